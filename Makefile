@@ -1,0 +1,68 @@
+# One environment, made from the constraints file. `make help` lists the targets.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# A busy two-core machine spins for minutes with several OpenMP threads per process, so each process gets one.
+export OMP_NUM_THREADS ?= 1
+export HF_HUB_DISABLE_TELEMETRY = 1
+export TOKENIZERS_PARALLELISM = false
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check lint types arrows unit style bench bench-quick build clean
+
+help:  ## List the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Byte-compiling every installed file takes longer than installing it: Python compiles what it imports.
+$(VENV)/.runtime: $(BIN)/python constraints.txt setup.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[all]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+install: $(VENV)/.dev  ## Make the environment in .venv with everything a developer needs.
+
+demo: $(VENV)/.runtime  ## Simulate, ingest, pretrain, fine-tune, compare; leaves runs/demo/report.html.
+	PATH="$(abspath $(BIN)):$$PATH" bash examples/demo.sh runs/demo
+
+test: check unit  ## Everything that must be green: the checks, then all tests and doctests.
+
+check: lint types arrows  ## ruff, mypy strict and the layers contract.
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+arrows: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.dev
+	$(BIN)/pytest -n 2 --dist loadfile
+
+style: $(VENV)/.dev  ## Rewrite the code in the house format.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, pretraining.
+	$(BIN)/python benchmarks/bench_simulation.py
+	$(BIN)/python benchmarks/bench_ingest.py
+	$(BIN)/python benchmarks/bench_pretraining.py
+
+build: $(VENV)/.dev  ## Build the wheel, install it in a fresh environment, import it and call its command.
+	rm -rf dist build/wheel-check
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) -m venv build/wheel-check
+	build/wheel-check/bin/python -m pip install --quiet --no-compile --constraint constraints.txt "$$(ls dist/*.whl)[all]"
+	cd build && wheel-check/bin/python -c "import claim_transformers; print(claim_transformers.__version__)"
+	build/wheel-check/bin/claim-transformers --help > /dev/null
+
+clean:  ## Remove what the targets made, the environment included.
+	rm -rf $(VENV) build dist runs src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
