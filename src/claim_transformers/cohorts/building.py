@@ -1,0 +1,272 @@
+"""From patients to labelled examples: index dates, selection, labels, sampling, splits and the attrition table."""
+
+import hashlib
+import itertools
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from claim_transformers.claims.splits import split_of
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.cohorts.definition import CohortDefinition, load_definition
+from claim_transformers.cohorts.rules import Days, satisfies
+from claim_transformers.cohorts.timelines import UNKNOWN_DAY, Timelines
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class AttritionStep:
+    """One row of the attrition table: what was asked, and how many patients were left."""
+
+    step: str
+    patients: int
+    removed: int
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Labelled examples, one per patient.
+
+    Args:
+        definition (`CohortDefinition`): What was asked for.
+        examples (`pa.Table`): Columns of the patients table cut at the index date, with `index_day` (int32, days
+            since 1970-01-01) and `label` (int8), sorted by patient.
+        attrition (`list[AttritionStep]`): How many patients each step left.
+    """
+
+    definition: CohortDefinition
+    examples: pa.Table
+    attrition: tuple[AttritionStep, ...]
+
+    def splits(self) -> dict[str, pa.Table]:
+        """The examples by split; a patient is in exactly one, by hash of the id salted with the cohort's name."""
+        definition = self.definition
+        split = split_of(
+            self.examples["patient_id"],
+            salt=f"cohort/{definition.name}",
+            train=definition.train,
+            validation=definition.validation,
+        )
+        return {name: self.examples.filter(pc.equal(split, name)) for name in SPLITS}
+
+    def to_dataset_dict(self) -> "DatasetDict":
+        """The examples as a `datasets.DatasetDict` with a `label` column, ready for `Trainer`."""
+        from datasets import Dataset, DatasetDict
+
+        return DatasetDict({name: Dataset(table) for name, table in self.splits().items()})
+
+    def save(self, out: str | Path, *, overwrite: bool = False) -> None:
+        """Writes the examples by `save_to_disk`, the attrition table and the definition; all of it or nothing.
+
+        Args:
+            out (`str` or `Path`): Folder to make.
+            overwrite (`bool`): Whether an existing folder is replaced.
+
+        Raises:
+            ClaimDataError: If the folder exists, or the disk does not take it (`E_WRITE`).
+        """
+        out = Path(out)
+        if out.exists() and not overwrite:
+            raise ClaimDataError("E_WRITE", f"expected a new folder, found an existing {out.name!r}; use overwrite")
+        staging = out.with_name(f".{out.name}.writing")
+        shutil.rmtree(staging, ignore_errors=True)
+        try:
+            self.to_dataset_dict().save_to_disk(str(staging))
+            steps = [vars(step) for step in self.attrition]
+            (staging / "attrition.json").write_text(json.dumps(steps, indent=1) + "\n", encoding="utf-8")
+            (staging / "cohort.json").write_text(
+                json.dumps(self.definition.to_dict(), indent=1) + "\n", encoding="utf-8"
+            )
+            if out.exists():
+                shutil.rmtree(out)
+            staging.rename(out)
+        except OSError as error:
+            raise ClaimDataError("E_WRITE", f"could not write {out.name!r}: {error.strerror}") from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def build_cohort(definition: CohortDefinition | str | Path, claims: str | Path) -> Cohort:
+    """Builds a cohort from an ingested folder.
+
+    Reads one patients file at a time, so memory follows the largest file and the examples that are kept.
+
+    Args:
+        definition (`CohortDefinition`, `str` or `Path`): The cohort, its built-in name, or its YAML file.
+        claims (`str` or `Path`): Folder that `claim-transformers ingest` wrote.
+
+    Returns:
+        `Cohort`: Examples, labels and attrition.
+
+    Raises:
+        ClaimDataError: If the folder is no ingested folder, nobody is left (`E_EMPTY_COHORT`), all labels are equal
+            (`E_ONE_CLASS`), or an example holds anything at or after its index date (`E_LEAK`).
+        ValueError: If the definition does not fit.
+    """
+    if not isinstance(definition, CohortDefinition):
+        definition = load_definition(definition)
+    tally = [[0] * (len(definition.criteria) + 4)]
+    selected = [_select(Timelines(table), definition, tally) for table in _patient_files(Path(claims))]
+    steps = _step_names(definition)
+    counts = np.sum(tally[1:], axis=0) if len(tally) > 1 else np.zeros(len(steps), int)
+    if not selected or not sum(table.num_rows for table in selected):
+        lost = ", ".join(f"{step}: {count}" for step, count in zip(steps, counts[: len(steps)], strict=True))
+        raise ClaimDataError("E_EMPTY_COHORT", f"expected at least one patient in {definition.name!r}, found ({lost})")
+    examples = _sample(pa.concat_tables(selected).sort_by("patient_id"), definition)
+    _check(examples, definition)
+    patients = [*counts.tolist(), examples.num_rows]
+    names = [*steps, _sampling_name(definition)]
+    removed = [0, *(before - after for before, after in itertools.pairwise(patients))]
+    rows = zip(names, patients, removed, strict=True)
+    return Cohort(definition, examples, tuple(AttritionStep(*row) for row in rows))
+
+
+def _patient_files(claims: Path) -> Iterator[pa.Table]:
+    if not (claims / "_SUCCESS").is_file():
+        raise ClaimDataError(
+            "E_NOT_INGESTED", f"expected a folder that 'claim-transformers ingest' finished, found {claims.name!r}"
+        )
+    files = sorted((claims / "patients").glob("*.parquet"))
+    if not files:
+        raise ClaimDataError("E_NOT_INGESTED", f"expected patients/*.parquet in {claims.name!r}, found none")
+    for file in files:
+        yield pq.read_table(file)
+
+
+def _step_names(definition: CohortDefinition) -> list[str]:
+    first = "patients with a visit"
+    index = (
+        "with an index date" if definition.index.rule == "fixed_date" else "with a visit that can be the index visit"
+    )
+    return [
+        first,
+        index,
+        *(step.step for step in definition.criteria),
+        "outcome known (event, or observed to the end)",
+    ]
+
+
+def _sampling_name(definition: CohortDefinition) -> str:
+    sampling = definition.sampling
+    if sampling.cases is None and sampling.controls_per_case is None:
+        return "kept (no sampling)"
+    cases = "all" if sampling.cases is None else f"at most {sampling.cases}"
+    controls = "all" if sampling.controls_per_case is None else f"{sampling.controls_per_case:g} per case"
+    return f"sampled ({cases} cases, controls: {controls})"
+
+
+def _select(timelines: Timelines, definition: CohortDefinition, tally: list[list[int]]) -> pa.Table:
+    """The eligible patients of one file with their labels; appends how many each step left."""
+    index_day, has_index = _index_days(timelines, definition)
+    counts = [timelines.num_patients, int(has_index.sum())]
+    keep = has_index
+    for criterion in definition.criteria:
+        keep = keep & satisfies(timelines, definition, criterion, index_day)
+        counts.append(int(keep.sum()))
+    label, known = _labels(timelines, definition, index_day)
+    keep = keep & known
+    counts.append(int(keep.sum()))
+    tally.append(counts)
+    table = timelines.before(keep, index_day)
+    return table.append_column("label", pa.array(label[keep], pa.int8()))
+
+
+def _index_days(timelines: Timelines, definition: CohortDefinition) -> tuple[Days, NDArray[np.bool_]]:
+    if definition.index.rule == "fixed_date":
+        days = np.full(timelines.num_patients, definition.index_day, np.int64)
+        return days, np.ones(timelines.num_patients, bool)
+    first, last = definition.window_days
+    in_span = (timelines.visit_day >= first) & (timelines.visit_day <= last)
+    outcome = timelines.visits_with(_outcome_codes(definition), definition.label.visit_types)
+    # A case's index is its first outcome visit. A control's is drawn among all its visits in the window with equal
+    # weight; the draw is a function of seed and patient, so it does not move when other patients come or go.
+    rank = _unit_hash(timelines.patients["patient_id"], f"index/{definition.sampling.seed}")
+    is_case = timelines.count(outcome & in_span) > 0
+    choice = in_span & np.where(is_case[timelines.patient_of_visit], outcome, True)
+    number = timelines.count(choice)
+    pick = np.where(is_case, 0, np.floor(rank * np.maximum(number, 1))).astype(np.int64)
+    position = np.cumsum(choice) - 1
+    start = np.concatenate([[0], np.cumsum(number)])[:-1]
+    chosen = choice & (position == (start + pick)[timelines.patient_of_visit])
+    days = np.full(timelines.num_patients, UNKNOWN_DAY, np.int64)
+    days[timelines.patient_of_visit[chosen]] = timelines.visit_day[chosen]
+    return days, number > 0
+
+
+def _labels(timelines: Timelines, definition: CohortDefinition, index_day: Days) -> tuple[Days, NDArray[np.bool_]]:
+    """The label of each patient, and whether it is known: an event, or observation through the whole horizon."""
+    rule = definition.label
+    end_day = index_day + rule.horizon_days
+    outcome = timelines.visits_with(_outcome_codes(definition), rule.visit_types)
+    label = timelines.count(outcome & timelines.in_window(index_day, end_day)) > 0
+    died = (timelines.death_day != UNKNOWN_DAY) & (timelines.death_day < end_day)
+    observed = timelines.covered(index_day, np.where(died, np.minimum(timelines.death_day, end_day - 1), end_day - 1))
+    known = label | (observed & (~died | (rule.death == "negative")))
+    return label.astype(np.int8), known
+
+
+def _outcome_codes(definition: CohortDefinition) -> tuple[str, ...]:
+    return () if definition.label.codes is None else definition.codes[definition.label.codes]
+
+
+def _unit_hash(patient_ids: pa.ChunkedArray, salt: str) -> NDArray[np.float64]:
+    """A uniform number in [0, 1) per patient, a pure function of the salt and the id."""
+    digests = (hashlib.sha256(f"{salt}|{patient_id}".encode()).digest() for patient_id in patient_ids.to_pylist())
+    return np.array([int.from_bytes(digest[:8], "big") for digest in digests], np.uint64) / 2.0**64
+
+
+def _sample(examples: pa.Table, definition: CohortDefinition) -> pa.Table:
+    sampling = definition.sampling
+    label = examples["label"].to_numpy()
+    order = np.argsort(_unit_hash(examples["patient_id"], f"sample/{sampling.seed}"), kind="stable")
+    cases, controls = order[label[order] == 1], order[label[order] == 0]
+    cases = cases if sampling.cases is None else cases[: sampling.cases]
+    if sampling.controls_per_case is not None:
+        controls = controls[: round(sampling.controls_per_case * len(cases))]
+    return examples.take(pa.array(np.sort(np.concatenate([cases, controls]))))
+
+
+def _check(examples: pa.Table, definition: CohortDefinition) -> None:
+    positives = int(np.count_nonzero(examples["label"].to_numpy()))
+    if positives in (0, examples.num_rows):
+        raise ClaimDataError(
+            "E_ONE_CLASS",
+            f"expected both labels in {definition.name!r}, found {positives} positive of {examples.num_rows}; "
+            "the dates, codes or horizon of the definition may not fit these claims",
+        )
+    timelines = Timelines(examples.drop_columns(["index_day", "label"]))
+    index_day = examples["index_day"].to_numpy()
+    late = int(np.count_nonzero(timelines.visit_day >= index_day[timelines.patient_of_visit]))
+    if late:
+        raise ClaimDataError("E_LEAK", f"expected every visit before its index date, found {late} at or after it")
+
+
+def attrition_table(cohort: Cohort) -> list[tuple[str, Any, Any]]:
+    """The attrition table as rows of text, with cases and controls at the end.
+
+    Args:
+        cohort (`Cohort`): The cohort.
+
+    Returns:
+        `list[tuple[str, str, str]]`: Step, patients left, patients removed.
+    """
+    rows = [(step.step, f"{step.patients:,}", f"{step.removed:,}") for step in cohort.attrition]
+    cases = int(np.count_nonzero(cohort.examples["label"].to_numpy()))
+    return [
+        *rows,
+        ("of these cases", f"{cases:,}", ""),
+        ("of these controls", f"{len(cohort.examples) - cases:,}", ""),
+    ]
