@@ -1,0 +1,61 @@
+# /// script
+# dependencies = ["claim-transformers[all]"]
+# ///
+"""Fit the models that a transformer has to beat, on the same cohort and the same split.
+
+From the repository root:
+
+    python examples/run_baselines.py --cohort runs/demo/cohort --output_dir runs/demo/models
+    python examples/run_baselines.py examples/configs/baselines.yaml
+
+Each model leaves `predictions.parquet` and `metrics.json` in a folder of its own under `output_dir`, in the same form
+as `run_classification.py`. With `--true_risk`, for simulated claims only, the simulator's own risk is scored as well:
+it is the ceiling that no model can pass but by chance.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import load_from_disk
+
+from claim_transformers.analysis import fit_logistic_regression, true_risk_scores
+from claim_transformers.codes import category_rules
+from claim_transformers.training import parse_arguments, save_predictions
+
+
+@dataclass
+class ScriptArguments:
+    """What to fit, and where the results go."""
+
+    cohort: str = field(metadata={"help": "Folder that 'claim-transformers cohort' wrote."})
+    output_dir: str = field(metadata={"help": "Folder that gets one folder per model."})
+    true_risk: str | None = field(default=None, metadata={"help": "The simulator's true_risk.parquet, if any."})
+    drug_ingredients: str | None = field(default=None, metadata={"help": "Parquet file with ndc9 and ingredient."})
+    seed: int = field(default=0, metadata={"help": "Seed of the solver."})
+
+
+def main(arguments: ScriptArguments) -> None:
+    cohort = load_from_disk(arguments.cohort)
+    splits: dict[str, pa.Table] = {name: split.with_format("arrow")[:] for name, split in cohort.items()}
+    rules = category_rules(drug_ingredients=arguments.drug_ingredients)
+    out = Path(arguments.output_dir)
+
+    for features in ("sparse", "dense"):
+        result = fit_logistic_regression(splits, features=features, rules=rules, seed=arguments.seed)
+        folder = out / f"lr-{features}"
+        metrics = save_predictions(folder, splits["test"], result.scores["test"], name=result.name)
+        details = {"num_features": result.num_features, "C": result.inverse_penalty, "weights": result.weights}
+        (folder / "model.json").write_text(json.dumps(details, indent=1) + "\n", encoding="utf-8")
+        print(f"{result.name}: {metrics}")
+
+    if arguments.true_risk:
+        definition = json.loads((Path(arguments.cohort) / "cohort.json").read_text(encoding="utf-8"))
+        scores = true_risk_scores(splits["test"], pq.read_table(arguments.true_risk), definition)
+        print(f"True risk: {save_predictions(out / 'true-risk', splits['test'], scores, name='True risk')}")
+
+
+if __name__ == "__main__":
+    main(*parse_arguments(ScriptArguments))

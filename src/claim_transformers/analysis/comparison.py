@@ -1,0 +1,112 @@
+"""Models side by side on the same patients."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from claim_transformers.training import MetricInterval, auroc, paired_difference, score_binary
+from claim_transformers.training.predictions import METRICS, PREDICTIONS
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Metrics of several models on one split, with patient-clustered intervals.
+
+    Args:
+        labels (`NDArray[int]` of shape `(examples,)`): Outcomes.
+        scores (`dict[str, NDArray[float]]`): Scores by name of the model.
+        metrics (`dict[str, dict[str, MetricInterval]]`): Metrics by model and name.
+        reference (`str`): The model that the others are compared with.
+        differences (`dict[str, MetricInterval]`): AUROC of each other model minus that of the reference, paired.
+    """
+
+    labels: NDArray[np.int64]
+    scores: Mapping[str, NDArray[np.float64]]
+    metrics: Mapping[str, Mapping[str, MetricInterval]]
+    reference: str
+    differences: Mapping[str, MetricInterval]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as plain values, for `results.json` and the model card."""
+        return {
+            "examples": len(self.labels),
+            "positives": int(self.labels.sum()),
+            "reference": self.reference,
+            "models": {
+                name: {
+                    "metrics": {metric: interval.to_dict() for metric, interval in found.items()},
+                    "auroc_difference": self.differences[name].to_dict() if name in self.differences else None,
+                }
+                for name, found in self.metrics.items()
+            },
+        }
+
+    def to_rich(self) -> "Table":
+        """The table that the command line prints."""
+        from rich.table import Table
+
+        table = Table(title=f"Test split: {len(self.labels)} patients, {int(self.labels.sum())} with the outcome")
+        columns = list(next(iter(self.metrics.values())))
+        table.add_column("model")
+        for column in [*columns, f"AUROC minus {self.reference}"]:
+            table.add_column(column, justify="right")
+        for name, found in self.metrics.items():
+            difference = str(self.differences[name]) if name in self.differences else ""
+            table.add_row(name, *(str(found[column]) for column in columns), difference)
+        return table
+
+
+def compare_models(folders: Sequence[str | Path], *, reference: str | None = None) -> Comparison:
+    """Reads the predictions of several models and compares them on the same rows.
+
+    Args:
+        folders (`list[str]`): Folders with `predictions.parquet` and `metrics.json`, as `save_predictions` writes.
+        reference (`str`): Name of the model that the others are compared with; the best logistic regression when
+            `None`, or the first model where there is none.
+
+    Returns:
+        `Comparison`: Metrics, intervals and paired differences.
+
+    Raises:
+        ValueError: If there is no folder, the models were scored on different rows, or the reference is unknown.
+    """
+    if not folders:
+        raise ValueError("expected folders with predictions, found none")
+    scores: dict[str, NDArray[np.float64]] = {}
+    labels, patients = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for position, folder in enumerate(map(Path, folders)):
+        name = str(json.loads((folder / METRICS).read_text(encoding="utf-8"))["name"])
+        table = pq.read_table(folder / PREDICTIONS).sort_by("row")
+        found = table["label"].to_numpy().astype(np.int64)
+        if position == 0:
+            labels, patients = found, table["patient"].to_numpy()
+        elif not np.array_equal(found, labels):
+            raise ValueError(f"expected all models on the same rows, found others in {folder.name!r}")
+        scores[name] = table["score"].to_numpy()
+    metrics = {name: score_binary(labels, score, patients) for name, score in scores.items()}
+    reference = reference or _default_reference(metrics)
+    if reference not in scores:
+        raise ValueError(f"expected a reference among {sorted(scores)}, found {reference!r}")
+    differences = {
+        name: paired_difference(auroc, labels, score, scores[reference], patients)
+        for name, score in scores.items()
+        if name != reference
+    }
+    return Comparison(labels, scores, metrics, reference, differences)
+
+
+def _default_reference(metrics: Mapping[str, Mapping[str, MetricInterval]]) -> str:
+    """The best of the logistic regressions: the rival to beat."""
+    rivals = [name for name in metrics if name.startswith("LR")]
+    if not rivals:
+        return next(iter(metrics))
+    return max(rivals, key=lambda name: metrics[name]["AUROC"].value or 0.0)

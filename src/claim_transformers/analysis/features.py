@@ -1,0 +1,151 @@
+"""Counts of codes and categories per patient, for the models that a transformer has to beat."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from claim_transformers.codes import CategoryRules, category_of
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+DAYS_PER_YEAR = 365.25
+UTILISATION_TYPES = ("IP", "OP", "RX", "CAR")
+
+
+@dataclass(frozen=True)
+class CodeCounts:
+    """How many visits of each patient carry each code.
+
+    Args:
+        matrix (`scipy.sparse.csr_matrix` of shape `(patients, codes)`): `log(1 + visits)`.
+        names (`list[str]`): Code or category of each column.
+    """
+
+    matrix: "csr_matrix"
+    names: list[str]
+
+
+def select_codes(examples: pa.Table, *, min_patients: int = 11, rules: CategoryRules | None = None) -> list[str]:
+    """The codes, or with `rules` the categories, that enough patients of the training split have.
+
+    Args:
+        examples (`pa.Table`): Training examples with a `codes` column (`list<list<string>>`).
+        min_patients (`int`): Distinct patients that must hold a code.
+        rules (`CategoryRules`): Rolls codes up to categories when given.
+
+    Returns:
+        `list[str]`: Sorted names.
+
+    Raises:
+        ValueError: If no code is held by enough patients.
+
+    Examples:
+        >>> table = pa.table({"codes": [[["ICD9CM/49390"]], [["ICD9CM/49390", "ICD9CM/V202"]]]})
+        >>> select_codes(table, min_patients=2)
+        ['ICD9CM/49390']
+    """
+    patient, index, names = _occurrences(examples, rules)
+    pairs = np.unique(patient * len(names) + index)
+    held_by = np.bincount(pairs % max(len(names), 1), minlength=len(names))
+    kept = sorted(names[i] for i in np.flatnonzero(held_by >= min_patients))
+    if not kept:
+        most = int(held_by.max()) if len(held_by) else 0
+        raise ValueError(f"expected a code held by at least {min_patients} patients, the most common one has {most}")
+    return kept
+
+
+def count_codes(examples: pa.Table, names: Sequence[str], *, rules: CategoryRules | None = None) -> CodeCounts:
+    """Counts the visits that carry each of the named codes, on a log scale.
+
+    Args:
+        examples (`pa.Table`): Examples with a `codes` column.
+        names (`list[str]`): Columns of the result, from `select_codes`; other codes are left out.
+        rules (`CategoryRules`): Rolls codes up to categories when given.
+
+    Returns:
+        `CodeCounts`: Sparse counts.
+
+    Examples:
+        >>> table = pa.table({"codes": [[["A/1"], ["A/1", "A/2"]], []]})
+        >>> count_codes(table, ["A/1"]).matrix.toarray().round(3).tolist()
+        [[1.099], [0.0]]
+    """
+    from scipy.sparse import csr_matrix
+
+    patient, index, found = _occurrences(examples, rules)
+    column = pc.index_in(pa.array(found, pa.string()), value_set=pa.array(list(names), pa.string()))
+    column_of = pc.fill_null(column, -1).to_numpy(zero_copy_only=False)
+    columns = column_of[index] if len(index) else np.zeros(0, np.int64)
+    kept = columns >= 0
+    shape = (examples.num_rows, len(names))
+    counts = csr_matrix((np.ones(int(kept.sum())), (patient[kept], columns[kept])), shape=shape)
+    counts.sum_duplicates()
+    counts.data = np.log1p(counts.data)
+    return CodeCounts(counts, list(names))
+
+
+def demographics(examples: pa.Table) -> tuple[NDArray[np.float64], list[str]]:
+    """Age at the index date, sex, and how often each kind of care was used.
+
+    Args:
+        examples (`pa.Table`): Examples with `birth_day`, `index_day`, `sex`, `visit_day` and `visit_type`.
+
+    Returns:
+        `tuple[NDArray[float], list[str]]`: Values of shape `(patients, features)` and their names.
+    """
+    age_years = pc.divide(pc.subtract(examples["index_day"], examples["birth_day"]), DAYS_PER_YEAR)
+    columns = [pc.fill_null(age_years, 0.0).to_numpy() / 20.0, pc.is_null(examples["birth_day"]).to_numpy()]
+    columns += [pc.fill_null(pc.equal(examples["sex"], sex), False).to_numpy() for sex in ("F", "M")]
+    names = ["age_years / 20", "age unknown", "female", "male"]
+    lengths = pc.list_value_length(examples["visit_type"]).to_numpy(zero_copy_only=False)
+    owner = np.repeat(np.arange(examples.num_rows), lengths)
+    kinds = pc.list_flatten(examples["visit_type"])
+    days_back = (
+        np.repeat(examples["index_day"].to_numpy(), lengths) - pc.list_flatten(examples["visit_day"]).to_numpy()
+    )
+    for kind in UTILISATION_TYPES:
+        of_kind = pc.equal(kinds, kind).to_numpy(zero_copy_only=False)
+        for days in (90, 365, None):
+            chosen = of_kind if days is None else of_kind & (days_back <= days)
+            columns.append(np.log1p(np.bincount(owner[chosen], minlength=examples.num_rows)))
+            names.append(f"{kind} visits" + ("" if days is None else f" in {days} days"))
+    return np.column_stack([np.asarray(column, np.float64) for column in columns]), names
+
+
+def _occurrences(
+    examples: pa.Table, rules: CategoryRules | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+    """Patient and name index of every code occurrence; a name counts once a visit."""
+    visits = examples["codes"].combine_chunks()
+    visits_per_patient = pc.list_value_length(visits).to_numpy(zero_copy_only=False)
+    codes = pc.list_flatten(visits)
+    codes_per_visit = pc.list_value_length(codes).to_numpy(zero_copy_only=False)
+    owner = np.repeat(np.repeat(np.arange(examples.num_rows), visits_per_patient), codes_per_visit)
+    encoded = pc.dictionary_encode(pc.list_flatten(codes))
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    index = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    names = encoded.dictionary.to_pylist()
+    if rules is None:
+        return owner, index, names
+    rolled = pc.dictionary_encode(category_of(encoded.dictionary, rules))
+    category = pc.fill_null(rolled.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    visit = np.repeat(np.arange(len(codes_per_visit)), codes_per_visit)
+    return _once_a_visit(owner, visit, category[index], rolled.dictionary.to_pylist())
+
+
+def _once_a_visit(
+    owner: NDArray[np.int64], visit: NDArray[np.int64], index: NDArray[np.int64], names: list[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+    known = index >= 0
+    keys = np.sort(visit[known] * max(len(names), 1) + index[known])
+    keys = keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys
+    owner_of_visit = np.zeros(int(visit.max()) + 1 if len(visit) else 0, np.int64)
+    owner_of_visit[visit] = owner
+    return owner_of_visit[keys // max(len(names), 1)], keys % max(len(names), 1), names

@@ -1,0 +1,130 @@
+"""Commands of `claim-transformers`.
+
+Each command joins rooms and prints a summary; what it does lives in the rooms. Rooms are imported inside the commands,
+so that `--help` does not wait for an engine that it does not need.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from claim_transformers.codes.errors import ClaimDataError
+
+app = typer.Typer(
+    name="claim-transformers",
+    help="Raw insurance claims in, pretrained and fine-tuned transformers out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+console = Console()
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")]
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder to make.")],
+    patients: Annotated[int, typer.Option(min=1, help="Patients to simulate.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same bytes.")] = 0,
+    start: Annotated[str, typer.Option(help="First day of the claims, ISO.")] = "2010-01-01",
+    end: Annotated[str, typer.Option(help="Last day of the claims, ISO.")] = "2014-12-31",
+    institution: Annotated[str, typer.Option(help="'a', or 'b' with a shifted code mix.")] = "a",
+    dirt: Annotated[bool, typer.Option("--dirt", help="Plant the dirt that real claims have.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make pediatric claims with known causes, and the true risk of every patient beside them."""
+    from claim_transformers.simulation import simulate as run
+
+    summary = run(
+        out,
+        patients=patients,
+        seed=seed,
+        start=start,
+        end=end,
+        institution=institution,
+        dirt="typical" if dirt else None,
+        overwrite=overwrite,
+        progress=True,
+    )
+    console.print(str(summary))
+
+
+@app.command()
+def ingest(
+    source: Annotated[str, typer.Argument(help="Raw format: synpuf, tuva, meds or simulated.")],
+    path: Annotated[
+        Path | None, typer.Argument(help="Folder of raw files; for synpuf, '-' downloads the sample from CMS.")
+    ] = None,
+    out: Annotated[Path | None, typer.Argument(help="Folder to make.")] = None,
+    max_quarantine_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of rows in quarantine above which the command fails.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Read raw claims into canonical tables, patient timelines and a quality report."""
+    from claim_transformers.sources.ingest import ingest as run
+
+    if path is None or out is None:
+        raise ValueError("expected SOURCE, PATH and OUT; see claim-transformers ingest --help")
+    options: dict[str, Any] = {}
+    if max_quarantine_share is not None:
+        options["max_quarantine_share"] = max_quarantine_share
+    summary = run(source, None if str(path) == "-" else path, out, overwrite=overwrite, progress=True, **options)
+    console.print(str(summary))
+
+
+@app.command()
+def cohort(
+    name: Annotated[str, typer.Argument(help="A built-in cohort, or a YAML file with a definition.")],
+    claims: Annotated[Path, typer.Argument(help="Folder that 'ingest' wrote.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make: a DatasetDict with a 'label' column.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Select patients, label them and split them; print how many fell out at each step."""
+    from claim_transformers.cohorts import attrition_table, build_cohort
+
+    built = build_cohort(name, claims)
+    built.save(out, overwrite=overwrite)
+    table = Table(title=built.definition.title)
+    for column, justify in (("step", "left"), ("patients", "right"), ("removed", "right")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for row in attrition_table(built):
+        table.add_row(*row)
+    console.print(table)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, as examples/demo.sh lays it out.")],
+    title: Annotated[str, typer.Option(help="Heading of the report.")] = "Claims to risk",
+) -> None:
+    """Write RUN/report.html: attrition, learning curves, ROC, calibration, embedding map and the table of models."""
+    from claim_transformers.analysis.report import write_report
+
+    comparison = write_report(run, title=title)
+    console.print(comparison.to_rich())
+    console.print(f"[bold]{run / 'report.html'}[/bold] opens in any browser, offline")
+
+
+@app.command(name="install-checkpoint")
+def install_checkpoint(
+    name: Annotated[str, typer.Argument(help="Name of a checkpoint that ships with the package.")],
+) -> None:
+    """Make a shipped checkpoint known to every Auto class, also offline, by placing it in the Hub's cache."""
+    from claim_transformers.hub import install_checkpoint as run
+
+    console.print(f"{name} is in {run(name)}")
+
+
+def main() -> None:
+    """Runs the command line; bad input ends with one line on standard error and exit status 2."""
+    try:
+        app()
+    except (ClaimDataError, ValueError, FileNotFoundError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)

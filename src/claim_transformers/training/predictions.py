@@ -1,0 +1,92 @@
+"""What a model predicted for the rows of a cohort, in one form for every model, so that all can be compared."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from claim_transformers.training.bootstrap import MetricInterval, clustered_interval
+from claim_transformers.training.metrics import WeightedMetric, auprc, auroc, brier, calibration_error
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BINARY_METRICS: dict[str, WeightedMetric] = {
+    "AUROC": auroc,
+    "AUPRC": auprc,
+    "Brier": brier,
+    "calibration error": calibration_error,
+}
+PREDICTIONS, METRICS = "predictions.parquet", "metrics.json"
+
+
+def score_binary(
+    labels: npt.ArrayLike, scores: npt.ArrayLike, clusters: npt.ArrayLike | None = None, *, replicates: int = 1000
+) -> dict[str, MetricInterval]:
+    """AUROC, AUPRC, Brier score and calibration error with their intervals over resampled patients.
+
+    Args:
+        labels (array of shape `(N,)`): 0 or 1.
+        scores (array of shape `(N,)`): Probabilities of 1.
+        clusters (array of shape `(N,)`, *optional*): Patient of each row; each row is a patient without it.
+        replicates (`int`, *optional*, defaults to `1000`): Bootstrap replicates.
+
+    Returns:
+        `dict[str, MetricInterval]`: The metrics by name.
+
+    Examples:
+        >>> score_binary([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.7], replicates=50)["AUROC"].value
+        1.0
+    """
+    return {
+        name: clustered_interval(metric, labels, scores, clusters, replicates=replicates)
+        for name, metric in BINARY_METRICS.items()
+    }
+
+
+def save_predictions(
+    folder: str | Path, examples: "pa.Table", scores: npt.ArrayLike, *, name: str, **details: Any
+) -> dict[str, str]:
+    """Writes the predictions of one model on one split, and its metrics.
+
+    `predictions.parquet` holds `row` (position in the split), `patient` (a number that only tells rows of one patient
+    from rows of others), `label` and `score`; no identifier and no date.
+
+    Args:
+        folder (`str` or `Path`): Folder of the model; made when absent.
+        examples (`pa.Table`): The split, with `patient_id` and `label`.
+        scores (array of shape `(N,)`): Probabilities of label 1, in row order.
+        name (`str`): Name of the model for tables.
+        details (*optional*): Further facts for `metrics.json`, such as the seed.
+
+    Returns:
+        `dict[str, str]`: Each metric with its interval, ready to print.
+
+    Raises:
+        ValueError: If there is not one score per row.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    scores = np.asarray(scores, np.float64)
+    if scores.shape != (examples.num_rows,):
+        raise ValueError(f"expected one score for each of {examples.num_rows} rows, found shape {scores.shape}")
+    patient = pc.rank(examples["patient_id"], tiebreaker="dense")
+    labels = examples["label"].to_numpy()
+    table = {"row": np.arange(len(scores), dtype=np.int32), "patient": patient, "label": labels, "score": scores}
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(table), folder / PREDICTIONS)
+    found = score_binary(labels, scores, patient.to_numpy())
+    content = {
+        "name": name,
+        "examples": len(scores),
+        "positives": int(np.count_nonzero(labels)),
+        "metrics": {metric: interval.to_dict() for metric, interval in found.items()},
+        **details,
+    }
+    (folder / METRICS).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return {metric: str(interval) for metric, interval in found.items()}

@@ -1,0 +1,44 @@
+"""Logistic regression finds a planted cause, and does not see the test split."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from analysis.cohort_by_hand import make_splits
+
+from claim_transformers.analysis import fit_logistic_regression
+from claim_transformers.codes import CategoryRules
+from claim_transformers.training import auroc
+
+RULES = CategoryRules(prefixes={"ICD9CM/493": "CCS/128", "NDC/001730602": "DRUG/FLUTICASONE"})
+
+
+@pytest.mark.parametrize("features", ["sparse", "dense"])
+def test_a_planted_cause_is_found(features):
+    splits = make_splits()
+    result = fit_logistic_regression(splits, features=features, rules=RULES)
+    labels = splits["test"]["label"].to_numpy()
+    ceiling = auroc(labels, [float("NDC/00173060202" in visits[0]) for visits in splits["test"]["codes"].to_pylist()])
+    assert auroc(labels, result.scores["test"]) > ceiling - 0.03
+    assert result.weights[0][0] in {"NDC/00173060202", "DRUG/FLUTICASONE"}
+
+
+def test_labels_of_the_test_split_change_no_score():
+    splits = make_splits()
+    flipped = dict(splits)
+    labels = pa.array(1 - splits["test"]["label"].to_numpy())
+    flipped["test"] = splits["test"].set_column(splits["test"].column_names.index("label"), "label", labels)
+    first, second = (fit_logistic_regression(given).scores["test"] for given in (splits, flipped))
+    assert np.array_equal(first, second)
+
+
+def test_one_class_in_training_is_refused():
+    splits = make_splits()
+    constant = pa.array(np.zeros(splits["train"].num_rows, np.int8))
+    splits["train"] = splits["train"].set_column(splits["train"].column_names.index("label"), "label", constant)
+    with pytest.raises(ValueError, match="expected two classes in the training split, found 1"):
+        fit_logistic_regression(splits)
+
+
+def test_dense_features_need_rules():
+    with pytest.raises(ValueError, match="expected rules, found none"):
+        fit_logistic_regression(make_splits(), features="dense")

@@ -1,0 +1,60 @@
+"""Models side by side: the same rows or a refusal, and differences that are paired."""
+
+import numpy as np
+import pytest
+from analysis.cohort_by_hand import make_examples
+
+from claim_transformers.analysis import compare_models
+from claim_transformers.training import save_predictions
+
+
+@pytest.fixture
+def folders(tmp_path):
+    examples = make_examples(200, seed=5)
+    labels = examples["label"].to_numpy().astype(float)
+    random = np.random.default_rng(0)
+    good = np.clip(0.2 + 0.6 * labels + 0.1 * random.standard_normal(200), 0, 1)
+    save_predictions(tmp_path / "good", examples, good, name="Good")
+    save_predictions(tmp_path / "lr", examples, random.random(200), name="LR Sparse")
+    return [tmp_path / "good", tmp_path / "lr"]
+
+
+def test_the_reference_is_the_logistic_regression(folders):
+    comparison = compare_models(folders)
+    assert comparison.reference == "LR Sparse"
+    assert set(comparison.differences) == {"Good"}
+    assert comparison.differences["Good"].low > 0.3
+
+
+def test_the_figures_survive_as_plain_values(folders):
+    content = compare_models(folders).to_dict()
+    assert content["examples"] == 200
+    assert content["models"]["Good"]["metrics"]["AUROC"]["value"] > 0.95
+    assert content["models"]["LR Sparse"]["auroc_difference"] is None
+
+
+def test_models_scored_on_other_rows_are_refused(folders, tmp_path):
+    save_predictions(tmp_path / "other", make_examples(200, seed=6), np.full(200, 0.5), name="Other")
+    with pytest.raises(ValueError, match="expected all models on the same rows, found others in 'other'"):
+        compare_models([*folders, tmp_path / "other"])
+
+
+def test_an_unknown_reference_is_refused(folders):
+    with pytest.raises(ValueError, match=r"expected a reference among \['Good', 'LR Sparse'\], found 'GBM'"):
+        compare_models(folders, reference="GBM")
+
+
+def test_no_folder_is_refused():
+    with pytest.raises(ValueError, match="found none"):
+        compare_models([])
+
+
+def test_predictions_hold_no_identifier(folders):
+    for folder in folders:
+        for file in folder.iterdir():
+            assert b"P5-" not in file.read_bytes()
+
+
+def test_one_score_per_row_is_needed(tmp_path):
+    with pytest.raises(ValueError, match="expected one score for each of 10 rows"):
+        save_predictions(tmp_path / "short", make_examples(10, seed=0), [0.5], name="Short")
