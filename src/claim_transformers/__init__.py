@@ -1,1 +1,1 @@
-"""claim_transformers."""
+"""Transformers for health-insurance claims."""

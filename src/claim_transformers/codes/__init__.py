@@ -1,1 +1,45 @@
-"""Room."""
+"""Code systems on claims: one string per code, its canonical form, its group, and what stands in when it is rare.
+
+A code is `SYSTEM/CODE`. [`normalize_code`], [`normalize_codes`] and [`normalize_expr`] bring the text of a claim into
+that form by one table of rules, or say by a reason code why they cannot. [`category_rules`] makes the table of
+categories that a tokenizer carries, [`category_of`] applies it, [`backoff_chain`] names the stand-ins of a code, and
+[`report_coverage`] counts what the tables know of a data set. The room reads no claims and imports no torch;
+terminologies are read on first use.
+"""
+
+from .backoff import backoff_chain
+from .coverage import CoverageReport, SystemCoverage, report_coverage
+from .errors import ClaimDataError
+from .expressions import modifiers_expr, normalize_expr
+from .groupers import category_of, category_rules, chapter_of, icd10cm_parents, is_listed
+from .normalize import NormalizedCodes, normalize_code, normalize_codes, split_modifiers
+from .procedures import read_procedure_ccs
+from .rules import CategoryRules
+from .systems import ICD10_START_DATE, SYSTEM_TITLES, SYSTEMS, contradicts_date, join_code, split_code
+
+__all__ = [
+    "ICD10_START_DATE",
+    "SYSTEMS",
+    "SYSTEM_TITLES",
+    "CategoryRules",
+    "ClaimDataError",
+    "CoverageReport",
+    "NormalizedCodes",
+    "SystemCoverage",
+    "backoff_chain",
+    "category_of",
+    "category_rules",
+    "chapter_of",
+    "contradicts_date",
+    "icd10cm_parents",
+    "is_listed",
+    "join_code",
+    "modifiers_expr",
+    "normalize_code",
+    "normalize_codes",
+    "normalize_expr",
+    "read_procedure_ccs",
+    "report_coverage",
+    "split_code",
+    "split_modifiers",
+]

@@ -1,1 +1,101 @@
-"""Room."""
+"""Training: collators, samplers, the trainer and metrics with intervals.
+
+Names are imported when they are first used: the trainer of transformers imports `datasets`, which takes seconds, and
+`import claim_transformers` stays light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from claim_transformers.training.arguments import ClaimTrainingArguments
+    from claim_transformers.training.bootstrap import MetricInterval, clustered_interval, paired_difference
+    from claim_transformers.training.callbacks import EpochFromState, JsonLinesHistory
+    from claim_transformers.training.classification_metrics import (
+        binary_metrics,
+        multi_label_metrics,
+        probabilities_of,
+    )
+    from claim_transformers.training.collators import (
+        DataCollatorForClaimClassification,
+        DataCollatorForClaimPretraining,
+        DataCollatorForMaskedTokens,
+    )
+    from claim_transformers.training.metrics import auprc, auroc, brier, calibration_error, recall_at_k
+    from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
+    from claim_transformers.training.parsing import parse_arguments
+    from claim_transformers.training.predictions import save_predictions, score_binary
+    from claim_transformers.training.samplers import LengthGroupedBatches
+    from claim_transformers.training.split_overlap import require_disjoint_patients
+    from claim_transformers.training.tokenized_patients import TokenizedPatients, tokenize_dataset
+    from claim_transformers.training.trainer import ClaimTrainer
+
+_MODULE_OF_NAME = {
+    "ClaimTrainer": "trainer",
+    "ClaimTrainingArguments": "arguments",
+    "DataCollatorForClaimClassification": "collators",
+    "DataCollatorForClaimPretraining": "collators",
+    "DataCollatorForMaskedTokens": "collators",
+    "EpochFromState": "callbacks",
+    "JsonLinesHistory": "callbacks",
+    "LengthGroupedBatches": "samplers",
+    "MetricInterval": "bootstrap",
+    "NextVisitMetrics": "next_visit",
+    "TokenizedPatients": "tokenized_patients",
+    "auprc": "metrics",
+    "auroc": "metrics",
+    "binary_metrics": "classification_metrics",
+    "brier": "metrics",
+    "calibration_error": "metrics",
+    "clustered_interval": "bootstrap",
+    "multi_label_metrics": "classification_metrics",
+    "paired_difference": "bootstrap",
+    "parse_arguments": "parsing",
+    "probabilities_of": "classification_metrics",
+    "rank_next_visit": "next_visit",
+    "recall_at_k": "metrics",
+    "require_disjoint_patients": "split_overlap",
+    "save_predictions": "predictions",
+    "score_binary": "predictions",
+    "tokenize_dataset": "tokenized_patients",
+}
+
+__all__ = [
+    "ClaimTrainer",
+    "ClaimTrainingArguments",
+    "DataCollatorForClaimClassification",
+    "DataCollatorForClaimPretraining",
+    "DataCollatorForMaskedTokens",
+    "EpochFromState",
+    "JsonLinesHistory",
+    "LengthGroupedBatches",
+    "MetricInterval",
+    "NextVisitMetrics",
+    "TokenizedPatients",
+    "auprc",
+    "auroc",
+    "binary_metrics",
+    "brier",
+    "calibration_error",
+    "clustered_interval",
+    "multi_label_metrics",
+    "paired_difference",
+    "parse_arguments",
+    "probabilities_of",
+    "rank_next_visit",
+    "recall_at_k",
+    "require_disjoint_patients",
+    "save_predictions",
+    "score_binary",
+    "tokenize_dataset",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF_NAME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF_NAME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,237 @@
+"""Assembling code events of any source into the files of the patients table."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from claim_transformers.claims.enrollment import EligibilityRows, merge_eligibility
+from claim_transformers.claims.packing import (
+    MAX_PATIENTS,
+    NULL_DAY,
+    CodeNumbers,
+    Integers,
+    KeySpill,
+    Timelines,
+    dictionary_of,
+    pack_keys,
+    unpack_keys,
+)
+from claim_transformers.claims.patient_files import PatientFiles, PatientNames
+from claim_transformers.claims.splits import SPLITS
+
+# 8 million keys are 64 MB: small beside the rows being read, and few files even for hundreds of millions of lines.
+KEYS_PER_SHARD = 8_000_000
+MAX_SHARDS = 512  # each is an open file
+
+
+@dataclass(frozen=True)
+class PatientCounts:
+    """What went into the patients table and what stayed out.
+
+    Args:
+        patients (`int`): Rows written.
+        visits (`int`): Visits of all patients.
+        codes (`int`): Codes of all visits, each once per visit.
+        distinct_codes (`int`): Different codes.
+        patients_by_split (`dict[str, int]`): Rows of each split.
+        patients_without_visits (`int`): Patients of the input who have no visit and are left out.
+        patients_without_eligibility (`int`): Rows written without any eligibility: sex, birth and enrollment unknown.
+        repeated_codes (`int`): Codes that stood more than once on a visit.
+        codes_without_visit (`int`): Codes left out because they have no patient, service date or claim type.
+
+    Examples:
+        >>> PatientCounts(1, 2, 5, 4, {"train": 1}, 0, 0, 3, 0).to_dict()["visits"]
+        2
+    """
+
+    patients: int
+    visits: int
+    codes: int
+    distinct_codes: int
+    patients_by_split: dict[str, int]
+    patients_without_visits: int
+    patients_without_eligibility: int
+    repeated_codes: int
+    codes_without_visit: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The counts as plain values, for a report."""
+        return asdict(self)
+
+    def with_patients_without_visits(self, num_patients: int) -> "PatientCounts":
+        """The same counts with further patients who have no visit."""
+        return replace(self, patients_without_visits=self.patients_without_visits + num_patients)
+
+
+class SequenceAssembler:
+    """Collect code events of known patients in any order and write the patients table.
+
+    Args:
+        patient_ids (`pa.Array` of strings): Every patient once, sorted.
+        splits (`np.ndarray` of int8): Split of each patient, as a position in `SPLITS`.
+        visit_types (`Sequence[str]`): Every type of visit.
+        workspace (`Path`): Existing folder for temporary files; it holds patient data and belongs to the output.
+        num_codes (`int`): About how many codes are to come, which decides the number of shards.
+        shards (`int`, *optional*): Number of shards instead. The result is the same.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     train = np.zeros(1, np.int8)
+        ...     assembler = SequenceAssembler(pa.array(["P1"]), train, ["OP"], Path(folder), num_codes=2)
+        ...     here = np.zeros(2, np.int64)
+        ...     assembler.add(here, here, here, assembler.codes.number("NDC", pa.array(["2", "1"])))
+        ...     assembler.write(Path(folder), EligibilityRows.empty()).codes
+        ...     assembler.close()
+        2
+    """
+
+    def __init__(
+        self,
+        patient_ids: pa.Array,
+        splits: Integers,
+        visit_types: Sequence[str],
+        workspace: Path,
+        *,
+        num_codes: int,
+        shards: int | None = None,
+    ) -> None:
+        order = np.argsort(splits, kind="stable")
+        self.patient_ids = patient_ids.take(pa.array(order))
+        self.visit_types = pa.array(sorted(visit_types), pa.string())
+        self.codes = CodeNumbers()
+        self.last_day = NULL_DAY
+        self._split_ends = np.append(0, np.cumsum(np.bincount(splits, minlength=len(SPLITS))))
+        num_shards = shards if shards is not None else math.ceil(num_codes / KEYS_PER_SHARD)
+        num_shards = max(1, min(num_shards, MAX_SHARDS), math.ceil(len(patient_ids) / MAX_PATIENTS))
+        self._shard_size = max(1, math.ceil(len(patient_ids) / num_shards))
+        self._num_shards = max(1, math.ceil(len(patient_ids) / self._shard_size))
+        self._workspace = workspace
+        self._spill = KeySpill(workspace, self._num_shards)
+        self._num_added = self._num_without_visit = 0
+        self._last_shard: tuple[int, Timelines] | None = None
+        self._ranks: Integers | None = None
+
+    def close(self) -> None:
+        """Close the temporary files; the caller removes their folder."""
+        self._spill.close()
+
+    def positions(self, patient_ids: pa.Array) -> Integers:
+        """Position of each patient, -1 where the id is null or not known."""
+        return _positions(patient_ids, self.patient_ids)
+
+    def type_positions(self, visit_types: pa.Array) -> Integers:
+        """Position of each type of visit, -1 where it is null."""
+        return _positions(visit_types, self.visit_types)
+
+    def add(
+        self,
+        patients: Integers,
+        days: Integers,
+        visit_types: Integers,
+        codes: Integers,
+        lengths: Integers | None = None,
+    ) -> None:
+        """Add code events.
+
+        Args:
+            patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
+            days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
+            visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
+            codes (`np.ndarray` of shape `(codes,)`): Number of each code out of `self.codes`, -1 where null.
+            lengths (`np.ndarray` of shape `(rows,)`, *optional*): How many of the codes each row has; one by default.
+
+        Raises:
+            ClaimDataError: `E_KEY_RANGE`, if a day lies outside the years 1697 to 2412.
+        """
+        is_complete = (patients >= 0) & (days != NULL_DAY) & (visit_types >= 0)
+        if is_complete.any():
+            self.last_day = max(self.last_day, int(days[is_complete].max()))
+        shards = np.where(is_complete, patients // self._shard_size, 0)
+        keys = pack_keys(
+            np.where(is_complete, patients - shards * self._shard_size, 0),
+            np.where(is_complete, days, 0),
+            np.where(is_complete, visit_types, 0),
+        )
+        if lengths is not None:
+            keys, shards, is_complete = (np.repeat(column, lengths) for column in (keys, shards, is_complete))
+        is_code = codes >= 0
+        is_kept = is_code & is_complete
+        if not is_kept.all():
+            self._num_without_visit += int(np.count_nonzero(is_code & ~is_complete))
+            keys, shards, codes = keys[is_kept], shards[is_kept], codes[is_kept]
+        keys |= codes.astype(np.uint64)
+        self._num_added += len(keys)
+        self._spill.append(keys, shards)
+
+    def write(self, folder: Path, eligibility: EligibilityRows, *, progress: bool = False) -> PatientCounts:
+        """Write all splits, one shard at a time.
+
+        Args:
+            folder (`Path`): Existing folder for `SPLIT-NNNNN.parquet`.
+            eligibility (`EligibilityRows`): Eligibility of the known patients.
+            progress (`bool`, *optional*, defaults to `False`): Whether to show a progress bar.
+
+        Returns:
+            `PatientCounts`: What was written.
+        """
+        ends = eligibility.ends[eligibility.ends != NULL_DAY]
+        last_day = max(self.last_day, int(ends.max()) if len(ends) else NULL_DAY)
+        enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day)
+        names = PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes())
+        is_eligible = np.zeros(len(self.patient_ids), dtype=bool)
+        is_eligible[eligibility.patients] = True
+        num_visits = num_codes = num_eligible = 0
+        by_split: dict[str, int] = {}
+        bar = tqdm(total=len(self.patient_ids), desc="patients", unit=" patients", disable=not progress)
+        for split, start, end in zip(SPLITS, self._split_ends[:-1], self._split_ends[1:], strict=True):
+            with PatientFiles(folder, split, enrollment, names) as files:
+                for shard in range(start // self._shard_size, math.ceil(end / self._shard_size)):
+                    timelines = self._read_shard(shard)
+                    first, stop = np.searchsorted(timelines.patients, [start, end])
+                    part = timelines.slice(int(first), int(stop))
+                    files.append(part)
+                    num_visits += part.num_visits
+                    num_codes += len(part.codes)
+                    num_eligible += int(np.count_nonzero(is_eligible[part.patients]))
+                    bar.update(part.num_patients)
+            by_split[split] = files.num_patients
+        bar.close()
+        num_patients = sum(by_split.values())
+        return PatientCounts(
+            patients=num_patients,
+            visits=num_visits,
+            codes=num_codes,
+            distinct_codes=len(self.codes),
+            patients_by_split=by_split,
+            patients_without_visits=len(self.patient_ids) - num_patients,
+            patients_without_eligibility=num_patients - num_eligible,
+            repeated_codes=self._num_added - num_codes,
+            codes_without_visit=self._num_without_visit,
+        )
+
+    def _read_shard(self, shard: int) -> Timelines:
+        """Sorted visits of a shard. The last one is kept, because a shard can end one split and begin the next."""
+        if self._last_shard is None or self._last_shard[0] != shard:
+            keys = self._spill.read(shard)
+            self._last_shard = shard, unpack_keys(keys, self._code_ranks(), shard * self._shard_size)
+        return self._last_shard[1]
+
+    def _code_ranks(self) -> Integers:
+        if self._ranks is None or len(self._ranks) != len(self.codes):
+            self._ranks = self.codes.ranks()
+        return self._ranks
+
+
+def _positions(values: pa.Array, value_set: pa.Array) -> Integers:
+    """Position of each value in a set, -1 where there is none; only distinct values are looked up."""
+    positions, strings = dictionary_of(values)
+    found = pc.index_in(strings, value_set=value_set).fill_null(-1).to_numpy(zero_copy_only=False)
+    return np.append(found, -1)[positions]

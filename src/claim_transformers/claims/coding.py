@@ -1,0 +1,206 @@
+"""Codes of raw columns in canonical form: surveyed as distinct values, rewritten only where something changes.
+
+Real columns repeat few codes often, so the survey runs the rules once per distinct code. Columns whose codes are
+canonical already, the usual case, are then left as they are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.compute as pc
+from ibis import _
+
+from ..codes.expressions import modifiers_expr, normalize_expr
+from ..codes.normalize import normalize_codes
+from .engine import fetch
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
+W_UNKNOWN_CODE = "W_UNKNOWN_CODE"
+# What stays in a tolerant column: a text that can be a code of some system.
+_ANY_CODE = "^[A-Z0-9]{2,11}$"
+_MAX_CODES_TO_LOOK_FOR = 100
+
+
+@dataclass(frozen=True)
+class CodeSurvey:
+    """What becomes of the codes in some columns.
+
+    Args:
+        system (`str`): Code system.
+        distinct (`int`): Number of distinct raw codes.
+        occurrences (`int`): Number of raw codes.
+        changed (`pa.Array`): Distinct raw codes that are not canonical already.
+        fixes (`Counter[str]`): Occurrences that are rewritten, by `F_...`.
+        quarantined (`Counter[str]`): Occurrences that become null, by `R_...`.
+        warnings (`Counter[str]`): Occurrences that are kept although their form is not that of the system.
+    """
+
+    system: str
+    distinct: int
+    occurrences: int
+    changed: pa.Array
+    fixes: Counter[str]
+    quarantined: Counter[str]
+    warnings: Counter[str]
+
+
+def distinct_codes(rows: ir.Table, columns: Sequence[str]) -> ir.Table:
+    """Count distinct values over several columns.
+
+    Args:
+        rows (`ir.Table`): Rows.
+        columns (`Sequence[str]`): Columns of raw codes.
+
+    Returns:
+        `ir.Table`: `raw`, `occurrences`; null is left out.
+
+    Examples:
+        >>> rows = ibis.memtable({"a": ["4019", "4019"], "b": [None, "25000"]})
+        >>> sorted(map(tuple, distinct_codes(rows, ["a", "b"]).to_pyarrow().to_pandas().values.tolist()))
+        [('25000', 1), ('4019', 2)]
+    """
+    # Wide layouts are nearly empty: rows without any code are left out before they are unfolded.
+    filled = rows.filter(ibis.coalesce(*(rows[name] for name in columns)).notnull())
+    unfolded = ibis.array([filled[name] for name in columns]).filter(lambda code: code.notnull()).unnest()
+    return filled.select(raw=unfolded).group_by("raw").aggregate(occurrences=_.count())
+
+
+def survey_codes(
+    connection: Backend, rows: ir.Table, columns: Sequence[str], system: str, *, tolerant: bool = False
+) -> CodeSurvey:
+    """Look at the distinct codes of some columns and count what normalisation does to them.
+
+    Args:
+        connection (`Backend`): Where the rows live.
+        rows (`ir.Table`): Rows that stay.
+        columns (`Sequence[str]`): Columns of raw codes.
+        system (`str`): Code system of all of them.
+        tolerant (`bool`, *optional*, defaults to `False`): Whether codes of another form are kept.
+
+    Returns:
+        `CodeSurvey`: Counts; the codes themselves are not kept.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect, load
+        >>> connection = connect(threads=1)
+        >>> rows = load(connection, "rows", pa.table({"a": ["401.9", "4019", "?"]}))
+        >>> survey = survey_codes(connection, rows, ["a"], "ICD9CM")
+        >>> survey.distinct, dict(survey.fixes), dict(survey.quarantined)
+        (3, {'F_CODE_FORM': 1}, {'R_CODE_TEXT': 1})
+    """
+    found = fetch(connection, distinct_codes(rows, columns))
+    raw, occurrences = found["raw"].combine_chunks(), found["occurrences"].combine_chunks()
+    normalized = normalize_codes(system, raw)
+    is_refused = normalized.reasons.is_valid()
+    is_changed = pc.fill_null(pc.not_equal(raw, normalized.codes), False)
+    is_split = pc.and_(is_changed, normalized.modifiers.is_valid())
+    fix = pa.scalar("F_NDC" if system == "NDC" else "F_CODE_FORM")
+    fixes = pc.if_else(is_changed, pc.if_else(is_split, pa.scalar("F_MODIFIER"), fix), pa.scalar(None, pa.string()))
+    refused = normalized.reasons
+    kept = pa.nulls(len(raw), pa.string())
+    if tolerant:
+        is_kept = pc.and_(is_refused, pc.match_substring_regex(_bare(raw), _ANY_CODE))
+        kept = pc.if_else(is_kept, pa.scalar(W_UNKNOWN_CODE), kept)
+        refused = pc.if_else(is_kept, pa.scalar(None, pa.string()), refused)
+        is_changed = pc.or_(is_changed, pc.and_(is_kept, pc.not_equal(_bare(raw), raw)))
+    return CodeSurvey(
+        system=system,
+        distinct=len(raw),
+        occurrences=pc.sum(occurrences).as_py() or 0,
+        changed=raw.filter(pc.or_(is_changed, refused.is_valid())),
+        fixes=_weigh(fixes, occurrences),
+        quarantined=_weigh(refused, occurrences),
+        warnings=_weigh(kept, occurrences),
+    )
+
+
+def find_changed_columns(connection: Backend, rows: ir.Table, columns: Sequence[str], changed: pa.Array) -> list[str]:
+    """Find the columns that hold a code which is not canonical, so that only they are rewritten.
+
+    Args:
+        connection (`Backend`): Where the rows live.
+        rows (`ir.Table`): Rows that stay.
+        columns (`Sequence[str]`): Columns of raw codes.
+        changed (`pa.Array`): Raw codes to look for.
+
+    Returns:
+        `list[str]`: The columns; all of them if there are so many codes that looking costs more than rewriting.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect, load
+        >>> connection = connect(threads=1)
+        >>> rows = load(connection, "rows", pa.table({"a": ["4019"], "b": ["401.9"]}))
+        >>> find_changed_columns(connection, rows, ["a", "b"], pa.array(["401.9"]))
+        ['b']
+    """
+    if len(changed) > _MAX_CODES_TO_LOOK_FOR or len(columns) == 1:
+        return list(columns)
+    codes = changed.to_pylist()
+    found = fetch(connection, rows.aggregate(**{name: rows[name].isin(codes).any() for name in columns}))
+    return [name for name in columns if found[name][0].as_py()]
+
+
+def rewrite_codes(
+    rows: ir.Table,
+    columns: Sequence[str],
+    systems: Sequence[str],
+    system: ir.StringValue | None = None,
+    *,
+    tolerant: bool = False,
+) -> ir.Table:
+    """Replace raw codes by their canonical form; a code that cannot be used becomes null.
+
+    Modifiers that were glued to a HCPCS code are put into a further column, `COLUMN_modifiers`.
+
+    Args:
+        rows (`ir.Table`): Rows.
+        columns (`Sequence[str]`): Columns of raw codes.
+        systems (`Sequence[str]`): Their systems.
+        system (`ir.StringValue`, *optional*): Which of the systems a row has, if there are several.
+        tolerant (`bool`, *optional*, defaults to `False`): Whether codes of another form are kept.
+
+    Returns:
+        `ir.Table`: The rows.
+
+    Examples:
+        >>> rows = ibis.memtable({"a": ["401.9", "V49.76", "51881"]})
+        >>> rewrite_codes(rows, ["a"], ["ICD9PCS"], tolerant=True).to_pyarrow()["a"].to_pylist()
+        ['4019', 'V4976', '51881']
+    """
+    changed: dict[str, ir.StringValue] = {}
+    for column in columns:
+        raw = rows[column]
+        codes = {name: normalize_expr(name, raw)[0] for name in systems}
+        if system is None:
+            code = codes[systems[0]]
+        else:
+            code = ibis.cases(*((system == name, codes[name]) for name in systems), else_=ibis.null("string"))
+        if tolerant:
+            bare = raw.replace("\u00a0", " ").strip().replace(".", "").upper()
+            code = ibis.coalesce(code, ibis.ifelse(bare.re_search(_ANY_CODE), bare, ibis.null("string")))
+        changed[column] = code
+        if "HCPCS" in systems:
+            changed[f"{column}_modifiers"] = modifiers_expr(raw)
+    return rows.mutate(**changed)
+
+
+def _bare(raw: pa.Array) -> pa.Array:
+    trimmed = pc.utf8_trim(pc.replace_substring(raw, "\u00a0", " "), " ")
+    return pc.utf8_upper(pc.replace_substring(trimmed, ".", ""))
+
+
+def _weigh(reasons: pa.Array, occurrences: pa.Array) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    weighted = pa.table({"reason": reasons, "n": occurrences}).filter(reasons.is_valid())
+    for row in weighted.group_by("reason").aggregate([("n", "sum")]).to_pylist():
+        counts[row["reason"]] = row["n_sum"]
+    return counts

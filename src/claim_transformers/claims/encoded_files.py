@@ -1,0 +1,114 @@
+"""Reading the parquet files of a table with their strings still dictionary-encoded, as they are stored.
+
+The work on a column of codes then is work on its few distinct strings, and the many rows are integers.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from claim_transformers.claims.packing import dictionary_of
+from claim_transformers.codes.errors import ClaimDataError
+
+ROWS_PER_BATCH = 1 << 18
+
+
+class EncodedFiles:
+    """The parquet files of one table.
+
+    Args:
+        paths (`Sequence[Path]`): The files, all with the same columns.
+        fields (`Callable[[str], bool]`, *optional*): Which fields of nested columns are read, by name; all by default.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "part-00000.parquet")
+        ...     pq.write_table(pa.table({"code": ["B", "A", "B", None]}), path)
+        ...     files = EncodedFiles([path])
+        ...     files.num_rows, files.distinct("code").to_pylist(), files.count_values({"code"})
+        (4, ['A', 'B'], 4)
+    """
+
+    def __init__(self, paths: Sequence[Path], fields: Callable[[str], bool] = lambda name: True) -> None:
+        self.paths = list(paths)
+        self._fields = fields
+        self.num_rows = sum(pq.read_metadata(path).num_rows for path in self.paths)
+
+    def __bool__(self) -> bool:
+        return bool(self.paths)
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Read some columns, strings as dictionaries.
+
+        Args:
+            columns (`Sequence[str]`): Names of columns.
+
+        Yields:
+            `pa.RecordBatch`: At most `ROWS_PER_BATCH` rows of one row group of one file.
+
+        Raises:
+            ClaimDataError: `E_COLUMN`, if a file lacks a column.
+        """
+        for path in self.paths:
+            with pq.ParquetFile(path) as plain:
+                leaves = self._leaves(plain, columns)
+                strings = [leaf for leaf, is_string in leaves.items() if is_string]
+                with pq.ParquetFile(path, read_dictionary=strings) as encoded:
+                    for group in range(encoded.num_row_groups):
+                        table = _read_row_group(encoded, plain, group, list(leaves))
+                        yield from table.to_batches(max_chunksize=ROWS_PER_BATCH)
+
+    def distinct(self, column: str) -> pa.Array:
+        """Sorted distinct strings of a column, without null."""
+        distinct = pa.array([], pa.string())
+        for batch in self.batches([column]):
+            positions, strings = dictionary_of(batch[column])
+            # A dictionary can hold strings that no row uses.
+            is_used = np.zeros(len(strings), dtype=bool)
+            is_used[positions[positions >= 0]] = True
+            distinct = pc.unique(pa.chunked_array([distinct, strings.filter(pa.array(is_used))]))
+        return distinct.take(pc.sort_indices(distinct))
+
+    def count_values(self, columns: set[str]) -> int:
+        """Count the values of some columns, lists unrolled and nulls included, out of the footers alone."""
+        num_values = 0
+        for path in self.paths:
+            metadata = pq.read_metadata(path)
+            for number in range(metadata.num_columns):
+                leaf = metadata.schema.column(number).path
+                if leaf.split(".")[0] in columns and (leaf in columns or leaf.endswith(".code")):
+                    groups = (metadata.row_group(group) for group in range(metadata.num_row_groups))
+                    num_values += sum(group.column(number).num_values for group in groups)
+        return num_values
+
+    def _leaves(self, file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, bool]:
+        """Parquet paths of the columns and whether each holds strings."""
+        leaves: dict[str, bool] = {}
+        found = [file.schema.column(number) for number in range(len(file.schema))]
+        for column in columns:
+            of_column = [leaf for leaf in found if leaf.path.split(".")[0] == column]
+            if not of_column:
+                table = self.paths[0].parent.name
+                raise ClaimDataError(
+                    "E_COLUMN", f"{table}: expected a column {column!r}, found {file.schema_arrow.names}"
+                )
+            for leaf in of_column:
+                if leaf.path == column or self._fields(leaf.path.rsplit(".", 1)[1]):
+                    leaves[leaf.path] = leaf.physical_type == "BYTE_ARRAY"
+        return leaves
+
+
+def _read_row_group(encoded: pq.ParquetFile, plain: pq.ParquetFile, group: int, paths: list[str]) -> pa.Table:
+    """Read a row group with its dictionaries, and without them where Arrow 26 cannot.
+
+    Strings within a list have no dictionary to read where the writer gave it up midway because they were too many.
+    """
+    try:
+        return encoded.read_row_group(group, columns=paths)
+    except pa.ArrowNotImplementedError:
+        return plain.read_row_group(group, columns=paths)

@@ -1,0 +1,221 @@
+"""The engine that executes every relational step: Ibis on embedded DuckDB.
+
+The steps themselves are Ibis expressions; only reading raw files speaks DuckDB's own SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..codes.errors import ClaimDataError
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import pyarrow as pa
+    from ibis.backends.duckdb import Backend
+
+
+def connect(
+    *, threads: int | None = None, memory_limit: str | None = None, spill_folder: Path | None = None
+) -> Backend:
+    """Open an in-memory DuckDB behind Ibis, with settings under which results are reproducible and nothing leaves.
+
+    The order of results is kept (`preserve_insertion_order`): without it DuckDB 2.0 hands Arrow readers rows in
+    another order than `ORDER BY` asks for. Extensions are never fetched, so a run needs no network.
+
+    Args:
+        threads (`int`, *optional*): Threads of the engine, all cores if not given.
+        memory_limit (`str`, *optional*):
+            Such as `"2GB"`; what does not fit is spilled. The process itself may use about a fifth more.
+        spill_folder (`Path`, *optional*): Where to spill, the system's temporary folder if not given.
+
+    Returns:
+        `Backend`: The connection.
+
+    Raises:
+        ValueError: If `threads` is below 1 or `memory_limit` is not understood by DuckDB.
+
+    Examples:
+        >>> connection = connect(threads=1)
+        >>> connection.raw_sql("SELECT current_setting('threads')").fetchall()
+        [(1,)]
+    """
+    import duckdb
+    import ibis
+
+    if threads is not None and threads < 1:
+        raise ValueError(f"expected threads >= 1, found {threads}")
+    settings: dict[str, object] = {
+        "preserve_insertion_order": True,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    if threads is not None:
+        settings["threads"] = threads
+    if memory_limit is not None:
+        settings["memory_limit"] = memory_limit
+    if spill_folder is not None:
+        settings["temp_directory"] = str(spill_folder)
+    try:
+        connection: Backend = ibis.duckdb.connect(**settings)
+    except (duckdb.ParserException, duckdb.InvalidInputException, duckdb.BinderException) as error:
+        raise ValueError(f"expected a memory_limit such as '2GB', found {memory_limit!r}") from error
+    return connection
+
+
+@contextmanager
+def engine_errors(step: str) -> Iterator[None]:
+    """Turn DuckDB's errors into [`ClaimDataError`], because DuckDB quotes cell values in its messages.
+
+    Args:
+        step (`str`): What is being done, for the message.
+
+    Raises:
+        ClaimDataError: `E_WRITE` if the disk or the memory is full, else `E_ENGINE`.
+
+    Examples:
+        >>> with engine_errors("counting"):
+        ...     _ = connect(threads=1).raw_sql("SELECT CAST('P17' AS INTEGER)").fetchall()
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_ENGINE: ConversionException while counting
+    """
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        message = f"{type(error).__name__} while {step}: free disk space or raise memory_limit, then run it again"
+        raise ClaimDataError("E_WRITE", message) from None
+    except duckdb.Error as error:
+        raise ClaimDataError("E_ENGINE", f"{type(error).__name__} while {step}") from None
+
+
+def fetch(connection: Backend, expression: ir.Table) -> pa.Table:
+    """Execute an expression into memory.
+
+    Ibis 12 calls methods that DuckDB 2.0 no longer has, and imports pandas on the way; this does neither.
+
+    Args:
+        connection (`Backend`): Where its tables live.
+        expression (`ir.Table`): What to execute.
+
+    Returns:
+        `pa.Table`: The result, in the order of the expression.
+
+    Examples:
+        >>> import ibis
+        >>> fetch(connect(threads=1), ibis.range(3).unnest().name("day").as_table())["day"].to_pylist()
+        [0, 1, 2]
+    """
+    return read_batches(connection, expression).read_all()
+
+
+def read_batches(
+    connection: Backend, expression: ir.Table, *, rows_per_batch: int = 1 << 17
+) -> pa.RecordBatchReader:
+    """Execute an expression as a stream of record batches, so that a result larger than the memory can be written.
+
+    Args:
+        connection (`Backend`): Where its tables live. Its other queries are not held up.
+        expression (`ir.Table`): What to execute.
+        rows_per_batch (`int`, *optional*, defaults to `131072`): Rows of a batch.
+
+    Returns:
+        `pa.RecordBatchReader`: The stream, in the order of the expression.
+
+    Examples:
+        >>> import ibis
+        >>> reader = read_batches(connect(threads=1), ibis.range(5).unnest().name("day").as_table(), rows_per_batch=2)
+        >>> sum(batch.num_rows for batch in reader)
+        5
+    """
+    # A cursor of its own, because an open result would block the next query of the connection.
+    cursor = connection.con.cursor()
+    return cursor.sql(connection.compile(expression)).to_arrow_reader(rows_per_batch)
+
+
+def materialize(connection: Backend, name: str, expression: ir.Table) -> tuple[ir.Table, int]:
+    """Execute an expression into a table of the engine, which lives as long as the connection.
+
+    Args:
+        connection (`Backend`): Where its tables live.
+        name (`str`): Name of the new table, replaced if it is there.
+        expression (`ir.Table`): What to execute.
+
+    Returns:
+        `tuple[ir.Table, int]`: The table and its number of rows.
+
+    Examples:
+        >>> import ibis
+        >>> connection = connect(threads=1)
+        >>> materialize(connection, "days", ibis.range(3).unnest().name("day").as_table())[1]
+        3
+    """
+    created = connection.raw_sql(f'CREATE OR REPLACE TABLE "{name}" AS {connection.compile(expression)}').fetchall()
+    return connection.table(name), int(created[0][0])
+
+
+def create_view(connection: Backend, name: str, expression: ir.Table) -> ir.Table:
+    """Give an expression a name in the engine, so that what is built on it need not compile it again.
+
+    Args:
+        connection (`Backend`): Where its tables live.
+        name (`str`): Name of the new view, replaced if it is there.
+        expression (`ir.Table`): What the view stands for.
+
+    Returns:
+        `ir.Table`: The view.
+
+    Examples:
+        >>> import ibis
+        >>> connection = connect(threads=1)
+        >>> create_view(connection, "days", ibis.range(3).unnest().name("day").as_table()).columns
+        ('day',)
+    """
+    connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS {connection.compile(expression)}')
+    return connection.table(name)
+
+
+def count_rows(connection: Backend, expression: ir.Table) -> int:
+    """Count the rows of an expression.
+
+    Args:
+        connection (`Backend`): Where its tables live.
+        expression (`ir.Table`): What to count.
+
+    Returns:
+        `int`: Number of rows.
+
+    Examples:
+        >>> import ibis
+        >>> count_rows(connect(threads=1), ibis.range(3).unnest().name("day").as_table())
+        3
+    """
+    return int(fetch(connection, expression.aggregate(num_rows=expression.count()))["num_rows"][0].as_py())
+
+
+def load(connection: Backend, name: str, table: pa.Table) -> ir.Table:
+    """Copy an Arrow table into a table of the engine.
+
+    Args:
+        connection (`Backend`): Where to.
+        name (`str`): Name of the new table, replaced if it is there.
+        table (`pa.Table`): The rows.
+
+    Returns:
+        `ir.Table`: The table.
+
+    Examples:
+        >>> import pyarrow as pa
+        >>> connection = connect(threads=1)
+        >>> count_rows(connection, load(connection, "days", pa.table({"day": [1, 2]})))
+        2
+    """
+    connection.con.register("arrow_rows", table)
+    connection.raw_sql(f'CREATE OR REPLACE TABLE "{name}" AS SELECT * FROM arrow_rows')
+    connection.con.unregister("arrow_rows")
+    return connection.table(name)

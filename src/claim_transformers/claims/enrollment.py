@@ -1,0 +1,212 @@
+"""Who the patients are and when they were enrolled, out of many eligibility rows per patient."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from claim_transformers.claims.packing import NULL_DAY, Integers
+
+SEXES = ("F", "M")
+_SEX_OF_GENDER = {"F": 0, "FEMALE": 0, "M": 1, "MALE": 1}
+ELIGIBILITY_COLUMNS = (
+    "patient_id",
+    "gender",
+    "birth_date",
+    "death_date",
+    "enrollment_start_date",
+    "enrollment_end_date",
+)
+
+
+@dataclass(frozen=True)
+class Enrollment:
+    """Sex, birth, death and merged enrollment spans of patients, by position.
+
+    Args:
+        sexes (`np.ndarray` of int8): Position in `SEXES`, -1 unknown.
+        birth_days (`np.ndarray` of int32): Days since 1970-01-01, `NULL_DAY` unknown.
+        death_days (`np.ndarray` of int32): Days since 1970-01-01, `NULL_DAY` alive or unknown.
+        span_offsets (`np.ndarray` of shape `(patients + 1,)`): Where the spans of each patient begin.
+        span_starts (`np.ndarray` of int32): First day of each span.
+        span_ends (`np.ndarray` of int32): Last day of each span, inclusive.
+
+    Examples:
+        >>> merge_eligibility(EligibilityRows.empty(), num_patients=2).span_offsets.tolist()
+        [0, 0, 0]
+    """
+
+    sexes: Integers
+    birth_days: Integers
+    death_days: Integers
+    span_offsets: Integers
+    span_starts: Integers
+    span_ends: Integers
+
+
+@dataclass(frozen=True)
+class EligibilityRows:
+    """Eligibility as flat arrays, one entry per row of the canonical table, in any order.
+
+    Args:
+        patients (`np.ndarray`): Position of the patient.
+        sexes (`np.ndarray` of int8): Position in `SEXES`, -1 unknown.
+        birth_days (`np.ndarray` of int32): Days since 1970-01-01 or `NULL_DAY`, like the three that follow.
+        death_days (`np.ndarray` of int32): Day of death.
+        starts (`np.ndarray` of int32): First day of enrollment.
+        ends (`np.ndarray` of int32): Last day of enrollment, inclusive; null for a span that is still open.
+
+    Examples:
+        >>> len(EligibilityRows.empty().patients)
+        0
+    """
+
+    patients: Integers
+    sexes: Integers
+    birth_days: Integers
+    death_days: Integers
+    starts: Integers
+    ends: Integers
+
+    @classmethod
+    def empty(cls) -> "EligibilityRows":
+        """No rows."""
+        days = np.empty(0, np.int32)
+        return cls(np.empty(0, np.int64), np.empty(0, np.int8), days, days, days, days)
+
+    @classmethod
+    def of_batches(
+        cls, batches: Iterable[pa.RecordBatch], position: Callable[[pa.Array], Integers]
+    ) -> "tuple[EligibilityRows, pa.Array]":
+        """Read the canonical table and keep the rows of known patients.
+
+        Args:
+            batches (`Iterable[pa.RecordBatch]`): Batches with `ELIGIBILITY_COLUMNS`.
+            position (`Callable`): From patient ids to positions, -1 for a patient that is not known.
+
+        Returns:
+            `tuple[EligibilityRows, pa.Array]`: The rows of known patients, and the distinct ids of all others.
+        """
+        parts: list[list[Integers]] = [[] for _ in ELIGIBILITY_COLUMNS]
+        others = [pa.array([], pa.string())]
+        for batch in batches:
+            patients = position(batch["patient_id"])
+            is_known = patients >= 0
+            if not is_known.all():
+                others.append(pc.unique(_strings(batch["patient_id"].filter(pa.array(~is_known)))))
+            columns = [patients, sexes_of(batch["gender"])]
+            columns += [days_of(batch[name]) for name in ELIGIBILITY_COLUMNS[2:]]
+            for part, column in zip(parts, columns, strict=True):
+                part.append(column[is_known])
+        rows = cls(*(np.concatenate(part) for part in parts)) if parts[0] else cls.empty()
+        return rows, pc.unique(pa.chunked_array(others)).drop_null()
+
+
+def merge_eligibility(rows: EligibilityRows, num_patients: int, last_day: int = NULL_DAY) -> Enrollment:
+    """Merge the spans of each patient that overlap or touch, and let the latest demographics win.
+
+    The latest row is the one whose enrollment starts last. Each of sex, birth and death is the latest that is known,
+    so a row that leaves one blank does not erase it. The order of the rows does not matter.
+
+    Args:
+        rows (`EligibilityRows`): Rows of all patients.
+        num_patients (`int`): Number of positions.
+        last_day (`int`, *optional*): Last day the data know of, which closes a span that has no end. Without it such a
+            span is left out, like one that has no start.
+
+    Returns:
+        `Enrollment`: One entry per position, empty for a patient without rows.
+
+    Examples:
+        >>> year = lambda start, end: [np.array([start, end], np.int32)] * 2
+        >>> known, days = np.array([0, 0]), np.array([-3650, -3650], np.int32)
+        >>> rows = EligibilityRows(known, np.array([0, 0], np.int8), days, days,
+        ...                        np.array([0, 365], np.int32), np.array([364, 729], np.int32))
+        >>> merged = merge_eligibility(rows, num_patients=1)
+        >>> merged.span_starts.tolist(), merged.span_ends.tolist()
+        ([0], [729])
+    """
+    rows = replace(rows, ends=np.where(rows.ends == NULL_DAY, np.int32(last_day), rows.ends))
+    order = np.lexsort((rows.ends, rows.starts, rows.patients))
+    patients, starts, ends = rows.patients[order].astype(np.int64), rows.starts[order], rows.ends[order]
+
+    is_span = (starts != NULL_DAY) & (ends != NULL_DAY) & (ends >= starts)
+    span_patients, span_starts, span_ends = _merge_spans(patients[is_span], starts[is_span], ends[is_span])
+    counts = np.bincount(span_patients, minlength=num_patients)
+    return Enrollment(
+        _latest(rows, rows.sexes, num_patients, -1).astype(np.int8),
+        _latest(rows, rows.birth_days, num_patients, NULL_DAY),
+        _latest(rows, rows.death_days, num_patients, NULL_DAY),
+        np.append(0, np.cumsum(counts)),
+        span_starts,
+        span_ends,
+    )
+
+
+def _merge_spans(patients: Integers, starts: Integers, ends: Integers) -> tuple[Integers, Integers, Integers]:
+    """Merge sorted spans that overlap or follow each other without a day between them."""
+    if not len(patients):
+        return patients, starts, ends
+    # With the patient in the high bits, one running maximum never carries an end over to the next patient.
+    reach = np.maximum.accumulate((patients << 33) + ends.astype(np.int64) - NULL_DAY)
+    is_first = np.ones(len(patients), dtype=bool)
+    is_first[1:] = (patients[1:] << 33) + starts[1:].astype(np.int64) - NULL_DAY > reach[:-1] + 1
+    firsts = np.flatnonzero(is_first)
+    lasts = np.append(firsts[1:], len(patients)) - 1
+    merged_ends = reach[lasts] - (patients[lasts] << 33) + NULL_DAY
+    return patients[firsts], starts[firsts].astype(np.int32), merged_ends.astype(np.int32)
+
+
+def _latest(rows: EligibilityRows, values: Integers, num_patients: int, null: int) -> Integers:
+    """The value of each patient's latest row that has one; ties go to the larger value, whatever the row order."""
+    known = values != null
+    patients = rows.patients[known]
+    order = np.lexsort((values[known], rows.ends[known], rows.starts[known], patients))
+    latest = np.full(num_patients, null, np.int32)
+    # Of repeated positions NumPy keeps the value assigned last.
+    latest[patients[order]] = values[known][order]
+    return latest
+
+
+def days_of(dates: pa.Array) -> Integers:
+    """Turn dates into days since 1970-01-01.
+
+    Args:
+        dates (`pa.Array` of date32): Dates.
+
+    Returns:
+        `np.ndarray` of int32: Days, `NULL_DAY` where null.
+
+    Examples:
+        >>> import datetime
+        >>> days_of(pa.array([datetime.date(1970, 1, 2), None])).tolist()
+        [1, -2147483648]
+    """
+    days = pc.cast(pc.cast(dates, pa.date32()), pa.int32())
+    return days.fill_null(NULL_DAY).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def sexes_of(genders: pa.Array) -> Integers:
+    """Turn genders as payers write them into positions in `SEXES`.
+
+    Args:
+        genders (`pa.Array` of strings): `F`, `female`, `M`, `male` in any case; anything else is unknown.
+
+    Returns:
+        `np.ndarray` of int8: 0 female, 1 male, -1 unknown.
+
+    Examples:
+        >>> sexes_of(pa.array(["male", "F", "unknown", None])).tolist()
+        [1, 0, -1, -1]
+    """
+    encoded = genders if pa.types.is_dictionary(genders.type) else pc.dictionary_encode(genders)
+    table = [_SEX_OF_GENDER.get(str(gender).strip().upper(), -1) for gender in encoded.dictionary.to_pylist()]
+    positions = encoded.indices.fill_null(len(table)).to_numpy(zero_copy_only=False)
+    sexes: Integers = np.array([*table, -1], np.int8)[positions]
+    return sexes
+
+
+def _strings(array: pa.Array) -> pa.Array:
+    return pc.cast(array, pa.string())

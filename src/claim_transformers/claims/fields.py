@@ -1,0 +1,113 @@
+"""Reading one field of a raw row: dates and amounts as expressions, strictly or not at all.
+
+The format of a date is declared by the layout of its file and never guessed from the row. What does not parse is null
+here; whether that costs the row is decided by the checks in [`quality`].
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+DateFormat = Literal["YYYYMMDD", "YYYY-MM-DD"]
+
+_PATTERNS: dict[str, tuple[str, int]] = {"YYYYMMDD": ("%Y%m%d", 8), "YYYY-MM-DD": ("%Y-%m-%d", 10)}
+# Fillers that systems write where no date is known.
+SENTINEL_DATES = ("1900-01-01", "9999-12-31")
+_EARLIEST_YEAR = 1850
+_LATEST_YEAR = 2200
+_AMOUNT_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$"
+
+
+# DuckDB's own parser, because a cast accepts several formats where the layout declares one.
+@ibis.udf.scalar.builtin(name="try_strptime")
+def _try_strptime(text: dt.string, pattern: dt.string) -> dt.timestamp:  # type: ignore[empty-body]
+    """Parse a text as a timestamp, null where it does not fit."""
+
+
+def parse_date(text: ir.StringValue, date_format: DateFormat) -> ir.DateValue:
+    """Read a date, null if it is impossible, a sentinel or not in the declared format.
+
+    Args:
+        text (`ir.StringValue`): The raw field.
+        date_format (`str`): `"YYYYMMDD"` or `"YYYY-MM-DD"`.
+
+    Returns:
+        `ir.DateValue`: The date. 30 February is null, never the first days of March.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> rows = ibis.memtable({"text": ["20080229", "20090229", "2008229", "99991231"]})
+        >>> connect(threads=1).to_pyarrow(rows.select(date=parse_date(rows.text, "YYYYMMDD")))["date"].to_pylist()
+        [datetime.date(2008, 2, 29), None, None, None]
+    """
+    pattern, length = _PATTERNS[date_format]
+    date = _try_strptime(text, pattern).date()
+    # The parser skips blanks and accepts one-digit months and days, hence the length.
+    is_whole = (text.length() == length) & ~text.contains(" ")
+    is_plausible = date.between(ibis.date(_EARLIEST_YEAR, 1, 1), ibis.date(_LATEST_YEAR, 12, 31))
+    is_real = is_whole & is_plausible & (date != ibis.date(SENTINEL_DATES[0]))
+    return ibis.ifelse(is_real, date, ibis.null("date"))
+
+
+def parse_amount(text: ir.StringValue) -> ir.DecimalValue:
+    """Read an amount in US dollars: a plain decimal or null.
+
+    `$1,234.50`, `(12.00)`, `1E3`, `NaN` and `inf` are null: rewriting money by guess is worse than not having it.
+
+    Args:
+        text (`ir.StringValue`): The raw field.
+
+    Returns:
+        `ir.DecimalValue`: decimal(12, 2).
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> rows = ibis.memtable({"text": ["12.5", "$1,234.50", "1E3", "inf", "-3"]})
+        >>> [str(x) for x in connect(threads=1).to_pyarrow(rows.select(x=parse_amount(rows.text)))["x"].to_pylist()]
+        ['12.50', 'None', 'None', 'None', '-3.00']
+    """
+    plain = ibis.ifelse(text.re_search(_AMOUNT_PATTERN), text, ibis.null("string"))
+    return plain.try_cast("decimal(12, 2)")
+
+
+def parse_number(text: ir.StringValue, number_type: Literal["float32", "int16", "int32"]) -> ir.NumericValue:
+    """Read a count or a quantity: a plain decimal that fits the type, or null.
+
+    Args:
+        text (`ir.StringValue`): The raw field.
+        number_type (`str`): `"float32"`, `"int16"` or `"int32"`.
+
+    Returns:
+        `ir.NumericValue`: The number.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> rows = ibis.memtable({"text": ["30", "30.0", "40000", "x"]})
+        >>> connect(threads=1).to_pyarrow(rows.select(x=parse_number(rows.text, "int16")))["x"].to_pylist()
+        [30, 30, None, None]
+    """
+    plain = ibis.ifelse(text.re_search(_AMOUNT_PATTERN), text, ibis.null("string"))
+    number = plain.try_cast("float64").try_cast(number_type)
+    return number
+
+
+def clean_id(text: ir.StringValue) -> ir.StringValue:
+    """Trim an identifier; blank is null. Zeros and case stay as they are.
+
+    Args:
+        text (`ir.StringValue`): The raw field.
+
+    Returns:
+        `ir.StringValue`: The identifier.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> rows = ibis.memtable({"text": [" 007a ", "  "]})
+        >>> connect(threads=1).to_pyarrow(rows.select(x=clean_id(rows.text)))["x"].to_pylist()
+        ['007a', None]
+    """
+    return text.strip().nullif("")

@@ -1,0 +1,216 @@
+"""The conservation ledger: what came in equals what went out plus what is accounted for, per raw file and claim type.
+
+The numbers of one entry come from different places (the reader, the quarantine, the lines that were written), so that
+a row lost in a join shows up as a sum that does not add up.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..codes.errors import ClaimDataError
+
+if TYPE_CHECKING:
+    from .coding import CodeSurvey
+
+MAX_REASON_SHARE = 0.01
+MAX_QUARANTINE_SHARE = 0.05
+
+
+@dataclass
+class LedgerEntry:
+    """Rows of one raw file and claim type.
+
+    Args:
+        source_file (`str`): Name of the raw file.
+        claim_type (`str`): Claim type, `"NONE"` for eligibility, `"UNKNOWN"` where a row could not be read.
+        rows_in (`int`, *optional*, defaults to 0): Rows that came in.
+        rows_out (`int`, *optional*, defaults to 0): Rows that became lines of a canonical table.
+        lines_out (`int`, *optional*, defaults to 0): Those lines; one row can give several.
+        quarantined (`Counter[str]`, *optional*): Rows in quarantine by reason.
+        dropped (`Counter[str]`, *optional*): Rows dropped by reason.
+        netted_out (`int`, *optional*, defaults to 0): Charges and reversals that cancelled each other.
+        warnings (`Counter[str]`, *optional*): Rows kept with a warning, by code.
+        fixes (`Counter[str]`, *optional*): Rows or files repaired, by code.
+
+    Examples:
+        >>> LedgerEntry("inpatient.csv", "IP", rows_in=3, rows_out=2, quarantined=Counter(R_DATE=1)).balance
+        0
+    """
+
+    source_file: str
+    claim_type: str
+    rows_in: int = 0
+    rows_out: int = 0
+    lines_out: int = 0
+    quarantined: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    netted_out: int = 0
+    warnings: Counter[str] = field(default_factory=Counter)
+    fixes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def num_quarantined(self) -> int:
+        """Rows in quarantine."""
+        return sum(self.quarantined.values())
+
+    @property
+    def num_dropped(self) -> int:
+        """Rows dropped."""
+        return sum(self.dropped.values())
+
+    @property
+    def balance(self) -> int:
+        """Rows that are not accounted for; zero where the ledger holds."""
+        return self.rows_in - self.rows_out - self.num_quarantined - self.num_dropped - self.netted_out
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry as plain values, reasons in alphabetical order."""
+        return {
+            "source_file": self.source_file,
+            "claim_type": self.claim_type,
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "quarantined": self.num_quarantined,
+            "dropped": self.num_dropped,
+            "netted_out": self.netted_out,
+            "lines_out": self.lines_out,
+            "quarantine_reasons": dict(sorted(self.quarantined.items())),
+            "drop_reasons": dict(sorted(self.dropped.items())),
+            "warnings": dict(sorted(self.warnings.items())),
+            "fixes": dict(sorted(self.fixes.items())),
+        }
+
+
+@dataclass
+class Ledger:
+    """All entries of a run, and what happened to single codes.
+
+    Args:
+        entries (`dict[tuple[str, str], LedgerEntry]`, *optional*): By raw file and claim type.
+        codes (`dict[str, dict[str, Any]]`, *optional*):
+            By system: `occurrences` and `distinct` of raw codes, `fixes` and `quarantined` by reason, in occurrences.
+
+    Examples:
+        >>> ledger = Ledger()
+        >>> entry = ledger.entry("pde.csv", "RX")
+        >>> entry.rows_in, entry.rows_out = 10, 9
+        >>> ledger.check_conservation()
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_CONSERVATION: pde.csv, RX: 10 rows in, but 9 out + 0 ...
+    """
+
+    entries: dict[tuple[str, str], LedgerEntry] = field(default_factory=dict)
+    codes: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def entry(self, source_file: str, claim_type: str) -> LedgerEntry:
+        """Get the entry of a raw file and claim type, made on first use.
+
+        Args:
+            source_file (`str`): Name of the raw file.
+            claim_type (`str`): Claim type.
+
+        Returns:
+            `LedgerEntry`: The entry.
+        """
+        key = (source_file, claim_type)
+        if key not in self.entries:
+            self.entries[key] = LedgerEntry(source_file, claim_type)
+        return self.entries[key]
+
+    def add_codes(self, survey: CodeSurvey) -> None:
+        """Add what normalisation does to the codes of some columns.
+
+        Args:
+            survey (`CodeSurvey`): The counts. `distinct` is per raw table, so it is kept as the largest.
+        """
+        facts = self.codes.setdefault(
+            survey.system,
+            {"occurrences": 0, "distinct": 0, "fixes": Counter(), "quarantined": Counter(), "warnings": Counter()},
+        )
+        facts["occurrences"] += survey.occurrences
+        facts["distinct"] = max(facts["distinct"], survey.distinct)
+        facts["fixes"].update(survey.fixes)
+        facts["quarantined"].update(survey.quarantined)
+        facts["warnings"].update(survey.warnings)
+
+    def check_conservation(self) -> None:
+        """Raise unless every entry adds up.
+
+        Raises:
+            ClaimDataError: `E_CONSERVATION` with the numbers of the entries that do not.
+        """
+        broken = [
+            f"{entry.source_file}, {entry.claim_type}: {entry.rows_in} rows in, but {entry.rows_out} out + "
+            f"{entry.num_quarantined} quarantined + {entry.num_dropped} dropped + {entry.netted_out} netted out"
+            for entry in self._sorted()
+            if entry.balance != 0
+        ]
+        if broken:
+            raise ClaimDataError("E_CONSERVATION", "; ".join(broken))
+
+    def check_rates(
+        self,
+        *,
+        max_quarantine_share: float = MAX_QUARANTINE_SHARE,
+        max_reason_share: float = MAX_REASON_SHARE,
+    ) -> None:
+        """Raise if more rows of a raw file are in quarantine than dirt explains: the layout is then likely wrong.
+
+        Args:
+            max_quarantine_share (`float`, *optional*, defaults to `0.05`): Largest share for all reasons together.
+            max_reason_share (`float`, *optional*, defaults to `0.01`): Largest share for one reason.
+
+        Raises:
+            ValueError: If a share is not between 0 and 1.
+            ClaimDataError: `E_QUARANTINE_RATE` with counts by reason.
+        """
+        for name, share in (("max_quarantine_share", max_quarantine_share), ("max_reason_share", max_reason_share)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"expected {name} between 0 and 1, found {share}")
+        totals: dict[str, int] = Counter()
+        reasons: dict[str, Counter[str]] = {}
+        for entry in self._sorted():
+            totals[entry.source_file] += entry.rows_in
+            reasons.setdefault(entry.source_file, Counter()).update(entry.quarantined)
+        too_many = [
+            f"{source_file}: {dict(sorted(counts.items()))} of {totals[source_file]} rows"
+            for source_file, counts in reasons.items()
+            if sum(counts.values()) > max_quarantine_share * totals[source_file]
+            or any(count > max_reason_share * totals[source_file] for count in counts.values())
+        ]
+        if too_many:
+            raise ClaimDataError(
+                "E_QUARANTINE_RATE",
+                f"expected at most {max_reason_share:.1%} of the rows of a file in quarantine per reason and "
+                f"{max_quarantine_share:.1%} in all, found {'; '.join(too_many)}. Check the layout and the format of "
+                "dates, or raise max_reason_share and max_quarantine_share if the file is known to be this bad",
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values: `files`, `totals`, `codes`, all in a fixed order."""
+        entries = [entry.to_dict() for entry in self._sorted()]
+        counts = ("rows_in", "rows_out", "quarantined", "dropped", "netted_out", "lines_out")
+        codes = {
+            system: {
+                key: dict(sorted(value.items())) if isinstance(value, Counter) else value
+                for key, value in facts.items()
+            }
+            for system, facts in sorted(self.codes.items())
+        }
+        return {
+            "files": entries,
+            "totals": {count: sum(entry[count] for entry in entries) for count in counts},
+            "codes": codes,
+        }
+
+    def to_json(self) -> str:
+        """The report as it stands in `quality_report.json`."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    def _sorted(self) -> list[LedgerEntry]:
+        return [self.entries[key] for key in sorted(self.entries)]

@@ -1,0 +1,348 @@
+"""Codes, days and patients packed into one integer, so that building sequences is sorting integers.
+
+A key holds, from the highest bits down, the position of the patient within its shard, the day, the claim type and the
+code. Sorted keys are patients in order, their visits in order, and the codes of each visit in order; equal neighbours
+are the same code billed twice. NumPy sorts such keys about ten times faster than an engine groups and sorts strings.
+
+The patient needs few bits because shards are cut by patient, which leaves 18 bits for the day: 717 years, so that no
+data set needs its days moved to fit, not even one with dates shifted into the future.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from claim_transformers.codes.errors import ClaimDataError
+
+CODE_BITS, TYPE_BITS, DAY_BITS, PATIENT_BITS = 20, 4, 18, 22
+FIRST_DAY = -100_000  # in 1696; the last day that fits is in 2413
+NULL_DAY = np.iinfo(np.int32).min
+
+MAX_CODES = 1 << CODE_BITS
+MAX_TYPES = 1 << TYPE_BITS
+MAX_DAYS = 1 << DAY_BITS
+MAX_PATIENTS = 1 << PATIENT_BITS
+
+Integers = npt.NDArray[np.integer[Any]]
+Keys = npt.NDArray[np.uint64]
+
+
+def pack_keys(patients: Integers, days: Integers, visit_types: Integers) -> Keys:
+    """Pack patient, day and claim type into keys whose code bits are still zero.
+
+    Args:
+        patients (`np.ndarray` of integers): Position of the patient within its shard, from 0.
+        days (`np.ndarray` of integers): Service date in days since 1970-01-01.
+        visit_types (`np.ndarray` of integers): Position of the claim type in its sorted list.
+
+    Returns:
+        `np.ndarray` of uint64: Keys that sort by patient, day and type.
+
+    Raises:
+        ClaimDataError: `E_KEY_RANGE`, if a field does not fit. The message names the field and its bounds.
+
+    Examples:
+        >>> earlier, later = pack_keys(np.array([0, 0]), np.array([14_000, 14_001]), np.array([7, 0]))
+        >>> bool(earlier < later)
+        True
+        >>> pack_keys(np.array([0]), np.array([9_999_999]), np.array([0]))
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_KEY_RANGE: expected every day between -100000 and 162143,
+        found 1 of 1 outside
+    """
+    _check_range("patient position", patients, 0, MAX_PATIENTS)
+    _check_range("day", days, FIRST_DAY, FIRST_DAY + MAX_DAYS)
+    _check_range("claim type position", visit_types, 0, MAX_TYPES)
+    keys: Keys = patients.astype(np.uint64) << np.uint64(DAY_BITS)
+    keys |= (days.astype(np.int64) - FIRST_DAY).astype(np.uint64)
+    keys <<= np.uint64(TYPE_BITS)
+    keys |= visit_types.astype(np.uint64)
+    keys <<= np.uint64(CODE_BITS)
+    return keys
+
+
+def _check_range(name: str, values: Integers, first: int, end: int) -> None:
+    if len(values) and (values.min() < first or values.max() >= end):
+        outside = int(np.count_nonzero((values < first) | (values >= end)))
+        raise ClaimDataError(
+            "E_KEY_RANGE",
+            f"expected every {name} between {first} and {end - 1}, found {outside} of {len(values)} outside",
+        )
+
+
+@dataclass(frozen=True)
+class Timelines:
+    """Patients with their visits and codes, as flat arrays with offsets.
+
+    Visit `v` has the codes `codes[code_offsets[v]:code_offsets[v + 1]]`; patients have visits in the same way.
+
+    Args:
+        patients (`np.ndarray` of shape `(patients,)`): Position of each patient, ascending.
+        visit_offsets (`np.ndarray` of shape `(patients + 1,)`): Where the visits of each patient begin.
+        visit_days (`np.ndarray` of shape `(visits,)`): Days since 1970-01-01.
+        visit_types (`np.ndarray` of shape `(visits,)`): Position of the claim type.
+        code_offsets (`np.ndarray` of shape `(visits + 1,)`): Where the codes of each visit begin.
+        codes (`np.ndarray` of shape `(codes,)`): Position of each code, ascending within a visit.
+
+    Examples:
+        >>> timelines = unpack_keys(pack_keys(np.array([3, 3]), np.array([10, 12]), np.array([0, 0])))
+        >>> timelines.patients.tolist(), timelines.visit_days.tolist(), timelines.slice(0, 1).num_visits
+        ([3], [10, 12], 2)
+    """
+
+    patients: Integers
+    visit_offsets: Integers
+    visit_days: Integers
+    visit_types: Integers
+    code_offsets: Integers
+    codes: Integers
+
+    @property
+    def num_patients(self) -> int:
+        """Number of patients."""
+        return len(self.patients)
+
+    @property
+    def num_visits(self) -> int:
+        """Number of visits of all patients."""
+        return len(self.visit_days)
+
+    def slice(self, start: int, stop: int) -> "Timelines":
+        """Take the patients from row `start` up to, not including, row `stop`."""
+        visits = slice(int(self.visit_offsets[start]), int(self.visit_offsets[stop]))
+        codes = slice(int(self.code_offsets[visits.start]), int(self.code_offsets[visits.stop]))
+        return Timelines(
+            self.patients[start:stop],
+            self.visit_offsets[start : stop + 1] - visits.start,
+            self.visit_days[visits],
+            self.visit_types[visits],
+            self.code_offsets[visits.start : visits.stop + 1] - codes.start,
+            self.codes[codes],
+        )
+
+
+def concatenate(parts: Sequence[Timelines]) -> Timelines:
+    """Join timelines one after the other.
+
+    Args:
+        parts (`Sequence[Timelines]`): Timelines whose patients follow each other.
+
+    Returns:
+        `Timelines`: All patients of all parts.
+
+    Examples:
+        >>> day = unpack_keys(pack_keys(np.array([0, 1]), np.array([10, 10]), np.array([0, 0])))
+        >>> concatenate([day.slice(0, 1), day.slice(1, 2)]).visit_offsets.tolist()
+        [0, 1, 2]
+    """
+    if len(parts) == 1:
+        return parts[0]
+    visit_starts = np.cumsum([0] + [part.num_visits for part in parts])
+    code_starts = np.cumsum([0] + [len(part.codes) for part in parts])
+    return Timelines(
+        np.concatenate([part.patients for part in parts]),
+        np.concatenate([[0], *(part.visit_offsets[1:] + at for part, at in zip(parts, visit_starts, strict=False))]),
+        np.concatenate([part.visit_days for part in parts]),
+        np.concatenate([part.visit_types for part in parts]),
+        np.concatenate([[0], *(part.code_offsets[1:] + at for part, at in zip(parts, code_starts, strict=False))]),
+        np.concatenate([part.codes for part in parts]),
+    )
+
+
+def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: int = 0) -> Timelines:
+    """Sort keys and read patients, visits and codes off them. The array given is overwritten.
+
+    Args:
+        keys (`np.ndarray` of uint64): Complete keys in any order, repeats allowed.
+        code_ranks (`np.ndarray`, *optional*): Final position of each code number, applied before sorting.
+        first_patient (`int`, *optional*, defaults to `0`): Position of the first patient of the shard.
+
+    Returns:
+        `Timelines`: Distinct codes in order.
+
+    Examples:
+        >>> keys = pack_keys(np.array([0, 0, 0]), np.array([5, 5, 2]), np.array([0, 0, 0]))
+        >>> timelines = unpack_keys(keys | np.array([1, 1, 0], np.uint64))
+        >>> timelines.visit_days.tolist(), timelines.code_offsets.tolist(), timelines.codes.tolist()
+        ([2, 5], [0, 1, 2], [0, 1])
+    """
+    code_mask = np.uint64(MAX_CODES - 1)
+    if code_ranks is not None and len(keys):
+        ranked = code_ranks.astype(np.uint64)[(keys & code_mask).astype(np.int32)]
+        keys &= ~code_mask
+        keys |= ranked
+    keys.sort()
+    # Sorting and comparing neighbours is tens of times faster than np.unique on arrays of this size.
+    keys = keys[_is_first(keys)]
+    visits = keys >> np.uint64(CODE_BITS)
+    visit_starts = np.flatnonzero(_is_first(visits))
+    visits = visits[visit_starts]
+    patients = visits >> np.uint64(TYPE_BITS + DAY_BITS)
+    patient_starts = np.flatnonzero(_is_first(patients))
+    days = (visits >> np.uint64(TYPE_BITS)) & np.uint64(MAX_DAYS - 1)
+    return Timelines(
+        patients[patient_starts].astype(np.int64) + first_patient,
+        np.append(patient_starts, len(visits)),
+        days.astype(np.int32) + np.int32(FIRST_DAY),
+        (visits & np.uint64(MAX_TYPES - 1)).astype(np.int8),
+        np.append(visit_starts, len(keys)),
+        (keys & code_mask).astype(np.int32),
+    )
+
+
+def _is_first(values: Keys) -> npt.NDArray[np.bool_]:
+    """True where a sorted array takes a new value."""
+    first = np.ones(len(values), dtype=bool)
+    np.not_equal(values[1:], values[:-1], out=first[1:])
+    return first
+
+
+class CodeNumbers:
+    """Number the codes of a data set in the order in which they are met, and rank them at the end.
+
+    Only the distinct strings of a dictionary-encoded column are looked at, never the rows.
+
+    Examples:
+        >>> numbers = CodeNumbers()
+        >>> numbers.number("NDC", pa.array(["2", None, "1", "2"])).tolist()
+        [0, -1, 1, 0]
+        >>> numbers.sorted_codes().to_pylist(), numbers.ranks().tolist()
+        (['NDC/1', 'NDC/2'], [1, 0])
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._tables: dict[str, tuple[pa.Array, pa.Array, Integers]] = {}
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def number(self, system: str | pa.Array, codes: pa.Array, column: str = "") -> npt.NDArray[np.int32]:
+        """Number codes.
+
+        Args:
+            system (`str` or `pa.Array` of strings): The code system of all codes, or of each.
+            codes (`pa.Array` of strings): Codes without their system.
+            column (`str`, *optional*): Name under which the table of a dictionary is kept for the next batch.
+
+        Returns:
+            `np.ndarray` of int32: Number of each `SYSTEM/CODE`, -1 where the code or its system is null.
+
+        Raises:
+            ClaimDataError: `E_KEY_RANGE`, if there are more distinct codes than a key can tell apart.
+        """
+        if isinstance(system, str):
+            system = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(codes), np.int8)), pa.array([system]))
+        system_index, systems = dictionary_of(system)
+        code_index, strings = dictionary_of(codes)
+        pairs = system_index.astype(np.int64) * len(strings) + code_index
+        pairs[(system_index < 0) | (code_index < 0)] = len(systems) * len(strings)
+        known = self._tables.get(column)
+        if known is not None and known[0].equals(systems) and known[1].equals(strings):
+            table = known[2]
+        else:
+            table = np.full(len(systems) * len(strings) + 1, -1, np.int32)
+            self._tables[column] = (systems, strings, table)
+        is_used = np.zeros(len(table), dtype=bool)
+        is_used[pairs] = True
+        is_used[-1] = False
+        new = np.flatnonzero(is_used & (table < 0))
+        if len(new):
+            prefixes = systems.take(pa.array(new // len(strings)))
+            names = pc.binary_join_element_wise(prefixes, strings.take(pa.array(new % len(strings))), "/").to_pylist()
+            table[new] = [self._numbers.setdefault(name, len(self._numbers)) for name in names]
+        if len(self._numbers) > MAX_CODES:
+            raise ClaimDataError(
+                "E_KEY_RANGE",
+                f"expected at most {MAX_CODES} distinct codes, found {len(self._numbers)}; check that no identifier "
+                "stands in a code column",
+            )
+        numbers: npt.NDArray[np.int32] = table[pairs]
+        return numbers
+
+    def sorted_codes(self) -> pa.Array:
+        """All codes met, sorted."""
+        return pa.array(sorted(self._numbers), pa.string())
+
+    def ranks(self) -> Integers:
+        """Position of each code number in `sorted_codes`."""
+        names = np.array(list(self._numbers.values()), dtype=np.int64)
+        order = sorted(range(len(names)), key=list(self._numbers).__getitem__)
+        ranks = np.empty(len(names), np.int64)
+        ranks[names[order]] = np.arange(len(names))
+        return ranks
+
+
+def dictionary_of(array: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
+    """Split an array of strings into positions and distinct strings, without touching rows that already are.
+
+    Args:
+        array (`pa.Array`): Strings, or a dictionary of strings.
+
+    Returns:
+        `tuple[np.ndarray, pa.Array]`: Position of each value, -1 where null, and the strings they point to.
+
+    Examples:
+        >>> positions, strings = dictionary_of(pa.array(["B", None, "A", "B"]))
+        >>> positions.tolist(), strings.to_pylist()
+        ([0, -1, 1, 0], ['B', 'A'])
+    """
+    if not pa.types.is_dictionary(array.type):
+        array = pc.dictionary_encode(array)
+    positions = array.indices.fill_null(-1) if array.indices.null_count else array.indices
+    strings = array.dictionary
+    return positions.to_numpy(zero_copy_only=False), strings if strings.type == pa.string() else strings.cast(
+        pa.string()
+    )
+
+
+class KeySpill:
+    """Files that hold the keys of each shard until all keys are known, so that memory stays flat.
+
+    Args:
+        folder (`Path`): An existing folder, within the protected boundary, that the caller removes.
+        num_shards (`int`): Number of shards.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     spill = KeySpill(Path(folder), 2)
+        ...     spill.append(np.array([7, 8, 9], np.uint64), np.array([1, 0, 1]))
+        ...     spill.read(1).tolist()
+        ...     spill.close()
+        [7, 9]
+    """
+
+    def __init__(self, folder: Path, num_shards: int) -> None:
+        self._files = [(folder / f"keys-{shard:05d}").open("w+b") for shard in range(num_shards)]
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files:
+            file.close()
+
+    def append(self, keys: Keys, shards: Integers) -> None:
+        """Add keys to the shards they belong to."""
+        if len(self._files) == 1:
+            keys.tofile(self._files[0])
+            return
+        shards = shards.astype(np.uint16)
+        # A stable argsort of 16-bit integers is a radix sort.
+        order = np.argsort(shards, kind="stable")
+        keys = keys[order]
+        ends = np.cumsum(np.bincount(shards, minlength=len(self._files)))
+        for file, start, end in zip(self._files, np.append(0, ends), ends, strict=False):
+            if end > start:
+                keys[start:end].tofile(file)
+
+    def read(self, shard: int) -> Keys:
+        """All keys of a shard, in the order of arrival."""
+        self._files[shard].seek(0)
+        return np.fromfile(self._files[shard], np.uint64)

@@ -1,0 +1,185 @@
+"""The patients table on disk: its schema, and a writer whose bytes do not depend on how the rows arrive."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from claim_transformers.claims.enrollment import SEXES, Enrollment
+from claim_transformers.claims.packing import NULL_DAY, Integers, Timelines, concatenate
+
+PATIENTS_SCHEMA = pa.schema(
+    [
+        pa.field("patient_id", pa.string()),
+        pa.field("sex", pa.string()),
+        pa.field("birth_day", pa.int32()),
+        pa.field("death_day", pa.int32()),
+        pa.field("enrollment_start_day", pa.list_(pa.int32())),
+        pa.field("enrollment_end_day", pa.list_(pa.int32())),
+        pa.field("visit_day", pa.list_(pa.int32())),
+        pa.field("visit_type", pa.list_(pa.string())),
+        pa.field("codes", pa.list_(pa.list_(pa.string()))),
+    ]
+)
+PATIENTS_PER_ROW_GROUP = 5_000
+ROW_GROUPS_PER_FILE = 4
+_DICTIONARY_COLUMNS = ["sex", "visit_type.list.element", "codes.list.element.list.element"]
+
+
+@dataclass(frozen=True)
+class PatientNames:
+    """The strings behind the integers of `Timelines`.
+
+    Args:
+        patient_ids (`pa.Array` of strings): By position.
+        visit_types (`pa.Array` of strings): By position, sorted.
+        codes (`pa.Array` of strings): By position, sorted.
+
+    Examples:
+        >>> names = PatientNames(pa.array(["P1"]), pa.array(["OP"]), pa.array(["NDC/1"]))
+        >>> names.codes[0].as_py()
+        'NDC/1'
+    """
+
+    patient_ids: pa.Array
+    visit_types: pa.Array
+    codes: pa.Array
+
+
+def to_table(timelines: Timelines, enrollment: Enrollment, names: PatientNames) -> pa.Table:
+    """Build rows of the patients table, with sexes, types and codes dictionary-encoded.
+
+    Args:
+        timelines (`Timelines`): Patients with their visits.
+        enrollment (`Enrollment`): Demographics and spans of all positions.
+        names (`PatientNames`): Strings of all positions.
+
+    Returns:
+        `pa.Table`: One row per patient, castable to `PATIENTS_SCHEMA`.
+
+    Examples:
+        >>> from claim_transformers.claims.enrollment import EligibilityRows, merge_eligibility
+        >>> from claim_transformers.claims.packing import pack_keys, unpack_keys
+        >>> timelines = unpack_keys(pack_keys(np.array([0]), np.array([10]), np.array([0])))
+        >>> names = PatientNames(pa.array(["P1"]), pa.array(["OP"]), pa.array(["NDC/1"]))
+        >>> to_table(timelines, merge_eligibility(EligibilityRows.empty(), 1), names)["codes"].to_pylist()
+        [[['NDC/1']]]
+    """
+    patients = timelines.patients
+    span_counts = np.diff(enrollment.span_offsets)[patients]
+    span_offsets = np.append(0, np.cumsum(span_counts))
+    spans = np.repeat(enrollment.span_offsets[:-1][patients] - span_offsets[:-1], span_counts) + np.arange(
+        span_offsets[-1]
+    )
+    columns = {
+        "patient_id": names.patient_ids.take(pa.array(patients)),
+        "sex": _dictionary(enrollment.sexes[patients], pa.array(SEXES)),
+        "birth_day": _days(enrollment.birth_days[patients]),
+        "death_day": _days(enrollment.death_days[patients]),
+        "enrollment_start_day": _list(span_offsets, pa.array(enrollment.span_starts[spans])),
+        "enrollment_end_day": _list(span_offsets, pa.array(enrollment.span_ends[spans])),
+        "visit_day": _list(timelines.visit_offsets, pa.array(timelines.visit_days)),
+        "visit_type": _list(timelines.visit_offsets, _dictionary(timelines.visit_types, names.visit_types)),
+        "codes": _list(
+            timelines.visit_offsets, _list(timelines.code_offsets, _dictionary(timelines.codes, names.codes))
+        ),
+    }
+    return pa.table(columns)
+
+
+def _days(days: Integers) -> pa.Array:
+    return pa.array(days, pa.int32(), mask=days == NULL_DAY)
+
+
+def _list(offsets: Integers, values: pa.Array) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
+
+
+def _dictionary(positions: Integers, strings: pa.Array) -> pa.Array:
+    """Dictionary-encode with only the strings that occur, so that a row group does not carry the whole vocabulary."""
+    is_used = np.zeros(len(strings), dtype=bool)
+    is_used[positions[positions >= 0]] = True
+    compact = (np.cumsum(is_used, dtype=np.int32) - 1)[positions]
+    indices = pa.array(compact, mask=positions < 0) if (positions < 0).any() else pa.array(compact)
+    return pa.DictionaryArray.from_arrays(indices, strings.filter(pa.array(is_used)))
+
+
+class PatientFiles:
+    """Write the patients of one split, always cut into the same row groups and files.
+
+    Parts are collected until a row group is full, so the bytes depend on the patients alone and not on the shards they
+    come from. A split without patients gets one file without rows.
+
+    Args:
+        folder (`Path`): Existing folder for `SPLIT-NNNNN.parquet`.
+        split (`str`): Name of the split.
+        enrollment (`Enrollment`): Demographics and spans of all positions.
+        names (`PatientNames`): Strings of all positions.
+
+    Examples:
+        >>> import tempfile
+        >>> from claim_transformers.claims.enrollment import EligibilityRows, merge_eligibility
+        >>> names = PatientNames(pa.array([], pa.string()), pa.array([], pa.string()), pa.array([], pa.string()))
+        >>> nobody = merge_eligibility(EligibilityRows.empty(), 0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with PatientFiles(Path(folder), "train", nobody, names) as files:
+        ...         pass
+        ...     [path.name for path in Path(folder).iterdir()]
+        ['train-00000.parquet']
+    """
+
+    def __init__(self, folder: Path, split: str, enrollment: Enrollment, names: PatientNames) -> None:
+        self.num_patients = 0
+        self._folder, self._split = folder, split
+        self._enrollment, self._names = enrollment, names
+        self._pending: list[Timelines] = []
+        self._num_pending = self._num_groups = self._num_files = 0
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> "PatientFiles":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and (self._num_pending or not self._num_files):
+            self._write_group(self._pending)
+        if self._writer is not None:
+            self._writer.close()
+
+    def append(self, timelines: Timelines) -> None:
+        """Add patients, who follow those added before."""
+        start, end = 0, timelines.num_patients
+        while self._num_pending + end - start >= PATIENTS_PER_ROW_GROUP:
+            stop = start + PATIENTS_PER_ROW_GROUP - self._num_pending
+            self._write_group([*self._pending, timelines.slice(start, stop)])
+            self._pending, self._num_pending, start = [], 0, stop
+        if end > start:
+            self._pending.append(timelines.slice(start, end))
+            self._num_pending += end - start
+
+    def _write_group(self, parts: Sequence[Timelines]) -> None:
+        table = PATIENTS_SCHEMA.empty_table()
+        if parts:
+            table = to_table(concatenate(parts), self._enrollment, self._names)
+        if self._writer is not None and self._num_groups == ROW_GROUPS_PER_FILE:
+            self._writer.close()
+            self._writer, self._num_groups = None, 0
+        if self._writer is None:
+            # Without the Arrow schema in the file, readers see strings where the writer saves work with dictionaries.
+            self._writer = pq.ParquetWriter(
+                self._folder / f"{self._split}-{self._num_files:05d}.parquet",
+                table.schema,
+                compression="zstd",
+                use_dictionary=_DICTIONARY_COLUMNS,
+                write_statistics=["patient_id"],
+                store_schema=False,
+            )
+            self._num_files += 1
+        self._writer.write_table(table, row_group_size=PATIENTS_PER_ROW_GROUP)
+        self._num_groups += 1
+        self.num_patients += table.num_rows

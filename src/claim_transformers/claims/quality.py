@@ -1,0 +1,245 @@
+"""Declared checks on raw rows: each names its fault, says what it means and gives the expression that finds it.
+
+A reason code keeps its verdict in its first letter: `E` fail the run, `R` quarantine the row, `F` fix and count, `W`
+keep and count, `D` drop and count. The catalogue is in `docs/quality.md`. A source lists its checks in order and the
+first that fails names the reason, so a row is counted once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.types as ir
+
+from .fields import DateFormat, clean_id, parse_amount, parse_date
+
+# Bills for services of the last days of life arrive late and are dated carelessly.
+DAYS_AFTER_DEATH = 30
+
+
+@dataclass(frozen=True)
+class RowCheck:
+    """One fault of a raw row.
+
+    Args:
+        reason_code (`str`):
+            `R_...` where a failing row goes to quarantine, `D_...` where it is dropped, `W_...` or `F_...` where it
+            stays and is counted.
+        description (`str`): What failing means, without a value of the row.
+        fails (`Callable[[ir.Table], ir.BooleanValue]`):
+            Expression over the raw rows that is true where the row fails. Null counts as passing.
+
+    Raises:
+        ValueError: If `reason_code` starts with none of `R_`, `D_`, `W_`, `F_`.
+
+    Examples:
+        >>> RowCheck("R_NO_ID", "the patient id is missing", lambda rows: rows.patient.isnull()).reason_code
+        'R_NO_ID'
+    """
+
+    reason_code: str
+    description: str
+    fails: Callable[[ir.Table], ir.BooleanValue]
+
+    def __post_init__(self) -> None:
+        if not self.reason_code.startswith(("R_", "D_", "W_", "F_")):
+            raise ValueError(f"expected a reason code R_..., D_..., W_... or F_..., found {self.reason_code!r}")
+
+
+def check_id(column: str) -> RowCheck:
+    """`R_NO_ID`: the id is null or blank.
+
+    Args:
+        column (`str`): Raw column of the id.
+
+    Returns:
+        `RowCheck`: The check.
+
+    Examples:
+        >>> check_id("person_id").reason_code
+        'R_NO_ID'
+    """
+    return RowCheck("R_NO_ID", f"{column} is null or blank", lambda rows: clean_id(rows[column]).isnull())
+
+
+def check_date(column: str, date_format: DateFormat, *, required: bool = True) -> RowCheck:
+    """`R_DATE`: the date is impossible, a sentinel, in another format or, where required, missing.
+
+    Args:
+        column (`str`): Raw column of the date.
+        date_format (`str`): Format that the layout declares.
+        required (`bool`, *optional*, defaults to `True`): Whether null fails too.
+
+    Returns:
+        `RowCheck`: The check.
+
+    Examples:
+        >>> check_date("SRVC_DT", "YYYYMMDD").description
+        'SRVC_DT is no real date in the format YYYYMMDD'
+    """
+
+    def fails(rows: ir.Table) -> ir.BooleanValue:
+        unreadable = parse_date(rows[column], date_format).isnull()
+        return unreadable if required else unreadable & rows[column].notnull()
+
+    return RowCheck("R_DATE", f"{column} is no real date in the format {date_format}", fails)
+
+
+def check_order(
+    first: str, second: str, date_format: DateFormat, *, reason_code: str = "R_DATE_ORDER"
+) -> RowCheck:
+    """`R_DATE_ORDER` or `R_SPAN`: the second date lies before the first. Dates are never swapped.
+
+    Args:
+        first (`str`): Raw column of the earlier date.
+        second (`str`): Raw column of the later date.
+        date_format (`str`): Format that the layout declares.
+        reason_code (`str`, *optional*, defaults to `"R_DATE_ORDER"`): `"R_SPAN"` for enrolment.
+
+    Returns:
+        `RowCheck`: The check; a missing date passes.
+
+    Examples:
+        >>> check_order("admission_date", "discharge_date", "YYYY-MM-DD").description
+        'discharge_date lies before admission_date'
+    """
+    return RowCheck(
+        reason_code,
+        f"{second} lies before {first}",
+        lambda rows: parse_date(rows[second], date_format) < parse_date(rows[first], date_format),
+    )
+
+
+def check_future(service_date: Callable[[ir.Table], ir.DateValue], extract_date: dt.date) -> RowCheck:
+    """`R_FUTURE`: the service lies after the day the data were extracted.
+
+    Args:
+        service_date (`Callable[[ir.Table], ir.DateValue]`): Date of the row.
+        extract_date (`datetime.date`): Day of the extract.
+
+    Returns:
+        `RowCheck`: The check.
+
+    Examples:
+        >>> check_future(lambda rows: rows.date, dt.date(2011, 1, 1)).reason_code
+        'R_FUTURE'
+    """
+    return RowCheck(
+        "R_FUTURE", "the service lies after the extract", lambda rows: service_date(rows) > ibis.date(extract_date)
+    )
+
+
+def check_life(service_date: Callable[[ir.Table], ir.DateValue]) -> tuple[RowCheck, RowCheck]:
+    """`R_BEFORE_BIRTH` and `R_AFTER_DEATH`, on rows that carry the patient's `known_birth_date`, `known_death_date`.
+
+    Args:
+        service_date (`Callable[[ir.Table], ir.DateValue]`): Date of the row.
+
+    Returns:
+        `tuple[RowCheck, RowCheck]`: The checks; 30 days after death still pass.
+
+    Examples:
+        >>> [check.reason_code for check in check_life(lambda rows: rows.date)]
+        ['R_BEFORE_BIRTH', 'R_AFTER_DEATH']
+    """
+    grace = ibis.interval(days=DAYS_AFTER_DEATH)
+    return (
+        RowCheck(
+            "R_BEFORE_BIRTH",
+            "the service lies before the patient's birth",
+            lambda rows: service_date(rows) < rows.known_birth_date,
+        ),
+        RowCheck(
+            "R_AFTER_DEATH",
+            f"the service lies more than {DAYS_AFTER_DEATH} days after the patient's death",
+            lambda rows: service_date(rows).cast("timestamp") > rows.known_death_date.cast("timestamp") + grace,
+        ),
+    )
+
+
+def warn_amount(paid: str, allowed: str | None = None) -> RowCheck:
+    """`W_AMOUNT`: the amount is negative, or more was paid than allowed.
+
+    Args:
+        paid (`str`): Raw column of the paid amount.
+        allowed (`str`, *optional*): Raw column of the allowed amount.
+
+    Returns:
+        `RowCheck`: The warning.
+
+    Examples:
+        >>> warn_amount("CLM_PMT_AMT").reason_code
+        'W_AMOUNT'
+    """
+
+    def fails(rows: ir.Table) -> ir.BooleanValue:
+        amount = parse_amount(rows[paid])
+        # Null must not hide a negative amount behind an unknown allowed one.
+        negative = (amount < 0).fill_null(False)
+        return negative if allowed is None else negative | (amount > parse_amount(rows[allowed])).fill_null(False)
+
+    return RowCheck("W_AMOUNT", "a negative amount, or more paid than allowed", fails)
+
+
+def fix_amount(*columns: str) -> RowCheck:
+    """`F_AMOUNT_NULL`: an amount is not a plain decimal and becomes null.
+
+    Args:
+        columns (`str`): Raw columns of amounts.
+
+    Returns:
+        `RowCheck`: The fix, counted once per row.
+
+    Examples:
+        >>> fix_amount("paid_amount").reason_code
+        'F_AMOUNT_NULL'
+    """
+    return RowCheck(
+        "F_AMOUNT_NULL",
+        "an amount that is no plain decimal becomes null",
+        lambda rows: ibis.or_(*(rows[column].notnull() & parse_amount(rows[column]).isnull() for column in columns)),
+    )
+
+
+def warn_open_stay(discharge: str, *, is_inpatient: Callable[[ir.Table], ir.BooleanValue]) -> RowCheck:
+    """`W_OPEN_STAY`: an inpatient row without a discharge date.
+
+    Args:
+        discharge (`str`): Raw column of the discharge date.
+        is_inpatient (`Callable[[ir.Table], ir.BooleanValue]`): Which rows are inpatient.
+
+    Returns:
+        `RowCheck`: The warning.
+
+    Examples:
+        >>> warn_open_stay("discharge_date", is_inpatient=lambda rows: rows.kind == "IP").reason_code
+        'W_OPEN_STAY'
+    """
+    return RowCheck(
+        "W_OPEN_STAY",
+        "an inpatient claim without a discharge date: no discharge label",
+        lambda rows: is_inpatient(rows) & rows[discharge].isnull(),
+    )
+
+
+def warn_diagnosis_gap(columns: tuple[str, ...]) -> RowCheck:
+    """`W_DX_GAP`: the first diagnosis is missing while a later one is there; nothing is shifted.
+
+    Args:
+        columns (`tuple[str, ...]`): Raw diagnosis columns in billed order.
+
+    Returns:
+        `RowCheck`: The warning.
+
+    Examples:
+        >>> warn_diagnosis_gap(("diagnosis_code_1", "diagnosis_code_2")).reason_code
+        'W_DX_GAP'
+    """
+    return RowCheck(
+        "W_DX_GAP",
+        "the first diagnosis is missing while a later one is there",
+        lambda rows: rows[columns[0]].isnull() & ibis.coalesce(*(rows[name] for name in columns[1:])).notnull(),
+    )

@@ -1,0 +1,180 @@
+"""From canonical tables to patients: one row per patient, visits in order, codes of each visit sorted.
+
+The result is what `claims.visits` defines; here it is computed from packed integers (`claims.packing`), which takes a
+fraction of the time and a flat amount of memory. Patients are numbered by split and patient id, so that sorted keys
+already stand in the order of the files. The bytes written depend neither on the order of the input rows, nor on how
+they are spread over files and row groups, nor on the number of shards.
+"""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from claim_transformers.claims.assembly import PatientCounts, SequenceAssembler
+from claim_transformers.claims.encoded_files import EncodedFiles
+from claim_transformers.claims.enrollment import ELIGIBILITY_COLUMNS, EligibilityRows, days_of
+from claim_transformers.claims.packing import NULL_DAY, Integers
+from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
+from claim_transformers.claims.splits import DEFAULT_SALT, split_numbers
+from claim_transformers.claims.visits import (
+    DEFAULT_CODE_COLUMNS,
+    INPATIENT,
+    PHARMACY,
+    CodeColumn,
+    resolve_code_columns,
+)
+from claim_transformers.codes.errors import ClaimDataError
+
+__all__ = ["PATIENTS_SCHEMA", "PatientCounts", "write_patients"]
+
+_HEADER_COLUMNS = ("patient_id", "claim_type", "claim_start_date", "admission_date")
+_FIELDS = {"system", "code", "date"}
+
+
+def write_patients(
+    folder: str | Path,
+    *,
+    salt: str = DEFAULT_SALT,
+    code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS,
+    shards: int | None = None,
+    progress: bool = False,
+) -> PatientCounts:
+    """Read the canonical tables of a folder and write its patients table, `patients/SPLIT-NNNNN.parquet`.
+
+    The files appear all at once: they are written beside `patients` and renamed, and an older `patients` goes last.
+
+    Args:
+        folder (`str` or `Path`): Folder with `claim_line/`, `rx_claim/` and `eligibility/`, each of parquet files.
+        salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split, see `split_of`.
+        code_columns (`Sequence[str]`, *optional*): Which columns give codes, see `claims.visits.CODE_COLUMNS`.
+        shards (`int`, *optional*): Number of shards; more take less memory. The result is the same.
+        progress (`bool`, *optional*, defaults to `False`): Whether to show progress bars.
+
+    Returns:
+        `PatientCounts`: What was written and what was left out.
+
+    Raises:
+        ClaimDataError: `E_COLUMN` if a column is missing, `E_KEY_RANGE` if dates or codes are beyond any claims data,
+            `E_NO_TABLE` if the folder has no tables. The message names columns and counts, never a value.
+        ValueError: If a name in `code_columns` is unknown or `shards` is not positive.
+
+    Examples:
+        >>> write_patients("no/such/folder")
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_TABLE: expected claim_line/*.parquet, ...
+    """
+    folder = Path(folder)
+    columns = resolve_code_columns(code_columns)
+    names = {code_column.column for code_column in columns}
+    if shards is not None and shards < 1:
+        raise ValueError(f"expected at least one shard, found shards={shards}")
+    with ExitStack() as stack:
+        claim_lines, rx_claims, eligibility = (
+            EncodedFiles(sorted(folder.glob(f"{table}/*.parquet")), _FIELDS.__contains__)
+            for table in ("claim_line", "rx_claim", "eligibility")
+        )
+        if not (claim_lines or rx_claims or eligibility):
+            raise ClaimDataError(
+                "E_NO_TABLE",
+                "expected claim_line/*.parquet, rx_claim/*.parquet or eligibility/*.parquet in the folder, found "
+                "none; ingest a source first",
+            )
+        patient_ids = EncodedFiles([*claim_lines.paths, *rx_claims.paths]).distinct("patient_id")
+        visit_types = set(claim_lines.distinct("claim_type").to_pylist()) | ({PHARMACY} if rx_claims else set())
+        # A folder of its own beside the tables: same disk, same protected boundary, and a name no reader looks for.
+        temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix=".patients-", dir=folder))
+        workspace, written = Path(temporary, "keys"), Path(temporary, "patients")
+        workspace.mkdir()
+        written.mkdir()
+        assembler = SequenceAssembler(
+            patient_ids,
+            split_numbers(patient_ids, salt),
+            sorted(visit_types),
+            workspace,
+            num_codes=sum(files.count_values(names) for files in (claim_lines, rx_claims)),
+            shards=shards,
+        )
+        stack.callback(assembler.close)
+        _add_claim_lines(assembler, claim_lines, columns, progress)
+        _add_rx_claims(assembler, rx_claims, columns, progress)
+        rows, others = EligibilityRows.of_batches(eligibility.batches(ELIGIBILITY_COLUMNS), assembler.positions)
+        counts = assembler.write(written, rows, progress=progress)
+        if (folder / "patients").exists():
+            (folder / "patients").rename(Path(temporary, "replaced"))
+        written.rename(folder / "patients")
+    return counts.with_patients_without_visits(len(others))
+
+
+def _add_claim_lines(
+    assembler: SequenceAssembler, files: EncodedFiles, columns: Iterable[CodeColumn], progress: bool
+) -> None:
+    of_table = [code_column for code_column in columns if code_column.table == "claim_line"]
+    names = {code_column.column for code_column in of_table}
+    dates = {code_column.date for code_column in of_table if code_column.system and code_column.date}
+    inpatient = assembler.visit_types.index(INPATIENT).as_py()
+    bar = tqdm(total=files.num_rows, desc="claim_line", unit=" lines", disable=not progress)
+    for batch in files.batches([*_HEADER_COLUMNS, *sorted(names | dates)]):
+        patients = assembler.positions(batch["patient_id"])
+        visit_types = assembler.type_positions(batch["claim_type"])
+        header_days, admission_days = days_of(batch["claim_start_date"]), days_of(batch["admission_date"])
+        is_admitted = (visit_types == inpatient) & (admission_days != NULL_DAY)
+        header_days = np.where(is_admitted, admission_days, header_days)
+        for code_column in of_table:
+            array = batch[code_column.column]
+            if code_column.system:
+                own_days = days_of(batch[code_column.date]) if code_column.date else header_days
+                days = np.where(own_days == NULL_DAY, header_days, own_days)
+                codes = assembler.codes.number(code_column.system, array, code_column.name)
+                assembler.add(patients, days, visit_types, codes)
+            else:
+                _add_list(assembler, code_column, array, patients, header_days, visit_types)
+        bar.update(batch.num_rows)
+    bar.close()
+
+
+def _add_list(
+    assembler: SequenceAssembler,
+    code_column: CodeColumn,
+    array: pa.ListArray,
+    patients: Integers,
+    header_days: Integers,
+    visit_types: Integers,
+) -> None:
+    """Add the codes of a list column, which stand on the header date or, procedures, on a date of their own."""
+    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    structs = array.flatten()
+    codes = assembler.codes.number(
+        pc.struct_field(structs, "system"), pc.struct_field(structs, "code"), code_column.name
+    )
+    if code_column.date is None:
+        assembler.add(patients, header_days, visit_types, codes, lengths)
+        return
+    patients, header_days, visit_types = (
+        np.repeat(column, lengths) for column in (patients, header_days, visit_types)
+    )
+    own_days = days_of(pc.struct_field(structs, code_column.date))
+    assembler.add(patients, np.where(own_days == NULL_DAY, header_days, own_days), visit_types, codes)
+
+
+def _add_rx_claims(
+    assembler: SequenceAssembler, files: EncodedFiles, columns: Iterable[CodeColumn], progress: bool
+) -> None:
+    pharmacy = assembler.visit_types.index(PHARMACY).as_py()
+    bar = tqdm(total=files.num_rows, desc="rx_claim", unit=" claims", disable=not progress)
+    for code_column in columns:
+        if code_column.table != "rx_claim" or code_column.system is None or code_column.date is None:
+            continue
+        for batch in files.batches(["patient_id", code_column.column, code_column.date]):
+            patients = assembler.positions(batch["patient_id"])
+            codes = assembler.codes.number(code_column.system, batch[code_column.column], code_column.name)
+            visit_types = np.full(batch.num_rows, pharmacy, np.int8)
+            assembler.add(patients, days_of(batch[code_column.date]), visit_types, codes)
+            bar.update(batch.num_rows)
+    bar.close()

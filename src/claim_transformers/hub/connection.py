@@ -1,0 +1,189 @@
+"""Talking to the Hub over a network that fails: what is tried again, and what a failure means to the user."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from time import sleep
+from typing import TypeVar
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
+
+# The client renamed its HTTP library between two of its major versions; it exports the one in use under this name.
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+
+from .errors import HubError, PushRefusedError
+
+ATTEMPTS = 5
+LONGEST_WAIT_SECONDS = 60.0
+_TRANSIENT_STATUS = {
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+_Answer = TypeVar("_Answer")
+
+
+def retried(request: Callable[[], _Answer]) -> _Answer:
+    """Send a request that may be repeated without harm, again after a wait when the Hub is busy or the line is cut.
+
+    Args:
+        request (`Callable`): Sends the request.
+
+    Returns:
+        The answer of the first attempt that succeeds.
+
+    Raises:
+        HfHubHTTPError: If the Hub refuses, or is still busy after the last attempt.
+
+    Examples:
+        >>> retried(lambda: "answer")
+        'answer'
+    """
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            return request()
+        except (httpx.HTTPError, RuntimeError) as error:
+            cause = _network_cause(error)
+            if not is_transient(cause):
+                raise
+            wait_before_retry(cause, attempt)
+    return request()
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the same request may succeed a little later.
+
+    Args:
+        error (`Exception`): What a request raised.
+
+    Returns:
+        `bool`: True for a cut connection, a busy Hub (429) and a fault of the Hub (5xx); False for a refusal.
+
+    Examples:
+        >>> is_transient(ValueError("the name of the repository is too long"))
+        False
+    """
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code in _TRANSIENT_STATUS
+    return isinstance(error, httpx.TransportError)
+
+
+def wait_before_retry(error: Exception, attempt: int) -> None:
+    """Wait as long as the Hub asks for, else 1, 2, 4, ... seconds.
+
+    Args:
+        error (`Exception`): What the attempt raised.
+        attempt (`int`): Number of the attempt that failed, from 0; the wait doubles with it.
+
+    Examples:
+        >>> wait_before_retry(TimeoutError(), attempt=-10)
+    """
+    seconds = float(2**attempt)
+    if isinstance(error, HfHubHTTPError):
+        asked = error.response.headers.get("Retry-After", "")
+        seconds = float(asked) if asked.isdecimal() else seconds
+    sleep(min(seconds, LONGEST_WAIT_SECONDS))
+
+
+@contextmanager
+def explained(repo_id: str) -> Iterator[None]:
+    """Turn the many errors of the Hub's client into one that says what to do.
+
+    Args:
+        repo_id (`str`): Repository named in the message.
+
+    Raises:
+        HubError: In place of every error of the client inside the block.
+
+    Examples:
+        >>> with explained("organisation/model"):
+        ...     raise OfflineModeIsEnabled("HF_HUB_OFFLINE=1")
+        Traceback (most recent call last):
+            ...
+        claim_transformers.hub.errors.HubError: E_HUB: expected a connection for 'organisation/model', found
+        HF_HUB_OFFLINE set: unset it to reach the Hub
+    """
+    try:
+        yield
+    except OfflineModeIsEnabled as error:
+        raise HubError(
+            f"expected a connection for {repo_id!r}, found HF_HUB_OFFLINE set: unset it to reach the Hub"
+        ) from error
+    except LocalTokenNotFoundError as error:
+        raise HubError(f"expected a token for {repo_id!r}, found none: set HF_TOKEN or run hf auth login") from error
+    except (httpx.HTTPError, RuntimeError) as error:
+        raise HubError(_explanation(_network_cause(error), repo_id)) from error
+
+
+def last_commit(
+    api: HfApi, repo_id: str, *, private: bool, repo_type: str = "model", revision: str | None = None
+) -> str:
+    """Read the last commit of a branch, and stop a private push at a repository that everyone can read.
+
+    Args:
+        api (`HfApi`): Client of the Hub.
+        repo_id (`str`): Full name of an existing repository.
+        private (`bool`): Whether the repository has to be private.
+        repo_type (`str`, *optional*, defaults to `"model"`): `"model"` or `"dataset"`.
+        revision (`str`, *optional*): Branch. Defaults to `main`.
+
+    Returns:
+        `str`: The commit, 40 hexadecimal digits.
+
+    Raises:
+        PushRefusedError: If the repository has to be private and is public.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> public = SimpleNamespace(repo_info=lambda *_, **__: SimpleNamespace(private=False, sha="0" * 40))
+        >>> len(last_commit(public, "organisation/model", private=False))
+        40
+        >>> last_commit(public, "organisation/model", private=True)
+        Traceback (most recent call last):
+            ...
+        claim_transformers.hub.errors.PushRefusedError: E_PUSH_REFUSED: expected a private repository, found
+        'organisation/model' to be public: make it private, or pass private=False
+    """
+    info = retried(lambda: api.repo_info(repo_id, repo_type=repo_type, revision=revision))
+    if private and not info.private:
+        raise PushRefusedError(
+            f"expected a private repository, found {repo_id!r} to be public: make it private, or pass private=False"
+        )
+    return str(info.sha)
+
+
+def _network_cause(error: Exception) -> Exception:
+    """What went wrong on the line; the client hides it in a RuntimeError when it was sending weights."""
+    return error.__cause__ if isinstance(error.__cause__, Exception) and isinstance(error, RuntimeError) else error
+
+
+def _explanation(cause: Exception, repo_id: str) -> str:
+    """Say what happened and what to do."""
+    if isinstance(cause, HfHubHTTPError):
+        status = cause.response.status_code
+        return f"the Hub answered {repo_id!r} with status {status}: {_cure(status)}"
+    if isinstance(cause, httpx.TransportError):
+        return (
+            f"the connection was cut {ATTEMPTS} times while talking about {repo_id!r}; the repository is unchanged or "
+            "holds the whole commit: try again later"
+        )
+    return f"the files for {repo_id!r} could not be sent ({type(cause).__name__}); nothing was written: try again"
+
+
+def _cure(status: int) -> str:
+    """What to do about a refusal."""
+    if status == HTTPStatus.UNAUTHORIZED:
+        return "the token is missing or not valid; set HF_TOKEN or run hf auth login"
+    if status == HTTPStatus.FORBIDDEN:
+        return "the token may not write there; use one with write permission"
+    if status == HTTPStatus.NOT_FOUND:
+        return "the repository or branch is missing, or hidden from this token; check the name"
+    if status == HTTPStatus.PRECONDITION_FAILED:
+        return "somebody else committed meanwhile and nothing of this push was written; push again"
+    if status in _TRANSIENT_STATUS:
+        return f"it was busy {ATTEMPTS} times; try again later"
+    return "the request was refused; nothing was written"

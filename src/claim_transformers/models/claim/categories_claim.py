@@ -1,0 +1,152 @@
+"""Categories of codes: CCS, CCSR, groups of procedures or drugs, as rules that a tokenizer carries with it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+class CategoryRules:
+    """From a code to its category: the longest prefix in a table, else a fixed number of characters of the code.
+
+    Args:
+        prefixes (`Mapping[str, str]`, *optional*): `SYSTEM/PREFIX` to category; a prefix stands for all its codes.
+        prefix_lengths (`Mapping[str, tuple[str, int]]`, *optional*):
+            System to (name of the categories, number of characters), for systems whose categories are cut, not listed.
+
+    Raises:
+        ValueError: If an entry is no string, or a length is not positive. The message names the field.
+
+    Examples:
+        >>> rules = CategoryRules({"ICD9CM/493": "CCS/128"}, {"HCPCS": ("HCPCSGROUP", 3)})
+        >>> rules.category("ICD9CM/49392"), rules.category("HCPCS/99213"), rules.category("ICD9CM/250")
+        ('CCS/128', 'HCPCSGROUP/992', None)
+    """
+
+    def __init__(
+        self,
+        prefixes: Mapping[str, str] | None = None,
+        prefix_lengths: Mapping[str, tuple[str, int]] | None = None,
+    ) -> None:
+        prefixes, prefix_lengths = prefixes or {}, prefix_lengths or {}
+        if not isinstance(prefixes, Mapping) or not isinstance(prefix_lengths, Mapping):
+            raise ValueError("expected categories['prefixes'] and categories['prefix_lengths'] to be mappings")
+        if not all(isinstance(text, str) for item in prefixes.items() for text in item):
+            raise ValueError("expected categories['prefixes'] to map strings to strings")
+        if not all(isinstance(system, str) and _is_cut(rule) for system, rule in prefix_lengths.items()):
+            raise ValueError("expected categories['prefix_lengths'] to map a system to [name, characters >= 1]")
+        self.prefixes = dict(prefixes)
+        self.prefix_lengths = {system: (name, characters) for system, (name, characters) in prefix_lengths.items()}
+        self._lengths = sorted({len(prefix) for prefix in self.prefixes}, reverse=True)
+
+    @classmethod
+    def parse(cls, rules: Any) -> "CategoryRules":
+        """Read rules from any of the forms a user may hold.
+
+        Args:
+            rules (`CategoryRules`, `Mapping` or `None`):
+                A mapping with the keys `prefixes` and `prefix_lengths`, a plain prefix table, or an object with those
+                two attributes.
+
+        Returns:
+            `CategoryRules`: The rules; empty for `None`.
+
+        Raises:
+            ValueError: If the form is none of these.
+
+        Examples:
+            >>> CategoryRules.parse({"ICD9CM/493": "CCS/128"}).category("ICD9CM/4939")
+            'CCS/128'
+        """
+        if rules is None:
+            return cls()
+        if hasattr(rules, "prefixes") and hasattr(rules, "prefix_lengths"):
+            return cls(rules.prefixes, rules.prefix_lengths)
+        if not isinstance(rules, Mapping):
+            raise ValueError(f"expected categories to be a mapping or category rules, found {type(rules).__name__}")
+        if "prefixes" in rules or "prefix_lengths" in rules:
+            return cls(rules.get("prefixes"), rules.get("prefix_lengths"))
+        return cls(rules)
+
+    def category(self, code: str) -> str | None:
+        """Look up the category of a code.
+
+        Args:
+            code (`str`): `SYSTEM/CODE`.
+
+        Returns:
+            `str` or `None`: The category; `None` when no rule covers the code.
+
+        Examples:
+            >>> CategoryRules({"ICD9CM/4": "A", "ICD9CM/49": "B"}).category("ICD9CM/491")
+            'B'
+        """
+        for length in self._lengths:
+            if length <= len(code) and (found := self.prefixes.get(code[:length])) is not None:
+                return found
+        system, _, text = code.partition("/")
+        if system not in self.prefix_lengths:
+            return None
+        name, characters = self.prefix_lengths[system]
+        return f"{name}/{text[:characters]}" if len(text) >= characters else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write the rules as plain values, keys sorted.
+
+        Returns:
+            `dict`: `{"prefixes": ..., "prefix_lengths": ...}`.
+
+        Examples:
+            >>> CategoryRules({"DRG/1": "A"}).to_dict()
+            {'prefixes': {'DRG/1': 'A'}, 'prefix_lengths': {}}
+        """
+        lengths = {system: list(rule) for system, rule in sorted(self.prefix_lengths.items())}
+        return {"prefixes": dict(sorted(self.prefixes.items())), "prefix_lengths": lengths}
+
+
+def _is_cut(rule: Any) -> bool:
+    """Whether a rule is a name and a positive number of characters."""
+    if not isinstance(rule, (list, tuple)) or len(rule) != 2:
+        return False
+    name, characters = rule
+    return (
+        isinstance(name, str) and isinstance(characters, int) and not isinstance(characters, bool) and characters > 0
+    )
+
+
+def category_of_token(token: str, rules: CategoryRules, categories: Iterable[str]) -> str | None:
+    """Find the category of a code token; a token that is a category belongs to itself.
+
+    Args:
+        token (`str`): Code, prefix or category token.
+        rules (`CategoryRules`): From code to category.
+        categories (`Iterable[str]`): Known categories.
+
+    Returns:
+        `str` or `None`: The category; `None` when there is none.
+
+    Examples:
+        >>> category_of_token("CCS/128", CategoryRules({"ICD9CM/493": "CCS/128"}), {"CCS/128"})
+        'CCS/128'
+    """
+    return rules.category(token) or (token if token in categories else None)
+
+
+def number_categories(tokens: Iterable[str], rules: CategoryRules) -> dict[str, int]:
+    """Number the categories that a vocabulary can reach, sorted by name so that no frequency shows.
+
+    Args:
+        tokens (`Iterable[str]`): Code tokens of the vocabulary.
+        rules (`CategoryRules`): From code to category.
+
+    Returns:
+        `dict[str, int]`: Category to category id, contiguous from 0.
+
+    Examples:
+        >>> number_categories(["ICD9CM/49392", "HCPCS/99213"], CategoryRules({"ICD9CM/493": "CCS/128"}))
+        {'CCS/128': 0}
+    """
+    tokens = list(tokens)
+    listed = {*rules.prefixes.values()}
+    cut = {name for name, _ in rules.prefix_lengths.values()}
+    own = {token for token in tokens if token in listed or token.partition("/")[0] in cut}
+    found = {category for token in tokens if (category := category_of_token(token, rules, own))}
+    return {category: number for number, category in enumerate(sorted(found))}

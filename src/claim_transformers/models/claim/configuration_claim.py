@@ -1,0 +1,281 @@
+"""Configuration of the `claim` model family: what a checkpoint writes to `config.json`.
+
+The fields describe one family that covers two papers: Claim-PT (Zeng, Lin and Liu, 2021), where a position of the
+transformer is a visit (`visit_pooling="max"` or `"sum"`), and the Medicare encoder of Lahlou et al. (2021), where it
+is a single code (`visit_pooling="none"`). Every bound is checked before a tensor is allocated, because a `config.json`
+can come from a stranger.
+"""
+
+import math
+import os
+from typing import Any, Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+from .names_claim import resolve_checkpoint
+
+# Largest accepted sizes. They are an order of magnitude above any claims model known, and their purpose is to refuse a
+# hostile or corrupted file, not to advise.
+MAX_VOCAB_SIZE = 10_000_000
+MAX_HIDDEN_SIZE = 16_384
+MAX_LAYERS = 256
+MAX_LABELS = 1_000_000
+MAX_VISITS = 1_000_000
+MAX_PARAMETERS = 2**32
+
+
+@strict
+class ClaimConfig(PreTrainedConfig):
+    """Describe a claim model: sizes, how codes become visits, what a position may see, and what pretraining predicts.
+
+    Args:
+        vocab_size (`int`, *optional*, defaults to `512`):
+            Number of code tokens, special tokens included.
+        num_categories (`int`, *optional*, defaults to `0`):
+            Number of code categories (CCS, CCSR, drug groups...). `0` builds no category-prediction head.
+        hidden_size (`int`, *optional*, defaults to `128`):
+            Width of embeddings and hidden states, a multiple of `num_attention_heads`.
+        num_hidden_layers (`int`, *optional*, defaults to `2`):
+            Number of transformer layers.
+        num_attention_heads (`int`, *optional*, defaults to `4`):
+            Number of attention heads.
+        intermediate_size (`int`, *optional*, defaults to `512`):
+            Width of the feed-forward layers.
+        hidden_act (`str`, *optional*, defaults to `"gelu"`):
+            Activation of the feed-forward layers: `"gelu"`, `"gelu_new"`, `"relu"` or `"silu"`.
+        hidden_dropout_prob (`float`, *optional*, defaults to `0.1`):
+            Dropout after embeddings, attention and feed-forward layers.
+        attention_probs_dropout_prob (`float`, *optional*, defaults to `0.1`):
+            Dropout on attention weights.
+        classifier_dropout (`float`, *optional*):
+            Dropout before a classifier. `None` takes `hidden_dropout_prob`.
+        initializer_range (`float`, *optional*, defaults to `0.02`):
+            Standard deviation of initial weights.
+        layer_norm_eps (`float`, *optional*, defaults to `1e-05`):
+            Epsilon of the layer norms.
+        norm_first (`bool`, *optional*, defaults to `False`):
+            Whether layers normalise their input (pre-norm) rather than their output. Claim-PT normalises the output
+            ("skip-connect normalization layer", Framework), which is also the better choice at one or two layers;
+            pre-norm is there for deep models, which train without warm-up only that way.
+        visit_pooling (`str`, *optional*, defaults to `"max"`):
+            How the codes of a visit become one position: `"max"` (Claim-PT, equation of e_t), `"sum"` (the authors'
+            published code), or `"none"`, where every code is a position of its own (Lahlou et al.).
+        time_attention (`str`, *optional*, defaults to `"none"`):
+            `"bucketed"` adds a learned bias per head to the attention scores, one value per bucket of the signed
+            number of days between two positions. The biases begin at zero.
+        history_skip (`bool`, *optional*, defaults to `False`):
+            Whether a zero-initialised linear map of the running sum of the visits in view is added to the hidden state
+            before next-visit prediction and classification, so that a model can fall back on counts of past codes.
+            Needs `visit_pooling` of `"max"` or `"sum"`.
+        nvp_context (`str`, *optional*, defaults to `"mixed"`):
+            What next-visit prediction sees: `"full"` (all visits but the last predict the last one, from the patient
+            position: Claim-PT), `"none"` (causal, every visit predicts the next), `"mixed"` (drawn per patient).
+        nvp_target (`str`, *optional*, defaults to `"code"`):
+            What next-visit prediction predicts: `"code"` (the text of the paper) or `"category"` (the authors' code).
+        nvp_weight (`float`, *optional*, defaults to `1.0`):
+            Weight of next-visit prediction in the pretraining loss.
+        cp_weight (`float`, *optional*, defaults to `1.0`):
+            Weight of category prediction in the pretraining loss.
+        nvp_bias_init (`float`, *optional*, defaults to `-6.0`):
+            Initial output bias of the pretraining heads, a log prior: most codes are absent from most visits, and
+            training that begins at zero spends its first steps on learning that.
+        tie_word_embeddings (`bool`, *optional*, defaults to `False`):
+            Whether next-visit prediction or masked-token learning shares the embedding table. Untied is faithful to
+            max pooling, where an embedding is no average of its uses.
+        pad_token_id (`int`, *optional*, defaults to `0`):
+            Padding token.
+        mask_token_id (`int`, *optional*, defaults to `2`):
+            Token that replaces a masked code.
+        max_visits (`int`, *optional*, defaults to `256`):
+            Most recent visits that the tokenizer keeps. The model itself has no position table and no such limit.
+        classifier_pooling (`str`, *optional*, defaults to `"patient"`):
+            What represents a patient: the `"patient"` position (Claim-PT, pe), or the `"mean"` or `"max"` of all
+            positions (Claim-PT Pool).
+
+    Raises:
+        huggingface_hub.errors.StrictDataclassFieldValidationError: If a field has the wrong type or an unknown choice.
+        huggingface_hub.errors.StrictDataclassClassValidationError: If sizes are out of bounds or fields contradict
+            each other. The message names the field, what was expected and what was found.
+        ValueError: If `num_labels` is out of bounds.
+
+    Examples:
+        >>> config = ClaimConfig(vocab_size=1000, hidden_size=32, num_attention_heads=4, visit_pooling="sum")
+        >>> config.visit_pooling, config.nvp_context, config.num_labels
+        ('sum', 'mixed', 2)
+        >>> ClaimConfig(hidden_size=30, num_attention_heads=4)
+        Traceback (most recent call last):
+            ...
+        huggingface_hub.errors.StrictDataclassClassValidationError: ...expected hidden_size to be a multiple of...
+    """
+
+    model_type = "claim"
+    keys_to_ignore_at_inference = [  # noqa: RUF012 - transformers reads a plain class attribute.
+        "nvp_loss",
+        "cp_loss",
+        "nvp_logits",
+        "category_logits",
+        "history_states",
+        "hidden_states",
+        "attentions",
+    ]
+
+    vocab_size: int = 512
+    num_categories: int = 0
+    hidden_size: int = 128
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 4
+    intermediate_size: int = 512
+    hidden_act: Literal["gelu", "gelu_new", "relu", "silu"] = "gelu"
+    hidden_dropout_prob: float | int = 0.1
+    attention_probs_dropout_prob: float | int = 0.1
+    classifier_dropout: float | int | None = None
+    initializer_range: float | int = 0.02
+    layer_norm_eps: float | int = 1e-5
+    norm_first: bool = False
+    visit_pooling: Literal["max", "sum", "none"] = "max"
+    time_attention: Literal["none", "bucketed"] = "none"
+    history_skip: bool = False
+    nvp_context: Literal["full", "none", "mixed"] = "mixed"
+    nvp_target: Literal["code", "category"] = "code"
+    nvp_weight: float | int = 1.0
+    cp_weight: float | int = 1.0
+    nvp_bias_init: float | int = -6.0
+    tie_word_embeddings: bool = False
+    pad_token_id: int | None = 0
+    mask_token_id: int | None = 2
+    max_visits: int = 256
+    classifier_pooling: Literal["patient", "mean", "max"] = "patient"
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        # The base class builds one dictionary entry per label before any validator runs.
+        num_labels = kwargs.get("num_labels")
+        if num_labels is not None and not 1 <= num_labels <= MAX_LABELS:
+            raise ValueError(f"expected num_labels in 1..{MAX_LABELS}, found {num_labels}; correct config.json")
+        super().__post_init__(**kwargs)
+
+    @classmethod
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read `config.json`, resolving names such as `claim-pt-base` on the way.
+
+        Args:
+            pretrained_model_name_or_path (`str` or `os.PathLike`):
+                A folder, a name known to the resolver, or a hub id.
+            **kwargs: Passed on to `PreTrainedConfig.get_config_dict`.
+
+        Returns:
+            `tuple[dict, dict]`: The configuration and the unused keyword arguments.
+
+        Examples:
+            >>> import tempfile
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     ClaimConfig(vocab_size=99).save_pretrained(folder)
+            ...     ClaimConfig.get_config_dict(folder)[0]["vocab_size"]
+            99
+        """
+        values: tuple[dict[str, Any], dict[str, Any]] = super().get_config_dict(
+            resolve_checkpoint(pretrained_model_name_or_path), **kwargs
+        )
+        return values
+
+    def validate_sizes(self) -> None:
+        """Refuse sizes that no claims model has, before anything is allocated.
+
+        Raises:
+            ValueError: If a size is out of its bounds, or all of them together ask for too many parameters.
+
+        Examples:
+            >>> ClaimConfig().validate_sizes()
+        """
+        bounds = {
+            "vocab_size": (1, MAX_VOCAB_SIZE),
+            "num_categories": (0, MAX_LABELS),
+            "hidden_size": (1, MAX_HIDDEN_SIZE),
+            "num_hidden_layers": (1, MAX_LAYERS),
+            "num_attention_heads": (1, MAX_HIDDEN_SIZE),
+            "intermediate_size": (1, 8 * MAX_HIDDEN_SIZE),
+            "max_visits": (1, MAX_VISITS),
+        }
+        for name, (low, high) in bounds.items():
+            _check_range(name, getattr(self, name), low, high)
+        layer = 4 * self.hidden_size * self.hidden_size + 2 * self.hidden_size * self.intermediate_size
+        tables = (2 * self.vocab_size + self.num_categories + len(self.id2label or ())) * self.hidden_size
+        if (total := self.num_hidden_layers * layer + tables) > MAX_PARAMETERS:
+            raise ValueError(f"expected at most {MAX_PARAMETERS} parameters, found sizes that ask for {total}")
+
+    def validate_heads(self) -> None:
+        """Refuse a width that the attention heads cannot share.
+
+        Raises:
+            ValueError: If `hidden_size` is no multiple of `num_attention_heads`.
+
+        Examples:
+            >>> ClaimConfig(hidden_size=64, num_attention_heads=8).validate_heads()
+        """
+        if self.hidden_size % max(self.num_attention_heads, 1):
+            raise ValueError(
+                "expected hidden_size to be a multiple of num_attention_heads, found "
+                f"hidden_size={self.hidden_size} and num_attention_heads={self.num_attention_heads}"
+            )
+
+    def validate_numbers(self) -> None:
+        """Refuse probabilities, scales and weights that cannot train.
+
+        Raises:
+            ValueError: If a value is not finite or out of its range, or both loss weights are zero.
+
+        Examples:
+            >>> ClaimConfig(cp_weight=0.5).validate_numbers()
+        """
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
+            if (value := getattr(self, name)) is not None:
+                _check_range(name, value, 0, 1)
+        _check_range("initializer_range", self.initializer_range, 1e-12, 10)
+        _check_range("layer_norm_eps", self.layer_norm_eps, 1e-12, 1)
+        _check_range("nvp_bias_init", self.nvp_bias_init, -50, 50)
+        for name in ("nvp_weight", "cp_weight"):
+            _check_range(name, getattr(self, name), 0, 1e6)
+        if self.nvp_weight == 0 and self.cp_weight == 0:
+            raise ValueError("expected nvp_weight or cp_weight above 0, found both 0: there is nothing to learn")
+
+    def validate_special_tokens(self) -> None:
+        """Refuse special tokens outside the vocabulary.
+
+        Raises:
+            ValueError: If `pad_token_id` or `mask_token_id` is not in `0..vocab_size - 1`.
+
+        Examples:
+            >>> ClaimConfig(mask_token_id=None).validate_special_tokens()
+        """
+        for name in ("pad_token_id", "mask_token_id"):
+            if (token := getattr(self, name)) is not None:
+                _check_range(name, token, 0, self.vocab_size - 1)
+
+    def validate_objectives(self) -> None:
+        """Refuse fields that contradict each other.
+
+        Raises:
+            ValueError: If category targets have no categories or a tied decoder, or the history skip has no visits.
+
+        Examples:
+            >>> ClaimConfig(nvp_target="category", num_categories=10).validate_objectives()
+        """
+        if self.nvp_target == "category" and self.num_categories == 0:
+            raise ValueError("expected num_categories above 0 for nvp_target='category', found 0")
+        if self.nvp_target == "category" and self.tie_word_embeddings:
+            raise ValueError(
+                "expected tie_word_embeddings=False for nvp_target='category', whose decoder has no codes"
+            )
+        if self.history_skip and self.visit_pooling == "none":
+            raise ValueError("expected visit_pooling 'max' or 'sum' for history_skip=True, found 'none'")
+
+
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise when a value is not finite or lies outside `low..high`."""
+    if not math.isfinite(value) or not low <= value <= high:
+        raise ValueError(f"expected {name} in {low}..{high}, found {value}")
+
+
+__all__ = ["ClaimConfig"]

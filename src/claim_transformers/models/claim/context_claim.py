@@ -1,0 +1,222 @@
+"""What a position may see, and what it predicts: the one integer `cut` of each patient, and time as buckets of days.
+
+Slot 0 is the patient, slot i the i-th visit. A position in slot `q` sees a position in slot `k` if `k <= cut` or `k <=
+q`; the patient predicts visit `cut + 1`, and a visit slot `q >= max(cut, 1)` predicts visit `q + 1`. A predicting slot
+therefore never sees what it predicts. `cut = 0` is causal, `cut = n - 1` is the setting of Claim-PT (everything but
+the last visit predicts the last visit), and `cut = n` sees everything and is used without pretraining targets.
+
+Letters: `B` patients, `V` slots, `T` code tokens, `L` positions (slots when visits are pooled, tokens otherwise).
+"""
+
+import torch
+from torch import Tensor
+
+NUM_TIME_MAGNITUDES = 14  # 0 days, 1, 2-3, 4-7, ... and everything from 4,096 days (11 years) on
+NUM_TIME_BUCKETS = 2 * NUM_TIME_MAGNITUDES
+IGNORE_INDEX = -100
+
+
+def count_visits(visit_days_BV: Tensor) -> Tensor:
+    """Count the visits of each patient.
+
+    Args:
+        visit_days_BV (`torch.LongTensor` of shape `(batch, slots)`):
+            Days since the first visit in view, `-1` where a slot is padding. Slot 0 is the patient.
+
+    Returns:
+        `torch.LongTensor` of shape `(batch,)`: Visits, the patient slot not counted.
+
+    Examples:
+        >>> count_visits(torch.tensor([[0, 0, 30], [0, 0, -1], [-1, -1, -1]])).tolist()
+        [2, 1, 0]
+    """
+    return ((visit_days_BV >= 0).sum(dim=1) - 1).clamp(min=0)
+
+
+def visible_positions(slots_BL: Tensor, valid_BL: Tensor, cut_B: Tensor) -> Tensor:
+    """Tell which position sees which.
+
+    Args:
+        slots_BL (`torch.LongTensor` of shape `(batch, positions)`):
+            Slot of each position.
+        valid_BL (`torch.BoolTensor` of shape `(batch, positions)`):
+            Whether a position is no padding.
+        cut_B (`torch.LongTensor` of shape `(batch,)`):
+            Last slot that every position sees.
+
+    Returns:
+        `torch.BoolTensor` of shape `(batch, positions, positions)`: Query by key. Every position sees itself, padding
+        too, so that no row of attention weights is empty.
+
+    Examples:
+        >>> slots, valid = torch.arange(3)[None], torch.ones(1, 3, dtype=torch.bool)
+        >>> visible_positions(slots, valid, torch.tensor([1])).int().tolist()
+        [[[1, 1, 0], [1, 1, 0], [1, 1, 1]]]
+    """
+    query_BL1, key_B1L = slots_BL[:, :, None], slots_BL[:, None, :]
+    visible_BLL = valid_BL[:, None, :] & ((key_B1L <= cut_B[:, None, None]) | (key_B1L <= query_BL1))
+    self_LL = torch.eye(slots_BL.shape[1], dtype=torch.bool, device=slots_BL.device)
+    return visible_BLL | self_LL
+
+
+def time_buckets(slots_BL: Tensor, days_BL: Tensor) -> Tensor:
+    """Put the signed days between two positions into logarithmic buckets.
+
+    Args:
+        slots_BL (`torch.LongTensor` of shape `(batch, positions)`):
+            Slot of each position.
+        days_BL (`torch.LongTensor` of shape `(batch, positions)`):
+            Day of each position.
+
+    Returns:
+        `torch.LongTensor` of shape `(batch, positions, positions)`: Query by key. Bucket `m` holds keys at or before
+        the query, `NUM_TIME_MAGNITUDES + m` keys after it, where `m` is 0 for the same day, 1 for one day, 2 for 2-3
+        days, 3 for 4-7 and so on. Two positions of one slot have bucket `NUM_TIME_MAGNITUDES`, which is otherwise
+        empty: "the same visit" is not "another visit on the same day".
+
+    Examples:
+        >>> time_buckets(torch.tensor([[1, 2, 3]]), torch.tensor([[0, 0, 5]])).tolist()
+        [[[14, 0, 17], [0, 14, 17], [3, 3, 14]]]
+    """
+    delta_BLL = days_BL[:, None, :] - days_BL[:, :, None]
+    powers = 2 ** torch.arange(NUM_TIME_MAGNITUDES - 1, device=days_BL.device)
+    magnitude_BLL = torch.bucketize(delta_BLL.abs(), powers, right=True)
+    bucket_BLL = magnitude_BLL + NUM_TIME_MAGNITUDES * (delta_BLL > 0)
+    return torch.where(slots_BL[:, :, None] == slots_BL[:, None, :], NUM_TIME_MAGNITUDES, bucket_BLL)
+
+
+def position_days(slots_BL: Tensor, visit_days_BV: Tensor, cut_B: Tensor) -> Tensor:
+    """Give each position its day, and the patient the day of the last visit that it sees.
+
+    The patient stands at the edge of what it knows, so that its distance to a visit is how long ago that visit was.
+
+    Args:
+        slots_BL (`torch.LongTensor` of shape `(batch, positions)`):
+            Slot of each position.
+        visit_days_BV (`torch.LongTensor` of shape `(batch, slots)`):
+            Days since the first visit in view, `-1` for padding.
+        cut_B (`torch.LongTensor` of shape `(batch,)`):
+            Last slot that the patient sees.
+
+    Returns:
+        `torch.LongTensor` of shape `(batch, positions)`: Days.
+
+    Examples:
+        >>> position_days(torch.arange(4)[None], torch.tensor([[0, 0, 7, 90]]), torch.tensor([2])).tolist()
+        [[7, 0, 7, 90]]
+    """
+    days_BV = visit_days_BV.long().clamp(min=0)
+    patient_day_B1 = days_BV.gather(1, cut_B[:, None])
+    return torch.where(slots_BL == 0, patient_day_B1, days_BV.gather(1, slots_BL))
+
+
+def predicting_slots(visit_days_BV: Tensor, cut_B: Tensor, patient_only: bool) -> Tensor:
+    """Tell which slots predict a visit that exists.
+
+    Args:
+        visit_days_BV (`torch.LongTensor` of shape `(batch, slots)`):
+            Days since the first visit in view, `-1` for padding.
+        cut_B (`torch.LongTensor` of shape `(batch,)`):
+            Last slot that every position sees.
+        patient_only (`bool`):
+            Whether only the patient predicts, as in Claim-PT.
+
+    Returns:
+        `torch.BoolTensor` of shape `(batch, slots)`.
+
+    Examples:
+        >>> days = torch.tensor([[0, 0, 3, 9]])
+        >>> predicting_slots(days, torch.tensor([0]), patient_only=False).int().tolist()
+        [[1, 1, 1, 0]]
+        >>> predicting_slots(days, torch.tensor([2]), patient_only=False).int().tolist()
+        [[1, 0, 1, 0]]
+        >>> predicting_slots(days, torch.tensor([2]), patient_only=True).int().tolist()
+        [[1, 0, 0, 0]]
+    """
+    slot_V = torch.arange(visit_days_BV.shape[1], device=visit_days_BV.device)
+    num_visits_B1 = count_visits(visit_days_BV)[:, None]
+    cut_B1 = cut_B[:, None]
+    patient_BV = (slot_V == 0) & (cut_B1 < num_visits_B1)
+    if patient_only:
+        return patient_BV
+    return patient_BV | ((slot_V >= cut_B1.clamp(min=1)) & (slot_V < num_visits_B1))
+
+
+def next_visit_pairs(predicts_BV: Tensor, cut_B: Tensor, slots_BT: Tensor, labels_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """Pair every prediction with the labels of the visit it predicts.
+
+    Args:
+        predicts_BV (`torch.BoolTensor` of shape `(batch, slots)`):
+            Slots that predict; prediction `i` is the i-th `True` in row order.
+        cut_B (`torch.LongTensor` of shape `(batch,)`):
+            Last slot that every position sees.
+        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
+            Slot of each token, `-1` for padding.
+        labels_BT (`torch.LongTensor` of shape `(batch, tokens)`):
+            Label of each token, `-100` where there is none.
+
+    Returns:
+        `tuple[torch.LongTensor, torch.LongTensor]`: Predictions and labels, one entry per pair.
+
+    Examples:
+        >>> predicts = torch.tensor([[True, True, False]])
+        >>> slots, labels = torch.tensor([[0, 1, 2, 2]]), torch.tensor([[-100, 7, 8, 9]])
+        >>> [pairs.tolist() for pairs in next_visit_pairs(predicts, torch.tensor([0]), slots, labels)]
+        [[0, 1, 1], [7, 8, 9]]
+    """
+    row_BV = predicts_BV.flatten().cumsum(0).view_as(predicts_BV) - 1
+    patient_B = torch.where(predicts_BV[:, 0], cut_B + 1, -1)
+    is_label_BT = (labels_BT != IGNORE_INDEX) & (slots_BT >= 1)
+    before_BT = (slots_BT - 1).clamp(min=0)
+    by_patient_BT = is_label_BT & (slots_BT == patient_B[:, None])
+    by_visit_BT = is_label_BT & (before_BT >= 1) & predicts_BV.gather(1, before_BT)
+    patient_row_BT = row_BV[:, :1].expand_as(slots_BT)
+    visit_row_BT = row_BV.gather(1, before_BT)
+    rows_P = torch.cat([patient_row_BT[by_patient_BT], visit_row_BT[by_visit_BT]])
+    return rows_P, torch.cat([labels_BT[by_patient_BT], labels_BT[by_visit_BT]])
+
+
+def own_category_pairs(slots_BT: Tensor, labels_BT: Tensor, num_slots: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Pair every visit that has category labels with them.
+
+    A visit without any label is left out: when codes are masked, only masked codes keep a label, and a visit with no
+    masked code would otherwise teach that its categories are absent.
+
+    Args:
+        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
+            Slot of each token, `-1` for padding.
+        labels_BT (`torch.LongTensor` of shape `(batch, tokens)`):
+            Category of each token, `-100` where there is none.
+        num_slots (`int`):
+            Slots in the batch, the patient slot included.
+
+    Returns:
+        `tuple[torch.BoolTensor, torch.LongTensor, torch.LongTensor]`: Slots of shape `(batch, slots)` that predict,
+        then predictions and labels as in [`next_visit_pairs`].
+
+    Examples:
+        >>> slots, labels = torch.tensor([[0, 1, 2, 3]]), torch.tensor([[-100, 5, -100, 6]])
+        >>> predicts, rows, cols = own_category_pairs(slots, labels, num_slots=4)
+        >>> predicts.int().tolist(), rows.tolist(), cols.tolist()
+        ([[0, 1, 0, 1]], [0, 1], [5, 6])
+    """
+    is_label_BT = (labels_BT != IGNORE_INDEX) & (slots_BT >= 1)
+    patient_BT = torch.arange(slots_BT.shape[0], device=slots_BT.device)[:, None].expand_as(slots_BT)
+    flat_slot_P = (patient_BT * num_slots + slots_BT)[is_label_BT]
+    predicts = torch.zeros(slots_BT.shape[0] * num_slots, dtype=torch.bool, device=slots_BT.device)
+    predicts[flat_slot_P] = True
+    rows_P = (predicts.cumsum(0) - 1)[flat_slot_P]
+    return predicts.view(slots_BT.shape[0], num_slots), rows_P, labels_BT[is_label_BT]
+
+
+__all__ = [
+    "IGNORE_INDEX",
+    "NUM_TIME_BUCKETS",
+    "count_visits",
+    "next_visit_pairs",
+    "own_category_pairs",
+    "position_days",
+    "predicting_slots",
+    "time_buckets",
+    "visible_positions",
+]

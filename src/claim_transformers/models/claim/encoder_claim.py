@@ -1,0 +1,235 @@
+"""The parts of the encoder: embedding and pooling of codes, attention, and what time and history add.
+
+Linears and norms run on positions that are no padding ([`Packing`]); attention alone needs rows of equal length and
+pads them again. Shape letters as in `modeling_claim.py`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import GradientCheckpointingLayer
+from transformers.activations import ACT2FN
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from .configuration_claim import ClaimConfig
+from .context_claim import NUM_TIME_BUCKETS
+from .pooling_claim import pool_codes, pool_vectors
+
+
+class Packing(NamedTuple):
+    """Where the positions that are no padding stand, so that linears and norms run on these alone.
+
+    Args:
+        real (`torch.LongTensor` of shape `(N,)`): Real positions of the flattened batch.
+        batch (`int`): Patients.
+        length (`int`): Positions per patient, padding included.
+    """
+
+    real: Tensor
+    batch: int
+    length: int
+
+    def pack(self, states_BLE: Tensor) -> Tensor:
+        """Take the real positions, `(batch, positions, width)` to `(N, width)`."""
+        return states_BLE.flatten(0, 1).index_select(0, self.real)
+
+    def unpack(self, states_NE: Tensor) -> Tensor:
+        """Put the real positions back between zeros, `(N, width)` to `(batch, positions, width)`."""
+        padded = states_NE.new_zeros(self.batch * self.length, states_NE.shape[-1])
+        return padded.index_copy(0, self.real, states_NE).view(self.batch, self.length, -1)
+
+
+class Positions(NamedTuple):
+    """The positions that the transformer runs over: slots when visits are pooled, code tokens otherwise.
+
+    Args:
+        slots (`torch.LongTensor` of shape `(batch, positions)`): Slot of each position.
+        valid (`torch.BoolTensor` of shape `(batch, positions)`): Whether a position is no padding.
+        cut (`torch.LongTensor` of shape `(batch,)`): Last slot that every position sees.
+    """
+
+    slots: Tensor
+    valid: Tensor
+    cut: Tensor
+
+
+def eager_attention_forward(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor]:
+    """Attend in plain operations: the form that returns its weights, and the faster one on a CPU in bf16.
+
+    Args:
+        module (`torch.nn.Module`): The attention layer, read for its mode.
+        query (`torch.FloatTensor` of shape `(batch, heads, positions, head size)`): Queries.
+        key (`torch.FloatTensor` of shape `(batch, heads, positions, head size)`): Keys.
+        value (`torch.FloatTensor` of shape `(batch, heads, positions, head size)`): Values.
+        attention_mask (`torch.FloatTensor`, *optional*): Added to the scores, broadcast to them.
+        scaling (`float`): Factor of the scores.
+        dropout (`float`, *optional*, defaults to `0.0`): Dropout of the weights.
+        **kwargs: Ignored: arguments of other attention functions.
+
+    Returns:
+        `tuple[torch.FloatTensor, torch.FloatTensor]`: Output `(batch, positions, heads, head size)`, and weights.
+
+    Examples:
+        >>> one = torch.ones(1, 1, 2, 4)
+        >>> output, weights = eager_attention_forward(nn.Identity(), one, one, one, None, scaling=0.5)
+        >>> weights.tolist()
+        [[[[0.5, 0.5], [0.5, 0.5]]]]
+    """
+    scores_BHLL = torch.matmul(query * scaling, key.transpose(2, 3))
+    if attention_mask is not None:
+        scores_BHLL = scores_BHLL + attention_mask
+    weights_BHLL = functional.softmax(scores_BHLL, dim=-1)
+    dropped_BHLL = functional.dropout(weights_BHLL, p=dropout, training=module.training)
+    return torch.matmul(dropped_BHLL, value).transpose(1, 2).contiguous(), weights_BHLL
+
+
+class ClaimEmbeddings(nn.Module):
+    """The one table of code embeddings, pooled into slots unless every code is a position."""
+
+    def __init__(self, config: ClaimConfig) -> None:
+        super().__init__()
+        self.code_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.pooling = config.visit_pooling
+
+    def forward(
+        self,
+        input_ids: Tensor | None,
+        slots_BT: Tensor,
+        valid_BT: Tensor,
+        num_slots: int,
+        inputs_embeds: Tensor | None = None,
+    ) -> Tensor:
+        """Embed codes, `(batch, tokens)` to `(batch, positions, hidden)`; zero where a slot has no code."""
+        if input_ids is not None and self.pooling != "none" and not torch.compiler.is_compiling():
+            return pool_codes(self.code_embeddings.weight, input_ids, slots_BT, valid_BT, num_slots, self.pooling)
+        vectors_BTE: Tensor = self.code_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
+        if self.pooling == "none":
+            return vectors_BTE * valid_BT[:, :, None]
+        return pool_vectors(vectors_BTE, slots_BT, valid_BT, num_slots, self.pooling)
+
+
+class ClaimTimeBias(nn.Module):
+    """A learned bias per head and bucket of days, added to the attention scores of all layers."""
+
+    def __init__(self, config: ClaimConfig) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(NUM_TIME_BUCKETS, config.num_attention_heads))
+
+    def forward(self, buckets_BLL: Tensor) -> Tensor:
+        """Look the biases up, `(batch, positions, positions)` to `(batch, heads, positions, positions)`."""
+        return functional.embedding(buckets_BLL, self.weight).permute(0, 3, 1, 2)
+
+
+class ClaimHistorySkip(nn.Module):
+    """A linear map, zero at the start, from the sum of the visits in view to the hidden state before a prediction."""
+
+    def __init__(self, config: ClaimConfig) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(config.hidden_size, config.hidden_size))
+
+    def forward(self, pooled_BVE: Tensor, positions: Positions, packing: Packing | None) -> Tensor:
+        """Map the pooled codes of visits 1 to max(q, cut) for every slot q; the patient's own codes do not count."""
+        is_visit_BV = positions.valid & (positions.slots >= 1)
+        running_BVE = (pooled_BVE * is_visit_BV[:, :, None]).cumsum(dim=1)
+        last_seen_BV = torch.maximum(positions.slots, positions.cut[:, None])
+        seen_BVE = running_BVE.gather(1, last_seen_BV[:, :, None].expand_as(running_BVE))
+        if packing is not None:
+            return packing.unpack(functional.linear(packing.pack(seen_BVE), self.weight))
+        return functional.linear(seen_BVE, self.weight) * positions.valid[:, :, None]
+
+
+class ClaimAttention(nn.Module):
+    """Multi-head self-attention over the positions of one patient."""
+
+    def __init__(self, config: ClaimConfig, layer_idx: int) -> None:
+        super().__init__()
+        self.config = config
+        self.layer_idx = layer_idx
+        self.head_size = config.hidden_size // config.num_attention_heads
+        self.scaling = self.head_size**-0.5
+        self.attention_dropout = float(config.attention_probs_dropout_prob)
+        self.is_causal = False
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(
+        self, hidden_states: Tensor, attention_mask: Tensor, packing: Packing | None = None, **kwargs: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attend within each patient; packed states are padded for the scores alone."""
+        mixed = torch.cat([self.q_proj(hidden_states), self.k_proj(hidden_states), self.v_proj(hidden_states)], dim=-1)
+        if packing is not None:
+            mixed = packing.unpack(mixed)
+        batch, length, _ = mixed.shape
+        query_BHLD, key_BHLD, value_BHLD = mixed.view(batch, length, 3, -1, self.head_size).permute(2, 0, 3, 1, 4)
+        attend: Callable[..., tuple[Tensor, Tensor | None]] = ALL_ATTENTION_FUNCTIONS.get_interface(
+            self.config._attn_implementation, eager_attention_forward
+        )
+        attended_BLHD, weights_BHLL = attend(
+            self,
+            query_BHLD,
+            key_BHLD,
+            value_BHLD,
+            attention_mask,
+            dropout=self.attention_dropout if self.training else 0.0,
+            scaling=self.scaling,
+            **kwargs,
+        )
+        attended_BLE = attended_BLHD.reshape(batch, length, -1)
+        if packing is not None:
+            attended_BLE = packing.pack(attended_BLE)
+        return self.o_proj(attended_BLE), weights_BHLL
+
+
+class ClaimLayer(GradientCheckpointingLayer):
+    """One transformer layer, normalising its outputs (Claim-PT) or, with `norm_first`, its inputs."""
+
+    def __init__(self, config: ClaimConfig, layer_idx: int) -> None:
+        super().__init__()
+        self.norm_first = config.norm_first
+        self.attention = ClaimAttention(config, layer_idx)
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACT2FN[config.hidden_act]
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self, hidden_states: Tensor, attention_mask: Tensor, packing: Packing | None = None, **kwargs: Any
+    ) -> Tensor:
+        """Transform positions, packed or padded, keeping their shape."""
+        attention_input = self.attention_norm(hidden_states) if self.norm_first else hidden_states
+        attended, _ = self.attention(attention_input, attention_mask, packing=packing, **kwargs)
+        hidden_states = hidden_states + self.dropout(attended)
+        if not self.norm_first:
+            hidden_states = self.attention_norm(hidden_states)
+        forward_input = self.feed_forward_norm(hidden_states) if self.norm_first else hidden_states
+        forwarded = self.down_proj(self.activation(self.up_proj(forward_input)))
+        hidden_states = hidden_states + self.dropout(forwarded)
+        return hidden_states if self.norm_first else self.feed_forward_norm(hidden_states)
+
+
+__all__ = [
+    "ClaimAttention",
+    "ClaimEmbeddings",
+    "ClaimHistorySkip",
+    "ClaimLayer",
+    "ClaimTimeBias",
+    "Packing",
+    "Positions",
+    "eager_attention_forward",
+]

@@ -1,0 +1,840 @@
+"""The `claim` model family: a transformer over visits, or over codes, of one patient's claims.
+
+One stream of codes comes in (`input_ids`, with `visit_ids` naming the slot of each code). Slot 0 is the patient, slot
+i the i-th visit. With `visit_pooling` of `"max"` or `"sum"` an embedding bag turns the stream into one position per
+slot (Claim-PT); with `"none"` every code is a position. Column j of `visit_days` is slot j, so slots are padded on the
+right; tokens may be padded on either side and stand in any order.
+
+Shape letters: `B` patients, `V` slots, `T` code tokens, `L` positions (slots or tokens), `N` positions that are no
+padding, `E` hidden, `H` heads, `D` head size, `K` vocabulary or labels, `G` categories, `P` pairs of a prediction and
+its target.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import MaskedLMOutput, SequenceClassifierOutput, TokenClassifierOutput
+from transformers.utils.generic import ModelOutput, can_return_tuple
+from transformers.utils.output_capturing import capture_outputs
+
+from .configuration_claim import ClaimConfig
+from .context_claim import (
+    IGNORE_INDEX,
+    count_visits,
+    next_visit_pairs,
+    own_category_pairs,
+    position_days,
+    predicting_slots,
+    time_buckets,
+    visible_positions,
+)
+from .encoder_claim import (
+    ClaimAttention,
+    ClaimEmbeddings,
+    ClaimHistorySkip,
+    ClaimLayer,
+    ClaimTimeBias,
+    Packing,
+    Positions,
+)
+from .losses_claim import multi_hot_bce
+from .names_claim import resolve_checkpoint
+from .pooling_claim import pool_vectors
+
+ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
+
+
+@dataclass
+class ClaimModelOutput(ModelOutput):
+    """What [`ClaimModel`] returns.
+
+    Args:
+        last_hidden_state (`torch.FloatTensor` of shape `(batch, positions, hidden)`):
+            One vector per slot, or per code token with `visit_pooling="none"`. Zero where a position is padding.
+        pooler_output (`torch.FloatTensor` of shape `(batch, hidden)`):
+            The patient vector that classification reads, the history skip included.
+        history_states (`torch.FloatTensor` of shape `(batch, positions, hidden)`, *optional*):
+            What the history skip adds to each position before a prediction, with `history_skip=True`.
+        hidden_states (`tuple[torch.FloatTensor, ...]`, *optional*):
+            Input of the first layer and output of every layer, with `output_hidden_states=True`.
+        attentions (`tuple[torch.FloatTensor, ...]`, *optional*):
+            Attention weights `(batch, heads, positions, positions)`, with `output_attentions=True` and eager
+            attention.
+    """
+
+    last_hidden_state: Tensor | None = None
+    pooler_output: Tensor | None = None
+    history_states: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+@dataclass
+class ClaimForPreTrainingOutput(ModelOutput):
+    """What [`ClaimForPreTraining`] returns.
+
+    Args:
+        loss (`torch.FloatTensor`, *optional*):
+            `nvp_weight * nvp_loss + cp_weight * cp_loss`.
+        nvp_loss (`torch.FloatTensor`, *optional*):
+            Next-visit prediction: binary cross-entropy summed over predictions and outputs, per labelled code.
+        cp_loss (`torch.FloatTensor`, *optional*):
+            Category prediction: likewise, per labelled code.
+        nvp_logits (`torch.FloatTensor` of shape `(batch, slots, vocabulary or categories)`, *optional*):
+            Next-visit logits of every slot, only when asked for.
+        category_logits (`torch.FloatTensor` of shape `(batch, slots, categories)`, *optional*):
+            Category logits of every slot, only when asked for.
+        hidden_states (`tuple[torch.FloatTensor, ...]`, *optional*):
+            As in [`ClaimModelOutput`].
+        attentions (`tuple[torch.FloatTensor, ...]`, *optional*):
+            As in [`ClaimModelOutput`].
+    """
+
+    loss: Tensor | None = None
+    nvp_loss: Tensor | None = None
+    cp_loss: Tensor | None = None
+    nvp_logits: Tensor | None = None
+    category_logits: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+# ---- Base model ----
+
+
+class ClaimPreTrainedModel(PreTrainedModel):
+    """What all claim models share: loading by name, initial weights and how their losses are averaged.
+
+    Examples:
+        >>> ClaimPreTrainedModel.base_model_prefix
+        'claim'
+    """
+
+    config: ClaimConfig
+    config_class = ClaimConfig
+    base_model_prefix = "claim"
+    main_input_name = "input_ids"
+    _input_embed_layer = "code_embeddings"
+    supports_gradient_checkpointing = True
+    # Losses are means unless a head says otherwise; Trainer must not scale them by its own count of labels.
+    accepts_loss_kwargs = False
+    _no_split_modules = ["ClaimEmbeddings", "ClaimLayer"]  # noqa: RUF012
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+    _can_record_outputs = {"hidden_states": ClaimLayer, "attentions": ClaimAttention}  # noqa: RUF012
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str] | None, *model_args: Any, **kwargs: Any
+    ) -> Self:
+        """Load a checkpoint from a folder, by a name such as `claim-pt-base`, or from the hub.
+
+        Args:
+            pretrained_model_name_or_path (`str` or `os.PathLike`, *optional*):
+                A folder, a name known to the resolver, or a hub id. `None` takes `state_dict` and `config` instead.
+            *model_args: Passed on to `PreTrainedModel.from_pretrained`.
+            **kwargs: Passed on to `PreTrainedModel.from_pretrained`.
+
+        Returns:
+            `ClaimPreTrainedModel`: A model of the class it is called on, in evaluation mode.
+
+        Examples:
+            >>> import tempfile
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     ClaimModel(ClaimConfig(hidden_size=8, num_hidden_layers=1)).save_pretrained(folder)
+            ...     ClaimModel.from_pretrained(folder).config.hidden_size
+            8
+        """
+        if pretrained_model_name_or_path is not None:
+            pretrained_model_name_or_path = resolve_checkpoint(pretrained_model_name_or_path)
+        model: Self = super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
+        return model
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, ClaimTimeBias | ClaimHistorySkip):
+            init.zeros_(module.weight)
+        elif isinstance(module, ClaimPresenceDecoder):
+            init.constant_(module.bias, self.config.nvp_bias_init)
+
+
+class ClaimModel(ClaimPreTrainedModel):
+    """The encoder: codes of a patient's visits to one vector per visit (or per code) and one per patient.
+
+    Args:
+        config ([`ClaimConfig`]):
+            Sizes and choices of the model.
+
+    Examples:
+        >>> model = ClaimModel(ClaimConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1)).eval()
+        >>> outputs = model(
+        ...     input_ids=torch.tensor([[3, 4, 9, 5, 9]]),
+        ...     visit_ids=torch.tensor([[0, 1, 1, 2, 2]]),
+        ...     visit_days=torch.tensor([[0, 0, 30]]),
+        ... )
+        >>> tuple(outputs.last_hidden_state.shape), tuple(outputs.pooler_output.shape)
+        ((1, 3, 8), (1, 8))
+    """
+
+    def __init__(self, config: ClaimConfig) -> None:
+        super().__init__(config)
+        self.embeddings = ClaimEmbeddings(config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.time_bias = ClaimTimeBias(config) if config.time_attention == "bucketed" else None
+        self.history_skip = ClaimHistorySkip(config) if config.history_skip else None
+        self.layers = nn.ModuleList(ClaimLayer(config, index) for index in range(config.num_hidden_layers))
+        self.final_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if config.norm_first else None
+        self.post_init()
+
+    @capture_outputs  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        visit_ids: Tensor | None = None,
+        visit_days: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        cut: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Any,
+    ) -> ClaimModelOutput:
+        """Encode patients.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
+                Code tokens. Either these or `inputs_embeds`.
+            visit_ids (`torch.LongTensor` of shape `(batch, tokens)`):
+                Slot of each token: 0 for the patient, 1 and up for visits, `-1` for padding.
+            visit_days (`torch.LongTensor` of shape `(batch, slots)`):
+                Days since the first visit in view, 0 for the patient, `-1` for padding.
+            attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
+                1 for tokens to read, 0 for padding. Tokens with a slot below 0 are padding in any case.
+            cut (`torch.LongTensor` of shape `(batch,)`, *optional*):
+                Last slot that every position sees. `None` lets every position see all visits.
+            inputs_embeds (`torch.FloatTensor` of shape `(batch, tokens, hidden)`, *optional*):
+                Vectors instead of code tokens, for attribution.
+            **kwargs: `output_hidden_states`, `output_attentions`, `return_dict`, and arguments of attention functions.
+
+        Returns:
+            [`ClaimModelOutput`]
+
+        Raises:
+            ValueError: If an input is missing or its shape contradicts another one, if a token names a slot that does
+                not exist, or if flash attention is asked for a cut or a time bias. The message names the input.
+        """
+        slots_BT, days_BV, valid_BT = _checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
+        cut_B = _resolved_cut(cut, days_BV)
+        states_BLE = self.embeddings(input_ids, slots_BT, valid_BT, days_BV.shape[1], inputs_embeds)
+        if self.config.visit_pooling == "none":
+            positions = Positions(slots_BT.clamp(min=0), valid_BT, cut_B)
+        else:
+            slots_BV = torch.arange(days_BV.shape[1], device=days_BV.device).expand_as(days_BV)
+            positions = Positions(slots_BV, days_BV >= 0, cut_B)
+        mask = self._attention_mask(positions, days_BV, states_BLE.dtype, sees_all=cut is None)
+        packing = self._packing(positions.valid, kwargs.get("output_hidden_states"))
+
+        hidden = self.dropout(states_BLE if packing is None else packing.pack(states_BLE))
+        for layer in self.layers:
+            hidden = layer(hidden, mask, packing=packing, **kwargs)
+        if self.final_norm is not None:
+            hidden = self.final_norm(hidden)
+        hidden_BLE = hidden * positions.valid[:, :, None] if packing is None else packing.unpack(hidden)
+        history_BVE = None if self.history_skip is None else self.history_skip(states_BLE, positions, packing)
+        return ClaimModelOutput(
+            last_hidden_state=hidden_BLE,
+            pooler_output=self._pool_patient(hidden_BLE, positions, history_BVE),
+            history_states=history_BVE,
+        )
+
+    def _packing(self, valid_BL: Tensor, output_hidden_states: bool | None) -> Packing | None:
+        """Pack positions unless shapes must not depend on values, or padded hidden states are to be recorded."""
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        if output_hidden_states or torch.compiler.is_compiling():
+            return None
+        index_N = valid_BL.flatten().nonzero().squeeze(1)
+        return None if len(index_N) == valid_BL.numel() else Packing(index_N, *valid_BL.shape)
+
+    def _attention_mask(self, positions: Positions, days_BV: Tensor, dtype: torch.dtype, sees_all: bool) -> Tensor:
+        """Write who sees whom, and the bias of time, as one tensor that is added to the attention scores."""
+        if "flash" in (self.config._attn_implementation or ""):
+            if not sees_all or self.time_bias is not None:
+                raise ValueError(
+                    "expected attn_implementation 'sdpa' or 'eager' for a cut or for time_attention='bucketed', found "
+                    f"'{self.config._attn_implementation}', which takes no additive mask"
+                )
+            return positions.valid
+        visible_BLL = visible_positions(*positions)
+        bias: Tensor | float = 0.0
+        if self.time_bias is not None:
+            days_BL = position_days(positions.slots, days_BV, positions.cut)
+            bias = self.time_bias(time_buckets(positions.slots, days_BL)).to(dtype)
+        return torch.where(visible_BLL[:, None], bias, torch.finfo(dtype).min).to(dtype)
+
+    def _pool_patient(self, hidden_BLE: Tensor, positions: Positions, history_BVE: Tensor | None) -> Tensor:
+        """Represent each patient by one vector: with codes as positions, the patient is the mean of slot 0's codes."""
+        pooling = self.config.classifier_pooling
+        chosen_BL1 = positions.valid[:, :, None]
+        if pooling == "patient":
+            chosen_BL1 = chosen_BL1 & (positions.slots == 0)[:, :, None]
+        if pooling == "max":
+            lowest = torch.finfo(hidden_BLE.dtype).min
+            pooled_BE = hidden_BLE.masked_fill(~chosen_BL1, lowest).amax(dim=1) * chosen_BL1.any(dim=1)
+        else:
+            pooled_BE = (hidden_BLE * chosen_BL1).sum(dim=1) / chosen_BL1.sum(dim=1).clamp(min=1)
+        return pooled_BE if history_BVE is None else pooled_BE + history_BVE[:, 0]
+
+
+def _checked_inputs(
+    input_ids: Tensor | None,
+    inputs_embeds: Tensor | None,
+    visit_ids: Tensor | None,
+    visit_days: Tensor | None,
+    attention_mask: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return slots (padding -1), days and validity of tokens, refusing inputs that do not fit together."""
+    if input_ids is not None and inputs_embeds is None:
+        shape = tuple(input_ids.shape)
+    elif inputs_embeds is not None and input_ids is None:
+        shape = tuple(inputs_embeds.shape[:2])
+    else:
+        raise ValueError("expected either input_ids or inputs_embeds, found both or neither")
+    if visit_ids is None or visit_days is None:
+        raise ValueError("expected visit_ids and visit_days beside the codes; ClaimTokenizer returns all of them")
+    for name, given in (("visit_ids", visit_ids), ("attention_mask", attention_mask)):
+        if given is not None and given.shape != shape:
+            raise ValueError(f"expected {name} of shape {shape}, found {tuple(given.shape)}")
+    if visit_days.dim() != 2 or visit_days.shape[0] != shape[0] or visit_days.shape[1] == 0:
+        raise ValueError(f"expected visit_days of shape ({shape[0]}, slots), found {tuple(visit_days.shape)}")
+    valid_BT = visit_ids >= 0
+    if attention_mask is not None:
+        valid_BT = valid_BT & (attention_mask != 0)
+    return torch.where(valid_BT, visit_ids.long(), -1), visit_days.long(), valid_BT
+
+
+def _resolved_cut(cut: Tensor | None, days_BV: Tensor) -> Tensor:
+    """Bring the cut into 0..number of visits, where `None` is the latter."""
+    num_visits_B = count_visits(days_BV)
+    return num_visits_B if cut is None else torch.minimum(cut.long().clamp(min=0), num_visits_B)
+
+
+def _refuse_pooling(config: ClaimConfig, head: str, pooled: bool) -> None:
+    """Refuse a head that cannot run on the positions which the configuration gives."""
+    if (config.visit_pooling != "none") != pooled:
+        expected = "'max' or 'sum'" if pooled else "'none'"
+        raise ValueError(f"expected visit_pooling {expected} for {head}, found '{config.visit_pooling}'")
+
+
+# ---- Heads ----
+
+
+class ClaimPresenceDecoder(nn.Linear):
+    """A linear layer with one binary prediction per output, whose bias begins at the log prior."""
+
+
+class ClaimForPreTraining(ClaimPreTrainedModel):
+    """Pretraining of Claim-PT: next-visit prediction (NVP) and category prediction (CP).
+
+    Every predicting position and every output is one binary prediction. Both losses are sums divided by the number of
+    labelled codes, `num_items_in_batch` when Trainer passes it, so that accumulation and several processes change
+    nothing.
+
+    Args:
+        config ([`ClaimConfig`]):
+            Sizes and choices of the model.
+
+    Raises:
+        ValueError: If `visit_pooling` is `"none"`; [`ClaimForMaskedLM`] pretrains such a model.
+
+    Examples:
+        >>> config = ClaimConfig(vocab_size=20, num_categories=5, hidden_size=8, nvp_context="none")
+        >>> outputs = ClaimForPreTraining(config)(
+        ...     input_ids=torch.tensor([[3, 4, 9, 5, 9]]),
+        ...     visit_ids=torch.tensor([[0, 1, 1, 2, 2]]),
+        ...     visit_days=torch.tensor([[0, 0, 30]]),
+        ...     labels=torch.tensor([[-100, -100, 9, -100, 9]]),
+        ...     category_labels=torch.tensor([[-100, -100, 1, -100, 1]]),
+        ... )
+        >>> bool(outputs.loss == outputs.nvp_loss + outputs.cp_loss), outputs.nvp_logits is None
+        (True, True)
+        >>> ClaimForPreTraining(ClaimConfig(visit_pooling="none"))
+        Traceback (most recent call last):
+            ...
+        ValueError: expected visit_pooling 'max' or 'sum' for ClaimForPreTraining, found 'none'
+    """
+
+    accepts_loss_kwargs = True
+    _tied_weights_keys = {"nvp_decoder.weight": "claim.embeddings.code_embeddings.weight"}  # noqa: RUF012
+
+    def __init__(self, config: ClaimConfig) -> None:
+        super().__init__(config)
+        _refuse_pooling(config, type(self).__name__, pooled=True)
+        self.claim = ClaimModel(config)
+        outputs = config.vocab_size if config.nvp_target == "code" else config.num_categories
+        self.nvp_decoder = ClaimPresenceDecoder(config.hidden_size, outputs)
+        categories = config.num_categories
+        self.cp_decoder = ClaimPresenceDecoder(config.hidden_size, categories) if categories else None
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Linear | None:
+        """Return the decoder of codes.
+
+        Returns:
+            `torch.nn.Linear`, *optional*: The decoder, `None` when next-visit prediction predicts categories.
+
+        Examples:
+            >>> model = ClaimForPreTraining(ClaimConfig(vocab_size=9, num_hidden_layers=1))
+            >>> model.get_output_embeddings().out_features
+            9
+        """
+        return self.nvp_decoder if self.config.nvp_target == "code" else None
+
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        """Replace the decoder of codes.
+
+        Args:
+            value (`torch.nn.Linear`): The new decoder.
+
+        Examples:
+            >>> model = ClaimForPreTraining(ClaimConfig(vocab_size=9, num_hidden_layers=1))
+            >>> model.set_output_embeddings(nn.Linear(128, 10))
+        """
+        self.nvp_decoder = value
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        visit_ids: Tensor | None = None,
+        visit_days: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        category_labels: Tensor | None = None,
+        cut: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        return_logits: bool | None = None,
+        **kwargs: Any,
+    ) -> ClaimForPreTrainingOutput:
+        """Predict the codes of next visits and the categories of visits.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
+            visit_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`ClaimModel`].
+            visit_days (`torch.LongTensor` of shape `(batch, slots)`): As in [`ClaimModel`].
+            attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
+            labels (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
+                The code at each position that is a target, `-100` elsewhere. Which visits are predicted, and from
+                where, follows from `cut`.
+            category_labels (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
+                The category at each position, `-100` where there is none. A visit without any is not predicted.
+            cut (`torch.LongTensor` of shape `(batch,)`, *optional*):
+                Last slot that every position sees. `None` with labels takes all visits but the last for
+                `nvp_context="full"` and 0 for `"none"`. `None` without labels takes 0 for `"none"`, else all visits.
+            inputs_embeds (`torch.FloatTensor` of shape `(batch, tokens, hidden)`, *optional*): As in [`ClaimModel`].
+            num_items_in_batch (`torch.Tensor` or `int`, *optional*):
+                Labelled codes that the loss is divided by. `None` counts those of this batch.
+            return_logits (`bool`, *optional*):
+                Whether to return logits of all slots. `None` returns them only when there are no labels.
+            **kwargs: As in [`ClaimModel`].
+
+        Returns:
+            [`ClaimForPreTrainingOutput`]
+
+        Raises:
+            ValueError: If labels come without a cut under `nvp_context="mixed"`, a label is no code of the vocabulary,
+            or
+                the inputs do not fit together.
+        """
+        has_labels = labels is not None or category_labels is not None
+        slots_BT, days_BV, _ = _checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
+        cut_B = _resolved_cut(self._default_cut(days_BV, has_labels) if cut is None else cut, days_BV)
+        outputs = self.claim(input_ids, visit_ids, visit_days, attention_mask, cut_B, inputs_embeds, **kwargs)
+        hidden_BVE, history_BVE = outputs.last_hidden_state, outputs.history_states
+        informed_BVE = hidden_BVE if history_BVE is None else hidden_BVE + history_BVE
+
+        nvp_sum = cp_sum = nvp_logits = category_logits = None
+        targets = labels if self.config.nvp_target == "code" else category_labels
+        if targets is not None:
+            predicts_BV = predicting_slots(days_BV, cut_B, patient_only=self.config.nvp_context == "full")
+            rows_P, cols_P = next_visit_pairs(predicts_BV, cut_B, slots_BT, targets)
+            nvp_sum = self._bce(self.nvp_decoder, informed_BVE[predicts_BV], rows_P, cols_P)
+        if category_labels is not None and self.cp_decoder is not None:
+            predicts_BV, rows_P, cols_P = own_category_pairs(slots_BT, category_labels, days_BV.shape[1])
+            cp_sum = self._bce(self.cp_decoder, hidden_BVE[predicts_BV], rows_P, cols_P)
+        if return_logits or (return_logits is None and not has_labels):
+            nvp_logits = self.nvp_decoder(informed_BVE)
+            category_logits = None if self.cp_decoder is None else self.cp_decoder(hidden_BVE)
+        counted = labels if labels is not None else category_labels
+        nvp_loss, cp_loss = (_per_item(total, counted, num_items_in_batch) for total in (nvp_sum, cp_sum))
+        return ClaimForPreTrainingOutput(
+            loss=_weighted_sum((self.config.nvp_weight, nvp_loss), (self.config.cp_weight, cp_loss)),
+            nvp_loss=nvp_loss,
+            cp_loss=cp_loss,
+            nvp_logits=nvp_logits,
+            category_logits=category_logits,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+    @torch.no_grad()
+    def predict_next_visit(
+        self, input_ids: Tensor, visit_ids: Tensor, visit_days: Tensor, attention_mask: Tensor | None = None
+    ) -> Tensor:
+        """Score the codes (or categories) of the visit after the last one, reading the position trained for it.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`ClaimModel`].
+            visit_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`ClaimModel`].
+            visit_days (`torch.LongTensor` of shape `(batch, slots)`): As in [`ClaimModel`].
+            attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
+
+        Returns:
+            `torch.FloatTensor` of shape `(batch, vocabulary or categories)`: Logits. With `nvp_context="none"` they
+            come from the last visit of a causal pass, otherwise from the patient, who sees all visits.
+
+        Examples:
+            >>> model = ClaimForPreTraining(ClaimConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1)).eval()
+            >>> codes, slots, days = torch.tensor([[3, 4, 9]]), torch.tensor([[0, 1, 1]]), torch.tensor([[0, 0]])
+            >>> tuple(model.predict_next_visit(codes, slots, days).shape)
+            (1, 20)
+        """
+        num_visits_B = count_visits(visit_days)
+        is_causal = self.config.nvp_context == "none"
+        slot_B = num_visits_B if is_causal else torch.zeros_like(num_visits_B)
+        cut_B = torch.zeros_like(num_visits_B) if is_causal else num_visits_B
+        outputs = self.claim(input_ids, visit_ids, visit_days, attention_mask, cut_B)
+        row_B = torch.arange(len(slot_B), device=slot_B.device)
+        hidden_BE = outputs.last_hidden_state[row_B, slot_B]
+        if outputs.history_states is not None:
+            hidden_BE = hidden_BE + outputs.history_states[row_B, slot_B]
+        logits_BK: Tensor = self.nvp_decoder(hidden_BE)
+        return logits_BK
+
+    def _default_cut(self, days_BV: Tensor, has_labels: bool) -> Tensor:
+        """Choose the cut that `nvp_context` implies."""
+        context, num_visits_B = self.config.nvp_context, count_visits(days_BV)
+        if context == "none":
+            return torch.zeros_like(num_visits_B)
+        if not has_labels:
+            return num_visits_B
+        if context == "mixed":
+            raise ValueError(
+                "expected cut beside labels for nvp_context='mixed', found None; "
+                "DataCollatorForClaimPretraining draws it"
+            )
+        return num_visits_B - 1
+
+    def _bce(self, decoder: nn.Linear, hidden_NE: Tensor, rows_P: Tensor, cols_P: Tensor) -> Tensor:
+        return multi_hot_bce(hidden_NE, decoder.weight, decoder.bias, rows_P, cols_P)
+
+
+class ClaimForMaskedLM(ClaimPreTrainedModel):
+    """Masked-token learning of Lahlou et al.: every code is a position, and hidden codes are predicted.
+
+    Args:
+        config ([`ClaimConfig`]):
+            Sizes and choices of the model, with `visit_pooling="none"`.
+
+    Raises:
+        ValueError: If `visit_pooling` is not `"none"`; [`ClaimForPreTraining`] pretrains such a model.
+
+    Examples:
+        >>> config = ClaimConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, visit_pooling="none")
+        >>> outputs = ClaimForMaskedLM(config).eval()(
+        ...     input_ids=torch.tensor([[3, 4, 2]]),
+        ...     visit_ids=torch.tensor([[0, 1, 1]]),
+        ...     visit_days=torch.tensor([[0, 0]]),
+        ... )
+        >>> tuple(outputs.logits.shape)
+        (1, 3, 20)
+        >>> ClaimForMaskedLM(ClaimConfig())
+        Traceback (most recent call last):
+            ...
+        ValueError: expected visit_pooling 'none' for ClaimForMaskedLM, found 'max'
+    """
+
+    accepts_loss_kwargs = True
+    _tied_weights_keys = {"decoder.weight": "claim.embeddings.code_embeddings.weight"}  # noqa: RUF012
+
+    def __init__(self, config: ClaimConfig) -> None:
+        super().__init__(config)
+        _refuse_pooling(config, type(self).__name__, pooled=False)
+        self.claim = ClaimModel(config)
+        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Linear:
+        """Return the decoder of codes.
+
+        Returns:
+            `torch.nn.Linear`: The decoder.
+
+        Examples:
+            >>> config = ClaimConfig(vocab_size=9, num_hidden_layers=1, visit_pooling="none")
+            >>> ClaimForMaskedLM(config).get_output_embeddings().out_features
+            9
+        """
+        return self.decoder
+
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        """Replace the decoder of codes.
+
+        Args:
+            value (`torch.nn.Linear`): The new decoder.
+
+        Examples:
+            >>> model = ClaimForMaskedLM(ClaimConfig(vocab_size=9, num_hidden_layers=1, visit_pooling="none"))
+            >>> model.set_output_embeddings(nn.Linear(128, 10))
+        """
+        self.decoder = value
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        visit_ids: Tensor | None = None,
+        visit_days: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        cut: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        return_logits: bool | None = None,
+        **kwargs: Any,
+    ) -> MaskedLMOutput:
+        """Predict hidden codes.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
+            visit_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`ClaimModel`].
+            visit_days (`torch.LongTensor` of shape `(batch, slots)`): As in [`ClaimModel`].
+            attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
+            labels (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
+                The hidden code at each masked position, `-100` elsewhere.
+            cut (`torch.LongTensor` of shape `(batch,)`, *optional*): As in [`ClaimModel`].
+            inputs_embeds (`torch.FloatTensor` of shape `(batch, tokens, hidden)`, *optional*): As in [`ClaimModel`].
+            num_items_in_batch (`torch.Tensor` or `int`, *optional*):
+                Labels that the loss is divided by. `None` counts those of this batch.
+            return_logits (`bool`, *optional*):
+                Whether to return logits of all positions. `None` returns them only when there are no labels.
+            **kwargs: As in [`ClaimModel`].
+
+        Returns:
+            `transformers.modeling_outputs.MaskedLMOutput`: Cross-entropy per masked code, and logits when asked for.
+
+        Raises:
+            ValueError: If the inputs do not fit together.
+        """
+        outputs = self.claim(input_ids, visit_ids, visit_days, attention_mask, cut, inputs_embeds, **kwargs)
+        hidden_BTE = outputs.last_hidden_state
+        loss = logits_BTK = None
+        if labels is not None:
+            is_masked_BT = labels != IGNORE_INDEX
+            logits_NK = self.decoder(hidden_BTE[is_masked_BT]).float()
+            total = functional.cross_entropy(logits_NK, labels[is_masked_BT].long(), reduction="sum")
+            loss = _per_item(total, labels, num_items_in_batch)
+        if return_logits or (return_logits is None and labels is None):
+            logits_BTK = self.decoder(hidden_BTE)
+        return MaskedLMOutput(
+            loss=loss, logits=logits_BTK, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
+class ClaimForSequenceClassification(ClaimPreTrainedModel):
+    """A prediction per patient: one of several labels, several labels at once, or a number.
+
+    Args:
+        config ([`ClaimConfig`]):
+            Sizes and choices of the model. `num_labels` and `problem_type` choose the loss; without `problem_type` one
+            output is a regression, whole-number labels of shape `(batch,)` are single labels, all else is multi-label.
+
+    Examples:
+        >>> config = ClaimConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_labels=2)
+        >>> outputs = ClaimForSequenceClassification(config)(
+        ...     input_ids=torch.tensor([[3, 4, 9]]),
+        ...     visit_ids=torch.tensor([[0, 1, 1]]),
+        ...     visit_days=torch.tensor([[0, 0]]),
+        ...     labels=torch.tensor([1]),
+        ... )
+        >>> tuple(outputs.logits.shape), outputs.loss.dim()
+        ((1, 2), 0)
+    """
+
+    def __init__(self, config: ClaimConfig) -> None:
+        super().__init__(config)
+        self.num_labels = len(config.id2label or {})
+        self.claim = ClaimModel(config)
+        self.dropout = nn.Dropout(_classifier_dropout(config))
+        self.classifier = nn.Linear(config.hidden_size, self.num_labels)
+        self.post_init()
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        visit_ids: Tensor | None = None,
+        visit_days: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        cut: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """Classify patients.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
+            visit_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`ClaimModel`].
+            visit_days (`torch.LongTensor` of shape `(batch, slots)`): As in [`ClaimModel`].
+            attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
+            labels (`torch.Tensor` of shape `(batch,)` or `(batch, num_labels)`, *optional*):
+                Labels, or targets of a regression.
+            cut (`torch.LongTensor` of shape `(batch,)`, *optional*): As in [`ClaimModel`].
+            inputs_embeds (`torch.FloatTensor` of shape `(batch, tokens, hidden)`, *optional*): As in [`ClaimModel`].
+            **kwargs: As in [`ClaimModel`].
+
+        Returns:
+            `transformers.modeling_outputs.SequenceClassifierOutput`
+
+        Raises:
+            ValueError: If the inputs do not fit together.
+        """
+        outputs = self.claim(input_ids, visit_ids, visit_days, attention_mask, cut, inputs_embeds, **kwargs)
+        logits_BK = self.classifier(self.dropout(outputs.pooler_output))
+        loss = None
+        if labels is not None:
+            if self.config.problem_type is None:
+                self.config.problem_type = _problem_type(labels, self.num_labels)
+            is_class = self.config.problem_type == "single_label_classification"
+            targets = labels.long() if is_class else labels.float()
+            loss = self.loss_function(labels=targets, pooled_logits=logits_BK.float(), config=self.config)
+        return SequenceClassifierOutput(
+            loss=loss, logits=logits_BK, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
+class ClaimForVisitClassification(ClaimPreTrainedModel):
+    """A prediction per visit, read from the visit's own position.
+
+    Args:
+        config ([`ClaimConfig`]):
+            Sizes and choices of the model, with `num_labels`.
+
+    Examples:
+        >>> config = ClaimConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_labels=3)
+        >>> outputs = ClaimForVisitClassification(config)(
+        ...     input_ids=torch.tensor([[3, 4, 9]]),
+        ...     visit_ids=torch.tensor([[0, 1, 2]]),
+        ...     visit_days=torch.tensor([[0, 0, 5]]),
+        ...     labels=torch.tensor([[-100, 2, 0]]),
+        ... )
+        >>> tuple(outputs.logits.shape)
+        (1, 3, 3)
+    """
+
+    def __init__(self, config: ClaimConfig) -> None:
+        super().__init__(config)
+        self.num_labels = len(config.id2label or {})
+        self.claim = ClaimModel(config)
+        self.dropout = nn.Dropout(_classifier_dropout(config))
+        self.classifier = nn.Linear(config.hidden_size, self.num_labels)
+        self.post_init()
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        visit_ids: Tensor | None = None,
+        visit_days: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        cut: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Any,
+    ) -> TokenClassifierOutput:
+        """Classify visits.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
+            visit_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`ClaimModel`].
+            visit_days (`torch.LongTensor` of shape `(batch, slots)`): As in [`ClaimModel`].
+            attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
+            labels (`torch.LongTensor` of shape `(batch, slots)`, *optional*):
+                Label of each slot, `-100` where there is none: the patient slot, padding and visits not judged.
+            cut (`torch.LongTensor` of shape `(batch,)`, *optional*): As in [`ClaimModel`].
+            inputs_embeds (`torch.FloatTensor` of shape `(batch, tokens, hidden)`, *optional*): As in [`ClaimModel`].
+            **kwargs: As in [`ClaimModel`].
+
+        Returns:
+            `transformers.modeling_outputs.TokenClassifierOutput`: Mean cross-entropy of labelled visits, 0 if there
+            are none, and logits of shape `(batch, slots, num_labels)`.
+
+        Raises:
+            ValueError: If the labels have another shape than `visit_days`, or the inputs do not fit together.
+        """
+        slots_BT, days_BV, valid_BT = _checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
+        if labels is not None and labels.shape != days_BV.shape:
+            raise ValueError(f"expected labels of shape {tuple(days_BV.shape)}, found {tuple(labels.shape)}")
+        outputs = self.claim(input_ids, visit_ids, visit_days, attention_mask, cut, inputs_embeds, **kwargs)
+        states_BVE = outputs.last_hidden_state
+        if self.config.visit_pooling == "none":
+            states_BVE = pool_vectors(states_BVE, slots_BT, valid_BT, days_BV.shape[1], "mean")
+        if outputs.history_states is not None:
+            states_BVE = states_BVE + outputs.history_states
+        logits_BVK = self.classifier(self.dropout(states_BVE))
+        loss = None
+        if labels is not None:
+            flat = logits_BVK.flatten(0, 1).float()
+            total = functional.cross_entropy(flat, labels.flatten().long(), ignore_index=IGNORE_INDEX, reduction="sum")
+            loss = _per_item(total, labels, None)
+        return TokenClassifierOutput(
+            loss=loss, logits=logits_BVK, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
+def _classifier_dropout(config: ClaimConfig) -> float:
+    dropout = config.classifier_dropout
+    return float(config.hidden_dropout_prob if dropout is None else dropout)
+
+
+def _problem_type(labels: Tensor, num_labels: int) -> ProblemType:
+    """Choose the loss of a patient-level head by its number of outputs and the kind of labels."""
+    if num_labels == 1:
+        return "regression"
+    is_class = labels.dim() == 1 and not labels.is_floating_point()
+    return "single_label_classification" if is_class else "multi_label_classification"
+
+
+def _per_item(total: Tensor | None, labels: Tensor | None, num_items: Tensor | int | None) -> Tensor | None:
+    """Divide a summed loss by the number of labels: Trainer's count over accumulated batches and ranks, or our own."""
+    if total is None or labels is None:
+        return None
+    if num_items is None:
+        num_items = (labels != IGNORE_INDEX).sum()
+    count = torch.as_tensor(num_items, device=total.device).clamp(min=1)
+    return total / count
+
+
+def _weighted_sum(*terms: tuple[float, Tensor | None]) -> Tensor | None:
+    """Add weighted losses, leaving out those that were not computed."""
+    present = [weight * loss for weight, loss in terms if loss is not None]
+    return torch.stack(present).sum() if present else None
+
+
+__all__ = [
+    "ClaimForMaskedLM",
+    "ClaimForPreTraining",
+    "ClaimForPreTrainingOutput",
+    "ClaimForSequenceClassification",
+    "ClaimForVisitClassification",
+    "ClaimModel",
+    "ClaimModelOutput",
+    "ClaimPreTrainedModel",
+]

@@ -1,0 +1,127 @@
+"""From a checkpoint's name to the folder it is read from, so that `claim-pt-base` works without a network.
+
+The file uses the standard library alone and never imports the package: it is copied beside a checkpoint as remote code
+and has to work where the package is not installed.
+"""
+
+import difflib
+import importlib.util
+import os
+import re
+from pathlib import Path
+
+STORE_VARIABLE = "CLAIM_TRANSFORMERS_HOME"
+_PACKAGE = "claim_transformers"
+_STORE_FOLDER = "checkpoints"
+_CHECKPOINT_FILES = ("config.json", "tokenizer_config.json", "vocab.json")
+# One path component that starts with a letter or a digit: neither `..` nor a separator can leave the store.
+_STORE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+
+
+def resolve_checkpoint(name: str | os.PathLike[str]) -> str:
+    """Find where a checkpoint is read from: a local folder, then the store, then the Hub.
+
+    Args:
+        name (`str` or `os.PathLike`):
+            A folder, a name in the store such as `"claim-pt-base"`, or a Hub name such as `"organisation/model"`. An
+            existing folder wins only when it holds a `config.json` or a tokenizer file, so that an empty output folder
+            of the same name does not hide a checkpoint.
+
+    Returns:
+        `str`: The folder, or `name` unchanged when it is to be looked up on the Hub.
+
+    Examples:
+        >>> resolve_checkpoint("organisation/model-that-lives-on-the-hub")
+        'organisation/model-that-lives-on-the-hub'
+    """
+    text = os.fspath(name)
+    if _is_checkpoint(Path(text)):
+        return text
+    if _STORE_NAME.fullmatch(text):
+        for store in store_folders():
+            if _is_checkpoint(store / text):
+                return str(store / text)
+    return text
+
+
+def store_folders() -> list[Path]:
+    """List the folders in which a bare name is looked up, the first match winning.
+
+    Returns:
+        `list[Path]`: The folder named by the environment variable `CLAIM_TRANSFORMERS_HOME`, if set, then the folder
+        of checkpoints inside the installed package, if there is one. Only folders that exist are listed.
+
+    Examples:
+        >>> all(folder.is_dir() for folder in store_folders())
+        True
+    """
+    folders = []
+    if home := os.environ.get(STORE_VARIABLE):
+        folders.append(Path(home).expanduser())
+    if package := _package_folder():
+        folders.append(package / _STORE_FOLDER)
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def list_checkpoints() -> list[str]:
+    """List the names that [`resolve_checkpoint`] finds without a network.
+
+    Returns:
+        `list[str]`: Names in the store, sorted, each once.
+
+    Examples:
+        >>> list_checkpoints() == sorted(set(list_checkpoints()))
+        True
+    """
+    names = {
+        folder.name
+        for store in store_folders()
+        for folder in store.iterdir()
+        if _STORE_NAME.fullmatch(folder.name) and _is_checkpoint(folder)
+    }
+    return sorted(names)
+
+
+def checkpoint_hint(name: str | os.PathLike[str]) -> str:
+    """Say which checkpoints of the store a name may have meant, to end the message of a failed load with.
+
+    Args:
+        name (`str` or `os.PathLike`): The name that could not be loaded.
+
+    Returns:
+        `str`: A sentence, or the empty string when the name has a slash and so cannot be a misspelt name of the store.
+
+    Examples:
+        >>> checkpoint_hint("organisation/model")
+        ''
+    """
+    text = os.fspath(name)
+    if not _STORE_NAME.fullmatch(text):
+        return ""
+    names = list_checkpoints()
+    close = difflib.get_close_matches(text, names, n=3, cutoff=0.6)
+    if close:
+        return f"Did you mean {' or '.join(repr(match) for match in close)}?"
+    known = ", ".join(repr(known) for known in names) or "none"
+    return f"Checkpoints that load without a network: {known}."
+
+
+def _is_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds a file that a configuration or a tokenizer is read from."""
+    try:
+        return any((folder / file).is_file() for file in _CHECKPOINT_FILES)
+    except (OSError, ValueError):
+        # A text too long for a path, or with a null character, names no folder.
+        return False
+
+
+def _package_folder() -> Path | None:
+    """The folder of the installed package, found without running it; `None` where only this file is present."""
+    try:
+        spec = importlib.util.find_spec(_PACKAGE)
+    except (ImportError, ValueError):
+        # ValueError: a half-imported or hand-made module has no `__spec__`.
+        return None
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent

@@ -1,0 +1,265 @@
+"""One patient, given as plain values, into tokens: the way of a single prediction, and the oracle of the bulk path."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .vocabulary_claim import GAP_BOUNDS_DAYS, GAP_START, ClaimVocabulary, EncodingOptions, gap_bucket
+
+MAX_SPAN_DAYS = 2**31 - 1
+
+
+class Visit(NamedTuple):
+    """The codes of one patient on one service date under one claim type."""
+
+    day: int
+    type: str
+    codes: frozenset[str]
+
+
+@dataclass
+class PatientHistory:
+    """What the tokenizer knows of a patient, visits ordered by (day, type).
+
+    Args:
+        age_years (`int` or `None`): Age, when it is given rather than computed.
+        sex (`str`): `"F"`, `"M"` or `"U"`.
+        birth_day (`int` or `None`): Day of birth, in the count that the visits use.
+        index_day (`int` or `None`): Day at which age is taken and before which every visit lies.
+        visits (`list[Visit]`): Visits, at most one for each (day, type).
+    """
+
+    age_years: int | None = None
+    sex: str = "U"
+    birth_day: int | None = None
+    index_day: int | None = None
+    visits: list[Visit] = field(default_factory=list)
+
+
+def age_in_years(birth_day: int, day: int) -> int:
+    """Compute an age from two day numbers, in years of 365.25 days.
+
+    The mean year, not the calendar, so that the age does not change when all dates of a patient are shifted; it
+    differs from the calendar age on the days next to a birthday only.
+
+    Args:
+        birth_day (`int`): Day of birth.
+        day (`int`): Day at which the age is taken.
+
+    Returns:
+        `int`: Completed years; negative before birth.
+
+    Examples:
+        >>> age_in_years(0, 3652), age_in_years(0, 3653)
+        (9, 10)
+    """
+    return 4 * (day - birth_day) // 1461
+
+
+def read_history(patient: Mapping[str, Any]) -> PatientHistory:
+    """Read a patient in either of the two forms a caller may hold.
+
+    Args:
+        patient (`Mapping`):
+            `{"age": 9, "sex": "F", "visits": [{"day": 1, "type": "OP", "codes": [...]}]}`, or a row of the patients
+            table (`visit_day`, `visit_type`, `codes`). `birth_day` and `index_day` may be in both.
+
+    Returns:
+        `PatientHistory`: Visits of one day and type are joined, and all are ordered.
+
+    Raises:
+        ValueError: If a key is missing, a value has the wrong type, or a visit is not before `index_day`. The message
+            names the position, never a value.
+
+    Examples:
+        >>> read_history({"sex": "F", "visits": [{"day": 1, "type": "OP", "codes": ["HCPCS/99213"]}]}).visits
+        [Visit(day=1, type='OP', codes=frozenset({'HCPCS/99213'}))]
+    """
+    if "visit_day" in patient:
+        raw = _visits_of_row(patient)
+    elif "visits" in patient:
+        raw = _visits_of_list(patient["visits"])
+    else:
+        raise ValueError("expected a patient with the key 'visits', or a row with the key 'visit_day', found neither")
+    joined: dict[tuple[int, str], set[str]] = {}
+    for day, visit_type, codes in raw:
+        joined.setdefault((day, visit_type), set()).update(codes)
+    history = PatientHistory(
+        age_years=_age(patient.get("age")),
+        sex=patient["sex"] if patient.get("sex") in ("F", "M") else "U",
+        birth_day=_optional_day(patient.get("birth_day"), "birth_day"),
+        index_day=_optional_day(patient.get("index_day"), "index_day"),
+        visits=[Visit(day, kind, frozenset(joined[day, kind])) for day, kind in sorted(joined)],
+    )
+    if history.visits and history.index_day is not None and history.visits[-1].day >= history.index_day:
+        raise ValueError("E_LEAK: expected every visit before index_day, found a visit on or after it")
+    return history
+
+
+def encode_history(
+    history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_visits: int | None
+) -> dict[str, list[int]]:
+    """Write one patient as tokens.
+
+    Args:
+        history (`PatientHistory`): The patient.
+        vocabulary (`ClaimVocabulary`): Token ids.
+        options (`EncodingOptions`): How to write.
+        max_visits (`int` or `None`): Number of most recent visits in view; `None` for all.
+
+    Returns:
+        `dict[str, list[int]]`: `input_ids`, `visit_ids` and `category_ids` of one length, `visit_days` one per slot.
+
+    Raises:
+        ValueError: If the visits in view span more days than an int32 holds.
+    """
+    visits = history.visits if max_visits is None else history.visits[max(0, len(history.visits) - max_visits) :]
+    first_day = visits[0].day if visits else 0
+    if visits and visits[-1].day - first_day > MAX_SPAN_DAYS:
+        raise ValueError(f"expected the visits in view to span at most {MAX_SPAN_DAYS} days, found more")
+
+    slots = [_patient_tokens(history, vocabulary, options, visits)]
+    previous_day = None
+    for visit in visits:
+        head = [vocabulary.find_type(visit.type), _time_token(visit.day, first_day, previous_day, vocabulary, options)]
+        slots.append([token for token in head if token >= 0] + _code_tokens(visit.codes, vocabulary, options))
+        previous_day = visit.day
+
+    input_ids = [token for tokens in slots for token in tokens]
+    return {
+        "input_ids": input_ids,
+        "visit_ids": [slot for slot, tokens in enumerate(slots) for _ in tokens],
+        "visit_days": [0, *(visit.day - first_day for visit in visits)],
+        "category_ids": vocabulary.category_of_token[input_ids].tolist(),
+    }
+
+
+def encode_within(
+    history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_length: int
+) -> dict[str, list[int]]:
+    """Write one patient in a limited number of tokens: the oldest visits go first, then codes of the last visit.
+
+    Args:
+        history (`PatientHistory`): The patient.
+        vocabulary (`ClaimVocabulary`): Token ids.
+        options (`EncodingOptions`): How to write.
+        max_length (`int`): Largest number of tokens.
+
+    Returns:
+        `dict[str, list[int]]`: As [`encode_history`].
+    """
+    encoded = encode_history(history, vocabulary, options, options.max_visits)
+    if len(encoded["input_ids"]) <= max_length:
+        return encoded
+    tokens_per_slot = np.bincount(encoded["visit_ids"], minlength=len(encoded["visit_days"]))
+    tokens_of_recent = np.cumsum(tokens_per_slot[:0:-1]) + tokens_per_slot[0]
+    # Encoded again, because days, gaps and age follow from the first visit in view.
+    encoded = encode_history(history, vocabulary, options, max(1, int((tokens_of_recent <= max_length).sum())))
+    return {key: values if key == "visit_days" else values[:max_length] for key, values in encoded.items()}
+
+
+def _patient_tokens(
+    history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, visits: Sequence[Visit]
+) -> list[int]:
+    """Tokens of slot 0; the unknown token when the vocabulary knows neither age nor sex, so that it is never empty."""
+    age_years = history.age_years
+    reference_day = history.index_day if history.index_day is not None else (visits[0].day if visits else None)
+    if age_years is None and history.birth_day is not None and reference_day is not None:
+        age_years = age_in_years(history.birth_day, reference_day)
+    tokens = [] if age_years is None else [vocabulary.find(f"AGE/{min(max(age_years, 0), options.max_age_years)}")]
+    tokens.append(vocabulary.find(f"SEX/{history.sex}"))
+    return [token for token in tokens if token >= 0] or [vocabulary.unk_id]
+
+
+def _time_token(
+    day: int, first_day: int, previous_day: int | None, vocabulary: ClaimVocabulary, options: EncodingOptions
+) -> int:
+    """Id of the time token of a visit, -1 for none."""
+    if options.time_tokens == "day":
+        return vocabulary.find(f"DAY/{min(day - first_day, options.max_day)}")
+    if options.time_tokens == "gap":
+        if previous_day is None:
+            return vocabulary.find(GAP_START)
+        return vocabulary.find(f"GAP/{GAP_BOUNDS_DAYS[gap_bucket(day - previous_day)]}")
+    return -1
+
+
+def _code_tokens(codes: frozenset[str], vocabulary: ClaimVocabulary, options: EncodingOptions) -> list[int]:
+    """Distinct ids of a visit's codes, in ascending order."""
+    ids = {vocabulary.resolve(code)[0] for code in codes}
+    if options.max_codes_per_visit is not None and len(ids) > options.max_codes_per_visit:
+        ids = set(sorted(ids, key=vocabulary.priority.__getitem__)[: options.max_codes_per_visit])
+    return sorted(ids)
+
+
+def _visits_of_list(visits: Any) -> list[tuple[int, str, list[str]]]:
+    """Visits of the structured form."""
+    if visits is None:
+        return []
+    if not isinstance(visits, Sequence) or isinstance(visits, str):
+        raise ValueError(f"expected 'visits' to be a list, found {type(visits).__name__}")
+    found = []
+    for position, visit in enumerate(visits):
+        where = f"visits[{position}]"
+        if not isinstance(visit, Mapping) or "day" not in visit:
+            raise ValueError(f"expected {where} to be a mapping with the key 'day', found none")
+        found.append(_visit(visit["day"], visit.get("type"), visit.get("codes"), where))
+    return found
+
+
+def _visits_of_row(row: Mapping[str, Any]) -> list[tuple[int, str, list[str]]]:
+    """Visits of a row of the patients table."""
+    columns = [row.get(name) for name in ("visit_day", "visit_type", "codes")]
+    days, types, codes = ([] if column is None else column for column in columns)
+    if not len(days) == len(types) == len(codes):
+        raise ValueError(
+            "expected visit_day, visit_type and codes of one length, "
+            f"found {len(days)}, {len(types)} and {len(codes)} entries"
+        )
+    return [
+        _visit(day, kind, visit_codes, f"visit {position}")
+        for position, (day, kind, visit_codes) in enumerate(zip(days, types, codes, strict=True))
+    ]
+
+
+def _visit(day: Any, visit_type: Any, codes: Any, where: str) -> tuple[int, str, list[str]]:
+    """One visit with its types checked; a null code is no code."""
+    day_number = _integer(day)
+    if day_number is None:
+        raise ValueError(f"expected the day of {where} to be an integer, found {type(day).__name__}")
+    if visit_type is not None and not isinstance(visit_type, str):
+        raise ValueError(f"expected the type of {where} to be a string, found {type(visit_type).__name__}")
+    if isinstance(codes, str):
+        raise ValueError(f"expected the codes of {where} to be a list of strings, found one string")
+    known = [code for code in (codes if codes is not None else ()) if code is not None]
+    if not all(isinstance(code, str) for code in known):
+        raise ValueError(f"expected the codes of {where} to be strings 'SYSTEM/CODE', found another type")
+    return day_number, visit_type or "", known
+
+
+def _age(age_years: Any) -> int | None:
+    """Completed years of a given age; `None` and NaN are unknown."""
+    if age_years is None:
+        return None
+    if (number := _integer(age_years)) is not None:
+        return number
+    if not isinstance(age_years, (float, np.floating)):
+        raise ValueError(f"expected the age to be a number of years, found {type(age_years).__name__}")
+    return math.floor(age_years) if math.isfinite(age_years) else None
+
+
+def _optional_day(day: Any, name: str) -> int | None:
+    """A day number or `None`."""
+    if day is None:
+        return None
+    if (number := _integer(day)) is None:
+        raise ValueError(f"expected {name} to be an integer number of days, found {type(day).__name__}")
+    return number
+
+
+def _integer(value: Any) -> int | None:
+    """A Python or numpy integer as `int`; `None` for anything else, and for truth values."""
+    return int(value) if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else None

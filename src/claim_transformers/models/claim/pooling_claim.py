@@ -1,0 +1,101 @@
+"""Pooling of a flat stream of codes into visits, in two forms with equal values.
+
+The ragged form touches real codes only and runs one `embedding_bag`; it is the one that trains. The padded form keeps
+every shape independent of the data, which `torch.compile(fullgraph=True)` and `torch.export` need, and takes vectors
+instead of ids, which attribution needs.
+
+Letters: `B` patients, `V` slots, `T` code tokens, `E` width, `N` real codes.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Pooling = Literal["max", "sum", "mean"]
+
+
+def pool_codes(
+    weight_KE: Tensor, input_ids_BT: Tensor, slots_BT: Tensor, valid_BT: Tensor, num_slots: int, mode: Pooling
+) -> Tensor:
+    """Embed codes and pool them by slot, reading real codes only.
+
+    Args:
+        weight_KE (`torch.FloatTensor` of shape `(vocabulary, width)`):
+            Embedding table.
+        input_ids_BT (`torch.LongTensor` of shape `(batch, tokens)`):
+            Code tokens.
+        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
+            Slot of each token, in any order.
+        valid_BT (`torch.BoolTensor` of shape `(batch, tokens)`):
+            Whether a token is no padding.
+        num_slots (`int`):
+            Slots in the batch.
+        mode (`str`):
+            `"max"`, `"sum"` or `"mean"`.
+
+    Returns:
+        `torch.FloatTensor` of shape `(batch, slots, width)`: Pooled codes, exactly zero for a slot without codes.
+
+    Raises:
+        ValueError: If a token names a slot that does not exist. It would otherwise land in the next patient.
+
+    Examples:
+        >>> table = torch.tensor([[0.0], [1.0], [2.0], [-3.0]])
+        >>> ids, slots = torch.tensor([[1, 2, 3]]), torch.tensor([[0, 0, 2]])
+        >>> pool_codes(table, ids, slots, slots >= 0, num_slots=3, mode="max").flatten().tolist()
+        [2.0, 0.0, -3.0]
+        >>> pool_codes(table, ids, slots, slots >= 0, num_slots=2, mode="max")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected visit_ids below 2, the number of columns of visit_days, found 2
+    """
+    batch = input_ids_BT.shape[0]
+    patient_B1 = torch.arange(batch, device=slots_BT.device)[:, None] * num_slots
+    slots_N = slots_BT[valid_BT]
+    if slots_N.numel() and (last := int(slots_N.max())) >= num_slots:
+        raise ValueError(f"expected visit_ids below {num_slots}, the number of columns of visit_days, found {last}")
+    flat_slots_N = (patient_B1 + slots_BT)[valid_BT]
+    input_ids_N = input_ids_BT[valid_BT]
+    if not bool((flat_slots_N[1:] >= flat_slots_N[:-1]).all()):
+        flat_slots_N, order_N = flat_slots_N.sort(stable=True)
+        input_ids_N = input_ids_N[order_N]
+    counts = torch.bincount(flat_slots_N, minlength=batch * num_slots)
+    pooled = functional.embedding_bag(input_ids_N, weight_KE, counts.cumsum(0) - counts, mode=mode)
+    return pooled.view(batch, num_slots, -1)
+
+
+def pool_vectors(vectors_BTE: Tensor, slots_BT: Tensor, valid_BT: Tensor, num_slots: int, mode: Pooling) -> Tensor:
+    """Pool vectors by slot with shapes that depend on no value.
+
+    Args:
+        vectors_BTE (`torch.FloatTensor` of shape `(batch, tokens, width)`):
+            One vector per token.
+        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
+            Slot of each token, in any order.
+        valid_BT (`torch.BoolTensor` of shape `(batch, tokens)`):
+            Whether a token is no padding.
+        num_slots (`int`):
+            Slots in the batch.
+        mode (`str`):
+            `"max"`, `"sum"` or `"mean"`.
+
+    Returns:
+        `torch.FloatTensor` of shape `(batch, slots, width)`: As [`pool_codes`] gives for the vectors of the codes.
+
+    Examples:
+        >>> vectors, slots = torch.tensor([[[1.0], [2.0], [-3.0]]]), torch.tensor([[0, 0, 2]])
+        >>> pool_vectors(vectors, slots, slots >= 0, num_slots=3, mode="max").flatten().tolist()
+        [2.0, 0.0, -3.0]
+    """
+    batch, _, width = vectors_BTE.shape
+    # Padding goes to a slot of its own behind the others, which is cut off again.
+    slots_BTE = torch.where(valid_BT, slots_BT, num_slots)[:, :, None].expand_as(vectors_BTE)
+    reduce = {"max": "amax", "sum": "sum", "mean": "mean"}[mode]
+    pooled = vectors_BTE.new_zeros(batch, num_slots + 1, width)
+    pooled = pooled.scatter_reduce(1, slots_BTE, vectors_BTE, reduce, include_self=False)
+    return pooled[:, :num_slots]
+
+
+__all__ = ["pool_codes", "pool_vectors"]

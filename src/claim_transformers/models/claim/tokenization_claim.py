@@ -1,0 +1,548 @@
+"""Tokenizer of the `claim` family: patients in, one flat stream of codes with their visits out.
+
+Everything is a code: demographics (`AGE/9`, `SEX/F`), claim type (`TYPE/OP`) and time (`DAY/12` or `GAP/8`) are tokens
+beside the diagnoses, procedures and drugs. `docs/tokenizer.md` holds the grammar.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import AddedToken, BatchEncoding
+from transformers.tokenization_utils_base import TruncationStrategy
+from transformers.utils.generic import PaddingStrategy
+
+from .categories_claim import CategoryRules, number_categories
+from .encoding_claim import PATIENT_COLUMNS, TableEncoder
+from .names_claim import resolve_checkpoint
+from .padding_claim import PatientPadding
+from .patients_claim import encode_history, encode_within, read_history
+from .visits_claim import load_arrow, read_batches
+from .vocabulary_claim import (
+    FORMAT_VERSION,
+    UNKNOWN_TYPE,
+    ClaimVocabulary,
+    EncodingOptions,
+    TimeTokens,
+    check_contiguous,
+    complete_vocabulary,
+    read_json_object,
+)
+from .vocabulary_training_claim import train_tokens
+
+VISIT_SEPARATOR = "|"
+SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
+
+
+class ClaimTokenizer(PatientPadding):
+    """Write patients as tokens.
+
+    Args:
+        vocab (`Mapping[str, int]`, *optional*):
+            Token to id, unique and contiguous. `{code: id}` is enough: special tokens that are absent take the free
+            ids below the largest, then the next ones, and no given id moves. Start at 3 to have padding at 0, which
+            is what [`ClaimConfig`] expects.
+        categories (`Mapping` or `CategoryRules`, *optional*):
+            From code to category: `{"prefixes": {"ICD9CM/493": "CCS/128"}, "prefix_lengths": {"HCPCS": ["HCPCSGROUP",
+            3]}}`, or the prefix table alone. The longest prefix wins; a length is used where no prefix matches.
+        time_tokens (`"day"`, `"gap"` or `"none"`, *optional*, defaults to `"gap"`):
+            `DAY/n`, days since the first visit in view, or `GAP/n`, the bucket of days since the previous visit.
+        max_day (`int`, *optional*, defaults to `365`): Largest `DAY/n`; later visits share it.
+        max_visits (`int` or `None`, *optional*, defaults to `256`): Most recent visits in view; `None` for all.
+        max_codes_per_visit (`int` or `None`, *optional*):
+            Largest number of distinct codes per visit. Which ones stay follows from a hash of the code, so it depends
+            on no order. `None` keeps all.
+        max_age_years (`int`, *optional*, defaults to `90`): Largest `AGE/n`; older patients share it.
+        backoff (`bool`, *optional*, defaults to `True`):
+            Whether a code outside the vocabulary tries its prefix, then its category, before `UNK/SYSTEM`.
+        pad_token (`str`, *optional*, defaults to `"[PAD]"`): Padding token.
+        unk_token (`str`, *optional*, defaults to `"[UNK]"`): Stands for a code of an unknown system.
+        mask_token (`str`, *optional*, defaults to `"[MASK]"`): Stands for a code that a collator hides.
+        vocab_file (`str`, *optional*): `vocab.json`, in place of `vocab`.
+        categories_file (`str`, *optional*): `categories.json`, in place of `categories`.
+        format_version (`int`, *optional*): Version of the files; one from the future is refused.
+
+    Raises:
+        ValueError: If the vocabulary is absent, given twice or not contiguous, an option is out of its range, or the
+            files are newer than this code. The message says what was expected and found.
+
+    Examples:
+        >>> tokenizer = ClaimTokenizer({"SEX/F": 3, "TYPE/OP": 4, "ICD9CM/493": 5}, {"ICD9CM/493": "CCS/128"})
+        >>> visits = [{"day": 7, "type": "OP", "codes": ["ICD9CM/49392"]}]
+        >>> encoding = tokenizer({"age": 9, "sex": "F", "visits": visits}, return_category_ids=True)
+        >>> encoding["input_ids"], encoding["visit_ids"], encoding["visit_days"], encoding["category_ids"]
+        ([3, 4, 5], [0, 1, 1], [0, 0], [-100, -100, 0])
+        >>> tokenizer.decode(encoding["input_ids"])
+        'SEX/F | TYPE/OP ICD9CM/493'
+    """
+
+    vocab_files_names = {"vocab_file": "vocab.json", "categories_file": "categories.json"}  # noqa: RUF012
+    model_input_names = ["input_ids", "visit_ids", "visit_days", "attention_mask"]  # noqa: RUF012
+    # The recent visits matter, so text is cut at the beginning too.
+    truncation_side = "left"
+
+    def __init__(
+        self,
+        vocab: Mapping[str, int] | None = None,
+        categories: Any = None,
+        *,
+        time_tokens: TimeTokens = "gap",
+        max_day: int = 365,
+        max_visits: int | None = 256,
+        max_codes_per_visit: int | None = None,
+        max_age_years: int = 90,
+        backoff: bool = True,
+        pad_token: str | AddedToken = SPECIAL_TOKENS["pad_token"],
+        unk_token: str | AddedToken = SPECIAL_TOKENS["unk_token"],
+        mask_token: str | AddedToken = SPECIAL_TOKENS["mask_token"],
+        vocab_file: str | None = None,
+        categories_file: str | None = None,
+        format_version: int = FORMAT_VERSION,
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(format_version, int) or format_version > FORMAT_VERSION:
+            raise ValueError(
+                f"expected tokenizer files of format version {FORMAT_VERSION} or older, found {format_version!r}; "
+                "install a newer claim-transformers"
+            )
+        self._refuse_unknown_tokens(kwargs)
+        self._options = EncodingOptions(time_tokens, max_day, max_visits, max_codes_per_visit, max_age_years, backoff)
+        if (vocab is None) == (vocab_file is None):
+            raise ValueError("expected either vocab or vocab_file, found both or neither")
+        vocab = read_json_object(vocab_file) if vocab_file is not None else vocab
+        self._vocab = complete_vocabulary(vocab or {}, map(str, (pad_token, unk_token, mask_token)))
+        self._id_to_token = list(self._vocab)
+        if categories_file is not None and categories is None:
+            categories = read_json_object(categories_file)
+        self._rules = CategoryRules.parse(categories)
+        self._category_ids = self._number_categories(categories)
+        self._claim_vocabulary: ClaimVocabulary | None = None
+        self._encoder: TableEncoder | None = None
+        # Where the files came from is no part of the tokenizer, and would make a saved copy differ from its source.
+        for key in ("is_local", "local_files_only"):
+            kwargs.pop(key, None)
+        super().__init__(
+            time_tokens=time_tokens,
+            max_day=max_day,
+            max_visits=max_visits,
+            max_codes_per_visit=max_codes_per_visit,
+            max_age_years=max_age_years,
+            backoff=backoff,
+            pad_token=pad_token,
+            unk_token=unk_token,
+            mask_token=mask_token,
+            format_version=FORMAT_VERSION,
+            **kwargs,
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | PathLike[str], *init_inputs: Any, **kwargs: Any
+    ) -> "ClaimTokenizer":
+        """Load a tokenizer from a folder, the store or the Hub.
+
+        Args:
+            pretrained_model_name_or_path (`str` or `os.PathLike`):
+                Folder, name in the store such as `"claim-pt-base"`, or Hub name.
+            *init_inputs (`Any`): Passed on.
+            **kwargs (`Any`): Options that override the saved ones, and arguments of the Hub.
+
+        Returns:
+            `ClaimTokenizer`: The tokenizer.
+        """
+        folder = resolve_checkpoint(pretrained_model_name_or_path)
+        tokenizer: ClaimTokenizer = super().from_pretrained(folder, *init_inputs, **kwargs)
+        return tokenizer
+
+    @classmethod
+    def train_from_dataset(
+        cls,
+        dataset: Any,
+        *,
+        min_patients: int = 11,
+        categories: Any = None,
+        max_size: int | None = None,
+        **options: Any,
+    ) -> "ClaimTokenizer":
+        """Choose the vocabulary from training patients and make a tokenizer of it.
+
+        A code gets a token when at least `min_patients` distinct patients have it in view. The rest back off: their
+        prefixes, then their categories, get a token when enough patients back off to them. No count is kept, and ids
+        follow the text of the tokens. Memory grows with the rare codes only, unless `max_size` is given.
+
+        Args:
+            dataset (`datasets.Dataset`, `pyarrow.Table` or an iterable):
+                Training patients only: a data set, tables of the patients columns, or patients as mappings. Rows with
+                the same `patient_id` are one patient; without that column each row is one.
+            min_patients (`int`, *optional*, defaults to `11`): Smallest number of distinct patients behind a token.
+            categories (`Mapping` or `CategoryRules`, *optional*): From code to category.
+            max_size (`int`, *optional*): Largest vocabulary; the codes of most patients stay.
+            **options (`Any`): Options of the tokenizer, for instance `time_tokens`.
+
+        Returns:
+            `ClaimTokenizer`: The tokenizer.
+
+        Raises:
+            ValueError: If there is no patient, no code reaches `min_patients`, or `max_size` is too small.
+
+        Examples:
+            >>> patient = {"visits": [{"day": 1, "type": "OP", "codes": ["HCPCS/99213"]}]}
+            >>> tokenizer = ClaimTokenizer.train_from_dataset([patient] * 11, time_tokens="day", max_day=30)
+            >>> tokenizer.convert_ids_to_tokens(len(tokenizer) - 1)
+            'HCPCS/99213'
+        """
+        rules = CategoryRules.parse(categories)
+        names = [str(options.get(name, default)) for name, default in SPECIAL_TOKENS.items()]
+        fields = {name: options[name] for name in EncodingOptions.__dataclass_fields__ if name in options}
+        vocab = train_tokens(
+            dataset,
+            rules=rules,
+            options=EncodingOptions(**fields),
+            special_tokens=names,
+            min_patients=min_patients,
+            max_size=max_size,
+        )
+        return cls(vocab, rules, **options)
+
+    # ---- Options: read-only, because a vocabulary holds the tokens of its options ----
+
+    @property
+    def options(self) -> EncodingOptions:
+        """[`EncodingOptions`]: How patients are written."""
+        return self._options
+
+    @property
+    def time_tokens(self) -> TimeTokens:
+        """`"day"`, `"gap"` or `"none"`: Which time token each visit carries."""
+        return self._options.time_tokens
+
+    @property
+    def max_day(self) -> int:
+        """`int`: Largest `DAY/n`."""
+        return self._options.max_day
+
+    @property
+    def max_visits(self) -> int | None:
+        """`int` or `None`: Most recent visits in view."""
+        return self._options.max_visits
+
+    @property
+    def max_slots(self) -> int | None:  # type: ignore[override]
+        """`int` or `None`: Slots of a patient at most, the patient's own included."""
+        return None if self.max_visits is None else self.max_visits + 1
+
+    @property
+    def max_codes_per_visit(self) -> int | None:
+        """`int` or `None`: Largest number of distinct codes of a visit."""
+        return self._options.max_codes_per_visit
+
+    @property
+    def max_age_years(self) -> int:
+        """`int`: Largest `AGE/n`."""
+        return self._options.max_age_years
+
+    @property
+    def backoff(self) -> bool:
+        """`bool`: Whether an unknown code tries its prefix and its category."""
+        return self._options.backoff
+
+    # ---- Vocabulary ----
+
+    @property
+    def vocab_size(self) -> int:
+        """`int`: Number of tokens without those added after training; `len(tokenizer)` counts all."""
+        return len(self._vocab)
+
+    def get_vocab(self) -> dict[str, int]:
+        """Give the whole vocabulary.
+
+        Returns:
+            `dict[str, int]`: Token to id, tokens added after training included.
+        """
+        return {**self._vocab, **self._added_tokens_encoder}
+
+    @property
+    def vocabulary(self) -> ClaimVocabulary:
+        """[`ClaimVocabulary`]: The meaning of every id, tokens added after training included."""
+        if self._claim_vocabulary is None:
+            self._claim_vocabulary = ClaimVocabulary(
+                self.get_vocab(),
+                self.all_special_tokens,
+                str(self.unk_token),
+                self._rules,
+                self._category_ids,
+                backoff=self.options.backoff,
+            )
+        return self._claim_vocabulary
+
+    @property
+    def target_mask(self) -> np.ndarray:
+        """`np.ndarray` of shape `(len(tokenizer),)`, bool: clinical codes, their prefixes and categories."""
+        return self.vocabulary.target_mask
+
+    @property
+    def category_of_token(self) -> np.ndarray:
+        """`np.ndarray` of shape `(len(tokenizer),)`, int32: category id of each token, -100 where there is none."""
+        return self.vocabulary.category_of_token
+
+    @property
+    def num_categories(self) -> int:
+        """`int`: Number of categories."""
+        return len(self._category_ids)
+
+    @property
+    def category_names(self) -> list[str]:
+        """`list[str]`: Category of each category id."""
+        return sorted(self._category_ids, key=self._category_ids.__getitem__)
+
+    def check_vocabulary(self, config: Any) -> None:
+        """Refuse a model that was built for another vocabulary, before it reads the wrong rows.
+
+        Args:
+            config (`ClaimConfig`): Configuration of the model.
+
+        Raises:
+            ValueError: If the number of tokens or categories, or the id of the padding or mask token, differs. The
+                message names both numbers.
+
+        Examples:
+            >>> from types import SimpleNamespace
+            >>> ClaimTokenizer({"SEX/F": 3}).check_vocabulary(SimpleNamespace(vocab_size=5))
+            Traceback (most recent call last):
+                ...
+            ValueError: E_VOCAB_SIZE: expected a model with vocab_size=4 as the tokenizer has, found 5; ...
+        """
+        expected = {
+            "vocab_size": len(self),
+            "num_categories": self.num_categories,
+            "pad_token_id": self.pad_token_id,
+            "mask_token_id": self.mask_token_id,
+        }
+        for name, value in expected.items():
+            found = getattr(config, name, None)
+            # A model without a category head or a mask token does not read these ids.
+            if found is None or (name == "num_categories" and found == 0) or found == value:
+                continue
+            raise ValueError(
+                f"E_VOCAB_SIZE: expected a model with {name}={value} as the tokenizer has, found {found}; "
+                f"build the model with ClaimConfig({name}={value}) or load the tokenizer of its checkpoint"
+            )
+
+    # ---- Tables ----
+
+    def encode_table(
+        self, table: Any, *, keep_columns: Sequence[str] | None = None, return_statistics: bool = False
+    ) -> Any:
+        """Encode many patients at once; the ids are those of calling the tokenizer on each row.
+
+        Made for `dataset.with_format("arrow").map(tokenizer.encode_table, batched=True,
+        remove_columns=dataset.column_names)`.
+
+        Args:
+            table (`pyarrow.Table`): Rows of the patients table; `index_day` and `age` may be there too.
+            keep_columns (`Sequence[str]`, *optional*):
+                Columns to carry over. `None` carries `label` when it is there. Identifiers and dates are dropped.
+            return_statistics (`bool`, *optional*, defaults to `False`): Whether to report back-off too.
+
+        Returns:
+            `pyarrow.Table`, or a tuple with `dict[str, dict[str, int]]`: `input_ids`, `visit_ids`, `visit_days`,
+            `category_ids` and `length` (number of slots), and the columns kept; the counts of [`count_backoffs`].
+
+        Raises:
+            ValueError: If a column is absent or malformed. The message holds counts and types, never a value.
+        """
+        pa, _ = load_arrow()
+        if keep_columns is None:
+            keep_columns = [name for name in ("label",) if name in table.column_names]
+        absent = [name for name in keep_columns if name not in table.column_names]
+        if absent:
+            raise ValueError(f"expected the columns {list(keep_columns)} to keep, found no {', '.join(absent)}")
+        encoder = self._table_encoder(fresh=return_statistics)
+        batches = [encoder.encode_batch(batch) for batch in read_batches(table, PATIENT_COLUMNS)]
+        encoded = pa.Table.from_batches(batches or [encoder.encode_batch(_empty_batch(table))])
+        for name in keep_columns:
+            encoded = encoded.append_column(name, table.column(name))
+        return (encoded, encoder.level_counts()) if return_statistics else encoded
+
+    def count_backoffs(self, table: Any) -> dict[str, dict[str, int]]:
+        """Count at which level the codes of a table are found.
+
+        Args:
+            table (`pyarrow.Table`): Rows of the patients table.
+
+        Returns:
+            `dict[str, dict[str, int]]`: System to level (`exact`, `prefix`, `category`, `system`, `unknown`) to the
+            number of codes in view; systems that the vocabulary does not know are `"OTHER"`.
+        """
+        statistics: dict[str, dict[str, int]] = self.encode_table(table, return_statistics=True)[1]
+        return statistics
+
+    # ---- One patient, or a few ----
+
+    # The base class names each keyword; here they only pass through, so that its text path stays in charge of them.
+    def _encode_plus(self, text: Any, text_pair: Any = None, **kwargs: Any) -> BatchEncoding:  # type: ignore[override]
+        """Encode patients; everything else is text and goes to the base class."""
+        if isinstance(text, Mapping):
+            histories = [read_history(text)]
+        elif isinstance(text, (list, tuple)) and text and all(isinstance(patient, Mapping) for patient in text):
+            histories = [read_history(patient) for patient in text]
+        else:
+            kwargs.pop("return_category_ids", None)
+            return super()._encode_plus(text, text_pair=text_pair, **kwargs)
+        if text_pair is not None:
+            raise ValueError("expected one patient per example, found a pair")
+        is_batch = not isinstance(text, Mapping)
+        max_length = kwargs.get("max_length")
+        strategy = kwargs.get("truncation_strategy", TruncationStrategy.DO_NOT_TRUNCATE)
+        if strategy == TruncationStrategy.DO_NOT_TRUNCATE or max_length is None:
+            write = partial(encode_history, max_visits=self.max_visits)
+        else:
+            write = partial(encode_within, max_length=max_length)
+        examples = [dict[str, Any](write(history, self.vocabulary, self.options)) for history in histories]
+        for example in examples:
+            if kwargs.get("return_length"):
+                example["length"] = len(example["visit_days"])
+            if not kwargs.get("return_category_ids"):
+                del example["category_ids"]
+        batch = self.pad(
+            examples if is_batch else examples[0],
+            padding=kwargs.get("padding_strategy", PaddingStrategy.DO_NOT_PAD),
+            max_length=max_length,
+            pad_to_multiple_of=kwargs.get("pad_to_multiple_of"),
+            padding_side=kwargs.get("padding_side"),
+            return_attention_mask=kwargs.get("return_attention_mask"),
+        )
+        return BatchEncoding(dict(batch), tensor_type=kwargs.get("return_tensors"), prepend_batch_axis=not is_batch)
+
+    def decode_patient(
+        self, input_ids: Sequence[int], visit_ids: Sequence[int], visit_days: Sequence[int] | None = None
+    ) -> str:
+        """Write an encoded patient for a reader, one line per slot.
+
+        Args:
+            input_ids (`Sequence[int]` of length `T`): Token ids, padded or not.
+            visit_ids (`Sequence[int]` of length `T`): Slot of each token, -1 for padding.
+            visit_days (`Sequence[int]`, *optional*): Days since the first visit in view, one per slot.
+
+        Returns:
+            `str`: One line per slot; the patient first.
+
+        Examples:
+            >>> tokenizer = ClaimTokenizer({"SEX/F": 3, "TYPE/OP": 4})
+            >>> print(tokenizer.decode_patient([3, 4, 0], [0, 1, -1], [0, 0, -1]))
+            patient: SEX/F
+            visit 1 on day 0: TYPE/OP
+        """
+        slots, tokens = np.asarray(visit_ids), np.asarray(input_ids)
+        days = None if visit_days is None else np.asarray(visit_days)
+        num_slots = int(slots.max(initial=-1)) + 1 if days is None else int((days >= 0).sum())
+        lines = []
+        for slot in range(num_slots):
+            name = "patient" if slot == 0 else f"visit {slot}" + ("" if days is None else f" on day {days[slot]}")
+            lines.append(f"{name}: {' '.join(self.convert_ids_to_tokens(tokens[slots == slot].tolist()))}")
+        return "\n".join(lines)
+
+    # ---- Text and files: the contract of the base class ----
+
+    def _tokenize(self, text: str, **kwargs: Any) -> list[str]:
+        """Split text at white space; `|` separates visits and is no token; an unknown code backs off."""
+        return [self._nearest_token(word) for word in text.split() if word != VISIT_SEPARATOR]
+
+    def _nearest_token(self, word: str) -> str:
+        """The word when it is a token, else the token it backs off to; the word itself where that is unknown."""
+        if word in self._vocab or word in self._added_tokens_encoder:
+            return word
+        token_id, level = self.vocabulary.resolve(word)
+        return word if level == "unknown" else self._convert_id_to_token(token_id)
+
+    def _convert_token_to_id(self, token: str) -> int:
+        # A default, not `or`: the id of the first token is 0.
+        return self._vocab.get(token, self._vocab[str(self.unk_token)])
+
+    def _convert_id_to_token(self, index: int) -> str:
+        if 0 <= index < len(self._id_to_token):
+            return self._id_to_token[index]
+        added = self._added_tokens_decoder.get(index)
+        if added is None:
+            raise ValueError(f"expected token ids from 0 to {len(self) - 1}, found {index}")
+        return str(added)
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """Join tokens to text in which `|` stands before each visit.
+
+        Args:
+            tokens (`list[str]`): Tokens.
+
+        Returns:
+            `str`: Text that tokenizes to the same tokens.
+        """
+        starts = ("TYPE/", UNKNOWN_TYPE)
+        return " ".join(f"{VISIT_SEPARATOR} {token}" if token.startswith(starts) else token for token in tokens)
+
+    def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
+        """Write `vocab.json` and `categories.json`.
+
+        Args:
+            save_directory (`str`): Folder.
+            filename_prefix (`str`, *optional*): Beginning of the file names.
+
+        Returns:
+            `tuple[str, ...]`: Paths of the files.
+        """
+        categories = {**self._rules.to_dict(), "category_ids": self._category_ids}
+        paths = []
+        for file_id, content in (("vocab_file", self._vocab), ("categories_file", categories)):
+            name = (f"{filename_prefix}-" if filename_prefix else "") + self.vocab_files_names[file_id]
+            path = Path(save_directory) / name
+            path.write_text(json.dumps(content, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+            paths.append(str(path))
+        return tuple(paths)
+
+    def _add_tokens(self, new_tokens: Any, special_tokens: bool = False) -> int:
+        self._claim_vocabulary = self._encoder = None
+        return super()._add_tokens(new_tokens, special_tokens=special_tokens)
+
+    def _table_encoder(self, *, fresh: bool) -> TableEncoder:
+        """The encoder of tables; a fresh one counts from zero."""
+        if fresh or self._encoder is None:
+            self._encoder = TableEncoder(self.vocabulary, self.options)
+        return self._encoder
+
+    def _number_categories(self, categories: Any) -> dict[str, int]:
+        """Category ids: those of the file when it has them, else numbered from the vocabulary."""
+        saved = categories.get("category_ids") if isinstance(categories, Mapping) else None
+        if saved is None:
+            return number_categories(self._vocab, self._rules)
+        if not isinstance(saved, Mapping):
+            raise ValueError(f"expected categories['category_ids'] to be a mapping, found {type(saved).__name__}")
+        check_contiguous(saved, "categories['category_ids']")
+        return dict(saved)
+
+    def _refuse_unknown_tokens(self, kwargs: Mapping[str, Any]) -> None:
+        """The base class makes any keyword that ends in `_token` a special token: a misspelt option would be one."""
+        names = {*kwargs, *(kwargs.get("model_specific_special_tokens") or {})}
+        unknown = sorted(
+            name for name in names if name.endswith("_token") and name not in self.SPECIAL_TOKENS_ATTRIBUTES
+        )
+        if unknown:
+            raise ValueError(
+                f"expected options of ClaimTokenizer, found {', '.join(unknown)}; the option for time is time_tokens"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is derived on first use would change the fingerprint under which `datasets` caches `encode_table`.
+        return {**self.__dict__, "_claim_vocabulary": None, "_encoder": None}
+
+
+def _empty_batch(table: Any) -> Any:
+    """A batch without rows that has the columns of a table."""
+    pa, _ = load_arrow()
+    names = [name for name in PATIENT_COLUMNS if name in table.column_names]
+    return pa.RecordBatch.from_pydict({name: pa.array([], type=table.schema.field(name).type) for name in names})
+
+
+__all__ = ["ClaimTokenizer"]

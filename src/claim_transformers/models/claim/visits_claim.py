@@ -1,0 +1,248 @@
+"""Visits out of an Arrow table of patients: flat arrays, checked, joined and cut to the most recent."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+# Rows per step: the flat arrays of a step stay within the processor's cache or near it, whatever the table's size.
+ROWS_PER_STEP = 8192
+
+
+@dataclass
+class VisitColumns:
+    """The visits in view of a batch of patients, flat, ordered by (row, day, type).
+
+    Args:
+        num_rows (`int`): Patients `B`.
+        row (`np.ndarray` of shape `(V,)`): Patient of each visit.
+        day (`np.ndarray` of shape `(V,)`): Service date as a day number.
+        type_index (`np.ndarray` of shape `(V,)`): Position of its type in `types`.
+        types (`list[str]`): Distinct visit types, the empty string for unknown.
+        codes (`pyarrow.Array` of length `C`): Code strings of all visits, not distinct, nulls possible.
+        code_visit (`np.ndarray` of shape `(C,)`): Visit of each code.
+    """
+
+    num_rows: int
+    row: np.ndarray
+    day: np.ndarray
+    type_index: np.ndarray
+    types: list[str]
+    codes: Any
+    code_visit: np.ndarray
+
+
+def load_arrow() -> tuple[ModuleType, ModuleType]:
+    """Import pyarrow where it is used, because a tokenizer that encodes single patients works without it.
+
+    Returns:
+        `tuple`: `pyarrow` and `pyarrow.compute`.
+
+    Raises:
+        ImportError: If pyarrow is not installed.
+
+    Examples:
+        >>> [module.__name__ for module in load_arrow()]
+        ['pyarrow', 'pyarrow.compute']
+    """
+    try:
+        import pyarrow
+        import pyarrow.compute
+    except ImportError as error:
+        raise ImportError("tables of patients need pyarrow, found none installed: `pip install pyarrow`") from error
+    return pyarrow, pyarrow.compute
+
+
+def read_batches(table: Any, columns: Iterable[str]) -> Iterator[Any]:
+    """Cut a table into contiguous pieces of the columns that are read.
+
+    Args:
+        table (`pyarrow.Table` or `pyarrow.RecordBatch`): Patients; chunks of the columns need not agree.
+        columns (`Iterable[str]`): Columns to read; those that are absent are left out.
+
+    Yields:
+        `pyarrow.RecordBatch`: At most `ROWS_PER_STEP` rows.
+
+    Raises:
+        ValueError: If the table has no visits. The message names the columns that are missing.
+    """
+    pa, _ = load_arrow()
+    if isinstance(table, pa.RecordBatch):
+        table = pa.Table.from_batches([table])
+    missing = [name for name in ("visit_day", "visit_type", "codes") if name not in table.column_names]
+    if missing:
+        raise ValueError(
+            f"expected the patients columns visit_day, visit_type and codes, found no {', '.join(missing)} "
+            f"among {table.num_columns} columns"
+        )
+    table = table.select([name for name in columns if name in table.column_names])
+    # Many small chunks cost more than one copy.
+    if table.num_rows and any(column.num_chunks * 64 > table.num_rows for column in table.columns):
+        table = table.combine_chunks()
+    yield from table.to_batches(max_chunksize=ROWS_PER_STEP)
+
+
+def read_visits(batch: Any, max_visits: int | None) -> VisitColumns:
+    """Flatten the visits of a batch, join those of one day and type, and keep the most recent.
+
+    Args:
+        batch (`pyarrow.RecordBatch`): Columns `visit_day`, `visit_type` and `codes`.
+        max_visits (`int` or `None`): Visits in view per patient; `None` for all.
+
+    Returns:
+        `VisitColumns`: The visits in view.
+
+    Raises:
+        ValueError: If lists of one patient differ in length, a day is null, or a column has the wrong type.
+    """
+    pa, _ = load_arrow()
+    days, days_per_row = _flatten(batch.column("visit_day"), "visit_day")
+    types, types_per_row = _flatten(batch.column("visit_type"), "visit_type")
+    inner, visits_per_row = _flatten(batch.column("codes"), "codes")
+    unequal = np.flatnonzero((days_per_row != types_per_row) | (days_per_row != visits_per_row))
+    if unequal.size:
+        raise ValueError(
+            "expected visit_day, visit_type and codes of one length in each row, "
+            f"found {unequal.size} rows with unequal lengths"
+        )
+    if days.null_count:
+        raise ValueError(f"expected every visit_day to be an integer, found {days.null_count} nulls")
+    row = np.repeat(np.arange(len(batch)), days_per_row)
+    day = _integers(days, "visit_day")
+    type_index, type_names = _type_ranks(types)
+
+    joined, first = _join_visits(row, day, type_index)
+    row, day, type_index = row[first], day[first], type_index[first]
+    in_view = _most_recent(row, len(batch), max_visits)
+    position = np.where(in_view, np.cumsum(in_view) - 1, -1)[joined]
+    if not in_view.all():
+        row, day, type_index = row[in_view], day[in_view], type_index[in_view]
+        inner = inner.filter(pa.array(position >= 0))
+        position = position[position >= 0]
+    codes, codes_per_visit = _flatten(inner, "codes")
+    code_visit = np.repeat(position, codes_per_visit)
+    return VisitColumns(len(batch), row, day, type_index, type_names, as_strings(codes, "codes"), code_visit)
+
+
+def read_optional_integers(batch: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read an integer column that may be absent.
+
+    Args:
+        batch (`pyarrow.RecordBatch`): Patients `B`.
+        name (`str`): Column; fractions are rounded down, NaN is unknown.
+
+    Returns:
+        `tuple[np.ndarray, np.ndarray]`: Values as int64 and the mask of the known ones, both of shape `(B,)`.
+
+    Raises:
+        ValueError: If the column holds something else than numbers.
+
+    Examples:
+        >>> pa, _ = load_arrow()
+        >>> values, known = read_optional_integers(pa.record_batch({"age": [9.5, None]}), "age")
+        >>> values.tolist(), known.tolist()
+        ([9, 0], [True, False])
+    """
+    pa, pc = load_arrow()
+    if name not in batch.schema.names:
+        return np.zeros(len(batch), dtype=np.int64), np.zeros(len(batch), dtype=bool)
+    column = batch.column(name)
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_finite(column), pc.floor(column), None).cast(pa.int64())
+    elif pa.types.is_null(column.type):
+        column = column.cast(pa.int64())
+    elif not pa.types.is_integer(column.type):
+        raise ValueError(f"expected {name} to hold numbers, found {column.type}")
+    return _integers(pc.fill_null(column, 0), name), column.is_valid().to_numpy(zero_copy_only=False)
+
+
+def _flatten(column: Any, name: str) -> tuple[Any, np.ndarray]:
+    """Values of a list column without those of null lists, and the length of each list."""
+    pa, pc = load_arrow()
+    if pa.types.is_null(column.type):
+        return pa.nulls(0), np.zeros(len(column), dtype=np.int64)
+    if not (
+        pa.types.is_list(column.type)
+        or pa.types.is_large_list(column.type)
+        or pa.types.is_fixed_size_list(column.type)
+    ):
+        raise ValueError(f"expected {name} to hold lists, found {column.type}")
+    lengths = pc.fill_null(pc.list_value_length(column), 0)
+    return pc.list_flatten(column), lengths.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _integers(values: Any, name: str) -> np.ndarray:
+    """Integers without nulls as int64."""
+    pa, _ = load_arrow()
+    if not (pa.types.is_integer(values.type) or pa.types.is_null(values.type)):
+        raise ValueError(f"expected {name} to hold integers, found {values.type}")
+    return np.asarray(values.cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def as_strings(values: Any, name: str) -> Any:
+    """Check that an array holds text.
+
+    Args:
+        values (`pyarrow.Array`): Strings, large strings or a dictionary of them; other layouts become strings.
+        name (`str`): Column, for the message.
+
+    Returns:
+        `pyarrow.Array`: The same text.
+
+    Raises:
+        ValueError: If the array holds something else.
+
+    Examples:
+        >>> pa, _ = load_arrow()
+        >>> as_strings(pa.array([1]), "codes")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected codes to hold strings, found int64
+    """
+    pa, _ = load_arrow()
+    value_type = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if pa.types.is_string(value_type) or pa.types.is_large_string(value_type):
+        return values
+    if pa.types.is_null(value_type) or pa.types.is_string_view(value_type):
+        return values.cast(pa.string())
+    raise ValueError(f"expected {name} to hold strings, found {values.type}")
+
+
+def _type_ranks(types: Any) -> tuple[np.ndarray, list[str]]:
+    """Rank of each visit type in text order, and the types by rank; null is the empty string."""
+    pa, pc = load_arrow()
+    types = as_strings(types, "visit_type")
+    if not pa.types.is_dictionary(types.type):
+        types = types.dictionary_encode()
+    # One more entry at the end takes the nulls.
+    names = [name or "" for name in types.dictionary.to_pylist()] + [""]
+    ranked = sorted(set(names))
+    rank_of_name = {name: rank for rank, name in enumerate(ranked)}
+    ranks = np.array([rank_of_name[name] for name in names])
+    index = pc.fill_null(types.indices.cast(pa.int64()), len(names) - 1).to_numpy(zero_copy_only=False)
+    return ranks[index], ranked
+
+
+def _join_visits(row: np.ndarray, day: np.ndarray, type_index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Joined visit of each entry, and an entry of each joined visit, ordered by (row, day, type)."""
+    same_row = row[1:] == row[:-1]
+    same_day = same_row & (day[1:] == day[:-1])
+    if (same_day & (type_index[1:] < type_index[:-1]) | same_row & (day[1:] < day[:-1])).any():
+        order = np.lexsort((type_index, day, row))
+        inverse = np.empty_like(order)
+        inverse[order] = np.arange(order.size)
+        joined, first = _join_visits(row[order], day[order], type_index[order])
+        return joined[inverse], order[first]
+    is_first = np.concatenate([[True], ~(same_day & (type_index[1:] == type_index[:-1]))])[: row.size]
+    return np.cumsum(is_first) - 1, np.flatnonzero(is_first)
+
+
+def _most_recent(row: np.ndarray, num_rows: int, max_visits: int | None) -> np.ndarray:
+    """Mask of the last `max_visits` visits of each row."""
+    if max_visits is None:
+        return np.ones(row.size, dtype=bool)
+    ends = np.searchsorted(row, np.arange(num_rows), side="right")
+    in_view: np.ndarray = ends[row] - np.arange(row.size) <= max_visits
+    return in_view

@@ -1,0 +1,375 @@
+"""What a token of a claim is: the grammar of token strings, and the chain along which a rare code backs off.
+
+The file holds no tensor and reads no table: both encoding paths ([`encode_history`] and [`TableEncoder`]) ask it what
+a code string means, so that they cannot disagree about it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from .categories_claim import CategoryRules, category_of_token
+
+FORMAT_VERSION = 1
+IGNORE_INDEX = -100
+
+CODE_SYSTEMS = (
+    "ICD9CM",
+    "ICD10CM",
+    "ICD9PCS",
+    "ICD10PCS",
+    "HCPCS",
+    "NDC",
+    "DRUG",
+    "REV",
+    "DRG",
+    "POS",
+    "DISP",
+)
+STRUCTURAL_SYSTEMS = ("AGE", "SEX", "TYPE", "DAY", "GAP", "UNK")
+SEXES = ("F", "M", "U")
+UNKNOWN_TYPE = "UNK/TYPE"
+
+GAP_START = "GAP/START"
+# Lower bounds of the buckets in days: 0, 1, 2-3, 4-7, ... 4096 and more (11 years).
+GAP_BOUNDS_DAYS = (0, *(2**exponent for exponent in range(13)))
+
+LEVELS = ("exact", "prefix", "category", "system", "unknown")
+TimeTokens = Literal["day", "gap", "none"]
+
+
+@dataclass(frozen=True)
+class EncodingOptions:
+    """How patients are written as tokens; saved with the tokenizer.
+
+    Args:
+        time_tokens (`"day"`, `"gap"` or `"none"`): Which time token each visit carries.
+        max_day (`int`): Largest `DAY/n`, in days since the first visit in view; later visits share it.
+        max_visits (`int` or `None`): How many of the most recent visits are in view; `None` for all.
+        max_codes_per_visit (`int` or `None`): Largest number of distinct codes of a visit; `None` for all.
+        max_age_years (`int`): Largest `AGE/n`; older patients share it.
+        backoff (`bool`): Whether an unknown code tries its prefix and its category before its system.
+
+    Raises:
+        ValueError: If an option is outside its range. The message holds the range and what was found.
+
+    Examples:
+        >>> EncodingOptions(time_tokens="week")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected time_tokens to be one of 'day', 'gap', 'none', found 'week'
+    """
+
+    time_tokens: TimeTokens = "gap"
+    max_day: int = 365
+    max_visits: int | None = 256
+    max_codes_per_visit: int | None = None
+    max_age_years: int = 90
+    backoff: bool = True
+
+    def __post_init__(self) -> None:
+        if self.time_tokens not in ("day", "gap", "none"):
+            raise ValueError(f"expected time_tokens to be one of 'day', 'gap', 'none', found {self.time_tokens!r}")
+        for name, smallest in (("max_day", 0), ("max_age_years", 0), ("max_visits", 1), ("max_codes_per_visit", 1)):
+            value = getattr(self, name)
+            if value is None and name in ("max_visits", "max_codes_per_visit"):
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
+                raise ValueError(f"expected {name} to be an integer of at least {smallest}, found {value!r}")
+
+
+def code_system(code: str) -> str:
+    """Read the system of a code string.
+
+    Args:
+        code (`str`): `SYSTEM/CODE`.
+
+    Returns:
+        `str`: The part before the first slash; empty when there is none.
+
+    Examples:
+        >>> code_system("ICD9CM/49392"), code_system("[MASK]")
+        ('ICD9CM', '')
+    """
+    system, slash, _ = code.partition("/")
+    return system if slash else ""
+
+
+def parent_code(code: str) -> str | None:
+    """Shorten a code to the prefix it backs off to.
+
+    ICD codes have a category of three characters; ICD-9-CM external causes (`E` codes) one of four (ICD-9-CM official
+    guidelines). Nine digits of an 11-digit NDC are the labeler and the product, the last two only the package (FDA
+    National Drug Code Directory).
+
+    Args:
+        code (`str`): `SYSTEM/CODE`.
+
+    Returns:
+        `str` or `None`: `SYSTEM/PREFIX`, the code itself when it is no longer than that; `None` for a system without
+        prefixes.
+
+    Examples:
+        >>> parent_code("ICD10CM/E119"), parent_code("ICD9CM/E8859"), parent_code("NDC/00093014501")
+        ('ICD10CM/E11', 'ICD9CM/E885', 'NDC/000930145')
+        >>> parent_code("HCPCS/99213") is None
+        True
+    """
+    system, _, text = code.partition("/")
+    if system == "NDC":
+        return code[: len("NDC/") + 9]
+    if system not in ("ICD9CM", "ICD10CM", "ICD9PCS", "ICD10PCS"):
+        return None
+    length = 4 if system == "ICD9CM" and text.startswith("E") else 3
+    return code[: len(system) + 1 + length]
+
+
+def gap_bucket(gap_days: int) -> int:
+    """Find the bucket of the days between two visits.
+
+    Args:
+        gap_days (`int`): Days since the previous visit, `>= 0`.
+
+    Returns:
+        `int`: Position in `GAP_BOUNDS_DAYS`; the bucket's token is `GAP/` and its lower bound.
+
+    Examples:
+        >>> [GAP_BOUNDS_DAYS[gap_bucket(gap_days)] for gap_days in (0, 1, 3, 4, 30, 10_000)]
+        [0, 1, 2, 4, 16, 4096]
+    """
+    return min(gap_days.bit_length(), len(GAP_BOUNDS_DAYS) - 1)
+
+
+def time_vocabulary(time_tokens: TimeTokens, max_day: int) -> list[str]:
+    """List the time tokens in their order.
+
+    Args:
+        time_tokens (`"day"`, `"gap"` or `"none"`): Which kind.
+        max_day (`int`): Largest `DAY/n`.
+
+    Returns:
+        `list[str]`: Empty for `"none"`.
+
+    Examples:
+        >>> time_vocabulary("day", 2)
+        ['DAY/0', 'DAY/1', 'DAY/2']
+        >>> time_vocabulary("gap", 2)[:4]
+        ['GAP/START', 'GAP/0', 'GAP/1', 'GAP/2']
+    """
+    if time_tokens == "day":
+        return [f"DAY/{day}" for day in range(max_day + 1)]
+    if time_tokens == "gap":
+        return [GAP_START, *(f"GAP/{bound}" for bound in GAP_BOUNDS_DAYS)]
+    return []
+
+
+class ClaimVocabulary:
+    """The meaning of every id: which tokens are codes, what an unseen code becomes, and each token's category.
+
+    A code of the data is looked up among code tokens only. So a code whose text is `[MASK]`, `AGE/9` or `UNK/NDC` can
+    never become that token.
+
+    Args:
+        tokens (`Mapping[str, int]`): Every token with its id, ids contiguous from 0.
+        special_tokens (`Iterable[str]`): Tokens that are not data.
+        unk_token (`str`): The one of them that stands for a code of unknown system.
+        rules (`CategoryRules`): From code to category.
+        category_ids (`Mapping[str, int]`): Category to category id.
+        backoff (`bool`): Whether prefixes and categories are tried.
+
+    Examples:
+        >>> tokens = {"[UNK]": 0, "ICD9CM/493": 1, "UNK/ICD9CM": 2}
+        >>> vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", CategoryRules(), {}, backoff=True)
+        >>> [vocabulary.resolve(code) for code in ("ICD9CM/493", "ICD9CM/49392", "ICD9CM/25000", "[UNK]")]
+        [(1, 'exact'), (1, 'prefix'), (2, 'system'), (0, 'unknown')]
+    """
+
+    def __init__(
+        self,
+        tokens: Mapping[str, int],
+        special_tokens: Iterable[str],
+        unk_token: str,
+        rules: CategoryRules,
+        category_ids: Mapping[str, int],
+        *,
+        backoff: bool,
+    ) -> None:
+        special = set(special_tokens)
+        self.unk_id = tokens[unk_token]
+        self._rules = rules
+        self._category_ids = category_ids
+        self._backoff = backoff
+        self._tokens = sorted(tokens, key=tokens.__getitem__)
+        self._structural: dict[str, int] = {}
+        self.code_ids: dict[str, int] = {}
+        for token in self._tokens:
+            if token in special:
+                continue
+            part = self._structural if code_system(token) in STRUCTURAL_SYSTEMS else self.code_ids
+            part[token] = tokens[token]
+
+    def find(self, token: str) -> int:
+        """Look up a token of the stream's structure (`AGE/9`, `TYPE/OP`, `UNK/NDC`).
+
+        Args:
+            token (`str`): Token.
+
+        Returns:
+            `int`: Its id; `-1` when the vocabulary does not hold it.
+        """
+        return self._structural.get(token, -1)
+
+    def find_type(self, visit_type: str) -> int:
+        """Look up the token of a visit's type.
+
+        Args:
+            visit_type (`str`): `"IP"`, `"OP"`, ...; empty when unknown.
+
+        Returns:
+            `int`: Id of `TYPE/x`, else of `UNK/TYPE`, else `-1`.
+        """
+        found = self.find(f"TYPE/{visit_type}")
+        return found if found >= 0 else self.find(UNKNOWN_TYPE)
+
+    def resolve(self, code: str) -> tuple[int, str]:
+        """Turn a code of the data into the id of the nearest token.
+
+        Args:
+            code (`str`): `SYSTEM/CODE`.
+
+        Returns:
+            `tuple[int, str]`: The id, and the level of `LEVELS` at which it was found.
+        """
+        if (found := self.code_ids.get(code)) is not None:
+            return found, "exact"
+        if self._backoff:
+            for level, target in (("prefix", parent_code(code)), ("category", self._rules.category(code))):
+                if target is not None and (found := self.code_ids.get(target)) is not None:
+                    return found, level
+        system = code_system(code)
+        # `UNK/TYPE` stands for visit types; a code that calls itself `TYPE/x` has no system.
+        found = -1 if system in STRUCTURAL_SYSTEMS else self.find(f"UNK/{system}")
+        return (found, "system") if found >= 0 else (self.unk_id, "unknown")
+
+    @cached_property
+    def target_mask(self) -> np.ndarray:
+        """`np.ndarray` of shape `(vocabulary,)`, bool: tokens that stand for clinical codes."""
+        mask = np.zeros(len(self._tokens), dtype=bool)
+        mask[list(self.code_ids.values())] = True
+        return mask
+
+    @cached_property
+    def category_of_token(self) -> np.ndarray:
+        """`np.ndarray` of shape `(vocabulary,)`, int32: category id of each token, -100 where there is none."""
+        categories = np.full(len(self._tokens), IGNORE_INDEX, dtype=np.int32)
+        for token, token_id in self.code_ids.items():
+            category = category_of_token(token, self._rules, self._category_ids)
+            categories[token_id] = self._category_ids.get(category, IGNORE_INDEX) if category else IGNORE_INDEX
+        return categories
+
+    @cached_property
+    def systems(self) -> list[str]:
+        """`list[str]`: Systems that a back-off is counted under; every other one is `"OTHER"`."""
+        return [*sorted({*CODE_SYSTEMS, *map(code_system, self.code_ids)} - {""}), "OTHER"]
+
+    @cached_property
+    def priority(self) -> np.ndarray:
+        """`np.ndarray` of shape `(vocabulary,)`, int64: the order in which an over-long visit keeps its codes.
+
+        A hash of the token decides, so the choice depends neither on the order of the codes nor on the ids, and no
+        system or chapter is favoured; unknowns go last.
+        """
+        digests = [hashlib.blake2b(token.encode(), digest_size=16).digest() for token in self._tokens]
+        order = sorted(range(len(digests)), key=lambda token: (not self.target_mask[token], digests[token]))
+        ranks = np.empty(len(order), dtype=np.int64)
+        ranks[order] = np.arange(len(order))
+        return ranks
+
+
+def check_contiguous(ids: Mapping[str, int], what: str) -> None:
+    """Refuse a mapping from text to id whose ids are not `0 .. n - 1`, each once.
+
+    Args:
+        ids (`Mapping[str, int]`): Text to id.
+        what (`str`): What the mapping is, for the message.
+
+    Raises:
+        ValueError: If a key is not text without white space, or the ids have a gap or a duplicate.
+
+    Examples:
+        >>> check_contiguous({"A": 0, "B": 2}, "vocab")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected the ids of vocab to be 0 to 1, each once, found 1 missing, the first of them 1
+    """
+    for text, number in ids.items():
+        if not isinstance(text, str) or not text or text == "|" or any(map(str.isspace, text)):
+            raise ValueError(f"expected every key of {what} to be text without white space and other than '|'")
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise ValueError(f"expected every id of {what} to be an integer >= 0, found {type(number).__name__}")
+    missing = sorted(set(range(len(ids))) - set(ids.values()))
+    if missing:
+        raise ValueError(
+            f"expected the ids of {what} to be 0 to {len(ids) - 1}, each once, "
+            f"found {len(missing)} missing, the first of them {missing[0]}"
+        )
+
+
+def complete_vocabulary(vocab: Mapping[str, int], special_tokens: Iterable[str]) -> dict[str, int]:
+    """Give the special tokens that a vocabulary lacks an id, and check the result.
+
+    Ids that the user chose never move: absent special tokens take the ids left free below the largest one, in order,
+    then the next ids at the end. So `{code: id}` may start at 3 (padding is 0) or at 0 (special tokens come last).
+
+    Args:
+        vocab (`Mapping[str, int]`): Token to id.
+        special_tokens (`Iterable[str]`): Padding, unknown and mask token, in this order.
+
+    Returns:
+        `dict[str, int]`: Token to id, ordered by id.
+
+    Raises:
+        ValueError: If the ids are not contiguous even so.
+
+    Examples:
+        >>> complete_vocabulary({"ICD9CM/4280": 0}, ["[PAD]", "[UNK]", "[MASK]"])
+        {'ICD9CM/4280': 0, '[PAD]': 1, '[UNK]': 2, '[MASK]': 3}
+        >>> complete_vocabulary({"ICD9CM/4280": 3}, ["[PAD]", "[UNK]", "[MASK]"])
+        {'[PAD]': 0, '[UNK]': 1, '[MASK]': 2, 'ICD9CM/4280': 3}
+    """
+    complete = dict(vocab)
+    taken = set(complete.values())
+    absent = [token for token in dict.fromkeys(special_tokens) if token not in complete]
+    free = (number for number in range(len(complete) + len(absent)) if number not in taken)
+    complete.update(zip(absent, free, strict=False))
+    check_contiguous(complete, "vocab")
+    return dict(sorted(complete.items(), key=lambda item: item[1]))
+
+
+def read_json_object(path: str | PathLike[str]) -> dict[str, Any]:
+    """Read a JSON file that holds one object.
+
+    Args:
+        path (`str` or `os.PathLike`): File.
+
+    Returns:
+        `dict`: The object.
+
+    Raises:
+        ValueError: If the file is no JSON, or holds something else. The message names the file.
+    """
+    name = Path(path).name
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"expected {name} to hold JSON, found text that is not; load the file again") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"expected {name} to hold a JSON object, found {type(content).__name__}")
+    return content

@@ -1,0 +1,316 @@
+"""Which codes get a token: those of enough distinct patients, and the prefixes and categories that catch the rest.
+
+CMS shows no cell of 1 to 10 patients (cell-size suppression policy, resdac.org), and a vocabulary is such a table: a
+code in it has been seen. So patients are counted, not occurrences, and neither the counts nor an order that follows
+from them leave this file.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from .categories_claim import CategoryRules
+from .patients_claim import read_history
+from .visits_claim import load_arrow, read_batches, read_visits
+from .vocabulary_claim import (
+    CODE_SYSTEMS,
+    SEXES,
+    STRUCTURAL_SYSTEMS,
+    UNKNOWN_TYPE,
+    EncodingOptions,
+    code_system,
+    parent_code,
+    time_vocabulary,
+)
+
+READ_ROWS = 8192
+# Pairs of 8 bytes that are collected between two clean-ups.
+_PENDING_PAIRS = 2**24
+_PATIENT_BITS = np.uint64(32)
+_PATIENT_MASK = np.uint64(2**32 - 1)
+# Printable ASCII without white space: anything else is damage, and must not become a token.
+_CODE_TEXT = re.compile(r"[A-Z][A-Z0-9_]{0,15}/[!-~]{1,48}")
+
+
+class PatientCounter:
+    """Count the distinct patients of each string in one pass, in memory bounded by the rare strings.
+
+    Args:
+        threshold (`int`): Number of patients at which a string is settled and its patients are forgotten.
+        keep_all (`bool`, *optional*, defaults to `False`): Whether to remember the patients of every string, so that
+            strings can be ranked.
+
+    Examples:
+        >>> pa, _ = load_arrow()
+        >>> counter = PatientCounter(threshold=2)
+        >>> counter.add(pa.array(["NDC/1", "NDC/1", "NDC/1", "NDC/2"]), np.array([0, 0, 1, 1]))
+        >>> counter.finish()
+        >>> counter.strings_of_at_least_threshold()
+        {'NDC/1'}
+    """
+
+    def __init__(self, threshold: int, *, keep_all: bool = False) -> None:
+        self.threshold = threshold
+        self.strings: dict[str, int] = {}
+        self.pairs = np.empty(0, dtype=np.uint64)
+        self.counts = np.empty(0, dtype=np.int64)
+        self._keep_all = keep_all
+        self._settled = np.empty(0, dtype=bool)
+        self._pending: list[np.ndarray] = []
+        self._num_pending = 0
+
+    def add(self, strings: Any, patients: np.ndarray) -> None:
+        """Take the strings of some patients.
+
+        Args:
+            strings (`pyarrow.Array` of length `N`): Strings, nulls possible.
+            patients (`np.ndarray` of shape `(N,)`): Number of the patient who holds each string.
+        """
+        pa, pc = load_arrow()
+        if not pa.types.is_dictionary(strings.type):
+            strings = strings.dictionary_encode()
+        numbers = [
+            -1 if text is None else self.strings.setdefault(text, len(self.strings))
+            for text in strings.dictionary.to_pylist()
+        ]
+        index = pc.fill_null(strings.indices.cast(pa.int64()), len(numbers)).to_numpy(zero_copy_only=False)
+        string = np.array([*numbers, -1])[index]
+        settled = np.append(self._settled, np.zeros(len(self.strings) - self._settled.size + 1, dtype=bool))
+        wanted = (string >= 0) & ~settled[string]
+        pairs = string[wanted].astype(np.uint64) << _PATIENT_BITS | patients[wanted].astype(np.uint64)
+        self._pending.append(_distinct(pairs))
+        self._num_pending += self._pending[-1].size
+        if self._num_pending > _PENDING_PAIRS:
+            self.finish()
+
+    def finish(self) -> None:
+        """Settle what was taken; `pairs` then holds the patients of the strings below the threshold."""
+        self.pairs = _distinct(np.concatenate([self.pairs, *self._pending]))
+        self._pending, self._num_pending = [], 0
+        counts = np.bincount((self.pairs >> _PATIENT_BITS).astype(np.int64), minlength=len(self.strings))
+        settled = np.zeros(len(self.strings), dtype=bool)
+        settled[: self._settled.size] = self._settled
+        settled |= counts >= self.threshold
+        self.counts = counts
+        if self._keep_all:
+            return
+        self._settled = settled
+        self.pairs = self.pairs[~settled[(self.pairs >> _PATIENT_BITS).astype(np.int64)]]
+
+    def strings_of_at_least_threshold(self) -> set[str]:
+        """List the strings that reached the threshold.
+
+        Returns:
+            `set[str]`: Strings.
+        """
+        reached = self.counts >= self.threshold if self._keep_all else self._settled
+        return {text for text, number in self.strings.items() if reached[number]}
+
+
+def train_tokens(
+    dataset: Any,
+    *,
+    rules: CategoryRules,
+    options: EncodingOptions,
+    special_tokens: Iterable[str],
+    min_patients: int,
+    max_size: int | None,
+) -> dict[str, int]:
+    """Choose the tokens of a vocabulary from patients.
+
+    Args:
+        dataset (`Any`): Any form that [`read_tables`] takes.
+        rules (`CategoryRules`): From code to category.
+        options (`EncodingOptions`): How patients will be written; only visits in view are counted.
+        special_tokens (`Iterable[str]`): First tokens, in order.
+        min_patients (`int`): Smallest number of distinct patients behind a token.
+        max_size (`int` or `None`): Largest vocabulary; the codes of most patients then stay.
+
+    Returns:
+        `dict[str, int]`: Token to id. Tokens are sorted by text inside their group, so ids reveal no frequency.
+
+    Raises:
+        ValueError: If there is no patient, no code reaches `min_patients`, or `max_size` leaves no room for codes.
+    """
+    if not isinstance(min_patients, int) or isinstance(min_patients, bool) or min_patients < 1:
+        raise ValueError(f"expected min_patients to be an integer of at least 1, found {min_patients!r}")
+    codes = PatientCounter(min_patients, keep_all=max_size is not None)
+    types = PatientCounter(min_patients)
+    num_patients = _count(dataset, options.max_visits, codes, types)
+    if not num_patients:
+        raise ValueError("expected at least one patient to train the vocabulary on, found none")
+    exact = {code for code in codes.strings_of_at_least_threshold() if _is_code(code)}
+    structure = [
+        *special_tokens,
+        *(f"UNK/{system}" for system in sorted({*CODE_SYSTEMS, *map(code_system, exact)})),
+        UNKNOWN_TYPE,
+        *(f"AGE/{age}" for age in range(options.max_age_years + 1)),
+        *(f"SEX/{sex}" for sex in SEXES),
+        *sorted(f"TYPE/{kind}" for kind in types.strings_of_at_least_threshold() if _is_code(f"CODE/{kind}")),
+        *time_vocabulary(options.time_tokens, options.max_day),
+    ]
+    room = None if max_size is None else max_size - len(structure)
+    if room is not None and room < 1:
+        raise ValueError(f"expected max_size to exceed the {len(structure)} tokens of structure, found {max_size}")
+    chosen = _fit(codes, exact, rules, room)
+    if not chosen:
+        raise ValueError(
+            f"expected at least one code, prefix or category of {min_patients} or more patients, found none; "
+            "train on more patients, or lower min_patients if your data agreement allows it"
+        )
+    return {token: number for number, token in enumerate([*structure, *sorted(chosen)])}
+
+
+def read_tables(dataset: Any) -> Iterator[Any]:
+    """Read patients in any of the forms they come in, as tables.
+
+    Args:
+        dataset (`datasets.Dataset`, `datasets.IterableDataset`, `pyarrow.Table` or an iterable):
+            Patients. An iterable holds `pyarrow.Table` batches or patients as mappings.
+
+    Yields:
+        `pyarrow.Table`: Columns of the patients table.
+
+    Raises:
+        ValueError: If the form is unknown, or holds several splits.
+
+    Examples:
+        >>> next(read_tables([{"visits": [{"day": 1, "type": "OP", "codes": ["NDC/1"]}]}])).num_rows
+        1
+    """
+    pa, _ = load_arrow()
+    if isinstance(dataset, (pa.Table, pa.RecordBatch)):
+        yield dataset
+    elif isinstance(dataset, Mapping):
+        raise ValueError("expected one data set, found a mapping of splits; pass the training split alone")
+    elif hasattr(dataset, "with_format") and hasattr(dataset, "iter"):
+        yield from dataset.with_format("arrow").iter(batch_size=READ_ROWS)
+    elif isinstance(dataset, Iterable) and not isinstance(dataset, str):
+        patients: list[Mapping[str, Any]] = []
+        for item in dataset:
+            if isinstance(item, (pa.Table, pa.RecordBatch)):
+                yield item
+            elif isinstance(item, Mapping):
+                patients.append(item)
+            else:
+                raise ValueError(f"expected patients or pyarrow tables, found {type(item).__name__}")
+            if len(patients) == READ_ROWS:
+                yield _table_of(patients)
+                patients = []
+        if patients:
+            yield _table_of(patients)
+    else:
+        raise ValueError(f"expected a data set, a pyarrow table or a list of patients, found {type(dataset).__name__}")
+
+
+def _table_of(patients: list[Mapping[str, Any]]) -> Any:
+    """Patients given as mappings as a table."""
+    pa, _ = load_arrow()
+    histories = [read_history(patient) for patient in patients]
+    columns = {
+        "visit_day": pa.array(
+            [[visit.day for visit in history.visits] for history in histories], pa.list_(pa.int64())
+        ),
+        "visit_type": pa.array(
+            [[visit.type for visit in history.visits] for history in histories], pa.list_(pa.string())
+        ),
+        "codes": pa.array(
+            [[sorted(visit.codes) for visit in history.visits] for history in histories],
+            pa.list_(pa.list_(pa.string())),
+        ),
+    }
+    has_id = ["patient_id" in patient for patient in patients]
+    if any(has_id):
+        if not all(has_id):
+            raise ValueError(f"expected patient_id in every patient or in none, found it in {sum(has_id)}")
+        columns["patient_id"] = pa.array([str(patient["patient_id"]) for patient in patients])
+    return pa.table(columns)
+
+
+def _count(dataset: Any, max_visits: int | None, codes: PatientCounter, types: PatientCounter) -> int:
+    """Feed the counters; the number of distinct patients."""
+    pa, _ = load_arrow()
+    numbers: dict[Any, int] = {}
+    num_patients = 0
+    for table in read_tables(dataset):
+        for batch in read_batches(table, ("patient_id", "visit_day", "visit_type", "codes")):
+            if "patient_id" in batch.schema.names:
+                # A cohort can hold a patient several times: rows are patients only when no identifier says otherwise.
+                ids = batch.column("patient_id")
+                if ids.null_count:
+                    raise ValueError(f"expected every patient_id to be known, found {ids.null_count} nulls")
+                patient = np.array([numbers.setdefault(key, len(numbers)) for key in ids.to_pylist()], dtype=np.int64)
+                num_patients = len(numbers)
+            else:
+                patient = np.arange(num_patients, num_patients + len(batch))
+                num_patients += len(batch)
+            visits = read_visits(batch, max_visits)
+            codes.add(visits.codes, patient[visits.row][visits.code_visit])
+            names = pa.array(visits.types, pa.string())
+            types.add(pa.DictionaryArray.from_arrays(pa.array(visits.type_index), names), patient[visits.row])
+    codes.finish()
+    types.finish()
+    return num_patients
+
+
+def _fit(codes: PatientCounter, exact: set[str], rules: CategoryRules, room: int | None) -> set[str]:
+    """Exact codes and back-off targets, the most held ones when there is not room for all."""
+    targets = _backoff_targets(codes, exact, rules)
+    if room is None or len({*exact, *targets}) <= room:
+        return {*exact, *targets}
+    ranked = sorted(exact, key=lambda code: (-codes.counts[codes.strings[code]], code))
+    # Dropping codes adds targets, so the targets of the first cut only estimate how many places they need.
+    first_cut = _backoff_targets(codes, set(ranked[:room]), rules)
+    kept = set(ranked[: max(1, room - len(first_cut))])
+    targets = _backoff_targets(codes, kept, rules)
+    ranked_targets = sorted(targets.keys() - kept, key=lambda token: (-targets[token], token))
+    return {*kept, *ranked_targets[: room - len(kept)]}
+
+
+def _backoff_targets(codes: PatientCounter, exact: set[str], rules: CategoryRules) -> dict[str, int]:
+    """Prefixes and categories to which the codes of enough patients back off, with that number of patients."""
+    is_exact = np.array([text in exact for text in codes.strings], dtype=bool)
+    pairs = codes.pairs[~is_exact[(codes.pairs >> _PATIENT_BITS).astype(np.int64)]]
+    targets: dict[str, int] = {}
+    for find in (parent_code, rules.category):
+        pairs, found = _settle(pairs, codes, find, exact)
+        targets.update(found)
+    return targets
+
+
+def _settle(
+    pairs: np.ndarray, codes: PatientCounter, find: Callable[[str], str | None], exact: set[str]
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Pairs that no target of this level takes, and the targets with their patients."""
+    numbers: dict[str, int] = {}
+    target_of_code = np.full(len(codes.strings), -1, dtype=np.int64)
+    rare = np.unique((pairs >> _PATIENT_BITS).astype(np.int64))
+    strings = list(codes.strings)
+    for number in rare:
+        token = find(strings[number]) if _is_code(strings[number]) else None
+        if token is not None and _is_code(token):
+            target_of_code[number] = numbers.setdefault(token, len(numbers))
+    target = target_of_code[(pairs >> _PATIENT_BITS).astype(np.int64)]
+    aimed = target >= 0
+    held = _distinct(target[aimed].astype(np.uint64) << _PATIENT_BITS | (pairs[aimed] & _PATIENT_MASK))
+    counts = np.bincount((held >> _PATIENT_BITS).astype(np.int64), minlength=len(numbers))
+    is_exact = np.array([token in exact for token in numbers], dtype=bool)
+    taken = np.append((counts >= codes.threshold) | is_exact, False)
+    chosen = {token: int(counts[number]) for token, number in numbers.items() if taken[number] and token not in exact}
+    return pairs[~taken[target]], chosen
+
+
+def _is_code(text: str) -> bool:
+    """Whether a string may become a code token."""
+    return bool(_CODE_TEXT.fullmatch(text)) and code_system(text) not in STRUCTURAL_SYSTEMS
+
+
+def _distinct(pairs: np.ndarray) -> np.ndarray:
+    """Pairs sorted, each once; `np.unique` is many times slower than a sort on large arrays."""
+    if not pairs.size:
+        return pairs
+    pairs = np.sort(pairs)
+    distinct: np.ndarray = pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])]
+    return distinct

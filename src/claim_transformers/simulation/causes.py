@@ -1,0 +1,123 @@
+"""What a cause of care looks like on a claim: the forms that the tables of causes are filled into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Kinds of visit, which decide the first service billed, the place and the price.
+OFFICE, EMERGENCY, STAY, PREVENTIVE, BEHAVIOURAL, DENTAL = range(6)
+
+Rates = tuple[float, float, float, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why care is sought, and what is then written on claims.
+
+    Args:
+        name (`str`): Name, unique over all tables.
+        pool (`str`): Pool of diagnosis codes for the first position.
+        companion (`str`, *optional*, defaults to `""`): Menu of pools for the second position, such as `"viral:.3"`.
+        services (`tuple[str, ...]`, *optional*, defaults to `()`):
+            Menus of service pools; at most one code per menu is billed beside the visit itself.
+        drugs (`tuple[str, ...]`, *optional*, defaults to `()`): Menus of drug classes; at most one fill per menu.
+        drg (`str`, *optional*, defaults to `""`): MS-DRG of a stay.
+        stay_days (`float`, *optional*, defaults to `2.5`): Mean days between admission and discharge.
+        procedures (`str`, *optional*, defaults to `""`): Menu of ICD-9-CM procedure pools of a stay.
+        kind (`int`, *optional*, defaults to `OFFICE`): Kind of an elective visit.
+    """
+
+    name: str
+    pool: str
+    companion: str = ""
+    services: tuple[str, ...] = ()
+    drugs: tuple[str, ...] = ()
+    drg: str = ""
+    stay_days: float = 2.5
+    procedures: str = ""
+    kind: int = OFFICE
+
+
+@dataclass(frozen=True)
+class Episode(Cause):
+    """Acute illness, injury or a single need, which comes and goes.
+
+    Args:
+        rates (`Rates`): Episodes that are seen by anyone, per patient and year, by age band.
+        male_ratio (`float`, *optional*, defaults to `1.0`): Rate of boys over rate of girls.
+        season (`str`, *optional*, defaults to `"flat"`): Profile of `SEASONS`.
+        emergency (`float`, *optional*, defaults to `0.1`): Share seen in an emergency department.
+        stay (`float`, *optional*, defaults to `0.0`): Share admitted.
+        follow_up (`float`, *optional*, defaults to `0.0`): Chance of a second visit within a month.
+    """
+
+    rates: Rates = (0, 0, 0, 0, 0, 0, 0)
+    male_ratio: float = 1.0
+    season: str = "flat"
+    emergency: float = 0.1
+    stay: float = 0.0
+    follow_up: float = 0.0
+
+
+@dataclass(frozen=True)
+class Course(Cause):
+    """Chronic condition with an onset, a course and perhaps an end.
+
+    Args:
+        at_birth (`float`, *optional*, defaults to `0.0`): Share of patients born with it.
+        onset (`Rates`, *optional*): New cases per patient and year by age band.
+        male_ratio (`float`, *optional*, defaults to `1.0`): Rate of boys over rate of girls.
+        remission (`float`, *optional*, defaults to `0.0`): Chance per year to end.
+        after (`tuple[tuple[str, float], ...]`, *optional*, defaults to `()`):
+            Courses listed earlier, or traits, that multiply the rate of new cases.
+        visits (`float`, *optional*, defaults to `1.5`): Visits per active year.
+        emergency (`float`, *optional*, defaults to `0.05`): Emergency visits per active year.
+        stays (`float`, *optional*, defaults to `0.0`): Stays per active year.
+        regimen (`tuple[str, ...]`, *optional*, defaults to `()`): Drug classes filled month by month.
+        treated (`float`, *optional*, defaults to `0.0`): Share of patients on the regimen.
+        flare_pool (`str`, *optional*, defaults to `""`): Pool of the first position while the condition flares.
+        flare (`float`, *optional*, defaults to `0.15`): Share of quarters in which it does.
+        mention (`float`, *optional*, defaults to `0.3`): Weight with which visits for other reasons name it.
+    """
+
+    at_birth: float = 0.0
+    onset: Rates = (0, 0, 0, 0, 0, 0, 0)
+    male_ratio: float = 1.0
+    remission: float = 0.0
+    after: tuple[tuple[str, float], ...] = ()
+    visits: float = 1.5
+    emergency: float = 0.05
+    stays: float = 0.0
+    regimen: tuple[str, ...] = ()
+    treated: float = 0.0
+    flare_pool: str = ""
+    flare: float = 0.15
+    mention: float = 0.3
+
+
+def parse_menu(text: str) -> list[tuple[str, float]]:
+    """Read a menu: names with the chance of each; what is left to one is the chance of nothing.
+
+    Args:
+        text (`str`): Such as `"strep_test:0.5 urine_test:0.1"`; a name alone is certain.
+
+    Returns:
+        `list[tuple[str, float]]`: Names and chances.
+
+    Raises:
+        ValueError: If the chances exceed one.
+
+    Examples:
+        >>> parse_menu("strep_test:0.5 urine_test:0.1")
+        [('strep_test', 0.5), ('urine_test', 0.1)]
+        >>> parse_menu("a b")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected chances of a menu that sum to at most 1, found 2.0
+    """
+    parts = [part.partition(":") for part in text.split()]
+    menu = [(name, float(chance) if chance else 1.0) for name, _, chance in parts]
+    total = sum(chance for _, chance in menu)
+    if total > 1.0 + 1e-9:
+        raise ValueError(f"expected chances of a menu that sum to at most 1, found {total}")
+    return menu

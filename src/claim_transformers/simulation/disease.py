@@ -1,0 +1,100 @@
+"""Run both disease processes over the life of a block of patients and keep what claims and risks are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import atopy, mood
+from .atopy import AtopyState
+from .calendar import Calendar, Float, Int
+from .courses import take
+from .mood import MoodState
+from .population import MAX_AGE_MONTHS, Population
+
+# Full months are lived before the window so that memories and treatments are in swing when it opens.
+RUN_IN_MONTHS = 12
+
+
+@dataclass
+class History:
+    """Everything one block lived through inside the window, by month and patient.
+
+    Attributes:
+        conditions: Presence of `atopy.CONDITIONS`, shape `(months, conditions, patients)`.
+        disorders: Presence of `mood.DISORDERS`, shape `(months, disorders, patients)`.
+        ever_asthma: Asthma present now or before.
+        stay, emergency, steroid: Events of asthma.
+        attempt, contact: Suicide attempts and emergency contacts for mental health.
+        stay_hazard, attempt_hazard: Chance of the two outcomes in the month, given its start.
+        control, controller, prescribed, recent_steroid: State of asthma at the start of the month.
+        crisis, antidepressant: State of mental health at the start of the month.
+        snapshots: Months at whose start the full states are kept.
+    """
+
+    conditions: Float
+    disorders: Float
+    ever_asthma: Float
+    stay: Float
+    emergency: Float
+    steroid: Float
+    attempt: Float
+    contact: Float
+    stay_hazard: Float
+    attempt_hazard: Float
+    control: Float
+    controller: Float
+    prescribed: Float
+    recent_steroid: Float
+    crisis: Float
+    antidepressant: Float
+    snapshots: Int
+    atopy_states: list[AtopyState] = field(default_factory=list)
+    mood_states: list[MoodState] = field(default_factory=list)
+
+
+def live(patients: Population, calendar: Calendar, generator: np.random.Generator) -> History:
+    """Simulate both processes from birth to the end of the window.
+
+    Args:
+        patients (`Population`): Patients of one block.
+        calendar (`Calendar`): The window.
+        generator (`np.random.Generator`): Stream.
+
+    Returns:
+        `History`: States and events of every month of the window, insured or not.
+    """
+    size, everyone = len(patients), np.arange(len(patients))
+    allergic, mental = atopy.first_state(patients, generator), mood.first_state(patients)
+    for month in range(-MAX_AGE_MONTHS - RUN_IN_MONTHS, -RUN_IN_MONTHS, 12):
+        atopy.move_conditions(allergic, month, 1.0, generator)
+        mood.move_disorders(mental, month, 1.0, generator)
+    for month in range(-RUN_IN_MONTHS, 0):
+        atopy.advance(allergic, month, calendar, generator)
+        mood.advance(mental, month, calendar, generator)
+
+    empty = np.zeros((14, calendar.months, size), dtype=np.float32)
+    history = History(
+        np.zeros((calendar.months, len(atopy.CONDITIONS), size), dtype=np.float32),
+        np.zeros((calendar.months, len(mood.DISORDERS), size), dtype=np.float32),
+        *empty,
+        snapshots=calendar.snapshots(),
+    )
+    snapshots = set(history.snapshots.tolist())
+    for month in range(calendar.months):
+        if month in snapshots:
+            history.atopy_states.append(take(allergic, everyone))
+            history.mood_states.append(take(mental, everyone))
+        history.conditions[month], history.disorders[month] = allergic.conditions, mental.disorders
+        history.ever_asthma[month], history.control[month] = allergic.ever, allergic.control
+        history.controller[month], history.prescribed[month] = allergic.controller, allergic.prescribed
+        history.recent_steroid[month] = allergic.steroids
+        history.crisis[month], history.antidepressant[month] = mental.crisis, mental.antidepressant
+        asthma = atopy.advance(allergic, month, calendar, generator)
+        history.stay[month], history.emergency[month], history.steroid[month] = asthma.stay, asthma.emergency, asthma.steroid
+        history.stay_hazard[month] = asthma.hazard
+        minds = mood.advance(mental, month, calendar, generator)
+        history.attempt[month], history.contact[month] = minds.attempt, minds.contact
+        history.attempt_hazard[month] = minds.hazard
+    return history

@@ -1,0 +1,394 @@
+"""Simulate a population block by block and publish its files."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from .block import Block
+from .calendar import Calendar
+from .care_acute import add_births, add_bronchiolitis, add_check_ups, add_episodes, add_pregnancies
+from .care_asthma import add_allergic_care
+from .care_chronic import add_courses, burden_of, draw_spans
+from .care_mind import add_mental_care
+from .catalog import Catalog, catalog_of
+from .coding import add_visit_fills, write_codes, write_products
+from .dirt import DirtRates, plant_dirt
+from .disease import live
+from .institutions import INSTITUTIONS
+from .population import draw_population
+from .publish import Publication
+from .risk import true_risks
+from .schemas import INGREDIENT_SCHEMA
+from .tables import BlockTables, eligibility_table, medical_table, pharmacy_table, risk_table
+
+# Raised whenever the same seed would give other claims.
+SIMULATION_VERSION = 1
+# Patients of a block share random streams, so a block is always simulated whole, also when only part of it is kept.
+BLOCK_PATIENTS = 2500
+REPLICATES = 16
+_STREAMS = {"people": 0, "disease": 1, "care": 2, "risk": 3, "dirt": 4}
+
+
+@dataclass(frozen=True)
+class SimulatedClaims:
+    """A simulated population in memory.
+
+    Args:
+        medical_claim (`pa.Table`): One row per claim line.
+        pharmacy_claim (`pa.Table`): One row per fill.
+        eligibility (`pa.Table`): One row per span of coverage.
+        true_risk (`pa.Table`): Risks for evaluation only.
+        drug_ingredients (`pa.Table`): Ingredient of every product.
+        dirt (`dict[str, int]`): Rows planted per kind of dirt, empty when clean.
+    """
+
+    medical_claim: pa.Table
+    pharmacy_claim: pa.Table
+    eligibility: pa.Table
+    true_risk: pa.Table
+    drug_ingredients: pa.Table
+    dirt: dict[str, int]
+
+
+@dataclass(frozen=True)
+class SimulationSummary:
+    """What a simulation wrote.
+
+    Args:
+        path (`Path`): Folder with the files.
+        patients (`int`): Patients simulated.
+        claim_lines (`int`): Rows of `medical_claim.parquet`.
+        rx_claims (`int`): Rows of `pharmacy_claim.parquet`.
+        eligibility_spans (`int`): Rows of `eligibility.parquet`.
+        true_risks (`int`): Rows of `true_risk.parquet`.
+        dirt (`dict[str, int]`): Rows planted per kind of dirt, empty when clean.
+    """
+
+    path: Path
+    patients: int
+    claim_lines: int
+    rx_claims: int
+    eligibility_spans: int
+    true_risks: int
+    dirt: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A checked request for a simulation."""
+
+    patients: int
+    seed: int
+    calendar: Calendar
+    institution: str
+    replicates: int
+    dirt: DirtRates | None
+
+
+def simulate(
+    out: str | Path,
+    *,
+    patients: int = 10_000,
+    seed: int = 0,
+    start: str = "2010-01-01",
+    end: str = "2014-12-31",
+    dirt: str | DirtRates | None = None,
+    institution: str = "a",
+    replicates: int = REPLICATES,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> SimulationSummary:
+    """Write claims of a simulated pediatric Medicaid population, with the true risk of each patient beside them.
+
+    The model, its parameters and their sources are described in `docs/simulation.md`. The files follow the input layer
+    of Tuva; all of them appear at once or not at all.
+
+    Args:
+        out (`str` or `Path`): Folder to write.
+        patients (`int`, *optional*, defaults to `10_000`): Number of patients. The claims of a patient do not depend on it.
+        seed (`int`, *optional*, defaults to `0`): The same seed gives the same bytes.
+        start (`str`, *optional*, defaults to `"2010-01-01"`): First day, the first of a month.
+        end (`str`, *optional*, defaults to `"2014-12-31"`): Last day, the last of a month.
+        dirt (`str` or `DirtRates`, *optional*):
+            Faults to plant, as real claims have them; `"typical"` for the default rates. All columns are then strings
+            and `dirt.json` holds the number of rows of each fault.
+        institution (`str`, *optional*, defaults to `"a"`): `"b"` sees other patients and codes the same diseases otherwise.
+        replicates (`int`, *optional*, defaults to `16`):
+            Paths per patient behind the risks over 180 and 365 days; `0` writes only the exact risks within the month.
+        overwrite (`bool`, *optional*, defaults to `False`): Replace an existing folder.
+        progress (`bool`, *optional*, defaults to `False`): Show a bar.
+
+    Returns:
+        `SimulationSummary`: Where the files are and how many rows they have.
+
+    Raises:
+        ValueError: If an argument is out of range or unknown; the message says what was expected and found.
+        FileExistsError: If `out` exists and `overwrite` is not set.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     summary = simulate(folder + "/claims", patients=20, end="2010-12-31", replicates=0)
+        ...     sorted(path.name for path in summary.path.glob("*.parquet"))
+        ['drug_ingredients.parquet', 'eligibility.parquet', 'medical_claim.parquet', 'pharmacy_claim.parquet',
+         'true_risk.parquet']
+    """
+    request = _check(patients, seed, start, end, dirt, institution, replicates)
+    catalog = catalog_of(institution)
+    counts: dict[str, int] = {}
+    with Publication(Path(out), overwrite=overwrite) as publication:
+        for tables, planted in _with_bar(_blocks(request, catalog), request, progress):
+            publication.write(tables)
+            for kind, rows in planted.items():
+                counts[kind] = counts.get(kind, 0) + rows
+        publication.write_table("drug_ingredients", ingredient_table(catalog))
+        if request.dirt is not None:
+            publication.write_json("dirt", counts)
+        publication.write_json("simulation", _manifest(request, publication.rows))
+        rows = publication.rows
+    return SimulationSummary(
+        path=Path(out),
+        patients=patients,
+        claim_lines=rows["medical_claim"],
+        rx_claims=rows["pharmacy_claim"],
+        eligibility_spans=rows["eligibility"],
+        true_risks=rows["true_risk"],
+        dirt=counts,
+    )
+
+
+def simulate_tables(
+    patients: int,
+    seed: int = 0,
+    *,
+    start: str = "2010-01-01",
+    end: str = "2014-12-31",
+    dirt: str | DirtRates | None = None,
+    institution: str = "a",
+    replicates: int = REPLICATES,
+) -> SimulatedClaims:
+    """Simulate a population in memory, with the rows that `simulate` would write.
+
+    Args:
+        patients (`int`): Number of patients.
+        seed (`int`, *optional*, defaults to `0`): Seed.
+        start (`str`, *optional*, defaults to `"2010-01-01"`): First day, the first of a month.
+        end (`str`, *optional*, defaults to `"2014-12-31"`): Last day, the last of a month.
+        dirt (`str` or `DirtRates`, *optional*): Faults to plant.
+        institution (`str`, *optional*, defaults to `"a"`): `"a"` or `"b"`.
+        replicates (`int`, *optional*, defaults to `16`): Paths behind the long risks.
+
+    Returns:
+        `SimulatedClaims`: The tables.
+
+    Raises:
+        ValueError: If an argument is out of range or unknown; the message says what was expected and found.
+
+    Examples:
+        >>> claims = simulate_tables(20, end="2010-12-31", replicates=0)
+        >>> claims.eligibility["payer"].unique().to_pylist()
+        ['medicaid']
+        >>> simulate_tables(0)
+        Traceback (most recent call last):
+            ...
+        ValueError: expected at least 1 patient, found 0
+    """
+    request = _check(patients, seed, start, end, dirt, institution, replicates)
+    catalog = catalog_of(institution)
+    parts, counts = [], {}
+    for tables, planted in _blocks(request, catalog):
+        parts.append(tables)
+        for kind, rows in planted.items():
+            counts[kind] = counts.get(kind, 0) + rows
+    joined = {name: pa.concat_tables([getattr(part, name) for part in parts]).unify_dictionaries() for name in BlockTables.__annotations__}
+    return SimulatedClaims(**joined, drug_ingredients=ingredient_table(catalog), dirt=counts)
+
+
+def ingredient_table(catalog: Catalog) -> pa.Table:
+    """Ingredient of every product the catalog can dispense, by labeler and product.
+
+    Args:
+        catalog (`Catalog`): Tables of an institution.
+
+    Returns:
+        `pa.Table`: Columns `ndc9` and `ingredient`, sorted.
+
+    Examples:
+        >>> ingredient_table(catalog_of("a")).column_names
+        ['ndc9', 'ingredient']
+    """
+    pairs = sorted({(ndc[:9], name) for name, pool in catalog.product_pools.items() for ndc in pool.split()})
+    return pa.Table.from_arrays(
+        [pa.array([ndc9 for ndc9, _ in pairs]), pa.array([name for _, name in pairs])], schema=INGREDIENT_SCHEMA
+    )
+
+
+def generator_of(seed: int, institution: int, block: int, purpose: str) -> np.random.Generator:
+    """Random stream of one block for one purpose, independent of all others (Philox, Salmon et al., 2011).
+
+    Args:
+        seed (`int`): Seed of the simulation.
+        institution (`int`): Number of the institution.
+        block (`int`): Number of the block.
+        purpose (`str`): `"people"`, `"disease"`, `"care"`, `"risk"` or `"dirt"`.
+
+    Returns:
+        `np.random.Generator`: The stream.
+
+    Examples:
+        >>> draw = lambda block: generator_of(0, 0, block, "care").random()
+        >>> draw(1) == draw(1), draw(1) == draw(2)
+        (True, False)
+    """
+    key = np.array([seed, (institution << 48) | (_STREAMS[purpose] << 40) | block], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key))
+
+
+def _check(
+    patients: int, seed: int, start: str, end: str, dirt: str | DirtRates | None, institution: str, replicates: int
+) -> _Request:
+    """Turn arguments into a request, or refuse them."""
+    if patients < 1:
+        raise ValueError(f"expected at least 1 patient, found {patients}")
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"expected a seed from 0 to 2**63 - 1, found {seed}")
+    if not 0 <= replicates <= 1000:
+        raise ValueError(f"expected 0 to 1000 replicates, found {replicates}")
+    catalog_of(institution)
+    if isinstance(dirt, str):
+        if dirt != "typical":
+            raise ValueError(f"expected dirt to be None, 'typical' or DirtRates, found {dirt!r}")
+        dirt = DirtRates()
+    calendar = Calendar(dt.date.fromisoformat(start), dt.date.fromisoformat(end))
+    return _Request(patients, seed, calendar, institution, replicates, dirt)
+
+
+def _blocks(request: _Request, catalog: Catalog) -> Iterator[tuple[BlockTables, dict[str, int]]]:
+    """Tables of each block in turn."""
+    for number in range(-(-request.patients // BLOCK_PATIENTS)):
+        kept = min(BLOCK_PATIENTS, request.patients - number * BLOCK_PATIENTS)
+        tables = simulate_block(request.calendar, request.seed, number, request.institution, request.replicates, catalog)
+        if kept < BLOCK_PATIENTS:
+            tables = _first_patients(tables, kept)
+        if request.dirt is None:
+            yield tables, {}
+        else:
+            generator = generator_of(request.seed, INSTITUTIONS[request.institution].number, number, "dirt")
+            yield plant_dirt(tables, request.dirt, generator)
+
+
+def simulate_block(
+    calendar: Calendar, seed: int, number: int, institution: str, replicates: int, catalog: Catalog
+) -> BlockTables:
+    """Simulate one whole block.
+
+    Args:
+        calendar (`Calendar`): The window.
+        seed (`int`): Seed of the simulation.
+        number (`int`): Number of the block.
+        institution (`str`): Name of the institution.
+        replicates (`int`): Paths behind the long risks.
+        catalog (`Catalog`): Tables of the institution.
+
+    Returns:
+        `BlockTables`: Tables of `BLOCK_PATIENTS` patients.
+    """
+    place = INSTITUTIONS[institution]
+    streams = {purpose: generator_of(seed, place.number, number, purpose) for purpose in _STREAMS}
+    block_key = int.from_bytes(hashlib.sha256(f"{seed}|{institution}|{number}".encode()).digest()[:7], "big")
+    patients = draw_population(BLOCK_PATIENTS, calendar, block_key, streams["people"])
+    history = live(patients, calendar, streams["disease"])
+    block = Block(patients, history, calendar, place, catalog, streams["care"])
+    presence = add_courses(block, draw_spans(patients, streams["disease"]))
+    add_episodes(block, burden_of(block, presence))
+    add_bronchiolitis(block)
+    add_check_ups(block)
+    add_births(block)
+    add_pregnancies(block)
+    add_allergic_care(block)
+    add_mental_care(block)
+    claims = write_codes(block, block.visits(), presence)
+    add_visit_fills(block, claims.visits, claims.end)
+    fills = block.fills()
+    ingredient, product = write_products(block, fills)
+    risks = true_risks(patients, history, calendar, replicates, streams["risk"])
+    return BlockTables(
+        medical_table(block, claims),
+        pharmacy_table(block, fills, ingredient, product),
+        eligibility_table(patients, calendar, institution),
+        risk_table(risks, patients, calendar),
+    )
+
+
+def _first_patients(tables: BlockTables, kept: int) -> BlockTables:
+    """Rows of the first patients of a block; every table but the risks is in their order."""
+    names = tables.eligibility["person_id"].combine_chunks()
+    chosen = pa.array(names.dictionary.to_pylist()[:kept], pa.string())
+    cut = {}
+    for name in BlockTables.__annotations__:
+        table = getattr(tables, name)
+        column = table.column("patient_id" if name == "true_risk" else "person_id").combine_chunks()
+        member = np.isin(column.dictionary.to_numpy(zero_copy_only=False), chosen.to_numpy(zero_copy_only=False))
+        rows = pa.array(np.flatnonzero(member[column.indices.to_numpy()]))
+        cut[name] = table.take(rows)
+    return BlockTables(**cut)
+
+
+def _with_bar(
+    blocks: Iterator[tuple[BlockTables, dict[str, int]]], request: _Request, progress: bool
+) -> Iterator[tuple[BlockTables, dict[str, int]]]:
+    """Show how far the simulation is, when asked."""
+    if not progress:
+        yield from blocks
+        return
+    from tqdm import tqdm
+
+    total = -(-request.patients // BLOCK_PATIENTS)
+    yield from tqdm(blocks, total=total, unit="block", desc="simulating")
+
+
+def _manifest(request: _Request, rows: dict[str, int]) -> dict[str, Any]:
+    """What made the files; no time of day, so that the same seed gives the same bytes."""
+    return {
+        "simulation_version": SIMULATION_VERSION,
+        "patients": request.patients,
+        "seed": request.seed,
+        "start": request.calendar.start.isoformat(),
+        "end": request.calendar.end.isoformat(),
+        "institution": asdict(INSTITUTIONS[request.institution]),
+        "replicates": request.replicates,
+        "block_patients": BLOCK_PATIENTS,
+        "dirt": None if request.dirt is None else asdict(request.dirt),
+        "rows": rows,
+        "parameters_sha256": parameters_digest(),
+    }
+
+
+def parameters_digest() -> str:
+    """Hash of every table of causes, codes and rates, so that a silent change of a parameter shows.
+
+    Returns:
+        `str`: 64 hexadecimal digits.
+
+    Examples:
+        >>> len(parameters_digest())
+        64
+    """
+    from . import atopy, calendar, care_acute, care_chronic, mood, population
+
+    catalog = catalog_of("a")
+    parts: list[Any] = [[asdict(cause) for cause in catalog.causes], catalog.diagnoses.vocabulary, catalog.product_pools]
+    parts += [calendar.SEASONS, population.COVERAGE, population.LEAVE, population.RACE_SHARES]
+    for table in (atopy.ONSET, atopy.REMISSION, atopy.STAY_BY_AGE, mood.ONSET, mood.REMISSION, mood.ATTEMPT_BY_AGE):
+        parts.append(np.round(table.astype(np.float64), 9).tolist())
+    parts += [atopy.SEVERITY_SHARES, care_acute.CHECK_UP_MONTHS, care_chronic.FILL_CHANCE]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

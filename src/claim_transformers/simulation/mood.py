@@ -1,0 +1,224 @@
+"""Mental health month by month: six disorders, treatment, acute distress, and the hazard of a suicide attempt.
+
+The state is complete, as in `atopy`, so that `true_risk` can carry a copy of it forward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .calendar import Calendar, Float, Int, season_table
+from .courses import age_months, monthly, noise, occurs, switch
+from .population import Population, by_age
+
+DISORDERS = ("adhd", "anxiety", "conduct", "depression", "bipolar", "substance")
+ADHD, ANXIETY, CONDUCT, DEPRESSION, BIPOLAR, SUBSTANCE = range(len(DISORDERS))
+MIN_AGE_YEARS = 10
+
+# New episodes per patient and year by age band, before the multipliers below; sources in docs/simulation.md.
+ONSET = monthly(
+    (
+        (0, 0, 0.0060, 0.0210, 0.0090, 0.0040, 0.0020),
+        (0, 0, 0.0020, 0.0070, 0.0095, 0.0130, 0.0150),
+        (0, 0, 0.0060, 0.0100, 0.0100, 0.0080, 0.0030),
+        (0, 0, 0.0000, 0.0018, 0.0105, 0.0240, 0.0250),
+        (0, 0, 0.0000, 0.0004, 0.0014, 0.0026, 0.0030),
+        (0, 0, 0.0000, 0.0000, 0.0022, 0.0140, 0.0220),
+    )
+)
+REMISSION = monthly(
+    (
+        (0.06, 0.06, 0.06, 0.06, 0.09, 0.14, 0.20),
+        (0.45, 0.45, 0.45, 0.40, 0.35, 0.30, 0.30),
+        (0.30, 0.30, 0.30, 0.25, 0.25, 0.30, 0.40),
+        (1.00, 1.00, 1.00, 1.00, 0.85, 0.70, 0.70),
+        (0.25, 0.25, 0.25, 0.25, 0.20, 0.15, 0.15),
+        (0.60, 0.60, 0.60, 0.60, 0.60, 0.50, 0.45),
+    )
+)
+# Log odds by which boys differ from girls in the onset of each disorder.
+MALE_LOG_RATIO = np.array([0.80, -0.35, 0.55, -0.65, -0.20, 0.35], dtype=np.float32)[:, None]
+SCHOOL_SEASON = np.log(season_table(["school"]))[0]
+ATTEMPT_BY_AGE = by_age((-30.0, -30.0, -30.0, -30.0, -10.35, -9.3, -9.75))
+MAX_ATTEMPT_CHANCE = np.float32(0.3)
+
+
+@dataclass
+class MoodState:
+    """State of mental health; one entry per patient, or per path carried forward.
+
+    Attributes:
+        birth_month: Month of birth.
+        male, distress, conduct, adherence: Traits, see `Population`.
+        abuse_month: Month from which a history of abuse exists.
+        disorders: 1 while a disorder of `DISORDERS` is active, shape `(disorders, patients)`.
+        ever: 1 when the disorder has ever been active, same shape.
+        crisis: Acute distress, mean about zero, larger is worse.
+        antidepressant: 1 while one is taken.
+        started, stopped: Memory of a start or a stop of it, which fades within months.
+        attempts: Memory of past suicide attempts, which fades.
+        attempted: 1 after any attempt.
+        contacts: Memory of emergency contacts for mental health, which fades.
+    """
+
+    birth_month: Int
+    male: Float
+    distress: Float
+    conduct: Float
+    adherence: Float
+    abuse_month: Int
+    disorders: Float
+    ever: Float
+    crisis: Float
+    antidepressant: Float
+    started: Float
+    stopped: Float
+    attempts: Float
+    attempted: Float
+    contacts: Float
+
+
+@dataclass
+class MoodMonth:
+    """What one month held; one entry per patient.
+
+    Attributes:
+        hazard: Chance of a suicide attempt in this month, given the state at its start.
+        attempt, contact: 1 for an attempt, for an emergency contact for mental health.
+    """
+
+    hazard: Float
+    attempt: Float
+    contact: Float
+
+
+def first_state(patients: Population) -> MoodState:
+    """State of newborns, from which life before the window is run.
+
+    Args:
+        patients (`Population`): Patients of one block.
+
+    Returns:
+        `MoodState`: Nobody has any disorder yet.
+    """
+    size = len(patients)
+    empty = np.zeros((7, size), dtype=np.float32)
+    disorders = np.zeros((2, len(DISORDERS), size), dtype=np.float32)
+    return MoodState(
+        birth_month=patients.birth_month,
+        male=patients.male,
+        distress=patients.distress,
+        conduct=patients.conduct,
+        adherence=patients.adherence,
+        abuse_month=patients.abuse_month,
+        disorders=disorders[0],
+        ever=disorders[1],
+        crisis=empty[0],
+        antidepressant=empty[1],
+        started=empty[2],
+        stopped=empty[3],
+        attempts=empty[4],
+        attempted=empty[5],
+        contacts=empty[6],
+    )
+
+
+def move_disorders(state: MoodState, month: int | Int, years: float, generator: np.random.Generator) -> None:
+    """Let disorders begin and end, in place; each one raises the risk of the others.
+
+    Args:
+        state (`MoodState`): State at the start of the period.
+        month (`int` or `np.ndarray`): Month in which the period begins, one or one per patient.
+        years (`float`): Length of the period.
+        generator (`np.random.Generator`): Stream.
+    """
+    age = age_months(month, state.birth_month)
+    scale = np.float32(12 * years) * (month >= state.birth_month)
+    abused = month >= state.abuse_month
+    adhd, anxiety, conduct, depression, _, substance = state.disorders
+    distress, impulse = np.exp(0.7 * state.distress - 0.22), np.exp(0.7 * state.conduct - 0.22)
+    onset = ONSET[:, age] * np.exp(MALE_LOG_RATIO * (state.male - 0.5)) * scale
+    onset[ADHD] *= impulse
+    onset[ANXIETY] *= distress * (1 + 1.2 * depression) * (1 + 0.7 * abused) * (1 + 0.5 * adhd)
+    onset[CONDUCT] *= impulse * (1 + 2.0 * adhd) * (1 + 0.8 * abused)
+    onset[DEPRESSION] *= distress * (1 + 1.5 * anxiety) * (1 + 0.8 * substance) * (1 + 1.2 * abused)
+    onset[BIPOLAR] *= distress * impulse * (1 + 3.0 * depression) * (1 + adhd)
+    onset[SUBSTANCE] *= impulse * (1 + 2.0 * conduct) * (1 + depression) * (1 + 0.6 * abused)
+    # Disorders that end come back: a recurrence is likelier than a first episode.
+    onset *= 1 + 2.5 * state.ever
+    np.minimum(onset, 0.9, out=onset)
+    switch(state.disorders, onset, np.minimum(REMISSION[:, age] * scale, 0.9), generator)
+    np.maximum(state.ever, state.disorders, out=state.ever)
+
+
+def attempt_hazard(state: MoodState, month: int | Int, calendar: Calendar) -> Float:
+    """Chance of a suicide attempt that is treated within the month, given the state at its start.
+
+    Args:
+        state (`MoodState`): State at the start of the month.
+        month (`int` or `np.ndarray`): The month, one or one per patient.
+        calendar (`Calendar`): The window.
+
+    Returns:
+        `np.ndarray` of `float32`: Zero under the age of ten.
+    """
+    _, anxiety, conduct, depression, bipolar, substance = state.disorders
+    abused = month >= state.abuse_month
+    age = age_months(month, state.birth_month)
+    score = ATTEMPT_BY_AGE[age] - 0.8 * state.male + 1.7 * depression + 1.1 * bipolar + 0.6 * substance
+    score += 0.7 * depression * substance + 0.35 * anxiety * depression + 0.35 * conduct + 0.7 * abused
+    score += 0.5 * state.ever[DEPRESSION] + 0.9 * state.crisis
+    score += 0.8 * state.attempted + 1.7 * np.minimum(state.attempts, 1.5) + 0.5 * np.minimum(state.contacts, 2)
+    score += 0.7 * state.started + (0.4 + 0.5 * depression) * state.stopped
+    score += 0.6 * SCHOOL_SEASON[calendar.month_of_year(np.asarray(month))]
+    chance = np.minimum(np.exp(score.astype(np.float32)), MAX_ATTEMPT_CHANCE)
+    return chance * (age >= MIN_AGE_YEARS * 12)
+
+
+def advance(
+    state: MoodState, month: int | Int, calendar: Calendar, generator: np.random.Generator, *, attempts: bool = True
+) -> MoodMonth:
+    """Live through one month, in place.
+
+    Args:
+        state (`MoodState`): State at the start of the month, then at its end.
+        month (`int` or `np.ndarray`): The month, one or one per patient.
+        calendar (`Calendar`): The window.
+        generator (`np.random.Generator`): Stream.
+        attempts (`bool`, *optional*, defaults to `True`):
+            Whether attempts happen. Without them the state follows the path on which none has happened yet.
+
+    Returns:
+        `MoodMonth`: Hazard and events of the month.
+    """
+    hazard = attempt_hazard(state, month, calendar)
+    _, anxiety, conduct, depression, bipolar, substance = state.disorders
+    abused = month >= state.abuse_month
+    ill = np.minimum(depression + bipolar + substance + conduct + anxiety, 1)
+    score = 1.1 * depression + 1.3 * bipolar + 0.6 * substance + 0.6 * conduct + 0.85 * state.crisis
+    score += 0.5 * np.minimum(state.contacts, 2) + 0.4 * abused - 6.3
+    contact = occurs(ill * np.minimum(np.exp(score), 0.4), generator)
+    attempt = occurs(hazard, generator) if attempts else np.zeros_like(hazard)
+
+    event = np.maximum(attempt, contact)
+    start = depression * (0.06 + 0.06 * state.adherence + 0.3 * event) + 0.02 * anxiety
+    stop = 0.03 + 0.16 * (1 - state.adherence) + 0.12 * (1 - np.maximum(depression, anxiety))
+    before = state.antidepressant.copy()
+    switch(state.antidepressant, start, stop, generator)
+    state.started *= np.float32(0.55)
+    np.maximum(state.started, state.antidepressant - before, out=state.started)
+    state.stopped *= np.float32(0.65)
+    np.maximum(state.stopped, before - state.antidepressant, out=state.stopped)
+
+    drift = 0.45 * depression + 0.35 * bipolar + 0.3 * substance + 0.35 * abused + 0.35 * state.distress
+    drift += 0.4 * state.stopped - 0.35 * state.antidepressant * (1 - state.started)
+    state.crisis += 0.22 * (drift.astype(np.float32) - state.crisis) + 0.42 * noise(drift.shape, generator)
+    state.attempts *= np.float32(0.86)
+    state.attempts += attempt
+    np.maximum(state.attempted, attempt, out=state.attempted)
+    state.contacts *= np.float32(0.8)
+    state.contacts += contact
+    move_disorders(state, month, 1 / 12, generator)
+    return MoodMonth(hazard, attempt, contact)

@@ -1,0 +1,246 @@
+"""From a raw source to an ingested folder, the same way for every source."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from ..claims.engine import connect, engine_errors, materialize
+from ..claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger
+from ..claims.sequences import PatientCounts, write_patients
+from ..claims.splits import DEFAULT_SALT
+from ..claims.store import write_folder, write_manifest
+from ..version import __version__
+from .contract import SourceReader, StagedSource
+from .publishing import publish_table
+from .screening import ScreenedTable, screen_table, write_quarantine
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+# Module and function of each source, imported when it is used.
+SOURCES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "meds": ("meds", "read_meds"),
+        "simulated": ("simulated", "read_simulated"),
+        "synpuf": ("synpuf", "read_synpuf"),
+        "tuva": ("tuva", "read_tuva"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class IngestSummary:
+    """What an ingest did, printable as a table.
+
+    Args:
+        out (`Path`): The published folder.
+        report (`Mapping[str, Any]`): Content of `quality_report.json`.
+        lines (`Mapping[str, int]`): Lines of each canonical table.
+        patients (`PatientCounts`, *optional*): Patients and visits, none if the source has no claims.
+
+    Examples:
+        >>> totals = {"files": [], "totals": {}, "codes": {}}
+        >>> print(IngestSummary(Path("out"), totals, {"claim_line": 2}, None))
+        raw file   type   rows in   rows out   quarantined   dropped   netted out
+        2 lines of claim_line in out
+    """
+
+    out: Path
+    report: Mapping[str, Any]
+    lines: Mapping[str, int]
+    patients: PatientCounts | None
+
+    def __str__(self) -> str:
+        counts = ("rows_in", "rows_out", "quarantined", "dropped", "netted_out")
+        table = [("raw file", "type", *(count.replace("_", " ") for count in counts))]
+        for entry in self.report["files"]:
+            table.append((entry["source_file"], entry["claim_type"], *(f"{entry[count]:,}" for count in counts)))
+        widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+        text = [
+            "   ".join(
+                cell.ljust(width) if column < 2 else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in table
+        ]
+        written = ", ".join(f"{number:,} lines of {name}" for name, number in self.lines.items())
+        text.append(f"{written} in {self.out}")
+        if self.patients is not None:
+            text.append(f"{self.patients.patients:,} patients with {self.patients.visits:,} visits")
+        return "\n".join(text)
+
+
+def source_reader(source: str) -> SourceReader:
+    """Find the function that reads a source.
+
+    Args:
+        source (`str`): A name in `SOURCES`.
+
+    Returns:
+        `SourceReader`: The function.
+
+    Raises:
+        ValueError: If there is no such source. The message lists those that there are.
+
+    Examples:
+        >>> source_reader("hl7")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected a source out of meds, simulated, synpuf, tuva, found 'hl7'
+    """
+    if source not in SOURCES:
+        raise ValueError(f"expected a source out of {', '.join(SOURCES)}, found {source!r}")
+    module, function = SOURCES[source]
+    reader: SourceReader = getattr(import_module(f"{__package__}.{module}"), function)
+    return reader
+
+
+def ingest(
+    source: str,
+    path: str | Path | None,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    max_quarantine_share: float = MAX_QUARANTINE_SHARE,
+    max_reason_share: float = MAX_REASON_SHARE,
+    extract_date: dt.date | None = None,
+    salt: str = DEFAULT_SALT,
+    threads: int | None = None,
+    memory_limit: str | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> IngestSummary:
+    """Read a raw source and publish canonical tables, quarantine, quality report and patients.
+
+    Args:
+        source (`str`): A name in `SOURCES`.
+        path (`str` or `Path`, *optional*): The raw files. Only `synpuf` does without: it fetches a sample from CMS.
+        out (`str` or `Path`): The folder to publish; it appears whole or not at all.
+        overwrite (`bool`, *optional*, defaults to `False`): Whether an ingested folder at `out` may be replaced.
+        max_quarantine_share (`float`, *optional*, defaults to `0.05`): Largest share of a file in quarantine.
+        max_reason_share (`float`, *optional*, defaults to `0.01`): The same for a single reason.
+        extract_date (`datetime.date`, *optional*): Day of the extract; later services go to quarantine.
+        salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split by patient.
+        threads (`int`, *optional*): Threads of the engine, all cores if not given.
+        memory_limit (`str`, *optional*): Memory of the engine, such as `"2GB"`; it spills to the disk of `out`.
+        progress (`bool`, *optional*, defaults to `True`): Whether to show a progress bar.
+        options: Options of the source, such as `sample` of `synpuf`.
+
+    Returns:
+        `IngestSummary`: Counts; `print` shows them as a table.
+
+    Raises:
+        ValueError: If the source is unknown.
+        ClaimDataError: If the input cannot be used as claims or the output cannot be written. Nothing is published.
+
+    Examples:
+        >>> ingest("synpuf", "/nowhere", "/tmp/claims-of-nowhere", progress=False)
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected DE-SynPUF files at /nowhere, ...
+    """
+    reader = source_reader(source)
+    with write_folder(out, overwrite=overwrite) as folder, tqdm(total=6, desc=source, disable=not progress) as bar:
+        scratch = folder / ".scratch"
+        scratch.mkdir()
+        connection = connect(threads=threads, memory_limit=memory_limit, spill_folder=scratch / "spill")
+        try:
+            bar.set_postfix_str("reading")
+            staged = reader(path, connection, scratch=scratch, **options)
+            bar.update()
+            ledger = Ledger()
+            lines = _settle(connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date)
+        finally:
+            connection.disconnect()
+        shutil.rmtree(scratch)
+        bar.set_postfix_str("patients")
+        has_claims = bool(lines.get("claim_line") or lines.get("rx_claim"))
+        patients = write_patients(folder, salt=salt) if has_claims else None
+        bar.update()
+        (folder / "quality_report.json").write_text(ledger.to_json(), encoding="utf-8")
+        write_manifest(folder, _manifest(staged, lines, patients, salt))
+    return IngestSummary(Path(out), ledger.to_dict(), lines, patients)
+
+
+def _settle(
+    connection: Backend,
+    staged: StagedSource,
+    folder: Path,
+    ledger: Ledger,
+    bar: Any,
+    max_quarantine_share: float,
+    max_reason_share: float,
+    extract_date: dt.date | None,
+) -> dict[str, int]:
+    """Screen and write every table; return the number of lines of each canonical table."""
+    lines: dict[str, int] = {}
+    people: ir.Table | None = None
+    screened: list[ScreenedTable] = []
+    bar.set_postfix_str("eligibility")
+    for table in staged.tables:
+        if table.target == "eligibility":
+            screened.append(screen_table(connection, table, ledger))
+    lines["eligibility"] = publish_table(connection, "eligibility", screened, folder, ledger, source=staged.name)
+    if lines["eligibility"]:
+        people = _read_people(connection, folder)
+    bar.update()
+    bar.set_postfix_str("checks")
+    for table in staged.tables:
+        if table.target != "eligibility":
+            screened.append(screen_table(connection, table, ledger, people=people, extract_date=extract_date))
+    ledger.check_rates(max_quarantine_share=max_quarantine_share, max_reason_share=max_reason_share)
+    write_quarantine(connection, screened, folder / "quarantine")
+    bar.update()
+    for target in ("claim_line", "rx_claim"):
+        bar.set_postfix_str(target)
+        lines[target] = publish_table(connection, target, screened, folder, ledger, source=staged.name)
+        bar.update()
+    ledger.check_conservation()
+    return lines
+
+
+def _read_people(connection: Backend, folder: Path) -> ir.Table:
+    """Birth and death of each patient, of the latest row that has them."""
+    files = str(folder / "eligibility" / "*.parquet").replace("'", "''")
+    with engine_errors("reading births and deaths"):
+        connection.raw_sql(f"CREATE VIEW published_eligibility AS SELECT * FROM read_parquet('{files}')")
+        rows = connection.table("published_eligibility")
+        patients = rows.group_by(known_patient_id=rows.patient_id).aggregate(
+            known_birth_date=rows.birth_date.max(), known_death_date=rows.death_date.max()
+        )
+        return materialize(connection, "people", patients)[0]
+
+
+def _manifest(
+    staged: StagedSource, lines: Mapping[str, int], patients: PatientCounts | None, salt: str
+) -> dict[str, Any]:
+    files = [
+        {"name": file.name, "table": table.name, "rows": file.num_rows, "bytes": file.num_bytes, "sha256": file.sha256}
+        for table in staged.tables
+        for file in table.files
+    ]
+    return {
+        "source": staged.name,
+        "source_facts": dict(staged.description),
+        "versions": {
+            "claim_transformers": __version__,
+            **{package: version(package) for package in ("duckdb", "ibis-framework", "pyarrow")},
+        },
+        "inputs": files,
+        "lines": dict(lines),
+        "patients": None if patients is None else patients.to_dict(),
+        # The salt itself stays with whoever chose it; its hash tells whether two folders were split alike.
+        "salt_sha256": hashlib.sha256(salt.encode()).hexdigest(),
+    }

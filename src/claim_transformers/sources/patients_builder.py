@@ -1,0 +1,107 @@
+"""The patients table as a `datasets` builder: memory-mapped Arrow, or a stream of parquet files.
+
+The builder is a plain class that `load_claims` uses directly; `datasets` no longer runs loading scripts.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets.builder import Key
+
+from claim_transformers.claims.sequences import PATIENTS_SCHEMA
+from claim_transformers.claims.splits import SPLITS, split_numbers
+
+FEATURES = datasets.Features(
+    {
+        "patient_id": datasets.Value("string"),
+        "sex": datasets.Value("string"),
+        "birth_day": datasets.Value("int32"),
+        "death_day": datasets.Value("int32"),
+        "enrollment_start_day": datasets.List(datasets.Value("int32")),
+        "enrollment_end_day": datasets.List(datasets.Value("int32")),
+        "visit_day": datasets.List(datasets.Value("int32")),
+        "visit_type": datasets.List(datasets.Value("string")),
+        "codes": datasets.List(datasets.List(datasets.Value("string"))),
+    }
+)
+
+
+@dataclass(frozen=True)
+class HashSplit:
+    """How to draw other splits than those stored.
+
+    Args:
+        salt (`str`): Salt of the hash, see `claims.splits.split_of`.
+        train (`float`): Share of patients in train.
+        validation (`float`): Share of patients in validation.
+
+    Examples:
+        >>> HashSplit("another salt", 0.7, 0.15).train
+        0.7
+    """
+
+    salt: str
+    train: float
+    validation: float
+
+    def numbers(self, patient_ids: pa.Array | pa.ChunkedArray) -> Any:
+        """Position in `SPLITS` of each patient."""
+        return split_numbers(patient_ids, self.salt, self.train, self.validation)
+
+
+@dataclass
+class PatientsConfig(datasets.BuilderConfig):  # type: ignore[misc]
+    """What the builder reads.
+
+    Args:
+        files (`dict[str, list[str]]`): Parquet files of each stored split.
+        splits (`tuple[str, ...]`): Splits to generate.
+        hash_split (`HashSplit`, *optional*): Draws new splits out of all files instead of keeping those stored.
+
+    Examples:
+        >>> PatientsConfig(files={"train": ["train-00000.parquet"]}).splits
+        ('train', 'validation', 'test')
+    """
+
+    files: dict[str, list[str]] = field(default_factory=dict)
+    splits: tuple[str, ...] = SPLITS
+    hash_split: HashSplit | None = None
+
+
+class PatientsBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
+    """Read the files of the patients table, a row group at a time.
+
+    Examples:
+        >>> PatientsBuilder(files={"train": []}, config_id="empty", cache_dir="unused").info.features["codes"]
+        List(List(Value('string')))
+    """
+
+    BUILDER_CONFIG_CLASS = PatientsConfig
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(features=FEATURES, description="One row per patient, visits in order.")
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        generators = []
+        for split in self.config.splits:
+            if self.config.hash_split is None:
+                files = list(self.config.files.get(split, []))
+            else:
+                files = [path for stored in SPLITS for path in self.config.files.get(stored, [])]
+            generators.append(datasets.SplitGenerator(name=split, gen_kwargs={"files": files, "split": split}))
+        return generators
+
+    def _generate_tables(self, files: list[str], split: str) -> Iterator[tuple[Key, pa.Table]]:
+        for file_number, path in enumerate(files):
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    table = file.read_row_group(group).select(PATIENTS_SCHEMA.names).cast(PATIENTS_SCHEMA)
+                    if self.config.hash_split is not None:
+                        numbers = self.config.hash_split.numbers(table["patient_id"])
+                        table = table.filter(pa.array(numbers == SPLITS.index(split)))
+                    if table.num_rows:
+                        yield Key(file_number, group), table

@@ -1,0 +1,106 @@
+"""Publishing: screened rows become sorted canonical tables, counted while they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ibis
+import ibis.expr.datatypes as dt
+import pyarrow as pa
+
+from ..claims.engine import engine_errors, read_batches
+from ..claims.ledger import Ledger
+from ..claims.schema import SCHEMAS
+from ..claims.store import write_table
+from .screening import ScreenedTable
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+SORT_KEYS = {
+    "claim_line": ("patient_id", "claim_start_date", "claim_id", "claim_line_number"),
+    "rx_claim": ("patient_id", "dispensing_date", "claim_id", "claim_line_number"),
+    "eligibility": ("patient_id", "enrollment_start_date", "enrollment_end_date"),
+}
+
+
+def publish_table(
+    connection: Backend, target: str, screened: Sequence[ScreenedTable], folder: Path, ledger: Ledger, *, source: str
+) -> int:
+    """Write one canonical table from all screened tables that become it.
+
+    Rows are sorted by their key and, where keys are equal, by a hash of the whole row, so the bytes do not depend on
+    the order of the input.
+
+    Args:
+        connection (`Backend`): Where the rows live.
+        target (`str`): Name of the canonical table.
+        screened (`Sequence[ScreenedTable]`): Tables of which `target` is the target; others are ignored.
+        folder (`Path`): The output folder; the table goes into a folder of its name.
+        ledger (`Ledger`): Gets `rows_out` and `lines_out` as written.
+        source (`str`): `data_source` of rows that do not name their own.
+
+    Returns:
+        `int`: Number of lines written.
+    """
+    lines = [_complete(one, target, source) for one in screened if one.table.target == target]
+    if not lines:
+        return 0
+    schema = SCHEMAS[target]
+    every_line = lines[0] if len(lines) == 1 else ibis.union(*lines, distinct=False)
+    tie_breaker = ibis.struct({name: every_line[name] for name in schema.names}).hash()
+    ordered = every_line.order_by([*SORT_KEYS[target], tie_breaker])
+    with engine_errors(f"writing {target}"):
+        return write_table(folder / target, schema, _counted(read_batches(connection, ordered), ledger, target))
+
+
+def _complete(one: ScreenedTable, target: str, source: str) -> ir.Table:
+    lines = one.table.to_canonical(one.rows)
+    columns: dict[str, ir.Value] = {}
+    for field in SCHEMAS[target]:
+        wanted = ibis_type(field.type)
+        if field.name not in lines.columns:
+            default = source if field.name == "data_source" else None
+            columns[field.name] = ibis.literal(default, wanted) if default else ibis.null(wanted)
+            continue
+        column = lines[field.name]
+        if field.name == "data_source":
+            column = column.fill_null(source)
+        columns[field.name] = column if column.type() == wanted else column.cast(wanted)
+    is_first = lines.is_first_line if "is_first_line" in lines.columns else ibis.literal(True)
+    return lines.select(source_file=lines.source_file, is_first_line=is_first, **columns)
+
+
+def ibis_type(arrow_type: pa.DataType) -> dt.DataType:
+    """Give the type of an expression that becomes an Arrow column.
+
+    Args:
+        arrow_type (`pa.DataType`): Type of the column.
+
+    Returns:
+        `dt.DataType`: The type; a dictionary is a string to the engine.
+
+    Examples:
+        >>> ibis_type(pa.dictionary(pa.int32(), pa.string()))
+        String(length=None, nullable=True)
+    """
+    if pa.types.is_dictionary(arrow_type):
+        arrow_type = arrow_type.value_type
+    return ibis.Schema.from_pyarrow(pa.schema([("value", arrow_type)]))["value"]
+
+
+def _counted(batches: pa.RecordBatchReader, ledger: Ledger, target: str) -> Iterator[pa.RecordBatch]:
+    """Pass batches on and enter what goes by in the ledger."""
+    for batch in batches:
+        rows = pa.Table.from_batches([batch])
+        keys = ["source_file", "claim_type"] if target == "claim_line" else ["source_file"]
+        counts = rows.group_by(keys).aggregate([("is_first_line", "sum"), ([], "count_all")])
+        for row in counts.to_pylist():
+            default = "RX" if target == "rx_claim" else "NONE"
+            entry = ledger.entry(row["source_file"], row.get("claim_type", default))
+            entry.rows_out += row["is_first_line_sum"]
+            entry.lines_out += row["count_all"]
+        yield batch

@@ -1,0 +1,131 @@
+"""Callbacks: the epoch of everything random, and a history that plots can read."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+HISTORY_NAME = "training_log.jsonl"
+
+
+class HasEpoch(Protocol):
+    """Anything whose randomness depends on the epoch: a data set, a sampler, a collator."""
+
+    epoch: int
+
+
+class EpochFromState(TrainerCallback):
+    """Set the epoch of data set, sampler and collator from the trainer's state, also in a resumed epoch.
+
+    `Trainer` calls `set_epoch` through the data loader. When it skips the batches of a resumed epoch it wraps the
+    loader, and the call does not arrive (transformers 5.23 with accelerate 1.15). The state is right in both cases.
+
+    Args:
+        followers (iterable of objects with an `epoch`): Objects to keep up to date. More can be appended to
+            `self.followers`.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> collator = SimpleNamespace(epoch=0)
+        >>> state = TrainerState(epoch=1.4)
+        >>> EpochFromState([collator]).on_epoch_begin(None, state, None)
+        >>> collator.epoch
+        1
+    """
+
+    def __init__(self, followers: Iterable[HasEpoch] = ()) -> None:
+        self.followers: list[HasEpoch] = list(followers)
+        self._epoch: int | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Forget the epoch of an earlier training.
+
+        Args:
+            args (`TrainingArguments`): Unused.
+            state (`TrainerState`): Unused.
+            control (`TrainerControl`): Unused.
+            **kwargs: Unused.
+        """
+        self._epoch = None
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Set the epoch that begins or goes on.
+
+        Args:
+            args (`TrainingArguments`): Unused.
+            state (`TrainerState`): Its `epoch` counts passes over the data as a fraction.
+            control (`TrainerControl`): Unused.
+            **kwargs: Unused.
+        """
+        # A sum of steps can end at 0.9999999 where 1 is meant; no epoch has a million steps less than that.
+        of_state = int(round(state.epoch or 0.0, 6) + 1e-6)
+        # A stream has no length, so the state counts no passes over it; here each pass that begins is the next one.
+        self._epoch = of_state if self._epoch is None else max(of_state, self._epoch + 1)
+        for follower in self.followers:
+            follower.epoch = self._epoch
+
+
+class JsonLinesHistory(TrainerCallback):
+    """Write every logged figure as one JSON line to `training_log.jsonl` in the output folder.
+
+    A resumed run writes the history of its checkpoint again and goes on from there, so that no step is in the file
+    twice. Only the first process writes.
+
+    Examples:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> from types import SimpleNamespace
+        >>> folder = tempfile.mkdtemp()
+        >>> args, state = SimpleNamespace(output_dir=folder), TrainerState(is_world_process_zero=True, global_step=5)
+        >>> JsonLinesHistory().on_log(args, state, None, logs={"loss": 0.5})
+        >>> json.loads(Path(folder, "training_log.jsonl").read_text())
+        {'loss': 0.5, 'step': 5}
+    """
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Begin the file with what the state remembers: nothing, or the history of a checkpoint.
+
+        Args:
+            args (`TrainingArguments`): Gives the output folder.
+            state (`TrainerState`): Gives the history.
+            control (`TrainerControl`): Unused.
+            **kwargs: Unused.
+        """
+        if state.is_world_process_zero:
+            lines = [json.dumps(entry) + "\n" for entry in state.log_history]
+            self._path(args).write_text("".join(lines), encoding="utf-8")
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Append one line.
+
+        Args:
+            args (`TrainingArguments`): Gives the output folder.
+            state (`TrainerState`): Gives the step.
+            control (`TrainerControl`): Unused.
+            logs (`dict`, *optional*): Logged figures.
+            **kwargs: Unused.
+        """
+        if state.is_world_process_zero and logs:
+            with self._path(args).open("a", encoding="utf-8") as history:
+                history.write(json.dumps({**logs, "step": state.global_step}) + "\n")
+
+    @staticmethod
+    def _path(args: TrainingArguments) -> Path:
+        folder = Path(str(args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / HISTORY_NAME

@@ -1,0 +1,351 @@
+"""Collators: pure functions from tokenised patients to the batch that the claim models take.
+
+A batch is padded with a handful of numpy calls on flat Arrow buffers; no row is touched by Python. Everything random
+is a function of (seed, epoch, row), see `keyed_random`, so a resumed run sees the batches of the first run.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from claim_transformers.training.keyed_random import Stream, keyed_uniform, row_digests
+from claim_transformers.training.token_columns import (
+    Features,
+    RaggedColumn,
+    column_names,
+    ragged_column,
+    scalar_column,
+)
+
+if TYPE_CHECKING:
+    from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
+
+NvpContext = Literal["full", "none", "mixed"]
+
+IGNORE_INDEX = -100
+PADDING_SLOT = -1
+MIXED_CAUSAL_PROBABILITY = (
+    0.5  # half causal and dense, half a uniform prefix; the trained patient token needs the latter
+)
+MASK_PROBABILITY = 0.15  # Devlin et al., 2019, section 3.1
+MASK_TOKEN_SHARE, RANDOM_TOKEN_SHARE = 0.8, 0.1  # of the masked positions; the rest keep their token. Same section
+
+
+@dataclass
+class ClaimCollator:
+    """Pad tokenised patients into one batch; the base of the other collators.
+
+    Accepts the `pa.Table` that [`TokenizedPatients`] returns, or a list of dictionaries such as the rows of a plain
+    `datasets.Dataset` or outputs of the tokenizer. Both give identical batches.
+
+    Args:
+        tokenizer ([`ClaimTokenizer`]): Gives the special tokens and says which tokens are clinical codes.
+        pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple, for kernels
+            that like fixed shapes.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> collator = ClaimCollator(SimpleNamespace(pad_token_id=0))
+        >>> rows = [
+        ...     {"input_ids": [5, 6, 7], "visit_ids": [0, 1, 1], "visit_days": [0, 0]},
+        ...     {"input_ids": [5], "visit_ids": [0], "visit_days": [0]},
+        ... ]
+        >>> {name: tensor.tolist() for name, tensor in collator(rows).items()}
+        {'input_ids': [[5, 6, 7], [5, 0, 0]], 'visit_ids': [[0, 1, 1], [0, -1, -1]],
+         'visit_days': [[0, 0], [0, -1]], 'attention_mask': [[1, 1, 1], [1, 0, 0]]}
+    """
+
+    tokenizer: "ClaimTokenizer"
+    pad_to_multiple_of: int | None = None
+
+    def __call__(self, features: Features) -> dict[str, torch.Tensor]:
+        """Return the batch of `features`."""
+        return {name: torch.from_numpy(values) for name, values in self.collate(features).items()}
+
+    def collate(self, features: Features) -> dict[str, npt.NDArray[Any]]:
+        """Pad the inputs of the model.
+
+        Args:
+            features (`pa.Table` or `list[dict]`): Tokenised rows.
+
+        Returns:
+            `dict[str, np.ndarray]`: `input_ids`, `visit_ids` (-1 where padded), `attention_mask`, of shape `(B, T)`,
+            and `visit_days` (-1 where padded), of shape `(B, S)`.
+
+        Raises:
+            ValueError: If tokens and visits of the rows are not aligned.
+
+        Examples:
+            >>> from types import SimpleNamespace
+            >>> rows = [{"input_ids": [5], "visit_ids": [0], "visit_days": [0]}]
+            >>> collator = ClaimCollator(SimpleNamespace(pad_token_id=0), pad_to_multiple_of=4)
+            >>> collator.collate(rows)["input_ids"].tolist()
+            [[5, 0, 0, 0]]
+        """
+        tokens, visits = ragged_column(features, "input_ids"), ragged_column(features, "visit_ids")
+        if not np.array_equal(tokens.lengths, visits.lengths):
+            raise ValueError("expected 'input_ids' and 'visit_ids' of one length per row, found different lengths")
+        input_ids = self.pad(tokens, self.tokenizer.pad_token_id)
+        return {
+            "input_ids": input_ids,
+            "visit_ids": self.pad(visits, PADDING_SLOT),
+            "visit_days": self.pad(ragged_column(features, "visit_days"), PADDING_SLOT),
+            "attention_mask": (np.arange(input_ids.shape[1]) < tokens.lengths[:, None]).astype(np.int64),
+        }
+
+    def pad(self, column: RaggedColumn, fill: int) -> npt.NDArray[np.int64]:
+        """Pad a column to its longest row, rounded up to `pad_to_multiple_of`.
+
+        Args:
+            column ([`RaggedColumn`]): The column.
+            fill (`int`): Value of the padding.
+
+        Returns:
+            `np.ndarray` of `int64` and shape `(rows, width)`.
+
+        Examples:
+            >>> from types import SimpleNamespace
+            >>> collator = ClaimCollator(SimpleNamespace(pad_token_id=0), pad_to_multiple_of=2)
+            >>> collator.pad(RaggedColumn(np.array([4]), np.array([1])), fill=-1).tolist()
+            [[4, -1]]
+        """
+        multiple = self.pad_to_multiple_of or 1
+        return column.pad(fill, -(-int(column.lengths.max(initial=0)) // multiple) * multiple)
+
+
+@dataclass
+class KeyedCollator(ClaimCollator):
+    """A collator whose randomness is a pure function of (seed, epoch, row); the base of the pretraining collators.
+
+    Args:
+        tokenizer ([`ClaimTokenizer`]): Gives the special tokens and says which tokens are clinical codes.
+        pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
+        seed (`int`, *optional*, defaults to `0`): Seed of everything random.
+        epoch (`int`, *optional*, defaults to `0`): Epoch of rows that carry none. Rows of [`TokenizedPatients`] carry
+            their own.
+    """
+
+    seed: int = 0
+    epoch: int = 0
+
+    def draw(
+        self,
+        features: Features,
+        tokens: RaggedColumn,
+        stream: Stream,
+        position: npt.NDArray[np.int64] | None = None,
+        row: npt.NDArray[np.int64] | None = None,
+    ) -> npt.NDArray[np.float64]:
+        """Draw keyed uniform numbers for rows, or for positions of rows.
+
+        A row is keyed by its column `row`, or by a digest of its tokens where there is none, so that plain data sets
+        and streams work too.
+
+        Args:
+            features (`pa.Table` or `list[dict]`): Tokenised rows.
+            tokens ([`RaggedColumn`]): Their column `input_ids`.
+            stream ([`Stream`]): What the numbers are for.
+            position (`np.ndarray` of `int64`, *optional*): Positions inside rows; one number per row without it.
+            row (`np.ndarray` of `int64`, *optional*): Row in the batch of each position.
+
+        Returns:
+            `np.ndarray` of `float64`: One number per row, or per position.
+
+        Examples:
+            >>> from types import SimpleNamespace
+            >>> collator = KeyedCollator(SimpleNamespace(pad_token_id=0))
+            >>> rows = [{"input_ids": [5, 6], "row": 3}, {"input_ids": [7], "row": 1}]
+            >>> forward = collator.draw(rows, ragged_column(rows, "input_ids"), Stream.CUT_KIND)
+            >>> backward = collator.draw(rows[::-1], ragged_column(rows[::-1], "input_ids"), Stream.CUT_KIND)
+            >>> bool((forward == backward[::-1]).all())
+            True
+        """
+        found = column_names(features)
+        key = scalar_column(features, "row") if "row" in found else row_digests(tokens.values, tokens.lengths)
+        epoch = scalar_column(features, "epoch") if "epoch" in found else np.full(len(key), self.epoch)
+        if position is None or row is None:
+            return keyed_uniform(self.seed, epoch, key, stream=stream)
+        return keyed_uniform(self.seed, epoch[row], key[row], position, stream=stream)
+
+
+@dataclass
+class DataCollatorForClaimPretraining(KeyedCollator):
+    """Make batches for next-visit prediction and category prediction, [`ClaimForPreTraining`].
+
+    Args:
+        tokenizer ([`ClaimTokenizer`]): Gives the special tokens and says which tokens are clinical codes.
+        pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
+        seed (`int`, *optional*, defaults to `0`): Seed of cuts and masks.
+        epoch (`int`, *optional*, defaults to `0`): Epoch of rows that carry none.
+        nvp_context (`str`, *optional*, defaults to `"mixed"`): How much of the record is context rather than target,
+            as the `cut` of each row with n visits. `"full"`: n - 1, the last visit is the target (Zeng et al.);
+            `"none"`: 0, every visit is predicted from those before it; `"mixed"`: 0 for half of the rows, else uniform
+            in 1 to n - 1. Use the value of the model's configuration.
+        cp_mask_probability (`float`, *optional*, defaults to `0.0`): Share of categorised codes replaced by `[MASK]`.
+            Above 0, only masked positions keep their category label, so that category prediction is no copy task.
+
+    Raises:
+        ValueError: If `nvp_context` is unknown or `cp_mask_probability` is no probability.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> tokenizer = SimpleNamespace(pad_token_id=0, mask_token_id=2, target_mask=[False] * 4 + [True] * 4)
+        >>> rows = [
+        ...     {"input_ids": [3, 5, 6], "visit_ids": [0, 1, 2], "visit_days": [0, 0, 9], "category_ids": [-100, 1, 0]}
+        ... ]
+        >>> batch = DataCollatorForClaimPretraining(tokenizer, nvp_context="full")(rows)
+        >>> batch["labels"].tolist(), batch["category_labels"].tolist(), batch["cut"].tolist()
+        ([[-100, 5, 6]], [[-100, 1, 0]], [1])
+    """
+
+    nvp_context: NvpContext = "mixed"
+    cp_mask_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.nvp_context not in ("full", "none", "mixed"):
+            raise ValueError(f"expected nvp_context 'full', 'none' or 'mixed', found {self.nvp_context!r}")
+        if not 0.0 <= self.cp_mask_probability <= 1.0:
+            raise ValueError(f"expected cp_mask_probability in [0, 1], found {self.cp_mask_probability}")
+        self._is_target = np.asarray(self.tokenizer.target_mask, dtype=bool)
+
+    def collate(self, features: Features) -> dict[str, npt.NDArray[Any]]:
+        """Pad the inputs and add `labels`, `category_labels` `(B, T)` and `cut` `(B,)`.
+
+        Args:
+            features (`pa.Table` or `list[dict]`): Tokenised rows.
+
+        Returns:
+            `dict[str, np.ndarray]`: The batch of [`ClaimForPreTraining`].
+        """
+        batch = super().collate(features)
+        tokens = ragged_column(features, "input_ids")
+        targets = np.where(self._is_target[tokens.values], tokens.values, IGNORE_INDEX)
+        batch["labels"] = self.pad(RaggedColumn(targets, tokens.lengths), IGNORE_INDEX)
+
+        categories = np.full(len(tokens.values), IGNORE_INDEX)
+        if "category_ids" in column_names(features):
+            categories = ragged_column(features, "category_ids").values
+        if self.cp_mask_probability > 0.0:
+            draws = self.draw(features, tokens, Stream.CATEGORY_MASK, tokens.position, tokens.row)
+            masked = (categories != IGNORE_INDEX) & (draws < self.cp_mask_probability)
+            categories = np.where(masked, categories, IGNORE_INDEX)
+            hidden = np.where(masked, self.tokenizer.mask_token_id, tokens.values)
+            batch["input_ids"] = self.pad(RaggedColumn(hidden, tokens.lengths), self.tokenizer.pad_token_id)
+        batch["category_labels"] = self.pad(RaggedColumn(categories, tokens.lengths), IGNORE_INDEX)
+        batch["cut"] = self._cut(features, tokens)
+        return batch
+
+    def _cut(self, features: Features, tokens: RaggedColumn) -> npt.NDArray[np.int64]:
+        """Number of visits that every position may read."""
+        visits = ragged_column(features, "visit_days").lengths - 1
+        if self.nvp_context == "none":
+            return np.zeros_like(visits)
+        longest = np.maximum(visits - 1, 0)
+        if self.nvp_context == "full":
+            return longest
+        causal = self.draw(features, tokens, Stream.CUT_KIND) < MIXED_CAUSAL_PROBABILITY
+        place = np.floor(self.draw(features, tokens, Stream.CUT_PLACE) * longest).astype(np.int64) + 1
+        return np.where(causal, 0, np.minimum(place, longest))
+
+
+@dataclass
+class DataCollatorForMaskedTokens(KeyedCollator):
+    """Make batches for masked-token learning, [`ClaimForMaskedLM`] (Lahlou et al., after Devlin et al.).
+
+    Of the clinical codes a share is chosen. Of the chosen, 80 % become `[MASK]`, 10 % a random clinical code and 10 %
+    stay as they are; all of them are labels.
+
+    Args:
+        tokenizer ([`ClaimTokenizer`]): Gives the special tokens and says which tokens are clinical codes.
+        pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
+        seed (`int`, *optional*, defaults to `0`): Seed of the masks.
+        epoch (`int`, *optional*, defaults to `0`): Epoch of rows that carry none.
+        mask_probability (`float`, *optional*, defaults to `0.15`): Share of the clinical codes chosen.
+
+    Raises:
+        ValueError: If `mask_probability` is no probability.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> tokenizer = SimpleNamespace(pad_token_id=0, mask_token_id=2, target_mask=[False] * 4 + [True] * 4)
+        >>> rows = [{"input_ids": [3, 5, 6], "visit_ids": [0, 1, 2], "visit_days": [0, 0, 9]}]
+        >>> DataCollatorForMaskedTokens(tokenizer, mask_probability=1.0)(rows)["labels"].tolist()
+        [[-100, 5, 6]]
+    """
+
+    mask_probability: float = MASK_PROBABILITY
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.mask_probability <= 1.0:
+            raise ValueError(f"expected mask_probability in [0, 1], found {self.mask_probability}")
+        self._is_target = np.asarray(self.tokenizer.target_mask, dtype=bool)
+        self._clinical_ids = np.flatnonzero(self._is_target)
+
+    def collate(self, features: Features) -> dict[str, npt.NDArray[Any]]:
+        """Pad the inputs, mask them and add `labels` of shape `(B, T)`.
+
+        Args:
+            features (`pa.Table` or `list[dict]`): Tokenised rows.
+
+        Returns:
+            `dict[str, np.ndarray]`: The batch of [`ClaimForMaskedLM`].
+        """
+        batch = super().collate(features)
+        tokens = ragged_column(features, "input_ids")
+        row, position = tokens.row, tokens.position
+
+        def draw(stream: Stream) -> npt.NDArray[np.float64]:
+            return self.draw(features, tokens, stream, position, row)
+
+        chosen = self._is_target[tokens.values] & (draw(Stream.TOKEN_MASK) < self.mask_probability)
+        replacement = draw(Stream.TOKEN_REPLACEMENT)
+        picks = np.floor(draw(Stream.RANDOM_TOKEN) * len(self._clinical_ids)).astype(np.int64)
+        as_mask = chosen & (replacement < MASK_TOKEN_SHARE)
+        as_random = chosen & ~as_mask & (replacement < MASK_TOKEN_SHARE + RANDOM_TOKEN_SHARE)
+        shown = np.where(as_mask, self.tokenizer.mask_token_id, tokens.values)
+        shown[as_random] = self._clinical_ids[picks[as_random]]
+        batch["input_ids"] = self.pad(RaggedColumn(shown, tokens.lengths), self.tokenizer.pad_token_id)
+        labels = np.where(chosen, tokens.values, IGNORE_INDEX)
+        batch["labels"] = self.pad(RaggedColumn(labels, tokens.lengths), IGNORE_INDEX)
+        return batch
+
+
+@dataclass
+class DataCollatorForClaimClassification(ClaimCollator):
+    """Make batches for [`ClaimForSequenceClassification`] from labelled patients.
+
+    Whole-number labels become `(B,)` of `int64`, a list of labels per row becomes `(B, K)` of `float32`. Without a
+    label column the batch has no labels, for prediction.
+
+    Args:
+        tokenizer ([`ClaimTokenizer`]): Gives the special tokens.
+        pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
+        label_column (`str`, *optional*, defaults to `"label"`): Column with the label.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> rows = [{"input_ids": [5], "visit_ids": [0], "visit_days": [0], "label": 1}]
+        >>> DataCollatorForClaimClassification(SimpleNamespace(pad_token_id=0))(rows)["labels"].tolist()
+        [1]
+    """
+
+    label_column: str = "label"
+
+    def collate(self, features: Features) -> dict[str, npt.NDArray[Any]]:
+        """Pad the inputs and add `labels` where the rows carry one.
+
+        Args:
+            features (`pa.Table` or `list[dict]`): Tokenised rows.
+
+        Returns:
+            `dict[str, np.ndarray]`: The batch of [`ClaimForSequenceClassification`].
+        """
+        batch = super().collate(features)
+        if self.label_column in column_names(features):
+            labels = scalar_column(features, self.label_column)
+            is_class = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
+            batch["labels"] = labels.astype(np.int64 if is_class else np.float32)
+        return batch

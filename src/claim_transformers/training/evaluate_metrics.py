@@ -1,0 +1,141 @@
+"""The metrics as `evaluate.Metric` classes, instantiated directly: no hub, no script, no network.
+
+`evaluate` and `datasets` take seconds to import, so this module is imported where it is used and by nothing else.
+"""
+
+from functools import partial
+from typing import Any, ClassVar
+
+import datasets
+import evaluate
+import numpy as np
+import numpy.typing as npt
+
+from claim_transformers.training.bootstrap import clustered_interval
+from claim_transformers.training.metrics import WeightedMetric, auprc, auroc, brier, calibration_error, recall_at_k
+
+
+class ClaimMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate is not typed
+    """A metric with an optional interval over resampled patients; the base of the classes below.
+
+    `compute(predictions=..., references=...)` gives `{name: value}`. With `clusters`, the patient of each row, it adds
+    `name_low`, `name_high` and `name_clusters`. `add_batch` and `evaluate.combine` work as they do for every
+    `evaluate.Metric`. Undefined values are `None`.
+
+    Examples:
+        >>> result = Auroc().compute(predictions=[0.1, 0.4, 0.35, 0.8], references=[0, 0, 1, 1])
+        >>> result
+        {'auroc': 0.75}
+        >>> sorted(Brier().compute(predictions=[0.2, 0.7], references=[0, 1], clusters=[1, 2]))
+        ['brier', 'brier_clusters', 'brier_high', 'brier_low']
+    """
+
+    result_name: ClassVar[str]
+    summary: ClassVar[str]
+    ranks_codes: ClassVar[bool] = False
+
+    def metric(self, **options: Any) -> WeightedMetric:
+        """Return the plain function behind the class.
+
+        Args:
+            **options: Options of the function, such as `k`.
+
+        Returns:
+            [`WeightedMetric`]: Function of labels, scores and weights.
+        """
+        raise NotImplementedError
+
+    def _info(self) -> evaluate.MetricInfo:
+        number, label = datasets.Value("float32"), datasets.Value("int32")
+        features = {
+            "predictions": datasets.List(number) if self.ranks_codes else number,
+            "references": datasets.List(label) if self.ranks_codes else label,
+        }
+        return evaluate.MetricInfo(
+            description=self.summary,
+            citation="",
+            inputs_description=f"{self.summary} Give `clusters`, the patient of each row, for a 95 % interval.",
+            features=datasets.Features(features),
+        )
+
+    def _compute(
+        self,
+        predictions: npt.ArrayLike,
+        references: npt.ArrayLike,
+        clusters: npt.ArrayLike | None = None,
+        replicates: int = 1000,
+        seed: int = 0,
+        **options: Any,
+    ) -> dict[str, float | int | None]:
+        metric, name = self.metric(**options), self.result_name
+        if clusters is None:
+            value = float(metric(references, predictions))
+            return {name: None if np.isnan(value) else value}
+        interval = clustered_interval(metric, references, predictions, clusters, replicates=replicates, seed=seed)
+        return {
+            name: interval.value,
+            f"{name}_low": interval.low,
+            f"{name}_high": interval.high,
+            f"{name}_clusters": interval.clusters,
+        }
+
+
+class Auroc(ClaimMetric):
+    """Area under the receiver operating characteristic, see [`auroc`]."""
+
+    result_name = "auroc"
+    summary = "Area under the receiver operating characteristic; ties count one half."
+
+    def metric(self, **options: Any) -> WeightedMetric:
+        """Return [`auroc`]."""
+        return partial(auroc, **options)
+
+
+class Auprc(ClaimMetric):
+    """Area under the precision-recall curve, see [`auprc`]."""
+
+    result_name = "auprc"
+    summary = "Average precision; a random score gives the share of positives."
+
+    def metric(self, **options: Any) -> WeightedMetric:
+        """Return [`auprc`]."""
+        return partial(auprc, **options)
+
+
+class Brier(ClaimMetric):
+    """Mean squared difference of probability and label, see [`brier`]."""
+
+    result_name = "brier"
+    summary = "Mean squared difference of probability and label; smaller is better."
+
+    def metric(self, **options: Any) -> WeightedMetric:
+        """Return [`brier`]."""
+        return partial(brier, **options)
+
+
+class CalibrationError(ClaimMetric):
+    """Expected calibration error, see [`calibration_error`] for `bins` and `binning`."""
+
+    result_name = "calibration_error"
+    summary = "Mean gap of predicted and observed risk over bins; smaller is better."
+
+    def metric(self, **options: Any) -> WeightedMetric:
+        """Return [`calibration_error`] with its options."""
+        return partial(calibration_error, **options)
+
+
+class RecallAtK(ClaimMetric):
+    """Share of true codes among the highest ranked, see [`recall_at_k`] for `k`.
+
+    Examples:
+        >>> RecallAtK().compute(predictions=[[0.9, 0.5, 0.1]], references=[[1, 0, 1]], k=1)
+        {'recall_at_k': 0.5}
+    """
+
+    result_name = "recall_at_k"
+    summary = "Mean share of the true codes of a row among its k highest scores."
+    ranks_codes = True
+
+    def metric(self, **options: Any) -> WeightedMetric:
+        """Return [`recall_at_k`] with its options."""
+        return partial(recall_at_k, **options)

@@ -1,0 +1,228 @@
+"""Tokenised patients: made once from a `datasets.Dataset`, then read as Arrow tables without touching a row."""
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from claim_transformers.training.keyed_random import row_digests
+from claim_transformers.version import __version__
+
+if TYPE_CHECKING:
+    import datasets
+    import pyarrow as pa
+
+    from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
+
+TOKEN_COLUMNS = ("input_ids", "visit_ids", "visit_days", "category_ids")
+LABEL_COLUMN = "label"
+LENGTH_COLUMN = "length"
+DIGEST_COLUMN = "patient_digest"
+
+
+class TokenizedPatients(torch.utils.data.Dataset["pa.Table"]):
+    """Map-style view of a tokenised `datasets.Dataset` that reads a whole batch as one `pa.Table`.
+
+    `Trainer` takes it as it is, with `remove_unused_columns=False`: the data loader asks for a batch of rows at once
+    and the collator receives the table. Rows stay memory-mapped until then. Two columns are added, `row`, the stable
+    number of the row, and `epoch`, so that the collator needs no state.
+
+    Args:
+        dataset (`datasets.Dataset`): Rows from [`tokenize_dataset`].
+        epoch (`int`, *optional*, defaults to `0`): Epoch that is handed to the collator. [`EpochFromState`] sets it
+            while training; data sets for evaluation keep theirs.
+
+    Raises:
+        KeyError: If the data set is not tokenised.
+
+    Examples:
+        >>> import datasets
+        >>> columns = {"input_ids": [[5, 6], [7]], "visit_ids": [[0, 1], [0]], "visit_days": [[0, 0], [0]]}
+        >>> patients = TokenizedPatients(datasets.Dataset.from_dict(columns))
+        >>> table = patients.__getitems__([1, 0])
+        >>> table["input_ids"].to_pylist(), table["row"].to_pylist(), table["epoch"].to_pylist()
+        ([[7], [5, 6]], [1, 0], [0, 0])
+    """
+
+    def __init__(self, dataset: "datasets.Dataset", epoch: int = 0) -> None:
+        missing = {"input_ids", "visit_ids", "visit_days"} - set(dataset.column_names)
+        if missing:
+            raise KeyError(
+                f"expected the columns of tokenised patients, found no {sorted(missing)}; run tokenize_dataset"
+            )
+        read = [name for name in (*TOKEN_COLUMNS, LABEL_COLUMN) if name in dataset.column_names]
+        self.source = dataset
+        self.epoch = epoch
+        self._rows = dataset.select_columns(read).with_format("arrow")
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, row: int) -> "pa.Table":
+        return self.__getitems__([row])
+
+    def __getitems__(self, rows: Sequence[int]) -> "pa.Table":
+        """Read rows as one table.
+
+        Args:
+            rows (`list[int]`): Row numbers, in any order.
+
+        Returns:
+            `pa.Table`: The token columns, the label where there is one, `row` and `epoch`.
+        """
+        import pyarrow as pa
+
+        table = self._rows[list(rows)]
+        table = table.append_column("row", pa.array(rows, pa.int64()))
+        return table.append_column("epoch", pa.array(np.full(len(rows), self.epoch)))
+
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Return the number of slots of each row, the patient's slot included.
+
+        Returns:
+            `np.ndarray` of `int64`: One length per row.
+
+        Raises:
+            KeyError: If the data set has no column `length`.
+
+        Examples:
+            >>> import datasets
+            >>> columns = {"input_ids": [[5]], "visit_ids": [[0]], "visit_days": [[0]], "length": [1]}
+            >>> TokenizedPatients(datasets.Dataset.from_dict(columns)).lengths().tolist()
+            [1]
+        """
+        lengths = read_numbers(self.source, LENGTH_COLUMN)
+        if lengths is None:
+            raise KeyError(
+                f"expected a column '{LENGTH_COLUMN}' of tokenised patients, found none; run tokenize_dataset"
+            )
+        return lengths
+
+
+def read_numbers(dataset: "datasets.Dataset", column: str) -> npt.NDArray[np.int64] | None:
+    """Read one whole-number column of a data set.
+
+    Args:
+        dataset (`datasets.Dataset`): Any data set.
+        column (`str`): Column of whole numbers.
+
+    Returns:
+        `np.ndarray` of `int64` or `None`: The column in the order of the data set, or `None` where it is missing.
+
+    Examples:
+        >>> import datasets
+        >>> dataset = datasets.Dataset.from_dict({"length": [3, 4]})
+        >>> read_numbers(dataset, "length").tolist(), read_numbers(dataset, "label")
+        ([3, 4], None)
+    """
+    if column not in dataset.column_names:
+        return None
+    table = dataset.select_columns([column]).with_format("arrow")[:]
+    return np.asarray(table.column(column).to_numpy(), dtype=np.int64)
+
+
+def tokenize_dataset(
+    dataset: Any, tokenizer: "ClaimTokenizer", *, batch_size: int = 1000, num_proc: int | None = None
+) -> Any:
+    """Tokenise patients or cohort examples in Arrow batches.
+
+    The result is cached under a fingerprint of the data, of every file that the tokenizer saves and of the version of
+    this package, so a changed tokenizer can never meet tokens of the old one. The cache is patient data in clear.
+
+    Args:
+        dataset (`datasets.Dataset`, `DatasetDict`, `IterableDataset` or `IterableDatasetDict`): Rows of the patients
+            table, with `index_day` and `label` for a cohort.
+        tokenizer ([`ClaimTokenizer`]): Tokenizer with a vocabulary.
+        batch_size (`int`, *optional*, defaults to `1000`): Rows per call of `tokenizer.encode_table`.
+        num_proc (`int`, *optional*): Processes; only for data sets that are not streamed.
+
+    Returns:
+        The same kind of object with the columns `input_ids`, `visit_ids`, `visit_days`, `category_ids`, `length`, a
+        `patient_digest` where the rows have a `patient_id`, and `label` where they have one.
+
+    Raises:
+        ValueError: If `num_proc` is asked for on a stream.
+    """
+    if isinstance(dataset, dict):
+        splits = {
+            name: tokenize_dataset(split, tokenizer, batch_size=batch_size, num_proc=num_proc)
+            for name, split in dataset.items()
+        }
+        return type(dataset)(splits)
+
+    options: dict[str, Any] = {
+        "batched": True,
+        "batch_size": batch_size,
+        "fn_kwargs": {"tokenizer": tokenizer},
+        "remove_columns": dataset.column_names,
+    }
+    fingerprint = getattr(dataset, "_fingerprint", None)
+    if fingerprint is None:
+        if num_proc is not None:
+            raise ValueError("expected no num_proc for a streamed data set: it is tokenised while it is read")
+    else:
+        key = f"{fingerprint}|{tokenizer_digest(tokenizer)}|{__version__}"
+        options["new_fingerprint"] = hashlib.sha256(key.encode()).hexdigest()[:32]
+        options |= {"num_proc": num_proc, "desc": "Tokenising patients"}
+    return dataset.with_format("arrow").map(_encode_batch, **options).with_format(None)
+
+
+def tokenizer_digest(tokenizer: "ClaimTokenizer") -> str:
+    """Digest every file that a tokenizer saves, which is all that decides about its tokens.
+
+    Args:
+        tokenizer ([`ClaimTokenizer`]): The tokenizer.
+
+    Returns:
+        `str`: SHA-256 in hexadecimal.
+    """
+    digest = hashlib.sha256()
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        for path in sorted(Path(folder).iterdir()):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def patient_digests(patient_ids: "pa.ChunkedArray") -> npt.NDArray[np.int64]:
+    """Digest patient identifiers into whole numbers, for joins and overlap checks without strings.
+
+    Args:
+        patient_ids (`pa.ChunkedArray` of strings): Identifiers, one per row.
+
+    Returns:
+        `np.ndarray` of `int64`: One digest per row. It is no pseudonym: whoever holds an identifier can compute it.
+
+    Examples:
+        >>> import pyarrow as pa
+        >>> first, second, third = patient_digests(pa.chunked_array([["A1", "B"], ["A1"]])).tolist()
+        >>> first == third, first == second
+        (True, False)
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    identifiers = pc.cast(patient_ids, pa.large_string()).combine_chunks()
+    lengths = pc.binary_length(identifiers).to_numpy(zero_copy_only=False).astype(np.int64)
+    if len(identifiers) == 0:
+        return np.zeros(0, np.int64)
+    offsets = np.frombuffer(identifiers.buffers()[1], np.int64)[identifiers.offset :]
+    letters = np.frombuffer(identifiers.buffers()[2] or b"", np.uint8)
+    return row_digests(letters[offsets[0] : offsets[len(identifiers)]], lengths)
+
+
+def _encode_batch(table: "pa.Table", tokenizer: "ClaimTokenizer") -> "pa.Table":
+    """Encode one Arrow batch and carry along what the trainer needs beside the tokens."""
+    import pyarrow as pa
+
+    encoded = tokenizer.encode_table(table)
+    if LABEL_COLUMN in table.column_names and LABEL_COLUMN not in encoded.column_names:
+        encoded = encoded.append_column(LABEL_COLUMN, table.column(LABEL_COLUMN))
+    if "patient_id" in table.column_names:
+        encoded = encoded.append_column(DIGEST_COLUMN, pa.array(patient_digests(table.column("patient_id"))))
+    return encoded

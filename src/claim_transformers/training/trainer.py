@@ -1,0 +1,294 @@
+"""`ClaimTrainer`: the trainer of transformers, and only what claims need beyond it."""
+
+import json
+from pathlib import Path
+from typing import Any, NoReturn
+
+import datasets
+import torch
+from torch.utils.data import DataLoader
+from transformers import Trainer
+from transformers.trainer_utils import EvalLoopOutput
+
+from claim_transformers.training.callbacks import EpochFromState, JsonLinesHistory
+from claim_transformers.training.next_visit import hold_out_last_visit
+from claim_transformers.training.samplers import LengthGroupedBatches
+from claim_transformers.training.split_overlap import require_disjoint_patients
+from claim_transformers.training.tokenized_patients import TokenizedPatients
+
+COMPONENT_LOSSES = ("nvp_loss", "cp_loss")
+PICKLED_ARGUMENTS = "training_args.bin"
+READABLE_ARGUMENTS = "training_args.json"
+
+
+class ClaimTrainer(Trainer):
+    """Train claim models: exact on resume, exact on several processes, with the losses of both pretraining tasks.
+
+    Use it like [`~transformers.Trainer`]. What differs:
+
+    * Tokenised `datasets.Dataset`s are read as Arrow tables ([`TokenizedPatients`]).
+    * Batches are grouped by number of visits, in an order keyed by seed and epoch ([`LengthGroupedBatches`]); a run
+      that is stopped and resumed sees the batches, masks and cuts of a run that was not. `train_sampling_strategy` set
+      to anything but its default gives the sampler of transformers.
+    * `nvp_loss` and `cp_loss` are logged beside `loss`, averaged like it over accumulation steps and processes.
+    * Training and evaluation sets that share a patient are refused (`E_SPLIT_OVERLAP`).
+    * `training_log.jsonl` in the output folder holds every logged figure.
+    * Training arguments are saved as JSON without tokens instead of a pickle that holds the hub token in clear.
+    * Nothing is pushed and no model card stub is written: both belong to `claim_transformers.hub`, which lets nothing
+      private out.
+
+    Args:
+        *args: As for [`~transformers.Trainer`].
+        **kwargs: As for [`~transformers.Trainer`].
+
+    Raises:
+        ClaimDataError: `E_SPLIT_OVERLAP` if a patient is in both the training and an evaluation set.
+        ValueError: If `push_to_hub` or `dataloader_persistent_workers` is set.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.args.dataloader_persistent_workers:
+            raise ValueError(
+                "expected dataloader_persistent_workers=False, found True: such workers keep the epoch they began with"
+            )
+        # A batch is one Arrow table, whose columns the collator chooses.
+        self.args.remove_unused_columns = False
+        if isinstance(self.train_dataset, datasets.Dataset):
+            self.train_dataset = TokenizedPatients(self.train_dataset)
+        require_disjoint_patients(self.train_dataset, self.eval_dataset)
+        self._epoch_from_state = EpochFromState()
+        self.add_callback(self._epoch_from_state)
+        self.add_callback(JsonLinesHistory())
+        self._components = _ComponentSums()
+
+    # ---- Data ----
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Return batches of similar length in an order keyed by seed and epoch, sharded over the processes.
+
+        Returns:
+            `torch.utils.data.DataLoader`: Prepared by accelerate.
+        """
+        dataset = self.train_dataset
+        followers: list[Any] = [dataset] if isinstance(dataset, TokenizedPatients) else []
+        if hasattr(self.data_collator, "epoch"):
+            followers.append(self.data_collator)
+        self._epoch_from_state.followers = followers
+        # `random` is the default of transformers; whoever asks for something else gets it from there.
+        if not isinstance(dataset, TokenizedPatients) or self.args.train_sampling_strategy != "random":
+            return super().get_train_dataloader()
+        batches = LengthGroupedBatches(
+            dataset.lengths(),
+            self._train_batch_size,
+            seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
+            accumulation=self.args.gradient_accumulation_steps,
+            processes=self.args.world_size,
+        )
+        followers.append(batches)
+        loader: DataLoader[Any] = DataLoader(
+            dataset,
+            batch_sampler=batches,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+            prefetch_factor=self.args.dataloader_prefetch_factor,
+        )
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
+
+    def _get_dataloader(self, dataset: Any, *args: Any, **kwargs: Any) -> DataLoader[Any]:
+        if isinstance(dataset, datasets.Dataset):
+            dataset = TokenizedPatients(dataset)
+        return super()._get_dataloader(dataset, *args, **kwargs)
+
+    # ---- Losses of both tasks ----
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Compute the loss and remember its parts for the next log.
+
+        Args:
+            model (`torch.nn.Module`): The model.
+            inputs (`dict`): A batch.
+            return_outputs (`bool`, *optional*, defaults to `False`): Whether to return the outputs too.
+            num_items_in_batch (`torch.Tensor`, *optional*): Code targets of the whole optimizer step.
+
+        Returns:
+            The loss, with the outputs of the model if asked for.
+        """
+        rows = len(inputs["input_ids"])
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
+        if isinstance(outputs, dict):
+            # A loss divided by the targets of the whole step adds up over batches; a mean of the batch is averaged.
+            is_sum = self.model_accepts_loss_kwargs and num_items_in_batch is not None
+            if model.training:
+                self._components.begin(self.state.global_step)
+                weight = 1.0 if is_sum else 1.0 / self.current_gradient_accumulation_steps / self.args.world_size
+            else:
+                weight = float(rows * (self.args.world_size if is_sum else 1))
+            for name in COMPONENT_LOSSES:
+                if outputs.get(name) is not None:
+                    self._components.add(name, outputs[name].detach() * weight, rows)
+        return (loss, outputs) if return_outputs else loss
+
+    def prediction_step(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[Any, Any, Any]:
+        """Evaluate one batch. What a pretraining model predicts are the codes of each patient's last visit.
+
+        Args:
+            model (`torch.nn.Module`): The model.
+            inputs (`dict`): A batch.
+            prediction_loss_only (`bool`): Whether only the loss is wanted, as it is without `compute_metrics`.
+            ignore_keys (`list[str]`, *optional*): Outputs of the model that are not gathered.
+
+        Returns:
+            `tuple`: Loss, logits and labels. For a pretraining model the logits score the codes of the hidden last
+            visit, `(B, K)`, and the labels are its codes, `(B, C)`, as [`rank_next_visit`] takes them.
+        """
+        base = self.accelerator.unwrap_model(model)
+        if prediction_loss_only or not hasattr(base, "predict_next_visit"):
+            return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+        inputs = self._prepare_inputs(inputs)
+        loss = super().prediction_step(model, inputs, prediction_loss_only=True)[0]
+        target = "labels" if base.config.nvp_target == "code" else "category_labels"
+        history, targets = hold_out_last_visit(inputs, base.config.pad_token_id, target)
+        with self.compute_loss_context_manager():
+            logits = base.predict_next_visit(**history)
+        return loss, logits.float(), targets
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log figures, with the parts of the training loss beside it.
+
+        Args:
+            logs (`dict[str, float]`): Figures.
+            start_time (`float`, *optional*): Start of training, in seconds.
+        """
+        if "loss" in logs:
+            logs.update(self._components.mean_per_step(self.accelerator, self.state.global_step))
+        super().log(logs, start_time)
+
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader[Any],
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """Evaluate, with the parts of the loss among the metrics.
+
+        Args:
+            dataloader (`torch.utils.data.DataLoader`): Evaluation batches.
+            description (`str`): Name of the loop in the log.
+            prediction_loss_only (`bool`, *optional*): Whether to return the loss only.
+            ignore_keys (`list[str]`, *optional*): Outputs of the model that are not gathered.
+            metric_key_prefix (`str`, *optional*, defaults to `"eval"`): Prefix of every metric.
+
+        Returns:
+            `EvalLoopOutput`: Predictions, labels and metrics.
+        """
+        of_training, self._components = self._components, _ComponentSums()
+        try:
+            output = super().evaluation_loop(
+                dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
+            )
+            means = self._components.mean_per_row(self.accelerator)
+        finally:
+            self._components = of_training
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in means.items()}
+        return output._replace(metrics={**(output.metrics or {}), **metrics})
+
+    # ---- What is written ----
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self.args.should_save:
+            folder = Path(str(output_dir if output_dir is not None else self.args.output_dir))
+            (folder / PICKLED_ARGUMENTS).unlink(missing_ok=True)
+            arguments = json.dumps(self.args.to_dict(), indent=2, sort_keys=True, default=str)
+            (folder / READABLE_ARGUMENTS).write_text(arguments + "\n", encoding="utf-8")
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Write nothing: a model card is made from measured results by `claim_transformers.hub`, never from a stub.
+
+        Args:
+            *args: Ignored.
+            **kwargs: Ignored.
+        """
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> NoReturn:
+        """Refuse: called for `push_to_hub=True`, before anything is uploaded.
+
+        Args:
+            token (`str`, *optional*): Ignored.
+            private (`bool`, *optional*): Ignored.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            "expected push_to_hub=False, found True: it uploads the whole output folder; push with "
+            "claim_transformers.hub after training"
+        )
+
+    def push_to_hub(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse: `Trainer.push_to_hub` uploads everything in the output folder.
+
+        Args:
+            *args: Ignored.
+            **kwargs: Ignored.
+
+        Raises:
+            NotImplementedError: Always; push the saved model with `claim_transformers.hub`.
+        """
+        raise NotImplementedError(
+            "expected a push through claim_transformers.hub, which uploads an allow-list of files; "
+            "Trainer.push_to_hub uploads the whole output folder"
+        )
+
+
+class _ComponentSums:
+    """Running sums of the parts of the loss on this process."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, torch.Tensor] = {}
+        self.rows: dict[str, int] = {}
+        self.step: int | None = None
+
+    def begin(self, step: int) -> None:
+        """Note the step before the first batch, which is not 0 in a resumed run."""
+        self.step = step if self.step is None else self.step
+
+    def add(self, name: str, value: torch.Tensor, rows: int) -> None:
+        """Add the part of one batch."""
+        self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
+        self.rows[name] = self.rows.get(name, 0) + rows
+
+    def mean_per_step(self, accelerator: Any, step: int) -> dict[str, float]:
+        """Sum over batches and processes, mean over the steps since the last call; then begin again."""
+        means = {
+            name: self._total(accelerator, value) / max(step - (self.step or 0), 1)
+            for name, value in self.sums.items()
+        }
+        self.sums, self.rows, self.step = {}, {}, step
+        return means
+
+    def mean_per_row(self, accelerator: Any) -> dict[str, float]:
+        """Mean over all rows of all processes."""
+        return {
+            name: self._total(accelerator, value)
+            / self._total(accelerator, torch.tensor(float(self.rows[name]), device=value.device))
+            for name, value in self.sums.items()
+        }
+
+    @staticmethod
+    def _total(accelerator: Any, value: torch.Tensor) -> float:
+        return float(accelerator.reduce(value.float(), reduction="sum").item())

@@ -1,0 +1,83 @@
+import json
+from collections import defaultdict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from claim_transformers.codes import CategoryRules, category_rules
+from claim_transformers.codes.rules import compact_prefixes
+from claim_transformers.codes.tables import read_ccs, read_ccsr
+
+BARE = st.text(alphabet="01A", min_size=1, max_size=6)
+TABLES = st.dictionaries(BARE.map("ICD9CM/".__add__), st.sampled_from(["CCS/1", "CCS/2", "CCS/3"]), max_size=40)
+
+
+@settings(max_examples=200, deadline=None)
+@given(TABLES, st.integers(1, 4))
+def test_every_code_of_a_table_keeps_its_category(table, min_length):
+    rules = CategoryRules(compact_prefixes(table, min_length=min_length))
+    assert {code: rules.category(code) for code in table} == table
+
+
+@settings(max_examples=200, deadline=None)
+@given(TABLES, BARE.map("ICD9CM/".__add__))
+def test_an_unlisted_code_gets_a_category_only_where_a_listed_relative_has_it(table, code):
+    category = CategoryRules(compact_prefixes(table, min_length=3)).category(code)
+    if code not in table and category is not None:
+        ancestors = [table.get(code[:length]) for length in range(len("ICD9CM/") + 1, len(code))]
+        relatives = [
+            other for known, other in table.items() if known[: len("ICD9CM/") + 3] == code[: len("ICD9CM/") + 3]
+        ]
+        assert category in [*ancestors, *relatives]
+
+
+def test_an_unlisted_code_has_no_category_where_its_relatives_differ():
+    table = {"ICD9CM/4930": "CCS/128", "ICD9CM/4931": "CCS/127", "ICD9CM/49311": "CCS/127"}
+    rules = CategoryRules(compact_prefixes(table, min_length=3))
+    assert rules.category("ICD9CM/493") is None
+    assert rules.category("ICD9CM/4932") is None
+    assert rules.category("ICD9CM/49312") == "CCS/127"
+
+
+@pytest.mark.parametrize("read_table", [read_ccs, read_ccsr])
+def test_every_public_diagnosis_code_has_exactly_its_category(read_table):
+    table = read_table()
+    rules = category_rules()
+    wrong = [code for code, category in table.items() if rules.category(code) != category]
+    assert not wrong
+    assert len(table) > 15_000
+
+
+def test_no_diagnosis_prefix_is_shorter_than_a_category_of_three_characters():
+    lengths = defaultdict(set)
+    for prefix in category_rules(["ICD9CM", "ICD10CM"]).prefixes:
+        system, bare = prefix.split("/")
+        lengths[system].add(len(bare))
+    assert min(lengths["ICD9CM"]) == min(lengths["ICD10CM"]) == 3
+
+
+def test_the_rules_of_both_diagnosis_systems_stay_under_half_a_megabyte_of_json():
+    assert len(json.dumps(category_rules(["ICD9CM", "ICD10CM"]).to_dict())) < 500_000
+
+
+def test_rules_survive_json():
+    rules = category_rules(drug_ingredients={"000930145": "albuterol"})
+    assert CategoryRules.from_dict(json.loads(json.dumps(rules.to_dict()))) == rules
+
+
+def test_rules_of_another_version_are_refused():
+    with pytest.raises(ValueError, match="write them again"):
+        CategoryRules.from_dict(CategoryRules().to_dict() | {"version": 99})
+
+
+def test_json_of_the_rules_does_not_depend_on_the_order_of_the_tables():
+    forward = CategoryRules({"ICD9CM/1": "CCS/1", "NDC/2": "DRUG/A"}, {"NDC": ("NDC9", 9), "DRG": ("DRG", 3)})
+    backward = CategoryRules({"NDC/2": "DRUG/A", "ICD9CM/1": "CCS/1"}, {"DRG": ("DRG", 3), "NDC": ("NDC9", 9)})
+    assert json.dumps(forward.to_dict()) == json.dumps(backward.to_dict())
+
+
+def test_a_matching_prefix_wins_over_the_rule_of_the_length():
+    rules = CategoryRules({"HCPCS/9921": "CCSPR/227"}, {"HCPCS": ("HCPCSGROUP", 3)})
+    assert rules.category("HCPCS/99213") == "CCSPR/227"
+    assert rules.category("HCPCS/99221") == "HCPCSGROUP/992"

@@ -1,0 +1,113 @@
+"""What a user does with the Hub, run in a process of its own that has read `HF_ENDPOINT` at import, as users' do.
+
+Every function takes and returns plain values, so that it can be sent to that process.
+"""
+
+import torch
+from datasets import Dataset, DatasetDict, load_dataset
+from hub.load_auto import PATIENT
+from transformers import AutoModel, AutoModelForPreTraining, AutoTokenizer, set_seed
+
+from claim_transformers.hub import connection, push_checkpoint, push_dataset, push_folder
+from claim_transformers.models.claim import ClaimConfig, ClaimForPreTraining, ClaimModel, ClaimTokenizer
+from claim_transformers.models.registration import register
+
+CODES = ["AGE/9", "SEX/F", "TYPE/OP", "GAP/START", "GAP/1", "ICD9CM/49392", "ICD9CM/4659", "HCPCS/99213"]
+
+waits: list[float] = []
+register()
+
+
+def write_waits_down():
+    """Note each wait before a retry in place of waiting; the faults of the tests pass by themselves."""
+    connection.sleep = waits.append
+
+
+def tiny_checkpoint(seed=0):
+    tokenizer = ClaimTokenizer({code: number for number, code in enumerate(CODES, start=3)})
+    set_seed(seed)
+    sizes = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 8}
+    config = ClaimConfig(vocab_size=len(tokenizer), num_categories=2, **sizes)
+    return ClaimForPreTraining(config), tokenizer
+
+
+def weight_sum(model):
+    return float(sum(tensor.double().sum() for tensor in model.base_model.state_dict().values()))
+
+
+def push_and_load_the_usual_way(name):
+    """`push_to_hub` and `from_pretrained` of the classes themselves."""
+    model, tokenizer = tiny_checkpoint()
+    model.push_to_hub(name, private=True)
+    tokenizer.push_to_hub(name)
+    loaded = ClaimModel.from_pretrained(f"loopback/{name}")
+    return {
+        "pushed": weight_sum(model),
+        "loaded": weight_sum(loaded),
+        "auto": weight_sum(AutoModel.from_pretrained(f"loopback/{name}")),
+        "same_vocabulary": ClaimTokenizer.from_pretrained(f"loopback/{name}").get_vocab() == tokenizer.get_vocab(),
+        "auto_tokenizer": type(AutoTokenizer.from_pretrained(f"loopback/{name}")).__name__,
+    }
+
+
+def push(name, seed=0, **options):
+    """Push a tiny checkpoint; the commit, or the message of the error. Then the waits in seconds."""
+    waits.clear()
+    model, tokenizer = tiny_checkpoint(seed)
+    try:
+        commit = push_checkpoint(model, tokenizer, name, **options)
+    except (OSError, ValueError) as error:
+        return {"error": str(error), "kind": type(error).__name__, "waits": list(waits)}
+    return {"commit": commit.oid, "url": commit.commit_url, "waits": list(waits)}
+
+
+def push_saved(folder, name, **options):
+    try:
+        return {"commit": push_folder(folder, name, **options).oid}
+    except (OSError, ValueError) as error:
+        return {"error": str(error), "kind": type(error).__name__}
+
+
+def load_pushed(name, revision=None):
+    model = AutoModelForPreTraining.from_pretrained(name, revision=revision)
+    return weight_sum(model)
+
+
+def classes_after_a_push_with_code(name):
+    """What the process-wide classes hold after code has been saved: nothing new."""
+    model, tokenizer = tiny_checkpoint()
+    push_checkpoint(model, tokenizer, name, with_code=True)
+    return {
+        "auto_class": [type(model)._auto_class, type(tokenizer)._auto_class, type(model.config)._auto_class],
+        "auto_map": getattr(model.config, "auto_map", None),
+    }
+
+
+def share_patients(name, **options):
+    """Push simulated patients, then read them back whole and as a stream."""
+    rows = {"patient_id": ["a", "b"], "visit_day": [[1, 2], [3]], "codes": [[["ICD9CM/4659"], []], [["HCPCS/99213"]]]}
+    train = Dataset.from_dict(rows)
+    patients = DatasetDict(train=train, test=train.select([1]))
+    try:
+        push_dataset(patients, name, **options)
+    except (OSError, ValueError) as error:
+        return {"error": str(error), "kind": type(error).__name__}
+    loaded = load_dataset(f"loopback/{name}")
+    stream = load_dataset(f"loopback/{name}", streaming=True)
+    return {
+        "pushed": {split: part.to_list() for split, part in patients.items()},
+        "loaded": {split: part.to_list() for split, part in loaded.items()},
+        "streamed": {split: list(part) for split, part in stream.items()},
+        "same_features": loaded["train"].features == train.features,
+    }
+
+
+def save_to_store(folder):
+    """Save a tiny checkpoint; what it predicts for one patient."""
+    model, tokenizer = tiny_checkpoint()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    with torch.no_grad():
+        batch = tokenizer.pad([tokenizer(PATIENT)], return_tensors="pt")
+        logits = model.eval()(**batch).nvp_logits.double().flatten().tolist()
+    return {"input_ids": tokenizer(PATIENT)["input_ids"], "logits": logits}

@@ -1,0 +1,173 @@
+import copy
+import json
+
+import pytest
+from huggingface_hub import ModelCard
+from jinja2 import Environment, StrictUndefined, meta
+
+from claim_transformers.hub.cards import (
+    REQUIRED_METRIC,
+    REQUIRED_RESULTS,
+    TEMPLATE_PATH,
+    metrics_of_comparison,
+    write_model_card,
+)
+from claim_transformers.training import MetricInterval
+
+METRIC = {
+    "task": "next visit",
+    "split": "test",
+    "model": "claim-pt-tiny",
+    "metric": "recall_at_10",
+    "value": 0.4321,
+    "interval": [0.4012, 0.4634],
+    "interval_level": 0.95,
+    "num_examples": 1234,
+}
+RESULTS = {
+    "checkpoint": "claim-pt-tiny",
+    "model_class": "ClaimForPreTraining",
+    "license": "apache-2.0",
+    "num_parameters": 123456,
+    "objective": "next-visit prediction",
+    "data": {
+        "name": "simulated claims",
+        "is_simulated": True,
+        "num_patients": {"train": 800, "validation": 100, "test": 101},
+        "num_visits": 54321,
+    },
+    "vocabulary": {"size": 777, "min_patients": 11},
+    "training": {
+        "command": "python examples/run_pretraining.py --seed 0",
+        "seed": 0,
+        "num_steps": 400,
+        "wall_time_seconds": 61.4,
+        "device": "2 CPU cores",
+    },
+    "versions": {"torch": "2.13.0"},
+    "metrics": [METRIC, {**METRIC, "model": "counts", "value": 0.4111}],
+}
+
+
+def test_every_number_on_the_card_comes_from_the_results(tmp_path):
+    (tmp_path / "results.json").write_text(json.dumps(RESULTS))
+    text = write_model_card(tmp_path, tmp_path / "results.json").read_text()
+    for shown in (
+        "123,456",
+        "800",
+        "101",
+        "54,321",
+        "777",
+        "11",
+        "400",
+        "61",
+        "0.432",
+        "[0.401, 0.463]",
+        "95 %",
+        "1,234",
+    ):
+        assert shown in text
+    assert "run_pretraining.py --seed 0" in text
+    assert "0.411" in text
+    assert "not for clinical use" in text
+    assert "{{" not in text
+    assert "{%" not in text
+
+
+def test_the_model_index_holds_the_checkpoint_with_its_interval_and_no_rival(tmp_path):
+    path = write_model_card(tmp_path, RESULTS)
+    card = ModelCard.load(path)
+    assert card.data.model_name == "claim-pt-tiny"
+    [result] = card.data.eval_results
+    assert result.metric_value == 0.4321
+    assert result.metric_args == {
+        "confidence_interval": [0.4012, 0.4634],
+        "confidence_level": 0.95,
+        "num_examples": 1234,
+    }
+    assert card.data.license == "apache-2.0"
+
+
+def test_real_claims_are_not_called_simulated(tmp_path):
+    results = copy.deepcopy(RESULTS)
+    results["data"] |= {"is_simulated": False, "name": "claims of one state"}
+    text = write_model_card(tmp_path, results).read_text()
+    assert "simulated" not in text.lower()
+    assert "Not a medical device" in text
+
+
+@pytest.mark.parametrize("name", sorted(REQUIRED_RESULTS))
+def test_a_missing_result_writes_no_card(tmp_path, name):
+    results = copy.deepcopy(RESULTS)
+    *parents, last = name.split(".")
+    inner = results
+    for parent in parents:
+        inner = inner[parent]
+    del inner[last]
+    with pytest.raises(ValueError, match=f"found none for: {name}$"):
+        write_model_card(tmp_path, results)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", sorted(REQUIRED_METRIC))
+def test_a_metric_with_a_gap_writes_no_card(tmp_path, name):
+    results = copy.deepcopy(RESULTS)
+    del results["metrics"][1][name]
+    with pytest.raises(ValueError, match=rf"metrics\[1\]\.{name}"):
+        write_model_card(tmp_path, results)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"value": float("nan")},
+        {"interval": [0.5, 0.4]},
+        {"interval": [0.4]},
+        {"interval": [0.4, 0.5, 0.6]},
+        {"interval": [0.4, "0.5"]},
+        {"interval": [0.1, float("inf")]},
+    ],
+)
+def test_a_value_or_an_interval_that_is_no_number_writes_no_card(tmp_path, change):
+    with pytest.raises(ValueError, match=r"metrics\[0\] to hold a value and an interval"):
+        write_model_card(tmp_path, {**RESULTS, "metrics": [{**METRIC, **change}]})
+
+
+def test_results_of_rivals_alone_write_no_card(tmp_path):
+    with pytest.raises(ValueError, match="whose model is the checkpoint"):
+        write_model_card(tmp_path, {**RESULTS, "metrics": RESULTS["metrics"][1:]})
+
+
+def test_results_of_another_checkpoint_write_no_card(tmp_path):
+    (tmp_path / "config.json").write_text('{"vocab_size": 778}')
+    with pytest.raises(ValueError, match="778 tokens"):
+        write_model_card(tmp_path, RESULTS)
+
+
+def test_the_template_asks_only_for_results_that_are_required():
+    environment = Environment(undefined=StrictUndefined)
+    text = TEMPLATE_PATH.read_text()
+    assert meta.find_undeclared_variables(environment.parse(text)) == {"card_data", "results", "repo_id"}
+    only_required = {}
+    for name in REQUIRED_RESULTS:
+        *parents, last = name.split(".")
+        inner = only_required
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[last] = RESULTS[parents[0]][last] if parents else RESULTS[last]
+    assert environment.from_string(text).render(results=only_required, card_data="", repo_id="x")
+
+
+def test_a_comparison_of_models_becomes_the_metrics_of_a_card(tmp_path):
+    interval = MetricInterval(0.71, 0.66, 0.75, clusters=90, replicates=1000).to_dict()
+    models = {name: {"metrics": {"AUROC": interval}} for name in ("claim-pt-tiny", "LR counts")}
+    metrics = metrics_of_comparison({"examples": 90, "models": models}, task="readmission")
+    text = write_model_card(tmp_path, {**RESULTS, "metrics": metrics}).read_text()
+    assert "| readmission | test | LR counts | AUROC | 0.710 | [0.660, 0.750] | 95 % | 90 |" in text
+
+
+def test_an_undefined_metric_of_a_comparison_is_not_left_out_in_silence():
+    undefined = MetricInterval(None, None, None, clusters=9, replicates=0, reason="W_ONE_CLASS").to_dict()
+    comparison = {"examples": 9, "models": {"claim-pt-tiny": {"metrics": {"AUROC": undefined}}}}
+    with pytest.raises(ValueError, match="'AUROC' for 'claim-pt-tiny'"):
+        metrics_of_comparison(comparison, task="readmission")

@@ -1,0 +1,389 @@
+import numpy as np
+import pytest
+import torch
+from claim_batches import collate, random_patients, randomise
+from torch.nn import functional
+
+from claim_transformers.models.claim import (
+    ClaimConfig,
+    ClaimForMaskedLM,
+    ClaimForPreTraining,
+    ClaimForSequenceClassification,
+    ClaimForVisitClassification,
+    ClaimModel,
+)
+from claim_transformers.models.claim.context_claim import position_days, time_buckets
+
+HEADS = [ClaimForPreTraining, ClaimForMaskedLM, ClaimForSequenceClassification, ClaimForVisitClassification]
+
+
+def _config(**kwargs):
+    sizes = {
+        "vocab_size": 60,
+        "num_categories": 7,
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_attention_heads": 2,
+    }
+    return ClaimConfig(**{**sizes, "nvp_context": "none", **kwargs})
+
+
+def _batch(visits=(4, 1, 6, 2), seed=0, **kwargs):
+    return collate(random_patients(seed, visits), with_labels=True, **kwargs)
+
+
+def _without_labels(batch):
+    return {name: tensor for name, tensor in batch.items() if "label" not in name}
+
+
+def _set(codes):
+    return sorted({int(code) for code in codes if code >= 0})
+
+
+def _softplus(values):
+    return np.logaddexp(0.0, values)
+
+
+# ---- Pretraining losses against numpy ----
+
+
+@pytest.mark.parametrize("context", ["full", "none", "mixed"])
+def test_nvp_and_cp_equal_a_numpy_transcription(context):
+    """Claim-PT, Unsupervised Pre-training: the codes of the next visit, the categories of the visit itself."""
+    model = randomise(ClaimForPreTraining(_config(nvp_context=context))).eval()
+    batch = _batch()
+    num_visits = (batch["visit_days"] >= 0).sum(dim=1) - 1
+    cut = {"full": num_visits - 1, "none": num_visits * 0, "mixed": torch.tensor([2, 0, 4, 1])}[context]
+    with torch.no_grad():
+        outputs = model(**batch, cut=cut, return_logits=True)
+    nvp_logits, category_logits = outputs.nvp_logits.double().numpy(), outputs.category_logits.double().numpy()
+
+    nvp = cp = 0.0
+    for row in range(len(cut)):
+        n, c = int(num_visits[row]), int(cut[row])
+        codes = {slot: _set(batch["labels"][row][batch["visit_ids"][row] == slot]) for slot in range(1, n + 1)}
+        targets = {0: c + 1} | ({} if context == "full" else {slot: slot + 1 for slot in range(max(c, 1), n)})
+        for slot, target in targets.items():
+            if target <= n:
+                logits = nvp_logits[row, slot]
+                nvp += _softplus(logits).sum() - logits[codes[target]].sum()
+        for slot in range(1, n + 1):
+            logits = category_logits[row, slot]
+            cp += _softplus(logits).sum() - logits[_set([code % 7 for code in codes[slot]])].sum()
+    items = int((batch["labels"] >= 0).sum())
+    assert outputs.nvp_loss.item() == pytest.approx(nvp / items, rel=1e-5)
+    assert outputs.cp_loss.item() == pytest.approx(cp / items, rel=1e-5)
+    assert outputs.loss.item() == pytest.approx((nvp + cp) / items, rel=1e-5)
+
+
+def test_losses_of_an_uninformed_model_are_analytic():
+    model = ClaimForPreTraining(_config(nvp_bias_init=0.0, initializer_range=1e-6)).eval()
+    batch = _batch()
+    outputs = model(**batch)
+    items = int((batch["labels"] >= 0).sum())
+    num_visits = int(((batch["visit_days"] >= 0).sum(dim=1) - 1).sum())
+    # Causal: every visit is predicted once, and every visit predicts its own categories.
+    assert outputs.nvp_loss.item() == pytest.approx(num_visits * 60 * np.log(2) / items, rel=1e-4)
+    assert outputs.cp_loss.item() == pytest.approx(num_visits * 7 * np.log(2) / items, rel=1e-4)
+
+
+def test_output_biases_begin_at_the_log_prior():
+    model = ClaimForPreTraining(_config(nvp_bias_init=-7.5))
+    assert model.nvp_decoder.bias.unique().tolist() == [-7.5]
+    assert model.cp_decoder.bias.unique().tolist() == [-7.5]
+
+
+def test_num_items_in_batch_is_what_the_loss_is_divided_by():
+    model, batch = ClaimForPreTraining(_config()).eval(), _batch()
+    items = (batch["labels"] >= 0).sum()
+    by_batch = model(**batch).loss
+    torch.testing.assert_close(model(**batch, num_items_in_batch=4 * items).loss, by_batch / 4)
+    torch.testing.assert_close(model(**batch, num_items_in_batch=int(4 * items)).loss, by_batch / 4)
+
+
+def test_loss_weights_are_applied():
+    batch = _batch()
+    outputs = ClaimForPreTraining(_config(nvp_weight=2.0, cp_weight=0.5)).eval()(**batch)
+    torch.testing.assert_close(outputs.loss, 2 * outputs.nvp_loss + 0.5 * outputs.cp_loss)
+
+
+def test_category_targets_predict_the_categories_of_the_next_visit():
+    model = randomise(ClaimForPreTraining(_config(nvp_target="category"))).eval()
+    batch = _batch(visits=(2,))
+    outputs = model(**batch, return_logits=True)
+    assert model.nvp_decoder.out_features == 7
+    total = 0.0
+    for slot in range(2):
+        logits = outputs.nvp_logits[0, slot].detach().double().numpy()
+        cols = _set(batch["category_labels"][0][batch["visit_ids"][0] == slot + 1])
+        total += _softplus(logits).sum() - logits[cols].sum()
+    assert outputs.nvp_loss.item() == pytest.approx(total / int((batch["labels"] >= 0).sum()), rel=1e-5)
+
+
+def test_training_returns_no_logits_and_inference_returns_them():
+    model, batch = ClaimForPreTraining(_config()).eval(), _batch()
+    trained = model(**batch)
+    assert trained.nvp_logits is None
+    assert trained.category_logits is None
+    inferred = model(**_without_labels(batch))
+    assert inferred.loss is None
+    assert inferred.nvp_logits.shape == (4, 7, 60)
+    assert inferred.category_logits.shape == (4, 7, 7)
+
+
+@pytest.mark.parametrize("context", ["full", "none", "mixed"])
+def test_predict_next_visit_reads_the_trained_position(context):
+    model = randomise(ClaimForPreTraining(_config(nvp_context=context, history_skip=True))).eval()
+    batch = _without_labels(_batch())
+    logits = model(**batch).nvp_logits
+    num_visits = (batch["visit_days"] >= 0).sum(dim=1) - 1
+    slots = num_visits if context == "none" else num_visits * 0
+    torch.testing.assert_close(model.predict_next_visit(**batch), logits[torch.arange(4), slots])
+
+
+def test_labels_without_a_cut_are_refused_under_mixed_context():
+    with pytest.raises(ValueError, match="expected cut beside labels for nvp_context='mixed'"):
+        ClaimForPreTraining(_config(nvp_context="mixed"))(**_batch())
+
+
+def test_a_label_outside_the_vocabulary_is_refused():
+    batch = _batch()
+    batch["labels"][0, -8:] = 60
+    batch["visit_ids"][0, -8:] = 2
+    batch["attention_mask"][0, -8:] = 1
+    with pytest.raises(ValueError, match=r"expected targets in 0\.\.59, found 60"):
+        ClaimForPreTraining(_config())(**batch)
+
+
+# ---- Encoder against numpy ----
+
+
+def test_time_aware_attention_equals_a_numpy_transcription():
+    """softmax(q k / sqrt(D) + b[head, bucket(days between)]) over what a position sees."""
+    config = _config(time_attention="bucketed", num_hidden_layers=1, attn_implementation="eager")
+    model = randomise(ClaimModel(config)).eval()
+    batch = _without_labels(_batch(visits=(5,)))
+    cut = torch.tensor([2])
+    with torch.no_grad():
+        outputs = model(**batch, cut=cut, output_attentions=True, output_hidden_states=True)
+    states = outputs.hidden_states[0][0].numpy()
+    attention = model.layers[0].attention
+    query, key = (
+        (states @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()).reshape(6, 2, 8)
+        for layer in (attention.q_proj, attention.k_proj)
+    )
+    slots = torch.arange(6)[None]
+    buckets = time_buckets(slots, position_days(slots, batch["visit_days"], cut))[0].numpy()
+    for head in range(2):
+        scores = query[:, head] @ key[:, head].T / np.sqrt(8) + model.time_bias.weight.detach().numpy()[buckets, head]
+        seen = np.array([[k <= 2 or k <= q for k in range(6)] for q in range(6)])
+        weights = np.where(seen, np.exp(scores), 0.0)
+        weights /= weights.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(outputs.attentions[0][0, head].numpy(), weights, atol=1e-5)
+
+
+def test_history_skip_adds_the_running_sum_of_the_visits_in_view():
+    model = randomise(ClaimModel(_config(history_skip=True))).eval()
+    batch = _without_labels(_batch(visits=(4, 2)))
+    cut = torch.tensor([2, 0])
+    with torch.no_grad():
+        history = model(**batch, cut=cut).history_states.numpy()
+    table, weight = (
+        model.embeddings.code_embeddings.weight.detach().numpy(),
+        model.history_skip.weight.detach().numpy(),
+    )
+    for row, num_visits in enumerate((4, 2)):
+        bags = [
+            table[batch["input_ids"][row][batch["visit_ids"][row] == slot].numpy()].max(axis=0)
+            for slot in range(num_visits + 1)
+        ]
+        for slot in range(num_visits + 1):
+            seen = range(1, max(slot, int(cut[row])) + 1)
+            expected = weight @ sum((bags[visit] for visit in seen), np.zeros(16))
+            np.testing.assert_allclose(history[row, slot], expected, atol=1e-5)
+
+
+def test_time_bias_and_history_skip_begin_without_effect():
+    torch.manual_seed(0)
+    plain = ClaimModel(_config()).eval()
+    extended = ClaimModel(_config(time_attention="bucketed", history_skip=True)).eval()
+    missing = extended.load_state_dict(plain.state_dict(), strict=False).missing_keys
+    assert sorted(missing) == ["history_skip.weight", "time_bias.weight"]
+    batch = _without_labels(_batch())
+    torch.testing.assert_close(extended(**batch).pooler_output, plain(**batch).pooler_output)
+
+
+@pytest.mark.parametrize("pooling", ["patient", "mean", "max"])
+@pytest.mark.parametrize("visit_pooling", ["max", "none"])
+def test_the_patient_vector_pools_real_positions(pooling, visit_pooling):
+    model = randomise(ClaimModel(_config(classifier_pooling=pooling, visit_pooling=visit_pooling))).eval()
+    batch = _without_labels(_batch())
+    outputs = model(**batch)
+    slots = batch["visit_ids"] if visit_pooling == "none" else torch.arange(7).where(batch["visit_days"] >= 0, -1)
+    for row in range(4):
+        states = outputs.last_hidden_state[row]
+        chosen = states[slots[row] == 0] if pooling == "patient" else states[slots[row] >= 0]
+        expected = chosen.amax(dim=0) if pooling == "max" else chosen.mean(dim=0)
+        torch.testing.assert_close(outputs.pooler_output[row], expected)
+
+
+# ---- Heads ----
+
+
+def test_single_label_classification_is_cross_entropy():
+    model, batch = ClaimForSequenceClassification(_config(num_labels=3)).eval(), _without_labels(_batch())
+    labels = torch.tensor([0, 2, 1, 2], dtype=torch.int32)
+    outputs = model(**batch, labels=labels)
+    torch.testing.assert_close(outputs.loss, functional.cross_entropy(outputs.logits, labels.long()))
+    assert model.config.problem_type == "single_label_classification"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_multi_label_classification_is_binary_cross_entropy(dtype):
+    model, batch = ClaimForSequenceClassification(_config(num_labels=3)).eval(), _without_labels(_batch())
+    labels = torch.tensor([[0, 1, 1], [0, 0, 0], [1, 1, 1], [1, 0, 0]], dtype=dtype)
+    outputs = model(**batch, labels=labels)
+    expected = functional.binary_cross_entropy_with_logits(outputs.logits, labels.float())
+    torch.testing.assert_close(outputs.loss, expected)
+    assert model.config.problem_type == "multi_label_classification"
+
+
+def test_regression_is_squared_error():
+    model, batch = ClaimForSequenceClassification(_config(num_labels=1)).eval(), _without_labels(_batch())
+    labels = torch.tensor([0.5, -1.0, 2.0, 3.0])
+    outputs = model(**batch, labels=labels)
+    torch.testing.assert_close(outputs.loss, functional.mse_loss(outputs.logits[:, 0], labels))
+    assert model.config.problem_type == "regression"
+
+
+@pytest.mark.parametrize("visit_pooling", ["sum", "none"])
+def test_visit_classification_ignores_unlabelled_slots(visit_pooling):
+    model = ClaimForVisitClassification(_config(num_labels=3, visit_pooling=visit_pooling)).eval()
+    batch = _without_labels(_batch(visits=(2, 4)))
+    labels = torch.full((2, 5), -100)
+    labels[0, 2], labels[1, 4] = 1, 2
+    outputs = model(**batch, labels=labels)
+    assert outputs.logits.shape == (2, 5, 3)
+    chosen = torch.stack([outputs.logits[0, 2], outputs.logits[1, 4]])
+    torch.testing.assert_close(outputs.loss, functional.cross_entropy(chosen, torch.tensor([1, 2])))
+    assert model(**batch, labels=torch.full((2, 5), -100)).loss == 0
+
+
+def test_masked_lm_is_cross_entropy_at_masked_codes():
+    model = randomise(ClaimForMaskedLM(_config(visit_pooling="none"))).eval()
+    batch = _without_labels(_batch())
+    labels = torch.full_like(batch["input_ids"], -100)
+    labels[:, 3] = batch["input_ids"][:, 3]
+    batch["input_ids"][:, 3] = 2
+    outputs = model(**batch, labels=labels, return_logits=True)
+    expected = functional.cross_entropy(outputs.logits[:, 3], labels[:, 3])
+    torch.testing.assert_close(outputs.loss, expected)
+    torch.testing.assert_close(model(**batch, labels=labels, num_items_in_batch=8).loss, expected / 2)
+    assert model(**batch, labels=labels).logits is None
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.__name__)
+def test_only_heads_that_divide_by_the_label_count_accept_it(head):
+    assert head.accepts_loss_kwargs is (head in (ClaimForPreTraining, ClaimForMaskedLM))
+
+
+@pytest.mark.parametrize(
+    ("head", "pooling", "expected"),
+    [(ClaimForMaskedLM, "max", "'none'"), (ClaimForPreTraining, "none", "'max' or 'sum'")],
+)
+def test_a_head_refuses_positions_it_cannot_use(head, pooling, expected):
+    with pytest.raises(ValueError, match=f"expected visit_pooling {expected} for {head.__name__}, found '{pooling}'"):
+        head(_config(visit_pooling=pooling))
+
+
+def test_every_parameter_gets_a_gradient_when_both_pretraining_heads_run():
+    # DDP with find_unused_parameters=False waits forever for a gradient that never comes.
+    config = _config(time_attention="bucketed", history_skip=True, norm_first=True)
+    model, batch = randomise(ClaimForPreTraining(config)), _batch()
+    model(**batch).loss.backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+    model.zero_grad()
+    unlabelled = torch.full_like(batch["labels"], -100)
+    model(**{**batch, "labels": unlabelled, "category_labels": unlabelled}).loss.backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+
+# ---- Embeddings ----
+
+
+@pytest.mark.parametrize(
+    ("head", "pooling", "decoder"),
+    [(ClaimForPreTraining, "sum", "nvp_decoder"), (ClaimForMaskedLM, "none", "decoder")],
+)
+def test_tied_embeddings_are_one_tensor_also_after_loading(head, pooling, decoder, tmp_path):
+    model = head(_config(visit_pooling=pooling, tie_word_embeddings=True))
+    assert getattr(model, decoder).weight is model.get_input_embeddings().weight
+    model.save_pretrained(tmp_path)
+    loaded = head.from_pretrained(tmp_path)
+    assert getattr(loaded, decoder).weight is loaded.get_input_embeddings().weight
+    untied = head(_config(visit_pooling=pooling))
+    assert getattr(untied, decoder).weight is not untied.get_input_embeddings().weight
+
+
+def test_resized_vocabulary_reaches_table_decoder_and_configuration():
+    model, batch = ClaimForPreTraining(_config()), _batch()
+    before = model.get_input_embeddings().weight[:60].clone()
+    model.resize_token_embeddings(65)
+    assert torch.equal(model.get_input_embeddings().weight[:60], before)
+    assert model.nvp_decoder.out_features == model.config.vocab_size == 65
+    assert torch.isfinite(model(**batch).loss)
+
+
+def test_resizing_leaves_a_category_decoder_alone():
+    model = ClaimForPreTraining(_config(nvp_target="category"))
+    model.resize_token_embeddings(65)
+    assert model.nvp_decoder.out_features == 7
+
+
+# ---- Inputs ----
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"input_ids": None}, "expected either input_ids or inputs_embeds"),
+        ({"visit_ids": None}, "expected visit_ids and visit_days beside the codes"),
+        ({"visit_days": None}, "expected visit_ids and visit_days beside the codes"),
+        ({"visit_ids": torch.zeros(4, 2)}, "expected visit_ids of shape"),
+        ({"attention_mask": torch.zeros(4, 2)}, "expected attention_mask of shape"),
+        ({"visit_days": torch.zeros(3, 7)}, r"expected visit_days of shape \(4, slots\), found \(3, 7\)"),
+        ({"visit_days": torch.zeros(4, 3, dtype=torch.long)}, "expected visit_ids below 3"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        ClaimModel(_config())(**{**_without_labels(_batch()), **changes})
+
+
+def test_flash_attention_refuses_a_cut_and_takes_a_padding_mask(monkeypatch):
+    model, batch = ClaimModel(_config()).eval(), _without_labels(_batch())
+    seen = {}
+
+    def attend(module, query, key, value, attention_mask, **kwargs):
+        seen["mask"] = attention_mask
+        return query.transpose(1, 2).contiguous(), None
+
+    from claim_transformers.models.claim import encoder_claim
+
+    monkeypatch.setitem(encoder_claim.ALL_ATTENTION_FUNCTIONS._global_mapping, "flash_attention_2", attend)
+    monkeypatch.setattr(model.config, "_attn_implementation_internal", "flash_attention_2")
+    model(**batch)
+    assert torch.equal(seen["mask"], batch["visit_days"] >= 0)
+    with pytest.raises(ValueError, match="expected attn_implementation 'sdpa' or 'eager' for a cut"):
+        model(**batch, cut=torch.zeros(4, dtype=torch.long))
+
+
+def test_integer_types_of_the_tokenizer_are_accepted():
+    model, batch = ClaimModel(_config()).eval(), _without_labels(_batch())
+    narrow = {
+        "input_ids": batch["input_ids"].int(),
+        "visit_ids": batch["visit_ids"].short(),
+        "visit_days": batch["visit_days"].int(),
+        "attention_mask": batch["attention_mask"].bool(),
+    }
+    assert torch.equal(model(**narrow).last_hidden_state, model(**batch).last_hidden_state)

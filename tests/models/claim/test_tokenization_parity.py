@@ -1,0 +1,373 @@
+"""The bulk path and the single-patient path write the same tokens, whatever the layout of the table."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
+
+CODES = [
+    "ICD9CM/49392",
+    "ICD9CM/49390",
+    "ICD9CM/493",
+    "ICD9CM/E8859",
+    "ICD9CM/2500",
+    "ICD10CM/E119",
+    "HCPCS/99213",
+    "HCPCS/J7613",
+    "NDC/00093014501",
+    "NDC/00093014599",
+    "REV/0450",
+    "LOINC/4548-4",
+    "[MASK]",
+    "[PAD]",
+    "AGE/9",
+    "TYPE/OP",
+    "UNK/NDC",
+    "no code at all",
+    "",
+    "é/ü",
+]
+CATEGORIES = {
+    "prefixes": {"ICD9CM/493": "CCS/128", "ICD9CM/25": "CCS/49", "ICD10CM/E11": "CCS/49"},
+    "prefix_lengths": {"HCPCS": ["HCPCSGROUP", 3]},
+}
+STRUCTURE = [
+    "UNK/ICD9CM",
+    "UNK/NDC",
+    "UNK/TYPE",
+    *(f"AGE/{age}" for age in range(91)),
+    "SEX/F",
+    "SEX/M",
+    "SEX/U",
+    "TYPE/IP",
+    "TYPE/OP",
+    "GAP/START",
+    *(f"GAP/{bound}" for bound in (0, *(2**power for power in range(13)))),
+    *(f"DAY/{day}" for day in range(31)),
+]
+TOKENS = [
+    *STRUCTURE,
+    *sorted(["ICD9CM/49392", "ICD9CM/493", "ICD9CM/E885", "CCS/49", "HCPCSGROUP/992", "HCPCS/J7613", "NDC/000930145"]),
+]
+
+visit = st.tuples(
+    st.integers(-40, 9000),
+    st.sampled_from(["IP", "OP", "RX", "", None]),
+    st.one_of(st.none(), st.lists(st.one_of(st.none(), st.sampled_from(CODES)), max_size=6)),
+)
+patient = st.fixed_dictionaries(
+    {
+        "sex": st.sampled_from(["F", "M", "X", None]),
+        "birth_day": st.one_of(st.none(), st.integers(-40000, 8000)),
+        "index_day": st.one_of(st.none(), st.integers(9001, 20000)),
+        "age": st.one_of(st.none(), st.integers(-3, 130)),
+        "visits": st.one_of(st.none(), st.lists(visit, max_size=7)),
+    }
+)
+options = st.fixed_dictionaries(
+    {
+        "time_tokens": st.sampled_from(["day", "gap", "none"]),
+        "max_day": st.sampled_from([0, 7, 30]),
+        "max_visits": st.sampled_from([1, 3, None]),
+        "max_codes_per_visit": st.sampled_from([1, 2, None]),
+        "max_age_years": st.sampled_from([5, 90]),
+        "backoff": st.booleans(),
+    }
+)
+
+
+def to_row(patient: dict) -> dict:
+    row = {name: patient[name] for name in ("sex", "birth_day", "index_day", "age")}
+    visits = patient["visits"]
+    for position, name in enumerate(("visit_day", "visit_type", "codes")):
+        row[name] = None if visits is None else [visit[position] for visit in visits]
+    return row
+
+
+def schema(text=None, list_=pa.list_, code=None) -> pa.Schema:
+    text = text or pa.string()
+    return pa.schema(
+        {
+            "sex": text,
+            "birth_day": pa.int32(),
+            "index_day": pa.int32(),
+            "age": pa.int16(),
+            "visit_day": list_(pa.int32()),
+            "visit_type": list_(text),
+            "codes": list_(list_(code or text)),
+        }
+    )
+
+
+def make_tokenizer(tokens=TOKENS, **kwargs) -> ClaimTokenizer:
+    return ClaimTokenizer({token: number + 3 for number, token in enumerate(tokens)}, CATEGORIES, **kwargs)
+
+
+def one_by_one(tokenizer, rows) -> list[dict]:
+    encoded = [dict(tokenizer(row, return_category_ids=True, return_length=True)) for row in rows]
+    for example in encoded:
+        del example["attention_mask"]
+    return encoded
+
+
+@given(patients=st.lists(patient, max_size=5), options=options)
+@settings(max_examples=150, deadline=None)
+def test_a_table_gives_the_ids_of_its_rows(patients, options):
+    tokenizer = make_tokenizer(**options)
+    rows = [to_row(patient) for patient in patients]
+    table = pa.Table.from_pylist(rows, schema=schema())
+    assert tokenizer.encode_table(table).to_pylist() == one_by_one(tokenizer, rows)
+
+
+@given(patients=st.lists(patient, min_size=1, max_size=6), data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_layout_of_the_table_does_not_matter(patients, data):
+    tokenizer = make_tokenizer(max_visits=3)
+    rows = [to_row(patient) for patient in patients]
+    plain = pa.Table.from_pylist(rows, schema=schema())
+    expected = tokenizer.encode_table(plain)
+
+    cut = data.draw(st.integers(0, len(rows)))
+    chunked = pa.concat_tables([plain.slice(0, cut), plain.slice(cut)])
+    assert tokenizer.encode_table(chunked).to_pylist() == expected.to_pylist()
+    assert tokenizer.encode_table(plain.slice(cut)).to_pylist() == expected.slice(cut).to_pylist()
+    large = pa.Table.from_pylist(rows, schema=schema(pa.large_string(), pa.large_list))
+    assert tokenizer.encode_table(large).to_pylist() == expected.to_pylist()
+    dictionary = pa.dictionary(pa.int32(), pa.string())
+    encoded = pa.Table.from_pylist(rows, schema=schema(dictionary))
+    assert tokenizer.encode_table(encoded).to_pylist() == expected.to_pylist()
+
+
+@given(patient=patient, order=st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_order_of_visits_and_codes_does_not_matter(patient, order):
+    tokenizer = make_tokenizer(max_visits=3, max_codes_per_visit=2)
+    visits = [(day, kind, list(codes or [])) for day, kind, codes in patient["visits"] or []]
+    shuffled = [(day, kind, order.sample(codes + codes, 2 * len(codes))) for day, kind, codes in visits]
+    order.shuffle(shuffled)
+    before, after = (to_row({**patient, "visits": found}) for found in (visits, shuffled))
+    assert dict(tokenizer(before)) == dict(tokenizer(after))
+    tables = [pa.Table.from_pylist([row], schema=schema()) for row in (before, after)]
+    assert tokenizer.encode_table(tables[0]).equals(tokenizer.encode_table(tables[1]))
+
+
+@given(patient=patient, shift_days=st.integers(-20000, 20000))
+@settings(max_examples=60, deadline=None)
+def test_shifting_all_dates_of_a_patient_changes_no_token(patient, shift_days):
+    tokenizer = make_tokenizer()
+    row = to_row(patient)
+    shifted = dict(row)
+    for name in ("birth_day", "index_day"):
+        shifted[name] = None if row[name] is None else row[name] + shift_days
+    shifted["visit_day"] = None if row["visit_day"] is None else [day + shift_days for day in row["visit_day"]]
+    assert dict(tokenizer(row)) == dict(tokenizer(shifted))
+
+
+def test_other_patients_change_no_token_of_a_patient():
+    tokenizer = make_tokenizer()
+    row = {"visit_day": [3, 9], "visit_type": ["OP", "IP"], "codes": [["ICD9CM/49392"], ["NDC/00093014599"]]}
+    other = {"visit_day": [1], "visit_type": ["RX"], "codes": [["ICD9CM/49390", "REV/0450"]]}
+    alone = tokenizer.encode_table(pa.Table.from_pylist([row]))
+    among = tokenizer.encode_table(pa.Table.from_pylist([other, row, other]))
+    assert among.slice(1, 1).to_pylist() == alone.to_pylist()
+
+
+def test_structured_patient_equals_its_row():
+    tokenizer = make_tokenizer(time_tokens="day")
+    visits = [{"day": 100, "type": "OP", "codes": ["ICD9CM/49392"]}, {"day": 112, "codes": None}]
+    row = {
+        "visit_day": [100, 112],
+        "visit_type": ["OP", None],
+        "codes": [["ICD9CM/49392"], None],
+        "sex": "F",
+        "age": 9,
+    }
+    encoded = tokenizer({"age": 9.9, "sex": "F", "visits": visits})
+    assert dict(encoded) == dict(tokenizer(row))
+    assert tokenizer.convert_ids_to_tokens(encoded["input_ids"]) == [
+        *("AGE/9", "SEX/F"),
+        *("TYPE/OP", "DAY/0", "ICD9CM/49392"),
+        *("UNK/TYPE", "DAY/12"),
+    ]
+    assert encoded["visit_ids"] == [0, 0, 1, 1, 1, 2, 2]
+    assert encoded["visit_days"] == [0, 0, 12]
+
+
+def test_a_vocabulary_without_structure_still_gives_each_patient_a_token():
+    tokenizer = make_tokenizer(["ICD9CM/493"])
+    row = {"visit_day": [5], "visit_type": ["OP"], "codes": [["ICD9CM/4939"]], "sex": "F", "age": 9}
+    encoded = tokenizer(row)
+    assert encoded["input_ids"] == [tokenizer.unk_token_id, 3]
+    assert tokenizer.encode_table(pa.Table.from_pylist([row]))["input_ids"].to_pylist() == [[1, 3]]
+
+
+@pytest.mark.parametrize("empty", [{}, {"visits": []}, {"visits": None}])
+def test_a_patient_without_visits_has_slot_zero_only(empty):
+    encoded = make_tokenizer()({"visits": [], "sex": "M", **empty})
+    assert encoded["visit_days"] == [0]
+    assert encoded["visit_ids"] == [0]
+
+
+def test_a_table_without_rows_gives_a_table_without_rows():
+    tokenizer = make_tokenizer()
+    full = tokenizer.encode_table(pa.Table.from_pylist([to_row({**dict.fromkeys(schema().names), "visits": []})]))
+    for empty in (schema().empty_table(), pa.table({name: [] for name in schema().names})):
+        encoded = tokenizer.encode_table(empty)
+        assert encoded.num_rows == 0
+        assert encoded.schema == full.schema
+
+
+def test_columns_of_the_output_are_int32_lists_without_nulls():
+    encoded = make_tokenizer().encode_table(schema().empty_table())
+    assert encoded.schema.types == [pa.list_(pa.int32())] * 4 + [pa.int32()]
+
+
+def test_label_is_carried_and_identifiers_and_dates_are_not():
+    tokenizer = make_tokenizer()
+    row = {"patient_id": "P1", "index_day": 99, "label": 1, "visit_day": [3], "visit_type": ["OP"], "codes": [[]]}
+    table = pa.Table.from_pylist([row])
+    names = ["input_ids", "visit_ids", "visit_days", "category_ids", "length"]
+    assert tokenizer.encode_table(table).column_names == [*names, "label"]
+    assert tokenizer.encode_table(table, keep_columns=["patient_id"]).column_names == [*names, "patient_id"]
+    with pytest.raises(ValueError, match="found no weight"):
+        tokenizer.encode_table(table, keep_columns=["weight"])
+
+
+def test_truncation_keeps_the_most_recent_visits():
+    tokenizer = make_tokenizer(max_visits=2, time_tokens="day")
+    row = {"visit_day": [10, 20, 23], "visit_type": ["OP"] * 3, "codes": [["REV/0450"], ["NDC/1"], ["ICD9CM/493"]]}
+    encoded = tokenizer(row)
+    assert encoded["visit_days"] == [0, 0, 3]
+    assert tokenizer.convert_ids_to_tokens(encoded["input_ids"]) == [
+        "SEX/U",
+        *("TYPE/OP", "DAY/0", "UNK/NDC"),
+        *("TYPE/OP", "DAY/3", "ICD9CM/493"),
+    ]
+
+
+def test_age_is_taken_at_the_index_day_else_at_the_first_visit_in_view():
+    tokenizer = make_tokenizer(max_visits=1)
+    row = {"birth_day": 0, "visit_day": [0, 3653], "visit_type": ["OP"] * 2, "codes": [[], []]}
+    assert "AGE/10" in tokenizer.decode(tokenizer(row)["input_ids"])
+    assert "AGE/20" in tokenizer.decode(tokenizer({**row, "index_day": 7306})["input_ids"])
+
+
+def test_gap_tokens_are_log2_buckets_of_the_days_since_the_previous_visit():
+    tokenizer = make_tokenizer()
+    gaps = {0: 0, 1: 1, 2: 2, 3: 2, 4: 4, 7: 4, 8: 8, 4095: 2048, 4096: 4096, 90_000: 4096}
+    for gap_days, bound in gaps.items():
+        types = ["IP", "OP"]
+        row = {"visit_day": [5, 5 + gap_days], "visit_type": types, "codes": [[], []], "sex": "F"}
+        expected = ["SEX/F", "TYPE/IP", "GAP/START", "TYPE/OP", f"GAP/{bound}"]
+        assert tokenizer.convert_ids_to_tokens(tokenizer(row)["input_ids"]) == expected
+
+
+def test_codes_of_two_entries_of_one_visit_are_joined():
+    tokenizer = make_tokenizer()
+    row = {"visit_day": [5, 5], "visit_type": ["OP", "OP"], "codes": [["REV/0450"], ["NDC/1"]]}
+    assert tokenizer(row)["visit_days"] == [0, 0]
+    joined = {"visit_day": [5], "visit_type": ["OP"], "codes": [["NDC/1", "REV/0450"]]}
+    assert dict(tokenizer(row)) == dict(tokenizer(joined))
+
+
+def test_an_over_long_visit_keeps_known_codes_before_unknown_ones():
+    tokenizer = make_tokenizer(max_codes_per_visit=1)
+    for unknown in ("NDC/1", "ICD9CM/99", "REV/0450"):
+        row = {"visit_day": [1], "visit_type": ["OP"], "codes": [[unknown, "HCPCS/J7613"]]}
+        tokens = tokenizer.convert_ids_to_tokens(tokenizer(row)["input_ids"])
+        assert tokens == ["SEX/U", "TYPE/OP", "GAP/START", "HCPCS/J7613"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"index_day": 5}, "E_LEAK"),
+        ({"visit_type": ["OP", "OP"]}, "one length"),
+        ({"visit_day": [None]}, "integer"),
+        ({"visit_day": ["5"]}, "integer"),
+        ({"visit_day": [5.0]}, "integer"),
+        ({"visit_type": [7]}, "string"),
+        ({"codes": [[7]]}, "string"),
+    ],
+)
+def test_both_paths_refuse_the_same_faults(change, message):
+    tokenizer = make_tokenizer()
+    row = {"visit_day": [5], "visit_type": ["OP"], "codes": [["NDC/1"]], **change}
+    with pytest.raises(ValueError, match=message):
+        tokenizer(row)
+    with pytest.raises(ValueError, match=message):
+        tokenizer.encode_table(pa.Table.from_pylist([row]))
+
+
+def test_columns_that_are_missing_are_named():
+    with pytest.raises(ValueError, match="found no visit_type, codes"):
+        make_tokenizer().encode_table(pa.table({"visit_day": [[1]]}))
+    with pytest.raises(ValueError, match="expected a patient with the key 'visits'"):
+        make_tokenizer()({"sex": "F"})
+
+
+def test_every_level_of_the_back_off_is_counted():
+    tokenizer = make_tokenizer()
+    codes = ["ICD9CM/49392", "ICD9CM/49390", "ICD9CM/2500", "ICD9CM/1", "REV/1", "LOINC/1", "LOINC/1"]
+    table = pa.Table.from_pylist([{"visit_day": [1], "visit_type": ["OP"], "codes": [codes]}])
+    expected = {
+        "ICD9CM": {"exact": 1, "prefix": 1, "category": 1, "system": 1, "unknown": 0},
+        "REV": {"exact": 0, "prefix": 0, "category": 0, "system": 0, "unknown": 1},
+        "OTHER": {"exact": 0, "prefix": 0, "category": 0, "system": 0, "unknown": 2},
+    }
+    assert tokenizer.count_backoffs(table) == expected
+    assert tokenizer.encode_table(table, return_statistics=True)[1] == expected
+
+
+def test_statistics_start_at_zero_each_time():
+    tokenizer = make_tokenizer()
+    table = pa.Table.from_pylist([{"visit_day": [1], "visit_type": ["OP"], "codes": [["REV/1"]]}])
+    assert tokenizer.count_backoffs(table) == tokenizer.count_backoffs(table)
+
+
+def test_without_back_off_an_unseen_code_is_unknown_of_its_system():
+    row = {"visit_day": [1], "visit_type": ["OP"], "codes": [["ICD9CM/49390", "HCPCS/99213"]]}
+    tokens = [
+        make_tokenizer(backoff=backoff).decode(make_tokenizer(backoff=backoff)(row)["input_ids"])
+        for backoff in (True, False)
+    ]
+    assert tokens[0].endswith("HCPCSGROUP/992 ICD9CM/493")
+    assert tokens[1].endswith("GAP/START [UNK] UNK/ICD9CM")
+
+
+def test_text_of_a_special_token_in_the_data_is_data():
+    tokenizer = make_tokenizer()
+    special = ["[MASK]", "[PAD]", "TYPE/IP", "AGE/9", "SEX/F", "GAP/1", "UNK/NDC", "DAY/1"]
+    row = {"visit_day": [1], "visit_type": ["OP"], "codes": [special]}
+    tokens = tokenizer.convert_ids_to_tokens(tokenizer(row)["input_ids"])
+    assert tokens == ["SEX/U", "TYPE/OP", "GAP/START", "[UNK]"]
+
+
+def test_a_type_that_looks_like_a_token_is_an_unknown_type():
+    tokenizer = make_tokenizer()
+    for kind in ("[MASK]", "OP/../../SEX", "TYPE/OP"):
+        row = {"visit_day": [1], "visit_type": [kind], "codes": [[]]}
+        assert tokenizer.convert_ids_to_tokens(tokenizer(row)["input_ids"]) == ["SEX/U", "UNK/TYPE", "GAP/START"]
+
+
+def test_category_ids_follow_the_token_and_masks_name_codes_only():
+    tokenizer = make_tokenizer()
+    names = tokenizer.category_names
+    assert names == ["CCS/128", "CCS/49", "HCPCSGROUP/992", "HCPCSGROUP/J76"]
+    assert tokenizer.num_categories == 4
+    found = {
+        token: names[tokenizer.category_of_token[number]]
+        for token, number in tokenizer.get_vocab().items()
+        if tokenizer.category_of_token[number] >= 0
+    }
+    assert found == {
+        "ICD9CM/49392": "CCS/128",
+        "ICD9CM/493": "CCS/128",
+        "CCS/49": "CCS/49",
+        "HCPCSGROUP/992": "HCPCSGROUP/992",
+        "HCPCS/J7613": "HCPCSGROUP/J76",
+    }
+    targets = {token for token, number in tokenizer.get_vocab().items() if tokenizer.target_mask[number]}
+    assert targets == set(TOKENS) - set(STRUCTURE)

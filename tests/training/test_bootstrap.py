@@ -1,0 +1,106 @@
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from claim_transformers.training import auroc, brier, clustered_interval, paired_difference, recall_at_k
+from claim_transformers.training.metrics import weighted_mean
+
+
+def patients(generator, count, shared=0.0):
+    """Two classes of normal scores one standard deviation apart, whose AUROC is known; rows of a patient may share."""
+    rows_of_patient = 4
+    labels = generator.integers(0, 2, count)
+    own = generator.normal(size=(count, rows_of_patient)) * np.sqrt(1 - shared)
+    scores = labels[:, None] + own + generator.normal(size=(count, 1)) * np.sqrt(shared)
+    clusters = np.repeat(np.arange(count), rows_of_patient)
+    return np.repeat(labels, rows_of_patient), scores.ravel(), clusters
+
+
+TRUE_AUROC = stats.norm.cdf(1 / np.sqrt(2))
+
+
+def test_intervals_of_correlated_rows_cover_the_truth():
+    generator = np.random.default_rng(0)
+    covered, covered_by_rows = 0, 0
+    for seed in range(150):
+        labels, scores, clusters = patients(generator, 100, shared=0.9)
+        by_patient = clustered_interval(auroc, labels, scores, clusters, replicates=200, seed=seed)
+        by_row = clustered_interval(auroc, labels, scores, replicates=200, seed=seed)
+        covered += by_patient.low <= TRUE_AUROC <= by_patient.high
+        covered_by_rows += by_row.low <= TRUE_AUROC <= by_row.high
+    assert covered >= 134  # 143 expected at 95 %, less three standard errors
+    assert covered_by_rows < 120  # rows taken for patients promise too much
+
+
+def test_intervals_of_paired_differences_cover_the_truth():
+    generator = np.random.default_rng(1)
+    covered = 0
+    for seed in range(150):
+        labels, scores, clusters = patients(generator, 80)
+        rival = scores + generator.normal(size=len(scores))
+        truth = TRUE_AUROC - stats.norm.cdf(1 / np.sqrt(4))
+        interval = paired_difference(auroc, labels, scores, rival, clusters, replicates=200, seed=seed)
+        covered += interval.low <= truth <= interval.high
+    assert covered >= 134
+
+
+def test_a_pair_is_judged_more_sharply_than_two_intervals():
+    labels, scores, clusters = patients(np.random.default_rng(2), 300)
+    rival = scores + np.random.default_rng(3).normal(scale=0.3, size=len(scores))
+    one = clustered_interval(auroc, labels, scores, clusters)
+    pair = paired_difference(auroc, labels, scores, rival, clusters)
+    assert pair.high - pair.low < 0.5 * (one.high - one.low)
+
+
+def test_interval_of_a_mean_is_that_of_the_normal_approximation():
+    values = np.random.default_rng(4).normal(size=400)
+    mean = lambda labels, scores, weights=None: weighted_mean(scores, weights)  # noqa: E731
+    interval = clustered_interval(mean, np.zeros(400), values, replicates=4000)
+    half = 1.96 * values.std() / 20
+    assert interval.low == pytest.approx(values.mean() - half, abs=0.01)
+    assert interval.high == pytest.approx(values.mean() + half, abs=0.01)
+
+
+def test_the_same_seed_gives_the_same_interval_and_names_of_patients_do_not_matter():
+    labels, scores, clusters = patients(np.random.default_rng(5), 60)
+    first = clustered_interval(auroc, labels, scores, clusters, replicates=300, seed=7)
+    renamed = np.array([f"P{cluster:04d}" for cluster in clusters])
+    assert first == clustered_interval(auroc, labels, scores, renamed, replicates=300, seed=7)
+    assert first != clustered_interval(auroc, labels, scores, clusters, replicates=300, seed=8)
+
+
+def test_many_rows_are_drawn_in_blocks_without_changing_the_count(monkeypatch):
+    monkeypatch.setattr("claim_transformers.training.bootstrap._NUMBERS_PER_BLOCK", 1_000)
+    labels, scores, clusters = patients(np.random.default_rng(6), 50)
+    interval = clustered_interval(brier, labels, scores.clip(0, 1), clusters, replicates=101)
+    assert (interval.replicates, interval.clusters) == (101, 50)
+
+
+def test_one_class_is_undefined_with_a_reason_and_is_json():
+    interval = clustered_interval(auroc, [1, 1, 1], [0.1, 0.2, 0.3])
+    assert interval.reason.startswith("W_ONE_CLASS")
+    assert json.loads(json.dumps(interval.to_dict(), allow_nan=False))["value"] is None
+    assert str(interval).startswith("undefined")
+
+
+def test_replicates_of_one_class_are_left_out_and_counted():
+    interval = clustered_interval(auroc, [0, 0, 0, 1], [0.1, 0.2, 0.3, 0.4], replicates=500)
+    assert 0 < interval.replicates < 500
+    assert interval.value == interval.low == interval.high == 1.0
+
+
+def test_rankings_have_intervals_too():
+    generator = np.random.default_rng(8)
+    labels, scores = generator.integers(0, 2, (90, 5)), generator.random((90, 5))
+    interval = clustered_interval(partial(recall_at_k, k=2), labels, scores, np.repeat(np.arange(30), 3))
+    assert interval.low < interval.value < interval.high
+
+
+def test_rows_and_clusters_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="one cluster for each of 2 rows, found 3"):
+        clustered_interval(auroc, [0, 1], [0.1, 0.2], [1, 2, 3])
+    with pytest.raises(ValueError, match="at least one row"):
+        clustered_interval(auroc, [], [])
