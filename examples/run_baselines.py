@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from datasets import load_from_disk
 
 from claim_transformers.analysis import fit_logistic_regression, true_risk_scores
-from claim_transformers.codes import category_rules
+from claim_transformers.codes import category_rules, read_drug_ingredients
 from claim_transformers.training import parse_arguments, save_predictions
 
 
@@ -40,7 +40,8 @@ class ScriptArguments:
 def main(arguments: ScriptArguments) -> None:
     cohort = load_from_disk(arguments.cohort)
     splits: dict[str, pa.Table] = {name: split.with_format("arrow")[:] for name, split in cohort.items()}
-    rules = category_rules(drug_ingredients=arguments.drug_ingredients)
+    ingredients = read_drug_ingredients(arguments.drug_ingredients) if arguments.drug_ingredients else None
+    rules = category_rules(drug_ingredients=ingredients)
     out = Path(arguments.output_dir)
 
     for features in ("sparse", "dense"):

@@ -275,3 +275,12 @@ def test_modifiers_behind_a_code_are_split_in_their_order(raw, modifiers):
     code, found = split_modifiers(raw)
     assert found == modifiers
     assert code == normalize_code("HCPCS", raw)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("dialect", ["duckdb", "pyspark", "snowflake", "bigquery"])
+def test_the_expression_compiles_for_every_engine(dialect, system):
+    lines = ibis.table({"raw": "string"}, name="lines")
+    code, reason = normalize_expr(system, lines.raw)
+    sql = str(ibis.to_sql(lines.select(code=code, reason=reason), dialect=dialect))
+    assert FORMS[system].reason in sql

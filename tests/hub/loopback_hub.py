@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -48,6 +49,7 @@ class Fault:
     cut: str | None = None  # "before" the request takes effect, or "after" it did but before the answer
     times: int = 1
     headers: dict[str, str] = field(default_factory=dict)
+    meanwhile: Callable[[], object] | None = None  # done by somebody else just before the request takes effect
 
 
 class LoopbackHub(ThreadingHTTPServer):
@@ -73,11 +75,15 @@ class LoopbackHub(ThreadingHTTPServer):
         self.server_close()
 
     def forget(self) -> None:
-        """Empty the hub, so that tests do not see each other's repositories."""
+        """Empty the hub, so that tests do not see each other's repositories.
+
+        `dies_after` is the number of requests after which every further one is cut, as when the network goes away.
+        """
         self.repos: dict[tuple[str, str], Repo] = {}
         self.blobs: dict[str, bytes] = {}
         self.faults: list[Fault] = []
         self.requests: list[str] = []
+        self.dies_after: int | None = None
 
     def files(self, repo_id: str, kind: str = "model", revision: str = "main") -> dict[str, bytes]:
         repo = self.repos[kind, repo_id]
@@ -136,9 +142,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.body = self.read_chunks()
         self.server.requests.append(f"{self.command} {path}")
         self.fault = self.server.take_fault(self.command, path)
-        if self.fault and self.fault.cut == "before":
+        died = self.server.dies_after is not None and len(self.server.requests) > self.server.dies_after
+        if died or (self.fault and self.fault.cut == "before"):
             self.close_connection = True
             return
+        if self.fault and self.fault.meanwhile:
+            self.fault.meanwhile()
         if self.fault and self.fault.status:
             self.answer(self.fault.status, {"error": "planted"}, **self.fault.headers)
             return

@@ -1,5 +1,6 @@
 """Pushes through the real client to a hub on 127.0.0.1."""
 
+import hashlib
 import json
 import re
 
@@ -159,12 +160,50 @@ def test_a_connection_cut_while_weights_are_sent_leaves_the_old_commit_readable(
     assert client("load_pushed", "loopback/cut") == before
 
 
+def test_a_network_that_goes_away_at_any_request_leaves_a_whole_commit(hub, client):
+    client("push", "gone")
+    seen = []
+    for requests in range(12):
+        old = dict(hub.files("loopback/gone"))
+        hub.requests.clear()
+        hub.dies_after = requests
+        pushed = client("push_without_pauses", "gone", requests + 1)
+        hub.dies_after = None
+        seen.append("commit" in pushed)
+        assert seen[-1] or pushed["kind"] == "HubError"
+        assert seen[-1] == (hub.files("loopback/gone") != old)
+        new = hub.files("loopback/gone")
+        manifest = json.loads(new["manifest.json"])["files"]
+        assert {name: hashlib.sha256(new[name]).hexdigest() for name in manifest} == {
+            name: entry["sha256"] for name, entry in manifest.items()
+        }
+    assert seen[:4] == [False] * 4
+    assert seen[-1]
+    assert seen == sorted(seen)
+
+
 def test_a_commit_of_somebody_else_in_between_is_not_overwritten(hub, client):
     client("push", "shared")
-    hub.faults = [Fault("POST", "/commit/", status=412)]
+    repo = hub.repos["model", "loopback/shared"]
+    theirs = {**hub.files("loopback/shared"), "config.json": b"{}"}
+    hub.faults = [Fault("POST", "/preupload/", meanwhile=lambda: repo.commit("main", theirs, "theirs"))]
     failed = client("push", "shared", seed=1)
     assert "somebody else committed" in failed["error"]
     assert failed["waits"] == []
+    assert hub.files("loopback/shared") == theirs
+
+
+def test_a_commit_of_somebody_else_after_a_cut_is_not_taken_for_our_own(hub, client):
+    client("push", "cut-and-shared")
+    repo = hub.repos["model", "loopback/cut-and-shared"]
+    theirs = {**hub.files("loopback/cut-and-shared"), "config.json": b"{}"}
+    hub.faults = [
+        Fault("POST", "/commit/", cut="before"),
+        Fault("POST", "/preupload/", meanwhile=lambda: repo.commit("main", theirs, "theirs")),
+    ]
+    failed = client("push", "cut-and-shared", seed=1)
+    assert "somebody else committed" in failed["error"]
+    assert hub.files("loopback/cut-and-shared") == theirs
 
 
 def test_a_repository_of_another_owner_cannot_be_pushed_to_without_a_word(hub, client):

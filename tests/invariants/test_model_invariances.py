@@ -1,4 +1,4 @@
-"""What must not change the output of a claim model: padding, order, neighbours in the batch, the way it is computed."""
+"""What must not change the output of a claim model: padding, order, other patients in the batch, how it is computed."""
 
 import itertools
 

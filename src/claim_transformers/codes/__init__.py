@@ -9,6 +9,7 @@ terminologies are read on first use.
 
 from .backoff import backoff_chain
 from .coverage import CoverageReport, SystemCoverage, report_coverage
+from .drugs import read_drug_ingredients
 from .errors import ClaimDataError
 from .expressions import modifiers_expr, normalize_expr
 from .groupers import category_of, category_rules, chapter_of, icd10cm_parents, is_listed
@@ -38,6 +39,7 @@ __all__ = [
     "normalize_code",
     "normalize_codes",
     "normalize_expr",
+    "read_drug_ingredients",
     "read_procedure_ccs",
     "report_coverage",
     "split_code",

@@ -14,16 +14,15 @@ VISITS_PER_YEAR = {"eczema": 0.75, "rhinitis": 0.9, "food_allergy": 0.5, "obesit
 REGIMENS = {"eczema": (("steroid_cream", 0.12),), "rhinitis": (("antihistamine", 0.22), ("nasal_spray", 0.12))}
 
 
-def add_allergic_care(block: Block, allergic: atopy.AtopyState) -> None:
+def add_allergic_care(block: Block) -> None:
     """Visits and fills of asthma and of the conditions around it.
 
     Args:
         block (`Block`): Receives visits and fills.
-        allergic (`AtopyState`): Any state of the block, for the traits it holds.
     """
     _add_asthma_events(block)
-    _add_asthma_routine(block, allergic.severity)
-    _add_asthma_fills(block, allergic.severity)
+    _add_asthma_routine(block, block.history.severity)
+    _add_asthma_fills(block, block.history.severity)
     for name, visits in VISITS_PER_YEAR.items():
         here = block.history.conditions[block.month, atopy.CONDITIONS.index(name), block.patient]
         rate = visits / 12 * block.institution.visit_rate * np.sqrt(block.patients.frailty[block.patient])

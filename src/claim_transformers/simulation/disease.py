@@ -30,6 +30,7 @@ class History:
         stay_hazard, attempt_hazard: Chance of the two outcomes in the month, given its start.
         control, controller, prescribed, recent_steroid: State of asthma at the start of the month.
         crisis, antidepressant: State of mental health at the start of the month.
+        severity: Severity asthma has or would have, one entry per patient.
         snapshots: Months at whose start the full states are kept.
     """
 
@@ -49,6 +50,7 @@ class History:
     recent_steroid: Float
     crisis: Float
     antidepressant: Float
+    severity: Float
     snapshots: Int
     atopy_states: list[AtopyState] = field(default_factory=list)
     mood_states: list[MoodState] = field(default_factory=list)
@@ -79,6 +81,7 @@ def live(patients: Population, calendar: Calendar, generator: np.random.Generato
         np.zeros((calendar.months, len(atopy.CONDITIONS), size), dtype=np.float32),
         np.zeros((calendar.months, len(mood.DISORDERS), size), dtype=np.float32),
         *empty,
+        severity=allergic.severity,
         snapshots=calendar.snapshots(),
     )
     snapshots = set(history.snapshots.tolist())

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from claim_transformers.training.architecture import Architecture
     from claim_transformers.training.arguments import ClaimTrainingArguments
     from claim_transformers.training.bootstrap import MetricInterval, clustered_interval, paired_difference
     from claim_transformers.training.callbacks import EpochFromState, JsonLinesHistory
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
     from claim_transformers.training.parsing import parse_arguments
     from claim_transformers.training.predictions import save_predictions, score_binary
     from claim_transformers.training.samplers import LengthGroupedBatches
-    from claim_transformers.training.split_overlap import require_disjoint_patients
+    from claim_transformers.training.split_overlap import leave_out_patients, require_disjoint_patients
     from claim_transformers.training.tokenized_patients import TokenizedPatients, tokenize_dataset
     from claim_transformers.training.trainer import ClaimTrainer
 
 _MODULE_OF_NAME = {
+    "Architecture": "architecture",
     "ClaimTrainer": "trainer",
     "ClaimTrainingArguments": "arguments",
     "DataCollatorForClaimClassification": "collators",
@@ -48,6 +50,7 @@ _MODULE_OF_NAME = {
     "brier": "metrics",
     "calibration_error": "metrics",
     "clustered_interval": "bootstrap",
+    "leave_out_patients": "split_overlap",
     "multi_label_metrics": "classification_metrics",
     "paired_difference": "bootstrap",
     "parse_arguments": "parsing",
@@ -61,6 +64,7 @@ _MODULE_OF_NAME = {
 }
 
 __all__ = [
+    "Architecture",
     "ClaimTrainer",
     "ClaimTrainingArguments",
     "DataCollatorForClaimClassification",
@@ -78,6 +82,7 @@ __all__ = [
     "brier",
     "calibration_error",
     "clustered_interval",
+    "leave_out_patients",
     "multi_label_metrics",
     "paired_difference",
     "parse_arguments",

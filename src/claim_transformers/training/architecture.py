@@ -40,7 +40,9 @@ class Architecture:
     def __post_init__(self) -> None:
         known = {field.name for field in dataclasses.fields(ClaimConfig)} - _FROM_TOKENIZER
         _refuse_unknown(self.model, known, "fields of ClaimConfig")
-        _refuse_unknown(self.tokenizer, {field.name for field in dataclasses.fields(EncodingOptions)}, "tokenizer options")
+        _refuse_unknown(
+            self.tokenizer, {field.name for field in dataclasses.fields(EncodingOptions)}, "tokenizer options"
+        )
 
     @classmethod
     def from_json(cls, path: str | Path) -> "Architecture":

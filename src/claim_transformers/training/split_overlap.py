@@ -1,13 +1,17 @@
-"""Refuse to train and evaluate on the same patients."""
+"""Keep patients of an evaluation out of the training that it judges."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.training.tokenized_patients import DIGEST_COLUMN, TokenizedPatients, read_numbers
+
+if TYPE_CHECKING:
+    import datasets
+    import pyarrow as pa
 
 
 def require_disjoint_patients(train_dataset: Any, eval_dataset: Any) -> None:
@@ -46,6 +50,49 @@ def require_disjoint_patients(train_dataset: Any, eval_dataset: Any) -> None:
             "expected no patient in both the training and the evaluation set, found "
             f"{len(shared)} of {len(np.unique(held_out))} evaluation patients in both; split by patient, never by row",
         )
+
+
+def leave_out_patients(patients: "datasets.DatasetDict", cohort: "datasets.DatasetDict") -> "datasets.DatasetDict":
+    """Leave the patients of a cohort out of pretraining, whatever split of the cohort they are in.
+
+    Args:
+        patients (`datasets.DatasetDict`): Rows with a `patient_id`.
+        cohort (`datasets.DatasetDict`): Rows with a `patient_id` that are left out.
+
+    Returns:
+        `datasets.DatasetDict`: The rows of everybody else, in their order.
+
+    Raises:
+        ClaimDataError: `E_NO_PATIENTS` if nobody is left in a split that had patients.
+
+    Examples:
+        >>> import datasets
+        >>> patients = datasets.DatasetDict(train=datasets.Dataset.from_dict({"patient_id": ["A", "B", "C"]}))
+        >>> cohort = datasets.DatasetDict(test=datasets.Dataset.from_dict({"patient_id": ["B"]}))
+        >>> leave_out_patients(patients, cohort)["train"]["patient_id"][:]
+        ['A', 'C']
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def identifiers(dataset: "datasets.Dataset") -> "pa.ChunkedArray":
+        column = dataset.select_columns(["patient_id"]).with_format("arrow")[:].column("patient_id")
+        return column.cast(pa.string())
+
+    left_out = pa.chunked_array(
+        [chunk for split in cohort.values() for chunk in identifiers(split).chunks], pa.string()
+    )
+    kept = {}
+    for name, split in patients.items():
+        is_left_out = pc.is_in(identifiers(split), value_set=left_out.combine_chunks())
+        kept[name] = split.select(np.flatnonzero(~is_left_out.to_numpy()))
+        if len(split) and not len(kept[name]):
+            raise ClaimDataError(
+                "E_NO_PATIENTS",
+                f"expected patients outside the cohort in the split '{name}', found all {len(split)} rows inside; "
+                "pretrain on a larger population",
+            )
+    return type(patients)(kept)
 
 
 def _digests(dataset: Any) -> npt.NDArray[np.int64] | None:

@@ -108,7 +108,15 @@ def test_id_zero_is_no_unknown_token(tokenizer):
 
 
 def test_vocabularies_with_gaps_or_duplicates_are_refused():
-    for vocab in ({"A/1": 0, "B/1": 0}, {"A/1": 0, "B/1": 9}, {"A/1": -1}, {"A/1": "0"}, {"A/1": True}, {"A 1": 0}):
+    for vocab in (
+        {"A/1": 0, "B/1": 0},
+        {"A/1": [0]},
+        {"A/1": 0, "B/1": 9},
+        {"A/1": -1},
+        {"A/1": "0"},
+        {"A/1": True},
+        {"A 1": 0},
+    ):
         with pytest.raises(ValueError, match="expected"):
             ClaimTokenizer(vocab)
     with pytest.raises(ValueError, match="found both or neither"):
@@ -116,7 +124,7 @@ def test_vocabularies_with_gaps_or_duplicates_are_refused():
 
 
 def test_options_out_of_range_and_misspelt_options_are_refused():
-    for option in ({"time_tokens": "week"}, {"max_visits": 0}, {"max_day": -1}, {"max_codes_per_visit": 0}):
+    for option in ({"time_tokens": "week"}, {"max_visits": 0}, {"max_day": 10**9}, {"max_codes_per_visit": 0}):
         with pytest.raises(ValueError, match=next(iter(option))):
             ClaimTokenizer({"A/1": 0}, **option)
     with pytest.raises(ValueError, match="the option for time is time_tokens"):
@@ -218,6 +226,12 @@ def test_the_store_resolves_a_bare_name(tokenizer, tmp_path, monkeypatch):
     tokenizer.save_pretrained(tmp_path / "claim-pt-unit")
     monkeypatch.setenv("CLAIM_TRANSFORMERS_HOME", str(tmp_path))
     assert ClaimTokenizer.from_pretrained("claim-pt-unit").get_vocab() == tokenizer.get_vocab()
+
+
+def test_a_name_without_a_checkpoint_says_what_was_expected(tmp_path):
+    for name in ("claim-pt-that-is-not-there", "organisation/not-there", str(tmp_path)):
+        with pytest.raises(OSError, match=r"expected a checkpoint with vocab\.json, found none at"):
+            ClaimTokenizer.from_pretrained(name)
 
 
 def test_pickle_and_fingerprint_forget_what_is_derived(tokenizer):

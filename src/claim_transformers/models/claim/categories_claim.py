@@ -8,12 +8,13 @@ class CategoryRules:
     """From a code to its category: the longest prefix in a table, else a fixed number of characters of the code.
 
     Args:
-        prefixes (`Mapping[str, str]`, *optional*): `SYSTEM/PREFIX` to category; a prefix stands for all its codes.
+        prefixes (`Mapping[str, str]`, *optional*):
+            `SYSTEM/PREFIX` to category; a prefix stands for all its codes. The grouped form of [`to_dict`] is read too.
         prefix_lengths (`Mapping[str, tuple[str, int]]`, *optional*):
             System to (name of the categories, number of characters), for systems whose categories are cut, not listed.
 
     Raises:
-        ValueError: If an entry is no string, or a length is not positive. The message names the field.
+        ValueError: If an entry is no text of that form, or a length is not positive. The message names the field.
 
     Examples:
         >>> rules = CategoryRules({"ICD9CM/493": "CCS/128"}, {"HCPCS": ("HCPCSGROUP", 3)})
@@ -29,8 +30,9 @@ class CategoryRules:
         prefixes, prefix_lengths = prefixes or {}, prefix_lengths or {}
         if not isinstance(prefixes, Mapping) or not isinstance(prefix_lengths, Mapping):
             raise ValueError("expected categories['prefixes'] and categories['prefix_lengths'] to be mappings")
-        if not all(isinstance(text, str) for item in prefixes.items() for text in item):
-            raise ValueError("expected categories['prefixes'] to map strings to strings")
+        prefixes = _ungroup(prefixes)
+        if not all(_is_prefix(prefix) and isinstance(category, str) for prefix, category in prefixes.items()):
+            raise ValueError("expected categories['prefixes'] to map texts 'SYSTEM/PREFIX' to categories")
         if not all(isinstance(system, str) and _is_cut(rule) for system, rule in prefix_lengths.items()):
             raise ValueError("expected categories['prefix_lengths'] to map a system to [name, characters >= 1]")
         self.prefixes = dict(prefixes)
@@ -86,20 +88,46 @@ class CategoryRules:
         if system not in self.prefix_lengths:
             return None
         name, characters = self.prefix_lengths[system]
-        return f"{name}/{text[:characters]}" if len(text) >= characters else None
+        return f"{name}/{text[:characters]}" if text else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Write the rules as plain values, keys sorted.
+        """Write the rules as plain values, sorted, prefixes grouped by system and category to a quarter of their size.
 
         Returns:
-            `dict`: `{"prefixes": ..., "prefix_lengths": ...}`.
+            `dict`: `prefixes` (system to category to prefixes joined by blanks) and `prefix_lengths`.
 
         Examples:
-            >>> CategoryRules({"DRG/1": "A"}).to_dict()
-            {'prefixes': {'DRG/1': 'A'}, 'prefix_lengths': {}}
+            >>> CategoryRules({"DRG/1": "A", "DRG/3": "A"}).to_dict()
+            {'prefixes': {'DRG': {'A': '1 3'}}, 'prefix_lengths': {}}
         """
-        lengths = {system: list(rule) for system, rule in sorted(self.prefix_lengths.items())}
-        return {"prefixes": dict(sorted(self.prefixes.items())), "prefix_lengths": lengths}
+        grouped: dict[str, dict[str, list[str]]] = {}
+        for prefix, category in sorted(self.prefixes.items(), key=lambda item: (item[1], item[0])):
+            system, _, text = prefix.partition("/")
+            grouped.setdefault(system, {}).setdefault(category, []).append(text)
+        return {
+            "prefixes": {
+                system: {category: " ".join(texts) for category, texts in categories.items()}
+                for system, categories in sorted(grouped.items())
+            },
+            "prefix_lengths": {system: list(rule) for system, rule in sorted(self.prefix_lengths.items())},
+        }
+
+
+def _ungroup(prefixes: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """A plain prefix table out of either form."""
+    if not prefixes or not all(isinstance(group, Mapping) for group in prefixes.values()):
+        return prefixes
+    return {
+        f"{system}/{text}": category
+        for system, group in prefixes.items()
+        for category, joined in group.items()
+        for text in str(joined).split(" ")
+    }
+
+
+def _is_prefix(prefix: Any) -> bool:
+    """Whether a key is `SYSTEM/PREFIX` without white space."""
+    return isinstance(prefix, str) and "/" in prefix and not any(map(str.isspace, prefix))
 
 
 def _is_cut(rule: Any) -> bool:

@@ -157,7 +157,10 @@ def _with_column(matrix: Tensor, column: Tensor, dtype: torch.dtype) -> Tensor:
 def _sweep(
     hidden_NF: Tensor, weight_KF: Tensor, rows_P: Tensor, cols_P: Tensor, chunk_rows: int, needs_grad: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Run over the rows in chunks and return the loss and its gradients, the latter of no meaning if not needed."""
+    """Run over the rows in chunks and return the loss and its gradients, the latter zero if not needed.
+
+    Everything of the size of a chunk is written into buffers that are made once: fresh memory costs more than arithmetic.
+    """
     num_rows, dtype = hidden_NF.shape[0], hidden_NF.dtype
     is_low = dtype in (torch.bfloat16, torch.float16)
     sum_dtype = _sum_dtype(dtype)
@@ -165,28 +168,20 @@ def _sweep(
     hidden_grad_NF = hidden_NF.new_zeros(hidden_NF.shape, dtype=sum_dtype)
     weight_grad_KF = weight_KF.new_zeros(weight_KF.shape, dtype=sum_dtype)
     logits_CK = weight_KF.new_empty(chunk_rows, weight_KF.shape[0])
-    wide_CK = torch.empty_like(logits_CK, dtype=sum_dtype) if is_low else logits_CK
-    starts = range(0, num_rows, chunk_rows)
-    edges = torch.tensor([*starts, num_rows], device=rows_P.device)
+    buffers = [torch.empty_like(logits_CK, dtype=sum_dtype) for _ in range(2 if is_low else 1)]
+    edges = torch.tensor([*range(0, num_rows, chunk_rows), num_rows], device=rows_P.device)
     pair_edges = torch.searchsorted(rows_P, edges).tolist()
     loss = hidden_NF.new_zeros((), dtype=sum_dtype)
 
-    for chunk, start in enumerate(starts):
+    for chunk, start in enumerate(range(0, num_rows, chunk_rows)):
         part_CF = hidden_NF[start : start + chunk_rows]
-        z_CK, wide_z_CK = logits_CK[: len(part_CF)], wide_CK[: len(part_CF)]
+        z_CK = logits_CK[: len(part_CF)]
+        wide = [buffer[: len(part_CF)] for buffer in buffers]
         pairs = slice(pair_edges[chunk], pair_edges[chunk + 1])
         pair_index = (rows_P[pairs] - start, cols_P[pairs])
         torch.mm(part_CF, weight_KF.t(), out=z_CK)
         loss -= z_CK[pair_index].sum(dtype=sum_dtype)
-        if is_low:
-            # softplus(z) = -log(sigmoid(-z)): one logarithm instead of softplus and a second exponential. Its absolute
-            # error of 3e-8 per logit is far below what rounding z itself to 16 bits costs.
-            wide_z_CK.copy_(z_CK).neg_().sigmoid_()
-            z_CK.copy_(1 - wide_z_CK)
-            loss -= wide_z_CK.log_().sum()
-        else:
-            loss += functional.softplus(z_CK).sum()
-            z_CK.sigmoid_()
+        loss += _probabilities_in_place(z_CK, *wide)
         if needs_grad:
             z_CK[pair_index] -= 1
             hidden_grad_NF[start : start + chunk_rows] = torch.mm(z_CK, weight_KF)
@@ -195,6 +190,22 @@ def _sweep(
             else:
                 weight_grad_KF.addmm_(z_CK.t(), part_CF)
     return loss, hidden_grad_NF, weight_grad_KF
+
+
+def _probabilities_in_place(z_CK: Tensor, wide_CK: Tensor, logarithm_CK: Tensor | None = None) -> Tensor:
+    """Turn logits into probabilities and return the sum of their softplus; 16-bit logits bring a second buffer."""
+    if logarithm_CK is None:
+        total = torch.log1p(torch.exp(torch.abs(z_CK, out=wide_CK).neg_(), out=wide_CK), out=wide_CK).sum()
+        total += torch.clamp(z_CK, min=0, out=wide_CK).sum()
+        z_CK.sigmoid_()
+        return total
+    # softplus(z) = -log(sigmoid(-z)): one logarithm instead of softplus and a second exponential. Its absolute error of
+    # 3e-8 per logit is far below what rounding z itself to 16 bits costs.
+    wide_CK.copy_(z_CK).neg_().sigmoid_()
+    total = -torch.log(wide_CK, out=logarithm_CK).sum()
+    # One minus the other probability is exact enough in float32; in 16 bits it would lose rare codes.
+    z_CK.copy_(wide_CK.neg_().add_(1))
+    return total
 
 
 __all__ = ["multi_hot_bce"]

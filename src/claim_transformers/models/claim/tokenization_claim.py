@@ -18,7 +18,7 @@ from transformers.utils.generic import PaddingStrategy
 
 from .categories_claim import CategoryRules, number_categories
 from .encoding_claim import PATIENT_COLUMNS, TableEncoder
-from .names_claim import resolve_checkpoint
+from .names_claim import checkpoint_hint, resolve_checkpoint
 from .padding_claim import PatientPadding
 from .patients_claim import encode_history, encode_within, read_history
 from .visits_claim import load_arrow, read_batches
@@ -153,9 +153,26 @@ class ClaimTokenizer(PatientPadding):
 
         Returns:
             `ClaimTokenizer`: The tokenizer.
+
+        Raises:
+            OSError: If there is no vocabulary under that name. The message names checkpoints that load offline.
+            ValueError: If the files are damaged or newer than this code.
         """
         folder = resolve_checkpoint(pretrained_model_name_or_path)
         tokenizer: ClaimTokenizer = super().from_pretrained(folder, *init_inputs, **kwargs)
+        return tokenizer
+
+    @classmethod
+    def _from_pretrained(
+        cls, resolved_vocab_files: dict[str, Any], pretrained_model_name_or_path: str, *args: Any, **kwargs: Any
+    ) -> "ClaimTokenizer":
+        """Load from files; a name that leads to none says so, with the names that were perhaps meant."""
+        if resolved_vocab_files.get("vocab_file") is None and not kwargs.keys() & {"vocab", "vocab_file"}:
+            name = pretrained_model_name_or_path
+            raise OSError(f"expected a checkpoint with vocab.json, found none at {name!r}. {checkpoint_hint(name)}")
+        tokenizer: ClaimTokenizer = super()._from_pretrained(
+            resolved_vocab_files, pretrained_model_name_or_path, *args, **kwargs
+        )
         return tokenizer
 
     @classmethod

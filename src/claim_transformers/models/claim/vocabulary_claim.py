@@ -41,6 +41,14 @@ GAP_START = "GAP/START"
 # Lower bounds of the buckets in days: 0, 1, 2-3, 4-7, ... 4096 and more (11 years).
 GAP_BOUNDS_DAYS = (0, *(2**exponent for exponent in range(13)))
 
+# A damaged or hostile tokenizer_config.json must not exhaust the memory; 36,525 days are a hundred years.
+OPTION_BOUNDS = {
+    "max_day": (0, 36_525),
+    "max_age_years": (0, 150),
+    "max_visits": (1, 1_000_000),
+    "max_codes_per_visit": (1, 1_000_000),
+}
+
 LEVELS = ("exact", "prefix", "category", "system", "unknown")
 TimeTokens = Literal["day", "gap", "none"]
 
@@ -77,12 +85,12 @@ class EncodingOptions:
     def __post_init__(self) -> None:
         if self.time_tokens not in ("day", "gap", "none"):
             raise ValueError(f"expected time_tokens to be one of 'day', 'gap', 'none', found {self.time_tokens!r}")
-        for name, smallest in (("max_day", 0), ("max_age_years", 0), ("max_visits", 1), ("max_codes_per_visit", 1)):
+        for name, (smallest, largest) in OPTION_BOUNDS.items():
             value = getattr(self, name)
             if value is None and name in ("max_visits", "max_codes_per_visit"):
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
-                raise ValueError(f"expected {name} to be an integer of at least {smallest}, found {value!r}")
+            if not isinstance(value, int) or isinstance(value, bool) or not smallest <= value <= largest:
+                raise ValueError(f"expected {name} to be an integer from {smallest} to {largest}, found {value!r}")
 
 
 def code_system(code: str) -> str:
@@ -105,7 +113,7 @@ def code_system(code: str) -> str:
 def parent_code(code: str) -> str | None:
     """Shorten a code to the prefix it backs off to.
 
-    ICD codes have a category of three characters; ICD-9-CM external causes (`E` codes) one of four (ICD-9-CM official
+    Diagnoses have a category of three characters; ICD-9-CM external causes (`E` codes) one of four (ICD-9-CM official
     guidelines). Nine digits of an 11-digit NDC are the labeler and the product, the last two only the package (FDA
     National Drug Code Directory).
 
@@ -119,13 +127,13 @@ def parent_code(code: str) -> str | None:
     Examples:
         >>> parent_code("ICD10CM/E119"), parent_code("ICD9CM/E8859"), parent_code("NDC/00093014501")
         ('ICD10CM/E11', 'ICD9CM/E885', 'NDC/000930145')
-        >>> parent_code("HCPCS/99213") is None
-        True
+        >>> parent_code("HCPCS/99213"), parent_code("ICD9PCS/3722")
+        (None, None)
     """
     system, _, text = code.partition("/")
     if system == "NDC":
         return code[: len("NDC/") + 9]
-    if system not in ("ICD9CM", "ICD10CM", "ICD9PCS", "ICD10PCS"):
+    if system not in ("ICD9CM", "ICD10CM"):
         return None
     length = 4 if system == "ICD9CM" and text.startswith("E") else 3
     return code[: len(system) + 1 + length]
@@ -309,17 +317,22 @@ def check_contiguous(ids: Mapping[str, int], what: str) -> None:
             ...
         ValueError: expected the ids of vocab to be 0 to 1, each once, found 1 missing, the first of them 1
     """
-    for text, number in ids.items():
-        if not isinstance(text, str) or not text or text == "|" or any(map(str.isspace, text)):
-            raise ValueError(f"expected every key of {what} to be text without white space and other than '|'")
-        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-            raise ValueError(f"expected every id of {what} to be an integer >= 0, found {type(number).__name__}")
+    _check_entries(ids, what)
     missing = sorted(set(range(len(ids))) - set(ids.values()))
     if missing:
         raise ValueError(
             f"expected the ids of {what} to be 0 to {len(ids) - 1}, each once, "
             f"found {len(missing)} missing, the first of them {missing[0]}"
         )
+
+
+def _check_entries(ids: Mapping[str, int], what: str) -> None:
+    """Refuse keys that are no tokens and values that are no ids."""
+    for text, number in ids.items():
+        if not isinstance(text, str) or not text or text == "|" or any(map(str.isspace, text)):
+            raise ValueError(f"expected every key of {what} to be text without white space and other than '|'")
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise ValueError(f"expected every id of {what} to be an integer >= 0, found {type(number).__name__}")
 
 
 def complete_vocabulary(vocab: Mapping[str, int], special_tokens: Iterable[str]) -> dict[str, int]:
@@ -344,6 +357,7 @@ def complete_vocabulary(vocab: Mapping[str, int], special_tokens: Iterable[str])
         >>> complete_vocabulary({"ICD9CM/4280": 3}, ["[PAD]", "[UNK]", "[MASK]"])
         {'[PAD]': 0, '[UNK]': 1, '[MASK]': 2, 'ICD9CM/4280': 3}
     """
+    _check_entries(vocab, "vocab")
     complete = dict(vocab)
     taken = set(complete.values())
     absent = [token for token in dict.fromkeys(special_tokens) if token not in complete]

@@ -1,0 +1,88 @@
+# /// script
+# dependencies = ["claim-transformers[claims]"]
+# ///
+"""Fine-tune a claim model on a labelled cohort and score its test split.
+
+From the repository root, on one device or on several:
+
+    python examples/run_classification.py examples/configs/classification.yaml --cohort cohort --output_dir runs/asthma
+    torchrun --nproc_per_node 4 examples/run_classification.py examples/configs/classification.yaml
+
+`--from_scratch` trains the same network without its pretrained weights; `--model_config` in place of
+`--model_name_or_path` needs no checkpoint at all. Leaves the best model on validation patients, `predictions.parquet`
+and `metrics.json`, with intervals over patients, in `output_dir`.
+"""
+
+from dataclasses import dataclass, field
+
+from datasets import load_from_disk
+from transformers import EarlyStoppingCallback, set_seed
+
+from claim_transformers.codes import category_rules
+from claim_transformers.models.claim import ClaimConfig, ClaimForSequenceClassification, ClaimTokenizer
+from claim_transformers.training import (
+    Architecture,
+    ClaimTrainer,
+    ClaimTrainingArguments,
+    DataCollatorForClaimClassification,
+    binary_metrics,
+    parse_arguments,
+    probabilities_of,
+    save_predictions,
+    tokenize_dataset,
+)
+
+
+@dataclass
+class ScriptArguments:
+    """What this script adds to [`ClaimTrainingArguments`]."""
+
+    cohort: str = field(metadata={"help": "Folder with train, validation and test splits and a column 'label'."})
+    model_name_or_path: str | None = field(default=None, metadata={"help": "Pretrained checkpoint, folder or name."})
+    from_scratch: bool = field(default=False, metadata={"help": "Use the checkpoint's sizes, not its weights."})
+    model_config: str | None = field(default=None, metadata={"help": "JSON of a network without a checkpoint."})
+    early_stopping_patience: int | None = field(default=None, metadata={"help": "Evaluations without progress."})
+
+
+def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> None:
+    set_seed(training_args.seed)
+    cohort, checkpoint = load_from_disk(arguments.cohort), arguments.model_name_or_path
+    if (checkpoint is None) == (arguments.model_config is None):
+        raise ValueError("expected either --model_name_or_path or --model_config, found both or neither")
+
+    if arguments.model_config:
+        architecture = Architecture.from_json(arguments.model_config)
+        tokenizer = architecture.train_tokenizer(cohort["train"], categories=category_rules().to_dict())
+        model = ClaimForSequenceClassification(architecture.build_config(tokenizer, num_labels=2))
+    else:
+        tokenizer = ClaimTokenizer.from_pretrained(checkpoint)
+        if arguments.from_scratch:
+            model = ClaimForSequenceClassification(ClaimConfig.from_pretrained(checkpoint, num_labels=2))
+        else:
+            model = ClaimForSequenceClassification.from_pretrained(checkpoint, num_labels=2)
+    with training_args.main_process_first(desc="tokenising"):
+        tokens = tokenize_dataset(cohort, tokenizer)
+
+    patience = arguments.early_stopping_patience
+    trainer = ClaimTrainer(
+        model=model,
+        args=training_args,
+        train_dataset=tokens["train"],
+        eval_dataset=tokens["validation"],
+        processing_class=tokenizer,
+        data_collator=DataCollatorForClaimClassification(tokenizer),
+        compute_metrics=binary_metrics,
+        callbacks=[EarlyStoppingCallback(patience)] if patience else None,
+    )
+    trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
+    trainer.save_model()
+
+    logits = trainer.predict(tokens["test"]).predictions
+    if trainer.is_world_process_zero():
+        name = "Claim-PT, fine-tuned" if checkpoint and not arguments.from_scratch else "Claim-PT, from scratch"
+        examples, out = cohort["test"].with_format("arrow")[:], training_args.output_dir
+        print(f"{name}: {save_predictions(out, examples, probabilities_of(logits), name=name)}")
+
+
+if __name__ == "__main__":
+    main(*parse_arguments(ScriptArguments, ClaimTrainingArguments))

@@ -1,0 +1,96 @@
+# /// script
+# dependencies = ["claim-transformers[claims]"]
+# ///
+"""Pretrain a claim model: next-visit prediction and category prediction.
+
+From the repository root, on one device or on several:
+
+    python examples/run_pretraining.py examples/configs/pretraining.yaml --claims claims
+    torchrun --nproc_per_node 4 examples/run_pretraining.py examples/configs/pretraining.yaml --expected_world_size 4
+
+Leaves the model and its tokenizer, `eval_results.json` with the loss and the recall of each patient's last visit, and
+`training_log.jsonl` with every logged figure in `output_dir`.
+"""
+
+from dataclasses import dataclass, field
+
+from datasets import load_from_disk
+from transformers import EarlyStoppingCallback, set_seed
+
+from claim_transformers.codes import category_rules
+from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
+from claim_transformers.sources.loading import load_claims
+from claim_transformers.training import (
+    Architecture,
+    ClaimTrainer,
+    ClaimTrainingArguments,
+    DataCollatorForClaimPretraining,
+    NextVisitMetrics,
+    leave_out_patients,
+    parse_arguments,
+    rank_next_visit,
+    tokenize_dataset,
+)
+
+
+@dataclass
+class ScriptArguments:
+    """What this script adds to [`ClaimTrainingArguments`]."""
+
+    claims: str = field(metadata={"help": "Ingested folder, or raw files of --source."})
+    source: str = field(default="claims", metadata={"help": "'claims' for an ingested folder, or a raw format."})
+    model_config: str = field(
+        default="examples/configs/claim-pt-base.json", metadata={"help": "JSON with 'model' and 'tokenizer'."}
+    )
+    tokenizer: str | None = field(default=None, metadata={"help": "Folder or name; trained on the claims without it."})
+    min_patients: int = field(default=11, metadata={"help": "Training patients behind every token."})
+    exclude_cohort: str | None = field(default=None, metadata={"help": "Cohort whose patients are left out."})
+    cp_mask_probability: float = field(
+        default=0.0, metadata={"help": "Share of codes hidden for category prediction."}
+    )
+    early_stopping_patience: int | None = field(default=None, metadata={"help": "Evaluations without progress."})
+
+
+def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> None:
+    set_seed(training_args.seed)
+    architecture = Architecture.from_json(arguments.model_config)
+
+    with training_args.main_process_first(desc="data and tokenizer"):
+        patients = load_claims(arguments.source, arguments.claims)
+        if arguments.exclude_cohort:
+            patients = leave_out_patients(patients, load_from_disk(arguments.exclude_cohort))
+        if arguments.tokenizer:
+            tokenizer = ClaimTokenizer.from_pretrained(arguments.tokenizer)
+        else:
+            tokenizer = architecture.train_tokenizer(
+                patients["train"], categories=category_rules().to_dict(), min_patients=arguments.min_patients
+            )
+        tokens = tokenize_dataset(patients, tokenizer)
+
+    config = architecture.build_config(tokenizer)
+    patience = arguments.early_stopping_patience
+    trainer = ClaimTrainer(
+        model=ClaimForPreTraining(config),
+        args=training_args,
+        train_dataset=tokens["train"],
+        eval_dataset=tokens["validation"],
+        processing_class=tokenizer,
+        data_collator=DataCollatorForClaimPretraining(
+            tokenizer,
+            nvp_context=config.nvp_context,
+            cp_mask_probability=arguments.cp_mask_probability,
+            seed=training_args.seed,
+        ),
+        compute_metrics=NextVisitMetrics(),
+        preprocess_logits_for_metrics=rank_next_visit,
+        callbacks=[EarlyStoppingCallback(patience)] if patience else None,
+    )
+    trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
+    trainer.save_model()
+    metrics = trainer.evaluate()
+    trainer.log_metrics("eval", metrics)
+    trainer.save_metrics("eval", metrics)
+
+
+if __name__ == "__main__":
+    main(*parse_arguments(ScriptArguments, ClaimTrainingArguments))

@@ -1,0 +1,169 @@
+"""What a MEDS code means here: a birth, a death, a sex, the ends of enrollment, or a code `SYSTEM/CODE`."""
+
+import re
+from dataclasses import dataclass
+from enum import IntEnum
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.codes.forms import CODE_TEXT, R_CODE_TEXT
+from claim_transformers.codes.normalize import normalize_code
+from claim_transformers.codes.systems import SYSTEMS
+
+BIRTH_CODE, DEATH_CODE = "MEDS_BIRTH", "MEDS_DEATH"
+SEX_CODES = MappingProxyType({"F": "GENDER//F", "M": "GENDER//M"})
+ENROLLMENT_START_CODE, ENROLLMENT_END_CODE = "ENROLLMENT//START", "ENROLLMENT//END"
+
+# Names of the systems in OMOP vocabularies and in public MEDS extracts, without the signs between letters and digits.
+_SYSTEM_ALIASES = MappingProxyType(
+    {system: system for system in SYSTEMS}
+    | {"ICD9PROC": "ICD9PCS", "CPT": "HCPCS", "CPT4": "HCPCS", "REVENUECODE": "REV", "MSDRG": "DRG"}
+)
+# MIMIC extracts write `DIAGNOSIS//ICD//10//E119`: the version follows the name of the system.
+_ICD_SYSTEMS = MappingProxyType(
+    {
+        ("DIAGNOSIS", "9"): "ICD9CM",
+        ("DIAGNOSIS", "10"): "ICD10CM",
+        ("PROCEDURE", "9"): "ICD9PCS",
+        ("PROCEDURE", "10"): "ICD10PCS",
+    }
+)
+# The tokenizer writes tokens and categories under these names; a code of the data must not look like one of them.
+_RESERVED_SYSTEMS = frozenset({"AGE", "SEX", "TYPE", "DAY", "GAP", "UNK", "CCS", "CCSR", "CCSPR", "HCPCSGROUP", "NDC9"})
+_SYSTEM_OF_BARE_CODES = "EVENT"
+_SEX_OF_TEXT = MappingProxyType({"F": "F", "FEMALE": "F", "M": "M", "MALE": "M"})
+
+
+class Role(IntEnum):
+    """What an event is, decided by its code alone."""
+
+    REFUSED = -1
+    CODE = 0
+    BIRTH = 1
+    DEATH = 2
+    FEMALE = 3
+    MALE = 4
+    UNKNOWN_SEX = 5
+    ENROLLMENT_START = 6
+    ENROLLMENT_END = 7
+
+
+@dataclass(frozen=True)
+class ReadCodes:
+    """Distinct MEDS codes, read.
+
+    Args:
+        roles (`np.ndarray` of int8): `Role` of each.
+        systems (`pa.Array` of strings): Code system, null unless the role is `CODE`.
+        codes (`pa.Array` of strings): Code without its system, null unless the role is `CODE`.
+        reasons (`list[str | None]`): Why a code is refused, as `R_...`.
+
+    Examples:
+        >>> read_codes(pa.array(["MEDS_BIRTH", "SNOMED/62106007"])).roles.tolist()
+        [1, 0]
+    """
+
+    roles: npt.NDArray[np.int8]
+    systems: pa.Array
+    codes: pa.Array
+    reasons: list[str | None]
+
+
+def read_codes(codes: pa.Array) -> ReadCodes:
+    """Read distinct MEDS codes.
+
+    Args:
+        codes (`pa.Array` of strings): Distinct codes as they stand in the data.
+
+    Returns:
+        `ReadCodes`: Role, system and code of each.
+
+    Examples:
+        >>> found = read_codes(pa.array(["ICD10CM//E11.9", "GENDER//F", "NDC//123"]))
+        >>> found.codes.to_pylist(), found.reasons
+        (['E119', None, None], [None, None, 'R_NDC'])
+    """
+    roles, systems, bare, reasons = [], [], [], []
+    for text in codes.to_pylist():
+        role, system, code, reason = _role_of(text), None, None, None
+        if role == Role.CODE:
+            try:
+                system, _, code = read_code(text).partition("/")
+            except ClaimDataError as error:
+                role, reason = Role.REFUSED, error.reason_code
+        roles.append(role)
+        systems.append(system)
+        bare.append(code)
+        reasons.append(reason)
+    return ReadCodes(np.array(roles, np.int8), pa.array(systems, pa.string()), pa.array(bare, pa.string()), reasons)
+
+
+def _role_of(text: str) -> Role:
+    first, rest = _split(text)
+    name = first.upper()
+    if name == BIRTH_CODE:
+        return Role.BIRTH
+    if name == DEATH_CODE:
+        return Role.DEATH
+    if text == ENROLLMENT_START_CODE:
+        return Role.ENROLLMENT_START
+    if text == ENROLLMENT_END_CODE:
+        return Role.ENROLLMENT_END
+    if name in {"GENDER", "SEX"}:
+        sex = _SEX_OF_TEXT.get(rest.strip().upper())
+        return {"F": Role.FEMALE, "M": Role.MALE, None: Role.UNKNOWN_SEX}[sex]
+    return Role.CODE
+
+
+def read_code(text: str) -> str:
+    """Turn a MEDS code into `SYSTEM/CODE`.
+
+    The system ends at the first `//`, or at the first `/` where there is no `//`. Systems of claims get the canonical
+    form of `codes.normalize`; codes of any other system are in upper case, with one `_` for every run of characters
+    that no code of this package has. A code without a system stands under `EVENT`.
+
+    Args:
+        text (`str`): The code as it stands in the data.
+
+    Returns:
+        `str`: `SYSTEM/CODE`.
+
+    Raises:
+        ClaimDataError: `R_CODE_TEXT`, or the reason that `codes.normalize` gives. The message never holds the text.
+
+    Examples:
+        >>> [read_code(text) for text in ("SNOMED/62106007", "RxNorm//161", "ICD10CM//E11.9", "CPT4//99213")]
+        ['SNOMED/62106007', 'RXNORM/161', 'ICD10CM/E119', 'HCPCS/99213']
+        >>> [read_code(text) for text in ("DIAGNOSIS//ICD//9//4280", "LAB//50912//mg/dL", "HOSPITAL_DISCHARGE")]
+        ['ICD9CM/4280', 'LAB/50912_MG/DL', 'EVENT/HOSPITAL_DISCHARGE']
+        >>> read_code("LAB//")
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: R_CODE_TEXT: expected SYSTEM//CODE of at most 64 ...
+    """
+    parts = text.split("//")
+    if len(parts) == 4 and parts[1] == "ICD" and (parts[0], parts[2]) in _ICD_SYSTEMS:
+        system, rest = _ICD_SYSTEMS[parts[0], parts[2]], parts[3]
+    else:
+        system, rest = _split(text)
+        if not rest and "/" not in text:
+            system, rest = _SYSTEM_OF_BARE_CODES, text
+        system = re.sub("[^A-Z0-9]+", "_", system.strip().upper()).strip("_")
+        system = _SYSTEM_ALIASES.get(system.replace("_", ""), system)
+    if system in SYSTEMS:
+        return f"{system}/{normalize_code(system, rest)}"
+    if system in _RESERVED_SYSTEMS:
+        system = f"MEDS_{system}"
+    code = re.sub("//+|[^A-Z0-9.,+/_-]+", "_", rest.strip().upper()).strip("_")
+    if not re.fullmatch("[A-Z0-9_]{1,32}", system) or not re.fullmatch(CODE_TEXT, code):
+        raise ClaimDataError(R_CODE_TEXT, "expected SYSTEM//CODE of at most 64 letters, digits and signs")
+    return f"{system}/{code}"
+
+
+def _split(text: str) -> tuple[str, str]:
+    system, _, rest = text.partition("//" if "//" in text else "/")
+    return system, rest

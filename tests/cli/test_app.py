@@ -1,0 +1,63 @@
+"""The commands: their help, their summaries and how they refuse."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cohorts.patients_by_hand import ADMISSION, ASTHMA_VISIT, patient, write_claims
+from typer.testing import CliRunner
+
+from claim_transformers.cli import app
+
+COMMANDS = ("simulate", "ingest", "cohort", "report", "install-checkpoint")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command):
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_no_command_shows_what_there_is():
+    assert all(command in CliRunner().invoke(app, []).output for command in COMMANDS)
+
+
+def test_simulate_then_ingest_then_cohort_by_the_command_line(tmp_path):
+    run = CliRunner()
+    steps = [
+        ["simulate", str(tmp_path / "raw"), "--patients", "1500", "--seed", "3"],
+        ["ingest", "simulated", str(tmp_path / "raw"), str(tmp_path / "claims")],
+        ["cohort", "asthma_exacerbation", str(tmp_path / "claims"), str(tmp_path / "cohort")],
+    ]
+    for step in steps:
+        result = run.invoke(app, step, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+    assert "asthma on a claim in the two years before" in " ".join(result.output.split())
+    assert (tmp_path / "claims" / "quality_report.json").is_file()
+    assert (tmp_path / "cohort" / "dataset_dict.json").is_file()
+
+
+def test_the_attrition_table_is_printed(tmp_path):
+    claims = write_claims(
+        tmp_path / "claims", [patient(f"P{i}", ASTHMA_VISIT, *([ADMISSION] if i % 2 else [])) for i in range(8)]
+    )
+    result = CliRunner().invoke(app, ["cohort", "asthma_exacerbation", str(claims), str(tmp_path / "out")])
+    assert result.exit_code == 0
+    assert "removed" in result.output
+
+
+def test_bad_input_ends_with_one_line_and_status_2(tmp_path):
+    code = "from claim_transformers.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "ingest", "synpuff", str(tmp_path), str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+    assert "synpuf" in result.stderr

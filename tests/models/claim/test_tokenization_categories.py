@@ -1,0 +1,84 @@
+"""Rules of the tokenizer and rules of the codes room are the same rules, kept in two places so that a model travels."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from claim_transformers import codes
+from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
+from claim_transformers.models.claim.categories_claim import CategoryRules
+from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
+from claim_transformers.models.claim.vocabulary_claim import CODE_SYSTEMS, ClaimVocabulary, parent_code
+
+PREFIXES = {
+    "ICD9CM/493": "CCS/128",
+    "ICD9CM/4932": "CCS/127",
+    "ICD9CM/E88": "CCS/2603",
+    "ICD10CM/E11": "CCSR/END002",
+    "NDC/00093": "DRUG/ALBUTEROL",
+    "DRG/47": "MDC/08",
+}
+LENGTHS = {"HCPCS": ("HCPCSGROUP", 3), "NDC": ("NDC9", 9)}
+code = st.builds("{}/{}".format, st.sampled_from(CODE_SYSTEMS), st.text("0349EV18", min_size=1, max_size=11))
+known = st.builds("{}{}".format, st.sampled_from(sorted(PREFIXES)), st.text("0129", max_size=3))
+
+
+def test_systems_are_those_of_the_codes_room():
+    assert CODE_SYSTEMS == codes.SYSTEMS
+
+
+@given(code=st.one_of(code, known))
+@settings(max_examples=200, deadline=None)
+def test_categories_are_those_of_the_codes_room(code):
+    room = codes.CategoryRules(PREFIXES, LENGTHS)
+    assert CategoryRules(PREFIXES, LENGTHS).category(code) == room.category(code)
+
+
+@given(code=st.one_of(code, known), kept=st.lists(st.one_of(code, known), max_size=3), data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_back_off_follows_the_chain_of_the_codes_room(code, kept, data):
+    chain = codes.backoff_chain(code, codes.CategoryRules(PREFIXES, LENGTHS))
+    held = sorted({*data.draw(st.lists(st.sampled_from(chain), max_size=3)), *kept, "[UNK]"})
+    tokens = {token: number for number, token in enumerate(held)}
+    vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", CategoryRules(PREFIXES, LENGTHS), {}, backoff=True)
+    expected = next((tokens[step] for step in chain if step in tokens), tokens["[UNK]"])
+    assert vocabulary.resolve(code)[0] == expected
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        codes.CategoryRules(PREFIXES, LENGTHS),
+        codes.CategoryRules(PREFIXES, LENGTHS).to_dict(),
+        json.loads(json.dumps(codes.CategoryRules(PREFIXES, LENGTHS).to_dict())),
+        {"prefixes": PREFIXES, "prefix_lengths": LENGTHS},
+        CategoryRules(PREFIXES, LENGTHS),
+        CategoryRules(PREFIXES, LENGTHS).to_dict(),
+    ],
+)
+def test_every_form_of_the_rules_is_read(form):
+    rules = CategoryRules.parse(form)
+    assert rules.prefixes == PREFIXES
+    assert rules.prefix_lengths == LENGTHS
+
+
+def test_a_prefix_table_alone_is_a_form_and_nothing_is_none():
+    assert CategoryRules.parse(PREFIXES).prefixes == PREFIXES
+    assert CategoryRules.parse(None).category("ICD9CM/493") is None
+    for wrong in (3, {"prefixes": {"ICD9CM/493": 7}}, {"A": "B"}, {"prefixes": {}, "prefix_lengths": {"NDC": 9}}):
+        with pytest.raises(ValueError, match="expected categories"):
+            CategoryRules.parse(wrong)
+
+
+def test_parents_are_shorter_codes_of_the_same_system():
+    assert parent_code("ICD9CM/V270") == "ICD9CM/V27"
+    assert parent_code("ICD9CM/E8859") == "ICD9CM/E885"
+    assert parent_code("ICD10CM/E119") == "ICD10CM/E11"
+    assert parent_code("ICD10CM/I10") == "ICD10CM/I10"
+    assert parent_code("REV/0450") is None
+
+
+def test_the_schema_of_the_patients_table_is_encodable():
+    assert ClaimTokenizer({"SEX/F": 3}).encode_table(PATIENTS_SCHEMA.empty_table()).num_rows == 0
