@@ -1,1 +1,63 @@
-"""Transformers for health-insurance claims."""
+"""Transformers for health-insurance claims.
+
+Importing the package registers the family (`model_type = "claim"`) with `AutoConfig`, `AutoTokenizer`, `AutoModel`,
+`AutoModelForPreTraining`, `AutoModelForMaskedLM`, `AutoModelForSequenceClassification` and
+`AutoModelForTokenClassification`, and stays light: what needs `datasets`, scikit-learn, DuckDB or matplotlib is imported
+when it is first used.
+
+Examples:
+    >>> from claim_transformers import ClaimTokenizer
+    >>> vocab = {"AGE/9": 3, "SEX/F": 4, "TYPE/OP": 5, "DAY/0": 6, "ICD9CM/49392": 7}
+    >>> tokenizer = ClaimTokenizer(vocab, time_tokens="day")
+    >>> patient = {"age": 9, "sex": "F", "visits": [{"day": 1, "type": "OP", "codes": ["ICD9CM/49392"]}]}
+    >>> tokenizer.convert_ids_to_tokens(tokenizer(patient)["input_ids"])
+    ['AGE/9', 'SEX/F', 'TYPE/OP', 'DAY/0', 'ICD9CM/49392']
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from claim_transformers.models.claim import (
+    ClaimConfig,
+    ClaimForMaskedLM,
+    ClaimForPreTraining,
+    ClaimForSequenceClassification,
+    ClaimForVisitClassification,
+    ClaimModel,
+    ClaimTokenizer,
+)
+from claim_transformers.models.registration import register
+from claim_transformers.version import __version__
+
+if TYPE_CHECKING:
+    from claim_transformers.sources.loading import load_claims
+    from claim_transformers.training import ClaimTrainer, DataCollatorForClaimPretraining
+
+__all__ = [
+    "ClaimConfig",
+    "ClaimForMaskedLM",
+    "ClaimForPreTraining",
+    "ClaimForSequenceClassification",
+    "ClaimForVisitClassification",
+    "ClaimModel",
+    "ClaimTokenizer",
+    "ClaimTrainer",
+    "DataCollatorForClaimPretraining",
+    "__version__",
+    "load_claims",
+]
+
+_LAZY = {
+    "ClaimTrainer": "claim_transformers.training",
+    "DataCollatorForClaimPretraining": "claim_transformers.training",
+    "load_claims": "claim_transformers.sources.loading",
+}
+
+register()
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name from its room when it is first used."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,8 +1,6 @@
-"""Load a checkpoint through every Auto class in this process, and print what came out as JSON.
+"""Load a checkpoint through every Auto class; as a script, in a process where the package is not installed.
 
-    python load_auto.py NAME with-package|without-package
-
-Run as a script, so that nothing of the test session is imported.
+python load_auto.py NAME
 """
 
 import json
@@ -55,13 +53,9 @@ def refusal(name):
     return None
 
 
-def main(name, package):
-    if package == "without-package":
-        sys.meta_path.insert(0, RefusePackage())
-        seen = {"refusal": refusal(name), **load(name, trust_remote_code=True)}
-    else:
-        __import__(PACKAGE)
-        seen = load(name)
+def main(name):
+    sys.meta_path.insert(0, RefusePackage())
+    seen = {"refusal": refusal(name), **load(name, trust_remote_code=True)}
     print(json.dumps({**seen, "has_package": PACKAGE in sys.modules}))  # noqa: T201 - the answer to the caller.
 
 

@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hub.load_auto import load
+from huggingface_hub import constants
 
 from claim_transformers.hub import install_checkpoint
 from claim_transformers.models.claim import names_claim
+from claim_transformers.models.registration import register
 
 SCRIPT = Path(__file__).with_name("load_auto.py")
 MODEL_FOLDER = Path(names_claim.__file__).parent
@@ -25,44 +28,59 @@ CLASSES = {
 
 
 @pytest.fixture(scope="module")
-def loads(hub_server, client, client_environment, tmp_path_factory):
-    """What the two processes saw: `remote` has no package, `installed` has it and neither hub nor store."""
-    folder = tmp_path_factory.mktemp("loads")
+def store(client, tmp_path_factory):
+    """A store with one checkpoint, and what that checkpoint predicts."""
+    folder = tmp_path_factory.mktemp("store")
+    return folder, client("save_to_store", folder / "claim-pt-fake")
+
+
+@pytest.fixture(scope="module")
+def remote(hub_server, client, client_environment, tmp_path_factory):
+    """What a new process without the package makes of a checkpoint that was pushed with its code."""
     hub_server.forget()
-    store = folder / "store"
-    reference = client("save_to_store", store / "claim-pt-fake")
     client("push", "with-code")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CLAIM_TRANSFORMERS_HOME", str(store))
-        install_checkpoint("claim-pt-fake", cache_dir=folder / "installed" / "hub")
-    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "installed")}
-    alone = {**client_environment, "HF_HOME": str(folder / "remote")}
-    processes = {
-        "remote": _start(folder, "loopback/with-code", "without-package", alone),
-        "installed": _start(folder, "claim-pt-fake", "with-package", {**client_environment, **nowhere}),
-    }
-    seen = {}
-    for kind, process in processes.items():
-        out, error = process.communicate(timeout=120)
-        assert process.returncode == 0, error
-        seen[kind] = json.loads(out.splitlines()[-1])
-    return {"reference": reference, **seen}
+    folder = tmp_path_factory.mktemp("remote")
+    process = subprocess.run(
+        [sys.executable, str(SCRIPT), "loopback/with-code"],
+        env={**client_environment, "HF_HOME": str(folder)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("kind", ["remote", "installed"])
-def test_every_auto_class_gives_the_class_of_the_family(loads, kind):
-    assert loads[kind]["classes"] == CLASSES
+@pytest.fixture
+def installed(store, tmp_path, monkeypatch):
+    """What the Auto classes make of an installed name, offline and without the store."""
+    with monkeypatch.context() as patch:
+        patch.setenv("CLAIM_TRANSFORMERS_HOME", str(store[0]))
+        install_checkpoint("claim-pt-fake", cache_dir=tmp_path)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(tmp_path)
+    register()
+    return load("claim-pt-fake", cache_dir=tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["remote", "installed"])
-def test_a_loaded_checkpoint_predicts_bit_for_bit_what_the_saved_one_does(loads, kind):
-    assert loads[kind]["input_ids"] == loads["reference"]["input_ids"]
-    assert loads[kind]["logits"] == loads["reference"]["logits"]
+def test_a_pushed_checkpoint_loads_through_every_auto_class_without_the_package(remote):
+    assert remote["classes"] == CLASSES
+    assert not remote["has_package"]
 
 
-def test_remote_code_runs_without_the_package_and_only_when_trusted(loads):
-    assert not loads["remote"]["has_package"]
-    assert "trust_remote_code=True" in loads["remote"]["refusal"]
+def test_an_installed_name_loads_through_every_auto_class_offline(installed):
+    assert installed["classes"] == CLASSES
+
+
+def test_a_loaded_checkpoint_predicts_bit_for_bit_what_the_saved_one_does(store, remote, installed):
+    for seen in (remote, installed):
+        assert seen["input_ids"] == store[1]["input_ids"]
+        assert seen["logits"] == store[1]["logits"]
+
+
+def test_remote_code_runs_only_when_trusted(remote):
+    assert "trust_remote_code=True" in remote["refusal"]
 
 
 def test_installing_twice_changes_nothing(tmp_path, monkeypatch):
@@ -96,14 +114,3 @@ def test_a_file_that_travels_imports_only_its_siblings_and_what_every_reader_has
             assert (MODEL_FOLDER / f"{node.module}.py").is_file()
         elif isinstance(node, ast.ImportFrom):
             assert str(node.module).partition(".")[0] in allowed
-
-
-def _start(folder, name, package, environment):
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), name, package],
-        env=environment,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )

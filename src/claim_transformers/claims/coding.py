@@ -70,8 +70,8 @@ def distinct_codes(rows: ir.Table, columns: Sequence[str]) -> ir.Table:
     """
     # Wide layouts are nearly empty: rows without any code are left out before they are unfolded.
     filled = rows.filter(ibis.coalesce(*(rows[name] for name in columns)).notnull())
-    unfolded = ibis.array([filled[name] for name in columns]).filter(lambda code: code.notnull()).unnest()
-    return filled.select(raw=unfolded).group_by("raw").aggregate(occurrences=_.count())
+    unfolded = filled.select(raw=ibis.array([filled[name] for name in columns]).unnest())
+    return unfolded.filter(unfolded.raw.notnull()).group_by("raw").aggregate(occurrences=_.count())
 
 
 def survey_codes(

@@ -114,9 +114,7 @@ def fetch(connection: Backend, expression: ir.Table) -> pa.Table:
     return read_batches(connection, expression).read_all()
 
 
-def read_batches(
-    connection: Backend, expression: ir.Table, *, rows_per_batch: int = 1 << 17
-) -> pa.RecordBatchReader:
+def read_batches(connection: Backend, expression: ir.Table, *, rows_per_batch: int = 1 << 17) -> pa.RecordBatchReader:
     """Execute an expression as a stream of record batches, so that a result larger than the memory can be written.
 
     Args:

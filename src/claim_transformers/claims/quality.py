@@ -88,9 +88,7 @@ def check_date(column: str, date_format: DateFormat, *, required: bool = True) -
     return RowCheck("R_DATE", f"{column} is no real date in the format {date_format}", fails)
 
 
-def check_order(
-    first: str, second: str, date_format: DateFormat, *, reason_code: str = "R_DATE_ORDER"
-) -> RowCheck:
+def check_order(first: str, second: str, date_format: DateFormat, *, reason_code: str = "R_DATE_ORDER") -> RowCheck:
     """`R_DATE_ORDER` or `R_SPAN`: the second date lies before the first. Dates are never swapped.
 
     Args:

@@ -176,4 +176,6 @@ def check_table(name: str, table: pa.Table | pa.Schema) -> None:
     if wrong:
         raise ClaimDataError("E_SCHEMA", f"{name}: {'; '.join(wrong)}")
     if found.names != expected.names:
-        raise ClaimDataError("E_SCHEMA", f"{name}: expected columns in the order {expected.names}, found {found.names}")
+        raise ClaimDataError(
+            "E_SCHEMA", f"{name}: expected columns in the order {expected.names}, found {found.names}"
+        )

@@ -6,11 +6,11 @@ from .errors import ClaimDataError
 
 
 def read_drug_ingredients(path: str | Path) -> dict[str, str]:
-    """Reads a table of ingredients by labeler and product.
+    r"""Reads a table of ingredients by labeler and product.
 
     Args:
-        path (`str` or `Path`): Parquet or CSV file with the columns `ndc9` (labeler and product, 9 digits; the 11-digit
-            code works too) and `ingredient`. The simulator writes one as `drug_ingredients.parquet`.
+        path (`str` or `Path`): Parquet or CSV file with the columns `ndc9` (labeler and product, 9 digits; the
+            11-digit code works too) and `ingredient`. The simulator writes one as `drug_ingredients.parquet`.
 
     Returns:
         `dict[str, str]`: Ingredient by code, for `category_rules(drug_ingredients=...)`.
@@ -23,7 +23,7 @@ def read_drug_ingredients(path: str | Path) -> dict[str, str]:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder, "ingredients.csv")
-        ...     _ = file.write_text("ndc9,ingredient\\n000930145,ALBUTEROL\\n")
+        ...     _ = file.write_text("ndc9,ingredient\n000930145,ALBUTEROL\n")
         ...     read_drug_ingredients(file)
         {'000930145': 'ALBUTEROL'}
     """

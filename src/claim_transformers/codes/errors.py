@@ -22,5 +22,9 @@ class ClaimDataError(ValueError):
     """
 
     def __init__(self, reason_code: str, message: str) -> None:
-        super().__init__(f"{reason_code}: {message}")
+        # Both arguments go to the base class: a process pool rebuilds an error from them.
+        super().__init__(reason_code, message)
         self.reason_code = reason_code
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}: {self.args[1]}"

@@ -11,30 +11,49 @@ from dataclasses import dataclass
 import numpy as np
 
 from .calendar import Calendar, Float, Int, season_table
-from .courses import age_months, monthly, noise, occurs, switch
-from .population import Population, by_age
+from .courses import Switches, age_months, monthly, noise, occurs, switch
+from .population import MAX_AGE_MONTHS, Population, by_age
 
 CONDITIONS = ("eczema", "food_allergy", "rhinitis", "obesity", "asthma")
 ECZEMA, FOOD, RHINITIS, OBESITY, ASTHMA = range(len(CONDITIONS))
 
 # New cases per patient and year by age band; sources in docs/simulation.md.
-ONSET = monthly(
-    (
-        (0.085, 0.05, 0.022, 0.009, 0.006, 0.005, 0.004),
-        (0.012, 0.012, 0.004, 0.002, 0.0015, 0.001, 0.001),
-        (0.003, 0.014, 0.020, 0.017, 0.014, 0.010, 0.008),
-        (0.000, 0.000, 0.020, 0.026, 0.026, 0.018, 0.015),
-        (0.009, 0.018, 0.0165, 0.0075, 0.0042, 0.0034, 0.0025),
-    )
+ONSET = (
+    (0.085, 0.05, 0.022, 0.009, 0.006, 0.005, 0.004),
+    (0.012, 0.012, 0.004, 0.002, 0.0015, 0.001, 0.001),
+    (0.003, 0.014, 0.020, 0.017, 0.014, 0.010, 0.008),
+    (0.000, 0.000, 0.020, 0.026, 0.026, 0.018, 0.015),
+    (0.009, 0.018, 0.0165, 0.0075, 0.0042, 0.0034, 0.0025),
 )
-REMISSION = monthly(
-    (
-        (0.22, 0.22, 0.16, 0.12, 0.10, 0.10, 0.10),
-        (0.10, 0.10, 0.10, 0.07, 0.05, 0.04, 0.04),
-        (0.05, 0.05, 0.05, 0.06, 0.07, 0.08, 0.08),
-        (0.05, 0.05, 0.06, 0.06, 0.05, 0.04, 0.04),
-        (0.10, 0.10, 0.10, 0.07, 0.07, 0.07, 0.07),
-    )
+REMISSION = (
+    (0.22, 0.22, 0.16, 0.12, 0.10, 0.10, 0.10),
+    (0.10, 0.10, 0.10, 0.07, 0.05, 0.04, 0.04),
+    (0.05, 0.05, 0.05, 0.06, 0.07, 0.08, 0.08),
+    (0.05, 0.05, 0.06, 0.06, 0.05, 0.04, 0.04),
+    (0.10, 0.10, 0.10, 0.07, 0.07, 0.07, 0.07),
+)
+# Boys have more asthma before puberty and less after it; see docs/simulation.md.
+BOYHOOD_MONTHS = 156
+BOYS_ASTHMA = 0.3
+_BOYS = np.ones((2, len(CONDITIONS), MAX_AGE_MONTHS + 1), dtype=np.float32)
+_BOYS[1, ASTHMA, :BOYHOOD_MONTHS] += BOYS_ASTHMA
+_BOYS[1, ASTHMA, BOYHOOD_MONTHS:] -= BOYS_ASTHMA
+# Severe asthma is not outgrown.
+_OUTGROWN = np.ones((4, len(CONDITIONS), 1), dtype=np.float32)
+_OUTGROWN[:, ASTHMA, 0] = (1.3, 0.9, 0.5, 0.1)
+SWITCHES = Switches(
+    names=CONDITIONS,
+    onset=monthly(ONSET) * _BOYS,
+    end=monthly(REMISSION) * _OUTGROWN,
+    # The atopic march: each later condition is likelier after an earlier one.
+    influences=(
+        (),
+        (),
+        ((ECZEMA, 1.0), (FOOD, 0.5)),
+        (),
+        ((ECZEMA, 0.9), (RHINITIS, 0.8), (FOOD, 0.5), (OBESITY, 0.25)),
+    ),
+    recurrence=1.0,
 )
 SEVERITY_SHARES = (0.45, 0.30, 0.17, 0.08)  # intermittent, mild, moderate, severe persistent
 ASTHMA_SEASON, POLLEN_SEASON = np.log(season_table(["asthma", "pollen"]))
@@ -48,10 +67,12 @@ class AtopyState:
 
     Attributes:
         birth_month: Month of birth.
-        male, liability, smoke, wheeze, adherence: Traits, see `Population`.
+        sex: 1 for boys, 0 for girls.
+        smoke, adherence: Traits, see `Population`.
+        proneness: Multiplier of each onset, from liability, smoke and early wheezing, shape `(conditions, patients)`.
         severity: Severity asthma has or would have, `0` to `3`.
         conditions: 1 where a condition of `CONDITIONS` is present, shape `(conditions, patients)`.
-        ever: 1 when asthma has ever been present.
+        ever: 1 where one has ever been present, same shape.
         control: How badly asthma is controlled, mean about zero, larger is worse.
         prescribed: 1 when a controller has ever been prescribed.
         controller: 1 while the controller is taken.
@@ -59,12 +80,11 @@ class AtopyState:
     """
 
     birth_month: Int
-    male: Float
-    liability: Float
+    sex: Int
     smoke: Float
-    wheeze: Float
     adherence: Float
     severity: Float
+    proneness: Float
     conditions: Float
     ever: Float
     control: Float
@@ -103,50 +123,42 @@ def first_state(patients: Population, generator: np.random.Generator) -> AtopySt
     size = len(patients)
     drawn = generator.random(size) - 0.06 * (patients.atopy.clip(-2, 2) + patients.smoke - 0.2)
     severity = len(SEVERITY_SHARES) - 1 - np.searchsorted(np.cumsum(SEVERITY_SHARES[:0:-1]), drawn)
-    empty = np.zeros((7, size), dtype=np.float32)
+    proneness = np.ones((len(CONDITIONS), size), dtype=np.float32)
+    # The mean of the exponential of a normal liability is taken out, so that rates stay those of the table.
+    proneness[[ECZEMA, FOOD, RHINITIS, ASTHMA]] *= np.exp(0.75 * patients.atopy - 0.28)
+    proneness[ASTHMA] *= (1 + 1.2 * patients.wheeze) * (1 + 0.3 * patients.smoke)
+    conditions = np.zeros((2, len(CONDITIONS), size), dtype=np.float32)
+    empty = np.zeros((6, size), dtype=np.float32)
     return AtopyState(
         birth_month=patients.birth_month,
-        male=patients.male,
-        liability=patients.atopy,
+        sex=patients.male.astype(np.int32),
         smoke=patients.smoke,
-        wheeze=patients.wheeze,
         adherence=patients.adherence,
         severity=severity.astype(np.float32),
-        conditions=np.zeros((len(CONDITIONS), size), dtype=np.float32),
-        ever=empty[0],
-        control=empty[1],
-        prescribed=empty[2],
-        controller=empty[3],
-        stays=empty[4],
-        emergencies=empty[5],
-        steroids=empty[6],
+        proneness=proneness,
+        conditions=conditions[0],
+        ever=conditions[1],
+        control=empty[0],
+        prescribed=empty[1],
+        controller=empty[2],
+        stays=empty[3],
+        emergencies=empty[4],
+        steroids=empty[5],
     )
 
 
-def move_conditions(state: AtopyState, month: int | Int, years: float, generator: np.random.Generator) -> None:
-    """Let conditions begin and end, in place; the atopic march makes each later one likelier after an earlier one.
+def move_conditions(state: AtopyState, month: int | Int, months: float, generator: np.random.Generator) -> None:
+    """Let conditions begin and end, in place.
 
     Args:
         state (`AtopyState`): State at the start of the period.
         month (`int` or `np.ndarray`): Month in which the period begins, one or one per patient.
-        years (`float`): Length of the period.
+        months (`float`): Length of the period.
         generator (`np.random.Generator`): Stream.
     """
-    age = age_months(month, state.birth_month)
-    scale = np.float32(12 * years) * (month >= state.birth_month)
-    onset = ONSET[:, age] * scale
-    eczema, food, rhinitis, obesity, _ = state.conditions
-    liability = np.exp(np.float32(0.75) * state.liability - np.float32(0.28))
-    onset[:RHINITIS] *= liability
-    onset[RHINITIS] *= liability * (1 + eczema) * (1 + 0.5 * food)
-    boyhood = state.male * (1 - 2 * (age > 156))
-    onset[ASTHMA] *= liability * (1 + 0.9 * eczema) * (1 + 0.8 * rhinitis) * (1 + 0.5 * food) * (1 + 0.3 * boyhood)
-    onset[ASTHMA] *= (1 + 1.2 * state.wheeze) * (1 + 0.3 * state.smoke) * (1 + 0.25 * obesity) * (1 + state.ever)
-    end = REMISSION[:, age] * scale
-    # Severe asthma is not outgrown.
-    end[ASTHMA] *= 1.3 - 0.4 * state.severity
-    switch(state.conditions, onset, end, generator)
-    np.maximum(state.ever, state.conditions[ASTHMA], out=state.ever)
+    age = np.minimum(month - state.birth_month, MAX_AGE_MONTHS)
+    grade = state.severity.astype(np.int32)
+    SWITCHES.move(state.conditions, state.ever, state.proneness, (), state.sex, grade, age, months, generator)
 
 
 def stay_hazard(state: AtopyState, month: int | Int, calendar: Calendar) -> Float:
@@ -204,7 +216,9 @@ def advance(
     switch(state.controller, start, 0.02 + 0.26 * (1 - state.adherence) + (1 - asthma), generator)
     np.maximum(state.prescribed, state.controller, out=state.prescribed)
 
-    drift = 0.3 * (state.severity - 0.8) - 0.75 * state.controller + 0.3 * state.smoke - 0.5 * np.maximum(steroid, stay)
+    drift = (
+        0.3 * (state.severity - 0.8) - 0.75 * state.controller + 0.3 * state.smoke - 0.5 * np.maximum(steroid, stay)
+    )
     drift += 0.35 * season + 0.45 * rhinitis * np.maximum(POLLEN_SEASON[month_of_year], 0)
     state.control += 0.2 * (drift.astype(np.float32) - state.control) + 0.45 * noise(drift.shape, generator)
     state.stays *= np.float32(0.88)
@@ -213,5 +227,5 @@ def advance(
     state.emergencies += emergency
     state.steroids *= np.float32(0.65)
     np.maximum(state.steroids, np.maximum(steroid, event), out=state.steroids)
-    move_conditions(state, month, 1 / 12, generator)
+    move_conditions(state, month, 1, generator)
     return AtopyMonth(hazard, stay, emergency, steroid)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Float = NDArray[np.float32]
-Int = NDArray[np.int32]
+Float = NDArray[np.floating[Any]]
+Int = NDArray[np.signedinteger[Any]]
 Bool = NDArray[np.bool_]
 Key = NDArray[np.uint64]
 
@@ -83,7 +83,9 @@ class Calendar:
 
     def __post_init__(self) -> None:
         if self.start.day != 1:
-            raise ValueError(f"expected a window of whole months, found one that starts on day {self.start.day} of a month")
+            raise ValueError(
+                f"expected a window of whole months, found one that starts on day {self.start.day} of a month"
+            )
         if (self.end + dt.timedelta(days=1)).day != 1:
             raise ValueError("expected a window of whole months, found one that ends before the last day of a month")
         months = (self.end.year - self.start.year) * 12 + self.end.month - self.start.month + 1

@@ -68,7 +68,9 @@ def add_bronchiolitis(block: Block) -> None:
     patient, month, age = patient[hit], month[hit], block.age[young][hit]
     stay = np.where(age < 6, 0.22, 0.09) * (1 + block.patients.premature[patient])
     chance = block.generator.random(len(patient))
-    kind = np.where(chance < stay, STAY, np.where(chance < stay + 0.35 * block.institution.emergency_rate, EMERGENCY, OFFICE))
+    kind = np.where(
+        chance < stay, STAY, np.where(chance < stay + 0.35 * block.institution.emergency_rate, EMERGENCY, OFFICE)
+    )
     cause = block.catalog.cause_of["bronchiolitis"]
     block.add_visits(patient, block.days_in(month, patient), cause, kind.astype(np.int32))
 
@@ -81,7 +83,9 @@ def add_check_ups(block: Block) -> None:
     at = np.flatnonzero(due[np.maximum(block.age - late, 0)] & (block.age >= late))
     patient = block.patient[at]
     keeps = 0.45 + 0.75 * block.trait("keeps", patient) + 0.3 * (block.patients.adherence[patient] - 0.5)
-    chosen = at[block.happen((CHECK_UP_SHARE[block.age[at]] * keeps * block.institution.visit_rate).astype(np.float32))]
+    chosen = at[
+        block.happen((CHECK_UP_SHARE[block.age[at]] * keeps * block.institution.visit_rate).astype(np.float32))
+    ]
     patient = block.patient[chosen]
     day = block.on_weekdays(patient, block.days_in(block.month[chosen], patient))
     block.add_visits(patient, day, block.catalog.cause_of["well_child"], PREVENTIVE)

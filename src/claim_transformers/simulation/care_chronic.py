@@ -117,9 +117,7 @@ def _add_course(block: Block, course: Course, month: Int, patient: Int) -> None:
     for drug_class in course.regimen:
         treated = unit(block.patients.key[patient], cause * 1000 + 999) < course.treated
         hit = np.flatnonzero(treated & block.happen(np.full(len(month), FILL_CHANCE, dtype=np.float32)))
-        block.add_fills(
-            patient[hit], block.days_in(month[hit], patient[hit]), catalog.drugs.pool(drug_class), 30
-        )
+        block.add_fills(patient[hit], block.days_in(month[hit], patient[hit]), catalog.drugs.pool(drug_class), 30)
 
 
 def burden_of(block: Block, presence: dict[str, Bool]) -> Float:
@@ -132,5 +130,3 @@ def burden_of(block: Block, presence: dict[str, Bool]) -> Float:
     count += history.conditions[:, -1] + 1.5 * history.disorders[:, 0] + history.disorders[:, 2]
     extra: Float = 0.85 + 0.15 * np.minimum(count[block.month, block.patient], 4)
     return extra
-
-

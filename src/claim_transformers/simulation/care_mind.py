@@ -78,7 +78,9 @@ def _leading_pool(block: Block, month: Int, patient: Int) -> Int:
 
 def _add_emergencies(block: Block) -> None:
     """Emergency contacts without an attempt; about a third end in a psychiatric stay."""
-    month, patient = (part.astype(np.int32) for part in np.nonzero((block.history.contact > 0) & block.patients.enrolled))
+    month, patient = (
+        part.astype(np.int32) for part in np.nonzero((block.history.contact > 0) & block.patients.enrolled)
+    )
     day = block.days_in(month, patient)
     pool = _leading_pool(block, month, patient)
     cause = block.catalog.cause_of["mind_emergency"]
@@ -90,7 +92,9 @@ def _add_emergencies(block: Block) -> None:
 def _add_attempts(block: Block) -> None:
     """Suicide attempts: an emergency claim with its external cause, and for half of them a stay."""
     pools = block.catalog.diagnoses
-    month, patient = (part.astype(np.int32) for part in np.nonzero((block.history.attempt > 0) & block.patients.enrolled))
+    month, patient = (
+        part.astype(np.int32) for part in np.nonzero((block.history.attempt > 0) & block.patients.enrolled)
+    )
     day = block.days_in(month, patient)
     cut = block.trait("self-harm", patient) < np.where(block.patients.male[patient] > 0, 0.38, 0.24)
     pool = np.where(cut, pools.pool("self_harm_injury"), pools.pool("self_harm_poisoning")).astype(np.int32)

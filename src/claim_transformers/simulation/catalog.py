@@ -118,7 +118,8 @@ class Catalog:
         texts = [getattr(cause, name) for cause in self.causes]
         width = max(len(menus) for menus in texts)
         return [
-            Menu([menus[position] if position < len(menus) else "" for menus in texts], table) for position in range(width)
+            Menu([menus[position] if position < len(menus) else "" for menus in texts], table)
+            for position in range(width)
         ]
 
     def _episodes(self) -> tuple[Float, CodeTable, Int]:
@@ -172,4 +173,14 @@ FIRST_SERVICE = {
     PREVENTIVE: "visit_preventive_0",
     BEHAVIOURAL: "visit_behaviour_before_2013",
     DENTAL: "visit_dental",
+}
+
+# A second service that any visit of a kind may bill, and how often it does.
+EXTRA_SERVICE = {
+    OFFICE: ("extra_office", 0.3),
+    EMERGENCY: ("extra_emergency", 0.75),
+    STAY: ("extra_stay", 0.8),
+    PREVENTIVE: ("extra_office", 0.35),
+    BEHAVIOURAL: ("extra_behaviour", 0.3),
+    DENTAL: ("dental_more", 0.4),
 }

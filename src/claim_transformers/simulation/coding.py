@@ -9,7 +9,7 @@ import numpy as np
 from . import atopy, mood
 from .block import Block, Fills, Visits
 from .calendar import Bool, Int
-from .catalog import FIRST_SERVICE, Catalog
+from .catalog import EXTRA_SERVICE, FIRST_SERVICE, Catalog
 from .causes import BEHAVIOURAL, EMERGENCY, PREVENTIVE, STAY
 from .chronic_causes import COURSES
 from .population import MAX_AGE_MONTHS, band_of_age
@@ -22,7 +22,7 @@ STATE_MENTION = {
     "adhd": 0.5, "anxiety": 0.5, "conduct": 0.4, "depression": 0.7, "bipolar": 0.7, "substance": 0.5,
 }  # fmt: skip
 STATE_POOL = {"asthma": "asthma_other", "depression": "depression_mild"}
-SERVICE_SLOTS = 7
+SERVICE_SLOTS = 8
 
 
 @dataclass
@@ -134,7 +134,9 @@ def _markers(block: Block, visits: Visits) -> list[tuple[str, Int]]:
     patient, kind = visits.patient, visits.kind
     names = block.catalog.causes
     of_asthma = np.array([cause.name.startswith("asthma") for cause in names])[visits.cause]
-    of_mind = (kind == BEHAVIOURAL) | np.array([cause.name in (*mood.DISORDERS, "mind_emergency") for cause in names])[visits.cause]
+    of_mind = (kind == BEHAVIOURAL) | np.array([cause.name in (*mood.DISORDERS, "mind_emergency") for cause in names])[
+        visits.cause
+    ]
     control = history.control[month, patient]
     unprotected = history.prescribed[month, patient] * (1 - history.controller[month, patient])
     crisis = history.crisis[month, patient]
@@ -160,7 +162,11 @@ def _markers(block: Block, visits: Visits) -> list[tuple[str, Int]]:
 
 
 def _add_comorbidities(
-    block: Block, visits: Visits, presence: dict[str, Bool], rows: _Appender, key: np.ndarray[tuple[int], np.dtype[np.uint64]]
+    block: Block,
+    visits: Visits,
+    presence: dict[str, Bool],
+    rows: _Appender,
+    key: np.ndarray[tuple[int], np.dtype[np.uint64]],
 ) -> None:
     """Other conditions of the patient, named now and then."""
     table, history = block.catalog.diagnoses, block.history
@@ -201,7 +207,9 @@ def _services(block: Block, visits: Visits) -> Int:
     # The psychotherapy codes were replaced on January 1, 2013 (CMS, Physician Fee Schedule final rule for 2013).
     replaced = (visits.kind == BEHAVIOURAL) & (visits.day >= np.datetime64("2013-01-01").astype(np.int32))
     first = np.where(replaced, table.pool("visit_behaviour_from_2013"), first)
-    grave = np.isin(visits.cause, [catalog.cause_of[name] for name in ("asthma_emergency", "self_harm", "mind_emergency")])
+    grave = np.isin(
+        visits.cause, [catalog.cause_of[name] for name in ("asthma_emergency", "self_harm", "mind_emergency")]
+    )
     first = np.where(grave & (visits.kind == EMERGENCY), table.pool("visit_emergency_severe"), first).astype(np.int32)
     services[:, 0] = table.draw_habit(first, block.patients.key[visits.patient], 0.4, generator)
     for slot, menu in enumerate(catalog.service_menus, start=1):
@@ -214,6 +222,14 @@ def _services(block: Block, visits: Visits) -> Int:
         pool = np.full(len(stays), table.pool(name), dtype=np.int32)
         services[stays, slot] = table.draw(pool, random(len(stays), dtype=np.float32))
     _add_vaccines(block, services, np.flatnonzero(check_up), band)
+    extra = table.pool_ids([EXTRA_SERVICE[kind][0] for kind in range(len(EXTRA_SERVICE))])[visits.kind]
+    often = np.array([EXTRA_SERVICE[kind][1] for kind in range(len(EXTRA_SERVICE))], dtype=np.float32)[visits.kind]
+    at = np.flatnonzero(block.happen(often))
+    services[at, -1] = table.draw(extra[at], random(len(at), dtype=np.float32))
+    # A code is billed once per claim.
+    for slot in range(1, SERVICE_SLOTS):
+        again = (services[:, :slot] == services[:, slot, None]).any(axis=1)
+        services[again, slot] = -1
     return services
 
 

@@ -152,7 +152,9 @@ def _plant(
     text = as_text(table)
     if not len(table):
         return text
-    numbers = table["claim_line_number"].to_numpy() if "claim_line_number" in table.column_names else np.ones(len(table))
+    numbers = (
+        table["claim_line_number"].to_numpy() if "claim_line_number" in table.column_names else np.ones(len(table))
+    )
     first = np.flatnonzero(numbers == 1)
     chosen = _choose(table, first, kinds, rates, generator)
     if name == "medical_claim":
@@ -180,7 +182,11 @@ def _plant(
 
 
 def _choose(
-    table: pa.Table, first: np.ndarray[Any, np.dtype[np.int64]], kinds: tuple[str, ...], rates: DirtRates, generator: np.random.Generator
+    table: pa.Table,
+    first: np.ndarray[Any, np.dtype[np.int64]],
+    kinds: tuple[str, ...],
+    rates: DirtRates,
+    generator: np.random.Generator,
 ) -> np.ndarray[Any, np.dtype[np.str_]]:
     """One fault, or none, per claim."""
     steps = np.cumsum([getattr(rates, kind) for kind in kinds])
@@ -192,7 +198,9 @@ def _choose(
         chosen[stays & turned & (chosen == "")] = "discharge_before_admission"
         shared = np.flatnonzero(chosen == "claim_shared")
         patients = table["person_id"].combine_chunks().indices.to_numpy()[first[shared]]
-        pairs = [(shared[at], shared[at + 1]) for at in range(0, len(shared) - 1, 2) if patients[at] != patients[at + 1]]
+        pairs = [
+            (shared[at], shared[at + 1]) for at in range(0, len(shared) - 1, 2) if patients[at] != patients[at + 1]
+        ]
         chosen[shared] = ""
         chosen[np.array(pairs, dtype=np.int64).ravel()] = "claim_shared"
     return chosen

@@ -70,8 +70,8 @@ def live(patients: Population, calendar: Calendar, generator: np.random.Generato
     size, everyone = len(patients), np.arange(len(patients))
     allergic, mental = atopy.first_state(patients, generator), mood.first_state(patients)
     for month in range(-MAX_AGE_MONTHS - RUN_IN_MONTHS, -RUN_IN_MONTHS, 12):
-        atopy.move_conditions(allergic, month, 1.0, generator)
-        mood.move_disorders(mental, month, 1.0, generator)
+        atopy.move_conditions(allergic, month, 12, generator)
+        mood.move_disorders(mental, month, 12, generator)
     for month in range(-RUN_IN_MONTHS, 0):
         atopy.advance(allergic, month, calendar, generator)
         mood.advance(mental, month, calendar, generator)
@@ -90,12 +90,16 @@ def live(patients: Population, calendar: Calendar, generator: np.random.Generato
             history.atopy_states.append(take(allergic, everyone))
             history.mood_states.append(take(mental, everyone))
         history.conditions[month], history.disorders[month] = allergic.conditions, mental.disorders
-        history.ever_asthma[month], history.control[month] = allergic.ever, allergic.control
+        history.ever_asthma[month], history.control[month] = allergic.ever[atopy.ASTHMA], allergic.control
         history.controller[month], history.prescribed[month] = allergic.controller, allergic.prescribed
         history.recent_steroid[month] = allergic.steroids
         history.crisis[month], history.antidepressant[month] = mental.crisis, mental.antidepressant
         asthma = atopy.advance(allergic, month, calendar, generator)
-        history.stay[month], history.emergency[month], history.steroid[month] = asthma.stay, asthma.emergency, asthma.steroid
+        history.stay[month], history.emergency[month], history.steroid[month] = (
+            asthma.stay,
+            asthma.emergency,
+            asthma.steroid,
+        )
         history.stay_hazard[month] = asthma.hazard
         minds = mood.advance(mental, month, calendar, generator)
         history.attempt[month], history.contact[month] = minds.attempt, minds.contact

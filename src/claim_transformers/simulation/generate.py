@@ -33,7 +33,7 @@ from .tables import BlockTables, eligibility_table, medical_table, pharmacy_tabl
 # Raised whenever the same seed would give other claims.
 SIMULATION_VERSION = 1
 # Patients of a block share random streams, so a block is always simulated whole, also when only part of it is kept.
-BLOCK_PATIENTS = 2500
+BLOCK_PATIENTS = 5000
 REPLICATES = 16
 _STREAMS = {"people": 0, "disease": 1, "care": 2, "risk": 3, "dirt": 4}
 
@@ -148,8 +148,8 @@ def simulate(
     with Publication(Path(out), overwrite=overwrite) as publication:
         for tables, planted in _with_bar(_blocks(request, catalog), request, progress):
             publication.write(tables)
-            for kind, rows in planted.items():
-                counts[kind] = counts.get(kind, 0) + rows
+            for kind, count in planted.items():
+                counts[kind] = counts.get(kind, 0) + count
         publication.write_table("drug_ingredients", ingredient_table(catalog))
         if request.dirt is not None:
             publication.write_json("dirt", counts)
@@ -204,12 +204,16 @@ def simulate_tables(
     """
     request = _check(patients, seed, start, end, dirt, institution, replicates)
     catalog = catalog_of(institution)
-    parts, counts = [], {}
+    parts: list[BlockTables] = []
+    counts: dict[str, int] = {}
     for tables, planted in _blocks(request, catalog):
         parts.append(tables)
         for kind, rows in planted.items():
             counts[kind] = counts.get(kind, 0) + rows
-    joined = {name: pa.concat_tables([getattr(part, name) for part in parts]).unify_dictionaries() for name in BlockTables.__annotations__}
+    joined = {
+        name: pa.concat_tables([getattr(part, name) for part in parts]).unify_dictionaries()
+        for name in BlockTables.__annotations__
+    }
     return SimulatedClaims(**joined, drug_ingredients=ingredient_table(catalog), dirt=counts)
 
 
@@ -276,7 +280,9 @@ def _blocks(request: _Request, catalog: Catalog) -> Iterator[tuple[BlockTables, 
     """Tables of each block in turn."""
     for number in range(-(-request.patients // BLOCK_PATIENTS)):
         kept = min(BLOCK_PATIENTS, request.patients - number * BLOCK_PATIENTS)
-        tables = simulate_block(request.calendar, request.seed, number, request.institution, request.replicates, catalog)
+        tables = simulate_block(
+            request.calendar, request.seed, number, request.institution, request.replicates, catalog
+        )
         if kept < BLOCK_PATIENTS:
             tables = _first_patients(tables, kept)
         if request.dirt is None:
@@ -350,7 +356,7 @@ def _with_bar(
     if not progress:
         yield from blocks
         return
-    from tqdm import tqdm
+    from tqdm import tqdm  # type: ignore[import-untyped,unused-ignore]
 
     total = -(-request.patients // BLOCK_PATIENTS)
     yield from tqdm(blocks, total=total, unit="block", desc="simulating")
@@ -386,9 +392,19 @@ def parameters_digest() -> str:
     from . import atopy, calendar, care_acute, care_chronic, mood, population
 
     catalog = catalog_of("a")
-    parts: list[Any] = [[asdict(cause) for cause in catalog.causes], catalog.diagnoses.vocabulary, catalog.product_pools]
+    parts: list[Any] = [
+        [asdict(cause) for cause in catalog.causes],
+        catalog.diagnoses.vocabulary,
+        catalog.product_pools,
+    ]
     parts += [calendar.SEASONS, population.COVERAGE, population.LEAVE, population.RACE_SHARES]
-    for table in (atopy.ONSET, atopy.REMISSION, atopy.STAY_BY_AGE, mood.ONSET, mood.REMISSION, mood.ATTEMPT_BY_AGE):
-        parts.append(np.round(table.astype(np.float64), 9).tolist())
+    parts += [
+        atopy.ONSET,
+        atopy.REMISSION,
+        mood.ONSET,
+        mood.REMISSION,
+        atopy.SWITCHES.influences,
+        mood.SWITCHES.influences,
+    ]
     parts += [atopy.SEVERITY_SHARES, care_acute.CHECK_UP_MONTHS, care_chronic.FILL_CHANCE]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

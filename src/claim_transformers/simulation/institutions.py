@@ -35,6 +35,6 @@ class Institution:
 
 
 INSTITUTIONS: dict[str, Institution] = {
-    "a": Institution("a", 0, 0.0, 0.6, 1.0, 1.0, 0.35, 1.0),
-    "b": Institution("b", 1, 1.0, 0.5, 0.85, 1.35, 0.45, 0.7),
+    "a": Institution("a", 0, 0.0, 0.6, 1.0, 1.0, 0.42, 1.0),
+    "b": Institution("b", 1, 1.0, 0.5, 0.85, 1.35, 0.52, 0.7),
 }

@@ -10,38 +10,51 @@ from dataclasses import dataclass
 import numpy as np
 
 from .calendar import Calendar, Float, Int, season_table
-from .courses import age_months, monthly, noise, occurs, switch
-from .population import Population, by_age
+from .courses import Switches, age_months, monthly, noise, occurs, switch
+from .population import MAX_AGE_MONTHS, Population, by_age
 
 DISORDERS = ("adhd", "anxiety", "conduct", "depression", "bipolar", "substance")
 ADHD, ANXIETY, CONDUCT, DEPRESSION, BIPOLAR, SUBSTANCE = range(len(DISORDERS))
 MIN_AGE_YEARS = 10
 
 # New episodes per patient and year by age band, before the multipliers below; sources in docs/simulation.md.
-ONSET = monthly(
-    (
-        (0, 0, 0.0060, 0.0210, 0.0090, 0.0040, 0.0020),
-        (0, 0, 0.0020, 0.0070, 0.0095, 0.0130, 0.0150),
-        (0, 0, 0.0060, 0.0100, 0.0100, 0.0080, 0.0030),
-        (0, 0, 0.0000, 0.0018, 0.0105, 0.0240, 0.0250),
-        (0, 0, 0.0000, 0.0004, 0.0014, 0.0026, 0.0030),
-        (0, 0, 0.0000, 0.0000, 0.0022, 0.0140, 0.0220),
-    )
+ONSET = (
+    (0, 0, 0.0060, 0.0210, 0.0090, 0.0040, 0.0020),
+    (0, 0, 0.0020, 0.0070, 0.0095, 0.0130, 0.0150),
+    (0, 0, 0.0060, 0.0100, 0.0100, 0.0080, 0.0030),
+    (0, 0, 0.0000, 0.0018, 0.0105, 0.0240, 0.0250),
+    (0, 0, 0.0000, 0.0004, 0.0014, 0.0026, 0.0030),
+    (0, 0, 0.0000, 0.0000, 0.0022, 0.0140, 0.0220),
 )
-REMISSION = monthly(
-    (
-        (0.06, 0.06, 0.06, 0.06, 0.09, 0.14, 0.20),
-        (0.45, 0.45, 0.45, 0.40, 0.35, 0.30, 0.30),
-        (0.30, 0.30, 0.30, 0.25, 0.25, 0.30, 0.40),
-        (1.00, 1.00, 1.00, 1.00, 0.85, 0.70, 0.70),
-        (0.25, 0.25, 0.25, 0.25, 0.20, 0.15, 0.15),
-        (0.60, 0.60, 0.60, 0.60, 0.60, 0.50, 0.45),
-    )
+REMISSION = (
+    (0.06, 0.06, 0.06, 0.06, 0.09, 0.14, 0.20),
+    (0.45, 0.45, 0.45, 0.40, 0.35, 0.30, 0.30),
+    (0.30, 0.30, 0.30, 0.25, 0.25, 0.30, 0.40),
+    (0.90, 0.90, 0.90, 0.90, 0.85, 0.70, 0.70),
+    (0.25, 0.25, 0.25, 0.25, 0.20, 0.15, 0.15),
+    (0.60, 0.60, 0.60, 0.60, 0.60, 0.50, 0.45),
 )
 # Log odds by which boys differ from girls in the onset of each disorder.
-MALE_LOG_RATIO = np.array([0.80, -0.35, 0.55, -0.65, -0.20, 0.35], dtype=np.float32)[:, None]
+MALE_LOG_RATIO = np.array([0.80, -0.35, 0.55, -0.65, -0.20, 0.35])
+_SEXES = np.exp(np.outer([-0.5, 0.5], MALE_LOG_RATIO)).astype(np.float32)[:, :, None]
+ABUSE = len(DISORDERS)
+SWITCHES = Switches(
+    names=DISORDERS,
+    onset=monthly(ONSET) * _SEXES,
+    end=monthly(REMISSION)[None],
+    influences=(
+        (),
+        ((DEPRESSION, 1.2), (ADHD, 0.5), (ABUSE, 0.7)),
+        ((ADHD, 2.0), (ABUSE, 0.8)),
+        ((ANXIETY, 1.5), (SUBSTANCE, 0.8), (ABUSE, 1.2)),
+        ((DEPRESSION, 3.0), (ADHD, 1.0)),
+        ((CONDUCT, 2.0), (DEPRESSION, 1.0), (ABUSE, 0.6)),
+    ),
+    # Disorders that end come back: a recurrence is likelier than a first episode.
+    recurrence=2.5,
+)
 SCHOOL_SEASON = np.log(season_table(["school"]))[0]
-ATTEMPT_BY_AGE = by_age((-30.0, -30.0, -30.0, -30.0, -10.35, -9.3, -9.75))
+ATTEMPT_BY_AGE = by_age((-30.0, -30.0, -30.0, -30.0, -10.05, -9.75, -10.75))
 MAX_ATTEMPT_CHANCE = np.float32(0.3)
 
 
@@ -51,7 +64,9 @@ class MoodState:
 
     Attributes:
         birth_month: Month of birth.
-        male, distress, conduct, adherence: Traits, see `Population`.
+        sex: 1 for boys, 0 for girls.
+        distress, adherence: Traits, see `Population`.
+        proneness: Multiplier of each onset, from liability, shape `(disorders, patients)`.
         abuse_month: Month from which a history of abuse exists.
         disorders: 1 while a disorder of `DISORDERS` is active, shape `(disorders, patients)`.
         ever: 1 when the disorder has ever been active, same shape.
@@ -64,11 +79,11 @@ class MoodState:
     """
 
     birth_month: Int
-    male: Float
+    sex: Int
     distress: Float
-    conduct: Float
     adherence: Float
     abuse_month: Int
+    proneness: Float
     disorders: Float
     ever: Float
     crisis: Float
@@ -104,15 +119,17 @@ def first_state(patients: Population) -> MoodState:
         `MoodState`: Nobody has any disorder yet.
     """
     size = len(patients)
+    # The mean of the exponential of a normal liability is taken out, so that rates stay those of the table.
+    distress, impulse = np.exp(0.7 * patients.distress - 0.22), np.exp(0.7 * patients.conduct - 0.22)
     empty = np.zeros((7, size), dtype=np.float32)
     disorders = np.zeros((2, len(DISORDERS), size), dtype=np.float32)
     return MoodState(
         birth_month=patients.birth_month,
-        male=patients.male,
+        sex=patients.male.astype(np.int32),
         distress=patients.distress,
-        conduct=patients.conduct,
         adherence=patients.adherence,
         abuse_month=patients.abuse_month,
+        proneness=np.stack([impulse, distress, impulse, distress, distress * impulse, impulse]),
         disorders=disorders[0],
         ever=disorders[1],
         crisis=empty[0],
@@ -125,32 +142,19 @@ def first_state(patients: Population) -> MoodState:
     )
 
 
-def move_disorders(state: MoodState, month: int | Int, years: float, generator: np.random.Generator) -> None:
-    """Let disorders begin and end, in place; each one raises the risk of the others.
+def move_disorders(state: MoodState, month: int | Int, months: float, generator: np.random.Generator) -> None:
+    """Let disorders begin and end, in place; each one raises the risk of others.
 
     Args:
         state (`MoodState`): State at the start of the period.
         month (`int` or `np.ndarray`): Month in which the period begins, one or one per patient.
-        years (`float`): Length of the period.
+        months (`float`): Length of the period.
         generator (`np.random.Generator`): Stream.
     """
-    age = age_months(month, state.birth_month)
-    scale = np.float32(12 * years) * (month >= state.birth_month)
-    abused = month >= state.abuse_month
-    adhd, anxiety, conduct, depression, _, substance = state.disorders
-    distress, impulse = np.exp(0.7 * state.distress - 0.22), np.exp(0.7 * state.conduct - 0.22)
-    onset = ONSET[:, age] * np.exp(MALE_LOG_RATIO * (state.male - 0.5)) * scale
-    onset[ADHD] *= impulse
-    onset[ANXIETY] *= distress * (1 + 1.2 * depression) * (1 + 0.7 * abused) * (1 + 0.5 * adhd)
-    onset[CONDUCT] *= impulse * (1 + 2.0 * adhd) * (1 + 0.8 * abused)
-    onset[DEPRESSION] *= distress * (1 + 1.5 * anxiety) * (1 + 0.8 * substance) * (1 + 1.2 * abused)
-    onset[BIPOLAR] *= distress * impulse * (1 + 3.0 * depression) * (1 + adhd)
-    onset[SUBSTANCE] *= impulse * (1 + 2.0 * conduct) * (1 + depression) * (1 + 0.6 * abused)
-    # Disorders that end come back: a recurrence is likelier than a first episode.
-    onset *= 1 + 2.5 * state.ever
-    np.minimum(onset, 0.9, out=onset)
-    switch(state.disorders, onset, np.minimum(REMISSION[:, age] * scale, 0.9), generator)
-    np.maximum(state.ever, state.disorders, out=state.ever)
+    age = np.minimum(month - state.birth_month, MAX_AGE_MONTHS)
+    abused = (month >= state.abuse_month).astype(np.float32)
+    sex, grade = state.sex, np.zeros(len(age), dtype=np.int32)
+    SWITCHES.move(state.disorders, state.ever, state.proneness, (abused,), sex, grade, age, months, generator)
 
 
 def attempt_hazard(state: MoodState, month: int | Int, calendar: Calendar) -> Float:
@@ -167,7 +171,9 @@ def attempt_hazard(state: MoodState, month: int | Int, calendar: Calendar) -> Fl
     _, anxiety, conduct, depression, bipolar, substance = state.disorders
     abused = month >= state.abuse_month
     age = age_months(month, state.birth_month)
-    score = ATTEMPT_BY_AGE[age] - 0.8 * state.male + 1.7 * depression + 1.1 * bipolar + 0.6 * substance
+    score = (
+        ATTEMPT_BY_AGE[age] - 0.8 * state.sex.astype(np.float32) + 1.7 * depression + 1.1 * bipolar + 0.6 * substance
+    )
     score += 0.7 * depression * substance + 0.35 * anxiety * depression + 0.35 * conduct + 0.7 * abused
     score += 0.5 * state.ever[DEPRESSION] + 0.9 * state.crisis
     score += 0.8 * state.attempted + 1.7 * np.minimum(state.attempts, 1.5) + 0.5 * np.minimum(state.contacts, 2)
@@ -220,5 +226,5 @@ def advance(
     np.maximum(state.attempted, attempt, out=state.attempted)
     state.contacts *= np.float32(0.8)
     state.contacts += contact
-    move_disorders(state, month, 1 / 12, generator)
+    move_disorders(state, month, 1, generator)
     return MoodMonth(hazard, attempt, contact)

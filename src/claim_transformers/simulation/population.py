@@ -191,7 +191,9 @@ def _draw_deaths(patients: Population, calendar: Calendar, generator: np.random.
     later_day = int(calendar.first_day(np.int32(0))) + (generator.random(size) * window).astype(np.int32)
     later = (generator.random(size) < 0.0003 * calendar.months / 12) & (later_day > patients.birth_day)
     day = np.where(infant, infant_day, np.where(later, later_day, NEVER))
-    patients.death_day = np.where(day > int(calendar.last_day(np.int32(calendar.months - 1))), NEVER, day).astype(np.int32)
+    patients.death_day = np.where(day > int(calendar.last_day(np.int32(calendar.months - 1))), NEVER, day).astype(
+        np.int32
+    )
 
 
 def _draw_enrolment(patients: Population, calendar: Calendar, generator: np.random.Generator) -> Bool:

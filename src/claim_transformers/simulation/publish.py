@@ -42,7 +42,9 @@ class Publication:
 
     def __enter__(self) -> Publication:
         if self._out.exists() and not self._overwrite:
-            raise FileExistsError(f"expected a folder that does not exist yet, found {self._out}; pass overwrite=True to replace it")
+            raise FileExistsError(
+                f"expected a folder that does not exist yet, found {self._out}; pass overwrite=True to replace it"
+            )
         self._out.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = Path(tempfile.mkdtemp(prefix=f".{self._out.name}-", dir=self._out.parent))
         return self

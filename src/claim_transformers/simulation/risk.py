@@ -95,18 +95,16 @@ def _snapshot_risks(
     generator: np.random.Generator,
 ) -> list[TrueRisk]:
     """Risks over the long horizons from every snapshot, all snapshots together."""
-    states = history.mood_states if outcome else history.atopy_states
-    chosen, months, parts = [], [], []
-    for month, state in zip(history.snapshots.tolist(), states, strict=True):
-        index = np.flatnonzero(patients.enrolled[month] & eligible[month]).astype(np.int32)
-        chosen.append(index)
-        months.append(np.full(len(index), month, dtype=np.int32))
-        parts.append(take(state, index))
+    states: list[atopy.AtopyState] | list[mood.MoodState] = history.mood_states if outcome else history.atopy_states
+    chosen = [np.flatnonzero(patients.enrolled[month] & eligible[month]) for month in history.snapshots]
     if not chosen:
         return []
-    patient, month = np.concatenate(chosen), np.concatenate(months)
-    state = join(parts)
-    quiet = (state.ever.max(axis=0) + state.attempted == 0) if outcome else np.zeros(len(patient), dtype=np.bool_)
+    patient = np.concatenate(chosen).astype(np.int32)
+    month = np.repeat(history.snapshots, [len(index) for index in chosen])
+    state = join([take(part, index) for part, index in zip(states, chosen, strict=True)])
+    quiet = np.zeros(len(patient), dtype=np.bool_)
+    if isinstance(state, mood.MoodState):
+        quiet = state.ever.max(axis=0) + state.attempted == 0
     repeats = np.where(quiet, max(1, replicates // 4), replicates)
     path = np.repeat(np.arange(len(patient)), repeats)
     survival = np.concatenate(

@@ -40,13 +40,17 @@ def patient_names(patients: Population) -> pa.Array:
     return text_of_bytes(hex_bytes(patients.key))
 
 
-def _claim_ids(key: np.ndarray[tuple[int], np.dtype[np.uint64]], day: Int, salt: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+def _claim_ids(
+    key: np.ndarray[tuple[int], np.dtype[np.uint64]], day: Int, salt: int
+) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     """One identifier per claim, from the patient, the day and the position among all claims of the block."""
     order = np.arange(len(key), dtype=np.uint64) << np.uint64(20) | day.astype(np.uint64)
     return hex_bytes(mix(key ^ mix(order, salt), salt + 1))
 
 
-def _cents(block: Block, dollars: np.ndarray[tuple[int], np.dtype[np.float32]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _cents(
+    block: Block, dollars: np.ndarray[tuple[int], np.dtype[np.float32]]
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Amounts spread around their median."""
     noise = block.generator.random(len(dollars), dtype=np.float32)
     # The logit of a uniform number over 2.5 is close to a normal with a standard deviation of 0.7.

@@ -115,5 +115,3 @@ def same_name_twice(paths: list[Path]) -> list[str]:
     """
     names = [path.name for path in paths]
     return sorted({name for name in names if names.count(name) > 1})
-
-

@@ -194,9 +194,7 @@ class StagedSource:
 class SourceReader(Protocol):
     """The function of a source: it stages what it finds at a path."""
 
-    def __call__(
-        self, path: str | Path | None, connection: Backend, *, scratch: Path, **options: Any
-    ) -> StagedSource:
+    def __call__(self, path: str | Path | None, connection: Backend, *, scratch: Path, **options: Any) -> StagedSource:
         """Stage the raw files.
 
         Args:

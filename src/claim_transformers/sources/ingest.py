@@ -161,7 +161,9 @@ def ingest(
             staged = reader(path, connection, scratch=scratch, **options)
             bar.update()
             ledger = Ledger()
-            lines = _settle(connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date)
+            lines = _settle(
+                connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date
+            )
         finally:
             connection.disconnect()
         shutil.rmtree(scratch)

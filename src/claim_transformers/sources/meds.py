@@ -70,7 +70,7 @@ def ingest_meds(
         >>> ingest_meds("/nowhere", "/tmp/meds-of-nowhere")
         Traceback (most recent call last):
             ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected MEDS files data/**/*.parquet in /nowhere, ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected MEDS files data/**/*.parquet in ...
     """
     layout = MedsLayout.open(Path(path))
     ledger = Ledger()
@@ -86,7 +86,9 @@ def ingest_meds(
                 _enter(ledger, name, table, events)
                 _write_quarantine(folder / "quarantine", name, table, events)
                 is_code = events.is_used & (events.roles == Role.CODE)
-                assembler.add(*(column[is_code] for column in (events.patients, events.days, events.types, events.codes)))
+                assembler.add(
+                    *(column[is_code] for column in (events.patients, events.days, events.types, events.codes))
+                )
                 demographics.add(events)
             (folder / "patients").mkdir()
             counts = assembler.write(folder / "patients", demographics.to_eligibility(), progress=progress)
@@ -158,9 +160,7 @@ def _assembler_of(layout: MedsLayout, subjects: _Subjects, workspace: Path) -> S
     order = pc.sort_indices(patient_ids)
     splits = subjects.splits[kept][order.to_numpy()]
     num_rows = sum(pq.read_metadata(file).num_rows for file in layout.files)
-    return SequenceAssembler(
-        patient_ids.take(order), splits, subjects.visit_types, workspace, num_codes=num_rows
-    )
+    return SequenceAssembler(patient_ids.take(order), splits, subjects.visit_types, workspace, num_codes=num_rows)
 
 
 @dataclass(frozen=True)
@@ -177,12 +177,11 @@ class _Events:
 
     @property
     def is_used(self) -> npt.NDArray[np.bool_]:
-        return self.reasons == 0
+        is_used: npt.NDArray[np.bool_] = self.reasons == 0
+        return is_used
 
 
-def _read_events(
-    table: pa.Table, subjects: _Subjects, positions: Integers, assembler: SequenceAssembler
-) -> _Events:
+def _read_events(table: pa.Table, subjects: _Subjects, positions: Integers, assembler: SequenceAssembler) -> _Events:
     subject_ids = table["subject_id"].cast(pa.int64())
     found = np.searchsorted(subjects.subject_ids, subject_ids.fill_null(0).to_numpy())
     has_subject = pc.is_valid(subject_ids).to_numpy()

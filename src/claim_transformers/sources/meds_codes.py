@@ -33,7 +33,9 @@ _ICD_SYSTEMS = MappingProxyType(
     }
 )
 # The tokenizer writes tokens and categories under these names; a code of the data must not look like one of them.
-_RESERVED_SYSTEMS = frozenset({"AGE", "SEX", "TYPE", "DAY", "GAP", "UNK", "CCS", "CCSR", "CCSPR", "HCPCSGROUP", "NDC9"})
+_RESERVED_SYSTEMS = frozenset(
+    {"AGE", "SEX", "TYPE", "DAY", "GAP", "UNK", "CCS", "CCSR", "CCSPR", "HCPCSGROUP", "NDC9"}
+)
 _SYSTEM_OF_BARE_CODES = "EVENT"
 _SEX_OF_TEXT = MappingProxyType({"F": "F", "FEMALE": "F", "M": "M", "MALE": "M"})
 

@@ -45,7 +45,7 @@ class MedsLayout:
         >>> MedsLayout.open(Path("/nowhere"))
         Traceback (most recent call last):
             ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected MEDS files data/**/*.parquet in /nowhere, ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected MEDS files data/**/*.parquet in ...
     """
 
     path: Path
@@ -108,11 +108,13 @@ class MedsLayout:
         table = pq.read_table(splits_file, columns=["subject_id", "split"])
         names = set(pc.unique(table["split"]).to_pylist())
         if not names <= set(MEDS_SPLITS):
-            raise ClaimDataError("E_SPLIT", f"expected the splits {', '.join(MEDS_SPLITS)}, found {sorted(map(str, names))}")
+            raise ClaimDataError(
+                "E_SPLIT", f"expected the splits {', '.join(MEDS_SPLITS)}, found {sorted(map(str, names))}"
+            )
         number_of = {name: SPLITS.index(split) for name, split in MEDS_SPLITS.items()}
         found = pc.index_in(pa.array(subjects), value_set=table["subject_id"].combine_chunks())
         split_of_row = np.array([*(number_of[name] for name in table["split"].to_pylist()), NO_SPLIT], np.int8)
-        splits = split_of_row[found.fill_null(table.num_rows).to_numpy(zero_copy_only=False)]
+        splits: npt.NDArray[np.int8] = split_of_row[found.fill_null(table.num_rows).to_numpy(zero_copy_only=False)]
         contradicted = int(np.count_nonzero((by_folder != NO_SPLIT) & (splits != NO_SPLIT) & (by_folder != splits)))
         if contradicted:
             raise ClaimDataError(
@@ -172,8 +174,9 @@ def check_file(table: pa.Table) -> Counter[str]:
         the same subject before them (no time sorts first), `W_DUPLICATE` rows equal to another in every column.
 
     Examples:
-        >>> rows = {"subject_id": [1, 1, 2, 1], "time": pa.array([5, None, 1, 9], pa.timestamp("us")), "code": list("abcd")}
-        >>> sorted(check_file(pa.table(rows)).items())
+        >>> times = pa.array([5, None, 1, 9], pa.timestamp("us"))
+        >>> rows = pa.table({"subject_id": [1, 1, 2, 1], "time": times, "code": ["A", "B", "C", "D"]})
+        >>> sorted(check_file(rows).items())
         [('W_NOT_CONTIGUOUS', 1), ('W_UNSORTED', 1)]
     """
     if not table.num_rows:

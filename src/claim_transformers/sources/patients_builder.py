@@ -76,7 +76,9 @@ class PatientsBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     """Read the files of the patients table, a row group at a time.
 
     Examples:
-        >>> PatientsBuilder(files={"train": []}, config_id="empty", cache_dir="unused").info.features["codes"]
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as cache_dir:
+        ...     PatientsBuilder(config_id="empty", cache_dir=cache_dir).info.features["codes"]
         List(List(Value('string')))
     """
 

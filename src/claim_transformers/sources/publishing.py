@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import ibis
 import ibis.expr.datatypes as dt
+import numpy as np
 import pyarrow as pa
 
 from ..claims.engine import engine_errors, read_batches
@@ -46,18 +47,22 @@ def publish_table(
     Returns:
         `int`: Number of lines written.
     """
-    lines = [_complete(one, target, source) for one in screened if one.table.target == target]
-    if not lines:
+    becoming = [one for one in screened if one.table.target == target]
+    if not becoming:
         return 0
+    files = {file.name for one in becoming for file in one.table.files}
+    keys = [key for key in ledger.entries if key[0] in files]
+    lines = [_complete(one, target, source, keys) for one in becoming]
     schema = SCHEMAS[target]
     every_line = lines[0] if len(lines) == 1 else ibis.union(*lines, distinct=False)
     tie_breaker = ibis.struct({name: every_line[name] for name in schema.names}).hash()
     ordered = every_line.order_by([*SORT_KEYS[target], tie_breaker])
     with engine_errors(f"writing {target}"):
-        return write_table(folder / target, schema, _counted(read_batches(connection, ordered), ledger, target))
+        return write_table(folder / target, schema, _counted(read_batches(connection, ordered), ledger, keys))
 
 
-def _complete(one: ScreenedTable, target: str, source: str) -> ir.Table:
+def _complete(one: ScreenedTable, target: str, source: str, keys: Sequence[tuple[str, str]]) -> ir.Table:
+    """Lines with every column of the target, and `ledger_number`: twice the entry's, one more on a first line."""
     lines = one.table.to_canonical(one.rows)
     columns: dict[str, ir.Value] = {}
     for field in SCHEMAS[target]:
@@ -71,7 +76,13 @@ def _complete(one: ScreenedTable, target: str, source: str) -> ir.Table:
             column = column.fill_null(source)
         columns[field.name] = column if column.type() == wanted else column.cast(wanted)
     is_first = lines.is_first_line if "is_first_line" in lines.columns else ibis.literal(True)
-    return lines.select(source_file=lines.source_file, is_first_line=is_first, **columns)
+    claim_type = columns["claim_type"] if target == "claim_line" else ibis.literal(one.table.claim_type)
+    branches = [
+        ((lines.source_file == source_file) & (claim_type == of_type), 2 * number)
+        for number, (source_file, of_type) in enumerate(keys)
+    ]
+    number = ibis.cases(*branches, else_=ibis.null("int32")) + is_first.cast("int32")
+    return lines.select(ledger_number=number, **columns)
 
 
 def ibis_type(arrow_type: pa.DataType) -> dt.DataType:
@@ -92,15 +103,18 @@ def ibis_type(arrow_type: pa.DataType) -> dt.DataType:
     return ibis.Schema.from_pyarrow(pa.schema([("value", arrow_type)]))["value"]
 
 
-def _counted(batches: pa.RecordBatchReader, ledger: Ledger, target: str) -> Iterator[pa.RecordBatch]:
+def _counted(
+    batches: pa.RecordBatchReader, ledger: Ledger, keys: Sequence[tuple[str, str]]
+) -> Iterator[pa.RecordBatch]:
     """Pass batches on and enter what goes by in the ledger."""
+    counts = np.zeros(2 * len(keys), np.int64)
     for batch in batches:
-        rows = pa.Table.from_batches([batch])
-        keys = ["source_file", "claim_type"] if target == "claim_line" else ["source_file"]
-        counts = rows.group_by(keys).aggregate([("is_first_line", "sum"), ([], "count_all")])
-        for row in counts.to_pylist():
-            default = "RX" if target == "rx_claim" else "NONE"
-            entry = ledger.entry(row["source_file"], row.get("claim_type", default))
-            entry.rows_out += row["is_first_line_sum"]
-            entry.lines_out += row["count_all"]
+        numbers = batch["ledger_number"].to_numpy(zero_copy_only=False)
+        counts += np.bincount(numbers, minlength=len(counts))
         yield batch
+    for (source_file, claim_type), (later_lines, first_lines) in zip(
+        keys, counts.reshape(-1, 2).tolist(), strict=True
+    ):
+        entry = ledger.entry(source_file, claim_type)
+        entry.rows_out += first_lines
+        entry.lines_out += later_lines + first_lines

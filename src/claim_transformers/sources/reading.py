@@ -38,8 +38,8 @@ class Layout:
     """Columns of one raw table, by name; order and case do not matter.
 
     Args:
-        required (`tuple[str, ...]`): Columns without which the file cannot be used.
-        optional (`tuple[str, ...]`, *optional*): Columns that are null where the file lacks them.
+        columns (`tuple[str, ...]`): All columns, in the order of the format.
+        required (`tuple[str, ...]`): Those without which the file cannot be used; others are null where they lack.
         id_columns (`tuple[str, ...]`, *optional*): Columns that may never come as numbers.
         aliases (`Mapping[str, str]`, *optional*): Other names of columns, such as those of an older version.
         delimiter (`str`, *optional*, defaults to `","`): Of delimited files.
@@ -47,12 +47,12 @@ class Layout:
         constants (`Mapping[str, str]`, *optional*): Columns that the file does not hold, such as the year in its name.
 
     Examples:
-        >>> Layout(("DESYNPUF_ID",), ("SEGMENT",)).columns
-        ('DESYNPUF_ID', 'SEGMENT')
+        >>> Layout(("CLM_ID", "SEGMENT"), ("CLM_ID",)).optional
+        ['SEGMENT']
     """
 
+    columns: tuple[str, ...]
     required: tuple[str, ...]
-    optional: tuple[str, ...] = ()
     id_columns: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     delimiter: str = ","
@@ -60,9 +60,9 @@ class Layout:
     constants: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Required and optional columns."""
-        return self.required + self.optional
+    def optional(self) -> list[str]:
+        """Columns that are null where the file lacks them."""
+        return [name for name in self.columns if name not in self.required]
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ..claims.cleaning import (
     find_reversals,
     find_reversed_claims,
     find_shared_claims,
+    hash_of_id,
 )
 from ..claims.coding import find_changed_columns, rewrite_codes, survey_codes
 from ..claims.engine import create_view, engine_errors, fetch, materialize
@@ -90,7 +91,8 @@ def screen_table(
         if num_flagged:
             rows = create_view(connection, f"staying_of_{table.name}", rows.anti_join(flagged, ROW_ID))
         _enter_warnings(connection, table, rows, ledger)
-        rows = _rewrite(connection, table, rows, ledger)
+        raw = table.rows.anti_join(flagged, ROW_ID) if num_flagged else table.rows
+        rows = _rewrite(connection, table, rows, raw, ledger)
     return ScreenedTable(table, rows, flagged, num_flagged)
 
 
@@ -180,9 +182,9 @@ def _flag_rows(
         claims = find_shared_claims(table.rows, claim, patient)
         shared, num_shared = materialize(connection, f"shared_{name}", claims)
         if num_shared:
-            marked = marked.left_join(shared, clean_id(marked[claim]) == shared.shared_claim_id)
+            marked = marked.left_join(shared, hash_of_id(marked[claim]) == shared.claim_hash)
             checks.append(
-                RowCheck("R_CLAIM_SHARED", "a claim of two patients", lambda rows: rows.shared_claim_id.notnull())
+                RowCheck("R_CLAIM_SHARED", "a claim of two patients", lambda rows: rows.claim_hash.notnull())
             )
     if table.service_date is not None and people is not None:
         marked = marked.left_join(people, clean_id(marked[table.patient_column]) == people.known_patient_id)
@@ -232,19 +234,21 @@ def _enter_warnings(connection: Backend, table: StagedTable, rows: ir.Table, led
                 counter[check.reason_code] += int(number)
 
 
-def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> ir.Table:
+def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: ir.Table, ledger: Ledger) -> ir.Table:
     staying = rows
     for group in table.code_columns:
         system = None if group.system_of is None else group.system_of(staying)
         changed = []
+        # Columns that need no other rows are looked at without the joins of `derive`.
+        is_raw = system is None and set(group.columns) <= set(raw.columns)
         for name in group.systems:
-            of_system = staying if system is None else staying.filter(system == name)
+            of_system = raw if is_raw else staying if system is None else staying.filter(system == name)
             survey = survey_codes(connection, of_system, group.columns, name, tolerant=group.tolerant)
             ledger.add_codes(survey)
             changed.append(survey.changed)
         codes = pa.concat_arrays(changed)
         if len(codes):
-            columns = find_changed_columns(connection, staying, group.columns, codes)
+            columns = find_changed_columns(connection, raw if is_raw else staying, group.columns, codes)
             system = None if group.system_of is None else group.system_of(rows)
             rows = rewrite_codes(rows, columns, group.systems, system, tolerant=group.tolerant)
     return rows if rows is staying else create_view(connection, f"coded_of_{table.name}", rows)

@@ -36,6 +36,21 @@ from ..codes.errors import ClaimDataError
 from .contract import CodeColumns, Reversal, StagedSource, StagedTable
 from .download import CMS_URL, download_synpuf
 from .reading import Layout, stage_files
+from .synpuf_columns import (
+    CARRIER,
+    CARRIER_DIAGNOSES,
+    CARRIER_HCPCS,
+    CARRIER_LINES,
+    DIAGNOSES,
+    HCPCS,
+    INPATIENT,
+    OUTPATIENT,
+    PRESCRIPTION,
+    PROCEDURES,
+    STAY,
+    beneficiary_layout,
+    numbered,
+)
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -54,64 +69,6 @@ _YEAR = re.compile(r"(?<!\d)20(?:08|09|10)(?!\d)")
 # Codebook: 1 male, 2 female; 1 white, 2 black, 3 others, 5 Hispanic.
 _GENDERS = {"1": "male", "2": "female"}
 _RACES = {"1": "white", "2": "black or african american", "3": "other race", "5": "hispanic"}
-_CARRIER_LINES = 13
-
-
-def _numbered(stem: str, count: int) -> tuple[str, ...]:
-    return tuple(f"{stem}_{number}" for number in range(1, count + 1))
-
-
-DIAGNOSES = _numbered("ICD9_DGNS_CD", 10)
-PROCEDURES = _numbered("ICD9_PRCDR_CD", 6)
-HCPCS = _numbered("HCPCS_CD", 45)
-_CLAIM = ("DESYNPUF_ID", "CLM_ID", "SEGMENT", "CLM_FROM_DT", "CLM_THRU_DT", "CLM_PMT_AMT")
-_UNUSED_INSTITUTIONAL = (
-    ("PRVDR_NUM", "NCH_PRMRY_PYR_CLM_PD_AMT", "OP_PHYSN_NPI", "OT_PHYSN_NPI")
-    + ("ADMTNG_ICD9_DGNS_CD", "NCH_BENE_BLOOD_DDCTBL_LBLTY_AM")
-)
-_UNUSED_INPATIENT = (
-    ("CLM_PASS_THRU_PER_DIEM_AMT", "NCH_BENE_IP_DDCTBL_AMT", "NCH_BENE_PTA_COINSRNC_LBLTY_AM", "CLM_UTLZTN_DAY_CNT")
-)
-_STAY = ("CLM_ADMSN_DT", "NCH_BENE_DSCHRG_DT", "CLM_DRG_CD")
-_IDS = ("DESYNPUF_ID", "CLM_ID", "PDE_ID")
-_INPATIENT = Layout(
-    required=(*_CLAIM, *_STAY, *DIAGNOSES),
-    optional=("AT_PHYSN_NPI", *_UNUSED_INSTITUTIONAL, *_UNUSED_INPATIENT, *PROCEDURES, *HCPCS),
-    id_columns=_IDS,
-)
-_OUTPATIENT = Layout(
-    required=(*_CLAIM, *DIAGNOSES),
-    optional=("AT_PHYSN_NPI", *_UNUSED_INSTITUTIONAL, "NCH_BENE_PTB_DDCTBL_AMT", "NCH_BENE_PTB_COINSRNC_AMT")
-    + (*PROCEDURES, *HCPCS),
-    id_columns=_IDS,
-)
-_CARRIER = Layout(
-    required=("DESYNPUF_ID", "CLM_ID", "CLM_FROM_DT", "CLM_THRU_DT", *DIAGNOSES[:8], *HCPCS[:_CARRIER_LINES]),
-    optional=tuple(
-        name
-        for stem in ("LINE_ICD9_DGNS_CD", "LINE_NCH_PMT_AMT", "LINE_ALOWD_CHRG_AMT", "PRF_PHYSN_NPI", "TAX_NUM")
-        + ("LINE_BENE_PTB_DDCTBL_AMT", "LINE_BENE_PRMRY_PYR_PD_AMT", "LINE_COINSRNC_AMT", "LINE_PRCSG_IND_CD")
-        for name in _numbered(stem, _CARRIER_LINES)
-    ),
-    id_columns=_IDS,
-)
-_PRESCRIPTION = Layout(
-    required=("DESYNPUF_ID", "PDE_ID", "SRVC_DT", "PROD_SRVC_ID"),
-    optional=("QTY_DSPNSD_NUM", "DAYS_SUPLY_NUM", "PTNT_PAY_AMT", "TOT_RX_CST_AMT"),
-    id_columns=_IDS,
-)
-_BENEFICIARY_REQUIRED = ("DESYNPUF_ID", "BENE_BIRTH_DT", "BENE_DEATH_DT", "BENE_SEX_IDENT_CD", "BENE_RACE_CD") + (
-    "SP_STATE_CODE",
-    "BENE_COUNTY_CD",
-    "BENE_HI_CVRAGE_TOT_MONS",
-    "BENE_SMI_CVRAGE_TOT_MONS",
-)
-_BENEFICIARY_OPTIONAL = (
-    ("BENE_ESRD_IND", "BENE_HMO_CVRAGE_TOT_MONS", "PLAN_CVRG_MOS_NUM")
-    + ("SP_ALZHDMTA", "SP_CHF", "SP_CHRNKIDN", "SP_CNCR", "SP_COPD", "SP_DEPRESSN", "SP_DIABETES", "SP_ISCHMCHT")
-    + ("SP_OSTEOPRS", "SP_RA_OA", "SP_STRKETIA", "MEDREIMB_IP", "BENRES_IP", "PPPYMT_IP", "MEDREIMB_OP", "BENRES_OP")
-    + ("PPPYMT_OP", "MEDREIMB_CAR", "BENRES_CAR", "PPPYMT_CAR")
-)
 
 
 def read_synpuf(
@@ -149,9 +106,9 @@ def read_synpuf(
     if "beneficiary" in files:
         tables.append(_stage_beneficiaries(connection, files["beneficiary"], scratch, county_crosswalk))
     if "inpatient" in files:
-        tables.append(_stage_institutional(connection, "inpatient", "IP", files["inpatient"], _INPATIENT, scratch))
+        tables.append(_stage_institutional(connection, "inpatient", "IP", files["inpatient"], INPATIENT, scratch))
     if "outpatient" in files:
-        tables.append(_stage_institutional(connection, "outpatient", "OP", files["outpatient"], _OUTPATIENT, scratch))
+        tables.append(_stage_institutional(connection, "outpatient", "OP", files["outpatient"], OUTPATIENT, scratch))
     if "carrier" in files:
         tables.append(_stage_carrier(connection, files["carrier"], scratch))
     if "prescription" in files:
@@ -195,18 +152,13 @@ def find_files(path: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _first_of_year(year: ir.IntegerValue) -> ir.DateValue:
-    return ibis.date(year, ibis.literal(1), ibis.literal(1))
-
-
 def derive_enrollment(rows: ir.Table) -> ir.Table:
-    """Turn months of coverage into a span of enrolment: `covered_months`, `starts_late`.
+    """Turn months of coverage into months of the year: `first_month`, `last_month`, null in years without coverage.
 
     The files say how many months of a year were covered by Part A (`BENE_HI_CVRAGE_TOT_MONS`) or B
     (`BENE_SMI_CVRAGE_TOT_MONS`), not which. The larger of both counts. Twelve months are the whole year. Fewer are the
-    *last* months if the patient was not covered in the year before but is in the year after, or was not covered before
-    and no later year tells otherwise; else they are the *first*. A span ends with the month of death. Years without
-    coverage have no span.
+    *last* months if the patient had no coverage in the year before or, in the first year of the files, has some in the
+    year after; else, and for those who die, they are the *first*. A span ends with the month of death.
 
     Args:
         rows (`ir.Table`): Staged beneficiary rows of all years.
@@ -219,40 +171,51 @@ def derive_enrollment(rows: ir.Table) -> ir.Table:
         parse_number(rows.BENE_SMI_CVRAGE_TOT_MONS, "int16").fill_null(0),
     )
     rows = rows.mutate(covered_months=months)
-    years = ibis.window(group_by=rows.DESYNPUF_ID, order_by=rows.YEAR)
-    before, after = rows.covered_months.lag().over(years), rows.covered_months.lead().over(years)
-    starts_late = ibis.ifelse(before.isnull(), (after > 0).fill_null(False), before == 0)
-    return rows.mutate(starts_late=starts_late & rows.BENE_DEATH_DT.isnull())
+    # Few patients have a broken year, so only their years are put in order.
+    broken = rows.filter(rows.covered_months.between(1, 11)).select("DESYNPUF_ID").distinct()
+    few = rows.semi_join(broken, "DESYNPUF_ID").select("DESYNPUF_ID", "YEAR", "covered_months")
+    years = ibis.window(group_by=few.DESYNPUF_ID, order_by=few.YEAR)
+    before, after = few.covered_months.lag().over(years), few.covered_months.lead().over(years)
+    few = few.select(
+        patient=few.DESYNPUF_ID,
+        of_year=few.YEAR,
+        starts_late=ibis.ifelse(before.isnull(), (after > 0).fill_null(False), before == 0),
+    ).distinct()
+    few = few.filter(few.starts_late)
+    rows = rows.left_join(few, [rows.DESYNPUF_ID == few.patient, rows.YEAR == few.of_year])
+    death = parse_date(rows.BENE_DEATH_DT, _DATES)
+    starts_late = rows.starts_late.notnull() & death.isnull()
+    year = rows.YEAR.try_cast("int32")
+    last_month = ibis.ifelse(starts_late, 12, rows.covered_months)
+    last_month = ibis.ifelse(
+        (death.year() == year).fill_null(False), ibis.least(last_month, death.month()), last_month
+    )
+    has_span = (rows.covered_months > 0) & (death.year() >= year).fill_null(True)
+    no_month = ibis.null("int16")
+    return rows.mutate(
+        first_month=ibis.ifelse(has_span, ibis.ifelse(starts_late, 13 - rows.covered_months, 1), no_month),
+        last_month=ibis.ifelse(has_span, last_month, no_month),
+    ).drop("patient", "of_year", "starts_late", "covered_months")
 
 
 def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
     if counties is not None:
         county = rows.SP_STATE_CODE.lpad(2, "0") + rows.BENE_COUNTY_CD.lpad(3, "0")
         rows = rows.left_join(counties, county == counties.ssacounty)
+    rows = derive_enrollment(rows)
     year = rows.YEAR.try_cast("int32")
-    death = parse_date(rows.BENE_DEATH_DT, _DATES)
-    is_covered = rows.covered_months > 0
-    first_month = ibis.ifelse(rows.starts_late, 13 - rows.covered_months, 1)
-    last_month = ibis.ifelse(rows.starts_late, 12, rows.covered_months)
-    last_month = ibis.ifelse(death.year() == year, ibis.least(last_month, death.month()), last_month)
-    no_date = ibis.null("date")
-    start = ibis.date(year, first_month, ibis.literal(1))
-    next_month = ibis.date(
-        year + ibis.ifelse(last_month == 12, 1, 0), ibis.ifelse(last_month == 12, 1, last_month + 1), ibis.literal(1)
-    )
-    is_alive = (death.year() >= year).fill_null(True)
+    first_of_next = ibis.date(year + rows.last_month // 12, rows.last_month % 12 + 1, ibis.literal(1))
     return rows.select(
         "source_file",
         "row_no",
         patient_id=clean_id(rows.DESYNPUF_ID),
-        source_member_id=clean_id(rows.DESYNPUF_ID),
         payer=ibis.literal("medicare"),
         gender=rows.BENE_SEX_IDENT_CD.cases(*_GENDERS.items(), else_=ibis.null("string")),
         race=rows.BENE_RACE_CD.cases(*_RACES.items(), else_=ibis.literal("unknown")),
         birth_date=parse_date(rows.BENE_BIRTH_DT, _DATES),
-        death_date=death,
-        enrollment_start_date=ibis.ifelse(is_covered & is_alive, start, no_date),
-        enrollment_end_date=ibis.ifelse(is_covered & is_alive, (next_month - ibis.interval(days=1)).cast("date"), no_date),
+        death_date=parse_date(rows.BENE_DEATH_DT, _DATES),
+        enrollment_start_date=ibis.date(year, rows.first_month, ibis.literal(1)),
+        enrollment_end_date=(first_of_next - ibis.interval(days=1)).cast("date"),
         county_fips=ibis.null("string") if counties is None else rows.fipscounty,
     )
 
@@ -263,9 +226,7 @@ def _stage_beneficiaries(
     files = []
     for path in paths:
         year = _YEAR.search(path.name)
-        constants = {} if year is None else {"YEAR": year.group()}
-        required = _BENEFICIARY_REQUIRED + (() if constants else ("YEAR",))
-        files.append((path, Layout(required, _BENEFICIARY_OPTIONAL, _IDS, constants=constants)))
+        files.append((path, beneficiary_layout(None if year is None else year.group())))
     rows, raw_files = stage_files(connection, files, scratch, name="beneficiary")
     counties = None if county_crosswalk is None else _read_counties(connection, Path(county_crosswalk), scratch)
     return StagedTable(
@@ -275,7 +236,6 @@ def _stage_beneficiaries(
         files=raw_files,
         patient_column="DESYNPUF_ID",
         row_key=("DESYNPUF_ID", "YEAR"),
-        derive=derive_enrollment,
         to_canonical=lambda rows: _to_eligibility(rows, counties),
         checks=(
             check_id("DESYNPUF_ID"),
@@ -287,7 +247,8 @@ def _stage_beneficiaries(
 
 
 def _read_counties(connection: Backend, path: Path, scratch: Path) -> ir.Table:
-    layout = Layout(("fipscounty", "ssacounty"), id_columns=("fipscounty", "ssacounty"))
+    columns = ("fipscounty", "ssacounty")
+    layout = Layout(columns, columns, id_columns=columns)
     rows, _ = stage_files(connection, [(path, layout)], scratch, name="county_crosswalk")
     one_each = rows.group_by("ssacounty").aggregate(fipscounty=rows.fipscounty.min())
     return materialize(connection, "ssa_counties", one_each)[0]
@@ -325,14 +286,18 @@ def _coded(system: str, columns: Sequence[ir.StringValue], *, ranked: bool) -> i
     return ibis.array(structs).filter(lambda entry: entry.code.notnull())
 
 
-def _unfold(rows: ir.Table, entries: Sequence[dict[str, ir.Value]], is_there: Callable[[ir.StructValue], ir.BooleanValue]) -> ir.Table:
+def _unfold(
+    rows: ir.Table, entries: Sequence[dict[str, ir.Value]], is_there: Callable[[ir.StructValue], ir.BooleanValue]
+) -> ir.Table:
     """One row per entry that is there, or the first entry where none is; adds `line`, `is_first_line`."""
     structs = [
         ibis.struct({"position": ibis.literal(position, "int32"), **entry})
         for position, entry in enumerate(entries, start=1)
     ]
+    # Most rows of some tables have no entry at all; building the array for them would be most of the work.
+    has_any = ibis.coalesce(*(value for entry in entries for value in entry.values())).notnull()
     filled = ibis.array(structs).filter(is_there)
-    rows = rows.mutate(lines=ibis.ifelse(filled.length() > 0, filled, ibis.array(structs[:1])))
+    rows = rows.mutate(lines=ibis.ifelse(has_any & (filled.length() > 0), filled, ibis.array(structs[:1])))
     unfolded = rows.mutate(line=rows.lines.unnest(), first_line=rows.lines[0])
     return unfolded.mutate(is_first_line=unfolded.line.position == unfolded.first_line.position).drop(
         "lines", "first_line"
@@ -427,8 +392,7 @@ def _claim_checks(start: str, end: str) -> tuple[RowCheck, ...]:
 
 
 def _stage_carrier(connection: Backend, paths: Sequence[Path], scratch: Path) -> StagedTable:
-    rows, raw_files = stage_files(connection, [(path, _CARRIER) for path in paths], scratch, name="carrier")
-    diagnoses = DIAGNOSES[:8]
+    rows, raw_files = stage_files(connection, [(path, CARRIER) for path in paths], scratch, name="carrier")
     of_line = {
         "hcpcs": "HCPCS_CD",
         "diagnosis": "LINE_ICD9_DGNS_CD",
@@ -439,7 +403,8 @@ def _stage_carrier(connection: Backend, paths: Sequence[Path], scratch: Path) ->
 
     def to_canonical(rows: ir.Table) -> ir.Table:
         entries = [
-            {name: rows[f"{stem}_{number}"] for name, stem in of_line.items()} for number in range(1, _CARRIER_LINES + 1)
+            {name: rows[f"{stem}_{number}"] for name, stem in of_line.items()}
+            for number in range(1, CARRIER_LINES + 1)
         ]
         lines = _unfold(rows, entries, lambda line: line.hcpcs.notnull() | line.diagnosis.notnull())
         start, end = parse_date(lines.CLM_FROM_DT, _DATES), parse_date(lines.CLM_THRU_DT, _DATES)
@@ -456,13 +421,14 @@ def _stage_carrier(connection: Backend, paths: Sequence[Path], scratch: Path) ->
             claim_line_start_date=start,
             claim_line_end_date=end,
             hcpcs_code=lines.line.hcpcs,
-            diagnoses=_coded("ICD9CM", [*(lines[column] for column in diagnoses), lines.line.diagnosis], ranked=True),
+            diagnoses=_coded(
+                "ICD9CM", [*(lines[column] for column in CARRIER_DIAGNOSES), lines.line.diagnosis], ranked=True
+            ),
             rendering_npi=clean_id(lines.line.npi),
             paid_amount=parse_amount(lines.line.paid),
             allowed_amount=parse_amount(lines.line.allowed),
         )
 
-    hcpcs = HCPCS[:_CARRIER_LINES]
     return StagedTable(
         name="carrier",
         target="claim_line",
@@ -476,16 +442,16 @@ def _stage_carrier(connection: Backend, paths: Sequence[Path], scratch: Path) ->
         service_date=lambda rows: parse_date(rows.CLM_FROM_DT, _DATES),
         checks=_claim_checks("CLM_FROM_DT", "CLM_THRU_DT"),
         code_columns=(
-            CodeColumns((*diagnoses, *_numbered("LINE_ICD9_DGNS_CD", _CARRIER_LINES)), "ICD9CM"),
-            CodeColumns(hcpcs, "HCPCS"),
+            CodeColumns((*CARRIER_DIAGNOSES, *numbered("LINE_ICD9_DGNS_CD", CARRIER_LINES)), "ICD9CM"),
+            CodeColumns(CARRIER_HCPCS, "HCPCS"),
         ),
-        reversal=Reversal(tuple(c for c in _CARRIER.columns if "AMT" not in c), "LINE_NCH_PMT_AMT_1"),
-        warnings=(warn_amount("LINE_NCH_PMT_AMT_1", "LINE_ALOWD_CHRG_AMT_1"), warn_diagnosis_gap(diagnoses)),
+        reversal=Reversal(tuple(c for c in CARRIER.columns if "AMT" not in c), "LINE_NCH_PMT_AMT_1"),
+        warnings=(warn_amount("LINE_NCH_PMT_AMT_1", "LINE_ALOWD_CHRG_AMT_1"), warn_diagnosis_gap(CARRIER_DIAGNOSES)),
     )
 
 
 def _stage_prescriptions(connection: Backend, paths: Sequence[Path], scratch: Path) -> StagedTable:
-    rows, raw_files = stage_files(connection, [(path, _PRESCRIPTION) for path in paths], scratch, name="prescription")
+    rows, raw_files = stage_files(connection, [(path, PRESCRIPTION) for path in paths], scratch, name="prescription")
 
     def to_canonical(rows: ir.Table) -> ir.Table:
         cost = parse_amount(rows.TOT_RX_CST_AMT)

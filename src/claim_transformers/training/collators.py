@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from claim_transformers.training.keyed_random import Stream, keyed_uniform, row_digests
+from claim_transformers.training.keyed_random import Stream, UInt64Array, row_digests, row_keys, uniform_at
 from claim_transformers.training.token_columns import (
     Features,
     RaggedColumn,
@@ -131,15 +131,8 @@ class KeyedCollator(ClaimCollator):
     seed: int = 0
     epoch: int = 0
 
-    def draw(
-        self,
-        features: Features,
-        tokens: RaggedColumn,
-        stream: Stream,
-        position: npt.NDArray[np.int64] | None = None,
-        row: npt.NDArray[np.int64] | None = None,
-    ) -> npt.NDArray[np.float64]:
-        """Draw keyed uniform numbers for rows, or for positions of rows.
+    def keys(self, features: Features, tokens: RaggedColumn, stream: Stream) -> UInt64Array:
+        """Key the randomness of each row.
 
         A row is keyed by its column `row`, or by a digest of its tokens where there is none, so that plain data sets
         and streams work too.
@@ -148,27 +141,23 @@ class KeyedCollator(ClaimCollator):
             features (`pa.Table` or `list[dict]`): Tokenised rows.
             tokens ([`RaggedColumn`]): Their column `input_ids`.
             stream ([`Stream`]): What the numbers are for.
-            position (`np.ndarray` of `int64`, *optional*): Positions inside rows; one number per row without it.
-            row (`np.ndarray` of `int64`, *optional*): Row in the batch of each position.
 
         Returns:
-            `np.ndarray` of `float64`: One number per row, or per position.
+            `np.ndarray` of `uint64`: One key per row, for `uniform_at`.
 
         Examples:
             >>> from types import SimpleNamespace
             >>> collator = KeyedCollator(SimpleNamespace(pad_token_id=0))
             >>> rows = [{"input_ids": [5, 6], "row": 3}, {"input_ids": [7], "row": 1}]
-            >>> forward = collator.draw(rows, ragged_column(rows, "input_ids"), Stream.CUT_KIND)
-            >>> backward = collator.draw(rows[::-1], ragged_column(rows[::-1], "input_ids"), Stream.CUT_KIND)
+            >>> forward = collator.keys(rows, ragged_column(rows, "input_ids"), Stream.CUT_KIND)
+            >>> backward = collator.keys(rows[::-1], ragged_column(rows[::-1], "input_ids"), Stream.CUT_KIND)
             >>> bool((forward == backward[::-1]).all())
             True
         """
         found = column_names(features)
-        key = scalar_column(features, "row") if "row" in found else row_digests(tokens.values, tokens.lengths)
-        epoch = scalar_column(features, "epoch") if "epoch" in found else np.full(len(key), self.epoch)
-        if position is None or row is None:
-            return keyed_uniform(self.seed, epoch, key, stream=stream)
-        return keyed_uniform(self.seed, epoch[row], key[row], position, stream=stream)
+        row = scalar_column(features, "row") if "row" in found else row_digests(tokens.values, tokens.lengths)
+        epoch = scalar_column(features, "epoch") if "epoch" in found else np.full(len(row), self.epoch)
+        return row_keys(self.seed, epoch, row, stream=stream)
 
 
 @dataclass
@@ -229,7 +218,7 @@ class DataCollatorForClaimPretraining(KeyedCollator):
         if "category_ids" in column_names(features):
             categories = ragged_column(features, "category_ids").values
         if self.cp_mask_probability > 0.0:
-            draws = self.draw(features, tokens, Stream.CATEGORY_MASK, tokens.position, tokens.row)
+            draws = uniform_at(self.keys(features, tokens, Stream.CATEGORY_MASK)[tokens.row], tokens.position)
             masked = (categories != IGNORE_INDEX) & (draws < self.cp_mask_probability)
             categories = np.where(masked, categories, IGNORE_INDEX)
             hidden = np.where(masked, self.tokenizer.mask_token_id, tokens.values)
@@ -246,8 +235,9 @@ class DataCollatorForClaimPretraining(KeyedCollator):
         longest = np.maximum(visits - 1, 0)
         if self.nvp_context == "full":
             return longest
-        causal = self.draw(features, tokens, Stream.CUT_KIND) < MIXED_CAUSAL_PROBABILITY
-        place = np.floor(self.draw(features, tokens, Stream.CUT_PLACE) * longest).astype(np.int64) + 1
+        causal = uniform_at(self.keys(features, tokens, Stream.CUT_KIND), 0) < MIXED_CAUSAL_PROBABILITY
+        draws = uniform_at(self.keys(features, tokens, Stream.CUT_PLACE), 0)
+        place = np.floor(draws * longest).astype(np.int64) + 1
         return np.where(causal, 0, np.minimum(place, longest))
 
 
@@ -295,10 +285,9 @@ class DataCollatorForMaskedTokens(KeyedCollator):
         """
         batch = super().collate(features)
         tokens = ragged_column(features, "input_ids")
-        row, position = tokens.row, tokens.position
 
         def draw(stream: Stream) -> npt.NDArray[np.float64]:
-            return self.draw(features, tokens, stream, position, row)
+            return uniform_at(self.keys(features, tokens, stream)[tokens.row], tokens.position)
 
         chosen = self._is_target[tokens.values] & (draw(Stream.TOKEN_MASK) < self.mask_probability)
         replacement = draw(Stream.TOKEN_REPLACEMENT)

@@ -56,35 +56,41 @@ def _descend(key: UInt64Array, branch: npt.NDArray[np.integer]) -> UInt64Array:
     return splitmix64(key + (np.atleast_1d(branch).astype(np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN_GAMMA))
 
 
-def keyed_uniform(
-    seed: int,
-    epoch: npt.ArrayLike,
-    row: npt.ArrayLike,
-    position: npt.ArrayLike = 0,
-    *,
-    stream: Stream,
-) -> npt.NDArray[np.float64]:
-    """Draw uniform numbers in [0, 1) that depend on nothing but the arguments.
+def row_keys(seed: int, epoch: npt.ArrayLike, row: npt.ArrayLike, *, stream: Stream) -> UInt64Array:
+    """Make the key of each row, from which [`uniform_at`] draws any number of numbers.
 
     Args:
         seed (`int`): Seed of the run, any integer.
         epoch (`int` or array of `int`): Epoch of each row.
         row (`int` or array of `int`): Stable number or digest of the patient; never a position in a batch.
-        position (`int` or array of `int`, *optional*, defaults to `0`): Position inside the row. `epoch`, `row` and
-            `position` broadcast against each other.
-        stream (`Stream`): What the numbers are for. Different streams are independent.
+        stream ([`Stream`]): What the numbers are for. Different streams are independent.
 
     Returns:
-        `np.ndarray` of `float64`: One number per broadcast element, with 53 random bits.
+        `np.ndarray` of `uint64`: One key per row.
 
     Examples:
-        >>> draws = keyed_uniform(0, 0, np.arange(3), stream=Stream.CUT_KIND)
-        >>> again = keyed_uniform(0, 0, np.array([2, 1]), stream=Stream.CUT_KIND)
-        >>> bool(again[0] == draws[2] and again[1] == draws[1])
-        True
+        >>> len(set(row_keys(0, [0, 1], [5, 5], stream=Stream.CUT_KIND).tolist()))
+        2
     """
     root = np.array([(seed + stream * 0x2545F4914F6CDD1D) & _WORD], dtype=np.uint64)
-    key = _descend(_descend(splitmix64(root), np.asarray(epoch)), np.asarray(row))
+    return _descend(_descend(splitmix64(root), np.asarray(epoch)), np.asarray(row))
+
+
+def uniform_at(key: UInt64Array, position: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Draw the number at a position of the sequence that a key stands for.
+
+    Args:
+        key (`np.ndarray` of `uint64`): Keys from [`row_keys`].
+        position (`int` or array of `int`): Positions, broadcast against the keys.
+
+    Returns:
+        `np.ndarray` of `float64`: Numbers in [0, 1), with 53 random bits.
+
+    Examples:
+        >>> key = row_keys(0, 0, 7, stream=Stream.TOKEN_MASK)
+        >>> bool(uniform_at(key, [0, 1, 2])[2] == uniform_at(key, 2)[0])
+        True
+    """
     return (_descend(key, np.asarray(position)) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 

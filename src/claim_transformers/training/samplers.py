@@ -101,16 +101,20 @@ class LengthGroupedBatches(torch.utils.data.Sampler[list[int]]):
         key = np.array([self.seed, self.epoch], dtype=np.int64).astype(np.uint64)
         generator = np.random.Generator(np.random.Philox(key=key))
         order = generator.permutation(len(self.lengths))
-        full = len(order) - len(order) % self.rows_per_step
-        head, tail = order[:full], order[full:]
-        block = np.arange(full) // (self.rows_per_step * self.batches_per_block)
-        head = head[np.lexsort((-self.lengths[head], block))].reshape(-1, self.rows_per_step)
-        steps = list(head[generator.permutation(len(head))])
-        if 0 < len(tail) < self.processes:
+        blocks = max(round(len(order) / (self.rows_per_step * self.batches_per_block)), 1)
+        block = np.arange(len(order)) * blocks // len(order)
+        order = order[np.lexsort((-self.lengths[order], block))]
+
+        full, tail = divmod(len(order), self.rows_per_step)
+        # The short step at the end takes rows of one length too, from a place that changes with the epoch.
+        start = int(generator.integers(full + 1)) * self.rows_per_step
+        last, order = order[start : start + tail], np.delete(order, np.s_[start : start + tail])
+        steps = list(order.reshape(full, self.rows_per_step)[generator.permutation(full)])
+        if 0 < tail < self.processes:
             # Too few rows to give every process one: the last full step takes them.
-            steps[-1] = np.concatenate([steps[-1], tail])
-        elif len(tail):
-            steps.append(tail[np.argsort(-self.lengths[tail], kind="stable")])
+            steps[-1] = np.concatenate([steps[-1], last])
+        elif tail:
+            steps.append(last)
         return steps
 
     def __iter__(self) -> Iterator[list[int]]:

@@ -5,6 +5,7 @@ The collators work on these flat arrays only, so both kinds of input give identi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -36,12 +37,12 @@ class RaggedColumn:
     values: IntArray
     lengths: npt.NDArray[np.int64]
 
-    @property
+    @cached_property
     def row(self) -> npt.NDArray[np.int64]:
         """Row of each value."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
-    @property
+    @cached_property
     def position(self) -> npt.NDArray[np.int64]:
         """Position of each value inside its row."""
         starts = np.cumsum(self.lengths) - self.lengths

@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import datasets
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
 from claim_transformers.training.callbacks import EpochFromState, JsonLinesHistory
-from claim_transformers.training.next_visit import hold_out_last_visit
+from claim_transformers.training.next_visit import IGNORE_INDEX, hold_out_last_visit
 from claim_transformers.training.samplers import LengthGroupedBatches
 from claim_transformers.training.split_overlap import require_disjoint_patients
-from claim_transformers.training.tokenized_patients import TokenizedPatients
+from claim_transformers.training.tokenized_patients import LENGTH_COLUMN, TokenizedPatients, read_numbers
 
 COMPONENT_LOSSES = ("nvp_loss", "cp_loss")
 PICKLED_ARGUMENTS = "training_args.bin"
@@ -60,7 +62,7 @@ class ClaimTrainer(Trainer):
         self._epoch_from_state = EpochFromState()
         self.add_callback(self._epoch_from_state)
         self.add_callback(JsonLinesHistory())
-        self._components = _ComponentSums()
+        self._parts = _LossParts()
 
     # ---- Data ----
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -96,6 +98,18 @@ class ClaimTrainer(Trainer):
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
 
+    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+        order = self._evaluation_order(eval_dataset)
+        return super()._get_eval_sampler(eval_dataset) if order is None else order.tolist()
+
+    def _evaluation_order(self, dataset: Any) -> npt.NDArray[np.int64] | None:
+        """Rows by length, so that evaluation pads little; None where lengths are unknown or batches stay apart."""
+        if not isinstance(dataset, TokenizedPatients) or not self.args.eval_do_concat_batches:
+            return None
+        lengths = read_numbers(dataset.source, LENGTH_COLUMN)
+        # Short rows first: with several processes the first rows are repeated to fill the last batch.
+        return None if lengths is None else np.argsort(lengths, kind="stable")
+
     def _get_dataloader(self, dataset: Any, *args: Any, **kwargs: Any) -> DataLoader[Any]:
         if isinstance(dataset, datasets.Dataset):
             dataset = TokenizedPatients(dataset)
@@ -123,16 +137,22 @@ class ClaimTrainer(Trainer):
         rows = len(inputs["input_ids"])
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         if isinstance(outputs, dict):
+            parts = {name: outputs[name].detach() for name in COMPONENT_LOSSES if outputs.get(name) is not None}
             # A loss divided by the targets of the whole step adds up over batches; a mean of the batch is averaged.
-            is_sum = self.model_accepts_loss_kwargs and num_items_in_batch is not None
+            targets = num_items_in_batch if self.model_accepts_loss_kwargs else None
             if model.training:
-                self._components.begin(self.state.global_step)
-                weight = 1.0 if is_sum else 1.0 / self.current_gradient_accumulation_steps / self.args.world_size
+                scale = (
+                    1.0
+                    if targets is not None
+                    else 1.0 / self.current_gradient_accumulation_steps / self.args.world_size
+                )
+                self._parts.add_step(self.state.global_step, {name: part * scale for name, part in parts.items()})
             else:
-                weight = float(rows * (self.args.world_size if is_sum else 1))
-            for name in COMPONENT_LOSSES:
-                if outputs.get(name) is not None:
-                    self._components.add(name, outputs[name].detach() * weight, rows)
+                counted = rows if targets is None else (inputs["labels"] != IGNORE_INDEX).sum()
+                parts["loss"] = loss.detach() if targets is None else loss.detach() / self.args.world_size
+                self._parts.add_batch(
+                    {name: part * (rows if targets is None else targets) for name, part in parts.items()}, counted
+                )
         return (loss, outputs) if return_outputs else loss
 
     def prediction_step(
@@ -173,7 +193,7 @@ class ClaimTrainer(Trainer):
             start_time (`float`, *optional*): Start of training, in seconds.
         """
         if "loss" in logs:
-            logs.update(self._components.mean_per_step(self.accelerator, self.state.global_step))
+            logs.update(self._parts.mean_per_step(self.accelerator, self.state.global_step))
         super().log(logs, start_time)
 
     def evaluation_loop(
@@ -184,7 +204,11 @@ class ClaimTrainer(Trainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
-        """Evaluate, with the parts of the loss among the metrics.
+        """Evaluate batches of similar length, with the parts of the loss among the metrics.
+
+        Losses are means over all targets (or rows, where the loss of the model is a mean over rows), however the rows
+        are cut into batches. `compute_metrics` sees the rows by length, predictions are returned in the order of the
+        rows.
 
         Args:
             dataloader (`torch.utils.data.DataLoader`): Evaluation batches.
@@ -196,16 +220,24 @@ class ClaimTrainer(Trainer):
         Returns:
             `EvalLoopOutput`: Predictions, labels and metrics.
         """
-        of_training, self._components = self._components, _ComponentSums()
+        of_training, self._parts = self._parts, _LossParts()
         try:
             output = super().evaluation_loop(
                 dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
             )
-            means = self._components.mean_per_row(self.accelerator)
+            means = self._parts.mean_per_item(self.accelerator)
         finally:
-            self._components = of_training
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in means.items()}
-        return output._replace(metrics={**(output.metrics or {}), **metrics})
+            self._parts = of_training
+        metrics = {**(output.metrics or {}), **{f"{metric_key_prefix}_{name}": mean for name, mean in means.items()}}
+        order = self._evaluation_order(dataloader.dataset)
+        if order is None:
+            return output._replace(metrics=metrics)
+        return EvalLoopOutput(
+            predictions=_restore_order(output.predictions, order),
+            label_ids=_restore_order(output.label_ids, order),
+            metrics=metrics,
+            num_samples=output.num_samples,
+        )
 
     # ---- What is written ----
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
@@ -255,40 +287,51 @@ class ClaimTrainer(Trainer):
         )
 
 
-class _ComponentSums:
+class _LossParts:
     """Running sums of the parts of the loss on this process."""
 
     def __init__(self) -> None:
         self.sums: dict[str, torch.Tensor] = {}
-        self.rows: dict[str, int] = {}
+        self.counted: torch.Tensor | int = 0
         self.step: int | None = None
 
-    def begin(self, step: int) -> None:
-        """Note the step before the first batch, which is not 0 in a resumed run."""
+    def add_step(self, step: int, parts: dict[str, torch.Tensor]) -> None:
+        """Add what a batch contributes to the optimizer step after `step`, which is not 0 in a resumed run."""
         self.step = step if self.step is None else self.step
+        self.add_batch(parts, 0)
 
-    def add(self, name: str, value: torch.Tensor, rows: int) -> None:
-        """Add the part of one batch."""
-        self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
-        self.rows[name] = self.rows.get(name, 0) + rows
+    def add_batch(self, parts: dict[str, torch.Tensor], counted: torch.Tensor | int) -> None:
+        """Add the sums of a batch, over `counted` rows or targets."""
+        for name, part in parts.items():
+            self.sums[name] = self.sums.get(name, torch.zeros_like(part)) + part
+        self.counted = self.counted + counted
 
     def mean_per_step(self, accelerator: Any, step: int) -> dict[str, float]:
         """Sum over batches and processes, mean over the steps since the last call; then begin again."""
-        means = {
-            name: self._total(accelerator, value) / max(step - (self.step or 0), 1)
-            for name, value in self.sums.items()
-        }
-        self.sums, self.rows, self.step = {}, {}, step
+        steps = max(step - (self.step or 0), 1)
+        means = {name: _sum_over_processes(accelerator, part) / steps for name, part in self.sums.items()}
+        self.sums, self.step = {}, step
         return means
 
-    def mean_per_row(self, accelerator: Any) -> dict[str, float]:
-        """Mean over all rows of all processes."""
-        return {
-            name: self._total(accelerator, value)
-            / self._total(accelerator, torch.tensor(float(self.rows[name]), device=value.device))
-            for name, value in self.sums.items()
-        }
+    def mean_per_item(self, accelerator: Any) -> dict[str, float]:
+        """Mean over the rows or targets of all batches and processes."""
+        if not self.sums:
+            return {}
+        device = next(iter(self.sums.values())).device
+        counted = _sum_over_processes(accelerator, torch.as_tensor(self.counted, device=device))
+        return {name: _sum_over_processes(accelerator, part) / max(counted, 1) for name, part in self.sums.items()}
 
-    @staticmethod
-    def _total(accelerator: Any, value: torch.Tensor) -> float:
-        return float(accelerator.reduce(value.float(), reduction="sum").item())
+
+def _sum_over_processes(accelerator: Any, value: torch.Tensor) -> float:
+    return float(accelerator.reduce(value.double() if value.device.type == "cpu" else value.float(), "sum").item())
+
+
+def _restore_order(values: Any, order: npt.NDArray[np.int64]) -> Any:
+    """Put what was gathered in the order of evaluation back into the order of the rows."""
+    if isinstance(values, tuple):
+        return tuple(_restore_order(value, order) for value in values)
+    if isinstance(values, np.ndarray) and len(values) == len(order):
+        restored = np.empty_like(values)
+        restored[order] = values
+        return restored
+    return values

@@ -1,4 +1,4 @@
-"""Rules of the tokenizer and rules of the codes room are the same rules, kept in two places so that a model travels."""
+"""Rules of the tokenizer are the rules of the codes room, kept in two places so that a checkpoint can travel."""
 
 import json
 
@@ -30,14 +30,14 @@ def test_systems_are_those_of_the_codes_room():
 
 
 @given(code=st.one_of(code, known))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_categories_are_those_of_the_codes_room(code):
     room = codes.CategoryRules(PREFIXES, LENGTHS)
     assert CategoryRules(PREFIXES, LENGTHS).category(code) == room.category(code)
 
 
 @given(code=st.one_of(code, known), kept=st.lists(st.one_of(code, known), max_size=3), data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_back_off_follows_the_chain_of_the_codes_room(code, kept, data):
     chain = codes.backoff_chain(code, codes.CategoryRules(PREFIXES, LENGTHS))
     held = sorted({*data.draw(st.lists(st.sampled_from(chain), max_size=3)), *kept, "[UNK]"})

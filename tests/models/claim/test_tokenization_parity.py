@@ -113,7 +113,7 @@ def one_by_one(tokenizer, rows) -> list[dict]:
 
 
 @given(patients=st.lists(patient, max_size=5), options=options)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_table_gives_the_ids_of_its_rows(patients, options):
     tokenizer = make_tokenizer(**options)
     rows = [to_row(patient) for patient in patients]
@@ -122,7 +122,7 @@ def test_a_table_gives_the_ids_of_its_rows(patients, options):
 
 
 @given(patients=st.lists(patient, min_size=1, max_size=6), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_layout_of_the_table_does_not_matter(patients, data):
     tokenizer = make_tokenizer(max_visits=3)
     rows = [to_row(patient) for patient in patients]
@@ -141,7 +141,7 @@ def test_layout_of_the_table_does_not_matter(patients, data):
 
 
 @given(patient=patient, order=st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_order_of_visits_and_codes_does_not_matter(patient, order):
     tokenizer = make_tokenizer(max_visits=3, max_codes_per_visit=2)
     visits = [(day, kind, list(codes or [])) for day, kind, codes in patient["visits"] or []]
@@ -154,7 +154,7 @@ def test_order_of_visits_and_codes_does_not_matter(patient, order):
 
 
 @given(patient=patient, shift_days=st.integers(-20000, 20000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_shifting_all_dates_of_a_patient_changes_no_token(patient, shift_days):
     tokenizer = make_tokenizer()
     row = to_row(patient)

@@ -119,7 +119,7 @@ def test_a_visit_type_of_ten_patients_is_an_unknown_type():
 
 
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_order_of_rows_and_pieces_does_not_matter(seed):
     generator = random.Random(seed)
     codes = [f"ICD9CM/49{generator.randrange(10)}{generator.randrange(3)}" for _ in range(200)]
@@ -172,7 +172,7 @@ def test_max_size_keeps_the_codes_of_most_patients():
 
 
 def test_damaged_text_never_becomes_a_token():
-    damaged = ["REV/04 50", "[MASK]", "AGE/5", "UNK/NDC", "REV/é", "rev/0450", "REV/", "REV/" + "0" * 60]
+    damaged = ["REV/04 50", "[MASK]", "AGE/5", "UNK/NDC", "REV/é", "rev/0450", "REV/", "REV/" + "0" * 65]
     patients = patients_with({"REV/0450": 11, **dict.fromkeys(damaged, 12)})
     assert codes_of(ClaimTokenizer.train_from_dataset(patients)) == {"REV/0450"}
 
@@ -213,7 +213,7 @@ def test_min_patients_is_a_positive_integer(min_patients):
     rows=st.lists(st.lists(st.tuples(st.sampled_from("ABCDE"), st.integers(0, 6)), max_size=8), max_size=8),
     keep_all=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_counting_in_pieces_equals_counting_sets(rows, keep_all):
     counter = PatientCounter(threshold=3, keep_all=keep_all)
     for row in rows:

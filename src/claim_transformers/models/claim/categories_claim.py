@@ -9,7 +9,7 @@ class CategoryRules:
 
     Args:
         prefixes (`Mapping[str, str]`, *optional*):
-            `SYSTEM/PREFIX` to category; a prefix stands for all its codes. The grouped form of [`to_dict`] is read too.
+            `SYSTEM/PREFIX` to category; a prefix stands for all its codes. The form of [`to_dict`] is read too.
         prefix_lengths (`Mapping[str, tuple[str, int]]`, *optional*):
             System to (name of the categories, number of characters), for systems whose categories are cut, not listed.
 

@@ -157,9 +157,10 @@ def _with_column(matrix: Tensor, column: Tensor, dtype: torch.dtype) -> Tensor:
 def _sweep(
     hidden_NF: Tensor, weight_KF: Tensor, rows_P: Tensor, cols_P: Tensor, chunk_rows: int, needs_grad: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Run over the rows in chunks and return the loss and its gradients, the latter zero if not needed.
+    """Run over the rows in chunks and return the loss and its gradients, the latter zero if not needed; uses the weight up.
 
-    Everything of the size of a chunk is written into buffers that are made once: fresh memory costs more than arithmetic.
+    Whatever has the size of a chunk is written into buffers that are made once: fresh memory costs more than
+    arithmetic.
     """
     num_rows, dtype = hidden_NF.shape[0], hidden_NF.dtype
     is_low = dtype in (torch.bfloat16, torch.float16)
@@ -168,20 +169,26 @@ def _sweep(
     hidden_grad_NF = hidden_NF.new_zeros(hidden_NF.shape, dtype=sum_dtype)
     weight_grad_KF = weight_KF.new_zeros(weight_KF.shape, dtype=sum_dtype)
     logits_CK = weight_KF.new_empty(chunk_rows, weight_KF.shape[0])
-    buffers = [torch.empty_like(logits_CK, dtype=sum_dtype) for _ in range(2 if is_low else 1)]
+    buffers = [torch.empty_like(logits_CK, dtype=sum_dtype) for _ in range(2 if is_low else 0)]
     edges = torch.tensor([*range(0, num_rows, chunk_rows), num_rows], device=rows_P.device)
     pair_edges = torch.searchsorted(rows_P, edges).tolist()
     loss = hidden_NF.new_zeros((), dtype=sum_dtype)
+    # 16-bit logits are computed with their sign turned, which saves a pass over them.
+    sign = -1 if is_low else 1
+    weight_KF = weight_KF.neg_() if is_low else weight_KF
 
     for chunk, start in enumerate(range(0, num_rows, chunk_rows)):
         part_CF = hidden_NF[start : start + chunk_rows]
         z_CK = logits_CK[: len(part_CF)]
-        wide = [buffer[: len(part_CF)] for buffer in buffers]
         pairs = slice(pair_edges[chunk], pair_edges[chunk + 1])
         pair_index = (rows_P[pairs] - start, cols_P[pairs])
         torch.mm(part_CF, weight_KF.t(), out=z_CK)
-        loss -= z_CK[pair_index].sum(dtype=sum_dtype)
-        loss += _probabilities_in_place(z_CK, *wide)
+        loss -= sign * z_CK[pair_index].sum(dtype=sum_dtype)
+        if is_low:
+            loss += _turn_low_logits_into_probabilities(z_CK, *(buffer[: len(part_CF)] for buffer in buffers))
+        else:
+            loss += functional.softplus(z_CK).sum()
+            z_CK.sigmoid_()
         if needs_grad:
             z_CK[pair_index] -= 1
             hidden_grad_NF[start : start + chunk_rows] = torch.mm(z_CK, weight_KF)
@@ -189,22 +196,19 @@ def _sweep(
                 weight_grad_KF += torch.mm(z_CK.t(), part_CF)
             else:
                 weight_grad_KF.addmm_(z_CK.t(), part_CF)
-    return loss, hidden_grad_NF, weight_grad_KF
+    return loss, hidden_grad_NF.neg_() if is_low else hidden_grad_NF, weight_grad_KF
 
 
-def _probabilities_in_place(z_CK: Tensor, wide_CK: Tensor, logarithm_CK: Tensor | None = None) -> Tensor:
-    """Turn logits into probabilities and return the sum of their softplus; 16-bit logits bring a second buffer."""
-    if logarithm_CK is None:
-        total = torch.log1p(torch.exp(torch.abs(z_CK, out=wide_CK).neg_(), out=wide_CK), out=wide_CK).sum()
-        total += torch.clamp(z_CK, min=0, out=wide_CK).sum()
-        z_CK.sigmoid_()
-        return total
-    # softplus(z) = -log(sigmoid(-z)): one logarithm instead of softplus and a second exponential. Its absolute error of
-    # 3e-8 per logit is far below what rounding z itself to 16 bits costs.
-    wide_CK.copy_(z_CK).neg_().sigmoid_()
-    total = -torch.log(wide_CK, out=logarithm_CK).sum()
-    # One minus the other probability is exact enough in float32; in 16 bits it would lose rare codes.
-    z_CK.copy_(wide_CK.neg_().add_(1))
+def _turn_low_logits_into_probabilities(negated_CK: Tensor, wide_CK: Tensor, logarithm_CK: Tensor) -> Tensor:
+    """Replace 16-bit negated logits by probabilities and return the sum of the logits' softplus.
+
+    softplus(z) = -log(sigmoid(-z)): one logarithm instead of softplus and a second exponential. Its absolute error of
+    3e-8 per logit is far below what rounding z itself to 16 bits costs.
+    """
+    absent_CK = wide_CK.copy_(negated_CK).sigmoid_()
+    total = -torch.log(absent_CK, out=logarithm_CK).sum()
+    # One minus the odds of absence is exact enough in float32; in 16 bits it would lose rare codes.
+    negated_CK.copy_(torch.sub(wide_CK.new_ones(()), absent_CK, out=wide_CK))
     return total
 
 

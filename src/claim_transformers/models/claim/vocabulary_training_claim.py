@@ -31,7 +31,7 @@ _PENDING_PAIRS = 2**24
 _PATIENT_BITS = np.uint64(32)
 _PATIENT_MASK = np.uint64(2**32 - 1)
 # Printable ASCII without white space: anything else is damage, and must not become a token.
-_CODE_TEXT = re.compile(r"[A-Z][A-Z0-9_]{0,15}/[!-~]{1,48}")
+_CODE_TEXT = re.compile(r"[A-Z][A-Z0-9_]{0,15}/[!-~]{1,64}")
 
 
 class PatientCounter:
