@@ -14,7 +14,8 @@ from claim_transformers.cohorts import build_cohort, load_definition
 from claim_transformers.cohorts.definition import Sampling
 
 ASTHMA = load_definition("asthma_exacerbation")
-EVERYBODY = replace(ASTHMA, sampling=Sampling())
+ONE_DATE = replace(ASTHMA, index=replace(ASTHMA.index, dates=("2013-01-01",)))
+EVERYBODY = replace(ONE_DATE, sampling=Sampling())
 
 
 def labels(cohort) -> dict[str, int]:
@@ -131,9 +132,30 @@ def test_the_next_encounter_of_a_case_is_its_first_attempt_and_of_a_control_any_
     assert len(set(everyone.examples["index_day"].to_pylist())) == 3
 
 
+def test_with_several_dates_a_case_has_the_first_with_its_outcome_and_a_control_one_of_them(tmp_path):
+    recent = ("2013-06-01", "OP", ["ICD9CM/49390"])
+    late = ("2014-03-01", "IP", ["ICD9CM/49392"])
+    patients = [patient("early", ASTHMA_VISIT, ADMISSION, late), patient("late", ASTHMA_VISIT, recent, late)]
+    patients += [patient(f"control{i}", ASTHMA_VISIT, recent) for i in range(40)]
+    both = replace(ASTHMA, sampling=Sampling())
+    examples = build_cohort(both, write_claims(tmp_path / "claims", patients)).examples
+    rows = {row["patient_id"]: row for row in examples.to_pylist()}
+    assert len(rows) == 42
+    assert rows["early"]["index_day"] == day("2013-01-01")
+    assert rows["late"]["index_day"] == day("2014-01-01")
+    assert (rows["early"]["label"], rows["late"]["label"]) == (1, 1)
+    drawn = [row["index_day"] for name, row in rows.items() if name.startswith("control")]
+    assert set(drawn) == {day("2013-01-01"), day("2014-01-01")}
+    assert all(
+        len(row["visit_day"]) == 1 + (row["index_day"] > day("2013-06-01"))
+        for row in rows.values()
+        if row["patient_id"].startswith("control")
+    )
+
+
 def test_sampling_is_seeded_and_does_not_move_when_strangers_arrive(tmp_path):
     patients = [patient(f"P{i:03d}", ASTHMA_VISIT, *([ADMISSION] if i % 2 else [])) for i in range(60)]
-    few = replace(ASTHMA, sampling=Sampling(cases=10, controls_per_case=2.0, seed=3))
+    few = replace(ONE_DATE, sampling=Sampling(cases=10, controls_per_case=2.0, seed=3))
     first = build_cohort(few, write_claims(tmp_path / "one", patients)).examples
     assert int(np.sum(first["label"].to_numpy())) == 10
     assert first.num_rows == 30

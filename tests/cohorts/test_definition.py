@@ -9,7 +9,7 @@ name: mine
 title: mine
 source: me
 codes: {asthma: [ICD9CM/493]}
-index: {rule: fixed_date, date: 2013-01-01}
+index: {rule: fixed_date, dates: [2013-01-01]}
 criteria: [{step: has asthma, rule: codes, codes: asthma}]
 label: {codes: asthma, horizon_days: 30}
 """
@@ -28,7 +28,7 @@ def test_every_built_in_cohort_loads():
 
 def test_a_file_of_ones_own_loads_with_a_date_that_yaml_reads_as_a_date(tmp_path):
     definition = load_definition(written(tmp_path, BASE))
-    assert definition.index.date == "2013-01-01"
+    assert definition.index.dates == ("2013-01-01",)
     assert definition.codes["asthma"] == ("ICD9CM/493",)
 
 
@@ -37,8 +37,9 @@ def test_a_file_of_ones_own_loads_with_a_date_that_yaml_reads_as_a_date(tmp_path
     [
         ("horizon_days: 30", "horizon_day: 30", r"label: expected keys among .*, found \['horizon_day'\]"),
         ("codes: asthma, horizon_days", "codes: asma, horizon_days", r"code sets \['asthma'\], found 'asma'"),
-        ("rule: fixed_date", "rule: fixed", r"index.rule: expected one of .*, found 'fixed'"),
-        ("date: 2013-01-01", "date: yesterday", "expected an ISO date"),
+        ("rule: fixed_date", "rule: fixed", "index.rule: expected 'fixed_date' or 'next_encounter', found 'fixed'"),
+        ("dates: [2013-01-01]", "dates: [yesterday]", "expected an ISO date"),
+        ("dates: [2013-01-01]", "dates: []", "expected at least one ISO date, found none"),
         ("label: {codes: asthma, horizon_days: 30}", "label: 30", "label: expected a mapping of keys, found int"),
         ("rule: codes, codes: asthma", "rule: codes", "asks for codes: expected 'codes', found none"),
         ("title: mine\n", "title: mine\ntrain: 1.0\n", "a rest for the test split"),

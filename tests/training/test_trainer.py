@@ -12,6 +12,7 @@ import torch
 from training.patients_at_random import random_patients
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
+from claim_transformers import training
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.models.claim.configuration_claim import ClaimConfig
 from claim_transformers.models.claim.modeling_claim import (
@@ -321,10 +322,17 @@ def test_settings_that_would_leak_or_repeat_masks_are_refused(tokens, tokenizer,
 
 def test_importing_the_room_is_light():
     script = (
-        "import sys, claim_transformers.training as room\n"
-        "heavy = {'datasets', 'sklearn', 'evaluate', 'pandas', 'scipy', 'duckdb'} & set(sys.modules)\n"
+        "import sys, claim_transformers\n"
+        "before = set(sys.modules)\n"
+        "import claim_transformers.training as room\n"
+        "heavy = {'datasets', 'sklearn', 'evaluate', 'pandas', 'scipy', 'duckdb', 'torch'} & set(sys.modules) - before\n"
         "assert not heavy, heavy\n"
         "assert set(room.__all__) <= set(dir(room)), dir(room)\n"
-        "[getattr(room, name) for name in room.__all__]\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parent)
+
+
+def test_every_public_name_is_there():
+    assert all(getattr(training, name) is not None for name in training.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Collator'"):
+        _ = training.Collator

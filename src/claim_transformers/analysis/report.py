@@ -129,4 +129,4 @@ def _provenance(run: Path) -> str:
     if not path.is_file():
         return ""
     content = json.loads(path.read_text(encoding="utf-8"))
-    return f"Claims are simulated (version {content['version']}, seed {content['seed']}); they describe nobody."
+    return f"Claims are simulated (version {content['simulation_version']}, seed {content['seed']}); they describe nobody."

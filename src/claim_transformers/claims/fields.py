@@ -24,8 +24,8 @@ _AMOUNT_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$"
 
 
 # DuckDB's own parser, because a cast accepts several formats where the layout declares one.
-@ibis.udf.scalar.builtin(name="try_strptime")
-def _try_strptime(text: types.string, pattern: types.string) -> types.timestamp:  # type: ignore[empty-body]
+@ibis.udf.scalar.builtin(name="try_strptime")  # type: ignore[untyped-decorator]
+def _try_strptime(text: types.string, pattern: types.string) -> types.timestamp:
     """Parse a text as a timestamp, null where it does not fit."""
 
 

@@ -170,24 +170,61 @@ def _sampling_name(definition: CohortDefinition) -> str:
 
 def _select(timelines: Timelines, definition: CohortDefinition, tally: list[list[int]]) -> pa.Table:
     """The eligible patients of one file with their labels; appends how many each step left."""
-    index_day, has_index = _index_days(timelines, definition)
-    counts = [timelines.num_patients, int(has_index.sum())]
-    keep = has_index
-    for criterion in definition.criteria:
-        keep = keep & satisfies(timelines, definition, criterion, index_day)
-        counts.append(int(keep.sum()))
-    label, known = _labels(timelines, definition, index_day)
-    keep = keep & known
-    counts.append(int(keep.sum()))
-    tally.append(counts)
+    candidates = [
+        _judge(timelines, definition, index_day, has_index)
+        for index_day, has_index in _index_candidates(timelines, definition)
+    ]
+    # A patient passes a step when it does so at one of its index dates.
+    passed = [np.any(marks, axis=0) for marks in zip(*(candidate.passed for candidate in candidates), strict=True)]
+    tally.append([timelines.num_patients, *(int(marks.sum()) for marks in passed)])
+    keep = passed[-1]
+    chosen = _choose(timelines, definition, candidates)
+    rows = np.arange(timelines.num_patients)
+    index_day = np.stack([candidate.index_day for candidate in candidates])[chosen, rows]
+    label = np.stack([candidate.label for candidate in candidates])[chosen, rows]
     table = timelines.before(keep, index_day)
     return table.append_column("label", pa.array(label[keep], pa.int8()))
 
 
-def _index_days(timelines: Timelines, definition: CohortDefinition) -> tuple[Days, NDArray[np.bool_]]:
-    if definition.index.rule == "fixed_date":
-        days = np.full(timelines.num_patients, definition.index_day, np.int64)
-        return days, np.ones(timelines.num_patients, bool)
+@dataclass(frozen=True)
+class _Candidate:
+    """What one index date per patient gives: its label, and whether the patient is still in after each step."""
+
+    index_day: Days
+    label: NDArray[np.int8]
+    passed: list[NDArray[np.bool_]]
+
+
+def _judge(
+    timelines: Timelines, definition: CohortDefinition, index_day: Days, has_index: NDArray[np.bool_]
+) -> _Candidate:
+    passed = [has_index]
+    for criterion in definition.criteria:
+        passed.append(passed[-1] & satisfies(timelines, definition, criterion, index_day))
+    label, known = _labels(timelines, definition, index_day)
+    return _Candidate(index_day, label, [*passed, passed[-1] & known])
+
+
+def _choose(timelines: Timelines, definition: CohortDefinition, candidates: list[_Candidate]) -> NDArray[np.int64]:
+    """The index date of each patient: the first with the outcome, else one of the eligible ones at random."""
+    eligible = np.stack([candidate.passed[-1] for candidate in candidates])
+    case = eligible & (np.stack([candidate.label for candidate in candidates]) == 1)
+    rank = _unit_hash(timelines.patients["patient_id"], f"date/{definition.sampling.seed}")
+    wanted = np.floor(rank * np.maximum(eligible.sum(axis=0), 1)) + 1
+    drawn = np.argmax(eligible & (np.cumsum(eligible, axis=0) == wanted), axis=0)
+    chosen: NDArray[np.int64] = np.where(case.any(axis=0), np.argmax(case, axis=0), drawn)
+    return chosen
+
+
+def _index_candidates(timelines: Timelines, definition: CohortDefinition) -> Iterator[tuple[Days, NDArray[np.bool_]]]:
+    if definition.index.rule == "next_encounter":
+        yield _encounter_days(timelines, definition)
+        return
+    for day in definition.index_days:
+        yield np.full(timelines.num_patients, day, np.int64), np.ones(timelines.num_patients, bool)
+
+
+def _encounter_days(timelines: Timelines, definition: CohortDefinition) -> tuple[Days, NDArray[np.bool_]]:
     first, last = definition.window_days
     in_span = (timelines.visit_day >= first) & (timelines.visit_day <= last)
     outcome = timelines.visits_with(_outcome_codes(definition), definition.label.visit_types)
@@ -206,7 +243,9 @@ def _index_days(timelines: Timelines, definition: CohortDefinition) -> tuple[Day
     return days, number > 0
 
 
-def _labels(timelines: Timelines, definition: CohortDefinition, index_day: Days) -> tuple[Days, NDArray[np.bool_]]:
+def _labels(
+    timelines: Timelines, definition: CohortDefinition, index_day: Days
+) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
     """The label of each patient, and whether it is known: an event, or observation through the whole horizon."""
     rule = definition.label
     end_day = index_day + rule.horizon_days

@@ -21,26 +21,31 @@ class IndexRule:
     """From when a patient is observed.
 
     Args:
-        rule (`str`): `"fixed_date"`: one calendar date for everybody, known before any outcome. `"next_encounter"`:
-            the first visit with the outcome for cases, and for controls a visit drawn at random in the same window,
-            so that the length of the record tells nothing about the label (the paper takes the last visit of a
-            control, which it does).
-        date (`str`): ISO date of `"fixed_date"`.
+        rule (`str`): `"fixed_date"`: calendar dates set before anything is known about a patient. With several dates
+            a case has the first one whose horizon holds its outcome, and a control one drawn at random among those at
+            which it is eligible, so that a patient is still one example. `"next_encounter"`: the first visit with the
+            outcome for cases, and for controls a visit drawn at random in the same window, so that the length of the
+            record tells nothing about the label (the paper takes the last visit of a control, which it does).
+        dates (`list[str]`): ISO dates of `"fixed_date"`.
         first_date (`str`): ISO date, first day on which an index visit of `"next_encounter"` may lie.
         last_date (`str`): ISO date, last day on which it may lie.
     """
 
     rule: Literal["fixed_date", "next_encounter"]
-    date: str | None = None
+    dates: tuple[str, ...] = ()
     first_date: str | None = None
     last_date: str | None = None
 
     def __post_init__(self) -> None:
-        wanted = {"fixed_date": ("date",), "next_encounter": ("first_date", "last_date")}
-        if self.rule not in wanted:
-            raise ValueError(f"index.rule: expected one of {sorted(wanted)}, found {self.rule!r}")
-        for name in wanted[self.rule]:
-            _epoch_day(getattr(self, name), f"index.{name}")
+        if self.rule not in ("fixed_date", "next_encounter"):
+            raise ValueError(f"index.rule: expected 'fixed_date' or 'next_encounter', found {self.rule!r}")
+        if self.rule == "fixed_date" and not self.dates:
+            raise ValueError("index.dates: expected at least one ISO date, found none")
+        for text in self.dates:
+            _epoch_day(text, "index.dates")
+        if self.rule == "next_encounter":
+            _epoch_day(self.first_date, "index.first_date")
+            _epoch_day(self.last_date, "index.last_date")
 
 
 @dataclass(frozen=True)
@@ -155,9 +160,9 @@ class CohortDefinition:
             raise ValueError(f"'next_encounter' needs label.horizon_days 1, found {self.label.horizon_days}")
 
     @property
-    def index_day(self) -> int:
-        """Days from 1970-01-01 to the fixed index date."""
-        return _epoch_day(self.index.date, "index.date")
+    def index_days(self) -> list[int]:
+        """Days from 1970-01-01 to the fixed index dates, in order."""
+        return sorted(_epoch_day(text, "index.dates") for text in self.index.dates)
 
     @property
     def window_days(self) -> tuple[int, int]:
@@ -237,9 +242,14 @@ def _fill(kind: type, values: Any, where: str) -> Any:
     needed = {entry.name for entry in fields(kind) if entry.default is MISSING and entry.default_factory is MISSING}
     if not needed <= set(values):
         raise ValueError(f"{where}: expected the keys {sorted(needed)}, missing {sorted(needed - set(values))}")
-    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
-    dates = {key: value.isoformat() for key, value in values.items() if isinstance(value, dt.date)}
-    return kind(**{**values, **lists, **dates})
+    return kind(**{key: _plain(value) for key, value in values.items()})
+
+
+def _plain(value: Any) -> Any:
+    """Lists as tuples, and the dates that YAML reads as dates back as text."""
+    if isinstance(value, list):
+        return tuple(_plain(entry) for entry in value)
+    return value.isoformat() if isinstance(value, dt.date) else value
 
 
 def _epoch_day(text: str | None, where: str) -> int:

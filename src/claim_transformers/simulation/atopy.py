@@ -1,7 +1,7 @@
-"""Allergic disease month by month: eczema, food allergy, rhinitis, obesity, asthma, and the hazard of a stay for asthma.
+"""Allergic disease month by month, and the hazard of a hospital stay for asthma.
 
-The state is complete: what happens next depends on it and on the month alone. That is what lets `true_risk` carry a copy
-of it forward and know the risk of a stay.
+The state is complete: what happens next depends on it and on the month alone. That is what lets `true_risk` carry a
+copy of it forward and know the risk of a stay.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class AtopyMonth:
 
     Attributes:
         hazard: Chance of a hospital stay for asthma in this month, given the state at its start.
-        stay, emergency, steroid: 1 for a stay, a visit to the emergency department, an oral steroid burst in the office.
+        stay, emergency, steroid: 1 for a stay, an emergency visit, an oral steroid burst in the office.
     """
 
     hazard: Float
@@ -181,7 +181,8 @@ def stay_hazard(state: AtopyState, month: int | Int, calendar: Calendar) -> Floa
     score += 1.25 * np.minimum(state.stays, 2) + 0.5 * np.minimum(state.emergencies, 3) + 0.55 * state.steroids
     score += season * (0.7 + 0.8 * unprotected) + 0.25 * obesity + 0.25 * state.smoke + 0.3 * food
     score += 0.45 * worse * eczema * rhinitis + 0.3 * unprotected * state.severity
-    return asthma * np.minimum(np.exp(score.astype(np.float32)), MAX_STAY_CHANCE)
+    hazard: Float = asthma * np.minimum(np.exp(score.astype(np.float32)), MAX_STAY_CHANCE)
+    return hazard
 
 
 def advance(

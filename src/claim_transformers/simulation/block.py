@@ -103,14 +103,16 @@ class Block:
     def trait(self, name: str, patient: Int) -> Float:
         """A lasting number in `[0, 1)` of each patient, the same whenever it is asked for."""
         salt = int.from_bytes(name.encode()[:7], "big")
-        return unit(self.patients.key, salt)[patient]
+        lasting: Float = unit(self.patients.key, salt)[patient]
+        return lasting
 
     def days_in(self, month: Int, patient: Int) -> Int:
         """One day of each month, while the patient lives, seldom on a weekend."""
         first = np.maximum(self.calendar.first_day(month), self.patients.birth_day[patient])
         last = np.minimum(self.calendar.last_day(month), self.patients.death_day[patient])
         span = np.maximum(last - first + 1, 1)
-        return (first + (self.generator.random(len(month), dtype=np.float32) * span).astype(np.int32)).astype(np.int32)
+        days: Int = first + (self.generator.random(len(month), dtype=np.float32) * span).astype(np.int32)
+        return days.astype(np.int32, copy=False)
 
     def on_weekdays(self, patient: Int, day: Int) -> Int:
         """Move days of elective visits from Saturday to Friday and from Sunday to Monday, inside month and life."""
@@ -118,7 +120,8 @@ class Block:
         month = self.calendar.month_of_day(day)
         inside = (moved >= self.calendar.first_day(month)) & (moved <= self.calendar.last_day(month))
         inside &= (moved >= self.patients.birth_day[patient]) & (moved <= self.patients.death_day[patient])
-        return np.where(inside, moved, day).astype(np.int32)
+        shifted: Int = np.where(inside, moved, day).astype(np.int32)
+        return shifted
 
     def covered(self, patient: Int, day: Int) -> Bool:
         """Whether each day lies in the window, in life and in a month of coverage."""

@@ -50,7 +50,8 @@ def season_table(names: list[str]) -> Float:
         0
     """
     table = np.array([SEASONS[name] for name in names], dtype=np.float64).reshape(len(names), 12)
-    return (table / table.mean(axis=1, keepdims=True)).astype(np.float32)
+    scaled: Float = (table / table.mean(axis=1, keepdims=True)).astype(np.float32)
+    return scaled
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,16 @@ class Calendar:
         first = np.datetime64(self.start, "M") - PAST_MONTHS
         starts = np.arange(first, first + PAST_MONTHS + months + FUTURE_MONTHS + 1).astype("datetime64[D]")
         object.__setattr__(self, "first_days", starts.astype(np.int32))
+
+    @property
+    def first(self) -> int:
+        """First day of the window, in days since 1970-01-01."""
+        return int(self.first_days[PAST_MONTHS])
+
+    @property
+    def last(self) -> int:
+        """Last day of the window, in days since 1970-01-01."""
+        return int(self.first_days[PAST_MONTHS + self.months]) - 1
 
     def first_day(self, month: Int) -> Int:
         """First day of each month, in days since 1970-01-01."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import atopy, mood
 from .block import Block
 from .calendar import Bool, Float, Int
 from .causes import EMERGENCY, STAY, Course
@@ -73,7 +74,7 @@ def _draw_span(course: Course, patients: Population, factor: Float, generator: n
     return Span(start.astype(np.int32), end.astype(np.int32))
 
 
-def add_courses(block: Block, spans: dict[str, Span]) -> dict[str, Bool]:
+def add_courses(block: Block, spans: dict[str, Span]) -> Bool:
     """Visits, stays and fills of every chronic course.
 
     Args:
@@ -81,17 +82,19 @@ def add_courses(block: Block, spans: dict[str, Span]) -> dict[str, Bool]:
         spans (`dict[str, Span]`): Output of `draw_spans`.
 
     Returns:
-        `dict[str, np.ndarray]`: Presence of each course by month and patient, for those who have it at any time.
+        `np.ndarray` of shape `(months, patients, courses)`: Presence of each course, in the order of `COURSES`.
     """
     months = np.arange(block.calendar.months, dtype=np.int32)[:, None]
-    presence = {}
-    for course in COURSES:
+    enrolled = block.patients.enrolled
+    presence = np.zeros((*enrolled.shape, len(COURSES)), dtype=np.bool_)
+    for position, course in enumerate(COURSES):
         span = spans[course.name]
-        present = (span.start <= months) & (months < span.end)
-        presence[course.name] = present
-        month, patient = np.nonzero(present & block.patients.enrolled)
+        affected = np.flatnonzero((span.start < block.calendar.months) & (span.end > 0))
+        present = (span.start[affected] <= months) & (months < span.end[affected])
+        presence[:, affected, position] = present
+        month, column = np.nonzero(present & enrolled[:, affected])
         if len(month):
-            _add_course(block, course, month.astype(np.int32), patient.astype(np.int32))
+            _add_course(block, course, month.astype(np.int32), affected[column].astype(np.int32))
     return presence
 
 
@@ -120,13 +123,22 @@ def _add_course(block: Block, course: Course, month: Int, patient: Int) -> None:
         block.add_fills(patient[hit], block.days_in(month[hit], patient[hit]), catalog.drugs.pool(drug_class), 30)
 
 
-def burden_of(block: Block, presence: dict[str, Bool]) -> Float:
-    """Multiplier of acute illness in every insured month: more conditions, more of everything else."""
-    count = np.zeros(block.patients.enrolled.shape, dtype=np.float32)
-    for present in presence.values():
-        count += present
-    history = block.history
-    # Impulsive children are hurt more often; children with asthma are seen more often for airway infections.
-    count += history.conditions[:, -1] + 1.5 * history.disorders[:, 0] + history.disorders[:, 2]
-    extra: Float = 0.85 + 0.15 * np.minimum(count[block.month, block.patient], 4)
-    return extra
+def burden_of(block: Block, presence: Bool) -> Float:
+    """Multiplier of acute illness in every insured month: more conditions, more of everything else.
+
+    Args:
+        block (`Block`): Patients and their history.
+        presence (`np.ndarray`): Output of `add_courses`.
+
+    Returns:
+        `np.ndarray`: One multiplier per insured month.
+    """
+    count = presence[block.month, block.patient].sum(axis=1, dtype=np.float32)
+    conditions, disorders = block.history.conditions, block.history.disorders
+    # Children with asthma are seen more often for airway infections; impulsive children are hurt more often.
+    count += conditions[block.month, atopy.ASTHMA, block.patient]
+    count += (
+        1.5 * disorders[block.month, mood.ADHD, block.patient] + disorders[block.month, mood.CONDUCT, block.patient]
+    )
+    burden: Float = 0.85 + 0.15 * np.minimum(count, 4)
+    return burden

@@ -19,8 +19,8 @@ from .population import BAND_STARTS
 from .sampling import CodeTable
 from .service_codes import DRUG_CLASSES, PROCEDURES, SERVICES
 
-# Labelers above 90000 have not been assigned by the Food and Drug Administration to the makers of these ingredients, so
-# that a simulated product can never be mistaken for a real one.
+# Labelers above 90000 have not been assigned by the Food and Drug Administration to the makers of these ingredients,
+# so that a simulated product can never be mistaken for a real one.
 FIRST_LABELER = 90101
 LABELERS = 60
 # Sizes of dental and medical panels of the pharmacy: products per ingredient, a judgement.

@@ -1,8 +1,8 @@
 """ICD-9-CM codes of chronic conditions, self-harm and circumstances, grouped by the cause that produces them.
 
-Source: ICD-9-CM codes as listed in the AHRQ Clinical Classifications Software, 2015 (public domain). Which codes stand in
-a pool and the order of the first few are a judgement: the first code of a pool is its most common one. Codes carry no dot,
-as on claims, and a code can stand in more than one pool.
+Source: ICD-9-CM codes as listed in the AHRQ Clinical Classifications Software, 2015 (public domain). Which codes
+stand in a pool and the order of the first few are a judgement: the first code of a pool is its most common one. Codes
+carry no dot, as on claims, and a code can stand in more than one pool.
 """
 
 CHRONIC_CODES: dict[str, str] = {

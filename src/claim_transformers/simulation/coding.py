@@ -44,13 +44,13 @@ class Claims:
     services: Int
 
 
-def write_codes(block: Block, visits: Visits, presence: dict[str, Bool]) -> Claims:
+def write_codes(block: Block, visits: Visits, presence: Bool) -> Claims:
     """Draw everything that stands on the claims of a block.
 
     Args:
         block (`Block`): Patients and their history.
         visits (`Visits`): All visits in order of patient and day.
-        presence (`dict[str, np.ndarray]`): Presence of chronic courses by month and patient.
+        presence (`np.ndarray`): Presence of chronic courses by month, patient and course.
 
     Returns:
         `Claims`: One claim per visit.
@@ -104,7 +104,7 @@ class _Appender:
         self._filled[rows] += 1
 
 
-def _diagnoses(block: Block, visits: Visits, presence: dict[str, Bool]) -> Int:
+def _diagnoses(block: Block, visits: Visits, presence: Bool) -> Int:
     """Reason, companion, circumstances and other conditions, in this order."""
     table, generator, repeat = block.catalog.diagnoses, block.generator, block.institution.repeat
     key = block.patients.key[visits.patient]
@@ -164,29 +164,26 @@ def _markers(block: Block, visits: Visits) -> list[tuple[str, Int]]:
 def _add_comorbidities(
     block: Block,
     visits: Visits,
-    presence: dict[str, Bool],
+    presence: Bool,
     rows: _Appender,
     key: np.ndarray[tuple[int], np.dtype[np.uint64]],
 ) -> None:
     """Other conditions of the patient, named now and then."""
     table, history = block.catalog.diagnoses, block.history
-    names = [*atopy.CONDITIONS, *mood.DISORDERS, *presence]
+    states = [STATE_POOL.get(name, name) for name in STATE_MENTION]
+    pools = table.pool_ids(states + [course.pool for course in COURSES])
     weights = np.array([*STATE_MENTION.values(), *[course.mention for course in COURSES]], dtype=np.float32)
-    pools = table.pool_ids(
-        [STATE_POOL.get(name, name) for name in STATE_MENTION] + [course.pool for course in COURSES]
-    )
-    month_all = block.calendar.month_of_day(visits.day)
-    states = np.concatenate([history.conditions, history.disorders], axis=1) > 0
-    shape = (states.shape[0], len(names), states.shape[2])
-    active = np.empty(shape, dtype=np.bool_)
-    active[:, : states.shape[1]] = states
-    for position, present in enumerate(presence.values()):
-        active[:, states.shape[1] + position] = present
-    anything = active.any(axis=1)
+    active = np.empty((*presence.shape[:2], len(weights)), dtype=np.bool_)
+    active[..., : len(atopy.CONDITIONS)] = history.conditions.swapaxes(1, 2)
+    active[..., len(atopy.CONDITIONS) : len(states)] = history.disorders.swapaxes(1, 2)
+    active[..., len(states) :] = presence
+    month = block.calendar.month_of_day(visits.day)
     for _ in range(2):
         mention = block.happen(np.full(len(visits), block.institution.comorbidity_mention, dtype=np.float32))
-        at = np.flatnonzero(mention & anything[month_all, visits.patient])
-        here = active[month_all[at], :, visits.patient[at]]
+        at = np.flatnonzero(mention)
+        here = active[month[at], visits.patient[at]]
+        ill = here.any(axis=1)
+        at, here = at[ill], here[ill]
         score = block.generator.random(here.shape, dtype=np.float32) * weights * here
         best = np.argmax(score, axis=1)
         sure = score[np.arange(len(at)), best] > 0.12

@@ -91,8 +91,8 @@ class Switches:
         onset (`np.ndarray`): Monthly rate by sex (girls first), condition and month of age.
         end (`np.ndarray`): Monthly rate to end by grade, condition and month of age.
         influences (`tuple[tuple[tuple[int, float], ...], ...]`):
-            For each condition, what raises its onset: the number of a condition or, counted on from the last condition,
-            of a circumstance, and by how much its presence raises the rate.
+            For each condition, what raises its onset: the number of a condition or, counted on from the last
+            condition, of a circumstance, and by how much its presence raises the rate.
         recurrence (`float`): By how much a condition present before raises its own onset.
     """
 
@@ -116,8 +116,8 @@ class Switches:
     ) -> None:
         """Let conditions begin and end over a period, in place and in the order of `names`.
 
-        A flip within a month is rare. So a candidate is drawn first, with a chance that no monthly rate exceeds, and the
-        rate is worked out for candidates alone. A longer period makes everyone a candidate.
+        A flip within a month is rare. So a candidate is drawn first, with a chance that no monthly rate exceeds, and
+        the rate is worked out for candidates alone. A longer period makes everyone a candidate.
 
         Args:
             active (`np.ndarray` of shape `(conditions, patients)`): 1 where a condition is present.

@@ -83,12 +83,12 @@ class DirtRates:
 
 
 _MEDICAL = (
-    "exact_duplicate", "reversal", "sentinel_date", "impossible_date", "missing_patient_id", "code_form", "damaged_code",
-    "before_birth", "claim_shared",
+    "exact_duplicate", "reversal", "sentinel_date", "impossible_date", "missing_patient_id", "code_form",
+    "damaged_code", "before_birth", "claim_shared",
 )  # fmt: skip
 _PHARMACY = (
-    "exact_duplicate", "reversal", "sentinel_date", "impossible_date", "missing_patient_id", "ndc_form", "ndc_10_digits",
-    "before_birth",
+    "exact_duplicate", "reversal", "sentinel_date", "impossible_date", "missing_patient_id", "ndc_form",
+    "ndc_10_digits", "before_birth",
 )  # fmt: skip
 _ELIGIBILITY = ("exact_duplicate", "overlapping_enrollment")
 

@@ -16,6 +16,12 @@ from .population import MAX_AGE_MONTHS, Population
 # Full months are lived before the window so that memories and treatments are in swing when it opens.
 RUN_IN_MONTHS = 12
 
+# Fields of `History` with one number per month and patient.
+MONTHLY = (
+    *("ever_asthma", "stay", "emergency", "steroid", "attempt", "contact", "stay_hazard", "attempt_hazard"),
+    *("control", "controller", "prescribed", "recent_steroid", "crisis", "antidepressant"),
+)
+
 
 @dataclass
 class History:
@@ -52,8 +58,8 @@ class History:
     antidepressant: Float
     severity: Float
     snapshots: Int
-    atopy_states: list[AtopyState] = field(default_factory=list)
-    mood_states: list[MoodState] = field(default_factory=list)
+    atopy_states: list[AtopyState] = field(default_factory=list, init=False)
+    mood_states: list[MoodState] = field(default_factory=list, init=False)
 
 
 def live(patients: Population, calendar: Calendar, generator: np.random.Generator) -> History:
@@ -76,13 +82,12 @@ def live(patients: Population, calendar: Calendar, generator: np.random.Generato
         atopy.advance(allergic, month, calendar, generator)
         mood.advance(mental, month, calendar, generator)
 
-    empty = np.zeros((14, calendar.months, size), dtype=np.float32)
     history = History(
-        np.zeros((calendar.months, len(atopy.CONDITIONS), size), dtype=np.float32),
-        np.zeros((calendar.months, len(mood.DISORDERS), size), dtype=np.float32),
-        *empty,
+        conditions=np.zeros((calendar.months, len(atopy.CONDITIONS), size), dtype=np.float32),
+        disorders=np.zeros((calendar.months, len(mood.DISORDERS), size), dtype=np.float32),
         severity=allergic.severity,
         snapshots=calendar.snapshots(),
+        **{name: np.zeros((calendar.months, size), dtype=np.float32) for name in MONTHLY},
     )
     snapshots = set(history.snapshots.tolist())
     for month in range(calendar.months):

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -114,14 +115,16 @@ def simulate(
 
     Args:
         out (`str` or `Path`): Folder to write.
-        patients (`int`, *optional*, defaults to `10_000`): Number of patients. The claims of a patient do not depend on it.
+        patients (`int`, *optional*, defaults to `10_000`):
+            Number of patients. The claims of a patient do not depend on it.
         seed (`int`, *optional*, defaults to `0`): The same seed gives the same bytes.
         start (`str`, *optional*, defaults to `"2010-01-01"`): First day, the first of a month.
         end (`str`, *optional*, defaults to `"2014-12-31"`): Last day, the last of a month.
         dirt (`str` or `DirtRates`, *optional*):
             Faults to plant, as real claims have them; `"typical"` for the default rates. All columns are then strings
             and `dirt.json` holds the number of rows of each fault.
-        institution (`str`, *optional*, defaults to `"a"`): `"b"` sees other patients and codes the same diseases otherwise.
+        institution (`str`, *optional*, defaults to `"a"`):
+            `"b"` sees other patients and codes the same diseases otherwise.
         replicates (`int`, *optional*, defaults to `16`):
             Paths per patient behind the risks over 180 and 365 days; `0` writes only the exact risks within the month.
         overwrite (`bool`, *optional*, defaults to `False`): Replace an existing folder.
@@ -379,6 +382,7 @@ def _manifest(request: _Request, rows: dict[str, int]) -> dict[str, Any]:
     }
 
 
+@cache
 def parameters_digest() -> str:
     """Hash of every table of causes, codes and rates, so that a silent change of a parameter shows.
 

@@ -180,7 +180,8 @@ def attempt_hazard(state: MoodState, month: int | Int, calendar: Calendar) -> Fl
     score += 0.7 * state.started + (0.4 + 0.5 * depression) * state.stopped
     score += 0.6 * SCHOOL_SEASON[calendar.month_of_year(np.asarray(month))]
     chance = np.minimum(np.exp(score.astype(np.float32)), MAX_ATTEMPT_CHANCE)
-    return chance * (age >= MIN_AGE_YEARS * 12)
+    hazard: Float = chance * (age >= MIN_AGE_YEARS * 12)
+    return hazard
 
 
 def advance(

@@ -187,13 +187,10 @@ def _draw_deaths(patients: Population, calendar: Calendar, generator: np.random.
     born_inside = patients.birth_month >= 0
     infant = born_inside & (generator.random(size) < 0.004 + 0.02 * patients.premature)
     infant_day = patients.birth_day + generator.geometric(0.04, size).astype(np.int32)
-    window = int(calendar.last_day(np.int32(calendar.months - 1))) - int(calendar.first_day(np.int32(0))) + 1
-    later_day = int(calendar.first_day(np.int32(0))) + (generator.random(size) * window).astype(np.int32)
+    later_day = calendar.first + (generator.random(size) * (calendar.last - calendar.first + 1)).astype(np.int32)
     later = (generator.random(size) < 0.0003 * calendar.months / 12) & (later_day > patients.birth_day)
     day = np.where(infant, infant_day, np.where(later, later_day, NEVER))
-    patients.death_day = np.where(day > int(calendar.last_day(np.int32(calendar.months - 1))), NEVER, day).astype(
-        np.int32
-    )
+    patients.death_day = np.where(day > calendar.last, NEVER, day).astype(np.int32)
 
 
 def _draw_enrolment(patients: Population, calendar: Calendar, generator: np.random.Generator) -> Bool:

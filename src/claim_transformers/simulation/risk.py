@@ -1,10 +1,10 @@
 """The true risk of each patient, known because the causes are: for evaluation, never for training.
 
-Three horizons are written. The chance within the month that begins at the index date is exact: it is the hazard that the
-simulation itself draws from. The chances within 180 and 365 days are means over paths carried forward from a copy of the
-full state. No outcome is drawn on such a path. The chance that none has happened is the product of `1 - hazard` along the
-path on which none has happened, and its mean over paths is unbiased with far less noise than counting outcomes
-(Rao-Blackwell; Casella and Robert, 1996).
+Three horizons are written. The chance within the month that begins at the index date is exact: it is the hazard that
+the simulation itself draws from. The chances within 180 and 365 days are means over paths carried forward from a copy
+of the full state. No outcome is drawn on such a path. The chance that none has happened is the product of `1 -
+hazard` along the path on which none has happened, and its mean over paths is unbiased with far less noise than
+counting outcomes (Rao-Blackwell; Casella and Robert, 1996).
 """
 
 from __future__ import annotations
@@ -50,16 +50,17 @@ def true_risks(
 ) -> TrueRisk:
     """Write down the risk of both outcomes for everyone insured and able to have them.
 
-    Asthma stays: patients who have or have had asthma. Suicide attempts: patients aged ten and over. The risk of anyone
-    else within the month is zero.
+    Asthma stays: patients who have or have had asthma. Suicide attempts: patients aged ten and over. The risk of
+    anyone else within the month is zero.
 
     Args:
         patients (`Population`): Patients of one block.
         history (`History`): What they lived through.
         calendar (`Calendar`): The window.
         replicates (`int`):
-            Paths per patient and snapshot. A quarter of them is spent on patients without any history of the outcome's
-            disorders, whose risk hardly varies. With `0`, only the exact monthly risks are written.
+            Paths per patient and snapshot. A quarter of them is spent on patients whose asthma has ended or who never
+            had a mental disorder, because their risk hardly varies. With `0`, only the exact monthly risks are
+            written.
         generator (`np.random.Generator`): Stream.
 
     Returns:
@@ -95,16 +96,18 @@ def _snapshot_risks(
     generator: np.random.Generator,
 ) -> list[TrueRisk]:
     """Risks over the long horizons from every snapshot, all snapshots together."""
-    states: list[atopy.AtopyState] | list[mood.MoodState] = history.mood_states if outcome else history.atopy_states
     chosen = [np.flatnonzero(patients.enrolled[month] & eligible[month]) for month in history.snapshots]
     if not chosen:
         return []
     patient = np.concatenate(chosen).astype(np.int32)
     month = np.repeat(history.snapshots, [len(index) for index in chosen])
-    state = join([take(part, index) for part, index in zip(states, chosen, strict=True)])
-    quiet = np.zeros(len(patient), dtype=np.bool_)
-    if isinstance(state, mood.MoodState):
+    state: atopy.AtopyState | mood.MoodState
+    if outcome:
+        state = join([take(part, index) for part, index in zip(history.mood_states, chosen, strict=True)])
         quiet = state.ever.max(axis=0) + state.attempted == 0
+    else:
+        state = join([take(part, index) for part, index in zip(history.atopy_states, chosen, strict=True)])
+        quiet = state.conditions[atopy.ASTHMA] == 0
     repeats = np.where(quiet, max(1, replicates // 4), replicates)
     path = np.repeat(np.arange(len(patient)), repeats)
     survival = np.concatenate(

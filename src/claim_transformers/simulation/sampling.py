@@ -31,7 +31,8 @@ def mix(key: Key, salt: int | Key) -> Key:
         mixed = key + (salt_key + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return mixed ^ (mixed >> np.uint64(31))
+        finished: Key = mixed ^ (mixed >> np.uint64(31))
+    return finished
 
 
 def unit(key: Key, salt: int | Key) -> Float:

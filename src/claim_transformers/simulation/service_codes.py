@@ -1,8 +1,8 @@
 """Services, procedures and drugs as claims carry them: bare codes, without the texts that belong to others.
 
-Sources: HCPCS level II codes and MS-DRGs of the Centers for Medicare and Medicaid Services; level I (CPT) codes appear as
-they do on any claim, without their descriptions, which are the property of the American Medical Association; ICD-9-CM
-procedure codes of the AHRQ Clinical Classifications Software, 2015. Weights are a judgement.
+Sources: HCPCS level II codes and MS-DRGs of the Centers for Medicare and Medicaid Services; level I (CPT) codes
+appear as they do on any claim, without their descriptions, which are the property of the American Medical
+Association; ICD-9-CM procedure codes of the AHRQ Clinical Classifications Software, 2015. Weights are a judgement.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ SERVICES: dict[str, str] = {
     "visit_stay_daily": "99232:50 99231:28 99233:22",
     "visit_stay_last": "99238:75 99239:25",
     "visit_behaviour_before_2013": "90806:40 90801:9 90862:22 90808:4 90847:8 90853:5 H0004:6 H0036:4 H2015:2",
-    "visit_behaviour_from_2013": "90834:30 90832:12 90837:10 90791:8 99213:14 99214:12 90847:7 90853:4 H0004:6 H0036:4 H2015:2",
+    "visit_behaviour_from_2013": (
+        "90834:30 90832:12 90837:10 90791:8 99213:14 99214:12 90847:7 90853:4 H0004:6 H0036:4 H2015:2"
+    ),
     "visit_preventive_0": "99391:75 99381:15 99461:4 T1015:6",
     "visit_preventive_1": "99392:85 99382:10 T1015:5",
     "visit_preventive_2": "99392:84 99382:11 T1015:5",
@@ -25,15 +27,19 @@ SERVICES: dict[str, str] = {
     "visit_preventive_6": "99395:85 99385:15",
     "visit_dental": "D0120:55 D0150:20 D0140:10 D0145:8 D0220:7",
     "extra_office": (
-        "36415:14 81002:10 99173:7 94760:8 85018:6 96110:5 99051:5 3008F:4 90471:5 87880:4 92551:4 82962:3 99000:4 J7613:3 "
-        "A4550:2 96372:3 81025:3 J0696:2 99354:1 S0302:6 G0447:1 99406:1 94761:2 A4570:1 69210:3 17250:1 99050:3"
+        "36415:14 81002:10 99173:7 94760:8 85018:6 96110:5 99051:5 3008F:4 90471:5 87880:4 92551:4 82962:3 99000:4 "
+        "J7613:3 A4550:2 96372:3 81025:3 J0696:2 99354:1 S0302:6 G0447:1 99406:1 94761:2 A4570:1 69210:3 17250:1 99050:3"
     ),
     "extra_emergency": (
-        "J7613:6 85025:10 80053:7 81001:8 71020:6 96374:5 96361:4 J2405:6 J1885:3 J7030:4 87880:4 99053:3 94640:4 93005:3 "
-        "87040:2 96372:5 80048:5 J0696:3 J1100:3 A0429:4 A0425:4 Q9967:2 J2270:1 87086:4 J1200:2 94760:4"
+        "J7613:6 85025:10 80053:7 81001:8 71020:6 96374:5 96361:4 J2405:6 J1885:3 J7030:4 87880:4 99053:3 94640:4 "
+        "93005:3 87040:2 96372:5 80048:5 J0696:3 J1100:3 A0429:4 A0425:4 Q9967:2 J2270:1 87086:4 J1200:2 94760:4"
     ),
-    "extra_stay": "85025:14 80053:10 71010:8 80048:10 87040:6 94640:7 99291:4 36415:8 94760:6 99239:3 93010:4 81001:6 99252:3 99253:3",
-    "extra_behaviour": "90785:14 H2017:10 T1017:24 H0031:12 90887:5 96101:5 99354:2 H2014:6 G0431:4 90832:4 90889:6 H0038:5",
+    "extra_stay": (
+        "85025:14 80053:10 71010:8 80048:10 87040:6 94640:7 99291:4 36415:8 94760:6 99239:3 93010:4 81001:6 99252:3"
+    ),
+    "extra_behaviour": (
+        "90785:14 H2017:10 T1017:24 H0031:12 90887:5 96101:5 99354:2 H2014:6 G0431:4 90832:4 90889:6 H0038:5"
+    ),
     "vaccine_admin": "90471:40 90460:40 90472:10 90461:5 90473:5",
     "vaccine_0": "90670:25 90698:12 90723:18 90680:12 90681:6 90648:8 90700:5 90744:10 90713:4",
     "vaccine_1": "90633:25 90707:18 90716:18 90670:15 90700:12 90648:8 90710:4",
@@ -154,12 +160,17 @@ DRUG_CLASSES: dict[str, str] = {
     "iron": "FERROUS_SULFATE",
     "epinephrine": "EPINEPHRINE",
     "acne_drug": "BENZOYL_PEROXIDE_CLINDAMYCIN:28 TRETINOIN:24 ADAPALENE:18 MINOCYCLINE:15 DOXYCYCLINE:15",
-    "contraceptive": "ETHINYL_ESTRADIOL_NORGESTIMATE:36 ETHINYL_ESTRADIOL_NORETHINDRONE:24 MEDROXYPROGESTERONE:16 ETONOGESTREL_RING:10 DROSPIRENONE:14",
+    "contraceptive": (
+        "ETHINYL_ESTRADIOL_NORGESTIMATE:36 ETHINYL_ESTRADIOL_NORETHINDRONE:24 MEDROXYPROGESTERONE:16 "
+        "ETONOGESTREL_RING:10 DROSPIRENONE:14"
+    ),
     "heart_drug": "FUROSEMIDE:38 PROPRANOLOL:22 ENALAPRIL:26 DIGOXIN:14",
     "muscle_drug": "BACLOFEN:82 DIAZEPAM:18",
     "cystic_fibrosis_drug": "PANCRELIPASE:50 DORNASE_ALFA:28 TOBRAMYCIN_INHALED:22",
     "sickle_cell_drug": "HYDROXYUREA:42 FOLIC_ACID:58",
-    "antiepileptic": "LEVETIRACETAM:34 OXCARBAZEPINE:18 VALPROATE:17 LAMOTRIGINE:13 TOPIRAMATE:9 CARBAMAZEPINE:6 ETHOSUXIMIDE:3",
+    "antiepileptic": (
+        "LEVETIRACETAM:34 OXCARBAZEPINE:18 VALPROATE:17 LAMOTRIGINE:13 TOPIRAMATE:9 CARBAMAZEPINE:6 ETHOSUXIMIDE:3"
+    ),
     "insulin": "INSULIN_ASPART:36 INSULIN_LISPRO:28 INSULIN_GLARGINE:36",
     "diabetes_supply": "GLUCOSE_STRIPS:72 GLUCAGON:12 PEN_NEEDLES:16",
     "thyroid_drug": "LEVOTHYROXINE",
@@ -173,7 +184,9 @@ DRUG_CLASSES: dict[str, str] = {
     "blood_pressure_drug": "LISINOPRIL:46 AMLODIPINE:36 ENALAPRIL:18",
     "alpha_agonist": "GUANFACINE:52 CLONIDINE:48",
     "stimulant": "METHYLPHENIDATE:42 LISDEXAMFETAMINE:20 AMPHETAMINE_SALTS:22 DEXMETHYLPHENIDATE:8 ATOMOXETINE:8",
-    "antidepressant": "SERTRALINE:26 FLUOXETINE:27 ESCITALOPRAM:14 CITALOPRAM:14 BUPROPION:9 TRAZODONE:7 VENLAFAXINE:3",
+    "antidepressant": (
+        "SERTRALINE:26 FLUOXETINE:27 ESCITALOPRAM:14 CITALOPRAM:14 BUPROPION:9 TRAZODONE:7 VENLAFAXINE:3"
+    ),
     "antipsychotic": "RISPERIDONE:38 ARIPIPRAZOLE:32 QUETIAPINE:20 OLANZAPINE:5 ZIPRASIDONE:5",
     "mood_stabiliser": "ARIPIPRAZOLE:24 LAMOTRIGINE:20 QUETIAPINE:20 VALPROATE:18 LITHIUM:18",
     "hydroxyzine": "HYDROXYZINE",

@@ -7,7 +7,7 @@ import stat
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Protocol
 
 from ..codes.errors import ClaimDataError
 
@@ -90,7 +90,11 @@ def _unpack_gzip(path: Path, scratch: Path) -> Path:
     return target
 
 
-def _copy(source: IO[bytes], sink: IO[bytes], *, limit: int, name: str) -> None:
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def _copy(source: _Readable, sink: IO[bytes], *, limit: int, name: str) -> None:
     copied = 0
     while chunk := source.read(_CHUNK):
         copied += len(chunk)

@@ -14,49 +14,26 @@ Three things are particular to these files:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ibis
 
 from ..claims.engine import materialize
-from ..claims.fields import clean_id, parse_amount, parse_date, parse_number
-from ..claims.quality import (
-    RowCheck,
-    check_date,
-    check_id,
-    check_order,
-    fix_amount,
-    warn_amount,
-    warn_diagnosis_gap,
-    warn_open_stay,
-)
+from ..claims.fields import clean_id, parse_date, parse_number
+from ..claims.quality import check_date, check_id, check_order
 from ..codes.errors import ClaimDataError
-from .contract import CodeColumns, Reversal, StagedSource, StagedTable
+from .contract import StagedSource, StagedTable
 from .download import CMS_URL, download_synpuf
 from .reading import Layout, stage_files
-from .synpuf_columns import (
-    CARRIER,
-    CARRIER_DIAGNOSES,
-    CARRIER_HCPCS,
-    CARRIER_LINES,
-    DIAGNOSES,
-    HCPCS,
-    INPATIENT,
-    OUTPATIENT,
-    PRESCRIPTION,
-    PROCEDURES,
-    STAY,
-    beneficiary_layout,
-    numbered,
-)
+from .synpuf_claims import DATES, stage_carrier, stage_institutional, stage_prescriptions
+from .synpuf_columns import beneficiary_layout
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-_DATES = "YYYYMMDD"
 _SUFFIXES = (".csv", ".csv.gz", ".zip", ".parquet")
 _FILE_PATTERNS = {
     "beneficiary": r"beneficiary",
@@ -106,13 +83,13 @@ def read_synpuf(
     if "beneficiary" in files:
         tables.append(_stage_beneficiaries(connection, files["beneficiary"], scratch, county_crosswalk))
     if "inpatient" in files:
-        tables.append(_stage_institutional(connection, "inpatient", "IP", files["inpatient"], INPATIENT, scratch))
+        tables.append(stage_institutional(connection, files["inpatient"], scratch, is_inpatient=True))
     if "outpatient" in files:
-        tables.append(_stage_institutional(connection, "outpatient", "OP", files["outpatient"], OUTPATIENT, scratch))
+        tables.append(stage_institutional(connection, files["outpatient"], scratch, is_inpatient=False))
     if "carrier" in files:
-        tables.append(_stage_carrier(connection, files["carrier"], scratch))
+        tables.append(stage_carrier(connection, files["carrier"], scratch))
     if "prescription" in files:
-        tables.append(_stage_prescriptions(connection, files["prescription"], scratch))
+        tables.append(stage_prescriptions(connection, files["prescription"], scratch))
     return StagedSource("synpuf", tuple(tables))
 
 
@@ -183,7 +160,7 @@ def derive_enrollment(rows: ir.Table) -> ir.Table:
     ).distinct()
     few = few.filter(few.starts_late)
     rows = rows.left_join(few, [rows.DESYNPUF_ID == few.patient, rows.YEAR == few.of_year])
-    death = parse_date(rows.BENE_DEATH_DT, _DATES)
+    death = parse_date(rows.BENE_DEATH_DT, DATES)
     starts_late = rows.starts_late.notnull() & death.isnull()
     year = rows.YEAR.try_cast("int32")
     last_month = ibis.ifelse(starts_late, 12, rows.covered_months)
@@ -212,8 +189,8 @@ def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
         payer=ibis.literal("medicare"),
         gender=rows.BENE_SEX_IDENT_CD.cases(*_GENDERS.items(), else_=ibis.null("string")),
         race=rows.BENE_RACE_CD.cases(*_RACES.items(), else_=ibis.literal("unknown")),
-        birth_date=parse_date(rows.BENE_BIRTH_DT, _DATES),
-        death_date=parse_date(rows.BENE_DEATH_DT, _DATES),
+        birth_date=parse_date(rows.BENE_BIRTH_DT, DATES),
+        death_date=parse_date(rows.BENE_DEATH_DT, DATES),
         enrollment_start_date=ibis.date(year, rows.first_month, ibis.literal(1)),
         enrollment_end_date=(first_of_next - ibis.interval(days=1)).cast("date"),
         county_fips=ibis.null("string") if counties is None else rows.fipscounty,
@@ -239,9 +216,9 @@ def _stage_beneficiaries(
         to_canonical=lambda rows: _to_eligibility(rows, counties),
         checks=(
             check_id("DESYNPUF_ID"),
-            check_date("BENE_BIRTH_DT", _DATES),
-            check_date("BENE_DEATH_DT", _DATES, required=False),
-            check_order("BENE_BIRTH_DT", "BENE_DEATH_DT", _DATES),
+            check_date("BENE_BIRTH_DT", DATES),
+            check_date("BENE_DEATH_DT", DATES, required=False),
+            check_order("BENE_BIRTH_DT", "BENE_DEATH_DT", DATES),
         ),
     )
 
@@ -252,237 +229,3 @@ def _read_counties(connection: Backend, path: Path, scratch: Path) -> ir.Table:
     rows, _ = stage_files(connection, [(path, layout)], scratch, name="county_crosswalk")
     one_each = rows.group_by("ssacounty").aggregate(fipscounty=rows.fipscounty.min())
     return materialize(connection, "ssa_counties", one_each)[0]
-
-
-def _header_of_segments(connection: Backend, rows: ir.Table, columns: Sequence[str]) -> ir.Table:
-    """Header columns of the claims that go on in another segment; few, so the join costs nothing."""
-    continued = rows.filter(rows.SEGMENT != "1").select("CLM_ID").distinct()
-    headers = rows.filter(rows.SEGMENT == "1").semi_join(continued, "CLM_ID")
-    one_each = headers.group_by("DESYNPUF_ID", "CLM_ID").aggregate(**{name: headers[name].max() for name in columns})
-    return materialize(connection, f"headers_{rows.get_name()}", one_each)[0]
-
-
-def _with_headers(rows: ir.Table, headers: ir.Table, columns: Sequence[str]) -> ir.Table:
-    """Add `CLAIM_...` columns: of segment 1 where the row is a later segment, else its own."""
-    joined = rows.left_join(
-        headers,
-        [rows.CLM_ID == headers.CLM_ID, rows.DESYNPUF_ID == headers.DESYNPUF_ID, rows.SEGMENT != "1"],
-        rname="header_{name}",
-    )
-    added = {f"CLAIM_{name}": ibis.coalesce(joined[f"header_{name}"], joined[name]) for name in columns}
-    return joined.mutate(**added).select(*rows.columns, *added)
-
-
-def _coded(system: str, columns: Sequence[ir.StringValue], *, ranked: bool) -> ir.ArrayValue:
-    """Array of the codes that are there, as structs of `diagnoses` or `procedures`."""
-    structs = []
-    for position, code in enumerate(columns, start=1):
-        fields: dict[str, ir.Value] = {"system": ibis.literal(system), "code": code}
-        if ranked:
-            fields |= {"poa": ibis.null("string"), "rank": ibis.literal(position, "int8")}
-        else:
-            fields |= {"date": ibis.null("date")}
-        structs.append(ibis.struct(fields))
-    return ibis.array(structs).filter(lambda entry: entry.code.notnull())
-
-
-def _unfold(
-    rows: ir.Table, entries: Sequence[dict[str, ir.Value]], is_there: Callable[[ir.StructValue], ir.BooleanValue]
-) -> ir.Table:
-    """One row per entry that is there, or the first entry where none is; adds `line`, `is_first_line`."""
-    structs = [
-        ibis.struct({"position": ibis.literal(position, "int32"), **entry})
-        for position, entry in enumerate(entries, start=1)
-    ]
-    # Most rows of some tables have no entry at all; building the array for them would be most of the work.
-    has_any = ibis.coalesce(*(value for entry in entries for value in entry.values())).notnull()
-    filled = ibis.array(structs).filter(is_there)
-    rows = rows.mutate(lines=ibis.ifelse(has_any & (filled.length() > 0), filled, ibis.array(structs[:1])))
-    unfolded = rows.mutate(line=rows.lines.unnest(), first_line=rows.lines[0])
-    return unfolded.mutate(is_first_line=unfolded.line.position == unfolded.first_line.position).drop(
-        "lines", "first_line"
-    )
-
-
-def _stage_institutional(
-    connection: Backend, name: str, claim_type: str, paths: Sequence[Path], layout: Layout, scratch: Path
-) -> StagedTable:
-    rows, raw_files = stage_files(connection, [(path, layout) for path in paths], scratch, name=name)
-    is_inpatient = claim_type == "IP"
-    carried = ("CLM_FROM_DT", "CLM_THRU_DT", *(_STAY if is_inpatient else ()))
-    headers = _header_of_segments(connection, rows, carried)
-
-    def to_canonical(rows: ir.Table) -> ir.Table:
-        lines = _unfold(rows, [{"hcpcs": rows[column]} for column in HCPCS], lambda line: line.hcpcs.notnull())
-        segment = parse_number(lines.SEGMENT, "int32").fill_null(1)
-        stay = {}
-        if is_inpatient:
-            stay = {
-                "admission_date": parse_date(lines.CLAIM_CLM_ADMSN_DT, _DATES),
-                "discharge_date": parse_date(lines.CLAIM_NCH_BENE_DSCHRG_DT, _DATES),
-                "drg_code": lines.CLAIM_CLM_DRG_CD,
-                "drg_code_type": ibis.ifelse(lines.CLAIM_CLM_DRG_CD.notnull(), "ms-drg", ibis.null("string")),
-            }
-        start, end = parse_date(lines.CLAIM_CLM_FROM_DT, _DATES), parse_date(lines.CLAIM_CLM_THRU_DT, _DATES)
-        # The amount is of the claim, so it stands on one line only.
-        paid = ibis.ifelse(lines.is_first_line, lines.CLM_PMT_AMT, ibis.null("string"))
-        return lines.select(
-            "source_file",
-            "row_no",
-            "is_first_line",
-            patient_id=clean_id(lines.DESYNPUF_ID),
-            claim_id=clean_id(lines.CLM_ID),
-            claim_line_number=(segment - 1) * len(HCPCS) + lines.line.position,
-            claim_type=ibis.literal(claim_type),
-            claim_start_date=start,
-            claim_end_date=end,
-            claim_line_start_date=start,
-            claim_line_end_date=end,
-            hcpcs_code=lines.line.hcpcs,
-            diagnoses=_coded("ICD9CM", [lines[column] for column in DIAGNOSES], ranked=True),
-            procedures=_coded("ICD9PCS", [lines[column] for column in PROCEDURES], ranked=False),
-            rendering_npi=clean_id(lines.AT_PHYSN_NPI),
-            paid_amount=parse_amount(paid),
-            **stay,
-        )
-
-    codes = [
-        CodeColumns(DIAGNOSES, "ICD9CM"),
-        CodeColumns(PROCEDURES, "ICD9PCS", tolerant=True),
-        CodeColumns(HCPCS, "HCPCS"),
-    ]
-    checks = _claim_checks("CLAIM_CLM_FROM_DT", "CLAIM_CLM_THRU_DT")
-    warnings = [warn_amount("CLM_PMT_AMT"), fix_amount("CLM_PMT_AMT"), warn_diagnosis_gap(DIAGNOSES)]
-    if is_inpatient:
-        admitted, discharged = "CLAIM_CLM_ADMSN_DT", "CLAIM_NCH_BENE_DSCHRG_DT"
-        codes.append(CodeColumns(("CLAIM_CLM_DRG_CD",), "DRG"))
-        checks += (
-            check_date(admitted, _DATES, required=False),
-            check_date(discharged, _DATES, required=False),
-            check_order(admitted, discharged, _DATES),
-        )
-        warnings.append(warn_open_stay(discharged, is_inpatient=lambda _: ibis.literal(True)))
-    return StagedTable(
-        name=name,
-        target="claim_line",
-        rows=rows,
-        files=raw_files,
-        patient_column="DESYNPUF_ID",
-        row_key=("DESYNPUF_ID", "CLM_ID", "SEGMENT"),
-        derive=lambda rows: _with_headers(rows, headers, carried),
-        to_canonical=to_canonical,
-        claim_type=claim_type,
-        claim_column="CLM_ID",
-        service_date=lambda rows: parse_date(rows.CLAIM_CLM_FROM_DT, _DATES),
-        checks=checks,
-        code_columns=tuple(codes),
-        reversal=Reversal(tuple(c for c in layout.columns if "AMT" not in c and not c.endswith("_AM")), "CLM_PMT_AMT"),
-        warnings=tuple(warnings),
-    )
-
-
-def _claim_checks(start: str, end: str) -> tuple[RowCheck, ...]:
-    return (
-        check_id("DESYNPUF_ID"),
-        check_id("CLM_ID"),
-        check_date(start, _DATES),
-        check_date(end, _DATES),
-        check_order(start, end, _DATES),
-    )
-
-
-def _stage_carrier(connection: Backend, paths: Sequence[Path], scratch: Path) -> StagedTable:
-    rows, raw_files = stage_files(connection, [(path, CARRIER) for path in paths], scratch, name="carrier")
-    of_line = {
-        "hcpcs": "HCPCS_CD",
-        "diagnosis": "LINE_ICD9_DGNS_CD",
-        "paid": "LINE_NCH_PMT_AMT",
-        "allowed": "LINE_ALOWD_CHRG_AMT",
-        "npi": "PRF_PHYSN_NPI",
-    }
-
-    def to_canonical(rows: ir.Table) -> ir.Table:
-        entries = [
-            {name: rows[f"{stem}_{number}"] for name, stem in of_line.items()}
-            for number in range(1, CARRIER_LINES + 1)
-        ]
-        lines = _unfold(rows, entries, lambda line: line.hcpcs.notnull() | line.diagnosis.notnull())
-        start, end = parse_date(lines.CLM_FROM_DT, _DATES), parse_date(lines.CLM_THRU_DT, _DATES)
-        return lines.select(
-            "source_file",
-            "row_no",
-            "is_first_line",
-            patient_id=clean_id(lines.DESYNPUF_ID),
-            claim_id=clean_id(lines.CLM_ID),
-            claim_line_number=lines.line.position,
-            claim_type=ibis.literal("CAR"),
-            claim_start_date=start,
-            claim_end_date=end,
-            claim_line_start_date=start,
-            claim_line_end_date=end,
-            hcpcs_code=lines.line.hcpcs,
-            diagnoses=_coded(
-                "ICD9CM", [*(lines[column] for column in CARRIER_DIAGNOSES), lines.line.diagnosis], ranked=True
-            ),
-            rendering_npi=clean_id(lines.line.npi),
-            paid_amount=parse_amount(lines.line.paid),
-            allowed_amount=parse_amount(lines.line.allowed),
-        )
-
-    return StagedTable(
-        name="carrier",
-        target="claim_line",
-        rows=rows,
-        files=raw_files,
-        patient_column="DESYNPUF_ID",
-        row_key=("DESYNPUF_ID", "CLM_ID"),
-        to_canonical=to_canonical,
-        claim_type="CAR",
-        claim_column="CLM_ID",
-        service_date=lambda rows: parse_date(rows.CLM_FROM_DT, _DATES),
-        checks=_claim_checks("CLM_FROM_DT", "CLM_THRU_DT"),
-        code_columns=(
-            CodeColumns((*CARRIER_DIAGNOSES, *numbered("LINE_ICD9_DGNS_CD", CARRIER_LINES)), "ICD9CM"),
-            CodeColumns(CARRIER_HCPCS, "HCPCS"),
-        ),
-        reversal=Reversal(tuple(c for c in CARRIER.columns if "AMT" not in c), "LINE_NCH_PMT_AMT_1"),
-        warnings=(warn_amount("LINE_NCH_PMT_AMT_1", "LINE_ALOWD_CHRG_AMT_1"), warn_diagnosis_gap(CARRIER_DIAGNOSES)),
-    )
-
-
-def _stage_prescriptions(connection: Backend, paths: Sequence[Path], scratch: Path) -> StagedTable:
-    rows, raw_files = stage_files(connection, [(path, PRESCRIPTION) for path in paths], scratch, name="prescription")
-
-    def to_canonical(rows: ir.Table) -> ir.Table:
-        cost = parse_amount(rows.TOT_RX_CST_AMT)
-        return rows.select(
-            "source_file",
-            "row_no",
-            patient_id=clean_id(rows.DESYNPUF_ID),
-            claim_id=clean_id(rows.PDE_ID),
-            claim_line_number=ibis.literal(1, "int32"),
-            dispensing_date=parse_date(rows.SRVC_DT, _DATES),
-            ndc_code=rows.PROD_SRVC_ID,
-            quantity=parse_number(rows.QTY_DSPNSD_NUM, "float32"),
-            days_supply=parse_number(rows.DAYS_SUPLY_NUM, "int16"),
-            # Codebook: the total cost of the drug, of which the patient pays a part.
-            paid_amount=cost - parse_amount(rows.PTNT_PAY_AMT),
-            allowed_amount=cost,
-        )
-
-    return StagedTable(
-        name="prescription",
-        target="rx_claim",
-        rows=rows,
-        files=raw_files,
-        patient_column="DESYNPUF_ID",
-        row_key=("DESYNPUF_ID", "PDE_ID"),
-        to_canonical=to_canonical,
-        claim_type="RX",
-        claim_column="PDE_ID",
-        service_date=lambda rows: parse_date(rows.SRVC_DT, _DATES),
-        checks=(check_id("DESYNPUF_ID"), check_id("PDE_ID"), check_date("SRVC_DT", _DATES)),
-        code_columns=(CodeColumns(("PROD_SRVC_ID",), "NDC"),),
-        reversal=Reversal(("DESYNPUF_ID", "PDE_ID", "SRVC_DT", "PROD_SRVC_ID"), "TOT_RX_CST_AMT"),
-        warnings=(warn_amount("TOT_RX_CST_AMT"), fix_amount("TOT_RX_CST_AMT", "PTNT_PAY_AMT")),
-    )

@@ -77,7 +77,8 @@ class TokenizedPatients(torch.utils.data.Dataset["pa.Table"]):
         """
         import pyarrow as pa
 
-        table = self._rows[list(rows)]
+        # One copy of the rows asked for: each is a chunk of its own until then.
+        table = self._rows[list(rows)].combine_chunks()
         table = table.append_column("row", pa.array(rows, pa.int64()))
         return table.append_column("epoch", pa.array(np.full(len(rows), self.epoch)))
 

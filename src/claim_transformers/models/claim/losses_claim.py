@@ -176,13 +176,15 @@ def _sweep(
     # 16-bit logits are computed with their sign turned, which saves a pass over them.
     sign = -1 if is_low else 1
     weight_KF = weight_KF.neg_() if is_low else weight_KF
+    # Matrix products repack a transposed view for every chunk, which costs more than one copy.
+    weight_FK = weight_KF.t().contiguous()
 
     for chunk, start in enumerate(range(0, num_rows, chunk_rows)):
         part_CF = hidden_NF[start : start + chunk_rows]
         z_CK = logits_CK[: len(part_CF)]
         pairs = slice(pair_edges[chunk], pair_edges[chunk + 1])
         pair_index = (rows_P[pairs] - start, cols_P[pairs])
-        torch.mm(part_CF, weight_KF.t(), out=z_CK)
+        torch.mm(part_CF, weight_FK, out=z_CK)
         loss -= sign * z_CK[pair_index].sum(dtype=sum_dtype)
         if is_low:
             loss += _turn_low_logits_into_probabilities(z_CK, *(buffer[: len(part_CF)] for buffer in buffers))

@@ -236,7 +236,7 @@ class ClaimModel(ClaimPreTrainedModel):
         else:
             slots_BV = torch.arange(days_BV.shape[1], device=days_BV.device).expand_as(days_BV)
             positions = Positions(slots_BV, days_BV >= 0, cut_B)
-        mask = self._attention_mask(positions, days_BV, states_BLE.dtype, sees_all=cut is None)
+        mask = self._attention_mask(positions, days_BV, _compute_dtype(states_BLE), sees_all=cut is None)
         packing = self._packing(positions.valid, kwargs.get("output_hidden_states"))
 
         hidden = self.dropout(states_BLE if packing is None else packing.pack(states_BLE))
@@ -322,6 +322,12 @@ def _resolved_cut(cut: Tensor | None, days_BV: Tensor) -> Tensor:
     """Bring the cut into 0..number of visits, where `None` is the latter."""
     num_visits_B = count_visits(days_BV)
     return num_visits_B if cut is None else torch.minimum(cut.long().clamp(min=0), num_visits_B)
+
+
+def _compute_dtype(states: Tensor) -> torch.dtype:
+    """Give the type that matrix products run in, so that a mask of another type does not widen the scores."""
+    device = states.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
 
 
 def _refuse_pooling(config: ClaimConfig, head: str, pooled: bool) -> None:
