@@ -1,8 +1,8 @@
 """Claim-PT as its paper describes it, written the obvious way: the contestant that the benchmarks measure against.
 
-Visits lie in a fixed grid of 30 visits with 10 codes, every position is computed whether it is padding or not, attention is
-spelt out, and both losses are binary cross-entropy of sigmoids against dense many-hot targets. Parameters carry the names of
-`ClaimForPreTraining`, so that one state dict gives both the same weights.
+Visits lie in a fixed grid of 30 visits with 10 codes, every position is computed whether it is padding or not,
+attention is spelt out, and both losses are binary cross-entropy of sigmoids against dense many-hot targets. Parameters
+carry the names of `ClaimForPreTraining`, so that one state dict gives both the same weights.
 """
 
 import torch
@@ -25,6 +25,7 @@ class NaiveAttention(nn.Module):
             setattr(self, name, nn.Linear(config.hidden_size, config.hidden_size))
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Attend under an additive mask."""
         batch, slots, width = states.shape
 
         def heads(projection: nn.Module) -> Tensor:
@@ -47,6 +48,7 @@ class NaiveLayer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(config.hidden_size)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Transform all slots."""
         states = self.attention_norm(states + self.attention(states, mask))
         return self.feed_forward_norm(states + self.down_proj(functional.gelu(self.up_proj(states))))
 
@@ -62,6 +64,7 @@ class NaiveEncoder(nn.Module):
         self.layers = nn.ModuleList(NaiveLayer(config) for _ in range(config.num_hidden_layers))
 
     def forward(self, codes_BVC: Tensor) -> Tensor:
+        """Encode the grid causally, `(batch, slots, codes)` to `(batch, slots, hidden)`."""
         vectors = self.embeddings.code_embeddings(codes_BVC)
         is_code = (codes_BVC != 0)[..., None]
         if self.pooling == "sum":

@@ -15,6 +15,7 @@ from typing import Any
 
 import datasets
 import pandas as pd
+import pyarrow.parquet as pq
 
 EPOCH = dt.date(1970, 1, 1)
 DIAGNOSES = [f"ICD9_DGNS_CD_{number}" for number in range(1, 11)]
@@ -61,12 +62,14 @@ def clean_row(row: Mapping[str, Any], date_columns: list[str], visit_type: str) 
 
 def read_claims(path: Path, date_columns: list[str], visit_type: str) -> pd.DataFrame:
     """All rows of a raw file, cleaned."""
-    frame = pd.read_parquet(path)
+    known = set(pq.read_schema(path).names)
+    wanted = ["DESYNPUF_ID", "CLM_ID", "SEGMENT", *date_columns, *COLUMN_SYSTEMS]
+    frame = pd.read_parquet(path, columns=[column for column in wanted if column in known])
     if "SEGMENT" in frame:
-        # A second segment has no dates of its own.
+        # What is true of the whole claim stands in its first segment.
         frame = frame.sort_values(["CLM_ID", "SEGMENT"])
-        carried = [column for column in (*date_columns, "CLM_DRG_CD") if column in frame]
-        frame[carried] = frame.groupby(["DESYNPUF_ID", "CLM_ID"])[carried].ffill()
+        of_claim = [column for column in (*date_columns, "CLM_DRG_CD") if column in frame]
+        frame[of_claim] = frame.groupby(["DESYNPUF_ID", "CLM_ID"])[of_claim].transform("first")
     raw = datasets.Dataset.from_pandas(frame, preserve_index=False)
     cleaned = raw.map(
         partial(clean_row, date_columns=date_columns, visit_type=visit_type), remove_columns=raw.column_names
@@ -78,21 +81,26 @@ def read_patients(raw: Path) -> datasets.Dataset:
     """All patients with their visits in order."""
     claims = pd.concat(
         [
-            read_claims(raw / "inpatient.parquet", ["CLM_ADMSN_DT", "CLM_FROM_DT"], "IP"),
-            read_claims(raw / "outpatient_prefix.parquet", ["CLM_FROM_DT"], "OP"),
-            read_claims(raw / "pde_prefix.parquet", ["SRVC_DT"], "RX"),
+            read_claims(next(raw.glob("inpatient*.parquet")), ["CLM_ADMSN_DT", "CLM_FROM_DT"], "IP"),
+            read_claims(next(raw.glob("outpatient*.parquet")), ["CLM_FROM_DT"], "OP"),
+            read_claims(next(raw.glob("pde*.parquet")), ["SRVC_DT"], "RX"),
         ]
     )
     claims = claims[claims["day"].notna() & (claims["codes"].str.len() > 0)].astype({"day": "int64"})
     visits = claims.groupby(["patient_id", "day", "type"])["codes"].agg(lambda codes: sorted(set(chain(*codes))))
     patients = visits.reset_index().groupby("patient_id")[["day", "type", "codes"]].agg(list)
 
-    years = [pd.read_parquet(path, columns=["DESYNPUF_ID", "BENE_BIRTH_DT", "BENE_SEX_IDENT_CD"]) for path in
-             sorted(raw.glob("beneficiary_*.parquet"))]
+    columns = ["DESYNPUF_ID", "BENE_BIRTH_DT", "BENE_SEX_IDENT_CD"]
+    years = [pd.read_parquet(path, columns=columns) for path in sorted(raw.glob("beneficiary_*.parquet"))]
     people = pd.concat(years).drop_duplicates("DESYNPUF_ID", keep="last").set_index("DESYNPUF_ID")
     patients["birth_day"] = people["BENE_BIRTH_DT"].map(parse_day)
     patients["sex"] = people["BENE_SEX_IDENT_CD"].map({"1": "M", "2": "F"})
     return datasets.Dataset.from_pandas(patients.reset_index(), preserve_index=False)
+
+
+def gap_bound(gap_days: int) -> int:
+    """Lower bound of the bucket of a gap: 0, 1, 2, 4, ... 4096 days."""
+    return min(2 ** (gap_days.bit_length() - 1), 4096) if gap_days else 0
 
 
 def encode_patient(row: Mapping[str, Any], vocab: Mapping[str, int], max_visits: int) -> dict[str, list[int]]:
@@ -105,9 +113,7 @@ def encode_patient(row: Mapping[str, Any], vocab: Mapping[str, int], max_visits:
     visit_ids = [0] * len(input_ids)
     previous_day = None
     for number, (day, visit_type, codes) in enumerate(visits, start=1):
-        gap = "START" if previous_day is None else min(2 ** max((day - previous_day).bit_length() - 1, 0), 4096)
-        if previous_day == day:
-            gap = 0
+        gap = "START" if previous_day is None else gap_bound(day - previous_day)
         known = {vocab.get(code, vocab.get(f"UNK/{code.split('/')[0]}", vocab["[UNK]"])) for code in codes}
         tokens = [vocab[f"TYPE/{visit_type}"], vocab[f"GAP/{gap}"], *sorted(known)]
         input_ids += tokens

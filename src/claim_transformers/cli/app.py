@@ -51,7 +51,7 @@ def simulate(
         overwrite=overwrite,
         progress=True,
     )
-    console.print(str(summary))
+    typer.echo(str(summary))
 
 
 @app.command()
@@ -75,7 +75,7 @@ def ingest(
     if max_quarantine_share is not None:
         options["max_quarantine_share"] = max_quarantine_share
     summary = run(source, None if str(path) == "-" else path, out, overwrite=overwrite, progress=True, **options)
-    console.print(str(summary))
+    typer.echo(str(summary))
 
 
 @app.command()

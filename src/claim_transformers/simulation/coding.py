@@ -182,6 +182,8 @@ def _add_comorbidities(
         mention = block.happen(np.full(len(visits), block.institution.comorbidity_mention, dtype=np.float32))
         at = np.flatnonzero(mention)
         here = active[month[at], visits.patient[at]]
+        # A stay that names asthma is a stay for asthma: a visit is a bag of codes, and no position tells them apart.
+        here[visits.kind[at] == STAY, atopy.ASTHMA] = False
         ill = here.any(axis=1)
         at, here = at[ill], here[ill]
         score = block.generator.random(here.shape, dtype=np.float32) * weights * here

@@ -50,7 +50,7 @@ class DirtRates:
         overlapping_enrollment (`float`): A span repeated in part.
 
     Raises:
-        ValueError: If a rate is not between 0 and 0.05, or all of them exceed 0.5.
+        ValueError: If a rate is not between 0 and 0.05.
 
     Examples:
         >>> DirtRates(reversal=0.0).reversal

@@ -96,7 +96,10 @@ def _snapshot_risks(
     generator: np.random.Generator,
 ) -> list[TrueRisk]:
     """Risks over the long horizons from every snapshot, all snapshots together."""
-    chosen = [np.flatnonzero(patients.enrolled[month] & eligible[month]) for month in history.snapshots]
+    # A cohort may ask for coverage up to the index date, so those whose coverage ends the day before have a risk too.
+    insured = patients.enrolled | np.roll(patients.enrolled, 1, axis=0)
+    insured[0] = patients.enrolled[0]
+    chosen = [np.flatnonzero(insured[month] & eligible[month]) for month in history.snapshots]
     if not chosen:
         return []
     patient = np.concatenate(chosen).astype(np.int32)

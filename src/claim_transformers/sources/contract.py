@@ -25,18 +25,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import ibis.expr.types as ir
     import pyarrow as pa
+    from ibis import BaseBackend
     from ibis.backends.duckdb import Backend
 
     from ..claims.quality import RowCheck
 
 TargetTable = Literal["claim_line", "rx_claim", "eligibility"]
+RawLocation: TypeAlias = "str | Path | BaseBackend | None"
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,7 @@ class SourceReader(Protocol):
         """Stage the raw files.
 
         Args:
-            path (`str` or `Path`, *optional*): The raw files.
+            path (`str`, `Path` or `ibis.BaseBackend`, *optional*): The raw files, or a warehouse that has the tables.
             connection (`Backend`): Ibis connection on DuckDB that executes everything.
             scratch (`Path`): Empty folder for unpacked files, on the disk of the output; removed by the caller.
             options: Options of the source.

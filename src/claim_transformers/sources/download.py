@@ -49,7 +49,9 @@ def synpuf_urls(sample: int, *, base_url: str = CMS_URL) -> list[str]:
     if not 1 <= sample <= NUM_SAMPLES:
         raise ValueError(f"expected a DE-SynPUF sample from 1 to {NUM_SAMPLES}, found {sample}")
     years = [f"{_STATISTICS}/DE1_0_{year}_Beneficiary_Summary_File_Sample_{sample}.zip" for year in (2008, 2009, 2010)]
-    claims = [f"{_STATISTICS}/DE1_0_2008_to_2010_{kind}_Claims_Sample_{sample}.zip" for kind in ("Inpatient", "Outpatient")]
+    claims = [
+        f"{_STATISTICS}/DE1_0_2008_to_2010_{kind}_Claims_Sample_{sample}.zip" for kind in ("Inpatient", "Outpatient")
+    ]
     large = [f"files/DE1_0_2008_to_2010_Carrier_Claims_Sample_{sample}{half}.zip" for half in "AB"]
     large.append(f"files/DE1_0_2008_to_2010_Prescription_Drug_Events_Sample_{sample}.zip")
     server = DOWNLOADS_URL if base_url == CMS_URL else base_url

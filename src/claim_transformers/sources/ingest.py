@@ -21,7 +21,7 @@ from ..claims.sequences import PatientCounts, write_patients
 from ..claims.splits import DEFAULT_SALT
 from ..claims.store import write_folder, write_manifest
 from ..version import __version__
-from .contract import SourceReader, StagedSource
+from .contract import RawLocation, StagedSource
 from .publishing import publish_table
 from .screening import ScreenedTable, screen_table, write_quarantine
 
@@ -29,15 +29,17 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-# Module and function of each source, imported when it is used.
+# Module and function of each source, imported when it is used. The function stages the source, except that of MEDS:
+# its events are no claims, so it publishes patients by itself.
 SOURCES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "meds": ("meds", "read_meds"),
+        "meds": ("meds", "ingest_meds"),
         "simulated": ("simulated", "read_simulated"),
         "synpuf": ("synpuf", "read_synpuf"),
         "tuva": ("tuva", "read_tuva"),
     }
 )
+_PUBLISHES_ITSELF = "meds"
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,14 @@ class IngestSummary:
         return "\n".join(text)
 
 
-def source_reader(source: str) -> SourceReader:
+def source_reader(source: str) -> Any:
     """Find the function that reads a source.
 
     Args:
         source (`str`): A name in `SOURCES`.
 
     Returns:
-        `SourceReader`: The function.
+        `SourceReader`: The function; for `meds` one that also publishes.
 
     Raises:
         ValueError: If there is no such source. The message lists those that there are.
@@ -103,13 +105,12 @@ def source_reader(source: str) -> SourceReader:
     if source not in SOURCES:
         raise ValueError(f"expected a source out of {', '.join(SOURCES)}, found {source!r}")
     module, function = SOURCES[source]
-    reader: SourceReader = getattr(import_module(f"{__package__}.{module}"), function)
-    return reader
+    return getattr(import_module(f"{__package__}.{module}"), function)
 
 
 def ingest(
     source: str,
-    path: str | Path | None,
+    path: RawLocation,
     out: str | Path,
     *,
     overwrite: bool = False,
@@ -126,7 +127,8 @@ def ingest(
 
     Args:
         source (`str`): A name in `SOURCES`.
-        path (`str` or `Path`, *optional*): The raw files. Only `synpuf` does without: it fetches a sample from CMS.
+        path (`str`, `Path` or `ibis.BaseBackend`, *optional*):
+            The raw files; for `tuva` also a warehouse. `synpuf` does without and fetches a sample from CMS.
         out (`str` or `Path`): The folder to publish; it appears whole or not at all.
         overwrite (`bool`, *optional*, defaults to `False`): Whether an ingested folder at `out` may be replaced.
         max_quarantine_share (`float`, *optional*, defaults to `0.05`): Largest share of a file in quarantine.
@@ -152,6 +154,9 @@ def ingest(
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected DE-SynPUF files at /nowhere, ...
     """
     reader = source_reader(source)
+    if source == _PUBLISHES_ITSELF:
+        shares = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
+        return reader(path, out, overwrite=overwrite, salt=salt, progress=progress, **shares, **options)
     with write_folder(out, overwrite=overwrite) as folder, tqdm(total=6, desc=source, disable=not progress) as bar:
         scratch = folder / ".scratch"
         scratch.mkdir()

@@ -45,6 +45,7 @@ class Layout:
         delimiter (`str`, *optional*, defaults to `","`): Of delimited files.
         encoding (`str`, *optional*, defaults to `"utf-8"`): Of delimited files; or `"latin-1"`.
         constants (`Mapping[str, str]`, *optional*): Columns that the file does not hold, such as the year in its name.
+        is_ordered (`bool`, *optional*, defaults to `True`): Whether another order of columns is worth a note.
 
     Examples:
         >>> Layout(("CLM_ID", "SEGMENT"), ("CLM_ID",)).optional
@@ -58,6 +59,7 @@ class Layout:
     delimiter: str = ","
     encoding: str = "utf-8"
     constants: Mapping[str, str] = field(default_factory=dict)
+    is_ordered: bool = True
 
     @property
     def optional(self) -> list[str]:
@@ -150,7 +152,8 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[str, RawFile]:
     names, fixes, warnings = _match_header(path.name, schema.names, layout)
     expressions = []
     for column, known in names.items():
-        _check_type(path.name, column, schema.field(column).type, is_id=known in layout.id_columns)
+        if known in layout.columns:
+            _check_type(path.name, column, schema.field(column).type, is_id=known in layout.id_columns)
         expressions.append(f'nullif(CAST("{_identifier(column)}" AS VARCHAR), \'\') AS "{_identifier(known)}"')
     select = (
         f"SELECT {', '.join(expressions + _filled_in(names, layout))}, $source_file AS source_file, "
@@ -165,7 +168,9 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[str, RawFile]:
 
 
 def _check_type(file: str, column: str, found: pa.DataType, *, is_id: bool) -> None:
-    if is_id and not (pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_dictionary(found)):
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    if is_id and not (pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_null(found)):
         raise ClaimDataError(
             "E_ID_TYPE",
             f"expected strings in {column} of {file}, found {found}: leading zeros are lost, export it as text",
@@ -262,7 +267,7 @@ def _match_header(
     expected = [name for name in layout.columns if name in names.values()]
     found = [name for name in names.values() if name in layout.columns]
     is_renamed = any(column != name for column, name in names.items())
-    if is_renamed or expected != found:
+    if is_renamed or (layout.is_ordered and expected != found):
         fixes["F_HEADER"] = 1
     if extra := [name for name in names.values() if name not in layout.columns and name not in layout.constants]:
         warnings["W_EXTRA_COLUMN"] = len(extra)

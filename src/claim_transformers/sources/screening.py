@@ -148,14 +148,14 @@ def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledg
                 "E_CONSERVATION",
                 f"expected {file.num_rows} rows in {file.name}, found {read} readable and {file.num_rejected} rejected",
             )
-        reject_type = table.claim_type if isinstance(table.claim_type, str) else UNKNOWN
-        if not read or file.num_rejected or file.fixes or file.warnings:
-            types = [row["ledger_type"] or UNKNOWN for row in counts if row["source_file"] == file.name]
-            entry = ledger.entry(file.name, reject_type if reject_type in types or not types else types[0])
-            entry.fixes.update(file.fixes)
-            entry.warnings.update(file.warnings)
+        types = sorted(row["ledger_type"] or UNKNOWN for row in counts if row["source_file"] == file.name)
+        of_rejects = table.claim_type if isinstance(table.claim_type, str) else UNKNOWN
+        # What is true of a whole file is entered once, under the first of its types.
+        entry = ledger.entry(file.name, types[0] if types else of_rejects)
+        entry.fixes.update(file.fixes)
+        entry.warnings.update(file.warnings)
         if file.rejects is not None:
-            entry = ledger.entry(file.name, reject_type)
+            entry = ledger.entry(file.name, of_rejects)
             entry.rows_in += file.num_rejected
             entry.quarantined.update(file.rejects["reason_code"].to_pylist())
 

@@ -24,7 +24,7 @@ from ..claims.engine import materialize
 from ..claims.fields import clean_id, parse_date, parse_number
 from ..claims.quality import check_date, check_id, check_order
 from ..codes.errors import ClaimDataError
-from .contract import StagedSource, StagedTable
+from .contract import RawLocation, StagedSource, StagedTable
 from .download import CMS_URL, download_synpuf
 from .reading import Layout, stage_files
 from .synpuf_claims import DATES, stage_carrier, stage_institutional, stage_prescriptions
@@ -49,7 +49,7 @@ _RACES = {"1": "white", "2": "black or african american", "3": "other race", "5"
 
 
 def read_synpuf(
-    path: str | Path | None,
+    path: RawLocation,
     connection: Backend,
     *,
     scratch: Path,
@@ -77,8 +77,11 @@ def read_synpuf(
     Raises:
         ClaimDataError: `E_NO_FILE` if no claims are found at `path`, and the errors of `stage_files`.
     """
-    folder = download_synpuf(scratch / "download", sample=sample, base_url=base_url) if path is None else Path(path)
-    files = find_files(folder)
+    if path is None:
+        path = download_synpuf(scratch / "download", sample=sample, base_url=base_url)
+    if not isinstance(path, (str, Path)):
+        raise ClaimDataError("E_NO_FILE", "expected a folder of DE-SynPUF files as path, found a connection")
+    files = find_files(Path(path))
     tables = []
     if "beneficiary" in files:
         tables.append(_stage_beneficiaries(connection, files["beneficiary"], scratch, county_crosswalk))

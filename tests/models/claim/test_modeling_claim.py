@@ -378,6 +378,25 @@ def test_flash_attention_refuses_a_cut_and_takes_a_padding_mask(monkeypatch):
         model(**batch, cut=torch.zeros(4, dtype=torch.long))
 
 
+def test_bf16_training_on_a_cpu_attends_in_plain_operations(monkeypatch):
+    from claim_transformers.models.claim import encoder_claim
+
+    calls = []
+    plain = encoder_claim.eager_attention_forward
+    monkeypatch.setattr(
+        encoder_claim, "eager_attention_forward", lambda *args, **kwargs: calls.append(1) or plain(*args, **kwargs)
+    )
+    model, batch = ClaimModel(_config(attn_implementation="sdpa")).train(), _without_labels(_batch())
+    model(**batch)
+    assert not calls
+    with torch.autocast("cpu", torch.bfloat16):
+        model(**batch)
+        assert len(calls) == 2
+        with torch.no_grad():
+            model(**batch)
+    assert len(calls) == 2
+
+
 def test_integer_types_of_the_tokenizer_are_accepted():
     model, batch = ClaimModel(_config()).eval(), _without_labels(_batch())
     narrow = {

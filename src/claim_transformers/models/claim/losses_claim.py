@@ -16,11 +16,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-# Logits held at a time: on a CPU a chunk stays in the cache of one core, on an accelerator it only has to bound
-# memory.
-CHUNK_LOGITS_CPU = 1_280_000
+# Logits of one chunk, chosen by measurement: on a CPU few enough to stay in the cache, but in 16 bits, where repacking
+# the weight for a matrix product costs more than the product, as many as memory allows.
+CHUNK_LOGITS_CPU = 2**20
+CHUNK_LOGITS_CPU_16_BIT = 2**23
 CHUNK_LOGITS_ACCELERATOR = 2**26
+# Logits that several element-wise passes run over on a CPU.
+BLOCK_LOGITS = 2**17
 MIN_CHUNK_ROWS = 128
+LOW_PRECISION = (torch.bfloat16, torch.float16)
 
 
 def multi_hot_bce(
@@ -80,13 +84,18 @@ def multi_hot_bce(
     device = hidden_NE.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight_KE.dtype
     if chunk_rows is None:
-        budget = CHUNK_LOGITS_CPU if device == "cpu" else CHUNK_LOGITS_ACCELERATOR
-        chunk_rows = max(MIN_CHUNK_ROWS, budget // weight_KE.shape[0])
+        chunk_rows = _chunk_rows(weight_KE.shape[0], device, dtype)
     needs_grad = torch.is_grad_enabled()
     loss: Tensor = _ChunkedMultiHotBCE.apply(
         hidden_NE, weight_KE, bias_K, rows_P, cols_P, dtype, chunk_rows, needs_grad
     )
     return loss
+
+
+def _chunk_rows(num_outputs: int, device: str, dtype: torch.dtype) -> int:
+    """Choose how many predictions are computed at a time."""
+    on_cpu = CHUNK_LOGITS_CPU_16_BIT if dtype in LOW_PRECISION else CHUNK_LOGITS_CPU
+    return max(MIN_CHUNK_ROWS, (on_cpu if device == "cpu" else CHUNK_LOGITS_ACCELERATOR) // num_outputs)
 
 
 def _distinct_pairs(rows_P: Tensor, cols_P: Tensor, num_rows: int, num_cols: int) -> tuple[Tensor, Tensor]:
@@ -157,19 +166,17 @@ def _with_column(matrix: Tensor, column: Tensor, dtype: torch.dtype) -> Tensor:
 def _sweep(
     hidden_NF: Tensor, weight_KF: Tensor, rows_P: Tensor, cols_P: Tensor, chunk_rows: int, needs_grad: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Run over the rows in chunks and return the loss and its gradients, the latter zero if not needed; uses the weight up.
+    """Run over the rows in chunks and return the loss and its gradients, zero if not needed; the weight is used up.
 
-    Whatever has the size of a chunk is written into buffers that are made once: fresh memory costs more than
-    arithmetic.
+    The logits of all chunks are written into one buffer: fresh memory costs more than arithmetic.
     """
     num_rows, dtype = hidden_NF.shape[0], hidden_NF.dtype
-    is_low = dtype in (torch.bfloat16, torch.float16)
+    is_low = dtype in LOW_PRECISION
     sum_dtype = _sum_dtype(dtype)
     chunk_rows = max(1, min(chunk_rows, num_rows))
     hidden_grad_NF = hidden_NF.new_zeros(hidden_NF.shape, dtype=sum_dtype)
     weight_grad_KF = weight_KF.new_zeros(weight_KF.shape, dtype=sum_dtype)
     logits_CK = weight_KF.new_empty(chunk_rows, weight_KF.shape[0])
-    buffers = [torch.empty_like(logits_CK, dtype=sum_dtype) for _ in range(2 if is_low else 0)]
     edges = torch.tensor([*range(0, num_rows, chunk_rows), num_rows], device=rows_P.device)
     pair_edges = torch.searchsorted(rows_P, edges).tolist()
     loss = hidden_NF.new_zeros((), dtype=sum_dtype)
@@ -186,11 +193,7 @@ def _sweep(
         pair_index = (rows_P[pairs] - start, cols_P[pairs])
         torch.mm(part_CF, weight_FK, out=z_CK)
         loss -= sign * z_CK[pair_index].sum(dtype=sum_dtype)
-        if is_low:
-            loss += _turn_low_logits_into_probabilities(z_CK, *(buffer[: len(part_CF)] for buffer in buffers))
-        else:
-            loss += functional.softplus(z_CK).sum()
-            z_CK.sigmoid_()
+        loss += _to_probabilities(z_CK, is_low)
         if needs_grad:
             z_CK[pair_index] -= 1
             hidden_grad_NF[start : start + chunk_rows] = torch.mm(z_CK, weight_KF)
@@ -201,16 +204,25 @@ def _sweep(
     return loss, hidden_grad_NF.neg_() if is_low else hidden_grad_NF, weight_grad_KF
 
 
-def _turn_low_logits_into_probabilities(negated_CK: Tensor, wide_CK: Tensor, logarithm_CK: Tensor) -> Tensor:
-    """Replace 16-bit negated logits by probabilities and return the sum of the logits' softplus.
+def _to_probabilities(z_CK: Tensor, is_low: bool) -> Tensor:
+    """Replace logits, their sign turned if in 16 bits, by probabilities and return the sum of the logits' softplus.
 
-    softplus(z) = -log(sigmoid(-z)): one logarithm instead of softplus and a second exponential. Its absolute error of
-    3e-8 per logit is far below what rounding z itself to 16 bits costs.
+    With 16 bits softplus(z) = -log(sigmoid(-z)): one logarithm instead of softplus and a second exponential. Its
+    absolute error of 3e-8 per logit is far below what rounding z itself to 16 bits costs.
     """
-    absent_CK = wide_CK.copy_(negated_CK).sigmoid_()
-    total = -torch.log(absent_CK, out=logarithm_CK).sum()
-    # One minus the odds of absence is exact enough in float32; in 16 bits it would lose rare codes.
-    negated_CK.copy_(torch.sub(wide_CK.new_ones(()), absent_CK, out=wide_CK))
+    # A handful of passes over few rows stays in the cache next to the core, which passes over a whole chunk do not.
+    block_rows = max(1, BLOCK_LOGITS // z_CK.shape[1]) if z_CK.device.type == "cpu" else len(z_CK)
+    total = z_CK.new_zeros((), dtype=_sum_dtype(z_CK.dtype))
+    one = torch.ones_like(total)
+    for z_K in z_CK.split(block_rows):
+        if is_low:
+            absent = z_K.to(total.dtype).sigmoid_()
+            total -= absent.log().sum()
+            # One minus the odds of absence is exact enough in float32; in 16 bits it would lose rare codes.
+            z_K.copy_(torch.sub(one, absent, out=absent))
+        else:
+            total += functional.softplus(z_K).sum()
+            z_K.sigmoid_()
     return total
 
 

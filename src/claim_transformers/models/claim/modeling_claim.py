@@ -236,7 +236,7 @@ class ClaimModel(ClaimPreTrainedModel):
         else:
             slots_BV = torch.arange(days_BV.shape[1], device=days_BV.device).expand_as(days_BV)
             positions = Positions(slots_BV, days_BV >= 0, cut_B)
-        mask = self._attention_mask(positions, days_BV, _compute_dtype(states_BLE), sees_all=cut is None)
+        mask = self._attention_mask(positions, days_BV, states_BLE.dtype, sees_all=cut is None)
         packing = self._packing(positions.valid, kwargs.get("output_hidden_states"))
 
         hidden = self.dropout(states_BLE if packing is None else packing.pack(states_BLE))
@@ -324,12 +324,6 @@ def _resolved_cut(cut: Tensor | None, days_BV: Tensor) -> Tensor:
     return num_visits_B if cut is None else torch.minimum(cut.long().clamp(min=0), num_visits_B)
 
 
-def _compute_dtype(states: Tensor) -> torch.dtype:
-    """Give the type that matrix products run in, so that a mask of another type does not widen the scores."""
-    device = states.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
-
-
 def _refuse_pooling(config: ClaimConfig, head: str, pooled: bool) -> None:
     """Refuse a head that cannot run on the positions which the configuration gives."""
     if (config.visit_pooling != "none") != pooled:
@@ -383,7 +377,7 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
         _refuse_pooling(config, type(self).__name__, pooled=True)
         self.claim = ClaimModel(config)
         outputs = config.vocab_size if config.nvp_target == "code" else config.num_categories
-        self.nvp_decoder = ClaimPresenceDecoder(config.hidden_size, outputs)
+        self.nvp_decoder: nn.Linear = ClaimPresenceDecoder(config.hidden_size, outputs)
         categories = config.num_categories
         self.cp_decoder = ClaimPresenceDecoder(config.hidden_size, categories) if categories else None
         self.post_init()
@@ -465,15 +459,12 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
         hidden_BVE, history_BVE = outputs.last_hidden_state, outputs.history_states
         informed_BVE = hidden_BVE if history_BVE is None else hidden_BVE + history_BVE
 
-        nvp_sum = cp_sum = nvp_logits = category_logits = None
-        targets = labels if self.config.nvp_target == "code" else category_labels
-        if targets is not None:
-            predicts_BV = predicting_slots(days_BV, cut_B, patient_only=self.config.nvp_context == "full")
-            rows_P, cols_P = next_visit_pairs(predicts_BV, cut_B, slots_BT, targets)
-            nvp_sum = self._bce(self.nvp_decoder, informed_BVE[predicts_BV], rows_P, cols_P)
-        if category_labels is not None and self.cp_decoder is not None:
-            predicts_BV, rows_P, cols_P = own_category_pairs(slots_BT, category_labels, days_BV.shape[1])
-            cp_sum = self._bce(self.cp_decoder, hidden_BVE[predicts_BV], rows_P, cols_P)
+        nvp_rows, cp_rows = self._targets(labels, category_labels, slots_BT, days_BV, cut_B)
+        nvp_sum = None if nvp_rows is None else self._bce(self.nvp_decoder, informed_BVE, *nvp_rows)
+        cp_sum = None
+        if cp_rows is not None and self.cp_decoder is not None:
+            cp_sum = self._bce(self.cp_decoder, hidden_BVE, *cp_rows)
+        nvp_logits = category_logits = None
         if return_logits or (return_logits is None and not has_labels):
             nvp_logits = self.nvp_decoder(informed_BVE)
             category_logits = None if self.cp_decoder is None else self.cp_decoder(hidden_BVE)
@@ -537,8 +528,28 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
             )
         return num_visits_B - 1
 
-    def _bce(self, decoder: nn.Linear, hidden_NE: Tensor, rows_P: Tensor, cols_P: Tensor) -> Tensor:
-        return multi_hot_bce(hidden_NE, decoder.weight, decoder.bias, rows_P, cols_P)
+    def _targets(
+        self,
+        labels_BT: Tensor | None,
+        category_labels_BT: Tensor | None,
+        slots_BT: Tensor,
+        days_BV: Tensor,
+        cut_B: Tensor,
+    ) -> tuple[tuple[Tensor, Tensor, Tensor] | None, tuple[Tensor, Tensor, Tensor] | None]:
+        """Give predicting slots and pairs of both tasks, `None` for a task without labels."""
+        nvp = cp = None
+        next_labels_BT = labels_BT if self.config.nvp_target == "code" else category_labels_BT
+        if next_labels_BT is not None:
+            predicts_BV = predicting_slots(days_BV, cut_B, patient_only=self.config.nvp_context == "full")
+            nvp = (predicts_BV, *next_visit_pairs(predicts_BV, cut_B, slots_BT, next_labels_BT))
+        if category_labels_BT is not None:
+            cp = own_category_pairs(slots_BT, category_labels_BT, days_BV.shape[1])
+        return nvp, cp
+
+    def _bce(
+        self, decoder: nn.Linear, states_BVE: Tensor, predicts_BV: Tensor, rows_P: Tensor, cols_P: Tensor
+    ) -> Tensor:
+        return multi_hot_bce(states_BVE[predicts_BV], decoder.weight, decoder.bias, rows_P, cols_P)
 
 
 class ClaimForMaskedLM(ClaimPreTrainedModel):

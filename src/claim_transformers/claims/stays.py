@@ -1,0 +1,144 @@
+"""Hospital stays: claims that belong to one admission are one stay, before anything is counted or labelled.
+
+The rule, for the inpatient claims of one patient in the order of admission:
+
+* **Overlapping or nested** claims are one stay; the later discharge wins.
+* **Same day**: a claim that begins on the day the one before ended is a transfer, not a readmission. HCUP joins such
+  records too (AHRQ, *HCUP Supplemental Variables for Revisit Analyses*, same-day events).
+* **Interim bills**: after a claim whose patient is still there (discharge disposition 30, NUBC patient discharge
+  status; CMS Medicare Claims Processing Manual, chapter 25) the next claim goes on the day after.
+
+So a claim begins a new stay if it begins later than every earlier claim allows: its discharge plus `max_gap_days`, or
+plus `interim_gap_days` if the patient was still there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import ibis
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+STILL_PATIENT = "30"
+
+
+def join_stays(
+    claim_lines: ir.Table,
+    *,
+    max_gap_days: int = 0,
+    interim_gap_days: int = 1,
+    claim_types: Sequence[str] = ("IP",),
+) -> ir.Table:
+    """Join the claims of each patient to stays.
+
+    The expression uses windows and sorts lists of structs, no ordered aggregation, so it runs on DuckDB, Spark and
+    warehouses alike, and the order of the rows does not matter.
+
+    Args:
+        claim_lines (`ir.Table`): Rows of `claim_line`; only their dates, ids and dispositions are read.
+        max_gap_days (`int`, *optional*, defaults to 0):
+            Largest number of days from a discharge to the next admission for the two to be one stay. `0` joins
+            transfers on the same day, `-1` only what overlaps.
+        interim_gap_days (`int`, *optional*, defaults to 1): The same where the patient had not been discharged.
+        claim_types (`Sequence[str]`, *optional*, defaults to `("IP",)`): Claim types that are stays.
+
+    Returns:
+        `ir.Table`: One row per stay: `patient_id`, `stay_id` (int32, 1 for the first stay of a patient),
+        `admission_date`, `discharge_date` (inclusive), `discharge_disposition_code` (of the last claim), `is_open`
+        (the last claim has no discharge), `num_claims` (int32), `claim_ids` (sorted).
+
+    Raises:
+        ValueError: If a gap is out of range or no claim type is given.
+
+    Examples:
+        >>> import datetime as dt
+        >>> import pyarrow as pa
+        >>> from claim_transformers.claims.engine import connect, fetch, load
+        >>> from claim_transformers.claims.schema import CLAIM_LINE_SCHEMA
+        >>> from claim_transformers.claims.store import conform
+        >>> january = lambda *days: [dt.date(2012, 1, day) for day in days]
+        >>> claims = pa.table({
+        ...     "patient_id": ["a"] * 3, "claim_id": ["1", "2", "3"], "claim_line_number": [1] * 3,
+        ...     "claim_type": ["IP"] * 3, "claim_start_date": january(2, 5, 20), "data_source": ["doc"] * 3,
+        ...     "admission_date": january(2, 5, 20), "discharge_date": january(5, 9, 21),
+        ... })
+        >>> connection = connect(threads=1)
+        >>> lines = load(connection, "claim_line", conform(claims, CLAIM_LINE_SCHEMA))
+        >>> fetch(connection, join_stays(lines).order_by("stay_id"))["claim_ids"].to_pylist()
+        [['1', '2'], ['3']]
+    """
+    if max_gap_days < -1 or interim_gap_days < max_gap_days:
+        raise ValueError(
+            "expected max_gap_days >= -1 and interim_gap_days >= max_gap_days, "
+            f"found {max_gap_days} and {interim_gap_days}"
+        )
+    if not claim_types:
+        raise ValueError("expected at least one claim type, found none")
+    claims = _claims_of(claim_lines, claim_types)
+    gap = ibis.ifelse(claims.is_interim, interim_gap_days, max_gap_days)
+    claims = claims.mutate(open_until=claims.end_day + gap)
+    order = [claims.start_day, claims.end_day, claims.claim_id]
+    earlier = ibis.window(group_by=claims.patient_id, order_by=order, preceding=(None, 1))
+    latest = claims.open_until.max().over(earlier)
+    claims = claims.mutate(begins=(latest.isnull() | (claims.start_day > latest)).cast("int32"))
+    order = [claims.start_day, claims.end_day, claims.claim_id]
+    up_to_here = ibis.cumulative_window(group_by=claims.patient_id, order_by=order)
+    claims = claims.mutate(stay_id=claims.begins.sum().over(up_to_here).cast("int32"))
+    return _stays_of(claims)
+
+
+def _claims_of(claim_lines: ir.Table, claim_types: Sequence[str]) -> ir.Table:
+    """One row per claim, days since 1970-01-01: lines of a claim share its dates, but nothing relies on it."""
+    lines = claim_lines.filter(claim_lines.claim_type.isin(list(claim_types)))
+    start = ibis.coalesce(lines.admission_date, lines.claim_start_date)
+    end = ibis.coalesce(lines.discharge_date, lines.claim_end_date, start)
+    epoch = ibis.date(1970, 1, 1)
+    lines = lines.select(
+        "patient_id",
+        "claim_id",
+        "discharge_disposition_code",
+        start_day=start.delta(epoch, unit="day"),
+        end_day=end.delta(epoch, unit="day"),
+        has_discharge=lines.discharge_date.notnull(),
+    )
+    claims = lines.group_by("patient_id", "claim_id").aggregate(
+        start_day=lines.start_day.min(),
+        end_day=lines.end_day.max(),
+        disposition=lines.discharge_disposition_code.max(),
+        has_discharge=lines.has_discharge.any(),
+    )
+    return claims.mutate(is_interim=(claims.disposition == STILL_PATIENT).fill_null(False))
+
+
+def _stays_of(claims: ir.Table) -> ir.Table:
+    claim = ibis.struct(
+        {
+            "end_day": claims.end_day,
+            "start_day": claims.start_day,
+            "claim_id": claims.claim_id,
+            "disposition": claims.disposition,
+            "is_open": ~claims.has_discharge | claims.is_interim,
+        }
+    )
+    stays = claims.group_by("patient_id", "stay_id").aggregate(
+        first_day=claims.start_day.min(),
+        last_day=claims.end_day.max(),
+        num_claims=claims.count().cast("int32"),
+        claims=claim.collect(),
+    )
+    ordered = stays.mutate(claims=stays.claims.sort())
+    last = ordered.claims[ordered.num_claims - 1]
+    epoch = ibis.date(1970, 1, 1)
+    return ordered.select(
+        "patient_id",
+        "stay_id",
+        admission_date=(epoch + ordered.first_day.as_interval("D")).cast("date"),
+        discharge_date=(epoch + ordered.last_day.as_interval("D")).cast("date"),
+        discharge_disposition_code=last.disposition,
+        is_open=last.is_open,
+        num_claims=ordered.num_claims,
+        claim_ids=ordered.claims.map(lambda entry: entry.claim_id).sort(),
+    )

@@ -1,0 +1,32 @@
+"""The folder that `simulate` writes: the layout of the Tuva input layer, with canonical claim types.
+
+`true_risk.parquet` and `drug_ingredients.parquet` beside the claims are for evaluation and never read here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .contract import RawLocation, StagedSource
+from .tuva import read_tuva
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
+
+def read_simulated(path: RawLocation, connection: Backend, *, scratch: Path) -> StagedSource:
+    """Stage a simulation.
+
+    Args:
+        path (`str` or `Path`): Folder written by `simulate`.
+        connection (`Backend`): Ibis connection on DuckDB.
+        scratch (`Path`): Folder for unpacked files.
+
+    Returns:
+        `StagedSource`: Three tables.
+
+    Raises:
+        ClaimDataError: As [`sources.tuva.read_tuva`].
+    """
+    return read_tuva(path, connection, scratch=scratch, name="simulated")

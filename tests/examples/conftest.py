@@ -1,0 +1,62 @@
+"""A small ingested folder and a cohort that the example scripts run on."""
+
+import json
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from training.patients_at_random import random_patients
+
+from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
+from claim_transformers.claims.store import FORMAT_VERSION
+
+
+def ingested(folder: Path, sizes: dict[str, int]) -> Path:
+    """The part of an ingested folder that pretraining reads."""
+    (folder / "patients").mkdir(parents=True)
+    first = 0
+    for seed, (split, rows) in enumerate(sizes.items()):
+        table = random_patients(rows, seed, first=first)
+        for name in ("death_day", "enrollment_start_day", "enrollment_end_day"):
+            table = table.append_column(name, pa.nulls(rows, PATIENTS_SCHEMA.field(name).type))
+        pq.write_table(
+            table.select(PATIENTS_SCHEMA.names).cast(PATIENTS_SCHEMA), folder / "patients" / f"{split}-00000.parquet"
+        )
+        first += rows
+    (folder / "manifest.json").write_text(json.dumps({"format_version": FORMAT_VERSION}))
+    (folder / "_SUCCESS").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def claims(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ingested(tmp_path_factory.mktemp("ingested") / "claims", {"train": 128, "validation": 31, "test": 8})
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Labelled patients; those of the test split are patients 0 to 39 of the claims."""
+    sizes = {"train": (60, 1000), "validation": (30, 2000), "test": (40, 0)}
+    splits = {
+        name: datasets.Dataset(random_patients(rows, 7 + first, first=first, labels=True))
+        for name, (rows, first) in sizes.items()
+    }
+    folder = tmp_path_factory.mktemp("cohorts") / "cohort"
+    datasets.DatasetDict(splits).save_to_disk(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def architecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of a few thousand parameters, without dropout so that runs can be compared."""
+    path = tmp_path_factory.mktemp("configs") / "tiny.json"
+    model = {"visit_pooling": "sum", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model |= {"intermediate_size": 32, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    path.write_text(json.dumps({"model": model, "tokenizer": {"time_tokens": "gap", "max_visits": 30}}))
+    return path

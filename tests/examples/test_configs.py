@@ -1,0 +1,81 @@
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from transformers import TrainingArguments
+
+from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
+from claim_transformers.training import Architecture, ClaimTrainingArguments, parse_arguments
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+MODELS = sorted((EXAMPLES / "configs").glob("claim-pt-*.json"))
+
+
+def script_arguments(name):
+    specification = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.ScriptArguments
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_every_described_model_can_be_built(path):
+    architecture = Architecture.from_json(path)
+    tokenizer = ClaimTokenizer(
+        {"SEX/F": 3, "TYPE/OP": 4, "ICD9CM/493": 5}, {"ICD9CM/493": "CCS/128"}, **architecture.tokenizer
+    )
+    model = ClaimForPreTraining(architecture.build_config(tokenizer))
+    assert model.config.num_categories == 1
+    assert model.config.max_visits == architecture.tokenizer["max_visits"]
+
+
+def test_the_paper_is_described_as_the_authors_list_it():
+    paper = Architecture.from_json(EXAMPLES / "configs" / "claim-pt-paper.json")
+    # MAX_VISIT=30 before the visit that is predicted, MAX_CODE=10, PATIENT_DIM=100
+    assert paper.tokenizer["max_visits"] == 30 + 1
+    assert paper.tokenizer["max_codes_per_visit"] == 10
+    assert paper.model["hidden_size"] == 100
+    assert (paper.model["visit_pooling"], paper.model["nvp_context"]) == ("max", "full")
+    assert (
+        yaml.safe_load((EXAMPLES / "configs" / "pretraining_paper.yaml").read_text())["per_device_train_batch_size"]
+        == 100
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [
+        ("run_pretraining", "pretraining"),
+        ("run_pretraining", "pretraining_paper"),
+        ("run_pretraining", "demo_pretraining"),
+        ("run_classification", "classification"),
+        ("run_classification", "demo_classification"),
+    ],
+)
+def test_every_key_of_a_yaml_file_is_an_argument_of_its_script(script, name, tmp_path):
+    path = EXAMPLES / "configs" / f"{name}.yaml"
+    given = [str(path), "--output_dir", str(tmp_path), "--use_cpu", "True"]
+    arguments, training_args = parse_arguments(script_arguments(script), ClaimTrainingArguments, arguments=given)
+    assert training_args.output_dir == str(tmp_path)
+    for key, value in yaml.safe_load(path.read_text()).items():
+        parsed = getattr(arguments, key, None) if hasattr(arguments, key) else getattr(training_args, key)
+        assert key == "output_dir" or parsed == value
+    assert isinstance(training_args, TrainingArguments)
+    if hasattr(arguments, "model_config") and arguments.model_config:
+        assert (EXAMPLES.parent / arguments.model_config).is_file()
+
+
+def test_sharding_wraps_the_layer_of_the_model():
+    sharding = json.loads((EXAMPLES / "configs" / "fsdp.json").read_text())
+    launch = yaml.safe_load((EXAMPLES / "configs" / "accelerate_fsdp.yaml").read_text())
+    layer = launch["fsdp_config"]["fsdp_transformer_layer_cls_to_wrap"]
+    assert sharding["transformer_layer_cls_to_wrap"] == [layer]
+    model = ClaimForPreTraining(Architecture.from_json(MODELS[0]).build_config(ClaimTokenizer({"SEX/F": 3})))
+    assert layer in {type(module).__name__ for module in model.modules()}
+
+
+def test_scripts_fit_a_screen_and_a_half():
+    for path in EXAMPLES.glob("run_*.py"):
+        assert len(path.read_text().splitlines()) < 100, path.name

@@ -1,0 +1,71 @@
+import importlib.util
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from claim_transformers.models.claim import ClaimForPreTraining, ClaimForSequenceClassification
+from claim_transformers.training import Architecture, ClaimTrainingArguments, auroc, parse_arguments
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def script():
+    specification = importlib.util.spec_from_file_location(
+        "run_classification", ROOT / "examples" / "run_classification.py"
+    )
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def checkpoint(cohort, architecture, tmp_path_factory):
+    """An untrained checkpoint with the vocabulary of the cohort."""
+    from datasets import load_from_disk
+
+    folder = tmp_path_factory.mktemp("checkpoint")
+    tiny = Architecture.from_json(architecture)
+    tokenizer = tiny.train_tokenizer(load_from_disk(str(cohort))["train"], min_patients=3)
+    ClaimForPreTraining(tiny.build_config(tokenizer)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def run(script, cohort, out, *flags, epochs=12):
+    given = ["--cohort", cohort, "--output_dir", out, "--num_train_epochs", epochs, "--learning_rate", 1e-2, *flags]
+    given += ["--per_device_train_batch_size", 10, "--disable_tqdm", True, "--use_cpu", True]
+    yaml = str(ROOT / "examples" / "configs" / "demo_classification.yaml")
+    script.main(*parse_arguments(script.ScriptArguments, ClaimTrainingArguments, arguments=[yaml, *map(str, given)]))
+
+
+def test_a_fine_tuned_model_predicts_every_row_of_the_test_split(script, cohort, checkpoint, tmp_path):
+    run(script, cohort, tmp_path, "--model_name_or_path", checkpoint)
+    predictions = pq.read_table(tmp_path / "predictions.parquet")
+    assert predictions["row"].to_pylist() == list(range(40))
+    assert "patient_id" not in predictions.column_names
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    found = auroc(predictions["label"].to_numpy(), predictions["score"].to_numpy())
+    assert metrics["metrics"]["AUROC"]["value"] == pytest.approx(found)
+    assert metrics["metrics"]["AUROC"]["low"] <= found <= metrics["metrics"]["AUROC"]["high"]
+    assert found > 0.8
+    assert metrics["name"] == "Claim-PT, fine-tuned"
+    best = json.loads((next(tmp_path.glob("checkpoint-*")) / "trainer_state.json").read_text())["best_metric"]
+    assert best > 0.8
+    assert ClaimForSequenceClassification.from_pretrained(tmp_path).config.num_labels == 2
+
+
+@pytest.mark.parametrize("kind", ["from_scratch", "model_config"])
+def test_the_same_network_without_pretraining_is_named_so(kind, script, cohort, checkpoint, architecture, tmp_path):
+    flags = ["--model_config", architecture]
+    if kind == "from_scratch":
+        flags = ["--model_name_or_path", checkpoint, "--from_scratch", "True"]
+    run(script, cohort, tmp_path, *flags, epochs=1)
+    assert json.loads((tmp_path / "metrics.json").read_text())["name"] == "Claim-PT, from scratch"
+
+
+def test_a_checkpoint_and_a_description_contradict_each_other(script, cohort, checkpoint, architecture, tmp_path):
+    with pytest.raises(ValueError, match="either --model_name_or_path or --model_config"):
+        run(script, cohort, tmp_path, "--model_name_or_path", checkpoint, "--model_config", architecture)

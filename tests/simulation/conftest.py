@@ -1,0 +1,45 @@
+"""Populations that the tests of this room share; each is drawn once."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import pytest
+
+from claim_transformers.simulation import SimulatedClaims, simulate_tables
+from claim_transformers.simulation.calendar import Calendar
+from claim_transformers.simulation.disease import History, live
+from claim_transformers.simulation.generate import generator_of
+from claim_transformers.simulation.population import Population, draw_population
+from claim_transformers.simulation.risk import TrueRisk, true_risks
+
+WINDOW = Calendar(dt.date(2010, 1, 1), dt.date(2014, 12, 31))
+
+
+@dataclass
+class LivedBlock:
+    """A block without its claims."""
+
+    patients: Population
+    history: History
+    risks: TrueRisk
+
+
+@pytest.fixture(scope="session")
+def window() -> Calendar:
+    return WINDOW
+
+
+@pytest.fixture(scope="session")
+def claims() -> SimulatedClaims:
+    return simulate_tables(5000, seed=3)
+
+
+@pytest.fixture(scope="session")
+def lived() -> list[LivedBlock]:
+    blocks = []
+    for number in range(7):
+        patients = draw_population(5000, WINDOW, number, generator_of(11, 0, number, "people"))
+        history = live(patients, WINDOW, generator_of(11, 0, number, "disease"))
+        risks = true_risks(patients, history, WINDOW, 8, generator_of(11, 0, number, "risk"))
+        blocks.append(LivedBlock(patients, history, risks))
+    return blocks

@@ -1,0 +1,160 @@
+import hashlib
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from claim_transformers.simulation import SIMULATION_VERSION, simulate, simulate_tables
+from claim_transformers.simulation import generate as generate_module
+
+SHORT = {"start": "2010-01-01", "end": "2010-12-31", "replicates": 2}
+TABLES = ("medical_claim", "pharmacy_claim", "eligibility", "true_risk")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("simulated") / "claims"
+    summary = simulate(out, patients=300, seed=5, **SHORT)
+    return out, summary
+
+
+def _digests(out):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(out.iterdir())}
+
+
+def test_the_same_seed_gives_the_same_bytes(folder, tmp_path):
+    out, _ = folder
+    simulate(tmp_path / "again", patients=300, seed=5, **SHORT)
+    assert _digests(tmp_path / "again") == _digests(out)
+
+
+def test_another_seed_gives_other_patients(folder):
+    out, _ = folder
+    first = set(pq.read_table(out / "eligibility.parquet")["person_id"].to_pylist())
+    second = set(simulate_tables(300, 6, **SHORT).eligibility["person_id"].to_pylist())
+    assert not first & second
+
+
+def test_the_claims_of_a_patient_do_not_depend_on_how_many_there_are(folder):
+    out, _ = folder
+    more = simulate_tables(700, 5, **SHORT)
+    for name in TABLES:
+        few = pq.read_table(out / f"{name}.parquet")
+        column = "patient_id" if name == "true_risk" else "person_id"
+        names = pc.unique(few[column].cast("string"))
+        table = getattr(more, name)
+        kept = table.filter(pc.is_in(table[column].cast("string"), names))
+        plain = pa.schema([(field.name, _plain(field.type)) for field in few.schema])
+        assert kept.cast(plain).equals(few.cast(plain))
+
+
+def test_blocks_are_independent(monkeypatch):
+    monkeypatch.setattr(generate_module, "BLOCK_PATIENTS", 100)
+    both = simulate_tables(200, 5, **SHORT)
+    first = simulate_tables(100, 5, **SHORT)
+    assert both.eligibility.num_rows > first.eligibility.num_rows
+    head = both.medical_claim.slice(0, first.medical_claim.num_rows)
+    assert head["claim_id"].to_pylist() == first.medical_claim["claim_id"].to_pylist()
+    assert head["hcpcs_code"].to_pylist() == first.medical_claim["hcpcs_code"].to_pylist()
+    assert len(pc.unique(both.eligibility["person_id"].cast("string"))) == 200
+
+
+def _plain(kind):
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def test_files_and_counts_agree(folder):
+    out, summary = folder
+    rows = {name: pq.read_metadata(out / f"{name}.parquet").num_rows for name in TABLES}
+    assert rows == {
+        "medical_claim": summary.claim_lines,
+        "pharmacy_claim": summary.rx_claims,
+        "eligibility": summary.eligibility_spans,
+        "true_risk": summary.true_risks,
+    }
+    manifest = json.loads((out / "simulation.json").read_text())
+    assert manifest["simulation_version"] == SIMULATION_VERSION
+    assert manifest["rows"] | rows == manifest["rows"]
+    assert manifest["seed"] == 5
+
+
+def test_every_patient_is_insured(folder):
+    out, _ = folder
+    spans = pq.read_table(out / "eligibility.parquet")
+    assert len(pc.unique(spans["person_id"].cast("string"))) == 300
+
+
+def test_patient_numbers_do_not_tell_their_order(folder):
+    out, _ = folder
+    names = pc.unique(pq.read_table(out / "eligibility.parquet")["person_id"].cast("string")).to_pylist()
+    assert names != sorted(names)
+    assert all(len(name) == 16 and int(name, 16) >= 0 for name in names)
+
+
+def test_an_existing_folder_is_refused_unless_it_may_be_replaced(folder):
+    out, _ = folder
+    before = _digests(out)
+    with pytest.raises(FileExistsError, match="pass overwrite=True"):
+        simulate(out, patients=10, **SHORT)
+    assert _digests(out) == before
+
+
+def test_overwrite_replaces_the_whole_folder(tmp_path):
+    out = tmp_path / "claims"
+    out.mkdir()
+    (out / "stale.txt").write_text("stale")
+    simulate(out, patients=10, overwrite=True, **SHORT)
+    assert not (out / "stale.txt").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["claims"]
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(generate_module, "simulate_block", fail)
+    with pytest.raises(OSError, match="disk full"):
+        simulate(tmp_path / "claims", patients=10, **SHORT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_institution_b_codes_the_same_diseases_otherwise():
+    first, second = (simulate_tables(800, 5, institution=name, **SHORT) for name in ("a", "b"))
+    shares = []
+    for claims in (first, second):
+        codes = claims.medical_claim["diagnosis_code_1"].cast("string").to_pylist()
+        asthma = [code for code in codes if code.startswith("493")]
+        assert len(asthma) > 20
+        shares.append({code: asthma.count(code) / len(asthma) for code in set(asthma)})
+    distance = sum(abs(shares[0].get(code, 0) - shares[1].get(code, 0)) for code in shares[0] | shares[1]) / 2
+    assert distance > 0.15
+    products = [set(claims.pharmacy_claim["ndc_code"].cast("string").to_pylist()) for claims in (first, second)]
+    assert products[0] & products[1]
+
+
+def test_a_window_may_be_short_and_begin_in_any_month():
+    claims = simulate_tables(50, 1, start="2011-02-01", end="2011-04-30")
+    days = claims.medical_claim["claim_start_date"].to_numpy()
+    assert days.min() >= np.datetime64("2011-02-01")
+    assert days.max() <= np.datetime64("2011-04-30")
+    assert max(claims.true_risk["horizon_days"].to_pylist()) <= 31
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"patients": 0}, "at least 1 patient"),
+        ({"patients": 1, "seed": -1}, "a seed from 0"),
+        ({"patients": 1, "institution": "z"}, "an institution"),
+        ({"patients": 1, "dirt": "heavy"}, "dirt to be None"),
+        ({"patients": 1, "end": "2014-12-30"}, "whole months"),
+        ({"patients": 1, "end": "2009-12-31"}, "1 to 240 months"),
+        ({"patients": 1, "replicates": -1}, "replicates"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        simulate_tables(**arguments)
