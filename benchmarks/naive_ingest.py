@@ -3,6 +3,7 @@
 Raw rows are cleaned by a function that sees one row, pandas groups codes into visits and visits into patients, and a
 second function writes the tokens of one patient. It checks dates and code forms like `ingest` does, but it leaves out
 what only `ingest` does: duplicates, reversals, claims of two patients, enrollment, quarantine and the quality report.
+With `strong`, whole columns are cleaned at once, and only the tokens are written row by row.
 """
 
 import datetime as dt
@@ -60,7 +61,27 @@ def clean_row(row: Mapping[str, Any], date_columns: list[str], visit_type: str) 
     return {"patient_id": row["DESYNPUF_ID"], "day": day, "type": visit_type, "codes": codes}
 
 
-def read_claims(path: Path, date_columns: list[str], visit_type: str) -> pd.DataFrame:
+def clean_frame(frame: pd.DataFrame, date_columns: list[str], visit_type: str) -> pd.DataFrame:
+    """All rows at once: the strong form, for which pandas has to be known well."""
+    days = pd.Series(pd.NaT, index=frame.index)
+    for column in date_columns:
+        days = days.fillna(pd.to_datetime(frame[column], format="%Y%m%d", errors="coerce"))
+    columns = [column for column in COLUMN_SYSTEMS if column in frame]
+    texts = frame[columns].melt(ignore_index=False, var_name="column", value_name="code").dropna()
+    texts["code"] = texts["code"].str.strip().str.upper().str.replace(".", "", regex=False)
+    texts["system"] = texts["column"].map(COLUMN_SYSTEMS)
+    parts = [
+        system + "/" + of_system["code"][of_system["code"].str.fullmatch(CODE_FORMS[system].pattern)]
+        for system, of_system in texts.groupby("system")
+    ]
+    codes = pd.concat(parts).rename("codes").to_frame()
+    codes["patient_id"] = frame["DESYNPUF_ID"]
+    codes["day"] = (days - pd.Timestamp("1970-01-01")).dt.days
+    codes["type"] = visit_type
+    return codes.dropna().drop_duplicates()
+
+
+def read_claims(path: Path, date_columns: list[str], visit_type: str, *, strong: bool) -> pd.DataFrame:
     """All rows of a raw file, cleaned."""
     known = set(pq.read_schema(path).names)
     wanted = ["DESYNPUF_ID", "CLM_ID", "SEGMENT", *date_columns, *COLUMN_SYSTEMS]
@@ -70,6 +91,9 @@ def read_claims(path: Path, date_columns: list[str], visit_type: str) -> pd.Data
         frame = frame.sort_values(["CLM_ID", "SEGMENT"])
         of_claim = [column for column in (*date_columns, "CLM_DRG_CD") if column in frame]
         frame[of_claim] = frame.groupby(["DESYNPUF_ID", "CLM_ID"])[of_claim].transform("first")
+    frame = frame.reset_index(drop=True)
+    if strong:
+        return clean_frame(frame, date_columns, visit_type)
     raw = datasets.Dataset.from_pandas(frame, preserve_index=False)
     cleaned = raw.map(
         partial(clean_row, date_columns=date_columns, visit_type=visit_type), remove_columns=raw.column_names
@@ -77,17 +101,18 @@ def read_claims(path: Path, date_columns: list[str], visit_type: str) -> pd.Data
     return cleaned.to_pandas()
 
 
-def read_patients(raw: Path) -> datasets.Dataset:
+def read_patients(raw: Path, *, strong: bool) -> datasets.Dataset:
     """All patients with their visits in order."""
     claims = pd.concat(
         [
-            read_claims(next(raw.glob("inpatient*.parquet")), ["CLM_ADMSN_DT", "CLM_FROM_DT"], "IP"),
-            read_claims(next(raw.glob("outpatient*.parquet")), ["CLM_FROM_DT"], "OP"),
-            read_claims(next(raw.glob("pde*.parquet")), ["SRVC_DT"], "RX"),
+            read_claims(next(raw.glob("inpatient*.parquet")), ["CLM_ADMSN_DT", "CLM_FROM_DT"], "IP", strong=strong),
+            read_claims(next(raw.glob("outpatient*.parquet")), ["CLM_FROM_DT"], "OP", strong=strong),
+            read_claims(next(raw.glob("pde*.parquet")), ["SRVC_DT"], "RX", strong=strong),
         ]
     )
     claims = claims[claims["day"].notna() & (claims["codes"].str.len() > 0)].astype({"day": "int64"})
-    visits = claims.groupby(["patient_id", "day", "type"])["codes"].agg(lambda codes: sorted(set(chain(*codes))))
+    by_visit = claims.groupby(["patient_id", "day", "type"])["codes"]
+    visits = by_visit.agg(list) if strong else by_visit.agg(lambda codes: sorted(set(chain(*codes))))
     patients = visits.reset_index().groupby("patient_id")[["day", "type", "codes"]].agg(list)
 
     columns = ["DESYNPUF_ID", "BENE_BIRTH_DT", "BENE_SEX_IDENT_CD"]
@@ -122,8 +147,8 @@ def encode_patient(row: Mapping[str, Any], vocab: Mapping[str, int], max_visits:
     return {"input_ids": input_ids, "visit_ids": visit_ids, "visit_days": [0, *(v[0] - visits[0][0] for v in visits)]}
 
 
-def ingest_naively(raw: Path, vocab: Mapping[str, int], max_visits: int) -> datasets.Dataset:
+def ingest_naively(raw: Path, vocab: Mapping[str, int], max_visits: int, *, strong: bool = False) -> datasets.Dataset:
     """From raw files to the tokens of every patient."""
-    patients = read_patients(raw)
+    patients = read_patients(raw, strong=strong)
     encode = partial(encode_patient, vocab=vocab, max_visits=max_visits)
     return patients.map(encode, remove_columns=[name for name in patients.column_names if name != "patient_id"])

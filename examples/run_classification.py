@@ -6,7 +6,7 @@
 From the repository root, on one device or on several:
 
     python examples/run_classification.py examples/configs/classification.yaml --cohort cohort --output_dir runs/asthma
-    torchrun --nproc_per_node 4 examples/run_classification.py examples/configs/classification.yaml
+    torchrun --standalone --nproc_per_node 4 examples/run_classification.py examples/configs/classification.yaml
 
 `--from_scratch` trains the same network without its pretrained weights; `--model_config` in place of
 `--model_name_or_path` needs no checkpoint at all. Leaves the best model on validation patients, `predictions.parquet`

@@ -6,7 +6,7 @@
 From the repository root, on one device or on several:
 
     python examples/run_pretraining.py examples/configs/pretraining.yaml --claims claims
-    torchrun --nproc_per_node 4 examples/run_pretraining.py examples/configs/pretraining.yaml --expected_world_size 4
+    torchrun --standalone --nproc_per_node 4 examples/run_pretraining.py examples/configs/pretraining.yaml
 
 Leaves the model and its tokenizer, `eval_results.json` with the loss and the recall of each patient's last visit, and
 `training_log.jsonl` with every logged figure in `output_dir`.

@@ -159,6 +159,7 @@ def test_sampling_is_seeded_and_does_not_move_when_strangers_arrive(tmp_path):
     first = build_cohort(few, write_claims(tmp_path / "one", patients)).examples
     assert int(np.sum(first["label"].to_numpy())) == 10
     assert first.num_rows == 30
+    assert build_cohort(few, tmp_path / "one").sampled_share == (20 / 30, 10 / 30)
     again = build_cohort(few, write_claims(tmp_path / "two", list(reversed(patients)), files=4)).examples
     assert first.equals(again)
     other = build_cohort(replace(few, sampling=replace(few.sampling, seed=4)), tmp_path / "one").examples

@@ -1,8 +1,11 @@
 """A small ingested folder and a cohort that the example scripts run on."""
 
+import importlib.util
 import json
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -15,6 +18,8 @@ from training.patients_at_random import random_patients
 
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.store import FORMAT_VERSION
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def ingested(folder: Path, sizes: dict[str, int]) -> Path:
@@ -60,3 +65,24 @@ def architecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model |= {"intermediate_size": 32, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     path.write_text(json.dumps({"model": model, "tokenizer": {"time_tokens": "gap", "max_visits": 30}}))
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)
+        yield cache
+
+
+@pytest.fixture(scope="session")
+def load_script() -> Callable[[str], ModuleType]:
+    """Import an example as a module, which takes seconds less than a process of its own."""
+
+    def load(name: str) -> ModuleType:
+        specification = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+        module = importlib.util.module_from_spec(specification)
+        specification.loader.exec_module(module)
+        return module
+
+    return load

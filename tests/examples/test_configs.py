@@ -1,4 +1,3 @@
-import importlib.util
 import json
 from pathlib import Path
 
@@ -11,13 +10,6 @@ from claim_transformers.training import Architecture, ClaimTrainingArguments, pa
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MODELS = sorted((EXAMPLES / "configs").glob("claim-pt-*.json"))
-
-
-def script_arguments(name):
-    specification = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module.ScriptArguments
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
@@ -54,10 +46,12 @@ def test_the_paper_is_described_as_the_authors_list_it():
         ("run_classification", "demo_classification"),
     ],
 )
-def test_every_key_of_a_yaml_file_is_an_argument_of_its_script(script, name, tmp_path):
+def test_every_key_of_a_yaml_file_is_an_argument_of_its_script(script, name, load_script, tmp_path):
     path = EXAMPLES / "configs" / f"{name}.yaml"
     given = [str(path), "--output_dir", str(tmp_path), "--use_cpu", "True"]
-    arguments, training_args = parse_arguments(script_arguments(script), ClaimTrainingArguments, arguments=given)
+    arguments, training_args = parse_arguments(
+        load_script(script).ScriptArguments, ClaimTrainingArguments, arguments=given
+    )
     assert training_args.output_dir == str(tmp_path)
     for key, value in yaml.safe_load(path.read_text()).items():
         parsed = getattr(arguments, key, None) if hasattr(arguments, key) else getattr(training_args, key)

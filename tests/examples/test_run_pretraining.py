@@ -1,28 +1,17 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from datasets import load_from_disk
 
 from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
+from claim_transformers.training import ClaimTrainingArguments, parse_arguments
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "examples" / "run_pretraining.py"
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
-
-
-def run(command, cache, **expected):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(cache)}
-    finished = subprocess.run(
-        [str(part) for part in command], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=170
-    )
-    if expected.get("fails"):
-        assert finished.returncode != 0
-    else:
-        assert finished.returncode == 0, finished.stderr[-3000:]
-    return finished.stdout + finished.stderr
 
 
 def arguments(claims, architecture, out, **changes):
@@ -38,7 +27,38 @@ def arguments(claims, architecture, out, **changes):
         "use_cpu": True,
         **changes,
     }
-    return [part for name, value in given.items() for part in (f"--{name}", value)]
+    return [str(part) for name, value in given.items() for part in (f"--{name}", value)]
+
+
+@pytest.fixture(scope="module")
+def run(load_script):
+    script = load_script("run_pretraining")
+
+    def run_here(given):
+        script.main(*parse_arguments(script.ScriptArguments, ClaimTrainingArguments, arguments=given))
+
+    return run_here
+
+
+def run_with_torchrun(given, cache):
+    """Two processes on this machine. They end with this one: the launcher heads a process group of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(cache)}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    process = subprocess.Popen(
+        [*launcher, "examples/run_pretraining.py", *given],
+        env=environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output = process.communicate(timeout=240)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    assert process.returncode == 0, output[-3000:]
 
 
 def losses(folder):
@@ -47,11 +67,10 @@ def losses(folder):
 
 
 @pytest.fixture(scope="module")
-def single(claims, architecture, tmp_path_factory):
+def single(run, claims, architecture, tmp_path_factory):
     """One process with batches of 32."""
     folder = tmp_path_factory.mktemp("runs") / "single"
-    given = arguments(claims, architecture, folder, per_device_train_batch_size=32, per_device_eval_batch_size=8)
-    run([sys.executable, SCRIPT, *given], folder.parent / "cache")
+    run(arguments(claims, architecture, folder, per_device_train_batch_size=32, per_device_eval_batch_size=8))
     return folder
 
 
@@ -76,7 +95,7 @@ def test_two_processes_take_the_steps_of_one(single, claims, architecture, tmp_p
         ddp_backend="gloo",
         expected_world_size=2,
     )
-    run([*TORCHRUN, SCRIPT, *given], tmp_path / "cache")
+    run_with_torchrun(given, tmp_path / "cache")
     for one, two in zip(losses(single), losses(tmp_path / "double"), strict=True):
         assert two == pytest.approx(one, rel=1e-5)
     one, two = (json.loads((folder / "eval_results.json").read_text()) for folder in (single, tmp_path / "double"))
@@ -87,22 +106,14 @@ def test_two_processes_take_the_steps_of_one(single, claims, architecture, tmp_p
     assert two["eval_loss"] == pytest.approx(one["eval_loss"], rel=1e-2)
 
 
-def test_one_process_where_two_are_expected_fails(claims, architecture, tmp_path):
-    given = arguments(claims, architecture, tmp_path / "out", expected_world_size=2)
-    assert "expected 2 processes, found 1" in run([sys.executable, SCRIPT, *given], tmp_path / "cache", fails=True)
+def test_one_process_where_two_are_expected_fails(run, claims, architecture, tmp_path):
+    with pytest.raises(ValueError, match="expected 2 processes, found 1"):
+        run(arguments(claims, architecture, tmp_path, expected_world_size=2))
 
 
-def test_patients_of_a_cohort_never_enter_pretraining(claims, cohort, architecture, single, tmp_path):
-    given = arguments(
-        claims,
-        architecture,
-        tmp_path / "out",
-        exclude_cohort=cohort,
-        tokenizer=single,
-        max_steps=-1,
-        num_train_epochs=1,
-        per_device_train_batch_size=8,
-    )
-    run([sys.executable, SCRIPT, *given], tmp_path / "cache")
-    # 40 of the 128 training patients are in the cohort.
-    assert len(losses(tmp_path / "out")) == (128 - 40) / 8
+def test_patients_of_a_cohort_never_enter_pretraining(run, claims, cohort, architecture, single, tmp_path):
+    in_cohort = {identifier for split in load_from_disk(str(cohort)).values() for identifier in split["patient_id"]}
+    assert sum(f"P{number:05d}" in in_cohort for number in range(128)) == 40
+    changes = {"max_steps": -1, "num_train_epochs": 1, "per_device_train_batch_size": 8}
+    run(arguments(claims, architecture, tmp_path, exclude_cohort=cohort, tokenizer=single, **changes))
+    assert len(losses(tmp_path)) == (128 - 40) / 8

@@ -7,7 +7,12 @@ from training.patients_at_random import random_patients
 
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
-from claim_transformers.training import TokenizedPatients, require_disjoint_patients, tokenize_dataset
+from claim_transformers.training import (
+    TokenizedPatients,
+    leave_out_patients,
+    require_disjoint_patients,
+    tokenize_dataset,
+)
 from claim_transformers.training.tokenized_patients import patient_digests
 
 
@@ -97,3 +102,21 @@ def test_sets_without_digests_cannot_be_checked(tokens):
     require_disjoint_patients(tokens["train"], tokens["train"].remove_columns("patient_digest"))
     require_disjoint_patients(tokens["train"], None)
     assert np.all(np.array(tokens["train"]["patient_digest"]) >= 0)
+
+
+def test_a_cohort_is_left_out_whatever_split_its_patients_are_in(patients):
+    cohort = datasets.DatasetDict(
+        train=patients["train"].select([3, 5]),
+        test=patients["validation"].select([0]).rename_column("label", "outcome"),
+    )
+    left = leave_out_patients(patients, cohort)
+    expected = [identifier for row, identifier in enumerate(patients["train"]["patient_id"]) if row not in (3, 5)]
+    assert list(left["train"]["patient_id"]) == expected
+    assert list(left["validation"]["patient_id"]) == list(patients["validation"]["patient_id"])[1:]
+
+
+def test_a_population_that_is_the_cohort_leaves_nobody_to_pretrain_on(patients):
+    with pytest.raises(
+        ClaimDataError, match="E_NO_PATIENTS: expected patients outside the cohort in the split 'train'"
+    ):
+        leave_out_patients(patients, patients)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from claim_transformers.analysis.comparison import Comparison, compare_models
 from claim_transformers.analysis.embedding_map import EmbeddingMap, map_patients
@@ -38,7 +39,7 @@ def write_report(run: str | Path, *, title: str = "Claims to risk", reference: s
     folders = _model_folders(run)
     comparison = compare_models(folders, reference=reference)
     splits = _cohort_splits(run / "cohort")
-    embedding = _embedding(run, splits["train"])
+    embedding = _embedding(run)
     learning = _learning_plots(run, folders)
     template = Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     page = template.render(
@@ -78,12 +79,15 @@ def _cohort_splits(folder: Path) -> dict[str, pa.Table]:
     return {name: split.with_format("arrow")[:] for name, split in load_from_disk(str(folder)).items()}
 
 
-def _embedding(run: Path, patients: pa.Table) -> EmbeddingMap | None:
-    if not (run / "pretrained" / "config.json").is_file():
+def _embedding(run: Path) -> EmbeddingMap | None:
+    """A map of validation patients, whom pretraining has not seen."""
+    files = sorted((run / "claims" / "patients").glob("validation-*.parquet"))
+    if not files or not (run / "pretrained" / "config.json").is_file():
         return None
     from claim_transformers.models.claim import ClaimModel, ClaimTokenizer
 
     name = str(run / "pretrained")
+    patients = pa.concat_tables(pq.read_table(file) for file in files)
     return map_patients(ClaimModel.from_pretrained(name), ClaimTokenizer.from_pretrained(name), patients)
 
 
@@ -129,4 +133,5 @@ def _provenance(run: Path) -> str:
     if not path.is_file():
         return ""
     content = json.loads(path.read_text(encoding="utf-8"))
-    return f"Claims are simulated (version {content['simulation_version']}, seed {content['seed']}); they describe nobody."
+    version, seed = content["simulation_version"], content["seed"]
+    return f"Claims are simulated (version {version}, seed {seed}); they describe nobody."

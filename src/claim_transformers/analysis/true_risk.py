@@ -14,11 +14,15 @@ OUTCOMES = {"asthma_exacerbation": "asthma_hospitalization", "suicide_attempt": 
 def true_risk_scores(examples: pa.Table, true_risk: pa.Table, definition: Mapping[str, Any]) -> NDArray[np.float64]:
     """The true risk of each example at its index date over the horizon of the label.
 
+    A cohort that keeps all cases and few controls has a higher rate than the population. The odds are multiplied by
+    the ratio of the two shares that were kept, so that the score is the risk in the sample, as the models estimate it;
+    the order of patients does not change.
+
     Args:
         examples (`pa.Table`): A split of a cohort, with `patient_id` and `index_day` (days since 1970-01-01).
         true_risk (`pa.Table`): `patient_id`, `index_date`, `outcome`, `horizon_days` and `risk`, as the simulator
             writes them.
-        definition (`dict`): The definition of the cohort, as saved in its folder.
+        definition (`dict`): The definition of the cohort, as saved in its folder, with `sampled_share`.
 
     Returns:
         `NDArray[float]` of shape `(examples,)`: Probabilities.
@@ -60,4 +64,6 @@ def true_risk_scores(examples: pa.Table, true_risk: pa.Table, definition: Mappin
             f"missing for {missing} of {examples.num_rows} examples"
         )
     risk: NDArray[np.float64] = joined["risk"].to_numpy()
-    return risk
+    controls_share, cases_share = definition["sampled_share"]
+    in_sample: NDArray[np.float64] = risk * cases_share / (risk * cases_share + (1 - risk) * controls_share)
+    return in_sample

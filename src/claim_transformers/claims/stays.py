@@ -131,12 +131,13 @@ def _stays_of(claims: ir.Table) -> ir.Table:
     )
     ordered = stays.mutate(claims=stays.claims.sort())
     last = ordered.claims[ordered.num_claims - 1]
-    epoch = ibis.date(1970, 1, 1)
+    # The sum of a date and an interval is a timestamp to DuckDB but a date to Ibis, which would leave out the cast.
+    epoch = ibis.timestamp(1970, 1, 1, 0, 0, 0)
     return ordered.select(
         "patient_id",
         "stay_id",
-        admission_date=(epoch + ordered.first_day.as_interval("D")).cast("date"),
-        discharge_date=(epoch + ordered.last_day.as_interval("D")).cast("date"),
+        admission_date=(epoch + ordered.first_day.as_interval("D")).date(),
+        discharge_date=(epoch + ordered.last_day.as_interval("D")).date(),
         discharge_disposition_code=last.disposition,
         is_open=last.is_open,
         num_claims=ordered.num_claims,

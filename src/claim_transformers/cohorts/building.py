@@ -1,6 +1,5 @@
 """From patients to labelled examples: index dates, selection, labels, sampling, splits and the attrition table."""
 
-import hashlib
 import itertools
 import json
 import shutil
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from claim_transformers.claims.splits import split_of
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.definition import CohortDefinition, load_definition
+from claim_transformers.cohorts.index_dates import index_candidates, outcome_codes, unit_hash
 from claim_transformers.cohorts.rules import Days, satisfies
 from claim_transformers.cohorts.timelines import UNKNOWN_DAY, Timelines
 
@@ -45,11 +45,14 @@ class Cohort:
         examples (`pa.Table`): Columns of the patients table cut at the index date, with `index_day` (int32, days
             since 1970-01-01) and `label` (int8), sorted by patient.
         attrition (`list[AttritionStep]`): How many patients each step left.
+        sampled_share (`tuple[float, float]`): Share of the eligible pairs of patient and index date that became
+            examples, for label 0 and label 1. Their ratio turns a risk of the population into one of the sample.
     """
 
     definition: CohortDefinition
     examples: pa.Table
     attrition: tuple[AttritionStep, ...]
+    sampled_share: tuple[float, float]
 
     def splits(self) -> dict[str, pa.Table]:
         """The examples by split; a patient is in exactly one, by hash of the id salted with the cohort's name."""
@@ -87,9 +90,8 @@ class Cohort:
             self.to_dataset_dict().save_to_disk(str(staging))
             steps = [vars(step) for step in self.attrition]
             (staging / "attrition.json").write_text(json.dumps(steps, indent=1) + "\n", encoding="utf-8")
-            (staging / "cohort.json").write_text(
-                json.dumps(self.definition.to_dict(), indent=1) + "\n", encoding="utf-8"
-            )
+            content = {**self.definition.to_dict(), "sampled_share": list(self.sampled_share)}
+            (staging / "cohort.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
             if out.exists():
                 shutil.rmtree(out)
             staging.rename(out)
@@ -118,12 +120,16 @@ def build_cohort(definition: CohortDefinition | str | Path, claims: str | Path) 
     """
     if not isinstance(definition, CohortDefinition):
         definition = load_definition(definition)
-    tally = [[0] * (len(definition.criteria) + 4)]
-    selected = [_select(Timelines(table), definition, tally) for table in _patient_files(Path(claims))]
     steps = _step_names(definition)
-    counts = np.sum(tally[1:], axis=0) if len(tally) > 1 else np.zeros(len(steps), int)
-    if not selected or not sum(table.num_rows for table in selected):
-        lost = ", ".join(f"{step}: {count}" for step, count in zip(steps, counts[: len(steps)], strict=True))
+    counts, pairs = np.zeros(len(steps), np.int64), np.zeros(2, np.int64)
+    selected = []
+    for table in _patient_files(Path(claims)):
+        examples, left, eligible = _select(Timelines(table), definition)
+        selected.append(examples)
+        counts += left
+        pairs += eligible
+    if not sum(table.num_rows for table in selected):
+        lost = ", ".join(f"{step}: {count}" for step, count in zip(steps, counts, strict=True))
         raise ClaimDataError("E_EMPTY_COHORT", f"expected at least one patient in {definition.name!r}, found ({lost})")
     examples = _sample(pa.concat_tables(selected).sort_by("patient_id"), definition)
     _check(examples, definition)
@@ -131,7 +137,9 @@ def build_cohort(definition: CohortDefinition | str | Path, claims: str | Path) 
     names = [*steps, _sampling_name(definition)]
     removed = [0, *(before - after for before, after in itertools.pairwise(patients))]
     rows = zip(names, patients, removed, strict=True)
-    return Cohort(definition, examples, tuple(AttritionStep(*row) for row in rows))
+    kept = np.bincount(examples["label"].to_numpy(), minlength=2)
+    share = (float(kept[0] / pairs[0]), float(kept[1] / pairs[1]))
+    return Cohort(definition, examples, tuple(AttritionStep(*row) for row in rows), share)
 
 
 def _patient_files(claims: Path) -> Iterator[pa.Table]:
@@ -168,22 +176,25 @@ def _sampling_name(definition: CohortDefinition) -> str:
     return f"sampled ({cases} cases, controls: {controls})"
 
 
-def _select(timelines: Timelines, definition: CohortDefinition, tally: list[list[int]]) -> pa.Table:
-    """The eligible patients of one file with their labels; appends how many each step left."""
+def _select(
+    timelines: Timelines, definition: CohortDefinition
+) -> tuple[pa.Table, NDArray[np.int64], NDArray[np.int64]]:
+    """The eligible patients of one file with their labels, how many each step left, and eligible pairs by label."""
     candidates = [
         _judge(timelines, definition, index_day, has_index)
-        for index_day, has_index in _index_candidates(timelines, definition)
+        for index_day, has_index in index_candidates(timelines, definition)
     ]
     # A patient passes a step when it does so at one of its index dates.
     passed = [np.any(marks, axis=0) for marks in zip(*(candidate.passed for candidate in candidates), strict=True)]
-    tally.append([timelines.num_patients, *(int(marks.sum()) for marks in passed)])
+    left = np.array([timelines.num_patients, *(int(marks.sum()) for marks in passed)])
+    pairs = sum((np.bincount(each.label[each.passed[-1]], minlength=2) for each in candidates), np.zeros(2, np.int64))
     keep = passed[-1]
     chosen = _choose(timelines, definition, candidates)
     rows = np.arange(timelines.num_patients)
     index_day = np.stack([candidate.index_day for candidate in candidates])[chosen, rows]
     label = np.stack([candidate.label for candidate in candidates])[chosen, rows]
     table = timelines.before(keep, index_day)
-    return table.append_column("label", pa.array(label[keep], pa.int8()))
+    return table.append_column("label", pa.array(label[keep], pa.int8())), left, pairs
 
 
 @dataclass(frozen=True)
@@ -209,38 +220,11 @@ def _choose(timelines: Timelines, definition: CohortDefinition, candidates: list
     """The index date of each patient: the first with the outcome, else one of the eligible ones at random."""
     eligible = np.stack([candidate.passed[-1] for candidate in candidates])
     case = eligible & (np.stack([candidate.label for candidate in candidates]) == 1)
-    rank = _unit_hash(timelines.patients["patient_id"], f"date/{definition.sampling.seed}")
+    rank = unit_hash(timelines.patients["patient_id"], f"date/{definition.sampling.seed}")
     wanted = np.floor(rank * np.maximum(eligible.sum(axis=0), 1)) + 1
     drawn = np.argmax(eligible & (np.cumsum(eligible, axis=0) == wanted), axis=0)
     chosen: NDArray[np.int64] = np.where(case.any(axis=0), np.argmax(case, axis=0), drawn)
     return chosen
-
-
-def _index_candidates(timelines: Timelines, definition: CohortDefinition) -> Iterator[tuple[Days, NDArray[np.bool_]]]:
-    if definition.index.rule == "next_encounter":
-        yield _encounter_days(timelines, definition)
-        return
-    for day in definition.index_days:
-        yield np.full(timelines.num_patients, day, np.int64), np.ones(timelines.num_patients, bool)
-
-
-def _encounter_days(timelines: Timelines, definition: CohortDefinition) -> tuple[Days, NDArray[np.bool_]]:
-    first, last = definition.window_days
-    in_span = (timelines.visit_day >= first) & (timelines.visit_day <= last)
-    outcome = timelines.visits_with(_outcome_codes(definition), definition.label.visit_types)
-    # A case's index is its first outcome visit. A control's is drawn among all its visits in the window with equal
-    # weight; the draw is a function of seed and patient, so it does not move when other patients come or go.
-    rank = _unit_hash(timelines.patients["patient_id"], f"index/{definition.sampling.seed}")
-    is_case = timelines.count(outcome & in_span) > 0
-    choice = in_span & np.where(is_case[timelines.patient_of_visit], outcome, True)
-    number = timelines.count(choice)
-    pick = np.where(is_case, 0, np.floor(rank * np.maximum(number, 1))).astype(np.int64)
-    position = np.cumsum(choice) - 1
-    start = np.concatenate([[0], np.cumsum(number)])[:-1]
-    chosen = choice & (position == (start + pick)[timelines.patient_of_visit])
-    days = np.full(timelines.num_patients, UNKNOWN_DAY, np.int64)
-    days[timelines.patient_of_visit[chosen]] = timelines.visit_day[chosen]
-    return days, number > 0
 
 
 def _labels(
@@ -249,7 +233,7 @@ def _labels(
     """The label of each patient, and whether it is known: an event, or observation through the whole horizon."""
     rule = definition.label
     end_day = index_day + rule.horizon_days
-    outcome = timelines.visits_with(_outcome_codes(definition), rule.visit_types)
+    outcome = timelines.visits_with(outcome_codes(definition), rule.visit_types)
     label = timelines.count(outcome & timelines.in_window(index_day, end_day)) > 0
     died = (timelines.death_day != UNKNOWN_DAY) & (timelines.death_day < end_day)
     observed = timelines.covered(index_day, np.where(died, np.minimum(timelines.death_day, end_day - 1), end_day - 1))
@@ -257,20 +241,10 @@ def _labels(
     return label.astype(np.int8), known
 
 
-def _outcome_codes(definition: CohortDefinition) -> tuple[str, ...]:
-    return () if definition.label.codes is None else definition.codes[definition.label.codes]
-
-
-def _unit_hash(patient_ids: pa.ChunkedArray, salt: str) -> NDArray[np.float64]:
-    """A uniform number in [0, 1) per patient, a pure function of the salt and the id."""
-    digests = (hashlib.sha256(f"{salt}|{patient_id}".encode()).digest() for patient_id in patient_ids.to_pylist())
-    return np.array([int.from_bytes(digest[:8], "big") for digest in digests], np.uint64) / 2.0**64
-
-
 def _sample(examples: pa.Table, definition: CohortDefinition) -> pa.Table:
     sampling = definition.sampling
     label = examples["label"].to_numpy()
-    order = np.argsort(_unit_hash(examples["patient_id"], f"sample/{sampling.seed}"), kind="stable")
+    order = np.argsort(unit_hash(examples["patient_id"], f"sample/{sampling.seed}"), kind="stable")
     cases, controls = order[label[order] == 1], order[label[order] == 0]
     cases = cases if sampling.cases is None else cases[: sampling.cases]
     if sampling.controls_per_case is not None:

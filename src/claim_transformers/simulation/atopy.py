@@ -171,6 +171,19 @@ def stay_hazard(state: AtopyState, month: int | Int, calendar: Calendar) -> Floa
 
     Returns:
         `np.ndarray` of `float32`: Zero without asthma.
+
+    Examples:
+        >>> from claim_transformers.simulation.population import draw_population
+        >>> import datetime as dt
+        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
+        >>> generator = np.random.Generator(np.random.Philox(0))
+        >>> patients = draw_population(50, year, 1, generator)
+        >>> state = first_state(patients, generator)
+        >>> float(stay_hazard(state, 0, year).max())
+        0.0
+        >>> state.conditions[ASTHMA] = 1
+        >>> bool((stay_hazard(state, 0, year) > 0).all())
+        True
     """
     eczema, food, rhinitis, obesity, asthma = state.conditions
     unprotected = state.prescribed * (1 - state.controller)

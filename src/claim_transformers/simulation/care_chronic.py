@@ -40,6 +40,17 @@ def draw_spans(patients: Population, generator: np.random.Generator) -> dict[str
 
     Returns:
         `dict[str, Span]`: By name of course.
+
+    Examples:
+        >>> from claim_transformers.simulation.calendar import Calendar
+        >>> from claim_transformers.simulation.population import draw_population
+        >>> import datetime as dt
+        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
+        >>> generator = np.random.Generator(np.random.Philox(0))
+        >>> patients = draw_population(50, year, 1, generator)
+        >>> spans = draw_spans(patients, generator)
+        >>> bool((spans["delay"].start <= spans["delay"].end).all())
+        True
     """
     black = (patients.race == BLACK).astype(np.float32)
     has: dict[str, Float] = {

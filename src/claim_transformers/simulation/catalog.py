@@ -23,7 +23,7 @@ from .service_codes import DRUG_CLASSES, PROCEDURES, SERVICES
 # so that a simulated product can never be mistaken for a real one.
 FIRST_LABELER = 90101
 LABELERS = 60
-# Sizes of dental and medical panels of the pharmacy: products per ingredient, a judgement.
+# Fewest and most products per ingredient, a judgement.
 PRODUCTS_PER_INGREDIENT = (12, 48)
 
 

@@ -78,7 +78,12 @@ def text_column(codes: Int, words: Sequence[str] | pa.Array) -> pa.DictionaryArr
 
 
 def constant_column(word: str | None, rows: int) -> pa.DictionaryArray:
-    """Dictionary column that holds one word, or null, in every row."""
+    """Dictionary column that holds one word, or null, in every row.
+
+    Examples:
+        >>> constant_column("OP", 2).to_pylist(), constant_column(None, 1).to_pylist()
+        (['OP', 'OP'], [None])
+    """
     codes = np.full(rows, -1 if word is None else 0, dtype=np.int32)
     return text_column(codes, [word or ""])
 

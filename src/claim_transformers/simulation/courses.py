@@ -77,7 +77,12 @@ def monthly(annual: tuple[tuple[float, ...], ...]) -> Float:
 
 
 def age_months(month: int | Int, birth_month: Int) -> Int:
-    """Age in whole months at the start of a month, from 0 to the oldest age."""
+    """Age in whole months at the start of a month, from 0 to the oldest age.
+
+    Examples:
+        >>> age_months(24, np.array([0, 30, -400])).tolist()
+        [24, 0, 252]
+    """
     ages: Int = np.clip(month - birth_month, 0, MAX_AGE_MONTHS)
     return ages
 
@@ -94,6 +99,14 @@ class Switches:
             For each condition, what raises its onset: the number of a condition or, counted on from the last
             condition, of a circumstance, and by how much its presence raises the rate.
         recurrence (`float`): By how much a condition present before raises its own onset.
+
+    Examples:
+        >>> cold = Switches(("cold",), np.full((2, 1, 253), 0.05), np.full((1, 1, 253), 0.05), ((),), 0.0)
+        >>> active, ever, ones = (np.full((1, 4000), value, dtype=np.float32) for value in (0, 0, 1))
+        >>> zero = np.zeros(4000, dtype=np.int32)
+        >>> cold.move(active, ever, ones, (), zero, zero, zero, 1, np.random.Generator(np.random.Philox(0)))
+        >>> bool(0.03 < active.mean() < 0.07)
+        True
     """
 
     names: tuple[str, ...]
@@ -180,12 +193,22 @@ def switch(active: Float, onset: Float, end: Float, generator: np.random.Generat
 
 
 def occurs(chance: Float, generator: np.random.Generator) -> Float:
-    """Draw one event per entry, 1 where it happens."""
+    """Draw one event per entry, 1 where it happens.
+
+    Examples:
+        >>> occurs(np.array([0.0, 1.0], dtype=np.float32), np.random.Generator(np.random.Philox(0))).tolist()
+        [0.0, 1.0]
+    """
     return (generator.random(chance.shape, dtype=np.float32) < chance).astype(np.float32)
 
 
 def noise(shape: tuple[int, ...], generator: np.random.Generator) -> Float:
-    """Uniform noise of mean zero and variance one, which a slow process turns into nearly normal noise."""
+    """Uniform noise of mean zero and variance one, which a slow process turns into nearly normal noise.
+
+    Examples:
+        >>> bool(abs(noise((10_000,), np.random.Generator(np.random.Philox(0))).std() - 1) < 0.02)
+        True
+    """
     drawn = generator.random(shape, dtype=np.float32)
     drawn -= np.float32(0.5)
     drawn *= np.float32(12**0.5)

@@ -72,6 +72,16 @@ def live(patients: Population, calendar: Calendar, generator: np.random.Generato
 
     Returns:
         `History`: States and events of every month of the window, insured or not.
+
+    Examples:
+        >>> from claim_transformers.simulation.population import draw_population
+        >>> import datetime as dt
+        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
+        >>> generator = np.random.Generator(np.random.Philox(0))
+        >>> patients = draw_population(50, year, 1, generator)
+        >>> history = live(patients, year, generator)
+        >>> history.stay_hazard.shape, len(history.mood_states)
+        ((12, 50), 2)
     """
     size, everyone = len(patients), np.arange(len(patients))
     allergic, mental = atopy.first_state(patients, generator), mood.first_state(patients)

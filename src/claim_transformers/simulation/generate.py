@@ -34,7 +34,7 @@ from .tables import BlockTables, eligibility_table, medical_table, pharmacy_tabl
 # Raised whenever the same seed would give other claims.
 SIMULATION_VERSION = 1
 # Patients of a block share random streams, so a block is always simulated whole, also when only part of it is kept.
-BLOCK_PATIENTS = 5000
+BLOCK_PATIENTS = 2500
 REPLICATES = 16
 _STREAMS = {"people": 0, "disease": 1, "care": 2, "risk": 3, "dirt": 4}
 
@@ -310,6 +310,12 @@ def simulate_block(
 
     Returns:
         `BlockTables`: Tables of `BLOCK_PATIENTS` patients.
+
+    Examples:
+        >>> spring = Calendar(dt.date(2012, 3, 1), dt.date(2012, 5, 31))
+        >>> tables = simulate_block(spring, 0, 0, "a", 0, catalog_of("a"))
+        >>> len(tables.medical_claim) > len(tables.pharmacy_claim) > 0
+        True
     """
     place = INSTITUTIONS[institution]
     streams = {purpose: generator_of(seed, place.number, number, purpose) for purpose in _STREAMS}

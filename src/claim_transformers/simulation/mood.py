@@ -167,6 +167,19 @@ def attempt_hazard(state: MoodState, month: int | Int, calendar: Calendar) -> Fl
 
     Returns:
         `np.ndarray` of `float32`: Zero under the age of ten.
+
+    Examples:
+        >>> from claim_transformers.simulation.population import draw_population
+        >>> import datetime as dt
+        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
+        >>> generator = np.random.Generator(np.random.Philox(0))
+        >>> patients = draw_population(50, year, 1, generator)
+        >>> state = first_state(patients)
+        >>> calm = attempt_hazard(state, 0, year)
+        >>> state.disorders[DEPRESSION] = 1
+        >>> adolescents = patients.birth_month < -144
+        >>> bool((attempt_hazard(state, 0, year) > calm)[adolescents].all())
+        True
     """
     _, anxiety, conduct, depression, bipolar, substance = state.disorders
     abused = month >= state.abuse_month

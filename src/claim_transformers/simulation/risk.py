@@ -65,6 +65,17 @@ def true_risks(
 
     Returns:
         `TrueRisk`: Risks in a fixed order.
+
+    Examples:
+        >>> from claim_transformers.simulation.disease import live
+        >>> from claim_transformers.simulation.population import draw_population
+        >>> import datetime as dt
+        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
+        >>> generator = np.random.Generator(np.random.Philox(0))
+        >>> patients = draw_population(50, year, 1, generator)
+        >>> risks = true_risks(patients, live(patients, year, generator), year, 2, generator)
+        >>> sorted(set(risks.horizon_days.tolist()))
+        [29, 30, 31, 180, 365]
     """
     months = np.arange(calendar.months, dtype=np.int32)[:, None]
     age = months - patients.birth_month[None, :]

@@ -16,9 +16,17 @@ from ..codes.errors import ClaimDataError
 logger = logging.getLogger(__name__)
 
 CMS_URL = "https://www.cms.gov"
-# CMS serves the two largest files from an older server; both hosts follow the pattern of their file names.
+# Carrier claims and drug events are served by another host.
 DOWNLOADS_URL = "https://downloads.cms.gov"
-_STATISTICS = "Research-Statistics-Data-and-Systems/Downloadable-Public-Use-Files/SynPUFs/Downloads"
+_PAGE = "research-statistics-data-and-systems/downloadable-public-use-files/synpufs/downloads"
+# The one file that moved: the page of sample 1 links the 2010 summary of another sample in its old place.
+_MOVED = {
+    "DE1_0_2010_Beneficiary_Summary_File_Sample_1": (
+        "sites/default/files/2020-09/DE1_0_2010_Beneficiary_Summary_File_Sample_1"
+    )
+}
+# One archive has the suffix of its content in its name too.
+_DOUBLED = {"DE1_0_2008_to_2010_Carrier_Claims_Sample_11A": ".csv"}
 NUM_SAMPLES = 20
 MAX_TRIES = 4
 _TIMEOUT_SECONDS = 60
@@ -48,15 +56,14 @@ def synpuf_urls(sample: int, *, base_url: str = CMS_URL) -> list[str]:
     """
     if not 1 <= sample <= NUM_SAMPLES:
         raise ValueError(f"expected a DE-SynPUF sample from 1 to {NUM_SAMPLES}, found {sample}")
-    years = [f"{_STATISTICS}/DE1_0_{year}_Beneficiary_Summary_File_Sample_{sample}.zip" for year in (2008, 2009, 2010)]
-    claims = [
-        f"{_STATISTICS}/DE1_0_2008_to_2010_{kind}_Claims_Sample_{sample}.zip" for kind in ("Inpatient", "Outpatient")
-    ]
-    large = [f"files/DE1_0_2008_to_2010_Carrier_Claims_Sample_{sample}{half}.zip" for half in "AB"]
-    large.append(f"files/DE1_0_2008_to_2010_Prescription_Drug_Events_Sample_{sample}.zip")
-    server = DOWNLOADS_URL if base_url == CMS_URL else base_url
-    return [f"{base_url.rstrip('/')}/{path}" for path in years + claims] + [
-        f"{server.rstrip('/')}/{path}" for path in large
+    small = [f"DE1_0_{year}_Beneficiary_Summary_File_Sample_{sample}" for year in (2008, 2009, 2010)]
+    small += [f"DE1_0_2008_to_2010_{kind}_Claims_Sample_{sample}" for kind in ("Inpatient", "Outpatient")]
+    large = [f"DE1_0_2008_to_2010_Carrier_Claims_Sample_{sample}{half}" for half in "AB"]
+    large.append(f"DE1_0_2008_to_2010_Prescription_Drug_Events_Sample_{sample}")
+    server = DOWNLOADS_URL if base_url == CMS_URL else base_url.rstrip("/")
+    return [
+        *(f"{base_url.rstrip('/')}/{_MOVED.get(name, f'{_PAGE}/{name.lower()}')}.zip" for name in small),
+        *(f"{server}/files/{name}{_DOUBLED.get(name, '')}.zip" for name in large),
     ]
 
 

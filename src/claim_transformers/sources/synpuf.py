@@ -195,7 +195,7 @@ def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
         birth_date=parse_date(rows.BENE_BIRTH_DT, DATES),
         death_date=parse_date(rows.BENE_DEATH_DT, DATES),
         enrollment_start_date=ibis.date(year, rows.first_month, ibis.literal(1)),
-        enrollment_end_date=(first_of_next - ibis.interval(days=1)).cast("date"),
+        enrollment_end_date=(first_of_next.cast("timestamp") - ibis.interval(days=1)).date(),
         county_fips=ibis.null("string") if counties is None else rows.fipscounty,
     )
 

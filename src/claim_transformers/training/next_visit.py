@@ -106,7 +106,9 @@ def recall_of_patients(ranks: npt.ArrayLike, k: int) -> npt.NDArray[np.float64]:
     ranks = np.asarray(ranks)
     counts = (ranks >= 0).sum(axis=1).astype(np.float64)
     hits = ((ranks >= 0) & (ranks < k)).sum(axis=1)
-    return np.divide(hits, counts, out=np.full(len(ranks), np.nan), where=counts > 0)
+    recalls: npt.NDArray[np.float64] = np.full(len(ranks), np.nan)
+    np.divide(hits, counts, out=recalls, where=counts > 0)
+    return recalls
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from transformers import Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
 from claim_transformers.training.callbacks import EpochFromState, JsonLinesHistory
+from claim_transformers.training.loss_parts import LossParts
 from claim_transformers.training.next_visit import IGNORE_INDEX, hold_out_last_visit
 from claim_transformers.training.samplers import LengthGroupedBatches
 from claim_transformers.training.split_overlap import require_disjoint_patients
 from claim_transformers.training.tokenized_patients import LENGTH_COLUMN, TokenizedPatients, read_numbers
 
-COMPONENT_LOSSES = ("nvp_loss", "cp_loss")
+LOSS_PARTS = ("nvp_loss", "cp_loss")
 PICKLED_ARGUMENTS = "training_args.bin"
 READABLE_ARGUMENTS = "training_args.json"
 
@@ -45,7 +46,8 @@ class ClaimTrainer(Trainer):
 
     Raises:
         ClaimDataError: `E_SPLIT_OVERLAP` if a patient is in both the training and an evaluation set.
-        ValueError: If `push_to_hub` or `dataloader_persistent_workers` is set.
+        ValueError: If `push_to_hub`, `dataloader_persistent_workers` or `dataloader_drop_last` is set, or one process
+            has several accelerators.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -53,6 +55,13 @@ class ClaimTrainer(Trainer):
         if self.args.dataloader_persistent_workers:
             raise ValueError(
                 "expected dataloader_persistent_workers=False, found True: such workers keep the epoch they began with"
+            )
+        if self.args.dataloader_drop_last:
+            raise ValueError("expected dataloader_drop_last=False, found True: every row is used once in an epoch")
+        if self.args.n_gpu > 1:
+            raise ValueError(
+                f"expected one accelerator per process, found {self.args.n_gpu}: start one process for each with "
+                "torchrun, or choose one with CUDA_VISIBLE_DEVICES"
             )
         # A batch is one Arrow table, whose columns the collator chooses.
         self.args.remove_unused_columns = False
@@ -62,7 +71,7 @@ class ClaimTrainer(Trainer):
         self._epoch_from_state = EpochFromState()
         self.add_callback(self._epoch_from_state)
         self.add_callback(JsonLinesHistory())
-        self._parts = _LossParts()
+        self._parts = LossParts()
 
     # ---- Data ----
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -94,6 +103,7 @@ class ClaimTrainer(Trainer):
             num_workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory,
             prefetch_factor=self.args.dataloader_prefetch_factor,
+            multiprocessing_context=self.args.dataloader_multiprocessing_context,
         )
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
@@ -137,22 +147,17 @@ class ClaimTrainer(Trainer):
         rows = len(inputs["input_ids"])
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         if isinstance(outputs, dict):
-            parts = {name: outputs[name].detach() for name in COMPONENT_LOSSES if outputs.get(name) is not None}
-            # A loss divided by the targets of the whole step adds up over batches; a mean of the batch is averaged.
+            parts = {name: outputs[name].detach() for name in LOSS_PARTS if outputs.get(name) is not None}
+            # A loss over the targets of the whole step adds up over batches; a mean over the rows of a batch does not.
             targets = num_items_in_batch if self.model_accepts_loss_kwargs else None
-            if model.training:
-                scale = (
-                    1.0
-                    if targets is not None
-                    else 1.0 / self.current_gradient_accumulation_steps / self.args.world_size
-                )
-                self._parts.add_step(self.state.global_step, {name: part * scale for name, part in parts.items()})
-            else:
-                counted = rows if targets is None else (inputs["labels"] != IGNORE_INDEX).sum()
+            if not model.training:
                 parts["loss"] = loss.detach() if targets is None else loss.detach() / self.args.world_size
-                self._parts.add_batch(
-                    {name: part * (rows if targets is None else targets) for name, part in parts.items()}, counted
-                )
+                here = rows if targets is None else (inputs["labels"] != IGNORE_INDEX).sum()
+                self._parts.add(parts, times=rows if targets is None else targets, counted=here)
+            else:
+                batches = self.current_gradient_accumulation_steps * self.args.world_size
+                self._parts.begin(self.state.global_step)
+                self._parts.add(parts, times=1.0 / batches if targets is None else 1.0)
         return (loss, outputs) if return_outputs else loss
 
     def prediction_step(
@@ -220,7 +225,7 @@ class ClaimTrainer(Trainer):
         Returns:
             `EvalLoopOutput`: Predictions, labels and metrics.
         """
-        of_training, self._parts = self._parts, _LossParts()
+        of_training, self._parts = self._parts, LossParts()
         try:
             output = super().evaluation_loop(
                 dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
@@ -285,45 +290,6 @@ class ClaimTrainer(Trainer):
             "expected a push through claim_transformers.hub, which uploads an allow-list of files; "
             "Trainer.push_to_hub uploads the whole output folder"
         )
-
-
-class _LossParts:
-    """Running sums of the parts of the loss on this process."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, torch.Tensor] = {}
-        self.counted: torch.Tensor | int = 0
-        self.step: int | None = None
-
-    def add_step(self, step: int, parts: dict[str, torch.Tensor]) -> None:
-        """Add what a batch contributes to the optimizer step after `step`, which is not 0 in a resumed run."""
-        self.step = step if self.step is None else self.step
-        self.add_batch(parts, 0)
-
-    def add_batch(self, parts: dict[str, torch.Tensor], counted: torch.Tensor | int) -> None:
-        """Add the sums of a batch, over `counted` rows or targets."""
-        for name, part in parts.items():
-            self.sums[name] = self.sums.get(name, torch.zeros_like(part)) + part
-        self.counted = self.counted + counted
-
-    def mean_per_step(self, accelerator: Any, step: int) -> dict[str, float]:
-        """Sum over batches and processes, mean over the steps since the last call; then begin again."""
-        steps = max(step - (self.step or 0), 1)
-        means = {name: _sum_over_processes(accelerator, part) / steps for name, part in self.sums.items()}
-        self.sums, self.step = {}, step
-        return means
-
-    def mean_per_item(self, accelerator: Any) -> dict[str, float]:
-        """Mean over the rows or targets of all batches and processes."""
-        if not self.sums:
-            return {}
-        device = next(iter(self.sums.values())).device
-        counted = _sum_over_processes(accelerator, torch.as_tensor(self.counted, device=device))
-        return {name: _sum_over_processes(accelerator, part) / max(counted, 1) for name, part in self.sums.items()}
-
-
-def _sum_over_processes(accelerator: Any, value: torch.Tensor) -> float:
-    return float(accelerator.reduce(value.double() if value.device.type == "cpu" else value.float(), "sum").item())
 
 
 def _restore_order(values: Any, order: npt.NDArray[np.int64]) -> Any:
