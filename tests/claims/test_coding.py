@@ -13,7 +13,9 @@ def connection():
 
 
 def _load(connection, **columns):
-    return load(connection, "codes", pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}))
+    return load(
+        connection, "codes", pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+    )
 
 
 def test_counts_are_of_occurrences_over_all_columns(connection) -> None:

@@ -24,14 +24,28 @@ def _apply(connection: ibis.BaseBackend, texts: list[str | None], function) -> l
 
 @pytest.mark.parametrize(
     "text",
-    [None, "", "00000000", "20090230", "99991231", "19000101", "2009011", " 2009011", "2009 101", "2009-1-1", "20091301"]
+    [
+        None,
+        "",
+        "00000000",
+        "20090230",
+        "99991231",
+        "19000101",
+        "2009011",
+        " 2009011",
+        "2009 101",
+        "2009-1-1",
+        "20091301",
+    ]
     + ["-2009010", "20090101 ", "2009010a", "18491231", "22010101"],
 )
 def test_what_is_no_date_in_the_declared_format_is_null(connection, text) -> None:
     assert _apply(connection, [text], lambda column: parse_date(column, "YYYYMMDD")) == [None]
 
 
-@pytest.mark.parametrize("text", ["2009-02-30", "2009-1-01", "20090101", "2009/01/01", "2009-01-01 00:00:00", "9999-12-31"])
+@pytest.mark.parametrize(
+    "text", ["2009-02-30", "2009-1-01", "20090101", "2009/01/01", "2009-01-01 00:00:00", "9999-12-31"]
+)
 def test_iso_dates_are_as_strict(connection, text) -> None:
     assert _apply(connection, [text], lambda column: parse_date(column, "YYYY-MM-DD")) == [None]
 
@@ -45,7 +59,9 @@ def test_every_real_date_is_read_in_both_formats(dates: list[dt.date]) -> None:
         assert _apply(connection, texts, lambda column, known=date_format: parse_date(column, known)) == dates
 
 
-@pytest.mark.parametrize("text", ["$1,234.50", "(12.00)", "1E3", "NaN", "inf", "1_000", "0x10", "1e400", " 7", "12345678901", "--5"])
+@pytest.mark.parametrize(
+    "text", ["$1,234.50", "(12.00)", "1E3", "NaN", "inf", "1_000", "0x10", "1e400", " 7", "12345678901", "--5"]
+)
 def test_an_amount_that_is_no_plain_decimal_is_null(connection, text) -> None:
     assert _apply(connection, [text], parse_amount) == [None]
 
@@ -55,11 +71,22 @@ def test_cents_survive_where_a_float_loses_them(connection) -> None:
 
 
 def test_numbers_beyond_their_type_are_null(connection) -> None:
-    assert _apply(connection, ["32767", "32768", "30.0"], lambda column: parse_number(column, "int16")) == [32767, None, 30]
+    assert _apply(connection, ["32767", "32768", "30.0"], lambda column: parse_number(column, "int16")) == [
+        32767,
+        None,
+        30,
+    ]
 
 
 def test_ids_keep_their_zeros_and_lose_only_blanks(connection) -> None:
-    assert _apply(connection, ["007", " 007 ", "\t", "", "a b", None], clean_id) == ["007", "007", None, None, "a b", None]
+    assert _apply(connection, ["007", " 007 ", "\t", "", "a b", None], clean_id) == [
+        "007",
+        "007",
+        None,
+        None,
+        "a b",
+        None,
+    ]
 
 
 _SHARED = connect(threads=1)

@@ -23,7 +23,9 @@ def test_missing_and_unknown_columns_are_named() -> None:
     table = CLAIM_LINE_SCHEMA.empty_table().rename_columns(
         ["bene" if name == "patient_id" else name for name in CLAIM_LINE_SCHEMA.names]
     )
-    with pytest.raises(ClaimDataError, match=r"E_COLUMN.*missing columns \['patient_id'\].*unknown columns \['bene'\]"):
+    with pytest.raises(
+        ClaimDataError, match=r"E_COLUMN.*missing columns \['patient_id'\].*unknown columns \['bene'\]"
+    ):
         check_table("claim_line", table)
 
 

@@ -68,15 +68,20 @@ def _bytes(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / "patients").iterdir())}
 
 
-def _expected_timelines(folder: Path, code_columns=ALL_COLUMNS) -> dict[str, tuple]:
-    """The Ibis definition, run on DuckDB."""
+@pytest.fixture(scope="module")
+def engine():
     connection = ibis.duckdb.connect(threads=1)
+    yield connection
+    connection.disconnect()
+
+
+def _expected_timelines(connection, folder: Path, code_columns=ALL_COLUMNS) -> dict[str, tuple]:
+    """The Ibis definition, run on DuckDB."""
     claim_line, rx_claim = (
         connection.read_parquet(str(folder / table / "*.parquet")) for table in ("claim_line", "rx_claim")
     )
     timelines = order_timelines(group_visits(collect_code_events(claim_line, rx_claim, code_columns)))
     rows = timelines.to_pyarrow().to_pylist()
-    connection.disconnect()
     return {row["patient_id"]: (row["visit_day"], row["visit_type"], row["codes"]) for row in rows}
 
 
@@ -149,8 +154,10 @@ spans = st.fixed_dictionaries(
     num_files=st.integers(1, 2),
 )
 # Shrinking would run the engine for minutes; the failing tables are small as they are.
-@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
-def test_rows_equal_the_definition(tmp_path_factory, lines, drugs, eligibility, shards, row_group_size, num_files):
+@settings(max_examples=30, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+def test_rows_equal_the_definition(
+    engine, tmp_path_factory, lines, drugs, eligibility, shards, row_group_size, num_files
+):
     folder = _folder(
         tmp_path_factory.mktemp("claims"),
         lines,
@@ -161,7 +168,7 @@ def test_rows_equal_the_definition(tmp_path_factory, lines, drugs, eligibility, 
     )
     counts = write_patients(folder, code_columns=ALL_COLUMNS, shards=shards)
     rows = _read(folder)
-    expected = _expected_timelines(folder)
+    expected = _expected_timelines(engine, folder)
     assert _timelines(rows) == expected
     for split in SPLITS:
         ids = [row["patient_id"] for row in _read_split(folder, split)]
@@ -234,7 +241,7 @@ def test_bytes_do_not_depend_on_row_order_files_row_groups_or_shards(tmp_path, m
     assert first == second
 
 
-def test_large_splits_are_cut_into_row_groups_and_files_without_losing_anyone(tmp_path, monkeypatch):
+def test_large_splits_are_cut_into_row_groups_and_files_without_losing_anyone(engine, tmp_path, monkeypatch):
     monkeypatch.setattr(patient_files, "PATIENTS_PER_ROW_GROUP", 3)
     folder = _folder(tmp_path, **_sample(seed=2))
     write_patients(folder, shards=4)
@@ -243,7 +250,7 @@ def test_large_splits_are_cut_into_row_groups_and_files_without_losing_anyone(tm
     assert all(file.metadata.num_row_groups == 4 for file in files[:-1])
     groups = [file.metadata.row_group(number).num_rows for file in files for number in range(file.num_row_groups)]
     assert set(groups[:-1]) == {3}
-    assert _timelines(_read(folder)) == _expected_timelines(folder)
+    assert _timelines(_read(folder)) == _expected_timelines(engine, folder)
 
 
 def test_files_have_the_patients_schema(tmp_path):
@@ -274,7 +281,7 @@ def _bytes_after_casting(folder: Path, rows: dict, cast) -> dict[str, bytes]:
     return _bytes(folder)
 
 
-def test_more_codes_than_a_parquet_dictionary_holds_give_the_same_rows(tmp_path):
+def test_more_codes_than_a_parquet_dictionary_holds_give_the_same_rows(engine, tmp_path):
     codes = [f"{number:05d}" for number in range(300)]
     diagnoses = [[{"system": "ICD9CM", "code": code, "poa": None, "rank": 1}] * 2 for code in codes]
     lines = [_line(f"P{number % 7}", hcpcs_code=codes[number], diagnoses=diagnoses[number]) for number in range(300)]
@@ -282,7 +289,7 @@ def test_more_codes_than_a_parquet_dictionary_holds_give_the_same_rows(tmp_path)
     path = folder / "claim_line" / "part-00000.parquet"
     pq.write_table(pq.read_table(path), path, dictionary_pagesize_limit=200, write_batch_size=10, data_page_size=50)
     write_patients(folder)
-    assert _timelines(_read(folder)) == _expected_timelines(folder)
+    assert _timelines(_read(folder)) == _expected_timelines(engine, folder)
 
 
 def test_latest_known_demographics_win_whatever_the_row_order(tmp_path):
@@ -359,11 +366,11 @@ def test_no_claims_at_all_still_gives_readable_splits(tmp_path):
 
 
 @pytest.mark.skipif("CLAIMS_DATA_DIR" not in os.environ, reason="needs CLAIMS_DATA_DIR")
-def test_real_claims_equal_the_definition(tmp_path):
+def test_real_claims_equal_the_definition(engine, tmp_path):
     folder = _folder(tmp_path, **_outpatient_claims(Path(os.environ["CLAIMS_DATA_DIR"], "synpuf", "sample1")))
     counts = write_patients(folder, shards=3)
     rows = _read(folder)
-    assert _timelines(rows) == _expected_timelines(folder, ("diagnoses", "procedures", "hcpcs", "drg", "ndc"))
+    assert _timelines(rows) == _expected_timelines(engine, folder, ("diagnoses", "procedures", "hcpcs", "drg", "ndc"))
     assert counts.patients == len(rows) > 1000
 
 

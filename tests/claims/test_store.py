@@ -89,7 +89,8 @@ def test_a_folder_without_success_mark_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "code"), [('{"format_version": 99}', "E_FORMAT_VERSION"), ("{", "E_INCOMPLETE"), ("[]", "E_FORMAT_VERSION")]
+    ("content", "code"),
+    [('{"format_version": 99}', "E_FORMAT_VERSION"), ("{", "E_INCOMPLETE"), ("[]", "E_FORMAT_VERSION")],
 )
 def test_a_manifest_of_another_version_or_none_is_refused(tmp_path: Path, content: str, code: str) -> None:
     _publish(tmp_path / "out")

@@ -16,6 +16,15 @@ from claim_transformers.claims.visits import (
 FIRST, SECOND, THIRD = (dt.date(2010, 3, day) for day in (1, 2, 3))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def engine():
+    connection = ibis.duckdb.connect(threads=1)
+    ibis.set_backend(connection)
+    yield
+    ibis.options.default_backend = None
+    connection.disconnect()
+
+
 def _table(schema: pa.Schema, *rows: dict) -> "ibis.Table":
     return ibis.memtable(
         pa.Table.from_pylist([dict.fromkeys(schema.names) | row for row in rows], schema=_plain(schema))

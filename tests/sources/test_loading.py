@@ -211,5 +211,21 @@ def test_raw_files_are_ingested_once_per_content(tmp_path, cache, monkeypatch):
         load_claims("tuva", tmp_path / "absent", cache_dir=cache)
 
 
+def test_warehouse_needs_a_folder_to_ingest_into(cache):
+    with pytest.raises(ValueError, match="expected out"):
+        load_claims("tuva", object(), cache_dir=cache)
+
+
+@pytest.mark.skipif("CLAIMS_DATA_DIR" not in os.environ, reason="needs CLAIMS_DATA_DIR")
+def test_real_raw_files_load_as_ingested_and_streamed(cache):
+    raw = Path(os.environ["CLAIMS_DATA_DIR"], "synpuf", "fixture_csv")
+    loaded = load_claims("synpuf", raw, cache_dir=cache, progress=False)
+    assert sum(len(loaded[split]) for split in SPLITS) > 80
+    (folder,) = (cache / "claim_transformers" / "ingested").iterdir()
+    assert {split: loaded[split].to_list() for split in SPLITS} == _rows(folder)
+    streamed = load_claims("synpuf", raw, streaming=True, cache_dir=cache, progress=False)
+    assert list(streamed["train"]) == loaded["train"].to_list()
+
+
 def test_module_does_not_import_datasets():
     assert not hasattr(loading, "datasets")

@@ -81,7 +81,9 @@ def test_a_line_break_inside_quotes_is_no_new_row(connection, tmp_path: Path) ->
     [(b"2,3", "R_NCOLS"), (b"2,3,4,5", "R_NCOLS"), (b'2,"3"x,4', "R_NCOLS"), (b"2,\xff\xfe,4", "R_ENC")],
     ids=["too few", "too many", "broken quote", "other encoding"],
 )
-def test_a_line_that_cannot_be_split_is_set_aside_with_its_number(connection, tmp_path: Path, bad_line, reason) -> None:
+def test_a_line_that_cannot_be_split_is_set_aside_with_its_number(
+    connection, tmp_path: Path, bad_line, reason
+) -> None:
     rows, (file,) = _stage(connection, tmp_path, b"CLM_ID,PAID,NOTE\n1,2,3\n" + bad_line + b"\n4,5,6\n7,8,9\n")
     assert _reasons(file) == [(2, reason)]
     assert rows["row_no"].to_pylist() == [1, 3, 4]

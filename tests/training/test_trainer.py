@@ -195,7 +195,7 @@ def test_the_evaluation_loss_does_not_depend_on_the_size_of_batches(tokens, toke
 
 def test_next_visit_recall_rises_with_training_and_counts_every_patient_once(tokens, tokenizer, tmp_path):
     trainer = pretraining_trainer(
-        tokens, tokenizer, tmp_path, num_train_epochs=25, per_device_train_batch_size=16, per_device_eval_batch_size=7
+        tokens, tokenizer, tmp_path, num_train_epochs=15, per_device_train_batch_size=16, per_device_eval_batch_size=7
     )
     before = trainer.evaluate()
     trainer.train()

@@ -153,10 +153,12 @@ def update_page(page: str, columns: str) -> str:
     """
     if BEGIN not in page or END not in page:
         raise ValueError(f"expected {BEGIN} and {END} in the page, found at most one of them")
-    return f"{page[: page.index(BEGIN)]}{BEGIN}\n\n{columns}\n\n{page[page.index(END):]}"
+    return f"{page[: page.index(BEGIN)]}{BEGIN}\n\n{columns}\n\n{page[page.index(END) :]}"
 
 
 if __name__ == "__main__":
     for source_name in LAYOUTS:
         path = Path(sys.argv[1], f"{source_name}.md")
-        path.write_text(update_page(path.read_text(encoding="utf-8"), columns_of_source(source_name)), encoding="utf-8")
+        path.write_text(
+            update_page(path.read_text(encoding="utf-8"), columns_of_source(source_name)), encoding="utf-8"
+        )

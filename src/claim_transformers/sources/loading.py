@@ -18,6 +18,7 @@ from claim_transformers.version import __version__
 if TYPE_CHECKING:
     import datasets
 
+    from claim_transformers.sources.contract import RawLocation
     from claim_transformers.sources.patients_builder import HashSplit
 
 INGESTED = "claims"
@@ -27,7 +28,7 @@ _BYTES_PER_READ = 1 << 20
 
 def load_claims(
     source: str,
-    path: str | Path | None = None,
+    path: "RawLocation" = None,
     *,
     out: str | Path | None = None,
     split: str | None = None,
@@ -48,7 +49,8 @@ def load_claims(
     Args:
         source (`str`): A raw format such as `"synpuf"`, `"tuva"` or `"meds"`, or `"claims"` for a folder ingested
             before.
-        path (`str` or `Path`, *optional*): Where the raw files are, or the ingested folder.
+        path (`str`, `Path` or `ibis.BaseBackend`, *optional*):
+            Where the raw files are, or the ingested folder; for `"tuva"` also a warehouse, which needs `out`.
         out (`str` or `Path`, *optional*): Folder to ingest into, for raw sources.
         split (`str`, *optional*): Only this split, also as `"train[:10%]"` unless streaming.
         streaming (`bool`, *optional*, defaults to `False`): Read the parquet files on the fly instead of copying them
@@ -85,10 +87,10 @@ def load_claims(
     hash_split = _hash_split(splits, salt)
     cache = _private_cache(cache_dir)
     if source == INGESTED:
-        if path is None or out is not None or options:
+        if not isinstance(path, str | Path) or out is not None or options:
             raise ValueError(
-                f"the source {INGESTED!r} reads a folder that is ingested already: expected path alone, found "
-                f"{sorted({'out': out, **options}) if path is not None else 'no path'}"
+                f"the source {INGESTED!r} reads a folder that is ingested already: expected its path alone, found "
+                f"{sorted({'out': out, **options}) if isinstance(path, str | Path) else 'no path'}"
             )
         folder = open_folder(path)
     else:
@@ -124,11 +126,16 @@ def _private_cache(cache_dir: str | Path | None) -> Path:
 
 
 def _ingest(
-    source: str, path: str | Path | None, out: str | Path | None, cache: Path, options: Mapping[str, Any]
+    source: str, path: "RawLocation", out: str | Path | None, cache: Path, options: Mapping[str, Any]
 ) -> IngestedFolder:
     from claim_transformers.sources.ingest import ingest
 
-    if path is not None and not Path(path).exists():
+    if path is not None and not isinstance(path, str | Path):
+        if out is None:
+            raise ValueError(
+                "a warehouse has no files by which the cache could know it again: expected out, found none"
+            )
+    elif path is not None and not Path(path).exists():
         raise ValueError(f"expected raw files of the source {source!r} at {path}, found nothing there")
     if out is None:
         out = cache / "ingested" / _digest(source, __version__, options, [] if path is None else _files(Path(path)))

@@ -72,7 +72,9 @@ class _Fingerprint:
     sha256: str
     num_bytes: int
     num_lines: int
+    num_line_feeds: int
     num_crlf: int
+    has_nul: bool
 
 
 def stage_files(
@@ -192,12 +194,11 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
     if has_mark:
         fixes["F_BOM"] = 1
     print_of_file = _fingerprint(path)
-    readable = path
     if print_of_file.num_crlf:
         fixes["F_EOL"] = print_of_file.num_crlf
-        if print_of_file.num_crlf < print_of_file.num_lines - 1:
-            # DuckDB's strict parser, which finds broken quotes, does not take mixed line ends.
-            readable = _with_one_line_end(path, target.with_suffix(".csv"))
+    readable = path
+    if print_of_file.has_nul or 0 < print_of_file.num_crlf < print_of_file.num_line_feeds:
+        readable = _as_parser_needs(path, target.with_suffix(".csv"), layout)
     rejects = _parse(connection, readable, header, layout, target)
     num_rows = pq.read_metadata(target).num_rows + rejects.num_rows
     if rejects.num_rows:
@@ -285,21 +286,33 @@ def _filled_in(names: Mapping[str, str], layout: Layout) -> list[str]:
 
 def _fingerprint(path: Path) -> _Fingerprint:
     digest = hashlib.sha256()
-    num_bytes = num_lines = num_crlf = 0
+    num_bytes = num_line_feeds = num_crlf = 0
+    has_nul = False
     last = b""
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             num_bytes += len(chunk)
-            num_lines += chunk.count(b"\n")
+            num_line_feeds += chunk.count(b"\n")
             num_crlf += chunk.count(b"\r\n") + (last == b"\r" and chunk.startswith(b"\n"))
+            has_nul = has_nul or b"\x00" in chunk
             last = chunk[-1:]
-    return _Fingerprint(digest.hexdigest(), num_bytes, num_lines + (last != b"\n"), num_crlf)
+    num_lines = num_line_feeds + (last != b"\n")
+    return _Fingerprint(digest.hexdigest(), num_bytes, num_lines, num_line_feeds, num_crlf, has_nul)
 
 
-def _with_one_line_end(path: Path, target: Path) -> Path:
+def _as_parser_needs(path: Path, target: Path, layout: Layout) -> Path:
+    """Copy a file with one kind of line end, and so that lines with NUL bytes are rejected.
+
+    DuckDB's strict parser, which finds broken quotes, does not take mixed line ends, and it accepts NUL in a text.
+    """
     with path.open("rb") as source, target.open("wb") as sink:
-        sink.writelines(line[:-2] + b"\n" if line.endswith(b"\r\n") else line for line in source)
+        for line in source:
+            if b"\x00" in line and layout.encoding != "utf-8":
+                raise ClaimDataError("E_LAYOUT", f"expected {layout.encoding} text in {path.name}, found NUL bytes")
+            # No UTF-8 text has the byte 255, so the parser sets the line aside.
+            line = line.replace(b"\x00", b"\xff")
+            sink.write(line[:-2] + b"\n" if line.endswith(b"\r\n") else line)
     return target
 
 

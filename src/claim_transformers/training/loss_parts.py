@@ -40,7 +40,7 @@ class LossParts:
         Args:
             parts (`dict[str, torch.Tensor]`): Scalar losses by name.
             times (`torch.Tensor` or `float`, *optional*, defaults to `1.0`): Factor on all of them.
-            counted (`torch.Tensor` or `int`, *optional*, defaults to `0`): Rows or targets behind them on this process.
+            counted (`torch.Tensor` or `int`, *optional*, defaults to `0`): Rows or targets behind them here.
         """
         for name, part in parts.items():
             self._sums[name] = self._sums.get(name, torch.zeros_like(part)) + part * times

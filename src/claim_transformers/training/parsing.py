@@ -1,5 +1,6 @@
 """One way to call every script: flags, a YAML file, or a YAML file with flags that override it."""
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from transformers import HfArgumentParser
 
 
 def parse_arguments(*kinds: Any, arguments: Sequence[str] | None = None) -> tuple[Any, ...]:
-    """Fills dataclasses from the command line.
+    """Fill dataclasses from the command line.
 
     Args:
         kinds (dataclass types): What to fill, such as `ScriptArguments` and `ClaimTrainingArguments`.
@@ -47,8 +48,11 @@ def parse_arguments(*kinds: Any, arguments: Sequence[str] | None = None) -> tupl
 
 
 def _as_flag(key: str, value: Any) -> list[str]:
+    """Write one YAML entry as the parser reads it on a command line; an empty entry keeps the default."""
     if value is None:
         return []
     if isinstance(value, list):
         return [f"--{key}", *(str(entry) for entry in value)]
+    if isinstance(value, dict):
+        return [f"--{key}", json.dumps(value)]
     return [f"--{key}", str(value)]

@@ -25,7 +25,7 @@ PREDICTIONS, METRICS = "predictions.parquet", "metrics.json"
 def score_binary(
     labels: npt.ArrayLike, scores: npt.ArrayLike, clusters: npt.ArrayLike | None = None, *, replicates: int = 1000
 ) -> dict[str, MetricInterval]:
-    """AUROC, AUPRC, Brier score and calibration error with their intervals over resampled patients.
+    """Compute AUROC, AUPRC, Brier score and calibration error with their intervals over resampled patients.
 
     Args:
         labels (array of shape `(N,)`): 0 or 1.
@@ -49,7 +49,7 @@ def score_binary(
 def save_predictions(
     folder: str | Path, examples: "pa.Table", scores: npt.ArrayLike, *, name: str, **details: Any
 ) -> dict[str, str]:
-    """Writes the predictions of one model on one split, and its metrics.
+    """Write the predictions of one model on one split, and its metrics.
 
     `predictions.parquet` holds `row` (position in the split), `patient` (a number that only tells rows of one patient
     from rows of others), `label` and `score`; no identifier and no date.

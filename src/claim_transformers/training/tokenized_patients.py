@@ -74,6 +74,12 @@ class TokenizedPatients(torch.utils.data.Dataset["pa.Table"]):
 
         Returns:
             `pa.Table`: The token columns, the label where there is one, `row` and `epoch`.
+
+        Examples:
+            >>> import datasets
+            >>> columns = {"input_ids": [[5], [6]], "visit_ids": [[0], [0]], "visit_days": [[0], [0]]}
+            >>> TokenizedPatients(datasets.Dataset.from_dict(columns), epoch=2).__getitems__([1]).to_pylist()
+            [{'input_ids': [6], 'visit_ids': [0], 'visit_days': [0], 'row': 1, 'epoch': 2}]
         """
         import pyarrow as pa
 
@@ -148,6 +154,14 @@ def tokenize_dataset(
 
     Raises:
         ValueError: If `num_proc` is asked for on a stream.
+
+    Examples:
+        >>> import datasets
+        >>> from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
+        >>> tokenizer = ClaimTokenizer({"SEX/F": 3, "TYPE/OP": 4, "ICD9CM/493": 5}, time_tokens="none")
+        >>> patient = {"sex": "F", "visit_day": [7], "visit_type": ["OP"], "codes": [["ICD9CM/49392"]]}
+        >>> tokenize_dataset(datasets.Dataset.from_list([patient]), tokenizer)[0]["input_ids"]
+        [3, 4, 5]
     """
     if isinstance(dataset, dict):
         splits = {
@@ -181,6 +195,12 @@ def tokenizer_digest(tokenizer: "ClaimTokenizer") -> str:
 
     Returns:
         `str`: SHA-256 in hexadecimal.
+
+    Examples:
+        >>> from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
+        >>> day, gap = (ClaimTokenizer({"SEX/F": 3}, time_tokens=kind) for kind in ("day", "gap"))
+        >>> tokenizer_digest(day) == tokenizer_digest(gap)
+        False
     """
     digest = hashlib.sha256()
     with tempfile.TemporaryDirectory() as folder:

@@ -48,6 +48,23 @@ class ClaimTrainer(Trainer):
         ClaimDataError: `E_SPLIT_OVERLAP` if a patient is in both the training and an evaluation set.
         ValueError: If `push_to_hub`, `dataloader_persistent_workers` or `dataloader_drop_last` is set, or one process
             has several accelerators.
+
+    Examples:
+        >>> import tempfile
+        >>> from claim_transformers.models.claim import ClaimConfig, ClaimForPreTraining, ClaimTokenizer
+        >>> from claim_transformers.training import ClaimTrainingArguments, DataCollatorForClaimPretraining
+        >>> patient = {"visits": [{"day": day, "type": "OP", "codes": ["HCPCS/99213"]} for day in (1, 9)]}
+        >>> tokenizer = ClaimTokenizer.train_from_dataset([patient] * 11)
+        >>> rows = [dict(tokenizer(patient, return_length=True, return_category_ids=True))] * 8
+        >>> trainer = ClaimTrainer(
+        ...     model=ClaimForPreTraining(ClaimConfig(vocab_size=len(tokenizer), hidden_size=8)),
+        ...     args=ClaimTrainingArguments(output_dir=tempfile.mkdtemp(), use_cpu=True),
+        ...     train_dataset=datasets.Dataset.from_list(rows),
+        ...     data_collator=DataCollatorForClaimPretraining(tokenizer),
+        ... )
+        >>> batch = next(iter(trainer.get_train_dataloader()))
+        >>> tuple(batch["input_ids"].shape), tuple(batch["visit_days"].shape), tuple(batch["cut"].shape)
+        ((8, ...), (8, 3), (8,))
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

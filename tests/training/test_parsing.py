@@ -1,0 +1,48 @@
+from dataclasses import dataclass, field
+
+import pytest
+
+from claim_transformers.training import ClaimTrainingArguments, parse_arguments
+
+
+@dataclass
+class Script:
+    claims: str
+    k: list[int] = field(default_factory=lambda: [10])
+    cohort: str | None = None
+
+
+@pytest.fixture
+def yaml_file(tmp_path):
+    def write(text):
+        path = tmp_path / "script.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_flags_override_the_file(yaml_file, tmp_path):
+    path = yaml_file(
+        f"claims: here\nk: [5, 20]\ncohort:\noutput_dir: {tmp_path}\nlearning_rate: 1.0e-3\nuse_cpu: true\n"
+        "load_best_model_at_end: false\nlr_scheduler_kwargs: {num_cycles: 2}\n"
+    )
+    script, training = parse_arguments(
+        Script, ClaimTrainingArguments, arguments=[path, "--claims", "there", "--learning_rate", "0.5"]
+    )
+    assert (script.claims, script.k, script.cohort) == ("there", [5, 20], None)
+    assert (training.learning_rate, training.use_cpu, training.load_best_model_at_end) == (0.5, True, False)
+    assert training.lr_scheduler_kwargs == {"num_cycles": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("claims: here\nclaim: there\n", "found \\['claim'\\]"), ("- claims\n", "found list")]
+)
+def test_a_file_with_something_else_is_refused(text, message, yaml_file):
+    with pytest.raises(ValueError, match=message):
+        parse_arguments(Script, arguments=[yaml_file(text)])
+
+
+def test_an_unknown_flag_is_refused():
+    with pytest.raises(ValueError, match="clams"):
+        parse_arguments(Script, arguments=["--claims", "here", "--clams", "there"])
