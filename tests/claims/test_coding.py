@@ -20,7 +20,7 @@ def _load(connection, **columns):
 
 def test_counts_are_of_occurrences_over_all_columns(connection) -> None:
     rows = _load(connection, a=["401.9", "4019", None], b=["401.9", "?", "v10"])
-    survey = survey_codes(connection, rows, ["a", "b"], "ICD9CM")
+    (survey,) = survey_codes(connection, rows, ["a", "b"], ["ICD9CM"])
     assert (survey.distinct, survey.occurrences) == (4, 5)
     assert dict(survey.fixes) == {"F_CODE_FORM": 3}
     assert dict(survey.quarantined) == {"R_CODE_TEXT": 1}
@@ -29,11 +29,12 @@ def test_counts_are_of_occurrences_over_all_columns(connection) -> None:
 
 def test_canonical_codes_need_no_rewriting(connection) -> None:
     rows = _load(connection, a=["4019", None])
-    assert len(survey_codes(connection, rows, ["a"], "ICD9CM").changed) == 0
+    (survey,) = survey_codes(connection, rows, ["a"], ["ICD9CM"])
+    assert len(survey.changed) == 0
 
 
 def test_columns_without_any_code_are_surveyed_as_empty(connection) -> None:
-    survey = survey_codes(connection, _load(connection, a=[None, None]), ["a"], "DRG")
+    (survey,) = survey_codes(connection, _load(connection, a=[None, None]), ["a"], ["DRG"])
     assert (survey.distinct, survey.occurrences, len(survey.changed)) == (0, 0, 0)
 
 
@@ -41,6 +42,12 @@ def test_rewriting_gives_what_the_survey_announced(connection) -> None:
     rows = _load(connection, a=["401.9", "4019", None, "?", " e11.9 "])
     code = fetch(connection, rewrite_codes(rows, ["a"], ["ICD9CM"]))["a"].to_pylist()
     assert code == ["4019", "4019", None, None, None]
+
+
+def test_codes_of_several_systems_are_surveyed_apart(connection) -> None:
+    rows = _load(connection, a=["E119", "E119", "E8889"], system=["ICD10CM", "ICD9CM", "ICD9CM"])
+    icd9, icd10 = survey_codes(connection, rows, ["a"], ["ICD9CM", "ICD10CM"], rows.system)
+    assert (icd9.distinct, icd10.distinct, len(icd9.changed), len(icd10.changed)) == (2, 1, 0, 0)
 
 
 def test_the_system_of_the_row_decides(connection) -> None:
@@ -51,7 +58,7 @@ def test_the_system_of_the_row_decides(connection) -> None:
 
 def test_a_tolerant_column_keeps_what_looks_like_a_code_and_nothing_else(connection) -> None:
     rows = _load(connection, a=["8154", "51881", "V49.76", "[MASK]", "<script>"])
-    survey = survey_codes(connection, rows, ["a"], "ICD9PCS", tolerant=True)
+    (survey,) = survey_codes(connection, rows, ["a"], ["ICD9PCS"], tolerant=True)
     assert dict(survey.warnings) == {"W_UNKNOWN_CODE": 2}
     assert dict(survey.quarantined) == {"R_CODE_TEXT": 2}
     code = fetch(connection, rewrite_codes(rows, ["a"], ["ICD9PCS"], tolerant=True))["a"].to_pylist()

@@ -53,73 +53,92 @@ class CodeSurvey:
     warnings: Counter[str]
 
 
-def distinct_codes(rows: ir.Table, columns: Sequence[str]) -> ir.Table:
+def distinct_codes(rows: ir.Table, columns: Sequence[str], system: ir.StringValue) -> ir.Table:
     """Count distinct values over several columns.
 
     Args:
         rows (`ir.Table`): Rows.
         columns (`Sequence[str]`): Columns of raw codes.
+        system (`ir.StringValue`): Code system of each row.
 
     Returns:
-        `ir.Table`: `raw`, `occurrences`; null is left out.
+        `ir.Table`: `system`, `raw`, `occurrences`; null is left out.
 
     Examples:
         >>> rows = ibis.memtable({"a": ["4019", "4019"], "b": [None, "25000"]})
-        >>> sorted(map(tuple, distinct_codes(rows, ["a", "b"]).to_pyarrow().to_pandas().values.tolist()))
-        [('25000', 1), ('4019', 2)]
+        >>> found = distinct_codes(rows, ["a", "b"], ibis.literal("ICD9CM")).order_by("raw").to_pyarrow()
+        >>> found["raw"].to_pylist(), found["occurrences"].to_pylist()
+        (['25000', '4019'], [1, 2])
     """
+    narrow = rows.select(*columns, system=system)
     # Wide layouts are nearly empty: rows without any code are left out before they are unfolded.
-    filled = rows.filter(ibis.coalesce(*(rows[name] for name in columns)).notnull())
-    unfolded = filled.select(raw=ibis.array([filled[name] for name in columns]).unnest())
-    return unfolded.filter(unfolded.raw.notnull()).group_by("raw").aggregate(occurrences=_.count())
+    filled = narrow.filter(ibis.coalesce(*(narrow[name] for name in columns)).notnull())
+    unfolded = filled.select("system", raw=ibis.array([filled[name] for name in columns]).unnest())
+    return unfolded.filter(unfolded.raw.notnull()).group_by("system", "raw").aggregate(occurrences=_.count())
 
 
 def survey_codes(
-    connection: Backend, rows: ir.Table, columns: Sequence[str], system: str, *, tolerant: bool = False
-) -> CodeSurvey:
+    connection: Backend,
+    rows: ir.Table,
+    columns: Sequence[str],
+    systems: Sequence[str],
+    system: ir.StringValue | None = None,
+    *,
+    tolerant: bool = False,
+) -> list[CodeSurvey]:
     """Look at the distinct codes of some columns and count what normalisation does to them.
 
     Args:
         connection (`Backend`): Where the rows live.
         rows (`ir.Table`): Rows that stay.
         columns (`Sequence[str]`): Columns of raw codes.
-        system (`str`): Code system of all of them.
+        systems (`Sequence[str]`): Their systems.
+        system (`ir.StringValue`, *optional*): Which of the systems a row has, if there are several.
         tolerant (`bool`, *optional*, defaults to `False`): Whether codes of another form are kept.
 
     Returns:
-        `CodeSurvey`: Counts; the codes themselves are not kept.
+        `list[CodeSurvey]`: One for each system.
 
     Examples:
         >>> from claim_transformers.claims.engine import connect, load
         >>> connection = connect(threads=1)
         >>> rows = load(connection, "rows", pa.table({"a": ["401.9", "4019", "?"]}))
-        >>> survey = survey_codes(connection, rows, ["a"], "ICD9CM")
+        >>> (survey,) = survey_codes(connection, rows, ["a"], ["ICD9CM"])
         >>> survey.distinct, dict(survey.fixes), dict(survey.quarantined)
         (3, {'F_CODE_FORM': 1}, {'R_CODE_TEXT': 1})
     """
-    found = fetch(connection, distinct_codes(rows, columns))
-    raw, occurrences = found["raw"].combine_chunks(), found["occurrences"].combine_chunks()
+    of_row = ibis.literal(systems[0]) if system is None else system
+    found = fetch(connection, distinct_codes(rows, columns, of_row))
+    surveys = []
+    for name in systems:
+        of_system = found.filter(pc.equal(found["system"], name))
+        surveys.append(_survey(name, of_system["raw"], of_system["occurrences"], tolerant=tolerant))
+    return surveys
+
+
+def _survey(system: str, raw: pa.ChunkedArray, counts: pa.ChunkedArray, *, tolerant: bool) -> CodeSurvey:
+    raw, counts = raw.combine_chunks(), counts.combine_chunks()
     normalized = normalize_codes(system, raw)
-    is_refused = normalized.reasons.is_valid()
+    refused = normalized.reasons
+    nothing = pa.scalar(None, pa.string())
     is_changed = pc.fill_null(pc.not_equal(raw, normalized.codes), False)
     is_split = pc.and_(is_changed, normalized.modifiers.is_valid())
     fix = pa.scalar("F_NDC" if system == "NDC" else "F_CODE_FORM")
-    fixes = pc.if_else(is_changed, pc.if_else(is_split, pa.scalar("F_MODIFIER"), fix), pa.scalar(None, pa.string()))
-    refused = normalized.reasons
+    fixes = pc.if_else(is_changed, pc.if_else(is_split, pa.scalar("F_MODIFIER"), fix), nothing)
     kept = pa.nulls(len(raw), pa.string())
     if tolerant:
-        is_kept = pc.and_(is_refused, pc.match_substring_regex(_bare(raw), _ANY_CODE))
+        is_kept = pc.and_(refused.is_valid(), pc.match_substring_regex(_bare(raw), _ANY_CODE))
         kept = pc.if_else(is_kept, pa.scalar(W_UNKNOWN_CODE), kept)
-        refused = pc.if_else(is_kept, pa.scalar(None, pa.string()), refused)
+        refused = pc.if_else(is_kept, nothing, refused)
         is_changed = pc.or_(is_changed, pc.and_(is_kept, pc.not_equal(_bare(raw), raw)))
     return CodeSurvey(
         system=system,
         distinct=len(raw),
-        occurrences=pc.sum(occurrences).as_py() or 0,
+        occurrences=pc.sum(counts).as_py() or 0,
         changed=raw.filter(pc.or_(is_changed, refused.is_valid())),
-        fixes=_weigh(fixes, occurrences),
-        quarantined=_weigh(refused, occurrences),
-        warnings=_weigh(kept, occurrences),
+        fixes=_weigh(fixes, counts),
+        quarantined=_weigh(refused, counts),
+        warnings=_weigh(kept, counts),
     )
 
 
@@ -145,7 +164,8 @@ def find_changed_columns(connection: Backend, rows: ir.Table, columns: Sequence[
     if len(changed) > _MAX_CODES_TO_LOOK_FOR or len(columns) == 1:
         return list(columns)
     codes = changed.to_pylist()
-    found = fetch(connection, rows.aggregate(**{name: rows[name].isin(codes).any() for name in columns}))
+    narrow = rows.select(*columns)
+    found = fetch(connection, narrow.aggregate(**{name: narrow[name].isin(codes).any() for name in columns}))
     return [name for name in columns if found[name][0].as_py()]
 
 

@@ -55,13 +55,13 @@ class EncodedFiles:
             ClaimDataError: `E_COLUMN`, if a file lacks a column.
         """
         for path in self.paths:
-            with pq.ParquetFile(path) as plain:
-                leaves = self._leaves(plain, columns)
-                strings = [leaf for leaf, is_string in leaves.items() if is_string]
-                with pq.ParquetFile(path, read_dictionary=strings) as encoded:
-                    for group in range(encoded.num_row_groups):
-                        table = _read_row_group(encoded, plain, group, list(leaves))
-                        yield from table.to_batches(max_chunksize=ROWS_PER_BATCH)
+            with pq.ParquetFile(path) as file:
+                leaves = self._leaves(file, columns)
+            strings = [leaf for leaf, is_string in leaves.items() if is_string]
+            with pq.ParquetFile(path, read_dictionary=strings) as file:
+                # Row groups differ in their dictionaries, and Arrow 26 cannot join those of strings within lists.
+                for group in range(file.num_row_groups):
+                    yield from file.iter_batches(ROWS_PER_BATCH, row_groups=[group], columns=list(leaves))
 
     def distinct(self, column: str) -> pa.Array:
         """Sorted distinct strings of a column, without null."""
@@ -101,14 +101,3 @@ class EncodedFiles:
                 if leaf.path == column or self._fields(leaf.path.rsplit(".", 1)[1]):
                     leaves[leaf.path] = leaf.physical_type == "BYTE_ARRAY"
         return leaves
-
-
-def _read_row_group(encoded: pq.ParquetFile, plain: pq.ParquetFile, group: int, paths: list[str]) -> pa.Table:
-    """Read a row group with its dictionaries, and without them where Arrow 26 cannot.
-
-    Strings within a list have no dictionary to read where the writer gave it up midway because they were too many.
-    """
-    try:
-        return encoded.read_row_group(group, columns=paths)
-    except pa.ArrowNotImplementedError:
-        return plain.read_row_group(group, columns=paths)

@@ -51,7 +51,19 @@ def simulate(
         overwrite=overwrite,
         progress=True,
     )
-    typer.echo(str(summary))
+    table = Table(title=f"{summary.patients:,} simulated patients in {summary.path}")
+    table.add_column("what")
+    table.add_column("rows", justify="right")
+    counts = {
+        "claim lines": summary.claim_lines,
+        "pharmacy claims": summary.rx_claims,
+        "eligibility spans": summary.eligibility_spans,
+        "true risks": summary.true_risks,
+        **{f"dirt: {kind}": rows for kind, rows in summary.dirt.items()},
+    }
+    for what, rows in counts.items():
+        table.add_row(what, f"{rows:,}")
+    console.print(table)
 
 
 @app.command()

@@ -237,18 +237,15 @@ def _enter_warnings(connection: Backend, table: StagedTable, rows: ir.Table, led
 def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: ir.Table, ledger: Ledger) -> ir.Table:
     staying = rows
     for group in table.code_columns:
-        system = None if group.system_of is None else group.system_of(staying)
-        changed = []
         # Columns that need no other rows are looked at without the joins of `derive`.
-        is_raw = system is None and set(group.columns) <= set(raw.columns)
-        for name in group.systems:
-            of_system = raw if is_raw else staying if system is None else staying.filter(system == name)
-            survey = survey_codes(connection, of_system, group.columns, name, tolerant=group.tolerant)
+        source = raw if set(group.columns) <= set(raw.columns) else staying
+        system = None if group.system_of is None else group.system_of(source)
+        surveys = survey_codes(connection, source, group.columns, group.systems, system, tolerant=group.tolerant)
+        for survey in surveys:
             ledger.add_codes(survey)
-            changed.append(survey.changed)
-        codes = pa.concat_arrays(changed)
+        codes = pa.concat_arrays([survey.changed for survey in surveys])
         if len(codes):
-            columns = find_changed_columns(connection, raw if is_raw else staying, group.columns, codes)
+            columns = find_changed_columns(connection, source, group.columns, codes)
             system = None if group.system_of is None else group.system_of(rows)
             rows = rewrite_codes(rows, columns, group.systems, system, tolerant=group.tolerant)
     return rows if rows is staying else create_view(connection, f"coded_of_{table.name}", rows)
