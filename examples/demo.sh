@@ -7,7 +7,7 @@ rm -rf "$run"
 mkdir -p "$run"
 
 # 1. Claims of a pediatric population, and the true risk of everybody, which no model sees.
-claim-transformers simulate "$run/raw" --patients 40000 --seed 7
+claim-transformers simulate "$run/raw" --patients 60000 --seed 7
 
 # 2. Canonical tables, quality report and one timeline per patient.
 claim-transformers ingest simulated "$run/raw" "$run/claims"
@@ -17,7 +17,8 @@ claim-transformers cohort asthma_exacerbation "$run/claims" "$run/cohort"
 
 # 4. Pretrain on everybody outside the cohort: next visit prediction and category prediction.
 python examples/run_pretraining.py examples/configs/demo_pretraining.yaml \
-  --claims "$run/claims" --exclude_cohort "$run/cohort" --output_dir "$run/pretrained"
+  --claims "$run/claims" --exclude_cohort "$run/cohort" \
+  --drug_ingredients "$run/raw/drug_ingredients.parquet" --output_dir "$run/pretrained"
 
 # 5. Fine-tune on the cohort, and the same network without pretraining.
 python examples/run_classification.py examples/configs/demo_classification.yaml \
@@ -26,7 +27,8 @@ python examples/run_classification.py examples/configs/demo_classification.yaml 
   --cohort "$run/cohort" --model_name_or_path "$run/pretrained" --from_scratch --output_dir "$run/models/claim-pt-scratch"
 
 # 6. Logistic regression on the same split, and the true risk as the ceiling.
-python examples/run_baselines.py --cohort "$run/cohort" --output_dir "$run/models" --true_risk "$run/raw/true_risk.parquet"
+python examples/run_baselines.py --cohort "$run/cohort" --output_dir "$run/models" \
+  --drug_ingredients "$run/raw/drug_ingredients.parquet" --true_risk "$run/raw/true_risk.parquet"
 
 # 7. The table and the pictures.
 claim-transformers report "$run" --title "Asthma admissions within a year, simulated children"

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datasets import load_from_disk
 from transformers import EarlyStoppingCallback, set_seed
 
-from claim_transformers.codes import category_rules
+from claim_transformers.codes import category_rules, read_drug_ingredients
 from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
 from claim_transformers.sources.loading import load_claims
 from claim_transformers.training import (
@@ -45,6 +45,7 @@ class ScriptArguments:
     tokenizer: str | None = field(default=None, metadata={"help": "Folder or name; trained on the claims without it."})
     min_patients: int = field(default=11, metadata={"help": "Training patients behind every token."})
     exclude_cohort: str | None = field(default=None, metadata={"help": "Cohort whose patients are left out."})
+    drug_ingredients: str | None = field(default=None, metadata={"help": "Table of ndc9 and ingredient."})
     cp_mask_probability: float = field(
         default=0.0, metadata={"help": "Share of codes hidden for category prediction."}
     )
@@ -62,8 +63,10 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         if arguments.tokenizer:
             tokenizer = ClaimTokenizer.from_pretrained(arguments.tokenizer)
         else:
+            drugs = read_drug_ingredients(arguments.drug_ingredients) if arguments.drug_ingredients else None
+            categories = category_rules(drug_ingredients=drugs).to_dict()
             tokenizer = architecture.train_tokenizer(
-                patients["train"], categories=category_rules().to_dict(), min_patients=arguments.min_patients
+                patients["train"], categories=categories, min_patients=arguments.min_patients
             )
         tokens = tokenize_dataset(patients, tokenizer)
 

@@ -2,8 +2,8 @@
 
 Importing the package registers the family (`model_type = "claim"`) with `AutoConfig`, `AutoTokenizer`, `AutoModel`,
 `AutoModelForPreTraining`, `AutoModelForMaskedLM`, `AutoModelForSequenceClassification` and
-`AutoModelForTokenClassification`, and stays light: what needs `datasets`, scikit-learn, DuckDB or matplotlib is imported
-when it is first used.
+`AutoModelForTokenClassification`, and stays light: what needs `datasets`, scikit-learn, DuckDB or matplotlib is
+imported when it is first used.
 
 Examples:
     >>> from claim_transformers import ClaimTokenizer

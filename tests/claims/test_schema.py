@@ -32,13 +32,13 @@ def test_missing_and_unknown_columns_are_named() -> None:
 def test_a_wrong_type_is_named_with_both_types() -> None:
     position = CLAIM_LINE_SCHEMA.get_field_index("claim_id")
     table = CLAIM_LINE_SCHEMA.empty_table().set_column(position, "claim_id", pa.array([], pa.int64()))
-    with pytest.raises(ClaimDataError, match="E_SCHEMA.*claim_id: expected string, found int64"):
+    with pytest.raises(ClaimDataError, match=r"E_SCHEMA.*claim_id: expected string, found int64"):
         check_table("claim_line", table)
 
 
 def test_another_order_of_columns_is_refused() -> None:
     names = CLAIM_LINE_SCHEMA.names[::-1]
-    with pytest.raises(ClaimDataError, match="E_SCHEMA.*order"):
+    with pytest.raises(ClaimDataError, match=r"E_SCHEMA.*order"):
         check_table("claim_line", CLAIM_LINE_SCHEMA.empty_table().select(names))
 
 
@@ -49,5 +49,5 @@ def test_an_unknown_table_lists_the_known_ones() -> None:
 
 def test_conform_refuses_a_null_where_none_may_be() -> None:
     schema = pa.schema([pa.field("patient_id", pa.string(), nullable=False)])
-    with pytest.raises(ClaimDataError, match="E_SCHEMA.*patient_id, found 1"):
+    with pytest.raises(ClaimDataError, match=r"E_SCHEMA.*patient_id, found 1"):
         conform(pa.table({"patient_id": ["a", None]}), schema)

@@ -145,8 +145,10 @@ def test_stays_equal_those_of_the_oracle_in_any_order_of_rows(drawn, max_gap_day
     expected = _oracle(claims, max_gap_days, interim)
     random.shuffle(claims)
     found = [
-        tuple(stay[name] for name in ("patient_id", "admission_date", "discharge_date", "discharge_disposition_code"))
-        + (stay["claim_ids"],)
+        (
+            *(stay[name] for name in ("patient_id", "admission_date", "discharge_date")),
+            *(stay[name] for name in ("discharge_disposition_code", "claim_ids")),
+        )
         for stay in _join(claims, max_gap_days=max_gap_days, interim_gap_days=interim)
     ]
     assert found == expected

@@ -24,18 +24,22 @@ def test_a_folder_appears_with_its_success_mark(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-@pytest.mark.parametrize("fault", [ValueError("x"), KeyboardInterrupt()], ids=["error", "interrupt"])
-def test_nothing_remains_when_the_block_fails(tmp_path: Path, fault: BaseException) -> None:
-    with pytest.raises(type(fault)), write_folder(tmp_path / "out") as folder:
+def _fail(out: Path, fault: BaseException) -> None:
+    with write_folder(out) as folder:
         (folder / "note.txt").write_text("half")
         raise fault
+
+
+@pytest.mark.parametrize("fault", [ValueError("x"), KeyboardInterrupt()], ids=["error", "interrupt"])
+def test_nothing_remains_when_the_block_fails(tmp_path: Path, fault: BaseException) -> None:
+    with pytest.raises(type(fault)):
+        _fail(tmp_path / "out", fault)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ClaimDataError, match="E_WRITE.*No space left"), write_folder(tmp_path / "out") as folder:
-        (folder / "note.txt").write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(ClaimDataError, match=r"E_WRITE.*No space left"):
+        _fail(tmp_path / "out", OSError(errno.ENOSPC, "No space left on device"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -70,7 +74,7 @@ def test_the_old_folder_stays_when_its_replacement_fails(tmp_path: Path) -> None
 def test_a_folder_of_somebody_else_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
-    with pytest.raises(ClaimDataError, match="E_EXISTS.*something else"):
+    with pytest.raises(ClaimDataError, match=r"E_EXISTS.*something else"):
         _publish(tmp_path / "thesis", overwrite=True)
     assert (tmp_path / "thesis" / "chapter.txt").exists()
 
@@ -84,7 +88,7 @@ def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
 def test_a_folder_without_success_mark_is_refused(tmp_path: Path) -> None:
     _publish(tmp_path / "out")
     (tmp_path / "out" / "_SUCCESS").unlink()
-    with pytest.raises(ClaimDataError, match="E_INCOMPLETE.*ingest again"):
+    with pytest.raises(ClaimDataError, match=r"E_INCOMPLETE.*ingest again"):
         open_folder(tmp_path / "out")
 
 

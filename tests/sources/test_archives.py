@@ -37,7 +37,7 @@ def test_what_a_mac_adds_is_left_out(tmp_path: Path) -> None:
 def test_a_truncated_zip_is_refused(tmp_path: Path, share: float) -> None:
     path = _zip(tmp_path / "claims.zip", **{"a.csv": bytes(range(256)) * 50})
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    with pytest.raises(ClaimDataError, match="E_ARCHIVE: .*claims.zip"):
+    with pytest.raises(ClaimDataError, match=r"E_ARCHIVE: .*claims.zip"):
         unpack(path, tmp_path / "scratch")
 
 
@@ -66,13 +66,13 @@ def test_a_link_is_refused(tmp_path: Path) -> None:
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(link, b"/etc/passwd")
-    with pytest.raises(ClaimDataError, match="E_ARCHIVE_PATH.*link"):
+    with pytest.raises(ClaimDataError, match=r"E_ARCHIVE_PATH.*link"):
         unpack(path, tmp_path / "scratch")
 
 
 def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
     path = _zip(tmp_path / "claims.zip", **{"x__a.csv": b"1", "y__a.csv": b"2"})
-    with pytest.raises(ClaimDataError, match="E_ARCHIVE_PATH.*same name"):
+    with pytest.raises(ClaimDataError, match=r"E_ARCHIVE_PATH.*same name"):
         unpack(path, tmp_path / "scratch")
 
 
@@ -86,7 +86,7 @@ def test_a_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind
     else:
         path = tmp_path / "claims.csv.gz"
         path.write_bytes(gzip.compress(content))
-    with pytest.raises(ClaimDataError, match="E_ARCHIVE_PATH.*expands"):
+    with pytest.raises(ClaimDataError, match=r"E_ARCHIVE_PATH.*expands"):
         unpack(path, tmp_path / "scratch")
 
 
@@ -103,5 +103,5 @@ def test_a_broken_gzip_file_is_refused(tmp_path: Path, fault: str) -> None:
     broken = {"truncated": content[:-20], "damaged": content[:-6] + b"\0\0\0\0\0\0", "other": b"CLM_ID,PAID"}
     path = tmp_path / "claims.csv.gz"
     path.write_bytes(broken[fault])
-    with pytest.raises(ClaimDataError, match="E_ARCHIVE: .*claims.csv.gz"):
+    with pytest.raises(ClaimDataError, match=r"E_ARCHIVE: .*claims.csv.gz"):
         unpack(path, tmp_path / "scratch")

@@ -98,7 +98,7 @@ def test_a_busy_server_is_asked_again(server: _Server, tmp_path: Path) -> None:
 
 def test_a_missing_file_is_not_asked_for_again(server: _Server, tmp_path: Path) -> None:
     server.statuses = [404] * 9
-    with pytest.raises(ClaimDataError, match="E_DOWNLOAD.*404"):
+    with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*404"):
         fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert len(server.ranges) == 1
     assert list(tmp_path.iterdir()) == []
@@ -106,7 +106,7 @@ def test_a_missing_file_is_not_asked_for_again(server: _Server, tmp_path: Path) 
 
 def test_an_error_page_in_place_of_a_zip_is_refused(server: _Server, tmp_path: Path) -> None:
     server.content = b"<html>please log in</html>"
-    with pytest.raises(ClaimDataError, match="E_DOWNLOAD.*no whole zip"):
+    with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*no whole zip"):
         fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert list(tmp_path.iterdir()) == []
 

@@ -248,7 +248,7 @@ def test_a_row_lost_on_the_way_is_found_by_the_ledger(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(publishing, "_complete", losing)
     raw = write_tuva(tmp_path / "raw", pharmacy=[pharmacy_claim(), pharmacy_claim(claim="R2")])
-    with pytest.raises(ClaimDataError, match="E_CONSERVATION.*2 rows in, but 1 out"):
+    with pytest.raises(ClaimDataError, match=r"E_CONSERVATION.*2 rows in, but 1 out"):
         _run("tuva", raw, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
@@ -263,7 +263,7 @@ def test_a_row_lost_by_the_reader_is_found_by_the_ledger(tmp_path: Path, monkeyp
     monkeypatch.setattr(reading, "_stage_delimited", losing)
     raw = write_tuva(tmp_path / "raw", pharmacy=[pharmacy_claim(), pharmacy_claim(claim="R2")])
     with pytest.raises(
-        ClaimDataError, match="E_CONSERVATION.*expected 2 rows in pharmacy_claim.csv, found 1 readable"
+        ClaimDataError, match=r"E_CONSERVATION.*expected 2 rows in pharmacy_claim.csv, found 1 readable"
     ):
         _run("tuva", raw, tmp_path / "out")
 

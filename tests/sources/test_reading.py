@@ -70,6 +70,12 @@ def test_a_missing_optional_column_is_null_and_an_extra_one_is_kept_with_a_warni
     assert dict(file.warnings) == {"W_EXTRA_COLUMN": 1}
 
 
+def test_a_raw_column_with_a_name_of_ours_is_renamed(connection, tmp_path: Path) -> None:
+    rows, _ = _stage(connection, tmp_path, b"CLM_ID,PAID,source_file,STAGE\n1,2,theirs,3\n")
+    assert (rows["source_file"][0].as_py(), rows["raw_source_file"][0].as_py()) == ("raw.csv", "theirs")
+    assert rows["raw_STAGE"].to_pylist() == ["3"]
+
+
 def test_a_line_break_inside_quotes_is_no_new_row(connection, tmp_path: Path) -> None:
     rows, (file,) = _stage(connection, tmp_path, b'CLM_ID,PAID,NOTE\n1,2,"a\nb"\n2,3,c\n')
     assert rows["NOTE"].to_pylist() == ["a\nb", "c"]

@@ -1,7 +1,5 @@
 """Simulated claims with planted faults: every fault is found, as often as it was planted."""
 
-from pathlib import Path
-
 import pytest
 
 from claim_transformers.simulation.dirt import DirtRates

@@ -181,13 +181,13 @@ def test_zipped_files_and_a_year_column_are_read_too(connection, tmp_path: Path)
 def test_a_beneficiary_file_without_a_year_anywhere_is_refused(connection, tmp_path: Path) -> None:
     folder = write_synpuf(tmp_path / "raw", inpatients=[inpatient()])
     write_rows(folder / "beneficiary_summary.csv", beneficiary_layout("2008"), [beneficiary()])
-    with pytest.raises(ClaimDataError, match="E_COLUMN.*YEAR"):
+    with pytest.raises(ClaimDataError, match=r"E_COLUMN.*YEAR"):
         _stage(connection, folder)
 
 
 def test_a_folder_without_claims_is_refused(connection, tmp_path: Path) -> None:
     folder = write_synpuf(tmp_path / "raw", beneficiaries={"2008": [beneficiary()]})
-    with pytest.raises(ClaimDataError, match="E_NO_FILE.*1 files of other names"):
+    with pytest.raises(ClaimDataError, match=r"E_NO_FILE.*1 files of other names"):
         _stage(connection, folder)
 
 

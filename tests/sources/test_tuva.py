@@ -152,7 +152,7 @@ def test_a_declared_delimiter_is_used(connection, tmp_path: Path) -> None:
     folder = tmp_path / "raw"
     folder.mkdir()
     write_rows(folder / "medical_claim.csv", MEDICAL_CLAIM, [medical_claim()], delimiter="|")
-    with pytest.raises(ClaimDataError, match="E_LAYOUT.*pipe"):
+    with pytest.raises(ClaimDataError, match=r"E_LAYOUT.*pipe"):
         _stage(connection, folder, tmp_path)
     assert len(_lines(connection, _stage(connection, folder, tmp_path, delimiter="|")["medical_claim"])) == 1
 
@@ -183,7 +183,7 @@ def test_a_warehouse_with_numeric_ids_is_refused(connection, tmp_path: Path) -> 
         "CREATE TABLE pharmacy_claim AS SELECT '1' AS claim_id, 1 AS claim_line_number, 7 AS person_id, "
         "DATE '2018-01-01' AS dispensing_date, '00093014505' AS ndc_code"
     )
-    with pytest.raises(ClaimDataError, match="E_ID_TYPE.*person_id"):
+    with pytest.raises(ClaimDataError, match=r"E_ID_TYPE.*person_id"):
         _stage(connection, warehouse, tmp_path)
 
 

@@ -51,11 +51,11 @@ class Comparison:
         }
 
     def to_rich(self) -> "Table":
-        """The table that the command line prints."""
+        """The table that the command line prints: discrimination only, so that it fits a narrow terminal."""
         from rich.table import Table
 
         table = Table(title=f"Test split: {len(self.labels)} patients, {int(self.labels.sum())} with the outcome")
-        columns = list(next(iter(self.metrics.values())))
+        columns = ["AUROC"]
         table.add_column("model")
         for column in [*columns, f"AUROC minus {self.reference}"]:
             table.add_column(column, justify="right")

@@ -92,8 +92,7 @@ def parse_number(text: ir.StringValue, number_type: Literal["float32", "int16", 
         [30, 30, None, None]
     """
     plain = ibis.ifelse(text.re_search(_AMOUNT_PATTERN), text, ibis.null("string"))
-    number = plain.try_cast("float64").try_cast(number_type)
-    return number
+    return plain.try_cast("float64").try_cast(number_type)
 
 
 def clean_id(text: ir.StringValue) -> ir.StringValue:

@@ -17,10 +17,10 @@ or the `system` field beside them names the system.
 | `claim_line_start_date`, `claim_line_end_date` | date32 | yes | the same for the line |
 | `admission_date`, `discharge_date` | date32 | yes | of the stay, inpatient and the like only |
 | `paid_date` | date32 | yes | when the claim became known; never a feature |
-| `discharge_disposition_code` ... `revenue_center_code` | string | yes | as billed |
+| `discharge_disposition_code` to `revenue_center_code` | string | yes | as billed |
 | `hcpcs_code` | dictionary<string> | yes | HCPCS level I or II |
 | `hcpcs_modifiers` | list<string> | yes | two characters each, in billed order |
-| `diagnoses` | list<struct<system, code, poa, rank>> | yes | `system` is `ICD9CM` or `ICD10CM`, `rank` 1 is principal |
+| `diagnoses` | list<struct<system, code, poa, rank>> | yes | `ICD9CM` or `ICD10CM`; `rank` 1 is principal |
 | `procedures` | list<struct<system, code, date>> | yes | `system` is `ICD9PCS` or `ICD10PCS` |
 | `rendering_npi`, `billing_npi`, `facility_npi` | string | yes | national provider identifiers |
 | `service_unit_quantity` | float32 | yes | units of the service |

@@ -101,8 +101,8 @@ def write_folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Give a folder to write into that becomes `out` when the block ends well and vanishes when it does not.
 
     The block writes tables and calls [`write_manifest`]. On leaving, every file is flushed to the disk, `_SUCCESS` is
-    added and the folder is renamed. An old `out` is moved away first and deleted last; if the machine stops between the
-    two renames it is still there under a hidden name beside `out`.
+    added and the folder is renamed. An old `out` is moved away first and deleted last; if the machine stops between
+    the two renames it is still there under a hidden name beside `out`.
 
     Args:
         out (`str` or `Path`): The folder to publish.

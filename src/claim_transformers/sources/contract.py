@@ -186,6 +186,10 @@ class StagedSource:
         name (`str`): Name of the source, `data_source` of rows that do not name their own.
         tables (`tuple[StagedTable, ...]`): Eligibility first, because claims are checked against it.
         description (`Mapping[str, Any]`, *optional*): Facts for the manifest, such as the year of an extract.
+
+    Examples:
+        >>> StagedSource("synpuf", ()).tables
+        ()
     """
 
     name: str

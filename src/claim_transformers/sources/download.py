@@ -85,6 +85,12 @@ def download_synpuf(folder: Path, *, sample: int = 1, base_url: str = CMS_URL, p
     Raises:
         ValueError: If there is no such sample.
         ClaimDataError: `E_DOWNLOAD` if a file cannot be fetched.
+
+    Examples:
+        >>> download_synpuf(Path("raw"), sample=0)
+        Traceback (most recent call last):
+            ...
+        ValueError: expected a DE-SynPUF sample from 1 to 20, found 0
     """
     urls = synpuf_urls(sample, base_url=base_url)
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,6 +111,12 @@ def fetch_file(url: str, target: Path, *, pause_seconds: float = 2.0) -> None:
 
     Raises:
         ClaimDataError: `E_DOWNLOAD` with the address and the last fault.
+
+    Examples:
+        >>> fetch_file("http://127.0.0.1:9/a.zip", Path("a.zip"), pause_seconds=0)
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_DOWNLOAD: could not fetch http://127.0.0.1:9/a.zip: ...
     """
     partial = target.with_name(target.name + ".part")
     fault = ""

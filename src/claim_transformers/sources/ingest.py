@@ -156,7 +156,10 @@ def ingest(
     reader = source_reader(source)
     if source == _PUBLISHES_ITSELF:
         shares = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
-        return reader(path, out, overwrite=overwrite, salt=salt, progress=progress, **shares, **options)
+        summary: IngestSummary = reader(
+            path, out, overwrite=overwrite, salt=salt, progress=progress, **shares, **options
+        )
+        return summary
     with write_folder(out, overwrite=overwrite) as folder, tqdm(total=6, desc=source, disable=not progress) as bar:
         scratch = folder / ".scratch"
         scratch.mkdir()

@@ -50,6 +50,13 @@ def trace_columns(table: StagedTable) -> dict[str, list[str]]:
 
     Returns:
         `dict[str, list[str]]`: Raw columns in alphabetical order, by canonical column; a constant has none.
+
+    Examples:
+        >>> import ibis
+        >>> from claim_transformers.sources.tuva_claims import stage_pharmacy_claims
+        >>> rows = ibis.table(dict.fromkeys((*PHARMACY_CLAIM.columns, *ROW_ID), "string"))
+        >>> trace_columns(stage_pharmacy_claims(rows, ()))["patient_id"]
+        ['person_id']
     """
     rows = table.rows if table.derive is None else table.derive(table.rows)
     lines = table.to_canonical(rows).op()
@@ -86,6 +93,10 @@ def describe_columns(source: StagedSource) -> str:
 
     Returns:
         `str`: One section per raw table, and the raw columns that go nowhere.
+
+    Examples:
+        >>> describe_columns(StagedSource("nothing", ()))
+        ''
     """
     sections = []
     for table in source.tables:

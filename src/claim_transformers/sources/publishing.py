@@ -46,6 +46,11 @@ def publish_table(
 
     Returns:
         `int`: Number of lines written.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> publish_table(connect(threads=1), "rx_claim", [], Path("out"), Ledger(), source="synpuf")
+        0
     """
     becoming = [one for one in screened if one.table.target == target]
     if not becoming:

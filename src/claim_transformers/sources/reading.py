@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 22
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _DELIMITERS = {",": "a comma", "|": "a pipe", "\t": "a tab", ";": "a semicolon"}
+# Columns that staging and quarantine add; a raw column of such a name is renamed.
+_RESERVED = frozenset(("source_file", "row_no", "ledger_type", "reason_code", "stage", "raw_line"))
 _REJECT_REASONS = {"INVALID ENCODING": "R_ENC"}
 _view_numbers = itertools.count()
 
@@ -254,7 +256,10 @@ def _match_header(
     """Pair each column of the file with its name in the layout; a column that the layout lacks keeps its own name."""
     known = {name.lower(): name for name in (*layout.columns, *layout.constants)}
     known |= {alias.lower(): name for alias, name in layout.aliases.items() if name not in header}
-    names = {column: known.get(column.lower(), column) for column in header}
+    names = {
+        column: known.get(column.lower(), f"raw_{column}" if column.lower() in _RESERVED else column)
+        for column in header
+    }
     if len(set(header)) < len(header) or len({name.lower() for name in names.values()}) < len(names):
         raise ClaimDataError("E_COLUMN", f"{file}: expected every column once, found a name twice in the header")
     missing = [name for name in layout.required if name not in names.values()]
@@ -354,7 +359,8 @@ def _number_rows(connection: Backend, target: Path, rejects: str) -> None:
     connection.raw_sql(
         f"COPY (WITH lines AS (SELECT DISTINCT line - 1 AS row_no FROM {rejects}), "
         "numbers AS (SELECT row_no, row_number() OVER (ORDER BY row_no) AS num_rejected FROM lines), "
-        "gaps AS (SELECT row_no - num_rejected AS num_before, max(num_rejected) AS num_rejected FROM numbers GROUP BY 1) "
+        "gaps AS (SELECT row_no - num_rejected AS num_before, max(num_rejected) AS num_rejected FROM numbers "
+        "GROUP BY 1) "
         "SELECT rows.* EXCLUDE (file_row_number), file_row_number + 1 + coalesce(num_rejected, 0) AS row_no "
         f"FROM read_parquet({_quote(str(target))}, file_row_number = true) AS rows "
         "ASOF LEFT JOIN gaps ON rows.file_row_number >= gaps.num_before ORDER BY row_no) "

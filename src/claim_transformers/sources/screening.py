@@ -79,6 +79,17 @@ def screen_table(
 
     Raises:
         ClaimDataError: `E_CONSERVATION` if the engine finds another number of rows than the reader.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect, load
+        >>> from claim_transformers.claims.quality import check_id
+        >>> connection, ledger = connect(threads=1), Ledger()
+        >>> raw = pa.table({"ID": ["a", None], "source_file": ["f.csv"] * 2, "row_no": [1, 2]})
+        >>> table = StagedTable("people", "eligibility", load(connection, "raw", raw), (RawFile("f.csv", 2, 9, "00"),),
+        ...                     patient_column="ID", row_key=("ID",), checks=(check_id("ID"),),
+        ...                     to_canonical=lambda rows: rows.select("source_file", "row_no", patient_id=rows.ID))
+        >>> screen_table(connection, table, ledger).num_flagged, dict(ledger.entry("f.csv", "NONE").quarantined)
+        (1, {'R_NO_ID': 1})
     """
     with engine_errors(f"screening {table.name}"):
         rows = table.rows if table.derive is None else table.derive(table.rows)
@@ -106,6 +117,11 @@ def write_quarantine(connection: Backend, screened: Sequence[ScreenedTable], fol
 
     Returns:
         `int`: Number of rows written.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> write_quarantine(connect(threads=1), [], Path("quarantine"))
+        0
     """
     names = [file.name for one in screened for file in one.table.files]
     num_rows = 0
@@ -146,7 +162,8 @@ def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledg
         if read + file.num_rejected != file.num_rows:
             raise ClaimDataError(
                 "E_CONSERVATION",
-                f"expected {file.num_rows} rows in {file.name}, found {read} readable and {file.num_rejected} rejected",
+                f"expected {file.num_rows} rows in {file.name}, found {read} readable and {file.num_rejected} "
+                "rejected",
             )
         types = sorted(row["ledger_type"] or UNKNOWN for row in counts if row["source_file"] == file.name)
         of_rejects = table.claim_type if isinstance(table.claim_type, str) else UNKNOWN

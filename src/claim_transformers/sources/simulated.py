@@ -28,5 +28,12 @@ def read_simulated(path: RawLocation, connection: Backend, *, scratch: Path) -> 
 
     Raises:
         ClaimDataError: As [`sources.tuva.read_tuva`].
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> read_simulated("/nowhere", connect(threads=1), scratch=Path("."))
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a folder at /nowhere, found none
     """
     return read_tuva(path, connection, scratch=scratch, name="simulated")

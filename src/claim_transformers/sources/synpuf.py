@@ -76,6 +76,13 @@ def read_synpuf(
 
     Raises:
         ClaimDataError: `E_NO_FILE` if no claims are found at `path`, and the errors of `stage_files`.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> read_synpuf("/nowhere", connect(threads=1), scratch=Path("."))
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected DE-SynPUF files at /nowhere, ...
     """
     if path is None:
         path = download_synpuf(scratch / "download", sample=sample, base_url=base_url)
@@ -138,13 +145,22 @@ def derive_enrollment(rows: ir.Table) -> ir.Table:
     The files say how many months of a year were covered by Part A (`BENE_HI_CVRAGE_TOT_MONS`) or B
     (`BENE_SMI_CVRAGE_TOT_MONS`), not which. The larger of both counts. Twelve months are the whole year. Fewer are the
     *last* months if the patient had no coverage in the year before or, in the first year of the files, has some in the
-    year after; else, and for those who die, they are the *first*. A span ends with the month of death.
+    year after; else, and in the year of death, they are the *first*. A span ends with the month of death.
 
     Args:
         rows (`ir.Table`): Staged beneficiary rows of all years.
 
     Returns:
         `ir.Table`: The rows with both columns.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> years = {"DESYNPUF_ID": ["a", "a"], "YEAR": ["2008", "2009"], "BENE_DEATH_DT": [None, "20091001"]}
+        >>> months = {"BENE_HI_CVRAGE_TOT_MONS": ["5", "12"], "BENE_SMI_CVRAGE_TOT_MONS": ["5", "0"]}
+        >>> rows = derive_enrollment(ibis.memtable(years | months)).order_by("YEAR")
+        >>> spans = connect(threads=1).to_pyarrow(rows.select("first_month", "last_month"))
+        >>> [tuple(span.values()) for span in spans.to_pylist()]
+        [(8, 12), (1, 10)]
     """
     months = ibis.greatest(
         parse_number(rows.BENE_HI_CVRAGE_TOT_MONS, "int16").fill_null(0),
@@ -162,7 +178,7 @@ def derive_enrollment(rows: ir.Table) -> ir.Table:
         starts_late=ibis.ifelse(before.isnull(), (after > 0).fill_null(False), before == 0),
     ).distinct()
     few = few.filter(few.starts_late)
-    rows = rows.left_join(few, [rows.DESYNPUF_ID == few.patient, rows.YEAR == few.of_year])
+    rows = rows.left_join(few, [few.patient == rows.DESYNPUF_ID, few.of_year == rows.YEAR])
     death = parse_date(rows.BENE_DEATH_DT, DATES)
     starts_late = rows.starts_late.notnull() & death.isnull()
     year = rows.YEAR.try_cast("int32")

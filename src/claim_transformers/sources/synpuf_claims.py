@@ -77,6 +77,15 @@ def stage_institutional(
 
     Returns:
         `StagedTable`: Rows that become `claim_line`.
+
+    Examples:
+        >>> import tempfile
+        >>> from claim_transformers.claims.engine import connect
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "inpatient.csv")
+        ...     _ = path.write_text(",".join(INPATIENT.columns))
+        ...     stage_institutional(connect(threads=1), [path], Path(folder), is_inpatient=True).claim_type
+        'IP'
     """
     name, claim_type, layout = ("inpatient", "IP", INPATIENT) if is_inpatient else ("outpatient", "OP", OUTPATIENT)
     rows, raw_files = stage_files(connection, [(path, layout) for path in paths], scratch, name=name)
@@ -176,6 +185,15 @@ def stage_carrier(connection: Backend, paths: Sequence[Path], scratch: Path) -> 
 
     Returns:
         `StagedTable`: Rows that become `claim_line`. The diagnosis of a line is added to those of its claim as rank 9.
+
+    Examples:
+        >>> import tempfile
+        >>> from claim_transformers.claims.engine import connect
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "carrier.csv")
+        ...     _ = path.write_text(",".join(CARRIER.columns))
+        ...     stage_carrier(connect(threads=1), [path], Path(folder)).claim_type
+        'CAR'
     """
     rows, raw_files = stage_files(connection, [(path, CARRIER) for path in paths], scratch, name="carrier")
     return StagedTable(
@@ -245,6 +263,15 @@ def stage_prescriptions(connection: Backend, paths: Sequence[Path], scratch: Pat
 
     Returns:
         `StagedTable`: Rows that become `rx_claim`.
+
+    Examples:
+        >>> import tempfile
+        >>> from claim_transformers.claims.engine import connect
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "pde.csv")
+        ...     _ = path.write_text(",".join(PRESCRIPTION.columns))
+        ...     stage_prescriptions(connect(threads=1), [path], Path(folder)).claim_type
+        'RX'
     """
     rows, raw_files = stage_files(connection, [(path, PRESCRIPTION) for path in paths], scratch, name="prescription")
 

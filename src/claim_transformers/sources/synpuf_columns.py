@@ -1,4 +1,4 @@
-"""Columns of the DE-SynPUF files, in the order in which CMS publishes them, and which of them a file cannot do without.
+"""Columns of the DE-SynPUF files, in the order of CMS, and which of them a file cannot do without.
 
 Source: CMS, *Linkable 2008-2010 Medicare DE-SynPUF Data Users Document* and codebooks (2013).
 """

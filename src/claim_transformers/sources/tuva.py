@@ -62,6 +62,13 @@ def read_tuva(
 
     Raises:
         ClaimDataError: `E_NO_FILE` if there are no claims at `path`, and the errors of `stage_files`.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> read_tuva("/nowhere", connect(threads=1), scratch=Path("."))
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a folder at /nowhere, found none
     """
     if isinstance(path, (str, Path)):
         files = find_tables(Path(path), suffix)

@@ -84,7 +84,7 @@ def claim_type_of(rows: ir.Table) -> ir.StringValue:
 
 
 def _is_icd10(code_type: ir.StringValue, rows: ir.Table) -> ir.BooleanValue:
-    """Whether the codes are ICD-10: an explicit qualifier is trusted, else the date of discharge or service decides."""
+    """Whether codes are ICD-10: an explicit qualifier is trusted, else the date of discharge or service decides."""
     last_day = ibis.coalesce(rows.discharge_date, rows.claim_end_date, rows.claim_start_date)
     return ibis.ifelse(code_type.notnull(), code_type.contains("10"), last_day >= ICD10_START)
 
@@ -97,6 +97,13 @@ def diagnosis_system(rows: ir.Table) -> ir.StringValue:
 
     Returns:
         `ir.StringValue`: `ICD9CM` or `ICD10CM`.
+
+    Examples:
+        >>> columns = ("diagnosis_code_type", "discharge_date", "claim_end_date", "claim_start_date")
+        >>> claims = [(None, "2015-10-02", None, None), ("icd-9-cm", "2015-10-02", None, None)]
+        >>> rows = ibis.memtable(claims, schema=dict.fromkeys(columns, "string"))
+        >>> rows.select(x=diagnosis_system(rows)).to_pyarrow()["x"].to_pylist()
+        ['ICD10CM', 'ICD9CM']
     """
     return ibis.ifelse(_is_icd10(rows.diagnosis_code_type, rows), "ICD10CM", "ICD9CM")
 
@@ -109,6 +116,13 @@ def procedure_system(rows: ir.Table) -> ir.StringValue:
 
     Returns:
         `ir.StringValue`: `ICD9PCS` or `ICD10PCS`.
+
+    Examples:
+        >>> columns = ["procedure_code_type", "diagnosis_code_type", *("discharge_date", "claim_end_date")]
+        >>> columns = dict.fromkeys([*columns, "claim_start_date"], "string")
+        >>> rows = ibis.memtable([(None, "icd-10-cm", None, None, "2012-01-01")], schema=columns)
+        >>> rows.select(x=procedure_system(rows)).to_pyarrow()["x"].to_pylist()
+        ['ICD10PCS']
     """
     code_type = ibis.coalesce(rows.procedure_code_type, rows.diagnosis_code_type)
     return ibis.ifelse(_is_icd10(code_type, rows), "ICD10PCS", "ICD9PCS")
@@ -123,6 +137,10 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
 
     Returns:
         `StagedTable`: Rows that become `claim_line`, one line each.
+
+    Examples:
+        >>> stage_medical_claims(ibis.table(dict.fromkeys(MEDICAL_CLAIM.columns, "string")), ()).target
+        'claim_line'
     """
     secondary_dates = ("paid_date", *PROCEDURE_DATES)
     return StagedTable(
@@ -176,6 +194,10 @@ def stage_pharmacy_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTab
 
     Returns:
         `StagedTable`: Rows that become `rx_claim`, one line each.
+
+    Examples:
+        >>> stage_pharmacy_claims(ibis.table(dict.fromkeys(PHARMACY_CLAIM.columns, "string")), ()).target
+        'rx_claim'
     """
     return StagedTable(
         name="pharmacy_claim",

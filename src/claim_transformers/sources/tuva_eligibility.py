@@ -28,6 +28,11 @@ def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
 
     Returns:
         `StagedTable`: Rows that become `eligibility`.
+
+    Examples:
+        >>> from claim_transformers.sources.tuva_columns import ELIGIBILITY
+        >>> stage_eligibility(ibis.table(dict.fromkeys(ELIGIBILITY.columns, "string")), ()).patient_column
+        'person_id'
     """
     return StagedTable(
         name="eligibility",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,15 @@ def fetch_to_parquet(
 
     Raises:
         ClaimDataError: `E_WAREHOUSE` if the connection breaks. The message names the table only.
+
+    Examples:
+        >>> import tempfile
+        >>> import ibis
+        >>> warehouse = ibis.duckdb.connect()
+        >>> _ = warehouse.raw_sql("CREATE TABLE eligibility AS SELECT 'a' AS person_id")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     list(fetch_to_parquet(warehouse, ["eligibility", "medical_claim"], Path(folder)))
+        ['eligibility']
     """
     from ibis.common.exceptions import TableNotFound
 
@@ -52,11 +61,9 @@ def fetch_to_parquet(
     return written
 
 
-def _batches(warehouse: BaseBackend, rows: ir.Table) -> Iterable[pa.RecordBatch]:
+def _batches(warehouse: BaseBackend, rows: ir.Table) -> Iterator[pa.RecordBatch]:
     # Ibis 12 calls a method that DuckDB 2.0 no longer has.
-    if warehouse.name == "duckdb":
-        return read_batches(warehouse, rows)
-    return warehouse.to_pyarrow_batches(rows)
+    yield from read_batches(warehouse, rows) if warehouse.name == "duckdb" else warehouse.to_pyarrow_batches(rows)
 
 
 def _write(path: Path, rows: ir.Table, batches: Iterable[pa.RecordBatch]) -> None:

@@ -124,6 +124,8 @@ class ClaimPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     # Losses are means unless a head says otherwise; Trainer must not scale them by its own count of labels.
     accepts_loss_kwargs = False
+    # A head that the class does not have is no news: every fine-tuning starts from another head's checkpoint.
+    _keys_to_ignore_on_load_unexpected = [r"^(nvp_decoder|cp_decoder|decoder|classifier)\."]  # noqa: RUF012
     _no_split_modules = ["ClaimEmbeddings", "ClaimLayer"]  # noqa: RUF012
     _supports_sdpa = True
     _supports_flash_attn = True
