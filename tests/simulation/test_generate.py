@@ -97,14 +97,14 @@ def test_patient_numbers_do_not_tell_their_order(folder):
 def test_an_existing_folder_is_refused_unless_it_may_be_replaced(folder):
     out, _ = folder
     before = _digests(out)
-    with pytest.raises(FileExistsError, match="pass overwrite=True"):
+    with pytest.raises(ClaimDataError, match=r"E_EXISTS.*pass overwrite=True"):
         simulate(out, patients=10, **SHORT)
     assert _digests(out) == before
 
 
 def test_overwrite_replaces_the_whole_folder(tmp_path):
     out = tmp_path / "claims"
-    out.mkdir()
+    simulate(out, patients=10, **SHORT)
     (out / "stale.txt").write_text("stale")
     simulate(out, patients=10, overwrite=True, **SHORT)
     assert not (out / "stale.txt").exists()

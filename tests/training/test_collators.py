@@ -9,6 +9,7 @@ from claim_transformers.training import (
     DataCollatorForClaimClassification,
     DataCollatorForClaimPretraining,
     DataCollatorForMaskedTokens,
+    DataCollatorForVisitClassification,
 )
 
 ALL_KINDS = [
@@ -164,10 +165,41 @@ def test_labels_of_one_class_of_many_and_of_none(table, vocabulary):
     assert collator(probabilities)["labels"].dtype == torch.float32
 
 
+def labelled_visits(table, hidden=0):
+    """Label every visit by its number, with `hidden` visits before those in view."""
+    labels = [list(range(-hidden, visits - 1)) for visits in table["length"].to_pylist()]
+    return table.drop_columns(["label"]).append_column("label", pa.array(labels, pa.list_(pa.int64())))
+
+
+def test_labels_of_visits_stand_at_their_slots(table, vocabulary):
+    rows = labelled_visits(table)
+    collator = DataCollatorForVisitClassification(vocabulary)
+    batch = collator(rows)
+    slots = torch.arange(batch["visit_days"].shape[1])
+    is_visit = (batch["visit_days"] >= 0) & (slots > 0)
+    assert torch.equal(batch["labels"], torch.where(is_visit, slots - 1, -100))
+    assert equal(batch, collator(rows.to_pylist()))
+    assert "labels" not in collator(rows.drop_columns(["label"]))
+    wide = DataCollatorForVisitClassification(vocabulary, pad_to_multiple_of=16)(rows)
+    assert wide["labels"].shape == wide["visit_days"].shape
+
+
+def test_labels_of_visits_out_of_view_are_left_out(table, vocabulary):
+    collator = DataCollatorForVisitClassification(vocabulary)
+    assert equal(collator(labelled_visits(table, hidden=3)), collator(labelled_visits(table)))
+
+
+def test_fewer_labels_than_visits_are_refused(vocabulary):
+    row = {"input_ids": [3, 5, 5], "visit_ids": [0, 1, 2], "visit_days": [0, 0, 4]}
+    with pytest.raises(ValueError, match="fewer labels than visits in 1 of 2 rows"):
+        DataCollatorForVisitClassification(vocabulary)([{**row, "label": [1]}, {**row, "label": [1, 0]}])
+
+
 def test_patients_without_a_visit_are_collated(vocabulary):
     row = {"input_ids": [3], "visit_ids": [0], "visit_days": [0], "category_ids": [-100]}
     for context in ("full", "none", "mixed"):
         assert DataCollatorForClaimPretraining(vocabulary, nvp_context=context)([row])["cut"].tolist() == [0]
+    assert DataCollatorForVisitClassification(vocabulary)([{**row, "label": []}])["labels"].tolist() == [[-100]]
 
 
 @pytest.mark.parametrize(

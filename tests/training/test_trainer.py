@@ -19,6 +19,7 @@ from claim_transformers.models.claim.modeling_claim import (
     ClaimForMaskedLM,
     ClaimForPreTraining,
     ClaimForSequenceClassification,
+    ClaimForVisitClassification,
 )
 from claim_transformers.training import (
     ClaimTrainer,
@@ -26,6 +27,7 @@ from claim_transformers.training import (
     DataCollatorForClaimClassification,
     DataCollatorForClaimPretraining,
     DataCollatorForMaskedTokens,
+    DataCollatorForVisitClassification,
     NextVisitMetrics,
     TokenizedPatients,
     binary_metrics,
@@ -267,6 +269,38 @@ def test_classifiers_learn_and_predict_in_the_order_of_the_rows(tokens, tokenize
     assert predicted.label_ids.tolist() == tokens["validation"]["label"]
     backwards = trainer.predict(tokens["validation"].select(range(47, -1, -1))).predictions
     assert np.allclose(backwards[::-1], predicted.predictions, atol=1e-5)
+
+
+def test_visits_are_classified_by_what_is_in_them(patients, tokenizer, tmp_path):
+    """The label of a visit is whether it is a pharmacy claim, which its type token says."""
+
+    def labelled(split):
+        labels = [[int(kind == "RX") for kind in kinds] for kinds in split["visit_type"]]
+        return tokenize_dataset(split.remove_columns("label").add_column("label", labels), tokenizer)
+
+    set_seed(0)
+    validation = labelled(patients["validation"])
+    trainer = ClaimTrainer(
+        model=ClaimForVisitClassification(configuration(tokenizer)),
+        args=ClaimTrainingArguments(
+            output_dir=str(tmp_path),
+            max_steps=60,
+            learning_rate=1e-2,
+            per_device_train_batch_size=32,
+            use_cpu=True,
+            disable_tqdm=True,
+            save_strategy="no",
+        ),
+        train_dataset=labelled(patients["train"]),
+        processing_class=tokenizer,
+        data_collator=DataCollatorForVisitClassification(tokenizer),
+    )
+    trainer.train()
+    predicted = trainer.predict(validation)
+    is_labelled = predicted.label_ids >= 0
+    assert is_labelled.sum(axis=1).tolist() == [length - 1 for length in validation["length"]]
+    right = predicted.predictions.argmax(axis=-1) == predicted.label_ids
+    assert right[is_labelled].mean() > 0.95
 
 
 def test_masked_tokens_train_a_model_of_single_codes(tokens, tokenizer, tmp_path):

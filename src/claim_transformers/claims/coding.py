@@ -42,6 +42,7 @@ class CodeSurvey:
         fixes (`Counter[str]`): Occurrences that are rewritten, by `F_...`.
         quarantined (`Counter[str]`): Occurrences that become null, by `R_...`.
         warnings (`Counter[str]`): Occurrences that are kept although their form is not that of the system.
+        kept (`pa.Table`): `code` (string, `SYSTEM/CODE`) and `count` (int64) of what stays; a code may occur again.
     """
 
     system: str
@@ -51,6 +52,7 @@ class CodeSurvey:
     fixes: Counter[str]
     quarantined: Counter[str]
     warnings: Counter[str]
+    kept: pa.Table
 
 
 def distinct_codes(rows: ir.Table, columns: Sequence[str], system: ir.StringValue) -> ir.Table:
@@ -125,12 +127,14 @@ def _survey(system: str, raw: pa.ChunkedArray, counts: pa.ChunkedArray, *, toler
     is_split = pc.and_(is_changed, normalized.modifiers.is_valid())
     fix = pa.scalar("F_NDC" if system == "NDC" else "F_CODE_FORM")
     fixes = pc.if_else(is_changed, pc.if_else(is_split, pa.scalar("F_MODIFIER"), fix), nothing)
-    kept = pa.nulls(len(raw), pa.string())
+    codes, unknown = normalized.codes, pa.nulls(len(raw), pa.string())
     if tolerant:
         is_kept = pc.and_(refused.is_valid(), pc.match_substring_regex(_bare(raw), _ANY_CODE))
-        kept = pc.if_else(is_kept, pa.scalar(W_UNKNOWN_CODE), kept)
+        codes = pc.if_else(is_kept, _bare(raw), codes)
+        unknown = pc.if_else(is_kept, pa.scalar(W_UNKNOWN_CODE), unknown)
         refused = pc.if_else(is_kept, nothing, refused)
         is_changed = pc.or_(is_changed, pc.and_(is_kept, pc.not_equal(_bare(raw), raw)))
+    kept = pa.table({"code": pc.binary_join_element_wise(system, codes, "/"), "count": counts})
     return CodeSurvey(
         system=system,
         distinct=len(raw),
@@ -138,7 +142,8 @@ def _survey(system: str, raw: pa.ChunkedArray, counts: pa.ChunkedArray, *, toler
         changed=raw.filter(pc.or_(is_changed, refused.is_valid())),
         fixes=_weigh(fixes, counts),
         quarantined=_weigh(refused, counts),
-        warnings=_weigh(kept, counts),
+        warnings=_weigh(unknown, counts),
+        kept=kept.filter(codes.is_valid()),
     )
 
 

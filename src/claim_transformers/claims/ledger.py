@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..codes.errors import ClaimDataError
+from .code_coverage import cover_codes
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from .coding import CodeSurvey
 
 MAX_REASON_SHARE = 0.01
@@ -93,6 +96,7 @@ class Ledger:
         entries (`dict[tuple[str, str], LedgerEntry]`, *optional*): By raw file and claim type.
         codes (`dict[str, dict[str, Any]]`, *optional*):
             By system: `occurrences` and `distinct` of raw codes, `fixes` and `quarantined` by reason, in occurrences.
+        kept (`dict[str, list[pa.Table]]`, *optional*): By raw table, the codes that stay, as `cover_codes` takes them.
 
     Examples:
         >>> ledger = Ledger()
@@ -106,6 +110,7 @@ class Ledger:
 
     entries: dict[tuple[str, str], LedgerEntry] = field(default_factory=dict)
     codes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    kept: dict[str, list[pa.Table]] = field(default_factory=dict)
 
     def entry(self, source_file: str, claim_type: str) -> LedgerEntry:
         """Get the entry of a raw file and claim type, made on first use.
@@ -122,12 +127,14 @@ class Ledger:
             self.entries[key] = LedgerEntry(source_file, claim_type)
         return self.entries[key]
 
-    def add_codes(self, survey: CodeSurvey) -> None:
+    def add_codes(self, table: str, survey: CodeSurvey) -> None:
         """Add what normalisation does to the codes of some columns.
 
         Args:
+            table (`str`): Name of the raw table.
             survey (`CodeSurvey`): The counts. `distinct` is per raw table, so it is kept as the largest.
         """
+        self.kept.setdefault(table, []).append(survey.kept)
         facts = self.codes.setdefault(
             survey.system,
             {"occurrences": 0, "distinct": 0, "fixes": Counter(), "quarantined": Counter(), "warnings": Counter()},
@@ -178,7 +185,8 @@ class Ledger:
             totals[entry.source_file] += entry.rows_in
             reasons.setdefault(entry.source_file, Counter()).update(entry.quarantined)
         too_many = [
-            f"{source_file}: {dict(sorted(counts.items()))} of {totals[source_file]} rows"
+            f"{source_file}: {dict(sorted(counts.items()))} of {totals[source_file]} rows "
+            f"({max(counts.values()) / totals[source_file]:.2%} at most for one reason)"
             for source_file, counts in reasons.items()
             if sum(counts.values()) > max_quarantine_share * totals[source_file]
             or any(count > max_reason_share * totals[source_file] for count in counts.values())
@@ -188,11 +196,12 @@ class Ledger:
                 "E_QUARANTINE_RATE",
                 f"expected at most {max_reason_share:.1%} of the rows of a file in quarantine per reason and "
                 f"{max_quarantine_share:.1%} in all, found {'; '.join(too_many)}. Check the layout and the format of "
-                "dates, or raise max_reason_share and max_quarantine_share if the file is known to be this bad",
+                "dates, or raise max_reason_share and max_quarantine_share (--max-reason-share, --max-quarantine-share) "
+                "if the file is known to be this bad",
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain values: `files`, `totals`, `codes`, all in a fixed order."""
+        """The report as plain values: `files`, `totals`, `codes`, `code_coverage`, all in a fixed order."""
         entries = [entry.to_dict() for entry in self._sorted()]
         counts = ("rows_in", "rows_out", "quarantined", "dropped", "netted_out", "lines_out")
         codes = {
@@ -206,11 +215,28 @@ class Ledger:
             "files": entries,
             "totals": {count: sum(entry[count] for entry in entries) for count in counts},
             "codes": codes,
+            "code_coverage": cover_codes(self.kept),
         }
 
     def to_json(self) -> str:
         """The report as it stands in `quality_report.json`."""
-        return json.dumps(self.to_dict(), indent=2) + "\n"
+        return report_to_json(self.to_dict())
 
     def _sorted(self) -> list[LedgerEntry]:
         return [self.entries[key] for key in sorted(self.entries)]
+
+
+def report_to_json(report: dict[str, Any]) -> str:
+    r"""A report as the text of `quality_report.json`.
+
+    Args:
+        report (`dict[str, Any]`): What [`Ledger.to_dict`] returns.
+
+    Returns:
+        `str`: JSON with a line feed at the end.
+
+    Examples:
+        >>> report_to_json({"files": []})
+        '{\n  "files": []\n}\n'
+    """
+    return json.dumps(report, indent=2) + "\n"

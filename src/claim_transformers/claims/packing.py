@@ -267,6 +267,10 @@ class CodeNumbers:
         numbers: npt.NDArray[np.int32] = table[pairs]
         return numbers
 
+    def names(self) -> pa.Array:
+        """All codes met, in the order of their numbers."""
+        return pa.array(list(self._numbers), pa.string())
+
     def sorted_codes(self) -> pa.Array:
         """All codes met, sorted."""
         return pa.array(sorted(self._numbers), pa.string())

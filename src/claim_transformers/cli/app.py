@@ -4,6 +4,7 @@ Each command joins rooms and prints a summary; what it does lives in the rooms. 
 so that `--help` does not wait for an engine that it does not need.
 """
 
+import datetime as dt
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +12,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
-
-from claim_transformers.codes.errors import ClaimDataError
 
 app = typer.Typer(
     name="claim-transformers",
@@ -74,8 +73,15 @@ def ingest(
     ] = None,
     out: Annotated[Path | None, typer.Argument(help="Folder to make.")] = None,
     max_quarantine_share: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of rows in quarantine above which the command fails.")
+        float | None, typer.Option(min=0, max=1, help="Share of a file in quarantine above which it fails (0.05).")
     ] = None,
+    max_reason_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="The same for a single reason (0.01).")
+    ] = None,
+    extract_date: Annotated[
+        str | None, typer.Option(help="Day of the extract, ISO; later services go to quarantine. Not for meds.")
+    ] = None,
+    delimiter: Annotated[str | None, typer.Option(help="What separates columns; for tuva.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Read raw claims into canonical tables, patient timelines and a quality report."""
@@ -83,9 +89,13 @@ def ingest(
 
     if path is None or out is None:
         raise ValueError("expected SOURCE, PATH and OUT; see claim-transformers ingest --help")
-    options: dict[str, Any] = {}
-    if max_quarantine_share is not None:
-        options["max_quarantine_share"] = max_quarantine_share
+    given = {
+        "max_quarantine_share": max_quarantine_share,
+        "max_reason_share": max_reason_share,
+        "extract_date": None if extract_date is None else _date(extract_date),
+        "delimiter": delimiter,
+    }
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     summary = run(source, None if str(path) == "-" else path, out, overwrite=overwrite, progress=True, **options)
     typer.echo(str(summary))
 
@@ -133,10 +143,17 @@ def install_checkpoint(
     console.print(f"{name} is in {run(name)}")
 
 
+def _date(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("expected an ISO date, such as 2012-12-31, as --extract-date, found another text") from error
+
+
 def main() -> None:
     """Runs the command line; bad input ends with one line on standard error and exit status 2."""
     try:
         app()
-    except (ClaimDataError, ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -89,6 +89,8 @@ class Calendar:
             )
         if (self.end + dt.timedelta(days=1)).day != 1:
             raise ValueError("expected a window of whole months, found one that ends before the last day of a month")
+        if self.end < self.start:
+            raise ValueError("expected a window that ends after it starts, found an end before the start")
         months = (self.end.year - self.start.year) * 12 + self.end.month - self.start.month + 1
         if not 1 <= months <= 240:
             raise ValueError(f"expected a window of 1 to 240 months, found {months}")

@@ -135,7 +135,7 @@ def simulate(
 
     Raises:
         ValueError: If an argument is out of range or unknown; the message says what was expected and found.
-        FileExistsError: If `out` exists and `overwrite` is not set.
+        ClaimDataError: `E_EXISTS` if `out` exists and may not be replaced, `E_WRITE` if it cannot be written.
 
     Examples:
         >>> import tempfile
@@ -275,8 +275,15 @@ def _check(
         if dirt != "typical":
             raise ValueError(f"expected dirt to be None, 'typical' or DirtRates, found {dirt!r}")
         dirt = DirtRates()
-    calendar = Calendar(dt.date.fromisoformat(start), dt.date.fromisoformat(end))
+    calendar = Calendar(_date("start", start), _date("end", end))
     return _Request(patients, seed, calendar, institution, replicates, dirt)
+
+
+def _date(name: str, text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"expected an ISO date such as 2010-01-01 as {name}, found {text!r}") from error
 
 
 def _blocks(request: _Request, catalog: Catalog) -> Iterator[tuple[BlockTables, dict[str, int]]]:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..codes.errors import ClaimDataError
 from .tables import BlockTables
 
 
@@ -24,7 +26,8 @@ class Publication:
         overwrite (`bool`, *optional*, defaults to `False`): Replace an existing folder.
 
     Raises:
-        FileExistsError: On entering, if `out` exists and `overwrite` is not set.
+        ClaimDataError: `E_EXISTS` on entering, if `out` exists and `overwrite` is not set or `out` is no folder that
+            a simulation wrote; `E_WRITE` if the disk is full or cannot be written.
 
     Examples:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -42,21 +45,40 @@ class Publication:
 
     def __enter__(self) -> Publication:
         if self._out.exists() and not self._overwrite:
-            raise FileExistsError(
-                f"expected a folder that does not exist yet, found {self._out}; pass overwrite=True to replace it"
+            raise ClaimDataError(
+                "E_EXISTS",
+                f"expected a folder that does not exist yet, found {self._out}; pass overwrite=True (--overwrite) to "
+                "replace it",
             )
-        self._out.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = Path(tempfile.mkdtemp(prefix=f".{self._out.name}-", dir=self._out.parent))
+        if self._out.exists() and not _may_be_replaced(self._out):
+            raise ClaimDataError(
+                "E_EXISTS", f"expected a folder that a simulation wrote at {self._out}, found something else: choose another"
+            )
+        try:
+            self._out.parent.mkdir(parents=True, exist_ok=True)
+            self._temporary = Path(tempfile.mkdtemp(prefix=f".{self._out.name}-", dir=self._out.parent))
+        except OSError as error:
+            raise _write_error(self._out, error) from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for writer in self._writers.values():
-            writer.close()
-        if kind is not None:
-            shutil.rmtree(self._temporary)
-            return
+        try:
+            # A writer that met a full disk meets it again when it closes, so its own error must not hide the first.
+            for writer in self._writers.values():
+                with suppress(OSError) if kind is not None else nullcontext():
+                    writer.close()
+            if kind is None:
+                self._publish()
+        except OSError as late:
+            raise _write_error(self._out, late) from late
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _write_error(self._out, error) from error
+
+    def _publish(self) -> None:
         for path in (*self._temporary.iterdir(), self._temporary):
             _flush(path)
         # mkdtemp makes a folder only its owner can enter; a published one follows the user's own rules.
@@ -98,6 +120,15 @@ class Publication:
         """Write one JSON file."""
         text = json.dumps(content, indent=2, sort_keys=True)
         (self._temporary / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _may_be_replaced(out: Path) -> bool:
+    return out.is_dir() and ((out / "simulation.json").is_file() or not any(out.iterdir()))
+
+
+def _write_error(out: Path, error: OSError) -> ClaimDataError:
+    reason = os.strerror(error.errno) if error.errno else type(error).__name__
+    return ClaimDataError("E_WRITE", f"could not write beside {out}: {reason}. Nothing was published")
 
 
 def _flush(path: Path) -> None:

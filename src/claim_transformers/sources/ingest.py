@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from ..claims.code_coverage import coverage_rows
 from ..claims.engine import connect, engine_errors, materialize
-from ..claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger
+from ..claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
 from ..claims.sequences import PatientCounts, write_patients
 from ..claims.splits import DEFAULT_SALT
 from ..claims.store import write_folder, write_manifest
@@ -53,7 +54,7 @@ class IngestSummary:
         patients (`PatientCounts`, *optional*): Patients and visits, none if the source has no claims.
 
     Examples:
-        >>> totals = {"files": [], "totals": {}, "codes": {}}
+        >>> totals = {"files": [], "totals": {}, "codes": {}, "code_coverage": []}
         >>> print(IngestSummary(Path("out"), totals, {"claim_line": 2}, None))
         raw file   type   rows in   rows out   quarantined   dropped   netted out
         2 lines of claim_line in out
@@ -69,19 +70,26 @@ class IngestSummary:
         table = [("raw file", "type", *(count.replace("_", " ") for count in counts))]
         for entry in self.report["files"]:
             table.append((entry["source_file"], entry["claim_type"], *(f"{entry[count]:,}" for count in counts)))
-        widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-        text = [
-            "   ".join(
-                cell.ljust(width) if column < 2 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in table
-        ]
+        text = _align(table)
+        if coverage := self.report["code_coverage"]:
+            text += ["", *_align(coverage_rows(coverage)), ""]
         written = ", ".join(f"{number:,} lines of {name}" for name, number in self.lines.items())
         text.append(f"{written} in {self.out}")
         if self.patients is not None:
             text.append(f"{self.patients.patients:,} patients with {self.patients.visits:,} visits")
         return "\n".join(text)
+
+
+def _align(table: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text in columns, the first two to the left and the numbers to the right."""
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    return [
+        "   ".join(
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
 
 
 def source_reader(source: str) -> Any:
@@ -179,9 +187,10 @@ def ingest(
         has_claims = bool(lines.get("claim_line") or lines.get("rx_claim"))
         patients = write_patients(folder, salt=salt) if has_claims else None
         bar.update()
-        (folder / "quality_report.json").write_text(ledger.to_json(), encoding="utf-8")
+        report = ledger.to_dict()
+        (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         write_manifest(folder, _manifest(staged, lines, patients, salt))
-    return IngestSummary(Path(out), ledger.to_dict(), lines, patients)
+    return IngestSummary(Path(out), report, lines, patients)
 
 
 def _settle(

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from claim_transformers.claims.assembly import SequenceAssembler
 from claim_transformers.claims.enrollment import EligibilityRows
-from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger
+from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
 from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest
@@ -86,6 +86,7 @@ def ingest_meds(
                 _enter(ledger, name, table, events)
                 _write_quarantine(folder / "quarantine", name, table, events)
                 is_code = events.is_used & (events.roles == Role.CODE)
+                ledger.kept.setdefault("data", []).append(_count_codes(events.codes[is_code], assembler))
                 assembler.add(
                     *(column[is_code] for column in (events.patients, events.days, events.types, events.codes))
                 )
@@ -95,9 +96,10 @@ def ingest_meds(
             assembler.close()
         ledger.check_rates(max_quarantine_share=max_quarantine_share, max_reason_share=max_reason_share)
         ledger.check_conservation()
-        (folder / "quality_report.json").write_text(ledger.to_json(), encoding="utf-8")
+        report = ledger.to_dict()
+        (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         write_manifest(folder, _manifest(layout, counts.to_dict(), salt))
-    return IngestSummary(Path(out), ledger.to_dict(), {"patients": counts.patients}, counts)
+    return IngestSummary(Path(out), report, {"patients": counts.patients}, counts)
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,13 @@ def _enter(ledger: Ledger, name: str, table: pa.Table, events: _Events) -> None:
         if count:
             (entry.quarantined if reason.startswith("R_") else entry.dropped)[reason] += count
     entry.warnings.update(check_file(table))
+
+
+def _count_codes(numbers: Integers, assembler: SequenceAssembler) -> pa.Table:
+    """Distinct codes and how often each occurs."""
+    counts = np.bincount(numbers, minlength=len(assembler.codes))
+    codes = pa.table({"code": assembler.codes.names(), "count": counts.astype(np.int64)})
+    return codes.filter(pc.greater(codes["count"], 0))
 
 
 def _write_quarantine(folder: Path, name: str, table: pa.Table, events: _Events) -> None:

@@ -259,7 +259,7 @@ def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: ir.Ta
         system = None if group.system_of is None else group.system_of(source)
         surveys = survey_codes(connection, source, group.columns, group.systems, system, tolerant=group.tolerant)
         for survey in surveys:
-            ledger.add_codes(survey)
+            ledger.add_codes(table.name, survey)
         codes = pa.concat_arrays([survey.changed for survey in surveys])
         if len(codes):
             columns = find_changed_columns(connection, source, group.columns, codes)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         DataCollatorForClaimClassification,
         DataCollatorForClaimPretraining,
         DataCollatorForMaskedTokens,
+        DataCollatorForVisitClassification,
     )
     from claim_transformers.training.metrics import auprc, auroc, brier, calibration_error, recall_at_k
     from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
@@ -38,6 +39,7 @@ _MODULE_OF_NAME = {
     "DataCollatorForClaimClassification": "collators",
     "DataCollatorForClaimPretraining": "collators",
     "DataCollatorForMaskedTokens": "collators",
+    "DataCollatorForVisitClassification": "collators",
     "EpochFromState": "callbacks",
     "JsonLinesHistory": "callbacks",
     "LengthGroupedBatches": "samplers",
@@ -70,6 +72,7 @@ __all__ = [
     "DataCollatorForClaimClassification",
     "DataCollatorForClaimPretraining",
     "DataCollatorForMaskedTokens",
+    "DataCollatorForVisitClassification",
     "EpochFromState",
     "JsonLinesHistory",
     "LengthGroupedBatches",

@@ -5,6 +5,29 @@ from dataclasses import dataclass, field
 import torch
 from transformers import TrainingArguments
 
+# Without one of these, a CPU emulates bf16 with more operations than float32 takes.
+_BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+
+
+def is_bf16_fast(*, use_cpu: bool = False) -> bool:
+    """Say whether the device that trains computes bf16 in hardware.
+
+    Args:
+        use_cpu (`bool`, *optional*, defaults to `False`): Whether training leaves an accelerator alone.
+
+    Returns:
+        `bool`: `True` for a CUDA device with native bf16 or, where no accelerator is used, an x86 processor with
+        AVX-512 bf16 or AMX. `False` for other accelerators.
+
+    Examples:
+        >>> isinstance(is_bf16_fast(use_cpu=True), bool)
+        True
+    """
+    if use_cpu or not torch.accelerator.is_available():
+        capabilities = torch.cpu.get_capabilities()
+        return any(capabilities.get(name, False) for name in _BF16_INSTRUCTIONS)
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+
 
 @dataclass
 class ClaimTrainingArguments(TrainingArguments):
@@ -16,6 +39,8 @@ class ClaimTrainingArguments(TrainingArguments):
     stream.
 
     Args:
+        bf16_where_fast (`bool`, *optional*, defaults to `False`): Set `bf16=True` where [`is_bf16_fast`] and `fp16`
+            is not set; leave it alone elsewhere.
         expected_world_size (`int`, *optional*): Number of processes that were asked for. Some launch commands start a
             single process without a word (`accelerate launch --cpu --num_processes 2`); with this set they fail.
 
@@ -41,7 +66,14 @@ class ClaimTrainingArguments(TrainingArguments):
         default=None, metadata={"help": "Number of processes that must be running; fails on any other number."}
     )
 
+    bf16_where_fast: bool = field(
+        default=False, metadata={"help": "Train in bf16 if CUDA supports it or the CPU has AVX-512 bf16 or AMX."}
+    )
+
     def __post_init__(self) -> None:
+        if self.bf16_where_fast and not self.fp16 and is_bf16_fast(use_cpu=self.use_cpu):
+            # On a CPU, transformers wants to hear that the CPU is meant before it takes bf16.
+            self.bf16, self.use_cpu = True, self.use_cpu or not torch.accelerator.is_available()
         if self.accelerator_config is None:
             # By default one process collates the batches of a stream for all, which fails on batches of unequal width.
             self.accelerator_config = {"dispatch_batches": False}

@@ -338,3 +338,55 @@ class DataCollatorForClaimClassification(ClaimCollator):
             is_class = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
             batch["labels"] = labels.astype(np.int64 if is_class else np.float32)
         return batch
+
+
+@dataclass
+class DataCollatorForVisitClassification(ClaimCollator):
+    """Make batches for [`ClaimForVisitClassification`] from patients with a label per visit.
+
+    A row of the label column holds one whole number per visit of the patient, in the order of the patients table, and
+    -100 where a visit is not judged. The tokenizer keeps the most recent visits, so the last labels are those of the
+    visits in view. Without a label column the batch has no labels, for prediction.
+
+    Args:
+        tokenizer ([`ClaimTokenizer`]): Gives the special tokens.
+        pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
+        label_column (`str`, *optional*, defaults to `"label"`): Column with the labels.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> rows = [
+        ...     {"input_ids": [5, 6, 6], "visit_ids": [0, 1, 2], "visit_days": [0, 0, 9], "label": [0, 2, 1]},
+        ...     {"input_ids": [5, 6], "visit_ids": [0, 1], "visit_days": [0, 0], "label": [1]},
+        ... ]
+        >>> DataCollatorForVisitClassification(SimpleNamespace(pad_token_id=0))(rows)["labels"].tolist()
+        [[-100, 2, 1], [-100, 1, -100]]
+    """
+
+    label_column: str = "label"
+
+    def collate(self, features: Features) -> dict[str, npt.NDArray[Any]]:
+        """Pad the inputs and add `labels` `(B, S)` where the rows carry them; slot 0, the patient, has none.
+
+        Args:
+            features (`pa.Table` or `list[dict]`): Tokenised rows.
+
+        Returns:
+            `dict[str, np.ndarray]`: The batch of [`ClaimForVisitClassification`].
+
+        Raises:
+            ValueError: If a row has fewer labels than visits in view.
+        """
+        batch = super().collate(features)
+        if self.label_column in column_names(features):
+            labels = ragged_column(features, self.label_column)
+            visits = ragged_column(features, "visit_days").lengths - 1
+            if (short := int((labels.lengths < visits).sum())) > 0:
+                raise ValueError(
+                    f"expected a label per visit in column '{self.label_column}', found fewer labels than visits in "
+                    f"{short} of {len(visits)} rows; write -100 for a visit without one"
+                )
+            in_view = labels.position >= (labels.lengths - visits)[labels.row]
+            padded = RaggedColumn(labels.values[in_view], visits).pad(IGNORE_INDEX, batch["visit_days"].shape[1] - 1)
+            batch["labels"] = np.pad(padded, ((0, 0), (1, 0)), constant_values=IGNORE_INDEX)
+        return batch

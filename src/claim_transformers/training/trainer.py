@@ -13,6 +13,7 @@ from transformers import Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
 from claim_transformers.training.callbacks import EpochFromState, JsonLinesHistory
+from claim_transformers.training.fitting_parts import require_fitting_parts
 from claim_transformers.training.loss_parts import LossParts
 from claim_transformers.training.next_visit import IGNORE_INDEX, hold_out_last_visit
 from claim_transformers.training.samplers import LengthGroupedBatches
@@ -34,7 +35,8 @@ class ClaimTrainer(Trainer):
       that is stopped and resumed sees the batches, masks and cuts of a run that was not. `train_sampling_strategy` set
       to anything but its default gives the sampler of transformers.
     * `nvp_loss` and `cp_loss` are logged beside `loss`, averaged like it over accumulation steps and processes.
-    * Training and evaluation sets that share a patient are refused (`E_SPLIT_OVERLAP`).
+    * Training and evaluation sets that share a patient are refused (`E_SPLIT_OVERLAP`), and so are a tokenizer or a
+      collator that does not fit the model (`E_VOCAB_SIZE`, `E_COLLATOR`).
     * `training_log.jsonl` in the output folder holds every logged figure.
     * Training arguments are saved as JSON without tokens instead of a pickle that holds the hub token in clear.
     * Nothing is pushed and no model card stub is written: both belong to `claim_transformers.hub`, which lets nothing
@@ -46,8 +48,8 @@ class ClaimTrainer(Trainer):
 
     Raises:
         ClaimDataError: `E_SPLIT_OVERLAP` if a patient is in both the training and an evaluation set.
-        ValueError: If `push_to_hub`, `dataloader_persistent_workers` or `dataloader_drop_last` is set, or one process
-            has several accelerators.
+        ValueError: If `push_to_hub`, `dataloader_persistent_workers` or `dataloader_drop_last` is set, one process
+            has several accelerators, or tokenizer or collator do not fit the model, see [`require_fitting_parts`].
 
     Examples:
         >>> import tempfile
@@ -69,6 +71,8 @@ class ClaimTrainer(Trainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        config = getattr(self.accelerator.unwrap_model(self.model), "config", None)
+        require_fitting_parts(config, self.processing_class, self.data_collator)
         if self.args.dataloader_persistent_workers:
             raise ValueError(
                 "expected dataloader_persistent_workers=False, found True: such workers keep the epoch they began with"

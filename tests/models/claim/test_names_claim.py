@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from claim_transformers.models.claim import names_claim
-from claim_transformers.models.claim.names_claim import checkpoint_hint, list_checkpoints, resolve_checkpoint
+from claim_transformers.models.claim.configuration_claim import ClaimConfig
+from claim_transformers.models.claim.modeling_claim import ClaimModel
+from claim_transformers.models.claim.names_claim import (
+    checkpoint_hint,
+    is_misspelt,
+    list_checkpoints,
+    naming_alternatives,
+    resolve_checkpoint,
+)
+from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
 
 
 @pytest.fixture
@@ -73,6 +82,44 @@ def test_a_misspelt_name_gets_the_nearest_checkpoints(store):
     assert "'claim-pt-fake'" in checkpoint_hint("claim-pt-faek")
     assert "Did you mean" not in checkpoint_hint("zzzzzz")
     assert checkpoint_hint("organisation/claim-pt-faek") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("claim-pt-faek", True),
+        ("claim-pt-fak", True),
+        ("claim-pt-fake", False),
+        ("claim-pt-large", False),
+        ("organisation/claim-pt-faek", False),
+    ],
+)
+def test_a_name_is_misspelt_when_it_is_all_but_one_of_the_store(store, name, expected):
+    assert is_misspelt(name) is expected
+
+
+def test_a_folder_of_a_similar_name_is_not_misspelt(store):
+    Path("claim-pt-faek").mkdir()
+    assert not is_misspelt("claim-pt-faek")
+
+
+@pytest.mark.parametrize("kind", [ClaimConfig, ClaimModel, ClaimTokenizer])
+def test_a_misspelt_name_fails_at_once_and_names_what_was_meant(kind, store, monkeypatch, tmp_path):
+    """No request leaves: the client would repeat it for minutes where no network is."""
+
+    def refuse(*args, **kwargs):
+        pytest.fail("asked the Hub for a misspelt name")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    with pytest.raises(OSError, match="Did you mean 'claim-pt-fake'"):
+        kind.from_pretrained("claim-pt-faek", cache_dir=tmp_path / "cache")
+
+
+def test_a_failed_load_of_a_folder_keeps_its_own_message(store):
+    Path("claim-pt-faek").mkdir()
+    with pytest.raises(OSError, match=r"^own message$"), naming_alternatives("claim-pt-faek"):
+        raise OSError("own message")
 
 
 def test_the_file_works_alone_where_the_package_is_not_installed(store):

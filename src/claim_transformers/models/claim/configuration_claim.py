@@ -13,7 +13,7 @@ from typing import Any, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .names_claim import resolve_checkpoint
+from .names_claim import is_misspelt, naming_alternatives, resolve_checkpoint
 
 # Largest accepted sizes. They are an order of magnitude above any claims model known, and their purpose is to refuse a
 # hostile or corrupted file, not to advise.
@@ -168,6 +168,9 @@ class ClaimConfig(PreTrainedConfig):
         Returns:
             `tuple[dict, dict]`: The configuration and the unused keyword arguments.
 
+        Raises:
+            OSError: If there is no configuration under that name. The message names checkpoints that load offline.
+
         Examples:
             >>> import tempfile
             >>> with tempfile.TemporaryDirectory() as folder:
@@ -175,9 +178,11 @@ class ClaimConfig(PreTrainedConfig):
             ...     ClaimConfig.get_config_dict(folder)[0]["vocab_size"]
             99
         """
-        values: tuple[dict[str, Any], dict[str, Any]] = super().get_config_dict(
-            resolve_checkpoint(pretrained_model_name_or_path), **kwargs
-        )
+        name = pretrained_model_name_or_path
+        if is_misspelt(name):
+            kwargs["local_files_only"] = True
+        with naming_alternatives(name):
+            values: tuple[dict[str, Any], dict[str, Any]] = super().get_config_dict(resolve_checkpoint(name), **kwargs)
         return values
 
     def validate_sizes(self) -> None:

@@ -44,7 +44,7 @@ from .encoder_claim import (
     Positions,
 )
 from .losses_claim import multi_hot_bce
-from .names_claim import resolve_checkpoint
+from .names_claim import is_misspelt, naming_alternatives, resolve_checkpoint
 from .pooling_claim import pool_vectors
 
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
@@ -147,6 +147,9 @@ class ClaimPreTrainedModel(PreTrainedModel):
         Returns:
             `ClaimPreTrainedModel`: A model of the class it is called on, in evaluation mode.
 
+        Raises:
+            OSError: If there is no checkpoint under that name. The message names checkpoints that load offline.
+
         Examples:
             >>> import tempfile
             >>> with tempfile.TemporaryDirectory() as folder:
@@ -154,9 +157,14 @@ class ClaimPreTrainedModel(PreTrainedModel):
             ...     ClaimModel.from_pretrained(folder).config.hidden_size
             8
         """
-        if pretrained_model_name_or_path is not None:
-            pretrained_model_name_or_path = resolve_checkpoint(pretrained_model_name_or_path)
-        model: Self = super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
+        name = pretrained_model_name_or_path
+        if name is None:
+            unnamed: Self = super().from_pretrained(None, *model_args, **kwargs)
+            return unnamed
+        if is_misspelt(name):
+            kwargs["local_files_only"] = True
+        with naming_alternatives(name):
+            model: Self = super().from_pretrained(resolve_checkpoint(name), *model_args, **kwargs)
         return model
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -451,8 +459,7 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
 
         Raises:
             ValueError: If labels come without a cut under `nvp_context="mixed"`, a label is no code of the vocabulary,
-            or
-                the inputs do not fit together.
+                or the inputs do not fit together.
         """
         has_labels = labels is not None or category_labels is not None
         slots_BT, days_BV, _ = _checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)

@@ -8,10 +8,14 @@ import difflib
 import importlib.util
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 STORE_VARIABLE = "CLAIM_TRANSFORMERS_HOME"
 _PACKAGE = "claim_transformers"
+# Two swapped letters in a name of thirteen leave 0.92; another name of the family, such as -large for -base, 0.81.
+_MISSPELT_SIMILARITY = 0.9
 _STORE_FOLDER = "checkpoints"
 _CHECKPOINT_FILES = ("config.json", "tokenizer_config.json", "vocab.json")
 # One path component that starts with a letter or a digit: neither `..` nor a separator can leave the store.
@@ -104,6 +108,53 @@ def checkpoint_hint(name: str | os.PathLike[str]) -> str:
         return f"Did you mean {' or '.join(repr(match) for match in close)}?"
     known = ", ".join(repr(known) for known in names) or "none"
     return f"Checkpoints that load without a network: {known}."
+
+
+def is_misspelt(name: str | os.PathLike[str]) -> bool:
+    """Say whether a name leads nowhere and is all but one of the store's.
+
+    Such a name is looked up in the Hub's cache and no further: without a network the client would try again and again
+    for minutes, and the Hub gives names without an organisation to nobody.
+
+    Args:
+        name (`str` or `os.PathLike`): A folder, a name in the store or a Hub name.
+
+    Returns:
+        `bool`: `True` for a name that no folder and no checkpoint of the store has and that differs from one of the
+        store's by a letter or two.
+
+    Examples:
+        >>> is_misspelt("organisation/model")
+        False
+    """
+    text = resolve_checkpoint(name)
+    if not _STORE_NAME.fullmatch(text) or Path(text).exists():
+        return False
+    return bool(difflib.get_close_matches(text, list_checkpoints(), n=1, cutoff=_MISSPELT_SIMILARITY))
+
+
+@contextmanager
+def naming_alternatives(name: str | os.PathLike[str]) -> Iterator[None]:
+    """End the message of a load that finds nothing with the checkpoints that may have been meant.
+
+    Args:
+        name (`str` or `os.PathLike`): The name that is loaded.
+
+    Raises:
+        OSError: In place of the one inside, where [`checkpoint_hint`] has something to say.
+
+    Examples:
+        >>> with naming_alternatives("organisation/model"):
+        ...     resolve_checkpoint("organisation/model")
+        'organisation/model'
+    """
+    try:
+        yield
+    except OSError as error:
+        hint = "" if Path(resolve_checkpoint(name)).exists() else checkpoint_hint(name)
+        if not hint or hint in str(error):
+            raise
+        raise OSError(f"expected a checkpoint, found none named {os.fspath(name)!r}. {hint}") from error
 
 
 def _is_checkpoint(folder: Path) -> bool:

@@ -18,7 +18,7 @@ from transformers.utils.generic import PaddingStrategy
 
 from .categories_claim import CategoryRules, number_categories
 from .encoding_claim import PATIENT_COLUMNS, TableEncoder
-from .names_claim import checkpoint_hint, resolve_checkpoint
+from .names_claim import checkpoint_hint, is_misspelt, resolve_checkpoint
 from .padding_claim import PatientPadding
 from .patients_claim import encode_history, encode_within, read_history
 from .visits_claim import load_arrow, read_batches
@@ -158,6 +158,8 @@ class ClaimTokenizer(PatientPadding):
             OSError: If there is no vocabulary under that name. The message names checkpoints that load offline.
             ValueError: If the files are damaged or newer than this code.
         """
+        if is_misspelt(pretrained_model_name_or_path):
+            kwargs["local_files_only"] = True
         folder = resolve_checkpoint(pretrained_model_name_or_path)
         tokenizer: ClaimTokenizer = super().from_pretrained(folder, *init_inputs, **kwargs)
         return tokenizer

