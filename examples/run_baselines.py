@@ -6,7 +6,6 @@
 From the repository root:
 
     python examples/run_baselines.py --cohort runs/demo/cohort --output_dir runs/demo/models
-    python examples/run_baselines.py examples/configs/baselines.yaml
 
 Each model leaves `predictions.parquet` and `metrics.json` in a folder of its own under `output_dir`, in the same form
 as `run_classification.py`. With `--true_risk`, for simulated claims only, the simulator's own risk is scored as well:

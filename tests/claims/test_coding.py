@@ -27,6 +27,13 @@ def test_counts_are_of_occurrences_over_all_columns(connection) -> None:
     assert sorted(survey.changed.to_pylist()) == ["401.9", "?", "v10"]
 
 
+def test_the_survey_keeps_canonical_codes_with_their_counts(connection) -> None:
+    rows = _load(connection, a=["401.9", "4019", None], b=["401.9", "?", "v10"])
+    (survey,) = survey_codes(connection, rows, ["a", "b"], ["ICD9CM"])
+    kept = survey.kept.group_by("code").aggregate([("count", "sum")]).sort_by("code")
+    assert list(zip(*kept.to_pydict().values(), strict=True)) == [("ICD9CM/4019", 3), ("ICD9CM/V10", 1)]
+
+
 def test_canonical_codes_need_no_rewriting(connection) -> None:
     rows = _load(connection, a=["4019", None])
     (survey,) = survey_codes(connection, rows, ["a"], ["ICD9CM"])
@@ -61,6 +68,7 @@ def test_a_tolerant_column_keeps_what_looks_like_a_code_and_nothing_else(connect
     (survey,) = survey_codes(connection, rows, ["a"], ["ICD9PCS"], tolerant=True)
     assert dict(survey.warnings) == {"W_UNKNOWN_CODE": 2}
     assert dict(survey.quarantined) == {"R_CODE_TEXT": 2}
+    assert sorted(survey.kept["code"].to_pylist()) == ["ICD9PCS/51881", "ICD9PCS/8154", "ICD9PCS/V4976"]
     code = fetch(connection, rewrite_codes(rows, ["a"], ["ICD9PCS"], tolerant=True))["a"].to_pylist()
     assert code == ["8154", "51881", "V4976", None, None]
 

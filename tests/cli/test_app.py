@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from cohorts.patients_by_hand import ADMISSION, ASTHMA_VISIT, patient, write_claims
+from sources.raw_claims import pharmacy_claim, write_tuva
 from typer.testing import CliRunner
 
-from claim_transformers.cli import app
+from claim_transformers.cli import app, main
 
 COMMANDS = ("simulate", "ingest", "cohort", "report", "install-checkpoint")
 ROOT = Path(__file__).parents[2]
@@ -61,3 +62,45 @@ def test_bad_input_ends_with_one_line_and_status_2(tmp_path):
     assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.stderr
     assert "synpuf" in result.stderr
+
+
+def _fails(capsys, monkeypatch, *arguments: str) -> str:
+    monkeypatch.setattr(sys, "argv", ["claim-transformers", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_every_command_that_writes_refuses_a_folder_that_is_there(tmp_path, capsys, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    out = str(tmp_path / "mine")
+    claims = str(write_claims(tmp_path / "claims", [patient("P1", ASTHMA_VISIT)]))
+    for command in (["simulate", out], ["ingest", "tuva", claims, out], ["cohort", "hospital_admission", claims, out]):
+        for overwrite in ([], ["--overwrite"]):
+            assert "E_EXISTS" in _fails(capsys, monkeypatch, *command, *overwrite)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_the_shares_of_quarantine_can_be_moved(tmp_path, capsys, monkeypatch):
+    drugs = [pharmacy_claim(claim=f"R{n}", dispensing_date="soon" if n < 3 else "2018-09-18") for n in range(50)]
+    raw, out = str(write_tuva(tmp_path / "raw", pharmacy=drugs)), str(tmp_path / "out")
+    assert "--max-reason-share" in _fails(
+        capsys, monkeypatch, "ingest", "tuva", raw, out, "--max-quarantine-share", "0.5"
+    )
+    shares = ["--max-reason-share", "0.06", "--max-quarantine-share", "0.06"]
+    result = CliRunner().invoke(app, ["ingest", "tuva", raw, out, *shares])
+    assert result.exit_code == 0
+    assert "with category" in result.output
+
+
+def test_dates_and_delimiters_that_do_not_fit_are_refused(tmp_path, capsys, monkeypatch):
+    raw, out = str(tmp_path), str(tmp_path / "out")
+    assert "an ISO date" in _fails(capsys, monkeypatch, "ingest", "tuva", raw, out, "--extract-date", "soon")
+    assert "an ISO date" in _fails(capsys, monkeypatch, "simulate", out, "--start", "soon")
+    assert "expected options of 'synpuf'" in _fails(
+        capsys, monkeypatch, "ingest", "synpuf", raw, out, "--delimiter", "|"
+    )

@@ -181,8 +181,18 @@ def test_the_saved_folder_is_a_dataset_dict_with_labels_and_the_attrition(asthma
     assert {"label", "index_day", "codes", "visit_day"} <= set(loaded["train"].column_names)
     steps = json.loads((tmp_path / "cohort" / "attrition.json").read_text())
     assert steps[0] == {"step": "patients with a visit", "patients": 44, "removed": 0}
-    with pytest.raises(ClaimDataError, match="E_WRITE"):
+    with pytest.raises(ClaimDataError, match="E_EXISTS"):
         cohort.save(tmp_path / "cohort")
+    cohort.save(tmp_path / "cohort", overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["claims", "cohort"]
+
+
+def test_a_folder_that_is_no_cohort_is_never_replaced(asthma_claims, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ClaimDataError, match=r"E_EXISTS.*a cohort to replace"):
+        build_cohort(EVERYBODY, asthma_claims).save(tmp_path / "mine", overwrite=True)
+    assert (tmp_path / "mine" / "thesis.txt").is_file()
 
 
 def test_a_full_disk_leaves_nothing_behind(asthma_claims, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.simulation import SIMULATION_VERSION, simulate, simulate_tables
 from claim_transformers.simulation import generate as generate_module
 
@@ -113,12 +114,25 @@ def test_overwrite_replaces_the_whole_folder(tmp_path):
 
 def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     def fail(*arguments):
-        raise OSError("disk full")
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(generate_module, "simulate_block", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(ClaimDataError, match=r"E_WRITE: .*No space left on device\. Nothing was published"):
         simulate(tmp_path / "claims", patients=10, **SHORT)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_no_simulation_is_never_replaced(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ClaimDataError, match=r"E_EXISTS.*a folder that a simulation wrote"):
+        simulate(tmp_path, patients=10, overwrite=True, **SHORT)
+    assert (tmp_path / "thesis.txt").is_file()
+
+
+def test_a_folder_below_a_file_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ClaimDataError, match="E_WRITE"):
+        simulate(tmp_path / "file" / "claims", patients=10, **SHORT)
 
 
 def test_institution_b_codes_the_same_diseases_otherwise():
@@ -151,7 +165,9 @@ def test_a_window_may_be_short_and_begin_in_any_month():
         ({"patients": 1, "institution": "z"}, "an institution"),
         ({"patients": 1, "dirt": "heavy"}, "dirt to be None"),
         ({"patients": 1, "end": "2014-12-30"}, "whole months"),
-        ({"patients": 1, "end": "2009-12-31"}, "1 to 240 months"),
+        ({"patients": 1, "end": "2009-12-31"}, "ends after it starts"),
+        ({"patients": 1, "end": "2039-12-31"}, "1 to 240 months"),
+        ({"patients": 1, "start": "soon"}, "ISO date such as 2010-01-01 as start, found 'soon'"),
         ({"patients": 1, "replicates": -1}, "replicates"),
     ],
 )

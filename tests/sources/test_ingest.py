@@ -216,6 +216,35 @@ def test_a_bad_code_leaves_and_its_row_stays(tmp_path: Path) -> None:
     assert (codes["NDC"]["quarantined"], codes["NDC"]["fixes"]) == ({"R_NDC10": 1}, {"F_NDC": 1})
 
 
+def test_the_report_and_the_summary_show_how_many_codes_have_a_category(tmp_path: Path) -> None:
+    claims = [medical_claim(diagnosis_code_1="E11.9"), medical_claim(claim="M2", diagnosis_code_1="E119")]
+    summary = _run("tuva", write_tuva(tmp_path / "raw", medical=claims), tmp_path / "out")
+    coverage = json.loads((tmp_path / "out" / "quality_report.json").read_text())["code_coverage"]
+    (entry,) = (one for one in coverage if one["system"] == "ICD10CM")
+    assert (entry["table"], entry["num_codes"], entry["num_occurrences"]) == ("medical_claim", 1, 2)
+    assert (entry["occurrences_mapped_share"], entry["num_occurrences_unlisted"]) == (1.0, 0)
+    assert ["medical_claim", "ICD10CM", "1", "2", "100", "%", "100", "%"] in [
+        line.split() for line in str(summary).splitlines()
+    ]
+
+
+@pytest.mark.parametrize(("source", "options"), [("simulated", {"delimiter": "|"}), ("tuva", {"sampel": 2})])
+def test_an_option_that_the_source_does_not_know_is_refused(tmp_path: Path, source: str, options: dict) -> None:
+    with pytest.raises(ValueError, match=f"expected options of '{source}' out of"):
+        ingest(source, tmp_path, tmp_path / "out", progress=False, **options)
+
+
+def test_a_source_without_a_check_of_the_extract_date_refuses_one(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected no extract_date for 'meds'"):
+        ingest("meds", tmp_path, tmp_path / "out", extract_date=dt.date(2012, 1, 1))
+
+
+def test_a_folder_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ClaimDataError, match="E_WRITE"):
+        ingest("tuva", write_tuva(tmp_path / "raw", medical=[medical_claim()]), tmp_path / "file" / "out")
+
+
 def test_amounts_that_are_no_decimals_become_null_and_are_counted(tmp_path: Path) -> None:
     claims = [medical_claim(paid_amount=text, claim=f"M{n}") for n, text in enumerate(["$1,234.50", "NaN", "1.00"])]
     summary = _run("tuva", write_tuva(tmp_path / "raw", medical=claims), tmp_path / "out")

@@ -81,7 +81,7 @@ def engine_errors(step: str) -> Iterator[None]:
         ...     _ = connect(threads=1).raw_sql("SELECT CAST('P17' AS INTEGER)").fetchall()
         Traceback (most recent call last):
             ...
-        claim_transformers.codes.errors.ClaimDataError: E_ENGINE: ConversionException while counting
+        claim_transformers.codes.errors.ClaimDataError: E_ENGINE: ConversionException while counting: ...
     """
     import duckdb
 
@@ -91,7 +91,10 @@ def engine_errors(step: str) -> Iterator[None]:
         message = f"{type(error).__name__} while {step}: free disk space or raise memory_limit, then run it again"
         raise ClaimDataError("E_WRITE", message) from None
     except duckdb.Error as error:
-        raise ClaimDataError("E_ENGINE", f"{type(error).__name__} while {step}") from None
+        # The plain class stands for a reader that met damaged pages of parquet.
+        cause = "damaged content" if type(error) is duckdb.Error else type(error).__name__
+        message = f"{cause} while {step}: write or fetch the raw file of this table again, or report the step"
+        raise ClaimDataError("E_ENGINE", message) from None
 
 
 def fetch(connection: Backend, expression: ir.Table) -> pa.Table:

@@ -196,8 +196,8 @@ class Ledger:
                 "E_QUARANTINE_RATE",
                 f"expected at most {max_reason_share:.1%} of the rows of a file in quarantine per reason and "
                 f"{max_quarantine_share:.1%} in all, found {'; '.join(too_many)}. Check the layout and the format of "
-                "dates, or raise max_reason_share and max_quarantine_share (--max-reason-share, --max-quarantine-share) "
-                "if the file is known to be this bad",
+                "dates, or raise max_reason_share and max_quarantine_share (--max-reason-share, "
+                "--max-quarantine-share) if the file is known to be this bad",
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -31,7 +31,10 @@ SUCCESS = "_SUCCESS"
 ROWS_PER_GROUP = 1 << 17
 ROWS_PER_PART = 1 << 22
 
-_WRITE_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM))
+_WRITE_ERRORS = frozenset(
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EFBIG", "EIO", "EACCES", "EPERM", "ENOTDIR", "EEXIST", "ENAMETOOLONG")
+)
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def write_folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         _flush(temporary)
         _publish(temporary, out)
     except OSError as error:
-        if error.errno not in _WRITE_ERRORS:
+        if error.errno is None or error.errno not in _WRITE_ERRORS:
             raise
         message = f"could not write beside {out}: {os.strerror(error.errno)}. Nothing was published"
         raise ClaimDataError("E_WRITE", message) from error
@@ -309,7 +312,9 @@ def _check_target(out: Path, overwrite: bool) -> None:
     if out.is_dir() and not out.is_symlink() and not any(out.iterdir()):
         return
     if not overwrite:
-        raise ClaimDataError("E_EXISTS", f"expected no folder at {out}, found one: choose another or pass overwrite")
+        raise ClaimDataError(
+            "E_EXISTS", f"expected no folder at {out}, found one: choose another or pass overwrite (--overwrite)"
+        )
     if out.is_symlink() or not (out / MANIFEST).is_file() or not (out / SUCCESS).is_file():
         raise ClaimDataError("E_EXISTS", f"expected an ingested folder to replace at {out}, found something else")
 

@@ -108,8 +108,9 @@ def cohort(
     overwrite: Overwrite = False,
 ) -> None:
     """Select patients, label them and split them; print how many fell out at each step."""
-    from claim_transformers.cohorts import attrition_table, build_cohort
+    from claim_transformers.cohorts import attrition_table, build_cohort, check_out
 
+    check_out(out, overwrite=overwrite)
     built = build_cohort(name, claims)
     built.save(out, overwrite=overwrite)
     table = Table(title=built.definition.title)

@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 SPLITS = ("train", "validation", "test")
+DEFINITION_FILE = "cohort.json"
 
 
 @dataclass(frozen=True)
@@ -76,29 +78,59 @@ class Cohort:
 
         Args:
             out (`str` or `Path`): Folder to make.
-            overwrite (`bool`): Whether an existing folder is replaced.
+            overwrite (`bool`): Whether a cohort that stands there is replaced.
 
         Raises:
-            ClaimDataError: If the folder exists, or the disk does not take it (`E_WRITE`).
+            ClaimDataError: If the folder exists and may not be replaced (`E_EXISTS`; what is no cohort never is), or
+                the disk does not take it (`E_WRITE`).
         """
         out = Path(out)
-        if out.exists() and not overwrite:
-            raise ClaimDataError("E_WRITE", f"expected a new folder, found an existing {out.name!r}; use overwrite")
-        staging = out.with_name(f".{out.name}.writing")
-        shutil.rmtree(staging, ignore_errors=True)
+        check_out(out, overwrite=overwrite)
+        staging = out.with_name(f".{out.name}.writing-{uuid.uuid4().hex[:12]}")
         try:
+            out.parent.mkdir(parents=True, exist_ok=True)
             self.to_dataset_dict().save_to_disk(str(staging))
             steps = [vars(step) for step in self.attrition]
             (staging / "attrition.json").write_text(json.dumps(steps, indent=1) + "\n", encoding="utf-8")
             content = {**self.definition.to_dict(), "sampled_share": list(self.sampled_share)}
-            (staging / "cohort.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            (staging / DEFINITION_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
             if out.exists():
-                shutil.rmtree(out)
-            staging.rename(out)
+                # Renamed first, so that a run that stops here has lost neither the old cohort nor the new one.
+                replaced = out.with_name(f"{staging.name}-replaced")
+                out.rename(replaced)
+                staging.rename(out)
+                shutil.rmtree(replaced)
+            else:
+                staging.rename(out)
         except OSError as error:
-            raise ClaimDataError("E_WRITE", f"could not write {out.name!r}: {error.strerror}") from error
+            reason = error.strerror or type(error).__name__
+            raise ClaimDataError("E_WRITE", f"could not write {out.name!r}: {reason}. Nothing was saved") from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_out(out: str | Path, *, overwrite: bool = False) -> None:
+    """Refuses a folder that a cohort may not be saved to; asked before a build, it spares the wait.
+
+    Args:
+        out (`str` or `Path`): Folder to make.
+        overwrite (`bool`, *optional*, defaults to `False`): Whether a cohort that stands there may be replaced.
+
+    Raises:
+        ClaimDataError: `E_EXISTS`.
+
+    Examples:
+        >>> check_out("/nowhere/cohort")
+    """
+    out = Path(out)
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not overwrite:
+        raise ClaimDataError(
+            "E_EXISTS", f"expected a new folder, found an existing {out.name!r}; choose another or use overwrite"
+        )
+    if not (out / DEFINITION_FILE).is_file():
+        raise ClaimDataError("E_EXISTS", f"expected a cohort to replace in {out.name!r}, found something else")
 
 
 def build_cohort(definition: CohortDefinition | str | Path, claims: str | Path) -> Cohort:
@@ -130,7 +162,11 @@ def build_cohort(definition: CohortDefinition | str | Path, claims: str | Path) 
         pairs += eligible
     if not sum(table.num_rows for table in selected):
         lost = ", ".join(f"{step}: {count}" for step, count in zip(steps, counts, strict=True))
-        raise ClaimDataError("E_EMPTY_COHORT", f"expected at least one patient in {definition.name!r}, found ({lost})")
+        raise ClaimDataError(
+            "E_EMPTY_COHORT",
+            f"expected at least one patient in {definition.name!r}, found ({lost}); change the dates or criteria of "
+            "the definition where the numbers fall to 0",
+        )
     examples = _sample(pa.concat_tables(selected).sort_by("patient_id"), definition)
     _check(examples, definition)
     patients = [*counts.tolist(), examples.num_rows]
@@ -145,11 +181,16 @@ def build_cohort(definition: CohortDefinition | str | Path, claims: str | Path) 
 def _patient_files(claims: Path) -> Iterator[pa.Table]:
     if not (claims / "_SUCCESS").is_file():
         raise ClaimDataError(
-            "E_NOT_INGESTED", f"expected a folder that 'claim-transformers ingest' finished, found {claims.name!r}"
+            "E_NOT_INGESTED",
+            f"expected a folder that 'claim-transformers ingest' finished, found "
+            f"{'something else' if claims.exists() else 'nothing'} at {claims}; ingest the raw claims first",
         )
     files = sorted((claims / "patients").glob("*.parquet"))
     if not files:
-        raise ClaimDataError("E_NOT_INGESTED", f"expected patients/*.parquet in {claims.name!r}, found none")
+        raise ClaimDataError(
+            "E_NOT_INGESTED",
+            f"expected patients/*.parquet in {claims}, found none: nobody has a visit; see quality_report.json there",
+        )
     for file in files:
         yield pq.read_table(file)
 

@@ -5,15 +5,20 @@ case-control ratio, seed), so a cohort is changed by editing a file and cited by
 """
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
 DEFINITIONS = Path(__file__).parent / "definitions"
+# MEDS brings systems of its own, so the name of the system is open; claims have no dots, but some codes of MEDS do.
+CODE_PREFIX = re.compile("[A-Z0-9_]+/[A-Z0-9.,+/_-]+")
+_DOTLESS = re.compile("(ICD9CM|ICD10CM|ICD9PCS|ICD10PCS|HCPCS|NDC)/.*[.-].*")
 
 
 @dataclass(frozen=True)
@@ -84,12 +89,19 @@ class LabelRule:
         horizon_days (`int`): Days from the index date in which it counts, the index date included. With
             `"next_encounter"` it must be 1: the visit itself.
         death (`str`): Whether death inside the horizon without the outcome is a `"negative"` or `"censored"`.
+
+    Raises:
+        ValueError: If the horizon is empty.
     """
 
     horizon_days: int
     codes: str | None = None
     visit_types: tuple[str, ...] = ()
     death: Literal["negative", "censored"] = "censored"
+
+    def __post_init__(self) -> None:
+        if self.horizon_days < 1:
+            raise ValueError(f"label.horizon_days: expected at least 1, found {self.horizon_days}")
 
 
 @dataclass(frozen=True)
@@ -100,11 +112,20 @@ class Sampling:
         cases (`int`): Most cases kept; all when `None`.
         controls_per_case (`float`): Controls drawn per case; all controls when `None`.
         seed (`int`): Seed of both draws, which depend on nothing but it and the patient.
+
+    Raises:
+        ValueError: If no case or no control would be kept.
     """
 
     cases: int | None = None
     controls_per_case: float | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.cases is not None and self.cases < 1:
+            raise ValueError(f"sampling.cases: expected at least 1, found {self.cases}")
+        if self.controls_per_case is not None and self.controls_per_case <= 0:
+            raise ValueError(f"sampling.controls_per_case: expected more than 0, found {self.controls_per_case}")
 
 
 @dataclass(frozen=True)
@@ -212,7 +233,12 @@ def load_definition(name_or_path: str | Path) -> CohortDefinition:
         close = get_close_matches(str(name_or_path), known, n=1, cutoff=0.3)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"expected a .yaml file or one of the cohorts {known}, found {str(name_or_path)!r}{hint}")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = "" if where is None else f" in line {where.line + 1}"
+        raise ValueError(f"{path.name}: expected YAML, found something else{line}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path.name}: expected a mapping of keys, found {type(content).__name__}")
     return _definition(content, path.name)
@@ -225,10 +251,24 @@ def _definition(content: dict[str, Any], where: str) -> CohortDefinition:
             values[key] = _fill(kind, values[key], f"{where}: {key}")
     steps = values.get("criteria") or []
     values["criteria"] = tuple(_fill(Criterion, step, f"{where}: criteria[{i}]") for i, step in enumerate(steps))
-    values["codes"] = {name: tuple(prefixes) for name, prefixes in (values.get("codes") or {}).items()}
+    values["codes"] = _code_sets(values.get("codes") or {}, f"{where}: codes")
     definition = _fill(CohortDefinition, values, where)
     assert isinstance(definition, CohortDefinition)
     return definition
+
+
+def _code_sets(content: Any, where: str) -> dict[str, tuple[str, ...]]:
+    if not isinstance(content, dict):
+        raise ValueError(f"{where}: expected a mapping of names to lists, found {type(content).__name__}")
+    for name, prefixes in content.items():
+        is_list = isinstance(prefixes, list) and all(isinstance(prefix, str) for prefix in prefixes)
+        if not is_list or not prefixes or not all(_is_prefix(prefix) for prefix in prefixes):
+            raise ValueError(f"{where}: {name}: expected a list of SYSTEM/PREFIX such as [ICD9CM/493], no dots")
+    return {name: tuple(prefixes) for name, prefixes in content.items()}
+
+
+def _is_prefix(text: str) -> bool:
+    return CODE_PREFIX.fullmatch(text) is not None and _DOTLESS.fullmatch(text) is None
 
 
 def _fill(kind: type, values: Any, where: str) -> Any:
@@ -242,7 +282,37 @@ def _fill(kind: type, values: Any, where: str) -> Any:
     needed = {entry.name for entry in fields(kind) if entry.default is MISSING and entry.default_factory is MISSING}
     if not needed <= set(values):
         raise ValueError(f"{where}: expected the keys {sorted(needed)}, missing {sorted(needed - set(values))}")
-    return kind(**{key: _plain(value) for key, value in values.items()})
+    hints = get_type_hints(kind)
+    plain = {key: _plain(value) for key, value in values.items()}
+    for key, value in plain.items():
+        if not _fits(value, hints[key]):
+            raise ValueError(f"{where}: {key}: expected {_in_words(hints[key])}, found {value!r}")
+    return kind(**plain)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value of the file is of the type of its field; what is neither plain nor a list is checked already."""
+    origin = get_origin(hint)
+    if origin is Literal:
+        return value in get_args(hint)
+    if origin is UnionType:
+        return any(_fits(value, each) for each in get_args(hint))
+    if origin is tuple and get_args(hint)[0] is str:
+        return isinstance(value, tuple) and all(isinstance(entry, str) for entry in value)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return not isinstance(hint, type) or isinstance(value, hint)
+
+
+def _in_words(hint: Any) -> str:
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "nothing"}
+    if get_origin(hint) is Literal:
+        return " or ".join(repr(value) for value in get_args(hint))
+    if get_origin(hint) is UnionType:
+        return " or ".join(_in_words(each) for each in get_args(hint))
+    return "a list of texts" if get_origin(hint) is tuple else names.get(hint, "another type")
 
 
 def _plain(value: Any) -> Any:

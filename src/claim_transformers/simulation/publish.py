@@ -52,7 +52,8 @@ class Publication:
             )
         if self._out.exists() and not _may_be_replaced(self._out):
             raise ClaimDataError(
-                "E_EXISTS", f"expected a folder that a simulation wrote at {self._out}, found something else: choose another"
+                "E_EXISTS",
+                f"expected a folder that a simulation wrote at {self._out}, found something else: choose another",
             )
         try:
             self._out.parent.mkdir(parents=True, exist_ok=True)

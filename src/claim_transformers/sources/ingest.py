@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import inspect
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,9 +56,10 @@ class IngestSummary:
 
     Examples:
         >>> totals = {"files": [], "totals": {}, "codes": {}, "code_coverage": []}
-        >>> print(IngestSummary(Path("out"), totals, {"claim_line": 2}, None))
+        >>> print(IngestSummary(Path("out"), totals, {"claim_line": 0}, None))
         raw file   type   rows in   rows out   quarantined   dropped   netted out
-        2 lines of claim_line in out
+        0 lines of claim_line in out
+        no claims, so no patients
     """
 
     out: Path
@@ -75,8 +77,12 @@ class IngestSummary:
             text += ["", *_align(coverage_rows(coverage)), ""]
         written = ", ".join(f"{number:,} lines of {name}" for name, number in self.lines.items())
         text.append(f"{written} in {self.out}")
-        if self.patients is not None:
-            text.append(f"{self.patients.patients:,} patients with {self.patients.visits:,} visits")
+        if self.patients is None:
+            text.append("no claims, so no patients")
+        else:
+            left_out = self.patients.patients_without_visits
+            others = f"; {left_out:,} patients without a visit are left out" if left_out else ""
+            text.append(f"{self.patients.patients:,} patients with {self.patients.visits:,} visits{others}")
         return "\n".join(text)
 
 
@@ -152,7 +158,7 @@ def ingest(
         `IngestSummary`: Counts; `print` shows them as a table.
 
     Raises:
-        ValueError: If the source is unknown.
+        ValueError: If the source is unknown or does not know an option.
         ClaimDataError: If the input cannot be used as claims or the output cannot be written. Nothing is published.
 
     Examples:
@@ -162,7 +168,10 @@ def ingest(
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected DE-SynPUF files at /nowhere, ...
     """
     reader = source_reader(source)
+    _check_options(source, reader, options)
     if source == _PUBLISHES_ITSELF:
+        if extract_date is not None:
+            raise ValueError(f"expected no extract_date for {source!r}, which has no such check, found one")
         shares = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
         summary: IngestSummary = reader(
             path, out, overwrite=overwrite, salt=salt, progress=progress, **shares, **options
@@ -191,6 +200,16 @@ def ingest(
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         write_manifest(folder, _manifest(staged, lines, patients, salt))
     return IngestSummary(Path(out), report, lines, patients)
+
+
+def _check_options(source: str, reader: Any, options: Mapping[str, Any]) -> None:
+    known = [
+        name
+        for name, parameter in inspect.signature(reader).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in ("scratch", "overwrite", "salt", "progress")
+    ]
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(f"expected options of {source!r} out of {sorted(known)}, found {unknown}")
 
 
 def _settle(
