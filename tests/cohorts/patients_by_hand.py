@@ -7,6 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from claim_transformers.claims.store import write_manifest
+
 SCHEMA = pa.schema(
     [
         ("patient_id", pa.string()),
@@ -47,6 +49,7 @@ def write_claims(folder: Path, patients: list[dict[str, Any]], files: int = 1) -
     for number in range(files):
         table = pa.Table.from_pylist(patients[number::files], schema=SCHEMA)
         pq.write_table(table, folder / "patients" / f"train-{number:05d}.parquet")
+    write_manifest(folder, {"source": "by hand"})
     (folder / "_SUCCESS").touch()
     return folder
 

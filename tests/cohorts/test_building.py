@@ -221,8 +221,20 @@ def test_one_class_only_is_refused(tmp_path):
 
 def test_a_folder_that_was_never_finished_is_refused(tmp_path):
     (tmp_path / "half" / "patients").mkdir(parents=True)
-    with pytest.raises(ClaimDataError, match="E_NOT_INGESTED"):
+    with pytest.raises(ClaimDataError, match="E_INCOMPLETE"):
         build_cohort(ASTHMA, tmp_path / "half")
+
+
+def test_a_folder_of_another_format_version_is_refused(tmp_path):
+    claims = write_claims(tmp_path / "claims", [patient("P1", ASTHMA_VISIT)])
+    (claims / "manifest.json").write_text(json.dumps({"format_version": 0}))
+    with pytest.raises(ClaimDataError, match="E_FORMAT_VERSION"):
+        build_cohort(ASTHMA, claims)
+
+
+def test_a_folder_without_patients_is_refused(tmp_path):
+    with pytest.raises(ClaimDataError, match="E_NO_PATIENTS"):
+        build_cohort(ASTHMA, write_claims(tmp_path / "claims", [], files=0))
 
 
 def test_messages_hold_no_identifier_and_no_date(tmp_path):

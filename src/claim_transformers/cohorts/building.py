@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from claim_transformers.claims.splits import split_of
+from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.definition import CohortDefinition, load_definition
 from claim_transformers.cohorts.index_dates import index_candidates, outcome_codes, unit_hash
@@ -179,16 +180,10 @@ def build_cohort(definition: CohortDefinition | str | Path, claims: str | Path) 
 
 
 def _patient_files(claims: Path) -> Iterator[pa.Table]:
-    if not (claims / "_SUCCESS").is_file():
-        raise ClaimDataError(
-            "E_NOT_INGESTED",
-            f"expected a folder that 'claim-transformers ingest' finished, found "
-            f"{'something else' if claims.exists() else 'nothing'} at {claims}; ingest the raw claims first",
-        )
-    files = sorted((claims / "patients").glob("*.parquet"))
+    files = open_folder(claims).table_files("patients")
     if not files:
         raise ClaimDataError(
-            "E_NOT_INGESTED",
+            "E_NO_PATIENTS",
             f"expected patients/*.parquet in {claims}, found none: nobody has a visit; see quality_report.json there",
         )
     for file in files:
