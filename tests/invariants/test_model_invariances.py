@@ -113,14 +113,14 @@ def test_a_repeated_label_counts_once():
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_packed_and_padded_computation_agree(variant):
-    model, batch = _model(**variant), collate(random_patients(0, (4, 1, 6)))
+    model, batch = _model(**variant).double(), collate(random_patients(0, (4, 1, 6)))
     packed = model(**batch).last_hidden_state
     padded = model(**batch, output_hidden_states=True)
-    torch.testing.assert_close(padded.last_hidden_state, packed, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(padded.last_hidden_state, packed, atol=1e-12, rtol=1e-10)
     assert len(padded.hidden_states) == 3
     vectors = model.get_input_embeddings()(batch["input_ids"])
     given = {name: tensor for name, tensor in batch.items() if name != "input_ids"}
-    torch.testing.assert_close(model(**given, inputs_embeds=vectors).last_hidden_state, packed, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(model(**given, inputs_embeds=vectors).last_hidden_state, packed, atol=1e-12, rtol=1e-10)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
@@ -130,10 +130,10 @@ def test_eager_attention_equals_sdpa(variant, cut):
     cut = None if cut is None else torch.tensor(cut)
     outputs = []
     for implementation in ("eager", "sdpa"):
-        model = _model(**variant, attn_implementation=implementation)
+        model = _model(**variant, attn_implementation=implementation).double()
         with torch.no_grad():
             outputs.append(model(**batch, cut=cut).last_hidden_state)
-    torch.testing.assert_close(*outputs, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(*outputs, atol=1e-12, rtol=1e-10)
 
 
 def test_attentions_under_eager_are_distributions_over_visible_positions():
@@ -184,13 +184,13 @@ def test_gradient_checkpointing_gives_the_same_gradients(variant):
     batch = collate(random_patients(0, (4, 1, 6)), with_labels=True)
     gradients = []
     for checkpointed in (False, True):
-        model = _model(ClaimForPreTraining, **variant).train()
+        model = _model(ClaimForPreTraining, **variant).double().train()
         if checkpointed:
             model.activation_checkpointing_enable()
             assert all(layer.gradient_checkpointing for layer in model.claim.layers)
         model(**batch).loss.backward()
         gradients.append([parameter.grad for parameter in model.parameters()])
-    torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(*gradients, atol=1e-12, rtol=1e-10)
 
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
@@ -222,7 +222,7 @@ def test_empty_visits_and_patients_without_visits_are_finite(variant, autocast):
     ]
     batch = collate(patients)
     for implementation in ("eager", "sdpa"):
-        model = _model(**variant, attn_implementation=implementation)
+        model = _model(**variant, attn_implementation=implementation).double()
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             outputs = model(**batch, cut=torch.tensor([0, 1, 0, 0, 2]))
         assert torch.isfinite(outputs.last_hidden_state).all()

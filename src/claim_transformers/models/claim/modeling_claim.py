@@ -281,11 +281,11 @@ class ClaimModel(ClaimPreTrainedModel):
                 )
             return positions.valid
         visible_BLL = visible_positions(*positions)
-        bias: Tensor | float = 0.0
+        bias = torch.zeros((), dtype=dtype, device=visible_BLL.device)
         if self.time_bias is not None:
             days_BL = position_days(positions.slots, days_BV, positions.cut)
             bias = self.time_bias(time_buckets(positions.slots, days_BL)).to(dtype)
-        return torch.where(visible_BLL[:, None], bias, torch.finfo(dtype).min).to(dtype)
+        return torch.where(visible_BLL[:, None], bias, torch.finfo(dtype).min)
 
     def _pool_patient(self, hidden_BLE: Tensor, positions: Positions, history_BVE: Tensor | None) -> Tensor:
         """Represent each patient by one vector: with codes as positions, the patient is the mean of slot 0's codes."""
