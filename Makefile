@@ -8,10 +8,10 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export TOKENIZERS_PARALLELISM = false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types arrows unit style bench bench-quick build clean
+.PHONY: help install demo test check lint types arrows unit style bench bench-quick benchmark benchmark-quick build clean
 
 help:  ## List the targets.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -55,6 +55,12 @@ bench: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, 
 	$(BIN)/python benchmarks/bench_simulation.py
 	$(BIN)/python benchmarks/bench_ingest.py
 	$(BIN)/python benchmarks/bench_pretraining.py
+
+benchmark: $(VENV)/.runtime  ## Every table and figure of docs/benchmark; hours, and goes on where it was stopped.
+	PATH="$(abspath $(BIN)):$$PATH" bash examples/benchmark/run.sh examples/benchmark/full.yaml
+
+benchmark-quick: $(VENV)/.runtime  ## All of it at a small size, in minutes; leaves runs/benchmark/quick/docs.
+	PATH="$(abspath $(BIN)):$$PATH" bash examples/benchmark/run.sh examples/benchmark/quick.yaml
 
 build: $(VENV)/.dev  ## Build the wheel, install it in a fresh environment, import it and call its command.
 	rm -rf dist build/wheel-check

@@ -81,6 +81,7 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         data_collator=DataCollatorForClaimPretraining(
             tokenizer,
             nvp_context=config.nvp_context,
+            horizon_days=config.horizon_days,
             cp_mask_probability=arguments.cp_mask_probability,
             seed=training_args.seed,
         ),

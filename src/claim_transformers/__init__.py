@@ -2,8 +2,8 @@
 
 Importing the package registers the family (`model_type = "claim"`) with `AutoConfig`, `AutoTokenizer`, `AutoModel`,
 `AutoModelForPreTraining`, `AutoModelForMaskedLM`, `AutoModelForSequenceClassification` and
-`AutoModelForTokenClassification`, and stays light: what needs `datasets`, scikit-learn, DuckDB or matplotlib is
-imported when it is first used.
+`AutoModelForTokenClassification`, the recurrent baselines (`model_type = "claim_recurrent"`) with those that fit them,
+and stays light: what needs `datasets`, scikit-learn, DuckDB or matplotlib is imported when it is first used.
 
 Examples:
     >>> from claim_transformers import ClaimTokenizer
@@ -30,6 +30,7 @@ from claim_transformers.models.registration import register
 from claim_transformers.version import __version__
 
 if TYPE_CHECKING:
+    from claim_transformers.models.recurrent import RecurrentConfig, RecurrentForSequenceClassification, RecurrentModel
     from claim_transformers.sources.loading import load_claims
     from claim_transformers.training import ClaimTrainer, DataCollatorForClaimPretraining
 
@@ -43,6 +44,9 @@ __all__ = [
     "ClaimTokenizer",
     "ClaimTrainer",
     "DataCollatorForClaimPretraining",
+    "RecurrentConfig",
+    "RecurrentForSequenceClassification",
+    "RecurrentModel",
     "__version__",
     "load_claims",
 ]
@@ -50,6 +54,9 @@ __all__ = [
 _LAZY = {
     "ClaimTrainer": "claim_transformers.training",
     "DataCollatorForClaimPretraining": "claim_transformers.training",
+    "RecurrentConfig": "claim_transformers.models.recurrent",
+    "RecurrentForSequenceClassification": "claim_transformers.models.recurrent",
+    "RecurrentModel": "claim_transformers.models.recurrent",
     "load_claims": "claim_transformers.sources.loading",
 }
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from analysis.cohort_by_hand import make_examples
 
-from claim_transformers.analysis.features import count_codes, demographics, select_codes
+from claim_transformers.analysis.features import count_codes, demographics, read_labels, select_codes
 from claim_transformers.codes import CategoryRules
 
 ASTHMA = CategoryRules(prefixes={"ICD9CM/493": "CCS/128"})
@@ -61,3 +61,20 @@ def test_demographics_know_age_sex_and_recent_use():
 
 def test_patients_without_codes_have_zero_counts():
     assert count_codes(table([], [[]]), ["A/1"]).matrix.shape == (2, 1)
+
+
+def test_the_most_common_codes_are_kept_whatever_the_order_of_rows():
+    rows = [[["A/1", "A/2", "A/3"]], [["A/2", "A/3"]], [["A/3", "A/1"]]]
+    for given in (rows, rows[::-1]):
+        assert select_codes(table(*given), min_patients=1, most=2) == ["A/1", "A/3"]
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.int8(), 2), pa.large_list(pa.int64())])
+def test_lists_of_labels_are_read_in_every_form_of_a_list(kind):
+    column = pa.array([[1, 0], [0, 0], [1, 1]], kind)
+    assert read_labels(pa.table({"label": column})).tolist() == [[1, 0], [0, 0], [1, 1]]
+
+
+def test_lists_of_several_lengths_are_refused():
+    with pytest.raises(ValueError, match="expected lists of one length in column 'label'"):
+        read_labels(pa.table({"label": [[1, 0], [1]]}))

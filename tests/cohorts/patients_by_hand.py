@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from claim_transformers.claims.paid_days import VISIT_PAID_DAY
 from claim_transformers.claims.store import write_manifest
 
 SCHEMA = pa.schema(
@@ -44,10 +45,17 @@ def patient(patient_id: str, *visits: tuple[str, str, list[str]], **facts: Any) 
     } | facts
 
 
+def paid(*days: str | None) -> dict[str, Any]:
+    """When each visit of a patient was paid, in the order of the visits."""
+    return {"visit_paid_day": [None if when is None else day(when) for when in days]}
+
+
 def write_claims(folder: Path, patients: list[dict[str, Any]], files: int = 1) -> Path:
     (folder / "patients").mkdir(parents=True)
     for number in range(files):
-        table = pa.Table.from_pylist(patients[number::files], schema=SCHEMA)
+        has_paid_days = any("visit_paid_day" in each for each in patients)
+        schema = SCHEMA.append(VISIT_PAID_DAY) if has_paid_days else SCHEMA
+        table = pa.Table.from_pylist(patients[number::files], schema=schema)
         pq.write_table(table, folder / "patients" / f"train-{number:05d}.parquet")
     write_manifest(folder, {"source": "by hand"})
     (folder / "_SUCCESS").touch()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cohorts.patients_by_hand import ADMISSION, ASTHMA_VISIT, day, patient, write_claims
+from cohorts.patients_by_hand import ADMISSION, ASTHMA_VISIT, day, paid, patient, write_claims
 from datasets import load_from_disk
 
 from claim_transformers.codes.errors import ClaimDataError
@@ -243,3 +243,153 @@ def test_messages_hold_no_identifier_and_no_date(tmp_path):
         build_cohort(EVERYBODY, claims)
     assert "ZZCANARY77" not in str(caught.value)
     assert "2012-05-01" not in str(caught.value)
+
+
+# ---- Censoring ----
+
+
+def test_an_event_after_a_gap_in_enrolment_is_censored_and_not_a_case(tmp_path):
+    gap = {"enrollment_start_day": [day("2010-01-01"), day("2013-08-01")],
+           "enrollment_end_day": [day("2013-05-31"), day("2014-12-31")]}  # fmt: skip
+    back = ("2013-10-01", "IP", ["ICD9CM/49392"])
+    claims = write_claims(
+        tmp_path / "claims",
+        [
+            patient("event-then-gap", ASTHMA_VISIT, ADMISSION, **gap),
+            patient("gap-then-event", ASTHMA_VISIT, back, **gap),
+            patient("gap", ASTHMA_VISIT, **gap),
+            patient("stays", ASTHMA_VISIT),
+        ],
+    )
+    cohort = build_cohort(EVERYBODY, claims)
+    assert labels(cohort) == {"event-then-gap": 1, "stays": 0}
+    assert cohort.attrition[-2].reasons == {"censored: left enrolment within the horizon": 2}
+
+
+def test_the_last_day_of_the_horizon_decides_who_is_censored(tmp_path):
+    claims = write_claims(
+        tmp_path / "claims",
+        [
+            patient("case", ASTHMA_VISIT, ADMISSION),
+            patient("to-the-end", ASTHMA_VISIT, enrollment_end_day=[day("2013-12-31")]),
+            patient("a-day-less", ASTHMA_VISIT, enrollment_end_day=[day("2013-12-30")]),
+        ],
+    )
+    assert labels(build_cohort(EVERYBODY, claims)) == {"case": 1, "to-the-end": 0}
+
+
+def test_the_censored_are_counted_by_what_ended_their_observation(tmp_path):
+    leaves = {"enrollment_end_day": [day("2013-05-31")]}
+    claims = write_claims(
+        tmp_path / "claims",
+        [
+            patient("case", ASTHMA_VISIT, ADMISSION),
+            patient("control", ASTHMA_VISIT),
+            *(patient(f"leaves{i}", ASTHMA_VISIT, **leaves) for i in range(3)),
+            patient("dies", ASTHMA_VISIT, death_day=day("2013-02-01")),
+            patient("leaves-then-dies", ASTHMA_VISIT, death_day=day("2013-07-01"), **leaves),
+            patient("dies-and-enrolment-ends", ASTHMA_VISIT, death_day=day("2013-02-01"),
+                    enrollment_end_day=[day("2013-02-01")]),
+        ],
+    )  # fmt: skip
+    outcome_known = build_cohort(EVERYBODY, claims).attrition[-2]
+    assert (outcome_known.patients, outcome_known.removed) == (2, 6)
+    assert (outcome_known.cases, outcome_known.controls) == (1, 1)
+    assert outcome_known.reasons == {
+        "censored: left enrolment within the horizon": 4,
+        "censored: died within the horizon": 2,
+    }
+
+
+# ---- Visits that are not paid yet ----
+
+
+def test_a_visit_paid_after_the_index_date_is_hidden_and_one_paid_on_it_is_seen(tmp_path):
+    visits = [ASTHMA_VISIT, ("2012-11-01", "OP", ["ICD9CM/4659"]), ("2012-12-01", "OP", ["ICD9CM/3829"])]
+    on_time = paid("2012-06-01", "2013-01-01", "2013-01-02")
+    patients = [
+        patient("case", *visits, ADMISSION) | {"visit_paid_day": [*on_time["visit_paid_day"], day("2013-05-01")]},
+        patient("control", *visits) | on_time,
+        patient("unknown", *visits) | paid("2012-06-01", None, "2013-01-02"),
+    ]
+    claims = write_claims(tmp_path / "claims", patients)
+    cohort = build_cohort(EVERYBODY, claims)
+    assert labels(cohort) == {"case": 1, "control": 0, "unknown": 0}
+    for row in cohort.examples.to_pylist():
+        assert row["codes"] == [["ICD9CM/49390"], ["ICD9CM/4659"]]
+        assert len(row["visit_paid_day"]) == 2
+    assert cohort.visits_hidden == 3
+    seen = build_cohort(replace(EVERYBODY, hide_unpaid=False), claims)
+    assert [len(codes) for codes in seen.examples["codes"].to_pylist()] == [3, 3, 3]
+    assert seen.visits_hidden is None
+    assert "visit_paid_day" not in seen.examples.column_names
+
+
+def test_a_criterion_sees_no_more_than_an_example(tmp_path):
+    patients = [patient(f"P{i}", ASTHMA_VISIT, *([ADMISSION] if i < 2 else [])) for i in range(4)]
+    for each in patients:
+        each["visit_paid_day"] = [day("2012-06-01"), day("2013-05-01")][: len(each["visit_day"])]
+    late = patient("diagnosis-not-paid", ASTHMA_VISIT) | paid("2013-02-01")
+    claims = write_claims(tmp_path / "claims", [*patients, late])
+    assert set(labels(build_cohort(EVERYBODY, claims))) == {"P0", "P1", "P2", "P3"}
+    assert len(labels(build_cohort(replace(EVERYBODY, hide_unpaid=False), claims))) == 5
+
+
+def test_the_outcome_counts_by_its_service_date_whenever_it_is_paid(tmp_path):
+    patients = [
+        patient("case", ASTHMA_VISIT, ADMISSION) | paid("2012-06-01", "2015-05-01"),
+        patient("control", ASTHMA_VISIT) | paid("2012-06-01"),
+    ]
+    assert labels(build_cohort(EVERYBODY, write_claims(tmp_path / "claims", patients))) == {"case": 1, "control": 0}
+
+
+# ---- Sizes ----
+
+
+def test_fewer_cases_than_asked_for_are_all_used_and_said_aloud(asthma_claims, caplog):
+    cohort = build_cohort(ONE_DATE, asthma_claims)
+    assert sum(labels(cohort).values()) == 10
+    assert cohort.examples.num_rows == 10 + 19
+    assert "asthma_exacerbation: expected 572 cases, found 10: ALL OF THEM ARE USED" in caplog.text
+    caplog.clear()
+    build_cohort(ONE_DATE.with_sampling(cases=10, controls_per_case=1), asthma_claims)
+    assert not caplog.text
+
+
+def test_fewer_controls_than_asked_for_are_said_too(asthma_claims, caplog):
+    cohort = build_cohort(ONE_DATE.with_sampling(cases=None, controls_per_case=50), asthma_claims)
+    assert cohort.examples.num_rows == 40
+    assert "expected 500 controls, found 30" in caplog.text
+
+
+def test_those_not_drawn_are_counted_by_label(asthma_claims):
+    drawn = build_cohort(ONE_DATE.with_sampling(cases=4, controls_per_case=2), asthma_claims).attrition[-1]
+    assert (drawn.patients, drawn.removed, drawn.cases, drawn.controls) == (12, 28, 4, 8)
+    assert drawn.reasons == {"cases not drawn": 6, "controls not drawn": 22}
+
+
+def test_another_seed_draws_other_controls_and_other_splits(tmp_path):
+    patients = [patient(f"P{i:03d}", ASTHMA_VISIT, *([ADMISSION] if i % 4 == 0 else [])) for i in range(200)]
+    claims = write_claims(tmp_path / "claims", patients, files=2)
+    cohorts = [
+        build_cohort(ONE_DATE.with_sampling(cases=None, controls_per_case=1, seed=seed), claims) for seed in (0, 1)
+    ]
+    cases = [{name for name, label in labels(cohort).items() if label} for cohort in cohorts]
+    assert cases[0] == cases[1]
+    controls = [{name for name, label in labels(cohort).items() if not label} for cohort in cohorts]
+    assert controls[0] != controls[1]
+    tests = [set(cohort.splits()["test"]["patient_id"].to_pylist()) & cases[0] for cohort in cohorts]
+    assert tests[0] != tests[1]
+
+
+def test_the_flow_chart_is_saved_beside_the_attrition_with_its_counts(asthma_claims, tmp_path):
+    build_cohort(EVERYBODY, asthma_claims).save(tmp_path / "cohort")
+    chart = (tmp_path / "cohort" / "flow_chart.svg").read_text()
+    steps = json.loads((tmp_path / "cohort" / "attrition.json").read_text())
+    assert steps[-2]["cases"] == 10
+    for step in steps:
+        assert f">n = {step['patients']:,}<" in chart
+    assert "1 censored: left enrolment" in chart
+    content = json.loads((tmp_path / "cohort" / "cohort.json").read_text())
+    assert content["hide_unpaid"] is True
+    assert content["visits_hidden"] is None

@@ -1,68 +1,47 @@
-"""Cohort files: what is refused, and how the refusal reads."""
+"""Definitions in memory: what goes together, and what another seed means."""
+
+from dataclasses import replace
 
 import pytest
 
-from claim_transformers.cohorts import built_in_cohorts, load_definition
+from claim_transformers.cohorts import load_definition
+from claim_transformers.cohorts.definition import IndexRule, Sampling
 
-BASE = """
-name: mine
-title: mine
-source: me
-codes: {asthma: [ICD9CM/493]}
-index: {rule: fixed_date, dates: [2013-01-01]}
-criteria: [{step: has asthma, rule: codes, codes: asthma}]
-label: {codes: asthma, horizon_days: 30}
-"""
+ASTHMA = load_definition("asthma_exacerbation")
+DIAGNOSES = load_definition("next_diagnoses")
 
 
-def written(tmp_path, text):
-    path = tmp_path / "mine.yaml"
-    path.write_text(text)
-    return path
+def test_the_sizes_of_the_paper_are_those_of_the_built_in_cohorts():
+    suicide = load_definition("suicide_attempt").sampling
+    assert (suicide.cases, round(suicide.controls_per_case * suicide.cases)) == (163, 326)
+    assert (ASTHMA.sampling.cases, round(ASTHMA.sampling.controls_per_case * ASTHMA.sampling.cases)) == (572, 1097)
 
 
-def test_every_built_in_cohort_loads():
-    assert built_in_cohorts() == ["asthma_exacerbation", "hospital_admission", "suicide_attempt"]
-    assert [load_definition(name).name for name in built_in_cohorts()] == built_in_cohorts()
+def test_unpaid_visits_are_hidden_by_every_built_in_cohort():
+    for name in ("asthma_exacerbation", "hospital_admission", "next_diagnoses", "suicide_attempt"):
+        assert load_definition(name).hide_unpaid
 
 
-def test_a_file_of_ones_own_loads_with_a_date_that_yaml_reads_as_a_date(tmp_path):
-    definition = load_definition(written(tmp_path, BASE))
-    assert definition.index.dates == ("2013-01-01",)
-    assert definition.codes["asthma"] == ("ICD9CM/493",)
+def test_seeds_give_different_splits_and_the_first_keeps_the_salt_it_always_had():
+    salts = [ASTHMA.with_sampling(seed=seed).split_salt for seed in range(3)]
+    assert salts[0] == "cohort/asthma_exacerbation"
+    assert len(set(salts)) == 3
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("horizon_days: 30", "horizon_day: 30", r"label: expected keys among .*, found \['horizon_day'\]"),
-        ("codes: asthma, horizon_days", "codes: asma, horizon_days", r"code sets \['asthma'\], found 'asma'"),
-        ("rule: fixed_date", "rule: fixed", "index: rule: expected 'fixed_date' or 'next_encounter', found 'fixed'"),
-        ("dates: [2013-01-01]", "dates: [yesterday]", "expected an ISO date"),
-        ("dates: [2013-01-01]", "dates: []", "expected at least one ISO date, found none"),
-        ("label: {codes: asthma, horizon_days: 30}", "label: 30", "label: expected a mapping of keys, found int"),
-        ("rule: codes, codes: asthma", "rule: codes", "asks for codes: expected 'codes', found none"),
-        ("title: mine\n", "title: mine\ntrain: 1.0\n", "a rest for the test split"),
-        ("horizon_days: 30", "horizon_days: year", "label: horizon_days: expected a whole number, found 'year'"),
-        ("horizon_days: 30", "horizon_days: 0", "label.horizon_days: expected at least 1, found 0"),
-        ("horizon_days: 30", "horizon_days: 30, death: never", "expected 'negative' or 'censored', found 'never'"),
-        ("codes: asthma}]", "codes: asthma, minimum: one}]", "minimum: expected a number or nothing, found 'one'"),
-        ("[ICD9CM/493]", "ICD9CM/493", r"codes: asthma: expected a list of SYSTEM/PREFIX"),
-        ("[ICD9CM/493]", "[ICD9CM/493.9]", "SYSTEM/PREFIX such as .*, no dots"),
-        ("[ICD9CM/493]", "[493]", "expected a list of SYSTEM/PREFIX"),
-        ("title: mine\n", "title: mine\ntrain: half\n", "train: expected a number, found 'half'"),
-        ("title: mine\n", "title: mine\nsampling: {cases: -3}\n", "sampling.cases: expected at least 1, found -3"),
-        ("title: mine\n", "title: mine\nsampling: {controls_per_case: 0}\n", "expected more than 0, found 0"),
-        ("title: mine\n", "title: [mine\n", "mine.yaml: expected YAML, found something else in line"),
-        ("title: mine\n", "", r"mine.yaml: expected the keys .*, missing \['title'\]"),
-    ],
-)
-def test_a_slip_in_the_file_is_named(tmp_path, old, new, message):
-    assert old in BASE
-    with pytest.raises(ValueError, match=message):
-        load_definition(written(tmp_path, BASE.replace(old, new)))
+def test_sizes_that_do_not_fit_the_label_are_refused():
+    with pytest.raises(ValueError, match="an event has cases and controls"):
+        ASTHMA.with_sampling(patients=10)
+    with pytest.raises(ValueError, match="has no cases"):
+        DIAGNOSES.with_sampling(cases=10)
+    with pytest.raises(ValueError, match=r"sampling\.patients: expected at least 1"):
+        Sampling(patients=0)
 
 
-def test_an_empty_file_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="expected a mapping of keys, found NoneType"):
-        load_definition(written(tmp_path, ""))
+def test_a_window_that_ends_before_it_begins_is_refused():
+    with pytest.raises(ValueError, match="first_date not after last_date"):
+        IndexRule("next_encounter", first_date="2014-01-01", last_date="2013-01-01")
+
+
+def test_a_next_encounter_is_one_day_long():
+    with pytest.raises(ValueError, match=r"needs label\.horizon_days 1, found 365"):
+        replace(ASTHMA, index=IndexRule("next_encounter", first_date="2013-01-01", last_date="2013-12-31"))

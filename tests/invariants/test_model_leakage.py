@@ -10,6 +10,7 @@ NUM_VISITS = 5
 VARIANTS = [
     {"visit_pooling": "max", "history_skip": True},
     {"visit_pooling": "sum", "time_attention": "bucketed", "norm_first": True, "history_skip": True},
+    {"visit_pooling": "sum", "history_skip": True, "history_half_lives_days": [10, 200]},
     {"visit_pooling": "none", "time_attention": "bucketed"},
 ]
 CUTS = range(NUM_VISITS + 1)
@@ -93,3 +94,24 @@ def test_codes_of_the_last_visit_do_not_help_to_predict_it(context, cut):
     (gradient,) = torch.autograd.grad(outputs.nvp_loss, vectors)
     assert gradient[batch["visit_ids"] == NUM_VISITS].count_nonzero() == 0
     assert gradient[batch["visit_ids"] == 0].count_nonzero() > 0
+
+
+@pytest.mark.parametrize("cut", range(NUM_VISITS + 1))
+def test_what_follows_within_the_horizon_is_predicted_without_a_look_at_it(cut):
+    """The horizon loss on the last visit alone has no gradient with respect to that visit, and some for the others."""
+    half_lives = {"history_skip": True, "history_half_lives_days": [30]}
+    config = _config(num_categories=7, horizon_days=10_000, nvp_context="mixed", visit_pooling="sum", **half_lives)
+    model = randomise(ClaimForPreTraining(config)).eval()
+    batch = collate(random_patients(0, (NUM_VISITS,)), with_labels=True)
+    targets = batch["category_labels"].where(batch["visit_ids"] == NUM_VISITS, -100)
+    vectors = model.get_input_embeddings()(batch["input_ids"]).detach().requires_grad_()
+    inputs = {name: batch[name] for name in ("visit_ids", "visit_days", "attention_mask", "labels")}
+    known = torch.ones_like(batch["visit_days"], dtype=torch.bool)
+    known[:, NUM_VISITS] = False  # the last visit predicts nothing here, so that nothing may read it
+    if cut == NUM_VISITS:
+        known[:, 0] = False
+    horizon = {"horizon_targets": targets, "horizon_known": known}
+    loss = model(**inputs, inputs_embeds=vectors, cut=torch.tensor([cut]), **horizon).horizon_loss
+    (gradient,) = torch.autograd.grad(loss, vectors)
+    assert gradient[batch["visit_ids"] == NUM_VISITS].count_nonzero() == 0
+    assert (gradient[batch["visit_ids"] == 1].count_nonzero() > 0) == (cut < NUM_VISITS)

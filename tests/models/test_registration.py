@@ -34,6 +34,16 @@ def test_every_auto_class_loads_a_pretrained_checkpoint(auto_class, tmp_path):
     assert type(AutoConfig.from_pretrained(tmp_path)) is claim.ClaimConfig
 
 
+@pytest.mark.parametrize(
+    ("auto_class", "ours"),
+    [(AutoModel, "RecurrentModel"), (AutoModelForSequenceClassification, "RecurrentForSequenceClassification")],
+)
+def test_the_auto_classes_know_the_recurrent_family(auto_class, ours):
+    register()
+    config = AutoConfig.for_model("claim_recurrent", architecture="dipole", vocab_size=20, hidden_size=8)
+    assert type(auto_class.from_config(config)).__name__ == ours
+
+
 def test_a_name_in_the_store_loads_without_a_network(tmp_path, monkeypatch):
     monkeypatch.setenv("CLAIM_TRANSFORMERS_HOME", str(tmp_path))
     config = claim.ClaimConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1)

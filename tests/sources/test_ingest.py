@@ -364,5 +364,5 @@ def test_no_message_or_log_holds_an_identifier_a_date_or_a_code(tmp_path: Path, 
 
 
 def test_an_unknown_source_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="meds, simulated, synpuf, tuva"):
+    with pytest.raises(ValueError, match="meds, mimic3, simulated, synpuf, tuva"):
         source_reader("hl7")

@@ -31,13 +31,11 @@ def test_a_model_of_one_context_takes_no_batches_of_another(tokenizer, of_model,
     require_fitting_parts(configuration(tokenizer, nvp_context="mixed"), tokenizer, collator)
 
 
-def test_hidden_codes_leave_no_categories_of_next_visits_to_predict(tokenizer):
-    masking = DataCollatorForClaimPretraining(tokenizer, cp_mask_probability=0.15)
-    require_fitting_parts(configuration(tokenizer, nvp_target="code"), tokenizer, masking)
-    categories = configuration(tokenizer, nvp_target="category")
-    require_fitting_parts(categories, tokenizer, DataCollatorForClaimPretraining(tokenizer))
-    with pytest.raises(ValueError, match="E_COLLATOR: expected cp_mask_probability=0"):
-        require_fitting_parts(categories, tokenizer, masking)
+def test_a_model_with_a_horizon_takes_batches_of_that_horizon_only(tokenizer):
+    config = configuration(tokenizer, horizon_days=90)
+    require_fitting_parts(config, tokenizer, DataCollatorForClaimPretraining(tokenizer, horizon_days=90))
+    with pytest.raises(ValueError, match="E_COLLATOR: expected a collator with horizon_days=90 .*found 0"):
+        require_fitting_parts(config, tokenizer, DataCollatorForClaimPretraining(tokenizer))
 
 
 def test_the_trainer_refuses_what_does_not_fit_before_the_first_step(tokens, tokenizer, other, tmp_path):

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from claim_transformers.codes import CategoryRules, category_of
+from claim_transformers.training.token_columns import scalar_column
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -31,13 +32,16 @@ class CodeCounts:
     names: list[str]
 
 
-def select_codes(examples: pa.Table, *, min_patients: int = 11, rules: CategoryRules | None = None) -> list[str]:
+def select_codes(
+    examples: pa.Table, *, min_patients: int = 11, rules: CategoryRules | None = None, most: int | None = None
+) -> list[str]:
     """The codes, or with `rules` the categories, that enough patients of the training split have.
 
     Args:
         examples (`pa.Table`): Training examples with a `codes` column (`list<list<string>>`).
         min_patients (`int`): Distinct patients that must hold a code.
         rules (`CategoryRules`): Rolls codes up to categories when given.
+        most (`int`): Only this many, those that most patients hold; all when `None`.
 
     Returns:
         `list[str]`: Sorted names.
@@ -53,7 +57,9 @@ def select_codes(examples: pa.Table, *, min_patients: int = 11, rules: CategoryR
     patient, index, names = _occurrences(examples, rules)
     pairs = np.unique(patient * len(names) + index)
     held_by = np.bincount(pairs % max(len(names), 1), minlength=len(names))
-    kept = sorted(names[i] for i in np.flatnonzero(held_by >= min_patients))
+    # The most common first, and by name among equals, so that the choice depends on no order of rows.
+    common = sorted(np.flatnonzero(held_by >= min_patients), key=lambda i: (-held_by[i], names[i]))
+    kept = sorted(names[i] for i in common[:most])
     if not kept:
         most = int(held_by.max()) if len(held_by) else 0
         raise ValueError(f"expected a code held by at least {min_patients} patients, the most common one has {most}")
@@ -116,6 +122,35 @@ def demographics(examples: pa.Table) -> tuple[NDArray[np.float64], list[str]]:
             columns.append(np.log1p(np.bincount(owner[chosen], minlength=examples.num_rows)))
             names.append(f"{kind} visits" + ("" if days is None else f" in {days} days"))
     return np.column_stack([np.asarray(column, np.float64) for column in columns]), names
+
+
+def read_labels(examples: pa.Table) -> NDArray[np.int64]:
+    """Read the labels of a cohort: one per example, or one list of 0 and 1 per example.
+
+    Args:
+        examples (`pa.Table`): Examples with a column `label`.
+
+    Returns:
+        `NDArray[int]` of shape `(examples,)`, or `(examples, labels)` for lists.
+
+    Raises:
+        ValueError: If a label is null or other than 0 and 1, or the lists differ in length.
+
+    Examples:
+        >>> read_labels(pa.table({"label": [[1, 0], [0, 0]]})).tolist()
+        [[1, 0], [0, 0]]
+        >>> read_labels(pa.table({"label": [3]}))
+        Traceback (most recent call last):
+            ...
+        ValueError: expected labels 0 or 1, found others
+    """
+    column = examples["label"]
+    if pa.types.is_fixed_size_list(column.type):
+        examples = pa.table({"label": column.cast(pa.list_(column.type.value_type))})
+    values = scalar_column(examples, "label") if examples.num_rows else np.zeros(0)
+    if not np.isin(values, (0, 1)).all():
+        raise ValueError("expected labels 0 or 1, found others")
+    return values.astype(np.int64)
 
 
 def _occurrences(

@@ -1,22 +1,19 @@
-"""Pictures for reports: inline SVG, so that one HTML file holds everything and opens offline."""
+"""Pictures of one run: inline SVG, so that one HTML file holds everything and opens offline."""
 
-import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from claim_transformers.analysis.plot_style import COLOURS, SOFT, as_svg, in_house_style, look_of, new_axes
+
+__all__ = ["COLOURS", "calibration_plot", "embedding_plot", "learning_plot", "roc_plot"]
 
 Scores = Mapping[str, NDArray[np.float64]]
 
-# Okabe and Ito, 2008: colours that people with colour-vision deficiency tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 
-
+@in_house_style
 def roc_plot(labels: NDArray[np.int64], scores: Scores) -> str:
     """Receiver operating characteristic of several models on the same patients.
 
@@ -27,18 +24,22 @@ def roc_plot(labels: NDArray[np.int64], scores: Scores) -> str:
     Returns:
         `str`: An SVG element.
     """
-    from sklearn.metrics import roc_curve
+    from sklearn.metrics import roc_auc_score, roc_curve
 
-    figure, axes = _figure()
-    for colour, (name, score) in zip(COLOURS, scores.items(), strict=False):
-        false_positive_rate, sensitivity, _ = roc_curve(labels, score)
-        axes.plot(false_positive_rate, sensitivity, color=colour, label=name, linewidth=1.6)
-    axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, linestyle=":")
-    axes.set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC, test split")
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
-    return _svg(figure)
+    figure, (axes,) = new_axes()
+    axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=":")
+    for name, (colour, line, _) in look_of(scores).items():
+        false_positive_rate, sensitivity, _ = roc_curve(labels, scores[name])
+        area = roc_auc_score(labels, scores[name])
+        label = f"{name} ({area:.3f})"
+        axes.plot(false_positive_rate, sensitivity, color=colour, linestyle=line, label=label, linewidth=1.6)
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC, test split (area)")
+    axes.set_aspect("equal")
+    axes.legend(loc="lower right")
+    return as_svg(figure, f"ROC curves of {', '.join(scores)}")
 
 
+@in_house_style
 def calibration_plot(labels: NDArray[np.int64], scores: Scores, bins: int = 8) -> str:
     """Observed against predicted risk in bins of equal size.
 
@@ -52,19 +53,22 @@ def calibration_plot(labels: NDArray[np.int64], scores: Scores, bins: int = 8) -
     """
     from sklearn.calibration import calibration_curve
 
-    figure, axes = _figure()
+    figure, (axes,) = new_axes()
     top = 0.0
-    for colour, (name, score) in zip(COLOURS, scores.items(), strict=False):
-        observed, predicted = calibration_curve(labels, score, n_bins=bins, strategy="quantile")
-        axes.plot(predicted, observed, marker="o", markersize=4, color=colour, label=name, linewidth=1.2)
+    for name, (colour, line, marker) in look_of(scores).items():
+        observed, predicted = calibration_curve(labels, scores[name], n_bins=bins, strategy="quantile")
+        look: dict[str, Any] = {"color": colour, "linestyle": line, "marker": marker, "markersize": 4}
+        axes.plot(predicted, observed, label=name, linewidth=1.2, **look)
         top = max(top, float(observed.max(initial=0)), float(predicted.max(initial=0)))
     limit = min(1.0, top * 1.08 + 0.02)
-    axes.plot([0, limit], [0, limit], color="#bbbbbb", linewidth=1, linestyle=":")
+    axes.plot([0, limit], [0, limit], color=SOFT, linewidth=1, linestyle=":", zorder=1)
     axes.set(xlabel="predicted risk", ylabel="observed share", title="Calibration, test split")
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
-    return _svg(figure)
+    axes.set_aspect("equal")
+    axes.legend(loc="upper left")
+    return as_svg(figure, f"Observed against predicted risk of {', '.join(scores)}")
 
 
+@in_house_style
 def learning_plot(title: str, history: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
     """Logged values of a training run against its steps.
 
@@ -76,60 +80,44 @@ def learning_plot(title: str, history: Sequence[Mapping[str, Any]], keys: Sequen
     Returns:
         `str`: An SVG element.
     """
-    figure, axes = _figure()
-    for colour, key in zip(COLOURS, keys, strict=False):
+    figure, (axes,) = new_axes()
+    for key, (colour, _, _) in look_of(keys).items():
         points = [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
         if points:
             steps, values = zip(*points, strict=True)
             marker = "o" if key.startswith("eval") else None
             axes.plot(steps, values, color=colour, label=key.replace("_", " "), marker=marker, markersize=4)
     axes.set(xlabel="step", title=title)
-    axes.legend(frameon=False, fontsize=8)
-    return _svg(figure)
+    axes.legend()
+    return as_svg(figure, f"{title}: logged values against steps")
 
 
-def embedding_plot(points: NDArray[np.float64], groups: Sequence[str], title: str) -> str:
+@in_house_style
+def embedding_plot(points: NDArray[np.float64], groups: Sequence[str], title: str, *, note: str = "") -> str:
     """A two-dimensional map of patients or codes, coloured by group.
 
     Args:
         points (`NDArray[float]` of shape `(points, 2)`): Positions, from `claim_transformers.analysis.embedding_map`.
         groups (`list[str]`): Group of each point; `"other"` is drawn grey and first.
         title (`str`): Heading of the plot.
+        note (`str`): A line or two below the map.
 
     Returns:
         `str`: An SVG element.
     """
-    figure, axes = _figure(width=5.6, height=4.4)
+    figure, (axes,) = new_axes(width=5.2, height=4.6)
     names = sorted(set(groups) - {"other"})
-    palette = {"other": "#d9d9d9", **dict(zip(names, COLOURS * (len(names) // len(COLOURS) + 1), strict=False))}
+    looks = {"other": ("#d9d9d9", "-", "o"), **look_of(names)}
     member = np.array(groups)
-    for name in ["other", *names]:
+    for name, (colour, _, marker) in looks.items():
         chosen = member == name
         if chosen.any():
-            axes.scatter(
-                points[chosen, 0], points[chosen, 1], s=8, color=palette[name], label=name, linewidths=0, alpha=0.8
-            )
+            label = f"{name} ({int(chosen.sum()):,})"
+            style: dict[str, Any] = {"s": 13 if len(points) > 300 else 26, "marker": marker, "color": colour}
+            axes.scatter(*points[chosen].T, label=label, linewidths=0.3, edgecolors="white", alpha=0.85, **style)
     axes.set(xticks=[], yticks=[], title=title)
-    axes.legend(frameon=False, fontsize=8, markerscale=2, loc="best")
-    return _svg(figure)
-
-
-def _figure(width: float = 4.6, height: float = 3.6) -> tuple["Figure", "Axes"]:
-    """A figure that never touches a display or the process-wide state of pyplot."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _svg(figure: "Figure") -> str:
-    from matplotlib import rc_context
-
-    buffer = io.StringIO()
-    # A fixed salt and no date: the same numbers give the same bytes.
-    with rc_context({"svg.hashsalt": "claim-transformers", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    axes.spines[:].set_visible(False)
+    if note:
+        axes.set_xlabel(note, fontsize=7.5, color=SOFT)
+    figure.legend(loc="outside lower center", ncols=3, handletextpad=0.2, markerscale=1.4)
+    return as_svg(figure, f"{title}: a map of {len(points)} points in {len(names)} groups. {note}".strip())

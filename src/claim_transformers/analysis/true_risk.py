@@ -1,4 +1,4 @@
-"""The simulator's own risk as a score: the ceiling that a model can reach. For evaluation only."""
+"""The simulator's own risk as a score: what a model could know at most. For evaluation only."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,20 @@ from numpy.typing import NDArray
 
 # Outcome of a cohort: its name in the simulator's table of true risks.
 OUTCOMES = {"asthma_exacerbation": "asthma_hospitalization", "suicide_attempt": "suicide_attempt"}
+# Horizons of the exact monthly risks: the days of the month that begins at their index date.
+MONTH_DAYS = (28, 29, 30, 31)
 
 
 def true_risk_scores(examples: pa.Table, true_risk: pa.Table, definition: Mapping[str, Any]) -> NDArray[np.float64]:
-    """The true risk of each example at its index date over the horizon of the label.
+    """The true risk of each example at its index date.
+
+    With fixed index dates it is the risk over the horizon of the label: no model can be better but by chance.
+
+    With `next_encounter` the index date is a visit, and no risk of a single day is written. A case stands at `t` with
+    the hazard of its month, `h(t)`; a control stands at one of its visits, which fall on each of its `m` months in the
+    window alike unless its encounters crowd. Then the odds of a case among those who have an encounter at `t` are
+    `h(t) * m`, and that is the score. It knows the patient's true state and when the patient is insured, but not how
+    crowded encounters are at `t`: see docs/cohorts.md for what it bounds.
 
     A cohort that keeps all cases and few controls has a higher rate than the population. The odds are multiplied by
     the ratio of the two shares that were kept, so that the score is the risk in the sample, as the models estimate it;
@@ -32,38 +42,62 @@ def true_risk_scores(examples: pa.Table, true_risk: pa.Table, definition: Mappin
     """
     if definition["name"] not in OUTCOMES:
         raise ValueError(f"expected a cohort among {sorted(OUTCOMES)}, found {definition['name']!r}")
-    horizon_days = int(definition["label"]["horizon_days"])
     import pyarrow.compute as pc
 
-    chosen = true_risk.filter(
-        pc.and_(
-            pc.equal(true_risk["outcome"], OUTCOMES[definition["name"]]),
-            pc.equal(true_risk["horizon_days"], horizon_days),
-        )
+    is_wanted = pc.equal(true_risk["outcome"], OUTCOMES[definition["name"]])
+    # Millions of rows, of which the patients of a cohort are few.
+    ids = examples["patient_id"].cast(pa.string()).combine_chunks()
+    of_outcome = true_risk.filter(pc.and_(is_wanted, pc.is_in(true_risk["patient_id"], value_set=ids)))
+    if definition["index"]["rule"] == "next_encounter":
+        odds = _odds_at_encounter(examples, of_outcome, definition["index"])
+    else:
+        horizon_days = int(definition["label"]["horizon_days"])
+        chosen = of_outcome.filter(pc.equal(of_outcome["horizon_days"], horizon_days))
+        index_day = examples["index_day"].cast(pa.int32())
+        risk = _look_up(examples["patient_id"], index_day, _by_day(chosen), f"over {horizon_days} days")
+        odds = risk / (1 - risk)
+    controls_share, cases_share = definition["sampled_share"]
+    odds *= cases_share / controls_share
+    return odds / (1 + odds)
+
+
+def _odds_at_encounter(examples: pa.Table, risks: pa.Table, index: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Hazard of the month of the index date times the months in the window in which the patient is at risk."""
+    import pyarrow.compute as pc
+
+    monthly = risks.filter(pc.is_in(risks["horizon_days"].cast(pa.int64()), value_set=pa.array(MONTH_DAYS)))
+    months = np.asarray(monthly["index_date"].to_numpy(), "datetime64[M]")
+    window = [np.datetime64(index[end], "M") for end in ("first_date", "last_date")]
+    by_day = _by_day(monthly.filter(pa.array((months >= window[0]) & (months <= window[1]))))
+    patient_ids = examples["patient_id"].cast(pa.string())
+    days = np.asarray(examples["index_day"].to_numpy(), "datetime64[D]")
+    month_start = pa.array(days.astype("datetime64[M]").astype("datetime64[D]")).cast(pa.int32())
+    hazard = _look_up(patient_ids, month_start, by_day, "in the month")
+    at_risk = by_day["patient_id"].value_counts()
+    row = pc.index_in(patient_ids, value_set=at_risk.field("values"))
+    num_months: NDArray[np.int64] = at_risk.field("counts").take(row).to_numpy()
+    return hazard * num_months
+
+
+def _by_day(risks: pa.Table) -> pa.Table:
+    return pa.table(
+        {
+            "patient_id": risks["patient_id"].cast(pa.string()),
+            "day": risks["index_date"].cast(pa.int32()),
+            "risk": risks["risk"].cast(pa.float64()),
+        }
     )
+
+
+def _look_up(patient_ids: pa.ChunkedArray, days: pa.ChunkedArray, risks: pa.Table, when: str) -> NDArray[np.float64]:
     # Arrow's join does not keep the order of the left table, so the row travels with it.
-    left = pa.table(
-        {
-            "patient_id": examples["patient_id"].cast(pa.string()),
-            "day": examples["index_day"].cast(pa.int32()),
-            "row": pa.array(np.arange(examples.num_rows)),
-        }
-    )
-    right = pa.table(
-        {
-            "patient_id": chosen["patient_id"].cast(pa.string()),
-            "day": chosen["index_date"].cast(pa.int32()),
-            "risk": chosen["risk"].cast(pa.float64()),
-        }
-    )
-    joined = left.join(right, keys=["patient_id", "day"], join_type="left outer").sort_by("row")
+    rows = pa.array(np.arange(len(patient_ids)))
+    left = pa.table({"patient_id": patient_ids.cast(pa.string()), "day": days, "row": rows})
+    joined = left.join(risks, keys=["patient_id", "day"], join_type="left outer").sort_by("row")
     missing = joined["risk"].null_count
     if missing:
         raise ValueError(
-            f"expected a true risk over {horizon_days} days at every index date, "
-            f"missing for {missing} of {examples.num_rows} examples"
+            f"expected a true risk {when} at every index date, missing for {missing} of {len(patient_ids)} examples"
         )
     risk: NDArray[np.float64] = joined["risk"].to_numpy()
-    controls_share, cases_share = definition["sampled_share"]
-    in_sample: NDArray[np.float64] = risk * cases_share / (risk * cases_share + (1 - risk) * controls_share)
-    return in_sample
+    return risk

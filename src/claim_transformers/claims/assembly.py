@@ -23,6 +23,7 @@ from claim_transformers.claims.packing import (
     pack_keys,
     unpack_keys,
 )
+from claim_transformers.claims.paid_days import pack_paid, paid_days_of, paid_rows
 from claim_transformers.claims.patient_files import PatientFiles, PatientNames
 from claim_transformers.claims.splits import SPLITS
 
@@ -115,6 +116,7 @@ class SequenceAssembler:
         self._num_shards = max(1, math.ceil(len(patient_ids) / self._shard_size))
         self._workspace = workspace
         self._spill = KeySpill(workspace, self._num_shards)
+        self._paid_spill: KeySpill | None = None
         self._num_added = self._num_without_visit = 0
         self._last_shard: tuple[int, Timelines] | None = None
         self._ranks: Integers | None = None
@@ -122,6 +124,8 @@ class SequenceAssembler:
     def close(self) -> None:
         """Close the temporary files; the caller removes their folder."""
         self._spill.close()
+        if self._paid_spill is not None:
+            self._paid_spill.close()
 
     def positions(self, patient_ids: pa.Array) -> Integers:
         """Position of each patient, -1 where the id is null or not known."""
@@ -171,6 +175,32 @@ class SequenceAssembler:
         self._num_added += len(keys)
         self._spill.append(keys, shards)
 
+    def add_paid(self, patients: Integers, days: Integers, visit_types: Integers, paid_days: Integers) -> None:
+        """Add the paid dates of claims; a visit is paid when the last claim behind it is.
+
+        Without any, the patients table has no paid days.
+
+        Args:
+            patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
+            days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
+            visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
+            paid_days (`np.ndarray` of shape `(rows,)`): Paid date of each row, `NULL_DAY` unknown.
+
+        Raises:
+            ClaimDataError: `E_KEY_RANGE`, if a day lies outside the years 1697 to 2412.
+        """
+        rows = paid_rows(patients, days, visit_types, paid_days)
+        if not len(rows):
+            return
+        if self._paid_spill is None:
+            paid_folder = self._workspace / "paid"
+            paid_folder.mkdir()
+            self._paid_spill = KeySpill(paid_folder, self._num_shards)
+        patients = patients[rows]
+        shards = patients // self._shard_size
+        keys = pack_paid(patients - shards * self._shard_size, days[rows], visit_types[rows], paid_days[rows])
+        self._paid_spill.append(keys, shards)
+
     def write(self, folder: Path, eligibility: EligibilityRows, *, progress: bool = False) -> PatientCounts:
         """Write all splits, one shard at a time.
 
@@ -192,7 +222,8 @@ class SequenceAssembler:
         by_split: dict[str, int] = {}
         bar = tqdm(total=len(self.patient_ids), desc="patients", unit=" patients", disable=not progress)
         for split, start, end in zip(SPLITS, self._split_ends[:-1], self._split_ends[1:], strict=True):
-            with PatientFiles(folder, split, enrollment, names) as files:
+            has_paid_days = self._paid_spill is not None
+            with PatientFiles(folder, split, enrollment, names, has_paid_days=has_paid_days) as files:
                 for shard in range(start // self._shard_size, math.ceil(end / self._shard_size)):
                     timelines = self._read_shard(shard)
                     first, stop = np.searchsorted(timelines.patients, [start, end])
@@ -220,8 +251,12 @@ class SequenceAssembler:
     def _read_shard(self, shard: int) -> Timelines:
         """Sorted visits of a shard. The last one is kept, because a shard can end one split and begin the next."""
         if self._last_shard is None or self._last_shard[0] != shard:
-            keys = self._spill.read(shard)
-            self._last_shard = shard, unpack_keys(keys, self._code_ranks(), shard * self._shard_size)
+            first_patient = shard * self._shard_size
+            timelines = unpack_keys(self._spill.read(shard), self._code_ranks(), first_patient)
+            if self._paid_spill is not None:
+                paid_days = paid_days_of(timelines, self._paid_spill.read(shard), first_patient)
+                timelines = replace(timelines, visit_paid_days=paid_days)
+            self._last_shard = shard, timelines
         return self._last_shard[1]
 
     def _code_ranks(self) -> Integers:

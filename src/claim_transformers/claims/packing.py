@@ -90,6 +90,7 @@ class Timelines:
         visit_types (`np.ndarray` of shape `(visits,)`): Position of the claim type.
         code_offsets (`np.ndarray` of shape `(visits + 1,)`): Where the codes of each visit begin.
         codes (`np.ndarray` of shape `(codes,)`): Position of each code, ascending within a visit.
+        visit_paid_days (`np.ndarray` of shape `(visits,)`, *optional*): Day of payment, `NULL_DAY` where unknown.
 
     Examples:
         >>> timelines = unpack_keys(pack_keys(np.array([3, 3]), np.array([10, 12]), np.array([0, 0])))
@@ -103,6 +104,7 @@ class Timelines:
     visit_types: Integers
     code_offsets: Integers
     codes: Integers
+    visit_paid_days: Integers | None = None
 
     @property
     def num_patients(self) -> int:
@@ -125,6 +127,7 @@ class Timelines:
             self.visit_types[visits],
             self.code_offsets[visits.start : visits.stop + 1] - codes.start,
             self.codes[codes],
+            None if self.visit_paid_days is None else self.visit_paid_days[visits],
         )
 
 
@@ -146,6 +149,7 @@ def concatenate(parts: Sequence[Timelines]) -> Timelines:
         return parts[0]
     visit_starts = np.cumsum([0] + [part.num_visits for part in parts])
     code_starts = np.cumsum([0] + [len(part.codes) for part in parts])
+    paid_days = [part.visit_paid_days for part in parts if part.visit_paid_days is not None]
     return Timelines(
         np.concatenate([part.patients for part in parts]),
         np.concatenate([[0], *(part.visit_offsets[1:] + at for part, at in zip(parts, visit_starts, strict=False))]),
@@ -153,6 +157,7 @@ def concatenate(parts: Sequence[Timelines]) -> Timelines:
         np.concatenate([part.visit_types for part in parts]),
         np.concatenate([[0], *(part.code_offsets[1:] + at for part, at in zip(parts, code_starts, strict=False))]),
         np.concatenate([part.codes for part in parts]),
+        np.concatenate(paid_days) if paid_days else None,
     )
 
 

@@ -1,4 +1,9 @@
-"""The patients table on disk: its schema, and a writer whose bytes do not depend on how the rows arrive."""
+"""The patients table on disk: its schema, and a writer whose bytes do not depend on how the rows arrive.
+
+Where paid dates are known, the files hold one column more than the schema, `visit_paid_day` (`VISIT_PAID_DAY`). It
+says what could be known on which day and is for cohorts alone; readers that ask for the columns of the schema never
+see it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +16,7 @@ import pyarrow.parquet as pq
 
 from claim_transformers.claims.enrollment import SEXES, Enrollment
 from claim_transformers.claims.packing import NULL_DAY, Integers, Timelines, concatenate
+from claim_transformers.claims.paid_days import VISIT_PAID_DAY
 
 PATIENTS_SCHEMA = pa.schema(
     [
@@ -59,7 +65,8 @@ def to_table(timelines: Timelines, enrollment: Enrollment, names: PatientNames) 
         names (`PatientNames`): Strings of all positions.
 
     Returns:
-        `pa.Table`: One row per patient, castable to `PATIENTS_SCHEMA`.
+        `pa.Table`: One row per patient, castable to `PATIENTS_SCHEMA`, which `VISIT_PAID_DAY` follows where paid days
+        are known.
 
     Examples:
         >>> from claim_transformers.claims.enrollment import EligibilityRows, merge_eligibility
@@ -88,6 +95,8 @@ def to_table(timelines: Timelines, enrollment: Enrollment, names: PatientNames) 
             timelines.visit_offsets, _list(timelines.code_offsets, _dictionary(timelines.codes, names.codes))
         ),
     }
+    if timelines.visit_paid_days is not None:
+        columns[VISIT_PAID_DAY.name] = _list(timelines.visit_offsets, _days(timelines.visit_paid_days))
     return pa.table(columns)
 
 
@@ -119,6 +128,7 @@ class PatientFiles:
         split (`str`): Name of the split.
         enrollment (`Enrollment`): Demographics and spans of all positions.
         names (`PatientNames`): Strings of all positions.
+        has_paid_days (`bool`, *optional*, defaults to `False`): Whether the patients to come have paid days.
 
     Examples:
         >>> import tempfile
@@ -132,8 +142,11 @@ class PatientFiles:
         ['train-00000.parquet']
     """
 
-    def __init__(self, folder: Path, split: str, enrollment: Enrollment, names: PatientNames) -> None:
+    def __init__(
+        self, folder: Path, split: str, enrollment: Enrollment, names: PatientNames, *, has_paid_days: bool = False
+    ) -> None:
         self.num_patients = 0
+        self._schema = PATIENTS_SCHEMA.append(VISIT_PAID_DAY) if has_paid_days else PATIENTS_SCHEMA
         self._folder, self._split = folder, split
         self._enrollment, self._names = enrollment, names
         self._pending: list[Timelines] = []
@@ -163,7 +176,7 @@ class PatientFiles:
             self._num_pending += end - start
 
     def _write_group(self, parts: Sequence[Timelines]) -> None:
-        table = PATIENTS_SCHEMA.empty_table()
+        table = self._schema.empty_table()
         if parts:
             table = to_table(concatenate(parts), self._enrollment, self._names)
         if self._writer is not None and self._num_groups == ROW_GROUPS_PER_FILE:

@@ -33,7 +33,7 @@ from claim_transformers.codes.errors import ClaimDataError
 
 __all__ = ["PATIENTS_SCHEMA", "PatientCounts", "write_patients"]
 
-_HEADER_COLUMNS = ("patient_id", "claim_type", "claim_start_date", "admission_date")
+_HEADER_COLUMNS = ("patient_id", "claim_type", "claim_start_date", "admission_date", "paid_date")
 _FIELDS = {"system", "code", "date"}
 
 
@@ -47,6 +47,7 @@ def write_patients(
 ) -> PatientCounts:
     """Read the canonical tables of a folder and write its patients table, `patients/SPLIT-NNNNN.parquet`.
 
+    Where a table has paid dates, each visit gets the day on which the last of its claims was paid, `visit_paid_day`.
     The files appear all at once: they are written beside `patients` and renamed, and an older `patients` goes last.
 
     Args:
@@ -126,6 +127,12 @@ def _add_claim_lines(
         header_days, admission_days = days_of(batch["claim_start_date"]), days_of(batch["admission_date"])
         is_admitted = (visit_types == inpatient) & (admission_days != NULL_DAY)
         header_days = np.where(is_admitted, admission_days, header_days)
+        paid_days = days_of(batch["paid_date"])
+        assembler.add_paid(patients, header_days, visit_types, paid_days)
+        for date in sorted(dates):
+            own_days = days_of(batch[date])
+            moved = np.flatnonzero((own_days != NULL_DAY) & (own_days != header_days))
+            assembler.add_paid(patients[moved], own_days[moved], visit_types[moved], paid_days[moved])
         for code_column in of_table:
             array = batch[code_column.column]
             if code_column.system:
@@ -134,7 +141,7 @@ def _add_claim_lines(
                 codes = assembler.codes.number(code_column.system, array, code_column.name)
                 assembler.add(patients, days, visit_types, codes)
             else:
-                _add_list(assembler, code_column, array, patients, header_days, visit_types)
+                _add_list(assembler, code_column, array, patients, header_days, visit_types, paid_days)
         bar.update(batch.num_rows)
     bar.close()
 
@@ -146,6 +153,7 @@ def _add_list(
     patients: Integers,
     header_days: Integers,
     visit_types: Integers,
+    paid_days: Integers,
 ) -> None:
     """Add the codes of a list column, which stand on the header date or, procedures, on a date of their own."""
     lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
@@ -156,11 +164,14 @@ def _add_list(
     if code_column.date is None:
         assembler.add(patients, header_days, visit_types, codes, lengths)
         return
-    patients, header_days, visit_types = (
-        np.repeat(column, lengths) for column in (patients, header_days, visit_types)
+    patients, header_days, visit_types, paid_days = (
+        np.repeat(column, lengths) for column in (patients, header_days, visit_types, paid_days)
     )
     own_days = days_of(pc.struct_field(structs, code_column.date))
-    assembler.add(patients, np.where(own_days == NULL_DAY, header_days, own_days), visit_types, codes)
+    days = np.where(own_days == NULL_DAY, header_days, own_days)
+    assembler.add(patients, days, visit_types, codes)
+    moved = np.flatnonzero(days != header_days)
+    assembler.add_paid(patients[moved], days[moved], visit_types[moved], paid_days[moved])
 
 
 def _add_rx_claims(
@@ -171,10 +182,12 @@ def _add_rx_claims(
     for code_column in columns:
         if code_column.table != "rx_claim" or code_column.system is None or code_column.date is None:
             continue
-        for batch in files.batches(["patient_id", code_column.column, code_column.date]):
+        for batch in files.batches(["patient_id", code_column.column, code_column.date, "paid_date"]):
             patients = assembler.positions(batch["patient_id"])
             codes = assembler.codes.number(code_column.system, batch[code_column.column], code_column.name)
             visit_types = np.full(batch.num_rows, pharmacy, np.int8)
-            assembler.add(patients, days_of(batch[code_column.date]), visit_types, codes)
+            days = days_of(batch[code_column.date])
+            assembler.add(patients, days, visit_types, codes)
+            assembler.add_paid(patients, days, visit_types, days_of(batch["paid_date"]))
             bar.update(batch.num_rows)
     bar.close()

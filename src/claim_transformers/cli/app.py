@@ -67,7 +67,7 @@ def simulate(
 
 @app.command()
 def ingest(
-    source: Annotated[str, typer.Argument(help="Raw format: synpuf, tuva, meds or simulated.")],
+    source: Annotated[str, typer.Argument(help="Raw format: synpuf, tuva, meds, mimic3 or simulated.")],
     path: Annotated[
         Path | None, typer.Argument(help="Folder of raw files; for synpuf, '-' downloads the sample from CMS.")
     ] = None,
@@ -105,13 +105,29 @@ def cohort(
     name: Annotated[str, typer.Argument(help="A built-in cohort, or a YAML file with a definition.")],
     claims: Annotated[Path, typer.Argument(help="Folder that 'ingest' wrote.")],
     out: Annotated[Path, typer.Argument(help="Folder to make: a DatasetDict with a 'label' column.")],
+    cases: Annotated[
+        str | None, typer.Option(help="Most cases to keep, or 'all'; the definition's by default.")
+    ] = None,
+    controls_per_case: Annotated[str | None, typer.Option(help="Controls to draw per case, or 'all'.")] = None,
+    patients: Annotated[
+        str | None, typer.Option(help="Most patients to keep, or 'all', where diagnoses are predicted.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed draws other controls and other splits.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Select patients, label them and split them; print how many fell out at each step."""
-    from claim_transformers.cohorts import attrition_table, build_cohort, check_out
+    """Select patients, label them and split them; print how many fell out at each step, and draw it."""
+    from claim_transformers.cohorts import attrition_table, build_cohort, check_out, load_definition
 
     check_out(out, overwrite=overwrite)
-    built = build_cohort(name, claims)
+    sizes = {"cases": cases, "controls_per_case": controls_per_case, "patients": patients}
+    changes: dict[str, Any] = {
+        field: _size(text, field, float if field == "controls_per_case" else int)
+        for field, text in sizes.items()
+        if text is not None
+    }
+    if seed is not None:
+        changes["seed"] = seed
+    built = build_cohort(load_definition(name).with_sampling(**changes), claims)
     built.save(out, overwrite=overwrite)
     table = Table(title=built.definition.title)
     for column, justify in (("step", "left"), ("patients", "right"), ("removed", "right")):
@@ -119,6 +135,13 @@ def cohort(
     for row in attrition_table(built):
         table.add_row(*row)
     console.print(table)
+    if built.visits_hidden is None:
+        console.print("No paid dates: every visit before the index date is seen, paid or not.")
+    else:
+        console.print(f"{built.visits_hidden:,} visits were not paid by the index date and are hidden.")
+    if built.label_names:
+        console.print(f"{len(built.label_names)} categories in the label.")
+    console.print(f"[bold]{out / 'flow_chart.svg'}[/bold] draws the table", soft_wrap=True)
 
 
 @app.command()
@@ -142,6 +165,18 @@ def install_checkpoint(
     from claim_transformers.hub import install_checkpoint as run
 
     console.print(f"{name} is in {run(name)}")
+
+
+def _size(text: str, field: str, kind: type) -> Any:
+    """A number of an option, or none for 'all'."""
+    if text == "all":
+        return None
+    try:
+        return kind(text)
+    except ValueError as error:
+        option = "--" + field.replace("_", "-")
+        what = "a whole number" if kind is int else "a number"
+        raise ValueError(f"expected {what} or 'all' as {option}, found another text") from error
 
 
 def _date(text: str) -> dt.date:

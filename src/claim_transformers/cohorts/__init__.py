@@ -1,7 +1,11 @@
 """Who is in, from when, with which label, and how many fell out at each step."""
 
-from claim_transformers.cohorts.building import AttritionStep, Cohort, attrition_table, build_cohort, check_out
-from claim_transformers.cohorts.definition import CohortDefinition, built_in_cohorts, load_definition
+from claim_transformers.cohorts.attrition import AttritionStep
+from claim_transformers.cohorts.building import build_cohort
+from claim_transformers.cohorts.cohort import Cohort, attrition_table, check_out
+from claim_transformers.cohorts.definition import CohortDefinition
+from claim_transformers.cohorts.definition_file import built_in_cohorts, load_definition
+from claim_transformers.cohorts.leaks import check_leaks
 
 __all__ = [
     "AttritionStep",
@@ -10,6 +14,7 @@ __all__ = [
     "attrition_table",
     "build_cohort",
     "built_in_cohorts",
+    "check_leaks",
     "check_out",
     "load_definition",
 ]

@@ -1,20 +1,17 @@
 """The questions that a step of a cohort can ask, each one vector operation over all patients.
 
-Every rule looks strictly before the index date, but for `enrolled` and `alive`, which include it.
+Every rule sees what an example sees: visits strictly before the index date and, where unpaid visits are hidden, paid
+by it. Only `enrolled` and `alive` include the index date.
 """
 
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from claim_transformers.cohorts.definition import CohortDefinition, Criterion
-from claim_transformers.cohorts.timelines import UNKNOWN_DAY, Timelines
+from claim_transformers.cohorts.timelines import UNKNOWN_DAY, Days, Flags, Timelines
 
 DAYS_PER_YEAR = 365.25
-
-Days = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 def satisfies(timelines: Timelines, definition: CohortDefinition, criterion: Criterion, index_day: Days) -> Flags:
@@ -57,8 +54,8 @@ def _age(timelines: Timelines, definition: CohortDefinition, criterion: Criterio
 
 
 def _codes(timelines: Timelines, definition: CohortDefinition, criterion: Criterion, index_day: Days) -> Flags:
-    prefixes = definition.codes[criterion.codes or ""]
-    return _visits_before(timelines, timelines.visits_with(prefixes, criterion.visit_types), criterion, index_day) >= 1
+    entries = definition.codes[criterion.codes or ""]
+    return _visits_before(timelines, timelines.visits_with(entries, criterion.visit_types), criterion, index_day) >= 1
 
 
 def _visits(timelines: Timelines, definition: CohortDefinition, criterion: Criterion, index_day: Days) -> Flags:
@@ -66,11 +63,11 @@ def _visits(timelines: Timelines, definition: CohortDefinition, criterion: Crite
     return _visits_before(timelines, marked, criterion, index_day) >= (criterion.minimum or 1)
 
 
-def _visits_before(timelines: Timelines, marked: NDArray[np.bool_], criterion: Criterion, index_day: Days) -> Days:
-    far = np.iinfo(np.int64).min // 2
-    look_back = criterion.look_back_days
-    first_day = np.full_like(index_day, far) if look_back is None else index_day - look_back
-    return timelines.count(marked & timelines.in_window(first_day, index_day))
+def _visits_before(timelines: Timelines, marked: Flags, criterion: Criterion, index_day: Days) -> Days:
+    marked = marked & timelines.known_before(index_day)
+    if criterion.look_back_days is not None:
+        marked &= timelines.in_window(index_day - criterion.look_back_days, index_day)
+    return timelines.count(marked)
 
 
 _RULES: dict[str, Callable[[Timelines, CohortDefinition, Criterion, Days], Flags]] = {

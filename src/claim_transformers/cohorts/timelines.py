@@ -12,14 +12,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from claim_transformers.claims.paid_days import VISIT_PAID_DAY
+from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
+from claim_transformers.cohorts.code_sets import find_codes
+
 UNKNOWN_DAY = np.iinfo(np.int32).min
+FAR_DAY = np.iinfo(np.int32).max
+
+Days = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+# Of one visit, without the dictionaries in which strings may have been read.
+_VALUE_TYPES = {
+    field.name: field.type.value_type for field in (*PATIENTS_SCHEMA, VISIT_PAID_DAY) if pa.types.is_list(field.type)
+}
 
 
 class Timelines:
     """The timelines of a table of patients, one flat array per fact.
 
     Args:
-        patients (`pa.Table`): Rows of the patients table, see `claim_transformers.claims.sequences.PATIENTS_SCHEMA`.
+        patients (`pa.Table`): Rows of the patients table, see `claim_transformers.claims.sequences.PATIENTS_SCHEMA`,
+            with or without `visit_paid_day`.
+        hide_unpaid (`bool`, *optional*, defaults to `False`): Whether a visit is known only once it is paid.
 
     Examples:
         >>> table = pa.table({
@@ -35,102 +50,157 @@ class Timelines:
         array([1, 0])
     """
 
-    def __init__(self, patients: pa.Table) -> None:
-        self.patients = patients.combine_chunks()
+    def __init__(self, patients: pa.Table, *, hide_unpaid: bool = False) -> None:
+        self.patients = _one_chunk(patients)
         self.num_patients = patients.num_rows
         days = _flat(self.patients["visit_day"])
         self.visit_start = _offsets(self.patients["visit_day"])
         self.visit_day = days.to_numpy(zero_copy_only=False).astype(np.int64)
         self.patient_of_visit = np.repeat(np.arange(self.num_patients), np.diff(self.visit_start))
+        self.hides_unpaid = hide_unpaid and VISIT_PAID_DAY.name in patients.column_names
+        self._marks: dict[tuple[tuple[str, ...], tuple[str, ...]], Flags] = {}
 
     @cached_property
-    def birth_day(self) -> NDArray[np.int64]:
+    def birth_day(self) -> Days:
         """Days since 1970-01-01, shape `(patients,)`; `UNKNOWN_DAY` where unknown."""
         return self._day("birth_day")
 
     @cached_property
-    def death_day(self) -> NDArray[np.int64]:
+    def death_day(self) -> Days:
         """Days since 1970-01-01, shape `(patients,)`; `UNKNOWN_DAY` while alive."""
         return self._day("death_day")
 
-    def visits_with(self, code_prefixes: Sequence[str], visit_types: Sequence[str]) -> NDArray[np.bool_]:
+    @cached_property
+    def paid_day(self) -> Days:
+        """Day on which each visit was paid, shape `(visits,)`; `UNKNOWN_DAY` where that is not known."""
+        if VISIT_PAID_DAY.name not in self.patients.column_names:
+            return np.full(len(self.visit_day), UNKNOWN_DAY, np.int64)
+        days = pc.fill_null(_flat(self.patients[VISIT_PAID_DAY.name]), UNKNOWN_DAY)
+        numbers: Days = days.to_numpy(zero_copy_only=False).astype(np.int64)
+        return numbers
+
+    def visits_with(self, code_entries: Sequence[str], visit_types: Sequence[str]) -> Flags:
         """Which visits carry a code and a claim type, shape `(visits,)`.
 
         Args:
-            code_prefixes (`list[str]`): `SYSTEM/PREFIX` entries; any code, or none, when empty.
+            code_entries (`list[str]`): Entries of a code set, see `claim_transformers.cohorts.code_sets`; any code,
+                or none, when empty.
             visit_types (`list[str]`): Claim types; any when empty.
         """
-        found = np.ones(len(self.visit_day), bool)
-        if visit_types:
-            types = _flat(self.patients["visit_type"])
-            found &= pc.is_in(types, value_set=pa.array(list(visit_types), types.type)).to_numpy(zero_copy_only=False)
-        if code_prefixes:
-            encoded, code_start = self._codes
-            names = encoded.dictionary
-            wanted = np.zeros(len(names) + 1, bool)
-            for prefix in code_prefixes:
-                wanted[:-1] |= pc.starts_with(names, prefix).to_numpy(zero_copy_only=False)
-            hits = wanted[encoded.indices.to_numpy(zero_copy_only=False)]
-            running = np.concatenate([[0], np.cumsum(hits)])
-            found &= (running[code_start[1:]] - running[code_start[:-1]]) > 0
-        return found
+        asked = tuple(code_entries), tuple(visit_types)
+        if asked not in self._marks:
+            found = np.ones(len(self.visit_day), bool)
+            if visit_types:
+                types = _flat(self.patients["visit_type"])
+                wanted = pa.array(list(visit_types), pa.string())
+                found &= pc.is_in(types, value_set=wanted).to_numpy(zero_copy_only=False)
+            if code_entries:
+                found &= self.visits_holding(find_codes(self.code_names, code_entries))
+            self._marks[asked] = found
+        return self._marks[asked]
 
-    def count(self, visits: NDArray[np.bool_]) -> NDArray[np.int64]:
+    @property
+    def code_names(self) -> pa.Array:
+        """The distinct codes of all visits."""
+        return self._codes[0].dictionary
+
+    def visits_holding(self, is_wanted: Flags) -> Flags:
+        """Which visits carry one of the marked codes, shape `(visits,)`; the marks follow `code_names`."""
+        encoded, code_start = self._codes
+        hits = np.append(is_wanted, False)[encoded.indices.to_numpy(zero_copy_only=False)]
+        running = np.concatenate([[0], np.cumsum(hits)])
+        holds: Flags = (running[code_start[1:]] - running[code_start[:-1]]) > 0
+        return holds
+
+    def numbers_held(self, number_of_code: NDArray[np.int64], visits: Flags) -> tuple[Days, Days]:
+        """The different numbers of the codes on the marked visits of each patient.
+
+        Args:
+            number_of_code (`NDArray[int]`): A number for each of `code_names`, -1 for none.
+            visits (`NDArray[bool]` of shape `(visits,)`): Visits that count.
+
+        Returns:
+            `tuple[NDArray[int], NDArray[int]]`: Patient and number of each pair, sorted and each once.
+        """
+        encoded, code_start = self._codes
+        marked = np.repeat(visits, np.diff(code_start))
+        owner = np.repeat(self.patient_of_visit, np.diff(code_start))[marked]
+        numbers = number_of_code[encoded.indices.to_numpy(zero_copy_only=False)[marked]]
+        width = int(number_of_code.max(initial=0)) + 1
+        pairs = np.unique((owner * width + numbers)[numbers >= 0])
+        return pairs // width, pairs % width
+
+    def count(self, visits: Flags) -> Days:
         """How many of the marked visits each patient has, shape `(patients,)`."""
         return np.bincount(self.patient_of_visit[visits], minlength=self.num_patients)
 
-    def in_window(self, first_day: NDArray[np.int64], end_day: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def in_window(self, first_day: Days, end_day: Days) -> Flags:
         """Which visits lie in `[first_day, end_day)` of their patient; the days have shape `(patients,)`."""
         owner = self.patient_of_visit
-        inside: NDArray[np.bool_] = (self.visit_day >= first_day[owner]) & (self.visit_day < end_day[owner])
+        inside: Flags = (self.visit_day >= first_day[owner]) & (self.visit_day < end_day[owner])
         return inside
 
-    def covered(self, first_day: NDArray[np.int64], last_day: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def known_before(self, index_day: Days) -> Flags:
+        """Which visits lie before the index date of their patient and, where asked, were paid by it."""
+        limit = index_day[self.patient_of_visit]
+        known: Flags = self.visit_day < limit
+        return known & (self.paid_day <= limit) if self.hides_unpaid else known
+
+    def covered(self, first_day: Days, last_day: Days) -> Flags:
         """Which patients one enrolment span covers from `first_day` to `last_day`; true where no span is known.
 
         Spans are merged when claims are ingested, so a covered window lies inside a single one.
         """
-        starts = _flat(self.patients["enrollment_start_day"]).to_numpy(zero_copy_only=False)
-        ends = _flat(self.patients["enrollment_end_day"]).to_numpy(zero_copy_only=False)
-        offsets = _offsets(self.patients["enrollment_start_day"])
-        owner = np.repeat(np.arange(self.num_patients), np.diff(offsets))
-        inside = (starts <= first_day[owner]) & (ends >= last_day[owner])
-        covered = np.bincount(owner[inside], minlength=self.num_patients) > 0
-        return covered | ~self.has_spans
+        return self.enrolled_until(first_day) >= last_day
+
+    def enrolled_until(self, day: Days) -> Days:
+        """Last day of the enrolment span around a day of each patient.
+
+        Args:
+            day (`NDArray[int]` of shape `(patients,)`): Days since 1970-01-01.
+
+        Returns:
+            `NDArray[int]` of shape `(patients,)`: `UNKNOWN_DAY` where no span holds the day, `FAR_DAY` where no span
+            is known.
+        """
+        starts, ends, owner = self._spans
+        holds = (starts <= day[owner]) & (ends >= day[owner])
+        until = np.where(self.has_spans, np.int64(UNKNOWN_DAY), np.int64(FAR_DAY))
+        np.maximum.at(until, owner[holds], ends[holds])
+        return until
 
     @property
-    def has_spans(self) -> NDArray[np.bool_]:
+    def has_spans(self) -> Flags:
         """Which patients have a known enrolment span, shape `(patients,)`."""
         return np.diff(_offsets(self.patients["enrollment_start_day"])) > 0
 
-    def before(self, keep: NDArray[np.bool_], index_day: NDArray[np.int64]) -> pa.Table:
-        """The kept patients with every visit on or after their index date removed.
+    def before(self, keep: Flags, index_day: Days) -> pa.Table:
+        """The kept patients with nothing but the visits known before their index dates.
 
         Args:
             keep (`NDArray[bool]` of shape `(patients,)`): Patients that stay.
             index_day (`NDArray[int]` of shape `(patients,)`): Index dates in days since 1970-01-01.
 
         Returns:
-            `pa.Table`: The columns of the patients table and `index_day`. Enrolment after the index date and the day
-            of death are removed as well: both are only known later.
+            `pa.Table`: The columns of the patients table and `index_day`, with `visit_paid_day` where unpaid visits
+            are hidden. Enrolment after the index date and the day of death are removed as well: both are only known
+            later.
         """
-        seen = (self.visit_day < index_day[self.patient_of_visit]) & keep[self.patient_of_visit]
+        seen = self.known_before(index_day) & keep[self.patient_of_visit]
         rows = np.flatnonzero(keep)
         visits = np.flatnonzero(seen)
         offsets = np.concatenate([[0], np.cumsum(self.count(seen)[rows])]).astype(np.int32)
         columns = {name: self.patients[name].take(pa.array(rows)) for name in ("patient_id", "sex", "birth_day")}
-        for name in ("visit_day", "visit_type", "codes"):
-            values = _flat(self.patients[name]).take(pa.array(visits))
+        paid = [VISIT_PAID_DAY.name] if self.hides_unpaid else []
+        for name in ["visit_day", "visit_type", "codes", *paid]:
+            values = _flat(self.patients[name]).take(pa.array(visits)).cast(_VALUE_TYPES[name])
             columns[name] = pa.ListArray.from_arrays(pa.array(offsets), values)
         columns.update(self._known_enrolment(rows, index_day))
         columns["index_day"] = pa.array(index_day[rows], pa.int32())
         return pa.table(columns)
 
-    def _known_enrolment(self, rows: NDArray[np.int64], index_day: NDArray[np.int64]) -> dict[str, pa.Array]:
-        starts = _flat(self.patients["enrollment_start_day"]).to_numpy(zero_copy_only=False)
-        ends = _flat(self.patients["enrollment_end_day"]).to_numpy(zero_copy_only=False)
-        offsets = _offsets(self.patients["enrollment_start_day"])
-        owner = np.repeat(np.arange(self.num_patients), np.diff(offsets))
+    def _known_enrolment(self, rows: Days, index_day: Days) -> dict[str, pa.Array]:
+        starts, ends, owner = self._spans
         kept = np.zeros(self.num_patients, bool)
         kept[rows] = True
         begun = (starts <= index_day[owner]) & kept[owner]
@@ -143,15 +213,33 @@ class Timelines:
         }
 
     @cached_property
+    def _spans(self) -> tuple[Days, Days, Days]:
+        """First and last days of all spans, and the patient of each."""
+        starts = _flat(self.patients["enrollment_start_day"]).to_numpy(zero_copy_only=False).astype(np.int64)
+        ends = _flat(self.patients["enrollment_end_day"]).to_numpy(zero_copy_only=False).astype(np.int64)
+        counts = np.diff(_offsets(self.patients["enrollment_start_day"]))
+        return starts, ends, np.repeat(np.arange(self.num_patients), counts)
+
+    @cached_property
     def _codes(self) -> tuple[pa.DictionaryArray, NDArray[np.int64]]:
         """The codes of all visits and the offsets of each visit into them."""
         visits = _flat(self.patients["codes"])
-        return pc.dictionary_encode(visits.flatten()), _offsets(visits)
+        codes = visits.flatten()
+        return codes if pa.types.is_dictionary(codes.type) else pc.dictionary_encode(codes), _offsets(visits)
 
-    def _day(self, column: str) -> NDArray[np.int64]:
+    def _day(self, column: str) -> Days:
         days = pc.fill_null(self.patients[column].combine_chunks(), UNKNOWN_DAY)
-        numbers: NDArray[np.int64] = days.to_numpy(zero_copy_only=False).astype(np.int64)
+        numbers: Days = days.to_numpy(zero_copy_only=False).astype(np.int64)
         return numbers
+
+
+def _one_chunk(patients: pa.Table) -> pa.Table:
+    """The same table in one chunk; dictionaries within lists, which Arrow 26 does not unify, become strings."""
+    if patients["codes"].num_chunks > 1:
+        for name in ("visit_type", "codes"):
+            place = patients.column_names.index(name)
+            patients = patients.set_column(place, name, patients[name].cast(pa.list_(_VALUE_TYPES[name])))
+    return patients.combine_chunks()
 
 
 def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:

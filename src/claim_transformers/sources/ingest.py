@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 SOURCES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "meds": ("meds", "ingest_meds"),
+        "mimic3": ("mimic3", "read_mimic3"),
         "simulated": ("simulated", "read_simulated"),
         "synpuf": ("synpuf", "read_synpuf"),
         "tuva": ("tuva", "read_tuva"),
@@ -114,7 +115,7 @@ def source_reader(source: str) -> Any:
         >>> source_reader("hl7")
         Traceback (most recent call last):
             ...
-        ValueError: expected a source out of meds, simulated, synpuf, tuva, found 'hl7'
+        ValueError: expected a source out of meds, mimic3, simulated, synpuf, tuva, found 'hl7'
     """
     if source not in SOURCES:
         raise ValueError(f"expected a source out of {', '.join(SOURCES)}, found {source!r}")

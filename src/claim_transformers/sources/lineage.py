@@ -20,12 +20,14 @@ from ..claims.engine import connect
 from ..claims.schema import SCHEMAS
 from .contract import StagedSource, StagedTable
 from .ingest import source_reader
+from .mimic3_columns import LAYOUTS as MIMIC3_LAYOUTS
 from .reading import Layout
 from .synpuf_columns import CARRIER, INPATIENT, OUTPATIENT, PRESCRIPTION, beneficiary_layout
 from .tuva_columns import ELIGIBILITY, MEDICAL_CLAIM, PHARMACY_CLAIM
 
 # Empty files of these layouts are enough to build the expressions of a source.
 LAYOUTS: Mapping[str, Mapping[str, Layout]] = {
+    "mimic3": {f"{name.upper()}.csv": layout for name, layout in MIMIC3_LAYOUTS.items()},
     "synpuf": {
         "DE1_0_2008_Beneficiary_Summary_File_Sample_1.csv": beneficiary_layout("2008"),
         "DE1_0_2008_to_2010_Inpatient_Claims_Sample_1.csv": INPATIENT,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from claim_transformers.training.keyed_random import Stream, UInt64Array, row_digests, row_keys, uniform_at
+from claim_transformers.training.landmarks import Landmarks, age_at_landmark, horizon_targets, read_landmarks
 from claim_transformers.training.token_columns import (
     Features,
     RaggedColumn,
@@ -174,10 +175,14 @@ class DataCollatorForClaimPretraining(KeyedCollator):
             `"none"`: 0, every visit is predicted from those before it; `"mixed"`: 0 for half of the rows, else uniform
             in 1 to n - 1. Use the value of the model's configuration.
         cp_mask_probability (`float`, *optional*, defaults to `0.0`): Share of categorised codes replaced by `[MASK]`.
-            Above 0, only masked positions keep their category label, so that category prediction is no copy task.
+            Above 0, only masked positions keep their category label, so that category prediction is no copy task, and
+            `visit_categories` holds those of all positions for `nvp_target="category"`.
+        horizon_days (`int`, *optional*, defaults to `0`): Horizon of horizon prediction; use the value of the model's
+            configuration. Above 0 the cut of a row follows from a landmark, a day drawn from its record, on which the
+            patient then stands (`visit_days[:, 0]`), and the batch has `horizon_targets` and `horizon_known` too.
 
     Raises:
-        ValueError: If `nvp_context` is unknown or `cp_mask_probability` is no probability.
+        ValueError: If `nvp_context` is unknown, `cp_mask_probability` is no probability, or `horizon_days` is negative.
 
     Examples:
         >>> from types import SimpleNamespace
@@ -192,12 +197,15 @@ class DataCollatorForClaimPretraining(KeyedCollator):
 
     nvp_context: NvpContext = "mixed"
     cp_mask_probability: float = 0.0
+    horizon_days: int = 0
 
     def __post_init__(self) -> None:
         if self.nvp_context not in ("full", "none", "mixed"):
             raise ValueError(f"expected nvp_context 'full', 'none' or 'mixed', found {self.nvp_context!r}")
         if not 0.0 <= self.cp_mask_probability <= 1.0:
             raise ValueError(f"expected cp_mask_probability in [0, 1], found {self.cp_mask_probability}")
+        if self.horizon_days < 0:
+            raise ValueError(f"expected horizon_days of at least 0, found {self.horizon_days}")
         self._is_target = np.asarray(self.tokenizer.target_mask, dtype=bool)
 
     def collate(self, features: Features) -> dict[str, npt.NDArray[Any]]:
@@ -214,18 +222,47 @@ class DataCollatorForClaimPretraining(KeyedCollator):
         targets = np.where(self._is_target[tokens.values], tokens.values, IGNORE_INDEX)
         batch["labels"] = self.pad(RaggedColumn(targets, tokens.lengths), IGNORE_INDEX)
 
-        categories = np.full(len(tokens.values), IGNORE_INDEX)
+        categories, shown = np.full(len(tokens.values), IGNORE_INDEX), tokens.values
         if "category_ids" in column_names(features):
             categories = ragged_column(features, "category_ids").values
+        batch["cut"] = self._cut(features, tokens)
+        if self.horizon_days:
+            shown = self._add_horizon(batch, features, tokens, categories)
         if self.cp_mask_probability > 0.0:
+            batch["visit_categories"] = self.pad(RaggedColumn(categories, tokens.lengths), IGNORE_INDEX)
             draws = uniform_at(self.keys(features, tokens, Stream.CATEGORY_MASK)[tokens.row], tokens.position)
             masked = (categories != IGNORE_INDEX) & (draws < self.cp_mask_probability)
             categories = np.where(masked, categories, IGNORE_INDEX)
-            hidden = np.where(masked, self.tokenizer.mask_token_id, tokens.values)
-            batch["input_ids"] = self.pad(RaggedColumn(hidden, tokens.lengths), self.tokenizer.pad_token_id)
+            shown = np.where(masked, self.tokenizer.mask_token_id, shown)
+        if shown is not tokens.values:
+            batch["input_ids"] = self.pad(RaggedColumn(shown, tokens.lengths), self.tokenizer.pad_token_id)
         batch["category_labels"] = self.pad(RaggedColumn(categories, tokens.lengths), IGNORE_INDEX)
-        batch["cut"] = self._cut(features, tokens)
         return batch
+
+    def _add_horizon(
+        self,
+        batch: dict[str, npt.NDArray[Any]],
+        features: Features,
+        tokens: RaggedColumn,
+        categories: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.int64]:
+        """Put rows that are not causal on a landmark, add what follows, and return the tokens with the age there."""
+        landmarks: Landmarks = read_landmarks(features, batch["visit_days"], self.horizon_days)
+        day, visits_before = landmarks.draw(uniform_at(self.keys(features, tokens, Stream.LANDMARK), 0))
+        stands = (batch["cut"] > 0) & (visits_before > 0)
+        day = np.where(stands, day, 0)
+        batch["cut"] = np.where(stands, visits_before, batch["cut"])
+        batch["visit_days"][:, 0] = day
+        batch["horizon_known"] = landmarks.known(day)
+        following = horizon_targets(tokens, ragged_column(features, "visit_ids"), categories, self.tokenizer)
+        batch["horizon_targets"] = self.pad(RaggedColumn(following, tokens.lengths), IGNORE_INDEX)
+        return age_at_landmark(features, tokens, day, self._age_ids())
+
+    def _age_ids(self) -> npt.NDArray[np.int64]:
+        """Token of each age in years, of none where the vocabulary lacks one of them."""
+        names = [f"AGE/{age}" for age in range(self.tokenizer.max_age_years + 1)]
+        ids = [self.tokenizer.get_vocab().get(name, -1) for name in names]
+        return np.array(ids if min(ids) >= 0 else [], np.int64)
 
     def _cut(self, features: Features, tokens: RaggedColumn) -> npt.NDArray[np.int64]:
         """Number of visits that every position may read."""

@@ -38,10 +38,9 @@ def require_fitting_parts(config: Any, tokenizer: Any, collator: Any) -> None:
             f"E_COLLATOR: expected a collator with nvp_context={config.nvp_context!r} as the model has, found "
             f"{context!r}; pass nvp_context=model.config.nvp_context to the collator"
         )
-    masked = getattr(collator, "cp_mask_probability", 0.0)
-    if masked > 0 and config.nvp_target == "category":
+    horizon_days = getattr(collator, "horizon_days", config.horizon_days)
+    if horizon_days != config.horizon_days:
         raise ValueError(
-            f"E_COLLATOR: expected cp_mask_probability=0 for a model with nvp_target='category', found {masked}: the "
-            "category labels of next visits would be those of the hidden codes alone; set nvp_target='code' or "
-            "cp_mask_probability=0"
+            f"E_COLLATOR: expected a collator with horizon_days={config.horizon_days} as the model has, found "
+            f"{horizon_days}; pass horizon_days=model.config.horizon_days to the collator"
         )

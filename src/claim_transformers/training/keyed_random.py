@@ -29,6 +29,7 @@ class Stream(IntEnum):
     TOKEN_MASK = 3
     TOKEN_REPLACEMENT = 4
     RANDOM_TOKEN = 5
+    LANDMARK = 6
 
 
 def splitmix64(state: UInt64Array) -> UInt64Array:

@@ -51,6 +51,8 @@ def hold_out_last_visit(
     last_B1 = (visit_days_BV >= 0).sum(dim=1, keepdim=True) - 1
     hidden_BT = (visit_ids_BT == last_B1) & (last_B1 >= 1)
     slots_V = torch.arange(visit_days_BV.shape[1], device=visit_days_BV.device)
+    # A landmark that pretraining drew says nothing about this history.
+    visit_days_BV = visit_days_BV.masked_fill(slots_V == 0, 0).where(visit_days_BV >= 0, -1)
     shown_BT = torch.where(labels_BT != IGNORE_INDEX, labels_BT, inputs["input_ids"])
     history = {
         "input_ids": shown_BT.masked_fill(hidden_BT, pad_token_id),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from claim_transformers.training.keyed_random import row_digests
+from claim_transformers.training.landmarks import AGE_COLUMN, SPAN_COLUMNS, observation_columns
 from claim_transformers.version import __version__
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
 
 TOKEN_COLUMNS = ("input_ids", "visit_ids", "visit_days", "category_ids")
+OBSERVATION_COLUMNS = (*SPAN_COLUMNS, AGE_COLUMN)
 LABEL_COLUMN = "label"
 LENGTH_COLUMN = "length"
 DIGEST_COLUMN = "patient_digest"
@@ -55,7 +57,7 @@ class TokenizedPatients(torch.utils.data.Dataset["pa.Table"]):
             raise KeyError(
                 f"expected the columns of tokenised patients, found no {sorted(missing)}; run tokenize_dataset"
             )
-        read = [name for name in (*TOKEN_COLUMNS, LABEL_COLUMN) if name in dataset.column_names]
+        read = [name for name in (*TOKEN_COLUMNS, *OBSERVATION_COLUMNS, LABEL_COLUMN) if name in dataset.column_names]
         self.source = dataset
         self.epoch = epoch
         self._rows = dataset.select_columns(read).with_format("arrow")
@@ -150,7 +152,9 @@ def tokenize_dataset(
 
     Returns:
         The same kind of object with the columns `input_ids`, `visit_ids`, `visit_days`, `category_ids`, `length`, a
-        `patient_digest` where the rows have a `patient_id`, and `label` where they have one.
+        `patient_digest` where the rows have a `patient_id`, and `label` where they have one. Rows without an index
+        date, those of pretraining, get `span_start_days`, `span_end_days` (enrolment) and `first_age_days`, relative to
+        the first visit in view, where the patients table knows them.
 
     Raises:
         ValueError: If `num_proc` is asked for on a stream.
@@ -244,6 +248,9 @@ def _encode_batch(table: "pa.Table", tokenizer: "ClaimTokenizer") -> "pa.Table":
     encoded = tokenizer.encode_table(table)
     if LABEL_COLUMN in table.column_names and LABEL_COLUMN not in encoded.column_names:
         encoded = encoded.append_column(LABEL_COLUMN, table.column(LABEL_COLUMN))
+    if "index_day" not in table.column_names:
+        for name, column in observation_columns(table, encoded.column("visit_days")).items():
+            encoded = encoded.append_column(name, column)
     if "patient_id" in table.column_names:
         encoded = encoded.append_column(DIGEST_COLUMN, pa.array(patient_digests(table.column("patient_id"))))
     return encoded

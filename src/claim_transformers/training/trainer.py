@@ -20,7 +20,7 @@ from claim_transformers.training.samplers import LengthGroupedBatches
 from claim_transformers.training.split_overlap import require_disjoint_patients
 from claim_transformers.training.tokenized_patients import LENGTH_COLUMN, TokenizedPatients, read_numbers
 
-LOSS_PARTS = ("nvp_loss", "cp_loss")
+LOSS_PARTS = ("nvp_loss", "cp_loss", "horizon_loss")
 PICKLED_ARGUMENTS = "training_args.bin"
 READABLE_ARGUMENTS = "training_args.json"
 
@@ -34,7 +34,7 @@ class ClaimTrainer(Trainer):
     * Batches are grouped by number of visits, in an order keyed by seed and epoch ([`LengthGroupedBatches`]); a run
       that is stopped and resumed sees the batches, masks and cuts of a run that was not. `train_sampling_strategy` set
       to anything but its default gives the sampler of transformers.
-    * `nvp_loss` and `cp_loss` are logged beside `loss`, averaged like it over accumulation steps and processes.
+    * `nvp_loss`, `cp_loss` and `horizon_loss` are logged beside `loss`, averaged like it over accumulation steps and processes.
     * Training and evaluation sets that share a patient are refused (`E_SPLIT_OVERLAP`), and so are a tokenizer or a
       collator that does not fit the model (`E_VOCAB_SIZE`, `E_COLLATOR`).
     * `training_log.jsonl` in the output folder holds every logged figure.
@@ -205,7 +205,8 @@ class ClaimTrainer(Trainer):
             return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         inputs = self._prepare_inputs(inputs)
         loss = super().prediction_step(model, inputs, prediction_loss_only=True)[0]
-        target = "labels" if base.config.nvp_target == "code" else "category_labels"
+        categories = "visit_categories" if "visit_categories" in inputs else "category_labels"
+        target = "labels" if base.config.nvp_target == "code" else categories
         history, targets = hold_out_last_visit(inputs, base.config.pad_token_id, target)
         with self.compute_loss_context_manager():
             logits = base.predict_next_visit(**history)

@@ -7,6 +7,8 @@ import torch
 from claim_transformers.models.claim.context_claim import (
     NUM_TIME_BUCKETS,
     NUM_TIME_MAGNITUDES,
+    horizon_pairs,
+    horizon_slots,
     next_visit_pairs,
     own_category_pairs,
     position_days,
@@ -105,3 +107,37 @@ def test_the_patient_stands_on_the_day_of_the_last_visit_it_sees():
     days = torch.tensor([[0, 0, 7, 90, -1]]).expand(4, -1)
     slots = torch.arange(5).expand(4, -1)
     assert position_days(slots, days, torch.arange(4))[:, 0].tolist() == [0, 0, 7, 90]
+
+
+@pytest.mark.parametrize("patient_only", [False, True])
+@pytest.mark.parametrize("horizon_days", [0, 7, 20, 1000])
+def test_the_horizon_holds_unseen_visits_of_its_days(horizon_days, patient_only):
+    # Patient position of case (n, cut) stands 3 days after the last visit that it sees; visit v holds code 10 + v.
+    days = torch.cat([_days(num_visits) for num_visits, _ in CASES])
+    cuts = torch.tensor([cut for _, cut in CASES])
+    days[:, 0] = torch.tensor([max(7 * (cut - 1), 0) + 3 for _, cut in CASES])
+    slots = torch.arange(NUM_SLOTS).expand(len(CASES), -1).where(days >= 0, -1)
+    labels = torch.where(slots >= 1, 10 + slots, -100)
+    known = days >= 0
+    known[:, 2] = False
+    predicts = horizon_slots(known, cuts, patient_only)
+    rows, cols = horizon_pairs(predicts, cuts, days, slots, labels, horizon_days)
+    found = sorted(zip(rows.tolist(), cols.tolist(), strict=True))
+
+    expected, row = [], 0
+    for (num_visits, cut), case_days in zip(CASES, days.tolist(), strict=True):
+        for slot in range(num_visits + 1):
+            stands = cut > 0 if slot == 0 else slot >= cut and not patient_only
+            if slot == 2 or not stands:
+                continue
+            last_day = case_days[slot] + horizon_days
+            expected += [(row, 10 + v) for v in range(max(slot, cut) + 1, num_visits + 1) if case_days[v] <= last_day]
+            row += 1
+    assert int(predicts.sum()) == row
+    assert found == expected
+
+
+def test_the_patient_stands_on_the_index_date_but_never_before_what_it_sees():
+    days = torch.tensor([[20, 0, 14], [0, 0, 14], [5, 0, 14]])
+    stands = position_days(torch.zeros(3, 1, dtype=torch.long), days, torch.tensor([2, 2, 2]))
+    assert stands.flatten().tolist() == [20, 14, 14]

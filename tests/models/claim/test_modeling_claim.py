@@ -203,6 +203,69 @@ def test_history_skip_adds_the_running_sum_of_the_visits_in_view():
             np.testing.assert_allclose(history[row, slot], expected, atol=1e-5)
 
 
+def test_decayed_history_counts_a_visit_half_after_each_half_life():
+    half_lives_days = [5, 60]
+    model = randomise(ClaimModel(_config(history_skip=True, history_half_lives_days=half_lives_days))).eval()
+    batch = _without_labels(_batch(visits=(4, 2)))
+    batch["visit_days"][:, 0] = batch["visit_days"].max(dim=1).values + 9
+    cut = torch.tensor([4, 0])
+    with torch.no_grad():
+        history = model(**batch, cut=cut).history_states.numpy()
+    table, weight = (
+        model.embeddings.code_embeddings.weight.detach().numpy(),
+        model.history_skip.weight.detach().numpy(),
+    )
+    for row, num_visits in enumerate((4, 2)):
+        days = batch["visit_days"][row].tolist()
+        bags = [
+            table[batch["input_ids"][row][batch["visit_ids"][row] == slot].numpy()].max(axis=0)
+            for slot in range(num_visits + 1)
+        ]
+        for slot in range(num_visits + 1):
+            today = max(days[0], days[int(cut[row])]) if slot == 0 else days[slot]
+            sums = np.zeros((3, 16))
+            for visit in range(1, max(slot, int(cut[row])) + 1):
+                ago = max(today - days[visit], 0)
+                for number, share in enumerate([1.0, *(0.5 ** (ago / days_) for days_ in half_lives_days)]):
+                    sums[number] += share * bags[visit]
+            np.testing.assert_allclose(history[row, slot], weight @ sums.flatten(), atol=1e-5)
+
+
+def test_horizon_prediction_is_binary_cross_entropy_over_what_follows():
+    config = _config(horizon_days=40, num_categories=7, nvp_context="mixed", horizon_weight=0.25, visit_pooling="sum")
+    model = randomise(ClaimForPreTraining(config)).eval()
+    batch = _batch()
+    cut = torch.tensor([0, 1, 2, 3])[: len(batch["input_ids"])]
+    known = batch["visit_days"] >= 0
+    targets = batch["category_labels"]
+    outputs = model(**batch, cut=cut, horizon_targets=targets, horizon_known=known, return_logits=True)
+    expected = 0.0
+    for row, days in enumerate(batch["visit_days"].tolist()):
+        visits = sum(day >= 0 for day in days) - 1
+        seen = min(int(cut[row]), visits)
+        for slot in ([0] if seen else []) + list(range(max(seen, 1), visits + 1)):
+            today = days[seen] if slot == 0 else days[slot]
+            truth = torch.zeros(14)
+            for visit in range(max(slot, seen) + 1, visits + 1):
+                if days[visit] <= today + 40:
+                    truth[targets[row][(batch["visit_ids"][row] == visit) & (targets[row] >= 0)]] = 1
+            logits = outputs.horizon_logits[row, slot]
+            expected += torch.nn.functional.binary_cross_entropy_with_logits(logits, truth, reduction="sum").item()
+    codes = int((batch["labels"] >= 0).sum())
+    assert outputs.horizon_loss.item() == pytest.approx(expected / codes, rel=1e-5)
+    whole = outputs.nvp_loss + outputs.cp_loss + 0.25 * outputs.horizon_loss
+    torch.testing.assert_close(outputs.loss, whole)
+
+
+def test_category_targets_of_next_visits_are_not_those_of_hidden_codes():
+    model = randomise(ClaimForPreTraining(_config(nvp_target="category", nvp_context="none"))).eval()
+    batch = _batch()
+    masked = batch["category_labels"].where(torch.arange(batch["input_ids"].shape[1]) % 2 == 0, -100)
+    hidden = model(**{**batch, "category_labels": masked}, visit_categories=batch["category_labels"])
+    torch.testing.assert_close(hidden.nvp_loss, model(**batch).nvp_loss)
+    assert not torch.equal(hidden.cp_loss, model(**batch).cp_loss)
+
+
 def test_time_bias_and_history_skip_begin_without_effect():
     torch.manual_seed(0)
     plain = ClaimModel(_config()).eval()

@@ -22,6 +22,7 @@ MAX_HIDDEN_SIZE = 16_384
 MAX_LAYERS = 256
 MAX_LABELS = 1_000_000
 MAX_VISITS = 1_000_000
+MAX_HORIZON_DAYS = 36_525
 MAX_PARAMETERS = 2**32
 
 
@@ -68,15 +69,25 @@ class ClaimConfig(PreTrainedConfig):
             Whether a zero-initialised linear map of the running sum of the visits in view is added to the hidden state
             before next-visit prediction and classification, so that a model can fall back on counts of past codes.
             Needs `visit_pooling` of `"max"` or `"sum"`.
+        history_half_lives_days (`list[int]`, *optional*):
+            Half-lives of further running sums for the history skip, in which a visit counts half after so many days.
+            What was recent and what is long ago then reach a prediction separately. Needs `history_skip`.
         nvp_context (`str`, *optional*, defaults to `"mixed"`):
             What next-visit prediction sees: `"full"` (all visits but the last predict the last one, from the patient
             position: Claim-PT), `"none"` (causal, every visit predicts the next), `"mixed"` (drawn per patient).
         nvp_target (`str`, *optional*, defaults to `"code"`):
             What next-visit prediction predicts: `"code"` (the text of the paper) or `"category"` (the authors' code).
+        horizon_days (`int`, *optional*, defaults to `0`):
+            Length of horizon prediction: which categories of codes follow within so many days, on inpatient visits and
+            on all others apart. `0` leaves that head out. It is not in Claim-PT; it asks the question of a risk cohort
+            of every patient without a label.
         nvp_weight (`float`, *optional*, defaults to `1.0`):
             Weight of next-visit prediction in the pretraining loss.
         cp_weight (`float`, *optional*, defaults to `1.0`):
             Weight of category prediction in the pretraining loss.
+        horizon_weight (`float`, *optional*, defaults to `0.1`):
+            Weight of horizon prediction in the pretraining loss. A code is a target of every visit within the horizon
+            before it, so this loss is several times as large as the others per code.
         nvp_bias_init (`float`, *optional*, defaults to `-6.0`):
             Initial output bias of the pretraining heads, a log prior: most codes are absent from most visits, and
             training that begins at zero spends its first steps on learning that.
@@ -89,6 +100,9 @@ class ClaimConfig(PreTrainedConfig):
             Token that replaces a masked code.
         max_visits (`int`, *optional*, defaults to `256`):
             Most recent visits that the tokenizer keeps. The model itself has no position table and no such limit.
+        code_skip (`bool`, *optional*, defaults to `False`):
+            Whether [`ClaimForSequenceClassification`] adds a linear term of log counts of codes to its logits, zero at
+            the start: logistic regression on counts beside the network.
         classifier_pooling (`str`, *optional*, defaults to `"patient"`):
             What represents a patient: the `"patient"` position (Claim-PT, pe), or the `"mean"` or `"max"` of all
             positions (Claim-PT Pool).
@@ -113,8 +127,10 @@ class ClaimConfig(PreTrainedConfig):
     keys_to_ignore_at_inference = [  # noqa: RUF012 - transformers reads a plain class attribute.
         "nvp_loss",
         "cp_loss",
+        "horizon_loss",
         "nvp_logits",
         "category_logits",
+        "horizon_logits",
         "history_states",
         "hidden_states",
         "attentions",
@@ -136,15 +152,19 @@ class ClaimConfig(PreTrainedConfig):
     visit_pooling: Literal["max", "sum", "none"] = "max"
     time_attention: Literal["none", "bucketed"] = "none"
     history_skip: bool = False
+    history_half_lives_days: list[int] | None = None
     nvp_context: Literal["full", "none", "mixed"] = "mixed"
     nvp_target: Literal["code", "category"] = "code"
+    horizon_days: int = 0
     nvp_weight: float | int = 1.0
     cp_weight: float | int = 1.0
+    horizon_weight: float | int = 0.1
     nvp_bias_init: float | int = -6.0
     tie_word_embeddings: bool = False
     pad_token_id: int | None = 0
     mask_token_id: int | None = 2
     max_visits: int = 256
+    code_skip: bool = False
     classifier_pooling: Literal["patient", "mean", "max"] = "patient"
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -202,11 +222,12 @@ class ClaimConfig(PreTrainedConfig):
             "num_attention_heads": (1, MAX_HIDDEN_SIZE),
             "intermediate_size": (1, 8 * MAX_HIDDEN_SIZE),
             "max_visits": (1, MAX_VISITS),
+            "horizon_days": (0, MAX_HORIZON_DAYS),
         }
         for name, (low, high) in bounds.items():
             _check_range(name, getattr(self, name), low, high)
         layer = 4 * self.hidden_size * self.hidden_size + 2 * self.hidden_size * self.intermediate_size
-        tables = (2 * self.vocab_size + self.num_categories + len(self.id2label or ())) * self.hidden_size
+        tables = (2 * self.vocab_size + 3 * self.num_categories + len(self.id2label or ())) * self.hidden_size
         if (total := self.num_hidden_layers * layer + tables) > MAX_PARAMETERS:
             raise ValueError(f"expected at most {MAX_PARAMETERS} parameters, found sizes that ask for {total}")
 
@@ -229,7 +250,7 @@ class ClaimConfig(PreTrainedConfig):
         """Refuse probabilities, scales and weights that cannot train.
 
         Raises:
-            ValueError: If a value is not finite or out of its range, or both loss weights are zero.
+            ValueError: If a value is not finite or out of its range, or all loss weights are zero.
 
         Examples:
             >>> ClaimConfig(cp_weight=0.5).validate_numbers()
@@ -240,10 +261,13 @@ class ClaimConfig(PreTrainedConfig):
         _check_range("initializer_range", self.initializer_range, 1e-12, 10)
         _check_range("layer_norm_eps", self.layer_norm_eps, 1e-12, 1)
         _check_range("nvp_bias_init", self.nvp_bias_init, -50, 50)
-        for name in ("nvp_weight", "cp_weight"):
+        weights = ("nvp_weight", "cp_weight", "horizon_weight")
+        for name in weights:
             _check_range(name, getattr(self, name), 0, 1e6)
-        if self.nvp_weight == 0 and self.cp_weight == 0:
-            raise ValueError("expected nvp_weight or cp_weight above 0, found both 0: there is nothing to learn")
+        if not any(getattr(self, name) for name in (weights if self.horizon_days else weights[:2])):
+            raise ValueError(f"expected one of {', '.join(weights)} above 0, found all 0: there is nothing to learn")
+        for half_life_days in self.history_half_lives_days or ():
+            _check_range("history_half_lives_days", half_life_days, 1, MAX_HORIZON_DAYS)
 
     def validate_special_tokens(self) -> None:
         """Refuse special tokens outside the vocabulary.
@@ -273,6 +297,10 @@ class ClaimConfig(PreTrainedConfig):
             raise ValueError(
                 "expected tie_word_embeddings=False for nvp_target='category', whose decoder has no codes"
             )
+        if self.horizon_days and self.num_categories == 0:
+            raise ValueError(f"expected num_categories above 0 for horizon_days={self.horizon_days}, found 0")
+        if self.history_half_lives_days and not self.history_skip:
+            raise ValueError("expected history_skip=True beside history_half_lives_days, found False")
         if self.history_skip and self.visit_pooling == "none":
             raise ValueError("expected visit_pooling 'max' or 'sum' for history_skip=True, found 'none'")
 

@@ -33,6 +33,47 @@ def count_visits(visit_days_BV: Tensor) -> Tensor:
     return ((visit_days_BV >= 0).sum(dim=1) - 1).clamp(min=0)
 
 
+def checked_inputs(
+    input_ids: Tensor | None,
+    inputs_embeds: Tensor | None,
+    visit_ids: Tensor | None,
+    visit_days: Tensor | None,
+    attention_mask: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Bring the inputs of a model into one form, refusing what does not fit together.
+
+    Args:
+        input_ids (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): Code tokens.
+        inputs_embeds (`torch.FloatTensor` of shape `(batch, tokens, hidden)`, *optional*): Vectors instead of them.
+        visit_ids (`torch.LongTensor` of shape `(batch, tokens)`): Slot of each token, `-1` for padding.
+        visit_days (`torch.LongTensor` of shape `(batch, slots)`): Day of each slot, `-1` for padding.
+        attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): 0 for padding.
+
+    Returns:
+        `tuple[torch.LongTensor, torch.LongTensor, torch.BoolTensor]`: Slots (padding -1), days, validity of tokens.
+
+    Raises:
+        ValueError: If an input is missing or its shape contradicts another one.
+    """
+    if input_ids is not None and inputs_embeds is None:
+        shape = tuple(input_ids.shape)
+    elif inputs_embeds is not None and input_ids is None:
+        shape = tuple(inputs_embeds.shape[:2])
+    else:
+        raise ValueError("expected either input_ids or inputs_embeds, found both or neither")
+    if visit_ids is None or visit_days is None:
+        raise ValueError("expected visit_ids and visit_days beside the codes; ClaimTokenizer returns all of them")
+    for name, given in (("visit_ids", visit_ids), ("attention_mask", attention_mask)):
+        if given is not None and given.shape != shape:
+            raise ValueError(f"expected {name} of shape {shape}, found {tuple(given.shape)}")
+    if visit_days.dim() != 2 or visit_days.shape[0] != shape[0] or visit_days.shape[1] == 0:
+        raise ValueError(f"expected visit_days of shape ({shape[0]}, slots), found {tuple(visit_days.shape)}")
+    valid_BT = visit_ids >= 0
+    if attention_mask is not None:
+        valid_BT = valid_BT & (attention_mask != 0)
+    return torch.where(valid_BT, visit_ids.long(), -1), visit_days.long(), valid_BT
+
+
 def visible_positions(slots_BL: Tensor, valid_BL: Tensor, cut_B: Tensor) -> Tensor:
     """Tell which position sees which.
 
@@ -86,7 +127,7 @@ def time_buckets(slots_BL: Tensor, days_BL: Tensor) -> Tensor:
 
 
 def position_days(slots_BL: Tensor, visit_days_BV: Tensor, cut_B: Tensor) -> Tensor:
-    """Give each position its day, and the patient the day of the last visit that it sees.
+    """Give each position its day, and the patient the index date or, without one, the last visit that it sees.
 
     The patient stands at the edge of what it knows, so that its distance to a visit is how long ago that visit was.
 
@@ -94,7 +135,7 @@ def position_days(slots_BL: Tensor, visit_days_BV: Tensor, cut_B: Tensor) -> Ten
         slots_BL (`torch.LongTensor` of shape `(batch, positions)`):
             Slot of each position.
         visit_days_BV (`torch.LongTensor` of shape `(batch, slots)`):
-            Days since the first visit in view, `-1` for padding.
+            Days since the first visit in view, `-1` for padding. Slot 0 holds the index date, or 0 when there is none.
         cut_B (`torch.LongTensor` of shape `(batch,)`):
             Last slot that the patient sees.
 
@@ -104,9 +145,11 @@ def position_days(slots_BL: Tensor, visit_days_BV: Tensor, cut_B: Tensor) -> Ten
     Examples:
         >>> position_days(torch.arange(4)[None], torch.tensor([[0, 0, 7, 90]]), torch.tensor([2])).tolist()
         [[7, 0, 7, 90]]
+        >>> position_days(torch.arange(4)[None], torch.tensor([[50, 0, 7, 90]]), torch.tensor([2])).tolist()
+        [[50, 0, 7, 90]]
     """
     days_BV = visit_days_BV.long().clamp(min=0)
-    patient_day_B1 = days_BV.gather(1, cut_B[:, None])
+    patient_day_B1 = torch.maximum(days_BV[:, :1], days_BV.gather(1, cut_B[:, None]))
     return torch.where(slots_BL == 0, patient_day_B1, days_BV.gather(1, slots_BL))
 
 
@@ -176,6 +219,75 @@ def next_visit_pairs(predicts_BV: Tensor, cut_B: Tensor, slots_BT: Tensor, label
     return rows_P, torch.cat([labels_BT[by_patient_BT], labels_BT[by_visit_BT]])
 
 
+def horizon_slots(known_BV: Tensor, cut_B: Tensor, patient_only: bool) -> Tensor:
+    """Tell which slots predict what follows within the horizon.
+
+    Args:
+        known_BV (`torch.BoolTensor` of shape `(batch, slots)`):
+            Whether the record covers the whole horizon from the day of a slot on.
+        cut_B (`torch.LongTensor` of shape `(batch,)`):
+            Last slot that every position sees. With 0 the patient sees nothing and predicts nothing.
+        patient_only (`bool`):
+            Whether only the patient predicts.
+
+    Returns:
+        `torch.BoolTensor` of shape `(batch, slots)`.
+
+    Examples:
+        >>> known = torch.tensor([[True, True, True, False]])
+        >>> horizon_slots(known, torch.tensor([0]), patient_only=False).int().tolist()
+        [[0, 1, 1, 0]]
+        >>> horizon_slots(known, torch.tensor([2]), patient_only=False).int().tolist()
+        [[1, 0, 1, 0]]
+    """
+    slot_V = torch.arange(known_BV.shape[1], device=known_BV.device)
+    cut_B1 = cut_B[:, None]
+    predicts_BV = (slot_V == 0) & (cut_B1 > 0)
+    if not patient_only:
+        predicts_BV = predicts_BV | (slot_V >= cut_B1.clamp(min=1))
+    return predicts_BV & known_BV
+
+
+def horizon_pairs(
+    predicts_BV: Tensor, cut_B: Tensor, visit_days_BV: Tensor, slots_BT: Tensor, labels_BT: Tensor, horizon_days: int
+) -> tuple[Tensor, Tensor]:
+    """Pair every prediction with the labels of all visits within the horizon that it does not see.
+
+    Args:
+        predicts_BV (`torch.BoolTensor` of shape `(batch, slots)`):
+            Slots that predict; prediction `i` is the i-th `True` in row order.
+        cut_B (`torch.LongTensor` of shape `(batch,)`):
+            Last slot that every position sees.
+        visit_days_BV (`torch.LongTensor` of shape `(batch, slots)`):
+            Days since the first visit in view, `-1` for padding; slot 0 as in [`position_days`].
+        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
+            Slot of each token, `-1` for padding.
+        labels_BT (`torch.LongTensor` of shape `(batch, tokens)`):
+            Label of each token, `-100` where there is none.
+        horizon_days (`int`):
+            Length of the horizon.
+
+    Returns:
+        `tuple[torch.LongTensor, torch.LongTensor]`: Predictions and labels, one entry per pair.
+
+    Examples:
+        >>> predicts, days = torch.tensor([[True, True, True]]), torch.tensor([[20, 0, 30]])
+        >>> slots, labels = torch.tensor([[0, 1, 2]]), torch.tensor([[-100, 7, 8]])
+        >>> pairs = horizon_pairs(predicts, torch.tensor([1]), days, slots, labels, horizon_days=15)
+        >>> [part.tolist() for part in pairs]  # the patient at day 20 sees day 30 come; visit 1 at day 0 does not
+        [[0], [8]]
+    """
+    patient_N, slot_N = predicts_BV.nonzero(as_tuple=True)
+    slots_BV = torch.arange(visit_days_BV.shape[1], device=visit_days_BV.device).expand_as(visit_days_BV)
+    days_BV = position_days(slots_BV, visit_days_BV, cut_B)
+    seen_N, last_day_N = torch.maximum(slot_N, cut_B[patient_N]), days_BV[patient_N, slot_N] + horizon_days
+    label_slots_BT = torch.where(labels_BT != IGNORE_INDEX, slots_BT, -1)
+    label_days_BT = visit_days_BV.gather(1, slots_BT.clamp(min=0))
+    follows_NT = (label_slots_BT[patient_N] > seen_N[:, None]) & (label_days_BT[patient_N] <= last_day_N[:, None])
+    rows_P, tokens_P = follows_NT.nonzero(as_tuple=True)
+    return rows_P, labels_BT[patient_N[rows_P], tokens_P]
+
+
 def own_category_pairs(slots_BT: Tensor, labels_BT: Tensor, num_slots: int) -> tuple[Tensor, Tensor, Tensor]:
     """Pair every visit that has category labels with them.
 
@@ -212,7 +324,10 @@ def own_category_pairs(slots_BT: Tensor, labels_BT: Tensor, num_slots: int) -> t
 __all__ = [
     "IGNORE_INDEX",
     "NUM_TIME_BUCKETS",
+    "checked_inputs",
     "count_visits",
+    "horizon_pairs",
+    "horizon_slots",
     "next_visit_pairs",
     "own_category_pairs",
     "position_days",

@@ -15,7 +15,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .configuration_claim import ClaimConfig
-from .context_claim import NUM_TIME_BUCKETS
+from .context_claim import NUM_TIME_BUCKETS, position_days
 from .pooling_claim import pool_codes, pool_vectors
 
 # Up to this many positions the backward pass of sdpa in bf16 takes 1.3 to 7 times the CPU time of plain operations
@@ -137,21 +137,64 @@ class ClaimTimeBias(nn.Module):
 
 
 class ClaimHistorySkip(nn.Module):
-    """A linear map, zero at the start, from the sum of the visits in view to the hidden state before a prediction."""
+    """A linear map, zero at the start, from sums of the visits in view to the hidden state before a prediction.
+
+    The first sum counts every visit in full. Each half-life gives one more, in which a visit counts less the longer
+    ago it is: attention averages, so that how often something happened lately is lost to it.
+    """
 
     def __init__(self, config: ClaimConfig) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(config.hidden_size, config.hidden_size))
+        self.half_lives_days = list(config.history_half_lives_days or ())
+        width = config.hidden_size
+        self.weight = nn.Parameter(torch.zeros(width, width * (1 + len(self.half_lives_days))))
 
-    def forward(self, pooled_BVE: Tensor, positions: Positions, packing: Packing | None) -> Tensor:
+    def forward(
+        self, pooled_BVE: Tensor, positions: Positions, days_BV: Tensor, packing: Packing | None = None
+    ) -> Tensor:
         """Map the pooled codes of visits 1 to max(q, cut) for every slot q; the patient's own codes do not count."""
         is_visit_BV = positions.valid & (positions.slots >= 1)
-        running_BVE = (pooled_BVE * is_visit_BV[:, :, None]).cumsum(dim=1)
+        visits_BVE = pooled_BVE * is_visit_BV[:, :, None]
         last_seen_BV = torch.maximum(positions.slots, positions.cut[:, None])
-        seen_BVE = running_BVE.gather(1, last_seen_BV[:, :, None].expand_as(running_BVE))
+        sums = [visits_BVE.cumsum(dim=1).gather(1, last_seen_BV[:, :, None].expand_as(visits_BVE))]
+        if self.half_lives_days:
+            day_BV = position_days(positions.slots, days_BV, positions.cut)
+            ago_BVV = (day_BV[:, :, None] - day_BV[:, None, :]).clamp(min=0).to(visits_BVE.dtype)
+            seen_BVV = positions.slots[:, None, :] <= last_seen_BV[:, :, None]
+            sums += [
+                torch.matmul(torch.exp2(-ago_BVV / half_life_days) * seen_BVV, visits_BVE)
+                for half_life_days in self.half_lives_days
+            ]
+        seen_BVE = torch.cat(sums, dim=-1)
         if packing is not None:
             return packing.unpack(functional.linear(packing.pack(seen_BVE), self.weight))
         return functional.linear(seen_BVE, self.weight) * positions.valid[:, :, None]
+
+
+class ClaimCodeSkip(nn.Module):
+    """A linear term of how often each code stands in the visits, on a log scale, beside the network.
+
+    A small cohort tells from counts what no pretrained vector holds, and from vectors what it is too small to learn
+    (wide and deep: Cheng et al., 2016, arXiv:1606.07792). The weights begin at zero.
+    """
+
+    def __init__(self, config: ClaimConfig, num_labels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(config.vocab_size, num_labels))
+
+    def forward(self, input_ids: Tensor | None, slots_BT: Tensor) -> Tensor:
+        """Sum the weights of the codes of each patient, `(batch, tokens)` to `(batch, labels)`."""
+        if input_ids is None:
+            raise ValueError("expected input_ids for code_skip=True, found inputs_embeds: vectors cannot be counted")
+        in_visit_BT = slots_BT >= 1
+        ids_BT = torch.where(in_visit_BT, input_ids, -1)
+        sorted_BT = ids_BT.sort(dim=1).values
+        after_BT = torch.searchsorted(sorted_BT, ids_BT, right=True)
+        count_BT = (after_BT - torch.searchsorted(sorted_BT, ids_BT)).to(self.weight.dtype)
+        # Each of the `count` places of a code brings its share of log(1 + count).
+        share_BT = torch.where(in_visit_BT, count_BT.log1p() / count_BT, 0.0)
+        weights_BTK = functional.embedding(input_ids, self.weight)
+        return torch.einsum("bt,btk->bk", share_BT, weights_BTK)
 
 
 class ClaimAttention(nn.Module):
@@ -243,6 +286,7 @@ class ClaimLayer(GradientCheckpointingLayer):
 
 __all__ = [
     "ClaimAttention",
+    "ClaimCodeSkip",
     "ClaimEmbeddings",
     "ClaimHistorySkip",
     "ClaimLayer",

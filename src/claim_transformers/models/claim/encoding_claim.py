@@ -94,6 +94,7 @@ class TableEncoder:
         slot_number[slot_of_visit] = np.arange(visits.row.size) - starts[visits.row] + 1
         slot_days = np.zeros(tokens_per_slot.size, dtype=np.int32)
         slot_days[slot_of_visit] = relative_day
+        slot_days[slot_of_patient] = _index_days(batch, visits, starts)
         slot_offsets = np.append(slot_of_patient, tokens_per_slot.size)
         visit_ids = np.repeat(slot_number, tokens_per_slot)
         return self._to_batch(slot_offsets, token_starts[slot_offsets], input_ids, visit_ids, slot_days)
@@ -226,6 +227,15 @@ class TableEncoder:
     def _cell(self, code: str, level: str) -> int:
         """Flat position of a code in the (system, level) counts."""
         return self._first_cell.get(code_system(code), self._first_cell["OTHER"]) + LEVELS.index(level)
+
+
+def _index_days(batch: Any, visits: VisitColumns, starts: np.ndarray) -> np.ndarray:
+    """Days from the first visit in view to the index date, 0 without either."""
+    index_day, has_index = read_optional_integers(batch, "index_day")
+    days = np.zeros(visits.num_rows, dtype=np.int64)
+    known = has_index & (np.diff(starts) > 0)
+    days[known] = np.minimum(index_day[known] - visits.day[starts[:-1][known]], MAX_SPAN_DAYS)
+    return days
 
 
 def _sorted_distinct(keys: np.ndarray) -> np.ndarray:

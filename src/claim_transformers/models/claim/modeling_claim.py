@@ -26,7 +26,10 @@ from transformers.utils.output_capturing import capture_outputs
 from .configuration_claim import ClaimConfig
 from .context_claim import (
     IGNORE_INDEX,
+    checked_inputs,
     count_visits,
+    horizon_pairs,
+    horizon_slots,
     next_visit_pairs,
     own_category_pairs,
     position_days,
@@ -36,6 +39,7 @@ from .context_claim import (
 )
 from .encoder_claim import (
     ClaimAttention,
+    ClaimCodeSkip,
     ClaimEmbeddings,
     ClaimHistorySkip,
     ClaimLayer,
@@ -81,15 +85,19 @@ class ClaimForPreTrainingOutput(ModelOutput):
 
     Args:
         loss (`torch.FloatTensor`, *optional*):
-            `nvp_weight * nvp_loss + cp_weight * cp_loss`.
+            `nvp_weight * nvp_loss + cp_weight * cp_loss + horizon_weight * horizon_loss`, of those that there are.
         nvp_loss (`torch.FloatTensor`, *optional*):
             Next-visit prediction: binary cross-entropy summed over predictions and outputs, per labelled code.
         cp_loss (`torch.FloatTensor`, *optional*):
             Category prediction: likewise, per labelled code.
+        horizon_loss (`torch.FloatTensor`, *optional*):
+            Horizon prediction: likewise, per labelled code.
         nvp_logits (`torch.FloatTensor` of shape `(batch, slots, vocabulary or categories)`, *optional*):
             Next-visit logits of every slot, only when asked for.
         category_logits (`torch.FloatTensor` of shape `(batch, slots, categories)`, *optional*):
             Category logits of every slot, only when asked for.
+        horizon_logits (`torch.FloatTensor` of shape `(batch, slots, 2 * categories)`, *optional*):
+            Logits of what follows within the horizon, on other visits and then on inpatient ones, only when asked for.
         hidden_states (`tuple[torch.FloatTensor, ...]`, *optional*):
             As in [`ClaimModelOutput`].
         attentions (`tuple[torch.FloatTensor, ...]`, *optional*):
@@ -99,8 +107,10 @@ class ClaimForPreTrainingOutput(ModelOutput):
     loss: Tensor | None = None
     nvp_loss: Tensor | None = None
     cp_loss: Tensor | None = None
+    horizon_loss: Tensor | None = None
     nvp_logits: Tensor | None = None
     category_logits: Tensor | None = None
+    horizon_logits: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
 
@@ -125,7 +135,7 @@ class ClaimPreTrainedModel(PreTrainedModel):
     # Losses are means unless a head says otherwise; Trainer must not scale them by its own count of labels.
     accepts_loss_kwargs = False
     # A head that the class does not have is no news: every fine-tuning starts from another head's checkpoint.
-    _keys_to_ignore_on_load_unexpected = [r"^(nvp_decoder|cp_decoder|decoder|classifier)\."]  # noqa: RUF012
+    _keys_to_ignore_on_load_unexpected = [r"^(nvp_decoder|cp_decoder|horizon_decoder|decoder|classifier|code_skip)\."]  # noqa: RUF012
     _no_split_modules = ["ClaimEmbeddings", "ClaimLayer"]  # noqa: RUF012
     _supports_sdpa = True
     _supports_flash_attn = True
@@ -169,7 +179,7 @@ class ClaimPreTrainedModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        if isinstance(module, ClaimTimeBias | ClaimHistorySkip):
+        if isinstance(module, ClaimTimeBias | ClaimHistorySkip | ClaimCodeSkip):
             init.zeros_(module.weight)
         elif isinstance(module, ClaimPresenceDecoder):
             init.constant_(module.bias, self.config.nvp_bias_init)
@@ -222,7 +232,7 @@ class ClaimModel(ClaimPreTrainedModel):
             visit_ids (`torch.LongTensor` of shape `(batch, tokens)`):
                 Slot of each token: 0 for the patient, 1 and up for visits, `-1` for padding.
             visit_days (`torch.LongTensor` of shape `(batch, slots)`):
-                Days since the first visit in view, 0 for the patient, `-1` for padding.
+                Days since the first visit in view, `-1` for padding. For the patient the index date, 0 without one.
             attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
                 1 for tokens to read, 0 for padding. Tokens with a slot below 0 are padding in any case.
             cut (`torch.LongTensor` of shape `(batch,)`, *optional*):
@@ -238,7 +248,7 @@ class ClaimModel(ClaimPreTrainedModel):
             ValueError: If an input is missing or its shape contradicts another one, if a token names a slot that does
                 not exist, or if flash attention is asked for a cut or a time bias. The message names the input.
         """
-        slots_BT, days_BV, valid_BT = _checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
+        slots_BT, days_BV, valid_BT = checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
         cut_B = _resolved_cut(cut, days_BV)
         states_BLE = self.embeddings(input_ids, slots_BT, valid_BT, days_BV.shape[1], inputs_embeds)
         if self.config.visit_pooling == "none":
@@ -255,7 +265,7 @@ class ClaimModel(ClaimPreTrainedModel):
         if self.final_norm is not None:
             hidden = self.final_norm(hidden)
         hidden_BLE = hidden * positions.valid[:, :, None] if packing is None else packing.unpack(hidden)
-        history_BVE = None if self.history_skip is None else self.history_skip(states_BLE, positions, packing)
+        history_BVE = None if self.history_skip is None else self.history_skip(states_BLE, positions, days_BV, packing)
         return ClaimModelOutput(
             last_hidden_state=hidden_BLE,
             pooler_output=self._pool_patient(hidden_BLE, positions, history_BVE),
@@ -301,33 +311,6 @@ class ClaimModel(ClaimPreTrainedModel):
         return pooled_BE if history_BVE is None else pooled_BE + history_BVE[:, 0]
 
 
-def _checked_inputs(
-    input_ids: Tensor | None,
-    inputs_embeds: Tensor | None,
-    visit_ids: Tensor | None,
-    visit_days: Tensor | None,
-    attention_mask: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return slots (padding -1), days and validity of tokens, refusing inputs that do not fit together."""
-    if input_ids is not None and inputs_embeds is None:
-        shape = tuple(input_ids.shape)
-    elif inputs_embeds is not None and input_ids is None:
-        shape = tuple(inputs_embeds.shape[:2])
-    else:
-        raise ValueError("expected either input_ids or inputs_embeds, found both or neither")
-    if visit_ids is None or visit_days is None:
-        raise ValueError("expected visit_ids and visit_days beside the codes; ClaimTokenizer returns all of them")
-    for name, given in (("visit_ids", visit_ids), ("attention_mask", attention_mask)):
-        if given is not None and given.shape != shape:
-            raise ValueError(f"expected {name} of shape {shape}, found {tuple(given.shape)}")
-    if visit_days.dim() != 2 or visit_days.shape[0] != shape[0] or visit_days.shape[1] == 0:
-        raise ValueError(f"expected visit_days of shape ({shape[0]}, slots), found {tuple(visit_days.shape)}")
-    valid_BT = visit_ids >= 0
-    if attention_mask is not None:
-        valid_BT = valid_BT & (attention_mask != 0)
-    return torch.where(valid_BT, visit_ids.long(), -1), visit_days.long(), valid_BT
-
-
 def _resolved_cut(cut: Tensor | None, days_BV: Tensor) -> Tensor:
     """Bring the cut into 0..number of visits, where `None` is the latter."""
     num_visits_B = count_visits(days_BV)
@@ -349,9 +332,9 @@ class ClaimPresenceDecoder(nn.Linear):
 
 
 class ClaimForPreTraining(ClaimPreTrainedModel):
-    """Pretraining of Claim-PT: next-visit prediction (NVP) and category prediction (CP).
+    """Pretraining of Claim-PT: next-visit prediction (NVP) and category prediction (CP); and horizon prediction.
 
-    Every predicting position and every output is one binary prediction. Both losses are sums divided by the number of
+    Every predicting position and every output is one binary prediction. The losses are sums divided by the number of
     labelled codes, `num_items_in_batch` when Trainer passes it, so that accumulation and several processes change
     nothing.
 
@@ -390,6 +373,7 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
         self.nvp_decoder: nn.Linear = ClaimPresenceDecoder(config.hidden_size, outputs)
         categories = config.num_categories
         self.cp_decoder = ClaimPresenceDecoder(config.hidden_size, categories) if categories else None
+        self.horizon_decoder = ClaimPresenceDecoder(config.hidden_size, 2 * categories) if config.horizon_days else None
         self.post_init()
 
     def get_output_embeddings(self) -> nn.Linear | None:
@@ -430,6 +414,9 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
         inputs_embeds: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
         return_logits: bool | None = None,
+        visit_categories: Tensor | None = None,
+        horizon_targets: Tensor | None = None,
+        horizon_known: Tensor | None = None,
         **kwargs: Any,
     ) -> ClaimForPreTrainingOutput:
         """Predict the codes of next visits and the categories of visits.
@@ -452,6 +439,13 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
                 Labelled codes that the loss is divided by. `None` counts those of this batch.
             return_logits (`bool`, *optional*):
                 Whether to return logits of all slots. `None` returns them only when there are no labels.
+            visit_categories (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
+                Categories that `nvp_target="category"` predicts. `None` takes `category_labels`; with masked codes those
+                hold the masked ones alone.
+            horizon_targets (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
+                The category at each position, plus `num_categories` on an inpatient visit, `-100` where there is none.
+            horizon_known (`torch.BoolTensor` of shape `(batch, slots)`, *optional*):
+                Whether the record covers the whole horizon from the day of a slot on; others predict nothing.
             **kwargs: As in [`ClaimModel`].
 
         Returns:
@@ -462,29 +456,42 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
                 or the inputs do not fit together.
         """
         has_labels = labels is not None or category_labels is not None
-        slots_BT, days_BV, _ = _checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
+        slots_BT, days_BV, _ = checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
         cut_B = _resolved_cut(self._default_cut(days_BV, has_labels) if cut is None else cut, days_BV)
         outputs = self.claim(input_ids, visit_ids, visit_days, attention_mask, cut_B, inputs_embeds, **kwargs)
         hidden_BVE, history_BVE = outputs.last_hidden_state, outputs.history_states
         informed_BVE = hidden_BVE if history_BVE is None else hidden_BVE + history_BVE
 
-        nvp_rows, cp_rows = self._targets(labels, category_labels, slots_BT, days_BV, cut_B)
+        next_categories = category_labels if visit_categories is None else visit_categories
+        next_labels = labels if self.config.nvp_target == "code" else next_categories
+        nvp_rows, cp_rows = self._targets(next_labels, category_labels, slots_BT, days_BV, cut_B)
         nvp_sum = None if nvp_rows is None else self._bce(self.nvp_decoder, informed_BVE, *nvp_rows)
         cp_sum = None
         if cp_rows is not None and self.cp_decoder is not None:
             cp_sum = self._bce(self.cp_decoder, hidden_BVE, *cp_rows)
-        nvp_logits = category_logits = None
+        horizon_sum = None
+        if self.horizon_decoder is not None and horizon_targets is not None and horizon_known is not None:
+            predicts_BV = horizon_slots(horizon_known.bool() & (days_BV >= 0), cut_B, self.config.nvp_context == "full")
+            pairs = horizon_pairs(predicts_BV, cut_B, days_BV, slots_BT, horizon_targets, self.config.horizon_days)
+            horizon_sum = self._bce(self.horizon_decoder, informed_BVE, predicts_BV, *pairs)
+        nvp_logits = category_logits = horizon_logits = None
         if return_logits or (return_logits is None and not has_labels):
             nvp_logits = self.nvp_decoder(informed_BVE)
             category_logits = None if self.cp_decoder is None else self.cp_decoder(hidden_BVE)
+            horizon_logits = None if self.horizon_decoder is None else self.horizon_decoder(informed_BVE)
         counted = labels if labels is not None else category_labels
-        nvp_loss, cp_loss = (_per_item(total, counted, num_items_in_batch) for total in (nvp_sum, cp_sum))
+        sums = (nvp_sum, cp_sum, horizon_sum)
+        nvp_loss, cp_loss, horizon_loss = (_per_item(total, counted, num_items_in_batch) for total in sums)
+        config = self.config
+        weighted = (config.nvp_weight, nvp_loss), (config.cp_weight, cp_loss), (config.horizon_weight, horizon_loss)
         return ClaimForPreTrainingOutput(
-            loss=_weighted_sum((self.config.nvp_weight, nvp_loss), (self.config.cp_weight, cp_loss)),
+            loss=_weighted_sum(*weighted),
             nvp_loss=nvp_loss,
             cp_loss=cp_loss,
+            horizon_loss=horizon_loss,
             nvp_logits=nvp_logits,
             category_logits=category_logits,
+            horizon_logits=horizon_logits,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
@@ -539,7 +546,7 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
 
     def _targets(
         self,
-        labels_BT: Tensor | None,
+        next_labels_BT: Tensor | None,
         category_labels_BT: Tensor | None,
         slots_BT: Tensor,
         days_BV: Tensor,
@@ -547,7 +554,6 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
     ) -> tuple[tuple[Tensor, Tensor, Tensor] | None, tuple[Tensor, Tensor, Tensor] | None]:
         """Give predicting slots and pairs of both tasks, `None` for a task without labels."""
         nvp = cp = None
-        next_labels_BT = labels_BT if self.config.nvp_target == "code" else category_labels_BT
         if next_labels_BT is not None:
             predicts_BV = predicting_slots(days_BV, cut_B, patient_only=self.config.nvp_context == "full")
             nvp = (predicts_BV, *next_visit_pairs(predicts_BV, cut_B, slots_BT, next_labels_BT))
@@ -699,6 +705,7 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
         self.claim = ClaimModel(config)
         self.dropout = nn.Dropout(_classifier_dropout(config))
         self.classifier = nn.Linear(config.hidden_size, self.num_labels)
+        self.code_skip = ClaimCodeSkip(config, self.num_labels) if config.code_skip else None
         self.post_init()
 
     @can_return_tuple  # type: ignore[untyped-decorator]
@@ -734,6 +741,9 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
         """
         outputs = self.claim(input_ids, visit_ids, visit_days, attention_mask, cut, inputs_embeds, **kwargs)
         logits_BK = self.classifier(self.dropout(outputs.pooler_output))
+        if self.code_skip is not None:
+            slots_BT, _, _ = checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
+            logits_BK = logits_BK + self.code_skip(input_ids, slots_BT)
         loss = None
         if labels is not None:
             if self.config.problem_type is None:
@@ -805,7 +815,7 @@ class ClaimForVisitClassification(ClaimPreTrainedModel):
         Raises:
             ValueError: If the labels have another shape than `visit_days`, or the inputs do not fit together.
         """
-        slots_BT, days_BV, valid_BT = _checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
+        slots_BT, days_BV, valid_BT = checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
         if labels is not None and labels.shape != days_BV.shape:
             raise ValueError(f"expected labels of shape {tuple(days_BV.shape)}, found {tuple(labels.shape)}")
         outputs = self.claim(input_ids, visit_ids, visit_days, attention_mask, cut, inputs_embeds, **kwargs)

@@ -132,7 +132,7 @@ def encode_history(
     return {
         "input_ids": input_ids,
         "visit_ids": [slot for slot, tokens in enumerate(slots) for _ in tokens],
-        "visit_days": [0, *(visit.day - first_day for visit in visits)],
+        "visit_days": [_index_days(history, visits), *(visit.day - first_day for visit in visits)],
         "category_ids": vocabulary.category_of_token[input_ids].tolist(),
     }
 
@@ -172,6 +172,13 @@ def _patient_tokens(
     tokens = [] if age_years is None else [vocabulary.find(f"AGE/{min(max(age_years, 0), options.max_age_years)}")]
     tokens.append(vocabulary.find(f"SEX/{history.sex}"))
     return [token for token in tokens if token >= 0] or [vocabulary.unk_id]
+
+
+def _index_days(history: PatientHistory, visits: Sequence[Visit]) -> int:
+    """Days from the first visit in view to the index date, 0 without either."""
+    if history.index_day is None or not visits:
+        return 0
+    return min(history.index_day - visits[0].day, MAX_SPAN_DAYS)
 
 
 def _time_token(

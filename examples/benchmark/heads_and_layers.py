@@ -1,0 +1,38 @@
+# /// script
+# dependencies = ["claim-transformers[all]"]
+# ///
+"""The extra plots of Claim-PT's authors: next-visit loss against the number of heads and of layers.
+
+From the repository root:
+
+    python examples/benchmark/heads_and_layers.py --profile examples/benchmark/full.yaml
+"""
+
+from claim_transformers.benchmark.opening import Benchmark, BenchmarkArguments
+from claim_transformers.benchmark.sweeps import sweep, sweep_table
+from claim_transformers.training import parse_arguments
+
+
+def main(arguments: BenchmarkArguments) -> None:
+    benchmark = Benchmark.open(arguments)
+    profile, populations = benchmark.profile, benchmark.populations
+    plan = profile.pretraining["heads_and_layers"]
+    swept = {
+        "heads": sweep(populations, plan, "num_attention_heads", profile.heads, what="heads"),
+        "layers": sweep(populations, plan, "num_hidden_layers", profile.layers, what="layers"),
+    }
+    table = sweep_table(
+        "Loss against heads and layers",
+        swept,
+        [
+            f"The paper's configuration after {plan.max_steps} steps of {plan.batch_size} patients, one run each; "
+            "intervals draw validation patients, so they do not hold the luck of another seed.",
+        ],
+    )
+    table.save(benchmark.docs, "heads_and_layers")
+    print(table.to_markdown("heads_and_layers"))
+    benchmark.finish("heads_and_layers")
+
+
+if __name__ == "__main__":
+    main(*parse_arguments(BenchmarkArguments))

@@ -1,0 +1,39 @@
+# /// script
+# dependencies = ["claim-transformers[all]"]
+# ///
+"""Next diagnoses ("auto diagnosis"): which categories of diagnosis the next visit has, recall among the likeliest.
+
+From the repository root:
+
+    python examples/benchmark/next_diagnoses.py --profile examples/benchmark/full.yaml
+"""
+
+from claim_transformers.benchmark import compare_models, run_contestants, standard_contestants
+from claim_transformers.benchmark.opening import Benchmark, BenchmarkArguments
+from claim_transformers.training import parse_arguments
+
+
+def main(arguments: BenchmarkArguments) -> None:
+    benchmark = Benchmark.open(arguments)
+    cohort = benchmark.populations.cohort("next_diagnoses")
+    contestants = standard_contestants(
+        benchmark.checkpoint(), paper_checkpoint=benchmark.paper_checkpoint(), epochs=benchmark.profile.epochs
+    )
+    models = run_contestants(benchmark.workspace, cohort, contestants, repeats=benchmark.profile.repeats)
+    table = compare_models(
+        "Next diagnoses: categories of the next visit",
+        models,
+        primary="recall@10",
+        notes=[
+            cohort.describe(),
+            '"Of new": among the categories that the patient never had before. Settings are chosen by recall@10.',
+            "No ceiling: the simulator writes no true risk of a category. Gradient boosting takes one label only.",
+        ],
+    )
+    table.save(benchmark.docs, "next_diagnoses")
+    print(table.to_markdown())
+    benchmark.finish("next_diagnoses")
+
+
+if __name__ == "__main__":
+    main(*parse_arguments(BenchmarkArguments))

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Every table and figure of docs/benchmark, in order. `make benchmark` and `make benchmark-quick` run it. A run that was
+# stopped goes on where it was: what is done stands in the workspace.
+#
+#     bash examples/benchmark/run.sh examples/benchmark/full.yaml
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+profile="${1:?expected a profile, such as examples/benchmark/quick.yaml}"
+
+run() {
+  echo "== $1"
+  python "examples/benchmark/$1" --profile "$profile"
+}
+
+# 1. People: claims, cohorts with their flow charts (Figures 4 and 5), and who may be pretrained on.
+run prepare.py
+
+# 2. The tables of the paper, and next diagnoses.
+run table1_suicide.py
+run table2_asthma.py
+run next_diagnoses.py
+
+# 3. What pretraining gains with few and many patients, here and in another institution (Figure 6).
+run figure6_training_size.py
+
+# 4. The authors' extra plots, and what each choice of the pretraining is worth.
+run heads_and_layers.py
+run ablations.py
+
+# 5. What ran, where, and for how long.
+run summary.py

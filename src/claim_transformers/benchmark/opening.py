@@ -1,0 +1,107 @@
+"""What every script of the benchmark begins and ends with: the profile, the workspace, and where results go."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from claim_transformers.benchmark.checkpoints import checkpoint_folder
+from claim_transformers.benchmark.populations import Populations
+from claim_transformers.benchmark.pretraining import Variant, pretrain
+from claim_transformers.benchmark.profiles import Profile, load_profile
+from claim_transformers.benchmark.steps import Workspace
+
+
+@dataclass
+class BenchmarkArguments:
+    """What to run and where results go."""
+
+    profile: str = field(
+        default="examples/benchmark/full.yaml", metadata={"help": "YAML file with the sizes of the run."}
+    )
+    workspace: str | None = field(
+        default=None, metadata={"help": "Folder of the steps; runs/benchmark/NAME of the profile without it."}
+    )
+    docs: str | None = field(
+        default=None,
+        metadata={"help": "Folder of tables and figures; docs/benchmark for full.yaml, else docs in the workspace."},
+    )
+    checkpoint: str | None = field(default=None, metadata={"help": "Pretrained model instead of the profile's."})
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark that is open.
+
+    Args:
+        profile ([`Profile`]): Sizes.
+        workspace ([`Workspace`]): Steps.
+        docs (`Path`): Where tables and figures go.
+        checkpoint_name (`str`, *optional*): The pretrained model of the tables; pretrained here without it.
+    """
+
+    profile: Profile
+    workspace: Workspace
+    docs: Path
+    checkpoint_name: str | None = None
+
+    @classmethod
+    def open(cls, arguments: BenchmarkArguments) -> "Benchmark":
+        """Read the profile and open its workspace.
+
+        Args:
+            arguments ([`BenchmarkArguments`]): Of the command line.
+
+        Returns:
+            [`Benchmark`]: Ready to run steps.
+        """
+        profile = load_profile(arguments.profile)
+        folder = Path(arguments.workspace or f"runs/benchmark/{profile.name}")
+        docs = Path("docs/benchmark") if profile.name == "full" else folder / "docs"
+        return cls(
+            profile,
+            Workspace(folder),
+            Path(arguments.docs) if arguments.docs else docs,
+            arguments.checkpoint or profile.checkpoint,
+        )
+
+    @property
+    def populations(self) -> Populations:
+        """Claims, cohorts and pretraining patients."""
+        return Populations(self.workspace, self.profile)
+
+    def checkpoint(self) -> str:
+        """The pretrained model of the tables.
+
+        Returns:
+            `str`: Its folder.
+
+        Raises:
+            ValueError: If there is none of that name.
+        """
+        if self.checkpoint_name is not None:
+            return str(checkpoint_folder(self.checkpoint_name))
+        plan = self.profile.pretraining["base"]
+        return str(pretrain(self.populations, plan, Variant("base", "Claim-PT")).folder)
+
+    def paper_checkpoint(self) -> str | None:
+        """A model pretrained as the paper says, where the profile asks for one.
+
+        Returns:
+            `str` or `None`: Its folder.
+        """
+        plan = self.profile.pretraining.get("paper")
+        if plan is None:
+            return None
+        return str(pretrain(self.populations, plan, Variant("paper", "Claim-PT as in the paper")).folder)
+
+    def finish(self, *names: str) -> None:
+        """Print where results are and how long the steps took.
+
+        Args:
+            *names (`str`): Files of the results without ending.
+        """
+        from rich.console import Console
+
+        console = Console()
+        for name in names:
+            console.print(f"[bold]{self.docs / name}[/bold] .md .json .csv")
+        console.print(self.workspace.summary())

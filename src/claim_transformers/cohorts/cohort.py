@@ -1,0 +1,177 @@
+"""A built cohort, and its folder: examples by split, the definition, the attrition table and the flow chart."""
+
+import json
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from claim_transformers.claims.splits import SPLITS, split_of
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.cohorts.attrition import AttritionStep, Ends, attrition_rows
+from claim_transformers.cohorts.definition import CohortDefinition
+from claim_transformers.cohorts.flow_chart import draw_flow_chart
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+DEFINITION_FILE = "cohort.json"
+ATTRITION_FILE = "attrition.json"
+FLOW_CHART_FILE = "flow_chart.svg"
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Labelled examples, one per patient.
+
+    Args:
+        definition (`CohortDefinition`): What was asked for.
+        examples (`pa.Table`): Columns of the patients table cut at the index date, with `index_day` (int32, days
+            since 1970-01-01) and `label` (int8), sorted by patient. Where diagnoses are predicted, `label` and
+            `is_new` are lists of float32, one number for each of `label_names`.
+        attrition (`list[AttritionStep]`): How many patients each step left.
+        sampled_share (`tuple[float, float]`): Share of the eligible pairs of patient and index date that became
+            examples, for label 0 and label 1. Their ratio turns a risk of the population into one of the sample.
+        visits_hidden (`int`): Visits before the index dates of the examples that were not paid yet and are hidden;
+            `None` where no paid date is known or nothing was to be hidden.
+        label_names (`tuple[str, ...]`): Categories of the label; empty for an event.
+    """
+
+    definition: CohortDefinition
+    examples: pa.Table
+    attrition: tuple[AttritionStep, ...]
+    sampled_share: tuple[float, float]
+    visits_hidden: int | None = None
+    label_names: tuple[str, ...] = ()
+
+    def splits(self) -> dict[str, pa.Table]:
+        """The examples by split; a patient is in exactly one, by hash of the id salted with cohort and seed."""
+        split = split_examples(self.examples, self.definition)
+        return {name: self.examples.filter(pc.equal(split, name)) for name in SPLITS}
+
+    def to_dataset_dict(self) -> "DatasetDict":
+        """The examples as a `datasets.DatasetDict` with a `label` column, ready for `Trainer`."""
+        from datasets import Dataset, DatasetDict
+
+        return DatasetDict({name: Dataset(table) for name, table in self.splits().items()})
+
+    @property
+    def ends(self) -> Ends:
+        """How the examples are made up: cases and controls, or all of them, in each split."""
+        splits = self.splits()
+        if self.definition.predicts_diagnoses:
+            return {"examples": {name: table.num_rows for name, table in splits.items()}}
+        counts = {name: np.bincount(table["label"].to_numpy(), minlength=2) for name, table in splits.items()}
+        labels = {"cases": 1, "controls": 0}
+        return {what: {name: int(counts[name][label]) for name in splits} for what, label in labels.items()}
+
+    def flow_chart(self) -> str:
+        """The selection as a flow chart.
+
+        Returns:
+            `str`: An SVG document that needs nothing else.
+        """
+        return draw_flow_chart(self.definition.title, self.attrition, self.ends)
+
+    def save(self, out: str | Path, *, overwrite: bool = False) -> None:
+        """Writes the examples by `save_to_disk`, attrition, flow chart and definition; all of it or nothing.
+
+        Args:
+            out (`str` or `Path`): Folder to make.
+            overwrite (`bool`): Whether a cohort that stands there is replaced.
+
+        Raises:
+            ClaimDataError: If the folder exists and may not be replaced (`E_EXISTS`; what is no cohort never is), or
+                the disk does not take it (`E_WRITE`).
+        """
+        out = Path(out)
+        check_out(out, overwrite=overwrite)
+        staging = out.with_name(f".{out.name}.writing-{uuid.uuid4().hex[:12]}")
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            self.to_dataset_dict().save_to_disk(str(staging))
+            self._write_papers(staging)
+            if out.exists():
+                # Renamed first, so that a run that stops here has lost neither the old cohort nor the new one.
+                replaced = out.with_name(f"{staging.name}-replaced")
+                out.rename(replaced)
+                staging.rename(out)
+                shutil.rmtree(replaced)
+            else:
+                staging.rename(out)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise ClaimDataError("E_WRITE", f"could not write {out.name!r}: {reason}. Nothing was saved") from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def _write_papers(self, folder: Path) -> None:
+        content = {
+            **self.definition.to_dict(),
+            "sampled_share": list(self.sampled_share),
+            "visits_hidden": self.visits_hidden,
+            "label_names": list(self.label_names),
+        }
+        steps = [step.to_dict() for step in self.attrition]
+        for name, values in ((ATTRITION_FILE, steps), (DEFINITION_FILE, content)):
+            (folder / name).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        (folder / FLOW_CHART_FILE).write_text(self.flow_chart(), encoding="utf-8")
+
+
+def split_examples(examples: pa.Table, definition: CohortDefinition) -> pa.Array:
+    """The split of each example.
+
+    Args:
+        examples (`pa.Table`): Examples with `patient_id`.
+        definition (`CohortDefinition`): Holds the shares, and name and seed that salt the hash.
+
+    Returns:
+        `pa.Array`: `"train"`, `"validation"` or `"test"`.
+    """
+    return split_of(
+        examples["patient_id"],
+        salt=definition.split_salt,
+        train=definition.train,
+        validation=definition.validation,
+    )
+
+
+def attrition_table(cohort: Cohort) -> list[tuple[str, str, str]]:
+    """The attrition table as rows of text, with cases, controls and splits at the end.
+
+    Args:
+        cohort (`Cohort`): The cohort.
+
+    Returns:
+        `list[tuple[str, str, str]]`: Step, patients left, patients removed.
+    """
+    return attrition_rows(cohort.attrition, cohort.ends)
+
+
+def check_out(out: str | Path, *, overwrite: bool = False) -> None:
+    """Refuses a folder that a cohort may not be saved to; asked before a build, it spares the wait.
+
+    Args:
+        out (`str` or `Path`): Folder to make.
+        overwrite (`bool`, *optional*, defaults to `False`): Whether a cohort that stands there may be replaced.
+
+    Raises:
+        ClaimDataError: `E_EXISTS`.
+
+    Examples:
+        >>> check_out("/nowhere/cohort")
+    """
+    out = Path(out)
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not overwrite:
+        raise ClaimDataError(
+            "E_EXISTS", f"expected a new folder, found an existing {out.name!r}; choose another or use overwrite"
+        )
+    if not (out / DEFINITION_FILE).is_file():
+        raise ClaimDataError("E_EXISTS", f"expected a cohort to replace in {out.name!r}, found something else")

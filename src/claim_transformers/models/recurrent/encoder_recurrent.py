@@ -1,0 +1,314 @@
+"""The parts of the three recurrent models: sums of codes, GRUs over padded visits, and what each paper adds to them.
+
+A step is a slot: step 0 is the patient, step i the i-th visit. Steps are padded on the right, so a GRU that runs
+forward reads a patient's own steps before any padding; one that runs backward reads them from a copy in which each
+patient's steps are turned round. Padding therefore needs no packed sequences, which cost more time on a CPU than the
+padding they save when batches hold patients of similar length.
+
+Shape letters as in `modeling_recurrent.py`.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .configuration_recurrent import RecurrentConfig
+
+
+class Steps(NamedTuple):
+    """What the GRUs read.
+
+    Args:
+        sums (`torch.FloatTensor` of shape `(batch, steps, embedding)`): Sum of the vectors of each step's codes.
+        gaps (`torch.FloatTensor` of shape `(batch, steps, 1)`): `log(1 + days since the previous visit)`.
+        counts (`torch.LongTensor` of shape `(batch,)`): Steps of each patient, at least 1.
+    """
+
+    sums: Tensor
+    gaps: Tensor
+    counts: Tensor
+
+    @property
+    def valid(self) -> Tensor:
+        """Whether a step is no padding, `(batch, steps)`."""
+        return torch.arange(self.sums.shape[1], device=self.counts.device) < self.counts[:, None]
+
+
+class Encoded(NamedTuple):
+    """What an architecture makes of the steps.
+
+    Args:
+        states (`torch.FloatTensor` of shape `(batch, steps, width)`): One vector per step, zero where padded.
+        patient (`torch.FloatTensor` of shape `(batch, patient size)`): The vector that a classifier reads.
+        visit_weights (`torch.FloatTensor` of shape `(batch, steps)`, *optional*): Attention to each step.
+        variable_weights (`torch.FloatTensor` of shape `(batch, steps, embedding)`, *optional*): RETAIN's beta.
+    """
+
+    states: Tensor
+    patient: Tensor
+    visit_weights: Tensor | None = None
+    variable_weights: Tensor | None = None
+
+
+def sum_codes(weight_KE: Tensor, input_ids_BT: Tensor, slots_BT: Tensor, num_slots: int) -> Tensor:
+    """Sum the vectors of each slot's codes, which is a multi-hot vector times a matrix without either.
+
+    Args:
+        weight_KE (`torch.FloatTensor` of shape `(vocabulary, embedding)`):
+            Embedding table.
+        input_ids_BT (`torch.LongTensor` of shape `(batch, tokens)`):
+            Code tokens.
+        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
+            Slot of each token in any order, `-1` for padding.
+        num_slots (`int`):
+            Slots in the batch.
+
+    Returns:
+        `torch.FloatTensor` of shape `(batch, slots, embedding)`: Sums, zero for a slot without codes. A token that
+        occurs twice in a slot counts twice.
+
+    Raises:
+        ValueError: If a token names a slot that does not exist. It would otherwise land in the next patient.
+
+    Examples:
+        >>> table = torch.tensor([[0.0], [1.0], [2.0], [-3.0]])
+        >>> sum_codes(table, torch.tensor([[1, 2, 3]]), torch.tensor([[0, 0, 2]]), num_slots=3).flatten().tolist()
+        [3.0, 0.0, -3.0]
+        >>> sum_codes(table, torch.tensor([[1, 2, 3]]), torch.tensor([[0, 0, 2]]), num_slots=2)
+        Traceback (most recent call last):
+            ...
+        ValueError: expected visit_ids below 2, the number of columns of visit_days, found 2
+    """
+    batch = input_ids_BT.shape[0]
+    valid_BT = slots_BT >= 0
+    if slots_BT.numel() and (last := int(slots_BT.max())) >= num_slots:
+        raise ValueError(f"expected visit_ids below {num_slots}, the number of columns of visit_days, found {last}")
+    flat_slots_N = (torch.arange(batch, device=slots_BT.device)[:, None] * num_slots + slots_BT)[valid_BT]
+    # A stable order per slot makes the sum independent of the order of slots in the stream.
+    flat_slots_N, order_N = flat_slots_N.sort(stable=True)
+    counts = torch.bincount(flat_slots_N, minlength=batch * num_slots)
+    input_ids_N = input_ids_BT[valid_BT][order_N]
+    sums = functional.embedding_bag(input_ids_N, weight_KE, counts.cumsum(0) - counts, mode="sum")
+    return sums.view(batch, num_slots, -1)
+
+
+def turn_round(states_BVE: Tensor, counts_B: Tensor) -> Tensor:
+    """Reverse each patient's steps and leave the padding where it is.
+
+    Args:
+        states_BVE (`torch.FloatTensor` of shape `(batch, steps, width)`):
+            One vector per step, padded on the right.
+        counts_B (`torch.LongTensor` of shape `(batch,)`):
+            Steps of each patient.
+
+    Returns:
+        `torch.FloatTensor` of shape `(batch, steps, width)`: The steps in reverse order; doing it twice is undoing it.
+
+    Examples:
+        >>> turn_round(torch.tensor([[[1], [2], [3], [0]]]), torch.tensor([3])).flatten().tolist()
+        [3, 2, 1, 0]
+    """
+    step_V = torch.arange(states_BVE.shape[1], device=counts_B.device)
+    index_BV = torch.where(step_V < counts_B[:, None], counts_B[:, None] - 1 - step_V, step_V)
+    return states_BVE.gather(1, index_BV[:, :, None].expand_as(states_BVE))
+
+
+def softmax_over(scores_BV: Tensor, chosen_BV: Tensor) -> Tensor:
+    """Softmax over the chosen steps, all zero where none is.
+
+    Args:
+        scores_BV (`torch.FloatTensor` of shape `(batch, steps)`):
+            Scores.
+        chosen_BV (`torch.BoolTensor` of shape `(batch, steps)`):
+            Whether a step takes part.
+
+    Returns:
+        `torch.FloatTensor` of shape `(batch, steps)`: Weights, at least float32.
+
+    Examples:
+        >>> softmax_over(torch.zeros(2, 2), torch.tensor([[True, False], [False, False]])).tolist()
+        [[1.0, 0.0], [0.0, 0.0]]
+    """
+    scores_BV = scores_BV if scores_BV.dtype == torch.float64 else scores_BV.float()
+    lowest = torch.finfo(scores_BV.dtype).min
+    return scores_BV.masked_fill(~chosen_BV, lowest).softmax(dim=1) * chosen_BV
+
+
+class RecurrentEmbeddings(nn.Module):
+    """The table of code vectors, and the steps that the GRUs read."""
+
+    def __init__(self, config: RecurrentConfig) -> None:
+        super().__init__()
+        self.code_embeddings = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id)
+        self.in_every_visit = config.patient_slot == "every_visit"
+
+    def forward(self, input_ids: Tensor, slots_BT: Tensor, days_BV: Tensor) -> Steps:
+        """Sum codes into steps, `(batch, tokens)` to `(batch, steps, embedding)`."""
+        sums_BVE = sum_codes(self.code_embeddings.weight, input_ids, slots_BT, days_BV.shape[1])
+        if self.in_every_visit:
+            is_visit_BV1 = (days_BV >= 0)[:, :, None] & (torch.arange(days_BV.shape[1]) > 0).to(days_BV.device)[
+                :, None
+            ]
+            sums_BVE = sums_BVE + sums_BVE[:, :1] * is_visit_BV1
+        gaps_BV = functional.pad(days_BV.diff(dim=1), (1, 0)).clamp(min=0)
+        counts_B = (days_BV >= 0).sum(dim=1).clamp(min=1)
+        return Steps(sums_BVE, gaps_BV[:, :, None].to(sums_BVE.dtype).log1p(), counts_B)
+
+
+class MaskedGRU(nn.Module):
+    """A GRU over steps padded on the right, forward or backward in time, one direction on top of itself."""
+
+    def __init__(self, config: RecurrentConfig, is_backward: bool = False) -> None:
+        super().__init__()
+        self.is_backward = is_backward
+        layers = config.num_hidden_layers
+        self.gru = nn.GRU(
+            config.embedding_size + config.reads_gaps,
+            config.hidden_size,
+            num_layers=layers,
+            batch_first=True,
+            dropout=float(config.hidden_dropout_prob) if layers > 1 else 0.0,
+        )
+
+    def forward(self, inputs_BVE: Tensor, steps: Steps) -> Tensor:
+        """Run over the steps, `(batch, steps, input)` to `(batch, steps, hidden)`, zero where padded."""
+        if not self.is_backward:
+            states_BVH: Tensor = self.gru(inputs_BVE)[0]
+        else:
+            states_BVH = turn_round(self.gru(turn_round(inputs_BVE, steps.counts))[0], steps.counts)
+        return states_BVH * steps.valid[:, :, None]
+
+
+class RecurrentEncoder(nn.Module):
+    """What the three have in common: dropout, and gaps beside the vectors of the steps."""
+
+    def __init__(self, config: RecurrentConfig) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.reads_gaps = config.reads_gaps
+
+    def with_gaps(self, vectors_BVE: Tensor, steps: Steps) -> Tensor:
+        """Append the gaps to the vectors of the steps where the configuration wants them."""
+        if not self.reads_gaps:
+            return vectors_BVE
+        return torch.cat([vectors_BVE, steps.gaps.to(vectors_BVE.dtype)], dim=2)
+
+
+class DoctorAIEncoder(RecurrentEncoder):
+    """DoctorAI: `h_i = GRU([tanh(W_emb x_i + b_emb); gap_i], h_{i-1})`; the last state is the patient."""
+
+    def __init__(self, config: RecurrentConfig) -> None:
+        super().__init__(config)
+        self.embedding_bias = nn.Parameter(torch.zeros(config.embedding_size))
+        self.forward_gru = MaskedGRU(config)
+
+    def forward(self, steps: Steps) -> Encoded:
+        """Encode the steps of patients."""
+        vectors_BVE = self.dropout(torch.tanh(steps.sums + self.embedding_bias))
+        states_BVH = self.forward_gru(self.with_gaps(vectors_BVE, steps), steps)
+        return Encoded(states_BVH, _last(states_BVH, steps))
+
+
+class DipoleEncoder(RecurrentEncoder):
+    """Dipole: a GRU in each direction, attention from the last step to the earlier ones, and `tanh(W_c [c; h])`.
+
+    With `v_i = ReLU(W_v x_i + b_v)` and `h_i = [forward GRU; backward GRU]`, step t scores step i < t by
+
+        location   w^T h_i + b
+        general    h_t^T W h_i
+        concat     v^T tanh(W [h_t; h_i])
+
+    and the softmax of the scores weighs the `h_i` into the context `c`. A patient without visits has no earlier step
+    and a context of zero.
+    """
+
+    def __init__(self, config: RecurrentConfig) -> None:
+        super().__init__(config)
+        width = 2 * config.hidden_size
+        self.attention = config.attention
+        self.embedding_bias = nn.Parameter(torch.zeros(config.embedding_size))
+        self.forward_gru = MaskedGRU(config)
+        self.backward_gru = MaskedGRU(config, is_backward=True)
+        if config.attention == "location":
+            self.score = nn.Linear(width, 1)
+        elif config.attention == "general":
+            self.score = nn.Linear(width, width, bias=False)
+        else:
+            self.pair = nn.Linear(2 * width, config.attention_size, bias=False)
+            self.score = nn.Linear(config.attention_size, 1, bias=False)
+        self.combine = nn.Linear(2 * width, config.hidden_size, bias=False)
+
+    def forward(self, steps: Steps) -> Encoded:
+        """Encode the steps of patients."""
+        vectors_BVE = self.dropout(functional.relu(steps.sums + self.embedding_bias))
+        inputs_BVE = self.with_gaps(vectors_BVE, steps)
+        states_BVH = torch.cat([self.forward_gru(inputs_BVE, steps), self.backward_gru(inputs_BVE, steps)], dim=2)
+        last_BH = _last(states_BVH, steps)
+        is_earlier_BV = torch.arange(states_BVH.shape[1], device=steps.counts.device) < steps.counts[:, None] - 1
+        weights_BV = softmax_over(self._scores(states_BVH, last_BH), is_earlier_BV)
+        context_BH = (weights_BV[:, :, None] * states_BVH).sum(dim=1)
+        patient_BH = torch.tanh(self.combine(torch.cat([context_BH, last_BH.to(context_BH.dtype)], dim=1)))
+        return Encoded(states_BVH, patient_BH, weights_BV)
+
+    def _scores(self, states_BVH: Tensor, last_BH: Tensor) -> Tensor:
+        """Score every step, `(batch, steps)`."""
+        scores_BV1: Tensor
+        if self.attention == "location":
+            scores_BV1 = self.score(states_BVH)
+        elif self.attention == "general":
+            scores_BV1 = torch.matmul(self.score(states_BVH), last_BH[:, :, None].to(states_BVH.dtype))
+        else:
+            pairs_BVH = torch.cat([last_BH[:, None].expand_as(states_BVH), states_BVH], dim=2)
+            scores_BV1 = self.score(torch.tanh(self.pair(pairs_BVH)))
+        return scores_BV1.squeeze(2)
+
+
+class RetainEncoder(RecurrentEncoder):
+    """RETAIN: two GRUs backward in time weigh each visit (alpha) and each of its embedding's coordinates (beta).
+
+    With `v_j = W_emb x_j`, `alpha = softmax_j(w^T g_j + b)` from the one GRU and `beta_j = tanh(W h_j + b)` from the
+    other, the patient is `sum_j alpha_j beta_j * v_j`. It is linear in the codes once the weights are known, which is
+    what makes the contribution of a code exact.
+    """
+
+    def __init__(self, config: RecurrentConfig) -> None:
+        super().__init__(config)
+        self.alpha_gru = MaskedGRU(config, is_backward=True)
+        self.beta_gru = MaskedGRU(config, is_backward=True)
+        self.alpha = nn.Linear(config.hidden_size, 1)
+        self.beta = nn.Linear(config.hidden_size, config.embedding_size)
+
+    def forward(self, steps: Steps) -> Encoded:
+        """Encode the steps of patients."""
+        vectors_BVE = self.dropout(steps.sums)
+        inputs_BVE = self.with_gaps(vectors_BVE, steps)
+        scores_BV = self.alpha(self.alpha_gru(inputs_BVE, steps)).squeeze(2)
+        alpha_BV = softmax_over(scores_BV, steps.valid)
+        beta_BVE = torch.tanh(self.beta(self.beta_gru(inputs_BVE, steps))) * steps.valid[:, :, None]
+        states_BVE = alpha_BV[:, :, None] * beta_BVE * vectors_BVE
+        return Encoded(states_BVE, states_BVE.sum(dim=1), alpha_BV, beta_BVE)
+
+
+ENCODERS = {"doctor_ai": DoctorAIEncoder, "dipole": DipoleEncoder, "retain": RetainEncoder}
+
+
+def _last(states_BVH: Tensor, steps: Steps) -> Tensor:
+    """Take each patient's last step."""
+    return states_BVH[torch.arange(len(states_BVH), device=states_BVH.device), steps.counts - 1]
+
+
+__all__ = [
+    "ENCODERS",
+    "DipoleEncoder",
+    "DoctorAIEncoder",
+    "Encoded",
+    "MaskedGRU",
+    "RecurrentEmbeddings",
+    "RetainEncoder",
+    "Steps",
+    "softmax_over",
+    "sum_codes",
+    "turn_round",
+]

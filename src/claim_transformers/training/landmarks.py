@@ -1,0 +1,239 @@
+"""Landmarks: days drawn inside a record, from which horizon prediction asks what follows.
+
+A cohort asks about everybody at an index date that no visit decides. So does pretraining with a horizon: a day is
+drawn uniformly from the part of the record that is followed for the whole horizon, the patient position sees the
+visits before that day and stands on it. Letters: `B` rows, `S` slots, `M` spans of enrolment.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from claim_transformers.training.token_columns import (
+    Features,
+    RaggedColumn,
+    column_names,
+    ragged_column,
+    scalar_column,
+)
+
+if TYPE_CHECKING:
+    from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
+
+    Int64Array = npt.NDArray[np.int64]
+
+IGNORE_INDEX = -100
+INPATIENT_TYPE = "TYPE/IP"
+UNKNOWN_DAYS = np.iinfo(np.int32).min
+SPAN_COLUMNS = ("span_start_days", "span_end_days")
+AGE_COLUMN = "first_age_days"
+
+
+@dataclass
+class Landmarks:
+    """What is known about time in one batch.
+
+    Args:
+        visit_days (`np.ndarray` of shape `(B, S)`): Days since the first visit in view, -1 where padded.
+        span_days (`np.ndarray` of shape `(2, B, M)`): First and last day of each span of enrolment on the same scale.
+        horizon_days (`int`): Length of the horizon.
+
+    Examples:
+        >>> spans = np.array([[[0]], [[400]]])
+        >>> landmarks = Landmarks(np.array([[0, 0, 100]]), spans, horizon_days=365)
+        >>> day, cut = landmarks.draw(np.array([0.5]))
+        >>> day.tolist(), cut.tolist()  # the middle of days 1 to 35, after the first visit
+        ([18], [1])
+        >>> landmarks.known(day).tolist()
+        [[True, True, False]]
+    """
+
+    visit_days: "Int64Array"
+    span_days: "Int64Array"
+    horizon_days: int
+
+    def draw(self, uniform: npt.NDArray[np.float64]) -> tuple["Int64Array", "Int64Array"]:
+        """Draw one landmark per row, uniform over the days that are followed for the whole horizon.
+
+        A record too short for that gets a day up to its last visit, good for the next visit alone.
+
+        Args:
+            uniform (`np.ndarray` of shape `(B,)`): Numbers in 0..1.
+
+        Returns:
+            `tuple[np.ndarray, np.ndarray]`: Day of the landmark, at least 1 so that the first visit is in view, and
+            visits before it.
+
+        Examples:
+            >>> short = Landmarks(np.array([[0, 0, 9]]), np.array([[[0]], [[9]]]), horizon_days=365)
+            >>> [part.tolist() for part in short.draw(np.array([0.99]))]
+            [[9], [1]]
+        """
+        last_visit = self.visit_days.max(axis=1)
+        last_start = self.span_days[1].max(axis=1, initial=0) - self.horizon_days
+        latest = np.maximum(np.where(last_start >= 1, last_start, last_visit), 1)
+        day = 1 + np.floor(uniform * latest).astype(np.int64)
+        visits = self.visit_days[:, 1:]
+        return day, ((visits >= 0) & (visits < day[:, None])).sum(axis=1)
+
+    def known(self, landmark: "Int64Array") -> npt.NDArray[np.bool_]:
+        """Tell from which slots the whole horizon lies inside one span of enrolment.
+
+        Args:
+            landmark (`np.ndarray` of shape `(B,)`): Day of the patient's slot.
+
+        Returns:
+            `np.ndarray` of `bool` and shape `(B, S)`.
+
+        Examples:
+            >>> gap = Landmarks(np.array([[0, 0, 50]]), np.array([[[0, 60]], [[40, 90]]]), horizon_days=30)
+            >>> gap.known(np.array([60])).tolist()  # enrolled on days 0 to 40 and 60 to 90
+            [[True, True, False]]
+        """
+        days = np.concatenate([landmark[:, None], self.visit_days[:, 1:]], axis=1)[:, :, None]
+        start, end = self.span_days[:, :, None, :]
+        known: npt.NDArray[np.bool_] = ((start <= days) & (days + self.horizon_days <= end)).any(axis=2)
+        return known & (self.visit_days >= 0)
+
+
+def read_landmarks(features: Features, visit_days: "Int64Array", horizon_days: int) -> Landmarks:
+    """Gather what a batch knows of enrolment; without any, a record is followed up to its last visit.
+
+    Args:
+        features (`pa.Table` or `list[dict]`): Rows of [`tokenize_dataset`].
+        visit_days (`np.ndarray` of shape `(B, S)`): Days since the first visit in view, -1 where padded.
+        horizon_days (`int`): Length of the horizon.
+
+    Returns:
+        [`Landmarks`]
+
+    Examples:
+        >>> rows = [{"visit_days": [0, 0, 8]}]
+        >>> read_landmarks(rows, np.array([[0, 0, 8]]), horizon_days=5).span_days.tolist()
+        [[[0]], [[8]]]
+    """
+    if set(SPAN_COLUMNS) <= set(column_names(features)):
+        start, end = (ragged_column(features, name) for name in SPAN_COLUMNS)
+        width = max(int(start.lengths.max(initial=0)), 1)
+        spans = np.stack([start.pad(0, width), end.pad(-1, width)])
+    else:
+        spans = np.stack([np.zeros_like(visit_days[:, :1]), visit_days.max(axis=1, keepdims=True)])
+    return Landmarks(visit_days, spans, horizon_days)
+
+
+def horizon_targets(
+    tokens: RaggedColumn, visits: RaggedColumn, categories: "Int64Array", tokenizer: "ClaimTokenizer"
+) -> "Int64Array":
+    """Number what may follow: the category of a code, plus the number of categories on an inpatient visit.
+
+    Args:
+        tokens ([`RaggedColumn`]): Tokens of the rows.
+        visits ([`RaggedColumn`]): Slot of each token.
+        categories (`np.ndarray` of shape `(tokens,)`): Category of each token, -100 where there is none.
+        tokenizer ([`ClaimTokenizer`]): Gives the token of inpatient visits and the number of categories.
+
+    Returns:
+        `np.ndarray` of shape `(tokens,)`: Target of each token, -100 where there is none.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> tokenizer = SimpleNamespace(num_categories=10, convert_tokens_to_ids={"TYPE/IP": 3}.get)
+        >>> tokens, visits = (RaggedColumn(np.array(row), np.array([4])) for row in ([3, 8, 4, 8], [1, 1, 2, 2]))
+        >>> horizon_targets(tokens, visits, np.array([-100, 5, -100, 5]), tokenizer).tolist()
+        [-100, 15, -100, 5]
+    """
+    slots_per_row = int(visits.values.max(initial=0)) + 1
+    slot = tokens.row * slots_per_row + visits.values
+    is_inpatient = np.zeros(len(tokens.lengths) * slots_per_row, dtype=bool)
+    is_inpatient[slot[tokens.values == tokenizer.convert_tokens_to_ids(INPATIENT_TYPE)]] = True
+    targets = np.where(is_inpatient[slot], categories + tokenizer.num_categories, categories)
+    return np.where(categories == IGNORE_INDEX, IGNORE_INDEX, targets)
+
+
+def age_at_landmark(
+    features: Features, tokens: RaggedColumn, landmark: "Int64Array", age_ids: "Int64Array"
+) -> "Int64Array":
+    """Write the age at the landmark over the age at the first visit, as a cohort has it at its index date.
+
+    Args:
+        features (`pa.Table` or `list[dict]`): Rows of [`tokenize_dataset`].
+        tokens ([`RaggedColumn`]): Tokens of the rows.
+        landmark (`np.ndarray` of shape `(B,)`): Day of each landmark, below 1 for a row that keeps its age.
+        age_ids (`np.ndarray`): Token of each age in years.
+
+    Returns:
+        `np.ndarray` of shape `(tokens,)`: The tokens.
+
+    Examples:
+        >>> tokens, ages = RaggedColumn(np.array([10, 7]), np.array([2])), np.arange(10, 20)
+        >>> age_at_landmark([{"first_age_days": 300}], tokens, np.array([800]), ages).tolist()
+        [13, 7]
+    """
+    if AGE_COLUMN not in column_names(features) or not len(age_ids):
+        return tokens.values
+    first_age_days = scalar_column(features, AGE_COLUMN).astype(np.int64)
+    starts = np.cumsum(tokens.lengths) - tokens.lengths
+    row = np.flatnonzero((landmark >= 1) & (first_age_days != UNKNOWN_DAYS) & (tokens.lengths > 0))
+    row = row[np.isin(tokens.values[starts[row]], age_ids)]
+    years = np.clip(4 * (first_age_days[row] + landmark[row]) // 1461, 0, len(age_ids) - 1)
+    values = tokens.values.copy()
+    values[starts[row]] = age_ids[years]
+    return values
+
+
+def observation_columns(table: Any, visit_days: Any) -> dict[str, Any]:
+    """Enrolment and age of each row on the scale of its tokens: days since the first visit in view.
+
+    Args:
+        table (`pa.Table`): Rows of the patients table.
+        visit_days (`pa.ChunkedArray` of lists): Their column of that name after encoding.
+
+    Returns:
+        `dict[str, pa.Array]`: `span_start_days`, `span_end_days` and `first_age_days`, those that the table can give.
+
+    Examples:
+        >>> import pyarrow as pa
+        >>> table = pa.table(
+        ...     {"visit_day": [[100, 130]], "enrollment_start_day": [[90]], "enrollment_end_day": [[500]],
+        ...      "birth_day": [40]}
+        ... )
+        >>> columns = observation_columns(table, pa.chunked_array([[[0, 0, 30]]]))
+        >>> {name: column.to_pylist() for name, column in columns.items()}
+        {'span_start_days': [[-10]], 'span_end_days': [[400]], 'first_age_days': [60]}
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    view = RaggedColumn(*_flat(visit_days))
+    all_days = RaggedColumn(*_flat(table.column("visit_day")))
+    first_day = _last(all_days) - _last(view)
+    columns = {}
+    for name, source in zip(SPAN_COLUMNS, ("enrollment_start_day", "enrollment_end_day"), strict=True):
+        if source in table.column_names:
+            spans = RaggedColumn(*_flat(table.column(source)))
+            offsets = pa.array(np.append(0, np.cumsum(spans.lengths)), pa.int32())
+            relative = pa.array(spans.values - first_day[spans.row], pa.int32())
+            columns[name] = pa.ListArray.from_arrays(offsets, relative)
+    if "birth_day" in table.column_names:
+        birth_day = table.column("birth_day")
+        age_days = first_day - pc.fill_null(birth_day, 0).to_numpy()
+        known = pc.is_valid(birth_day).to_numpy() & (view.lengths > 1)
+        columns[AGE_COLUMN] = pa.array(np.where(known, age_days, UNKNOWN_DAYS), pa.int32())
+    return columns
+
+
+def _flat(column: Any) -> tuple["Int64Array", "Int64Array"]:
+    """Values and lengths of a list column; a null list is empty."""
+    import pyarrow.compute as pc
+
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
+    return pc.list_flatten(column).to_numpy().astype(np.int64), lengths
+
+
+def _last(column: RaggedColumn) -> "Int64Array":
+    """Last value of each row, 0 of an empty one."""
+    ends = np.cumsum(column.lengths)
+    values = np.append(column.values, 0)
+    return np.where(column.lengths > 0, values[ends - 1], 0)

@@ -1,0 +1,30 @@
+import pytest
+
+from claim_transformers.benchmark.cold_start import LogisticRegression
+from claim_transformers.benchmark.frozen import LinearProbe
+from claim_transformers.benchmark.training_size import run_sizes, settings_of
+
+
+@pytest.fixture
+def contestants(checkpoint):
+    return [LogisticRegression("sparse"), LinearProbe(checkpoint, "start")]
+
+
+def test_a_point_per_size_that_the_cohort_has_and_one_for_all(workspace, cohort, contestants):
+    settings = settings_of(workspace, cohort, contestants)
+    assert set(settings) == {"lr-sparse", "claim-pt-start"}
+    points = run_sizes(workspace, cohort, contestants, settings, [40, 80, 5000], repeats=2)
+    assert [point.patients for point in points][:2] == [40, 80]
+    assert len(points) == 3
+    assert 170 < points[-1].patients < 195
+    assert all(point.gain is not None for point in points)
+
+
+def test_all_patients_are_the_fits_of_the_table(workspace, cohort, contestants):
+    from claim_transformers.benchmark.running import run_contestants
+
+    run_contestants(workspace, cohort, contestants, repeats=2)
+    settings = settings_of(workspace, cohort, contestants)
+    before = workspace.ran
+    run_sizes(workspace, cohort, contestants, settings, [], repeats=2)
+    assert workspace.ran == before

@@ -1,0 +1,75 @@
+"""The cohort command: sizes and seeds on the command line, and what it says."""
+
+import json
+import sys
+
+import pytest
+from cohorts.patients_by_hand import ADMISSION, ASTHMA_VISIT, paid, patient, write_claims
+from datasets import load_from_disk
+from typer.testing import CliRunner
+
+from claim_transformers.cli import app, main
+
+
+@pytest.fixture
+def claims(tmp_path):
+    children = []
+    for i in range(60):
+        visits = [ASTHMA_VISIT, ("2012-12-20", "OP", ["ICD9CM/4659"]), *([ADMISSION] if i % 3 == 0 else [])]
+        children.append(patient(f"P{i:03d}", *visits) | paid("2012-06-01", "2014-12-31", "2014-12-31")
+                        | ({} if i % 3 == 0 else paid("2012-06-01", "2014-12-31")))  # fmt: skip
+    return write_claims(tmp_path / "claims", children)
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, ["cohort", "asthma_exacerbation", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0
+    return " ".join(result.output.split())
+
+
+def test_sizes_and_seed_of_the_command_line_win_over_the_definition(claims, tmp_path):
+    run(claims, tmp_path / "a", "--cases", 10, "--controls-per-case", 1.5)
+    output = run(claims, tmp_path / "b", "--cases", 10, "--controls-per-case", 1.5, "--seed", 1)
+    assert "sampled (at most 10 cases, controls: 1.5 per case)" in output
+    names = []
+    for folder, seed in (("a", 0), ("b", 1)):
+        content = json.loads((tmp_path / folder / "cohort.json").read_text())
+        assert content["sampling"] == {"cases": 10, "controls_per_case": 1.5, "patients": None, "seed": seed}
+        splits = load_from_disk(str(tmp_path / folder))
+        names.append({name for split in splits.values() for name in split["patient_id"]})
+        assert len(names[-1]) == 25
+    assert names[0] != names[1]
+
+
+def test_all_takes_everybody(claims, tmp_path):
+    output = run(claims, tmp_path / "out", "--cases", "all", "--controls-per-case", "all")
+    assert "kept (no sampling)" in output
+    assert sum(split.num_rows for split in load_from_disk(str(tmp_path / "out")).values()) == 60
+
+
+def test_the_summary_shows_who_is_hidden_and_drawn_and_where_the_chart_is(claims, tmp_path):
+    output = run(claims, tmp_path / "out", "--cases", 10)
+    for words in ("cases not drawn", "cases / controls", "visits were not paid by the index date and are hidden",
+                  "flow_chart.svg", "train: cases / controls"):  # fmt: skip
+        assert words in output
+    assert (tmp_path / "out" / "flow_chart.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--cases", "many"], "expected a whole number or 'all' as --cases, found another text"),
+        (["--cases", "1.5"], "expected a whole number or 'all' as --cases"),
+        (["--controls-per-case", "few"], "expected a number or 'all' as --controls-per-case"),
+        (["--cases", "0"], "sampling.cases: expected at least 1, found 0"),
+        (["--patients", "9"], "an event has cases and controls"),
+    ],
+)
+def test_sizes_that_do_not_fit_end_with_one_line(claims, tmp_path, capsys, monkeypatch, options, message):
+    arguments = ["claim-transformers", "cohort", "asthma_exacerbation", str(claims), str(tmp_path / "out"), *options]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,64 @@
+"""What is known on a day: enrolment around it, and visits paid by it."""
+
+import numpy as np
+import pyarrow as pa
+from cohorts.patients_by_hand import SCHEMA
+
+from claim_transformers.claims.paid_days import VISIT_PAID_DAY
+from claim_transformers.cohorts.timelines import FAR_DAY, UNKNOWN_DAY, Timelines
+
+
+def timelines(rows, **options):
+    schema = SCHEMA.append(VISIT_PAID_DAY)
+    empty = dict.fromkeys(schema.names) | {
+        "enrollment_start_day": [], "enrollment_end_day": [], "visit_day": [], "visit_type": [], "codes": [],
+        "visit_paid_day": [],
+    }  # fmt: skip
+    return Timelines(pa.Table.from_pylist([empty | row for row in rows], schema=schema), **options)
+
+
+def test_enrolment_ends_with_the_span_around_the_day_and_not_with_a_later_one():
+    spans = {"enrollment_start_day": [0, 200], "enrollment_end_day": [100, 300]}
+    found = timelines([spans, spans, spans, {}])
+    assert found.enrolled_until(np.array([50, 150, 200, 50])).tolist() == [100, UNKNOWN_DAY, 300, FAR_DAY]
+    assert found.covered(np.array([50, 50, 200, 0]), np.array([100, 101, 300, 9999])).tolist() == [
+        True,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_a_visit_is_known_the_day_after_it_and_once_it_is_paid():
+    rows = [{"visit_day": [10, 10, 10, 20], "visit_type": ["OP"] * 4, "codes": [["A/1"]] * 4,
+             "visit_paid_day": [15, 20, None, 25]}]  # fmt: skip
+    hiding, seeing = timelines(rows, hide_unpaid=True), timelines(rows)
+    for index, known in (
+        (10, [0, 0, 0, 0]),
+        (11, [0, 0, 1, 0]),
+        (15, [1, 0, 1, 0]),
+        (20, [1, 1, 1, 0]),
+        (25, [1] * 4),
+    ):
+        assert hiding.known_before(np.array([index])).tolist() == [bool(flag) for flag in known]
+    assert seeing.known_before(np.array([20])).tolist() == [True, True, True, False]
+
+
+def test_without_paid_days_nothing_is_hidden():
+    table = pa.Table.from_pylist([{"visit_day": [10], "visit_type": ["OP"], "codes": [["A/1"]]}], schema=SCHEMA)
+    found = Timelines(table, hide_unpaid=True)
+    assert not found.hides_unpaid
+    assert found.known_before(np.array([11])).tolist() == [True]
+    assert "visit_paid_day" not in found.before(np.array([True]), np.array([11])).column_names
+
+
+def test_numbers_held_are_distinct_pairs_of_the_marked_visits():
+    found = timelines([
+        {"visit_day": [1, 2], "visit_type": ["OP", "OP"], "codes": [["A/1", "A/2"], ["A/2", "A/3"]],
+         "visit_paid_day": [1, 2]},
+        {},
+        {"visit_day": [1], "visit_type": ["OP"], "codes": [["A/3"]], "visit_paid_day": [1]},
+    ])  # fmt: skip
+    numbers = np.array([{"A/1": 7, "A/2": 7, "A/3": -1}[name] for name in found.code_names.to_pylist()])
+    assert [part.tolist() for part in found.numbers_held(numbers, np.array([True, True, True]))] == [[0], [7]]
+    assert [part.tolist() for part in found.numbers_held(numbers, np.array([False, False, True]))] == [[], []]
