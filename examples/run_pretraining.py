@@ -64,10 +64,8 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
             tokenizer = ClaimTokenizer.from_pretrained(arguments.tokenizer)
         else:
             drugs = read_drug_ingredients(arguments.drug_ingredients) if arguments.drug_ingredients else None
-            categories = category_rules(drug_ingredients=drugs).to_dict()
-            tokenizer = architecture.train_tokenizer(
-                patients["train"], categories=categories, min_patients=arguments.min_patients
-            )
+            rules, least = category_rules(drug_ingredients=drugs), arguments.min_patients
+            tokenizer = architecture.train_tokenizer(patients["train"], categories=rules.to_dict(), min_patients=least)
         tokens = tokenize_dataset(patients, tokenizer)
 
     config = architecture.build_config(tokenizer)
@@ -89,7 +87,8 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         preprocess_logits_for_metrics=rank_next_visit,
         callbacks=[EarlyStoppingCallback(patience)] if patience else None,
     )
-    trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
+    trained = trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
+    trainer.save_metrics("train", trained.metrics)
     trainer.save_model()
     metrics = trainer.evaluate()
     trainer.log_metrics("eval", metrics)

@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from cohorts.patients_by_hand import ADMISSION, ASTHMA_VISIT, day, paid, patient, write_claims
 from datasets import load_from_disk
 
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.cohorts import build_cohort, load_definition
+from claim_transformers.cohorts import build_cohort, building, load_definition
 from claim_transformers.cohorts.definition import Sampling
 
 ASTHMA = load_definition("asthma_exacerbation")
@@ -237,6 +238,20 @@ def test_a_folder_without_patients_is_refused(tmp_path):
         build_cohort(ASTHMA, write_claims(tmp_path / "claims", [], files=0))
 
 
+def test_files_without_rows_and_row_groups_of_any_size_change_nothing(tmp_path):
+    patients = [patient(f"P{i}", ASTHMA_VISIT, *([ADMISSION] if i < 4 else [])) for i in range(9)]
+    whole = build_cohort(EVERYBODY, write_claims(tmp_path / "whole", patients))
+    cut = write_claims(tmp_path / "cut", patients)
+    (path,) = (cut / "patients").iterdir()
+    table = pq.read_table(path)
+    pq.write_table(table, path, row_group_size=2)
+    pq.write_table(table.slice(0, 0), cut / "patients" / "test-00000.parquet")
+    assert build_cohort(EVERYBODY, cut).examples.equals(whole.examples)
+    path.unlink()
+    with pytest.raises(ClaimDataError, match=r"E_EMPTY_COHORT.*patients with a visit: 0"):
+        build_cohort(EVERYBODY, cut)
+
+
 def test_messages_hold_no_identifier_and_no_date(tmp_path):
     claims = write_claims(tmp_path / "claims", [patient("ZZCANARY77", ASTHMA_VISIT)])
     with pytest.raises(ClaimDataError) as caught:
@@ -393,3 +408,14 @@ def test_the_flow_chart_is_saved_beside_the_attrition_with_its_counts(asthma_cla
     content = json.loads((tmp_path / "cohort" / "cohort.json").read_text())
     assert content["hide_unpaid"] is True
     assert content["visits_hidden"] is None
+
+
+def test_thinning_on_the_way_keeps_what_one_draw_keeps(tmp_path, monkeypatch):
+    patients = [patient(f"P{i:03d}", ASTHMA_VISIT, *([ADMISSION] if i % 4 == 0 else [])) for i in range(120)]
+    claims = write_claims(tmp_path / "claims", patients, files=8)
+    definition = ONE_DATE.with_sampling(cases=6, controls_per_case=2)
+    whole = build_cohort(definition, claims)
+    monkeypatch.setattr(building, "ROWS_BEFORE_THINNING", 5)
+    thinned = build_cohort(definition, claims)
+    assert thinned.examples.equals(whole.examples)
+    assert thinned.attrition == whole.attrition

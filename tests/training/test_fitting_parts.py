@@ -34,7 +34,7 @@ def test_a_model_of_one_context_takes_no_batches_of_another(tokenizer, of_model,
 def test_a_model_with_a_horizon_takes_batches_of_that_horizon_only(tokenizer):
     config = configuration(tokenizer, horizon_days=90)
     require_fitting_parts(config, tokenizer, DataCollatorForClaimPretraining(tokenizer, horizon_days=90))
-    with pytest.raises(ValueError, match="E_COLLATOR: expected a collator with horizon_days=90 .*found 0"):
+    with pytest.raises(ValueError, match=r"E_COLLATOR: expected a collator with horizon_days=90 .*found 0"):
         require_fitting_parts(config, tokenizer, DataCollatorForClaimPretraining(tokenizer))
 
 

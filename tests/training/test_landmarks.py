@@ -61,7 +61,8 @@ def test_the_horizon_is_known_where_one_span_of_enrolment_covers_it(batch, recor
     known_somewhere = 0
     for row, ((starts, ends), visits) in enumerate(zip(spans, records["visit_day"].to_pylist(), strict=True)):
         days = [visits[0] + int(batch["visit_days"][row, 0]), *visits]
-        expected = [any(s <= day and day + HORIZON_DAYS <= e for s, e in zip(starts, ends, strict=True)) for day in days]
+        enrolled = list(zip(starts, ends, strict=True))
+        expected = [any(start <= day and day + HORIZON_DAYS <= end for start, end in enrolled) for day in days]
         assert batch["horizon_known"][row, : len(days)].tolist() == expected
         assert not batch["horizon_known"][row, len(days) :].any()
         known_somewhere += sum(expected)

@@ -2,8 +2,8 @@
 
 A pretrained model already has an output for most outcomes: "a category, on an inpatient visit, within the horizon" or
 "a category at the next visit". Its row of the decoder is a linear readout of the very vector that a classifier reads.
-So a classifier can begin there: the readout is put into it, scaled by a logistic regression on one number (Platt, 1999)
-to the prevalence of the cohort, and fine-tuning goes on from a model that ranks patients already.
+So a classifier can begin there: the readout is put into it, scaled to the prevalence of the cohort by a logistic
+regression on one number (Platt, 1999), and fine-tuning goes on from a model that ranks patients already.
 """
 
 from collections.abc import Sequence
@@ -75,10 +75,11 @@ def outcome_readout(
     chosen = [name for name in codes if name in set(names)]
     chosen = chosen or outcome_tokens(tokenizer, codes, target="category", allow_wider=True)
     columns = torch.tensor([names.index(name) for name in chosen])
+    decoder: torch.nn.Linear
     if question == "horizon":
-        decoder = model.horizon_decoder
-        if decoder is None:
+        if model.horizon_decoder is None:
             raise ValueError("expected a model with horizon_days above 0, found 0; ask question='next_visit'")
+        decoder = model.horizon_decoder
         columns = columns + len(names) if is_inpatient else columns
     elif model.config.nvp_target == "category":
         decoder = model.nvp_decoder
@@ -253,4 +254,12 @@ def _write(linear: torch.nn.Linear, weight: torch.Tensor, bias: torch.Tensor) ->
         linear.bias.copy_(bias)
 
 
-__all__ = ["Question", "Readout", "count_tokens", "outcome_probability", "outcome_readout", "read_out", "start_from_readout"]
+__all__ = [
+    "Question",
+    "Readout",
+    "count_tokens",
+    "outcome_probability",
+    "outcome_readout",
+    "read_out",
+    "start_from_readout",
+]

@@ -1,5 +1,6 @@
 """What every script of the benchmark begins and ends with: the profile, the workspace, and where results go."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from claim_transformers.benchmark.populations import Populations
 from claim_transformers.benchmark.pretraining import Variant, pretrain
 from claim_transformers.benchmark.profiles import Profile, load_profile
 from claim_transformers.benchmark.steps import Workspace
+
+PROVENANCE = "pretraining.json"
 
 
 @dataclass
@@ -75,10 +78,12 @@ class Benchmark:
             `str`: Its folder.
 
         Raises:
-            ValueError: If there is none of that name.
+            ValueError: If there is none of that name, or it was pretrained on people of this benchmark.
         """
         if self.checkpoint_name is not None:
-            return str(checkpoint_folder(self.checkpoint_name))
+            folder = checkpoint_folder(self.checkpoint_name)
+            refuse_known_people(folder, self.profile)
+            return str(folder)
         plan = self.profile.pretraining["base"]
         return str(pretrain(self.populations, plan, Variant("base", "Claim-PT")).folder)
 
@@ -105,3 +110,25 @@ class Benchmark:
         for name in names:
             console.print(f"[bold]{self.docs / name}[/bold] .md .json .csv")
         console.print(self.workspace.summary())
+
+
+def refuse_known_people(checkpoint: Path, profile: Profile) -> None:
+    """Stop when a checkpoint has seen a simulated population from which cohorts are to be drawn.
+
+    Args:
+        checkpoint (`Path`): Folder of a checkpoint. Its `pretraining.json`, if there is one, names the simulation.
+        profile ([`Profile`]): Populations of the benchmark.
+
+    Raises:
+        ValueError: `E_SPLIT_OVERLAP` if institution and seed of a population are those of the pretraining.
+    """
+    path = checkpoint / PROVENANCE
+    if not path.is_file():
+        return
+    seen = json.loads(path.read_text(encoding="utf-8"))["simulation"]
+    for name, population in profile.populations.items():
+        if (population.institution, population.seed) == (seen["institution"], seen["seed"]):
+            raise ValueError(
+                f"E_SPLIT_OVERLAP: expected populations that the checkpoint has not seen, found its own in {name!r} "
+                f"(institution {seen['institution']!r}, seed {seen['seed']}); give the population another seed"
+            )

@@ -240,7 +240,7 @@ class Workspace:
                 raise ValueError(f"expected the step {name!r} to make the folder that it is given, found none")
             record = self._record(name, parameters, time.perf_counter() - began_at)
             write_whole(staging / MARKER, json.dumps(record, indent=1) + "\n")
-            staging.rename(path)
+            _move_into_place(staging, path)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         self._count(key, name, "done")
@@ -354,6 +354,15 @@ def source_digest() -> str:
 
 
 _SOURCE_DIGEST: str | None = None
+
+
+def _move_into_place(staging: Path, path: Path) -> None:
+    """Publish a folder; where another run of the same step was faster, its folder stays."""
+    try:
+        staging.rename(path)
+    except OSError:
+        if not (path / MARKER).is_file():
+            raise
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -20,10 +20,11 @@ from claim_transformers.cohorts.definition_file import load_definition
 from claim_transformers.cohorts.diagnoses import label_diagnoses
 from claim_transformers.cohorts.leaks import check_leaks
 from claim_transformers.cohorts.sampling import draw_rows
-from claim_transformers.cohorts.selection import CENSORED, HIDDEN, Selection, select, step_names
+from claim_transformers.cohorts.selection import CENSORED, HIDDEN, SelectionCounts, select, step_names
 from claim_transformers.cohorts.timelines import Timelines
 
 logger = logging.getLogger(__name__)
+ROWS_BEFORE_THINNING = 20_000
 DICTIONARY_COLUMNS = ["visit_type.list.element", "codes.list.element.list.element"]
 
 
@@ -47,13 +48,8 @@ def build_cohort(definition: CohortDefinition | str | Path, claims: str | Path) 
     """
     if not isinstance(definition, CohortDefinition):
         definition = load_definition(definition)
-    selections, hides = [], False
-    for table in _patient_groups(Path(claims)):
-        timelines = Timelines(table, hide_unpaid=definition.hide_unpaid)
-        selections.append(select(timelines, definition))
-        hides |= timelines.hides_unpaid
-    steps = _selection_steps(definition, selections)
-    drawn = _draw(selections, definition)
+    drawn, counts, hides = _select_and_draw(Path(claims), definition)
+    steps = _selection_steps(definition, counts)
     if not drawn.num_rows:
         lost = ", ".join(f"{step.step}: {step.patients}" for step in steps)
         raise ClaimDataError(
@@ -64,17 +60,42 @@ def build_cohort(definition: CohortDefinition | str | Path, claims: str | Path) 
     finish = _finish_diagnoses if definition.predicts_diagnoses else _finish_event
     examples, last_steps, names = finish(drawn, steps[-1], definition)
     hidden = int(pc.sum(examples[HIDDEN]).as_py()) if hides else None
-    pairs = np.sum([selection.pairs for selection in selections], axis=0)
     cohort = Cohort(
         definition,
         examples.drop_columns([HIDDEN]),
         (*steps, *last_steps),
-        _sampled_share(examples, pairs, definition),
+        _sampled_share(examples, counts.pairs, definition),
         hidden,
         names,
     )
     check_leaks(cohort)
     return cohort
+
+
+def _select_and_draw(claims: Path, definition: CohortDefinition) -> tuple[pa.Table, SelectionCounts, bool]:
+    """The examples drawn from all row groups, the counts of everybody, and whether unpaid visits could be hidden."""
+    parts: list[pa.Table] = []
+    counts: list[SelectionCounts] = []
+    hides, limit = False, ROWS_BEFORE_THINNING
+    for table in _patient_groups(claims):
+        timelines = Timelines(table, hide_unpaid=definition.hide_unpaid)
+        part, counts_of_part = select(timelines, definition)
+        parts.append(part)
+        counts.append(counts_of_part)
+        hides |= timelines.hides_unpaid
+        if sum(part.num_rows for part in parts) > limit:
+            parts = [_draw(parts, definition, is_part=True)]
+            limit = max(limit, 2 * parts[0].num_rows)
+    columns = ([each.eligible, each.left, each.pairs, each.censored] for each in counts)
+    sums = (np.sum(column, axis=0) for column in zip(*columns, strict=True))
+    return _draw(parts, definition).sort_by("patient_id"), SelectionCounts(*sums), hides
+
+
+def _draw(parts: Sequence[pa.Table], definition: CohortDefinition, *, is_part: bool = False) -> pa.Table:
+    examples = pa.concat_tables(parts)
+    is_event = not definition.predicts_diagnoses
+    label = examples["label"].to_numpy() if is_event else np.ones(examples.num_rows, np.int8)
+    return examples.take(pa.array(draw_rows(examples["patient_id"], label, definition.sampling, is_part=is_part)))
 
 
 def _patient_groups(claims: Path) -> Iterator[pa.Table]:
@@ -89,27 +110,21 @@ def _patient_groups(claims: Path) -> Iterator[pa.Table]:
         with pq.ParquetFile(path, read_dictionary=DICTIONARY_COLUMNS) as file:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group)
+            if not file.num_row_groups:
+                yield file.read()
 
 
-def _selection_steps(definition: CohortDefinition, selections: Sequence[Selection]) -> list[AttritionStep]:
-    left = np.sum([selection.left for selection in selections], axis=0).tolist()
+def _selection_steps(definition: CohortDefinition, counts: SelectionCounts) -> list[AttritionStep]:
+    left = counts.left.tolist()
     removed = [0, *(before - after for before, after in itertools.pairwise(left))]
     rows = [AttritionStep(*row) for row in zip(step_names(definition), left, removed, strict=True)]
-    censored = np.sum([selection.censored for selection in selections], axis=0).tolist()
-    reasons = {f"censored: {reason}": count for reason, count in zip(CENSORED, censored, strict=True) if count}
+    censored = zip(CENSORED, counts.censored.tolist(), strict=True)
+    reasons = {f"censored: {reason}": count for reason, count in censored if count}
     cases = controls = None
     if not definition.predicts_diagnoses:
-        controls, cases = np.sum([selection.eligible for selection in selections], axis=0).tolist()
+        controls, cases = counts.eligible.tolist()
     rows[-1] = AttritionStep(rows[-1].step, left[-1], removed[-1], reasons, cases, controls)
     return rows
-
-
-def _draw(selections: Sequence[Selection], definition: CohortDefinition) -> pa.Table:
-    examples = pa.concat_tables([selection.examples for selection in selections])
-    is_event = not definition.predicts_diagnoses
-    label = examples["label"].to_numpy() if is_event else np.ones(examples.num_rows, np.int8)
-    rows = draw_rows(examples["patient_id"], label, definition.sampling)
-    return examples.take(pa.array(rows)).sort_by("patient_id")
 
 
 def _sampled_share(examples: pa.Table, pairs: NDArray[np.int64], definition: CohortDefinition) -> tuple[float, float]:

@@ -18,19 +18,16 @@ HIDDEN = "visits_hidden"
 
 
 @dataclass(frozen=True)
-class Selection:
-    """The eligible patients of one table.
+class SelectionCounts:
+    """How many patients of one table were in, and where the others went.
 
     Args:
-        examples (`pa.Table`): Those of them that the sampling may need, cut at the index date, with `index_day`,
-            `label` (or lists of categories) and `visits_hidden`, how many visits before it were not paid yet.
-        eligible (`NDArray[int]`): All of them, with label 0 and 1.
+        eligible (`NDArray[int]`): Eligible patients with label 0 and 1.
         left (`NDArray[int]`): Patients left after each step, the first entry before any.
         pairs (`NDArray[int]`): Eligible pairs of patient and index date with label 0 and 1.
         censored (`NDArray[int]`): Patients whose label stays unknown, by the reasons in `CENSORED`.
     """
 
-    examples: pa.Table
     eligible: NDArray[np.int64]
     left: NDArray[np.int64]
     pairs: NDArray[np.int64]
@@ -52,7 +49,7 @@ def step_names(definition: CohortDefinition) -> list[str]:
     return ["patients with a visit", index, *steps, "outcome known (event, or observed to the end)"]
 
 
-def select(timelines: Timelines, definition: CohortDefinition) -> Selection:
+def select(timelines: Timelines, definition: CohortDefinition) -> tuple[pa.Table, SelectionCounts]:
     """Judge every patient at every index date, and keep one eligible date for each.
 
     Args:
@@ -60,7 +57,9 @@ def select(timelines: Timelines, definition: CohortDefinition) -> Selection:
         definition (`CohortDefinition`): The cohort.
 
     Returns:
-        `Selection`: The eligible patients and the counts.
+        `tuple[pa.Table, SelectionCounts]`: Those eligible patients that the sampling may need, cut at the index date,
+        with `index_day`, `label` (or lists of categories) and `visits_hidden`, how many visits before it were not paid
+        yet; and the counts of all.
     """
     candidates = [
         _judge(timelines, definition, index_day, has_index)
@@ -81,7 +80,7 @@ def select(timelines: Timelines, definition: CohortDefinition) -> Selection:
     keep = np.zeros(timelines.num_patients, bool)
     keep[eligible[draw_rows(ids, label[eligible], definition.sampling, is_part=True)]] = True
     examples = _examples(timelines, definition, keep, index_day, label)
-    return Selection(examples, np.bincount(label[eligible], minlength=2), left, pairs, censored)
+    return examples, SelectionCounts(np.bincount(label[eligible], minlength=2), left, pairs, censored)
 
 
 def _examples(

@@ -235,9 +235,8 @@ class Timelines:
 
 def _one_chunk(patients: pa.Table) -> pa.Table:
     """The same table in one chunk; dictionaries within lists, which Arrow 26 does not unify, become strings."""
-    if patients["codes"].num_chunks > 1:
-        for name in ("visit_type", "codes"):
-            place = patients.column_names.index(name)
+    for place, name in enumerate(patients.column_names):
+        if name in ("visit_type", "codes") and patients[name].num_chunks > 1:
             patients = patients.set_column(place, name, patients[name].cast(pa.list_(_VALUE_TYPES[name])))
     return patients.combine_chunks()
 

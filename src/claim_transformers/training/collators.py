@@ -182,7 +182,7 @@ class DataCollatorForClaimPretraining(KeyedCollator):
             patient then stands (`visit_days[:, 0]`), and the batch has `horizon_targets` and `horizon_known` too.
 
     Raises:
-        ValueError: If `nvp_context` is unknown, `cp_mask_probability` is no probability, or `horizon_days` is negative.
+        ValueError: If `nvp_context` is unknown, `cp_mask_probability` no probability, or `horizon_days` negative.
 
     Examples:
         >>> from types import SimpleNamespace
@@ -234,7 +234,7 @@ class DataCollatorForClaimPretraining(KeyedCollator):
             masked = (categories != IGNORE_INDEX) & (draws < self.cp_mask_probability)
             categories = np.where(masked, categories, IGNORE_INDEX)
             shown = np.where(masked, self.tokenizer.mask_token_id, shown)
-        if shown is not tokens.values:
+        if self.horizon_days or self.cp_mask_probability > 0.0:
             batch["input_ids"] = self.pad(RaggedColumn(shown, tokens.lengths), self.tokenizer.pad_token_id)
         batch["category_labels"] = self.pad(RaggedColumn(categories, tokens.lengths), IGNORE_INDEX)
         return batch

@@ -171,14 +171,14 @@ def age_at_landmark(
         >>> age_at_landmark([{"first_age_days": 300}], tokens, np.array([800]), ages).tolist()
         [13, 7]
     """
+    values: Int64Array = tokens.values.astype(np.int64)
     if AGE_COLUMN not in column_names(features) or not len(age_ids):
-        return tokens.values
+        return values
     first_age_days = scalar_column(features, AGE_COLUMN).astype(np.int64)
     starts = np.cumsum(tokens.lengths) - tokens.lengths
     row = np.flatnonzero((landmark >= 1) & (first_age_days != UNKNOWN_DAYS) & (tokens.lengths > 0))
     row = row[np.isin(tokens.values[starts[row]], age_ids)]
     years = np.clip(4 * (first_age_days[row] + landmark[row]) // 1461, 0, len(age_ids) - 1)
-    values = tokens.values.copy()
     values[starts[row]] = age_ids[years]
     return values
 
@@ -229,11 +229,13 @@ def _flat(column: Any) -> tuple["Int64Array", "Int64Array"]:
     import pyarrow.compute as pc
 
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
-    return pc.list_flatten(column).to_numpy().astype(np.int64), lengths
+    values: Int64Array = pc.list_flatten(column).to_numpy().astype(np.int64)
+    return values, lengths
 
 
 def _last(column: RaggedColumn) -> "Int64Array":
     """Last value of each row, 0 of an empty one."""
     ends = np.cumsum(column.lengths)
     values = np.append(column.values, 0)
-    return np.where(column.lengths > 0, values[ends - 1], 0)
+    last: Int64Array = np.where(column.lengths > 0, values[ends - 1], 0)
+    return last

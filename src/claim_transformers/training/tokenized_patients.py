@@ -153,8 +153,8 @@ def tokenize_dataset(
     Returns:
         The same kind of object with the columns `input_ids`, `visit_ids`, `visit_days`, `category_ids`, `length`, a
         `patient_digest` where the rows have a `patient_id`, and `label` where they have one. Rows without an index
-        date, those of pretraining, get `span_start_days`, `span_end_days` (enrolment) and `first_age_days`, relative to
-        the first visit in view, where the patients table knows them.
+        date, those of pretraining, get `span_start_days`, `span_end_days` (enrolment) and `first_age_days`, counted
+        from the first visit in view, where the patients table knows them.
 
     Raises:
         ValueError: If `num_proc` is asked for on a stream.

@@ -34,7 +34,8 @@ class ClaimTrainer(Trainer):
     * Batches are grouped by number of visits, in an order keyed by seed and epoch ([`LengthGroupedBatches`]); a run
       that is stopped and resumed sees the batches, masks and cuts of a run that was not. `train_sampling_strategy` set
       to anything but its default gives the sampler of transformers.
-    * `nvp_loss`, `cp_loss` and `horizon_loss` are logged beside `loss`, averaged like it over accumulation steps and processes.
+    * `nvp_loss`, `cp_loss` and `horizon_loss` are logged beside `loss`, averaged like it over accumulation steps and
+      processes.
     * Training and evaluation sets that share a patient are refused (`E_SPLIT_OVERLAP`), and so are a tokenizer or a
       collator that does not fit the model (`E_VOCAB_SIZE`, `E_COLLATOR`).
     * `training_log.jsonl` in the output folder holds every logged figure.

@@ -469,3 +469,29 @@ def test_integer_types_of_the_tokenizer_are_accepted():
         "attention_mask": batch["attention_mask"].bool(),
     }
     assert torch.equal(model(**narrow).last_hidden_state, model(**batch).last_hidden_state)
+
+
+def test_the_code_skip_adds_log_counts_of_codes_in_visits():
+    model = randomise(ClaimForSequenceClassification(_config(code_skip=True, num_labels=3))).eval()
+    batch = _without_labels(_batch())
+    batch["input_ids"][0, 5] = batch["input_ids"][0, 4]  # one code twice
+    weight = model.code_skip.weight.detach().clone()
+    with torch.no_grad():
+        whole = model(**batch).logits
+        model.code_skip.weight.zero_()
+        network = model(**batch).logits
+    for row in range(len(whole)):
+        ids = batch["input_ids"][row][batch["visit_ids"][row] >= 1]
+        counts = torch.bincount(ids, minlength=len(weight)).float()
+        torch.testing.assert_close(whole[row] - network[row], counts.log1p() @ weight, atol=1e-4, rtol=1e-4)
+
+
+def test_the_code_skip_begins_without_effect_and_cannot_count_vectors(tmp_path):
+    model = ClaimForSequenceClassification(_config()).eval()
+    model.save_pretrained(tmp_path)
+    skipping = ClaimForSequenceClassification.from_pretrained(tmp_path, code_skip=True)
+    batch = _without_labels(_batch())
+    torch.testing.assert_close(skipping(**batch).logits, model(**batch).logits)
+    vectors = skipping.get_input_embeddings()(batch.pop("input_ids"))
+    with pytest.raises(ValueError, match="expected input_ids for code_skip=True, found inputs_embeds"):
+        skipping(**batch, inputs_embeds=vectors)

@@ -373,7 +373,8 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
         self.nvp_decoder: nn.Linear = ClaimPresenceDecoder(config.hidden_size, outputs)
         categories = config.num_categories
         self.cp_decoder = ClaimPresenceDecoder(config.hidden_size, categories) if categories else None
-        self.horizon_decoder = ClaimPresenceDecoder(config.hidden_size, 2 * categories) if config.horizon_days else None
+        following = 2 * categories if config.horizon_days else 0
+        self.horizon_decoder = ClaimPresenceDecoder(config.hidden_size, following) if following else None
         self.post_init()
 
     def get_output_embeddings(self) -> nn.Linear | None:
@@ -440,8 +441,8 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
             return_logits (`bool`, *optional*):
                 Whether to return logits of all slots. `None` returns them only when there are no labels.
             visit_categories (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
-                Categories that `nvp_target="category"` predicts. `None` takes `category_labels`; with masked codes those
-                hold the masked ones alone.
+                Categories that `nvp_target="category"` predicts. `None` takes `category_labels`, which hold those of
+                masked codes alone where codes are masked.
             horizon_targets (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
                 The category at each position, plus `num_categories` on an inpatient visit, `-100` where there is none.
             horizon_known (`torch.BoolTensor` of shape `(batch, slots)`, *optional*):
@@ -471,7 +472,8 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
             cp_sum = self._bce(self.cp_decoder, hidden_BVE, *cp_rows)
         horizon_sum = None
         if self.horizon_decoder is not None and horizon_targets is not None and horizon_known is not None:
-            predicts_BV = horizon_slots(horizon_known.bool() & (days_BV >= 0), cut_B, self.config.nvp_context == "full")
+            patient_only = self.config.nvp_context == "full"
+            predicts_BV = horizon_slots(horizon_known.bool() & (days_BV >= 0), cut_B, patient_only)
             pairs = horizon_pairs(predicts_BV, cut_B, days_BV, slots_BT, horizon_targets, self.config.horizon_days)
             horizon_sum = self._bce(self.horizon_decoder, informed_BVE, predicts_BV, *pairs)
         nvp_logits = category_logits = horizon_logits = None

@@ -1,0 +1,112 @@
+# /// script
+# dependencies = ["claim-transformers[all]"]
+# ///
+"""The card of claim-pt-base, from what its training left and from the tables of the benchmark.
+
+From the repository root, after examples/train_claim_pt_base.sh and the tables:
+
+    python examples/benchmark/model_card.py --training runs/claim-pt-base/model --claims runs/claim-pt-base/claims
+
+Writes model_cards/claim-pt-base/results.json, the card beside it, and the same card into the package's checkpoint.
+"""
+
+import json
+import platform
+import shutil
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from claim_transformers.hub import write_model_card
+from claim_transformers.models.claim import ClaimForPreTraining
+from claim_transformers.models.claim.names_claim import resolve_checkpoint
+from claim_transformers.sources.loading import load_claims
+from claim_transformers.training import parse_arguments
+
+TABLES = {
+    "table2_asthma": "admission with asthma within a year",
+    "table1_suicide": "suicide attempt at the next encounter",
+}
+OBJECTIVE = (
+    "next visit prediction (categories), category prediction of masked codes, and horizon prediction: which "
+    "categories follow within a year, on inpatient visits apart"
+)
+OWN = ("claim-pt-nvp", "claim-pt-horizon", "claim-pt-start", "claim-pt-fine-tune")
+RIVALS = ("lr-sparse", "lr-dense", "gradient-boosting", "transe", "true-risk")
+
+
+@dataclass
+class CardArguments:
+    """What the card is made from."""
+
+    training: str = field(metadata={"help": "Folder that run_pretraining.py left."})
+    claims: str = field(metadata={"help": "Ingested claims that it was trained on."})
+    checkpoint: str = field(default="claim-pt-base", metadata={"help": "Name of the checkpoint."})
+    docs: str = field(default="docs/benchmark", metadata={"help": "Folder with the tables of the benchmark."})
+    command: str = field(default="examples/train_claim_pt_base.sh", metadata={"help": "Script that made it."})
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def measured(table: dict, task: str, model: dict, checkpoint: str) -> dict:
+    """One row of the card: our model or a rival on a cohort."""
+    found, is_own = model["metrics"]["AUROC"], model["slug"] in OWN
+    return {
+        "task": f"{task}: {model['name'].removeprefix('Claim-PT').strip(' +')}" if is_own else task,
+        "split": f"test of {table['repeats']} splits",
+        "model": checkpoint if is_own else model["name"],
+        "metric": "AUROC",
+        "value": found["value"],
+        "interval": [found["low"], found["high"]],
+        "interval_level": table["level"],
+        "num_examples": table["patients"],
+    }
+
+
+def main(arguments: CardArguments) -> None:
+    training, folder = Path(arguments.training), Path(resolve_checkpoint(arguments.checkpoint))
+    args, found = read_json(training / "training_args.json"), read_json(training / "all_results.json")
+    patients = load_claims("claims", arguments.claims)
+    tables = {task: read_json(Path(arguments.docs) / f"{name}.json") for name, task in TABLES.items()}
+    lines = Path(arguments.command).read_text(encoding="utf-8").splitlines()
+    model = ClaimForPreTraining.from_pretrained(folder)
+    results = {
+        "checkpoint": arguments.checkpoint,
+        "model_class": "ClaimForPreTraining",
+        "license": "apache-2.0",
+        "num_parameters": model.num_parameters(),
+        "objective": OBJECTIVE,
+        "data": {
+            "name": "claims of a pediatric population, simulated by this package: a simulation, no real patient",
+            "is_simulated": True,
+            "num_patients": {split: len(patients[split]) for split in ("train", "validation")},
+            "num_visits": sum(map(len, patients["train"].with_format("arrow")["visit_day"][:].to_pylist())),
+        },
+        "vocabulary": {"size": model.config.vocab_size, "min_patients": 11},
+        "training": {
+            "command": "\n".join(line for line in lines[lines.index("set -euo pipefail") + 1 :] if line.strip()),
+            "seed": args["seed"],
+            "num_steps": args["max_steps"],
+            "wall_time_seconds": found["train_runtime"],
+            "device": f"one CPU core ({platform.machine()}), shared",
+        },
+        "versions": {name: version(name) for name in ("claim-transformers", "torch", "transformers", "datasets")},
+        "metrics": [
+            measured(table, task, model, arguments.checkpoint)
+            for task, table in tables.items()
+            for model in table["models"]
+            if model["slug"] in (*OWN, *RIVALS)
+        ],
+    }
+    out = Path("model_cards") / arguments.checkpoint
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    card = write_model_card(folder, results)
+    shutil.copyfile(card, out / "README.md")
+    print(card.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main(*parse_arguments(CardArguments))

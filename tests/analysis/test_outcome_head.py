@@ -1,0 +1,137 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from claim_transformers.analysis.outcome_head import (
+    count_tokens,
+    outcome_probability,
+    outcome_readout,
+    read_out,
+    start_from_readout,
+)
+from claim_transformers.models.claim import (
+    ClaimConfig,
+    ClaimForPreTraining,
+    ClaimForSequenceClassification,
+    ClaimTokenizer,
+)
+
+PATIENTS = 120
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> ClaimTokenizer:
+    codes = ["SEX/F", "TYPE/OP", "ICD9CM/49390", "ICD9CM/4660", "ICD9CM/E950", "ICD9CM/V6284"]
+    rules = {"ICD9CM/493": "CCS/128", "ICD9CM/466": "CCS/125", "ICD9CM/E950": "CCS/662", "ICD9CM/V6284": "CCS/662"}
+    return ClaimTokenizer({code: number for number, code in enumerate(codes, start=3)}, rules, time_tokens="none")
+
+
+@pytest.fixture(scope="module")
+def config(tokenizer) -> ClaimConfig:
+    return ClaimConfig(
+        vocab_size=len(tokenizer),
+        num_categories=tokenizer.num_categories,
+        hidden_size=16,
+        num_attention_heads=2,
+        num_hidden_layers=1,
+        visit_pooling="sum",
+        nvp_target="category",
+        horizon_days=90,
+        num_labels=2,
+    )
+
+
+@pytest.fixture(scope="module")
+def model(config) -> ClaimForPreTraining:
+    torch.manual_seed(0)
+    return ClaimForPreTraining(config).eval()
+
+
+@pytest.fixture(scope="module")
+def patients(tokenizer) -> tuple[pa.Table, np.ndarray]:
+    """Patients of a few visits; those with more asthma visits have the label more often."""
+    generator = np.random.default_rng(0)
+    rows, labels = [], []
+    for _ in range(PATIENTS):
+        visits = int(generator.integers(1, 8))
+        codes = [[str(generator.choice(["ICD9CM/49390", "ICD9CM/4660", "ICD9CM/V6284"]))] for _ in range(visits)]
+        asthma = sum(code == ["ICD9CM/49390"] for code in codes)
+        labels.append(int(generator.random() < 0.1 + 0.2 * asthma))
+        rows.append({"sex": "F", "visits": [{"day": d, "type": "OP", "codes": c} for d, c in enumerate(codes)]})
+    encoded = [tokenizer(row) for row in rows]
+    return pa.table({name: [one[name] for one in encoded] for name in encoded[0]}), np.array(labels)
+
+
+def test_a_readout_is_the_rows_of_the_outcome(model, tokenizer):
+    column = tokenizer.category_names.index("CCS/128")
+    elsewhere = outcome_readout(model, tokenizer, ["ICD9CM/493"])
+    inpatient = outcome_readout(model, tokenizer, ["ICD9CM/493"], is_inpatient=True)
+    following = outcome_readout(model, tokenizer, ["ICD9CM/493"], question="next_visit")
+    assert torch.equal(elsewhere.weight[0], model.horizon_decoder.weight[column])
+    assert torch.equal(inpatient.weight[0], model.horizon_decoder.weight[tokenizer.num_categories + column])
+    assert torch.equal(following.bias[0], model.nvp_decoder.bias[column])
+
+
+def test_a_category_that_is_wider_than_the_outcome_stands_in_for_it(model, tokenizer):
+    wide = outcome_readout(model, tokenizer, ["ICD9CM/E950"])
+    named = outcome_readout(model, tokenizer, ["CCS/662"])
+    assert torch.equal(wide.weight, named.weight)
+
+
+def test_the_probability_is_that_of_any_category(model, tokenizer, patients):
+    table, _ = patients
+    both = outcome_probability(model, table, tokenizer, ["CCS/128", "CCS/125"])
+    one, other = (outcome_probability(model, table, tokenizer, [name]) for name in ("CCS/128", "CCS/125"))
+    np.testing.assert_allclose(both, 1 - (1 - one) * (1 - other), rtol=1e-6)
+
+
+def test_a_classifier_starts_at_the_scaled_readout(model, config, tokenizer, patients, tmp_path):
+    table, labels = patients
+    model.save_pretrained(tmp_path)
+    classifier = ClaimForSequenceClassification.from_pretrained(tmp_path)
+    readout = outcome_readout(model, tokenizer, ["ICD9CM/493"])
+    start_from_readout(classifier, readout, table, labels)
+    logit = _difference(classifier, table, tokenizer)
+    before = read_out(model, table, readout)[:, 0]
+    slope, shift = np.polyfit(before, logit, 1)
+    np.testing.assert_allclose(logit, slope * before + shift, atol=1e-4)
+    # A fitted logistic regression with an intercept predicts the prevalence on average.
+    assert (1 / (1 + np.exp(-logit))).mean() == pytest.approx(labels.mean(), abs=0.01)
+
+
+def test_counts_of_codes_are_weighed_beside_the_readout(model, config, tokenizer, patients, tmp_path):
+    table, labels = patients
+    model.save_pretrained(tmp_path)
+    classifier = ClaimForSequenceClassification.from_pretrained(tmp_path, code_skip=True)
+    readout = outcome_readout(model, tokenizer, ["ICD9CM/493"])
+    start_from_readout(classifier, readout, table, labels, inverse_penalty=1.0)
+    weight = (classifier.code_skip.weight[:, 1] - classifier.code_skip.weight[:, 0]).detach().numpy()
+    assert weight[tokenizer.convert_tokens_to_ids("ICD9CM/49390")] == weight.max() > 0
+    row = classifier.classifier.weight[1] - classifier.classifier.weight[0]
+    bias = classifier.classifier.bias[1] - classifier.classifier.bias[0]
+    by_hand = read_out(model, table, type(readout)(row.detach()[None], bias.detach()[None]))[:, 0]
+    by_hand = by_hand + count_tokens(table, len(tokenizer)) @ weight
+    np.testing.assert_allclose(_difference(classifier, table, tokenizer), by_hand, atol=1e-4)
+
+
+def test_one_class_and_a_head_that_is_not_there_are_refused(model, config, tokenizer, patients):
+    table, labels = patients
+    readout = outcome_readout(model, tokenizer, ["ICD9CM/493"])
+    classifier = ClaimForSequenceClassification(config)
+    with pytest.raises(ValueError, match="expected two classes in the training rows, found 1"):
+        start_from_readout(classifier, readout, table, np.zeros_like(labels))
+    with pytest.raises(ValueError, match="expected one row per label, 3, found 1"):
+        start_from_readout(classifier, readout, table, np.zeros((PATIENTS, 3), np.int64))
+    plain = ClaimForPreTraining(ClaimConfig(**{**config.to_diff_dict(), "horizon_days": 0}))
+    with pytest.raises(ValueError, match="expected a model with horizon_days above 0, found 0"):
+        outcome_readout(plain, tokenizer, ["ICD9CM/493"])
+
+
+def _difference(classifier, table, tokenizer):
+    from claim_transformers.training import DataCollatorForClaimClassification
+
+    batch = DataCollatorForClaimClassification(tokenizer)(table)
+    with torch.no_grad():
+        logits = classifier.eval()(**batch).logits.double().numpy()
+    return logits[:, 1] - logits[:, 0]
