@@ -23,10 +23,8 @@ from claim_transformers.models.claim.names_claim import resolve_checkpoint
 from claim_transformers.sources.loading import load_claims
 from claim_transformers.training import parse_arguments
 
-TABLES = {
-    "table2_asthma": "admission with asthma within a year",
-    "table1_suicide": "suicide attempt at the next encounter",
-}
+TABLES = {"table2_asthma": "asthma admission within a year", "table1_suicide": "suicide attempt at the next encounter"}
+CHECKPOINT, COMMAND = "claim-pt-base", "examples/train_claim_pt_base.sh"
 OBJECTIVE = (
     "next visit prediction (categories), category prediction of masked codes, and horizon prediction: which "
     "categories follow within a year, on inpatient visits apart"
@@ -41,22 +39,20 @@ class CardArguments:
 
     training: str = field(metadata={"help": "Folder that run_pretraining.py left."})
     claims: str = field(metadata={"help": "Ingested claims that it was trained on."})
-    checkpoint: str = field(default="claim-pt-base", metadata={"help": "Name of the checkpoint."})
     docs: str = field(default="docs/benchmark", metadata={"help": "Folder with the tables of the benchmark."})
-    command: str = field(default="examples/train_claim_pt_base.sh", metadata={"help": "Script that made it."})
 
 
 def read_json(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def measured(table: dict, task: str, model: dict, checkpoint: str) -> dict:
+def measured(table: dict, task: str, model: dict) -> dict:
     """One row of the card: our model or a rival on a cohort."""
     found, is_own = model["metrics"]["AUROC"], model["slug"] in OWN
     return {
         "task": f"{task}: {model['name'].removeprefix('Claim-PT').strip(' +')}" if is_own else task,
         "split": f"test of {table['repeats']} splits",
-        "model": checkpoint if is_own else model["name"],
+        "model": CHECKPOINT if is_own else model["name"],
         "metric": "AUROC",
         "value": found["value"],
         "interval": [found["low"], found["high"]],
@@ -66,14 +62,20 @@ def measured(table: dict, task: str, model: dict, checkpoint: str) -> dict:
 
 
 def main(arguments: CardArguments) -> None:
-    training, folder = Path(arguments.training), Path(resolve_checkpoint(arguments.checkpoint))
+    training, folder = Path(arguments.training), Path(resolve_checkpoint(CHECKPOINT))
     args, found = read_json(training / "training_args.json"), read_json(training / "all_results.json")
     patients = load_claims("claims", arguments.claims)
     tables = {task: read_json(Path(arguments.docs) / f"{name}.json") for name, task in TABLES.items()}
-    lines = Path(arguments.command).read_text(encoding="utf-8").splitlines()
+    lines = Path(COMMAND).read_text(encoding="utf-8").splitlines()
     model = ClaimForPreTraining.from_pretrained(folder)
+    metrics = [
+        measured(table, task, model)
+        for task, table in tables.items()
+        for model in table["models"]
+        if model["slug"] in (*OWN, *RIVALS)
+    ]
     results = {
-        "checkpoint": arguments.checkpoint,
+        "checkpoint": CHECKPOINT,
         "model_class": "ClaimForPreTraining",
         "license": "apache-2.0",
         "num_parameters": model.num_parameters(),
@@ -93,14 +95,9 @@ def main(arguments: CardArguments) -> None:
             "device": f"one CPU core ({platform.machine()}), shared",
         },
         "versions": {name: version(name) for name in ("claim-transformers", "torch", "transformers", "datasets")},
-        "metrics": [
-            measured(table, task, model, arguments.checkpoint)
-            for task, table in tables.items()
-            for model in table["models"]
-            if model["slug"] in (*OWN, *RIVALS)
-        ],
+        "metrics": metrics,
     }
-    out = Path("model_cards") / arguments.checkpoint
+    out = Path("model_cards", CHECKPOINT)
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     card = write_model_card(folder, results)

@@ -15,17 +15,22 @@ run() {
 # 1. People: claims, cohorts with their flow charts (Figures 4 and 5), and who may be pretrained on.
 run prepare.py
 
-# 2. The tables of the paper, and next diagnoses.
+# 2. The tables of the paper, next diagnoses, and how much of the true risk claims can tell.
 run table1_suicide.py
 run table2_asthma.py
 run next_diagnoses.py
+run claims_ceiling.py
 
-# 3. What pretraining gains with few and many patients, here and in another institution (Figure 6).
+# 3. What the model has learned: maps of codes and patients (Figure 3), and where it looks.
+run figure3_embedding_maps.py
+run attention_view.py
+
+# 4. What pretraining gains with few and many patients, here and in another institution (Figure 6).
 run figure6_training_size.py
 
-# 4. The authors' extra plots, and what each choice of the pretraining is worth.
+# 5. The authors' extra plots, and what each choice of the pretraining is worth.
 run heads_and_layers.py
 run ablations.py
 
-# 5. What ran, where, and for how long.
+# 6. What ran, where, and for how long.
 run summary.py

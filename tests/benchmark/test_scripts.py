@@ -1,7 +1,9 @@
 """The scripts of the benchmark: short, complete, and each of them runs."""
 
 import importlib.util
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,18 @@ def test_the_full_profile_writes_into_the_documentation_and_others_into_their_wo
     assert other.docs == tmp_path / "workspace" / "docs"
     full = Benchmark.open(BenchmarkArguments(str(FOLDER / "full.yaml"), arguments.workspace))
     assert full.docs == Path("docs/benchmark")
+
+
+def test_a_checkpoint_that_knows_the_people_of_a_cohort_is_refused(arguments, checkpoint, tmp_path):
+    copy = shutil.copytree(checkpoint, tmp_path / "copy")
+    arguments.checkpoint = str(copy)
+    for seed, is_known in ((2, False), (1, True)):
+        (copy / "pretraining.json").write_text(json.dumps({"simulation": {"institution": "a", "seed": seed}}))
+        if is_known:
+            with pytest.raises(ValueError, match=r"E_SPLIT_OVERLAP: .* found its own in 'a'"):
+                Benchmark.open(arguments).checkpoint()
+        else:
+            assert Benchmark.open(arguments).checkpoint() == str(copy)
 
 
 def test_a_checkpoint_that_is_missing_is_named(arguments):

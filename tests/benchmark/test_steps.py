@@ -119,6 +119,8 @@ def test_a_run_that_is_killed_goes_on_at_the_first_missing_step(workspace):
     path = workspace.folder_step("second", {}, lambda folder: (second(), folder.mkdir())[1])
     assert (first.calls, second.calls) == (0, 1)
     assert [file.name for file in path.iterdir()] == [MARKER]
+    # Nothing is left of the half that was written.
+    assert [folder.name for folder in path.parent.iterdir()] == [path.name]
 
 
 def test_steps_are_counted_by_the_first_part_of_their_name_and_by_source(workspace):

@@ -1,23 +1,20 @@
 """Claims, cohorts and pretraining patients of a benchmark, each made once and found again."""
 
-import hashlib
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from claim_transformers.benchmark.quiet import quiet
-from claim_transformers.benchmark.steps import Workspace, digest_of, write_whole
+from claim_transformers.benchmark.steps import Workspace, digest_of
 from claim_transformers.benchmark.tasks import BenchmarkCohort
 
 if TYPE_CHECKING:
     import datasets
 
     from claim_transformers.benchmark.profiles import Profile
-
-LEFT_OUT = "left_out.json"
 
 
 @dataclass(frozen=True)
@@ -130,8 +127,7 @@ class Populations:
 
         Returns:
             `Path`: A `DatasetDict` on disk with a column `patient_id` and one split per cohort, as
-            `run_pretraining.py --exclude_cohort` takes it. `left_out.json` in it digests who they are; a checkpoint
-            with the same file beside its weights says that it was pretrained without them, see [`require_left_out`].
+            `run_pretraining.py --exclude_cohort` takes it.
         """
         cohorts = {name: self.cohort_folder(name, population) for name in self.profile.cohorts}
 
@@ -146,38 +142,9 @@ class Populations:
             }
             with quiet():
                 DatasetDict(splits).save_to_disk(str(folder))
-            digest = digest_of_patients(split["patient_id"][:] for split in splits.values())
-            write_whole(folder / LEFT_OUT, json.dumps(digest, indent=1) + "\n")
 
         parameters = {"cohorts": {name: cohort.name for name, cohort in cohorts.items()}}
         return self.workspace.folder_step(f"prepare/in-cohorts-{population}", parameters, collect)
-
-    def require_left_out(self, checkpoint: str | Path, population: str = "a") -> bool:
-        """Refuse a checkpoint that was pretrained without other patients than those of the cohorts.
-
-        Args:
-            checkpoint (`str` or `Path`): Folder of a pretrained model.
-            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
-
-        Returns:
-            `bool`: Whether the checkpoint says whom it left out; `False` where it says nothing.
-
-        Raises:
-            ValueError: If it left out others.
-        """
-        file = Path(checkpoint) / LEFT_OUT
-        if not file.is_file():
-            return False
-        expected, found = (
-            json.loads(path.read_text(encoding="utf-8")) for path in (self.in_cohorts(population) / LEFT_OUT, file)
-        )
-        if found != expected:
-            raise ValueError(
-                f"expected a checkpoint pretrained without the {expected['patients']} patients of the cohorts, found "
-                f"one that left out {found['patients']} others or some of them; pretrain it with --exclude_cohort "
-                f"{self.in_cohorts(population)}"
-            )
-        return True
 
     def outside(self, population: str = "a", *, most: int | None = None) -> "datasets.DatasetDict":
         """Everybody outside all cohorts, for pretraining; that nobody of a cohort is among them is checked.
@@ -229,23 +196,6 @@ class Populations:
             "most": most,
         }
         return digest_of(dict(names))
-
-
-def digest_of_patients(identifiers: Iterable[Iterable[str]]) -> dict[str, Any]:
-    """Digest who is left out of pretraining: one number for all, from which nobody can be told.
-
-    Args:
-        identifiers (iterable of iterables of `str`): Patients of each cohort, in any order.
-
-    Returns:
-        `dict[str, Any]`: `patients`, how many distinct ones there are, and `sha256`.
-
-    Examples:
-        >>> digest_of_patients([["B", "A"], ["A"]]) == digest_of_patients([["A", "B"]])
-        True
-    """
-    distinct = sorted({str(identifier) for column in identifiers for identifier in column})
-    return {"patients": len(distinct), "sha256": hashlib.sha256("\n".join(distinct).encode()).hexdigest()}
 
 
 def _identifiers(split: "datasets.Dataset") -> Any:

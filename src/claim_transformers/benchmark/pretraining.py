@@ -1,7 +1,6 @@
 """Short pretraining runs of the benchmark: the paper's configuration, ablations, and numbers of heads and layers."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from claim_transformers.benchmark.populations import LEFT_OUT, Populations
+from claim_transformers.benchmark.populations import Populations
 from claim_transformers.benchmark.profiles import Pretraining
 from claim_transformers.benchmark.quiet import quiet
 from claim_transformers.training.architecture import Architecture
@@ -82,12 +81,9 @@ def pretrain(populations: Populations, plan: Pretraining, variant: Variant) -> P
         "model": dict(architecture.model),
         "plan": {name: value for name, value in asdict(plan).items() if name != "config"},
     }
-
-    def train(out: Path) -> None:
-        _train(tokens, plan, architecture, out)
-        shutil.copyfile(populations.in_cohorts() / LEFT_OUT, out / LEFT_OUT)
-
-    folder = populations.workspace.folder_step(f"pretrained/{variant.slug}", parameters, train)
+    folder = populations.workspace.folder_step(
+        f"pretrained/{variant.slug}", parameters, lambda out: _train(tokens, plan, architecture, out)
+    )
     return PretrainedModel(folder, json.loads((folder / METRICS).read_text(encoding="utf-8")))
 
 

@@ -232,7 +232,8 @@ class Workspace:
         if path.exists():
             shutil.rmtree(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        staging = path.with_name(f".{path.name}.writing-{uuid.uuid4().hex[:12]}")
+        _clear_left_overs(path)
+        staging = path.with_name(f".{path.name}.writing-{os.getpid()}-{uuid.uuid4().hex[:12]}")
         began_at = time.perf_counter()
         try:
             function(staging)
@@ -354,6 +355,19 @@ def source_digest() -> str:
 
 
 _SOURCE_DIGEST: str | None = None
+
+
+def _clear_left_overs(path: Path) -> None:
+    """Remove what runs that were killed left of this folder; one that is still at work keeps its own."""
+    for left in path.parent.glob(f".{path.name}.writing-*"):
+        process = int(left.name.rpartition(".writing-")[2].split("-")[0])
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except PermissionError:
+            # Somebody else's process: alive.
+            continue
 
 
 def _move_into_place(staging: Path, path: Path) -> None:
