@@ -30,7 +30,7 @@ OBJECTIVE = (
     "categories follow within a year, on inpatient visits apart"
 )
 OWN = ("claim-pt-nvp", "claim-pt-horizon", "claim-pt-start", "claim-pt-fine-tune")
-RIVALS = ("lr-sparse", "lr-dense", "gradient-boosting", "transe", "true-risk")
+RIVALS = ("lr-sparse", "lr-dense", "gradient-boosting", "doctor-ai", "dipole", "retain", "transe", "true-risk")
 
 
 @dataclass
@@ -88,7 +88,7 @@ def main(arguments: CardArguments) -> None:
         },
         "vocabulary": {"size": model.config.vocab_size, "min_patients": 11},
         "training": {
-            "command": "\n".join(line for line in lines[lines.index("set -euo pipefail") + 1 :] if line.strip()),
+            "command": "\n".join(line for line in lines if line and not line.startswith(("#", "set", "cd"))),
             "seed": args["seed"],
             "num_steps": args["max_steps"],
             "wall_time_seconds": found["train_runtime"],
