@@ -66,7 +66,8 @@ def test_sharding_wraps_the_layer_of_the_model():
     launch = yaml.safe_load((EXAMPLES / "configs" / "accelerate_fsdp.yaml").read_text())
     layer = launch["fsdp_config"]["fsdp_transformer_layer_cls_to_wrap"]
     assert sharding["transformer_layer_cls_to_wrap"] == [layer]
-    model = ClaimForPreTraining(Architecture.from_json(MODELS[0]).build_config(ClaimTokenizer({"SEX/F": 3})))
+    tokenizer = ClaimTokenizer({"SEX/F": 3, "ICD9CM/49390": 4}, {"ICD9CM/493": "CCS/128"})
+    model = ClaimForPreTraining(Architecture.from_json(MODELS[0]).build_config(tokenizer))
     assert layer in {type(module).__name__ for module in model.modules()}
 
 
