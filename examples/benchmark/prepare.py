@@ -13,7 +13,6 @@ charts (Figures 4 and 5 of Claim-PT) beside the other results, and prints the fo
 """
 
 import json
-import shutil
 
 from claim_transformers.benchmark.opening import Benchmark, BenchmarkArguments
 from claim_transformers.benchmark.records import RecordTable
@@ -39,8 +38,8 @@ def main(arguments: BenchmarkArguments) -> None:
         attrition = json.loads((folder / "attrition.json").read_text(encoding="utf-8"))
         rows = [{key: step[key] for key in ("step", "patients", "removed")} for step in attrition]
         figure = FIGURES.get(name, f"cohort_{name}")
-        RecordTable(definition["title"], rows, (f"Source: {definition['source']}.",)).save(benchmark.docs, figure)
-        shutil.copyfile(folder / "flow_chart.svg", benchmark.docs / f"{figure}.svg")
+        notes, chart = [f"Source: {definition['source']}."], (folder / "flow_chart.svg").read_text(encoding="utf-8")
+        RecordTable(definition["title"], rows, notes, chart).save(benchmark.docs, figure)
         names.append(figure)
 
     outside = populations.outside()  # raises if a patient of a cohort were among them

@@ -4,6 +4,8 @@ from claim_transformers.benchmark.cold_start import LogisticRegression
 from claim_transformers.benchmark.frozen import LinearProbe
 from claim_transformers.benchmark.training_size import run_sizes, settings_of
 
+PAIR = ("lr-sparse", "claim-pt-start")
+
 
 @pytest.fixture
 def contestants(checkpoint):
@@ -13,11 +15,13 @@ def contestants(checkpoint):
 def test_a_point_per_size_that_the_cohort_has_and_one_for_all(workspace, cohort, contestants):
     settings = settings_of(workspace, cohort, contestants)
     assert set(settings) == {"lr-sparse", "claim-pt-start"}
-    points = run_sizes(workspace, cohort, contestants, settings, [40, 80, 5000], repeats=2)
+    points = run_sizes(workspace, cohort, contestants, settings, [40, 80, 5000], repeats=2, pair=PAIR)
     assert [point.patients for point in points][:2] == [40, 80]
     assert len(points) == 3
     assert 170 < points[-1].patients < 195
-    assert all(point.gain is not None for point in points)
+    for point in points:
+        area = {row.model.slug: row.metrics["AUROC"].value for row in point.table.rows}
+        assert point.gain.value == pytest.approx(area["claim-pt-start"] - area["lr-sparse"])
 
 
 def test_all_patients_are_the_fits_of_the_table(workspace, cohort, contestants):
@@ -26,5 +30,5 @@ def test_all_patients_are_the_fits_of_the_table(workspace, cohort, contestants):
     run_contestants(workspace, cohort, contestants, repeats=2)
     settings = settings_of(workspace, cohort, contestants)
     before = workspace.ran
-    run_sizes(workspace, cohort, contestants, settings, [], repeats=2)
+    run_sizes(workspace, cohort, contestants, settings, [], repeats=2, pair=PAIR)
     assert workspace.ran == before

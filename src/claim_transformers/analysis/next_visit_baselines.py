@@ -77,8 +77,8 @@ def fit_simple_models(
     repeated = [base + 2 * rows.last_visit for base, rows in zip(everywhere, (validation, test), strict=True)]
     regression = fit_code_regressions(train, validation, test, penalties=penalties)
     return [
-        NextVisitScores("popularity", *everywhere, is_simple=True),
-        NextVisitScores("repeat last visit", *repeated, is_simple=True),
+        NextVisitScores("popularity", everywhere[0], everywhere[1], is_simple=True),
+        NextVisitScores("repeat last visit", repeated[0], repeated[1], is_simple=True),
         _co_occurrence(train, validation, test),
         NextVisitScores("logistic regression", *regression.scores, regression.chosen, is_simple=True),
     ]
@@ -101,5 +101,7 @@ def _co_occurrence(train: NextVisitRows, validation: NextVisitRows, test: NextVi
         return log_loss_of_rows(np.log(shares / (1 - shares)), validation)
 
     best = min(SMOOTHING_VISITS, key=loss_of)
-    scores = [scores_of(rows, best) for rows in (validation, test)]
-    return NextVisitScores("co-occurrence", *scores, {"smoothing_visits": best}, is_simple=True)
+    settings = {"smoothing_visits": best}
+    return NextVisitScores(
+        "co-occurrence", scores_of(validation, best), scores_of(test, best), settings, is_simple=True
+    )

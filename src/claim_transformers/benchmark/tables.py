@@ -139,9 +139,9 @@ class ResultTable:
             lines.append(_line([f"**{cell}**" if cell and is_best else cell for cell in cells]))
         lines += [
             "",
-            f"Means over {self.repeats} repeats of a 70/30 split of {self.patients:,} patients; 95 % intervals from "
-            f"{REPLICATES:,} bootstrap replicates that draw patients, the same for all models and repeats. Bold: the "
-            "best cold-start model by its test result, which favours it.",
+            f"Means over {self.repeats} repeats of a 70/30 split, with {self.patients:,} patients in a test split at "
+            f"least once; 95 % intervals from {REPLICATES:,} bootstrap replicates that draw patients, the same for "
+            "all models and repeats. Bold: the best cold-start model by its test result, which favours it.",
         ]
         return "\n".join([*lines, *(f"\n{note}" for note in self.notes)]) + "\n"
 

@@ -1,13 +1,13 @@
 """Figure 6 of Claim-PT: what pretraining gains against the number of patients to learn from, per institution."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from claim_transformers.benchmark.contestants import Contestant
 from claim_transformers.benchmark.running import choose_setting, fit_once, model_predictions
 from claim_transformers.benchmark.steps import Workspace
-from claim_transformers.benchmark.tables import ModelPredictions, ResultTable, compare_models
+from claim_transformers.benchmark.tables import COLD_START, ModelPredictions, ResultTable, compare_models
 from claim_transformers.benchmark.tasks import BenchmarkCohort
 from claim_transformers.training.bootstrap import MetricInterval
 
@@ -18,16 +18,13 @@ class SizePoint:
 
     Args:
         patients (`int`): Patients to learn from, validation included.
-        table ([`ResultTable`]): The models side by side, with the difference to the one without pretraining.
+        table ([`ResultTable`]): The models side by side.
+        gain (`MetricInterval`): What pretraining adds: the pretrained model minus the other one, on the same draws.
     """
 
     patients: int
     table: ResultTable
-
-    @property
-    def gain(self) -> MetricInterval | None:
-        """What pretraining adds: the fine-tuned model minus the best without pretraining, on the same draws."""
-        return next((row.difference for row in self.table.rows if row.difference is not None), None)
+    gain: MetricInterval | None
 
 
 def run_sizes(
@@ -38,17 +35,19 @@ def run_sizes(
     sizes: Sequence[int],
     *,
     repeats: int,
+    pair: tuple[str, str] = ("transe", "claim-pt-fine-tune"),
 ) -> list[SizePoint]:
     """Fit models on more and more patients of a cohort.
 
     Args:
         workspace ([`Workspace`]): Where steps are kept.
         cohort ([`BenchmarkCohort`]): The cohort.
-        contestants (`list[Contestant]`): The models; exactly one of them is a cold start.
+        contestants (`list[Contestant]`): The models.
         settings (`dict[str, dict]`): Setting of each model by slug, for all sizes, as [`settings_of`] chooses them.
         sizes (`list[int]`): Patients to learn from; sizes that the cohort does not have are left out, all of them are
             added.
         repeats (`int`): Splits.
+        pair (`tuple[str, str]`, *optional*): Slugs of the model without and with pretraining.
 
     Returns:
         `list[SizePoint]`: One per size, smallest first.
@@ -69,8 +68,16 @@ def run_sizes(
                 models.append(model_predictions(contestant, setting, fits))
             learned = [task.splits["train"].num_rows + task.splits["validation"].num_rows for task in tasks]
             patients = round(sum(learned) / len(learned)) if size is None else size
-            points.append(SizePoint(patients, compare_models(f"{cohort.name}, {patients} patients", models)))
+            table = compare_models(f"{cohort.name}, {patients} patients", models)
+            points.append(SizePoint(patients, table, _gain(models, pair)))
     return points
+
+
+def _gain(models: Sequence[ModelPredictions], pair: tuple[str, str]) -> MetricInterval | None:
+    """The second model minus the first, which plays the part of the cold start to which differences are taken."""
+    by_slug = {model.slug: model for model in models}
+    without, with_pretraining = replace(by_slug[pair[0]], group=COLD_START), by_slug[pair[1]]
+    return compare_models("gain", [without, with_pretraining]).rows[1].difference
 
 
 def settings_of(
