@@ -41,6 +41,7 @@ class ScriptArguments:
     first_codes: bool = field(default=True, metadata={"help": "Whether a code that is new to the patient is marked."})
     min_patients: int = field(default=11, metadata={"help": "Training patients behind every code that is ranked."})
     max_patients: int | None = field(default=None, metadata={"help": "Patients of each split at most."})
+    visit_type: str | None = field(default=None, metadata={"help": "Only visits of this claim type."})
     roll_up: bool = field(default=False, metadata={"help": "Rank categories (CCS, CCSR) instead of codes."})
     shuffle: bool = field(default=False, metadata={"help": "Shuffle the visits of each patient: no order is left."})
     replicates: int = field(default=1000, metadata={"help": "Bootstrap replicates behind every interval."})
@@ -76,6 +77,7 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         first_codes=arguments.first_codes,
         min_patients=arguments.min_patients,
         max_patients=arguments.max_patients,
+        visit_type=arguments.visit_type,
         roll_up=arguments.roll_up,
         shuffle=arguments.shuffle,
         quick=arguments.quick,

@@ -8,6 +8,7 @@ import pytest
 from analysis.timelines_by_hand import make_timelines
 
 from claim_transformers.analysis.next_visit_task import (
+    keep_visit_type,
     log_loss_of_rows,
     next_visit_rows,
     recall_of_rows,
@@ -84,6 +85,16 @@ def test_shuffled_visits_keep_what_a_patient_has_and_lose_the_order():
     ]
     assert np.mean(follows[0]) == 1.0
     assert np.mean(follows[1]) < 0.5
+
+
+def test_visits_of_other_types_leave_with_their_days_and_codes():
+    table = make_timelines(4, 0, visits=4)
+    mixed = table.set_column(table.column_names.index("visit_type"), "visit_type", [[["IP", "RX", "RX", "IP"]] * 4])
+    kept = keep_visit_type(mixed, "IP")
+    for name in ("visit_day", "codes"):
+        whole = mixed[name].to_pylist()
+        assert kept[name].to_pylist() == [[record[0], record[3]] for record in whole]
+    assert keep_visit_type(mixed, "OP")["codes"].to_pylist() == [[]] * 4
 
 
 def test_log_loss_prefers_the_truth():

@@ -103,6 +103,7 @@ from claim_transformers.benchmark.steps import Workspace
 def half(folder):
     folder.mkdir(parents=True)
     (folder / "part").write_text("half")
+    folder.with_name(f".{folder.name}.writing-1").mkdir()
     os.kill(os.getpid(), signal.SIGKILL)
 
 workspace = Workspace(sys.argv[1], show_progress=False)

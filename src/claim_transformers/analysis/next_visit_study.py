@@ -19,7 +19,13 @@ from claim_transformers.analysis.next_visit_baselines import NextVisitScores, fi
 from claim_transformers.analysis.next_visit_model import describe_visits, score_next_visits, train_next_visit_model
 from claim_transformers.analysis.next_visit_regression import PENALTIES
 from claim_transformers.analysis.next_visit_report import NextVisitTable, blend_with_counts, compare_next_visit
-from claim_transformers.analysis.next_visit_task import NextVisitRows, next_visit_rows, replace_codes, shuffle_visits
+from claim_transformers.analysis.next_visit_task import (
+    NextVisitRows,
+    keep_visit_type,
+    next_visit_rows,
+    replace_codes,
+    shuffle_visits,
+)
 from claim_transformers.codes import CategoryRules, category_of, category_rules
 from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
 from claim_transformers.training.architecture import Architecture
@@ -47,6 +53,7 @@ class NextVisitStudy:
         first_codes (`bool`, *optional*, defaults to `True`): Whether a code that is new to the patient is marked.
         min_patients (`int`, *optional*, defaults to `11`): Training patients behind every candidate and token.
         max_patients (`int`, *optional*): Patients of each split at most.
+        visit_type (`str`, *optional*): Only visits of this type.
         roll_up (`bool`, *optional*, defaults to `False`): Whether categories of codes take their place.
         shuffle (`bool`, *optional*, defaults to `False`): Whether the visits of each patient are shuffled first.
         quick (`bool`, *optional*, defaults to `False`): Whether the search for a penalty is short.
@@ -59,6 +66,7 @@ class NextVisitStudy:
     first_codes: bool = True
     min_patients: int = 11
     max_patients: int | None = None
+    visit_type: str | None = None
     roll_up: bool = False
     shuffle: bool = False
     quick: bool = False
@@ -135,6 +143,8 @@ class NextVisitStudy:
         tables = {}
         for split in SPLITS:
             table = patients[split].with_format("arrow")[:]
+            if self.visit_type is not None:
+                table = keep_visit_type(table, self.visit_type)
             if self.roll_up:
                 table = roll_up_codes(table, category_rules())
             table = table.filter(pc.greater(pc.list_value_length(table["codes"]), 1)).slice(0, self.max_patients)

@@ -202,6 +202,31 @@ def shuffle_visits(patients: pa.Table, *, seed: int = 0) -> pa.Table:
     return replace_codes(patients, pc.list_flatten(visits).take(pa.array(order)))
 
 
+def keep_visit_type(patients: pa.Table, visit_type: str) -> pa.Table:
+    """Leave out the visits of other types.
+
+    Args:
+        patients (`pa.Table`): Rows of the patients table.
+        visit_type (`str`): Type of the visits that stay.
+
+    Returns:
+        `pa.Table`: All patients, with fewer visits or none.
+
+    Examples:
+        >>> table = pa.table({"visit_day": [[1, 2]], "visit_type": [["IP", "RX"]], "codes": [[["A/1"], ["B/1"]]]})
+        >>> keep_visit_type(table, "IP")["codes"].to_pylist()
+        [[['A/1']]]
+    """
+    lengths = pc.fill_null(pc.list_value_length(patients["visit_type"]), 0).to_numpy(zero_copy_only=False)
+    is_kept = pc.fill_null(pc.equal(pc.list_flatten(patients["visit_type"].combine_chunks()), visit_type), False)
+    owner = np.repeat(np.arange(len(lengths)), lengths)[is_kept.to_numpy(zero_copy_only=False)]
+    offsets = pa.array(np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(lengths)))]), pa.int32())
+    for name in ("visit_day", "visit_type", "codes"):
+        kept = pa.ListArray.from_arrays(offsets, pc.list_flatten(patients[name].combine_chunks()).filter(is_kept))
+        patients = patients.set_column(patients.column_names.index(name), name, kept)
+    return patients
+
+
 def replace_codes(patients: pa.Table, codes: pa.Array) -> pa.Table:
     """Put other codes into the visits of a patients table.
 

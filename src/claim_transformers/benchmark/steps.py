@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 RESULTS, FOLDERS = "steps", "folders"
 MARKER = "step.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
+_STAGED_BY = re.compile(r"\.writing-(\d+)-")
 # A change of the source of these rooms can change a result, so the steps of other source are counted and named.
 _ROOMS = ("analysis", "benchmark", "cohorts", "models", "simulation", "sources", "training")
 
@@ -359,10 +360,13 @@ _SOURCE_DIGEST: str | None = None
 
 def _clear_left_overs(path: Path) -> None:
     """Remove what runs that were killed left of this folder; one that is still at work keeps its own."""
-    for left in path.parent.glob(f".{path.name}.writing-*"):
-        process = int(left.name.rpartition(".writing-")[2].split("-")[0])
+    # What writes the folder may stage it once more beside itself, under a longer name.
+    for left in path.parent.glob(f"*.{path.name}.writing-*"):
+        found = _STAGED_BY.search(left.name)
+        if found is None:
+            continue
         try:
-            os.kill(process, 0)
+            os.kill(int(found.group(1)), 0)
         except ProcessLookupError:
             shutil.rmtree(left, ignore_errors=True)
         except PermissionError:
