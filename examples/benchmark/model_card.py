@@ -29,8 +29,7 @@ OBJECTIVE = (
     "next visit prediction (categories), category prediction of masked codes, and horizon prediction: which "
     "categories follow within a year, on inpatient visits apart"
 )
-OWN = ("claim-pt-nvp", "claim-pt-horizon", "claim-pt-start", "claim-pt-fine-tune")
-RIVALS = ("lr-sparse", "lr-dense", "gradient-boosting", "doctor-ai", "dipole", "retain", "transe", "true-risk")
+OWN = tuple(f"claim-pt-{name}" for name in ("nvp", "horizon", "start", "pool", "fine-tune", "lora"))
 
 
 @dataclass
@@ -40,10 +39,6 @@ class CardArguments:
     training: str = field(metadata={"help": "Folder that run_pretraining.py left."})
     claims: str = field(metadata={"help": "Ingested claims that it was trained on."})
     docs: str = field(default="docs/benchmark", metadata={"help": "Folder with the tables of the benchmark."})
-
-
-def read_json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def measured(table: dict, task: str, model: dict) -> dict:
@@ -63,17 +58,12 @@ def measured(table: dict, task: str, model: dict) -> dict:
 
 def main(arguments: CardArguments) -> None:
     training, folder = Path(arguments.training), Path(resolve_checkpoint(CHECKPOINT))
-    args, found = read_json(training / "training_args.json"), read_json(training / "all_results.json")
+    args, found = (json.loads((training / f"{name}.json").read_text()) for name in ("training_args", "all_results"))
     patients = load_claims("claims", arguments.claims)
-    tables = {task: read_json(Path(arguments.docs) / f"{name}.json") for name, task in TABLES.items()}
+    tables = {task: json.loads(Path(arguments.docs, f"{name}.json").read_text()) for name, task in TABLES.items()}
     lines = Path(COMMAND).read_text(encoding="utf-8").splitlines()
     model = ClaimForPreTraining.from_pretrained(folder)
-    metrics = [
-        measured(table, task, model)
-        for task, table in tables.items()
-        for model in table["models"]
-        if model["slug"] in (*OWN, *RIVALS)
-    ]
+    metrics = [measured(table, task, row) for task, table in tables.items() for row in table["models"]]
     results = {
         "checkpoint": CHECKPOINT,
         "model_class": "ClaimForPreTraining",
