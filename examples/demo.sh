@@ -20,9 +20,13 @@ python examples/run_pretraining.py examples/configs/demo_pretraining.yaml \
   --claims "$run/claims" --exclude_cohort "$run/cohort" \
   --drug_ingredients "$run/raw/drug_ingredients.parquet" --output_dir "$run/pretrained"
 
-# 5. Fine-tune on the cohort, and the same network without pretraining.
-python examples/run_classification.py examples/configs/demo_classification.yaml \
+# 5. Fine-tune on the cohort, the same network without pretraining, and claim-pt-base, which comes with the package and was
+#    pretrained for longer on other children.
+python examples/run_classification.py examples/configs/demo_classification.yaml --start_at_head \
   --cohort "$run/cohort" --model_name_or_path "$run/pretrained" --output_dir "$run/models/claim-pt-finetuned"
+python examples/run_classification.py examples/configs/demo_classification.yaml --start_at_head \
+  --cohort "$run/cohort" --model_name_or_path claim-pt-base --name "claim-pt-base, fine-tuned" \
+  --output_dir "$run/models/claim-pt-base-finetuned"
 python examples/run_classification.py examples/configs/demo_classification.yaml \
   --cohort "$run/cohort" --model_name_or_path "$run/pretrained" --from_scratch --output_dir "$run/models/claim-pt-scratch"
 

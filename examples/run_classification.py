@@ -1,5 +1,5 @@
 # /// script
-# dependencies = ["claim-transformers[claims]"]
+# dependencies = ["claim-transformers[claims,analysis]"]
 # ///
 """Fine-tune a claim model on a labelled cohort and score its test split.
 
@@ -8,18 +8,27 @@ From the repository root, on one device or on several:
     python examples/run_classification.py examples/configs/classification.yaml --cohort cohort --output_dir runs/asthma
     torchrun --standalone --nproc_per_node 4 examples/run_classification.py examples/configs/classification.yaml
 
-`--from_scratch` trains the same network without its pretrained weights; `--model_config` in place of
+`--start_at_head` begins at what pretraining says of the outcome, beside a regression on counts of codes, and not at
+a random head. `--from_scratch` trains the same network without its pretrained weights; `--model_config` in place of
 `--model_name_or_path` needs no checkpoint at all. Leaves the best model on validation patients, `predictions.parquet`
 and `metrics.json`, with intervals over patients, in `output_dir`.
 """
 
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from datasets import load_from_disk
 from transformers import EarlyStoppingCallback, set_seed
 
+from claim_transformers.analysis import start_from_pretraining
 from claim_transformers.codes import category_rules
-from claim_transformers.models.claim import ClaimConfig, ClaimForSequenceClassification, ClaimTokenizer
+from claim_transformers.models.claim import (
+    ClaimConfig,
+    ClaimForPreTraining,
+    ClaimForSequenceClassification,
+    ClaimTokenizer,
+)
 from claim_transformers.training import (
     Architecture,
     ClaimTrainer,
@@ -39,8 +48,10 @@ class ScriptArguments:
 
     cohort: str = field(metadata={"help": "Folder with train, validation and test splits and a column 'label'."})
     model_name_or_path: str | None = field(default=None, metadata={"help": "Pretrained checkpoint, folder or name."})
+    start_at_head: bool = field(default=False, metadata={"help": "Begin at the pretraining head and counts of codes."})
     from_scratch: bool = field(default=False, metadata={"help": "Use the checkpoint's sizes, not its weights."})
     model_config: str | None = field(default=None, metadata={"help": "JSON of a network without a checkpoint."})
+    name: str | None = field(default=None, metadata={"help": "Name of the model in tables."})
     early_stopping_patience: int | None = field(default=None, metadata={"help": "Evaluations without progress."})
 
 
@@ -59,9 +70,14 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         if arguments.from_scratch:
             model = ClaimForSequenceClassification(ClaimConfig.from_pretrained(checkpoint, num_labels=2))
         else:
-            model = ClaimForSequenceClassification.from_pretrained(checkpoint, num_labels=2)
+            counts = {"code_skip": True, "code_skip_half_life_days": 180} if arguments.start_at_head else {}
+            model = ClaimForSequenceClassification.from_pretrained(checkpoint, num_labels=2, **counts)
     with training_args.main_process_first(desc="tokenising"):
         tokens = tokenize_dataset(cohort, tokenizer)
+    if arguments.start_at_head and not arguments.from_scratch:
+        pretrained = ClaimForPreTraining.from_pretrained(checkpoint)
+        definition = json.loads((Path(arguments.cohort) / "cohort.json").read_text(encoding="utf-8"))
+        start_from_pretraining(model, pretrained, tokenizer, definition, tokens["train"], seed=training_args.seed)
 
     patience = arguments.early_stopping_patience
     trainer = ClaimTrainer(
@@ -79,7 +95,8 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
 
     logits = trainer.predict(tokens["test"]).predictions
     if trainer.is_world_process_zero():
-        name = "Claim-PT, fine-tuned" if checkpoint and not arguments.from_scratch else "Claim-PT, from scratch"
+        kind = "fine-tuned" if checkpoint and not arguments.from_scratch else "from scratch"
+        name = arguments.name or f"Claim-PT, {kind}"
         examples, out = cohort["test"].with_format("arrow")[:], training_args.output_dir
         print(f"{name}: {save_predictions(out, examples, probabilities_of(logits), name=name)}")
 

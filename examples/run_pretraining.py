@@ -1,15 +1,15 @@
 # /// script
 # dependencies = ["claim-transformers[claims]"]
 # ///
-"""Pretrain a claim model: next-visit prediction and category prediction.
+"""Pretrain a claim model: next visits and categories where a visit is a position, masked tokens where a code is one.
 
 From the repository root, on one device or on several:
 
     python examples/run_pretraining.py examples/configs/pretraining.yaml --claims claims
     torchrun --standalone --nproc_per_node 4 examples/run_pretraining.py examples/configs/pretraining.yaml
 
-Leaves the model and its tokenizer, `eval_results.json` with the loss and the recall of each patient's last visit, and
-`training_log.jsonl` with every logged figure in `output_dir`.
+Leaves the model and its tokenizer, `eval_results.json` with the loss and, for visits, the recall of each patient's
+last one, and `training_log.jsonl` with every logged figure in `output_dir`.
 """
 
 from dataclasses import dataclass, field
@@ -18,17 +18,17 @@ from datasets import load_from_disk
 from transformers import EarlyStoppingCallback, set_seed
 
 from claim_transformers.codes import category_rules, read_drug_ingredients
-from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
+from claim_transformers.models.claim import ClaimTokenizer
 from claim_transformers.sources.loading import load_claims
 from claim_transformers.training import (
     Architecture,
     ClaimTrainer,
     ClaimTrainingArguments,
-    DataCollatorForClaimPretraining,
-    NextVisitMetrics,
     leave_out_patients,
     parse_arguments,
-    rank_next_visit,
+    pretraining_collator,
+    pretraining_metrics,
+    pretraining_model,
     tokenize_dataset,
 )
 
@@ -49,6 +49,7 @@ class ScriptArguments:
     cp_mask_probability: float = field(
         default=0.0, metadata={"help": "Share of codes hidden for category prediction."}
     )
+    mask_probability: float = field(default=0.15, metadata={"help": "Share of codes hidden in masked token learning."})
     early_stopping_patience: int | None = field(default=None, metadata={"help": "Evaluations without progress."})
 
 
@@ -71,20 +72,19 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
     config = architecture.build_config(tokenizer)
     patience = arguments.early_stopping_patience
     trainer = ClaimTrainer(
-        model=ClaimForPreTraining(config),
+        model=pretraining_model(config),
         args=training_args,
         train_dataset=tokens["train"],
         eval_dataset=tokens["validation"],
         processing_class=tokenizer,
-        data_collator=DataCollatorForClaimPretraining(
+        data_collator=pretraining_collator(
+            config,
             tokenizer,
-            nvp_context=config.nvp_context,
-            horizon_days=config.horizon_days,
-            cp_mask_probability=arguments.cp_mask_probability,
             seed=training_args.seed,
+            cp_mask_probability=arguments.cp_mask_probability,
+            mask_probability=arguments.mask_probability,
         ),
-        compute_metrics=NextVisitMetrics(),
-        preprocess_logits_for_metrics=rank_next_visit,
+        **pretraining_metrics(config),
         callbacks=[EarlyStoppingCallback(patience)] if patience else None,
     )
     trained = trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)

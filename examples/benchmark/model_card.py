@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from claim_transformers import ClaimForPreTraining, resolve_checkpoint
 from claim_transformers.hub import write_model_card
-from claim_transformers.models.claim import ClaimForPreTraining
-from claim_transformers.models.claim.names_claim import resolve_checkpoint
 from claim_transformers.sources.loading import load_claims
 from claim_transformers.training import parse_arguments
 

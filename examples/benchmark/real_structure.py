@@ -9,7 +9,8 @@ From the repository root, for a MEDS folder of your own or those of $CLAIMS_DATA
     CLAIMS_DATA_DIR=path python examples/benchmark/real_structure.py examples/configs/meds_synthea_1k.yaml --quick True
 
 `--pretrain_on FOLDER` adds a model that learned another set first, `--shuffle True` destroys the order of visits, and
-`examples/configs/synpuf_control.yaml` is the negative control. Leaves NAME.md and NAME.json in `output_dir`.
+`examples/configs/synpuf_control.yaml` is the negative control. Leaves NAME.md and NAME.json in `output_dir`, or
+`--tables FOLDER`.
 """
 
 import os
@@ -45,6 +46,7 @@ class ScriptArguments:
     roll_up: bool = field(default=False, metadata={"help": "Rank categories (CCS, CCSR) instead of codes."})
     shuffle: bool = field(default=False, metadata={"help": "Shuffle the visits of each patient: no order is left."})
     replicates: int = field(default=1000, metadata={"help": "Bootstrap replicates behind every interval."})
+    tables: str | None = field(default=None, metadata={"help": "Folder of the table instead of output_dir."})
     quick: bool = field(default=False, metadata={"help": "A minute per set: one network, three epochs."})
 
 
@@ -87,8 +89,8 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
     title = f"Next visit on {arguments.name}" + (", visits shuffled" if arguments.shuffle else "")
     table = study.compare(models, rows, title=title, replicates=arguments.replicates)
     print(table.to_markdown())
-    suffix = ("-shuffled" if arguments.shuffle else "") + ("-transfer" if other else "")
-    print(table.save(str(training_args.output_dir), arguments.name + suffix))
+    suffix = "-shuffled" if arguments.shuffle else ""
+    print(table.save(arguments.tables or str(training_args.output_dir), arguments.name + suffix))
 
 
 if __name__ == "__main__":

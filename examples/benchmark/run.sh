@@ -32,5 +32,8 @@ run figure6_training_size.py
 run heads_and_layers.py
 run ablations.py
 
-# 6. What ran, where, and for how long.
+# 6. Next visits on sequences with a real order, and on DE-SynPUF, which has none: `CLAIMS_DATA_DIR` names their folder.
+bash examples/benchmark/real_structure.sh "$profile"
+
+# 7. What ran, where, and for how long.
 run summary.py

@@ -26,6 +26,7 @@ from claim_transformers.models.claim import (
     ClaimModel,
     ClaimTokenizer,
 )
+from claim_transformers.models.claim.names_claim import resolve_checkpoint
 from claim_transformers.models.registration import register
 from claim_transformers.version import __version__
 
@@ -49,6 +50,7 @@ __all__ = [
     "RecurrentModel",
     "__version__",
     "load_claims",
+    "resolve_checkpoint",
 ]
 
 _LAZY = {

@@ -100,10 +100,12 @@ def test_a_classifier_starts_at_the_scaled_readout(model, config, tokenizer, pat
     assert (1 / (1 + np.exp(-logit))).mean() == pytest.approx(labels.mean(), abs=0.01)
 
 
-def test_counts_of_codes_are_weighed_beside_the_readout(model, config, tokenizer, patients, tmp_path):
+@pytest.mark.parametrize("half_life_days", [None, 90])
+def test_counts_of_codes_are_weighed_beside_the_readout(half_life_days, model, config, tokenizer, patients, tmp_path):
     table, labels = patients
     model.save_pretrained(tmp_path)
-    classifier = ClaimForSequenceClassification.from_pretrained(tmp_path, code_skip=True)
+    options = {"code_skip": True, "code_skip_half_life_days": half_life_days}
+    classifier = ClaimForSequenceClassification.from_pretrained(tmp_path, **options)
     readout = outcome_readout(model, tokenizer, ["ICD9CM/493"])
     start_from_readout(classifier, readout, table, labels, inverse_penalty=1.0)
     weight = (classifier.code_skip.weight[:, 1] - classifier.code_skip.weight[:, 0]).detach().numpy()
@@ -111,7 +113,7 @@ def test_counts_of_codes_are_weighed_beside_the_readout(model, config, tokenizer
     row = classifier.classifier.weight[1] - classifier.classifier.weight[0]
     bias = classifier.classifier.bias[1] - classifier.classifier.bias[0]
     by_hand = read_out(model, table, type(readout)(row.detach()[None], bias.detach()[None]))[:, 0]
-    by_hand = by_hand + count_tokens(table, len(tokenizer)) @ weight
+    by_hand = by_hand + count_tokens(table, len(tokenizer), half_life_days=half_life_days) @ weight
     np.testing.assert_allclose(_difference(classifier, table, tokenizer), by_hand, atol=1e-4)
 
 

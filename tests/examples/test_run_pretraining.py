@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from datasets import load_from_disk
 
-from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
+from claim_transformers.models.claim import ClaimForMaskedLM, ClaimForPreTraining, ClaimTokenizer
 from claim_transformers.training import ClaimTrainingArguments, parse_arguments
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +73,23 @@ def single(run, claims, architecture, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "single"
     run(arguments(claims, architecture, folder, per_device_train_batch_size=32, per_device_eval_batch_size=8))
     return folder
+
+
+def test_a_configuration_with_codes_as_positions_learns_masked_tokens(run, claims, architecture, tmp_path):
+    described = json.loads(Path(architecture).read_text())
+    described["model"] = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "visit_pooling": "none",
+        "time_attention": "bucketed",
+    }
+    path = tmp_path / "codes.json"
+    path.write_text(json.dumps(described))
+    run(arguments(claims, path, tmp_path / "run", per_device_train_batch_size=16, mask_probability=0.2))
+    model = ClaimForMaskedLM.from_pretrained(tmp_path / "run")
+    assert model.config.visit_pooling == "none"
+    evaluated = json.loads((tmp_path / "run" / "eval_results.json").read_text())
+    assert 0 < evaluated["eval_loss"] < math.log(model.config.vocab_size) + 1
 
 
 def test_the_folder_holds_a_model_that_loads_and_figures_that_plots_read(single):

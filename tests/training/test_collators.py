@@ -143,6 +143,14 @@ def test_category_labels_stay_only_where_codes_are_hidden(table, vocabulary):
     assert plain["category_labels"].max().item() == CATEGORIES - 1
 
 
+def test_codes_of_the_patient_are_read_and_never_predicted(vocabulary):
+    county = int(np.flatnonzero(vocabulary.target_mask)[0])
+    row = {"input_ids": [county, county, county], "visit_ids": [0, 1, 2], "visit_days": [0, 0, 4]}
+    batch = DataCollatorForClaimPretraining(vocabulary)([row])
+    assert batch["labels"].tolist() == [[-100, county, county]]
+    assert batch["input_ids"].tolist() == [[county, county, county]]
+
+
 def test_rows_without_categories_have_no_category_labels(table, vocabulary):
     batch = DataCollatorForClaimPretraining(vocabulary)(table.drop_columns(["category_ids"]))
     assert batch["category_labels"].eq(-100).all()

@@ -38,6 +38,14 @@ def test_a_model_with_a_horizon_takes_batches_of_that_horizon_only(tokenizer):
         require_fitting_parts(config, tokenizer, DataCollatorForClaimPretraining(tokenizer))
 
 
+def test_a_model_that_stands_on_visits_takes_batches_that_do(tokenizer):
+    config = configuration(tokenizer, horizon_days=90, landmark_visit_share=0.5)
+    given = {"horizon_days": 90, "landmark_visit_share": 0.5}
+    require_fitting_parts(config, tokenizer, DataCollatorForClaimPretraining(tokenizer, **given))
+    with pytest.raises(ValueError, match=r"E_COLLATOR: expected a collator with landmark_visit_share=0.5 .*found 0.0"):
+        require_fitting_parts(config, tokenizer, DataCollatorForClaimPretraining(tokenizer, horizon_days=90))
+
+
 def test_the_trainer_refuses_what_does_not_fit_before_the_first_step(tokens, tokenizer, other, tmp_path):
     with pytest.raises(ValueError, match="E_VOCAB_SIZE"):
         pretraining_trainer(tokens, tokenizer, tmp_path, collator=DataCollatorForClaimPretraining(other))

@@ -91,9 +91,29 @@ def test_age_is_that_at_the_landmark(batch, records, model_tokenizer):
 
 def test_landmarks_are_uniform_over_the_days_followed_for_the_whole_horizon():
     days, spans = np.array([[0, 0, 30]]).repeat(2000, 0), np.array([[[0]], [[300]]]).repeat(2000, 1)
-    day, _ = Landmarks(days, spans, horizon_days=100).draw((np.arange(2000) + 0.5) / 2000)
+    day = Landmarks(days, spans, horizon_days=100).draw((np.arange(2000) + 0.5) / 2000)
     assert (day.min(), day.max()) == (1, 200)
     assert np.abs(np.bincount(day, minlength=201)[1:] - 10).max() <= 1
+
+
+def test_the_asked_share_of_landmarks_is_the_day_of_a_visit_which_is_the_next_one(rows, model_tokenizer):
+    collator = DataCollatorForClaimPretraining(
+        model_tokenizer, horizon_days=HORIZON_DAYS, landmark_visit_share=1.0, nvp_context="full"
+    )
+    batch = collator(rows.__getitems__(range(PATIENTS)))
+    later = 0
+    for days, day, cut in zip(batch["visit_days"][:, 1:], batch["visit_days"][:, 0], batch["cut"], strict=True):
+        if (days > 0).any() and cut > 0:
+            assert days[cut] == day  # the first visit not in view
+            assert day > 0
+            later += 1
+    assert later > PATIENTS / 2
+
+
+def test_visits_are_drawn_equally_often():
+    days = np.array([[0, 0, 3, 3, 8, -1]]).repeat(3000, 0)
+    drawn = Landmarks(days, np.zeros((2, 3000, 1)), horizon_days=1).draw_visit((np.arange(3000) + 0.5) / 3000)
+    assert np.bincount(drawn).tolist() == [0, 0, 0, 2000, 0, 0, 0, 0, 1000]
 
 
 def test_a_landmark_is_drawn_anew_each_epoch_and_again_for_the_same_epoch(rows, model_tokenizer):
@@ -114,6 +134,12 @@ def test_without_enrolment_a_record_ends_with_its_last_visit(records, model_toke
     stands = torch.cat([batch["visit_days"][:, :1], batch["visit_days"][:, 1:]], dim=1)
     expected = (batch["visit_days"] >= 0) & (stands + HORIZON_DAYS <= last[:, None])
     assert torch.equal(batch["horizon_known"], expected)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_share_of_visits_outside_its_range_is_refused(share, model_tokenizer):
+    with pytest.raises(ValueError, match=r"expected landmark_visit_share in \[0, 1\]"):
+        DataCollatorForClaimPretraining(model_tokenizer, landmark_visit_share=share)
 
 
 def test_a_negative_horizon_is_refused(model_tokenizer):

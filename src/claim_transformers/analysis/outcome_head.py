@@ -179,7 +179,9 @@ def start_from_readout(
         raise ValueError(f"expected two classes in the training rows, found {len(np.unique(labels))}")
     readout = readout.mean()
     logit = read_out(classifier, tokenized, readout)
-    counts = None if classifier.code_skip is None else count_tokens(tokenized, classifier.config.vocab_size)
+    config, counts = classifier.config, None
+    if classifier.code_skip is not None:
+        counts = count_tokens(tokenized, config.vocab_size, half_life_days=config.code_skip_half_life_days)
     slope, shift, of_codes = _regress(logit, counts, labels, inverse_penalty, seed)
     row, constant = slope * readout.weight[0], slope * readout.bias[0] + shift
     # Two logits that differ by the fitted one, half on each side.
@@ -190,30 +192,39 @@ def start_from_readout(
             classifier.code_skip.weight.copy_(torch.stack([-half, half], dim=1))
 
 
-def count_tokens(tokenized: "pa.Table | datasets.Dataset", vocab_size: int) -> "csr_matrix":
-    """Count in how many visits each token stands, as the code skip does.
+def count_tokens(
+    tokenized: "pa.Table | datasets.Dataset", vocab_size: int, *, half_life_days: int | None = None
+) -> "csr_matrix":
+    """Count how often each token stands in a record, as the code skip does.
 
     Args:
         tokenized (`pa.Table` or `datasets.Dataset`): Rows of `tokenize_dataset` or `tokenizer.encode_table`.
         vocab_size (`int`): Number of tokens.
+        half_life_days (`int`, *optional*): Days after which a visit counts half; `None` counts all in full.
 
     Returns:
-        `scipy.sparse.csr_matrix` of shape `(patients, vocab_size)`: `log(1 + visits)`; tokens of the patient do not
-        count.
+        `scipy.sparse.csr_matrix` of shape `(patients, vocab_size)`: `log(1 + count)`.
 
     Examples:
         >>> import pyarrow as pa
-        >>> table = pa.table({"input_ids": [[3, 5, 5]], "visit_ids": [[0, 1, 2]]})
+        >>> table = pa.table({"input_ids": [[3, 5, 5]], "visit_ids": [[0, 1, 2]], "visit_days": [[30, 0, 30]]})
         >>> count_tokens(table, 6).toarray().round(3).tolist()
-        [[0.0, 0.0, 0.0, 0.0, 0.0, 1.099]]
+        [[0.0, 0.0, 0.0, 0.693, 0.0, 1.099]]
+        >>> count_tokens(table, 6, half_life_days=30).toarray().round(3).tolist()
+        [[0.0, 0.0, 0.0, 0.693, 0.0, 0.916]]
     """
     from scipy.sparse import csr_matrix
 
     table = tokenized if hasattr(tokenized, "schema") else tokenized.with_format("arrow")[:]
     ids, slots = ragged_column(table, "input_ids"), ragged_column(table, "visit_ids")
-    in_visit = slots.values >= 1
-    cells = (np.ones(int(in_visit.sum())), (ids.row[in_visit], ids.values[in_visit]))
-    counts = csr_matrix(cells, shape=(len(ids.lengths), vocab_size))
+    shares = np.ones(len(ids.values))
+    if half_life_days is not None:
+        days = ragged_column(table, "visit_days")
+        starts = np.cumsum(days.lengths) - days.lengths
+        today = np.maximum.reduceat(days.values, starts)[ids.row]
+        ago_days = (today - days.values[starts[ids.row] + slots.values]) * (slots.values > 0)
+        shares = np.exp2(-ago_days / half_life_days)
+    counts = csr_matrix((shares, (ids.row, ids.values)), shape=(len(ids.lengths), vocab_size))
     counts.sum_duplicates()
     counts.data = np.log1p(counts.data)
     return counts

@@ -1,5 +1,6 @@
 """Pretrained checkpoints as the benchmark reads them: quietly, from a folder, and named by a digest of their files."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from claim_transformers.benchmark.quiet import quiet
 from claim_transformers.benchmark.steps import digest_of_files
 from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
 from claim_transformers.models.claim.names_claim import checkpoint_hint, resolve_checkpoint
+
+_TOKENIZER_FILES = ("tokenizer_config.json", "vocab.json")
 
 
 def checkpoint_folder(name: str) -> Path:
@@ -41,11 +44,22 @@ def checkpoint_digest(name: str) -> str:
         name (`str`): A folder, or a name such as `"claim-pt-base"`.
 
     Returns:
-        `str`: 16 hexadecimal digits.
+        `str`: 8 hexadecimal digits for each file.
     """
-    folder = checkpoint_folder(name)
-    files = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.json"]
-    return "-".join(digest_of_files(folder, file)[:8] for file in files if (folder / file).is_file())
+    return _digest(name, ("config.json", "model.safetensors", *_TOKENIZER_FILES))
+
+
+@lru_cache(maxsize=64)
+def tokenizer_digest(name: str) -> str:
+    """Digest the tokenizer of a checkpoint, for models that read its tokens and nothing else of it.
+
+    Args:
+        name (`str`): A folder, or a name such as `"claim-pt-base"`.
+
+    Returns:
+        `str`: 8 hexadecimal digits for each file.
+    """
+    return _digest(name, _TOKENIZER_FILES)
 
 
 @lru_cache(maxsize=4)
@@ -74,3 +88,8 @@ def load_pretrained(name: str) -> tuple[ClaimForPreTraining, ClaimTokenizer]:
     """
     with quiet():
         return ClaimForPreTraining.from_pretrained(str(checkpoint_folder(name))), load_tokenizer(name)
+
+
+def _digest(name: str, files: Sequence[str]) -> str:
+    folder = checkpoint_folder(name)
+    return "-".join(digest_of_files(folder, file)[:8] for file in files if (folder / file).is_file())

@@ -4,11 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from claim_transformers.benchmark.checkpoints import load_tokenizer, tokenizer_digest
 from claim_transformers.benchmark.tables import CEILING, COLD_START
 from claim_transformers.benchmark.tasks import Scores, Task
 
 # As many settings as every other model has; they span what scikit-learn's users try first on log counts.
 INVERSE_PENALTIES = (0.003, 0.01, 0.03, 0.1)
+RECENT_COUNTS = (
+    {"half_life_days": 90, "inverse_penalty": 0.03},
+    {"half_life_days": 90, "inverse_penalty": 0.1},
+    {"half_life_days": 180, "inverse_penalty": 0.03},
+    {"half_life_days": 180, "inverse_penalty": 0.1},
+)
 BOOSTING = (
     {"learning_rate": 0.03, "max_leaf_nodes": 4},
     {"learning_rate": 0.03, "max_leaf_nodes": 8},
@@ -60,6 +67,49 @@ class LogisticRegression:
             task.splits, features=self.features, rules=task.cohort.rules, seed=seed, **hyper
         )
         return Scores(found.scores["validation"], found.scores["test"], {"features": found.num_features})
+
+
+@dataclass(frozen=True)
+class RecentCounts:
+    """LR Recent: logistic regression on counts of codes that fade with time, age and sex.
+
+    The term that fine-tuning stacks beside the network, alone: what it brings without pretraining.
+
+    Args:
+        checkpoint (`str`): Checkpoint whose tokenizer is used.
+    """
+
+    checkpoint: str
+    slug: ClassVar[str] = "lr-recent"
+    name: ClassVar[str] = "LR Recent"
+    group: ClassVar[str] = COLD_START
+    is_probability: ClassVar[bool] = True
+    grid: ClassVar[Sequence[Mapping[str, Any]]] = RECENT_COUNTS
+
+    def key(self) -> dict[str, Any]:
+        """What decides about a fit beside task, setting and seed."""
+        return {"kind": "recent counts", "tokenizer": tokenizer_digest(self.checkpoint)}
+
+    def takes(self, task: Task) -> bool:
+        """Whether the model can be fitted on the task: with one label only."""
+        return not task.cohort.is_multi_label
+
+    def fit(self, task: Task, hyper: Mapping[str, Any], seed: int) -> Scores:
+        """Fit the model and score validation and test."""
+        from sklearn.linear_model import LogisticRegression as Regression
+
+        from claim_transformers.analysis.outcome_head import count_tokens
+
+        tokenizer = load_tokenizer(self.checkpoint)
+        half_life_days = hyper["half_life_days"]
+        counts = {
+            split: count_tokens(tokens, len(tokenizer), half_life_days=half_life_days)
+            for split, tokens in task.tokens(tokenizer).items()
+        }
+        model = Regression(C=hyper["inverse_penalty"], solver="liblinear", max_iter=2000, random_state=seed)
+        model.fit(counts["train"], task.labels("train"))
+        validation, test = (model.predict_proba(counts[split])[:, 1] for split in ("validation", "test"))
+        return Scores(validation, test, {"features": int(counts["train"].shape[1])})
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from claim_transformers.benchmark.cold_start import GradientBoosting, LogisticRegression, TrueRisk
+from claim_transformers.benchmark.cold_start import GradientBoosting, LogisticRegression, RecentCounts, TrueRisk
 from claim_transformers.benchmark.frozen import LinearProbe, NextVisitHead
 from claim_transformers.benchmark.neural import PAPER_GRID, FineTuned, FromScratch, LoRA, Recurrent
 from claim_transformers.benchmark.pretraining_heads import HorizonHead
@@ -69,13 +69,14 @@ def standard_contestants(
 
     Examples:
         >>> [contestant.name for contestant in standard_contestants("claim-pt-base")][:3]
-        ['LR Sparse', 'LR Dense', 'Gradient boosting']
+        ['LR Sparse', 'LR Dense', 'LR Recent']
         >>> max(len(contestant.grid) for contestant in standard_contestants("claim-pt-base"))
         4
     """
     models: list[Contestant] = [
         LogisticRegression("sparse"),
         LogisticRegression("dense"),
+        RecentCounts(checkpoint),
         GradientBoosting(),
         Recurrent(checkpoint, epochs, architecture="doctor_ai"),
         Recurrent(checkpoint, epochs, architecture="dipole"),

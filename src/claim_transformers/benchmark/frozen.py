@@ -10,8 +10,9 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from claim_transformers.analysis.cohort_outcome import outcome_prefixes
 from claim_transformers.benchmark.checkpoints import checkpoint_digest, load_pretrained
-from claim_transformers.benchmark.tasks import BenchmarkCohort, Scores, Task, outcome_prefixes
+from claim_transformers.benchmark.tasks import BenchmarkCohort, Scores, Task
 from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
 
 PROBE_PENALTIES = (0.0001, 0.001, 0.01, 0.1)

@@ -8,7 +8,12 @@ from typing import Any, ClassVar, Literal
 import torch
 from transformers import set_seed
 
-from claim_transformers.benchmark.checkpoints import checkpoint_digest, checkpoint_folder, load_tokenizer
+from claim_transformers.benchmark.checkpoints import (
+    checkpoint_digest,
+    checkpoint_folder,
+    load_tokenizer,
+    tokenizer_digest,
+)
 from claim_transformers.benchmark.fine_tuning import FineTuning, fine_tune
 from claim_transformers.benchmark.pretraining_heads import start_from_pretraining_head
 from claim_transformers.benchmark.quiet import quiet
@@ -30,11 +35,12 @@ SCRATCH_GRID = (
     {"learning_rate": 1e-3, "dropout": 0.3},
 )
 # Fine-tuning begins at the pretraining head, beside a linear term of counts; docs/benchmark/log.md has what was tried.
-_WARM = {"is_head_warm": True, "code_skip": True}
+_WARM = {"is_head_warm": True, "code_skip": True, "inverse_penalty": 0.03}
+_WARM_AND_RECENT = {**_WARM, "code_skip_half_life_days": 180}
 FINE_TUNING_GRID = (
-    {**_WARM, "learning_rate": 3e-5, "inverse_penalty": 0.03},
-    {**_WARM, "learning_rate": 3e-5, "inverse_penalty": 0.01},
-    {**_WARM, "learning_rate": 3e-4, "inverse_penalty": 0.03, "layer_decay": 0.4},
+    {**_WARM, "learning_rate": 3e-5},
+    {**_WARM_AND_RECENT, "learning_rate": 3e-5},
+    {**_WARM_AND_RECENT, "learning_rate": 3e-4, "layer_decay": 0.4},
     {"learning_rate": 3e-4, "layer_decay": 0.4},
 )
 PAPER_GRID = (
@@ -44,9 +50,9 @@ PAPER_GRID = (
     {"learning_rate": 1e-3, "layer_decay": 0.4, "unfreeze_every": 2},
 )
 LORA_GRID = (
-    {**_WARM, "learning_rate": 1e-4, "inverse_penalty": 0.03, "rank": 4},
-    {**_WARM, "learning_rate": 1e-4, "inverse_penalty": 0.01, "rank": 4},
-    {**_WARM, "learning_rate": 1e-3, "inverse_penalty": 0.03, "rank": 8},
+    {**_WARM, "learning_rate": 1e-4, "rank": 4},
+    {**_WARM_AND_RECENT, "learning_rate": 1e-4, "rank": 4},
+    {**_WARM_AND_RECENT, "learning_rate": 1e-3, "rank": 8},
     {"learning_rate": 1e-3, "rank": 8},
 )
 _TRAINING_FIELDS = {field.name for field in fields(FineTuning)}
@@ -140,6 +146,7 @@ def _choices(hyper: Mapping[str, Any]) -> dict[str, Any]:
         "hidden_dropout_prob": hyper.get("dropout", 0.1),
         "attention_probs_dropout_prob": 0.0,
         "code_skip": bool(hyper.get("code_skip", False)),
+        "code_skip_half_life_days": hyper.get("code_skip_half_life_days"),
     }
 
 
@@ -170,7 +177,12 @@ class Recurrent(NeuralContestant):
 
     def key(self) -> dict[str, Any]:
         """What decides about a fit beside task, setting and seed."""
-        return super().key() | {"architecture": self.architecture}
+        return {
+            "kind": type(self).__name__,
+            "tokenizer": tokenizer_digest(self.checkpoint),
+            "epochs": self.epochs,
+            "architecture": self.architecture,
+        }
 
     def build(self, labels: Mapping[str, Any], hyper: Mapping[str, Any]) -> torch.nn.Module:
         """Make the network with fresh weights."""

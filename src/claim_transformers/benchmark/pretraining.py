@@ -128,7 +128,7 @@ def _train(tokens: Path, plan: Pretraining, architecture: Architecture, out: Pat
     from transformers.trainer_callback import PrinterCallback
 
     from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
-    from claim_transformers.training import ClaimTrainer, DataCollatorForClaimPretraining
+    from claim_transformers.training import ClaimTrainer, pretraining_collator
 
     splits, tokenizer = load_from_disk(str(tokens / "tokens")), ClaimTokenizer.from_pretrained(tokens / "tokenizer")
     set_seed(plan.seed)
@@ -140,12 +140,8 @@ def _train(tokens: Path, plan: Pretraining, architecture: Architecture, out: Pat
             train_dataset=splits["train"],
             eval_dataset=splits["validation"],
             processing_class=tokenizer,
-            data_collator=DataCollatorForClaimPretraining(
-                tokenizer,
-                nvp_context=config.nvp_context,
-                horizon_days=config.horizon_days,
-                cp_mask_probability=plan.cp_mask_probability,
-                seed=plan.seed,
+            data_collator=pretraining_collator(
+                config, tokenizer, seed=plan.seed, cp_mask_probability=plan.cp_mask_probability
             ),
             compute_metrics=lambda prediction: _recalls(np.asarray(prediction.predictions[0])),
             preprocess_logits_for_metrics=_judge_next_visit,

@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from claim_transformers.analysis.cohort_outcome import outcome_prefixes
 from claim_transformers.benchmark.checkpoints import checkpoint_digest, load_pretrained
 from claim_transformers.benchmark.frozen import NO_LABELS
-from claim_transformers.benchmark.tasks import Scores, Task, outcome_prefixes
+from claim_transformers.benchmark.tasks import Scores, Task
 
 if TYPE_CHECKING:
     import datasets
-
-    from claim_transformers.analysis.outcome_head import Readout
-
-NEXT_ENCOUNTER = "next_encounter"
 
 
 @dataclass(frozen=True)
@@ -67,8 +64,7 @@ def start_from_pretraining_head(
 ) -> None:
     """Let a classifier begin at what the pretraining head says of the outcome, in place.
 
-    The next-visit head answers for cohorts about the next encounter, the horizon head for the others. A model that has
-    no such head, or a head over codes, leaves the classifier as it is.
+    A model that has no head for the question of the cohort leaves the classifier as it is.
 
     Args:
         checkpoint (`str`): Folder or name of the pretrained model.
@@ -78,29 +74,11 @@ def start_from_pretraining_head(
         inverse_penalty (`float`, *optional*, defaults to `0.03`): `C` of the regression for counts of codes.
         seed (`int`, *optional*, defaults to `0`): Seed of the solver.
     """
+    from claim_transformers.analysis.cohort_outcome import cohort_readout
     from claim_transformers.analysis.outcome_head import start_from_readout
 
-    readout = _readout(checkpoint, task)
+    readout = cohort_readout(*load_pretrained(checkpoint), task.cohort.definition)
     if readout is not None:
+        labels = task.labels("train")
         options = {"inverse_penalty": inverse_penalty, "seed": seed}
-        start_from_readout(classifier, readout, train, task.labels("train"), **options)  # type: ignore[arg-type]
-
-
-def _readout(checkpoint: str, task: Task) -> "Readout | None":
-    """Rows of the head that answers the question of the cohort."""
-    from claim_transformers.analysis.outcome_head import outcome_readout
-
-    model, tokenizer = load_pretrained(checkpoint)
-    definition = task.cohort.definition
-    answers_next = model.config.nvp_target == "category"
-    if task.cohort.is_multi_label:
-        names = list(definition["label_names"])
-        if not answers_next or not set(names) <= set(tokenizer.category_names):
-            return None
-        return outcome_readout(model, tokenizer, names, question="next_visit")
-    codes, together = outcome_prefixes(definition)
-    if definition["index"]["rule"] == NEXT_ENCOUNTER:
-        return outcome_readout(model, tokenizer, codes, question="next_visit") if answers_next else None
-    if model.horizon_decoder is None:
-        return None
-    return outcome_readout(model, tokenizer, codes, is_inpatient=bool(together))
+        start_from_readout(classifier, readout, train, labels, **options)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """A cohort in one of its splits: what every model of a table is fitted on."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -266,23 +266,3 @@ def ranks_of_labels(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> p
     np.put_along_axis(ranks, order, np.arange(1, scores.shape[1] + 1)[None, :], axis=1)
     offsets = np.concatenate([[0], np.cumsum(labels.sum(axis=1))]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(ranks[labels == 1].astype(np.int16)))
-
-
-def outcome_prefixes(definition: Mapping[str, Any]) -> tuple[Sequence[str], list[Sequence[str]]]:
-    """Codes that denote the outcome of a cohort, and groups of which one must be there too.
-
-    Args:
-        definition (`dict`): Definition of a cohort with one label.
-
-    Returns:
-        `tuple[list[str], list[list[str]]]`: Prefixes of the outcome; `[["DRG/"]]` where only admissions count, because
-        an admission has a DRG and claim types are no targets of pretraining.
-
-    Examples:
-        >>> label = {"codes": "asthma", "visit_types": ["IP"]}
-        >>> outcome_prefixes({"codes": {"asthma": ["ICD9CM/493"]}, "label": label})
-        (['ICD9CM/493'], [['DRG/']])
-    """
-    rule = definition["label"]
-    together: list[Sequence[str]] = [["DRG/"]] if list(rule["visit_types"]) == ["IP"] else []
-    return definition["codes"][rule["codes"]], together

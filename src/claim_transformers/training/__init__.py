@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from claim_transformers.training.metrics import auprc, auroc, brier, calibration_error, recall_at_k
     from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
+    from claim_transformers.training.objectives import pretraining_collator, pretraining_metrics, pretraining_model
     from claim_transformers.training.parsing import parse_arguments
     from claim_transformers.training.predictions import save_predictions, score_binary
     from claim_transformers.training.samplers import LengthGroupedBatches
@@ -56,6 +57,9 @@ _MODULE_OF_NAME = {
     "multi_label_metrics": "classification_metrics",
     "paired_difference": "bootstrap",
     "parse_arguments": "parsing",
+    "pretraining_collator": "objectives",
+    "pretraining_metrics": "objectives",
+    "pretraining_model": "objectives",
     "probabilities_of": "classification_metrics",
     "rank_next_visit": "next_visit",
     "recall_at_k": "metrics",
@@ -89,6 +93,9 @@ __all__ = [
     "multi_label_metrics",
     "paired_difference",
     "parse_arguments",
+    "pretraining_collator",
+    "pretraining_metrics",
+    "pretraining_model",
     "probabilities_of",
     "rank_next_visit",
     "recall_at_k",

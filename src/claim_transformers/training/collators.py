@@ -180,9 +180,11 @@ class DataCollatorForClaimPretraining(KeyedCollator):
         horizon_days (`int`, *optional*, defaults to `0`): Horizon of horizon prediction; use the value of the model's
             configuration. Above 0 the cut of a row follows from a landmark, a day drawn from its record, on which the
             patient then stands (`visit_days[:, 0]`), and the batch has `horizon_targets` and `horizon_known` too.
+        landmark_visit_share (`float`, *optional*, defaults to `0.0`): Share of landmarks on the day of a visit, which
+            becomes the first one to predict; use the value of the model's configuration.
 
     Raises:
-        ValueError: If `nvp_context` is unknown, `cp_mask_probability` no probability, or `horizon_days` negative.
+        ValueError: If `nvp_context` is unknown, a probability or share not in 0..1, or `horizon_days` negative.
 
     Examples:
         >>> from types import SimpleNamespace
@@ -198,12 +200,14 @@ class DataCollatorForClaimPretraining(KeyedCollator):
     nvp_context: NvpContext = "mixed"
     cp_mask_probability: float = 0.0
     horizon_days: int = 0
+    landmark_visit_share: float = 0.0
 
     def __post_init__(self) -> None:
         if self.nvp_context not in ("full", "none", "mixed"):
             raise ValueError(f"expected nvp_context 'full', 'none' or 'mixed', found {self.nvp_context!r}")
-        if not 0.0 <= self.cp_mask_probability <= 1.0:
-            raise ValueError(f"expected cp_mask_probability in [0, 1], found {self.cp_mask_probability}")
+        for name in ("cp_mask_probability", "landmark_visit_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"expected {name} in [0, 1], found {getattr(self, name)}")
         if self.horizon_days < 0:
             raise ValueError(f"expected horizon_days of at least 0, found {self.horizon_days}")
         self._is_target = np.asarray(self.tokenizer.target_mask, dtype=bool)
@@ -219,7 +223,9 @@ class DataCollatorForClaimPretraining(KeyedCollator):
         """
         batch = super().collate(features)
         tokens = ragged_column(features, "input_ids")
-        targets = np.where(self._is_target[tokens.values], tokens.values, IGNORE_INDEX)
+        # Codes of the patient, such as a county, are no visit's: they are read and never predicted.
+        in_visit = ragged_column(features, "visit_ids").values >= 1
+        targets = np.where(self._is_target[tokens.values] & in_visit, tokens.values, IGNORE_INDEX)
         batch["labels"] = self.pad(RaggedColumn(targets, tokens.lengths), IGNORE_INDEX)
 
         categories, shown = np.full(len(tokens.values), IGNORE_INDEX), tokens.values
@@ -248,7 +254,10 @@ class DataCollatorForClaimPretraining(KeyedCollator):
     ) -> npt.NDArray[np.int64]:
         """Put rows that are not causal on a landmark, add what follows, and return the tokens with the age there."""
         landmarks: Landmarks = read_landmarks(features, batch["visit_days"], self.horizon_days)
-        day, visits_before = landmarks.draw(uniform_at(self.keys(features, tokens, Stream.LANDMARK), 0))
+        keys = self.keys(features, tokens, Stream.LANDMARK)
+        day, at_visit = landmarks.draw(uniform_at(keys, 0)), landmarks.draw_visit(uniform_at(keys, 1))
+        day = np.where((uniform_at(keys, 2) < self.landmark_visit_share) & (at_visit > 0), at_visit, day)
+        visits_before = landmarks.visits_before(day)
         stands = (batch["cut"] > 0) & (visits_before > 0)
         day = np.where(stands, day, 0)
         batch["cut"] = np.where(stands, visits_before, batch["cut"])

@@ -38,9 +38,10 @@ def require_fitting_parts(config: Any, tokenizer: Any, collator: Any) -> None:
             f"E_COLLATOR: expected a collator with nvp_context={config.nvp_context!r} as the model has, found "
             f"{context!r}; pass nvp_context=model.config.nvp_context to the collator"
         )
-    horizon_days = getattr(collator, "horizon_days", config.horizon_days)
-    if horizon_days != config.horizon_days:
-        raise ValueError(
-            f"E_COLLATOR: expected a collator with horizon_days={config.horizon_days} as the model has, found "
-            f"{horizon_days}; pass horizon_days=model.config.horizon_days to the collator"
-        )
+    for name in ("horizon_days", "landmark_visit_share"):
+        expected, found = getattr(config, name), getattr(collator, name, None)
+        if found is not None and found != expected:
+            raise ValueError(
+                f"E_COLLATOR: expected a collator with {name}={expected} as the model has, found {found}; pass "
+                f"{name}=model.config.{name} to the collator"
+            )

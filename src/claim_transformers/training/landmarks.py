@@ -1,8 +1,9 @@
 """Landmarks: days drawn inside a record, from which horizon prediction asks what follows.
 
-A cohort asks about everybody at an index date that no visit decides. So does pretraining with a horizon: a day is
-drawn uniformly from the part of the record that is followed for the whole horizon, the patient position sees the
-visits before that day and stands on it. Letters: `B` rows, `S` slots, `M` spans of enrolment.
+A cohort asks about everybody at an index date. So does pretraining with a horizon: a day is drawn, the patient
+position sees the visits before that day and stands on it. Where no visit decides the index date, the day is uniform
+over the part of the record that is followed for the whole horizon; where an encounter does, it is that of a visit.
+Letters: `B` rows, `S` slots, `M` spans of enrolment.
 """
 
 from dataclasses import dataclass
@@ -43,8 +44,8 @@ class Landmarks:
     Examples:
         >>> spans = np.array([[[0]], [[400]]])
         >>> landmarks = Landmarks(np.array([[0, 0, 100]]), spans, horizon_days=365)
-        >>> day, cut = landmarks.draw(np.array([0.5]))
-        >>> day.tolist(), cut.tolist()  # the middle of days 1 to 35, after the first visit
+        >>> day = landmarks.draw(np.array([0.5]))
+        >>> day.tolist(), landmarks.visits_before(day).tolist()  # the middle of days 1 to 35, after the first visit
         ([18], [1])
         >>> landmarks.known(day).tolist()
         [[True, True, False]]
@@ -54,7 +55,7 @@ class Landmarks:
     span_days: "Int64Array"
     horizon_days: int
 
-    def draw(self, uniform: npt.NDArray[np.float64]) -> tuple["Int64Array", "Int64Array"]:
+    def draw(self, uniform: npt.NDArray[np.float64]) -> "Int64Array":
         """Draw one landmark per row, uniform over the days that are followed for the whole horizon.
 
         A record too short for that gets a day up to its last visit, good for the next visit alone.
@@ -63,20 +64,57 @@ class Landmarks:
             uniform (`np.ndarray` of shape `(B,)`): Numbers in 0..1.
 
         Returns:
-            `tuple[np.ndarray, np.ndarray]`: Day of the landmark, at least 1 so that the first visit is in view, and
-            visits before it.
+            `np.ndarray` of shape `(B,)`: Day of the landmark, at least 1 so that the first visit is in view.
 
         Examples:
             >>> short = Landmarks(np.array([[0, 0, 9]]), np.array([[[0]], [[9]]]), horizon_days=365)
-            >>> [part.tolist() for part in short.draw(np.array([0.99]))]
-            [[9], [1]]
+            >>> short.draw(np.array([0.99])).tolist()
+            [9]
         """
         last_visit = self.visit_days.max(axis=1)
         last_start = self.span_days[1].max(axis=1, initial=0) - self.horizon_days
         latest = np.maximum(np.where(last_start >= 1, last_start, last_visit), 1)
-        day = 1 + np.floor(uniform * latest).astype(np.int64)
+        day: Int64Array = 1 + np.floor(uniform * latest).astype(np.int64)
+        return day
+
+    def draw_visit(self, uniform: npt.NDArray[np.float64]) -> "Int64Array":
+        """Draw the day of one visit per row, uniform over the visits after the first day in view.
+
+        Args:
+            uniform (`np.ndarray` of shape `(B,)`): Numbers in 0..1.
+
+        Returns:
+            `np.ndarray` of shape `(B,)`: Day of the visit, 0 where all visits are on one day.
+
+        Examples:
+            >>> landmarks = Landmarks(np.array([[0, 0, 0, 4, 9]]), np.array([[[0]], [[9]]]), horizon_days=365)
+            >>> [landmarks.draw_visit(np.array([uniform])).tolist() for uniform in (0.0, 0.6)]
+            [[4], [9]]
+        """
         visits = self.visit_days[:, 1:]
-        return day, ((visits >= 0) & (visits < day[:, None])).sum(axis=1)
+        later = visits >= 1
+        place = np.floor(uniform * later.sum(axis=1)).astype(np.int64)
+        chosen = later & (np.cumsum(later, axis=1) == place[:, None] + 1)
+        day: Int64Array = np.where(chosen, visits, 0).sum(axis=1)
+        return day
+
+    def visits_before(self, day: "Int64Array") -> "Int64Array":
+        """Count the visits before a day.
+
+        Args:
+            day (`np.ndarray` of shape `(B,)`): Days.
+
+        Returns:
+            `np.ndarray` of shape `(B,)`.
+
+        Examples:
+            >>> landmarks = Landmarks(np.array([[0, 0, 4, 9]]), np.array([[[0]], [[9]]]), horizon_days=365)
+            >>> landmarks.visits_before(np.array([9])).tolist()
+            [2]
+        """
+        visits = self.visit_days[:, 1:]
+        before: Int64Array = ((visits >= 0) & (visits < day[:, None])).sum(axis=1)
+        return before
 
     def known(self, landmark: "Int64Array") -> npt.NDArray[np.bool_]:
         """Tell from which slots the whole horizon lies inside one span of enrolment.

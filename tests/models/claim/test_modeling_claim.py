@@ -471,18 +471,24 @@ def test_integer_types_of_the_tokenizer_are_accepted():
     assert torch.equal(model(**narrow).last_hidden_state, model(**batch).last_hidden_state)
 
 
-def test_the_code_skip_adds_log_counts_of_codes_in_visits():
-    model = randomise(ClaimForSequenceClassification(_config(code_skip=True, num_labels=3))).eval()
+@pytest.mark.parametrize("half_life_days", [None, 20])
+def test_the_code_skip_adds_log_counts_of_codes(half_life_days):
+    config = _config(code_skip=True, code_skip_half_life_days=half_life_days, num_labels=3)
+    model = randomise(ClaimForSequenceClassification(config)).eval()
     batch = _without_labels(_batch())
     batch["input_ids"][0, 5] = batch["input_ids"][0, 4]  # one code twice
+    batch["visit_days"][:, 0] = batch["visit_days"].max(dim=1).values + 3
     weight = model.code_skip.weight.detach().clone()
     with torch.no_grad():
         whole = model(**batch).logits
         model.code_skip.weight.zero_()
         network = model(**batch).logits
-    for row in range(len(whole)):
-        ids = batch["input_ids"][row][batch["visit_ids"][row] >= 1]
-        counts = torch.bincount(ids, minlength=len(weight)).float()
+    for row, days in enumerate(batch["visit_days"].tolist()):
+        counts = torch.zeros(len(weight))
+        for code, slot in zip(batch["input_ids"][row].tolist(), batch["visit_ids"][row].tolist(), strict=True):
+            if slot >= 0:
+                ago_days = days[0] - days[slot] if slot else 0
+                counts[code] += 1.0 if half_life_days is None else 0.5 ** (ago_days / half_life_days)
         torch.testing.assert_close(whole[row] - network[row], counts.log1p() @ weight, atol=1e-4, rtol=1e-4)
 
 
@@ -495,3 +501,26 @@ def test_the_code_skip_begins_without_effect_and_cannot_count_vectors(tmp_path):
     vectors = skipping.get_input_embeddings()(batch.pop("input_ids"))
     with pytest.raises(ValueError, match="expected input_ids for code_skip=True, found inputs_embeds"):
         skipping(**batch, inputs_embeds=vectors)
+
+
+@pytest.mark.parametrize("visit_pooling", ["sum", "none"])
+def test_the_gap_to_the_index_date_is_added_to_the_patient_alone(visit_pooling):
+    config = _config(visit_pooling=visit_pooling, index_gap=True)
+    model = randomise(ClaimModel(config)).eval()
+    batch = _without_labels(_batch(visits=(4, 2)))
+    last_days = batch["visit_days"].max(dim=1).values
+    batch["visit_days"][:, 0] = last_days + torch.tensor([5, 0])
+    embedded = []
+    model.layers[0].register_forward_pre_hook(lambda module, given: embedded.append(given[0].detach().clone()))
+    with torch.no_grad():
+        model(**batch, output_hidden_states=True)
+        model.index_gap.weight.zero_()
+        model(**batch, output_hidden_states=True)
+    difference = embedded[0] - embedded[1]
+    torch.manual_seed(0)
+    weight = randomise(ClaimModel(config)).index_gap.weight.detach()
+    slots = batch["visit_ids"] if visit_pooling == "none" else torch.arange(difference.shape[1]).expand(2, -1)
+    for row, bucket in enumerate((3, 0)):  # 4 to 7 days, the same day
+        patient = slots[row] == 0
+        assert torch.allclose(difference[row][patient], weight[bucket].expand(int(patient.sum()), -1), atol=1e-6)
+        assert not difference[row][~patient].any()

@@ -64,6 +64,7 @@ patient = st.fixed_dictionaries(
         "index_day": st.one_of(st.none(), st.integers(9001, 20000)),
         "age": st.one_of(st.none(), st.integers(-3, 130)),
         "visits": st.one_of(st.none(), st.lists(visit, max_size=7)),
+        "patient_codes": st.one_of(st.none(), st.lists(st.one_of(st.none(), st.sampled_from(CODES)), max_size=4)),
     }
 )
 options = st.fixed_dictionaries(
@@ -79,7 +80,7 @@ options = st.fixed_dictionaries(
 
 
 def to_row(patient: dict) -> dict:
-    row = {name: patient[name] for name in ("sex", "birth_day", "index_day", "age")}
+    row = {name: patient[name] for name in ("sex", "birth_day", "index_day", "age", "patient_codes")}
     visits = patient["visits"]
     for position, name in enumerate(("visit_day", "visit_type", "codes")):
         row[name] = None if visits is None else [visit[position] for visit in visits]
@@ -94,6 +95,7 @@ def schema(text=None, list_=pa.list_, code=None) -> pa.Schema:
             "birth_day": pa.int32(),
             "index_day": pa.int32(),
             "age": pa.int16(),
+            "patient_codes": list_(code or text),
             "visit_day": list_(pa.int32()),
             "visit_type": list_(text),
             "codes": list_(list_(code or text)),

@@ -81,6 +81,12 @@ class ClaimConfig(PreTrainedConfig):
             Length of horizon prediction: which categories of codes follow within so many days, on inpatient visits and
             on all others apart. `0` leaves that head out. It is not in Claim-PT; it asks the question of a risk cohort
             of every patient without a label.
+        landmark_visit_share (`float`, *optional*, defaults to `0.0`):
+            Share of the days from which horizon prediction asks that are days of a visit: the question of a cohort
+            whose index date is an encounter. The others are drawn from the calendar.
+        index_gap (`bool`, *optional*, defaults to `False`):
+            Whether an embedding of the days from the last visit in view to the day on which the patient stands, in
+            logarithmic buckets, is added to the patient. Attention weights alone cannot tell it of a single visit.
         nvp_weight (`float`, *optional*, defaults to `1.0`):
             Weight of next-visit prediction in the pretraining loss.
         cp_weight (`float`, *optional*, defaults to `1.0`):
@@ -103,6 +109,8 @@ class ClaimConfig(PreTrainedConfig):
         code_skip (`bool`, *optional*, defaults to `False`):
             Whether [`ClaimForSequenceClassification`] adds a linear term of log counts of codes to its logits, zero at
             the start: logistic regression on counts beside the network.
+        code_skip_half_life_days (`int`, *optional*):
+            Half-life of the counts of `code_skip`: a code that was so many days ago counts half.
         classifier_pooling (`str`, *optional*, defaults to `"patient"`):
             What represents a patient: the `"patient"` position (Claim-PT, pe), or the `"mean"` or `"max"` of all
             positions (Claim-PT Pool).
@@ -156,6 +164,8 @@ class ClaimConfig(PreTrainedConfig):
     nvp_context: Literal["full", "none", "mixed"] = "mixed"
     nvp_target: Literal["code", "category"] = "code"
     horizon_days: int = 0
+    landmark_visit_share: float | int = 0.0
+    index_gap: bool = False
     nvp_weight: float | int = 1.0
     cp_weight: float | int = 1.0
     horizon_weight: float | int = 0.1
@@ -165,6 +175,7 @@ class ClaimConfig(PreTrainedConfig):
     mask_token_id: int | None = 2
     max_visits: int = 256
     code_skip: bool = False
+    code_skip_half_life_days: int | None = None
     classifier_pooling: Literal["patient", "mean", "max"] = "patient"
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -258,6 +269,7 @@ class ClaimConfig(PreTrainedConfig):
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
             if (value := getattr(self, name)) is not None:
                 _check_range(name, value, 0, 1)
+        _check_range("landmark_visit_share", self.landmark_visit_share, 0, 1)
         _check_range("initializer_range", self.initializer_range, 1e-12, 10)
         _check_range("layer_norm_eps", self.layer_norm_eps, 1e-12, 1)
         _check_range("nvp_bias_init", self.nvp_bias_init, -50, 50)
@@ -268,6 +280,8 @@ class ClaimConfig(PreTrainedConfig):
             raise ValueError(f"expected one of {', '.join(weights)} above 0, found all 0: there is nothing to learn")
         for half_life_days in self.history_half_lives_days or ():
             _check_range("history_half_lives_days", half_life_days, 1, MAX_HORIZON_DAYS)
+        if self.code_skip_half_life_days is not None:
+            _check_range("code_skip_half_life_days", self.code_skip_half_life_days, 1, MAX_HORIZON_DAYS)
 
     def validate_special_tokens(self) -> None:
         """Refuse special tokens outside the vocabulary.

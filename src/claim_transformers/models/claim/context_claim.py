@@ -100,6 +100,24 @@ def visible_positions(slots_BL: Tensor, valid_BL: Tensor, cut_B: Tensor) -> Tens
     return visible_BLL | self_LL
 
 
+def time_magnitudes(gap_days: Tensor) -> Tensor:
+    """Put numbers of days into logarithmic buckets.
+
+    Args:
+        gap_days (`torch.LongTensor`):
+            Days, of either sign.
+
+    Returns:
+        `torch.LongTensor`: 0 for no day, 1 for one, 2 for 2-3, 3 for 4-7 and so on to `NUM_TIME_MAGNITUDES - 1`.
+
+    Examples:
+        >>> time_magnitudes(torch.tensor([0, 1, -3, 4, 10_000])).tolist()
+        [0, 1, 2, 3, 13]
+    """
+    powers = 2 ** torch.arange(NUM_TIME_MAGNITUDES - 1, device=gap_days.device)
+    return torch.bucketize(gap_days.abs(), powers, right=True)
+
+
 def time_buckets(slots_BL: Tensor, days_BL: Tensor) -> Tensor:
     """Put the signed days between two positions into logarithmic buckets.
 
@@ -120,9 +138,7 @@ def time_buckets(slots_BL: Tensor, days_BL: Tensor) -> Tensor:
         [[[14, 0, 17], [0, 14, 17], [3, 3, 14]]]
     """
     delta_BLL = days_BL[:, None, :] - days_BL[:, :, None]
-    powers = 2 ** torch.arange(NUM_TIME_MAGNITUDES - 1, device=days_BL.device)
-    magnitude_BLL = torch.bucketize(delta_BLL.abs(), powers, right=True)
-    bucket_BLL = magnitude_BLL + NUM_TIME_MAGNITUDES * (delta_BLL > 0)
+    bucket_BLL = time_magnitudes(delta_BLL) + NUM_TIME_MAGNITUDES * (delta_BLL > 0)
     return torch.where(slots_BL[:, :, None] == slots_BL[:, None, :], NUM_TIME_MAGNITUDES, bucket_BLL)
 
 

@@ -15,7 +15,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .configuration_claim import ClaimConfig
-from .context_claim import NUM_TIME_BUCKETS, position_days
+from .context_claim import NUM_TIME_BUCKETS, NUM_TIME_MAGNITUDES, position_days, time_magnitudes
 from .pooling_claim import pool_codes, pool_vectors
 
 # Up to this many positions the backward pass of sdpa in bf16 takes 1.3 to 7 times the CPU time of plain operations
@@ -136,6 +136,23 @@ class ClaimTimeBias(nn.Module):
         return functional.embedding(buckets_BLL, self.weight).permute(0, 3, 1, 2)
 
 
+class ClaimIndexGap(nn.Module):
+    """A vector, zero at the start, for the days between the last visit in view and the day the patient stands on."""
+
+    def __init__(self, config: ClaimConfig) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(NUM_TIME_MAGNITUDES, config.hidden_size))
+
+    def forward(self, states_BLE: Tensor, positions: Positions, days_BV: Tensor) -> Tensor:
+        """Add the vector to the positions of slot 0 of patients with a visit in view."""
+        last_seen_B1 = positions.cut[:, None]
+        gap_days_B1 = position_days(torch.zeros_like(last_seen_B1), days_BV, positions.cut)
+        gap_days_B1 = gap_days_B1 - days_BV.clamp(min=0).gather(1, last_seen_B1)
+        vectors_B1E = functional.embedding(time_magnitudes(gap_days_B1), self.weight)
+        stands_BL = positions.valid & (positions.slots == 0) & (last_seen_B1 > 0)
+        return states_BLE + vectors_B1E * stands_BL[:, :, None]
+
+
 class ClaimHistorySkip(nn.Module):
     """A linear map, zero at the start, from sums of the visits in view to the hidden state before a prediction.
 
@@ -172,29 +189,31 @@ class ClaimHistorySkip(nn.Module):
 
 
 class ClaimCodeSkip(nn.Module):
-    """A linear term of how often each code stands in the visits, on a log scale, beside the network.
+    """A linear term of how often each code stands in the record, on a log scale, beside the network.
 
     A small cohort tells from counts what no pretrained vector holds, and from vectors what it is too small to learn
-    (wide and deep: Cheng et al., 2016, arXiv:1606.07792). The weights begin at zero.
+    (wide and deep: Cheng et al., 2016, arXiv:1606.07792). With a half-life a code counts less the longer ago it was.
+    The weights begin at zero.
     """
 
     def __init__(self, config: ClaimConfig, num_labels: int) -> None:
         super().__init__()
+        self.half_life_days = config.code_skip_half_life_days
         self.weight = nn.Parameter(torch.zeros(config.vocab_size, num_labels))
 
-    def forward(self, input_ids: Tensor | None, slots_BT: Tensor) -> Tensor:
-        """Sum the weights of the codes of each patient, `(batch, tokens)` to `(batch, labels)`."""
+    def forward(self, input_ids: Tensor | None, slots_BT: Tensor, days_BV: Tensor, cut_B: Tensor) -> Tensor:
+        """Weigh the codes of each patient and of its visits, `(batch, tokens)` to `(batch, labels)`."""
         if input_ids is None:
             raise ValueError("expected input_ids for code_skip=True, found inputs_embeds: vectors cannot be counted")
-        in_visit_BT = slots_BT >= 1
-        ids_BT = torch.where(in_visit_BT, input_ids, -1)
-        sorted_BT = ids_BT.sort(dim=1).values
-        after_BT = torch.searchsorted(sorted_BT, ids_BT, right=True)
-        count_BT = (after_BT - torch.searchsorted(sorted_BT, ids_BT)).to(self.weight.dtype)
-        # Each of the `count` places of a code brings its share of log(1 + count).
-        share_BT = torch.where(in_visit_BT, count_BT.log1p() / count_BT, 0.0)
-        weights_BTK = functional.embedding(input_ids, self.weight)
-        return torch.einsum("bt,btk->bk", share_BT, weights_BTK)
+        shares_BT = (slots_BT >= 0).to(self.weight.dtype)
+        if self.half_life_days is not None:
+            slot_BT = slots_BT.clamp(min=0)
+            patient_day_B1 = position_days(torch.zeros_like(slot_BT[:, :1]), days_BV, cut_B)
+            # The patient's own codes, such as its age, hold on the day it stands on.
+            ago_BT = (patient_day_B1 - days_BV.gather(1, slot_BT)).clamp(min=0) * (slot_BT > 0)
+            shares_BT = shares_BT * torch.exp2(-ago_BT / self.half_life_days)
+        counts_BK = shares_BT.new_zeros(len(shares_BT), len(self.weight)).scatter_add(1, input_ids.long(), shares_BT)
+        return counts_BK.log1p() @ self.weight
 
 
 class ClaimAttention(nn.Module):

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from .patients_claim import MAX_SPAN_DAYS
-from .visits_claim import VisitColumns, as_strings, load_arrow, read_optional_integers, read_visits
+from .visits_claim import VisitColumns, as_strings, load_arrow, read_optional_integers, read_patient_codes, read_visits
 from .vocabulary_claim import GAP_BOUNDS_DAYS, GAP_START, LEVELS, ClaimVocabulary, EncodingOptions, code_system
 
-PATIENT_COLUMNS = ("sex", "birth_day", "index_day", "age", "visit_day", "visit_type", "codes")
+PATIENT_COLUMNS = ("sex", "birth_day", "index_day", "age", "patient_codes", "visit_day", "visit_type", "codes")
 # Rare codes come back in the next batch; the bound keeps damaged input from filling the memory.
 _REMEMBERED_CODES = 2**17
 _CODE_BITS = np.int64(32)
@@ -72,7 +72,8 @@ class TableEncoder:
         patient_tokens = self._patient_tokens(batch, visits, starts)
         type_ids = np.array([self.vocabulary.find_type(name) for name in visits.types])[visits.type_index]
         visit_tokens = np.stack([type_ids, self._time_tokens(visits, starts, relative_day)], axis=1)
-        code_visit, code_ids = self._distinct_codes(visits)
+        code_visit, code_ids = self._distinct_codes(visits.codes, visits.code_visit, self.options.max_codes_per_visit)
+        code_patient, patient_code_ids = self._distinct_codes(*read_patient_codes(batch), None)
 
         # Slot 0 of a patient stands before its visits, so the slot of a visit is its position plus its row plus 1.
         slot_of_visit = np.arange(visits.row.size) + visits.row + 1
@@ -81,14 +82,16 @@ class TableEncoder:
         head = (visit_tokens >= 0).sum(axis=1)
         codes_per_visit = np.bincount(code_visit, minlength=visits.row.size)
         tokens_per_slot[slot_of_visit] = head + codes_per_visit
-        tokens_per_slot[slot_of_patient] = (patient_tokens >= 0).sum(axis=1)
+        known_of_patient = (patient_tokens >= 0).sum(axis=1)
+        codes_per_patient = np.bincount(code_patient, minlength=visits.num_rows)
+        tokens_per_slot[slot_of_patient] = known_of_patient + codes_per_patient
         token_starts = np.concatenate([[0], np.cumsum(tokens_per_slot)])
 
         input_ids = np.empty(token_starts[-1], dtype=np.int32)
         _scatter_head(input_ids, token_starts[slot_of_patient], patient_tokens)
         _scatter_head(input_ids, token_starts[slot_of_visit], visit_tokens)
-        first_code = token_starts[slot_of_visit] + head - (np.cumsum(codes_per_visit) - codes_per_visit)
-        input_ids[first_code[code_visit] + np.arange(code_ids.size)] = code_ids
+        _scatter_codes(input_ids, token_starts[slot_of_visit] + head, code_visit, code_ids)
+        _scatter_codes(input_ids, token_starts[slot_of_patient] + known_of_patient, code_patient, patient_code_ids)
 
         slot_number = np.zeros(tokens_per_slot.size, dtype=np.int32)
         slot_number[slot_of_visit] = np.arange(visits.row.size) - starts[visits.row] + 1
@@ -187,17 +190,16 @@ class TableEncoder:
         tokens: np.ndarray = ids[bucket]
         return tokens
 
-    def _distinct_codes(self, visits: VisitColumns) -> tuple[np.ndarray, np.ndarray]:
-        """Visit and id of each distinct code of each visit, ordered by (visit, id)."""
-        ids, cells = self._resolve(visits.codes)
+    def _distinct_codes(self, codes: Any, owner: np.ndarray, max_codes: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """Owner (a visit or a patient) and id of each distinct code of each owner, ordered by (owner, id)."""
+        ids, cells = self._resolve(codes)
         known = ids >= 0
-        code_visit = visits.code_visit
         if not known.all():
-            ids, cells, code_visit = ids[known], cells[known], code_visit[known]
+            ids, cells, owner = ids[known], cells[known], owner[known]
         self._counts += np.bincount(cells, minlength=self._counts.size).reshape(self._counts.shape)
-        keys = _sorted_distinct(code_visit << _CODE_BITS | ids)
-        if self.options.max_codes_per_visit is not None:
-            keys = _cap_codes(keys, self.vocabulary.priority, self.options.max_codes_per_visit)
+        keys = _sorted_distinct(owner << _CODE_BITS | ids)
+        if max_codes is not None:
+            keys = _cap_codes(keys, self.vocabulary.priority, max_codes)
         return keys >> _CODE_BITS, keys & _CODE_MASK
 
     def _resolve(self, codes: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -255,6 +257,13 @@ def _cap_codes(keys: np.ndarray, priority: np.ndarray, max_codes: int) -> np.nda
     # Keys are grouped by visit, and so is the order: both groupings have the same boundaries.
     rank = np.arange(keys.size) - np.searchsorted(visit, visit)
     return np.sort(keys[order[rank < max_codes]])
+
+
+def _scatter_codes(input_ids: np.ndarray, first_place: np.ndarray, owner: np.ndarray, code_ids: np.ndarray) -> None:
+    """Write codes, ordered by their owner, from the owner's first place on."""
+    per_owner = np.bincount(owner, minlength=first_place.size)
+    offset = first_place - (np.cumsum(per_owner) - per_owner)
+    input_ids[offset[owner] + np.arange(code_ids.size)] = code_ids
 
 
 def _scatter_head(input_ids: np.ndarray, slot_starts: np.ndarray, tokens: np.ndarray) -> None:

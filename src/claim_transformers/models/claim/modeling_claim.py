@@ -42,6 +42,7 @@ from .encoder_claim import (
     ClaimCodeSkip,
     ClaimEmbeddings,
     ClaimHistorySkip,
+    ClaimIndexGap,
     ClaimLayer,
     ClaimTimeBias,
     Packing,
@@ -179,7 +180,7 @@ class ClaimPreTrainedModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        if isinstance(module, ClaimTimeBias | ClaimHistorySkip | ClaimCodeSkip):
+        if isinstance(module, ClaimTimeBias | ClaimIndexGap | ClaimHistorySkip | ClaimCodeSkip):
             init.zeros_(module.weight)
         elif isinstance(module, ClaimPresenceDecoder):
             init.constant_(module.bias, self.config.nvp_bias_init)
@@ -208,6 +209,7 @@ class ClaimModel(ClaimPreTrainedModel):
         self.embeddings = ClaimEmbeddings(config)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.time_bias = ClaimTimeBias(config) if config.time_attention == "bucketed" else None
+        self.index_gap = ClaimIndexGap(config) if config.index_gap else None
         self.history_skip = ClaimHistorySkip(config) if config.history_skip else None
         self.layers = nn.ModuleList(ClaimLayer(config, index) for index in range(config.num_hidden_layers))
         self.final_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if config.norm_first else None
@@ -256,6 +258,8 @@ class ClaimModel(ClaimPreTrainedModel):
         else:
             slots_BV = torch.arange(days_BV.shape[1], device=days_BV.device).expand_as(days_BV)
             positions = Positions(slots_BV, days_BV >= 0, cut_B)
+        if self.index_gap is not None:
+            states_BLE = self.index_gap(states_BLE, positions, days_BV)
         mask = self._attention_mask(positions, days_BV, states_BLE.dtype, sees_all=cut is None)
         packing = self._packing(positions.valid, kwargs.get("output_hidden_states"))
 
@@ -744,8 +748,8 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
         outputs = self.claim(input_ids, visit_ids, visit_days, attention_mask, cut, inputs_embeds, **kwargs)
         logits_BK = self.classifier(self.dropout(outputs.pooler_output))
         if self.code_skip is not None:
-            slots_BT, _, _ = checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
-            logits_BK = logits_BK + self.code_skip(input_ids, slots_BT)
+            slots_BT, days_BV, _ = checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
+            logits_BK = logits_BK + self.code_skip(input_ids, slots_BT, days_BV, _resolved_cut(cut, days_BV))
         loss = None
         if labels is not None:
             if self.config.problem_type is None:

@@ -29,6 +29,7 @@ class PatientHistory:
         sex (`str`): `"F"`, `"M"` or `"U"`.
         birth_day (`int` or `None`): Day of birth, in the count that the visits use.
         index_day (`int` or `None`): Day at which age is taken and before which every visit lies.
+        codes (`frozenset[str]`): Codes of the patient and of no visit, such as entitlement and county.
         visits (`list[Visit]`): Visits, at most one for each (day, type).
     """
 
@@ -36,6 +37,7 @@ class PatientHistory:
     sex: str = "U"
     birth_day: int | None = None
     index_day: int | None = None
+    codes: frozenset[str] = frozenset()
     visits: list[Visit] = field(default_factory=list)
 
 
@@ -65,7 +67,7 @@ def read_history(patient: Mapping[str, Any]) -> PatientHistory:
     Args:
         patient (`Mapping`):
             `{"age": 9, "sex": "F", "visits": [{"day": 1, "type": "OP", "codes": [...]}]}`, or a row of the patients
-            table (`visit_day`, `visit_type`, `codes`). `birth_day` and `index_day` may be in both.
+            table (`visit_day`, `visit_type`, `codes`). `birth_day`, `index_day` and `patient_codes` may be in both.
 
     Returns:
         `PatientHistory`: Visits of one day and type are joined, and all are ordered.
@@ -92,6 +94,7 @@ def read_history(patient: Mapping[str, Any]) -> PatientHistory:
         sex=patient["sex"] if patient.get("sex") in ("F", "M") else "U",
         birth_day=_optional_day(patient.get("birth_day"), "birth_day"),
         index_day=_optional_day(patient.get("index_day"), "index_day"),
+        codes=frozenset(_known_codes(patient.get("patient_codes"), "patient_codes")),
         visits=[Visit(day, kind, frozenset(joined[day, kind])) for day, kind in sorted(joined)],
     )
     if history.visits and history.index_day is not None and history.visits[-1].day >= history.index_day:
@@ -164,14 +167,15 @@ def encode_within(
 def _patient_tokens(
     history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, visits: Sequence[Visit]
 ) -> list[int]:
-    """Tokens of slot 0; the unknown token when the vocabulary knows neither age nor sex, so that it is never empty."""
+    """Tokens of slot 0: age, sex, codes of the patient; the unknown token where neither age nor sex is known."""
     age_years = history.age_years
     reference_day = history.index_day if history.index_day is not None else (visits[0].day if visits else None)
     if age_years is None and history.birth_day is not None and reference_day is not None:
         age_years = age_in_years(history.birth_day, reference_day)
     tokens = [] if age_years is None else [vocabulary.find(f"AGE/{min(max(age_years, 0), options.max_age_years)}")]
     tokens.append(vocabulary.find(f"SEX/{history.sex}"))
-    return [token for token in tokens if token >= 0] or [vocabulary.unk_id]
+    known = [token for token in tokens if token >= 0] or [vocabulary.unk_id]
+    return known + sorted({vocabulary.resolve(code)[0] for code in history.codes})
 
 
 def _index_days(history: PatientHistory, visits: Sequence[Visit]) -> int:
@@ -239,12 +243,17 @@ def _visit(day: Any, visit_type: Any, codes: Any, where: str) -> tuple[int, str,
         raise ValueError(f"expected the day of {where} to be an integer, found {type(day).__name__}")
     if visit_type is not None and not isinstance(visit_type, str):
         raise ValueError(f"expected the type of {where} to be a string, found {type(visit_type).__name__}")
+    return day_number, visit_type or "", _known_codes(codes, f"the codes of {where}")
+
+
+def _known_codes(codes: Any, what: str) -> list[str]:
+    """Code strings; a null code is no code."""
     if isinstance(codes, str):
-        raise ValueError(f"expected the codes of {where} to be a list of strings, found one string")
+        raise ValueError(f"expected {what} to be a list of strings, found one string")
     known = [code for code in (codes if codes is not None else ()) if code is not None]
     if not all(isinstance(code, str) for code in known):
-        raise ValueError(f"expected the codes of {where} to be strings 'SYSTEM/CODE', found another type")
-    return day_number, visit_type or "", known
+        raise ValueError(f"expected {what} to be strings 'SYSTEM/CODE', found another type")
+    return known
 
 
 def _age(age_years: Any) -> int | None:

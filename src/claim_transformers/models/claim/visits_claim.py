@@ -158,6 +158,31 @@ def read_optional_integers(batch: Any, name: str) -> tuple[np.ndarray, np.ndarra
     return _integers(pc.fill_null(column, 0), name), column.is_valid().to_numpy(zero_copy_only=False)
 
 
+def read_patient_codes(batch: Any) -> tuple[Any, np.ndarray]:
+    """Read the codes of patients that belong to no visit, a column that may be absent.
+
+    Args:
+        batch (`pyarrow.RecordBatch`): Patients `B`; `patient_codes` holds a list of `SYSTEM/CODE` per patient.
+
+    Returns:
+        `tuple[pyarrow.Array, np.ndarray]`: Code strings and the row of each, both of length `C`.
+
+    Raises:
+        ValueError: If the column holds something else than lists of strings.
+
+    Examples:
+        >>> pa, _ = load_arrow()
+        >>> codes, row = read_patient_codes(pa.record_batch({"patient_codes": [["RACE/1", "COUNTY/SVI_9"], []]}))
+        >>> codes.to_pylist(), row.tolist()
+        (['RACE/1', 'COUNTY/SVI_9'], [0, 0])
+    """
+    pa, _ = load_arrow()
+    if "patient_codes" not in batch.schema.names:
+        return pa.array([], pa.string()), np.zeros(0, dtype=np.int64)
+    codes, codes_per_row = _flatten(batch.column("patient_codes"), "patient_codes")
+    return as_strings(codes, "patient_codes"), np.repeat(np.arange(len(batch)), codes_per_row)
+
+
 def _flatten(column: Any, name: str) -> tuple[Any, np.ndarray]:
     """Values of a list column without those of null lists, and the length of each list."""
     pa, pc = load_arrow()

@@ -13,7 +13,7 @@ import numpy as np
 
 from .categories_claim import CategoryRules
 from .patients_claim import read_history
-from .visits_claim import load_arrow, read_batches, read_visits
+from .visits_claim import load_arrow, read_batches, read_patient_codes, read_visits
 from .vocabulary_claim import (
     CODE_SYSTEMS,
     SEXES,
@@ -221,6 +221,8 @@ def _table_of(patients: list[Mapping[str, Any]]) -> Any:
             pa.list_(pa.list_(pa.string())),
         ),
     }
+    if any(history.codes for history in histories):
+        columns["patient_codes"] = pa.array([sorted(history.codes) for history in histories], pa.list_(pa.string()))
     has_id = ["patient_id" in patient for patient in patients]
     if any(has_id):
         if not all(has_id):
@@ -235,7 +237,7 @@ def _count(dataset: Any, max_visits: int | None, codes: PatientCounter, types: P
     numbers: dict[Any, int] = {}
     num_patients = 0
     for table in read_tables(dataset):
-        for batch in read_batches(table, ("patient_id", "visit_day", "visit_type", "codes")):
+        for batch in read_batches(table, ("patient_id", "patient_codes", "visit_day", "visit_type", "codes")):
             if "patient_id" in batch.schema.names:
                 # A cohort can hold a patient several times: rows are patients only when no identifier says otherwise.
                 ids = batch.column("patient_id")
@@ -248,6 +250,8 @@ def _count(dataset: Any, max_visits: int | None, codes: PatientCounter, types: P
                 num_patients += len(batch)
             visits = read_visits(batch, max_visits)
             codes.add(visits.codes, patient[visits.row][visits.code_visit])
+            of_patients, owner = read_patient_codes(batch)
+            codes.add(of_patients, patient[owner])
             names = pa.array(visits.types, pa.string())
             types.add(pa.DictionaryArray.from_arrays(pa.array(visits.type_index), names), patient[visits.row])
     codes.finish()

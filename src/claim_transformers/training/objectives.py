@@ -1,0 +1,97 @@
+"""What pretrains a model: the configuration decides, so that one script serves the whole family.
+
+Where a visit is a position (`visit_pooling` of `"max"` or `"sum"`), next visits and categories are predicted
+(Claim-PT). Where a code is a position (`"none"`), codes are hidden and predicted (masked tokens: Lahlou et al.).
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from claim_transformers.training.collators import (
+    MASK_PROBABILITY,
+    DataCollatorForClaimPretraining,
+    DataCollatorForMaskedTokens,
+)
+from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
+
+if TYPE_CHECKING:
+    from claim_transformers.models.claim import ClaimConfig, ClaimForMaskedLM, ClaimForPreTraining, ClaimTokenizer
+
+
+def pretraining_model(config: "ClaimConfig") -> "ClaimForPreTraining | ClaimForMaskedLM":
+    """Make the model that pretrains an encoder, with fresh weights.
+
+    Args:
+        config ([`ClaimConfig`]): The configuration.
+
+    Returns:
+        [`ClaimForPreTraining`] or [`ClaimForMaskedLM`]: The model.
+
+    Examples:
+        >>> from claim_transformers.models.claim import ClaimConfig
+        >>> sizes = {"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1}
+        >>> configs = [ClaimConfig(**sizes, visit_pooling=pooling) for pooling in ("sum", "none")]
+        >>> [type(pretraining_model(config)).__name__ for config in configs]
+        ['ClaimForPreTraining', 'ClaimForMaskedLM']
+    """
+    from claim_transformers.models.claim import ClaimForMaskedLM, ClaimForPreTraining
+
+    return ClaimForMaskedLM(config) if config.visit_pooling == "none" else ClaimForPreTraining(config)
+
+
+def pretraining_collator(
+    config: "ClaimConfig",
+    tokenizer: "ClaimTokenizer",
+    *,
+    seed: int = 0,
+    cp_mask_probability: float = 0.0,
+    mask_probability: float = MASK_PROBABILITY,
+) -> DataCollatorForClaimPretraining | DataCollatorForMaskedTokens:
+    """Make the collator that fits [`pretraining_model`].
+
+    Args:
+        config ([`ClaimConfig`]): Configuration of the model.
+        tokenizer ([`ClaimTokenizer`]): Tokenizer of the rows.
+        seed (`int`, *optional*, defaults to `0`): Seed of cuts, landmarks and masks.
+        cp_mask_probability (`float`, *optional*, defaults to `0.0`): As in [`DataCollatorForClaimPretraining`].
+        mask_probability (`float`, *optional*, defaults to `0.15`): As in [`DataCollatorForMaskedTokens`].
+
+    Returns:
+        [`DataCollatorForClaimPretraining`] or [`DataCollatorForMaskedTokens`]: The collator.
+
+    Examples:
+        >>> from claim_transformers.models.claim import ClaimConfig, ClaimTokenizer
+        >>> tokenizer = ClaimTokenizer({"SEX/F": 3, "TYPE/OP": 4})
+        >>> config = ClaimConfig(vocab_size=5, num_categories=3, horizon_days=90)
+        >>> pretraining_collator(config, tokenizer).horizon_days
+        90
+    """
+    if config.visit_pooling == "none":
+        return DataCollatorForMaskedTokens(tokenizer, seed=seed, mask_probability=mask_probability)
+    return DataCollatorForClaimPretraining(
+        tokenizer,
+        nvp_context=config.nvp_context,
+        horizon_days=config.horizon_days,
+        landmark_visit_share=config.landmark_visit_share,
+        cp_mask_probability=cp_mask_probability,
+        seed=seed,
+    )
+
+
+def pretraining_metrics(config: "ClaimConfig") -> dict[str, Any]:
+    """Give the arguments of `Trainer` that measure pretraining beside its loss.
+
+    Args:
+        config ([`ClaimConfig`]): Configuration of the model.
+
+    Returns:
+        `dict`: `compute_metrics` and `preprocess_logits_for_metrics` for next-visit prediction; nothing for masked
+        tokens, whose loss is the metric.
+
+    Examples:
+        >>> from claim_transformers.models.claim import ClaimConfig
+        >>> sorted(pretraining_metrics(ClaimConfig())), pretraining_metrics(ClaimConfig(visit_pooling="none"))
+        (['compute_metrics', 'preprocess_logits_for_metrics'], {})
+    """
+    if config.visit_pooling == "none":
+        return {}
+    return {"compute_metrics": NextVisitMetrics(), "preprocess_logits_for_metrics": rank_next_visit}
