@@ -94,10 +94,10 @@ def clustered_interval(
         True
     """
     labels, scores = np.asarray(labels), np.asarray(scores)
-    draws = _ClusterDraws(len(labels), clusters, replicates, seed)
+    draws = ClusterDraws(len(labels), clusters, replicates, seed)
     value = float(metric(labels, scores))
     values = np.concatenate([np.asarray(metric(labels, scores, weights)) for weights in draws.weights()])
-    return _percentiles(value, values, draws.count)
+    return percentile_interval(value, values, draws.count)
 
 
 def paired_difference(
@@ -136,17 +136,33 @@ def paired_difference(
         0.0
     """
     labels, scores, other_scores = np.asarray(labels), np.asarray(scores), np.asarray(other_scores)
-    draws = _ClusterDraws(len(labels), clusters, replicates, seed)
+    draws = ClusterDraws(len(labels), clusters, replicates, seed)
     value = float(metric(labels, scores)) - float(metric(labels, other_scores))
     values = [
         np.asarray(metric(labels, scores, weights)) - np.asarray(metric(labels, other_scores, weights))
         for weights in draws.weights()
     ]
-    return _percentiles(value, np.concatenate(values), draws.count)
+    return percentile_interval(value, np.concatenate(values), draws.count)
 
 
-class _ClusterDraws:
-    """Row weights of bootstrap replicates: how often the patient of the row was drawn."""
+class ClusterDraws:
+    """Row weights of bootstrap replicates: how often the patient of the row was drawn.
+
+    Args:
+        rows (`int`): Rows `N`.
+        clusters (array of shape `(N,)`, *optional*): Patient of each row; `None` makes every row one of its own.
+        replicates (`int`): Replicates to draw.
+        seed (`int`): Seed; the same seed draws the same patients.
+
+    Raises:
+        ValueError: If there is no row, or not one cluster for each.
+
+    Examples:
+        >>> draws = ClusterDraws(3, ["a", "a", "b"], replicates=4, seed=0)
+        >>> weights = np.concatenate(list(draws.weights()))
+        >>> weights.shape, bool((weights[:, 0] == weights[:, 1]).all()), draws.count
+        ((4, 3), True, 2)
+    """
 
     def __init__(self, rows: int, clusters: npt.ArrayLike | None, replicates: int, seed: int) -> None:
         if rows == 0:
@@ -168,8 +184,21 @@ class _ClusterDraws:
             yield counts[:, self.member].astype(np.float64)
 
 
-def _percentiles(value: float, values: FloatArray, clusters: int) -> MetricInterval:
-    """Percentile interval of the defined replicates; a metric that is undefined on all rows has none."""
+def percentile_interval(value: float, values: FloatArray, clusters: int) -> MetricInterval:
+    """Put the percentile interval of the defined replicates around a value.
+
+    Args:
+        value (`float`): Of all rows; NaN where undefined, which has no interval.
+        values (`NDArray[float]` of shape `(replicates,)`): Of the replicates, NaN where undefined.
+        clusters (`int`): Patients that were drawn.
+
+    Returns:
+        [`MetricInterval`]: The 95 % interval.
+
+    Examples:
+        >>> str(percentile_interval(0.5, np.linspace(0.4, 0.6, 101), clusters=40))
+        '0.500 (0.405 to 0.595)'
+    """
     if np.isnan(value):
         return MetricInterval(None, None, None, clusters, 0, reason=ONE_CLASS)
     defined = values[~np.isnan(values)]

@@ -1,0 +1,72 @@
+"""Numbers as tokens: edges come from training values alone and survive a file."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from claim_transformers.claims.number_bins import MIN_VALUES_PER_BIN, NumberBins
+
+VALUES = np.random.default_rng(0).lognormal(6, 1, 5_000)
+
+
+def test_training_values_fill_the_bins_evenly():
+    tokens = NumberBins.fit({"PAID": VALUES}, num_bins=10).tokens("PAID", VALUES)
+    counts = [entry["counts"] for entry in tokens.value_counts().to_pylist()]
+    assert len(counts) == 10
+    assert max(counts) - min(counts) <= 1
+
+
+def test_the_bins_of_other_values_do_not_move_the_edges():
+    bins = NumberBins.fit({"PAID": VALUES})
+    before = dict(bins.edges)
+    bins.tokens("PAID", VALUES * 1000)
+    assert bins.edges == before
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200), st.integers(1, 12))
+def test_larger_numbers_never_have_smaller_bins(values, num_bins):
+    bins = NumberBins.fit({"X": np.array(values)}, num_bins=num_bins)
+    ordered = bins.tokens("X", np.sort(values)).to_pylist()
+    places = [int(token.split("/")[1]) for token in ordered]
+    assert places == sorted(places)
+    assert set(ordered) <= set(bins.vocabulary)
+
+
+def test_no_bin_stands_for_fewer_values_than_may_be_shown():
+    few = NumberBins.fit({"X": np.arange(3.0 * MIN_VALUES_PER_BIN)}, num_bins=10)
+    assert len(few.edges["X"]) == 2
+    assert NumberBins.fit({"X": np.arange(5.0)}).edges["X"] == ()
+
+
+def test_unknown_numbers_have_no_token_and_a_variable_without_values_one_bin():
+    bins = NumberBins.fit({"X": np.array([np.nan, np.inf])})
+    assert bins.tokens("X", np.array([np.nan, 3.0])).to_pylist() == [None, "X/0"]
+
+
+def test_a_file_gives_the_same_bins_back(tmp_path):
+    bins = NumberBins.fit({"PAID": VALUES, "LOS": np.arange(100.0)})
+    bins.save(tmp_path / "bins.json")
+    assert NumberBins.load(tmp_path / "bins.json") == bins
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [({"version": 9, "edges": {}}, "version 1"), ({"version": 1, "edges": {"X": [2, 1]}}, "ascending edges")],
+)
+def test_a_file_of_another_kind_is_refused(tmp_path, content, message):
+    (tmp_path / "bins.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        NumberBins.load(tmp_path / "bins.json")
+
+
+def test_names_and_counts_are_checked():
+    with pytest.raises(ValueError, match="num_bins >= 1"):
+        NumberBins.fit({"X": VALUES}, num_bins=0)
+    with pytest.raises(ValueError, match="without '/'"):
+        NumberBins.fit({"A/B": VALUES})
+    with pytest.raises(KeyError, match="expected one of the variables X"):
+        NumberBins({"X": ()}).tokens("Y", VALUES)
