@@ -1,7 +1,9 @@
-"""Callbacks: the epoch of everything random, and a history that plots can read."""
+"""Callbacks: the epoch of everything random, a history that plots can read, and memory that goes back."""
 
+import ctypes
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -129,3 +131,55 @@ class JsonLinesHistory(TrainerCallback):
         folder = Path(str(args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         return folder / HISTORY_NAME
+
+
+class ReturnFreeMemory(TrainerCallback):
+    """Give freed memory back to the system every few steps of a training on a CPU.
+
+    Batches differ in shape, so what one step frees seldom fits the next one, and the allocator of the GNU C library
+    keeps it: a pretraining of small models grows by gigabytes. Trimming takes a few milliseconds per step at most. It
+    does nothing elsewhere: other C libraries have no `malloc_trim`, and memory of accelerators is not theirs.
+
+    Args:
+        every_steps (`int`, *optional*, defaults to `50`): Optimizer steps between two trims.
+
+    Raises:
+        ValueError: If `every_steps` is below 1.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> trimmed = []
+        >>> callback = ReturnFreeMemory(every_steps=2, trim=trimmed.append)
+        >>> for step in range(1, 5):
+        ...     callback.on_step_end(None, SimpleNamespace(global_step=step), None)
+        >>> len(trimmed)
+        2
+    """
+
+    def __init__(self, every_steps: int = 50, *, trim: Callable[[int], Any] | None = None) -> None:
+        if every_steps < 1:
+            raise ValueError(f"expected every_steps of at least 1, found {every_steps}")
+        self.every_steps = every_steps
+        self._trim = trim or _malloc_trim()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Trim where it is time to.
+
+        Args:
+            args (`TrainingArguments`): Unused.
+            state (`TrainerState`): Gives the step.
+            control (`TrainerControl`): Unused.
+            **kwargs: Unused.
+        """
+        if self._trim is not None and state.global_step % self.every_steps == 0:
+            # No bytes are left at the top of the heap either.
+            self._trim(0)
+
+
+def _malloc_trim() -> Callable[[int], Any] | None:
+    """`malloc_trim` of the GNU C library, `None` on other systems."""
+    if not sys.platform.startswith("linux"):
+        return None
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
-from claim_transformers.training.callbacks import EpochFromState, JsonLinesHistory
+from claim_transformers.training.callbacks import EpochFromState, JsonLinesHistory, ReturnFreeMemory
 from claim_transformers.training.fitting_parts import require_fitting_parts
 from claim_transformers.training.loss_parts import LossParts
 from claim_transformers.training.next_visit import IGNORE_INDEX, hold_out_last_visit
@@ -93,6 +93,8 @@ class ClaimTrainer(Trainer):
         self._epoch_from_state = EpochFromState()
         self.add_callback(self._epoch_from_state)
         self.add_callback(JsonLinesHistory())
+        if self.args.device.type == "cpu":
+            self.add_callback(ReturnFreeMemory())
         self._parts = LossParts()
 
     # ---- Data ----
