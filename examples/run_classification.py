@@ -14,21 +14,14 @@ a random head. `--from_scratch` trains the same network without its pretrained w
 and `metrics.json`, with intervals over patients, in `output_dir`.
 """
 
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from datasets import load_from_disk
 from transformers import EarlyStoppingCallback, set_seed
 
 from claim_transformers.analysis import start_from_pretraining
 from claim_transformers.codes import category_rules
-from claim_transformers.models.claim import (
-    ClaimConfig,
-    ClaimForPreTraining,
-    ClaimForSequenceClassification,
-    ClaimTokenizer,
-)
+from claim_transformers.models.claim import ClaimConfig, ClaimForSequenceClassification, ClaimTokenizer
 from claim_transformers.training import (
     Architecture,
     ClaimTrainer,
@@ -75,9 +68,9 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
     with training_args.main_process_first(desc="tokenising"):
         tokens = tokenize_dataset(cohort, tokenizer)
     if arguments.start_at_head and not arguments.from_scratch:
-        pretrained = ClaimForPreTraining.from_pretrained(checkpoint)
-        definition = json.loads((Path(arguments.cohort) / "cohort.json").read_text(encoding="utf-8"))
-        start_from_pretraining(model, pretrained, tokenizer, definition, tokens["train"], seed=training_args.seed)
+        start_from_pretraining(
+            model, checkpoint, tokenizer, arguments.cohort, tokens["train"], seed=training_args.seed
+        )
 
     patience = arguments.early_stopping_patience
     trainer = ClaimTrainer(

@@ -1,6 +1,8 @@
 """A cohort's outcome in the words of a pretrained model: the head that answers its question, and a start from it."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,9 +67,9 @@ def cohort_readout(
 
 def start_from_pretraining(
     classifier: "ClaimForSequenceClassification",
-    model: "ClaimForPreTraining",
+    model: "ClaimForPreTraining | str",
     tokenizer: "ClaimTokenizer",
-    definition: Mapping[str, Any],
+    cohort: Mapping[str, Any] | str | Path,
     train: "datasets.Dataset",
     *,
     inverse_penalty: float = 0.03,
@@ -80,9 +82,9 @@ def start_from_pretraining(
 
     Args:
         classifier (`ClaimForSequenceClassification`): A classifier around the encoder of the model.
-        model (`ClaimForPreTraining`): The pretrained model.
+        model (`ClaimForPreTraining` or `str`): The pretrained model, or its name or folder.
         tokenizer (`ClaimTokenizer`): Its tokenizer.
-        definition (`dict`): Definition of the cohort, as in its `cohort.json`.
+        cohort (`dict`, `str` or `Path`): Definition of the cohort, or its folder, which holds `cohort.json`.
         train (`datasets.Dataset`): Tokenised training split with a column `label`.
         inverse_penalty (`float`, *optional*, defaults to `0.03`): `C` of the regression for counts of codes.
         seed (`int`, *optional*, defaults to `0`): Seed of the solver.
@@ -93,7 +95,12 @@ def start_from_pretraining(
     Raises:
         ValueError: If the training rows have one class only, or no category of the head has to do with the outcome.
     """
-    readout = cohort_readout(model, tokenizer, definition)
+    from claim_transformers.models.claim import ClaimForPreTraining
+
+    if isinstance(cohort, str | Path):
+        cohort = json.loads((Path(cohort) / "cohort.json").read_text(encoding="utf-8"))
+    pretrained = ClaimForPreTraining.from_pretrained(model) if isinstance(model, str) else model
+    readout = cohort_readout(pretrained, tokenizer, cohort)
     if readout is None:
         return False
     labels = np.asarray(train.with_format("numpy")["label"][:])
