@@ -97,10 +97,13 @@ def start_from_pretraining(
     """
     from claim_transformers.models.claim import ClaimForPreTraining
 
-    if isinstance(cohort, str | Path):
-        cohort = json.loads((Path(cohort) / "cohort.json").read_text(encoding="utf-8"))
+    definition: Mapping[str, Any] = (
+        json.loads((Path(cohort) / "cohort.json").read_text(encoding="utf-8"))
+        if isinstance(cohort, str | Path)
+        else cohort
+    )
     pretrained = ClaimForPreTraining.from_pretrained(model) if isinstance(model, str) else model
-    readout = cohort_readout(pretrained, tokenizer, cohort)
+    readout = cohort_readout(pretrained, tokenizer, definition)
     if readout is None:
         return False
     labels = np.asarray(train.with_format("numpy")["label"][:])
