@@ -123,6 +123,8 @@ ELIGIBILITY = Layout(
         "original_reason_entitlement_code",
         "dual_status_code",
         "medicare_status_code",
+        # Not in the input layer of Tuva, which has state and zip code only; read where somebody has added it.
+        "county_fips",
         "data_source",
     ),
     required=("person_id", "gender", "birth_date", "enrollment_start_date", "enrollment_end_date"),

@@ -88,6 +88,7 @@ def _to_eligibility(rows: ir.Table) -> ir.Table:
         enrollment_end_date=parse_date(rows.enrollment_end_date, DATES),
         original_reason_entitlement_code=rows.original_reason_entitlement_code,
         dual_status_code=rows.dual_status_code,
+        county_fips=rows.county_fips,
         medicare_status_code=rows.medicare_status_code,
         data_source=rows.data_source,
     )
