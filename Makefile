@@ -8,7 +8,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export TOKENIZERS_PARALLELISM = false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types arrows unit style bench bench-quick benchmark benchmark-quick build clean
+.PHONY: help install demo test test-spark check lint types arrows unit style bench bench-quick benchmark benchmark-quick build clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -50,6 +50,11 @@ unit: $(VENV)/.dev
 style: $(VENV)/.dev  ## Rewrite the code in the house format.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+test-spark: $(VENV)/.dev  ## The same expressions on Spark, row by row; needs Java 17 and CLAIMS_DATA_DIR.
+	$(PYTHON) -m venv build/spark
+	build/spark/bin/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[claims,spark]" pytest
+	build/spark/bin/python -m pytest tests/sources/test_spark.py
 
 bench: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, pretraining.
 	$(BIN)/python benchmarks/bench_simulation.py

@@ -28,28 +28,61 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it 
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Argument(help="Folder to make.")],
+    population: Annotated[
+        str, typer.Option(help="'pediatric', or 'medicare' with its seven claim types.")
+    ] = "pediatric",
     patients: Annotated[int, typer.Option(min=1, help="Patients to simulate.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same bytes.")] = 0,
-    start: Annotated[str, typer.Option(help="First day of the claims, ISO.")] = "2010-01-01",
-    end: Annotated[str, typer.Option(help="Last day of the claims, ISO.")] = "2014-12-31",
-    institution: Annotated[str, typer.Option(help="'a', or 'b' with a shifted code mix.")] = "a",
-    dirt: Annotated[bool, typer.Option("--dirt", help="Plant the dirt that real claims have.")] = False,
+    start: Annotated[
+        str | None, typer.Option(help="First day of the claims, ISO (2010-01-01; medicare 2008-01-01).")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(help="Last day of the claims, ISO (2014-12-31; medicare 2012-12-31).")
+    ] = None,
+    institution: Annotated[str | None, typer.Option(help="'a', or 'b' with a shifted code mix; pediatric.")] = None,
+    dirt: Annotated[bool, typer.Option("--dirt", help="Plant the dirt that real claims have; pediatric.")] = False,
+    planted_bias: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Strength of a bias against a subgroup; medicare.")
+    ] = None,
+    biased_subgroup: Annotated[
+        str | None, typer.Option(help="That subgroup, such as 'race=black' (default) or 'dual'; medicare.")
+    ] = None,
+    planted_drift: Annotated[float | None, typer.Option(min=0, max=1, help="Strength of a drift; medicare.")] = None,
+    drift_year: Annotated[int | None, typer.Option(help="First year of the drift (the last one); medicare.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make pediatric claims with known causes, and the true risk of every patient beside them."""
-    from claim_transformers.simulation import simulate as run
+    """Make claims with known causes, and the true risk of every patient beside them."""
+    from claim_transformers.simulation import simulate as simulate_pediatric
+    from claim_transformers.simulation.medicare import PlantedBias, PlantedDrift, simulate_medicare
 
-    summary = run(
-        out,
-        patients=patients,
-        seed=seed,
-        start=start,
-        end=end,
-        institution=institution,
-        dirt="typical" if dirt else None,
-        overwrite=overwrite,
-        progress=True,
-    )
+    given: dict[str, Any] = {"patients": patients, "seed": seed, "start": start, "end": end, "overwrite": overwrite}
+    pediatric = {"institution": institution, "dirt": "typical" if dirt else None}
+    medicare = {
+        "planted_bias": planted_bias, "biased_subgroup": biased_subgroup, "planted_drift": planted_drift,
+        "drift_year": drift_year,
+    }  # fmt: skip
+    if population not in ("pediatric", "medicare"):
+        raise ValueError(f"expected a population 'pediatric' or 'medicare', found {population!r}")
+    foreign = medicare if population == "pediatric" else pediatric
+    if strange := [name for name, value in foreign.items() if value is not None]:
+        raise ValueError(f"expected no option of another population with {population!r}, found {', '.join(strange)}")
+    if population == "pediatric":
+        given |= pediatric
+    else:
+        subgroup = biased_subgroup or PlantedBias().subgroup
+        strength = planted_bias or 0.0
+        given["planted_bias"] = PlantedBias(subgroup, unrecorded=strength, hidden=strength)
+        given["planted_drift"] = planted_drift
+        if drift_year is not None:
+            given["planted_drift"] = PlantedDrift(drift_year, planted_drift or 0.0)
+    given = {name: value for name, value in given.items() if value is not None}
+    run: Any = simulate_pediatric if population == "pediatric" else simulate_medicare
+    summary = run(out, progress=True, **given)
+    _print_simulation(summary)
+
+
+def _print_simulation(summary: Any) -> None:
+    """Rows of every file of a simulation."""
     table = Table(title=f"{summary.patients:,} simulated patients in {summary.path}")
     table.add_column("what")
     table.add_column("rows", justify="right")
@@ -58,7 +91,7 @@ def simulate(
         "pharmacy claims": summary.rx_claims,
         "eligibility spans": summary.eligibility_spans,
         "true risks": summary.true_risks,
-        **{f"dirt: {kind}": rows for kind, rows in summary.dirt.items()},
+        **{f"dirt: {kind}": rows for kind, rows in getattr(summary, "dirt", {}).items()},
     }
     for what, rows in counts.items():
         table.add_row(what, f"{rows:,}")
@@ -67,7 +100,7 @@ def simulate(
 
 @app.command()
 def ingest(
-    source: Annotated[str, typer.Argument(help="Raw format: synpuf, tuva, meds, mimic3 or simulated.")],
+    source: Annotated[str, typer.Argument(help="Raw format: cms-rif, synpuf, tuva, meds, mimic3 or simulated.")],
     path: Annotated[
         Path | None, typer.Argument(help="Folder of raw files; for synpuf, '-' downloads the sample from CMS.")
     ] = None,
@@ -82,6 +115,13 @@ def ingest(
         str | None, typer.Option(help="Day of the extract, ISO; later services go to quarantine. Not for meds.")
     ] = None,
     delimiter: Annotated[str | None, typer.Option(help="What separates columns; for tuva.")] = None,
+    layouts: Annotated[
+        Path | None, typer.Option(help="Folder of layout files of another version; for cms-rif.")
+    ] = None,
+    county_crosswalk: Annotated[
+        Path | None, typer.Option(help="CSV of ssacounty and fipscounty; for cms-rif and synpuf.")
+    ] = None,
+    keep_denied: Annotated[bool, typer.Option("--keep-denied", help="Keep denied claims; for cms-rif.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Read raw claims into canonical tables, patient timelines and a quality report."""
@@ -94,9 +134,63 @@ def ingest(
         "max_reason_share": max_reason_share,
         "extract_date": None if extract_date is None else _date(extract_date),
         "delimiter": delimiter,
+        "layouts": layouts,
+        "county_crosswalk": county_crosswalk,
+        "keep_denied": keep_denied or None,
     }
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     summary = run(source, None if str(path) == "-" else path, out, overwrite=overwrite, progress=True, **options)
+    typer.echo(str(summary))
+
+
+@app.command()
+def stage(
+    source: Annotated[str, typer.Argument(help="Raw format: cms-rif or synpuf.")],
+    path: Annotated[Path, typer.Argument(help="File or folder of raw files.")],
+    staging: Annotated[Path, typer.Argument(help="Staging area: a DuckDB file, made if it is not there.")],
+    layouts: Annotated[Path | None, typer.Option(help="Folder of layout files, for cms-rif.")] = None,
+) -> None:
+    """Load raw files as they are into a staging area; the same file twice is refused, a corrected one supersedes."""
+    from claim_transformers.sources.staging import Staging
+
+    table = Table(title=f"Loaded into {staging}")
+    for column, justify in (("load", "right"), ("file", "left"), ("table", "left"), ("rows", "right")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    with Staging(staging) as area:
+        before = {load.load_id for load in area.loads() if load.is_valid}
+        loaded = area.load(source, path, layouts=layouts)
+        superseded = before - {load.load_id for load in area.loads() if load.is_valid}
+    for load in loaded:
+        table.add_row(str(load.load_id), load.file_name, load.table, f"{load.num_rows:,}")
+    console.print(table)
+    if superseded:
+        console.print(f"Superseded loads: {', '.join(map(str, sorted(superseded)))}. Their rows stay in the file.")
+
+
+@app.command()
+def consolidate(
+    staging: Annotated[Path, typer.Argument(help="Staging area that 'stage' wrote.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make, as 'ingest' makes it, and provenance beside.")],
+    max_quarantine_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of a load in quarantine above which it fails.")
+    ] = 0.05,
+    max_reason_share: Annotated[float, typer.Option(min=0, max=1, help="The same for a single reason.")] = 0.01,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make canonical tables of all valid loads, with the load and the rule behind every row."""
+    from claim_transformers.sources.consolidation import consolidate as run
+    from claim_transformers.sources.staging import Staging
+
+    if not staging.is_file():
+        raise ValueError(f"expected a staging area at {staging}, found none; see claim-transformers stage --help")
+    with Staging(staging) as area:
+        summary = run(
+            area,
+            out,
+            overwrite=overwrite,
+            max_quarantine_share=max_quarantine_share,
+            max_reason_share=max_reason_share,
+        )
     typer.echo(str(summary))
 
 
@@ -113,13 +207,37 @@ def cohort(
         str | None, typer.Option(help="Most patients to keep, or 'all', where diagnoses are predicted.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed draws other controls and other splits.")] = None,
+    rule: Annotated[str | None, typer.Option(help="For readmission: plain (default), stays or unplanned.")] = None,
+    look_back_days: Annotated[
+        int | None, typer.Option(min=0, help="For readmission: days before the admission that are seen (90).")
+    ] = None,
+    test_from: Annotated[
+        str | None, typer.Option(help="For readmission: test on discharges from this day on, ISO; train on earlier.")
+    ] = None,
+    see_unpaid: Annotated[
+        bool, typer.Option("--see-unpaid", help="For readmission: see claims that were not paid by the index date.")
+    ] = False,
+    hide_disposition: Annotated[
+        bool, typer.Option("--hide-disposition", help="For readmission: leave the discharge disposition out.")
+    ] = False,
+    county_features: Annotated[
+        list[Path] | None, typer.Option(help="For readmission: CSV or parquet file of county measures; may repeat.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Select patients, label them and split them; print how many fell out at each step, and draw it."""
+    from claim_transformers.cli.readmission import READMISSION, check_options, run_readmission
     from claim_transformers.cohorts import attrition_table, build_cohort, check_out, load_definition
 
-    check_out(out, overwrite=overwrite)
     sizes = {"cases": cases, "controls_per_case": controls_per_case, "patients": patients}
+    of_stays: dict[str, Any] = {"rule": rule, "look_back_days": look_back_days, "see_unpaid": see_unpaid}
+    of_stays |= {"hide_disposition": hide_disposition, "county_features": county_features or []}
+    check_options(name, sizes if name == READMISSION else {**of_stays, "test_from": test_from})
+    if name == READMISSION:
+        since = None if test_from is None else _date(test_from, "--test-from")
+        run_readmission(claims, out, console=console, test_from=since, seed=seed, overwrite=overwrite, **of_stays)
+        return
+    check_out(out, overwrite=overwrite)
     changes: dict[str, Any] = {
         field: _size(text, field, float if field == "controls_per_case" else int)
         for field, text in sizes.items()
@@ -179,11 +297,11 @@ def _size(text: str, field: str, kind: type) -> Any:
         raise ValueError(f"expected {what} or 'all' as {option}, found another text") from error
 
 
-def _date(text: str) -> dt.date:
+def _date(text: str, option: str = "--extract-date") -> dt.date:
     try:
         return dt.date.fromisoformat(text)
     except ValueError as error:
-        raise ValueError("expected an ISO date, such as 2012-12-31, as --extract-date, found another text") from error
+        raise ValueError(f"expected an ISO date, such as 2012-12-31, as {option}, found another text") from error
 
 
 def main() -> None:

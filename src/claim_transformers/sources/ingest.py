@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 # its events are no claims, so it publishes patients by itself.
 SOURCES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        "cms-rif": ("cms_rif", "read_cms_rif"),
         "meds": ("meds", "ingest_meds"),
         "mimic3": ("mimic3", "read_mimic3"),
         "simulated": ("simulated", "read_simulated"),
@@ -115,7 +116,7 @@ def source_reader(source: str) -> Any:
         >>> source_reader("hl7")
         Traceback (most recent call last):
             ...
-        ValueError: expected a source out of meds, mimic3, simulated, synpuf, tuva, found 'hl7'
+        ValueError: expected a source out of cms-rif, meds, mimic3, simulated, synpuf, tuva, found 'hl7'
     """
     if source not in SOURCES:
         raise ValueError(f"expected a source out of {', '.join(SOURCES)}, found {source!r}")
@@ -187,7 +188,7 @@ def ingest(
             staged = reader(path, connection, scratch=scratch, **options)
             bar.update()
             ledger = Ledger()
-            lines = _settle(
+            lines = settle_tables(
                 connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date
             )
         finally:
@@ -199,7 +200,7 @@ def ingest(
         bar.update()
         report = ledger.to_dict()
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
-        write_manifest(folder, _manifest(staged, lines, patients, salt))
+        write_manifest(folder, describe_run(staged, lines, patients, salt))
     return IngestSummary(Path(out), report, lines, patients)
 
 
@@ -213,7 +214,7 @@ def _check_options(source: str, reader: Any, options: Mapping[str, Any]) -> None
         raise ValueError(f"expected options of {source!r} out of {sorted(known)}, found {unknown}")
 
 
-def _settle(
+def settle_tables(
     connection: Backend,
     staged: StagedSource,
     folder: Path,
@@ -223,7 +224,24 @@ def _settle(
     max_reason_share: float,
     extract_date: dt.date | None,
 ) -> dict[str, int]:
-    """Screen and write every table; return the number of lines of each canonical table."""
+    """Screen every table of a source and write the canonical tables and the quarantine.
+
+    Args:
+        connection (`Backend`): Where the rows live.
+        staged (`StagedSource`): The tables.
+        folder (`Path`): The folder that is being written.
+        ledger (`Ledger`): Gets every row.
+        bar (`tqdm`): Moves on four times.
+        max_quarantine_share (`float`): Largest share of a file in quarantine.
+        max_reason_share (`float`): The same for a single reason.
+        extract_date (`datetime.date`, *optional*): Day of the extract.
+
+    Returns:
+        `dict[str, int]`: Lines of each canonical table.
+
+    Raises:
+        ClaimDataError: `E_QUARANTINE_RATE`, `E_CONSERVATION`, or what the engine and the disk raise.
+    """
     lines: dict[str, int] = {}
     people: ir.Table | None = None
     screened: list[ScreenedTable] = []
@@ -262,9 +280,24 @@ def _read_people(connection: Backend, folder: Path) -> ir.Table:
         return materialize(connection, "people", patients)[0]
 
 
-def _manifest(
+def describe_run(
     staged: StagedSource, lines: Mapping[str, int], patients: PatientCounts | None, salt: str
 ) -> dict[str, Any]:
+    """Give the manifest of a run: source, versions, raw files, lines, patients.
+
+    Args:
+        staged (`StagedSource`): What was read.
+        lines (`Mapping[str, int]`): Lines of each canonical table.
+        patients (`PatientCounts`, *optional*): Patients and visits.
+        salt (`str`): Salt of the split, of which only the hash is written.
+
+    Returns:
+        `dict[str, Any]`: Plain values.
+
+    Examples:
+        >>> describe_run(StagedSource("synpuf", ()), {"claim_line": 0}, None, "salt")["source"]
+        'synpuf'
+    """
     files = [
         {"name": file.name, "table": table.name, "rows": file.num_rows, "bytes": file.num_bytes, "sha256": file.sha256}
         for table in staged.tables

@@ -1,0 +1,368 @@
+"""Simulate Medicare patients block by block and publish their files."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..calendar import Calendar
+from ..generate import generator_of
+from ..publish import Publication
+from .beneficiaries import draw_beneficiaries
+from .care import write_care
+from .causes import STAY_CAUSES
+from .codebook import Codebook, codebook_of
+from .community import draw_contacts
+from .conditions import CONDITIONS, draw_illness
+from .counties import county_table
+from .fills import write_products
+from .hazards import draw_community
+from .planted import PlantedBias, PlantedDrift
+from .stays import World, draw_stays
+from .tables import MedicareTables, eligibility_table, medical_table, pharmacy_table, risk_table
+
+# Raised whenever the same seed would give other claims.
+MEDICARE_SIMULATION_VERSION = 1
+# Patients of a block share random streams, so a block is always simulated whole, also when only part of it is kept.
+BLOCK_PATIENTS = 2500
+# Number of this population in the key of every stream; the pediatric institutions have 0 and 1.
+_POPULATION = 2
+
+
+@dataclass(frozen=True)
+class MedicareClaims:
+    """A simulated Medicare population in memory.
+
+    Args:
+        medical_claim (`pa.Table`): One row per claim line.
+        pharmacy_claim (`pa.Table`): One row per fill.
+        eligibility (`pa.Table`): One row per span of coverage.
+        true_risk (`pa.Table`): Risks of readmission for evaluation only.
+        county_features (`pa.Table`): What a public table would say about each county.
+    """
+
+    medical_claim: pa.Table
+    pharmacy_claim: pa.Table
+    eligibility: pa.Table
+    true_risk: pa.Table
+    county_features: pa.Table
+
+
+@dataclass(frozen=True)
+class MedicareSummary:
+    """What a simulation wrote.
+
+    Args:
+        path (`Path`): Folder with the files.
+        patients (`int`): Patients simulated.
+        claim_lines (`int`): Rows of `medical_claim.parquet`.
+        rx_claims (`int`): Rows of `pharmacy_claim.parquet`.
+        eligibility_spans (`int`): Rows of `eligibility.parquet`.
+        true_risks (`int`): Rows of `true_risk.parquet`.
+    """
+
+    path: Path
+    patients: int
+    claim_lines: int
+    rx_claims: int
+    eligibility_spans: int
+    true_risks: int
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A checked request for a simulation."""
+
+    patients: int
+    seed: int
+    calendar: Calendar
+    bias: PlantedBias
+    drift: PlantedDrift
+
+
+def simulate_medicare(
+    out: str | Path,
+    *,
+    patients: int = 10_000,
+    seed: int = 0,
+    start: str = "2008-01-01",
+    end: str = "2012-12-31",
+    planted_bias: float | PlantedBias = 0.0,
+    planted_drift: float | PlantedDrift = 0.0,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> MedicareSummary:
+    """Write claims of a simulated Medicare population, with the true risk of readmission after every stay beside them.
+
+    The model and its sources are described in `docs/simulation_medicare.md`. The files follow the input layer of Tuva,
+    with all seven Medicare claim types; all of them appear at once or not at all.
+
+    Args:
+        out (`str` or `Path`): Folder to write.
+        patients (`int`, *optional*, defaults to `10_000`):
+            Number of patients. The claims of a patient do not depend on it.
+        seed (`int`, *optional*, defaults to `0`): The same seed gives the same bytes.
+        start (`str`, *optional*, defaults to `"2008-01-01"`): First day, the first of a month.
+        end (`str`, *optional*, defaults to `"2012-12-31"`): Last day, the last of a month. Claims that end after
+            September 2015 are coded in ICD-10.
+        planted_bias (`float` or `PlantedBias`, *optional*, defaults to `0.0`):
+            A subgroup whose records understate its risk; a number from 0 to 1 is the strength against `"race=black"`.
+        planted_drift (`float` or `PlantedDrift`, *optional*, defaults to `0.0`):
+            A world that changes on a January 1; a number from 0 to 1 is the strength, from the last year on.
+        overwrite (`bool`, *optional*, defaults to `False`): Replace an existing folder.
+        progress (`bool`, *optional*, defaults to `False`): Show a bar.
+
+    Returns:
+        `MedicareSummary`: Where the files are and how many rows they have.
+
+    Raises:
+        ValueError: If an argument is out of range or unknown; the message says what was expected and found.
+        ClaimDataError: `E_EXISTS` if `out` exists and may not be replaced, `E_WRITE` if it cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     summary = simulate_medicare(folder + "/claims", patients=20, end="2008-12-31")
+        ...     sorted(path.name for path in summary.path.glob("*.parquet"))
+        ['county_features.parquet', 'eligibility.parquet', 'medical_claim.parquet', 'pharmacy_claim.parquet',
+         'true_risk.parquet']
+    """
+    request = _check(patients, seed, start, end, planted_bias, planted_drift)
+    with Publication(Path(out), overwrite=overwrite) as publication:
+        for tables in _with_bar(_blocks(request), request, progress):
+            for name in MedicareTables.__annotations__:
+                publication.write_table(name, getattr(tables, name))
+        publication.write_table("county_features", county_table())
+        publication.write_json("simulation", _manifest(request, publication.rows))
+        rows = publication.rows
+    return MedicareSummary(
+        path=Path(out),
+        patients=patients,
+        claim_lines=rows["medical_claim"],
+        rx_claims=rows["pharmacy_claim"],
+        eligibility_spans=rows["eligibility"],
+        true_risks=rows["true_risk"],
+    )
+
+
+def simulate_medicare_tables(
+    patients: int,
+    seed: int = 0,
+    *,
+    start: str = "2008-01-01",
+    end: str = "2012-12-31",
+    planted_bias: float | PlantedBias = 0.0,
+    planted_drift: float | PlantedDrift = 0.0,
+) -> MedicareClaims:
+    """Simulate a Medicare population in memory, with the rows that `simulate_medicare` would write.
+
+    Args:
+        patients (`int`): Number of patients.
+        seed (`int`, *optional*, defaults to `0`): Seed.
+        start (`str`, *optional*, defaults to `"2008-01-01"`): First day.
+        end (`str`, *optional*, defaults to `"2012-12-31"`): Last day.
+        planted_bias (`float` or `PlantedBias`, *optional*, defaults to `0.0`): See `simulate_medicare`.
+        planted_drift (`float` or `PlantedDrift`, *optional*, defaults to `0.0`): See `simulate_medicare`.
+
+    Returns:
+        `MedicareClaims`: The tables.
+
+    Raises:
+        ValueError: If an argument is out of range or unknown; the message says what was expected and found.
+
+    Examples:
+        >>> claims = simulate_medicare_tables(20, end="2008-12-31")
+        >>> claims.eligibility["payer"].unique().to_pylist()
+        ['medicare']
+        >>> simulate_medicare_tables(0)
+        Traceback (most recent call last):
+            ...
+        ValueError: expected at least 1 patient, found 0
+    """
+    request = _check(patients, seed, start, end, planted_bias, planted_drift)
+    parts = list(_blocks(request))
+    joined = {
+        name: pa.concat_tables([getattr(part, name) for part in parts]).unify_dictionaries()
+        for name in MedicareTables.__annotations__
+    }
+    return MedicareClaims(**joined, county_features=county_table())
+
+
+def _check(
+    patients: int,
+    seed: int,
+    start: str,
+    end: str,
+    planted_bias: float | PlantedBias,
+    planted_drift: float | PlantedDrift,
+) -> _Request:
+    """Turn arguments into a request, or refuse them."""
+    if patients < 1:
+        raise ValueError(f"expected at least 1 patient, found {patients}")
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"expected a seed from 0 to 2**63 - 1, found {seed}")
+    calendar = Calendar(_date("start", start), _date("end", end))
+    drift = planted_drift
+    if not isinstance(drift, PlantedDrift):
+        drift = PlantedDrift(calendar.end.year, float(drift))
+    if drift.strength and not calendar.start.year < drift.year <= calendar.end.year:
+        raise ValueError(
+            f"expected a drift inside the window and after its first year, {calendar.start.year + 1} to "
+            f"{calendar.end.year}, found {drift.year}"
+        )
+    # Without strength the year means nothing, and must not make another world.
+    if not drift.strength:
+        drift = PlantedDrift(calendar.end.year)
+    return _Request(patients, seed, calendar, PlantedBias.of(planted_bias), drift)
+
+
+def _date(name: str, text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"expected an ISO date such as 2008-01-01 as {name}, found {text!r}") from error
+
+
+def _blocks(request: _Request) -> Iterator[MedicareTables]:
+    """Tables of each block in turn."""
+    codes = codebook_of(request.drift)
+    for number in range(-(-request.patients // BLOCK_PATIENTS)):
+        kept = min(BLOCK_PATIENTS, request.patients - number * BLOCK_PATIENTS)
+        tables = simulate_medicare_block(request.calendar, request.seed, number, codes, request.bias, request.drift)
+        yield tables if kept == BLOCK_PATIENTS else _first_patients(tables, kept)
+
+
+def simulate_medicare_block(
+    calendar: Calendar, seed: int, number: int, codes: Codebook, bias: PlantedBias, drift: PlantedDrift
+) -> MedicareTables:
+    """Simulate one whole block.
+
+    Args:
+        calendar (`Calendar`): The window.
+        seed (`int`): Seed of the simulation.
+        number (`int`): Number of the block.
+        codes (`Codebook`): Tables of codes.
+        bias (`PlantedBias`): A planted bias, of strength zero for none.
+        drift (`PlantedDrift`): A planted drift, of strength zero for none.
+
+    Returns:
+        `MedicareTables`: Tables of `BLOCK_PATIENTS` patients.
+
+    Examples:
+        >>> spring, drift = Calendar(dt.date(2012, 3, 1), dt.date(2012, 5, 31)), PlantedDrift(2012)
+        >>> tables = simulate_medicare_block(spring, 0, 0, codebook_of(drift), PlantedBias(), drift)
+        >>> len(tables.medical_claim) > len(tables.pharmacy_claim) > 0
+        True
+    """
+    world, streams = draw_world(calendar, seed, number, bias, drift)
+    stays, death_day = draw_stays(world, streams["risk"])
+    care = write_care(world, codes, stays, death_day, streams["care"], streams["dirt"])
+    ingredient, product = write_products(world, codes, care.fills, streams["care"])
+    return MedicareTables(
+        medical_table(world, codes, care.sheet, care.lines, care.diagnoses, streams["care"]),
+        pharmacy_table(world, codes, care.fills, ingredient, product, streams["care"]),
+        eligibility_table(world, death_day),
+        risk_table(world, stays, death_day),
+    )
+
+
+def draw_world(
+    calendar: Calendar, seed: int, number: int, bias: PlantedBias, drift: PlantedDrift
+) -> tuple[World, dict[str, np.random.Generator]]:
+    """Patients of one block, their conditions and hazards, before any stay.
+
+    Args:
+        calendar (`Calendar`): The window.
+        seed (`int`): Seed of the simulation.
+        number (`int`): Number of the block.
+        bias (`PlantedBias`): A planted bias.
+        drift (`PlantedDrift`): A planted drift.
+
+    Returns:
+        `tuple[World, dict[str, np.random.Generator]]`: The world, and the streams of the block where they stand.
+    """
+    # The pediatric streams serve here too: "risk" draws the stays, and "dirt" what a planted bias leaves unrecorded.
+    streams = {
+        purpose: generator_of(seed, _POPULATION, number, purpose)
+        for purpose in ("people", "disease", "care", "risk", "dirt")
+    }
+    block_key = int.from_bytes(hashlib.sha256(f"medicare|{seed}|{number}".encode()).digest()[:7], "big")
+    patients = draw_beneficiaries(BLOCK_PATIENTS, calendar, block_key, streams["people"])
+    illness = draw_illness(patients, calendar, streams["disease"])
+    community = draw_community(patients, illness, calendar, streams["disease"])
+    contacts = draw_contacts(patients, illness, community, calendar, drift, streams["disease"])
+    return World(patients, illness, community, contacts, calendar, bias, drift), streams
+
+
+def _first_patients(tables: MedicareTables, kept: int) -> MedicareTables:
+    """Rows of the first patients of a block."""
+    names = tables.eligibility["person_id"].combine_chunks().dictionary.to_pylist()[:kept]
+    cut = {}
+    for name in MedicareTables.__annotations__:
+        table = getattr(tables, name)
+        column = table.column("patient_id" if name == "true_risk" else "person_id").combine_chunks()
+        member = np.isin(column.dictionary.to_numpy(zero_copy_only=False), names)
+        cut[name] = table.take(pa.array(np.flatnonzero(member[column.indices.to_numpy()])))
+    return MedicareTables(**cut)
+
+
+def _with_bar(blocks: Iterator[MedicareTables], request: _Request, progress: bool) -> Iterator[MedicareTables]:
+    """Show how far the simulation is, when asked."""
+    if not progress:
+        yield from blocks
+        return
+    from tqdm import tqdm  # type: ignore[import-untyped,unused-ignore]
+
+    yield from tqdm(blocks, total=-(-request.patients // BLOCK_PATIENTS), unit="block", desc="simulating")
+
+
+def _manifest(request: _Request, rows: dict[str, int]) -> dict[str, Any]:
+    """What made the files; no time of day, so that the same seed gives the same bytes."""
+    return {
+        "population": "medicare",
+        "simulation_version": MEDICARE_SIMULATION_VERSION,
+        "patients": request.patients,
+        "seed": request.seed,
+        "start": request.calendar.start.isoformat(),
+        "end": request.calendar.end.isoformat(),
+        "planted_bias": asdict(request.bias),
+        "planted_drift": asdict(request.drift),
+        "block_patients": BLOCK_PATIENTS,
+        "rows": rows,
+        "parameters_sha256": medicare_parameters_digest(),
+    }
+
+
+@cache
+def medicare_parameters_digest() -> str:
+    """Hash of the tables of conditions, causes, codes and effects, so that a silent change of a parameter shows.
+
+    Returns:
+        `str`: 64 hexadecimal digits.
+
+    Examples:
+        >>> len(medicare_parameters_digest())
+        64
+    """
+    from . import admission, beneficiaries, community, conditions, hazards, icd9_codes, icd10_codes, service_codes
+
+    modules = (admission, beneficiaries, community, conditions, hazards, icd9_codes, icd10_codes, service_codes)
+    constants = {
+        f"{module.__name__}.{name}": value
+        for module in modules
+        for name, value in vars(module).items()
+        if name.isupper()
+        and isinstance(value, (int, float, str, tuple, dict))
+        and name not in ("CONDITIONS", "STAY_CAUSES")
+    }
+    parts = [constants, [asdict(item) for item in CONDITIONS], [asdict(item) for item in STAY_CAUSES]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=float).encode()).hexdigest()

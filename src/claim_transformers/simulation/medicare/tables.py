@@ -1,0 +1,270 @@
+"""The files of one block of Medicare patients: medical and pharmacy claims, eligibility, the true risk of stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ...claims.schema import CLAIM_TYPES
+from ..block import Fills
+from ..calendar import Bool, Float, Int, Key
+from ..columns import constant_column, day_column, hex_bytes, money_column, text_column, text_of_bytes
+from ..population import NEVER
+from ..sampling import mix
+from .admission import DIED
+from .beneficiaries import DUAL_CODES, RACES, Beneficiaries, medicare_status
+from .care_stays import ADMIT_TYPES, ALL_DISPOSITIONS, GROUPS
+from .codebook import Codebook
+from .conditions import BURN_IN_MONTHS, ESRD
+from .counties import counties
+from .diagnoses import DIAGNOSES
+from .hazards import HORIZON_DAYS, true_risk
+from .schemas import (
+    MEDICARE_ELIGIBILITY_SCHEMA,
+    MEDICARE_MEDICAL_SCHEMA,
+    MEDICARE_PHARMACY_SCHEMA,
+    STAY_RISK_SCHEMA,
+)
+from .sheets import BILL_TYPES, PLACES, PROCEDURES, REVENUE_CODES, TYPE_OF, Lines, Sheet
+from .stays import Stays, World
+
+OUTCOMES = ("readmission_any", "readmission_unplanned")
+PAYER = "medicare"
+PLANS = ("parts a and b", "parts a, b and d")
+DATA_SOURCE = "simulated-medicare"
+STATUS_CODES = (10, 11, 20, 21, 31)
+# What Medicare pays of the allowed amount where the patient owes coinsurance (42 CFR 410.152).
+PAID_SHARE = 0.8
+CHARGE_RATIO = 2.6
+
+
+@dataclass
+class MedicareTables:
+    """Arrow tables of one block, in the schemas of `schemas`."""
+
+    medical_claim: pa.Table
+    pharmacy_claim: pa.Table
+    eligibility: pa.Table
+    true_risk: pa.Table
+
+
+def patient_names(patients: Beneficiaries) -> pa.Array:
+    """Identifiers that tell nothing: sixteen hexadecimal digits of a hash."""
+    return text_of_bytes(hex_bytes(patients.key))
+
+
+def covered(world: World, death_day: Int, patient: Int, day: Int) -> Bool:
+    """Whether each day lies in the window, in life and in a month of coverage."""
+    inside = (day >= world.calendar.first) & (day <= world.calendar.last) & (day <= death_day[patient])
+    month = np.maximum(world.month(day) - BURN_IN_MONTHS, 0)
+    enrolled: Bool = world.patients.enrolled[month, patient] & inside
+    return enrolled
+
+
+def _claim_ids(key: Key, day: Int, salt: int) -> Any:
+    """One identifier per claim, from the patient, the day and the position among all claims of the block."""
+    order = np.arange(len(key), dtype=np.uint64) << np.uint64(20) | day.astype(np.uint64)
+    return hex_bytes(mix(key ^ mix(order, salt), salt + 1))
+
+
+def _cents(dollars: Float, generator: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Amounts spread around their median."""
+    spread = np.exp(np.float32(0.4) * generator.standard_normal(len(dollars), dtype=np.float32))
+    cents: np.ndarray[Any, np.dtype[np.int64]] = (dollars * spread * 100).astype(np.int64)
+    return cents
+
+
+def _paid_days(end: Int, generator: np.random.Generator) -> Int:
+    """Day of payment: two weeks at the earliest (CMS, payment floor of 13 days), some months for a few."""
+    lag = 14 + generator.standard_exponential(len(end), dtype=np.float32) * 11
+    late = generator.random(len(end), dtype=np.float32) < 0.03
+    return (end + np.minimum(lag + late * 75, 365)).astype(np.int32)
+
+
+def medical_table(
+    world: World, codes: Codebook, sheet: Sheet, lines: Lines, diagnoses: Int, generator: np.random.Generator
+) -> pa.Table:
+    """Claim lines in order of patient, day, type and line.
+
+    Args:
+        world (`World`): Patients.
+        codes (`Codebook`): Tables.
+        sheet (`Sheet`): Claims in order.
+        lines (`Lines`): Their lines in order.
+        diagnoses (`np.ndarray` of shape `(claims, DIAGNOSES)`): Codes.
+        generator (`np.random.Generator`): Stream.
+
+    Returns:
+        `pa.Table`: One row per line, in `MEDICARE_MEDICAL_SCHEMA`.
+    """
+    claim = lines.claim
+    number = (np.arange(len(claim)) - np.searchsorted(claim, claim) + 1).astype(np.int32)
+    key = world.patients.key[sheet.patient]
+    allowed = _cents(lines.dollars, generator)
+    shared = np.isin(sheet.claim_type, [TYPE_OF[name] for name in ("CAR", "OP", "DME")])[claim]
+    paid = np.where(shared, (allowed * PAID_SHARE).astype(np.int64), allowed)
+    second = codes.diagnoses.is_second(sheet.end).astype(np.int32)
+    has_stay = sheet.admission >= 0
+    words = codes.diagnoses.vocabulary
+    source = len(claim)
+    columns = [
+        text_column(sheet.patient[claim], patient_names(world.patients)),
+        text_of_bytes(_claim_ids(key, sheet.start, 301)[claim]),
+        pa.array(number),
+        text_column(sheet.claim_type[claim], CLAIM_TYPES),
+        day_column(sheet.start[claim]),
+        day_column(sheet.end[claim]),
+        day_column(lines.day),
+        day_column(lines.day),
+        day_column(sheet.admission[claim], ~has_stay[claim]),
+        day_column(sheet.discharge[claim], (sheet.discharge < 0)[claim]),
+        text_column(sheet.disposition[claim], ALL_DISPOSITIONS),
+        text_column(sheet.admit_type[claim], ADMIT_TYPES),
+        text_column(sheet.place[claim], PLACES),
+        text_column(sheet.bill[claim], BILL_TYPES),
+        text_column(sheet.group[claim], GROUPS),
+        text_column(lines.revenue, REVENUE_CODES),
+        text_column(lines.service, codes.services.vocabulary),
+        pa.array(np.round(lines.units)),
+        text_column(second[claim], ["icd-9-cm", "icd-10-cm"]),
+        *[text_column(diagnoses[claim, slot], words) for slot in range(DIAGNOSES)],
+        *_procedure_columns(codes, sheet, second, claim),
+        day_column(_paid_days(sheet.end, generator)[claim]),
+        money_column(paid),
+        money_column(allowed),
+        money_column((allowed * CHARGE_RATIO).astype(np.int64)),
+        constant_column(DATA_SOURCE, source),
+    ]
+    return pa.Table.from_arrays(columns, schema=MEDICARE_MEDICAL_SCHEMA)
+
+
+def _procedure_columns(codes: Codebook, sheet: Sheet, second: Int, claim: Int) -> list[pa.Array]:
+    """Type, codes and dates of procedures; all lines of a claim carry them."""
+    present = sheet.procedures >= 0
+    kind = np.where(present[:, 0], second, -1).astype(np.int32)
+    days = [np.minimum(sheet.start + slot, sheet.end).astype(np.int32) for slot in range(PROCEDURES)]
+    words = codes.procedures.vocabulary
+    return [
+        text_column(kind[claim], ["icd-9-pcs", "icd-10-pcs"]),
+        *[text_column(sheet.procedures[claim, slot], words) for slot in range(PROCEDURES)],
+        *[day_column(days[slot][claim], ~present[claim, slot]) for slot in range(PROCEDURES)],
+    ]
+
+
+def pharmacy_table(
+    world: World, codes: Codebook, fills: Fills, ingredient: Int, product: Int, generator: np.random.Generator
+) -> pa.Table:
+    """Pharmacy claims in order of patient and day.
+
+    Args:
+        world (`World`): Patients.
+        codes (`Codebook`): Tables.
+        fills (`Fills`): Prescriptions filled.
+        ingredient (`np.ndarray`): Codes of `Codebook.drugs`.
+        product (`np.ndarray`): Positions in `Codebook.product_vocabulary`.
+        generator (`np.random.Generator`): Stream.
+
+    Returns:
+        `pa.Table`: One row per fill, in `MEDICARE_PHARMACY_SCHEMA`.
+    """
+    # Prices differ by ingredient, not by class: generics are cheap, a few are not.
+    dollars = np.exp(1.9 + 3.2 * ((ingredient * 37) % 101 / 101.0) ** 2) * fills.days_supply / 30
+    cents = _cents(dollars.astype(np.float32), generator)
+    refills = generator.integers(0, 6, len(fills), dtype=np.int32) * (fills.days_supply >= 25)
+    columns = [
+        text_column(fills.patient, patient_names(world.patients)),
+        text_of_bytes(_claim_ids(world.patients.key[fills.patient], fills.day, 401)),
+        pa.array(np.ones(len(fills), dtype=np.int32)),
+        day_column(fills.day),
+        text_column(product, codes.product_vocabulary),
+        pa.array((fills.days_supply * (1 + ingredient % 3)).astype(np.float32)),
+        pa.array(fills.days_supply),
+        pa.array(refills.astype(np.int32)),
+        day_column((fills.day + 3 + refills).astype(np.int32)),
+        money_column(cents),
+        money_column(cents),
+        constant_column(DATA_SOURCE, len(fills)),
+    ]
+    return pa.Table.from_arrays(columns, schema=MEDICARE_PHARMACY_SCHEMA)
+
+
+def eligibility_table(world: World, death_day: Int) -> pa.Table:
+    """Spans of coverage in order of patient and time, one per calendar year at most, and a new one on turning 65.
+
+    Args:
+        world (`World`): Patients.
+        death_day (`np.ndarray`): Day of death of every patient.
+
+    Returns:
+        `pa.Table`: One row per span, in `MEDICARE_ELIGIBILITY_SCHEMA`.
+    """
+    patients, calendar = world.patients, world.calendar
+    months = np.arange(calendar.months, dtype=np.int32)
+    first_days = calendar.first_day(months)
+    alive = first_days[:, None] <= death_day[None, :]
+    enrolled = patients.enrolled & alive
+    birthday = patients.birth_day + np.int32(round(65 * 365.25))
+    turns = calendar.month_of_day(birthday)
+    begins = (calendar.month_of_year(months) == 0)[:, None] | (months[:, None] == turns[None, :])
+    before = np.concatenate([np.zeros((1, len(patients)), dtype=np.bool_), enrolled[:-1]])
+    after = np.concatenate([enrolled[1:], np.zeros((1, len(patients)), dtype=np.bool_)])
+    opens = enrolled & (begins | ~before)
+    closes = enrolled & (~after | np.concatenate([begins[1:], np.ones((1, len(patients)), dtype=np.bool_)]))
+    patient, first = (part.astype(np.int32) for part in np.nonzero(opens.T))
+    last = np.nonzero(closes.T)[1].astype(np.int32)
+    start, death = calendar.first_day(first), death_day[patient]
+    known = (death < NEVER) & (death <= calendar.last)
+    end = np.minimum(calendar.last_day(last), death).astype(np.int32)
+    age = (calendar.last_day(first) - patients.birth_day[patient]) / 365.25
+    has_esrd = world.illness.onset_month[patient, ESRD] <= first
+    status = medicare_status(patients.entitlement[patient], age, has_esrd)
+    names = patient_names(patients)
+    columns = [
+        text_column(patient, names),
+        text_column(patient, names),
+        constant_column(PAYER, len(patient)),
+        text_column(patients.male[patient].astype(np.int32), ["female", "male"]),
+        text_column(patients.race[patient], RACES),
+        day_column(patients.birth_day[patient]),
+        day_column(np.where(known, death, 0), ~known),
+        day_column(start),
+        day_column(end),
+        text_column(patients.has_part_d[patient].astype(np.int32), PLANS),
+        text_column(patients.entitlement[patient], ["0", "1", "2", "3"]),
+        text_column(patients.dual[patient], DUAL_CODES),
+        text_column(np.searchsorted(STATUS_CODES, status).astype(np.int32), [str(code) for code in STATUS_CODES]),
+        text_column(patients.county[patient], counties().fips),
+        constant_column(DATA_SOURCE, len(patient)),
+    ]
+    return pa.Table.from_arrays(columns, schema=MEDICARE_ELIGIBILITY_SCHEMA)
+
+
+def risk_table(world: World, stays: Stays, death_day: Int) -> pa.Table:
+    """True risks of stays that ended alive, inside the window and in a month of coverage.
+
+    Args:
+        world (`World`): Patients.
+        stays (`Stays`): Stays in order of patient and time.
+        death_day (`np.ndarray`): Day of death of every patient.
+
+    Returns:
+        `pa.Table`: Two rows per stay, in `STAY_RISK_SCHEMA`.
+    """
+    written = (stays.disposition != DIED) & covered(world, death_day, stays.patient, stays.admission)
+    written &= covered(world, death_day, stays.patient, stays.discharge)
+    rows = np.repeat(np.flatnonzero(written), len(OUTCOMES))
+    outcome = np.tile(np.arange(len(OUTCOMES), dtype=np.int32), len(rows) // len(OUTCOMES))
+    unplanned, either = true_risk(stays.hazards)
+    risk = np.where(outcome == 0, either[rows], unplanned[rows])
+    columns = [
+        text_column(stays.patient[rows], patient_names(world.patients)),
+        day_column(stays.admission[rows]),
+        day_column(stays.discharge[rows]),
+        text_column(outcome, OUTCOMES),
+        pa.array(np.full(len(rows), HORIZON_DAYS, dtype=np.int16)),
+        pa.array(risk.astype(np.float32)),
+    ]
+    return pa.Table.from_arrays(columns, schema=STAY_RISK_SCHEMA)

@@ -1,0 +1,309 @@
+"""A persistent staging area: raw rows as they were received, in one embedded DuckDB file, one table per claim type.
+
+Deliveries come over months, and a file is sent again when it was wrong. So every load is registered with the hash of
+the file; the same content is refused, and another content under the same name supersedes the older load, whose rows
+stay. `sources.consolidation` makes canonical tables of what is valid. It is step 1 of Figure 2 of the Medicare claim
+encoder (Lahlou et al.): files are staged in separate tables by type before their schemas are consolidated.
+
+| table | columns |
+|---|---|
+| `loads` | `load_id`, `source`, `table_name`, `file_name`, `sha256`, counts, `superseded_by`, `raw_columns` |
+| `rejects` | `load_id`, `row_no`, `reason_code`, `raw_line`: lines that could not be split into columns |
+| `stage_SOURCE_TABLE` | raw columns as strings, `load_id`, `file_sha256`, `source_file`, `row_no` |
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from ..claims.engine import engine_errors
+from ..codes.errors import ClaimDataError
+from .cms_rif import find_rif_files
+from .contract import RawFile
+from .layout_files import RIF_LAYOUTS, read_layouts
+from .reading import Layout, stage_files
+from .synpuf import find_files
+from .synpuf_columns import CARRIER, INPATIENT, OUTPATIENT, PRESCRIPTION, beneficiary_layout
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+STAGED_SOURCES = ("cms-rif", "synpuf")
+LOAD_COLUMNS = ("load_id", "file_sha256", "source_file", "row_no")
+_SYNPUF: Mapping[str, Layout] = {
+    "inpatient": INPATIENT,
+    "outpatient": OUTPATIENT,
+    "carrier": CARRIER,
+    "prescription": PRESCRIPTION,
+}
+_YEAR = re.compile(r"(?<!\d)20\d\d(?!\d)")
+_CREATE = """
+CREATE SEQUENCE IF NOT EXISTS load_ids;
+CREATE TABLE IF NOT EXISTS loads (load_id BIGINT PRIMARY KEY, source VARCHAR, table_name VARCHAR, file_name VARCHAR,
+    sha256 VARCHAR, num_rows BIGINT, num_bytes BIGINT, superseded_by BIGINT, raw_columns VARCHAR[]);
+CREATE TABLE IF NOT EXISTS rejects (load_id BIGINT, row_no BIGINT, reason_code VARCHAR, raw_line VARCHAR);
+"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """One file that was loaded.
+
+    Args:
+        load_id (`int`): 1 for the first load of a staging area.
+        source (`str`): Such as `"cms-rif"`.
+        table (`str`): Raw table, such as `"inpatient"`.
+        file_name (`str`): Name of the file, its slot within the source.
+        sha256 (`str`): Hash of its content.
+        num_rows (`int`): Rows, those that could not be split included.
+        num_bytes (`int`): Size.
+        superseded_by (`int`, *optional*): Load of the corrected file.
+
+    Examples:
+        >>> Load(1, "synpuf", "inpatient", "inpatient.csv", "00", 2, 90).is_valid
+        True
+    """
+
+    load_id: int
+    source: str
+    table: str
+    file_name: str
+    sha256: str
+    num_rows: int
+    num_bytes: int
+    superseded_by: int | None = None
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether no corrected file came later."""
+        return self.superseded_by is None
+
+
+class Staging:
+    r"""A staging area in one DuckDB file, made if it is not there and readable by its owner only.
+
+    Args:
+        path (`str` or `Path`): The file.
+
+    Raises:
+        ClaimDataError: `E_STAGING` if the file is no staging area or another process holds it.
+
+    Examples:
+        >>> with tempfile.TemporaryDirectory() as folder, Staging(Path(folder, "staging.duckdb")) as staging:
+        ...     raw = Path(folder, "pde.csv")
+        ...     _ = raw.write_text("DESYNPUF_ID,PDE_ID,SRVC_DT,PROD_SRVC_ID\nP1,E1,20090107,59591025068\n")
+        ...     [load.table for load in staging.load("synpuf", raw)]
+        ['prescription']
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        import duckdb
+        import ibis
+
+        self.path = Path(path)
+        settings = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+        try:
+            self.connection: Backend = ibis.duckdb.connect(str(self.path), **settings)
+            self.connection.raw_sql(_CREATE)
+        except duckdb.Error as error:
+            raise ClaimDataError(
+                "E_STAGING",
+                f"expected a staging area at {self.path} that no other process holds, found {type(error).__name__}",
+            ) from None
+        self.path.chmod(0o600)
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.disconnect()
+
+    def load(self, source: str, path: str | Path, *, layouts: str | Path | None = None) -> list[Load]:
+        """Load a file, or all files of a folder: all of them or none.
+
+        Args:
+            source (`str`): One of `STAGED_SOURCES`.
+            path (`str` or `Path`): File or folder, as the source knows them.
+            layouts (`str` or `Path`, *optional*): Folder of layout files, for `cms-rif`.
+
+        Returns:
+            `list[Load]`: What was loaded.
+
+        Raises:
+            ValueError: If the source is not staged, or does not take layouts.
+            ClaimDataError: `E_FILE_TWICE` if the content was loaded before, `E_NO_FILE` if no file is known by its
+                name, and the errors of `stage_files`. The staging area is then as it was.
+        """
+        files = _find(source, Path(path), layouts)
+        loaded: list[Load] = []
+        with tempfile.TemporaryDirectory(dir=self.path.absolute().parent) as scratch:
+            self.connection.raw_sql("BEGIN")
+            try:
+                for table, file, layout in files:
+                    loaded.append(self._load_file(source, table, file, layout, Path(scratch)))
+                self.connection.raw_sql("COMMIT")
+            except BaseException:
+                self.connection.raw_sql("ROLLBACK")
+                raise
+        return loaded
+
+    def _load_file(self, source: str, table: str, path: Path, layout: Layout, scratch: Path) -> Load:
+        number = len(list(scratch.iterdir()))
+        folder = scratch / f"{number:05d}"
+        folder.mkdir()
+        rows, raw_files = stage_files(self.connection, [(path, layout)], folder, name=f"{table}_{number}")
+        if len(raw_files) != 1:
+            raise ClaimDataError("E_ARCHIVE", f"expected one file in {path.name}, found {len(raw_files)}: unpack it")
+        raw = raw_files[0]
+        self._check_new(source, table, path.name, raw)
+        (load_id,) = self.connection.raw_sql("SELECT nextval('load_ids')").fetchall()[0]
+        columns = [column for column in rows.columns if column not in LOAD_COLUMNS]
+        load = Load(int(load_id), source, table, path.name, raw.sha256, raw.num_rows, raw.num_bytes)
+        with engine_errors(f"staging {path.name}"):
+            self.connection.con.execute(
+                "UPDATE loads SET superseded_by = ? WHERE source = ? AND table_name = ? AND file_name = ? AND "
+                "superseded_by IS NULL",
+                [load.load_id, source, table, path.name],
+            )
+            self.connection.con.execute(
+                "INSERT INTO loads VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+                [load.load_id, source, table, path.name, raw.sha256, raw.num_rows, raw.num_bytes, columns],
+            )
+            self._insert(stage_table(source, table), rows, columns, load)
+            if raw.rejects is not None:
+                self.connection.con.register("reject_rows", raw.rejects)
+                self.connection.raw_sql(f"INSERT INTO rejects SELECT {load.load_id}, * FROM reject_rows")
+                self.connection.con.unregister("reject_rows")
+        # The view reads a file that goes away with the scratch folder.
+        self.connection.raw_sql(f'DROP VIEW "{rows.get_name()}"')
+        return load
+
+    def _insert(self, name: str, rows: ir.Table, columns: Sequence[str], load: Load) -> None:
+        own = "load_id BIGINT, file_sha256 VARCHAR, source_file VARCHAR, row_no BIGINT"
+        self.connection.raw_sql(f'CREATE TABLE IF NOT EXISTS "{name}" ({own})')
+        # A later version of a layout may bring new columns; rows of earlier loads have none of them.
+        for column in columns:
+            quoted = column.replace('"', '""')
+            self.connection.raw_sql(f'ALTER TABLE "{name}" ADD COLUMN IF NOT EXISTS "{quoted}" VARCHAR')
+        file_name = load.file_name.replace("'", "''")
+        self.connection.raw_sql(
+            f'INSERT INTO "{name}" BY NAME SELECT {load.load_id}::BIGINT AS load_id, '
+            f"'{load.sha256}' AS file_sha256, * REPLACE ('{file_name}' AS source_file) "
+            f'FROM "{rows.get_name()}"'
+        )
+
+    def _check_new(self, source: str, table: str, name: str, raw: RawFile) -> None:
+        """Refuse content that was loaded before.
+
+        Beneficiary rows state their year, so the same rows under another name say nothing new and harm nothing.
+        """
+        for load in self.loads():
+            is_same = load.sha256 == raw.sha256 and load.source == source and raw.num_rows
+            if is_same and (load.file_name == name or table != "beneficiary"):
+                raise ClaimDataError(
+                    "E_FILE_TWICE",
+                    f"{name} has the content of load {load.load_id}, {load.file_name}: leave it out, or load the file "
+                    "that corrects it",
+                )
+
+    def loads(self) -> list[Load]:
+        """List all loads.
+
+        Returns:
+            `list[Load]`: In the order of loading.
+        """
+        found = self.connection.raw_sql("SELECT * EXCLUDE (raw_columns) FROM loads ORDER BY load_id").fetchall()
+        return [Load(*row) for row in found]
+
+    def raw_columns(self, load: Load) -> list[str]:
+        """List the raw columns of a load; its staging table may have more, of other versions of the layout.
+
+        Args:
+            load (`Load`): The load.
+
+        Returns:
+            `list[str]`: In the order of its layout.
+
+        Raises:
+            KeyError: If there is no such load.
+        """
+        found = self.connection.con.execute(
+            "SELECT raw_columns FROM loads WHERE load_id = ?", [load.load_id]
+        ).fetchall()
+        if not found:
+            raise KeyError(f"expected a load of {self.path.name}, found no load {load.load_id}")
+        return [str(name) for name in found[0][0]]
+
+    def rows(self, source: str, table: str) -> ir.Table:
+        """Give the valid rows of a staging table.
+
+        Args:
+            source (`str`): Source of the loads.
+            table (`str`): Raw table.
+
+        Returns:
+            `ir.Table`: Raw columns as strings, and `LOAD_COLUMNS`.
+        """
+        loads = self.connection.table("loads")
+        valid = loads.filter(loads.superseded_by.isnull()).select("load_id")
+        return self.connection.table(stage_table(source, table)).semi_join(valid, "load_id")
+
+
+def stage_table(source: str, table: str) -> str:
+    """Name the staging table of a raw table.
+
+    Args:
+        source (`str`): Source of the loads.
+        table (`str`): Raw table.
+
+    Returns:
+        `str`: Name of the table.
+
+    Examples:
+        >>> stage_table("cms-rif", "home_health")
+        'stage_cms_rif_home_health'
+    """
+    return f"stage_{source.replace('-', '_')}_{table}"
+
+
+def _find(source: str, path: Path, layouts: str | Path | None) -> Sequence[tuple[str, Path, Layout]]:
+    """Raw table, file and layout of every file."""
+    if source not in STAGED_SOURCES:
+        raise ValueError(f"expected a source out of {', '.join(STAGED_SOURCES)}, found {source!r}")
+    if source == "cms-rif":
+        known = read_layouts(RIF_LAYOUTS if layouts is None else layouts)
+        found = find_rif_files(path, known)
+        read = {name: known[name].to_layout() for name in found if known[name].target != "none"}
+        return [(name, file, layout) for name, layout in read.items() for file in found[name]]
+    if layouts is not None:
+        raise ValueError(f"expected layouts for cms-rif only, found them for {source}")
+    return [
+        (table, file, _synpuf_layout(table, file)) for table, files in _find_synpuf(path).items() for file in files
+    ]
+
+
+def _find_synpuf(path: Path) -> dict[str, list[Path]]:
+    # A year of beneficiaries may come alone, as a correction.
+    if path.is_file() and "beneficiary" in path.name.lower():
+        return {"beneficiary": [path]}
+    return find_files(path)
+
+
+def _synpuf_layout(table: str, file: Path) -> Layout:
+    if table != "beneficiary":
+        return _SYNPUF[table]
+    year = _YEAR.search(file.name)
+    return beneficiary_layout(None if year is None else year.group())
