@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from claim_transformers.claims.number_bins import NumberBins
-from claim_transformers.claims.visit_codes import add_number_codes, roll_up_visits
+from claim_transformers.claims.visit_codes import add_number_codes, drop_codes, roll_up_visits
 from claim_transformers.codes.roll_up import RollUp
 
 CODES = [
@@ -67,3 +67,13 @@ def test_rolled_up_codes_of_many_visits_are_distinct_and_sorted():
     table = pa.table({"codes": pa.array(codes, pa.list_(pa.list_(pa.string())))})
     for visits in roll_up_visits(table, RollUp("category"))["codes"].to_pylist():
         assert all(visit == sorted(set(visit)) for visit in visits)
+
+
+def test_codes_of_a_prefix_are_dropped_and_emptied_visits_stay():
+    table = pa.table(
+        {"codes": [[["DISP/02", "DRG/470"], ["DISP/01"]], []], "patient_codes": [["RACE/X", "DUAL/1"], None]}
+    )
+    assert drop_codes(table, "DISP/")["codes"].to_pylist() == [[["DRG/470"], []], []]
+    assert drop_codes(table, "RACE/", column="patient_codes")["patient_codes"].to_pylist() == [["DUAL/1"], []]
+    sliced = drop_codes(table.slice(1), "DISP/")
+    assert sliced["codes"].to_pylist() == [[]]

@@ -61,3 +61,35 @@ def test_options_of_another_kind_of_cohort_are_refused(claims, tmp_path, monkeyp
         monkeypatch, capsys, "readmission", claims, out, "--rule", "x"
     )
     assert "--test-from" in fail(monkeypatch, capsys, "readmission", claims, out, "--test-from", "2009")
+
+
+def test_sequences_are_written_and_their_vocabulary_is_printed(claims, tmp_path, monkeypatch, capsys):
+    run(claims, tmp_path / "cohort", "--rule", "plain")
+    arguments = [
+        tmp_path / "cohort",
+        tmp_path / "out",
+        "--depth",
+        "category",
+        "--depth-of",
+        "DISP=code",
+        "--hide",
+        "race",
+    ]
+    result = CliRunner().invoke(app, ["sequences", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "Tokens at the depth of category" in " ".join(result.output.split())
+    assert "CCS/108" in str(load_from_disk(str(tmp_path / "out"))["train"]["codes"][:])
+    form = json.loads((tmp_path / "out" / "sequence_form.json").read_text())
+    assert (form["depth"], form["depth_of_system"], form["hide"]) == ("category", {"DISP": "code"}, ["race"])
+    again = [tmp_path / "cohort", tmp_path / "again", "--form-of", tmp_path / "out"]
+    CliRunner().invoke(app, ["sequences", *map(str, again)], catch_exceptions=False)
+    assert (tmp_path / "again" / "sequence_form.json").read_text() == (
+        tmp_path / "out" / "sequence_form.json"
+    ).read_text()
+    monkeypatch.setattr(
+        sys, "argv", ["claim-transformers", "sequences", *map(str, arguments[:2]), "--depth-of", "DISP"]
+    )
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert "expected SYSTEM=depth as --depth-of, such as NDC=code, found 'DISP'" in capsys.readouterr().err

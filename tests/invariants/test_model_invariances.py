@@ -19,8 +19,9 @@ VARIANTS = [
     {"visit_pooling": "max"},
     {"visit_pooling": "sum", "norm_first": True, "history_skip": True},
     {"visit_pooling": "sum", "history_skip": True, "history_half_lives_days": [10, 200], "index_gap": True},
+    {"visit_pooling": "sum", "segments": True},
     {"visit_pooling": "max", "time_attention": "bucketed", "classifier_pooling": "mean"},
-    {"visit_pooling": "none", "time_attention": "bucketed", "classifier_pooling": "max"},
+    {"visit_pooling": "none", "time_attention": "bucketed", "classifier_pooling": "max", "segments": True},
 ]
 TOLERANCE = {"atol": 2e-5, "rtol": 1e-4}
 

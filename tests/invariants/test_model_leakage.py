@@ -11,7 +11,8 @@ VARIANTS = [
     {"visit_pooling": "max", "history_skip": True},
     {"visit_pooling": "sum", "time_attention": "bucketed", "norm_first": True, "history_skip": True},
     {"visit_pooling": "sum", "history_skip": True, "history_half_lives_days": [10, 200], "index_gap": True},
-    {"visit_pooling": "none", "time_attention": "bucketed"},
+    {"visit_pooling": "sum", "segments": True},
+    {"visit_pooling": "none", "time_attention": "bucketed", "segments": True},
 ]
 CUTS = range(NUM_VISITS + 1)
 

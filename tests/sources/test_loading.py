@@ -170,7 +170,7 @@ def test_folder_without_patients_is_refused(tmp_path, cache):
 def test_unknown_source_suggests_a_known_one():
     with pytest.raises(ValueError, match="did you mean 'synpuf'") as caught:
         load_claims("synpouf", "raw")
-    assert "claims, cms-rif, meds, mimic3, simulated, synpuf, tuva" in str(caught.value)
+    assert "claims, cms-rif, cohort, meds, mimic3, simulated, synpuf, tuva" in str(caught.value)
 
 
 def test_ingested_folder_takes_no_options_of_raw_sources(folder):
@@ -229,3 +229,24 @@ def test_real_raw_files_load_as_ingested_and_streamed(cache):
 
 def test_module_does_not_import_datasets():
     assert not hasattr(loading, "datasets")
+
+
+def test_a_cohort_is_loaded_as_it_was_split(folder, cache, tmp_path):
+    splits = load_claims("claims", folder, cache_dir=cache)
+    splits.save_to_disk(str(tmp_path / "cohort"))
+    loaded = load_claims("cohort", tmp_path / "cohort")
+    assert {name: rows["patient_id"][:] for name, rows in loaded.items()} == {
+        name: rows["patient_id"][:] for name, rows in splits.items()
+    }
+    assert len(load_claims("cohort", tmp_path / "cohort", split="train")) == len(splits["train"])
+
+
+def test_a_cohort_is_not_split_anew_and_must_be_one(folder, cache, tmp_path):
+    with pytest.raises(ValueError, match=r"split already: expected their folder alone, found \['salt'\]"):
+        load_claims("cohort", tmp_path, salt="x")
+    with pytest.raises(ClaimDataError, match="E_NO_FOLDER"):
+        load_claims("cohort", tmp_path)
+    splits = load_claims("claims", folder, cache_dir=cache)
+    datasets.DatasetDict({"train": splits["train"], "test": splits["train"]}).save_to_disk(str(tmp_path / "leak"))
+    with pytest.raises(ClaimDataError, match="E_SPLIT_OVERLAP"):
+        load_claims("cohort", tmp_path / "leak")

@@ -97,6 +97,36 @@ def add_number_codes(patients: pa.Table, bins: NumberBins) -> pa.Table:
     return _with_codes(patients, visit_counts, owner[known], word.drop_null(), num_visits, sort=False)
 
 
+def drop_codes(patients: pa.Table, prefix: str, *, column: str = "codes") -> pa.Table:
+    """Leave out the codes that begin with a prefix.
+
+    Args:
+        patients (`pa.Table`): Rows with the column.
+        prefix (`str`): Such as `"DISP/"`.
+        column (`str`, *optional*, defaults to `"codes"`): A column of lists of strings, or of lists of such lists.
+
+    Returns:
+        `pa.Table`: The table without them; visits that are empty now stay.
+
+    Examples:
+        >>> table = pa.table({"codes": [[["DISP/02", "DRG/470"]], [["DISP/01"]]], "patient_codes": [["RACE/X"], []]})
+        >>> drop_codes(table, "DISP/")["codes"].to_pylist()
+        [[['DRG/470']], [[]]]
+        >>> drop_codes(table, "RACE/", column="patient_codes")["patient_codes"].to_pylist()
+        [[], []]
+    """
+    lists = _one_array(patients[column])
+    has_visits = pa.types.is_list(lists.type.value_type)
+    codes = lists.flatten() if has_visits else lists
+    words = codes.flatten()
+    kept = pc.invert(pc.starts_with(words, prefix))
+    running = np.concatenate([[0], np.cumsum(kept.to_numpy(zero_copy_only=False))]).astype(np.int32)
+    ends = np.concatenate([[0], np.cumsum(_lengths(codes))])
+    left = pa.ListArray.from_arrays(pa.array(running[ends]), words.filter(kept))
+    written = _as_lists(_lengths(lists), left) if has_visits else left
+    return patients.set_column(patients.column_names.index(column), column, written)
+
+
 def _flatten(column: pa.ChunkedArray) -> tuple[Positions, Positions, pa.Array]:
     """Visits of each patient, codes of each visit, and all codes."""
     visits = _one_array(column)

@@ -227,7 +227,7 @@ def cohort(
 ) -> None:
     """Select patients, label them and split them; print how many fell out at each step, and draw it."""
     from claim_transformers.cli.readmission import READMISSION, check_options, run_readmission
-    from claim_transformers.cohorts import attrition_table, build_cohort, check_out, load_definition
+    from claim_transformers.cohorts import build_cohort, check_out, load_definition
 
     sizes = {"cases": cases, "controls_per_case": controls_per_case, "patients": patients}
     of_stays: dict[str, Any] = {"rule": rule, "look_back_days": look_back_days, "see_unpaid": see_unpaid}
@@ -247,6 +247,13 @@ def cohort(
         changes["seed"] = seed
     built = build_cohort(load_definition(name).with_sampling(**changes), claims)
     built.save(out, overwrite=overwrite)
+    _print_cohort(built, out)
+
+
+def _print_cohort(built: Any, out: Path) -> None:
+    """Who fell out at each step, what is hidden, and where the chart is."""
+    from claim_transformers.cohorts import attrition_table
+
     table = Table(title=built.definition.title)
     for column, justify in (("step", "left"), ("patients", "right"), ("removed", "right")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
@@ -260,6 +267,39 @@ def cohort(
     if built.label_names:
         console.print(f"{len(built.label_names)} categories in the label.")
     console.print(f"[bold]{out / 'flow_chart.svg'}[/bold] draws the table", soft_wrap=True)
+
+
+@app.command()
+def sequences(
+    cohort: Annotated[Path, typer.Argument(help="Folder that 'cohort readmission' wrote.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make: the same examples in the words of the encoder.")],
+    depth: Annotated[str, typer.Option(help="code, category or chapter.")] = "chapter",
+    depth_of: Annotated[
+        list[str] | None, typer.Option(help="Another depth for a system, such as NDC=code; may repeat.")
+    ] = None,
+    hide: Annotated[
+        list[str] | None, typer.Option(help="sex, race, county or disposition: left out of the examples; may repeat.")
+    ] = None,
+    number_bins: Annotated[int, typer.Option(min=0, help="Bins of amounts and lengths of stay; 0 for none.")] = 10,
+    form_of: Annotated[
+        str | None, typer.Option(help="Sequences or a checkpoint whose form is used in place of the options.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Roll the codes of a readmission cohort up, write numbers as tokens, and print the vocabulary."""
+    from claim_transformers.cli.readmission import run_sequences
+
+    run_sequences(
+        cohort,
+        out,
+        console=console,
+        depth=depth,
+        depth_of=depth_of or [],
+        hide=hide or [],
+        number_bins=number_bins,
+        form_of=form_of,
+        overwrite=overwrite,
+    )
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The `readmission` cohort of `claim-transformers cohort`: options to a definition, and a cohort to a summary."""
+"""The commands `cohort readmission` and `sequences`: options to a definition or a form, and results to a summary."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -95,6 +95,56 @@ def run_readmission(
     for line in _sentences(built.facts):
         console.print(line)
     console.print(f"[bold]{out / 'flow_chart.svg'}[/bold] draws the table", soft_wrap=True)
+
+
+def run_sequences(
+    cohort: Path,
+    out: Path,
+    *,
+    console: Console,
+    depth: str,
+    depth_of: Sequence[str],
+    hide: Sequence[str],
+    number_bins: int,
+    form_of: str | None,
+    overwrite: bool,
+) -> None:
+    """Write a readmission cohort as sequences and print their vocabulary.
+
+    Args:
+        cohort (`Path`): Folder of a readmission cohort.
+        out (`Path`): Folder to make.
+        console (`Console`): Where to print.
+        depth (`str`): `"code"`, `"category"` or `"chapter"`.
+        depth_of (`Sequence[str]`): `SYSTEM=depth` of single systems.
+        hide (`Sequence[str]`): What is left out.
+        number_bins (`int`): Bins of numbers; 0 for none.
+        form_of (`str`, *optional*): Sequences or a checkpoint whose form is used.
+        overwrite (`bool`): Whether sequences at `out` may be replaced.
+
+    Raises:
+        ValueError: If an option does not fit, or the folder is no readmission cohort.
+    """
+    from claim_transformers.cohorts.sequence_vocabulary import vocabulary_rows
+    from claim_transformers.cohorts.sequences import SequenceForm, read_splits, write_sequences
+    from claim_transformers import resolve_checkpoint
+
+    wrong = [entry for entry in depth_of if entry.count("=") != 1]
+    if wrong:
+        raise ValueError(f"expected SYSTEM=depth as --depth-of, such as NDC=code, found {wrong[0]!r}")
+    depths = dict(entry.split("=") for entry in depth_of)
+    form = (
+        SequenceForm(depth, depths, hide=hide) if form_of is None else SequenceForm.load(resolve_checkpoint(form_of))
+    )
+    written = write_sequences(cohort, out, form, num_bins=number_bins, overwrite=overwrite)
+
+    table = Table(title=f"Tokens at the depth of {written.depth}: those that 11 training patients hold")
+    for column, justify in (("system", "left"), ("different", "right"), ("kept", "right"), ("of test codes", "right")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for row in vocabulary_rows(read_splits(out)):
+        covered = "-" if row["covered"] is None else f"{100 * row['covered']:.2f} %"
+        table.add_row(row["system"], f"{row['different']:,}", f"{row['kept']:,}", covered)
+    console.print(table)
 
 
 def _sentences(facts: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,26 +90,12 @@ class Cohort:
             ClaimDataError: If the folder exists and may not be replaced (`E_EXISTS`; what is no cohort never is), or
                 the disk does not take it (`E_WRITE`).
         """
-        out = Path(out)
-        check_out(out, overwrite=overwrite)
-        staging = out.with_name(f".{out.name}.writing-{uuid.uuid4().hex[:12]}")
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            self.to_dataset_dict().save_to_disk(str(staging))
-            self._write_papers(staging)
-            if out.exists():
-                # Renamed first, so that a run that stops here has lost neither the old cohort nor the new one.
-                replaced = out.with_name(f"{staging.name}-replaced")
-                out.rename(replaced)
-                staging.rename(out)
-                shutil.rmtree(replaced)
-            else:
-                staging.rename(out)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise ClaimDataError("E_WRITE", f"could not write {out.name!r}: {reason}. Nothing was saved") from error
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+
+        def write(folder: Path) -> None:
+            self.to_dataset_dict().save_to_disk(str(folder))
+            self._write_papers(folder)
+
+        publish_folder(out, write, overwrite=overwrite)
 
     def _write_papers(self, folder: Path) -> None:
         content = {
@@ -151,6 +138,38 @@ def attrition_table(cohort: Cohort) -> list[tuple[str, str, str]]:
         `list[tuple[str, str, str]]`: Step, patients left, patients removed.
     """
     return attrition_rows(cohort.attrition, cohort.ends)
+
+
+def publish_folder(out: str | Path, write: Callable[[Path], None], *, overwrite: bool = False) -> None:
+    """Write a folder beside its place and rename it into it, so that it is there whole or not at all.
+
+    Args:
+        out (`str` or `Path`): Folder to make.
+        write (`Callable`): Makes the folder that it is given.
+        overwrite (`bool`, *optional*, defaults to `False`): Whether a cohort that stands there is replaced.
+
+    Raises:
+        ClaimDataError: As [`check_out`], and `E_WRITE` if the disk does not take it.
+    """
+    out = Path(out)
+    check_out(out, overwrite=overwrite)
+    staging = out.with_name(f".{out.name}.writing-{uuid.uuid4().hex[:12]}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write(staging)
+        if out.exists():
+            # Renamed first, so that a run that stops here has lost neither the old cohort nor the new one.
+            replaced = out.with_name(f"{staging.name}-replaced")
+            out.rename(replaced)
+            staging.rename(out)
+            shutil.rmtree(replaced)
+        else:
+            staging.rename(out)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ClaimDataError("E_WRITE", f"could not write {out.name!r}: {reason}. Nothing was saved") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def check_out(out: str | Path, *, overwrite: bool = False) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from claim_transformers.sources.patients_builder import HashSplit
 
 INGESTED = "claims"
+COHORT = "cohort"
 CACHE_FOLDER = "claim_transformers"
 _BYTES_PER_READ = 1 << 20
 
@@ -48,7 +49,7 @@ def load_claims(
 
     Args:
         source (`str`): A raw format such as `"synpuf"`, `"tuva"` or `"meds"`, or `"claims"` for a folder ingested
-            before.
+            before, or `"cohort"` for a folder of examples that `claim-transformers cohort` or `sequences` wrote.
         path (`str`, `Path` or `ibis.BaseBackend`, *optional*):
             Where the raw files are, or the ingested folder; for `"tuva"` also a warehouse, which needs `out`.
         out (`str` or `Path`, *optional*): Folder to ingest into, for raw sources.
@@ -84,6 +85,9 @@ def load_claims(
         close = difflib.get_close_matches(source, known, n=1)
         hint = f", did you mean {close[0]!r}?" if close else "."
         raise ValueError(f"unknown source {source!r}{hint} Known sources: {', '.join(sorted(known))}")
+    if source == COHORT:
+        given = {"out": out, "streaming": streaming, "splits": splits, "salt": salt, **options}
+        return _load_cohort(path, split, [name for name, value in given.items() if value])
     hash_split = _hash_split(splits, salt)
     cache = _private_cache(cache_dir)
     if source == INGESTED:
@@ -101,7 +105,23 @@ def load_claims(
 def _known_sources() -> list[str]:
     from claim_transformers.sources.ingest import SOURCES
 
-    return [INGESTED, *SOURCES]
+    return [INGESTED, COHORT, *SOURCES]
+
+
+def _load_cohort(path: "RawLocation", split: str | None, given: Sequence[str]) -> Any:
+    """Examples as they were saved: cut, labelled and split already, so nothing about them can be asked for anew."""
+    import datasets
+
+    if not isinstance(path, str | Path) or given:
+        raise ValueError(
+            f"the source {COHORT!r} reads examples that are split already: expected their folder alone, found "
+            f"{sorted(given) if given else 'no folder'}"
+        )
+    if not (Path(path) / "dataset_dict.json").is_file():
+        raise ClaimDataError("E_NO_FOLDER", f"expected a cohort or sequences at {Path(path).name!r}, found neither")
+    loaded = datasets.load_from_disk(str(path))
+    assert_disjoint({name: rows.with_format("arrow")["patient_id"][:] for name, rows in loaded.items()})
+    return loaded if split is None else loaded[split]
 
 
 def _hash_split(splits: Mapping[str, float] | None, salt: str | None) -> "HashSplit | None":

@@ -37,6 +37,7 @@ SAVED_KEYS = {
     "nvp_target",
     "nvp_weight",
     "pad_token_id",
+    "segments",
     "tie_word_embeddings",
     "time_attention",
     "transformers_version",

@@ -12,7 +12,6 @@ from claim_transformers.models.claim import (
     ClaimForVisitClassification,
     ClaimModel,
 )
-from claim_transformers.models.claim.context_claim import position_days, time_buckets
 
 HEADS = [ClaimForPreTraining, ClaimForMaskedLM, ClaimForSequenceClassification, ClaimForVisitClassification]
 
@@ -156,30 +155,6 @@ def test_a_label_outside_the_vocabulary_is_refused():
 
 
 # ---- Encoder against numpy ----
-
-
-def test_time_aware_attention_equals_a_numpy_transcription():
-    """softmax(q k / sqrt(D) + b[head, bucket(days between)]) over what a position sees."""
-    config = _config(time_attention="bucketed", num_hidden_layers=1, attn_implementation="eager")
-    model = randomise(ClaimModel(config)).eval()
-    batch = _without_labels(_batch(visits=(5,)))
-    cut = torch.tensor([2])
-    with torch.no_grad():
-        outputs = model(**batch, cut=cut, output_attentions=True, output_hidden_states=True)
-    states = outputs.hidden_states[0][0].numpy()
-    attention = model.layers[0].attention
-    query, key = (
-        (states @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()).reshape(6, 2, 8)
-        for layer in (attention.q_proj, attention.k_proj)
-    )
-    slots = torch.arange(6)[None]
-    buckets = time_buckets(slots, position_days(slots, batch["visit_days"], cut))[0].numpy()
-    for head in range(2):
-        scores = query[:, head] @ key[:, head].T / np.sqrt(8) + model.time_bias.weight.detach().numpy()[buckets, head]
-        seen = np.array([[k <= 2 or k <= q for k in range(6)] for q in range(6)])
-        weights = np.where(seen, np.exp(scores), 0.0)
-        weights /= weights.sum(axis=1, keepdims=True)
-        np.testing.assert_allclose(outputs.attentions[0][0, head].numpy(), weights, atol=1e-5)
 
 
 def test_history_skip_adds_the_running_sum_of_the_visits_in_view():
@@ -524,3 +499,24 @@ def test_the_gap_to_the_index_date_is_added_to_the_patient_alone(visit_pooling):
         patient = slots[row] == 0
         assert torch.allclose(difference[row][patient], weight[bucket].expand(int(patient.sum()), -1), atol=1e-6)
         assert not difference[row][~patient].any()
+
+
+@pytest.mark.parametrize("visit_pooling", ["sum", "none"])
+def test_segments_tell_the_patient_earlier_visits_and_the_last_one_in_view_apart(visit_pooling):
+    config = _config(visit_pooling=visit_pooling, segments=True)
+    model = randomise(ClaimModel(config)).eval()
+    weight = model.segments.weight.detach().clone()
+    batch = _without_labels(_batch(visits=(4, 2)))
+    embedded = []
+    model.layers[0].register_forward_pre_hook(lambda module, given: embedded.append(given[0].detach().clone()))
+    with torch.no_grad():
+        model(**batch, output_hidden_states=True)
+        model.segments.weight.zero_()
+        model(**batch, output_hidden_states=True)
+    difference = embedded[0] - embedded[1]
+    slots = batch["visit_ids"] if visit_pooling == "none" else torch.arange(difference.shape[1]).expand(2, -1)
+    for row, visits in enumerate((4, 2)):
+        for slot in range(-1, visits + 1):
+            expected = weight[0 if slot == 0 else 2 if slot == visits else 1] if slot >= 0 else torch.zeros(1)
+            found = difference[row][slots[row] == slot]
+            assert torch.allclose(found, expected.expand_as(found), atol=1e-6)

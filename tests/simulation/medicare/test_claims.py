@@ -11,7 +11,7 @@ from claim_transformers.claims.stays import join_stays
 from claim_transformers.codes.normalize import normalize_codes
 from claim_transformers.simulation.medicare import simulate_medicare_tables
 from claim_transformers.simulation.medicare.causes import STAY_CAUSES
-from claim_transformers.simulation.medicare.counties import county_codes, county_table
+from claim_transformers.simulation.medicare.counties import counties, county_codes, county_table
 from claim_transformers.simulation.medicare.icd9_codes import ICD9_DIAGNOSES, ICD9_PROCEDURES
 from claim_transformers.simulation.medicare.icd10_codes import ICD10_DIAGNOSES, ICD10_PROCEDURES
 
@@ -124,9 +124,12 @@ def test_rates_lie_near_those_of_medicare(claims):
 
 
 def test_counties_are_real_codes_and_deprived_ones_have_more_duals(claims):
-    spans, counties = claims.eligibility, county_table()
+    spans, known, published = claims.eligibility, counties(), county_table()
     assert set(pc.unique(_texts(spans, "county_fips")).to_pylist()) <= set(county_codes())
-    depth = dict(zip(counties["county_fips"].to_pylist(), counties["deprivation"].to_pylist(), strict=True))
+    # What nobody could know is not published; the index that is follows it.
+    assert published.column_names == ["county_fips", "deprivation_index", "is_rural"]
+    assert np.corrcoef(known.deprivation, published["deprivation_index"].to_numpy())[0, 1] > 0.8
+    depth = dict(zip(known.fips, known.deprivation.tolist(), strict=True))
     of_span = np.array([depth[code] for code in _texts(spans, "county_fips").to_pylist()])
     is_dual = pc.not_equal(_texts(spans, "dual_status_code"), "NA").to_numpy()
     assert is_dual[of_span > 0.5].mean() > is_dual[of_span < -0.5].mean() + 0.03

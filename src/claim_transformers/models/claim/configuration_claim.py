@@ -87,6 +87,9 @@ class ClaimConfig(PreTrainedConfig):
         index_gap (`bool`, *optional*, defaults to `False`):
             Whether an embedding of the days from the last visit in view to the day on which the patient stands, in
             logarithmic buckets, is added to the patient. Attention weights alone cannot tell it of a single visit.
+        segments (`bool`, *optional*, defaults to `False`):
+            Whether a vector is added to every position that tells the patient, earlier visits and the last visit in
+            view apart: the segments of Lahlou et al. (section 3.1.3), where the last visit is the index claim.
         nvp_weight (`float`, *optional*, defaults to `1.0`):
             Weight of next-visit prediction in the pretraining loss.
         cp_weight (`float`, *optional*, defaults to `1.0`):
@@ -166,6 +169,7 @@ class ClaimConfig(PreTrainedConfig):
     horizon_days: int = 0
     landmark_visit_share: float | int = 0.0
     index_gap: bool = False
+    segments: bool = False
     nvp_weight: float | int = 1.0
     cp_weight: float | int = 1.0
     horizon_weight: float | int = 0.1

@@ -21,6 +21,7 @@ from .pooling_claim import pool_codes, pool_vectors
 # Up to this many positions the backward pass of sdpa in bf16 takes 1.3 to 7 times the CPU time of plain operations
 # (torch 2.13, x86); beyond it sdpa wins.
 SLOW_SDPA_POSITIONS = 256
+NUM_SEGMENTS = 3  # the patient, earlier visits, the last visit in view
 
 
 class Packing(NamedTuple):
@@ -151,6 +152,24 @@ class ClaimIndexGap(nn.Module):
         vectors_B1E = functional.embedding(time_magnitudes(gap_days_B1), self.weight)
         stands_BL = positions.valid & (positions.slots == 0) & (last_seen_B1 > 0)
         return states_BLE + vectors_B1E * stands_BL[:, :, None]
+
+
+class ClaimSegments(nn.Module):
+    """A vector, zero at the start, for what a position belongs to: the patient, an earlier visit or the last in view.
+
+    The segments of a sequence of Lahlou et al. (2021, section 3.1.3), where the last visit is the index claim.
+    """
+
+    def __init__(self, config: ClaimConfig) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(NUM_SEGMENTS, config.hidden_size))
+
+    def forward(self, states_BLE: Tensor, positions: Positions) -> Tensor:
+        """Add the vector of its segment to every position."""
+        is_visit_BL = positions.slots > 0
+        is_last_BL = is_visit_BL & (positions.slots == positions.cut[:, None])
+        vectors_BLE = functional.embedding(is_visit_BL.long() + is_last_BL.long(), self.weight)
+        return states_BLE + vectors_BLE * positions.valid[:, :, None]
 
 
 class ClaimHistorySkip(nn.Module):
@@ -309,6 +328,7 @@ __all__ = [
     "ClaimEmbeddings",
     "ClaimHistorySkip",
     "ClaimLayer",
+    "ClaimSegments",
     "ClaimTimeBias",
     "Packing",
     "Positions",

@@ -44,6 +44,7 @@ from .encoder_claim import (
     ClaimHistorySkip,
     ClaimIndexGap,
     ClaimLayer,
+    ClaimSegments,
     ClaimTimeBias,
     Packing,
     Positions,
@@ -180,7 +181,7 @@ class ClaimPreTrainedModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        if isinstance(module, ClaimTimeBias | ClaimIndexGap | ClaimHistorySkip | ClaimCodeSkip):
+        if isinstance(module, ClaimTimeBias | ClaimIndexGap | ClaimSegments | ClaimHistorySkip | ClaimCodeSkip):
             init.zeros_(module.weight)
         elif isinstance(module, ClaimPresenceDecoder):
             init.constant_(module.bias, self.config.nvp_bias_init)
@@ -210,6 +211,7 @@ class ClaimModel(ClaimPreTrainedModel):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.time_bias = ClaimTimeBias(config) if config.time_attention == "bucketed" else None
         self.index_gap = ClaimIndexGap(config) if config.index_gap else None
+        self.segments = ClaimSegments(config) if config.segments else None
         self.history_skip = ClaimHistorySkip(config) if config.history_skip else None
         self.layers = nn.ModuleList(ClaimLayer(config, index) for index in range(config.num_hidden_layers))
         self.final_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if config.norm_first else None
@@ -260,6 +262,8 @@ class ClaimModel(ClaimPreTrainedModel):
             positions = Positions(slots_BV, days_BV >= 0, cut_B)
         if self.index_gap is not None:
             states_BLE = self.index_gap(states_BLE, positions, days_BV)
+        if self.segments is not None:
+            states_BLE = self.segments(states_BLE, positions)
         mask = self._attention_mask(positions, days_BV, states_BLE.dtype, sees_all=cut is None)
         packing = self._packing(positions.valid, kwargs.get("output_hidden_states"))
 

@@ -104,12 +104,13 @@ def county_table() -> pa.Table:
     """What a public table would say about each county: an index of deprivation with noise, and whether it is rural.
 
     Returns:
-        `pa.Table`: `county_fips`, `deprivation` (the latent one), `deprivation_index` (a percentile from 0 to 1, as
-        the CDC/ATSDR Social Vulnerability Index is one, of the latent deprivation with noise) and `is_rural`.
+        `pa.Table`: `county_fips`, `deprivation_index` (a percentile from 0 to 1, as the CDC/ATSDR Social Vulnerability
+        Index is one, of the latent deprivation with noise) and `is_rural`. The latent deprivation is in no file: a
+        model that reads the table must not know what nobody could.
 
     Examples:
         >>> county_table().column_names
-        ['county_fips', 'deprivation', 'deprivation_index', 'is_rural']
+        ['county_fips', 'deprivation_index', 'is_rural']
     """
     places = counties()
     noisy = places.deprivation + np.float32(0.4) * places.noise
@@ -118,7 +119,6 @@ def county_table() -> pa.Table:
     return pa.table(
         {
             "county_fips": pa.array(places.fips),
-            "deprivation": pa.array(places.deprivation),
             "deprivation_index": pa.array(index),
             "is_rural": pa.array(places.is_rural),
         }

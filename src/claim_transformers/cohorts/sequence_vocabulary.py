@@ -1,0 +1,71 @@
+"""How large the vocabulary of sequences is, and how much of unseen sequences it covers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def vocabulary_rows(splits: Mapping[str, pa.Table], *, min_patients: int = 11) -> list[dict[str, Any]]:
+    """Measure the vocabulary of sequences: how many tokens, how many enough patients hold, what these cover on test.
+
+    Args:
+        splits (`Mapping[str, pa.Table]`): `train` and `test` with `patient_id` and `codes`.
+        min_patients (`int`, *optional*, defaults to 11): Patients behind a token.
+
+    Returns:
+        `list[dict]`: One row per system and one for all: `system`, `different`, `kept`, `covered` (share of the codes
+        of the test split, `None` without one).
+
+    Examples:
+        >>> table = pa.table({"patient_id": ["a", "b"], "codes": [[["CCS/1"]], [["CCS/1"], ["CCS/2"]]]})
+        >>> vocabulary_rows({"train": table, "test": table}, min_patients=2)[-1]
+        {'system': 'all', 'different': 2, 'kept': 1, 'covered': 0.6666666666666666}
+    """
+    patient, code = _pairs(splits["train"])
+    held_by = code.take(_first_of_pairs(patient, code)).value_counts()
+    words, counts = held_by.field("values"), held_by.field("counts").to_numpy()
+    kept = words.filter(pa.array(counts >= min_patients))
+    _, tested = _pairs(splits["test"])
+    known = pc.is_in(tested, value_set=kept).to_numpy(zero_copy_only=False)
+    of_word, of_kept, of_test = (_systems(array) for array in (words, kept, tested))
+    rows = []
+    for system in [*sorted(set(of_word.tolist())), "all"]:
+        chosen = slice(None) if system == "all" else of_test == system
+        seen = known[chosen]
+        rows.append(
+            {
+                "system": system,
+                "different": len(of_word) if system == "all" else int((of_word == system).sum()),
+                "kept": len(of_kept) if system == "all" else int((of_kept == system).sum()),
+                "covered": float(seen.mean()) if len(seen) else None,
+            }
+        )
+    return rows
+
+
+def _pairs(examples: pa.Table) -> tuple[pa.Array, pa.Array]:
+    """Patient and code of every occurrence."""
+    visits = examples["codes"].combine_chunks()
+    per_row = pc.fill_null(pc.list_value_length(visits), 0).to_numpy(zero_copy_only=False)
+    codes = pc.list_flatten(visits)
+    per_visit = pc.list_value_length(codes).to_numpy(zero_copy_only=False)
+    row = np.repeat(np.repeat(np.arange(len(per_row)), per_row), per_visit)
+    return examples["patient_id"].combine_chunks().take(pa.array(row)), pc.list_flatten(codes)
+
+
+def _first_of_pairs(patient: pa.Array, code: pa.Array) -> pa.Array:
+    """Place of one occurrence of each pair of patient and code."""
+    numbers = [pc.dictionary_encode(array).indices.to_numpy(zero_copy_only=False) for array in (patient, code)]
+    keys = numbers[0].astype(np.int64) * (int(numbers[1].max(initial=0)) + 1) + numbers[1]
+    return pa.array(np.unique(keys, return_index=True)[1])
+
+
+def _systems(codes: pa.Array) -> np.ndarray[Any, Any]:
+    """System of each code, with the tokens of bins under their own name."""
+    found: np.ndarray[Any, Any] = pc.list_element(pc.split_pattern(codes, "/", max_splits=1), 0).to_numpy(
+        zero_copy_only=False
+    )
+    return found
