@@ -8,10 +8,10 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export TOKENIZERS_PARALLELISM = false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-spark check lint types arrows unit style bench bench-quick benchmark benchmark-quick build clean
+.PHONY: help install demo test test-spark check lint types arrows unit style bench bench-quick benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build clean
 
 help:  ## List the targets.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-24s\033[0m %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -51,7 +51,10 @@ style: $(VENV)/.dev  ## Rewrite the code in the house format.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test-spark: $(VENV)/.dev  ## The same expressions on Spark, row by row; needs Java 17 and CLAIMS_DATA_DIR.
+# An environment of its own: Spark is large and nothing else needs it. Without Java or data the test would be skipped.
+test-spark:  ## The same expressions on Spark, row by row; needs Java 17 and CLAIMS_DATA_DIR.
+	@command -v java > /dev/null || { echo "expected java, found none"; exit 2; }
+	@test -d "$$CLAIMS_DATA_DIR" || { echo "expected CLAIMS_DATA_DIR to be a folder"; exit 2; }
 	$(PYTHON) -m venv build/spark
 	build/spark/bin/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[claims,spark]" pytest
 	build/spark/bin/python -m pytest tests/sources/test_spark.py
@@ -66,6 +69,12 @@ benchmark: $(VENV)/.runtime  ## Every table and figure of docs/benchmark; hours,
 
 benchmark-quick: $(VENV)/.runtime  ## All of it at a small size, in minutes; leaves runs/benchmark/quick/docs.
 	PATH="$(abspath $(BIN)):$$PATH" bash examples/benchmark/run.sh examples/benchmark/quick.yaml
+
+benchmark-medicare: $(VENV)/.runtime  ## Every Medicare table of docs/benchmark; hours, and goes on where it was stopped.
+	PATH="$(abspath $(BIN)):$$PATH" bash examples/benchmark/medicare/run.sh examples/benchmark/medicare/full.yaml
+
+benchmark-medicare-quick: $(VENV)/.runtime  ## All of it at a small size; leaves runs/benchmark/medicare-quick/docs.
+	PATH="$(abspath $(BIN)):$$PATH" bash examples/benchmark/medicare/run.sh examples/benchmark/medicare/quick.yaml
 
 build: $(VENV)/.dev  ## Build the wheel, install it in a fresh environment, import it and call its command.
 	rm -rf dist build/wheel-check

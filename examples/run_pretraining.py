@@ -8,8 +8,8 @@ From the repository root, on one device or on several:
     python examples/run_pretraining.py examples/configs/pretraining.yaml --claims claims
     torchrun --standalone --nproc_per_node 4 examples/run_pretraining.py examples/configs/pretraining.yaml
 
-Leaves the model and its tokenizer, `eval_results.json` with the loss and, for visits, the recall of each patient's
-last one, and `training_log.jsonl` with every logged figure in `output_dir`.
+Leaves the model and its tokenizer, `eval_results.json` with the loss and the recall of each patient's last visit, or
+the accuracy at masked tokens, and `training_log.jsonl` with every logged figure in `output_dir`.
 """
 
 from dataclasses import dataclass, field

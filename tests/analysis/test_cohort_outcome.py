@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from analysis.test_outcome_head import config, model, patients, tokenizer  # noqa: F401
+from analysis.outcome_by_hand import outcome_config, outcome_model, outcome_patients, outcome_tokenizer
 
 from claim_transformers.analysis import cohort_readout, outcome_readout, start_from_pretraining
 from claim_transformers.models.claim import ClaimForSequenceClassification
@@ -14,7 +14,22 @@ DEFINITION = {
 }
 
 
-def test_the_question_of_the_cohort_chooses_the_head(model, tokenizer):  # noqa: F811
+@pytest.fixture(scope="module")
+def tokenizer():
+    return outcome_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    return outcome_model(outcome_config(tokenizer))
+
+
+@pytest.fixture(scope="module")
+def patients(tokenizer):
+    return outcome_patients(tokenizer)
+
+
+def test_the_question_of_the_cohort_chooses_the_head(model, tokenizer):
     found = cohort_readout(model, tokenizer, DEFINITION)
     expected = outcome_readout(model, tokenizer, ["ICD9CM/493"], is_inpatient=True)
     assert found.weight.equal(expected.weight)
@@ -29,7 +44,7 @@ def test_the_question_of_the_cohort_chooses_the_head(model, tokenizer):  # noqa:
 
 
 @pytest.mark.parametrize("kind", ["folder", "definition"])
-def test_a_classifier_starts_at_the_head_of_its_cohort(kind, model, tokenizer, patients, tmp_path):  # noqa: F811
+def test_a_classifier_starts_at_the_head_of_its_cohort(kind, model, tokenizer, patients, tmp_path):
     import datasets
 
     table, labels = patients
@@ -46,7 +61,7 @@ def test_a_classifier_starts_at_the_head_of_its_cohort(kind, model, tokenizer, p
     assert not classifier.classifier.weight.equal(before)
 
 
-def test_a_model_without_a_head_for_the_question_leaves_the_classifier_as_it_is(model, tokenizer, patients):  # noqa: F811
+def test_a_model_without_a_head_for_the_question_leaves_the_classifier_as_it_is(model, tokenizer, patients):
     import datasets
 
     table, labels = patients

@@ -2,6 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from analysis.outcome_by_hand import PATIENTS, outcome_config, outcome_model, outcome_patients, outcome_tokenizer
 
 from claim_transformers.analysis.outcome_head import (
     count_tokens,
@@ -17,50 +18,25 @@ from claim_transformers.models.claim import (
     ClaimTokenizer,
 )
 
-PATIENTS = 120
-
 
 @pytest.fixture(scope="module")
 def tokenizer() -> ClaimTokenizer:
-    codes = ["SEX/F", "TYPE/OP", "ICD9CM/49390", "ICD9CM/4660", "ICD9CM/E950", "ICD9CM/V6284"]
-    rules = {"ICD9CM/493": "CCS/128", "ICD9CM/466": "CCS/125", "ICD9CM/E950": "CCS/662", "ICD9CM/V6284": "CCS/662"}
-    return ClaimTokenizer({code: number for number, code in enumerate(codes, start=3)}, rules, time_tokens="none")
+    return outcome_tokenizer()
 
 
 @pytest.fixture(scope="module")
 def config(tokenizer) -> ClaimConfig:
-    return ClaimConfig(
-        vocab_size=len(tokenizer),
-        num_categories=tokenizer.num_categories,
-        hidden_size=16,
-        num_attention_heads=2,
-        num_hidden_layers=1,
-        visit_pooling="sum",
-        nvp_target="category",
-        horizon_days=90,
-        num_labels=2,
-    )
+    return outcome_config(tokenizer)
 
 
 @pytest.fixture(scope="module")
 def model(config) -> ClaimForPreTraining:
-    torch.manual_seed(0)
-    return ClaimForPreTraining(config).eval()
+    return outcome_model(config)
 
 
 @pytest.fixture(scope="module")
 def patients(tokenizer) -> tuple[pa.Table, np.ndarray]:
-    """Patients of a few visits; those with more asthma visits have the label more often."""
-    generator = np.random.default_rng(0)
-    rows, labels = [], []
-    for _ in range(PATIENTS):
-        visits = int(generator.integers(1, 8))
-        codes = [[str(generator.choice(["ICD9CM/49390", "ICD9CM/4660", "ICD9CM/V6284"]))] for _ in range(visits)]
-        asthma = sum(code == ["ICD9CM/49390"] for code in codes)
-        labels.append(int(generator.random() < 0.1 + 0.2 * asthma))
-        rows.append({"sex": "F", "visits": [{"day": d, "type": "OP", "codes": c} for d, c in enumerate(codes)]})
-    encoded = [tokenizer(row) for row in rows]
-    return pa.table({name: [one[name] for one in encoded] for name in encoded[0]}), np.array(labels)
+    return outcome_patients(tokenizer)
 
 
 def test_a_readout_is_the_rows_of_the_outcome(model, tokenizer):

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from claim_transformers.analysis import true_risk_scores
+from claim_transformers.analysis.true_risk import stay_risk_scores
 
 DEFINITION = {
     "name": "asthma_exacerbation",
@@ -118,3 +119,48 @@ def test_controls_at_random_visits_make_the_score_of_an_encounter_calibrated():
 def test_an_encounter_outside_the_months_at_risk_is_an_error():
     with pytest.raises(ValueError, match="in the month at every index date, missing for 1 of 1"):
         true_risk_scores(encounters(a="2013-05-05"), risks(monthly("a", {"2013-04-01": 0.1})), ENCOUNTER)
+
+
+def stay_risks(rows):
+    names = ("patient_id", "discharge_date", "outcome", "risk")
+    table = pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    place = table.column_names.index("discharge_date")
+    return table.set_column(place, "discharge_date", table["discharge_date"].cast(pa.int32()).cast(pa.date32()))
+
+
+def stays(*pairs):
+    ids, days = zip(*pairs, strict=True)
+    return pa.table({"patient_id": list(ids), "discharge_day": pa.array(days, pa.int32())})
+
+
+def test_each_stay_of_a_patient_gets_the_risk_of_its_own_discharge_and_outcome():
+    table = stay_risks(
+        [
+            ("a", 10, "readmission_any", 0.1),
+            ("a", 10, "readmission_unplanned", 0.05),
+            ("a", 40, "readmission_any", 0.3),
+            ("b", 40, "readmission_any", 0.4),
+        ]
+    )
+    assert stay_risk_scores(stays(("b", 40), ("a", 40), ("a", 10)), table).tolist() == [0.4, 0.3, 0.1]
+    assert stay_risk_scores(stays(("a", 10)), table, "readmission_unplanned").tolist() == [0.05]
+
+
+def test_stays_without_a_true_risk_are_counted_or_left_open():
+    table = stay_risks([("a", 10, "readmission_any", 0.1)])
+    examples = stays(("a", 9), ("a", 10), ("b", 10))
+    with pytest.raises(ValueError, match="after every index stay, missing for 2 of 3 examples"):
+        stay_risk_scores(examples, table)
+    assert np.array_equal(stay_risk_scores(examples, table, missing="nan"), [np.nan, 0.1, np.nan], equal_nan=True)
+
+
+def test_two_true_risks_of_one_stay_are_refused():
+    table = stay_risks([("a", 10, "readmission_any", 0.1), ("a", 10, "readmission_any", 0.2)])
+    with pytest.raises(ValueError, match="found 2 of 1 stays"):
+        stay_risk_scores(stays(("a", 10)), table)
+
+
+@pytest.mark.parametrize("options", [{"outcome": "death"}, {"missing": "zero"}])
+def test_an_unknown_outcome_or_way_is_refused(options):
+    with pytest.raises(ValueError, match=r"found '(death|zero)'"):
+        stay_risk_scores(stays(("a", 10)), stay_risks([("a", 10, "readmission_any", 0.1)]), **options)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from claim_transformers.cli import app, main
 
-COMMANDS = ("simulate", "ingest", "cohort", "report", "install-checkpoint")
+COMMANDS = ("simulate", "ingest", "stage", "consolidate", "cohort", "report", "install-checkpoint")
 ROOT = Path(__file__).parents[2]
 
 

@@ -90,6 +90,10 @@ def test_a_configuration_with_codes_as_positions_learns_masked_tokens(run, claim
     assert model.config.visit_pooling == "none"
     evaluated = json.loads((tmp_path / "run" / "eval_results.json").read_text())
     assert 0 < evaluated["eval_loss"] < math.log(model.config.vocab_size) + 1
+    assert evaluated["eval_masked_tokens"] > 0
+    for k in (1, 10):
+        assert 0 <= evaluated[f"eval_accuracy_at_{k}"] <= 1
+        assert 0 < evaluated[f"eval_most_frequent_at_{k}"] <= 1
 
 
 def test_the_folder_holds_a_model_that_loads_and_figures_that_plots_read(single):

@@ -31,6 +31,8 @@ from claim_transformers.training import (
     NextVisitMetrics,
     TokenizedPatients,
     binary_metrics,
+    pretraining_metrics,
+    pretraining_model,
     rank_next_visit,
     tokenize_dataset,
 )
@@ -43,13 +45,15 @@ def configuration(tokenizer, **changes):
 
 
 def pretraining_trainer(
-    tokens, tokenizer, folder, *, trainer=ClaimTrainer, collator=None, callbacks=None, **arguments
+    tokens, tokenizer, folder, *, trainer=ClaimTrainer, collator=None, callbacks=None, model=None, **arguments
 ):
     dropout = arguments.pop("dropout", 0.0)
+    given = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout, **(model or {})}
+    config = configuration(tokenizer, **given)
+    metrics = {"compute_metrics": NextVisitMetrics(k=(5,)), "preprocess_logits_for_metrics": rank_next_visit}
+    if config.visit_pooling == "none":
+        collator, metrics = collator or DataCollatorForMaskedTokens(tokenizer), pretraining_metrics(config)
     set_seed(0)
-    model = ClaimForPreTraining(
-        configuration(tokenizer, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
-    )
     defaults = {
         "learning_rate": 5e-3,
         "logging_steps": 1,
@@ -58,15 +62,14 @@ def pretraining_trainer(
         "use_cpu": True,
     }
     return trainer(
-        model=model,
+        model=pretraining_model(config),
         args=ClaimTrainingArguments(output_dir=str(folder), **{**defaults, **arguments}),
         train_dataset=tokens["train"],
         eval_dataset=tokens["validation"],
         processing_class=tokenizer,
         data_collator=collator or DataCollatorForClaimPretraining(tokenizer, cp_mask_probability=0.2),
-        compute_metrics=NextVisitMetrics(k=(5,)),
-        preprocess_logits_for_metrics=rank_next_visit,
         callbacks=callbacks,
+        **metrics,
     )
 
 
@@ -88,6 +91,17 @@ class StopAt(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step == self.step:
             control.should_save = control.should_training_stop = True
+
+
+class DieAt(TrainerCallback):
+    """An end without a save, as by a signal."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
@@ -114,6 +128,28 @@ def test_a_resumed_run_ends_with_the_weights_of_a_run_that_was_not_stopped(
     assert weights_hash(resumed.model) == weights_hash(whole.model)
     lines = [json.loads(line) for line in (tmp_path / "stopped" / "training_log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, 21))
+
+
+def test_a_killed_run_of_masked_tokens_resumes_to_the_weights_of_a_whole_run(tokens, tokenizer, tmp_path):
+    arguments = {
+        "model": {"visit_pooling": "none", "time_attention": "bucketed"},
+        "num_train_epochs": 2,
+        "per_device_train_batch_size": 40,
+        "dropout": 0.1,
+    }
+    whole = pretraining_trainer(tokens, tokenizer, tmp_path / "whole", **arguments)
+    whole.train()
+    kept = {"save_strategy": "steps", "save_steps": 3}
+    killed = pretraining_trainer(tokens, tokenizer, tmp_path / "killed", callbacks=[DieAt(5)], **arguments, **kept)
+    with pytest.raises(KeyboardInterrupt):
+        killed.train()
+    resumed = pretraining_trainer(tokens, tokenizer, tmp_path / "killed", **arguments)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "killed" / "checkpoint-3"))
+    assert losses(resumed) == losses(whole)
+    assert len(losses(whole)) == 8
+    assert weights_hash(resumed.model) == weights_hash(whole.model) != weights_hash(killed.model)
+    lines = [json.loads(line) for line in (tmp_path / "killed" / "training_log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == list(range(1, 9))
 
 
 def test_epochs_differ_in_order_and_in_what_is_random(tokens, tokenizer, tmp_path):
@@ -304,24 +340,53 @@ def test_visits_are_classified_by_what_is_in_them(patients, tokenizer, tmp_path)
 
 
 def test_masked_tokens_train_a_model_of_single_codes(tokens, tokenizer, tmp_path):
-    set_seed(0)
-    trainer = ClaimTrainer(
-        model=ClaimForMaskedLM(configuration(tokenizer, visit_pooling="none")),
-        args=ClaimTrainingArguments(
-            output_dir=str(tmp_path),
-            max_steps=60,
-            learning_rate=1e-2,
-            logging_steps=10,
-            per_device_train_batch_size=32,
-            use_cpu=True,
-            disable_tqdm=True,
-            save_strategy="no",
-        ),
-        train_dataset=tokens["train"],
-        data_collator=DataCollatorForMaskedTokens(tokenizer),
-    )
+    model = {"visit_pooling": "none", "norm_first": True}
+    arguments = {"max_steps": 60, "learning_rate": 2e-2, "logging_steps": 10, "per_device_train_batch_size": 32}
+    trainer = pretraining_trainer(tokens, tokenizer, tmp_path, model=model, **arguments)
+    assert isinstance(trainer.model, ClaimForMaskedLM)
+    before = trainer.evaluate()
     trainer.train()
+    after = trainer.evaluate()
     assert losses(trainer)[-1] < losses(trainer)[0] - 1.0
+    assert after["eval_loss"] < before["eval_loss"] - 1.0
+    for k, margin in ((1, 0.05), (10, 0.2)):
+        assert before[f"eval_accuracy_at_{k}"] < after[f"eval_most_frequent_at_{k}"]
+        assert after[f"eval_accuracy_at_{k}"] > after[f"eval_most_frequent_at_{k}"] + margin
+    assert before["eval_mean_reciprocal_rank"] < after["eval_mean_reciprocal_rank"]
+
+
+def test_figures_of_masked_tokens_are_those_of_all_logits_and_do_not_depend_on_batches(tokens, tokenizer, tmp_path):
+    model = {"visit_pooling": "none", "time_attention": "bucketed"}
+    found = []
+    for size in (1, 7, 48):
+        trainer = pretraining_trainer(tokens, tokenizer, tmp_path, model=model, per_device_eval_batch_size=size)
+        found.append(trainer.evaluate())
+    batch = trainer.data_collator(TokenizedPatients(tokens["validation"]).__getitems__(range(48)))
+    with torch.no_grad():
+        logits = trainer.model.eval()(**batch, return_logits=True).logits
+    is_hidden = batch["labels"] >= 0
+    hidden = batch["labels"][is_hidden]
+    order = logits[is_hidden].argsort(dim=1, descending=True, stable=True)
+    ranks = (order == hidden[:, None]).int().argmax(dim=1)
+    frequent = np.sort(np.bincount(hidden))[::-1]
+    for metrics in found:
+        assert metrics["eval_masked_tokens"] == len(hidden) > 100
+        for k in (1, 10):
+            assert metrics[f"eval_accuracy_at_{k}"] == pytest.approx((ranks < k).float().mean().item())
+            assert metrics[f"eval_most_frequent_at_{k}"] == pytest.approx(frequent[:k].sum() / len(hidden))
+        assert metrics["eval_mean_reciprocal_rank"] == pytest.approx((1 / (1 + ranks)).mean().item())
+        assert metrics["eval_loss"] == pytest.approx(found[0]["eval_loss"], rel=1e-5)
+
+
+def test_hidden_tokens_are_predicted_in_the_order_of_the_rows(tokens, tokenizer, tmp_path):
+    model = {"visit_pooling": "none"}
+    trainer = pretraining_trainer(tokens, tokenizer, tmp_path, model=model, per_device_eval_batch_size=5)
+    predicted = trainer.predict(tokens["validation"])
+    batch = trainer.data_collator(TokenizedPatients(tokens["validation"]).__getitems__(range(48)))
+    for labels, ranks, row in zip(predicted.label_ids, predicted.predictions, batch["labels"], strict=True):
+        assert labels[labels >= 0].tolist() == row[row >= 0].tolist()
+        assert ((ranks >= 0) == (labels >= 0)).all()
+    assert predicted.predictions.shape == predicted.label_ids.shape
 
 
 def test_streams_are_trained_with_a_number_of_steps(tokenizer, tmp_path):

@@ -5,7 +5,7 @@ every stay. Then nothing is a bias, and every one that the audit reports is a fa
 of the risk of one group from the model, on the scale of log odds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -59,12 +59,14 @@ class SimulatedStays:
         probabilities (`NDArray[float]` of shape `(N,)`): Risks by the model.
         attributes (`dict[str, NDArray[str]]`): Groups of each stay.
         patients (`NDArray[int]` of shape `(N,)`): Patient of each stay.
+        threshold (`float`, *optional*): Chosen elsewhere, such as on validation; without it the audit chooses its own.
     """
 
     labels: npt.NDArray[np.int64]
     probabilities: FloatArray
     attributes: Mapping[str, npt.NDArray[np.str_]]
     patients: npt.NDArray[np.int64]
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -232,17 +234,33 @@ def audit_power(
     make = simulate or partial(simulate_stays, patients)
     found, alarms, by_metric = 0, 0, dict[str, int]()
     for number in tqdm(range(simulations), desc="audits", disable=not progress):
-        with_bias = _audit(make(planted=bias, seed=seed + number), replicates, level)
-        found += bias.group in _groups_with_direction(with_bias, bias)
-        without = _audit(make(planted=None, seed=seed + simulations + number), replicates, level).biases()
+        with_bias = make(planted=bias, seed=seed + number)
+        found += finds_bias(audit_stays(with_bias, replicates=replicates, level=level), bias)
+        no_bias = make(planted=None, seed=seed + simulations + number)
+        without = audit_stays(no_bias, replicates=replicates, level=level).biases()
         alarms += bool(without)
         for metric in {gap.metric for _, _, gap in without}:
             by_metric[metric] = by_metric.get(metric, 0) + 1
     return AuditPower(simulations, found, alarms, by_metric, level)
 
 
-def _audit(stays: SimulatedStays, replicates: int, level: float) -> SubgroupAudit:
-    threshold = float(gmean_threshold(stays.labels, stays.probabilities))
+def audit_stays(stays: SimulatedStays, *, replicates: int = 400, level: float = LEVEL) -> SubgroupAudit:
+    """Audit the stays of one population.
+
+    Args:
+        stays ([`SimulatedStays`]): The stays.
+        replicates (`int`, *optional*, defaults to `400`): Bootstrap replicates.
+        level (`float`, *optional*, defaults to `0.05`): Family-wise level.
+
+    Returns:
+        [`SubgroupAudit`]: At the threshold of the stays, or at their own G-mean threshold where they have none.
+
+    Raises:
+        ValueError: As [`audit_subgroups`].
+    """
+    threshold = stays.threshold
+    if threshold is None:
+        threshold = float(gmean_threshold(stays.labels, stays.probabilities))
     return audit_subgroups(
         stays.labels,
         stays.probabilities,
@@ -254,13 +272,25 @@ def _audit(stays: SimulatedStays, replicates: int, level: float) -> SubgroupAudi
     )
 
 
-def _groups_with_direction(audit: SubgroupAudit, planted: PlantedBias) -> Sequence[str]:
-    """Groups of the planted attribute whose observed over expected events stand out in the planted direction."""
-    return [
-        group
-        for attribute, group, gap in audit.biases()
-        if attribute == planted.attribute
-        and gap.metric == "observed/expected"
+def finds_bias(audit: SubgroupAudit, planted: PlantedBias) -> bool:
+    """Whether an audit reports a planted bias: observed over expected events of its group stand out in its direction.
+
+    Args:
+        audit ([`SubgroupAudit`]): From [`audit_stays`].
+        planted ([`PlantedBias`]): What was planted.
+
+    Returns:
+        `bool`: Other groups and other metrics do not count.
+
+    Examples:
+        >>> planted = PlantedBias("sex", "F", 1.0)
+        >>> audit = audit_stays(simulate_stays(4000, planted=planted, seed=1), replicates=50)
+        >>> finds_bias(audit, planted), finds_bias(audit, PlantedBias("sex", "F", -1.0))
+        (True, False)
+    """
+    return any(
+        (attribute, group, gap.metric) == (planted.attribute, planted.group, "observed/expected")
         and gap.excess.value is not None
         and (gap.excess.value > 0) == (planted.log_odds > 0)
-    ]
+        for attribute, group, gap in audit.biases()
+    )

@@ -1,7 +1,7 @@
 """The simulator's own risk as a score: what a model could know at most. For evaluation only."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -54,11 +54,68 @@ def true_risk_scores(examples: pa.Table, true_risk: pa.Table, definition: Mappin
         horizon_days = int(definition["label"]["horizon_days"])
         chosen = of_outcome.filter(pc.equal(of_outcome["horizon_days"], horizon_days))
         index_day = examples["index_day"].cast(pa.int32())
-        risk = _look_up(examples["patient_id"], index_day, _by_day(chosen), f"over {horizon_days} days")
+        risk = _look_up(
+            examples["patient_id"], index_day, _by_day(chosen), f"over {horizon_days} days at every index date"
+        )
         odds = risk / (1 - risk)
     controls_share, cases_share = definition["sampled_share"]
     odds *= cases_share / controls_share
     return odds / (1 + odds)
+
+
+def stay_risk_scores(
+    examples: pa.Table,
+    true_risk: pa.Table,
+    outcome: str = "readmission_any",
+    *,
+    missing: Literal["refuse", "nan"] = "refuse",
+) -> NDArray[np.float64]:
+    """The true risk of readmission after each index stay, of a patient who stays insured.
+
+    Args:
+        examples (`pa.Table`): A split of a readmission cohort, with `patient_id` and `discharge_day` (days since
+            1970-01-01).
+        true_risk (`pa.Table`): `patient_id`, `discharge_date`, `outcome` and `risk`, as the Medicare simulator writes
+            them.
+        outcome (`str`, *optional*, defaults to `"readmission_any"`): Or `"readmission_unplanned"`.
+        missing (`str`, *optional*, defaults to `"refuse"`): What becomes of an example without a true risk, such as a
+            claim that ends with a transfer where stays are not joined: `"refuse"` or `"nan"`.
+
+    Returns:
+        `NDArray[float]` of shape `(examples,)`: Probabilities, of the horizon that the simulator has.
+
+    Raises:
+        ValueError: If the table has no risk of this outcome or two for one stay, or an example has none. The message
+            holds counts.
+
+    Examples:
+        >>> risks = {"patient_id": ["a", "b"], "discharge_date": pa.array([7, 9], pa.int32()).cast(pa.date32())}
+        >>> risks = pa.table(risks | {"outcome": ["readmission_any"] * 2, "risk": [0.1, 0.25]})
+        >>> stay_risk_scores(pa.table({"patient_id": ["b", "a"], "discharge_day": [9, 7]}), risks).tolist()
+        [0.25, 0.1]
+        >>> stay_risk_scores(pa.table({"patient_id": ["a"], "discharge_day": [8]}), risks)
+        Traceback (most recent call last):
+            ...
+        ValueError: expected a true risk after every index stay, missing for 1 of 1 examples
+    """
+    import pyarrow.compute as pc
+
+    if missing not in ("refuse", "nan"):
+        raise ValueError(f"expected missing to be 'refuse' or 'nan', found {missing!r}")
+    ids = examples["patient_id"].cast(pa.string()).combine_chunks()
+    is_wanted = pc.equal(true_risk["outcome"], outcome)
+    if not pc.any(is_wanted).as_py():
+        found = sorted(pc.unique(true_risk["outcome"].cast(pa.string())).to_pylist())
+        raise ValueError(f"expected a true risk out of {', '.join(found)}, found {outcome!r}")
+    of_outcome = true_risk.filter(pc.and_(is_wanted, pc.is_in(true_risk["patient_id"], value_set=ids)))
+    by_day = _by_day(of_outcome, "discharge_date")
+    stays = by_day.group_by(["patient_id", "day"]).aggregate([]).num_rows
+    if stays < by_day.num_rows:
+        raise ValueError(f"expected one true risk of each stay, found {by_day.num_rows} of {stays} stays")
+    days = examples["discharge_day"].cast(pa.int32())
+    if missing == "nan":
+        return _joined_risks(examples["patient_id"], days, by_day)
+    return _look_up(examples["patient_id"], days, by_day, "after every index stay")
 
 
 def _odds_at_encounter(examples: pa.Table, risks: pa.Table, index: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -72,32 +129,36 @@ def _odds_at_encounter(examples: pa.Table, risks: pa.Table, index: Mapping[str, 
     patient_ids = examples["patient_id"].cast(pa.string())
     days = np.asarray(examples["index_day"].to_numpy(), "datetime64[D]")
     month_start = pa.array(days.astype("datetime64[M]").astype("datetime64[D]")).cast(pa.int32())
-    hazard = _look_up(patient_ids, month_start, by_day, "in the month")
+    hazard = _look_up(patient_ids, month_start, by_day, "in the month at every index date")
     at_risk = by_day["patient_id"].value_counts()
     row = pc.index_in(patient_ids, value_set=at_risk.field("values"))
     num_months: NDArray[np.int64] = at_risk.field("counts").take(row).to_numpy()
     return hazard * num_months
 
 
-def _by_day(risks: pa.Table) -> pa.Table:
+def _by_day(risks: pa.Table, date: str = "index_date") -> pa.Table:
     return pa.table(
         {
             "patient_id": risks["patient_id"].cast(pa.string()),
-            "day": risks["index_date"].cast(pa.int32()),
+            "day": risks[date].cast(pa.int32()),
             "risk": risks["risk"].cast(pa.float64()),
         }
     )
 
 
 def _look_up(patient_ids: pa.ChunkedArray, days: pa.ChunkedArray, risks: pa.Table, when: str) -> NDArray[np.float64]:
+    risk = _joined_risks(patient_ids, days, risks)
+    missing = int(np.isnan(risk).sum())
+    if missing:
+        raise ValueError(f"expected a true risk {when}, missing for {missing} of {len(patient_ids)} examples")
+    return risk
+
+
+def _joined_risks(patient_ids: pa.ChunkedArray, days: pa.ChunkedArray, risks: pa.Table) -> NDArray[np.float64]:
+    """The risk of each patient at each day, not a number where there is none."""
     # Arrow's join does not keep the order of the left table, so the row travels with it.
     rows = pa.array(np.arange(len(patient_ids)))
     left = pa.table({"patient_id": patient_ids.cast(pa.string()), "day": days, "row": rows})
     joined = left.join(risks, keys=["patient_id", "day"], join_type="left outer").sort_by("row")
-    missing = joined["risk"].null_count
-    if missing:
-        raise ValueError(
-            f"expected a true risk {when} at every index date, missing for {missing} of {len(patient_ids)} examples"
-        )
     risk: NDArray[np.float64] = joined["risk"].to_numpy()
     return risk

@@ -125,9 +125,9 @@ def run_sequences(
     Raises:
         ValueError: If an option does not fit, or the folder is no readmission cohort.
     """
+    from claim_transformers import resolve_checkpoint
     from claim_transformers.cohorts.sequence_vocabulary import vocabulary_rows
     from claim_transformers.cohorts.sequences import SequenceForm, read_splits, write_sequences
-    from claim_transformers import resolve_checkpoint
 
     wrong = [entry for entry in depth_of if entry.count("=") != 1]
     if wrong:

@@ -52,7 +52,8 @@ def write_model_card(
     Args:
         folder (`str` or `Path`): Folder of the saved checkpoint.
         results (`Mapping`, `str` or `Path`):
-            Results, or the JSON file that holds them, with every entry of [`REQUIRED_RESULTS`]. An entry of `metrics`
+            Results, or the JSON file that holds them, with every entry of [`REQUIRED_RESULTS`] and, if the model asks
+            for claims in a form of its own, `input`, a text that says how to make it. An entry of `metrics`
             whose `model` equals `checkpoint` goes into the model index of the Hub too; others are rivals measured on
             the same examples.
         repo_id (`str`, *optional*): Name shown in the loading example. Defaults to `checkpoint`.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         DataCollatorForMaskedTokens,
         DataCollatorForVisitClassification,
     )
+    from claim_transformers.training.masked_tokens import MaskedTokenMetrics, rank_masked_tokens
     from claim_transformers.training.metrics import auprc, auroc, brier, calibration_error, recall_at_k
     from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
     from claim_transformers.training.objectives import pretraining_collator, pretraining_metrics, pretraining_model
@@ -44,6 +45,7 @@ _MODULE_OF_NAME = {
     "EpochFromState": "callbacks",
     "JsonLinesHistory": "callbacks",
     "LengthGroupedBatches": "samplers",
+    "MaskedTokenMetrics": "masked_tokens",
     "MetricInterval": "bootstrap",
     "NextVisitMetrics": "next_visit",
     "TokenizedPatients": "tokenized_patients",
@@ -61,6 +63,7 @@ _MODULE_OF_NAME = {
     "pretraining_metrics": "objectives",
     "pretraining_model": "objectives",
     "probabilities_of": "classification_metrics",
+    "rank_masked_tokens": "masked_tokens",
     "rank_next_visit": "next_visit",
     "recall_at_k": "metrics",
     "require_disjoint_patients": "split_overlap",
@@ -80,6 +83,7 @@ __all__ = [
     "EpochFromState",
     "JsonLinesHistory",
     "LengthGroupedBatches",
+    "MaskedTokenMetrics",
     "MetricInterval",
     "NextVisitMetrics",
     "TokenizedPatients",
@@ -97,6 +101,7 @@ __all__ = [
     "pretraining_metrics",
     "pretraining_model",
     "probabilities_of",
+    "rank_masked_tokens",
     "rank_next_visit",
     "recall_at_k",
     "require_disjoint_patients",

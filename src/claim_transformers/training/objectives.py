@@ -11,6 +11,7 @@ from claim_transformers.training.collators import (
     DataCollatorForClaimPretraining,
     DataCollatorForMaskedTokens,
 )
+from claim_transformers.training.masked_tokens import MaskedTokenMetrics, rank_masked_tokens
 from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
 
 if TYPE_CHECKING:
@@ -84,14 +85,16 @@ def pretraining_metrics(config: "ClaimConfig") -> dict[str, Any]:
         config ([`ClaimConfig`]): Configuration of the model.
 
     Returns:
-        `dict`: `compute_metrics` and `preprocess_logits_for_metrics` for next-visit prediction; nothing for masked
-        tokens, whose loss is the metric.
+        `dict`: `compute_metrics` and `preprocess_logits_for_metrics`: the recall of each patient's last visit, or the
+        accuracy at masked tokens.
 
     Examples:
         >>> from claim_transformers.models.claim import ClaimConfig
-        >>> sorted(pretraining_metrics(ClaimConfig())), pretraining_metrics(ClaimConfig(visit_pooling="none"))
-        (['compute_metrics', 'preprocess_logits_for_metrics'], {})
+        >>> for pooling in ("sum", "none"):
+        ...     pretraining_metrics(ClaimConfig(visit_pooling=pooling))["compute_metrics"]
+        NextVisitMetrics(k=(10, 20, 30))
+        MaskedTokenMetrics(k=(1, 10))
     """
     if config.visit_pooling == "none":
-        return {}
+        return {"compute_metrics": MaskedTokenMetrics(), "preprocess_logits_for_metrics": rank_masked_tokens}
     return {"compute_metrics": NextVisitMetrics(), "preprocess_logits_for_metrics": rank_next_visit}

@@ -12,9 +12,11 @@ from torch.utils.data import DataLoader
 from transformers import Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
+from claim_transformers.models.claim import ClaimForMaskedLM
 from claim_transformers.training.callbacks import EpochFromState, JsonLinesHistory, ReturnFreeMemory
 from claim_transformers.training.fitting_parts import require_fitting_parts
 from claim_transformers.training.loss_parts import LossParts
+from claim_transformers.training.masked_tokens import score_masked_tokens
 from claim_transformers.training.next_visit import IGNORE_INDEX, hold_out_last_visit
 from claim_transformers.training.samplers import LengthGroupedBatches
 from claim_transformers.training.split_overlap import require_disjoint_patients
@@ -191,7 +193,9 @@ class ClaimTrainer(Trainer):
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[Any, Any, Any]:
-        """Evaluate one batch. What a pretraining model predicts are the codes of each patient's last visit.
+        """Evaluate one batch.
+
+        What a pretraining model predicts are the codes of each patient's last visit, or the hidden tokens.
 
         Args:
             model (`torch.nn.Module`): The model.
@@ -200,14 +204,21 @@ class ClaimTrainer(Trainer):
             ignore_keys (`list[str]`, *optional*): Outputs of the model that are not gathered.
 
         Returns:
-            `tuple`: Loss, logits and labels. For a pretraining model the logits score the codes of the hidden last
-            visit, `(B, K)`, and the labels are its codes, `(B, C)`, as [`rank_next_visit`] takes them.
+            `tuple`: Loss, logits and labels. For [`ClaimForPreTraining`] the logits score the codes of the hidden last
+            visit, `(B, K)`, and the labels are its codes, `(B, C)`, as [`rank_next_visit`] takes them. For
+            [`ClaimForMaskedLM`] both are those of the hidden tokens, `(B, M, K)` and `(B, M)`, as
+            [`rank_masked_tokens`] takes them.
         """
         base = self.accelerator.unwrap_model(model)
-        if prediction_loss_only or not hasattr(base, "predict_next_visit"):
+        is_masked = isinstance(base, ClaimForMaskedLM) and "labels" in inputs
+        if prediction_loss_only or not (is_masked or hasattr(base, "predict_next_visit")):
             return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         inputs = self._prepare_inputs(inputs)
         loss = super().prediction_step(model, inputs, prediction_loss_only=True)[0]
+        if is_masked:
+            with torch.no_grad(), self.compute_loss_context_manager():
+                logits, targets = score_masked_tokens(base, inputs)
+            return loss, logits.float(), targets
         categories = "visit_categories" if "visit_categories" in inputs else "category_labels"
         target = "labels" if base.config.nvp_target == "code" else categories
         history, targets = hold_out_last_visit(inputs, base.config.pad_token_id, target)

@@ -1,0 +1,29 @@
+# /// script
+# dependencies = ["claim-transformers[all]"]
+# ///
+"""Drift in a world that changes, beside the same world without the change: inputs, and estimated against true AUROC.
+
+From the repository root:
+
+    python examples/benchmark/medicare/drift.py --profile examples/benchmark/medicare/full.yaml
+"""
+
+from claim_transformers.benchmark.medicare.drift_study import DriftStudy
+from claim_transformers.benchmark.medicare.opening import MedicareArguments, MedicareBenchmark
+from claim_transformers.benchmark.medicare.profiles import DRIFTED, STUDY
+from claim_transformers.cohorts.readmission_definition import STAYS, ReadmissionDefinition
+from claim_transformers.training import parse_arguments
+
+
+def main(arguments: MedicareArguments) -> None:
+    benchmark = MedicareBenchmark.open(arguments)
+    people, options = benchmark.study.populations, benchmark.profile.drift
+    tables = DriftStudy(people, STUDY, DRIFTED, ReadmissionDefinition(STAYS), options).tables()
+    for name, table in tables.items():
+        table.save(benchmark.docs, f"medicare_{name}")
+        print(table.to_markdown())
+    benchmark.finish(*(f"medicare_{name}" for name in tables))
+
+
+if __name__ == "__main__":
+    main(*parse_arguments(MedicareArguments))

@@ -1,0 +1,34 @@
+# /// script
+# dependencies = ["claim-transformers[all]"]
+# ///
+"""Section 5.2 of Lahlou et al.: readmission in time and one year later, in a world that stays and one that changes.
+
+From the repository root:
+
+    python examples/benchmark/medicare/in_time.py --profile examples/benchmark/medicare/full.yaml
+"""
+
+from claim_transformers.benchmark.medicare.in_time import in_time_table, open_in_time, true_risk_in_time
+from claim_transformers.benchmark.medicare.opening import OURS, MedicareArguments, MedicareBenchmark
+from claim_transformers.training import parse_arguments
+
+
+def main(arguments: MedicareArguments) -> None:
+    benchmark = MedicareBenchmark.open(arguments)
+    study, base = benchmark.study, benchmark.checkpoint()
+    with benchmark.workspace.plan("in time", 12):
+        question = open_in_time(study)
+        models = [
+            study.count_scores(question.cohort, "lr"),
+            study.count_scores(question.cohort, "gb"),
+            study.encoder_scores(question.cohort, OURS, base),
+            true_risk_in_time(study, question),
+        ]
+    table = in_time_table(models, question, replicates=benchmark.profile.replicates)
+    table.save(benchmark.docs, "medicare_in_time")
+    print(table.to_markdown())
+    benchmark.finish("medicare_in_time")
+
+
+if __name__ == "__main__":
+    main(*parse_arguments(MedicareArguments))

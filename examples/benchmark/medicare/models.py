@@ -1,0 +1,77 @@
+# /// script
+# dependencies = ["claim-transformers[all]"]
+# ///
+"""Section 4 of Lahlou et al.: readmission by every model, at the G-mean threshold, calibrated, and by training size.
+
+From the repository root:
+
+    python examples/benchmark/medicare/models.py --profile examples/benchmark/medicare/full.yaml
+"""
+
+from claim_transformers.benchmark.medicare.opening import (
+    AS_PAPER,
+    FROM_SCRATCH,
+    OURS,
+    POOLED,
+    WITHOUT_TIME,
+    MedicareArguments,
+    MedicareBenchmark,
+)
+from claim_transformers.benchmark.medicare.tables import gmean_table, model_table, recalibration_table, size_table
+from claim_transformers.training import parse_arguments
+
+NOTE = (
+    "The paper reports an AUROC of 0.91 and a recall of 0.91 on other claims, with transfers labelled 1 and three "
+    "negatives sampled per positive: medicare_labels.md shows what these contribute."
+)
+
+
+def main(arguments: MedicareArguments) -> None:
+    benchmark = MedicareBenchmark.open(arguments)
+    study, profile = benchmark.study, benchmark.profile
+    cohort, base = study.cohort(), benchmark.checkpoint()
+    replicates = profile.replicates
+
+    with benchmark.workspace.plan("models of readmission", 8 + 3 * len(profile.training_sizes)):
+        models = [study.lace_scores(cohort), study.count_scores(cohort, "lr"), study.count_scores(cohort, "gb")]
+        ours = study.encoder_scores(cohort, OURS, base)
+        models += [ours, study.encoder_scores(cohort, FROM_SCRATCH, base)]
+        models += [
+            study.encoder_scores(cohort, variant, study.checkpoint(variant)) for variant in (WITHOUT_TIME, POOLED)
+        ]
+        if profile.paper is not None:
+            chapters = study.cohort(depth="chapter")
+            models.append(
+                study.encoder_scores(chapters, AS_PAPER, study.checkpoint(AS_PAPER, profile.paper, depth="chapter"))
+            )
+        models.append(study.true_risk(cohort))
+        sizes = [
+            (
+                stays,
+                [
+                    study.encoder_scores(cohort, OURS, base, stays=stays),
+                    study.encoder_scores(cohort, FROM_SCRATCH, base, stays=stays),
+                    study.count_scores(cohort, "lr", stays=stays),
+                ],
+            )
+            for stays in profile.training_sizes
+        ]
+    everything = cohort.examples["train"].num_rows
+    sizes.append((everything, [model for model in models if model.slug in {"encoder", "from-scratch", "lr"}]))
+
+    tables = {
+        "medicare_models": model_table(
+            models, cohort, title="Readmission within 30 days: all models", notes=[NOTE], replicates=replicates
+        ),
+        "medicare_threshold": gmean_table(models, cohort, replicates=replicates),
+        "medicare_calibration": recalibration_table(ours, cohort, replicates=replicates),
+        "medicare_training_size": size_table(sizes, cohort, replicates=replicates),
+    }
+    for name, table in tables.items():
+        table.save(benchmark.docs, name)
+        print(table.to_markdown())
+    benchmark.finish(*tables)
+
+
+if __name__ == "__main__":
+    main(*parse_arguments(MedicareArguments))

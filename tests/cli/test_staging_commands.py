@@ -1,0 +1,95 @@
+"""The commands stage and consolidate: what they print, what they refuse, and that a refusal changes nothing."""
+
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from sources.rif_rows import drug, write_rif
+from typer.testing import CliRunner
+
+from claim_transformers.cli import app, main
+from claim_transformers.sources.staging import Staging
+
+ROWS, BROKEN = 9, 2
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
+    assert result.exit_code == 0
+    return " ".join(result.output.split())
+
+
+def fail(capsys, monkeypatch, *arguments: object) -> str:
+    monkeypatch.setattr(sys, "argv", ["claim-transformers", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    errors = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    (line,) = [line for line in errors if line.startswith("error: ")]
+    return line
+
+
+def raw_files(folder: Path, paid: str = "5.00") -> Path:
+    """Drug events, the cheapest table to consolidate; some have no day of service."""
+    rows = [
+        drug(f"D{number}", f"P{number % 3}", SRVC_DT="soon" if number < BROKEN else "05-Mar-2018", PTNT_PAY_AMT=paid)
+        for number in range(ROWS)
+    ]
+    return write_rif(folder, part_d=rows)
+
+
+def loads_of(staging: Path) -> list[tuple[int, str, int | None]]:
+    with Staging(staging) as area:
+        return [(load.load_id, load.file_name, load.superseded_by) for load in area.loads()]
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Path:
+    path = tmp_path / "staging.duckdb"
+    output = run("stage", "cms-rif", raw_files(tmp_path / "raw"), path)
+    assert f"│ 1 │ pde.csv │ part_d │ {ROWS} │" in output
+    assert "Superseded" not in output
+    return path
+
+
+def test_the_same_file_twice_is_refused_and_nothing_is_loaded(staging, tmp_path, capsys, monkeypatch):
+    message = fail(capsys, monkeypatch, "stage", "cms-rif", tmp_path / "raw" / "pde.csv", staging)
+    assert "E_FILE_TWICE: pde.csv has the content of load 1" in message
+    assert loads_of(staging) == [(1, "pde.csv", None)]
+
+
+def test_a_corrected_file_supersedes_and_alone_is_consolidated(staging, tmp_path, capsys, monkeypatch):
+    output = run("stage", "cms-rif", raw_files(tmp_path / "corrected", paid="6.00"), staging)
+    assert "Superseded loads: 1. Their rows stay in the file." in output
+    assert loads_of(staging) == [(1, "pde.csv", 2), (2, "pde.csv", None)]
+    out = tmp_path / "out"
+    shares = ["--max-quarantine-share", "0.3", "--max-reason-share", "0.3"]
+    output = run("consolidate", staging, out, *shares)
+    for words in ("cms_rif_part_d", "with category", f"{ROWS - BROKEN}"):
+        assert words in output
+    assert (out / "quality_report.json").is_file()
+    assert pq.read_table(out / "rx_claim").num_rows == ROWS - BROKEN
+    provenance = pq.read_table(out / "provenance").to_pydict()
+    assert provenance["load_id"] == [2] * (ROWS - BROKEN)
+    assert sorted(provenance["row_no"]) == list(range(BROKEN + 1, ROWS + 1))
+    assert "E_EXISTS" in fail(capsys, monkeypatch, "consolidate", staging, out, *shares)
+
+
+def test_too_much_in_quarantine_leaves_no_folder(staging, tmp_path, capsys, monkeypatch):
+    message = fail(capsys, monkeypatch, "consolidate", staging, tmp_path / "out")
+    assert "E_QUARANTINE" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_does_not_fit_ends_with_one_line(staging, tmp_path, capsys, monkeypatch):
+    missing = tmp_path / "none.duckdb"
+    assert "expected a staging area at" in fail(capsys, monkeypatch, "consolidate", missing, tmp_path / "out")
+    assert not missing.exists()
+    message = fail(capsys, monkeypatch, "stage", "tuva", tmp_path / "raw", staging)
+    assert "expected a source out of cms-rif, synpuf, found 'tuva'" in message
+    (tmp_path / "empty").mkdir()
+    assert "E_NO_FILE" in fail(capsys, monkeypatch, "stage", "cms-rif", tmp_path / "empty", staging)
+    message = fail(capsys, monkeypatch, "stage", "synpuf", tmp_path / "raw", staging, "--layouts", tmp_path)
+    assert "expected layouts for cms-rif only" in message
+    assert loads_of(staging) == [(1, "pde.csv", None)]
