@@ -184,3 +184,11 @@ def test_tables_and_figure_show_every_period(measured):
     svg = drift_figure(measured)
     assert svg == drift_figure(measured)
     assert ElementTree.fromstring(svg).get("aria-label").startswith("Drift by period")
+
+
+def test_a_period_that_can_be_told_without_a_mistake_is_no_division_by_zero():
+    random = np.random.default_rng(0)
+    old, new = (DriftSample({"age_years": random.normal(mean, 0.1, 300)}) for mean in (0, 50))
+    (found,) = measure_drift(old, {"later": new}, model="linear", replicates=40)
+    assert found.domain_auroc.value == 1.0
+    assert found.domain_p == 0.0

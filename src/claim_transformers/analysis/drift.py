@@ -167,7 +167,9 @@ def measure_drift(
             unseen = unseen_codes(reference.codes, sample.codes, tokenizer=tokenizer)
         true = _true_auroc(sample, replicates, seed + 1 + number)
         # Trees that find nothing rank at random, below as often as above: only above counts.
-        domain_p = _upper_tail(((domain.value or 0.5) - 0.5) / error)
+        # A classifier without a mistake has no spread over draws, and leaves no doubt.
+        above = (domain.value or 0.5) - 0.5
+        domain_p = _upper_tail(above / error) if error else float(above <= 0)
         measured.append((name, sample.rows, fields, unseen, domain, domain_p, estimated, true, change))
     domain_ps = holm([found[5] for found in measured])
     changed = [found[8] for found in measured]

@@ -1,4 +1,4 @@
-"""Both worlds are one before the change, who taught is not watched, and after it the change shows in its fields."""
+"""Where worlds are one the tables are, who taught is not watched, and the planted change shows in its fields."""
 
 import datetime as dt
 
@@ -6,9 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from claim_transformers.analysis.drift import DriftSample
 from claim_transformers.benchmark.medicare import count_models
 from claim_transformers.benchmark.medicare.drift_fields import drift_fields, keep_frequent
-from claim_transformers.benchmark.medicare.drift_study import DriftOptions, DriftStudy, period_names
+from claim_transformers.benchmark.medicare.drift_study import (
+    DriftOptions,
+    DriftStudy,
+    observed_over_expected,
+    period_names,
+)
 from claim_transformers.benchmark.medicare.populations import MedicarePopulation, MedicarePopulations
 from claim_transformers.benchmark.steps import Workspace
 from claim_transformers.cohorts.readmission_definition import ReadmissionDefinition
@@ -101,12 +107,13 @@ def rows_of(table, **wanted):
     return [row for row in table.rows if all(row[name] == value for name, value in wanted.items())]
 
 
-def test_before_the_change_both_worlds_are_one_and_after_it_they_are_not(studied):
+def test_where_the_claims_of_both_worlds_are_one_the_figures_are(studied):
     table = studied["tables"]["drift"]
+    moving = ("largest PSI", "unseen codes", "true AUROC", "domain AUROC")
     for period, is_same in (("2011", True), ("2012", False)):
-        still, moved = (dict(rows_of(table, period=period, world=world)[0]) for world in ("no drift", "planted drift"))
-        names = ("rows", "largest PSI", "unseen codes", "estimated AUROC", "true AUROC", "domain AUROC")
-        assert all((str(still[name]) == str(moved[name])) == is_same for name in names[1:])
+        (still,), (moved,) = (rows_of(table, period=period, world=world) for world in ("no drift", "planted drift"))
+        assert still["rows"] == moved["rows"]
+        assert [str(still[name]) == str(moved[name]) for name in moving] == [is_same] * len(moving)
 
 
 def test_the_planted_drift_is_found_and_only_where_it_was_planted(studied):
@@ -123,6 +130,16 @@ def test_the_estimated_area_does_not_see_that_the_risk_itself_has_changed(studie
     (moved,) = rows_of(studied["tables"]["drift"], period="2012", world="planted drift")
     assert moved["true AUROC"].value < 0.62 < moved["estimated AUROC"].value
     assert moved["performance"] == "as in the reference"
+
+
+def test_readmissions_are_held_against_those_that_were_expected(studied):
+    (still,) = rows_of(studied["tables"]["drift"], period="2012", world="no drift")
+    assert still["observed/expected"].low < 1 < still["observed/expected"].high
+    random = np.random.default_rng(0)
+    labels = random.random(400) < 0.3
+    found = observed_over_expected(DriftSample({"x": labels}, probabilities=np.full(400, 0.4), labels=labels))
+    assert found.value == pytest.approx(labels.mean() / 0.4)
+    assert found.high < 1
 
 
 def test_fields_that_were_moved_are_named(studied):

@@ -118,8 +118,13 @@ def add_up(parts: list[AuditPower]) -> AuditPower:
     alarms: Counter[str] = Counter()
     for part in parts:
         alarms.update(part.alarms_by_metric)
-    sums = (sum(getattr(part, name) for part in parts) for name in ("simulations", "found", "false_alarms"))
-    return AuditPower(*sums, dict(sorted(alarms.items())), levels.pop())
+    return AuditPower(
+        sum(part.simulations for part in parts),
+        sum(part.found for part in parts),
+        sum(part.false_alarms for part in parts),
+        dict(sorted(alarms.items())),
+        levels.pop(),
+    )
 
 
 def planted_bias(population: MedicarePopulation) -> PlantedBias:

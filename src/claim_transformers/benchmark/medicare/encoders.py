@@ -34,6 +34,7 @@ class Encoder:
         config (`str`): JSON file with `model` and `tokenizer`.
         model (`dict`, *optional*): Fields of `ClaimConfig` that differ from the file.
         is_pretrained (`bool`, *optional*, defaults to `True`): Whether it is pretrained; else its weights are fresh.
+        fine_tuning (`dict`, *optional*): Fields of [`FineTuning`] that differ from those of the others.
 
     Examples:
         >>> Encoder("ours", "Ours", "examples/configs/medicare-encoder-base.json").is_pretrained
@@ -45,6 +46,7 @@ class Encoder:
     config: str
     model: Mapping[str, Any] = field(default_factory=dict)
     is_pretrained: bool = True
+    fine_tuning: Mapping[str, Any] = field(default_factory=dict)
 
     def architecture(self) -> Architecture:
         """Sizes of the model and options of its tokenizer."""

@@ -130,7 +130,12 @@ class PowerStudy:
         first = 1_000_000 * (1 + options.seed) + 10 * patients
         for done in range(0, options.lives_audits, options.audits_per_step):
             count, seed = min(options.audits_per_step, options.lives_audits - done), first * 1000 + 2 * done
-            parameters = {"patients": patients, "audits": count, "seed": seed, "hidden": biased.bias_hidden}
+            parameters: dict[str, Any] = {
+                "patients": patients,
+                "audits": count,
+                "seed": seed,
+                "hidden": biased.bias_hidden,
+            }
             parameters |= {"subgroup": biased.bias_subgroup, "replicates": options.replicates, "level": options.level}
 
             def measure(count: int = count, seed: int = seed) -> dict[str, Any]:

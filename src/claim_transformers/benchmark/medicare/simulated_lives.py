@@ -145,15 +145,17 @@ def _is_index_stay(world: "World", stays: "Stays", death_day: NDArray[np.int32])
     from claim_transformers.simulation.medicare.tables import covered
 
     found: NDArray[np.bool_] = (stays.disposition != DIED) & (stays.discharge + HORIZON_DAYS <= world.calendar.last)
-    found &= covered(world, death_day, stays.patient, stays.admission)
-    return found & covered(world, death_day, stays.patient, stays.discharge)
+    for day in (stays.admission, stays.discharge):
+        found &= covered(world, death_day, stays.patient, day)
+    return found
 
 
 def _readmitted(stays: "Stays") -> NDArray[np.bool_]:
     """Whether the next stay of the patient begins in the window; whoever dies before it is not readmitted."""
     is_followed = np.r_[stays.patient[1:] == stays.patient[:-1], False]
     gap_days = np.r_[stays.admission[1:], 0] - stays.discharge
-    return is_followed & (gap_days <= HORIZON_DAYS)
+    found: NDArray[np.bool_] = is_followed & (gap_days <= HORIZON_DAYS)
+    return found
 
 
 def _attributes(world: "World", stays: "Stays") -> dict[str, TextArray]:

@@ -1,7 +1,7 @@
 """The readmission study: cohorts in the words of the encoder, and what every model says of their stays."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -188,7 +188,7 @@ class ReadmissionStudy:
             self.workspace,
             cohort.sequences,
             checkpoint,
-            self.profile.fine_tuning,
+            replace(self.profile.fine_tuning, **encoder.fine_tuning),
             slug=encoder.slug,
             is_pretrained=encoder.is_pretrained,
             stays=stays,

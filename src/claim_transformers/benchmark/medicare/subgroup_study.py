@@ -139,7 +139,7 @@ def audit_models(
         raise ValueError(f"expected models with names of their own, found the file names {slugs}")
     attributes, patients = audit_attributes(examples), example_patients(examples)
     labels = np.asarray(labels, np.int64)
-    common = {"level": level, "replicates": replicates, "seed": seed}
+    common: dict[str, Any] = {"level": level, "replicates": replicates, "seed": seed}
     # The draws go by patient, so who is who decides, and not how the patients are called.
     common |= {"stays": _digest(labels, patients, *attributes.values())}
     tables: Tables = {}

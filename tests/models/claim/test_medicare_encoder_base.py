@@ -1,0 +1,139 @@
+"""The Medicare checkpoint of the package: it loads by name, offline, and says what it said when it shipped."""
+
+import json
+import re
+from importlib import resources
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
+
+from claim_transformers.cohorts.sequences import SequenceForm
+from claim_transformers.models.claim import (
+    ClaimForMaskedLM,
+    ClaimForSequenceClassification,
+    ClaimModel,
+    ClaimTokenizer,
+)
+from claim_transformers.models.claim.names_claim import resolve_checkpoint
+
+NAME = "medicare-encoder-base"
+GOLDEN = {
+    "heart failure, hidden": -0.55859,
+    "DRG of heart failure, hidden": -1.46649,
+    "DRG of a hip replaced, hidden": -9.01876,
+    "norm of the patient vector": 12.37898,
+}
+STAY = {
+    "birth_day": -12_000,
+    "index_day": 15_001,
+    "sex": "F",
+    "patient_codes": ["RACE/WHITE", "ENTITLEMENT/0", "DUAL/NA", "COUNTY/IS_RURAL-0"],
+    "visit_day": [14_920, 14_950, 14_990, 15_000],
+    "visit_type": ["CAR", "CAR", "OP", "IP"],
+    "codes": [
+        ["CCS/108", "HCPCSGROUP/992", "PAID/4"],
+        ["CCS/98", "PAID/3"],
+        ["CCS/108", "CCS/102", "PAID/7"],
+        ["CCS/108", "CCS/158", "DRG/291", "DISP/01", "LOS/5"],
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> ClaimTokenizer:
+    return ClaimTokenizer.from_pretrained(NAME)
+
+
+@pytest.fixture(scope="module")
+def model() -> ClaimForMaskedLM:
+    return ClaimForMaskedLM.from_pretrained(NAME)
+
+
+@pytest.fixture(scope="module")
+def batch(tokenizer) -> dict[str, torch.Tensor]:
+    names = ("input_ids", "visit_ids", "visit_days", "attention_mask")
+    encoded = tokenizer([STAY], padding=True, return_tensors="pt")
+    return {name: encoded[name] for name in names}
+
+
+def _hidden(model, tokenizer, batch, code):
+    """Log probabilities at the place of a code of the index stay that is masked."""
+    ids = batch["input_ids"].clone()
+    last = batch["visit_ids"] == batch["visit_ids"].max()
+    place = ((ids == tokenizer.convert_tokens_to_ids(code)) & last)[0].nonzero().item()
+    ids[0, place] = tokenizer.mask_token_id
+    with torch.no_grad():
+        return model(**{**batch, "input_ids": ids}).logits[0, place].double().log_softmax(0)
+
+
+def test_golden_logits(model, tokenizer, batch):
+    drg, failure = (_hidden(model, tokenizer, batch, code) for code in ("DRG/291", "CCS/108"))
+    with torch.no_grad():
+        vector = model.claim(**batch).pooler_output[0]
+    found = {
+        "heart failure, hidden": failure[tokenizer.convert_tokens_to_ids("CCS/108")].item(),
+        "DRG of heart failure, hidden": drg[tokenizer.convert_tokens_to_ids("DRG/291")].item(),
+        "DRG of a hip replaced, hidden": drg[tokenizer.convert_tokens_to_ids("DRG/470")].item(),
+        "norm of the patient vector": vector.norm().item(),
+    }
+    assert found == pytest.approx(GOLDEN, abs=1e-3)
+
+
+def test_a_hidden_code_is_read_off_what_stands_around_it(model, tokenizer, batch):
+    hip = {**STAY, "codes": [["CCS/203"], ["CCS/203"], ["CCS/203"], ["CCS/203", "DRG/291", "DISP/01", "LOS/5"]]}
+    encoded = tokenizer([hip], padding=True, return_tensors="pt")
+    other = {name: encoded[name] for name in batch}
+    failing, replaced = (_hidden(model, tokenizer, one, "DRG/291") for one in (batch, other))
+    column = tokenizer.convert_tokens_to_ids("DRG/291")
+    assert failing[column] > replaced[column] + 1
+
+
+def test_the_days_between_codes_matter(model, batch):
+    assert model.claim.time_bias.weight.abs().max() > 0.1
+    moved = {**batch, "visit_days": batch["visit_days"].clone()}
+    moved["visit_days"][0, 2:] += 200
+    moved["visit_days"][0, 0] += 200
+    with torch.no_grad():
+        near, far = (model.claim(**one).pooler_output for one in (batch, moved))
+    assert not torch.allclose(near, far, atol=1e-2)
+
+
+@pytest.mark.parametrize("head", [ClaimModel, ClaimForSequenceClassification])
+def test_every_head_takes_its_encoder(head, model):
+    loaded = head.from_pretrained(NAME)
+    encoder = loaded if head is ClaimModel else loaded.claim
+    for one, other in zip(encoder.parameters(), model.claim.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_auto_classes_take_its_folder(model):
+    folder = resolve_checkpoint(NAME)
+    assert type(AutoModel.from_pretrained(folder)) is ClaimModel
+    assert type(AutoModelForMaskedLM.from_pretrained(folder)) is ClaimForMaskedLM
+    assert len(AutoTokenizer.from_pretrained(folder)) == model.config.vocab_size
+
+
+def test_it_is_small_and_holds_nothing_but_a_checkpoint_and_the_form_of_its_sequences():
+    files = {path.name: path for path in resources.files("claim_transformers").joinpath("checkpoints", NAME).iterdir()}
+    tokenizer = {"tokenizer_config.json", "vocab.json", "categories.json"}
+    others = {"config.json", "model.safetensors", "pretraining.json", "sequence_form.json", "README.md"}
+    assert files.keys() == others | tokenizer
+    assert sum(len(path.read_bytes()) for path in files.values()) <= 10_000_000
+    assert json.loads(files["pretraining.json"].read_text())["simulation"]["population"] == "medicare"
+
+
+def test_its_form_writes_tokens_that_its_vocabulary_has(tokenizer):
+    form = SequenceForm.load(resolve_checkpoint(NAME))
+    assert form.depth == "category"
+    vocabulary = tokenizer.get_vocab()
+    assert set(form.bins.vocabulary) <= vocabulary.keys()
+    assert all(np.diff(edges).min() > 0 for edges in form.bins.edges.values())
+
+
+def test_its_card_says_what_it_is_for_and_how_it_was_made():
+    card = resources.files("claim_transformers").joinpath("checkpoints", NAME, "README.md").read_text(encoding="utf-8")
+    for expected in ("not for clinical use", "simulated", "--seed 21", "run_pretraining.py", "--form-of", "11 "):
+        assert expected in card
+    assert not re.search(r"TODO|TBD", card)
