@@ -29,7 +29,9 @@ study() {
 study meds_gibleed meds_gibleed --pretrain_on "$CLAIMS_DATA_DIR/meds_synthea_1k"
 study meds_synthea_1k meds_synthea_1k --pretrain_on "$CLAIMS_DATA_DIR/meds_gibleed"
 if [[ ! -e "$work/synpuf/_SUCCESS" ]]; then
-  claim-transformers ingest synpuf "$CLAIMS_DATA_DIR/synpuf" "$work/synpuf" --overwrite
+  synpuf="$CLAIMS_DATA_DIR/synpuf"
+  if [[ -d "$synpuf/sample1" ]]; then synpuf="$synpuf/sample1"; fi
+  claim-transformers ingest synpuf "$synpuf" "$work/synpuf" --overwrite
 fi
 study synpuf_control synpuf_control --claims "$work/synpuf"
 study synpuf_control-shuffled synpuf_control --claims "$work/synpuf" --shuffle True

@@ -6,6 +6,7 @@ from huggingface_hub import ModelCard
 from jinja2 import Environment, StrictUndefined, meta
 
 from claim_transformers.hub.cards import (
+    OPTIONAL_RESULTS,
     REQUIRED_METRIC,
     REQUIRED_RESULTS,
     TEMPLATE_PATH,
@@ -148,6 +149,7 @@ def test_the_template_asks_only_for_results_that_are_required():
     environment = Environment(undefined=StrictUndefined)
     text = TEMPLATE_PATH.read_text()
     assert meta.find_undeclared_variables(environment.parse(text)) == {"card_data", "results", "repo_id"}
+    assert not set(OPTIONAL_RESULTS) & REQUIRED_RESULTS.keys()
     only_required = {}
     for name in REQUIRED_RESULTS:
         *parents, last = name.split(".")
@@ -171,3 +173,9 @@ def test_an_undefined_metric_of_a_comparison_is_not_left_out_in_silence():
     comparison = {"examples": 9, "models": {"claim-pt-tiny": {"metrics": {"AUROC": undefined}}}}
     with pytest.raises(ValueError, match="'AUROC' for 'claim-pt-tiny'"):
         metrics_of_comparison(comparison, task="readmission")
+
+
+def test_a_form_of_its_own_stands_on_the_card_of_the_model_that_asks_for_it_alone(tmp_path):
+    assert "## Input" not in write_model_card(tmp_path, RESULTS).read_text()
+    text = write_model_card(tmp_path, {**RESULTS, "input": "Roll the codes up first."}).read_text()
+    assert "## Input\n\nRoll the codes up first.\n\n## Training\n" in text

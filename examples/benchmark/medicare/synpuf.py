@@ -3,7 +3,7 @@
 # ///
 """Readmission on DE-SynPUF Sample 1: where a gain would be suspect, step by step what it comes from.
 
-From the repository root, with a folder `synpuf` in $CLAIMS_DATA_DIR:
+From the repository root, with the files in $CLAIMS_DATA_DIR/synpuf or its folder `sample1`:
 
     CLAIMS_DATA_DIR=path python examples/benchmark/medicare/synpuf.py --profile examples/benchmark/medicare/full.yaml
 """
@@ -24,8 +24,9 @@ def main(arguments: MedicareArguments) -> None:
     if not folder or not study.profile.synpuf_stays:
         print("DE-SynPUF: left out, because CLAIMS_DATA_DIR is not set or the profile asks for no stays of it")
         return
+    raw = Path(folder) / "synpuf"
     with benchmark.workspace.plan("DE-SynPUF", 8):
-        cohort = open_synpuf(study, Path(folder) / "synpuf")
+        cohort = open_synpuf(study, raw / "sample1" if (raw / "sample1").is_dir() else raw)
         models = [
             before_index_scores(study, cohort),
             study.count_scores(cohort, "lr"),

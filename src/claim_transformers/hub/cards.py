@@ -32,6 +32,8 @@ REQUIRED_RESULTS: dict[str, type | tuple[type, ...]] = {
     "versions": dict,
     "metrics": list,
 }
+# Of a model that asks for claims in a form of its own: how to make it.
+OPTIONAL_RESULTS = ("input",)
 REQUIRED_METRIC: dict[str, type | tuple[type, ...]] = {
     "task": str,
     "split": str,
@@ -52,10 +54,9 @@ def write_model_card(
     Args:
         folder (`str` or `Path`): Folder of the saved checkpoint.
         results (`Mapping`, `str` or `Path`):
-            Results, or the JSON file that holds them, with every entry of [`REQUIRED_RESULTS`] and, if the model asks
-            for claims in a form of its own, `input`, a text that says how to make it. An entry of `metrics`
-            whose `model` equals `checkpoint` goes into the model index of the Hub too; others are rivals measured on
-            the same examples.
+            Results, or the JSON file that holds them, with every entry of [`REQUIRED_RESULTS`], and perhaps
+            [`OPTIONAL_RESULTS`]. An entry of `metrics` whose `model` equals `checkpoint` goes into the model index of
+            the Hub too; others are rivals measured on the same examples.
         repo_id (`str`, *optional*): Name shown in the loading example. Defaults to `checkpoint`.
 
     Returns:

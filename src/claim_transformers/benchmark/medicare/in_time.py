@@ -2,7 +2,7 @@
 
 Models learn from stays that ended, window included, before the last year. Test patients, of whom they have seen
 nothing, are scored on their stays before that year and in it; and on those that they have in it when the world changes
-on its first day. Both worlds have the same patients and, up to that day, the same claims.
+on its first day. Both worlds have the same patients, and their lives follow one law up to that day.
 """
 
 import datetime as dt

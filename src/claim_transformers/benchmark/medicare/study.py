@@ -24,6 +24,7 @@ from claim_transformers.cohorts.readmission_definition import STAYS, Readmission
 
 FloatArray = NDArray[np.float64]
 MOST_WITHOUT_RISK = 0.01
+MORE_PASSES = 4
 COUNTS, ENCODER, SCORE, CEILING = "counts", "encoder", "clinical score", "ceiling"
 
 
@@ -179,16 +180,21 @@ class ReadmissionStudy:
             cohort ([`StudyCohort`]): The stays.
             encoder ([`Encoder`]): Its name, and whether its weights are those of the checkpoint.
             checkpoint (`Path`): A pretrained encoder.
-            stays (`int`, *optional*): Training stays; all of them without it.
+            stays (`int`, *optional*): Training stays, which get four times as many passes; all of them without it.
 
         Returns:
             [`ModelScores`]: Its risks.
         """
+        settings = replace(self.profile.fine_tuning, **encoder.fine_tuning)
+        if stays is not None:
+            # A pass over few stays is few steps, so a small sample gets more passes, and as many more to wait.
+            times = MORE_PASSES
+            settings = replace(settings, epochs=times * settings.epochs, patience=times * settings.patience)
         result = fine_tune_encoder(
             self.workspace,
             cohort.sequences,
             checkpoint,
-            replace(self.profile.fine_tuning, **encoder.fine_tuning),
+            settings,
             slug=encoder.slug,
             is_pretrained=encoder.is_pretrained,
             stays=stays,
