@@ -57,7 +57,8 @@ def main(arguments: MedicareArguments) -> None:
             for stays in profile.training_sizes
         ]
     everything = cohort.examples["train"].num_rows
-    sizes.append((everything, [model for model in models if model.slug in {"encoder", "from-scratch", "lr"}]))
+    by_slug = {model.slug: model for model in models}
+    sizes.append((everything, [by_slug[slug] for slug in (OURS.slug, FROM_SCRATCH.slug, "lr")]))
 
     tables = {
         "medicare_models": model_table(
