@@ -93,3 +93,14 @@ def test_sequences_are_written_and_their_vocabulary_is_printed(claims, tmp_path,
         main()
     assert stop.value.code == 2
     assert "expected SYSTEM=depth as --depth-of, such as NDC=code, found 'DISP'" in capsys.readouterr().err
+
+
+def test_a_form_without_numbers_stays_without_them(claims, tmp_path):
+    run(claims, tmp_path / "cohort", "--rule", "plain")
+    first = [tmp_path / "cohort", tmp_path / "plain", "--number-bins", 0]
+    again = [tmp_path / "cohort", tmp_path / "again", "--form-of", tmp_path / "plain"]
+    for arguments in (first, again):
+        CliRunner().invoke(app, ["sequences", *map(str, arguments)], catch_exceptions=False)
+    forms = [(tmp_path / name / "sequence_form.json").read_text() for name in ("plain", "again")]
+    assert forms[0] == forms[1]
+    assert json.loads(forms[0])["bins"]["edges"] == {}

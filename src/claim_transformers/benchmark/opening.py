@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from claim_transformers.benchmark.checkpoints import checkpoint_folder
 from claim_transformers.benchmark.populations import Populations
@@ -112,6 +113,22 @@ class Benchmark:
         console.print(self.workspace.summary())
 
 
+def seen_simulation(checkpoint: Path) -> dict[str, Any] | None:
+    """Read which simulated population a checkpoint was pretrained on.
+
+    Args:
+        checkpoint (`Path`): Folder of a checkpoint.
+
+    Returns:
+        `dict` or `None`: Its seed and what else tells it from others; `None` where the checkpoint names none.
+    """
+    path = checkpoint / PROVENANCE
+    if not path.is_file():
+        return None
+    seen: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["simulation"]
+    return seen
+
+
 def refuse_known_people(checkpoint: Path, profile: Profile) -> None:
     """Stop when a checkpoint has seen a simulated population from which cohorts are to be drawn.
 
@@ -122,10 +139,9 @@ def refuse_known_people(checkpoint: Path, profile: Profile) -> None:
     Raises:
         ValueError: `E_SPLIT_OVERLAP` if institution and seed of a population are those of the pretraining.
     """
-    path = checkpoint / PROVENANCE
-    if not path.is_file():
+    seen = seen_simulation(checkpoint)
+    if seen is None:
         return
-    seen = json.loads(path.read_text(encoding="utf-8"))["simulation"]
     for name, population in profile.populations.items():
         if (population.institution, population.seed) == (seen["institution"], seen["seed"]):
             raise ValueError(

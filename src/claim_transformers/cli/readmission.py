@@ -133,9 +133,11 @@ def run_sequences(
     if wrong:
         raise ValueError(f"expected SYSTEM=depth as --depth-of, such as NDC=code, found {wrong[0]!r}")
     depths = dict(entry.split("=") for entry in depth_of)
-    form = (
-        SequenceForm(depth, depths, hide=hide) if form_of is None else SequenceForm.load(resolve_checkpoint(form_of))
-    )
+    if form_of is None:
+        form = SequenceForm(depth, depths, hide=hide)
+    else:
+        # A form is used as it is: one without bins learns none, or its tokens would not be those of the checkpoint.
+        form, number_bins = SequenceForm.load(resolve_checkpoint(form_of)), 0
     written = write_sequences(cohort, out, form, num_bins=number_bins, overwrite=overwrite)
 
     table = Table(title=f"Tokens at the depth of {written.depth}: those that 11 training patients hold")

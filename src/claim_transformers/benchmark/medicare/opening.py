@@ -1,6 +1,5 @@
 """What every script of the Medicare benchmark begins and ends with, and the encoders of its tables."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from claim_transformers.benchmark.checkpoints import checkpoint_folder
 from claim_transformers.benchmark.medicare.encoders import Encoder
 from claim_transformers.benchmark.medicare.profiles import PRETRAINING, MedicareProfile, load_medicare_profile
 from claim_transformers.benchmark.medicare.study import ReadmissionStudy
-from claim_transformers.benchmark.opening import PROVENANCE
+from claim_transformers.benchmark.opening import seen_simulation
 from claim_transformers.benchmark.steps import Workspace
 
 BASE, PAPER = "examples/configs/medicare-encoder-base.json", "examples/configs/medicare-encoder-paper.json"
@@ -115,10 +114,9 @@ def refuse_known_patients(checkpoint: Path, profile: MedicareProfile) -> None:
     Raises:
         ValueError: `E_SPLIT_OVERLAP` if a population other than that of pretraining has the seed of the checkpoint's.
     """
-    path = checkpoint / PROVENANCE
-    if not path.is_file():
+    seen = seen_simulation(checkpoint)
+    if seen is None:
         return
-    seen = json.loads(path.read_text(encoding="utf-8"))["simulation"]
     for name, population in profile.populations.items():
         if name != PRETRAINING and population.seed == seen["seed"]:
             raise ValueError(

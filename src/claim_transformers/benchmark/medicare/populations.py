@@ -15,7 +15,7 @@ from claim_transformers.benchmark.steps import Workspace
 from claim_transformers.claims.splits import SPLITS
 from claim_transformers.cohorts.readmission_definition import ReadmissionDefinition
 
-# What an index of counties could show. The file has the latent deprivation as well, which nobody could know.
+# What the table of counties shows; named, so that a measure added to it later changes no result unasked.
 COUNTY_MEASURES = ("deprivation_index", "is_rural")
 
 

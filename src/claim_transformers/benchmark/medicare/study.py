@@ -188,8 +188,8 @@ class ReadmissionStudy:
         settings = replace(self.profile.fine_tuning, **encoder.fine_tuning)
         if stays is not None:
             # A pass over few stays is few steps, so a small sample gets more passes, and as many more to wait.
-            times = MORE_PASSES
-            settings = replace(settings, epochs=times * settings.epochs, patience=times * settings.patience)
+            more = {name: MORE_PASSES * getattr(settings, name) for name in ("epochs", "patience")}
+            settings = replace(settings, **more)
         result = fine_tune_encoder(
             self.workspace,
             cohort.sequences,
@@ -199,7 +199,7 @@ class ReadmissionStudy:
             is_pretrained=encoder.is_pretrained,
             stays=stays,
         )
-        return _model_scores(encoder.slug, encoder.name, ENCODER, result)
+        return model_scores(encoder.slug, encoder.name, ENCODER, result)
 
     def count_scores(
         self,
@@ -234,7 +234,7 @@ class ReadmissionStudy:
 
         size = [] if stays is None else [f"stays-{stays}"]
         result = self.workspace.step("/".join(["counts", kind, *size]), parameters, fit)
-        return _model_scores(kind, name, COUNTS, result)
+        return model_scores(kind, name, COUNTS, result)
 
     def lace_scores(self, cohort: StudyCohort, population: str = STUDY) -> ModelScores:
         """Score stays by the LACE index, recalibrated on validation.
@@ -313,7 +313,18 @@ def known_risks(risks: FloatArray) -> FloatArray:
     return np.where(missing, np.nanmean(risks), risks)
 
 
-def _model_scores(slug: str, name: str, group: str, result: StepResult) -> ModelScores:
+def model_scores(slug: str, name: str, group: str, result: StepResult) -> ModelScores:
+    """Read the scores of a model from the step that fitted it.
+
+    Args:
+        slug (`str`): Short name.
+        name (`str`): Name for tables.
+        group (`str`): Rows of a table that belong together.
+        result ([`StepResult`]): With a table of [`scores_table`].
+
+    Returns:
+        [`ModelScores`]: Scores in row order.
+    """
     import pyarrow.compute as pc
 
     assert result.table is not None  # every step of a model writes its scores

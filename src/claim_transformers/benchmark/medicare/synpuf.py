@@ -13,7 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from claim_transformers.benchmark.medicare.study import COUNTS, ModelScores, ReadmissionStudy, StudyCohort
+from claim_transformers.benchmark.medicare.study import (
+    COUNTS,
+    ModelScores,
+    ReadmissionStudy,
+    StudyCohort,
+    model_scores,
+)
 from claim_transformers.benchmark.steps import StepResult, digest_of_files, write_whole
 from claim_transformers.cohorts.cohort import DEFINITION_FILE
 from claim_transformers.cohorts.readmission_definition import PLAIN, ReadmissionDefinition
@@ -72,12 +78,7 @@ def before_index_scores(study: ReadmissionStudy, cohort: StudyCohort) -> ModelSc
         return StepResult({}, scores_table({split: model.predict(parts[split]) for split in ("validation", "test")}))
 
     result = study.workspace.step("counts/lr-before-index", {"cohort": cohort.folder.name}, fit)
-    assert result.table is not None  # written above
-    validation, test = (
-        result.table.filter(pc.equal(result.table["split"], split))["score"].to_numpy()
-        for split in ("validation", "test")
-    )
-    return ModelScores("lr-before-index", "LR on what is known before the index stay", COUNTS, validation, test)
+    return model_scores("lr-before-index", "LR on what is known before the index stay", COUNTS, result)
 
 
 def without_index_stay(examples: pa.Table) -> pa.Table:
