@@ -16,8 +16,8 @@ from claim_transformers.training import parse_arguments
 
 def main(arguments: MedicareArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
-    with benchmark.workspace.plan("label rules", 16):
-        table = label_rule_table(benchmark.study, STUDY)
+    with benchmark.workspace.plan("label rules", 20):
+        table = label_rule_table(benchmark.study, STUDY, benchmark.checkpoint())
     table.save(benchmark.docs, "medicare_labels")
     print(table.to_markdown())
     benchmark.finish("medicare_labels")

@@ -17,6 +17,7 @@ from claim_transformers.benchmark.medicare.opening import (
     MedicareArguments,
     MedicareBenchmark,
 )
+from claim_transformers.benchmark.medicare.stay_ceiling import ceiling_scores
 from claim_transformers.benchmark.medicare.tables import gmean_table, model_table, recalibration_table, size_table
 from claim_transformers.training import parse_arguments
 
@@ -32,7 +33,7 @@ def main(arguments: MedicareArguments) -> None:
     cohort, base = study.cohort(), benchmark.checkpoint()
     replicates = profile.replicates
 
-    with benchmark.workspace.plan("models of readmission", 8 + 3 * len(profile.training_sizes)):
+    with benchmark.workspace.plan("models of readmission", 9 + 3 * len(profile.training_sizes)):
         models = [study.lace_scores(cohort), study.count_scores(cohort, "lr"), study.count_scores(cohort, "gb")]
         ours = study.encoder_scores(cohort, OURS, base)
         models += [ours, study.encoder_scores(cohort, FROM_SCRATCH, base)]
@@ -44,7 +45,7 @@ def main(arguments: MedicareArguments) -> None:
             models.append(
                 study.encoder_scores(chapters, AS_PAPER, study.checkpoint(AS_PAPER, profile.paper, depth="chapter"))
             )
-        models.append(study.true_risk(cohort))
+        models += [ceiling_scores(study, cohort), study.true_risk(cohort)]
         sizes = [
             (
                 stays,

@@ -123,8 +123,7 @@ def fit_count_model(
         if len(np.unique(values)) != 2:
             raise ValueError(f"expected both labels in the {name} split, found {len(np.unique(values))}")
     features = CountFeatures.fit(train, drop=drop, most=None if kind == "lr" else MOST_OF_A_BLOCK)
-    numbers, _ = read_numbers(train)
-    read = _sparse_reader(features, numbers) if kind == "lr" else _dense_reader(features, numbers)
+    read = _sparse_reader(features, train) if kind == "lr" else dense_reader(features, train)
     inputs = {name: read(table) for name, table in splits.items()}
     candidates = _linear_fits(inputs, labels) if kind == "lr" else _boosted_fits(inputs, labels, seed)
     losses = [log_loss(labels["validation"], score(inputs["validation"])) for _, score in candidates]
@@ -136,10 +135,10 @@ def fit_count_model(
 # ---- Logistic regression ----
 
 
-def _sparse_reader(features: CountFeatures, training_numbers: FloatArray) -> Callable[[pa.Table], "csr_matrix"]:
+def _sparse_reader(features: CountFeatures, train: pa.Table) -> Callable[[pa.Table], "csr_matrix"]:
     """Counts, and each number as one of a few bins with about equally many training examples, or as unknown."""
     shares = np.arange(1, NUMBER_BINS) / NUMBER_BINS
-    known = [column[~np.isnan(column)] for column in training_numbers.T]
+    known = [column[~np.isnan(column)] for column in read_numbers(train)[0].T]
     edges = [np.unique(np.quantile(column, shares)) if len(column) else np.zeros(0) for column in known]
 
     def read(examples: pa.Table) -> "csr_matrix":
@@ -175,10 +174,18 @@ def _linear_fits(
 # ---- Gradient boosting ----
 
 
-def _dense_reader(features: CountFeatures, training_numbers: FloatArray) -> Callable[[pa.Table], NDArray[np.float32]]:
-    """Counts beside numbers; trees bin every column, so single precision is enough."""
+def dense_reader(features: CountFeatures, train: pa.Table) -> Callable[[pa.Table], NDArray[np.float32]]:
+    """Counts beside numbers; trees bin every column, so single precision is enough.
+
+    Args:
+        features ([`CountFeatures`]): Which counts.
+        train (`pa.Table`): Training examples; a number that none of them has is left out.
+
+    Returns:
+        `Callable`: From examples to `NDArray[float32]` of shape `(examples, columns)`.
+    """
     # scikit-learn cannot bin a column without any number.
-    known = ~np.isnan(training_numbers).all(axis=0)
+    known = ~np.isnan(read_numbers(train)[0]).all(axis=0)
 
     def read(examples: pa.Table) -> NDArray[np.float32]:
         values, _ = read_numbers(examples)

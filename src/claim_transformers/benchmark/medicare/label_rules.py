@@ -7,12 +7,14 @@ here, one after the other, with the same models.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from claim_transformers.analysis.audit_table import AuditTable, Cell
 from claim_transformers.analysis.threshold import score_at_threshold
+from claim_transformers.benchmark.medicare.opening import OURS
 from claim_transformers.benchmark.medicare.study import ModelScores, ReadmissionStudy, StudyCohort
 from claim_transformers.benchmark.medicare.tables import interval_row
 from claim_transformers.cohorts.readmission_definition import PLAIN, STAYS, UNPLANNED, ReadmissionDefinition
@@ -94,12 +96,13 @@ def settings() -> list[Setting]:
     ]
 
 
-def label_rule_table(study: ReadmissionStudy, population: str) -> AuditTable:
-    """Fit models on counts under every rule.
+def label_rule_table(study: ReadmissionStudy, population: str, checkpoint: Path) -> AuditTable:
+    """Fit models on counts and the encoder under every rule.
 
     Args:
         study ([`ReadmissionStudy`]): Cohorts and models.
         population (`str`): Name in the profile.
+        checkpoint (`Path`): The pretrained encoder.
 
     Returns:
         [`AuditTable`]: One row per rule and model.
@@ -109,9 +112,9 @@ def label_rule_table(study: ReadmissionStudy, population: str) -> AuditTable:
         cohort = study.cohort(population, setting.definition)
         labels = cohort.labels("test")
         chosen = np.ones(len(labels), bool) if setting.chosen is None else setting.chosen(cohort)
-        for kind in ("lr", "gb"):
-            model = study.count_scores(cohort, "lr" if kind == "lr" else "gb")
-            rows.append(_row(setting, model, cohort, chosen, study.profile.replicates))
+        models = [study.count_scores(cohort, "lr"), study.count_scores(cohort, "gb")]
+        models.append(study.encoder_scores(cohort, OURS, checkpoint))
+        rows += [_row(setting, model, cohort, chosen, study.profile.replicates) for model in models]
     return AuditTable("Readmission: what the label rule, the leak and the sampling contribute", rows, _NOTES)
 
 
