@@ -30,8 +30,9 @@ def test_scores_are_the_logits_at_the_hidden_positions_in_their_order(batch, sid
     sizes = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     model = randomise(ClaimForMaskedLM(ClaimConfig(**sizes, visit_pooling="none", time_attention="bucketed"))).eval()
     with torch.no_grad():
-        logits, labels = score_masked_tokens(model, batch)
-        every = model(**batch, return_logits=True).logits
+        outputs = model(**batch, return_logits=True, output_hidden_states=True)
+        logits, labels = score_masked_tokens(model, outputs.hidden_states[-1], batch["labels"])
+        every = outputs.logits
     hidden = batch["labels"] >= 0
     assert logits.shape[:2] == labels.shape == (4, int(hidden.sum(dim=1).max()))
     for row in range(4):

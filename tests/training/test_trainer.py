@@ -378,6 +378,16 @@ def test_figures_of_masked_tokens_are_those_of_all_logits_and_do_not_depend_on_b
         assert metrics["eval_loss"] == pytest.approx(found[0]["eval_loss"], rel=1e-5)
 
 
+def test_figures_of_masked_tokens_run_the_encoder_once_per_batch(tokens, tokenizer, tmp_path):
+    trainer = pretraining_trainer(
+        tokens, tokenizer, tmp_path, model={"visit_pooling": "none"}, per_device_eval_batch_size=16
+    )
+    runs = []
+    trainer.model.claim.register_forward_hook(lambda *_: runs.append(1))
+    trainer.evaluate()
+    assert len(runs) == 3
+
+
 def test_hidden_tokens_are_predicted_in_the_order_of_the_rows(tokens, tokenizer, tmp_path):
     model = {"visit_pooling": "none"}
     trainer = pretraining_trainer(tokens, tokenizer, tmp_path, model=model, per_device_eval_batch_size=5)

@@ -4,7 +4,7 @@ Letters: `B` patients, `T` tokens, `M` hidden tokens of a patient, `N` hidden to
 tokens of the vocabulary.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from claim_transformers.models.claim import ClaimForMaskedLM
 
 
-def score_masked_tokens(model: "ClaimForMaskedLM", inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+def score_masked_tokens(model: "ClaimForMaskedLM", hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Score every token of the vocabulary at the hidden positions alone.
 
     Most positions are not hidden, and the logits of all of them would be the largest tensor of an evaluation.
 
     Args:
         model ([`ClaimForMaskedLM`]): The model.
-        inputs (`dict[str, torch.Tensor]`): Batch of [`DataCollatorForMaskedTokens`].
+        hidden (`torch.FloatTensor` of shape `(B, T, E)`): Its last hidden state.
+        labels (`torch.LongTensor` of shape `(B, T)`): As [`DataCollatorForMaskedTokens`] makes them, -100 where
+            nothing is hidden.
 
     Returns:
         `tuple[torch.Tensor, torch.Tensor]`: Logits of shape `(B, M, K)` and labels of shape `(B, M)`, in the order of
@@ -36,24 +38,17 @@ def score_masked_tokens(model: "ClaimForMaskedLM", inputs: Mapping[str, Tensor])
     Examples:
         >>> from claim_transformers.models.claim import ClaimConfig, ClaimForMaskedLM
         >>> config = ClaimConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, visit_pooling="none")
-        >>> batch = {
-        ...     "input_ids": torch.tensor([[4, 2, 7, 2]]),
-        ...     "visit_ids": torch.tensor([[0, 1, 1, 2]]),
-        ...     "visit_days": torch.tensor([[0, 0, 5]]),
-        ...     "labels": torch.tensor([[-100, 6, -100, 8]]),
-        ... }
-        >>> logits, labels = score_masked_tokens(ClaimForMaskedLM(config).eval(), batch)
+        >>> labels = torch.tensor([[-100, 6, -100, 8]])
+        >>> logits, labels = score_masked_tokens(ClaimForMaskedLM(config).eval(), torch.zeros(1, 4, 8), labels)
         >>> tuple(logits.shape), labels.tolist()
         ((1, 2, 9), [[6, 8]])
     """
-    given = {name: tensor for name, tensor in inputs.items() if name != "labels"}
-    hidden_BTE = model.claim(**given).last_hidden_state
-    is_hidden_BT = inputs["labels"] != IGNORE_INDEX
+    is_hidden_BT = labels != IGNORE_INDEX
     width = max(int(is_hidden_BT.sum(dim=1).max()), 1)
     # A stable descending sort of flags moves the hidden positions of each row to the front and keeps their order.
     places_BM = is_hidden_BT.byte().argsort(dim=1, descending=True, stable=True)[:, :width]
-    hidden_BME = hidden_BTE.gather(1, places_BM[:, :, None].expand(-1, -1, hidden_BTE.shape[2]))
-    return model.decoder(hidden_BME), inputs["labels"].gather(1, places_BM)
+    hidden_BME = hidden.gather(1, places_BM[:, :, None].expand(-1, -1, hidden.shape[2]))
+    return model.decoder(hidden_BME), labels.gather(1, places_BM)
 
 
 def rank_masked_tokens(logits: Tensor, labels: Tensor) -> Tensor:

@@ -214,11 +214,14 @@ class ClaimTrainer(Trainer):
         if prediction_loss_only or not (is_masked or hasattr(base, "predict_next_visit")):
             return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         inputs = self._prepare_inputs(inputs)
-        loss = super().prediction_step(model, inputs, prediction_loss_only=True)[0]
         if is_masked:
+            # One run of the encoder gives the loss and what the hidden tokens are scored from.
+            asked = {**inputs, "output_hidden_states": True}
+            loss, states, _ = super().prediction_step(model, asked, False, ["logits", "attentions"])
             with torch.no_grad(), self.compute_loss_context_manager():
-                logits, targets = score_masked_tokens(base, inputs)
+                logits, targets = score_masked_tokens(base, states[-1], inputs["labels"])
             return loss, logits.float(), targets
+        loss = super().prediction_step(model, inputs, prediction_loss_only=True)[0]
         categories = "visit_categories" if "visit_categories" in inputs else "category_labels"
         target = "labels" if base.config.nvp_target == "code" else categories
         history, targets = hold_out_last_visit(inputs, base.config.pad_token_id, target)
