@@ -4,12 +4,13 @@ import datetime as dt
 from dataclasses import dataclass
 
 import pytest
+from simulation.written_files import GENERATORS, PATIENTS, SEED
 
 from claim_transformers.simulation import SimulatedClaims, simulate_tables
 from claim_transformers.simulation.calendar import Calendar
 from claim_transformers.simulation.disease import History, live
-from claim_transformers.simulation.generate import generator_of
 from claim_transformers.simulation.population import Population, draw_population
+from claim_transformers.simulation.random_streams import generator_of
 from claim_transformers.simulation.risk import TrueRisk, true_risks
 
 WINDOW = Calendar(dt.date(2010, 1, 1), dt.date(2014, 12, 31))
@@ -43,3 +44,19 @@ def lived() -> list[LivedBlock]:
         risks = true_risks(patients, history, WINDOW, 8, generator_of(11, 0, number, "risk"))
         blocks.append(LivedBlock(patients, history, risks))
     return blocks
+
+
+@pytest.fixture(scope="session")
+def pediatric_folder(tmp_path_factory):
+    return _write("pediatric", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def medicare_folder(tmp_path_factory):
+    return _write("medicare", tmp_path_factory)
+
+
+def _write(name, tmp_path_factory):
+    """Folder of a small population and its summary; tests read it only."""
+    out = tmp_path_factory.mktemp(name) / "claims"
+    return out, GENERATORS[name].write(out, patients=PATIENTS, seed=SEED, **GENERATORS[name].window)

@@ -1,61 +1,18 @@
-import hashlib
-import json
-
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from simulation.written_files import PEDIATRIC_YEAR, digests
 
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.simulation import SIMULATION_VERSION, simulate, simulate_tables
 from claim_transformers.simulation import generate as generate_module
-
-SHORT = {"start": "2010-01-01", "end": "2010-12-31", "replicates": 2}
-TABLES = ("medical_claim", "pharmacy_claim", "eligibility", "true_risk")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    out = tmp_path_factory.mktemp("simulated") / "claims"
-    summary = simulate(out, patients=300, seed=5, **SHORT)
-    return out, summary
-
-
-def _digests(out):
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(out.iterdir())}
-
-
-def test_the_same_seed_gives_the_same_bytes(folder, tmp_path):
-    out, _ = folder
-    simulate(tmp_path / "again", patients=300, seed=5, **SHORT)
-    assert _digests(tmp_path / "again") == _digests(out)
-
-
-def test_another_seed_gives_other_patients(folder):
-    out, _ = folder
-    first = set(pq.read_table(out / "eligibility.parquet")["person_id"].to_pylist())
-    second = set(simulate_tables(300, 6, **SHORT).eligibility["person_id"].to_pylist())
-    assert not first & second
-
-
-def test_the_claims_of_a_patient_do_not_depend_on_how_many_there_are(folder):
-    out, _ = folder
-    more = simulate_tables(700, 5, **SHORT)
-    for name in TABLES:
-        few = pq.read_table(out / f"{name}.parquet")
-        column = "patient_id" if name == "true_risk" else "person_id"
-        names = pc.unique(few[column].cast("string"))
-        table = getattr(more, name)
-        kept = table.filter(pc.is_in(table[column].cast("string"), names))
-        plain = pa.schema([(field.name, _plain(field.type)) for field in few.schema])
-        assert kept.cast(plain).equals(few.cast(plain))
+from claim_transformers.simulation import simulate, simulate_tables
 
 
 def test_blocks_are_independent(monkeypatch):
     monkeypatch.setattr(generate_module, "BLOCK_PATIENTS", 100)
-    both = simulate_tables(200, 5, **SHORT)
-    first = simulate_tables(100, 5, **SHORT)
+    both = simulate_tables(200, 5, **PEDIATRIC_YEAR)
+    first = simulate_tables(100, 5, **PEDIATRIC_YEAR)
     assert both.eligibility.num_rows > first.eligibility.num_rows
     head = both.medical_claim.slice(0, first.medical_claim.num_rows)
     assert head["claim_id"].to_pylist() == first.medical_claim["claim_id"].to_pylist()
@@ -63,51 +20,26 @@ def test_blocks_are_independent(monkeypatch):
     assert len(pc.unique(both.eligibility["person_id"].cast("string"))) == 200
 
 
-def _plain(kind):
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def test_files_and_counts_agree(folder):
-    out, summary = folder
-    rows = {name: pq.read_metadata(out / f"{name}.parquet").num_rows for name in TABLES}
-    assert rows == {
-        "medical_claim": summary.claim_lines,
-        "pharmacy_claim": summary.rx_claims,
-        "eligibility": summary.eligibility_spans,
-        "true_risk": summary.true_risks,
-    }
-    manifest = json.loads((out / "simulation.json").read_text())
-    assert manifest["simulation_version"] == SIMULATION_VERSION
-    assert manifest["rows"] | rows == manifest["rows"]
-    assert manifest["seed"] == 5
-
-
-def test_every_patient_is_insured(folder):
-    out, _ = folder
-    spans = pq.read_table(out / "eligibility.parquet")
-    assert len(pc.unique(spans["person_id"].cast("string"))) == 300
-
-
-def test_patient_numbers_do_not_tell_their_order(folder):
-    out, _ = folder
+def test_patient_numbers_do_not_tell_their_order(pediatric_folder):
+    out, _ = pediatric_folder
     names = pc.unique(pq.read_table(out / "eligibility.parquet")["person_id"].cast("string")).to_pylist()
     assert names != sorted(names)
     assert all(len(name) == 16 and int(name, 16) >= 0 for name in names)
 
 
-def test_an_existing_folder_is_refused_unless_it_may_be_replaced(folder):
-    out, _ = folder
-    before = _digests(out)
+def test_an_existing_folder_is_refused_unless_it_may_be_replaced(pediatric_folder):
+    out, _ = pediatric_folder
+    before = digests(out)
     with pytest.raises(ClaimDataError, match=r"E_EXISTS.*pass overwrite=True"):
-        simulate(out, patients=10, **SHORT)
-    assert _digests(out) == before
+        simulate(out, patients=10, **PEDIATRIC_YEAR)
+    assert digests(out) == before
 
 
 def test_overwrite_replaces_the_whole_folder(tmp_path):
     out = tmp_path / "claims"
-    simulate(out, patients=10, **SHORT)
+    simulate(out, patients=10, **PEDIATRIC_YEAR)
     (out / "stale.txt").write_text("stale")
-    simulate(out, patients=10, overwrite=True, **SHORT)
+    simulate(out, patients=10, overwrite=True, **PEDIATRIC_YEAR)
     assert not (out / "stale.txt").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["claims"]
 
@@ -118,25 +50,25 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
 
     monkeypatch.setattr(generate_module, "simulate_block", fail)
     with pytest.raises(ClaimDataError, match=r"E_WRITE: .*No space left on device\. Nothing was published"):
-        simulate(tmp_path / "claims", patients=10, **SHORT)
+        simulate(tmp_path / "claims", patients=10, **PEDIATRIC_YEAR)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_no_simulation_is_never_replaced(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ClaimDataError, match=r"E_EXISTS.*a folder that a simulation wrote"):
-        simulate(tmp_path, patients=10, overwrite=True, **SHORT)
+        simulate(tmp_path, patients=10, overwrite=True, **PEDIATRIC_YEAR)
     assert (tmp_path / "thesis.txt").is_file()
 
 
 def test_a_folder_below_a_file_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ClaimDataError, match="E_WRITE"):
-        simulate(tmp_path / "file" / "claims", patients=10, **SHORT)
+        simulate(tmp_path / "file" / "claims", patients=10, **PEDIATRIC_YEAR)
 
 
 def test_institution_b_codes_the_same_diseases_otherwise():
-    first, second = (simulate_tables(800, 5, institution=name, **SHORT) for name in ("a", "b"))
+    first, second = (simulate_tables(800, 5, institution=name, **PEDIATRIC_YEAR) for name in ("a", "b"))
     shares = []
     for claims in (first, second):
         codes = claims.medical_claim["diagnosis_code_1"].cast("string").to_pylist()

@@ -4,8 +4,8 @@ import pytest
 from claim_transformers.simulation import atopy, mood
 from claim_transformers.simulation.care_chronic import draw_spans
 from claim_transformers.simulation.courses import CANDIDATE_BYTES
-from claim_transformers.simulation.generate import generator_of
 from claim_transformers.simulation.population import NEVER, RACES, band_of_age
+from claim_transformers.simulation.random_streams import generator_of
 
 
 def _rows(lived, take):

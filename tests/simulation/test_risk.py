@@ -3,7 +3,7 @@ import pytest
 
 from claim_transformers.simulation import OUTCOMES, atopy, mood
 from claim_transformers.simulation.courses import take
-from claim_transformers.simulation.generate import generator_of
+from claim_transformers.simulation.random_streams import generator_of
 from claim_transformers.simulation.risk import _survive, true_risks
 
 EVENTS = ("stay", "attempt")

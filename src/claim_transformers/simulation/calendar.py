@@ -134,3 +134,34 @@ class Calendar:
         months = np.arange(self.months, dtype=np.int32)
         chosen: Int = months[self.month_of_year(months) % 6 == 0]
         return chosen
+
+
+def calendar_of(start: str, end: str, example: str) -> Calendar:
+    """Read the window between two dates in ISO form.
+
+    Args:
+        start (`str`): First day of the window.
+        end (`str`): Last day of the window.
+        example (`str`): A date to show to whoever gives none.
+
+    Returns:
+        `Calendar`: The window.
+
+    Raises:
+        ValueError: If one is no date, or they make no window of whole months.
+
+    Examples:
+        >>> calendar_of("2010-01-01", "2010-06-30", "2010-01-01").months
+        6
+        >>> calendar_of("soon", "2010-06-30", "2010-01-01")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected an ISO date such as 2010-01-01 as start, found 'soon'
+    """
+    days = {}
+    for name, text in (("start", start), ("end", end)):
+        try:
+            days[name] = dt.date.fromisoformat(text)
+        except ValueError as error:
+            raise ValueError(f"expected an ISO date such as {example} as {name}, found {text!r}") from error
+    return Calendar(**days)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .tables import BlockTables
+from .block_tables import BlockTables
 
 Row = dict[str, Any]
 Days = dict[str, dt.date]

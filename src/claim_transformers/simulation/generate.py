@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from .block import Block
-from .calendar import Calendar
+from .block_by_block import Request, check_size, num_blocks, simulate_blocks, with_bar
+from .block_tables import BlockTables, join_blocks
+from .calendar import Calendar, calendar_of
 from .care_acute import add_births, add_bronchiolitis, add_check_ups, add_episodes, add_pregnancies
 from .care_asthma import add_allergic_care
 from .care_chronic import add_courses, burden_of, draw_spans
@@ -27,16 +28,16 @@ from .disease import live
 from .institutions import INSTITUTIONS
 from .population import draw_population
 from .publish import Publication
+from .random_streams import block_key_of, generator_of, streams_of
 from .risk import true_risks
 from .schemas import INGREDIENT_SCHEMA
-from .tables import BlockTables, eligibility_table, medical_table, pharmacy_table, risk_table
+from .tables import eligibility_table, medical_table, pharmacy_table, risk_table
 
 # Raised whenever the same seed would give other claims.
 SIMULATION_VERSION = 1
 # Patients of a block share random streams, so a block is always simulated whole, also when only part of it is kept.
 BLOCK_PATIENTS = 2500
 REPLICATES = 16
-_STREAMS = {"people": 0, "disease": 1, "care": 2, "risk": 3, "dirt": 4}
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,9 @@ class SimulationSummary:
 
 
 @dataclass(frozen=True)
-class _Request:
+class _Request(Request):
     """A checked request for a simulation."""
 
-    patients: int
-    seed: int
-    calendar: Calendar
     institution: str
     replicates: int
     dirt: DirtRates | None
@@ -147,12 +145,11 @@ def simulate(
     """
     request = _check(patients, seed, start, end, dirt, institution, replicates)
     catalog = catalog_of(institution)
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     with Publication(Path(out), overwrite=overwrite) as publication:
-        for tables, planted in _with_bar(_blocks(request, catalog), request, progress):
+        blocks = _blocks(request, catalog, counts)
+        for tables in with_bar(blocks, num_blocks(patients, BLOCK_PATIENTS), progress):
             publication.write(tables)
-            for kind, count in planted.items():
-                counts[kind] = counts.get(kind, 0) + count
         publication.write_table("drug_ingredients", ingredient_table(catalog))
         if request.dirt is not None:
             publication.write_json("dirt", counts)
@@ -165,7 +162,7 @@ def simulate(
         rx_claims=rows["pharmacy_claim"],
         eligibility_spans=rows["eligibility"],
         true_risks=rows["true_risk"],
-        dirt=counts,
+        dirt=dict(counts),
     )
 
 
@@ -207,17 +204,9 @@ def simulate_tables(
     """
     request = _check(patients, seed, start, end, dirt, institution, replicates)
     catalog = catalog_of(institution)
-    parts: list[BlockTables] = []
-    counts: dict[str, int] = {}
-    for tables, planted in _blocks(request, catalog):
-        parts.append(tables)
-        for kind, rows in planted.items():
-            counts[kind] = counts.get(kind, 0) + rows
-    joined = {
-        name: pa.concat_tables([getattr(part, name) for part in parts]).unify_dictionaries()
-        for name in BlockTables.__annotations__
-    }
-    return SimulatedClaims(**joined, drug_ingredients=ingredient_table(catalog), dirt=counts)
+    counts: Counter[str] = Counter()
+    joined = join_blocks(list(_blocks(request, catalog, counts)))
+    return SimulatedClaims(**joined, drug_ingredients=ingredient_table(catalog), dirt=dict(counts))
 
 
 def ingredient_table(catalog: Catalog) -> pa.Table:
@@ -239,35 +228,11 @@ def ingredient_table(catalog: Catalog) -> pa.Table:
     )
 
 
-def generator_of(seed: int, institution: int, block: int, purpose: str) -> np.random.Generator:
-    """Random stream of one block for one purpose, independent of all others (Philox, Salmon et al., 2011).
-
-    Args:
-        seed (`int`): Seed of the simulation.
-        institution (`int`): Number of the institution.
-        block (`int`): Number of the block.
-        purpose (`str`): `"people"`, `"disease"`, `"care"`, `"risk"` or `"dirt"`.
-
-    Returns:
-        `np.random.Generator`: The stream.
-
-    Examples:
-        >>> draw = lambda block: generator_of(0, 0, block, "care").random()
-        >>> draw(1) == draw(1), draw(1) == draw(2)
-        (True, False)
-    """
-    key = np.array([seed, (institution << 48) | (_STREAMS[purpose] << 40) | block], dtype=np.uint64)
-    return np.random.Generator(np.random.Philox(key=key))
-
-
 def _check(
     patients: int, seed: int, start: str, end: str, dirt: str | DirtRates | None, institution: str, replicates: int
 ) -> _Request:
     """Turn arguments into a request, or refuse them."""
-    if patients < 1:
-        raise ValueError(f"expected at least 1 patient, found {patients}")
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"expected a seed from 0 to 2**63 - 1, found {seed}")
+    check_size(patients, seed)
     if not 0 <= replicates <= 1000:
         raise ValueError(f"expected 0 to 1000 replicates, found {replicates}")
     catalog_of(institution)
@@ -275,31 +240,25 @@ def _check(
         if dirt != "typical":
             raise ValueError(f"expected dirt to be None, 'typical' or DirtRates, found {dirt!r}")
         dirt = DirtRates()
-    calendar = Calendar(_date("start", start), _date("end", end))
+    calendar = calendar_of(start, end, example="2010-01-01")
     return _Request(patients, seed, calendar, institution, replicates, dirt)
 
 
-def _date(name: str, text: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError(f"expected an ISO date such as 2010-01-01 as {name}, found {text!r}") from error
+def _blocks(request: _Request, catalog: Catalog, counts: Counter[str]) -> Iterator[BlockTables]:
+    """Tables of each block in turn; the rows of planted dirt are added to `counts`."""
 
+    def whole_block(number: int) -> BlockTables:
+        return simulate_block(request.calendar, request.seed, number, request.institution, request.replicates, catalog)
 
-def _blocks(request: _Request, catalog: Catalog) -> Iterator[tuple[BlockTables, dict[str, int]]]:
-    """Tables of each block in turn."""
-    for number in range(-(-request.patients // BLOCK_PATIENTS)):
-        kept = min(BLOCK_PATIENTS, request.patients - number * BLOCK_PATIENTS)
-        tables = simulate_block(
-            request.calendar, request.seed, number, request.institution, request.replicates, catalog
-        )
-        if kept < BLOCK_PATIENTS:
-            tables = _first_patients(tables, kept)
+    place = INSTITUTIONS[request.institution]
+    for number, tables in enumerate(simulate_blocks(request.patients, BLOCK_PATIENTS, whole_block)):
         if request.dirt is None:
-            yield tables, {}
+            yield tables
         else:
-            generator = generator_of(request.seed, INSTITUTIONS[request.institution].number, number, "dirt")
-            yield plant_dirt(tables, request.dirt, generator)
+            generator = generator_of(request.seed, place.number, number, "dirt")
+            dirty, planted = plant_dirt(tables, request.dirt, generator)
+            counts.update(planted)
+            yield dirty
 
 
 def simulate_block(
@@ -319,14 +278,15 @@ def simulate_block(
         `BlockTables`: Tables of `BLOCK_PATIENTS` patients.
 
     Examples:
+        >>> import datetime as dt
         >>> spring = Calendar(dt.date(2012, 3, 1), dt.date(2012, 5, 31))
         >>> tables = simulate_block(spring, 0, 0, "a", 0, catalog_of("a"))
         >>> len(tables.medical_claim) > len(tables.pharmacy_claim) > 0
         True
     """
     place = INSTITUTIONS[institution]
-    streams = {purpose: generator_of(seed, place.number, number, purpose) for purpose in _STREAMS}
-    block_key = int.from_bytes(hashlib.sha256(f"{seed}|{institution}|{number}".encode()).digest()[:7], "big")
+    streams = streams_of(seed, place.number, number)
+    block_key = block_key_of(f"{seed}|{institution}|{number}")
     patients = draw_population(BLOCK_PATIENTS, calendar, block_key, streams["people"])
     history = live(patients, calendar, streams["disease"])
     block = Block(patients, history, calendar, place, catalog, streams["care"])
@@ -351,46 +311,14 @@ def simulate_block(
     )
 
 
-def _first_patients(tables: BlockTables, kept: int) -> BlockTables:
-    """Rows of the first patients of a block; every table but the risks is in their order."""
-    names = tables.eligibility["person_id"].combine_chunks()
-    chosen = pa.array(names.dictionary.to_pylist()[:kept], pa.string())
-    cut = {}
-    for name in BlockTables.__annotations__:
-        table = getattr(tables, name)
-        column = table.column("patient_id" if name == "true_risk" else "person_id").combine_chunks()
-        member = np.isin(column.dictionary.to_numpy(zero_copy_only=False), chosen.to_numpy(zero_copy_only=False))
-        rows = pa.array(np.flatnonzero(member[column.indices.to_numpy()]))
-        cut[name] = table.take(rows)
-    return BlockTables(**cut)
-
-
-def _with_bar(
-    blocks: Iterator[tuple[BlockTables, dict[str, int]]], request: _Request, progress: bool
-) -> Iterator[tuple[BlockTables, dict[str, int]]]:
-    """Show how far the simulation is, when asked."""
-    if not progress:
-        yield from blocks
-        return
-    from tqdm import tqdm  # type: ignore[import-untyped,unused-ignore]
-
-    total = -(-request.patients // BLOCK_PATIENTS)
-    yield from tqdm(blocks, total=total, unit="block", desc="simulating")
-
-
 def _manifest(request: _Request, rows: dict[str, int]) -> dict[str, Any]:
-    """What made the files; no time of day, so that the same seed gives the same bytes."""
-    return {
+    """What made the files."""
+    return request.manifest(rows) | {
         "simulation_version": SIMULATION_VERSION,
-        "patients": request.patients,
-        "seed": request.seed,
-        "start": request.calendar.start.isoformat(),
-        "end": request.calendar.end.isoformat(),
         "institution": asdict(INSTITUTIONS[request.institution]),
         "replicates": request.replicates,
         "block_patients": BLOCK_PATIENTS,
         "dirt": None if request.dirt is None else asdict(request.dirt),
-        "rows": rows,
         "parameters_sha256": parameters_digest(),
     }
 

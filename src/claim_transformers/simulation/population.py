@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .calendar import Bool, Calendar, Float, Int, Key
-from .sampling import mix
+from .identifiers import patient_keys
 
 MAX_AGE_MONTHS = 21 * 12
 NEVER = np.int32(1 << 20)
@@ -128,8 +128,7 @@ def draw_population(size: int, calendar: Calendar, block_key: int, generator: np
         (100, (24, 100))
     """
     random = generator.random
-    key = mix(np.arange(size, dtype=np.uint64), 0) ^ mix(np.full(1, block_key, dtype=np.uint64), 17)
-    key = mix(key, 29)
+    key = patient_keys(size, block_key, 29)
     male = (random(size) < 0.51).astype(np.float32)
     race = np.searchsorted(np.cumsum(RACE_SHARES)[:-1], random(size)).astype(np.int32)
     birth_month = _draw_birth_months(size, calendar, generator)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..codes.errors import ClaimDataError
-from .tables import BlockTables
+from .block_tables import BlockTables
 
 
 class Publication:
@@ -97,8 +97,8 @@ class Publication:
 
     def write(self, tables: BlockTables) -> None:
         """Add the rows of one block to every file."""
-        for name in BlockTables.__annotations__:
-            self.write_table(name, getattr(tables, name))
+        for name, table in tables.by_name().items():
+            self.write_table(name, table)
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Add rows to one file, as one row group."""

@@ -9,19 +9,31 @@ DAY = pa.date32()
 MONEY = pa.decimal128(12, 2)
 DIAGNOSIS_COLUMNS = tuple(f"diagnosis_code_{number}" for number in range(1, 6))
 
+# Fields that open and close a claim line of every population.
+OPENING_FIELDS = (
+    ("person_id", TEXT),
+    ("claim_id", pa.string()),
+    ("claim_line_number", pa.int32()),
+    ("claim_type", TEXT),
+    ("claim_start_date", DAY),
+    ("claim_end_date", DAY),
+    ("claim_line_start_date", DAY),
+    ("claim_line_end_date", DAY),
+    ("admission_date", DAY),
+    ("discharge_date", DAY),
+    ("discharge_disposition_code", TEXT),
+)
+CLOSING_FIELDS = (
+    ("paid_date", DAY),
+    ("paid_amount", MONEY),
+    ("allowed_amount", MONEY),
+    ("charge_amount", MONEY),
+    ("data_source", TEXT),
+)
+
 MEDICAL_SCHEMA = pa.schema(
     [
-        ("person_id", TEXT),
-        ("claim_id", pa.string()),
-        ("claim_line_number", pa.int32()),
-        ("claim_type", TEXT),
-        ("claim_start_date", DAY),
-        ("claim_end_date", DAY),
-        ("claim_line_start_date", DAY),
-        ("claim_line_end_date", DAY),
-        ("admission_date", DAY),
-        ("discharge_date", DAY),
-        ("discharge_disposition_code", TEXT),
+        *OPENING_FIELDS,
         ("place_of_service_code", TEXT),
         ("drg_code", TEXT),
         ("hcpcs_code", TEXT),
@@ -33,11 +45,7 @@ MEDICAL_SCHEMA = pa.schema(
         ("procedure_date_1", DAY),
         ("procedure_date_2", DAY),
         ("rendering_npi", TEXT),
-        ("paid_date", DAY),
-        ("paid_amount", MONEY),
-        ("allowed_amount", MONEY),
-        ("charge_amount", MONEY),
-        ("data_source", TEXT),
+        *CLOSING_FIELDS,
     ]
 )
 PHARMACY_SCHEMA = pa.schema(

@@ -2,50 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 
 from .block import Block, Fills
+from .block_tables import fills_table
 from .calendar import Calendar, Int
 from .catalog import Catalog
 from .causes import BEHAVIOURAL, DENTAL, EMERGENCY, OFFICE, PREVENTIVE, STAY
 from .coding import Claims
-from .columns import constant_column, day_column, hex_bytes, money_column, text_column, text_of_bytes
+from .columns import constant_column, day_column, money_column, text_column, text_of_bytes
+from .identifiers import claim_names, patient_names
 from .population import NEVER, RACES, Population
 from .risk import OUTCOMES, TrueRisk
-from .sampling import mix
-from .schemas import DIAGNOSIS_COLUMNS, ELIGIBILITY_SCHEMA, MEDICAL_SCHEMA, PHARMACY_SCHEMA, RISK_SCHEMA
+from .schemas import DIAGNOSIS_COLUMNS, ELIGIBILITY_SCHEMA, MEDICAL_SCHEMA, RISK_SCHEMA
 
 PLACES = {OFFICE: "11", EMERGENCY: "23", STAY: "21", PREVENTIVE: "11", BEHAVIOURAL: "53", DENTAL: "11"}
 DISPOSITIONS = ("01", "06", "02", "20")
 # Median allowed amount of a line in dollars, by kind of visit; Medicaid fees, rounded, a judgement.
 LINE_DOLLARS = np.array([42.0, 115.0, 720.0, 55.0, 68.0, 38.0], dtype=np.float32)
 PAYER = "medicaid"
-
-
-@dataclass
-class BlockTables:
-    """Arrow tables of one block, in the schemas of `schemas`."""
-
-    medical_claim: pa.Table
-    pharmacy_claim: pa.Table
-    eligibility: pa.Table
-    true_risk: pa.Table
-
-
-def patient_names(patients: Population) -> pa.Array:
-    """Identifiers that tell nothing: sixteen hexadecimal digits of a hash."""
-    return text_of_bytes(hex_bytes(patients.key))
-
-
-def _claim_ids(
-    key: np.ndarray[tuple[int], np.dtype[np.uint64]], day: Int, salt: int
-) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """One identifier per claim, from the patient, the day and the position among all claims of the block."""
-    order = np.arange(len(key), dtype=np.uint64) << np.uint64(20) | day.astype(np.uint64)
-    return hex_bytes(mix(key ^ mix(order, salt), salt + 1))
 
 
 def _cents(
@@ -79,8 +55,8 @@ def medical_table(block: Block, claims: Claims) -> pa.Table:
     # Lines of a stay are spread over its days; the last one is the discharge.
     line_day = np.where(line_stay, np.minimum(start + number - 1, end), start).astype(np.int32)
     line_day = np.where(line_stay & (number == counts[claim]), end, line_day).astype(np.int32)
-    names = patient_names(block.patients)
-    identifiers = _claim_ids(block.patients.key[visits.patient], visits.day, 101)
+    names = patient_names(block.patients.key)
+    identifiers = claim_names(block.patients.key[visits.patient], visits.day, 101)
     allowed = _cents(block, LINE_DOLLARS[visits.kind][claim])
     paid_day = (end + 12 + block.generator.integers(0, 40, len(visits), dtype=np.int32)[claim]).astype(np.int32)
     places, place_of = np.unique([PLACES[kind] for kind in range(len(PLACES))], return_inverse=True)
@@ -154,24 +130,16 @@ def pharmacy_table(block: Block, fills: Fills, ingredient: Int, product: Int) ->
     """
     # Prices differ by ingredient, not by class: generics are cheap, a few are not.
     dollars = np.exp(1.9 + 3.0 * ((ingredient * 37) % 101 / 101.0) ** 2).astype(np.float32)
-    cents = _cents(block, dollars)
-    identifiers = _claim_ids(block.patients.key[fills.patient], fills.day, 211)
-    refills = block.generator.integers(0, 6, len(fills), dtype=np.int32) * (fills.days_supply >= 25)
-    columns = [
-        text_column(fills.patient, patient_names(block.patients)),
-        text_of_bytes(identifiers),
-        pa.array(np.ones(len(fills), dtype=np.int32)),
-        day_column(fills.day),
+    return fills_table(
+        fills,
+        block.patients.key,
+        ingredient,
         text_column(product, block.catalog.products.vocabulary),
-        pa.array((fills.days_supply * (1 + ingredient % 3)).astype(np.float32)),
-        pa.array(fills.days_supply),
-        pa.array(refills.astype(np.int32)),
-        day_column((fills.day + 3 + refills).astype(np.int32)),
-        money_column(cents),
-        money_column(cents),
-        constant_column(f"simulated-{block.institution.name}", len(fills)),
-    ]
-    return pa.Table.from_arrays(columns, schema=PHARMACY_SCHEMA)
+        _cents(block, dollars),
+        block.generator,
+        salt=211,
+        data_source=f"simulated-{block.institution.name}",
+    )
 
 
 def eligibility_table(patients: Population, calendar: Calendar, institution: str) -> pa.Table:
@@ -193,7 +161,7 @@ def eligibility_table(patients: Population, calendar: Calendar, institution: str
     start = np.maximum(calendar.first_day(first.astype(np.int32)), patients.birth_day[patient])
     death = patients.death_day[patient]
     end = np.minimum(calendar.last_day(last.astype(np.int32)), death)
-    names = patient_names(patients)
+    names = patient_names(patients.key)
     columns = [
         text_column(patient, names),
         text_column(patient, names),
@@ -212,7 +180,7 @@ def eligibility_table(patients: Population, calendar: Calendar, institution: str
 def risk_table(risks: TrueRisk, patients: Population, calendar: Calendar) -> pa.Table:
     """True risks in the order in which they were computed, in `RISK_SCHEMA`."""
     columns = [
-        text_column(risks.patient, patient_names(patients)),
+        text_column(risks.patient, patient_names(patients.key)),
         day_column(calendar.first_day(risks.month)),
         text_column(risks.outcome.astype(np.int32), OUTCOMES),
         pa.array(risks.horizon_days),

@@ -217,10 +217,10 @@ class ClaimTrainer(Trainer):
         if is_masked:
             # One run of the encoder gives the loss and what the hidden tokens are scored from.
             asked = {**inputs, "output_hidden_states": True}
-            loss, states, _ = super().prediction_step(model, asked, False, ["logits", "attentions"])
+            evaluated: tuple[Any, Any, Any] = super().prediction_step(model, asked, False, ["logits", "attentions"])
             with torch.no_grad(), self.compute_loss_context_manager():
-                logits, targets = score_masked_tokens(base, states[-1], inputs["labels"])
-            return loss, logits.float(), targets
+                logits, targets = score_masked_tokens(base, evaluated[1][-1], inputs["labels"])
+            return evaluated[0], logits.float(), targets
         loss = super().prediction_step(model, inputs, prediction_loss_only=True)[0]
         categories = "visit_categories" if "visit_categories" in inputs else "category_labels"
         target = "labels" if base.config.nvp_target == "code" else categories

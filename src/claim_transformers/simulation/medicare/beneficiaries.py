@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..calendar import Bool, Calendar, Float, Int, Key
-from ..sampling import mix
+from ..identifiers import patient_keys
 from .counties import counties, draw_counties
 
 RACES = ("white", "black", "hispanic", "asian", "north_american_native", "other", "unknown")
@@ -105,7 +105,7 @@ def draw_beneficiaries(size: int, calendar: Calendar, block_key: int, generator:
         ((24, 100), True)
     """
     random = generator.random
-    key = mix(mix(np.arange(size, dtype=np.uint64), 0) ^ mix(np.full(1, block_key, dtype=np.uint64), 17), 31)
+    key = patient_keys(size, block_key, 31)
     birth_day, entry_month, entry_age, is_disabled = _draw_entry(size, calendar, generator)
     renal = random(size) < np.where(is_disabled, 0.025, 0.0015)
     formerly = ~is_disabled & (entry_age > 65.5) & (random(size) < FORMERLY_DISABLED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterator
@@ -14,9 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..calendar import Calendar
-from ..generate import generator_of
+from ..block_by_block import Request, check_size, num_blocks, simulate_blocks, with_bar
+from ..block_tables import BlockTables, join_blocks
+from ..calendar import Calendar, calendar_of
 from ..publish import Publication
+from ..random_streams import block_key_of, streams_of
 from .beneficiaries import draw_beneficiaries
 from .care import write_care
 from .causes import STAY_CAUSES
@@ -28,7 +29,7 @@ from .fills import write_products
 from .hazards import draw_community
 from .planted import PlantedBias, PlantedDrift
 from .stays import World, draw_stays
-from .tables import MedicareTables, eligibility_table, medical_table, pharmacy_table, risk_table
+from .tables import eligibility_table, medical_table, pharmacy_table, risk_table
 
 # Raised whenever the same seed would give other claims.
 MEDICARE_SIMULATION_VERSION = 1
@@ -79,12 +80,9 @@ class MedicareSummary:
 
 
 @dataclass(frozen=True)
-class _Request:
+class _Request(Request):
     """A checked request for a simulation."""
 
-    patients: int
-    seed: int
-    calendar: Calendar
     bias: PlantedBias
     drift: PlantedDrift
 
@@ -138,9 +136,8 @@ def simulate_medicare(
     """
     request = _check(patients, seed, start, end, planted_bias, planted_drift)
     with Publication(Path(out), overwrite=overwrite) as publication:
-        for tables in _with_bar(_blocks(request), request, progress):
-            for name in MedicareTables.__annotations__:
-                publication.write_table(name, getattr(tables, name))
+        for tables in with_bar(_blocks(request), num_blocks(patients, BLOCK_PATIENTS), progress):
+            publication.write(tables)
         publication.write_table("county_features", county_table())
         publication.write_json("simulation", _manifest(request, publication.rows))
         rows = publication.rows
@@ -189,12 +186,7 @@ def simulate_medicare_tables(
         ValueError: expected at least 1 patient, found 0
     """
     request = _check(patients, seed, start, end, planted_bias, planted_drift)
-    parts = list(_blocks(request))
-    joined = {
-        name: pa.concat_tables([getattr(part, name) for part in parts]).unify_dictionaries()
-        for name in MedicareTables.__annotations__
-    }
-    return MedicareClaims(**joined, county_features=county_table())
+    return MedicareClaims(**join_blocks(list(_blocks(request))), county_features=county_table())
 
 
 def _check(
@@ -206,11 +198,8 @@ def _check(
     planted_drift: float | PlantedDrift,
 ) -> _Request:
     """Turn arguments into a request, or refuse them."""
-    if patients < 1:
-        raise ValueError(f"expected at least 1 patient, found {patients}")
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"expected a seed from 0 to 2**63 - 1, found {seed}")
-    calendar = Calendar(_date("start", start), _date("end", end))
+    check_size(patients, seed)
+    calendar = calendar_of(start, end, example="2008-01-01")
     drift = planted_drift
     if not isinstance(drift, PlantedDrift):
         drift = PlantedDrift(calendar.end.year, float(drift))
@@ -225,25 +214,19 @@ def _check(
     return _Request(patients, seed, calendar, PlantedBias.of(planted_bias), drift)
 
 
-def _date(name: str, text: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError(f"expected an ISO date such as 2008-01-01 as {name}, found {text!r}") from error
-
-
-def _blocks(request: _Request) -> Iterator[MedicareTables]:
+def _blocks(request: _Request) -> Iterator[BlockTables]:
     """Tables of each block in turn."""
     codes = codebook_of(request.drift)
-    for number in range(-(-request.patients // BLOCK_PATIENTS)):
-        kept = min(BLOCK_PATIENTS, request.patients - number * BLOCK_PATIENTS)
-        tables = simulate_medicare_block(request.calendar, request.seed, number, codes, request.bias, request.drift)
-        yield tables if kept == BLOCK_PATIENTS else _first_patients(tables, kept)
+
+    def whole_block(number: int) -> BlockTables:
+        return simulate_medicare_block(request.calendar, request.seed, number, codes, request.bias, request.drift)
+
+    return simulate_blocks(request.patients, BLOCK_PATIENTS, whole_block)
 
 
 def simulate_medicare_block(
     calendar: Calendar, seed: int, number: int, codes: Codebook, bias: PlantedBias, drift: PlantedDrift
-) -> MedicareTables:
+) -> BlockTables:
     """Simulate one whole block.
 
     Args:
@@ -255,9 +238,10 @@ def simulate_medicare_block(
         drift (`PlantedDrift`): A planted drift, of strength zero for none.
 
     Returns:
-        `MedicareTables`: Tables of `BLOCK_PATIENTS` patients.
+        `BlockTables`: Tables of `BLOCK_PATIENTS` patients.
 
     Examples:
+        >>> import datetime as dt
         >>> spring, drift = Calendar(dt.date(2012, 3, 1), dt.date(2012, 5, 31)), PlantedDrift(2012)
         >>> tables = simulate_medicare_block(spring, 0, 0, codebook_of(drift), PlantedBias(), drift)
         >>> len(tables.medical_claim) > len(tables.pharmacy_claim) > 0
@@ -267,7 +251,7 @@ def simulate_medicare_block(
     stays, death_day = draw_stays(world, streams["risk"])
     care = write_care(world, codes, stays, death_day, streams["care"], streams["dirt"])
     ingredient, product = write_products(world, codes, care.fills, streams["care"])
-    return MedicareTables(
+    return BlockTables(
         medical_table(world, codes, care.sheet, care.lines, care.diagnoses, streams["care"]),
         pharmacy_table(world, codes, care.fills, ingredient, product, streams["care"]),
         eligibility_table(world, death_day),
@@ -291,11 +275,8 @@ def draw_world(
         `tuple[World, dict[str, np.random.Generator]]`: The world, and the streams of the block where they stand.
     """
     # The pediatric streams serve here too: "risk" draws the stays, and "dirt" what a planted bias leaves unrecorded.
-    streams = {
-        purpose: generator_of(seed, _POPULATION, number, purpose)
-        for purpose in ("people", "disease", "care", "risk", "dirt")
-    }
-    block_key = int.from_bytes(hashlib.sha256(f"medicare|{seed}|{number}".encode()).digest()[:7], "big")
+    streams = streams_of(seed, _POPULATION, number)
+    block_key = block_key_of(f"medicare|{seed}|{number}")
     patients = draw_beneficiaries(BLOCK_PATIENTS, calendar, block_key, streams["people"])
     illness = draw_illness(patients, calendar, streams["disease"])
     community = draw_community(patients, illness, calendar, streams["disease"])
@@ -303,41 +284,14 @@ def draw_world(
     return World(patients, illness, community, contacts, calendar, bias, drift), streams
 
 
-def _first_patients(tables: MedicareTables, kept: int) -> MedicareTables:
-    """Rows of the first patients of a block."""
-    names = tables.eligibility["person_id"].combine_chunks().dictionary.to_pylist()[:kept]
-    cut = {}
-    for name in MedicareTables.__annotations__:
-        table = getattr(tables, name)
-        column = table.column("patient_id" if name == "true_risk" else "person_id").combine_chunks()
-        member = np.isin(column.dictionary.to_numpy(zero_copy_only=False), names)
-        cut[name] = table.take(pa.array(np.flatnonzero(member[column.indices.to_numpy()])))
-    return MedicareTables(**cut)
-
-
-def _with_bar(blocks: Iterator[MedicareTables], request: _Request, progress: bool) -> Iterator[MedicareTables]:
-    """Show how far the simulation is, when asked."""
-    if not progress:
-        yield from blocks
-        return
-    from tqdm import tqdm  # type: ignore[import-untyped,unused-ignore]
-
-    yield from tqdm(blocks, total=-(-request.patients // BLOCK_PATIENTS), unit="block", desc="simulating")
-
-
 def _manifest(request: _Request, rows: dict[str, int]) -> dict[str, Any]:
-    """What made the files; no time of day, so that the same seed gives the same bytes."""
-    return {
+    """What made the files."""
+    return request.manifest(rows) | {
         "population": "medicare",
         "simulation_version": MEDICARE_SIMULATION_VERSION,
-        "patients": request.patients,
-        "seed": request.seed,
-        "start": request.calendar.start.isoformat(),
-        "end": request.calendar.end.isoformat(),
         "planted_bias": asdict(request.bias),
         "planted_drift": asdict(request.drift),
         "block_patients": BLOCK_PATIENTS,
-        "rows": rows,
         "parameters_sha256": medicare_parameters_digest(),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from ..schemas import DAY, ELIGIBILITY_SCHEMA, MONEY, PHARMACY_SCHEMA, TEXT
+from ..schemas import CLOSING_FIELDS, DAY, ELIGIBILITY_SCHEMA, OPENING_FIELDS, TEXT
 from .diagnoses import DIAGNOSES
 from .sheets import PROCEDURES
 
@@ -14,17 +14,7 @@ PROCEDURE_DATE_COLUMNS = tuple(f"procedure_date_{number}" for number in range(1,
 
 MEDICARE_MEDICAL_SCHEMA = pa.schema(
     [
-        ("person_id", TEXT),
-        ("claim_id", pa.string()),
-        ("claim_line_number", pa.int32()),
-        ("claim_type", TEXT),
-        ("claim_start_date", DAY),
-        ("claim_end_date", DAY),
-        ("claim_line_start_date", DAY),
-        ("claim_line_end_date", DAY),
-        ("admission_date", DAY),
-        ("discharge_date", DAY),
-        ("discharge_disposition_code", TEXT),
+        *OPENING_FIELDS,
         ("admit_type_code", TEXT),
         ("place_of_service_code", TEXT),
         ("bill_type_code", TEXT),
@@ -37,14 +27,9 @@ MEDICARE_MEDICAL_SCHEMA = pa.schema(
         ("procedure_code_type", TEXT),
         *[(name, TEXT) for name in PROCEDURE_COLUMNS],
         *[(name, DAY) for name in PROCEDURE_DATE_COLUMNS],
-        ("paid_date", DAY),
-        ("paid_amount", MONEY),
-        ("allowed_amount", MONEY),
-        ("charge_amount", MONEY),
-        ("data_source", TEXT),
+        *CLOSING_FIELDS,
     ]
 )
-MEDICARE_PHARMACY_SCHEMA = PHARMACY_SCHEMA
 MEDICARE_ELIGIBILITY_SCHEMA = pa.schema(
     [
         *[field for field in ELIGIBILITY_SCHEMA if field.name != "data_source"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,13 @@ import pyarrow as pa
 
 from ...claims.schema import CLAIM_TYPES
 from ..block import Fills
-from ..calendar import Bool, Float, Int, Key
-from ..columns import constant_column, day_column, hex_bytes, money_column, text_column, text_of_bytes
+from ..block_tables import fills_table
+from ..calendar import Bool, Float, Int
+from ..columns import constant_column, day_column, money_column, text_column, text_of_bytes
+from ..identifiers import claim_names, patient_names
 from ..population import NEVER
-from ..sampling import mix
 from .admission import DIED
-from .beneficiaries import DUAL_CODES, RACES, Beneficiaries, medicare_status
+from .beneficiaries import DUAL_CODES, RACES, medicare_status
 from .care_stays import ADMIT_TYPES, ALL_DISPOSITIONS, GROUPS
 from .codebook import Codebook
 from .conditions import BURN_IN_MONTHS, ESRD
@@ -25,7 +25,6 @@ from .hazards import HORIZON_DAYS, true_risk
 from .schemas import (
     MEDICARE_ELIGIBILITY_SCHEMA,
     MEDICARE_MEDICAL_SCHEMA,
-    MEDICARE_PHARMACY_SCHEMA,
     STAY_RISK_SCHEMA,
 )
 from .sheets import BILL_TYPES, PLACES, PROCEDURES, REVENUE_CODES, TYPE_OF, Lines, Sheet
@@ -41,33 +40,12 @@ PAID_SHARE = 0.8
 CHARGE_RATIO = 2.6
 
 
-@dataclass
-class MedicareTables:
-    """Arrow tables of one block, in the schemas of `schemas`."""
-
-    medical_claim: pa.Table
-    pharmacy_claim: pa.Table
-    eligibility: pa.Table
-    true_risk: pa.Table
-
-
-def patient_names(patients: Beneficiaries) -> pa.Array:
-    """Identifiers that tell nothing: sixteen hexadecimal digits of a hash."""
-    return text_of_bytes(hex_bytes(patients.key))
-
-
 def covered(world: World, death_day: Int, patient: Int, day: Int) -> Bool:
     """Whether each day lies in the window, in life and in a month of coverage."""
     inside = (day >= world.calendar.first) & (day <= world.calendar.last) & (day <= death_day[patient])
     month = np.maximum(world.month(day) - BURN_IN_MONTHS, 0)
     enrolled: Bool = world.patients.enrolled[month, patient] & inside
     return enrolled
-
-
-def _claim_ids(key: Key, day: Int, salt: int) -> Any:
-    """One identifier per claim, from the patient, the day and the position among all claims of the block."""
-    order = np.arange(len(key), dtype=np.uint64) << np.uint64(20) | day.astype(np.uint64)
-    return hex_bytes(mix(key ^ mix(order, salt), salt + 1))
 
 
 def _cents(dollars: Float, generator: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -111,8 +89,8 @@ def medical_table(
     words = codes.diagnoses.vocabulary
     source = len(claim)
     columns = [
-        text_column(sheet.patient[claim], patient_names(world.patients)),
-        text_of_bytes(_claim_ids(key, sheet.start, 301)[claim]),
+        text_column(sheet.patient[claim], patient_names(world.patients.key)),
+        text_of_bytes(claim_names(key, sheet.start, 301)[claim]),
         pa.array(number),
         text_column(sheet.claim_type[claim], CLAIM_TYPES),
         day_column(sheet.start[claim]),
@@ -168,27 +146,20 @@ def pharmacy_table(
         generator (`np.random.Generator`): Stream.
 
     Returns:
-        `pa.Table`: One row per fill, in `MEDICARE_PHARMACY_SCHEMA`.
+        `pa.Table`: One row per fill, in `PHARMACY_SCHEMA`.
     """
     # Prices differ by ingredient, not by class: generics are cheap, a few are not.
     dollars = np.exp(1.9 + 3.2 * ((ingredient * 37) % 101 / 101.0) ** 2) * fills.days_supply / 30
-    cents = _cents(dollars.astype(np.float32), generator)
-    refills = generator.integers(0, 6, len(fills), dtype=np.int32) * (fills.days_supply >= 25)
-    columns = [
-        text_column(fills.patient, patient_names(world.patients)),
-        text_of_bytes(_claim_ids(world.patients.key[fills.patient], fills.day, 401)),
-        pa.array(np.ones(len(fills), dtype=np.int32)),
-        day_column(fills.day),
+    return fills_table(
+        fills,
+        world.patients.key,
+        ingredient,
         text_column(product, codes.product_vocabulary),
-        pa.array((fills.days_supply * (1 + ingredient % 3)).astype(np.float32)),
-        pa.array(fills.days_supply),
-        pa.array(refills.astype(np.int32)),
-        day_column((fills.day + 3 + refills).astype(np.int32)),
-        money_column(cents),
-        money_column(cents),
-        constant_column(DATA_SOURCE, len(fills)),
-    ]
-    return pa.Table.from_arrays(columns, schema=MEDICARE_PHARMACY_SCHEMA)
+        _cents(dollars.astype(np.float32), generator),
+        generator,
+        salt=401,
+        data_source=DATA_SOURCE,
+    )
 
 
 def eligibility_table(world: World, death_day: Int) -> pa.Table:
@@ -221,7 +192,7 @@ def eligibility_table(world: World, death_day: Int) -> pa.Table:
     age = (calendar.last_day(first) - patients.birth_day[patient]) / 365.25
     has_esrd = world.illness.onset_month[patient, ESRD] <= first
     status = medicare_status(patients.entitlement[patient], age, has_esrd)
-    names = patient_names(patients)
+    names = patient_names(patients.key)
     columns = [
         text_column(patient, names),
         text_column(patient, names),
@@ -260,7 +231,7 @@ def risk_table(world: World, stays: Stays, death_day: Int) -> pa.Table:
     unplanned, either = true_risk(stays.hazards)
     risk = np.where(outcome == 0, either[rows], unplanned[rows])
     columns = [
-        text_column(stays.patient[rows], patient_names(world.patients)),
+        text_column(stays.patient[rows], patient_names(world.patients.key)),
         day_column(stays.admission[rows]),
         day_column(stays.discharge[rows]),
         text_column(outcome, OUTCOMES),

@@ -1,0 +1,65 @@
+"""Random streams of a block of patients, one for each purpose, and the key of its identities."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+_STREAMS = {"people": 0, "disease": 1, "care": 2, "risk": 3, "dirt": 4}
+
+
+def generator_of(seed: int, population: int, block: int, purpose: str) -> np.random.Generator:
+    """Random stream of one block for one purpose, independent of all others (Philox, Salmon et al., 2011).
+
+    Args:
+        seed (`int`): Seed of the simulation.
+        population (`int`): Number of the population; each institution of the pediatric one has its own.
+        block (`int`): Number of the block.
+        purpose (`str`): `"people"`, `"disease"`, `"care"`, `"risk"` or `"dirt"`.
+
+    Returns:
+        `np.random.Generator`: The stream.
+
+    Examples:
+        >>> draw = lambda block: generator_of(0, 0, block, "care").random()
+        >>> draw(1) == draw(1), draw(1) == draw(2)
+        (True, False)
+    """
+    key = np.array([seed, (population << 48) | (_STREAMS[purpose] << 40) | block], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key))
+
+
+def streams_of(seed: int, population: int, block: int) -> dict[str, np.random.Generator]:
+    """Every random stream of one block.
+
+    Args:
+        seed (`int`): Seed of the simulation.
+        population (`int`): Number of the population.
+        block (`int`): Number of the block.
+
+    Returns:
+        `dict[str, np.random.Generator]`: The stream of each purpose.
+
+    Examples:
+        >>> streams = streams_of(0, 0, 1)
+        >>> streams["care"].random() == generator_of(0, 0, 1, "care").random()
+        True
+    """
+    return {purpose: generator_of(seed, population, block, purpose) for purpose in _STREAMS}
+
+
+def block_key_of(name: str) -> int:
+    """Key from which the identities of a block are hashed.
+
+    Args:
+        name (`str`): Seed, population and number of the block.
+
+    Returns:
+        `int`: 56 bits.
+
+    Examples:
+        >>> block_key_of("0|a|1") == block_key_of("0|a|2"), block_key_of("0|a|1") < 2**56
+        (False, True)
+    """
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
