@@ -41,9 +41,7 @@ def main(arguments: BenchmarkArguments, ablation_arguments: AblationArguments) -
             "reference as in Tables 1 and 2. Recall of the next visit is given where the same targets are ranked.",
         ],
     )
-    table.save(benchmark.docs, "ablations")
-    print(table.to_markdown("ablations"))
-    benchmark.finish("ablations")
+    benchmark.publish({"ablations": table})
 
 
 if __name__ == "__main__":

@@ -44,9 +44,7 @@ def main(arguments: BenchmarkArguments) -> None:
         models,
         notes=[describe_saturation(curve), teaching.cohort.describe(), *NOTES],
     )
-    table.save(benchmark.docs, "claims_ceiling")
-    print(table.to_markdown())
-    benchmark.finish("claims_ceiling")
+    benchmark.publish({"claims_ceiling": table})
 
 
 if __name__ == "__main__":

@@ -59,9 +59,7 @@ def main(arguments: BenchmarkArguments) -> None:
     ]
     picture = curve_plot(panels, xlabel="patients to learn from", ylabel="AUROC")
     table = RecordTable("Figure 6: what pretraining gains", rows, notes, picture)
-    table.save(benchmark.docs, "figure6_training_size")
-    print(table.to_markdown("figure6_training_size"))
-    benchmark.finish("figure6_training_size")
+    benchmark.publish({"figure6_training_size": table})
 
 
 def _adults(checkpoint: str) -> list[str]:

@@ -29,9 +29,7 @@ def main(arguments: BenchmarkArguments) -> None:
             "intervals draw validation patients, so they do not hold the luck of another seed.",
         ],
     )
-    table.save(benchmark.docs, "heads_and_layers")
-    print(table.to_markdown("heads_and_layers"))
-    benchmark.finish("heads_and_layers")
+    benchmark.publish({"heads_and_layers": table})
 
 
 if __name__ == "__main__":

@@ -11,14 +11,11 @@ Writes model_cards/claim-pt-base/results.json, the card beside it, and the same 
 """
 
 import json
-import platform
-import shutil
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 from claim_transformers import ClaimForPreTraining, resolve_checkpoint
-from claim_transformers.hub import write_model_card
+from claim_transformers.benchmark.cards import card_results, write_card
 from claim_transformers.sources.loading import load_claims
 from claim_transformers.training import parse_arguments
 
@@ -56,42 +53,24 @@ def measured(table: dict, task: str, model: dict) -> dict:
 
 
 def main(arguments: CardArguments) -> None:
-    training, folder = Path(arguments.training), Path(resolve_checkpoint(CHECKPOINT))
-    args, found = (json.loads((training / f"{name}.json").read_text()) for name in ("training_args", "all_results"))
+    folder = Path(resolve_checkpoint(CHECKPOINT))
     patients = load_claims("claims", arguments.claims)
     tables = {task: json.loads(Path(arguments.docs, f"{name}.json").read_text()) for name, task in TABLES.items()}
-    lines = Path(COMMAND).read_text(encoding="utf-8").splitlines()
-    model = ClaimForPreTraining.from_pretrained(folder)
-    metrics = [measured(table, task, row) for task, table in tables.items() for row in table["models"]]
-    results = {
-        "checkpoint": CHECKPOINT,
-        "model_class": "ClaimForPreTraining",
-        "license": "apache-2.0",
-        "num_parameters": model.num_parameters(),
-        "objective": OBJECTIVE,
-        "data": {
+    results = card_results(
+        ClaimForPreTraining.from_pretrained(folder),
+        Path(arguments.training),
+        Path(COMMAND),
+        checkpoint=CHECKPOINT,
+        texts={"objective": OBJECTIVE},
+        data={
             "name": "claims of a pediatric population, simulated by this package: a simulation, no real patient",
             "is_simulated": True,
             "num_patients": {split: len(patients[split]) for split in ("train", "validation")},
             "num_visits": sum(map(len, patients["train"].with_format("arrow")["visit_day"][:].to_pylist())),
         },
-        "vocabulary": {"size": model.config.vocab_size, "min_patients": 11},
-        "training": {
-            "command": "\n".join(line for line in lines if line and not line.startswith(("#", "set", "cd"))),
-            "seed": args["seed"],
-            "num_steps": args["max_steps"],
-            "wall_time_seconds": found["train_runtime"],
-            "device": f"one CPU core ({platform.machine()}), shared",
-        },
-        "versions": {name: version(name) for name in ("claim-transformers", "torch", "transformers", "datasets")},
-        "metrics": metrics,
-    }
-    out = Path("model_cards", CHECKPOINT)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    card = write_model_card(folder, results)
-    shutil.copyfile(card, out / "README.md")
-    print(card.read_text(encoding="utf-8"))
+        metrics=[measured(table, task, row) for task, table in tables.items() for row in table["models"]],
+    )
+    print(write_card(folder, results).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -32,9 +32,7 @@ def main(arguments: BenchmarkArguments) -> None:
             "No ceiling: the simulator writes no true risk of a category. Gradient boosting takes one label only.",
         ],
     )
-    table.save(benchmark.docs, "next_diagnoses")
-    print(table.to_markdown())
-    benchmark.finish("next_diagnoses")
+    benchmark.publish({"next_diagnoses": table})
 
 
 if __name__ == "__main__":

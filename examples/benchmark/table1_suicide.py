@@ -8,8 +8,8 @@ From the repository root:
     python examples/benchmark/table1_suicide.py --profile examples/benchmark/full.yaml
 """
 
-from claim_transformers.benchmark import compare_models, run_contestants, standard_contestants
 from claim_transformers.benchmark.opening import Benchmark, BenchmarkArguments
+from claim_transformers.benchmark.paper_tables import paper_table
 from claim_transformers.training import parse_arguments
 
 # Zeng, Lin and Liu, Table 1.
@@ -27,20 +27,10 @@ PUBLISHED = {
 
 def main(arguments: BenchmarkArguments) -> None:
     benchmark = Benchmark.open(arguments)
-    cohort = benchmark.populations.cohort("suicide_attempt")
-    contestants = standard_contestants(
-        benchmark.checkpoint(), paper_checkpoint=benchmark.paper_checkpoint(), epochs=benchmark.profile.epochs
+    table = paper_table(
+        benchmark, "suicide_attempt", title="Table 1: suicide attempt at the next encounter", published=PUBLISHED
     )
-    models = run_contestants(benchmark.workspace, cohort, contestants, repeats=benchmark.profile.repeats)
-    table = compare_models(
-        "Table 1: suicide attempt at the next encounter",
-        models,
-        notes=[cohort.describe(), "The paper's figures are of real claims of another population and other cohorts."],
-        published=PUBLISHED,
-    )
-    table.save(benchmark.docs, "table1_suicide")
-    print(table.to_markdown())
-    benchmark.finish("table1_suicide")
+    benchmark.publish({"table1_suicide": table})
 
 
 if __name__ == "__main__":

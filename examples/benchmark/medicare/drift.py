@@ -19,10 +19,7 @@ def main(arguments: MedicareArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
     people, options = benchmark.study.populations, benchmark.profile.drift
     tables = DriftStudy(people, STUDY, DRIFTED, ReadmissionDefinition(STAYS), options).tables()
-    for name, table in tables.items():
-        table.save(benchmark.docs, f"medicare_{name}")
-        print(table.to_markdown())
-    benchmark.finish(*(f"medicare_{name}" for name in tables))
+    benchmark.publish({f"medicare_{name}": table for name, table in tables.items()})
 
 
 if __name__ == "__main__":

@@ -25,9 +25,7 @@ def main(arguments: MedicareArguments) -> None:
             true_risk_in_time(study, question),
         ]
     table = in_time_table(models, question, replicates=benchmark.profile.replicates)
-    table.save(benchmark.docs, "medicare_in_time")
-    print(table.to_markdown())
-    benchmark.finish("medicare_in_time")
+    benchmark.publish({"medicare_in_time": table})
 
 
 if __name__ == "__main__":

@@ -18,9 +18,7 @@ def main(arguments: MedicareArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
     with benchmark.workspace.plan("label rules", 20):
         table = label_rule_table(benchmark.study, STUDY, benchmark.checkpoint())
-    table.save(benchmark.docs, "medicare_labels")
-    print(table.to_markdown())
-    benchmark.finish("medicare_labels")
+    benchmark.publish({"medicare_labels": table})
 
 
 if __name__ == "__main__":

@@ -69,10 +69,7 @@ def main(arguments: MedicareArguments) -> None:
         "medicare_calibration": recalibration_table(ours, cohort, replicates=replicates),
         "medicare_training_size": size_table(sizes, cohort, replicates=replicates),
     }
-    for name, table in tables.items():
-        table.save(benchmark.docs, name)
-        print(table.to_markdown())
-    benchmark.finish(*tables)
+    benchmark.publish(tables)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,7 @@ def main(arguments: MedicareArguments) -> None:
     people, options = benchmark.study.populations, benchmark.profile.power
     study = PowerStudy(people, STUDY, PLAIN, BIASED, ReadmissionDefinition(STAYS), options)
     tables = study.tables()
-    for name, table in tables.items():
-        table.save(benchmark.docs, f"medicare_{name}")
-        print(table.to_markdown())
-    benchmark.finish(*(f"medicare_{name}" for name in tables))
+    benchmark.publish({f"medicare_{name}": table for name, table in tables.items()})
 
 
 if __name__ == "__main__":

@@ -42,9 +42,7 @@ def main(arguments: MedicareArguments) -> None:
     table = model_table(
         models, cohort, title="Readmission on DE-SynPUF", notes=notes, replicates=study.profile.replicates
     )
-    table.save(benchmark.docs, "medicare_synpuf")
-    print(table.to_markdown())
-    benchmark.finish("medicare_synpuf")
+    benchmark.publish({"medicare_synpuf": table})
 
 
 if __name__ == "__main__":

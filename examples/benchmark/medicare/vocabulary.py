@@ -31,9 +31,7 @@ def main(arguments: MedicareArguments) -> None:
         for row in vocabulary_rows(read_splits(benchmark.study.cohort(PRETRAINING, depth=depth).sequences))
     ]
     table = AuditTable("Readmission: vocabulary and its coverage", rows, [NOTE])
-    table.save(benchmark.docs, "medicare_vocabulary")
-    print(table.to_markdown())
-    benchmark.finish("medicare_vocabulary")
+    benchmark.publish({"medicare_vocabulary": table})
 
 
 if __name__ == "__main__":

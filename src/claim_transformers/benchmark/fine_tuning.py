@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import EvalPrediction, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from claim_transformers.benchmark.quiet import print_nothing
 from claim_transformers.training import (
     ClaimTrainer,
     ClaimTrainingArguments,
@@ -149,7 +150,7 @@ def fine_tune(
             callbacks=callbacks,
             optimizers=(_optimizer(model, settings), None),
         )
-        _be_quiet(trainer)
+        print_nothing(trainer)
         trainer.train()
         best.restore(model)
         scores = {name: trainer.predict(tokens[name]).predictions for name in ("validation", "test")}
@@ -378,13 +379,6 @@ def _arguments(settings: FineTuning, folder: str, seed: int, show_progress: bool
         disable_tqdm=not show_progress,
         bf16_where_fast=True,
     )
-
-
-def _be_quiet(trainer: ClaimTrainer) -> None:
-    """No line of output per epoch: a benchmark has hundreds of fits."""
-    from transformers.trainer_callback import PrinterCallback
-
-    trainer.remove_callback(PrinterCallback)
 
 
 def _balanced(dataset: "datasets.Dataset", seed: int) -> tuple["datasets.Dataset", float]:

@@ -1,38 +1,29 @@
-"""What every script of the benchmark begins and ends with: the profile, the workspace, and where results go."""
+"""What every script of the benchmark begins with: the profile, the workspace, and the pretrained model."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from claim_transformers.benchmark.checkpoints import checkpoint_folder
+from claim_transformers.benchmark.open_run import OpenRun, RunArguments, open_places
 from claim_transformers.benchmark.populations import Populations
 from claim_transformers.benchmark.pretraining import Variant, pretrain
 from claim_transformers.benchmark.profiles import Profile, load_profile
-from claim_transformers.benchmark.steps import Workspace
 
 PROVENANCE = "pretraining.json"
 
 
 @dataclass
-class BenchmarkArguments:
+class BenchmarkArguments(RunArguments):
     """What to run and where results go."""
 
-    profile: str = field(
-        default="examples/benchmark/full.yaml", metadata={"help": "YAML file with the sizes of the run."}
-    )
-    workspace: str | None = field(
-        default=None, metadata={"help": "Folder of the steps; runs/benchmark/NAME of the profile without it."}
-    )
-    docs: str | None = field(
-        default=None,
-        metadata={"help": "Folder of tables and figures; docs/benchmark for full.yaml, else docs in the workspace."},
-    )
     checkpoint: str | None = field(default=None, metadata={"help": "Pretrained model instead of the profile's."})
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class Benchmark(OpenRun[Profile]):
     """A benchmark that is open.
 
     Args:
@@ -42,9 +33,6 @@ class Benchmark:
         checkpoint_name (`str`, *optional*): The pretrained model of the tables; pretrained here without it.
     """
 
-    profile: Profile
-    workspace: Workspace
-    docs: Path
     checkpoint_name: str | None = None
 
     @classmethod
@@ -58,14 +46,7 @@ class Benchmark:
             [`Benchmark`]: Ready to run steps.
         """
         profile = load_profile(arguments.profile)
-        folder = Path(arguments.workspace or f"runs/benchmark/{profile.name}")
-        docs = Path("docs/benchmark") if profile.name == "full" else folder / "docs"
-        return cls(
-            profile,
-            Workspace(folder),
-            Path(arguments.docs) if arguments.docs else docs,
-            arguments.checkpoint or profile.checkpoint,
-        )
+        return cls(profile, *open_places(arguments, profile.name), arguments.checkpoint or profile.checkpoint)
 
     @property
     def populations(self) -> Populations:
@@ -99,19 +80,6 @@ class Benchmark:
             return None
         return str(pretrain(self.populations, plan, Variant("paper", "Claim-PT as in the paper")).folder)
 
-    def finish(self, *names: str) -> None:
-        """Print where results are and how long the steps took.
-
-        Args:
-            *names (`str`): Files of the results without ending.
-        """
-        from rich.console import Console
-
-        console = Console()
-        for name in names:
-            console.print(f"[bold]{self.docs / name}[/bold] .md .json .csv")
-        console.print(self.workspace.summary())
-
 
 def seen_simulation(checkpoint: Path) -> dict[str, Any] | None:
     """Read which simulated population a checkpoint was pretrained on.
@@ -129,6 +97,38 @@ def seen_simulation(checkpoint: Path) -> dict[str, Any] | None:
     return seen
 
 
+def refuse_seen(checkpoint: Path, populations: Mapping[str, Mapping[str, Any]]) -> None:
+    """Stop when a checkpoint was pretrained on one of these simulated populations.
+
+    Args:
+        checkpoint (`Path`): Folder of a checkpoint. Its `pretraining.json`, if there is one, names the simulation.
+        populations (`Mapping[str, Mapping]`): What tells each population from others, such as its seed, by its name.
+
+    Raises:
+        ValueError: `E_SPLIT_OVERLAP` if all that tells a population from others is true of the checkpoint's.
+
+    Examples:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> refuse_seen(folder, {"study": {"seed": 51}})  # names no simulation
+        >>> _ = (folder / PROVENANCE).write_text(json.dumps({"simulation": {"seed": 51}}))
+        >>> refuse_seen(folder, {"study": {"seed": 51}})
+        Traceback (most recent call last):
+            ...
+        ValueError: E_SPLIT_OVERLAP: expected populations that the checkpoint has not seen, found its own in ...
+    """
+    seen = seen_simulation(checkpoint)
+    if seen is None:
+        return
+    for name, marks in populations.items():
+        if all(seen[mark] == value for mark, value in marks.items()):
+            own = ", ".join(f"{mark} {value!r}" for mark, value in marks.items())
+            raise ValueError(
+                f"E_SPLIT_OVERLAP: expected populations that the checkpoint has not seen, found its own in {name!r} "
+                f"({own}); give the population another seed"
+            )
+
+
 def refuse_known_people(checkpoint: Path, profile: Profile) -> None:
     """Stop when a checkpoint has seen a simulated population from which cohorts are to be drawn.
 
@@ -139,12 +139,5 @@ def refuse_known_people(checkpoint: Path, profile: Profile) -> None:
     Raises:
         ValueError: `E_SPLIT_OVERLAP` if institution and seed of a population are those of the pretraining.
     """
-    seen = seen_simulation(checkpoint)
-    if seen is None:
-        return
-    for name, population in profile.populations.items():
-        if (population.institution, population.seed) == (seen["institution"], seen["seed"]):
-            raise ValueError(
-                f"E_SPLIT_OVERLAP: expected populations that the checkpoint has not seen, found its own in {name!r} "
-                f"(institution {seen['institution']!r}, seed {seen['seed']}); give the population another seed"
-            )
+    populations = profile.populations.items()
+    refuse_seen(checkpoint, {name: {"institution": each.institution, "seed": each.seed} for name, each in populations})

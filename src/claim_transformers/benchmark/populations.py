@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from claim_transformers.benchmark.quiet import quiet
 from claim_transformers.benchmark.steps import Workspace, digest_of
@@ -15,6 +15,52 @@ if TYPE_CHECKING:
     import datasets
 
     from claim_transformers.benchmark.profiles import Profile
+
+Wanted = TypeVar("Wanted")
+
+
+def choose_population(populations: Mapping[str, Wanted], name: str) -> Wanted:
+    """Look a population of a profile up.
+
+    Args:
+        populations (`Mapping[str, Any]`): Populations by name.
+        name (`str`): Which one.
+
+    Returns:
+        The population of that name.
+
+    Raises:
+        ValueError: If there is none.
+
+    Examples:
+        >>> choose_population({"a": 1}, "b")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected a population among ['a'], found 'b'
+    """
+    if name not in populations:
+        raise ValueError(f"expected a population among {sorted(populations)}, found {name!r}")
+    return populations[name]
+
+
+def ingest_population(workspace: Workspace, name: str, raw: Path) -> Path:
+    """Ingest simulated claims, once.
+
+    Args:
+        workspace ([`Workspace`]): Where they are kept.
+        name (`str`): Name of the population.
+        raw (`Path`): Folder of the simulation; its name is a digest of its content.
+
+    Returns:
+        `Path`: Folder of `claim-transformers ingest`.
+    """
+
+    def ingest(folder: Path) -> None:
+        from claim_transformers.sources.ingest import ingest as run
+
+        run("simulated", raw, folder, progress=sys.stderr.isatty())
+
+    return workspace.folder_step(f"prepare/claims-{name}", {"raw": raw.name}, ingest)
 
 
 @dataclass(frozen=True)
@@ -41,9 +87,7 @@ class Populations:
         Raises:
             ValueError: If the profile has no such population.
         """
-        if population not in self.profile.populations:
-            raise ValueError(f"expected a population among {sorted(self.profile.populations)}, found {population!r}")
-        wanted = self.profile.populations[population]
+        wanted = choose_population(self.profile.populations, population)
 
         def simulate(folder: Path) -> None:
             from claim_transformers.simulation import simulate as run
@@ -61,14 +105,7 @@ class Populations:
         Returns:
             `Path`: Folder of `claim-transformers ingest`.
         """
-        raw = self.raw(population)
-
-        def ingest(folder: Path) -> None:
-            from claim_transformers.sources.ingest import ingest as run
-
-            run("simulated", raw, folder, progress=sys.stderr.isatty())
-
-        return self.workspace.folder_step(f"prepare/claims-{population}", {"raw": raw.name}, ingest)
+        return ingest_population(self.workspace, population, self.raw(population))
 
     def cohort_folder(self, name: str, population: str = "a") -> Path:
         """A cohort of a population.

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +12,15 @@ import pyarrow.parquet as pq
 import torch
 
 from claim_transformers.benchmark.populations import Populations
+from claim_transformers.benchmark.pretraining_run import pretraining_arguments, save_metrics, train_and_save
 from claim_transformers.benchmark.profiles import Pretraining
 from claim_transformers.benchmark.quiet import quiet
 from claim_transformers.training.architecture import Architecture
 from claim_transformers.training.metrics import weighted_mean
 from claim_transformers.training.next_visit import rank_next_visit, recall_of_patients
+
+if TYPE_CHECKING:
+    from claim_transformers.training import ClaimTrainingArguments
 
 METRICS, NEXT_VISIT = "metrics.json", "next_visit.parquet"
 
@@ -125,7 +129,6 @@ def tokenised(populations: Populations, plan: Pretraining, architecture: Archite
 def _train(tokens: Path, plan: Pretraining, architecture: Architecture, out: Path) -> None:
     from datasets import load_from_disk
     from transformers import set_seed
-    from transformers.trainer_callback import PrinterCallback
 
     from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
     from claim_transformers.training import ClaimTrainer, pretraining_collator
@@ -146,12 +149,9 @@ def _train(tokens: Path, plan: Pretraining, architecture: Architecture, out: Pat
             compute_metrics=lambda prediction: _recalls(np.asarray(prediction.predictions[0])),
             preprocess_logits_for_metrics=_judge_next_visit,
         )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-        trainer.save_model(str(out))
+        train_and_save(trainer, out)
         found = trainer.predict(splits["validation"], metric_key_prefix="eval")
-    metrics = {name: float(value) for name, value in (found.metrics or {}).items() if np.isfinite(value)}
-    (out / METRICS).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    save_metrics(found.metrics, out / METRICS)
     predictions: Any = found.predictions
     ranks, losses = predictions
     pq.write_table(_next_visit_table(np.asarray(ranks), np.asarray(losses)), out / NEXT_VISIT)
@@ -177,22 +177,12 @@ def _next_visit_table(ranks: np.ndarray, losses: np.ndarray) -> pa.Table:
     return table.filter(pa.array(held.any(axis=1)))
 
 
-def _arguments(plan: Pretraining, out: Path) -> Any:
-    from claim_transformers.training import ClaimTrainingArguments
-
-    return ClaimTrainingArguments(
-        output_dir=str(out),
+def _arguments(plan: Pretraining, out: Path) -> "ClaimTrainingArguments":
+    return pretraining_arguments(
+        plan,
+        out,
         max_steps=plan.max_steps,
-        per_device_train_batch_size=plan.batch_size,
         per_device_eval_batch_size=128,
-        learning_rate=plan.learning_rate,
         lr_scheduler_type=plan.lr_scheduler_type,
-        warmup_steps=0.05,
-        weight_decay=plan.weight_decay,
-        save_strategy="no",
         logging_steps=max(plan.max_steps // 20, 1),
-        report_to="none",
-        seed=plan.seed,
-        disable_tqdm=True,
-        bf16_where_fast=True,
     )

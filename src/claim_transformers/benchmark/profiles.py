@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Filled = TypeVar("Filled", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -116,21 +122,54 @@ def load_profile(path: str | Path) -> Profile:
         ValueError: tiny.yaml: expected keys among checkpoint, cohorts, epochs, ..., found 'repeat'
     """
     path = Path(path)
+    values = read_sizes(path, by_name={"populations": Population, "pretraining": Pretraining})
+    values["cohorts"] = {name: changes or {} for name, changes in (values.get("cohorts") or {}).items()}
+    return fill(Profile, values, path.name)
+
+
+def read_sizes(
+    path: Path, *, by_name: Mapping[str, type], single: Mapping[str, type] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Read a YAML file of sizes and make dataclasses of its parts.
+
+    Args:
+        path (`Path`): YAML file.
+        by_name (`Mapping[str, type]`): Keys that hold instances of a dataclass by name.
+        single (`Mapping[str, type]`, *optional*): Keys that hold one instance.
+
+    Returns:
+        `dict[str, Any]`: Values by key, and the name of the file as `name`; parts that are no mapping as they are.
+
+    Raises:
+        ValueError: If the file holds no mapping, or a key of a part is unknown or missing.
+
+    Examples:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "tiny.yaml")
+        >>> _ = path.write_text("populations: {a: {patients: 9, seed: 1}}")
+        >>> read_sizes(path, by_name={"populations": Population})
+        {'populations': {'a': Population(patients=9, seed=1, institution='a')}, 'name': 'tiny'}
+        >>> _ = path.write_text("- a")
+        >>> read_sizes(path, by_name={})
+        Traceback (most recent call last):
+            ...
+        ValueError: tiny.yaml: expected a mapping of keys, found list
+    """
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise ValueError(f"{path.name}: expected a mapping of keys, found {type(content).__name__}")
     values = dict(content)
-    for key, kind in (("populations", Population), ("pretraining", Pretraining)):
+    for key, kind in by_name.items():
         entries = values.get(key)
         if isinstance(entries, dict):
             values[key] = {name: fill(kind, entry, f"{path.name}: {key}.{name}") for name, entry in entries.items()}
-    values["cohorts"] = {name: changes or {} for name, changes in (values.get("cohorts") or {}).items()}
-    profile = fill(Profile, values | {"name": path.stem}, path.name)
-    assert isinstance(profile, Profile)
-    return profile
+    for key, kind in single.items():
+        if isinstance(values.get(key), dict):
+            values[key] = fill(kind, values[key], f"{path.name}: {key}")
+    return values | {"name": path.stem}
 
 
-def fill(kind: type, values: Any, where: str) -> Any:
+def fill(kind: type[Filled], values: Any, where: str) -> Filled:
     """Make a dataclass of a mapping, refusing names that it does not know.
 
     Args:
@@ -139,7 +178,7 @@ def fill(kind: type, values: Any, where: str) -> Any:
         where (`str`): Place in the file, for messages.
 
     Returns:
-        `Any`: An instance.
+        An instance of `kind`.
 
     Raises:
         ValueError: If a name is unknown or missing.

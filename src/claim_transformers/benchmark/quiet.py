@@ -2,6 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import Trainer
 
 
 @contextmanager
@@ -31,3 +35,14 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
         if not data_bars:
             datasets.enable_progress_bars()
+
+
+def print_nothing(trainer: "Trainer") -> None:
+    """Keep a trainer from printing a line per log.
+
+    Args:
+        trainer (`Trainer`): Any; changed in place.
+    """
+    from transformers.trainer_callback import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)

@@ -1,40 +1,30 @@
 """The scripts of the Medicare benchmark: short, complete, and the profiles are those of real populations."""
 
-import importlib.util
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from benchmark.script_files import ROOT, SCRIPTS, called_scripts, first_arguments, is_short, says_how_it_is_called
 
 from claim_transformers.benchmark.medicare.opening import MedicareArguments, MedicareBenchmark, refuse_known_patients
 from claim_transformers.benchmark.medicare.profiles import POPULATIONS, load_medicare_profile
 from claim_transformers.training import Architecture
 
-ROOT = Path(__file__).parents[3]
-FOLDER = ROOT / "examples" / "benchmark" / "medicare"
+FOLDER = SCRIPTS / "medicare"
 TABLES = ("drift", "in_time", "labels", "models", "power", "subgroups", "synpuf", "vocabulary")
-
-
-def load(name):
-    specification = importlib.util.spec_from_file_location(f"medicare_{name}", FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_script_is_short_and_says_how_it_is_called(name):
-    text = (FOLDER / f"{name}.py").read_text()
-    assert len(text.splitlines()) < 100
-    assert f"python examples/benchmark/medicare/{name}.py" in text
-    assert load(name).main.__annotations__["arguments"] is MedicareArguments
+    script = FOLDER / f"{name}.py"
+    assert is_short(script)
+    assert says_how_it_is_called(script)
+    assert first_arguments(script) is MedicareArguments
 
 
 def test_the_run_calls_every_table():
-    called = re.findall(r"^run (\S+)\.py", (FOLDER / "run.sh").read_text(), re.MULTILINE)
-    assert sorted(called) == sorted(TABLES)
+    assert sorted(called_scripts(FOLDER)) == sorted(TABLES)
 
 
 @pytest.mark.parametrize("name", ["full", "quick"])

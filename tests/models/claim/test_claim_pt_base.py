@@ -1,11 +1,18 @@
 """The checkpoint in the package: it loads by name without a network, and says what it said when it shipped."""
 
-import re
-from importlib import resources
-
 import pytest
 import torch
-from transformers import AutoModel, AutoModelForPreTraining, AutoTokenizer
+from models.claim.packaged_checkpoints import (
+    EVERY_CHECKPOINT,
+    MOST_BYTES,
+    encode,
+    files_of,
+    has_encoder_of,
+    missing_in_card,
+    read_by_auto_classes,
+    size_of,
+)
+from transformers import AutoModelForPreTraining
 
 from claim_transformers.models.claim import (
     ClaimForPreTraining,
@@ -14,7 +21,6 @@ from claim_transformers.models.claim import (
     ClaimModel,
     ClaimTokenizer,
 )
-from claim_transformers.models.claim.names_claim import resolve_checkpoint
 
 NAME = "claim-pt-base"
 GOLDEN = {
@@ -52,9 +58,7 @@ def model() -> ClaimForPreTraining:
 
 @pytest.fixture(scope="module")
 def batch(tokenizer) -> dict[str, torch.Tensor]:
-    names = ("input_ids", "visit_ids", "visit_days", "attention_mask")
-    encoded = tokenizer([CHILD], padding=True, return_tensors="pt")
-    return {name: encoded[name] for name in names}
+    return encode(tokenizer, CHILD)
 
 
 def _logit(model, tokenizer, batch, category, *, is_inpatient):
@@ -79,36 +83,25 @@ def test_golden_logits(model, tokenizer, batch):
 
 def test_an_asthmatic_child_is_at_more_risk_than_the_same_child_without_asthma(model, tokenizer, batch):
     healthy = {**CHILD, "codes": [[code for code in codes if "/493" not in code] for codes in CHILD["codes"]]}
-    encoded = tokenizer([healthy], padding=True, return_tensors="pt")
-    other = {name: encoded[name] for name in batch}
+    other = encode(tokenizer, healthy)
     with_asthma, without = (_logit(model, tokenizer, one, "CCS/128", is_inpatient=True) for one in (batch, other))
     assert with_asthma > without + 1
 
 
 @pytest.mark.parametrize("head", [ClaimModel, ClaimForSequenceClassification, ClaimForVisitClassification])
 def test_every_head_takes_its_encoder(head, model):
-    loaded = head.from_pretrained(NAME)
-    encoder = loaded if head is ClaimModel else loaded.claim
-    for one, other in zip(encoder.parameters(), model.claim.parameters(), strict=True):
-        assert torch.equal(one, other)
+    assert has_encoder_of(head.from_pretrained(NAME), model)
 
 
 def test_auto_classes_take_its_folder(model):
-    folder = resolve_checkpoint(NAME)
-    assert type(AutoModel.from_pretrained(folder)) is ClaimModel
-    assert type(AutoModelForPreTraining.from_pretrained(folder)) is ClaimForPreTraining
-    assert len(AutoTokenizer.from_pretrained(folder)) == model.config.vocab_size
+    expected = (ClaimModel, ClaimForPreTraining, model.config.vocab_size)
+    assert read_by_auto_classes(NAME, AutoModelForPreTraining) == expected
 
 
 def test_it_is_small_and_holds_nothing_but_a_checkpoint():
-    files = {path.name: path for path in resources.files("claim_transformers").joinpath("checkpoints", NAME).iterdir()}
-    tokenizer = {"tokenizer_config.json", "vocab.json", "categories.json"}
-    assert files.keys() == {"config.json", "model.safetensors", "pretraining.json", "README.md", *tokenizer}
-    assert sum(len(path.read_bytes()) for path in files.values()) <= 10_000_000
+    assert files_of(NAME).keys() == EVERY_CHECKPOINT
+    assert size_of(NAME) <= MOST_BYTES
 
 
 def test_its_card_says_what_it_is_for_and_how_it_was_made():
-    card = resources.files("claim_transformers").joinpath("checkpoints", NAME, "README.md").read_text(encoding="utf-8")
-    for expected in ("not for clinical use", "simulated", "--seed 11", "run_pretraining.py", "11 "):
-        assert expected in card
-    assert not re.search(r"TODO|TBD", card)
+    assert missing_in_card(NAME, ["--seed 11"]) == []

@@ -1,13 +1,21 @@
 """The Medicare checkpoint of the package: it loads by name, offline, and says what it said when it shipped."""
 
 import json
-import re
-from importlib import resources
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
+from models.claim.packaged_checkpoints import (
+    EVERY_CHECKPOINT,
+    MOST_BYTES,
+    encode,
+    files_of,
+    has_encoder_of,
+    missing_in_card,
+    read_by_auto_classes,
+    size_of,
+)
+from transformers import AutoModelForMaskedLM
 
 from claim_transformers.cohorts.sequences import SequenceForm
 from claim_transformers.models.claim import (
@@ -53,9 +61,7 @@ def model() -> ClaimForMaskedLM:
 
 @pytest.fixture(scope="module")
 def batch(tokenizer) -> dict[str, torch.Tensor]:
-    names = ("input_ids", "visit_ids", "visit_days", "attention_mask")
-    encoded = tokenizer([STAY], padding=True, return_tensors="pt")
-    return {name: encoded[name] for name in names}
+    return encode(tokenizer, STAY)
 
 
 def _hidden(model, tokenizer, batch, code):
@@ -83,8 +89,7 @@ def test_golden_logits(model, tokenizer, batch):
 
 def test_a_hidden_code_is_read_off_what_stands_around_it(model, tokenizer, batch):
     hip = {**STAY, "codes": [["CCS/203"], ["CCS/203"], ["CCS/203"], ["CCS/203", "DRG/291", "DISP/01", "LOS/5"]]}
-    encoded = tokenizer([hip], padding=True, return_tensors="pt")
-    other = {name: encoded[name] for name in batch}
+    other = encode(tokenizer, hip)
     failing, replaced = (_hidden(model, tokenizer, one, "DRG/291") for one in (batch, other))
     column = tokenizer.convert_tokens_to_ids("DRG/291")
     assert failing[column] > replaced[column] + 1
@@ -102,25 +107,18 @@ def test_the_days_between_codes_matter(model, batch):
 
 @pytest.mark.parametrize("head", [ClaimModel, ClaimForSequenceClassification])
 def test_every_head_takes_its_encoder(head, model):
-    loaded = head.from_pretrained(NAME)
-    encoder = loaded if head is ClaimModel else loaded.claim
-    for one, other in zip(encoder.parameters(), model.claim.parameters(), strict=True):
-        assert torch.equal(one, other)
+    assert has_encoder_of(head.from_pretrained(NAME), model)
 
 
 def test_auto_classes_take_its_folder(model):
-    folder = resolve_checkpoint(NAME)
-    assert type(AutoModel.from_pretrained(folder)) is ClaimModel
-    assert type(AutoModelForMaskedLM.from_pretrained(folder)) is ClaimForMaskedLM
-    assert len(AutoTokenizer.from_pretrained(folder)) == model.config.vocab_size
+    expected = (ClaimModel, ClaimForMaskedLM, model.config.vocab_size)
+    assert read_by_auto_classes(NAME, AutoModelForMaskedLM) == expected
 
 
 def test_it_is_small_and_holds_nothing_but_a_checkpoint_and_the_form_of_its_sequences():
-    files = {path.name: path for path in resources.files("claim_transformers").joinpath("checkpoints", NAME).iterdir()}
-    tokenizer = {"tokenizer_config.json", "vocab.json", "categories.json"}
-    others = {"config.json", "model.safetensors", "pretraining.json", "sequence_form.json", "README.md"}
-    assert files.keys() == others | tokenizer
-    assert sum(len(path.read_bytes()) for path in files.values()) <= 10_000_000
+    files = files_of(NAME)
+    assert files.keys() == EVERY_CHECKPOINT | {"sequence_form.json"}
+    assert size_of(NAME) <= MOST_BYTES
     assert json.loads(files["pretraining.json"].read_text())["simulation"]["population"] == "medicare"
 
 
@@ -133,7 +131,4 @@ def test_its_form_writes_tokens_that_its_vocabulary_has(tokenizer):
 
 
 def test_its_card_says_what_it_is_for_and_how_it_was_made():
-    card = resources.files("claim_transformers").joinpath("checkpoints", NAME, "README.md").read_text(encoding="utf-8")
-    for expected in ("not for clinical use", "simulated", "--seed 21", "run_pretraining.py", "--form-of", "11 "):
-        assert expected in card
-    assert not re.search(r"TODO|TBD", card)
+    assert missing_in_card(NAME, ["--seed 21", "--form-of"]) == []

@@ -1,6 +1,5 @@
 """Encoders of the Medicare benchmark: pretrained on sequences, fine-tuned for readmission, each once."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow as pa
 
 from claim_transformers.benchmark.fine_tuning import FineTuning, fine_tune
 from claim_transformers.benchmark.medicare.profiles import MaskedTraining
+from claim_transformers.benchmark.pretraining_run import pretraining_arguments, save_metrics, train_and_save
 from claim_transformers.benchmark.quiet import quiet
 from claim_transformers.benchmark.steps import StepResult, Workspace, digest_of_files
 from claim_transformers.training.architecture import Architecture
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
     from claim_transformers.models.claim import ClaimForSequenceClassification, ClaimTokenizer
+    from claim_transformers.training import ClaimTrainingArguments
 
 METRICS_FILE = "pretraining_metrics.json"
 MIN_PATIENTS = 11  # Behind every token: the cell-size rule of CMS.
@@ -206,7 +207,6 @@ def _classifier(checkpoint: Path, *, is_pretrained: bool) -> "ClaimForSequenceCl
 def _pretrain(sequences: Path, architecture: Architecture, plan: MaskedTraining, out: Path) -> None:
     from datasets import load_from_disk
     from transformers import set_seed
-    from transformers.trainer_callback import PrinterCallback
 
     from claim_transformers.codes import category_rules
     from claim_transformers.cohorts.sequences import SequenceForm
@@ -237,31 +237,18 @@ def _pretrain(sequences: Path, architecture: Architecture, plan: MaskedTraining,
             ),
             **pretraining_metrics(config),
         )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-        trainer.save_model(str(out))
+        train_and_save(trainer, out)
         metrics = trainer.evaluate()
     SequenceForm.load(sequences).save(out)
-    reached = {name: float(value) for name, value in metrics.items() if np.isfinite(value)}
-    (out / METRICS_FILE).write_text(json.dumps(reached, indent=1) + "\n", encoding="utf-8")
+    save_metrics(metrics, out / METRICS_FILE)
 
 
-def _arguments(plan: MaskedTraining, out: Path) -> Any:
-    from claim_transformers.training import ClaimTrainingArguments
-
-    return ClaimTrainingArguments(
-        output_dir=str(out),
+def _arguments(plan: MaskedTraining, out: Path) -> "ClaimTrainingArguments":
+    return pretraining_arguments(
+        plan,
+        out,
         num_train_epochs=plan.epochs,
-        per_device_train_batch_size=plan.batch_size,
         per_device_eval_batch_size=256,
-        learning_rate=plan.learning_rate,
         lr_scheduler_type="cosine",
-        warmup_steps=0.05,
-        weight_decay=plan.weight_decay,
-        save_strategy="no",
         logging_steps=50,
-        report_to="none",
-        seed=plan.seed,
-        disable_tqdm=True,
-        bf16_where_fast=True,
     )

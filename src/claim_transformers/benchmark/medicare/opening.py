@@ -1,4 +1,4 @@
-"""What every script of the Medicare benchmark begins and ends with, and the encoders of its tables."""
+"""What every script of the Medicare benchmark begins with, and the encoders of its tables."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,8 +7,8 @@ from claim_transformers.benchmark.checkpoints import checkpoint_folder
 from claim_transformers.benchmark.medicare.encoders import Encoder
 from claim_transformers.benchmark.medicare.profiles import PRETRAINING, MedicareProfile, load_medicare_profile
 from claim_transformers.benchmark.medicare.study import ReadmissionStudy
-from claim_transformers.benchmark.opening import seen_simulation
-from claim_transformers.benchmark.steps import Workspace
+from claim_transformers.benchmark.open_run import OpenRun, RunArguments, open_places
+from claim_transformers.benchmark.opening import refuse_seen
 
 BASE, PAPER = "examples/configs/medicare-encoder-base.json", "examples/configs/medicare-encoder-paper.json"
 OURS = Encoder("encoder", "Medicare encoder", BASE)
@@ -22,7 +22,7 @@ AS_PAPER = Encoder("as-paper", "as in the paper: width 512, chapters", PAPER)
 
 
 @dataclass
-class MedicareArguments:
+class MedicareArguments(RunArguments):
     """What to run and where results go."""
 
     profile: str = field(
@@ -31,23 +31,17 @@ class MedicareArguments:
     workspace: str | None = field(
         default=None, metadata={"help": "Folder of the steps; runs/benchmark/medicare-NAME of the profile without it."}
     )
-    docs: str | None = field(
-        default=None,
-        metadata={"help": "Folder of tables; docs/benchmark for full.yaml, else docs in the workspace."},
-    )
 
 
 @dataclass(frozen=True)
-class MedicareBenchmark:
+class MedicareBenchmark(OpenRun[MedicareProfile]):
     """A benchmark that is open.
 
     Args:
-        study ([`ReadmissionStudy`]): Cohorts and models.
+        profile ([`MedicareProfile`]): Sizes.
+        workspace ([`Workspace`]): Steps.
         docs (`Path`): Where tables go.
     """
-
-    study: ReadmissionStudy
-    docs: Path
 
     @classmethod
     def open(cls, arguments: MedicareArguments) -> "MedicareBenchmark":
@@ -60,20 +54,12 @@ class MedicareBenchmark:
             [`MedicareBenchmark`]: Ready to run steps.
         """
         profile = load_medicare_profile(arguments.profile)
-        folder = Path(arguments.workspace or f"runs/benchmark/medicare-{profile.name}")
-        docs = Path("docs/benchmark") if profile.name == "full" else folder / "docs"
-        docs = Path(arguments.docs) if arguments.docs else docs
-        return cls(ReadmissionStudy(Workspace(folder), profile), docs)
+        return cls(profile, *open_places(arguments, profile.name, prefix="medicare-"))
 
     @property
-    def profile(self) -> MedicareProfile:
-        """Sizes."""
-        return self.study.profile
-
-    @property
-    def workspace(self) -> Workspace:
-        """Steps."""
-        return self.study.workspace
+    def study(self) -> ReadmissionStudy:
+        """Cohorts and models."""
+        return ReadmissionStudy(self.workspace, self.profile)
 
     def checkpoint(self) -> Path:
         """The encoder of the tables: the profile's, or one that is pretrained here.
@@ -90,19 +76,6 @@ class MedicareBenchmark:
         refuse_known_patients(folder, self.profile)
         return folder
 
-    def finish(self, *names: str) -> None:
-        """Print where results are and how long the steps took.
-
-        Args:
-            *names (`str`): Files of the results without ending.
-        """
-        from rich.console import Console
-
-        console = Console()
-        for name in names:
-            console.print(f"[bold]{self.docs / name}[/bold] .md .json .csv")
-        console.print(self.workspace.summary())
-
 
 def refuse_known_patients(checkpoint: Path, profile: MedicareProfile) -> None:
     """Stop when a checkpoint has seen a simulated population that a table is about.
@@ -114,12 +87,5 @@ def refuse_known_patients(checkpoint: Path, profile: MedicareProfile) -> None:
     Raises:
         ValueError: `E_SPLIT_OVERLAP` if a population other than that of pretraining has the seed of the checkpoint's.
     """
-    seen = seen_simulation(checkpoint)
-    if seen is None:
-        return
-    for name, population in profile.populations.items():
-        if name != PRETRAINING and population.seed == seen["seed"]:
-            raise ValueError(
-                f"E_SPLIT_OVERLAP: expected populations that the checkpoint has not seen, found its own in {name!r} "
-                f"(seed {seen['seed']}); give the population another seed"
-            )
+    tested = {name: each for name, each in profile.populations.items() if name != PRETRAINING}
+    refuse_seen(checkpoint, {name: {"seed": each.seed} for name, each in tested.items()})

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from claim_transformers.benchmark.populations import choose_population, ingest_population
 from claim_transformers.benchmark.quiet import quiet
 from claim_transformers.benchmark.steps import Workspace
 from claim_transformers.claims.splits import SPLITS
@@ -80,9 +81,7 @@ class MedicarePopulations:
         Raises:
             ValueError: If there is no such population, or the simulator refuses a number.
         """
-        if name not in self.populations:
-            raise ValueError(f"expected a population among {sorted(self.populations)}, found {name!r}")
-        wanted = self.populations[name]
+        wanted = choose_population(self.populations, name)
 
         def simulate(folder: Path) -> None:
             from claim_transformers.simulation.medicare import PlantedBias, PlantedDrift, simulate_medicare
@@ -110,14 +109,7 @@ class MedicarePopulations:
         Raises:
             ValueError: As `raw`.
         """
-        raw = self.raw(name)
-
-        def ingest(folder: Path) -> None:
-            from claim_transformers.sources.ingest import ingest as run
-
-            run("simulated", raw, folder, progress=sys.stderr.isatty())
-
-        return self.workspace.folder_step(f"prepare/claims-{name}", {"raw": raw.name}, ingest)
+        return ingest_population(self.workspace, name, self.raw(name))
 
     def cohort(self, name: str, definition: ReadmissionDefinition) -> Path:
         """Build a readmission cohort of a population, with the measures of its counties as tokens of the patient.

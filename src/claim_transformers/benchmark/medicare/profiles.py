@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from claim_transformers.benchmark.fine_tuning import FineTuning
 from claim_transformers.benchmark.medicare.drift_study import DriftOptions
 from claim_transformers.benchmark.medicare.populations import MedicarePopulation
 from claim_transformers.benchmark.medicare.power_study import PowerOptions
-from claim_transformers.benchmark.profiles import fill
+from claim_transformers.benchmark.profiles import fill, read_sizes
 
 STUDY, PRETRAINING, DRIFTED, PLAIN, BIASED = "study", "pretraining", "drifted", "plain", "biased"
 POPULATIONS = (STUDY, PRETRAINING, DRIFTED, PLAIN, BIASED)
@@ -96,6 +94,7 @@ def load_medicare_profile(path: str | Path) -> MedicareProfile:
 
     Examples:
         >>> import tempfile
+        >>> import yaml
         >>> path = Path(tempfile.mkdtemp(), "tiny.yaml")
         >>> people = {name: {"patients": 9, "seed": seed} for seed, name in enumerate(POPULATIONS)}
         >>> content = {"populations": people, "pretraining": {"epochs": 1}, "fine_tuning": {"epochs": 1}}
@@ -104,20 +103,7 @@ def load_medicare_profile(path: str | Path) -> MedicareProfile:
         9
     """
     path = Path(path)
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError(f"{path.name}: expected a mapping of keys, found {type(content).__name__}")
-    values = dict(content)
-    for name, entry in dict(values.get("populations") or {}).items():
-        values["populations"] = {
-            **values["populations"],
-            name: fill(MedicarePopulation, entry, f"{path.name}: populations.{name}"),
-        }
-    kinds: dict[str, type] = {"pretraining": MaskedTraining, "paper": MaskedTraining, "fine_tuning": FineTuning}
-    kinds |= {"power": PowerOptions, "drift": DriftOptions}
-    for key, kind in kinds.items():
-        if isinstance(values.get(key), dict):
-            values[key] = fill(kind, values[key], f"{path.name}: {key}")
-    profile = fill(MedicareProfile, values | {"name": path.stem}, path.name)
-    assert isinstance(profile, MedicareProfile)
-    return profile
+    single: dict[str, type] = {"pretraining": MaskedTraining, "paper": MaskedTraining, "fine_tuning": FineTuning}
+    single |= {"power": PowerOptions, "drift": DriftOptions}
+    values = read_sizes(path, by_name={"populations": MedicarePopulation}, single=single)
+    return fill(MedicareProfile, values, path.name)
