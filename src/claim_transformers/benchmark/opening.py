@@ -121,7 +121,7 @@ def refuse_seen(checkpoint: Path, populations: Mapping[str, Mapping[str, Any]]) 
     if seen is None:
         return
     for name, marks in populations.items():
-        if all(seen[mark] == value for mark, value in marks.items()):
+        if all(seen.get(mark) == value for mark, value in marks.items()):
             own = ", ".join(f"{mark} {value!r}" for mark, value in marks.items())
             raise ValueError(
                 f"E_SPLIT_OVERLAP: expected populations that the checkpoint has not seen, found its own in {name!r} "

@@ -9,6 +9,8 @@ from benchmark.script_files import ROOT, SCRIPTS, called_scripts, first_argument
 
 from claim_transformers.benchmark.medicare.opening import MedicareArguments, MedicareBenchmark, refuse_known_patients
 from claim_transformers.benchmark.medicare.profiles import POPULATIONS, load_medicare_profile
+from claim_transformers.benchmark.opening import refuse_known_people
+from claim_transformers.benchmark.profiles import load_profile
 from claim_transformers.training import Architecture
 
 FOLDER = SCRIPTS / "medicare"
@@ -54,6 +56,16 @@ def test_a_checkpoint_that_knows_the_patients_of_a_table_is_refused(tmp_path):
                 refuse_known_patients(tmp_path, profile)
         else:
             refuse_known_patients(tmp_path, profile)
+
+
+def test_a_checkpoint_of_children_has_seen_no_patient_of_medicare(tmp_path):
+    """Whatever its seed; and the other way round."""
+    profile = load_medicare_profile(FOLDER / "full.yaml")
+    seed = profile.populations["study"].seed
+    (tmp_path / "pretraining.json").write_text(json.dumps({"simulation": {"institution": "a", "seed": seed}}))
+    refuse_known_patients(tmp_path, profile)
+    (tmp_path / "pretraining.json").write_text(json.dumps({"simulation": {"population": "medicare", "seed": 12}}))
+    refuse_known_people(tmp_path, load_profile(FOLDER.parent / "full.yaml"))
 
 
 def test_the_paper_has_two_layers_two_heads_and_a_width_of_512():

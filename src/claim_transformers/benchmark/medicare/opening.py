@@ -85,7 +85,7 @@ def refuse_known_patients(checkpoint: Path, profile: MedicareProfile) -> None:
         profile ([`MedicareProfile`]): Populations of the benchmark.
 
     Raises:
-        ValueError: `E_SPLIT_OVERLAP` if a population other than that of pretraining has the seed of the checkpoint's.
+        ValueError: `E_SPLIT_OVERLAP` if a population other than that of pretraining is the checkpoint's own.
     """
     tested = {name: each for name, each in profile.populations.items() if name != PRETRAINING}
-    refuse_seen(checkpoint, {name: {"seed": each.seed} for name, each in tested.items()})
+    refuse_seen(checkpoint, {name: {"population": "medicare", "seed": each.seed} for name, each in tested.items()})
