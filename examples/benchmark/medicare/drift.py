@@ -18,7 +18,8 @@ from claim_transformers.training import parse_arguments
 def main(arguments: MedicareArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
     people, options = benchmark.study.populations, benchmark.profile.drift
-    tables = DriftStudy(people, STUDY, DRIFTED, ReadmissionDefinition(STAYS), options).tables()
+    with benchmark.workspace.plan("drift", 8):
+        tables = DriftStudy(people, STUDY, DRIFTED, ReadmissionDefinition(STAYS), options).tables()
     benchmark.publish({f"medicare_{name}": table for name, table in tables.items()})
 
 

@@ -16,7 +16,7 @@ from claim_transformers.training import parse_arguments
 def main(arguments: MedicareArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
     study, base = benchmark.study, benchmark.checkpoint()
-    with benchmark.workspace.plan("in time", 12):
+    with benchmark.workspace.plan("in time", 14):
         question = open_in_time(study)
         models = [
             study.count_scores(question.cohort, "lr"),

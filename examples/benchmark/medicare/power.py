@@ -19,7 +19,9 @@ def main(arguments: MedicareArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
     people, options = benchmark.study.populations, benchmark.profile.power
     study = PowerStudy(people, STUDY, PLAIN, BIASED, ReadmissionDefinition(STAYS), options)
-    tables = study.tables()
+    on_lives = len(options.lives_patients) * -(-options.lives_audits // options.audits_per_step)
+    with benchmark.workspace.plan("power", 14 + on_lives):
+        tables = study.tables()
     benchmark.publish({f"medicare_{name}": table for name, table in tables.items()})
 
 

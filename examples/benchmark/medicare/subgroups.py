@@ -21,7 +21,7 @@ MASKED = ("race", "sex")
 def main(arguments: MedicareArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
     study, base = benchmark.study, benchmark.checkpoint()
-    with benchmark.workspace.plan("subgroups", 8):
+    with benchmark.workspace.plan("subgroups", 16):
         cohort, masked = study.cohort(), study.cohort(hide=MASKED)
         blind = replace(OURS, slug="encoder-masked", name=f"{OURS.name}, race and sex masked")
         blind_counts = study.count_scores(cohort, "lr", drop=MASKED)

@@ -25,7 +25,7 @@ def main(arguments: MedicareArguments) -> None:
         print("DE-SynPUF: left out, because CLAIMS_DATA_DIR is not set or the profile asks for no stays of it")
         return
     raw = Path(folder) / "synpuf"
-    with benchmark.workspace.plan("DE-SynPUF", 8):
+    with benchmark.workspace.plan("DE-SynPUF", 11):
         cohort = open_synpuf(study, raw / "sample1" if (raw / "sample1").is_dir() else raw)
         models = [
             before_index_scores(study, cohort),

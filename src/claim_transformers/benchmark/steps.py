@@ -311,11 +311,11 @@ class Workspace:
 
     def _count(self, key: str, name: str, state: str) -> None:
         """Count a step once, however often it is asked for."""
+        is_new = key not in self._seen
+        self._seen.add(key)
         self.ran += state == "done"
-        if key not in self._seen:
-            self.stored += state == "stored"
-            self._seen.add(key)
-        self._advance(name, state)
+        self.stored += is_new and state == "stored"
+        self._advance(name, state, by=int(is_new))
 
     def _advance(self, name: str, state: str, by: int = 1) -> None:
         if self._bar is not None:
