@@ -7,9 +7,9 @@ From the repository root:
 
     python examples/run_baselines.py --cohort runs/demo/cohort --output_dir runs/demo/models
 
-Each model leaves `predictions.parquet` and `metrics.json` in a folder of its own under `output_dir`, in the same form
-as `run_classification.py`. With `--true_risk`, for simulated claims only, the simulator's own risk is scored as well:
-it is the ceiling that no model can pass but by chance.
+Each model leaves `predictions.parquet` and `metrics.json` in a folder of its own under `output_dir`, and the same of
+the validation split, in the form of `run_classification.py`. With `--true_risk`, for simulated claims only, the
+simulator's own risk is scored as well: it is the ceiling that no model can pass but by chance.
 """
 
 import json
@@ -46,6 +46,9 @@ def main(arguments: ScriptArguments) -> None:
     for features in ("sparse", "dense"):
         result = fit_logistic_regression(splits, features=features, rules=rules, seed=arguments.seed)
         folder = out / f"lr-{features}"
+        save_predictions(
+            folder, splits["validation"], result.scores["validation"], name=result.name, split="validation"
+        )
         metrics = save_predictions(folder, splits["test"], result.scores["test"], name=result.name)
         details = {"num_features": result.num_features, "C": result.inverse_penalty, "weights": result.weights}
         (folder / "model.json").write_text(json.dumps(details, indent=1) + "\n", encoding="utf-8")

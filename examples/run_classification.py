@@ -8,10 +8,9 @@ From the repository root, on one device or on several:
     python examples/run_classification.py examples/configs/classification.yaml --cohort cohort --output_dir runs/asthma
     torchrun --standalone --nproc_per_node 4 examples/run_classification.py examples/configs/classification.yaml
 
-`--start_at_head` begins at what pretraining says of the outcome, beside a regression on counts of codes, and not at
-a random head. `--from_scratch` trains the same network without its pretrained weights; `--model_config` in place of
-`--model_name_or_path` needs no checkpoint at all. Leaves the best model on validation patients, `predictions.parquet`
-and `metrics.json`, with intervals over patients, in `output_dir`.
+`--start_at_head` begins at what pretraining says of the outcome, beside a regression on counts. `--from_scratch` drops
+the pretrained weights; `--model_config` needs no checkpoint at all. Leaves the best model on validation patients, its
+`predictions.parquet` and `metrics.json` of the test split, and, ending in `_validation`, of the validation split.
 """
 
 from dataclasses import dataclass, field
@@ -28,9 +27,11 @@ from claim_transformers.training import (
     ClaimTrainingArguments,
     DataCollatorForClaimClassification,
     binary_metrics,
+    carry_sequence_papers,
+    check_sequence_form,
+    describe_backoffs,
     parse_arguments,
-    probabilities_of,
-    save_predictions,
+    predict_splits,
     tokenize_dataset,
 )
 
@@ -39,7 +40,7 @@ from claim_transformers.training import (
 class ScriptArguments:
     """What this script adds to [`ClaimTrainingArguments`]."""
 
-    cohort: str = field(metadata={"help": "Folder with train, validation and test splits and a column 'label'."})
+    cohort: str = field(metadata={"help": "Cohort, or its sequences: three splits with a column 'label'."})
     model_name_or_path: str | None = field(default=None, metadata={"help": "Pretrained checkpoint, folder or name."})
     start_at_head: bool = field(default=False, metadata={"help": "Begin at the pretraining head and counts of codes."})
     from_scratch: bool = field(default=False, metadata={"help": "Use the checkpoint's sizes, not its weights."})
@@ -59,6 +60,7 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         tokenizer = architecture.train_tokenizer(cohort["train"], categories=category_rules().to_dict())
         model = ClaimForSequenceClassification(architecture.build_config(tokenizer, num_labels=2))
     else:
+        check_sequence_form(arguments.cohort, checkpoint)
         tokenizer = ClaimTokenizer.from_pretrained(checkpoint)
         if arguments.from_scratch:
             model = ClaimForSequenceClassification(ClaimConfig.from_pretrained(checkpoint, num_labels=2))
@@ -67,12 +69,12 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
             model = ClaimForSequenceClassification.from_pretrained(checkpoint, num_labels=2, **counts)
     with training_args.main_process_first(desc="tokenising"):
         tokens = tokenize_dataset(cohort, tokenizer)
+    if training_args.process_index == 0:
+        print(f"Validation split: {describe_backoffs(tokenizer, cohort['validation'])}")
     if arguments.start_at_head and not arguments.from_scratch:
-        start_from_pretraining(
-            model, checkpoint, tokenizer, arguments.cohort, tokens["train"], seed=training_args.seed
-        )
+        seed, folder = training_args.seed, arguments.cohort
+        start_from_pretraining(model, checkpoint, tokenizer, folder, tokens["train"], seed=seed)
 
-    patience = arguments.early_stopping_patience
     trainer = ClaimTrainer(
         model=model,
         args=training_args,
@@ -81,17 +83,16 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         processing_class=tokenizer,
         data_collator=DataCollatorForClaimClassification(tokenizer),
         compute_metrics=binary_metrics,
-        callbacks=[EarlyStoppingCallback(patience)] if patience else None,
+        callbacks=[EarlyStoppingCallback(patience)] if (patience := arguments.early_stopping_patience) else None,
     )
     trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
     trainer.save_model()
 
-    logits = trainer.predict(tokens["test"]).predictions
+    kind = "fine-tuned" if checkpoint and not arguments.from_scratch else "from scratch"
+    found = predict_splits(trainer, tokens, cohort, name=arguments.name or f"Claim-PT, {kind}")
     if trainer.is_world_process_zero():
-        kind = "fine-tuned" if checkpoint and not arguments.from_scratch else "from scratch"
-        name = arguments.name or f"Claim-PT, {kind}"
-        examples, out = cohort["test"].with_format("arrow")[:], training_args.output_dir
-        print(f"{name}: {save_predictions(out, examples, probabilities_of(logits), name=name)}")
+        carry_sequence_papers(arguments.cohort, training_args.output_dir)
+        print(f"Test split: {found['test']}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from claim_transformers.training import (
     Architecture,
     ClaimTrainer,
     ClaimTrainingArguments,
+    carry_sequence_papers,
     leave_out_patients,
     parse_arguments,
     pretraining_collator,
@@ -46,9 +47,7 @@ class ScriptArguments:
     min_patients: int = field(default=11, metadata={"help": "Training patients behind every token."})
     exclude_cohort: str | None = field(default=None, metadata={"help": "Cohort whose patients are left out."})
     drug_ingredients: str | None = field(default=None, metadata={"help": "Table of ndc9 and ingredient."})
-    cp_mask_probability: float = field(
-        default=0.0, metadata={"help": "Share of codes hidden for category prediction."}
-    )
+    cp_mask_probability: float = field(default=0.0, metadata={"help": "Share of codes hidden for categories."})
     mask_probability: float = field(default=0.15, metadata={"help": "Share of codes hidden in masked token learning."})
     early_stopping_patience: int | None = field(default=None, metadata={"help": "Evaluations without progress."})
 
@@ -87,9 +86,10 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         **pretraining_metrics(config),
         callbacks=[EarlyStoppingCallback(patience)] if patience else None,
     )
-    trained = trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
-    trainer.save_metrics("train", trained.metrics)
+    trainer.save_metrics("train", trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint).metrics)
     trainer.save_model()
+    if trainer.is_world_process_zero():
+        carry_sequence_papers(arguments.claims, training_args.output_dir)
     metrics = trainer.evaluate()
     trainer.log_metrics("eval", metrics)
     trainer.save_metrics("eval", metrics)

@@ -15,4 +15,3 @@ claim-transformers cohort readmission "$run/claims" "$run/cohort" --rule stays \
 claim-transformers sequences "$run/cohort" "$run/sequences" --depth category
 python examples/run_pretraining.py examples/readmission/pretraining.yaml --use_cpu True \
   --claims "$run/sequences" --output_dir "$run/model"
-cp "$run/sequences/sequence_form.json" "$run/model"

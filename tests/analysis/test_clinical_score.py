@@ -139,3 +139,17 @@ def test_an_example_without_a_stay_and_a_visit_after_the_discharge_are_refused()
         lace_scores(examples((10, [(5, "IP", []), (11, "OP", [])])))
     with pytest.raises(ValueError, match="expected is_acute of shape"):
         lace_scores(examples((10, [(5, "IP", [])])), is_acute=[True, False])
+
+
+def test_a_cohort_that_cannot_tell_emergency_care_is_named(caplog):
+    lace_scores(examples((1000, [(920, "OP", [EMERGENCY]), (998, "IP", ["ICD9CM/4280"])])))
+    without_codes, without_days = (record.getMessage() for record in caplog.records)
+    assert "emergency visits and acute admissions" in without_codes
+    assert "'rev' and 'pos' to the code_columns" in without_codes
+    assert "more than 78 days before its admission" in without_days
+    assert "look_back_days of at least 183" in without_days
+
+
+def test_a_cohort_with_places_and_six_months_is_scored_in_silence(caplog):
+    lace_scores(examples((1000, [(820, "OP", ["POS/11"]), (998, "IP", ["ICD9CM/4280"])])))
+    assert not caplog.records

@@ -1,6 +1,7 @@
 """Planted drift is seen where it is, and nothing is seen where there is none."""
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -92,6 +93,36 @@ def test_what_does_not_fit_is_refused():
         measure_drift(sample(0), {})
     with pytest.raises(ValueError, match="at least 5 patients in the period, found 2"):
         domain_auroc(sample(0), sample(1, patients=2))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"fields": {"age_years": [70.0] * 800}},
+            "the fields of the reference in later, found none named region",
+        ),
+        ({"fields": {}}, "expected at least one field in later, found none"),
+        ({"patients": [1, 2]}, r"800 rows in every column of later, found the shape \(2,\) of 'patients'"),
+        ({"probabilities": np.zeros((800, 2))}, r"found the shape \(800, 2\) of 'probabilities'"),
+        ({"labels": [0]}, r"found the shape \(1,\) of 'labels'"),
+        ({"fields": {"age_years": ["old"] * 800, "region": ["South"] * 800}}, "numbers in 'age_years' of later"),
+        ({"fields": {"age_years": [70.0] * 800, "region": ["South"] * 7}}, r"found the shape \(7,\) of 'region'"),
+    ],
+)
+def test_a_period_that_does_not_fit_is_named(change, message):
+    later = replace(sample(1), **change)
+    with pytest.raises(ValueError, match=message):
+        measure_drift(sample(0), {"later": later}, replicates=20)
+
+
+def test_a_reference_that_does_not_fit_itself_is_named():
+    broken = replace(sample(0), probabilities=[0.5])
+    with pytest.raises(ValueError, match=r"every column of the reference, found the shape \(1,\)"):
+        measure_drift(broken, {"later": sample(1)}, replicates=20)
+    fields = {"age_years": [70.0] * 800}
+    with pytest.raises(ValueError, match="expected the fields of the reference in the period"):
+        domain_auroc(sample(0), replace(sample(1), fields=fields))
 
 
 # ---- Codes ----

@@ -30,6 +30,13 @@ def test_two_codes_of_one_category_in_one_visit_count_once():
     assert np.allclose(np.expm1(counts.matrix.toarray()), [[2]])
 
 
+def test_tokens_of_written_sequences_are_categories_already():
+    examples = table([["ICD9CM/49390", "CCS/128", "LOS/1"], ["PAID/2", "UNK/NDC"]])
+    names = select_codes(examples, min_patients=1, rules=ASTHMA)
+    assert names == ["CCS/128", "LOS/1", "PAID/2", "UNK/NDC"]
+    assert np.allclose(np.expm1(count_codes(examples, names, rules=ASTHMA).matrix.toarray()), 1)
+
+
 def test_the_threshold_counts_patients_and_not_occurrences():
     examples = table([["A/1"], ["A/1"], ["A/1"]], [["A/2"]], [["A/2"]])
     assert select_codes(examples, min_patients=2) == ["A/2"]

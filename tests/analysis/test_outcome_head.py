@@ -13,6 +13,7 @@ from claim_transformers.analysis.outcome_head import (
 )
 from claim_transformers.models.claim import (
     ClaimConfig,
+    ClaimForMaskedLM,
     ClaimForPreTraining,
     ClaimForSequenceClassification,
     ClaimTokenizer,
@@ -104,6 +105,15 @@ def test_one_class_and_a_head_that_is_not_there_are_refused(model, config, token
     plain = ClaimForPreTraining(ClaimConfig(**{**config.to_diff_dict(), "horizon_days": 0}))
     with pytest.raises(ValueError, match="expected a model with horizon_days above 0, found 0"):
         outcome_readout(plain, tokenizer, ["ICD9CM/493"])
+
+
+def test_a_model_without_pretraining_heads_is_named(config, tokenizer, patients):
+    masked = ClaimForMaskedLM(ClaimConfig(**{**config.to_diff_dict(), "visit_pooling": "none"}))
+    for question in ("horizon", "next_visit"):
+        with pytest.raises(TypeError, match=r"expected a ClaimForPreTraining.* found ClaimForMaskedLM"):
+            outcome_readout(masked, tokenizer, ["ICD9CM/493"], question=question)
+    with pytest.raises(TypeError, match="found ClaimForMaskedLM"):
+        outcome_probability(masked, patients[0], tokenizer, ["ICD9CM/493"])
 
 
 def _difference(classifier, table, tokenizer):

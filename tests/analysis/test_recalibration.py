@@ -105,6 +105,7 @@ def test_the_table_has_a_row_for_each_prediction_and_plain_json():
     content = json.loads(json.dumps(table.to_dict(), allow_nan=False))
     assert [row["prediction"] for row in content["rows"]] == ["as trained", "Platt"]
     assert "slope 1 are right" in table.to_markdown()
+    assert "so its interval can lie above it" in table.to_markdown()
 
 
 def test_saved_numbers_of_a_recalibration_are_enough_to_apply_it():

@@ -105,3 +105,12 @@ def test_the_crosswalk_knows_98_5_percent_of_the_beneficiaries_of_sample_1(year)
 def test_public_files_are_read_whole(name, counties, measures):
     features = read_county_features(Path(str(DATA)) / "county" / name)
     assert (len(features.county_fips), len(features.values)) == (counties, measures)
+
+
+@pytest.mark.parametrize("name", ["nowhere.csv", "nowhere.parquet", "folder"])
+def test_a_file_that_is_not_there_is_named(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    found = "a folder" if name == "folder" else "no such file"
+    for read in (read_county_features, SsaCrosswalk.read):
+        with pytest.raises(ClaimDataError, match=f"E_NO_FILE: expected a file of .*{name}', found {found}"):
+            read(tmp_path / name)

@@ -104,3 +104,13 @@ def test_dates_and_delimiters_that_do_not_fit_are_refused(tmp_path, capsys, monk
     assert "expected options of 'synpuf'" in _fails(
         capsys, monkeypatch, "ingest", "synpuf", raw, out, "--delimiter", "|"
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "strength"),
+    [("--biased-subgroup", "dual", "--planted-bias"), ("--drift-year", "2011", "--planted-drift")],
+)
+def test_a_planted_bias_or_drift_needs_a_strength(tmp_path, capsys, monkeypatch, option, value, strength):
+    arguments = ["simulate", str(tmp_path / "out"), "--population", "medicare", "--patients", "9", option, value]
+    assert f"expected {strength}, a strength from 0 to 1, with {option}" in _fails(capsys, monkeypatch, *arguments)
+    assert not (tmp_path / "out").exists()

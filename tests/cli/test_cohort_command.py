@@ -9,6 +9,8 @@ from datasets import load_from_disk
 from typer.testing import CliRunner
 
 from claim_transformers.cli import app, main
+from claim_transformers.cli.app import COHORT_HELP
+from claim_transformers.cohorts import built_in_cohorts
 
 
 @pytest.fixture
@@ -73,3 +75,7 @@ def test_sizes_that_do_not_fit_end_with_one_line(claims, tmp_path, capsys, monke
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_help_names_every_cohort():
+    assert set(COHORT_HELP.partition(", or")[0].split(", ")) == {*built_in_cohorts(), "readmission"}

@@ -8,7 +8,9 @@ from cohorts.stays_by_hand import inpatient, write_stays
 from datasets import load_from_disk
 from typer.testing import CliRunner
 
+from claim_transformers.claims.number_bins import NumberBins
 from claim_transformers.cli import app, main
+from claim_transformers.models.claim import ClaimTokenizer
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +106,80 @@ def test_a_form_without_numbers_stays_without_them(claims, tmp_path):
     forms = [(tmp_path / name / "sequence_form.json").read_text() for name in ("plain", "again")]
     assert forms[0] == forms[1]
     assert json.loads(forms[0])["bins"]["edges"] == {}
+
+
+def run_sequences(*arguments):
+    result = CliRunner().invoke(app, ["sequences", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0
+    return " ".join(result.output.split())
+
+
+def fail_sequences(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["claim-transformers", "sequences", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_a_form_refuses_depths_and_bins_and_hides_what_it_hides_and_more(claims, tmp_path, monkeypatch, capsys):
+    cohort, form = tmp_path / "cohort", tmp_path / "form"
+    run(claims, cohort, "--rule", "plain")
+    run_sequences(cohort, form, "--depth", "category", "--hide", "disposition")
+    given = ["--depth", "category", "--depth-of", "NDC=code", "--number-bins", 0]
+    message = fail_sequences(monkeypatch, capsys, cohort, tmp_path / "out", "--form-of", form, *given)
+    assert "expected no --depth, --depth-of, --number-bins with --form-of" in message
+    assert not (tmp_path / "out").exists()
+    run_sequences(cohort, tmp_path / "out", "--form-of", form, "--hide", "sex")
+    content = [json.loads((folder / "sequence_form.json").read_text()) for folder in (form, tmp_path / "out")]
+    assert [each.pop("hide") for each in content] == [["disposition"], ["disposition", "sex"]]
+    assert content[0] == content[1]
+    assert set(load_from_disk(str(tmp_path / "out"))["train"]["sex"]) == {None}
+
+
+def checkpoint(folder, words):
+    """A tokenizer that knows some words, beside the form of its sequences."""
+    run_tokens = {word: 3 + place for place, word in enumerate(words)}
+    ClaimTokenizer(run_tokens).save_pretrained(folder)
+    return folder
+
+
+def test_the_tokenizer_of_a_checkpoint_is_asked_what_it_knows(claims, tmp_path):
+    cohort, form = tmp_path / "cohort", tmp_path / "form"
+    run(claims, cohort, "--rule", "plain")
+    run_sequences(cohort, form, "--depth", "category", "--number-bins", 0)
+    modern = checkpoint(tmp_path / "modern", ["CCSR/CIR019", "DISP/01"])
+    (modern / "sequence_form.json").write_bytes((form / "sequence_form.json").read_bytes())
+    output = run_sequences(cohort, tmp_path / "a", "--form-of", modern)
+    assert "that the tokenizer of modern knows" in output
+    assert "Warning: modern knows less than half of the codes of CCS, all: it was pretrained on others" in output
+    ours = checkpoint(tmp_path / "ours", ["CCS/108", "DISP/01"])
+    (ours / "sequence_form.json").write_bytes((form / "sequence_form.json").read_bytes())
+    output = run_sequences(cohort, tmp_path / "b", "--form-of", ours)
+    assert "100.00 %" in output
+    assert "Warning" not in output
+
+
+def test_bins_of_counties_come_from_a_cohort_or_a_checkpoint(claims, tmp_path, monkeypatch, capsys):
+    table = tmp_path / "svi.csv"
+    table.write_text("FIPS,smokers\n01001,3\n")
+    other = checkpoint(tmp_path / "other", ["CCS/108"])
+    NumberBins({"SMOKERS": (1.0, 2.0)}).save(other / "county_bins.json")
+    run(claims, tmp_path / "own", "--county-features", table)
+    run(claims, tmp_path / "reused", "--county-features", table, "--county-bins-of", other)
+    bins = [(tmp_path / name / "county_bins.json").read_text() for name in ("own", "reused", "other")]
+    assert bins[0] != bins[1] == bins[2]
+    run_sequences(tmp_path / "own", tmp_path / "form", "--number-bins", 0)
+    (other / "sequence_form.json").write_bytes((tmp_path / "form" / "sequence_form.json").read_bytes())
+    said = {
+        name: "the COUNTY/ tokens of these sequences have other bins"
+        in run_sequences(tmp_path / name, tmp_path / f"{name}-sequences", "--form-of", other)
+        for name in ("own", "reused")
+    }
+    assert said == {"own": True, "reused": False}
+    assert (tmp_path / "reused-sequences" / "county_bins.json").read_text() == bins[2]
+    wrong = fail(monkeypatch, capsys, "readmission", claims, tmp_path / "x", "--county-bins-of", other)
+    assert "expected --county-features with --county-bins-of, found none" in wrong
+    wrong = fail(monkeypatch, capsys, "readmission", claims, tmp_path / "x", "--county-features", tmp_path)
+    assert "E_NO_FILE" in wrong
+    assert "found a folder" in wrong

@@ -81,3 +81,15 @@ def test_a_matching_prefix_wins_over_the_rule_of_the_length():
     rules = CategoryRules({"HCPCS/9921": "CCSPR/227"}, {"HCPCS": ("HCPCSGROUP", 3)})
     assert rules.category("HCPCS/99213") == "CCSPR/227"
     assert rules.category("HCPCS/99221") == "HCPCSGROUP/992"
+
+
+def test_a_token_that_is_no_code_is_its_own_category_and_a_broken_code_is_refused():
+    rules = CategoryRules({"ICD9CM/493": "CCS/128"}, {"HCPCS": ("HCPCSGROUP", 3)})
+    tokens = ["ICD9CM/49392", "HCPCS/99213", "CCS/128", "LOS/3", "UNK/ICD9CM", "ICD9CHAPTER/7", "ICD9CM/250"]
+    found = [rules.category_of_token(token) for token in tokens]
+    assert found == ["CCS/128", "HCPCSGROUP/992", "CCS/128", "LOS/3", "UNK/ICD9CM", "ICD9CHAPTER/7", None]
+    for broken in ("49392", "ICD9CM/", "LOS/", "/3"):
+        with pytest.raises(ValueError, match="expected"):
+            rules.category_of_token(broken)
+    with pytest.raises(ValueError, match="expected one of the code systems"):
+        rules.category("CCS/128")

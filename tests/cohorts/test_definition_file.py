@@ -75,6 +75,19 @@ def test_a_slip_in_the_file_is_named(tmp_path, old, new, message):
         load_definition(written(tmp_path, BASE.replace(old, new)))
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Readmission", r"'readmission'\], found 'Readmission'; did you mean 'readmission'\?"),
+        ("readmission", "found 'readmission'; use build_readmission_cohort"),
+        ("xyz", r"'suicide_attempt', 'readmission'\], found 'xyz'$"),
+    ],
+)
+def test_readmission_is_among_the_cohorts_that_are_suggested(name, message):
+    with pytest.raises(ValueError, match=message):
+        load_definition(name)
+
+
 def test_an_empty_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match="expected a mapping of keys, found NoneType"):
         load_definition(written(tmp_path, ""))

@@ -21,6 +21,7 @@ from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.claims.number_bins import NumberBins
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts import attrition_table
+from claim_transformers.cohorts.patient_codes import CountyBins
 from claim_transformers.cohorts.readmission import (
     COUNTY_BINS_FILE,
     FACTS_FILE,
@@ -314,6 +315,55 @@ def test_the_folder_holds_examples_attrition_chart_facts_and_bins(build, tmp_pat
     assert attrition_table(cohort)[0] == ("inpatient claims", f"{cohort.examples.num_rows + 1:,}", "0")
 
 
+def test_claims_that_were_hidden_are_counted_in_the_papers_too(build, tmp_path):
+    build().save(tmp_path / "out")
+    content = json.loads((tmp_path / "out" / "cohort.json").read_text())
+    facts = json.loads((tmp_path / "out" / FACTS_FILE).read_text())
+    assert content["visits_hidden"] == facts["claims_hidden"] > 0
+
+
+def test_bins_of_counties_can_come_from_elsewhere(build, claims, tmp_path):
+    features = CountyFeatures(pa.array(["01001"]), {"SVI": np.array([0.3]), "OTHER": np.array([1.0])})
+    given = CountyBins.reuse(features, NumberBins({"SVI": (0.1, 0.2, 0.9)}))
+    cohort = build_readmission_cohort(ReadmissionDefinition(), claims, counties=given)
+    (row,) = rows_of(cohort, "known")[:1]
+    assert "COUNTY/SVI-2" in row["patient_codes"]
+    assert not any("OTHER" in code for code in row["patient_codes"])
+    cohort.save(tmp_path / "out")
+    assert NumberBins.load(tmp_path / "out" / COUNTY_BINS_FILE) == given.bins
+    assert cohort.examples.drop_columns("patient_codes").equals(build().examples.drop_columns("patient_codes"))
+
+
+@pytest.mark.parametrize(
+    ("test_from", "message"),
+    [
+        (dt.date(1990, 1, 1), r"E_EMPTY_SPLIT: expected .*found none in train and validation .*test_from cuts"),
+        (dt.date(2050, 1, 1), r"E_EMPTY_SPLIT: expected .*found none in test \(.*choose a day in their midst"),
+    ],
+)
+def test_a_cohort_with_an_empty_split_is_not_saved(build, tmp_path, test_from, message):
+    cohort = build(split="time", test_from=test_from)
+    with pytest.raises(ClaimDataError, match=message) as error:
+        cohort.save(tmp_path / "out")
+    assert str(test_from) not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_few_patients_leave_a_split_empty(tmp_path):
+    stays = two_stays("a", MAY, ("2009-05-20", "2009-05-22"))
+    cohort = build_readmission_cohort(ReadmissionDefinition(), write_stays(tmp_path / "claims", stays))
+    with pytest.raises(ClaimDataError, match=r"E_EMPTY_SPLIT.*found none in .* take more patients or another seed"):
+        cohort.save(tmp_path / "out")
+
+
+def test_a_folder_in_which_nobody_has_a_visit_is_refused(tmp_path):
+    claims = write_stays(tmp_path / "claims", [inpatient("a", "1", *MAY)])
+    for path in (claims / "patients").iterdir():
+        path.unlink()
+    with pytest.raises(ClaimDataError, match=r"E_NO_PATIENTS.*nobody has a visit.*see quality_report.json"):
+        build_readmission_cohort(ReadmissionDefinition(), claims)
+
+
 def test_the_order_of_the_claims_changes_nothing(build, tmp_path):
     turned = write_stays(tmp_path / "claims", CLAIMS[::-1], ELIGIBILITY[::-1])
     again = build_readmission_cohort(ReadmissionDefinition("stays"), turned).examples
@@ -322,7 +372,9 @@ def test_the_order_of_the_claims_changes_nothing(build, tmp_path):
 
 def test_a_folder_without_readmissions_is_refused(tmp_path):
     claims = write_stays(tmp_path / "claims", [inpatient("a", "1", *MAY)])
-    with pytest.raises(ClaimDataError, match=r"E_ONE_CLASS.*found 0 readmissions after 1 index stays"):
+    with pytest.raises(
+        ClaimDataError, match=r"E_ONE_CLASS.*found 0 readmissions after 1 index stays; take more patients"
+    ):
         build_readmission_cohort(ReadmissionDefinition(), claims)
 
 

@@ -1,5 +1,7 @@
 """Readmission cohorts in the words of the encoder."""
 
+import shutil
+
 import pyarrow as pa
 import pytest
 from cohorts.sequences_by_hand import random_stays, save_stays
@@ -7,7 +9,7 @@ from datasets import load_from_disk
 
 from claim_transformers.claims.number_bins import NumberBins
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.cohorts.sequence_vocabulary import vocabulary_rows
+from claim_transformers.cohorts.sequence_vocabulary import known_rows, vocabulary_rows
 from claim_transformers.cohorts.sequences import SequenceForm, read_splits, write_sequences
 
 
@@ -109,3 +111,41 @@ def test_the_vocabulary_counts_patients_and_not_stays():
     assert (rows["CCS"]["different"], rows["CCS"]["kept"], rows["CCS"]["covered"]) == (2, 2, pytest.approx(2 / 3))
     rows = {row["system"]: row for row in vocabulary_rows({"train": train, "test": test}, min_patients=2)}
     assert (rows["all"]["kept"], rows["all"]["covered"]) == (0, 0.0)
+
+
+def test_sequences_are_no_cohort_to_write_sequences_from(cohort, tmp_path):
+    write_sequences(cohort, tmp_path / "once", SequenceForm("category"))
+    with pytest.raises(ValueError, match=r"expected a cohort in the folder 'once', found sequences"):
+        write_sequences(tmp_path / "once", tmp_path / "twice")
+    assert not (tmp_path / "twice").exists()
+
+
+@pytest.mark.parametrize("out", ["stays", "stays/inside", ".", "link"])
+def test_a_cohort_is_never_replaced_by_its_own_sequences(cohort, tmp_path, out):
+    copy = shutil.copytree(cohort, tmp_path / "study" / "stays")
+    shutil.copy(cohort / "cohort.json", tmp_path / "study")  # so that the folder around it may be replaced
+    (tmp_path / "study" / "link").symlink_to(copy, target_is_directory=True)
+    with pytest.raises(ValueError, match="expected a folder apart from the cohort 'stays'"):
+        write_sequences(copy, tmp_path / "study" / out, overwrite=True)
+    assert read_splits(copy)["train"].equals(read_splits(cohort)["train"])
+
+
+def test_a_folder_without_a_cohort_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"nowhere', found no such folder; see claim-transformers cohort"):
+        write_sequences(tmp_path / "nowhere", tmp_path / "out")
+    (tmp_path / "claims").mkdir()
+    with pytest.raises(ValueError, match=r"expected a cohort in .*claims', found a folder without dataset_dict.json"):
+        write_sequences(tmp_path / "claims", tmp_path / "out")
+
+
+def test_what_a_tokenizer_knows_is_counted_by_occurrence_and_system():
+    table = pa.table(
+        {
+            "codes": [[["CCS/1", "CCS/2"], ["CCS/1"]], [["CCSR/END002"]]],
+            "patient_codes": [["COUNTY/A-1"], ["COUNTY/A-1"]],
+        }
+    )
+    rows = known_rows(table, {"CCS/1", "COUNTY/A-1"}.__contains__)
+    found = {row["system"]: (row["codes"], row["known"]) for row in rows}
+    assert found == {"CCS": (3, pytest.approx(2 / 3)), "CCSR": (1, 0.0), "COUNTY": (2, 1.0), "all": (6, 4 / 6)}
+    assert known_rows(table.slice(0, 0), bool) == [{"system": "all", "codes": 0, "known": None}]

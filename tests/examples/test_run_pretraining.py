@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from datasets import load_from_disk
 
+from claim_transformers.claims.number_bins import NumberBins
+from claim_transformers.cohorts.sequences import SequenceForm
 from claim_transformers.models.claim import ClaimForMaskedLM, ClaimForPreTraining, ClaimTokenizer
 from claim_transformers.training import ClaimTrainingArguments, parse_arguments
 
@@ -94,6 +97,15 @@ def test_a_configuration_with_codes_as_positions_learns_masked_tokens(run, claim
     for k in (1, 10):
         assert 0 <= evaluated[f"eval_accuracy_at_{k}"] <= 1
         assert 0 < evaluated[f"eval_most_frequent_at_{k}"] <= 1
+
+
+def test_the_form_of_sequences_and_the_bins_of_counties_go_into_the_model(run, claims, architecture, tmp_path):
+    sequences = shutil.copytree(claims, tmp_path / "sequences")
+    SequenceForm("category").save(sequences)
+    NumberBins({"SVI": (0.5,)}).save(sequences / "county_bins.json")
+    run(arguments(sequences, architecture, tmp_path / "run", max_steps=1))
+    assert SequenceForm.load(tmp_path / "run") == SequenceForm("category")
+    assert NumberBins.load(tmp_path / "run" / "county_bins.json").edges == {"SVI": (0.5,)}
 
 
 def test_the_folder_holds_a_model_that_loads_and_figures_that_plots_read(single):

@@ -1,10 +1,12 @@
 import copy
 import json
+from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
 from jinja2 import Environment, StrictUndefined, meta
 
+from claim_transformers import resolve_checkpoint
 from claim_transformers.hub.cards import (
     OPTIONAL_RESULTS,
     REQUIRED_METRIC,
@@ -15,6 +17,7 @@ from claim_transformers.hub.cards import (
 )
 from claim_transformers.training import MetricInterval
 
+CARDS = Path(__file__).parents[2] / "model_cards"
 METRIC = {
     "task": "next visit",
     "split": "test",
@@ -87,6 +90,18 @@ def test_the_model_index_holds_the_checkpoint_with_its_interval_and_no_rival(tmp
         "num_examples": 1234,
     }
     assert card.data.license == "apache-2.0"
+
+
+def test_the_auto_classes_are_sent_to_the_folder_and_not_to_the_bare_name(tmp_path):
+    text = " ".join(write_model_card(tmp_path, RESULTS).read_text().split())
+    assert 'claim_transformers.resolve_checkpoint("claim-pt-tiny")` is the folder' in text
+
+
+@pytest.mark.parametrize("folder", sorted(CARDS.glob("*/")), ids=lambda folder: folder.name)
+def test_the_cards_of_the_package_are_those_that_the_template_writes(folder, tmp_path):
+    written = write_model_card(tmp_path, folder / "results.json").read_text()
+    assert written == (folder / "README.md").read_text()
+    assert written == Path(resolve_checkpoint(folder.name), "README.md").read_text()
 
 
 def test_real_claims_are_not_called_simulated(tmp_path):

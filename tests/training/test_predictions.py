@@ -39,3 +39,18 @@ def test_metrics_are_those_of_the_predictions_with_intervals_over_patients(examp
 def test_scores_that_do_not_fit_are_refused(examples, tmp_path):
     with pytest.raises(ValueError, match="one score for each of 40 rows"):
         save_predictions(tmp_path, examples, [0.5], name="A model")
+
+
+def test_each_split_has_its_own_files(examples, tmp_path):
+    scores = np.random.default_rng(0).random(40)
+    save_predictions(tmp_path, examples, scores, name="A model")
+    save_predictions(tmp_path, examples.slice(0, 20), scores[:20], name="A model", split="validation")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "metrics.json",
+        "metrics_validation.json",
+        "predictions.parquet",
+        "predictions_validation.parquet",
+    ]
+    found = [pq.read_table(tmp_path / f"predictions{end}.parquet").num_rows for end in ("", "_validation")]
+    assert found == [40, 20]
+    assert json.loads((tmp_path / "metrics_validation.json").read_text())["examples"] == 20

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from claim_transformers.analysis.probes import fit_linear_probe, patient_vectors
     from claim_transformers.analysis.recalibration import PriorCorrection, fit_isotonic, fit_platt
     from claim_transformers.analysis.report import write_report
+    from claim_transformers.analysis.subgroup_attributes import audit_attributes
     from claim_transformers.analysis.subgroup_tables import gap_table, subgroup_table
     from claim_transformers.analysis.subgroups import SubgroupAudit, age_bands, audit_subgroups
     from claim_transformers.analysis.threshold import gmean_threshold, score_at_threshold, threshold_table
@@ -43,6 +44,7 @@ _MODULE_OF_NAME = {
     "PriorCorrection": "recalibration",
     "SubgroupAudit": "subgroups",
     "age_bands": "subgroups",
+    "audit_attributes": "subgroup_attributes",
     "audit_subgroups": "subgroups",
     "calibration_table": "calibration_measures",
     "cohort_readout": "cohort_outcome",
@@ -90,6 +92,7 @@ __all__ = [
     "PriorCorrection",
     "SubgroupAudit",
     "age_bands",
+    "audit_attributes",
     "audit_subgroups",
     "calibration_table",
     "cohort_readout",

@@ -168,6 +168,7 @@ def calibration_table(
     note = (
         f"{len(positives):,} rows, {int(positives.sum()):,} with the outcome; 95 % intervals draw patients. "
         f"Sampling alone leaves a calibration error of about {noise:.3f}. "
+        "A calibration error is never negative and draws of patients add to it, so its interval can lie above it. "
         "Observed/expected 1, intercept 0 and slope 1 are right."
     )
     return AuditTable(title, rows, [note])

@@ -17,7 +17,8 @@ What claims cannot tell, and what stands in (docs/auditing.md):
 * Comorbidities are those that somebody billed for in the look-back; the index was derived from charts and interviews.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -29,6 +30,7 @@ import pyarrow.compute as pc
 from claim_transformers.analysis.charlson import CHARLSON_WEIGHTS, charlson_scores, comorbidities_of
 from claim_transformers.claims.visits import INPATIENT
 
+logger = logging.getLogger(__name__)
 Integers = npt.NDArray[np.int64]
 
 # Upper ends of the classes of the table of the index, and the points of each class.
@@ -41,6 +43,9 @@ COMORBIDITY_DAYS = 365
 # Revenue centres 045x and 0981 and place of service 23 are emergency rooms (ResDAC, identifying emergency room
 # services); HCPCS 99281 to 99285 are visits there.
 EMERGENCY_PREFIXES = ("REV/045", "REV/0981", "POS/23", *(f"HCPCS/{code}" for code in range(99281, 99286)))
+_EMERGENCY_SYSTEMS = ("REV/", "POS/")
+# Visits of many stays reach back to the end of the look-back; those of a few may fall short of it by a week or two.
+_LEAST_REACH_DAYS = EMERGENCY_DAYS - 14
 # The index weighs the conditions as its bedside forms print them, above Charlson's for heart, lung and liver disease,
 # dementia and connective tissue disease; forms without an entry for ulcer, paralysis or kidneys leave Charlson's.
 LACE_WEIGHTS: Mapping[str, int] = MappingProxyType(
@@ -147,7 +152,8 @@ def lace_scores(
         weights (`dict[str, int]`, *optional*): Points of the 17 conditions, `LACE_WEIGHTS` or `CHARLSON_WEIGHTS`.
 
     Returns:
-        [`LaceScores`]: The index and its parts.
+        [`LaceScores`]: The index and its parts. A log line warns of a cohort that is built without the codes of
+        emergency care or without six months of history, because its scores are then too low.
 
     Raises:
         ValueError: If an example has no inpatient visit, a visit is after the discharge, or lengths differ.
@@ -173,6 +179,7 @@ def lace_scores(
     emergency[of_visit[_is_emergency(codes)[code]]] = True
 
     days_before = admitted[owner] - day
+    _warn_of_gaps(codes, days_before, is_acute_known=is_acute is not None)
     came_by = emergency & ((days_before == 0) | (days_before == 1))
     acute = emergency[index_visit] | (np.bincount(owner[came_by], minlength=rows) > 0)
     if is_acute is not None:
@@ -189,6 +196,24 @@ def lace_scores(
     length_days = discharged - admitted
     points = lace_points(length_days, acute, comorbidity, emergency_visits)
     return LaceScores(length_days, acute, comorbidity, emergency_visits, points)
+
+
+def _warn_of_gaps(codes: pa.Array, days_before: Integers, *, is_acute_known: bool) -> None:
+    """Say what the index needs and the examples cannot have."""
+    if not _begins_with(codes, _EMERGENCY_SYSTEMS).any():
+        logger.warning(
+            "No revenue centre (REV/) and no place of service (POS/) is among the codes of the examples: emergency "
+            "visits%s are seen by HCPCS alone, and the index is too low. Add 'rev' and 'pos' to the code_columns of "
+            "the cohort.",
+            "" if is_acute_known else " and acute admissions",
+        )
+    reach = int(days_before.max()) if len(days_before) else 0
+    if reach < _LEAST_REACH_DAYS:
+        logger.warning(
+            "No visit lies more than %d days before its admission: the index counts emergency visits of %d days. "
+            "Build the cohort with look_back_days of at least %d.",
+            *(max(reach, 0), EMERGENCY_DAYS, EMERGENCY_DAYS),
+        )
 
 
 def _conditions(owner: Integers, code: Integers, codes: pa.Array, rows: int) -> npt.NDArray[np.bool_]:
@@ -230,7 +255,11 @@ def _code_occurrences(examples: pa.Table) -> tuple[Integers, Integers, pa.Array]
 
 
 def _is_emergency(codes: pa.Array) -> npt.NDArray[np.bool_]:
+    return _begins_with(codes, EMERGENCY_PREFIXES)
+
+
+def _begins_with(codes: pa.Array, prefixes: Sequence[str]) -> npt.NDArray[np.bool_]:
     found = np.zeros(len(codes), bool)
-    for prefix in EMERGENCY_PREFIXES:
+    for prefix in prefixes:
         found |= pc.starts_with(codes, prefix).to_numpy(zero_copy_only=False)
     return found

@@ -142,11 +142,13 @@ def measure_drift(
         `list[PeriodDrift]`: In the order of the periods; `drift_tables` shows them.
 
     Raises:
-        ValueError: If there is no period, or lengths differ.
-        KeyError: If a period lacks a field.
+        ValueError: If there is no period, a period lacks a field or has numbers where the reference has categories,
+            or lengths differ.
     """
     if not periods:
         raise ValueError("expected at least one period, found none")
+    for name, sample in {"the reference": reference, **periods}.items():
+        _refuse_misfits(name, sample, reference)
     base = _estimate(reference, replicates, seed) if reference.probabilities is not None else None
     measured = []
     for number, (name, sample) in enumerate(periods.items()):
@@ -213,7 +215,7 @@ def domain_auroc(
         `tuple[MetricInterval, float]`: The AUROC with its normal interval, and its standard error.
 
     Raises:
-        ValueError: If a period has fewer patients than folds.
+        ValueError: If a period has fewer patients than folds, or its fields are not those of the reference.
 
     Examples:
         >>> random = np.random.default_rng(0)
@@ -221,6 +223,8 @@ def domain_auroc(
         >>> domain_auroc(old, new, replicates=50)[0].value > 0.85
         True
     """
+    for name, sample in (("the reference", reference), ("the period", current)):
+        _refuse_misfits(name, sample, reference)
     inputs, is_category = _inputs(reference.fields, current.fields)
     is_current = np.r_[np.zeros(reference.rows), np.ones(current.rows)].astype(np.int64)
     patients = _joint_patients(reference, current)
@@ -283,6 +287,28 @@ def _classifier(model: str, is_category: npt.NDArray[np.bool_], seed: int) -> An
         (OneHotEncoder(handle_unknown="ignore"), is_category),
     )
     return make_pipeline(columns, LogisticRegression(max_iter=1000))
+
+
+def _refuse_misfits(name: str, sample: DriftSample, reference: DriftSample) -> None:
+    """Stop at a table whose columns do not fit each other, or not those of the reference."""
+    if not sample.fields:
+        raise ValueError(f"expected at least one field in {name}, found none")
+    missing = sorted(set(reference.fields) - set(sample.fields))
+    if missing:
+        raise ValueError(f"expected the fields of the reference in {name}, found none named {', '.join(missing)}")
+    # The codes may be those of more rows.
+    of_rows = {"patients": sample.patients, "probabilities": sample.probabilities, "labels": sample.labels}
+    for column, values in {**sample.fields, **of_rows}.items():
+        if values is not None and np.shape(values) != (sample.rows,):
+            raise ValueError(
+                f"expected {sample.rows} rows in every column of {name}, found the shape {np.shape(values)} of "
+                f"{column!r}"
+            )
+    for field, values in reference.fields.items():
+        numbers, found = (np.asarray(column).dtype.kind in "iufb" for column in (values, sample.fields[field]))
+        if numbers != found:
+            kinds = ["categories", "numbers"]
+            raise ValueError(f"expected {kinds[numbers]} in {field!r} of {name}, found {kinds[found]}")
 
 
 def _inputs(

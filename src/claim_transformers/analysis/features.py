@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from claim_transformers.codes import CategoryRules, category_of
+from claim_transformers.codes import CategoryRules
 from claim_transformers.training.token_columns import scalar_column
 
 if TYPE_CHECKING:
@@ -96,6 +96,27 @@ def count_codes(examples: pa.Table, names: Sequence[str], *, rules: CategoryRule
     return CodeCounts(counts, list(names))
 
 
+def categories_of_tokens(tokens: Sequence[str], rules: CategoryRules) -> pa.Array:
+    """The category of each token; what is no code, such as `CCS/128` or `LOS/1` of written sequences, is its own.
+
+    Args:
+        tokens (`list[str]`): Distinct tokens of examples.
+        rules (`CategoryRules`): From code to category.
+
+    Returns:
+        `pa.Array` of strings: In the order of the tokens; null for a code without a category.
+
+    Raises:
+        ValueError: If a token is not `KIND/VALUE`.
+
+    Examples:
+        >>> rules = CategoryRules({"ICD9CM/493": "CCS/128"})
+        >>> categories_of_tokens(["ICD9CM/49392", "CCS/128", "NDC/1"], rules).to_pylist()
+        ['CCS/128', 'CCS/128', None]
+    """
+    return pa.array([rules.category_of_token(token) for token in tokens], pa.string())
+
+
 def demographics(examples: pa.Table) -> tuple[NDArray[np.float64], list[str]]:
     """Age at the index date, sex, and how often each kind of care was used.
 
@@ -169,7 +190,7 @@ def _occurrences(
     names = encoded.dictionary.to_pylist()
     if rules is None:
         return owner, index, names
-    rolled = pc.dictionary_encode(category_of(encoded.dictionary, rules))
+    rolled = pc.dictionary_encode(categories_of_tokens(names, rules))
     category = pc.fill_null(rolled.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     visit = np.repeat(np.arange(len(codes_per_visit)), codes_per_visit)
     return _once_a_visit(owner, visit, category[index], rolled.dictionary.to_pylist())

@@ -68,8 +68,15 @@ def outcome_readout(
         [`Readout`]: One row per category that denotes the outcome. A category may be wider than the outcome.
 
     Raises:
+        TypeError: If the model is no `ClaimForPreTraining`.
         ValueError: If the model has no such head, or no category of it has to do with the outcome.
     """
+    # By its heads and not by its class: a model of remote code has another class of the same name.
+    if not hasattr(model, "nvp_decoder"):
+        raise TypeError(
+            f"expected a ClaimForPreTraining, whose heads predict categories, found {type(model).__name__}: fine-tune "
+            "it on the outcome"
+        )
     tokenizer.check_vocabulary(model.config)
     names = tokenizer.category_names
     chosen = [name for name in codes if name in set(names)]
@@ -136,7 +143,7 @@ def outcome_probability(
         `NDArray[float]` of shape `(patients,)`: `1 - prod(1 - p)` over the categories of the outcome.
 
     Raises:
-        ValueError: As [`outcome_readout`].
+        TypeError, ValueError: As [`outcome_readout`].
     """
     readout = outcome_readout(model, tokenizer, codes, is_inpatient=is_inpatient)
     logits = read_out(model, tokenized, readout, batch_size=batch_size)

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from claim_transformers.analysis.features import CodeCounts
-from claim_transformers.codes import CategoryRules, category_of
+from claim_transformers.analysis.features import CodeCounts, categories_of_tokens
+from claim_transformers.codes import CategoryRules
 
 # Days before the index date; `None` is the whole record.
 WINDOWS_DAYS = (30, 90, 180, 365, None)
@@ -101,7 +101,7 @@ def _visits_with_category(
     encoded = pc.dictionary_encode(pc.list_flatten(codes))
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    rolled = pc.dictionary_encode(category_of(encoded.dictionary, rules))
+    rolled = pc.dictionary_encode(categories_of_tokens(encoded.dictionary.to_pylist(), rules))
     category_of_code = pc.fill_null(rolled.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     category = category_of_code[encoded.indices.to_numpy(zero_copy_only=False)] if len(encoded) else visit
     categories = rolled.dictionary.to_pylist()

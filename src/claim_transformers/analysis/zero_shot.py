@@ -48,8 +48,11 @@ def next_visit_probability(
         `NDArray[float]` of shape `(patients,)`.
 
     Raises:
+        TypeError: If the model is no `ClaimForPreTraining`.
         ValueError: If no target of the head denotes a group, or model and tokenizer differ in their vocabulary.
     """
+    if not hasattr(model, "nvp_decoder"):
+        raise TypeError(f"expected a ClaimForPreTraining, which predicts next visits, found {type(model).__name__}")
     tokenizer.check_vocabulary(model.config)
     target = model.config.nvp_target
     ids_of = _output_ids(tokenizer, target)

@@ -56,10 +56,11 @@ class SsaCrosswalk:
             `SsaCrosswalk`: The codes.
 
         Raises:
-            ClaimDataError: `E_COLUMN` if a column is missing, `E_LAYOUT` if a code has not five digits. The message
-                holds the number of such rows.
+            ClaimDataError: `E_NO_FILE` if there is no such file, `E_COLUMN` if a column is missing, `E_LAYOUT` if a
+                code has not five digits. The message holds the number of such rows.
         """
         columns = ("ssacounty", "fipscounty")
+        _check_file(Path(path), "SSA and FIPS county codes, CSV")
         table = _read_csv(Path(path), 0)
         missing = [name for name in columns if name not in table.column_names]
         if missing:
@@ -150,8 +151,8 @@ def read_county_features(path: str | Path, columns: Sequence[str] | None = None)
         [`CountyFeatures`]: The measures.
 
     Raises:
-        ClaimDataError: `E_COLUMN` if there is no FIPS column, a column is missing or holds no numbers, `E_LAYOUT` if a
-            county stands in two rows or the file is no table.
+        ClaimDataError: `E_NO_FILE` if there is no such file, `E_COLUMN` if there is no FIPS column, a column is
+            missing or holds no numbers, `E_LAYOUT` if a county stands in two rows or the file is no table.
         OSError: If the file cannot be read.
 
     Examples:
@@ -163,6 +164,7 @@ def read_county_features(path: str | Path, columns: Sequence[str] | None = None)
         (['01001', '01003'], {'SMOKERS': array([19.5,  nan])})
     """
     path = Path(path)
+    _check_file(path, "county measures, CSV or parquet")
     table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path, _header_line(path))
     fips_column = _fips_column(table.column_names)
     if fips_column is None:
@@ -216,6 +218,12 @@ def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
             return None
     numbers: NDArray[np.float64] = pc.fill_null(column, np.nan).to_numpy()
     return None if np.isnan(numbers).all() else numbers
+
+
+def _check_file(path: Path, what: str) -> None:
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no such file"
+        raise ClaimDataError("E_NO_FILE", f"expected a file of {what}, at {str(path)!r}, found {found}")
 
 
 def _token_name(name: str) -> str:

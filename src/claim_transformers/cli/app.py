@@ -1,7 +1,8 @@
 """Commands of `claim-transformers`.
 
 Each command joins rooms and prints a summary; what it does lives in the rooms. Rooms are imported inside the commands,
-so that `--help` does not wait for an engine that it does not need.
+so that none waits for an engine that it does not need. All of them wait for torch and transformers: importing the
+package makes the Auto classes know its models, and they cannot be told of a class that is not imported.
 """
 
 import datetime as dt
@@ -22,6 +23,11 @@ app = typer.Typer(
 )
 console = Console()
 
+# Stands here, because reading the names would import the cohorts; a test compares them.
+COHORT_HELP = (
+    "readmission, asthma_exacerbation, hospital_admission, next_diagnoses, suicide_attempt, or a YAML file with a "
+    "definition."
+)
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")]
 
 
@@ -66,6 +72,10 @@ def simulate(
     foreign = medicare if population == "pediatric" else pediatric
     if strange := [name for name, value in foreign.items() if value is not None]:
         raise ValueError(f"expected no option of another population with {population!r}, found {', '.join(strange)}")
+    for strength_of, detail in (("planted_bias", "biased_subgroup"), ("planted_drift", "drift_year")):
+        if medicare[detail] is not None and medicare[strength_of] is None:
+            options = [f"--{name.replace('_', '-')}" for name in (strength_of, detail)]
+            raise ValueError(f"expected {options[0]}, a strength from 0 to 1, with {options[1]}, found none")
     if population == "pediatric":
         given |= pediatric
     else:
@@ -149,22 +159,19 @@ def stage(
     path: Annotated[Path, typer.Argument(help="File or folder of raw files.")],
     staging: Annotated[Path, typer.Argument(help="Staging area: a DuckDB file, made if it is not there.")],
     layouts: Annotated[Path | None, typer.Option(help="Folder of layout files, for cms-rif.")] = None,
+    corrects: Annotated[
+        bool, typer.Option("--corrects", help="Each file supersedes the load of the same name; else both count.")
+    ] = False,
+    corrects_load: Annotated[
+        list[int] | None, typer.Option(help="Number of a load that these files supersede; may repeat.")
+    ] = None,
 ) -> None:
-    """Load raw files as they are into a staging area; the same file twice is refused, a corrected one supersedes."""
-    from claim_transformers.sources.staging import Staging
+    """Load raw files as they are into a staging area; the same file twice is refused."""
+    from claim_transformers.cli.staging import run_stage
 
-    table = Table(title=f"Loaded into {staging}")
-    for column, justify in (("load", "right"), ("file", "left"), ("table", "left"), ("rows", "right")):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    with Staging(staging) as area:
-        before = {load.load_id for load in area.loads() if load.is_valid}
-        loaded = area.load(source, path, layouts=layouts)
-        superseded = before - {load.load_id for load in area.loads() if load.is_valid}
-    for load in loaded:
-        table.add_row(str(load.load_id), load.file_name, load.table, f"{load.num_rows:,}")
-    console.print(table)
-    if superseded:
-        console.print(f"Superseded loads: {', '.join(map(str, sorted(superseded)))}. Their rows stay in the file.")
+    if corrects and corrects_load:
+        raise ValueError("expected --corrects or --corrects-load, found both")
+    run_stage(source, path, staging, console=console, layouts=layouts, corrects=corrects or corrects_load or False)
 
 
 @app.command()
@@ -175,28 +182,37 @@ def consolidate(
         float, typer.Option(min=0, max=1, help="Share of a load in quarantine above which it fails.")
     ] = 0.05,
     max_reason_share: Annotated[float, typer.Option(min=0, max=1, help="The same for a single reason.")] = 0.01,
+    layouts: Annotated[Path | None, typer.Option(help="Folder of layout files with which cms-rif was staged.")] = None,
+    county_crosswalk: Annotated[
+        Path | None, typer.Option(help="CSV of ssacounty and fipscounty; for cms-rif and synpuf.")
+    ] = None,
+    keep_denied: Annotated[bool, typer.Option("--keep-denied", help="Keep denied claims; for cms-rif.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Make canonical tables of all valid loads, with the load and the rule behind every row."""
     from claim_transformers.sources.consolidation import consolidate as run
     from claim_transformers.sources.staging import Staging
 
-    if not staging.is_file():
-        raise ValueError(f"expected a staging area at {staging}, found none; see claim-transformers stage --help")
-    with Staging(staging) as area:
+    of_rif = {"layouts": layouts, "keep_denied": keep_denied or None}
+    options = {"cms-rif": {name: value for name, value in of_rif.items() if value is not None}}
+    with Staging(staging, read_only=True) as area:
+        if county_crosswalk is not None:
+            for source in {load.source for load in area.loads() if load.is_valid}:
+                options.setdefault(source, {})["county_crosswalk"] = county_crosswalk
         summary = run(
             area,
             out,
             overwrite=overwrite,
             max_quarantine_share=max_quarantine_share,
             max_reason_share=max_reason_share,
+            options={source: given for source, given in options.items() if given},
         )
     typer.echo(str(summary))
 
 
 @app.command()
 def cohort(
-    name: Annotated[str, typer.Argument(help="A built-in cohort, or a YAML file with a definition.")],
+    name: Annotated[str, typer.Argument(help=COHORT_HELP)],
     claims: Annotated[Path, typer.Argument(help="Folder that 'ingest' wrote.")],
     out: Annotated[Path, typer.Argument(help="Folder to make: a DatasetDict with a 'label' column.")],
     cases: Annotated[
@@ -223,6 +239,9 @@ def cohort(
     county_features: Annotated[
         list[Path] | None, typer.Option(help="For readmission: CSV or parquet file of county measures; may repeat.")
     ] = None,
+    county_bins_of: Annotated[
+        str | None, typer.Option(help="For readmission: cohort or checkpoint whose bins of county measures are used.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Select patients, label them and split them; print how many fell out at each step, and draw it."""
@@ -232,6 +251,7 @@ def cohort(
     sizes = {"cases": cases, "controls_per_case": controls_per_case, "patients": patients}
     of_stays: dict[str, Any] = {"rule": rule, "look_back_days": look_back_days, "see_unpaid": see_unpaid}
     of_stays |= {"hide_disposition": hide_disposition, "county_features": county_features or []}
+    of_stays["county_bins_of"] = county_bins_of
     check_options(name, sizes if name == READMISSION else {**of_stays, "test_from": test_from})
     if name == READMISSION:
         since = None if test_from is None else _date(test_from, "--test-from")
@@ -273,16 +293,18 @@ def _print_cohort(built: Any, out: Path) -> None:
 def sequences(
     cohort: Annotated[Path, typer.Argument(help="Folder that 'cohort readmission' wrote.")],
     out: Annotated[Path, typer.Argument(help="Folder to make: the same examples in the words of the encoder.")],
-    depth: Annotated[str, typer.Option(help="code, category or chapter.")] = "chapter",
+    depth: Annotated[str | None, typer.Option(help="code, category or chapter (default).")] = None,
     depth_of: Annotated[
         list[str] | None, typer.Option(help="Another depth for a system, such as NDC=code; may repeat.")
     ] = None,
     hide: Annotated[
         list[str] | None, typer.Option(help="sex, race, county or disposition: left out of the examples; may repeat.")
     ] = None,
-    number_bins: Annotated[int, typer.Option(min=0, help="Bins of amounts and lengths of stay; 0 for none.")] = 10,
+    number_bins: Annotated[
+        int | None, typer.Option(min=0, help="Bins of amounts and lengths of stay; 0 for none (10).")
+    ] = None,
     form_of: Annotated[
-        str | None, typer.Option(help="Sequences or a checkpoint whose form is used in place of the options.")
+        str | None, typer.Option(help="Sequences or a checkpoint whose depths and bins are used; --hide adds to it.")
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:

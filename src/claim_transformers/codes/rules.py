@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .systems import split_code
+from .systems import SYSTEM_TITLES, split_code
 
 FORMAT_VERSION = 1
 
@@ -74,6 +74,30 @@ class CategoryRules:
             name, length = self.prefix_lengths[system]
             category = f"{name}/{bare[:length]}"
         return category
+
+    def category_of_token(self, token: str) -> str | None:
+        """Return the category of a token of a record, whether it is a code or not.
+
+        Records of a model's own form hold more than codes: categories in the place of codes (`CCS/128`), bins of
+        numbers (`LOS/1`), `UNK/ICD9CM`. Each of them is its own category.
+
+        Args:
+            token (`str`): `SYSTEM/CODE`, or `KIND/VALUE` of a kind that is no code system.
+
+        Returns:
+            `str | None`: The category, `None` where there is none.
+
+        Raises:
+            ValueError: If there is no slash, or nothing follows it.
+
+        Examples:
+            >>> rules = CategoryRules({"ICD9CM/493": "CCS/128"})
+            >>> [rules.category_of_token(token) for token in ("ICD9CM/49392", "CCS/128", "LOS/1", "DRG/470")]
+            ['CCS/128', 'CCS/128', 'LOS/1', None]
+        """
+        kind, slash, value = token.partition("/")
+        is_code = not (kind and slash and value) or kind in SYSTEM_TITLES
+        return self.category(token) if is_code else token
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rules in a form for JSON, prefixes grouped by system and category, a quarter of the plain table.

@@ -87,15 +87,30 @@ class Cohort:
             overwrite (`bool`): Whether a cohort that stands there is replaced.
 
         Raises:
-            ClaimDataError: If the folder exists and may not be replaced (`E_EXISTS`; what is no cohort never is), or
-                the disk does not take it (`E_WRITE`).
+            ClaimDataError: If a split has no example (`E_EMPTY_SPLIT`), the folder exists and may not be replaced
+                (`E_EXISTS`; what is no cohort never is), or the disk does not take it (`E_WRITE`).
         """
+        self._refuse_empty_splits()
 
         def write(folder: Path) -> None:
             self.to_dataset_dict().save_to_disk(str(folder))
             self._write_papers(folder)
 
         publish_folder(out, write, overwrite=overwrite)
+
+    def _refuse_empty_splits(self) -> None:
+        """A split without rows could be written, but `load_from_disk` cannot read the folder then."""
+        sizes = {name: table.num_rows for name, table in self.splits().items()}
+        if empty := [name for name, rows in sizes.items() if not rows]:
+            found = ", ".join(f"{name} {rows:,}" for name, rows in sizes.items())
+            raise ClaimDataError(
+                "E_EMPTY_SPLIT",
+                f"expected examples in every split, found none in {' and '.join(empty)} ({found}): "
+                f"{self._why_a_split_is_empty()}",
+            )
+
+    def _why_a_split_is_empty(self) -> str:
+        return "patients are split by a hash, and these are too few; take more patients or another seed"
 
     def _write_papers(self, folder: Path) -> None:
         content = {

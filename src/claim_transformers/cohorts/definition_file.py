@@ -14,12 +14,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import yaml
 
 from claim_transformers.cohorts.definition import CohortDefinition, Criterion, IndexRule, LabelRule, Sampling
+from claim_transformers.cohorts.readmission_definition import ReadmissionDefinition
 
+READMISSION = ReadmissionDefinition.name
 DEFINITIONS = Path(__file__).parent / "definitions"
 
 
 def built_in_cohorts() -> list[str]:
-    """Names of the cohorts that ship with the package.
+    """Names of the cohorts that ship with the package as YAML files; `readmission` is none, it has rules of its own.
 
     Examples:
         >>> "asthma_exacerbation" in built_in_cohorts()
@@ -38,7 +40,8 @@ def load_definition(name_or_path: str | Path) -> CohortDefinition:
         `CohortDefinition`: The checked definition.
 
     Raises:
-        ValueError: If there is no such cohort, a key is unknown or missing, or a value does not fit.
+        ValueError: If there is no such cohort, it is `readmission`, which is no file, a key is unknown or missing, or
+            a value does not fit.
 
     Examples:
         >>> load_definition("asthma")
@@ -50,7 +53,9 @@ def load_definition(name_or_path: str | Path) -> CohortDefinition:
     if path.suffix not in (".yaml", ".yml"):
         path = DEFINITIONS / f"{name_or_path}.yaml"
     if not path.is_file():
-        known = built_in_cohorts()
+        known = [*built_in_cohorts(), READMISSION]
+        if str(name_or_path) == READMISSION:
+            raise ValueError(f"expected a cohort that is a file, found {READMISSION!r}; use build_readmission_cohort")
         close = get_close_matches(str(name_or_path), known, n=1, cutoff=0.3)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"expected a .yaml file or one of the cohorts {known}, found {str(name_or_path)!r}{hint}")

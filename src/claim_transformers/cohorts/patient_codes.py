@@ -6,6 +6,7 @@ al., 2021, section 5.3).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.claims.number_bins import DEFAULT_BINS, NumberBins
 
 RACE, ENTITLEMENT, DUAL, COUNTY = "RACE", "ENTITLEMENT", "DUAL", "COUNTY"
+COUNTY_BINS_FILE = "county_bins.json"
 _COLUMNS = {RACE: "race", ENTITLEMENT: "original_reason_entitlement_code", DUAL: "dual_status_code"}
 _SEPARATOR = "[^A-Z0-9]+"
 _UNKNOWN = ("", "UNKNOWN")
@@ -54,6 +56,28 @@ class CountyBins:
         """
         return cls(features, NumberBins.fit(features.of_counties(county_fips), num_bins=num_bins))
 
+    @classmethod
+    def reuse(cls, features: CountyFeatures, bins: NumberBins) -> "CountyBins":
+        """Divide counties by bins that were learned on other claims, so that a token means what it meant there.
+
+        Args:
+            features ([`CountyFeatures`]): The measures; those that the bins do not name are left out.
+            bins ([`NumberBins`]): What [`load_county_bins`] reads.
+
+        Returns:
+            [`CountyBins`]: The measures of the bins.
+
+        Raises:
+            ValueError: If the bins name a measure that is not among the features.
+        """
+        if missing := sorted(set(bins.edges) - set(features.values)):
+            raise ValueError(
+                f"expected county measures of all bins, found none of the name {', '.join(missing)} among "
+                f"{', '.join(sorted(features.values)) or 'no measures'}"
+            )
+        values = {name: features.values[name] for name in sorted(bins.edges)}
+        return cls(CountyFeatures(features.county_fips, values), bins)
+
     def tokens(self, county_fips: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
         """Write the measures of counties as tokens.
 
@@ -82,6 +106,47 @@ class CountyBins:
         values = self.features.of_counties(county_fips)
         gaps = {name: int(np.isnan(values[name]).sum()) - len(county_fips) + listed for name in sorted(values)}
         return counts | {f"no {name}": gap for name, gap in gaps.items() if gap}
+
+
+def load_county_bins(folder: str | Path) -> NumberBins:
+    """Read the bins of county measures that a cohort was written with, or a checkpoint pretrained with.
+
+    Args:
+        folder (`str` or `Path`): Folder of a cohort, of sequences or of a checkpoint.
+
+    Returns:
+        [`NumberBins`]: Their edges.
+
+    Raises:
+        ValueError: If the folder has no `county_bins.json`, or one that is not understood.
+    """
+    path = Path(folder, COUNTY_BINS_FILE)
+    if not path.is_file():
+        raise ValueError(
+            f"expected {COUNTY_BINS_FILE} in the folder {Path(folder).name!r}, found none: a cohort or checkpoint "
+            "without county measures has no bins of them"
+        )
+    return NumberBins.load(path)
+
+
+def differ_in_county_bins(one: str | Path, other: str | Path) -> bool:
+    """Whether two folders, both with bins of county measures, divide one of these measures in different ways.
+
+    Args:
+        one (`str` or `Path`): Folder of a cohort, of sequences or of a checkpoint.
+        other (`str` or `Path`): Another one.
+
+    Returns:
+        `bool`: `False` too where one of them has no `county_bins.json`.
+
+    Examples:
+        >>> differ_in_county_bins("/nowhere", "/nowhere/else")
+        False
+    """
+    if not all(Path(folder, COUNTY_BINS_FILE).is_file() for folder in (one, other)):
+        return False
+    first, second = (load_county_bins(folder).edges for folder in (one, other))
+    return any(first[name] != second[name] for name in first.keys() & second.keys())
 
 
 def patient_codes(facts: pa.Table, county_tokens: Sequence[pa.Array] = ()) -> pa.ListArray:

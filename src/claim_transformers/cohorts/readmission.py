@@ -25,7 +25,7 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep
 from claim_transformers.cohorts.cohort import Cohort
 from claim_transformers.cohorts.leaks import check_leaks
-from claim_transformers.cohorts.patient_codes import CountyBins, patient_codes
+from claim_transformers.cohorts.patient_codes import COUNTY_BINS_FILE, CountyBins, patient_codes
 from claim_transformers.cohorts.readmission_claims import CLAIMS, open_tables, prepare
 from claim_transformers.cohorts.readmission_definition import BY_TIME, ReadmissionDefinition
 from claim_transformers.cohorts.readmission_examples import index_days, read_examples, read_facts
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 FACTS_FILE = "readmission.json"
-COUNTY_BINS_FILE = "county_bins.json"
 STAYS_PER_PART = 200_000  # Examples whose visits are in memory at once.
 _PEOPLE = ("patient_id", "sex", "birth_day", "death_day", "enrollment_start_day", "enrollment_end_day")
 _EPOCH = dt.date(1970, 1, 1)
@@ -50,7 +49,7 @@ class ReadmissionCohort(Cohort):
     dollars), `admission_day`, `discharge_day`, `length_of_stay_days`, `county_fips`, `is_transfer_label` (whether the
     label is 1 because the patient was moved to another hospital on that day or, by disposition, the next) and
     `is_observed` (whether the window was observed: always, but under the plain rule). The last visit is the index
-    stay.
+    stay. `visits_hidden` counts claims.
 
     Args:
         definition ([`ReadmissionDefinition`]): What was asked for.
@@ -68,6 +67,14 @@ class ReadmissionCohort(Cohort):
         split = split_stays(self.examples, self.definition)
         return {name: self.examples.filter(pc.equal(split, name)) for name in SPLITS}
 
+    def _why_a_split_is_empty(self) -> str:
+        if self.definition.split != BY_TIME:
+            return super()._why_a_split_is_empty()
+        return (
+            "test_from cuts the discharges, of which training and validation take those whose windows end before it, "
+            "and the test split those from it on; choose a day in their midst, or take more patients"
+        )
+
     def _write_papers(self, folder: Path) -> None:
         super()._write_papers(folder)
         (folder / FACTS_FILE).write_text(json.dumps(dict(self.facts), indent=1) + "\n", encoding="utf-8")
@@ -76,14 +83,18 @@ class ReadmissionCohort(Cohort):
 
 
 def build_readmission_cohort(
-    definition: ReadmissionDefinition, claims: str | Path, *, counties: CountyFeatures | None = None
+    definition: ReadmissionDefinition,
+    claims: str | Path,
+    *,
+    counties: CountyFeatures | CountyBins | None = None,
 ) -> ReadmissionCohort:
     """Build a readmission cohort from an ingested folder.
 
     Args:
         definition ([`ReadmissionDefinition`]): The rule.
         claims (`str` or `Path`): Folder that `claim-transformers ingest` wrote.
-        counties ([`CountyFeatures`], *optional*): Measures to add as `COUNTY/NAME-k`, with bins of training examples.
+        counties ([`CountyFeatures`] or [`CountyBins`], *optional*): Measures to add as `COUNTY/NAME-k`: with bins of
+            training examples, or with those that [`CountyBins.reuse`] takes from elsewhere, such as a checkpoint.
 
     Returns:
         [`ReadmissionCohort`]: Examples, labels and attrition.
@@ -108,8 +119,8 @@ def build_readmission_cohort(
     facts_of_patients = read_facts(connection, eligible, tables["eligibility"])
     examples = examples.append_column("county_fips", facts_of_patients["county_fips"])
     is_train = pc.equal(split_stays(examples, definition), "train")
-    county_bins = None
-    if counties is not None:
+    county_bins = counties if isinstance(counties, CountyBins) else None
+    if isinstance(counties, CountyFeatures):
         training = examples["county_fips"].filter(is_train)
         county_bins = CountyBins.fit(counties, training, num_bins=definition.county_bins)
     tokens = [] if county_bins is None else county_bins.tokens(examples["county_fips"].combine_chunks())
@@ -122,6 +133,7 @@ def build_readmission_cohort(
         examples=examples,
         attrition=(*steps[:-1], _last_step(steps[-1], examples)),
         sampled_share=(1.0, 1.0),
+        visits_hidden=hidden,
         facts=facts,
         county_bins=county_bins,
     )
@@ -173,7 +185,11 @@ def _people_of(claims: str | Path, patient_ids: pa.ChunkedArray) -> pa.Table:
     """Demographics and enrolment of the patient of each stay."""
     files = open_folder(claims).table_files("patients")
     if not files:
-        raise ClaimDataError("E_NO_PATIENTS", f"expected patients/*.parquet in {claims}, found none; ingest again")
+        raise ClaimDataError(
+            "E_NO_PATIENTS",
+            f"expected patients/*.parquet in {claims}, found none: nobody has a visit, so no claims were ingested, or "
+            "all are in quarantine; see quality_report.json there",
+        )
     everybody = pa.concat_tables([pq.read_table(path, columns=list(_PEOPLE)) for path in files]).combine_chunks()
     place = pc.index_in(patient_ids, value_set=everybody["patient_id"].combine_chunks())
     people = everybody.take(place)
@@ -266,7 +282,9 @@ def _last_step(step: AttritionStep, examples: pa.Table) -> AttritionStep:
     cases = int(pc.sum(examples["label"]).as_py())
     if cases in (0, examples.num_rows):
         raise ClaimDataError(
-            "E_ONE_CLASS", f"expected both labels, found {cases} readmissions after {examples.num_rows} index stays"
+            "E_ONE_CLASS",
+            f"expected both labels, found {cases} readmissions after {examples.num_rows} index stays; take more "
+            "patients or years of claims, or another rule",
         )
     return AttritionStep(step.step, step.patients, step.removed, step.reasons, cases, examples.num_rows - cases)
 

@@ -1,6 +1,6 @@
 """How large the vocabulary of sequences is, and how much of unseen sequences it covers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,37 @@ def vocabulary_rows(splits: Mapping[str, pa.Table], *, min_patients: int = 11) -
                 "covered": float(seen.mean()) if len(seen) else None,
             }
         )
+    return rows
+
+
+def known_rows(examples: pa.Table, is_known: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """Measure how much of sequences a tokenizer that was trained elsewhere knows.
+
+    Args:
+        examples (`pa.Table`): Examples with `codes` and `patient_codes`.
+        is_known (`Callable`): Whether the tokenizer has a token for a code, or for its prefix or category.
+
+    Returns:
+        `list[dict]`: One row per system and one for all: `system`, `codes` (how many the examples hold) and `known`
+        (share of them, `None` where there are none).
+
+    Examples:
+        >>> table = pa.table({"codes": [[["CCS/1", "CCS/2"]], [["CCS/1"]]], "patient_codes": [["DUAL/02"], []]})
+        >>> known_rows(table, lambda code: code != "CCS/2")[0]
+        {'system': 'CCS', 'codes': 3, 'known': 0.6666666666666666}
+    """
+    visits = pc.list_flatten(pc.list_flatten(examples["codes"].combine_chunks()))
+    patient = pc.list_flatten(examples["patient_codes"].combine_chunks())
+    counted = pa.concat_arrays([visits.cast(pa.string()), patient.cast(pa.string())]).value_counts()
+    words, counts = counted.field("values"), counted.field("counts").to_numpy()
+    known = np.array([is_known(word) for word in words.to_pylist()], bool)
+    of_word = _systems(words)
+    rows = []
+    for system in [*sorted(set(of_word.tolist())), "all"]:
+        chosen = slice(None) if system == "all" else of_word == system
+        codes = int(counts[chosen].sum())
+        share = float((counts * known)[chosen].sum() / codes) if codes else None
+        rows.append({"system": system, "codes": codes, "known": share})
     return rows
 
 

@@ -202,12 +202,19 @@ def write_sequences(
         [`SequenceForm`]: The form that was used, bins included.
 
     Raises:
-        ValueError: If the folder holds no readmission cohort.
+        ValueError: If the folder holds no readmission cohort, or sequences already, or `out` is that folder or one of
+            the two is inside the other.
         ClaimDataError: `E_EXISTS` if `out` may not be replaced, `E_WRITE` if the disk does not take it.
     """
     from datasets import Dataset, DatasetDict
 
+    _refuse_one_folder(Path(cohort), Path(out))
     check_out(Path(out), overwrite=overwrite)
+    if Path(cohort, FORM_FILE).is_file():
+        raise ValueError(
+            f"expected a cohort in the folder {Path(cohort).name!r}, found sequences ({FORM_FILE}), whose codes are "
+            "rolled up already; write other sequences from the cohort"
+        )
     splits = read_splits(cohort)
     needed = {"codes", "patient_codes", "visit_amount", "length_of_stay_days"}
     missing = needed - set(splits["train"].column_names)
@@ -237,8 +244,22 @@ def read_splits(cohort: "str | Path | DatasetDict") -> dict[str, pa.Table]:
 
     Returns:
         `dict[str, pa.Table]`: `train`, `validation` and `test`, as far as there are such.
+
+    Raises:
+        ValueError: If the folder holds no cohort.
     """
     from datasets import load_from_disk
 
+    if isinstance(cohort, str | Path) and not Path(cohort, "dataset_dict.json").is_file():
+        found = "a folder without dataset_dict.json" if Path(cohort).is_dir() else "no such folder"
+        raise ValueError(
+            f"expected a cohort in {str(cohort)!r}, found {found}; see claim-transformers cohort readmission"
+        )
     splits = load_from_disk(str(cohort)) if isinstance(cohort, str | Path) else cohort
     return {name: split.with_format("arrow")[:] for name, split in splits.items()}
+
+
+def _refuse_one_folder(cohort: Path, out: Path) -> None:
+    cohort, out = cohort.resolve(), out.resolve()
+    if cohort == out or cohort in out.parents or out in cohort.parents:
+        raise ValueError(f"expected a folder apart from the cohort {cohort.name!r} to write to, found {out.name!r}")

@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
     from claim_transformers.training.objectives import pretraining_collator, pretraining_metrics, pretraining_model
     from claim_transformers.training.parsing import parse_arguments
-    from claim_transformers.training.predictions import save_predictions, score_binary
+    from claim_transformers.training.predictions import predict_splits, save_predictions, score_binary
     from claim_transformers.training.samplers import LengthGroupedBatches
+    from claim_transformers.training.sequence_papers import (
+        carry_sequence_papers,
+        check_sequence_form,
+        describe_backoffs,
+    )
     from claim_transformers.training.split_overlap import leave_out_patients, require_disjoint_patients
     from claim_transformers.training.tokenized_patients import TokenizedPatients, tokenize_dataset
     from claim_transformers.training.trainer import ClaimTrainer
@@ -54,11 +59,15 @@ _MODULE_OF_NAME = {
     "binary_metrics": "classification_metrics",
     "brier": "metrics",
     "calibration_error": "metrics",
+    "carry_sequence_papers": "sequence_papers",
+    "check_sequence_form": "sequence_papers",
     "clustered_interval": "bootstrap",
+    "describe_backoffs": "sequence_papers",
     "leave_out_patients": "split_overlap",
     "multi_label_metrics": "classification_metrics",
     "paired_difference": "bootstrap",
     "parse_arguments": "parsing",
+    "predict_splits": "predictions",
     "pretraining_collator": "objectives",
     "pretraining_metrics": "objectives",
     "pretraining_model": "objectives",
@@ -92,11 +101,15 @@ __all__ = [
     "binary_metrics",
     "brier",
     "calibration_error",
+    "carry_sequence_papers",
+    "check_sequence_form",
     "clustered_interval",
+    "describe_backoffs",
     "leave_out_patients",
     "multi_label_metrics",
     "paired_difference",
     "parse_arguments",
+    "predict_splits",
     "pretraining_collator",
     "pretraining_metrics",
     "pretraining_model",

@@ -17,6 +17,7 @@ from models.claim.packaged_checkpoints import (
 )
 from transformers import AutoModelForMaskedLM
 
+from claim_transformers.cohorts.patient_codes import load_county_bins
 from claim_transformers.cohorts.sequences import SequenceForm
 from claim_transformers.models.claim import (
     ClaimForMaskedLM,
@@ -117,9 +118,16 @@ def test_auto_classes_take_its_folder(model):
 
 def test_it_is_small_and_holds_nothing_but_a_checkpoint_and_the_form_of_its_sequences():
     files = files_of(NAME)
-    assert files.keys() == EVERY_CHECKPOINT | {"sequence_form.json"}
+    assert files.keys() == EVERY_CHECKPOINT | {"sequence_form.json", "county_bins.json"}
     assert size_of(NAME) <= MOST_BYTES
     assert json.loads(files["pretraining.json"].read_text())["simulation"]["population"] == "medicare"
+
+
+def test_its_bins_of_counties_write_the_tokens_that_its_vocabulary_has(tokenizer):
+    bins = load_county_bins(resolve_checkpoint(NAME))
+    known = {token.removeprefix("COUNTY/") for token in tokenizer.get_vocab() if token.startswith("COUNTY/")}
+    assert {token.rpartition("-")[0] for token in known} == bins.edges.keys()
+    assert all(f"{name}-{len(edges)}" in known and f"{name}-0" in known for name, edges in bins.edges.items())
 
 
 def test_its_form_writes_tokens_that_its_vocabulary_has(tokenizer):

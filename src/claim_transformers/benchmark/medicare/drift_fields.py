@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from claim_transformers.benchmark.medicare.attributes import ages_in_years, audit_attributes, patient_token
+from claim_transformers.analysis.subgroup_attributes import ages_in_years, audit_attributes, patient_token
 from claim_transformers.cohorts.patient_codes import DUAL
 
 # Claim types whose visits are counted; the index stay itself is one of type IP.

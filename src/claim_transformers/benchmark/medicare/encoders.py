@@ -209,9 +209,9 @@ def _pretrain(sequences: Path, architecture: Architecture, plan: MaskedTraining,
     from transformers import set_seed
 
     from claim_transformers.codes import category_rules
-    from claim_transformers.cohorts.sequences import SequenceForm
     from claim_transformers.training import (
         ClaimTrainer,
+        carry_sequence_papers,
         pretraining_collator,
         pretraining_metrics,
         pretraining_model,
@@ -239,7 +239,7 @@ def _pretrain(sequences: Path, architecture: Architecture, plan: MaskedTraining,
         )
         train_and_save(trainer, out)
         metrics = trainer.evaluate()
-    SequenceForm.load(sequences).save(out)
+    carry_sequence_papers(sequences, out)
     save_metrics(metrics, out / METRICS_FILE)
 
 

@@ -30,9 +30,9 @@ from claim_transformers.analysis.audit_power import (
 )
 from claim_transformers.analysis.audit_table import AuditTable, Cell
 from claim_transformers.analysis.features import read_labels
+from claim_transformers.analysis.subgroup_attributes import audit_attributes
 from claim_transformers.analysis.subgroup_tables import gap_table
 from claim_transformers.analysis.subgroups import LEVEL
-from claim_transformers.benchmark.medicare.attributes import audit_attributes
 from claim_transformers.benchmark.medicare.audit_slices import (
     SliceReports,
     add_up,

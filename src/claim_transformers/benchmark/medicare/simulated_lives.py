@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from claim_transformers.analysis.audit_power import PlantedBias, SimulatedStays
 from claim_transformers.analysis.features import DAYS_PER_YEAR
+from claim_transformers.analysis.subgroup_attributes import TextArray, census_regions, entitlement_names, race_names
 from claim_transformers.analysis.subgroups import age_bands
-from claim_transformers.benchmark.medicare.attributes import TextArray, census_regions, entitlement_names, race_names
 from claim_transformers.cohorts.readmission_definition import HORIZON_DAYS
 
 if TYPE_CHECKING:

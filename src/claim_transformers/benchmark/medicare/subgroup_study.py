@@ -18,10 +18,10 @@ import pyarrow as pa
 
 from claim_transformers.analysis.audit_table import AuditTable, Cell
 from claim_transformers.analysis.patient_draws import REPLICATES
+from claim_transformers.analysis.subgroup_attributes import audit_attributes
 from claim_transformers.analysis.subgroup_tables import gap_table, subgroup_table
 from claim_transformers.analysis.subgroups import LEVEL, audit_subgroups
 from claim_transformers.analysis.threshold import gmean_threshold
-from claim_transformers.benchmark.medicare.attributes import audit_attributes
 from claim_transformers.benchmark.medicare.populations import example_patients
 from claim_transformers.benchmark.medicare.stored_tables import Tables, stored_tables
 from claim_transformers.benchmark.steps import Workspace

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from claim_transformers.analysis.features import DAYS_PER_YEAR
-from claim_transformers.benchmark.medicare.attributes import (
+from claim_transformers.analysis.subgroup_attributes import (
     ATTRIBUTES,
     REGIONS,
     audit_attributes,
@@ -90,3 +90,10 @@ def test_groups_are_texts_of_the_length_of_the_table():
         assert groups.shape == (3,)
         assert groups.dtype.kind == "U"
     assert all(len(groups) == 0 for groups in audit_attributes(make_examples().slice(0, 0)).values())
+
+
+def test_the_public_name_is_the_function_and_no_public_name_is_that_of_a_file():
+    from claim_transformers import analysis
+
+    assert analysis.audit_attributes is audit_attributes
+    assert not set(analysis._MODULE_OF_NAME) & set(analysis._MODULE_OF_NAME.values())
