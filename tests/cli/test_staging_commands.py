@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from sources.rif_rows import drug, write_rif
+from sources.rif_rows import beneficiary, claim, drug, write_rif
 from typer.testing import CliRunner
 
 from claim_transformers.cli import app, main
@@ -48,7 +48,7 @@ def loads_of(staging: Path) -> list[tuple[int, str, int | None]]:
 def staging(tmp_path: Path) -> Path:
     path = tmp_path / "staging.duckdb"
     output = run("stage", "cms-rif", raw_files(tmp_path / "raw"), path)
-    assert f"│ 1 │ pde.csv │ part_d │ {ROWS} │" in output
+    assert f"│ 1 │ pde.csv │ part_d │ {ROWS} │ 0 │" in output
     assert "Superseded" not in output
     return path
 
@@ -60,7 +60,7 @@ def test_the_same_file_twice_is_refused_and_nothing_is_loaded(staging, tmp_path,
 
 
 def test_a_corrected_file_supersedes_and_alone_is_consolidated(staging, tmp_path, capsys, monkeypatch):
-    output = run("stage", "cms-rif", raw_files(tmp_path / "corrected", paid="6.00"), staging)
+    output = run("stage", "cms-rif", raw_files(tmp_path / "corrected", paid="6.00"), staging, "--corrects")
     assert "Superseded loads: 1. Their rows stay in the file." in output
     assert loads_of(staging) == [(1, "pde.csv", 2), (2, "pde.csv", None)]
     out = tmp_path / "out"
@@ -73,7 +73,49 @@ def test_a_corrected_file_supersedes_and_alone_is_consolidated(staging, tmp_path
     provenance = pq.read_table(out / "provenance").to_pydict()
     assert provenance["load_id"] == [2] * (ROWS - BROKEN)
     assert sorted(provenance["row_no"]) == list(range(BROKEN + 1, ROWS + 1))
+    assert "stands beside" not in output
     assert "E_EXISTS" in fail(capsys, monkeypatch, "consolidate", staging, out, *shares)
+
+
+def test_a_second_delivery_stands_beside_the_first_and_can_be_made_a_correction(
+    staging, tmp_path, capsys, monkeypatch
+):
+    second = raw_files(tmp_path / "second", paid="6.00")
+    with (second / "pde.csv").open("a", encoding="utf-8") as file:
+        file.write("cut|short\n")
+    output = run("stage", "cms-rif", second, staging)
+    assert f"│ 2 │ pde.csv │ part_d │ {ROWS + 1} │ 1 │" in output
+    assert "Superseded" not in output
+    assert "pde.csv (load 2) stands beside load 1 of the same name: all of them count." in output
+    assert "If it corrects load 1, stage it again with --corrects-load 1 --corrects-load 2." in output
+    assert loads_of(staging) == [(1, "pde.csv", None), (2, "pde.csv", None)]
+    both = ["--corrects-load", "1", "--corrects-load", "2"]
+    assert "found both" in fail(capsys, monkeypatch, "stage", "cms-rif", second, staging, "--corrects", *both)
+    message = fail(
+        capsys, monkeypatch, "stage", "cms-rif", raw_files(tmp_path / "third", "7.00"), staging, "--corrects"
+    )
+    assert "E_CORRECTION" in message
+    assert "found the loads 1, 2: name the load by its number, corrects=[NUMBER] (--corrects-load NUMBER)" in message
+    assert "Superseded loads: 1, 2." in run("stage", "cms-rif", second, staging, *both)
+    # The way back to the first delivery.
+    assert "Superseded loads: 3." in run("stage", "cms-rif", tmp_path / "raw", staging, "--corrects")
+
+
+def test_consolidate_takes_the_options_of_its_sources(tmp_path, capsys, monkeypatch):
+    denied = {"CARR_CLM_PMT_DNL_CD": "0"}
+    person = beneficiary(STATE_CODE="22", BENE_COUNTY_CD="090")
+    raw = write_rif(
+        tmp_path / "raw", beneficiary=[person], carrier=[claim("carrier"), claim("carrier", "8", **denied)]
+    )
+    crosswalk = tmp_path / "counties.csv"
+    crosswalk.write_text("fipscounty,ssacounty\n25017,22090\n")
+    run("stage", "cms-rif", raw, tmp_path / "staging.duckdb")
+    found = {}
+    for name, options in {"plain": [], "asked": ["--keep-denied", "--county-crosswalk", crosswalk]}.items():
+        run("consolidate", tmp_path / "staging.duckdb", tmp_path / name, *options)
+        found[name] = [pq.read_table(tmp_path / name / table).to_pylist() for table in ("claim_line", "eligibility")]
+    assert [len(lines) for lines, _ in found.values()] == [1, 2]
+    assert [people[0]["county_fips"] for _, people in found.values()] == [None, "25017"]
 
 
 def test_too_much_in_quarantine_leaves_no_folder(staging, tmp_path, capsys, monkeypatch):
@@ -86,6 +128,10 @@ def test_what_does_not_fit_ends_with_one_line(staging, tmp_path, capsys, monkeyp
     missing = tmp_path / "none.duckdb"
     assert "expected a staging area at" in fail(capsys, monkeypatch, "consolidate", missing, tmp_path / "out")
     assert not missing.exists()
+    text = tmp_path / "notes.txt"
+    text.write_text("no database at all")
+    for command in (["stage", "cms-rif", tmp_path / "raw", text], ["consolidate", text, tmp_path / "out"]):
+        assert "found a file that is no DuckDB file" in fail(capsys, monkeypatch, *command)
     message = fail(capsys, monkeypatch, "stage", "tuva", tmp_path / "raw", staging)
     assert "expected a source out of cms-rif, synpuf, found 'tuva'" in message
     (tmp_path / "empty").mkdir()

@@ -247,6 +247,21 @@ def test_a_county_of_social_security_needs_the_crosswalk(connection, tmp_path: P
     assert found == {"without": [None] * 3, "with": ["25017", "25017", None]}
 
 
+def test_a_sex_that_the_codebook_lacks_is_counted_and_null(connection, tmp_path: Path) -> None:
+    ledger = Ledger()
+    sexes = ["Z", "0", "", "1", " 2"]
+    people = [beneficiary(f"P{number}", BENE_SEX_IDENT_CD=sex) for number, sex in enumerate(sexes)]
+    lines = _screen(connection, tmp_path, ledger, beneficiary=people)
+    assert [line["gender"] for line in sorted(lines, key=lambda line: line["patient_id"])] == [
+        None,
+        None,
+        None,
+        "male",
+        "female",
+    ]
+    assert dict(ledger.entry("beneficiary_2018.csv", "NONE").fixes) == {"F_SEX_NULL": 1}
+
+
 def test_another_version_of_the_layout_is_a_file(connection, tmp_path: Path) -> None:
     folder = tmp_path / "layouts"
     folder.mkdir()
@@ -312,6 +327,14 @@ def test_a_year_that_comes_twice_is_dropped_and_claims_that_come_twice_are_refus
     (folder / "snf_again.csv").write_bytes((folder / "snf.csv").read_bytes())
     with pytest.raises(ClaimDataError, match="E_FILE_TWICE"):
         read_cms_rif(folder, connection, scratch=tmp_path)
+
+
+def test_another_delimiter_is_said_with_what_can_be_done_about_it(connection, tmp_path: Path) -> None:
+    path = tmp_path / "inpatient.csv"
+    path.write_text("BENE_ID,CLM_ID,CLM_FROM_DT\nP1,7,03-Mar-2018\n")
+    said = r"found a comma: copy the layout files, write delimiter: ',' into inpatient\.yaml .*--layouts"
+    with pytest.raises(ClaimDataError, match=f"E_LAYOUT.*{said}"):
+        read_cms_rif(path, connection, scratch=tmp_path)
 
 
 def test_files_that_no_layout_or_two_layouts_know_are_said(connection, tmp_path: Path) -> None:

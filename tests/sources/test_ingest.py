@@ -366,3 +366,20 @@ def test_no_message_or_log_holds_an_identifier_a_date_or_a_code(tmp_path: Path, 
 def test_an_unknown_source_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match="meds, mimic3, simulated, synpuf, tuva"):
         source_reader("hl7")
+
+
+def test_the_printed_summary_says_what_was_repaired_kept_with_a_warning_and_left_out(tmp_path: Path) -> None:
+    rows = [
+        inpatient(claim="C1", CLM_PMT_AMT="12x34"),
+        inpatient(claim="C2", CLM_PMT_AMT="-5.00", ICD9_DGNS_CD_1="", ICD9_DGNS_CD_2="??"),
+        inpatient(claim="C3"),
+    ]
+    people = {"2008": [beneficiary(BENE_SEX_IDENT_CD="Z"), beneficiary("P2")]}
+    raw = write_synpuf(tmp_path / "raw", beneficiaries=people, inpatients=rows)
+    lines = str(_run("synpuf", raw, tmp_path / "out")).splitlines()
+    assert "repaired: 1 F_AMOUNT_NULL, 1 F_SEX_NULL" in lines
+    assert "kept, with a warning: 1 W_AMOUNT, 1 W_DX_GAP" in lines
+    assert "codes left out: 1 R_CODE_TEXT" in lines
+    clean = write_synpuf(tmp_path / "clean", inpatients=rows[2:])
+    text = str(_run("synpuf", clean, tmp_path / "clean_out"))
+    assert not any(word in text for word in ("repaired", "warning", "left out:", "quality.md"))

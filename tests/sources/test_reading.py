@@ -9,9 +9,11 @@ import pytest
 from claim_transformers.claims.engine import connect, fetch
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.contract import RawFile
-from claim_transformers.sources.reading import Layout, stage_files
+from claim_transformers.sources.reading import Layout, describe_place, stage_files
 
-LAYOUT = Layout(("CLM_ID", "PAID", "NOTE"), ("CLM_ID", "PAID"), id_columns=("CLM_ID",))
+LAYOUT = Layout(
+    ("CLM_ID", "PAID", "NOTE"), ("CLM_ID", "PAID"), id_columns=("CLM_ID",), delimiter_advice="pass delimiter={found}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +138,22 @@ def test_a_header_without_rows_is_a_warning(connection, tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_used_says_why(connection, tmp_path: Path, content, message) -> None:
     with pytest.raises(ClaimDataError, match=message):
         _stage(connection, tmp_path, content)
+
+
+def test_a_source_without_a_choice_of_delimiters_advises_none(connection, tmp_path: Path) -> None:
+    layout = Layout(LAYOUT.columns, LAYOUT.required)
+    with pytest.raises(ClaimDataError, match=r"found a pipe$"):
+        _stage(connection, tmp_path, b"CLM_ID|PAID|NOTE\n1|2|3\n", layout=layout)
+
+
+def test_what_is_at_a_path_without_files_of_the_source_is_said(tmp_path: Path) -> None:
+    (tmp_path / "2018").mkdir()
+    (tmp_path / "notes.txt").touch()
+    assert describe_place(tmp_path / "none", 0) == "no such file or folder"
+    assert describe_place(tmp_path, 1).startswith(
+        "1 file of other names and 1 folder: folders inside are not searched"
+    )
+    assert describe_place(tmp_path / "2018", 0) == "0 files of other names"
 
 
 def test_the_same_content_under_two_names_is_refused(connection, tmp_path: Path) -> None:

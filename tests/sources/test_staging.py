@@ -4,11 +4,12 @@ import hashlib
 import stat
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
+from sources.raw_claims import BENEFICIARY_FILE, write_synpuf
 from sources.raw_claims import beneficiary as synpuf_beneficiary
 from sources.raw_claims import inpatient as synpuf_inpatient
-from sources.raw_claims import write_synpuf
 from sources.rif_rows import beneficiary, claim, drug, write_rif
 
 from claim_transformers.claims.engine import fetch
@@ -18,6 +19,7 @@ from claim_transformers.sources.consolidation import PROVENANCE_SCHEMA, consolid
 from claim_transformers.sources.ingest import ingest
 from claim_transformers.sources.staging import Staging
 
+YEAR_2008 = BENEFICIARY_FILE.format(year="2008")
 ANY_SHARE = {"max_quarantine_share": 1.0, "max_reason_share": 1.0}
 
 
@@ -59,16 +61,64 @@ def test_the_same_file_is_refused_and_leaves_the_staging_area_as_it_was(staging,
     assert [load.file_name for load in staging.loads()] == ["inpatient.csv"]
 
 
+def test_deliveries_with_files_of_one_name_stand_side_by_side(staging, tmp_path: Path) -> None:
+    shared = claim("inpatient", "9", patient="P3")
+    for year in ("2018", "2019"):
+        folder = _rif(tmp_path / year, claim("inpatient", year), shared)
+        staging.load("cms-rif", folder)
+    assert all(load.is_valid for load in staging.loads())
+    with pytest.raises(ClaimDataError, match=r"E_FILE_TWICE: inpatient\.csv has the content of load 1"):
+        staging.load("cms-rif", tmp_path / "2018")
+    summary = consolidate(staging, tmp_path / "out", progress=False, **ANY_SHARE)
+    lines = pq.read_table(tmp_path / "out" / "claim_line")["claim_id"].to_pylist()
+    # What both deliveries hold is a duplicate.
+    assert sorted(lines) == ["2018-IP", "2019-IP", "9-IP"]
+    assert summary.report["totals"]["dropped"] == 1
+    names = {file["source_file"] for file in summary.report["files"]}
+    assert names == {"inpatient.csv (load 1)", "inpatient.csv (load 2)"}
+
+
 def test_a_corrected_file_supersedes_the_older_load_whose_rows_stay(staging, tmp_path: Path) -> None:
     staging.load("cms-rif", _rif(tmp_path / "raw"))
     corrected = _rif(tmp_path / "raw", claim("inpatient", CLM_PMT_AMT="5.00"))
-    staging.load("cms-rif", corrected)
+    staging.load("cms-rif", corrected, corrects=True)
     assert [(load.load_id, load.superseded_by) for load in staging.loads()] == [(1, 2), (2, None)]
     valid = fetch(staging.connection, staging.rows("cms-rif", "inpatient"))["CLM_PMT_AMT"].to_pylist()
     every = fetch(staging.connection, staging.connection.table("stage_cms_rif_inpatient")).num_rows
     assert (valid, every) == (["5.00"], 3)
     with pytest.raises(ClaimDataError, match="E_FILE_TWICE"):
-        staging.load("cms-rif", _rif(tmp_path / "raw"))
+        staging.load("cms-rif", _rif(tmp_path / "raw", claim("inpatient", CLM_PMT_AMT="5.00")), corrects=True)
+    # The way back: what is no longer valid may come again.
+    staging.load("cms-rif", _rif(tmp_path / "raw"), corrects=True)
+    assert [load.superseded_by for load in staging.loads()] == [2, 3, None]
+
+
+def test_a_correction_that_was_loaded_as_an_addition_is_put_right_by_naming_both_loads(staging, tmp_path) -> None:
+    for paid in ("4.00", "5.00"):
+        folder = _rif(tmp_path / "raw", claim("inpatient", CLM_PMT_AMT=paid))
+        staging.load("cms-rif", folder)
+    with pytest.raises(ClaimDataError, match=r"E_CORRECTION.*found the loads 1, 2: name the load by its number"):
+        staging.load("cms-rif", _rif(tmp_path / "other", claim("inpatient", CLM_PMT_AMT="6.00")), corrects=True)
+    with pytest.raises(ClaimDataError, match="E_FILE_TWICE"):
+        staging.load("cms-rif", folder, corrects=[1])
+    staging.load("cms-rif", folder, corrects=[1, 2])
+    assert [load.superseded_by for load in staging.loads()] == [3, 3, None]
+
+
+def test_a_correction_that_is_not_plain_is_refused(staging, tmp_path: Path) -> None:
+    staging.load("cms-rif", _rif(tmp_path / "raw"))
+    folder = _rif(tmp_path / "fixed", claim("inpatient", CLM_PMT_AMT="5.00"))
+    renamed = (folder / "inpatient.csv").rename(folder / "inpatient_fixed.csv")
+    with pytest.raises(ClaimDataError, match=r"E_CORRECTION: .* name inpatient_fixed\.csv to correct, found none"):
+        staging.load("cms-rif", folder, corrects=True)
+    with pytest.raises(ClaimDataError, match=r"E_CORRECTION: expected the number of a valid load of cms-rif .* 7"):
+        staging.load("cms-rif", folder, corrects=[7])
+    (folder / "inpatient_b.csv").write_text(renamed.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    with pytest.raises(ClaimDataError, match=r"E_CORRECTION: expected one file of inpatient .* found 2"):
+        staging.load("cms-rif", folder, corrects=[1])
+    assert len(staging.loads()) == 1
+    staging.load("cms-rif", renamed, corrects=[1])
+    assert [load.superseded_by for load in staging.loads()] == [2, None]
 
 
 def test_loads_are_still_there_when_the_file_is_opened_again(tmp_path: Path) -> None:
@@ -82,12 +132,40 @@ def test_loads_are_still_there_when_the_file_is_opened_again(tmp_path: Path) -> 
 def test_what_is_no_staging_area_or_no_staged_source_is_refused(staging, tmp_path: Path) -> None:
     other = tmp_path / "other.duckdb"
     other.write_bytes(b"something else" * 1000)
-    with pytest.raises(ClaimDataError, match="E_STAGING"):
+    with pytest.raises(ClaimDataError, match=r"E_STAGING: .* found a file that is no DuckDB file"):
         Staging(other)
+    with pytest.raises(ClaimDataError, match=r"E_STAGING: .* found a folder: name a file"):
+        Staging(tmp_path)
+    with pytest.raises(ClaimDataError, match=r"E_STAGING: .* found no folder .*none to make it in"):
+        Staging(tmp_path / "none" / "staging.duckdb")
+    with pytest.raises(ClaimDataError, match=r"E_STAGING: .* found no file"):
+        Staging(tmp_path / "none.duckdb", read_only=True)
+    assert not (tmp_path / "none.duckdb").exists()
     with pytest.raises(ValueError, match="expected a source out of cms-rif, synpuf"):
         staging.load("tuva", tmp_path)
     with pytest.raises(ClaimDataError, match="E_NO_FILE"):
         consolidate(staging, tmp_path / "out", progress=False)
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_duckdb_file_of_something_else_is_left_as_it_is(tmp_path: Path, read_only: bool) -> None:
+    path = tmp_path / "mine.duckdb"
+    with duckdb.connect(str(path)) as mine:
+        mine.execute("CREATE TABLE loads (day DATE)")
+    path.chmod(0o644)
+    before = path.read_bytes()
+    with pytest.raises(ClaimDataError, match=r"E_STAGING: .* found a DuckDB file of something else"):
+        Staging(path, read_only=read_only)
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (before, 0o644)
+
+
+def test_beneficiaries_alone_are_no_claims_and_loads_have_names_of_their_own(staging, tmp_path: Path) -> None:
+    staging.load("synpuf", write_synpuf(tmp_path / "raw", beneficiaries={"2008": [synpuf_beneficiary()]}) / YEAR_2008)
+    with pytest.raises(ClaimDataError) as raised:
+        consolidate(staging, tmp_path / "out", progress=False)
+    assert str(raised.value) == (
+        f"E_NO_FILE: expected claims of synpuf in staging.duckdb, found {YEAR_2008} (load 1) alone: stage its claims"
+    )
 
 
 def test_two_generations_become_one_schema_and_every_row_says_where_it_is_from(staging, tmp_path: Path) -> None:
@@ -122,6 +200,37 @@ def test_two_generations_become_one_schema_and_every_row_says_where_it_is_from(s
     manifest = open_folder(tmp_path / "out").manifest
     assert set(manifest["rules"]) == {row["rule"] for row in provenance}
     assert pq.read_schema(tmp_path / "out" / "provenance" / "part-00000.parquet").names == PROVENANCE_SCHEMA.names
+
+
+def test_lines_that_cannot_be_read_are_counted_checked_and_quarantined_as_by_ingest(staging, tmp_path: Path) -> None:
+    folder = write_rif(tmp_path / "raw", part_d=[drug(f"D{number}") for number in range(4)])
+    path = folder / "pde.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[2] = lines[2].rpartition("|")[0]
+    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*lines, ""]).encode())
+    staging.load("cms-rif", folder)
+    with pytest.raises(ClaimDataError, match=r"E_QUARANTINE_RATE.*pde\.csv \(load 1\): \{'R_NCOLS': 1\} of 4 rows"):
+        consolidate(staging, tmp_path / "out", progress=False)
+    consolidated = consolidate(staging, tmp_path / "out", progress=False, **ANY_SHARE)
+    ingested = ingest("cms-rif", folder, tmp_path / "ingested", progress=False, **ANY_SHARE)
+    entries = [{**file, "source_file": "pde.csv"} for file in consolidated.report["files"]]
+    assert entries == ingested.report["files"]
+    assert entries[0]["fixes"] == {"F_BOM": 1, "F_EOL": 5}
+    quarantine = pq.read_table(tmp_path / "out" / "quarantine").to_pylist()
+    assert [(row["row_no"], row["source_file"]) for row in quarantine] == [(2, "pde.csv (load 1)")]
+    (given,) = open_folder(tmp_path / "out").manifest["inputs"]
+    assert given["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_quarantine_of_two_loads_of_one_name_has_two_files(staging, tmp_path: Path) -> None:
+    for year in ("2018", "2019"):
+        staging.load("cms-rif", write_rif(tmp_path / year, part_d=[drug(year), drug(f"{year}B", SRVC_DT="soon")]))
+    consolidate(staging, tmp_path / "out", progress=False, **ANY_SHARE)
+    rows = pq.read_table(tmp_path / "out" / "quarantine").to_pylist()
+    assert sorted((row["PDE_ID"], row["source_file"]) for row in rows) == [
+        ("2018B", "pde.csv (load 1)"),
+        ("2019B", "pde.csv (load 2)"),
+    ]
 
 
 def test_consolidation_gives_the_lines_that_ingest_gives(staging, tmp_path: Path) -> None:

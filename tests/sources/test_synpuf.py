@@ -187,8 +187,14 @@ def test_a_beneficiary_file_without_a_year_anywhere_is_refused(connection, tmp_p
 
 def test_a_folder_without_claims_is_refused(connection, tmp_path: Path) -> None:
     folder = write_synpuf(tmp_path / "raw", beneficiaries={"2008": [beneficiary()]})
-    with pytest.raises(ClaimDataError, match=r"E_NO_FILE.*1 files of other names"):
+    with pytest.raises(ClaimDataError, match=r"E_NO_FILE.*found beneficiary files without claims"):
         _stage(connection, folder)
+    with pytest.raises(
+        ClaimDataError, match=r"E_NO_FILE.*found 0 files of other names and 2 folders: .* not searched"
+    ):
+        _stage(connection, folder.parent)
+    with pytest.raises(ClaimDataError, match=r"E_NO_FILE.*found no such file or folder"):
+        _stage(connection, folder / "none")
 
 
 def test_a_single_file_can_be_the_path(connection, tmp_path: Path) -> None:

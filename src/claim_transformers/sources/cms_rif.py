@@ -21,7 +21,7 @@ from .cms_rif_claims import stage_rif_claims
 from .cms_rif_eligibility import stage_rif_beneficiaries
 from .contract import RawFile, RawLocation, StagedSource, StagedTable
 from .layout_files import RIF_LAYOUTS, FileLayout, read_layouts
-from .reading import Layout, stage_files
+from .reading import Layout, describe_place, stage_files
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -124,8 +124,8 @@ def find_rif_files(path: Path, layouts: Mapping[str, FileLayout]) -> dict[str, l
     if not any(layouts[name].target != "none" for name in found):
         raise ClaimDataError(
             "E_NO_FILE",
-            f"expected RIF files at {path}, such as inpatient.csv or beneficiary_2015.csv, found {len(candidates)} "
-            "files of other names",
+            f"expected RIF files at {path}, such as inpatient.csv or beneficiary_2015.csv, found "
+            f"{describe_place(path, sum(one.is_file() for one in candidates))}",
         )
     return found
 

@@ -12,6 +12,7 @@ from ..claims.fields import clean_id, parse_date, parse_number
 from ..claims.quality import RowCheck, check_date, check_id, check_order
 from .cms_rif_fields import DATES, add_days, day_of, store_rows, use_columns
 from .contract import RawFile, StagedTable
+from .demographics import fix_sex
 from .layout_files import FileLayout
 
 if TYPE_CHECKING:
@@ -75,16 +76,21 @@ def stage_rif_beneficiaries(
             ),
             *(rule.to_check() for rule in layout.rules if rule.reason_code.startswith("R_")),
         ),
-        warnings=(
-            RowCheck(
-                "W_HMO_MONTHS",
-                "months in an HMO whose claims CMS does not see are no enrolment",
-                lambda rows: ibis.or_(*(rows[name].isin(_hidden(layout)) for name in layout.find("enrollment.hmo"))),
-            ),
-        )
-        if layout.find("enrollment.hmo")
-        else (),
+        warnings=_warnings(layout),
     )
+
+
+def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
+    sex = tuple(fix_sex(name, layout.values[name]) for name in layout.find("gender")[:1])
+    hmo = layout.find("enrollment.hmo")
+    if not hmo:
+        return sex
+    hidden = RowCheck(
+        "W_HMO_MONTHS",
+        "months in an HMO whose claims CMS does not see are no enrolment",
+        lambda rows: ibis.or_(*(rows[name].isin(_hidden(layout)) for name in hmo)),
+    )
+    return (*sex, hidden)
 
 
 def _hidden(layout: FileLayout) -> tuple[str, ...]:

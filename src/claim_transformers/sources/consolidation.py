@@ -9,7 +9,7 @@ rule; the manifest says what the rules are. It is step 2 of Figure 2 of the Medi
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,13 @@ import ibis
 import pyarrow as pa
 from tqdm import tqdm
 
-from ..claims.engine import connect, engine_errors, read_batches
+from ..claims.engine import connect, create_view, engine_errors, read_batches
 from ..claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
 from ..claims.sequences import write_patients
 from ..claims.splits import DEFAULT_SALT
 from ..claims.store import write_folder, write_manifest, write_table
 from ..codes.errors import ClaimDataError
-from .contract import StagedSource, StagedTable
+from .contract import RawFile, StagedSource, StagedTable
 from .ingest import IngestSummary, describe_run, settle_tables, source_reader
 from .staging import Load, Staging, stage_table
 
@@ -46,7 +46,9 @@ PROVENANCE_SCHEMA = pa.schema(
         pa.field("rule", pa.string(), nullable=False),
     ]
 )
-_FILE = "{load_id:06d}-{stem}.parquet"
+_SUFFIX = ".parquet"
+# Of exported files: the number that a row had in its raw file, where lines that could not be split left gaps.
+_ROW_NO = "LOAD_ROW_NO"
 
 
 @dataclass
@@ -87,7 +89,9 @@ def consolidate(
         `IngestSummary`: Counts by load; `print` shows them.
 
     Raises:
-        ClaimDataError: `E_NO_FILE` if nothing is valid, and what [`sources.ingest.ingest`] raises.
+        ValueError: If options name a source of which nothing is staged.
+        ClaimDataError: `E_NO_FILE` if nothing is valid or a source has no claims, and what [`sources.ingest.ingest`]
+            raises.
 
     Examples:
         >>> import tempfile
@@ -108,13 +112,13 @@ def consolidate(
         scratch.mkdir()
         connection = connect(spill_folder=scratch / "spill")
         try:
-            numbers = export_loads(staging, valid, scratch / "loads")
-            traced, staged = _read_sources(connection, valid, scratch, dict(options or {}))
+            exported = export_loads(staging, valid, scratch / "loads")
+            traced, staged = _read_sources(connection, staging, exported, scratch, dict(options or {}))
             ledger = Ledger()
             lines = settle_tables(
                 connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, None
             )
-            _write_provenance(connection, traced, numbers, folder / "provenance")
+            _write_provenance(connection, traced, folder / "provenance")
         finally:
             connection.disconnect()
         shutil.rmtree(scratch)
@@ -128,38 +132,58 @@ def consolidate(
     return IngestSummary(Path(out), report, lines, patients)
 
 
-def export_loads(staging: Staging, loads: list[Load], folder: Path) -> dict[str, Path]:
+def name_load(load: Load) -> str:
+    """Name a load as messages, reports and the quarantine name it.
+
+    Args:
+        load (`Load`): The load.
+
+    Returns:
+        `str`: Its file and its number, because files of several loads may have one name.
+
+    Examples:
+        >>> name_load(Load(22, "cms-rif", "inpatient", "inpatient.csv", "00", 2, 90))
+        'inpatient.csv (load 22)'
+    """
+    return f"{load.file_name} (load {load.load_id})"
+
+
+def export_loads(staging: Staging, loads: Sequence[Load], folder: Path) -> dict[str, Load]:
     """Write the rows of each load to a parquet file, in the order of the raw file, one folder per source.
 
     Args:
         staging (`Staging`): The staging area.
-        loads (`list[Load]`): Loads to write.
+        loads (`Sequence[Load]`): Loads to write.
         folder (`Path`): Folder to make.
 
     Returns:
-        `dict[str, Path]`: By file name, a parquet file with the `row_no` that each of its rows had.
+        `dict[str, Load]`: Loads by their [`name_load`], to which the file adds `.parquet`.
     """
-    numbers: dict[str, Path] = {}
     for load in loads:
-        target = folder / load.source / _FILE.format(load_id=load.load_id, stem=load.file_name.split(".")[0])
+        target = folder / load.source / f"{name_load(load)}{_SUFFIX}"
         target.parent.mkdir(parents=True, exist_ok=True)
-        numbers[target.name] = folder / f"{load.load_id:06d}-row_no.parquet"
         table = staging.connection.table(stage_table(load.source, load.table))
-        rows = table.filter(table.load_id == load.load_id)
-        used = staging.raw_columns(load)
+        rows = table.filter(table.load_id == load.load_id).order_by("row_no")
+        rows = rows.select(*staging.raw_columns(load), **{_ROW_NO: table.row_no})
+        quoted = str(target).replace("'", "''")
         with engine_errors(f"reading load {load.load_id}"):
-            for columns, path in ((used, target), (["row_no"], numbers[target.name])):
-                query = staging.connection.compile(rows.order_by("row_no").select(*columns))
-                quoted = str(path).replace("'", "''")
-                staging.connection.raw_sql(f"COPY ({query}) TO '{quoted}' (FORMAT parquet)")
-    return numbers
+            # The number tells files apart that differ in their line ends alone: their rows are duplicates, counted.
+            staging.connection.raw_sql(
+                f"COPY ({staging.connection.compile(rows)}) TO '{quoted}' "
+                f"(FORMAT parquet, KV_METADATA {{load: '{load.load_id}'}})"
+            )
+    return {name_load(load): load for load in loads}
 
 
 def _read_sources(
-    connection: Backend, loads: list[Load], scratch: Path, options: dict[str, Mapping[str, Any]]
+    connection: Backend,
+    staging: Staging,
+    exported: Mapping[str, Load],
+    scratch: Path,
+    options: dict[str, Mapping[str, Any]],
 ) -> tuple[list[_Traced], StagedSource]:
     """Read each source by its own rules; tables and rows say which source they are of."""
-    names = list(dict.fromkeys(load.source for load in loads))
+    names = list(dict.fromkeys(load.source for load in exported.values()))
     if unknown := sorted(set(options) - set(names)):
         raise ValueError(f"expected options of the sources {names}, found {unknown}")
     traced: list[_Traced] = []
@@ -168,9 +192,18 @@ def _read_sources(
         own = scratch / name
         own.mkdir()
         reader = source_reader(name)
-        staged = reader(scratch / "loads" / name, connection, scratch=own, **options.get(name, {}))
+        try:
+            staged = reader(scratch / "loads" / name, connection, scratch=own, **options.get(name, {}))
+        except ClaimDataError as error:
+            if error.reason_code != "E_NO_FILE":
+                raise
+            found = ", ".join(loaded for loaded, load in exported.items() if load.source == name)
+            raise ClaimDataError(
+                "E_NO_FILE", f"expected claims of {name} in {staging.path.name}, found {found} alone: stage its claims"
+            ) from None
         facts[name] = dict(staged.description)
-        for table in staged.tables:
+        for raw_table in staged.tables:
+            table = _as_received(connection, raw_table, staging, exported)
             rule = f"{name}/{table.name}"
             one = _Traced(replace(table, name=f"{name.replace('-', '_')}_{table.name}"), name, rule)
             one.table = replace(one.table, to_canonical=partial(_of_source, one, table.to_canonical))
@@ -178,6 +211,34 @@ def _read_sources(
     # Eligibility first, because claims of every source are checked against it.
     tables = sorted((one.table for one in traced), key=lambda table: table.target != "eligibility")
     return traced, StagedSource("consolidated", tuple(tables), facts)
+
+
+def _as_received(
+    connection: Backend, table: StagedTable, staging: Staging, exported: Mapping[str, Load]
+) -> StagedTable:
+    """Give rows and files of a table the names and the numbers they had, and what the reader of the raw file said."""
+    rows = table.rows
+    name = rows.source_file.substr(0, rows.source_file.length() - len(_SUFFIX))
+    rows = rows.mutate(source_file=name, row_no=rows[_ROW_NO].cast("int64")).drop(_ROW_NO)
+    rows = create_view(connection, f"received_{table.rows.get_name()}", rows)
+    files: list[RawFile] = []
+    for file in table.files:
+        load = exported[file.name.removesuffix(_SUFFIX)]
+        is_copy = any(other.sha256 == load.sha256 and other.num_rows for other in files)
+        warnings = {**load.warnings, **({"W_FILE_TWICE": 1} if is_copy else {})}
+        rejects = staging.rejects(load)
+        files.append(
+            RawFile(
+                name_load(load),
+                load.num_rows,
+                load.num_bytes,
+                load.sha256,
+                rejects=rejects if rejects.num_rows else None,
+                fixes=load.fixes,
+                warnings=warnings,
+            )
+        )
+    return replace(table, rows=rows, files=tuple(files))
 
 
 def _of_source(one: _Traced, to_canonical: Callable[[ir.Table], ir.Table], rows: ir.Table) -> ir.Table:
@@ -192,15 +253,15 @@ def trace_lines(lines: ir.Table, target: str, rule: str) -> ir.Table:
     """Say of each canonical line which row of which load gave it, and by which rule.
 
     Args:
-        lines (`ir.Table`): Lines with `source_file` (`LOAD-name.parquet`) and `row_no` (position in that file).
+        lines (`ir.Table`): Lines with `source_file`, as [`name_load`] gives it, and `row_no`.
         target (`str`): Canonical table.
         rule (`str`): Name of the rule.
 
     Returns:
-        `ir.Table`: Columns of `PROVENANCE_SCHEMA` and `source_file`; `row_no` is the position still.
+        `ir.Table`: Columns of `PROVENANCE_SCHEMA`.
 
     Examples:
-        >>> rows = {"source_file": ["000003-pde.parquet"], "row_no": [7], "patient_id": ["P1"], "claim_id": ["E1"],
+        >>> rows = {"source_file": ["pde.csv (load 3)"], "row_no": [7], "patient_id": ["P1"], "claim_id": ["E1"],
         ...         "claim_line_number": [1], "data_source": ["synpuf"]}
         >>> trace_lines(ibis.memtable(rows), "rx_claim", "synpuf/prescription").to_pyarrow()["load_id"].to_pylist()
         [3]
@@ -210,32 +271,21 @@ def trace_lines(lines: ir.Table, target: str, rule: str) -> ir.Table:
         return lines[name].cast(kind) if name in lines.columns else ibis.null(kind)
 
     return lines.select(
-        "source_file",
         table=ibis.literal(target),
         data_source=lines.data_source,
         patient_id=lines.patient_id,
         claim_id=column("claim_id", "string"),
         claim_line_number=column("claim_line_number", "int32"),
         enrollment_start_date=column("enrollment_start_date", "date"),
-        load_id=lines.source_file.substr(0, 6).cast("int64"),
+        load_id=lines.source_file.re_extract("[(]load ([0-9]+)[)]$", 1).cast("int64"),
         row_no=lines.row_no.cast("int64"),
         rule=ibis.literal(rule),
     )
 
 
-def _write_provenance(connection: Backend, traced: list[_Traced], numbers: Mapping[str, Path], folder: Path) -> int:
+def _write_provenance(connection: Backend, traced: list[_Traced], folder: Path) -> int:
     parts = [trace_lines(one.lines, one.table.target, one.rule) for one in traced if one.lines is not None]
     every = parts[0] if len(parts) == 1 else ibis.union(*parts, distinct=False)
-    # Lines that could not be split left gaps in the numbers of the raw file, which the exported rows do not have.
-    files = " UNION ALL BY NAME ".join(
-        f"SELECT '{name}' AS of_file, file_row_number + 1 AS position, row_no AS raw_row_no FROM "
-        f"read_parquet('{str(path).replace(chr(39), chr(39) * 2)}', file_row_number = true)"
-        for name, path in numbers.items()
-    )
     with engine_errors("writing provenance"):
-        connection.raw_sql(f"CREATE VIEW raw_numbers AS {files}")
-        raw = connection.table("raw_numbers")
-        joined = every.inner_join(raw, [every.source_file == raw.of_file, every.row_no == raw.position])
-        rows = joined.mutate(row_no=joined.raw_row_no).select(*PROVENANCE_SCHEMA.names)
-        ordered = rows.order_by(PROVENANCE_SCHEMA.names)
+        ordered = every.order_by(PROVENANCE_SCHEMA.names)
         return write_table(folder, PROVENANCE_SCHEMA, read_batches(connection, ordered))

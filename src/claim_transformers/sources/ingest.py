@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import inspect
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -77,6 +78,7 @@ class IngestSummary:
         text = _align(table)
         if coverage := self.report["code_coverage"]:
             text += ["", *_align(coverage_rows(coverage)), ""]
+        text += _describe_notes(self.report)
         written = ", ".join(f"{number:,} lines of {name}" for name, number in self.lines.items())
         text.append(f"{written} in {self.out}")
         if self.patients is None:
@@ -86,6 +88,30 @@ class IngestSummary:
             others = f"; {left_out:,} patients without a visit are left out" if left_out else ""
             text.append(f"{self.patients.patients:,} patients with {self.patients.visits:,} visits{others}")
         return "\n".join(text)
+
+
+def _describe_notes(report: Mapping[str, Any]) -> list[str]:
+    """What was repaired, kept with a warning or left out, by code, over all files and code systems."""
+    systems = report["codes"].values()
+    notes = {
+        "repaired": [*(entry["fixes"] for entry in report["files"]), *(facts["fixes"] for facts in systems)],
+        "kept, with a warning": [
+            *(entry["warnings"] for entry in report["files"]),
+            *(facts["warnings"] for facts in systems),
+        ],
+        "codes left out": [facts["quarantined"] for facts in systems],
+    }
+    totals: dict[str, Counter[str]] = {what: sum(map(Counter, counts), Counter()) for what, counts in notes.items()}
+    lines = [
+        f"{what}: {', '.join(f'{number:,} {code}' for code, number in sorted(total.items()))}"
+        for what, total in totals.items()
+        if total
+    ]
+    return (
+        [*lines, "what the codes mean is in docs/quality.md, where they were found in quality_report.json", ""]
+        if (lines)
+        else []
+    )
 
 
 def _align(table: Sequence[Sequence[str]]) -> list[str]:

@@ -222,7 +222,17 @@ class FileLayout:
             '|'
         """
         ids = self.find_kind("id")
-        return Layout(self.names, self.required, id_columns=ids, delimiter=self.delimiter, is_ordered=False)
+        return Layout(
+            self.names,
+            self.required,
+            id_columns=ids,
+            delimiter=self.delimiter,
+            is_ordered=False,
+            delimiter_advice=(
+                f"copy the layout files, write delimiter: {{found}} into {self.name}.yaml and name their folder as "
+                "layouts (--layouts)"
+            ),
+        )
 
 
 def read_layouts(folder: str | Path) -> dict[str, FileLayout]:

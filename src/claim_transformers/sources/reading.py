@@ -48,6 +48,8 @@ class Layout:
         encoding (`str`, *optional*, defaults to `"utf-8"`): Of delimited files; or `"latin-1"`.
         constants (`Mapping[str, str]`, *optional*): Columns that the file does not hold, such as the year in its name.
         is_ordered (`bool`, *optional*, defaults to `True`): Whether another order of columns is worth a note.
+        delimiter_advice (`str`, *optional*, defaults to `""`): What a user can do about another delimiter, which
+            stands for `{found}`.
 
     Examples:
         >>> Layout(("CLM_ID", "SEGMENT"), ("CLM_ID",)).optional
@@ -62,6 +64,7 @@ class Layout:
     encoding: str = "utf-8"
     constants: Mapping[str, str] = field(default_factory=dict)
     is_ordered: bool = True
+    delimiter_advice: str = ""
 
     @property
     def optional(self) -> list[str]:
@@ -141,6 +144,30 @@ def check_files_differ(files: Sequence[RawFile]) -> None:
                 "E_FILE_TWICE", f"{seen[file.sha256]} and {file.name} have the same content: remove one"
             )
         seen[file.sha256] = file.name
+
+
+def describe_place(path: Path, num_files: int) -> str:
+    """Say what is at a path where no file of a source was found, for a message.
+
+    Args:
+        path (`Path`): What the user named.
+        num_files (`int`): Files there of other names.
+
+    Returns:
+        `str`: What follows "found".
+
+    Examples:
+        >>> describe_place(Path("/nowhere"), 0)
+        'no such file or folder'
+    """
+    if not path.exists():
+        return "no such file or folder"
+    files = f"{num_files} {'file' if num_files == 1 else 'files'} of other names"
+    num_folders = sum(one.is_dir() for one in path.iterdir()) if path.is_dir() else 0
+    if not num_folders:
+        return files
+    folders = f"{num_folders} {'folder' if num_folders == 1 else 'folders'}"
+    return f"{files} and {folders}: folders inside are not searched, name the one that holds the files"
 
 
 def _stage_parquet(path: Path, layout: Layout) -> tuple[str, RawFile]:
@@ -242,10 +269,11 @@ def _read_header(path: Path, layout: Layout) -> tuple[list[str], bool]:
     if len(header) < len(layout.required):
         others = [sign for sign in _DELIMITERS if sign != layout.delimiter and text.count(sign) >= len(header)]
         if len(header) == 1 and others:
+            advice = f": {layout.delimiter_advice.format(found=repr(others[0]))}" if layout.delimiter_advice else ""
             raise ClaimDataError(
                 "E_LAYOUT",
                 f"expected columns separated by {_DELIMITERS.get(layout.delimiter, 'the delimiter')} in {path.name}, "
-                f"found {_DELIMITERS[others[0]]}: pass delimiter={others[0]!r}",
+                f"found {_DELIMITERS[others[0]]}{advice}",
             )
     return [name.strip() for name in header], has_mark
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +124,7 @@ def write_quarantine(connection: Backend, screened: Sequence[ScreenedTable], fol
         >>> write_quarantine(connect(threads=1), [], Path("quarantine"))
         0
     """
-    names = [file.name for one in screened for file in one.table.files]
+    stems = _quarantine_names([(file.name, one.table.name) for one in screened for file in one.table.files])
     num_rows = 0
     for one in screened:
         quarantined = one.flagged.filter(one.flagged.reason_code.startswith("R_")).drop("ledger_type")
@@ -132,14 +133,25 @@ def write_quarantine(connection: Backend, screened: Sequence[ScreenedTable], fol
             with engine_errors(f"writing the quarantine of {one.table.name}"):
                 found = fetch(connection, one.table.rows.inner_join(quarantined, ROW_ID).order_by(ROW_ID))
         for file in one.table.files:
-            stem = Path(file.name).stem
-            is_unique = sum(Path(name).stem == stem for name in names) == 1
             rows = _quarantine_of(file, found)
             if rows.num_rows:
                 folder.mkdir(exist_ok=True)
-                pq.write_table(rows, folder / f"{stem if is_unique else f'{stem}-{one.table.name}'}.parquet")
+                pq.write_table(rows, folder / f"{stems[file.name, one.table.name]}.parquet")
             num_rows += rows.num_rows
     return num_rows
+
+
+def _quarantine_names(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """By name and table of a raw file, the shortest name that no other raw file shares."""
+    stems = Counter(Path(name).stem for name, _ in files)
+    longer = Counter((Path(name).stem, table) for name, table in files)
+    names = {}
+    for name, table in files:
+        stem = Path(name).stem
+        # Loads of one file name differ in what follows it only.
+        used = stem if longer[stem, table] == 1 else name
+        names[name, table] = stem if stems[stem] == 1 else f"{used}-{table}"
+    return names
 
 
 def _quarantine_of(file: RawFile, found: pa.Table | None) -> pa.Table:

@@ -1,23 +1,25 @@
 """A persistent staging area: raw rows as they were received, in one embedded DuckDB file, one table per claim type.
 
 Deliveries come over months, and a file is sent again when it was wrong. So every load is registered with the hash of
-the file; the same content is refused, and another content under the same name supersedes the older load, whose rows
-stay. `sources.consolidation` makes canonical tables of what is valid. It is step 1 of Figure 2 of the Medicare claim
+the file, and the same content is refused. Names say little, because every delivery has its `inpatient.csv`: files of
+one name stand side by side, and a load is superseded only where the caller says that it is corrected. Its rows stay.
+`sources.consolidation` makes canonical tables of what is valid. It is step 1 of Figure 2 of the Medicare claim
 encoder (Lahlou et al.): files are staged in separate tables by type before their schemas are consolidated.
 
 | table | columns |
 |---|---|
-| `loads` | `load_id`, `source`, `table_name`, `file_name`, `sha256`, counts, `superseded_by`, `raw_columns` |
+| `loads` | `load_id`, `source`, `table_name`, `file_name`, `sha256`, counts, notes, `superseded_by`, `raw_columns` |
 | `rejects` | `load_id`, `row_no`, `reason_code`, `raw_line`: lines that could not be split into columns |
 | `stage_SOURCE_TABLE` | raw columns as strings, `load_id`, `file_sha256`, `source_file`, `row_no` |
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -33,6 +35,8 @@ from .synpuf_columns import CARRIER, INPATIENT, OUTPATIENT, PRESCRIPTION, benefi
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
     from ibis.backends.duckdb import Backend
 
 STAGED_SOURCES = ("cms-rif", "synpuf")
@@ -44,12 +48,23 @@ _SYNPUF: Mapping[str, Layout] = {
     "prescription": PRESCRIPTION,
 }
 _YEAR = re.compile(r"(?<!\d)20\d\d(?!\d)")
-_CREATE = """
-CREATE SEQUENCE IF NOT EXISTS load_ids;
-CREATE TABLE IF NOT EXISTS loads (load_id BIGINT PRIMARY KEY, source VARCHAR, table_name VARCHAR, file_name VARCHAR,
-    sha256 VARCHAR, num_rows BIGINT, num_bytes BIGINT, superseded_by BIGINT, raw_columns VARCHAR[]);
-CREATE TABLE IF NOT EXISTS rejects (load_id BIGINT, row_no BIGINT, reason_code VARCHAR, raw_line VARCHAR);
-"""
+_LOADS = {
+    "load_id": "BIGINT PRIMARY KEY",
+    "source": "VARCHAR",
+    "table_name": "VARCHAR",
+    "file_name": "VARCHAR",
+    "sha256": "VARCHAR",
+    "num_rows": "BIGINT",
+    "num_bytes": "BIGINT",
+    "superseded_by": "BIGINT",
+    "fixes": "VARCHAR",
+    "warnings": "VARCHAR",
+    "raw_columns": "VARCHAR[]",
+}
+_REJECTS = {"load_id": "BIGINT", "row_no": "BIGINT", "reason_code": "VARCHAR", "raw_line": "VARCHAR"}
+# Bytes 8 to 11 of every DuckDB file.
+_MAGIC = slice(8, 12), b"DUCK"
+_BY_NUMBER = "name the load by its number, corrects=[NUMBER] (--corrects-load NUMBER)"
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,8 @@ class Load:
         num_rows (`int`): Rows, those that could not be split included.
         num_bytes (`int`): Size.
         superseded_by (`int`, *optional*): Load of the corrected file.
+        fixes (`Mapping[str, int]`, *optional*): `F_...` code to count, such as a byte-order mark that was skipped.
+        warnings (`Mapping[str, int]`, *optional*): `W_...` code to count.
 
     Examples:
         >>> Load(1, "synpuf", "inpatient", "inpatient.csv", "00", 2, 90).is_valid
@@ -79,6 +96,8 @@ class Load:
     num_rows: int
     num_bytes: int
     superseded_by: int | None = None
+    fixes: Mapping[str, int] = field(default_factory=dict)
+    warnings: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_valid(self) -> bool:
@@ -91,9 +110,10 @@ class Staging:
 
     Args:
         path (`str` or `Path`): The file.
+        read_only (`bool`, *optional*, defaults to `False`): Only read; the file must be there.
 
     Raises:
-        ClaimDataError: `E_STAGING` if the file is no staging area or another process holds it.
+        ClaimDataError: `E_STAGING` if the path is no staging area or another process holds it. It is then as it was.
 
     Examples:
         >>> with tempfile.TemporaryDirectory() as folder, Staging(Path(folder, "staging.duckdb")) as staging:
@@ -103,21 +123,33 @@ class Staging:
         ['prescription']
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         import duckdb
         import ibis
 
         self.path = Path(path)
-        settings = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+        is_new = _is_new(self.path, read_only=read_only)
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
         try:
-            self.connection: Backend = ibis.duckdb.connect(str(self.path), **settings)
-            self.connection.raw_sql(_CREATE)
+            if not is_new:
+                with duckdb.connect(str(self.path), read_only=True, config=settings) as existing:
+                    _check_tables(self.path, existing)
+            self.connection: Backend = ibis.duckdb.connect(str(self.path), read_only=read_only, **settings)
+            if is_new:
+                self.path.chmod(0o600)
+                tables = {"loads": _LOADS, "rejects": _REJECTS}
+                for name, columns in tables.items():
+                    listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+                    self.connection.raw_sql(f"CREATE TABLE {name} ({listed})")
+                self.connection.raw_sql("CREATE SEQUENCE load_ids")
         except duckdb.Error as error:
-            raise ClaimDataError(
-                "E_STAGING",
-                f"expected a staging area at {self.path} that no other process holds, found {type(error).__name__}",
+            raise _no_staging(
+                self.path,
+                f"one that does not open ({type(error).__name__}): another process holds it, or it may not be read",
             ) from None
-        self.path.chmod(0o600)
 
     def __enter__(self) -> Staging:
         return self
@@ -131,36 +163,78 @@ class Staging:
         """Close the file."""
         self.connection.disconnect()
 
-    def load(self, source: str, path: str | Path, *, layouts: str | Path | None = None) -> list[Load]:
+    def load(
+        self,
+        source: str,
+        path: str | Path,
+        *,
+        layouts: str | Path | None = None,
+        corrects: bool | Sequence[int] = False,
+    ) -> list[Load]:
         """Load a file, or all files of a folder: all of them or none.
+
+        A file of a name that was loaded before stands beside the earlier load, unless `corrects` says otherwise.
 
         Args:
             source (`str`): One of `STAGED_SOURCES`.
             path (`str` or `Path`): File or folder, as the source knows them.
             layouts (`str` or `Path`, *optional*): Folder of layout files, for `cms-rif`.
+            corrects (`bool` or `Sequence[int]`, *optional*, defaults to `False`):
+                `True` if each file corrects the one valid load of its name, or the numbers of the loads that the
+                files correct, each by the file of its table.
 
         Returns:
             `list[Load]`: What was loaded.
 
         Raises:
             ValueError: If the source is not staged, or does not take layouts.
-            ClaimDataError: `E_FILE_TWICE` if the content was loaded before, `E_NO_FILE` if no file is known by its
-                name, and the errors of `stage_files`. The staging area is then as it was.
+            ClaimDataError: `E_FILE_TWICE` if a valid load has the content, `E_CORRECTION` if it is not plain which
+                file corrects which load, `E_NO_FILE` if no file is known by its name, and the errors of `stage_files`.
+                The staging area is then as it was.
         """
         files = _find(source, Path(path), layouts)
+        corrected = self._find_corrected(source, files, corrects)
         loaded: list[Load] = []
         with tempfile.TemporaryDirectory(dir=self.path.absolute().parent) as scratch:
             self.connection.raw_sql("BEGIN")
             try:
-                for table, file, layout in files:
-                    loaded.append(self._load_file(source, table, file, layout, Path(scratch)))
+                for (table, file, layout), older in zip(files, corrected, strict=True):
+                    loaded.append(self._load_file(source, table, file, layout, older, Path(scratch)))
                 self.connection.raw_sql("COMMIT")
             except BaseException:
                 self.connection.raw_sql("ROLLBACK")
                 raise
         return loaded
 
-    def _load_file(self, source: str, table: str, path: Path, layout: Layout, scratch: Path) -> Load:
+    def _find_corrected(
+        self, source: str, files: Sequence[tuple[str, Path, Layout]], corrects: bool | Sequence[int]
+    ) -> list[list[Load]]:
+        """The loads that each file corrects."""
+        valid = [load for load in self.loads() if load.is_valid and load.source == source]
+        if corrects is True:
+            return [_of_same_name(valid, table, file.name) for table, file, _ in files]
+        corrected: list[list[Load]] = [[] for _ in files]
+        for number in corrects or ():
+            older = [load for load in valid if load.load_id == number]
+            if not older:
+                raise ClaimDataError(
+                    "E_CORRECTION", f"expected the number of a valid load of {source} to correct, found {number}"
+                )
+            of_table = [position for position, (table, *_) in enumerate(files) if table == older[0].table]
+            of_name = [position for position in of_table if files[position][1].name == older[0].file_name]
+            takers = of_name if len(of_table) > 1 else of_table
+            if len(takers) != 1:
+                raise ClaimDataError(
+                    "E_CORRECTION",
+                    f"expected one file of {older[0].table} to correct load {number}, {older[0].file_name}, found "
+                    f"{len(of_table)}: load the file that corrects it alone",
+                )
+            corrected[takers[0]] += older
+        return corrected
+
+    def _load_file(
+        self, source: str, table: str, path: Path, layout: Layout, older: Sequence[Load], scratch: Path
+    ) -> Load:
         number = len(list(scratch.iterdir()))
         folder = scratch / f"{number:05d}"
         folder.mkdir()
@@ -168,19 +242,20 @@ class Staging:
         if len(raw_files) != 1:
             raise ClaimDataError("E_ARCHIVE", f"expected one file in {path.name}, found {len(raw_files)}: unpack it")
         raw = raw_files[0]
-        self._check_new(source, table, path.name, raw)
+        self._check_new(source, table, path.name, raw, older)
         (load_id,) = self.connection.raw_sql("SELECT nextval('load_ids')").fetchall()[0]
         columns = [column for column in rows.columns if column not in LOAD_COLUMNS]
-        load = Load(int(load_id), source, table, path.name, raw.sha256, raw.num_rows, raw.num_bytes)
+        counts = (raw.sha256, raw.num_rows, raw.num_bytes)
+        load = Load(int(load_id), source, table, path.name, *counts, fixes=raw.fixes, warnings=raw.warnings)
+        notes = [json.dumps(dict(raw.fixes)), json.dumps(dict(raw.warnings))]
         with engine_errors(f"staging {path.name}"):
+            for one in older:
+                self.connection.con.execute(
+                    "UPDATE loads SET superseded_by = ? WHERE load_id = ?", [load.load_id, one.load_id]
+                )
             self.connection.con.execute(
-                "UPDATE loads SET superseded_by = ? WHERE source = ? AND table_name = ? AND file_name = ? AND "
-                "superseded_by IS NULL",
-                [load.load_id, source, table, path.name],
-            )
-            self.connection.con.execute(
-                "INSERT INTO loads VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)",
-                [load.load_id, source, table, path.name, raw.sha256, raw.num_rows, raw.num_bytes, columns],
+                "INSERT INTO loads VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?)",
+                [load.load_id, source, table, path.name, *counts, *notes, columns],
             )
             self._insert(stage_table(source, table), rows, columns, load)
             if raw.rejects is not None:
@@ -205,19 +280,26 @@ class Staging:
             f'FROM "{rows.get_name()}"'
         )
 
-    def _check_new(self, source: str, table: str, name: str, raw: RawFile) -> None:
-        """Refuse content that was loaded before.
+    def _check_new(self, source: str, table: str, name: str, raw: RawFile, older: Sequence[Load]) -> None:
+        """Refuse content that a valid load has. What a load that is corrected away holds may come again.
 
         Beneficiary rows state their year, so the same rows under another name say nothing new and harm nothing.
         """
-        for load in self.loads():
-            is_same = load.sha256 == raw.sha256 and load.source == source and raw.num_rows
-            if is_same and (load.file_name == name or table != "beneficiary"):
-                raise ClaimDataError(
-                    "E_FILE_TWICE",
-                    f"{name} has the content of load {load.load_id}, {load.file_name}: leave it out, or load the file "
-                    "that corrects it",
-                )
+        twins = [
+            load
+            for load in self.loads()
+            if load.is_valid and load.sha256 == raw.sha256 and load.source == source and raw.num_rows
+            if load.file_name == name or table != "beneficiary"
+        ]
+        leaving, twin_ids = {load.load_id for load in older}, {load.load_id for load in twins}
+        # One of two loads may be taken back by the content of the other, but nothing corrects itself.
+        if not twins or (twin_ids < leaving):
+            return
+        raise ClaimDataError(
+            "E_FILE_TWICE",
+            f"{name} has the content of load {twins[0].load_id}, {twins[0].file_name}: leave it out, or load the file "
+            "that corrects it",
+        )
 
     def loads(self) -> list[Load]:
         """List all loads.
@@ -226,7 +308,19 @@ class Staging:
             `list[Load]`: In the order of loading.
         """
         found = self.connection.raw_sql("SELECT * EXCLUDE (raw_columns) FROM loads ORDER BY load_id").fetchall()
-        return [Load(*row) for row in found]
+        return [Load(*row[:8], *map(json.loads, row[8:])) for row in found]
+
+    def rejects(self, load: Load) -> pa.Table:
+        """Give the lines of a load that could not be split into columns.
+
+        Args:
+            load (`Load`): The load.
+
+        Returns:
+            `pa.Table`: `row_no`, `reason_code` and `raw_line`, as [`sources.contract.RawFile`] has them.
+        """
+        query = f"SELECT * EXCLUDE (load_id) FROM rejects WHERE load_id = {load.load_id:d} ORDER BY row_no"
+        return self.connection.con.sql(query).to_arrow_table()
 
     def raw_columns(self, load: Load) -> list[str]:
         """List the raw columns of a load; its staging table may have more, of other versions of the layout.
@@ -277,6 +371,49 @@ def stage_table(source: str, table: str) -> str:
         'stage_cms_rif_home_health'
     """
     return f"stage_{source.replace('-', '_')}_{table}"
+
+
+def _is_new(path: Path, *, read_only: bool) -> bool:
+    """Whether the file is still to be made; raises if the path cannot be a staging area."""
+    if path.is_dir():
+        raise _no_staging(path, "a folder: name a file, such as staging.duckdb in it")
+    if path.exists():
+        with path.open("rb") as file:
+            head = file.read(_MAGIC[0].stop)
+        if head[_MAGIC[0]] != _MAGIC[1]:
+            raise _no_staging(path, "a file that is no DuckDB file")
+        return False
+    if read_only:
+        raise _no_staging(path, "no file: `claim-transformers stage` makes one")
+    if not path.absolute().parent.is_dir():
+        raise _no_staging(path, f"no folder {path.parent} to make it in: make the folder first")
+    return True
+
+
+def _check_tables(path: Path, existing: DuckDBPyConnection) -> None:
+    found = existing.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE table_name IN ('loads', 'rejects') "
+        "AND NOT internal ORDER BY table_name, column_index"
+    ).fetchall()
+    if found != [("loads", column) for column in _LOADS] + [("rejects", column) for column in _REJECTS]:
+        raise _no_staging(path, "a DuckDB file of something else: name another file")
+
+
+def _no_staging(path: Path, found: str) -> ClaimDataError:
+    return ClaimDataError("E_STAGING", f"expected a staging area at {path}, found {found}")
+
+
+def _of_same_name(valid: Sequence[Load], table: str, name: str) -> list[Load]:
+    """The one valid load of a name."""
+    found = [load for load in valid if (load.table, load.file_name) == (table, name)]
+    if len(found) == 1:
+        return found
+    numbers = ", ".join(str(load.load_id) for load in found)
+    raise ClaimDataError(
+        "E_CORRECTION",
+        f"expected one valid load of the name {name} to correct, found {f'the loads {numbers}' if found else 'none'}: "
+        f"{_BY_NUMBER}{'' if found else ', or load the file as an addition, without corrects'}",
+    )
 
 
 def _find(source: str, path: Path, layouts: str | Path | None) -> Sequence[tuple[str, Path, Layout]]:

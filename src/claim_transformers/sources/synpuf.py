@@ -25,8 +25,9 @@ from ..claims.fields import clean_id, parse_date, parse_number
 from ..claims.quality import check_date, check_id, check_order
 from ..codes.errors import ClaimDataError
 from .contract import RawLocation, StagedSource, StagedTable
+from .demographics import fix_sex
 from .download import CMS_URL, download_synpuf
-from .reading import Layout, stage_files
+from .reading import Layout, describe_place, stage_files
 from .synpuf_claims import DATES, stage_carrier, stage_institutional, stage_prescriptions
 from .synpuf_columns import beneficiary_layout
 
@@ -131,10 +132,11 @@ def find_files(path: Path) -> dict[str, list[Path]]:
                 found.setdefault(table, []).append(candidate)
                 break
     if not set(found) - {"beneficiary"}:
+        place = describe_place(path, sum(one.is_file() for one in candidates))
         raise ClaimDataError(
             "E_NO_FILE",
             f"expected DE-SynPUF files at {path}, such as DE1_0_2008_to_2010_Inpatient_Claims_Sample_1.zip, "
-            f"found {len(candidates)} files of other names",
+            f"found {'beneficiary files without claims' if found else place}",
         )
     return found
 
@@ -239,6 +241,7 @@ def _stage_beneficiaries(
             check_date("BENE_DEATH_DT", DATES, required=False),
             check_order("BENE_BIRTH_DT", "BENE_DEATH_DT", DATES),
         ),
+        warnings=(fix_sex("BENE_SEX_IDENT_CD", _GENDERS),),
     )
 
 

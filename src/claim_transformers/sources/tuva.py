@@ -83,7 +83,9 @@ def read_tuva(
     tables = []
     for table, layout in LAYOUTS.items():
         if table in files:
-            used = replace(layout, delimiter=delimiter, encoding=encoding)
+            used = replace(
+                layout, delimiter=delimiter, encoding=encoding, delimiter_advice="pass delimiter={found} (--delimiter)"
+            )
             rows, raw_files = stage_files(connection, [(file, used) for file in files[table]], scratch, name=table)
             tables.append(_STAGES[table](rows, raw_files))
     return StagedSource(name, tuple(tables))
