@@ -37,7 +37,8 @@ def main(arguments: MedicareArguments) -> None:
     cohort, base = study.cohort(), benchmark.checkpoint()
     replicates, notes = profile.replicates, [NOTE]
 
-    with benchmark.workspace.plan("models of readmission", 9 + 3 * len(profile.training_sizes)):
+    steps = 11 + 3 * len(profile.training_sizes) + (0 if profile.paper is None else 4)
+    with benchmark.workspace.plan("models of readmission", steps):
         models = [study.lace_scores(cohort), study.count_scores(cohort, "lr"), study.count_scores(cohort, "gb")]
         ours = study.encoder_scores(cohort, OURS, base)
         models += [ours, study.encoder_scores(cohort, FROM_SCRATCH, base)]
