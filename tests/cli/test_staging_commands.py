@@ -60,8 +60,8 @@ def test_the_same_file_twice_is_refused_and_nothing_is_loaded(staging, tmp_path,
 
 
 def test_a_corrected_file_supersedes_and_alone_is_consolidated(staging, tmp_path, capsys, monkeypatch):
-    output = run("stage", "cms-rif", raw_files(tmp_path / "corrected", paid="6.00"), staging, "--corrects")
-    assert "Superseded loads: 1. Their rows stay in the file." in output
+    output = run("stage", "cms-rif", raw_files(tmp_path / "corrected", paid="6.00"), staging)
+    assert "Superseded loads: 1. Their rows stay in the file. More than half of what they hold came again" in output
     assert loads_of(staging) == [(1, "pde.csv", 2), (2, "pde.csv", None)]
     out = tmp_path / "out"
     shares = ["--max-quarantine-share", "0.3", "--max-reason-share", "0.3"]
@@ -83,14 +83,14 @@ def test_a_second_delivery_stands_beside_the_first_and_can_be_made_a_correction(
     second = raw_files(tmp_path / "second", paid="6.00")
     with (second / "pde.csv").open("a", encoding="utf-8") as file:
         file.write("cut|short\n")
-    output = run("stage", "cms-rif", second, staging)
+    output = run("stage", "cms-rif", second, staging, "--adds")
     assert f"│ 2 │ pde.csv │ part_d │ {ROWS + 1} │ 1 │" in output
     assert "Superseded" not in output
     assert "pde.csv (load 2) stands beside load 1 of the same name: all of them count." in output
     assert "If it corrects load 1, stage it again with --corrects-load 1 --corrects-load 2." in output
     assert loads_of(staging) == [(1, "pde.csv", None), (2, "pde.csv", None)]
     both = ["--corrects-load", "1", "--corrects-load", "2"]
-    assert "found both" in fail(capsys, monkeypatch, "stage", "cms-rif", second, staging, "--corrects", *both)
+    assert "found two of them" in fail(capsys, monkeypatch, "stage", "cms-rif", second, staging, "--corrects", *both)
     message = fail(
         capsys, monkeypatch, "stage", "cms-rif", raw_files(tmp_path / "third", "7.00"), staging, "--corrects"
     )

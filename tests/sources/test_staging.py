@@ -12,6 +12,7 @@ from sources.raw_claims import beneficiary as synpuf_beneficiary
 from sources.raw_claims import inpatient as synpuf_inpatient
 from sources.rif_rows import beneficiary, claim, drug, write_rif
 
+import claim_transformers.sources.staging as staging_module
 from claim_transformers.claims.engine import fetch
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
@@ -65,7 +66,7 @@ def test_deliveries_with_files_of_one_name_stand_side_by_side(staging, tmp_path:
     shared = claim("inpatient", "9", patient="P3")
     for year in ("2018", "2019"):
         folder = _rif(tmp_path / year, claim("inpatient", year), shared)
-        staging.load("cms-rif", folder)
+        staging.load("cms-rif", folder, corrects=False)
     assert all(load.is_valid for load in staging.loads())
     with pytest.raises(ClaimDataError, match=r"E_FILE_TWICE: inpatient\.csv has the content of load 1"):
         staging.load("cms-rif", tmp_path / "2018")
@@ -76,6 +77,35 @@ def test_deliveries_with_files_of_one_name_stand_side_by_side(staging, tmp_path:
     assert summary.report["totals"]["dropped"] == 1
     names = {file["source_file"] for file in summary.report["files"]}
     assert names == {"inpatient.csv (load 1)", "inpatient.csv (load 2)"}
+
+
+def test_a_file_that_repeats_most_claims_of_its_name_corrects_and_one_that_repeats_none_adds(staging, tmp_path):
+    first = [claim("inpatient", str(number)) for number in range(4)]
+    staging.load("cms-rif", _rif(tmp_path / "first", *first))
+    staging.load("cms-rif", _rif(tmp_path / "second", *(claim("inpatient", f"2{number}") for number in range(3))))
+    assert [load.superseded_by for load in staging.loads()] == [None, None]
+    # Three of four come again, one of them in spaces, beside new ones.
+    again = [claim("inpatient", name, CLM_PMT_AMT="5.00") for name in ("0", " 1 ", "2", "30", "31", "32", "33")]
+    staging.load("cms-rif", _rif(tmp_path / "third", *again))
+    assert [load.superseded_by for load in staging.loads()] == [3, None, None]
+    half = [claim("inpatient", "20"), claim("inpatient", "40")]
+    with pytest.raises(ClaimDataError, match=r"E_CORRECTION: .* most or none of load 2 .* found 1 of 3 \(CLM_ID\)"):
+        staging.load("cms-rif", _rif(tmp_path / "fourth", *half))
+    assert len(staging.loads()) == 3
+
+
+def test_years_of_beneficiaries_stand_side_by_side_and_a_year_that_comes_again_corrects(staging, tmp_path):
+    for number, (year, sex) in enumerate((("2018", "1"), ("2019", "1"), ("2019", "2"))):
+        person = beneficiary(RFRNC_YR=year, BENE_SEX_IDENT_CD=sex)
+        staging.load("cms-rif", write_rif(tmp_path / str(number), beneficiary=[person]))
+    assert [load.superseded_by for load in staging.loads()] == [None, 3, None]
+
+
+def test_a_file_without_a_column_of_claims_is_not_guessed_at(staging, tmp_path, monkeypatch):
+    staging.load("cms-rif", _rif(tmp_path / "raw"))
+    monkeypatch.setattr(staging_module, "_KEYS", (("CLAIM",),))
+    with pytest.raises(ClaimDataError, match=r"E_CORRECTION: expected a column of claims .* found none out of CLAIM"):
+        staging.load("cms-rif", _rif(tmp_path / "again", claim("inpatient", CLM_PMT_AMT="5.00")))
 
 
 def test_a_corrected_file_supersedes_the_older_load_whose_rows_stay(staging, tmp_path: Path) -> None:
@@ -96,7 +126,7 @@ def test_a_corrected_file_supersedes_the_older_load_whose_rows_stay(staging, tmp
 def test_a_correction_that_was_loaded_as_an_addition_is_put_right_by_naming_both_loads(staging, tmp_path) -> None:
     for paid in ("4.00", "5.00"):
         folder = _rif(tmp_path / "raw", claim("inpatient", CLM_PMT_AMT=paid))
-        staging.load("cms-rif", folder)
+        staging.load("cms-rif", folder, corrects=False)
     with pytest.raises(ClaimDataError, match=r"E_CORRECTION.*found the loads 1, 2: name the load by its number"):
         staging.load("cms-rif", _rif(tmp_path / "other", claim("inpatient", CLM_PMT_AMT="6.00")), corrects=True)
     with pytest.raises(ClaimDataError, match="E_FILE_TWICE"):

@@ -160,8 +160,14 @@ def stage(
     staging: Annotated[Path, typer.Argument(help="Staging area: a DuckDB file, made if it is not there.")],
     layouts: Annotated[Path | None, typer.Option(help="Folder of layout files, for cms-rif.")] = None,
     corrects: Annotated[
-        bool, typer.Option("--corrects", help="Each file supersedes the load of the same name; else both count.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--corrects/--adds",
+            help="Each file supersedes the load of its name, or none does. Without it the claims tell: a file that "
+            "repeats most of a load corrects it.",
+            show_default=False,
+        ),
+    ] = None,
     corrects_load: Annotated[
         list[int] | None, typer.Option(help="Number of a load that these files supersede; may repeat.")
     ] = None,
@@ -169,9 +175,9 @@ def stage(
     """Load raw files as they are into a staging area; the same file twice is refused."""
     from claim_transformers.cli.staging import run_stage
 
-    if corrects and corrects_load:
-        raise ValueError("expected --corrects or --corrects-load, found both")
-    run_stage(source, path, staging, console=console, layouts=layouts, corrects=corrects or corrects_load or False)
+    if corrects is not None and corrects_load:
+        raise ValueError("expected --corrects, --adds or --corrects-load, found two of them")
+    run_stage(source, path, staging, console=console, layouts=layouts, corrects=corrects_load or corrects)
 
 
 @app.command()

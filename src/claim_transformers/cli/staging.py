@@ -18,7 +18,7 @@ def run_stage(
     *,
     console: Console,
     layouts: Path | None = None,
-    corrects: bool | Sequence[int] = False,
+    corrects: bool | Sequence[int] | None = None,
 ) -> None:
     """Load raw files and print what became of them.
 
@@ -28,7 +28,7 @@ def run_stage(
         staging (`Path`): Staging area.
         console (`Console`): Where to print.
         layouts (`Path`, *optional*): Folder of layout files.
-        corrects (`bool` or `Sequence[int]`, *optional*, defaults to `False`): As `Staging.load` takes it.
+        corrects (`bool` or `Sequence[int]`, *optional*): As `Staging.load` takes it.
     """
     from claim_transformers.sources.staging import Staging
 
@@ -46,7 +46,9 @@ def run_stage(
     console.print(table)
     still_valid = {load.load_id for load in after}
     if superseded := [load.load_id for load in before if load.load_id not in still_valid]:
-        console.print(f"Superseded loads: {', '.join(map(str, superseded))}. Their rows stay in the file.")
+        why = " More than half of what they hold came again: --adds keeps both." if corrects is None else ""
+        numbers = ", ".join(map(str, superseded))
+        console.print(f"Superseded loads: {numbers}. Their rows stay in the file.{why}", soft_wrap=True)
     for load in loaded:
         _print_beside(load, [other for other in before if other.load_id in still_valid], console)
 

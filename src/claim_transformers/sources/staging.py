@@ -1,8 +1,9 @@
 """A persistent staging area: raw rows as they were received, in one embedded DuckDB file, one table per claim type.
 
 Deliveries come over months, and a file is sent again when it was wrong. So every load is registered with the hash of
-the file, and the same content is refused. Names say little, because every delivery has its `inpatient.csv`: files of
-one name stand side by side, and a load is superseded only where the caller says that it is corrected. Its rows stay.
+the file, and the same content is refused. Names say little, because every delivery has its `inpatient.csv`, so claims
+tell: a file that repeats most claims of a load of its name is its correction and supersedes it, one that repeats none
+is another delivery and stands beside it, and of anything between the caller says what it is. Superseded rows stay.
 `sources.consolidation` makes canonical tables of what is valid. It is step 1 of Figure 2 of the Medicare claim
 encoder (Lahlou et al.): files are staged in separate tables by type before their schemas are consolidated.
 
@@ -64,6 +65,10 @@ _LOADS = {
 _REJECTS = {"load_id": "BIGINT", "row_no": "BIGINT", "reason_code": "VARCHAR", "raw_line": "VARCHAR"}
 # Bytes 8 to 11 of every DuckDB file.
 _MAGIC = slice(8, 12), b"DUCK"
+# What a file has a row or more of: where most of them come again, the file is a correction. Years of SynPUF
+# beneficiaries are told apart by the names of their files.
+_KEYS = (("CLM_ID",), ("PDE_ID",), ("BENE_ID", "RFRNC_YR"), ("DESYNPUF_ID",))
+_SAY_WHICH = "say corrects=True (--corrects) or corrects=False (--adds)"
 _BY_NUMBER = "name the load by its number, corrects=[NUMBER] (--corrects-load NUMBER)"
 
 
@@ -169,19 +174,20 @@ class Staging:
         path: str | Path,
         *,
         layouts: str | Path | None = None,
-        corrects: bool | Sequence[int] = False,
+        corrects: bool | Sequence[int] | None = None,
     ) -> list[Load]:
         """Load a file, or all files of a folder: all of them or none.
 
-        A file of a name that was loaded before stands beside the earlier load, unless `corrects` says otherwise.
+        A file that repeats more than half of the claims (or patients of the year) of a valid load of its name
+        supersedes it; one that repeats none of them stands beside it.
 
         Args:
             source (`str`): One of `STAGED_SOURCES`.
             path (`str` or `Path`): File or folder, as the source knows them.
             layouts (`str` or `Path`, *optional*): Folder of layout files, for `cms-rif`.
-            corrects (`bool` or `Sequence[int]`, *optional*, defaults to `False`):
-                `True` if each file corrects the one valid load of its name, or the numbers of the loads that the
-                files correct, each by the file of its table.
+            corrects (`bool` or `Sequence[int]`, *optional*):
+                `True` if each file corrects the one valid load of its name, `False` if none corrects anything, or the
+                numbers of the loads that the files correct, each by the file of its table. Without it the claims tell.
 
         Returns:
             `list[Load]`: What was loaded.
@@ -207,9 +213,11 @@ class Staging:
         return loaded
 
     def _find_corrected(
-        self, source: str, files: Sequence[tuple[str, Path, Layout]], corrects: bool | Sequence[int]
-    ) -> list[list[Load]]:
-        """The loads that each file corrects."""
+        self, source: str, files: Sequence[tuple[str, Path, Layout]], corrects: bool | Sequence[int] | None
+    ) -> Sequence[list[Load] | None]:
+        """The loads that each file corrects, as far as the caller says so."""
+        if corrects is None:
+            return [None] * len(files)
         valid = [load for load in self.loads() if load.is_valid and load.source == source]
         if corrects is True:
             return [_of_same_name(valid, table, file.name) for table, file, _ in files]
@@ -233,7 +241,7 @@ class Staging:
         return corrected
 
     def _load_file(
-        self, source: str, table: str, path: Path, layout: Layout, older: Sequence[Load], scratch: Path
+        self, source: str, table: str, path: Path, layout: Layout, older: Sequence[Load] | None, scratch: Path
     ) -> Load:
         number = len(list(scratch.iterdir()))
         folder = scratch / f"{number:05d}"
@@ -242,9 +250,11 @@ class Staging:
         if len(raw_files) != 1:
             raise ClaimDataError("E_ARCHIVE", f"expected one file in {path.name}, found {len(raw_files)}: unpack it")
         raw = raw_files[0]
-        self._check_new(source, table, path.name, raw, older)
+        self._check_new(source, table, path.name, raw, older or ())
         (load_id,) = self.connection.raw_sql("SELECT nextval('load_ids')").fetchall()[0]
         columns = [column for column in rows.columns if column not in LOAD_COLUMNS]
+        if older is None:
+            older = self._find_repeated(source, table, path.name, rows, columns)
         counts = (raw.sha256, raw.num_rows, raw.num_bytes)
         load = Load(int(load_id), source, table, path.name, *counts, fixes=raw.fixes, warnings=raw.warnings)
         notes = [json.dumps(dict(raw.fixes)), json.dumps(dict(raw.warnings))]
@@ -265,6 +275,42 @@ class Staging:
         # The view reads a file that goes away with the scratch folder.
         self.connection.raw_sql(f'DROP VIEW "{rows.get_name()}"')
         return load
+
+    def _find_repeated(self, source: str, table: str, name: str, rows: ir.Table, columns: Sequence[str]) -> list[Load]:
+        """The valid loads of the name of a file whose claims it repeats, so that it is their correction."""
+        repeated = []
+        for load in self.loads():
+            if not load.is_valid or (load.source, load.table, load.file_name) != (source, table, name):
+                continue
+            known = set(columns) & set(self.raw_columns(load))
+            key = next((key for key in _KEYS if known.issuperset(key)), None)
+            if key is None:
+                raise ClaimDataError(
+                    "E_CORRECTION",
+                    f"expected a column of claims to tell whether {name} corrects load {load.load_id}, found none out "
+                    f"of {', '.join('/'.join(names) for names in _KEYS)}: {_SAY_WHICH}",
+                )
+            held, again = self._count_repeated(load, rows, key)
+            if 2 * again > held:
+                repeated.append(load)
+            elif again:
+                raise ClaimDataError(
+                    "E_CORRECTION",
+                    f"expected {name} to repeat most or none of load {load.load_id} of its name, found {again:,} of "
+                    f"{held:,} ({'/'.join(key)}): {_SAY_WHICH}",
+                )
+        return repeated
+
+    def _count_repeated(self, load: Load, rows: ir.Table, key: Sequence[str]) -> tuple[int, int]:
+        """How many claims a load holds, and how many of them new rows hold again."""
+        parts = ", ".join(f'trim("{column}") AS {column}' for column in key)
+        staged = stage_table(load.source, load.table)
+        (counts,) = self.connection.raw_sql(
+            "SELECT count(*), count(is_again) FROM "
+            f'(SELECT DISTINCT {parts} FROM "{staged}" WHERE load_id = {load.load_id:d}) '
+            f'LEFT JOIN (SELECT DISTINCT {parts}, true AS is_again FROM "{rows.get_name()}") USING ({", ".join(key)})'
+        ).fetchall()
+        return int(counts[0]), int(counts[1])
 
     def _insert(self, name: str, rows: ir.Table, columns: Sequence[str], load: Load) -> None:
         own = "load_id BIGINT, file_sha256 VARCHAR, source_file VARCHAR, row_no BIGINT"
