@@ -16,7 +16,7 @@ from claim_transformers.training import parse_arguments
 
 def main(arguments: MedicareArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
-    with benchmark.workspace.plan("label rules", 20):
+    with benchmark.workspace.plan("label rules", 25):
         table = label_rule_table(benchmark.study, STUDY, benchmark.checkpoint())
     benchmark.publish({"medicare_labels": table})
 
