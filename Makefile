@@ -60,21 +60,21 @@ test-spark:  ## The same expressions on Spark, row by row; needs Java 17 and CLA
 	build/spark/bin/python -m pytest tests/sources/test_spark.py
 
 bench: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, pretraining.
-	$(BIN)/python benchmarks/bench_simulation.py
-	$(BIN)/python benchmarks/bench_ingest.py
-	$(BIN)/python benchmarks/bench_pretraining.py
+	$(BIN)/python speed/bench_simulation.py
+	$(BIN)/python speed/bench_ingest.py
+	$(BIN)/python speed/bench_pretraining.py
 
 benchmark: $(VENV)/.runtime  ## Every table and figure of docs/benchmark; hours, and goes on where it was stopped.
-	PATH="$(abspath $(BIN)):$$PATH" bash examples/benchmark/run.sh examples/benchmark/full.yaml
+	PATH="$(abspath $(BIN)):$$PATH" bash reproduction/claim_pt/run.sh reproduction/claim_pt/profiles/full.yaml
 
 benchmark-quick: $(VENV)/.runtime  ## All of it at a small size, in minutes; leaves runs/benchmark/quick/docs.
-	PATH="$(abspath $(BIN)):$$PATH" bash examples/benchmark/run.sh examples/benchmark/quick.yaml
+	PATH="$(abspath $(BIN)):$$PATH" bash reproduction/claim_pt/run.sh reproduction/claim_pt/profiles/quick.yaml
 
 benchmark-medicare: $(VENV)/.runtime  ## Every Medicare table of docs/benchmark; hours, and goes on where it was stopped.
-	PATH="$(abspath $(BIN)):$$PATH" bash examples/benchmark/medicare/run.sh examples/benchmark/medicare/full.yaml
+	PATH="$(abspath $(BIN)):$$PATH" bash reproduction/medicare/run.sh reproduction/medicare/profiles/full.yaml
 
 benchmark-medicare-quick: $(VENV)/.runtime  ## All of it at a small size; leaves runs/benchmark/medicare-quick/docs.
-	PATH="$(abspath $(BIN)):$$PATH" bash examples/benchmark/medicare/run.sh examples/benchmark/medicare/quick.yaml
+	PATH="$(abspath $(BIN)):$$PATH" bash reproduction/medicare/run.sh reproduction/medicare/profiles/quick.yaml
 
 build: $(VENV)/.dev  ## Build the wheel, install it in a fresh environment, import it and call its command.
 	rm -rf dist build/wheel-check

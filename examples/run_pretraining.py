@@ -19,7 +19,7 @@ from transformers import EarlyStoppingCallback, set_seed
 
 from claim_transformers.codes import category_rules, read_drug_ingredients
 from claim_transformers.models.claim import ClaimTokenizer
-from claim_transformers.sources.loading import load_claims
+from claim_transformers.sources.pipeline.loading import load_claims
 from claim_transformers.training import (
     Architecture,
     ClaimTrainer,

@@ -32,7 +32,7 @@ from claim_transformers.version import __version__
 
 if TYPE_CHECKING:
     from claim_transformers.models.recurrent import RecurrentConfig, RecurrentForSequenceClassification, RecurrentModel
-    from claim_transformers.sources.loading import load_claims
+    from claim_transformers.sources.pipeline.loading import load_claims
     from claim_transformers.training import ClaimTrainer, DataCollatorForClaimPretraining
 
 __all__ = [
@@ -59,7 +59,7 @@ _LAZY = {
     "RecurrentConfig": "claim_transformers.models.recurrent",
     "RecurrentForSequenceClassification": "claim_transformers.models.recurrent",
     "RecurrentModel": "claim_transformers.models.recurrent",
-    "load_claims": "claim_transformers.sources.loading",
+    "load_claims": "claim_transformers.sources.pipeline.loading",
 }
 
 register()

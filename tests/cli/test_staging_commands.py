@@ -9,7 +9,7 @@ from sources.rif_rows import beneficiary, claim, drug, write_rif
 from typer.testing import CliRunner
 
 from claim_transformers.cli import app, main
-from claim_transformers.sources.staging import Staging
+from claim_transformers.sources.deliveries.staging_area import Staging
 
 ROWS, BROKEN = 9, 2
 

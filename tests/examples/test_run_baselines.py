@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 from cohorts.sequences_by_hand import save_stays
 
-from claim_transformers.cohorts.sequences import SequenceForm, write_sequences
+from claim_transformers.cohorts.readmission.sequences import SequenceForm, write_sequences
 from claim_transformers.training import parse_arguments
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from claim_transformers.cohorts.sequences import SequenceForm
+from claim_transformers.cohorts.readmission.sequences import SequenceForm
 from claim_transformers.models.claim import ClaimForPreTraining, ClaimForSequenceClassification
 from claim_transformers.training import Architecture, ClaimTrainingArguments, auroc, parse_arguments
 

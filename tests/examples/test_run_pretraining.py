@@ -11,7 +11,7 @@ import pytest
 from datasets import load_from_disk
 
 from claim_transformers.claims.number_bins import NumberBins
-from claim_transformers.cohorts.sequences import SequenceForm
+from claim_transformers.cohorts.readmission.sequences import SequenceForm
 from claim_transformers.models.claim import ClaimForMaskedLM, ClaimForPreTraining, ClaimTokenizer
 from claim_transformers.training import ClaimTrainingArguments, parse_arguments
 

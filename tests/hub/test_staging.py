@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from claim_transformers.hub.errors import PushRefusedError
-from claim_transformers.hub.staging import MANIFEST_NAME, file_sha256, stage
+from claim_transformers.hub.upload_folder import MANIFEST_NAME, file_sha256, stage
 
 FORBIDDEN_FILES = [
     "training_args.bin",

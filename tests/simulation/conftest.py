@@ -7,11 +7,11 @@ import pytest
 from simulation.written_files import GENERATORS, PATIENTS, SEED
 
 from claim_transformers.simulation import SimulatedClaims, simulate_tables
-from claim_transformers.simulation.calendar import Calendar
-from claim_transformers.simulation.disease import History, live
-from claim_transformers.simulation.population import Population, draw_population
-from claim_transformers.simulation.random_streams import generator_of
-from claim_transformers.simulation.risk import TrueRisk, true_risks
+from claim_transformers.simulation.engine.calendar import Calendar
+from claim_transformers.simulation.engine.random_streams import generator_of
+from claim_transformers.simulation.pediatric.disease import History, live
+from claim_transformers.simulation.pediatric.population import Population, draw_population
+from claim_transformers.simulation.pediatric.risk import TrueRisk, true_risks
 
 WINDOW = Calendar(dt.date(2010, 1, 1), dt.date(2014, 12, 31))
 

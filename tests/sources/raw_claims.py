@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from claim_transformers.sources.reading import Layout
-from claim_transformers.sources.synpuf_columns import CARRIER, INPATIENT, OUTPATIENT, PRESCRIPTION, beneficiary_layout
-from claim_transformers.sources.tuva_columns import ELIGIBILITY, MEDICAL_CLAIM, PHARMACY_CLAIM
+from claim_transformers.sources.formats.synpuf.columns import (
+    CARRIER,
+    INPATIENT,
+    OUTPATIENT,
+    PRESCRIPTION,
+    beneficiary_layout,
+)
+from claim_transformers.sources.formats.tuva.columns import ELIGIBILITY, MEDICAL_CLAIM, PHARMACY_CLAIM
+from claim_transformers.sources.pipeline.reading import Layout
 
 Row = dict[str, Any]
 

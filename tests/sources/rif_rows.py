@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from claim_transformers.sources.layout_files import RIF_LAYOUTS, FileLayout, read_layouts
+from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, FileLayout, read_layouts
 
 Row = dict[str, str]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from claim_transformers.sources.ingest import IngestSummary, ingest
+from claim_transformers.sources.pipeline.ingest import IngestSummary, ingest
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
 pytestmark = pytest.mark.skipif(not DATA, reason="CLAIMS_DATA_DIR is not set")

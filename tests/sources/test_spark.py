@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from claim_transformers.claims.engine import connect
-from claim_transformers.sources.consolidation import trace_lines
-from claim_transformers.sources.synpuf_claims import stage_institutional
+from claim_transformers.sources.deliveries.consolidation import trace_lines
+from claim_transformers.sources.formats.synpuf.claims import stage_institutional
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
 HAS_SPARK = importlib.util.find_spec("pyspark") is not None and shutil.which("java") is not None

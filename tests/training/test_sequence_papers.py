@@ -7,7 +7,7 @@ import pytest
 
 from claim_transformers import resolve_checkpoint
 from claim_transformers.claims.number_bins import NumberBins
-from claim_transformers.cohorts.sequences import SequenceForm
+from claim_transformers.cohorts.readmission.sequences import SequenceForm
 from claim_transformers.models.claim import ClaimTokenizer
 from claim_transformers.training import carry_sequence_papers, check_sequence_form, describe_backoffs
 

@@ -7,78 +7,82 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from claim_transformers.analysis.attention_view import write_attention_view
-    from claim_transformers.analysis.audit_plots import reliability_plot
-    from claim_transformers.analysis.audit_power import AuditPower, PlantedBias
-    from claim_transformers.analysis.audit_table import AuditTable
-    from claim_transformers.analysis.baselines import BaselineResult, fit_logistic_regression
-    from claim_transformers.analysis.boosting import BoostingParameters, fit_gradient_boosting
-    from claim_transformers.analysis.calibration_measures import calibration_table, measure_calibration
-    from claim_transformers.analysis.clinical_score import lace_scores
-    from claim_transformers.analysis.cohort_outcome import cohort_readout, start_from_pretraining
-    from claim_transformers.analysis.comparison import Comparison, compare_models
-    from claim_transformers.analysis.curve_plots import curve_plot, interval_plot
-    from claim_transformers.analysis.drift import DriftSample, measure_drift
-    from claim_transformers.analysis.drift_tables import drift_table
-    from claim_transformers.analysis.embedding_figure import write_embedding_figure
-    from claim_transformers.analysis.embedding_map import embed_patients, map_codes, map_patients
-    from claim_transformers.analysis.outcome_head import outcome_probability, outcome_readout, start_from_readout
-    from claim_transformers.analysis.probes import fit_linear_probe, patient_vectors
-    from claim_transformers.analysis.recalibration import PriorCorrection, fit_isotonic, fit_platt
-    from claim_transformers.analysis.report import write_report
-    from claim_transformers.analysis.subgroup_attributes import audit_attributes
-    from claim_transformers.analysis.subgroup_tables import gap_table, subgroup_table
-    from claim_transformers.analysis.subgroups import SubgroupAudit, age_bands, audit_subgroups
-    from claim_transformers.analysis.threshold import gmean_threshold, score_at_threshold, threshold_table
-    from claim_transformers.analysis.true_risk import true_risk_scores
-    from claim_transformers.analysis.zero_shot import next_visit_probability
+    from claim_transformers.analysis.audit.audit_plots import reliability_plot
+    from claim_transformers.analysis.audit.audit_power import AuditPower, PlantedBias
+    from claim_transformers.analysis.audit.audit_table import AuditTable
+    from claim_transformers.analysis.audit.calibration_measures import calibration_table, measure_calibration
+    from claim_transformers.analysis.audit.drift import DriftSample, measure_drift
+    from claim_transformers.analysis.audit.drift_tables import drift_table
+    from claim_transformers.analysis.audit.recalibration import PriorCorrection, fit_isotonic, fit_platt
+    from claim_transformers.analysis.audit.subgroup_attributes import audit_attributes
+    from claim_transformers.analysis.audit.subgroup_tables import gap_table, subgroup_table
+    from claim_transformers.analysis.audit.subgroups import SubgroupAudit, age_bands, audit_subgroups
+    from claim_transformers.analysis.audit.threshold import gmean_threshold, score_at_threshold, threshold_table
+    from claim_transformers.analysis.readout.cohort_outcome import cohort_readout, start_from_pretraining
+    from claim_transformers.analysis.readout.outcome_head import (
+        outcome_probability,
+        outcome_readout,
+        start_from_readout,
+    )
+    from claim_transformers.analysis.readout.probes import fit_linear_probe, patient_vectors
+    from claim_transformers.analysis.readout.zero_shot import next_visit_probability
+    from claim_transformers.analysis.rivals.baselines import BaselineResult, fit_logistic_regression
+    from claim_transformers.analysis.rivals.boosting import BoostingParameters, fit_gradient_boosting
+    from claim_transformers.analysis.rivals.clinical_score import lace_scores
+    from claim_transformers.analysis.rivals.true_risk import true_risk_scores
+    from claim_transformers.analysis.views.attention_view import write_attention_view
+    from claim_transformers.analysis.views.comparison import Comparison, compare_models
+    from claim_transformers.analysis.views.curve_plots import curve_plot, interval_plot
+    from claim_transformers.analysis.views.embedding_figure import write_embedding_figure
+    from claim_transformers.analysis.views.embedding_map import embed_patients, map_codes, map_patients
+    from claim_transformers.analysis.views.report import write_report
 
 _MODULE_OF_NAME = {
-    "AuditPower": "audit_power",
-    "AuditTable": "audit_table",
-    "BaselineResult": "baselines",
-    "BoostingParameters": "boosting",
-    "Comparison": "comparison",
-    "DriftSample": "drift",
-    "PlantedBias": "audit_power",
-    "PriorCorrection": "recalibration",
-    "SubgroupAudit": "subgroups",
-    "age_bands": "subgroups",
-    "audit_attributes": "subgroup_attributes",
-    "audit_subgroups": "subgroups",
-    "calibration_table": "calibration_measures",
-    "cohort_readout": "cohort_outcome",
-    "compare_models": "comparison",
-    "curve_plot": "curve_plots",
-    "drift_table": "drift_tables",
-    "embed_patients": "embedding_map",
-    "fit_gradient_boosting": "boosting",
-    "fit_isotonic": "recalibration",
-    "fit_linear_probe": "probes",
-    "fit_logistic_regression": "baselines",
-    "fit_platt": "recalibration",
-    "gap_table": "subgroup_tables",
-    "gmean_threshold": "threshold",
-    "interval_plot": "curve_plots",
-    "lace_scores": "clinical_score",
-    "map_codes": "embedding_map",
-    "map_patients": "embedding_map",
-    "measure_calibration": "calibration_measures",
-    "measure_drift": "drift",
-    "next_visit_probability": "zero_shot",
-    "outcome_probability": "outcome_head",
-    "outcome_readout": "outcome_head",
-    "patient_vectors": "probes",
-    "reliability_plot": "audit_plots",
-    "score_at_threshold": "threshold",
-    "start_from_pretraining": "cohort_outcome",
-    "start_from_readout": "outcome_head",
-    "subgroup_table": "subgroup_tables",
-    "threshold_table": "threshold",
-    "true_risk_scores": "true_risk",
-    "write_attention_view": "attention_view",
-    "write_embedding_figure": "embedding_figure",
-    "write_report": "report",
+    "AuditPower": "audit.audit_power",
+    "AuditTable": "audit.audit_table",
+    "BaselineResult": "rivals.baselines",
+    "BoostingParameters": "rivals.boosting",
+    "Comparison": "views.comparison",
+    "DriftSample": "audit.drift",
+    "PlantedBias": "audit.audit_power",
+    "PriorCorrection": "audit.recalibration",
+    "SubgroupAudit": "audit.subgroups",
+    "age_bands": "audit.subgroups",
+    "audit_attributes": "audit.subgroup_attributes",
+    "audit_subgroups": "audit.subgroups",
+    "calibration_table": "audit.calibration_measures",
+    "cohort_readout": "readout.cohort_outcome",
+    "compare_models": "views.comparison",
+    "curve_plot": "views.curve_plots",
+    "drift_table": "audit.drift_tables",
+    "embed_patients": "views.embedding_map",
+    "fit_gradient_boosting": "rivals.boosting",
+    "fit_isotonic": "audit.recalibration",
+    "fit_linear_probe": "readout.probes",
+    "fit_logistic_regression": "rivals.baselines",
+    "fit_platt": "audit.recalibration",
+    "gap_table": "audit.subgroup_tables",
+    "gmean_threshold": "audit.threshold",
+    "interval_plot": "views.curve_plots",
+    "lace_scores": "rivals.clinical_score",
+    "map_codes": "views.embedding_map",
+    "map_patients": "views.embedding_map",
+    "measure_calibration": "audit.calibration_measures",
+    "measure_drift": "audit.drift",
+    "next_visit_probability": "readout.zero_shot",
+    "outcome_probability": "readout.outcome_head",
+    "outcome_readout": "readout.outcome_head",
+    "patient_vectors": "readout.probes",
+    "reliability_plot": "audit.audit_plots",
+    "score_at_threshold": "audit.threshold",
+    "start_from_pretraining": "readout.cohort_outcome",
+    "start_from_readout": "readout.outcome_head",
+    "subgroup_table": "audit.subgroup_tables",
+    "threshold_table": "audit.threshold",
+    "true_risk_scores": "rivals.true_risk",
+    "write_attention_view": "views.attention_view",
+    "write_embedding_figure": "views.embedding_figure",
+    "write_report": "views.report",
 }
 
 __all__ = [

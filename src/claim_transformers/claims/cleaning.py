@@ -12,8 +12,8 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from .fields import clean_id, parse_amount
-from .quality import RowCheck
+from claim_transformers.claims.fields import clean_id, parse_amount
+from claim_transformers.claims.quality import RowCheck
 
 ROW_ID = ("source_file", "row_no")
 

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..codes.coverage import report_coverage
-from ..codes.groupers import category_rules
-from ..codes.systems import SYSTEMS
+from claim_transformers.codes.coverage import report_coverage
+from claim_transformers.codes.groupers import category_rules
+from claim_transformers.codes.systems import SYSTEMS
 
 _HEADER = ("raw table", "system", "distinct codes", "occurrences", "with category", "listed")
 

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
 
-from ..codes.expressions import modifiers_expr, normalize_expr
-from ..codes.normalize import normalize_codes
-from .engine import fetch
+from claim_transformers.claims.engine import fetch
+from claim_transformers.codes.expressions import modifiers_expr, normalize_expr
+from claim_transformers.codes.normalize import normalize_codes
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..codes.errors import ClaimDataError
+from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

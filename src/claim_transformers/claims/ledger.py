@@ -11,13 +11,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..codes.errors import ClaimDataError
-from .code_coverage import cover_codes
+from claim_transformers.claims.code_coverage import cover_codes
+from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .coding import CodeSurvey
+    from claim_transformers.claims.coding import CodeSurvey
 
 MAX_REASON_SHARE = 0.01
 MAX_QUARANTINE_SHARE = 0.05

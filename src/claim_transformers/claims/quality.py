@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
-from .fields import DateFormat, clean_id, parse_amount, parse_date
+from claim_transformers.claims.fields import DateFormat, clean_id, parse_amount, parse_date
 
 # Bills for services of the last days of life arrive late and are dated carelessly.
 DAYS_AFTER_DEATH = 30

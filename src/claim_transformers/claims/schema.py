@@ -39,7 +39,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from ..codes.errors import ClaimDataError
+from claim_transformers.codes.errors import ClaimDataError
 
 CLAIM_TYPES = ("IP", "OP", "CAR", "DME", "HHA", "HOSP", "SNF", "RX")
 

@@ -23,7 +23,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..codes.errors import ClaimDataError
+from claim_transformers.codes.errors import ClaimDataError
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"

@@ -135,7 +135,7 @@ def ingest(
     overwrite: Overwrite = False,
 ) -> None:
     """Read raw claims into canonical tables, patient timelines and a quality report."""
-    from claim_transformers.sources.ingest import ingest as run
+    from claim_transformers.sources.pipeline.ingest import ingest as run
 
     if path is None or out is None:
         raise ValueError("expected SOURCE, PATH and OUT; see claim-transformers ingest --help")
@@ -173,7 +173,7 @@ def stage(
     ] = None,
 ) -> None:
     """Load raw files as they are into a staging area; the same file twice is refused."""
-    from claim_transformers.cli.staging import run_stage
+    from claim_transformers.cli.deliveries import run_stage
 
     if corrects is not None and corrects_load:
         raise ValueError("expected --corrects, --adds or --corrects-load, found two of them")
@@ -196,8 +196,8 @@ def consolidate(
     overwrite: Overwrite = False,
 ) -> None:
     """Make canonical tables of all valid loads, with the load and the rule behind every row."""
-    from claim_transformers.sources.consolidation import consolidate as run
-    from claim_transformers.sources.staging import Staging
+    from claim_transformers.sources.deliveries.consolidation import consolidate as run
+    from claim_transformers.sources.deliveries.staging_area import Staging
 
     of_rif = {"layouts": layouts, "keep_denied": keep_denied or None}
     options = {"cms-rif": {name: value for name, value in of_rif.items() if value is not None}}
@@ -336,7 +336,7 @@ def report(
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Claims to risk",
 ) -> None:
     """Write RUN/report.html: attrition, learning curves, ROC, calibration, embedding map and the table of models."""
-    from claim_transformers.analysis.report import write_report
+    from claim_transformers.analysis.views.report import write_report
 
     comparison = write_report(run, title=title)
     console.print(comparison.to_rich())

@@ -11,7 +11,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from claim_transformers.claims.counties import CountyFeatures
-    from claim_transformers.cohorts.patient_codes import CountyBins
+    from claim_transformers.cohorts.readmission.patient_codes import CountyBins
 
 READMISSION = "readmission"
 
@@ -76,8 +76,8 @@ def run_readmission(
         ClaimDataError: As `build_readmission_cohort` and `Cohort.save`.
     """
     from claim_transformers.cohorts import attrition_table, check_out
-    from claim_transformers.cohorts.readmission import build_readmission_cohort
-    from claim_transformers.cohorts.readmission_definition import BY_TIME, ReadmissionDefinition
+    from claim_transformers.cohorts.readmission.building import build_readmission_cohort
+    from claim_transformers.cohorts.readmission.definition import BY_TIME, ReadmissionDefinition
 
     check_out(out, overwrite=overwrite)
     given: dict[str, Any] = {"rule": rule, "look_back_days": look_back_days, "test_from": test_from, "seed": seed}
@@ -104,7 +104,7 @@ def _read_counties(paths: Sequence[Path], bins_of: str | None) -> "CountyFeature
     """Measures of all files, with the bins of another cohort or a checkpoint if asked."""
     from claim_transformers import resolve_checkpoint
     from claim_transformers.claims.counties import read_county_features
-    from claim_transformers.cohorts.patient_codes import CountyBins, load_county_bins
+    from claim_transformers.cohorts.readmission.patient_codes import CountyBins, load_county_bins
 
     if bins_of is not None and not paths:
         raise ValueError("expected --county-features with --county-bins-of, found none: bins need measures")
@@ -149,8 +149,8 @@ def run_sequences(
     from claim_transformers import resolve_checkpoint
     from claim_transformers.claims.number_bins import DEFAULT_BINS
     from claim_transformers.codes.roll_up import CHAPTER
-    from claim_transformers.cohorts.patient_codes import differ_in_county_bins
-    from claim_transformers.cohorts.sequences import COUNTY, SequenceForm, write_sequences
+    from claim_transformers.cohorts.readmission.patient_codes import differ_in_county_bins
+    from claim_transformers.cohorts.readmission.sequences import COUNTY, SequenceForm, write_sequences
 
     if form_of is None:
         form = SequenceForm(CHAPTER if depth is None else depth, _depths(depth_of), hide=hide)
@@ -186,8 +186,8 @@ def _depths(depth_of: Sequence[str]) -> dict[str, str]:
 
 def _print_vocabulary(out: Path, depth: str, console: Console) -> None:
     """The vocabulary that a tokenizer of the training split would have, and what it would cover."""
-    from claim_transformers.cohorts.sequence_vocabulary import vocabulary_rows
-    from claim_transformers.cohorts.sequences import read_splits
+    from claim_transformers.cohorts.readmission.sequence_vocabulary import vocabulary_rows
+    from claim_transformers.cohorts.readmission.sequences import read_splits
 
     table = Table(title=f"Tokens at the depth of {depth}: those that 11 training patients hold")
     for column, justify in (("system", "left"), ("different", "right"), ("kept", "right"), ("of test codes", "right")):
@@ -206,8 +206,8 @@ def _tokenizer_folder(folder: str) -> Path | None:
 def _print_known(out: Path, checkpoint: Path, console: Console) -> None:
     """How much of the test split the tokenizer of a checkpoint knows, and a warning where that is little."""
     from claim_transformers import ClaimTokenizer
-    from claim_transformers.cohorts.sequence_vocabulary import known_rows
-    from claim_transformers.cohorts.sequences import read_splits
+    from claim_transformers.cohorts.readmission.sequence_vocabulary import known_rows
+    from claim_transformers.cohorts.readmission.sequences import read_splits
 
     vocabulary = ClaimTokenizer.from_pretrained(checkpoint).vocabulary
     rows = known_rows(read_splits(out)["test"], lambda code: vocabulary.resolve(code)[1] not in ("system", "unknown"))

@@ -7,16 +7,23 @@ categories that a tokenizer carries, [`category_of`] applies it, [`backoff_chain
 terminologies are read on first use.
 """
 
-from .backoff import backoff_chain
-from .coverage import CoverageReport, SystemCoverage, report_coverage
-from .drugs import read_drug_ingredients
-from .errors import ClaimDataError
-from .expressions import modifiers_expr, normalize_expr
-from .groupers import category_of, category_rules, chapter_of, icd10cm_parents, is_listed
-from .normalize import NormalizedCodes, normalize_code, normalize_codes, split_modifiers
-from .procedures import read_procedure_ccs
-from .rules import CategoryRules
-from .systems import ICD10_START_DATE, SYSTEM_TITLES, SYSTEMS, contradicts_date, join_code, split_code
+from claim_transformers.codes.backoff import backoff_chain
+from claim_transformers.codes.coverage import CoverageReport, SystemCoverage, report_coverage
+from claim_transformers.codes.drugs import read_drug_ingredients
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.codes.expressions import modifiers_expr, normalize_expr
+from claim_transformers.codes.groupers import category_of, category_rules, chapter_of, icd10cm_parents, is_listed
+from claim_transformers.codes.normalize import NormalizedCodes, normalize_code, normalize_codes, split_modifiers
+from claim_transformers.codes.procedures import read_procedure_ccs
+from claim_transformers.codes.rules import CategoryRules
+from claim_transformers.codes.systems import (
+    ICD10_START_DATE,
+    SYSTEM_TITLES,
+    SYSTEMS,
+    contradicts_date,
+    join_code,
+    split_code,
+)
 
 __all__ = [
     "ICD10_START_DATE",

@@ -1,7 +1,7 @@
 """What stands in for a code that a vocabulary does not hold."""
 
-from .rules import CategoryRules
-from .systems import split_code
+from claim_transformers.codes.rules import CategoryRules
+from claim_transformers.codes.systems import split_code
 
 UNKNOWN_SYSTEM = "UNK"
 _ICD_CATEGORY_LENGTH = 3

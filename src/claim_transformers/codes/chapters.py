@@ -9,8 +9,8 @@ places and dispositions have nothing above their category.
 
 import bisect
 
-from .groupers import chapter_of
-from .systems import split_code
+from claim_transformers.codes.groupers import chapter_of
+from claim_transformers.codes.systems import split_code
 
 # First two digits with which each chapter of ICD-9-CM volume 3 begins.
 _ICD9PCS_CHAPTERS = (

@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .groupers import category_of, is_listed
-from .rules import CategoryRules
-from .systems import SYSTEMS
+from claim_transformers.codes.groupers import category_of, is_listed
+from claim_transformers.codes.rules import CategoryRules
+from claim_transformers.codes.systems import SYSTEMS
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .errors import ClaimDataError
+from claim_transformers.codes.errors import ClaimDataError
 
 
 def read_drug_ingredients(path: str | Path) -> dict[str, str]:

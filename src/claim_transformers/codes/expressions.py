@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from .forms import CODE_TEXT, NO_BREAK_SPACE, R_CODE_TEXT, Shape, form_of, whole
+from claim_transformers.codes.forms import CODE_TEXT, NO_BREAK_SPACE, R_CODE_TEXT, Shape, form_of, whole
 
 if TYPE_CHECKING:
     from ibis.expr.types import BooleanValue, StringValue

@@ -13,7 +13,7 @@ center, patient discharge status, place of service).
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from .systems import check_system
+from claim_transformers.codes.systems import check_system
 
 NO_BREAK_SPACE = "\u00a0"
 BLANKS = " \t\n\v\f\r"

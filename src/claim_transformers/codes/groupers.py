@@ -6,11 +6,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from .errors import ClaimDataError
-from .normalize import as_dictionary, normalize_code
-from .rules import CategoryRules, compact_prefixes
-from .systems import SYSTEMS, check_system, split_code
-from .tables import listed_codes, read_ccs, read_ccsr
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.codes.normalize import as_dictionary, normalize_code
+from claim_transformers.codes.rules import CategoryRules, compact_prefixes
+from claim_transformers.codes.systems import SYSTEMS, check_system, split_code
+from claim_transformers.codes.tables import listed_codes, read_ccs, read_ccsr
 
 ICD_CATEGORY_LENGTH = 3  # ICD-9-CM and ICD-10-CM name a disease by three characters and detail it by the others.
 NDC9_LENGTH = 9  # labeler and product; the last two digits are the package size

@@ -13,8 +13,17 @@ from types import MappingProxyType
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .errors import ClaimDataError
-from .forms import BLANKS, CODE_TEXT, NO_BREAK_SPACE, R_CODE_TEXT, Shape, describe_expected, form_of, whole
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.codes.forms import (
+    BLANKS,
+    CODE_TEXT,
+    NO_BREAK_SPACE,
+    R_CODE_TEXT,
+    Shape,
+    describe_expected,
+    form_of,
+    whole,
+)
 
 _compile = functools.cache(re.compile)
 

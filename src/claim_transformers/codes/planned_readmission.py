@@ -25,11 +25,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .errors import ClaimDataError
-from .normalize import as_dictionary
-from .procedures import read_procedure_ccs
-from .rules import CategoryRules, compact_prefixes
-from .tables import listed_codes, read_ccs
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.codes.normalize import as_dictionary
+from claim_transformers.codes.procedures import read_procedure_ccs
+from claim_transformers.codes.rules import CategoryRules, compact_prefixes
+from claim_transformers.codes.tables import listed_codes, read_ccs
 
 ALWAYS_PROCEDURE = "ALWAYS_PLANNED_PROCEDURE"  # table PR.1
 ALWAYS_DIAGNOSIS = "ALWAYS_PLANNED_DIAGNOSIS"  # table PR.2

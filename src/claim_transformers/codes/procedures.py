@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import ClaimDataError
-from .normalize import normalize_code
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.codes.normalize import normalize_code
 
 # First column of the header -> code system and the column that holds the category.
 _LAYOUTS = {"ICD-9-CM CODE": ("ICD9PCS", "CCS CATEGORY"), "CODE RANGE": ("HCPCS", "CCS")}

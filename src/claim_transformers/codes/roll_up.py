@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from .backoff import UNKNOWN_SYSTEM
-from .chapters import code_chapter
-from .groupers import category_rules
-from .normalize import as_dictionary
-from .rules import CategoryRules
-from .systems import SYSTEM_TITLES, check_system
+from claim_transformers.codes.backoff import UNKNOWN_SYSTEM
+from claim_transformers.codes.chapters import code_chapter
+from claim_transformers.codes.groupers import category_rules
+from claim_transformers.codes.normalize import as_dictionary
+from claim_transformers.codes.rules import CategoryRules
+from claim_transformers.codes.systems import SYSTEM_TITLES, check_system
 
 CODE, CATEGORY, CHAPTER = "code", "category", "chapter"
 DEPTHS = (CODE, CATEGORY, CHAPTER)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .systems import SYSTEM_TITLES, split_code
+from claim_transformers.codes.systems import SYSTEM_TITLES, split_code
 
 FORMAT_VERSION = 1
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from claim_transformers.claims.splits import SPLITS, split_of
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep, Ends, attrition_rows
-from claim_transformers.cohorts.definition import CohortDefinition
+from claim_transformers.cohorts.event.definition import CohortDefinition
 from claim_transformers.cohorts.flow_chart import draw_flow_chart
 
 if TYPE_CHECKING:

@@ -1,11 +1,11 @@
 """Sharing checkpoints and datasets: names, model cards, and a push that lets nothing private out."""
 
-from .cards import metrics_of_comparison, write_model_card
-from .dataset import push_dataset
-from .errors import HubError, PushRefusedError
-from .install import install_checkpoint
-from .push import push_checkpoint, push_folder
-from .saving import refuse_foreign_code, save_with_code
+from claim_transformers.hub.cards import metrics_of_comparison, write_model_card
+from claim_transformers.hub.dataset import push_dataset
+from claim_transformers.hub.errors import HubError, PushRefusedError
+from claim_transformers.hub.install import install_checkpoint
+from claim_transformers.hub.push import push_checkpoint, push_folder
+from claim_transformers.hub.saving import refuse_foreign_code, save_with_code
 
 __all__ = [
     "HubError",

@@ -12,7 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, Offl
 # The client renamed its HTTP library between two of its major versions; it exports the one in use under this name.
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
-from .errors import HubError, PushRefusedError
+from claim_transformers.hub.errors import HubError, PushRefusedError
 
 ATTEMPTS = 5
 LONGEST_WAIT_SECONDS = 60.0

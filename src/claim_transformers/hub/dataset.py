@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from huggingface_hub import CommitInfo, HfApi
 
-from .connection import explained, last_commit, retried
-from .errors import PushRefusedError
+from claim_transformers.hub.connection import explained, last_commit, retried
+from claim_transformers.hub.errors import PushRefusedError
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

@@ -9,8 +9,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from claim_transformers.cohorts.patient_codes import COUNTY_BINS_FILE
-from claim_transformers.cohorts.sequences import FORM_FILE, SequenceForm
+from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE
+from claim_transformers.cohorts.readmission.sequences import FORM_FILE, SequenceForm
 from claim_transformers.models.claim.names_claim import resolve_checkpoint
 
 if TYPE_CHECKING:

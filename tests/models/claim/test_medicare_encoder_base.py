@@ -17,8 +17,8 @@ from models.claim.packaged_checkpoints import (
 )
 from transformers import AutoModelForMaskedLM
 
-from claim_transformers.cohorts.patient_codes import load_county_bins
-from claim_transformers.cohorts.sequences import SequenceForm
+from claim_transformers.cohorts.readmission.patient_codes import load_county_bins
+from claim_transformers.cohorts.readmission.sequences import SequenceForm
 from claim_transformers.models.claim import (
     ClaimForMaskedLM,
     ClaimForSequenceClassification,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from claim_transformers.simulation.calendar import Calendar
+from claim_transformers.simulation.engine.calendar import Calendar
 from claim_transformers.simulation.medicare import PlantedBias, PlantedDrift
 from claim_transformers.simulation.medicare.causes import IS_PLANNED
 from claim_transformers.simulation.medicare.generate import draw_world

@@ -1,14 +1,14 @@
 """A simulated Medicare population: all seven claim types and drugs, and the true risk of readmission."""
 
-from .generate import (
+from claim_transformers.simulation.medicare.generate import (
     MEDICARE_SIMULATION_VERSION,
     MedicareClaims,
     MedicareSummary,
     simulate_medicare,
     simulate_medicare_tables,
 )
-from .planted import PlantedBias, PlantedDrift
-from .tables import OUTCOMES
+from claim_transformers.simulation.medicare.planted import PlantedBias, PlantedDrift
+from claim_transformers.simulation.medicare.tables import OUTCOMES
 
 __all__ = [
     "MEDICARE_SIMULATION_VERSION",

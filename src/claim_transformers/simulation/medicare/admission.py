@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..calendar import Bool, Float, Int
-from .causes import (
+from claim_transformers.simulation.engine.calendar import Bool, Float, Int
+from claim_transformers.simulation.medicare.causes import (
     CAUSE_NAMES,
     CHEMOTHERAPY,
     CHEMOTHERAPY_STAYS,
@@ -20,12 +20,12 @@ from .causes import (
     column,
     rate_table,
 )
-from .community import last_before
-from .hazards import drug_condition_index
-from .planted import DRIFT_EFFECTS, DRIFT_LOG_HAZARD, HIDDEN_LOG_HAZARD
+from claim_transformers.simulation.medicare.community import last_before
+from claim_transformers.simulation.medicare.hazards import drug_condition_index
+from claim_transformers.simulation.medicare.planted import DRIFT_EFFECTS, DRIFT_LOG_HAZARD, HIDDEN_LOG_HAZARD
 
 if TYPE_CHECKING:
-    from .stays import World
+    from claim_transformers.simulation.medicare.stays import World
 
 # Patient discharge status (NUBC; CMS Medicare Claims Processing Manual, chapter 25): died, home, nursing facility,
 # home health, against advice, hospice at home, hospice in a facility.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..calendar import Bool, Calendar, Float, Int, Key
-from ..identifiers import patient_keys
-from .counties import counties, draw_counties
+from claim_transformers.simulation.engine.calendar import Bool, Calendar, Float, Int, Key
+from claim_transformers.simulation.engine.identifiers import patient_keys
+from claim_transformers.simulation.medicare.counties import counties, draw_counties
 
 RACES = ("white", "black", "hispanic", "asian", "north_american_native", "other", "unknown")
 # CMS, Medicare and Medicaid Statistical Supplement, 2012 edition, approximate.

@@ -6,25 +6,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..block import Fills
-from ..calendar import Bool, Int
-from .care_after import after_claims, hospice_claims
-from .care_community import (
+from claim_transformers.simulation.engine.calendar import Bool, Int
+from claim_transformers.simulation.medicare.care_after import after_claims, hospice_claims
+from claim_transformers.simulation.medicare.care_community import (
     chemotherapy_claims,
     dialysis_claims,
     emergency_claims,
     equipment_claims,
     office_claims,
 )
-from .care_stays import bounds_of, days_since_discharge, follow_up_claims, stay_claims
-from .codebook import Codebook
-from .community import Events
-from .diagnoses import forget, write_diagnoses
-from .fills import draw_fills
-from .hazards import HORIZON_DAYS
-from .sheets import TYPE_OF, Lines, Sheet, join_sheets
-from .stays import Stays, World
-from .tables import covered
+from claim_transformers.simulation.medicare.care_stays import (
+    bounds_of,
+    days_since_discharge,
+    follow_up_claims,
+    stay_claims,
+)
+from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.community import Events
+from claim_transformers.simulation.medicare.diagnoses import forget, write_diagnoses
+from claim_transformers.simulation.medicare.fills import draw_fills
+from claim_transformers.simulation.medicare.hazards import HORIZON_DAYS
+from claim_transformers.simulation.medicare.sheets import TYPE_OF, Lines, Sheet, join_sheets
+from claim_transformers.simulation.medicare.stays import Stays, World
+from claim_transformers.simulation.medicare.tables import covered
+from claim_transformers.simulation.pediatric.block import Fills
 
 # Claims that a planted bias never drops: without a stay there would be nothing to predict, and what follows a stay is
 # billed with it.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..calendar import Bool, Int
-from ..population import NEVER
-from .admission import DIED, FACILITY, HOME, HOME_HEALTH, HOSPICE
-from .care_stays import STILL_PATIENT, TRANSFERRED, Bounds
-from .causes import STAY_CAUSES
-from .codebook import Codebook
-from .sheets import BILL, Sheet, draw_services, new_sheet, some
-from .stays import Stays, World
+from claim_transformers.simulation.engine.calendar import Bool, Int
+from claim_transformers.simulation.medicare.admission import DIED, FACILITY, HOME, HOME_HEALTH, HOSPICE
+from claim_transformers.simulation.medicare.care_stays import STILL_PATIENT, TRANSFERRED, Bounds
+from claim_transformers.simulation.medicare.causes import STAY_CAUSES
+from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.sheets import BILL, Sheet, draw_services, new_sheet, some
+from claim_transformers.simulation.medicare.stays import Stays, World
+from claim_transformers.simulation.pediatric.population import NEVER
 
 # Mean and longest days in a nursing facility (42 CFR 409.61: 100 days in a benefit period), and of one bill.
 FACILITY_DAYS, FACILITY_MOST, BILL_DAYS = 24.0, 100, 30

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..calendar import Bool, Int
-from ..sampling import unit
-from .codebook import Codebook
-from .community import MINOR, Events
-from .conditions import BURN_IN_MONTHS, CONDITION_NAMES, CONDITIONS, ESRD
-from .sheets import Sheet, draw_services, new_sheet, some
-from .stays import Stays, World
+from claim_transformers.simulation.engine.calendar import Bool, Int
+from claim_transformers.simulation.engine.sampling import unit
+from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.community import MINOR, Events
+from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, CONDITION_NAMES, CONDITIONS, ESRD
+from claim_transformers.simulation.medicare.sheets import Sheet, draw_services, new_sheet, some
+from claim_transformers.simulation.medicare.stays import Stays, World
 
 LABORATORY_SHARE, IMAGING_SHARE, CLINIC_SHARE = 0.24, 0.07, 0.06
 DIALYSIS_SESSIONS = 13.0

@@ -6,15 +6,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..calendar import Bool, Float, Int
-from ..catalog import Menu
-from ..population import NEVER
-from .admission import DISPOSITIONS
-from .causes import IS_PLANNED, STAY_CAUSES
-from .codebook import Codebook
-from .community import event_keys
-from .sheets import BILL, PLACE, PROCEDURES, Sheet, draw_services, new_sheet, some
-from .stays import Stays, World
+from claim_transformers.simulation.engine.calendar import Bool, Float, Int
+from claim_transformers.simulation.medicare.admission import DISPOSITIONS
+from claim_transformers.simulation.medicare.causes import IS_PLANNED, STAY_CAUSES
+from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.community import event_keys
+from claim_transformers.simulation.medicare.sheets import (
+    BILL,
+    PLACE,
+    PROCEDURES,
+    Sheet,
+    draw_services,
+    new_sheet,
+    some,
+)
+from claim_transformers.simulation.medicare.stays import Stays, World
+from claim_transformers.simulation.pediatric.catalog import Menu
+from claim_transformers.simulation.pediatric.population import NEVER
 
 # Two more patient discharge statuses, of bills that do not end a stay: transferred, still a patient.
 ALL_DISPOSITIONS = (*DISPOSITIONS, "02", "30")

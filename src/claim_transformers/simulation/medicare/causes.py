@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..calendar import Float
-from .conditions import CONDITION_NAMES
+from claim_transformers.simulation.engine.calendar import Float
+from claim_transformers.simulation.medicare.conditions import CONDITION_NAMES
 
 
 @dataclass(frozen=True)

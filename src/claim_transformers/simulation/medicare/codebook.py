@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..calendar import Bool, Float, Int, Key
-from ..catalog import _product_pools
-from ..sampling import CodeTable
-from .icd9_codes import ICD9_DIAGNOSES, ICD9_PROCEDURES
-from .icd10_codes import ICD10_DIAGNOSES, ICD10_PROCEDURES
-from .planted import DRIFT_CODE_JITTER, DRIFT_NEW_PRODUCTS, PlantedDrift
-from .service_codes import MEDICARE_DRUGS, MEDICARE_SERVICES
+from claim_transformers.simulation.engine.calendar import Bool, Float, Int, Key
+from claim_transformers.simulation.engine.sampling import CodeTable
+from claim_transformers.simulation.medicare.icd9_codes import ICD9_DIAGNOSES, ICD9_PROCEDURES
+from claim_transformers.simulation.medicare.icd10_codes import ICD10_DIAGNOSES, ICD10_PROCEDURES
+from claim_transformers.simulation.medicare.planted import DRIFT_CODE_JITTER, DRIFT_NEW_PRODUCTS, PlantedDrift
+from claim_transformers.simulation.medicare.service_codes import MEDICARE_DRUGS, MEDICARE_SERVICES
+from claim_transformers.simulation.pediatric.catalog import _product_pools
 
 # Claims with a discharge or service from this day on are coded in ICD-10 (CMS).
 ICD10_DAY = int(np.datetime64("2015-10-01", "D").astype(np.int64))

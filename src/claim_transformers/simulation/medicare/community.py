@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..block import WEEKEND_SHIFT
-from ..calendar import Bool, Calendar, Float, Int
-from .beneficiaries import Beneficiaries
-from .conditions import BURN_IN_MONTHS, CONDITIONS, Illness
-from .hazards import Community
-from .planted import DRIFT_VOLUME, PlantedDrift
+from claim_transformers.simulation.engine.calendar import Bool, Calendar, Float, Int
+from claim_transformers.simulation.medicare.beneficiaries import Beneficiaries
+from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, CONDITIONS, Illness
+from claim_transformers.simulation.medicare.hazards import Community
+from claim_transformers.simulation.medicare.planted import DRIFT_VOLUME, PlantedDrift
+from claim_transformers.simulation.pediatric.block import WEEKEND_SHIFT
 
 # Visits a year: to an office for no lasting condition, and to an emergency department without admission (NAMCS,
 # NHAMCS).

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..calendar import Calendar, Float
-from .beneficiaries import Beneficiaries
+from claim_transformers.simulation.engine.calendar import Calendar, Float
+from claim_transformers.simulation.medicare.beneficiaries import Beneficiaries
 
 CURVE_AGES = (35.0, 50.0, 65.0, 75.0, 85.0, 95.0)
 BURN_IN_MONTHS = 6

@@ -12,8 +12,8 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from ..calendar import Bool, Float, Int
-from ..sampling import mix, unit
+from claim_transformers.simulation.engine.calendar import Bool, Float, Int
+from claim_transformers.simulation.engine.sampling import mix, unit
 
 # State, then county codes; `1-7` stands for 1, 3, 5, 7, because counties are numbered by odd numbers.
 _COUNTY_CODES = (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..calendar import Bool, Int
-from .codebook import Codebook
-from .conditions import CONDITIONS
-from .sheets import TYPE_OF, Sheet
-from .stays import World
+from claim_transformers.simulation.engine.calendar import Bool, Int
+from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.conditions import CONDITIONS
+from claim_transformers.simulation.medicare.sheets import TYPE_OF, Sheet
+from claim_transformers.simulation.medicare.stays import World
 
 DIAGNOSES = 8
 # Grave conditions are written before light ones.

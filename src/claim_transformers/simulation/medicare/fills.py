@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..block import Fills
-from ..calendar import Int
-from ..sampling import unit
-from .causes import STAY_CAUSES
-from .codebook import Codebook
-from .community import Events
-from .conditions import BURN_IN_MONTHS, CONDITIONS
-from .sheets import some
-from .stays import Stays, World
+from claim_transformers.simulation.engine.calendar import Int
+from claim_transformers.simulation.engine.sampling import unit
+from claim_transformers.simulation.medicare.causes import STAY_CAUSES
+from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.community import Events
+from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, CONDITIONS
+from claim_transformers.simulation.medicare.sheets import some
+from claim_transformers.simulation.medicare.stays import Stays, World
+from claim_transformers.simulation.pediatric.block import Fills
 
 MAIL_ORDER_SHARE = 0.4
 COURSES = (("antibiotic", 0.035), ("steroid", 0.012), ("pain_drug", 0.018))

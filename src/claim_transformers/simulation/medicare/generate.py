@@ -13,23 +13,29 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..block_by_block import Request, check_size, num_blocks, simulate_blocks, with_bar
-from ..block_tables import BlockTables, join_blocks
-from ..calendar import Calendar, calendar_of
-from ..publish import Publication
-from ..random_streams import block_key_of, streams_of
-from .beneficiaries import draw_beneficiaries
-from .care import write_care
-from .causes import STAY_CAUSES
-from .codebook import Codebook, codebook_of
-from .community import draw_contacts
-from .conditions import CONDITIONS, draw_illness
-from .counties import county_table
-from .fills import write_products
-from .hazards import draw_community
-from .planted import PlantedBias, PlantedDrift
-from .stays import World, draw_stays
-from .tables import eligibility_table, medical_table, pharmacy_table, risk_table
+from claim_transformers.simulation.engine.block_by_block import (
+    Request,
+    check_size,
+    num_blocks,
+    simulate_blocks,
+    with_bar,
+)
+from claim_transformers.simulation.engine.block_tables import BlockTables, join_blocks
+from claim_transformers.simulation.engine.calendar import Calendar, calendar_of
+from claim_transformers.simulation.engine.publish import Publication
+from claim_transformers.simulation.engine.random_streams import block_key_of, streams_of
+from claim_transformers.simulation.medicare.beneficiaries import draw_beneficiaries
+from claim_transformers.simulation.medicare.care import write_care
+from claim_transformers.simulation.medicare.causes import STAY_CAUSES
+from claim_transformers.simulation.medicare.codebook import Codebook, codebook_of
+from claim_transformers.simulation.medicare.community import draw_contacts
+from claim_transformers.simulation.medicare.conditions import CONDITIONS, draw_illness
+from claim_transformers.simulation.medicare.counties import county_table
+from claim_transformers.simulation.medicare.fills import write_products
+from claim_transformers.simulation.medicare.hazards import draw_community
+from claim_transformers.simulation.medicare.planted import PlantedBias, PlantedDrift
+from claim_transformers.simulation.medicare.stays import World, draw_stays
+from claim_transformers.simulation.medicare.tables import eligibility_table, medical_table, pharmacy_table, risk_table
 
 # Raised whenever the same seed would give other claims.
 MEDICARE_SIMULATION_VERSION = 1
@@ -307,7 +313,16 @@ def medicare_parameters_digest() -> str:
         >>> len(medicare_parameters_digest())
         64
     """
-    from . import admission, beneficiaries, community, conditions, hazards, icd9_codes, icd10_codes, service_codes
+    from claim_transformers.simulation.medicare import (
+        admission,
+        beneficiaries,
+        community,
+        conditions,
+        hazards,
+        icd9_codes,
+        icd10_codes,
+        service_codes,
+    )
 
     modules = (admission, beneficiaries, community, conditions, hazards, icd9_codes, icd10_codes, service_codes)
     constants = {

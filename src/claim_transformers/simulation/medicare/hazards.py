@@ -11,9 +11,9 @@ from functools import cache
 
 import numpy as np
 
-from ..calendar import Calendar, Float, Int
-from .beneficiaries import Beneficiaries
-from .causes import (
+from claim_transformers.simulation.engine.calendar import Calendar, Float, Int
+from claim_transformers.simulation.medicare.beneficiaries import Beneficiaries
+from claim_transformers.simulation.medicare.causes import (
     CHEMOTHERAPY_SHARE,
     CHEMOTHERAPY_STAYS,
     IS_PLANNED,
@@ -21,7 +21,7 @@ from .causes import (
     column,
     rate_table,
 )
-from .conditions import BURN_IN_MONTHS, CANCER, CONDITIONS, Illness
+from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, CANCER, CONDITIONS, Illness
 
 HORIZON_DAYS = 30
 # Days after discharge over which the hazard is raised: each of the first 30, then five periods of 30 days.

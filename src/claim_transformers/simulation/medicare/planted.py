@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..calendar import Bool, Float, Int
-from .beneficiaries import RACES, Beneficiaries
+from claim_transformers.simulation.engine.calendar import Bool, Float, Int
+from claim_transformers.simulation.medicare.beneficiaries import RACES, Beneficiaries
 
 # Full strength, as the logarithm of a hazard ratio or as a share; the size of a planted fault is free, so these are
 # no estimates of anything.

@@ -7,7 +7,7 @@ descriptions, which are the property of the American Medical Association. Weight
 
 from __future__ import annotations
 
-from ..service_codes import DRUG_CLASSES, SERVICES
+from claim_transformers.simulation.pediatric.service_codes import DRUG_CLASSES, SERVICES
 
 MEDICARE_SERVICES: dict[str, str] = {
     "office": "99213:44 99214:33 99212:8 99203:4 99204:4 99215:4 99211:3 99202:1 G0438:1 G0439:1",

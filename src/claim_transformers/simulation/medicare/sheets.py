@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ...claims.schema import CLAIM_TYPES
-from ..calendar import Bool, Float, Int
-from .codebook import Codebook
+from claim_transformers.claims.schema import CLAIM_TYPES
+from claim_transformers.simulation.engine.calendar import Bool, Float, Int
+from claim_transformers.simulation.medicare.codebook import Codebook
 
 TYPE_OF = {name: position for position, name in enumerate(CLAIM_TYPES)}
 PROCEDURES = 3

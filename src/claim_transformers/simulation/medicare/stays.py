@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ..calendar import Bool, Calendar, Float, Int
-from ..population import NEVER
-from .admission import HOME, HOSPICE, Admissions, admit
-from .beneficiaries import Beneficiaries
-from .community import Contacts, event_keys
-from .conditions import BURN_IN_MONTHS, Illness
-from .hazards import (
+from claim_transformers.simulation.engine.calendar import Bool, Calendar, Float, Int
+from claim_transformers.simulation.medicare.admission import HOME, HOSPICE, Admissions, admit
+from claim_transformers.simulation.medicare.beneficiaries import Beneficiaries
+from claim_transformers.simulation.medicare.community import Contacts, event_keys
+from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, Illness
+from claim_transformers.simulation.medicare.hazards import (
     ELEVATED_DAYS,
     FADING_DAYS,
     FOLLOW_UP_EFFECT,
@@ -34,7 +33,8 @@ from .hazards import (
     day_profiles,
     follow_up_chance,
 )
-from .planted import PlantedBias, PlantedDrift
+from claim_transformers.simulation.medicare.planted import PlantedBias, PlantedDrift
+from claim_transformers.simulation.pediatric.population import NEVER
 
 UNPLANNED, PLANNED, DEATH = range(3)
 # A hospital cannot be left and entered more often than this; the loop would end long before.

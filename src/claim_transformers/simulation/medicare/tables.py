@@ -7,28 +7,42 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ...claims.schema import CLAIM_TYPES
-from ..block import Fills
-from ..block_tables import fills_table
-from ..calendar import Bool, Float, Int
-from ..columns import constant_column, day_column, money_column, text_column, text_of_bytes
-from ..identifiers import claim_names, patient_names
-from ..population import NEVER
-from .admission import DIED
-from .beneficiaries import DUAL_CODES, RACES, medicare_status
-from .care_stays import ADMIT_TYPES, ALL_DISPOSITIONS, GROUPS
-from .codebook import Codebook
-from .conditions import BURN_IN_MONTHS, ESRD
-from .counties import counties
-from .diagnoses import DIAGNOSES
-from .hazards import HORIZON_DAYS, true_risk
-from .schemas import (
+from claim_transformers.claims.schema import CLAIM_TYPES
+from claim_transformers.simulation.engine.block_tables import fills_table
+from claim_transformers.simulation.engine.calendar import Bool, Float, Int
+from claim_transformers.simulation.engine.columns import (
+    constant_column,
+    day_column,
+    money_column,
+    text_column,
+    text_of_bytes,
+)
+from claim_transformers.simulation.engine.identifiers import claim_names, patient_names
+from claim_transformers.simulation.medicare.admission import DIED
+from claim_transformers.simulation.medicare.beneficiaries import DUAL_CODES, RACES, medicare_status
+from claim_transformers.simulation.medicare.care_stays import ADMIT_TYPES, ALL_DISPOSITIONS, GROUPS
+from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, ESRD
+from claim_transformers.simulation.medicare.counties import counties
+from claim_transformers.simulation.medicare.diagnoses import DIAGNOSES
+from claim_transformers.simulation.medicare.hazards import HORIZON_DAYS, true_risk
+from claim_transformers.simulation.medicare.schemas import (
     MEDICARE_ELIGIBILITY_SCHEMA,
     MEDICARE_MEDICAL_SCHEMA,
     STAY_RISK_SCHEMA,
 )
-from .sheets import BILL_TYPES, PLACES, PROCEDURES, REVENUE_CODES, TYPE_OF, Lines, Sheet
-from .stays import Stays, World
+from claim_transformers.simulation.medicare.sheets import (
+    BILL_TYPES,
+    PLACES,
+    PROCEDURES,
+    REVENUE_CODES,
+    TYPE_OF,
+    Lines,
+    Sheet,
+)
+from claim_transformers.simulation.medicare.stays import Stays, World
+from claim_transformers.simulation.pediatric.block import Fills
+from claim_transformers.simulation.pediatric.population import NEVER
 
 OUTCOMES = ("readmission_any", "readmission_unplanned")
 PAYER = "medicare"

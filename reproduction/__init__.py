@@ -1,0 +1,1 @@
+"""The papers again, from a clone; not part of the package."""

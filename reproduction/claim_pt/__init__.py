@@ -1,0 +1,1 @@
+"""Claim-PT (Zeng, Lin, Liu): every table and figure."""

@@ -1,0 +1,103 @@
+"""The models of the tables, each with the same small search."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from reproduction.claim_pt.cold_start import GradientBoosting, LogisticRegression, RecentCounts, TrueRisk
+from reproduction.claim_pt.neural import PAPER_GRID, FineTuned, FromScratch, LoRA, Recurrent
+from reproduction.claim_pt.pretrained_features import LinearProbe, NextVisitHead
+from reproduction.claim_pt.pretraining_heads import HorizonHead
+from reproduction.claim_pt.tasks import Scores, Task
+
+MAX_SETTINGS = 4
+
+
+class Contestant(Protocol):
+    """A model of a table."""
+
+    @property
+    def slug(self) -> str:
+        """Short name, for steps and files."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Name for tables."""
+        ...
+
+    @property
+    def group(self) -> str:
+        """Rows of a table that belong together."""
+        ...
+
+    @property
+    def is_probability(self) -> bool:
+        """Whether its scores are risks."""
+        ...
+
+    @property
+    def grid(self) -> Sequence[Mapping[str, Any]]:
+        """Settings that are tried, at most four."""
+        ...
+
+    def key(self) -> dict[str, Any]:
+        """What decides about a fit beside task, setting and seed, digests of checkpoints included."""
+        ...
+
+    def takes(self, task: Task) -> bool:
+        """Whether the model can be fitted on the task."""
+        ...
+
+    def fit(self, task: Task, hyper: Mapping[str, Any], seed: int) -> Scores:
+        """Fit the model on the training split and score validation and test."""
+        ...
+
+
+def standard_contestants(
+    checkpoint: str, *, paper_checkpoint: str | None = None, epochs: int = 20, lora: bool = True
+) -> list[Contestant]:
+    """Give the models of Tables 1 and 2 in their order.
+
+    Args:
+        checkpoint (`str`): Folder or name of the pretrained model.
+        paper_checkpoint (`str`, *optional*): A model pretrained as the paper says, reported beside ours.
+        epochs (`int`, *optional*, defaults to `20`): Epochs of every neural network.
+        lora (`bool`, *optional*, defaults to `True`): Whether LoRA is among them, which needs `peft`.
+
+    Returns:
+        `list[Contestant]`: The models.
+
+    Examples:
+        >>> [contestant.name for contestant in standard_contestants("claim-pt-base")][:3]
+        ['LR Sparse', 'LR Dense', 'LR Recent']
+        >>> max(len(contestant.grid) for contestant in standard_contestants("claim-pt-base"))
+        4
+    """
+    models: list[Contestant] = [
+        LogisticRegression("sparse"),
+        LogisticRegression("dense"),
+        RecentCounts(checkpoint),
+        GradientBoosting(),
+        Recurrent(checkpoint, epochs, architecture="doctor_ai"),
+        Recurrent(checkpoint, epochs, architecture="dipole"),
+        Recurrent(checkpoint, epochs, architecture="retain"),
+        FromScratch(checkpoint, epochs),
+        NextVisitHead(checkpoint),
+        HorizonHead(checkpoint),
+        LinearProbe(checkpoint, "start"),
+        LinearProbe(checkpoint, "pool"),
+    ]
+    if paper_checkpoint is not None:
+        models.append(
+            FineTuned(
+                paper_checkpoint,
+                epochs,
+                PAPER_GRID,
+                slug="claim-pt-paper",
+                name="Claim-PT as in the paper + Fine-tune",
+            )
+        )
+    models.append(FineTuned(checkpoint, epochs))
+    if lora:
+        models.append(LoRA(checkpoint, epochs))
+    return [*models, TrueRisk()]

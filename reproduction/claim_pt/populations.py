@@ -1,0 +1,239 @@
+"""Claims, cohorts and pretraining patients of a benchmark, each made once and found again."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from reproduction.claim_pt.tasks import BenchmarkCohort
+from reproduction.engine.silence import quiet
+from reproduction.engine.steps import Workspace, digest_of
+
+if TYPE_CHECKING:
+    import datasets
+
+    from reproduction.claim_pt.profiles import Profile
+
+Wanted = TypeVar("Wanted")
+
+
+def choose_population(populations: Mapping[str, Wanted], name: str) -> Wanted:
+    """Look a population of a profile up.
+
+    Args:
+        populations (`Mapping[str, Any]`): Populations by name.
+        name (`str`): Which one.
+
+    Returns:
+        The population of that name.
+
+    Raises:
+        ValueError: If there is none.
+
+    Examples:
+        >>> choose_population({"a": 1}, "b")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected a population among ['a'], found 'b'
+    """
+    if name not in populations:
+        raise ValueError(f"expected a population among {sorted(populations)}, found {name!r}")
+    return populations[name]
+
+
+def ingest_population(workspace: Workspace, name: str, raw: Path) -> Path:
+    """Ingest simulated claims, once.
+
+    Args:
+        workspace ([`Workspace`]): Where they are kept.
+        name (`str`): Name of the population.
+        raw (`Path`): Folder of the simulation; its name is a digest of its content.
+
+    Returns:
+        `Path`: Folder of `claim-transformers ingest`.
+    """
+
+    def ingest(folder: Path) -> None:
+        from claim_transformers.sources.pipeline.ingest import ingest as run
+
+        run("simulated", raw, folder, progress=sys.stderr.isatty())
+
+    return workspace.folder_step(f"prepare/claims-{name}", {"raw": raw.name}, ingest)
+
+
+@dataclass(frozen=True)
+class Populations:
+    """The people of a benchmark.
+
+    Args:
+        workspace ([`Workspace`]): Where everything is kept.
+        profile ([`Profile`]): How many there are.
+    """
+
+    workspace: Workspace
+    profile: "Profile"
+
+    def raw(self, population: str = "a") -> Path:
+        """Simulated claims with the true risks beside them.
+
+        Args:
+            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
+
+        Returns:
+            `Path`: Folder of `claim-transformers simulate`.
+
+        Raises:
+            ValueError: If the profile has no such population.
+        """
+        wanted = choose_population(self.profile.populations, population)
+
+        def simulate(folder: Path) -> None:
+            from claim_transformers.simulation import simulate as run
+
+            run(folder, **asdict(wanted), progress=sys.stderr.isatty())
+
+        return self.workspace.folder_step(f"prepare/raw-{population}", asdict(wanted), simulate)
+
+    def claims(self, population: str = "a") -> Path:
+        """Ingested claims of a population.
+
+        Args:
+            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
+
+        Returns:
+            `Path`: Folder of `claim-transformers ingest`.
+        """
+        return ingest_population(self.workspace, population, self.raw(population))
+
+    def cohort_folder(self, name: str, population: str = "a") -> Path:
+        """A cohort of a population.
+
+        Args:
+            name (`str`): A cohort of the profile.
+            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
+
+        Returns:
+            `Path`: Folder of `claim-transformers cohort`.
+
+        Raises:
+            ValueError: If the profile has no such cohort.
+        """
+        from claim_transformers.cohorts import build_cohort, load_definition
+
+        if name not in self.profile.cohorts:
+            raise ValueError(f"expected a cohort among {sorted(self.profile.cohorts)}, found {name!r}")
+        definition = load_definition(name)
+        if changes := self.profile.cohorts[name]:
+            definition = definition.with_sampling(**changes)
+        claims = self.claims(population)
+
+        def build(folder: Path) -> None:
+            with quiet():
+                build_cohort(definition, claims).save(folder)
+
+        # The definition as it is written down, so that tuples and lists are one.
+        content = json.loads(json.dumps(definition.to_dict()))
+        parameters = {"claims": claims.name, "definition": content}
+        return self.workspace.folder_step(
+            f"prepare/cohort-{population}-{name.replace('_', '-')}",
+            parameters,
+            build,
+        )
+
+    def cohort(self, name: str, population: str = "a") -> BenchmarkCohort:
+        """A cohort ready for models.
+
+        Args:
+            name (`str`): A cohort of the profile.
+            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
+
+        Returns:
+            [`BenchmarkCohort`]: The cohort, with drug ingredients and true risks.
+        """
+        folder = self.cohort_folder(name, population)
+        shown = name.replace("_", "-") + ("" if population == "a" else f"-{population}")
+        return BenchmarkCohort.load(folder, raw=self.raw(population), name=shown)
+
+    def in_cohorts(self, population: str = "a") -> Path:
+        """Everybody who is in any cohort of a population: who must not be pretrained on.
+
+        Args:
+            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
+
+        Returns:
+            `Path`: A `DatasetDict` on disk with a column `patient_id` and one split per cohort, as
+            `run_pretraining.py --exclude_cohort` takes it.
+        """
+        cohorts = {name: self.cohort_folder(name, population) for name in self.profile.cohorts}
+
+        def collect(folder: Path) -> None:
+            from datasets import DatasetDict, concatenate_datasets, load_from_disk
+
+            splits = {
+                name: concatenate_datasets(
+                    [split.select_columns(["patient_id"]) for split in load_from_disk(str(cohort)).values()]
+                )
+                for name, cohort in cohorts.items()
+            }
+            with quiet():
+                DatasetDict(splits).save_to_disk(str(folder))
+
+        parameters = {"cohorts": {name: cohort.name for name, cohort in cohorts.items()}}
+        return self.workspace.folder_step(f"prepare/in-cohorts-{population}", parameters, collect)
+
+    def outside(self, population: str = "a", *, most: int | None = None) -> "datasets.DatasetDict":
+        """Everybody outside all cohorts, for pretraining; that nobody of a cohort is among them is checked.
+
+        Args:
+            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
+            most (`int`, *optional*): Training patients at most; an eighth as many for validation.
+
+        Returns:
+            `datasets.DatasetDict`: `train` and `validation`.
+
+        Raises:
+            ClaimDataError: `E_SPLIT_OVERLAP` if a patient of a cohort were among them.
+        """
+        from datasets import DatasetDict, load_from_disk
+
+        from claim_transformers.claims.splits import assert_disjoint
+        from claim_transformers.sources.pipeline.loading import load_claims
+        from claim_transformers.training import leave_out_patients
+
+        excluded = load_from_disk(str(self.in_cohorts(population)))
+        with quiet():
+            patients = load_claims("claims", self.claims(population), cache_dir=self.workspace.folder / "cache")
+        outside = leave_out_patients(DatasetDict({name: patients[name] for name in ("train", "validation")}), excluded)
+        if most is not None:
+            limits = {"train": most, "validation": max(most // 8, 1)}
+            outside = DatasetDict(
+                {name: split.select(range(min(limits[name], len(split)))) for name, split in outside.items()}
+            )
+        ids = {f"pretraining {name}": _identifiers(split) for name, split in outside.items()}
+        for name, split in excluded.items():
+            for pretraining, column in ids.items():
+                assert_disjoint({pretraining: column, name: _identifiers(split)})
+        return outside
+
+    def key(self, population: str = "a", *, most: int | None = None) -> str:
+        """Digest of the pretraining patients.
+
+        Args:
+            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
+            most (`int`, *optional*): Training patients at most.
+
+        Returns:
+            `str`: 16 hexadecimal digits.
+        """
+        names: Mapping[str, Any] = {
+            "claims": self.claims(population).name,
+            "in_cohorts": self.in_cohorts(population).name,
+            "most": most,
+        }
+        return digest_of(dict(names))
+
+
+def _identifiers(split: "datasets.Dataset") -> Any:
+    return split.select_columns(["patient_id"]).with_format("arrow")[:].column("patient_id")

@@ -1,0 +1,78 @@
+# /// script
+# dependencies = ["claim-transformers[all]"]
+# ///
+r"""The card of claim-pt-base, from what its training left and from the tables of the benchmark.
+
+From the repository root, after examples/train_claim_pt_base.sh and the tables:
+
+    python -m reproduction.claim_pt.scripts.model_card --training runs/claim-pt-base/model \
+        --claims runs/claim-pt-base/claims
+
+Writes model_cards/claim-pt-base/results.json, the card beside it, and the same card into the package's checkpoint.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from claim_transformers import ClaimForPreTraining, resolve_checkpoint
+from claim_transformers.sources.pipeline.loading import load_claims
+from claim_transformers.training import parse_arguments
+from reproduction.engine.cards import card_results, write_card
+
+TABLES = {"table2_asthma": "asthma admission within a year", "table1_suicide": "suicide attempt at the next encounter"}
+CHECKPOINT, COMMAND = "claim-pt-base", "examples/train_claim_pt_base.sh"
+OBJECTIVE = (
+    "next visit prediction (categories), category prediction of masked codes, and horizon prediction: which "
+    "categories follow within a year, on inpatient visits apart"
+)
+OWN = tuple(f"claim-pt-{name}" for name in ("nvp", "horizon", "start", "pool", "fine-tune", "lora"))
+
+
+@dataclass
+class CardArguments:
+    """What the card is made from."""
+
+    training: str = field(metadata={"help": "Folder that run_pretraining.py left."})
+    claims: str = field(metadata={"help": "Ingested claims that it was trained on."})
+    docs: str = field(default="docs/benchmark", metadata={"help": "Folder with the tables of the benchmark."})
+
+
+def measured(table: dict, task: str, model: dict) -> dict:
+    """One row of the card: our model or a rival on a cohort."""
+    found, is_own = model["metrics"]["AUROC"], model["slug"] in OWN
+    return {
+        "task": f"{task}: {model['name'].removeprefix('Claim-PT').strip(' +')}" if is_own else task,
+        "split": f"test of {table['repeats']} splits",
+        "model": CHECKPOINT if is_own else model["name"],
+        "metric": "AUROC",
+        "value": found["value"],
+        "interval": [found["low"], found["high"]],
+        "interval_level": table["level"],
+        "num_examples": table["patients"],
+    }
+
+
+def main(arguments: CardArguments) -> None:
+    folder = Path(resolve_checkpoint(CHECKPOINT))
+    patients = load_claims("claims", arguments.claims)
+    tables = {task: json.loads(Path(arguments.docs, f"{name}.json").read_text()) for name, task in TABLES.items()}
+    results = card_results(
+        ClaimForPreTraining.from_pretrained(folder),
+        Path(arguments.training),
+        Path(COMMAND),
+        checkpoint=CHECKPOINT,
+        texts={"objective": OBJECTIVE},
+        data={
+            "name": "claims of a pediatric population, simulated by this package: a simulation, no real patient",
+            "is_simulated": True,
+            "num_patients": {split: len(patients[split]) for split in ("train", "validation")},
+            "num_visits": sum(map(len, patients["train"].with_format("arrow")["visit_day"][:].to_pylist())),
+        },
+        metrics=[measured(table, task, row) for task, table in tables.items() for row in table["models"]],
+    )
+    print(write_card(folder, results).read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main(*parse_arguments(CardArguments))

@@ -1,0 +1,1 @@
+"""The Medicare claim encoder (Lahlou et al.): every table of sections 3 to 5."""

@@ -1,0 +1,152 @@
+"""Audits of many disjoint parts of one population, and what they reported."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from claim_transformers.analysis.audit.audit_power import (
+    AuditPower,
+    PlantedBias,
+    SimulatedStays,
+    audit_stays,
+    finds_bias,
+)
+from claim_transformers.analysis.audit.subgroups import LEVEL
+from reproduction.medicare.populations import MedicarePopulation
+from reproduction.medicare.simulated_lives import audited_group
+
+
+@dataclass(frozen=True)
+class SliceReports:
+    """What the audits of the slices of a population reported.
+
+    Args:
+        audits (`int`): Slices.
+        reported (`int`): Slices with any bias reported.
+        found (`int`): Slices with the planted group reported in the planted direction.
+        by_metric (`dict[str, int]`): Slices with a bias reported of the metric.
+        by_group (`dict[str, int]`): Slices with a bias reported of the group, `"attribute: group"`.
+    """
+
+    audits: int
+    reported: int
+    found: int
+    by_metric: Mapping[str, int] = field(default_factory=dict)
+    by_group: Mapping[str, int] = field(default_factory=dict)
+
+
+def audit_slices(
+    slices: Sequence[SimulatedStays], planted: PlantedBias, *, replicates: int = 400, level: float = LEVEL
+) -> SliceReports:
+    """Audit every slice of a population.
+
+    Args:
+        slices (`list[SimulatedStays]`): From [`slices_of`].
+        planted ([`PlantedBias`]): The bias to look for, planted here or not.
+        replicates (`int`, *optional*, defaults to `400`): Bootstrap replicates of each audit.
+        level (`float`, *optional*, defaults to `0.05`): Family-wise level of each audit.
+
+    Returns:
+        [`SliceReports`]: Counts of slices.
+    """
+    found, reported, metrics, groups = 0, 0, Counter[str](), Counter[str]()
+    for stays in slices:
+        audit = audit_stays(stays, replicates=replicates, level=level)
+        biases = audit.biases()
+        found += finds_bias(audit, planted)
+        reported += bool(biases)
+        # A slice counts once, however much of it is reported.
+        metrics.update({gap.metric for _, _, gap in biases})
+        groups.update({f"{attribute}: {group}" for attribute, group, _ in biases})
+    return SliceReports(len(slices), reported, found, dict(sorted(metrics.items())), dict(sorted(groups.items())))
+
+
+def slices_of(stays: SimulatedStays, slices: int) -> list[SimulatedStays]:
+    """Divide patients into disjoint slices of equal size; patients are independent, so slices are.
+
+    Args:
+        stays ([`SimulatedStays`]): Stays of a population, patients numbered from 0.
+        slices (`int`): How many.
+
+    Returns:
+        `list[SimulatedStays]`: All stays of a patient in one slice.
+
+    Raises:
+        ValueError: If there are fewer patients than slices.
+
+    Examples:
+        >>> import numpy as np
+        >>> stays = SimulatedStays(np.zeros(4, int), np.zeros(4), {}, np.array([0, 1, 1, 2]))
+        >>> [part.patients.tolist() for part in slices_of(stays, 3)]
+        [[0], [1, 1], [2]]
+    """
+    patients = int(stays.patients.max()) + 1 if len(stays.patients) else 0
+    if not 1 <= slices <= patients:
+        raise ValueError(f"expected 1 to {patients} slices, as many as patients, found {slices}")
+    number = stays.patients * slices // patients
+    return [
+        SimulatedStays(
+            stays.labels[inside],
+            stays.probabilities[inside],
+            {name: groups[inside] for name, groups in stays.attributes.items()},
+            stays.patients[inside],
+            stays.threshold,
+        )
+        for inside in (number == place for place in range(slices))
+    ]
+
+
+def add_up(parts: list[AuditPower]) -> AuditPower:
+    """Add the counts of several runs of [`audit_power`].
+
+    Args:
+        parts (`list[AuditPower]`): Runs at one level.
+
+    Returns:
+        [`AuditPower`]: Their sum.
+
+    Raises:
+        ValueError: If there is no run, or their levels differ.
+
+    Examples:
+        >>> add_up([AuditPower(10, 9, 0), AuditPower(10, 10, 1, {"AUROC": 1})])
+        AuditPower(simulations=20, found=19, false_alarms=1, alarms_by_metric={'AUROC': 1}, level=0.05)
+    """
+    levels = {part.level for part in parts}
+    if len(levels) != 1:
+        raise ValueError(f"expected runs at one level, found {len(levels)} levels")
+    alarms: Counter[str] = Counter()
+    for part in parts:
+        alarms.update(part.alarms_by_metric)
+    return AuditPower(
+        sum(part.simulations for part in parts),
+        sum(part.found for part in parts),
+        sum(part.false_alarms for part in parts),
+        dict(sorted(alarms.items())),
+        levels.pop(),
+    )
+
+
+def planted_bias(population: MedicarePopulation) -> PlantedBias:
+    """Say what is planted in a population as the audit sees it.
+
+    Args:
+        population ([`MedicarePopulation`]): A population with a bias.
+
+    Returns:
+        [`PlantedBias`]: Its group, with the logarithm of the hidden hazard ratio. Care that is not recorded lowers
+        what a model sees, so it has the same sign; its size depends on the model.
+
+    Raises:
+        ValueError: If no bias is planted, or not against a group of the audit.
+
+    Examples:
+        >>> planted_bias(MedicarePopulation(100, seed=1, bias_hidden=1.0))
+        PlantedBias(attribute='race', group='black', log_odds=0.5)
+    """
+    from claim_transformers.simulation.medicare.planted import HIDDEN_LOG_HAZARD
+
+    if not population.bias_hidden:
+        raise ValueError("expected a population with a hidden hazard planted, found bias_hidden 0")
+    attribute, group = audited_group(population.bias_subgroup)
+    return PlantedBias(attribute, group, HIDDEN_LOG_HAZARD * population.bias_hidden)

@@ -1,0 +1,25 @@
+# /// script
+# dependencies = ["claim-transformers[all]"]
+# ///
+"""What the paper's label rule, its leak and its sampling of negatives contribute to an AUROC.
+
+From the repository root:
+
+    python -m reproduction.medicare.scripts.labels --profile reproduction/medicare/profiles/full.yaml
+"""
+
+from claim_transformers.training import parse_arguments
+from reproduction.medicare.label_rules import label_rule_table
+from reproduction.medicare.profiles import STUDY
+from reproduction.medicare.workspace import MedicareArguments, MedicareBenchmark
+
+
+def main(arguments: MedicareArguments) -> None:
+    benchmark = MedicareBenchmark.open(arguments)
+    with benchmark.workspace.plan("label rules", 25):
+        table = label_rule_table(benchmark.study, STUDY, benchmark.checkpoint())
+    benchmark.publish({"medicare_labels": table})
+
+
+if __name__ == "__main__":
+    main(*parse_arguments(MedicareArguments))

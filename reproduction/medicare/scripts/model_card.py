@@ -1,0 +1,91 @@
+# /// script
+# dependencies = ["claim-transformers[all]"]
+# ///
+"""The card of medicare-encoder-base, from what its training left and from the table of models.
+
+From the repository root, after examples/train_medicare_encoder_base.sh and the tables:
+
+    python -m reproduction.medicare.scripts.model_card --training runs/medicare-encoder-base/model \
+      --sequences runs/medicare-encoder-base/sequences
+
+Writes model_cards/medicare-encoder-base/results.json, the card beside it, and the same card into the checkpoint.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datasets import load_from_disk
+
+from claim_transformers import ClaimForMaskedLM, resolve_checkpoint
+from claim_transformers.training import parse_arguments
+from reproduction.engine.cards import card_results, write_card
+
+CHECKPOINT, COMMAND = "medicare-encoder-base", "examples/train_medicare_encoder_base.sh"
+TABLE, OWN, VARIANTS = "medicare_models.json", "Medicare encoder", ("with", "visits", "as in")
+OBJECTIVE = (
+    "masked token learning on hospital stays: 15 % of the codes of a stay and of the three months before it are"
+    " hidden or replaced, and predicted from the other codes and the days between them"
+)
+INPUT = (
+    "ICD-9-CM codes only (claims of 2008 to 2012), no ICD-10: the diagnoses of later claims are unknown to it. "
+    "Codes are rolled up and numbers are tokens: write your stays with `claim-transformers sequences COHORT OUT "
+    "--form-of medicare-encoder-base` first. `docs/readmission.md` has the whole way."
+)
+
+
+@dataclass
+class CardArguments:
+    """What the card is made from."""
+
+    training: str = field(metadata={"help": "Folder that run_pretraining.py left."})
+    sequences: str = field(metadata={"help": "Sequences that it was trained on."})
+    docs: str = field(default="docs/benchmark", metadata={"help": "Folder with the tables of the benchmark."})
+
+
+def measured(table: dict) -> list[dict]:
+    """Rows of the card: the encoder and its rivals; its variants stay in the table."""
+    stays = int(table["notes"][0].split(" ")[0].replace(",", ""))
+    shared = {
+        "task": "readmission within 30 days, fine-tuned",
+        "split": "test",
+        "metric": "AUROC",
+        "num_examples": stays,
+    }
+    return [
+        {
+            **shared,
+            "model": CHECKPOINT if row["model"] == OWN else row["model"],
+            "value": row["AUROC"]["value"],
+            "interval": [row["AUROC"]["low"], row["AUROC"]["high"]],
+            "interval_level": row["AUROC"]["level"],
+        }
+        for row in table["rows"]
+        if not row["model"].startswith(VARIANTS)
+    ]
+
+
+def main(arguments: CardArguments) -> None:
+    training, folder = Path(arguments.training), Path(resolve_checkpoint(CHECKPOINT))
+    log = [json.loads(line) for line in (training / "training_log.jsonl").read_text().splitlines()]
+    splits = {name: split.with_format("arrow")[:] for name, split in load_from_disk(arguments.sequences).items()}
+    results = card_results(
+        ClaimForMaskedLM.from_pretrained(folder),
+        training,
+        Path(COMMAND),
+        checkpoint=CHECKPOINT,
+        texts={"objective": OBJECTIVE, "input": INPUT},
+        data={
+            "name": "stays of a Medicare population, simulated by this package: a simulation, no real patient",
+            "is_simulated": True,
+            "num_patients": {name: len(splits[name]["patient_id"].unique()) for name in ("train", "validation")},
+            "num_visits": sum(map(len, splits["train"]["visit_day"].to_pylist())),
+        },
+        metrics=measured(json.loads(Path(arguments.docs, TABLE).read_text())),
+        num_steps=max(entry.get("step", 0) for entry in log),
+    )
+    print(write_card(folder, results).read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main(*parse_arguments(CardArguments))

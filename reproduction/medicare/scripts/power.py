@@ -1,0 +1,29 @@
+# /// script
+# dependencies = ["claim-transformers[all]"]
+# ///
+"""Does the subgroup audit find a bias that was planted, and how often does it report one that is not there?
+
+From the repository root:
+
+    python -m reproduction.medicare.scripts.power --profile reproduction/medicare/profiles/full.yaml
+"""
+
+from claim_transformers.cohorts.readmission.definition import STAYS, ReadmissionDefinition
+from claim_transformers.training import parse_arguments
+from reproduction.medicare.power_study import PowerStudy
+from reproduction.medicare.profiles import BIASED, PLAIN, STUDY
+from reproduction.medicare.workspace import MedicareArguments, MedicareBenchmark
+
+
+def main(arguments: MedicareArguments) -> None:
+    benchmark = MedicareBenchmark.open(arguments)
+    people, options = benchmark.study.populations, benchmark.profile.power
+    study = PowerStudy(people, STUDY, PLAIN, BIASED, ReadmissionDefinition(STAYS), options)
+    on_lives = len(options.lives_patients) * -(-options.lives_audits // options.audits_per_step)
+    with benchmark.workspace.plan("power", 14 + on_lives):
+        tables = study.tables()
+    benchmark.publish({f"medicare_{name}": table for name, table in tables.items()})
+
+
+if __name__ == "__main__":
+    main(*parse_arguments(MedicareArguments))

@@ -1,0 +1,193 @@
+"""Stays straight from the simulator's lives, without claims: audits by the hundred, on scores right by design.
+
+A simulated block knows every stay, every death and every hazard before the first claim is written. Labels follow from
+the lives, and the true risk is their exact probability, so that an audit of it can report nothing but false alarms.
+With a bias planted as a hidden hazard, the risk without that hazard is what the best model says that cannot see it.
+"""
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from claim_transformers.analysis.audit.audit_power import PlantedBias, SimulatedStays
+from claim_transformers.analysis.audit.subgroup_attributes import (
+    TextArray,
+    census_regions,
+    entitlement_names,
+    race_names,
+)
+from claim_transformers.analysis.audit.subgroups import age_bands
+from claim_transformers.analysis.rivals.features import DAYS_PER_YEAR
+from claim_transformers.cohorts.readmission.definition import HORIZON_DAYS
+
+if TYPE_CHECKING:
+    from claim_transformers.simulation.medicare.stays import Stays, World
+
+# The window of `simulate_medicare`.
+START, END = dt.date(2008, 1, 1), dt.date(2012, 12, 31)
+SEXES = {"female": "F", "male": "M"}
+
+
+@dataclass(frozen=True)
+class LivesSource:
+    """A source of stays for [`audit_power`]: call it with a planted bias, or none, and a seed.
+
+    Args:
+        patients (`int`): Simulated patients, of whom about half have a stay.
+        hidden (`float`, *optional*, defaults to 1.0): Strength of the hidden hazard where a bias is planted.
+
+    Examples:
+        >>> stays = LivesSource(200)(planted=None, seed=3)
+        >>> len(stays.labels) == len(stays.probabilities) > 100, sorted(set(stays.attributes["sex"].tolist()))
+        (True, ['F', 'M'])
+    """
+
+    patients: int
+    hidden: float = 1.0
+
+    def __call__(self, *, planted: PlantedBias | None, seed: int) -> SimulatedStays:
+        """Simulate stays and score them.
+
+        Args:
+            planted ([`PlantedBias`], *optional*): Its group gets the hidden hazard, of which the scores do not know;
+                without it the scores are the true risks.
+            seed (`int`): Seed.
+
+        Returns:
+            [`SimulatedStays`]: Stays that ended alive, in a month of coverage and a window before the end.
+
+        Raises:
+            ValueError: If the group is none that the simulator can plant a bias against.
+        """
+        from claim_transformers.simulation.medicare.generate import BLOCK_PATIENTS
+
+        blocks = range(-(-self.patients // BLOCK_PATIENTS))
+        subgroup = "race=black" if planted is None else simulated_subgroup(planted)
+        hidden = 0.0 if planted is None else self.hidden
+        parts = [
+            _block(seed, block, min(BLOCK_PATIENTS, self.patients - block * BLOCK_PATIENTS), subgroup, hidden)
+            for block in blocks
+        ]
+        return _join(parts)
+
+
+def audited_group(subgroup: str) -> tuple[str, str]:
+    """Find the group of the audit that a bias of the simulator is planted against.
+
+    Args:
+        subgroup (`str`): As the simulator's `PlantedBias` names it.
+
+    Returns:
+        `tuple[str, str]`: Attribute and group.
+
+    Raises:
+        ValueError: If it is no group of one attribute, such as `"rural"`.
+
+    Examples:
+        >>> audited_group("race=black"), audited_group("gender=female")
+        (('race', 'black'), ('sex', 'F'))
+    """
+    kind, _, value = subgroup.partition("=")
+    if kind == "race" and value:
+        return "race", str(race_names(pa.array([value]))[0])
+    if kind == "gender" and value in SEXES:
+        return "sex", SEXES[value]
+    raise ValueError(f"expected a bias against a race or a gender, which the audit has as groups, found {subgroup!r}")
+
+
+def simulated_subgroup(planted: PlantedBias) -> str:
+    """Name the group of a planted bias as the simulator does.
+
+    Args:
+        planted ([`PlantedBias`]): The bias of the audit.
+
+    Returns:
+        `str`: Such as `"race=black"`.
+
+    Raises:
+        ValueError: If the attribute is neither race nor sex, or the simulator does not know the group.
+
+    Examples:
+        >>> simulated_subgroup(PlantedBias("sex", "M", 0.5))
+        'gender=male'
+    """
+    from claim_transformers.simulation.medicare.beneficiaries import RACES
+
+    names = {audited_group(f"race={race}"): f"race={race}" for race in RACES}
+    names |= {audited_group(f"gender={gender}"): f"gender={gender}" for gender in SEXES}
+    if (planted.attribute, planted.group) not in names:
+        raise ValueError(f"expected a group of race or sex, found {planted.group!r} of {planted.attribute!r}")
+    return names[planted.attribute, planted.group]
+
+
+def _block(seed: int, number: int, patients: int, subgroup: str, hidden: float) -> SimulatedStays:
+    """Stays of the first patients of one block."""
+    from claim_transformers.simulation.engine.calendar import Calendar
+    from claim_transformers.simulation.medicare.generate import draw_world
+    from claim_transformers.simulation.medicare.hazards import true_risk
+    from claim_transformers.simulation.medicare.planted import HIDDEN_LOG_HAZARD, PlantedDrift
+    from claim_transformers.simulation.medicare.planted import PlantedBias as SimulatedBias
+    from claim_transformers.simulation.medicare.stays import draw_stays
+
+    bias = SimulatedBias(subgroup, hidden=hidden)
+    world, streams = draw_world(Calendar(START, END), seed, number, bias, PlantedDrift(END.year))
+    stays, death_day = draw_stays(world, streams["risk"])
+    kept = np.flatnonzero(_is_index_stay(world, stays, death_day) & (stays.patient < patients))
+    unseen = np.float32(HIDDEN_LOG_HAZARD * hidden) * world.bias_members[stays.patient]
+    _, risk = true_risk(replace(stays.hazards, boost=stays.hazards.boost * np.exp(-unseen)))
+    attributes = {name: groups[kept] for name, groups in _attributes(world, stays).items()}
+    labels = _readmitted(stays)[kept].astype(np.int64)
+    return SimulatedStays(labels, risk[kept].astype(np.float64), attributes, stays.patient[kept].astype(np.int64))
+
+
+def _is_index_stay(world: "World", stays: "Stays", death_day: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Stays for which the simulator writes a true risk, and whose window ends before the simulation does."""
+    from claim_transformers.simulation.medicare.admission import DIED
+    from claim_transformers.simulation.medicare.tables import covered
+
+    found: NDArray[np.bool_] = (stays.disposition != DIED) & (stays.discharge + HORIZON_DAYS <= world.calendar.last)
+    for day in (stays.admission, stays.discharge):
+        found &= covered(world, death_day, stays.patient, day)
+    return found
+
+
+def _readmitted(stays: "Stays") -> NDArray[np.bool_]:
+    """Whether the next stay of the patient begins in the window; whoever dies before it is not readmitted."""
+    is_followed = np.r_[stays.patient[1:] == stays.patient[:-1], False]
+    gap_days = np.r_[stays.admission[1:], 0] - stays.discharge
+    found: NDArray[np.bool_] = is_followed & (gap_days <= HORIZON_DAYS)
+    return found
+
+
+def _attributes(world: "World", stays: "Stays") -> dict[str, TextArray]:
+    """Groups of each stay, named as those of claims."""
+    from claim_transformers.simulation.medicare.beneficiaries import RACES
+    from claim_transformers.simulation.medicare.counties import counties
+
+    patients = world.patients
+    of_patient = {
+        "sex": np.where(patients.male, SEXES["male"], SEXES["female"]),
+        "race": race_names(pa.array(RACES))[patients.race],
+        "entitlement": entitlement_names(pa.array(["0", "1", "2", "3"]))[patients.entitlement],
+        "region": census_regions(pa.array(counties().fips))[patients.county],
+    }
+    # The index date is the day after the discharge.
+    age_years = (stays.discharge + 1 - patients.birth_day[stays.patient]) / DAYS_PER_YEAR
+    found = {"age": age_bands(age_years)} | {name: groups[stays.patient] for name, groups in of_patient.items()}
+    return {name: found[name] for name in ("sex", "age", "race", "entitlement", "region")}
+
+
+def _join(parts: list[SimulatedStays]) -> SimulatedStays:
+    """Stays of several blocks; patients are numbered on."""
+    from claim_transformers.simulation.medicare.generate import BLOCK_PATIENTS
+
+    return SimulatedStays(
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.probabilities for part in parts]),
+        {name: np.concatenate([part.attributes[name] for part in parts]) for name in parts[0].attributes},
+        np.concatenate([part.patients + number * BLOCK_PATIENTS for number, part in enumerate(parts)]),
+    )

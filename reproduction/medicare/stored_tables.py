@@ -1,0 +1,67 @@
+"""Audit tables as steps: made once, and read back with their intervals."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from claim_transformers.analysis.audit.audit_table import AuditTable, Cell
+from claim_transformers.training import MetricInterval
+from reproduction.engine.steps import Workspace
+
+Tables = dict[str, AuditTable]
+
+
+def stored_tables(
+    workspace: Workspace, name: str, parameters: Mapping[str, Any], make: Callable[[], Mapping[str, AuditTable]]
+) -> Tables:
+    """Make tables once, and read them ever after.
+
+    Args:
+        workspace ([`Workspace`]): Where steps are kept.
+        name (`str`): Name of the step.
+        parameters (`dict`): Everything that the tables depend on.
+        make (`Callable`): Gives the tables by file name.
+
+    Returns:
+        `dict[str, AuditTable]`: The tables as JSON gives them back.
+
+    Raises:
+        ValueError: As [`Workspace.step`].
+
+    Examples:
+        >>> import tempfile
+        >>> area = MetricInterval(0.7, 0.6, 0.8, clusters=90, replicates=1000)
+        >>> made = {"areas": AuditTable("Areas", [{"model": "LR", "AUROC": area}])}
+        >>> workspace = Workspace(tempfile.mkdtemp())
+        >>> str(stored_tables(workspace, "areas", {}, lambda: made)["areas"].rows[0]["AUROC"])
+        '0.700 (0.600 to 0.800)'
+    """
+    step = workspace.step(name, parameters, lambda: {table: _plain(found) for table, found in make().items()})
+    return {table: _read(content) for table, content in step.value.items()}
+
+
+def _plain(table: AuditTable) -> dict[str, Any]:
+    # Lists, because JSON does not keep the order of keys that a digest sorts.
+    columns = list(table.rows[0]) if table.rows else []
+    rows = table.to_dict()["rows"]
+    return {
+        "title": table.title,
+        "columns": columns,
+        "rows": [[row[column] for column in columns] for row in rows],
+        "notes": list(table.notes),
+        "hidden": list(table.hidden),
+    }
+
+
+def _read(content: Mapping[str, Any]) -> AuditTable:
+    columns = content["columns"]
+    rows = [
+        {column: _cell(value) for column, value in zip(columns, values, strict=True)} for values in content["rows"]
+    ]
+    return AuditTable(content["title"], rows, content["notes"], content["hidden"])
+
+
+def _cell(value: Any) -> Cell:
+    if isinstance(value, dict):
+        return MetricInterval(**value)
+    found: Cell = value
+    return found

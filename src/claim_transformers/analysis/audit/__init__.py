@@ -1,0 +1,1 @@
+"""Thresholds, calibration, subgroups and drift."""

@@ -1,0 +1,141 @@
+"""The subgroup audit as tables: one row per group, and one row per gap, without counts that would name anybody."""
+
+from collections.abc import Sequence
+
+from claim_transformers.analysis.audit.audit_table import AuditTable, Cell
+from claim_transformers.analysis.audit.subgroups import MIN_SHOWN_PATIENTS, NO_GAP, TOO_FEW, Subgroup, SubgroupAudit
+from claim_transformers.training import MetricInterval
+
+HIDDEN = "hidden"
+# Calibration lines further from 1 than this leave a bias of groups and a misfit of all rows hard to tell apart.
+SLOPE_TOLERANCE = 0.15
+
+
+def subgroup_table(audit: SubgroupAudit, *, title: str = "The model by subgroup") -> AuditTable:
+    """Show every group in one row: its size, its metrics, and what the audit says.
+
+    A group of fewer than 11 patients shows no number, and one with fewer than 11 rows of either outcome no metric;
+    where what is left out could be derived from the others of its attribute, the next smallest group hides its counts
+    too (CMS cell-size policy).
+
+    Args:
+        audit ([`SubgroupAudit`]): From [`audit_subgroups`].
+        title (`str`, *optional*): Heading.
+
+    Returns:
+        [`AuditTable`]: Columns `attribute`, `group`, `patients`, `rows`, `outcome`, the four metrics, `false negative
+        rate` and `verdict`.
+
+    Examples:
+        >>> from claim_transformers.analysis.audit.subgroups import audit_subgroups
+        >>> labels, risks, sex = [0, 0, 0, 1] * 50, [0.2, 0.2, 0.2, 0.4] * 50, ["F"] * 192 + ["X"] * 8
+        >>> audit = audit_subgroups(labels, risks, {"sex": sex}, threshold=0.3, replicates=20)
+        >>> [row["patients"] for row in subgroup_table(audit).rows]
+        ['hidden', '<11']
+    """
+    small, hidden = _suppressed(audit.subgroups, [found.patients for found in audit.subgroups])
+    rare, unshared = _suppressed(audit.subgroups, [_smaller_class(found) for found in audit.subgroups])
+    rows: list[dict[str, Cell]] = []
+    for number, found in enumerate(audit.subgroups):
+        row: dict[str, Cell] = {"attribute": found.attribute, "group": found.group}
+        if number in small:
+            row |= {"patients": f"<{MIN_SHOWN_PATIENTS}", "rows": HIDDEN}
+        else:
+            keeps = number not in hidden
+            row |= {"patients": found.patients if keeps else HIDDEN, "rows": found.rows if keeps else HIDDEN}
+        row["outcome"] = None if number in small | hidden | rare | unshared else found.events / found.rows
+        metrics = {gap.metric: gap.value for gap in found.gaps}
+        row |= dict.fromkeys(metrics) if number in small | rare else metrics
+        row["false negative rate"] = None if number in small | rare else _complement(metrics["recall"])
+        row["verdict"] = _verdict(found)
+        rows.append(row)
+    return AuditTable(title, rows, _notes(audit))
+
+
+def gap_table(audit: SubgroupAudit, *, title: str = "Gaps between subgroups") -> AuditTable:
+    """Show every gap in one row: its size, what the mix of risk explains, p-values and a verdict.
+
+    Args:
+        audit ([`SubgroupAudit`]): From [`audit_subgroups`].
+        title (`str`, *optional*): Heading.
+
+    Returns:
+        [`AuditTable`]: Groups that [`subgroup_table`] hides are left out; CSV and JSON have the corrected p-values
+        of any gap at all beside those of the excess.
+    """
+    small, _ = _suppressed(audit.subgroups, [found.patients for found in audit.subgroups])
+    rare, _ = _suppressed(audit.subgroups, [_smaller_class(found) for found in audit.subgroups])
+    rows: list[dict[str, Cell]] = []
+    for number, found in enumerate(audit.subgroups):
+        for gap in found.gaps if number not in small | rare else ():
+            rows.append(
+                {
+                    "attribute": found.attribute,
+                    "group": found.group,
+                    "metric": gap.metric,
+                    "group's": gap.value,
+                    "gap to the rest": gap.gap,
+                    "explained by mix": gap.explained,
+                    "excess": gap.excess,
+                    "p": gap.p,
+                    "p Holm": gap.p_holm,
+                    "p Benjamini-Hochberg": gap.p_bh,
+                    "p Holm of any gap": gap.p_gap_holm,
+                    "verdict": gap.verdict,
+                }
+            )
+    return AuditTable(title, rows, _notes(audit), hidden=["p Holm of any gap"])
+
+
+def _suppressed(subgroups: Sequence[Subgroup], counts: Sequence[int]) -> tuple[set[int], set[int]]:
+    """Groups with counts of 1 to 10, and groups whose counts would give those away."""
+    small: set[int] = set()
+    hidden: set[int] = set()
+    for attribute in dict.fromkeys(found.attribute for found in subgroups):
+        of_attribute = [number for number, found in enumerate(subgroups) if found.attribute == attribute]
+        of_attribute.sort(key=lambda number: counts[number])
+        few = [number for number in of_attribute if counts[number] < MIN_SHOWN_PATIENTS]
+        small |= set(few)
+        # The total minus the groups that are shown gives what the others add up to.
+        if few and sum(counts[number] for number in few) < MIN_SHOWN_PATIENTS:
+            hidden |= set(of_attribute[len(few) : len(few) + 1])
+    return small, hidden
+
+
+def _smaller_class(found: Subgroup) -> int:
+    return min(found.events, found.rows - found.events)
+
+
+def _complement(interval: MetricInterval) -> MetricInterval:
+    """One minus a rate, its ends exchanged."""
+    value, low, high = (None if end is None else 1.0 - end for end in (interval.value, interval.high, interval.low))
+    return MetricInterval(value, low, high, interval.clusters, interval.replicates, interval.level, interval.reason)
+
+
+def _verdict(found: Subgroup) -> str:
+    """What the audit says of a group: its biases, else whether anything could be said."""
+    biases = [gap.verdict.removeprefix("bias: ") for gap in found.gaps if gap.is_bias]
+    if biases:
+        return "bias: " + ", ".join(biases)
+    verdicts = {gap.verdict for gap in found.gaps}
+    if verdicts == {TOO_FEW}:
+        return TOO_FEW
+    explained = sorted(verdicts - {TOO_FEW, NO_GAP})
+    return explained[0] if explained else NO_GAP
+
+
+def _notes(audit: SubgroupAudit) -> list[str]:
+    overall = audit.overall
+    tested = [found.patients for found in audit.subgroups if any(gap.verdict != TOO_FEW for gap in found.gaps)]
+    smallest = f"the smallest group tested has {min(tested):,} patients" if tested else "no group was large enough"
+    notes = [
+        f"Each group against all other rows: {audit.tests} tests, {smallest}. 95 % intervals draw patients. A verdict "
+        "of bias is about the gap beyond what calibrated risks would show with the group's mix of risk, at a "
+        f"family-wise level of {audit.level:.0%} (Holm). Rows above {audit.threshold:.3f} are flagged.",
+        f"All rows: AUROC {overall['AUROC']:.3f}, observed/expected {overall['observed/expected']:.3f}, slope of the "
+        f"calibration line {overall['slope']:.3f}, recall {overall['recall']:.3f}, false positive rate "
+        f"{overall['false positive rate']:.3f}.",
+    ]
+    if abs(overall["slope"] - 1) > SLOPE_TOLERANCE or abs(overall["observed/expected"] - 1) > SLOPE_TOLERANCE:
+        notes.append("The scores are not calibrated over all rows: recalibrate before reading a verdict.")
+    return notes

@@ -1,0 +1,1 @@
+"""An outcome read off a head or a vector."""

@@ -1,0 +1,283 @@
+"""From the pretraining heads to an outcome: a risk without labels, and a classifier that does not begin at random.
+
+A pretrained model already has an output for most outcomes: "a category, on an inpatient visit, within the horizon" or
+"a category at the next visit". Its row of the decoder is a linear readout of the very vector that a classifier reads.
+So a classifier can begin there: the readout is put into it, scaled to the prevalence of the cohort by a logistic
+regression on one number (Platt, 1999), and fine-tuning goes on from a model that ranks patients already.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from claim_transformers.analysis.readout.probes import evaluating, token_batches
+from claim_transformers.analysis.readout.zero_shot import outcome_tokens
+from claim_transformers.models.claim import ClaimForPreTraining, ClaimForSequenceClassification, ClaimTokenizer
+from claim_transformers.training.token_columns import ragged_column
+
+if TYPE_CHECKING:
+    import datasets
+    import pyarrow as pa
+    from scipy.sparse import csr_matrix
+
+FOLDS = 5
+Question = Literal["horizon", "next_visit"]
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Rows of a pretraining decoder.
+
+    Args:
+        weight (`torch.FloatTensor` of shape `(outputs, hidden)`): One row per output.
+        bias (`torch.FloatTensor` of shape `(outputs,)`): Its bias.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+    def mean(self) -> "Readout":
+        """The mean of all rows, for an outcome that several outputs denote."""
+        return Readout(self.weight.mean(dim=0, keepdim=True), self.bias.mean(dim=0, keepdim=True))
+
+
+def outcome_readout(
+    model: ClaimForPreTraining,
+    tokenizer: ClaimTokenizer,
+    codes: Sequence[str],
+    *,
+    question: Question = "horizon",
+    is_inpatient: bool = False,
+) -> Readout:
+    """Take the rows of a decoder that stand for an outcome.
+
+    Args:
+        model (`ClaimForPreTraining`): A model with `horizon_days` for `"horizon"`, with category targets for
+            `"next_visit"`.
+        tokenizer (`ClaimTokenizer`): The tokenizer of the model.
+        codes (`list[str]`): `SYSTEM/PREFIX` entries of the outcome, as in a cohort definition; or names of categories.
+        question (`str`, *optional*, defaults to `"horizon"`): `"horizon"`, within the horizon of the model, or
+            `"next_visit"`.
+        is_inpatient (`bool`, *optional*, defaults to `False`): Whether only inpatient visits count; horizon only.
+
+    Returns:
+        [`Readout`]: One row per category that denotes the outcome. A category may be wider than the outcome.
+
+    Raises:
+        TypeError: If the model is no `ClaimForPreTraining`.
+        ValueError: If the model has no such head, or no category of it has to do with the outcome.
+    """
+    # By its heads and not by its class: a model of remote code has another class of the same name.
+    if not hasattr(model, "nvp_decoder"):
+        raise TypeError(
+            f"expected a ClaimForPreTraining, whose heads predict categories, found {type(model).__name__}: fine-tune "
+            "it on the outcome"
+        )
+    tokenizer.check_vocabulary(model.config)
+    names = tokenizer.category_names
+    chosen = [name for name in codes if name in set(names)]
+    chosen = chosen or outcome_tokens(tokenizer, codes, target="category", allow_wider=True)
+    columns = torch.tensor([names.index(name) for name in chosen])
+    decoder: torch.nn.Linear
+    if question == "horizon":
+        if model.horizon_decoder is None:
+            raise ValueError("expected a model with horizon_days above 0, found 0; ask question='next_visit'")
+        decoder = model.horizon_decoder
+        columns = columns + len(names) if is_inpatient else columns
+    elif model.config.nvp_target == "category":
+        decoder = model.nvp_decoder
+    else:
+        raise ValueError("expected a model with nvp_target='category', found 'code'")
+    return Readout(decoder.weight.detach()[columns].clone(), decoder.bias.detach()[columns].clone())
+
+
+def read_out(
+    model: Any, tokenized: "pa.Table | datasets.Dataset", readout: Readout, *, batch_size: int = 256
+) -> NDArray[np.float64]:
+    """Apply a readout to the vector of each patient.
+
+    Args:
+        model (`ClaimForPreTraining` or `ClaimForSequenceClassification`): The model whose encoder is read.
+        tokenized (`pa.Table` or `datasets.Dataset`): Rows of `tokenize_dataset` or `tokenizer.encode_table`.
+        readout ([`Readout`]): Rows of a decoder.
+        batch_size (`int`, *optional*, defaults to `256`): Patients per forward pass.
+
+    Returns:
+        `NDArray[float]` of shape `(patients, outputs)`: Logits.
+    """
+    logits = np.zeros((len(tokenized), len(readout.bias)))
+    with evaluating(model):
+        for rows, batch in token_batches(tokenized, model.config, batch_size, model.device):
+            vectors_BE = model.claim(**batch).pooler_output
+            found_BK = torch.nn.functional.linear(
+                vectors_BE, readout.weight.to(vectors_BE), readout.bias.to(vectors_BE)
+            )
+            logits[rows] = found_BK.double().cpu().numpy()
+    return logits
+
+
+def outcome_probability(
+    model: ClaimForPreTraining,
+    tokenized: "pa.Table | datasets.Dataset",
+    tokenizer: ClaimTokenizer,
+    codes: Sequence[str],
+    *,
+    is_inpatient: bool = False,
+    batch_size: int = 256,
+) -> NDArray[np.float64]:
+    """Compute the probability that an outcome follows within the horizon of the model, without a label.
+
+    Args:
+        model (`ClaimForPreTraining`): A model with `horizon_days`.
+        tokenized (`pa.Table` or `datasets.Dataset`): Rows with an index date.
+        tokenizer (`ClaimTokenizer`): The tokenizer of the model.
+        codes (`list[str]`): `SYSTEM/PREFIX` entries of the outcome.
+        is_inpatient (`bool`, *optional*, defaults to `False`): Whether only inpatient visits count.
+        batch_size (`int`, *optional*, defaults to `256`): Patients per forward pass.
+
+    Returns:
+        `NDArray[float]` of shape `(patients,)`: `1 - prod(1 - p)` over the categories of the outcome.
+
+    Raises:
+        TypeError, ValueError: As [`outcome_readout`].
+    """
+    readout = outcome_readout(model, tokenizer, codes, is_inpatient=is_inpatient)
+    logits = read_out(model, tokenized, readout, batch_size=batch_size)
+    probability: NDArray[np.float64] = -np.expm1(-np.logaddexp(0.0, logits).sum(axis=1))
+    return probability
+
+
+def start_from_readout(
+    classifier: ClaimForSequenceClassification,
+    readout: Readout,
+    tokenized: "pa.Table | datasets.Dataset",
+    labels: NDArray[np.int64],
+    *,
+    inverse_penalty: float = 0.03,
+    seed: int = 0,
+) -> None:
+    """Put a readout into a classifier, in place.
+
+    Two classes get the mean of the rows, scaled and shifted by a logistic regression of the labels on that one logit.
+    With `code_skip` a second logit is weighed beside it, that of a logistic regression on log counts of codes, whose
+    coefficients become the weights of the skip. Several labels get one row each as it is.
+
+    Args:
+        classifier (`ClaimForSequenceClassification`): A classifier around the encoder of the readout.
+        readout ([`Readout`]): Rows of a decoder; one per label for several labels.
+        tokenized (`pa.Table` or `datasets.Dataset`): Training rows.
+        labels (`NDArray[int]`): Their labels, `(patients,)` or `(patients, labels)`.
+        inverse_penalty (`float`, *optional*, defaults to `0.03`): `C` of the regression for the counts.
+        seed (`int`, *optional*, defaults to `0`): Seed of the solver.
+
+    Raises:
+        ValueError: If there is not one row per label, or the training rows have one class only.
+    """
+    if labels.ndim == 2:
+        if len(readout.bias) != labels.shape[1]:
+            raise ValueError(f"expected one row per label, {labels.shape[1]}, found {len(readout.bias)}")
+        _write(classifier.classifier, readout.weight, readout.bias)
+        return
+    if len(np.unique(labels)) != 2:
+        raise ValueError(f"expected two classes in the training rows, found {len(np.unique(labels))}")
+    readout = readout.mean()
+    logit = read_out(classifier, tokenized, readout)
+    config, counts = classifier.config, None
+    if classifier.code_skip is not None:
+        counts = count_tokens(tokenized, config.vocab_size, half_life_days=config.code_skip_half_life_days)
+    slope, shift, of_codes = _regress(logit, counts, labels, inverse_penalty, seed)
+    row, constant = slope * readout.weight[0], slope * readout.bias[0] + shift
+    # Two logits that differ by the fitted one, half on each side.
+    _write(classifier.classifier, torch.stack([-row, row]) / 2, torch.stack([-constant, constant]) / 2)
+    if classifier.code_skip is not None:
+        half = torch.from_numpy(of_codes) / 2
+        with torch.no_grad():
+            classifier.code_skip.weight.copy_(torch.stack([-half, half], dim=1))
+
+
+def count_tokens(
+    tokenized: "pa.Table | datasets.Dataset", vocab_size: int, *, half_life_days: int | None = None
+) -> "csr_matrix":
+    """Count how often each token stands in a record, as the code skip does.
+
+    Args:
+        tokenized (`pa.Table` or `datasets.Dataset`): Rows of `tokenize_dataset` or `tokenizer.encode_table`.
+        vocab_size (`int`): Number of tokens.
+        half_life_days (`int`, *optional*): Days after which a visit counts half; `None` counts all in full.
+
+    Returns:
+        `scipy.sparse.csr_matrix` of shape `(patients, vocab_size)`: `log(1 + count)`.
+
+    Examples:
+        >>> import pyarrow as pa
+        >>> table = pa.table({"input_ids": [[3, 5, 5]], "visit_ids": [[0, 1, 2]], "visit_days": [[30, 0, 30]]})
+        >>> count_tokens(table, 6).toarray().round(3).tolist()
+        [[0.0, 0.0, 0.0, 0.693, 0.0, 1.099]]
+        >>> count_tokens(table, 6, half_life_days=30).toarray().round(3).tolist()
+        [[0.0, 0.0, 0.0, 0.693, 0.0, 0.916]]
+    """
+    from scipy.sparse import csr_matrix
+
+    table = tokenized if hasattr(tokenized, "schema") else tokenized.with_format("arrow")[:]
+    ids, slots = ragged_column(table, "input_ids"), ragged_column(table, "visit_ids")
+    shares = np.ones(len(ids.values))
+    if half_life_days is not None:
+        days = ragged_column(table, "visit_days")
+        starts = np.cumsum(days.lengths) - days.lengths
+        today = np.maximum.reduceat(days.values, starts)[ids.row]
+        ago_days = (today - days.values[starts[ids.row] + slots.values]) * (slots.values > 0)
+        shares = np.exp2(-ago_days / half_life_days)
+    counts = csr_matrix((shares, (ids.row, ids.values)), shape=(len(ids.lengths), vocab_size))
+    counts.sum_duplicates()
+    counts.data = np.log1p(counts.data)
+    return counts
+
+
+def _regress(
+    logit: NDArray[np.float64],
+    counts: "csr_matrix | None",
+    labels: NDArray[np.int64],
+    inverse_penalty: float,
+    seed: int,
+) -> tuple[float, float, NDArray[np.float64]]:
+    """Slope of the logit, intercept, and one coefficient per token.
+
+    The counts are regressed alone, and both logits are then weighed by a second regression on what the first one says
+    of rows that it was not fitted on (stacked generalisation: Wolpert, 1992). Fitted jointly, the counts of a few
+    hundred patients explain the noise that the readout leaves.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    if counts is None:
+        fitted = LogisticRegression(C=1e3, max_iter=1000).fit(logit, labels)
+        return float(fitted.coef_[0, 0]), float(fitted.intercept_[0]), np.zeros(0)
+    of_counts = LogisticRegression(C=inverse_penalty, max_iter=2000, solver="liblinear", random_state=seed)
+    folds = StratifiedKFold(min(FOLDS, int(np.bincount(labels).min())), shuffle=True, random_state=seed)
+    unseen = cross_val_predict(of_counts, counts, labels, cv=folds, method="decision_function")
+    both = LogisticRegression(C=1e3, max_iter=1000).fit(np.column_stack([logit[:, 0], unseen]), labels)
+    slope, share = (float(value) for value in both.coef_[0])
+    of_counts.fit(counts, labels)
+    shift = float(both.intercept_[0]) + share * float(of_counts.intercept_[0])
+    return slope, shift, share * of_counts.coef_[0]
+
+
+def _write(linear: torch.nn.Linear, weight: torch.Tensor, bias: torch.Tensor) -> None:
+    with torch.no_grad():
+        linear.weight.copy_(weight)
+        linear.bias.copy_(bias)
+
+
+__all__ = [
+    "Question",
+    "Readout",
+    "count_tokens",
+    "outcome_probability",
+    "outcome_readout",
+    "read_out",
+    "start_from_readout",
+]

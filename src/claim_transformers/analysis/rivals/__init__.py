@@ -1,0 +1,1 @@
+"""Models and scores to compare with."""

@@ -1,0 +1,123 @@
+"""Pictures of one run: inline SVG, so that one HTML file holds everything and opens offline."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from claim_transformers.analysis.views.plot_style import COLOURS, SOFT, as_svg, in_house_style, look_of, new_axes
+
+__all__ = ["COLOURS", "calibration_plot", "embedding_plot", "learning_plot", "roc_plot"]
+
+Scores = Mapping[str, NDArray[np.float64]]
+
+
+@in_house_style
+def roc_plot(labels: NDArray[np.int64], scores: Scores) -> str:
+    """Receiver operating characteristic of several models on the same patients.
+
+    Args:
+        labels (`NDArray[int]` of shape `(examples,)`): Outcomes, 0 or 1.
+        scores (`dict[str, NDArray[float]]`): Predicted probabilities by name of the model.
+
+    Returns:
+        `str`: An SVG element.
+    """
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    figure, (axes,) = new_axes()
+    axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=":")
+    for name, (colour, line, _) in look_of(scores).items():
+        false_positive_rate, sensitivity, _ = roc_curve(labels, scores[name])
+        area = roc_auc_score(labels, scores[name])
+        label = f"{name} ({area:.3f})"
+        axes.plot(false_positive_rate, sensitivity, color=colour, linestyle=line, label=label, linewidth=1.6)
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC, test split (area)")
+    axes.set_aspect("equal")
+    axes.legend(loc="lower right")
+    return as_svg(figure, f"ROC curves of {', '.join(scores)}")
+
+
+@in_house_style
+def calibration_plot(labels: NDArray[np.int64], scores: Scores, bins: int = 8) -> str:
+    """Observed against predicted risk in bins of equal size.
+
+    Args:
+        labels (`NDArray[int]` of shape `(examples,)`): Outcomes, 0 or 1.
+        scores (`dict[str, NDArray[float]]`): Predicted probabilities by name of the model.
+        bins (`int`): Quantile bins.
+
+    Returns:
+        `str`: An SVG element.
+    """
+    from sklearn.calibration import calibration_curve
+
+    figure, (axes,) = new_axes()
+    top = 0.0
+    for name, (colour, line, marker) in look_of(scores).items():
+        observed, predicted = calibration_curve(labels, scores[name], n_bins=bins, strategy="quantile")
+        look: dict[str, Any] = {"color": colour, "linestyle": line, "marker": marker, "markersize": 4}
+        axes.plot(predicted, observed, label=name, linewidth=1.2, **look)
+        top = max(top, float(observed.max(initial=0)), float(predicted.max(initial=0)))
+    limit = min(1.0, top * 1.08 + 0.02)
+    axes.plot([0, limit], [0, limit], color=SOFT, linewidth=1, linestyle=":", zorder=1)
+    axes.set(xlabel="predicted risk", ylabel="observed share", title="Calibration, test split")
+    axes.set_aspect("equal")
+    axes.legend(loc="upper left")
+    return as_svg(figure, f"Observed against predicted risk of {', '.join(scores)}")
+
+
+@in_house_style
+def learning_plot(title: str, history: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
+    """Logged values of a training run against its steps.
+
+    Args:
+        title (`str`): Heading of the plot.
+        history (`list[dict]`): Log entries of a `Trainer`, each with a `step`.
+        keys (`list[str]`): Which logged values to draw; absent ones are left out.
+
+    Returns:
+        `str`: An SVG element.
+    """
+    figure, (axes,) = new_axes()
+    for key, (colour, _, _) in look_of(keys).items():
+        points = [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
+        if points:
+            steps, values = zip(*points, strict=True)
+            marker = "o" if key.startswith("eval") else None
+            axes.plot(steps, values, color=colour, label=key.replace("_", " "), marker=marker, markersize=4)
+    axes.set(xlabel="step", title=title)
+    axes.legend()
+    return as_svg(figure, f"{title}: logged values against steps")
+
+
+@in_house_style
+def embedding_plot(points: NDArray[np.float64], groups: Sequence[str], title: str, *, note: str = "") -> str:
+    """A two-dimensional map of patients or codes, coloured by group.
+
+    Args:
+        points (`NDArray[float]` of shape `(points, 2)`): Positions, from `map_patients` or `map_codes`.
+        groups (`list[str]`): Group of each point; `"other"` is drawn grey and first.
+        title (`str`): Heading of the plot.
+        note (`str`): A line or two below the map.
+
+    Returns:
+        `str`: An SVG element.
+    """
+    figure, (axes,) = new_axes(width=5.2, height=4.6)
+    names = sorted(set(groups) - {"other"})
+    looks = {"other": ("#d9d9d9", "-", "o"), **look_of(names)}
+    member = np.array(groups)
+    for name, (colour, _, marker) in looks.items():
+        chosen = member == name
+        if chosen.any():
+            label = f"{name} ({int(chosen.sum()):,})"
+            style: dict[str, Any] = {"s": 13 if len(points) > 300 else 26, "marker": marker, "color": colour}
+            axes.scatter(*points[chosen].T, label=label, linewidths=0.3, edgecolors="white", alpha=0.85, **style)
+    axes.set(xticks=[], yticks=[], title=title)
+    axes.spines[:].set_visible(False)
+    if note:
+        axes.set_xlabel(note, fontsize=7.5, color=SOFT)
+    figure.legend(loc="outside lower center", ncols=3, handletextpad=0.2, markerscale=1.4)
+    return as_svg(figure, f"{title}: a map of {len(points)} points in {len(names)} groups. {note}".strip())

@@ -1,0 +1,137 @@
+"""One HTML file that shows a run: who was in, how the models learned, how well they predict. It opens offline."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from claim_transformers.analysis.views.comparison import Comparison, compare_models
+from claim_transformers.analysis.views.embedding_map import EmbeddingMap, map_patients
+from claim_transformers.analysis.views.plots import calibration_plot, embedding_plot, learning_plot, roc_plot
+from claim_transformers.training.predictions import PREDICTIONS
+from claim_transformers.version import __version__
+
+TEMPLATE = Path(__file__).parent / "report_template.html"
+PRETRAINING_CURVES = ("nvp_loss", "cp_loss", "eval_nvp_loss", "eval_cp_loss")
+FINE_TUNING_CURVES = ("loss", "eval_loss", "eval_auroc")
+
+
+def write_report(run: str | Path, *, title: str = "Claims to risk", reference: str | None = None) -> Comparison:
+    """Writes `report.html` and `results.json` into the folder of a run.
+
+    Args:
+        run (`str` or `Path`): A folder with `cohort/`, `models/<name>/` (each with predictions), and, where they
+            exist, `claims/` and `pretrained/`, as `examples/demo.sh` lays it out.
+        title (`str`): Heading.
+        reference (`str`): Model that the others are compared with; see `compare_models`.
+
+    Returns:
+        `Comparison`: The table of models.
+
+    Raises:
+        FileNotFoundError: If the cohort or every prediction is missing.
+    """
+    from jinja2 import Environment
+
+    run = Path(run)
+    folders = _model_folders(run)
+    comparison = compare_models(folders, reference=reference)
+    splits = _cohort_splits(run / "cohort")
+    embedding = _embedding(run)
+    learning = _learning_plots(run, folders)
+    template = Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
+    page = template.render(
+        title=title,
+        version=__version__,
+        cohort=json.loads((run / "cohort" / "cohort.json").read_text(encoding="utf-8")),
+        attrition=json.loads((run / "cohort" / "attrition.json").read_text(encoding="utf-8")),
+        splits=[(name, table.num_rows) for name, table in splits.items()],
+        test_examples=len(comparison.labels),
+        test_cases=int(comparison.labels.sum()),
+        metrics=list(next(iter(comparison.metrics.values()))),
+        rows=_table_rows(comparison),
+        reference=comparison.reference,
+        roc=roc_plot(comparison.labels, comparison.scores),
+        calibration=calibration_plot(comparison.labels, comparison.scores),
+        learning=learning,
+        embedding=embedding and embedding_plot(embedding.points, embedding.groups, "Patients before fine-tuning"),
+        silhouette=embedding.silhouette if embedding else None,
+        ledger=_ledger(run / "claims" / "quality_report.json"),
+        provenance=_provenance(run),
+    )
+    (run / "report.html").write_text(page, encoding="utf-8")
+    (run / "results.json").write_text(json.dumps(comparison.to_dict(), indent=1) + "\n", encoding="utf-8")
+    return comparison
+
+
+def _model_folders(run: Path) -> list[Path]:
+    folders = sorted(path.parent for path in (run / "models").glob(f"*/{PREDICTIONS}"))
+    if not folders:
+        raise FileNotFoundError(f"expected predictions in {run.name}/models/<name>/{PREDICTIONS}, found none")
+    return folders
+
+
+def _cohort_splits(folder: Path) -> dict[str, pa.Table]:
+    from datasets import load_from_disk
+
+    return {name: split.with_format("arrow")[:] for name, split in load_from_disk(str(folder)).items()}
+
+
+def _embedding(run: Path) -> EmbeddingMap | None:
+    """A map of validation patients, whom pretraining has not seen."""
+    files = sorted((run / "claims" / "patients").glob("validation-*.parquet"))
+    if not files or not (run / "pretrained" / "config.json").is_file():
+        return None
+    from claim_transformers.models.claim import ClaimModel, ClaimTokenizer
+
+    name = str(run / "pretrained")
+    patients = pa.concat_tables(pq.read_table(file) for file in files)
+    return map_patients(ClaimModel.from_pretrained(name), ClaimTokenizer.from_pretrained(name), patients)
+
+
+def _learning_plots(run: Path, folders: list[Path]) -> list[str]:
+    plots = []
+    for folder, heading, keys in [
+        (run / "pretrained", "Pretraining", PRETRAINING_CURVES),
+        *((folder, f"Training of {folder.name}", FINE_TUNING_CURVES) for folder in folders),
+    ]:
+        history = folder / "training_log.jsonl"
+        if history.is_file():
+            entries = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
+            plots.append(learning_plot(heading, entries, keys))
+    return plots
+
+
+def _table_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "cells": [str(interval) for interval in found.values()],
+            "difference": str(comparison.differences[name]) if name in comparison.differences else "",
+            "is_reference": name == comparison.reference,
+        }
+        for name, found in comparison.metrics.items()
+    ]
+
+
+def _ledger(path: Path) -> list[dict[str, Any]]:
+    """Rows of the conservation ledger of the quality report, one per file and claim type."""
+    if not path.is_file():
+        return []
+    content = json.loads(path.read_text(encoding="utf-8"))
+    keys = ("rows_in", "rows_out", "quarantined", "dropped", "netted_out")
+    return [
+        {"file": row["source_file"], "claim_type": row["claim_type"], "numbers": [row[key] for key in keys]}
+        for row in content["files"]
+    ]
+
+
+def _provenance(run: Path) -> str:
+    path = run / "raw" / "simulation.json"
+    if not path.is_file():
+        return ""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    version, seed = content["simulation_version"], content["seed"]
+    return f"Claims are simulated (version {version}, seed {seed}); they describe nobody."

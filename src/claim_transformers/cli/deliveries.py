@@ -1,0 +1,72 @@
+"""What the command `stage` prints: which files were loaded, and how they stand to what was loaded before."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from claim_transformers.sources.deliveries.staging_area import Load
+
+
+def run_stage(
+    source: str,
+    path: Path,
+    staging: Path,
+    *,
+    console: Console,
+    layouts: Path | None = None,
+    corrects: bool | Sequence[int] | None = None,
+) -> None:
+    """Load raw files and print what became of them.
+
+    Args:
+        source (`str`): Raw format.
+        path (`Path`): File or folder of raw files.
+        staging (`Path`): Staging area.
+        console (`Console`): Where to print.
+        layouts (`Path`, *optional*): Folder of layout files.
+        corrects (`bool` or `Sequence[int]`, *optional*): As `Staging.load` takes it.
+    """
+    from claim_transformers.sources.deliveries.staging_area import Staging
+
+    with Staging(staging) as area:
+        before = [load for load in area.loads() if load.is_valid]
+        loaded = area.load(source, path, layouts=layouts, corrects=corrects)
+        after = [load for load in area.loads() if load.is_valid]
+        unreadable = {load.load_id: area.rejects(load).num_rows for load in loaded}
+    table = Table(title=f"Loaded into {staging}")
+    for column in ("load", "file", "table", "rows", "unreadable"):
+        table.add_column(column, justify="left" if column in ("file", "table") else "right")
+    for load in loaded:
+        number, rows = f"{unreadable[load.load_id]:,}", f"{load.num_rows:,}"
+        table.add_row(str(load.load_id), load.file_name, load.table, rows, number)
+    console.print(table)
+    still_valid = {load.load_id for load in after}
+    if superseded := [load.load_id for load in before if load.load_id not in still_valid]:
+        why = " More than half of what they hold came again: --adds keeps both." if corrects is None else ""
+        numbers = ", ".join(map(str, superseded))
+        console.print(f"Superseded loads: {numbers}. Their rows stay in the file.{why}", soft_wrap=True)
+    for load in loaded:
+        _print_beside(load, [other for other in before if other.load_id in still_valid], console)
+
+
+def _print_beside(load: "Load", earlier: "Sequence[Load]", console: Console) -> None:
+    """Say that files of one name are counted together, and how to say that one is a correction."""
+    beside = [other for other in earlier if _slot(other) == _slot(load)]
+    if not beside:
+        return
+    numbers = [str(other.load_id) for other in beside]
+    plural = "loads" if len(numbers) > 1 else "load"
+    again = f"--corrects-load {numbers[-1]} --corrects-load {load.load_id}"
+    console.print(
+        f"{load.file_name} (load {load.load_id}) stands beside {plural} {', '.join(numbers)} of the same name: all of "
+        f"them count. If it corrects load {numbers[-1]}, stage it again with {again}.",
+        soft_wrap=True,
+    )
+
+
+def _slot(load: "Load") -> tuple[str, str, str]:
+    return load.source, load.table, load.file_name

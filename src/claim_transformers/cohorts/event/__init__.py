@@ -1,0 +1,1 @@
+"""Cohorts of patients around a clinical event."""

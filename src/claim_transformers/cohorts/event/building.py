@@ -1,0 +1,208 @@
+"""From an ingested folder to a cohort: selection part by part, sampling, labels of categories, and the leak check."""
+
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from claim_transformers.claims.store import open_folder
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.cohorts.attrition import AttritionStep
+from claim_transformers.cohorts.cohort import Cohort, split_examples
+from claim_transformers.cohorts.event.definition import CohortDefinition
+from claim_transformers.cohorts.event.definition_file import load_definition
+from claim_transformers.cohorts.event.diagnoses import label_diagnoses
+from claim_transformers.cohorts.event.sampling import draw_rows
+from claim_transformers.cohorts.event.selection import CENSORED, HIDDEN, SelectionCounts, select, step_names
+from claim_transformers.cohorts.leaks import check_leaks
+from claim_transformers.cohorts.timelines import Timelines
+
+logger = logging.getLogger(__name__)
+ROWS_BEFORE_THINNING = 20_000
+DICTIONARY_COLUMNS = ["visit_type.list.element", "codes.list.element.list.element"]
+
+
+def build_cohort(definition: CohortDefinition | str | Path, claims: str | Path) -> Cohort:
+    """Builds a cohort from an ingested folder.
+
+    Reads one row group at a time, so memory follows the examples that are kept. Where fewer cases or controls exist
+    than asked for, all of them are used and a warning is logged.
+
+    Args:
+        definition (`CohortDefinition`, `str` or `Path`): The cohort, its built-in name, or its YAML file.
+        claims (`str` or `Path`): Folder that `claim-transformers ingest` wrote.
+
+    Returns:
+        `Cohort`: Examples, labels and attrition.
+
+    Raises:
+        ClaimDataError: If the folder is no ingested folder, nobody is left (`E_EMPTY_COHORT`), all labels are equal
+            (`E_ONE_CLASS`), or an example holds anything that was not known at its index date (`E_LEAK`).
+        ValueError: If the definition does not fit.
+    """
+    if not isinstance(definition, CohortDefinition):
+        definition = load_definition(definition)
+    drawn, counts, hides = _select_and_draw(Path(claims), definition)
+    steps = _selection_steps(definition, counts)
+    if not drawn.num_rows:
+        lost = ", ".join(f"{step.step}: {step.patients}" for step in steps)
+        raise ClaimDataError(
+            "E_EMPTY_COHORT",
+            f"expected at least one patient in {definition.name!r}, found ({lost}); change the dates or criteria of "
+            "the definition where the numbers fall to 0",
+        )
+    finish = _finish_diagnoses if definition.predicts_diagnoses else _finish_event
+    examples, last_steps, names = finish(drawn, steps[-1], definition)
+    hidden = int(pc.sum(examples[HIDDEN]).as_py()) if hides else None
+    cohort = Cohort(
+        definition,
+        examples.drop_columns([HIDDEN]),
+        (*steps, *last_steps),
+        _sampled_share(examples, counts.pairs, definition),
+        hidden,
+        names,
+    )
+    check_leaks(cohort)
+    return cohort
+
+
+def _select_and_draw(claims: Path, definition: CohortDefinition) -> tuple[pa.Table, SelectionCounts, bool]:
+    """The examples drawn from all row groups, the counts of everybody, and whether unpaid visits could be hidden."""
+    parts: list[pa.Table] = []
+    counts: list[SelectionCounts] = []
+    hides, limit = False, ROWS_BEFORE_THINNING
+    for table in _patient_groups(claims):
+        timelines = Timelines(table, hide_unpaid=definition.hide_unpaid)
+        part, counts_of_part = select(timelines, definition)
+        parts.append(part)
+        counts.append(counts_of_part)
+        hides |= timelines.hides_unpaid
+        if sum(part.num_rows for part in parts) > limit:
+            parts = [_draw(parts, definition, is_part=True)]
+            limit = max(limit, 2 * parts[0].num_rows)
+    columns = ([each.eligible, each.left, each.pairs, each.censored] for each in counts)
+    sums = (np.sum(column, axis=0) for column in zip(*columns, strict=True))
+    return _draw(parts, definition).sort_by("patient_id"), SelectionCounts(*sums), hides
+
+
+def _draw(parts: Sequence[pa.Table], definition: CohortDefinition, *, is_part: bool = False) -> pa.Table:
+    examples = pa.concat_tables(parts)
+    is_event = not definition.predicts_diagnoses
+    label = examples["label"].to_numpy() if is_event else np.ones(examples.num_rows, np.int8)
+    return examples.take(pa.array(draw_rows(examples["patient_id"], label, definition.sampling, is_part=is_part)))
+
+
+def _patient_groups(claims: Path) -> Iterator[pa.Table]:
+    files = open_folder(claims).table_files("patients")
+    if not files:
+        raise ClaimDataError(
+            "E_NO_PATIENTS",
+            f"expected patients/*.parquet in {claims}, found none: nobody has a visit; see quality_report.json there",
+        )
+    for path in files:
+        # Strings stay the dictionaries that they are in the file, which differ from one row group to the next.
+        with pq.ParquetFile(path, read_dictionary=DICTIONARY_COLUMNS) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
+            if not file.num_row_groups:
+                yield file.read()
+
+
+def _selection_steps(definition: CohortDefinition, counts: SelectionCounts) -> list[AttritionStep]:
+    left = counts.left.tolist()
+    removed = [0, *(before - after for before, after in itertools.pairwise(left))]
+    rows = [AttritionStep(*row) for row in zip(step_names(definition), left, removed, strict=True)]
+    censored = zip(CENSORED, counts.censored.tolist(), strict=True)
+    reasons = {f"censored: {reason}": count for reason, count in censored if count}
+    cases = controls = None
+    if not definition.predicts_diagnoses:
+        controls, cases = counts.eligible.tolist()
+    rows[-1] = AttritionStep(rows[-1].step, left[-1], removed[-1], reasons, cases, controls)
+    return rows
+
+
+def _sampled_share(examples: pa.Table, pairs: NDArray[np.int64], definition: CohortDefinition) -> tuple[float, float]:
+    if definition.predicts_diagnoses:
+        share = examples.num_rows / int(pairs.sum())
+        return share, share
+    kept = np.bincount(examples["label"].to_numpy(), minlength=2)
+    return float(kept[0] / pairs[0]), float(kept[1] / pairs[1])
+
+
+# ---- One outcome: cases and controls ----
+
+
+def _finish_event(
+    examples: pa.Table, eligible: AttritionStep, definition: CohortDefinition
+) -> tuple[pa.Table, list[AttritionStep], tuple[str, ...]]:
+    cases = int(np.count_nonzero(examples["label"].to_numpy()))
+    controls = examples.num_rows - cases
+    if not cases or not controls:
+        raise ClaimDataError(
+            "E_ONE_CLASS",
+            f"expected both labels in {definition.name!r}, found {cases} positive of {examples.num_rows}; "
+            "the dates, codes or horizon of the definition may not fit these claims",
+        )
+    _warn_of_shortfall(definition, cases, controls)
+    counts = {"cases": (eligible.cases, cases), "controls": (eligible.controls, controls)}
+    reasons = {f"{name} not drawn": (before or 0) - left for name, (before, left) in counts.items()}
+    reasons = {reason: count for reason, count in reasons.items() if count}
+    removed = eligible.patients - examples.num_rows
+    step = AttritionStep(_sampling_name(definition), examples.num_rows, removed, reasons, cases, controls)
+    return examples, [step], ()
+
+
+def _sampling_name(definition: CohortDefinition) -> str:
+    sampling = definition.sampling
+    if sampling.cases is None and sampling.controls_per_case is None:
+        return "kept (no sampling)"
+    cases = "all" if sampling.cases is None else f"at most {sampling.cases:,}"
+    controls = "all" if sampling.controls_per_case is None else f"{sampling.controls_per_case:g} per case"
+    return f"sampled ({cases} cases, controls: {controls})"
+
+
+def _warn_of_shortfall(definition: CohortDefinition, cases: int, controls: int) -> None:
+    sampling = definition.sampling
+    wanted = {"cases": (sampling.cases, cases)}
+    if sampling.controls_per_case is not None:
+        wanted["controls"] = (round(sampling.controls_per_case * cases), controls)
+    for name, (asked, found) in wanted.items():
+        if asked is not None and found < asked:
+            logger.warning(
+                "%s: expected %d %s, found %d: ALL OF THEM ARE USED. Take more patients, widen the dates, or set %s",
+                definition.name,
+                asked,
+                name,
+                found,
+                f"sampling.{name}" if name == "cases" else "sampling.controls_per_case",
+            )
+
+
+# ---- All diagnoses of the next visit ----
+
+
+def _finish_diagnoses(
+    examples: pa.Table, eligible: AttritionStep, definition: CohortDefinition
+) -> tuple[pa.Table, list[AttritionStep], tuple[str, ...]]:
+    drawn, minimum, most = examples.num_rows, definition.label.minimum_patients, definition.sampling.patients
+    is_train = pc.equal(split_examples(examples, definition), "train").to_numpy(zero_copy_only=False)
+    examples, names = label_diagnoses(examples, is_train, minimum)
+    if not names:
+        raise ClaimDataError(
+            "E_EMPTY_COHORT",
+            f"expected a diagnosis category that {minimum} training patients of {definition.name!r} have at the index "
+            f"date, found none among {int(is_train.sum())}; take more patients or lower label.minimum_patients",
+        )
+    how = "kept (no sampling)" if most is None else f"sampled (at most {most:,} patients)"
+    held = f"with one of the {len(names)} categories that {minimum} training patients have"
+    steps = [
+        AttritionStep(how, drawn, eligible.patients - drawn),
+        AttritionStep(held, examples.num_rows, drawn - examples.num_rows),
+    ]
+    return examples, steps, names

@@ -1,0 +1,143 @@
+"""Reading the definition of a cohort from a small YAML file.
+
+Everything a reader of a study asks for stands in the file (codes of both ICD generations, ages, windows, case-control
+ratio, seed), so a cohort is changed by editing a file and cited by quoting it.
+"""
+
+import datetime as dt
+from dataclasses import MISSING, fields
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import yaml
+
+from claim_transformers.cohorts.event.definition import CohortDefinition, Criterion, IndexRule, LabelRule, Sampling
+from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
+
+READMISSION = ReadmissionDefinition.name
+DEFINITIONS = Path(__file__).parent / "definitions"
+
+
+def built_in_cohorts() -> list[str]:
+    """Names of the cohorts that ship with the package as YAML files; `readmission` is none, it has rules of its own.
+
+    Examples:
+        >>> "asthma_exacerbation" in built_in_cohorts()
+        True
+    """
+    return sorted(path.stem for path in DEFINITIONS.glob("*.yaml"))
+
+
+def load_definition(name_or_path: str | Path) -> CohortDefinition:
+    """Reads the definition of a cohort.
+
+    Args:
+        name_or_path (`str` or `Path`): Name of a built-in cohort, or path of a YAML file.
+
+    Returns:
+        `CohortDefinition`: The checked definition.
+
+    Raises:
+        ValueError: If there is no such cohort, it is `readmission`, which is no file, a key is unknown or missing, or
+            a value does not fit.
+
+    Examples:
+        >>> load_definition("asthma")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected a .yaml file or one of the cohorts ...; did you mean 'asthma_exacerbation'?
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = DEFINITIONS / f"{name_or_path}.yaml"
+    if not path.is_file():
+        known = [*built_in_cohorts(), READMISSION]
+        if str(name_or_path) == READMISSION:
+            raise ValueError(f"expected a cohort that is a file, found {READMISSION!r}; use build_readmission_cohort")
+        close = get_close_matches(str(name_or_path), known, n=1, cutoff=0.3)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"expected a .yaml file or one of the cohorts {known}, found {str(name_or_path)!r}{hint}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = "" if where is None else f" in line {where.line + 1}"
+        raise ValueError(f"{path.name}: expected YAML, found something else{line}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name}: expected a mapping of keys, found {type(content).__name__}")
+    return _definition(content, path.name)
+
+
+def _definition(content: dict[str, Any], where: str) -> CohortDefinition:
+    values = dict(content)
+    for key, kind in (("index", IndexRule), ("label", LabelRule), ("sampling", Sampling)):
+        if key in values:
+            values[key] = _fill(kind, values[key], f"{where}: {key}")
+    steps = values.get("criteria") or []
+    values["criteria"] = tuple(_fill(Criterion, step, f"{where}: criteria[{i}]") for i, step in enumerate(steps))
+    values["codes"] = _code_sets(values.get("codes") or {}, f"{where}: codes")
+    definition = _fill(CohortDefinition, values, where)
+    assert isinstance(definition, CohortDefinition)
+    return definition
+
+
+def _code_sets(content: Any, where: str) -> dict[str, tuple[str, ...]]:
+    if not isinstance(content, dict):
+        raise ValueError(f"{where}: expected a mapping of names to lists, found {type(content).__name__}")
+    for name, prefixes in content.items():
+        if not isinstance(prefixes, list) or not all(isinstance(prefix, str) for prefix in prefixes):
+            raise ValueError(f"{where}: {name}: expected a list of SYSTEM/PREFIX such as [ICD9CM/493], no dots")
+    return {name: tuple(prefixes) for name, prefixes in content.items()}
+
+
+def _fill(kind: type, values: Any, where: str) -> Any:
+    """An instance of a dataclass from a mapping, refusing what it does not know."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{where}: expected a mapping of keys, found {type(values).__name__}")
+    known = {entry.name for entry in fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"{where}: expected keys among {sorted(known)}, found {unknown}")
+    needed = {entry.name for entry in fields(kind) if entry.default is MISSING and entry.default_factory is MISSING}
+    if not needed <= set(values):
+        raise ValueError(f"{where}: expected the keys {sorted(needed)}, missing {sorted(needed - set(values))}")
+    hints = get_type_hints(kind)
+    plain = {key: _plain(value) for key, value in values.items()}
+    for key, value in plain.items():
+        if not _fits(value, hints[key]):
+            raise ValueError(f"{where}: {key}: expected {_in_words(hints[key])}, found {value!r}")
+    return kind(**plain)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value of the file is of the type of its field; what is neither plain nor a list is checked already."""
+    origin = get_origin(hint)
+    if origin is Literal:
+        return value in get_args(hint)
+    if origin is UnionType:
+        return any(_fits(value, each) for each in get_args(hint))
+    if origin is tuple and get_args(hint)[0] is str:
+        return isinstance(value, tuple) and all(isinstance(entry, str) for entry in value)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return not isinstance(hint, type) or isinstance(value, hint)
+
+
+def _in_words(hint: Any) -> str:
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "nothing"}
+    if get_origin(hint) is Literal:
+        return " or ".join(repr(value) for value in get_args(hint))
+    if get_origin(hint) is UnionType:
+        return " or ".join(_in_words(each) for each in get_args(hint))
+    return "a list of texts" if get_origin(hint) is tuple else names.get(hint, "another type")
+
+
+def _plain(value: Any) -> Any:
+    """Lists as tuples, and the dates that YAML reads as dates back as text."""
+    if isinstance(value, list):
+        return tuple(_plain(entry) for entry in value)
+    return value.isoformat() if isinstance(value, dt.date) else value

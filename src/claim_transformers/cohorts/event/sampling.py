@@ -1,0 +1,57 @@
+"""The seeded draw of cases and controls: a pure function of seed and patient, so that nobody moves for a stranger."""
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from claim_transformers.cohorts.event.definition import Sampling
+
+
+def draw_rows(
+    patient_ids: pa.Array | pa.ChunkedArray, label: NDArray[np.int8], sampling: Sampling, *, is_part: bool = False
+) -> NDArray[np.int64]:
+    """Which of the eligible patients become examples.
+
+    Args:
+        patient_ids (`pa.Array`): Eligible patients.
+        label (`NDArray[int]` of shape `(patients,)`): 1 for cases.
+        sampling (`Sampling`): How many are kept.
+        is_part (`bool`, *optional*, defaults to `False`): Whether other patients are still to come. As many are kept
+            as could be needed, so that drawing again from all parts gives what one draw from everybody gives.
+
+    Returns:
+        `NDArray[int]`: Rows in order.
+
+    Examples:
+        >>> everybody, label = pa.array(list("abcdef")), np.array([1, 0, 0, 0, 1, 0])
+        >>> draw_rows(everybody, label, Sampling(cases=1, controls_per_case=2)).tolist()
+        [0, 2, 3]
+    """
+    order = np.argsort(unit_hash(patient_ids, f"sample/{sampling.seed}"), kind="stable")
+    if sampling.patients is not None:
+        return np.sort(order[: sampling.patients])
+    cases, controls = order[label[order] == 1][: sampling.cases], order[label[order] == 0]
+    at_most = sampling.cases if is_part else len(cases)
+    if sampling.controls_per_case is not None and at_most is not None:
+        controls = controls[: round(sampling.controls_per_case * at_most)]
+    return np.sort(np.concatenate([cases, controls]))
+
+
+def unit_hash(patient_ids: pa.Array | pa.ChunkedArray, salt: str) -> NDArray[np.float64]:
+    """A uniform number in [0, 1) per patient, a pure function of the salt and the id.
+
+    Args:
+        patient_ids (`pa.Array`): Identifiers.
+        salt (`str`): Names the draw, so that draws are independent of one another.
+
+    Returns:
+        `NDArray[float]` of shape `(patients,)`.
+
+    Examples:
+        >>> unit_hash(pa.array(["a", "b"]), "sample/0").round(3)
+        array([0.323, 0.281])
+    """
+    digests = (hashlib.sha256(f"{salt}|{patient_id}".encode()).digest() for patient_id in patient_ids.to_pylist())
+    return np.array([int.from_bytes(digest[:8], "big") for digest in digests], np.uint64) / 2.0**64

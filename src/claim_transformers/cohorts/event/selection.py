@@ -1,0 +1,147 @@
+"""Who of a table of patients is in: the label at each index date, the steps passed, and why a label stays unknown."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from claim_transformers.cohorts.event.definition import CohortDefinition
+from claim_transformers.cohorts.event.diagnoses import append_categories
+from claim_transformers.cohorts.event.index_dates import index_candidates, outcome_visits
+from claim_transformers.cohorts.event.rules import satisfies
+from claim_transformers.cohorts.event.sampling import draw_rows, unit_hash
+from claim_transformers.cohorts.timelines import UNKNOWN_DAY, Days, Flags, Timelines
+
+CENSORED = ("left enrolment within the horizon", "died within the horizon")
+HIDDEN = "visits_hidden"
+
+
+@dataclass(frozen=True)
+class SelectionCounts:
+    """How many patients of one table were in, and where the others went.
+
+    Args:
+        eligible (`NDArray[int]`): Eligible patients with label 0 and 1.
+        left (`NDArray[int]`): Patients left after each step, the first entry before any.
+        pairs (`NDArray[int]`): Eligible pairs of patient and index date with label 0 and 1.
+        censored (`NDArray[int]`): Patients whose label stays unknown, by the reasons in `CENSORED`.
+    """
+
+    eligible: NDArray[np.int64]
+    left: NDArray[np.int64]
+    pairs: NDArray[np.int64]
+    censored: NDArray[np.int64]
+
+
+def step_names(definition: CohortDefinition) -> list[str]:
+    """The steps of the attrition table that a selection counts, in order.
+
+    Args:
+        definition (`CohortDefinition`): The cohort.
+
+    Returns:
+        `list[str]`: Names.
+    """
+    fixed = definition.index.rule == "fixed_date"
+    index = "with an index date" if fixed else "with a visit that can be the index visit"
+    steps = [criterion.step for criterion in definition.criteria]
+    return ["patients with a visit", index, *steps, "outcome known (event, or observed to the end)"]
+
+
+def select(timelines: Timelines, definition: CohortDefinition) -> tuple[pa.Table, SelectionCounts]:
+    """Judge every patient at every index date, and keep one eligible date for each.
+
+    Args:
+        timelines (`Timelines`): The patients.
+        definition (`CohortDefinition`): The cohort.
+
+    Returns:
+        `tuple[pa.Table, SelectionCounts]`: Those eligible patients that the sampling may need, cut at the index date,
+        with `index_day`, `label` (or lists of categories) and `visits_hidden`, how many visits before it were not paid
+        yet; and the counts of all.
+    """
+    candidates = [
+        _judge(timelines, definition, index_day, has_index)
+        for index_day, has_index in index_candidates(timelines, definition)
+    ]
+    # A patient passes a step when it does so at one of its index dates.
+    passed = [np.any(marks, axis=0) for marks in zip(*(candidate.passed for candidate in candidates), strict=True)]
+    left = np.array([timelines.num_patients, *(int(marks.sum()) for marks in passed)])
+    pairs = sum((np.bincount(each.label[each.passed[-1]], minlength=2) for each in candidates), np.zeros(2, np.int64))
+    chosen, rows = _choose(timelines, definition, candidates), np.arange(timelines.num_patients)
+    index_day = np.stack([candidate.index_day for candidate in candidates])[chosen, rows]
+    label = np.stack([candidate.label for candidate in candidates])[chosen, rows]
+    is_censored = passed[-2] & ~passed[-1]
+    died = np.any([candidate.died for candidate in candidates], axis=0)
+    censored = np.array([int((is_censored & ~died).sum()), int((is_censored & died).sum())])
+    eligible = np.flatnonzero(passed[-1])
+    ids = timelines.patients["patient_id"].take(pa.array(eligible))
+    keep = np.zeros(timelines.num_patients, bool)
+    keep[eligible[draw_rows(ids, label[eligible], definition.sampling, is_part=True)]] = True
+    examples = _examples(timelines, definition, keep, index_day, label)
+    return examples, SelectionCounts(np.bincount(label[eligible], minlength=2), left, pairs, censored)
+
+
+def _examples(
+    timelines: Timelines, definition: CohortDefinition, keep: Flags, index_day: Days, label: NDArray[np.int8]
+) -> pa.Table:
+    table = timelines.before(keep, index_day)
+    if definition.predicts_diagnoses:
+        table = append_categories(table, timelines, keep, index_day, definition.label.visit_types)
+    else:
+        table = table.append_column("label", pa.array(label[keep], pa.int8()))
+    before = timelines.visit_day < index_day[timelines.patient_of_visit]
+    hidden = timelines.count(before & ~timelines.known_before(index_day))[keep]
+    return table.append_column(HIDDEN, pa.array(hidden, pa.int32()))
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """What one index date per patient gives: its label, and whether the patient is still in after each step."""
+
+    index_day: Days
+    label: NDArray[np.int8]
+    passed: list[Flags]
+    died: Flags
+
+
+def _judge(timelines: Timelines, definition: CohortDefinition, index_day: Days, has_index: Flags) -> _Candidate:
+    passed = [has_index]
+    for criterion in definition.criteria:
+        passed.append(passed[-1] & satisfies(timelines, definition, criterion, index_day))
+    label, known, died = _labels(timelines, definition, index_day)
+    return _Candidate(index_day, label, [*passed, passed[-1] & known], died & passed[-1])
+
+
+def _labels(
+    timelines: Timelines, definition: CohortDefinition, index_day: Days
+) -> tuple[NDArray[np.int8], Flags, Flags]:
+    """The label of each patient, whether it is known, and whether death within the horizon hid it.
+
+    An outcome counts only while a patient is insured without a gap from the index date on. Claims of somebody who left
+    and came back are seen by chance: the outcome of one who comes back would count where the quiet year of another who
+    does not is thrown away.
+    """
+    rule = definition.label
+    last_day = index_day + rule.horizon_days - 1
+    insured_until = timelines.enrolled_until(index_day)
+    in_view = timelines.in_window(index_day, np.minimum(last_day, insured_until) + 1)
+    label = timelines.count(outcome_visits(timelines, definition) & in_view) > 0
+    died = (timelines.death_day != UNKNOWN_DAY) & (timelines.death_day <= last_day)
+    observed = insured_until >= np.where(died, np.minimum(timelines.death_day, last_day), last_day)
+    known = label | (observed & (~died | (rule.death == "negative")))
+    return label.astype(np.int8), known, died & observed & ~known
+
+
+def _choose(timelines: Timelines, definition: CohortDefinition, candidates: list[_Candidate]) -> NDArray[np.int64]:
+    """The index date of each patient: the first with the outcome, else one of the eligible ones at random."""
+    eligible = np.stack([candidate.passed[-1] for candidate in candidates])
+    if len(candidates) == 1:
+        return np.zeros(timelines.num_patients, np.int64)
+    case = eligible & (np.stack([candidate.label for candidate in candidates]) == 1)
+    rank = unit_hash(timelines.patients["patient_id"], f"date/{definition.sampling.seed}")
+    wanted = np.floor(rank * np.maximum(eligible.sum(axis=0), 1)) + 1
+    drawn = np.argmax(eligible & (np.cumsum(eligible, axis=0) == wanted), axis=0)
+    chosen: NDArray[np.int64] = np.where(case.any(axis=0), np.argmax(case, axis=0), drawn)
+    return chosen

@@ -1,0 +1,1 @@
+"""Cohorts of hospital stays and whether a readmission follows."""

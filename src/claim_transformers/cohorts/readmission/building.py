@@ -1,0 +1,304 @@
+"""Readmission cohorts: every discharge from hospital is an example, and the next admission is its label.
+
+Lahlou et al. (2021, section 3.1.2) label an inpatient claim 1 if the next admission follows within 30 days of its
+discharge. [`ReadmissionDefinition`] names that rule and two better ones; `docs/readmission.md` compares them.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from claim_transformers.claims.counties import CountyFeatures
+from claim_transformers.claims.engine import connect, fetch
+from claim_transformers.claims.paid_days import VISIT_PAID_DAY
+from claim_transformers.claims.splits import SPLITS, assert_disjoint, split_of
+from claim_transformers.claims.store import open_folder
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.cohorts.attrition import AttritionStep
+from claim_transformers.cohorts.cohort import Cohort
+from claim_transformers.cohorts.leaks import check_leaks
+from claim_transformers.cohorts.readmission.claims import CLAIMS, open_tables, prepare
+from claim_transformers.cohorts.readmission.definition import BY_TIME, ReadmissionDefinition
+from claim_transformers.cohorts.readmission.examples import index_days, read_examples, read_facts
+from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, CountyBins, patient_codes
+from claim_transformers.cohorts.readmission.selection import IndexStays, select_index_stays
+from claim_transformers.cohorts.timelines import Flags, Timelines
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
+FACTS_FILE = "readmission.json"
+STAYS_PER_PART = 200_000  # Examples whose visits are in memory at once.
+_PEOPLE = ("patient_id", "sex", "birth_day", "death_day", "enrollment_start_day", "enrollment_end_day")
+_EPOCH = dt.date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class ReadmissionCohort(Cohort):
+    """Labelled index stays, several of a patient where there are several, sorted by patient and discharge.
+
+    Beside the columns of any cohort an example has `patient_codes` (`list<string>`), `visit_amount` (`list<float>`, US
+    dollars), `admission_day`, `discharge_day`, `length_of_stay_days`, `county_fips`, `is_transfer_label` (whether the
+    label is 1 because the patient was moved to another hospital on that day or, by disposition, the next) and
+    `is_observed` (whether the window was observed: always, but under the plain rule). The last visit is the index
+    stay. `visits_hidden` counts claims.
+
+    Args:
+        definition ([`ReadmissionDefinition`]): What was asked for.
+        facts (`Mapping[str, Any]`): Counts that the attrition table does not have.
+        county_bins ([`CountyBins`], *optional*): Measures of counties behind the `COUNTY/` tokens.
+    """
+
+    # A readmission cohort has another definition; what `Cohort` asks of it, it has.
+    definition: ReadmissionDefinition  # type: ignore[assignment]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    county_bins: CountyBins | None = None
+
+    def splits(self) -> dict[str, pa.Table]:
+        """The examples by split; all stays of a patient are in one."""
+        split = split_stays(self.examples, self.definition)
+        return {name: self.examples.filter(pc.equal(split, name)) for name in SPLITS}
+
+    def _why_a_split_is_empty(self) -> str:
+        if self.definition.split != BY_TIME:
+            return super()._why_a_split_is_empty()
+        return (
+            "test_from cuts the discharges, of which training and validation take those whose windows end before it, "
+            "and the test split those from it on; choose a day in their midst, or take more patients"
+        )
+
+    def _write_papers(self, folder: Path) -> None:
+        super()._write_papers(folder)
+        (folder / FACTS_FILE).write_text(json.dumps(dict(self.facts), indent=1) + "\n", encoding="utf-8")
+        if self.county_bins is not None:
+            self.county_bins.bins.save(folder / COUNTY_BINS_FILE)
+
+
+def build_readmission_cohort(
+    definition: ReadmissionDefinition,
+    claims: str | Path,
+    *,
+    counties: CountyFeatures | CountyBins | None = None,
+) -> ReadmissionCohort:
+    """Build a readmission cohort from an ingested folder.
+
+    Args:
+        definition ([`ReadmissionDefinition`]): The rule.
+        claims (`str` or `Path`): Folder that `claim-transformers ingest` wrote.
+        counties ([`CountyFeatures`] or [`CountyBins`], *optional*): Measures to add as `COUNTY/NAME-k`: with bins of
+            training examples, or with those that [`CountyBins.reuse`] takes from elsewhere, such as a checkpoint.
+
+    Returns:
+        [`ReadmissionCohort`]: Examples, labels and attrition.
+
+    Raises:
+        ClaimDataError: If the folder is no ingested folder, no stay is left (`E_EMPTY_COHORT`), all labels are equal
+            (`E_ONE_CLASS`), or an example holds what was not known at its index date (`E_LEAK`).
+    """
+    connection = connect()
+    tables = open_tables(connection, claims)
+    stays_table = prepare(connection, tables, definition)
+    stays = fetch(connection, stays_table.order_by("stay"))
+    people = _people_of(claims, stays["patient_id"])
+    chosen = select_index_stays(connection, tables, stays, Timelines(_without_visits(people)), definition)
+    keep, steps = _keep_of_split(chosen, stays, definition)
+    if not keep.any():
+        lost = ", ".join(f"{step.step}: {step.patients}" for step in steps)
+        raise ClaimDataError("E_EMPTY_COHORT", f"expected at least one index stay, found none ({lost})")
+    examples, hidden = _read_parts(connection, stays, people, keep, definition)
+    examples = _with_outcome(examples, chosen, keep)
+    eligible = stays.filter(pa.array(keep)).select(["stay", "patient_id", "discharge_date"])
+    facts_of_patients = read_facts(connection, eligible, tables["eligibility"])
+    examples = examples.append_column("county_fips", facts_of_patients["county_fips"])
+    is_train = pc.equal(split_stays(examples, definition), "train")
+    county_bins = counties if isinstance(counties, CountyBins) else None
+    if isinstance(counties, CountyFeatures):
+        training = examples["county_fips"].filter(is_train)
+        county_bins = CountyBins.fit(counties, training, num_bins=definition.county_bins)
+    tokens = [] if county_bins is None else county_bins.tokens(examples["county_fips"].combine_chunks())
+    examples = examples.append_column("patient_codes", patient_codes(facts_of_patients, tokens))
+    facts = _facts(examples, chosen, keep, hidden)
+    if county_bins is not None:
+        facts["counties"] = county_bins.count_missing(examples["county_fips"])
+    cohort = ReadmissionCohort(
+        definition=definition,
+        examples=examples,
+        attrition=(*steps[:-1], _last_step(steps[-1], examples)),
+        sampled_share=(1.0, 1.0),
+        visits_hidden=hidden,
+        facts=facts,
+        county_bins=county_bins,
+    )
+    check_readmission_leaks(cohort.splits())
+    return cohort
+
+
+def split_stays(examples: pa.Table, definition: ReadmissionDefinition) -> pa.Array:
+    """The split of each index stay: that of its patient.
+
+    Args:
+        examples (`pa.Table`): Examples with `patient_id`.
+        definition ([`ReadmissionDefinition`]): Shares and salt.
+
+    Returns:
+        `pa.Array`: `"train"`, `"validation"` or `"test"`.
+    """
+    return split_of(
+        examples["patient_id"], salt=definition.split_salt, train=definition.train, validation=definition.validation
+    )
+
+
+def check_readmission_leaks(splits: Mapping[str, Any]) -> None:
+    """Refuse splits that share a patient, and examples that hold what was not known at their index dates.
+
+    It is [`check_leaks`] for a patient with several examples.
+
+    Args:
+        splits (`DatasetDict` or `dict[str, pa.Table]`): The splits of a readmission cohort.
+
+    Raises:
+        ClaimDataError: `E_SPLIT_OVERLAP` or `E_LEAK`. The message holds counts, never an identifier or a date.
+    """
+    tables = {
+        name: split if isinstance(split, pa.Table) else split.with_format("arrow")[:] for name, split in splits.items()
+    }
+    assert_disjoint({name: table["patient_id"] for name, table in tables.items()})
+    one_each = {}
+    for name, table in tables.items():
+        rows = pa.array([f"{name}/{row}" for row in range(table.num_rows)], pa.string())
+        one_each[name] = table.set_column(table.column_names.index("patient_id"), "patient_id", rows)
+    check_leaks(one_each)
+
+
+# ---- Reading ----
+
+
+def _people_of(claims: str | Path, patient_ids: pa.ChunkedArray) -> pa.Table:
+    """Demographics and enrolment of the patient of each stay."""
+    files = open_folder(claims).table_files("patients")
+    if not files:
+        raise ClaimDataError(
+            "E_NO_PATIENTS",
+            f"expected patients/*.parquet in {claims}, found none: nobody has a visit, so no claims were ingested, or "
+            "all are in quarantine; see quality_report.json there",
+        )
+    everybody = pa.concat_tables([pq.read_table(path, columns=list(_PEOPLE)) for path in files]).combine_chunks()
+    place = pc.index_in(patient_ids, value_set=everybody["patient_id"].combine_chunks())
+    people = everybody.take(place)
+    # A stay without any code belongs to nobody in the patients table, but is a stay.
+    return people.set_column(0, "patient_id", patient_ids)
+
+
+def _without_visits(people: pa.Table) -> pa.Table:
+    empty = pa.array([[]] * people.num_rows, pa.list_(pa.int32()))
+    return people.append_column("visit_day", empty)
+
+
+def _read_parts(
+    connection: "Backend", stays: pa.Table, people: pa.Table, keep: Flags, definition: ReadmissionDefinition
+) -> tuple[pa.Table, int | None]:
+    """Examples with their visits, and how many claims were not paid in time; none where no paid date is known."""
+    rows = np.flatnonzero(keep)
+    parts, hidden = [], 0
+    columns = ["stay", "patient_id", "admission_date", "discharge_date", "disposition"]
+    for start in range(0, len(rows), STAYS_PER_PART):
+        place = pa.array(rows[start : start + STAYS_PER_PART])
+        index_stays = stays.select(columns).take(place)
+        visits = read_examples(connection, index_stays, definition)
+        hidden += int(pc.sum(visits["claims_hidden"]).as_py())
+        parts.append(_cut(people.take(place), index_stays, visits, definition))
+    examples = pa.concat_tables(parts)
+    claims = connection.table(CLAIMS)
+    knows_paid = fetch(connection, claims.aggregate(known=claims.paid_date.count()))["known"][0].as_py() > 0
+    hides = definition.hide_unpaid and knows_paid
+    if not hides and VISIT_PAID_DAY.name in examples.column_names:
+        examples = examples.drop_columns([VISIT_PAID_DAY.name])
+    return examples, hidden if hides else None
+
+
+def _cut(people: pa.Table, index_stays: pa.Table, visits: pa.Table, definition: ReadmissionDefinition) -> pa.Table:
+    """The examples as every cohort has them, and what is particular to stays."""
+    names = ["visit_day", "visit_type", "codes", VISIT_PAID_DAY.name]
+    table = pa.table({name: people[name] for name in _PEOPLE} | {name: visits[name] for name in names})
+    admission, discharge = (
+        index_stays[name].cast(pa.int32()).to_numpy().astype(np.int64) for name in ("admission_date", "discharge_date")
+    )
+    index_day = index_days(discharge)
+    timelines = Timelines(table, hide_unpaid=definition.hide_unpaid)
+    if not timelines.known_before(index_day).all():
+        raise ClaimDataError("E_LEAK", "expected only visits known before the index date, found others; report this")
+    examples = timelines.before(np.ones(table.num_rows, bool), index_day)
+    return (
+        examples.append_column("visit_amount", visits["visit_amount"])
+        .append_column("admission_day", pa.array(admission, pa.int32()))
+        .append_column("discharge_day", pa.array(discharge, pa.int32()))
+        .append_column("length_of_stay_days", pa.array(discharge - admission, pa.int32()))
+    )
+
+
+# ---- Selecting ----
+
+
+def _keep_of_split(
+    chosen: IndexStays, stays: pa.Table, definition: ReadmissionDefinition
+) -> tuple[Flags, list[AttritionStep]]:
+    """All index stays or, with a split by time, those that lie on the side of their patients.
+
+    Patients stay in the split that their hash gives. Training and validation patients keep the stays whose windows end
+    before `test_from`, test patients those discharged from it on: one model never sees a patient or a day of its test.
+    """
+    steps = list(chosen.steps)
+    if definition.split != BY_TIME or definition.test_from is None:
+        return chosen.keep, steps
+    test_from = (definition.test_from - _EPOCH).days
+    is_test = pc.equal(split_stays(stays, definition), "test").to_numpy(zero_copy_only=False)
+    is_late = chosen.discharge_day >= test_from
+    is_early = chosen.discharge_day + definition.horizon_days < test_from
+    keep = chosen.keep & np.where(is_test, is_late, is_early)
+    kept = int(keep.sum())
+    step = f"before {definition.test_from} for training and validation patients, from then on for test patients"
+    steps.append(AttritionStep(step, kept, steps[-1].patients - kept))
+    return keep, steps
+
+
+def _with_outcome(examples: pa.Table, chosen: IndexStays, keep: Flags) -> pa.Table:
+    return (
+        examples.append_column("label", pa.array(chosen.label[keep], pa.int8()))
+        .append_column("is_transfer_label", pa.array(chosen.is_transfer_label[keep]))
+        .append_column("is_observed", pa.array(chosen.is_observed[keep]))
+    )
+
+
+def _last_step(step: AttritionStep, examples: pa.Table) -> AttritionStep:
+    """The last step with its cases and controls; a cohort of one class is no cohort."""
+    cases = int(pc.sum(examples["label"]).as_py())
+    if cases in (0, examples.num_rows):
+        raise ClaimDataError(
+            "E_ONE_CLASS",
+            f"expected both labels, found {cases} readmissions after {examples.num_rows} index stays; take more "
+            "patients or years of claims, or another rule",
+        )
+    return AttritionStep(step.step, step.patients, step.removed, step.reasons, cases, examples.num_rows - cases)
+
+
+def _facts(examples: pa.Table, chosen: IndexStays, keep: Flags, hidden: int | None) -> dict[str, Any]:
+    cases = int(pc.sum(examples["label"]).as_py())
+    return {
+        "index_stays": examples.num_rows,
+        "patients": len(pc.unique(examples["patient_id"])),
+        "readmissions": cases,
+        "readmission_rate": cases / examples.num_rows,
+        "transfer_labels": int(pc.sum(examples["is_transfer_label"]).as_py()),
+        "overlapping_next_stays": int(np.count_nonzero(chosen.gap_days[keep] < 0)),
+        "planned_next_stays": int(np.count_nonzero(chosen.is_planned_next[keep])),
+        "windows_not_observed": int(np.count_nonzero(~chosen.is_observed[keep])),
+        "claims_hidden": hidden,
+    }

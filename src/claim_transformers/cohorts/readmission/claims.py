@@ -1,0 +1,234 @@
+"""Claims and stays behind a readmission cohort, as Ibis expressions on the canonical tables.
+
+One row per claim says when it began and ended, when it was paid and what was paid, because an example sees whole
+claims or nothing of them. One row per stay is an example to be: a claim under the plain rule, joined claims under the
+others.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ibis
+
+from claim_transformers.claims.engine import engine_errors, load, materialize
+from claim_transformers.claims.schema import SCHEMAS
+from claim_transformers.claims.stays import join_stays
+from claim_transformers.claims.store import open_folder
+from claim_transformers.claims.visits import INPATIENT, PHARMACY, collect_code_events
+from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+STAY_CLAIMS, CLAIMS, EVENTS = "stay_claims", "claims", "events"
+
+
+def open_tables(connection: "Backend", claims: str | Path) -> dict[str, "ir.Table"]:
+    """The canonical tables of an ingested folder, as views of the engine.
+
+    Args:
+        connection (`Backend`): Ibis connection on DuckDB.
+        claims (`str` or `Path`): Folder that `claim-transformers ingest` wrote.
+
+    Returns:
+        `dict[str, ir.Table]`: `claim_line`, `rx_claim` and `eligibility`; a table without files has no rows.
+
+    Raises:
+        ClaimDataError: If the folder is no ingested folder.
+    """
+    folder = open_folder(claims)
+    tables = {}
+    for name, schema in SCHEMAS.items():
+        files = [str(path).replace("'", "''") for path in folder.table_files(name)]
+        if files:
+            listed = ", ".join(f"'{path}'" for path in files)
+            with engine_errors(f"opening {name}"):
+                connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM read_parquet([{listed}])')
+            tables[name] = connection.table(name)
+        else:
+            tables[name] = load(connection, name, schema.empty_table())
+    return tables
+
+
+def list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
+    """One row per claim.
+
+    Args:
+        claim_line (`ir.Table`): The canonical table.
+        rx_claim (`ir.Table`): The canonical table.
+
+    Returns:
+        `ir.Table`: `patient_id`, `claim_id`, `claim_type`, `start_date`, `end_date` (the later of all dates of the
+        claim), `paid_date` (of its last line, null where none is known), `paid_amount` (sum, US dollars),
+        `disposition` and `has_discharge`.
+    """
+    start = ibis.coalesce(claim_line.admission_date, claim_line.claim_start_date)
+    start = ibis.ifelse(claim_line.claim_type == INPATIENT, start, claim_line.claim_start_date)
+    end = ibis.greatest(
+        ibis.coalesce(claim_line.discharge_date, claim_line.claim_end_date, start),
+        ibis.coalesce(claim_line.claim_line_end_date, claim_line.claim_line_start_date, start),
+    )
+    # The last line of an inpatient claim may be billed after the discharge; the stay ends with the discharge.
+    end = ibis.ifelse(
+        claim_line.claim_type == INPATIENT,
+        ibis.coalesce(claim_line.discharge_date, claim_line.claim_end_date, start),
+        end,
+    )
+    lines = claim_line.select(
+        "patient_id",
+        "claim_id",
+        "paid_date",
+        claim_type=claim_line.claim_type.cast("string"),
+        start_date=start,
+        end_date=end,
+        paid_amount=claim_line.paid_amount.cast("float64"),
+        disposition=claim_line.discharge_disposition_code,
+        has_discharge=claim_line.discharge_date.notnull(),
+    )
+    drugs = rx_claim.select(
+        "patient_id",
+        "claim_id",
+        "paid_date",
+        claim_type=ibis.literal(PHARMACY),
+        start_date=rx_claim.dispensing_date,
+        end_date=rx_claim.dispensing_date,
+        paid_amount=rx_claim.paid_amount.cast("float64"),
+        disposition=ibis.null("string"),
+        has_discharge=ibis.literal(False),
+    )
+    both = ibis.union(lines, drugs)
+    return both.group_by("patient_id", "claim_id", "claim_type").aggregate(
+        start_date=both.start_date.min(),
+        end_date=both.end_date.max(),
+        paid_date=both.paid_date.max(),
+        paid_amount=both.paid_amount.sum(),
+        disposition=both.disposition.max(),
+        has_discharge=both.has_discharge.any(),
+    )
+
+
+def list_code_events(claim_line: "ir.Table", rx_claim: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
+    """Every code with its claim and service date.
+
+    Args:
+        claim_line (`ir.Table`): The canonical table.
+        rx_claim (`ir.Table`): The canonical table.
+        definition ([`ReadmissionDefinition`]): Which columns give codes.
+
+    Returns:
+        `ir.Table`: Distinct `patient_id`, `claim_id`, `visit_date`, `visit_type`, `code`.
+    """
+
+    # Visits are made per patient; with the claim as part of the patient, each code keeps its claim.
+    def keyed(table: "ir.Table") -> "ir.Table":
+        return table.mutate(patient_id=ibis.struct({"patient_id": table.patient_id, "claim_id": table.claim_id}))
+
+    events = collect_code_events(keyed(claim_line), keyed(rx_claim), definition.code_columns)
+    return events.select(
+        "visit_date",
+        "code",
+        patient_id=events.patient_id["patient_id"],
+        claim_id=events.patient_id["claim_id"],
+        visit_type=events.visit_type.cast("string"),
+    )
+
+
+def list_stays(claims: "ir.Table", claim_line: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
+    """One row per stay, in the order in which the rule reads them.
+
+    Args:
+        claims (`ir.Table`): What [`list_claims`] returns.
+        claim_line (`ir.Table`): The canonical table.
+        definition ([`ReadmissionDefinition`]): The rule.
+
+    Returns:
+        `ir.Table`: `stay` (int64 from 0, by patient, admission, discharge and claim), `patient_id`, `admission_date`,
+        `discharge_date`, `disposition`, `is_open` and `claim_ids`.
+    """
+    if definition.joins_stays:
+        joined = join_stays(
+            claim_line, max_gap_days=definition.max_gap_days, interim_gap_days=definition.max_gap_days + 1
+        )
+        stays = joined.select(
+            "patient_id",
+            "admission_date",
+            "discharge_date",
+            "is_open",
+            "claim_ids",
+            disposition=joined.discharge_disposition_code,
+        )
+    else:
+        inpatient = claims.filter(claims.claim_type == INPATIENT)
+        stays = inpatient.select(
+            "patient_id",
+            "disposition",
+            admission_date=inpatient.start_date,
+            discharge_date=inpatient.end_date,
+            is_open=~inpatient.has_discharge,
+            claim_ids=ibis.array([inpatient.claim_id]),
+        )
+    order = [stays.patient_id, stays.admission_date, stays.discharge_date, stays.claim_ids[0]]
+    return stays.mutate(stay=ibis.row_number().over(order_by=order).cast("int64"))
+
+
+def stay_claims(stays: "ir.Table") -> "ir.Table":
+    """The claims of each stay.
+
+    Args:
+        stays (`ir.Table`): What [`list_stays`] returns.
+
+    Returns:
+        `ir.Table`: `stay`, `patient_id`, `claim_id`.
+    """
+    return stays.select("stay", "patient_id", claim_id=stays.claim_ids.unnest())
+
+
+def stay_codes(stays_claims: "ir.Table", claims: "ir.Table", claim_line: "ir.Table") -> tuple["ir.Table", "ir.Table"]:
+    """Principal diagnosis and procedures of each stay, which tell planned stays from others.
+
+    Args:
+        stays_claims (`ir.Table`): What [`stay_claims`] returns.
+        claims (`ir.Table`): What [`list_claims`] returns.
+        claim_line (`ir.Table`): The canonical table.
+
+    Returns:
+        `tuple[ir.Table, ir.Table]`: `stay` and `code` of the principal diagnosis of the first claim, and of every
+        procedure of any claim.
+    """
+    dated = claims.filter(claims.claim_type == INPATIENT).select("patient_id", "claim_id", "start_date", "end_date")
+    own = stays_claims.join(dated, ["patient_id", "claim_id"])
+    order = ibis.window(group_by=own.stay, order_by=[own.start_date, own.end_date, own.claim_id])
+    own = own.mutate(place=ibis.row_number().over(order)).select("stay", "patient_id", "claim_id", "place")
+    lines = claim_line.filter(claim_line.claim_type == INPATIENT)
+
+    def codes_of(column: str) -> "ir.Table":
+        entries = lines.select("patient_id", "claim_id", entry=lines[column].unnest())
+        fields = {"rank": entries.entry["rank"]} if column == "diagnoses" else {}
+        code = entries.entry["system"] + "/" + entries.entry["code"]
+        return entries.select("patient_id", "claim_id", code=code, **fields).distinct()
+
+    diagnoses = codes_of("diagnoses")
+    principal = own.filter(own.place == 0).join(diagnoses.filter(diagnoses["rank"] == 1), ["patient_id", "claim_id"])
+    procedures = own.join(codes_of("procedures"), ["patient_id", "claim_id"])
+    return tuple(table.select("stay", "code").distinct() for table in (principal, procedures))
+
+
+def prepare(connection: "Backend", tables: dict[str, "ir.Table"], definition: ReadmissionDefinition) -> "ir.Table":
+    """Make the tables that examples are built from: `claims`, `events` and `stay_claims`.
+
+    Args:
+        connection (`Backend`): Where they live.
+        tables (`dict[str, ir.Table]`): What [`open_tables`] returns.
+        definition ([`ReadmissionDefinition`]): The rule and the code columns.
+
+    Returns:
+        `ir.Table`: The stays, see [`list_stays`].
+    """
+    claim_line, rx_claim = tables["claim_line"], tables["rx_claim"]
+    with engine_errors("listing claims and stays"):
+        claims, _ = materialize(connection, CLAIMS, list_claims(claim_line, rx_claim))
+        materialize(connection, EVENTS, list_code_events(claim_line, rx_claim, definition))
+        stays, _ = materialize(connection, "stays", list_stays(claims, claim_line, definition))
+        materialize(connection, STAY_CLAIMS, stay_claims(stays))
+    return stays

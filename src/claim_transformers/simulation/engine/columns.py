@@ -1,0 +1,122 @@
+"""Arrow columns straight from numpy arrays, without a Python object per value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from claim_transformers.simulation.engine.calendar import Int, Key
+
+_HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+_HEX_PAIRS = np.stack([np.repeat(_HEX, 16), np.tile(_HEX, 16)], axis=1).copy().view(np.uint16).ravel()
+
+
+def hex_bytes(key: Key) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Sixteen hexadecimal digits per key, one row each.
+
+    Args:
+        key (`np.ndarray` of `uint64`): Keys.
+
+    Returns:
+        `np.ndarray` of `uint8` and shape `(len(key), 16)`: ASCII codes.
+
+    Examples:
+        >>> hex_bytes(np.array([255], dtype=np.uint64)).tobytes()
+        b'00000000000000ff'
+    """
+    pairs = _HEX_PAIRS[key.astype(">u8").view(np.uint8).reshape(len(key), 8)]
+    return pairs.view(np.uint8).reshape(len(key), 16)
+
+
+def text_of_bytes(rows: np.ndarray[Any, np.dtype[np.uint8]]) -> pa.Array:
+    """Strings of equal length from rows of ASCII codes.
+
+    Args:
+        rows (`np.ndarray` of `uint8`): One row per string.
+
+    Returns:
+        `pa.StringArray`: The strings.
+
+    Examples:
+        >>> text_of_bytes(np.frombuffer(b"abcd", dtype=np.uint8).reshape(2, 2)).to_pylist()
+        ['ab', 'cd']
+    """
+    count, width = rows.shape
+    offsets = np.arange(0, count * width + 1, width, dtype=np.int32)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(rows)))
+
+
+def text_column(codes: Int, words: Sequence[str] | pa.Array) -> pa.DictionaryArray:
+    """Dictionary column with only the words in use.
+
+    Args:
+        codes (`np.ndarray` of `int32`): Position in `words` per row, `-1` for null.
+        words (`Sequence[str]` or `pa.Array`): All words.
+
+    Returns:
+        `pa.DictionaryArray`: One entry per row.
+
+    Examples:
+        >>> column = text_column(np.array([2, -1, 2], dtype=np.int32), ["a", "b", "c"])
+        >>> column.to_pylist(), column.dictionary.to_pylist()
+        (['c', None, 'c'], ['c'])
+    """
+    vocabulary = words if isinstance(words, pa.Array) else pa.array(words, pa.string())
+    used = np.zeros(len(vocabulary) + 1, dtype=np.bool_)
+    used[codes] = True
+    missing = bool(used[-1])
+    renumber = np.cumsum(used[:-1], dtype=np.int32) - 1
+    dictionary = vocabulary.take(pa.array(np.flatnonzero(used[:-1])))
+    if not missing:
+        return pa.DictionaryArray.from_arrays(pa.array(renumber[codes]), dictionary)
+    absent = codes < 0
+    indices = np.append(renumber, np.int32(0))[codes]
+    return pa.DictionaryArray.from_arrays(pa.array(indices, mask=absent), dictionary)
+
+
+def constant_column(word: str | None, rows: int) -> pa.DictionaryArray:
+    """Dictionary column that holds one word, or null, in every row.
+
+    Examples:
+        >>> constant_column("OP", 2).to_pylist(), constant_column(None, 1).to_pylist()
+        (['OP', 'OP'], [None])
+    """
+    codes = np.full(rows, -1 if word is None else 0, dtype=np.int32)
+    return text_column(codes, [word or ""])
+
+
+def day_column(days: Int, missing: np.ndarray[Any, np.dtype[np.bool_]] | None = None) -> pa.Array:
+    """Date column from days since 1970-01-01.
+
+    Args:
+        days (`np.ndarray` of `int32`): Days.
+        missing (`np.ndarray` of `bool`, *optional*): Rows without a date.
+
+    Returns:
+        `pa.Date32Array`: One entry per row.
+
+    Examples:
+        >>> day_column(np.array([0, 14610], dtype=np.int32)).to_pylist()
+        [datetime.date(1970, 1, 1), datetime.date(2010, 1, 1)]
+    """
+    return pa.array(days.astype(np.int32, copy=False), mask=missing).view(pa.date32())
+
+
+def money_column(cents: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:
+    """Decimal column with two digits after the point, exact to the cent.
+
+    Args:
+        cents (`np.ndarray` of `int64`): Amounts.
+
+    Returns:
+        `pa.Decimal128Array`: One entry per row.
+
+    Examples:
+        >>> money_column(np.array([1999, -5], dtype=np.int64)).to_pylist()
+        [Decimal('19.99'), Decimal('-0.05')]
+    """
+    words = np.stack([cents, cents >> 63], axis=1)
+    return pa.Array.from_buffers(pa.decimal128(12, 2), len(cents), [None, pa.py_buffer(np.ascontiguousarray(words))])

@@ -1,0 +1,245 @@
+"""Allergic disease month by month, and the hazard of a hospital stay for asthma.
+
+The state is complete: what happens next depends on it and on the month alone. That is what lets `true_risk` carry a
+copy of it forward and know the risk of a stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from claim_transformers.simulation.engine.calendar import Calendar, Float, Int, season_table
+from claim_transformers.simulation.pediatric.courses import Switches, age_months, monthly, noise, occurs, switch
+from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, Population, by_age
+
+CONDITIONS = ("eczema", "food_allergy", "rhinitis", "obesity", "asthma")
+ECZEMA, FOOD, RHINITIS, OBESITY, ASTHMA = range(len(CONDITIONS))
+
+# New cases per patient and year by age band; sources in docs/simulation.md.
+ONSET = (
+    (0.085, 0.05, 0.022, 0.009, 0.006, 0.005, 0.004),
+    (0.012, 0.012, 0.004, 0.002, 0.0015, 0.001, 0.001),
+    (0.003, 0.014, 0.020, 0.017, 0.014, 0.010, 0.008),
+    (0.000, 0.000, 0.020, 0.026, 0.026, 0.018, 0.015),
+    (0.009, 0.018, 0.0165, 0.0075, 0.0042, 0.0034, 0.0025),
+)
+REMISSION = (
+    (0.22, 0.22, 0.16, 0.12, 0.10, 0.10, 0.10),
+    (0.10, 0.10, 0.10, 0.07, 0.05, 0.04, 0.04),
+    (0.05, 0.05, 0.05, 0.06, 0.07, 0.08, 0.08),
+    (0.05, 0.05, 0.06, 0.06, 0.05, 0.04, 0.04),
+    (0.10, 0.10, 0.10, 0.07, 0.07, 0.07, 0.07),
+)
+# Boys have more asthma before puberty and less after it; see docs/simulation.md.
+BOYHOOD_MONTHS = 156
+BOYS_ASTHMA = 0.3
+_BOYS = np.ones((2, len(CONDITIONS), MAX_AGE_MONTHS + 1), dtype=np.float32)
+_BOYS[1, ASTHMA, :BOYHOOD_MONTHS] += BOYS_ASTHMA
+_BOYS[1, ASTHMA, BOYHOOD_MONTHS:] -= BOYS_ASTHMA
+# Severe asthma is not outgrown.
+_OUTGROWN = np.ones((4, len(CONDITIONS), 1), dtype=np.float32)
+_OUTGROWN[:, ASTHMA, 0] = (1.3, 0.9, 0.5, 0.1)
+SWITCHES = Switches(
+    names=CONDITIONS,
+    onset=monthly(ONSET) * _BOYS,
+    end=monthly(REMISSION) * _OUTGROWN,
+    # The atopic march: each later condition is likelier after an earlier one.
+    influences=(
+        (),
+        (),
+        ((ECZEMA, 1.0), (FOOD, 0.5)),
+        (),
+        ((ECZEMA, 0.9), (RHINITIS, 0.8), (FOOD, 0.5), (OBESITY, 0.25)),
+    ),
+    recurrence=1.0,
+)
+SEVERITY_SHARES = (0.45, 0.30, 0.17, 0.08)  # intermittent, mild, moderate, severe persistent
+ASTHMA_SEASON, POLLEN_SEASON = np.log(season_table(["asthma", "pollen"]))
+STAY_BY_AGE = by_age((0.7, 0.9, 0.75, 0.15, -0.3, -0.45, -0.45))
+MAX_STAY_CHANCE = np.float32(0.4)
+
+
+@dataclass
+class AtopyState:
+    """State of allergic disease; one entry per patient, or per path carried forward.
+
+    Attributes:
+        birth_month: Month of birth.
+        sex: 1 for boys, 0 for girls.
+        smoke, adherence: Traits, see `Population`.
+        proneness: Multiplier of each onset, from liability, smoke and early wheezing, shape `(conditions, patients)`.
+        severity: Severity asthma has or would have, `0` to `3`.
+        conditions: 1 where a condition of `CONDITIONS` is present, shape `(conditions, patients)`.
+        ever: 1 where one has ever been present, same shape.
+        control: How badly asthma is controlled, mean about zero, larger is worse.
+        prescribed: 1 when a controller has ever been prescribed.
+        controller: 1 while the controller is taken.
+        stays, emergencies, steroids: Memory of past events, which fades by the month.
+    """
+
+    birth_month: Int
+    sex: Int
+    smoke: Float
+    adherence: Float
+    severity: Float
+    proneness: Float
+    conditions: Float
+    ever: Float
+    control: Float
+    prescribed: Float
+    controller: Float
+    stays: Float
+    emergencies: Float
+    steroids: Float
+
+
+@dataclass
+class AtopyMonth:
+    """What one month held; one entry per patient.
+
+    Attributes:
+        hazard: Chance of a hospital stay for asthma in this month, given the state at its start.
+        stay, emergency, steroid: 1 for a stay, an emergency visit, an oral steroid burst in the office.
+    """
+
+    hazard: Float
+    stay: Float
+    emergency: Float
+    steroid: Float
+
+
+def first_state(patients: Population, generator: np.random.Generator) -> AtopyState:
+    """State of newborns, from which life before the window is run.
+
+    Args:
+        patients (`Population`): Patients of one block.
+        generator (`np.random.Generator`): Stream.
+
+    Returns:
+        `AtopyState`: Nobody has any condition yet.
+    """
+    size = len(patients)
+    drawn = generator.random(size) - 0.06 * (patients.atopy.clip(-2, 2) + patients.smoke - 0.2)
+    severity = len(SEVERITY_SHARES) - 1 - np.searchsorted(np.cumsum(SEVERITY_SHARES[:0:-1]), drawn)
+    proneness = np.ones((len(CONDITIONS), size), dtype=np.float32)
+    # The mean of the exponential of a normal liability is taken out, so that rates stay those of the table.
+    proneness[[ECZEMA, FOOD, RHINITIS, ASTHMA]] *= np.exp(0.75 * patients.atopy - 0.28)
+    proneness[ASTHMA] *= (1 + 1.2 * patients.wheeze) * (1 + 0.3 * patients.smoke)
+    conditions = np.zeros((2, len(CONDITIONS), size), dtype=np.float32)
+    empty = np.zeros((6, size), dtype=np.float32)
+    return AtopyState(
+        birth_month=patients.birth_month,
+        sex=patients.male.astype(np.int32),
+        smoke=patients.smoke,
+        adherence=patients.adherence,
+        severity=severity.astype(np.float32),
+        proneness=proneness,
+        conditions=conditions[0],
+        ever=conditions[1],
+        control=empty[0],
+        prescribed=empty[1],
+        controller=empty[2],
+        stays=empty[3],
+        emergencies=empty[4],
+        steroids=empty[5],
+    )
+
+
+def move_conditions(state: AtopyState, month: int | Int, months: float, generator: np.random.Generator) -> None:
+    """Let conditions begin and end, in place.
+
+    Args:
+        state (`AtopyState`): State at the start of the period.
+        month (`int` or `np.ndarray`): Month in which the period begins, one or one per patient.
+        months (`float`): Length of the period.
+        generator (`np.random.Generator`): Stream.
+    """
+    age = np.minimum(month - state.birth_month, MAX_AGE_MONTHS)
+    grade = state.severity.astype(np.int32)
+    SWITCHES.move(state.conditions, state.ever, state.proneness, (), state.sex, grade, age, months, generator)
+
+
+def stay_hazard(state: AtopyState, month: int | Int, calendar: Calendar) -> Float:
+    """Chance of a hospital stay for asthma within the month, given the state at its start.
+
+    Args:
+        state (`AtopyState`): State at the start of the month.
+        month (`int` or `np.ndarray`): The month, one or one per patient.
+        calendar (`Calendar`): The window.
+
+    Returns:
+        `np.ndarray` of `float32`: Zero without asthma.
+
+    Examples:
+        >>> from claim_transformers.simulation.pediatric.population import draw_population
+        >>> import datetime as dt
+        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
+        >>> generator = np.random.Generator(np.random.Philox(0))
+        >>> patients = draw_population(50, year, 1, generator)
+        >>> state = first_state(patients, generator)
+        >>> float(stay_hazard(state, 0, year).max())
+        0.0
+        >>> state.conditions[ASTHMA] = 1
+        >>> bool((stay_hazard(state, 0, year) > 0).all())
+        True
+    """
+    eczema, food, rhinitis, obesity, asthma = state.conditions
+    unprotected = state.prescribed * (1 - state.controller)
+    worse = np.maximum(state.control, 0)
+    season = ASTHMA_SEASON[calendar.month_of_year(np.asarray(month))]
+    score = 0.62 * state.severity + 0.8 * state.control - 8.3
+    score += STAY_BY_AGE[age_months(month, state.birth_month)]
+    score += 1.25 * np.minimum(state.stays, 2) + 0.5 * np.minimum(state.emergencies, 3) + 0.55 * state.steroids
+    score += season * (0.7 + 0.8 * unprotected) + 0.25 * obesity + 0.25 * state.smoke + 0.3 * food
+    score += 0.45 * worse * eczema * rhinitis + 0.3 * unprotected * state.severity
+    hazard: Float = asthma * np.minimum(np.exp(score.astype(np.float32)), MAX_STAY_CHANCE)
+    return hazard
+
+
+def advance(
+    state: AtopyState, month: int | Int, calendar: Calendar, generator: np.random.Generator, *, stays: bool = True
+) -> AtopyMonth:
+    """Live through one month, in place.
+
+    Args:
+        state (`AtopyState`): State at the start of the month, then at its end.
+        month (`int` or `np.ndarray`): The month, one or one per patient.
+        calendar (`Calendar`): The window.
+        generator (`np.random.Generator`): Stream.
+        stays (`bool`, *optional*, defaults to `True`):
+            Whether stays happen. Without them the state follows the path on which none has happened yet.
+
+    Returns:
+        `AtopyMonth`: Hazard and events of the month.
+    """
+    hazard = stay_hazard(state, month, calendar)
+    asthma, rhinitis = state.conditions[ASTHMA], state.conditions[RHINITIS]
+    month_of_year = calendar.month_of_year(np.asarray(month))
+    season = ASTHMA_SEASON[month_of_year]
+    score = 0.35 * state.severity + 0.75 * state.control + 0.35 * np.minimum(state.emergencies, 3) + season - 4.75
+    emergency = occurs(asthma * np.minimum(np.exp(score), 0.5), generator)
+    score = 0.3 * state.severity + 0.7 * state.control + 0.6 * season - 4.25
+    steroid = occurs(asthma * np.minimum(np.exp(score), 0.5), generator)
+    stay = occurs(hazard, generator) if stays else np.zeros_like(hazard)
+
+    event = np.maximum(stay, emergency)
+    start = asthma * (0.05 + 0.05 * np.minimum(state.severity, 2) + 0.05 * state.adherence + 0.35 * event)
+    start *= 0.35 + 0.65 * np.minimum(state.severity, 1)
+    switch(state.controller, start, 0.02 + 0.26 * (1 - state.adherence) + (1 - asthma), generator)
+    np.maximum(state.prescribed, state.controller, out=state.prescribed)
+
+    drift = (
+        0.3 * (state.severity - 0.8) - 0.75 * state.controller + 0.3 * state.smoke - 0.5 * np.maximum(steroid, stay)
+    )
+    drift += 0.35 * season + 0.45 * rhinitis * np.maximum(POLLEN_SEASON[month_of_year], 0)
+    state.control += 0.2 * (drift.astype(np.float32) - state.control) + 0.45 * noise(drift.shape, generator)
+    state.stays *= np.float32(0.88)
+    state.stays += stay
+    state.emergencies *= np.float32(0.82)
+    state.emergencies += emergency
+    state.steroids *= np.float32(0.65)
+    np.maximum(state.steroids, np.maximum(steroid, event), out=state.steroids)
+    move_conditions(state, month, 1, generator)
+    return AtopyMonth(hazard, stay, emergency, steroid)

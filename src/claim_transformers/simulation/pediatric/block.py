@@ -1,0 +1,160 @@
+"""One block of patients while its care is being drawn: insured months, visits and fills."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from claim_transformers.simulation.engine.calendar import Bool, Calendar, Float, Int
+from claim_transformers.simulation.engine.sampling import unit
+from claim_transformers.simulation.pediatric.catalog import Catalog
+from claim_transformers.simulation.pediatric.disease import History
+from claim_transformers.simulation.pediatric.institutions import Institution
+from claim_transformers.simulation.pediatric.population import Population, band_of_age
+
+WEEKEND_SHIFT = np.array([0, 0, 0, 0, 0, -1, 1], dtype=np.int32)
+
+
+@dataclass
+class Visits:
+    """Visits of one block, one entry each.
+
+    Attributes:
+        patient: Position of the patient in the block.
+        day: First day, days since 1970-01-01.
+        cause: Index into `Catalog.causes`.
+        kind: `OFFICE`, `EMERGENCY`, `STAY`, `PREVENTIVE`, `BEHAVIOURAL` or `DENTAL`.
+        pool: Pool of the first diagnosis.
+    """
+
+    patient: Int
+    day: Int
+    cause: Int
+    kind: Int
+    pool: Int
+
+    def __len__(self) -> int:
+        return len(self.patient)
+
+
+@dataclass
+class Fills:
+    """Prescriptions filled in one block, one entry each.
+
+    Attributes:
+        patient: Position of the patient in the block.
+        day: Day of dispensing, days since 1970-01-01.
+        drug_class: Pool of `Catalog.drugs`.
+        days_supply: Days the fill lasts.
+    """
+
+    patient: Int
+    day: Int
+    drug_class: Int
+    days_supply: Int
+
+    def __len__(self) -> int:
+        return len(self.patient)
+
+
+@dataclass
+class Block:
+    """Patients, what they live through, and the care drawn so far.
+
+    Attributes:
+        patients, history, calendar, institution, catalog, generator: What care is drawn from.
+        month, patient: Every insured month of every patient, in order of month.
+        age, band, month_of_year: Of each insured month.
+        last_month: Last month of the current span of coverage, shape `(months, patients)`.
+    """
+
+    patients: Population
+    history: History
+    calendar: Calendar
+    institution: Institution
+    catalog: Catalog
+    generator: np.random.Generator
+    month: Int = field(init=False)
+    patient: Int = field(init=False)
+    age: Int = field(init=False)
+    band: Int = field(init=False)
+    month_of_year: Int = field(init=False)
+    last_month: Int = field(init=False)
+    _visits: list[Visits] = field(default_factory=list, init=False)
+    _fills: list[Fills] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        month, patient = np.nonzero(self.patients.enrolled)
+        self.month, self.patient = month.astype(np.int32), patient.astype(np.int32)
+        self.age = self.month - self.patients.birth_month[self.patient]
+        self.band = band_of_age()[self.age]
+        self.month_of_year = self.calendar.month_of_year(self.month)
+        self.last_month = np.zeros(self.patients.enrolled.shape, dtype=np.int32)
+        self.last_month[-1] = self.calendar.months - 1
+        for row in range(self.calendar.months - 2, -1, -1):
+            self.last_month[row] = np.where(self.patients.enrolled[row + 1], self.last_month[row + 1], row)
+
+    def happen(self, chance: Float) -> Bool:
+        """Draw one event per entry."""
+        drawn: Bool = self.generator.random(len(chance), dtype=np.float32) < chance
+        return drawn
+
+    def trait(self, name: str, patient: Int) -> Float:
+        """A lasting number in `[0, 1)` of each patient, the same whenever it is asked for."""
+        salt = int.from_bytes(name.encode()[:7], "big")
+        lasting: Float = unit(self.patients.key, salt)[patient]
+        return lasting
+
+    def days_in(self, month: Int, patient: Int) -> Int:
+        """One day of each month, while the patient lives, seldom on a weekend."""
+        first = np.maximum(self.calendar.first_day(month), self.patients.birth_day[patient])
+        last = np.minimum(self.calendar.last_day(month), self.patients.death_day[patient])
+        span = np.maximum(last - first + 1, 1)
+        days: Int = first + (self.generator.random(len(month), dtype=np.float32) * span).astype(np.int32)
+        return days.astype(np.int32, copy=False)
+
+    def on_weekdays(self, patient: Int, day: Int) -> Int:
+        """Move days of elective visits from Saturday to Friday and from Sunday to Monday, inside month and life."""
+        moved = day + WEEKEND_SHIFT[(day + 3) % 7]
+        month = self.calendar.month_of_day(day)
+        inside = (moved >= self.calendar.first_day(month)) & (moved <= self.calendar.last_day(month))
+        inside &= (moved >= self.patients.birth_day[patient]) & (moved <= self.patients.death_day[patient])
+        shifted: Int = np.where(inside, moved, day).astype(np.int32)
+        return shifted
+
+    def covered(self, patient: Int, day: Int) -> Bool:
+        """Whether each day lies in the window, in life and in a month of coverage."""
+        month = self.calendar.month_of_day(day)
+        inside = (month >= 0) & (month < self.calendar.months) & (day >= self.patients.birth_day[patient])
+        inside &= day <= self.patients.death_day[patient]
+        enrolled: Bool = self.patients.enrolled[np.clip(month, 0, self.calendar.months - 1), patient] & inside
+        return enrolled
+
+    def add_visits(self, patient: Int, day: Int, cause: Int | int, kind: Int | int, pool: Int | None = None) -> None:
+        """Add visits; without `pool`, the first diagnosis comes from the pool of the cause."""
+        causes = np.broadcast_to(np.asarray(cause, dtype=np.int32), patient.shape)
+        kinds = np.broadcast_to(np.asarray(kind, dtype=np.int32), patient.shape)
+        pools = self.catalog.primary_pool[causes] if pool is None else pool
+        self._visits.append(Visits(patient.astype(np.int32), day, causes, kinds, pools))
+
+    def add_fills(self, patient: Int, day: Int, drug_class: Int | int, days_supply: Int | int) -> None:
+        """Add fills; those outside coverage are left out."""
+        kept = self.covered(patient, day)
+        classes = np.broadcast_to(np.asarray(drug_class, dtype=np.int32), patient.shape)[kept]
+        supply = np.broadcast_to(np.asarray(days_supply, dtype=np.int32), patient.shape)[kept]
+        self._fills.append(Fills(patient[kept].astype(np.int32), day[kept], classes, supply))
+
+    def visits(self) -> Visits:
+        """All visits in order of patient and day."""
+        names = list(Visits.__annotations__)
+        columns = {name: np.concatenate([getattr(part, name) for part in self._visits]) for name in names}
+        order = np.argsort(columns["patient"].astype(np.int64) << 20 | columns["day"], kind="stable")
+        return Visits(**{name: column[order] for name, column in columns.items()})
+
+    def fills(self) -> Fills:
+        """All fills in order of patient and day."""
+        names = list(Fills.__annotations__)
+        columns = {name: np.concatenate([getattr(part, name) for part in self._fills]) for name in names}
+        order = np.argsort(columns["patient"].astype(np.int64) << 20 | columns["day"], kind="stable")
+        return Fills(**{name: column[order] for name, column in columns.items()})

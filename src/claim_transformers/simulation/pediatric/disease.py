@@ -1,0 +1,122 @@
+"""Run both disease processes over the life of a block of patients and keep what claims and risks are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from claim_transformers.simulation.engine.calendar import Calendar, Float, Int
+from claim_transformers.simulation.pediatric import atopy, mood
+from claim_transformers.simulation.pediatric.atopy import AtopyState
+from claim_transformers.simulation.pediatric.courses import take
+from claim_transformers.simulation.pediatric.mood import MoodState
+from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, Population
+
+# Full months are lived before the window so that memories and treatments are in swing when it opens.
+RUN_IN_MONTHS = 12
+
+# Fields of `History` with one number per month and patient.
+MONTHLY = (
+    *("ever_asthma", "stay", "emergency", "steroid", "attempt", "contact", "stay_hazard", "attempt_hazard"),
+    *("control", "controller", "prescribed", "recent_steroid", "crisis", "antidepressant"),
+)
+
+
+@dataclass
+class History:
+    """Everything one block lived through inside the window, by month and patient.
+
+    Attributes:
+        conditions: Presence of `atopy.CONDITIONS`, shape `(months, conditions, patients)`.
+        disorders: Presence of `mood.DISORDERS`, shape `(months, disorders, patients)`.
+        ever_asthma: Asthma present now or before.
+        stay, emergency, steroid: Events of asthma.
+        attempt, contact: Suicide attempts and emergency contacts for mental health.
+        stay_hazard, attempt_hazard: Chance of the two outcomes in the month, given its start.
+        control, controller, prescribed, recent_steroid: State of asthma at the start of the month.
+        crisis, antidepressant: State of mental health at the start of the month.
+        severity: Severity asthma has or would have, one entry per patient.
+        snapshots: Months at whose start the full states are kept.
+    """
+
+    conditions: Float
+    disorders: Float
+    ever_asthma: Float
+    stay: Float
+    emergency: Float
+    steroid: Float
+    attempt: Float
+    contact: Float
+    stay_hazard: Float
+    attempt_hazard: Float
+    control: Float
+    controller: Float
+    prescribed: Float
+    recent_steroid: Float
+    crisis: Float
+    antidepressant: Float
+    severity: Float
+    snapshots: Int
+    atopy_states: list[AtopyState] = field(default_factory=list, init=False)
+    mood_states: list[MoodState] = field(default_factory=list, init=False)
+
+
+def live(patients: Population, calendar: Calendar, generator: np.random.Generator) -> History:
+    """Simulate both processes from birth to the end of the window.
+
+    Args:
+        patients (`Population`): Patients of one block.
+        calendar (`Calendar`): The window.
+        generator (`np.random.Generator`): Stream.
+
+    Returns:
+        `History`: States and events of every month of the window, insured or not.
+
+    Examples:
+        >>> from claim_transformers.simulation.pediatric.population import draw_population
+        >>> import datetime as dt
+        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
+        >>> generator = np.random.Generator(np.random.Philox(0))
+        >>> patients = draw_population(50, year, 1, generator)
+        >>> history = live(patients, year, generator)
+        >>> history.stay_hazard.shape, len(history.mood_states)
+        ((12, 50), 2)
+    """
+    size, everyone = len(patients), np.arange(len(patients))
+    allergic, mental = atopy.first_state(patients, generator), mood.first_state(patients)
+    for month in range(-MAX_AGE_MONTHS - RUN_IN_MONTHS, -RUN_IN_MONTHS, 12):
+        atopy.move_conditions(allergic, month, 12, generator)
+        mood.move_disorders(mental, month, 12, generator)
+    for month in range(-RUN_IN_MONTHS, 0):
+        atopy.advance(allergic, month, calendar, generator)
+        mood.advance(mental, month, calendar, generator)
+
+    history = History(
+        conditions=np.zeros((calendar.months, len(atopy.CONDITIONS), size), dtype=np.float32),
+        disorders=np.zeros((calendar.months, len(mood.DISORDERS), size), dtype=np.float32),
+        severity=allergic.severity,
+        snapshots=calendar.snapshots(),
+        **{name: np.zeros((calendar.months, size), dtype=np.float32) for name in MONTHLY},
+    )
+    snapshots = set(history.snapshots.tolist())
+    for month in range(calendar.months):
+        if month in snapshots:
+            history.atopy_states.append(take(allergic, everyone))
+            history.mood_states.append(take(mental, everyone))
+        history.conditions[month], history.disorders[month] = allergic.conditions, mental.disorders
+        history.ever_asthma[month], history.control[month] = allergic.ever[atopy.ASTHMA], allergic.control
+        history.controller[month], history.prescribed[month] = allergic.controller, allergic.prescribed
+        history.recent_steroid[month] = allergic.steroids
+        history.crisis[month], history.antidepressant[month] = mental.crisis, mental.antidepressant
+        asthma = atopy.advance(allergic, month, calendar, generator)
+        history.stay[month], history.emergency[month], history.steroid[month] = (
+            asthma.stay,
+            asthma.emergency,
+            asthma.steroid,
+        )
+        history.stay_hazard[month] = asthma.hazard
+        minds = mood.advance(mental, month, calendar, generator)
+        history.attempt[month], history.contact[month] = minds.attempt, minds.contact
+        history.attempt_hazard[month] = minds.hazard
+    return history

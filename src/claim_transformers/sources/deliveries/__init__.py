@@ -1,0 +1,1 @@
+"""Deliveries of raw files kept side by side, and their consolidation."""

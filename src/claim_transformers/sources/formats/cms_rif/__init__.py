@@ -1,0 +1,1 @@
+"""The format cms_rif."""

@@ -1,0 +1,402 @@
+"""Claims of CMS RIF: what the rows of a layout file mean, for all seven claim types and Part D events.
+
+One raw row is one claim line; the claim stands again on every one of its rows. Amounts of a whole claim therefore go
+to its first line only, so that the lines of a claim add up to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ibis
+
+from claim_transformers.claims.engine import materialize
+from claim_transformers.claims.fields import clean_id, parse_amount, parse_date, parse_number
+from claim_transformers.claims.quality import (
+    RowCheck,
+    check_date,
+    check_id,
+    check_order,
+    fix_amount,
+    warn_amount,
+    warn_diagnosis_gap,
+    warn_open_stay,
+)
+from claim_transformers.sources.formats.cms_rif.fields import (
+    DATES,
+    add_days,
+    clean_npi,
+    code_of,
+    day_of,
+    find_diagnosis_columns,
+    last_day,
+    split_diagnoses,
+    split_procedures,
+    store_rows,
+    use_columns,
+)
+from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, Reversal, StagedTable
+from claim_transformers.sources.pipeline.layout_files import FileLayout
+from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+# CMS, MS-DRG: in use for discharges from this day on; the same numbers meant other groups before.
+MS_DRG_START = "20071001"
+_CODES = {
+    "hcpcs_code": "HCPCS",
+    "drg_code": "DRG",
+    "revenue_center_code": "REV",
+    "place_of_service_code": "POS",
+    "discharge_disposition_code": "DISP",
+}
+_PLAIN = ("admit_source_code", "admit_type_code", "place_of_service_code", "discharge_disposition_code")
+_STAY = ("admission_date", "discharge_date")
+_LINE = ("claim_line_start_date", "claim_line_end_date")
+_OPTIONAL_DATES = (*_STAY, *_LINE)
+_VERSION, _LATEST = "VERSION_OF_CLAIM", "LATEST_VERSION"
+
+
+def stage_rif_claims(
+    connection: Backend,
+    rows: ir.Table,
+    files: Sequence[RawFile],
+    layout: FileLayout,
+    *,
+    scratch: Path,
+    keep_denied: bool = False,
+) -> StagedTable:
+    """Say what the rows of a claims file mean.
+
+    Args:
+        connection (`Backend`): Ibis connection on DuckDB.
+        rows (`ir.Table`): Staged rows with the columns of the layout.
+        files (`Sequence[RawFile]`): Their files.
+        layout (`FileLayout`): A layout with the target `claim_line` or `rx_claim`.
+        scratch (`Path`): Folder for derived columns.
+        keep_denied (`bool`, *optional*, defaults to `False`): Whether denied claims and lines stay.
+
+    Returns:
+        `StagedTable`: Rows that become lines, one each.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from claim_transformers.claims.engine import connect
+        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
+        >>> layout = read_layouts(RIF_LAYOUTS)["hospice"]
+        >>> rows = ibis.table(dict.fromkeys((*layout.names, "source_file", "row_no"), "string"))
+        >>> stage_rif_claims(connect(threads=1), rows, (), layout, scratch=Path(".")).claim_type
+        'HOSP'
+    """
+    (patient,), (claim,) = layout.find("patient_id"), layout.find("claim_id")
+    is_rx = layout.target == "rx_claim"
+    start = layout.find("dispensing_date" if is_rx else "claim_start_date")[0]
+    return StagedTable(
+        name=layout.name,
+        target="rx_claim" if is_rx else "claim_line",
+        rows=rows,
+        files=tuple(files),
+        patient_column=patient,
+        row_key=(patient, claim, *layout.find("claim_line_number")),
+        derive=lambda rows: _with_latest_version(
+            connection, store_rows(connection, layout.name, derive_rif_rows(rows, layout), scratch), layout
+        ),
+        to_canonical=(lambda rows: _to_rx_claims(rows, layout)) if is_rx else lambda rows: _to_lines(rows, layout),
+        claim_type=layout.claim_type,
+        claim_column=claim,
+        service_date=lambda rows: parse_date(rows[day_of(start)], DATES),
+        checks=(
+            *_rules(layout, "D_", keep_denied),
+            *_checks(layout),
+            *_rules(layout, "R_"),
+        ),
+        code_columns=_code_columns(layout),
+        reversal=_reversal(layout),
+        warnings=(*_warnings(layout), *_rules(layout, "W_")),
+    )
+
+
+def derive_rif_rows(rows: ir.Table, layout: FileLayout) -> ir.Table:
+    """Add what the checks and the lines read: days, codes by system, and the version of the claim.
+
+    Args:
+        rows (`ir.Table`): Staged rows.
+        layout (`FileLayout`): Their layout.
+
+    Returns:
+        `ir.Table`: Raw columns that are used, and the derived ones.
+
+    Examples:
+        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
+        >>> layout = read_layouts(RIF_LAYOUTS)["part_d"]
+        >>> rows = ibis.table(dict.fromkeys((*layout.names, "source_file", "row_no"), "string"))
+        >>> derive_rif_rows(rows, layout).columns[-1]
+        'VERSION_OF_CLAIM'
+    """
+    rows = add_days(use_columns(rows, layout), layout)
+    if layout.target == "claim_line":
+        rows = split_procedures(split_diagnoses(rows, layout), layout)
+    if layout.version_day is None:
+        return rows
+    version = rows[day_of(layout.version_day)]
+    if layout.version_instruction is not None:
+        # Of one day, the later instruction counts.
+        order = rows[layout.version_instruction].upper().cases(("UPDATE", "1"), ("DELETE", "2"), else_="0")
+        version += order.fill_null("0")
+    return rows.mutate(**{_VERSION: version})
+
+
+def _with_latest_version(connection: Backend, rows: ir.Table, layout: FileLayout) -> ir.Table:
+    """Add the latest version of claims that come in several; they are few if any, so the join costs nothing."""
+    if layout.version_day is None:
+        return rows
+    (patient,), (claim,) = layout.find("patient_id"), layout.find("claim_id")
+    claims = rows.group_by(OF_PATIENT=rows[patient], OF_CLAIM=rows[claim]).aggregate(
+        first=rows[_VERSION].min(), **{_LATEST: rows[_VERSION].max()}
+    )
+    several = claims.filter(claims["first"] < claims[_LATEST]).drop("first")
+    revised = materialize(connection, f"revised_{rows.get_name()}", several)[0]
+    joined = rows.left_join(revised, [rows[patient] == revised.OF_PATIENT, rows[claim] == revised.OF_CLAIM])
+    return joined.select(*rows.columns, _LATEST)
+
+
+def _rules(layout: FileLayout, verdict: str, keep_denied: bool = False) -> tuple[RowCheck, ...]:
+    rules = [rule for rule in layout.rules if rule.reason_code.startswith(verdict)]
+    checks = [rule.to_check() for rule in rules if not (keep_denied and rule.reason_code == "D_DENIED")]
+    if verdict == "D_" and layout.version_day is not None:
+        older = RowCheck(
+            "D_SUPERSEDED", "a later version of the claim is there", lambda rows: rows[_VERSION] < rows[_LATEST]
+        )
+        checks.insert(0, older)
+    return tuple(checks)
+
+
+def _checks(layout: FileLayout) -> tuple[RowCheck, ...]:
+    (patient,), (claim,) = layout.find("patient_id"), layout.find("claim_id")
+    ids = (check_id(patient), check_id(claim))
+    if layout.target == "rx_claim":
+        return (*ids, check_date(day_of(layout.find("dispensing_date")[0]), DATES))
+    (number,) = layout.find("claim_line_number")
+    start, end = (day_of(layout.find(field)[0]) for field in ("claim_start_date", "claim_end_date"))
+    checks = [
+        *ids,
+        RowCheck(
+            "R_LINE_NUMBER",
+            f"{number} is no whole number",
+            lambda rows: parse_number(rows[number], "int32").isnull(),
+        ),
+        check_date(start, DATES),
+        check_date(end, DATES),
+        *(check_date(day_of(name), DATES, required=False) for field in _OPTIONAL_DATES for name in layout.find(field)),
+        check_order(start, end, DATES),
+    ]
+    admitted, discharged = (layout.find(field) for field in _STAY)
+    if admitted and discharged:
+        checks.append(check_order(day_of(admitted[0]), day_of(discharged[0]), DATES))
+    return tuple(checks)
+
+
+def _code_columns(layout: FileLayout) -> tuple[CodeColumns, ...]:
+    if layout.target == "rx_claim":
+        return (CodeColumns(layout.find("ndc_code"), "NDC"),)
+    diagnoses = [code for code, _, _ in find_diagnosis_columns(layout)]
+    procedures = layout.find("procedures.code")
+    groups = {
+        **{system: tuple(code_of(system, name) for name in diagnoses) for system in ("ICD9CM", "ICD10CM")},
+        **{system: tuple(code_of(system, name) for name in procedures) for system in ("ICD9PCS", "ICD10PCS")},
+        **{system: layout.find(field) for field, system in _CODES.items()},
+    }
+    return tuple(CodeColumns(columns, system) for system, columns in groups.items() if columns)
+
+
+def _reversal(layout: FileLayout) -> Reversal | None:
+    """A charge and its reversal share all but amounts, the day of processing and what says which version a row is."""
+    amount = layout.find("paid_amount") or layout.find("paid_amount.of_claim") or layout.find("allowed_amount")
+    if not amount:
+        return None
+    ruled = {rule.column for rule in layout.rules} | {layout.version_day, layout.version_instruction}
+    other = {*layout.find_kind("amount"), *layout.find("paid_date"), *(name for name in ruled if name is not None)}
+    other |= {name for name in layout.names if name.endswith("CNTL_NUM")}
+    return Reversal(tuple(name for name in layout.names if name not in other), amount[0])
+
+
+def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
+    paid = layout.find("paid_amount") or layout.find("paid_amount.of_claim") or layout.find("allowed_amount")
+    used = [
+        name
+        for field in ("paid_amount", "allowed_amount", "charge_amount")
+        for part in ("", ".of_claim", ".patient_share")
+        for name in layout.find(f"{field}{part}")
+    ]
+    allowed = layout.find("allowed_amount") if layout.find("paid_amount") else ()
+    found = [warn_amount(paid[0], allowed[0] if allowed else None), fix_amount(*used)] if paid else []
+    secondary = [*layout.find("paid_date"), *layout.find("procedures.date")]
+    if secondary:
+        found.append(_fix_dates([day_of(name) for name in secondary]))
+    if listed := layout.find("diagnoses.listed.code"):
+        found.append(warn_diagnosis_gap(listed))
+    if (discharge := layout.find("discharge_date")) and layout.claim_type == "IP":
+        found.append(warn_open_stay(discharge[0], is_inpatient=lambda _: ibis.literal(True)))
+    if lines := [name for field in _LINE for name in layout.find(field)]:
+        found.append(
+            RowCheck(
+                "F_LINE_DATE",
+                "a line that is dated outside its claim takes the dates of the claim",
+                lambda rows: ibis.or_(*(~_is_within(rows, layout, name) for name in lines)),
+            )
+        )
+    if drg := layout.find("drg_code"):
+        found.append(
+            RowCheck(
+                "F_DRG_TYPE",
+                "a DRG from before MS-DRG becomes null",
+                lambda rows: rows[drg[0]].notnull() & (last_day(rows, layout) < MS_DRG_START),
+            )
+        )
+    return tuple(found)
+
+
+def _fix_dates(columns: Sequence[str]) -> RowCheck:
+    return RowCheck(
+        "F_DATE_NULL",
+        "a date on which nothing depends is no real date and becomes null",
+        lambda rows: ibis.or_(*(rows[name].notnull() & parse_date(rows[name], DATES).isnull() for name in columns)),
+    )
+
+
+def _is_within(rows: ir.Table, layout: FileLayout, column: str) -> ir.BooleanValue:
+    """Whether a date of a line lies within its claim; null where the line has none."""
+    start, end = (rows[day_of(layout.find(field)[0])] for field in ("claim_start_date", "claim_end_date"))
+    return rows[day_of(column)].between(start, end)
+
+
+def _claim_id(rows: ir.Table, layout: FileLayout) -> ir.StringValue:
+    # The same number can stand under two claim types.
+    return clean_id(rows[layout.find("claim_id")[0]]) + f"-{layout.claim_type}"
+
+
+def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
+    (patient,), (number,) = layout.find("patient_id"), layout.find("claim_line_number")
+    columns: dict[str, Any] = {
+        "patient_id": clean_id(rows[patient]),
+        "claim_id": _claim_id(rows, layout),
+        "claim_line_number": parse_number(rows[number], "int32"),
+        "claim_type": ibis.literal(layout.claim_type),
+        **_dates(rows, layout),
+        **{name: rows[raw[0]] for name in _PLAIN if (raw := layout.find(name))},
+        **{name: rows[raw[0]] for name in ("revenue_center_code", "hcpcs_code") if (raw := layout.find(name))},
+        **_amounts(rows, layout),
+        "diagnoses": _diagnoses(rows, layout),
+    }
+    for name in ("rendering_npi", "billing_npi", "facility_npi"):
+        if raw := layout.find(name):
+            columns[name] = ibis.coalesce(*(clean_npi(rows[column]) for column in raw))
+    if bill := [layout.find(f"bill_type_code.{part}") for part in ("facility", "classification", "frequency")]:
+        parts = [rows[raw[0]] for raw in bill if raw]
+        if len(parts) == len(bill):
+            columns["bill_type_code"] = parts[0] + parts[1] + parts[2]
+    if drg := layout.find("drg_code"):
+        is_ms_drg = last_day(rows, layout) >= MS_DRG_START
+        columns["drg_code"] = ibis.ifelse(is_ms_drg, rows[drg[0]], ibis.null("string"))
+        is_there = is_ms_drg & rows[drg[0]].notnull()
+        columns["drg_code_type"] = ibis.ifelse(is_there, "ms-drg", ibis.null("string"))
+    if units := layout.find("service_unit_quantity"):
+        columns["service_unit_quantity"] = parse_number(rows[units[0]], "float32")
+    if layout.find("hcpcs_code"):
+        columns["hcpcs_modifiers"] = _modifiers(rows, layout)
+    if layout.find("procedures.code"):
+        columns["procedures"] = _procedures(rows, layout)
+    return rows.select("source_file", "row_no", **columns)
+
+
+def _dates(rows: ir.Table, layout: FileLayout) -> dict[str, ir.DateValue]:
+    fields = ("claim_start_date", "claim_end_date", "paid_date", *_STAY)
+    dates = {name: parse_date(rows[day_of(raw[0])], DATES) for name in fields if (raw := layout.find(name))}
+    starts = layout.find(_LINE[0])
+    # A service of one day has one column.
+    for name, stands_in, raw in zip(_LINE, fields, (starts, layout.find(_LINE[1]) or starts), strict=False):
+        if raw:
+            day = parse_date(rows[day_of(raw[0])], DATES)
+            is_outside = ~_is_within(rows, layout, raw[0]).fill_null(True)
+            dates[name] = ibis.ifelse(is_outside, dates[stands_in], day)
+    return dates
+
+
+def _amounts(rows: ir.Table, layout: FileLayout) -> dict[str, ir.DecimalValue]:
+    (patient,), (claim,) = layout.find("patient_id"), layout.find("claim_id")
+    (number,) = layout.find("claim_line_number")
+    order = [parse_number(rows[number], "int32"), rows.source_file, rows.row_no]
+    position = ibis.row_number().over(group_by=[rows[patient], rows[claim]], order_by=order)
+    amounts = {}
+    for name in ("paid_amount", "allowed_amount", "charge_amount"):
+        if raw := layout.find(name):
+            amounts[name] = parse_amount(rows[raw[0]])
+        elif raw := layout.find(f"{name}.of_claim"):
+            amounts[name] = parse_amount(ibis.ifelse(position == 0, rows[raw[0]], ibis.null("string")))
+    return amounts
+
+
+def _diagnoses(rows: ir.Table, layout: FileLayout) -> ir.ArrayValue:
+    columns = find_diagnosis_columns(layout)
+    principal = layout.find("diagnoses.principal.code")
+    flags = [ibis.null("string") if flag is None else rows[flag] for _, _, flag in columns]
+    if principal and (flag := code_of("POA", principal[0])) in rows.columns:
+        flags[0] = rows[flag]
+    lists = [
+        list_diagnoses(system, [rows[code_of(system, code)] for code, _, _ in columns], flags)
+        for system in ("ICD9CM", "ICD10CM")
+    ]
+    return lists[0].concat(lists[1])
+
+
+def _procedures(rows: ir.Table, layout: FileLayout) -> ir.ArrayValue:
+    names, dated = layout.find("procedures.code"), layout.find("procedures.date")
+    dates = [parse_date(rows[day_of(name)], DATES) for name in dated] or None
+    lists = [
+        list_procedures(system, [rows[code_of(system, name)] for name in names], dates)
+        for system in ("ICD9PCS", "ICD10PCS")
+    ]
+    return lists[0].concat(lists[1])
+
+
+def _modifiers(rows: ir.Table, layout: FileLayout) -> ir.ArrayValue:
+    modifiers = [rows[name].upper() for name in layout.find("hcpcs_modifiers")]
+    glued = f"{layout.find('hcpcs_code')[0]}_modifiers"
+    if glued in rows.columns:
+        modifiers = [*(rows[glued].substr(start, 2).nullif("") for start in (0, 2)), *modifiers]
+    if not modifiers:
+        return ibis.null("array<string>")
+    return ibis.array(modifiers).filter(lambda modifier: modifier.notnull())
+
+
+def _to_rx_claims(rows: ir.Table, layout: FileLayout) -> ir.Table:
+    def raw(field: str) -> ir.StringValue:
+        found = layout.find(field)
+        return rows[found[0]] if found else ibis.null("string")
+
+    cost = parse_amount(raw("allowed_amount"))
+    if layout.find("paid_amount.patient_share"):
+        # CCW: the gross cost of the drug, of which the patient pays a share; DE-SynPUF is read the same way.
+        paid = cost - parse_amount(raw("paid_amount.patient_share"))
+    else:
+        paid = parse_amount(raw("paid_amount"))
+    paid_day = [parse_date(rows[day_of(name)], DATES) for name in layout.find("paid_date")]
+    return rows.select(
+        "source_file",
+        "row_no",
+        patient_id=clean_id(raw("patient_id")),
+        claim_id=_claim_id(rows, layout),
+        claim_line_number=ibis.literal(1, "int32"),
+        dispensing_date=parse_date(rows[day_of(layout.find("dispensing_date")[0])], DATES),
+        ndc_code=raw("ndc_code"),
+        quantity=parse_number(raw("quantity"), "float32"),
+        days_supply=parse_number(raw("days_supply"), "int16"),
+        refills=parse_number(raw("refills"), "int16"),
+        paid_amount=paid,
+        allowed_amount=cost,
+        paid_date=paid_day[0] if paid_day else ibis.null("date"),
+    )

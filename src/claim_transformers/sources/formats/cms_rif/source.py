@@ -1,0 +1,168 @@
+"""CMS Research Identifiable Files (RIF): all seven Medicare claim types, Part D events and yearly beneficiary files.
+
+Files are separated by pipes, one row per claim line, dates such as `27-OCT-1999`. What their columns mean is not in
+the code but in layout files, see [`sources.pipeline.layout_files`]; those of the folder `layouts` are used unless
+others are given. The table of all columns is `docs/sources/cms_rif.md`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ibis
+
+from claim_transformers.claims.engine import create_view, materialize
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.cms_rif.claims import stage_rif_claims
+from claim_transformers.sources.formats.cms_rif.eligibility import stage_rif_beneficiaries
+from claim_transformers.sources.pipeline.contract import RawFile, RawLocation, StagedSource, StagedTable
+from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, FileLayout, read_layouts
+from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+SUFFIXES = (".csv", ".txt", ".csv.gz", ".txt.gz", ".zip", ".parquet")
+
+
+def read_cms_rif(
+    path: RawLocation,
+    connection: Backend,
+    *,
+    scratch: Path,
+    layouts: str | Path | None = None,
+    county_crosswalk: str | Path | None = None,
+    keep_denied: bool = False,
+) -> StagedSource:
+    """Stage the files of a RIF delivery.
+
+    Args:
+        path (`str` or `Path`): Folder or single file; layouts know their files by name.
+        connection (`Backend`): Ibis connection on DuckDB.
+        scratch (`Path`): Folder for unpacked files.
+        layouts (`str` or `Path`, *optional*): Folder of layout files, for another version of the format.
+        county_crosswalk (`str` or `Path`, *optional*):
+            CSV with the columns `fipscounty` and `ssacounty`, for months whose FIPS county is empty.
+        keep_denied (`bool`, *optional*, defaults to `False`): Whether denied claims and lines stay.
+
+    Returns:
+        `StagedSource`: One table per layout that has files, eligibility first.
+
+    Raises:
+        ClaimDataError: `E_NO_FILE` if no file is known by name, `E_LAYOUT_FILE` if a layout file is wrong or two
+            layouts claim a file, and the errors of `stage_files`.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> read_cms_rif("/nowhere", connect(threads=1), scratch=Path("."))
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected RIF files at /nowhere, ...
+    """
+    if not isinstance(path, (str, Path)):
+        raise ClaimDataError("E_NO_FILE", "expected a folder of RIF files as path, found none or a connection")
+    known = read_layouts(RIF_LAYOUTS if layouts is None else layouts)
+    files = find_rif_files(Path(path), known)
+    tables: list[StagedTable] = []
+    for name in sorted(files, key=lambda name: (known[name].target != "eligibility", name)):
+        layout = known[name]
+        if layout.target == "eligibility":
+            rows, raw_files = _stage_years(connection, files[name], layout, scratch)
+            counties = (
+                None if county_crosswalk is None else _read_counties(connection, Path(county_crosswalk), scratch)
+            )
+            tables.append(
+                stage_rif_beneficiaries(connection, rows, raw_files, layout, scratch=scratch, counties=counties)
+            )
+        elif layout.target != "none":
+            columns = layout.to_layout()
+            rows, raw_files = stage_files(connection, [(file, columns) for file in files[name]], scratch, name=name)
+            tables.append(
+                stage_rif_claims(connection, rows, raw_files, layout, scratch=scratch, keep_denied=keep_denied)
+            )
+    unread = sorted(file.name for name, found in files.items() if known[name].target == "none" for file in found)
+    sources = {name: known[name].source for name in sorted(files)}
+    return StagedSource("cms-rif", tuple(tables), {"layouts": sources, "files_not_read": unread})
+
+
+def find_rif_files(path: Path, layouts: Mapping[str, FileLayout]) -> dict[str, list[Path]]:
+    """Find the files of each layout by their names.
+
+    Args:
+        path (`Path`): Folder, or a single file.
+        layouts (`Mapping[str, FileLayout]`): Layouts by name.
+
+    Returns:
+        `dict[str, list[Path]]`: Files by layout, in alphabetical order. Files of other names are ignored.
+
+    Raises:
+        ClaimDataError: `E_NO_FILE` if there is no file that is read, `E_LAYOUT_FILE` if a file has two layouts.
+
+    Examples:
+        >>> find_rif_files(Path("/nowhere"), {})
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected RIF files at /nowhere, ...
+    """
+    candidates = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
+    found: dict[str, list[Path]] = {}
+    for candidate in candidates:
+        if not candidate.is_file() or not candidate.name.lower().endswith(SUFFIXES):
+            continue
+        names = [name for name, layout in layouts.items() if re.search(layout.files, candidate.name, re.IGNORECASE)]
+        if len(names) > 1:
+            raise ClaimDataError(
+                "E_LAYOUT_FILE", f"expected one layout for {candidate.name}, found {', '.join(sorted(names))}"
+            )
+        if names:
+            found.setdefault(names[0], []).append(candidate)
+    if not any(layouts[name].target != "none" for name in found):
+        raise ClaimDataError(
+            "E_NO_FILE",
+            f"expected RIF files at {path}, such as inpatient.csv or beneficiary_2015.csv, found "
+            f"{describe_place(path, sum(one.is_file() for one in candidates))}",
+        )
+    return found
+
+
+def _stage_years(
+    connection: Backend, paths: Sequence[Path], layout: FileLayout, scratch: Path
+) -> tuple[ir.Table, tuple[RawFile, ...]]:
+    """Stage beneficiary files one by one: a year that is delivered twice is dropped row by row, and said.
+
+    Claims that come twice would be counted twice, so `stage_files` refuses them. A beneficiary row states its year
+    itself, and the same year twice says nothing new.
+    """
+    parts: list[ir.Table] = []
+    files: list[RawFile] = []
+    for number, path in enumerate(paths):
+        rows, raw_files = stage_files(
+            connection, [(path, layout.to_layout())], scratch, name=f"{layout.name}_{number}"
+        )
+        for file in raw_files:
+            if any(other.name == file.name for other in files):
+                raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {file.name} twice")
+            is_copy = any(other.sha256 == file.sha256 and other.num_rows for other in files)
+            files.append(replace(file, warnings={**file.warnings, "W_FILE_TWICE": 1}) if is_copy else file)
+        parts.append(rows)
+    every_column = sorted({name for part in parts for name in part.columns})
+    alike = [
+        part.select(**{name: part[name] if name in part.columns else ibis.null("string") for name in every_column})
+        for part in parts
+    ]
+    rows = alike[0] if len(alike) == 1 else ibis.union(*alike, distinct=False)
+    return create_view(connection, f"years_of_{layout.name}", rows), tuple(files)
+
+
+def _read_counties(connection: Backend, path: Path, scratch: Path) -> ir.Table:
+    columns = ("fipscounty", "ssacounty")
+    rows, _ = stage_files(
+        connection, [(path, Layout(columns, columns, id_columns=columns))], scratch, name="county_crosswalk"
+    )
+    one_each = rows.group_by("ssacounty").aggregate(fipscounty=rows.fipscounty.min())
+    return materialize(connection, "ssa_counties", one_each)[0]

@@ -1,0 +1,319 @@
+"""MEDS in: events of a Medical Event Data Standard dataset become patients.
+
+MEDS has no claims, so there are no canonical tables: the events of a subject on one date are a visit, of the type that
+an extra column `claim_type` names or else of the type `MEDS`. `docs/sources/meds.md` has the table of columns.
+"""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from claim_transformers.claims.assembly import SequenceAssembler
+from claim_transformers.claims.enrollment import EligibilityRows
+from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
+from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
+from claim_transformers.claims.splits import DEFAULT_SALT
+from claim_transformers.claims.store import write_folder, write_manifest
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.codes.forms import R_CODE_TEXT
+from claim_transformers.sources.formats.meds.codes import Role, read_codes
+from claim_transformers.sources.formats.meds.layout import NO_SPLIT, MedsLayout, check_file, to_days
+from claim_transformers.sources.pipeline.ingest import IngestSummary
+from claim_transformers.version import __version__
+
+VISIT_TYPE = "MEDS"
+PATIENT_COLUMN, TYPE_COLUMN = "patient_id", "claim_type"
+R_NO_ID, D_NO_SPLIT, D_NO_TIME = "R_NO_ID", "D_NO_SPLIT", "D_NO_TIME"
+_ROLES_WITHOUT_TIME = (Role.FEMALE, Role.MALE, Role.UNKNOWN_SEX)
+
+
+def ingest_meds(
+    path: str | Path,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    salt: str = DEFAULT_SALT,
+    max_quarantine_share: float = MAX_QUARANTINE_SHARE,
+    max_reason_share: float = MAX_REASON_SHARE,
+    progress: bool = True,
+) -> IngestSummary:
+    """Read a MEDS dataset and publish its patients, quarantine and quality report.
+
+    The splits of the dataset are kept: train, tuning and held_out become train, validation and test. Only a dataset
+    that names no splits is split by hash.
+
+    Args:
+        path (`str` or `Path`): Root folder of the dataset, with `data/` and `metadata/`.
+        out (`str` or `Path`): The folder to publish; it appears whole or not at all.
+        overwrite (`bool`, *optional*, defaults to `False`): Whether an ingested folder at `out` may be replaced.
+        salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the hash, if the dataset has no splits.
+        max_quarantine_share (`float`, *optional*, defaults to `0.05`): Largest share of a file in quarantine.
+        max_reason_share (`float`, *optional*, defaults to `0.01`): The same for a single reason.
+        progress (`bool`, *optional*, defaults to `True`): Whether to show progress bars.
+
+    Returns:
+        `IngestSummary`: Counts; `print` shows them as a table.
+
+    Raises:
+        ClaimDataError: If the input is no MEDS dataset or contradicts itself, or the output cannot be written.
+
+    Examples:
+        >>> ingest_meds("/nowhere", "/tmp/meds-of-nowhere")
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected MEDS files data/**/*.parquet in ...
+    """
+    layout = MedsLayout.open(Path(path))
+    ledger = Ledger()
+    with write_folder(out, overwrite=overwrite) as folder:
+        subjects = _read_subjects(layout, salt)
+        with tempfile.TemporaryDirectory(prefix=".keys-", dir=folder) as keys:
+            assembler = _assembler_of(layout, subjects, Path(keys))
+            demographics = _Demographics()
+            positions = assembler.positions(subjects.patient_ids)
+            for file in tqdm(layout.files, desc="meds", unit=" files", disable=not progress):
+                name, table = layout.name(file), pq.read_table(file, read_dictionary=["code"], partitioning=None)
+                events = _read_events(table, subjects, positions, assembler)
+                _enter(ledger, name, table, events)
+                _write_quarantine(folder / "quarantine", name, table, events)
+                is_code = events.is_used & (events.roles == Role.CODE)
+                ledger.kept.setdefault("data", []).append(_count_codes(events.codes[is_code], assembler))
+                assembler.add(
+                    *(column[is_code] for column in (events.patients, events.days, events.types, events.codes))
+                )
+                demographics.add(events)
+            (folder / "patients").mkdir()
+            counts = assembler.write(folder / "patients", demographics.to_eligibility(), progress=progress)
+            assembler.close()
+        ledger.check_rates(max_quarantine_share=max_quarantine_share, max_reason_share=max_reason_share)
+        ledger.check_conservation()
+        report = ledger.to_dict()
+        (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
+        write_manifest(folder, _manifest(layout, counts.to_dict(), salt))
+    return IngestSummary(Path(out), report, {"patients": counts.patients}, counts)
+
+
+@dataclass(frozen=True)
+class _Subjects:
+    """Every subject once, ascending, with patient id and split; and every type of visit."""
+
+    subject_ids: npt.NDArray[np.int64]
+    patient_ids: pa.Array
+    splits: npt.NDArray[np.int8]
+    visit_types: list[str]
+
+
+def _read_subjects(layout: MedsLayout, salt: str) -> _Subjects:
+    """Read who is in the dataset. An export of ours carries the patient id beside the number of the subject."""
+    names = ["subject_id", *(name for name in (PATIENT_COLUMN, TYPE_COLUMN) if layout.has_column(name))]
+    parts, visit_types = [], set()
+    for number, file in enumerate(layout.files):
+        table = pq.read_table(file, columns=names, partitioning=None)
+        visit_types |= set(_types_of(table).unique().to_pylist())
+        table = table.filter(pc.is_valid(table["subject_id"])).append_column(
+            "file", pa.array(np.full(table.num_rows - table["subject_id"].null_count, number))
+        )
+        patient_id = table[PATIENT_COLUMN] if PATIENT_COLUMN in names else table["subject_id"]
+        table = pa.table(
+            {
+                "subject_id": table["subject_id"].cast(pa.int64()),
+                "patient_id": patient_id.cast(pa.string()),
+                "file": table["file"],
+            }
+        )
+        parts.append(table.group_by(table.column_names).aggregate([]))
+    pairs = pa.concat_tables(parts).sort_by("subject_id")
+    subject_ids = pairs["subject_id"].to_numpy()
+    splits = layout.splits_of(subject_ids, pairs["file"].to_numpy(), salt)
+    is_first = np.append(True, subject_ids[1:] != subject_ids[:-1])[: len(subject_ids)]
+    first = np.flatnonzero(is_first)
+    num_torn = int(np.count_nonzero(splits != splits[first][np.cumsum(is_first) - 1]))
+    if num_torn:
+        raise ClaimDataError("E_SPLIT_OVERLAP", f"expected every subject in one split, found {num_torn} in several")
+    patient_ids = pairs["patient_id"].combine_chunks().take(pa.array(first))
+    num_names = pairs.group_by(["subject_id", "patient_id"]).aggregate([]).num_rows
+    if num_names != len(first) or pc.count_distinct(patient_ids).as_py() != len(first):
+        raise ClaimDataError(
+            "E_ID_TYPE",
+            f"expected one {PATIENT_COLUMN} for each subject_id, found {len(first)} subjects and "
+            f"{num_names} pairs of both",
+        )
+    return _Subjects(subject_ids[first], patient_ids, splits[first], sorted(visit_types))
+
+
+def _types_of(table: pa.Table) -> pa.ChunkedArray:
+    if TYPE_COLUMN not in table.column_names:
+        return pa.chunked_array([pa.array([VISIT_TYPE] if table.num_rows else [], pa.string())])
+    return table[TYPE_COLUMN].cast(pa.string()).fill_null(VISIT_TYPE)
+
+
+def _assembler_of(layout: MedsLayout, subjects: _Subjects, workspace: Path) -> SequenceAssembler:
+    kept = np.flatnonzero(subjects.splits != NO_SPLIT)
+    patient_ids = subjects.patient_ids.take(pa.array(kept))
+    order = pc.sort_indices(patient_ids)
+    splits = subjects.splits[kept][order.to_numpy()]
+    num_rows = sum(pq.read_metadata(file).num_rows for file in layout.files)
+    return SequenceAssembler(patient_ids.take(order), splits, subjects.visit_types, workspace, num_codes=num_rows)
+
+
+@dataclass(frozen=True)
+class _Events:
+    """Rows of a data file. `reasons` tells why a row is left out, as a position in `reason_names`, 0 if it is not."""
+
+    patients: Integers
+    days: Integers
+    types: Integers
+    codes: Integers
+    roles: Integers
+    reasons: Integers
+    reason_names: list[str]
+
+    @property
+    def is_used(self) -> npt.NDArray[np.bool_]:
+        is_used: npt.NDArray[np.bool_] = self.reasons == 0
+        return is_used
+
+
+def _read_events(table: pa.Table, subjects: _Subjects, positions: Integers, assembler: SequenceAssembler) -> _Events:
+    subject_ids = table["subject_id"].cast(pa.int64())
+    found = np.searchsorted(subjects.subject_ids, subject_ids.fill_null(0).to_numpy())
+    has_subject = pc.is_valid(subject_ids).to_numpy()
+    patients = np.where(has_subject, np.append(positions, -1)[found], -1)
+    indices, texts = dictionary_of(table["code"].combine_chunks())
+    read = read_codes(texts)
+    # One entry more, at -1, for the rows without a code.
+    numbers = np.append(assembler.codes.number(read.systems, read.codes), -1)[indices]
+    roles = np.append(read.roles, Role.REFUSED)[indices]
+    days = to_days(table["time"].combine_chunks())
+    if TYPE_COLUMN in table.column_names:
+        types = assembler.type_positions(_types_of(table).combine_chunks())
+    else:
+        types = np.full(table.num_rows, assembler.visit_types.index(VISIT_TYPE).as_py(), np.int8)
+
+    names = ["", R_NO_ID, D_NO_SPLIT, D_NO_TIME, R_CODE_TEXT]
+    names += sorted({reason for reason in read.reasons if reason is not None} - {R_CODE_TEXT})
+    refusals = np.array([names.index(reason or "") for reason in read.reasons] + [names.index(R_CODE_TEXT)], np.int8)
+    needs_time = ~np.isin(roles, _ROLES_WITHOUT_TIME)
+    reasons = np.select(
+        [~has_subject, refusals[indices] > 0, patients < 0, needs_time & (days == NULL_DAY)],
+        [1, refusals[indices], 2, 3],
+        default=0,
+    )
+    return _Events(patients, days, types, numbers, roles, reasons, names)
+
+
+def _enter(ledger: Ledger, name: str, table: pa.Table, events: _Events) -> None:
+    entry = ledger.entry(name, VISIT_TYPE)
+    entry.rows_in = table.num_rows
+    entry.rows_out = entry.lines_out = int(np.count_nonzero(events.is_used))
+    counts = np.bincount(events.reasons, minlength=len(events.reason_names))
+    for reason, count in zip(events.reason_names[1:], counts[1:].tolist(), strict=True):
+        if count:
+            (entry.quarantined if reason.startswith("R_") else entry.dropped)[reason] += count
+    entry.warnings.update(check_file(table))
+
+
+def _count_codes(numbers: Integers, assembler: SequenceAssembler) -> pa.Table:
+    """Distinct codes and how often each occurs."""
+    counts = np.bincount(numbers, minlength=len(assembler.codes))
+    codes = pa.table({"code": assembler.codes.names(), "count": counts.astype(np.int64)})
+    return codes.filter(pc.greater(codes["count"], 0))
+
+
+def _write_quarantine(folder: Path, name: str, table: pa.Table, events: _Events) -> None:
+    """Write rows that cannot be used as they came, as text, with reason, file, number and stage."""
+    is_refusal = np.array([reason.startswith("R_") for reason in events.reason_names])
+    rows = np.flatnonzero(is_refusal[events.reasons])
+    if not len(rows):
+        return
+    refused = table.take(pa.array(rows))
+    columns = {column: refused[column].cast(pa.string()) for column in table.column_names}
+    columns["reason_code"] = pa.array([events.reason_names[reason] for reason in events.reasons[rows]])
+    columns["source_file"] = pa.array([name] * len(rows))
+    columns["row_no"] = pa.array(rows + 1)
+    columns["stage"] = pa.array(["checks"] * len(rows))
+    folder.mkdir(exist_ok=True)
+    pq.write_table(pa.table(columns), folder / f"{name.removesuffix('.parquet').replace('/', '-')}.parquet")
+
+
+class _Demographics:
+    """Births, deaths, sexes and enrollment, collected file by file."""
+
+    def __init__(self) -> None:
+        self._patients: list[Integers] = []
+        self._days: list[Integers] = []
+        self._roles: list[Integers] = []
+
+    def add(self, events: _Events) -> None:
+        is_kept = events.is_used & (events.roles != Role.CODE)
+        self._patients.append(events.patients[is_kept])
+        self._days.append(events.days[is_kept])
+        self._roles.append(events.roles[is_kept])
+
+    def to_eligibility(self) -> EligibilityRows:
+        """One row for each event, and one for each start of enrollment with the end that follows it."""
+        patients, days, roles = (np.concatenate(part) for part in (self._patients, self._days, self._roles))
+        sexes = np.select([roles == Role.FEMALE, roles == Role.MALE], [0, 1], default=-1).astype(np.int8)
+        births, deaths, starts = (
+            np.where(roles == role, days, NULL_DAY).astype(np.int32)
+            for role in (Role.BIRTH, Role.DEATH, Role.ENROLLMENT_START)
+        )
+        ends = np.full(len(roles), NULL_DAY, np.int32)
+        opening, nth_start = _order_within_patient(patients, days, roles == Role.ENROLLMENT_START)
+        closing, nth_end = _order_within_patient(patients, days, roles == Role.ENROLLMENT_END)
+        # Spans of a patient do not overlap, so the first start belongs to the first end, and so on.
+        key_of_start = (patients[opening] << 32) + nth_start
+        key_of_end = (patients[closing] << 32) + nth_end
+        at = np.searchsorted(key_of_end, key_of_start)
+        is_closed = at < len(key_of_end)
+        is_closed[is_closed] = key_of_end[at[is_closed]] == key_of_start[is_closed]
+        ends[opening[is_closed]] = days[closing[at[is_closed]]]
+        return EligibilityRows(patients, sexes, births, deaths, starts, ends)
+
+
+def _order_within_patient(
+    patients: Integers, days: Integers, is_wanted: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rows of interest by patient and day, and the number of each among those of its patient, from 0."""
+    rows = np.flatnonzero(is_wanted)
+    rows = rows[np.lexsort((days[rows], patients[rows]))]
+    is_first = np.append(True, patients[rows][1:] != patients[rows][:-1])[: len(rows)]
+    starts = np.flatnonzero(is_first)
+    return rows, np.arange(len(rows)) - starts[np.cumsum(is_first) - 1]
+
+
+def _manifest(layout: MedsLayout, counts: dict[str, Any], salt: str) -> dict[str, Any]:
+    names = ("dataset_name", "dataset_version", "meds_version")
+    return {
+        "source": "meds",
+        "source_facts": {name: layout.metadata[name] for name in names if name in layout.metadata},
+        "versions": {"claim_transformers": __version__, "pyarrow": pa.__version__},
+        "inputs": [
+            {
+                "name": layout.name(file),
+                "table": "data",
+                "rows": pq.read_metadata(file).num_rows,
+                "bytes": file.stat().st_size,
+                "sha256": _sha256(file),
+            }
+            for file in layout.files
+        ],
+        "lines": {},
+        "patients": counts,
+        # The salt itself stays with whoever chose it; its hash tells whether two folders were split alike.
+        "salt_sha256": hashlib.sha256(salt.encode()).hexdigest(),
+    }
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,39 @@
+"""The folder that `simulate` writes: the layout of the Tuva input layer, with canonical claim types.
+
+`true_risk.parquet` and `drug_ingredients.parquet` beside the claims are for evaluation and never read here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from claim_transformers.sources.formats.tuva.source import read_tuva
+from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
+
+def read_simulated(path: RawLocation, connection: Backend, *, scratch: Path) -> StagedSource:
+    """Stage a simulation.
+
+    Args:
+        path (`str` or `Path`): Folder written by `simulate`.
+        connection (`Backend`): Ibis connection on DuckDB.
+        scratch (`Path`): Folder for unpacked files.
+
+    Returns:
+        `StagedSource`: Three tables.
+
+    Raises:
+        ClaimDataError: As [`sources.tuva.read_tuva`].
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> read_simulated("/nowhere", connect(threads=1), scratch=Path("."))
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a folder at /nowhere, found none
+    """
+    return read_tuva(path, connection, scratch=scratch, name="simulated")

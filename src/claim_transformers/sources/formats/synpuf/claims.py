@@ -1,0 +1,310 @@
+"""Claims of DE-SynPUF: inpatient, outpatient, carrier, prescription drug events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ibis
+
+from claim_transformers.claims.engine import materialize
+from claim_transformers.claims.fields import DateFormat, clean_id, parse_amount, parse_date, parse_number
+from claim_transformers.claims.quality import (
+    RowCheck,
+    check_date,
+    check_id,
+    check_order,
+    fix_amount,
+    warn_amount,
+    warn_diagnosis_gap,
+    warn_open_stay,
+)
+from claim_transformers.sources.formats.synpuf.columns import (
+    CARRIER,
+    CARRIER_DIAGNOSES,
+    CARRIER_HCPCS,
+    CARRIER_LINES,
+    DIAGNOSES,
+    HCPCS,
+    INPATIENT,
+    OUTPATIENT,
+    PRESCRIPTION,
+    PROCEDURES,
+    STAY,
+    numbered,
+)
+from claim_transformers.sources.pipeline.contract import CodeColumns, Reversal, StagedTable
+from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures, unfold_lines
+from claim_transformers.sources.pipeline.reading import stage_files
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+DATES: DateFormat = "YYYYMMDD"
+
+
+def _header_of_segments(connection: Backend, rows: ir.Table, columns: Sequence[str]) -> ir.Table:
+    """Header columns of the claims that go on in another segment; few, so the join costs nothing."""
+    continued = rows.filter(rows.SEGMENT != "1").select("CLM_ID").distinct()
+    headers = rows.filter(rows.SEGMENT == "1").semi_join(continued, "CLM_ID")
+    one_each = headers.group_by("DESYNPUF_ID", "CLM_ID").aggregate(**{name: headers[name].max() for name in columns})
+    return materialize(connection, f"headers_{rows.get_name()}", one_each)[0]
+
+
+def _with_headers(rows: ir.Table, headers: ir.Table, columns: Sequence[str]) -> ir.Table:
+    """Add `CLAIM_...` columns: of segment 1 where the row is a later segment, else its own."""
+    joined = rows.left_join(
+        headers,
+        [rows.CLM_ID == headers.CLM_ID, rows.DESYNPUF_ID == headers.DESYNPUF_ID, rows.SEGMENT != "1"],
+        rname="header_{name}",
+    )
+    added = {f"CLAIM_{name}": ibis.coalesce(joined[f"header_{name}"], joined[name]) for name in columns}
+    return joined.mutate(**added).select(*rows.columns, *added)
+
+
+def stage_institutional(
+    connection: Backend, paths: Sequence[Path], scratch: Path, *, is_inpatient: bool
+) -> StagedTable:
+    """Stage inpatient or outpatient claims: one line per HCPCS code, numbered by its column.
+
+    Args:
+        connection (`Backend`): Ibis connection on DuckDB.
+        paths (`Sequence[Path]`): Files.
+        scratch (`Path`): Folder for unpacked files.
+        is_inpatient (`bool`): Which of the two.
+
+    Returns:
+        `StagedTable`: Rows that become `claim_line`.
+
+    Examples:
+        >>> import tempfile
+        >>> from claim_transformers.claims.engine import connect
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "inpatient.csv")
+        ...     _ = path.write_text(",".join(INPATIENT.columns))
+        ...     stage_institutional(connect(threads=1), [path], Path(folder), is_inpatient=True).claim_type
+        'IP'
+    """
+    name, claim_type, layout = ("inpatient", "IP", INPATIENT) if is_inpatient else ("outpatient", "OP", OUTPATIENT)
+    rows, raw_files = stage_files(connection, [(path, layout) for path in paths], scratch, name=name)
+    carried = ("CLM_FROM_DT", "CLM_THRU_DT", *(STAY if is_inpatient else ()))
+    headers = _header_of_segments(connection, rows, carried)
+    checks = _claim_checks("CLAIM_CLM_FROM_DT", "CLAIM_CLM_THRU_DT")
+    codes = [
+        CodeColumns(DIAGNOSES, "ICD9CM"),
+        CodeColumns(PROCEDURES, "ICD9PCS", tolerant=True),
+        CodeColumns(HCPCS, "HCPCS"),
+    ]
+    warnings = [warn_amount("CLM_PMT_AMT"), fix_amount("CLM_PMT_AMT"), warn_diagnosis_gap(DIAGNOSES)]
+    if is_inpatient:
+        admitted, discharged = "CLAIM_CLM_ADMSN_DT", "CLAIM_NCH_BENE_DSCHRG_DT"
+        checks += (
+            check_date(admitted, DATES, required=False),
+            check_date(discharged, DATES, required=False),
+            check_order(admitted, discharged, DATES),
+        )
+        codes.append(CodeColumns(("CLAIM_CLM_DRG_CD",), "DRG"))
+        warnings.append(warn_open_stay(discharged, is_inpatient=lambda _: ibis.literal(True)))
+    return StagedTable(
+        name=name,
+        target="claim_line",
+        rows=rows,
+        files=raw_files,
+        patient_column="DESYNPUF_ID",
+        row_key=("DESYNPUF_ID", "CLM_ID", "SEGMENT"),
+        derive=lambda rows: _with_headers(rows, headers, carried),
+        to_canonical=lambda rows: _institutional_lines(rows, claim_type),
+        claim_type=claim_type,
+        claim_column="CLM_ID",
+        service_date=lambda rows: parse_date(rows.CLAIM_CLM_FROM_DT, DATES),
+        checks=checks,
+        code_columns=tuple(codes),
+        reversal=Reversal(_without_amounts(layout.columns), "CLM_PMT_AMT"),
+        warnings=tuple(warnings),
+    )
+
+
+def _institutional_lines(rows: ir.Table, claim_type: str) -> ir.Table:
+    lines = unfold_lines(rows, [{"hcpcs": rows[column]} for column in HCPCS], lambda line: line.hcpcs.notnull())
+    stay = {}
+    if claim_type == "IP":
+        stay = {
+            "admission_date": parse_date(lines.CLAIM_CLM_ADMSN_DT, DATES),
+            "discharge_date": parse_date(lines.CLAIM_NCH_BENE_DSCHRG_DT, DATES),
+            "drg_code": lines.CLAIM_CLM_DRG_CD,
+            "drg_code_type": ibis.ifelse(lines.CLAIM_CLM_DRG_CD.notnull(), "ms-drg", ibis.null("string")),
+        }
+    start, end = parse_date(lines.CLAIM_CLM_FROM_DT, DATES), parse_date(lines.CLAIM_CLM_THRU_DT, DATES)
+    segment = parse_number(lines.SEGMENT, "int32").fill_null(1)
+    # The amount is of the segment, so it stands on one line only.
+    paid = ibis.ifelse(lines.is_first_line, lines.CLM_PMT_AMT, ibis.null("string"))
+    return lines.select(
+        "source_file",
+        "row_no",
+        "is_first_line",
+        patient_id=clean_id(lines.DESYNPUF_ID),
+        claim_id=clean_id(lines.CLM_ID),
+        claim_line_number=(segment - 1) * len(HCPCS) + lines.line.position,
+        claim_type=ibis.literal(claim_type),
+        claim_start_date=start,
+        claim_end_date=end,
+        claim_line_start_date=start,
+        claim_line_end_date=end,
+        hcpcs_code=lines.line.hcpcs,
+        diagnoses=list_diagnoses("ICD9CM", [lines[column] for column in DIAGNOSES]),
+        procedures=list_procedures("ICD9PCS", [lines[column] for column in PROCEDURES]),
+        rendering_npi=clean_id(lines.AT_PHYSN_NPI),
+        paid_amount=parse_amount(paid),
+        **stay,
+    )
+
+
+def _without_amounts(columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(column for column in columns if "_AMT" not in column and not column.endswith("_AM"))
+
+
+def _claim_checks(start: str, end: str) -> tuple[RowCheck, ...]:
+    return (
+        check_id("DESYNPUF_ID"),
+        check_id("CLM_ID"),
+        check_date(start, DATES),
+        check_date(end, DATES),
+        check_order(start, end, DATES),
+    )
+
+
+def stage_carrier(connection: Backend, paths: Sequence[Path], scratch: Path) -> StagedTable:
+    """Stage carrier claims: one line for each of the 13 numbered groups that has a HCPCS code or a diagnosis.
+
+    Args:
+        connection (`Backend`): Ibis connection on DuckDB.
+        paths (`Sequence[Path]`): Files; CMS cuts the carrier claims of a sample in two, A and B.
+        scratch (`Path`): Folder for unpacked files.
+
+    Returns:
+        `StagedTable`: Rows that become `claim_line`. The diagnosis of a line is added to those of its claim as rank 9.
+
+    Examples:
+        >>> import tempfile
+        >>> from claim_transformers.claims.engine import connect
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "carrier.csv")
+        ...     _ = path.write_text(",".join(CARRIER.columns))
+        ...     stage_carrier(connect(threads=1), [path], Path(folder)).claim_type
+        'CAR'
+    """
+    rows, raw_files = stage_files(connection, [(path, CARRIER) for path in paths], scratch, name="carrier")
+    return StagedTable(
+        name="carrier",
+        target="claim_line",
+        rows=rows,
+        files=raw_files,
+        patient_column="DESYNPUF_ID",
+        row_key=("DESYNPUF_ID", "CLM_ID"),
+        to_canonical=_carrier_lines,
+        claim_type="CAR",
+        claim_column="CLM_ID",
+        service_date=lambda rows: parse_date(rows.CLM_FROM_DT, DATES),
+        checks=_claim_checks("CLM_FROM_DT", "CLM_THRU_DT"),
+        code_columns=(
+            CodeColumns((*CARRIER_DIAGNOSES, *numbered("LINE_ICD9_DGNS_CD", CARRIER_LINES)), "ICD9CM"),
+            CodeColumns(CARRIER_HCPCS, "HCPCS"),
+        ),
+        reversal=Reversal(_without_amounts(CARRIER.columns), "LINE_NCH_PMT_AMT_1"),
+        warnings=(warn_amount("LINE_NCH_PMT_AMT_1", "LINE_ALOWD_CHRG_AMT_1"), warn_diagnosis_gap(CARRIER_DIAGNOSES)),
+    )
+
+
+_CARRIER_LINE = {
+    "hcpcs": "HCPCS_CD",
+    "diagnosis": "LINE_ICD9_DGNS_CD",
+    "paid": "LINE_NCH_PMT_AMT",
+    "allowed": "LINE_ALOWD_CHRG_AMT",
+    "npi": "PRF_PHYSN_NPI",
+}
+
+
+def _carrier_lines(rows: ir.Table) -> ir.Table:
+    entries = [
+        {name: rows[f"{stem}_{number}"] for name, stem in _CARRIER_LINE.items()}
+        for number in range(1, CARRIER_LINES + 1)
+    ]
+    lines = unfold_lines(rows, entries, lambda line: line.hcpcs.notnull() | line.diagnosis.notnull())
+    start, end = parse_date(lines.CLM_FROM_DT, DATES), parse_date(lines.CLM_THRU_DT, DATES)
+    return lines.select(
+        "source_file",
+        "row_no",
+        "is_first_line",
+        patient_id=clean_id(lines.DESYNPUF_ID),
+        claim_id=clean_id(lines.CLM_ID),
+        claim_line_number=lines.line.position,
+        claim_type=ibis.literal("CAR"),
+        claim_start_date=start,
+        claim_end_date=end,
+        claim_line_start_date=start,
+        claim_line_end_date=end,
+        hcpcs_code=lines.line.hcpcs,
+        diagnoses=list_diagnoses("ICD9CM", [*(lines[name] for name in CARRIER_DIAGNOSES), lines.line.diagnosis]),
+        rendering_npi=clean_id(lines.line.npi),
+        paid_amount=parse_amount(lines.line.paid),
+        allowed_amount=parse_amount(lines.line.allowed),
+    )
+
+
+def stage_prescriptions(connection: Backend, paths: Sequence[Path], scratch: Path) -> StagedTable:
+    """Stage prescription drug events.
+
+    Args:
+        connection (`Backend`): Ibis connection on DuckDB.
+        paths (`Sequence[Path]`): Files.
+        scratch (`Path`): Folder for unpacked files.
+
+    Returns:
+        `StagedTable`: Rows that become `rx_claim`.
+
+    Examples:
+        >>> import tempfile
+        >>> from claim_transformers.claims.engine import connect
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "pde.csv")
+        ...     _ = path.write_text(",".join(PRESCRIPTION.columns))
+        ...     stage_prescriptions(connect(threads=1), [path], Path(folder)).claim_type
+        'RX'
+    """
+    rows, raw_files = stage_files(connection, [(path, PRESCRIPTION) for path in paths], scratch, name="prescription")
+
+    def to_canonical(rows: ir.Table) -> ir.Table:
+        cost = parse_amount(rows.TOT_RX_CST_AMT)
+        return rows.select(
+            "source_file",
+            "row_no",
+            patient_id=clean_id(rows.DESYNPUF_ID),
+            claim_id=clean_id(rows.PDE_ID),
+            claim_line_number=ibis.literal(1, "int32"),
+            dispensing_date=parse_date(rows.SRVC_DT, DATES),
+            ndc_code=rows.PROD_SRVC_ID,
+            quantity=parse_number(rows.QTY_DSPNSD_NUM, "float32"),
+            days_supply=parse_number(rows.DAYS_SUPLY_NUM, "int16"),
+            # Codebook: the total cost of the drug, of which the patient pays a part.
+            paid_amount=cost - parse_amount(rows.PTNT_PAY_AMT),
+            allowed_amount=cost,
+        )
+
+    return StagedTable(
+        name="prescription",
+        target="rx_claim",
+        rows=rows,
+        files=raw_files,
+        patient_column="DESYNPUF_ID",
+        row_key=("DESYNPUF_ID", "PDE_ID"),
+        to_canonical=to_canonical,
+        claim_type="RX",
+        claim_column="PDE_ID",
+        service_date=lambda rows: parse_date(rows.SRVC_DT, DATES),
+        checks=(check_id("DESYNPUF_ID"), check_id("PDE_ID"), check_date("SRVC_DT", DATES)),
+        code_columns=(CodeColumns(("PROD_SRVC_ID",), "NDC"),),
+        reversal=Reversal(("DESYNPUF_ID", "PDE_ID", "SRVC_DT", "PROD_SRVC_ID"), "TOT_RX_CST_AMT"),
+        warnings=(warn_amount("TOT_RX_CST_AMT"), fix_amount("TOT_RX_CST_AMT", "PTNT_PAY_AMT")),
+    )

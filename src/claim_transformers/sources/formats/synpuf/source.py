@@ -1,0 +1,258 @@
+"""CMS DE-SynPUF: the synthetic Medicare claims of 2008 to 2010, in the layout in which CMS publishes them.
+
+Beneficiary summaries of each year, inpatient, outpatient and carrier claims, prescription drug events; as CSV, zipped
+CSV or parquet. Source of the column meanings: CMS, *DE-SynPUF Data Users Document and Codebook* (2013). The table of
+raw and canonical columns is `docs/sources/synpuf.md`.
+
+Three things are particular to these files:
+
+* A claim too long for one row goes on in a second one, `SEGMENT` 2, without dates; it gets those of segment 1.
+* `ICD9_PRCDR_CD_n` mostly holds codes that are no ICD-9 procedures. The column decides the system and they are kept.
+* Enrolment is a number of months in a year, see [`derive_enrollment`].
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ibis
+
+from claim_transformers.claims.engine import materialize
+from claim_transformers.claims.fields import clean_id, parse_date, parse_number
+from claim_transformers.claims.quality import check_date, check_id, check_order
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.synpuf.claims import (
+    DATES,
+    stage_carrier,
+    stage_institutional,
+    stage_prescriptions,
+)
+from claim_transformers.sources.formats.synpuf.columns import beneficiary_layout
+from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource, StagedTable
+from claim_transformers.sources.pipeline.demographics import fix_sex
+from claim_transformers.sources.pipeline.download import CMS_URL, download_synpuf
+from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+_SUFFIXES = (".csv", ".csv.gz", ".zip", ".parquet")
+_FILE_PATTERNS = {
+    "beneficiary": r"beneficiary",
+    "inpatient": r"inpatient",
+    "outpatient": r"outpatient",
+    "carrier": r"carrier",
+    "prescription": r"prescription|pde",
+}
+_YEAR = re.compile(r"(?<!\d)20(?:08|09|10)(?!\d)")
+# Codebook: 1 male, 2 female; 1 white, 2 black, 3 others, 5 Hispanic.
+_GENDERS = {"1": "male", "2": "female"}
+_RACES = {"1": "white", "2": "black or african american", "3": "other race", "5": "hispanic"}
+
+
+def read_synpuf(
+    path: RawLocation,
+    connection: Backend,
+    *,
+    scratch: Path,
+    sample: int = 1,
+    base_url: str = CMS_URL,
+    county_crosswalk: str | Path | None = None,
+) -> StagedSource:
+    """Stage the files of a DE-SynPUF sample.
+
+    Args:
+        path (`str` or `Path`, *optional*):
+            Folder or single file; files are known by `Beneficiary`, `Inpatient`, `Outpatient`, `Carrier`,
+            `Prescription` or `pde` in their names. Without a path the sample is fetched from CMS.
+        connection (`Backend`): Ibis connection on DuckDB.
+        scratch (`Path`): Folder for unpacked files.
+        sample (`int`, *optional*, defaults to 1): Which of the 20 samples to fetch.
+        base_url (`str`, *optional*): Where to fetch it.
+        county_crosswalk (`str` or `Path`, *optional*):
+            CSV with the columns `fipscounty` and `ssacounty`. Without it `county_fips` is null, because the files
+            hold counties of the Social Security Administration.
+
+    Returns:
+        `StagedSource`: Up to five tables.
+
+    Raises:
+        ClaimDataError: `E_NO_FILE` if no claims are found at `path`, and the errors of `stage_files`.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> read_synpuf("/nowhere", connect(threads=1), scratch=Path("."))
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected DE-SynPUF files at /nowhere, ...
+    """
+    if path is None:
+        path = download_synpuf(scratch / "download", sample=sample, base_url=base_url)
+    if not isinstance(path, (str, Path)):
+        raise ClaimDataError("E_NO_FILE", "expected a folder of DE-SynPUF files as path, found a connection")
+    files = find_files(Path(path))
+    tables = []
+    if "beneficiary" in files:
+        tables.append(_stage_beneficiaries(connection, files["beneficiary"], scratch, county_crosswalk))
+    if "inpatient" in files:
+        tables.append(stage_institutional(connection, files["inpatient"], scratch, is_inpatient=True))
+    if "outpatient" in files:
+        tables.append(stage_institutional(connection, files["outpatient"], scratch, is_inpatient=False))
+    if "carrier" in files:
+        tables.append(stage_carrier(connection, files["carrier"], scratch))
+    if "prescription" in files:
+        tables.append(stage_prescriptions(connection, files["prescription"], scratch))
+    return StagedSource("synpuf", tuple(tables))
+
+
+def find_files(path: Path) -> dict[str, list[Path]]:
+    """Find the files of each raw table by their names.
+
+    Args:
+        path (`Path`): Folder, or a single file.
+
+    Returns:
+        `dict[str, list[Path]]`: Files by raw table, in alphabetical order.
+
+    Raises:
+        ClaimDataError: `E_NO_FILE` if there is no file with claims.
+
+    Examples:
+        >>> find_files(Path("/nowhere"))
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected DE-SynPUF files at /nowhere, ...
+    """
+    candidates = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
+    found: dict[str, list[Path]] = {}
+    for candidate in candidates:
+        if not candidate.is_file() or not candidate.name.lower().endswith(_SUFFIXES):
+            continue
+        for table, pattern in _FILE_PATTERNS.items():
+            if re.search(pattern, candidate.name, re.IGNORECASE):
+                found.setdefault(table, []).append(candidate)
+                break
+    if not set(found) - {"beneficiary"}:
+        place = describe_place(path, sum(one.is_file() for one in candidates))
+        raise ClaimDataError(
+            "E_NO_FILE",
+            f"expected DE-SynPUF files at {path}, such as DE1_0_2008_to_2010_Inpatient_Claims_Sample_1.zip, "
+            f"found {'beneficiary files without claims' if found else place}",
+        )
+    return found
+
+
+def derive_enrollment(rows: ir.Table) -> ir.Table:
+    """Turn months of coverage into months of the year: `first_month`, `last_month`, null in years without coverage.
+
+    The files say how many months of a year were covered by Part A (`BENE_HI_CVRAGE_TOT_MONS`) or B
+    (`BENE_SMI_CVRAGE_TOT_MONS`), not which. The larger of both counts. Twelve months are the whole year. Fewer are the
+    *last* months if the patient had no coverage in the year before or, in the first year of the files, has some in the
+    year after; else, and in the year of death, they are the *first*. A span ends with the month of death.
+
+    Args:
+        rows (`ir.Table`): Staged beneficiary rows of all years.
+
+    Returns:
+        `ir.Table`: The rows with both columns.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> years = {"DESYNPUF_ID": ["a", "a"], "YEAR": ["2008", "2009"], "BENE_DEATH_DT": [None, "20091001"]}
+        >>> months = {"BENE_HI_CVRAGE_TOT_MONS": ["5", "12"], "BENE_SMI_CVRAGE_TOT_MONS": ["5", "0"]}
+        >>> rows = derive_enrollment(ibis.memtable(years | months)).order_by("YEAR")
+        >>> spans = connect(threads=1).to_pyarrow(rows.select("first_month", "last_month"))
+        >>> [tuple(span.values()) for span in spans.to_pylist()]
+        [(8, 12), (1, 10)]
+    """
+    months = ibis.greatest(
+        parse_number(rows.BENE_HI_CVRAGE_TOT_MONS, "int16").fill_null(0),
+        parse_number(rows.BENE_SMI_CVRAGE_TOT_MONS, "int16").fill_null(0),
+    )
+    rows = rows.mutate(covered_months=months)
+    # Few patients have a broken year, so only their years are put in order.
+    broken = rows.filter(rows.covered_months.between(1, 11)).select("DESYNPUF_ID").distinct()
+    few = rows.semi_join(broken, "DESYNPUF_ID").select("DESYNPUF_ID", "YEAR", "covered_months")
+    years = ibis.window(group_by=few.DESYNPUF_ID, order_by=few.YEAR)
+    before, after = few.covered_months.lag().over(years), few.covered_months.lead().over(years)
+    few = few.select(
+        patient=few.DESYNPUF_ID,
+        of_year=few.YEAR,
+        starts_late=ibis.ifelse(before.isnull(), (after > 0).fill_null(False), before == 0),
+    ).distinct()
+    few = few.filter(few.starts_late)
+    rows = rows.left_join(few, [few.patient == rows.DESYNPUF_ID, few.of_year == rows.YEAR])
+    death = parse_date(rows.BENE_DEATH_DT, DATES)
+    starts_late = rows.starts_late.notnull() & death.isnull()
+    year = rows.YEAR.try_cast("int32")
+    last_month = ibis.ifelse(starts_late, 12, rows.covered_months)
+    last_month = ibis.ifelse(
+        (death.year() == year).fill_null(False), ibis.least(last_month, death.month()), last_month
+    )
+    has_span = (rows.covered_months > 0) & (death.year() >= year).fill_null(True)
+    no_month = ibis.null("int16")
+    return rows.mutate(
+        first_month=ibis.ifelse(has_span, ibis.ifelse(starts_late, 13 - rows.covered_months, 1), no_month),
+        last_month=ibis.ifelse(has_span, last_month, no_month),
+    ).drop("patient", "of_year", "starts_late", "covered_months")
+
+
+def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
+    if counties is not None:
+        county = rows.SP_STATE_CODE.lpad(2, "0") + rows.BENE_COUNTY_CD.lpad(3, "0")
+        rows = rows.left_join(counties, county == counties.ssacounty)
+    rows = derive_enrollment(rows)
+    year = rows.YEAR.try_cast("int32")
+    first_of_next = ibis.date(year + rows.last_month // 12, rows.last_month % 12 + 1, ibis.literal(1))
+    return rows.select(
+        "source_file",
+        "row_no",
+        patient_id=clean_id(rows.DESYNPUF_ID),
+        payer=ibis.literal("medicare"),
+        gender=rows.BENE_SEX_IDENT_CD.cases(*_GENDERS.items(), else_=ibis.null("string")),
+        race=rows.BENE_RACE_CD.cases(*_RACES.items(), else_=ibis.literal("unknown")),
+        birth_date=parse_date(rows.BENE_BIRTH_DT, DATES),
+        death_date=parse_date(rows.BENE_DEATH_DT, DATES),
+        enrollment_start_date=ibis.date(year, rows.first_month, ibis.literal(1)),
+        enrollment_end_date=(first_of_next.cast("timestamp") - ibis.interval(days=1)).date(),
+        county_fips=ibis.null("string") if counties is None else rows.fipscounty,
+    )
+
+
+def _stage_beneficiaries(
+    connection: Backend, paths: Sequence[Path], scratch: Path, county_crosswalk: str | Path | None
+) -> StagedTable:
+    files = []
+    for path in paths:
+        year = _YEAR.search(path.name)
+        files.append((path, beneficiary_layout(None if year is None else year.group())))
+    rows, raw_files = stage_files(connection, files, scratch, name="beneficiary")
+    counties = None if county_crosswalk is None else _read_counties(connection, Path(county_crosswalk), scratch)
+    return StagedTable(
+        name="beneficiary",
+        target="eligibility",
+        rows=rows,
+        files=raw_files,
+        patient_column="DESYNPUF_ID",
+        row_key=("DESYNPUF_ID", "YEAR"),
+        to_canonical=lambda rows: _to_eligibility(rows, counties),
+        checks=(
+            check_id("DESYNPUF_ID"),
+            check_date("BENE_BIRTH_DT", DATES),
+            check_date("BENE_DEATH_DT", DATES, required=False),
+            check_order("BENE_BIRTH_DT", "BENE_DEATH_DT", DATES),
+        ),
+        warnings=(fix_sex("BENE_SEX_IDENT_CD", _GENDERS),),
+    )
+
+
+def _read_counties(connection: Backend, path: Path, scratch: Path) -> ir.Table:
+    columns = ("fipscounty", "ssacounty")
+    layout = Layout(columns, columns, id_columns=columns)
+    rows, _ = stage_files(connection, [(path, layout)], scratch, name="county_crosswalk")
+    one_each = rows.group_by("ssacounty").aggregate(fipscounty=rows.fipscounty.min())
+    return materialize(connection, "ssa_counties", one_each)[0]

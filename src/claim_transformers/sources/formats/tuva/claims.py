@@ -1,0 +1,308 @@
+"""Medical and pharmacy claims of the Tuva input layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import ibis
+
+from claim_transformers.claims.fields import DateFormat, clean_id, parse_amount, parse_date, parse_number
+from claim_transformers.claims.quality import (
+    RowCheck,
+    check_date,
+    check_id,
+    check_order,
+    fix_amount,
+    warn_amount,
+    warn_diagnosis_gap,
+    warn_open_stay,
+)
+from claim_transformers.claims.schema import CLAIM_TYPES
+from claim_transformers.sources.formats.tuva.columns import (
+    DIAGNOSES,
+    DIAGNOSES_POA,
+    MEDICAL_CLAIM,
+    MODIFIERS,
+    PHARMACY_CLAIM,
+    PROCEDURE_DATES,
+    PROCEDURES,
+)
+from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, Reversal, StagedTable
+from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+DATES: DateFormat = "YYYY-MM-DD"
+# CMS: claims with a discharge or service date from this day on are coded in ICD-10.
+ICD10_START = "2015-10-01"
+# First two digits of the type of bill. CMS, Medicare Claims Processing Manual (Pub. 100-04), chapters 1, 3, 6, 10, 11:
+# facility and classification; 12x, 22x and 23x are paid under Part B and count as outpatient, as in CMS's own files.
+_BILL_TYPES = {"11": "IP", "41": "IP", "18": "SNF", "21": "SNF", "28": "SNF", "81": "HOSP", "82": "HOSP"}
+_HOME_HEALTH = "3"
+_WORDS = {"inpatient": "IP", "outpatient": "OP", "professional": "CAR", "pharmacy": "RX"}
+_DATES_OF_CLAIM = ("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date")
+_DATES_OF_STAY = ("admission_date", "discharge_date")
+_AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
+
+
+def claim_type_of(rows: ir.Table) -> ir.StringValue:
+    """Map `claim_type` and `bill_type_code` to a canonical claim type.
+
+    Institutional claims by type of bill: 11x and 41x `IP`; 18x, 21x and 28x `SNF`; 3xx `HHA`; 81x and 82x `HOSP`; all
+    others `OP`. Professional claims are `CAR`. Types that are canonical already, or are spelt out as inpatient or
+    outpatient, stay what they are. Anything else, dental and vision included, has no canonical type.
+
+    Args:
+        rows (`ir.Table`): Rows with both columns.
+
+    Returns:
+        `ir.StringValue`: The type, null where there is none.
+
+    Examples:
+        >>> rows = ibis.memtable({"claim_type": ["institutional", "institutional", "professional", "op"],
+        ...                       "bill_type_code": ["0111", "853", None, None]})
+        >>> rows.select(x=claim_type_of(rows)).to_pyarrow()["x"].to_pylist()
+        ['IP', 'OP', 'CAR', 'OP']
+    """
+    word = rows.claim_type.strip()
+    # Four digits begin with a zero that says nothing.
+    bill = ibis.ifelse(
+        (rows.bill_type_code.length() == 4) & rows.bill_type_code.startswith("0"),
+        rows.bill_type_code.substr(1),
+        rows.bill_type_code,
+    )
+    facility = bill.substr(0, 2).cases(
+        *_BILL_TYPES.items(), else_=ibis.ifelse(bill.startswith(_HOME_HEALTH), "HHA", "OP")
+    )
+    return ibis.cases(
+        (word.lower() == "institutional", facility),
+        (word.upper().isin(CLAIM_TYPES), word.upper()),
+        else_=word.lower().cases(*_WORDS.items(), else_=ibis.null("string")),
+    )
+
+
+def _is_icd10(code_type: ir.StringValue, rows: ir.Table) -> ir.BooleanValue:
+    """Whether codes are ICD-10: an explicit qualifier is trusted, else the date of discharge or service decides."""
+    last_day = ibis.coalesce(rows.discharge_date, rows.claim_end_date, rows.claim_start_date)
+    return ibis.ifelse(code_type.notnull(), code_type.contains("10"), last_day >= ICD10_START)
+
+
+def diagnosis_system(rows: ir.Table) -> ir.StringValue:
+    """Name the system of the diagnosis codes of each row.
+
+    Args:
+        rows (`ir.Table`): Rows of `medical_claim`.
+
+    Returns:
+        `ir.StringValue`: `ICD9CM` or `ICD10CM`.
+
+    Examples:
+        >>> columns = ("diagnosis_code_type", "discharge_date", "claim_end_date", "claim_start_date")
+        >>> claims = [(None, "2015-10-02", None, None), ("icd-9-cm", "2015-10-02", None, None)]
+        >>> rows = ibis.memtable(claims, schema=dict.fromkeys(columns, "string"))
+        >>> rows.select(x=diagnosis_system(rows)).to_pyarrow()["x"].to_pylist()
+        ['ICD10CM', 'ICD9CM']
+    """
+    return ibis.ifelse(_is_icd10(rows.diagnosis_code_type, rows), "ICD10CM", "ICD9CM")
+
+
+def procedure_system(rows: ir.Table) -> ir.StringValue:
+    """Name the system of the procedure codes of each row.
+
+    Args:
+        rows (`ir.Table`): Rows of `medical_claim`.
+
+    Returns:
+        `ir.StringValue`: `ICD9PCS` or `ICD10PCS`.
+
+    Examples:
+        >>> columns = ["procedure_code_type", "diagnosis_code_type", *("discharge_date", "claim_end_date")]
+        >>> columns = dict.fromkeys([*columns, "claim_start_date"], "string")
+        >>> rows = ibis.memtable([(None, "icd-10-cm", None, None, "2012-01-01")], schema=columns)
+        >>> rows.select(x=procedure_system(rows)).to_pyarrow()["x"].to_pylist()
+        ['ICD10PCS']
+    """
+    code_type = ibis.coalesce(rows.procedure_code_type, rows.diagnosis_code_type)
+    return ibis.ifelse(_is_icd10(code_type, rows), "ICD10PCS", "ICD9PCS")
+
+
+def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
+    """Say what the rows of `medical_claim` mean.
+
+    Args:
+        rows (`ir.Table`): Staged rows with the columns of `tuva_columns.MEDICAL_CLAIM`.
+        files (`Sequence[RawFile]`): Their files.
+
+    Returns:
+        `StagedTable`: Rows that become `claim_line`, one line each.
+
+    Examples:
+        >>> stage_medical_claims(ibis.table(dict.fromkeys(MEDICAL_CLAIM.columns, "string")), ()).target
+        'claim_line'
+    """
+    secondary_dates = ("paid_date", *PROCEDURE_DATES)
+    return StagedTable(
+        name="medical_claim",
+        target="claim_line",
+        rows=rows,
+        files=tuple(files),
+        patient_column="person_id",
+        row_key=("claim_id", "claim_line_number"),
+        to_canonical=_to_claim_lines,
+        claim_type=claim_type_of,
+        claim_column="claim_id",
+        service_date=lambda rows: parse_date(rows.claim_start_date, DATES),
+        checks=(
+            check_id("person_id"),
+            check_id("claim_id"),
+            _check_line_number(),
+            RowCheck("R_CLAIM_TYPE", "claim_type has no canonical type", lambda rows: claim_type_of(rows).isnull()),
+            check_date("claim_start_date", DATES),
+            *(check_date(name, DATES, required=False) for name in (*_DATES_OF_CLAIM[1:], *_DATES_OF_STAY)),
+            check_order("claim_start_date", "claim_end_date", DATES),
+            check_order("claim_line_start_date", "claim_line_end_date", DATES),
+            check_order("admission_date", "discharge_date", DATES),
+        ),
+        code_columns=(
+            CodeColumns(DIAGNOSES, system_of=diagnosis_system, systems=("ICD9CM", "ICD10CM")),
+            CodeColumns(PROCEDURES, system_of=procedure_system, systems=("ICD9PCS", "ICD10PCS")),
+            CodeColumns(("hcpcs_code",), "HCPCS"),
+            CodeColumns(("drg_code",), "DRG"),
+            CodeColumns(("revenue_center_code",), "REV"),
+            CodeColumns(("place_of_service_code",), "POS"),
+            CodeColumns(("discharge_disposition_code",), "DISP"),
+        ),
+        reversal=Reversal(_shared_by_reversals(MEDICAL_CLAIM.columns), "paid_amount"),
+        warnings=(
+            warn_amount("paid_amount", "allowed_amount"),
+            fix_amount(*_AMOUNTS),
+            warn_diagnosis_gap(DIAGNOSES),
+            warn_open_stay("discharge_date", is_inpatient=lambda rows: rows.ledger_type == "IP"),
+            _fix_dates(secondary_dates),
+        ),
+    )
+
+
+def stage_pharmacy_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
+    """Say what the rows of `pharmacy_claim` mean.
+
+    Args:
+        rows (`ir.Table`): Staged rows with the columns of `tuva_columns.PHARMACY_CLAIM`.
+        files (`Sequence[RawFile]`): Their files.
+
+    Returns:
+        `StagedTable`: Rows that become `rx_claim`, one line each.
+
+    Examples:
+        >>> stage_pharmacy_claims(ibis.table(dict.fromkeys(PHARMACY_CLAIM.columns, "string")), ()).target
+        'rx_claim'
+    """
+    return StagedTable(
+        name="pharmacy_claim",
+        target="rx_claim",
+        rows=rows,
+        files=tuple(files),
+        patient_column="person_id",
+        row_key=("claim_id", "claim_line_number"),
+        to_canonical=_to_rx_claims,
+        claim_type="RX",
+        claim_column="claim_id",
+        service_date=lambda rows: parse_date(rows.dispensing_date, DATES),
+        checks=(
+            check_id("person_id"),
+            check_id("claim_id"),
+            _check_line_number(),
+            check_date("dispensing_date", DATES),
+        ),
+        code_columns=(CodeColumns(("ndc_code",), "NDC"),),
+        reversal=Reversal(_shared_by_reversals(PHARMACY_CLAIM.columns), "paid_amount"),
+        warnings=(
+            warn_amount("paid_amount", "allowed_amount"),
+            fix_amount("paid_amount", "allowed_amount"),
+            _fix_dates(("paid_date",)),
+        ),
+    )
+
+
+def _to_claim_lines(rows: ir.Table) -> ir.Table:
+    modifiers = [rows[name] for name in MODIFIERS]
+    if "hcpcs_code_modifiers" in rows.columns:
+        glued = rows.hcpcs_code_modifiers
+        modifiers = [*(glued.substr(start, 2).nullif("") for start in (0, 2)), *modifiers]
+    return rows.select(
+        "source_file",
+        "row_no",
+        patient_id=clean_id(rows.person_id),
+        claim_id=clean_id(rows.claim_id),
+        claim_line_number=parse_number(rows.claim_line_number, "int32"),
+        claim_type=claim_type_of(rows),
+        **{name: parse_date(rows[name], DATES) for name in (*_DATES_OF_CLAIM, *_DATES_OF_STAY, "paid_date")},
+        discharge_disposition_code=rows.discharge_disposition_code,
+        admit_source_code=rows.admit_source_code,
+        admit_type_code=rows.admit_type_code,
+        place_of_service_code=rows.place_of_service_code,
+        bill_type_code=rows.bill_type_code,
+        drg_code_type=ibis.ifelse(
+            rows.drg_code.notnull(), rows.drg_code_type.fill_null("ms-drg").lower(), ibis.null("string")
+        ),
+        drg_code=rows.drg_code,
+        revenue_center_code=rows.revenue_center_code,
+        hcpcs_code=rows.hcpcs_code,
+        hcpcs_modifiers=ibis.array(modifiers).filter(lambda modifier: modifier.notnull()),
+        diagnoses=list_diagnoses(
+            diagnosis_system(rows), [rows[name] for name in DIAGNOSES], [rows[name] for name in DIAGNOSES_POA]
+        ),
+        procedures=list_procedures(
+            procedure_system(rows),
+            [rows[name] for name in PROCEDURES],
+            [parse_date(rows[name], DATES) for name in PROCEDURE_DATES],
+        ),
+        rendering_npi=clean_id(rows.rendering_npi),
+        billing_npi=clean_id(rows.billing_npi),
+        facility_npi=clean_id(rows.facility_npi),
+        service_unit_quantity=parse_number(rows.service_unit_quantity, "float32"),
+        **{name: parse_amount(rows[name]) for name in _AMOUNTS},
+        data_source=rows.data_source,
+    )
+
+
+def _to_rx_claims(rows: ir.Table) -> ir.Table:
+    return rows.select(
+        "source_file",
+        "row_no",
+        patient_id=clean_id(rows.person_id),
+        claim_id=clean_id(rows.claim_id),
+        claim_line_number=parse_number(rows.claim_line_number, "int32"),
+        dispensing_date=parse_date(rows.dispensing_date, DATES),
+        ndc_code=rows.ndc_code,
+        quantity=parse_number(rows.quantity, "float32"),
+        days_supply=parse_number(rows.days_supply, "int16"),
+        refills=parse_number(rows.refills, "int16"),
+        paid_amount=parse_amount(rows.paid_amount),
+        allowed_amount=parse_amount(rows.allowed_amount),
+        paid_date=parse_date(rows.paid_date, DATES),
+        data_source=rows.data_source,
+    )
+
+
+def _check_line_number() -> RowCheck:
+    return RowCheck(
+        "R_LINE_NUMBER",
+        "claim_line_number is no whole number",
+        lambda rows: parse_number(rows.claim_line_number, "int32").isnull(),
+    )
+
+
+def _fix_dates(columns: Sequence[str]) -> RowCheck:
+    return RowCheck(
+        "F_DATE_NULL",
+        "a date on which nothing depends is no real date and becomes null",
+        lambda rows: ibis.or_(*(rows[name].notnull() & parse_date(rows[name], DATES).isnull() for name in columns)),
+    )
+
+
+def _shared_by_reversals(columns: Sequence[str]) -> tuple[str, ...]:
+    """All columns but the amounts and the date of payment, which a reversal changes."""
+    return tuple(name for name in columns if not name.endswith("_amount") and name != "paid_date")

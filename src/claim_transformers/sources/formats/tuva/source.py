@@ -1,0 +1,133 @@
+"""The Tuva input layer: `medical_claim`, `pharmacy_claim`, `eligibility`, from files or from a warehouse.
+
+Files are CSV, zip, gzip or parquet; a warehouse is any Ibis connection. Both generations of column names are read
+(`person_id` or `patient_id`, `drg_code` or `ms_drg_code`). The table of raw and canonical columns is
+`docs/sources/tuva.md`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.tuva.claims import stage_medical_claims, stage_pharmacy_claims
+from claim_transformers.sources.formats.tuva.columns import ELIGIBILITY, MEDICAL_CLAIM, PHARMACY_CLAIM
+from claim_transformers.sources.formats.tuva.eligibility import stage_eligibility
+from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource, StagedTable
+from claim_transformers.sources.pipeline.reading import stage_files
+from claim_transformers.sources.pipeline.warehouse import fetch_to_parquet
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
+LAYOUTS = {"eligibility": ELIGIBILITY, "medical_claim": MEDICAL_CLAIM, "pharmacy_claim": PHARMACY_CLAIM}
+_STAGES: dict[str, Callable[..., StagedTable]] = {
+    "eligibility": stage_eligibility,
+    "medical_claim": stage_medical_claims,
+    "pharmacy_claim": stage_pharmacy_claims,
+}
+_SUFFIXES = (".csv", ".csv.gz", ".zip", ".parquet")
+
+
+def read_tuva(
+    path: RawLocation,
+    connection: Backend,
+    *,
+    scratch: Path,
+    suffix: str = "",
+    schema: str | None = None,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+    name: str = "tuva",
+) -> StagedSource:
+    """Stage the tables of the Tuva input layer.
+
+    Args:
+        path (`str`, `Path` or `ibis.BaseBackend`):
+            Folder with files or folders named after the tables, or an Ibis connection that has the tables.
+        connection (`Backend`): Ibis connection on DuckDB.
+        scratch (`Path`): Folder for unpacked files.
+        suffix (`str`, *optional*): What follows the name of each table, such as `"_1000p"`.
+        schema (`str`, *optional*): Schema of the tables in a warehouse.
+        delimiter (`str`, *optional*, defaults to `","`): Of delimited files.
+        encoding (`str`, *optional*, defaults to `"utf-8"`): Of delimited files.
+        name (`str`, *optional*, defaults to `"tuva"`): `data_source` of rows that do not name their own.
+
+    Returns:
+        `StagedSource`: Those of the three tables that are there.
+
+    Raises:
+        ClaimDataError: `E_NO_FILE` if there are no claims at `path`, and the errors of `stage_files`.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> read_tuva("/nowhere", connect(threads=1), scratch=Path("."))
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a folder at /nowhere, found none
+    """
+    if isinstance(path, (str, Path)):
+        files = find_tables(Path(path), suffix)
+    elif path is None:
+        raise ClaimDataError("E_NO_FILE", "expected a folder or an Ibis connection as path, found none")
+    else:
+        files = fetch_to_parquet(path, tuple(LAYOUTS), scratch / "warehouse", schema=schema, suffix=suffix)
+    if not set(files) - {"eligibility"}:
+        raise ClaimDataError(
+            "E_NO_FILE", "expected medical_claim or pharmacy_claim (CSV, zip, gzip, parquet or table), found neither"
+        )
+    tables = []
+    for table, layout in LAYOUTS.items():
+        if table in files:
+            used = replace(
+                layout, delimiter=delimiter, encoding=encoding, delimiter_advice="pass delimiter={found} (--delimiter)"
+            )
+            rows, raw_files = stage_files(connection, [(file, used) for file in files[table]], scratch, name=table)
+            tables.append(_STAGES[table](rows, raw_files))
+    return StagedSource(name, tuple(tables))
+
+
+def find_tables(folder: Path, suffix: str = "") -> dict[str, list[Path]]:
+    """Find the files of each table: `medical_claim.csv`, `medical_claim_0_1_0.csv.gz` or `medical_claim/*.parquet`.
+
+    Args:
+        folder (`Path`): Where to look.
+        suffix (`str`, *optional*): What follows the name of each table.
+
+    Returns:
+        `dict[str, list[Path]]`: Files by table, in alphabetical order.
+
+    Raises:
+        ClaimDataError: `E_NO_FILE` if the folder does not exist.
+
+    Examples:
+        >>> find_tables(Path("/nowhere"))
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a folder at /nowhere, found none
+    """
+    if not folder.is_dir():
+        raise ClaimDataError("E_NO_FILE", f"expected a folder at {folder}, found none")
+    found: dict[str, list[Path]] = {}
+    for table in LAYOUTS:
+        name = re.compile(rf"{table}{re.escape(suffix)}([-_.]?\d[\d_-]*)?", re.IGNORECASE)
+        files = [
+            file
+            for file in [*folder.iterdir(), *(folder / f"{table}{suffix}").glob("*")]
+            if file.is_file()
+            and file.name.lower().endswith(_SUFFIXES)
+            and (file.parent != folder or name.fullmatch(_stem(file)))
+        ]
+        if files:
+            found[table] = sorted(files)
+    return found
+
+
+def _stem(file: Path) -> str:
+    lowered = file.name.lower()
+    suffix = next(suffix for suffix in sorted(_SUFFIXES, key=len, reverse=True) if lowered.endswith(suffix))
+    return file.name[: -len(suffix)]

@@ -1,0 +1,1 @@
+"""From raw rows to published tables, the same way for every format."""

@@ -1,0 +1,121 @@
+"""Unpacking what data come in: zip and gzip, with every reason to distrust an archive."""
+
+from __future__ import annotations
+
+import gzip
+import stat
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import IO, Protocol
+
+from claim_transformers.codes.errors import ClaimDataError
+
+# Claims are repetitive and compress 20:1; a thousand to one is an attack or a mistake.
+MAX_EXPANSION = 1000
+# Below this size the ratio says nothing: a file of one repeated row is small either way.
+_FREE_BYTES = 1 << 26
+_CHUNK = 1 << 20
+
+
+def unpack(path: Path, scratch: Path) -> list[Path]:
+    """Unpack a zip or gzip file; any other file is returned as it is.
+
+    Args:
+        path (`Path`): The file.
+        scratch (`Path`): Folder to unpack into.
+
+    Returns:
+        `list[Path]`: Files to read, by name. Folders of the archive and hidden files are left out.
+
+    Raises:
+        ClaimDataError: `E_ARCHIVE` if it is damaged or encrypted, `E_ARCHIVE_PATH` if a member would leave the folder,
+            is a link, or expands more than a thousand times. Nothing of such an archive is used.
+
+    Examples:
+        >>> unpack(Path("inpatient.csv"), Path("."))
+        [PosixPath('inpatient.csv')]
+    """
+    if path.suffix.lower() == ".zip":
+        return _unpack_zip(path, scratch)
+    if path.suffix.lower() == ".gz":
+        return [_unpack_gzip(path, scratch)]
+    return [path]
+
+
+def _unpack_zip(path: Path, scratch: Path) -> list[Path]:
+    unpacked = []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            for member in members:
+                _check_member(path, member)
+            for member in sorted(members, key=lambda member: member.filename):
+                name = PurePosixPath(member.filename).name
+                if name.startswith(".") or member.filename.startswith("__MACOSX/"):
+                    continue
+                target = scratch / path.stem / name
+                if target.exists():
+                    raise ClaimDataError("E_ARCHIVE_PATH", f"{path.name} holds two files of the same name")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as source, target.open("wb") as sink:
+                    _copy(source, sink, limit=max(_FREE_BYTES, MAX_EXPANSION * member.compress_size), name=path.name)
+                unpacked.append(target)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise ClaimDataError(
+            "E_ARCHIVE", f"expected a whole zip file, found a damaged or encrypted one: {path.name}. Fetch it again"
+        ) from error
+    return unpacked
+
+
+def _check_member(path: Path, member: zipfile.ZipInfo) -> None:
+    inside = PurePosixPath(member.filename.replace("\\", "/"))
+    is_link = stat.S_ISLNK(member.external_attr >> 16)
+    if inside.is_absolute() or ".." in inside.parts or is_link:
+        raise ClaimDataError("E_ARCHIVE_PATH", f"{path.name} holds a link or a path that leaves its folder")
+    if member.file_size > max(_FREE_BYTES, MAX_EXPANSION * member.compress_size):
+        raise ClaimDataError("E_ARCHIVE_PATH", f"{path.name} expands more than {MAX_EXPANSION} times")
+
+
+def _unpack_gzip(path: Path, scratch: Path) -> Path:
+    target = scratch / path.name / path.stem
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with gzip.open(path) as source, target.open("wb") as sink:
+            _copy(source, sink, limit=max(_FREE_BYTES, MAX_EXPANSION * path.stat().st_size), name=path.name)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise ClaimDataError(
+            "E_ARCHIVE", f"expected a whole gzip file, found a damaged one: {path.name}. Fetch it again"
+        ) from error
+    return target
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def _copy(source: _Readable, sink: IO[bytes], *, limit: int, name: str) -> None:
+    copied = 0
+    while chunk := source.read(_CHUNK):
+        copied += len(chunk)
+        # The size in the header of an archive is a claim of its author, so the bytes are counted too.
+        if copied > limit:
+            raise ClaimDataError("E_ARCHIVE_PATH", f"{name} expands more than {MAX_EXPANSION} times")
+        sink.write(chunk)
+
+
+def same_name_twice(paths: list[Path]) -> list[str]:
+    """Names that more than one path ends in.
+
+    Args:
+        paths (`list[Path]`): Files.
+
+    Returns:
+        `list[str]`: Names in alphabetical order.
+
+    Examples:
+        >>> same_name_twice([Path("a/x.csv"), Path("b/x.csv"), Path("a/y.csv")])
+        ['x.csv']
+    """
+    names = [path.name for path in paths]
+    return sorted({name for name in names if names.count(name) > 1})

@@ -1,0 +1,214 @@
+"""What a source hands over: the same few facts for every raw format.
+
+A source reads one raw format and says what it found; it decides nothing about publishing. [`ingest`] takes over from
+there, the same way for all of them:
+
+1. rows that are equal in every raw column are dropped (`D_DUPLICATE`);
+2. `checks` run in order, the first that fails names the reason and the row goes to quarantine;
+3. a charge and its reversal leave together (`D_NETTED`);
+4. raw columns listed in `code_columns` are replaced by their canonical form; a code that cannot be used becomes null
+   and is counted, the row stays;
+5. `to_canonical` turns the rows that are left into lines of `claim_line`, `rx_claim` or `eligibility`;
+6. `rows_in = rows_out + quarantined + dropped + netted_out` is checked for each raw file and claim type.
+
+A new source is one module with one function, registered by its name in `sources.ingest.SOURCES`:
+
+```python
+def read_meds(path: str | Path, connection: BaseBackend, *, scratch: Path) -> StagedSource: ...
+```
+
+`connection` is the Ibis connection on embedded DuckDB that executes everything; `scratch` is an empty folder on the
+disk of the output, for unpacked files, removed by the caller. Further keyword arguments are options of the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import ibis.expr.types as ir
+    import pyarrow as pa
+    from ibis import BaseBackend
+    from ibis.backends.duckdb import Backend
+
+    from claim_transformers.claims.quality import RowCheck
+
+TargetTable = Literal["claim_line", "rx_claim", "eligibility"]
+RawLocation: TypeAlias = "str | Path | BaseBackend | None"
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """One raw file as it came.
+
+    Args:
+        name (`str`): File name without folders; it is `source_file` of its rows.
+        num_rows (`int`): Data rows in the file, those that could not be read included.
+        num_bytes (`int`): Size on disk.
+        sha256 (`str`): Hash of the content, hexadecimal.
+        rejects (`pa.Table`, *optional*):
+            Rows that the reader could not split into columns: `row_no` (int64), `reason_code`, `raw_line` (string).
+        fixes (`Mapping[str, int]`, *optional*): `F_...` code to count, such as a byte-order mark that was skipped.
+        warnings (`Mapping[str, int]`, *optional*): `W_...` code to count.
+
+    Examples:
+        >>> RawFile("inpatient.csv", num_rows=2, num_bytes=120, sha256="00").num_rejected
+        0
+    """
+
+    name: str
+    num_rows: int
+    num_bytes: int
+    sha256: str
+    rejects: pa.Table | None = None
+    fixes: Mapping[str, int] = field(default_factory=dict)
+    warnings: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def num_rejected(self) -> int:
+        """Number of rows that the reader could not split into columns."""
+        return 0 if self.rejects is None else int(self.rejects.num_rows)
+
+
+@dataclass(frozen=True)
+class CodeColumns:
+    """Raw columns that hold codes of one system, or of a system that another column of the row names.
+
+    Args:
+        columns (`tuple[str, ...]`): Raw columns.
+        system (`str`, *optional*): System of all of them, such as `"ICD9CM"`.
+        system_of (`Callable[[ir.Table], ir.StringValue]`, *optional*):
+            Expression that names the system of each row, instead of `system`.
+        systems (`tuple[str, ...]`, *optional*): The systems that `system_of` can name.
+        tolerant (`bool`, *optional*, defaults to `False`):
+            Keep codes that do not have the form of their system, as far as they are letters and digits. For columns of
+            which the source is known to hold other codes; they are counted as `W_UNKNOWN_CODE`.
+
+    Raises:
+        ValueError: If not exactly one of `system` and `system_of` is given, or `system_of` without `systems`.
+
+    Examples:
+        >>> CodeColumns(("ICD9_DGNS_CD_1", "ICD9_DGNS_CD_2"), "ICD9CM").systems
+        ('ICD9CM',)
+    """
+
+    columns: tuple[str, ...]
+    system: str | None = None
+    system_of: Callable[[ir.Table], ir.StringValue] | None = None
+    systems: tuple[str, ...] = ()
+    tolerant: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.system is None) == (self.system_of is None):
+            raise ValueError("expected exactly one of system and system_of")
+        if self.system is not None:
+            object.__setattr__(self, "systems", (self.system,))
+        elif not self.systems:
+            raise ValueError("expected the systems that system_of can name, found none")
+
+
+@dataclass(frozen=True)
+class Reversal:
+    """How a charge and its reversal find each other.
+
+    Args:
+        key (`tuple[str, ...]`): Raw columns that both share: patient, claim, line, codes and dates.
+        amount (`str`): Raw column of the amount, opposite in the two rows.
+
+    Examples:
+        >>> Reversal(("person_id", "claim_id", "claim_line_number"), "paid_amount").amount
+        'paid_amount'
+    """
+
+    key: tuple[str, ...]
+    amount: str
+
+
+@dataclass(frozen=True)
+class StagedTable:
+    """The rows of one raw table, all files of it together, and what they mean.
+
+    Args:
+        name (`str`): Name of the raw table within its source, such as `"inpatient"`.
+        target (`str`): Canonical table that its rows become.
+        rows (`ir.Table`):
+            All readable rows. Raw columns are **strings**, an empty field is null; plus `source_file` (string, a
+            `RawFile.name`) and `row_no` (int64, 1-based number of the data row in its file).
+        files (`tuple[RawFile, ...]`): The files the rows came from.
+        patient_column (`str`): Raw column of the patient id.
+        row_key (`tuple[str, ...]`):
+            Raw columns that should tell rows apart. Only rows that share it are compared in full for duplicates.
+        to_canonical (`Callable[[ir.Table], ir.Table]`):
+            Takes surviving `rows` (codes already canonical, without the `SYSTEM/` prefix) and returns lines of
+            `target`: any subset of its columns, named and typed as in `claims.schema`; missing ones become null. Every
+            row gives at least one line. It passes `source_file` and `row_no` on; where one row gives several lines it
+            adds `is_first_line` (boolean, true once per row).
+        claim_type (`str` or `Callable[[ir.Table], ir.StringValue]`, *optional*, defaults to `"NONE"`):
+            Claim type of the rows, a constant or an expression over `rows`; `"NONE"` for eligibility.
+        derive (`Callable[[ir.Table], ir.Table]`, *optional*):
+            Adds columns that need other rows, such as the dates of the claim that a row continues. Checks and
+            `to_canonical` see them; quarantine and the comparison of duplicates do not.
+        claim_column (`str`, *optional*): Raw column of the claim id. A claim of two patients is quarantined.
+        service_date (`Callable[[ir.Table], ir.DateValue]`, *optional*):
+            Date that must lie within the patient's life and before the extract; null where it cannot be read.
+        checks (`tuple[RowCheck, ...]`, *optional*): Checks on the raw columns, in order.
+        code_columns (`tuple[CodeColumns, ...]`, *optional*): Raw columns that hold codes.
+        reversal (`Reversal`, *optional*): How reversals are found; without it none are netted.
+        warnings (`tuple[RowCheck, ...]`, *optional*): `W_...` conditions that are counted while the row stays.
+    """
+
+    name: str
+    target: TargetTable
+    rows: ir.Table
+    files: tuple[RawFile, ...]
+    patient_column: str
+    row_key: tuple[str, ...]
+    to_canonical: Callable[[ir.Table], ir.Table]
+    claim_type: str | Callable[[ir.Table], ir.StringValue] = "NONE"
+    derive: Callable[[ir.Table], ir.Table] | None = None
+    claim_column: str | None = None
+    service_date: Callable[[ir.Table], ir.DateValue] | None = None
+    checks: tuple[RowCheck, ...] = ()
+    code_columns: tuple[CodeColumns, ...] = ()
+    reversal: Reversal | None = None
+    warnings: tuple[RowCheck, ...] = ()
+
+
+@dataclass(frozen=True)
+class StagedSource:
+    """Everything that a source found.
+
+    Args:
+        name (`str`): Name of the source, `data_source` of rows that do not name their own.
+        tables (`tuple[StagedTable, ...]`): Eligibility first, because claims are checked against it.
+        description (`Mapping[str, Any]`, *optional*): Facts for the manifest, such as the year of an extract.
+
+    Examples:
+        >>> StagedSource("synpuf", ()).tables
+        ()
+    """
+
+    name: str
+    tables: tuple[StagedTable, ...]
+    description: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SourceReader(Protocol):
+    """The function of a source: it stages what it finds at a path."""
+
+    def __call__(self, path: str | Path | None, connection: Backend, *, scratch: Path, **options: Any) -> StagedSource:
+        """Stage the raw files.
+
+        Args:
+            path (`str`, `Path` or `ibis.BaseBackend`, *optional*): The raw files, or a warehouse that has the tables.
+            connection (`Backend`): Ibis connection on DuckDB that executes everything.
+            scratch (`Path`): Empty folder for unpacked files, on the disk of the output; removed by the caller.
+            options: Options of the source.
+
+        Returns:
+            `StagedSource`: What was found.
+        """

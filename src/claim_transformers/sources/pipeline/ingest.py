@@ -1,0 +1,344 @@
+"""From a raw source to an ingested folder, the same way for every source."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import inspect
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from claim_transformers.claims.code_coverage import coverage_rows
+from claim_transformers.claims.engine import connect, engine_errors, materialize
+from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
+from claim_transformers.claims.sequences import PatientCounts, write_patients
+from claim_transformers.claims.splits import DEFAULT_SALT
+from claim_transformers.claims.store import write_folder, write_manifest
+from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
+from claim_transformers.sources.pipeline.publishing import publish_table
+from claim_transformers.sources.pipeline.screening import ScreenedTable, screen_table, write_quarantine
+from claim_transformers.version import __version__
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+# Module and function of each source, imported when it is used. The function stages the source, except that of MEDS:
+# its events are no claims, so it publishes patients by itself.
+SOURCES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "cms-rif": ("cms_rif.source", "read_cms_rif"),
+        "meds": ("meds.source", "ingest_meds"),
+        "mimic3": ("mimic3.source", "read_mimic3"),
+        "simulated": ("simulated.source", "read_simulated"),
+        "synpuf": ("synpuf.source", "read_synpuf"),
+        "tuva": ("tuva.source", "read_tuva"),
+    }
+)
+_PUBLISHES_ITSELF = "meds"
+
+
+@dataclass(frozen=True)
+class IngestSummary:
+    """What an ingest did, printable as a table.
+
+    Args:
+        out (`Path`): The published folder.
+        report (`Mapping[str, Any]`): Content of `quality_report.json`.
+        lines (`Mapping[str, int]`): Lines of each canonical table.
+        patients (`PatientCounts`, *optional*): Patients and visits, none if the source has no claims.
+
+    Examples:
+        >>> totals = {"files": [], "totals": {}, "codes": {}, "code_coverage": []}
+        >>> print(IngestSummary(Path("out"), totals, {"claim_line": 0}, None))
+        raw file   type   rows in   rows out   quarantined   dropped   netted out
+        0 lines of claim_line in out
+        no claims, so no patients
+    """
+
+    out: Path
+    report: Mapping[str, Any]
+    lines: Mapping[str, int]
+    patients: PatientCounts | None
+
+    def __str__(self) -> str:
+        counts = ("rows_in", "rows_out", "quarantined", "dropped", "netted_out")
+        table = [("raw file", "type", *(count.replace("_", " ") for count in counts))]
+        for entry in self.report["files"]:
+            table.append((entry["source_file"], entry["claim_type"], *(f"{entry[count]:,}" for count in counts)))
+        text = _align(table)
+        if coverage := self.report["code_coverage"]:
+            text += ["", *_align(coverage_rows(coverage)), ""]
+        text += _describe_notes(self.report)
+        written = ", ".join(f"{number:,} lines of {name}" for name, number in self.lines.items())
+        text.append(f"{written} in {self.out}")
+        if self.patients is None:
+            text.append("no claims, so no patients")
+        else:
+            left_out = self.patients.patients_without_visits
+            others = f"; {left_out:,} patients without a visit are left out" if left_out else ""
+            text.append(f"{self.patients.patients:,} patients with {self.patients.visits:,} visits{others}")
+        return "\n".join(text)
+
+
+def _describe_notes(report: Mapping[str, Any]) -> list[str]:
+    """What was repaired, kept with a warning or left out, by code, over all files and code systems."""
+    systems = report["codes"].values()
+    notes = {
+        "repaired": [*(entry["fixes"] for entry in report["files"]), *(facts["fixes"] for facts in systems)],
+        "kept, with a warning": [
+            *(entry["warnings"] for entry in report["files"]),
+            *(facts["warnings"] for facts in systems),
+        ],
+        "codes left out": [facts["quarantined"] for facts in systems],
+    }
+    totals: dict[str, Counter[str]] = {what: sum(map(Counter, counts), Counter()) for what, counts in notes.items()}
+    lines = [
+        f"{what}: {', '.join(f'{number:,} {code}' for code, number in sorted(total.items()))}"
+        for what, total in totals.items()
+        if total
+    ]
+    return (
+        [*lines, "what the codes mean is in docs/quality.md, where they were found in quality_report.json", ""]
+        if (lines)
+        else []
+    )
+
+
+def _align(table: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text in columns, the first two to the left and the numbers to the right."""
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    return [
+        "   ".join(
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
+
+
+def source_reader(source: str) -> Any:
+    """Find the function that reads a source.
+
+    Args:
+        source (`str`): A name in `SOURCES`.
+
+    Returns:
+        `SourceReader`: The function; for `meds` one that also publishes.
+
+    Raises:
+        ValueError: If there is no such source. The message lists those that there are.
+
+    Examples:
+        >>> source_reader("hl7")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected a source out of cms-rif, meds, mimic3, simulated, synpuf, tuva, found 'hl7'
+    """
+    if source not in SOURCES:
+        raise ValueError(f"expected a source out of {', '.join(SOURCES)}, found {source!r}")
+    module, function = SOURCES[source]
+    return getattr(import_module(f"claim_transformers.sources.formats.{module}"), function)
+
+
+def ingest(
+    source: str,
+    path: RawLocation,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    max_quarantine_share: float = MAX_QUARANTINE_SHARE,
+    max_reason_share: float = MAX_REASON_SHARE,
+    extract_date: dt.date | None = None,
+    salt: str = DEFAULT_SALT,
+    threads: int | None = None,
+    memory_limit: str | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> IngestSummary:
+    """Read a raw source and publish canonical tables, quarantine, quality report and patients.
+
+    Args:
+        source (`str`): A name in `SOURCES`.
+        path (`str`, `Path` or `ibis.BaseBackend`, *optional*):
+            The raw files; for `tuva` also a warehouse. `synpuf` does without and fetches a sample from CMS.
+        out (`str` or `Path`): The folder to publish; it appears whole or not at all.
+        overwrite (`bool`, *optional*, defaults to `False`): Whether an ingested folder at `out` may be replaced.
+        max_quarantine_share (`float`, *optional*, defaults to `0.05`): Largest share of a file in quarantine.
+        max_reason_share (`float`, *optional*, defaults to `0.01`): The same for a single reason.
+        extract_date (`datetime.date`, *optional*): Day of the extract; later services go to quarantine.
+        salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split by patient.
+        threads (`int`, *optional*): Threads of the engine, all cores if not given.
+        memory_limit (`str`, *optional*): Memory of the engine, such as `"2GB"`; it spills to the disk of `out`.
+        progress (`bool`, *optional*, defaults to `True`): Whether to show a progress bar.
+        options: Options of the source, such as `sample` of `synpuf`.
+
+    Returns:
+        `IngestSummary`: Counts; `print` shows them as a table.
+
+    Raises:
+        ValueError: If the source is unknown or does not know an option.
+        ClaimDataError: If the input cannot be used as claims or the output cannot be written. Nothing is published.
+
+    Examples:
+        >>> ingest("synpuf.source", "/nowhere", "/tmp/claims-of-nowhere", progress=False)
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected DE-SynPUF files at /nowhere, ...
+    """
+    reader = source_reader(source)
+    _check_options(source, reader, options)
+    if source == _PUBLISHES_ITSELF:
+        if extract_date is not None:
+            raise ValueError(f"expected no extract_date for {source!r}, which has no such check, found one")
+        shares = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
+        summary: IngestSummary = reader(
+            path, out, overwrite=overwrite, salt=salt, progress=progress, **shares, **options
+        )
+        return summary
+    with write_folder(out, overwrite=overwrite) as folder, tqdm(total=6, desc=source, disable=not progress) as bar:
+        scratch = folder / ".scratch"
+        scratch.mkdir()
+        connection = connect(threads=threads, memory_limit=memory_limit, spill_folder=scratch / "spill")
+        try:
+            bar.set_postfix_str("reading")
+            staged = reader(path, connection, scratch=scratch, **options)
+            bar.update()
+            ledger = Ledger()
+            lines = settle_tables(
+                connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date
+            )
+        finally:
+            connection.disconnect()
+        shutil.rmtree(scratch)
+        bar.set_postfix_str("patients")
+        has_claims = bool(lines.get("claim_line") or lines.get("rx_claim"))
+        patients = write_patients(folder, salt=salt) if has_claims else None
+        bar.update()
+        report = ledger.to_dict()
+        (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
+        write_manifest(folder, describe_run(staged, lines, patients, salt))
+    return IngestSummary(Path(out), report, lines, patients)
+
+
+def _check_options(source: str, reader: Any, options: Mapping[str, Any]) -> None:
+    known = [
+        name
+        for name, parameter in inspect.signature(reader).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in ("scratch", "overwrite", "salt", "progress")
+    ]
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(f"expected options of {source!r} out of {sorted(known)}, found {unknown}")
+
+
+def settle_tables(
+    connection: Backend,
+    staged: StagedSource,
+    folder: Path,
+    ledger: Ledger,
+    bar: Any,
+    max_quarantine_share: float,
+    max_reason_share: float,
+    extract_date: dt.date | None,
+) -> dict[str, int]:
+    """Screen every table of a source and write the canonical tables and the quarantine.
+
+    Args:
+        connection (`Backend`): Where the rows live.
+        staged (`StagedSource`): The tables.
+        folder (`Path`): The folder that is being written.
+        ledger (`Ledger`): Gets every row.
+        bar (`tqdm`): Moves on four times.
+        max_quarantine_share (`float`): Largest share of a file in quarantine.
+        max_reason_share (`float`): The same for a single reason.
+        extract_date (`datetime.date`, *optional*): Day of the extract.
+
+    Returns:
+        `dict[str, int]`: Lines of each canonical table.
+
+    Raises:
+        ClaimDataError: `E_QUARANTINE_RATE`, `E_CONSERVATION`, or what the engine and the disk raise.
+    """
+    lines: dict[str, int] = {}
+    people: ir.Table | None = None
+    screened: list[ScreenedTable] = []
+    bar.set_postfix_str("eligibility")
+    for table in staged.tables:
+        if table.target == "eligibility":
+            screened.append(screen_table(connection, table, ledger))
+    lines["eligibility"] = publish_table(connection, "eligibility", screened, folder, ledger, source=staged.name)
+    if lines["eligibility"]:
+        people = _read_people(connection, folder)
+    bar.update()
+    bar.set_postfix_str("checks")
+    for table in staged.tables:
+        if table.target != "eligibility":
+            screened.append(screen_table(connection, table, ledger, people=people, extract_date=extract_date))
+    ledger.check_rates(max_quarantine_share=max_quarantine_share, max_reason_share=max_reason_share)
+    write_quarantine(connection, screened, folder / "quarantine")
+    bar.update()
+    for target in ("claim_line", "rx_claim"):
+        bar.set_postfix_str(target)
+        lines[target] = publish_table(connection, target, screened, folder, ledger, source=staged.name)
+        bar.update()
+    ledger.check_conservation()
+    return lines
+
+
+def _read_people(connection: Backend, folder: Path) -> ir.Table:
+    """Birth and death of each patient, of the latest row that has them."""
+    files = str(folder / "eligibility" / "*.parquet").replace("'", "''")
+    with engine_errors("reading births and deaths"):
+        connection.raw_sql(f"CREATE VIEW published_eligibility AS SELECT * FROM read_parquet('{files}')")
+        rows = connection.table("published_eligibility")
+        patients = rows.group_by(known_patient_id=rows.patient_id).aggregate(
+            known_birth_date=rows.birth_date.max(), known_death_date=rows.death_date.max()
+        )
+        return materialize(connection, "people", patients)[0]
+
+
+def describe_run(
+    staged: StagedSource, lines: Mapping[str, int], patients: PatientCounts | None, salt: str
+) -> dict[str, Any]:
+    """Give the manifest of a run: source, versions, raw files, lines, patients.
+
+    Args:
+        staged (`StagedSource`): What was read.
+        lines (`Mapping[str, int]`): Lines of each canonical table.
+        patients (`PatientCounts`, *optional*): Patients and visits.
+        salt (`str`): Salt of the split, of which only the hash is written.
+
+    Returns:
+        `dict[str, Any]`: Plain values.
+
+    Examples:
+        >>> describe_run(StagedSource("synpuf.source", ()), {"claim_line": 0}, None, "salt")["source"]
+        'synpuf'
+    """
+    files = [
+        {"name": file.name, "table": table.name, "rows": file.num_rows, "bytes": file.num_bytes, "sha256": file.sha256}
+        for table in staged.tables
+        for file in table.files
+    ]
+    return {
+        "source": staged.name,
+        "source_facts": dict(staged.description),
+        "versions": {
+            "claim_transformers": __version__,
+            **{package: version(package) for package in ("duckdb", "ibis-framework", "pyarrow")},
+        },
+        "inputs": files,
+        "lines": dict(lines),
+        "patients": None if patients is None else patients.to_dict(),
+        # The salt itself stays with whoever chose it; its hash tells whether two folders were split alike.
+        "salt_sha256": hashlib.sha256(salt.encode()).hexdigest(),
+    }

@@ -1,0 +1,125 @@
+"""Publishing: screened rows become sorted canonical tables, counted while they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ibis
+import ibis.expr.datatypes as dt
+import numpy as np
+import pyarrow as pa
+
+from claim_transformers.claims.engine import engine_errors, read_batches
+from claim_transformers.claims.ledger import Ledger
+from claim_transformers.claims.schema import SCHEMAS
+from claim_transformers.claims.store import write_table
+from claim_transformers.sources.pipeline.screening import ScreenedTable
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+SORT_KEYS = {
+    "claim_line": ("patient_id", "claim_start_date", "claim_id", "claim_line_number"),
+    "rx_claim": ("patient_id", "dispensing_date", "claim_id", "claim_line_number"),
+    "eligibility": ("patient_id", "enrollment_start_date", "enrollment_end_date"),
+}
+
+
+def publish_table(
+    connection: Backend, target: str, screened: Sequence[ScreenedTable], folder: Path, ledger: Ledger, *, source: str
+) -> int:
+    """Write one canonical table from all screened tables that become it.
+
+    Rows are sorted by their key and, where keys are equal, by a hash of the whole row, so the bytes do not depend on
+    the order of the input.
+
+    Args:
+        connection (`Backend`): Where the rows live.
+        target (`str`): Name of the canonical table.
+        screened (`Sequence[ScreenedTable]`): Tables of which `target` is the target; others are ignored.
+        folder (`Path`): The output folder; the table goes into a folder of its name.
+        ledger (`Ledger`): Gets `rows_out` and `lines_out` as written.
+        source (`str`): `data_source` of rows that do not name their own.
+
+    Returns:
+        `int`: Number of lines written.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> publish_table(connect(threads=1), "rx_claim", [], Path("out"), Ledger(), source="synpuf")
+        0
+    """
+    becoming = [one for one in screened if one.table.target == target]
+    if not becoming:
+        return 0
+    files = {file.name for one in becoming for file in one.table.files}
+    keys = [key for key in ledger.entries if key[0] in files]
+    lines = [_complete(one, target, source, keys) for one in becoming]
+    schema = SCHEMAS[target]
+    every_line = lines[0] if len(lines) == 1 else ibis.union(*lines, distinct=False)
+    tie_breaker = ibis.struct({name: every_line[name] for name in schema.names}).hash()
+    ordered = every_line.order_by([*SORT_KEYS[target], tie_breaker])
+    with engine_errors(f"writing {target}"):
+        return write_table(folder / target, schema, _counted(read_batches(connection, ordered), ledger, keys))
+
+
+def _complete(one: ScreenedTable, target: str, source: str, keys: Sequence[tuple[str, str]]) -> ir.Table:
+    """Lines with every column of the target, and `ledger_number`: twice the entry's, one more on a first line."""
+    lines = one.table.to_canonical(one.rows)
+    columns: dict[str, ir.Value] = {}
+    for field in SCHEMAS[target]:
+        wanted = ibis_type(field.type)
+        if field.name not in lines.columns:
+            default = source if field.name == "data_source" else None
+            columns[field.name] = ibis.literal(default, wanted) if default else ibis.null(wanted)
+            continue
+        column = lines[field.name]
+        if field.name == "data_source":
+            column = column.fill_null(source)
+        columns[field.name] = column if column.type() == wanted else column.cast(wanted)
+    is_first = lines.is_first_line if "is_first_line" in lines.columns else ibis.literal(True)
+    claim_type = columns["claim_type"] if target == "claim_line" else ibis.literal(one.table.claim_type)
+    branches = [
+        ((lines.source_file == source_file) & (claim_type == of_type), 2 * number)
+        for number, (source_file, of_type) in enumerate(keys)
+    ]
+    number = ibis.cases(*branches, else_=ibis.null("int32")) + is_first.cast("int32")
+    return lines.select(ledger_number=number, **columns)
+
+
+def ibis_type(arrow_type: pa.DataType) -> dt.DataType:
+    """Give the type of an expression that becomes an Arrow column.
+
+    Args:
+        arrow_type (`pa.DataType`): Type of the column.
+
+    Returns:
+        `dt.DataType`: The type; a dictionary is a string to the engine.
+
+    Examples:
+        >>> ibis_type(pa.dictionary(pa.int32(), pa.string()))
+        String(length=None, nullable=True)
+    """
+    if pa.types.is_dictionary(arrow_type):
+        arrow_type = arrow_type.value_type
+    return ibis.Schema.from_pyarrow(pa.schema([("value", arrow_type)]))["value"]
+
+
+def _counted(
+    batches: pa.RecordBatchReader, ledger: Ledger, keys: Sequence[tuple[str, str]]
+) -> Iterator[pa.RecordBatch]:
+    """Pass batches on and enter what goes by in the ledger."""
+    counts = np.zeros(2 * len(keys), np.int64)
+    for batch in batches:
+        numbers = batch["ledger_number"].to_numpy(zero_copy_only=False)
+        counts += np.bincount(numbers, minlength=len(counts))
+        yield batch
+    for (source_file, claim_type), (later_lines, first_lines) in zip(
+        keys, counts.reshape(-1, 2).tolist(), strict=True
+    ):
+        entry = ledger.entry(source_file, claim_type)
+        entry.rows_out += first_lines
+        entry.lines_out += later_lines + first_lines

@@ -1,0 +1,405 @@
+"""Raw files to staged rows: every column a string, every row with its file and number, every fault named.
+
+Delimited files are parsed by DuckDB, which keeps the lines it cannot split in a table of rejects; they are written to
+parquet once, so that later steps read only the columns they need. Parquet files are used where they lie.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from claim_transformers.claims.engine import engine_errors
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.pipeline.archives import unpack
+from claim_transformers.sources.pipeline.contract import RawFile
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+_CHUNK = 1 << 22
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_DELIMITERS = {",": "a comma", "|": "a pipe", "\t": "a tab", ";": "a semicolon"}
+# Columns that staging and quarantine add; a raw column of such a name is renamed.
+_RESERVED = frozenset(("source_file", "row_no", "ledger_type", "reason_code", "stage", "raw_line"))
+_REJECT_REASONS = {"INVALID ENCODING": "R_ENC"}
+_view_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Columns of one raw table, by name; order and case do not matter.
+
+    Args:
+        columns (`tuple[str, ...]`): All columns, in the order of the format.
+        required (`tuple[str, ...]`): Those without which the file cannot be used; others are null where they lack.
+        id_columns (`tuple[str, ...]`, *optional*): Columns that may never come as numbers.
+        aliases (`Mapping[str, str]`, *optional*): Other names of columns, such as those of an older version.
+        delimiter (`str`, *optional*, defaults to `","`): Of delimited files.
+        encoding (`str`, *optional*, defaults to `"utf-8"`): Of delimited files; or `"latin-1"`.
+        constants (`Mapping[str, str]`, *optional*): Columns that the file does not hold, such as the year in its name.
+        is_ordered (`bool`, *optional*, defaults to `True`): Whether another order of columns is worth a note.
+        delimiter_advice (`str`, *optional*, defaults to `""`): What a user can do about another delimiter, which
+            stands for `{found}`.
+
+    Examples:
+        >>> Layout(("CLM_ID", "SEGMENT"), ("CLM_ID",)).optional
+        ['SEGMENT']
+    """
+
+    columns: tuple[str, ...]
+    required: tuple[str, ...]
+    id_columns: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    constants: Mapping[str, str] = field(default_factory=dict)
+    is_ordered: bool = True
+    delimiter_advice: str = ""
+
+    @property
+    def optional(self) -> list[str]:
+        """Columns that are null where the file lacks them."""
+        return [name for name in self.columns if name not in self.required]
+
+
+@dataclass(frozen=True)
+class _Fingerprint:
+    sha256: str
+    num_bytes: int
+    num_lines: int
+    num_line_feeds: int
+    num_crlf: int
+    has_nul: bool
+
+
+def stage_files(
+    connection: Backend, files: Sequence[tuple[Path, Layout]], scratch: Path, *, name: str
+) -> tuple[ir.Table, tuple[RawFile, ...]]:
+    """Stage all files of one raw table.
+
+    Args:
+        connection (`Backend`): Ibis connection on DuckDB.
+        files (`Sequence[tuple[Path, Layout]]`): Delimited, zip, gzip or parquet files and how to read them.
+        scratch (`Path`): Folder for unpacked and converted files; it must live as long as the rows are used.
+        name (`str`): Name of the raw table.
+
+    Returns:
+        `tuple[ir.Table, tuple[RawFile, ...]]`: Rows as described in [`sources.contract.StagedTable`], and their files.
+
+    Raises:
+        ClaimDataError: `E_EMPTY_FILE`, `E_ARCHIVE`, `E_ARCHIVE_PATH`, `E_PARQUET`, `E_COLUMN`, `E_LAYOUT`,
+            `E_ID_TYPE`, `E_TIMESTAMP` or `E_FILE_TWICE`. The message names files and columns, never a cell.
+    """
+    selects: list[tuple[str, list[str]]] = []
+    staged: list[RawFile] = []
+    for path, layout in files:
+        for position, raw_path in enumerate(unpack(path, scratch)):
+            number = len(staged)
+            if raw_path.suffix.lower() == ".parquet":
+                select, raw_file = _stage_parquet(raw_path, layout)
+            else:
+                target = scratch / f"{name}-{number:05d}.parquet"
+                select, raw_file = _stage_delimited(connection, raw_path, layout, target)
+            if any(raw_file.name == other.name for other in staged):
+                raw_file = replace(raw_file, name=f"{path.parent.name}-{position}-{raw_file.name}")
+            selects.append((select, [raw_file.name]))
+            staged.append(raw_file)
+    check_files_differ(staged)
+    view = f"staged_{name}_{next(_view_numbers)}"
+    parts = [select.replace("$source_file", _quote(names[0])) for select, names in selects]
+    with engine_errors(f"staging {name}"):
+        connection.raw_sql(f'CREATE VIEW "{view}" AS ' + " UNION ALL BY NAME ".join(parts))
+        return connection.table(view), tuple(staged)
+
+
+def check_files_differ(files: Sequence[RawFile]) -> None:
+    """Raise if two files have the same content: counting claims twice is not dirt but a mistake.
+
+    Args:
+        files (`Sequence[RawFile]`): Files of a run; files without rows are ignored.
+
+    Raises:
+        ClaimDataError: `E_FILE_TWICE` with both names.
+
+    Examples:
+        >>> check_files_differ([RawFile("a.csv", 1, 9, "77"), RawFile("b.csv", 1, 9, "77")])
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_FILE_TWICE: a.csv and b.csv have the same content: ...
+    """
+    seen: dict[str, str] = {}
+    for file in files:
+        if file.num_rows and file.sha256 in seen:
+            raise ClaimDataError(
+                "E_FILE_TWICE", f"{seen[file.sha256]} and {file.name} have the same content: remove one"
+            )
+        seen[file.sha256] = file.name
+
+
+def describe_place(path: Path, num_files: int) -> str:
+    """Say what is at a path where no file of a source was found, for a message.
+
+    Args:
+        path (`Path`): What the user named.
+        num_files (`int`): Files there of other names.
+
+    Returns:
+        `str`: What follows "found".
+
+    Examples:
+        >>> describe_place(Path("/nowhere"), 0)
+        'no such file or folder'
+    """
+    if not path.exists():
+        return "no such file or folder"
+    files = f"{num_files} {'file' if num_files == 1 else 'files'} of other names"
+    num_folders = sum(one.is_dir() for one in path.iterdir()) if path.is_dir() else 0
+    if not num_folders:
+        return files
+    folders = f"{num_folders} {'folder' if num_folders == 1 else 'folders'}"
+    return f"{files} and {folders}: folders inside are not searched, name the one that holds the files"
+
+
+def _stage_parquet(path: Path, layout: Layout) -> tuple[str, RawFile]:
+    if path.stat().st_size == 0:
+        raise ClaimDataError("E_EMPTY_FILE", f"expected rows or at least a footer in {path.name}, found 0 bytes")
+    try:
+        with pq.ParquetFile(path) as parquet:
+            schema, num_rows = parquet.schema_arrow, parquet.metadata.num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ClaimDataError(
+            "E_PARQUET", f"expected a parquet file, found no footer in {path.name}: fetch or write it again"
+        ) from error
+    names, fixes, warnings = _match_header(path.name, schema.names, layout)
+    expressions = []
+    for column, known in names.items():
+        if known in layout.columns:
+            _check_type(path.name, column, schema.field(column).type, is_id=known in layout.id_columns)
+        expressions.append(f'nullif(CAST("{_identifier(column)}" AS VARCHAR), \'\') AS "{_identifier(known)}"')
+    select = (
+        f"SELECT {', '.join(expressions + _filled_in(names, layout))}, $source_file AS source_file, "
+        f"file_row_number + 1 AS row_no FROM read_parquet({_quote(str(path))}, file_row_number = true)"
+    )
+    if not num_rows:
+        warnings["W_NO_ROWS"] = 1
+    print_of_file = _fingerprint(path)
+    return select, RawFile(
+        path.name, num_rows, print_of_file.num_bytes, print_of_file.sha256, fixes=fixes, warnings=warnings
+    )
+
+
+def _check_type(file: str, column: str, found: pa.DataType, *, is_id: bool) -> None:
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    if is_id and not (pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_null(found)):
+        raise ClaimDataError(
+            "E_ID_TYPE",
+            f"expected strings in {column} of {file}, found {found}: leading zeros are lost, export it as text",
+        )
+    if pa.types.is_timestamp(found):
+        raise ClaimDataError(
+            "E_TIMESTAMP",
+            f"expected a date or a string in {column} of {file}, found {found}: a time zone can move the date",
+        )
+    if pa.types.is_nested(found) or pa.types.is_binary(found):
+        raise ClaimDataError("E_SCHEMA", f"expected a plain column {column} in {file}, found {found}")
+
+
+def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Path) -> tuple[str, RawFile]:
+    if path.stat().st_size == 0:
+        raise ClaimDataError("E_EMPTY_FILE", f"expected at least a header in {path.name}, found 0 bytes")
+    header, has_mark = _read_header(path, layout)
+    names, fixes, warnings = _match_header(path.name, header, layout)
+    if has_mark:
+        fixes["F_BOM"] = 1
+    print_of_file = _fingerprint(path)
+    if print_of_file.num_crlf:
+        fixes["F_EOL"] = print_of_file.num_crlf
+    readable = path
+    if print_of_file.has_nul or 0 < print_of_file.num_crlf < print_of_file.num_line_feeds:
+        readable = _as_parser_needs(path, target.with_suffix(".csv"), layout)
+    rejects = _parse(connection, readable, header, layout, target)
+    num_rows = pq.read_metadata(target).num_rows + rejects.num_rows
+    if rejects.num_rows:
+        warnings["W_RAW_LINES"] = print_of_file.num_lines
+    if not num_rows:
+        warnings["W_NO_ROWS"] = 1
+    expressions = [f'"{_identifier(column)}" AS "{_identifier(known)}"' for column, known in names.items()]
+    row_no = "row_no" if rejects.num_rows else "file_row_number + 1 AS row_no"
+    select = (
+        f"SELECT {', '.join(expressions + _filled_in(names, layout))}, $source_file AS source_file, {row_no} "
+        f"FROM read_parquet({_quote(str(target))}, file_row_number = true)"
+    )
+    raw_file = RawFile(
+        path.name,
+        num_rows,
+        print_of_file.num_bytes,
+        print_of_file.sha256,
+        rejects=rejects if rejects.num_rows else None,
+        fixes=fixes,
+        warnings=warnings,
+    )
+    return select, raw_file
+
+
+def _read_header(path: Path, layout: Layout) -> tuple[list[str], bool]:
+    with path.open("rb") as file:
+        first_line = file.readline(_CHUNK)
+    has_mark = first_line.startswith(_BYTE_ORDER_MARK)
+    first_line = first_line.removeprefix(_BYTE_ORDER_MARK)
+    if b"\x00" in first_line:
+        raise ClaimDataError("E_LAYOUT", f"expected text in {path.name}, found binary content or another encoding")
+    try:
+        text = first_line.decode(layout.encoding)
+    except UnicodeDecodeError as error:
+        raise ClaimDataError(
+            "E_LAYOUT", f"expected {layout.encoding} in the header of {path.name}, found other bytes"
+        ) from error
+    header = next(csv.reader([text.rstrip("\r\n")], delimiter=layout.delimiter), [])
+    if len(header) < len(layout.required):
+        others = [sign for sign in _DELIMITERS if sign != layout.delimiter and text.count(sign) >= len(header)]
+        if len(header) == 1 and others:
+            advice = f": {layout.delimiter_advice.format(found=repr(others[0]))}" if layout.delimiter_advice else ""
+            raise ClaimDataError(
+                "E_LAYOUT",
+                f"expected columns separated by {_DELIMITERS.get(layout.delimiter, 'the delimiter')} in {path.name}, "
+                f"found {_DELIMITERS[others[0]]}{advice}",
+            )
+    return [name.strip() for name in header], has_mark
+
+
+def _match_header(
+    file: str, header: Sequence[str], layout: Layout
+) -> tuple[dict[str, str], dict[str, int], dict[str, int]]:
+    """Pair each column of the file with its name in the layout; a column that the layout lacks keeps its own name."""
+    known = {name.lower(): name for name in (*layout.columns, *layout.constants)}
+    known |= {alias.lower(): name for alias, name in layout.aliases.items() if name not in header}
+    names = {
+        column: known.get(column.lower(), f"raw_{column}" if column.lower() in _RESERVED else column)
+        for column in header
+    }
+    if len(set(header)) < len(header) or len({name.lower() for name in names.values()}) < len(names):
+        raise ClaimDataError("E_COLUMN", f"{file}: expected every column once, found a name twice in the header")
+    missing = [name for name in layout.required if name not in names.values()]
+    if missing:
+        raise ClaimDataError(
+            "E_COLUMN",
+            f"{file}: expected the columns {missing}, found {len(header)} other columns: check that this is the right "
+            "file and that its first line holds the names",
+        )
+    fixes, warnings = {}, {}
+    expected = [name for name in layout.columns if name in names.values()]
+    found = [name for name in names.values() if name in layout.columns]
+    is_renamed = any(column != name for column, name in names.items())
+    if is_renamed or (layout.is_ordered and expected != found):
+        fixes["F_HEADER"] = 1
+    if extra := [name for name in names.values() if name not in layout.columns and name not in layout.constants]:
+        warnings["W_EXTRA_COLUMN"] = len(extra)
+    return names, fixes, warnings
+
+
+def _filled_in(names: Mapping[str, str], layout: Layout) -> list[str]:
+    present = set(names.values())
+    constants = {name: value for name, value in layout.constants.items() if name not in present}
+    absent = [name for name in layout.optional if name not in present and name not in constants]
+    return [f'CAST(NULL AS VARCHAR) AS "{name}"' for name in absent] + [
+        f'{_quote(value)} AS "{name}"' for name, value in constants.items()
+    ]
+
+
+def _fingerprint(path: Path) -> _Fingerprint:
+    digest = hashlib.sha256()
+    num_bytes = num_line_feeds = num_crlf = 0
+    has_nul = False
+    last = b""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            num_bytes += len(chunk)
+            num_line_feeds += chunk.count(b"\n")
+            num_crlf += chunk.count(b"\r\n") + (last == b"\r" and chunk.startswith(b"\n"))
+            has_nul = has_nul or b"\x00" in chunk
+            last = chunk[-1:]
+    num_lines = num_line_feeds + (last != b"\n")
+    return _Fingerprint(digest.hexdigest(), num_bytes, num_lines, num_line_feeds, num_crlf, has_nul)
+
+
+def _as_parser_needs(path: Path, target: Path, layout: Layout) -> Path:
+    """Copy a file with one kind of line end, and so that lines with NUL bytes are rejected.
+
+    DuckDB's strict parser, which finds broken quotes, does not take mixed line ends, and it accepts NUL in a text.
+    """
+    with path.open("rb") as source, target.open("wb") as sink:
+        for line in source:
+            if b"\x00" in line and layout.encoding != "utf-8":
+                raise ClaimDataError("E_LAYOUT", f"expected {layout.encoding} text in {path.name}, found NUL bytes")
+            # No UTF-8 text has the byte 255, so the parser sets the line aside.
+            line = line.replace(b"\x00", b"\xff")
+            sink.write(line[:-2] + b"\n" if line.endswith(b"\r\n") else line)
+    return target
+
+
+def _parse(connection: Backend, path: Path, header: Sequence[str], layout: Layout, target: Path) -> pa.Table:
+    """Write the readable rows to `target` as strings and return the rejects: row_no, reason_code, raw_line."""
+    number = next(_view_numbers)
+    rejects, scans = f"rejects_{number}", f"reject_scans_{number}"
+    columns = ", ".join(f"{_quote(name)}: 'VARCHAR'" for name in header)
+    read = (
+        f"read_csv({_quote(str(path))}, auto_detect = false, header = true, delim = {_quote(layout.delimiter)}, "
+        f"quote = '\"', escape = '\"', nullstr = '', columns = {{{columns}}}, strict_mode = true, "
+        f"null_padding = false, store_rejects = true, rejects_table = '{rejects}', rejects_scan = '{scans}', "
+        f"rejects_limit = 0, encoding = {_quote(layout.encoding)})"
+    )
+    into = f"TO {_quote(str(target))} (FORMAT parquet)"
+    with engine_errors(f"reading {path.name} (is it delimited text with one header line?)"):
+        connection.raw_sql(f"COPY (SELECT * FROM {read}) {into}")
+        # A line can have several faults; the header is line 1.
+        found = connection.con.sql(
+            f"SELECT line - 1 AS row_no, first(error_type ORDER BY error_type) AS error_type, "
+            f"first(csv_line) AS raw_line FROM {rejects} GROUP BY line ORDER BY line"
+        ).to_arrow_table()
+        if found.num_rows:
+            _number_rows(connection, target, rejects)
+        connection.raw_sql(f"DROP TABLE IF EXISTS {rejects}; DROP TABLE IF EXISTS {scans}")
+    reasons = [_REJECT_REASONS.get(str(error), "R_NCOLS") for error in found["error_type"].to_pylist()]
+    return pa.table(
+        {
+            "row_no": found["row_no"].cast(pa.int64()),
+            "reason_code": pa.array(reasons, pa.string()),
+            "raw_line": found["raw_line"].cast(pa.string()),
+        }
+    )
+
+
+def _number_rows(connection: Backend, target: Path, rejects: str) -> None:
+    """Add `row_no` to the rows, counting the rejected lines between them."""
+    numbered = target.with_suffix(".numbered")
+    connection.raw_sql(
+        f"COPY (WITH lines AS (SELECT DISTINCT line - 1 AS row_no FROM {rejects}), "
+        "numbers AS (SELECT row_no, row_number() OVER (ORDER BY row_no) AS num_rejected FROM lines), "
+        "gaps AS (SELECT row_no - num_rejected AS num_before, max(num_rejected) AS num_rejected FROM numbers "
+        "GROUP BY 1) "
+        "SELECT rows.* EXCLUDE (file_row_number), file_row_number + 1 + coalesce(num_rejected, 0) AS row_no "
+        f"FROM read_parquet({_quote(str(target))}, file_row_number = true) AS rows "
+        "ASOF LEFT JOIN gaps ON rows.file_row_number >= gaps.num_before ORDER BY row_no) "
+        f"TO {_quote(str(numbered))} (FORMAT parquet)"
+    )
+    numbered.replace(target)
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _identifier(name: str) -> str:
+    return name.replace('"', '""')

@@ -1,0 +1,57 @@
+"""Pictures and tables of an audit are well-formed, reproducible and complete."""
+
+import json
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from claim_transformers.analysis import AuditTable, reliability_plot
+from claim_transformers.analysis.audit.audit_plots import drift_plot, reliability
+from claim_transformers.training import MetricInterval
+
+RANDOM = np.random.default_rng(0)
+RISKS = RANDOM.beta(1, 4, 600)
+LABELS = (RANDOM.random(600) < RISKS).astype(int)
+
+
+def test_the_reliability_curve_has_the_shares_of_its_bins():
+    predicted, observed = reliability(LABELS, RISKS, bins=5, replicates=60)
+    order = np.argsort(RISKS)
+    shares = [LABELS[part].mean() for part in np.array_split(order, 5)]
+    assert [point.value for point in observed] == pytest.approx(shares, abs=0.01)
+    assert (np.diff(predicted) > 0).all()
+    assert all(point.low <= point.value <= point.high for point in observed)
+
+
+def test_pictures_are_well_formed_described_and_the_same_bytes_again():
+    point = MetricInterval(0.7, 0.6, 0.8, 10, 10)
+    for draw in (
+        lambda: reliability_plot(LABELS, {"before <&>": RISKS**2, "after": RISKS}, replicates=30),
+        lambda: drift_plot({"AUROC": {"true": {"2009": point, "2010": MetricInterval(None, None, None, 0, 0)}}}),
+    ):
+        first = draw()
+        assert first == draw()
+        assert ElementTree.fromstring(first).get("aria-label")
+
+
+def test_nothing_to_draw_is_refused():
+    with pytest.raises(ValueError, match="at least one prediction"):
+        reliability_plot(LABELS, {})
+    with pytest.raises(ValueError, match="found 0 panels"):
+        drift_plot({})
+
+
+def test_a_table_is_saved_in_three_forms_and_hides_columns_from_readers_alone(tmp_path):
+    interval = MetricInterval(0.5, 0.4, 0.6, 9, 9)
+    rows = [
+        {"group": "F", "recall": interval, "p raw": 0.2, "n": 1200},
+        {"group": "M", "recall": None, "p raw": None, "n": 3},
+    ]
+    table = AuditTable("Recall", rows, ["A note."], hidden=["p raw"])
+    table.save(tmp_path / "tables", "recall")
+    assert {file.name for file in (tmp_path / "tables").iterdir()} == {"recall.md", "recall.csv", "recall.json"}
+    assert "p raw" not in table.to_markdown()
+    assert "1,200" in table.to_markdown()
+    assert table.to_csv().splitlines()[2] == "M,,,,,3"
+    assert json.loads((tmp_path / "tables" / "recall.json").read_text())["rows"][0]["p raw"] == 0.2

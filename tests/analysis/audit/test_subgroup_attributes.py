@@ -1,0 +1,99 @@
+"""Groups for the audit: every state in one region, every token in its group, unknown where nothing is known."""
+
+import pyarrow as pa
+import pytest
+
+from claim_transformers.analysis.audit.subgroup_attributes import (
+    ATTRIBUTES,
+    REGIONS,
+    audit_attributes,
+    census_regions,
+    entitlement_names,
+    patient_token,
+    race_names,
+)
+from claim_transformers.analysis.rivals.features import DAYS_PER_YEAR
+
+
+def make_examples(**changes):
+    columns = {
+        "sex": ["F", "M", None],
+        "birth_day": pa.array([0, 0, None], pa.int32()),
+        "index_day": pa.array([int(80 * DAYS_PER_YEAR), int(64.9 * DAYS_PER_YEAR), 15000], pa.int32()),
+        "patient_codes": [["RACE/BLACK", "ENTITLEMENT/2", "COUNTY/X-1"], ["ENTITLEMENT/1", "DUAL/02"], []],
+        "county_fips": ["48201", "17031", None],
+    }
+    return pa.table(columns | changes)
+
+
+def test_every_example_has_its_groups():
+    assert {name: groups.tolist() for name, groups in audit_attributes(make_examples()).items()} == {
+        "sex": ["F", "M", "unknown"],
+        "age": ["75 to 84", "under 65", "unknown"],
+        "race": ["black", "unknown", "unknown"],
+        "entitlement": ["renal disease", "disability", "unknown"],
+        "region": ["South", "Midwest", "unknown"],
+    }
+    assert list(audit_attributes(make_examples())) == list(ATTRIBUTES)
+
+
+def test_groups_do_not_depend_on_how_a_table_is_chunked():
+    whole = make_examples()
+    parts = pa.concat_tables([whole.slice(0, 1), whole.slice(1, 2)])
+    assert parts["patient_codes"].num_chunks == 2
+    for name, groups in audit_attributes(parts).items():
+        assert groups.tolist() == audit_attributes(whole)[name].tolist()
+
+
+@pytest.mark.parametrize(("years", "band"), [(64.99, "under 65"), (65.01, "65 to 74"), (85.01, "85 and over")])
+def test_ages_are_those_at_the_index_date(years, band):
+    examples = make_examples(birth_day=pa.array([5000] * 3, pa.int32()))
+    examples = examples.set_column(2, "index_day", pa.array([5000 + round(years * DAYS_PER_YEAR)] * 3, pa.int32()))
+    assert set(audit_attributes(examples)["age"].tolist()) == {band}
+
+
+def test_the_fifty_states_and_the_capital_are_in_one_region_each():
+    states = " ".join(REGIONS.values()).split()
+    assert len(states) == len(set(states)) == 51
+    assert {name: len(codes.split()) for name, codes in REGIONS.items()} == {
+        "Northeast": 9,
+        "Midwest": 12,
+        "South": 17,
+        "West": 13,
+    }
+    assert census_regions(pa.array(["11001", "02020", "23005", "78010", None])).tolist() == [
+        "South",
+        "West",
+        "Northeast",
+        "territory",
+        "unknown",
+    ]
+
+
+def test_the_simulated_population_has_no_group_without_a_name():
+    from claim_transformers.simulation.medicare.beneficiaries import RACES
+    from claim_transformers.simulation.medicare.counties import county_codes
+
+    assert set(census_regions(pa.array(county_codes())).tolist()) == set(REGIONS)
+    assert "north american native" in race_names(pa.array(RACES))
+    assert set(entitlement_names(pa.array(["0", "1", "2", "3"])).tolist()) == {"age", "disability", "renal disease"}
+
+
+def test_a_token_is_found_wherever_it_stands_and_only_by_its_own_name():
+    table = pa.table({"patient_codes": [["A/1", "AB/2"], ["AB/3"], ["AB/4", "A/5"], None]})
+    assert patient_token(table, "A").to_pylist() == ["1", None, "5", None]
+    assert patient_token(table, "AB").to_pylist() == ["2", "3", "4", None]
+
+
+def test_groups_are_texts_of_the_length_of_the_table():
+    for groups in audit_attributes(make_examples()).values():
+        assert groups.shape == (3,)
+        assert groups.dtype.kind == "U"
+    assert all(len(groups) == 0 for groups in audit_attributes(make_examples().slice(0, 0)).values())
+
+
+def test_the_public_name_is_the_function_and_no_public_name_is_that_of_a_file():
+    from claim_transformers import analysis
+
+    assert analysis.audit_attributes is audit_attributes
+    assert not set(analysis._MODULE_OF_NAME) & set(analysis._MODULE_OF_NAME.values())

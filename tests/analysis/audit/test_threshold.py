@@ -1,0 +1,116 @@
+"""The G-mean threshold is that of the paper's equations, and its intervals cover what they promise."""
+
+import numpy as np
+import pytest
+
+from claim_transformers.analysis.audit.threshold import (
+    METRICS,
+    gmean_threshold,
+    score_at_threshold,
+    threshold_metrics,
+    threshold_table,
+)
+
+
+def outcomes(rows, seed, rows_of_patient=1):
+    random = np.random.default_rng(seed)
+    labels = np.repeat(random.random(rows // rows_of_patient) < 0.25, rows_of_patient).astype(int)
+    shared = np.repeat(random.normal(size=rows // rows_of_patient), rows_of_patient)
+    return labels, labels + 0.8 * shared + 0.6 * random.normal(size=rows)
+
+
+def gmean_by_hand(labels, scores, alpha):
+    """Equations 1 to 3, a line each."""
+    predicted = scores > alpha
+    sensitivity = (predicted & (labels == 1)).sum() / (labels == 1).sum()
+    specificity = (~predicted & (labels == 0)).sum() / (labels == 0).sum()
+    return np.sqrt(sensitivity * specificity)
+
+
+@pytest.mark.parametrize("digits", [9, 1, 0])
+def test_no_threshold_has_a_larger_gmean_than_the_chosen_one(digits):
+    labels, scores = outcomes(400, seed=digits)
+    scores = scores.round(digits)
+    chosen = gmean_threshold(labels, scores)
+    best = max(gmean_by_hand(labels, scores, alpha) for alpha in [*scores, scores.min() - 1])
+    assert gmean_by_hand(labels, scores, chosen) == pytest.approx(best)
+
+
+def test_the_metrics_are_those_of_scikit_learn():
+    from sklearn.metrics import f1_score, precision_score, recall_score
+
+    labels, scores = outcomes(300, seed=1)
+    predicted = scores > 0.3
+    found = dict(zip(METRICS, threshold_metrics(labels, scores, 0.3), strict=True))
+    assert found["recall"] == pytest.approx(recall_score(labels, predicted))
+    assert found["specificity"] == pytest.approx(recall_score(1 - labels, ~predicted))
+    assert found["precision"] == pytest.approx(precision_score(labels, predicted))
+    assert found["F1"] == pytest.approx(f1_score(labels, predicted))
+    assert found["share flagged"] == pytest.approx(predicted.mean())
+
+
+def test_whole_weights_are_copies_of_rows_for_thresholds_and_metrics():
+    labels, scores = outcomes(60, seed=2)
+    weights = np.random.default_rng(0).integers(0, 3, (5, 60))
+    chosen = gmean_threshold(labels, scores, weights)
+    found = threshold_metrics(labels, scores, chosen, weights)
+    for row, counts in enumerate(weights):
+        copied_labels, copied_scores = np.repeat(labels, counts), np.repeat(scores, counts)
+        # Between the copies' neighbouring scores any threshold is the same one.
+        own = gmean_threshold(copied_labels, copied_scores)
+        assert np.array_equal(copied_scores > own, copied_scores > chosen[row])
+        assert threshold_metrics(copied_labels, copied_scores, own) == pytest.approx(found[row])
+
+
+def test_among_equally_good_thresholds_the_lowest_is_taken():
+    # Both at 0.25 and at 0.45 one of two positives or one of two negatives is wrong.
+    assert gmean_threshold([0, 1, 0, 1], [0.2, 0.3, 0.4, 0.5]) == pytest.approx(0.25)
+
+
+def test_nobody_flagged_has_no_precision_and_no_recall():
+    found = dict(zip(METRICS, threshold_metrics([0, 1], [0.1, 0.2], 0.9), strict=True))
+    assert found["recall"] == 0
+    assert found["specificity"] == 1
+    assert np.isnan(found["precision"])
+
+
+def test_fixed_intervals_cover_the_recall_of_the_threshold_with_rows_that_share_patients():
+    covered = 0
+    for seed in range(60):
+        labels, scores = outcomes(600, seed, rows_of_patient=3)
+        patients = np.repeat(np.arange(200), 3)
+        validation = np.r_[[0] * 50, [1] * 50], np.r_[[0.0] * 50, [1.0] * 50]
+        result = score_at_threshold(validation, (labels, scores), test_patients=patients, replicates=200, seed=seed)
+        interval = result.metrics["recall"]
+        # The threshold is 0.5, and a score of a positive is 1 plus a standard normal number.
+        covered += interval.low <= 0.6915 <= interval.high
+    assert covered >= 52  # 57 expected at 95 %, less three standard errors
+
+
+def test_choosing_again_in_each_replicate_widens_the_intervals_and_gives_the_threshold_one():
+    validation, test = outcomes(200, seed=3), outcomes(2000, seed=4)
+    fixed = score_at_threshold(validation, test, replicates=300)
+    chosen = score_at_threshold(validation, test, rechoose=True, replicates=300)
+    assert fixed.threshold.value == chosen.threshold.value
+    assert fixed.threshold.low is None
+    assert chosen.threshold.low < chosen.threshold.value < chosen.threshold.high
+    for metric in ("recall", "specificity"):
+        one, other = fixed.metrics[metric], chosen.metrics[metric]
+        assert one.value == other.value
+        assert other.high - other.low > 1.5 * (one.high - one.low)
+
+
+def test_a_validation_split_of_one_class_is_refused():
+    with pytest.raises(ValueError, match="expected both classes in the validation split, found one"):
+        score_at_threshold(([0, 0], [0.1, 0.2]), ([0, 1], [0.1, 0.2]))
+    with pytest.raises(ValueError, match="one patient for each of 2 rows, found 3"):
+        score_at_threshold(([0, 1], [0.1, 0.2]), ([0, 1], [0.1, 0.2]), test_patients=[1, 2, 3], rechoose=True)
+
+
+def test_the_table_says_how_the_threshold_was_held():
+    split = outcomes(100, seed=5)
+    table = threshold_table({"LR": score_at_threshold(split, split, replicates=50)})
+    assert "held fixed" in table.to_markdown()
+    assert table.to_csv().startswith("model,threshold,threshold_low,threshold_high,recall,")
+    with pytest.raises(ValueError, match="at least one model"):
+        threshold_table({})

@@ -1,0 +1,64 @@
+"""The labels of stays against the rule written as a loop."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from claim_transformers.cohorts.readmission.labels import (
+    COVERAGE,
+    DATA_END,
+    DEATH,
+    OBSERVED,
+    censor_windows,
+    label_stays,
+)
+from claim_transformers.cohorts.timelines import FAR_DAY, UNKNOWN_DAY
+
+STAYS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 200), st.integers(0, 20), st.booleans()), max_size=40)
+
+
+@settings(deadline=None, max_examples=200)
+@given(STAYS)
+def test_labels_equal_the_rule_written_as_a_loop(stays):
+    rows = sorted((patient, start, start + length, planned) for patient, start, length, planned in stays)
+    patient, admission, discharge, planned = np.array(rows, np.int64).reshape(-1, 4).T
+    label, _, planned_next = label_stays(patient, admission, discharge, planned.astype(bool), horizon_days=30)
+    for place, (person, _, end, _) in enumerate(rows):
+        later = rows[place + 1] if place + 1 < len(rows) and rows[place + 1][0] == person else None
+        within = later is not None and 0 <= later[1] - end <= 30
+        assert label[place] == int(within and not later[3])
+        assert planned_next[place] == (within and later[3])
+
+
+@pytest.mark.parametrize(
+    ("insured_until", "death_day", "last_day", "expected"),
+    [
+        (FAR_DAY, UNKNOWN_DAY, 130, OBSERVED),
+        (129, UNKNOWN_DAY, 400, COVERAGE),
+        (130, UNKNOWN_DAY, 400, OBSERVED),
+        (UNKNOWN_DAY, UNKNOWN_DAY, 400, COVERAGE),
+        (129, UNKNOWN_DAY, 129, DATA_END),
+        (110, UNKNOWN_DAY, 129, COVERAGE),
+        (115, 115, 400, DEATH),
+        (400, 131, 400, OBSERVED),
+    ],
+)
+def test_a_window_is_censored_by_what_ended_it(insured_until, death_day, last_day, expected):
+    one = lambda value: np.array([value], np.int64)  # noqa: E731
+    found = censor_windows(
+        np.zeros(1, np.int8),
+        one(999),
+        one(100),
+        one(insured_until),
+        one(death_day),
+        horizon_days=30,
+        last_day=last_day,
+    )
+    assert found.tolist() == [expected]
+
+
+def test_a_readmission_in_coverage_is_never_censored_by_what_follows_it():
+    one = lambda value: np.array([value], np.int64)  # noqa: E731
+    found = censor_windows(np.ones(1, np.int8), one(10), one(100), one(110), one(112), horizon_days=30, last_day=115)
+    assert found.tolist() == [OBSERVED]

@@ -1,0 +1,202 @@
+"""DE-SynPUF: what each raw column and each peculiarity of the files becomes."""
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sources.raw_claims import (
+    CARRIER_FILE,
+    INPATIENT_FILE,
+    Row,
+    beneficiary,
+    carrier,
+    inpatient,
+    outpatient,
+    prescription,
+    write_rows,
+    write_synpuf,
+    zip_file,
+)
+
+from claim_transformers.claims.engine import connect, fetch
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.synpuf.columns import CARRIER, INPATIENT, beneficiary_layout
+from claim_transformers.sources.formats.synpuf.source import read_synpuf
+from claim_transformers.sources.pipeline.contract import StagedTable
+
+
+@pytest.fixture(scope="module")
+def connection():
+    return connect(threads=2)
+
+
+def _stage(connection, folder: Path, **options) -> dict[str, StagedTable]:
+    scratch = folder.parent / "scratch"
+    scratch.mkdir(exist_ok=True)
+    return {table.name: table for table in read_synpuf(folder, connection, scratch=scratch, **options).tables}
+
+
+def _lines(connection, table: StagedTable) -> list[Row]:
+    rows = table.rows if table.derive is None else table.derive(table.rows)
+    lines = table.to_canonical(rows)
+    order = [
+        name
+        for name in ("patient_id", "enrollment_start_date", "claim_id", "claim_line_number")
+        if name in lines.columns
+    ]
+    return fetch(connection, lines.order_by(order)).to_pylist()
+
+
+def test_an_inpatient_claim_becomes_one_line_with_its_stay(connection, tmp_path: Path) -> None:
+    folder = write_synpuf(tmp_path / "raw", inpatients=[inpatient(ICD9_PRCDR_CD_1="8154", AT_PHYSN_NPI="6476809087")])
+    (line,) = _lines(connection, _stage(connection, folder)["inpatient"])
+    assert (line["patient_id"], line["claim_id"], line["claim_line_number"]) == ("P1", "C1", 1)
+    assert (line["admission_date"], line["discharge_date"]) == (dt.date(2009, 4, 12), dt.date(2009, 4, 18))
+    assert (line["claim_type"], line["drg_code_type"], line["drg_code"]) == ("IP", "ms-drg", "201")
+    assert [(entry["system"], entry["code"], entry["rank"]) for entry in line["diagnoses"]] == [
+        ("ICD9CM", "4280", 1),
+        ("ICD9CM", "25000", 2),
+    ]
+    assert line["procedures"] == [{"system": "ICD9PCS", "code": "8154", "date": None}]
+    assert (line["paid_amount"], line["rendering_npi"]) == (Decimal("2600.00"), "6476809087")
+
+
+def test_each_hcpcs_code_is_a_line_numbered_by_its_column(connection, tmp_path: Path) -> None:
+    folder = write_synpuf(tmp_path / "raw", outpatients=[outpatient()])
+    lines = _lines(connection, _stage(connection, folder)["outpatient"])
+    assert [(line["claim_line_number"], line["hcpcs_code"]) for line in lines] == [(2, "99214"), (45, "36415")]
+    assert [line["paid_amount"] for line in lines] == [Decimal("10.00"), None]
+    assert [line["is_first_line"] for line in lines] == [True, False]
+    assert all(line["admission_date"] is None for line in lines if "admission_date" in line)
+
+
+def test_the_second_segment_continues_the_claim(connection, tmp_path: Path) -> None:
+    second = {"DESYNPUF_ID": "P1", "CLM_ID": "C1", "SEGMENT": "2", "CLM_ADMSN_DT": "20090301"} | {
+        "CLM_DRG_CD": "OTH",
+        "CLM_PMT_AMT": "5.00",
+        "HCPCS_CD_3": "A0425",
+    }
+    folder = write_synpuf(tmp_path / "raw", inpatients=[second, inpatient(), inpatient("P2", "C2")])
+    lines = _lines(connection, _stage(connection, folder)["inpatient"])
+    assert [(line["claim_id"], line["claim_line_number"]) for line in lines] == [("C1", 1), ("C1", 48), ("C2", 1)]
+    dates = ("claim_start_date", "claim_end_date", "admission_date", "discharge_date", "drg_code")
+    assert [lines[1][name] for name in dates] == [lines[0][name] for name in dates]
+    assert [line["paid_amount"] for line in lines[:2]] == [Decimal("2600.00"), Decimal("5.00")]
+
+
+def test_carrier_lines_have_their_own_diagnosis_and_amounts(connection, tmp_path: Path) -> None:
+    folder = write_synpuf(tmp_path / "raw", carriers=[carrier()])
+    first, third = _lines(connection, _stage(connection, folder)["carrier"])
+    assert (first["claim_line_number"], third["claim_line_number"]) == (1, 3)
+    assert (first["hcpcs_code"], third["hcpcs_code"]) == ("99213", "G0008")
+    assert (first["paid_amount"], first["allowed_amount"]) == (Decimal("30.00"), Decimal("40.00"))
+    assert [(entry["code"], entry["rank"]) for entry in third["diagnoses"]] == [("25000", 1), ("V0481", 9)]
+    assert third["rendering_npi"] == "1234567893"
+
+
+def test_both_halves_of_the_carrier_claims_are_one_table(connection, tmp_path: Path) -> None:
+    folder = write_synpuf(tmp_path / "raw", carriers=[carrier()])
+    write_rows(folder / CARRIER_FILE.replace("1A", "1B"), CARRIER, [carrier("P2", "K2")])
+    table = _stage(connection, folder)["carrier"]
+    assert len(table.files) == 2
+    assert {line["claim_id"] for line in _lines(connection, table)} == {"K1", "K2"}
+
+
+def test_a_drug_event_becomes_one_line(connection, tmp_path: Path) -> None:
+    folder = write_synpuf(tmp_path / "raw", prescriptions=[prescription()])
+    (line,) = _lines(connection, _stage(connection, folder)["prescription"])
+    assert (line["ndc_code"], line["quantity"], line["days_supply"]) == ("59591025068", 120.0, 30)
+    assert (line["paid_amount"], line["allowed_amount"]) == (Decimal("430.00"), Decimal("440.00"))
+    assert line["dispensing_date"] == dt.date(2009, 1, 7)
+
+
+def _spans(connection, tmp_path: Path, months: dict[str, int], **changes: str) -> list[tuple[str, str] | None]:
+    rows = {
+        # Equal content under two names would be the same file twice.
+        year: [
+            beneficiary(BENE_HI_CVRAGE_TOT_MONS=str(count), BENE_SMI_CVRAGE_TOT_MONS="0", MEDREIMB_IP=year, **changes)
+        ]
+        for year, count in months.items()
+    }
+    folder = write_synpuf(tmp_path / "raw", beneficiaries=rows, inpatients=[inpatient()])
+    lines = _lines(connection, _stage(connection, folder)["beneficiary"])
+    starts_and_ends = [(line["enrollment_start_date"], line["enrollment_end_date"]) for line in lines]
+    return sorted((str(start), str(end)) for start, end in starts_and_ends if start is not None)
+
+
+@pytest.mark.parametrize(
+    ("months", "expected"),
+    [
+        ({"2008": 12, "2009": 12}, [("2008-01-01", "2008-12-31"), ("2009-01-01", "2009-12-31")]),
+        ({"2008": 5, "2009": 12}, [("2008-08-01", "2008-12-31"), ("2009-01-01", "2009-12-31")]),
+        ({"2008": 5, "2009": 0}, [("2008-01-01", "2008-05-31")]),
+        ({"2008": 12, "2009": 2}, [("2008-01-01", "2008-12-31"), ("2009-01-01", "2009-02-28")]),
+        ({"2008": 0, "2009": 1, "2010": 12}, [("2009-12-01", "2009-12-31"), ("2010-01-01", "2010-12-31")]),
+        ({"2008": 0, "2009": 0}, []),
+    ],
+    ids=["whole years", "joins", "leaves in the first year", "leaves", "joins later", "never covered"],
+)
+def test_months_of_coverage_become_spans(connection, tmp_path: Path, months, expected) -> None:
+    assert _spans(connection, tmp_path, months) == expected
+
+
+def test_a_span_ends_with_the_month_of_death(connection, tmp_path: Path) -> None:
+    spans = _spans(connection, tmp_path, {"2008": 12, "2009": 12}, BENE_DEATH_DT="20090401")
+    assert spans == [("2008-01-01", "2008-12-31"), ("2009-01-01", "2009-04-30")]
+
+
+def test_the_larger_of_part_a_and_part_b_counts(connection, tmp_path: Path) -> None:
+    assert _spans(connection, tmp_path, {"2008": 3}, BENE_HMO_CVRAGE_TOT_MONS="12") == [("2008-01-01", "2008-03-31")]
+
+
+@pytest.mark.parametrize(("sex", "gender"), [("1", "male"), ("2", "female"), ("0", None), ("", None)])
+def test_sex_is_spelt_out_or_unknown(connection, tmp_path: Path, sex: str, gender: str | None) -> None:
+    rows = {"2008": [beneficiary(BENE_SEX_IDENT_CD=sex)]}
+    folder = write_synpuf(tmp_path / "raw", beneficiaries=rows, inpatients=[inpatient()])
+    (line,) = _lines(connection, _stage(connection, folder)["beneficiary"])
+    assert line["gender"] == gender
+    assert line["birth_date"] == dt.date(1940, 5, 1)
+
+
+def test_a_crosswalk_turns_ssa_counties_into_fips(connection, tmp_path: Path) -> None:
+    rows = {"2008": [beneficiary(), beneficiary("P2", SP_STATE_CODE="1", BENE_COUNTY_CD="10")]}
+    folder = write_synpuf(tmp_path / "raw", beneficiaries=rows, inpatients=[inpatient()])
+    crosswalk = tmp_path / "crosswalk.csv"
+    crosswalk.write_text("fipscounty,ssacounty\n42029,39230\n01003,01010\n")
+    lines = _lines(connection, _stage(connection, folder, county_crosswalk=crosswalk)["beneficiary"])
+    assert [line["county_fips"] for line in lines] == ["42029", "01003"]
+
+
+def test_zipped_files_and_a_year_column_are_read_too(connection, tmp_path: Path) -> None:
+    folder = write_synpuf(tmp_path / "raw", inpatients=[inpatient()])
+    zip_file(folder / INPATIENT_FILE, "DE1_0_2008_to_2010_Inpatient_Claims_Sample_1 - Copy.csv")
+    years = [beneficiary(YEAR="2008"), beneficiary(YEAR="2009")]
+    write_rows(folder / "beneficiary_summary.csv", beneficiary_layout(None), years)
+    tables = _stage(connection, folder)
+    assert len(_lines(connection, tables["beneficiary"])) == 2
+    assert len(_lines(connection, tables["inpatient"])) == 1
+
+
+def test_a_beneficiary_file_without_a_year_anywhere_is_refused(connection, tmp_path: Path) -> None:
+    folder = write_synpuf(tmp_path / "raw", inpatients=[inpatient()])
+    write_rows(folder / "beneficiary_summary.csv", beneficiary_layout("2008"), [beneficiary()])
+    with pytest.raises(ClaimDataError, match=r"E_COLUMN.*YEAR"):
+        _stage(connection, folder)
+
+
+def test_a_folder_without_claims_is_refused(connection, tmp_path: Path) -> None:
+    folder = write_synpuf(tmp_path / "raw", beneficiaries={"2008": [beneficiary()]})
+    with pytest.raises(ClaimDataError, match=r"E_NO_FILE.*found beneficiary files without claims"):
+        _stage(connection, folder)
+    with pytest.raises(
+        ClaimDataError, match=r"E_NO_FILE.*found 0 files of other names and 2 folders: .* not searched"
+    ):
+        _stage(connection, folder.parent)
+    with pytest.raises(ClaimDataError, match=r"E_NO_FILE.*found no such file or folder"):
+        _stage(connection, folder / "none")
+
+
+def test_a_single_file_can_be_the_path(connection, tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "inpatient.csv", INPATIENT, [inpatient()])
+    assert set(_stage(connection, path)) == {"inpatient"}

@@ -1,0 +1,194 @@
+"""The Tuva input layer: files and warehouses, both generations of names."""
+
+import datetime as dt
+import gzip
+import zipfile
+from decimal import Decimal
+from pathlib import Path
+
+import ibis
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from sources.raw_claims import Row, eligibility, medical_claim, pharmacy_claim, write_rows, write_tuva
+
+from claim_transformers.claims.engine import connect, fetch
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.tuva.columns import MEDICAL_CLAIM
+from claim_transformers.sources.formats.tuva.source import read_tuva
+from claim_transformers.sources.pipeline.contract import StagedTable
+
+
+@pytest.fixture(scope="module")
+def connection():
+    return connect(threads=2)
+
+
+def _stage(connection, path, tmp_path: Path, **options) -> dict[str, StagedTable]:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir(exist_ok=True)
+    return {table.name: table for table in read_tuva(path, connection, scratch=scratch, **options).tables}
+
+
+def _lines(connection, table: StagedTable) -> list[Row]:
+    return fetch(connection, table.to_canonical(table.rows)).to_pylist()
+
+
+def _line(connection, tmp_path: Path, **changes: str) -> Row:
+    folder = write_tuva(tmp_path / "raw", medical=[medical_claim(**changes)])
+    (line,) = _lines(connection, _stage(connection, folder, tmp_path)["medical_claim"])
+    return line
+
+
+def test_a_medical_claim_line_keeps_what_it_says(connection, tmp_path: Path) -> None:
+    line = _line(
+        connection,
+        tmp_path,
+        diagnosis_code_3="I10",
+        diagnosis_poa_3="Y",
+        procedure_code_type="icd-10-pcs",
+        procedure_code_1="0SR90J9",
+        procedure_date_1="2018-11-03",
+        hcpcs_modifier_1="25",
+        hcpcs_modifier_3="59",
+        drg_code="470",
+        service_unit_quantity="2",
+        revenue_center_code="0943",
+    )
+    assert [(entry["code"], entry["rank"], entry["poa"]) for entry in line["diagnoses"]] == [
+        ("E119", 1, None),
+        ("I10", 3, "Y"),
+    ]
+    assert line["procedures"] == [{"system": "ICD10PCS", "code": "0SR90J9", "date": dt.date(2018, 11, 3)}]
+    assert line["hcpcs_modifiers"] == ["25", "59"]
+    assert (line["drg_code_type"], line["drg_code"], line["service_unit_quantity"]) == ("ms-drg", "470", 2.0)
+    assert (line["paid_amount"], line["data_source"]) == (Decimal("29.56"), "payer")
+
+
+_CLAIM_TYPES = [
+    *[("professional", "", "CAR"), ("institutional", "", "OP"), ("IP", "", "IP"), ("outpatient", "", "OP")],
+    *[("institutional", bill, "IP") for bill in ("111", "0111", "417")],
+    *[("institutional", bill, "SNF") for bill in ("181", "211")],
+    *[("institutional", bill, "HHA") for bill in ("329", "339", "0341")],
+    *[("institutional", bill, "HOSP") for bill in ("811", "822")],
+    *[("institutional", bill, "OP") for bill in ("121", "131", "141", "221", "231", "711", "831", "851")],
+    *[("dental", "", None), ("undetermined", "111", None)],
+]
+
+
+def test_the_type_of_bill_decides_the_claim_type(connection, tmp_path: Path) -> None:
+    claims = [
+        medical_claim(claim=f"{number:02d}", claim_type=claim_type, bill_type_code=bill_type)
+        for number, (claim_type, bill_type, _) in enumerate(_CLAIM_TYPES)
+    ]
+    folder = write_tuva(tmp_path / "raw", medical=claims)
+    lines = _lines(connection, _stage(connection, folder, tmp_path)["medical_claim"])
+    found = [line["claim_type"] for line in sorted(lines, key=lambda line: line["claim_id"])]
+    assert found == [expected for *_, expected in _CLAIM_TYPES]
+
+
+@pytest.mark.parametrize(
+    ("changes", "system"),
+    [
+        ({"diagnosis_code_type": "icd-9-cm", "claim_start_date": "2018-01-01"}, "ICD9CM"),
+        ({"diagnosis_code_type": "icd-10-cm", "claim_start_date": "2012-01-01"}, "ICD10CM"),
+        ({"diagnosis_code_type": "", "claim_start_date": "2015-09-30", "claim_end_date": ""}, "ICD9CM"),
+        ({"diagnosis_code_type": "", "claim_start_date": "2015-09-30", "claim_end_date": "2015-10-01"}, "ICD10CM"),
+        (
+            {"diagnosis_code_type": "", "claim_start_date": "2015-09-20", "claim_end_date": "2015-09-30"}
+            | {"discharge_date": "2015-10-02"},
+            "ICD10CM",
+        ),
+    ],
+    ids=["qualifier 9", "qualifier 10", "day before", "ends on the day", "discharged after"],
+)
+def test_an_explicit_qualifier_wins_and_else_the_last_day_decides(connection, tmp_path: Path, changes, system) -> None:
+    assert _line(connection, tmp_path, **changes)["diagnoses"][0]["system"] == system
+
+
+def test_both_generations_of_names_give_the_same_lines(connection, tmp_path: Path) -> None:
+    new = write_tuva(tmp_path / "new", medical=[medical_claim(drg_code="470")])
+    old = write_tuva(tmp_path / "old", medical=[medical_claim(drg_code="470")])
+    file = old / "medical_claim.csv"
+    header, rest = file.read_text().split("\n", 1)
+    file.write_text(header.replace('"person_id"', '"patient_id"').replace('"drg_code"', '"ms_drg_code"') + "\n" + rest)
+    lines = [_lines(connection, _stage(connection, folder, tmp_path)["medical_claim"]) for folder in (new, old)]
+    assert lines[0] == lines[1]
+
+
+def test_eligibility_words_are_made_uniform_and_the_end_of_time_is_open(connection, tmp_path: Path) -> None:
+    people = [eligibility(gender=" F ", race="White", enrollment_end_date="9999-12-31"), eligibility("P2", gender="x")]
+    folder = write_tuva(tmp_path / "raw", medical=[medical_claim()], people=people)
+    first, second = sorted(
+        _lines(connection, _stage(connection, folder, tmp_path)["eligibility"]), key=lambda line: line["patient_id"]
+    )
+    assert (first["gender"], first["race"], first["enrollment_end_date"]) == ("female", "white", None)
+    assert (second["gender"], second["enrollment_end_date"]) == (None, dt.date(2018, 12, 31))
+
+
+def test_files_are_found_in_parts_folders_and_archives(connection, tmp_path: Path) -> None:
+    folder = tmp_path / "raw"
+    (folder / "medical_claim").mkdir(parents=True)
+    plain = write_rows(tmp_path / "plain.csv", MEDICAL_CLAIM, [medical_claim(claim="M1")])
+    (folder / "medical_claim_0_1_0.csv.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    pq.write_table(pa.Table.from_pylist([medical_claim(claim="M2")]), folder / "medical_claim" / "data_00000.parquet")
+    other = write_rows(tmp_path / "other.csv", MEDICAL_CLAIM, [medical_claim(claim="M3")])
+    with zipfile.ZipFile(folder / "medical_claim-00001.zip", "w") as archive:
+        archive.write(other, "medical_claim.csv")
+    write_rows(folder / "medical_claim_1000p.csv", MEDICAL_CLAIM, [medical_claim(claim="no")])
+    table = _stage(connection, folder, tmp_path)["medical_claim"]
+    assert {line["claim_id"] for line in _lines(connection, table)} == {"M1", "M2", "M3"}
+
+
+def test_a_suffix_selects_another_set_of_files(connection, tmp_path: Path) -> None:
+    folder = write_tuva(tmp_path / "raw", medical=[medical_claim()])
+    write_rows(folder / "medical_claim_1000p.csv", MEDICAL_CLAIM, [medical_claim(claim="large")])
+    table = _stage(connection, folder, tmp_path, suffix="_1000p")["medical_claim"]
+    assert [line["claim_id"] for line in _lines(connection, table)] == ["large"]
+
+
+def test_a_declared_delimiter_is_used(connection, tmp_path: Path) -> None:
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    write_rows(folder / "medical_claim.csv", MEDICAL_CLAIM, [medical_claim()], delimiter="|")
+    with pytest.raises(ClaimDataError, match=r"E_LAYOUT.*pipe"):
+        _stage(connection, folder, tmp_path)
+    assert len(_lines(connection, _stage(connection, folder, tmp_path, delimiter="|")["medical_claim"])) == 1
+
+
+def test_a_warehouse_gives_the_same_lines_as_files(connection, tmp_path: Path) -> None:
+    folder = write_tuva(
+        tmp_path / "raw", medical=[medical_claim()], pharmacy=[pharmacy_claim()], people=[eligibility()]
+    )
+    warehouse = ibis.duckdb.connect()
+    warehouse.raw_sql("CREATE SCHEMA claims")
+    for name in ("medical_claim", "pharmacy_claim", "eligibility"):
+        warehouse.raw_sql(
+            f"CREATE TABLE claims.{name} AS SELECT * FROM read_csv('{folder}/{name}.csv', all_varchar = true)"
+        )
+    from_files = _stage(connection, folder, tmp_path)
+    from_tables = _stage(connection, warehouse, tmp_path, schema="claims")
+    for name, table in from_files.items():
+        found, expected = (
+            [{key: value for key, value in line.items() if key != "source_file"} for line in _lines(connection, one)]
+            for one in (from_tables[name], table)
+        )
+        assert found == expected
+
+
+def test_a_warehouse_with_numeric_ids_is_refused(connection, tmp_path: Path) -> None:
+    warehouse = ibis.duckdb.connect()
+    warehouse.raw_sql(
+        "CREATE TABLE pharmacy_claim AS SELECT '1' AS claim_id, 1 AS claim_line_number, 7 AS person_id, "
+        "DATE '2018-01-01' AS dispensing_date, '00093014505' AS ndc_code"
+    )
+    with pytest.raises(ClaimDataError, match=r"E_ID_TYPE.*person_id"):
+        _stage(connection, warehouse, tmp_path)
+
+
+@pytest.mark.parametrize("content", ["nothing", "only eligibility"])
+def test_a_place_without_claims_is_refused(connection, tmp_path: Path, content: str) -> None:
+    folder = write_tuva(tmp_path / "raw", people=[eligibility()] if content == "only eligibility" else [])
+    with pytest.raises(ClaimDataError, match="E_NO_FILE"):
+        _stage(connection, folder, tmp_path)

@@ -1,0 +1,122 @@
+"""Layout files: what they may say, and that the documentation says the same."""
+
+import csv
+import os
+from pathlib import Path
+
+import ibis
+import pytest
+import yaml
+
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, UNUSED, read_layout, read_layouts
+from claim_transformers.sources.pipeline.layout_pages import PAGES, describe_layouts
+from claim_transformers.sources.pipeline.lineage import update_page
+
+DOCS = Path(__file__).parents[3] / "docs" / "sources"
+DATA = os.environ.get("CLAIMS_DATA_DIR")
+LAYOUTS = read_layouts(RIF_LAYOUTS)
+MINIMAL = {
+    "source": "a test",
+    "target": "rx_claim",
+    "claim_type": "RX",
+    "date_format": "YYYYMMDD",
+    "columns": {
+        "ID": ["id", "patient_id"],
+        "EVENT": ["id", "claim_id"],
+        "DAY": ["date", "dispensing_date"],
+        "DRUG": ["code", "ndc_code"],
+        "N": ["code", "unused", "nobody asks"],
+    },
+}
+
+
+def _write(folder: Path, **changes: object) -> Path:
+    path = folder / "drugs.yaml"
+    path.write_text(yaml.safe_dump(MINIMAL | changes), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_documented_columns_are_those_of_the_layout_files(page: str) -> None:
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    written = update_page(text, describe_layouts(PAGES[page]))
+    assert text == written, "run: python -m claim_transformers.sources.pipeline.layout_pages docs/sources"
+
+
+def test_every_column_is_mapped_or_unused_for_a_reason() -> None:
+    columns = [column for layout in LAYOUTS.values() for column in layout.columns]
+    assert sum(len(column.names) for column in columns) == 1_468
+    assert all(column.because for column in columns if column.feeds == UNUSED)
+
+
+def test_ranges_stand_for_numbered_columns_and_months() -> None:
+    assert LAYOUTS["inpatient"].find("procedures.date")[24] == "PRCDR_DT25"
+    assert LAYOUTS["beneficiary"].find("county_fips.month")[8] == "FIPS_STATE_CNTY_SEPT_CD"
+
+
+def test_a_rule_finds_listed_values_or_all_others_and_never_an_empty_field(tmp_path: Path) -> None:
+    rules = [
+        {"column": "N", "in": ["x"], "verdict": "D_DENIED", "because": "x"},
+        {"column": "N", "not_in": ["x"], "verdict": "R_CLAIM_TYPE", "because": "not x"},
+    ]
+    rows = ibis.memtable({"N": ["x", "y", None]}, schema={"N": "string"})
+    checks = [rule.to_check() for rule in read_layout(_write(tmp_path, rules=rules)).rules]
+    found = [rows.mutate(fails=check.fails(rows)).to_pyarrow()["fails"].to_pylist() for check in checks]
+    assert found == [[True, False, None], [False, True, None]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"colunms": {}}, "keys out of"),
+        ({"columns": {"ID": ["id", "member_id"]}}, "to feed a field of rx_claim"),
+        ({"columns": {"ID": ["id", "unused"]}}, "a reason for ID"),
+        ({"columns": {"ID": ["integer", "patient_id"]}}, "a type out of"),
+        ({"columns": {"ID<1..X>": ["id", "patient_id"]}}, "a range such as"),
+        ({"columns": {"ID": ["id", "patient_id"], "I<D..D>": ["id", "patient_id"]}}, "a range such as"),
+        ({"target": "claims"}, "a target out of"),
+        ({"claim_type": "INPATIENT"}, "a claim_type out of"),
+        ({"date_format": "DD/MM/YYYY"}, "a date_format out of"),
+        ({"required": ["CLM_ID"]}, "listed under columns"),
+        ({"rules": [{"column": "N", "in": ["x"]}]}, "a rule with"),
+        ({"rules": [{"column": "N", "in": ["x"], "verdict": "E_N", "because": "x"}]}, "a verdict"),
+        ({"columns": "none"}, "a mapping"),
+        ({"columns": {"ID": ["id", "patient_id"]}}, "columns that feed claim_id, dispensing_date, ndc_code"),
+    ],
+)
+def test_a_wrong_layout_file_is_refused_with_what_was_expected(tmp_path: Path, changes, said: str) -> None:
+    with pytest.raises(ClaimDataError, match=rf"E_LAYOUT_FILE: drugs.yaml: expected .*{said}"):
+        read_layout(_write(tmp_path, **changes))
+
+
+def test_text_that_is_no_yaml_and_a_folder_without_layouts_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ClaimDataError, match=r"E_LAYOUT_FILE.*found none"):
+        read_layouts(tmp_path)
+    (tmp_path / "x.yaml").write_text("a: [", encoding="utf-8")
+    with pytest.raises(ClaimDataError, match=r"E_LAYOUT_FILE: x\.yaml: expected YAML"):
+        read_layouts(tmp_path)
+
+
+@pytest.mark.skipif(not DATA, reason="CLAIMS_DATA_DIR is not set")
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_the_columns_are_those_that_cms_publishes(name: str) -> None:
+    folder = Path(str(DATA)) / "cms_rif"
+    published = {"beneficiary": "Beneficiary", "beneficiary_history": "BeneficiaryHistory", "part_d": "PartDEvent"}
+    stems = {"inpatient": "Inpatient", "outpatient": "Outpatient", "carrier": "Carrier", "dme": "DME"}
+    stems |= {"home_health": "HHA", "hospice": "Hospice", "snf": "SNF"}
+    mapping = folder / "layouts" / f"{published.get(name, f'{stems.get(name)}Claim')}.yaml"
+    enums = yaml.safe_load(mapping.read_text(encoding="utf-8"))["mappings"][0]["enumTypes"]
+    # CMS's own loader reads the first column, which tells it what to do with the row, apart from the others.
+    assert {"DML_IND", *enums[0]["values"]} == set(LAYOUTS[name].names)
+    files = [file for file in (folder / "rif-synthea").iterdir() if _is_of(name, file.name)]
+    assert files
+    for file in files:
+        with file.open(encoding="utf-8-sig") as lines:
+            assert set(next(csv.reader(lines, delimiter="|"))) == set(LAYOUTS[name].names)
+
+
+def _is_of(name: str, file: str) -> bool:
+    import re
+
+    return re.search(LAYOUTS[name].files, file, re.IGNORECASE) is not None

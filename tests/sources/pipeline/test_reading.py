@@ -1,0 +1,201 @@
+"""Raw files to staged rows: strings only, and every fault of a file named or set aside."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from claim_transformers.claims.engine import connect, fetch
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.pipeline.contract import RawFile
+from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
+
+LAYOUT = Layout(
+    ("CLM_ID", "PAID", "NOTE"), ("CLM_ID", "PAID"), id_columns=("CLM_ID",), delimiter_advice="pass delimiter={found}"
+)
+
+
+@pytest.fixture(scope="module")
+def connection():
+    return connect(threads=2)
+
+
+def _stage(connection, tmp_path: Path, *contents: bytes, name: str = "raw.csv", layout: Layout = LAYOUT):
+    paths = []
+    for number, content in enumerate(contents):
+        folder = tmp_path / f"in{number}"
+        folder.mkdir()
+        (folder / name).write_bytes(content)
+        paths.append((folder / name, layout))
+    (tmp_path / "scratch").mkdir(exist_ok=True)
+    rows, files = stage_files(connection, paths, tmp_path / "scratch", name="raw")
+    return fetch(connection, rows.order_by(["source_file", "row_no"])), files
+
+
+def _reasons(file: RawFile) -> list[tuple[int, str]]:
+    assert file.rejects is not None
+    return list(zip(file.rejects["row_no"].to_pylist(), file.rejects["reason_code"].to_pylist(), strict=True))
+
+
+def test_every_column_is_a_string_and_zeros_are_kept(connection, tmp_path: Path) -> None:
+    rows, (file,) = _stage(connection, tmp_path, b"CLM_ID,PAID,NOTE\n007,1.50,2009\n008,,\n")
+    assert rows["CLM_ID"].to_pylist() == ["007", "008"]
+    assert {rows.schema.field(name).type for name in LAYOUT.columns} == {pa.string()}
+    assert rows["PAID"].to_pylist() == ["1.50", None]
+    assert rows["row_no"].to_pylist() == [1, 2]
+    assert (file.name, file.num_rows, dict(file.fixes), dict(file.warnings)) == ("raw.csv", 2, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "fixes"),
+    [
+        (b"\xef\xbb\xbfCLM_ID,PAID,NOTE\n1,2,3\n", {"F_BOM": 1}),
+        (b"CLM_ID,PAID,NOTE\r\n1,2,3\r\n", {"F_EOL": 2}),
+        (b"CLM_ID,PAID,NOTE\r\n1,2,3\n", {"F_EOL": 1}),
+        (b"clm_id,Paid,NOTE\n1,2,3\n", {"F_HEADER": 1}),
+        (b"NOTE,PAID,CLM_ID\n3,2,1\n", {"F_HEADER": 1}),
+        (b'"CLM_ID","PAID","NOTE"\n"1","2","3"', {}),
+    ],
+    ids=["byte-order mark", "windows line ends", "mixed line ends", "case", "order", "quotes, no last line end"],
+)
+def test_harmless_forms_of_a_file_are_repaired_and_counted(connection, tmp_path: Path, content, fixes) -> None:
+    rows, (file,) = _stage(connection, tmp_path, content)
+    assert [rows[name][0].as_py() for name in LAYOUT.columns] == ["1", "2", "3"]
+    assert dict(file.fixes) == fixes
+
+
+def test_a_missing_optional_column_is_null_and_an_extra_one_is_kept_with_a_warning(connection, tmp_path: Path) -> None:
+    rows, (file,) = _stage(connection, tmp_path, b"CLM_ID,PAID,SURPRISE\n1,2,3\n")
+    assert rows["NOTE"].to_pylist() == [None]
+    assert rows["SURPRISE"].to_pylist() == ["3"]
+    assert dict(file.warnings) == {"W_EXTRA_COLUMN": 1}
+
+
+def test_a_raw_column_with_a_name_of_ours_is_renamed(connection, tmp_path: Path) -> None:
+    rows, _ = _stage(connection, tmp_path, b"CLM_ID,PAID,source_file,STAGE\n1,2,theirs,3\n")
+    assert (rows["source_file"][0].as_py(), rows["raw_source_file"][0].as_py()) == ("raw.csv", "theirs")
+    assert rows["raw_STAGE"].to_pylist() == ["3"]
+
+
+def test_a_line_break_inside_quotes_is_no_new_row(connection, tmp_path: Path) -> None:
+    rows, (file,) = _stage(connection, tmp_path, b'CLM_ID,PAID,NOTE\n1,2,"a\nb"\n2,3,c\n')
+    assert rows["NOTE"].to_pylist() == ["a\nb", "c"]
+    assert file.num_rows == 2
+
+
+@pytest.mark.parametrize(
+    ("bad_line", "reason"),
+    [(b"2,3", "R_NCOLS"), (b"2,3,4,5", "R_NCOLS"), (b'2,"3"x,4', "R_NCOLS"), (b"2,\xff\xfe,4", "R_ENC")],
+    ids=["too few", "too many", "broken quote", "other encoding"],
+)
+def test_a_line_that_cannot_be_split_is_set_aside_with_its_number(
+    connection, tmp_path: Path, bad_line, reason
+) -> None:
+    rows, (file,) = _stage(connection, tmp_path, b"CLM_ID,PAID,NOTE\n1,2,3\n" + bad_line + b"\n4,5,6\n7,8,9\n")
+    assert _reasons(file) == [(2, reason)]
+    assert rows["row_no"].to_pylist() == [1, 3, 4]
+    assert rows["CLM_ID"].to_pylist() == ["1", "4", "7"]
+    assert file.num_rows == 4
+
+
+def test_numbers_of_rows_count_all_set_aside_lines_before_them(connection, tmp_path: Path) -> None:
+    lines = [b"x" if number in (1, 2, 5, 9) else b"%d,1,1" % number for number in range(1, 11)]
+    rows, (file,) = _stage(connection, tmp_path, b"CLM_ID,PAID,NOTE\n" + b"\n".join(lines) + b"\n")
+    assert [int(claim) for claim in rows["CLM_ID"].to_pylist()] == rows["row_no"].to_pylist() == [3, 4, 6, 7, 8, 10]
+    assert [number for number, _ in _reasons(file)] == [1, 2, 5, 9]
+
+
+def test_nul_bytes_are_an_encoding_fault(connection, tmp_path: Path) -> None:
+    rows, (file,) = _stage(connection, tmp_path, b"CLM_ID,PAID,NOTE\n1,2,3\n2,\x00,4\n")
+    assert _reasons(file) == [(2, "R_ENC")]
+    assert rows["row_no"].to_pylist() == [1]
+
+
+def test_latin_1_is_read_where_the_layout_says_so(connection, tmp_path: Path) -> None:
+    layout = Layout(LAYOUT.columns, LAYOUT.required, encoding="latin-1")
+    rows, _ = _stage(connection, tmp_path, "CLM_ID,PAID,NOTE\n1,2,é\n".encode("latin-1"), layout=layout)
+    assert rows["NOTE"].to_pylist() == ["é"]
+
+
+def test_a_header_without_rows_is_a_warning(connection, tmp_path: Path) -> None:
+    rows, (file,) = _stage(connection, tmp_path, b"CLM_ID,PAID,NOTE\n")
+    assert (rows.num_rows, file.num_rows, dict(file.warnings)) == (0, 0, {"W_NO_ROWS": 1})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "E_EMPTY_FILE.*raw.csv"),
+        (b"CLM_ID,NOTE\n1,2\n", r"E_COLUMN.*expected the columns \['PAID'\]"),
+        (b"CLM_ID,PAID,PAID\n1,2,3\n", "E_COLUMN.*twice"),
+        (b"CLM_ID|PAID|NOTE\n1|2|3\n", r"E_LAYOUT.*separated by a comma.*found a pipe.*delimiter='\|'"),
+        (b"\x00\x01\x02\n", "E_LAYOUT.*binary"),
+        (b"CLM_ID,PAID,\xff\n1,2,3\n", "E_LAYOUT.*utf-8"),
+    ],
+    ids=["empty", "missing column", "column twice", "other delimiter", "binary", "header in another encoding"],
+)
+def test_a_file_that_cannot_be_used_says_why(connection, tmp_path: Path, content, message) -> None:
+    with pytest.raises(ClaimDataError, match=message):
+        _stage(connection, tmp_path, content)
+
+
+def test_a_source_without_a_choice_of_delimiters_advises_none(connection, tmp_path: Path) -> None:
+    layout = Layout(LAYOUT.columns, LAYOUT.required)
+    with pytest.raises(ClaimDataError, match=r"found a pipe$"):
+        _stage(connection, tmp_path, b"CLM_ID|PAID|NOTE\n1|2|3\n", layout=layout)
+
+
+def test_what_is_at_a_path_without_files_of_the_source_is_said(tmp_path: Path) -> None:
+    (tmp_path / "2018").mkdir()
+    (tmp_path / "notes.txt").touch()
+    assert describe_place(tmp_path / "none", 0) == "no such file or folder"
+    assert describe_place(tmp_path, 1).startswith(
+        "1 file of other names and 1 folder: folders inside are not searched"
+    )
+    assert describe_place(tmp_path / "2018", 0) == "0 files of other names"
+
+
+def test_the_same_content_under_two_names_is_refused(connection, tmp_path: Path) -> None:
+    content = b"CLM_ID,PAID,NOTE\n1,2,3\n"
+    with pytest.raises(ClaimDataError, match="E_FILE_TWICE"):
+        _stage(connection, tmp_path, content, content)
+
+
+def test_two_files_of_one_name_are_told_apart(connection, tmp_path: Path) -> None:
+    rows, files = _stage(connection, tmp_path, b"CLM_ID,PAID,NOTE\n1,2,3\n", b"CLM_ID,PAID,NOTE\n2,2,3\n")
+    assert len({file.name for file in files}) == 2
+    assert set(rows["source_file"].to_pylist()) == {file.name for file in files}
+
+
+def _parquet(**columns: pa.Array) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def test_typed_parquet_columns_become_text(connection, tmp_path: Path) -> None:
+    content = _parquet(CLM_ID=pa.array(["07"]), PAID=pa.array(["1.5"]).cast(pa.decimal128(6, 2)), NOTE=pa.array([""]))
+    rows, _ = _stage(connection, tmp_path, content, name="raw.parquet")
+    assert (rows["CLM_ID"][0].as_py(), rows["PAID"][0].as_py(), rows["NOTE"][0].as_py()) == ("07", "1.50", None)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"CLM_ID": pa.array([7]), "PAID": pa.array(["1"])}, "E_ID_TYPE.*CLM_ID.*int64"),
+        ({"CLM_ID": pa.array(["7"]), "PAID": pa.array([0], pa.timestamp("us"))}, "E_TIMESTAMP.*PAID"),
+        ({"CLM_ID": pa.array(["7"]), "PAID": pa.array([["1"]])}, "E_SCHEMA.*PAID"),
+        ({"CLM_ID": pa.array(["7"])}, "E_COLUMN.*PAID"),
+    ],
+    ids=["numeric id", "timestamp", "list", "missing"],
+)
+def test_parquet_types_that_lose_something_are_refused(connection, tmp_path: Path, columns, message) -> None:
+    with pytest.raises(ClaimDataError, match=message):
+        _stage(connection, tmp_path, _parquet(**columns), name="raw.parquet")
+
+
+@pytest.mark.parametrize(("content", "code"), [(b"", "E_EMPTY_FILE"), (b"PAR1 but cut off", "E_PARQUET")])
+def test_a_broken_parquet_file_says_so(connection, tmp_path: Path, content, code) -> None:
+    with pytest.raises(ClaimDataError, match=code):
+        _stage(connection, tmp_path, content, name="raw.parquet")
