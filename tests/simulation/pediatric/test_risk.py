@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from claim_transformers.simulation import OUTCOMES
-from claim_transformers.simulation.pediatric import atopy, mood
 from claim_transformers.simulation.engine.random_streams import generator_of
+from claim_transformers.simulation.pediatric import atopy, mood
 from claim_transformers.simulation.pediatric.courses import take
 from claim_transformers.simulation.pediatric.risk import _survive, true_risks
 
