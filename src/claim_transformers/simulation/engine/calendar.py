@@ -16,6 +16,10 @@ Key = NDArray[np.uint64]
 
 PAST_MONTHS = 276
 FUTURE_MONTHS = 24
+# A day or month later than any: what never happens is never reached.
+NEVER = np.int32(1 << 20)
+# Days by which an elective visit moves, by day of the week from Monday on: Saturday to Friday, Sunday to Monday.
+WEEKEND_SHIFT = np.array([0, 0, 0, 0, 0, -1, 1], dtype=np.int32)
 
 # Relative rate in January to December; each profile is scaled to a mean of one. Sources: docs/simulation.md.
 SEASONS: dict[str, tuple[float, ...]] = {

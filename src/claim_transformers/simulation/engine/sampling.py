@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -117,11 +117,13 @@ class CodeTable:
 
     def pool(self, name: str) -> int:
         """Number of a pool."""
+        if name not in self._pool_of:
+            raise KeyError(f"expected one of {len(self.names)} pools such as {self.names[0]!r}, found {name!r}")
         return self._pool_of[name]
 
-    def pool_ids(self, names: list[str]) -> Int:
+    def pool_ids(self, names: Sequence[str]) -> Int:
         """Numbers of several pools."""
-        return np.array([self._pool_of[name] for name in names], dtype=np.int32)
+        return np.array([self.pool(name) for name in names], dtype=np.int32)
 
     def draw(self, pool: Int, uniform: Float) -> Int:
         """Draw one code per entry; the same number in `[0, 1)` gives the same code of a pool."""

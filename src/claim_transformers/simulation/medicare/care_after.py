@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from claim_transformers.simulation.engine.calendar import Bool, Int
+from claim_transformers.simulation.engine.calendar import NEVER, Bool, Int
 from claim_transformers.simulation.medicare.admission import DIED, FACILITY, HOME, HOME_HEALTH, HOSPICE
 from claim_transformers.simulation.medicare.care_stays import STILL_PATIENT, TRANSFERRED, Bounds
 from claim_transformers.simulation.medicare.causes import STAY_CAUSES
-from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.codebook import MedicareCodebook
 from claim_transformers.simulation.medicare.sheets import BILL, Sheet, draw_services, new_sheet, some
 from claim_transformers.simulation.medicare.stays import Stays, World
-from claim_transformers.simulation.pediatric.population import NEVER
 
 # Mean and longest days in a nursing facility (42 CFR 409.61: 100 days in a benefit period), and of one bill.
 FACILITY_DAYS, FACILITY_MOST, BILL_DAYS = 24.0, 100, 30
@@ -24,13 +23,13 @@ HOSPICE_SHARE, HOSPICE_DAYS, HOSPICE_SPREAD = 0.36, 18.0, 1.2
 
 
 def after_claims(
-    world: World, codes: Codebook, stays: Stays, bounds: Bounds, generator: np.random.Generator
+    world: World, codes: MedicareCodebook, stays: Stays, bounds: Bounds, generator: np.random.Generator
 ) -> list[Sheet]:
     """Claims of nursing facilities and home health agencies.
 
     Args:
         world (`World`): Patients.
-        codes (`Codebook`): Tables.
+        codes (`MedicareCodebook`): Tables.
         stays (`Stays`): Stays in order of patient and time.
         bounds (`Bounds`): What ends the time after each.
         generator (`np.random.Generator`): Stream.
@@ -52,7 +51,7 @@ def after_claims(
 
 
 def _facility(
-    codes: Codebook, stays: Stays, sent: Int, end: Int, back: Bool, died: Bool, generator: np.random.Generator
+    codes: MedicareCodebook, stays: Stays, sent: Int, end: Int, back: Bool, died: Bool, generator: np.random.Generator
 ) -> list[Sheet]:
     """Bills of one month each, from the day of discharge to the end."""
     pool = codes.diagnoses.pool("aftercare")
@@ -83,7 +82,7 @@ def _facility(
 
 
 def _home_health(
-    codes: Codebook, stays: Stays, stay: Int, start: Int, last_day: Int, generator: np.random.Generator
+    codes: MedicareCodebook, stays: Stays, stay: Int, start: Int, last_day: Int, generator: np.random.Generator
 ) -> list[Sheet]:
     """One episode of 60 days, cut by death or the next stay."""
     kept = np.flatnonzero(start < last_day)
@@ -113,13 +112,13 @@ def _home_health(
 
 
 def hospice_claims(
-    world: World, codes: Codebook, stays: Stays, death_day: Int, generator: np.random.Generator
+    world: World, codes: MedicareCodebook, stays: Stays, death_day: Int, generator: np.random.Generator
 ) -> list[Sheet]:
     """Hospice care from a discharge to it, or from some time before a death at home, to death.
 
     Args:
         world (`World`): Patients.
-        codes (`Codebook`): Tables.
+        codes (`MedicareCodebook`): Tables.
         stays (`Stays`): Stays in order of patient and time.
         death_day (`np.ndarray`): Day of death of every patient.
         generator (`np.random.Generator`): Stream.

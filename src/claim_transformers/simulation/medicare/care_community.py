@@ -6,7 +6,7 @@ import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Bool, Int
 from claim_transformers.simulation.engine.sampling import unit
-from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.codebook import MedicareCodebook
 from claim_transformers.simulation.medicare.community import MINOR, Events
 from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, CONDITION_NAMES, CONDITIONS, ESRD
 from claim_transformers.simulation.medicare.sheets import Sheet, draw_services, new_sheet, some
@@ -18,11 +18,11 @@ COPD, DIABETES = CONDITION_NAMES.index("copd"), CONDITION_NAMES.index("diabetes"
 STROKE, PARKINSON = CONDITION_NAMES.index("stroke"), CONDITION_NAMES.index("parkinson")
 
 
-def reason_pools(codes: Codebook) -> Int:
+def reason_pools(codes: MedicareCodebook) -> Int:
     """Pool of diagnoses of every reason for a visit.
 
     Args:
-        codes (`Codebook`): Tables.
+        codes (`MedicareCodebook`): Tables.
 
     Returns:
         `np.ndarray` of shape `(conditions + 1,)`: The last one is `MINOR`.
@@ -30,12 +30,14 @@ def reason_pools(codes: Codebook) -> Int:
     return codes.diagnoses.pool_ids([*(condition.name for condition in CONDITIONS), "minor"])
 
 
-def office_claims(world: World, codes: Codebook, visits: Events, generator: np.random.Generator) -> list[Sheet]:
+def office_claims(
+    world: World, codes: MedicareCodebook, visits: Events, generator: np.random.Generator
+) -> list[Sheet]:
     """Carrier claims of office visits, with laboratory, imaging and clinic visits that come of them.
 
     Args:
         world (`World`): Patients.
-        codes (`Codebook`): Tables.
+        codes (`MedicareCodebook`): Tables.
         visits (`Events`): Visits that take place.
         generator (`np.random.Generator`): Stream.
 
@@ -80,13 +82,13 @@ def office_claims(world: World, codes: Codebook, visits: Events, generator: np.r
 
 
 def emergency_claims(
-    world: World, codes: Codebook, visits: Events, is_observation: Bool, generator: np.random.Generator
+    world: World, codes: MedicareCodebook, visits: Events, is_observation: Bool, generator: np.random.Generator
 ) -> list[Sheet]:
     """Outpatient and carrier claims of emergency visits and observation stays.
 
     Args:
         world (`World`): Patients.
-        codes (`Codebook`): Tables.
+        codes (`MedicareCodebook`): Tables.
         visits (`Events`): Visits that take place.
         is_observation (`np.ndarray` of bool): Those kept for observation.
         generator (`np.random.Generator`): Stream.
@@ -118,12 +120,12 @@ def emergency_claims(
     return [hospital, doctor]
 
 
-def dialysis_claims(world: World, codes: Codebook, generator: np.random.Generator) -> list[Sheet]:
+def dialysis_claims(world: World, codes: MedicareCodebook, generator: np.random.Generator) -> list[Sheet]:
     """Monthly claims of dialysis facilities and their doctors.
 
     Args:
         world (`World`): Patients.
-        codes (`Codebook`): Tables.
+        codes (`MedicareCodebook`): Tables.
         generator (`np.random.Generator`): Stream.
 
     Returns:
@@ -149,12 +151,12 @@ def dialysis_claims(world: World, codes: Codebook, generator: np.random.Generato
     return [facility, doctor]
 
 
-def chemotherapy_claims(world: World, codes: Codebook, generator: np.random.Generator) -> list[Sheet]:
+def chemotherapy_claims(world: World, codes: MedicareCodebook, generator: np.random.Generator) -> list[Sheet]:
     """Outpatient claims of cancer treatment.
 
     Args:
         world (`World`): Patients.
-        codes (`Codebook`): Tables.
+        codes (`MedicareCodebook`): Tables.
         generator (`np.random.Generator`): Stream.
 
     Returns:
@@ -178,12 +180,14 @@ def chemotherapy_claims(world: World, codes: Codebook, generator: np.random.Gene
     return [sheet]
 
 
-def equipment_claims(world: World, codes: Codebook, stays: Stays, generator: np.random.Generator) -> list[Sheet]:
+def equipment_claims(
+    world: World, codes: MedicareCodebook, stays: Stays, generator: np.random.Generator
+) -> list[Sheet]:
     """Claims for durable equipment: oxygen, glucose strips, wheelchairs, walkers after a stay, and the rest.
 
     Args:
         world (`World`): Patients.
-        codes (`Codebook`): Tables.
+        codes (`MedicareCodebook`): Tables.
         stays (`Stays`): Stays, some of which end with a walker.
         generator (`np.random.Generator`): Stream.
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from claim_transformers.simulation.engine.calendar import Bool, Float, Int
+from claim_transformers.simulation.engine.calendar import NEVER, Bool, Float, Int
+from claim_transformers.simulation.engine.menus import Menu
 from claim_transformers.simulation.medicare.admission import DISPOSITIONS
 from claim_transformers.simulation.medicare.causes import IS_PLANNED, STAY_CAUSES
-from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.codebook import MedicareCodebook
 from claim_transformers.simulation.medicare.community import event_keys
 from claim_transformers.simulation.medicare.sheets import (
     BILL,
@@ -21,8 +22,6 @@ from claim_transformers.simulation.medicare.sheets import (
     some,
 )
 from claim_transformers.simulation.medicare.stays import Stays, World
-from claim_transformers.simulation.pediatric.catalog import Menu
-from claim_transformers.simulation.pediatric.population import NEVER
 
 # Two more patient discharge statuses, of bills that do not end a stay: transferred, still a patient.
 ALL_DISPOSITIONS = (*DISPOSITIONS, "02", "30")
@@ -86,13 +85,13 @@ def days_since_discharge(stays: Stays, patient: Int, day: Int) -> Int:
 
 
 def stay_claims(
-    world: World, codes: Codebook, stays: Stays, generator: np.random.Generator
+    world: World, codes: MedicareCodebook, stays: Stays, generator: np.random.Generator
 ) -> tuple[list[Sheet], Float]:
     """Hospital bills and their doctors' bills.
 
     Args:
         world (`World`): Patients.
-        codes (`Codebook`): Tables.
+        codes (`MedicareCodebook`): Tables.
         stays (`Stays`): Stays in order of patient and time.
         generator (`np.random.Generator`): Stream.
 
@@ -133,7 +132,7 @@ def _severity(world: World, sheet: Sheet, generator: np.random.Generator) -> Int
     return np.where(uniform < major, 0, np.where(uniform < major + 0.33, 1, 2)).astype(np.int32)
 
 
-def _write_procedures(codes: Codebook, sheet: Sheet, cause: Int, generator: np.random.Generator) -> None:
+def _write_procedures(codes: MedicareCodebook, sheet: Sheet, cause: Int, generator: np.random.Generator) -> None:
     """Up to three procedures; the first one decides whether the stay counts as planned."""
     menu = Menu([item.procedures for item in STAY_CAUSES], codes.procedures.pools)
     for slot, share in enumerate(PROCEDURE_SHARES):
@@ -175,7 +174,7 @@ def _hospital_lines(sheet: Sheet, cause: Int, came: Bool, grade: Int, generator:
 _OPERATED = [number for number, cause in enumerate(STAY_CAUSES) if cause.name in ("hip_fracture", "ami")]
 
 
-def _doctor_claims(codes: Codebook, stays: Stays, bills: Sheet, generator: np.random.Generator) -> list[Sheet]:
+def _doctor_claims(codes: MedicareCodebook, stays: Stays, bills: Sheet, generator: np.random.Generator) -> list[Sheet]:
     """Carrier claims of attending doctors, consultants, surgeons, the emergency doctor and the ambulance."""
     rows = np.arange(len(stays), dtype=np.int32)
     first, last = stays.admission, stays.discharge
@@ -211,11 +210,11 @@ def _doctor_claims(codes: Codebook, stays: Stays, bills: Sheet, generator: np.ra
     return [*sheets, sheet]
 
 
-def follow_up_claims(codes: Codebook, stays: Stays, bounds: Bounds, generator: np.random.Generator) -> Sheet:
+def follow_up_claims(codes: MedicareCodebook, stays: Stays, bounds: Bounds, generator: np.random.Generator) -> Sheet:
     """The first visit after a stay, where nothing came before it.
 
     Args:
-        codes (`Codebook`): Tables.
+        codes (`MedicareCodebook`): Tables.
         stays (`Stays`): Stays.
         bounds (`Bounds`): What ends the time after each.
         generator (`np.random.Generator`): Stream.

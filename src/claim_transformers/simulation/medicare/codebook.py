@@ -10,12 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from claim_transformers.simulation.engine.calendar import Bool, Float, Int, Key
+from claim_transformers.simulation.engine.data_files import SHARED_DATA, read_pools
+from claim_transformers.simulation.engine.products import product_pools
 from claim_transformers.simulation.engine.sampling import CodeTable
-from claim_transformers.simulation.medicare.icd9_codes import ICD9_DIAGNOSES, ICD9_PROCEDURES
-from claim_transformers.simulation.medicare.icd10_codes import ICD10_DIAGNOSES, ICD10_PROCEDURES
+from claim_transformers.simulation.medicare.conditions import DATA
 from claim_transformers.simulation.medicare.planted import DRIFT_CODE_JITTER, DRIFT_NEW_PRODUCTS, PlantedDrift
-from claim_transformers.simulation.medicare.service_codes import MEDICARE_DRUGS, MEDICARE_SERVICES
-from claim_transformers.simulation.pediatric.catalog import _product_pools
 
 # Claims with a discharge or service from this day on are coded in ICD-10 (CMS).
 ICD10_DAY = int(np.datetime64("2015-10-01", "D").astype(np.int64))
@@ -23,6 +22,22 @@ REPEAT = 0.6
 # Labelers that are not assigned and that the pediatric population does not use, so that one code never means two
 # drugs.
 LABELER_SHIFT = 100
+
+
+# Classes of drugs and a pool of services that both populations take come from the shared tables.
+SHARED_CLASSES = ("antidepressant", "antipsychotic", "insulin", "thyroid_drug")
+
+
+def service_pools() -> dict[str, str]:
+    """Pools of services, supplies and equipment."""
+    shared = read_pools(SHARED_DATA / "services.csv")["HCPCS"]
+    return read_pools(DATA / "services.csv")["HCPCS"] | {"emergency_extra": shared["extra_emergency"]}
+
+
+def drug_pools() -> dict[str, str]:
+    """Classes of drugs with their ingredients."""
+    shared = read_pools(SHARED_DATA / "drugs.csv")["DRUG"]
+    return read_pools(DATA / "drugs.csv")["DRUG"] | {name: shared[name] for name in SHARED_CLASSES}
 
 
 class DatedTable:
@@ -94,7 +109,7 @@ class DatedTable:
         return codes
 
 
-class Codebook:
+class MedicareCodebook:
     """All tables of codes that the claims of a simulation draw from.
 
     Args:
@@ -102,11 +117,12 @@ class Codebook:
     """
 
     def __init__(self, drift: PlantedDrift) -> None:
-        self.diagnoses = DatedTable([ICD9_DIAGNOSES, ICD10_DIAGNOSES], drift)
-        self.procedures = DatedTable([ICD9_PROCEDURES, ICD10_PROCEDURES], drift)
-        self.services = DatedTable([MEDICARE_SERVICES], drift)
-        self.drugs = DatedTable([MEDICARE_DRUGS], drift)
-        pools = _product_pools(self.drugs.vocabulary.to_pylist())
+        diagnoses, procedures = read_pools(DATA / "diagnoses.csv"), read_pools(DATA / "procedures.csv")
+        self.diagnoses = DatedTable([diagnoses["ICD9CM"], diagnoses["ICD10CM"]], drift)
+        self.procedures = DatedTable([procedures["ICD9PCS"], procedures["ICD10PCS"]], drift)
+        self.services = DatedTable([service_pools()], drift)
+        self.drugs = DatedTable([drug_pools()], drift)
+        pools = product_pools(self.drugs.vocabulary.to_pylist())
         self.product_pools = {name: _shift(codes, LABELER_SHIFT) for name, codes in pools.items()}
         self.products = CodeTable(self.product_pools)
         # A drift brings products of labelers that nobody has seen before.
@@ -121,17 +137,17 @@ def _shift(codes: str, labelers: int) -> str:
 
 
 @cache
-def codebook_of(drift: PlantedDrift) -> Codebook:
+def codebook_of(drift: PlantedDrift) -> MedicareCodebook:
     """The tables for a drift, compiled once per process.
 
     Args:
         drift (`PlantedDrift`): The drift, of strength zero for none.
 
     Returns:
-        `Codebook`: Tables to draw from.
+        `MedicareCodebook`: Tables to draw from.
 
     Examples:
         >>> codebook_of(PlantedDrift(2012)).diagnoses.pool("hypertension")
         0
     """
-    return Codebook(drift)
+    return MedicareCodebook(drift)

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from claim_transformers.simulation.engine.calendar import Bool, Calendar, Float, Int
-from claim_transformers.simulation.medicare.beneficiaries import Beneficiaries
+from claim_transformers.simulation.engine.calendar import WEEKEND_SHIFT, Bool, Calendar, Float, Int
 from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, CONDITIONS, Illness
 from claim_transformers.simulation.medicare.hazards import Community
 from claim_transformers.simulation.medicare.planted import DRIFT_VOLUME, PlantedDrift
-from claim_transformers.simulation.pediatric.block import WEEKEND_SHIFT
+from claim_transformers.simulation.medicare.population import MedicarePopulation
 
 # Visits a year: to an office for no lasting condition, and to an emergency department without admission (NAMCS,
 # NHAMCS).
@@ -105,7 +104,7 @@ def last_before(keys: Int, patient: Int, day: Int) -> Int:
 
 
 def draw_contacts(
-    patients: Beneficiaries,
+    patients: MedicarePopulation,
     illness: Illness,
     community: Community,
     calendar: Calendar,
@@ -115,7 +114,7 @@ def draw_contacts(
     """Draw the visits of one block.
 
     Args:
-        patients (`Beneficiaries`): Patients.
+        patients (`MedicarePopulation`): Patients.
         illness (`Illness`): Their conditions.
         community (`Community`): Their hidden instability.
         calendar (`Calendar`): The window.

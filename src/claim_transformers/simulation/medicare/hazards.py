@@ -12,7 +12,6 @@ from functools import cache
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Calendar, Float, Int
-from claim_transformers.simulation.medicare.beneficiaries import Beneficiaries
 from claim_transformers.simulation.medicare.causes import (
     CHEMOTHERAPY_SHARE,
     CHEMOTHERAPY_STAYS,
@@ -22,6 +21,7 @@ from claim_transformers.simulation.medicare.causes import (
     rate_table,
 )
 from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, CANCER, CONDITIONS, Illness
+from claim_transformers.simulation.medicare.population import MedicarePopulation
 
 HORIZON_DAYS = 30
 # Days after discharge over which the hazard is raised: each of the first 30, then five periods of 30 days.
@@ -73,12 +73,12 @@ class Community:
 
 
 def draw_community(
-    patients: Beneficiaries, illness: Illness, calendar: Calendar, generator: np.random.Generator
+    patients: MedicarePopulation, illness: Illness, calendar: Calendar, generator: np.random.Generator
 ) -> Community:
     """Draw the hidden processes of every patient and work out the monthly hazards.
 
     Args:
-        patients (`Beneficiaries`): Patients of one block.
+        patients (`MedicarePopulation`): Patients of one block.
         illness (`Illness`): Their conditions.
         calendar (`Calendar`): The window.
         generator (`np.random.Generator`): Stream.
@@ -126,7 +126,9 @@ def _total(illness: Illness, everyone: Float, per_burden: Float, age: Float) -> 
     return total
 
 
-def _hidden_processes(patients: Beneficiaries, months: int, generator: np.random.Generator) -> tuple[Float, Float]:
+def _hidden_processes(
+    patients: MedicarePopulation, months: int, generator: np.random.Generator
+) -> tuple[Float, Float]:
     """Instability and use of drugs, month by month."""
     size = len(patients)
     shock = generator.standard_normal((months, size), dtype=np.float32)

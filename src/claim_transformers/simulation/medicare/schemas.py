@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from claim_transformers.simulation.medicare.diagnoses import DIAGNOSES
+from claim_transformers.simulation.engine.schemas import CLOSING_FIELDS, DAY, ELIGIBILITY_SCHEMA, OPENING_FIELDS, TEXT
+from claim_transformers.simulation.medicare.coding import DIAGNOSES
 from claim_transformers.simulation.medicare.sheets import PROCEDURES
-from claim_transformers.simulation.pediatric.schemas import (
-    CLOSING_FIELDS,
-    DAY,
-    ELIGIBILITY_SCHEMA,
-    OPENING_FIELDS,
-    TEXT,
-)
 
 DIAGNOSIS_COLUMNS = tuple(f"diagnosis_code_{number}" for number in range(1, DIAGNOSES + 1))
 PROCEDURE_COLUMNS = tuple(f"procedure_code_{number}" for number in range(1, PROCEDURES + 1))

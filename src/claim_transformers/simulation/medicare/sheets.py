@@ -9,7 +9,7 @@ import numpy as np
 
 from claim_transformers.claims.schema import CLAIM_TYPES
 from claim_transformers.simulation.engine.calendar import Bool, Float, Int
-from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.codebook import MedicareCodebook
 
 TYPE_OF = {name: position for position, name in enumerate(CLAIM_TYPES)}
 PROCEDURES = 3
@@ -33,7 +33,7 @@ class Lines:
     Attributes:
         claim: Position of the claim.
         revenue: Index into `REVENUE_CODES`, `-1` for none.
-        service: Code of `Codebook.services`, `-1` for none.
+        service: Code of `MedicareCodebook.services`, `-1` for none.
         day: Day of service.
         dollars: Amount allowed, in the median.
         units: Units of service.
@@ -64,7 +64,7 @@ class Sheet:
         admission, discharge: Days of the stay, `-1` for none.
         disposition: Index into `admission.DISPOSITIONS`, or `STILL_PATIENT`, `TRANSFERRED`.
         bill, place, group, admit_type: Codes as positions.
-        procedures: Codes of `Codebook.procedures`, shape `(claims, PROCEDURES)`.
+        procedures: Codes of `MedicareCodebook.procedures`, shape `(claims, PROCEDURES)`.
     """
 
     patient: Int
@@ -168,7 +168,7 @@ def new_sheet(
     )
 
 
-def draw_services(codes: Codebook, pool: str, day: Int, generator: np.random.Generator) -> Int:
+def draw_services(codes: MedicareCodebook, pool: str, day: Int, generator: np.random.Generator) -> Int:
     """One service of a pool per day given."""
     pools = np.full(len(day), codes.services.pool(pool), dtype=np.int32)
     return codes.services.draw(pools, generator.random(len(day), dtype=np.float32), day)

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from claim_transformers.simulation.engine.calendar import Bool, Calendar, Float, Int
+from claim_transformers.simulation.engine.calendar import NEVER, Bool, Calendar, Float, Int
 from claim_transformers.simulation.medicare.admission import HOME, HOSPICE, Admissions, admit
-from claim_transformers.simulation.medicare.beneficiaries import Beneficiaries
 from claim_transformers.simulation.medicare.community import Contacts, event_keys
 from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, Illness
 from claim_transformers.simulation.medicare.hazards import (
@@ -34,7 +33,7 @@ from claim_transformers.simulation.medicare.hazards import (
     follow_up_chance,
 )
 from claim_transformers.simulation.medicare.planted import PlantedBias, PlantedDrift
-from claim_transformers.simulation.pediatric.population import NEVER
+from claim_transformers.simulation.medicare.population import MedicarePopulation
 
 UNPLANNED, PLANNED, DEATH = range(3)
 # A hospital cannot be left and entered more often than this; the loop would end long before.
@@ -111,7 +110,7 @@ class World:
         bias_members: Patients of the subgroup that a bias is planted against.
     """
 
-    patients: Beneficiaries
+    patients: MedicarePopulation
     illness: Illness
     community: Community
     contacts: Contacts

@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from claim_transformers.claims.schema import CLAIM_TYPES
-from claim_transformers.simulation.engine.block_tables import fills_table
-from claim_transformers.simulation.engine.calendar import Bool, Float, Int
+from claim_transformers.simulation.engine.calendar import NEVER, Bool, Float, Int
 from claim_transformers.simulation.engine.columns import (
     constant_column,
     day_column,
@@ -17,15 +16,16 @@ from claim_transformers.simulation.engine.columns import (
     text_column,
     text_of_bytes,
 )
+from claim_transformers.simulation.engine.fills import Fills, fills_table
 from claim_transformers.simulation.engine.identifiers import claim_names, patient_names
 from claim_transformers.simulation.medicare.admission import DIED
-from claim_transformers.simulation.medicare.beneficiaries import DUAL_CODES, RACES, medicare_status
 from claim_transformers.simulation.medicare.care_stays import ADMIT_TYPES, ALL_DISPOSITIONS, GROUPS
-from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.codebook import MedicareCodebook
+from claim_transformers.simulation.medicare.coding import DIAGNOSES
 from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, ESRD
 from claim_transformers.simulation.medicare.counties import counties
-from claim_transformers.simulation.medicare.diagnoses import DIAGNOSES
 from claim_transformers.simulation.medicare.hazards import HORIZON_DAYS, true_risk
+from claim_transformers.simulation.medicare.population import DUAL_CODES, RACES, medicare_status
 from claim_transformers.simulation.medicare.schemas import (
     MEDICARE_ELIGIBILITY_SCHEMA,
     MEDICARE_MEDICAL_SCHEMA,
@@ -41,8 +41,6 @@ from claim_transformers.simulation.medicare.sheets import (
     Sheet,
 )
 from claim_transformers.simulation.medicare.stays import Stays, World
-from claim_transformers.simulation.pediatric.block import Fills
-from claim_transformers.simulation.pediatric.population import NEVER
 
 OUTCOMES = ("readmission_any", "readmission_unplanned")
 PAYER = "medicare"
@@ -77,13 +75,13 @@ def _paid_days(end: Int, generator: np.random.Generator) -> Int:
 
 
 def medical_table(
-    world: World, codes: Codebook, sheet: Sheet, lines: Lines, diagnoses: Int, generator: np.random.Generator
+    world: World, codes: MedicareCodebook, sheet: Sheet, lines: Lines, diagnoses: Int, generator: np.random.Generator
 ) -> pa.Table:
     """Claim lines in order of patient, day, type and line.
 
     Args:
         world (`World`): Patients.
-        codes (`Codebook`): Tables.
+        codes (`MedicareCodebook`): Tables.
         sheet (`Sheet`): Claims in order.
         lines (`Lines`): Their lines in order.
         diagnoses (`np.ndarray` of shape `(claims, DIAGNOSES)`): Codes.
@@ -133,7 +131,7 @@ def medical_table(
     return pa.Table.from_arrays(columns, schema=MEDICARE_MEDICAL_SCHEMA)
 
 
-def _procedure_columns(codes: Codebook, sheet: Sheet, second: Int, claim: Int) -> list[pa.Array]:
+def _procedure_columns(codes: MedicareCodebook, sheet: Sheet, second: Int, claim: Int) -> list[pa.Array]:
     """Type, codes and dates of procedures; all lines of a claim carry them."""
     present = sheet.procedures >= 0
     kind = np.where(present[:, 0], second, -1).astype(np.int32)
@@ -147,16 +145,16 @@ def _procedure_columns(codes: Codebook, sheet: Sheet, second: Int, claim: Int) -
 
 
 def pharmacy_table(
-    world: World, codes: Codebook, fills: Fills, ingredient: Int, product: Int, generator: np.random.Generator
+    world: World, codes: MedicareCodebook, fills: Fills, ingredient: Int, product: Int, generator: np.random.Generator
 ) -> pa.Table:
     """Pharmacy claims in order of patient and day.
 
     Args:
         world (`World`): Patients.
-        codes (`Codebook`): Tables.
+        codes (`MedicareCodebook`): Tables.
         fills (`Fills`): Prescriptions filled.
-        ingredient (`np.ndarray`): Codes of `Codebook.drugs`.
-        product (`np.ndarray`): Positions in `Codebook.product_vocabulary`.
+        ingredient (`np.ndarray`): Codes of `MedicareCodebook.drugs`.
+        product (`np.ndarray`): Positions in `MedicareCodebook.product_vocabulary`.
         generator (`np.random.Generator`): Stream.
 
     Returns:

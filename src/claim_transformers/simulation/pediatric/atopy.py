@@ -12,7 +12,7 @@ import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Calendar, Float, Int, season_table
 from claim_transformers.simulation.pediatric.courses import Switches, age_months, monthly, noise, occurs, switch
-from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, Population, by_age
+from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, PediatricPopulation, by_age
 
 CONDITIONS = ("eczema", "food_allergy", "rhinitis", "obesity", "asthma")
 ECZEMA, FOOD, RHINITIS, OBESITY, ASTHMA = range(len(CONDITIONS))
@@ -68,7 +68,7 @@ class AtopyState:
     Attributes:
         birth_month: Month of birth.
         sex: 1 for boys, 0 for girls.
-        smoke, adherence: Traits, see `Population`.
+        smoke, adherence: Traits, see `PediatricPopulation`.
         proneness: Multiplier of each onset, from liability, smoke and early wheezing, shape `(conditions, patients)`.
         severity: Severity asthma has or would have, `0` to `3`.
         conditions: 1 where a condition of `CONDITIONS` is present, shape `(conditions, patients)`.
@@ -110,11 +110,11 @@ class AtopyMonth:
     steroid: Float
 
 
-def first_state(patients: Population, generator: np.random.Generator) -> AtopyState:
+def first_state(patients: PediatricPopulation, generator: np.random.Generator) -> AtopyState:
     """State of newborns, from which life before the window is run.
 
     Args:
-        patients (`Population`): Patients of one block.
+        patients (`PediatricPopulation`): Patients of one block.
         generator (`np.random.Generator`): Stream.
 
     Returns:

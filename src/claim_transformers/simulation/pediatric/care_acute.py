@@ -6,9 +6,8 @@ import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Float, Int, season_table
 from claim_transformers.simulation.engine.sampling import unit
-from claim_transformers.simulation.pediatric.acute_causes import EPISODES
 from claim_transformers.simulation.pediatric.block import Block
-from claim_transformers.simulation.pediatric.causes import EMERGENCY, OFFICE, PREVENTIVE, STAY
+from claim_transformers.simulation.pediatric.causes import EMERGENCY, EPISODES, OFFICE, PREVENTIVE, STAY
 from claim_transformers.simulation.pediatric.population import by_age
 
 # Ages in months of the check-ups of the Bright Futures schedule (American Academy of Pediatrics, 2008).
@@ -29,12 +28,12 @@ def add_episodes(block: Block, burden: Float) -> None:
         block (`Block`): Receives the visits.
         burden (`np.ndarray`): Multiplier of the rate in every insured month.
     """
-    catalog, generator = block.catalog, block.generator
+    codes, generator = block.codes, block.generator
     male = block.patients.male[block.patient].astype(np.int32)
     cell = (block.band * 2 + male) * 12 + block.month_of_year
-    rate = catalog.episode_rate[cell] * burden * block.patients.frailty[block.patient] * block.institution.visit_rate
+    rate = codes.episode_rate[cell] * burden * block.patients.frailty[block.patient] * block.institution.visit_rate
     at = np.repeat(np.arange(len(rate)), generator.poisson(rate))
-    cause = catalog.episode_cause[catalog.episode_cells.draw(cell[at], generator.random(len(at), dtype=np.float32))]
+    cause = codes.episode_cause[codes.episode_cells.draw(cell[at], generator.random(len(at), dtype=np.float32))]
     patient, month = block.patient[at], block.month[at]
     emergency = np.array([episode.emergency for episode in EPISODES], dtype=np.float32)[cause]
     stay = np.array([episode.stay for episode in EPISODES], dtype=np.float32)[cause]
@@ -42,7 +41,7 @@ def add_episodes(block: Block, burden: Float) -> None:
     habit = 0.4 + 1.2 * block.trait("emergency", patient)
     emergency = np.minimum(emergency * habit * block.institution.emergency_rate, 0.97 - stay)
     chance = generator.random(len(at), dtype=np.float32)
-    kind = np.where(chance < stay, STAY, np.where(chance < stay + emergency, EMERGENCY, catalog.kind[cause]))
+    kind = np.where(chance < stay, STAY, np.where(chance < stay + emergency, EMERGENCY, codes.kind[cause]))
     day = block.days_in(month, patient)
     elective = (kind != STAY) & (kind != EMERGENCY)
     day = np.where(elective, block.on_weekdays(patient, day), day).astype(np.int32)
@@ -54,7 +53,7 @@ def add_episodes(block: Block, burden: Float) -> None:
     later = block.on_weekdays(patient[chosen], later)
     kept = block.covered(patient[chosen], later)
     chosen, later = chosen[kept], later[kept]
-    block.add_visits(patient[chosen], later, cause[chosen], catalog.kind[cause[chosen]])
+    block.add_visits(patient[chosen], later, cause[chosen], codes.kind[cause[chosen]])
 
 
 def add_bronchiolitis(block: Block) -> None:
@@ -71,7 +70,7 @@ def add_bronchiolitis(block: Block) -> None:
     kind = np.where(
         chance < stay, STAY, np.where(chance < stay + 0.35 * block.institution.emergency_rate, EMERGENCY, OFFICE)
     )
-    cause = block.catalog.cause_of["bronchiolitis"]
+    cause = block.codes.cause_of["bronchiolitis"]
     block.add_visits(patient, block.days_in(month, patient), cause, kind.astype(np.int32))
 
 
@@ -88,7 +87,7 @@ def add_check_ups(block: Block) -> None:
     ]
     patient = block.patient[chosen]
     day = block.on_weekdays(patient, block.days_in(block.month[chosen], patient))
-    block.add_visits(patient, day, block.catalog.cause_of["well_child"], PREVENTIVE)
+    block.add_visits(patient, day, block.codes.cause_of["well_child"], PREVENTIVE)
 
 
 def add_births(block: Block) -> None:
@@ -96,11 +95,11 @@ def add_births(block: Block) -> None:
     patients = block.patients
     born = np.flatnonzero(patients.birth_month >= 0)
     born = born[patients.enrolled[patients.birth_month[born], born]].astype(np.int32)
-    catalog = block.catalog
+    codes = block.codes
     pool = np.where(
-        patients.premature[born] > 0, catalog.diagnoses.pool("prematurity"), catalog.diagnoses.pool("newborn")
+        patients.premature[born] > 0, codes.diagnoses.pool("prematurity"), codes.diagnoses.pool("newborn")
     ).astype(np.int32)
-    block.add_visits(born, patients.birth_day[born], catalog.cause_of["newborn"], STAY, pool)
+    block.add_visits(born, patients.birth_day[born], codes.cause_of["newborn"], STAY, pool)
 
 
 def add_pregnancies(block: Block) -> None:
@@ -122,7 +121,7 @@ def add_pregnancies(block: Block) -> None:
     woman, due = woman[inside], due[inside].astype(np.int32)
     day = block.days_in(due, woman)
     kept = block.covered(woman, day)
-    block.add_visits(woman[kept], day[kept], block.catalog.cause_of["delivery"], STAY)
+    block.add_visits(woman[kept], day[kept], block.codes.cause_of["delivery"], STAY)
 
 
 def _add_prenatal(block: Block, woman: Int, start: Int, length: Int) -> None:
@@ -133,4 +132,4 @@ def _add_prenatal(block: Block, woman: Int, start: Int, length: Int) -> None:
         now = np.flatnonzero(block.happen(chance.astype(np.float32)))
         day = block.on_weekdays(woman[now], block.days_in(month[now], woman[now]))
         kept = block.covered(woman[now], day)
-        block.add_visits(woman[now][kept], day[kept], block.catalog.cause_of["prenatal"], OFFICE)
+        block.add_visits(woman[now][kept], day[kept], block.codes.cause_of["prenatal"], OFFICE)

@@ -11,7 +11,7 @@ from claim_transformers.simulation.pediatric import atopy, mood
 from claim_transformers.simulation.pediatric.atopy import AtopyState
 from claim_transformers.simulation.pediatric.courses import take
 from claim_transformers.simulation.pediatric.mood import MoodState
-from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, Population
+from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, PediatricPopulation
 
 # Full months are lived before the window so that memories and treatments are in swing when it opens.
 RUN_IN_MONTHS = 12
@@ -62,11 +62,11 @@ class History:
     mood_states: list[MoodState] = field(default_factory=list, init=False)
 
 
-def live(patients: Population, calendar: Calendar, generator: np.random.Generator) -> History:
+def live(patients: PediatricPopulation, calendar: Calendar, generator: np.random.Generator) -> History:
     """Simulate both processes from birth to the end of the window.
 
     Args:
-        patients (`Population`): Patients of one block.
+        patients (`PediatricPopulation`): Patients of one block.
         calendar (`Calendar`): The window.
         generator (`np.random.Generator`): Stream.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Calendar, Float, Int, season_table
 from claim_transformers.simulation.pediatric.courses import Switches, age_months, monthly, noise, occurs, switch
-from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, Population, by_age
+from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, PediatricPopulation, by_age
 
 DISORDERS = ("adhd", "anxiety", "conduct", "depression", "bipolar", "substance")
 ADHD, ANXIETY, CONDUCT, DEPRESSION, BIPOLAR, SUBSTANCE = range(len(DISORDERS))
@@ -65,7 +65,7 @@ class MoodState:
     Attributes:
         birth_month: Month of birth.
         sex: 1 for boys, 0 for girls.
-        distress, adherence: Traits, see `Population`.
+        distress, adherence: Traits, see `PediatricPopulation`.
         proneness: Multiplier of each onset, from liability, shape `(disorders, patients)`.
         abuse_month: Month from which a history of abuse exists.
         disorders: 1 while a disorder of `DISORDERS` is active, shape `(disorders, patients)`.
@@ -109,11 +109,11 @@ class MoodMonth:
     contact: Float
 
 
-def first_state(patients: Population) -> MoodState:
+def first_state(patients: PediatricPopulation) -> MoodState:
     """State of newborns, from which life before the window is run.
 
     Args:
-        patients (`Population`): Patients of one block.
+        patients (`PediatricPopulation`): Patients of one block.
 
     Returns:
         `MoodState`: Nobody has any disorder yet.

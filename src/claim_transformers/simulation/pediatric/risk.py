@@ -18,7 +18,7 @@ from claim_transformers.simulation.engine.calendar import Bool, Calendar, Float,
 from claim_transformers.simulation.pediatric import atopy, mood
 from claim_transformers.simulation.pediatric.courses import join, take
 from claim_transformers.simulation.pediatric.disease import History
-from claim_transformers.simulation.pediatric.population import Population
+from claim_transformers.simulation.pediatric.population import PediatricPopulation
 
 OUTCOMES = ("asthma_hospitalization", "suicide_attempt")
 HORIZONS_DAYS = (180, 365)
@@ -46,7 +46,11 @@ class TrueRisk:
 
 
 def true_risks(
-    patients: Population, history: History, calendar: Calendar, replicates: int, generator: np.random.Generator
+    patients: PediatricPopulation,
+    history: History,
+    calendar: Calendar,
+    replicates: int,
+    generator: np.random.Generator,
 ) -> TrueRisk:
     """Write down the risk of both outcomes for everyone insured and able to have them.
 
@@ -54,7 +58,7 @@ def true_risks(
     anyone else within the month is zero.
 
     Args:
-        patients (`Population`): Patients of one block.
+        patients (`PediatricPopulation`): Patients of one block.
         history (`History`): What they lived through.
         calendar (`Calendar`): The window.
         replicates (`int`):
@@ -98,7 +102,7 @@ def _risks(patient: Int, month: Int, outcome: int, horizon_days: Int | int, risk
 
 
 def _snapshot_risks(
-    patients: Population,
+    patients: PediatricPopulation,
     history: History,
     calendar: Calendar,
     outcome: int,

@@ -30,7 +30,7 @@ DUAL_CODES = ("NA", "02", "08", "01", "03", "04", "06")
 
 
 @dataclass
-class Beneficiaries:
+class MedicarePopulation:
     """Patients of one block; one entry per patient unless a shape is given.
 
     Attributes:
@@ -85,7 +85,9 @@ class Beneficiaries:
         }
 
 
-def draw_beneficiaries(size: int, calendar: Calendar, block_key: int, generator: np.random.Generator) -> Beneficiaries:
+def draw_population(
+    size: int, calendar: Calendar, block_key: int, generator: np.random.Generator
+) -> MedicarePopulation:
     """Draw the patients of one block.
 
     Args:
@@ -95,12 +97,12 @@ def draw_beneficiaries(size: int, calendar: Calendar, block_key: int, generator:
         generator (`np.random.Generator`): Stream of this block.
 
     Returns:
-        `Beneficiaries`: Each is covered in at least one month of the window.
+        `MedicarePopulation`: Each is covered in at least one month of the window.
 
     Examples:
         >>> import datetime as dt
         >>> window = Calendar(dt.date(2008, 1, 1), dt.date(2009, 12, 31))
-        >>> patients = draw_beneficiaries(100, window, 1, np.random.Generator(np.random.Philox(0)))
+        >>> patients = draw_population(100, window, 1, np.random.Generator(np.random.Philox(0)))
         >>> patients.enrolled.shape, bool(patients.enrolled.any(axis=0).all())
         ((24, 100), True)
     """
@@ -120,7 +122,7 @@ def draw_beneficiaries(size: int, calendar: Calendar, block_key: int, generator:
     kind = np.searchsorted(np.cumsum((0.5, 0.24, 0.1, 0.06, 0.03)), random(size)) + 1
     rural = counties().is_rural[county]
     access = generator.standard_normal(size, dtype=np.float32) - 0.35 * deprivation - 0.4 * rural
-    return Beneficiaries(
+    return MedicarePopulation(
         key=key,
         male=male,
         race=race,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Bool, Int
-from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.codebook import MedicareCodebook
 from claim_transformers.simulation.medicare.conditions import CONDITIONS
 from claim_transformers.simulation.medicare.sheets import TYPE_OF, Sheet
 from claim_transformers.simulation.medicare.stays import World
@@ -20,17 +20,17 @@ COMPLICATIONS = (
 )  # fmt: skip
 
 
-def write_diagnoses(world: World, codes: Codebook, sheet: Sheet, generator: np.random.Generator) -> Int:
+def write_diagnoses(world: World, codes: MedicareCodebook, sheet: Sheet, generator: np.random.Generator) -> Int:
     """Draw the diagnoses of all claims of a block.
 
     Args:
         world (`World`): Patients and their conditions.
-        codes (`Codebook`): Tables.
+        codes (`MedicareCodebook`): Tables.
         sheet (`Sheet`): All claims in order.
         generator (`np.random.Generator`): Stream.
 
     Returns:
-        `np.ndarray` of shape `(claims, DIAGNOSES)`: Codes of `Codebook.diagnoses`, `-1` for none, without gaps.
+        `np.ndarray` of shape `(claims, DIAGNOSES)`: Codes of diagnoses, `-1` for none, without gaps.
     """
     count = len(sheet)
     key = world.patients.key[sheet.patient]
@@ -52,7 +52,7 @@ def write_diagnoses(world: World, codes: Codebook, sheet: Sheet, generator: np.r
     return written
 
 
-def _mentions(world: World, codes: Codebook, sheet: Sheet, generator: np.random.Generator) -> tuple[Int, Int]:
+def _mentions(world: World, codes: MedicareCodebook, sheet: Sheet, generator: np.random.Generator) -> tuple[Int, Int]:
     """Claims and pools of conditions that claims for another reason name."""
     weights = np.array([condition.mention for condition in CONDITIONS], dtype=np.float32)[_ORDER]
     present = (world.illness.burden > 0)[:, :, _ORDER][world.month(sheet.start), sheet.patient]
@@ -67,7 +67,7 @@ def _mentions(world: World, codes: Codebook, sheet: Sheet, generator: np.random.
     return claim[other], pools[other]
 
 
-def _complications(codes: Codebook, sheet: Sheet, generator: np.random.Generator) -> tuple[Int, Int]:
+def _complications(codes: MedicareCodebook, sheet: Sheet, generator: np.random.Generator) -> tuple[Int, Int]:
     """Claims and pools of what came on during a stay."""
     stays = np.flatnonzero((sheet.claim_type == TYPE_OF["IP"]) | (sheet.claim_type == TYPE_OF["SNF"])).astype(np.int32)
     pools = codes.diagnoses.pool_ids([name for name, _ in COMPLICATIONS])
