@@ -27,22 +27,11 @@ class BlockTables:
     true_risk: pa.Table
 
     def by_name(self) -> dict[str, pa.Table]:
-        """Every table by its name, which is also that of its file.
-
-        Returns:
-            `dict[str, pa.Table]`: The tables.
-        """
+        """Every table by its name, which is also that of its file."""
         return {name: getattr(self, name) for name in BlockTables.__annotations__}
 
     def of_first_patients(self, kept: int) -> BlockTables:
-        """Keep the rows of the first patients of the block; rows stay in their order.
-
-        Args:
-            kept (`int`): Number of patients.
-
-        Returns:
-            `BlockTables`: Their rows.
-        """
+        """Keep the rows of the first patients of the block; rows stay in their order."""
         # Spans of coverage are in order of patient, so their dictionary is too.
         names = self.eligibility["person_id"].combine_chunks().dictionary[:kept]
         cut = {}
@@ -54,19 +43,7 @@ class BlockTables:
 
 
 def join_blocks(blocks: Sequence[BlockTables]) -> dict[str, pa.Table]:
-    """Put the tables of blocks after each other.
-
-    Args:
-        blocks (`Sequence[BlockTables]`): Blocks in order, one at least.
-
-    Returns:
-        `dict[str, pa.Table]`: Every table by name.
-
-    Examples:
-        >>> block = BlockTables(*[pa.table({"row": [number]}) for number in range(4)])
-        >>> join_blocks([block, block])["eligibility"]["row"].to_pylist()
-        [2, 2]
-    """
+    """Put the tables of blocks after each other."""
     return {
         name: pa.concat_tables([block.by_name()[name] for block in blocks]).unify_dictionaries()
         for name in blocks[0].by_name()

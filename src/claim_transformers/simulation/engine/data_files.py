@@ -95,9 +95,7 @@ def _check_codes(path: Path, rows: list[dict[str, str]]) -> None:
     for line, row in enumerate(rows, 2):
         key = row["system"], row["pool"], row["code"]
         if key in seen:
-            raise ValueError(
-                f"{path.name}, line {line}: expected a code once in a pool, found {row['code']!r} twice"
-            )
+            raise ValueError(f"{path.name}, line {line}: expected a code once in a pool, found {row['code']!r} twice")
         seen.add(key)
 
 
@@ -132,7 +130,7 @@ def read_rows(path: Path, kind: type[Row], words: dict[str, tuple[str, ...]] | N
             raise ValueError(f"{place}: expected the keys {missing}, found none of them")
         if not isinstance(row.get("source"), str) or not row["source"].strip():
             raise ValueError(f"{place}: expected a source, found none")
-        values = {}
+        values: dict[str, Any] = {}
         for name, value in row.items():
             if name in (words or {}):
                 values[name] = _position(f"{place}, {name}", (words or {})[name], value)

@@ -64,21 +64,7 @@ def fills_table(
     salt: int,
     data_source: str,
 ) -> pa.Table:
-    """Pharmacy claims in the order of the fills.
-
-    Args:
-        fills (`Fills`): Prescriptions filled.
-        key (`np.ndarray` of `uint64`): Keys of the patients of the block.
-        ingredient (`np.ndarray`): Number of the ingredient of each fill.
-        product (`pa.Array`): NDC of each fill.
-        cents (`np.ndarray` of `int64`): Price of each fill.
-        generator (`np.random.Generator`): Stream, from which refills are drawn.
-        salt (`int`): What tells these claims from others of the same patients.
-        data_source (`str`): Name of the source.
-
-    Returns:
-        `pa.Table`: One row per fill, in `PHARMACY_SCHEMA`.
-    """
+    """Pharmacy claims in the order of the fills."""
     refills = generator.integers(0, 6, len(fills), dtype=np.int32) * (fills.days_supply >= 25)
     columns = [
         text_column(fills.patient, patient_names(key)),

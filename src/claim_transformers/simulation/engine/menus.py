@@ -70,6 +70,8 @@ class Menu:
         """Pool that each entry's menu gives, `-1` for nothing."""
         position = np.zeros(len(cause), dtype=np.int32)
         for steps in self._steps:
+            # Steps are cumulative chances, so the number of steps passed is the position; past the last stands
+            # nothing.
             position += uniform >= steps[cause]
         pools: Int = self._pools[cause, position]
         return pools

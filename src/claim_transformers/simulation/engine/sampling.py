@@ -128,6 +128,8 @@ class CodeTable:
     def draw(self, pool: Int, uniform: Float) -> Int:
         """Draw one code per entry; the same number in `[0, 1)` gives the same code of a pool."""
         scaled = uniform * self.size[pool]
+        # One number does two things: its whole part picks a slot of the pool, its fraction decides between the slot's
+        # own code and its alias. Multiplying the swap instead of branching keeps it one pass.
         slot = scaled.astype(np.int32)
         position = slot + self.offset[pool]
         swapped = (scaled - slot) >= self._accept[position]

@@ -61,19 +61,7 @@ def write_care(
     generator: np.random.Generator,
     recording: np.random.Generator,
 ) -> Care:
-    """Write all claims and fills of a block.
-
-    Args:
-        world (`World`): Patients and what they live through.
-        codes (`MedicareCodebook`): Tables.
-        stays (`Stays`): Stays in order of patient and time.
-        death_day (`np.ndarray`): Day of death of every patient.
-        generator (`np.random.Generator`): Stream.
-        recording (`np.random.Generator`): Stream of the planted bias, used by it alone.
-
-    Returns:
-        `Care`: What is recorded.
-    """
+    """Write all claims and fills of a block."""
     visits, urgent, is_observation = _visits_outside(world, stays, death_day)
     bounds = bounds_of(stays, death_day)
     hospital, _ = stay_claims(world, codes, stays, generator)

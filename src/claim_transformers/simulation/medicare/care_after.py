@@ -25,18 +25,7 @@ HOSPICE_SHARE, HOSPICE_DAYS, HOSPICE_SPREAD = 0.36, 18.0, 1.2
 def after_claims(
     world: World, codes: MedicareCodebook, stays: Stays, bounds: Bounds, generator: np.random.Generator
 ) -> list[Sheet]:
-    """Claims of nursing facilities and home health agencies.
-
-    Args:
-        world (`World`): Patients.
-        codes (`MedicareCodebook`): Tables.
-        stays (`Stays`): Stays in order of patient and time.
-        bounds (`Bounds`): What ends the time after each.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `list[Sheet]`: Claims.
-    """
+    """Claims of nursing facilities and home health agencies."""
     sent = np.flatnonzero(stays.disposition == FACILITY)
     days = generator.standard_gamma(1.4, len(sent)) / 1.4 * FACILITY_DAYS
     planned = stays.discharge[sent] + np.clip(days, 3, FACILITY_MOST).astype(np.int32)
@@ -114,18 +103,7 @@ def _home_health(
 def hospice_claims(
     world: World, codes: MedicareCodebook, stays: Stays, death_day: Int, generator: np.random.Generator
 ) -> list[Sheet]:
-    """Hospice care from a discharge to it, or from some time before a death at home, to death.
-
-    Args:
-        world (`World`): Patients.
-        codes (`MedicareCodebook`): Tables.
-        stays (`Stays`): Stays in order of patient and time.
-        death_day (`np.ndarray`): Day of death of every patient.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `list[Sheet]`: Claims.
-    """
+    """Hospice care from a discharge to it, or from some time before a death at home, to death."""
     size = len(death_day)
     latest = np.full(size, int(world.calendar.first) - 400, dtype=np.int32)
     latest[stays.patient] = stays.discharge

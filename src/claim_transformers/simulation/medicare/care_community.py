@@ -19,31 +19,14 @@ STROKE, PARKINSON = CONDITION_NAMES.index("stroke"), CONDITION_NAMES.index("park
 
 
 def reason_pools(codes: MedicareCodebook) -> Int:
-    """Pool of diagnoses of every reason for a visit.
-
-    Args:
-        codes (`MedicareCodebook`): Tables.
-
-    Returns:
-        `np.ndarray` of shape `(conditions + 1,)`: The last one is `MINOR`.
-    """
+    """Pool of diagnoses of every reason for a visit."""
     return codes.diagnoses.pool_ids([*(condition.name for condition in CONDITIONS), "minor"])
 
 
 def office_claims(
     world: World, codes: MedicareCodebook, visits: Events, generator: np.random.Generator
 ) -> list[Sheet]:
-    """Carrier claims of office visits, with laboratory, imaging and clinic visits that come of them.
-
-    Args:
-        world (`World`): Patients.
-        codes (`MedicareCodebook`): Tables.
-        visits (`Events`): Visits that take place.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `list[Sheet]`: Claims.
-    """
+    """Carrier claims of office visits, with laboratory, imaging and clinic visits that come of them."""
     pool = reason_pools(codes)[visits.reason]
     office = new_sheet("CAR", visits.patient, visits.day, visits.day, pool, mention=0.45, place="11")
     everyone = np.arange(len(visits), dtype=np.int32)
@@ -84,18 +67,7 @@ def office_claims(
 def emergency_claims(
     world: World, codes: MedicareCodebook, visits: Events, is_observation: Bool, generator: np.random.Generator
 ) -> list[Sheet]:
-    """Outpatient and carrier claims of emergency visits and observation stays.
-
-    Args:
-        world (`World`): Patients.
-        codes (`MedicareCodebook`): Tables.
-        visits (`Events`): Visits that take place.
-        is_observation (`np.ndarray` of bool): Those kept for observation.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `list[Sheet]`: Claims.
-    """
+    """Outpatient and carrier claims of emergency visits and observation stays."""
     count = len(visits)
     general = np.full(count, codes.diagnoses.pool("ambulatory_emergency"), dtype=np.int32)
     own = (visits.reason != MINOR) & (generator.random(count, dtype=np.float32) < 0.3)
@@ -121,16 +93,7 @@ def emergency_claims(
 
 
 def dialysis_claims(world: World, codes: MedicareCodebook, generator: np.random.Generator) -> list[Sheet]:
-    """Monthly claims of dialysis facilities and their doctors.
-
-    Args:
-        world (`World`): Patients.
-        codes (`MedicareCodebook`): Tables.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `list[Sheet]`: Claims.
-    """
+    """Monthly claims of dialysis facilities and their doctors."""
     month, patient = np.nonzero(world.illness.burden[BURN_IN_MONTHS:, :, ESRD] > 0)
     # A transplant is not followed up: every patient with end-stage disease but a few is on dialysis here.
     on = unit(world.patients.key[patient], 71) < 0.85
@@ -152,16 +115,7 @@ def dialysis_claims(world: World, codes: MedicareCodebook, generator: np.random.
 
 
 def chemotherapy_claims(world: World, codes: MedicareCodebook, generator: np.random.Generator) -> list[Sheet]:
-    """Outpatient claims of cancer treatment.
-
-    Args:
-        world (`World`): Patients.
-        codes (`MedicareCodebook`): Tables.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `list[Sheet]`: Claims.
-    """
+    """Outpatient claims of cancer treatment."""
     month, patient = np.nonzero(world.illness.in_treatment[BURN_IN_MONTHS:] > 0)
     takes = unit(world.patients.key[patient], 72) < 0.4
     month, patient = month[takes].astype(np.int32), patient[takes].astype(np.int32)
@@ -183,17 +137,7 @@ def chemotherapy_claims(world: World, codes: MedicareCodebook, generator: np.ran
 def equipment_claims(
     world: World, codes: MedicareCodebook, stays: Stays, generator: np.random.Generator
 ) -> list[Sheet]:
-    """Claims for durable equipment: oxygen, glucose strips, wheelchairs, walkers after a stay, and the rest.
-
-    Args:
-        world (`World`): Patients.
-        codes (`MedicareCodebook`): Tables.
-        stays (`Stays`): Stays, some of which end with a walker.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `list[Sheet]`: Claims.
-    """
+    """Claims for durable equipment: oxygen, glucose strips, wheelchairs, walkers after a stay, and the rest."""
     burden, key = world.illness.burden[BURN_IN_MONTHS:], world.patients.key
     sheets = []
     plans = (

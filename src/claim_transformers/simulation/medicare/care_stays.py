@@ -50,15 +50,7 @@ class Bounds:
 
 
 def bounds_of(stays: Stays, death_day: Int) -> Bounds:
-    """Next admission and death for every stay.
-
-    Args:
-        stays (`Stays`): Stays in order of patient and time.
-        death_day (`np.ndarray`): Day of death of every patient.
-
-    Returns:
-        `Bounds`: One entry per stay.
-    """
+    """Next admission and death for every stay."""
     following = np.full(len(stays), NEVER, dtype=np.int32)
     is_same = stays.patient[1:] == stays.patient[:-1]
     following[:-1] = np.where(is_same, stays.admission[1:], NEVER)
@@ -66,16 +58,7 @@ def bounds_of(stays: Stays, death_day: Int) -> Bounds:
 
 
 def days_since_discharge(stays: Stays, patient: Int, day: Int) -> Int:
-    """Days since the latest admission ended, negative or zero inside a stay, many where there was none.
-
-    Args:
-        stays (`Stays`): Stays in order of patient and time.
-        patient (`np.ndarray`): Whom to look up.
-        day (`np.ndarray`): On which day.
-
-    Returns:
-        `np.ndarray`: One entry per patient given.
-    """
+    """Days since the latest admission ended, negative or zero inside a stay, many where there was none."""
     keys = event_keys(stays.patient, stays.admission)
     position = np.searchsorted(keys, event_keys(patient, day), side="right") - 1
     at = np.maximum(position, 0)
@@ -87,17 +70,7 @@ def days_since_discharge(stays: Stays, patient: Int, day: Int) -> Int:
 def stay_claims(
     world: World, codes: MedicareCodebook, stays: Stays, generator: np.random.Generator
 ) -> tuple[list[Sheet], Float]:
-    """Hospital bills and their doctors' bills.
-
-    Args:
-        world (`World`): Patients.
-        codes (`MedicareCodebook`): Tables.
-        stays (`Stays`): Stays in order of patient and time.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `tuple[list[Sheet], np.ndarray]`: Claims, hospital bills first, and the severity in the DRG of each of these.
-    """
+    """Hospital bills and their doctors' bills."""
     first = np.flatnonzero((stays.transfer > 0) | (stays.interim > 0))
     index = np.concatenate([np.arange(len(stays)), first]).astype(np.int32)
     is_first = np.arange(len(index)) >= len(stays)
@@ -211,17 +184,7 @@ def _doctor_claims(codes: MedicareCodebook, stays: Stays, bills: Sheet, generato
 
 
 def follow_up_claims(codes: MedicareCodebook, stays: Stays, bounds: Bounds, generator: np.random.Generator) -> Sheet:
-    """The first visit after a stay, where nothing came before it.
-
-    Args:
-        codes (`MedicareCodebook`): Tables.
-        stays (`Stays`): Stays.
-        bounds (`Bounds`): What ends the time after each.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `Sheet`: Carrier claims.
-    """
+    """The first visit after a stay, where nothing came before it."""
     seen = np.flatnonzero((stays.follow_up > 0) & (stays.follow_up < bounds.last_day()))
     day = stays.follow_up[seen]
     lasting = [cause.drug_condition or "minor" for cause in STAY_CAUSES]

@@ -39,10 +39,6 @@ class StayCause:
         planned (`bool`): Planned by the rules above.
         emergency (`float`): Share that comes through the emergency department.
         drug_condition (`str`): The condition whose drugs protect after discharge.
-
-    Examples:
-        >>> STAY_CAUSES[0].name
-        'heart_failure'
     """
 
     name: str
@@ -94,16 +90,7 @@ WEAKENING = ("stroke", "hip_fracture", "fracture", "valve", "sepsis")
 
 @cache
 def rate_table() -> tuple[Float, Float]:
-    """Stays per patient-year at age 75: of everyone, and per unit of burden.
-
-    Returns:
-        `tuple[np.ndarray, np.ndarray]`: Shapes `(causes,)` and `(conditions, causes)`.
-
-    Examples:
-        >>> everyone, per_burden = rate_table()
-        >>> round(float(everyone[0]) * 1000, 1)
-        0.8
-    """
+    """Stays per patient-year at age 75: of everyone, and per unit of burden."""
     everyone = np.zeros(len(STAY_CAUSES), dtype=np.float32)
     per_burden = np.zeros((len(CONDITION_NAMES), len(STAY_CAUSES)), dtype=np.float32)
     for position, cause in enumerate(STAY_CAUSES):
@@ -118,16 +105,5 @@ def rate_table() -> tuple[Float, Float]:
 
 @cache
 def column(name: str) -> Float:
-    """One number of every cause.
-
-    Args:
-        name (`str`): A field of `StayCause` that is a number.
-
-    Returns:
-        `np.ndarray` of shape `(causes,)`.
-
-    Examples:
-        >>> float(column("days")[0])
-        5.199999809265137
-    """
+    """One number of every cause."""
     return np.array([getattr(cause, name) for cause in STAY_CAUSES], dtype=np.float32)

@@ -91,6 +91,7 @@ class DatedTable:
         """Rows that share a table, with the table and where its codes begin in the vocabulary."""
         second = self.is_second(day)
         drifted = day >= self._drift_day if len(self._tables[0]) > 1 else np.zeros(len(day), dtype=np.bool_)
+        # Four tables at most: version of ICD times two, plus the habit of coding before or after the drift.
         which = second.astype(np.int8) * 2 + drifted
         for version, tables in enumerate(self._tables):
             for habit, table in enumerate(tables):
@@ -138,16 +139,5 @@ def _shift(codes: str, labelers: int) -> str:
 
 @cache
 def codebook_of(drift: PlantedDrift) -> MedicareCodebook:
-    """The tables for a drift, compiled once per process.
-
-    Args:
-        drift (`PlantedDrift`): The drift, of strength zero for none.
-
-    Returns:
-        `MedicareCodebook`: Tables to draw from.
-
-    Examples:
-        >>> codebook_of(PlantedDrift(2012)).diagnoses.pool("hypertension")
-        0
-    """
+    """The tables for a drift, compiled once per process."""
     return MedicareCodebook(drift)

@@ -21,17 +21,7 @@ COMPLICATIONS = (
 
 
 def write_diagnoses(world: World, codes: MedicareCodebook, sheet: Sheet, generator: np.random.Generator) -> Int:
-    """Draw the diagnoses of all claims of a block.
-
-    Args:
-        world (`World`): Patients and their conditions.
-        codes (`MedicareCodebook`): Tables.
-        sheet (`Sheet`): All claims in order.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `np.ndarray` of shape `(claims, DIAGNOSES)`: Codes of diagnoses, `-1` for none, without gaps.
-    """
+    """Draw the diagnoses of all claims of a block."""
     count = len(sheet)
     key = world.patients.key[sheet.patient]
     written = np.full((count, DIAGNOSES), -1, dtype=np.int32)
@@ -46,6 +36,7 @@ def write_diagnoses(world: World, codes: MedicareCodebook, sheet: Sheet, generat
     is_new = drawn != written[claim, 0]
     is_new[1:] &= (drawn[1:] != drawn[:-1]) | (claim[1:] != claim[:-1])
     claim, drawn = claim[is_new], drawn[is_new]
+    # Rows are sorted by claim, so a row's distance from the first row of its claim is its place among the additions.
     slot = np.arange(len(claim)) - np.searchsorted(claim, claim) + filled[claim]
     fits = slot < np.minimum(sheet.most[claim], DIAGNOSES)
     written[claim[fits], slot[fits]] = drawn[fits]

@@ -40,10 +40,6 @@ class Condition:
         drugs (`tuple[str, ...]`): Drug classes.
         treated (`float`): Share of patients on each of them.
         mortality (`float`): What it adds to the logarithm of mortality at average severity.
-
-    Examples:
-        >>> CONDITIONS[0].name
-        'hypertension'
     """
 
     name: str
@@ -91,15 +87,7 @@ def _logit(share: Float) -> Float:
 
 
 def draw_onset_ages(patients: MedicarePopulation, generator: np.random.Generator) -> Float:
-    """Age at which each condition begins.
-
-    Args:
-        patients (`MedicarePopulation`): Patients of one block.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `np.ndarray` of shape `(patients, conditions)`: Years; infinite where it never does.
-    """
+    """Age at which each condition begins."""
     traits = patients.traits()
     size = len(patients)
     ages = np.array(CURVE_AGES)
@@ -119,6 +107,8 @@ def draw_onset_ages(patients: MedicarePopulation, generator: np.random.Generator
         need = _logit(uniform) - shift
         curve = np.maximum.accumulate(_logit(np.array(condition.share)))
         curve += np.arange(len(curve)) * 1e-6
+        # The curve is the odds of having the condition by each age, so the age at which it passes the patient's own
+        # number is the age of onset. It is made to rise strictly, because a falling curve has no inverse.
         age = np.interp(need, curve, ages, left=18.0, right=np.inf)
         onset[:, position] = np.where(need < curve[0], 18.0 + 17.0 * generator.random(size), age)
     onset[:, ESRD] = np.where(
@@ -128,16 +118,7 @@ def draw_onset_ages(patients: MedicarePopulation, generator: np.random.Generator
 
 
 def draw_illness(patients: MedicarePopulation, calendar: Calendar, generator: np.random.Generator) -> Illness:
-    """Conditions of all patients in every month.
-
-    Args:
-        patients (`MedicarePopulation`): Patients of one block.
-        calendar (`Calendar`): The window.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `Illness`: By patient, and by month and patient.
-    """
+    """Conditions of all patients in every month."""
     onset_age = draw_onset_ages(patients, generator)
     start_age = (calendar.first - patients.birth_day) / 365.25
     onset_month = ((onset_age - start_age[:, None]) * 12).astype(np.float32)

@@ -21,18 +21,7 @@ COURSES = (("antibiotic", 0.035), ("steroid", 0.012), ("pain_drug", 0.018))
 def draw_fills(
     world: World, codes: MedicareCodebook, stays: Stays, visits: Events, generator: np.random.Generator
 ) -> Fills:
-    """Fills of patients with drug coverage, in order of patient and day.
-
-    Args:
-        world (`World`): Patients.
-        codes (`MedicareCodebook`): Tables.
-        stays (`Stays`): Stays, after which a drug is due.
-        visits (`Events`): Office and emergency visits, which give rise to short courses.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `Fills`: Their `drug_class` is a pool of `MedicareCodebook.drugs`.
-    """
+    """Fills of patients with drug coverage, in order of patient and day."""
     parts = _lasting(world, codes, generator)
     first_class = [_drug_of(cause.drug_condition) for cause in STAY_CAUSES]
     pools = codes.drugs.pool_ids(first_class)
@@ -87,17 +76,7 @@ def _lasting(world: World, codes: MedicareCodebook, generator: np.random.Generat
 def write_products(
     world: World, codes: MedicareCodebook, fills: Fills, generator: np.random.Generator
 ) -> tuple[Int, Int]:
-    """Ingredient and product of every fill; patients stay with both, most of the time.
-
-    Args:
-        world (`World`): Patients.
-        codes (`MedicareCodebook`): Tables.
-        fills (`Fills`): Their fills.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `tuple[np.ndarray, np.ndarray]`: Codes of drugs and positions in the vocabulary of products.
-    """
+    """Ingredient and product of every fill; patients stay with both, most of the time."""
     key = world.patients.key[fills.patient]
     ingredient = codes.drugs.draw_habit(fills.drug_class, key, fills.day, generator, 0.9)
     product = codes.products.draw_habit(ingredient, key, 0.85, generator)

@@ -211,26 +211,7 @@ def _blocks(request: _Request) -> Iterator[BlockTables]:
 def simulate_medicare_block(
     calendar: Calendar, seed: int, number: int, codes: MedicareCodebook, bias: PlantedBias, drift: PlantedDrift
 ) -> BlockTables:
-    """Simulate one whole block.
-
-    Args:
-        calendar (`Calendar`): The window.
-        seed (`int`): Seed of the simulation.
-        number (`int`): Number of the block.
-        codes (`MedicareCodebook`): Tables of codes.
-        bias (`PlantedBias`): A planted bias, of strength zero for none.
-        drift (`PlantedDrift`): A planted drift, of strength zero for none.
-
-    Returns:
-        `BlockTables`: Tables of `BLOCK_PATIENTS` patients.
-
-    Examples:
-        >>> import datetime as dt
-        >>> spring, drift = Calendar(dt.date(2012, 3, 1), dt.date(2012, 5, 31)), PlantedDrift(2012)
-        >>> tables = simulate_medicare_block(spring, 0, 0, codebook_of(drift), PlantedBias(), drift)
-        >>> len(tables.medical_claim) > len(tables.pharmacy_claim) > 0
-        True
-    """
+    """Simulate one whole block."""
     world, streams = draw_world(calendar, seed, number, bias, drift)
     stays, death_day = draw_stays(world, streams["risk"])
     care = write_care(world, codes, stays, death_day, streams["care"], streams["dirt"])
@@ -246,18 +227,7 @@ def simulate_medicare_block(
 def draw_world(
     calendar: Calendar, seed: int, number: int, bias: PlantedBias, drift: PlantedDrift
 ) -> tuple[World, dict[str, np.random.Generator]]:
-    """Patients of one block, their conditions and hazards, before any stay.
-
-    Args:
-        calendar (`Calendar`): The window.
-        seed (`int`): Seed of the simulation.
-        number (`int`): Number of the block.
-        bias (`PlantedBias`): A planted bias.
-        drift (`PlantedDrift`): A planted drift.
-
-    Returns:
-        `tuple[World, dict[str, np.random.Generator]]`: The world, and the streams of the block where they stand.
-    """
+    """Patients of one block, their conditions and hazards, before any stay."""
     # The pediatric streams serve here too: "risk" draws the stays, and "dirt" what a planted bias leaves unrecorded.
     streams = streams_of(seed, _POPULATION, number)
     block_key = block_key_of(f"medicare|{seed}|{number}")

@@ -135,16 +135,7 @@ class World:
 
 
 def draw_stays(world: World, generator: np.random.Generator) -> tuple[Stays, Int]:
-    """Draw the stays and the deaths of one block.
-
-    Args:
-        world (`World`): Patients and their hazards.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `tuple[Stays, np.ndarray]`: All stays that begin in the burn-in or the window, and the day of death of every
-        patient, `NEVER` for those who live on.
-    """
+    """Draw the stays and the deaths of one block."""
     size = len(world.patients)
     death_day = np.full(size, NEVER, dtype=np.int32)
     waiting = _everyone(world)
@@ -204,10 +195,13 @@ def _next_end(world: World, waiting: _Waiting, generator: np.random.Generator) -
     if len(soon):
         hazards = _elevated(world, _take(waiting, soon))
         cumulative = np.cumsum(hazards.sum(axis=0), axis=1)
+        # Inversion: the end falls into the first piece whose cumulative hazard passes an exponential number. Counting
+        # the pieces before it is that position, and is the number of pieces where none passes.
         piece = (cumulative <= reach[soon, None]).sum(axis=1)
         hit = piece < cumulative.shape[1]
         at, piece_hit = soon[hit], piece[hit]
         in_period = piece_hit >= HORIZON_DAYS
+        # The first 30 pieces are days, counted from 1; the others are periods, inside which each day is as likely.
         offset = np.where(
             in_period,
             HORIZON_DAYS + 1 + (piece_hit - HORIZON_DAYS) * PERIOD_DAYS + (place[at] * PERIOD_DAYS).astype(np.int32),
@@ -215,6 +209,8 @@ def _next_end(world: World, waiting: _Waiting, generator: np.random.Generator) -
         )
         day[at] = waiting.since[at] + offset
         end[at] = _kind(hazards[:, hit, piece_hit], which[at])
+        # What the hazard of these pieces has used up is gone: an exponential number has no memory, so the rest reaches
+        # on into the months. For patients whose end is found it is not read again.
         reach[soon] -= cumulative[:, -1]
         later = np.flatnonzero(day == NEVER)
     _later_end(world, waiting, later, reach, which, day, end)
@@ -255,6 +251,7 @@ def _elevated(world: World, waiting: _Waiting) -> Float:
         hazards[PLANNED, :, column] = community.planned[patient, month]
         mortality = community.death[patient, month]
         hazards[DEATH, :, column] = mortality + np.maximum(discharge.death - mortality, 0) * fading
+    # So far per day; a piece of the second kind holds a whole period.
     hazards[:, :, HORIZON_DAYS:] *= PERIOD_DAYS
     return hazards
 
@@ -263,6 +260,7 @@ def _later_end(world: World, waiting: _Waiting, later: Int, reach: Float, which:
     """Ends by month, for those whose discharge is half a year back or who have not been in hospital; in place."""
     community, calendar = world.community, world.calendar
     patient = waiting.patient[later]
+    # Months are cut by the day from which they count, so a first month weighs only its remaining days.
     first = waiting.since[later] + 1 + np.where(waiting.is_after_stay[later], ELEVATED_DAYS, 0)
     months = np.arange(-BURN_IN_MONTHS, calendar.months, dtype=np.int32)
     start, stop = calendar.first_day(months), calendar.last_day(months)

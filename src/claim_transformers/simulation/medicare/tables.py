@@ -77,19 +77,7 @@ def _paid_days(end: Int, generator: np.random.Generator) -> Int:
 def medical_table(
     world: World, codes: MedicareCodebook, sheet: Sheet, lines: Lines, diagnoses: Int, generator: np.random.Generator
 ) -> pa.Table:
-    """Claim lines in order of patient, day, type and line.
-
-    Args:
-        world (`World`): Patients.
-        codes (`MedicareCodebook`): Tables.
-        sheet (`Sheet`): Claims in order.
-        lines (`Lines`): Their lines in order.
-        diagnoses (`np.ndarray` of shape `(claims, DIAGNOSES)`): Codes.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `pa.Table`: One row per line, in `MEDICARE_MEDICAL_SCHEMA`.
-    """
+    """Claim lines in order of patient, day, type and line."""
     claim = lines.claim
     number = (np.arange(len(claim)) - np.searchsorted(claim, claim) + 1).astype(np.int32)
     key = world.patients.key[sheet.patient]
@@ -147,19 +135,7 @@ def _procedure_columns(codes: MedicareCodebook, sheet: Sheet, second: Int, claim
 def pharmacy_table(
     world: World, codes: MedicareCodebook, fills: Fills, ingredient: Int, product: Int, generator: np.random.Generator
 ) -> pa.Table:
-    """Pharmacy claims in order of patient and day.
-
-    Args:
-        world (`World`): Patients.
-        codes (`MedicareCodebook`): Tables.
-        fills (`Fills`): Prescriptions filled.
-        ingredient (`np.ndarray`): Codes of `MedicareCodebook.drugs`.
-        product (`np.ndarray`): Positions in `MedicareCodebook.product_vocabulary`.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `pa.Table`: One row per fill, in `PHARMACY_SCHEMA`.
-    """
+    """Pharmacy claims in order of patient and day."""
     # Prices differ by ingredient, not by class: generics are cheap, a few are not.
     dollars = np.exp(1.9 + 3.2 * ((ingredient * 37) % 101 / 101.0) ** 2) * fills.days_supply / 30
     return fills_table(
@@ -175,15 +151,7 @@ def pharmacy_table(
 
 
 def eligibility_table(world: World, death_day: Int) -> pa.Table:
-    """Spans of coverage in order of patient and time, one per calendar year at most, and a new one on turning 65.
-
-    Args:
-        world (`World`): Patients.
-        death_day (`np.ndarray`): Day of death of every patient.
-
-    Returns:
-        `pa.Table`: One row per span, in `MEDICARE_ELIGIBILITY_SCHEMA`.
-    """
+    """Spans of coverage in order of patient and time, one per calendar year at most, and a new one on turning 65."""
     patients, calendar = world.patients, world.calendar
     months = np.arange(calendar.months, dtype=np.int32)
     first_days = calendar.first_day(months)
@@ -226,16 +194,7 @@ def eligibility_table(world: World, death_day: Int) -> pa.Table:
 
 
 def risk_table(world: World, stays: Stays, death_day: Int) -> pa.Table:
-    """True risks of stays that ended alive, inside the window and in a month of coverage.
-
-    Args:
-        world (`World`): Patients.
-        stays (`Stays`): Stays in order of patient and time.
-        death_day (`np.ndarray`): Day of death of every patient.
-
-    Returns:
-        `pa.Table`: Two rows per stay, in `STAY_RISK_SCHEMA`.
-    """
+    """True risks of stays that ended alive, inside the window and in a month of coverage."""
     written = (stays.disposition != DIED) & covered(world, death_day, stays.patient, stays.admission)
     written &= covered(world, death_day, stays.patient, stays.discharge)
     rows = np.repeat(np.flatnonzero(written), len(OUTCOMES))

@@ -111,15 +111,7 @@ class AtopyMonth:
 
 
 def first_state(patients: PediatricPopulation, generator: np.random.Generator) -> AtopyState:
-    """State of newborns, from which life before the window is run.
-
-    Args:
-        patients (`PediatricPopulation`): Patients of one block.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `AtopyState`: Nobody has any condition yet.
-    """
+    """State of newborns, from which life before the window is run."""
     size = len(patients)
     drawn = generator.random(size) - 0.06 * (patients.atopy.clip(-2, 2) + patients.smoke - 0.2)
     severity = len(SEVERITY_SHARES) - 1 - np.searchsorted(np.cumsum(SEVERITY_SHARES[:0:-1]), drawn)
@@ -148,43 +140,14 @@ def first_state(patients: PediatricPopulation, generator: np.random.Generator) -
 
 
 def move_conditions(state: AtopyState, month: int | Int, months: float, generator: np.random.Generator) -> None:
-    """Let conditions begin and end, in place.
-
-    Args:
-        state (`AtopyState`): State at the start of the period.
-        month (`int` or `np.ndarray`): Month in which the period begins, one or one per patient.
-        months (`float`): Length of the period.
-        generator (`np.random.Generator`): Stream.
-    """
+    """Let conditions begin and end, in place."""
     age = np.minimum(month - state.birth_month, MAX_AGE_MONTHS)
     grade = state.severity.astype(np.int32)
     SWITCHES.move(state.conditions, state.ever, state.proneness, (), state.sex, grade, age, months, generator)
 
 
 def stay_hazard(state: AtopyState, month: int | Int, calendar: Calendar) -> Float:
-    """Chance of a hospital stay for asthma within the month, given the state at its start.
-
-    Args:
-        state (`AtopyState`): State at the start of the month.
-        month (`int` or `np.ndarray`): The month, one or one per patient.
-        calendar (`Calendar`): The window.
-
-    Returns:
-        `np.ndarray` of `float32`: Zero without asthma.
-
-    Examples:
-        >>> from claim_transformers.simulation.pediatric.population import draw_population
-        >>> import datetime as dt
-        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
-        >>> generator = np.random.Generator(np.random.Philox(0))
-        >>> patients = draw_population(50, year, 1, generator)
-        >>> state = first_state(patients, generator)
-        >>> float(stay_hazard(state, 0, year).max())
-        0.0
-        >>> state.conditions[ASTHMA] = 1
-        >>> bool((stay_hazard(state, 0, year) > 0).all())
-        True
-    """
+    """Chance of a hospital stay for asthma within the month, given the state at its start."""
     eczema, food, rhinitis, obesity, asthma = state.conditions
     unprotected = state.prescribed * (1 - state.controller)
     worse = np.maximum(state.control, 0)
@@ -201,19 +164,7 @@ def stay_hazard(state: AtopyState, month: int | Int, calendar: Calendar) -> Floa
 def advance(
     state: AtopyState, month: int | Int, calendar: Calendar, generator: np.random.Generator, *, stays: bool = True
 ) -> AtopyMonth:
-    """Live through one month, in place.
-
-    Args:
-        state (`AtopyState`): State at the start of the month, then at its end.
-        month (`int` or `np.ndarray`): The month, one or one per patient.
-        calendar (`Calendar`): The window.
-        generator (`np.random.Generator`): Stream.
-        stays (`bool`, *optional*, defaults to `True`):
-            Whether stays happen. Without them the state follows the path on which none has happened yet.
-
-    Returns:
-        `AtopyMonth`: Hazard and events of the month.
-    """
+    """Live through one month, in place."""
     hazard = stay_hazard(state, month, calendar)
     asthma, rhinitis = state.conditions[ASTHMA], state.conditions[RHINITIS]
     month_of_year = calendar.month_of_year(np.asarray(month))

@@ -69,6 +69,7 @@ class Block:
         self.age = self.month - self.patients.birth_month[self.patient]
         self.band = band_of_age()[self.age]
         self.month_of_year = self.calendar.month_of_year(self.month)
+        # From the last month backwards: a month whose successor is insured ends where the successor's span ends.
         self.last_month = np.zeros(self.patients.enrolled.shape, dtype=np.int32)
         self.last_month[-1] = self.calendar.months - 1
         for row in range(self.calendar.months - 2, -1, -1):
@@ -95,6 +96,7 @@ class Block:
 
     def on_weekdays(self, patient: Int, day: Int) -> Int:
         """Move days of elective visits from Saturday to Friday and from Sunday to Monday, inside month and life."""
+        # January 1, 1970 was a Thursday, which is 3 counted from Monday.
         moved = day + WEEKEND_SHIFT[(day + 3) % 7]
         month = self.calendar.month_of_day(day)
         inside = (moved >= self.calendar.first_day(month)) & (moved <= self.calendar.last_day(month))

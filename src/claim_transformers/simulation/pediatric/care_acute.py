@@ -22,12 +22,7 @@ DELIVERED_SHARE = 0.68
 
 
 def add_episodes(block: Block, burden: Float) -> None:
-    """Acute episodes of every insured month, drawn together and then told apart.
-
-    Args:
-        block (`Block`): Receives the visits.
-        burden (`np.ndarray`): Multiplier of the rate in every insured month.
-    """
+    """Acute episodes of every insured month, drawn together and then told apart."""
     codes, generator = block.codes, block.generator
     male = block.patients.male[block.patient].astype(np.int32)
     cell = (block.band * 2 + male) * 12 + block.month_of_year

@@ -15,11 +15,7 @@ REGIMENS = {"eczema": (("steroid_cream", 0.12),), "rhinitis": (("antihistamine",
 
 
 def add_allergic_care(block: Block) -> None:
-    """Visits and fills of asthma and of the conditions around it.
-
-    Args:
-        block (`Block`): Receives visits and fills.
-    """
+    """Visits and fills of asthma and of the conditions around it."""
     _add_asthma_events(block)
     _add_asthma_routine(block, block.history.severity)
     _add_asthma_fills(block, block.history.severity)

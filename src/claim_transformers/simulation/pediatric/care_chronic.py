@@ -31,26 +31,7 @@ class Span:
 
 
 def draw_spans(patients: PediatricPopulation, generator: np.random.Generator) -> dict[str, Span]:
-    """Onset and end of every course, earlier ones raising the risk of later ones.
-
-    Args:
-        patients (`PediatricPopulation`): Patients of one block.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `dict[str, Span]`: By name of course.
-
-    Examples:
-        >>> from claim_transformers.simulation.engine.calendar import Calendar
-        >>> from claim_transformers.simulation.pediatric.population import draw_population
-        >>> import datetime as dt
-        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
-        >>> generator = np.random.Generator(np.random.Philox(0))
-        >>> patients = draw_population(50, year, 1, generator)
-        >>> spans = draw_spans(patients, generator)
-        >>> bool((spans["delay"].start <= spans["delay"].end).all())
-        True
-    """
+    """Onset and end of every course, earlier ones raising the risk of later ones."""
     black = (patients.race == BLACK).astype(np.float32)
     has: dict[str, Float] = {
         "premature": patients.premature,
@@ -85,15 +66,7 @@ def _draw_span(course: Course, patients: PediatricPopulation, factor: Float, gen
 
 
 def add_courses(block: Block, spans: dict[str, Span]) -> Bool:
-    """Visits, stays and fills of every chronic course.
-
-    Args:
-        block (`Block`): Receives visits and fills.
-        spans (`dict[str, Span]`): Output of `draw_spans`.
-
-    Returns:
-        `np.ndarray` of shape `(months, patients, courses)`: Presence of each course, in the order of `COURSES`.
-    """
+    """Visits, stays and fills of every chronic course."""
     months = np.arange(block.calendar.months, dtype=np.int32)[:, None]
     enrolled = block.patients.enrolled
     presence = np.zeros((*enrolled.shape, len(COURSES)), dtype=np.bool_)
@@ -134,15 +107,7 @@ def _add_course(block: Block, course: Course, month: Int, patient: Int) -> None:
 
 
 def burden_of(block: Block, presence: Bool) -> Float:
-    """Multiplier of acute illness in every insured month: more conditions, more of everything else.
-
-    Args:
-        block (`Block`): Patients and their history.
-        presence (`np.ndarray`): Output of `add_courses`.
-
-    Returns:
-        `np.ndarray`: One multiplier per insured month.
-    """
+    """Multiplier of acute illness in every insured month: more conditions, more of everything else."""
     count = presence[block.month, block.patient].sum(axis=1, dtype=np.float32)
     conditions, disorders = block.history.conditions, block.history.disorders
     # Children with asthma are seen more often for airway infections; impulsive children are hurt more often.

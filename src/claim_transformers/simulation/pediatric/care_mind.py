@@ -22,11 +22,7 @@ FILL_CHANCE = 0.72
 
 
 def add_mental_care(block: Block) -> None:
-    """Visits and fills of the mental disorders, and the claims of emergencies and attempts.
-
-    Args:
-        block (`Block`): Receives visits and fills.
-    """
+    """Visits and fills of the mental disorders, and the claims of emergencies and attempts."""
     crisis = block.history.crisis[block.month, block.patient]
     keeps = 0.5 + block.patients.adherence[block.patient]
     for position, name in enumerate(mood.DISORDERS):

@@ -33,10 +33,6 @@ class Cause:
         stay_days (`float`, *optional*, defaults to `2.5`): Mean days between admission and discharge.
         procedures (`str`, *optional*, defaults to `""`): Menu of ICD-9-CM procedure pools of a stay.
         kind (`int`, *optional*, defaults to `OFFICE`): Kind of an elective visit.
-
-    Examples:
-        >>> Cause("eczema", "eczema", drugs=("steroid_cream:0.6",)).kind == OFFICE
-        True
     """
 
     name: str
@@ -69,10 +65,6 @@ class Episode(Cause):
         emergency (`float`, *optional*, defaults to `0.1`): Share seen in an emergency department.
         stay (`float`, *optional*, defaults to `0.0`): Share admitted.
         follow_up (`float`, *optional*, defaults to `0.0`): Chance of a second visit within a month.
-
-    Examples:
-        >>> Episode("croup", "croup", rates=(0.05, 0.06, 0.03, 0.01, 0, 0, 0), season="winter").stay
-        0.0
     """
 
     rates: Rates = (0, 0, 0, 0, 0, 0, 0)
@@ -110,10 +102,6 @@ class Course(Cause):
         flare_pool (`str`, *optional*, defaults to `""`): Pool of the first position while the condition flares.
         flare (`float`, *optional*, defaults to `0.15`): Share of quarters in which it does.
         mention (`float`, *optional*, defaults to `0.3`): Weight with which visits for other reasons name it.
-
-    Examples:
-        >>> Course("tic", "tic", male_ratio=3.0, regimen=("alpha_agonist",), treated=0.35).visits
-        1.5
     """
 
     at_birth: float = 0.0

@@ -81,10 +81,12 @@ class PediatricCodebook:
         ratio = np.array([episode.male_ratio for episode in EPISODES])
         sexes = np.stack([2.0 / (1.0 + ratio), 2.0 * ratio / (1.0 + ratio)], axis=1)
         seasons = season_table([episode.season for episode in EPISODES])
+        # Episode, age band, sex, month of the year; the last three become one cell, which `add_episodes` counts alike.
         cells = rates[:, :, None, None] * sexes[:, None, :, None] * seasons[:, None, None, :]
         cells = cells.reshape(len(EPISODES), len(BAND_STARTS) * 2 * 12)
         names = [episode.name for episode in EPISODES]
         pools = {
+            # Nine digits are part of version 1: the mix is drawn from the rounded rates.
             str(cell): " ".join(f"{name}:{rate:.9f}" for name, rate in zip(names, column, strict=True))
             for cell, column in enumerate(cells.T.tolist())
         }
@@ -95,23 +97,7 @@ class PediatricCodebook:
 
 @cache
 def codebook_of(institution: str) -> PediatricCodebook:
-    """The codes of an institution, compiled once per process.
-
-    Args:
-        institution (`str`): A name of `INSTITUTIONS`.
-
-    Returns:
-        `PediatricCodebook`: Tables to draw codes from.
-
-    Raises:
-        ValueError: If the name is unknown.
-
-    Examples:
-        >>> codebook_of("c")
-        Traceback (most recent call last):
-            ...
-        ValueError: expected an institution 'a' or 'b', found 'c'
-    """
+    """The codes of an institution, compiled once per process."""
     if institution not in INSTITUTIONS:
         names = " or ".join(repr(name) for name in INSTITUTIONS)
         raise ValueError(f"expected an institution {names}, found {institution!r}")

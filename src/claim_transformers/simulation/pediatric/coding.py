@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Bool, Int
+from claim_transformers.simulation.engine.fills import Fills
 from claim_transformers.simulation.pediatric import atopy, mood
-from claim_transformers.simulation.pediatric.block import Block, Fills, Visits
+from claim_transformers.simulation.pediatric.block import Block, Visits
 from claim_transformers.simulation.pediatric.causes import BEHAVIOURAL, COURSES, EMERGENCY, PREVENTIVE, STAY
 from claim_transformers.simulation.pediatric.codebook import EXTRA_SERVICE, FIRST_SERVICE, PediatricCodebook
 from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, band_of_age
@@ -44,21 +45,14 @@ class Claims:
 
 
 def write_codes(block: Block, visits: Visits, presence: Bool) -> Claims:
-    """Draw everything that stands on the claims of a block.
-
-    Args:
-        block (`Block`): Patients and their history.
-        visits (`Visits`): All visits in order of patient and day.
-        presence (`np.ndarray`): Presence of chronic courses by month, patient and course.
-
-    Returns:
-        `Claims`: One claim per visit.
-    """
+    """Draw everything that stands on the claims of a block."""
     end = _ends(block, visits)
     services = _services(block, visits)
     stays = np.flatnonzero(visits.kind == STAY)
     procedures = np.full((len(visits), PROCEDURES), -1, dtype=np.int32)
     for slot, share in enumerate((1.0, 0.25)):
+        # Dividing by the share leaves that share of the numbers below one, where menus choose; the rest choose
+        # nothing.
         uniform = block.generator.random(len(stays), dtype=np.float32) / np.float32(share)
         pool = block.codes.procedure.choose(visits.cause[stays], np.minimum(uniform, 1.5))
         done = np.flatnonzero(pool >= 0)
@@ -172,6 +166,7 @@ def _add_comorbidities(
     states = [STATE_POOL.get(name, name) for name in STATE_MENTION]
     pools = table.pool_ids(states + [course.pool for course in COURSES])
     weights = np.array([*STATE_MENTION.values(), *[course.mention for course in COURSES]], dtype=np.float32)
+    # Allergic states, mental disorders and courses side by side on the last axis, in the order of `weights`.
     active = np.empty((*presence.shape[:2], len(weights)), dtype=np.bool_)
     active[..., : len(atopy.CONDITIONS)] = history.conditions.swapaxes(1, 2)
     active[..., len(atopy.CONDITIONS) : len(states)] = history.disorders.swapaxes(1, 2)
@@ -201,6 +196,7 @@ def _services(block: Block, visits: Visits) -> Int:
     age = block.calendar.month_of_day(visits.day) - block.patients.birth_month[visits.patient]
     band = band_of_age()[np.clip(age, 0, MAX_AGE_MONTHS)]
     check_up = visits.kind == PREVENTIVE
+    # The pools of check-ups stand in order of age band in the table, so the band is the distance from the first.
     first = np.where(check_up, table.pool("visit_preventive_0") + band, first)
     # The psychotherapy codes were replaced on January 1, 2013 (CMS, Physician Fee Schedule final rule for 2013).
     replaced = (visits.kind == BEHAVIOURAL) & (visits.day >= np.datetime64("2013-01-01").astype(np.int32))
@@ -236,6 +232,7 @@ def _add_vaccines(block: Block, services: Int, check_ups: Int, band: Int) -> Non
     table, random = block.codes.services, block.generator.random
     chance = np.array([0.8, 0.6, 0.35, 0.3, 0.4, 0.3, 0.12], dtype=np.float32)[band[check_ups]]
     given = check_ups[random(len(check_ups), dtype=np.float32) < chance]
+    # Pools of vaccines stand in order of age band too.
     pool = (table.pool("vaccine_0") + band[given]).astype(np.int32)
     admin = np.full(len(given), table.pool("vaccine_admin"), dtype=np.int32)
     services[given, 3] = table.draw(admin, random(len(given), dtype=np.float32))
@@ -245,13 +242,7 @@ def _add_vaccines(block: Block, services: Int, check_ups: Int, band: Int) -> Non
 
 
 def add_visit_fills(block: Block, visits: Visits, end: Int) -> None:
-    """Prescriptions written at visits and filled within days.
-
-    Args:
-        block (`Block`): Receives the fills.
-        visits (`Visits`): All visits.
-        end (`np.ndarray`): Last day of each.
-    """
+    """Prescriptions written at visits and filled within days."""
     generator = block.generator
     for menu in block.codes.drug_menus:
         at = np.flatnonzero(menu.offered[visits.cause])
@@ -263,15 +254,7 @@ def add_visit_fills(block: Block, visits: Visits, end: Int) -> None:
 
 
 def write_products(block: Block, fills: Fills) -> tuple[Int, Int]:
-    """Ingredient and product of every fill; patients stay with both, most of the time.
-
-    Args:
-        block (`Block`): Patients.
-        fills (`Fills`): Their fills.
-
-    Returns:
-        `tuple[np.ndarray, np.ndarray]`: Codes of `PediatricCodebook.drugs` and of `PediatricCodebook.products`.
-    """
+    """Ingredient and product of every fill; patients stay with both, most of the time."""
     codes: PediatricCodebook = block.codes
     key = block.patients.key[fills.patient]
     ingredient = codes.drugs.draw_habit(fills.drug_class, key, 0.88, block.generator)

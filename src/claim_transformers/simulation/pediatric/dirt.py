@@ -96,17 +96,7 @@ _ELIGIBILITY = ("exact_duplicate", "overlapping_enrollment")
 def plant_dirt(
     tables: BlockTables, rates: DirtRates, generator: np.random.Generator
 ) -> tuple[BlockTables, dict[str, int]]:
-    """Render a block as text and plant faults in it.
-
-    Args:
-        tables (`BlockTables`): Clean tables of a block.
-        rates (`DirtRates`): Share of each fault.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `tuple[BlockTables, dict[str, int]]`: The tables, all columns strings except those of the true risk, and the
-        number of rows that each fault touched or added, by `table.fault`.
-    """
+    """Render a block as text and plant faults in it."""
     births = _births(tables.eligibility)
     counts: dict[str, int] = {}
     medical = _plant(tables.medical_claim, "medical_claim", _MEDICAL, rates, births, counts, generator)
@@ -116,18 +106,7 @@ def plant_dirt(
 
 
 def as_text(table: pa.Table) -> pa.Table:
-    """Render every column as strings, as a delimited file would hold them.
-
-    Args:
-        table (`pa.Table`): Any table of a block.
-
-    Returns:
-        `pa.Table`: The same rows; dates as year-month-day.
-
-    Examples:
-        >>> as_text(pa.table({"days": [3]}))["days"].to_pylist()
-        ['3']
-    """
+    """Render every column as strings, as a delimited file would hold them."""
     return pa.Table.from_arrays([column.cast(pa.string()) for column in table.columns], names=table.column_names)
 
 

@@ -63,26 +63,7 @@ class History:
 
 
 def live(patients: PediatricPopulation, calendar: Calendar, generator: np.random.Generator) -> History:
-    """Simulate both processes from birth to the end of the window.
-
-    Args:
-        patients (`PediatricPopulation`): Patients of one block.
-        calendar (`Calendar`): The window.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `History`: States and events of every month of the window, insured or not.
-
-    Examples:
-        >>> from claim_transformers.simulation.pediatric.population import draw_population
-        >>> import datetime as dt
-        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
-        >>> generator = np.random.Generator(np.random.Philox(0))
-        >>> patients = draw_population(50, year, 1, generator)
-        >>> history = live(patients, year, generator)
-        >>> history.stay_hazard.shape, len(history.mood_states)
-        ((12, 50), 2)
-    """
+    """Simulate both processes from birth to the end of the window."""
     size, everyone = len(patients), np.arange(len(patients))
     allergic, mental = atopy.first_state(patients, generator), mood.first_state(patients)
     for month in range(-MAX_AGE_MONTHS - RUN_IN_MONTHS, -RUN_IN_MONTHS, 12):

@@ -195,18 +195,7 @@ def simulate_tables(
 
 
 def ingredient_table(codes: PediatricCodebook) -> pa.Table:
-    """Ingredient of every product the codes can dispense, by labeler and product.
-
-    Args:
-        codes (`PediatricCodebook`): Tables of an institution.
-
-    Returns:
-        `pa.Table`: Columns `ndc9` and `ingredient`, sorted.
-
-    Examples:
-        >>> ingredient_table(codebook_of("a")).column_names
-        ['ndc9', 'ingredient']
-    """
+    """Ingredient of every product the codes can dispense, by labeler and product."""
     pairs = sorted({(ndc[:9], name) for name, pool in codes.product_pools.items() for ndc in pool.split()})
     return pa.Table.from_arrays(
         [pa.array([ndc9 for ndc9, _ in pairs]), pa.array([name for _, name in pairs])], schema=INGREDIENT_SCHEMA
@@ -249,26 +238,7 @@ def _blocks(request: _Request, counts: Counter[str]) -> Iterator[BlockTables]:
 def simulate_block(
     calendar: Calendar, seed: int, number: int, institution: str, replicates: int, codes: PediatricCodebook
 ) -> BlockTables:
-    """Simulate one whole block.
-
-    Args:
-        calendar (`Calendar`): The window.
-        seed (`int`): Seed of the simulation.
-        number (`int`): Number of the block.
-        institution (`str`): Name of the institution.
-        replicates (`int`): Paths behind the long risks.
-        codes (`PediatricCodebook`): Tables of the institution.
-
-    Returns:
-        `BlockTables`: Tables of `BLOCK_PATIENTS` patients.
-
-    Examples:
-        >>> import datetime as dt
-        >>> spring = Calendar(dt.date(2012, 3, 1), dt.date(2012, 5, 31))
-        >>> tables = simulate_block(spring, 0, 0, "a", 0, codebook_of("a"))
-        >>> len(tables.medical_claim) > len(tables.pharmacy_claim) > 0
-        True
-    """
+    """Simulate one whole block."""
     place = INSTITUTIONS[institution]
     streams = streams_of(seed, place.number, number)
     block_key = block_key_of(f"{seed}|{institution}|{number}")

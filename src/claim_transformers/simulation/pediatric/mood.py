@@ -110,14 +110,7 @@ class MoodMonth:
 
 
 def first_state(patients: PediatricPopulation) -> MoodState:
-    """State of newborns, from which life before the window is run.
-
-    Args:
-        patients (`PediatricPopulation`): Patients of one block.
-
-    Returns:
-        `MoodState`: Nobody has any disorder yet.
-    """
+    """State of newborns, from which life before the window is run."""
     size = len(patients)
     # The mean of the exponential of a normal liability is taken out, so that rates stay those of the table.
     distress, impulse = np.exp(0.7 * patients.distress - 0.22), np.exp(0.7 * patients.conduct - 0.22)
@@ -143,14 +136,7 @@ def first_state(patients: PediatricPopulation) -> MoodState:
 
 
 def move_disorders(state: MoodState, month: int | Int, months: float, generator: np.random.Generator) -> None:
-    """Let disorders begin and end, in place; each one raises the risk of others.
-
-    Args:
-        state (`MoodState`): State at the start of the period.
-        month (`int` or `np.ndarray`): Month in which the period begins, one or one per patient.
-        months (`float`): Length of the period.
-        generator (`np.random.Generator`): Stream.
-    """
+    """Let disorders begin and end, in place; each one raises the risk of others."""
     age = np.minimum(month - state.birth_month, MAX_AGE_MONTHS)
     abused = (month >= state.abuse_month).astype(np.float32)
     sex, grade = state.sex, np.zeros(len(age), dtype=np.int32)
@@ -158,29 +144,7 @@ def move_disorders(state: MoodState, month: int | Int, months: float, generator:
 
 
 def attempt_hazard(state: MoodState, month: int | Int, calendar: Calendar) -> Float:
-    """Chance of a suicide attempt that is treated within the month, given the state at its start.
-
-    Args:
-        state (`MoodState`): State at the start of the month.
-        month (`int` or `np.ndarray`): The month, one or one per patient.
-        calendar (`Calendar`): The window.
-
-    Returns:
-        `np.ndarray` of `float32`: Zero under the age of ten.
-
-    Examples:
-        >>> from claim_transformers.simulation.pediatric.population import draw_population
-        >>> import datetime as dt
-        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
-        >>> generator = np.random.Generator(np.random.Philox(0))
-        >>> patients = draw_population(50, year, 1, generator)
-        >>> state = first_state(patients)
-        >>> calm = attempt_hazard(state, 0, year)
-        >>> state.disorders[DEPRESSION] = 1
-        >>> adolescents = patients.birth_month < -144
-        >>> bool((attempt_hazard(state, 0, year) > calm)[adolescents].all())
-        True
-    """
+    """Chance of a suicide attempt that is treated within the month, given the state at its start."""
     _, anxiety, conduct, depression, bipolar, substance = state.disorders
     abused = month >= state.abuse_month
     age = age_months(month, state.birth_month)
@@ -200,19 +164,7 @@ def attempt_hazard(state: MoodState, month: int | Int, calendar: Calendar) -> Fl
 def advance(
     state: MoodState, month: int | Int, calendar: Calendar, generator: np.random.Generator, *, attempts: bool = True
 ) -> MoodMonth:
-    """Live through one month, in place.
-
-    Args:
-        state (`MoodState`): State at the start of the month, then at its end.
-        month (`int` or `np.ndarray`): The month, one or one per patient.
-        calendar (`Calendar`): The window.
-        generator (`np.random.Generator`): Stream.
-        attempts (`bool`, *optional*, defaults to `True`):
-            Whether attempts happen. Without them the state follows the path on which none has happened yet.
-
-    Returns:
-        `MoodMonth`: Hazard and events of the month.
-    """
+    """Live through one month, in place."""
     hazard = attempt_hazard(state, month, calendar)
     _, anxiety, conduct, depression, bipolar, substance = state.disorders
     abused = month >= state.abuse_month

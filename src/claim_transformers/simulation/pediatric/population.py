@@ -110,24 +110,7 @@ def by_age(rates: tuple[float, ...]) -> Float:
 def draw_population(
     size: int, calendar: Calendar, block_key: int, generator: np.random.Generator
 ) -> PediatricPopulation:
-    """Draw the patients of one block.
-
-    Args:
-        size (`int`): Number of patients.
-        calendar (`Calendar`): The window.
-        block_key (`int`): Unique per seed, institution and block; patient identities are hashed from it.
-        generator (`np.random.Generator`): Stream of this block.
-
-    Returns:
-        `PediatricPopulation`: Patients, each insured in at least one month of the window unless death comes first.
-
-    Examples:
-        >>> import datetime as dt
-        >>> window = Calendar(dt.date(2010, 1, 1), dt.date(2011, 12, 31))
-        >>> patients = draw_population(100, window, 1, np.random.Generator(np.random.Philox(0)))
-        >>> len(patients), patients.enrolled.shape
-        (100, (24, 100))
-    """
+    """Draw the patients of one block."""
     random = generator.random
     key = patient_keys(size, block_key, 29)
     male = (random(size) < 0.51).astype(np.float32)

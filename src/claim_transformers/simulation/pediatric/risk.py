@@ -56,30 +56,6 @@ def true_risks(
 
     Asthma stays: patients who have or have had asthma. Suicide attempts: patients aged ten and over. The risk of
     anyone else within the month is zero.
-
-    Args:
-        patients (`PediatricPopulation`): Patients of one block.
-        history (`History`): What they lived through.
-        calendar (`Calendar`): The window.
-        replicates (`int`):
-            Paths per patient and snapshot. A quarter of them is spent on patients whose asthma has ended or who never
-            had a mental disorder, because their risk hardly varies. With `0`, only the exact monthly risks are
-            written.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `TrueRisk`: Risks in a fixed order.
-
-    Examples:
-        >>> from claim_transformers.simulation.pediatric.disease import live
-        >>> from claim_transformers.simulation.pediatric.population import draw_population
-        >>> import datetime as dt
-        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
-        >>> generator = np.random.Generator(np.random.Philox(0))
-        >>> patients = draw_population(50, year, 1, generator)
-        >>> risks = true_risks(patients, live(patients, year, generator), year, 2, generator)
-        >>> sorted(set(risks.horizon_days.tolist()))
-        [29, 30, 31, 180, 365]
     """
     months = np.arange(calendar.months, dtype=np.int32)[:, None]
     age = months - patients.birth_month[None, :]
@@ -127,6 +103,7 @@ def _snapshot_risks(
         state = join([take(part, index) for part, index in zip(history.atopy_states, chosen, strict=True)])
         quiet = state.conditions[atopy.ASTHMA] == 0
     repeats = np.where(quiet, max(1, replicates // 4), replicates)
+    # Each entry is repeated once per path; `bincount` over the same positions adds its paths up again.
     path = np.repeat(np.arange(len(patient)), repeats)
     survival = np.concatenate(
         [np.empty((len(HORIZONS_DAYS), 0), dtype=np.float32)]

@@ -42,15 +42,7 @@ def _cents(
 
 
 def medical_table(block: Block, claims: Claims) -> pa.Table:
-    """Claim lines in order of patient, day and line.
-
-    Args:
-        block (`Block`): Patients and codes.
-        claims (`Claims`): What stands on each claim.
-
-    Returns:
-        `pa.Table`: One row per service billed, in `MEDICAL_SCHEMA`.
-    """
+    """Claim lines in order of patient, day and line."""
     codes, visits = block.codes, claims.visits
     billed = claims.services >= 0
     counts = billed.sum(axis=1)
@@ -124,17 +116,7 @@ def _procedure_columns(claims: Claims, claim: Int, codes: PediatricCodebook) -> 
 
 
 def pharmacy_table(block: Block, fills: Fills, ingredient: Int, product: Int) -> pa.Table:
-    """Pharmacy claims in order of patient and day.
-
-    Args:
-        block (`Block`): Patients and codes.
-        fills (`Fills`): Prescriptions filled.
-        ingredient (`np.ndarray`): Codes of `PediatricCodebook.drugs`.
-        product (`np.ndarray`): Codes of `PediatricCodebook.products`.
-
-    Returns:
-        `pa.Table`: One row per fill, in `PHARMACY_SCHEMA`.
-    """
+    """Pharmacy claims in order of patient and day."""
     # Prices differ by ingredient, not by class: generics are cheap, a few are not.
     dollars = np.exp(1.9 + 3.0 * ((ingredient * 37) % 101 / 101.0) ** 2).astype(np.float32)
     return fills_table(
@@ -150,16 +132,7 @@ def pharmacy_table(block: Block, fills: Fills, ingredient: Int, product: Int) ->
 
 
 def eligibility_table(patients: PediatricPopulation, calendar: Calendar, institution: str) -> pa.Table:
-    """Spans of coverage, one row each, in order of patient and time.
-
-    Args:
-        patients (`PediatricPopulation`): Patients of one block.
-        calendar (`Calendar`): The window.
-        institution (`str`): Name of the institution.
-
-    Returns:
-        `pa.Table`: One row per span, in `ELIGIBILITY_SCHEMA`.
-    """
+    """Spans of coverage, one row each, in order of patient and time."""
     edge = np.zeros((1, len(patients)), dtype=np.int8)
     change = np.diff(np.concatenate([edge, patients.enrolled.astype(np.int8), edge]), axis=0).T
     patient, first = np.nonzero(change > 0)
