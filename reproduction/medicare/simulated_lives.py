@@ -165,8 +165,8 @@ def _readmitted(stays: "Stays") -> NDArray[np.bool_]:
 
 def _attributes(world: "World", stays: "Stays") -> dict[str, TextArray]:
     """Groups of each stay, named as those of claims."""
-    from claim_transformers.simulation.medicare.population import RACES
     from claim_transformers.simulation.medicare.counties import counties
+    from claim_transformers.simulation.medicare.population import RACES
 
     patients = world.patients
     of_patient = {

@@ -56,7 +56,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     def fail(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(generate_module, "simulate_block", fail)
+    monkeypatch.setattr(generate_module, "_simulate_block", fail)
     with pytest.raises(ClaimDataError, match=r"E_WRITE: .*No space left on device\. Nothing was published"):
         simulate(tmp_path / "claims", patients=10, **PEDIATRIC_YEAR)
     assert list(tmp_path.iterdir()) == []

@@ -9,19 +9,19 @@ import numpy as np
 # Labelers above 90000 have not been assigned by the Food and Drug Administration to the makers of these ingredients,
 # so that a simulated product can never be mistaken for a real one.
 FIRST_LABELER = 90101
-LABELERS = 60
+_LABELERS = 60
 # Fewest and most products per ingredient, a judgement.
-PRODUCTS_PER_INGREDIENT = (12, 48)
+_PRODUCTS_PER_INGREDIENT = (12, 48)
 
 
 def product_pools(ingredients: Sequence[str]) -> dict[str, str]:
     """Products of every ingredient: 11 digits, labeler, product and package."""
     pools = {}
     generator = np.random.Generator(np.random.Philox(20100101))
-    least, most = PRODUCTS_PER_INGREDIENT
+    least, most = _PRODUCTS_PER_INGREDIENT
     for number, ingredient in enumerate(ingredients):
         count = int(generator.integers(least, most))
-        labelers = FIRST_LABELER + generator.choice(LABELERS, size=count, replace=True)
+        labelers = FIRST_LABELER + generator.choice(_LABELERS, size=count, replace=True)
         packages = generator.integers(1, 90, size=count)
         pools[ingredient] = " ".join(
             f"{labeler}{number * 50 + product:04d}{package:02d}"

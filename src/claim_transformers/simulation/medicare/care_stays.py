@@ -29,7 +29,7 @@ TRANSFERRED, STILL_PATIENT = len(DISPOSITIONS), len(DISPOSITIONS) + 1
 ADMIT_TYPES = ("1", "3")
 GROUPS = tuple(sorted({group for cause in STAY_CAUSES for group in cause.drg.split()}))
 _GROUP_OF = np.array([[GROUPS.index(group) for group in cause.drg.split()] for cause in STAY_CAUSES], dtype=np.int32)
-PROCEDURE_SHARES = (1.0, 0.4, 0.2)
+_PROCEDURE_SHARES = (1.0, 0.4, 0.2)
 
 
 @dataclass
@@ -108,7 +108,7 @@ def _severity(world: World, sheet: Sheet, generator: np.random.Generator) -> Int
 def _write_procedures(codes: MedicareCodebook, sheet: Sheet, cause: Int, generator: np.random.Generator) -> None:
     """Up to three procedures; the first one decides whether the stay counts as planned."""
     menu = Menu([item.procedures for item in STAY_CAUSES], codes.procedures.pools)
-    for slot, share in enumerate(PROCEDURE_SHARES):
+    for slot, share in enumerate(_PROCEDURE_SHARES):
         uniform = generator.random(len(sheet), dtype=np.float32) / np.float32(share)
         pool = menu.choose(cause, np.minimum(uniform, 1.5))
         if slot:

@@ -17,15 +17,15 @@ from claim_transformers.simulation.medicare.conditions import DATA
 from claim_transformers.simulation.medicare.planted import DRIFT_CODE_JITTER, DRIFT_NEW_PRODUCTS, PlantedDrift
 
 # Claims with a discharge or service from this day on are coded in ICD-10 (CMS).
-ICD10_DAY = int(np.datetime64("2015-10-01", "D").astype(np.int64))
-REPEAT = 0.6
+_ICD10_DAY = int(np.datetime64("2015-10-01", "D").astype(np.int64))
+_REPEAT = 0.6
 # Labelers that are not assigned and that the pediatric population does not use, so that one code never means two
 # drugs.
-LABELER_SHIFT = 100
+_LABELER_SHIFT = 100
 
 
 # Classes of drugs and a pool of services that both populations take come from the shared tables.
-SHARED_CLASSES = ("antidepressant", "antipsychotic", "insulin", "thyroid_drug")
+_SHARED_CLASSES = ("antidepressant", "antipsychotic", "insulin", "thyroid_drug")
 
 
 def service_pools() -> dict[str, str]:
@@ -37,7 +37,7 @@ def service_pools() -> dict[str, str]:
 def drug_pools() -> dict[str, str]:
     """Classes of drugs with their ingredients."""
     shared = read_pools(SHARED_DATA / "drugs.csv")["DRUG"]
-    return read_pools(DATA / "drugs.csv")["DRUG"] | {name: shared[name] for name in SHARED_CLASSES}
+    return read_pools(DATA / "drugs.csv")["DRUG"] | {name: shared[name] for name in _SHARED_CLASSES}
 
 
 class DatedTable:
@@ -49,7 +49,7 @@ class DatedTable:
 
     Examples:
         >>> table = DatedTable([{"x": "A:1"}, {"x": "B:1"}], PlantedDrift(2012))
-        >>> days = np.array([ICD10_DAY - 1, ICD10_DAY])
+        >>> days = np.array([_ICD10_DAY - 1, _ICD10_DAY])
         >>> codes = table.draw(np.zeros(2, dtype=np.int32), np.zeros(2, dtype=np.float32), days)
         >>> table.vocabulary.take(codes).to_pylist()
         ['A', 'B']
@@ -77,7 +77,7 @@ class DatedTable:
 
     def is_second(self, day: Int) -> Bool:
         """Whether each day is coded in the second version."""
-        later: Bool = day >= ICD10_DAY if len(self._tables) > 1 else np.zeros(len(day), dtype=np.bool_)
+        later: Bool = day >= _ICD10_DAY if len(self._tables) > 1 else np.zeros(len(day), dtype=np.bool_)
         return later
 
     def draw(self, pool: Int, uniform: Float, day: Int) -> Int:
@@ -102,7 +102,9 @@ class DatedTable:
                 if rows.any():
                     yield np.flatnonzero(rows), table, self._offsets[version]
 
-    def draw_habit(self, pool: Int, key: Key, day: Int, generator: np.random.Generator, repeat: float = REPEAT) -> Int:
+    def draw_habit(
+        self, pool: Int, key: Key, day: Int, generator: np.random.Generator, repeat: float = _REPEAT
+    ) -> Int:
         """Draw one code per entry, mostly one of the two that the patient has for this pool."""
         codes = np.empty(len(pool), dtype=np.int32)
         for rows, table, offset in self._parts(day):
@@ -124,12 +126,12 @@ class MedicareCodebook:
         self.services = DatedTable([service_pools()], drift)
         self.drugs = DatedTable([drug_pools()], drift)
         pools = product_pools(self.drugs.vocabulary.to_pylist())
-        self.product_pools = {name: _shift(codes, LABELER_SHIFT) for name, codes in pools.items()}
+        self.product_pools = {name: _shift(codes, _LABELER_SHIFT) for name, codes in pools.items()}
         self.products = CodeTable(self.product_pools)
         # A drift brings products of labelers that nobody has seen before.
         self.new_share = DRIFT_NEW_PRODUCTS * drift.strength
         known = " ".join(self.products.vocabulary)
-        self.product_vocabulary = pa.array([*known.split(), *_shift(known, LABELER_SHIFT).split()], pa.string())
+        self.product_vocabulary = pa.array([*known.split(), *_shift(known, _LABELER_SHIFT).split()], pa.string())
 
 
 def _shift(codes: str, labelers: int) -> str:

@@ -14,7 +14,7 @@ DIAGNOSES = 8
 # Grave conditions are written before light ones.
 _ORDER = np.argsort([-condition.mention for condition in CONDITIONS], kind="stable")
 # What a stay brings with it, and its chance.
-COMPLICATIONS = (
+_COMPLICATIONS = (
     ("stay_fluid", 0.2), ("stay_renal_failure", 0.11), ("stay_uti", 0.09), ("stay_respiratory_failure", 0.06),
     ("stay_arrhythmia", 0.05), ("aftercare", 0.05),
 )  # fmt: skip
@@ -61,8 +61,8 @@ def _mentions(world: World, codes: MedicareCodebook, sheet: Sheet, generator: np
 def _complications(codes: MedicareCodebook, sheet: Sheet, generator: np.random.Generator) -> tuple[Int, Int]:
     """Claims and pools of what came on during a stay."""
     stays = np.flatnonzero((sheet.claim_type == TYPE_OF["IP"]) | (sheet.claim_type == TYPE_OF["SNF"])).astype(np.int32)
-    pools = codes.diagnoses.pool_ids([name for name, _ in COMPLICATIONS])
-    chances = np.array([chance for _, chance in COMPLICATIONS], dtype=np.float32)
+    pools = codes.diagnoses.pool_ids([name for name, _ in _COMPLICATIONS])
+    chances = np.array([chance for _, chance in _COMPLICATIONS], dtype=np.float32)
     row, which = np.nonzero(generator.random((len(stays), len(chances)), dtype=np.float32) < chances)
     claim, pool = stays[row], pools[which]
     other = pool != sheet.pool[claim]

@@ -86,7 +86,7 @@ def _logit(share: Float) -> Float:
     return odds
 
 
-def draw_onset_ages(patients: MedicarePopulation, generator: np.random.Generator) -> Float:
+def _draw_onset_ages(patients: MedicarePopulation, generator: np.random.Generator) -> Float:
     """Age at which each condition begins."""
     traits = patients.traits()
     size = len(patients)
@@ -119,7 +119,7 @@ def draw_onset_ages(patients: MedicarePopulation, generator: np.random.Generator
 
 def draw_illness(patients: MedicarePopulation, calendar: Calendar, generator: np.random.Generator) -> Illness:
     """Conditions of all patients in every month."""
-    onset_age = draw_onset_ages(patients, generator)
+    onset_age = _draw_onset_ages(patients, generator)
     start_age = (calendar.first - patients.birth_day) / 365.25
     onset_month = ((onset_age - start_age[:, None]) * 12).astype(np.float32)
     spread = generator.standard_normal(onset_month.shape, dtype=np.float32)

@@ -28,7 +28,7 @@ _COUNTY_CODES = (
     "79-141 56:1-45"
 )
 # Spread of the logarithm of a county's population, a judgement.
-POPULATION_SPREAD = 1.3
+_POPULATION_SPREAD = 1.3
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def counties() -> Counties:
     """The counties, built once per process."""
     fips = county_codes()
     key = mix(np.array([int(code) for code in fips], dtype=np.uint64), 2008)
-    size = np.exp(POPULATION_SPREAD * _normal(key, 1).astype(np.float64))
+    size = np.exp(_POPULATION_SPREAD * _normal(key, 1).astype(np.float64))
     share = size / size.sum()
     is_rural = size < np.quantile(size, 0.6)
     raw = _normal(key, 2) + np.float32(0.35) * is_rural

@@ -14,8 +14,8 @@ from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, CO
 from claim_transformers.simulation.medicare.sheets import some
 from claim_transformers.simulation.medicare.stays import Stays, World
 
-MAIL_ORDER_SHARE = 0.4
-COURSES = (("antibiotic", 0.035), ("steroid", 0.012), ("pain_drug", 0.018))
+_MAIL_ORDER_SHARE = 0.4
+_COURSES = (("antibiotic", 0.035), ("steroid", 0.012), ("pain_drug", 0.018))
 
 
 def draw_fills(
@@ -28,7 +28,7 @@ def draw_fills(
     due = np.flatnonzero(stays.is_drug_due & stays.is_filled)
     wait = np.minimum(generator.geometric(0.5, len(due)) - 1, 6).astype(np.int32)
     parts.append(Fills(stays.patient[due], stays.discharge[due] + wait, pools[stays.cause[due]], _days(len(due), 30)))
-    for name, share in COURSES:
+    for name, share in _COURSES:
         given = some(len(visits), share, generator)
         given = given[world.patients.has_part_d[visits.patient[given]]]
         pool = np.full(len(given), codes.drugs.pool(name), dtype=np.int32)
@@ -59,7 +59,7 @@ def _lasting(world: World, codes: MedicareCodebook, generator: np.random.Generat
             salt = 200 + position * 8 + number
             treated = unit(patients.key, salt) < condition.treated / (1.0 if number == 0 else 1.6)
             user = np.flatnonzero(treated & patients.has_part_d & (onset < months))
-            every = np.where(unit(patients.key[user], salt + 4000) < MAIL_ORDER_SHARE, 3, 1).astype(np.int32)
+            every = np.where(unit(patients.key[user], salt + 4000) < _MAIL_ORDER_SHARE, 3, 1).astype(np.int32)
             phase = (unit(patients.key[user], salt + 5000) * 3).astype(np.int32)
             is_due = on_drugs[user] & (month_number >= onset[user, None])
             is_due &= (month_number + phase[:, None]) % every[:, None] == 0

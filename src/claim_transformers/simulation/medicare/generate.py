@@ -203,12 +203,12 @@ def _blocks(request: _Request) -> Iterator[BlockTables]:
     codes = codebook_of(request.drift)
 
     def whole_block(number: int) -> BlockTables:
-        return simulate_medicare_block(request.calendar, request.seed, number, codes, request.bias, request.drift)
+        return _simulate_medicare_block(request.calendar, request.seed, number, codes, request.bias, request.drift)
 
     return simulate_blocks(request.patients, whole_block)
 
 
-def simulate_medicare_block(
+def _simulate_medicare_block(
     calendar: Calendar, seed: int, number: int, codes: MedicareCodebook, bias: PlantedBias, drift: PlantedDrift
 ) -> BlockTables:
     """Simulate one whole block."""

@@ -8,9 +8,9 @@ from claim_transformers.simulation.engine.schemas import CLOSING_FIELDS, DAY, EL
 from claim_transformers.simulation.medicare.coding import DIAGNOSES
 from claim_transformers.simulation.medicare.sheets import PROCEDURES
 
-DIAGNOSIS_COLUMNS = tuple(f"diagnosis_code_{number}" for number in range(1, DIAGNOSES + 1))
-PROCEDURE_COLUMNS = tuple(f"procedure_code_{number}" for number in range(1, PROCEDURES + 1))
-PROCEDURE_DATE_COLUMNS = tuple(f"procedure_date_{number}" for number in range(1, PROCEDURES + 1))
+_DIAGNOSIS_COLUMNS = tuple(f"diagnosis_code_{number}" for number in range(1, DIAGNOSES + 1))
+_PROCEDURE_COLUMNS = tuple(f"procedure_code_{number}" for number in range(1, PROCEDURES + 1))
+_PROCEDURE_DATE_COLUMNS = tuple(f"procedure_date_{number}" for number in range(1, PROCEDURES + 1))
 
 MEDICARE_MEDICAL_SCHEMA = pa.schema(
     [
@@ -23,10 +23,10 @@ MEDICARE_MEDICAL_SCHEMA = pa.schema(
         ("hcpcs_code", TEXT),
         ("service_unit_quantity", pa.float32()),
         ("diagnosis_code_type", TEXT),
-        *[(name, TEXT) for name in DIAGNOSIS_COLUMNS],
+        *[(name, TEXT) for name in _DIAGNOSIS_COLUMNS],
         ("procedure_code_type", TEXT),
-        *[(name, TEXT) for name in PROCEDURE_COLUMNS],
-        *[(name, DAY) for name in PROCEDURE_DATE_COLUMNS],
+        *[(name, TEXT) for name in _PROCEDURE_COLUMNS],
+        *[(name, DAY) for name in _PROCEDURE_DATE_COLUMNS],
         *CLOSING_FIELDS,
     ]
 )

@@ -17,7 +17,7 @@ REVENUE_CODES = (
     "0120", "0200", "0250", "0270", "0300", "0320", "0350", "0360", "0420", "0450", "0510", "0551", "0571", "0636",
     "0651", "0762", "0821", "0335", "0730", "0022", "0023", "0402", "0710", "0191", "0390",
 )  # fmt: skip
-REVENUE = {code: position for position, code in enumerate(REVENUE_CODES)}
+_REVENUE = {code: position for position, code in enumerate(REVENUE_CODES)}
 BILL_TYPES = (
     "111", "112", "114", "131", "721", "211", "212", "213", "214", "329", "811", "812", "813", "814",
 )  # fmt: skip
@@ -102,7 +102,7 @@ class Sheet:
         self.lines.append(
             Lines(
                 rows.astype(np.int32),
-                np.full(count, REVENUE[revenue] if revenue else -1, dtype=np.int32),
+                np.full(count, _REVENUE[revenue] if revenue else -1, dtype=np.int32),
                 np.full(count, -1, dtype=np.int32) if service is None else service.astype(np.int32),
                 np.broadcast_to(day, (count,)).astype(np.int32),
                 np.broadcast_to(np.asarray(dollars, dtype=np.float32), (count,)),

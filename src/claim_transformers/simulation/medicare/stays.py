@@ -35,9 +35,9 @@ from claim_transformers.simulation.medicare.hazards import (
 from claim_transformers.simulation.medicare.planted import PlantedBias, PlantedDrift
 from claim_transformers.simulation.medicare.population import MedicarePopulation
 
-UNPLANNED, PLANNED, DEATH = range(3)
+_UNPLANNED, _PLANNED, _DEATH = range(3)
 # A hospital cannot be left and entered more often than this; the loop would end long before.
-MAX_ROUNDS = 400
+_MAX_ROUNDS = 400
 
 
 @dataclass
@@ -140,17 +140,17 @@ def draw_stays(world: World, generator: np.random.Generator) -> tuple[Stays, Int
     death_day = np.full(size, NEVER, dtype=np.int32)
     waiting = _everyone(world)
     parts: list[Stays] = []
-    for _ in range(MAX_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         if not len(waiting.patient):
             break
         day, end = _next_end(world, waiting, generator)
         inside = day <= world.calendar.last
-        died = inside & (end == DEATH)
+        died = inside & (end == _DEATH)
         death_day[waiting.patient[died]] = day[died]
-        chosen = np.flatnonzero(inside & (end != DEATH))
+        chosen = np.flatnonzero(inside & (end != _DEATH))
         if not len(chosen):
             break
-        stays, waiting = _one_round(world, _take(waiting, chosen), day[chosen], end[chosen] == PLANNED, generator)
+        stays, waiting = _one_round(world, _take(waiting, chosen), day[chosen], end[chosen] == _PLANNED, generator)
         deceased = stays.disposition == 0
         death_day[stays.patient[deceased]] = stays.discharge[deceased]
         parts.append(stays)
@@ -236,9 +236,9 @@ def _elevated(world: World, waiting: _Waiting) -> Float:
     care = np.where(waiting.is_filled, np.float32(1), np.float32(NOT_FILLED_EFFECT))
     boost = discharge.boost * care
     followed = np.where(seen, np.float32(FOLLOW_UP_EFFECT), np.float32(1))
-    hazards[UNPLANNED, :, :HORIZON_DAYS] = (discharge.unplanned * boost)[:, None] * early * followed
-    hazards[PLANNED, :, :HORIZON_DAYS] = discharge.planned[:, None] * planned_profile
-    hazards[DEATH, :, :HORIZON_DAYS] = discharge.death[:, None] * death_profile
+    hazards[_UNPLANNED, :, :HORIZON_DAYS] = (discharge.unplanned * boost)[:, None] * early * followed
+    hazards[_PLANNED, :, :HORIZON_DAYS] = discharge.planned[:, None] * planned_profile
+    hazards[_DEATH, :, :HORIZON_DAYS] = discharge.death[:, None] * death_profile
     soon = discharge.unplanned * boost * followed[:, -1]
     community, patient = world.community, waiting.patient
     for period in range(PERIODS):
@@ -247,10 +247,10 @@ def _elevated(world: World, waiting: _Waiting) -> Float:
         fading = np.float32(np.exp(-(middle - HORIZON_DAYS) / FADING_DAYS))
         column = HORIZON_DAYS + period
         ordinary = community.unplanned[patient, month] * waiting.unplanned_factor
-        hazards[UNPLANNED, :, column] = ordinary + np.maximum(soon - ordinary, 0) * fading
-        hazards[PLANNED, :, column] = community.planned[patient, month]
+        hazards[_UNPLANNED, :, column] = ordinary + np.maximum(soon - ordinary, 0) * fading
+        hazards[_PLANNED, :, column] = community.planned[patient, month]
         mortality = community.death[patient, month]
-        hazards[DEATH, :, column] = mortality + np.maximum(discharge.death - mortality, 0) * fading
+        hazards[_DEATH, :, column] = mortality + np.maximum(discharge.death - mortality, 0) * fading
     # So far per day; a piece of the second kind holds a whole period.
     hazards[:, :, HORIZON_DAYS:] *= PERIOD_DAYS
     return hazards

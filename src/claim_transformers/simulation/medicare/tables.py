@@ -43,13 +43,13 @@ from claim_transformers.simulation.medicare.sheets import (
 from claim_transformers.simulation.medicare.stays import Stays, World
 
 OUTCOMES = ("readmission_any", "readmission_unplanned")
-PAYER = "medicare"
-PLANS = ("parts a and b", "parts a, b and d")
-DATA_SOURCE = "simulated-medicare"
-STATUS_CODES = (10, 11, 20, 21, 31)
+_PAYER = "medicare"
+_PLANS = ("parts a and b", "parts a, b and d")
+_DATA_SOURCE = "simulated-medicare"
+_STATUS_CODES = (10, 11, 20, 21, 31)
 # What Medicare pays of the allowed amount where the patient owes coinsurance (42 CFR 410.152).
-PAID_SHARE = 0.8
-CHARGE_RATIO = 2.6
+_PAID_SHARE = 0.8
+_CHARGE_RATIO = 2.6
 
 
 def covered(world: World, death_day: Int, patient: Int, day: Int) -> Bool:
@@ -83,7 +83,7 @@ def medical_table(
     key = world.patients.key[sheet.patient]
     allowed = _cents(lines.dollars, generator)
     shared = np.isin(sheet.claim_type, [TYPE_OF[name] for name in ("CAR", "OP", "DME")])[claim]
-    paid = np.where(shared, (allowed * PAID_SHARE).astype(np.int64), allowed)
+    paid = np.where(shared, (allowed * _PAID_SHARE).astype(np.int64), allowed)
     second = codes.diagnoses.is_second(sheet.end).astype(np.int32)
     has_stay = sheet.admission >= 0
     words = codes.diagnoses.vocabulary
@@ -113,8 +113,8 @@ def medical_table(
         day_column(_paid_days(sheet.end, generator)[claim]),
         money_column(paid),
         money_column(allowed),
-        money_column((allowed * CHARGE_RATIO).astype(np.int64)),
-        constant_column(DATA_SOURCE, source),
+        money_column((allowed * _CHARGE_RATIO).astype(np.int64)),
+        constant_column(_DATA_SOURCE, source),
     ]
     return pa.Table.from_arrays(columns, schema=MEDICARE_MEDICAL_SCHEMA)
 
@@ -146,7 +146,7 @@ def pharmacy_table(
         _cents(dollars.astype(np.float32), generator),
         generator,
         salt=401,
-        data_source=DATA_SOURCE,
+        data_source=_DATA_SOURCE,
     )
 
 
@@ -176,19 +176,19 @@ def eligibility_table(world: World, death_day: Int) -> pa.Table:
     columns = [
         text_column(patient, names),
         text_column(patient, names),
-        constant_column(PAYER, len(patient)),
+        constant_column(_PAYER, len(patient)),
         text_column(patients.male[patient].astype(np.int32), ["female", "male"]),
         text_column(patients.race[patient], RACES),
         day_column(patients.birth_day[patient]),
         day_column(np.where(known, death, 0), ~known),
         day_column(start),
         day_column(end),
-        text_column(patients.has_part_d[patient].astype(np.int32), PLANS),
+        text_column(patients.has_part_d[patient].astype(np.int32), _PLANS),
         text_column(patients.entitlement[patient], ["0", "1", "2", "3"]),
         text_column(patients.dual[patient], DUAL_CODES),
-        text_column(np.searchsorted(STATUS_CODES, status).astype(np.int32), [str(code) for code in STATUS_CODES]),
+        text_column(np.searchsorted(_STATUS_CODES, status).astype(np.int32), [str(code) for code in _STATUS_CODES]),
         text_column(patients.county[patient], counties().fips),
-        constant_column(DATA_SOURCE, len(patient)),
+        constant_column(_DATA_SOURCE, len(patient)),
     ]
     return pa.Table.from_arrays(columns, schema=MEDICARE_ELIGIBILITY_SCHEMA)
 

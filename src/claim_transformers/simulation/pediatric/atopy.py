@@ -33,11 +33,11 @@ REMISSION = (
     (0.10, 0.10, 0.10, 0.07, 0.07, 0.07, 0.07),
 )
 # Boys have more asthma before puberty and less after it; see docs/simulation.md.
-BOYHOOD_MONTHS = 156
-BOYS_ASTHMA = 0.3
+_BOYHOOD_MONTHS = 156
+_BOYS_ASTHMA = 0.3
 _BOYS = np.ones((2, len(CONDITIONS), MAX_AGE_MONTHS + 1), dtype=np.float32)
-_BOYS[1, ASTHMA, :BOYHOOD_MONTHS] += BOYS_ASTHMA
-_BOYS[1, ASTHMA, BOYHOOD_MONTHS:] -= BOYS_ASTHMA
+_BOYS[1, ASTHMA, :_BOYHOOD_MONTHS] += _BOYS_ASTHMA
+_BOYS[1, ASTHMA, _BOYHOOD_MONTHS:] -= _BOYS_ASTHMA
 # Severe asthma is not outgrown.
 _OUTGROWN = np.ones((4, len(CONDITIONS), 1), dtype=np.float32)
 _OUTGROWN[:, ASTHMA, 0] = (1.3, 0.9, 0.5, 0.1)
@@ -56,9 +56,9 @@ SWITCHES = Switches(
     recurrence=1.0,
 )
 SEVERITY_SHARES = (0.45, 0.30, 0.17, 0.08)  # intermittent, mild, moderate, severe persistent
-ASTHMA_SEASON, POLLEN_SEASON = np.log(season_table(["asthma", "pollen"]))
-STAY_BY_AGE = by_age((0.7, 0.9, 0.75, 0.15, -0.3, -0.45, -0.45))
-MAX_STAY_CHANCE = np.float32(0.4)
+_ASTHMA_SEASON, _POLLEN_SEASON = np.log(season_table(["asthma", "pollen"]))
+_STAY_BY_AGE = by_age((0.7, 0.9, 0.75, 0.15, -0.3, -0.45, -0.45))
+_MAX_STAY_CHANCE = np.float32(0.4)
 
 
 @dataclass
@@ -151,13 +151,13 @@ def stay_hazard(state: AtopyState, month: int | Int, calendar: Calendar) -> Floa
     eczema, food, rhinitis, obesity, asthma = state.conditions
     unprotected = state.prescribed * (1 - state.controller)
     worse = np.maximum(state.control, 0)
-    season = ASTHMA_SEASON[calendar.month_of_year(np.asarray(month))]
+    season = _ASTHMA_SEASON[calendar.month_of_year(np.asarray(month))]
     score = 0.62 * state.severity + 0.8 * state.control - 8.3
-    score += STAY_BY_AGE[age_months(month, state.birth_month)]
+    score += _STAY_BY_AGE[age_months(month, state.birth_month)]
     score += 1.25 * np.minimum(state.stays, 2) + 0.5 * np.minimum(state.emergencies, 3) + 0.55 * state.steroids
     score += season * (0.7 + 0.8 * unprotected) + 0.25 * obesity + 0.25 * state.smoke + 0.3 * food
     score += 0.45 * worse * eczema * rhinitis + 0.3 * unprotected * state.severity
-    hazard: Float = asthma * np.minimum(np.exp(score.astype(np.float32)), MAX_STAY_CHANCE)
+    hazard: Float = asthma * np.minimum(np.exp(score.astype(np.float32)), _MAX_STAY_CHANCE)
     return hazard
 
 
@@ -168,7 +168,7 @@ def advance(
     hazard = stay_hazard(state, month, calendar)
     asthma, rhinitis = state.conditions[ASTHMA], state.conditions[RHINITIS]
     month_of_year = calendar.month_of_year(np.asarray(month))
-    season = ASTHMA_SEASON[month_of_year]
+    season = _ASTHMA_SEASON[month_of_year]
     score = 0.35 * state.severity + 0.75 * state.control + 0.35 * np.minimum(state.emergencies, 3) + season - 4.75
     emergency = occurs(asthma * np.minimum(np.exp(score), 0.5), generator)
     score = 0.3 * state.severity + 0.7 * state.control + 0.6 * season - 4.25
@@ -184,7 +184,7 @@ def advance(
     drift = (
         0.3 * (state.severity - 0.8) - 0.75 * state.controller + 0.3 * state.smoke - 0.5 * np.maximum(steroid, stay)
     )
-    drift += 0.35 * season + 0.45 * rhinitis * np.maximum(POLLEN_SEASON[month_of_year], 0)
+    drift += 0.35 * season + 0.45 * rhinitis * np.maximum(_POLLEN_SEASON[month_of_year], 0)
     state.control += 0.2 * (drift.astype(np.float32) - state.control) + 0.45 * noise(drift.shape, generator)
     state.stays *= np.float32(0.88)
     state.stays += stay

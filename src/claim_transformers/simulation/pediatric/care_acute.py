@@ -12,13 +12,13 @@ from claim_transformers.simulation.pediatric.population import by_age
 
 # Ages in months of the check-ups of the Bright Futures schedule (American Academy of Pediatrics, 2008).
 CHECK_UP_MONTHS = (0, 1, 2, 4, 6, 9, 12, 15, 18, 24, 30, *range(36, 252, 12))
-CHECK_UP_SHARE = by_age((0.8, 0.72, 0.64, 0.5, 0.46, 0.4, 0.2))
+_CHECK_UP_SHARE = by_age((0.8, 0.72, 0.64, 0.5, 0.46, 0.4, 0.2))
 
-BRONCHIOLITIS_RATE = by_age((0.10, 0.035, 0.002, 0, 0, 0, 0))
-BRONCHIOLITIS_PRONE = 5.0
-PREGNANCY_RATE = by_age((0, 0, 0, 0, 0.001, 0.042, 0.12)) / np.float32(12)
-PREGNANCY_MONTHS = 9
-DELIVERED_SHARE = 0.68
+_BRONCHIOLITIS_RATE = by_age((0.10, 0.035, 0.002, 0, 0, 0, 0))
+_BRONCHIOLITIS_PRONE = 5.0
+_PREGNANCY_RATE = by_age((0, 0, 0, 0, 0.001, 0.042, 0.12)) / np.float32(12)
+_PREGNANCY_MONTHS = 9
+_DELIVERED_SHARE = 0.68
 
 
 def add_episodes(block: Block, burden: Float) -> None:
@@ -56,8 +56,8 @@ def add_bronchiolitis(block: Block) -> None:
     young = np.flatnonzero(block.age < 36)
     patient, month = block.patient[young], block.month[young]
     season = season_table(["rsv"])[0][block.month_of_year[young]]
-    prone = 1 + (BRONCHIOLITIS_PRONE - 1) * block.patients.wheeze[patient]
-    rate = BRONCHIOLITIS_RATE[block.age[young]] * season * prone / 12 * (0.6 + 0.4 * block.patients.frailty[patient])
+    prone = 1 + (_BRONCHIOLITIS_PRONE - 1) * block.patients.wheeze[patient]
+    rate = _BRONCHIOLITIS_RATE[block.age[young]] * season * prone / 12 * (0.6 + 0.4 * block.patients.frailty[patient])
     hit = block.happen(rate.astype(np.float32))
     patient, month, age = patient[hit], month[hit], block.age[young][hit]
     stay = np.where(age < 6, 0.22, 0.09) * (1 + block.patients.premature[patient])
@@ -78,7 +78,7 @@ def add_check_ups(block: Block) -> None:
     patient = block.patient[at]
     keeps = 0.45 + 0.75 * block.trait("keeps", patient) + 0.3 * (block.patients.adherence[patient] - 0.5)
     chosen = at[
-        block.happen((CHECK_UP_SHARE[block.age[at]] * keeps * block.institution.visit_rate).astype(np.float32))
+        block.happen((_CHECK_UP_SHARE[block.age[at]] * keeps * block.institution.visit_rate).astype(np.float32))
     ]
     patient = block.patient[chosen]
     day = block.on_weekdays(patient, block.days_in(block.month[chosen], patient))
@@ -101,16 +101,16 @@ def add_pregnancies(block: Block) -> None:
     """Pregnancies of adolescents: prenatal visits and, for those carried to term, a delivery nine months on."""
     patients, calendar = block.patients, block.calendar
     women = np.flatnonzero(patients.male == 0).astype(np.int32)
-    months = np.arange(-PREGNANCY_MONTHS + 1, calendar.months, dtype=np.int32)[:, None]
+    months = np.arange(-_PREGNANCY_MONTHS + 1, calendar.months, dtype=np.int32)[:, None]
     age = np.clip(months - patients.birth_month[women], 0, 252)
     risk = 0.6 + 0.8 * unit(patients.key[women], 991) + 0.5 * patients.hardship[women]
-    starts = block.generator.random(age.shape, dtype=np.float32) < PREGNANCY_RATE[age] * risk
+    starts = block.generator.random(age.shape, dtype=np.float32) < _PREGNANCY_RATE[age] * risk
     first = np.argmax(starts, axis=0)
     expecting = np.flatnonzero(starts.any(axis=0))
     woman, start = women[expecting], months[first[expecting], 0]
-    carried = block.happen(np.full(len(woman), DELIVERED_SHARE, dtype=np.float32))
-    _add_prenatal(block, woman, start, np.where(carried, PREGNANCY_MONTHS, 3).astype(np.int32))
-    due = start + PREGNANCY_MONTHS
+    carried = block.happen(np.full(len(woman), _DELIVERED_SHARE, dtype=np.float32))
+    _add_prenatal(block, woman, start, np.where(carried, _PREGNANCY_MONTHS, 3).astype(np.int32))
+    due = start + _PREGNANCY_MONTHS
     woman, due = woman[carried], due[carried]
     inside = (due >= 0) & (due < calendar.months)
     woman, due = woman[inside], due[inside].astype(np.int32)
@@ -121,7 +121,7 @@ def add_pregnancies(block: Block) -> None:
 
 def _add_prenatal(block: Block, woman: Int, start: Int, length: Int) -> None:
     """Prenatal visits from the second month on."""
-    for step in range(1, PREGNANCY_MONTHS):
+    for step in range(1, _PREGNANCY_MONTHS):
         month = (start + step).astype(np.int32)
         chance = np.where((step < length) & (month >= 0) & (month < block.calendar.months), 0.75, 0.0)
         now = np.flatnonzero(block.happen(chance.astype(np.float32)))

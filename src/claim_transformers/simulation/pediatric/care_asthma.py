@@ -10,8 +10,8 @@ from claim_transformers.simulation.pediatric.block import Block
 from claim_transformers.simulation.pediatric.causes import EMERGENCY, OFFICE, STAY
 
 # Visits per year for each condition besides asthma, and the classes filled month by month with the share treated.
-VISITS_PER_YEAR = {"eczema": 0.75, "rhinitis": 0.9, "food_allergy": 0.5, "obesity": 0.35}
-REGIMENS = {"eczema": (("steroid_cream", 0.12),), "rhinitis": (("antihistamine", 0.22), ("nasal_spray", 0.12))}
+_VISITS_PER_YEAR = {"eczema": 0.75, "rhinitis": 0.9, "food_allergy": 0.5, "obesity": 0.35}
+_REGIMENS = {"eczema": (("steroid_cream", 0.12),), "rhinitis": (("antihistamine", 0.22), ("nasal_spray", 0.12))}
 
 
 def add_allergic_care(block: Block) -> None:
@@ -19,14 +19,14 @@ def add_allergic_care(block: Block) -> None:
     _add_asthma_events(block)
     _add_asthma_routine(block, block.history.severity)
     _add_asthma_fills(block, block.history.severity)
-    for name, visits in VISITS_PER_YEAR.items():
+    for name, visits in _VISITS_PER_YEAR.items():
         here = block.history.conditions[block.month, atopy.CONDITIONS.index(name), block.patient]
         rate = visits / 12 * block.institution.visit_rate * np.sqrt(block.patients.frailty[block.patient])
         hit = np.flatnonzero(block.happen((here * rate).astype(np.float32)))
         patient, month = block.patient[hit], block.month[hit]
         day = block.on_weekdays(patient, block.days_in(month, patient))
         block.add_visits(patient, day, block.codes.cause_of[name], OFFICE)
-        for drug_class, share in REGIMENS.get(name, ()):
+        for drug_class, share in _REGIMENS.get(name, ()):
             treated = block.trait(drug_class, block.patient) < 2 * share
             hit = np.flatnonzero(treated & block.happen((here * np.float32(0.5)).astype(np.float32)))
             day = block.days_in(block.month[hit], block.patient[hit])

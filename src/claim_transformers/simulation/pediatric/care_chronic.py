@@ -14,8 +14,8 @@ from claim_transformers.simulation.pediatric.causes import COURSES, EMERGENCY, S
 from claim_transformers.simulation.pediatric.population import RACES, PediatricPopulation, by_age
 
 FILL_CHANCE = 0.72
-BLACK = RACES.index("black")
-QUARTER_MONTHS = 3
+_BLACK = RACES.index("black")
+_QUARTER_MONTHS = 3
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Span:
 
 def draw_spans(patients: PediatricPopulation, generator: np.random.Generator) -> dict[str, Span]:
     """Onset and end of every course, earlier ones raising the risk of later ones."""
-    black = (patients.race == BLACK).astype(np.float32)
+    black = (patients.race == _BLACK).astype(np.float32)
     has: dict[str, Float] = {
         "premature": patients.premature,
         "term": 1 - patients.premature,
@@ -85,7 +85,7 @@ def _add_course(block: Block, course: Course, month: Int, patient: Int) -> None:
     """Visits and fills of one course in the months in which it is present and insured."""
     codes, institution = block.codes, block.institution
     cause = codes.cause_of[course.name]
-    quarter = (month // QUARTER_MONTHS + cause * 1000).astype(np.uint64)
+    quarter = (month // _QUARTER_MONTHS + cause * 1000).astype(np.uint64)
     flaring = unit(block.patients.key[patient], quarter) < course.flare
     frailty = np.sqrt(block.patients.frailty[patient])
     rates = (

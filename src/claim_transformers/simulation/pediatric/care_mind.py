@@ -10,15 +10,15 @@ from claim_transformers.simulation.pediatric.block import Block
 from claim_transformers.simulation.pediatric.causes import BEHAVIOURAL, EMERGENCY, OFFICE, STAY
 
 # Visits per active year and how far they follow acute distress.
-VISITS_PER_YEAR = {"adhd": 3.6, "anxiety": 4.5, "conduct": 5.0, "depression": 6.5, "bipolar": 8.0, "substance": 6.0}
+_VISITS_PER_YEAR = {"adhd": 3.6, "anxiety": 4.5, "conduct": 5.0, "depression": 6.5, "bipolar": 8.0, "substance": 6.0}
 # Classes filled month by month, with the share of patients treated.
-REGIMENS = {
+_REGIMENS = {
     "adhd": (("stimulant", 0.68), ("alpha_agonist", 0.14)),
     "conduct": (("antipsychotic", 0.12),),
     "bipolar": (("mood_stabiliser", 0.75),),
     "substance": (("substance_drug", 0.03),),
 }
-FILL_CHANCE = 0.72
+_FILL_CHANCE = 0.72
 
 
 def add_mental_care(block: Block) -> None:
@@ -28,11 +28,11 @@ def add_mental_care(block: Block) -> None:
     for position, name in enumerate(mood.DISORDERS):
         active = block.history.disorders[block.month, position, block.patient]
         seeks = np.exp(np.float32(0.35) * np.minimum(crisis, 2.0)) if name != "adhd" else np.float32(1)
-        rate = VISITS_PER_YEAR[name] / 12 * block.institution.visit_rate
+        rate = _VISITS_PER_YEAR[name] / 12 * block.institution.visit_rate
         _add_therapy(block, name, active * rate * keeps * seeks, crisis)
-        for drug_class, share in REGIMENS.get(name, ()):
+        for drug_class, share in _REGIMENS.get(name, ()):
             treated = block.trait(drug_class, block.patient) < share
-            hit = np.flatnonzero(treated & block.happen((active * np.float32(FILL_CHANCE)).astype(np.float32)))
+            hit = np.flatnonzero(treated & block.happen((active * np.float32(_FILL_CHANCE)).astype(np.float32)))
             day = block.days_in(block.month[hit], block.patient[hit])
             block.add_fills(block.patient[hit], day, block.codes.drugs.pool(drug_class), 30)
     taken = block.history.antidepressant[block.month, block.patient]

@@ -12,8 +12,8 @@ from claim_transformers.simulation.engine.menus import parse_menu
 DATA = Path(__file__).parent / "data"
 
 # Kinds of visit, which decide the first service billed, the place and the price.
-KINDS = ("office", "emergency", "stay", "preventive", "behavioural", "dental")
-OFFICE, EMERGENCY, STAY, PREVENTIVE, BEHAVIOURAL, DENTAL = range(len(KINDS))
+_KINDS = ("office", "emergency", "stay", "preventive", "behavioural", "dental")
+OFFICE, EMERGENCY, STAY, PREVENTIVE, BEHAVIOURAL, DENTAL = range(len(_KINDS))
 
 Rates = tuple[float, float, float, float, float, float, float]
 
@@ -132,6 +132,6 @@ def _check_rates(rates: Rates, male_ratio: float) -> None:
         raise ValueError(f"expected rates of at least 0 and a male ratio above 0, found {min(rates)} and {male_ratio}")
 
 
-EPISODES: tuple[Episode, ...] = read_rows(DATA / "episodes.yaml", Episode, {"kind": KINDS})
-COURSES: tuple[Course, ...] = read_rows(DATA / "courses.yaml", Course, {"kind": KINDS})
-EVENTS: tuple[Cause, ...] = read_rows(DATA / "events.yaml", Cause, {"kind": KINDS})
+EPISODES: tuple[Episode, ...] = read_rows(DATA / "episodes.yaml", Episode, {"kind": _KINDS})
+COURSES: tuple[Course, ...] = read_rows(DATA / "courses.yaml", Course, {"kind": _KINDS})
+EVENTS: tuple[Cause, ...] = read_rows(DATA / "events.yaml", Cause, {"kind": _KINDS})

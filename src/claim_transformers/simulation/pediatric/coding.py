@@ -14,15 +14,15 @@ from claim_transformers.simulation.pediatric.causes import BEHAVIOURAL, COURSES,
 from claim_transformers.simulation.pediatric.codebook import EXTRA_SERVICE, FIRST_SERVICE, PediatricCodebook
 from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, band_of_age
 
-DIAGNOSES = 5
-PROCEDURES = 2
+_DIAGNOSES = 5
+_PROCEDURES = 2
 # Weight with which a visit for another reason names a state of the two disease processes.
-STATE_MENTION = {
+_STATE_MENTION = {
     "eczema": 0.25, "food_allergy": 0.3, "rhinitis": 0.35, "obesity": 0.2, "asthma": 0.7,
     "adhd": 0.5, "anxiety": 0.5, "conduct": 0.4, "depression": 0.7, "bipolar": 0.7, "substance": 0.5,
 }  # fmt: skip
-STATE_POOL = {"asthma": "asthma_other", "depression": "depression_mild"}
-SERVICE_SLOTS = 8
+_STATE_POOL = {"asthma": "asthma_other", "depression": "depression_mild"}
+_SERVICE_SLOTS = 8
 
 
 @dataclass
@@ -32,9 +32,9 @@ class Claims:
     Attributes:
         visits: Where each claim comes from.
         end: Last day: the discharge of a stay, else the day of the visit.
-        diagnoses: Codes of `PediatricCodebook.diagnoses`, `-1` for none, shape `(claims, DIAGNOSES)`.
-        procedures: Codes of `PediatricCodebook.procedures`, `-1` for none, shape `(claims, PROCEDURES)`.
-        services: Codes of `PediatricCodebook.services`, `-1` for none, shape `(claims, SERVICE_SLOTS)`.
+        diagnoses: Codes of `PediatricCodebook.diagnoses`, `-1` for none, shape `(claims, _DIAGNOSES)`.
+        procedures: Codes of `PediatricCodebook.procedures`, `-1` for none, shape `(claims, _PROCEDURES)`.
+        services: Codes of `PediatricCodebook.services`, `-1` for none, shape `(claims, _SERVICE_SLOTS)`.
     """
 
     visits: Visits
@@ -49,7 +49,7 @@ def write_codes(block: Block, visits: Visits, presence: Bool) -> Claims:
     end = _ends(block, visits)
     services = _services(block, visits)
     stays = np.flatnonzero(visits.kind == STAY)
-    procedures = np.full((len(visits), PROCEDURES), -1, dtype=np.int32)
+    procedures = np.full((len(visits), _PROCEDURES), -1, dtype=np.int32)
     for slot, share in enumerate((1.0, 0.25)):
         # Dividing by the share leaves that share of the numbers below one, where menus choose; the rest choose
         # nothing.
@@ -86,12 +86,12 @@ class _Appender:
     """Rows that are filled from the left, without gaps and without a code twice."""
 
     def __init__(self, rows: int) -> None:
-        self.codes: Int = np.full((rows, DIAGNOSES), -1, dtype=np.int32)
+        self.codes: Int = np.full((rows, _DIAGNOSES), -1, dtype=np.int32)
         self._filled = np.zeros(rows, dtype=np.int32)
 
     def append(self, rows: Int, codes: Int) -> None:
         """Add one code to each of some rows that still have room."""
-        new = (self.codes[rows] != codes[:, None]).all(axis=1) & (self._filled[rows] < DIAGNOSES)
+        new = (self.codes[rows] != codes[:, None]).all(axis=1) & (self._filled[rows] < _DIAGNOSES)
         rows, codes = rows[new], codes[new]
         self.codes[rows, self._filled[rows]] = codes
         self._filled[rows] += 1
@@ -163,9 +163,9 @@ def _add_comorbidities(
 ) -> None:
     """Other conditions of the patient, named now and then."""
     table, history = block.codes.diagnoses, block.history
-    states = [STATE_POOL.get(name, name) for name in STATE_MENTION]
+    states = [_STATE_POOL.get(name, name) for name in _STATE_MENTION]
     pools = table.pool_ids(states + [course.pool for course in COURSES])
-    weights = np.array([*STATE_MENTION.values(), *[course.mention for course in COURSES]], dtype=np.float32)
+    weights = np.array([*_STATE_MENTION.values(), *[course.mention for course in COURSES]], dtype=np.float32)
     # Allergic states, mental disorders and courses side by side on the last axis, in the order of `weights`.
     active = np.empty((*presence.shape[:2], len(weights)), dtype=np.bool_)
     active[..., : len(atopy.CONDITIONS)] = history.conditions.swapaxes(1, 2)
@@ -191,7 +191,7 @@ def _services(block: Block, visits: Visits) -> Int:
     """Services billed: the visit itself and what the menus of its cause add."""
     table, generator, codes = block.codes.services, block.generator, block.codes
     random = generator.random
-    services = np.full((len(visits), SERVICE_SLOTS), -1, dtype=np.int32)
+    services = np.full((len(visits), _SERVICE_SLOTS), -1, dtype=np.int32)
     first = table.pool_ids([FIRST_SERVICE[kind] for kind in range(len(FIRST_SERVICE))])[visits.kind]
     age = block.calendar.month_of_day(visits.day) - block.patients.birth_month[visits.patient]
     band = band_of_age()[np.clip(age, 0, MAX_AGE_MONTHS)]
@@ -221,7 +221,7 @@ def _services(block: Block, visits: Visits) -> Int:
     at = np.flatnonzero(block.happen(often))
     services[at, -1] = table.draw(extra[at], random(len(at), dtype=np.float32))
     # A code is billed once per claim.
-    for slot in range(1, SERVICE_SLOTS):
+    for slot in range(1, _SERVICE_SLOTS):
         again = (services[:, :slot] == services[:, slot, None]).any(axis=1)
         services[again, slot] = -1
     return services

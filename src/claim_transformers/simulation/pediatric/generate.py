@@ -39,7 +39,7 @@ from claim_transformers.simulation.pediatric.tables import eligibility_table, me
 # Raised whenever the same seed would give other claims.
 SIMULATION_VERSION = 1
 # Paths per patient behind the long risks.
-REPLICATES = 16
+_REPLICATES = 16
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def simulate(
     end: str = "2014-12-31",
     dirt: str | DirtRates | None = None,
     institution: str = "a",
-    replicates: int = REPLICATES,
+    replicates: int = _REPLICATES,
     overwrite: bool = False,
     progress: bool = False,
 ) -> SimulationSummary:
@@ -143,7 +143,7 @@ def simulate(
     counts: Counter[str] = Counter()
     contents = Contents(
         blocks=_blocks(request, counts),
-        tables={"drug_ingredients": ingredient_table(codebook_of(institution))},
+        tables={"drug_ingredients": _ingredient_table(codebook_of(institution))},
         manifest=_manifest(request),
         notes={} if request.dirt is None else {"dirt": counts},
     )
@@ -159,7 +159,7 @@ def simulate_tables(
     end: str = "2014-12-31",
     dirt: str | DirtRates | None = None,
     institution: str = "a",
-    replicates: int = REPLICATES,
+    replicates: int = _REPLICATES,
 ) -> SimulatedClaims:
     """Simulate a population in memory, with the rows that `simulate` would write.
 
@@ -190,11 +190,11 @@ def simulate_tables(
     request = _check(patients, seed, start, end, dirt, institution, replicates)
     counts: Counter[str] = Counter()
     joined = join_blocks(list(_blocks(request, counts)))
-    ingredients = ingredient_table(codebook_of(institution))
+    ingredients = _ingredient_table(codebook_of(institution))
     return SimulatedClaims(**joined, drug_ingredients=ingredients, dirt=dict(counts))
 
 
-def ingredient_table(codes: PediatricCodebook) -> pa.Table:
+def _ingredient_table(codes: PediatricCodebook) -> pa.Table:
     """Ingredient of every product the codes can dispense, by labeler and product."""
     pairs = sorted({(ndc[:9], name) for name, pool in codes.product_pools.items() for ndc in pool.split()})
     return pa.Table.from_arrays(
@@ -222,7 +222,7 @@ def _blocks(request: _Request, counts: Counter[str]) -> Iterator[BlockTables]:
     codes = codebook_of(request.institution)
 
     def whole_block(number: int) -> BlockTables:
-        return simulate_block(request.calendar, request.seed, number, request.institution, request.replicates, codes)
+        return _simulate_block(request.calendar, request.seed, number, request.institution, request.replicates, codes)
 
     place = INSTITUTIONS[request.institution]
     for number, tables in enumerate(simulate_blocks(request.patients, whole_block)):
@@ -235,7 +235,7 @@ def _blocks(request: _Request, counts: Counter[str]) -> Iterator[BlockTables]:
             yield dirty
 
 
-def simulate_block(
+def _simulate_block(
     calendar: Calendar, seed: int, number: int, institution: str, replicates: int, codes: PediatricCodebook
 ) -> BlockTables:
     """Simulate one whole block."""

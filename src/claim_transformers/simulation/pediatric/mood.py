@@ -35,27 +35,27 @@ REMISSION = (
     (0.60, 0.60, 0.60, 0.60, 0.60, 0.50, 0.45),
 )
 # Log odds by which boys differ from girls in the onset of each disorder.
-MALE_LOG_RATIO = np.array([0.80, -0.35, 0.55, -0.65, -0.20, 0.35])
-_SEXES = np.exp(np.outer([-0.5, 0.5], MALE_LOG_RATIO)).astype(np.float32)[:, :, None]
-ABUSE = len(DISORDERS)
+_MALE_LOG_RATIO = np.array([0.80, -0.35, 0.55, -0.65, -0.20, 0.35])
+_SEXES = np.exp(np.outer([-0.5, 0.5], _MALE_LOG_RATIO)).astype(np.float32)[:, :, None]
+_ABUSE = len(DISORDERS)
 SWITCHES = Switches(
     names=DISORDERS,
     onset=monthly(ONSET) * _SEXES,
     end=monthly(REMISSION)[None],
     influences=(
         (),
-        ((DEPRESSION, 1.2), (ADHD, 0.5), (ABUSE, 0.7)),
-        ((ADHD, 2.0), (ABUSE, 0.8)),
-        ((ANXIETY, 1.5), (SUBSTANCE, 0.8), (ABUSE, 1.2)),
+        ((DEPRESSION, 1.2), (ADHD, 0.5), (_ABUSE, 0.7)),
+        ((ADHD, 2.0), (_ABUSE, 0.8)),
+        ((ANXIETY, 1.5), (SUBSTANCE, 0.8), (_ABUSE, 1.2)),
         ((DEPRESSION, 3.0), (ADHD, 1.0)),
-        ((CONDUCT, 2.0), (DEPRESSION, 1.0), (ABUSE, 0.6)),
+        ((CONDUCT, 2.0), (DEPRESSION, 1.0), (_ABUSE, 0.6)),
     ),
     # Disorders that end come back: a recurrence is likelier than a first episode.
     recurrence=2.5,
 )
-SCHOOL_SEASON = np.log(season_table(["school"]))[0]
-ATTEMPT_BY_AGE = by_age((-30.0, -30.0, -30.0, -30.0, -10.05, -9.75, -10.75))
-MAX_ATTEMPT_CHANCE = np.float32(0.3)
+_SCHOOL_SEASON = np.log(season_table(["school"]))[0]
+_ATTEMPT_BY_AGE = by_age((-30.0, -30.0, -30.0, -30.0, -10.05, -9.75, -10.75))
+_MAX_ATTEMPT_CHANCE = np.float32(0.3)
 
 
 @dataclass
@@ -149,14 +149,14 @@ def attempt_hazard(state: MoodState, month: int | Int, calendar: Calendar) -> Fl
     abused = month >= state.abuse_month
     age = age_months(month, state.birth_month)
     score = (
-        ATTEMPT_BY_AGE[age] - 0.8 * state.sex.astype(np.float32) + 1.7 * depression + 1.1 * bipolar + 0.6 * substance
+        _ATTEMPT_BY_AGE[age] - 0.8 * state.sex.astype(np.float32) + 1.7 * depression + 1.1 * bipolar + 0.6 * substance
     )
     score += 0.7 * depression * substance + 0.35 * anxiety * depression + 0.35 * conduct + 0.7 * abused
     score += 0.5 * state.ever[DEPRESSION] + 0.9 * state.crisis
     score += 0.8 * state.attempted + 1.7 * np.minimum(state.attempts, 1.5) + 0.5 * np.minimum(state.contacts, 2)
     score += 0.7 * state.started + (0.4 + 0.5 * depression) * state.stopped
-    score += 0.6 * SCHOOL_SEASON[calendar.month_of_year(np.asarray(month))]
-    chance = np.minimum(np.exp(score.astype(np.float32)), MAX_ATTEMPT_CHANCE)
+    score += 0.6 * _SCHOOL_SEASON[calendar.month_of_year(np.asarray(month))]
+    chance = np.minimum(np.exp(score.astype(np.float32)), _MAX_ATTEMPT_CHANCE)
     hazard: Float = chance * (age >= MIN_AGE_YEARS * 12)
     return hazard
 

@@ -22,7 +22,7 @@ RACE_SHARES = (0.47, 0.27, 0.14, 0.02, 0.05, 0.05)
 
 # Monthly chance to leave, by band: infants are covered for their first year, churn is highest when childhood ends.
 LEAVE = (0.003, 0.013, 0.014, 0.014, 0.014, 0.015, 0.035)
-RETURN = 0.09
+_RETURN = 0.09
 
 
 @dataclass
@@ -192,7 +192,7 @@ def _draw_enrolment(patients: PediatricPopulation, calendar: Calendar, generator
         age = np.clip(month - patients.birth_month, 0, MAX_AGE_MONTHS)
         chance = generator.random(size, dtype=np.float32)
         stays = covered & (chance >= leave[age])
-        returns = ~covered & (month > entry) & (chance < RETURN)
+        returns = ~covered & (month > entry) & (chance < _RETURN)
         covered = (stays | returns | (month == entry)) & (month <= last) & (month <= death_month)
         enrolled[month] = covered
     return enrolled

@@ -21,9 +21,9 @@ from claim_transformers.simulation.pediatric.disease import History
 from claim_transformers.simulation.pediatric.population import PediatricPopulation
 
 OUTCOMES = ("asthma_hospitalization", "suicide_attempt")
-HORIZONS_DAYS = (180, 365)
+_HORIZONS_DAYS = (180, 365)
 # Paths are advanced together in batches small enough to stay in the processor's cache.
-BATCH_PATHS = 16_384
+_BATCH_PATHS = 16_384
 
 
 @dataclass
@@ -106,15 +106,15 @@ def _snapshot_risks(
     # Each entry is repeated once per path; `bincount` over the same positions adds its paths up again.
     path = np.repeat(np.arange(len(patient)), repeats)
     survival = np.concatenate(
-        [np.empty((len(HORIZONS_DAYS), 0), dtype=np.float32)]
+        [np.empty((len(_HORIZONS_DAYS), 0), dtype=np.float32)]
         + [
             _survive(take(state, batch), month[batch], calendar, generator)
-            for batch in np.split(path, range(BATCH_PATHS, len(path), BATCH_PATHS))
+            for batch in np.split(path, range(_BATCH_PATHS, len(path), _BATCH_PATHS))
         ],
         axis=1,
     )
     risks = []
-    for horizon, days in enumerate(HORIZONS_DAYS):
+    for horizon, days in enumerate(_HORIZONS_DAYS):
         total = np.bincount(path, 1.0 - survival[horizon].astype(np.float64), len(patient))
         risks.append(_risks(patient, month, outcome, days, (total / repeats).astype(np.float32)))
     return risks
@@ -124,7 +124,7 @@ def _survive(
     state: atopy.AtopyState | mood.MoodState, month: Int, calendar: Calendar, generator: np.random.Generator
 ) -> Float:
     """Chance of no outcome within each horizon along one path per entry, shape `(horizons, paths)`."""
-    survival = np.ones((len(HORIZONS_DAYS), len(month)), dtype=np.float32)
+    survival = np.ones((len(_HORIZONS_DAYS), len(month)), dtype=np.float32)
     start = calendar.first_day(month)
     for step in range(12):
         now = (month + step).astype(np.int32)
@@ -133,7 +133,7 @@ def _survive(
         else:
             hazard = mood.advance(state, now, calendar, generator, attempts=False).hazard
         first, last = calendar.first_day(now), calendar.last_day(now)
-        for horizon, days in enumerate(HORIZONS_DAYS):
+        for horizon, days in enumerate(_HORIZONS_DAYS):
             # An outcome falls on each day of its month alike, so a month cut by the horizon counts by its days.
             share = np.clip((start + days - first) / (last - first + 1), 0, 1).astype(np.float32)
             survival[horizon] *= 1.0 - share * hazard

@@ -24,11 +24,11 @@ from claim_transformers.simulation.pediatric.population import RACES, PediatricP
 from claim_transformers.simulation.pediatric.risk import OUTCOMES, TrueRisk
 from claim_transformers.simulation.pediatric.schemas import DIAGNOSIS_COLUMNS, MEDICAL_SCHEMA, RISK_SCHEMA
 
-PLACES = {OFFICE: "11", EMERGENCY: "23", STAY: "21", PREVENTIVE: "11", BEHAVIOURAL: "53", DENTAL: "11"}
-DISPOSITIONS = ("01", "06", "02", "20")
+_PLACES = {OFFICE: "11", EMERGENCY: "23", STAY: "21", PREVENTIVE: "11", BEHAVIOURAL: "53", DENTAL: "11"}
+_DISPOSITIONS = ("01", "06", "02", "20")
 # Median allowed amount of a line in dollars, by kind of visit; Medicaid fees, rounded, a judgement.
-LINE_DOLLARS = np.array([42.0, 115.0, 720.0, 55.0, 68.0, 38.0], dtype=np.float32)
-PAYER = "medicaid"
+_LINE_DOLLARS = np.array([42.0, 115.0, 720.0, 55.0, 68.0, 38.0], dtype=np.float32)
+_PAYER = "medicaid"
 
 
 def _cents(
@@ -56,9 +56,9 @@ def medical_table(block: Block, claims: Claims) -> pa.Table:
     line_day = np.where(line_stay & (number == counts[claim]), end, line_day).astype(np.int32)
     names = patient_names(block.patients.key)
     identifiers = claim_names(block.patients.key[visits.patient], visits.day, 101)
-    allowed = _cents(block, LINE_DOLLARS[visits.kind][claim])
+    allowed = _cents(block, _LINE_DOLLARS[visits.kind][claim])
     paid_day = (end + 12 + block.generator.integers(0, 40, len(visits), dtype=np.int32)[claim]).astype(np.int32)
-    places, place_of = np.unique([PLACES[kind] for kind in range(len(PLACES))], return_inverse=True)
+    places, place_of = np.unique([_PLACES[kind] for kind in range(len(_PLACES))], return_inverse=True)
     group = np.where(stay & (codes.group[visits.cause] > 0), codes.group[visits.cause], -1)
     group = np.where(visits.pool == codes.diagnoses.pool("prematurity"), _preterm_group(block, claims, group), group)
     disposition = np.where(stay, np.searchsorted([0.96, 0.985], block.generator.random(len(visits))), -1)
@@ -75,7 +75,7 @@ def medical_table(block: Block, claims: Claims) -> pa.Table:
         day_column(line_day),
         day_column(start, ~line_stay),
         day_column(end, ~line_stay),
-        text_column(disposition[claim].astype(np.int32), DISPOSITIONS),
+        text_column(disposition[claim].astype(np.int32), _DISPOSITIONS),
         text_column(place_of[visits.kind][claim].astype(np.int32), places.tolist()),
         text_column(group[claim].astype(np.int32), codes.groups),
         text_column(claims.services[billed], codes.services.vocabulary),
@@ -145,7 +145,7 @@ def eligibility_table(patients: PediatricPopulation, calendar: Calendar, institu
     columns = [
         text_column(patient, names),
         text_column(patient, names),
-        constant_column(PAYER, len(patient)),
+        constant_column(_PAYER, len(patient)),
         text_column(patients.male[patient].astype(np.int32), ["female", "male"]),
         text_column(patients.race[patient], RACES),
         day_column(patients.birth_day[patient]),
