@@ -63,7 +63,7 @@ class LivesSource:
         Raises:
             ValueError: If the group is none that the simulator can plant a bias against.
         """
-        from claim_transformers.simulation.medicare.generate import BLOCK_PATIENTS
+        from claim_transformers.simulation.engine.generation import BLOCK_PATIENTS
 
         blocks = range(-(-self.patients // BLOCK_PATIENTS))
         subgroup = "race=black" if planted is None else simulated_subgroup(planted)
@@ -115,7 +115,7 @@ def simulated_subgroup(planted: PlantedBias) -> str:
         >>> simulated_subgroup(PlantedBias("sex", "M", 0.5))
         'gender=male'
     """
-    from claim_transformers.simulation.medicare.beneficiaries import RACES
+    from claim_transformers.simulation.medicare.population import RACES
 
     names = {audited_group(f"race={race}"): f"race={race}" for race in RACES}
     names |= {audited_group(f"gender={gender}"): f"gender={gender}" for gender in SEXES}
@@ -165,8 +165,8 @@ def _readmitted(stays: "Stays") -> NDArray[np.bool_]:
 
 def _attributes(world: "World", stays: "Stays") -> dict[str, TextArray]:
     """Groups of each stay, named as those of claims."""
-    from claim_transformers.simulation.medicare.beneficiaries import RACES
     from claim_transformers.simulation.medicare.counties import counties
+    from claim_transformers.simulation.medicare.population import RACES
 
     patients = world.patients
     of_patient = {
@@ -183,7 +183,7 @@ def _attributes(world: "World", stays: "Stays") -> dict[str, TextArray]:
 
 def _join(parts: list[SimulatedStays]) -> SimulatedStays:
     """Stays of several blocks; patients are numbered on."""
-    from claim_transformers.simulation.medicare.generate import BLOCK_PATIENTS
+    from claim_transformers.simulation.engine.generation import BLOCK_PATIENTS
 
     return SimulatedStays(
         np.concatenate([part.labels for part in parts]),

@@ -2,94 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Float, Int, season_table
+from claim_transformers.simulation.engine.data_files import SHARED_DATA, read_pools
+from claim_transformers.simulation.engine.menus import Menu
+from claim_transformers.simulation.engine.products import product_pools
 from claim_transformers.simulation.engine.sampling import CodeTable
-from claim_transformers.simulation.pediatric.acute_causes import EPISODES
-from claim_transformers.simulation.pediatric.acute_codes import ACUTE_CODES
 from claim_transformers.simulation.pediatric.causes import (
     BEHAVIOURAL,
+    COURSES,
+    DATA,
     DENTAL,
     EMERGENCY,
+    EPISODES,
+    EVENTS,
     OFFICE,
     PREVENTIVE,
     STAY,
     Cause,
-    parse_menu,
 )
-from claim_transformers.simulation.pediatric.chronic_causes import COURSES
-from claim_transformers.simulation.pediatric.chronic_codes import CHRONIC_CODES
-from claim_transformers.simulation.pediatric.event_causes import EVENTS
 from claim_transformers.simulation.pediatric.institutions import INSTITUTIONS, Institution
 from claim_transformers.simulation.pediatric.population import BAND_STARTS
-from claim_transformers.simulation.pediatric.service_codes import DRUG_CLASSES, PROCEDURES, SERVICES
-
-# Labelers above 90000 have not been assigned by the Food and Drug Administration to the makers of these ingredients,
-# so that a simulated product can never be mistaken for a real one.
-FIRST_LABELER = 90101
-LABELERS = 60
-# Fewest and most products per ingredient, a judgement.
-PRODUCTS_PER_INGREDIENT = (12, 48)
 
 
-class Menu:
-    """Menus of every cause for one position on a claim.
-
-    Args:
-        texts (`Sequence[str]`): One menu per cause, as `parse_menu` reads it.
-        table (`CodeTable`): Where the names of the menus are pools.
-
-    Examples:
-        >>> table = CodeTable({"test": "87880"})
-        >>> menu = Menu(["", "test:0.5"], table)
-        >>> menu.choose(np.array([0, 1, 1]), np.array([0.1, 0.1, 0.9], dtype=np.float32)).tolist()
-        [-1, 0, -1]
-    """
-
-    def __init__(self, texts: Sequence[str], table: CodeTable) -> None:
-        menus = [parse_menu(text) for text in texts]
-        width = max([len(menu) for menu in menus] + [1])
-        self._steps: Float = np.full((width, len(menus)), 2.0, dtype=np.float32)
-        self._pools: Int = np.full((len(menus), width + 1), -1, dtype=np.int32)
-        for cause, menu in enumerate(menus):
-            total = 0.0
-            for position, (name, chance) in enumerate(menu):
-                total += chance
-                self._steps[position, cause] = total
-                self._pools[cause, position] = table.pool(name)
-            self._steps[len(menu) :, cause] = total
-        self.offered = np.array([len(menu) > 0 for menu in menus], dtype=np.bool_)
-
-    def choose(self, cause: Int, uniform: Float) -> Int:
-        """Pool that each entry's menu gives, `-1` for nothing."""
-        position = np.zeros(len(cause), dtype=np.int32)
-        for steps in self._steps:
-            position += uniform >= steps[cause]
-        pools: Int = self._pools[cause, position]
-        return pools
+def diagnosis_pools() -> dict[str, str]:
+    """Pools of ICD-9-CM codes, acute ones first; the order decides the numbers of pools and codes."""
+    return read_pools(DATA / "acute_diagnoses.csv")["ICD9CM"] | read_pools(DATA / "chronic_diagnoses.csv")["ICD9CM"]
 
 
-def _product_pools(ingredients: Sequence[str]) -> dict[str, str]:
-    """Products of every ingredient: 11 digits, labeler, product and package."""
-    pools = {}
-    generator = np.random.Generator(np.random.Philox(20100101))
-    least, most = PRODUCTS_PER_INGREDIENT
-    for number, ingredient in enumerate(ingredients):
-        count = int(generator.integers(least, most))
-        labelers = FIRST_LABELER + generator.choice(LABELERS, size=count, replace=True)
-        packages = generator.integers(1, 90, size=count)
-        pools[ingredient] = " ".join(
-            f"{labeler}{number * 50 + product:04d}{package:02d}"
-            for product, (labeler, package) in enumerate(zip(labelers, packages, strict=True))
-        )
-    return pools
-
-
-class Catalog:
+class PediatricCodebook:
     """Everything that turns a cause of care into codes at one institution.
 
     Args:
@@ -102,11 +46,11 @@ class Catalog:
         self.cause_of = {cause.name: position for position, cause in enumerate(self.causes)}
         if len(self.cause_of) != len(self.causes):
             raise ValueError("expected every cause to have a name of its own, found a name twice")
-        self.diagnoses = CodeTable(ACUTE_CODES | CHRONIC_CODES, jitter=jitter, seed=number)
-        self.services = CodeTable(SERVICES, jitter=jitter * 0.5, seed=number)
-        self.procedures = CodeTable(PROCEDURES, jitter=jitter, seed=number)
-        self.drugs = CodeTable(DRUG_CLASSES, jitter=jitter * 0.5, seed=number)
-        self.product_pools = _product_pools(self.drugs.vocabulary)
+        self.diagnoses = CodeTable(diagnosis_pools(), jitter=jitter, seed=number)
+        self.services = CodeTable(read_pools(SHARED_DATA / "services.csv")["HCPCS"], jitter=jitter * 0.5, seed=number)
+        self.procedures = CodeTable(read_pools(DATA / "procedures.csv")["ICD9PCS"], jitter=jitter, seed=number)
+        self.drugs = CodeTable(read_pools(SHARED_DATA / "drugs.csv")["DRUG"], jitter=jitter * 0.5, seed=number)
+        self.product_pools = product_pools(self.drugs.vocabulary)
         self.products = CodeTable(self.product_pools, jitter=jitter * 1.5, seed=number)
 
         self.primary_pool = self.diagnoses.pool_ids([cause.pool for cause in self.causes])
@@ -137,10 +81,12 @@ class Catalog:
         ratio = np.array([episode.male_ratio for episode in EPISODES])
         sexes = np.stack([2.0 / (1.0 + ratio), 2.0 * ratio / (1.0 + ratio)], axis=1)
         seasons = season_table([episode.season for episode in EPISODES])
+        # Episode, age band, sex, month of the year; the last three become one cell, which `add_episodes` counts alike.
         cells = rates[:, :, None, None] * sexes[:, None, :, None] * seasons[:, None, None, :]
         cells = cells.reshape(len(EPISODES), len(BAND_STARTS) * 2 * 12)
         names = [episode.name for episode in EPISODES]
         pools = {
+            # Nine digits are part of version 1: the mix is drawn from the rounded rates.
             str(cell): " ".join(f"{name}:{rate:.9f}" for name, rate in zip(names, column, strict=True))
             for cell, column in enumerate(cells.T.tolist())
         }
@@ -150,28 +96,12 @@ class Catalog:
 
 
 @cache
-def catalog_of(institution: str) -> Catalog:
-    """The catalog of an institution, compiled once per process.
-
-    Args:
-        institution (`str`): A name of `INSTITUTIONS`.
-
-    Returns:
-        `Catalog`: Tables to draw codes from.
-
-    Raises:
-        ValueError: If the name is unknown.
-
-    Examples:
-        >>> catalog_of("c")
-        Traceback (most recent call last):
-            ...
-        ValueError: expected an institution 'a' or 'b', found 'c'
-    """
+def codebook_of(institution: str) -> PediatricCodebook:
+    """The codes of an institution, compiled once per process."""
     if institution not in INSTITUTIONS:
         names = " or ".join(repr(name) for name in INSTITUTIONS)
         raise ValueError(f"expected an institution {names}, found {institution!r}")
-    return Catalog(INSTITUTIONS[institution])
+    return PediatricCodebook(INSTITUTIONS[institution])
 
 
 # First service of a visit, by kind; behavioural and preventive visits depend on the year and on age as well.

@@ -1,29 +1,23 @@
 import csv
 import os
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from claim_transformers.simulation.engine.data_files import read_pools
+from claim_transformers.simulation.engine.products import FIRST_LABELER
 from claim_transformers.simulation.engine.sampling import CodeTable, mix, unit
-from claim_transformers.simulation.pediatric.acute_codes import ACUTE_CODES
-from claim_transformers.simulation.pediatric.catalog import FIRST_LABELER, catalog_of
-from claim_transformers.simulation.pediatric.chronic_codes import CHRONIC_CODES
-from claim_transformers.simulation.pediatric.service_codes import PROCEDURES, SERVICES
+from claim_transformers.simulation.pediatric.causes import DATA
+from claim_transformers.simulation.pediatric.codebook import codebook_of, diagnosis_pools
 
-POOLS = ACUTE_CODES | CHRONIC_CODES
+POOLS = diagnosis_pools()
+PROCEDURES = read_pools(DATA / "procedures.csv")["ICD9PCS"]
 CODES = {code for pool in POOLS.values() for code in pool.split()}
 
 
-def test_every_diagnosis_has_the_form_of_icd_9_cm():
-    assert all(re.fullmatch(r"(\d{3}|V\d{2}|E\d{3})\d{0,2}", code) for code in CODES)
+def test_there_is_a_long_tail_of_diagnoses():
     assert len(CODES) > 5000
-
-
-def test_no_pool_names_a_code_twice():
-    for pool in POOLS.values():
-        assert len(pool.split()) == len(set(pool.split()))
 
 
 def test_outcome_codes_stand_in_their_own_pools_alone():
@@ -32,17 +26,6 @@ def test_outcome_codes_stand_in_their_own_pools_alone():
         assert not harm or name == "self_harm_cause"
         asthma = [code for code in pool.split() if code.startswith("493")]
         assert not asthma or name.startswith("asthma")
-
-
-def test_code_lists_stay_small():
-    folder = Path(__file__).parents[3] / "src" / "claim_transformers" / "simulation" / "pediatric"
-    assert sum((folder / name).stat().st_size for name in ("acute_codes.py", "chronic_codes.py")) < 200_000
-
-
-def test_services_are_bare_codes():
-    for pool in SERVICES.values():
-        for part in pool.split():
-            assert re.fullmatch(r"[A-Z0-9]\d{3}[A-Z0-9]", part.partition(":")[0])
 
 
 @pytest.mark.skipif("CLAIMS_DATA_DIR" not in os.environ, reason="needs the public tables in CLAIMS_DATA_DIR")
@@ -58,7 +41,7 @@ def test_every_code_stands_in_the_public_tables():
 
 
 def test_products_cannot_be_mistaken_for_real_ones():
-    products = [ndc for pool in catalog_of("a").product_pools.values() for ndc in pool.split()]
+    products = [ndc for pool in codebook_of("a").product_pools.values() for ndc in pool.split()]
     assert len(set(products)) == len(products) > 2000
     assert all(len(ndc) == 11 and int(ndc[:5]) >= FIRST_LABELER for ndc in products)
 

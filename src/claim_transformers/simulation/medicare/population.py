@@ -30,7 +30,7 @@ DUAL_CODES = ("NA", "02", "08", "01", "03", "04", "06")
 
 
 @dataclass
-class Beneficiaries:
+class MedicarePopulation:
     """Patients of one block; one entry per patient unless a shape is given.
 
     Attributes:
@@ -85,25 +85,10 @@ class Beneficiaries:
         }
 
 
-def draw_beneficiaries(size: int, calendar: Calendar, block_key: int, generator: np.random.Generator) -> Beneficiaries:
-    """Draw the patients of one block.
-
-    Args:
-        size (`int`): Number of patients.
-        calendar (`Calendar`): The window.
-        block_key (`int`): Unique per seed and block; identities are hashed from it.
-        generator (`np.random.Generator`): Stream of this block.
-
-    Returns:
-        `Beneficiaries`: Each is covered in at least one month of the window.
-
-    Examples:
-        >>> import datetime as dt
-        >>> window = Calendar(dt.date(2008, 1, 1), dt.date(2009, 12, 31))
-        >>> patients = draw_beneficiaries(100, window, 1, np.random.Generator(np.random.Philox(0)))
-        >>> patients.enrolled.shape, bool(patients.enrolled.any(axis=0).all())
-        ((24, 100), True)
-    """
+def draw_population(
+    size: int, calendar: Calendar, block_key: int, generator: np.random.Generator
+) -> MedicarePopulation:
+    """Draw the patients of one block."""
     random = generator.random
     key = patient_keys(size, block_key, 31)
     birth_day, entry_month, entry_age, is_disabled = _draw_entry(size, calendar, generator)
@@ -120,7 +105,7 @@ def draw_beneficiaries(size: int, calendar: Calendar, block_key: int, generator:
     kind = np.searchsorted(np.cumsum((0.5, 0.24, 0.1, 0.06, 0.03)), random(size)) + 1
     rural = counties().is_rural[county]
     access = generator.standard_normal(size, dtype=np.float32) - 0.35 * deprivation - 0.4 * rural
-    return Beneficiaries(
+    return MedicarePopulation(
         key=key,
         male=male,
         race=race,
@@ -185,20 +170,7 @@ def _draw_enrolment(size: int, entry_month: Int, calendar: Calendar, generator: 
 
 
 def medicare_status(entitlement: Int, age_years: Float, has_esrd: Bool) -> Int:
-    """Medicare status codes (CMS: 10, 11 aged, 20, 21 disabled, 31 ESRD only; the second digit tells of ESRD).
-
-    Args:
-        entitlement (`np.ndarray`): Original reason for entitlement.
-        age_years (`np.ndarray`): Age.
-        has_esrd (`np.ndarray` of bool): On dialysis or transplanted.
-
-    Returns:
-        `np.ndarray` of `int32`: Codes as numbers.
-
-    Examples:
-        >>> medicare_status(np.array([0, 1, 2]), np.array([70.0, 50.0, 50.0]), np.array([True, False, True])).tolist()
-        [11, 20, 31]
-    """
+    """Medicare status codes (CMS: 10, 11 aged, 20, 21 disabled, 31 ESRD only; the second digit tells of ESRD)."""
     young = np.where(entitlement == RENAL, 31, 20 + has_esrd)
     status: Int = np.where(age_years >= 65, 10 + has_esrd, young).astype(np.int32)
     return status
