@@ -6,6 +6,7 @@ relational query; numpy answers it on the list columns as they lie in memory.
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from claim_transformers.claims.paid_days import VISIT_PAID_DAY
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
+from claim_transformers.claims.store import open_folder
+from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.code_sets import find_codes
 
 UNKNOWN_DAY = np.iinfo(np.int32).min
@@ -231,6 +234,18 @@ class Timelines:
         days = pc.fill_null(self.patients[column].combine_chunks(), UNKNOWN_DAY)
         numbers: Days = days.to_numpy(zero_copy_only=False).astype(np.int64)
         return numbers
+
+
+def patient_files(claims: str | Path) -> list[Path]:
+    """Files of the patients table of an ingested folder; `E_NO_PATIENTS` where there are none."""
+    files = open_folder(claims).table_files("patients")
+    if not files:
+        raise ClaimDataError(
+            "E_NO_PATIENTS",
+            f"expected patients/*.parquet in {claims}, found none: nobody has a visit, so no claims were ingested, or "
+            "all are in quarantine; see quality_report.json there",
+        )
+    return files
 
 
 def _one_chunk(patients: pa.Table) -> pa.Table:

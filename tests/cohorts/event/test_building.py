@@ -15,7 +15,7 @@ from claim_transformers.cohorts import build_cohort, load_definition
 from claim_transformers.cohorts.event import building
 from claim_transformers.cohorts.event.definition import Sampling
 
-ASTHMA = load_definition("asthma_exacerbation")
+ASTHMA = load_definition("asthma_exacerbation", "event")
 ONE_DATE = replace(ASTHMA, index=replace(ASTHMA.index, dates=("2013-01-01",)))
 EVERYBODY = replace(ONE_DATE, sampling=Sampling())
 
@@ -130,7 +130,9 @@ def test_the_next_encounter_of_a_case_is_its_first_attempt_and_of_a_control_any_
     assert len(controls) == 6  # two controls per case, as in the paper
     assert {row["index_day"] for row in cases} == {day("2013-07-01")}
     assert {row["index_day"] for row in controls} <= {day("2013-05-01"), day("2014-05-01")}
-    everyone = build_cohort(replace(load_definition("suicide_attempt"), sampling=Sampling()), tmp_path / "claims")
+    everyone = build_cohort(
+        replace(load_definition("suicide_attempt", "event"), sampling=Sampling()), tmp_path / "claims"
+    )
     assert len(set(everyone.examples["index_day"].to_pylist())) == 3
 
 

@@ -4,18 +4,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from claim_transformers.cohorts.event.definition import CohortDefinition
+from claim_transformers.cohorts.event.definition import EventDefinition
 from claim_transformers.cohorts.event.diagnoses import visits_with_category
 from claim_transformers.cohorts.event.sampling import unit_hash
 from claim_transformers.cohorts.timelines import UNKNOWN_DAY, Days, Flags, Timelines
 
 
-def index_candidates(timelines: Timelines, definition: CohortDefinition) -> Iterator[tuple[Days, Flags]]:
+def index_candidates(timelines: Timelines, definition: EventDefinition) -> Iterator[tuple[Days, Flags]]:
     """The index dates that a definition allows, one per patient at a time.
 
     Args:
         timelines (`Timelines`): The patients.
-        definition (`CohortDefinition`): Holds the index rule.
+        definition (`EventDefinition`): Holds the index rule.
 
     Yields:
         `tuple[NDArray[int], NDArray[bool]]`: Days since 1970-01-01 and whether the patient has one, both of shape
@@ -28,7 +28,7 @@ def index_candidates(timelines: Timelines, definition: CohortDefinition) -> Iter
         yield np.full(timelines.num_patients, day, np.int64), np.ones(timelines.num_patients, bool)
 
 
-def _encounter_days(timelines: Timelines, definition: CohortDefinition) -> tuple[Days, Flags]:
+def _encounter_days(timelines: Timelines, definition: EventDefinition) -> tuple[Days, Flags]:
     first, last = definition.window_days
     in_span = (timelines.visit_day >= first) & (timelines.visit_day <= last)
     # The draw is a function of seed and patient, so it does not move when other patients come or go.
@@ -52,12 +52,12 @@ def _encounter_days(timelines: Timelines, definition: CohortDefinition) -> tuple
     return days, number > 0
 
 
-def outcome_visits(timelines: Timelines, definition: CohortDefinition) -> Flags:
+def outcome_visits(timelines: Timelines, definition: EventDefinition) -> Flags:
     """Which visits are an outcome, whenever they lie.
 
     Args:
         timelines (`Timelines`): The patients.
-        definition (`CohortDefinition`): Holds the code sets and the label.
+        definition (`EventDefinition`): Holds the code sets and the label.
 
     Returns:
         `NDArray[bool]` of shape `(visits,)`: Any code counts where the label names no set.
