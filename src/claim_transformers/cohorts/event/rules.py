@@ -15,20 +15,7 @@ DAYS_PER_YEAR = 365.25
 
 
 def satisfies(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
-    """Which patients pass one step of the selection.
-
-    Args:
-        timelines (`Timelines`): The patients.
-        definition (`EventDefinition`): Holds the code sets.
-        criterion (`Criterion`): The step.
-        index_day (`NDArray[int]` of shape `(patients,)`): Index dates in days since 1970-01-01.
-
-    Returns:
-        `NDArray[bool]` of shape `(patients,)`: True where the patient stays.
-
-    Raises:
-        ValueError: If the rule is unknown.
-    """
+    """Which patients pass one step of the selection, shape `(patients,)`; `ValueError` if its rule is unknown."""
     if criterion.rule not in _RULES:
         raise ValueError(f"{criterion.step!r}: expected one of the rules {sorted(_RULES)}, found {criterion.rule!r}")
     passed = _RULES[criterion.rule](timelines, definition, criterion, index_day)

@@ -35,14 +35,7 @@ class SelectionCounts:
 
 
 def step_names(definition: EventDefinition) -> list[str]:
-    """The steps of the attrition table that a selection counts, in order.
-
-    Args:
-        definition (`EventDefinition`): The cohort.
-
-    Returns:
-        `list[str]`: Names.
-    """
+    """The steps of the attrition table that a selection counts, in order."""
     fixed = definition.index.rule == "fixed_date"
     index = "with an index date" if fixed else "with a visit that can be the index visit"
     steps = [criterion.step for criterion in definition.criteria]
@@ -52,14 +45,9 @@ def step_names(definition: EventDefinition) -> list[str]:
 def select(timelines: Timelines, definition: EventDefinition) -> tuple[pa.Table, SelectionCounts]:
     """Judge every patient at every index date, and keep one eligible date for each.
 
-    Args:
-        timelines (`Timelines`): The patients.
-        definition (`EventDefinition`): The cohort.
-
-    Returns:
-        `tuple[pa.Table, SelectionCounts]`: Those eligible patients that the sampling may need, cut at the index date,
-        with `index_day`, `label` (or lists of categories) and `visits_hidden`, how many visits before it were not paid
-        yet; and the counts of all.
+    The table holds those eligible patients that the sampling may need, cut at the index date, with `index_day`,
+    `label` (or lists of categories) and `visits_hidden`, how many visits before it were not paid yet; the counts are
+    of all.
     """
     candidates = [
         _judge(timelines, definition, index_day, has_index)

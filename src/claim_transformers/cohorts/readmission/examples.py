@@ -30,18 +30,10 @@ INDEX_DAY_OFFSET = 1  # From the day of discharge, which is seen, to the index d
 
 
 def read_examples(connection: "Backend", index_stays: pa.Table, definition: ReadmissionDefinition) -> pa.Table:
-    """Read the visits of examples.
+    """Read the visits of examples, in the order of `index_stays`.
 
-    Args:
-        connection (`Backend`): Where [`prepare`] made its tables.
-        index_stays (`pa.Table`): `stay`, `patient_id`, `admission_date`, `discharge_date`, `disposition` of the index
-            stays, in any order.
-        definition ([`ReadmissionDefinition`]): What is seen.
-
-    Returns:
-        `pa.Table`: `stay`, `visit_day`, `visit_type`, `codes`, `visit_amount` (US dollars, null where unknown),
-        `visit_paid_day` (null where unknown and on the index visit) and `claims_hidden` (int64), in the order of
-        `index_stays`.
+    Beside the columns of the patients table these are `visit_amount` (US dollars, null where unknown),
+    `visit_paid_day` (null where unknown and on the index visit) and `claims_hidden`, how many were not paid in time.
     """
     with engine_errors("reading examples"):
         stays = load(connection, "index_stays", index_stays)
@@ -59,17 +51,7 @@ def read_examples(connection: "Backend", index_stays: pa.Table, definition: Read
 
 
 def read_facts(connection: "Backend", index_stays: pa.Table, eligibility: "ir.Table") -> pa.Table:
-    """Read what was on file about the patient at discharge: the row of eligibility that began last.
-
-    Args:
-        connection (`Backend`): Where the tables live.
-        index_stays (`pa.Table`): `stay`, `patient_id` and `discharge_date`.
-        eligibility (`ir.Table`): The canonical table.
-
-    Returns:
-        `pa.Table`: `race`, `original_reason_entitlement_code`, `dual_status_code` and `county_fips` in the order of
-        `index_stays`, null where unknown.
-    """
+    """Read what was on file about the patient at discharge: the row of eligibility that began last, if any."""
     with engine_errors("reading eligibility"):
         stays = load(connection, "index_stays", index_stays).select("stay", "patient_id", "discharge_date")
         rows = stays.join(eligibility, "patient_id")
@@ -84,18 +66,7 @@ def read_facts(connection: "Backend", index_stays: pa.Table, eligibility: "ir.Ta
 
 
 def index_days(discharge_day: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The index date of a stay.
-
-    Args:
-        discharge_day (`NDArray[int]`): Days since 1970-01-01.
-
-    Returns:
-        `NDArray[int]`: The day after.
-
-    Examples:
-        >>> index_days(np.array([10]))
-        array([11])
-    """
+    """The index date of a stay: the day after the discharge, both in days since 1970-01-01."""
     return discharge_day + INDEX_DAY_OFFSET
 
 
