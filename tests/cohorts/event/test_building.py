@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cohorts.patients_by_hand import ADMISSION, ASTHMA_VISIT, day, paid, patient, write_claims
 from datasets import load_from_disk
 
+from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts import build_cohort, load_definition
 from claim_transformers.cohorts.event import building
@@ -28,6 +30,12 @@ def test_an_admission_within_the_horizon_is_a_case_and_the_others_are_controls(a
     found = labels(build_cohort(EVERYBODY, asthma_claims))
     assert len(found) == 40
     assert all(label == (int(name[1:]) % 4 == 0) for name, label in found.items())
+
+
+def test_counties_are_for_readmissions(asthma_claims):
+    counties = CountyFeatures(pa.array(["01001"]), {"SVI": np.array([0.3])})
+    with pytest.raises(ValueError, match="expected no measures of counties for the event 'asthma_exacerbation'"):
+        build_cohort(EVERYBODY, asthma_claims, counties=counties)
 
 
 def test_each_dropout_leaves_at_its_own_step_and_the_counts_add_up(asthma_claims):
