@@ -24,15 +24,15 @@ app = new_app(
 EVENT_HELP = (
     "asthma_exacerbation, hospital_admission, next_diagnoses, suicide_attempt, or a YAML file with a definition."
 )
-Claims = Annotated[Path, typer.Argument(help="Folder that 'ingest' wrote.")]
-Out = Annotated[Path, typer.Argument(help="Folder to make: a DatasetDict with a 'label' column.")]
+_Claims = Annotated[Path, typer.Argument(help="Folder that 'ingest' wrote.")]
+_Out = Annotated[Path, typer.Argument(help="Folder to make: a DatasetDict with a 'label' column.")]
 
 
 @app.command()
 def event(
     definition: Annotated[str, typer.Argument(help=EVENT_HELP)],
-    claims: Claims,
-    out: Out,
+    claims: _Claims,
+    out: _Out,
     cases: Annotated[
         str | None, typer.Option(help="Most cases to keep, or 'all'; the definition's by default.")
     ] = None,
@@ -69,8 +69,8 @@ def event(
 
 @app.command()
 def readmission(
-    claims: Claims,
-    out: Out,
+    claims: _Claims,
+    out: _Out,
     definition: Annotated[
         str, typer.Option(help="YAML file with a definition; what other options say wins over it.")
     ] = "readmission",

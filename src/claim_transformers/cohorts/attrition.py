@@ -1,4 +1,4 @@
-"""The attrition table: how many patients each step left, and where the others went."""
+"""Attrition table: how many patients each step left, and where the others went."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Sets of codes as a cohort file writes them: prefixes, with two wildcards and a way to take codes out again.
+"""Code sets as a cohort file writes them: prefixes, with two wildcards and a way to take codes out again.
 
 ICD-10-CM puts the intent of a poisoning in the sixth character and the encounter in the seventh, so a list of
 prefixes alone cannot say "intentional self-harm, first encounter". An entry is `SYSTEM/PREFIX` and stands for every

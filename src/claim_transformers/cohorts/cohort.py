@@ -1,4 +1,4 @@
-"""A built cohort, and its folder: examples by split, the definition, the attrition table and the flow chart."""
+"""Cohort as it is built, and its folder: examples by split, the definition, the attrition table and the flow chart."""
 
 import json
 import shutil
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 DEFINITION_FILE = "cohort.json"
-ATTRITION_FILE = "attrition.json"
-FLOW_CHART_FILE = "flow_chart.svg"
+_ATTRITION_FILE = "attrition.json"
+_FLOW_CHART_FILE = "flow_chart.svg"
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ class Cohort:
             "label_names": list(self.label_names),
         }
         steps = [step.to_dict() for step in self.attrition]
-        for name, values in ((ATTRITION_FILE, steps), (DEFINITION_FILE, content)):
+        for name, values in ((_ATTRITION_FILE, steps), (DEFINITION_FILE, content)):
             (folder / name).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        (folder / FLOW_CHART_FILE).write_text(self.flow_chart(), encoding="utf-8")
+        (folder / _FLOW_CHART_FILE).write_text(self.flow_chart(), encoding="utf-8")
 
 
 def split_examples(examples: pa.Table, definition: Definition) -> pa.Array:

@@ -1,4 +1,4 @@
-"""The leak check: nothing in an example that was not known at its index date, and no patient in two splits."""
+"""Leak check: nothing in an example that was not known at its index date, and no patient in two splits."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Union
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from claim_transformers.cohorts.cohort import Cohort
 
-Splits = Mapping[str, Union[pa.Table, "Dataset"]]
+_Splits = Mapping[str, Union[pa.Table, "Dataset"]]
 
 
-def check_leaks(cohort: Union["Cohort", Splits]) -> None:
+def check_leaks(cohort: Union["Cohort", _Splits]) -> None:
     """Refuse a cohort in which an example tells of its future, or a patient of a split stands in another.
 
     `build_cohort` runs it; run it again on a cohort that was loaded from disk or changed since.

@@ -1,4 +1,4 @@
-"""Patients' timelines as flat arrays, so that a question about every visit is one vector operation.
+"""Timelines of patients as flat arrays, so that a question about every visit is one vector operation.
 
 A cohort asks about the order of visits inside a patient, which is segment arithmetic on sorted arrays and not a
 relational query; numpy answers it on the list columns as they lie in memory.

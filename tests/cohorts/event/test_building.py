@@ -426,7 +426,7 @@ def test_thinning_on_the_way_keeps_what_one_draw_keeps(tmp_path, monkeypatch):
     claims = write_claims(tmp_path / "claims", patients, files=8)
     definition = ONE_DATE.with_sampling(cases=6, controls_per_case=2)
     whole = build_cohort(definition, claims)
-    monkeypatch.setattr(building, "ROWS_BEFORE_THINNING", 5)
+    monkeypatch.setattr(building, "_ROWS_BEFORE_THINNING", 5)
     thinned = build_cohort(definition, claims)
     assert thinned.examples.equals(whole.examples)
     assert thinned.attrition == whole.attrition

@@ -22,8 +22,8 @@ from claim_transformers.cohorts.leaks import check_leaks
 from claim_transformers.cohorts.timelines import Timelines, patient_files
 
 logger = logging.getLogger(__name__)
-ROWS_BEFORE_THINNING = 20_000
-DICTIONARY_COLUMNS = ["visit_type.list.element", "codes.list.element.list.element"]
+_ROWS_BEFORE_THINNING = 20_000
+_DICTIONARY_COLUMNS = ["visit_type.list.element", "codes.list.element.list.element"]
 
 
 def build_event_cohort(definition: EventDefinition, claims: str | Path) -> Cohort:
@@ -60,7 +60,7 @@ def _select_and_draw(claims: Path, definition: EventDefinition) -> tuple[pa.Tabl
     """The examples drawn from all row groups, the counts of everybody, and whether unpaid visits could be hidden."""
     parts: list[pa.Table] = []
     counts: list[SelectionCounts] = []
-    hides, limit = False, ROWS_BEFORE_THINNING
+    hides, limit = False, _ROWS_BEFORE_THINNING
     for table in _patient_groups(claims):
         timelines = Timelines(table, hide_unpaid=definition.hide_unpaid)
         part, counts_of_part = select(timelines, definition)
@@ -85,7 +85,7 @@ def _draw(parts: Sequence[pa.Table], definition: EventDefinition, *, is_part: bo
 def _patient_groups(claims: Path) -> Iterator[pa.Table]:
     for path in patient_files(claims):
         # Strings stay the dictionaries that they are in the file, which differ from one row group to the next.
-        with pq.ParquetFile(path, read_dictionary=DICTIONARY_COLUMNS) as file:
+        with pq.ParquetFile(path, read_dictionary=_DICTIONARY_COLUMNS) as file:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group)
             if not file.num_row_groups:

@@ -1,4 +1,4 @@
-"""From when each patient is observed."""
+"""Index dates: from when each patient is observed."""
 
 from collections.abc import Iterator
 

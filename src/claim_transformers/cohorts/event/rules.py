@@ -1,4 +1,4 @@
-"""The questions that a step of a cohort can ask, each one vector operation over all patients.
+"""Selection rules: the questions that a step of a cohort can ask, each one vector operation over all patients.
 
 Every rule sees what an example sees: visits strictly before the index date and, where unpaid visits are hidden, paid
 by it. Only `enrolled` and `alive` include the index date.
@@ -11,7 +11,7 @@ import numpy as np
 from claim_transformers.cohorts.event.definition import Criterion, EventDefinition
 from claim_transformers.cohorts.timelines import UNKNOWN_DAY, Days, Flags, Timelines
 
-DAYS_PER_YEAR = 365.25
+_DAYS_PER_YEAR = 365.25
 
 
 def satisfies(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
@@ -33,7 +33,7 @@ def _enrolled(timelines: Timelines, definition: EventDefinition, criterion: Crit
 
 
 def _age(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
-    age_years = np.floor((index_day - timelines.birth_day) / DAYS_PER_YEAR)
+    age_years = np.floor((index_day - timelines.birth_day) / _DAYS_PER_YEAR)
     low = -np.inf if criterion.minimum is None else criterion.minimum
     high = np.inf if criterion.maximum is None else criterion.maximum
     fits: Flags = (timelines.birth_day != UNKNOWN_DAY) & (age_years >= low) & (age_years <= high)

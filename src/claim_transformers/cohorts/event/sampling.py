@@ -1,4 +1,4 @@
-"""The seeded draw of cases and controls: a pure function of seed and patient, so that nobody moves for a stranger."""
+"""Sampling of cases and controls: a pure function of seed and patient, so that nobody moves for a stranger."""
 
 import hashlib
 

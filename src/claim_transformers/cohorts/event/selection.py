@@ -1,4 +1,4 @@
-"""Who of a table of patients is in: the label at each index date, the steps passed, and why a label stays unknown."""
+"""Selection of patients: the label at each index date, the steps passed, and why a label stays unknown."""
 
 from dataclasses import dataclass
 

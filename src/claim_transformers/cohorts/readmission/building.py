@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 FACTS_FILE = "readmission.json"
-STAYS_PER_PART = 200_000  # Examples whose visits are in memory at once.
+_STAYS_PER_PART = 200_000  # Examples whose visits are in memory at once.
 _PEOPLE = ("patient_id", "sex", "birth_day", "death_day", "enrollment_start_day", "enrollment_end_day")
 _EPOCH = dt.date(1970, 1, 1)
 
@@ -140,8 +140,8 @@ def _read_parts(
     rows = np.flatnonzero(keep)
     parts, hidden = [], 0
     columns = ["stay", "patient_id", "admission_date", "discharge_date", "disposition"]
-    for start in range(0, len(rows), STAYS_PER_PART):
-        place = pa.array(rows[start : start + STAYS_PER_PART])
+    for start in range(0, len(rows), _STAYS_PER_PART):
+        place = pa.array(rows[start : start + _STAYS_PER_PART])
         index_stays = stays.select(columns).take(place)
         visits = read_examples(connection, index_stays, definition)
         hidden += int(pc.sum(visits["claims_hidden"]).as_py())

@@ -40,7 +40,7 @@ def open_tables(connection: "Backend", claims: str | Path) -> dict[str, "ir.Tabl
     return tables
 
 
-def list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
+def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
     """One row per claim.
 
     `end_date` is the later of all dates of the claim, `paid_date` that of its last line (null where none is known),
@@ -91,7 +91,7 @@ def list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
     )
 
 
-def list_code_events(claim_line: "ir.Table", rx_claim: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
+def _list_code_events(claim_line: "ir.Table", rx_claim: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
     """Every code with its claim and service date, each once."""
 
     # Visits are made per patient; with the claim as part of the patient, each code keeps its claim.
@@ -108,7 +108,7 @@ def list_code_events(claim_line: "ir.Table", rx_claim: "ir.Table", definition: R
     )
 
 
-def list_stays(claims: "ir.Table", claim_line: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
+def _list_stays(claims: "ir.Table", claim_line: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
     """One row per stay, in the order in which the rule reads them.
 
     `stay` counts from 0 by patient, admission, discharge and claim.
@@ -139,7 +139,7 @@ def list_stays(claims: "ir.Table", claim_line: "ir.Table", definition: Readmissi
     return stays.mutate(stay=ibis.row_number().over(order_by=order).cast("int64"))
 
 
-def stay_claims(stays: "ir.Table") -> "ir.Table":
+def _stay_claims(stays: "ir.Table") -> "ir.Table":
     """The claims of each stay: `stay`, `patient_id`, `claim_id`."""
     return stays.select("stay", "patient_id", claim_id=stays.claim_ids.unnest())
 
@@ -168,8 +168,8 @@ def prepare(connection: "Backend", tables: dict[str, "ir.Table"], definition: Re
     """Make the tables that examples are built from: `claims`, `events` and `stay_claims`; the stays are returned."""
     claim_line, rx_claim = tables["claim_line"], tables["rx_claim"]
     with engine_errors("listing claims and stays"):
-        claims, _ = materialize(connection, CLAIMS, list_claims(claim_line, rx_claim))
-        materialize(connection, EVENTS, list_code_events(claim_line, rx_claim, definition))
-        stays, _ = materialize(connection, "stays", list_stays(claims, claim_line, definition))
-        materialize(connection, STAY_CLAIMS, stay_claims(stays))
+        claims, _ = materialize(connection, CLAIMS, _list_claims(claim_line, rx_claim))
+        materialize(connection, EVENTS, _list_code_events(claim_line, rx_claim, definition))
+        stays, _ = materialize(connection, "stays", _list_stays(claims, claim_line, definition))
+        materialize(connection, STAY_CLAIMS, _stay_claims(stays))
     return stays

@@ -9,10 +9,10 @@ from claim_transformers.claims.number_bins import DEFAULT_BINS
 from claim_transformers.claims.visits import DEFAULT_CODE_COLUMNS, resolve_code_columns
 
 PLAIN, STAYS, UNPLANNED = "plain", "stays", "unplanned"
-RULES = (PLAIN, STAYS, UNPLANNED)
+_RULES = (PLAIN, STAYS, UNPLANNED)
 HORIZON_DAYS = 30  # Lahlou et al., 2021, section 3.1.2, and CMS.
-LOOK_BACK_DAYS = 90  # "The last 3 months of claims", section 3.1.3.
-BY_PATIENT, BY_TIME = "patient", "time"
+_LOOK_BACK_DAYS = 90  # "The last 3 months of claims", section 3.1.3.
+_BY_PATIENT, BY_TIME = "patient", "time"
 
 _TITLES = {
     PLAIN: "Readmission within {days} days, every inpatient claim",
@@ -63,12 +63,12 @@ class ReadmissionDefinition:
 
     rule: str = PLAIN
     horizon_days: int = HORIZON_DAYS
-    look_back_days: int = LOOK_BACK_DAYS
+    look_back_days: int = _LOOK_BACK_DAYS
     max_gap_days: int = 0
     code_columns: tuple[str, ...] = DEFAULT_CODE_COLUMNS
     disposition: bool = True
     hide_unpaid: bool = True
-    split: str = BY_PATIENT
+    split: str = _BY_PATIENT
     test_from: dt.date | None = None
     train: float = 0.8
     validation: float = 0.1
@@ -77,7 +77,7 @@ class ReadmissionDefinition:
     name: str = "readmission"
 
     def __post_init__(self) -> None:
-        for name, options in (("rule", RULES), ("split", (BY_PATIENT, BY_TIME))):
+        for name, options in (("rule", _RULES), ("split", (_BY_PATIENT, BY_TIME))):
             if getattr(self, name) not in options:
                 raise ValueError(f"expected {name} out of {', '.join(options)}, found {getattr(self, name)!r}")
         smallest = {"horizon_days": 1, "look_back_days": 0, "max_gap_days": 0, "county_bins": 1}

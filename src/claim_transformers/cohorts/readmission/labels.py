@@ -1,4 +1,4 @@
-"""The label of every stay: whether the next admission came within 30 days, and whether anybody could have seen it.
+"""Readmission labels of stays: whether the next admission came within 30 days, and whether anybody could have seen it.
 
 Stays of a patient follow each other by admission, discharge and claim. The *next* stay decides alone: what comes after
 it is its own readmission, and CMS too looks at the first one only. A next stay that begins before the discharge is an
@@ -34,9 +34,7 @@ TRANSFER = ("02", "05", "43", "65", "66", "82", "85", "88", "93", "94")
 
 OBSERVED, DEATH, DATA_END, COVERAGE = range(4)
 CENSORED = ("", "died within the window", "the data end within the window", "coverage ends within the window")
-
-
-FAR_GAP = np.iinfo(np.int32).max
+_FAR_GAP = np.iinfo(np.int32).max
 
 
 def label_stays(
@@ -44,8 +42,8 @@ def label_stays(
 ) -> tuple[NDArray[np.int8], Days, Flags]:
     """Label stays by the next admission of the patient.
 
-    Stays of one patient stand together, in the order of admission. Beside the label come the gap in days (`FAR_GAP`
-    without a next stay) and whether a planned admission within the window made the label 0.
+    Stays of one patient stand together, in the order of admission. Beside the label come the gap in days (longer
+    than any window without a next stay) and whether a planned admission within the window made the label 0.
 
     Examples:
         >>> days = lambda *values: np.array(values)
@@ -54,12 +52,12 @@ def label_stays(
         >>> label.tolist(), gap.tolist()[:2]
         ([1, 0, 0, 0], [0, 51])
     """
-    gap = np.full(len(patient), FAR_GAP, np.int64)
+    gap = np.full(len(patient), _FAR_GAP, np.int64)
     planned_next = np.zeros(len(patient), bool)
     if len(patient) > 1:
         # Entry i of a slice from 1 on is the stay after stay i; the last stay of all has none.
         same = patient[1:] == patient[:-1]
-        gap[:-1] = np.where(same, admission_day[1:] - discharge_day[:-1], FAR_GAP)
+        gap[:-1] = np.where(same, admission_day[1:] - discharge_day[:-1], _FAR_GAP)
         planned_next[:-1] = same & is_planned[1:]
     within = (gap >= 0) & (gap <= horizon_days)
     return (within & ~planned_next).astype(np.int8), gap, within & planned_next

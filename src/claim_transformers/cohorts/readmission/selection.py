@@ -1,4 +1,4 @@
-"""Which stays are index stays, what their labels are, and how many fell out at each step."""
+"""Index stays: which stays they are, what their labels are, and how many fell out at each step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
