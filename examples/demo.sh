@@ -13,7 +13,7 @@ claim-transformers simulate "$run/raw" --patients 60000 --seed 7
 claim-transformers ingest simulated "$run/raw" "$run/claims"
 
 # 3. A small cohort: children with asthma; the label is an admission within a year.
-claim-transformers cohort asthma_exacerbation "$run/claims" "$run/cohort"
+claim-transformers cohort event asthma_exacerbation "$run/claims" "$run/cohort"
 
 # 4. Pretrain on everybody outside the cohort: next visit prediction and category prediction.
 python examples/run_pretraining.py examples/configs/demo_pretraining.yaml \

@@ -158,7 +158,7 @@ class Teaching:
     def __post_init__(self) -> None:
         from claim_transformers.cohorts import load_definition
 
-        if (rule := load_definition(self.name).index.rule) != "fixed_date":
+        if (rule := load_definition(self.name, "event").index.rule) != "fixed_date":
             raise ValueError(
                 f"expected a cohort with fixed index dates, found {rule!r} in {self.name!r}: at a visit no risk of a "
                 "period that begins there is written, so that there is nothing to teach"
@@ -187,7 +187,7 @@ class Teaching:
         """
         from claim_transformers.cohorts import build_cohort, load_definition
 
-        definition = load_definition(self.name)
+        definition = load_definition(self.name, "event")
         definition = replace(definition, index=replace(definition.index, dates=(index_date,)))
         definition = definition.with_sampling(cases=None, controls_per_case=None)
         claims = self._claims

@@ -124,7 +124,7 @@ class Populations:
 
         if name not in self.profile.cohorts:
             raise ValueError(f"expected a cohort among {sorted(self.profile.cohorts)}, found {name!r}")
-        definition = load_definition(name)
+        definition = load_definition(name, "event")
         if changes := self.profile.cohorts[name]:
             definition = definition.with_sampling(**changes)
         claims = self.claims(population)

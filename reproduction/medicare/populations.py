@@ -123,17 +123,17 @@ class MedicarePopulations:
 
         Raises:
             ValueError: As `raw`.
-            ClaimDataError: As `build_readmission_cohort`.
+            ClaimDataError: As `build_cohort`.
         """
         raw, claims = self.raw(name), self.claims(name)
 
         def build(folder: Path) -> None:
             from claim_transformers.claims.counties import read_county_features
-            from claim_transformers.cohorts.readmission.building import build_readmission_cohort
+            from claim_transformers.cohorts import build_cohort
 
             counties = read_county_features(raw / "county_features.parquet", COUNTY_MEASURES)
             with quiet():
-                build_readmission_cohort(definition, claims, counties=counties).save(folder)
+                build_cohort(definition, claims, counties=counties).save(folder)
 
         # The definition as it is written down, so that tuples and lists are one.
         content = json.loads(json.dumps(definition.to_dict()))

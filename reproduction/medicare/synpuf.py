@@ -35,7 +35,7 @@ def open_synpuf(study: ReadmissionStudy, raw: Path) -> StudyCohort:
     Returns:
         [`StudyCohort`]: The stays, without true risks.
     """
-    from claim_transformers.cohorts.readmission.building import build_readmission_cohort
+    from claim_transformers.cohorts import build_cohort
     from reproduction.engine.silence import quiet
     from reproduction.medicare.encoders import limit_stays
 
@@ -49,7 +49,7 @@ def open_synpuf(study: ReadmissionStudy, raw: Path) -> StudyCohort:
     def build(out: Path) -> None:
         from datasets import Dataset, DatasetDict
 
-        built = build_readmission_cohort(ReadmissionDefinition(PLAIN), claims)
+        built = build_cohort(ReadmissionDefinition(PLAIN), claims)
         splits = DatasetDict({name: Dataset(table) for name, table in built.splits().items()})
         with quiet():
             limit_stays(splits, stays).save_to_disk(str(out))

@@ -31,7 +31,7 @@ def test_simulate_then_ingest_then_cohort_by_the_command_line(tmp_path):
     steps = [
         ["simulate", str(tmp_path / "raw"), "--patients", "1500", "--seed", "3"],
         ["ingest", "simulated", str(tmp_path / "raw"), str(tmp_path / "claims")],
-        ["cohort", "asthma_exacerbation", str(tmp_path / "claims"), str(tmp_path / "cohort")],
+        ["cohort", "event", "asthma_exacerbation", str(tmp_path / "claims"), str(tmp_path / "cohort")],
     ]
     for step in steps:
         result = run.invoke(app, step, catch_exceptions=False)
@@ -45,7 +45,7 @@ def test_the_attrition_table_is_printed(tmp_path):
     claims = write_claims(
         tmp_path / "claims", [patient(f"P{i}", ASTHMA_VISIT, *([ADMISSION] if i % 2 else [])) for i in range(8)]
     )
-    result = CliRunner().invoke(app, ["cohort", "asthma_exacerbation", str(claims), str(tmp_path / "out")])
+    result = CliRunner().invoke(app, ["cohort", "event", "asthma_exacerbation", str(claims), str(tmp_path / "out")])
     assert result.exit_code == 0
     assert "removed" in result.output
 
@@ -79,7 +79,11 @@ def test_every_command_that_writes_refuses_a_folder_that_is_there(tmp_path, caps
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     out = str(tmp_path / "mine")
     claims = str(write_claims(tmp_path / "claims", [patient("P1", ASTHMA_VISIT)]))
-    for command in (["simulate", out], ["ingest", "tuva", claims, out], ["cohort", "hospital_admission", claims, out]):
+    for command in (
+        ["simulate", out],
+        ["ingest", "tuva", claims, out],
+        ["cohort", "event", "hospital_admission", claims, out],
+    ):
         for overwrite in ([], ["--overwrite"]):
             assert "E_EXISTS" in _fails(capsys, monkeypatch, *command, *overwrite)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]

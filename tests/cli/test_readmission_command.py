@@ -1,4 +1,4 @@
-"""The cohort command with readmissions: its options, its summary, and options of other cohorts."""
+"""The command `cohort readmission`: its options, its summary, and the sequences of its cohort."""
 
 import json
 import sys
@@ -54,11 +54,30 @@ def fail(monkeypatch, capsys, *arguments):
     return capsys.readouterr().err
 
 
-def test_options_of_another_kind_of_cohort_are_refused(claims, tmp_path, monkeypatch, capsys):
+def test_a_definition_of_ones_own_is_read_and_options_win_over_it(claims, tmp_path, monkeypatch, capsys):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("kind: readmission\nname: mine\nrule: unplanned\nlook_back_days: 60\nhide_unpaid: false\n")
+    run(claims, tmp_path / "out", "--definition", mine, "--rule", "plain", "--hide-disposition")
+    content = json.loads((tmp_path / "out" / "cohort.json").read_text())
+    found = [content[key] for key in ("name", "rule", "look_back_days", "hide_unpaid", "disposition")]
+    assert found == ["mine", "plain", 60, False, False]
+    message = fail(monkeypatch, capsys, "readmission", claims, tmp_path / "x", "--definition", "asthma_exacerbation")
+    assert "expected a definition of the kind 'readmission', found 'event'" in message
+
+
+@pytest.mark.parametrize(
+    "arguments", [["readmission", "--cases", "5"], ["event", "asthma_exacerbation", "--rule", "stays"]]
+)
+def test_each_kind_of_cohort_has_its_own_options_alone(claims, tmp_path, arguments):
+    kind, *rest = arguments
+    result = CliRunner().invoke(app, ["cohort", kind, *rest, str(claims), str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert f"No such option: {rest[-2]}" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_that_do_not_fit_end_with_one_line(claims, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
-    assert "expected no --cases" in fail(monkeypatch, capsys, "readmission", claims, out, "--cases", 5)
-    message = fail(monkeypatch, capsys, "asthma_exacerbation", claims, out, "--rule", "stays")
-    assert "expected no --rule for the cohort 'asthma_exacerbation'" in message
     assert "rule out of plain, stays, unplanned" in fail(
         monkeypatch, capsys, "readmission", claims, out, "--rule", "x"
     )

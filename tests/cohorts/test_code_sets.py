@@ -6,8 +6,8 @@ import pytest
 from claim_transformers.cohorts import load_definition
 from claim_transformers.cohorts.code_sets import find_codes, is_entry
 
-SUICIDE = load_definition("suicide_attempt").codes["suicide_attempt"]
-ASTHMA = load_definition("asthma_exacerbation").codes["asthma"]
+SUICIDE = load_definition("suicide_attempt", "event").codes["suicide_attempt"]
+ASTHMA = load_definition("asthma_exacerbation", "event").codes["asthma"]
 
 
 def found(codes, entries):

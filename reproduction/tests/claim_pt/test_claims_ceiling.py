@@ -152,7 +152,7 @@ def test_everybody_eligible_at_one_date_teaches(populations, monkeypatch, tmp_pa
     monkeypatch.setattr(Populations, "claims", lambda self, population="a": tmp_path / population)
     teaching = Teaching(populations)
     folders = {teaching.children(date) for date in INDEX_DATES}
-    wanted = cohorts.load_definition("asthma_exacerbation")
+    wanted = cohorts.load_definition("asthma_exacerbation", "event")
     assert len(folders) == len(asked) == len(INDEX_DATES)
     for date, found in zip(INDEX_DATES, asked, strict=True):
         assert found.index.dates == (date,)

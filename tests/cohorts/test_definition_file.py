@@ -1,8 +1,11 @@
-"""Cohort files: what is refused, and how the refusal reads."""
+"""Definition files of both kinds: what is refused, and how the refusal reads."""
+
+import datetime as dt
+from dataclasses import replace
 
 import pytest
 
-from claim_transformers.cohorts import built_in_cohorts, load_definition
+from claim_transformers.cohorts import EventDefinition, ReadmissionDefinition, built_in_cohorts, load_definition
 
 BASE = """
 name: mine
@@ -26,8 +29,10 @@ def test_every_built_in_cohort_loads():
         "asthma_exacerbation",
         "hospital_admission",
         "next_diagnoses",
+        "readmission",
         "suicide_attempt",
     ]
+    assert built_in_cohorts("event") == [name for name in built_in_cohorts() if name != "readmission"]
     assert [load_definition(name).name for name in built_in_cohorts()] == built_in_cohorts()
 
 
@@ -78,14 +83,49 @@ def test_a_slip_in_the_file_is_named(tmp_path, old, new, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Readmission", r"'readmission'\], found 'Readmission'; did you mean 'readmission'\?"),
-        ("readmission", "found 'readmission'; use build_readmission_cohort"),
-        ("xyz", r"'suicide_attempt', 'readmission'\], found 'xyz'$"),
+        ("Readmission", r"found 'Readmission'; did you mean 'readmission'\?"),
+        ("xyz", r"'readmission', 'suicide_attempt'\], found 'xyz'$"),
     ],
 )
 def test_readmission_is_among_the_cohorts_that_are_suggested(name, message):
     with pytest.raises(ValueError, match=message):
         load_definition(name)
+
+
+def test_the_readmission_that_ships_spells_out_the_defaults():
+    assert load_definition("readmission") == ReadmissionDefinition()
+
+
+def test_a_readmission_of_ones_own_states_what_differs(tmp_path):
+    text = "kind: readmission\nrule: stays\ncode_columns: [diagnoses, rev]\nsplit: time\ntest_from: 2010-01-01\n"
+    wanted = replace(ReadmissionDefinition("stays"), code_columns=("diagnoses", "rev"), split="time",
+                     test_from=dt.date(2010, 1, 1))  # fmt: skip
+    assert load_definition(written(tmp_path, text), "readmission") == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kind: death\n", "mine.yaml: kind: expected 'event' or 'readmission', found 'death'"),
+        ("kind: [event]\n", r"mine.yaml: kind: expected 'event' or 'readmission', found \['event'\]"),
+        ("kind: readmission\ncases: 3\n", r"mine.yaml: expected keys among .*, found \['cases'\]"),
+        ("kind: readmission\nrule: any\n", "expected rule out of plain, stays, unplanned, found 'any'"),
+        ("kind: readmission\ntest_from: soon\n", "test_from: expected an ISO date .* or nothing, found 'soon'"),
+        ("kind: readmission\ntest_from: 2010-01-01 10:00:00\n", "test_from: expected an ISO date"),
+        ("kind: readmission\ncode_columns: diagnoses\n", "code_columns: expected a list of texts"),
+    ],
+)
+def test_a_slip_in_the_file_of_a_readmission_is_named(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        load_definition(written(tmp_path, text))
+
+
+def test_a_file_of_the_other_kind_is_refused_where_one_kind_will_do(tmp_path):
+    assert isinstance(load_definition(written(tmp_path, "kind: event" + BASE), "event"), EventDefinition)
+    with pytest.raises(ValueError, match=r"mine.yaml: expected a definition of the kind 'readmission', found 'event'"):
+        load_definition(written(tmp_path, BASE), "readmission")
+    with pytest.raises(ValueError, match=r"expected a definition of the kind 'event', found 'readmission'"):
+        load_definition("readmission", "event")
 
 
 def test_an_empty_file_is_refused(tmp_path):
