@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 from scipy.special import expit
 
+from claim_transformers.analysis import drift_figure
 from claim_transformers.analysis.audit.drift import DriftSample, domain_auroc, measure_drift
-from claim_transformers.analysis.audit.drift_tables import drift_figure, drift_table, field_table
+from claim_transformers.analysis.audit.drift_tables import drift_table, field_table
 from claim_transformers.analysis.audit.stability import (
     FieldBins,
     field_stability,

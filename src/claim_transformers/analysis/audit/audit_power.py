@@ -12,10 +12,10 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from claim_transformers.analysis.audit.audit_table import AuditTable, Cell
 from claim_transformers.analysis.audit.patient_draws import FloatArray
 from claim_transformers.analysis.audit.subgroups import LEVEL, SubgroupAudit, audit_subgroups
 from claim_transformers.analysis.audit.threshold import gmean_threshold
+from claim_transformers.analysis.result_table import Cell, ResultTable
 
 # Shares of the groups of a Medicare population, rounded from the attributes that Lahlou et al. audit (section 5.3).
 SHARES: Mapping[str, Mapping[str, float]] = {
@@ -36,7 +36,7 @@ RISK_SPREAD, HIDDEN_SPREAD = 0.9, 0.5
 
 
 @dataclass(frozen=True)
-class PlantedBias:
+class PlantedGap:
     """A bias that is put into simulated scores.
 
     Args:
@@ -97,14 +97,14 @@ class AuditPower:
         """Share of populations without a bias with any alarm, with its exact 95 % interval."""
         return share_with_interval(self.false_alarms, self.simulations)
 
-    def to_table(self, title: str = "Power and false alarms of the subgroup audit") -> AuditTable:
+    def to_table(self, title: str = "Power and false alarms of the subgroup audit") -> ResultTable:
         """The shares as a table.
 
         Args:
             title (`str`, *optional*): Heading.
 
         Returns:
-            [`AuditTable`]: One row for the planted bias and one for none.
+            [`ResultTable`]: One row for the planted bias and one for none.
         """
         header = ("population", "audits", "bias reported", "share", "low", "high")
         counted = [
@@ -115,7 +115,7 @@ class AuditPower:
             dict(zip(header, (name, self.simulations, count, *shares), strict=True)) for name, count, shares in counted
         ]
         by_metric = ", ".join(f"{metric} {count}" for metric, count in self.alarms_by_metric.items())
-        return AuditTable(title, rows, [f"Exact 95 % intervals. False alarms by metric: {by_metric or 'none'}."])
+        return ResultTable(title, rows, [f"Exact 95 % intervals. False alarms by metric: {by_metric or 'none'}."])
 
 
 def share_with_interval(count: int, total: int) -> tuple[float, float, float]:
@@ -142,13 +142,13 @@ def share_with_interval(count: int, total: int) -> tuple[float, float, float]:
 
 
 def simulate_stays(
-    patients: int, *, planted: PlantedBias | None = None, seed: int = 0, stays_per_patient: float = 1.8
+    patients: int, *, planted: PlantedGap | None = None, seed: int = 0, stays_per_patient: float = 1.8
 ) -> SimulatedStays:
     """Simulate index stays with groups that differ in risk, and the risks by a calibrated or a biased model.
 
     Args:
         patients (`int`): Number of patients.
-        planted ([`PlantedBias`], *optional*): What the model gets wrong; it is calibrated without it.
+        planted ([`PlantedGap`], *optional*): What the model gets wrong; it is calibrated without it.
         seed (`int`, *optional*, defaults to `0`): Seed.
         stays_per_patient (`float`, *optional*, defaults to `1.8`): Mean number of stays, at least one each.
 
@@ -194,7 +194,7 @@ def simulate_stays(
 def audit_power(
     *,
     simulate: Callable[..., SimulatedStays] | None = None,
-    planted: PlantedBias | None = None,
+    planted: PlantedGap | None = None,
     patients: int = 10_000,
     simulations: int = 200,
     replicates: int = 400,
@@ -207,7 +207,7 @@ def audit_power(
     Args:
         simulate (`Callable`, *optional*): Function of `planted` and `seed` that gives [`SimulatedStays`], such as
             stays drawn from a simulated population; [`simulate_stays`] without it.
-        planted ([`PlantedBias`], *optional*): The bias to find; without it that of black patients by half a unit of
+        planted ([`PlantedGap`], *optional*): The bias to find; without it that of black patients by half a unit of
             log odds.
         patients (`int`, *optional*, defaults to `10000`): Patients of each population of [`simulate_stays`].
         simulations (`int`, *optional*, defaults to `200`): Populations with, and as many without, the bias.
@@ -223,14 +223,14 @@ def audit_power(
         ValueError: If `simulations` is not positive.
 
     Examples:
-        >>> audit_power(patients=4000, simulations=2, replicates=50, planted=PlantedBias("sex", "F", 1.0)).found
+        >>> audit_power(patients=4000, simulations=2, replicates=50, planted=PlantedGap("sex", "F", 1.0)).found
         2
     """
     from tqdm import tqdm
 
     if simulations < 1:
         raise ValueError(f"expected at least one simulation, found {simulations}")
-    bias = planted or PlantedBias("race", "black", 0.5)
+    bias = planted or PlantedGap("race", "black", 0.5)
     make = simulate or partial(simulate_stays, patients)
     found, alarms, by_metric = 0, 0, dict[str, int]()
     for number in tqdm(range(simulations), desc="audits", disable=not progress):
@@ -272,20 +272,20 @@ def audit_stays(stays: SimulatedStays, *, replicates: int = 400, level: float = 
     )
 
 
-def finds_bias(audit: SubgroupAudit, planted: PlantedBias) -> bool:
+def finds_bias(audit: SubgroupAudit, planted: PlantedGap) -> bool:
     """Whether an audit reports a planted bias: observed over expected events of its group stand out in its direction.
 
     Args:
         audit ([`SubgroupAudit`]): From [`audit_stays`].
-        planted ([`PlantedBias`]): What was planted.
+        planted ([`PlantedGap`]): What was planted.
 
     Returns:
         `bool`: Other groups and other metrics do not count.
 
     Examples:
-        >>> planted = PlantedBias("sex", "F", 1.0)
+        >>> planted = PlantedGap("sex", "F", 1.0)
         >>> audit = audit_stays(simulate_stays(4000, planted=planted, seed=1), replicates=50)
-        >>> finds_bias(audit, planted), finds_bias(audit, PlantedBias("sex", "F", -1.0))
+        >>> finds_bias(audit, planted), finds_bias(audit, PlantedGap("sex", "F", -1.0))
         (True, False)
     """
     return any(

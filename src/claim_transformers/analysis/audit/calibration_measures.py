@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from claim_transformers.analysis.audit.audit_table import AuditTable
 from claim_transformers.analysis.audit.patient_draws import REPLICATES, FloatArray, draw
+from claim_transformers.analysis.result_table import ResultTable
 from claim_transformers.analysis.rivals.linear_models import CLIP
 from claim_transformers.training import auroc, brier, calibration_error
 from claim_transformers.training.bootstrap import MetricInterval
@@ -140,7 +140,7 @@ def calibration_table(
     title: str = "Calibration before and after",
     replicates: int = REPLICATES,
     seed: int = 0,
-) -> AuditTable:
+) -> ResultTable:
     """Put the calibration of several predictions of the same rows side by side.
 
     Args:
@@ -152,7 +152,7 @@ def calibration_table(
         seed (`int`, *optional*, defaults to `0`): Seed of the draws.
 
     Returns:
-        [`AuditTable`]: One row per prediction, with its AUROC, which a monotone recalibration hardly changes.
+        [`ResultTable`]: One row per prediction, with its AUROC, which a monotone recalibration hardly changes.
 
     Raises:
         ValueError: If there is no prediction, shapes differ, or a probability is not in [0, 1].
@@ -171,7 +171,7 @@ def calibration_table(
         "A calibration error is never negative and draws of patients add to it, so its interval can lie above it. "
         "Observed/expected 1, intercept 0 and slope 1 are right."
     )
-    return AuditTable(title, rows, [note])
+    return ResultTable(title, rows, [note])
 
 
 def _newton(start: FloatArray, columns: FloatArray, labels: FloatArray, offset: FloatArray) -> FloatArray:

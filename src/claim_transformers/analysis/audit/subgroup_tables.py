@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from claim_transformers.analysis.audit.audit_table import AuditTable, Cell
 from claim_transformers.analysis.audit.subgroups import MIN_SHOWN_PATIENTS, NO_GAP, TOO_FEW, Subgroup, SubgroupAudit
+from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.training import MetricInterval
 
 HIDDEN = "hidden"
@@ -11,7 +11,7 @@ HIDDEN = "hidden"
 SLOPE_TOLERANCE = 0.15
 
 
-def subgroup_table(audit: SubgroupAudit, *, title: str = "The model by subgroup") -> AuditTable:
+def subgroup_table(audit: SubgroupAudit, *, title: str = "The model by subgroup") -> ResultTable:
     """Show every group in one row: its size, its metrics, and what the audit says.
 
     A group of fewer than 11 patients shows no number, and one with fewer than 11 rows of either outcome no metric;
@@ -23,7 +23,7 @@ def subgroup_table(audit: SubgroupAudit, *, title: str = "The model by subgroup"
         title (`str`, *optional*): Heading.
 
     Returns:
-        [`AuditTable`]: Columns `attribute`, `group`, `patients`, `rows`, `outcome`, the four metrics, `false negative
+        [`ResultTable`]: Columns `attribute`, `group`, `patients`, `rows`, `outcome`, the four metrics, `false negative
         rate` and `verdict`.
 
     Examples:
@@ -49,10 +49,10 @@ def subgroup_table(audit: SubgroupAudit, *, title: str = "The model by subgroup"
         row["false negative rate"] = None if number in small | rare else _complement(metrics["recall"])
         row["verdict"] = _verdict(found)
         rows.append(row)
-    return AuditTable(title, rows, _notes(audit))
+    return ResultTable(title, rows, _notes(audit))
 
 
-def gap_table(audit: SubgroupAudit, *, title: str = "Gaps between subgroups") -> AuditTable:
+def gap_table(audit: SubgroupAudit, *, title: str = "Gaps between subgroups") -> ResultTable:
     """Show every gap in one row: its size, what the mix of risk explains, p-values and a verdict.
 
     Args:
@@ -60,7 +60,7 @@ def gap_table(audit: SubgroupAudit, *, title: str = "Gaps between subgroups") ->
         title (`str`, *optional*): Heading.
 
     Returns:
-        [`AuditTable`]: Groups that [`subgroup_table`] hides are left out; CSV and JSON have the corrected p-values
+        [`ResultTable`]: Groups that [`subgroup_table`] hides are left out; CSV and JSON have the corrected p-values
         of any gap at all beside those of the excess.
     """
     small, _ = _suppressed(audit.subgroups, [found.patients for found in audit.subgroups])
@@ -84,7 +84,7 @@ def gap_table(audit: SubgroupAudit, *, title: str = "Gaps between subgroups") ->
                     "verdict": gap.verdict,
                 }
             )
-    return AuditTable(title, rows, _notes(audit), hidden=["p Holm of any gap"])
+    return ResultTable(title, rows, _notes(audit), hidden=["p Holm of any gap"])
 
 
 def _suppressed(subgroups: Sequence[Subgroup], counts: Sequence[int]) -> tuple[set[int], set[int]]:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from claim_transformers.analysis.audit.audit_table import AuditTable
 from claim_transformers.analysis.audit.patient_draws import REPLICATES, FloatArray, draw
+from claim_transformers.analysis.result_table import ResultTable
 from claim_transformers.training import MetricInterval
 
 METRICS = ("recall", "specificity", "precision", "F1", "G-mean", "share flagged")
@@ -37,7 +37,7 @@ class ThresholdResult:
     rechosen: bool
 
     def to_row(self, name: str) -> dict[str, Any]:
-        """The result as a row of an [`AuditTable`].
+        """The result as a row of an [`ResultTable`].
 
         Args:
             name (`str`): Name of the model.
@@ -205,7 +205,7 @@ def score_at_threshold(
     return ThresholdResult(shown, metrics, rechoose)
 
 
-def threshold_table(results: dict[str, ThresholdResult], *, title: str = "At the G-mean threshold") -> AuditTable:
+def threshold_table(results: dict[str, ThresholdResult], *, title: str = "At the G-mean threshold") -> ResultTable:
     """Put the thresholds of several models side by side.
 
     Args:
@@ -213,7 +213,7 @@ def threshold_table(results: dict[str, ThresholdResult], *, title: str = "At the
         title (`str`, *optional*): Heading.
 
     Returns:
-        [`AuditTable`]: One row per model.
+        [`ResultTable`]: One row per model.
 
     Raises:
         ValueError: If there is no model.
@@ -225,7 +225,7 @@ def threshold_table(results: dict[str, ThresholdResult], *, title: str = "At the
         "The threshold has the largest geometric mean of recall and specificity on validation (Lahlou et al., "
         f"equations 1 to 3) and is {held}; 95 % intervals draw patients of the test split."
     )
-    return AuditTable(title, [result.to_row(name) for name, result in results.items()], [note])
+    return ResultTable(title, [result.to_row(name) for name, result in results.items()], [note])
 
 
 def _both_splits(

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from claim_transformers.analysis import AuditTable, reliability_plot
-from claim_transformers.analysis.audit.audit_plots import drift_plot, reliability
+from claim_transformers.analysis import ResultTable, reliability_plot
+from claim_transformers.analysis.views.audit_plots import _drift_plot, _reliability
 from claim_transformers.training import MetricInterval
 
 RANDOM = np.random.default_rng(0)
@@ -16,7 +16,7 @@ LABELS = (RANDOM.random(600) < RISKS).astype(int)
 
 
 def test_the_reliability_curve_has_the_shares_of_its_bins():
-    predicted, observed = reliability(LABELS, RISKS, bins=5, replicates=60)
+    predicted, observed = _reliability(LABELS, RISKS, bins=5, replicates=60)
     order = np.argsort(RISKS)
     shares = [LABELS[part].mean() for part in np.array_split(order, 5)]
     assert [point.value for point in observed] == pytest.approx(shares, abs=0.01)
@@ -28,7 +28,7 @@ def test_pictures_are_well_formed_described_and_the_same_bytes_again():
     point = MetricInterval(0.7, 0.6, 0.8, 10, 10)
     for draw in (
         lambda: reliability_plot(LABELS, {"before <&>": RISKS**2, "after": RISKS}, replicates=30),
-        lambda: drift_plot({"AUROC": {"true": {"2009": point, "2010": MetricInterval(None, None, None, 0, 0)}}}),
+        lambda: _drift_plot({"AUROC": {"true": {"2009": point, "2010": MetricInterval(None, None, None, 0, 0)}}}),
     ):
         first = draw()
         assert first == draw()
@@ -39,7 +39,7 @@ def test_nothing_to_draw_is_refused():
     with pytest.raises(ValueError, match="at least one prediction"):
         reliability_plot(LABELS, {})
     with pytest.raises(ValueError, match="found 0 panels"):
-        drift_plot({})
+        _drift_plot({})
 
 
 def test_a_table_is_saved_in_three_forms_and_hides_columns_from_readers_alone(tmp_path):
@@ -48,7 +48,7 @@ def test_a_table_is_saved_in_three_forms_and_hides_columns_from_readers_alone(tm
         {"group": "F", "recall": interval, "p raw": 0.2, "n": 1200},
         {"group": "M", "recall": None, "p raw": None, "n": 3},
     ]
-    table = AuditTable("Recall", rows, ["A note."], hidden=["p raw"])
+    table = ResultTable("Recall", rows, ["A note."], hidden=["p raw"])
     table.save(tmp_path / "tables", "recall")
     assert {file.name for file in (tmp_path / "tables").iterdir()} == {"recall.md", "recall.csv", "recall.json"}
     assert "p raw" not in table.to_markdown()
