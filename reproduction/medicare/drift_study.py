@@ -18,12 +18,13 @@ import pyarrow.compute as pc
 
 from claim_transformers.analysis.audit.drift import DriftSample, measure_drift
 from claim_transformers.analysis.audit.drift_tables import drift_table, field_table
-from claim_transformers.analysis.audit.patient_draws import REPLICATES, FloatArray, draw
+from claim_transformers.analysis.audit.patient_draws import REPLICATES, draw
 from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.analysis.rivals.features import read_labels
 from claim_transformers.claims.splits import SPLITS, assert_disjoint, split_of
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
 from claim_transformers.training import MetricInterval
+from claim_transformers.training.metrics import FloatArray
 from reproduction.medicare.calibrated import CalibratedModel, Kind, fit_calibrated
 from reproduction.medicare.drift_fields import drift_fields, keep_frequent
 from reproduction.medicare.populations import MedicarePopulations, example_patients, read_examples

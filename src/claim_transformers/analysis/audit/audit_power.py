@@ -12,13 +12,13 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from claim_transformers.analysis.audit.patient_draws import FloatArray
 from claim_transformers.analysis.audit.subgroups import LEVEL, SubgroupAudit, audit_subgroups
 from claim_transformers.analysis.audit.threshold import gmean_threshold
 from claim_transformers.analysis.result_table import Cell, ResultTable
+from claim_transformers.training.metrics import FloatArray
 
 # Shares of the groups of a Medicare population, rounded from the attributes that Lahlou et al. audit (section 5.3).
-SHARES: Mapping[str, Mapping[str, float]] = {
+_SHARES: Mapping[str, Mapping[str, float]] = {
     "sex": {"F": 0.56, "M": 0.44},
     "age": {"under 65": 0.16, "65 to 74": 0.36, "75 to 84": 0.30, "85 and over": 0.18},
     "race": {"white": 0.80, "black": 0.10, "hispanic": 0.05, "asian": 0.03, "other": 0.02},
@@ -26,12 +26,12 @@ SHARES: Mapping[str, Mapping[str, float]] = {
     "region": {"Northeast": 0.19, "Midwest": 0.23, "South": 0.39, "West": 0.19},
 }
 # Log odds by which the risk of a group differs, known to the model.
-RISKS: Mapping[str, Mapping[str, float]] = {
+_RISKS: Mapping[str, Mapping[str, float]] = {
     "age": {"under 65": 0.2, "85 and over": 0.3},
     "race": {"black": 0.15},
     "entitlement": {"disability": 0.2, "renal disease": 0.7},
 }
-MEAN_LOG_ODDS = -2.0
+_MEAN_LOG_ODDS = -2.0
 RISK_SPREAD, HIDDEN_SPREAD = 0.9, 0.5
 
 
@@ -119,22 +119,7 @@ class AuditPower:
 
 
 def share_with_interval(count: int, total: int) -> tuple[float, float, float]:
-    """Return a share with its exact binomial interval (Clopper and Pearson, 1934).
-
-    Args:
-        count (`int`): How many.
-        total (`int`): Of how many.
-
-    Returns:
-        `tuple[float, float, float]`: Share, and the ends of its 95 % interval.
-
-    Raises:
-        ValueError: If `count` is not in 0 to `total`.
-
-    Examples:
-        >>> [round(number, 3) for number in share_with_interval(2, 100)]
-        [0.02, 0.002, 0.07]
-    """
+    """Return a share with its exact binomial interval (Clopper and Pearson, 1934)."""
     from scipy.stats import binomtest
 
     found = binomtest(count, total).proportion_ci(0.95, method="exact")
@@ -166,15 +151,15 @@ def simulate_stays(
     from scipy.special import expit
 
     random = np.random.default_rng(seed)
-    if planted is not None and planted.group not in SHARES.get(planted.attribute, {}):
-        raise KeyError(f"expected a group of {planted.attribute!r} among {list(SHARES.get(planted.attribute, {}))}")
+    if planted is not None and planted.group not in _SHARES.get(planted.attribute, {}):
+        raise KeyError(f"expected a group of {planted.attribute!r} among {list(_SHARES.get(planted.attribute, {}))}")
     owner = np.repeat(np.arange(patients), 1 + random.poisson(stays_per_patient - 1, patients))
     groups = {
         attribute: random.choice(list(shares), patients, p=list(shares.values()))
-        for attribute, shares in SHARES.items()
+        for attribute, shares in _SHARES.items()
     }
-    seen = MEAN_LOG_ODDS + random.normal(0, RISK_SPREAD, len(owner))
-    for attribute, risks in RISKS.items():
+    seen = _MEAN_LOG_ODDS + random.normal(0, RISK_SPREAD, len(owner))
+    for attribute, risks in _RISKS.items():
         for group, log_odds in risks.items():
             seen += log_odds * (groups[attribute] == group)[owner]
     if planted is not None:
@@ -245,19 +230,7 @@ def audit_power(
 
 
 def audit_stays(stays: SimulatedStays, *, replicates: int = 400, level: float = LEVEL) -> SubgroupAudit:
-    """Audit the stays of one population.
-
-    Args:
-        stays ([`SimulatedStays`]): The stays.
-        replicates (`int`, *optional*, defaults to `400`): Bootstrap replicates.
-        level (`float`, *optional*, defaults to `0.05`): Family-wise level.
-
-    Returns:
-        [`SubgroupAudit`]: At the threshold of the stays, or at their own G-mean threshold where they have none.
-
-    Raises:
-        ValueError: As [`audit_subgroups`].
-    """
+    """Audit the stays of one population."""
     threshold = stays.threshold
     if threshold is None:
         threshold = float(gmean_threshold(stays.labels, stays.probabilities))
@@ -273,21 +246,7 @@ def audit_stays(stays: SimulatedStays, *, replicates: int = 400, level: float = 
 
 
 def finds_bias(audit: SubgroupAudit, planted: PlantedGap) -> bool:
-    """Whether an audit reports a planted bias: observed over expected events of its group stand out in its direction.
-
-    Args:
-        audit ([`SubgroupAudit`]): From [`audit_stays`].
-        planted ([`PlantedGap`]): What was planted.
-
-    Returns:
-        `bool`: Other groups and other metrics do not count.
-
-    Examples:
-        >>> planted = PlantedGap("sex", "F", 1.0)
-        >>> audit = audit_stays(simulate_stays(4000, planted=planted, seed=1), replicates=50)
-        >>> finds_bias(audit, planted), finds_bias(audit, PlantedGap("sex", "F", -1.0))
-        (True, False)
-    """
+    """Whether an audit reports a planted bias: observed over expected events of its group stand out its way."""
     return any(
         (attribute, group, gap.metric) == (planted.attribute, planted.group, "observed/expected")
         and gap.excess.value is not None

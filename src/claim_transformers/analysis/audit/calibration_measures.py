@@ -14,32 +14,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from claim_transformers.analysis.audit.patient_draws import REPLICATES, FloatArray, draw
+from claim_transformers.analysis.audit.patient_draws import REPLICATES, draw
 from claim_transformers.analysis.result_table import ResultTable
 from claim_transformers.analysis.rivals.linear_models import CLIP
 from claim_transformers.training import auroc, brier, calibration_error
 from claim_transformers.training.bootstrap import MetricInterval
+from claim_transformers.training.metrics import FloatArray
 
-MEASURES = ("calibration error", "observed/expected", "intercept", "slope", "Brier")
+_MEASURES = ("calibration error", "observed/expected", "intercept", "slope", "Brier")
 _STEPS = 25
 
 
 def logit(probabilities: npt.ArrayLike) -> FloatArray:
-    """Return log odds; probabilities of 0 and 1 are moved inside by a millionth, so that they are finite.
-
-    Args:
-        probabilities (array): Probabilities in [0, 1].
-
-    Returns:
-        `NDArray[float]` of the same shape.
-
-    Raises:
-        ValueError: If a probability is not in [0, 1].
-
-    Examples:
-        >>> logit([0.5]).tolist(), logit([0.0]).round(1).tolist()
-        ([0.0], [-13.8])
-    """
+    """Return log odds; probabilities of 0 and 1 are moved inside by a millionth, so that they are finite."""
     values = np.asarray(probabilities, np.float64)
     if values.size and not 0.0 <= values.min() <= values.max() <= 1.0:
         raise ValueError("expected probabilities in [0, 1], found others; apply a sigmoid or softmax to logits")
@@ -49,25 +36,7 @@ def logit(probabilities: npt.ArrayLike) -> FloatArray:
 
 
 def calibration_line(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[float, float, float]:
-    """Fit the calibration line: how the log odds of the outcome follow those that were predicted.
-
-    Args:
-        labels (array of shape `(N,)`): 0 or 1.
-        probabilities (array of shape `(N,)`): Predicted probabilities of 1.
-
-    Returns:
-        `tuple[float, float, float]`: Intercept with the slope held at 1 (calibration in the large: 0 is right, above 0
-        the risk is underestimated), slope (1 is right, below 1 predictions are too extreme), and the intercept that
-        goes with the slope. NaN where the outcome has one class or the predictions do not vary.
-
-    Raises:
-        ValueError: If shapes differ or a probability is not in [0, 1].
-
-    Examples:
-        >>> line = calibration_line([0, 0, 0, 1, 0, 1, 1, 1], [0.25] * 4 + [0.75] * 4)
-        >>> [round(number, 6) + 0.0 for number in line]
-        [0.0, 1.0, 0.0]
-    """
+    """Fit the calibration line: how the log odds of the outcome follow those that were predicted."""
     labels, odds = np.asarray(labels, np.float64), logit(probabilities)
     if labels.shape != odds.shape:
         raise ValueError(f"expected one label per probability, found shapes {labels.shape} and {odds.shape}")
@@ -129,7 +98,7 @@ def measure_calibration(
         return np.stack([error, ratio, moved, lines[:, 1], score], axis=1)
 
     found = draw(measures, len(labels), patients, replicates=replicates, seed=seed)
-    return {name: found.interval(number) for number, name in enumerate(MEASURES)}
+    return {name: found.interval(number) for number, name in enumerate(_MEASURES)}
 
 
 def calibration_table(

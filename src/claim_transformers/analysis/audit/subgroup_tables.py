@@ -6,9 +6,9 @@ from claim_transformers.analysis.audit.subgroups import MIN_SHOWN_PATIENTS, NO_G
 from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.training import MetricInterval
 
-HIDDEN = "hidden"
+_HIDDEN = "hidden"
 # Calibration lines further from 1 than this leave a bias of groups and a misfit of all rows hard to tell apart.
-SLOPE_TOLERANCE = 0.15
+_SLOPE_TOLERANCE = 0.15
 
 
 def subgroup_table(audit: SubgroupAudit, *, title: str = "The model by subgroup") -> ResultTable:
@@ -39,10 +39,10 @@ def subgroup_table(audit: SubgroupAudit, *, title: str = "The model by subgroup"
     for number, found in enumerate(audit.subgroups):
         row: dict[str, Cell] = {"attribute": found.attribute, "group": found.group}
         if number in small:
-            row |= {"patients": f"<{MIN_SHOWN_PATIENTS}", "rows": HIDDEN}
+            row |= {"patients": f"<{MIN_SHOWN_PATIENTS}", "rows": _HIDDEN}
         else:
             keeps = number not in hidden
-            row |= {"patients": found.patients if keeps else HIDDEN, "rows": found.rows if keeps else HIDDEN}
+            row |= {"patients": found.patients if keeps else _HIDDEN, "rows": found.rows if keeps else _HIDDEN}
         row["outcome"] = None if number in small | hidden | rare | unshared else found.events / found.rows
         metrics = {gap.metric: gap.value for gap in found.gaps}
         row |= dict.fromkeys(metrics) if number in small | rare else metrics
@@ -136,6 +136,6 @@ def _notes(audit: SubgroupAudit) -> list[str]:
         f"calibration line {overall['slope']:.3f}, recall {overall['recall']:.3f}, false positive rate "
         f"{overall['false positive rate']:.3f}.",
     ]
-    if abs(overall["slope"] - 1) > SLOPE_TOLERANCE or abs(overall["observed/expected"] - 1) > SLOPE_TOLERANCE:
+    if abs(overall["slope"] - 1) > _SLOPE_TOLERANCE or abs(overall["observed/expected"] - 1) > _SLOPE_TOLERANCE:
         notes.append("The scores are not calibrated over all rows: recalibrate before reading a verdict.")
     return notes

@@ -7,17 +7,18 @@ import numpy as np
 import numpy.typing as npt
 
 from claim_transformers.analysis.audit.drift import PeriodDrift
-from claim_transformers.analysis.audit.patient_draws import FloatArray, draw
+from claim_transformers.analysis.audit.patient_draws import draw
 from claim_transformers.analysis.audit.stability import SLIGHT_INDEX
 from claim_transformers.analysis.audit.subgroups import Gap, SubgroupAudit
 from claim_transformers.analysis.views.curve_plots import HasInterval, interval_plot
 from claim_transformers.analysis.views.plot_style import SOFT, as_svg, in_house_style, look_of, new_axes
 from claim_transformers.training import MetricInterval
+from claim_transformers.training.metrics import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PANEL = 3.4
+_PANEL = 3.4
 
 
 @in_house_style
@@ -50,7 +51,7 @@ def reliability_plot(
     if not probabilities:
         raise ValueError("expected at least one prediction, found none")
     labels = np.asarray(labels, np.float64)
-    figure, grid = new_axes(columns=len(probabilities), width=0.5 + PANEL * len(probabilities), height=PANEL + 0.2)
+    figure, grid = new_axes(columns=len(probabilities), width=0.5 + _PANEL * len(probabilities), height=_PANEL + 0.2)
     curves = {
         name: _reliability(labels, values, patients, bins=bins, replicates=replicates, seed=seed)
         for name, values in probabilities.items()
@@ -166,7 +167,7 @@ def _drift_plot(
     """Panels by heading: each maps names of curves to values by period; `lines` marks a level in a panel."""
     if not panels or not all(any(curves.values()) for curves in panels.values()):
         raise ValueError(f"expected at least one panel and a value in each, found {len(panels)} panels")
-    figure, grid = new_axes(columns=len(panels), width=0.7 + PANEL * len(panels), height=3.2)
+    figure, grid = new_axes(columns=len(panels), width=0.7 + _PANEL * len(panels), height=3.2)
     for axes, (title, curves) in zip(grid, panels.items(), strict=True):
         periods = list(dict.fromkeys(period for curve in curves.values() for period in curve))
         for (name, curve), (colour, line, marker) in zip(curves.items(), look_of(curves).values(), strict=True):
