@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from claim_transformers.analysis.views.comparison import Comparison, compare_models
     from claim_transformers.analysis.views.curve_plots import curve_plot, interval_plot
     from claim_transformers.analysis.views.embedding_figure import write_embedding_figure
-    from claim_transformers.analysis.views.embedding_map import embed_patients, map_codes, map_patients
+    from claim_transformers.analysis.views.embedding_map import embed_patients, map_patients
     from claim_transformers.analysis.views.report import write_report
 
 _MODULE_OF_NAME = {
@@ -83,7 +83,6 @@ _MODULE_OF_NAME = {
     "gmean_threshold": "audit.threshold",
     "interval_plot": "views.curve_plots",
     "lace_scores": "rivals.clinical_score",
-    "map_codes": "views.embedding_map",
     "map_patients": "views.embedding_map",
     "measure_calibration": "audit.calibration_measures",
     "measure_drift": "audit.drift",
@@ -140,7 +139,6 @@ __all__ = [
     "gmean_threshold",
     "interval_plot",
     "lace_scores",
-    "map_codes",
     "map_patients",
     "measure_calibration",
     "measure_drift",

@@ -1,12 +1,11 @@
-"""Pictures and tables of an audit are well-formed, reproducible and complete."""
+"""Pictures of an audit are well-formed, reproducible and complete."""
 
-import json
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from claim_transformers.analysis import ResultTable, reliability_plot
+from claim_transformers.analysis import reliability_plot
 from claim_transformers.analysis.views.audit_plots import _drift_plot, _reliability
 from claim_transformers.training import MetricInterval
 
@@ -40,18 +39,3 @@ def test_nothing_to_draw_is_refused():
         reliability_plot(LABELS, {})
     with pytest.raises(ValueError, match="found 0 panels"):
         _drift_plot({})
-
-
-def test_a_table_is_saved_in_three_forms_and_hides_columns_from_readers_alone(tmp_path):
-    interval = MetricInterval(0.5, 0.4, 0.6, 9, 9)
-    rows = [
-        {"group": "F", "recall": interval, "p raw": 0.2, "n": 1200},
-        {"group": "M", "recall": None, "p raw": None, "n": 3},
-    ]
-    table = ResultTable("Recall", rows, ["A note."], hidden=["p raw"])
-    table.save(tmp_path / "tables", "recall")
-    assert {file.name for file in (tmp_path / "tables").iterdir()} == {"recall.md", "recall.csv", "recall.json"}
-    assert "p raw" not in table.to_markdown()
-    assert "1,200" in table.to_markdown()
-    assert table.to_csv().splitlines()[2] == "M,,,,,3"
-    assert json.loads((tmp_path / "tables" / "recall.json").read_text())["rows"][0]["p raw"] == 0.2

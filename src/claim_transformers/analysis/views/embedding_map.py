@@ -148,27 +148,6 @@ def map_patients(
     return _map(embedded, disease_groups(patients), seed)
 
 
-def map_codes(
-    model: ClaimPreTrainedModel, tokenizer: ClaimTokenizer, groups: Groups = FIGURE_3_GROUPS, *, seed: int = 0
-) -> EmbeddingMap:
-    """Lay out the codes of some groups by their rows of the embedding table.
-
-    Args:
-        model (`ClaimPreTrainedModel`): A pretrained encoder, or a head on one.
-        tokenizer (`ClaimTokenizer`): Its tokenizer.
-        groups (`dict[str, list[str]]`): `SYSTEM/PREFIX` entries of each group.
-        seed (`int`): Seed of t-SNE.
-
-    Returns:
-        `EmbeddingMap`: Positions, groups and silhouette.
-
-    Raises:
-        ValueError: If the vocabulary holds fewer than three codes of the groups.
-    """
-    ids, _, names = grouped_codes(tokenizer, groups)
-    return _map(code_vectors(model)[ids], names, seed)
-
-
 def code_vectors(model: ClaimPreTrainedModel) -> NDArray[np.float32]:
     """The embedding table: one vector per token."""
     table = encoder_of(model).embeddings.code_embeddings.weight

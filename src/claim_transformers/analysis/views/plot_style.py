@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-P = ParamSpec("P")
+_P = ParamSpec("_P")
 
 # Okabe and Ito, 2008: colours that people with colour-vision deficiency tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 _LINES = ("-", "--", ":", "-.")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK, SOFT, FAINT = "#1c2430", "#5b6675", "#dfe4ea"
@@ -49,11 +49,11 @@ _STYLE: Any = {
 }
 
 
-def in_house_style(draw: Callable[P, str]) -> Callable[P, str]:
+def in_house_style(draw: Callable[_P, str]) -> Callable[_P, str]:
     """Draw a picture with the house's sizes, colours and fonts, leaving the settings of the process alone."""
 
     @functools.wraps(draw)
-    def styled(*args: P.args, **kwargs: P.kwargs) -> str:
+    def styled(*args: _P.args, **kwargs: _P.kwargs) -> str:
         from matplotlib import rc_context
 
         with rc_context(_STYLE):
@@ -77,7 +77,7 @@ def new_axes(
 
 def look_of(names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
     """Give every name a colour, a line and a marker of its own, so that no two look alike without colour either."""
-    looks = ((colour, line, marker) for line in _LINES for colour, marker in zip(COLOURS, _MARKERS, strict=True))
+    looks = ((colour, line, marker) for line in _LINES for colour, marker in zip(_COLOURS, _MARKERS, strict=True))
     return dict(zip(names, itertools.cycle(looks), strict=False))
 
 
