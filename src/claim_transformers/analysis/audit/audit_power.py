@@ -1,4 +1,4 @@
-"""How often does the subgroup audit find a bias that is there, and raise one that is not? Measured on simulated stays.
+"""Power of the subgroup audit, measured on simulated stays: how often it finds a bias, and raises one that is not.
 
 Stays of a patient share what the claims do not show, groups differ in risk, and a calibrated model knows the risk of
 every stay. Then nothing is a bias, and every one that the audit reports is a false alarm. A planted bias hides a part

@@ -1,4 +1,4 @@
-"""The area under the receiver operating characteristic as a sum over rows, and as a number without labels.
+"""AUROC as a sum over rows, and as a number without labels.
 
 The share of each row in the area (DeLong, DeLong and Clarke-Pearson, 1988, section 2, structural components) makes an
 audit of hundreds of areas one matrix product: to first order, the area under other row weights is the area plus the

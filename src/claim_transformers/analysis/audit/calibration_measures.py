@@ -1,4 +1,4 @@
-"""How far predicted risks are from observed ones: in the large, in slope, on average, with intervals by patient.
+"""Calibration: how far predicted risks are from observed ones, in the large, in slope and on average.
 
 The measures are those of Van Calster et al., "Calibration: the Achilles heel of predictive analytics" (2019):
 observed over expected events (in the large), intercept and slope of a logistic regression of the outcome on the logit

@@ -1,4 +1,4 @@
-"""Has the population moved since the model learned, and does it still rank as well? One row per period.
+"""Drift: has the population moved since the model learned, and does it still rank as well? One row per period.
 
 Three looks at the inputs, none of which needs an outcome: the population stability index of each field, the share of
 codes that the reference did not have (both in `stability`), and a classifier that tries to tell the period from the

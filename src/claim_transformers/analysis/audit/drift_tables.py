@@ -1,4 +1,4 @@
-"""Drift as tables: one row per period, and one row per period and field."""
+"""Drift tables: one row per period, and one row per period and field."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Many numbers under one bootstrap of patients: what the audits of a model share.
+"""Bootstrap of patients for many numbers at once: what the audits of a model share.
 
 [`claim_transformers.training.clustered_interval`] gives one metric its interval. An audit has hundreds of numbers on
 the same rows; here they meet the same draws in one pass, so that their differences have intervals too.

@@ -1,4 +1,4 @@
-"""How far the inputs of a model have moved: population stability index per field, and codes never seen before.
+"""Population stability index per field, and codes never seen before: how far the inputs of a model have moved.
 
 The index compares shares of bins, `sum((new - old) * log(new / old))` (Siddiqi, 2006, chapter 6; it is the symmetric
 Kullback-Leibler divergence). Bins come from the reference alone. Below 0.1 is taken for stable and above 0.25 for a

@@ -1,4 +1,4 @@
-"""Groups of patients that are audited: sex, age, race, entitlement and region (Lahlou et al., section 5.3)."""
+"""Subgroups that are audited: sex, age, race, entitlement and region (Lahlou et al., section 5.3)."""
 
 import numpy as np
 import pyarrow as pa

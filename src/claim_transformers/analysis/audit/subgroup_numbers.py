@@ -1,4 +1,4 @@
-"""From rows to the numbers of every group: one matrix product per block of bootstrap replicates.
+"""Subgroup metrics from rows: one matrix product per block of bootstrap replicates.
 
 Sums over the rows of a group give its rates exactly; areas under the ROC are taken to first order (`auroc_parts`).
 

@@ -1,4 +1,4 @@
-"""The subgroup audit as tables: one row per group, and one row per gap, without counts that would name anybody."""
+"""Subgroup tables: one row per group, and one row per gap, without counts that would name anybody."""
 
 from collections.abc import Sequence
 

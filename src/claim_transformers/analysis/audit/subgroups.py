@@ -1,4 +1,4 @@
-"""Is a model as good for one group of patients as for the others? An audit with intervals and one verdict per gap.
+"""Subgroup audit: is a model as good for one group of patients as for the others? One verdict per gap.
 
 Each group of each attribute is held against all other rows: AUROC, observed over expected events (calibration in the
 large), recall and false alarms at the threshold. Two questions are kept apart, because groups differ in risk:

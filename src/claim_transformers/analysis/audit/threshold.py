@@ -1,4 +1,4 @@
-"""The classification threshold of the Medicare claim encoder: where recall and specificity are high together.
+"""Classification threshold of the Medicare claim encoder: where recall and specificity are high together.
 
 Lahlou et al., "Explainable Health Risk Predictor with Transformer-based Medicare Claim Encoder", section 4.2: the
 threshold is the one with the largest geometric mean of sensitivity and specificity (equations 1 and 2), and a stay is

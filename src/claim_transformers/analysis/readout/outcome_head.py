@@ -1,4 +1,4 @@
-"""From the pretraining heads to an outcome: a risk without labels, and a classifier that does not begin at random.
+"""Outcome head from pretraining: a risk without labels, and a classifier that does not begin at random.
 
 A pretrained model already has an output for most outcomes: "a category, on an inpatient visit, within the horizon" or
 "a category at the next visit". Its row of the decoder is a linear readout of the very vector that a classifier reads.

@@ -1,4 +1,4 @@
-"""What a frozen model knows: patient vectors, and a linear probe on them (Claim-PT Start and Claim-PT Pool).
+"""Linear probes: patient vectors of a frozen model, and a regression on them (Claim-PT Start and Claim-PT Pool).
 
 The paper calls both "zero-shot" (Tables 1 and 2): no weight of the transformer is trained on the cohort, only a
 logistic regression on its vectors. Start reads the position that looks ahead; Pool reads the visits.

@@ -1,4 +1,4 @@
-"""The outcome read off the pretraining head, without a single label (Claim-PT NVP).
+"""Zero-shot risk: the outcome read off the pretraining head, without a single label (Claim-PT NVP).
 
 The head of next-visit prediction gives every code of the vocabulary, or every category, a probability of its own. The
 probability that the next visit carries any of the outcome's codes is `1 - prod(1 - p)` over the tokens that denote the

@@ -1,4 +1,4 @@
-"""Models on counts of codes: the rivals that a pretrained transformer has to beat on a small cohort.
+"""Baselines on counts of codes: the rivals that a pretrained transformer has to beat on a small cohort.
 
 `LR Sparse` and `LR Dense` are those of Claim-PT, Tables 1 and 2: one column per code, and one per category with
 demographics. All see the same patients, the same history and the same split as the transformer; what can be chosen is

@@ -1,4 +1,4 @@
-"""A clinical score at discharge, from claims alone: the LACE index, which a model of readmission has to beat.
+"""LACE index from claims alone: the clinical score at discharge that a model of readmission has to beat.
 
 van Walraven et al., "Derivation and validation of an index to predict early death or unplanned readmission after
 discharge from hospital to the community" (CMAJ 182:551, 2010): points for Length of stay, Acute admission, Comorbidity

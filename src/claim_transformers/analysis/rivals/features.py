@@ -1,4 +1,4 @@
-"""Counts of codes and categories per patient, for the models that a transformer has to beat."""
+"""Features of cold-start models: counts of codes and categories per patient."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

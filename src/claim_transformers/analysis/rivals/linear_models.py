@@ -1,4 +1,4 @@
-"""Penalised logistic regression for one label or for many at once, behind the baselines and the linear probes.
+"""Logistic regression with a penalty, for one label or for many at once, behind the baselines and the probes.
 
 One label is scikit-learn's. Many labels are fitted here, all in one run of scipy's L-BFGS: scikit-learn would fit one
 model per label, and a cohort of next diagnoses has hundreds of labels on the same sparse counts; one matrix product

@@ -1,4 +1,4 @@
-"""The simulator's own risk as a score: what a model could know at most. For evaluation only."""
+"""True risk of the simulator as a score: what a model could know at most. For evaluation only."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""One patient's attention before and after fine-tuning, as one HTML file that opens offline.
+"""Attention of one patient before and after fine-tuning, as one HTML file that opens offline.
 
 The page holds codes and days relative to the first visit in view; no date and no identifier is read. It allows itself
 nothing from outside: a content security policy with the digests of its one script and one style sheet is part of it,

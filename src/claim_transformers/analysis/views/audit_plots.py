@@ -1,4 +1,4 @@
-"""Pictures of an audit: reliability before and after recalibration, gaps of subgroups, and drift over periods."""
+"""Plots of an audit: reliability before and after recalibration, gaps of subgroups, and drift over periods."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

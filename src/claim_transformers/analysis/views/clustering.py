@@ -1,4 +1,4 @@
-"""How well groups stand apart in an embedding: two scores with intervals, so that a map is a measurement too.
+"""Silhouette and purity of groups in an embedding, with intervals, so that a map is a measurement too.
 
 Every group counts the same, so that a common disease does not decide. Distances are cosine distances. The scores of
 the single points are scikit-learn's; an interval resamples the points and leaves their neighbours as they are (drawing

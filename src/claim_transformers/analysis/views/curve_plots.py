@@ -1,4 +1,4 @@
-"""Pictures of a benchmark: what grows or falls with a size, and models side by side, all with their intervals.
+"""Plots with intervals: what grows or falls with a size, and models side by side.
 
 Every value is a point with the ends of its interval: a [`MetricInterval`], or anything with `value`, `low` and `high`.
 An end that is `None` is not drawn.

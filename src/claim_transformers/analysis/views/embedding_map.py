@@ -1,4 +1,4 @@
-"""Maps of what a model has learned: codes and patients by their embedding, in two dimensions (Claim-PT, Figure 3).
+"""Embedding maps: codes and patients by what a model has learned, in two dimensions (Claim-PT, Figure 3).
 
 Groups of a map are diseases. A code is in a group when it begins with one of the group's entries; a patient when the
 record holds codes of exactly one group.

@@ -1,4 +1,4 @@
-"""The one look of all pictures: size, colours and the SVG that a page or a document embeds.
+"""Plot style: the one size, set of colours and form of SVG of all pictures.
 
 Figures are made without pyplot, so they touch neither a display nor the state of the process, and the same numbers
 give the same bytes.

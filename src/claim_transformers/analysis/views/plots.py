@@ -1,4 +1,4 @@
-"""Pictures of one run: inline SVG, so that one HTML file holds everything and opens offline."""
+"""ROC, calibration and learning curves of one run: inline SVG, so that one HTML file holds everything."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

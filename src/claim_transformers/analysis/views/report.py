@@ -1,4 +1,4 @@
-"""One HTML file that shows a run: who was in, how the models learned, how well they predict. It opens offline."""
+"""HTML report of a run: who was in, how the models learned, how well they predict. It opens offline."""
 
 import json
 from pathlib import Path
