@@ -91,6 +91,7 @@ def measure_calibration(
         expected = weights @ probabilities
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = weights @ labels / expected
+        # A replicate lies so near to all rows that one Newton step from their coefficients is as good as a fit.
         moved = _one_step(np.array([shift]), np.ones((len(labels), 1)), labels, odds, weights)[:, 0]
         columns = np.stack([np.ones(len(labels)), odds], axis=1)
         lines = _one_step(np.array([intercept, slope]), columns, labels, np.zeros(len(labels)), weights)
@@ -168,6 +169,7 @@ def _one_step(
         return np.full((len(weights), width), np.nan)
     risk = expit(offset + columns @ coefficients)
     gradient = weights @ (columns * (labels - risk)[:, None])
+    # The curvature is a sum over rows of outer products, so one matrix product gives that of every replicate.
     products = (columns[:, :, None] * columns[:, None, :]) * (risk * (1.0 - risk))[:, None, None]
     curvature = (weights @ products.reshape(len(labels), width * width)).reshape(-1, width, width)
     solvable = np.abs(np.linalg.det(curvature)) > 1e-12

@@ -195,7 +195,7 @@ def audit_subgroups(
         seed (`int`, *optional*, defaults to `0`): Seed of the draws.
 
     Returns:
-        [`SubgroupAudit`]: Values, gaps and verdicts; `audit_tables.audit_table` shows them.
+        [`SubgroupAudit`]: Values, gaps and verdicts; [`subgroup_table`] and [`gap_table`] show them.
 
     Raises:
         ValueError: If lengths differ, there is no attribute, the outcome has one class, or a probability is not in
@@ -281,9 +281,12 @@ def _judge(
     with np.errstate(invalid="ignore", divide="ignore"):
         distance = np.abs(value) / error
     enough = (fewest >= max(min_class_patients, 2)) & np.isfinite(distance)
+    # As many degrees of freedom as the smaller class has patients, less one: under a normal one small groups raise
+    # false alarms.
     p = np.where(enough, 2.0 * t.sf(distance, df=np.maximum(fewest - 1, 1)), np.nan)
     p_gap, p_excess = p[BLOCKS.index("tested gap")], p[BLOCKS.index("tested excess")]
     twin = _twins([attribute for attribute, _ in names])
+    # One hypothesis of each pair is corrected for; `_spread` hands its value to the twin.
     tested = ~np.isnan(p_excess) & (twin == np.arange(len(names)))
     corrected = {
         "p_holm": _spread(holm(p_excess[tested]), tested, twin),
@@ -295,6 +298,7 @@ def _judge(
     for group in range(len(names)):
         of_group = []
         for number, metric in enumerate(METRICS):
+            # The numbers lie flat by block, metric and group; the first three blocks are value, gap and excess.
             interval = [intervals[int(np.ravel_multi_index((block, number, group), shape))] for block in range(3)]
             explained = float(value[1, number, group] - value[2, number, group])
             ps = {name: float(values[number, group]) for name, values in corrected.items()}
@@ -322,6 +326,7 @@ def holm(p: npt.ArrayLike) -> FloatArray:
     """Correct p-values so that the chance of any false finding is held (Holm, 1979)."""
     values = np.asarray(p, np.float64)
     order = np.argsort(values, kind="stable")
+    # The smallest p-value times all tests, the next times one less, and none below one before it.
     stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
     corrected = np.empty(len(values))
     corrected[order] = np.minimum(stepped, 1.0)

@@ -151,6 +151,7 @@ def token_batches(
     if tokenized.num_rows == 0:
         return
     fills = {"input_ids": config.pad_token_id or 0, "visit_ids": -1, "visit_days": -1}
+    # Patients of similar length share a batch, whose padding is then nearly nothing.
     order = np.argsort(-ragged_column(tokenized, "input_ids").lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
@@ -175,9 +176,11 @@ def _states(outputs: ClaimModelOutput, batch: Mapping[str, Tensor], config: Clai
 def _pool(states_BLE: Tensor, slots_BL: Tensor, pooling: _Pooling, *, causal: bool) -> Tensor:
     """One vector per patient."""
     last_B1 = slots_BL.max(dim=1, keepdim=True).values
+    # A causal model has read everything only at the last slot; a bidirectional one has a patient position, slot 0.
     ahead_BL = slots_BL == (last_B1 if causal else torch.zeros_like(last_B1))
     if pooling == "start":
         return _mean(states_BLE, ahead_BL)
+    # The patient position is no visit, except where it is all that there is.
     visits_BL = torch.where(last_B1 >= 1, slots_BL >= 1, slots_BL == 0)
     if pooling == "mean":
         return _mean(states_BLE, visits_BL)

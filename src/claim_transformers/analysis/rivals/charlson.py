@@ -86,6 +86,7 @@ def _charlson_prefixes() -> dict[str, list[str]]:
 def comorbidities_of(codes: pa.Array) -> npt.NDArray[np.bool_]:
     """Say which conditions each code stands for."""
     flags = np.zeros((len(codes), len(_COMORBIDITIES)), bool)
+    # One rule set for each condition, because a code may stand for two: hypertensive heart and kidney disease does.
     for column, prefixes in enumerate(_charlson_prefixes().values()):
         found = category_of(codes, CategoryRules(dict.fromkeys(prefixes, "CHARLSON/1")))
         flags[:, column] = found.is_valid().to_numpy(zero_copy_only=False)

@@ -130,7 +130,7 @@ def lace_scores(
         is_acute (array of shape `(N,)`, *optional*): Whether the admission was acute, where the type of admission is
             known; without it emergency care that led to the admission says so.
         comorbidity_days (`int`, *optional*, defaults to `365`): Days before the discharge in which diagnoses count.
-        weights (`dict[str, int]`, *optional*): Points of the 17 conditions, `_LACE_WEIGHTS` or `CHARLSON_WEIGHTS`.
+        weights (`dict[str, int]`, *optional*): Points of the 17 conditions; those of the index without it.
 
     Returns:
         [`LaceScores`]: The index and its parts. A log line warns of a cohort that is built without the codes of
@@ -157,6 +157,7 @@ def lace_scores(
         raise ValueError(f"expected visits up to the discharge, found {late} of {len(day)} after it")
     of_visit, code, codes = _code_occurrences(examples)
     emergency = np.zeros(len(day), bool)
+    # Whether a code is one of emergency care is asked once of each distinct code, then carried to its visits.
     emergency[of_visit[_is_emergency(codes)[code]]] = True
 
     days_before = admitted[owner] - day
@@ -168,7 +169,7 @@ def lace_scores(
         if acute.shape != (rows,):
             raise ValueError(f"expected is_acute of shape ({rows},), found {acute.shape}")
     before = emergency & (days_before > 1) & (days_before <= EMERGENCY_DAYS)
-    # Several bills of one day are one visit.
+    # Several bills of one day are one visit: one number for patient and day, from which the patient comes back.
     emergency_days = np.unique(owner[before] * (EMERGENCY_DAYS + 1) + days_before[before])
     emergency_visits = np.bincount(emergency_days // (EMERGENCY_DAYS + 1), minlength=rows)
 

@@ -37,6 +37,7 @@ def select_codes(
 ) -> list[str]:
     """The codes, or with `rules` the categories, that enough patients of the training split have."""
     patient, index, names = _occurrences(examples, rules)
+    # One number for patient and name, so that a patient counts once however often the name stands in the record.
     pairs = np.unique(patient * len(names) + index)
     held_by = np.bincount(pairs % max(len(names), 1), minlength=len(names))
     # The most common first, and by name among equals, so that the choice depends on no order of rows.
@@ -109,6 +110,7 @@ def _occurrences(
     visits_per_patient = pc.list_value_length(visits).to_numpy(zero_copy_only=False)
     codes = pc.list_flatten(visits)
     codes_per_visit = pc.list_value_length(codes).to_numpy(zero_copy_only=False)
+    # Of patients to visits, then of visits to codes.
     owner = np.repeat(np.repeat(np.arange(examples.num_rows), visits_per_patient), codes_per_visit)
     encoded = pc.dictionary_encode(pc.list_flatten(codes))
     if isinstance(encoded, pa.ChunkedArray):
@@ -126,6 +128,7 @@ def _occurrences(
 def _once_a_visit(
     owner: NDArray[np.int64], visit: NDArray[np.int64], index: NDArray[np.int64], names: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+    # Several codes of a visit roll up to one category; one number for visit and name finds the repeats.
     known = index >= 0
     keys = np.sort(visit[known] * max(len(names), 1) + index[known])
     keys = keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys

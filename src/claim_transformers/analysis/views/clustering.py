@@ -70,6 +70,7 @@ def mean_of_groups(groups: npt.ArrayLike, values: npt.ArrayLike, weights: npt.Ar
     member = (labels[:, None] == np.unique(labels)).astype(np.float64)
     given = np.atleast_2d(np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64))
     mass = given @ member
+    # A group that a replicate did not draw has no mean and does not count there.
     means = np.divide((given * np.asarray(values)) @ member, mass, out=np.zeros_like(mass), where=mass > 0)
     averages = means.sum(axis=1) / np.maximum((mass > 0).sum(axis=1), 1)
     return averages if weights is not None and np.ndim(weights) == 2 else float(averages[0])

@@ -71,6 +71,7 @@ def disease_groups(patients: pa.Table, groups: Groups = FIGURE_3_GROUPS) -> list
     codes_per_visit = pc.list_value_length(per_visit).to_numpy(zero_copy_only=False)
     owner = np.repeat(np.repeat(np.arange(patients.num_rows), visits_per_patient), codes_per_visit)
     codes = pc.list_flatten(per_visit)
+    # A patient may belong to several groups; only those of exactly one are named.
     member = np.zeros((patients.num_rows, len(groups)), bool)
     for column, prefixes in enumerate(groups.values()):
         member[owner[_begin_with(codes, prefixes)], column] = True
@@ -86,6 +87,8 @@ def hide_group_codes(patients: pa.Table, groups: Groups = FIGURE_3_GROUPS) -> pa
     per_visit = pc.list_flatten(visits)
     codes = pc.list_flatten(per_visit)
     kept = ~_begin_with(codes, [prefix for prefixes in groups.values() for prefix in prefixes])
+    # Offsets of the visits into the codes that are left: how many are kept before each old offset. Visits stay, empty
+    # or not.
     kept_before = np.concatenate([[0], np.cumsum(kept)])
     ends = np.cumsum(pc.list_value_length(per_visit).to_numpy(zero_copy_only=False))
     code_offsets = kept_before[np.concatenate([[0], ends]).astype(np.int64)]
