@@ -28,6 +28,7 @@ def stored_tables(
 
     Examples:
         >>> import tempfile
+        >>> from claim_transformers.training import MetricInterval
         >>> area = MetricInterval(0.7, 0.6, 0.8, clusters=90, replicates=1000)
         >>> made = {"areas": ResultTable("Areas", [{"model": "LR", "AUROC": area}])}
         >>> workspace = Workspace(tempfile.mkdtemp())
