@@ -31,7 +31,7 @@ from reproduction.claim_pt.tasks import BenchmarkCohort, Scores, Task
 from reproduction.claim_pt.windowed_counts import WINDOWS_DAYS, count_in_windows
 from reproduction.engine.silence import quiet
 from reproduction.engine.steps import StepResult
-from reproduction.engine.tables import COLD_START, ModelPredictions, compare_models
+from reproduction.engine.tables import COLD_START, ModelPredictions, compare_over_repeats
 
 FloatArray = NDArray[np.float64]
 
@@ -369,7 +369,7 @@ def describe_saturation(models: Sequence[ModelPredictions]) -> str:
         raise ValueError(f"expected two entries to compare, found {len(models)}")
     fewer, more = models[-2:]
     # The reference of a table is its best cold-start row, so the entry of fewer children stands in for one.
-    table = compare_models("", [replace(fewer, group=COLD_START), more])
+    table = compare_over_repeats("", [replace(fewer, group=COLD_START), more])
     gain = table.rows[1].difference
     if gain is None or gain.value is None or gain.low is None or gain.high is None:
         return f"What the last children brought is undefined in {table.primary}."

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
+from claim_transformers.analysis import ResultTable
 from reproduction.claim_pt.contestants import standard_contestants
 from reproduction.claim_pt.workspace import Benchmark
 from reproduction.engine.running import run_contestants
-from reproduction.engine.tables import ResultTable, compare_models
+from reproduction.engine.tables import compare_over_repeats
 
 NOTE = "The paper's figures are of real claims of another population and other cohorts."
 
@@ -30,4 +31,4 @@ def paper_table(benchmark: Benchmark, cohort: str, *, title: str, published: Map
         benchmark.checkpoint(), paper_checkpoint=benchmark.paper_checkpoint(), epochs=profile.epochs
     )
     models = run_contestants(benchmark.workspace, given, contestants, repeats=profile.repeats)
-    return compare_models(title, models, notes=[given.describe(), NOTE], published=published)
+    return compare_over_repeats(title, models, notes=[given.describe(), NOTE], published=published).to_table()

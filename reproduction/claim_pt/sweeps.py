@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.training.bootstrap import MetricInterval
 from claim_transformers.training.metrics import weighted_mean
 from reproduction.claim_pt.neural import FineTuned
@@ -18,9 +19,15 @@ from reproduction.claim_pt.pretrained_features import LinearProbe
 from reproduction.claim_pt.pretraining import PretrainedModel, Variant, pretrain
 from reproduction.claim_pt.profiles import Pretraining, fill
 from reproduction.claim_pt.tasks import BenchmarkCohort
-from reproduction.engine.run_records import Cell, RecordTable
 from reproduction.engine.running import run_contestants
-from reproduction.engine.tables import REPLICATES, Replicated, compare_models, draw_weights, recall_of_ranks
+from reproduction.engine.tables import (
+    REPLICATES,
+    Replicated,
+    compare_over_repeats,
+    draw_weights,
+    recall_of_ranks,
+    setting_table,
+)
 
 RECALL_AT = 10
 
@@ -125,7 +132,7 @@ def _quality(table: pa.Table, weights: np.ndarray) -> dict[str, Replicated]:
     }
 
 
-def sweep_table(title: str, swept: Mapping[str, Mapping[int, PretrainedModel]], notes: Sequence[str]) -> RecordTable:
+def sweep_table(title: str, swept: Mapping[str, Mapping[int, PretrainedModel]], notes: Sequence[str]) -> ResultTable:
     """Put the runs of several sweeps in one table with a picture of their losses.
 
     Args:
@@ -134,7 +141,7 @@ def sweep_table(title: str, swept: Mapping[str, Mapping[int, PretrainedModel]], 
         notes (`list[str]`): Sentences below the table.
 
     Returns:
-        [`RecordTable`]: One row per model.
+        [`ResultTable`]: One row per model.
     """
     from claim_transformers.analysis.views.curve_plots import curve_plot
 
@@ -148,7 +155,7 @@ def sweep_table(title: str, swept: Mapping[str, Mapping[int, PretrainedModel]], 
             rows.append({"varied": what, "number": number, "loss per code": loss, f"recall@{RECALL_AT}": recall})
             panels.setdefault(what, {}).setdefault("loss", {})[float(number)] = loss
     picture = curve_plot(panels, xlabel="number", ylabel="next-visit loss per code", scale="even")
-    return RecordTable(title, rows, notes, picture)
+    return setting_table(title, rows, notes, picture)
 
 
 # ---- Ablations ----
@@ -163,7 +170,7 @@ def ablation_table(
     repeats: int,
     fine_tune_epochs: int = 0,
     notes: Sequence[str] = (),
-) -> RecordTable:
+) -> ResultTable:
     """Pretrain every variant and measure what it knows of the cohorts.
 
     Args:
@@ -177,7 +184,7 @@ def ablation_table(
         notes (`list[str]`, *optional*): Sentences below the table.
 
     Returns:
-        [`RecordTable`]: One row per variant, with paired differences to the reference.
+        [`ResultTable`]: One row per variant, with paired differences to the reference.
     """
     everyone = [ablations.reference, *ablations.variants]
     with populations.workspace.plan("pretraining: ablations", len(everyone)):
@@ -192,7 +199,7 @@ def ablation_table(
         setting = ({"learning_rate": 3e-4, "dropout": 0.1},)
         tuned = {slug: FineTuned(str(model.folder), fine_tune_epochs, setting) for slug, model in models.items()}
         _add_columns(rows, populations, cohorts[-1], tuned, "fine-tuned", repeats, ablations.reference.slug)
-    return RecordTable("Ablations of pretraining", list(rows.values()), notes)
+    return setting_table("Ablations of pretraining", list(rows.values()), notes)
 
 
 def _comparable_recalls(models: Mapping[str, PretrainedModel], reference: str) -> dict[str, MetricInterval]:
@@ -230,7 +237,7 @@ def _add_columns(
         replace(model, slug=slug, group="cold start" if slug == reference else "variant")
         for slug, model in found.items()
     ]
-    for row in compare_models(cohort.name, models).rows:
+    for row in compare_over_repeats(cohort.name, models).rows:
         column = f"{cohort.name}, {how}"
         rows[row.model.slug][f"{column}: AUROC"] = row.metrics["AUROC"]
         rows[row.model.slug][f"{column}: difference"] = row.difference

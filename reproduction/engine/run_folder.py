@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
+from claim_transformers.analysis.result_table import ResultTable
 from reproduction.engine.steps import Workspace
 
 Sizes = TypeVar("Sizes")
@@ -26,13 +27,6 @@ class RunArguments:
     )
 
 
-class SavedTable(Protocol):
-    """A table that can be written: of models, of settings or of an audit."""
-
-    def save(self, folder: str | Path, name: str) -> None:
-        """Write `name.md` and others beside it."""
-
-
 @dataclass(frozen=True)
 class OpenRun(Generic[Sizes]):
     """A run that is open.
@@ -47,18 +41,17 @@ class OpenRun(Generic[Sizes]):
     workspace: Workspace
     docs: Path
 
-    def publish(self, tables: Mapping[str, SavedTable]) -> None:
+    def publish(self, tables: Mapping[str, ResultTable]) -> None:
         """Write tables, print them as they were written, and finish.
 
         Args:
-            tables (`Mapping[str, SavedTable]`): By file name without ending.
+            tables (`Mapping[str, ResultTable]`): By file name without ending.
 
         Examples:
             >>> import tempfile
-            >>> from reproduction.engine.run_records import RecordTable
             >>> folder = Path(tempfile.mkdtemp())
             >>> run = OpenRun("tiny", Workspace(folder), folder / "docs")
-            >>> run.publish({"sizes": RecordTable("Sizes", [{"patients": 100}])})
+            >>> run.publish({"sizes": ResultTable("Sizes", [{"patients": 100}])})
             # Sizes
             ...
             >>> sorted(path.name for path in run.docs.iterdir())

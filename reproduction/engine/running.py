@@ -37,7 +37,7 @@ def run_contestants(
         title (`str`, *optional*): Title of the progress bar.
 
     Returns:
-        `list[ModelPredictions]`: Test predictions of every model, ready for `compare_models`.
+        `list[ModelPredictions]`: Test predictions of every model, ready for `compare_over_repeats`.
 
     Raises:
         ValueError: If a model has more settings than the others may have.

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from claim_transformers.analysis.audit.audit_table import AuditTable, Cell
+from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.cohorts.cohort import DEFINITION_FILE
 from claim_transformers.cohorts.readmission.definition import STAYS, ReadmissionDefinition
 from reproduction.medicare.populations import read_examples
@@ -121,7 +121,7 @@ def true_risk_in_time(study: ReadmissionStudy, question: InTime) -> ModelScores:
     return ModelScores("true-risk", "True risk", CEILING, known_risks(validation), known_risks(test))
 
 
-def in_time_table(models: Sequence[ModelScores], question: InTime, *, replicates: int = 1000) -> AuditTable:
+def in_time_table(models: Sequence[ModelScores], question: InTime, *, replicates: int = 1000) -> ResultTable:
     """Put models side by side, in time and later.
 
     Args:
@@ -130,7 +130,7 @@ def in_time_table(models: Sequence[ModelScores], question: InTime, *, replicates
         replicates (`int`, *optional*, defaults to `1000`): Bootstrap replicates.
 
     Returns:
-        [`AuditTable`]: One row per model and part.
+        [`ResultTable`]: One row per model and part.
     """
     labels, patients = question.cohort.labels("test"), question.cohort.patients("test")
     rows: list[dict[str, Cell]] = []
@@ -153,7 +153,7 @@ def in_time_table(models: Sequence[ModelScores], question: InTime, *, replicates
         "world codes, care and the hazard move on the first day of that year (docs/simulation_medicare.md).",
         "Lahlou et al. report 0.91 in time and 0.81 on 2012 (section 5.2), on other claims.",
     )
-    return AuditTable("Readmission: in time and one year later", rows, notes)
+    return ResultTable("Readmission: in time and one year later", rows, notes)
 
 
 def _write(folders: dict[str, Path], last_year: int, horizon_days: int, out: Path) -> None:

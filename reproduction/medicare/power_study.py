@@ -22,16 +22,16 @@ import pyarrow as pa
 
 from claim_transformers.analysis.audit.audit_power import (
     AuditPower,
-    PlantedBias,
+    PlantedGap,
     SimulatedStays,
     audit_power,
     audit_stays,
     share_with_interval,
 )
-from claim_transformers.analysis.audit.audit_table import AuditTable, Cell
 from claim_transformers.analysis.audit.subgroup_attributes import audit_attributes
 from claim_transformers.analysis.audit.subgroup_tables import gap_table
 from claim_transformers.analysis.audit.subgroups import LEVEL
+from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.analysis.rivals.features import read_labels
 from claim_transformers.claims.splits import SPLITS, assert_disjoint
 from claim_transformers.cohorts.readmission.definition import UNPLANNED, ReadmissionDefinition
@@ -107,7 +107,7 @@ class PowerStudy:
         _ = self.planted
 
     @property
-    def planted(self) -> PlantedBias:
+    def planted(self) -> PlantedGap:
         """The planted bias as the audit sees it."""
         return planted_bias(self.populations.populations[self.biased])
 
@@ -175,7 +175,7 @@ class PowerStudy:
         step = self.populations.workspace.step(f"power/claims-{score.replace(' ', '-')}", parameters, audit)
         return SliceReports(**step.value)
 
-    def whole(self, name: str, score: Score = "model") -> AuditTable:
+    def whole(self, name: str, score: Score = "model") -> ResultTable:
         """Audit a population as a whole: gaps that slices are too small to show.
 
         Args:
@@ -183,7 +183,7 @@ class PowerStudy:
             score (`str`, *optional*, defaults to `"model"`): What is audited: the count model or `"true risk"`.
 
         Returns:
-            [`AuditTable`]: One row per gap.
+            [`ResultTable`]: One row per gap.
         """
 
         def audit() -> Tables:
@@ -199,7 +199,7 @@ class PowerStudy:
         """Run the study.
 
         Returns:
-            `dict[str, AuditTable]`: By file name `audit-power`, and `audit-gaps-plain` and `audit-gaps-biased` of the
+            `dict[str, ResultTable]`: By file name `audit-power`, and `audit-gaps-plain` and `audit-gaps-biased` of the
             count model in the two populations as a whole.
         """
         return {
@@ -208,11 +208,11 @@ class PowerStudy:
             "audit-gaps-biased": self.whole(self.biased),
         }
 
-    def power_table(self) -> AuditTable:
+    def power_table(self) -> ResultTable:
         """Shares of audits that found the planted bias, and that raised one that was not planted.
 
         Returns:
-            [`AuditTable`]: One row per question and population.
+            [`ResultTable`]: One row per question and population.
         """
         rows: list[dict[str, Cell]] = []
         alarms: Counter[str] = Counter()
@@ -231,7 +231,7 @@ class PowerStudy:
             _row("claims", "no bias planted: any reported", model, size, without.audits, without.reported),
             _row("claims", "no bias planted: any reported", "true risk", size, calibrated.audits, calibrated.reported),
         ]
-        return AuditTable(
+        return ResultTable(
             "Power and false alarms of the audit, simulated Medicare", rows, self._notes(alarms, without)
         )
 

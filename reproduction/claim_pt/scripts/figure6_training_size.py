@@ -22,7 +22,7 @@ from reproduction.claim_pt.neural import FineTuned, FromScratch
 from reproduction.claim_pt.training_size import run_sizes, settings_of
 from reproduction.claim_pt.transfer import describe_transfer
 from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
-from reproduction.engine.run_records import RecordTable
+from reproduction.engine.tables import setting_table
 
 COHORT = "asthma_exacerbation"
 CURVES = {"claim-pt-fine-tune": "pretrained", "transe": "from scratch", "lr-dense": "LR Dense"}
@@ -44,7 +44,7 @@ def main(arguments: BenchmarkArguments) -> None:
             benchmark.workspace, cohort, contestants, settings, profile.training_sizes, repeats=profile.repeats
         )
         for point in points:
-            found = {row.model.slug: row.metrics["AUROC"] for row in point.table.rows}
+            found = {row.model.slug: row.metrics["AUROC"] for row in point.comparison.rows}
             rows.append(
                 {"population": f"institution {population}", "patients": point.patients}
                 | {name: found[slug] for slug, name in CURVES.items()}
@@ -58,7 +58,7 @@ def main(arguments: BenchmarkArguments) -> None:
         *_adults(checkpoint),
     ]
     picture = curve_plot(panels, xlabel="patients to learn from", ylabel="AUROC")
-    table = RecordTable("Figure 6: what pretraining gains", rows, notes, picture)
+    table = setting_table("Figure 6: what pretraining gains", rows, notes, picture)
     benchmark.publish({"figure6_training_size": table})
 
 

@@ -16,7 +16,7 @@ import torch
 
 from claim_transformers.training import parse_arguments
 from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
-from reproduction.engine.run_records import RecordTable
+from reproduction.engine.tables import setting_table
 
 PACKAGES = ("claim-transformers", "torch", "transformers", "datasets", "scikit-learn", "numpy", "pyarrow")
 
@@ -41,7 +41,7 @@ def main(arguments: BenchmarkArguments) -> None:
         "Minutes are those of the run that made each step. Steps of other source than the present one: "
         f"{others or 'none'}.",
     ]
-    RecordTable("What was run", rows, notes).save(benchmark.docs, "run")
+    setting_table("What was run", rows, notes).save(benchmark.docs, "run")
     benchmark.finish("run")
 
 

@@ -8,7 +8,7 @@ From the repository root:
     python -m reproduction.medicare.scripts.vocabulary --profile reproduction/medicare/profiles/full.yaml
 """
 
-from claim_transformers.analysis.audit.audit_table import AuditTable
+from claim_transformers.analysis.result_table import ResultTable
 from claim_transformers.codes.roll_up import DEPTHS
 from claim_transformers.cohorts.readmission.sequence_vocabulary import vocabulary_rows
 from claim_transformers.cohorts.readmission.sequences import read_splits
@@ -30,7 +30,7 @@ def main(arguments: MedicareArguments) -> None:
         for depth in DEPTHS
         for row in vocabulary_rows(read_splits(benchmark.study.cohort(PRETRAINING, depth=depth).sequences))
     ]
-    table = AuditTable("Readmission: vocabulary and its coverage", rows, [NOTE])
+    table = ResultTable("Readmission: vocabulary and its coverage", rows, [NOTE])
     benchmark.publish({"medicare_vocabulary": table})
 
 

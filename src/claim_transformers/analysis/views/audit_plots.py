@@ -1,4 +1,4 @@
-"""Pictures of an audit: reliability before and after recalibration, gaps of subgroups, and drift over periods."""
+"""Plots of an audit: reliability before and after recalibration, gaps of subgroups, and drift over periods."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from claim_transformers.analysis.audit.patient_draws import FloatArray, draw
+from claim_transformers.analysis.audit.drift import PeriodDrift
+from claim_transformers.analysis.audit.patient_draws import draw
+from claim_transformers.analysis.audit.stability import SLIGHT_INDEX
 from claim_transformers.analysis.audit.subgroups import Gap, SubgroupAudit
 from claim_transformers.analysis.views.curve_plots import HasInterval, interval_plot
 from claim_transformers.analysis.views.plot_style import SOFT, as_svg, in_house_style, look_of, new_axes
 from claim_transformers.training import MetricInterval
+from claim_transformers.training.metrics import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PANEL = 3.4
+_PANEL = 3.4
 
 
 @in_house_style
@@ -48,9 +51,9 @@ def reliability_plot(
     if not probabilities:
         raise ValueError("expected at least one prediction, found none")
     labels = np.asarray(labels, np.float64)
-    figure, grid = new_axes(columns=len(probabilities), width=0.5 + PANEL * len(probabilities), height=PANEL + 0.2)
+    figure, grid = new_axes(columns=len(probabilities), width=0.5 + _PANEL * len(probabilities), height=_PANEL + 0.2)
     curves = {
-        name: reliability(labels, values, patients, bins=bins, replicates=replicates, seed=seed)
+        name: _reliability(labels, values, patients, bins=bins, replicates=replicates, seed=seed)
         for name, values in probabilities.items()
     }
     ends = [
@@ -70,7 +73,7 @@ def reliability_plot(
     return as_svg(figure, f"Observed against predicted risk with intervals: {', '.join(curves)}")
 
 
-def reliability(
+def _reliability(
     labels: npt.ArrayLike,
     probabilities: npt.ArrayLike,
     patients: npt.ArrayLike | None = None,
@@ -79,27 +82,7 @@ def reliability(
     replicates: int = 500,
     seed: int = 0,
 ) -> tuple[list[float], list[MetricInterval]]:
-    """Compute the points of a reliability curve.
-
-    Args:
-        labels (array of shape `(N,)`): 0 or 1.
-        probabilities (array of shape `(N,)`): Predicted probabilities of 1.
-        patients (array of shape `(N,)`, *optional*): Patient of each row.
-        bins (`int`, *optional*, defaults to `10`): Quantile bins; equal probabilities share one.
-        replicates (`int`, *optional*, defaults to `500`): Bootstrap replicates.
-        seed (`int`, *optional*, defaults to `0`): Seed of the draws.
-
-    Returns:
-        `tuple[list[float], list[MetricInterval]]`: Mean predicted risk and observed share of each bin that has rows.
-
-    Raises:
-        ValueError: If shapes differ or there is no row.
-
-    Examples:
-        >>> predicted, observed = reliability([0, 0, 0, 1, 0, 1, 1, 1], [0.25] * 4 + [0.75] * 4, bins=2, replicates=50)
-        >>> predicted, [point.value for point in observed]
-        ([0.25, 0.75], [0.25, 0.75])
-    """
+    """Mean predicted risk and observed share of each quantile bin that has rows; equal probabilities share a bin."""
     labels, values = np.asarray(labels, np.float64), np.asarray(probabilities, np.float64)
     if labels.shape != values.shape or not len(labels):
         raise ValueError(f"expected one label per probability, found shapes {labels.shape} and {values.shape}")
@@ -146,26 +129,45 @@ def subgroup_plot(audit: SubgroupAudit, metrics: Sequence[str] = ("AUROC", "obse
     return interval_plot(panels, groups, xlabel="gap to the rest beyond the mix of risk")
 
 
-@in_house_style
-def drift_plot(
-    panels: Mapping[str, Mapping[str, Mapping[str, HasInterval]]], *, lines: Mapping[str, float] | None = None
-) -> str:
-    """Draw measures of drift over periods, one panel below the heading of each measure.
+def drift_figure(measured: Sequence[PeriodDrift]) -> str:
+    """Draw the drift of all periods: inputs, domain classifier, and estimated against true AUROC.
 
     Args:
-        panels (`dict[str, dict[str, dict[str, HasInterval]]]`): Heading of the panel to name of the curve to period to
-            value, periods in order.
-        lines (`dict[str, float]`, *optional*): Heading of a panel to a level that a dotted line marks.
+        measured (`list[PeriodDrift]`): From [`measure_drift`].
 
     Returns:
         `str`: An SVG element.
 
     Raises:
-        ValueError: If there is no panel or a panel has no value.
+        ValueError: If there is no period.
     """
+    panels: dict[str, dict[str, dict[str, HasInterval]]] = {
+        "largest PSI of a field": {
+            "largest": {
+                found.period: MetricInterval(found.worst_field.index, None, None, clusters=0, replicates=0)
+                for found in measured
+            }
+        },
+        "domain AUROC": {"domain": {found.period: found.domain_auroc for found in measured}},
+    }
+    performance: dict[str, dict[str, HasInterval]] = {
+        "estimated": {found.period: found.estimated for found in measured if found.estimated},
+        "true": {found.period: found.true for found in measured if found.true},
+    }
+    known = {name: curve for name, curve in performance.items() if curve}
+    if known:
+        panels["AUROC of the model"] = known
+    return _drift_plot(panels, lines={"largest PSI of a field": SLIGHT_INDEX, "domain AUROC": 0.5})
+
+
+@in_house_style
+def _drift_plot(
+    panels: Mapping[str, Mapping[str, Mapping[str, HasInterval]]], *, lines: Mapping[str, float] | None = None
+) -> str:
+    """Panels by heading: each maps names of curves to values by period; `lines` marks a level in a panel."""
     if not panels or not all(any(curves.values()) for curves in panels.values()):
         raise ValueError(f"expected at least one panel and a value in each, found {len(panels)} panels")
-    figure, grid = new_axes(columns=len(panels), width=0.7 + PANEL * len(panels), height=3.2)
+    figure, grid = new_axes(columns=len(panels), width=0.7 + _PANEL * len(panels), height=3.2)
     for axes, (title, curves) in zip(grid, panels.items(), strict=True):
         periods = list(dict.fromkeys(period for curve in curves.values() for period in curve))
         for (name, curve), (colour, line, marker) in zip(curves.items(), look_of(curves).values(), strict=True):
