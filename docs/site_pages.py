@@ -1,7 +1,7 @@
-"""Pages of the docs site that do not lie in `docs/`: the files of the root, and a reference made of what rooms export.
+"""Pages of the docs site that do not lie in `docs/`: files of the root, and a reference made of what rooms export.
 
-A hook of mkdocs. MkDocs reads one folder alone, but README.md and its neighbours must stay where GitHub shows them, and
-the plugins that generate pages cannot rewrite the links between the two.
+A hook of mkdocs. MkDocs reads one folder alone, but README.md and its neighbours must stay where GitHub shows them,
+and the plugins that generate pages cannot rewrite the links between the two.
 """
 
 import posixpath

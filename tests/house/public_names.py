@@ -60,9 +60,8 @@ def used_elsewhere() -> dict[str, set[str]]:
                     for alias in node.names:
                         used[base].add(alias.name)
                         modules[alias.asname or alias.name] = f"{base}.{alias.name}"
-                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    if match := REFERENCE.match(node.value):
-                        used["*"].add(match.group(1))
+                elif isinstance(node, ast.Constant) and (match := REFERENCE.match(str(node.value))):
+                    used["*"].add(match.group(1))
             for node in ast.walk(tree):
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
                     used[modules[node.value.id]].add(node.attr)
@@ -76,9 +75,7 @@ def exported() -> set[str]:
         if path.name != "__init__.py":
             continue
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.Assign) and any(
-                isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
-            ):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
                 names |= {value.value for value in ast.walk(node) if isinstance(value, ast.Constant)}
             # A lazy table: names as keys.
             if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):

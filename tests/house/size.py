@@ -1,4 +1,4 @@
-"""Lines of the package by room: code, docstrings, comments, blanks, and names that a room exports. `make size` prints it."""
+"""Lines of the package by room: code, docstrings, comments, and names that it exports. `make size` prints them."""
 
 import ast
 from collections import Counter
@@ -25,11 +25,10 @@ def kinds_of_lines(text: str) -> list[str]:
 
 def docstring_of(node: ast.AST) -> ast.Expr | None:
     """The statement that holds a docstring."""
-    first = next(iter(getattr(node, "body", [])), None)
-    is_text = (
-        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
-    )
-    return first if is_text else None  # type: ignore[return-value]
+    match getattr(node, "body", []):
+        case [ast.Expr(value=ast.Constant(value=str())) as first, *_]:
+            return first
+    return None
 
 
 def code_lines_of_functions(text: str) -> dict[str, int]:
@@ -47,9 +46,7 @@ def exported_names(folder: Path) -> int:
     names: set[str] = set()
     for file in folder.rglob("__init__.py"):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.Assign) and any(
-                isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
-            ):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
                 names |= {value.value for value in ast.walk(node.value) if isinstance(value, ast.Constant)}
     return len(names)
 
