@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import PAGES, ROOT, Block, blocks_of, code_of, commands_of
+from documents import PAGES, PREPARE, ROOT, Block, blocks_of, code_of, commands_of, prepare_nothing
 
 LANGUAGES = {"python", "shell", "text", "yaml", "json"}
 # What no test runs: the start of a command or a line of a block, and why.
@@ -44,8 +44,10 @@ def test_what_is_not_run_is_on_a_page():
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if code_of(page)], ids=lambda page: page.stem)
-def test_a_page_runs(page: Path, world: Path, names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(world)
+def test_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    names = PREPARE.get(page.stem, prepare_nothing)(tmp_path)
     for block in code_of(page):
         if block.language == "shell":
             for command in commands_of(block):
