@@ -80,9 +80,7 @@ def run_command(command: str) -> None:
     script = [sys.executable]
     if program == "claim-transformers":
         script += ["-c", "from claim_transformers.cli import main; main()"]
-    elif arguments[0].startswith("examples/"):
-        arguments += ["--use_cpu", "True"]
-        if "baselines" not in arguments[0]:
-            arguments += ["--max_steps", "2"]
+    elif arguments[0] in ("examples/run_pretraining.py", "examples/run_classification.py"):
+        arguments += ["--use_cpu", "True", "--max_steps", "2"]
     done = subprocess.run([*script, *arguments], capture_output=True, text=True, env=os.environ, check=False)
     assert done.returncode == 0, f"{command}\n{done.stderr[-3000:]}"
