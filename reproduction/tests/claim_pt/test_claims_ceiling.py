@@ -16,6 +16,7 @@ from analysis.cohort_by_hand import make_examples
 from claim_transformers import cohorts
 from claim_transformers.codes import ClaimDataError
 from claim_transformers.training import auroc
+from reproduction.claim_pt.benchmark import BenchmarkArguments
 from reproduction.claim_pt.claims_ceiling import (
     GROUP,
     INDEX_DATES,
@@ -25,12 +26,11 @@ from reproduction.claim_pt.claims_ceiling import (
     as_in_sample,
     describe_saturation,
 )
-from reproduction.claim_pt.populations import Populations
+from reproduction.claim_pt.populations import PediatricPopulations
 from reproduction.claim_pt.profiles import load_profile
-from reproduction.claim_pt.tasks import Task
-from reproduction.claim_pt.workspace import BenchmarkArguments
 from reproduction.engine.splits import Repeat
 from reproduction.engine.tables import ModelPredictions
+from reproduction.engine.tasks import Task
 from reproduction.tests.conftest import DEFINITION
 
 SCRIPT = Path(__file__).parents[2] / "claim_pt" / "scripts" / "claims_ceiling.py"
@@ -68,7 +68,7 @@ def write_children(folder, raw, seed=8, rows=400):
 
 @pytest.fixture
 def populations(workspace, write_profile):
-    return Populations(workspace, load_profile(write_profile()))
+    return PediatricPopulations(workspace, load_profile(write_profile()))
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def teach(populations, cohort, monkeypatch, tmp_path):
     """A teaching whose children are made by hand; each call begins with nothing in memory."""
     folder, raw = tmp_path / "children-0", tmp_path / "raw-children"
     write_children(folder, raw)
-    monkeypatch.setattr(Populations, "cohort", lambda self, name, population="a": cohort)
-    monkeypatch.setattr(Populations, "raw", lambda self, population="a": raw)
+    monkeypatch.setattr(PediatricPopulations, "cohort", lambda self, name, population="a": cohort)
+    monkeypatch.setattr(PediatricPopulations, "raw", lambda self, population="a": raw)
     monkeypatch.setattr(Teaching, "children", lambda self, index_date: folder)
     return lambda **changes: Teaching(populations, index_dates=("2012-06-09",), options=OPTIONS, **changes)
 
@@ -134,7 +134,7 @@ def test_somebody_of_the_cohort_must_not_teach(teach, tmp_path):
 def test_the_children_are_of_another_population_of_the_same_institution(workspace, write_profile):
     populations = {"a": {"patients": 10, "seed": 1}, "b": {"patients": 5, "seed": 1001, "institution": "a"}}
     profile = load_profile(write_profile(populations=populations))
-    others = Teaching(Populations(workspace, profile)).others.profile.populations
+    others = Teaching(PediatricPopulations(workspace, profile)).others.profile.populations
     assert POPULATION not in profile.populations
     assert others[POPULATION].patients == 10
     assert others[POPULATION].institution == "a"
@@ -149,7 +149,7 @@ def test_everybody_eligible_at_one_date_teaches(populations, monkeypatch, tmp_pa
             folder.mkdir()
 
     monkeypatch.setattr(cohorts, "build_cohort", lambda definition, claims: asked.append(definition) or Built())
-    monkeypatch.setattr(Populations, "claims", lambda self, population="a": tmp_path / population)
+    monkeypatch.setattr(PediatricPopulations, "claims", lambda self, population="a": tmp_path / population)
     teaching = Teaching(populations)
     folders = {teaching.children(date) for date in INDEX_DATES}
     wanted = cohorts.load_definition("asthma_exacerbation")
