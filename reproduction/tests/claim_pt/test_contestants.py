@@ -10,9 +10,10 @@ from claim_transformers.analysis.readout.probes import token_batches
 from claim_transformers.models.claim import ClaimConfig, ClaimForPreTraining
 from claim_transformers.training import auroc
 from reproduction.claim_pt.cold_start import TrueRiskCeiling
-from reproduction.claim_pt.contestants import MAX_SETTINGS, standard_contestants
+from reproduction.claim_pt.contestants import standard_contestants
 from reproduction.claim_pt.pretrained_features import next_visit_categories
 from reproduction.engine.checkpoints import load_tokenizer
+from reproduction.engine.contestants import MAX_SETTINGS
 from reproduction.engine.splits import Repeat
 from reproduction.engine.tasks import Task, predictions_table
 
