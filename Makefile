@@ -9,7 +9,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export TOKENIZERS_PARALLELISM = false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-spark check lint types arrows unit style coverage size docs bench bench-quick benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build clean
+.PHONY: help install demo test test-spark check lint types arrows unit style coverage size docs speed fingerprint benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-24s\033[0m %s\n", $$1, $$2}'
@@ -75,10 +75,14 @@ test-spark:  ## The same expressions on Spark, row by row; needs Java 17 and CLA
 	build/spark/bin/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[claims,spark]" pytest
 	build/spark/bin/python -m pytest tests/sources/test_spark.py
 
-bench: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, pretraining.
-	$(BIN)/python speed/bench_simulation.py
-	$(BIN)/python speed/bench_ingest.py
-	$(BIN)/python speed/bench_pretraining.py
+speed: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, pretraining.
+	$(BIN)/python speed/simulation.py
+	$(BIN)/python speed/ingest.py
+	$(BIN)/python speed/pretraining.py
+
+# Before a change: `make fingerprint WRITE=before.json`; after it: `make fingerprint COMPARE=before.json`.
+fingerprint: $(VENV)/.runtime  ## Digests of simulations, logits, tables, steps and the demo, to show before = after.
+	$(BIN)/python -m reproduction.fingerprint $(if $(WRITE),--write $(WRITE)) $(if $(COMPARE),--compare $(COMPARE))
 
 benchmark: $(VENV)/.runtime  ## Every table and figure of docs/benchmark; hours, and goes on where it was stopped.
 	PATH="$(abspath $(BIN)):$$PATH" bash reproduction/claim_pt/run.sh reproduction/claim_pt/profiles/full.yaml

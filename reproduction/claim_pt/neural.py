@@ -9,7 +9,6 @@ import torch
 from transformers import set_seed
 
 from reproduction.claim_pt.pretraining_heads import start_from_pretraining_head
-from reproduction.claim_pt.tasks import Scores, Task
 from reproduction.engine.checkpoints import (
     checkpoint_digest,
     checkpoint_folder,
@@ -19,6 +18,7 @@ from reproduction.engine.checkpoints import (
 from reproduction.engine.fine_tuning import FineTuning, fine_tune
 from reproduction.engine.silence import quiet
 from reproduction.engine.tables import COLD_START
+from reproduction.engine.tasks import Scores, Task
 
 FINE_TUNED = "fine-tuned"
 RECURRENT_NAMES = {"doctor_ai": "DoctorAI", "dipole": "Dipole", "retain": "RETAIN"}

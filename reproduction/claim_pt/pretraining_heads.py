@@ -8,8 +8,8 @@ import torch
 
 from claim_transformers.analysis.readout.cohort_outcome import outcome_prefixes
 from reproduction.claim_pt.pretrained_features import NO_LABELS
-from reproduction.claim_pt.tasks import Scores, Task
 from reproduction.engine.checkpoints import checkpoint_digest, load_pretrained
+from reproduction.engine.tasks import Scores, Task
 
 if TYPE_CHECKING:
     import datasets

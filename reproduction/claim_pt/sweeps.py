@@ -14,12 +14,12 @@ from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.training.bootstrap import MetricInterval
 from claim_transformers.training.metrics import weighted_mean
 from reproduction.claim_pt.neural import FineTuned
-from reproduction.claim_pt.populations import Populations
+from reproduction.claim_pt.populations import PediatricPopulations
 from reproduction.claim_pt.pretrained_features import LinearProbe
 from reproduction.claim_pt.pretraining import PretrainedModel, Variant, pretrain
-from reproduction.claim_pt.profiles import Pretraining, fill
-from reproduction.claim_pt.tasks import BenchmarkCohort
-from reproduction.engine.running import run_contestants
+from reproduction.claim_pt.profiles import Pretraining
+from reproduction.engine.contestants import run_contestants
+from reproduction.engine.profiles import fill
 from reproduction.engine.tables import (
     REPLICATES,
     Replicated,
@@ -28,6 +28,7 @@ from reproduction.engine.tables import (
     recall_of_ranks,
     setting_table,
 )
+from reproduction.engine.tasks import BenchmarkCohort
 
 RECALL_AT = 10
 
@@ -81,12 +82,12 @@ def load_ablations(path: str | Path) -> Ablations:
 
 
 def sweep(
-    populations: Populations, plan: Pretraining, field: str, numbers: Sequence[int], *, what: str
+    populations: PediatricPopulations, plan: Pretraining, field: str, numbers: Sequence[int], *, what: str
 ) -> dict[int, PretrainedModel]:
     """Pretrain the same model with other numbers of one thing.
 
     Args:
-        populations ([`Populations`]): The people.
+        populations ([`PediatricPopulations`]): The people.
         plan ([`Pretraining`]): Configuration and length.
         field (`str`): Field of `ClaimConfig`, such as `num_attention_heads`.
         numbers (`list[int]`): Its values.
@@ -162,7 +163,7 @@ def sweep_table(title: str, swept: Mapping[str, Mapping[int, PretrainedModel]], 
 
 
 def ablation_table(
-    populations: Populations,
+    populations: PediatricPopulations,
     plan: Pretraining,
     ablations: Ablations,
     cohorts: Sequence[BenchmarkCohort],
@@ -174,7 +175,7 @@ def ablation_table(
     """Pretrain every variant and measure what it knows of the cohorts.
 
     Args:
-        populations ([`Populations`]): The people.
+        populations ([`PediatricPopulations`]): The people.
         plan ([`Pretraining`]): Configuration and length of the reference.
         ablations ([`Ablations`]): What differs.
         cohorts (`list[BenchmarkCohort]`): Cohorts that every model is judged on.
@@ -216,7 +217,7 @@ def _comparable_recalls(models: Mapping[str, PretrainedModel], reference: str) -
 
 def _add_columns(
     rows: Mapping[str, dict[str, Cell]],
-    populations: Populations,
+    populations: PediatricPopulations,
     cohort: BenchmarkCohort,
     contestants: Mapping[str, LinearProbe | FineTuned],
     how: str,

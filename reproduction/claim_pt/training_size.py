@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from claim_transformers.training.bootstrap import MetricInterval
-from reproduction.claim_pt.contestants import Contestant
-from reproduction.claim_pt.tasks import BenchmarkCohort
-from reproduction.engine.running import choose_setting, fit_once, model_predictions
+from reproduction.engine.contestants import Contestant, choose_setting, fit_once, model_predictions
 from reproduction.engine.steps import Workspace
 from reproduction.engine.tables import COLD_START, ModelPredictions, RepeatComparison, compare_over_repeats
+from reproduction.engine.tasks import BenchmarkCohort
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from claim_transformers.claims.splits import SPLITS, assert_disjoint, split_of
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
 from claim_transformers.training import MetricInterval
 from claim_transformers.training.metrics import FloatArray
-from reproduction.medicare.calibrated import CalibratedModel, Kind, fit_calibrated
+from reproduction.medicare.calibrated_models import CalibratedModel, Kind, fit_calibrated
 from reproduction.medicare.drift_fields import drift_fields, keep_frequent
 from reproduction.medicare.populations import MedicarePopulations, example_patients, read_examples
 from reproduction.medicare.stored_tables import Tables, stored_tables
@@ -94,7 +94,7 @@ class DriftStudy:
     options: DriftOptions = field(default_factory=DriftOptions)
 
     def __post_init__(self) -> None:
-        still, moved = (self.populations.populations[name] for name in (self.still, self.moved))
+        still, moved = (self.populations.plans[name] for name in (self.still, self.moved))
         if (still.seed, still.patients) != (moved.seed, moved.patients):
             raise ValueError("expected two populations of the same seed and size, found others")
         if not moved.drift_strength or still.drift_strength:
@@ -106,7 +106,7 @@ class DriftStudy:
     @property
     def changes_on(self) -> dt.date:
         """First day of the changed world."""
-        return dt.date(self.populations.populations[self.moved].drift_year, 1, 1)
+        return dt.date(self.populations.plans[self.moved].drift_year, 1, 1)
 
     def tables(self) -> Tables:
         """Run the study.
@@ -208,7 +208,7 @@ class DriftStudy:
         for without, planted in zip(still.rows, moved.rows, strict=True):
             for world, row in (("no drift", without), ("planted drift", planted)):
                 rows.append({"period": row["period"], "world": world} | {name: row[name] for name in row})
-        population = self.populations.populations[self.moved]
+        population = self.populations.plans[self.moved]
         notes = [
             *still.notes,
             f"Drift of strength {population.drift_strength:g} from {self.changes_on.isoformat()} on. Before that day "

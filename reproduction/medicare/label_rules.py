@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from claim_transformers.analysis.audit.threshold import score_at_threshold
 from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.cohorts.readmission.definition import PLAIN, STAYS, UNPLANNED, ReadmissionDefinition
-from reproduction.medicare.study import ModelScores, ReadmissionStudy, StudyCohort
+from reproduction.medicare.contestants import OURS
+from reproduction.medicare.readmission_study import ModelScores, ReadmissionStudy, StudyCohort
 from reproduction.medicare.tables import interval_row
-from reproduction.medicare.workspace import OURS
 
 Flags = NDArray[np.bool_]
 NEGATIVES_PER_POSITIVE = 3

@@ -43,7 +43,7 @@ from reproduction.medicare.audit_slices import (
     planted_bias,
     slices_of,
 )
-from reproduction.medicare.calibrated import CalibratedModel, Kind, fit_calibrated
+from reproduction.medicare.calibrated_models import CalibratedModel, Kind, fit_calibrated
 from reproduction.medicare.populations import MedicarePopulations, example_patients, read_examples
 from reproduction.medicare.simulated_lives import LivesSource
 from reproduction.medicare.stored_tables import Tables, stored_tables
@@ -101,7 +101,7 @@ class PowerStudy:
     options: PowerOptions = field(default_factory=PowerOptions)
 
     def __post_init__(self) -> None:
-        seeds = [self.populations.populations[name].seed for name in (self.training, self.plain, self.biased)]
+        seeds = [self.populations.plans[name].seed for name in (self.training, self.plain, self.biased)]
         if len(set(seeds)) < len(seeds):
             raise ValueError(f"expected three populations with seeds of their own, found the seeds {seeds}")
         _ = self.planted
@@ -109,7 +109,7 @@ class PowerStudy:
     @property
     def planted(self) -> PlantedGap:
         """The planted bias as the audit sees it."""
-        return planted_bias(self.populations.populations[self.biased])
+        return planted_bias(self.populations.plans[self.biased])
 
     # ---- On lives ----
     def on_lives(self, patients: int) -> AuditPower:
@@ -124,7 +124,7 @@ class PowerStudy:
         Raises:
             ValueError: If the options ask for no audit.
         """
-        options, biased = self.options, self.populations.populations[self.biased]
+        options, biased = self.options, self.populations.plans[self.biased]
         parts = []
         # Every size has seeds of its own, far apart from each other.
         first = 1_000_000 * (1 + options.seed) + 10 * patients
@@ -165,7 +165,7 @@ class PowerStudy:
             [`SliceReports`]: Counts.
         """
         options, planted = self.options, self.planted
-        slices = max(self.populations.populations[name].patients // options.slice_patients, 1)
+        slices = max(self.populations.plans[name].patients // options.slice_patients, 1)
 
         def audit() -> dict[str, Any]:
             parts = slices_of(self._stays(name, score), slices)
@@ -236,7 +236,7 @@ class PowerStudy:
         )
 
     def _notes(self, alarms: Mapping[str, int], without: SliceReports) -> list[str]:
-        biased, planted = self.populations.populations[self.biased], self.planted
+        biased, planted = self.populations.plans[self.biased], self.planted
         by_metric = ", ".join(f"{metric} {count}" for metric, count in sorted(alarms.items())) or "none"
         by_group = ", ".join(f"{group} {count}" for group, count in sorted(without.by_group.items())) or "none"
         return [

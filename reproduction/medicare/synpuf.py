@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from claim_transformers.cohorts.cohort import DEFINITION_FILE
 from claim_transformers.cohorts.readmission.definition import PLAIN, ReadmissionDefinition
 from reproduction.engine.steps import StepResult, digest_of_files, write_whole
-from reproduction.medicare.study import (
+from reproduction.medicare.readmission_study import (
     COUNTS,
     ModelScores,
     ReadmissionStudy,

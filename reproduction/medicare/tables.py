@@ -11,7 +11,7 @@ from claim_transformers.analysis.audit.recalibration import PriorCorrection, fit
 from claim_transformers.analysis.audit.threshold import score_at_threshold, threshold_table
 from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.training import MetricInterval, auprc, auroc, clustered_interval, paired_difference
-from reproduction.medicare.study import COUNTS, ModelScores, StudyCohort
+from reproduction.medicare.readmission_study import COUNTS, ModelScores, StudyCohort
 
 BALANCED_SHARE = 0.25  # Three claims labelled 0 for each labelled 1: Lahlou et al., section 4.1.
 

@@ -10,9 +10,9 @@ from analysis.cohort_by_hand import make_examples
 from claim_transformers.codes import category_rules
 from claim_transformers.models.claim import ClaimForPreTraining
 from claim_transformers.training import Architecture
-from reproduction.claim_pt.tasks import BenchmarkCohort
 from reproduction.engine.splits import number_patients
 from reproduction.engine.steps import Workspace
+from reproduction.engine.tasks import BenchmarkCohort
 
 DEFINITION = {
     "name": "asthma_exacerbation",

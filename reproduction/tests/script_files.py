@@ -33,4 +33,4 @@ def first_arguments(path):
 
 def called_scripts(folder):
     """Names of the scripts that the `run.sh` of a folder calls, in order."""
-    return re.findall(r"^run (\S+)\.py", (folder / "run.sh").read_text(), re.MULTILINE)
+    return re.findall(r"^run (\w+)", (folder / "run.sh").read_text(), re.MULTILINE)

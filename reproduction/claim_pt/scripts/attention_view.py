@@ -21,7 +21,8 @@ from transformers import set_seed
 from claim_transformers.analysis import write_attention_view
 from claim_transformers.models.claim import ClaimForSequenceClassification
 from claim_transformers.training import parse_arguments
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
+from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.engine.checkpoints import load_pretrained
 from reproduction.engine.fine_tuning import FineTuning, fine_tune
 from reproduction.engine.silence import quiet
@@ -32,8 +33,8 @@ MOST_VISITS = 60
 
 
 def main(arguments: BenchmarkArguments) -> None:
-    benchmark = Benchmark.open(arguments)
-    checkpoint = benchmark.checkpoint()
+    benchmark = ClaimPTBenchmark.open(arguments)
+    checkpoint = str(benchmark.checkpoint())
     before, tokenizer = load_pretrained(checkpoint)
     task = benchmark.populations.cohort(COHORT).task(0)
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from claim_transformers.analysis import write_embedding_figure
 from claim_transformers.training import MetricInterval, parse_arguments
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
+from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.engine.checkpoints import load_pretrained
 from reproduction.engine.tables import setting_table
 
@@ -29,8 +30,8 @@ TITLES = {
 
 
 def main(arguments: BenchmarkArguments) -> None:
-    benchmark = Benchmark.open(arguments)
-    model, tokenizer = load_pretrained(benchmark.checkpoint())
+    benchmark = ClaimPTBenchmark.open(arguments)
+    model, tokenizer = load_pretrained(str(benchmark.checkpoint()))
     outside = benchmark.populations.outside()
     train = outside["train"].select(range(min(MOST_TRAINING_PATIENTS, len(outside["train"]))))
     patients, training_patients = (split.with_format("arrow")[:] for split in (outside["validation"], train))

@@ -14,14 +14,17 @@ folder with `mimic3_demo`; its 129 admissions are too few to score, so that only
 
 import os
 from pathlib import Path
+from typing import Any
 
 from claim_transformers.analysis.views.curve_plots import curve_plot
 from claim_transformers.training import parse_arguments
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.claim_pt.cold_start import LogisticRegression
 from reproduction.claim_pt.neural import FineTuned, FromScratch
 from reproduction.claim_pt.training_size import run_sizes, settings_of
 from reproduction.claim_pt.transfer import describe_transfer
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.engine.contestants import Contestant
 from reproduction.engine.tables import setting_table
 
 COHORT = "asthma_exacerbation"
@@ -29,15 +32,16 @@ CURVES = {"claim-pt-fine-tune": "pretrained", "transe": "from scratch", "lr-dens
 
 
 def main(arguments: BenchmarkArguments) -> None:
-    benchmark = Benchmark.open(arguments)
-    checkpoint, profile = benchmark.checkpoint(), benchmark.profile
-    contestants = [
+    benchmark = ClaimPTBenchmark.open(arguments)
+    checkpoint, profile = str(benchmark.checkpoint()), benchmark.profile
+    contestants: list[Contestant] = [
         FromScratch(checkpoint, profile.epochs),
         FineTuned(checkpoint, profile.epochs),
         LogisticRegression("dense"),
     ]
     settings = settings_of(benchmark.workspace, benchmark.populations.cohort(COHORT), contestants)
-    rows, panels = [], {}
+    rows: list[dict[str, Any]] = []
+    panels: dict[str, Any] = {}
     for population in profile.populations:
         cohort = benchmark.populations.cohort(COHORT, population)
         points = run_sizes(

@@ -9,9 +9,10 @@ From the repository root:
 """
 
 from claim_transformers.training import parse_arguments
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.claim_pt.contestants import standard_contestants
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
-from reproduction.engine.running import run_contestants
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.engine.contestants import run_contestants
 from reproduction.engine.tables import compare_over_repeats
 
 # One of each kind: all models would take hours on a cohort of this size.
@@ -19,9 +20,9 @@ MODELS = ("lr-sparse", "lr-dense", "doctor-ai", "transe", "claim-pt-nvp", "claim
 
 
 def main(arguments: BenchmarkArguments) -> None:
-    benchmark = Benchmark.open(arguments)
+    benchmark = ClaimPTBenchmark.open(arguments)
     cohort = benchmark.populations.cohort("next_diagnoses")
-    standard = standard_contestants(benchmark.checkpoint(), epochs=benchmark.profile.epochs)
+    standard = standard_contestants(str(benchmark.checkpoint()), epochs=benchmark.profile.epochs)
     contestants = [contestant for contestant in standard if contestant.slug in MODELS]
     models = run_contestants(benchmark.workspace, cohort, contestants, repeats=benchmark.profile.repeats)
     table = compare_over_repeats(

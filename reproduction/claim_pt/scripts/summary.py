@@ -11,20 +11,24 @@ From the repository root:
 import os
 import platform
 from importlib.metadata import version
+from typing import Any
 
 import torch
 
 from claim_transformers.training import parse_arguments
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
+from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.engine.tables import setting_table
 
 PACKAGES = ("claim-transformers", "torch", "transformers", "datasets", "scikit-learn", "numpy", "pyarrow")
 
 
 def main(arguments: BenchmarkArguments) -> None:
-    benchmark = Benchmark.open(arguments)
+    benchmark = ClaimPTBenchmark.open(arguments)
     times = benchmark.workspace.times()
-    rows = [{"steps of": name, "steps": steps, "minutes": seconds / 60} for name, (steps, seconds, _) in times.items()]
+    rows: list[dict[str, Any]] = [
+        {"steps of": name, "steps": steps, "minutes": seconds / 60} for name, (steps, seconds, _) in times.items()
+    ]
     rows.append(
         {
             "steps of": "all",

@@ -14,6 +14,7 @@ Writes model_cards/medicare-encoder-base/results.json, the card beside it, and t
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from datasets import load_from_disk
 
@@ -43,7 +44,7 @@ class CardArguments:
     docs: str = field(default="docs/benchmark", metadata={"help": "Folder with the tables of the benchmark."})
 
 
-def measured(table: dict) -> list[dict]:
+def measured(table: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows of the card: the encoder and its rivals; its variants stay in the table."""
     stays = int(table["notes"][0].split(" ")[0].replace(",", ""))
     shared = {

@@ -13,8 +13,9 @@ from claim_transformers.codes.roll_up import DEPTHS
 from claim_transformers.cohorts.readmission.sequence_vocabulary import vocabulary_rows
 from claim_transformers.cohorts.readmission.sequences import read_splits
 from claim_transformers.training import parse_arguments
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.medicare.benchmark import MedicareBenchmark
 from reproduction.medicare.profiles import PRETRAINING
-from reproduction.medicare.workspace import MedicareArguments, MedicareBenchmark
 
 NOTE = (
     "Tokens of codes and numbers in the stays of the pretraining population; kept are those that 11 training patients "
@@ -23,7 +24,7 @@ NOTE = (
 )
 
 
-def main(arguments: MedicareArguments) -> None:
+def main(arguments: BenchmarkArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
     rows = [
         {"depth": depth, **row}
@@ -35,4 +36,4 @@ def main(arguments: MedicareArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(MedicareArguments))
+    main(*parse_arguments(BenchmarkArguments))

@@ -8,8 +8,8 @@ import pytest
 
 from claim_transformers.training import auroc, recall_at_k
 from claim_transformers.training.bootstrap import clustered_interval
-from reproduction.claim_pt.tasks import ranks_of_labels
 from reproduction.engine.tables import ModelPredictions, compare_over_repeats, recall_of_ranks
+from reproduction.engine.tasks import ranks_of_labels
 
 
 def rows(score, *, seed, patients=400, noise=None):

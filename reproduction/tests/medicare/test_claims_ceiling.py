@@ -11,9 +11,9 @@ from cohorts.sequences_by_hand import save_stays
 from claim_transformers.codes.errors import ClaimDataError
 from reproduction.claim_pt.claims_ceiling import TeachingOptions
 from reproduction.engine.steps import Workspace
+from reproduction.medicare.claims_ceiling import ceiling_scores
 from reproduction.medicare.populations import read_examples
-from reproduction.medicare.stay_ceiling import ceiling_scores
-from reproduction.medicare.study import StudyCohort
+from reproduction.medicare.readmission_study import StudyCohort
 
 OPTIONS = TeachingOptions(max_iter=30, learning_rate=0.3, min_samples_leaf=10, max_features=1.0)
 FAILURE = "ICD9CM/4280"

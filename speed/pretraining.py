@@ -1,6 +1,6 @@
 """Pretraining steps of this package against Claim-PT written the obvious way, on the same synthetic batches.
 
-    OMP_NUM_THREADS=1 python speed/bench_pretraining.py
+    OMP_NUM_THREADS=1 python speed/pretraining.py
 
 All contestants are built first, shown to compute the same losses and gradients, warmed up, and then run in turn over
 the same batches. Figures are ratios of CPU time (`time.process_time`) within a round; a ratio that spreads by more

@@ -1,19 +1,60 @@
-"""Fits of a table: a small search on the first repeat, then the chosen setting on all of them."""
+"""Contestants of a table: a small search on the first repeat, then a fit with the chosen setting on all of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reproduction.claim_pt.contestants import MAX_SETTINGS, Contestant
-from reproduction.claim_pt.tasks import BenchmarkCohort, Task, predictions_table
 from reproduction.engine.fine_tuning import choice_of
 from reproduction.engine.steps import StepResult, Workspace
 from reproduction.engine.tables import ModelPredictions
+from reproduction.engine.tasks import BenchmarkCohort, Scores, Task, predictions_table
 
 REPEATS = 5
+MAX_SETTINGS = 4
+
+
+class Contestant(Protocol):
+    """A model of a table."""
+
+    @property
+    def slug(self) -> str:
+        """Short name, for steps and files."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Name for tables."""
+        ...
+
+    @property
+    def group(self) -> str:
+        """Rows of a table that belong together."""
+        ...
+
+    @property
+    def is_probability(self) -> bool:
+        """Whether its scores are risks."""
+        ...
+
+    @property
+    def grid(self) -> Sequence[Mapping[str, Any]]:
+        """Settings that are tried, at most four."""
+        ...
+
+    def key(self) -> dict[str, Any]:
+        """What decides about a fit beside task, setting and seed, digests of checkpoints included."""
+        ...
+
+    def takes(self, task: Task) -> bool:
+        """Whether the model can be fitted on the task."""
+        ...
+
+    def fit(self, task: Task, hyper: Mapping[str, Any], seed: int) -> Scores:
+        """Fit the model on the training split and score validation and test."""
+        ...
 
 
 def run_contestants(

@@ -1,61 +1,81 @@
-"""What every script of every benchmark begins and ends with: its arguments, its workspace, and where results go."""
+"""Benchmark that is open: what every script of every paper begins and ends with.
 
+Its arguments, its workspace, the pretrained model of its tables, and where results go.
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from claim_transformers.analysis.result_table import ResultTable
+from reproduction.engine.checkpoints import checkpoint_folder, refuse_seen
 from reproduction.engine.steps import Workspace
 
 Sizes = TypeVar("Sizes")
 
 
 @dataclass
-class RunArguments:
+class BenchmarkArguments:
     """What to run and where results go."""
 
-    profile: str = field(
-        default="reproduction/claim_pt/profiles/full.yaml", metadata={"help": "YAML file with the sizes of the run."}
-    )
+    profile: str = field(metadata={"help": "YAML file with the sizes of the run."})
     workspace: str | None = field(
-        default=None, metadata={"help": "Folder of the steps; runs/benchmark/NAME of the profile without it."}
+        default=None,
+        metadata={"help": "Folder of the steps; one under runs/benchmark named by the profile without it."},
     )
     docs: str | None = field(
         default=None,
         metadata={"help": "Folder of tables and figures; docs/benchmark for full.yaml, else docs in the workspace."},
     )
+    checkpoint: str | None = field(default=None, metadata={"help": "Pretrained model instead of the profile's."})
 
 
 @dataclass(frozen=True)
-class OpenRun(Generic[Sizes]):
-    """A run that is open.
+class Benchmark(ABC, Generic[Sizes]):
+    """A benchmark that is open.
 
     Args:
         profile (a profile): Sizes.
         workspace ([`Workspace`]): Steps.
         docs (`Path`): Where tables and figures go.
+        checkpoint_name (`str`, *optional*): The pretrained model of the tables; pretrained here without it.
     """
 
     profile: Sizes
     workspace: Workspace
     docs: Path
+    checkpoint_name: str | None = None
+
+    @abstractmethod
+    def pretrain(self) -> Path:
+        """Pretrain the model of the tables, once."""
+
+    @abstractmethod
+    def tested(self) -> Mapping[str, Mapping[str, Any]]:
+        """What tells the populations that a table is about from others, such as the seed, by name."""
+
+    def checkpoint(self) -> Path:
+        """The pretrained model of the tables.
+
+        Returns:
+            `Path`: Its folder.
+
+        Raises:
+            ValueError: If there is none of that name, or it was pretrained on people of a table.
+        """
+        if self.checkpoint_name is None:
+            return self.pretrain()
+        folder = checkpoint_folder(self.checkpoint_name)
+        refuse_seen(folder, self.tested())
+        return folder
 
     def publish(self, tables: Mapping[str, ResultTable]) -> None:
         """Write tables, print them as they were written, and finish.
 
         Args:
             tables (`Mapping[str, ResultTable]`): By file name without ending.
-
-        Examples:
-            >>> import tempfile
-            >>> folder = Path(tempfile.mkdtemp())
-            >>> run = OpenRun("tiny", Workspace(folder), folder / "docs")
-            >>> run.publish({"sizes": ResultTable("Sizes", [{"patients": 100}])})
-            # Sizes
-            ...
-            >>> sorted(path.name for path in run.docs.iterdir())
-            ['sizes.csv', 'sizes.json', 'sizes.md']
         """
         from rich.console import Console
 
@@ -79,11 +99,11 @@ class OpenRun(Generic[Sizes]):
         console.print(self.workspace.summary())
 
 
-def open_places(arguments: RunArguments, profile: str, *, prefix: str = "") -> tuple[Workspace, Path]:
+def open_places(arguments: BenchmarkArguments, profile: str, *, prefix: str = "") -> tuple[Workspace, Path]:
     """Open the workspace of a run and find the folder of its results.
 
     Args:
-        arguments ([`RunArguments`]): Of the command line.
+        arguments ([`BenchmarkArguments`]): Of the command line.
         profile (`str`): Name of the profile; the results of `"full"` are those of the documentation.
         prefix (`str`, *optional*, defaults to `""`): Before the name of the profile in that of its workspace.
 
@@ -93,10 +113,10 @@ def open_places(arguments: RunArguments, profile: str, *, prefix: str = "") -> t
     Examples:
         >>> import tempfile
         >>> folder = tempfile.mkdtemp()
-        >>> workspace, docs = open_places(RunArguments(workspace=folder), "quick")
+        >>> workspace, docs = open_places(BenchmarkArguments("quick.yaml", folder), "quick")
         >>> workspace.folder == Path(folder), docs == Path(folder, "docs")
         (True, True)
-        >>> open_places(RunArguments(workspace=folder), "full")[1].as_posix()
+        >>> open_places(BenchmarkArguments("full.yaml", folder), "full")[1].as_posix()
         'docs/benchmark'
     """
     folder = Path(arguments.workspace or f"runs/benchmark/{prefix}{profile}")

@@ -1,8 +1,8 @@
-"""How much of the true risk of readmission can be read off claims: boosted trees taught by the true risk itself.
+"""Claims ceiling: how much of the true risk of readmission boosted trees read off claims when it teaches them.
 
-As `claims_ceiling` does for children: the trees learn the risk, not the outcome, of the stays of the pretraining
-population, none of which a table is about. What they reach bounds from below what claims can tell. It is a yardstick
-and never a model, because nobody has true risks of real patients.
+The trees learn the risk, not the outcome, of the stays of the pretraining population, none of which a table is about.
+What they reach bounds from below what claims can tell. It is a yardstick and never a model, because nobody has true
+risks of real patients.
 """
 
 from dataclasses import asdict
@@ -14,14 +14,14 @@ import pyarrow.parquet as pq
 from claim_transformers.analysis.rivals.true_risk import stay_risk_scores
 from claim_transformers.claims.splits import SPLITS, assert_disjoint
 from claim_transformers.cohorts.readmission.definition import STAYS, ReadmissionDefinition
-from reproduction.claim_pt.claims_ceiling import Lessons, TeachingOptions, teach
+from reproduction.engine.claims_ceiling import Lessons, TeachingOptions, teach
 from reproduction.engine.steps import StepResult
 from reproduction.medicare.count_features import CountFeatures
 from reproduction.medicare.count_models import dense_reader
 from reproduction.medicare.encoders import scores_table
 from reproduction.medicare.populations import read_examples
 from reproduction.medicare.profiles import PRETRAINING
-from reproduction.medicare.study import (
+from reproduction.medicare.readmission_study import (
     CEILING,
     ModelScores,
     ReadmissionStudy,

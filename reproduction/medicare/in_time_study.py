@@ -21,7 +21,7 @@ from claim_transformers.cohorts.cohort import DEFINITION_FILE
 from claim_transformers.cohorts.readmission.definition import STAYS, ReadmissionDefinition
 from reproduction.medicare.populations import read_examples
 from reproduction.medicare.profiles import DRIFTED, STUDY
-from reproduction.medicare.study import (
+from reproduction.medicare.readmission_study import (
     CEILING,
     ModelScores,
     ReadmissionStudy,

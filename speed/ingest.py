@@ -1,6 +1,6 @@
 """Raw DE-SynPUF files to token ids: this package against pandas with one `datasets.map` call per row.
 
-    OMP_NUM_THREADS=1 python speed/bench_ingest.py --data path/to/synpuf/sample1
+    OMP_NUM_THREADS=1 python speed/ingest.py --data path/to/synpuf/sample1
 
 Both are shown to give the same tokens for every patient, and then run in turn over the same files. Figures are ratios
 of CPU time, children included, within a round; a ratio that spreads by more than 1.5 between rounds is called noisy

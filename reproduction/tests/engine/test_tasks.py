@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from analysis.cohort_by_hand import make_examples
 
-from reproduction.claim_pt.tasks import BenchmarkCohort, predictions_table
 from reproduction.engine.checkpoints import load_tokenizer
+from reproduction.engine.tasks import BenchmarkCohort, predictions_table
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from reproduction.claim_pt.tasks import Scores
-from reproduction.engine.running import choose_setting, run_contestants
+from reproduction.engine.contestants import choose_setting, run_contestants
 from reproduction.engine.steps import Workspace
+from reproduction.engine.tasks import Scores
 
 
 @dataclass
