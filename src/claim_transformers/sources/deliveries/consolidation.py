@@ -27,7 +27,8 @@ from claim_transformers.claims.store import write_folder, write_manifest, write_
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.deliveries.staging_area import Load, Staging, stage_table
 from claim_transformers.sources.pipeline.contract import RawFile, StagedSource, StagedTable
-from claim_transformers.sources.pipeline.ingest import IngestSummary, describe_run, settle_tables, source_reader
+from claim_transformers.sources.pipeline.ingest import IngestSummary, describe_run, settle_tables
+from claim_transformers.sources.registry import find_source
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -191,9 +192,11 @@ def _read_sources(
     for name in names:
         own = scratch / name
         own.mkdir()
-        reader = source_reader(name)
+        source = find_source(name)
+        own_options = options.get(name, {})
+        source.check_options(own_options)
         try:
-            staged = reader(scratch / "loads" / name, connection, scratch=own, **options.get(name, {}))
+            staged = source.reader()(scratch / "loads" / name, connection, scratch=own, **own_options)
         except ClaimDataError as error:
             if error.reason_code != "E_NO_FILE":
                 raise

@@ -86,8 +86,8 @@ def stage_rif_claims(
     Examples:
         >>> from pathlib import Path
         >>> from claim_transformers.claims.engine import connect
-        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
-        >>> layout = read_layouts(RIF_LAYOUTS)["hospice"]
+        >>> from claim_transformers.sources.formats.cms_rif import SOURCE
+        >>> layout = SOURCE.read_layouts()["hospice"]
         >>> rows = ibis.table(dict.fromkeys((*layout.names, "source_file", "row_no"), "string"))
         >>> stage_rif_claims(connect(threads=1), rows, (), layout, scratch=Path(".")).claim_type
         'HOSP'
@@ -131,8 +131,8 @@ def derive_rif_rows(rows: ir.Table, layout: FileLayout) -> ir.Table:
         `ir.Table`: Raw columns that are used, and the derived ones.
 
     Examples:
-        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
-        >>> layout = read_layouts(RIF_LAYOUTS)["part_d"]
+        >>> from claim_transformers.sources.formats.cms_rif import SOURCE
+        >>> layout = SOURCE.read_layouts()["part_d"]
         >>> rows = ibis.table(dict.fromkeys((*layout.names, "source_file", "row_no"), "string"))
         >>> derive_rif_rows(rows, layout).columns[-1]
         'VERSION_OF_CLAIM'

@@ -48,8 +48,8 @@ def stage_rif_beneficiaries(
 
     Examples:
         >>> from claim_transformers.claims.engine import connect
-        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
-        >>> layout = read_layouts(RIF_LAYOUTS)["beneficiary"]
+        >>> from claim_transformers.sources.formats.cms_rif import SOURCE
+        >>> layout = SOURCE.read_layouts()["beneficiary"]
         >>> rows = ibis.table(dict.fromkeys((*layout.names, "source_file", "row_no"), "string"))
         >>> stage_rif_beneficiaries(connect(threads=1), rows, (), layout, scratch=Path(".")).target
         'eligibility'
@@ -158,8 +158,8 @@ def derive_rif_months(rows: ir.Table, layout: FileLayout, counties: ir.Table | N
         `ir.Table`: Raw columns that are used, and the derived ones.
 
     Examples:
-        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
-        >>> layout = read_layouts(RIF_LAYOUTS)["beneficiary"]
+        >>> from claim_transformers.sources.formats.cms_rif import SOURCE
+        >>> layout = SOURCE.read_layouts()["beneficiary"]
         >>> rows = ibis.table(dict.fromkeys((*layout.names, "source_file", "row_no"), "string"))
         >>> derive_rif_months(rows, layout).columns[-1]
         'county_fips_11'

@@ -99,8 +99,8 @@ def use_columns(rows: ir.Table, layout: FileLayout) -> ir.Table:
         `ir.Table`: The columns, `source_file` and `row_no` as they are.
 
     Examples:
-        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
-        >>> layout = read_layouts(RIF_LAYOUTS)["part_d"]
+        >>> from claim_transformers.sources.formats.cms_rif import SOURCE
+        >>> layout = SOURCE.read_layouts()["part_d"]
         >>> rows = ibis.table(dict.fromkeys((*layout.names, "source_file", "row_no"), "string"))
         >>> len(rows.columns), len(use_columns(rows, layout).columns)
         (43, 15)
@@ -158,8 +158,8 @@ def add_days(rows: ir.Table, layout: FileLayout) -> ir.Table:
         `ir.Table`: The rows with a column [`day_of`] each.
 
     Examples:
-        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
-        >>> layout = read_layouts(RIF_LAYOUTS)["part_d"]
+        >>> from claim_transformers.sources.formats.cms_rif import SOURCE
+        >>> layout = SOURCE.read_layouts()["part_d"]
         >>> add_days(ibis.table(dict.fromkeys(layout.names, "string")), layout).columns[-2:]
         ('DAY_OF_SRVC_DT', 'DAY_OF_PD_DT')
     """
@@ -179,8 +179,8 @@ def last_day(rows: ir.Table, layout: FileLayout) -> ir.StringValue:
         `ir.StringValue`: `YYYYMMDD`.
 
     Examples:
-        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
-        >>> layout = read_layouts(RIF_LAYOUTS)["carrier"]
+        >>> from claim_transformers.sources.formats.cms_rif import SOURCE
+        >>> layout = SOURCE.read_layouts()["carrier"]
         >>> last_day(add_days(ibis.table(dict.fromkeys(layout.names, "string")), layout), layout).type().is_string()
         True
     """
@@ -199,8 +199,8 @@ def find_diagnosis_columns(layout: FileLayout) -> list[tuple[str, str | None, st
         those listed, external causes, that of the line.
 
     Examples:
-        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
-        >>> find_diagnosis_columns(read_layouts(RIF_LAYOUTS)["inpatient"])[1]
+        >>> from claim_transformers.sources.formats.cms_rif import SOURCE
+        >>> find_diagnosis_columns(SOURCE.read_layouts()["inpatient"])[1]
         ('ICD_DGNS_CD1', 'ICD_DGNS_VRSN_CD1', 'CLM_POA_IND_SW1')
     """
     found: list[tuple[str, str | None, str | None]] = []
@@ -229,8 +229,8 @@ def split_diagnoses(rows: ir.Table, layout: FileLayout) -> ir.Table:
         `ir.Table`: The rows with columns [`code_of`], and `POA_OF_` the principal diagnosis.
 
     Examples:
-        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
-        >>> layout = read_layouts(RIF_LAYOUTS)["carrier"]
+        >>> from claim_transformers.sources.formats.cms_rif import SOURCE
+        >>> layout = SOURCE.read_layouts()["carrier"]
         >>> split = split_diagnoses(add_days(ibis.table(dict.fromkeys(layout.names, "string")), layout), layout)
         >>> [name for name in split.columns if name.endswith("_OF_PRNCPAL_DGNS_CD")]
         ['ICD9CM_OF_PRNCPAL_DGNS_CD', 'ICD10CM_OF_PRNCPAL_DGNS_CD', 'POA_OF_PRNCPAL_DGNS_CD']
@@ -266,8 +266,8 @@ def split_procedures(rows: ir.Table, layout: FileLayout) -> ir.Table:
         `ir.Table`: The rows with columns [`code_of`].
 
     Examples:
-        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
-        >>> layout = read_layouts(RIF_LAYOUTS)["snf"]
+        >>> from claim_transformers.sources.formats.cms_rif import SOURCE
+        >>> layout = SOURCE.read_layouts()["snf"]
         >>> split = split_procedures(add_days(ibis.table(dict.fromkeys(layout.names, "string")), layout), layout)
         >>> split.columns[-1]
         'ICD10PCS_OF_ICD_PRCDR_CD25'

@@ -16,7 +16,7 @@ Three things are particular to these files:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +26,7 @@ from claim_transformers.claims.engine import materialize
 from claim_transformers.claims.fields import clean_id, parse_number
 from claim_transformers.claims.quality import RowCheck, check_id, warn_open_stay
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.mimic3.columns import (
-    ADMIT_SOURCES,
-    ADMIT_TYPES,
-    DISCHARGE_DISPOSITIONS,
-    LAYOUTS,
-)
+from claim_transformers.sources.formats.mimic3 import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, RawLocation, StagedSource, StagedTable
 from claim_transformers.sources.pipeline.reading import stage_files
 
@@ -39,12 +34,15 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
+LAYOUTS = SOURCE.read_layouts()
 _SUFFIXES = (".csv", ".csv.gz")
 _REQUIRED = ("patients", "admissions")
 _TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2})?$"
 # Births of the oldest lie in the 19th century, shifted dates reach past 2200.
 _FIRST_DATE, _LAST_DATE = "1800-01-01", "2399-12-31"
-_GENDERS = {"M": "male", "F": "female"}
+_GENDERS = LAYOUTS["patients"].values["gender"]
+# Codes behind the words of MIMIC, by column.
+_CODES = LAYOUTS["admissions"].values
 # Lines of each raw table have numbers of their own, so that no two lines of a claim share one.
 LINES_PER_TABLE = 100_000
 
@@ -74,8 +72,10 @@ def read_mimic3(path: RawLocation, connection: Backend, *, scratch: Path) -> Sta
         raise ClaimDataError("E_NO_FILE", "expected a folder of MIMIC-III files as path, found none")
     files = find_files(Path(path))
     staged = {
-        name: stage_files(connection, [(file, LAYOUTS[name]) for file in files[name]], scratch, name=f"mimic3_{name}")
-        for name in LAYOUTS
+        name: stage_files(
+            connection, [(file, layout.to_layout()) for file in files[name]], scratch, name=f"mimic3_{name}"
+        )
+        for name, layout in LAYOUTS.items()
         if name in files
     }
     tables = [_stage_patients(*staged["patients"]), _stage_admissions(*staged["admissions"])]
@@ -221,9 +221,9 @@ def _stage_admissions(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
             **_claim_of(rows, ibis.literal(1, "int32")),
             claim_line_start_date=start,
             claim_line_end_date=end,
-            discharge_disposition_code=_code_of(rows.discharge_location, DISCHARGE_DISPOSITIONS),
-            admit_source_code=_code_of(rows.admission_location, ADMIT_SOURCES),
-            admit_type_code=_code_of(rows.admission_type, ADMIT_TYPES),
+            discharge_disposition_code=_code_of(rows, "discharge_location"),
+            admit_source_code=_code_of(rows, "admission_location"),
+            admit_type_code=_code_of(rows, "admission_type"),
         )
 
     return _stay_table(
@@ -430,9 +430,6 @@ def _claim_of(rows: ir.Table, number: ir.IntegerValue) -> dict[str, ir.Value]:
     }
 
 
-def _code_of(words: ir.StringValue, codes: Mapping[str, str]) -> ir.StringValue:
+def _code_of(rows: ir.Table, column: str) -> ir.StringValue:
     """Look a word of MIMIC up, null where the table of codes lacks it."""
-    return words.strip().upper().cases(*codes.items(), else_=ibis.null("string"))
-
-
-__all__ = ["LINES_PER_TABLE", "find_files", "parse_shifted_date", "read_mimic3"]
+    return rows[column].strip().upper().cases(*_CODES[column].items(), else_=ibis.null("string"))

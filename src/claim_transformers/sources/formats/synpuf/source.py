@@ -26,14 +26,14 @@ from claim_transformers.claims.quality import check_date, check_id, check_order
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.synpuf.claims import (
     DATES,
+    LAYOUTS,
     stage_carrier,
     stage_institutional,
     stage_prescriptions,
 )
-from claim_transformers.sources.formats.synpuf.columns import beneficiary_layout
+from claim_transformers.sources.formats.synpuf.download import CMS_URL, download_synpuf
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource, StagedTable
 from claim_transformers.sources.pipeline.demographics import fix_sex
-from claim_transformers.sources.pipeline.download import CMS_URL, download_synpuf
 from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
 
 if TYPE_CHECKING:
@@ -41,17 +41,10 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 _SUFFIXES = (".csv", ".csv.gz", ".zip", ".parquet")
-_FILE_PATTERNS = {
-    "beneficiary": r"beneficiary",
-    "inpatient": r"inpatient",
-    "outpatient": r"outpatient",
-    "carrier": r"carrier",
-    "prescription": r"prescription|pde",
-}
-_YEAR = re.compile(r"(?<!\d)20(?:08|09|10)(?!\d)")
-# Codebook: 1 male, 2 female; 1 white, 2 black, 3 others, 5 Hispanic.
-_GENDERS = {"1": "male", "2": "female"}
-_RACES = {"1": "white", "2": "black or african american", "3": "other race", "5": "hispanic"}
+# In the order in which the name of a file is tried.
+_TABLES = ("beneficiary", "inpatient", "outpatient", "carrier", "prescription")
+_BENEFICIARY = LAYOUTS["beneficiary"]
+_GENDERS, _RACES = (_BENEFICIARY.values[column] for column in ("BENE_SEX_IDENT_CD", "BENE_RACE_CD"))
 
 
 def read_synpuf(
@@ -132,8 +125,8 @@ def find_files(path: Path) -> dict[str, list[Path]]:
     for candidate in candidates:
         if not candidate.is_file() or not candidate.name.lower().endswith(_SUFFIXES):
             continue
-        for table, pattern in _FILE_PATTERNS.items():
-            if re.search(pattern, candidate.name, re.IGNORECASE):
+        for table in _TABLES:
+            if re.search(LAYOUTS[table].files, candidate.name, re.IGNORECASE):
                 found.setdefault(table, []).append(candidate)
                 break
     if not set(found) - {"beneficiary"}:
@@ -144,6 +137,14 @@ def find_files(path: Path) -> dict[str, list[Path]]:
             f"found {'beneficiary files without claims' if found else place}",
         )
     return found
+
+
+def find_deliveries(path: Path) -> list[tuple[str, Path, Layout]]:
+    """List raw table, file and layout of each file for the store of deliveries."""
+    # A year of beneficiaries may come alone, as a correction.
+    is_year = path.is_file() and "beneficiary" in path.name.lower()
+    found = {"beneficiary": [path]} if is_year else find_files(path)
+    return [(table, file, LAYOUTS[table].to_layout(file.name)) for table, files in found.items() for file in files]
 
 
 def derive_enrollment(rows: ir.Table) -> ir.Table:
@@ -226,10 +227,7 @@ def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
 def _stage_beneficiaries(
     connection: Backend, paths: Sequence[Path], scratch: Path, county_crosswalk: str | Path | None
 ) -> StagedTable:
-    files = []
-    for path in paths:
-        year = _YEAR.search(path.name)
-        files.append((path, beneficiary_layout(None if year is None else year.group())))
+    files = [(path, _BENEFICIARY.to_layout(path.name)) for path in paths]
     rows, raw_files = stage_files(connection, files, scratch, name="beneficiary")
     counties = None if county_crosswalk is None else _read_counties(connection, Path(county_crosswalk), scratch)
     return StagedTable(

@@ -19,22 +19,20 @@ from claim_transformers.claims.quality import (
     warn_open_stay,
 )
 from claim_transformers.claims.schema import CLAIM_TYPES
-from claim_transformers.sources.formats.tuva.columns import (
-    DIAGNOSES,
-    DIAGNOSES_POA,
-    MEDICAL_CLAIM,
-    MODIFIERS,
-    PHARMACY_CLAIM,
-    PROCEDURE_DATES,
-    PROCEDURES,
-)
+from claim_transformers.sources.formats.tuva import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, Reversal, StagedTable
+from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 DATES: DateFormat = "YYYY-MM-DD"
+LAYOUTS = SOURCE.read_layouts()
+_MEDICAL_CLAIM = LAYOUTS["medical_claim"]
+_MODIFIERS = _MEDICAL_CLAIM.series("hcpcs_modifier")
+_DIAGNOSES, _DIAGNOSES_POA = (_MEDICAL_CLAIM.series(stem) for stem in ("diagnosis_code", "diagnosis_poa"))
+_PROCEDURES, _PROCEDURE_DATES = (_MEDICAL_CLAIM.series(stem) for stem in ("procedure_code", "procedure_date"))
 # CMS: claims with a discharge or service date from this day on are coded in ICD-10.
 ICD10_START = "2015-10-01"
 # First two digits of the type of bill. CMS, Medicare Claims Processing Manual (Pub. 100-04), chapters 1, 3, 6, 10, 11:
@@ -139,10 +137,10 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
         `StagedTable`: Rows that become `claim_line`, one line each.
 
     Examples:
-        >>> stage_medical_claims(ibis.table(dict.fromkeys(MEDICAL_CLAIM.columns, "string")), ()).target
+        >>> stage_medical_claims(ibis.table(dict.fromkeys(LAYOUTS["medical_claim"].names, "string")), ()).target
         'claim_line'
     """
-    secondary_dates = ("paid_date", *PROCEDURE_DATES)
+    secondary_dates = ("paid_date", *_PROCEDURE_DATES)
     return StagedTable(
         name="medical_claim",
         target="claim_line",
@@ -166,19 +164,19 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
             check_order("admission_date", "discharge_date", DATES),
         ),
         code_columns=(
-            CodeColumns(DIAGNOSES, system_of=diagnosis_system, systems=("ICD9CM", "ICD10CM")),
-            CodeColumns(PROCEDURES, system_of=procedure_system, systems=("ICD9PCS", "ICD10PCS")),
+            CodeColumns(_DIAGNOSES, system_of=diagnosis_system, systems=("ICD9CM", "ICD10CM")),
+            CodeColumns(_PROCEDURES, system_of=procedure_system, systems=("ICD9PCS", "ICD10PCS")),
             CodeColumns(("hcpcs_code",), "HCPCS"),
             CodeColumns(("drg_code",), "DRG"),
             CodeColumns(("revenue_center_code",), "REV"),
             CodeColumns(("place_of_service_code",), "POS"),
             CodeColumns(("discharge_disposition_code",), "DISP"),
         ),
-        reversal=Reversal(_shared_by_reversals(MEDICAL_CLAIM.columns), "paid_amount"),
+        reversal=Reversal(_shared_by_reversals(_MEDICAL_CLAIM), "paid_amount"),
         warnings=(
             warn_amount("paid_amount", "allowed_amount"),
             fix_amount(*_AMOUNTS),
-            warn_diagnosis_gap(DIAGNOSES),
+            warn_diagnosis_gap(_DIAGNOSES),
             warn_open_stay("discharge_date", is_inpatient=lambda rows: rows.ledger_type == "IP"),
             _fix_dates(secondary_dates),
         ),
@@ -196,7 +194,7 @@ def stage_pharmacy_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTab
         `StagedTable`: Rows that become `rx_claim`, one line each.
 
     Examples:
-        >>> stage_pharmacy_claims(ibis.table(dict.fromkeys(PHARMACY_CLAIM.columns, "string")), ()).target
+        >>> stage_pharmacy_claims(ibis.table(dict.fromkeys(LAYOUTS["pharmacy_claim"].names, "string")), ()).target
         'rx_claim'
     """
     return StagedTable(
@@ -217,7 +215,7 @@ def stage_pharmacy_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTab
             check_date("dispensing_date", DATES),
         ),
         code_columns=(CodeColumns(("ndc_code",), "NDC"),),
-        reversal=Reversal(_shared_by_reversals(PHARMACY_CLAIM.columns), "paid_amount"),
+        reversal=Reversal(_shared_by_reversals(LAYOUTS["pharmacy_claim"]), "paid_amount"),
         warnings=(
             warn_amount("paid_amount", "allowed_amount"),
             fix_amount("paid_amount", "allowed_amount"),
@@ -227,7 +225,7 @@ def stage_pharmacy_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTab
 
 
 def _to_claim_lines(rows: ir.Table) -> ir.Table:
-    modifiers = [rows[name] for name in MODIFIERS]
+    modifiers = [rows[name] for name in _MODIFIERS]
     if "hcpcs_code_modifiers" in rows.columns:
         glued = rows.hcpcs_code_modifiers
         modifiers = [*(glued.substr(start, 2).nullif("") for start in (0, 2)), *modifiers]
@@ -252,12 +250,12 @@ def _to_claim_lines(rows: ir.Table) -> ir.Table:
         hcpcs_code=rows.hcpcs_code,
         hcpcs_modifiers=ibis.array(modifiers).filter(lambda modifier: modifier.notnull()),
         diagnoses=list_diagnoses(
-            diagnosis_system(rows), [rows[name] for name in DIAGNOSES], [rows[name] for name in DIAGNOSES_POA]
+            diagnosis_system(rows), [rows[name] for name in _DIAGNOSES], [rows[name] for name in _DIAGNOSES_POA]
         ),
         procedures=list_procedures(
             procedure_system(rows),
-            [rows[name] for name in PROCEDURES],
-            [parse_date(rows[name], DATES) for name in PROCEDURE_DATES],
+            [rows[name] for name in _PROCEDURES],
+            [parse_date(rows[name], DATES) for name in _PROCEDURE_DATES],
         ),
         rendering_npi=clean_id(rows.rendering_npi),
         billing_npi=clean_id(rows.billing_npi),
@@ -303,6 +301,7 @@ def _fix_dates(columns: Sequence[str]) -> RowCheck:
     )
 
 
-def _shared_by_reversals(columns: Sequence[str]) -> tuple[str, ...]:
+def _shared_by_reversals(layout: FileLayout) -> tuple[str, ...]:
     """All columns but the amounts and the date of payment, which a reversal changes."""
-    return tuple(name for name in columns if not name.endswith("_amount") and name != "paid_date")
+    changing = (*layout.find_kind("amount"), "paid_date")
+    return tuple(name for name in layout.names if name not in changing)

@@ -30,8 +30,7 @@ def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
         `StagedTable`: Rows that become `eligibility`.
 
     Examples:
-        >>> from claim_transformers.sources.formats.tuva.columns import ELIGIBILITY
-        >>> stage_eligibility(ibis.table(dict.fromkeys(ELIGIBILITY.columns, "string")), ()).patient_column
+        >>> stage_eligibility(ibis.table(dict.fromkeys(LAYOUTS["eligibility"].names, "string")), ()).patient_column
         'person_id'
     """
     return StagedTable(

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.tuva.claims import stage_medical_claims, stage_pharmacy_claims
-from claim_transformers.sources.formats.tuva.columns import ELIGIBILITY, MEDICAL_CLAIM, PHARMACY_CLAIM
+from claim_transformers.sources.formats.tuva.claims import LAYOUTS, stage_medical_claims, stage_pharmacy_claims
 from claim_transformers.sources.formats.tuva.eligibility import stage_eligibility
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource, StagedTable
 from claim_transformers.sources.pipeline.reading import stage_files
@@ -24,7 +23,6 @@ from claim_transformers.sources.pipeline.warehouse import fetch_to_parquet
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
-LAYOUTS = {"eligibility": ELIGIBILITY, "medical_claim": MEDICAL_CLAIM, "pharmacy_claim": PHARMACY_CLAIM}
 _STAGES: dict[str, Callable[..., StagedTable]] = {
     "eligibility": stage_eligibility,
     "medical_claim": stage_medical_claims,
@@ -84,7 +82,10 @@ def read_tuva(
     for table, layout in LAYOUTS.items():
         if table in files:
             used = replace(
-                layout, delimiter=delimiter, encoding=encoding, delimiter_advice="pass delimiter={found} (--delimiter)"
+                layout.to_layout(),
+                delimiter=delimiter,
+                encoding=encoding,
+                delimiter_advice="pass delimiter={found} (--delimiter)",
             )
             rows, raw_files = stage_files(connection, [(file, used) for file in files[table]], scratch, name=table)
             tables.append(_STAGES[table](rows, raw_files))

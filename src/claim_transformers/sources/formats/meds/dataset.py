@@ -25,15 +25,16 @@ import pyarrow.parquet as pq
 from claim_transformers.claims.packing import NULL_DAY
 from claim_transformers.claims.splits import DEFAULT_SALT, SPLITS, split_numbers
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.meds import SOURCE
 
 MEDS_SPLITS = MappingProxyType({"train": "train", "tuning": "validation", "held_out": "test"})
 NO_SPLIT = -1
-_REQUIRED = ("subject_id", "time", "code")
+_COLUMNS = SOURCE.read_layouts()["data"]
 _MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True)
-class MedsLayout:
+class MedsDataset:
     """A MEDS dataset on disk.
 
     Args:
@@ -42,7 +43,7 @@ class MedsLayout:
         metadata (`dict[str, Any]`): Content of `metadata/dataset.json`, empty if there is none.
 
     Examples:
-        >>> MedsLayout.open(Path("/nowhere"))
+        >>> MedsDataset.open(Path("/nowhere"))
         Traceback (most recent call last):
             ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected MEDS files data/**/*.parquet in ...
@@ -53,14 +54,14 @@ class MedsLayout:
     metadata: dict[str, Any]
 
     @classmethod
-    def open(cls, path: Path) -> "MedsLayout":
+    def open(cls, path: Path) -> "MedsDataset":
         """Find the files and check their columns.
 
         Args:
             path (`Path`): Root folder of the dataset.
 
         Returns:
-            `MedsLayout`: The files.
+            `MedsDataset`: The files.
 
         Raises:
             ClaimDataError: `E_NO_FILE` if there is no data, `E_COLUMN` if a column is missing, `E_ID_TYPE` if
@@ -126,9 +127,9 @@ class MedsLayout:
 
 
 def _check_columns(schema: pa.Schema, name: Path) -> None:
-    missing = [column for column in _REQUIRED if column not in schema.names]
-    if missing:
-        raise ClaimDataError("E_COLUMN", f"{name}: expected the columns {', '.join(_REQUIRED)}, missing {missing}")
+    required = _COLUMNS.required
+    if missing := [column for column in required if column not in schema.names]:
+        raise ClaimDataError("E_COLUMN", f"{name}: expected the columns {', '.join(required)}, missing {missing}")
     if not pa.types.is_integer(schema.field("subject_id").type):
         raise ClaimDataError(
             "E_ID_TYPE", f"{name}: expected subject_id as int64, found {schema.field('subject_id').type}"
