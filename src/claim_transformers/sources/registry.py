@@ -32,6 +32,7 @@ class SourceOption:
         help (`str`): What it does, for the command line.
         default (*optional*): As in the function; a `bool` is `False`.
         is_on_command_line (`bool`, *optional*, defaults to `True`): Whether it can be given there.
+        is_of_fetching (`bool`, *optional*, defaults to `False`): Whether it says only what to fetch, and from where.
     """
 
     name: str
@@ -39,6 +40,7 @@ class SourceOption:
     help: str
     default: bool | int | str | None = None
     is_on_command_line: bool = True
+    is_of_fetching: bool = False
 
 
 @dataclass(frozen=True)

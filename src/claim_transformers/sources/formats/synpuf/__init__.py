@@ -9,8 +9,14 @@ SOURCE = Source(
     help="CMS DE-SynPUF, synthetic Medicare claims of 2008 to 2010.",
     read=f"{__name__}.source:read_synpuf",
     options=(
-        SourceOption("sample", int, "Which of the 20 samples to fetch.", 1),
-        SourceOption("base_url", str, "Server to fetch it from, with the paths of CMS.", "https://www.cms.gov"),
+        SourceOption("sample", int, "Which of the 20 samples to fetch.", 1, is_of_fetching=True),
+        SourceOption(
+            "base_url",
+            str,
+            "Server to fetch it from, with the paths of CMS.",
+            "https://www.cms.gov",
+            is_of_fetching=True,
+        ),
         SourceOption("county_crosswalk", Path, "CSV of ssacounty and fipscounty."),
     ),
     layouts=Path(__file__).parent / "layouts",
