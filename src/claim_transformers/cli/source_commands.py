@@ -1,4 +1,4 @@
-"""Sub-commands of sources: one for each that is registered, with the options that the source declares and no others."""
+"""Sub-commands of sources: one for each that is registered, with the options that it declares and no others."""
 
 import inspect
 from collections.abc import Callable, Iterable
