@@ -4,7 +4,7 @@ Deliveries come over months, and a file is sent again when it was wrong. So ever
 the file, and the same content is refused. Names say little, because every delivery has its `inpatient.csv`, so claims
 tell: a file that repeats most claims of a load of its name is its correction and supersedes it, one that repeats none
 is another delivery and stands beside it, and of anything between the caller says what it is. Superseded rows stay.
-`sources.consolidation` makes canonical tables of what is valid. It is step 1 of Figure 2 of the Medicare claim
+`consolidation` makes canonical tables of what is valid. It is step 1 of Figure 2 of the Medicare claim
 encoder (Lahlou et al.): files are staged in separate tables by type before their schemas are consolidated.
 
 | table | columns |
@@ -334,38 +334,17 @@ class Staging:
         )
 
     def loads(self) -> list[Load]:
-        """List all loads.
-
-        Returns:
-            `list[Load]`: In the order of loading.
-        """
+        """List all loads."""
         found = self.connection.raw_sql("SELECT * EXCLUDE (raw_columns) FROM loads ORDER BY load_id").fetchall()
         return [Load(*row[:8], *map(json.loads, row[8:])) for row in found]
 
     def rejects(self, load: Load) -> pa.Table:
-        """Give the lines of a load that could not be split into columns.
-
-        Args:
-            load (`Load`): The load.
-
-        Returns:
-            `pa.Table`: `row_no`, `reason_code` and `raw_line`, as [`sources.contract.RawFile`] has them.
-        """
+        """Give the lines of a load that could not be split into columns."""
         query = f"SELECT * EXCLUDE (load_id) FROM rejects WHERE load_id = {load.load_id:d} ORDER BY row_no"
         return self.connection.con.sql(query).to_arrow_table()
 
     def raw_columns(self, load: Load) -> list[str]:
-        """List the raw columns of a load; its staging table may have more, of other versions of the layout.
-
-        Args:
-            load (`Load`): The load.
-
-        Returns:
-            `list[str]`: In the order of its layout.
-
-        Raises:
-            KeyError: If there is no such load.
-        """
+        """List the raw columns of a load; its staging table may have more, of other versions of the layout."""
         found = self.connection.con.execute(
             "SELECT raw_columns FROM loads WHERE load_id = ?", [load.load_id]
         ).fetchall()
@@ -374,34 +353,14 @@ class Staging:
         return [str(name) for name in found[0][0]]
 
     def rows(self, source: str, table: str) -> ir.Table:
-        """Give the valid rows of a staging table.
-
-        Args:
-            source (`str`): Source of the loads.
-            table (`str`): Raw table.
-
-        Returns:
-            `ir.Table`: Raw columns as strings, and `LOAD_COLUMNS`.
-        """
+        """Give the valid rows of a staging table."""
         loads = self.connection.table("loads")
         valid = loads.filter(loads.superseded_by.isnull()).select("load_id")
         return self.connection.table(stage_table(source, table)).semi_join(valid, "load_id")
 
 
 def stage_table(source: str, table: str) -> str:
-    """Name the staging table of a raw table.
-
-    Args:
-        source (`str`): Source of the loads.
-        table (`str`): Raw table.
-
-    Returns:
-        `str`: Name of the table.
-
-    Examples:
-        >>> stage_table("cms-rif", "home_health")
-        'stage_cms_rif_home_health'
-    """
+    """Name the staging table of a raw table."""
     return f"stage_{source.replace('-', '_')}_{table}"
 
 

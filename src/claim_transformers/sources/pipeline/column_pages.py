@@ -62,22 +62,7 @@ def _describe(layout: FileLayout) -> str:
 
 
 def update_page(page: str, columns: str) -> str:
-    """Put a new description between the marks of a page.
-
-    Args:
-        page (`str`): Markdown with both marks.
-        columns (`str`): The description.
-
-    Returns:
-        `str`: The page.
-
-    Raises:
-        ValueError: If a mark is missing.
-
-    Examples:
-        >>> "old" in update_page(f"{BEGIN} old {END}", "new")
-        False
-    """
+    """Put a new description between the marks of a page."""
     if BEGIN not in page or END not in page:
         raise ValueError(f"expected {BEGIN} and {END} in the page, found at most one of them")
     return f"{page[: page.index(BEGIN)]}{BEGIN}\n\n{columns}\n\n{page[page.index(END) :]}"

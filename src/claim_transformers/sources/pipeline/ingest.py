@@ -201,24 +201,7 @@ def settle_tables(
     max_reason_share: float,
     extract_date: dt.date | None,
 ) -> dict[str, int]:
-    """Screen every table of a source and write the canonical tables and the quarantine.
-
-    Args:
-        connection (`Backend`): Where the rows live.
-        staged (`StagedSource`): The tables.
-        folder (`Path`): The folder that is being written.
-        ledger (`Ledger`): Gets every row.
-        bar (`tqdm`): Moves on four times.
-        max_quarantine_share (`float`): Largest share of a file in quarantine.
-        max_reason_share (`float`): The same for a single reason.
-        extract_date (`datetime.date`, *optional*): Day of the extract.
-
-    Returns:
-        `dict[str, int]`: Lines of each canonical table.
-
-    Raises:
-        ClaimDataError: `E_QUARANTINE_RATE`, `E_CONSERVATION`, or what the engine and the disk raise.
-    """
+    """Screen every table of a source and write the canonical tables and the quarantine."""
     lines: dict[str, int] = {}
     people: ir.Table | None = None
     screened: list[ScreenedTable] = []
@@ -260,21 +243,7 @@ def _read_people(connection: Backend, folder: Path) -> ir.Table:
 def describe_run(
     staged: StagedSource, lines: Mapping[str, int], patients: PatientCounts | None, salt: str
 ) -> dict[str, Any]:
-    """Give the manifest of a run: source, versions, raw files, lines, patients.
-
-    Args:
-        staged (`StagedSource`): What was read.
-        lines (`Mapping[str, int]`): Lines of each canonical table.
-        patients (`PatientCounts`, *optional*): Patients and visits.
-        salt (`str`): Salt of the split, of which only the hash is written.
-
-    Returns:
-        `dict[str, Any]`: Plain values.
-
-    Examples:
-        >>> describe_run(StagedSource("synpuf", ()), {"claim_line": 0}, None, "salt")["source"]
-        'synpuf'
-    """
+    """Give the manifest of a run: source, versions, raw files, lines, patients."""
     files = [
         {"name": file.name, "table": table.name, "rows": file.num_rows, "bytes": file.num_bytes, "sha256": file.sha256}
         for table in staged.tables

@@ -252,17 +252,7 @@ def read_layouts(folder: str | Path) -> dict[str, FileLayout]:
 
 
 def read_layout(path: str | Path) -> FileLayout:
-    """Read a layout file.
-
-    Args:
-        path (`str` or `Path`): The file.
-
-    Returns:
-        `FileLayout`: Its content.
-
-    Raises:
-        ClaimDataError: `E_LAYOUT_FILE` with what was expected and found.
-    """
+    """Read a layout file."""
     path = Path(path)
     content = _read_yaml(path)
     layout = FileLayout(

@@ -16,21 +16,7 @@ from claim_transformers.sources.registry import Source
 
 
 def trace_columns(table: StagedTable) -> dict[str, list[str]]:
-    """Find the raw columns that each canonical column is made of.
-
-    Args:
-        table (`StagedTable`): A staged table; no row is read.
-
-    Returns:
-        `dict[str, list[str]]`: Raw columns in alphabetical order, by canonical column; a constant has none.
-
-    Examples:
-        >>> import ibis
-        >>> rows = ibis.table(dict.fromkeys(("ID", *ROW_ID), "string"))
-        >>> to_canonical = lambda rows: rows.select("source_file", "row_no", patient_id=rows.ID.strip())
-        >>> trace_columns(StagedTable("people", "eligibility", rows, (), "ID", ("ID",), to_canonical))
-        {'patient_id': ['ID']}
-    """
+    """Find the raw columns that each canonical column is made of."""
     rows = table.rows if table.derive is None else table.derive(table.rows)
     lines = table.to_canonical(rows).op()
     names = [name for name in SCHEMAS[table.target].names if name in lines.schema.names]
@@ -58,19 +44,8 @@ def _raw_columns_in(value: ops.Value, part: str | None = None) -> set[str]:
     return {raw for child in children for raw in _raw_columns_in(child, part)}
 
 
-def describe_columns(source: StagedSource) -> str:
-    """Write the columns of a source as markdown: canonical column, then the raw columns it is made of.
-
-    Args:
-        source (`StagedSource`): A staged source.
-
-    Returns:
-        `str`: One section per raw table, and the raw columns that go nowhere.
-
-    Examples:
-        >>> describe_columns(StagedSource("nothing", ()))
-        ''
-    """
+def _describe_columns(source: StagedSource) -> str:
+    """Write the columns of a source as markdown: canonical column, then the raw columns it is made of."""
     sections = []
     for table in source.tables:
         traced = trace_columns(table)
@@ -97,7 +72,7 @@ def _join(columns: list[str]) -> str:
 
 
 def trace_source(source: Source) -> str:
-    """Describe the columns of a source from empty files of its layouts, as [`describe_columns`]."""
+    """Describe the columns of a source from empty files of its layouts, as [`_describe_columns`]."""
     with tempfile.TemporaryDirectory() as temporary:
         folder, scratch = Path(temporary, "raw"), Path(temporary, "scratch")
         folder.mkdir()
@@ -105,4 +80,4 @@ def trace_source(source: Source) -> str:
         for name, layout in source.read_layouts().items():
             header = layout.delimiter.join(layout.names)
             (folder / f"{name}.csv").write_text(f"{header}\n", encoding="utf-8")
-        return describe_columns(source.reader()(folder, connect(threads=1), scratch=scratch))
+        return _describe_columns(source.reader()(folder, connect(threads=1), scratch=scratch))

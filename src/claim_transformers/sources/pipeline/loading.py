@@ -61,7 +61,7 @@ def load_claims(
             anew by hash instead of the splits stored.
         salt (`str`, *optional*): Salt of new splits. Given alone, it draws 80, 10 and 10 percent.
         cache_dir (`str` or `Path`, *optional*): Where to keep copies instead of the cache of `datasets`.
-        **options: Options of the raw source, see `sources.ingest.ingest`.
+        **options: Options of the raw source, see `sources.pipeline.ingest.ingest`.
 
     Returns:
         `datasets.DatasetDict`, or one `datasets.Dataset` when `split` is given; their iterable forms when streaming.

@@ -68,7 +68,7 @@ def read_cms_rif(
     if not isinstance(path, (str, Path)):
         raise ClaimDataError("E_NO_FILE", "expected a folder of RIF files as path, found none or a connection")
     known = _known_layouts(layouts)
-    files = find_rif_files(Path(path), known)
+    files = _find_rif_files(Path(path), known)
     tables: list[StagedTable] = []
     for name in sorted(files, key=lambda name: (known[name].target != "eligibility", name)):
         layout = known[name]
@@ -91,25 +91,8 @@ def read_cms_rif(
     return StagedSource("cms-rif", tuple(tables), {"layouts": sources, "files_not_read": unread})
 
 
-def find_rif_files(path: Path, layouts: Mapping[str, FileLayout]) -> dict[str, list[Path]]:
-    """Find the files of each layout by their names.
-
-    Args:
-        path (`Path`): Folder, or a single file.
-        layouts (`Mapping[str, FileLayout]`): Layouts by name.
-
-    Returns:
-        `dict[str, list[Path]]`: Files by layout, in alphabetical order. Files of other names are ignored.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE` if there is no file that is read, `E_LAYOUT_FILE` if a file has two layouts.
-
-    Examples:
-        >>> find_rif_files(Path("/nowhere"), {})
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected RIF files at /nowhere, ...
-    """
+def _find_rif_files(path: Path, layouts: Mapping[str, FileLayout]) -> dict[str, list[Path]]:
+    """Find the files of each layout by their names."""
     candidates = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
     found: dict[str, list[Path]] = {}
     for candidate in candidates:
@@ -134,7 +117,7 @@ def find_rif_files(path: Path, layouts: Mapping[str, FileLayout]) -> dict[str, l
 def find_deliveries(path: Path, layouts: str | Path | None = None) -> list[tuple[str, Path, Layout]]:
     """List raw table, file and layout of each file for the store of deliveries."""
     known = _known_layouts(layouts)
-    found = find_rif_files(path, known)
+    found = _find_rif_files(path, known)
     read = {name: known[name].to_layout() for name in found if known[name].target != "none"}
     return [(name, file, layout) for name, layout in read.items() for file in found[name]]
 

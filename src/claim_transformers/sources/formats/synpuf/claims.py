@@ -65,26 +65,7 @@ def _with_headers(rows: ir.Table, headers: ir.Table, columns: Sequence[str]) -> 
 def stage_institutional(
     connection: Backend, paths: Sequence[Path], scratch: Path, *, is_inpatient: bool
 ) -> StagedTable:
-    """Stage inpatient or outpatient claims: one line per HCPCS code, numbered by its column.
-
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        paths (`Sequence[Path]`): Files.
-        scratch (`Path`): Folder for unpacked files.
-        is_inpatient (`bool`): Which of the two.
-
-    Returns:
-        `StagedTable`: Rows that become `claim_line`.
-
-    Examples:
-        >>> import tempfile
-        >>> from claim_transformers.claims.engine import connect
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "inpatient.csv")
-        ...     _ = path.write_text(",".join(INPATIENT.columns))
-        ...     stage_institutional(connect(threads=1), [path], Path(folder), is_inpatient=True).claim_type
-        'IP'
-    """
+    """Stage inpatient or outpatient claims: one line per HCPCS code, numbered by its column."""
     layout = LAYOUTS["inpatient" if is_inpatient else "outpatient"]
     name, claim_type = layout.name, layout.claim_type
     rows, raw_files = stage_files(connection, [(path, layout.to_layout()) for path in paths], scratch, name=name)
@@ -175,25 +156,7 @@ def _claim_checks(start: str, end: str) -> tuple[RowCheck, ...]:
 
 
 def stage_carrier(connection: Backend, paths: Sequence[Path], scratch: Path) -> StagedTable:
-    """Stage carrier claims: one line for each of the 13 numbered groups that has a HCPCS code or a diagnosis.
-
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        paths (`Sequence[Path]`): Files; CMS cuts the carrier claims of a sample in two, A and B.
-        scratch (`Path`): Folder for unpacked files.
-
-    Returns:
-        `StagedTable`: Rows that become `claim_line`. The diagnosis of a line is added to those of its claim as rank 9.
-
-    Examples:
-        >>> import tempfile
-        >>> from claim_transformers.claims.engine import connect
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "carrier.csv")
-        ...     _ = path.write_text(",".join(CARRIER.columns))
-        ...     stage_carrier(connect(threads=1), [path], Path(folder)).claim_type
-        'CAR'
-    """
+    """Stage carrier claims: one line for each of the 13 numbered groups that has a HCPCS code or a diagnosis."""
     rows, raw_files = stage_files(
         connection, [(path, _CARRIER.to_layout()) for path in paths], scratch, name="carrier"
     )
@@ -255,25 +218,7 @@ def _carrier_lines(rows: ir.Table) -> ir.Table:
 
 
 def stage_prescriptions(connection: Backend, paths: Sequence[Path], scratch: Path) -> StagedTable:
-    """Stage prescription drug events.
-
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        paths (`Sequence[Path]`): Files.
-        scratch (`Path`): Folder for unpacked files.
-
-    Returns:
-        `StagedTable`: Rows that become `rx_claim`.
-
-    Examples:
-        >>> import tempfile
-        >>> from claim_transformers.claims.engine import connect
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "pde.csv")
-        ...     _ = path.write_text(",".join(PRESCRIPTION.columns))
-        ...     stage_prescriptions(connect(threads=1), [path], Path(folder)).claim_type
-        'RX'
-    """
+    """Stage prescription drug events."""
     rows, raw_files = stage_files(
         connection, [(path, LAYOUTS["prescription"].to_layout()) for path in paths], scratch, name="prescription"
     )

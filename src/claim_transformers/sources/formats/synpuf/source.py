@@ -8,7 +8,7 @@ Three things are particular to these files:
 
 * A claim too long for one row goes on in a second one, `SEGMENT` 2, without dates; it gets those of segment 1.
 * `ICD9_PRCDR_CD_n` mostly holds codes that are no ICD-9 procedures. The column decides the system and they are kept.
-* Enrolment is a number of months in a year, see [`derive_enrollment`].
+* Enrolment is a number of months in a year, see [`_derive_enrollment`].
 """
 
 from __future__ import annotations
@@ -103,23 +103,7 @@ def read_synpuf(
 
 
 def find_files(path: Path) -> dict[str, list[Path]]:
-    """Find the files of each raw table by their names.
-
-    Args:
-        path (`Path`): Folder, or a single file.
-
-    Returns:
-        `dict[str, list[Path]]`: Files by raw table, in alphabetical order.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE` if there is no file with claims.
-
-    Examples:
-        >>> find_files(Path("/nowhere"))
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected DE-SynPUF files at /nowhere, ...
-    """
+    """Find the files of each raw table by their names."""
     candidates = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
     found: dict[str, list[Path]] = {}
     for candidate in candidates:
@@ -147,28 +131,13 @@ def find_deliveries(path: Path) -> list[tuple[str, Path, Layout]]:
     return [(table, file, LAYOUTS[table].to_layout(file.name)) for table, files in found.items() for file in files]
 
 
-def derive_enrollment(rows: ir.Table) -> ir.Table:
+def _derive_enrollment(rows: ir.Table) -> ir.Table:
     """Turn months of coverage into months of the year: `first_month`, `last_month`, null in years without coverage.
 
     The files say how many months of a year were covered by Part A (`BENE_HI_CVRAGE_TOT_MONS`) or B
     (`BENE_SMI_CVRAGE_TOT_MONS`), not which. The larger of both counts. Twelve months are the whole year. Fewer are the
     *last* months if the patient had no coverage in the year before or, in the first year of the files, has some in the
     year after; else, and in the year of death, they are the *first*. A span ends with the month of death.
-
-    Args:
-        rows (`ir.Table`): Staged beneficiary rows of all years.
-
-    Returns:
-        `ir.Table`: The rows with both columns.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> years = {"DESYNPUF_ID": ["a", "a"], "YEAR": ["2008", "2009"], "BENE_DEATH_DT": [None, "20091001"]}
-        >>> months = {"BENE_HI_CVRAGE_TOT_MONS": ["5", "12"], "BENE_SMI_CVRAGE_TOT_MONS": ["5", "0"]}
-        >>> rows = derive_enrollment(ibis.memtable(years | months)).order_by("YEAR")
-        >>> spans = connect(threads=1).to_pyarrow(rows.select("first_month", "last_month"))
-        >>> [tuple(span.values()) for span in spans.to_pylist()]
-        [(8, 12), (1, 10)]
     """
     months = ibis.greatest(
         parse_number(rows.BENE_HI_CVRAGE_TOT_MONS, "int16").fill_null(0),
@@ -206,7 +175,7 @@ def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
     if counties is not None:
         county = rows.SP_STATE_CODE.lpad(2, "0") + rows.BENE_COUNTY_CD.lpad(3, "0")
         rows = rows.left_join(counties, county == counties.ssacounty)
-    rows = derive_enrollment(rows)
+    rows = _derive_enrollment(rows)
     year = rows.YEAR.try_cast("int32")
     first_of_next = ibis.date(year + rows.last_month // 12, rows.last_month % 12 + 1, ibis.literal(1))
     return rows.select(

@@ -45,24 +45,12 @@ _DATES_OF_STAY = ("admission_date", "discharge_date")
 _AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
 
 
-def claim_type_of(rows: ir.Table) -> ir.StringValue:
+def _claim_type_of(rows: ir.Table) -> ir.StringValue:
     """Map `claim_type` and `bill_type_code` to a canonical claim type.
 
     Institutional claims by type of bill: 11x and 41x `IP`; 18x, 21x and 28x `SNF`; 3xx `HHA`; 81x and 82x `HOSP`; all
     others `OP`. Professional claims are `CAR`. Types that are canonical already, or are spelt out as inpatient or
     outpatient, stay what they are. Anything else, dental and vision included, has no canonical type.
-
-    Args:
-        rows (`ir.Table`): Rows with both columns.
-
-    Returns:
-        `ir.StringValue`: The type, null where there is none.
-
-    Examples:
-        >>> rows = ibis.memtable({"claim_type": ["institutional", "institutional", "professional", "op"],
-        ...                       "bill_type_code": ["0111", "853", None, None]})
-        >>> rows.select(x=claim_type_of(rows)).to_pyarrow()["x"].to_pylist()
-        ['IP', 'OP', 'CAR', 'OP']
     """
     word = rows.claim_type.strip()
     # Four digits begin with a zero that says nothing.
@@ -87,59 +75,19 @@ def _is_icd10(code_type: ir.StringValue, rows: ir.Table) -> ir.BooleanValue:
     return ibis.ifelse(code_type.notnull(), code_type.contains("10"), last_day >= ICD10_START)
 
 
-def diagnosis_system(rows: ir.Table) -> ir.StringValue:
-    """Name the system of the diagnosis codes of each row.
-
-    Args:
-        rows (`ir.Table`): Rows of `medical_claim`.
-
-    Returns:
-        `ir.StringValue`: `ICD9CM` or `ICD10CM`.
-
-    Examples:
-        >>> columns = ("diagnosis_code_type", "discharge_date", "claim_end_date", "claim_start_date")
-        >>> claims = [(None, "2015-10-02", None, None), ("icd-9-cm", "2015-10-02", None, None)]
-        >>> rows = ibis.memtable(claims, schema=dict.fromkeys(columns, "string"))
-        >>> rows.select(x=diagnosis_system(rows)).to_pyarrow()["x"].to_pylist()
-        ['ICD10CM', 'ICD9CM']
-    """
+def _diagnosis_system(rows: ir.Table) -> ir.StringValue:
+    """Name the system of the diagnosis codes of each row."""
     return ibis.ifelse(_is_icd10(rows.diagnosis_code_type, rows), "ICD10CM", "ICD9CM")
 
 
-def procedure_system(rows: ir.Table) -> ir.StringValue:
-    """Name the system of the procedure codes of each row.
-
-    Args:
-        rows (`ir.Table`): Rows of `medical_claim`.
-
-    Returns:
-        `ir.StringValue`: `ICD9PCS` or `ICD10PCS`.
-
-    Examples:
-        >>> columns = ["procedure_code_type", "diagnosis_code_type", *("discharge_date", "claim_end_date")]
-        >>> columns = dict.fromkeys([*columns, "claim_start_date"], "string")
-        >>> rows = ibis.memtable([(None, "icd-10-cm", None, None, "2012-01-01")], schema=columns)
-        >>> rows.select(x=procedure_system(rows)).to_pyarrow()["x"].to_pylist()
-        ['ICD10PCS']
-    """
+def _procedure_system(rows: ir.Table) -> ir.StringValue:
+    """Name the system of the procedure codes of each row."""
     code_type = ibis.coalesce(rows.procedure_code_type, rows.diagnosis_code_type)
     return ibis.ifelse(_is_icd10(code_type, rows), "ICD10PCS", "ICD9PCS")
 
 
 def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
-    """Say what the rows of `medical_claim` mean.
-
-    Args:
-        rows (`ir.Table`): Staged rows with the columns of `tuva_columns.MEDICAL_CLAIM`.
-        files (`Sequence[RawFile]`): Their files.
-
-    Returns:
-        `StagedTable`: Rows that become `claim_line`, one line each.
-
-    Examples:
-        >>> stage_medical_claims(ibis.table(dict.fromkeys(LAYOUTS["medical_claim"].names, "string")), ()).target
-        'claim_line'
-    """
+    """Say what the rows of `medical_claim` mean."""
     secondary_dates = ("paid_date", *_PROCEDURE_DATES)
     return StagedTable(
         name="medical_claim",
@@ -149,14 +97,14 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
         patient_column="person_id",
         row_key=("claim_id", "claim_line_number"),
         to_canonical=_to_claim_lines,
-        claim_type=claim_type_of,
+        claim_type=_claim_type_of,
         claim_column="claim_id",
         service_date=lambda rows: parse_date(rows.claim_start_date, DATES),
         checks=(
             check_id("person_id"),
             check_id("claim_id"),
             _check_line_number(),
-            RowCheck("R_CLAIM_TYPE", "claim_type has no canonical type", lambda rows: claim_type_of(rows).isnull()),
+            RowCheck("R_CLAIM_TYPE", "claim_type has no canonical type", lambda rows: _claim_type_of(rows).isnull()),
             check_date("claim_start_date", DATES),
             *(check_date(name, DATES, required=False) for name in (*_DATES_OF_CLAIM[1:], *_DATES_OF_STAY)),
             check_order("claim_start_date", "claim_end_date", DATES),
@@ -164,8 +112,8 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
             check_order("admission_date", "discharge_date", DATES),
         ),
         code_columns=(
-            CodeColumns(_DIAGNOSES, system_of=diagnosis_system, systems=("ICD9CM", "ICD10CM")),
-            CodeColumns(_PROCEDURES, system_of=procedure_system, systems=("ICD9PCS", "ICD10PCS")),
+            CodeColumns(_DIAGNOSES, system_of=_diagnosis_system, systems=("ICD9CM", "ICD10CM")),
+            CodeColumns(_PROCEDURES, system_of=_procedure_system, systems=("ICD9PCS", "ICD10PCS")),
             CodeColumns(("hcpcs_code",), "HCPCS"),
             CodeColumns(("drg_code",), "DRG"),
             CodeColumns(("revenue_center_code",), "REV"),
@@ -184,19 +132,7 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
 
 
 def stage_pharmacy_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
-    """Say what the rows of `pharmacy_claim` mean.
-
-    Args:
-        rows (`ir.Table`): Staged rows with the columns of `tuva_columns.PHARMACY_CLAIM`.
-        files (`Sequence[RawFile]`): Their files.
-
-    Returns:
-        `StagedTable`: Rows that become `rx_claim`, one line each.
-
-    Examples:
-        >>> stage_pharmacy_claims(ibis.table(dict.fromkeys(LAYOUTS["pharmacy_claim"].names, "string")), ()).target
-        'rx_claim'
-    """
+    """Say what the rows of `pharmacy_claim` mean."""
     return StagedTable(
         name="pharmacy_claim",
         target="rx_claim",
@@ -235,7 +171,7 @@ def _to_claim_lines(rows: ir.Table) -> ir.Table:
         patient_id=clean_id(rows.person_id),
         claim_id=clean_id(rows.claim_id),
         claim_line_number=parse_number(rows.claim_line_number, "int32"),
-        claim_type=claim_type_of(rows),
+        claim_type=_claim_type_of(rows),
         **{name: parse_date(rows[name], DATES) for name in (*_DATES_OF_CLAIM, *_DATES_OF_STAY, "paid_date")},
         discharge_disposition_code=rows.discharge_disposition_code,
         admit_source_code=rows.admit_source_code,
@@ -250,10 +186,10 @@ def _to_claim_lines(rows: ir.Table) -> ir.Table:
         hcpcs_code=rows.hcpcs_code,
         hcpcs_modifiers=ibis.array(modifiers).filter(lambda modifier: modifier.notnull()),
         diagnoses=list_diagnoses(
-            diagnosis_system(rows), [rows[name] for name in _DIAGNOSES], [rows[name] for name in _DIAGNOSES_POA]
+            _diagnosis_system(rows), [rows[name] for name in _DIAGNOSES], [rows[name] for name in _DIAGNOSES_POA]
         ),
         procedures=list_procedures(
-            procedure_system(rows),
+            _procedure_system(rows),
             [rows[name] for name in _PROCEDURES],
             [parse_date(rows[name], DATES) for name in _PROCEDURE_DATES],
         ),

@@ -69,7 +69,7 @@ def read_tuva(
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a folder at /nowhere, found none
     """
     if isinstance(path, (str, Path)):
-        files = find_tables(Path(path), suffix)
+        files = _find_tables(Path(path), suffix)
     elif path is None:
         raise ClaimDataError("E_NO_FILE", "expected a folder or an Ibis connection as path, found none")
     else:
@@ -92,25 +92,8 @@ def read_tuva(
     return StagedSource(name, tuple(tables))
 
 
-def find_tables(folder: Path, suffix: str = "") -> dict[str, list[Path]]:
-    """Find the files of each table: `medical_claim.csv`, `medical_claim_0_1_0.csv.gz` or `medical_claim/*.parquet`.
-
-    Args:
-        folder (`Path`): Where to look.
-        suffix (`str`, *optional*): What follows the name of each table.
-
-    Returns:
-        `dict[str, list[Path]]`: Files by table, in alphabetical order.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE` if the folder does not exist.
-
-    Examples:
-        >>> find_tables(Path("/nowhere"))
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a folder at /nowhere, found none
-    """
+def _find_tables(folder: Path, suffix: str = "") -> dict[str, list[Path]]:
+    """Find the files of each table: `medical_claim.csv`, `medical_claim_0_1_0.csv.gz` or `medical_claim/*.parquet`."""
     if not folder.is_dir():
         raise ClaimDataError("E_NO_FILE", f"expected a folder at {folder}, found none")
     found: dict[str, list[Path]] = {}
