@@ -25,47 +25,25 @@ import pyarrow.parquet as pq
 from claim_transformers.claims.packing import NULL_DAY
 from claim_transformers.claims.splits import DEFAULT_SALT, SPLITS, split_numbers
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.meds import SOURCE
 
 MEDS_SPLITS = MappingProxyType({"train": "train", "tuning": "validation", "held_out": "test"})
 NO_SPLIT = -1
-_REQUIRED = ("subject_id", "time", "code")
+_COLUMNS = SOURCE.read_layouts()["data"]
 _MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True)
-class MedsLayout:
-    """A MEDS dataset on disk.
-
-    Args:
-        path (`Path`): Its root folder.
-        files (`tuple[Path, ...]`): Data files in order.
-        metadata (`dict[str, Any]`): Content of `metadata/dataset.json`, empty if there is none.
-
-    Examples:
-        >>> MedsLayout.open(Path("/nowhere"))
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected MEDS files data/**/*.parquet in ...
-    """
+class MedsDataset:
+    """A MEDS dataset on disk."""
 
     path: Path
     files: tuple[Path, ...]
     metadata: dict[str, Any]
 
     @classmethod
-    def open(cls, path: Path) -> "MedsLayout":
-        """Find the files and check their columns.
-
-        Args:
-            path (`Path`): Root folder of the dataset.
-
-        Returns:
-            `MedsLayout`: The files.
-
-        Raises:
-            ClaimDataError: `E_NO_FILE` if there is no data, `E_COLUMN` if a column is missing, `E_ID_TYPE` if
-                `subject_id` is no integer, `E_TIMESTAMP` if `time` is no timestamp or has a time zone.
-        """
+    def open(cls, path: Path) -> "MedsDataset":
+        """Find the files and check their columns."""
         files = tuple(sorted((path / "data").rglob("*.parquet")))
         if not files:
             raise ClaimDataError("E_NO_FILE", f"expected MEDS files data/**/*.parquet in {path}, found none")
@@ -85,20 +63,7 @@ class MedsLayout:
     def splits_of(
         self, subjects: npt.NDArray[np.int64], files_of: npt.NDArray[np.int64], salt: str = DEFAULT_SALT
     ) -> npt.NDArray[np.int8]:
-        """Find the split of each subject: as the dataset says, or by hash if it says nothing.
-
-        Args:
-            subjects (`np.ndarray` of int64): Subjects.
-            files_of (`np.ndarray`): Position in `files` of the file of each subject.
-            salt (`str`, *optional*): Salt of the hash.
-
-        Returns:
-            `np.ndarray` of int8: Position in `claims.splits.SPLITS`, -1 for a subject to whom the dataset gives none.
-
-        Raises:
-            ClaimDataError: `E_SPLIT` if the dataset has splits other than train, tuning and held_out,
-                `E_SPLIT_OVERLAP` if the folder of a file contradicts `subject_splits.parquet`.
-        """
+        """Find the split of each subject: as the dataset says, or by hash if it says nothing."""
         by_folder = np.array([_split_of_folder(self.name(file)) for file in self.files], np.int8)[files_of]
         splits_file = self.path / "metadata" / "subject_splits.parquet"
         if not splits_file.exists():
@@ -126,9 +91,9 @@ class MedsLayout:
 
 
 def _check_columns(schema: pa.Schema, name: Path) -> None:
-    missing = [column for column in _REQUIRED if column not in schema.names]
-    if missing:
-        raise ClaimDataError("E_COLUMN", f"{name}: expected the columns {', '.join(_REQUIRED)}, missing {missing}")
+    required = _COLUMNS.required
+    if missing := [column for column in required if column not in schema.names]:
+        raise ClaimDataError("E_COLUMN", f"{name}: expected the columns {', '.join(required)}, missing {missing}")
     if not pa.types.is_integer(schema.field("subject_id").type):
         raise ClaimDataError(
             "E_ID_TYPE", f"{name}: expected subject_id as int64, found {schema.field('subject_id').type}"
@@ -144,19 +109,7 @@ def _split_of_folder(name: str) -> int:
 
 
 def to_days(times: pa.Array) -> npt.NDArray[np.int32]:
-    """Turn times into days since 1970-01-01.
-
-    Args:
-        times (`pa.Array` of timestamps): Times without a zone.
-
-    Returns:
-        `np.ndarray` of int32: Days, `NULL_DAY` where there is no time.
-
-    Examples:
-        >>> import datetime
-        >>> to_days(pa.array([datetime.datetime(1969, 12, 31, 23), None], pa.timestamp("us"))).tolist()
-        [-1, -2147483648]
-    """
+    """Turn times into days since 1970-01-01."""
     microseconds = pc.cast(pc.cast(times, pa.timestamp("us")), pa.int64())
     days = microseconds.fill_null(0).to_numpy(zero_copy_only=False) // _MICROSECONDS_PER_DAY
     is_null = pc.is_null(times).to_numpy(zero_copy_only=False)
@@ -164,21 +117,7 @@ def to_days(times: pa.Array) -> npt.NDArray[np.int32]:
 
 
 def check_file(table: pa.Table) -> Counter[str]:
-    """Count what breaks the promises of MEDS within a file; `meds.DataSchema` does not look at them.
-
-    Args:
-        table (`pa.Table`): All rows of a data file.
-
-    Returns:
-        `Counter[str]`: `W_NOT_CONTIGUOUS` rows where a subject begins again, `W_UNSORTED` rows earlier than the row of
-        the same subject before them (no time sorts first), `W_DUPLICATE` rows equal to another in every column.
-
-    Examples:
-        >>> times = pa.array([5, None, 1, 9], pa.timestamp("us"))
-        >>> rows = pa.table({"subject_id": [1, 1, 2, 1], "time": times, "code": ["A", "B", "C", "D"]})
-        >>> sorted(check_file(rows).items())
-        [('W_NOT_CONTIGUOUS', 1), ('W_UNSORTED', 1)]
-    """
+    """Count what breaks the promises of MEDS within a file; `meds.DataSchema` does not look at them."""
     if not table.num_rows:
         return Counter()
     subjects = table["subject_id"].fill_null(0).to_numpy()

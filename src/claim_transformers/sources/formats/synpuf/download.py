@@ -34,26 +34,7 @@ _CHUNK = 1 << 20
 
 
 def synpuf_urls(sample: int, *, base_url: str = CMS_URL) -> list[str]:
-    """Addresses of the files of a sample, as linked on the DE-SynPUF page of CMS.
-
-    Args:
-        sample (`int`): 1 to 20.
-        base_url (`str`, *optional*): Another server with the same paths; it then serves all files.
-
-    Returns:
-        `list[str]`: Eight addresses.
-
-    Raises:
-        ValueError: If there is no such sample.
-
-    Examples:
-        >>> len(synpuf_urls(2))
-        8
-        >>> synpuf_urls(21)
-        Traceback (most recent call last):
-            ...
-        ValueError: expected a DE-SynPUF sample from 1 to 20, found 21
-    """
+    """Addresses of the files of a sample, as linked on the DE-SynPUF page of CMS."""
     if not 1 <= sample <= NUM_SAMPLES:
         raise ValueError(f"expected a DE-SynPUF sample from 1 to {NUM_SAMPLES}, found {sample}")
     small = [f"DE1_0_{year}_Beneficiary_Summary_File_Sample_{sample}" for year in (2008, 2009, 2010)]
@@ -72,25 +53,6 @@ def download_synpuf(folder: Path, *, sample: int = 1, base_url: str = CMS_URL, p
 
     A file is written beside its final name, goes on where it stopped if the connection breaks, and gets its name only
     when its size is right and its zip is whole.
-
-    Args:
-        folder (`Path`): Where to put them.
-        sample (`int`, *optional*, defaults to 1): 1 to 20.
-        base_url (`str`, *optional*): Another server with the same paths.
-        pause_seconds (`float`, *optional*, defaults to 2.0): Pause before the second try; it doubles with each try.
-
-    Returns:
-        `Path`: The folder.
-
-    Raises:
-        ValueError: If there is no such sample.
-        ClaimDataError: `E_DOWNLOAD` if a file cannot be fetched.
-
-    Examples:
-        >>> download_synpuf(Path("raw"), sample=0)
-        Traceback (most recent call last):
-            ...
-        ValueError: expected a DE-SynPUF sample from 1 to 20, found 0
     """
     urls = synpuf_urls(sample, base_url=base_url)
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,22 +64,7 @@ def download_synpuf(folder: Path, *, sample: int = 1, base_url: str = CMS_URL, p
 
 
 def fetch_file(url: str, target: Path, *, pause_seconds: float = 2.0) -> None:
-    """Fetch one zip file, resuming and trying again.
-
-    Args:
-        url (`str`): Its address.
-        target (`Path`): Its final name, which it gets only when it is whole.
-        pause_seconds (`float`, *optional*, defaults to 2.0): Pause before the second try; it doubles with each try.
-
-    Raises:
-        ClaimDataError: `E_DOWNLOAD` with the address and the last fault.
-
-    Examples:
-        >>> fetch_file("http://127.0.0.1:9/a.zip", Path("a.zip"), pause_seconds=0)
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_DOWNLOAD: could not fetch http://127.0.0.1:9/a.zip: ...
-    """
+    """Fetch one zip file, resuming and trying again."""
     partial = target.with_name(target.name + ".part")
     fault = ""
     for attempt in range(MAX_TRIES):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.pipeline.download import download_synpuf, fetch_file, synpuf_urls
+from claim_transformers.sources.formats.synpuf.download import download_synpuf, fetch_file, synpuf_urls
 
 
 def _zip_bytes(content: bytes = bytes(range(256)) * 400) -> bytes:
