@@ -17,13 +17,14 @@ import yaml
 from claim_transformers.cohorts.event.definition import Criterion, EventDefinition, IndexRule, LabelRule, Sampling
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
 
+_Kind = Literal["event", "readmission"]
 _KINDS: dict[str, type[EventDefinition | ReadmissionDefinition]] = {
     "event": EventDefinition,
     "readmission": ReadmissionDefinition,
 }
 
 
-def built_in_cohorts(kind: str | None = None) -> list[str]:
+def built_in_cohorts(kind: _Kind | None = None) -> list[str]:
     """Names of the cohorts that ship with the package as YAML files.
 
     Args:
@@ -55,7 +56,7 @@ def load_definition(name_or_path: str | Path, kind: Literal["readmission"]) -> R
 def load_definition(name_or_path: str | Path, kind: None = None) -> EventDefinition | ReadmissionDefinition: ...
 
 
-def load_definition(name_or_path: str | Path, kind: str | None = None) -> EventDefinition | ReadmissionDefinition:
+def load_definition(name_or_path: str | Path, kind: _Kind | None = None) -> EventDefinition | ReadmissionDefinition:
     """Read the definition of a cohort.
 
     Args:
