@@ -98,9 +98,9 @@ def read_visits(batch: Any, max_visits: int | None) -> VisitColumns:
         ValueError: If lists of one patient differ in length, a day is null, or a column has the wrong type.
     """
     pa, _ = load_arrow()
-    days, days_per_row = _flatten(batch.column("visit_day"), "visit_day")
-    types, types_per_row = _flatten(batch.column("visit_type"), "visit_type")
-    inner, visits_per_row = _flatten(batch.column("codes"), "codes")
+    days, days_per_row = flatten_lists(batch.column("visit_day"), "visit_day")
+    types, types_per_row = flatten_lists(batch.column("visit_type"), "visit_type")
+    inner, visits_per_row = flatten_lists(batch.column("codes"), "codes")
     unequal = np.flatnonzero((days_per_row != types_per_row) | (days_per_row != visits_per_row))
     if unequal.size:
         raise ValueError(
@@ -121,7 +121,7 @@ def read_visits(batch: Any, max_visits: int | None) -> VisitColumns:
         row, day, type_index = row[in_view], day[in_view], type_index[in_view]
         inner = inner.filter(pa.array(position >= 0))
         position = position[position >= 0]
-    codes, codes_per_visit = _flatten(inner, "codes")
+    codes, codes_per_visit = flatten_lists(inner, "codes")
     code_visit = np.repeat(position, codes_per_visit)
     return VisitColumns(len(batch), row, day, type_index, type_names, as_strings(codes, "codes"), code_visit)
 
@@ -179,11 +179,11 @@ def read_patient_codes(batch: Any) -> tuple[Any, np.ndarray]:
     pa, _ = load_arrow()
     if "patient_codes" not in batch.schema.names:
         return pa.array([], pa.string()), np.zeros(0, dtype=np.int64)
-    codes, codes_per_row = _flatten(batch.column("patient_codes"), "patient_codes")
+    codes, codes_per_row = flatten_lists(batch.column("patient_codes"), "patient_codes")
     return as_strings(codes, "patient_codes"), np.repeat(np.arange(len(batch)), codes_per_row)
 
 
-def _flatten(column: Any, name: str) -> tuple[Any, np.ndarray]:
+def flatten_lists(column: Any, name: str) -> tuple[Any, np.ndarray]:
     """Values of a list column without those of null lists, and the length of each list."""
     pa, pc = load_arrow()
     if pa.types.is_null(column.type):

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .categories_claim import CategoryRules, category_of_token
+from .categories_claim import CodeCategories, category_of_token
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 IGNORE_INDEX = -100
 
 CODE_SYSTEMS = (
@@ -188,13 +188,13 @@ class ClaimVocabulary:
         tokens (`Mapping[str, int]`): Every token with its id, ids contiguous from 0.
         special_tokens (`Iterable[str]`): Tokens that are not data.
         unk_token (`str`): The one of them that stands for a code of unknown system.
-        rules (`CategoryRules`): From code to category.
+        rules (`CodeCategories`): From code to category.
         category_ids (`Mapping[str, int]`): Category to category id.
         backoff (`bool`): Whether prefixes and categories are tried.
 
     Examples:
         >>> tokens = {"[UNK]": 0, "ICD9CM/493": 1, "UNK/ICD9CM": 2}
-        >>> vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", CategoryRules(), {}, backoff=True)
+        >>> vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", CodeCategories(), {}, backoff=True)
         >>> [vocabulary.resolve(code) for code in ("ICD9CM/493", "ICD9CM/49392", "ICD9CM/25000", "[UNK]")]
         [(1, 'exact'), (1, 'prefix'), (2, 'system'), (0, 'unknown')]
     """
@@ -204,7 +204,7 @@ class ClaimVocabulary:
         tokens: Mapping[str, int],
         special_tokens: Iterable[str],
         unk_token: str,
-        rules: CategoryRules,
+        rules: CodeCategories,
         category_ids: Mapping[str, int],
         *,
         backoff: bool,

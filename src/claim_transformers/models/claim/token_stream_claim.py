@@ -28,9 +28,9 @@ class TableEncoder:
         options (`EncodingOptions`): How to write.
 
     Examples:
-        >>> from .categories_claim import CategoryRules
+        >>> from .categories_claim import CodeCategories
         >>> tokens = {"[UNK]": 0, "ICD9CM/493": 1, "SEX/F": 2}
-        >>> vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", CategoryRules(), {}, backoff=True)
+        >>> vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", CodeCategories(), {}, backoff=True)
         >>> pa, _ = load_arrow()
         >>> visits = {"visit_day": [[4]], "visit_type": [["OP"]], "codes": [[["ICD9CM/49392", "NDC/1"]]], "sex": ["F"]}
         >>> encoder = TableEncoder(vocabulary, EncodingOptions())
