@@ -50,7 +50,7 @@ def test_the_attrition_table_is_printed(tmp_path):
     assert "removed" in result.output
 
 
-def test_bad_input_ends_with_one_line_and_status_2(tmp_path):
+def test_bad_input_ends_with_one_line_and_status_1(tmp_path):
     code = "from claim_transformers.cli import main; main()"
     result = subprocess.run(
         [sys.executable, "-c", code, "ingest", "synpuff", str(tmp_path), str(tmp_path / "out")],
@@ -58,7 +58,7 @@ def test_bad_input_ends_with_one_line_and_status_2(tmp_path):
         text=True,
         check=False,
     )
-    assert result.returncode == 2
+    assert result.returncode == 1
     assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.stderr
     assert "synpuf" in result.stderr
@@ -68,7 +68,7 @@ def _fails(capsys, monkeypatch, *arguments: str) -> str:
     monkeypatch.setattr(sys, "argv", ["claim-transformers", *arguments])
     with pytest.raises(SystemExit) as stopped:
         main()
-    assert stopped.value.code == 2
+    assert stopped.value.code == 1
     lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     return lines[0]

@@ -9,7 +9,7 @@ from datasets import load_from_disk
 from typer.testing import CliRunner
 
 from claim_transformers.cli import app, main
-from claim_transformers.cli.app import COHORT_HELP
+from claim_transformers.cli.cohort import COHORT_HELP
 from claim_transformers.cohorts import built_in_cohorts
 
 
@@ -72,7 +72,7 @@ def test_sizes_that_do_not_fit_end_with_one_line(claims, tmp_path, capsys, monke
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit) as stopped:
         main()
-    assert stopped.value.code == 2
+    assert stopped.value.code == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

@@ -50,7 +50,7 @@ def fail(monkeypatch, capsys, *arguments):
     monkeypatch.setattr(sys, "argv", ["claim-transformers", "cohort", *map(str, arguments)])
     with pytest.raises(SystemExit) as stop:
         main()
-    assert stop.value.code == 2
+    assert stop.value.code == 1
     return capsys.readouterr().err
 
 
@@ -93,7 +93,7 @@ def test_sequences_are_written_and_their_vocabulary_is_printed(claims, tmp_path,
     )
     with pytest.raises(SystemExit) as stop:
         main()
-    assert stop.value.code == 2
+    assert stop.value.code == 1
     assert "expected SYSTEM=depth as --depth-of, such as NDC=code, found 'DISP'" in capsys.readouterr().err
 
 
@@ -118,7 +118,7 @@ def fail_sequences(monkeypatch, capsys, *arguments):
     monkeypatch.setattr(sys, "argv", ["claim-transformers", "sequences", *map(str, arguments)])
     with pytest.raises(SystemExit) as stop:
         main()
-    assert stop.value.code == 2
+    assert stop.value.code == 1
     return capsys.readouterr().err
 
 

@@ -24,7 +24,7 @@ def fail(capsys, monkeypatch, *arguments: object) -> str:
     monkeypatch.setattr(sys, "argv", ["claim-transformers", *map(str, arguments)])
     with pytest.raises(SystemExit) as stopped:
         main()
-    assert stopped.value.code == 2
+    assert stopped.value.code == 1
     errors = capsys.readouterr().err.replace("\r", "\n").splitlines()
     (line,) = [line for line in errors if line.startswith("error: ")]
     return line

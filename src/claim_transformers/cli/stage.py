@@ -1,22 +1,50 @@
-"""What the command `stage` prints: which files were loaded, and how they stand to what was loaded before."""
+"""The command `stage`: which raw files were loaded, and how they stand to what was loaded before."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
+import typer
 from rich.table import Table
+
+from claim_transformers.cli.options import console, new_app
 
 if TYPE_CHECKING:
     from claim_transformers.sources.deliveries.staging_area import Load
 
+app = new_app()
 
-def run_stage(
+
+@app.command()
+def stage(
+    source: Annotated[str, typer.Argument(help="Raw format: cms-rif or synpuf.")],
+    path: Annotated[Path, typer.Argument(help="File or folder of raw files.")],
+    staging: Annotated[Path, typer.Argument(help="Staging area: a DuckDB file, made if it is not there.")],
+    layouts: Annotated[Path | None, typer.Option(help="Folder of layout files, for cms-rif.")] = None,
+    corrects: Annotated[
+        bool | None,
+        typer.Option(
+            "--corrects/--adds",
+            help="Each file supersedes the load of its name, or none does. Without it the claims tell: a file that "
+            "repeats most of a load corrects it.",
+            show_default=False,
+        ),
+    ] = None,
+    corrects_load: Annotated[
+        list[int] | None, typer.Option(help="Number of a load that these files supersede; may repeat.")
+    ] = None,
+) -> None:
+    """Load raw files as they are into a staging area; the same file twice is refused."""
+    if corrects is not None and corrects_load:
+        raise ValueError("expected --corrects, --adds or --corrects-load, found two of them")
+    _run_stage(source, path, staging, layouts=layouts, corrects=corrects_load or corrects)
+
+
+def _run_stage(
     source: str,
     path: Path,
     staging: Path,
     *,
-    console: Console,
     layouts: Path | None = None,
     corrects: bool | Sequence[int] | None = None,
 ) -> None:
@@ -26,7 +54,6 @@ def run_stage(
         source (`str`): Raw format.
         path (`Path`): File or folder of raw files.
         staging (`Path`): Staging area.
-        console (`Console`): Where to print.
         layouts (`Path`, *optional*): Folder of layout files.
         corrects (`bool` or `Sequence[int]`, *optional*): As `Staging.load` takes it.
     """
@@ -50,10 +77,10 @@ def run_stage(
         numbers = ", ".join(map(str, superseded))
         console.print(f"Superseded loads: {numbers}. Their rows stay in the file.{why}", soft_wrap=True)
     for load in loaded:
-        _print_beside(load, [other for other in before if other.load_id in still_valid], console)
+        _print_beside(load, [other for other in before if other.load_id in still_valid])
 
 
-def _print_beside(load: "Load", earlier: "Sequence[Load]", console: Console) -> None:
+def _print_beside(load: "Load", earlier: "Sequence[Load]") -> None:
     """Say that files of one name are counted together, and how to say that one is a correction."""
     beside = [other for other in earlier if _slot(other) == _slot(load)]
     if not beside:

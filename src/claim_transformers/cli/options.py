@@ -1,0 +1,35 @@
+"""Options and parsers that several commands share."""
+
+import datetime as dt
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+console = Console()
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")]
+
+
+def new_app(**settings: Any) -> typer.Typer:
+    """A Typer application with the settings of every command: plain help, plain tracebacks, no shell completion."""
+    return typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **settings)
+
+
+def size(text: str, field: str, kind: type) -> Any:
+    """A number of an option, or none for 'all'."""
+    if text == "all":
+        return None
+    try:
+        return kind(text)
+    except ValueError as error:
+        option = "--" + field.replace("_", "-")
+        what = "a whole number" if kind is int else "a number"
+        raise ValueError(f"expected {what} or 'all' as {option}, found another text") from error
+
+
+def as_date(text: str, option: str) -> dt.date:
+    """A day of an option, ISO."""
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"expected an ISO date, such as 2012-12-31, as {option}, found another text") from error
