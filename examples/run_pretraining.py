@@ -65,7 +65,11 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         else:
             drugs = read_drug_ingredients(arguments.drug_ingredients) if arguments.drug_ingredients else None
             rules, least = category_rules(drug_ingredients=drugs), arguments.min_patients
-            options = {"categories": rules.to_dict(), "form": find_form(arguments.claims, rules), "min_patients": least}
+            options = {
+                "categories": rules.to_dict(),
+                "form": find_form(arguments.claims, rules),
+                "min_patients": least,
+            }
             tokenizer = architecture.train_tokenizer(patients["train"], **options)
         tokens = tokenize_dataset(patients, tokenizer)
 

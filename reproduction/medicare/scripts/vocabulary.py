@@ -10,9 +10,9 @@ From the repository root:
 
 from claim_transformers.analysis.audit.audit_table import AuditTable
 from claim_transformers.models.claim.form_claim import DEPTHS
+from claim_transformers.training import parse_arguments
 from claim_transformers.training.sequence_vocabulary import vocabulary_rows
 from claim_transformers.training.sequences import read_splits
-from claim_transformers.training import parse_arguments
 from reproduction.medicare.profiles import PRETRAINING
 from reproduction.medicare.workspace import MedicareArguments, MedicareBenchmark
 

@@ -90,7 +90,7 @@ def _run_sequences(
         found = find_form(resolve_checkpoint(form_of))
         if found is None:
             raise ValueError(
-                f"expected sequences, or a checkpoint that learned from some, as --form-of, found no form in {form_of!r}"
+                f"expected sequences, or a checkpoint with a form, as --form-of, found no form in {form_of!r}"
             )
         # What is hidden is absent, which changes no token; a form without bins learns none, or its tokens would not be
         # those of the checkpoint.

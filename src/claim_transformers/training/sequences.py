@@ -21,6 +21,7 @@ from claim_transformers.codes.chapters import chapter_rules
 from claim_transformers.codes.groupers import category_rules
 from claim_transformers.cohorts.cohort import check_out, publish_folder
 from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, load_county_bins
+from claim_transformers.models.claim.categories_claim import CodeCategories
 from claim_transformers.models.claim.form_claim import (
     CHAPTER,
     FORM_COLUMNS,
@@ -90,7 +91,8 @@ def find_form(folder: str | Path, categories: Any = None) -> ClaimForm | None:
         return None
     if categories is None:
         own = Path(folder, _CATEGORIES_FILE)
-        categories = read_json_object(own) if own.is_file() else category_rules()
+        categories = CodeCategories.parse(read_json_object(own) if own.is_file() else None)
+        categories = category_rules() if categories.is_empty else categories
     return _with_chapters(ClaimForm.load(folder, categories))
 
 

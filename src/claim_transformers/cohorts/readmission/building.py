@@ -49,8 +49,8 @@ class ReadmissionCohort(Cohort):
     dollars), `admission_day`, `discharge_day`, `length_of_stay_days`, `county_fips`, `is_transfer_label` (whether the
     label is 1 because the patient was moved to another hospital on that day or, by disposition, the next) and
     `is_observed` (whether the window was observed: always, but under the plain rule); with county measures
-    `county_measures`, a struct of numbers, of which a tokenizer makes the `COUNTY/` codes of its own bins. The last visit is the index
-    stay. `visits_hidden` counts claims.
+    `county_measures`, a struct of numbers, of which a tokenizer makes the `COUNTY/` codes of its own bins. The last
+    visit is the index stay. `visits_hidden` counts claims.
 
     Args:
         definition ([`ReadmissionDefinition`]): What was asked for.

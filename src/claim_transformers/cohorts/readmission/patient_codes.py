@@ -95,7 +95,7 @@ class CountyBins:
         return [pc.binary_join_element_wise(f"{COUNTY}/", pc.replace_substring(word, "/", "-"), "") for word in words]
 
     def measures(self, county_fips: pa.Array | pa.ChunkedArray) -> pa.StructArray:
-        """The measures themselves as a struct of numbers, null where unknown, for tokenizers with bins of their own."""
+        """The measures as a struct of numbers, null where unknown, for tokenizers with bins of their own."""
         values = self.features.of_counties(county_fips)
         names = sorted(values)
         return pa.StructArray.from_arrays([pa.array(values[name], from_pandas=True) for name in names], names)
@@ -135,8 +135,8 @@ def load_county_bins(folder: str | Path) -> NumberBins:
         return NumberBins({str(name): tuple(map(float, column)) for name, column in edges.items()})
     if not path.is_file():
         raise ValueError(
-            f"expected bins of county measures in the folder {Path(folder).name!r} ({COUNTY_BINS_FILE}, or {_FORM_FILE} "
-            "of a tokenizer), found none: a cohort or checkpoint without county measures has no bins of them"
+            f"expected bins of county measures in the folder {Path(folder).name!r} ({COUNTY_BINS_FILE}, or "
+            f"{_FORM_FILE} of a tokenizer), found none: a cohort or checkpoint without county measures has no bins of them"
         )
     return NumberBins.load(path)
 

@@ -78,6 +78,11 @@ class CodeCategories:
             return cls(rules.get("prefixes"), rules.get("prefix_lengths"), rules.get("last_characters"))
         return cls(rules)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no code has a category."""
+        return not self.prefixes and not self.prefix_lengths
+
     def category(self, code: str) -> str | None:
         """Look up the category of a code.
 

@@ -9,6 +9,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -134,14 +135,14 @@ class ClaimForm:
         depth = self._reach(system)
         if depth == CODE:
             return code
-        if depth == CATEGORY:
-            return self.categories.category(code) or f"UNK/{system}"
-        if self.chapters is None:
+        rules = self.categories if depth == CATEGORY else self.chapters
+        if rules is None or rules.is_empty:
             raise ValueError(
-                f"expected a form with chapters to roll up {system}, found one without: the tokenizer is of an old "
-                "format; write its sequences by claim-transformers sequences COHORT OUT --form-of CHECKPOINT"
+                f"expected a form with the {'categories' if depth == CATEGORY else 'chapters'} of {system} to roll it "
+                "up, found one without: the tokenizer is of an old format; write its sequences by claim-transformers "
+                "sequences COHORT OUT --form-of CHECKPOINT"
             )
-        return self.chapters.category(code) or f"UNK/{system}"
+        return rules.category(code) or f"UNK/{system}"
 
     def hides(self, code: str) -> bool:
         """Whether a code of a visit is left out."""
@@ -175,8 +176,8 @@ class ClaimForm:
             is_own = True
         if not is_own:
             raise ValueError(
-                f"expected claims, or claims in the form of the tokenizer ({self.depth}), found codes of {system}: they "
-                "are written in another form; give the cohort itself"
+                f"expected claims, or claims in the form of the tokenizer ({self.depth}), found codes of {system}: "
+                "they are written in another form; give the cohort itself"
             )
 
     # ---- One patient ----
@@ -338,7 +339,7 @@ def other_bins(name: str) -> str:
 def _checked(edges: Mapping[str, Iterable[float]]) -> dict[str, tuple[float, ...]]:
     """Edges as numbers, refused where they do not ascend."""
     found = {str(name): tuple(float(edge) for edge in column) for name, column in edges.items()}
-    if any(high <= low for column in found.values() for low, high in zip(column, column[1:], strict=False)):
+    if any(high <= low for column in found.values() for low, high in pairwise(column)):
         raise ValueError("expected ascending edges of bins, found others; learn them again")
     return found
 

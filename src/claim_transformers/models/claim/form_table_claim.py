@@ -43,7 +43,8 @@ class FormWriter:
                 unknown; `patient_codes`, `sex` and `county_measures` (a struct of numbers) as far as they are there.
 
         Returns:
-            `pyarrow.Table` or `pyarrow.RecordBatch`: The rows with other `codes`, `patient_codes` and, if hidden, `sex`.
+            `pyarrow.Table` or `pyarrow.RecordBatch`: The rows with other `codes`, `patient_codes` and, if hidden, no
+            `sex`.
 
         Raises:
             ValueError: If a column is absent or malformed, or the rows are written in another form. The message holds
@@ -53,8 +54,8 @@ class FormWriter:
         missing = [column for column in missing if column not in claims.schema.names]
         if missing:
             raise ValueError(
-                f"expected the columns {', '.join(missing)}, whose numbers the form of the tokenizer writes, found none; "
-                "add them, null where unknown"
+                f"expected the columns {', '.join(missing)}, whose numbers the form of the tokenizer writes, found "
+                "none; add them, null where unknown"
             )
         claims = _with_column(claims, "codes", self._visit_codes(claims))
         if "patient_codes" in claims.schema.names or "county_measures" in claims.schema.names:
@@ -108,7 +109,6 @@ class FormWriter:
 
     def _number_bins(self, claims: Any, visits_per_row: np.ndarray) -> dict[str, np.ndarray]:
         """Bin of each number at each visit, -1 where there is none."""
-        pa, pc = load_arrow()
         found = {}
         for name in NUMBER_COLUMNS:
             if name not in self.form.bins:
@@ -141,7 +141,7 @@ class FormWriter:
 
     def _patient_codes(self, claims: Any) -> Any:
         """Codes of every patient, with measures of counties in the place of `COUNTY/` codes."""
-        pa, pc = load_arrow()
+        pa, _ = load_arrow()
         form = self.form
         rows = np.arange(claims.num_rows)
         if "patient_codes" in claims.schema.names:
@@ -172,7 +172,7 @@ class FormWriter:
 
     def _measure(self, measures: Any, name: str) -> np.ndarray:
         """A measure of each patient's county, NaN where unknown."""
-        pa, pc = load_arrow()
+        _, pc = load_arrow()
         names = [measures.type.field(place).name for place in range(measures.type.num_fields)]
         if name not in names:
             raise ValueError(
