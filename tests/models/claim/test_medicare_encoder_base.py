@@ -147,4 +147,4 @@ def test_its_form_writes_tokens_that_its_vocabulary_has(tokenizer):
 
 
 def test_its_card_says_what_it_is_for_and_how_it_was_made():
-    assert missing_in_card(NAME, ["--seed 21", "--form-of"]) == []
+    assert missing_in_card(NAME, ["--seed 21", "by the tokenizer itself"]) == []

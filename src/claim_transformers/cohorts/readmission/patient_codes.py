@@ -136,7 +136,7 @@ def load_county_bins(folder: str | Path) -> NumberBins:
     if not path.is_file():
         raise ValueError(
             f"expected bins of county measures in the folder {Path(folder).name!r} ({COUNTY_BINS_FILE}, or "
-            f"{_FORM_FILE} of a tokenizer), found none: a cohort or checkpoint without county measures has no bins of them"
+            f"{_FORM_FILE} of a tokenizer), found none: without county measures there are no bins of them"
         )
     return NumberBins.load(path)
 
