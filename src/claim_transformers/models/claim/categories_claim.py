@@ -163,37 +163,12 @@ def _is_cut(rule: Any) -> bool:
 
 
 def category_of_token(token: str, rules: CodeCategories, categories: Iterable[str]) -> str | None:
-    """Find the category of a code token; a token that is a category belongs to itself.
-
-    Args:
-        token (`str`): Code, prefix or category token.
-        rules (`CodeCategories`): From code to category.
-        categories (`Iterable[str]`): Known categories.
-
-    Returns:
-        `str` or `None`: The category; `None` when there is none.
-
-    Examples:
-        >>> category_of_token("CCS/128", CodeCategories({"ICD9CM/493": "CCS/128"}), {"CCS/128"})
-        'CCS/128'
-    """
+    """Find the category of a code token; a token that is a category belongs to itself."""
     return rules.category(token) or (token if token in categories else None)
 
 
 def number_categories(tokens: Iterable[str], rules: CodeCategories) -> dict[str, int]:
-    """Number the categories that a vocabulary can reach, sorted by name so that no frequency shows.
-
-    Args:
-        tokens (`Iterable[str]`): Code tokens of the vocabulary.
-        rules (`CodeCategories`): From code to category.
-
-    Returns:
-        `dict[str, int]`: Category to category id, contiguous from 0.
-
-    Examples:
-        >>> number_categories(["ICD9CM/49392", "HCPCS/99213"], CodeCategories({"ICD9CM/493": "CCS/128"}))
-        {'CCS/128': 0}
-    """
+    """Number the categories that a vocabulary can reach, sorted by name so that no frequency shows."""
     tokens = list(tokens)
     listed = {*rules.prefixes.values()}
     cut = {name for name, _ in rules.prefix_lengths.values()}

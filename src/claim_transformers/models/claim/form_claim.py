@@ -8,7 +8,7 @@ The Medicare claim encoder writes a stay in groups of codes and quantiles of amo
 import json
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -226,7 +226,7 @@ class ClaimForm:
 
     def _number_codes(self, numbers: Mapping[str, float | None], given: set[str]) -> list[str]:
         """Bins of the numbers of a visit, and those that it brought, which must not differ."""
-        words = []
+        words: list[str] = []
         for name in NUMBER_COLUMNS:
             if name not in self.bins:
                 continue
@@ -326,6 +326,11 @@ def read_form(
     if old_county_file is not None:
         content["county_bins"] = read_json_object(old_county_file).get("edges", {})
     return ClaimForm.from_dict(content, categories)
+
+
+def form_by(form: Any, rules: CodeCategories) -> ClaimForm:
+    """A form that rolls codes up by the rules of the tokenizer."""
+    return replace(form, categories=rules) if isinstance(form, ClaimForm) else ClaimForm.from_dict(form, rules)
 
 
 def other_bins(name: str) -> str:

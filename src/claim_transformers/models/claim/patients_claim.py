@@ -43,22 +43,7 @@ class PatientHistory:
 
 
 def age_in_years(birth_day: int, day: int) -> int:
-    """Compute an age from two day numbers, in years of 365.25 days.
-
-    The mean year, not the calendar, so that the age does not change when all dates of a patient are shifted; it
-    differs from the calendar age on the days next to a birthday only.
-
-    Args:
-        birth_day (`int`): Day of birth.
-        day (`int`): Day at which the age is taken.
-
-    Returns:
-        `int`: Completed years; negative before birth.
-
-    Examples:
-        >>> age_in_years(0, 3652), age_in_years(0, 3653)
-        (9, 10)
-    """
+    """Compute an age from two day numbers, in years of 365.25 days."""
     return 4 * (day - birth_day) // 1461
 
 
@@ -155,17 +140,7 @@ def encode_history(
 def encode_within(
     history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_length: int
 ) -> dict[str, list[int]]:
-    """Write one patient in a limited number of tokens: the oldest visits go first, then codes of the last visit.
-
-    Args:
-        history (`PatientHistory`): The patient.
-        vocabulary (`ClaimVocabulary`): Token ids.
-        options (`EncodingOptions`): How to write.
-        max_length (`int`): Largest number of tokens.
-
-    Returns:
-        `dict[str, list[int]]`: As [`encode_history`].
-    """
+    """Write one patient in a limited number of tokens: the oldest visits go first, then codes of the last visit."""
     encoded = encode_history(history, vocabulary, options, options.max_visits)
     if len(encoded["input_ids"]) <= max_length:
         return encoded

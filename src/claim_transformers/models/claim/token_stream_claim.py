@@ -271,3 +271,10 @@ def _scatter_head(input_ids: np.ndarray, slot_starts: np.ndarray, tokens: np.nda
     present = tokens >= 0
     before: np.ndarray = np.cumsum(present, axis=1) - present
     input_ids[(slot_starts[:, None] + before)[present]] = tokens[present]
+
+
+def empty_batch(table: Any) -> Any:
+    """A batch without rows that has the columns of a table."""
+    pa, _ = load_arrow()
+    names = [name for name in PATIENT_COLUMNS if name in table.column_names]
+    return pa.RecordBatch.from_pydict({name: pa.array([], type=table.schema.field(name).type) for name in names})

@@ -6,7 +6,6 @@ beside the diagnoses, procedures and drugs. `docs/tokenizer.md` holds the gramma
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import repeat
 from os import PathLike
@@ -19,12 +18,12 @@ from transformers.tokenization_utils_base import TruncationStrategy
 from transformers.utils.generic import PaddingStrategy
 
 from .categories_claim import CodeCategories, number_categories
-from .form_claim import FORM_COLUMNS, FORM_FILE, OLD_COUNTY_FILE, OLD_FORM_FILE, ClaimForm, read_form
+from .form_claim import FORM_COLUMNS, FORM_FILE, OLD_COUNTY_FILE, OLD_FORM_FILE, ClaimForm, form_by, read_form
 from .form_table_claim import FormWriter
 from .names_claim import checkpoint_hint, is_misspelt, resolve_checkpoint
 from .padding_claim import PatientPadding
 from .patients_claim import encode_history, encode_within, read_history
-from .token_stream_claim import PATIENT_COLUMNS, TableEncoder
+from .token_stream_claim import PATIENT_COLUMNS, TableEncoder, empty_batch
 from .visits_claim import load_arrow, read_batches
 from .vocabulary_claim import (
     FORMAT_VERSION,
@@ -145,7 +144,7 @@ class ClaimTokenizer(PatientPadding):
         self._category_ids = self._number_categories(categories)
         if form is None and (form_file is not None or (old_form_file is not None and format_version == 1)):
             form = read_form(form_file, old_form_file, old_county_file, self._rules)
-        self._form = None if form is None else _form_by(form, self._rules)
+        self._form = None if form is None else form_by(form, self._rules)
         self._claim_vocabulary: ClaimVocabulary | None = None
         self._encoder: TableEncoder | None = None
         self._writer: FormWriter | None = None
@@ -249,7 +248,7 @@ class ClaimTokenizer(PatientPadding):
         rules = CodeCategories.parse(categories)
         names = [str(options.get(name, default)) for name, default in SPECIAL_TOKENS.items()]
         fields = {name: options[name] for name in EncodingOptions.__dataclass_fields__ if name in options}
-        form = None if form is None else _form_by(form, rules)
+        form = None if form is None else form_by(form, rules)
         vocab = train_tokens(
             dataset,
             rules=rules,
@@ -316,11 +315,7 @@ class ClaimTokenizer(PatientPadding):
         return len(self._vocab)
 
     def get_vocab(self) -> dict[str, int]:
-        """Give the whole vocabulary.
-
-        Returns:
-            `dict[str, int]`: Token to id, tokens added after training included.
-        """
+        """Token to id, tokens added after training included."""
         return {**self._vocab, **self._added_tokens_encoder}
 
     @property
@@ -425,7 +420,7 @@ class ClaimTokenizer(PatientPadding):
         encoder = self._table_encoder(fresh=return_statistics)
         columns = (*PATIENT_COLUMNS, *FORM_COLUMNS)
         batches = list(map(self._encode_batch, read_batches(table, columns), repeat(encoder)))
-        encoded = pa.Table.from_batches(batches or [encoder.encode_batch(_empty_batch(table))])
+        encoded = pa.Table.from_batches(batches or [encoder.encode_batch(empty_batch(table))])
         for name in keep_columns:
             encoded = encoded.append_column(name, table.column(name))
         return (encoded, encoder.level_counts()) if return_statistics else encoded
@@ -438,7 +433,7 @@ class ClaimTokenizer(PatientPadding):
         return encoder.encode_batch(batch)
 
     def count_backoffs(self, table: Any) -> dict[str, dict[str, int]]:
-        """Count at which level the codes of a table are found.
+        """Count at which level the codes of a table are found, after the form.
 
         Args:
             table (`pyarrow.Table`): Rows of the patients table.
@@ -541,27 +536,12 @@ class ClaimTokenizer(PatientPadding):
         return str(added)
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
-        """Join tokens to text in which `|` stands before each visit.
-
-        Args:
-            tokens (`list[str]`): Tokens.
-
-        Returns:
-            `str`: Text that tokenizes to the same tokens.
-        """
+        """Join tokens to text in which `|` stands before each visit, and which tokenizes to the same tokens."""
         starts = ("TYPE/", UNKNOWN_TYPE)
         return " ".join(f"{VISIT_SEPARATOR} {token}" if token.startswith(starts) else token for token in tokens)
 
     def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
-        """Write `vocab.json`, `categories.json` and, where there is a form, `form.json`.
-
-        Args:
-            save_directory (`str`): Folder.
-            filename_prefix (`str`, *optional*): Beginning of the file names.
-
-        Returns:
-            `tuple[str, ...]`: Paths of the files.
-        """
+        """Write `vocab.json`, `categories.json` and, where there is a form, `form.json`; give their paths."""
         categories = {**self._rules.to_dict(), "category_ids": self._category_ids}
         form = None if self._form is None else self._form.to_dict()
         contents = {"vocab_file": self._vocab, "categories_file": categories, "form_file": form}
@@ -611,18 +591,6 @@ class ClaimTokenizer(PatientPadding):
     def __getstate__(self) -> dict[str, Any]:
         # What is derived on first use would change the fingerprint under which `datasets` caches `encode_table`.
         return {**self.__dict__, "_claim_vocabulary": None, "_encoder": None, "_writer": None}
-
-
-def _form_by(form: Any, rules: CodeCategories) -> ClaimForm:
-    """A form that rolls codes up by the rules of the tokenizer."""
-    return replace(form, categories=rules) if isinstance(form, ClaimForm) else ClaimForm.from_dict(form, rules)
-
-
-def _empty_batch(table: Any) -> Any:
-    """A batch without rows that has the columns of a table."""
-    pa, _ = load_arrow()
-    names = [name for name in PATIENT_COLUMNS if name in table.column_names]
-    return pa.RecordBatch.from_pydict({name: pa.array([], type=table.schema.field(name).type) for name in names})
 
 
 __all__ = ["ClaimTokenizer"]
