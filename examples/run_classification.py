@@ -27,9 +27,8 @@ from claim_transformers.training import (
     ClaimTrainingArguments,
     DataCollatorForClaimClassification,
     binary_metrics,
-    carry_sequence_papers,
-    check_sequence_form,
     describe_backoffs,
+    find_form,
     parse_arguments,
     predict_splits,
     tokenize_dataset,
@@ -57,10 +56,10 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
 
     if arguments.model_config:
         architecture = Architecture.from_json(arguments.model_config)
-        tokenizer = architecture.train_tokenizer(cohort["train"], categories=category_rules().to_dict())
+        rules, form = category_rules().to_dict(), find_form(arguments.cohort)
+        tokenizer = architecture.train_tokenizer(cohort["train"], categories=rules, form=form)
         model = ClaimForSequenceClassification(architecture.build_config(tokenizer, num_labels=2))
     else:
-        check_sequence_form(arguments.cohort, checkpoint)
         tokenizer = ClaimTokenizer.from_pretrained(checkpoint)
         if arguments.from_scratch:
             model = ClaimForSequenceClassification(ClaimConfig.from_pretrained(checkpoint, num_labels=2))
@@ -91,7 +90,6 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
     kind = "fine-tuned" if checkpoint and not arguments.from_scratch else "from scratch"
     found = predict_splits(trainer, tokens, cohort, name=arguments.name or f"Claim-PT, {kind}")
     if trainer.is_world_process_zero():
-        carry_sequence_papers(arguments.cohort, training_args.output_dir)
         print(f"Test split: {found['test']}")
 
 

@@ -24,7 +24,7 @@ from claim_transformers.training import (
     Architecture,
     ClaimTrainer,
     ClaimTrainingArguments,
-    carry_sequence_papers,
+    find_form,
     leave_out_patients,
     parse_arguments,
     pretraining_collator,
@@ -65,7 +65,12 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         else:
             drugs = read_drug_ingredients(arguments.drug_ingredients) if arguments.drug_ingredients else None
             rules, least = category_rules(drug_ingredients=drugs), arguments.min_patients
-            tokenizer = architecture.train_tokenizer(patients["train"], categories=rules.to_dict(), min_patients=least)
+            options = {
+                "categories": rules.to_dict(),
+                "form": find_form(arguments.claims, rules),
+                "min_patients": least,
+            }
+            tokenizer = architecture.train_tokenizer(patients["train"], **options)
         tokens = tokenize_dataset(patients, tokenizer)
 
     config = architecture.build_config(tokenizer)
@@ -88,8 +93,6 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
     )
     trainer.save_metrics("train", trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint).metrics)
     trainer.save_model()
-    if trainer.is_world_process_zero():
-        carry_sequence_papers(arguments.claims, training_args.output_dir)
     metrics = trainer.evaluate()
     trainer.log_metrics("eval", metrics)
     trainer.save_metrics("eval", metrics)

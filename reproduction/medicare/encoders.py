@@ -211,7 +211,7 @@ def _pretrain(sequences: Path, architecture: Architecture, plan: MaskedTraining,
     from claim_transformers.codes import category_rules
     from claim_transformers.training import (
         ClaimTrainer,
-        carry_sequence_papers,
+        find_form,
         pretraining_collator,
         pretraining_metrics,
         pretraining_model,
@@ -221,7 +221,10 @@ def _pretrain(sequences: Path, architecture: Architecture, plan: MaskedTraining,
     with quiet():
         splits = load_from_disk(str(sequences))
         tokenizer: ClaimTokenizer = architecture.train_tokenizer(
-            splits["train"], categories=category_rules().to_dict(), min_patients=MIN_PATIENTS
+            splits["train"],
+            categories=category_rules().to_dict(),
+            form=find_form(sequences),
+            min_patients=MIN_PATIENTS,
         )
         tokens = tokenize_dataset(splits, tokenizer)
         set_seed(plan.seed)
@@ -239,7 +242,6 @@ def _pretrain(sequences: Path, architecture: Architecture, plan: MaskedTraining,
         )
         train_and_save(trainer, out)
         metrics = trainer.evaluate()
-    carry_sequence_papers(sequences, out)
     save_metrics(metrics, out / METRICS_FILE)
 
 

@@ -123,7 +123,7 @@ class ReadmissionStudy:
             population (`str`, *optional*, defaults to `"study"`): Name in the profile.
             definition ([`ReadmissionDefinition`], *optional*): The rule; stays joined without it.
             depth (`str`, *optional*): Another depth than the profile's.
-            hide (`Collection[str]`, *optional*): What sequences leave out, see `SequenceForm`.
+            hide (`Collection[str]`, *optional*): What sequences leave out, see `ClaimForm`.
 
         Returns:
             [`StudyCohort`]: The cohort.
@@ -144,15 +144,15 @@ class ReadmissionStudy:
         Returns:
             `Path`: Folder of sequences.
         """
-        from claim_transformers.cohorts.readmission.sequences import SequenceForm, write_sequences
+        from claim_transformers.training import fit_bins, make_form, write_sequences
 
         depth = depth or self.profile.depth
         source = self.populations.cohort(PRETRAINING, ReadmissionDefinition(STAYS))
         parameters = {"cohort": cohort.name, "depth": depth, "hide": sorted(hide), "bins": source.name}
 
         def write(folder: Path) -> None:
-            fitted = SequenceForm(depth).fit(read_examples(source)["train"])
-            write_sequences(cohort, folder, SequenceForm(depth, bins=fitted.bins, hide=hide))
+            fitted = fit_bins(make_form(depth, hide=hide), read_examples(source)["train"])
+            write_sequences(cohort, folder, fitted)
 
         return self.workspace.folder_step("prepare/sequences", parameters, write)
 

@@ -1,11 +1,9 @@
 import json
-import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from claim_transformers.cohorts.readmission.sequences import SequenceForm
 from claim_transformers.models.claim import ClaimForPreTraining, ClaimForSequenceClassification
 from claim_transformers.training import Architecture, ClaimTrainingArguments, auroc, parse_arguments
 
@@ -52,21 +50,6 @@ def test_a_fine_tuned_model_predicts_every_row_of_the_test_split(script, cohort,
     best = json.loads((next(tmp_path.glob("checkpoint-*")) / "trainer_state.json").read_text())["best_metric"]
     assert best > 0.8
     assert ClaimForSequenceClassification.from_pretrained(tmp_path).config.num_labels == 2
-
-
-def test_a_cohort_in_another_form_than_the_checkpoint_is_refused(script, cohort, checkpoint, tmp_path):
-    copy = shutil.copytree(checkpoint, tmp_path / "checkpoint")
-    SequenceForm("category").save(copy)
-    with pytest.raises(ValueError, match="sequences COHORT OUT --form-of"):
-        run(script, cohort, tmp_path / "out", "--model_name_or_path", copy)
-
-
-def test_the_form_of_the_sequences_goes_into_the_model(script, cohort, checkpoint, tmp_path, capsys):
-    sequences = shutil.copytree(cohort, tmp_path / "sequences")
-    SequenceForm("category").save(sequences)
-    run(script, sequences, tmp_path / "out", "--model_name_or_path", checkpoint, epochs=1)
-    assert SequenceForm.load(tmp_path / "out") == SequenceForm("category")
-    assert "% backed off to a shorter code or a category" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["from_scratch", "model_config"])

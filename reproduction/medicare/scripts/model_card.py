@@ -30,8 +30,8 @@ OBJECTIVE = (
 )
 INPUT = (
     "ICD-9-CM codes only (claims of 2008 to 2012), no ICD-10: the diagnoses of later claims are unknown to it. "
-    "Codes are rolled up and numbers are tokens: write your stays with `claim-transformers sequences COHORT OUT "
-    "--form-of medicare-encoder-base` first. `docs/readmission.md` has the whole way."
+    "Codes are rolled up and numbers are tokens, by the tokenizer itself: give it the stays of a readmission cohort "
+    "as they are. `docs/readmission.md` has the whole way."
 )
 
 

@@ -9,12 +9,13 @@ From the repository root:
 """
 
 from claim_transformers.analysis.result_table import ResultTable
-from claim_transformers.codes.roll_up import DEPTHS
-from claim_transformers.cohorts.readmission.sequence_vocabulary import vocabulary_rows
-from claim_transformers.cohorts.readmission.sequences import read_splits
+from claim_transformers.models.claim.form_claim import DEPTHS
 from claim_transformers.training import parse_arguments
+from claim_transformers.training.sequence_vocabulary import vocabulary_rows
+from claim_transformers.training.sequences import read_splits
 from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.medicare.benchmark import MedicareBenchmark
+
 from reproduction.medicare.profiles import PRETRAINING
 
 NOTE = (

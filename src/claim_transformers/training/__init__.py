@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from claim_transformers.training.architecture import Architecture
     from claim_transformers.training.arguments import ClaimTrainingArguments
+    from claim_transformers.training.backoffs import describe_backoffs
     from claim_transformers.training.bootstrap import MetricInterval, clustered_interval, paired_difference
     from claim_transformers.training.callbacks import EpochFromState, JsonLinesHistory
     from claim_transformers.training.classification_metrics import (
@@ -30,11 +31,7 @@ if TYPE_CHECKING:
     from claim_transformers.training.parsing import parse_arguments
     from claim_transformers.training.predictions import predict_splits, save_predictions, score_binary
     from claim_transformers.training.samplers import LengthGroupedBatches
-    from claim_transformers.training.sequence_papers import (
-        carry_sequence_papers,
-        check_sequence_form,
-        describe_backoffs,
-    )
+    from claim_transformers.training.sequences import find_form, fit_bins, make_form, write_sequences
     from claim_transformers.training.split_overlap import leave_out_patients, require_disjoint_patients
     from claim_transformers.training.tokenized_patients import TokenizedPatients, tokenize_dataset
     from claim_transformers.training.trainer import ClaimTrainer
@@ -59,10 +56,11 @@ _MODULE_OF_NAME = {
     "binary_metrics": "classification_metrics",
     "brier": "metrics",
     "calibration_error": "metrics",
-    "carry_sequence_papers": "sequence_papers",
-    "check_sequence_form": "sequence_papers",
     "clustered_interval": "bootstrap",
-    "describe_backoffs": "sequence_papers",
+    "describe_backoffs": "backoffs",
+    "find_form": "sequences",
+    "fit_bins": "sequences",
+    "make_form": "sequences",
     "leave_out_patients": "split_overlap",
     "multi_label_metrics": "classification_metrics",
     "paired_difference": "bootstrap",
@@ -79,6 +77,7 @@ _MODULE_OF_NAME = {
     "save_predictions": "predictions",
     "score_binary": "predictions",
     "tokenize_dataset": "tokenized_patients",
+    "write_sequences": "sequences",
 }
 
 __all__ = [
@@ -101,11 +100,12 @@ __all__ = [
     "binary_metrics",
     "brier",
     "calibration_error",
-    "carry_sequence_papers",
-    "check_sequence_form",
     "clustered_interval",
     "describe_backoffs",
+    "find_form",
+    "fit_bins",
     "leave_out_patients",
+    "make_form",
     "multi_label_metrics",
     "paired_difference",
     "parse_arguments",
@@ -121,6 +121,7 @@ __all__ = [
     "save_predictions",
     "score_binary",
     "tokenize_dataset",
+    "write_sequences",
 ]
 
 

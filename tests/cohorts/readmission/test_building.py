@@ -324,7 +324,9 @@ def test_bins_of_counties_can_come_from_elsewhere(build, claims, tmp_path):
     assert not any("OTHER" in code for code in row["patient_codes"])
     cohort.save(tmp_path / "out")
     assert NumberBins.load(tmp_path / "out" / COUNTY_BINS_FILE) == given.bins
-    assert cohort.examples.drop_columns("patient_codes").equals(build().examples.drop_columns("patient_codes"))
+    assert row["county_measures"] == {"SVI": 0.3}
+    theirs = ["patient_codes", "county_measures"]
+    assert cohort.examples.drop_columns(theirs).equals(build().examples.drop_columns(theirs))
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,9 @@ class ReadmissionCohort(Cohort):
     Beside the columns of any cohort an example has `patient_codes` (`list<string>`), `visit_amount` (`list<float>`, US
     dollars), `admission_day`, `discharge_day`, `length_of_stay_days`, `county_fips`, `is_transfer_label` (whether the
     label is 1 because the patient was moved to another hospital on that day or, by disposition, the next) and
-    `is_observed` (whether the window was observed: always, but under the plain rule). The last visit is the index
-    stay. `visits_hidden` counts claims.
+    `is_observed` (whether the window was observed: always, but under the plain rule); with county measures
+    `county_measures`, a struct of numbers, of which a tokenizer makes the `COUNTY/` codes of its own bins. The last
+    visit is the index stay. `visits_hidden` counts claims.
 
     Args:
         definition ([`ReadmissionDefinition`]): What was asked for.
@@ -101,6 +102,7 @@ def build_readmission_cohort(
     examples = examples.append_column("patient_codes", patient_codes(facts_of_patients, tokens))
     facts = _facts(examples, chosen, keep, hidden)
     if county_bins is not None:
+        examples = examples.append_column("county_measures", county_bins.measures(examples["county_fips"]))
         facts["counties"] = county_bins.count_missing(examples["county_fips"])
     cohort = ReadmissionCohort(
         definition=definition,

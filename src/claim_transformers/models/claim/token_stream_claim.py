@@ -28,9 +28,9 @@ class TableEncoder:
         options (`EncodingOptions`): How to write.
 
     Examples:
-        >>> from .categories_claim import CategoryRules
+        >>> from .categories_claim import CodeCategories
         >>> tokens = {"[UNK]": 0, "ICD9CM/493": 1, "SEX/F": 2}
-        >>> vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", CategoryRules(), {}, backoff=True)
+        >>> vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", CodeCategories(), {}, backoff=True)
         >>> pa, _ = load_arrow()
         >>> visits = {"visit_day": [[4]], "visit_type": [["OP"]], "codes": [[["ICD9CM/49392", "NDC/1"]]], "sex": ["F"]}
         >>> encoder = TableEncoder(vocabulary, EncodingOptions())
@@ -271,3 +271,10 @@ def _scatter_head(input_ids: np.ndarray, slot_starts: np.ndarray, tokens: np.nda
     present = tokens >= 0
     before: np.ndarray = np.cumsum(present, axis=1) - present
     input_ids[(slot_starts[:, None] + before)[present]] = tokens[present]
+
+
+def empty_batch(table: Any) -> Any:
+    """A batch without rows that has the columns of a table."""
+    pa, _ = load_arrow()
+    names = [name for name in PATIENT_COLUMNS if name in table.column_names]
+    return pa.RecordBatch.from_pydict({name: pa.array([], type=table.schema.field(name).type) for name in names})
