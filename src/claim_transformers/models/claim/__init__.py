@@ -4,18 +4,35 @@ The files of this folder import one another with a single dot and nothing else o
 flat beside a checkpoint that carries its code.
 """
 
-from .configuration_claim import ClaimConfig
-from .modeling_claim import (
-    ClaimForMaskedLM,
-    ClaimForPreTraining,
-    ClaimForPreTrainingOutput,
-    ClaimForSequenceClassification,
-    ClaimForVisitClassification,
-    ClaimModel,
-    ClaimModelOutput,
-    ClaimPreTrainedModel,
-)
-from .tokenization_claim import ClaimTokenizer
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .configuration_claim import ClaimConfig
+    from .modeling_claim import (
+        ClaimForMaskedLM,
+        ClaimForPreTraining,
+        ClaimForPreTrainingOutput,
+        ClaimForSequenceClassification,
+        ClaimForVisitClassification,
+        ClaimModel,
+        ClaimModelOutput,
+        ClaimPreTrainedModel,
+    )
+    from .tokenization_claim import ClaimTokenizer
+
+_MODULE_OF_NAME = {
+    "ClaimConfig": "configuration_claim",
+    "ClaimForMaskedLM": "modeling_claim",
+    "ClaimForPreTraining": "modeling_claim",
+    "ClaimForPreTrainingOutput": "modeling_claim",
+    "ClaimForSequenceClassification": "modeling_claim",
+    "ClaimForVisitClassification": "modeling_claim",
+    "ClaimModel": "modeling_claim",
+    "ClaimModelOutput": "modeling_claim",
+    "ClaimPreTrainedModel": "modeling_claim",
+    "ClaimTokenizer": "tokenization_claim",
+}
 
 __all__ = [
     "ClaimConfig",
@@ -29,3 +46,14 @@ __all__ = [
     "ClaimPreTrainedModel",
     "ClaimTokenizer",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first used: torch takes seconds."""
+    if name not in _MODULE_OF_NAME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULE_OF_NAME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
