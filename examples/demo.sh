@@ -7,7 +7,7 @@ rm -rf "$run"
 mkdir -p "$run"
 
 # 1. Claims of a pediatric population, and the true risk of everybody, which no model sees.
-claim-transformers simulate "$run/raw" --patients 60000 --seed 7
+claim-transformers simulate pediatric "$run/raw" --patients 60000 --seed 7
 
 # 2. Canonical tables, quality report and one timeline per patient.
 claim-transformers ingest simulated "$run/raw" "$run/claims"

@@ -8,7 +8,7 @@ run="${1:-runs/medicare-encoder-base}"
 mkdir -p "$run"
 export OMP_NUM_THREADS=1
 
-claim-transformers simulate "$run/raw" --population medicare --patients 60000 --seed 21
+claim-transformers simulate medicare "$run/raw" --patients 60000 --seed 21
 claim-transformers ingest simulated "$run/raw" "$run/claims"
 claim-transformers cohort readmission "$run/claims" "$run/cohort" --rule stays \
   --county-features "$run/raw/county_features.parquet"

@@ -1,9 +1,8 @@
 """Transformers for health-insurance claims.
 
-Importing the package registers the family (`model_type = "claim"`) with `AutoConfig`, `AutoTokenizer`, `AutoModel`,
-`AutoModelForPreTraining`, `AutoModelForMaskedLM`, `AutoModelForSequenceClassification` and
-`AutoModelForTokenClassification`, the recurrent baselines (`model_type = "claim_recurrent"`) with those that fit them,
-and stays light: what needs `datasets`, scikit-learn, DuckDB or matplotlib is imported when it is first used.
+Importing the package makes the Auto classes of transformers know its models: `model_type = "claim"` and, of the
+recurrent baselines, `model_type = "claim_recurrent"`. It imports neither transformers nor torch for that
+(`models/registration.py`): every public name is imported from its room when it is first used.
 
 Examples:
     >>> from claim_transformers import ClaimTokenizer
@@ -17,26 +16,157 @@ Examples:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from claim_transformers.models.claim import (
-    ClaimConfig,
-    ClaimForMaskedLM,
-    ClaimForPreTraining,
-    ClaimForSequenceClassification,
-    ClaimForVisitClassification,
-    ClaimModel,
-    ClaimTokenizer,
-)
-from claim_transformers.models.claim.names_claim import resolve_checkpoint
 from claim_transformers.models.registration import register
 from claim_transformers.version import __version__
 
 if TYPE_CHECKING:
+    from claim_transformers.analysis import (
+        PriorCorrection,
+        audit_attributes,
+        audit_subgroups,
+        calibration_table,
+        compare_models,
+        drift_table,
+        fit_gradient_boosting,
+        fit_logistic_regression,
+        fit_platt,
+        gap_table,
+        lace_scores,
+        measure_drift,
+        outcome_probability,
+        outcome_readout,
+        score_at_threshold,
+        start_from_pretraining,
+        start_from_readout,
+        subgroup_table,
+        threshold_table,
+        true_risk_scores,
+        write_attention_view,
+        write_embedding_figure,
+        write_report,
+    )
+    from claim_transformers.codes import (
+        ClaimDataError,
+        backoff_chain,
+        category_rules,
+        normalize_code,
+        read_drug_ingredients,
+        report_coverage,
+    )
+    from claim_transformers.cohorts import build_cohort, check_leaks, load_definition
+    from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
+    from claim_transformers.hub import install_checkpoint, push_checkpoint, push_dataset, write_model_card
+    from claim_transformers.models.claim import (
+        ClaimConfig,
+        ClaimForMaskedLM,
+        ClaimForPreTraining,
+        ClaimForSequenceClassification,
+        ClaimForVisitClassification,
+        ClaimModel,
+        ClaimTokenizer,
+    )
+    from claim_transformers.models.claim.names_claim import resolve_checkpoint
     from claim_transformers.models.recurrent import RecurrentConfig, RecurrentForSequenceClassification, RecurrentModel
+    from claim_transformers.simulation import simulate
+    from claim_transformers.simulation.medicare import PlantedBias, PlantedDrift, simulate_medicare
+    from claim_transformers.sources.pipeline.ingest import ingest
     from claim_transformers.sources.pipeline.loading import load_claims
-    from claim_transformers.training import ClaimTrainer, DataCollatorForClaimPretraining
+    from claim_transformers.training import (
+        Architecture,
+        ClaimTrainer,
+        ClaimTrainingArguments,
+        DataCollatorForClaimClassification,
+        DataCollatorForClaimPretraining,
+        DataCollatorForMaskedTokens,
+        DataCollatorForVisitClassification,
+        TokenizedPatients,
+        binary_metrics,
+        leave_out_patients,
+        parse_arguments,
+        pretraining_collator,
+        pretraining_metrics,
+        pretraining_model,
+        save_predictions,
+        tokenize_dataset,
+    )
+
+_MODULE_OF_NAME = {
+    "Architecture": "claim_transformers.training",
+    "ClaimConfig": "claim_transformers.models.claim",
+    "ClaimDataError": "claim_transformers.codes",
+    "ClaimForMaskedLM": "claim_transformers.models.claim",
+    "ClaimForPreTraining": "claim_transformers.models.claim",
+    "ClaimForSequenceClassification": "claim_transformers.models.claim",
+    "ClaimForVisitClassification": "claim_transformers.models.claim",
+    "ClaimModel": "claim_transformers.models.claim",
+    "ClaimTokenizer": "claim_transformers.models.claim",
+    "ClaimTrainer": "claim_transformers.training",
+    "ClaimTrainingArguments": "claim_transformers.training",
+    "DataCollatorForClaimClassification": "claim_transformers.training",
+    "DataCollatorForClaimPretraining": "claim_transformers.training",
+    "DataCollatorForMaskedTokens": "claim_transformers.training",
+    "DataCollatorForVisitClassification": "claim_transformers.training",
+    "PlantedBias": "claim_transformers.simulation.medicare",
+    "PlantedDrift": "claim_transformers.simulation.medicare",
+    "PriorCorrection": "claim_transformers.analysis",
+    "ReadmissionDefinition": "claim_transformers.cohorts.readmission.definition",
+    "RecurrentConfig": "claim_transformers.models.recurrent",
+    "RecurrentForSequenceClassification": "claim_transformers.models.recurrent",
+    "RecurrentModel": "claim_transformers.models.recurrent",
+    "TokenizedPatients": "claim_transformers.training",
+    "audit_attributes": "claim_transformers.analysis",
+    "audit_subgroups": "claim_transformers.analysis",
+    "backoff_chain": "claim_transformers.codes",
+    "binary_metrics": "claim_transformers.training",
+    "build_cohort": "claim_transformers.cohorts",
+    "calibration_table": "claim_transformers.analysis",
+    "category_rules": "claim_transformers.codes",
+    "check_leaks": "claim_transformers.cohorts",
+    "compare_models": "claim_transformers.analysis",
+    "drift_table": "claim_transformers.analysis",
+    "fit_gradient_boosting": "claim_transformers.analysis",
+    "fit_logistic_regression": "claim_transformers.analysis",
+    "fit_platt": "claim_transformers.analysis",
+    "gap_table": "claim_transformers.analysis",
+    "ingest": "claim_transformers.sources.pipeline.ingest",
+    "install_checkpoint": "claim_transformers.hub",
+    "lace_scores": "claim_transformers.analysis",
+    "leave_out_patients": "claim_transformers.training",
+    "load_claims": "claim_transformers.sources.pipeline.loading",
+    "load_definition": "claim_transformers.cohorts",
+    "measure_drift": "claim_transformers.analysis",
+    "normalize_code": "claim_transformers.codes",
+    "outcome_probability": "claim_transformers.analysis",
+    "outcome_readout": "claim_transformers.analysis",
+    "parse_arguments": "claim_transformers.training",
+    "pretraining_collator": "claim_transformers.training",
+    "pretraining_metrics": "claim_transformers.training",
+    "pretraining_model": "claim_transformers.training",
+    "push_checkpoint": "claim_transformers.hub",
+    "push_dataset": "claim_transformers.hub",
+    "read_drug_ingredients": "claim_transformers.codes",
+    "report_coverage": "claim_transformers.codes",
+    "resolve_checkpoint": "claim_transformers.models.claim.names_claim",
+    "save_predictions": "claim_transformers.training",
+    "score_at_threshold": "claim_transformers.analysis",
+    "simulate": "claim_transformers.simulation",
+    "simulate_medicare": "claim_transformers.simulation.medicare",
+    "start_from_pretraining": "claim_transformers.analysis",
+    "start_from_readout": "claim_transformers.analysis",
+    "subgroup_table": "claim_transformers.analysis",
+    "threshold_table": "claim_transformers.analysis",
+    "tokenize_dataset": "claim_transformers.training",
+    "true_risk_scores": "claim_transformers.analysis",
+    "write_attention_view": "claim_transformers.analysis",
+    "write_embedding_figure": "claim_transformers.analysis",
+    "write_model_card": "claim_transformers.hub",
+    "write_report": "claim_transformers.analysis",
+}
 
 __all__ = [
+    "Architecture",
     "ClaimConfig",
+    "ClaimDataError",
     "ClaimForMaskedLM",
     "ClaimForPreTraining",
     "ClaimForSequenceClassification",
@@ -44,29 +174,78 @@ __all__ = [
     "ClaimModel",
     "ClaimTokenizer",
     "ClaimTrainer",
+    "ClaimTrainingArguments",
+    "DataCollatorForClaimClassification",
     "DataCollatorForClaimPretraining",
+    "DataCollatorForMaskedTokens",
+    "DataCollatorForVisitClassification",
+    "PlantedBias",
+    "PlantedDrift",
+    "PriorCorrection",
+    "ReadmissionDefinition",
     "RecurrentConfig",
     "RecurrentForSequenceClassification",
     "RecurrentModel",
+    "TokenizedPatients",
     "__version__",
+    "audit_attributes",
+    "audit_subgroups",
+    "backoff_chain",
+    "binary_metrics",
+    "build_cohort",
+    "calibration_table",
+    "category_rules",
+    "check_leaks",
+    "compare_models",
+    "drift_table",
+    "fit_gradient_boosting",
+    "fit_logistic_regression",
+    "fit_platt",
+    "gap_table",
+    "ingest",
+    "install_checkpoint",
+    "lace_scores",
+    "leave_out_patients",
     "load_claims",
+    "load_definition",
+    "measure_drift",
+    "normalize_code",
+    "outcome_probability",
+    "outcome_readout",
+    "parse_arguments",
+    "pretraining_collator",
+    "pretraining_metrics",
+    "pretraining_model",
+    "push_checkpoint",
+    "push_dataset",
+    "read_drug_ingredients",
+    "report_coverage",
     "resolve_checkpoint",
+    "save_predictions",
+    "score_at_threshold",
+    "simulate",
+    "simulate_medicare",
+    "start_from_pretraining",
+    "start_from_readout",
+    "subgroup_table",
+    "threshold_table",
+    "tokenize_dataset",
+    "true_risk_scores",
+    "write_attention_view",
+    "write_embedding_figure",
+    "write_model_card",
+    "write_report",
 ]
-
-_LAZY = {
-    "ClaimTrainer": "claim_transformers.training",
-    "DataCollatorForClaimPretraining": "claim_transformers.training",
-    "RecurrentConfig": "claim_transformers.models.recurrent",
-    "RecurrentForSequenceClassification": "claim_transformers.models.recurrent",
-    "RecurrentModel": "claim_transformers.models.recurrent",
-    "load_claims": "claim_transformers.sources.pipeline.loading",
-}
 
 register()
 
 
 def __getattr__(name: str) -> Any:
     """Imports a public name from its room when it is first used."""
-    if name not in _LAZY:
+    if name not in _MODULE_OF_NAME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+    return getattr(import_module(_MODULE_OF_NAME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

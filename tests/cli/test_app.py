@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from claim_transformers.cli import app, main
 
-COMMANDS = ("simulate", "ingest", "stage", "consolidate", "cohort", "report", "install-checkpoint")
+COMMANDS = ("simulate", "ingest", "stage", "consolidate", "cohort", "sequences", "report", "install-checkpoint")
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,7 +29,7 @@ def test_no_command_shows_what_there_is():
 def test_simulate_then_ingest_then_cohort_by_the_command_line(tmp_path):
     run = CliRunner()
     steps = [
-        ["simulate", str(tmp_path / "raw"), "--patients", "1500", "--seed", "3"],
+        ["simulate", "pediatric", str(tmp_path / "raw"), "--patients", "1500", "--seed", "3"],
         ["ingest", "simulated", str(tmp_path / "raw"), str(tmp_path / "claims")],
         ["cohort", "event", "asthma_exacerbation", str(tmp_path / "claims"), str(tmp_path / "cohort")],
     ]
@@ -80,7 +80,7 @@ def test_every_command_that_writes_refuses_a_folder_that_is_there(tmp_path, caps
     out = str(tmp_path / "mine")
     claims = str(write_claims(tmp_path / "claims", [patient("P1", ASTHMA_VISIT)]))
     for command in (
-        ["simulate", out],
+        ["simulate", "pediatric", out],
         ["ingest", "tuva", claims, out],
         ["cohort", "event", "hospital_admission", claims, out],
     ):
@@ -104,14 +104,59 @@ def test_the_shares_of_quarantine_can_be_moved(tmp_path, capsys, monkeypatch):
 def test_dates_that_do_not_fit_are_refused(tmp_path, capsys, monkeypatch):
     raw, out = str(tmp_path), str(tmp_path / "out")
     assert "an ISO date" in _fails(capsys, monkeypatch, "ingest", "tuva", raw, out, "--extract-date", "soon")
-    assert "an ISO date" in _fails(capsys, monkeypatch, "simulate", out, "--start", "soon")
+    assert "an ISO date" in _fails(capsys, monkeypatch, "simulate", "pediatric", out, "--start", "soon")
 
 
 @pytest.mark.parametrize(
     ("option", "value", "strength"),
     [("--biased-subgroup", "dual", "--planted-bias"), ("--drift-year", "2011", "--planted-drift")],
 )
-def test_a_planted_bias_or_drift_needs_a_strength(tmp_path, capsys, monkeypatch, option, value, strength):
-    arguments = ["simulate", str(tmp_path / "out"), "--population", "medicare", "--patients", "9", option, value]
-    assert f"expected {strength}, a strength from 0 to 1, with {option}" in _fails(capsys, monkeypatch, *arguments)
+def test_a_planted_bias_or_drift_needs_a_strength(tmp_path, option, value, strength):
+    arguments = ["simulate", "medicare", str(tmp_path / "out"), "--patients", "9", option, value]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert f"expected {strength}, a strength from 0 to 1, with {option}" in " ".join(result.output.split())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("population", "option"),
+    [
+        ("pediatric", "--planted-bias"),
+        ("pediatric", "--planted-drift"),
+        ("medicare", "--dirt"),
+        ("medicare", "--institution"),
+    ],
+)
+def test_a_population_has_no_option_of_the_other(tmp_path, population, option):
+    result = CliRunner().invoke(app, ["simulate", population, str(tmp_path / "out"), option, "1"])
+    assert result.exit_code == 2
+    assert f"No such option: {option}" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_population_that_is_not_simulated_is_refused(tmp_path):
+    result = CliRunner().invoke(app, ["simulate", "paediatric", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert "'pediatric'" in result.output
+
+
+def test_the_command_line_writes_the_bytes_of_the_python_function(tmp_path):
+    from claim_transformers import PlantedBias, simulate, simulate_medicare
+
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for population, options, run in (
+        ("pediatric", ["--institution", "b", "--dirt"], {"institution": "b", "dirt": "typical"}),
+        (
+            "medicare",
+            ["--planted-bias", "0.5", "--biased-subgroup", "dual"],
+            {"planted_bias": PlantedBias("dual", unrecorded=0.5, hidden=0.5)},
+        ),
+    ):
+        arguments = ["simulate", population, str(ours / population), "--patients", "40", "--seed", "3", *options]
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+        function = simulate if population == "pediatric" else simulate_medicare
+        function(theirs / population, patients=40, seed=3, **run)
+    written = sorted(path.relative_to(ours) for path in ours.rglob("*") if path.is_file())
+    assert len(written) > 2
+    assert all((ours / path).read_bytes() == (theirs / path).read_bytes() for path in written)

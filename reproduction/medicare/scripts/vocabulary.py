@@ -15,7 +15,6 @@ from claim_transformers.training.sequence_vocabulary import vocabulary_rows
 from claim_transformers.training.sequences import read_splits
 from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.medicare.benchmark import MedicareBenchmark
-
 from reproduction.medicare.profiles import PRETRAINING
 
 NOTE = (

@@ -1,78 +1,104 @@
-"""The command `simulate`: claims with known causes."""
+"""The command `simulate`: claims with known causes, of children or of Medicare."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from claim_transformers.cli.options import Overwrite, console, new_app
 
-app = new_app()
+app = new_app(no_args_is_help=True)
+
+Out = Annotated[Path, typer.Argument(help="Folder to make.")]
+Patients = Annotated[int, typer.Option(min=1, help="Patients to simulate.")]
+Seed = Annotated[int, typer.Option(help="Seed; the same seed gives the same bytes.")]
+Start = Annotated[str, typer.Option(help="First day of the claims, ISO.")]
+End = Annotated[str, typer.Option(help="Last day of the claims, ISO.")]
+
+
+@app.callback()
+def simulate() -> None:
+    """Make claims with known causes, and the true risk of every patient beside them."""
 
 
 @app.command()
-def simulate(
-    out: Annotated[Path, typer.Argument(help="Folder to make.")],
-    population: Annotated[
-        str, typer.Option(help="'pediatric', or 'medicare' with its seven claim types.")
-    ] = "pediatric",
-    patients: Annotated[int, typer.Option(min=1, help="Patients to simulate.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same bytes.")] = 0,
-    start: Annotated[
-        str | None, typer.Option(help="First day of the claims, ISO (2010-01-01; medicare 2008-01-01).")
-    ] = None,
-    end: Annotated[
-        str | None, typer.Option(help="Last day of the claims, ISO (2014-12-31; medicare 2012-12-31).")
-    ] = None,
-    institution: Annotated[str | None, typer.Option(help="'a', or 'b' with a shifted code mix; pediatric.")] = None,
-    dirt: Annotated[bool, typer.Option("--dirt", help="Plant the dirt that real claims have; pediatric.")] = False,
-    planted_bias: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Strength of a bias against a subgroup; medicare.")
-    ] = None,
-    biased_subgroup: Annotated[
-        str | None, typer.Option(help="That subgroup, such as 'race=black' (default) or 'dual'; medicare.")
-    ] = None,
-    planted_drift: Annotated[float | None, typer.Option(min=0, max=1, help="Strength of a drift; medicare.")] = None,
-    drift_year: Annotated[int | None, typer.Option(help="First year of the drift (the last one); medicare.")] = None,
+def pediatric(
+    out: Out,
+    patients: Patients = 10_000,
+    seed: Seed = 0,
+    start: Start = "2010-01-01",
+    end: End = "2014-12-31",
+    institution: Annotated[str, typer.Option(help="'a', or 'b' with a shifted code mix.")] = "a",
+    dirt: Annotated[bool, typer.Option("--dirt", help="Plant the dirt that real claims have.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make claims with known causes, and the true risk of every patient beside them."""
-    from claim_transformers.simulation import simulate as simulate_pediatric
+    """Children: chronic conditions, asthma, mood disorders and acute illness."""
+    from claim_transformers.simulation import simulate
+
+    summary = simulate(
+        out,
+        patients=patients,
+        seed=seed,
+        start=start,
+        end=end,
+        institution=institution,
+        dirt="typical" if dirt else None,
+        overwrite=overwrite,
+        progress=True,
+    )
+    _print_rows(summary, {f"dirt: {kind}": rows for kind, rows in summary.dirt.items()})
+
+
+@app.command()
+def medicare(
+    out: Out,
+    patients: Patients = 10_000,
+    seed: Seed = 0,
+    start: Start = "2008-01-01",
+    end: End = "2012-12-31",
+    planted_bias: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Strength of a bias against a subgroup.")
+    ] = None,
+    biased_subgroup: Annotated[
+        str | None, typer.Option(help="That subgroup, such as 'race=black' (default) or 'dual'.")
+    ] = None,
+    planted_drift: Annotated[float | None, typer.Option(min=0, max=1, help="Strength of a drift.")] = None,
+    drift_year: Annotated[int | None, typer.Option(help="First year of the drift (the last one).")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Medicare: all seven claim types and drugs, and readmissions after stays."""
     from claim_transformers.simulation.medicare import PlantedBias, PlantedDrift, simulate_medicare
 
-    given: dict[str, Any] = {"patients": patients, "seed": seed, "start": start, "end": end, "overwrite": overwrite}
-    pediatric = {"institution": institution, "dirt": "typical" if dirt else None}
-    medicare = {
-        "planted_bias": planted_bias, "biased_subgroup": biased_subgroup, "planted_drift": planted_drift,
-        "drift_year": drift_year,
-    }  # fmt: skip
-    if population not in ("pediatric", "medicare"):
-        raise ValueError(f"expected a population 'pediatric' or 'medicare', found {population!r}")
-    foreign = medicare if population == "pediatric" else pediatric
-    if strange := [name for name, value in foreign.items() if value is not None]:
-        raise ValueError(f"expected no option of another population with {population!r}, found {', '.join(strange)}")
-    for strength_of, detail in (("planted_bias", "biased_subgroup"), ("planted_drift", "drift_year")):
-        if medicare[detail] is not None and medicare[strength_of] is None:
-            options = [f"--{name.replace('_', '-')}" for name in (strength_of, detail)]
-            raise ValueError(f"expected {options[0]}, a strength from 0 to 1, with {options[1]}, found none")
-    if population == "pediatric":
-        given |= pediatric
-    else:
-        subgroup = biased_subgroup or PlantedBias().subgroup
-        strength = planted_bias or 0.0
-        given["planted_bias"] = PlantedBias(subgroup, unrecorded=strength, hidden=strength)
-        given["planted_drift"] = planted_drift
-        if drift_year is not None:
-            given["planted_drift"] = PlantedDrift(drift_year, planted_drift or 0.0)
-    given = {name: value for name, value in given.items() if value is not None}
-    run: Any = simulate_pediatric if population == "pediatric" else simulate_medicare
-    summary = run(out, progress=True, **given)
-    _print_simulation(summary)
+    _need_strength("--planted-bias", planted_bias, "--biased-subgroup", biased_subgroup)
+    _need_strength("--planted-drift", planted_drift, "--drift-year", drift_year)
+    strength = planted_bias or 0.0
+    drift: Any = planted_drift or 0.0
+    if drift_year is not None:
+        drift = PlantedDrift(drift_year, drift)
+    summary = simulate_medicare(
+        out,
+        patients=patients,
+        seed=seed,
+        start=start,
+        end=end,
+        planted_bias=PlantedBias(biased_subgroup or PlantedBias().subgroup, unrecorded=strength, hidden=strength),
+        planted_drift=drift,
+        overwrite=overwrite,
+        progress=True,
+    )
+    _print_rows(summary)
 
 
-def _print_simulation(summary: Any) -> None:
+def _need_strength(option: str, strength: float | None, detail: str, value: object) -> None:
+    """Refuse a detail of something that is not planted."""
+    if value is not None and strength is None:
+        raise typer.BadParameter(f"expected {option}, a strength from 0 to 1, with {detail}, found none")
+
+
+def _print_rows(summary: Any, more: dict[str, int] | None = None) -> None:
     """Rows of every file of a simulation."""
+    from rich.table import Table
+
     table = Table(title=f"{summary.patients:,} simulated patients in {summary.path}")
     table.add_column("what")
     table.add_column("rows", justify="right")
@@ -81,7 +107,7 @@ def _print_simulation(summary: Any) -> None:
         "pharmacy claims": summary.rx_claims,
         "eligibility spans": summary.eligibility_spans,
         "true risks": summary.true_risks,
-        **{f"dirt: {kind}": rows for kind, rows in getattr(summary, "dirt", {}).items()},
+        **(more or {}),
     }
     for what, rows in counts.items():
         table.add_row(what, f"{rows:,}")

@@ -1,56 +1,180 @@
-"""Make the Auto classes of transformers know the model families of this package."""
+"""Auto classes of transformers: how they come to know the model families of this package without being imported by it.
 
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForMaskedLM,
-    AutoModelForPreTraining,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-    AutoTokenizer,
-)
+`import claim_transformers` must be enough for `AutoModel.from_pretrained(folder)`, and must not cost the seconds that
+torch and transformers take to load: most commands of the command line need neither. transformers has no entry points,
+and `AutoModel.register` wants the class itself, so a family is registered when the Auto class is loaded, by a hook on
+the import system (the post-import hook of PEP 369, as `wrapt` has it): right after transformers has executed one of
+its Auto modules, the family's modules are imported and registered. What is loaded already is registered at once.
 
-from .claim import (
-    ClaimConfig,
-    ClaimForMaskedLM,
-    ClaimForPreTraining,
-    ClaimForSequenceClassification,
-    ClaimForVisitClassification,
-    ClaimModel,
-    ClaimTokenizer,
+A family's module may be the one that loads the Auto module: `modeling_claim` imports a layer of transformers that
+imports `modeling_auto`. The class does not exist yet then, so the end of the family's module is awaited likewise.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import NamedTuple
+
+_AUTO = "transformers.models.auto"
+_CLAIM = "claim_transformers.models.claim"
+_RECURRENT = "claim_transformers.models.recurrent"
+
+
+class _Family(NamedTuple):
+    """Names of the modules of a family and of what each Auto class makes of its configuration."""
+
+    configuration: str
+    modeling: str
+    config_class: str
+    model_classes: dict[str, str]
+
+
+# A visit is to a claim model what a token is to a language model, so a label per visit is token classification.
+_FAMILIES = (
+    _Family(
+        f"{_CLAIM}.configuration_claim",
+        f"{_CLAIM}.modeling_claim",
+        "ClaimConfig",
+        {
+            "AutoModel": "ClaimModel",
+            "AutoModelForPreTraining": "ClaimForPreTraining",
+            "AutoModelForMaskedLM": "ClaimForMaskedLM",
+            "AutoModelForSequenceClassification": "ClaimForSequenceClassification",
+            "AutoModelForTokenClassification": "ClaimForVisitClassification",
+        },
+    ),
+    _Family(
+        f"{_RECURRENT}.configuration_recurrent",
+        f"{_RECURRENT}.modeling_recurrent",
+        "RecurrentConfig",
+        {
+            "AutoModel": "RecurrentModel",
+            "AutoModelForSequenceClassification": "RecurrentForSequenceClassification",
+        },
+    ),
 )
-from .recurrent import RecurrentConfig, RecurrentForSequenceClassification, RecurrentModel
+# Both families read the tokens of one tokenizer.
+_TOKENIZATION = f"{_CLAIM}.tokenization_claim"
+
+
+def _register_configuration(family: _Family) -> None:
+    """Tell `AutoConfig` of a family."""
+    config_class = getattr(sys.modules[family.configuration], family.config_class)
+    sys.modules[f"{_AUTO}.configuration_auto"].AutoConfig.register(
+        config_class.model_type, config_class, exist_ok=True
+    )
+
+
+def _register_tokenizer(family: _Family) -> None:
+    """Tell `AutoTokenizer` of a family."""
+    config_class = getattr(sys.modules[family.configuration], family.config_class)
+    tokenizer_class = sys.modules[_TOKENIZATION].ClaimTokenizer
+    sys.modules[f"{_AUTO}.tokenization_auto"].AutoTokenizer.register(
+        config_class, tokenizer_class=tokenizer_class, exist_ok=True
+    )
+
+
+def _register_models(family: _Family) -> None:
+    """Tell every Auto class that fits a family of its model."""
+    config_class = getattr(sys.modules[family.configuration], family.config_class)
+    modeling, auto = sys.modules[family.modeling], sys.modules[f"{_AUTO}.modeling_auto"]
+    for auto_class, model_class in family.model_classes.items():
+        getattr(auto, auto_class).register(config_class, getattr(modeling, model_class), exist_ok=True)
+
+
+# What is done when an Auto module and the modules of a family are there, all of them executed to their end.
+_STEPS = {
+    f"{_AUTO}.configuration_auto": (_register_configuration, lambda family: (family.configuration,)),
+    f"{_AUTO}.tokenization_auto": (_register_tokenizer, lambda family: (family.configuration, _TOKENIZATION)),
+    f"{_AUTO}.modeling_auto": (_register_models, lambda family: (family.configuration, family.modeling)),
+}
+_WATCHED = {
+    *_STEPS,
+    _TOKENIZATION,
+    *(name for family in _FAMILIES for name in (family.configuration, family.modeling)),
+}
+_executed: set[str] = set()
+
+
+def _after(name: str) -> None:
+    """Register what can be registered now that a watched module has been executed."""
+    _executed.add(name)
+    for auto_module, (step, needs) in _STEPS.items():
+        if auto_module not in _executed:
+            continue
+        for family in _FAMILIES:
+            if name == auto_module:
+                # No-op for a module whose import is under way: its end calls this function again.
+                for needed in needs(family):
+                    import_module(needed)
+            if name in (auto_module, *needs(family)) and _executed.issuperset(needs(family)):
+                step(family)
+
+
+class _AnnouncingLoader(Loader):
+    """Loads a module by its own loader and says when it has been executed."""
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """As the module's own loader."""
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """As the module's own loader, which it keeps: nothing of this class stays in it."""
+        module.__loader__ = self.loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self.loader
+        self.loader.exec_module(module)
+        _after(module.__name__)
+
+
+class _AutoModuleFinder(MetaPathFinder):
+    """Finds the watched modules as every other finder does, and puts a loader around theirs. It keeps no state."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The specification of a watched module; none for any other, so that the next finder is asked."""
+        if fullname not in _WATCHED:
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _AnnouncingLoader(spec.loader)
+                return spec
+        return None
+
+
+_FINDER = _AutoModuleFinder()
 
 
 def register() -> None:
-    """Register the `claim` and `claim_recurrent` families; calling it again changes nothing.
+    """Register the `claim` and `claim_recurrent` families with the Auto classes, now or when these are loaded.
 
-    A visit is to a claim model what a token is to a language model, so a label per visit is token classification. Both
-    families read the tokens of one tokenizer.
+    Calling it again changes nothing.
 
     Examples:
-        >>> from transformers import AutoConfig, AutoModelForTokenClassification
         >>> register()
+        >>> from transformers import AutoConfig, AutoModelForTokenClassification
         >>> config = AutoConfig.for_model("claim", hidden_size=8, num_hidden_layers=1)
         >>> type(AutoModelForTokenClassification.from_config(config)).__name__
         'ClaimForVisitClassification'
         >>> type(AutoConfig.for_model("claim_recurrent", architecture="retain")).__name__
         'RecurrentConfig'
     """
-    AutoConfig.register(ClaimConfig.model_type, ClaimConfig, exist_ok=True)
-    AutoTokenizer.register(ClaimConfig, tokenizer_class=ClaimTokenizer, exist_ok=True)
-    for auto_class, model_class in (
-        (AutoModel, ClaimModel),
-        (AutoModelForPreTraining, ClaimForPreTraining),
-        (AutoModelForMaskedLM, ClaimForMaskedLM),
-        (AutoModelForSequenceClassification, ClaimForSequenceClassification),
-        (AutoModelForTokenClassification, ClaimForVisitClassification),
-    ):
-        auto_class.register(ClaimConfig, model_class, exist_ok=True)
-    AutoConfig.register(RecurrentConfig.model_type, RecurrentConfig, exist_ok=True)
-    AutoTokenizer.register(RecurrentConfig, tokenizer_class=ClaimTokenizer, exist_ok=True)
-    AutoModel.register(RecurrentConfig, RecurrentModel, exist_ok=True)
-    AutoModelForSequenceClassification.register(RecurrentConfig, RecurrentForSequenceClassification, exist_ok=True)
+    if _FINDER in sys.meta_path:
+        return
+    sys.meta_path.insert(0, _FINDER)
+    for auto_module in _STEPS:
+        if auto_module in sys.modules:
+            import_module(auto_module)  # waits for another thread that is loading it
+            _after(auto_module)
 
 
 __all__ = ["register"]

@@ -23,7 +23,19 @@ if TYPE_CHECKING:
     )
     from .tokenization_claim import ClaimTokenizer
 
-_MODULES = {"ClaimConfig": "configuration_claim", "ClaimForm": "form_claim", "ClaimTokenizer": "tokenization_claim"}
+_MODULE_OF_NAME = {
+    "ClaimConfig": "configuration_claim",
+    "ClaimForMaskedLM": "modeling_claim",
+    "ClaimForm": "form_claim",
+    "ClaimForPreTraining": "modeling_claim",
+    "ClaimForPreTrainingOutput": "modeling_claim",
+    "ClaimForSequenceClassification": "modeling_claim",
+    "ClaimForVisitClassification": "modeling_claim",
+    "ClaimModel": "modeling_claim",
+    "ClaimModelOutput": "modeling_claim",
+    "ClaimPreTrainedModel": "modeling_claim",
+    "ClaimTokenizer": "tokenization_claim",
+}
 
 __all__ = [
     "ClaimConfig",
@@ -41,7 +53,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, imported now."""
-    if name not in __all__:
+    """Imports a public name when it is first used: torch takes seconds."""
+    if name not in _MODULE_OF_NAME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'modeling_claim')}"), name)
+    return getattr(import_module(f".{_MODULE_OF_NAME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
