@@ -21,7 +21,7 @@ NOT_RUN = {
     "cd claim-transformers": "goes with make",
     "torchrun": "several processes: tests/training",
     "accelerate launch": "several processes: tests/training",
-    "claim-transformers ingest synpuf -": "fetches from CMS: tests/sources/pipeline/test_download.py has a loopback server",
+    "claim-transformers ingest synpuf -": "fetches from CMS: tests/sources has a server on the loopback",
     "ibis.snowflake": "somebody's warehouse: tests/sources/formats/tuva has one on DuckDB",
     "organisation/": "a hub: tests/hub has one on the loopback",
     "push_": "a hub: tests/hub has one on the loopback",
