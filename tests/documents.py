@@ -151,10 +151,61 @@ def prepare_stays(folder: Path) -> dict[str, Any]:
     return {}
 
 
+def prepare_raw(folder: Path) -> dict[str, Any]:
+    """`path/to/folder` with the few rows that the tests of a format are made of, which every reader of files takes."""
+    from sources.raw_claims import (
+        beneficiary,
+        carrier,
+        eligibility,
+        medical_claim,
+        pharmacy_claim,
+        write_synpuf,
+        write_tuva,
+    )
+    from sources.rif_rows import beneficiary as rif_beneficiary
+    from sources.rif_rows import claim, write_rif
+
+    raw = folder / "path" / "to"
+    write_synpuf(raw / "synpuf", beneficiaries={2008: [beneficiary()]}, carriers=[carrier()])
+    write_tuva(raw / "tuva", medical=[medical_claim()], pharmacy=[pharmacy_claim()], people=[eligibility()])
+    write_rif(raw / "cms-rif", beneficiary_2018=[rif_beneficiary()], inpatient=[claim("inpatient")])
+    (folder / "ssa_fips_county_crosswalk.csv").write_text("ssacounty,fipscounty\n01000,01001\n")
+    return {}
+
+
+def prepare_deliveries(folder: Path) -> dict[str, Any]:
+    """Deliveries of three years, one of them corrected."""
+    from sources.raw_claims import beneficiary, carrier, write_synpuf
+    from sources.rif_rows import beneficiary as rif_beneficiary
+    from sources.rif_rows import claim, write_rif
+
+    write_synpuf(folder / "2008-2010", beneficiaries={2008: [beneficiary()]}, carriers=[carrier()])
+    for year, number in (("2018", "7"), ("2019", "8")):
+        rows = {f"beneficiary_{year}": [rif_beneficiary(year=int(year))], "carrier": [claim("carrier", number)]}
+        write_rif(folder / year, **rows)
+    write_rif(folder / "2019-corrected", carrier=[claim("carrier", "8", LINE_NCH_PMT_AMT="31.00")])
+    return {}
+
+
+def prepare_meds(folder: Path) -> dict[str, Any]:
+    """`path/to/ingested` claims, and the same as `path/to/meds`."""
+    from claim_transformers.sources.formats.meds.export import export_meds
+
+    shutil.copytree(pediatric_claims(), folder / "path" / "to" / "ingested")
+    export_meds(folder / "path" / "to" / "ingested", folder / "path" / "to" / "meds-of-claims")
+    (folder / "path" / "to" / "meds-of-claims").rename(folder / "path" / "to" / "meds")
+    return {}
+
+
 PREPARE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "auditing": prepare_stays,
+    "cms_rif": prepare_raw,
     "cohorts": prepare_claims,
+    "meds": prepare_meds,
     "recurrent": prepare_tokens,
     "training": prepare_claims,
     "readmission": prepare_stays,
+    "staging": prepare_deliveries,
+    "synpuf": prepare_raw,
+    "tuva": prepare_raw,
 }

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from documents import PAGES, PREPARE, ROOT, Block, blocks_of, code_of, commands_of, prepare_nothing
 
-LANGUAGES = {"python", "shell", "text", "yaml", "json"}
+LANGUAGES = {"python", "py", "shell", "text", "yaml", "json"}
 # What no test runs: the start of a command or a line of a block, and why.
 NOT_RUN = {
     "make ": "the targets are run by hand and by the workflow",
@@ -22,6 +22,11 @@ NOT_RUN = {
     "torchrun": "several processes: tests/training",
     "accelerate launch": "several processes: tests/training",
     "claim-transformers ingest synpuf -": "fetches from CMS: tests/sources has a server on the loopback",
+    "claim-transformers ingest mimic3": "real tables only: tests/sources/formats/mimic3",
+    'load_claims("mimic3"': "real tables only: tests/sources/formats/mimic3",
+    "claim-transformers ingest fills": "the format of the page: tests/sources/test_registry.py builds it",
+    "python -m claim_transformers.sources": "rewrites the docs: tests/sources compares them",
+    "python examples/run_pretraining.py examples/configs/pretraining.yaml --resume": "goes on after hours",
     "ibis.snowflake": "somebody's warehouse: tests/sources/formats/tuva has one on DuckDB",
     "organisation/": "a hub: tests/hub has one on the loopback",
     "push_": "a hub: tests/hub has one on the loopback",
