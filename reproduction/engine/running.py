@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from claim_transformers.training.best_epoch import choice_of
 from reproduction.claim_pt.contestants import MAX_SETTINGS, Contestant
 from reproduction.claim_pt.tasks import BenchmarkCohort, Task, predictions_table
-from reproduction.engine.fine_tuning import choice_of
 from reproduction.engine.steps import StepResult, Workspace
 from reproduction.engine.tables import ModelPredictions
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from claim_transformers.training import FineTuning
 from reproduction.claim_pt.profiles import fill, read_sizes
-from reproduction.engine.fine_tuning import FineTuning
 from reproduction.medicare.drift_study import DriftOptions
 from reproduction.medicare.populations import MedicarePopulation
 from reproduction.medicare.power_study import PowerOptions

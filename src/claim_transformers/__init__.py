@@ -31,9 +31,27 @@ from claim_transformers.models.registration import register
 from claim_transformers.version import __version__
 
 if TYPE_CHECKING:
+    from claim_transformers.analysis import (
+        outcome_probability,
+        start_from_architecture,
+        start_from_checkpoint,
+        start_from_pretraining,
+        write_attention_view,
+        write_embedding_figure,
+    )
     from claim_transformers.models.recurrent import RecurrentConfig, RecurrentForSequenceClassification, RecurrentModel
     from claim_transformers.sources.pipeline.loading import load_claims
-    from claim_transformers.training import ClaimTrainer, DataCollatorForClaimPretraining
+    from claim_transformers.training import (
+        ClaimTrainer,
+        ClaimTrainingArguments,
+        DataCollatorForClaimPretraining,
+        FineTuning,
+        Fitted,
+        fine_tune,
+        parse_arguments,
+        save_predictions,
+        tokenize_dataset,
+    )
 
 __all__ = [
     "ClaimConfig",
@@ -44,22 +62,48 @@ __all__ = [
     "ClaimModel",
     "ClaimTokenizer",
     "ClaimTrainer",
+    "ClaimTrainingArguments",
     "DataCollatorForClaimPretraining",
+    "FineTuning",
+    "Fitted",
     "RecurrentConfig",
     "RecurrentForSequenceClassification",
     "RecurrentModel",
     "__version__",
+    "fine_tune",
     "load_claims",
+    "outcome_probability",
+    "parse_arguments",
     "resolve_checkpoint",
+    "save_predictions",
+    "start_from_architecture",
+    "start_from_checkpoint",
+    "start_from_pretraining",
+    "tokenize_dataset",
+    "write_attention_view",
+    "write_embedding_figure",
 ]
 
 _LAZY = {
     "ClaimTrainer": "claim_transformers.training",
+    "ClaimTrainingArguments": "claim_transformers.training",
     "DataCollatorForClaimPretraining": "claim_transformers.training",
+    "FineTuning": "claim_transformers.training",
+    "Fitted": "claim_transformers.training",
     "RecurrentConfig": "claim_transformers.models.recurrent",
     "RecurrentForSequenceClassification": "claim_transformers.models.recurrent",
     "RecurrentModel": "claim_transformers.models.recurrent",
+    "fine_tune": "claim_transformers.training",
     "load_claims": "claim_transformers.sources.pipeline.loading",
+    "outcome_probability": "claim_transformers.analysis",
+    "parse_arguments": "claim_transformers.training",
+    "save_predictions": "claim_transformers.training",
+    "start_from_architecture": "claim_transformers.analysis",
+    "start_from_checkpoint": "claim_transformers.analysis",
+    "start_from_pretraining": "claim_transformers.analysis",
+    "tokenize_dataset": "claim_transformers.training",
+    "write_attention_view": "claim_transformers.analysis",
+    "write_embedding_figure": "claim_transformers.analysis",
 }
 
 register()

@@ -8,7 +8,7 @@ from cohorts.sequences_by_hand import save_stays
 from datasets import load_from_disk
 
 from claim_transformers.cohorts.readmission.sequences import SequenceForm, write_sequences
-from reproduction.engine.fine_tuning import FineTuning
+from claim_transformers.training import FineTuning
 from reproduction.engine.steps import Workspace
 from reproduction.medicare.encoders import Encoder, fine_tune_encoder, limit_stays, pretrain_encoder
 from reproduction.medicare.profiles import MaskedTraining

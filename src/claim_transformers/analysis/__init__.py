@@ -18,13 +18,18 @@ if TYPE_CHECKING:
     from claim_transformers.analysis.audit.subgroup_tables import gap_table, subgroup_table
     from claim_transformers.analysis.audit.subgroups import SubgroupAudit, age_bands, audit_subgroups
     from claim_transformers.analysis.audit.threshold import gmean_threshold, score_at_threshold, threshold_table
-    from claim_transformers.analysis.readout.cohort_outcome import cohort_readout, start_from_pretraining
+    from claim_transformers.analysis.readout.cohort_outcome import cohort_readout
     from claim_transformers.analysis.readout.outcome_head import (
         outcome_probability,
         outcome_readout,
         start_from_readout,
     )
     from claim_transformers.analysis.readout.probes import fit_linear_probe, patient_vectors
+    from claim_transformers.analysis.readout.starts import (
+        start_from_architecture,
+        start_from_checkpoint,
+        start_from_pretraining,
+    )
     from claim_transformers.analysis.readout.zero_shot import next_visit_probability
     from claim_transformers.analysis.rivals.baselines import BaselineResult, fit_logistic_regression
     from claim_transformers.analysis.rivals.boosting import BoostingParameters, fit_gradient_boosting
@@ -75,7 +80,9 @@ _MODULE_OF_NAME = {
     "patient_vectors": "readout.probes",
     "reliability_plot": "audit.audit_plots",
     "score_at_threshold": "audit.threshold",
-    "start_from_pretraining": "readout.cohort_outcome",
+    "start_from_architecture": "readout.starts",
+    "start_from_checkpoint": "readout.starts",
+    "start_from_pretraining": "readout.starts",
     "start_from_readout": "readout.outcome_head",
     "subgroup_table": "audit.subgroup_tables",
     "threshold_table": "audit.threshold",
@@ -123,6 +130,8 @@ __all__ = [
     "patient_vectors",
     "reliability_plot",
     "score_at_threshold",
+    "start_from_architecture",
+    "start_from_checkpoint",
     "start_from_pretraining",
     "start_from_readout",
     "subgroup_table",

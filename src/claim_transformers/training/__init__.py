@@ -23,12 +23,13 @@ if TYPE_CHECKING:
         DataCollatorForMaskedTokens,
         DataCollatorForVisitClassification,
     )
+    from claim_transformers.training.fine_tuning import FineTuning, Fitted, fine_tune
     from claim_transformers.training.masked_tokens import MaskedTokenMetrics, rank_masked_tokens
     from claim_transformers.training.metrics import auprc, auroc, brier, calibration_error, recall_at_k
     from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
     from claim_transformers.training.objectives import pretraining_collator, pretraining_metrics, pretraining_model
     from claim_transformers.training.parsing import parse_arguments
-    from claim_transformers.training.predictions import predict_splits, save_predictions, score_binary
+    from claim_transformers.training.predictions import save_predictions, score_binary
     from claim_transformers.training.samplers import LengthGroupedBatches
     from claim_transformers.training.sequence_papers import (
         carry_sequence_papers,
@@ -48,6 +49,8 @@ _MODULE_OF_NAME = {
     "DataCollatorForMaskedTokens": "collators",
     "DataCollatorForVisitClassification": "collators",
     "EpochFromState": "callbacks",
+    "FineTuning": "fine_tuning",
+    "Fitted": "fine_tuning",
     "JsonLinesHistory": "callbacks",
     "LengthGroupedBatches": "samplers",
     "MaskedTokenMetrics": "masked_tokens",
@@ -63,11 +66,11 @@ _MODULE_OF_NAME = {
     "check_sequence_form": "sequence_papers",
     "clustered_interval": "bootstrap",
     "describe_backoffs": "sequence_papers",
+    "fine_tune": "fine_tuning",
     "leave_out_patients": "split_overlap",
     "multi_label_metrics": "classification_metrics",
     "paired_difference": "bootstrap",
     "parse_arguments": "parsing",
-    "predict_splits": "predictions",
     "pretraining_collator": "objectives",
     "pretraining_metrics": "objectives",
     "pretraining_model": "objectives",
@@ -90,6 +93,8 @@ __all__ = [
     "DataCollatorForMaskedTokens",
     "DataCollatorForVisitClassification",
     "EpochFromState",
+    "FineTuning",
+    "Fitted",
     "JsonLinesHistory",
     "LengthGroupedBatches",
     "MaskedTokenMetrics",
@@ -105,11 +110,11 @@ __all__ = [
     "check_sequence_form",
     "clustered_interval",
     "describe_backoffs",
+    "fine_tune",
     "leave_out_patients",
     "multi_label_metrics",
     "paired_difference",
     "parse_arguments",
-    "predict_splits",
     "pretraining_collator",
     "pretraining_metrics",
     "pretraining_model",

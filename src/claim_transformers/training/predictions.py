@@ -1,7 +1,6 @@
 """What a model predicted for the rows of a cohort, in one form for every model, so that all can be compared."""
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from claim_transformers.training.bootstrap import MetricInterval, clustered_interval
-from claim_transformers.training.classification_metrics import probabilities_of
 from claim_transformers.training.metrics import WeightedMetric, auprc, auroc, brier, calibration_error
 
 if TYPE_CHECKING:
-    import datasets
     import pyarrow as pa
-    from transformers import Trainer
 
 BINARY_METRICS: dict[str, WeightedMetric] = {
     "AUROC": auroc,
@@ -98,37 +94,6 @@ def save_predictions(
     }
     (folder / file_of_split(METRICS, split)).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return {metric: str(interval) for metric, interval in found.items()}
-
-
-def predict_splits(
-    trainer: "Trainer",
-    tokens: Mapping[str, Any],
-    cohort: "datasets.DatasetDict",
-    *,
-    name: str,
-    splits: Sequence[str] = ("validation", TEST),
-) -> dict[str, dict[str, str]]:
-    """Predict splits with a classifier of two classes, and write each with [`save_predictions`].
-
-    Every process predicts, the first one writes, into the output folder of the trainer.
-
-    Args:
-        trainer (`Trainer`): The trainer of the classifier.
-        tokens (`Mapping`): Tokenised rows of each split.
-        cohort (`datasets.DatasetDict`): The same rows with `patient_id` and `label`.
-        name (`str`): Name of the model for tables.
-        splits (`list[str]`, *optional*): Validation, on which thresholds and recalibrations are fitted, and test.
-
-    Returns:
-        `dict[str, dict[str, str]]`: Per split each metric with its interval; empty where another process writes.
-    """
-    found = {}
-    for split in splits:
-        logits = trainer.predict(tokens[split]).predictions
-        if trainer.is_world_process_zero():
-            examples, out = cohort[split].with_format("arrow")[:], str(trainer.args.output_dir)
-            found[split] = save_predictions(out, examples, probabilities_of(logits), name=name, split=split)
-    return found
 
 
 def file_of_split(name: str, split: str) -> str:

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
-from transformers import Trainer
+from transformers import EarlyStoppingCallback, Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
 from claim_transformers.models.claim import ClaimForMaskedLM
+from claim_transformers.training.arguments import ClaimTrainingArguments
 from claim_transformers.training.callbacks import EpochFromState, JsonLinesHistory, ReturnFreeMemory
 from claim_transformers.training.fitting_parts import require_fitting_parts
 from claim_transformers.training.loss_parts import LossParts
@@ -95,6 +96,8 @@ class ClaimTrainer(Trainer):
         self._epoch_from_state = EpochFromState()
         self.add_callback(self._epoch_from_state)
         self.add_callback(JsonLinesHistory())
+        if isinstance(self.args, ClaimTrainingArguments) and self.args.early_stopping_patience:
+            self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience))
         if self.args.device.type == "cpu":
             self.add_callback(ReturnFreeMemory())
         self._parts = LossParts()
