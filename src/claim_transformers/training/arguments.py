@@ -10,19 +10,7 @@ _BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 
 
 def is_bf16_fast(*, use_cpu: bool = False) -> bool:
-    """Say whether the device that trains computes bf16 in hardware.
-
-    Args:
-        use_cpu (`bool`, *optional*, defaults to `False`): Whether training leaves an accelerator alone.
-
-    Returns:
-        `bool`: `True` for a CUDA device with native bf16 or, where no accelerator is used, an x86 processor with
-        AVX-512 bf16 or AMX. `False` for other accelerators.
-
-    Examples:
-        >>> isinstance(is_bf16_fast(use_cpu=True), bool)
-        True
-    """
+    """Say whether the device that trains computes bf16 in hardware."""
     if use_cpu or not torch.accelerator.is_available():
         capabilities = torch.cpu.get_capabilities()
         return any(capabilities.get(name, False) for name in _BF16_INSTRUCTIONS)

@@ -11,7 +11,7 @@ from transformers import EvalPrediction, TrainerCallback, TrainerControl, Traine
 from claim_transformers.training.classification_metrics import judged_labels, label_probabilities
 from claim_transformers.training.metrics import auprc, auroc, recall_at_k
 
-MULTI_LABEL_K = 10
+_MULTI_LABEL_K = 10
 
 
 def choice_metrics(prediction: EvalPrediction) -> dict[str, float]:
@@ -39,7 +39,7 @@ def choice_of(labels: NDArray[Any], scores: NDArray[np.float64]) -> dict[str, fl
     """
     if labels.ndim == 1:
         return {"first": float(auroc(labels, scores)), "second": float(auprc(labels, scores))}
-    k = min(MULTI_LABEL_K, labels.shape[1])
+    k = min(_MULTI_LABEL_K, labels.shape[1])
     pairs = labels.ravel().astype(np.int64), np.asarray(scores, np.float64).ravel()
     return {"first": float(recall_at_k(labels, scores, k=k)), "second": float(auroc(*pairs))}
 

@@ -13,14 +13,14 @@ from claim_transformers.training.metrics import WeightedMetric, auprc, auroc, br
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BINARY_METRICS: dict[str, WeightedMetric] = {
+_BINARY_METRICS: dict[str, WeightedMetric] = {
     "AUROC": auroc,
     "AUPRC": auprc,
     "Brier": brier,
     "calibration error": calibration_error,
 }
 PREDICTIONS, METRICS = "predictions.parquet", "metrics.json"
-TEST = "test"
+_TEST = "test"
 
 
 def score_binary(
@@ -43,12 +43,12 @@ def score_binary(
     """
     return {
         name: clustered_interval(metric, labels, scores, clusters, replicates=replicates)
-        for name, metric in BINARY_METRICS.items()
+        for name, metric in _BINARY_METRICS.items()
     }
 
 
 def save_predictions(
-    folder: str | Path, examples: "pa.Table", scores: npt.ArrayLike, *, name: str, split: str = TEST, **details: Any
+    folder: str | Path, examples: "pa.Table", scores: npt.ArrayLike, *, name: str, split: str = _TEST, **details: Any
 ) -> dict[str, str]:
     """Write the predictions of one model on one split, and its metrics.
 
@@ -83,7 +83,7 @@ def save_predictions(
     table = {"row": np.arange(len(scores), dtype=np.int32), "patient": patient, "label": labels, "score": scores}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(table), folder / file_of_split(PREDICTIONS, split))
+    pq.write_table(pa.table(table), folder / _file_of_split(PREDICTIONS, split))
     found = score_binary(labels, scores, patient.to_numpy())
     content = {
         "name": name,
@@ -92,23 +92,11 @@ def save_predictions(
         "metrics": {metric: interval.to_dict() for metric, interval in found.items()},
         **details,
     }
-    (folder / file_of_split(METRICS, split)).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (folder / _file_of_split(METRICS, split)).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return {metric: str(interval) for metric, interval in found.items()}
 
 
-def file_of_split(name: str, split: str) -> str:
-    """Name the file of a split.
-
-    Args:
-        name (`str`): Its name for the test split.
-        split (`str`): The split.
-
-    Returns:
-        `str`: The name.
-
-    Examples:
-        >>> file_of_split(PREDICTIONS, "test"), file_of_split(PREDICTIONS, "validation")
-        ('predictions.parquet', 'predictions_validation.parquet')
-    """
+def _file_of_split(name: str, split: str) -> str:
+    """Name the file of a split."""
     path = Path(name)
-    return name if split == TEST else f"{path.stem}_{split}{path.suffix}"
+    return name if split == _TEST else f"{path.stem}_{split}{path.suffix}"
