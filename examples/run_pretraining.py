@@ -15,7 +15,7 @@ the accuracy at masked tokens, and `training_log.jsonl` with every logged figure
 from dataclasses import dataclass, field
 
 from datasets import load_from_disk
-from transformers import EarlyStoppingCallback, set_seed
+from transformers import set_seed
 
 from claim_transformers.codes import category_rules, read_drug_ingredients
 from claim_transformers.models.claim import ClaimTokenizer
@@ -49,7 +49,6 @@ class ScriptArguments:
     drug_ingredients: str | None = field(default=None, metadata={"help": "Table of ndc9 and ingredient."})
     cp_mask_probability: float = field(default=0.0, metadata={"help": "Share of codes hidden for categories."})
     mask_probability: float = field(default=0.15, metadata={"help": "Share of codes hidden in masked token learning."})
-    early_stopping_patience: int | None = field(default=None, metadata={"help": "Evaluations without progress."})
 
 
 def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> None:
@@ -74,7 +73,6 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         tokens = tokenize_dataset(patients, tokenizer)
 
     config = architecture.build_config(tokenizer)
-    patience = arguments.early_stopping_patience
     trainer = ClaimTrainer(
         model=pretraining_model(config),
         args=training_args,
@@ -89,7 +87,6 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
             mask_probability=arguments.mask_probability,
         ),
         **pretraining_metrics(config),
-        callbacks=[EarlyStoppingCallback(patience)] if patience else None,
     )
     trainer.save_metrics("train", trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint).metrics)
     trainer.save_model()

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reproduction.engine.fine_tuning import choice_of
+from claim_transformers.training.best_epoch import choice_of
 from reproduction.engine.steps import StepResult, Workspace
 from reproduction.engine.tables import ModelPredictions
 from reproduction.engine.tasks import BenchmarkCohort, Scores, Task, predictions_table

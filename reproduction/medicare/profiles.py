@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reproduction.engine.fine_tuning import FineTuning
+from claim_transformers.training import FineTuning
 from reproduction.engine.profiles import fill, read_sizes
 from reproduction.medicare.drift_study import DriftOptions
 from reproduction.medicare.populations import MedicarePopulation

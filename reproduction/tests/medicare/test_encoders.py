@@ -7,8 +7,7 @@ import pytest
 from cohorts.sequences_by_hand import save_stays
 from datasets import load_from_disk
 
-from claim_transformers.training import find_form, make_form, write_sequences
-from reproduction.engine.fine_tuning import FineTuning
+from claim_transformers.training import FineTuning, find_form, make_form, write_sequences
 from reproduction.engine.steps import Workspace
 from reproduction.medicare.encoders import Encoder, fine_tune_encoder, limit_stays, pretrain_encoder
 from reproduction.medicare.profiles import MaskedTraining

@@ -27,13 +27,18 @@ if TYPE_CHECKING:
         score_at_threshold,
         threshold_table,
     )
-    from claim_transformers.analysis.readout.cohort_outcome import cohort_readout, start_from_pretraining
+    from claim_transformers.analysis.readout.cohort_outcome import cohort_readout
     from claim_transformers.analysis.readout.outcome_head import (
         outcome_probability,
         outcome_readout,
         start_from_readout,
     )
     from claim_transformers.analysis.readout.probes import fit_linear_probe, patient_vectors
+    from claim_transformers.analysis.readout.starts import (
+        start_from_architecture,
+        start_from_checkpoint,
+        start_from_pretraining,
+    )
     from claim_transformers.analysis.readout.zero_shot import next_visit_probability
     from claim_transformers.analysis.result_table import ResultTable
     from claim_transformers.analysis.rivals.baselines import BaselineResult, fit_logistic_regression
@@ -93,7 +98,9 @@ _MODULE_OF_NAME = {
     "reliability_plot": "views.audit_plots",
     "score_at_threshold": "audit.threshold",
     "simulate_stays": "audit.audit_power",
-    "start_from_pretraining": "readout.cohort_outcome",
+    "start_from_architecture": "readout.starts",
+    "start_from_checkpoint": "readout.starts",
+    "start_from_pretraining": "readout.starts",
     "start_from_readout": "readout.outcome_head",
     "subgroup_plot": "views.audit_plots",
     "subgroup_table": "audit.subgroup_tables",
@@ -149,6 +156,8 @@ __all__ = [
     "reliability_plot",
     "score_at_threshold",
     "simulate_stays",
+    "start_from_architecture",
+    "start_from_checkpoint",
     "start_from_pretraining",
     "start_from_readout",
     "subgroup_plot",

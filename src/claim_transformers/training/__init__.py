@@ -24,12 +24,13 @@ if TYPE_CHECKING:
         DataCollatorForMaskedTokens,
         DataCollatorForVisitClassification,
     )
+    from claim_transformers.training.fine_tuning import FineTuning, Fitted, fine_tune
     from claim_transformers.training.masked_tokens import MaskedTokenMetrics, rank_masked_tokens
     from claim_transformers.training.metrics import auprc, auroc, brier, calibration_error, recall_at_k
     from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
     from claim_transformers.training.objectives import pretraining_collator, pretraining_metrics, pretraining_model
     from claim_transformers.training.parsing import parse_arguments
-    from claim_transformers.training.predictions import predict_splits, save_predictions, score_binary
+    from claim_transformers.training.predictions import save_predictions, score_binary
     from claim_transformers.training.samplers import LengthGroupedBatches
     from claim_transformers.training.sequences import find_form, fit_bins, make_form, write_sequences
     from claim_transformers.training.split_overlap import leave_out_patients, require_disjoint_patients
@@ -45,6 +46,8 @@ _MODULE_OF_NAME = {
     "DataCollatorForMaskedTokens": "collators",
     "DataCollatorForVisitClassification": "collators",
     "EpochFromState": "callbacks",
+    "FineTuning": "fine_tuning",
+    "Fitted": "fine_tuning",
     "JsonLinesHistory": "callbacks",
     "LengthGroupedBatches": "samplers",
     "MaskedTokenMetrics": "masked_tokens",
@@ -61,11 +64,11 @@ _MODULE_OF_NAME = {
     "find_form": "sequences",
     "fit_bins": "sequences",
     "make_form": "sequences",
+    "fine_tune": "fine_tuning",
     "leave_out_patients": "split_overlap",
     "multi_label_metrics": "classification_metrics",
     "paired_difference": "bootstrap",
     "parse_arguments": "parsing",
-    "predict_splits": "predictions",
     "pretraining_collator": "objectives",
     "pretraining_metrics": "objectives",
     "pretraining_model": "objectives",
@@ -89,6 +92,8 @@ __all__ = [
     "DataCollatorForMaskedTokens",
     "DataCollatorForVisitClassification",
     "EpochFromState",
+    "FineTuning",
+    "Fitted",
     "JsonLinesHistory",
     "LengthGroupedBatches",
     "MaskedTokenMetrics",
@@ -103,13 +108,13 @@ __all__ = [
     "clustered_interval",
     "describe_backoffs",
     "find_form",
+    "fine_tune",
     "fit_bins",
     "leave_out_patients",
     "make_form",
     "multi_label_metrics",
     "paired_difference",
     "parse_arguments",
-    "predict_splits",
     "pretraining_collator",
     "pretraining_metrics",
     "pretraining_model",
