@@ -105,8 +105,9 @@ class NeuralContestant:
         set_seed(seed)
         with quiet():
             tokens = task.tokens(tokenizer)
+            classifier: torch.nn.Module
             if hyper.get("is_head_warm"):
-                model, _ = start_from_pretraining(
+                classifier, _ = start_from_pretraining(
                     checkpoint_folder(self.checkpoint),
                     task.cohort.definition,
                     tokens["train"],
@@ -116,8 +117,8 @@ class NeuralContestant:
                     **_choices(hyper),
                 )
             else:
-                model = self.build(labels, {name: value for name, value in hyper.items() if name not in settings})
-            model = self.wrap(model, hyper)
+                classifier = self.build(labels, hyper)
+            model = self.wrap(classifier, hyper)
             fitted = fine_tune(model, tokenizer, tokens, FineTuning(epochs=self.epochs, **settings), seed=seed)
         trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
         details = {"best_epoch": fitted.best_epoch, "history": fitted.history, "trained_parameters": trained}
@@ -128,7 +129,7 @@ class NeuralContestant:
 
         Args:
             labels (`dict`): `num_labels` and `problem_type`.
-            hyper (`dict`): Settings that are not of the training.
+            hyper (`dict`): The setting.
 
         Returns:
             `torch.nn.Module`: The classifier.
@@ -249,9 +250,10 @@ class FineTuned(NeuralContestant):
 
     def wrap(self, model: torch.nn.Module, hyper: Mapping[str, Any]) -> torch.nn.Module:
         """Leave the biases of time as they were pretrained."""
-        if model.claim.time_bias is not None:
+        for name, parameter in model.named_parameters():
             # A few hundred numbers that a small cohort cannot improve, and a quarter of the time of a step.
-            model.claim.time_bias.requires_grad_(False)
+            if "time_bias" in name:
+                parameter.requires_grad_(False)
         return model
 
 

@@ -151,7 +151,7 @@ def fine_tune(
         trainer = ClaimTrainer(args=settings, train_dataset=tokens["train"], compute_metrics=metrics, **parts)
         trainer.train(resume_from_checkpoint=settings.resume_from_checkpoint)
         trainer.save_model()
-        return Fitted(_predict(trainer, tokens), _epoch_of_weights(trainer), _history(trainer.state))
+        return Fitted(_predict(trainer, model, tokens), _epoch_of_weights(trainer), _history(trainer.state))
     train, log_odds = _balanced(tokens["train"], seed) if settings.is_balanced else (tokens["train"], 0.0)
     best = BestEpoch(settings.patience)
     callbacks: list[TrainerCallback] = [best]
@@ -175,7 +175,7 @@ def fine_tune(
         trainer.remove_callback(PrinterCallback)
         trainer.train()
         best.restore(model)
-        return Fitted(_predict(trainer, tokens, log_odds), best.epoch, best.history)
+        return Fitted(_predict(trainer, model, tokens, log_odds), best.epoch, best.history)
 
 
 def _has_pretraining_heads(model: torch.nn.Module) -> bool:
@@ -229,10 +229,10 @@ def _balanced(dataset: "datasets.Dataset", seed: int) -> tuple["datasets.Dataset
 
 
 def _predict(
-    trainer: ClaimTrainer, tokens: Mapping[str, "datasets.Dataset"], log_odds: float = 0.0
+    trainer: ClaimTrainer, model: torch.nn.Module, tokens: Mapping[str, "datasets.Dataset"], log_odds: float = 0.0
 ) -> dict[str, FloatArray]:
     """Predictions of all splits but the one that was learned, less the log odds that balancing added."""
-    if _has_pretraining_heads(trainer.model):
+    if _has_pretraining_heads(model):
         return {}
     found = {}
     for split in tokens:
@@ -242,7 +242,7 @@ def _predict(
             logits: FloatArray = np.asarray(values, np.float64)
             if log_odds != 0.0:
                 logits = logits - np.array([0.0, log_odds])
-            found[split] = _scores(logits, np.asarray(output.label_ids), trainer.model.config)
+            found[split] = _scores(logits, np.asarray(output.label_ids), model.config)
     return found
 
 

@@ -122,9 +122,12 @@ def start_from_pretraining(
     skip = {"code_skip": True, "code_skip_half_life_days": CODE_SKIP_HALF_LIFE_DAYS}
     classifier, tokenizer = start_from_checkpoint(checkpoint, **{**skip, **changes})
     tokens = train if "input_ids" in train.column_names else tokenize_dataset(train, tokenizer)
-    if isinstance(cohort, str | Path):
-        cohort = json.loads((Path(cohort) / "cohort.json").read_text(encoding="utf-8"))
-    readout = cohort_readout(ClaimForPreTraining.from_pretrained(checkpoint), tokenizer, cohort)
+    definition: Mapping[str, Any] = (
+        json.loads((Path(cohort) / "cohort.json").read_text(encoding="utf-8"))
+        if isinstance(cohort, str | Path)
+        else cohort
+    )
+    readout = cohort_readout(ClaimForPreTraining.from_pretrained(checkpoint), tokenizer, definition)
     if readout is None:
         logger.warning("The checkpoint has no head for the question of the cohort: the classifier begins at random.")
         return classifier, tokenizer
