@@ -14,6 +14,7 @@ from importlib.metadata import version
 
 import torch
 
+from claim_transformers.analysis.result_table import Cell
 from claim_transformers.training import parse_arguments
 from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
 from reproduction.engine.tables import setting_table
@@ -24,7 +25,9 @@ PACKAGES = ("claim-transformers", "torch", "transformers", "datasets", "scikit-l
 def main(arguments: BenchmarkArguments) -> None:
     benchmark = Benchmark.open(arguments)
     times = benchmark.workspace.times()
-    rows = [{"steps of": name, "steps": steps, "minutes": seconds / 60} for name, (steps, seconds, _) in times.items()]
+    rows: list[dict[str, Cell]] = [
+        {"steps of": name, "steps": steps, "minutes": seconds / 60} for name, (steps, seconds, _) in times.items()
+    ]
     rows.append(
         {
             "steps of": "all",
