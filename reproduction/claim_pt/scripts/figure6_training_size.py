@@ -14,12 +14,13 @@ folder with `mimic3_demo`; its 129 admissions are too few to score, so that only
 
 import os
 from pathlib import Path
-from typing import Any
 
-from claim_transformers.analysis.views.curve_plots import curve_plot
-from claim_transformers.training import parse_arguments
+from claim_transformers.analysis import curve_plot
+from claim_transformers.analysis.result_table import Cell
+from claim_transformers.training import MetricInterval, parse_arguments
 from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.claim_pt.cold_start import LogisticRegression
+from reproduction.claim_pt.contestants import Contestant
 from reproduction.claim_pt.neural import FineTuned, FromScratch
 from reproduction.claim_pt.training_size import run_sizes, settings_of
 from reproduction.claim_pt.transfer import describe_transfer
@@ -40,8 +41,8 @@ def main(arguments: BenchmarkArguments) -> None:
         LogisticRegression("dense"),
     ]
     settings = settings_of(benchmark.workspace, benchmark.populations.cohort(COHORT), contestants)
-    rows: list[dict[str, Any]] = []
-    panels: dict[str, Any] = {}
+    rows: list[dict[str, Cell]] = []
+    panels: dict[str, dict[str, dict[float, MetricInterval]]] = {}
     for population in profile.populations:
         cohort = benchmark.populations.cohort(COHORT, population)
         points = run_sizes(
@@ -50,9 +51,12 @@ def main(arguments: BenchmarkArguments) -> None:
         for point in points:
             found = {row.model.slug: row.metrics["AUROC"] for row in point.comparison.rows}
             rows.append(
-                {"population": f"institution {population}", "patients": point.patients}
-                | {name: found[slug] for slug, name in CURVES.items()}
-                | {"gain of pretraining": point.gain}
+                {
+                    "population": f"institution {population}",
+                    "patients": point.patients,
+                    **{name: found[slug] for slug, name in CURVES.items()},
+                    "gain of pretraining": point.gain,
+                }
             )
             for slug, name in CURVES.items():
                 curves = panels.setdefault(f"Institution {population}", {})

@@ -11,10 +11,10 @@ From the repository root:
 import os
 import platform
 from importlib.metadata import version
-from typing import Any
 
 import torch
 
+from claim_transformers.analysis.result_table import Cell
 from claim_transformers.training import parse_arguments
 from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.engine.benchmark import BenchmarkArguments
@@ -26,7 +26,7 @@ PACKAGES = ("claim-transformers", "torch", "transformers", "datasets", "scikit-l
 def main(arguments: BenchmarkArguments) -> None:
     benchmark = ClaimPTBenchmark.open(arguments)
     times = benchmark.workspace.times()
-    rows: list[dict[str, Any]] = [
+    rows: list[dict[str, Cell]] = [
         {"steps of": name, "steps": steps, "minutes": seconds / 60} for name, (steps, seconds, _) in times.items()
     ]
     rows.append(
