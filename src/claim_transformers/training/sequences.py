@@ -70,7 +70,7 @@ def make_form(
         ['ICD9CHAPTER/8', 'HCPCSGROUP/992', 'MDC/08', 'NDC9/000930145', 'UNK/ICD9CM', 'LAB/5']
     """
     form = ClaimForm(depth, depth_of_system or {}, bins or {}, hide=hide)
-    return _with_chapters(replace(form, categories=category_rules()))
+    return _with_chapters(replace(form, categories=CodeCategories.parse(category_rules())))
 
 
 def find_form(folder: str | Path, categories: Any = None) -> ClaimForm | None:
@@ -92,7 +92,7 @@ def find_form(folder: str | Path, categories: Any = None) -> ClaimForm | None:
     if categories is None:
         own = Path(folder, _CATEGORIES_FILE)
         categories = CodeCategories.parse(read_json_object(own) if own.is_file() else None)
-        categories = category_rules() if categories.is_empty else categories
+        categories = CodeCategories.parse(category_rules()) if categories.is_empty else categories
     return _with_chapters(ClaimForm.load(folder, categories))
 
 
@@ -210,7 +210,7 @@ def read_splits(cohort: "str | Path | DatasetDict") -> dict[str, pa.Table]:
 def _with_chapters(form: ClaimForm) -> ClaimForm:
     """A form that has the chapters it asks for; a form of the old format came without."""
     asks = CHAPTER in (form.depth, *form.depth_of_system.values())
-    return replace(form, chapters=chapter_rules()) if asks and form.chapters is None else form
+    return replace(form, chapters=CodeCategories.parse(chapter_rules())) if asks and form.chapters is None else form
 
 
 def _floats(values: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]]:
