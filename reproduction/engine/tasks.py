@@ -64,7 +64,7 @@ class BenchmarkCohort:
         folder = Path(folder)
         if not (folder / DEFINITION).is_file():
             raise ValueError(
-                f"expected a cohort with {DEFINITION} in {folder.name!r}, found none; run prepare.py first"
+                f"expected a cohort with {DEFINITION} in {folder.name!r}, found none; run the script prepare first"
             )
         splits = load_from_disk(str(folder))
         examples = pa.concat_tables(split.with_format("arrow")[:] for split in splits.values() if len(split))
