@@ -11,7 +11,7 @@ from reproduction.claim_pt.populations import PediatricPopulation, PediatricPopu
 from reproduction.claim_pt.pretraining import Variant, pretrain
 from reproduction.claim_pt.profiles import Pretraining
 from reproduction.claim_pt.sweeps import Ablations, ablation_table, next_visit_quality, sweep, sweep_table
-from reproduction.tests.conftest import ARCHITECTURE
+from reproduction.tests.asthma_by_hand import ARCHITECTURE
 
 
 class MadeByHand(PediatricPopulations):
