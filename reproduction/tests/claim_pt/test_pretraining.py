@@ -4,7 +4,7 @@ import datasets
 import numpy as np
 import pyarrow as pa
 import pytest
-from examples.conftest import ingested
+from training.ingested_folder import ingested
 
 from claim_transformers.codes.errors import ClaimDataError
 from reproduction.claim_pt.populations import PediatricPopulation, PediatricPopulations
