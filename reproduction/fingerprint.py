@@ -76,8 +76,8 @@ def logits() -> Digests:
 
     from claim_transformers.models.claim import ClaimForMaskedLM, ClaimForPreTraining, ClaimTokenizer
 
-    classes = {"claim-pt-base": ClaimForPreTraining, "medicare-encoder-base": ClaimForMaskedLM}
-    found = {}
+    classes: dict[str, Any] = {"claim-pt-base": ClaimForPreTraining, "medicare-encoder-base": ClaimForMaskedLM}
+    found: Digests = {}
     for name, record in json.loads(RECORDS.read_text(encoding="utf-8")).items():
         model, tokenizer = classes[name].from_pretrained(name), ClaimTokenizer.from_pretrained(name)
         encoded = tokenizer([record], padding=True, return_tensors="pt")

@@ -44,6 +44,7 @@ class PediatricPopulations(Populations[PediatricPopulation]):
 
     Examples:
         >>> import tempfile
+        >>> from reproduction.engine.steps import Workspace
         >>> people = PediatricPopulations(Workspace(tempfile.mkdtemp()), {"a": PediatricPopulation(20, seed=1)}, {})
         >>> people.raw("b")
         Traceback (most recent call last):
@@ -99,29 +100,13 @@ class PediatricPopulations(Populations[PediatricPopulation]):
         )
 
     def cohort(self, name: str, population: str = FIRST) -> BenchmarkCohort:
-        """A cohort ready for models.
-
-        Args:
-            name (`str`): A cohort of the profile.
-            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
-
-        Returns:
-            [`BenchmarkCohort`]: The cohort, with drug ingredients and true risks.
-        """
+        """A cohort ready for models."""
         folder = self.cohort_folder(name, population)
         shown = name.replace("_", "-") + ("" if population == FIRST else f"-{population}")
         return BenchmarkCohort.load(folder, raw=self.raw(population), name=shown)
 
     def in_cohorts(self, population: str = FIRST) -> Path:
-        """Everybody who is in any cohort of a population: who must not be pretrained on.
-
-        Args:
-            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
-
-        Returns:
-            `Path`: A `DatasetDict` on disk with a column `patient_id` and one split per cohort, as
-            `run_pretraining.py --exclude_cohort` takes it.
-        """
+        """Everybody who is in any cohort of a population: who must not be pretrained on."""
         cohorts = {name: self.cohort_folder(name, population) for name in self.cohorts}
 
         def collect(folder: Path) -> None:
@@ -174,15 +159,7 @@ class PediatricPopulations(Populations[PediatricPopulation]):
         return outside
 
     def key(self, population: str = FIRST, *, most: int | None = None) -> str:
-        """Digest of the pretraining patients.
-
-        Args:
-            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
-            most (`int`, *optional*): Training patients at most.
-
-        Returns:
-            `str`: 16 hexadecimal digits.
-        """
+        """Digest of the pretraining patients."""
         names: Mapping[str, Any] = {
             "claims": self.claims(population).name,
             "in_cohorts": self.in_cohorts(population).name,

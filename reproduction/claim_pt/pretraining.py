@@ -38,11 +38,7 @@ class PretrainedModel:
     metrics: Mapping[str, float]
 
     def next_visit(self) -> pa.Table:
-        """How each validation patient's last visit was predicted, whose codes were hidden.
-
-        Returns:
-            `pa.Table`: `patient` (a number), `ranks` of the hidden codes, from 1, and `loss`, summed over all codes.
-        """
+        """How each validation patient's last visit was predicted, whose codes were hidden."""
         return pq.read_table(self.folder / NEXT_VISIT)
 
 
@@ -66,16 +62,7 @@ class Variant:
 
 
 def pretrain(populations: PediatricPopulations, plan: Pretraining, variant: Variant) -> PretrainedModel:
-    """Pretrain a model on everybody outside the cohorts, once.
-
-    Args:
-        populations ([`PediatricPopulations`]): The people.
-        plan ([`Pretraining`]): Configuration and length.
-        variant ([`Variant`]): What differs.
-
-    Returns:
-        [`PretrainedModel`]: The checkpoint and how well it predicts the next visit.
-    """
+    """Pretrain a model on everybody outside the cohorts, once."""
     plan = replace(plan, **variant.training)
     given = Architecture.from_json(plan.config)
     architecture = Architecture({**given.model, **variant.model}, {**given.tokenizer, **variant.tokenizer})
@@ -92,16 +79,7 @@ def pretrain(populations: PediatricPopulations, plan: Pretraining, variant: Vari
 
 
 def tokenised(populations: PediatricPopulations, plan: Pretraining, architecture: Architecture) -> Path:
-    """Train a tokenizer on pretraining patients and tokenise them, once for all models that share it.
-
-    Args:
-        populations ([`PediatricPopulations`]): The people.
-        plan ([`Pretraining`]): How many patients, and the least number behind a token.
-        architecture ([`Architecture`]): Options of the tokenizer.
-
-    Returns:
-        `Path`: Folder with `tokens` (a `DatasetDict`) and `tokenizer`.
-    """
+    """Train a tokenizer on pretraining patients and tokenise them, once for all models that share it."""
     parameters = {
         "patients": populations.key(most=plan.patients),
         "tokenizer": dict(architecture.tokenizer),

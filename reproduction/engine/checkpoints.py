@@ -41,54 +41,26 @@ def checkpoint_folder(name: str) -> Path:
 
 @lru_cache(maxsize=64)
 def checkpoint_digest(name: str) -> str:
-    """Digest what a checkpoint is made of: configuration, weights and tokenizer.
-
-    Args:
-        name (`str`): A folder, or a name such as `"claim-pt-base"`.
-
-    Returns:
-        `str`: 8 hexadecimal digits for each file.
-    """
+    """Digest what a checkpoint is made of: configuration, weights and tokenizer."""
     return _digest(name, ("config.json", "model.safetensors", *_TOKENIZER_FILES))
 
 
 @lru_cache(maxsize=64)
 def tokenizer_digest(name: str) -> str:
-    """Digest the tokenizer of a checkpoint, for models that read its tokens and nothing else of it.
-
-    Args:
-        name (`str`): A folder, or a name such as `"claim-pt-base"`.
-
-    Returns:
-        `str`: 8 hexadecimal digits for each file.
-    """
+    """Digest the tokenizer of a checkpoint, for models that read its tokens and nothing else of it."""
     return _digest(name, _TOKENIZER_FILES)
 
 
 @lru_cache(maxsize=4)
 def load_tokenizer(name: str) -> ClaimTokenizer:
-    """Load the tokenizer of a checkpoint.
-
-    Args:
-        name (`str`): A folder, or a name such as `"claim-pt-base"`.
-
-    Returns:
-        [`ClaimTokenizer`]: The tokenizer.
-    """
+    """Load the tokenizer of a checkpoint."""
     tokenizer: ClaimTokenizer = ClaimTokenizer.from_pretrained(str(checkpoint_folder(name)))
     return tokenizer
 
 
 @lru_cache(maxsize=2)
 def load_pretrained(name: str) -> tuple[ClaimForPreTraining, ClaimTokenizer]:
-    """Load a checkpoint with its pretraining heads.
-
-    Args:
-        name (`str`): A folder, or a name such as `"claim-pt-base"`.
-
-    Returns:
-        `tuple[ClaimForPreTraining, ClaimTokenizer]`: Model in evaluation mode, and tokenizer.
-    """
+    """Load a checkpoint with its pretraining heads."""
     with quiet():
         return ClaimForPreTraining.from_pretrained(str(checkpoint_folder(name))), load_tokenizer(name)
 

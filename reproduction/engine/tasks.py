@@ -64,7 +64,7 @@ class BenchmarkCohort:
         folder = Path(folder)
         if not (folder / DEFINITION).is_file():
             raise ValueError(
-                f"expected a cohort with {DEFINITION} in {folder.name!r}, found none; run prepare.py first"
+                f"expected a cohort with {DEFINITION} in {folder.name!r}, found none; run the script prepare first"
             )
         splits = load_from_disk(str(folder))
         examples = pa.concat_tables(split.with_format("arrow")[:] for split in splits.values() if len(split))
@@ -106,11 +106,7 @@ class BenchmarkCohort:
         return bool(pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind) or pa.types.is_large_list(kind))
 
     def describe(self) -> str:
-        """Say how many patients there are, and how the share of cases came about.
-
-        Returns:
-            `str`: One or two sentences for below a table.
-        """
+        """Say how many patients there are, and how the share of cases came about."""
         title, rows = self.definition["title"], self.examples.num_rows
         if self.is_multi_label:
             return f"{title}: {rows:,} patients, {len(self.label_names)} categories."
@@ -123,29 +119,14 @@ class BenchmarkCohort:
         )
 
     def task(self, repeat: int, *, train_patients: int | None = None) -> "Task":
-        """Split the cohort.
-
-        Args:
-            repeat (`int`): Number of the repeat.
-            train_patients (`int`, *optional*): Patients to learn from, validation included; all without it.
-
-        Returns:
-            [`Task`]: The cohort in that split.
-        """
+        """Split the cohort."""
         split = split_examples(self.examples, self.name, repeat)
         if train_patients is not None:
             split = limit_training(split, train_patients, self.name)
         return Task(self, split)
 
     def tokens(self, tokenizer: "ClaimTokenizer") -> pa.Table:
-        """Tokenise all examples, once for all repeats and models that share a tokenizer.
-
-        Args:
-            tokenizer ([`ClaimTokenizer`]): The tokenizer.
-
-        Returns:
-            `pa.Table`: Columns of `tokenizer.encode_table`, one row per example.
-        """
+        """Tokenise all examples, once for all repeats and models that share a tokenizer."""
         from claim_transformers.training.tokenized_patients import tokenizer_digest
 
         digest = tokenizer_digest(tokenizer)
@@ -182,14 +163,7 @@ class Task:
         return read_labels(self.splits[split])
 
     def tokens(self, tokenizer: "ClaimTokenizer") -> dict[str, "datasets.Dataset"]:
-        """Tokenised splits as data sets for the trainer.
-
-        Args:
-            tokenizer ([`ClaimTokenizer`]): The tokenizer.
-
-        Returns:
-            `dict[str, datasets.Dataset]`: `train`, `validation` and `test`.
-        """
+        """Tokenised splits as data sets for the trainer."""
         import datasets
 
         table = self.cohort.tokens(tokenizer)

@@ -32,14 +32,7 @@ class CalibratedModel:
     threshold: float
 
     def predict(self, examples: pa.Table) -> NDArray[np.float64]:
-        """Say the risk of each example.
-
-        Args:
-            examples (`pa.Table`): Examples of a readmission cohort.
-
-        Returns:
-            `NDArray[float]` of shape `(examples,)`: Recalibrated risks.
-        """
+        """Say the risk of each example."""
         return self.line(self.model.predict(examples))
 
 

@@ -69,26 +69,12 @@ class StudyCohort:
         return read_examples(self.folder)
 
     def labels(self, split: str) -> NDArray[np.int64]:
-        """Readmitted or not.
-
-        Args:
-            split (`str`): `"train"`, `"validation"` or `"test"`.
-
-        Returns:
-            `NDArray[int]` of shape `(stays,)`: 0 or 1.
-        """
+        """Readmitted or not."""
         found: NDArray[np.int64] = self.examples[split]["label"].to_numpy().astype(np.int64)
         return found
 
     def patients(self, split: str) -> NDArray[np.int64]:
-        """A number per patient, for clustered intervals.
-
-        Args:
-            split (`str`): `"train"`, `"validation"` or `"test"`.
-
-        Returns:
-            `NDArray[int]` of shape `(stays,)`: Numbers.
-        """
+        """A number per patient, for clustered intervals."""
         return example_patients(self.examples[split])
 
 
@@ -117,17 +103,7 @@ class ReadmissionStudy:
         depth: str | None = None,
         hide: Collection[str] = (),
     ) -> StudyCohort:
-        """A cohort of a population.
-
-        Args:
-            population (`str`, *optional*, defaults to `"study"`): Name in the profile.
-            definition ([`ReadmissionDefinition`], *optional*): The rule; stays joined without it.
-            depth (`str`, *optional*): Another depth than the profile's.
-            hide (`Collection[str]`, *optional*): What sequences leave out, see `ClaimForm`.
-
-        Returns:
-            [`StudyCohort`]: The cohort.
-        """
+        """A cohort of a population."""
         folder = self.populations.cohort(population, definition or ReadmissionDefinition(STAYS))
         return StudyCohort(folder, self.sequences(folder, depth=depth, hide=hide), self.populations.raw(population))
 
@@ -135,14 +111,6 @@ class ReadmissionStudy:
         """Write a cohort in the words of the encoder, once.
 
         Bins of numbers are those of the pretraining population, as a user of the checkpoint would have them.
-
-        Args:
-            cohort (`Path`): A cohort whose name is a digest of its content.
-            depth (`str`, *optional*): Another depth than the profile's.
-            hide (`Collection[str]`, *optional*): What is left out.
-
-        Returns:
-            `Path`: Folder of sequences.
         """
         from claim_transformers.training import fit_bins, make_form, write_sequences
 
@@ -157,16 +125,7 @@ class ReadmissionStudy:
         return self.workspace.folder_step("prepare/sequences", parameters, write)
 
     def checkpoint(self, encoder: Encoder, plan: MaskedTraining | None = None, *, depth: str | None = None) -> Path:
-        """Pretrain an encoder on the pretraining population, once.
-
-        Args:
-            encoder ([`Encoder`]): The encoder.
-            plan ([`MaskedTraining`], *optional*): For how long; the profile's without it.
-            depth (`str`, *optional*): Another depth than the profile's.
-
-        Returns:
-            `Path`: The checkpoint.
-        """
+        """Pretrain an encoder on the pretraining population, once."""
         sequences = self.cohort(PRETRAINING, depth=depth).sequences
         return pretrain_encoder(self.workspace, sequences, encoder, plan or self.profile.pretraining)
 
@@ -174,17 +133,7 @@ class ReadmissionStudy:
     def encoder_scores(
         self, cohort: StudyCohort, encoder: Encoder, checkpoint: Path, *, stays: int | None = None
     ) -> ModelScores:
-        """Fine-tune an encoder on a cohort.
-
-        Args:
-            cohort ([`StudyCohort`]): The stays.
-            encoder ([`Encoder`]): Its name, and whether its weights are those of the checkpoint.
-            checkpoint (`Path`): A pretrained encoder.
-            stays (`int`, *optional*): Training stays, which get four times as many passes; all of them without it.
-
-        Returns:
-            [`ModelScores`]: Its risks.
-        """
+        """Fine-tune an encoder on a cohort."""
         settings = replace(self.profile.fine_tuning, **encoder.fine_tuning)
         if stays is not None:
             # A pass over few stays is few steps, so a small sample gets more passes, and as many more to wait.
@@ -209,17 +158,7 @@ class ReadmissionStudy:
         drop: Collection[str] = (),
         stays: int | None = None,
     ) -> ModelScores:
-        """Fit logistic regression or boosted trees on counts of codes.
-
-        Args:
-            cohort ([`StudyCohort`]): The stays.
-            kind (`str`): `"lr"` or `"gb"`.
-            drop (`Collection[str]`, *optional*): Inputs that are left out.
-            stays (`int`, *optional*): Training stays; all of them without it.
-
-        Returns:
-            [`ModelScores`]: Its risks.
-        """
+        """Fit logistic regression or boosted trees on counts of codes."""
         from reproduction.medicare.count_models import fit_count_model
 
         name = {"lr": "LR on counts", "gb": "Gradient boosting"}[kind]
@@ -314,17 +253,7 @@ def known_risks(risks: FloatArray) -> FloatArray:
 
 
 def model_scores(slug: str, name: str, group: str, result: StepResult) -> ModelScores:
-    """Read the scores of a model from the step that fitted it.
-
-    Args:
-        slug (`str`): Short name.
-        name (`str`): Name for tables.
-        group (`str`): Rows of a table that belong together.
-        result ([`StepResult`]): With a table of [`scores_table`].
-
-    Returns:
-        [`ModelScores`]: Scores in row order.
-    """
+    """Read the scores of a model from the step that fitted it."""
     import pyarrow.compute as pc
 
     assert result.table is not None  # every step of a model writes its scores

@@ -26,15 +26,7 @@ from reproduction.medicare.readmission_study import (
 
 
 def open_synpuf(study: ReadmissionStudy, raw: Path) -> StudyCohort:
-    """Ingest DE-SynPUF, label every inpatient claim by the plain rule, and keep some training stays.
-
-    Args:
-        study ([`ReadmissionStudy`]): Its profile says how many training stays are kept.
-        raw (`Path`): Folder of the files.
-
-    Returns:
-        [`StudyCohort`]: The stays, without true risks.
-    """
+    """Ingest DE-SynPUF, label every inpatient claim by the plain rule, and keep some training stays."""
     from claim_transformers.cohorts import build_cohort
     from reproduction.engine.silence import quiet
     from reproduction.medicare.encoders import limit_stays
@@ -60,15 +52,7 @@ def open_synpuf(study: ReadmissionStudy, raw: Path) -> StudyCohort:
 
 
 def before_index_scores(study: ReadmissionStudy, cohort: StudyCohort) -> ModelScores:
-    """Fit logistic regression on what is known before the index stay.
-
-    Args:
-        study ([`ReadmissionStudy`]): Where steps are kept.
-        cohort ([`StudyCohort`]): The stays.
-
-    Returns:
-        [`ModelScores`]: Its risks.
-    """
+    """Fit logistic regression on what is known before the index stay."""
     from reproduction.medicare.count_models import fit_count_model
     from reproduction.medicare.encoders import scores_table
 

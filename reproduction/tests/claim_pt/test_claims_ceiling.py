@@ -28,8 +28,8 @@ from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.engine.splits import Repeat
 from reproduction.engine.tables import ModelPredictions
 from reproduction.engine.tasks import Task
-from reproduction.tests.conftest import DEFINITION
-from reproduction.tests.script_files import CLAIM_PT, is_short, load_script
+from reproduction.tests.asthma_by_hand import DEFINITION
+from reproduction.tests.scripts_by_path import CLAIM_PT, is_short, load_script
 
 SCRIPT = CLAIM_PT / "scripts" / "claims_ceiling.py"
 STEROID = "NDC/00173060202"

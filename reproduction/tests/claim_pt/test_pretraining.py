@@ -4,14 +4,14 @@ import datasets
 import numpy as np
 import pyarrow as pa
 import pytest
-from examples.conftest import ingested
+from training.ingested_folder import ingested
 
 from claim_transformers.codes.errors import ClaimDataError
 from reproduction.claim_pt.populations import PediatricPopulation, PediatricPopulations
 from reproduction.claim_pt.pretraining import Variant, pretrain
 from reproduction.claim_pt.profiles import Pretraining
 from reproduction.claim_pt.sweeps import Ablations, ablation_table, next_visit_quality, sweep, sweep_table
-from reproduction.tests.conftest import ARCHITECTURE
+from reproduction.tests.asthma_by_hand import ARCHITECTURE
 
 
 class MadeByHand(PediatricPopulations):

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from claim_transformers.training import ClaimTrainingArguments, parse_arguments
-from reproduction.tests.script_files import CLAIM_PT, load_script
+from reproduction.tests.scripts_by_path import CLAIM_PT, load_script
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 

@@ -12,7 +12,7 @@ from reproduction.claim_pt.cold_start import LogisticRegression, TrueRiskCeiling
 from reproduction.claim_pt.populations import PediatricPopulations
 from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.engine.checkpoints import refuse_seen
-from reproduction.tests.script_files import (
+from reproduction.tests.scripts_by_path import (
     CLAIM_PT,
     called_scripts,
     first_arguments,

@@ -11,7 +11,7 @@ from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.engine.checkpoints import refuse_seen
 from reproduction.medicare.benchmark import MedicareBenchmark
 from reproduction.medicare.profiles import POPULATIONS, MedicareProfile
-from reproduction.tests.script_files import (
+from reproduction.tests.scripts_by_path import (
     MEDICARE,
     ROOT,
     called_scripts,
