@@ -53,7 +53,7 @@ def test_the_attrition_table_is_printed(tmp_path):
 def test_bad_input_ends_with_one_line_and_status_1(tmp_path):
     code = "from claim_transformers.cli import main; main()"
     result = subprocess.run(
-        [sys.executable, "-c", code, "ingest", "synpuf", str(tmp_path), str(tmp_path / "out")],
+        [sys.executable, "-c", code, "ingest", "tuva", str(tmp_path), str(tmp_path / "out"), "--extract-date", "soon"],
         capture_output=True,
         text=True,
         check=False,
@@ -61,7 +61,7 @@ def test_bad_input_ends_with_one_line_and_status_1(tmp_path):
     assert result.returncode == 1
     assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.stderr
-    assert "E_NO_FILE" in result.stderr
+    assert "an ISO date" in result.stderr
 
 
 def _fails(capsys, monkeypatch, *arguments: str) -> str:

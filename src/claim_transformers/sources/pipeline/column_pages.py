@@ -18,7 +18,7 @@ BEGIN, END = "<!-- columns: begin -->", "<!-- columns: end -->"
 
 
 def page_of(source: Source) -> str:
-    """Name the page of a source, if it has columns of its own to describe."""
+    """Name the page of a source in `docs/sources`."""
     return f"{source.name.replace('-', '_')}.md"
 
 
