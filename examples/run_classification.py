@@ -44,14 +44,16 @@ class ScriptArguments:
 def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> None:
     set_seed(training_args.seed)
     cohort, source, seed = load_from_disk(arguments.cohort), arguments.model_name_or_path, training_args.seed
+    form = find_form(arguments.cohort)
     starts = {
         "checkpoint": lambda: start_from_checkpoint(source),
         "head": lambda: start_from_pretraining(source, arguments.cohort, cohort["train"], seed=seed),
         "scratch": lambda: start_from_checkpoint(source, is_pretrained=False),
-        "architecture": lambda: start_from_architecture(source, cohort["train"], form=find_form(arguments.cohort)),
+        "architecture": lambda: start_from_architecture(source, cohort["train"], form=form),
     }
     with training_args.main_process_first(desc="tokenising"):
         model, tokenizer = starts[arguments.start]()
+        tokenizer.take_form(form)
         tokens = tokenize_dataset(cohort, tokenizer)
     fitted = fine_tune(model, tokenizer, tokens, training_args)
     if training_args.process_index == 0:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from claim_transformers.models.claim import ClaimForPreTraining, ClaimForSequenceClassification
-from claim_transformers.training import Architecture, ClaimTrainingArguments, auroc, parse_arguments
+from claim_transformers.models.claim import ClaimForPreTraining, ClaimForSequenceClassification, ClaimTokenizer
+from claim_transformers.training import Architecture, ClaimTrainingArguments, auroc, make_form, parse_arguments
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,3 +80,15 @@ def test_an_unknown_start_is_refused(script, cohort, checkpoint, tmp_path):
 def test_the_script_fits_a_screen():
     lines = (ROOT / "examples" / "run_classification.py").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 70
+
+
+def test_sequences_give_their_form_to_a_tokenizer_without_one_and_another_form_is_refused(
+    script, cohort, checkpoint, tmp_path
+):
+    sequences = shutil.copytree(cohort, tmp_path / "sequences")
+    make_form("code").save(sequences)
+    run(script, sequences, tmp_path / "out", "--model_name_or_path", checkpoint, epochs=1)
+    assert ClaimTokenizer.from_pretrained(tmp_path / "out").form == make_form("code")
+    make_form("chapter").save(sequences)
+    with pytest.raises(ValueError, match="found sequences in another form"):
+        run(script, sequences, tmp_path / "again", "--model_name_or_path", tmp_path / "out", epochs=1)

@@ -98,6 +98,14 @@ class ClaimForm:
     categories: CodeCategories = field(default_factory=CodeCategories, compare=False)
     chapters: CodeCategories | None = field(default=None, compare=False)
 
+    def writes_like(self, other: "ClaimForm") -> bool:
+        """Whether both give the same tokens to what neither hides."""
+        return (self.depth, dict(self.depth_of_system), self.bins) == (
+            other.depth,
+            dict(other.depth_of_system),
+            other.bins,
+        )
+
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.hide) - set(HIDEABLE)):
             raise ValueError(f"expected to hide some of {', '.join(HIDEABLE)}, found {', '.join(unknown)}")

@@ -272,6 +272,25 @@ class ClaimTokenizer(PatientPadding):
         """[`ClaimForm`] or `None`: How claims are written before they become tokens."""
         return self._form
 
+    def take_form(self, form: ClaimForm | None) -> None:
+        """Write claims from now on in the form that a cohort is in, or refuse it where the tokenizer has another.
+
+        Args:
+            form ([`ClaimForm`], *optional*): Form of a cohort; `None` for claims as they were billed.
+
+        Raises:
+            ValueError: If the tokenizer has a form with other depths or bins. What is hidden may differ.
+        """
+        if form is None:
+            return
+        if self._form is None:
+            self._form = form_by(form, self._rules)
+        elif not self._form.writes_like(form):
+            raise ValueError(
+                f"expected claims, or claims in the form of the tokenizer ({self._form.depth}), found sequences in "
+                f"another form ({form.depth} or other bins); give the cohort itself"
+            )
+
     @property
     def time_tokens(self) -> TimeTokens:
         """`"day"`, `"gap"` or `"none"`: Which time token each visit carries."""
