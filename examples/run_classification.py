@@ -8,7 +8,7 @@ From the repository root, on one device or on several:
     python examples/run_classification.py examples/configs/classification.yaml --cohort cohort --output_dir runs/asthma
     torchrun --standalone --nproc_per_node 4 examples/run_classification.py examples/configs/classification.yaml
 
-`--start head` begins at what pretraining says of the outcome, `scratch` without the weights of the checkpoint, and
+`--start_at head` begins at what pretraining says of the outcome, `scratch` without the weights of the checkpoint, and
 `architecture` at a JSON of sizes. Leaves the best model on validation patients, and what it says of them and others.
 """
 
@@ -37,7 +37,7 @@ class ScriptArguments:
 
     cohort: str = field(metadata={"help": "Cohort, or its sequences: three splits with a column 'label'."})
     model_name_or_path: str = field(metadata={"help": "Checkpoint, folder or name; or the JSON of an architecture."})
-    start: Literal["checkpoint", "head", "scratch", "architecture"] = "checkpoint"
+    start_at: Literal["checkpoint", "head", "scratch", "architecture"] = "checkpoint"
     name: str | None = field(default=None, metadata={"help": "Name of the model in tables."})
 
 
@@ -52,13 +52,13 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         "architecture": lambda: start_from_architecture(source, cohort["train"], form=form),
     }
     with training_args.main_process_first(desc="tokenising"):
-        model, tokenizer = starts[arguments.start]()
+        model, tokenizer = starts[arguments.start_at]()
         tokenizer.take_form(form)
         tokens = tokenize_dataset(cohort, tokenizer)
     fitted = fine_tune(model, tokenizer, tokens, training_args)
     if training_args.process_index == 0:
         print(f"Validation split: {describe_backoffs(tokenizer, cohort['validation'])}")
-        is_scratch = arguments.start in ("scratch", "architecture")
+        is_scratch = arguments.start_at in ("scratch", "architecture")
         name = arguments.name or f"Claim-PT, {'from scratch' if is_scratch else 'fine-tuned'}"
         for split in ("validation", "test"):
             rows, scores = cohort[split].with_format("arrow")[:], fitted.predictions[split]

@@ -56,25 +56,25 @@ def test_a_fine_tuned_model_predicts_every_row_of_the_test_split(script, cohort,
 @pytest.mark.parametrize("start", ["scratch", "architecture"])
 def test_the_same_network_without_pretraining_is_named_so(start, script, cohort, checkpoint, architecture, tmp_path):
     source = architecture if start == "architecture" else checkpoint
-    run(script, cohort, tmp_path, "--model_name_or_path", source, "--start", start, epochs=1)
+    run(script, cohort, tmp_path, "--model_name_or_path", source, "--start_at", start, epochs=1)
     assert json.loads((tmp_path / "metrics.json").read_text())["name"] == "Claim-PT, from scratch"
 
 
 def test_a_start_at_the_head_needs_the_definition_of_the_cohort(script, cohort, checkpoint, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"cohort\.json"):
-        run(script, cohort, tmp_path / "none", "--model_name_or_path", checkpoint, "--start", "head")
+        run(script, cohort, tmp_path / "none", "--model_name_or_path", checkpoint, "--start_at", "head")
     defined = shutil.copytree(cohort, tmp_path / "cohort")
     definition = {"codes": {"any": ["ICD9CM/4"]}, "label": {"codes": "any", "visit_types": []}}
     (defined / "cohort.json").write_text(json.dumps(definition | {"index": {"rule": "fixed_date"}}))
     out = tmp_path / "out"
-    run(script, defined, out, "--model_name_or_path", checkpoint, "--start", "head", epochs=1)
+    run(script, defined, out, "--model_name_or_path", checkpoint, "--start_at", "head", epochs=1)
     assert json.loads((out / "metrics.json").read_text())["name"] == "Claim-PT, fine-tuned"
     assert ClaimForSequenceClassification.from_pretrained(out).config.code_skip
 
 
 def test_an_unknown_start_is_refused(script, cohort, checkpoint, tmp_path):
     with pytest.raises(SystemExit):
-        run(script, cohort, tmp_path, "--model_name_or_path", checkpoint, "--start", "anywhere")
+        run(script, cohort, tmp_path, "--model_name_or_path", checkpoint, "--start_at", "anywhere")
 
 
 def test_the_script_fits_a_screen():
