@@ -17,21 +17,22 @@ from dataclasses import dataclass, field
 from datasets import load_from_disk
 from transformers import EarlyStoppingCallback, set_seed
 
-from claim_transformers.codes import category_rules, read_drug_ingredients
-from claim_transformers.models.claim import ClaimTokenizer
-from claim_transformers.sources.pipeline.loading import load_claims
-from claim_transformers.training import (
+from claim_transformers import (
     Architecture,
+    ClaimTokenizer,
     ClaimTrainer,
     ClaimTrainingArguments,
-    carry_sequence_papers,
+    category_rules,
     leave_out_patients,
+    load_claims,
     parse_arguments,
     pretraining_collator,
     pretraining_metrics,
     pretraining_model,
+    read_drug_ingredients,
     tokenize_dataset,
 )
+from claim_transformers.training import carry_sequence_papers
 
 
 @dataclass

@@ -69,6 +69,8 @@ if TYPE_CHECKING:
     from claim_transformers.models.recurrent import RecurrentConfig, RecurrentForSequenceClassification, RecurrentModel
     from claim_transformers.simulation import simulate
     from claim_transformers.simulation.medicare import PlantedBias, PlantedDrift, simulate_medicare
+    from claim_transformers.sources.deliveries.consolidation import consolidate
+    from claim_transformers.sources.deliveries.staging_area import Staging
     from claim_transformers.sources.pipeline.ingest import ingest
     from claim_transformers.sources.pipeline.loading import load_claims
     from claim_transformers.training import (
@@ -81,6 +83,7 @@ if TYPE_CHECKING:
         DataCollatorForVisitClassification,
         TokenizedPatients,
         binary_metrics,
+        describe_backoffs,
         leave_out_patients,
         parse_arguments,
         pretraining_collator,
@@ -113,6 +116,7 @@ _MODULE_OF_NAME = {
     "RecurrentConfig": "claim_transformers.models.recurrent",
     "RecurrentForSequenceClassification": "claim_transformers.models.recurrent",
     "RecurrentModel": "claim_transformers.models.recurrent",
+    "Staging": "claim_transformers.sources.deliveries.staging_area",
     "TokenizedPatients": "claim_transformers.training",
     "audit_attributes": "claim_transformers.analysis",
     "audit_subgroups": "claim_transformers.analysis",
@@ -123,6 +127,8 @@ _MODULE_OF_NAME = {
     "category_rules": "claim_transformers.codes",
     "check_leaks": "claim_transformers.cohorts",
     "compare_models": "claim_transformers.analysis",
+    "consolidate": "claim_transformers.sources.deliveries.consolidation",
+    "describe_backoffs": "claim_transformers.training",
     "drift_table": "claim_transformers.analysis",
     "fit_gradient_boosting": "claim_transformers.analysis",
     "fit_logistic_regression": "claim_transformers.analysis",
@@ -186,6 +192,7 @@ __all__ = [
     "RecurrentConfig",
     "RecurrentForSequenceClassification",
     "RecurrentModel",
+    "Staging",
     "TokenizedPatients",
     "__version__",
     "audit_attributes",
@@ -197,6 +204,8 @@ __all__ = [
     "category_rules",
     "check_leaks",
     "compare_models",
+    "consolidate",
+    "describe_backoffs",
     "drift_table",
     "fit_gradient_boosting",
     "fit_logistic_regression",
