@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -15,6 +16,8 @@ HEAVY = (
     "torch", "transformers", "numpy", "pyarrow", "datasets", "sklearn", "scipy", "duckdb", "ibis", "matplotlib",
     "pandas", "evaluate", "simple_icd_10_cm",
 )  # fmt: skip
+
+MOST_MODULE_PATHS = 8
 
 AUTO_CLASSES = {
     "AutoModel": "ClaimModel",
@@ -56,6 +59,15 @@ def _typed_names(module) -> set[str]:
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     (typed,) = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
     return {alias.name for node in typed.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+
+
+def test_a_reader_of_the_prose_and_the_scripts_meets_few_module_paths():
+    root = Path(__file__).parents[1]
+    pages = [root / "README.md", *(root / "docs").rglob("*.md"), *(root / "examples").rglob("*.py")]
+    imports = re.compile(r"^ *(?:>>> )?(?:from|import) (claim_transformers[\w.]*)", re.MULTILINE)
+    met = {module for page in pages for module in imports.findall(page.read_text(encoding="utf-8"))}
+    assert "claim_transformers" in met
+    assert len(met) <= MOST_MODULE_PATHS, sorted(met)
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from claim_transformers.simulation.medicare import PlantedBias, PlantedDrift, simulate_medicare
     from claim_transformers.sources.deliveries.consolidation import consolidate
     from claim_transformers.sources.deliveries.staging_area import Staging
+    from claim_transformers.sources.formats.meds.export import check_meds, export_meds
     from claim_transformers.sources.pipeline.ingest import ingest
     from claim_transformers.sources.pipeline.loading import load_claims
     from claim_transformers.training import (
@@ -126,10 +127,12 @@ _MODULE_OF_NAME = {
     "calibration_table": "claim_transformers.analysis",
     "category_rules": "claim_transformers.codes",
     "check_leaks": "claim_transformers.cohorts",
+    "check_meds": "claim_transformers.sources.formats.meds.export",
     "compare_models": "claim_transformers.analysis",
     "consolidate": "claim_transformers.sources.deliveries.consolidation",
     "describe_backoffs": "claim_transformers.training",
     "drift_table": "claim_transformers.analysis",
+    "export_meds": "claim_transformers.sources.formats.meds.export",
     "fit_gradient_boosting": "claim_transformers.analysis",
     "fit_logistic_regression": "claim_transformers.analysis",
     "fit_platt": "claim_transformers.analysis",
@@ -203,10 +206,12 @@ __all__ = [
     "calibration_table",
     "category_rules",
     "check_leaks",
+    "check_meds",
     "compare_models",
     "consolidate",
     "describe_backoffs",
     "drift_table",
+    "export_meds",
     "fit_gradient_boosting",
     "fit_logistic_regression",
     "fit_platt",
