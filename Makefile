@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+COVERAGE_FLOOR := 90
 # A busy two-core machine spins for minutes with several OpenMP threads per process, so each process gets one.
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_DISABLE_TELEMETRY = 1
 export TOKENIZERS_PARALLELISM = false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-spark check lint types arrows unit style bench bench-quick benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build clean
+.PHONY: help install demo test test-spark check lint types arrows unit style coverage size docs speed fingerprint benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-24s\033[0m %s\n", $$1, $$2}'
@@ -47,6 +48,21 @@ arrows: $(VENV)/.dev
 unit: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadfile
 
+# A second run of all tests, with branches counted; the floor is what was measured, rounded down.
+coverage: $(VENV)/.dev  ## Lines and branches that the tests run, with a floor.
+	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-report=html --cov-fail-under=$(COVERAGE_FLOOR)
+
+size: $(VENV)/.dev  ## Lines, code, docstrings and comments by room: the table of CONTRIBUTING.md.
+	$(BIN)/python tests/house/size.py
+
+$(VENV)/.docs: $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[docs]"
+	@touch $@
+
+docs: $(VENV)/.docs  ## The site in build/site, from docs/ and docstrings; opens from the disk, searches offline.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "build/site/index.html opens in any browser, offline"
+
 style: $(VENV)/.dev  ## Rewrite the code in the house format.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -59,10 +75,14 @@ test-spark:  ## The same expressions on Spark, row by row; needs Java 17 and CLA
 	build/spark/bin/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[claims,spark]" pytest
 	build/spark/bin/python -m pytest tests/sources/test_spark.py
 
-bench: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, pretraining.
-	$(BIN)/python speed/bench_simulation.py
-	$(BIN)/python speed/bench_ingest.py
-	$(BIN)/python speed/bench_pretraining.py
+speed: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, pretraining.
+	$(BIN)/python speed/simulation.py
+	$(BIN)/python speed/ingest.py
+	$(BIN)/python speed/pretraining.py
+
+# Before a change: `make fingerprint WRITE=before.json`; after it: `make fingerprint COMPARE=before.json`.
+fingerprint: $(VENV)/.runtime  ## Digests of simulations, logits, tables, steps and the demo, to show before = after.
+	$(BIN)/python -m reproduction.fingerprint $(if $(WRITE),--write $(WRITE)) $(if $(COMPARE),--compare $(COMPARE))
 
 benchmark: $(VENV)/.runtime  ## Every table and figure of docs/benchmark; hours, and goes on where it was stopped.
 	PATH="$(abspath $(BIN)):$$PATH" bash reproduction/claim_pt/run.sh reproduction/claim_pt/profiles/full.yaml

@@ -13,7 +13,7 @@ claim-transformers simulate pediatric "$run/raw" --patients 60000 --seed 7
 claim-transformers ingest simulated "$run/raw" "$run/claims"
 
 # 3. A small cohort: children with asthma; the label is an admission within a year.
-claim-transformers cohort asthma_exacerbation "$run/claims" "$run/cohort"
+claim-transformers cohort event asthma_exacerbation "$run/claims" "$run/cohort"
 
 # 4. Pretrain on everybody outside the cohort: next visit prediction and category prediction.
 python examples/run_pretraining.py examples/configs/demo_pretraining.yaml \
@@ -22,13 +22,13 @@ python examples/run_pretraining.py examples/configs/demo_pretraining.yaml \
 
 # 5. Fine-tune on the cohort, the same network without pretraining, and claim-pt-base, which comes with the package and was
 #    pretrained for longer on other children.
-python examples/run_classification.py examples/configs/demo_classification.yaml --start_at_head \
+python examples/run_classification.py examples/configs/demo_classification.yaml --start head \
   --cohort "$run/cohort" --model_name_or_path "$run/pretrained" --output_dir "$run/models/claim-pt-finetuned"
-python examples/run_classification.py examples/configs/demo_classification.yaml --start_at_head \
+python examples/run_classification.py examples/configs/demo_classification.yaml --start head \
   --cohort "$run/cohort" --model_name_or_path claim-pt-base --name "claim-pt-base, fine-tuned" \
   --output_dir "$run/models/claim-pt-base-finetuned"
 python examples/run_classification.py examples/configs/demo_classification.yaml \
-  --cohort "$run/cohort" --model_name_or_path "$run/pretrained" --from_scratch --output_dir "$run/models/claim-pt-scratch"
+  --cohort "$run/cohort" --model_name_or_path "$run/pretrained" --start scratch --output_dir "$run/models/claim-pt-scratch"
 
 # 6. Logistic regression on the same split, and the true risk as the ceiling.
 python examples/run_baselines.py --cohort "$run/cohort" --output_dir "$run/models" \

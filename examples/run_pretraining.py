@@ -15,7 +15,7 @@ the accuracy at masked tokens, and `training_log.jsonl` with every logged figure
 from dataclasses import dataclass, field
 
 from datasets import load_from_disk
-from transformers import EarlyStoppingCallback, set_seed
+from transformers import set_seed
 
 from claim_transformers import (
     Architecture,
@@ -23,6 +23,7 @@ from claim_transformers import (
     ClaimTrainer,
     ClaimTrainingArguments,
     category_rules,
+    find_form,
     leave_out_patients,
     load_claims,
     parse_arguments,
@@ -32,7 +33,6 @@ from claim_transformers import (
     read_drug_ingredients,
     tokenize_dataset,
 )
-from claim_transformers.training import carry_sequence_papers
 
 
 @dataclass
@@ -50,7 +50,6 @@ class ScriptArguments:
     drug_ingredients: str | None = field(default=None, metadata={"help": "Table of ndc9 and ingredient."})
     cp_mask_probability: float = field(default=0.0, metadata={"help": "Share of codes hidden for categories."})
     mask_probability: float = field(default=0.15, metadata={"help": "Share of codes hidden in masked token learning."})
-    early_stopping_patience: int | None = field(default=None, metadata={"help": "Evaluations without progress."})
 
 
 def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> None:
@@ -66,11 +65,15 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         else:
             drugs = read_drug_ingredients(arguments.drug_ingredients) if arguments.drug_ingredients else None
             rules, least = category_rules(drug_ingredients=drugs), arguments.min_patients
-            tokenizer = architecture.train_tokenizer(patients["train"], categories=rules.to_dict(), min_patients=least)
+            options = {
+                "categories": rules.to_dict(),
+                "form": find_form(arguments.claims, rules),
+                "min_patients": least,
+            }
+            tokenizer = architecture.train_tokenizer(patients["train"], **options)
         tokens = tokenize_dataset(patients, tokenizer)
 
     config = architecture.build_config(tokenizer)
-    patience = arguments.early_stopping_patience
     trainer = ClaimTrainer(
         model=pretraining_model(config),
         args=training_args,
@@ -85,12 +88,9 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
             mask_probability=arguments.mask_probability,
         ),
         **pretraining_metrics(config),
-        callbacks=[EarlyStoppingCallback(patience)] if patience else None,
     )
     trainer.save_metrics("train", trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint).metrics)
     trainer.save_model()
-    if trainer.is_world_process_zero():
-        carry_sequence_papers(arguments.claims, training_args.output_dir)
     metrics = trainer.evaluate()
     trainer.log_metrics("eval", metrics)
     trainer.save_metrics("eval", metrics)

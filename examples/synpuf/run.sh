@@ -6,7 +6,7 @@ raw="${1:?usage: examples/synpuf/run.sh FOLDER (with CMS's files; '-' downloads 
 run=runs/synpuf
 
 claim-transformers ingest synpuf "$raw" $run/claims --overwrite
-claim-transformers cohort examples/synpuf/cohort.yaml $run/claims $run/cohort --overwrite
+claim-transformers cohort event examples/synpuf/cohort.yaml $run/claims $run/cohort --overwrite
 rm -rf $run/pretrained $run/models
 python examples/run_pretraining.py examples/synpuf/pretraining.yaml
 python examples/run_classification.py examples/synpuf/classification.yaml

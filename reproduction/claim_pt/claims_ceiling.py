@@ -1,4 +1,4 @@
-"""How much of the true risk can be read off claims: boosted trees that were taught by the true risk itself.
+"""Claims ceiling: how much of the true risk boosted trees read off claims when it teaches them.
 
 The simulator's risk knows hidden states, so that no model of claims can reach it. This entry learns the risk, not the
 outcome, of many more children than a cohort has: a teacher without the noise of the outcome. What it reaches on a
@@ -19,21 +19,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from claim_transformers.analysis.rivals.features import demographics
 from claim_transformers.claims.splits import assert_disjoint
 from claim_transformers.codes import CategoryRules
 from claim_transformers.cohorts.event.sampling import unit_hash
-from reproduction.claim_pt.populations import Populations
-from reproduction.claim_pt.tasks import BenchmarkCohort, Scores, Task
+from reproduction.claim_pt.populations import FIRST, PediatricPopulations
 from reproduction.claim_pt.windowed_counts import WINDOWS_DAYS, count_in_windows
+from reproduction.engine.claims_ceiling import FloatArray, Lessons, TeachingOptions, teach
 from reproduction.engine.silence import quiet
 from reproduction.engine.steps import StepResult
-from reproduction.engine.tables import COLD_START, ModelPredictions, compare_models
-
-FloatArray = NDArray[np.float64]
+from reproduction.engine.tables import COLD_START, ModelPredictions, compare_over_repeats
+from reproduction.engine.tasks import BenchmarkCohort, Scores, Task
 
 GROUP = "claims ceiling"
 # The simulator writes risks over a year on each January 1 and July 1; the first two years are for histories.
@@ -41,54 +39,9 @@ INDEX_DATES = ("2012-01-01", "2012-07-01", "2013-01-01", "2013-07-01", "2014-01-
 SHARES = (Fraction(1, 8), Fraction(1, 2), Fraction(1))
 POPULATION = "ceiling"
 SEED_STEP = 1000
-VALIDATION_SHARE = 0.1
 # A column of fewer rows is noise to a tree whose leaves have as many.
 FEWEST_ROWS, FEWEST_SHARE = 20, 0.005
-# Risks are turned into odds.
-MOST_RISK = 0.999
 COLUMNS = ("patient_id", "sex", "birth_day", "index_day", "visit_day", "visit_type", "codes")
-
-
-@dataclass(frozen=True)
-class TeachingOptions:
-    """Sizes of the trees; those of scikit-learn's `HistGradientBoostingRegressor`.
-
-    The loss is that of Poisson: its prediction is the mean risk of all children whose claims look the same, which is
-    what orders them best; the mean of the log risk, which squared error would give, is not.
-
-    Args:
-        learning_rate (`float`, *optional*, defaults to `0.05`): Share of each tree that is added.
-        max_iter (`int`, *optional*, defaults to `500`): Trees at most.
-        max_leaf_nodes (`int`, *optional*, defaults to `31`): Leaves of a tree at most.
-        min_samples_leaf (`int`, *optional*, defaults to `50`): Rows in a leaf at least.
-        l2_regularization (`float`, *optional*, defaults to `1.0`): Penalty of leaf values.
-        max_features (`float`, *optional*, defaults to `0.3`): Share of the columns that each split may look at.
-        n_iter_no_change (`int`, *optional*, defaults to `20`): Trees without progress on children held out after which
-            no more are added.
-    """
-
-    learning_rate: float = 0.05
-    max_iter: int = 500
-    max_leaf_nodes: int = 31
-    min_samples_leaf: int = 50
-    l2_regularization: float = 1.0
-    max_features: float = 0.3
-    n_iter_no_change: int = 20
-
-
-@dataclass(frozen=True)
-class Lessons:
-    """Children at one index date after another, as numbers.
-
-    Args:
-        patient_ids (`pa.ChunkedArray`): Who.
-        features (`NDArray[float32]` of shape `(rows, columns)`): What their claims say before the index date.
-        risk (`NDArray[float]` of shape `(rows,)`): True risk over the horizon.
-    """
-
-    patient_ids: pa.ChunkedArray
-    features: NDArray[np.float32]
-    risk: FloatArray
 
 
 @dataclass(frozen=True)
@@ -141,7 +94,7 @@ class Teaching:
     """Lessons for one cohort: its definition at several index dates, without sampling, in another population.
 
     Args:
-        populations ([`Populations`]): Where the cohort is.
+        populations ([`PediatricPopulations`]): Where the cohort is.
         name (`str`, *optional*, defaults to `"asthma_exacerbation"`): A cohort with fixed index dates.
         index_dates (`tuple[str]`, *optional*): ISO dates at which the simulator has written risks over the horizon.
         options ([`TeachingOptions`], *optional*): Sizes of the trees.
@@ -150,7 +103,7 @@ class Teaching:
         ValueError: If the cohort has no fixed index date.
     """
 
-    populations: Populations
+    populations: PediatricPopulations
     name: str = "asthma_exacerbation"
     index_dates: tuple[str, ...] = INDEX_DATES
     options: TeachingOptions = field(default_factory=TeachingOptions)
@@ -158,23 +111,22 @@ class Teaching:
     def __post_init__(self) -> None:
         from claim_transformers.cohorts import load_definition
 
-        if (rule := load_definition(self.name).index.rule) != "fixed_date":
+        if (rule := load_definition(self.name, "event").index.rule) != "fixed_date":
             raise ValueError(
                 f"expected a cohort with fixed index dates, found {rule!r} in {self.name!r}: at a visit no risk of a "
                 "period that begins there is written, so that there is nothing to teach"
             )
 
     @property
-    def others(self) -> Populations:
+    def others(self) -> PediatricPopulations:
         """The populations with the children who teach: as many as there are in `"a"`, and none of them."""
-        profile = self.populations.profile
-        first = profile.populations["a"]
-        taken = {(each.institution, each.seed) for each in profile.populations.values()}
+        plans = self.populations.plans
+        first = plans[FIRST]
+        taken = {(each.institution, each.seed) for each in plans.values()}
         seed = first.seed + SEED_STEP
         while (first.institution, seed) in taken:
             seed += 1
-        children = {**profile.populations, POPULATION: replace(first, seed=seed)}
-        return Populations(self.populations.workspace, replace(profile, populations=children))
+        return replace(self.populations, plans={**plans, POPULATION: replace(first, seed=seed)})
 
     def children(self, index_date: str) -> Path:
         """Everybody of the other population who is eligible at an index date.
@@ -187,7 +139,7 @@ class Teaching:
         """
         from claim_transformers.cohorts import build_cohort, load_definition
 
-        definition = load_definition(self.name)
+        definition = load_definition(self.name, "event")
         definition = replace(definition, index=replace(definition.index, dates=(index_date,)))
         definition = definition.with_sampling(cases=None, controls_per_case=None)
         claims = self._claims
@@ -296,44 +248,6 @@ def windowed_features(examples: pa.Table, rules: CategoryRules, names: Sequence[
     return np.hstack([counts, demographics(examples)[0].astype(np.float32)])
 
 
-def teach(
-    lessons: Lessons, features: NDArray[np.float32], options: TeachingOptions
-) -> tuple[FloatArray, dict[str, int]]:
-    """Learn the true risk of children and say it of others.
-
-    A tenth of the children says when trees are enough; all rows of a child are on one side.
-
-    Args:
-        lessons ([`Lessons`]): Children who are learned from.
-        features (`NDArray[float32]` of shape `(examples, columns)`): Who is scored.
-        options ([`TeachingOptions`]): Sizes of the trees.
-
-    Returns:
-        `tuple[NDArray[float], dict[str, int]]`: Risk of each example, and how many children, rows, features and trees
-        there were.
-
-    Raises:
-        ValueError: If nobody is held out or left to learn from.
-    """
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
-    held_out = unit_hash(lessons.patient_ids, "claims-ceiling/validation") < VALIDATION_SHARE
-    if held_out.all() or not held_out.any():
-        raise ValueError(f"expected children to learn from and to hold out, found {len(held_out)} rows; simulate more")
-    # Regularisation and the least hessian of a leaf are meant for values near one.
-    mean = float(lessons.risk.mean())
-    target = lessons.risk / mean
-    model = HistGradientBoostingRegressor(loss="poisson", **asdict(options), early_stopping=True, random_state=0)
-    model.fit(lessons.features[~held_out], target[~held_out], X_val=lessons.features[held_out], y_val=target[held_out])
-    details = {
-        "children": int(pc.count_distinct(lessons.patient_ids).as_py()),
-        "rows": len(target),
-        "features": features.shape[1],
-        "trees": int(model.n_iter_),
-    }
-    return np.clip(model.predict(features) * mean, 0.0, MOST_RISK), details
-
-
 def as_in_sample(risk: FloatArray, sampled_share: Sequence[float]) -> FloatArray:
     """Turn risks of the population into risks of a sample that kept more cases than controls.
 
@@ -369,7 +283,7 @@ def describe_saturation(models: Sequence[ModelPredictions]) -> str:
         raise ValueError(f"expected two entries to compare, found {len(models)}")
     fewer, more = models[-2:]
     # The reference of a table is its best cold-start row, so the entry of fewer children stands in for one.
-    table = compare_models("", [replace(fewer, group=COLD_START), more])
+    table = compare_over_repeats("", [replace(fewer, group=COLD_START), more])
     gain = table.rows[1].difference
     if gain is None or gain.value is None or gain.low is None or gain.high is None:
         return f"What the last children brought is undefined in {table.primary}."

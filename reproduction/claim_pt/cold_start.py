@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from reproduction.claim_pt.tasks import Scores, Task
 from reproduction.engine.checkpoints import load_tokenizer, tokenizer_digest
 from reproduction.engine.tables import CEILING, COLD_START
+from reproduction.engine.tasks import Scores, Task
 
 # As many settings as every other model has; they span what scikit-learn's users try first on log counts.
 INVERSE_PENALTIES = (0.003, 0.01, 0.03, 0.1)
@@ -141,7 +141,7 @@ class GradientBoosting:
 
 
 @dataclass(frozen=True)
-class TrueRisk:
+class TrueRiskCeiling:
     """The simulator's own risk: the ceiling that no model can pass but by chance."""
 
     slug: ClassVar[str] = "true-risk"

@@ -1,66 +1,22 @@
 """The models of the tables, each with the same small search."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from pathlib import Path
 
-from reproduction.claim_pt.cold_start import GradientBoosting, LogisticRegression, RecentCounts, TrueRisk
+from reproduction.claim_pt.cold_start import GradientBoosting, LogisticRegression, RecentCounts, TrueRiskCeiling
 from reproduction.claim_pt.neural import PAPER_GRID, FineTuned, FromScratch, LoRA, Recurrent
 from reproduction.claim_pt.pretrained_features import LinearProbe, NextVisitHead
 from reproduction.claim_pt.pretraining_heads import HorizonHead
-from reproduction.claim_pt.tasks import Scores, Task
-
-MAX_SETTINGS = 4
-
-
-class Contestant(Protocol):
-    """A model of a table."""
-
-    @property
-    def slug(self) -> str:
-        """Short name, for steps and files."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Name for tables."""
-        ...
-
-    @property
-    def group(self) -> str:
-        """Rows of a table that belong together."""
-        ...
-
-    @property
-    def is_probability(self) -> bool:
-        """Whether its scores are risks."""
-        ...
-
-    @property
-    def grid(self) -> Sequence[Mapping[str, Any]]:
-        """Settings that are tried, at most four."""
-        ...
-
-    def key(self) -> dict[str, Any]:
-        """What decides about a fit beside task, setting and seed, digests of checkpoints included."""
-        ...
-
-    def takes(self, task: Task) -> bool:
-        """Whether the model can be fitted on the task."""
-        ...
-
-    def fit(self, task: Task, hyper: Mapping[str, Any], seed: int) -> Scores:
-        """Fit the model on the training split and score validation and test."""
-        ...
+from reproduction.engine.contestants import Contestant
 
 
 def standard_contestants(
-    checkpoint: str, *, paper_checkpoint: str | None = None, epochs: int = 20, lora: bool = True
+    checkpoint: str, *, paper_checkpoint: Path | None = None, epochs: int = 20, lora: bool = True
 ) -> list[Contestant]:
     """Give the models of Tables 1 and 2 in their order.
 
     Args:
         checkpoint (`str`): Folder or name of the pretrained model.
-        paper_checkpoint (`str`, *optional*): A model pretrained as the paper says, reported beside ours.
+        paper_checkpoint (`Path`, *optional*): A model pretrained as the paper says, reported beside ours.
         epochs (`int`, *optional*, defaults to `20`): Epochs of every neural network.
         lora (`bool`, *optional*, defaults to `True`): Whether LoRA is among them, which needs `peft`.
 
@@ -90,7 +46,7 @@ def standard_contestants(
     if paper_checkpoint is not None:
         models.append(
             FineTuned(
-                paper_checkpoint,
+                str(paper_checkpoint),
                 epochs,
                 PAPER_GRID,
                 slug="claim-pt-paper",
@@ -100,4 +56,4 @@ def standard_contestants(
     models.append(FineTuned(checkpoint, epochs))
     if lora:
         models.append(LoRA(checkpoint, epochs))
-    return [*models, TrueRisk()]
+    return [*models, TrueRiskCeiling()]

@@ -8,17 +8,18 @@ from typing import Any, ClassVar, Literal
 import torch
 from transformers import set_seed
 
-from reproduction.claim_pt.pretraining_heads import start_from_pretraining_head
-from reproduction.claim_pt.tasks import Scores, Task
+from claim_transformers.analysis import start_from_checkpoint, start_from_pretraining
+from claim_transformers.analysis.readout.starts import CODE_SKIP_HALF_LIFE_DAYS
+from claim_transformers.training import FineTuning, fine_tune
 from reproduction.engine.checkpoints import (
     checkpoint_digest,
     checkpoint_folder,
     load_tokenizer,
     tokenizer_digest,
 )
-from reproduction.engine.fine_tuning import FineTuning, fine_tune
 from reproduction.engine.silence import quiet
 from reproduction.engine.tables import COLD_START
+from reproduction.engine.tasks import Scores, Task
 
 FINE_TUNED = "fine-tuned"
 RECURRENT_NAMES = {"doctor_ai": "DoctorAI", "dipole": "Dipole", "retain": "RETAIN"}
@@ -36,7 +37,7 @@ SCRATCH_GRID = (
 )
 # Fine-tuning begins at the pretraining head, beside a linear term of counts; docs/benchmark/log.md has what was tried.
 _WARM = {"is_head_warm": True, "code_skip": True, "inverse_penalty": 0.03}
-_WARM_AND_RECENT = {**_WARM, "code_skip_half_life_days": 180}
+_WARM_AND_RECENT = {**_WARM, "code_skip_half_life_days": CODE_SKIP_HALF_LIFE_DAYS}
 FINE_TUNING_GRID = (
     {**_WARM, "learning_rate": 3e-5},
     {**_WARM_AND_RECENT, "learning_rate": 3e-5},
@@ -95,7 +96,7 @@ class NeuralContestant:
         """Train the model and score validation and test with its best epoch."""
         tokenizer = load_tokenizer(self.checkpoint)
         settings = {name: value for name, value in hyper.items() if name in _TRAINING_FIELDS}
-        labels = {
+        labels: dict[str, Any] = {
             "num_labels": task.labels("test").shape[1] if task.cohort.is_multi_label else 2,
             "problem_type": "multi_label_classification" if task.cohort.is_multi_label else None,
         }
@@ -103,24 +104,32 @@ class NeuralContestant:
             labels["problem_type"] = "single_label_classification"
         set_seed(seed)
         with quiet():
-            model = self.build(labels, {name: value for name, value in hyper.items() if name not in settings})
             tokens = task.tokens(tokenizer)
+            classifier: torch.nn.Module
             if hyper.get("is_head_warm"):
-                start_from_pretraining_head(
-                    self.checkpoint, model, task, tokens["train"], inverse_penalty=hyper["inverse_penalty"], seed=seed
+                classifier, _ = start_from_pretraining(
+                    checkpoint_folder(self.checkpoint),
+                    task.cohort.definition,
+                    tokens["train"],
+                    inverse_penalty=hyper["inverse_penalty"],
+                    seed=seed,
+                    **labels,
+                    **_choices(hyper),
                 )
-            model = self.wrap(model, hyper)
+            else:
+                classifier = self.build(labels, hyper)
+            model = self.wrap(classifier, hyper)
             fitted = fine_tune(model, tokenizer, tokens, FineTuning(epochs=self.epochs, **settings), seed=seed)
         trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
         details = {"best_epoch": fitted.best_epoch, "history": fitted.history, "trained_parameters": trained}
-        return Scores(fitted.validation, fitted.test, details)
+        return Scores(fitted.predictions["validation"], fitted.predictions["test"], details)
 
     def build(self, labels: Mapping[str, Any], hyper: Mapping[str, Any]) -> torch.nn.Module:
         """Make the classifier that is trained.
 
         Args:
             labels (`dict`): `num_labels` and `problem_type`.
-            hyper (`dict`): Settings that are not of the training.
+            hyper (`dict`): The setting.
 
         Returns:
             `torch.nn.Module`: The classifier.
@@ -212,11 +221,9 @@ class FromScratch(NeuralContestant):
 
     def build(self, labels: Mapping[str, Any], hyper: Mapping[str, Any]) -> torch.nn.Module:
         """Make the network of the checkpoint without its weights."""
-        from claim_transformers.models.claim import ClaimConfig, ClaimForSequenceClassification
-
-        folder = str(checkpoint_folder(self.checkpoint))
-        config = ClaimConfig.from_pretrained(folder, **labels, **_choices(hyper))
-        return ClaimForSequenceClassification(config)
+        folder = checkpoint_folder(self.checkpoint)
+        model, _ = start_from_checkpoint(folder, is_pretrained=False, **labels, **_choices(hyper))
+        return model
 
 
 @dataclass(frozen=True)
@@ -238,13 +245,15 @@ class FineTuned(NeuralContestant):
 
     def build(self, labels: Mapping[str, Any], hyper: Mapping[str, Any]) -> torch.nn.Module:
         """Load the pretrained encoder under a fresh classifier."""
-        from claim_transformers.models.claim import ClaimForSequenceClassification
+        model, _ = start_from_checkpoint(checkpoint_folder(self.checkpoint), **labels, **_choices(hyper))
+        return model
 
-        folder = str(checkpoint_folder(self.checkpoint))
-        model = ClaimForSequenceClassification.from_pretrained(folder, **labels, **_choices(hyper))
-        if model.claim.time_bias is not None:
+    def wrap(self, model: torch.nn.Module, hyper: Mapping[str, Any]) -> torch.nn.Module:
+        """Leave the biases of time as they were pretrained."""
+        for name, parameter in model.named_parameters():
             # A few hundred numbers that a small cohort cannot improve, and a quarter of the time of a step.
-            model.claim.time_bias.requires_grad_(False)
+            if "time_bias" in name:
+                parameter.requires_grad_(False)
         return model
 
 
@@ -276,5 +285,5 @@ class LoRA(FineTuned):
             target_modules=["q_proj", "v_proj", "o_proj", "up_proj", "down_proj"],
             modules_to_save=["classifier"],
         )
-        wrapped: torch.nn.Module = get_peft_model(model, updates)
+        wrapped: torch.nn.Module = get_peft_model(super().wrap(model, hyper), updates)
         return wrapped

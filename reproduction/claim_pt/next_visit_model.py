@@ -149,7 +149,6 @@ def train_next_visit_model(
     *,
     seed: int,
     code_dropout: float = 0.0,
-    patience: int | None = None,
 ) -> ClaimForPreTraining:
     """Train a model to predict the next visit, ending where the loss of the validation split no longer falls.
 
@@ -162,30 +161,19 @@ def train_next_visit_model(
         seed (`int`): Seed of order and dropout; the weights of `model` are drawn before.
         code_dropout (`float`, *optional*, defaults to `0.0`): As in [`NextVisitCollator`]; the validation loss that
             chooses the checkpoint is of such histories too.
-        patience (`int`, *optional*): Evaluations without progress after which training ends.
 
     Returns:
         `ClaimForPreTraining`: The model with the best weights where `arguments` load them at the end.
     """
-    from transformers import EarlyStoppingCallback, set_seed
+    from transformers import set_seed
 
-    from claim_transformers.training.trainer import ClaimTrainer
+    from claim_transformers.training import fine_tune
 
     arguments = copy.copy(arguments)
     arguments.seed, arguments.output_dir = seed, str(Path(str(arguments.output_dir)) / f"seed-{seed}")
     set_seed(seed)
-    trainer = ClaimTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=tokens["train"],
-        eval_dataset=tokens["validation"],
-        processing_class=tokenizer,
-        data_collator=NextVisitCollator(
-            tokenizer, nvp_context=model.config.nvp_context, code_dropout=code_dropout, seed=seed
-        ),
-        callbacks=[EarlyStoppingCallback(patience)] if patience else None,
-    )
-    trainer.train()
+    collator = NextVisitCollator(tokenizer, nvp_context=model.config.nvp_context, code_dropout=code_dropout, seed=seed)
+    fine_tune(model, tokenizer, tokens, arguments, data_collator=collator)
     model.eval()
     return model
 

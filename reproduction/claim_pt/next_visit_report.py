@@ -25,7 +25,7 @@ SHARES = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True)
-class NextVisitTable:
+class NextVisitReport:
     """Recall of several models on the same held-out visits.
 
     Args:
@@ -122,7 +122,7 @@ def compare_next_visit(
     ks: Sequence[int] = KS,
     replicates: int = 1000,
     facts: Mapping[str, Any] | None = None,
-) -> NextVisitTable:
+) -> NextVisitReport:
     """Measure models on the test rows, with paired differences to the best of the simple ones.
 
     The best simple model is the one with the highest recall on the test rows themselves, at each k: the comparison
@@ -137,7 +137,7 @@ def compare_next_visit(
         facts (`dict`, *optional*): Sizes and settings, for the caption.
 
     Returns:
-        [`NextVisitTable`]: The table.
+        [`NextVisitReport`]: The table.
 
     Raises:
         ValueError: If no model is simple, or a name occurs twice.
@@ -173,7 +173,7 @@ def compare_next_visit(
                 for k in ks
             }
     chosen = {model.name: model.chosen for model in models if model.chosen}
-    return NextVisitTable(title, recalls, best_simple, differences, chosen, dict(facts or {}))
+    return NextVisitReport(title, recalls, best_simple, differences, chosen, dict(facts or {}))
 
 
 def blend_with_counts(

@@ -22,7 +22,7 @@ from claim_transformers.training.tokenized_patients import tokenize_dataset
 from reproduction.claim_pt.next_visit_baselines import NextVisitScores, fit_simple_models
 from reproduction.claim_pt.next_visit_model import describe_visits, score_next_visits, train_next_visit_model
 from reproduction.claim_pt.next_visit_regression import PENALTIES
-from reproduction.claim_pt.next_visit_report import NextVisitTable, blend_with_counts, compare_next_visit
+from reproduction.claim_pt.next_visit_report import NextVisitReport, blend_with_counts, compare_next_visit
 from reproduction.claim_pt.next_visit_task import (
     NextVisitRows,
     keep_visit_type,
@@ -109,7 +109,7 @@ class NextVisitStudy:
         *,
         title: str,
         replicates: int = 1000,
-    ) -> NextVisitTable:
+    ) -> NextVisitReport:
         """Measure the models on the test rows.
 
         Args:
@@ -119,7 +119,7 @@ class NextVisitStudy:
             replicates (`int`, *optional*, defaults to `1000`): Bootstrap replicates.
 
         Returns:
-            [`NextVisitTable`]: The table.
+            [`NextVisitReport`]: The table.
         """
         facts = {
             "visits_to_predict": {split: len(rows[split]) for split in SPLITS},

@@ -1,113 +1,70 @@
-"""Claims, cohorts and pretraining patients of a benchmark, each made once and found again."""
+"""Pediatric populations of the benchmark: claims, cohorts and pretraining patients, each made once and found again."""
 
 import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from reproduction.claim_pt.tasks import BenchmarkCohort
+from reproduction.engine.populations import Populations
 from reproduction.engine.silence import quiet
-from reproduction.engine.steps import Workspace, digest_of
+from reproduction.engine.steps import digest_of
+from reproduction.engine.tasks import BenchmarkCohort
 
 if TYPE_CHECKING:
     import datasets
 
-    from reproduction.claim_pt.profiles import Profile
-
-Wanted = TypeVar("Wanted")
-
-
-def choose_population(populations: Mapping[str, Wanted], name: str) -> Wanted:
-    """Look a population of a profile up.
-
-    Args:
-        populations (`Mapping[str, Any]`): Populations by name.
-        name (`str`): Which one.
-
-    Returns:
-        The population of that name.
-
-    Raises:
-        ValueError: If there is none.
-
-    Examples:
-        >>> choose_population({"a": 1}, "b")
-        Traceback (most recent call last):
-            ...
-        ValueError: expected a population among ['a'], found 'b'
-    """
-    if name not in populations:
-        raise ValueError(f"expected a population among {sorted(populations)}, found {name!r}")
-    return populations[name]
-
-
-def ingest_population(workspace: Workspace, name: str, raw: Path) -> Path:
-    """Ingest simulated claims, once.
-
-    Args:
-        workspace ([`Workspace`]): Where they are kept.
-        name (`str`): Name of the population.
-        raw (`Path`): Folder of the simulation; its name is a digest of its content.
-
-    Returns:
-        `Path`: Folder of `claim-transformers ingest`.
-    """
-
-    def ingest(folder: Path) -> None:
-        from claim_transformers.sources.pipeline.ingest import ingest as run
-
-        run("simulated", raw, folder, progress=sys.stderr.isatty())
-
-    return workspace.folder_step(f"prepare/claims-{name}", {"raw": raw.name}, ingest)
+FIRST = "a"
 
 
 @dataclass(frozen=True)
-class Populations:
-    """The people of a benchmark.
+class PediatricPopulation:
+    """Children to simulate.
+
+    Args:
+        patients (`int`): How many.
+        seed (`int`): Seed of the simulation.
+        institution (`str`, *optional*, defaults to `"a"`): `"b"` has other patients and shifted codes.
+    """
+
+    patients: int
+    seed: int
+    institution: str = "a"
+
+
+@dataclass(frozen=True)
+class PediatricPopulations(Populations[PediatricPopulation]):
+    """The children of the benchmark, their cohorts, and who may be pretrained on.
 
     Args:
         workspace ([`Workspace`]): Where everything is kept.
-        profile ([`Profile`]): How many there are.
+        plans (`Mapping[str, PediatricPopulation]`): Populations by name.
+        cohorts (`Mapping[str, Mapping]`): Built-in cohorts, each with changes of its sampling.
+
+    Examples:
+        >>> import tempfile
+        >>> from reproduction.engine.steps import Workspace
+        >>> people = PediatricPopulations(Workspace(tempfile.mkdtemp()), {"a": PediatricPopulation(20, seed=1)}, {})
+        >>> people.raw("b")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected a population among ['a'], found 'b'
+        >>> people.cohort_folder("asthma_exacerbation")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected a cohort among [], found 'asthma_exacerbation'
     """
 
-    workspace: Workspace
-    profile: "Profile"
+    cohorts: Mapping[str, Mapping[str, Any]]
 
-    def raw(self, population: str = "a") -> Path:
-        """Simulated claims with the true risks beside them.
+    def simulate(self, plan: PediatricPopulation, folder: Path) -> None:
+        """Write the claims of a population into a new folder, with true risks beside them."""
+        from claim_transformers.simulation import simulate
 
-        Args:
-            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
+        simulate(folder, **asdict(plan), progress=sys.stderr.isatty())
 
-        Returns:
-            `Path`: Folder of `claim-transformers simulate`.
-
-        Raises:
-            ValueError: If the profile has no such population.
-        """
-        wanted = choose_population(self.profile.populations, population)
-
-        def simulate(folder: Path) -> None:
-            from claim_transformers.simulation import simulate as run
-
-            run(folder, **asdict(wanted), progress=sys.stderr.isatty())
-
-        return self.workspace.folder_step(f"prepare/raw-{population}", asdict(wanted), simulate)
-
-    def claims(self, population: str = "a") -> Path:
-        """Ingested claims of a population.
-
-        Args:
-            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
-
-        Returns:
-            `Path`: Folder of `claim-transformers ingest`.
-        """
-        return ingest_population(self.workspace, population, self.raw(population))
-
-    def cohort_folder(self, name: str, population: str = "a") -> Path:
+    def cohort_folder(self, name: str, population: str = FIRST) -> Path:
         """A cohort of a population.
 
         Args:
@@ -122,10 +79,10 @@ class Populations:
         """
         from claim_transformers.cohorts import build_cohort, load_definition
 
-        if name not in self.profile.cohorts:
-            raise ValueError(f"expected a cohort among {sorted(self.profile.cohorts)}, found {name!r}")
-        definition = load_definition(name)
-        if changes := self.profile.cohorts[name]:
+        if name not in self.cohorts:
+            raise ValueError(f"expected a cohort among {sorted(self.cohorts)}, found {name!r}")
+        definition = load_definition(name, "event")
+        if changes := self.cohorts[name]:
             definition = definition.with_sampling(**changes)
         claims = self.claims(population)
 
@@ -142,31 +99,15 @@ class Populations:
             build,
         )
 
-    def cohort(self, name: str, population: str = "a") -> BenchmarkCohort:
-        """A cohort ready for models.
-
-        Args:
-            name (`str`): A cohort of the profile.
-            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
-
-        Returns:
-            [`BenchmarkCohort`]: The cohort, with drug ingredients and true risks.
-        """
+    def cohort(self, name: str, population: str = FIRST) -> BenchmarkCohort:
+        """A cohort ready for models."""
         folder = self.cohort_folder(name, population)
-        shown = name.replace("_", "-") + ("" if population == "a" else f"-{population}")
+        shown = name.replace("_", "-") + ("" if population == FIRST else f"-{population}")
         return BenchmarkCohort.load(folder, raw=self.raw(population), name=shown)
 
-    def in_cohorts(self, population: str = "a") -> Path:
-        """Everybody who is in any cohort of a population: who must not be pretrained on.
-
-        Args:
-            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
-
-        Returns:
-            `Path`: A `DatasetDict` on disk with a column `patient_id` and one split per cohort, as
-            `run_pretraining.py --exclude_cohort` takes it.
-        """
-        cohorts = {name: self.cohort_folder(name, population) for name in self.profile.cohorts}
+    def in_cohorts(self, population: str = FIRST) -> Path:
+        """Everybody who is in any cohort of a population: who must not be pretrained on."""
+        cohorts = {name: self.cohort_folder(name, population) for name in self.cohorts}
 
         def collect(folder: Path) -> None:
             from datasets import DatasetDict, concatenate_datasets, load_from_disk
@@ -183,7 +124,7 @@ class Populations:
         parameters = {"cohorts": {name: cohort.name for name, cohort in cohorts.items()}}
         return self.workspace.folder_step(f"prepare/in-cohorts-{population}", parameters, collect)
 
-    def outside(self, population: str = "a", *, most: int | None = None) -> "datasets.DatasetDict":
+    def outside(self, population: str = FIRST, *, most: int | None = None) -> "datasets.DatasetDict":
         """Everybody outside all cohorts, for pretraining; that nobody of a cohort is among them is checked.
 
         Args:
@@ -217,16 +158,8 @@ class Populations:
                 assert_disjoint({pretraining: column, name: _identifiers(split)})
         return outside
 
-    def key(self, population: str = "a", *, most: int | None = None) -> str:
-        """Digest of the pretraining patients.
-
-        Args:
-            population (`str`, *optional*, defaults to `"a"`): Name in the profile.
-            most (`int`, *optional*): Training patients at most.
-
-        Returns:
-            `str`: 16 hexadecimal digits.
-        """
+    def key(self, population: str = FIRST, *, most: int | None = None) -> str:
+        """Digest of the pretraining patients."""
         names: Mapping[str, Any] = {
             "claims": self.claims(population).name,
             "in_cohorts": self.in_cohorts(population).name,

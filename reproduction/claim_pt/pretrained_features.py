@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from claim_transformers.analysis.readout.cohort_outcome import outcome_prefixes
 from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
-from reproduction.claim_pt.tasks import BenchmarkCohort, Scores, Task
 from reproduction.engine.checkpoints import checkpoint_digest, load_pretrained
+from reproduction.engine.tasks import BenchmarkCohort, Scores, Task
 
 PROBE_PENALTIES = (0.0001, 0.001, 0.01, 0.1)
 FROZEN, NO_LABELS = "frozen", "no labels"

@@ -14,7 +14,7 @@ import torch
 from claim_transformers.training.architecture import Architecture
 from claim_transformers.training.metrics import weighted_mean
 from claim_transformers.training.next_visit import rank_next_visit, recall_of_patients
-from reproduction.claim_pt.populations import Populations
+from reproduction.claim_pt.populations import FIRST, PediatricPopulations
 from reproduction.claim_pt.profiles import Pretraining
 from reproduction.engine.pretraining_run import pretraining_arguments, save_metrics, train_and_save
 from reproduction.engine.silence import quiet
@@ -38,11 +38,7 @@ class PretrainedModel:
     metrics: Mapping[str, float]
 
     def next_visit(self) -> pa.Table:
-        """How each validation patient's last visit was predicted, whose codes were hidden.
-
-        Returns:
-            `pa.Table`: `patient` (a number), `ranks` of the hidden codes, from 1, and `loss`, summed over all codes.
-        """
+        """How each validation patient's last visit was predicted, whose codes were hidden."""
         return pq.read_table(self.folder / NEXT_VISIT)
 
 
@@ -65,17 +61,8 @@ class Variant:
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
-def pretrain(populations: Populations, plan: Pretraining, variant: Variant) -> PretrainedModel:
-    """Pretrain a model on everybody outside the cohorts, once.
-
-    Args:
-        populations ([`Populations`]): The people.
-        plan ([`Pretraining`]): Configuration and length.
-        variant ([`Variant`]): What differs.
-
-    Returns:
-        [`PretrainedModel`]: The checkpoint and how well it predicts the next visit.
-    """
+def pretrain(populations: PediatricPopulations, plan: Pretraining, variant: Variant) -> PretrainedModel:
+    """Pretrain a model on everybody outside the cohorts, once."""
     plan = replace(plan, **variant.training)
     given = Architecture.from_json(plan.config)
     architecture = Architecture({**given.model, **variant.model}, {**given.tokenizer, **variant.tokenizer})
@@ -91,17 +78,8 @@ def pretrain(populations: Populations, plan: Pretraining, variant: Variant) -> P
     return PretrainedModel(folder, json.loads((folder / METRICS).read_text(encoding="utf-8")))
 
 
-def tokenised(populations: Populations, plan: Pretraining, architecture: Architecture) -> Path:
-    """Train a tokenizer on pretraining patients and tokenise them, once for all models that share it.
-
-    Args:
-        populations ([`Populations`]): The people.
-        plan ([`Pretraining`]): How many patients, and the least number behind a token.
-        architecture ([`Architecture`]): Options of the tokenizer.
-
-    Returns:
-        `Path`: Folder with `tokens` (a `DatasetDict`) and `tokenizer`.
-    """
+def tokenised(populations: PediatricPopulations, plan: Pretraining, architecture: Architecture) -> Path:
+    """Train a tokenizer on pretraining patients and tokenise them, once for all models that share it."""
     parameters = {
         "patients": populations.key(most=plan.patients),
         "tokenizer": dict(architecture.tokenizer),
@@ -112,7 +90,7 @@ def tokenised(populations: Populations, plan: Pretraining, architecture: Archite
         from claim_transformers.codes import category_rules, read_drug_ingredients
         from claim_transformers.training import tokenize_dataset
 
-        ingredients = read_drug_ingredients(populations.raw() / "drug_ingredients.parquet")
+        ingredients = read_drug_ingredients(populations.raw(FIRST) / "drug_ingredients.parquet")
         with quiet():
             outside = populations.outside(most=plan.patients)
             tokenizer = architecture.train_tokenizer(

@@ -1,18 +1,13 @@
-"""What a pretraining head says of a cohort's outcome: a contestant without labels, and a start for fine-tuning."""
+"""What a pretraining head says of a cohort's outcome, without a label."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
-
-import torch
+from typing import Any, ClassVar
 
 from claim_transformers.analysis.readout.cohort_outcome import outcome_prefixes
 from reproduction.claim_pt.pretrained_features import NO_LABELS
-from reproduction.claim_pt.tasks import Scores, Task
 from reproduction.engine.checkpoints import checkpoint_digest, load_pretrained
-
-if TYPE_CHECKING:
-    import datasets
+from reproduction.engine.tasks import Scores, Task
 
 
 @dataclass(frozen=True)
@@ -51,34 +46,3 @@ class HorizonHead:
             for split in ("validation", "test")
         )
         return Scores(validation, test)
-
-
-def start_from_pretraining_head(
-    checkpoint: str,
-    classifier: torch.nn.Module,
-    task: Task,
-    train: "datasets.Dataset",
-    *,
-    inverse_penalty: float = 0.03,
-    seed: int = 0,
-) -> None:
-    """Let a classifier begin at what the pretraining head says of the outcome, in place.
-
-    A model that has no head for the question of the cohort leaves the classifier as it is.
-
-    Args:
-        checkpoint (`str`): Folder or name of the pretrained model.
-        classifier (`ClaimForSequenceClassification`): A classifier around its encoder.
-        task ([`Task`]): The task.
-        train (`datasets.Dataset`): Its tokenised training split.
-        inverse_penalty (`float`, *optional*, defaults to `0.03`): `C` of the regression for counts of codes.
-        seed (`int`, *optional*, defaults to `0`): Seed of the solver.
-    """
-    from claim_transformers.analysis.readout.cohort_outcome import cohort_readout
-    from claim_transformers.analysis.readout.outcome_head import start_from_readout
-
-    readout = cohort_readout(*load_pretrained(checkpoint), task.cohort.definition)
-    if readout is not None:
-        labels = task.labels("train")
-        options = {"inverse_penalty": inverse_penalty, "seed": seed}
-        start_from_readout(classifier, readout, train, labels, **options)  # type: ignore[arg-type]

@@ -10,17 +10,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.training.bootstrap import MetricInterval
 from claim_transformers.training.metrics import weighted_mean
 from reproduction.claim_pt.neural import FineTuned
-from reproduction.claim_pt.populations import Populations
+from reproduction.claim_pt.populations import PediatricPopulations
 from reproduction.claim_pt.pretrained_features import LinearProbe
 from reproduction.claim_pt.pretraining import PretrainedModel, Variant, pretrain
-from reproduction.claim_pt.profiles import Pretraining, fill
-from reproduction.claim_pt.tasks import BenchmarkCohort
-from reproduction.engine.run_records import Cell, RecordTable
-from reproduction.engine.running import run_contestants
-from reproduction.engine.tables import REPLICATES, Replicated, compare_models, draw_weights, recall_of_ranks
+from reproduction.claim_pt.profiles import Pretraining
+from reproduction.engine.contestants import run_contestants
+from reproduction.engine.profiles import fill
+from reproduction.engine.tables import (
+    REPLICATES,
+    Replicated,
+    compare_over_repeats,
+    draw_weights,
+    recall_of_ranks,
+    setting_table,
+)
+from reproduction.engine.tasks import BenchmarkCohort
 
 RECALL_AT = 10
 
@@ -74,12 +82,12 @@ def load_ablations(path: str | Path) -> Ablations:
 
 
 def sweep(
-    populations: Populations, plan: Pretraining, field: str, numbers: Sequence[int], *, what: str
+    populations: PediatricPopulations, plan: Pretraining, field: str, numbers: Sequence[int], *, what: str
 ) -> dict[int, PretrainedModel]:
     """Pretrain the same model with other numbers of one thing.
 
     Args:
-        populations ([`Populations`]): The people.
+        populations ([`PediatricPopulations`]): The people.
         plan ([`Pretraining`]): Configuration and length.
         field (`str`): Field of `ClaimConfig`, such as `num_attention_heads`.
         numbers (`list[int]`): Its values.
@@ -125,7 +133,7 @@ def _quality(table: pa.Table, weights: np.ndarray) -> dict[str, Replicated]:
     }
 
 
-def sweep_table(title: str, swept: Mapping[str, Mapping[int, PretrainedModel]], notes: Sequence[str]) -> RecordTable:
+def sweep_table(title: str, swept: Mapping[str, Mapping[int, PretrainedModel]], notes: Sequence[str]) -> ResultTable:
     """Put the runs of several sweeps in one table with a picture of their losses.
 
     Args:
@@ -134,7 +142,7 @@ def sweep_table(title: str, swept: Mapping[str, Mapping[int, PretrainedModel]], 
         notes (`list[str]`): Sentences below the table.
 
     Returns:
-        [`RecordTable`]: One row per model.
+        [`ResultTable`]: One row per model.
     """
     from claim_transformers.analysis.views.curve_plots import curve_plot
 
@@ -148,14 +156,14 @@ def sweep_table(title: str, swept: Mapping[str, Mapping[int, PretrainedModel]], 
             rows.append({"varied": what, "number": number, "loss per code": loss, f"recall@{RECALL_AT}": recall})
             panels.setdefault(what, {}).setdefault("loss", {})[float(number)] = loss
     picture = curve_plot(panels, xlabel="number", ylabel="next-visit loss per code", scale="even")
-    return RecordTable(title, rows, notes, picture)
+    return setting_table(title, rows, notes, picture)
 
 
 # ---- Ablations ----
 
 
 def ablation_table(
-    populations: Populations,
+    populations: PediatricPopulations,
     plan: Pretraining,
     ablations: Ablations,
     cohorts: Sequence[BenchmarkCohort],
@@ -163,11 +171,11 @@ def ablation_table(
     repeats: int,
     fine_tune_epochs: int = 0,
     notes: Sequence[str] = (),
-) -> RecordTable:
+) -> ResultTable:
     """Pretrain every variant and measure what it knows of the cohorts.
 
     Args:
-        populations ([`Populations`]): The people.
+        populations ([`PediatricPopulations`]): The people.
         plan ([`Pretraining`]): Configuration and length of the reference.
         ablations ([`Ablations`]): What differs.
         cohorts (`list[BenchmarkCohort]`): Cohorts that every model is judged on.
@@ -177,7 +185,7 @@ def ablation_table(
         notes (`list[str]`, *optional*): Sentences below the table.
 
     Returns:
-        [`RecordTable`]: One row per variant, with paired differences to the reference.
+        [`ResultTable`]: One row per variant, with paired differences to the reference.
     """
     everyone = [ablations.reference, *ablations.variants]
     with populations.workspace.plan("pretraining: ablations", len(everyone)):
@@ -192,7 +200,7 @@ def ablation_table(
         setting = ({"learning_rate": 3e-4, "dropout": 0.1},)
         tuned = {slug: FineTuned(str(model.folder), fine_tune_epochs, setting) for slug, model in models.items()}
         _add_columns(rows, populations, cohorts[-1], tuned, "fine-tuned", repeats, ablations.reference.slug)
-    return RecordTable("Ablations of pretraining", list(rows.values()), notes)
+    return setting_table("Ablations of pretraining", list(rows.values()), notes)
 
 
 def _comparable_recalls(models: Mapping[str, PretrainedModel], reference: str) -> dict[str, MetricInterval]:
@@ -209,7 +217,7 @@ def _comparable_recalls(models: Mapping[str, PretrainedModel], reference: str) -
 
 def _add_columns(
     rows: Mapping[str, dict[str, Cell]],
-    populations: Populations,
+    populations: PediatricPopulations,
     cohort: BenchmarkCohort,
     contestants: Mapping[str, LinearProbe | FineTuned],
     how: str,
@@ -230,7 +238,7 @@ def _add_columns(
         replace(model, slug=slug, group="cold start" if slug == reference else "variant")
         for slug, model in found.items()
     ]
-    for row in compare_models(cohort.name, models).rows:
+    for row in compare_over_repeats(cohort.name, models).rows:
         column = f"{cohort.name}, {how}"
         rows[row.model.slug][f"{column}: AUROC"] = row.metrics["AUROC"]
         rows[row.model.slug][f"{column}: difference"] = row.difference

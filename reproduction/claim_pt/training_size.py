@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from claim_transformers.training.bootstrap import MetricInterval
-from reproduction.claim_pt.contestants import Contestant
-from reproduction.claim_pt.tasks import BenchmarkCohort
-from reproduction.engine.running import choose_setting, fit_once, model_predictions
+from reproduction.engine.contestants import Contestant, choose_setting, fit_once, model_predictions
 from reproduction.engine.steps import Workspace
-from reproduction.engine.tables import COLD_START, ModelPredictions, ResultTable, compare_models
+from reproduction.engine.tables import COLD_START, ModelPredictions, RepeatComparison, compare_over_repeats
+from reproduction.engine.tasks import BenchmarkCohort
 
 
 @dataclass(frozen=True)
@@ -18,12 +17,12 @@ class SizePoint:
 
     Args:
         patients (`int`): Patients to learn from, validation included.
-        table ([`ResultTable`]): The models side by side.
+        comparison ([`RepeatComparison`]): The models side by side.
         gain (`MetricInterval`): What pretraining adds: the pretrained model minus the other one, on the same draws.
     """
 
     patients: int
-    table: ResultTable
+    comparison: RepeatComparison
     gain: MetricInterval | None
 
 
@@ -68,8 +67,8 @@ def run_sizes(
                 models.append(model_predictions(contestant, setting, fits))
             learned = [task.splits["train"].num_rows + task.splits["validation"].num_rows for task in tasks]
             patients = round(sum(learned) / len(learned)) if size is None else size
-            table = compare_models(f"{cohort.name}, {patients} patients", models)
-            points.append(SizePoint(patients, table, _gain(models, pair)))
+            comparison = compare_over_repeats(f"{cohort.name}, {patients} patients", models)
+            points.append(SizePoint(patients, comparison, _gain(models, pair)))
     return points
 
 
@@ -77,7 +76,7 @@ def _gain(models: Sequence[ModelPredictions], pair: tuple[str, str]) -> MetricIn
     """The second model minus the first, which plays the part of the cold start to which differences are taken."""
     by_slug = {model.slug: model for model in models}
     without, with_pretraining = replace(by_slug[pair[0]], group=COLD_START), by_slug[pair[1]]
-    return compare_models("gain", [without, with_pretraining]).rows[1].difference
+    return compare_over_repeats("gain", [without, with_pretraining]).rows[1].difference
 
 
 def settings_of(

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from claim_transformers.training import FineTuning, fine_tune
 from reproduction.engine.checkpoints import checkpoint_folder, load_tokenizer
-from reproduction.engine.fine_tuning import FineTuning, fine_tune
 from reproduction.engine.silence import quiet
 
 KNOWN_LEVELS = ("exact", "prefix", "category")
@@ -32,7 +32,7 @@ def describe_transfer(checkpoint: str, source: str, folder: str | Path, *, name:
     import datasets
     from transformers import set_seed
 
-    from claim_transformers.models.claim import ClaimForSequenceClassification
+    from claim_transformers.analysis import start_from_checkpoint
     from claim_transformers.sources.pipeline.loading import load_claims
 
     with TemporaryDirectory() as scratch, quiet():
@@ -47,14 +47,12 @@ def describe_transfer(checkpoint: str, source: str, folder: str | Path, *, name:
             for split, rows in zip(("train", "validation", "test"), parts, strict=True)
         }
         set_seed(0)
-        model = ClaimForSequenceClassification.from_pretrained(
-            str(checkpoint_folder(checkpoint)), num_labels=2, problem_type="single_label_classification"
-        )
+        model, _ = start_from_checkpoint(checkpoint_folder(checkpoint), problem_type="single_label_classification")
         fitted = fine_tune(model, tokenizer, splits, FineTuning(epochs=2, patience=0))
     known = sum(counts.get(level, 0) for counts in levels.values() for level in KNOWN_LEVELS)
     codes = sum(sum(counts.values()) for counts in levels.values())
     days = int(pc.sum(pc.list_value_length(patients["visit_day"])).as_py())
-    finite = "finite" if np.isfinite(fitted.test).all() else "NOT FINITE"
+    finite = "finite" if np.isfinite(fitted.predictions["test"]).all() else "NOT FINITE"
     return (
         f"{name}: {patients.num_rows} patients and {days} visits went through the transfer path. "
         f"The vocabulary has {known / max(codes, 1):.0%} of the {codes:,} codes of their first day or a stand-in for "

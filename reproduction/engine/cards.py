@@ -26,21 +26,7 @@ def card_results(
     metrics: Sequence[Mapping[str, Any]],
     num_steps: int | None = None,
 ) -> dict[str, Any]:
-    """Gather the results that the card of a checkpoint is written from.
-
-    Args:
-        model (`PreTrainedModel`): The checkpoint with the heads that it was trained with.
-        training (`Path`): Folder that `run_pretraining.py` left.
-        command (`Path`): Script that made the checkpoint.
-        checkpoint (`str`): Its name.
-        texts (`Mapping[str, str]`): `objective` and, where the input is not claims as they are, `input`.
-        data (`Mapping[str, Any]`): `name`, `is_simulated`, `num_patients` by split and `num_visits` of the claims.
-        metrics (`list[dict]`): What was measured, as `write_model_card` takes it.
-        num_steps (`int`, *optional*): Optimizer steps; the `max_steps` of the training without it.
-
-    Returns:
-        `dict`: For [`write_card`].
-    """
+    """Gather the results that the card of a checkpoint is written from."""
     args, found = (json.loads((training / f"{name}.json").read_text()) for name in ("training_args", "all_results"))
     lines = command.read_text(encoding="utf-8").splitlines()
     return {

@@ -37,16 +37,7 @@ class OptimizerPlan(Protocol):
 
 
 def pretraining_arguments(plan: OptimizerPlan, out: Path, **options: Any) -> "ClaimTrainingArguments":
-    """Arguments of a run that prints nothing and keeps no checkpoint on the way.
-
-    Args:
-        plan ([`OptimizerPlan`]): Optimizer and seed.
-        out (`Path`): Where the model goes.
-        **options: Other arguments: how long, how the learning rate falls, how often losses are logged.
-
-    Returns:
-        [`ClaimTrainingArguments`]: For [`ClaimTrainer`].
-    """
+    """Arguments of a run that prints nothing and keeps no checkpoint on the way."""
     from claim_transformers.training import ClaimTrainingArguments
 
     return ClaimTrainingArguments(
@@ -65,12 +56,7 @@ def pretraining_arguments(plan: OptimizerPlan, out: Path, **options: Any) -> "Cl
 
 
 def train_and_save(trainer: "ClaimTrainer", out: Path) -> None:
-    """Train without a line of output, and save model and tokenizer.
-
-    Args:
-        trainer ([`ClaimTrainer`]): Ready to train.
-        out (`Path`): Where to.
-    """
+    """Train without a line of output, and save model and tokenizer."""
     print_nothing(trainer)
     trainer.train()
     trainer.save_model(str(out))

@@ -4,12 +4,8 @@ A replicate draws patients of the whole cohort once; every model and every repea
 models share cancels in their difference. A value is the mean over the repeats.
 """
 
-import csv
-import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from claim_transformers.analysis.result_table import Cell, ResultTable, plain_rows
 from claim_transformers.training.bootstrap import LEVEL, MetricInterval
 from claim_transformers.training.metrics import auprc, auroc, brier, calibration_error, weighted_mean
-from reproduction.engine.steps import write_whole
 
 FloatArray = NDArray[np.float64]
 
@@ -73,8 +69,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class ResultTable:
-    """Models side by side.
+class RepeatComparison:
+    """Models side by side, each a mean over the same repeats.
 
     Args:
         title (`str`): Heading.
@@ -96,12 +92,41 @@ class ResultTable:
     notes: Sequence[str] = ()
     published: Mapping[str, float] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The figures as plain values, for JSON.
+    def to_table(self) -> ResultTable:
+        """The table of the models; the best cold-start model is bold, and CSV has one line per model and metric."""
+        difference, gap = f"{self.primary} minus best cold start", "gap to true risk closed"
+        published = f"{self.primary} in the paper"
+        draws = (
+            f"Means over {self.repeats} repeats of a 70/30 split, with {self.patients:,} patients in a test split at "
+            f"least once; 95 % intervals from {REPLICATES:,} bootstrap replicates that draw patients, the same for "
+            "all models and repeats. Bold: the best cold-start model by its test result, which favours it."
+        )
+        rows: list[dict[str, Cell]] = []
+        group = ""
+        for row in self.rows:
+            cells: dict[str, Cell] = {"": "" if row.model.group == group else row.model.group, "model": row.model.name}
+            group = row.model.group
+            for name, found in row.metrics.items():
+                cells[name] = "not a probability" if found.value is None else found
+            cells |= {difference: _if_defined(row.difference), gap: _if_defined(row.gap_closed)}
+            rows.append(cells | {published: self.published.get(row.model.slug)})
+        unknown = {
+            difference: not any(row.difference for row in self.rows),
+            gap: not any(row.gap_closed for row in self.rows),
+            published: not self.published,
+        }
+        return ResultTable(
+            self.title,
+            [{name: cell for name, cell in row.items() if not unknown.get(name)} for row in rows],
+            (draws, *self.notes),
+            formats={difference: "+.3f", gap: ".0%", published: ".2f"},
+            bold=[number for number, row in enumerate(self.rows) if row.model.slug == self.reference],
+            csv_rows=[line for row in self.rows for line in _lines(row)],
+            content=self._content(),
+        )
 
-        Returns:
-            `dict`: Every number that the table shows, unrounded, with the hyper-parameters that were chosen.
-        """
+    def _content(self) -> dict[str, Any]:
+        """Every number that the table shows, unrounded, with the hyper-parameters that were chosen."""
         return {
             "title": self.title,
             "patients": self.patients,
@@ -126,76 +151,47 @@ class ResultTable:
             ],
         }
 
-    def to_markdown(self) -> str:
-        """The table as Markdown, with its notes.
 
-        Returns:
-            `str`: Text that ends with a line feed. The best cold-start model is bold.
-        """
-        header, body = self._cells()
-        lines = [f"# {self.title}", "", _line(header), _line(["---"] * len(header))]
-        for row, cells in zip(self.rows, body, strict=True):
-            is_best = row.model.slug == self.reference
-            lines.append(_line([f"**{cell}**" if cell and is_best else cell for cell in cells]))
-        lines += [
-            "",
-            f"Means over {self.repeats} repeats of a 70/30 split, with {self.patients:,} patients in a test split at "
-            f"least once; 95 % intervals from {REPLICATES:,} bootstrap replicates that draw patients, the same for "
-            "all models and repeats. Bold: the best cold-start model by its test result, which favours it.",
-        ]
-        return "\n".join([*lines, *(f"\n{note}" for note in self.notes)]) + "\n"
-
-    def to_csv(self) -> str:
-        """The table as CSV: one line per model and metric.
-
-        Returns:
-            `str`: Columns `slug, name, group, metric, value, low, high`.
-        """
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["slug", "name", "group", "metric", "value", "low", "high"])
-        for row in self.rows:
-            extra = {"difference_to_best_cold_start": row.difference, "gap_closed": row.gap_closed}
-            for metric, interval in {**row.metrics, **extra}.items():
-                if interval is not None:
-                    numbers = [interval.value, interval.low, interval.high]
-                    writer.writerow([row.model.slug, row.model.name, row.model.group, metric, *numbers])
-        return text.getvalue()
-
-    def save(self, folder: str | Path, name: str) -> None:
-        """Write `name.md`, `name.json` and `name.csv`.
-
-        Args:
-            folder (`str` or `Path`): Where to.
-            name (`str`): File name without ending.
-        """
-        write_whole(Path(folder) / f"{name}.md", self.to_markdown())
-        write_whole(Path(folder) / f"{name}.json", json.dumps(self.to_dict(), indent=1) + "\n")
-        write_whole(Path(folder) / f"{name}.csv", self.to_csv())
-
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        metrics = list(self.rows[0].metrics) if self.rows else []
-        has_difference = any(row.difference for row in self.rows)
-        has_gap = any(row.gap_closed for row in self.rows)
-        header = ["", "model", *metrics]
-        header += [f"{self.primary} minus best cold start"] if has_difference else []
-        header += ["gap to true risk closed"] if has_gap else []
-        header += [f"{self.primary} in the paper"] if self.published else []
-        body, group = [], ""
-        for row in self.rows:
-            shown = "" if row.model.group == group else row.model.group
-            group = row.model.group
-            cells = [shown, row.model.name, *(str(row.metrics[metric]) for metric in metrics)]
-            cells = [_without_reason(cell) for cell in cells]
-            cells += [_text(row.difference, sign=True)] if has_difference else []
-            cells += [_text(row.gap_closed, percent=True)] if has_gap else []
-            published = self.published.get(row.model.slug)
-            cells += [f"{published:.2f}" if published is not None else ""] if self.published else []
-            body.append(cells)
-        return header, body
+def _if_defined(interval: MetricInterval | None) -> MetricInterval | None:
+    return None if interval is None or interval.value is None else interval
 
 
-def compare_models(
+def _lines(row: Row) -> list[dict[str, Cell]]:
+    """A model as lines of the CSV, one per metric."""
+    extra = {"difference_to_best_cold_start": row.difference, "gap_closed": row.gap_closed}
+    model = {"slug": row.model.slug, "name": row.model.name, "group": row.model.group}
+    return [
+        {**model, "metric": metric, "value": found.value, "low": found.low, "high": found.high}
+        for metric, found in {**row.metrics, **extra}.items()
+        if found is not None
+    ]
+
+
+def setting_table(
+    title: str, rows: Sequence[Mapping[str, Cell]], notes: Sequence[str] = (), picture: str | None = None
+) -> ResultTable:
+    r"""A table whose rows are settings; its CSV names the ends of an interval `NAME low` and `NAME high`.
+
+    Examples:
+        >>> setting_table("Sizes", [{"patients": 100, "gain": MetricInterval(0.1, 0.05, 0.15, 9, 9)}]).to_csv()
+        'patients,gain,gain low,gain high\n100,0.1,0.05,0.15\n'
+    """
+    wide = {column for row in rows for column, cell in row.items() if isinstance(cell, MetricInterval)}
+    csv_rows: list[dict[str, Cell]] = []
+    for row in rows:
+        line: dict[str, Cell] = {}
+        for column in dict.fromkeys(column for row in rows for column in row):
+            cell = row.get(column)
+            if isinstance(cell, MetricInterval):
+                line |= {column: cell.value, f"{column} low": cell.low, f"{column} high": cell.high}
+            else:
+                line |= {column: cell} | dict.fromkeys([f"{column} low", f"{column} high"] if column in wide else [])
+        csv_rows.append(line)
+    content = {"title": title, "rows": plain_rows(rows), "notes": list(notes)}
+    return ResultTable(title, rows, notes, picture=picture, csv_rows=csv_rows, content=content)
+
+
+def compare_over_repeats(
     title: str,
     models: Sequence[ModelPredictions],
     *,
@@ -204,7 +200,7 @@ def compare_models(
     published: Mapping[str, float] | None = None,
     replicates: int = REPLICATES,
     seed: int = 0,
-) -> ResultTable:
+) -> RepeatComparison:
     """Put models side by side.
 
     Args:
@@ -217,7 +213,7 @@ def compare_models(
         seed (`int`, *optional*, defaults to `0`): Seed of the draws.
 
     Returns:
-        [`ResultTable`]: Metrics, differences to the best cold-start model and shares of the gap closed.
+        [`RepeatComparison`]: Metrics, differences to the best cold-start model and shares of the gap closed.
 
     Raises:
         ValueError: If there is no model, models were scored on other patients or labels, or the metric is unknown.
@@ -244,7 +240,7 @@ def compare_models(
                 gap = drawn[i][first].share_of_gap(drawn[best][first], drawn[top][first]).interval(len(patients))
         metrics = {name: values.interval(len(patients)) for name, values in drawn[i].items()}
         rows.append(Row(model, metrics, difference, gap))
-    return ResultTable(
+    return RepeatComparison(
         title,
         rows,
         first,
@@ -394,23 +390,3 @@ def _require_same_rows(first: ModelPredictions, other: ModelPredictions) -> None
         columns = [name for name in ("patient", "label") if name in one.column_names]
         if any(not one[name].equals(two[name]) for name in columns):
             raise ValueError(f"expected {other.slug!r} on the rows of {first.slug!r} in repeat {number}, found others")
-
-
-# ---- Text ----
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _without_reason(cell: str) -> str:
-    return "not a probability" if cell.startswith("undefined") else cell
-
-
-def _text(interval: MetricInterval | None, *, sign: bool = False, percent: bool = False) -> str:
-    if interval is None or interval.value is None:
-        return ""
-    numbers = [interval.value, interval.low, interval.high]
-    form = "{:.0%}" if percent else "{:+.3f}" if sign else "{:.3f}"
-    value, low, high = ("" if number is None else form.format(number) for number in numbers)
-    return f"{value} ({low} to {high})" if low else value

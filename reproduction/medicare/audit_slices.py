@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from claim_transformers.analysis.audit.audit_power import (
     AuditPower,
-    PlantedBias,
+    PlantedGap,
     SimulatedStays,
     audit_stays,
     finds_bias,
@@ -36,13 +36,13 @@ class SliceReports:
 
 
 def audit_slices(
-    slices: Sequence[SimulatedStays], planted: PlantedBias, *, replicates: int = 400, level: float = LEVEL
+    slices: Sequence[SimulatedStays], planted: PlantedGap, *, replicates: int = 400, level: float = LEVEL
 ) -> SliceReports:
     """Audit every slice of a population.
 
     Args:
         slices (`list[SimulatedStays]`): From [`slices_of`].
-        planted ([`PlantedBias`]): The bias to look for, planted here or not.
+        planted ([`PlantedGap`]): The bias to look for, planted here or not.
         replicates (`int`, *optional*, defaults to `400`): Bootstrap replicates of each audit.
         level (`float`, *optional*, defaults to `0.05`): Family-wise level of each audit.
 
@@ -127,14 +127,14 @@ def add_up(parts: list[AuditPower]) -> AuditPower:
     )
 
 
-def planted_bias(population: MedicarePopulation) -> PlantedBias:
+def planted_bias(population: MedicarePopulation) -> PlantedGap:
     """Say what is planted in a population as the audit sees it.
 
     Args:
         population ([`MedicarePopulation`]): A population with a bias.
 
     Returns:
-        [`PlantedBias`]: Its group, with the logarithm of the hidden hazard ratio. Care that is not recorded lowers
+        [`PlantedGap`]: Its group, with the logarithm of the hidden hazard ratio. Care that is not recorded lowers
         what a model sees, so it has the same sign; its size depends on the model.
 
     Raises:
@@ -142,11 +142,11 @@ def planted_bias(population: MedicarePopulation) -> PlantedBias:
 
     Examples:
         >>> planted_bias(MedicarePopulation(100, seed=1, bias_hidden=1.0))
-        PlantedBias(attribute='race', group='black', log_odds=0.5)
+        PlantedGap(attribute='race', group='black', log_odds=0.5)
     """
     from claim_transformers.simulation.medicare.planted import HIDDEN_LOG_HAZARD
 
     if not population.bias_hidden:
         raise ValueError("expected a population with a hidden hazard planted, found bias_hidden 0")
     attribute, group = audited_group(population.bias_subgroup)
-    return PlantedBias(attribute, group, HIDDEN_LOG_HAZARD * population.bias_hidden)
+    return PlantedGap(attribute, group, HIDDEN_LOG_HAZARD * population.bias_hidden)

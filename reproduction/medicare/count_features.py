@@ -171,13 +171,6 @@ def read_numbers(examples: pa.Table) -> tuple[FloatArray, list[str]]:
     """Read what examples say in numbers: age, stay, money, visits of each type and how long ago the last ones were.
 
     Days count back from the admission. Visits on it or later belong to the stay and are counted apart.
-
-    Args:
-        examples (`pa.Table`): Examples of a readmission cohort.
-
-    Returns:
-        `tuple[NDArray[float], list[str]]`: Values of shape `(examples, numbers)`, not a number where unknown or where
-        there was no such visit, and their names. Amounts are in US dollars.
     """
     rows = examples.num_rows
     last = _last_visits(examples)

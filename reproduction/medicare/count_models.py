@@ -175,15 +175,7 @@ def _linear_fits(
 
 
 def dense_reader(features: CountFeatures, train: pa.Table) -> Callable[[pa.Table], NDArray[np.float32]]:
-    """Counts beside numbers; trees bin every column, so single precision is enough.
-
-    Args:
-        features ([`CountFeatures`]): Which counts.
-        train (`pa.Table`): Training examples; a number that none of them has is left out.
-
-    Returns:
-        `Callable`: From examples to `NDArray[float32]` of shape `(examples, columns)`.
-    """
+    """Counts beside numbers; trees bin every column, so single precision is enough."""
     # scikit-learn cannot bin a column without any number.
     known = ~np.isnan(read_numbers(train)[0]).all(axis=0)
 

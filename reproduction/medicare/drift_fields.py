@@ -21,15 +21,7 @@ OTHER, NONE = "other", "none"
 
 
 def drift_fields(examples: pa.Table) -> dict[str, npt.NDArray[np.generic]]:
-    """Take the fields of each example.
-
-    Args:
-        examples (`pa.Table`): Examples of a readmission cohort.
-
-    Returns:
-        `dict[str, NDArray]`: Arrays of shape `(examples,)`: demographics, length of stay, counts of visits and codes
-        in the look-back period, days since the last visit before the admission, and codes out of `LAST_CODES`.
-    """
+    """Take the fields of each example."""
     groups = audit_attributes(examples)
     fields: dict[str, npt.NDArray[np.generic]] = {"age_years": ages_in_years(examples)}
     fields |= {name: groups[name] for name in ("sex", "race", "entitlement", "region")}

@@ -16,15 +16,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from claim_transformers.analysis.audit.audit_table import AuditTable, Cell
 from claim_transformers.analysis.audit.drift import DriftSample, measure_drift
 from claim_transformers.analysis.audit.drift_tables import drift_table, field_table
-from claim_transformers.analysis.audit.patient_draws import REPLICATES, FloatArray, draw
+from claim_transformers.analysis.audit.patient_draws import REPLICATES, draw
+from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.analysis.rivals.features import read_labels
 from claim_transformers.claims.splits import SPLITS, assert_disjoint, split_of
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
 from claim_transformers.training import MetricInterval
-from reproduction.medicare.calibrated import CalibratedModel, Kind, fit_calibrated
+from claim_transformers.training.metrics import FloatArray
+from reproduction.medicare.calibrated_models import CalibratedModel, Kind, fit_calibrated
 from reproduction.medicare.drift_fields import drift_fields, keep_frequent
 from reproduction.medicare.populations import MedicarePopulations, example_patients, read_examples
 from reproduction.medicare.stored_tables import Tables, stored_tables
@@ -93,7 +94,7 @@ class DriftStudy:
     options: DriftOptions = field(default_factory=DriftOptions)
 
     def __post_init__(self) -> None:
-        still, moved = (self.populations.populations[name] for name in (self.still, self.moved))
+        still, moved = (self.populations.plans[name] for name in (self.still, self.moved))
         if (still.seed, still.patients) != (moved.seed, moved.patients):
             raise ValueError("expected two populations of the same seed and size, found others")
         if not moved.drift_strength or still.drift_strength:
@@ -105,13 +106,13 @@ class DriftStudy:
     @property
     def changes_on(self) -> dt.date:
         """First day of the changed world."""
-        return dt.date(self.populations.populations[self.moved].drift_year, 1, 1)
+        return dt.date(self.populations.plans[self.moved].drift_year, 1, 1)
 
     def tables(self) -> Tables:
         """Run the study.
 
         Returns:
-            `dict[str, AuditTable]`: By file name `drift`, one row per period and world, and `drift-fields`, one row
+            `dict[str, ResultTable]`: By file name `drift`, one row per period and world, and `drift-fields`, one row
             per field and period.
         """
         found = {name: self._world(name) for name in (self.still, self.moved)}
@@ -202,12 +203,12 @@ class DriftStudy:
         return fit_calibrated(self.options.kind, train, validation, seed=self.options.seed)
 
     # ---- Tables ----
-    def _stacked(self, still: AuditTable, moved: AuditTable) -> AuditTable:
+    def _stacked(self, still: ResultTable, moved: ResultTable) -> ResultTable:
         rows: list[dict[str, Cell]] = []
         for without, planted in zip(still.rows, moved.rows, strict=True):
             for world, row in (("no drift", without), ("planted drift", planted)):
                 rows.append({"period": row["period"], "world": world} | {name: row[name] for name in row})
-        population = self.populations.populations[self.moved]
+        population = self.populations.plans[self.moved]
         notes = [
             *still.notes,
             f"Drift of strength {population.drift_strength:g} from {self.changes_on.isoformat()} on. Before that day "
@@ -216,9 +217,9 @@ class DriftStudy:
             "have by then. Observed over expected readmissions need labels, as the true AUROC does: a change of risk "
             "alone shows there.",
         ]
-        return AuditTable("Drift by period, with a planted change and without", rows, notes)
+        return ResultTable("Drift by period, with a planted change and without", rows, notes)
 
-    def _beside(self, still: AuditTable, moved: AuditTable) -> AuditTable:
+    def _beside(self, still: ResultTable, moved: ResultTable) -> ResultTable:
         rows: list[dict[str, Cell]] = [
             {
                 "period": without["period"],
@@ -232,7 +233,7 @@ class DriftStudy:
             for without, planted in zip(still.rows, moved.rows, strict=True)
         ]
         rows.sort(key=lambda row: (str(row["field"]), str(row["period"])))
-        return AuditTable("Population stability by field, with a planted change and without", rows, still.notes)
+        return ResultTable("Population stability by field, with a planted change and without", rows, still.notes)
 
 
 def observed_over_expected(sample: DriftSample, *, replicates: int = REPLICATES, seed: int = 0) -> MetricInterval:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from claim_transformers.training import FineTuning, fine_tune
 from claim_transformers.training.architecture import Architecture
-from reproduction.engine.fine_tuning import FineTuning, fine_tune
 from reproduction.engine.pretraining_run import pretraining_arguments, save_metrics, train_and_save
 from reproduction.engine.silence import quiet
 from reproduction.engine.steps import StepResult, Workspace, digest_of_files
@@ -18,7 +18,7 @@ from reproduction.medicare.profiles import MaskedTraining
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-    from claim_transformers.models.claim import ClaimForSequenceClassification, ClaimTokenizer
+    from claim_transformers.models.claim import ClaimTokenizer
     from claim_transformers.training import ClaimTrainingArguments
 
 METRICS_FILE = "pretraining_metrics.json"
@@ -120,18 +120,17 @@ def fine_tune_encoder(
         from datasets import load_from_disk
         from transformers import set_seed
 
-        from claim_transformers.models.claim import ClaimTokenizer
+        from claim_transformers.analysis import start_from_checkpoint
         from claim_transformers.training import tokenize_dataset
 
         with quiet():
             splits = load_from_disk(str(sequences))
-            tokenizer = ClaimTokenizer.from_pretrained(checkpoint)
-            tokens = tokenize_dataset(limit_stays(splits, stays), tokenizer)
             set_seed(seed)
-            model = _classifier(checkpoint, is_pretrained=is_pretrained)
+            model, tokenizer = start_from_checkpoint(checkpoint, is_pretrained=is_pretrained)
+            tokens = tokenize_dataset(limit_stays(splits, stays), tokenizer)
             fitted = fine_tune(model, tokenizer, tokens, settings, seed=seed)
         value = {"best_epoch": fitted.best_epoch, "history": fitted.history, "train_stays": len(tokens["train"])}
-        return StepResult(value, scores_table({"validation": fitted.validation, "test": fitted.test}))
+        return StepResult(value, scores_table(fitted.predictions))
 
     size = [] if stays is None else [f"stays-{stays}"]
     return workspace.step("/".join(["fine-tuned", slug, *size, f"seed-{seed}"]), parameters, fit)
@@ -193,17 +192,6 @@ def scores_table(scores: Mapping[str, Any]) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def _classifier(checkpoint: Path, *, is_pretrained: bool) -> "ClaimForSequenceClassification":
-    from claim_transformers.models.claim import ClaimConfig, ClaimForSequenceClassification
-
-    if is_pretrained:
-        model: ClaimForSequenceClassification = ClaimForSequenceClassification.from_pretrained(
-            checkpoint, num_labels=2
-        )
-        return model
-    return ClaimForSequenceClassification(ClaimConfig.from_pretrained(checkpoint, num_labels=2))
-
-
 def _pretrain(sequences: Path, architecture: Architecture, plan: MaskedTraining, out: Path) -> None:
     from datasets import load_from_disk
     from transformers import set_seed
@@ -211,7 +199,7 @@ def _pretrain(sequences: Path, architecture: Architecture, plan: MaskedTraining,
     from claim_transformers.codes import category_rules
     from claim_transformers.training import (
         ClaimTrainer,
-        carry_sequence_papers,
+        find_form,
         pretraining_collator,
         pretraining_metrics,
         pretraining_model,
@@ -221,7 +209,10 @@ def _pretrain(sequences: Path, architecture: Architecture, plan: MaskedTraining,
     with quiet():
         splits = load_from_disk(str(sequences))
         tokenizer: ClaimTokenizer = architecture.train_tokenizer(
-            splits["train"], categories=category_rules().to_dict(), min_patients=MIN_PATIENTS
+            splits["train"],
+            categories=category_rules().to_dict(),
+            form=find_form(sequences),
+            min_patients=MIN_PATIENTS,
         )
         tokens = tokenize_dataset(splits, tokenizer)
         set_seed(plan.seed)
@@ -239,7 +230,6 @@ def _pretrain(sequences: Path, architecture: Architecture, plan: MaskedTraining,
         )
         train_and_save(trainer, out)
         metrics = trainer.evaluate()
-    carry_sequence_papers(sequences, out)
     save_metrics(metrics, out / METRICS_FILE)
 
 

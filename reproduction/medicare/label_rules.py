@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from claim_transformers.analysis.audit.audit_table import AuditTable, Cell
 from claim_transformers.analysis.audit.threshold import score_at_threshold
+from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.cohorts.readmission.definition import PLAIN, STAYS, UNPLANNED, ReadmissionDefinition
-from reproduction.medicare.study import ModelScores, ReadmissionStudy, StudyCohort
+from reproduction.medicare.contestants import OURS
+from reproduction.medicare.readmission_study import ModelScores, ReadmissionStudy, StudyCohort
 from reproduction.medicare.tables import interval_row
-from reproduction.medicare.workspace import OURS
 
 Flags = NDArray[np.bool_]
 NEGATIVES_PER_POSITIVE = 3
@@ -96,7 +96,7 @@ def settings() -> list[Setting]:
     ]
 
 
-def label_rule_table(study: ReadmissionStudy, population: str, checkpoint: Path) -> AuditTable:
+def label_rule_table(study: ReadmissionStudy, population: str, checkpoint: Path) -> ResultTable:
     """Fit models on counts and the encoder under every rule.
 
     Args:
@@ -105,7 +105,7 @@ def label_rule_table(study: ReadmissionStudy, population: str, checkpoint: Path)
         checkpoint (`Path`): The pretrained encoder.
 
     Returns:
-        [`AuditTable`]: One row per rule and model.
+        [`ResultTable`]: One row per rule and model.
     """
     rows: list[dict[str, Cell]] = []
     for setting in settings():
@@ -115,7 +115,7 @@ def label_rule_table(study: ReadmissionStudy, population: str, checkpoint: Path)
         models = [study.count_scores(cohort, "lr"), study.count_scores(cohort, "gb")]
         models.append(study.encoder_scores(cohort, OURS, checkpoint))
         rows += [_row(setting, model, cohort, chosen, study.profile.replicates) for model in models]
-    return AuditTable("Readmission: what the label rule, the leak and the sampling contribute", rows, _NOTES)
+    return ResultTable("Readmission: what the label rule, the leak and the sampling contribute", rows, _NOTES)
 
 
 def _row(setting: Setting, model: ModelScores, cohort: StudyCohort, chosen: Flags, replicates: int) -> dict[str, Cell]:

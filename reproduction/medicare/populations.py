@@ -1,9 +1,8 @@
-"""Simulated Medicare populations of the benchmark: claims, ingested claims and cohorts, each made once."""
+"""Medicare populations of the benchmark: claims and readmission cohorts, each made once and found again."""
 
 import json
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,8 @@ from numpy.typing import NDArray
 
 from claim_transformers.claims.splits import SPLITS
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
-from reproduction.claim_pt.populations import choose_population, ingest_population
+from reproduction.engine.populations import Populations
 from reproduction.engine.silence import quiet
-from reproduction.engine.steps import Workspace
 
 # What the table of counties shows; named, so that a measure added to it later changes no result unasked.
 COUNTY_MEASURES = ("deprivation_index", "is_rural")
@@ -32,10 +30,6 @@ class MedicarePopulation:
         bias_hidden (`float`, *optional*, defaults to 0.0): From 0 to 1, a hazard of theirs that no claim shows.
         drift_year (`int`, *optional*, defaults to 2012): First year of a changed world.
         drift_strength (`float`, *optional*, defaults to 0.0): From 0, no change, to 1.
-
-    Examples:
-        >>> MedicarePopulation(10_000, seed=31).bias_unrecorded
-        0.0
     """
 
     patients: int
@@ -48,68 +42,33 @@ class MedicarePopulation:
 
 
 @dataclass(frozen=True)
-class MedicarePopulations:
-    """The populations of a benchmark and their cohorts.
+class MedicarePopulations(Populations[MedicarePopulation]):
+    """The Medicare patients of the benchmark and their cohorts.
 
     Args:
         workspace ([`Workspace`]): Where everything is kept.
-        populations (`Mapping[str, MedicarePopulation]`): Populations by name; small letters, digits and `-`.
+        plans (`Mapping[str, MedicarePopulation]`): Populations by name.
 
     Examples:
         >>> import tempfile
-        >>> populations = MedicarePopulations(Workspace(tempfile.mkdtemp()), {"a": MedicarePopulation(20, seed=1)})
-        >>> populations.raw("a") == populations.raw("a")  # simulated once
-        True
-        >>> populations.raw("b")
-        Traceback (most recent call last):
-            ...
-        ValueError: expected a population among ['a'], found 'b'
+        >>> from reproduction.engine.steps import Workspace
+        >>> people = MedicarePopulations(Workspace(tempfile.mkdtemp()), {"a": MedicarePopulation(20, seed=1)})
+        >>> people.raw("a") == people.raw("a"), people.workspace.ran
+        (True, 1)
     """
 
-    workspace: Workspace
-    populations: Mapping[str, MedicarePopulation]
+    def simulate(self, plan: MedicarePopulation, folder: Path) -> None:
+        """Write the claims of a population into a new folder, with true risks and county measures beside them."""
+        from claim_transformers.simulation.medicare import PlantedBias, PlantedDrift, simulate_medicare
 
-    def raw(self, name: str) -> Path:
-        """Simulate the claims of a population, with true risks and county measures beside them.
-
-        Args:
-            name (`str`): Name of the population.
-
-        Returns:
-            `Path`: Folder of `simulate_medicare`.
-
-        Raises:
-            ValueError: If there is no such population, or the simulator refuses a number.
-        """
-        wanted = choose_population(self.populations, name)
-
-        def simulate(folder: Path) -> None:
-            from claim_transformers.simulation.medicare import PlantedBias, PlantedDrift, simulate_medicare
-
-            simulate_medicare(
-                folder,
-                patients=wanted.patients,
-                seed=wanted.seed,
-                planted_bias=PlantedBias(wanted.bias_subgroup, wanted.bias_unrecorded, wanted.bias_hidden),
-                planted_drift=PlantedDrift(wanted.drift_year, wanted.drift_strength),
-                progress=sys.stderr.isatty(),
-            )
-
-        return self.workspace.folder_step(f"prepare/raw-{name}", asdict(wanted), simulate)
-
-    def claims(self, name: str) -> Path:
-        """Ingest the claims of a population.
-
-        Args:
-            name (`str`): Name of the population.
-
-        Returns:
-            `Path`: Folder of `claim-transformers ingest`.
-
-        Raises:
-            ValueError: As `raw`.
-        """
-        return ingest_population(self.workspace, name, self.raw(name))
+        simulate_medicare(
+            folder,
+            patients=plan.patients,
+            seed=plan.seed,
+            planted_bias=PlantedBias(plan.bias_subgroup, plan.bias_unrecorded, plan.bias_hidden),
+            planted_drift=PlantedDrift(plan.drift_year, plan.drift_strength),
+            progress=sys.stderr.isatty(),
+        )
 
     def cohort(self, name: str, definition: ReadmissionDefinition) -> Path:
         """Build a readmission cohort of a population, with the measures of its counties as tokens of the patient.
@@ -123,17 +82,17 @@ class MedicarePopulations:
 
         Raises:
             ValueError: As `raw`.
-            ClaimDataError: As `build_readmission_cohort`.
+            ClaimDataError: As `build_cohort`.
         """
         raw, claims = self.raw(name), self.claims(name)
 
         def build(folder: Path) -> None:
             from claim_transformers.claims.counties import read_county_features
-            from claim_transformers.cohorts.readmission.building import build_readmission_cohort
+            from claim_transformers.cohorts import build_cohort
 
             counties = read_county_features(raw / "county_features.parquet", COUNTY_MEASURES)
             with quiet():
-                build_readmission_cohort(definition, claims, counties=counties).save(folder)
+                build_cohort(definition, claims, counties=counties).save(folder)
 
         # The definition as it is written down, so that tuples and lists are one.
         content = json.loads(json.dumps(definition.to_dict()))

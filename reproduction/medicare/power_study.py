@@ -22,16 +22,16 @@ import pyarrow as pa
 
 from claim_transformers.analysis.audit.audit_power import (
     AuditPower,
-    PlantedBias,
+    PlantedGap,
     SimulatedStays,
     audit_power,
     audit_stays,
     share_with_interval,
 )
-from claim_transformers.analysis.audit.audit_table import AuditTable, Cell
 from claim_transformers.analysis.audit.subgroup_attributes import audit_attributes
 from claim_transformers.analysis.audit.subgroup_tables import gap_table
 from claim_transformers.analysis.audit.subgroups import LEVEL
+from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.analysis.rivals.features import read_labels
 from claim_transformers.claims.splits import SPLITS, assert_disjoint
 from claim_transformers.cohorts.readmission.definition import UNPLANNED, ReadmissionDefinition
@@ -43,7 +43,7 @@ from reproduction.medicare.audit_slices import (
     planted_bias,
     slices_of,
 )
-from reproduction.medicare.calibrated import CalibratedModel, Kind, fit_calibrated
+from reproduction.medicare.calibrated_models import CalibratedModel, Kind, fit_calibrated
 from reproduction.medicare.populations import MedicarePopulations, example_patients, read_examples
 from reproduction.medicare.simulated_lives import LivesSource
 from reproduction.medicare.stored_tables import Tables, stored_tables
@@ -101,15 +101,15 @@ class PowerStudy:
     options: PowerOptions = field(default_factory=PowerOptions)
 
     def __post_init__(self) -> None:
-        seeds = [self.populations.populations[name].seed for name in (self.training, self.plain, self.biased)]
+        seeds = [self.populations.plans[name].seed for name in (self.training, self.plain, self.biased)]
         if len(set(seeds)) < len(seeds):
             raise ValueError(f"expected three populations with seeds of their own, found the seeds {seeds}")
         _ = self.planted
 
     @property
-    def planted(self) -> PlantedBias:
+    def planted(self) -> PlantedGap:
         """The planted bias as the audit sees it."""
-        return planted_bias(self.populations.populations[self.biased])
+        return planted_bias(self.populations.plans[self.biased])
 
     # ---- On lives ----
     def on_lives(self, patients: int) -> AuditPower:
@@ -124,7 +124,7 @@ class PowerStudy:
         Raises:
             ValueError: If the options ask for no audit.
         """
-        options, biased = self.options, self.populations.populations[self.biased]
+        options, biased = self.options, self.populations.plans[self.biased]
         parts = []
         # Every size has seeds of its own, far apart from each other.
         first = 1_000_000 * (1 + options.seed) + 10 * patients
@@ -165,7 +165,7 @@ class PowerStudy:
             [`SliceReports`]: Counts.
         """
         options, planted = self.options, self.planted
-        slices = max(self.populations.populations[name].patients // options.slice_patients, 1)
+        slices = max(self.populations.plans[name].patients // options.slice_patients, 1)
 
         def audit() -> dict[str, Any]:
             parts = slices_of(self._stays(name, score), slices)
@@ -175,7 +175,7 @@ class PowerStudy:
         step = self.populations.workspace.step(f"power/claims-{score.replace(' ', '-')}", parameters, audit)
         return SliceReports(**step.value)
 
-    def whole(self, name: str, score: Score = "model") -> AuditTable:
+    def whole(self, name: str, score: Score = "model") -> ResultTable:
         """Audit a population as a whole: gaps that slices are too small to show.
 
         Args:
@@ -183,7 +183,7 @@ class PowerStudy:
             score (`str`, *optional*, defaults to `"model"`): What is audited: the count model or `"true risk"`.
 
         Returns:
-            [`AuditTable`]: One row per gap.
+            [`ResultTable`]: One row per gap.
         """
 
         def audit() -> Tables:
@@ -199,7 +199,7 @@ class PowerStudy:
         """Run the study.
 
         Returns:
-            `dict[str, AuditTable]`: By file name `audit-power`, and `audit-gaps-plain` and `audit-gaps-biased` of the
+            `dict[str, ResultTable]`: By file name `audit-power`, and `audit-gaps-plain` and `audit-gaps-biased` of the
             count model in the two populations as a whole.
         """
         return {
@@ -208,11 +208,11 @@ class PowerStudy:
             "audit-gaps-biased": self.whole(self.biased),
         }
 
-    def power_table(self) -> AuditTable:
+    def power_table(self) -> ResultTable:
         """Shares of audits that found the planted bias, and that raised one that was not planted.
 
         Returns:
-            [`AuditTable`]: One row per question and population.
+            [`ResultTable`]: One row per question and population.
         """
         rows: list[dict[str, Cell]] = []
         alarms: Counter[str] = Counter()
@@ -231,12 +231,12 @@ class PowerStudy:
             _row("claims", "no bias planted: any reported", model, size, without.audits, without.reported),
             _row("claims", "no bias planted: any reported", "true risk", size, calibrated.audits, calibrated.reported),
         ]
-        return AuditTable(
+        return ResultTable(
             "Power and false alarms of the audit, simulated Medicare", rows, self._notes(alarms, without)
         )
 
     def _notes(self, alarms: Mapping[str, int], without: SliceReports) -> list[str]:
-        biased, planted = self.populations.populations[self.biased], self.planted
+        biased, planted = self.populations.plans[self.biased], self.planted
         by_metric = ", ".join(f"{metric} {count}" for metric, count in sorted(alarms.items())) or "none"
         by_group = ", ".join(f"{group} {count}" for group, count in sorted(without.by_group.items())) or "none"
         return [

@@ -1,11 +1,11 @@
-"""Sizes of the Medicare benchmark as a small YAML file."""
+"""Profile of the Medicare benchmark: how many patients, epochs and replicates, and the sizes of its studies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reproduction.claim_pt.profiles import fill, read_sizes
-from reproduction.engine.fine_tuning import FineTuning
+from claim_transformers.training import FineTuning
+from reproduction.engine.profiles import fill, read_sizes
 from reproduction.medicare.drift_study import DriftOptions
 from reproduction.medicare.populations import MedicarePopulation
 from reproduction.medicare.power_study import PowerOptions
@@ -79,31 +79,31 @@ class MedicareProfile:
                 f"expected the populations {', '.join(POPULATIONS)}, found no {', '.join(sorted(missing))}"
             )
 
+    @classmethod
+    def load(cls, path: str | Path) -> "MedicareProfile":
+        """Read a profile.
 
-def load_medicare_profile(path: str | Path) -> MedicareProfile:
-    """Read a profile.
+        Args:
+            path (`str` or `Path`): YAML file.
 
-    Args:
-        path (`str` or `Path`): YAML file.
+        Returns:
+            [`MedicareProfile`]: Its content, named after the file.
 
-    Returns:
-        [`MedicareProfile`]: Its content, named after the file.
+        Raises:
+            ValueError: If a key is unknown or missing.
 
-    Raises:
-        ValueError: If a key is unknown or missing.
-
-    Examples:
-        >>> import tempfile
-        >>> import yaml
-        >>> path = Path(tempfile.mkdtemp(), "tiny.yaml")
-        >>> people = {name: {"patients": 9, "seed": seed} for seed, name in enumerate(POPULATIONS)}
-        >>> content = {"populations": people, "pretraining": {"epochs": 1}, "fine_tuning": {"epochs": 1}}
-        >>> _ = path.write_text(yaml.safe_dump(content))
-        >>> load_medicare_profile(path).populations["study"].patients
-        9
-    """
-    path = Path(path)
-    single: dict[str, type] = {"pretraining": MaskedTraining, "paper": MaskedTraining, "fine_tuning": FineTuning}
-    single |= {"power": PowerOptions, "drift": DriftOptions}
-    values = read_sizes(path, by_name={"populations": MedicarePopulation}, single=single)
-    return fill(MedicareProfile, values, path.name)
+        Examples:
+            >>> import tempfile
+            >>> import yaml
+            >>> path = Path(tempfile.mkdtemp(), "tiny.yaml")
+            >>> people = {name: {"patients": 9, "seed": seed} for seed, name in enumerate(POPULATIONS)}
+            >>> content = {"populations": people, "pretraining": {"epochs": 1}, "fine_tuning": {"epochs": 1}}
+            >>> _ = path.write_text(yaml.safe_dump(content))
+            >>> MedicareProfile.load(path).populations["study"].patients
+            9
+        """
+        path = Path(path)
+        single: dict[str, type] = {"pretraining": MaskedTraining, "paper": MaskedTraining, "fine_tuning": FineTuning}
+        single |= {"power": PowerOptions, "drift": DriftOptions}
+        values = read_sizes(path, by_name={"populations": MedicarePopulation}, single=single)
+        return fill(cls, values, path.name)

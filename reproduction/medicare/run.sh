@@ -4,19 +4,19 @@
 #
 #     bash reproduction/medicare/run.sh reproduction/medicare/profiles/full.yaml
 set -euo pipefail
-cd "$(dirname "$0")/../../.."
+cd "$(dirname "$0")/../.."
 profile="${1:?expected a profile, such as reproduction/medicare/profiles/quick.yaml}"
 
 run() {
   echo "== $1"
-  python -m "reproduction.medicare.scripts.${1%.py}" --profile "$profile"
+  python -m "reproduction.medicare.scripts.$1" --profile "$profile"
 }
 
-run vocabulary.py # Section 3.1.3
-run models.py     # Section 4: models, threshold, calibration, training size
-run labels.py     # What the label rule, its leak and the sampling contribute
-run in_time.py    # Section 5.2
-run drift.py
-run subgroups.py  # Section 5.3
-run power.py
-run synpuf.py     # Needs CLAIMS_DATA_DIR
+run vocabulary # Section 3.1.3
+run models     # Section 4: models, threshold, calibration, training size
+run labels     # What the label rule, its leak and the sampling contribute
+run in_time    # Section 5.2
+run drift
+run subgroups  # Section 5.3
+run power
+run synpuf     # Needs CLAIMS_DATA_DIR

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from claim_transformers.analysis.audit.audit_power import PlantedBias, SimulatedStays
+from claim_transformers.analysis.audit.audit_power import PlantedGap, SimulatedStays
 from claim_transformers.analysis.audit.subgroup_attributes import (
     TextArray,
     census_regions,
@@ -49,11 +49,11 @@ class LivesSource:
     patients: int
     hidden: float = 1.0
 
-    def __call__(self, *, planted: PlantedBias | None, seed: int) -> SimulatedStays:
+    def __call__(self, *, planted: PlantedGap | None, seed: int) -> SimulatedStays:
         """Simulate stays and score them.
 
         Args:
-            planted ([`PlantedBias`], *optional*): Its group gets the hidden hazard, of which the scores do not know;
+            planted ([`PlantedGap`], *optional*): Its group gets the hidden hazard, of which the scores do not know;
                 without it the scores are the true risks.
             seed (`int`): Seed.
 
@@ -63,7 +63,7 @@ class LivesSource:
         Raises:
             ValueError: If the group is none that the simulator can plant a bias against.
         """
-        from claim_transformers.simulation.medicare.generate import BLOCK_PATIENTS
+        from claim_transformers.simulation.engine.generation import BLOCK_PATIENTS
 
         blocks = range(-(-self.patients // BLOCK_PATIENTS))
         subgroup = "race=black" if planted is None else simulated_subgroup(planted)
@@ -99,11 +99,11 @@ def audited_group(subgroup: str) -> tuple[str, str]:
     raise ValueError(f"expected a bias against a race or a gender, which the audit has as groups, found {subgroup!r}")
 
 
-def simulated_subgroup(planted: PlantedBias) -> str:
+def simulated_subgroup(planted: PlantedGap) -> str:
     """Name the group of a planted bias as the simulator does.
 
     Args:
-        planted ([`PlantedBias`]): The bias of the audit.
+        planted ([`PlantedGap`]): The bias of the audit.
 
     Returns:
         `str`: Such as `"race=black"`.
@@ -112,10 +112,10 @@ def simulated_subgroup(planted: PlantedBias) -> str:
         ValueError: If the attribute is neither race nor sex, or the simulator does not know the group.
 
     Examples:
-        >>> simulated_subgroup(PlantedBias("sex", "M", 0.5))
+        >>> simulated_subgroup(PlantedGap("sex", "M", 0.5))
         'gender=male'
     """
-    from claim_transformers.simulation.medicare.beneficiaries import RACES
+    from claim_transformers.simulation.medicare.population import RACES
 
     names = {audited_group(f"race={race}"): f"race={race}" for race in RACES}
     names |= {audited_group(f"gender={gender}"): f"gender={gender}" for gender in SEXES}
@@ -127,13 +127,13 @@ def simulated_subgroup(planted: PlantedBias) -> str:
 def _block(seed: int, number: int, patients: int, subgroup: str, hidden: float) -> SimulatedStays:
     """Stays of the first patients of one block."""
     from claim_transformers.simulation.engine.calendar import Calendar
+    from claim_transformers.simulation.medicare import PlantedBias
     from claim_transformers.simulation.medicare.generate import draw_world
     from claim_transformers.simulation.medicare.hazards import true_risk
     from claim_transformers.simulation.medicare.planted import HIDDEN_LOG_HAZARD, PlantedDrift
-    from claim_transformers.simulation.medicare.planted import PlantedBias as SimulatedBias
     from claim_transformers.simulation.medicare.stays import draw_stays
 
-    bias = SimulatedBias(subgroup, hidden=hidden)
+    bias = PlantedBias(subgroup, hidden=hidden)
     world, streams = draw_world(Calendar(START, END), seed, number, bias, PlantedDrift(END.year))
     stays, death_day = draw_stays(world, streams["risk"])
     kept = np.flatnonzero(_is_index_stay(world, stays, death_day) & (stays.patient < patients))
@@ -165,8 +165,8 @@ def _readmitted(stays: "Stays") -> NDArray[np.bool_]:
 
 def _attributes(world: "World", stays: "Stays") -> dict[str, TextArray]:
     """Groups of each stay, named as those of claims."""
-    from claim_transformers.simulation.medicare.beneficiaries import RACES
     from claim_transformers.simulation.medicare.counties import counties
+    from claim_transformers.simulation.medicare.population import RACES
 
     patients = world.patients
     of_patient = {
@@ -183,7 +183,7 @@ def _attributes(world: "World", stays: "Stays") -> dict[str, TextArray]:
 
 def _join(parts: list[SimulatedStays]) -> SimulatedStays:
     """Stays of several blocks; patients are numbered on."""
-    from claim_transformers.simulation.medicare.generate import BLOCK_PATIENTS
+    from claim_transformers.simulation.engine.generation import BLOCK_PATIENTS
 
     return SimulatedStays(
         np.concatenate([part.labels for part in parts]),

@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from claim_transformers.analysis.audit.audit_table import AuditTable, Cell
 from claim_transformers.analysis.audit.patient_draws import REPLICATES
 from claim_transformers.analysis.audit.subgroup_attributes import audit_attributes
 from claim_transformers.analysis.audit.subgroup_tables import gap_table, subgroup_table
 from claim_transformers.analysis.audit.subgroups import LEVEL, audit_subgroups
 from claim_transformers.analysis.audit.threshold import gmean_threshold
+from claim_transformers.analysis.result_table import Cell, ResultTable
 from reproduction.engine.steps import Workspace
 from reproduction.medicare.populations import example_patients
 from reproduction.medicare.stored_tables import Tables, stored_tables
@@ -123,7 +123,7 @@ def audit_models(
         seed (`int`, *optional*, defaults to `0`): Seed of the draws.
 
     Returns:
-        `dict[str, AuditTable]`: By file name `subgroups-MODEL` and `gaps-MODEL` of each model, and
+        `dict[str, ResultTable]`: By file name `subgroups-MODEL` and `gaps-MODEL` of each model, and
         `subgroups-side-by-side`.
 
     Raises:
@@ -166,15 +166,15 @@ def audit_models(
     return tables | {"subgroups-side-by-side": side_by_side(models, tables)}
 
 
-def side_by_side(models: list[AuditedModel], tables: Mapping[str, AuditTable]) -> AuditTable:
+def side_by_side(models: list[AuditedModel], tables: Mapping[str, ResultTable]) -> ResultTable:
     """Put the groups of several models side by side.
 
     Args:
         models (`list[AuditedModel]`): The models.
-        tables (`Mapping[str, AuditTable]`): With `subgroups-MODEL` of each.
+        tables (`Mapping[str, ResultTable]`): With `subgroups-MODEL` of each.
 
     Returns:
-        [`AuditTable`]: One row per group; what [`subgroup_table`] hides stays hidden.
+        [`ResultTable`]: One row per group; what [`subgroup_table`] hides stays hidden.
     """
     rows: list[dict[str, Cell]] = []
     parts = [tables[f"subgroups-{model.slug}"].rows for model in models]
@@ -187,7 +187,7 @@ def side_by_side(models: list[AuditedModel], tables: Mapping[str, AuditTable]) -
         "Same stays and same draws of patients; each model at its own threshold. A model that cannot see a group may "
         "still know it from what else is on its claims."
     )
-    return AuditTable("Models by subgroup, side by side", rows, [note])
+    return ResultTable("Models by subgroup, side by side", rows, [note])
 
 
 def _digest(*arrays: npt.NDArray[Any]) -> str:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from claim_transformers.cohorts.cohort import DEFINITION_FILE
 from claim_transformers.cohorts.readmission.definition import PLAIN, ReadmissionDefinition
 from reproduction.engine.steps import StepResult, digest_of_files, write_whole
-from reproduction.medicare.study import (
+from reproduction.medicare.readmission_study import (
     COUNTS,
     ModelScores,
     ReadmissionStudy,
@@ -26,16 +26,8 @@ from reproduction.medicare.study import (
 
 
 def open_synpuf(study: ReadmissionStudy, raw: Path) -> StudyCohort:
-    """Ingest DE-SynPUF, label every inpatient claim by the plain rule, and keep some training stays.
-
-    Args:
-        study ([`ReadmissionStudy`]): Its profile says how many training stays are kept.
-        raw (`Path`): Folder of the files.
-
-    Returns:
-        [`StudyCohort`]: The stays, without true risks.
-    """
-    from claim_transformers.cohorts.readmission.building import build_readmission_cohort
+    """Ingest DE-SynPUF, label every inpatient claim by the plain rule, and keep some training stays."""
+    from claim_transformers.cohorts import build_cohort
     from reproduction.engine.silence import quiet
     from reproduction.medicare.encoders import limit_stays
 
@@ -49,7 +41,7 @@ def open_synpuf(study: ReadmissionStudy, raw: Path) -> StudyCohort:
     def build(out: Path) -> None:
         from datasets import Dataset, DatasetDict
 
-        built = build_readmission_cohort(ReadmissionDefinition(PLAIN), claims)
+        built = build_cohort(ReadmissionDefinition(PLAIN), claims)
         splits = DatasetDict({name: Dataset(table) for name, table in built.splits().items()})
         with quiet():
             limit_stays(splits, stays).save_to_disk(str(out))
@@ -60,15 +52,7 @@ def open_synpuf(study: ReadmissionStudy, raw: Path) -> StudyCohort:
 
 
 def before_index_scores(study: ReadmissionStudy, cohort: StudyCohort) -> ModelScores:
-    """Fit logistic regression on what is known before the index stay.
-
-    Args:
-        study ([`ReadmissionStudy`]): Where steps are kept.
-        cohort ([`StudyCohort`]): The stays.
-
-    Returns:
-        [`ModelScores`]: Its risks.
-    """
+    """Fit logistic regression on what is known before the index stay."""
     from reproduction.medicare.count_models import fit_count_model
     from reproduction.medicare.encoders import scores_table
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from claim_transformers.analysis.audit.audit_table import AuditTable, Cell
 from claim_transformers.analysis.audit.calibration_measures import calibration_table
 from claim_transformers.analysis.audit.recalibration import PriorCorrection, fit_isotonic, fit_platt
 from claim_transformers.analysis.audit.threshold import score_at_threshold, threshold_table
+from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.training import MetricInterval, auprc, auroc, clustered_interval, paired_difference
-from reproduction.medicare.study import COUNTS, ModelScores, StudyCohort
+from reproduction.medicare.readmission_study import COUNTS, ModelScores, StudyCohort
 
 BALANCED_SHARE = 0.25  # Three claims labelled 0 for each labelled 1: Lahlou et al., section 4.1.
 
@@ -39,7 +39,7 @@ def model_table(
     notes: Sequence[str] = (),
     rows: npt.NDArray[np.bool_] | None = None,
     replicates: int = 1000,
-) -> AuditTable:
+) -> ResultTable:
     """Put models side by side on the test stays.
 
     Args:
@@ -51,7 +51,7 @@ def model_table(
         replicates (`int`, *optional*, defaults to `1000`): Bootstrap replicates.
 
     Returns:
-        [`AuditTable`]: AUROC, AUPRC and the paired difference of the AUROC to the best model on counts.
+        [`ResultTable`]: AUROC, AUPRC and the paired difference of the AUROC to the best model on counts.
     """
     labels, patients = cohort.labels("test"), cohort.patients("test")
     chosen = np.ones(len(labels), bool) if rows is None else rows
@@ -75,10 +75,10 @@ def model_table(
     ]
     if reference is not None:
         described.append(f"Best on counts, by AUROC on validation: {reference.name}.")
-    return AuditTable(title, found, [*described, *notes])
+    return ResultTable(title, found, [*described, *notes])
 
 
-def gmean_table(models: Sequence[ModelScores], cohort: StudyCohort, *, replicates: int = 1000) -> AuditTable:
+def gmean_table(models: Sequence[ModelScores], cohort: StudyCohort, *, replicates: int = 1000) -> ResultTable:
     """Recall, specificity and more at the threshold of each model (Lahlou et al., equations 1 to 3).
 
     Args:
@@ -87,7 +87,7 @@ def gmean_table(models: Sequence[ModelScores], cohort: StudyCohort, *, replicate
         replicates (`int`, *optional*, defaults to `1000`): Bootstrap replicates.
 
     Returns:
-        [`AuditTable`]: One row per model.
+        [`ResultTable`]: One row per model.
     """
     results = {
         model.name: score_at_threshold(
@@ -101,7 +101,7 @@ def gmean_table(models: Sequence[ModelScores], cohort: StudyCohort, *, replicate
     return threshold_table(results, title="Readmission: at the G-mean threshold, chosen on validation stays")
 
 
-def recalibration_table(model: ModelScores, cohort: StudyCohort, *, replicates: int = 1000) -> AuditTable:
+def recalibration_table(model: ModelScores, cohort: StudyCohort, *, replicates: int = 1000) -> ResultTable:
     """Calibration of one model: as trained, as the paper's balanced sampling would leave it, and after each remedy.
 
     Args:
@@ -110,7 +110,7 @@ def recalibration_table(model: ModelScores, cohort: StudyCohort, *, replicates: 
         replicates (`int`, *optional*, defaults to `1000`): Bootstrap replicates.
 
     Returns:
-        [`AuditTable`]: One row per form of the risks.
+        [`ResultTable`]: One row per form of the risks.
     """
     learned, tested = cohort.labels("validation"), cohort.labels("test")
     share = float(cohort.labels("train").mean())
@@ -137,7 +137,7 @@ def recalibration_table(model: ModelScores, cohort: StudyCohort, *, replicates: 
 
 def size_table(
     sizes: Sequence[tuple[int, Sequence[ModelScores]]], cohort: StudyCohort, *, replicates: int = 1000
-) -> AuditTable:
+) -> ResultTable:
     """AUROC and recall against the number of training stays (Lahlou et al., Table 1).
 
     Args:
@@ -146,7 +146,7 @@ def size_table(
         replicates (`int`, *optional*, defaults to `1000`): Bootstrap replicates.
 
     Returns:
-        [`AuditTable`]: One row per size and model.
+        [`ResultTable`]: One row per size and model.
     """
     labels, patients = cohort.labels("test"), cohort.patients("test")
     rows: list[dict[str, Cell]] = []
@@ -171,7 +171,7 @@ def size_table(
         "The same test stays for every size. Recall and specificity at the G-mean threshold of validation stays. "
         "Networks take four times as many passes over a sample as over all stays."
     )
-    return AuditTable("Readmission: by the number of training stays", rows, [note])
+    return ResultTable("Readmission: by the number of training stays", rows, [note])
 
 
 def interval_row(

@@ -1,4 +1,4 @@
-"""The cohort command: sizes and seeds on the command line, and what it says."""
+"""The command `cohort event`: sizes and seeds on the command line, and what it says."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from datasets import load_from_disk
 from typer.testing import CliRunner
 
 from claim_transformers.cli import app, main
-from claim_transformers.cli.cohort import COHORT_HELP
+from claim_transformers.cli.cohort import EVENT_HELP
 from claim_transformers.cohorts import built_in_cohorts
 
 
@@ -24,7 +24,8 @@ def claims(tmp_path):
 
 
 def run(*arguments):
-    result = CliRunner().invoke(app, ["cohort", "asthma_exacerbation", *map(str, arguments)], catch_exceptions=False)
+    command = ["cohort", "event", "asthma_exacerbation", *map(str, arguments)]
+    result = CliRunner().invoke(app, command, catch_exceptions=False)
     assert result.exit_code == 0
     return " ".join(result.output.split())
 
@@ -68,8 +69,8 @@ def test_the_summary_shows_who_is_hidden_and_drawn_and_where_the_chart_is(claims
     ],
 )
 def test_sizes_that_do_not_fit_end_with_one_line(claims, tmp_path, capsys, monkeypatch, options, message):
-    arguments = ["claim-transformers", "cohort", "asthma_exacerbation", str(claims), str(tmp_path / "out"), *options]
-    monkeypatch.setattr(sys, "argv", arguments)
+    command = ["claim-transformers", "cohort", "event", "asthma_exacerbation"]
+    monkeypatch.setattr(sys, "argv", [*command, str(claims), str(tmp_path / "out"), *options])
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 1
@@ -77,5 +78,5 @@ def test_sizes_that_do_not_fit_end_with_one_line(claims, tmp_path, capsys, monke
     assert not (tmp_path / "out").exists()
 
 
-def test_help_names_every_cohort():
-    assert set(COHORT_HELP.partition(", or")[0].split(", ")) == {*built_in_cohorts(), "readmission"}
+def test_help_names_every_event():
+    assert EVENT_HELP.partition(", or")[0].split(", ") == built_in_cohorts("event")

@@ -1,7 +1,8 @@
-"""The cohort command with readmissions: its options, its summary, and options of other cohorts."""
+"""The command `cohort readmission`: its options, its summary, and the sequences of its cohort."""
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 from cohorts.stays_by_hand import inpatient, write_stays
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from claim_transformers.claims.number_bins import NumberBins
 from claim_transformers.cli import app, main
 from claim_transformers.models.claim import ClaimTokenizer
+from claim_transformers.training import find_form, make_form
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +56,30 @@ def fail(monkeypatch, capsys, *arguments):
     return capsys.readouterr().err
 
 
-def test_options_of_another_kind_of_cohort_are_refused(claims, tmp_path, monkeypatch, capsys):
+def test_a_definition_of_ones_own_is_read_and_options_win_over_it(claims, tmp_path, monkeypatch, capsys):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("kind: readmission\nname: mine\nrule: unplanned\nlook_back_days: 60\nhide_unpaid: false\n")
+    run(claims, tmp_path / "out", "--definition", mine, "--rule", "plain", "--hide-disposition")
+    content = json.loads((tmp_path / "out" / "cohort.json").read_text())
+    found = [content[key] for key in ("name", "rule", "look_back_days", "hide_unpaid", "disposition")]
+    assert found == ["mine", "plain", 60, False, False]
+    message = fail(monkeypatch, capsys, "readmission", claims, tmp_path / "x", "--definition", "asthma_exacerbation")
+    assert "expected a definition of the kind 'readmission', found 'event'" in message
+
+
+@pytest.mark.parametrize(
+    "arguments", [["readmission", "--cases", "5"], ["event", "asthma_exacerbation", "--rule", "stays"]]
+)
+def test_each_kind_of_cohort_has_its_own_options_alone(claims, tmp_path, arguments):
+    kind, *rest = arguments
+    result = CliRunner().invoke(app, ["cohort", kind, *rest, str(claims), str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert f"No such option: {rest[-2]}" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_that_do_not_fit_end_with_one_line(claims, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
-    assert "expected no --cases" in fail(monkeypatch, capsys, "readmission", claims, out, "--cases", 5)
-    message = fail(monkeypatch, capsys, "asthma_exacerbation", claims, out, "--rule", "stays")
-    assert "expected no --rule for the cohort 'asthma_exacerbation'" in message
     assert "rule out of plain, stays, unplanned" in fail(
         monkeypatch, capsys, "readmission", claims, out, "--rule", "x"
     )
@@ -81,13 +102,11 @@ def test_sequences_are_written_and_their_vocabulary_is_printed(claims, tmp_path,
     assert result.exit_code == 0
     assert "Tokens at the depth of category" in " ".join(result.output.split())
     assert "CCS/108" in str(load_from_disk(str(tmp_path / "out"))["train"]["codes"][:])
-    form = json.loads((tmp_path / "out" / "sequence_form.json").read_text())
+    form = json.loads((tmp_path / "out" / "form.json").read_text())
     assert (form["depth"], form["depth_of_system"], form["hide"]) == ("category", {"DISP": "code"}, ["race"])
     again = [tmp_path / "cohort", tmp_path / "again", "--form-of", tmp_path / "out"]
     CliRunner().invoke(app, ["sequences", *map(str, again)], catch_exceptions=False)
-    assert (tmp_path / "again" / "sequence_form.json").read_text() == (
-        tmp_path / "out" / "sequence_form.json"
-    ).read_text()
+    assert (tmp_path / "again" / "form.json").read_text() == (tmp_path / "out" / "form.json").read_text()
     monkeypatch.setattr(
         sys, "argv", ["claim-transformers", "sequences", *map(str, arguments[:2]), "--depth-of", "DISP"]
     )
@@ -103,9 +122,9 @@ def test_a_form_without_numbers_stays_without_them(claims, tmp_path):
     again = [tmp_path / "cohort", tmp_path / "again", "--form-of", tmp_path / "plain"]
     for arguments in (first, again):
         CliRunner().invoke(app, ["sequences", *map(str, arguments)], catch_exceptions=False)
-    forms = [(tmp_path / name / "sequence_form.json").read_text() for name in ("plain", "again")]
+    forms = [(tmp_path / name / "form.json").read_text() for name in ("plain", "again")]
     assert forms[0] == forms[1]
-    assert json.loads(forms[0])["bins"]["edges"] == {}
+    assert json.loads(forms[0])["bins"] == {}
 
 
 def run_sequences(*arguments):
@@ -131,16 +150,15 @@ def test_a_form_refuses_depths_and_bins_and_hides_what_it_hides_and_more(claims,
     assert "expected no --depth, --depth-of, --number-bins with --form-of" in message
     assert not (tmp_path / "out").exists()
     run_sequences(cohort, tmp_path / "out", "--form-of", form, "--hide", "sex")
-    content = [json.loads((folder / "sequence_form.json").read_text()) for folder in (form, tmp_path / "out")]
+    content = [json.loads((folder / "form.json").read_text()) for folder in (form, tmp_path / "out")]
     assert [each.pop("hide") for each in content] == [["disposition"], ["disposition", "sex"]]
     assert content[0] == content[1]
     assert set(load_from_disk(str(tmp_path / "out"))["train"]["sex"]) == {None}
 
 
-def checkpoint(folder, words):
-    """A tokenizer that knows some words, beside the form of its sequences."""
-    run_tokens = {word: 3 + place for place, word in enumerate(words)}
-    ClaimTokenizer(run_tokens).save_pretrained(folder)
+def checkpoint(folder, words, form):
+    """A tokenizer that knows some words, with a form."""
+    ClaimTokenizer({word: 3 + place for place, word in enumerate(words)}, form=form).save_pretrained(folder)
     return folder
 
 
@@ -148,36 +166,43 @@ def test_the_tokenizer_of_a_checkpoint_is_asked_what_it_knows(claims, tmp_path):
     cohort, form = tmp_path / "cohort", tmp_path / "form"
     run(claims, cohort, "--rule", "plain")
     run_sequences(cohort, form, "--depth", "category", "--number-bins", 0)
-    modern = checkpoint(tmp_path / "modern", ["CCSR/CIR019", "DISP/01"])
-    (modern / "sequence_form.json").write_bytes((form / "sequence_form.json").read_bytes())
+    modern = checkpoint(tmp_path / "modern", ["CCSR/CIR019", "DISP/01"], find_form(form))
     output = run_sequences(cohort, tmp_path / "a", "--form-of", modern)
     assert "that the tokenizer of modern knows" in output
     assert "Warning: modern knows less than half of the codes of CCS, all: it was pretrained on others" in output
-    ours = checkpoint(tmp_path / "ours", ["CCS/108", "DISP/01"])
-    (ours / "sequence_form.json").write_bytes((form / "sequence_form.json").read_bytes())
+    ours = checkpoint(tmp_path / "ours", ["CCS/108", "DISP/01"], find_form(form))
     output = run_sequences(cohort, tmp_path / "b", "--form-of", ours)
     assert "100.00 %" in output
     assert "Warning" not in output
 
 
+def without_measures(cohort, out):
+    """A cohort as older versions wrote it: with codes of counties and without their measures."""
+    load_from_disk(str(cohort)).remove_columns("county_measures").save_to_disk(str(out))
+    for paper in ("county_bins.json", "cohort.json"):
+        (out / paper).write_bytes((cohort / paper).read_bytes())
+
+
 def test_bins_of_counties_come_from_a_cohort_or_a_checkpoint(claims, tmp_path, monkeypatch, capsys):
     table = tmp_path / "svi.csv"
     table.write_text("FIPS,smokers\n01001,3\n")
-    other = checkpoint(tmp_path / "other", ["CCS/108"])
-    NumberBins({"SMOKERS": (1.0, 2.0)}).save(other / "county_bins.json")
+    edges = {"SMOKERS": (1.0, 2.0)}
+    other = checkpoint(tmp_path / "other", ["CCS/108"], replace(make_form("category"), county_bins=edges))
     run(claims, tmp_path / "own", "--county-features", table)
     run(claims, tmp_path / "reused", "--county-features", table, "--county-bins-of", other)
-    bins = [(tmp_path / name / "county_bins.json").read_text() for name in ("own", "reused", "other")]
-    assert bins[0] != bins[1] == bins[2]
-    run_sequences(tmp_path / "own", tmp_path / "form", "--number-bins", 0)
-    (other / "sequence_form.json").write_bytes((tmp_path / "form" / "sequence_form.json").read_bytes())
-    said = {
-        name: "the COUNTY/ tokens of these sequences have other bins"
-        in run_sequences(tmp_path / name, tmp_path / f"{name}-sequences", "--form-of", other)
-        for name in ("own", "reused")
-    }
-    assert said == {"own": True, "reused": False}
-    assert (tmp_path / "reused-sequences" / "county_bins.json").read_text() == bins[2]
+    bins = [NumberBins.load(tmp_path / name / "county_bins.json").edges for name in ("own", "reused")]
+    assert bins[0] != bins[1] == edges
+    for name in ("own", "reused"):
+        said = run_sequences(tmp_path / name, tmp_path / f"{name}-sequences", "--form-of", other)
+        assert "COUNTY/ tokens" not in said
+        assert json.loads((tmp_path / f"{name}-sequences" / "form.json").read_text())["county_bins"] == {
+            "SMOKERS": [1.0, 2.0]
+        }
+    written = [str(load_from_disk(str(tmp_path / f"{name}-sequences"))["train"][:]) for name in ("own", "reused")]
+    assert written[0] == written[1]
+    without_measures(tmp_path / "own", tmp_path / "old")
+    said = run_sequences(tmp_path / "old", tmp_path / "old-sequences", "--form-of", other)
+    assert "the COUNTY/ tokens of these sequences have other bins" in said
     wrong = fail(monkeypatch, capsys, "readmission", claims, tmp_path / "x", "--county-bins-of", other)
     assert "expected --county-features with --county-bins-of, found none" in wrong
     wrong = fail(monkeypatch, capsys, "readmission", claims, tmp_path / "x", "--county-features", tmp_path)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from sources.raw_claims import inpatient, write_synpuf
 from sources.rif_rows import beneficiary, claim, drug, write_rif
 from typer.testing import CliRunner
 
@@ -132,10 +133,26 @@ def test_what_does_not_fit_ends_with_one_line(staging, tmp_path, capsys, monkeyp
     text.write_text("no database at all")
     for command in (["stage", "cms-rif", tmp_path / "raw", text], ["consolidate", text, tmp_path / "out"]):
         assert "found a file that is no DuckDB file" in fail(capsys, monkeypatch, *command)
-    message = fail(capsys, monkeypatch, "stage", "tuva", tmp_path / "raw", staging)
-    assert "expected a source out of cms-rif, synpuf, found 'tuva'" in message
     (tmp_path / "empty").mkdir()
     assert "E_NO_FILE" in fail(capsys, monkeypatch, "stage", "cms-rif", tmp_path / "empty", staging)
-    message = fail(capsys, monkeypatch, "stage", "synpuf", tmp_path / "raw", staging, "--layouts", tmp_path)
-    assert "expected layouts for cms-rif only" in message
     assert loads_of(staging) == [(1, "pde.csv", None)]
+
+
+def test_sources_and_options_that_there_are_not_are_wrong_usage(staging, tmp_path):
+    for given, said in (
+        (["stage", "tuva", tmp_path / "raw", staging], "expected a source out of cms-rif, synpuf, found 'tuva'"),
+        (["stage", "synpuf", tmp_path / "raw", staging, "--layouts", tmp_path], "--layouts"),
+        (["ingest", "synpuff", tmp_path / "raw", tmp_path / "out"], "meds, mimic3, simulated, synpuf, tuva"),
+        (["ingest", "synpuf", tmp_path / "raw", tmp_path / "out", "--delimiter", "|"], "--delimiter"),
+        (["ingest", "meds", tmp_path / "raw", tmp_path / "out", "--extract-date", "2020-01-01"], "--extract-date"),
+    ):
+        result = CliRunner().invoke(app, [str(one) for one in given])
+        assert result.exit_code == 2
+        assert said in " ".join(result.output.split())
+
+
+def test_an_option_of_no_staged_source_is_refused(tmp_path, capsys, monkeypatch):
+    raw = write_synpuf(tmp_path / "raw", inpatients=[inpatient()])
+    run("stage", "synpuf", raw, tmp_path / "staging.duckdb")
+    message = fail(capsys, monkeypatch, "consolidate", tmp_path / "staging.duckdb", tmp_path / "out", "--keep-denied")
+    assert "expected options of the sources ['synpuf'], found ['keep_denied']" in message

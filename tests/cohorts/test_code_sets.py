@@ -6,8 +6,8 @@ import pytest
 from claim_transformers.cohorts import load_definition
 from claim_transformers.cohorts.code_sets import find_codes, is_entry
 
-SUICIDE = load_definition("suicide_attempt").codes["suicide_attempt"]
-ASTHMA = load_definition("asthma_exacerbation").codes["asthma"]
+SUICIDE = load_definition("suicide_attempt", "event").codes["suicide_attempt"]
+ASTHMA = load_definition("asthma_exacerbation", "event").codes["asthma"]
 
 
 def found(codes, entries):
@@ -86,7 +86,7 @@ def test_asthma_in_icd10cm_is_every_code_described_as_asthma_of_its_category():
 
 
 def test_every_simulated_attempt_is_found():
-    from claim_transformers.simulation.pediatric.chronic_codes import CHRONIC_CODES
+    from claim_transformers.simulation.pediatric.codebook import diagnosis_pools
 
-    simulated = [f"ICD9CM/{code}" for code in CHRONIC_CODES["self_harm_cause"].split()]
+    simulated = [f"ICD9CM/{code}" for code in diagnosis_pools()["self_harm_cause"].split()]
     assert found(simulated, SUICIDE) == set(simulated)

@@ -21,7 +21,7 @@ def cohort(tmp_path):
         | paid("2012-06-01", *(["2013-04-01"] if i % 4 == 0 else []))
         for i in range(40)
     ]
-    definition = load_definition("asthma_exacerbation").with_sampling(cases=None, controls_per_case=None)
+    definition = load_definition("asthma_exacerbation", "event").with_sampling(cases=None, controls_per_case=None)
     definition = replace(definition, index=replace(definition.index, dates=("2013-01-01",)))
     return build_cohort(definition, write_claims(tmp_path / "claims", children))
 

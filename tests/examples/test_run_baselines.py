@@ -4,13 +4,12 @@ import pyarrow.parquet as pq
 import pytest
 from cohorts.sequences_by_hand import save_stays
 
-from claim_transformers.cohorts.readmission.sequences import SequenceForm, write_sequences
-from claim_transformers.training import parse_arguments
+from claim_transformers.training import make_form, parse_arguments, write_sequences
 
 
 @pytest.mark.parametrize("depth", ["code", "category", "chapter"])
 def test_sequences_of_every_depth_are_fitted_like_a_cohort(depth, load_script, tmp_path):
-    write_sequences(save_stays(tmp_path / "stays", 150), tmp_path / "sequences", SequenceForm(depth), num_bins=3)
+    write_sequences(save_stays(tmp_path / "stays", 150), tmp_path / "sequences", make_form(depth), num_bins=3)
     script = load_script("run_baselines")
     given = ["--cohort", str(tmp_path / "sequences"), "--output_dir", str(tmp_path / "models")]
     script.main(*parse_arguments(script.ScriptArguments, arguments=given))

@@ -5,7 +5,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from claim_transformers.cohorts.readmission.sequences import SequenceForm
 from claim_transformers.models.claim import ClaimForPreTraining, ClaimForSequenceClassification
 from claim_transformers.training import Architecture, ClaimTrainingArguments, auroc, parse_arguments
 
@@ -54,30 +53,30 @@ def test_a_fine_tuned_model_predicts_every_row_of_the_test_split(script, cohort,
     assert ClaimForSequenceClassification.from_pretrained(tmp_path).config.num_labels == 2
 
 
-def test_a_cohort_in_another_form_than_the_checkpoint_is_refused(script, cohort, checkpoint, tmp_path):
-    copy = shutil.copytree(checkpoint, tmp_path / "checkpoint")
-    SequenceForm("category").save(copy)
-    with pytest.raises(ValueError, match="sequences COHORT OUT --form-of"):
-        run(script, cohort, tmp_path / "out", "--model_name_or_path", copy)
-
-
-def test_the_form_of_the_sequences_goes_into_the_model(script, cohort, checkpoint, tmp_path, capsys):
-    sequences = shutil.copytree(cohort, tmp_path / "sequences")
-    SequenceForm("category").save(sequences)
-    run(script, sequences, tmp_path / "out", "--model_name_or_path", checkpoint, epochs=1)
-    assert SequenceForm.load(tmp_path / "out") == SequenceForm("category")
-    assert "% backed off to a shorter code or a category" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("kind", ["from_scratch", "model_config"])
-def test_the_same_network_without_pretraining_is_named_so(kind, script, cohort, checkpoint, architecture, tmp_path):
-    flags = ["--model_config", architecture]
-    if kind == "from_scratch":
-        flags = ["--model_name_or_path", checkpoint, "--from_scratch", "True"]
-    run(script, cohort, tmp_path, *flags, epochs=1)
+@pytest.mark.parametrize("start", ["scratch", "architecture"])
+def test_the_same_network_without_pretraining_is_named_so(start, script, cohort, checkpoint, architecture, tmp_path):
+    source = architecture if start == "architecture" else checkpoint
+    run(script, cohort, tmp_path, "--model_name_or_path", source, "--start", start, epochs=1)
     assert json.loads((tmp_path / "metrics.json").read_text())["name"] == "Claim-PT, from scratch"
 
 
-def test_a_checkpoint_and_a_description_contradict_each_other(script, cohort, checkpoint, architecture, tmp_path):
-    with pytest.raises(ValueError, match="either --model_name_or_path or --model_config"):
-        run(script, cohort, tmp_path, "--model_name_or_path", checkpoint, "--model_config", architecture)
+def test_a_start_at_the_head_needs_the_definition_of_the_cohort(script, cohort, checkpoint, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"cohort\.json"):
+        run(script, cohort, tmp_path / "none", "--model_name_or_path", checkpoint, "--start", "head")
+    defined = shutil.copytree(cohort, tmp_path / "cohort")
+    definition = {"codes": {"any": ["ICD9CM/4"]}, "label": {"codes": "any", "visit_types": []}}
+    (defined / "cohort.json").write_text(json.dumps(definition | {"index": {"rule": "fixed_date"}}))
+    out = tmp_path / "out"
+    run(script, defined, out, "--model_name_or_path", checkpoint, "--start", "head", epochs=1)
+    assert json.loads((out / "metrics.json").read_text())["name"] == "Claim-PT, fine-tuned"
+    assert ClaimForSequenceClassification.from_pretrained(out).config.code_skip
+
+
+def test_an_unknown_start_is_refused(script, cohort, checkpoint, tmp_path):
+    with pytest.raises(SystemExit):
+        run(script, cohort, tmp_path, "--model_name_or_path", checkpoint, "--start", "anywhere")
+
+
+def test_the_script_fits_a_screen():
+    lines = (ROOT / "examples" / "run_classification.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 70

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 from datasets import load_from_disk
 
-from claim_transformers.claims.number_bins import NumberBins
-from claim_transformers.cohorts.readmission.sequences import SequenceForm
-from claim_transformers.models.claim import ClaimForMaskedLM, ClaimForPreTraining, ClaimTokenizer
+from claim_transformers.models.claim import ClaimForm, ClaimForMaskedLM, ClaimForPreTraining, ClaimTokenizer
 from claim_transformers.training import ClaimTrainingArguments, parse_arguments
 
 ROOT = Path(__file__).parents[2]
@@ -99,13 +97,12 @@ def test_a_configuration_with_codes_as_positions_learns_masked_tokens(run, claim
         assert 0 < evaluated[f"eval_most_frequent_at_{k}"] <= 1
 
 
-def test_the_form_of_sequences_and_the_bins_of_counties_go_into_the_model(run, claims, architecture, tmp_path):
+def test_the_form_of_sequences_goes_into_the_tokenizer(run, claims, architecture, tmp_path):
     sequences = shutil.copytree(claims, tmp_path / "sequences")
-    SequenceForm("category").save(sequences)
-    NumberBins({"SVI": (0.5,)}).save(sequences / "county_bins.json")
+    form = ClaimForm("category", county_bins={"SVI": (0.5,)})
+    form.save(sequences)
     run(arguments(sequences, architecture, tmp_path / "run", max_steps=1))
-    assert SequenceForm.load(tmp_path / "run") == SequenceForm("category")
-    assert NumberBins.load(tmp_path / "run" / "county_bins.json").edges == {"SVI": (0.5,)}
+    assert ClaimTokenizer.from_pretrained(tmp_path / "run").form == form
 
 
 def test_the_folder_holds_a_model_that_loads_and_figures_that_plots_read(single):

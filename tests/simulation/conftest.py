@@ -10,7 +10,7 @@ from claim_transformers.simulation import SimulatedClaims, simulate_tables
 from claim_transformers.simulation.engine.calendar import Calendar
 from claim_transformers.simulation.engine.random_streams import generator_of
 from claim_transformers.simulation.pediatric.disease import History, live
-from claim_transformers.simulation.pediatric.population import Population, draw_population
+from claim_transformers.simulation.pediatric.population import PediatricPopulation, draw_population
 from claim_transformers.simulation.pediatric.risk import TrueRisk, true_risks
 
 WINDOW = Calendar(dt.date(2010, 1, 1), dt.date(2014, 12, 31))
@@ -20,7 +20,7 @@ WINDOW = Calendar(dt.date(2010, 1, 1), dt.date(2014, 12, 31))
 class LivedBlock:
     """A block without its claims."""
 
-    patients: Population
+    patients: PediatricPopulation
     history: History
     risks: TrueRisk
 

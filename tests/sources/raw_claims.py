@@ -6,17 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from claim_transformers.sources.formats.synpuf.columns import (
-    CARRIER,
-    INPATIENT,
-    OUTPATIENT,
-    PRESCRIPTION,
-    beneficiary_layout,
-)
-from claim_transformers.sources.formats.tuva.columns import ELIGIBILITY, MEDICAL_CLAIM, PHARMACY_CLAIM
-from claim_transformers.sources.pipeline.reading import Layout
+from claim_transformers.sources.pipeline.layout_files import FileLayout
+from claim_transformers.sources.registry import find_source
 
 Row = dict[str, Any]
+
+SYNPUF, TUVA = (find_source(name).read_layouts() for name in ("synpuf", "tuva"))
 
 BENEFICIARY_FILE = "DE1_0_{year}_Beneficiary_Summary_File_Sample_1.csv"
 INPATIENT_FILE = "DE1_0_2008_to_2010_Inpatient_Claims_Sample_1.csv"
@@ -140,11 +135,12 @@ def eligibility(patient: str = "P1", **changes: str) -> Row:
     } | changes
 
 
-def write_rows(path: Path, layout: Layout, rows: Sequence[Row], *, delimiter: str = ",") -> Path:
+def write_rows(path: Path, layout: FileLayout, rows: Sequence[Row], *, delimiter: str = ",") -> Path:
     """Write rows as CMS does: quoted header, unquoted fields."""
+    columns = layout.to_layout(path.name).columns
     with path.open("w", newline="", encoding="utf-8") as file:
-        file.write(delimiter.join(f'"{name}"' for name in layout.columns) + "\n")
-        writer = csv.DictWriter(file, layout.columns, restval="", delimiter=delimiter, lineterminator="\n")
+        file.write(delimiter.join(f'"{name}"' for name in columns) + "\n")
+        writer = csv.DictWriter(file, columns, restval="", delimiter=delimiter, lineterminator="\n")
         writer.writerows(rows)
     return path
 
@@ -161,12 +157,12 @@ def write_synpuf(
     """Write a folder in the layout of DE-SynPUF; tables without rows are left out."""
     folder.mkdir(parents=True, exist_ok=True)
     for year, rows in (beneficiaries or {}).items():
-        write_rows(folder / BENEFICIARY_FILE.format(year=year), beneficiary_layout(year), rows)
+        write_rows(folder / BENEFICIARY_FILE.format(year=year), SYNPUF["beneficiary"], rows)
     for name, layout, rows in (
-        (INPATIENT_FILE, INPATIENT, inpatients),
-        (OUTPATIENT_FILE, OUTPATIENT, outpatients),
-        (CARRIER_FILE, CARRIER, carriers),
-        (PRESCRIPTION_FILE, PRESCRIPTION, prescriptions),
+        (INPATIENT_FILE, SYNPUF["inpatient"], inpatients),
+        (OUTPATIENT_FILE, SYNPUF["outpatient"], outpatients),
+        (CARRIER_FILE, SYNPUF["carrier"], carriers),
+        (PRESCRIPTION_FILE, SYNPUF["prescription"], prescriptions),
     ):
         if rows:
             write_rows(folder / name, layout, rows)
@@ -183,9 +179,9 @@ def write_tuva(
     """Write a folder in the layout of the Tuva input layer; tables without rows are left out."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, layout, rows in (
-        ("medical_claim.csv", MEDICAL_CLAIM, medical),
-        ("pharmacy_claim.csv", PHARMACY_CLAIM, pharmacy),
-        ("eligibility.csv", ELIGIBILITY, people),
+        ("medical_claim.csv", TUVA["medical_claim"], medical),
+        ("pharmacy_claim.csv", TUVA["pharmacy_claim"], pharmacy),
+        ("eligibility.csv", TUVA["eligibility"], people),
     ):
         if rows:
             write_rows(folder / name, layout, rows)

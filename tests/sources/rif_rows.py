@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, FileLayout, read_layouts
+from claim_transformers.sources.pipeline.layout_files import FileLayout
+from claim_transformers.sources.registry import find_source
 
 Row = dict[str, str]
 
-LAYOUTS = read_layouts(RIF_LAYOUTS)
+LAYOUTS = find_source("cms-rif").read_layouts()
 FILES = {
     "inpatient": "inpatient.csv",
     "outpatient": "outpatient.csv",

@@ -1,68 +1,110 @@
+import json
+
+import datasets
 import numpy as np
 import pytest
 import torch
+from training.patients_at_random import random_patients
 from transformers import set_seed
 
-from claim_transformers.models.claim import ClaimForSequenceClassification
-from claim_transformers.training import auroc
-from reproduction.engine.checkpoints import load_tokenizer
-from reproduction.engine.fine_tuning import FineTuning, _optimizer, fine_tune, parameter_depths
-from reproduction.engine.silence import quiet
+from claim_transformers.models.claim import (
+    ClaimConfig,
+    ClaimForPreTraining,
+    ClaimForSequenceClassification,
+    ClaimForVisitClassification,
+)
+from claim_transformers.models.recurrent import RecurrentConfig, RecurrentForSequenceClassification
+from claim_transformers.training import (
+    ClaimTrainer,
+    ClaimTrainingArguments,
+    DataCollatorForClaimClassification,
+    FineTuning,
+    auroc,
+    binary_metrics,
+    fine_tune,
+    probabilities_of,
+    tokenize_dataset,
+)
+from claim_transformers.training.layer_rates import layer_optimizer, parameter_depths
+
+SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+LEARN = {"learning_rate": 1e-2, "batch_size": 16}
+
+
+@pytest.fixture(scope="module")
+def examples(patients):
+    test = datasets.Dataset(random_patients(40, 2, first=900, labels=True))
+    return datasets.DatasetDict(**patients, test=test)
+
+
+@pytest.fixture(scope="module")
+def splits(examples, tokenizer):
+    return tokenize_dataset(examples, tokenizer)
 
 
 @pytest.fixture
-def fit(cohort, checkpoint):
-    """Train on the cohort by hand and give the model before, the model after and what it says."""
+def build(tokenizer):
+    """A small model with weights of a seed."""
 
-    def run(seed=0, **settings):
-        task, tokenizer = cohort.task(0), load_tokenizer(checkpoint)
+    def make(kind=ClaimForSequenceClassification, seed=0, **changes):
         set_seed(seed)
-        with quiet():
-            model = ClaimForSequenceClassification.from_pretrained(
-                checkpoint, num_labels=2, problem_type="single_label_classification"
-            )
-            before = {name: value.detach().clone() for name, value in model.state_dict().items()}
-            fitted = fine_tune(model, tokenizer, task.tokens(tokenizer), FineTuning(**settings), seed=seed)
-        return before, model, fitted, task
+        fields = {**SIZES, "visit_pooling": "sum", "history_skip": True, **changes}
+        return kind(ClaimConfig(vocab_size=len(tokenizer), num_categories=tokenizer.num_categories, **fields))
 
-    return run
+    return make
+
+
+def labels_of(splits, name="test"):
+    return np.array(splits[name]["label"])
+
+
+def relabelled(examples, tokenizer, label):
+    """Tokens of the examples with another label, which a function makes of a row."""
+    changed = {
+        name: split.remove_columns("label").add_column("label", [label(row) for row in split])
+        for name, split in examples.items()
+    }
+    return tokenize_dataset(datasets.DatasetDict(changed), tokenizer)
 
 
 def changed(before, model):
     return {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
 
 
-def test_what_can_be_learned_is_learned_and_the_same_seed_gives_the_same_scores(fit):
-    *_, first, task = fit(learning_rate=3e-2, epochs=8, batch_size=16)
-    assert auroc(task.labels("test"), first.test) > 0.8
-    assert first.test.shape == task.labels("test").shape
-    *_, second, _ = fit(learning_rate=3e-2, epochs=8, batch_size=16)
-    np.testing.assert_array_equal(first.test, second.test)
+def test_what_can_be_learned_is_learned_and_the_same_seed_gives_the_same_scores(build, tokenizer, splits):
+    first, second = (fine_tune(build(), tokenizer, splits, FineTuning(epochs=8, **LEARN)) for _ in range(2))
+    assert auroc(labels_of(splits), first.predictions["test"]) > 0.8
+    assert {name: len(scores) for name, scores in first.predictions.items()} == {"validation": 48, "test": 40}
+    np.testing.assert_array_equal(first.predictions["test"], second.predictions["test"])
 
 
-def test_the_best_epoch_is_used_and_training_ends_when_none_is_better(fit):
-    _, _, fitted, task = fit(learning_rate=3e-2, epochs=12, batch_size=16, patience=2)
+def test_the_best_epoch_is_used_and_training_ends_when_none_is_better(build, tokenizer, splits):
+    fitted = fine_tune(build(), tokenizer, splits, FineTuning(epochs=30, patience=2, **LEARN))
     quality = [(epoch["first"], epoch["second"], -epoch["loss"]) for epoch in fitted.history]
     # The history begins with the model as it was, epoch 0.
     assert quality.index(max(quality)) == fitted.best_epoch
-    assert len(fitted.history) <= fitted.best_epoch + 3
+    assert len(fitted.history) == fitted.best_epoch + 3 < 31
     # The scores are those of the best epoch, not of the last.
-    assert auroc(task.labels("validation"), fitted.validation) == pytest.approx(max(quality)[0])
+    found = auroc(labels_of(splits, "validation"), fitted.predictions["validation"])
+    assert found == pytest.approx(max(quality)[0])
 
 
-def test_a_layer_that_is_not_free_yet_does_not_change(fit):
-    before, model, *_ = fit(learning_rate=1e-2, epochs=1, unfreeze_every=1, batch_size=64)
-    assert changed(before, model) == {"classifier.weight", "classifier.bias"}
-    before, model, *_ = fit(learning_rate=1e-2, epochs=2, unfreeze_every=1, batch_size=64, patience=0)
-    touched = changed(before, model)
-    depths = parameter_depths(model)
-    assert {depths[name] for name in touched} <= {0, 1}
+@pytest.mark.parametrize(("epochs", "depths"), [(1, {0}), (2, {0, 1})])
+def test_a_layer_that_is_not_free_yet_does_not_change(epochs, depths, build, examples, tokenizer):
+    # The loss of a number far off falls in every epoch, so the last one is the best.
+    tokens = relabelled(examples, tokenizer, lambda row: 10.0 + row["label"])
+    model = build(num_labels=1)
+    before = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    settings = FineTuning(epochs=epochs, unfreeze_every=1, patience=0, **LEARN)
+    fitted = fine_tune(model, tokenizer, tokens, settings)
+    assert fitted.best_epoch == epochs
+    of_parameter = parameter_depths(model)
+    assert {of_parameter[name] for name in changed(before, model)} == depths
 
 
-def test_learning_rates_fall_from_the_head_to_the_embeddings(checkpoint):
-    with quiet():
-        model = ClaimForSequenceClassification.from_pretrained(checkpoint, num_labels=2)
-    optimizer = _optimizer(model, FineTuning(learning_rate=1.0, layer_decay=0.5))
+def test_learning_rates_fall_from_the_head_to_the_embeddings(build):
+    model = build()
+    optimizer = layer_optimizer(model, learning_rate=1.0, layer_decay=0.5, weight_decay=0.01)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     rates = {names[id(parameter)]: group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
     assert rates["classifier.weight"] == 1.0
@@ -75,15 +117,135 @@ def test_learning_rates_fall_from_the_head_to_the_embeddings(checkpoint):
     assert decays["classifier.weight"] > 0.0
 
 
-def test_balancing_leaves_the_mean_risk_at_the_prevalence(fit):
-    _, _, fitted, task = fit(is_balanced=True, learning_rate=1e-3, epochs=3, batch_size=16, patience=0)
-    prevalence = task.labels("train").mean()
-    assert 0.2 < prevalence < 0.5
-    assert fitted.test.mean() == pytest.approx(prevalence, abs=0.12)
+def test_balancing_leaves_the_mean_risk_at_the_prevalence(build, tokenizer, splits):
+    rows = [number for number, label in enumerate(splits["train"]["label"]) if label == 0 or number % 4 == 0]
+    rare = {**splits, "train": splits["train"].select(rows)}
+    settings = FineTuning(is_balanced=True, epochs=1, patience=0, learning_rate=1e-4)
+    fitted = fine_tune(build(), tokenizer, rare, settings)
+    prevalence = np.mean(rare["train"]["label"])
+    assert prevalence < 0.25
+    assert fitted.predictions["test"].mean() == pytest.approx(prevalence, abs=0.05)
 
 
-def test_a_missing_split_is_refused(checkpoint, cohort):
-    tokenizer = load_tokenizer(checkpoint)
-    tokens = cohort.task(0).tokens(tokenizer)
-    with pytest.raises(ValueError, match="found no test"):
-        fine_tune(torch.nn.Linear(1, 1), tokenizer, {k: v for k, v in tokens.items() if k != "test"}, FineTuning())
+def test_a_missing_split_is_refused(tokenizer, splits):
+    with pytest.raises(ValueError, match="found no validation"):
+        fine_tune(torch.nn.Linear(1, 1), tokenizer, {"train": splits["train"]}, FineTuning())
+
+
+# ---- Every model with a head ----
+
+
+def test_several_labels_have_a_probability_each(build, examples, tokenizer):
+    tokens = relabelled(examples, tokenizer, lambda row: [float(row["label"]), float(row["sex"] == "F")])
+    fitted = fine_tune(build(num_labels=2), tokenizer, tokens, FineTuning(epochs=8, **LEARN))
+    labels = np.array(tokens["test"]["label"])
+    assert fitted.predictions["test"].shape == labels.shape == (40, 2)
+    assert all(auroc(labels[:, k], fitted.predictions["test"][:, k]) > 0.75 for k in range(2))
+    with pytest.raises(ValueError, match="expected one label per row for is_balanced=True"):
+        fine_tune(build(num_labels=2), tokenizer, tokens, FineTuning(is_balanced=True))
+
+
+def test_several_classes_add_up_to_one_and_the_loss_chooses(build, examples, tokenizer):
+    tokens = relabelled(examples, tokenizer, lambda row: row["label"] + (row["sex"] == "F"))
+    fitted = fine_tune(build(num_labels=3), tokenizer, tokens, FineTuning(epochs=6, **LEARN))
+    assert fitted.predictions["test"].sum(axis=1) == pytest.approx(1.0)
+    assert set(fitted.history[0]) == {"loss"}
+    losses = [epoch["loss"] for epoch in fitted.history]
+    assert fitted.best_epoch == int(np.argmin(losses)) > 0
+
+
+def test_a_number_is_predicted_as_it_is(build, examples, tokenizer):
+    tokens = relabelled(examples, tokenizer, lambda row: 10.0 + row["label"])
+    fitted = fine_tune(build(num_labels=1), tokenizer, tokens, FineTuning(epochs=12, patience=0, **LEARN))
+    assert fitted.predictions["test"].shape == (40,)
+    assert fitted.predictions["test"].mean() > 1.0
+
+
+def test_a_recurrent_model_is_trained_alike(tokenizer, splits):
+    set_seed(0)
+    config = RecurrentConfig(vocab_size=len(tokenizer), embedding_size=16, hidden_size=16, num_labels=2)
+    model = RecurrentForSequenceClassification(config)
+    fitted = fine_tune(model, tokenizer, splits, FineTuning(epochs=6, **LEARN))
+    assert auroc(labels_of(splits), fitted.predictions["test"]) > 0.7
+
+
+def test_visits_are_scored_in_their_slots(build, examples, tokenizer):
+    tokens = relabelled(examples, tokenizer, lambda row: [int(kind == "RX") for kind in row["visit_type"]])
+    model = build(ClaimForVisitClassification, num_labels=2)
+    scores = fine_tune(model, tokenizer, tokens, FineTuning(epochs=4, **LEARN)).predictions["test"]
+    visits = [len(row) for row in tokens["test"]["label"]]
+    assert np.isfinite(scores).sum(axis=1).tolist() == visits
+    assert np.isnan(scores[:, 0]).all()
+    flat = np.concatenate([row[1 : count + 1] for row, count in zip(scores, visits, strict=True)])
+    assert auroc(np.concatenate(tokens["test"]["label"]), flat) > 0.9
+
+
+def test_pretraining_heads_learn_on_and_the_loss_chooses(build, splits, tokenizer):
+    tokens = {name: split.remove_columns("label") for name, split in splits.items()}
+    fitted = fine_tune(build(ClaimForPreTraining), tokenizer, tokens, FineTuning(epochs=3, **LEARN))
+    assert fitted.predictions == {}
+    losses = [epoch["loss"] for epoch in fitted.history]
+    assert losses[fitted.best_epoch] == min(losses) < losses[0]
+
+
+def test_updates_of_low_rank_are_trained_alike(build, tokenizer, splits):
+    peft = pytest.importorskip("peft")
+    updates = peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"], modules_to_save=["classifier"])
+    model = peft.get_peft_model(build(), updates)
+    fitted = fine_tune(model, tokenizer, splits, FineTuning(epochs=2, **LEARN))
+    assert fitted.predictions["test"].shape == (40,)
+
+
+# ---- Arguments of the trainer ----
+
+
+def arguments(folder, **changes):
+    fields = {
+        "num_train_epochs": 6,
+        "learning_rate": 1e-2,
+        "per_device_train_batch_size": 16,
+        "eval_strategy": "epoch",
+        "save_strategy": "epoch",
+        "metric_for_best_model": "auroc",
+        "load_best_model_at_end": True,
+        "use_cpu": True,
+        "disable_tqdm": True,
+    }
+    return ClaimTrainingArguments(output_dir=str(folder), **{**fields, **changes})
+
+
+def test_arguments_give_what_the_trainer_gives(build, tokenizer, splits, tmp_path):
+    fitted = fine_tune(build(), tokenizer, splits, arguments(tmp_path / "here"))
+    trainer = ClaimTrainer(
+        model=build(),
+        args=arguments(tmp_path / "there"),
+        train_dataset=splits["train"],
+        eval_dataset=splits["validation"],
+        processing_class=tokenizer,
+        data_collator=DataCollatorForClaimClassification(tokenizer),
+        compute_metrics=binary_metrics,
+    )
+    trainer.train()
+    expected = probabilities_of(trainer.predict(splits["test"]).predictions)
+    np.testing.assert_array_equal(fitted.predictions["test"], expected)
+    areas = [epoch["auroc"] for epoch in fitted.history]
+    assert len(areas) == 6
+    assert fitted.best_epoch == int(np.argmax(areas)) + 1
+    saved = ClaimForSequenceClassification.from_pretrained(tmp_path / "here")
+    assert torch.equal(saved.classifier.weight, trainer.model.classifier.weight)
+
+
+def test_patience_of_the_arguments_ends_training(build, tokenizer, splits, tmp_path):
+    given = arguments(tmp_path, num_train_epochs=30, early_stopping_patience=2)
+    fitted = fine_tune(build(), tokenizer, splits, given)
+    assert len(fitted.history) == fitted.best_epoch + 2 < 30
+
+
+def test_a_stopped_training_is_resumed(build, tokenizer, splits, tmp_path):
+    whole = fine_tune(build(), tokenizer, splits, arguments(tmp_path, num_train_epochs=3, seed=5))
+    checkpoint = min(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    assert json.loads((checkpoint / "trainer_state.json").read_text())["epoch"] == 1.0
+    given = arguments(tmp_path / "resumed", num_train_epochs=3, seed=5, resume_from_checkpoint=str(checkpoint))
+    resumed = fine_tune(build(seed=9), tokenizer, splits, given)
+    np.testing.assert_array_equal(resumed.predictions["test"], whole.predictions["test"])
+    assert resumed.history == whole.history

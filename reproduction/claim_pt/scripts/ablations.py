@@ -13,8 +13,9 @@ The variants stand in `reproduction/claim_pt/profiles/ablations.yaml`.
 from dataclasses import dataclass, field
 
 from claim_transformers.training import parse_arguments
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.claim_pt.sweeps import ablation_table, load_ablations
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
+from reproduction.engine.benchmark import BenchmarkArguments
 
 
 @dataclass
@@ -28,7 +29,7 @@ class AblationArguments:
 
 
 def main(arguments: BenchmarkArguments, ablation_arguments: AblationArguments) -> None:
-    benchmark = Benchmark.open(arguments)
+    benchmark = ClaimPTBenchmark.open(arguments)
     plan = benchmark.profile.pretraining["ablation"]
     table = ablation_table(
         benchmark.populations,

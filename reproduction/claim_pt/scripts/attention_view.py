@@ -18,12 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from transformers import set_seed
 
-from claim_transformers.analysis import write_attention_view
-from claim_transformers.models.claim import ClaimForSequenceClassification
-from claim_transformers.training import parse_arguments
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
+from claim_transformers.analysis import start_from_checkpoint, write_attention_view
+from claim_transformers.training import FineTuning, fine_tune, parse_arguments
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
+from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.engine.checkpoints import load_pretrained
-from reproduction.engine.fine_tuning import FineTuning, fine_tune
 from reproduction.engine.silence import quiet
 
 COHORT, SEED = "asthma_exacerbation", 0
@@ -32,18 +31,18 @@ MOST_VISITS = 60
 
 
 def main(arguments: BenchmarkArguments) -> None:
-    benchmark = Benchmark.open(arguments)
-    checkpoint = benchmark.checkpoint()
+    benchmark = ClaimPTBenchmark.open(arguments)
+    checkpoint = str(benchmark.checkpoint())
     before, tokenizer = load_pretrained(checkpoint)
     task = benchmark.populations.cohort(COHORT).task(0)
 
     set_seed(SEED)
     with quiet():
-        after = ClaimForSequenceClassification.from_pretrained(checkpoint, num_labels=2)
+        after, _ = start_from_checkpoint(checkpoint)
         settings = FineTuning(epochs=benchmark.profile.epochs)
         fitted = fine_tune(after, tokenizer, task.tokens(tokenizer), settings, seed=SEED)
 
-    patient = choose_patient(task.splits["test"], fitted.test)
+    patient = choose_patient(task.splits["test"], fitted.predictions["test"])
     path = benchmark.docs / "attention_view.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     title = "What the model attends to before and after fine-tuning: admission with asthma within a year"

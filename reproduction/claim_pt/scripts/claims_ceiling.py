@@ -12,11 +12,12 @@ true risk of Table 2, on the same five splits.
 """
 
 from claim_transformers.training import parse_arguments
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.claim_pt.claims_ceiling import GROUP, Teaching, describe_saturation
-from reproduction.claim_pt.cold_start import LogisticRegression, TrueRisk
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
-from reproduction.engine.running import run_contestants
-from reproduction.engine.tables import compare_models
+from reproduction.claim_pt.cold_start import LogisticRegression, TrueRiskCeiling
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.engine.contestants import run_contestants
+from reproduction.engine.tables import compare_over_repeats
 
 NOTES = [
     "Boosted trees on log counts of categories in the last 30, 90, 180 and 365 days and ever, inpatient visits apart, "
@@ -30,22 +31,22 @@ NOTES = [
 
 
 def main(arguments: BenchmarkArguments) -> None:
-    benchmark = Benchmark.open(arguments)
+    benchmark = ClaimPTBenchmark.open(arguments)
     teaching = Teaching(benchmark.populations)
     taught = teaching.contestants()
     models = run_contestants(
         benchmark.workspace,
         teaching.cohort,
-        [LogisticRegression("dense"), *taught, TrueRisk()],
+        [LogisticRegression("dense"), *taught, TrueRiskCeiling()],
         repeats=benchmark.profile.repeats,
     )
     curve = [model for model in models if model.group == GROUP]
-    table = compare_models(
+    table = compare_over_repeats(
         "How much of the true risk can be read off claims: admission with asthma within a year",
         models,
         notes=[describe_saturation(curve), teaching.cohort.describe(), *NOTES],
     )
-    benchmark.publish({"claims_ceiling": table})
+    benchmark.publish({"claims_ceiling": table.to_table()})
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ from typing import Any
 
 from claim_transformers.analysis import write_embedding_figure
 from claim_transformers.training import MetricInterval, parse_arguments
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
+from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.engine.checkpoints import load_pretrained
-from reproduction.engine.run_records import RecordTable
+from reproduction.engine.tables import setting_table
 
 # Patients whose counts the SVD is fitted on; all of a large population would only take memory.
 MOST_TRAINING_PATIENTS = 30_000
@@ -29,8 +30,8 @@ TITLES = {
 
 
 def main(arguments: BenchmarkArguments) -> None:
-    benchmark = Benchmark.open(arguments)
-    model, tokenizer = load_pretrained(benchmark.checkpoint())
+    benchmark = ClaimPTBenchmark.open(arguments)
+    model, tokenizer = load_pretrained(str(benchmark.checkpoint()))
     outside = benchmark.populations.outside()
     train = outside["train"].select(range(min(MOST_TRAINING_PATIENTS, len(outside["train"]))))
     patients, training_patients = (split.with_format("arrow")[:] for split in (outside["validation"], train))
@@ -46,7 +47,7 @@ def main(arguments: BenchmarkArguments) -> None:
         "neighbours as they are; differences are paired.",
         *(f"{TITLES[what].capitalize()}: {sizes_of(content[what])}." for what in ("codes", "patients")),
     ]
-    RecordTable("Figure 3: what pretraining learned", rows, notes).save(benchmark.docs, "figure3_embedding_maps")
+    setting_table("Figure 3: what pretraining learned", rows, notes).save(benchmark.docs, "figure3_embedding_maps")
     benchmark.finish("figure3_embedding_maps")
 
 

@@ -15,40 +15,47 @@ folder with `mimic3_demo`; its 129 admissions are too few to score, so that only
 import os
 from pathlib import Path
 
-from claim_transformers.analysis.views.curve_plots import curve_plot
-from claim_transformers.training import parse_arguments
+from claim_transformers.analysis import curve_plot
+from claim_transformers.analysis.result_table import Cell
+from claim_transformers.training import MetricInterval, parse_arguments
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.claim_pt.cold_start import LogisticRegression
 from reproduction.claim_pt.neural import FineTuned, FromScratch
 from reproduction.claim_pt.training_size import run_sizes, settings_of
 from reproduction.claim_pt.transfer import describe_transfer
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
-from reproduction.engine.run_records import RecordTable
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.engine.contestants import Contestant
+from reproduction.engine.tables import setting_table
 
 COHORT = "asthma_exacerbation"
 CURVES = {"claim-pt-fine-tune": "pretrained", "transe": "from scratch", "lr-dense": "LR Dense"}
 
 
 def main(arguments: BenchmarkArguments) -> None:
-    benchmark = Benchmark.open(arguments)
-    checkpoint, profile = benchmark.checkpoint(), benchmark.profile
-    contestants = [
+    benchmark = ClaimPTBenchmark.open(arguments)
+    checkpoint, profile = str(benchmark.checkpoint()), benchmark.profile
+    contestants: list[Contestant] = [
         FromScratch(checkpoint, profile.epochs),
         FineTuned(checkpoint, profile.epochs),
         LogisticRegression("dense"),
     ]
     settings = settings_of(benchmark.workspace, benchmark.populations.cohort(COHORT), contestants)
-    rows, panels = [], {}
+    rows: list[dict[str, Cell]] = []
+    panels: dict[str, dict[str, dict[float, MetricInterval]]] = {}
     for population in profile.populations:
         cohort = benchmark.populations.cohort(COHORT, population)
         points = run_sizes(
             benchmark.workspace, cohort, contestants, settings, profile.training_sizes, repeats=profile.repeats
         )
         for point in points:
-            found = {row.model.slug: row.metrics["AUROC"] for row in point.table.rows}
+            found = {row.model.slug: row.metrics["AUROC"] for row in point.comparison.rows}
             rows.append(
-                {"population": f"institution {population}", "patients": point.patients}
-                | {name: found[slug] for slug, name in CURVES.items()}
-                | {"gain of pretraining": point.gain}
+                {
+                    "population": f"institution {population}",
+                    "patients": point.patients,
+                    **{name: found[slug] for slug, name in CURVES.items()},
+                    "gain of pretraining": point.gain,
+                }
             )
             for slug, name in CURVES.items():
                 curves = panels.setdefault(f"Institution {population}", {})
@@ -58,7 +65,7 @@ def main(arguments: BenchmarkArguments) -> None:
         *_adults(checkpoint),
     ]
     picture = curve_plot(panels, xlabel="patients to learn from", ylabel="AUROC")
-    table = RecordTable("Figure 6: what pretraining gains", rows, notes, picture)
+    table = setting_table("Figure 6: what pretraining gains", rows, notes, picture)
     benchmark.publish({"figure6_training_size": table})
 
 

@@ -9,12 +9,13 @@ From the repository root:
 """
 
 from claim_transformers.training import parse_arguments
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.claim_pt.sweeps import sweep, sweep_table
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
+from reproduction.engine.benchmark import BenchmarkArguments
 
 
 def main(arguments: BenchmarkArguments) -> None:
-    benchmark = Benchmark.open(arguments)
+    benchmark = ClaimPTBenchmark.open(arguments)
     profile, populations = benchmark.profile, benchmark.populations
     plan = profile.pretraining["heads_and_layers"]
     swept = {

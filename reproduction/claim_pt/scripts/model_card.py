@@ -14,6 +14,7 @@ Writes model_cards/claim-pt-base/results.json, the card beside it, and the same 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from claim_transformers import ClaimForPreTraining, resolve_checkpoint
 from claim_transformers.sources.pipeline.loading import load_claims
@@ -38,7 +39,7 @@ class CardArguments:
     docs: str = field(default="docs/benchmark", metadata={"help": "Folder with the tables of the benchmark."})
 
 
-def measured(table: dict, task: str, model: dict) -> dict:
+def measured(table: dict[str, Any], task: str, model: dict[str, Any]) -> dict[str, Any]:
     """One row of the card: our model or a rival on a cohort."""
     found, is_own = model["metrics"]["AUROC"], model["slug"] in OWN
     return {

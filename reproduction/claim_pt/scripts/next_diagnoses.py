@@ -9,22 +9,23 @@ From the repository root:
 """
 
 from claim_transformers.training import parse_arguments
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.claim_pt.contestants import standard_contestants
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
-from reproduction.engine.running import run_contestants
-from reproduction.engine.tables import compare_models
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.engine.contestants import run_contestants
+from reproduction.engine.tables import compare_over_repeats
 
 # One of each kind: all models would take hours on a cohort of this size.
 MODELS = ("lr-sparse", "lr-dense", "doctor-ai", "transe", "claim-pt-nvp", "claim-pt-start", "claim-pt-fine-tune")
 
 
 def main(arguments: BenchmarkArguments) -> None:
-    benchmark = Benchmark.open(arguments)
+    benchmark = ClaimPTBenchmark.open(arguments)
     cohort = benchmark.populations.cohort("next_diagnoses")
-    standard = standard_contestants(benchmark.checkpoint(), epochs=benchmark.profile.epochs)
+    standard = standard_contestants(str(benchmark.checkpoint()), epochs=benchmark.profile.epochs)
     contestants = [contestant for contestant in standard if contestant.slug in MODELS]
     models = run_contestants(benchmark.workspace, cohort, contestants, repeats=benchmark.profile.repeats)
-    table = compare_models(
+    table = compare_over_repeats(
         "Next diagnoses: categories of the next visit",
         models,
         primary="recall@10",
@@ -34,7 +35,7 @@ def main(arguments: BenchmarkArguments) -> None:
             "No ceiling: the simulator writes no true risk of a category. Gradient boosting takes one label only.",
         ],
     )
-    benchmark.publish({"next_diagnoses": table})
+    benchmark.publish({"next_diagnoses": table.to_table()})
 
 
 if __name__ == "__main__":

@@ -15,14 +15,15 @@ charts (Figures 4 and 5 of Claim-PT) beside the other results, and prints the fo
 import json
 
 from claim_transformers.training import parse_arguments
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
-from reproduction.engine.run_records import RecordTable
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.engine.tables import setting_table
 
 FIGURES = {"suicide_attempt": "figure4_suicide_cohort", "asthma_exacerbation": "figure5_asthma_cohort"}
 
 
 def main(arguments: BenchmarkArguments) -> None:
-    benchmark = Benchmark.open(arguments)
+    benchmark = ClaimPTBenchmark.open(arguments)
     populations, profile = benchmark.populations, benchmark.profile
 
     steps = 2 * len(profile.populations) + len(profile.cohorts) + 1
@@ -39,7 +40,7 @@ def main(arguments: BenchmarkArguments) -> None:
         rows = [{key: step[key] for key in ("step", "patients", "removed")} for step in attrition]
         figure = FIGURES.get(name, f"cohort_{name}")
         notes, chart = [f"Source: {definition['source']}."], (folder / "flow_chart.svg").read_text(encoding="utf-8")
-        RecordTable(definition["title"], rows, notes, chart).save(benchmark.docs, figure)
+        setting_table(definition["title"], rows, notes, chart).save(benchmark.docs, figure)
         names.append(figure)
 
     outside = populations.outside()  # raises if a patient of a cohort were among them

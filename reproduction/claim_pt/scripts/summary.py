@@ -14,17 +14,21 @@ from importlib.metadata import version
 
 import torch
 
+from claim_transformers.analysis.result_table import Cell
 from claim_transformers.training import parse_arguments
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
-from reproduction.engine.run_records import RecordTable
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.engine.tables import setting_table
 
 PACKAGES = ("claim-transformers", "torch", "transformers", "datasets", "scikit-learn", "numpy", "pyarrow")
 
 
 def main(arguments: BenchmarkArguments) -> None:
-    benchmark = Benchmark.open(arguments)
+    benchmark = ClaimPTBenchmark.open(arguments)
     times = benchmark.workspace.times()
-    rows = [{"steps of": name, "steps": steps, "minutes": seconds / 60} for name, (steps, seconds, _) in times.items()]
+    rows: list[dict[str, Cell]] = [
+        {"steps of": name, "steps": steps, "minutes": seconds / 60} for name, (steps, seconds, _) in times.items()
+    ]
     rows.append(
         {
             "steps of": "all",
@@ -41,7 +45,7 @@ def main(arguments: BenchmarkArguments) -> None:
         "Minutes are those of the run that made each step. Steps of other source than the present one: "
         f"{others or 'none'}.",
     ]
-    RecordTable("What was run", rows, notes).save(benchmark.docs, "run")
+    setting_table("What was run", rows, notes).save(benchmark.docs, "run")
     benchmark.finish("run")
 
 

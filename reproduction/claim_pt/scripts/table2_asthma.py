@@ -9,8 +9,9 @@ From the repository root:
 """
 
 from claim_transformers.training import parse_arguments
-from reproduction.claim_pt.paper_tables import paper_table
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
+from reproduction.claim_pt.tables import paper_table
+from reproduction.engine.benchmark import BenchmarkArguments
 
 # Zeng, Lin and Liu, Table 2.
 PUBLISHED = {
@@ -26,7 +27,7 @@ PUBLISHED = {
 
 
 def main(arguments: BenchmarkArguments) -> None:
-    benchmark = Benchmark.open(arguments)
+    benchmark = ClaimPTBenchmark.open(arguments)
     table = paper_table(
         benchmark, "asthma_exacerbation", title="Table 2: admission with asthma within a year", published=PUBLISHED
     )

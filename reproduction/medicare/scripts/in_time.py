@@ -9,11 +9,13 @@ From the repository root:
 """
 
 from claim_transformers.training import parse_arguments
-from reproduction.medicare.in_time import in_time_table, open_in_time, true_risk_in_time
-from reproduction.medicare.workspace import OURS, MedicareArguments, MedicareBenchmark
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.medicare.benchmark import MedicareBenchmark
+from reproduction.medicare.contestants import OURS
+from reproduction.medicare.in_time_study import in_time_table, open_in_time, true_risk_in_time
 
 
-def main(arguments: MedicareArguments) -> None:
+def main(arguments: BenchmarkArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
     study, base = benchmark.study, benchmark.checkpoint()
     with benchmark.workspace.plan("in time", 14):
@@ -29,4 +31,4 @@ def main(arguments: MedicareArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(MedicareArguments))
+    main(*parse_arguments(BenchmarkArguments))

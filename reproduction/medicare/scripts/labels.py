@@ -9,12 +9,13 @@ From the repository root:
 """
 
 from claim_transformers.training import parse_arguments
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.medicare.benchmark import MedicareBenchmark
 from reproduction.medicare.label_rules import label_rule_table
 from reproduction.medicare.profiles import STUDY
-from reproduction.medicare.workspace import MedicareArguments, MedicareBenchmark
 
 
-def main(arguments: MedicareArguments) -> None:
+def main(arguments: BenchmarkArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
     with benchmark.workspace.plan("label rules", 25):
         table = label_rule_table(benchmark.study, STUDY, benchmark.checkpoint())
@@ -22,4 +23,4 @@ def main(arguments: MedicareArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(MedicareArguments))
+    main(*parse_arguments(BenchmarkArguments))

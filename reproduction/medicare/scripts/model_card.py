@@ -14,6 +14,7 @@ Writes model_cards/medicare-encoder-base/results.json, the card beside it, and t
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from datasets import load_from_disk
 
@@ -29,8 +30,8 @@ OBJECTIVE = (
 )
 INPUT = (
     "ICD-9-CM codes only (claims of 2008 to 2012), no ICD-10: the diagnoses of later claims are unknown to it. "
-    "Codes are rolled up and numbers are tokens: write your stays with `claim-transformers sequences COHORT OUT "
-    "--form-of medicare-encoder-base` first. `docs/readmission.md` has the whole way."
+    "Codes are rolled up and numbers are tokens, by the tokenizer itself: give it the stays of a readmission cohort "
+    "as they are. `docs/readmission.md` has the whole way."
 )
 
 
@@ -43,7 +44,7 @@ class CardArguments:
     docs: str = field(default="docs/benchmark", metadata={"help": "Folder with the tables of the benchmark."})
 
 
-def measured(table: dict) -> list[dict]:
+def measured(table: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows of the card: the encoder and its rivals; its variants stay in the table."""
     stays = int(table["notes"][0].split(" ")[0].replace(",", ""))
     shared = {

@@ -9,17 +9,11 @@ From the repository root:
 """
 
 from claim_transformers.training import parse_arguments
-from reproduction.medicare.stay_ceiling import ceiling_scores
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.medicare.benchmark import MedicareBenchmark
+from reproduction.medicare.claims_ceiling import ceiling_scores
+from reproduction.medicare.contestants import AS_PAPER, FROM_SCRATCH, OURS, POOLED, WITHOUT_TIME
 from reproduction.medicare.tables import gmean_table, model_table, recalibration_table, size_table
-from reproduction.medicare.workspace import (
-    AS_PAPER,
-    FROM_SCRATCH,
-    OURS,
-    POOLED,
-    WITHOUT_TIME,
-    MedicareArguments,
-    MedicareBenchmark,
-)
 
 NOTE = (
     "The paper reports an AUROC of 0.91 and a recall of 0.91 on other claims, with transfers labelled 1 and three "
@@ -31,7 +25,7 @@ PAPER_NOTE = (
 )
 
 
-def main(arguments: MedicareArguments) -> None:
+def main(arguments: BenchmarkArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
     study, profile = benchmark.study, benchmark.profile
     cohort, base = study.cohort(), benchmark.checkpoint()
@@ -79,4 +73,4 @@ def main(arguments: MedicareArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(MedicareArguments))
+    main(*parse_arguments(BenchmarkArguments))

@@ -10,12 +10,13 @@ From the repository root:
 
 from claim_transformers.cohorts.readmission.definition import STAYS, ReadmissionDefinition
 from claim_transformers.training import parse_arguments
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.medicare.benchmark import MedicareBenchmark
 from reproduction.medicare.power_study import PowerStudy
 from reproduction.medicare.profiles import BIASED, PLAIN, STUDY
-from reproduction.medicare.workspace import MedicareArguments, MedicareBenchmark
 
 
-def main(arguments: MedicareArguments) -> None:
+def main(arguments: BenchmarkArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
     people, options = benchmark.study.populations, benchmark.profile.power
     study = PowerStudy(people, STUDY, PLAIN, BIASED, ReadmissionDefinition(STAYS), options)
@@ -26,4 +27,4 @@ def main(arguments: MedicareArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(MedicareArguments))
+    main(*parse_arguments(BenchmarkArguments))

@@ -12,13 +12,15 @@ from dataclasses import replace
 
 from claim_transformers.analysis.audit.recalibration import fit_platt
 from claim_transformers.training import parse_arguments
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.medicare.benchmark import MedicareBenchmark
+from reproduction.medicare.contestants import OURS
 from reproduction.medicare.subgroup_study import audit_models, choose_thresholds
-from reproduction.medicare.workspace import OURS, MedicareArguments, MedicareBenchmark
 
 MASKED = ("race", "sex")
 
 
-def main(arguments: MedicareArguments) -> None:
+def main(arguments: BenchmarkArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
     study, base = benchmark.study, benchmark.checkpoint()
     with benchmark.workspace.plan("subgroups", 16):
@@ -49,4 +51,4 @@ def main(arguments: MedicareArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(MedicareArguments))
+    main(*parse_arguments(BenchmarkArguments))

@@ -14,12 +14,14 @@ import os
 from pathlib import Path
 
 from claim_transformers.training import parse_arguments
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.medicare.benchmark import MedicareBenchmark
+from reproduction.medicare.contestants import FROM_SCRATCH, OURS
 from reproduction.medicare.synpuf import before_index_scores, open_synpuf
 from reproduction.medicare.tables import model_table
-from reproduction.medicare.workspace import FROM_SCRATCH, OURS, MedicareArguments, MedicareBenchmark
 
 
-def main(arguments: MedicareArguments) -> None:
+def main(arguments: BenchmarkArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
     study, base = benchmark.study, benchmark.checkpoint()
     folder = os.environ.get("CLAIMS_DATA_DIR")
@@ -48,4 +50,4 @@ def main(arguments: MedicareArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(MedicareArguments))
+    main(*parse_arguments(BenchmarkArguments))

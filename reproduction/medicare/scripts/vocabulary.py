@@ -8,13 +8,14 @@ From the repository root:
     python -m reproduction.medicare.scripts.vocabulary --profile reproduction/medicare/profiles/full.yaml
 """
 
-from claim_transformers.analysis.audit.audit_table import AuditTable
-from claim_transformers.codes.roll_up import DEPTHS
-from claim_transformers.cohorts.readmission.sequence_vocabulary import vocabulary_rows
-from claim_transformers.cohorts.readmission.sequences import read_splits
+from claim_transformers.analysis.result_table import ResultTable
+from claim_transformers.models.claim.form_claim import DEPTHS
 from claim_transformers.training import parse_arguments
+from claim_transformers.training.sequence_vocabulary import vocabulary_rows
+from claim_transformers.training.sequences import read_splits
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.medicare.benchmark import MedicareBenchmark
 from reproduction.medicare.profiles import PRETRAINING
-from reproduction.medicare.workspace import MedicareArguments, MedicareBenchmark
 
 NOTE = (
     "Tokens of codes and numbers in the stays of the pretraining population; kept are those that 11 training patients "
@@ -23,16 +24,16 @@ NOTE = (
 )
 
 
-def main(arguments: MedicareArguments) -> None:
+def main(arguments: BenchmarkArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
     rows = [
         {"depth": depth, **row}
         for depth in DEPTHS
         for row in vocabulary_rows(read_splits(benchmark.study.cohort(PRETRAINING, depth=depth).sequences))
     ]
-    table = AuditTable("Readmission: vocabulary and its coverage", rows, [NOTE])
+    table = ResultTable("Readmission: vocabulary and its coverage", rows, [NOTE])
     benchmark.publish({"medicare_vocabulary": table})
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(MedicareArguments))
+    main(*parse_arguments(BenchmarkArguments))

@@ -1,11 +1,9 @@
 """The claims ceiling: it learns the risk and never a label, from nobody of the cohort, and is taught once."""
 
 import dataclasses
-import importlib.util
 import json
 import shutil
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -25,15 +23,15 @@ from reproduction.claim_pt.claims_ceiling import (
     as_in_sample,
     describe_saturation,
 )
-from reproduction.claim_pt.populations import Populations
-from reproduction.claim_pt.profiles import load_profile
-from reproduction.claim_pt.tasks import Task
-from reproduction.claim_pt.workspace import BenchmarkArguments
+from reproduction.claim_pt.populations import PediatricPopulation, PediatricPopulations
+from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.engine.splits import Repeat
 from reproduction.engine.tables import ModelPredictions
-from reproduction.tests.conftest import DEFINITION
+from reproduction.engine.tasks import Task
+from reproduction.tests.asthma_by_hand import DEFINITION
+from reproduction.tests.scripts_by_path import CLAIM_PT, is_short, load_script
 
-SCRIPT = Path(__file__).parents[2] / "claim_pt" / "scripts" / "claims_ceiling.py"
+SCRIPT = CLAIM_PT / "scripts" / "claims_ceiling.py"
 STEROID = "NDC/00173060202"
 LOW, HIGH = 0.02, 0.3
 OPTIONS = TeachingOptions(max_iter=20, learning_rate=0.3, min_samples_leaf=10, max_features=1.0)
@@ -67,8 +65,8 @@ def write_children(folder, raw, seed=8, rows=400):
 
 
 @pytest.fixture
-def populations(workspace, write_profile):
-    return Populations(workspace, load_profile(write_profile()))
+def populations(workspace):
+    return PediatricPopulations(workspace, {"a": PediatricPopulation(10, 1)}, {"asthma_exacerbation": {}})
 
 
 @pytest.fixture
@@ -76,8 +74,8 @@ def teach(populations, cohort, monkeypatch, tmp_path):
     """A teaching whose children are made by hand; each call begins with nothing in memory."""
     folder, raw = tmp_path / "children-0", tmp_path / "raw-children"
     write_children(folder, raw)
-    monkeypatch.setattr(Populations, "cohort", lambda self, name, population="a": cohort)
-    monkeypatch.setattr(Populations, "raw", lambda self, population="a": raw)
+    monkeypatch.setattr(PediatricPopulations, "cohort", lambda self, name, population="a": cohort)
+    monkeypatch.setattr(PediatricPopulations, "raw", lambda self, population="a": raw)
     monkeypatch.setattr(Teaching, "children", lambda self, index_date: folder)
     return lambda **changes: Teaching(populations, index_dates=("2012-06-09",), options=OPTIONS, **changes)
 
@@ -131,11 +129,10 @@ def test_somebody_of_the_cohort_must_not_teach(teach, tmp_path):
         teach().contestants([Fraction(1)])
 
 
-def test_the_children_are_of_another_population_of_the_same_institution(workspace, write_profile):
-    populations = {"a": {"patients": 10, "seed": 1}, "b": {"patients": 5, "seed": 1001, "institution": "a"}}
-    profile = load_profile(write_profile(populations=populations))
-    others = Teaching(Populations(workspace, profile)).others.profile.populations
-    assert POPULATION not in profile.populations
+def test_the_children_are_of_another_population_of_the_same_institution(workspace):
+    plans = {"a": PediatricPopulation(10, 1), "b": PediatricPopulation(5, 1001)}
+    others = Teaching(PediatricPopulations(workspace, plans, {})).others.plans
+    assert POPULATION not in plans
     assert others[POPULATION].patients == 10
     assert others[POPULATION].institution == "a"
     assert others[POPULATION].seed not in (1, 1001)
@@ -149,10 +146,10 @@ def test_everybody_eligible_at_one_date_teaches(populations, monkeypatch, tmp_pa
             folder.mkdir()
 
     monkeypatch.setattr(cohorts, "build_cohort", lambda definition, claims: asked.append(definition) or Built())
-    monkeypatch.setattr(Populations, "claims", lambda self, population="a": tmp_path / population)
+    monkeypatch.setattr(PediatricPopulations, "claims", lambda self, population="a": tmp_path / population)
     teaching = Teaching(populations)
     folders = {teaching.children(date) for date in INDEX_DATES}
-    wanted = cohorts.load_definition("asthma_exacerbation")
+    wanted = cohorts.load_definition("asthma_exacerbation", "event")
     assert len(folders) == len(asked) == len(INDEX_DATES)
     for date, found in zip(INDEX_DATES, asked, strict=True):
         assert found.index.dates == (date,)
@@ -191,10 +188,8 @@ def test_the_sentence_says_whether_the_curve_rises():
 
 
 def test_the_script_is_short_and_writes_a_table(teach, write_profile, checkpoint, monkeypatch, tmp_path):
-    assert len(SCRIPT.read_text().splitlines()) < 100
-    specification = importlib.util.spec_from_file_location("claims_ceiling", SCRIPT)
-    script = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(script)
+    assert is_short(SCRIPT)
+    script = load_script(SCRIPT)
     monkeypatch.setattr(script, "Teaching", lambda populations: teach())
     arguments = BenchmarkArguments(str(write_profile()), str(tmp_path / "workspace"), str(tmp_path / "docs"))
     script.main(arguments)

@@ -9,12 +9,13 @@ import torch
 from claim_transformers.analysis.readout.probes import token_batches
 from claim_transformers.models.claim import ClaimConfig, ClaimForPreTraining
 from claim_transformers.training import auroc
-from reproduction.claim_pt.cold_start import TrueRisk
-from reproduction.claim_pt.contestants import MAX_SETTINGS, standard_contestants
+from reproduction.claim_pt.cold_start import TrueRiskCeiling
+from reproduction.claim_pt.contestants import standard_contestants
 from reproduction.claim_pt.pretrained_features import next_visit_categories
-from reproduction.claim_pt.tasks import Task, predictions_table
 from reproduction.engine.checkpoints import load_tokenizer
+from reproduction.engine.contestants import MAX_SETTINGS
 from reproduction.engine.splits import Repeat
+from reproduction.engine.tasks import Task, predictions_table
 
 SLUGS = [contestant.slug for contestant in standard_contestants("claim-pt-base")]
 
@@ -112,8 +113,10 @@ def test_the_key_of_a_model_follows_what_it_reads_of_its_checkpoint(file, unmove
 
 def test_the_true_risk_ranks_as_the_simulator_says(cohort):
     task = cohort.task(0)
-    assert auroc(task.labels("test"), TrueRisk().fit(task, {}, 0).test) == 1.0
-    assert not TrueRisk().takes(dataclasses.replace(task, cohort=dataclasses.replace(cohort, true_risk_file=None)))
+    assert auroc(task.labels("test"), TrueRiskCeiling().fit(task, {}, 0).test) == 1.0
+    assert not TrueRiskCeiling().takes(
+        dataclasses.replace(task, cohort=dataclasses.replace(cohort, true_risk_file=None))
+    )
 
 
 def test_lora_is_left_out_without_peft(contestants, cohort):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from analysis.timelines_by_hand import make_timelines
 
 from reproduction.claim_pt.next_visit_baselines import fit_simple_models
 from reproduction.claim_pt.next_visit_regression import (
@@ -13,6 +12,7 @@ from reproduction.claim_pt.next_visit_regression import (
     regression_features,
 )
 from reproduction.claim_pt.next_visit_task import next_visit_rows, recall_of_rows
+from reproduction.tests.timelines_by_hand import make_timelines
 
 CODES = ["A/0", "A/1", "A/2", "A/3", "B/chronic", "B/other", "N/0", "N/1", "N/2"]
 

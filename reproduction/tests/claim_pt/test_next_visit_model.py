@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from analysis.timelines_by_hand import make_timelines
 
 from claim_transformers.models.claim import ClaimForPreTraining
 from claim_transformers.training import Architecture, ClaimTrainingArguments, TokenizedPatients, tokenize_dataset
@@ -12,6 +11,7 @@ from reproduction.claim_pt.next_visit_model import NextVisitCollator, describe_v
 from reproduction.claim_pt.next_visit_report import blend_with_counts, compare_next_visit
 from reproduction.claim_pt.next_visit_study import NextVisitStudy
 from reproduction.claim_pt.next_visit_task import log_loss_of_rows, next_visit_rows, recall_of_rows
+from reproduction.tests.timelines_by_hand import make_timelines
 
 CODES = ["A/0", "A/1", "A/2", "A/3", "B/chronic", "B/other", "N/0", "N/1", "N/2"]
 ARCHITECTURE = Architecture(

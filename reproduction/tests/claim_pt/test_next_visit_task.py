@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pyarrow as pa
 import pytest
-from analysis.timelines_by_hand import make_timelines
 
 from claim_transformers.training import recall_at_k
 from reproduction.claim_pt.next_visit_task import (
@@ -15,6 +14,7 @@ from reproduction.claim_pt.next_visit_task import (
     recall_of_rows,
     shuffle_visits,
 )
+from reproduction.tests.timelines_by_hand import make_timelines
 
 CODES = ["A/0", "A/1", "A/2", "A/3", "B/chronic", "B/other", "N/0", "N/1", "N/2"]
 

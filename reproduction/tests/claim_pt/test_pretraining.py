@@ -4,17 +4,17 @@ import datasets
 import numpy as np
 import pyarrow as pa
 import pytest
-from examples.conftest import ingested
+from training.ingested_folder import ingested
 
 from claim_transformers.codes.errors import ClaimDataError
-from reproduction.claim_pt.populations import Populations
+from reproduction.claim_pt.populations import PediatricPopulation, PediatricPopulations
 from reproduction.claim_pt.pretraining import Variant, pretrain
-from reproduction.claim_pt.profiles import Population, Pretraining, Profile
+from reproduction.claim_pt.profiles import Pretraining
 from reproduction.claim_pt.sweeps import Ablations, ablation_table, next_visit_quality, sweep, sweep_table
-from reproduction.tests.conftest import ARCHITECTURE
+from reproduction.tests.asthma_by_hand import ARCHITECTURE
 
 
-class MadeByHand(Populations):
+class MadeByHand(PediatricPopulations):
     """Populations whose claims and cohort were made by the test."""
 
     def raw(self, population="a"):
@@ -37,8 +37,7 @@ def populations(workspace, raw, tmp_path, monkeypatch):
     train = datasets.Dataset.from_parquet(str(next((claims / "patients").glob("train-*"))), cache_dir=str(tmp_path))
     cohort = datasets.DatasetDict(train=train.select(range(20)))
     cohort.save_to_disk(str(workspace.folder / "cohort-made"))
-    profile = Profile({"a": Population(9, 1)}, {"asthma_exacerbation": {}}, {}, "claim-pt-base")
-    return MadeByHand(workspace, profile)
+    return MadeByHand(workspace, {"a": PediatricPopulation(9, 1)}, {"asthma_exacerbation": {}})
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from claim_transformers.training import Architecture
-from reproduction.claim_pt.profiles import load_profile
+from reproduction.claim_pt.profiles import ClaimPTProfile
 from reproduction.claim_pt.sweeps import load_ablations
 
 ROOT = Path(__file__).parents[3]
@@ -19,7 +19,7 @@ class Vocabulary:
 
 @pytest.mark.parametrize("name", ["full", "quick"])
 def test_the_profiles_name_what_exists(name):
-    profile = load_profile(PROFILES / f"{name}.yaml")
+    profile = ClaimPTProfile.load(PROFILES / f"{name}.yaml")
     assert profile.name == name
     assert {"paper", "ablation", "heads_and_layers"} <= set(profile.pretraining)
     for plan in profile.pretraining.values():
@@ -33,7 +33,7 @@ def test_the_profiles_name_what_exists(name):
 def test_every_ablation_is_a_valid_model():
     ablations = load_ablations(PROFILES / "ablations.yaml")
     for name in ("full", "quick"):
-        plan = load_profile(PROFILES / f"{name}.yaml").pretraining["ablation"]
+        plan = ClaimPTProfile.load(PROFILES / f"{name}.yaml").pretraining["ablation"]
         given = Architecture.from_json(ROOT / plan.config)
         for variant in (ablations.reference, *ablations.variants):
             changed = Architecture({**given.model, **variant.model}, {**given.tokenizer, **variant.tokenizer})
@@ -51,11 +51,11 @@ def test_a_variant_that_changes_nothing_is_not_among_the_ablations():
 
 def test_a_profile_without_a_population_or_a_model_is_refused(write_profile):
     with pytest.raises(ValueError, match="expected a population 'a'"):
-        load_profile(write_profile(populations={"b": {"patients": 1, "seed": 0}}))
+        ClaimPTProfile.load(write_profile(populations={"b": {"patients": 1, "seed": 0}}))
     with pytest.raises(ValueError, match="expected a checkpoint or pretraining of 'base'"):
-        load_profile(write_profile(checkpoint=None))
+        ClaimPTProfile.load(write_profile(checkpoint=None))
     with pytest.raises(ValueError, match=r"tiny.yaml: populations.a: expected keys among .*, found 'size'"):
-        load_profile(write_profile(populations={"a": {"patients": 1, "seed": 0, "size": 2}}))
+        ClaimPTProfile.load(write_profile(populations={"a": {"patients": 1, "seed": 0, "size": 2}}))
 
 
 def test_two_variants_of_one_slug_are_refused(tmp_path):

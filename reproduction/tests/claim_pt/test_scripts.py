@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from reproduction.claim_pt import paper_tables
-from reproduction.claim_pt.cold_start import LogisticRegression, TrueRisk
-from reproduction.claim_pt.populations import Populations
-from reproduction.claim_pt.workspace import Benchmark, BenchmarkArguments
-from reproduction.tests.script_files import (
+from reproduction.claim_pt import tables
+from reproduction.claim_pt.benchmark import ClaimPTBenchmark
+from reproduction.claim_pt.cold_start import LogisticRegression, TrueRiskCeiling
+from reproduction.claim_pt.populations import PediatricPopulations
+from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.engine.checkpoints import refuse_seen
+from reproduction.tests.scripts_by_path import (
     CLAIM_PT,
     called_scripts,
     first_arguments,
@@ -54,11 +56,11 @@ def arguments(write_profile, checkpoint, tmp_path):
 def test_a_table_is_written(name, arguments, cohort, diagnoses, monkeypatch, tmp_path):
     script = load_script(CLAIM_PT / "scripts" / f"{name}.py")
     chosen = diagnoses if name == "next_diagnoses" else cohort
-    monkeypatch.setattr(Populations, "cohort", lambda self, name, population="a": chosen)
+    monkeypatch.setattr(PediatricPopulations, "cohort", lambda self, name, population="a": chosen)
     monkeypatch.setattr(
-        script if name == "next_diagnoses" else paper_tables,
+        script if name == "next_diagnoses" else tables,
         "standard_contestants",
-        lambda *given, **options: [LogisticRegression("sparse"), TrueRisk()],
+        lambda *given, **options: [LogisticRegression("sparse"), TrueRiskCeiling()],
     )
     script.main(arguments)
     assert {path.suffix for path in (tmp_path / "docs").glob(f"{name}.*")} == {".md", ".json", ".csv"}
@@ -68,9 +70,9 @@ def test_a_table_is_written(name, arguments, cohort, diagnoses, monkeypatch, tmp
 
 
 def test_the_full_profile_writes_into_the_documentation_and_others_into_their_workspace(arguments, tmp_path):
-    other = Benchmark.open(BenchmarkArguments(arguments.profile, arguments.workspace))
+    other = ClaimPTBenchmark.open(BenchmarkArguments(arguments.profile, arguments.workspace))
     assert other.docs == tmp_path / "workspace" / "docs"
-    full = Benchmark.open(BenchmarkArguments(str(CLAIM_PT / "profiles" / "full.yaml"), arguments.workspace))
+    full = ClaimPTBenchmark.open(BenchmarkArguments(str(CLAIM_PT / "profiles" / "full.yaml"), arguments.workspace))
     assert full.docs == Path("docs/benchmark")
 
 
@@ -81,12 +83,17 @@ def test_a_checkpoint_that_knows_the_people_of_a_cohort_is_refused(arguments, ch
         (copy / "pretraining.json").write_text(json.dumps({"simulation": {"institution": "a", "seed": seed}}))
         if is_known:
             with pytest.raises(ValueError, match=r"E_SPLIT_OVERLAP: .* found its own in 'a'"):
-                Benchmark.open(arguments).checkpoint()
+                ClaimPTBenchmark.open(arguments).checkpoint()
         else:
-            assert Benchmark.open(arguments).checkpoint() == str(copy)
+            assert ClaimPTBenchmark.open(arguments).checkpoint() == copy
+
+
+def test_a_checkpoint_of_medicare_has_seen_no_child_whatever_its_seed(arguments, tmp_path):
+    (tmp_path / "pretraining.json").write_text(json.dumps({"simulation": {"population": "medicare", "seed": 1}}))
+    refuse_seen(tmp_path, ClaimPTBenchmark.open(arguments).tested())
 
 
 def test_a_checkpoint_that_is_missing_is_named(arguments):
     arguments.checkpoint = "claim-pt-bass"
     with pytest.raises(ValueError, match="expected a checkpoint, found none named 'claim-pt-bass'"):
-        Benchmark.open(arguments).checkpoint()
+        ClaimPTBenchmark.open(arguments).checkpoint()

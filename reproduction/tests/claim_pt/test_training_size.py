@@ -25,7 +25,7 @@ def test_a_point_per_size_that_the_cohort_has_and_one_for_all(workspace, cohort,
 
 
 def test_all_patients_are_the_fits_of_the_table(workspace, cohort, contestants):
-    from reproduction.engine.running import run_contestants
+    from reproduction.engine.contestants import run_contestants
 
     run_contestants(workspace, cohort, contestants, repeats=2)
     settings = settings_of(workspace, cohort, contestants)

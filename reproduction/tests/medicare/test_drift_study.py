@@ -167,7 +167,7 @@ def test_a_study_is_run_once(studied):
 
 
 def test_two_other_populations_are_no_pair(studied):
-    populations = studied["study"].populations.populations
+    populations = studied["study"].populations.plans
     named = MedicarePopulations(
         studied["study"].populations.workspace, {**populations, "other": MedicarePopulation(9, 9, drift_strength=1.0)}
     )

@@ -7,8 +7,7 @@ import pytest
 from cohorts.sequences_by_hand import save_stays
 from datasets import load_from_disk
 
-from claim_transformers.cohorts.readmission.sequences import SequenceForm, write_sequences
-from reproduction.engine.fine_tuning import FineTuning
+from claim_transformers.training import FineTuning, find_form, make_form, write_sequences
 from reproduction.engine.steps import Workspace
 from reproduction.medicare.encoders import Encoder, fine_tune_encoder, limit_stays, pretrain_encoder
 from reproduction.medicare.profiles import MaskedTraining
@@ -21,7 +20,7 @@ SETTINGS = FineTuning(epochs=2, batch_size=32, learning_rate=3e-3)
 @pytest.fixture(scope="module")
 def sequences(tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoders")
-    write_sequences(save_stays(folder / "cohort", patients=150), folder / "sequences", SequenceForm("category"))
+    write_sequences(save_stays(folder / "cohort", patients=150), folder / "sequences", make_form("category"))
     return folder / "sequences"
 
 
@@ -42,7 +41,7 @@ def config(tmp_path_factory):
 def test_an_encoder_is_pretrained_once_and_carries_the_form_of_its_sequences(workspace, sequences, config, changes):
     encoder = Encoder("tiny" + "-pooled" * bool(changes), "Tiny", config, changes)
     checkpoint = pretrain_encoder(workspace, sequences, encoder, PLAN)
-    assert SequenceForm.load(checkpoint) == SequenceForm.load(sequences)
+    assert find_form(checkpoint) == find_form(sequences)
     assert json.loads((checkpoint / "pretraining_metrics.json").read_text())["eval_loss"] > 0
     written = (checkpoint / "model.safetensors").stat().st_mtime_ns
     assert pretrain_encoder(workspace, sequences, encoder, PLAN) == checkpoint

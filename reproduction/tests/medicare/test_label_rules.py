@@ -5,7 +5,7 @@ import pyarrow as pa
 from cohorts.sequences_by_hand import random_stays
 
 from reproduction.medicare.label_rules import settings, three_to_one, without_transfers
-from reproduction.medicare.study import StudyCohort
+from reproduction.medicare.readmission_study import StudyCohort
 
 
 def cohort_of(test: pa.Table) -> StudyCohort:

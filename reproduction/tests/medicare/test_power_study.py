@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from claim_transformers.analysis.audit.audit_power import AuditPower, PlantedBias, SimulatedStays, audit_power
+from claim_transformers.analysis.audit.audit_power import AuditPower, PlantedGap, SimulatedStays, audit_power
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
 from claim_transformers.simulation.medicare import simulate_medicare_tables
 from reproduction.engine.steps import Workspace
@@ -17,7 +17,7 @@ from reproduction.medicare.populations import MedicarePopulation, MedicarePopula
 from reproduction.medicare.power_study import PowerOptions, PowerStudy
 from reproduction.medicare.simulated_lives import LivesSource, audited_group, simulated_subgroup
 
-BLACK = PlantedBias("race", "black", 0.5)
+BLACK = PlantedGap("race", "black", 0.5)
 PLAIN = LivesSource(2500)(planted=None, seed=11)
 BIASED = LivesSource(2500)(planted=BLACK, seed=11)
 
@@ -73,11 +73,11 @@ def test_lives_fit_the_measure_of_power():
 
 def test_a_group_of_the_simulator_and_of_the_audit_are_one():
     assert audited_group("race=north_american_native") == ("race", "north american native")
-    assert simulated_subgroup(PlantedBias("race", "north american native", 1.0)) == "race=north_american_native"
+    assert simulated_subgroup(PlantedGap("race", "north american native", 1.0)) == "race=north_american_native"
     with pytest.raises(ValueError, match="against a race or a gender"):
         audited_group("rural")
     with pytest.raises(ValueError, match="group of race or sex"):
-        LivesSource(100)(planted=PlantedBias("region", "West", 1.0), seed=0)
+        LivesSource(100)(planted=PlantedGap("region", "West", 1.0), seed=0)
 
 
 # ---- Slices and counts ----

@@ -1,4 +1,4 @@
-"""What a model learned, and whether to trust it: baselines, comparisons, maps and reports.
+"""Analysis of a model: rivals to beat, audits before it is trusted, views for a reader, and outcomes read off a head.
 
 Names are imported when they are first used, so that scikit-learn and matplotlib are loaded by those who use them.
 """
@@ -7,55 +7,78 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from claim_transformers.analysis.audit.audit_plots import reliability_plot
-    from claim_transformers.analysis.audit.audit_power import AuditPower, PlantedBias
-    from claim_transformers.analysis.audit.audit_table import AuditTable
+    from claim_transformers.analysis.audit.audit_power import (
+        AuditPower,
+        PlantedGap,
+        SimulatedStays,
+        audit_power,
+        simulate_stays,
+    )
     from claim_transformers.analysis.audit.calibration_measures import calibration_table, measure_calibration
     from claim_transformers.analysis.audit.drift import DriftSample, measure_drift
-    from claim_transformers.analysis.audit.drift_tables import drift_table
-    from claim_transformers.analysis.audit.recalibration import PriorCorrection, fit_isotonic, fit_platt
+    from claim_transformers.analysis.audit.drift_tables import drift_table, field_table
+    from claim_transformers.analysis.audit.recalibration import PriorCorrection, Recalibration, fit_isotonic, fit_platt
     from claim_transformers.analysis.audit.subgroup_attributes import audit_attributes
     from claim_transformers.analysis.audit.subgroup_tables import gap_table, subgroup_table
     from claim_transformers.analysis.audit.subgroups import SubgroupAudit, age_bands, audit_subgroups
-    from claim_transformers.analysis.audit.threshold import gmean_threshold, score_at_threshold, threshold_table
-    from claim_transformers.analysis.readout.cohort_outcome import cohort_readout, start_from_pretraining
+    from claim_transformers.analysis.audit.threshold import (
+        ThresholdResult,
+        gmean_threshold,
+        score_at_threshold,
+        threshold_table,
+    )
+    from claim_transformers.analysis.readout.cohort_outcome import cohort_readout
     from claim_transformers.analysis.readout.outcome_head import (
         outcome_probability,
         outcome_readout,
         start_from_readout,
     )
     from claim_transformers.analysis.readout.probes import fit_linear_probe, patient_vectors
+    from claim_transformers.analysis.readout.starts import (
+        start_from_architecture,
+        start_from_checkpoint,
+        start_from_pretraining,
+    )
     from claim_transformers.analysis.readout.zero_shot import next_visit_probability
+    from claim_transformers.analysis.result_table import ResultTable
     from claim_transformers.analysis.rivals.baselines import BaselineResult, fit_logistic_regression
     from claim_transformers.analysis.rivals.boosting import BoostingParameters, fit_gradient_boosting
-    from claim_transformers.analysis.rivals.clinical_score import lace_scores
+    from claim_transformers.analysis.rivals.clinical_score import LaceScores, lace_scores
     from claim_transformers.analysis.rivals.true_risk import true_risk_scores
     from claim_transformers.analysis.views.attention_view import write_attention_view
+    from claim_transformers.analysis.views.audit_plots import drift_figure, reliability_plot, subgroup_plot
     from claim_transformers.analysis.views.comparison import Comparison, compare_models
     from claim_transformers.analysis.views.curve_plots import curve_plot, interval_plot
     from claim_transformers.analysis.views.embedding_figure import write_embedding_figure
-    from claim_transformers.analysis.views.embedding_map import embed_patients, map_codes, map_patients
+    from claim_transformers.analysis.views.embedding_map import embed_patients, map_patients
     from claim_transformers.analysis.views.report import write_report
 
 _MODULE_OF_NAME = {
     "AuditPower": "audit.audit_power",
-    "AuditTable": "audit.audit_table",
     "BaselineResult": "rivals.baselines",
     "BoostingParameters": "rivals.boosting",
     "Comparison": "views.comparison",
     "DriftSample": "audit.drift",
-    "PlantedBias": "audit.audit_power",
+    "LaceScores": "rivals.clinical_score",
+    "PlantedGap": "audit.audit_power",
     "PriorCorrection": "audit.recalibration",
+    "Recalibration": "audit.recalibration",
+    "ResultTable": "result_table",
+    "SimulatedStays": "audit.audit_power",
     "SubgroupAudit": "audit.subgroups",
+    "ThresholdResult": "audit.threshold",
     "age_bands": "audit.subgroups",
     "audit_attributes": "audit.subgroup_attributes",
+    "audit_power": "audit.audit_power",
     "audit_subgroups": "audit.subgroups",
     "calibration_table": "audit.calibration_measures",
     "cohort_readout": "readout.cohort_outcome",
     "compare_models": "views.comparison",
     "curve_plot": "views.curve_plots",
+    "drift_figure": "views.audit_plots",
     "drift_table": "audit.drift_tables",
     "embed_patients": "views.embedding_map",
+    "field_table": "audit.drift_tables",
     "fit_gradient_boosting": "rivals.boosting",
     "fit_isotonic": "audit.recalibration",
     "fit_linear_probe": "readout.probes",
@@ -65,7 +88,6 @@ _MODULE_OF_NAME = {
     "gmean_threshold": "audit.threshold",
     "interval_plot": "views.curve_plots",
     "lace_scores": "rivals.clinical_score",
-    "map_codes": "views.embedding_map",
     "map_patients": "views.embedding_map",
     "measure_calibration": "audit.calibration_measures",
     "measure_drift": "audit.drift",
@@ -73,10 +95,14 @@ _MODULE_OF_NAME = {
     "outcome_probability": "readout.outcome_head",
     "outcome_readout": "readout.outcome_head",
     "patient_vectors": "readout.probes",
-    "reliability_plot": "audit.audit_plots",
+    "reliability_plot": "views.audit_plots",
     "score_at_threshold": "audit.threshold",
-    "start_from_pretraining": "readout.cohort_outcome",
+    "simulate_stays": "audit.audit_power",
+    "start_from_architecture": "readout.starts",
+    "start_from_checkpoint": "readout.starts",
+    "start_from_pretraining": "readout.starts",
     "start_from_readout": "readout.outcome_head",
+    "subgroup_plot": "views.audit_plots",
     "subgroup_table": "audit.subgroup_tables",
     "threshold_table": "audit.threshold",
     "true_risk_scores": "rivals.true_risk",
@@ -87,23 +113,30 @@ _MODULE_OF_NAME = {
 
 __all__ = [
     "AuditPower",
-    "AuditTable",
     "BaselineResult",
     "BoostingParameters",
     "Comparison",
     "DriftSample",
-    "PlantedBias",
+    "LaceScores",
+    "PlantedGap",
     "PriorCorrection",
+    "Recalibration",
+    "ResultTable",
+    "SimulatedStays",
     "SubgroupAudit",
+    "ThresholdResult",
     "age_bands",
     "audit_attributes",
+    "audit_power",
     "audit_subgroups",
     "calibration_table",
     "cohort_readout",
     "compare_models",
     "curve_plot",
+    "drift_figure",
     "drift_table",
     "embed_patients",
+    "field_table",
     "fit_gradient_boosting",
     "fit_isotonic",
     "fit_linear_probe",
@@ -113,7 +146,6 @@ __all__ = [
     "gmean_threshold",
     "interval_plot",
     "lace_scores",
-    "map_codes",
     "map_patients",
     "measure_calibration",
     "measure_drift",
@@ -123,8 +155,12 @@ __all__ = [
     "patient_vectors",
     "reliability_plot",
     "score_at_threshold",
+    "simulate_stays",
+    "start_from_architecture",
+    "start_from_checkpoint",
     "start_from_pretraining",
     "start_from_readout",
+    "subgroup_plot",
     "subgroup_table",
     "threshold_table",
     "true_risk_scores",

@@ -18,7 +18,7 @@ from claim_transformers.claims.packing import (
     CodeNumbers,
     Integers,
     KeySpill,
-    Timelines,
+    TimelineArrays,
     dictionary_of,
     pack_keys,
     unpack_keys,
@@ -118,7 +118,7 @@ class SequenceAssembler:
         self._spill = KeySpill(workspace, self._num_shards)
         self._paid_spill: KeySpill | None = None
         self._num_added = self._num_without_visit = 0
-        self._last_shard: tuple[int, Timelines] | None = None
+        self._last_shard: tuple[int, TimelineArrays] | None = None
         self._ranks: Integers | None = None
 
     def close(self) -> None:
@@ -248,7 +248,7 @@ class SequenceAssembler:
             codes_without_visit=self._num_without_visit,
         )
 
-    def _read_shard(self, shard: int) -> Timelines:
+    def _read_shard(self, shard: int) -> TimelineArrays:
         """Sorted visits of a shard. The last one is kept, because a shard can end one split and begin the next."""
         if self._last_shard is None or self._last_shard[0] != shard:
             first_patient = shard * self._shard_size

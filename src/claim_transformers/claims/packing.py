@@ -78,7 +78,7 @@ def _check_range(name: str, values: Integers, first: int, end: int) -> None:
 
 
 @dataclass(frozen=True)
-class Timelines:
+class TimelineArrays:
     """Patients with their visits and codes, as flat arrays with offsets.
 
     Visit `v` has the codes `codes[code_offsets[v]:code_offsets[v + 1]]`; patients have visits in the same way.
@@ -116,11 +116,11 @@ class Timelines:
         """Number of visits of all patients."""
         return len(self.visit_days)
 
-    def slice(self, start: int, stop: int) -> "Timelines":
+    def slice(self, start: int, stop: int) -> "TimelineArrays":
         """Take the patients from row `start` up to, not including, row `stop`."""
         visits = slice(int(self.visit_offsets[start]), int(self.visit_offsets[stop]))
         codes = slice(int(self.code_offsets[visits.start]), int(self.code_offsets[visits.stop]))
-        return Timelines(
+        return TimelineArrays(
             self.patients[start:stop],
             self.visit_offsets[start : stop + 1] - visits.start,
             self.visit_days[visits],
@@ -131,14 +131,14 @@ class Timelines:
         )
 
 
-def concatenate(parts: Sequence[Timelines]) -> Timelines:
+def concatenate(parts: Sequence[TimelineArrays]) -> TimelineArrays:
     """Join timelines one after the other.
 
     Args:
-        parts (`Sequence[Timelines]`): Timelines whose patients follow each other.
+        parts (`Sequence[TimelineArrays]`): Arrays whose patients follow each other.
 
     Returns:
-        `Timelines`: All patients of all parts.
+        `TimelineArrays`: All patients of all parts.
 
     Examples:
         >>> day = unpack_keys(pack_keys(np.array([0, 1]), np.array([10, 10]), np.array([0, 0])))
@@ -150,7 +150,7 @@ def concatenate(parts: Sequence[Timelines]) -> Timelines:
     visit_starts = np.cumsum([0] + [part.num_visits for part in parts])
     code_starts = np.cumsum([0] + [len(part.codes) for part in parts])
     paid_days = [part.visit_paid_days for part in parts if part.visit_paid_days is not None]
-    return Timelines(
+    return TimelineArrays(
         np.concatenate([part.patients for part in parts]),
         np.concatenate([[0], *(part.visit_offsets[1:] + at for part, at in zip(parts, visit_starts, strict=False))]),
         np.concatenate([part.visit_days for part in parts]),
@@ -161,7 +161,7 @@ def concatenate(parts: Sequence[Timelines]) -> Timelines:
     )
 
 
-def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: int = 0) -> Timelines:
+def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: int = 0) -> TimelineArrays:
     """Sort keys and read patients, visits and codes off them. The array given is overwritten.
 
     Args:
@@ -170,7 +170,7 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
         first_patient (`int`, *optional*, defaults to `0`): Position of the first patient of the shard.
 
     Returns:
-        `Timelines`: Distinct codes in order.
+        `TimelineArrays`: Distinct codes in order.
 
     Examples:
         >>> keys = pack_keys(np.array([0, 0, 0]), np.array([5, 5, 2]), np.array([0, 0, 0]))
@@ -192,7 +192,7 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
     patients = visits >> np.uint64(TYPE_BITS + DAY_BITS)
     patient_starts = np.flatnonzero(_is_first(patients))
     days = (visits >> np.uint64(TYPE_BITS)) & np.uint64(MAX_DAYS - 1)
-    return Timelines(
+    return TimelineArrays(
         patients[patient_starts].astype(np.int64) + first_patient,
         np.append(patient_starts, len(visits)),
         days.astype(np.int32) + np.int32(FIRST_DAY),

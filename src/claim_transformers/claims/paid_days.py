@@ -7,7 +7,7 @@ its latest payment. Own code, because a join of lines with visits in an engine c
 import numpy as np
 import pyarrow as pa
 
-from claim_transformers.claims.packing import CODE_BITS, MAX_CODES, NULL_DAY, Integers, Keys, Timelines, pack_keys
+from claim_transformers.claims.packing import CODE_BITS, MAX_CODES, NULL_DAY, Integers, Keys, TimelineArrays, pack_keys
 
 VISIT_PAID_DAY = pa.field("visit_paid_day", pa.list_(pa.int32()))
 
@@ -66,11 +66,11 @@ def pack_paid(patients: Integers, days: Integers, visit_types: Integers, paid_da
     return keys
 
 
-def paid_days_of(timelines: Timelines, keys: Keys, first_patient: int = 0) -> Integers:
+def paid_days_of(timelines: TimelineArrays, keys: Keys, first_patient: int = 0) -> Integers:
     """The day on which the last claim behind each visit was paid. The keys given are sorted in place.
 
     Args:
-        timelines (`Timelines`): The visits of a shard.
+        timelines (`TimelineArrays`): The visits of a shard.
         keys (`np.ndarray` of uint64): Keys of `pack_paid` of the same shard, in any order, repeats allowed.
         first_patient (`int`, *optional*, defaults to `0`): Position of the first patient of the shard.
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.enrollment import SEXES, Enrollment
-from claim_transformers.claims.packing import NULL_DAY, Integers, Timelines, concatenate
+from claim_transformers.claims.packing import NULL_DAY, Integers, TimelineArrays, concatenate
 from claim_transformers.claims.paid_days import VISIT_PAID_DAY
 
 PATIENTS_SCHEMA = pa.schema(
@@ -38,7 +38,7 @@ _DICTIONARY_COLUMNS = ["sex", "visit_type.list.element", "codes.list.element.lis
 
 @dataclass(frozen=True)
 class PatientNames:
-    """The strings behind the integers of `Timelines`.
+    """The strings behind the integers of `TimelineArrays`.
 
     Args:
         patient_ids (`pa.Array` of strings): By position.
@@ -56,11 +56,11 @@ class PatientNames:
     codes: pa.Array
 
 
-def to_table(timelines: Timelines, enrollment: Enrollment, names: PatientNames) -> pa.Table:
+def to_table(timelines: TimelineArrays, enrollment: Enrollment, names: PatientNames) -> pa.Table:
     """Build rows of the patients table, with sexes, types and codes dictionary-encoded.
 
     Args:
-        timelines (`Timelines`): Patients with their visits.
+        timelines (`TimelineArrays`): Patients with their visits.
         enrollment (`Enrollment`): Demographics and spans of all positions.
         names (`PatientNames`): Strings of all positions.
 
@@ -149,7 +149,7 @@ class PatientFiles:
         self._schema = PATIENTS_SCHEMA.append(VISIT_PAID_DAY) if has_paid_days else PATIENTS_SCHEMA
         self._folder, self._split = folder, split
         self._enrollment, self._names = enrollment, names
-        self._pending: list[Timelines] = []
+        self._pending: list[TimelineArrays] = []
         self._num_pending = self._num_groups = self._num_files = 0
         self._writer: pq.ParquetWriter | None = None
 
@@ -164,7 +164,7 @@ class PatientFiles:
         if self._writer is not None:
             self._writer.close()
 
-    def append(self, timelines: Timelines) -> None:
+    def append(self, timelines: TimelineArrays) -> None:
         """Add patients, who follow those added before."""
         start, end = 0, timelines.num_patients
         while self._num_pending + end - start >= PATIENTS_PER_ROW_GROUP:
@@ -175,7 +175,7 @@ class PatientFiles:
             self._pending.append(timelines.slice(start, end))
             self._num_pending += end - start
 
-    def _write_group(self, parts: Sequence[Timelines]) -> None:
+    def _write_group(self, parts: Sequence[TimelineArrays]) -> None:
         table = self._schema.empty_table()
         if parts:
             table = to_table(concatenate(parts), self._enrollment, self._names)

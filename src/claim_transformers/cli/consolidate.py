@@ -1,16 +1,19 @@
 """The command `consolidate`: loads of a staging area to canonical tables."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from claim_transformers.cli.options import Overwrite, new_app
+from claim_transformers.cli.source_commands import declare, given
+from claim_transformers.sources.registry import Source, SourceOption, sources
 
 app = new_app()
 
 
-@app.command()
 def consolidate(
     staging: Annotated[Path, typer.Argument(help="Staging area that 'stage' wrote.")],
     out: Annotated[Path, typer.Argument(help="Folder to make, as 'ingest' makes it, and provenance beside.")],
@@ -18,29 +21,50 @@ def consolidate(
         float, typer.Option(min=0, max=1, help="Share of a load in quarantine above which it fails.")
     ] = 0.05,
     max_reason_share: Annotated[float, typer.Option(min=0, max=1, help="The same for a single reason.")] = 0.01,
-    layouts: Annotated[Path | None, typer.Option(help="Folder of layout files with which cms-rif was staged.")] = None,
-    county_crosswalk: Annotated[
-        Path | None, typer.Option(help="CSV of ssacounty and fipscounty; for cms-rif and synpuf.")
-    ] = None,
-    keep_denied: Annotated[bool, typer.Option("--keep-denied", help="Keep denied claims; for cms-rif.")] = False,
     overwrite: Overwrite = False,
+    **options: Any,
 ) -> None:
     """Make canonical tables of all valid loads, with the load and the rule behind every row."""
     from claim_transformers.sources.deliveries.consolidation import consolidate as run
     from claim_transformers.sources.deliveries.staging_area import Staging
 
-    of_rif = {"layouts": layouts, "keep_denied": keep_denied or None}
-    options = {"cms-rif": {name: value for name, value in of_rif.items() if value is not None}}
     with Staging(staging, read_only=True) as area:
-        if county_crosswalk is not None:
-            for source in {load.source for load in area.loads() if load.is_valid}:
-                options.setdefault(source, {})["county_crosswalk"] = county_crosswalk
         summary = run(
             area,
             out,
             overwrite=overwrite,
             max_quarantine_share=max_quarantine_share,
             max_reason_share=max_reason_share,
-            options={source: given for source, given in options.items() if given},
+            options=_by_source(given(options), {load.source for load in area.loads() if load.is_valid}),
         )
     typer.echo(str(summary))
+
+
+def _by_source(options: dict[str, Any], staged: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Each option for the staged sources that know it; there must be one."""
+    known = {name: {option.name for option in _reading_options(sources()[name])} for name in sorted(staged)}
+    if unknown := sorted(set(options).difference(*known.values())):
+        raise ValueError(f"expected options of the sources {list(known)}, found {unknown}")
+    taken = {name: {option: options[option] for option in options if option in names} for name, names in known.items()}
+    return {name: chosen for name, chosen in taken.items() if chosen}
+
+
+def _reading_options(source: Source) -> list[SourceOption]:
+    return [option for option in source.options if not option.is_of_fetching]
+
+
+def _options_of_deliveries() -> list[SourceOption]:
+    """Options of all sources that can be staged, each once, with the sources that know it."""
+    merged: dict[str, SourceOption] = {}
+    knowing: dict[str, list[str]] = {}
+    for source in sources().values():
+        for option in _reading_options(source) if source.stageable else ():
+            merged.setdefault(option.name, option)
+            knowing.setdefault(option.name, []).append(source.name)
+    return [
+        replace(option, help=f"{option.help.removesuffix('.')}; for {' and '.join(knowing[name])}.")
+        for name, option in merged.items()
+    ]
+
+
+app.command()(declare(consolidate, _options_of_deliveries()))

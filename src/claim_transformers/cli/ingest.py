@@ -1,4 +1,4 @@
-"""The command `ingest`: raw claims to canonical tables."""
+"""The command `ingest`: raw claims to canonical tables, one sub-command for each source."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,50 +6,43 @@ from typing import Annotated, Any
 import typer
 
 from claim_transformers.cli.options import Overwrite, as_date, new_app
+from claim_transformers.cli.source_commands import Command, declare, given, source_commands
+from claim_transformers.sources.registry import Source, SourceOption
 
-app = new_app()
+EXTRACT_DATE = SourceOption("extract_date", str, "Day of the extract, ISO; later services go to quarantine.")
 
 
-@app.command()
-def ingest(
-    source: Annotated[str, typer.Argument(help="Raw format: cms-rif, synpuf, tuva, meds, mimic3 or simulated.")],
-    path: Annotated[
-        Path | None, typer.Argument(help="Folder of raw files; for synpuf, '-' downloads the sample from CMS.")
-    ] = None,
-    out: Annotated[Path | None, typer.Argument(help="Folder to make.")] = None,
-    max_quarantine_share: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of a file in quarantine above which it fails (0.05).")
-    ] = None,
-    max_reason_share: Annotated[
-        float | None, typer.Option(min=0, max=1, help="The same for a single reason (0.01).")
-    ] = None,
-    extract_date: Annotated[
-        str | None, typer.Option(help="Day of the extract, ISO; later services go to quarantine. Not for meds.")
-    ] = None,
-    delimiter: Annotated[str | None, typer.Option(help="What separates columns; for tuva.")] = None,
-    layouts: Annotated[
-        Path | None, typer.Option(help="Folder of layout files of another version; for cms-rif.")
-    ] = None,
-    county_crosswalk: Annotated[
-        Path | None, typer.Option(help="CSV of ssacounty and fipscounty; for cms-rif and synpuf.")
-    ] = None,
-    keep_denied: Annotated[bool, typer.Option("--keep-denied", help="Keep denied claims; for cms-rif.")] = False,
-    overwrite: Overwrite = False,
-) -> None:
+def ingest_command(source: Source) -> Command:
+    """Make the sub-command of a source; one that publishes by itself has no check of the extract date."""
+    raw = "Folder of raw files; '-' fetches them." if source.fetches else "Folder of raw files."
+
+    def ingest(
+        path: Annotated[Path, typer.Argument(help=raw)],
+        out: Annotated[Path, typer.Argument(help="Folder to make.")],
+        max_quarantine_share: Annotated[
+            float | None, typer.Option(min=0, max=1, help="Share of a file in quarantine above which it fails (0.05).")
+        ] = None,
+        max_reason_share: Annotated[
+            float | None, typer.Option(min=0, max=1, help="The same for a single reason (0.01).")
+        ] = None,
+        overwrite: Overwrite = False,
+        **options: Any,
+    ) -> None:
+        from claim_transformers.sources.pipeline.ingest import ingest as run
+
+        if options.get("extract_date") is not None:
+            options["extract_date"] = as_date(options["extract_date"], "--extract-date")
+        shares = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
+        location = None if source.fetches and str(path) == "-" else path
+        summary = run(source.name, location, out, overwrite=overwrite, progress=True, **given(shares | options))
+        typer.echo(str(summary))
+
+    return declare(ingest, source.options if source.publish else (EXTRACT_DATE, *source.options))
+
+
+app = new_app(cls=source_commands(ingest_command), no_args_is_help=True, subcommand_metavar="SOURCE PATH OUT")
+
+
+@app.callback()
+def ingest() -> None:
     """Read raw claims into canonical tables, patient timelines and a quality report."""
-    from claim_transformers.sources.pipeline.ingest import ingest as run
-
-    if path is None or out is None:
-        raise ValueError("expected SOURCE, PATH and OUT; see claim-transformers ingest --help")
-    given = {
-        "max_quarantine_share": max_quarantine_share,
-        "max_reason_share": max_reason_share,
-        "extract_date": None if extract_date is None else as_date(extract_date, "--extract-date"),
-        "delimiter": delimiter,
-        "layouts": layouts,
-        "county_crosswalk": county_crosswalk,
-        "keep_denied": keep_denied or None,
-    }
-    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    summary = run(source, None if str(path) == "-" else path, out, overwrite=overwrite, progress=True, **options)
-    typer.echo(str(summary))

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from claim_transformers.cli.options import Overwrite, console, new_app
+
+if TYPE_CHECKING:
+    from claim_transformers.models.claim.form_claim import ClaimForm
 
 app = new_app()
 
@@ -72,35 +75,50 @@ def _run_sequences(
         ValueError: If an option does not fit, or the folder is no readmission cohort.
         ClaimDataError: As `write_sequences`.
     """
-    from claim_transformers import resolve_checkpoint
     from claim_transformers.claims.number_bins import DEFAULT_BINS
-    from claim_transformers.codes.roll_up import CHAPTER
-    from claim_transformers.cohorts.readmission.patient_codes import differ_in_county_bins
-    from claim_transformers.cohorts.readmission.sequences import COUNTY, SequenceForm, write_sequences
+    from claim_transformers.models.claim.form_claim import CHAPTER
+    from claim_transformers.models.claim.names_claim import resolve_checkpoint
+    from claim_transformers.training.sequences import find_form, make_form, write_sequences
 
     if form_of is None:
-        form = SequenceForm(CHAPTER if depth is None else depth, _depths(depth_of), hide=hide)
+        form = make_form(CHAPTER if depth is None else depth, _depths(depth_of), hide=hide)
         num_bins = DEFAULT_BINS if number_bins is None else number_bins
     else:
         given = {"--depth": depth is not None, "--depth-of": bool(depth_of), "--number-bins": number_bins is not None}
         if both := [option for option, is_given in given.items() if is_given]:
             raise ValueError(f"expected no {', '.join(both)} with --form-of, whose form has its own, found it")
-        form = SequenceForm.load(resolve_checkpoint(form_of))
+        found = find_form(resolve_checkpoint(form_of))
+        if found is None:
+            raise ValueError(
+                f"expected sequences, or a checkpoint with a form, as --form-of, found no form in {form_of!r}"
+            )
         # What is hidden is absent, which changes no token; a form without bins learns none, or its tokens would not be
         # those of the checkpoint.
-        form, num_bins = replace(form, hide=(*form.hide, *hide)), 0
+        form, num_bins = replace(found, hide=(*found.hide, *hide)), 0
     written = write_sequences(cohort, out, form, num_bins=num_bins, overwrite=overwrite)
     checkpoint = None if form_of is None else _tokenizer_folder(resolve_checkpoint(form_of))
     if checkpoint is None:
         _print_vocabulary(out, written.depth)
         return
     _print_known(out, checkpoint)
-    if COUNTY not in written.hide and differ_in_county_bins(out, checkpoint):
+    if "county" not in written.hide and _keeps_other_bins(cohort, form):
         console.print(
             f"[bold]Warning:[/bold] the COUNTY/ tokens of these sequences have other bins than those of "
-            f"{checkpoint.name}: build the cohort with --county-bins-of {form_of}.",
+            f"{checkpoint.name}: build the cohort again, or with --county-bins-of {form_of}.",
             soft_wrap=True,
         )
+
+
+def _keeps_other_bins(cohort: Path, form: "ClaimForm") -> bool:
+    """Whether a cohort of an older version, without the measures themselves, has bins that are not the form's."""
+    from datasets import load_from_disk
+
+    from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, load_county_bins
+
+    if not form.county_bins or not (cohort / COUNTY_BINS_FILE).is_file():
+        return False
+    has_measures = "county_measures" in next(iter(load_from_disk(str(cohort)).values())).column_names
+    return not has_measures and dict(load_county_bins(cohort).edges) != dict(form.county_bins)
 
 
 def _depths(depth_of: Sequence[str]) -> dict[str, str]:
@@ -112,8 +130,8 @@ def _depths(depth_of: Sequence[str]) -> dict[str, str]:
 
 def _print_vocabulary(out: Path, depth: str) -> None:
     """The vocabulary that a tokenizer of the training split would have, and what it would cover."""
-    from claim_transformers.cohorts.readmission.sequence_vocabulary import vocabulary_rows
-    from claim_transformers.cohorts.readmission.sequences import read_splits
+    from claim_transformers.training.sequence_vocabulary import vocabulary_rows
+    from claim_transformers.training.sequences import read_splits
 
     table = Table(title=f"Tokens at the depth of {depth}: those that 11 training patients hold")
     for column, justify in (("system", "left"), ("different", "right"), ("kept", "right"), ("of test codes", "right")):
@@ -131,9 +149,9 @@ def _tokenizer_folder(folder: str) -> Path | None:
 
 def _print_known(out: Path, checkpoint: Path) -> None:
     """How much of the test split the tokenizer of a checkpoint knows, and a warning where that is little."""
-    from claim_transformers import ClaimTokenizer
-    from claim_transformers.cohorts.readmission.sequence_vocabulary import known_rows
-    from claim_transformers.cohorts.readmission.sequences import read_splits
+    from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
+    from claim_transformers.training.sequence_vocabulary import known_rows
+    from claim_transformers.training.sequences import read_splits
 
     vocabulary = ClaimTokenizer.from_pretrained(checkpoint).vocabulary
     rows = known_rows(read_splits(out)["test"], lambda code: vocabulary.resolve(code)[1] not in ("system", "unknown"))

@@ -2,66 +2,68 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from claim_transformers.cli.options import console, new_app
+from claim_transformers.cli.source_commands import Command, declare, given, source_commands
+from claim_transformers.sources.registry import Source
 
 if TYPE_CHECKING:
     from claim_transformers.sources.deliveries.staging_area import Load
 
-app = new_app()
+
+def stage_command(source: Source) -> Command:
+    """Make the sub-command of a source."""
+
+    def stage(
+        path: Annotated[Path, typer.Argument(help="File or folder of raw files.")],
+        staging: Annotated[Path, typer.Argument(help="Staging area: a DuckDB file, made if it is not there.")],
+        corrects: Annotated[
+            bool | None,
+            typer.Option(
+                "--corrects/--adds",
+                help="Each file supersedes the load of its name, or none does. Without it the claims tell: a file "
+                "that repeats most of a load corrects it.",
+                show_default=False,
+            ),
+        ] = None,
+        corrects_load: Annotated[
+            list[int] | None, typer.Option(help="Number of a load that these files supersede; may repeat.")
+        ] = None,
+        **options: Any,
+    ) -> None:
+        if corrects is not None and corrects_load:
+            raise ValueError("expected --corrects, --adds or --corrects-load, found two of them")
+        _run_stage(source.name, path, staging, corrects_load or corrects, given(options))
+
+    taken = () if source.stageable is None else source.stageable.options
+    return declare(stage, [option for option in source.options if option.name in taken])
 
 
-@app.command()
-def stage(
-    source: Annotated[str, typer.Argument(help="Raw format: cms-rif or synpuf.")],
-    path: Annotated[Path, typer.Argument(help="File or folder of raw files.")],
-    staging: Annotated[Path, typer.Argument(help="Staging area: a DuckDB file, made if it is not there.")],
-    layouts: Annotated[Path | None, typer.Option(help="Folder of layout files, for cms-rif.")] = None,
-    corrects: Annotated[
-        bool | None,
-        typer.Option(
-            "--corrects/--adds",
-            help="Each file supersedes the load of its name, or none does. Without it the claims tell: a file that "
-            "repeats most of a load corrects it.",
-            show_default=False,
-        ),
-    ] = None,
-    corrects_load: Annotated[
-        list[int] | None, typer.Option(help="Number of a load that these files supersede; may repeat.")
-    ] = None,
-) -> None:
+app = new_app(
+    cls=source_commands(stage_command, only_stageable=True),
+    no_args_is_help=True,
+    subcommand_metavar="SOURCE PATH STAGING",
+)
+
+
+@app.callback()
+def stage() -> None:
     """Load raw files as they are into a staging area; the same file twice is refused."""
-    if corrects is not None and corrects_load:
-        raise ValueError("expected --corrects, --adds or --corrects-load, found two of them")
-    _run_stage(source, path, staging, layouts=layouts, corrects=corrects_load or corrects)
 
 
 def _run_stage(
-    source: str,
-    path: Path,
-    staging: Path,
-    *,
-    layouts: Path | None = None,
-    corrects: bool | Sequence[int] | None = None,
+    source: str, path: Path, staging: Path, corrects: bool | Sequence[int] | None, options: dict[str, Any]
 ) -> None:
-    """Load raw files and print what became of them.
-
-    Args:
-        source (`str`): Raw format.
-        path (`Path`): File or folder of raw files.
-        staging (`Path`): Staging area.
-        layouts (`Path`, *optional*): Folder of layout files.
-        corrects (`bool` or `Sequence[int]`, *optional*): As `Staging.load` takes it.
-    """
+    """Load raw files and print what became of them."""
     from claim_transformers.sources.deliveries.staging_area import Staging
 
     with Staging(staging) as area:
         before = [load for load in area.loads() if load.is_valid]
-        loaded = area.load(source, path, layouts=layouts, corrects=corrects)
+        loaded = area.load(source, path, corrects=corrects, **options)
         after = [load for load in area.loads() if load.is_valid]
         unreadable = {load.load_id: area.rejects(load).num_rows for load in loaded}
     table = Table(title=f"Loaded into {staging}")

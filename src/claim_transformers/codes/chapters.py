@@ -8,8 +8,13 @@ places and dispositions have nothing above their category.
 """
 
 import bisect
+import functools
+import itertools
+import string
+from typing import Any
 
 from claim_transformers.codes.groupers import chapter_of
+from claim_transformers.codes.rules import CategoryRules, compact_prefixes
 from claim_transformers.codes.systems import split_code
 
 # First two digits with which each chapter of ICD-9-CM volume 3 begins.
@@ -126,6 +131,47 @@ def code_chapter(code: str) -> str | None:
         case "DRG":
             return _drg_category(bare)
     return None
+
+
+@functools.cache
+def chapter_rules() -> dict[str, Any]:
+    """Write the chapters of all codes as a table of prefixes, small enough to travel with a tokenizer.
+
+    Looking a code of any public list up in the table gives what [`code_chapter`] gives.
+
+    Returns:
+        `dict`: `prefixes` and `prefix_lengths` as [`CategoryRules`] writes them, and `last_characters`: of HCPCS, a
+        code that begins with a digit and holds a letter is told by its last character.
+
+    Raises:
+        ImportError: If the packages of the code lists are not installed.
+
+    Examples:
+        >>> rules = chapter_rules()
+        >>> rules["prefixes"]["ICD9PCS"]["ICD9PCSCHAPTER/3A"], rules["last_characters"]["HCPCS"]["T"]
+        ('17', 'HCPCSSECTION/NEW')
+    """
+    digits, letters = string.digits, string.ascii_uppercase
+    # Categories of diagnoses (an E code of ICD-9-CM has one of four characters), two digits of ICD-9-CM procedures.
+    candidates = [
+        *(f"ICD9CM/{''.join(text)}" for text in itertools.product(digits + "V", digits, digits)),
+        *(f"ICD9CM/E{''.join(text)}" for text in itertools.product(digits, repeat=3)),
+        *(f"ICD10CM/{''.join(text)}" for text in itertools.product(letters, digits + letters, digits + letters)),
+        *(f"ICD9PCS/{''.join(text)}" for text in itertools.product(digits, repeat=2)),
+        *(f"DRG/{''.join(text)}" for text in itertools.product(digits, repeat=3)),
+        *(f"HCPCS/{letter}" for letter in letters),
+    ]
+    prefixes = {code: chapter for code in candidates if (chapter := code_chapter(code)) is not None}
+    # The first digit tells the section of level I, but within the last thousand, where evaluation begins and ends.
+    prefixes |= {f"HCPCS/{digit}": code_chapter(f"HCPCS/{digit}0000") or "" for digit in digits}
+    last_thousand = {f"HCPCS/{number}": code_chapter(f"HCPCS/{number}") or "" for number in range(99_000, 100_000)}
+    prefixes |= compact_prefixes(last_thousand, min_length=3)
+    return {
+        **CategoryRules(prefixes, {"ICD10PCS": ("ICD10PCSSECTION", 1)}).to_dict(),
+        "last_characters": {
+            "HCPCS": {letter: f"HCPCSSECTION/{name}" for letter, name in sorted(_LEVEL_I_SUFFIXES.items())}
+        },
+    }
 
 
 def _icd9pcs_chapter(bare: str) -> str | None:

@@ -1,16 +1,20 @@
-"""Who is in, from when, with which label, and how many fell out at each step."""
+"""Cohorts: who is in, from when, with which label, and how many fell out at each step."""
 
 from claim_transformers.cohorts.attrition import AttritionStep
+from claim_transformers.cohorts.building import build_cohort
 from claim_transformers.cohorts.cohort import Cohort, attrition_table, check_out
-from claim_transformers.cohorts.event.building import build_cohort
-from claim_transformers.cohorts.event.definition import CohortDefinition
-from claim_transformers.cohorts.event.definition_file import built_in_cohorts, load_definition
+from claim_transformers.cohorts.definition import Definition
+from claim_transformers.cohorts.definition_file import built_in_cohorts, load_definition
+from claim_transformers.cohorts.event.definition import EventDefinition
 from claim_transformers.cohorts.leaks import check_leaks
+from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
 
 __all__ = [
     "AttritionStep",
     "Cohort",
-    "CohortDefinition",
+    "Definition",
+    "EventDefinition",
+    "ReadmissionDefinition",
     "attrition_table",
     "build_cohort",
     "built_in_cohorts",

@@ -1,4 +1,4 @@
-"""The attrition table: how many patients each step left, and where the others went."""
+"""Attrition table: how many patients each step left, and where the others went."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,14 +44,7 @@ Ends = Mapping[str, Mapping[str, int]]  # what the examples are (cases, controls
 
 
 def attrition_rows(steps: Sequence[AttritionStep], ends: Ends) -> list[tuple[str, str, str]]:
-    """The attrition table as rows of text, with cases and controls where they are known.
-
-    Args:
-        steps (`list[AttritionStep]`): The steps in order.
-        ends (`dict[str, dict[str, int]]`): How the examples are made up: label, then split.
-
-    Returns:
-        `list[tuple[str, str, str]]`: Step, patients left, patients removed.
+    """The attrition table as rows of text, with cases and controls where they are known and by split (`ends`).
 
     Examples:
         >>> ends = {"cases": {"train": 20, "test": 10}, "controls": {"train": 40, "test": 20}}

@@ -1,4 +1,4 @@
-"""Sets of codes as a cohort file writes them: prefixes, with two wildcards and a way to take codes out again.
+"""Code sets as a cohort file writes them: prefixes, with two wildcards and a way to take codes out again.
 
 ICD-10-CM puts the intent of a poisoning in the sixth character and the encounter in the seventh, so a list of
 prefixes alone cannot say "intentional self-harm, first encounter". An entry is `SYSTEM/PREFIX` and stands for every
@@ -22,13 +22,7 @@ _DOTLESS = re.compile("(ICD9CM|ICD10CM|ICD9PCS|ICD10PCS|HCPCS|NDC)/.*[.-].*")
 
 
 def is_entry(text: str) -> bool:
-    """Whether a text can stand in a set of codes.
-
-    Args:
-        text (`str`): An entry as written.
-
-    Returns:
-        `bool`: False where it is no `SYSTEM/PREFIX`, or a code of claims is written with a dot.
+    """Whether a text can stand in a set of codes: `SYSTEM/PREFIX`, and no code of claims with a dot.
 
     Examples:
         >>> [is_entry(text) for text in ("ICD9CM/493", "ICD10CM/X7[1-9]", "not ICD10CM/??????[DS]", "ICD9CM/493.9")]
@@ -39,14 +33,7 @@ def is_entry(text: str) -> bool:
 
 
 def find_codes(codes: pa.Array, entries: Sequence[str]) -> NDArray[np.bool_]:
-    """Which codes belong to a set.
-
-    Args:
-        codes (`pa.Array` of strings): `SYSTEM/CODE`.
-        entries (`Sequence[str]`): The set; see `is_entry`.
-
-    Returns:
-        `NDArray[bool]` of shape `(codes,)`: True where an entry stands for the code and none takes it out.
+    """Which codes belong to a set: an entry stands for the code, and none takes it out.
 
     Examples:
         >>> codes = pa.array(["ICD10CM/T360X2A", "ICD10CM/T360X1A", "ICD10CM/T360X2D", "ICD9CM/E9500"])

@@ -1,4 +1,4 @@
-"""A built cohort, and its folder: examples by split, the definition, the attrition table and the flow chart."""
+"""Cohort as it is built, and its folder: examples by split, the definition, the attrition table and the flow chart."""
 
 import json
 import shutil
@@ -15,23 +15,23 @@ import pyarrow.compute as pc
 from claim_transformers.claims.splits import SPLITS, split_of
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep, Ends, attrition_rows
-from claim_transformers.cohorts.event.definition import CohortDefinition
+from claim_transformers.cohorts.definition import Definition
 from claim_transformers.cohorts.flow_chart import draw_flow_chart
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
 DEFINITION_FILE = "cohort.json"
-ATTRITION_FILE = "attrition.json"
-FLOW_CHART_FILE = "flow_chart.svg"
+_ATTRITION_FILE = "attrition.json"
+_FLOW_CHART_FILE = "flow_chart.svg"
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """Labelled examples, one per patient.
+    """Labelled examples: one of each patient where an event is asked for, one of each stay for readmissions.
 
     Args:
-        definition (`CohortDefinition`): What was asked for.
+        definition ([`Definition`]): What was asked for.
         examples (`pa.Table`): Columns of the patients table cut at the index date, with `index_day` (int32, days
             since 1970-01-01) and `label` (int8), sorted by patient. Where diagnoses are predicted, `label` and
             `is_new` are lists of float32, one number for each of `label_names`.
@@ -43,7 +43,7 @@ class Cohort:
         label_names (`tuple[str, ...]`): Categories of the label; empty for an event.
     """
 
-    definition: CohortDefinition
+    definition: Definition
     examples: pa.Table
     attrition: tuple[AttritionStep, ...]
     sampled_share: tuple[float, float]
@@ -65,18 +65,14 @@ class Cohort:
     def ends(self) -> Ends:
         """How the examples are made up: cases and controls, or all of them, in each split."""
         splits = self.splits()
-        if self.definition.predicts_diagnoses:
+        if self.label_names:
             return {"examples": {name: table.num_rows for name, table in splits.items()}}
         counts = {name: np.bincount(table["label"].to_numpy(), minlength=2) for name, table in splits.items()}
         labels = {"cases": 1, "controls": 0}
         return {what: {name: int(counts[name][label]) for name in splits} for what, label in labels.items()}
 
     def flow_chart(self) -> str:
-        """The selection as a flow chart.
-
-        Returns:
-            `str`: An SVG document that needs nothing else.
-        """
+        """The selection as a flow chart: an SVG document that needs nothing else."""
         return draw_flow_chart(self.definition.title, self.attrition, self.ends)
 
     def save(self, out: str | Path, *, overwrite: bool = False) -> None:
@@ -120,21 +116,13 @@ class Cohort:
             "label_names": list(self.label_names),
         }
         steps = [step.to_dict() for step in self.attrition]
-        for name, values in ((ATTRITION_FILE, steps), (DEFINITION_FILE, content)):
+        for name, values in ((_ATTRITION_FILE, steps), (DEFINITION_FILE, content)):
             (folder / name).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        (folder / FLOW_CHART_FILE).write_text(self.flow_chart(), encoding="utf-8")
+        (folder / _FLOW_CHART_FILE).write_text(self.flow_chart(), encoding="utf-8")
 
 
-def split_examples(examples: pa.Table, definition: CohortDefinition) -> pa.Array:
-    """The split of each example.
-
-    Args:
-        examples (`pa.Table`): Examples with `patient_id`.
-        definition (`CohortDefinition`): Holds the shares, and name and seed that salt the hash.
-
-    Returns:
-        `pa.Array`: `"train"`, `"validation"` or `"test"`.
-    """
+def split_examples(examples: pa.Table, definition: Definition) -> pa.Array:
+    """The split of each example, which is that of its patient: `"train"`, `"validation"` or `"test"`."""
     return split_of(
         examples["patient_id"],
         salt=definition.split_salt,
@@ -156,16 +144,7 @@ def attrition_table(cohort: Cohort) -> list[tuple[str, str, str]]:
 
 
 def publish_folder(out: str | Path, write: Callable[[Path], None], *, overwrite: bool = False) -> None:
-    """Write a folder beside its place and rename it into it, so that it is there whole or not at all.
-
-    Args:
-        out (`str` or `Path`): Folder to make.
-        write (`Callable`): Makes the folder that it is given.
-        overwrite (`bool`, *optional*, defaults to `False`): Whether a cohort that stands there is replaced.
-
-    Raises:
-        ClaimDataError: As [`check_out`], and `E_WRITE` if the disk does not take it.
-    """
+    """Write a folder beside its place and rename it into it, so that it is there whole or not at all."""
     out = Path(out)
     check_out(out, overwrite=overwrite)
     staging = out.with_name(f".{out.name}.writing-{uuid.uuid4().hex[:12]}")

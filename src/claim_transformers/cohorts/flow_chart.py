@@ -1,4 +1,4 @@
-"""The selection of a cohort as a flow chart in SVG, as studies print it: who stayed, who left at each step, who is in.
+"""Flow chart of the selection of a cohort in SVG, as studies print it: who stayed, who left at each step, who is in.
 
 Own drawing code: the chart is boxes, text and arrows with known sizes, so it needs no plotting library, and the file
 opens in any browser and can be edited in any drawing program.
@@ -11,12 +11,12 @@ from html import escape
 
 from claim_transformers.cohorts.attrition import AttritionStep, Ends
 
-BOX_WIDTH, SIDE_WIDTH, GAP, MARGIN = 330, 270, 34, 16
-LINE_HEIGHT, PADDING, FONT_SIZE = 17, 9, 13
+_BOX_WIDTH, _SIDE_WIDTH, _GAP, _MARGIN = 330, 270, 34, 16
+_LINE_HEIGHT, _PADDING, _FONT_SIZE = 17, 9, 13
 # Of a sans-serif font of this size; a line may come out shorter than its box but never longer.
-CHARACTER_WIDTH = 6.7
+_CHARACTER_WIDTH = 6.7
 # Okabe and Ito, 2008: colours that people with colour-vision deficiency tell apart.
-KEPT, LEFT_OUT, ENDS = "#0072B2", "#999999", ("#D55E00", "#009E73")
+_KEPT, _LEFT_OUT, _ENDS = "#0072B2", "#999999", ("#D55E00", "#009E73")
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class _Box:
 
     @property
     def height(self) -> float:
-        return 2 * PADDING + LINE_HEIGHT * len(self.lines)
+        return 2 * _PADDING + _LINE_HEIGHT * len(self.lines)
 
     @property
     def middle(self) -> float:
         return self.x + self.width / 2
 
     def draw(self) -> str:
-        x, top = self.x + PADDING + 1, self.y + PADDING
+        x, top = self.x + _PADDING + 1, self.y + _PADDING
         texts = "".join(
-            f'<text x="{x:g}" y="{top + LINE_HEIGHT * (number + 0.75):g}" '
+            f'<text x="{x:g}" y="{top + _LINE_HEIGHT * (number + 0.75):g}" '
             f'font-weight="{"bold" if line.startswith("n = ") else "normal"}">{escape(line)}</text>'
             for number, line in enumerate(self.lines)
         )
@@ -49,18 +49,7 @@ class _Box:
 
 
 def draw_flow_chart(title: str, steps: Sequence[AttritionStep], ends: Ends) -> str:
-    """Draw the steps of a selection from top to bottom, with those left out on the right and the examples at the end.
-
-    Args:
-        title (`str`): Heading, and the title that screen readers read.
-        steps (`list[AttritionStep]`): The steps in order.
-        ends (`dict[str, dict[str, int]]`): How the examples are made up: label, then split; a box for each label.
-
-    Returns:
-        `str`: An SVG document. The same steps give the same text.
-
-    Raises:
-        ValueError: If there are no steps.
+    """Draw the steps of a selection from top to bottom, those left out on the right, the examples (`ends`) below.
 
     Examples:
         >>> steps = [AttritionStep("patients", 100, 0), AttritionStep("alive", 90, 10)]
@@ -70,22 +59,22 @@ def draw_flow_chart(title: str, steps: Sequence[AttritionStep], ends: Ends) -> s
     """
     if not steps:
         raise ValueError("expected at least one step to draw, found none")
-    parts, y = [], float(MARGIN + LINE_HEIGHT + PADDING)
+    parts, y = [], float(_MARGIN + _LINE_HEIGHT + _PADDING)
     above: _Box | None = None
     for step in steps:
         side = None if above is None else _side_box(step, above.y + above.height)
-        top = y if side is None else max(y, side.y + side.height + PADDING)
-        box = _Box(MARGIN, top, BOX_WIDTH, (*_wrap(step.step, BOX_WIDTH), *_counts(step)), KEPT)
+        top = y if side is None else max(y, side.y + side.height + _PADDING)
+        box = _Box(_MARGIN, top, _BOX_WIDTH, (*_wrap(step.step, _BOX_WIDTH), *_counts(step)), _KEPT)
         if above is not None:
             parts.append(_arrow(above.middle, above.y + above.height, above.middle, box.y))
             if side is not None:
                 turn = side.y + side.height / 2
                 parts += [_arrow(above.middle, turn, side.x, turn), side.draw()]
         parts.append(box.draw())
-        above, y = box, box.y + box.height + GAP
+        above, y = box, box.y + box.height + _GAP
     last = _end_boxes(ends, y)
-    parts += [part for box in last for part in (_arrow(box.middle, y - GAP, box.middle, y), box.draw())]
-    return _document(title, parts, max([y - GAP, *(box.y + box.height for box in last)]) + MARGIN)
+    parts += [part for box in last for part in (_arrow(box.middle, y - _GAP, box.middle, y), box.draw())]
+    return _document(title, parts, max([y - _GAP, *(box.y + box.height for box in last)]) + _MARGIN)
 
 
 def _counts(step: AttritionStep) -> list[str]:
@@ -101,27 +90,27 @@ def _side_box(step: AttritionStep, y: float) -> _Box | None:
         return None
     lines = [f"left out: {step.removed:,}"]
     for reason, count in step.reasons.items():
-        lines += _wrap(f"{count:,} {reason}", SIDE_WIDTH)
-    return _Box(MARGIN + BOX_WIDTH + GAP, y + PADDING, SIDE_WIDTH, tuple(lines), LEFT_OUT)
+        lines += _wrap(f"{count:,} {reason}", _SIDE_WIDTH)
+    return _Box(_MARGIN + _BOX_WIDTH + _GAP, y + _PADDING, _SIDE_WIDTH, tuple(lines), _LEFT_OUT)
 
 
 def _end_boxes(ends: Ends, y: float) -> list[_Box]:
     """Cases and controls side by side under the last step."""
-    width = (BOX_WIDTH - PADDING * (len(ends) - 1)) / max(len(ends), 1)
+    width = (_BOX_WIDTH - _PADDING * (len(ends) - 1)) / max(len(ends), 1)
     return [
         _Box(
-            MARGIN + place * (width + PADDING),
+            _MARGIN + place * (width + _PADDING),
             y,
             width,
             (name, f"n = {sum(splits.values()):,}", *(f"{split}: {count:,}" for split, count in splits.items())),
-            ENDS[place % len(ENDS)],
+            _ENDS[place % len(_ENDS)],
         )
         for place, (name, splits) in enumerate(ends.items())
     ]
 
 
 def _wrap(text: str, width: float) -> list[str]:
-    return textwrap.wrap(text, int((width - 2 * PADDING) / CHARACTER_WIDTH)) or [text]
+    return textwrap.wrap(text, int((width - 2 * _PADDING) / _CHARACTER_WIDTH)) or [text]
 
 
 def _arrow(x: float, y: float, to_x: float, to_y: float) -> str:
@@ -132,15 +121,15 @@ def _arrow(x: float, y: float, to_x: float, to_y: float) -> str:
 
 
 def _document(title: str, parts: Sequence[str], height: float) -> str:
-    width = 2 * MARGIN + BOX_WIDTH + GAP + SIDE_WIDTH
+    width = 2 * _MARGIN + _BOX_WIDTH + _GAP + _SIDE_WIDTH
     head = (
         '<marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0L8 4L0 8z" fill="#444444"/></marker>'
     )
-    heading = f'<text x="{MARGIN}" y="{MARGIN + LINE_HEIGHT * 0.6:g}" font-weight="bold">{escape(title)}</text>'
+    heading = f'<text x="{_MARGIN}" y="{_MARGIN + _LINE_HEIGHT * 0.6:g}" font-weight="bold">{escape(title)}</text>'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:g}" width="{width}" '
-        f'height="{height:g}" role="img" font-family="Helvetica, Arial, sans-serif" font-size="{FONT_SIZE}" '
+        f'height="{height:g}" role="img" font-family="Helvetica, Arial, sans-serif" font-size="{_FONT_SIZE}" '
         f'fill="#222222"><title>{escape(title)}</title><defs>{head}</defs>'
         f'<rect width="{width}" height="{height:g}" fill="#ffffff"/>{heading}{"".join(parts)}</svg>\n'
     )

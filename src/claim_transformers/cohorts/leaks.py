@@ -1,4 +1,4 @@
-"""The leak check: nothing in an example that was not known at its index date, and no patient in two splits."""
+"""Leak check: nothing in an example that was not known at its index date, and no patient in two splits."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Union
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 
     from claim_transformers.cohorts.cohort import Cohort
 
-Splits = Mapping[str, Union[pa.Table, "Dataset"]]
+_Splits = Mapping[str, Union[pa.Table, "Dataset"]]
 
 
-def check_leaks(cohort: Union["Cohort", Splits]) -> None:
+def check_leaks(cohort: Union["Cohort", _Splits]) -> None:
     """Refuse a cohort in which an example tells of its future, or a patient of a split stands in another.
 
     `build_cohort` runs it; run it again on a cohort that was loaded from disk or changed since.
 
     Args:
-        cohort (`Cohort`, `DatasetDict` or `dict[str, pa.Table]`): The cohort, or its splits. Where the examples have
-            `visit_paid_day`, which they have when unpaid visits are hidden, paid dates are checked too.
+        cohort ([`Cohort`], `DatasetDict` or `dict[str, pa.Table]`): The cohort, or its splits. Where the examples have
+            `visit_paid_day`, which they have when unpaid visits are hidden, paid dates are checked too. Where they
+            have `discharge_day`, they are stays, of which a patient may have several.
 
     Raises:
         ClaimDataError: `E_LEAK`. The message holds counts, never an identifier or a date.
@@ -64,11 +65,12 @@ def _leaks_of_split(table: pa.Table) -> dict[str, int]:
     limit = index_day[timelines.patient_of_visit]
     starts, ends = (pc.list_flatten(table[f"enrollment_{end}_day"]).to_numpy() for end in ("start", "end"))
     spans = np.repeat(index_day, pc.list_value_length(table["enrollment_start_day"]).to_numpy())
+    are_stays = "discharge_day" in table.column_names
     deaths = table.num_rows - table["death_day"].null_count if "death_day" in table.column_names else 0
     return {
         "visits at or after it": int(np.count_nonzero(timelines.visit_day >= limit)),
         "visits paid after it": int(np.count_nonzero(timelines.paid_day > limit)),
         "enrolment spans that reach beyond it": int(np.count_nonzero((starts > spans) | (ends > spans))),
         "days of death": deaths,
-        "patients with two examples": table.num_rows - len(pc.unique(table["patient_id"])),
+        "patients with two examples": 0 if are_stays else table.num_rows - len(pc.unique(table["patient_id"])),
     }

@@ -1,4 +1,4 @@
-"""Patients' timelines as flat arrays, so that a question about every visit is one vector operation.
+"""Timelines of patients as flat arrays, so that a question about every visit is one vector operation.
 
 A cohort asks about the order of visits inside a patient, which is segment arithmetic on sorted arrays and not a
 relational query; numpy answers it on the list columns as they lie in memory.
@@ -6,6 +6,7 @@ relational query; numpy answers it on the list columns as they lie in memory.
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from claim_transformers.claims.paid_days import VISIT_PAID_DAY
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
+from claim_transformers.claims.store import open_folder
+from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.code_sets import find_codes
 
 UNKNOWN_DAY = np.iinfo(np.int32).min
@@ -80,13 +83,7 @@ class Timelines:
         return numbers
 
     def visits_with(self, code_entries: Sequence[str], visit_types: Sequence[str]) -> Flags:
-        """Which visits carry a code and a claim type, shape `(visits,)`.
-
-        Args:
-            code_entries (`list[str]`): Entries of a code set, see `claim_transformers.cohorts.code_sets`; any code,
-                or none, when empty.
-            visit_types (`list[str]`): Claim types; any when empty.
-        """
+        """Which visits carry a code of the set and a claim type, shape `(visits,)`; an empty list asks for nothing."""
         asked = tuple(code_entries), tuple(visit_types)
         if asked not in self._marks:
             found = np.ones(len(self.visit_day), bool)
@@ -107,25 +104,23 @@ class Timelines:
     def visits_holding(self, is_wanted: Flags) -> Flags:
         """Which visits carry one of the marked codes, shape `(visits,)`; the marks follow `code_names`."""
         encoded, code_start = self._codes
+        # Visit v holds the codes from code_start[v] up to code_start[v + 1], so the difference of the running counts
+        # at the two is its number of hits.
         hits = np.append(is_wanted, False)[encoded.indices.to_numpy(zero_copy_only=False)]
         running = np.concatenate([[0], np.cumsum(hits)])
         holds: Flags = (running[code_start[1:]] - running[code_start[:-1]]) > 0
         return holds
 
     def numbers_held(self, number_of_code: NDArray[np.int64], visits: Flags) -> tuple[Days, Days]:
-        """The different numbers of the codes on the marked visits of each patient.
+        """The different numbers of the codes on the marked visits: patient and number of each pair, sorted.
 
-        Args:
-            number_of_code (`NDArray[int]`): A number for each of `code_names`, -1 for none.
-            visits (`NDArray[bool]` of shape `(visits,)`): Visits that count.
-
-        Returns:
-            `tuple[NDArray[int], NDArray[int]]`: Patient and number of each pair, sorted and each once.
+        `number_of_code` has a number for each of `code_names`, -1 for none.
         """
         encoded, code_start = self._codes
         marked = np.repeat(visits, np.diff(code_start))
         owner = np.repeat(self.patient_of_visit, np.diff(code_start))[marked]
         numbers = number_of_code[encoded.indices.to_numpy(zero_copy_only=False)[marked]]
+        # One integer per pair, in base `width`, so that one sort finds the distinct pairs by patient and number.
         width = int(number_of_code.max(initial=0)) + 1
         pairs = np.unique((owner * width + numbers)[numbers >= 0])
         return pairs // width, pairs % width
@@ -156,12 +151,7 @@ class Timelines:
     def enrolled_until(self, day: Days) -> Days:
         """Last day of the enrolment span around a day of each patient.
 
-        Args:
-            day (`NDArray[int]` of shape `(patients,)`): Days since 1970-01-01.
-
-        Returns:
-            `NDArray[int]` of shape `(patients,)`: `UNKNOWN_DAY` where no span holds the day, `FAR_DAY` where no span
-            is known.
+        `UNKNOWN_DAY` where no span holds the day, `FAR_DAY` where no span is known.
         """
         starts, ends, owner = self._spans
         holds = (starts <= day[owner]) & (ends >= day[owner])
@@ -177,18 +167,13 @@ class Timelines:
     def before(self, keep: Flags, index_day: Days) -> pa.Table:
         """The kept patients with nothing but the visits known before their index dates.
 
-        Args:
-            keep (`NDArray[bool]` of shape `(patients,)`): Patients that stay.
-            index_day (`NDArray[int]` of shape `(patients,)`): Index dates in days since 1970-01-01.
-
-        Returns:
-            `pa.Table`: The columns of the patients table and `index_day`, with `visit_paid_day` where unpaid visits
-            are hidden. Enrolment after the index date and the day of death are removed as well: both are only known
-            later.
+        The columns are those of the patients table and `index_day`, with `visit_paid_day` where unpaid visits are
+        hidden. Enrolment after the index date and the day of death are removed as well: both are only known later.
         """
         seen = self.known_before(index_day) & keep[self.patient_of_visit]
         rows = np.flatnonzero(keep)
         visits = np.flatnonzero(seen)
+        # Visits lie by patient and so do rows, so the visits that are taken follow each other as the rows do.
         offsets = np.concatenate([[0], np.cumsum(self.count(seen)[rows])]).astype(np.int32)
         columns = {name: self.patients[name].take(pa.array(rows)) for name in ("patient_id", "sex", "birth_day")}
         paid = [VISIT_PAID_DAY.name] if self.hides_unpaid else []
@@ -231,6 +216,18 @@ class Timelines:
         days = pc.fill_null(self.patients[column].combine_chunks(), UNKNOWN_DAY)
         numbers: Days = days.to_numpy(zero_copy_only=False).astype(np.int64)
         return numbers
+
+
+def patient_files(claims: str | Path) -> list[Path]:
+    """Files of the patients table of an ingested folder; `E_NO_PATIENTS` where there are none."""
+    files = open_folder(claims).table_files("patients")
+    if not files:
+        raise ClaimDataError(
+            "E_NO_PATIENTS",
+            f"expected patients/*.parquet in {claims}, found none: nobody has a visit, so no claims were ingested, or "
+            "all are in quarantine; see quality_report.json there",
+        )
+    return files
 
 
 def _one_chunk(patients: pa.Table) -> pa.Table:

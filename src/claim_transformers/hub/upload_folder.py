@@ -18,7 +18,7 @@ MANIFEST_NAME = "manifest.json"
 CARD_NAME = "README.md"
 WEIGHT_FILES = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
 TEXT_FILES = re.compile(
-    r"(config|tokenizer|tokenizer_config|special_tokens_map|vocab|categories|pretraining|sequence_form|county_bins|manifest)\.json|README\.md"
+    r"(config|tokenizer|tokenizer_config|special_tokens_map|vocab|categories|form|pretraining|manifest)\.json|README\.md"
 )
 CODE_FILES = re.compile(r"[a-z][a-z0-9_]*\.py")
 

@@ -1,5 +1,14 @@
-"""Claims with known causes, for people without data: a simulated population and the true risk of each patient."""
+"""Simulated claims with known causes, for people without data: two populations and the true risk of each patient."""
 
+from claim_transformers.simulation.medicare import (
+    MEDICARE_SIMULATION_VERSION,
+    MedicareClaims,
+    MedicareSummary,
+    PlantedBias,
+    PlantedDrift,
+    simulate_medicare,
+    simulate_medicare_tables,
+)
 from claim_transformers.simulation.pediatric.dirt import DirtRates
 from claim_transformers.simulation.pediatric.generate import (
     SIMULATION_VERSION,
@@ -13,12 +22,19 @@ from claim_transformers.simulation.pediatric.risk import OUTCOMES
 
 __all__ = [
     "INSTITUTIONS",
+    "MEDICARE_SIMULATION_VERSION",
     "OUTCOMES",
     "SIMULATION_VERSION",
     "DirtRates",
     "Institution",
+    "MedicareClaims",
+    "MedicareSummary",
+    "PlantedBias",
+    "PlantedDrift",
     "SimulatedClaims",
     "SimulationSummary",
     "simulate",
+    "simulate_medicare",
+    "simulate_medicare_tables",
     "simulate_tables",
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from claim_transformers.training.architecture import Architecture
     from claim_transformers.training.arguments import ClaimTrainingArguments
+    from claim_transformers.training.backoffs import describe_backoffs
     from claim_transformers.training.bootstrap import MetricInterval, clustered_interval, paired_difference
     from claim_transformers.training.callbacks import EpochFromState, JsonLinesHistory
     from claim_transformers.training.classification_metrics import (
@@ -23,18 +24,15 @@ if TYPE_CHECKING:
         DataCollatorForMaskedTokens,
         DataCollatorForVisitClassification,
     )
+    from claim_transformers.training.fine_tuning import FineTuning, Fitted, fine_tune
     from claim_transformers.training.masked_tokens import MaskedTokenMetrics, rank_masked_tokens
     from claim_transformers.training.metrics import auprc, auroc, brier, calibration_error, recall_at_k
     from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
     from claim_transformers.training.objectives import pretraining_collator, pretraining_metrics, pretraining_model
     from claim_transformers.training.parsing import parse_arguments
-    from claim_transformers.training.predictions import predict_splits, save_predictions, score_binary
+    from claim_transformers.training.predictions import save_predictions, score_binary
     from claim_transformers.training.samplers import LengthGroupedBatches
-    from claim_transformers.training.sequence_papers import (
-        carry_sequence_papers,
-        check_sequence_form,
-        describe_backoffs,
-    )
+    from claim_transformers.training.sequences import find_form, fit_bins, make_form, write_sequences
     from claim_transformers.training.split_overlap import leave_out_patients, require_disjoint_patients
     from claim_transformers.training.tokenized_patients import TokenizedPatients, tokenize_dataset
     from claim_transformers.training.trainer import ClaimTrainer
@@ -48,6 +46,8 @@ _MODULE_OF_NAME = {
     "DataCollatorForMaskedTokens": "collators",
     "DataCollatorForVisitClassification": "collators",
     "EpochFromState": "callbacks",
+    "FineTuning": "fine_tuning",
+    "Fitted": "fine_tuning",
     "JsonLinesHistory": "callbacks",
     "LengthGroupedBatches": "samplers",
     "MaskedTokenMetrics": "masked_tokens",
@@ -59,15 +59,16 @@ _MODULE_OF_NAME = {
     "binary_metrics": "classification_metrics",
     "brier": "metrics",
     "calibration_error": "metrics",
-    "carry_sequence_papers": "sequence_papers",
-    "check_sequence_form": "sequence_papers",
     "clustered_interval": "bootstrap",
-    "describe_backoffs": "sequence_papers",
+    "describe_backoffs": "backoffs",
+    "find_form": "sequences",
+    "fit_bins": "sequences",
+    "make_form": "sequences",
+    "fine_tune": "fine_tuning",
     "leave_out_patients": "split_overlap",
     "multi_label_metrics": "classification_metrics",
     "paired_difference": "bootstrap",
     "parse_arguments": "parsing",
-    "predict_splits": "predictions",
     "pretraining_collator": "objectives",
     "pretraining_metrics": "objectives",
     "pretraining_model": "objectives",
@@ -79,6 +80,7 @@ _MODULE_OF_NAME = {
     "save_predictions": "predictions",
     "score_binary": "predictions",
     "tokenize_dataset": "tokenized_patients",
+    "write_sequences": "sequences",
 }
 
 __all__ = [
@@ -90,6 +92,8 @@ __all__ = [
     "DataCollatorForMaskedTokens",
     "DataCollatorForVisitClassification",
     "EpochFromState",
+    "FineTuning",
+    "Fitted",
     "JsonLinesHistory",
     "LengthGroupedBatches",
     "MaskedTokenMetrics",
@@ -101,15 +105,16 @@ __all__ = [
     "binary_metrics",
     "brier",
     "calibration_error",
-    "carry_sequence_papers",
-    "check_sequence_form",
     "clustered_interval",
     "describe_backoffs",
+    "find_form",
+    "fine_tune",
+    "fit_bins",
     "leave_out_patients",
+    "make_form",
     "multi_label_metrics",
     "paired_difference",
     "parse_arguments",
-    "predict_splits",
     "pretraining_collator",
     "pretraining_metrics",
     "pretraining_model",
@@ -121,6 +126,7 @@ __all__ = [
     "save_predictions",
     "score_binary",
     "tokenize_dataset",
+    "write_sequences",
 ]
 
 

@@ -70,12 +70,15 @@ class Architecture:
             raise ValueError(f"{Path(path).name}: expected the objects 'model' and 'tokenizer', found {found}")
         return cls(content["model"], content["tokenizer"])
 
-    def train_tokenizer(self, patients: Any, *, categories: Any = None, min_patients: int = 11) -> ClaimTokenizer:
+    def train_tokenizer(
+        self, patients: Any, *, categories: Any = None, form: Any = None, min_patients: int = 11
+    ) -> ClaimTokenizer:
         """Choose a vocabulary from training patients.
 
         Args:
             patients (`datasets.Dataset`): Training patients only.
             categories (`dict`, *optional*): From code to category, as [`ClaimTokenizer`] takes it.
+            form ([`ClaimForm`], *optional*): How claims are written; [`find_form`] reads that of sequences.
             min_patients (`int`, *optional*, defaults to `11`): Smallest number of patients behind a token.
 
         Returns:
@@ -87,7 +90,7 @@ class Architecture:
             True
         """
         return ClaimTokenizer.train_from_dataset(
-            patients, categories=categories, min_patients=min_patients, **self.tokenizer
+            patients, categories=categories, form=form, min_patients=min_patients, **self.tokenizer
         )
 
     def build_config(self, tokenizer: ClaimTokenizer, **changes: Any) -> ClaimConfig:

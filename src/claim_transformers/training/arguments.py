@@ -10,19 +10,7 @@ _BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 
 
 def is_bf16_fast(*, use_cpu: bool = False) -> bool:
-    """Say whether the device that trains computes bf16 in hardware.
-
-    Args:
-        use_cpu (`bool`, *optional*, defaults to `False`): Whether training leaves an accelerator alone.
-
-    Returns:
-        `bool`: `True` for a CUDA device with native bf16 or, where no accelerator is used, an x86 processor with
-        AVX-512 bf16 or AMX. `False` for other accelerators.
-
-    Examples:
-        >>> isinstance(is_bf16_fast(use_cpu=True), bool)
-        True
-    """
+    """Say whether the device that trains computes bf16 in hardware."""
     if use_cpu or not torch.accelerator.is_available():
         capabilities = torch.cpu.get_capabilities()
         return any(capabilities.get(name, False) for name in _BF16_INSTRUCTIONS)
@@ -43,6 +31,8 @@ class ClaimTrainingArguments(TrainingArguments):
             is not set; leave it alone elsewhere.
         expected_world_size (`int`, *optional*): Number of processes that were asked for. Some launch commands start a
             single process without a word (`accelerate launch --cpu --num_processes 2`); with this set they fail.
+        early_stopping_patience (`int`, *optional*): Evaluations without progress of `metric_for_best_model` that end
+            the training of a [`ClaimTrainer`].
 
     Raises:
         ValueError: If the number of processes is another one, or `push_to_hub` is set.
@@ -65,7 +55,7 @@ class ClaimTrainingArguments(TrainingArguments):
     expected_world_size: int | None = field(
         default=None, metadata={"help": "Number of processes that must be running; fails on any other number."}
     )
-
+    early_stopping_patience: int | None = field(default=None, metadata={"help": "Evaluations without progress."})
     bf16_where_fast: bool = field(
         default=False, metadata={"help": "Train in bf16 if CUDA supports it or the CPU has AVX-512 bf16 or AMX."}
     )

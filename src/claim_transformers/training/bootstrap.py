@@ -47,14 +47,7 @@ class MetricInterval:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, ready for JSON.
-
-        Returns:
-            `dict`: Numbers, `None` where undefined.
-
-        Examples:
-            >>> MetricInterval(None, None, None, clusters=9, replicates=0, reason="W_ONE_CLASS").to_dict()["value"]
-        """
+        """Return the fields, ready for JSON."""
         return asdict(self)
 
 
@@ -146,23 +139,7 @@ def paired_difference(
 
 
 class ClusterDraws:
-    """Row weights of bootstrap replicates: how often the patient of the row was drawn.
-
-    Args:
-        rows (`int`): Rows `N`.
-        clusters (array of shape `(N,)`, *optional*): Patient of each row; `None` makes every row one of its own.
-        replicates (`int`): Replicates to draw.
-        seed (`int`): Seed; the same seed draws the same patients.
-
-    Raises:
-        ValueError: If there is no row, or not one cluster for each.
-
-    Examples:
-        >>> draws = ClusterDraws(3, ["a", "a", "b"], replicates=4, seed=0)
-        >>> weights = np.concatenate(list(draws.weights()))
-        >>> weights.shape, bool((weights[:, 0] == weights[:, 1]).all()), draws.count
-        ((4, 3), True, 2)
-    """
+    """Row weights of bootstrap replicates: how often the patient of the row was drawn."""
 
     def __init__(self, rows: int, clusters: npt.ArrayLike | None, replicates: int, seed: int) -> None:
         if rows == 0:
@@ -185,20 +162,7 @@ class ClusterDraws:
 
 
 def percentile_interval(value: float, values: FloatArray, clusters: int) -> MetricInterval:
-    """Put the percentile interval of the defined replicates around a value.
-
-    Args:
-        value (`float`): Of all rows; NaN where undefined, which has no interval.
-        values (`NDArray[float]` of shape `(replicates,)`): Of the replicates, NaN where undefined.
-        clusters (`int`): Patients that were drawn.
-
-    Returns:
-        [`MetricInterval`]: The 95 % interval.
-
-    Examples:
-        >>> str(percentile_interval(0.5, np.linspace(0.4, 0.6, 101), clusters=40))
-        '0.500 (0.405 to 0.595)'
-    """
+    """Put the percentile interval of the defined replicates around a value."""
     if np.isnan(value):
         return MetricInterval(None, None, None, clusters, 0, reason=ONE_CLASS)
     defined = values[~np.isnan(values)]

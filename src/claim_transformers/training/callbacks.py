@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-HISTORY_NAME = "training_log.jsonl"
+_HISTORY_NAME = "training_log.jsonl"
 
 
-class HasEpoch(Protocol):
+class _HasEpoch(Protocol):
     """Anything whose randomness depends on the epoch: a data set, a sampler, a collator."""
 
     epoch: int
@@ -37,34 +37,20 @@ class EpochFromState(TrainerCallback):
         1
     """
 
-    def __init__(self, followers: Iterable[HasEpoch] = ()) -> None:
-        self.followers: list[HasEpoch] = list(followers)
+    def __init__(self, followers: Iterable[_HasEpoch] = ()) -> None:
+        self.followers: list[_HasEpoch] = list(followers)
         self._epoch: int | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Forget the epoch of an earlier training.
-
-        Args:
-            args (`TrainingArguments`): Unused.
-            state (`TrainerState`): Unused.
-            control (`TrainerControl`): Unused.
-            **kwargs: Unused.
-        """
+        """Forget the epoch of an earlier training."""
         self._epoch = None
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Set the epoch that begins or goes on.
-
-        Args:
-            args (`TrainingArguments`): Unused.
-            state (`TrainerState`): Its `epoch` counts passes over the data as a fraction.
-            control (`TrainerControl`): Unused.
-            **kwargs: Unused.
-        """
+        """Set the epoch that begins or goes on."""
         # A sum of steps can end at 0.9999999 where 1 is meant; no epoch has a million steps less than that.
         of_state = int(round(state.epoch or 0.0, 6) + 1e-6)
         # A stream has no length, so the state counts no passes over it; here each pass that begins is the next one.
@@ -93,14 +79,7 @@ class JsonLinesHistory(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Begin the file with what the state remembers: nothing, or the history of a checkpoint.
-
-        Args:
-            args (`TrainingArguments`): Gives the output folder.
-            state (`TrainerState`): Gives the history.
-            control (`TrainerControl`): Unused.
-            **kwargs: Unused.
-        """
+        """Begin the file with what the state remembers: nothing, or the history of a checkpoint."""
         if state.is_world_process_zero:
             lines = [json.dumps(entry) + "\n" for entry in state.log_history]
             self._path(args).write_text("".join(lines), encoding="utf-8")
@@ -113,15 +92,7 @@ class JsonLinesHistory(TrainerCallback):
         logs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Append one line.
-
-        Args:
-            args (`TrainingArguments`): Gives the output folder.
-            state (`TrainerState`): Gives the step.
-            control (`TrainerControl`): Unused.
-            logs (`dict`, *optional*): Logged figures.
-            **kwargs: Unused.
-        """
+        """Append one line."""
         if state.is_world_process_zero and logs:
             with self._path(args).open("a", encoding="utf-8") as history:
                 history.write(json.dumps({**logs, "step": state.global_step}) + "\n")
@@ -130,7 +101,7 @@ class JsonLinesHistory(TrainerCallback):
     def _path(args: TrainingArguments) -> Path:
         folder = Path(str(args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        return folder / HISTORY_NAME
+        return folder / _HISTORY_NAME
 
 
 class ReturnFreeMemory(TrainerCallback):
@@ -139,21 +110,6 @@ class ReturnFreeMemory(TrainerCallback):
     Batches differ in shape, so what one step frees seldom fits the next one, and the allocator of the GNU C library
     keeps it: a pretraining of small models grows by gigabytes. Trimming takes a few milliseconds per step at most. It
     does nothing elsewhere: other C libraries have no `malloc_trim`, and memory of accelerators is not theirs.
-
-    Args:
-        every_steps (`int`, *optional*, defaults to `50`): Optimizer steps between two trims.
-
-    Raises:
-        ValueError: If `every_steps` is below 1.
-
-    Examples:
-        >>> from types import SimpleNamespace
-        >>> trimmed = []
-        >>> callback = ReturnFreeMemory(every_steps=2, trim=trimmed.append)
-        >>> for step in range(1, 5):
-        ...     callback.on_step_end(None, SimpleNamespace(global_step=step), None)
-        >>> len(trimmed)
-        2
     """
 
     def __init__(self, every_steps: int = 50, *, trim: Callable[[int], Any] | None = None) -> None:
@@ -165,14 +121,7 @@ class ReturnFreeMemory(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Trim where it is time to.
-
-        Args:
-            args (`TrainingArguments`): Unused.
-            state (`TrainerState`): Gives the step.
-            control (`TrainerControl`): Unused.
-            **kwargs: Unused.
-        """
+        """Trim where it is time to."""
         if self._trim is not None and state.global_step % self.every_steps == 0:
             # No bytes are left at the top of the heap either.
             self._trim(0)

@@ -1,6 +1,7 @@
 """`compute_metrics` for classifiers of the trainer: from logits to plain numbers."""
 
 import logging
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -91,6 +92,33 @@ def multi_label_metrics(prediction: EvalPrediction, *, k: int = 10) -> dict[str,
         "scored_labels": float(scored.sum()),
         f"recall_at_{k}": float(recall_at_k(labels, logits, k=k)),
     }
+
+
+def classifier_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """Compute the metrics that fit the labels: of two classes, of several labels, or none beside the loss."""
+    logits, labels = judged_labels(prediction)
+    judged = EvalPrediction(predictions=logits, label_ids=labels)
+    if labels.shape == logits.shape:
+        return multi_label_metrics(judged)
+    return binary_metrics(judged) if logits.shape[1] == 2 else {}
+
+
+def judged_labels(prediction: EvalPrediction) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
+    """Logits and labels with a row per patient or, where visits are classified, per visit that has a label."""
+    logits, labels = np.asarray(_logits(prediction), np.float64), np.asarray(prediction.label_ids)
+    if logits.ndim == 3:
+        return logits[labels >= 0], labels[labels >= 0]
+    return logits, labels
+
+
+def label_probabilities(logits: npt.NDArray[np.float64], labels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Probabilities of each label, of each of several classes, or of the second of two classes."""
+    if labels.shape == logits.shape:
+        return probabilities_of(logits.ravel()).reshape(logits.shape)
+    if logits.shape[-1] > 2:
+        shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
+    return probabilities_of(logits)
 
 
 def _logits(prediction: EvalPrediction) -> npt.NDArray[np.float64]:

@@ -24,15 +24,15 @@ from claim_transformers.training.token_columns import (
 if TYPE_CHECKING:
     from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
 
-NvpContext = Literal["full", "none", "mixed"]
+_NvpContext = Literal["full", "none", "mixed"]
 
 IGNORE_INDEX = -100
-PADDING_SLOT = -1
-MIXED_CAUSAL_PROBABILITY = (
+_PADDING_SLOT = -1
+_MIXED_CAUSAL_PROBABILITY = (
     0.5  # half causal and dense, half a uniform prefix; the trained patient token needs the latter
 )
 MASK_PROBABILITY = 0.15  # Devlin et al., 2019, section 3.1
-MASK_TOKEN_SHARE, RANDOM_TOKEN_SHARE = 0.8, 0.1  # of the masked positions; the rest keep their token. Same section
+_MASK_TOKEN_SHARE, _RANDOM_TOKEN_SHARE = 0.8, 0.1  # of the masked positions; the rest keep their token. Same section
 
 
 @dataclass
@@ -67,94 +67,33 @@ class ClaimCollator:
         return {name: torch.from_numpy(values) for name, values in self.collate(features).items()}
 
     def collate(self, features: Features) -> dict[str, npt.NDArray[Any]]:
-        """Pad the inputs of the model.
-
-        Args:
-            features (`pa.Table` or `list[dict]`): Tokenised rows.
-
-        Returns:
-            `dict[str, np.ndarray]`: `input_ids`, `visit_ids` (-1 where padded), `attention_mask`, of shape `(B, T)`,
-            and `visit_days` (-1 where padded), of shape `(B, S)`.
-
-        Raises:
-            ValueError: If tokens and visits of the rows are not aligned.
-
-        Examples:
-            >>> from types import SimpleNamespace
-            >>> rows = [{"input_ids": [5], "visit_ids": [0], "visit_days": [0]}]
-            >>> collator = ClaimCollator(SimpleNamespace(pad_token_id=0), pad_to_multiple_of=4)
-            >>> collator.collate(rows)["input_ids"].tolist()
-            [[5, 0, 0, 0]]
-        """
+        """Pad the inputs of the model."""
         tokens, visits = ragged_column(features, "input_ids"), ragged_column(features, "visit_ids")
         if not np.array_equal(tokens.lengths, visits.lengths):
             raise ValueError("expected 'input_ids' and 'visit_ids' of one length per row, found different lengths")
         input_ids = self.pad(tokens, self.tokenizer.pad_token_id)
         return {
             "input_ids": input_ids,
-            "visit_ids": self.pad(visits, PADDING_SLOT),
-            "visit_days": self.pad(ragged_column(features, "visit_days"), PADDING_SLOT),
+            "visit_ids": self.pad(visits, _PADDING_SLOT),
+            "visit_days": self.pad(ragged_column(features, "visit_days"), _PADDING_SLOT),
             "attention_mask": (np.arange(input_ids.shape[1]) < tokens.lengths[:, None]).astype(np.int64),
         }
 
     def pad(self, column: RaggedColumn, fill: int) -> npt.NDArray[np.int64]:
-        """Pad a column to its longest row, rounded up to `pad_to_multiple_of`.
-
-        Args:
-            column ([`RaggedColumn`]): The column.
-            fill (`int`): Value of the padding.
-
-        Returns:
-            `np.ndarray` of `int64` and shape `(rows, width)`.
-
-        Examples:
-            >>> from types import SimpleNamespace
-            >>> collator = ClaimCollator(SimpleNamespace(pad_token_id=0), pad_to_multiple_of=2)
-            >>> collator.pad(RaggedColumn(np.array([4]), np.array([1])), fill=-1).tolist()
-            [[4, -1]]
-        """
+        """Pad a column to its longest row, rounded up to `pad_to_multiple_of`."""
         multiple = self.pad_to_multiple_of or 1
         return column.pad(fill, -(-int(column.lengths.max(initial=0)) // multiple) * multiple)
 
 
 @dataclass
-class KeyedCollator(ClaimCollator):
-    """A collator whose randomness is a pure function of (seed, epoch, row); the base of the pretraining collators.
-
-    Args:
-        tokenizer ([`ClaimTokenizer`]): Gives the special tokens and says which tokens are clinical codes.
-        pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
-        seed (`int`, *optional*, defaults to `0`): Seed of everything random.
-        epoch (`int`, *optional*, defaults to `0`): Epoch of rows that carry none. Rows of [`TokenizedPatients`] carry
-            their own.
-    """
+class _KeyedCollator(ClaimCollator):
+    """A collator whose randomness is a pure function of (seed, epoch, row); the base of the pretraining collators."""
 
     seed: int = 0
     epoch: int = 0
 
     def keys(self, features: Features, tokens: RaggedColumn, stream: Stream) -> UInt64Array:
-        """Key the randomness of each row.
-
-        A row is keyed by its column `row`, or by a digest of its tokens where there is none, so that plain data sets
-        and streams work too.
-
-        Args:
-            features (`pa.Table` or `list[dict]`): Tokenised rows.
-            tokens ([`RaggedColumn`]): Their column `input_ids`.
-            stream ([`Stream`]): What the numbers are for.
-
-        Returns:
-            `np.ndarray` of `uint64`: One key per row, for `uniform_at`.
-
-        Examples:
-            >>> from types import SimpleNamespace
-            >>> collator = KeyedCollator(SimpleNamespace(pad_token_id=0))
-            >>> rows = [{"input_ids": [5, 6], "row": 3}, {"input_ids": [7], "row": 1}]
-            >>> forward = collator.keys(rows, ragged_column(rows, "input_ids"), Stream.CUT_KIND)
-            >>> backward = collator.keys(rows[::-1], ragged_column(rows[::-1], "input_ids"), Stream.CUT_KIND)
-            >>> bool((forward == backward[::-1]).all())
-            True
-        """
+        """Key the randomness of each row."""
         found = column_names(features)
         row = scalar_column(features, "row") if "row" in found else row_digests(tokens.values, tokens.lengths)
         epoch = scalar_column(features, "epoch") if "epoch" in found else np.full(len(row), self.epoch)
@@ -162,7 +101,7 @@ class KeyedCollator(ClaimCollator):
 
 
 @dataclass
-class DataCollatorForClaimPretraining(KeyedCollator):
+class DataCollatorForClaimPretraining(_KeyedCollator):
     """Make batches for next-visit prediction and category prediction, [`ClaimForPreTraining`].
 
     Args:
@@ -197,7 +136,7 @@ class DataCollatorForClaimPretraining(KeyedCollator):
         ([[-100, 5, 6]], [[-100, 1, 0]], [1])
     """
 
-    nvp_context: NvpContext = "mixed"
+    nvp_context: _NvpContext = "mixed"
     cp_mask_probability: float = 0.0
     horizon_days: int = 0
     landmark_visit_share: float = 0.0
@@ -213,14 +152,7 @@ class DataCollatorForClaimPretraining(KeyedCollator):
         self._is_target = np.asarray(self.tokenizer.target_mask, dtype=bool)
 
     def collate(self, features: Features) -> dict[str, npt.NDArray[Any]]:
-        """Pad the inputs and add `labels`, `category_labels` `(B, T)` and `cut` `(B,)`.
-
-        Args:
-            features (`pa.Table` or `list[dict]`): Tokenised rows.
-
-        Returns:
-            `dict[str, np.ndarray]`: The batch of [`ClaimForPreTraining`].
-        """
+        """Pad the inputs and add `labels`, `category_labels` `(B, T)` and `cut` `(B,)`."""
         batch = super().collate(features)
         tokens = ragged_column(features, "input_ids")
         # Codes of the patient, such as a county, are no visit's: they are read and never predicted.
@@ -281,14 +213,14 @@ class DataCollatorForClaimPretraining(KeyedCollator):
         longest = np.maximum(visits - 1, 0)
         if self.nvp_context == "full":
             return longest
-        causal = uniform_at(self.keys(features, tokens, Stream.CUT_KIND), 0) < MIXED_CAUSAL_PROBABILITY
+        causal = uniform_at(self.keys(features, tokens, Stream.CUT_KIND), 0) < _MIXED_CAUSAL_PROBABILITY
         draws = uniform_at(self.keys(features, tokens, Stream.CUT_PLACE), 0)
         place = np.floor(draws * longest).astype(np.int64) + 1
         return np.where(causal, 0, np.minimum(place, longest))
 
 
 @dataclass
-class DataCollatorForMaskedTokens(KeyedCollator):
+class DataCollatorForMaskedTokens(_KeyedCollator):
     """Make batches for masked-token learning, [`ClaimForMaskedLM`] (Lahlou et al., after Devlin et al.).
 
     Of the clinical codes a share is chosen. Of the chosen, 80 % become `[MASK]`, 10 % a random clinical code and 10 %
@@ -321,14 +253,7 @@ class DataCollatorForMaskedTokens(KeyedCollator):
         self._clinical_ids = np.flatnonzero(self._is_target)
 
     def collate(self, features: Features) -> dict[str, npt.NDArray[Any]]:
-        """Pad the inputs, mask them and add `labels` of shape `(B, T)`.
-
-        Args:
-            features (`pa.Table` or `list[dict]`): Tokenised rows.
-
-        Returns:
-            `dict[str, np.ndarray]`: The batch of [`ClaimForMaskedLM`].
-        """
+        """Pad the inputs, mask them and add `labels` of shape `(B, T)`."""
         batch = super().collate(features)
         tokens = ragged_column(features, "input_ids")
 
@@ -338,8 +263,8 @@ class DataCollatorForMaskedTokens(KeyedCollator):
         chosen = self._is_target[tokens.values] & (draw(Stream.TOKEN_MASK) < self.mask_probability)
         replacement = draw(Stream.TOKEN_REPLACEMENT)
         picks = np.floor(draw(Stream.RANDOM_TOKEN) * len(self._clinical_ids)).astype(np.int64)
-        as_mask = chosen & (replacement < MASK_TOKEN_SHARE)
-        as_random = chosen & ~as_mask & (replacement < MASK_TOKEN_SHARE + RANDOM_TOKEN_SHARE)
+        as_mask = chosen & (replacement < _MASK_TOKEN_SHARE)
+        as_random = chosen & ~as_mask & (replacement < _MASK_TOKEN_SHARE + _RANDOM_TOKEN_SHARE)
         shown = np.where(as_mask, self.tokenizer.mask_token_id, tokens.values)
         shown[as_random] = self._clinical_ids[picks[as_random]]
         batch["input_ids"] = self.pad(RaggedColumn(shown, tokens.lengths), self.tokenizer.pad_token_id)
@@ -370,14 +295,7 @@ class DataCollatorForClaimClassification(ClaimCollator):
     label_column: str = "label"
 
     def collate(self, features: Features) -> dict[str, npt.NDArray[Any]]:
-        """Pad the inputs and add `labels` where the rows carry one.
-
-        Args:
-            features (`pa.Table` or `list[dict]`): Tokenised rows.
-
-        Returns:
-            `dict[str, np.ndarray]`: The batch of [`ClaimForSequenceClassification`].
-        """
+        """Pad the inputs and add `labels` where the rows carry one."""
         batch = super().collate(features)
         if self.label_column in column_names(features):
             labels = scalar_column(features, self.label_column)
@@ -412,17 +330,7 @@ class DataCollatorForVisitClassification(ClaimCollator):
     label_column: str = "label"
 
     def collate(self, features: Features) -> dict[str, npt.NDArray[Any]]:
-        """Pad the inputs and add `labels` `(B, S)` where the rows carry them; slot 0, the patient, has none.
-
-        Args:
-            features (`pa.Table` or `list[dict]`): Tokenised rows.
-
-        Returns:
-            `dict[str, np.ndarray]`: The batch of [`ClaimForVisitClassification`].
-
-        Raises:
-            ValueError: If a row has fewer labels than visits in view.
-        """
+        """Pad the inputs and add `labels` `(B, S)` where the rows carry them; slot 0, the patient, has none."""
         batch = super().collate(features)
         if self.label_column in column_names(features):
             labels = ragged_column(features, self.label_column)

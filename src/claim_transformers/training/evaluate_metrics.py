@@ -15,7 +15,7 @@ from claim_transformers.training.bootstrap import clustered_interval
 from claim_transformers.training.metrics import WeightedMetric, auprc, auroc, brier, calibration_error, recall_at_k
 
 
-class ClaimMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate is not typed
+class _ClaimMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate is not typed
     """A metric with an optional interval over resampled patients; the base of the classes below.
 
     `compute(predictions=..., references=...)` gives `{name: value}`. With `clusters`, the patient of each row, it adds
@@ -35,14 +35,7 @@ class ClaimMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate is not typ
     ranks_codes: ClassVar[bool] = False
 
     def metric(self, **options: Any) -> WeightedMetric:
-        """Return the plain function behind the class.
-
-        Args:
-            **options: Options of the function, such as `k`.
-
-        Returns:
-            [`WeightedMetric`]: Function of labels, scores and weights.
-        """
+        """Return the plain function behind the class."""
         raise NotImplementedError
 
     def _info(self) -> evaluate.MetricInfo:
@@ -80,7 +73,7 @@ class ClaimMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate is not typ
         }
 
 
-class Auroc(ClaimMetric):
+class Auroc(_ClaimMetric):
     """Area under the receiver operating characteristic, see [`auroc`]."""
 
     result_name = "auroc"
@@ -91,7 +84,7 @@ class Auroc(ClaimMetric):
         return partial(auroc, **options)
 
 
-class Auprc(ClaimMetric):
+class Auprc(_ClaimMetric):
     """Area under the precision-recall curve, see [`auprc`]."""
 
     result_name = "auprc"
@@ -102,7 +95,7 @@ class Auprc(ClaimMetric):
         return partial(auprc, **options)
 
 
-class Brier(ClaimMetric):
+class Brier(_ClaimMetric):
     """Mean squared difference of probability and label, see [`brier`]."""
 
     result_name = "brier"
@@ -113,7 +106,7 @@ class Brier(ClaimMetric):
         return partial(brier, **options)
 
 
-class CalibrationError(ClaimMetric):
+class CalibrationError(_ClaimMetric):
     """Expected calibration error, see [`calibration_error`] for `bins` and `binning`."""
 
     result_name = "calibration_error"
@@ -124,7 +117,7 @@ class CalibrationError(ClaimMetric):
         return partial(calibration_error, **options)
 
 
-class RecallAtK(ClaimMetric):
+class RecallAtK(_ClaimMetric):
     """Share of true codes among the highest ranked, see [`recall_at_k`] for `k`.
 
     Examples:

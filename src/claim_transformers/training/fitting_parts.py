@@ -6,26 +6,7 @@ from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
 
 
 def require_fitting_parts(config: Any, tokenizer: Any, collator: Any) -> None:
-    """Refuse a tokenizer of another vocabulary, and a collator that makes targets the model is not trained for.
-
-    Args:
-        config ([`ClaimConfig`]): Configuration of the model; anything else is not checked.
-        tokenizer ([`ClaimTokenizer`], *optional*): `processing_class` of the trainer.
-        collator (`Callable`): Data collator of the trainer. Its own tokenizer is checked too.
-
-    Raises:
-        ValueError: `E_VOCAB_SIZE` if a tokenizer has another vocabulary than the model. `E_COLLATOR` if codes are
-            hidden for category prediction while next visits are predicted as categories, whose labels would then be
-            of the hidden codes alone, or if the collator's context is not that of a model with a fixed one.
-
-    Examples:
-        >>> from types import SimpleNamespace
-        >>> from claim_transformers.models.claim.configuration_claim import ClaimConfig
-        >>> require_fitting_parts(ClaimConfig(nvp_context="full"), None, SimpleNamespace(nvp_context="mixed"))
-        Traceback (most recent call last):
-            ...
-        ValueError: E_COLLATOR: expected a collator with nvp_context='full' as the model has, found 'mixed'; ...
-    """
+    """Refuse a tokenizer of another vocabulary, and a collator that makes targets the model is not trained for."""
     if getattr(config, "model_type", None) != "claim":
         return
     for candidate in (tokenizer, getattr(collator, "tokenizer", None)):

@@ -33,20 +33,7 @@ class Stream(IntEnum):
 
 
 def splitmix64(state: UInt64Array) -> UInt64Array:
-    """Return the SplitMix64 output for each generator state.
-
-    Args:
-        state (`np.ndarray` of `uint64`): States: `seed + n * 0x9E3779B97F4A7C15` for the n-th output of `seed`.
-
-    Returns:
-        `np.ndarray` of `uint64`: Outputs, of the shape of `state`.
-
-    Examples:
-        >>> gamma = 0x9E3779B97F4A7C15
-        >>> states = np.array([(1234567 + n * gamma) % 2**64 for n in (1, 2)], dtype=np.uint64)
-        >>> splitmix64(states).tolist()
-        [6457827717110365317, 3203168211198807973]
-    """
+    """Return the SplitMix64 output for each generator state."""
     mixed = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return mixed ^ (mixed >> np.uint64(31))
@@ -58,21 +45,7 @@ def _descend(key: UInt64Array, branch: npt.NDArray[np.integer]) -> UInt64Array:
 
 
 def row_keys(seed: int, epoch: npt.ArrayLike, row: npt.ArrayLike, *, stream: Stream) -> UInt64Array:
-    """Make the key of each row, from which [`uniform_at`] draws any number of numbers.
-
-    Args:
-        seed (`int`): Seed of the run, any integer.
-        epoch (`int` or array of `int`): Epoch of each row.
-        row (`int` or array of `int`): Stable number or digest of the patient; never a position in a batch.
-        stream ([`Stream`]): What the numbers are for. Different streams are independent.
-
-    Returns:
-        `np.ndarray` of `uint64`: One key per row.
-
-    Examples:
-        >>> len(set(row_keys(0, [0, 1], [5, 5], stream=Stream.CUT_KIND).tolist()))
-        2
-    """
+    """Make the key of each row, from which [`uniform_at`] draws any number of numbers."""
     root = np.array([(seed + stream * 0x2545F4914F6CDD1D) & _WORD], dtype=np.uint64)
     return _descend(_descend(splitmix64(root), np.asarray(epoch)), np.asarray(row))
 

@@ -26,50 +26,24 @@ if TYPE_CHECKING:
     Int64Array = npt.NDArray[np.int64]
 
 IGNORE_INDEX = -100
-INPATIENT_TYPE = "TYPE/IP"
-UNKNOWN_DAYS = np.iinfo(np.int32).min
+_INPATIENT_TYPE = "TYPE/IP"
+_UNKNOWN_DAYS = np.iinfo(np.int32).min
 SPAN_COLUMNS = ("span_start_days", "span_end_days")
 AGE_COLUMN = "first_age_days"
 
 
 @dataclass
 class Landmarks:
-    """What is known about time in one batch.
+    """What is known about time in one batch, in days since the first visit in view."""
 
-    Args:
-        visit_days (`np.ndarray` of shape `(B, S)`): Days since the first visit in view, -1 where padded.
-        span_days (`np.ndarray` of shape `(2, B, M)`): First and last day of each span of enrolment on the same scale.
-        horizon_days (`int`): Length of the horizon.
-
-    Examples:
-        >>> spans = np.array([[[0]], [[400]]])
-        >>> landmarks = Landmarks(np.array([[0, 0, 100]]), spans, horizon_days=365)
-        >>> day = landmarks.draw(np.array([0.5]))
-        >>> day.tolist(), landmarks.visits_before(day).tolist()  # the middle of days 1 to 35, after the first visit
-        ([18], [1])
-        >>> landmarks.known(day).tolist()
-        [[True, True, False]]
-    """
-
-    visit_days: "Int64Array"
-    span_days: "Int64Array"
+    visit_days: "Int64Array"  # (B, S), -1 where padded
+    span_days: "Int64Array"  # (2, B, M): first and last day of each span of enrolment
     horizon_days: int
 
     def draw(self, uniform: npt.NDArray[np.float64]) -> "Int64Array":
         """Draw one landmark per row, uniform over the days that are followed for the whole horizon.
 
         A record too short for that gets a day up to its last visit, good for the next visit alone.
-
-        Args:
-            uniform (`np.ndarray` of shape `(B,)`): Numbers in 0..1.
-
-        Returns:
-            `np.ndarray` of shape `(B,)`: Day of the landmark, at least 1 so that the first visit is in view.
-
-        Examples:
-            >>> short = Landmarks(np.array([[0, 0, 9]]), np.array([[[0]], [[9]]]), horizon_days=365)
-            >>> short.draw(np.array([0.99])).tolist()
-            [9]
         """
         last_visit = self.visit_days.max(axis=1)
         last_start = self.span_days[1].max(axis=1, initial=0) - self.horizon_days
@@ -78,58 +52,24 @@ class Landmarks:
         return day
 
     def draw_visit(self, uniform: npt.NDArray[np.float64]) -> "Int64Array":
-        """Draw the day of one visit per row, uniform over the visits after the first day in view.
-
-        Args:
-            uniform (`np.ndarray` of shape `(B,)`): Numbers in 0..1.
-
-        Returns:
-            `np.ndarray` of shape `(B,)`: Day of the visit, 0 where all visits are on one day.
-
-        Examples:
-            >>> landmarks = Landmarks(np.array([[0, 0, 0, 4, 9]]), np.array([[[0]], [[9]]]), horizon_days=365)
-            >>> [landmarks.draw_visit(np.array([uniform])).tolist() for uniform in (0.0, 0.6)]
-            [[4], [9]]
-        """
+        """Draw the day of one visit per row, uniform over the visits after the first day in view."""
         visits = self.visit_days[:, 1:]
         later = visits >= 1
+        # The place-th visit that counts is where the running number of such visits first reaches place + 1.
         place = np.floor(uniform * later.sum(axis=1)).astype(np.int64)
         chosen = later & (np.cumsum(later, axis=1) == place[:, None] + 1)
         day: Int64Array = np.where(chosen, visits, 0).sum(axis=1)
         return day
 
     def visits_before(self, day: "Int64Array") -> "Int64Array":
-        """Count the visits before a day.
-
-        Args:
-            day (`np.ndarray` of shape `(B,)`): Days.
-
-        Returns:
-            `np.ndarray` of shape `(B,)`.
-
-        Examples:
-            >>> landmarks = Landmarks(np.array([[0, 0, 4, 9]]), np.array([[[0]], [[9]]]), horizon_days=365)
-            >>> landmarks.visits_before(np.array([9])).tolist()
-            [2]
-        """
+        """Count the visits before a day."""
         visits = self.visit_days[:, 1:]
         before: Int64Array = ((visits >= 0) & (visits < day[:, None])).sum(axis=1)
         return before
 
     def known(self, landmark: "Int64Array") -> npt.NDArray[np.bool_]:
-        """Tell from which slots the whole horizon lies inside one span of enrolment.
-
-        Args:
-            landmark (`np.ndarray` of shape `(B,)`): Day of the patient's slot.
-
-        Returns:
-            `np.ndarray` of `bool` and shape `(B, S)`.
-
-        Examples:
-            >>> gap = Landmarks(np.array([[0, 0, 50]]), np.array([[[0, 60]], [[40, 90]]]), horizon_days=30)
-            >>> gap.known(np.array([60])).tolist()  # enrolled on days 0 to 40 and 60 to 90
-            [[True, True, False]]
-        """
+        """Tell from which slots the whole horizon lies inside one span of enrolment."""
+        # (B, S, 1) against (B, 1, M): a slot is known if one of the spans holds its day and the end of its horizon.
         days = np.concatenate([landmark[:, None], self.visit_days[:, 1:]], axis=1)[:, :, None]
         start, end = self.span_days[:, :, None, :]
         known: npt.NDArray[np.bool_] = ((start <= days) & (days + self.horizon_days <= end)).any(axis=2)
@@ -137,21 +77,7 @@ class Landmarks:
 
 
 def read_landmarks(features: Features, visit_days: "Int64Array", horizon_days: int) -> Landmarks:
-    """Gather what a batch knows of enrolment; without any, a record is followed up to its last visit.
-
-    Args:
-        features (`pa.Table` or `list[dict]`): Rows of [`tokenize_dataset`].
-        visit_days (`np.ndarray` of shape `(B, S)`): Days since the first visit in view, -1 where padded.
-        horizon_days (`int`): Length of the horizon.
-
-    Returns:
-        [`Landmarks`]
-
-    Examples:
-        >>> rows = [{"visit_days": [0, 0, 8]}]
-        >>> read_landmarks(rows, np.array([[0, 0, 8]]), horizon_days=5).span_days.tolist()
-        [[[0]], [[8]]]
-    """
+    """Gather what a batch knows of enrolment; without any, a record is followed up to its last visit."""
     if set(SPAN_COLUMNS) <= set(column_names(features)):
         start, end = (ragged_column(features, name) for name in SPAN_COLUMNS)
         width = max(int(start.lengths.max(initial=0)), 1)
@@ -182,10 +108,12 @@ def horizon_targets(
         >>> horizon_targets(tokens, visits, np.array([-100, 5, -100, 5]), tokenizer).tolist()
         [-100, 15, -100, 5]
     """
+    # A token does not say where it was billed; the type token of its slot does, so slots of all rows are numbered
+    # through and each token looks up its own.
     slots_per_row = int(visits.values.max(initial=0)) + 1
     slot = tokens.row * slots_per_row + visits.values
     is_inpatient = np.zeros(len(tokens.lengths) * slots_per_row, dtype=bool)
-    is_inpatient[slot[tokens.values == tokenizer.convert_tokens_to_ids(INPATIENT_TYPE)]] = True
+    is_inpatient[slot[tokens.values == tokenizer.convert_tokens_to_ids(_INPATIENT_TYPE)]] = True
     targets = np.where(is_inpatient[slot], categories + tokenizer.num_categories, categories)
     return np.where(categories == IGNORE_INDEX, IGNORE_INDEX, targets)
 
@@ -193,28 +121,14 @@ def horizon_targets(
 def age_at_landmark(
     features: Features, tokens: RaggedColumn, landmark: "Int64Array", age_ids: "Int64Array"
 ) -> "Int64Array":
-    """Write the age at the landmark over the age at the first visit, as a cohort has it at its index date.
-
-    Args:
-        features (`pa.Table` or `list[dict]`): Rows of [`tokenize_dataset`].
-        tokens ([`RaggedColumn`]): Tokens of the rows.
-        landmark (`np.ndarray` of shape `(B,)`): Day of each landmark, below 1 for a row that keeps its age.
-        age_ids (`np.ndarray`): Token of each age in years.
-
-    Returns:
-        `np.ndarray` of shape `(tokens,)`: The tokens.
-
-    Examples:
-        >>> tokens, ages = RaggedColumn(np.array([10, 7]), np.array([2])), np.arange(10, 20)
-        >>> age_at_landmark([{"first_age_days": 300}], tokens, np.array([800]), ages).tolist()
-        [13, 7]
-    """
+    """Write the age at the landmark over the age at the first visit, as a cohort has it at its index date."""
     values: Int64Array = tokens.values.astype(np.int64)
     if AGE_COLUMN not in column_names(features) or not len(age_ids):
         return values
     first_age_days = scalar_column(features, AGE_COLUMN).astype(np.int64)
     starts = np.cumsum(tokens.lengths) - tokens.lengths
-    row = np.flatnonzero((landmark >= 1) & (first_age_days != UNKNOWN_DAYS) & (tokens.lengths > 0))
+    # The age is the first token of a row where there is one; 1461 days are four years.
+    row = np.flatnonzero((landmark >= 1) & (first_age_days != _UNKNOWN_DAYS) & (tokens.lengths > 0))
     row = row[np.isin(tokens.values[starts[row]], age_ids)]
     years = np.clip(4 * (first_age_days[row] + landmark[row]) // 1461, 0, len(age_ids) - 1)
     values[starts[row]] = age_ids[years]
@@ -222,25 +136,7 @@ def age_at_landmark(
 
 
 def observation_columns(table: Any, visit_days: Any) -> dict[str, Any]:
-    """Enrolment and age of each row on the scale of its tokens: days since the first visit in view.
-
-    Args:
-        table (`pa.Table`): Rows of the patients table.
-        visit_days (`pa.ChunkedArray` of lists): Their column of that name after encoding.
-
-    Returns:
-        `dict[str, pa.Array]`: `span_start_days`, `span_end_days` and `first_age_days`, those that the table can give.
-
-    Examples:
-        >>> import pyarrow as pa
-        >>> table = pa.table(
-        ...     {"visit_day": [[100, 130]], "enrollment_start_day": [[90]], "enrollment_end_day": [[500]],
-        ...      "birth_day": [40]}
-        ... )
-        >>> columns = observation_columns(table, pa.chunked_array([[[0, 0, 30]]]))
-        >>> {name: column.to_pylist() for name, column in columns.items()}
-        {'span_start_days': [[-10]], 'span_end_days': [[400]], 'first_age_days': [60]}
-    """
+    """Enrolment and age of each row on the scale of its tokens: days since the first visit in view."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -258,7 +154,7 @@ def observation_columns(table: Any, visit_days: Any) -> dict[str, Any]:
         birth_day = table.column("birth_day")
         age_days = first_day - pc.fill_null(birth_day, 0).to_numpy()
         known = pc.is_valid(birth_day).to_numpy() & (view.lengths > 1)
-        columns[AGE_COLUMN] = pa.array(np.where(known, age_days, UNKNOWN_DAYS), pa.int32())
+        columns[AGE_COLUMN] = pa.array(np.where(known, age_days, _UNKNOWN_DAYS), pa.int32())
     return columns
 
 

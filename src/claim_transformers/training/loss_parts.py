@@ -6,18 +6,7 @@ import torch
 
 
 class LossParts:
-    """Running sums of named losses on this process.
-
-    Examples:
-        >>> from types import SimpleNamespace
-        >>> alone = SimpleNamespace(reduce=lambda value, reduction: value)
-        >>> parts = LossParts()
-        >>> parts.begin(step=4)
-        >>> parts.add({"cp_loss": torch.tensor(1.0)})
-        >>> parts.add({"cp_loss": torch.tensor(3.0)})
-        >>> parts.mean_per_step(alone, step=6)
-        {'cp_loss': 2.0}
-    """
+    """Running sums of named losses on this process."""
 
     def __init__(self) -> None:
         self._sums: dict[str, torch.Tensor] = {}
@@ -25,59 +14,26 @@ class LossParts:
         self._step: int | None = None
 
     def begin(self, step: int) -> None:
-        """Note the optimizer step that comes before the first batch; it is not 0 in a resumed run.
-
-        Args:
-            step (`int`): Steps done so far. Ignored after the first call.
-        """
+        """Note the optimizer step that comes before the first batch; it is not 0 in a resumed run."""
         self._step = step if self._step is None else self._step
 
     def add(
         self, parts: dict[str, torch.Tensor], *, times: torch.Tensor | float = 1.0, counted: torch.Tensor | int = 0
     ) -> None:
-        """Add the losses of a batch.
-
-        Args:
-            parts (`dict[str, torch.Tensor]`): Scalar losses by name.
-            times (`torch.Tensor` or `float`, *optional*, defaults to `1.0`): Factor on all of them.
-            counted (`torch.Tensor` or `int`, *optional*, defaults to `0`): Rows or targets behind them here.
-        """
+        """Add the losses of a batch."""
         for name, part in parts.items():
             self._sums[name] = self._sums.get(name, torch.zeros_like(part)) + part * times
         self._counted = self._counted + counted
 
     def mean_per_step(self, accelerator: Any, step: int) -> dict[str, float]:
-        """Sum over batches and processes, divide by the steps since the last call, and begin again.
-
-        Args:
-            accelerator (`accelerate.Accelerator`): Joins the processes.
-            step (`int`): Steps done so far.
-
-        Returns:
-            `dict[str, float]`: Losses by name.
-        """
+        """Sum over batches and processes, divide by the steps since the last call, and begin again."""
         steps = max(step - (self._step or 0), 1)
         means = {name: _total(accelerator, part) / steps for name, part in self._sums.items()}
         self._sums, self._step = {}, step
         return means
 
     def mean_per_item(self, accelerator: Any) -> dict[str, float]:
-        """Divide the sum over batches and processes by what was counted.
-
-        Args:
-            accelerator (`accelerate.Accelerator`): Joins the processes.
-
-        Returns:
-            `dict[str, float]`: Losses by name.
-
-        Examples:
-            >>> from types import SimpleNamespace
-            >>> parts = LossParts()
-            >>> parts.add({"loss": torch.tensor(2.0)}, times=3, counted=3)
-            >>> parts.add({"loss": torch.tensor(6.0)}, times=1, counted=1)
-            >>> parts.mean_per_item(SimpleNamespace(reduce=lambda value, reduction: value))
-            {'loss': 3.0}
-        """
+        """Divide the sum over batches and processes by what was counted."""
         if not self._sums:
             return {}
         device = next(iter(self._sums.values())).device

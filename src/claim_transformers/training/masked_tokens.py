@@ -24,24 +24,6 @@ def score_masked_tokens(model: "ClaimForMaskedLM", hidden: Tensor, labels: Tenso
     """Score every token of the vocabulary at the hidden positions alone.
 
     Most positions are not hidden, and the logits of all of them would be the largest tensor of an evaluation.
-
-    Args:
-        model ([`ClaimForMaskedLM`]): The model.
-        hidden (`torch.FloatTensor` of shape `(B, T, E)`): Its last hidden state.
-        labels (`torch.LongTensor` of shape `(B, T)`): As [`DataCollatorForMaskedTokens`] makes them, -100 where
-            nothing is hidden.
-
-    Returns:
-        `tuple[torch.Tensor, torch.Tensor]`: Logits of shape `(B, M, K)` and labels of shape `(B, M)`, in the order of
-        the positions; -100 behind the last hidden token of a patient. `M` is at least 1.
-
-    Examples:
-        >>> from claim_transformers.models.claim import ClaimConfig, ClaimForMaskedLM
-        >>> config = ClaimConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, visit_pooling="none")
-        >>> labels = torch.tensor([[-100, 6, -100, 8]])
-        >>> logits, labels = score_masked_tokens(ClaimForMaskedLM(config).eval(), torch.zeros(1, 4, 8), labels)
-        >>> tuple(logits.shape), labels.tolist()
-        ((1, 2, 9), [[6, 8]])
     """
     is_hidden_BT = labels != IGNORE_INDEX
     width = max(int(is_hidden_BT.sum(dim=1).max()), 1)

@@ -24,28 +24,6 @@ def hold_out_last_visit(
     """Split a pretraining batch into the history before the last visit and the codes of the last visit.
 
     Codes that the collator masked are shown again: their labels hold them.
-
-    Args:
-        inputs (`dict[str, torch.Tensor]`): Batch of [`DataCollatorForClaimPretraining`].
-        pad_token_id (`int`): Token of padding.
-        target (`str`, *optional*, defaults to `"labels"`): `"labels"` for codes, `"category_labels"` for categories.
-
-    Returns:
-        `tuple`: `input_ids`, `visit_ids`, `visit_days` and `attention_mask` of the history, and the targets of shape
-        `(B, C)`, -100 where there is none. A patient with fewer than two visits has no history to predict from, and no
-        target.
-
-    Examples:
-        >>> batch = {
-        ...     "input_ids": torch.tensor([[4, 7, 8]]),
-        ...     "visit_ids": torch.tensor([[0, 1, 2]]),
-        ...     "visit_days": torch.tensor([[0, 0, 5]]),
-        ...     "attention_mask": torch.ones(1, 3, dtype=torch.long),
-        ...     "labels": torch.tensor([[-100, 7, 8]]),
-        ... }
-        >>> history, targets = hold_out_last_visit(batch, pad_token_id=0)
-        >>> history["input_ids"].tolist(), history["visit_days"].tolist(), targets.tolist()
-        ([[4, 7, 0]], [[0, 0, -1]], [[8]])
     """
     visit_ids_BT, visit_days_BV, labels_BT = inputs["visit_ids"], inputs["visit_days"], inputs["labels"]
     last_B1 = (visit_days_BV >= 0).sum(dim=1, keepdim=True) - 1
@@ -92,19 +70,7 @@ def rank_next_visit(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def recall_of_patients(ranks: npt.ArrayLike, k: int) -> npt.NDArray[np.float64]:
-    """Share of each patient's hidden codes among the first `k`, NaN where nothing was hidden.
-
-    Args:
-        ranks (array of shape `(N, C)`): Ranks of the hidden codes, negative where there is none.
-        k (`int`): Codes that are looked at.
-
-    Returns:
-        `np.ndarray` of shape `(N,)`: Recall at `k`.
-
-    Examples:
-        >>> recall_of_patients([[0, 12, -100], [-100, -100, -100]], k=10).tolist()
-        [0.5, nan]
-    """
+    """Share of each patient's hidden codes among the first `k`, NaN where nothing was hidden."""
     ranks = np.asarray(ranks)
     counts = (ranks >= 0).sum(axis=1).astype(np.float64)
     hits = ((ranks >= 0) & (ranks < k)).sum(axis=1)

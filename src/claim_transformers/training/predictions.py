@@ -1,7 +1,6 @@
 """What a model predicted for the rows of a cohort, in one form for every model, so that all can be compared."""
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,22 +8,19 @@ import numpy as np
 import numpy.typing as npt
 
 from claim_transformers.training.bootstrap import MetricInterval, clustered_interval
-from claim_transformers.training.classification_metrics import probabilities_of
 from claim_transformers.training.metrics import WeightedMetric, auprc, auroc, brier, calibration_error
 
 if TYPE_CHECKING:
-    import datasets
     import pyarrow as pa
-    from transformers import Trainer
 
-BINARY_METRICS: dict[str, WeightedMetric] = {
+_BINARY_METRICS: dict[str, WeightedMetric] = {
     "AUROC": auroc,
     "AUPRC": auprc,
     "Brier": brier,
     "calibration error": calibration_error,
 }
 PREDICTIONS, METRICS = "predictions.parquet", "metrics.json"
-TEST = "test"
+_TEST = "test"
 
 
 def score_binary(
@@ -47,12 +43,12 @@ def score_binary(
     """
     return {
         name: clustered_interval(metric, labels, scores, clusters, replicates=replicates)
-        for name, metric in BINARY_METRICS.items()
+        for name, metric in _BINARY_METRICS.items()
     }
 
 
 def save_predictions(
-    folder: str | Path, examples: "pa.Table", scores: npt.ArrayLike, *, name: str, split: str = TEST, **details: Any
+    folder: str | Path, examples: "pa.Table", scores: npt.ArrayLike, *, name: str, split: str = _TEST, **details: Any
 ) -> dict[str, str]:
     """Write the predictions of one model on one split, and its metrics.
 
@@ -87,7 +83,7 @@ def save_predictions(
     table = {"row": np.arange(len(scores), dtype=np.int32), "patient": patient, "label": labels, "score": scores}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(table), folder / file_of_split(PREDICTIONS, split))
+    pq.write_table(pa.table(table), folder / _file_of_split(PREDICTIONS, split))
     found = score_binary(labels, scores, patient.to_numpy())
     content = {
         "name": name,
@@ -96,54 +92,11 @@ def save_predictions(
         "metrics": {metric: interval.to_dict() for metric, interval in found.items()},
         **details,
     }
-    (folder / file_of_split(METRICS, split)).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (folder / _file_of_split(METRICS, split)).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return {metric: str(interval) for metric, interval in found.items()}
 
 
-def predict_splits(
-    trainer: "Trainer",
-    tokens: Mapping[str, Any],
-    cohort: "datasets.DatasetDict",
-    *,
-    name: str,
-    splits: Sequence[str] = ("validation", TEST),
-) -> dict[str, dict[str, str]]:
-    """Predict splits with a classifier of two classes, and write each with [`save_predictions`].
-
-    Every process predicts, the first one writes, into the output folder of the trainer.
-
-    Args:
-        trainer (`Trainer`): The trainer of the classifier.
-        tokens (`Mapping`): Tokenised rows of each split.
-        cohort (`datasets.DatasetDict`): The same rows with `patient_id` and `label`.
-        name (`str`): Name of the model for tables.
-        splits (`list[str]`, *optional*): Validation, on which thresholds and recalibrations are fitted, and test.
-
-    Returns:
-        `dict[str, dict[str, str]]`: Per split each metric with its interval; empty where another process writes.
-    """
-    found = {}
-    for split in splits:
-        logits = trainer.predict(tokens[split]).predictions
-        if trainer.is_world_process_zero():
-            examples, out = cohort[split].with_format("arrow")[:], str(trainer.args.output_dir)
-            found[split] = save_predictions(out, examples, probabilities_of(logits), name=name, split=split)
-    return found
-
-
-def file_of_split(name: str, split: str) -> str:
-    """Name the file of a split.
-
-    Args:
-        name (`str`): Its name for the test split.
-        split (`str`): The split.
-
-    Returns:
-        `str`: The name.
-
-    Examples:
-        >>> file_of_split(PREDICTIONS, "test"), file_of_split(PREDICTIONS, "validation")
-        ('predictions.parquet', 'predictions_validation.parquet')
-    """
+def _file_of_split(name: str, split: str) -> str:
+    """Name the file of a split."""
     path = Path(name)
-    return name if split == TEST else f"{path.stem}_{split}{path.suffix}"
+    return name if split == _TEST else f"{path.stem}_{split}{path.suffix}"

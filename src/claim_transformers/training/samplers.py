@@ -8,7 +8,7 @@ import torch
 
 # Rows are sorted by length inside blocks of this many batches: long enough for little padding, short enough that
 # patients meet different neighbours in every epoch.
-BATCHES_PER_BLOCK = 50
+_BATCHES_PER_BLOCK = 50
 
 
 class LengthGroupedBatches(torch.utils.data.Sampler[list[int]]):
@@ -57,7 +57,7 @@ class LengthGroupedBatches(torch.utils.data.Sampler[list[int]]):
         seed: int = 0,
         accumulation: int = 1,
         processes: int = 1,
-        batches_per_block: int = BATCHES_PER_BLOCK,
+        batches_per_block: int = _BATCHES_PER_BLOCK,
     ) -> None:
         self.lengths = np.asarray(lengths, dtype=np.int64)
         if min(batch_size, accumulation, processes, batches_per_block) < 1:
@@ -73,31 +73,11 @@ class LengthGroupedBatches(torch.utils.data.Sampler[list[int]]):
         return self.rows_per_batch * self.accumulation * self.processes
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order is yielded next.
-
-        Args:
-            epoch (`int`): Epoch, counted from 0.
-
-        Examples:
-            >>> batches = LengthGroupedBatches([1, 2, 3], batch_size=1)
-            >>> first = list(batches)
-            >>> batches.set_epoch(1)
-            >>> batches.set_epoch(0)
-            >>> list(batches) == first
-            True
-        """
+        """Choose the epoch whose order is yielded next."""
         self.epoch = epoch
 
     def steps(self) -> list[npt.NDArray[np.int64]]:
-        """Return the rows of each optimizer step of the epoch, longest rows first inside a step.
-
-        Returns:
-            `list[np.ndarray]`: Row numbers; all steps but the last hold `rows_per_step` rows.
-
-        Examples:
-            >>> [len(rows) for rows in LengthGroupedBatches([1] * 10, batch_size=2, accumulation=2).steps()]
-            [4, 4, 2]
-        """
+        """Return the rows of each optimizer step of the epoch, longest rows first inside a step."""
         key = np.array([self.seed, self.epoch], dtype=np.int64).astype(np.uint64)
         generator = np.random.Generator(np.random.Philox(key=key))
         order = generator.permutation(len(self.lengths))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Features: TypeAlias = "pa.Table | Sequence[Mapping[str, Any]]"
-IntArray = npt.NDArray[np.integer]
+_IntArray = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class RaggedColumn:
         ([0, 1, 1], [0, 0, 1])
     """
 
-    values: IntArray
+    values: _IntArray
     lengths: npt.NDArray[np.int64]
 
     @cached_property
@@ -49,15 +49,7 @@ class RaggedColumn:
         return np.arange(len(self.values)) - np.repeat(starts, self.lengths)
 
     def pad(self, fill: int, width: int | None = None) -> npt.NDArray[np.int64]:
-        """Return the rows as one rectangle, padded on the right.
-
-        Args:
-            fill (`int`): Value of the padding.
-            width (`int`, *optional*): Width of the rectangle, at least the longest row, which is the default.
-
-        Returns:
-            `np.ndarray` of `int64` and shape `(rows, width)`.
-        """
+        """Return the rows as one rectangle, padded on the right."""
         width = int(self.lengths.max(initial=0)) if width is None else width
         padded = np.full((len(self.lengths), width), fill, dtype=np.int64)
         padded[np.arange(width) < self.lengths[:, None]] = self.values

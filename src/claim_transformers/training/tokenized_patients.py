@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
 
-TOKEN_COLUMNS = ("input_ids", "visit_ids", "visit_days", "category_ids")
-OBSERVATION_COLUMNS = (*SPAN_COLUMNS, AGE_COLUMN)
-LABEL_COLUMN = "label"
+_TOKEN_COLUMNS = ("input_ids", "visit_ids", "visit_days", "category_ids")
+_OBSERVATION_COLUMNS = (*SPAN_COLUMNS, AGE_COLUMN)
+_LABEL_COLUMN = "label"
 LENGTH_COLUMN = "length"
 DIGEST_COLUMN = "patient_digest"
 
@@ -57,7 +57,9 @@ class TokenizedPatients(torch.utils.data.Dataset["pa.Table"]):
             raise KeyError(
                 f"expected the columns of tokenised patients, found no {sorted(missing)}; run tokenize_dataset"
             )
-        read = [name for name in (*TOKEN_COLUMNS, *OBSERVATION_COLUMNS, LABEL_COLUMN) if name in dataset.column_names]
+        read = [
+            name for name in (*_TOKEN_COLUMNS, *_OBSERVATION_COLUMNS, _LABEL_COLUMN) if name in dataset.column_names
+        ]
         self.source = dataset
         self.epoch = epoch
         self._rows = dataset.select_columns(read).with_format("arrow")
@@ -69,20 +71,7 @@ class TokenizedPatients(torch.utils.data.Dataset["pa.Table"]):
         return self.__getitems__([row])
 
     def __getitems__(self, rows: Sequence[int]) -> "pa.Table":
-        """Read rows as one table.
-
-        Args:
-            rows (`list[int]`): Row numbers, in any order.
-
-        Returns:
-            `pa.Table`: The token columns, the label where there is one, `row` and `epoch`.
-
-        Examples:
-            >>> import datasets
-            >>> columns = {"input_ids": [[5], [6]], "visit_ids": [[0], [0]], "visit_days": [[0], [0]]}
-            >>> TokenizedPatients(datasets.Dataset.from_dict(columns), epoch=2).__getitems__([1]).to_pylist()
-            [{'input_ids': [6], 'visit_ids': [0], 'visit_days': [0], 'row': 1, 'epoch': 2}]
-        """
+        """Read rows as one table."""
         import pyarrow as pa
 
         # One copy of the rows asked for: each is a chunk of its own until then.
@@ -91,20 +80,7 @@ class TokenizedPatients(torch.utils.data.Dataset["pa.Table"]):
         return table.append_column("epoch", pa.array(np.full(len(rows), self.epoch)))
 
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Return the number of slots of each row, the patient's slot included.
-
-        Returns:
-            `np.ndarray` of `int64`: One length per row.
-
-        Raises:
-            KeyError: If the data set has no column `length`.
-
-        Examples:
-            >>> import datasets
-            >>> columns = {"input_ids": [[5]], "visit_ids": [[0]], "visit_days": [[0]], "length": [1]}
-            >>> TokenizedPatients(datasets.Dataset.from_dict(columns)).lengths().tolist()
-            [1]
-        """
+        """Return the number of slots of each row, the patient's slot included."""
         lengths = read_numbers(self.source, LENGTH_COLUMN)
         if lengths is None:
             raise KeyError(
@@ -215,20 +191,7 @@ def tokenizer_digest(tokenizer: "ClaimTokenizer") -> str:
 
 
 def patient_digests(patient_ids: "pa.ChunkedArray") -> npt.NDArray[np.int64]:
-    """Digest patient identifiers into whole numbers, for joins and overlap checks without strings.
-
-    Args:
-        patient_ids (`pa.ChunkedArray` of strings): Identifiers, one per row.
-
-    Returns:
-        `np.ndarray` of `int64`: One digest per row. It is no pseudonym: whoever holds an identifier can compute it.
-
-    Examples:
-        >>> import pyarrow as pa
-        >>> first, second, third = patient_digests(pa.chunked_array([["A1", "B"], ["A1"]])).tolist()
-        >>> first == third, first == second
-        (True, False)
-    """
+    """Digest patient identifiers into whole numbers, for joins and overlap checks without strings."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -246,8 +209,8 @@ def _encode_batch(table: "pa.Table", tokenizer: "ClaimTokenizer") -> "pa.Table":
     import pyarrow as pa
 
     encoded = tokenizer.encode_table(table)
-    if LABEL_COLUMN in table.column_names and LABEL_COLUMN not in encoded.column_names:
-        encoded = encoded.append_column(LABEL_COLUMN, table.column(LABEL_COLUMN))
+    if _LABEL_COLUMN in table.column_names and _LABEL_COLUMN not in encoded.column_names:
+        encoded = encoded.append_column(_LABEL_COLUMN, table.column(_LABEL_COLUMN))
     if "index_day" not in table.column_names:
         for name, column in observation_columns(table, encoded.column("visit_days")).items():
             encoded = encoded.append_column(name, column)

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
-from transformers import Trainer
+from transformers import EarlyStoppingCallback, Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
 from claim_transformers.models.claim import ClaimForMaskedLM
+from claim_transformers.training.arguments import ClaimTrainingArguments
 from claim_transformers.training.callbacks import EpochFromState, JsonLinesHistory, ReturnFreeMemory
 from claim_transformers.training.fitting_parts import require_fitting_parts
 from claim_transformers.training.loss_parts import LossParts
@@ -22,9 +23,9 @@ from claim_transformers.training.samplers import LengthGroupedBatches
 from claim_transformers.training.split_overlap import require_disjoint_patients
 from claim_transformers.training.tokenized_patients import LENGTH_COLUMN, TokenizedPatients, read_numbers
 
-LOSS_PARTS = ("nvp_loss", "cp_loss", "horizon_loss")
-PICKLED_ARGUMENTS = "training_args.bin"
-READABLE_ARGUMENTS = "training_args.json"
+_LOSS_PARTS = ("nvp_loss", "cp_loss", "horizon_loss")
+_PICKLED_ARGUMENTS = "training_args.bin"
+_READABLE_ARGUMENTS = "training_args.json"
 
 
 class ClaimTrainer(Trainer):
@@ -95,17 +96,15 @@ class ClaimTrainer(Trainer):
         self._epoch_from_state = EpochFromState()
         self.add_callback(self._epoch_from_state)
         self.add_callback(JsonLinesHistory())
+        if isinstance(self.args, ClaimTrainingArguments) and self.args.early_stopping_patience:
+            self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience))
         if self.args.device.type == "cpu":
             self.add_callback(ReturnFreeMemory())
         self._parts = LossParts()
 
     # ---- Data ----
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Return batches of similar length in an order keyed by seed and epoch, sharded over the processes.
-
-        Returns:
-            `torch.utils.data.DataLoader`: Prepared by accelerate.
-        """
+        """Return batches of similar length in an order keyed by seed and epoch, sharded over the processes."""
         dataset = self.train_dataset
         followers: list[Any] = [dataset] if isinstance(dataset, TokenizedPatients) else []
         if hasattr(self.data_collator, "epoch"):
@@ -159,21 +158,11 @@ class ClaimTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Compute the loss and remember its parts for the next log.
-
-        Args:
-            model (`torch.nn.Module`): The model.
-            inputs (`dict`): A batch.
-            return_outputs (`bool`, *optional*, defaults to `False`): Whether to return the outputs too.
-            num_items_in_batch (`torch.Tensor`, *optional*): Code targets of the whole optimizer step.
-
-        Returns:
-            The loss, with the outputs of the model if asked for.
-        """
+        """Compute the loss and remember its parts for the next log."""
         rows = len(inputs["input_ids"])
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         if isinstance(outputs, dict):
-            parts = {name: outputs[name].detach() for name in LOSS_PARTS if outputs.get(name) is not None}
+            parts = {name: outputs[name].detach() for name in _LOSS_PARTS if outputs.get(name) is not None}
             # A loss over the targets of the whole step adds up over batches; a mean over the rows of a batch does not.
             targets = num_items_in_batch if self.model_accepts_loss_kwargs else None
             if not model.training:
@@ -196,18 +185,6 @@ class ClaimTrainer(Trainer):
         """Evaluate one batch.
 
         What a pretraining model predicts are the codes of each patient's last visit, or the hidden tokens.
-
-        Args:
-            model (`torch.nn.Module`): The model.
-            inputs (`dict`): A batch.
-            prediction_loss_only (`bool`): Whether only the loss is wanted, as it is without `compute_metrics`.
-            ignore_keys (`list[str]`, *optional*): Outputs of the model that are not gathered.
-
-        Returns:
-            `tuple`: Loss, logits and labels. For [`ClaimForPreTraining`] the logits score the codes of the hidden last
-            visit, `(B, K)`, and the labels are its codes, `(B, C)`, as [`rank_next_visit`] takes them. For
-            [`ClaimForMaskedLM`] both are those of the hidden tokens, `(B, M, K)` and `(B, M)`, as
-            [`rank_masked_tokens`] takes them.
         """
         base = self.accelerator.unwrap_model(model)
         is_masked = isinstance(base, ClaimForMaskedLM) and "labels" in inputs
@@ -230,12 +207,7 @@ class ClaimTrainer(Trainer):
         return loss, logits.float(), targets
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log figures, with the parts of the training loss beside it.
-
-        Args:
-            logs (`dict[str, float]`): Figures.
-            start_time (`float`, *optional*): Start of training, in seconds.
-        """
+        """Log figures, with the parts of the training loss beside it."""
         if "loss" in logs:
             logs.update(self._parts.mean_per_step(self.accelerator, self.state.global_step))
         super().log(logs, start_time)
@@ -253,16 +225,6 @@ class ClaimTrainer(Trainer):
         Losses are means over all targets (or rows, where the loss of the model is a mean over rows), however the rows
         are cut into batches. `compute_metrics` sees the rows by length, predictions are returned in the order of the
         rows.
-
-        Args:
-            dataloader (`torch.utils.data.DataLoader`): Evaluation batches.
-            description (`str`): Name of the loop in the log.
-            prediction_loss_only (`bool`, *optional*): Whether to return the loss only.
-            ignore_keys (`list[str]`, *optional*): Outputs of the model that are not gathered.
-            metric_key_prefix (`str`, *optional*, defaults to `"eval"`): Prefix of every metric.
-
-        Returns:
-            `EvalLoopOutput`: Predictions, labels and metrics.
         """
         of_training, self._parts = self._parts, LossParts()
         try:
@@ -288,43 +250,22 @@ class ClaimTrainer(Trainer):
         super()._save(output_dir, state_dict)
         if self.args.should_save:
             folder = Path(str(output_dir if output_dir is not None else self.args.output_dir))
-            (folder / PICKLED_ARGUMENTS).unlink(missing_ok=True)
+            (folder / _PICKLED_ARGUMENTS).unlink(missing_ok=True)
             arguments = json.dumps(self.args.to_dict(), indent=2, sort_keys=True, default=str)
-            (folder / READABLE_ARGUMENTS).write_text(arguments + "\n", encoding="utf-8")
+            (folder / _READABLE_ARGUMENTS).write_text(arguments + "\n", encoding="utf-8")
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """Write nothing: a model card is made from measured results by `claim_transformers.hub`, never from a stub.
-
-        Args:
-            *args: Ignored.
-            **kwargs: Ignored.
-        """
+        """Write nothing: a model card is made from measured results by `claim_transformers.hub`, never from a stub."""
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> NoReturn:
-        """Refuse: called for `push_to_hub=True`, before anything is uploaded.
-
-        Args:
-            token (`str`, *optional*): Ignored.
-            private (`bool`, *optional*): Ignored.
-
-        Raises:
-            ValueError: Always.
-        """
+        """Refuse: called for `push_to_hub=True`, before anything is uploaded."""
         raise ValueError(
             "expected push_to_hub=False, found True: it uploads the whole output folder; push with "
             "claim_transformers.hub after training"
         )
 
     def push_to_hub(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse: `Trainer.push_to_hub` uploads everything in the output folder.
-
-        Args:
-            *args: Ignored.
-            **kwargs: Ignored.
-
-        Raises:
-            NotImplementedError: Always; push the saved model with `claim_transformers.hub`.
-        """
+        """Refuse: `Trainer.push_to_hub` uploads everything in the output folder."""
         raise NotImplementedError(
             "expected a push through claim_transformers.hub, which uploads an allow-list of files; "
             "Trainer.push_to_hub uploads the whole output folder"

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 from scipy.special import expit
 
-from claim_transformers.analysis.audit.drift import DriftSample, domain_auroc, measure_drift
-from claim_transformers.analysis.audit.drift_tables import drift_figure, drift_table, field_table
+from claim_transformers.analysis import drift_figure
+from claim_transformers.analysis.audit.drift import DriftSample, _domain_auroc, measure_drift
+from claim_transformers.analysis.audit.drift_tables import drift_table, field_table
 from claim_transformers.analysis.audit.stability import (
-    FieldBins,
+    _FieldBins,
     field_stability,
-    population_stability_index,
     unseen_codes,
 )
 
@@ -39,13 +39,14 @@ def test_the_index_is_the_sum_of_the_formula_over_bins_of_the_reference():
     old, new = ["a"] * 300 + ["b"] * 700, ["a"] * 500 + ["b"] * 500
     shares = np.array([[300.5, 700.5], [500.5, 500.5]])
     one, other = shares / shares.sum(axis=1, keepdims=True)
-    assert population_stability_index(old, new) == pytest.approx(((other - one) * np.log(other / one)).sum())
-    assert population_stability_index(old, old) == 0
+    (found,) = field_stability({"field": old}, {"field": new}, replicates=2)
+    assert found.index == pytest.approx(((other - one) * np.log(other / one)).sum())
+    assert field_stability({"field": old}, {"field": old}, replicates=2)[0].index == 0
 
 
 def test_bins_come_from_the_reference_alone():
     old = np.arange(100.0)
-    bins = FieldBins.of_reference(old, bins=4)
+    bins = _FieldBins.of_reference(old, bins=4)
     assert bins.edges.tolist() == pytest.approx(np.quantile(old, [0.25, 0.5, 0.75]).tolist())
     assert np.bincount(bins.place(old), minlength=bins.count).tolist() == [25, 25, 25, 25, 0]
     assert bins.place([-1e9, 1e9, np.nan]).tolist() == [0, 3, 4]
@@ -88,11 +89,11 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(KeyError, match="missing \\['sex'\\]"):
         field_stability({"sex": ["F"]}, {"age": [1.0]})
     with pytest.raises(ValueError, match="known values in the reference"):
-        population_stability_index([np.nan], [1.0])
+        field_stability({"field": [np.nan]}, {"field": [1.0]})
     with pytest.raises(ValueError, match="at least one period"):
         measure_drift(sample(0), {})
     with pytest.raises(ValueError, match="at least 5 patients in the period, found 2"):
-        domain_auroc(sample(0), sample(1, patients=2))
+        _domain_auroc(sample(0), sample(1, patients=2))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_a_reference_that_does_not_fit_itself_is_named():
         measure_drift(broken, {"later": sample(1)}, replicates=20)
     fields = {"age_years": [70.0] * 800}
     with pytest.raises(ValueError, match="expected the fields of the reference in the period"):
-        domain_auroc(sample(0), replace(sample(1), fields=fields))
+        _domain_auroc(sample(0), replace(sample(1), fields=fields))
 
 
 # ---- Codes ----
@@ -192,7 +193,7 @@ def test_the_estimated_area_cannot_see_that_risk_itself_changed():
 def test_without_drift_the_domain_classifier_raises_few_alarms():
     far = 0
     for seed in range(16):
-        area, error = domain_auroc(
+        area, error = _domain_auroc(
             sample(100 + seed, 100), sample(200 + seed, 100), model="linear", replicates=40, seed=seed
         )
         far += (area.value - 0.5) / error > 1.645
@@ -203,7 +204,7 @@ def test_a_patient_of_both_periods_is_no_drift():
     one, other = sample(5), sample(5)
     random = np.random.default_rng(1)
     both = DriftSample({"number": random.normal(size=400)[np.repeat(np.arange(400), 2)]}, one.patients)
-    area, _ = domain_auroc(both, DriftSample(both.fields, other.patients), replicates=40)
+    area, _ = _domain_auroc(both, DriftSample(both.fields, other.patients), replicates=40)
     assert area.value == pytest.approx(0.5, abs=0.06)
 
 

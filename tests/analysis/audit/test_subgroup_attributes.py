@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 
 from claim_transformers.analysis.audit.subgroup_attributes import (
-    ATTRIBUTES,
-    REGIONS,
+    _ATTRIBUTES,
+    _REGIONS,
     audit_attributes,
     census_regions,
     entitlement_names,
@@ -34,7 +34,7 @@ def test_every_example_has_its_groups():
         "entitlement": ["renal disease", "disability", "unknown"],
         "region": ["South", "Midwest", "unknown"],
     }
-    assert list(audit_attributes(make_examples())) == list(ATTRIBUTES)
+    assert list(audit_attributes(make_examples())) == list(_ATTRIBUTES)
 
 
 def test_groups_do_not_depend_on_how_a_table_is_chunked():
@@ -53,9 +53,9 @@ def test_ages_are_those_at_the_index_date(years, band):
 
 
 def test_the_fifty_states_and_the_capital_are_in_one_region_each():
-    states = " ".join(REGIONS.values()).split()
+    states = " ".join(_REGIONS.values()).split()
     assert len(states) == len(set(states)) == 51
-    assert {name: len(codes.split()) for name, codes in REGIONS.items()} == {
+    assert {name: len(codes.split()) for name, codes in _REGIONS.items()} == {
         "Northeast": 9,
         "Midwest": 12,
         "South": 17,
@@ -71,10 +71,10 @@ def test_the_fifty_states_and_the_capital_are_in_one_region_each():
 
 
 def test_the_simulated_population_has_no_group_without_a_name():
-    from claim_transformers.simulation.medicare.beneficiaries import RACES
     from claim_transformers.simulation.medicare.counties import county_codes
+    from claim_transformers.simulation.medicare.population import RACES
 
-    assert set(census_regions(pa.array(county_codes())).tolist()) == set(REGIONS)
+    assert set(census_regions(pa.array(county_codes())).tolist()) == set(_REGIONS)
     assert "north american native" in race_names(pa.array(RACES))
     assert set(entitlement_names(pa.array(["0", "1", "2", "3"])).tolist()) == {"age", "disability", "renal disease"}
 

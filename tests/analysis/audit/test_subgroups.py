@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from claim_transformers.analysis.audit.audit_plots import subgroup_plot
 from claim_transformers.analysis.audit.audit_power import (
-    PlantedBias,
+    PlantedGap,
     audit_power,
     share_with_interval,
     simulate_stays,
@@ -15,6 +14,7 @@ from claim_transformers.analysis.audit.audit_power import (
 from claim_transformers.analysis.audit.auroc_parts import auroc_parts, estimated_auroc
 from claim_transformers.analysis.audit.subgroup_tables import gap_table, subgroup_table
 from claim_transformers.analysis.audit.subgroups import EXPLAINED, TOO_FEW, audit_subgroups, holm
+from claim_transformers.analysis.views.audit_plots import subgroup_plot
 from claim_transformers.training import auroc, clustered_interval
 
 
@@ -104,7 +104,7 @@ def test_risk_that_the_model_knows_is_a_difference_and_no_bias():
 
 @pytest.mark.parametrize(("log_odds", "verdict"), [(1.0, "underestimated"), (-1.0, "overestimated")])
 def test_a_planted_bias_is_named_with_its_direction(log_odds, verdict):
-    audit = audited(simulate_stays(4000, planted=PlantedBias("race", "black", log_odds), seed=3))
+    audit = audited(simulate_stays(4000, planted=PlantedGap("race", "black", log_odds), seed=3))
     assert gaps_of(audit, "race", "black")["observed/expected"].verdict == f"bias: risk {verdict}"
     row = next(row for row in subgroup_table(audit).rows if row["group"] == "black")
     assert verdict in row["verdict"]
@@ -123,7 +123,7 @@ def test_small_groups_are_not_judged_and_hardly_shown():
 
 
 def test_rows_of_a_patient_are_no_new_evidence():
-    biased = simulate_stays(250, planted=PlantedBias("sex", "F", 0.45), seed=1)
+    biased = simulate_stays(250, planted=PlantedGap("sex", "F", 0.45), seed=1)
     copies = np.tile(np.arange(len(biased.labels)), 8)
     arguments = biased.labels[copies], biased.probabilities[copies], {"sex": biased.attributes["sex"][copies]}
     options = {"threshold": 0.18, "replicates": 200}
@@ -177,7 +177,7 @@ def test_what_does_not_fit_is_refused():
 
 
 def test_the_audit_finds_a_planted_bias_and_holds_its_false_alarms():
-    measured = audit_power(patients=1500, simulations=20, replicates=150, planted=PlantedBias("race", "black", 1.1))
+    measured = audit_power(patients=1500, simulations=20, replicates=150, planted=PlantedGap("race", "black", 1.1))
     assert measured.found >= 18
     # At a rate of 5 % more than 4 of 20 happen once in 400.
     assert measured.false_alarms <= 4
@@ -195,4 +195,4 @@ def test_simulated_risks_are_calibrated_although_patients_share_what_the_model_d
 
 def test_a_bias_of_a_group_that_does_not_exist_is_refused():
     with pytest.raises(KeyError, match="expected a group of 'race' among"):
-        simulate_stays(10, planted=PlantedBias("race", "green", 1.0))
+        simulate_stays(10, planted=PlantedGap("race", "green", 1.0))

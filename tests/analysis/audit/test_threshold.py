@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from claim_transformers.analysis.audit.threshold import (
-    METRICS,
+    _METRICS,
+    _threshold_metrics,
     gmean_threshold,
     score_at_threshold,
-    threshold_metrics,
     threshold_table,
 )
 
@@ -41,7 +41,7 @@ def test_the_metrics_are_those_of_scikit_learn():
 
     labels, scores = outcomes(300, seed=1)
     predicted = scores > 0.3
-    found = dict(zip(METRICS, threshold_metrics(labels, scores, 0.3), strict=True))
+    found = dict(zip(_METRICS, _threshold_metrics(labels, scores, 0.3), strict=True))
     assert found["recall"] == pytest.approx(recall_score(labels, predicted))
     assert found["specificity"] == pytest.approx(recall_score(1 - labels, ~predicted))
     assert found["precision"] == pytest.approx(precision_score(labels, predicted))
@@ -53,13 +53,13 @@ def test_whole_weights_are_copies_of_rows_for_thresholds_and_metrics():
     labels, scores = outcomes(60, seed=2)
     weights = np.random.default_rng(0).integers(0, 3, (5, 60))
     chosen = gmean_threshold(labels, scores, weights)
-    found = threshold_metrics(labels, scores, chosen, weights)
+    found = _threshold_metrics(labels, scores, chosen, weights)
     for row, counts in enumerate(weights):
         copied_labels, copied_scores = np.repeat(labels, counts), np.repeat(scores, counts)
         # Between the copies' neighbouring scores any threshold is the same one.
         own = gmean_threshold(copied_labels, copied_scores)
         assert np.array_equal(copied_scores > own, copied_scores > chosen[row])
-        assert threshold_metrics(copied_labels, copied_scores, own) == pytest.approx(found[row])
+        assert _threshold_metrics(copied_labels, copied_scores, own) == pytest.approx(found[row])
 
 
 def test_among_equally_good_thresholds_the_lowest_is_taken():
@@ -68,7 +68,7 @@ def test_among_equally_good_thresholds_the_lowest_is_taken():
 
 
 def test_nobody_flagged_has_no_precision_and_no_recall():
-    found = dict(zip(METRICS, threshold_metrics([0, 1], [0.1, 0.2], 0.9), strict=True))
+    found = dict(zip(_METRICS, _threshold_metrics([0, 1], [0.1, 0.2], 0.9), strict=True))
     assert found["recall"] == 0
     assert found["specificity"] == 1
     assert np.isnan(found["precision"])

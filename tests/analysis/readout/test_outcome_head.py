@@ -5,10 +5,10 @@ import torch
 from analysis.outcome_by_hand import PATIENTS, outcome_config, outcome_model, outcome_patients, outcome_tokenizer
 
 from claim_transformers.analysis.readout.outcome_head import (
+    _read_out,
     count_tokens,
     outcome_probability,
     outcome_readout,
-    read_out,
     start_from_readout,
 )
 from claim_transformers.models.claim import (
@@ -70,7 +70,7 @@ def test_a_classifier_starts_at_the_scaled_readout(model, config, tokenizer, pat
     readout = outcome_readout(model, tokenizer, ["ICD9CM/493"])
     start_from_readout(classifier, readout, table, labels)
     logit = _difference(classifier, table, tokenizer)
-    before = read_out(model, table, readout)[:, 0]
+    before = _read_out(model, table, readout)[:, 0]
     slope, shift = np.polyfit(before, logit, 1)
     np.testing.assert_allclose(logit, slope * before + shift, atol=1e-4)
     # A fitted logistic regression with an intercept predicts the prevalence on average.
@@ -89,7 +89,7 @@ def test_counts_of_codes_are_weighed_beside_the_readout(half_life_days, model, c
     assert weight[tokenizer.convert_tokens_to_ids("ICD9CM/49390")] == weight.max() > 0
     row = classifier.classifier.weight[1] - classifier.classifier.weight[0]
     bias = classifier.classifier.bias[1] - classifier.classifier.bias[0]
-    by_hand = read_out(model, table, type(readout)(row.detach()[None], bias.detach()[None]))[:, 0]
+    by_hand = _read_out(model, table, type(readout)(row.detach()[None], bias.detach()[None]))[:, 0]
     by_hand = by_hand + count_tokens(table, len(tokenizer), half_life_days=half_life_days) @ weight
     np.testing.assert_allclose(_difference(classifier, table, tokenizer), by_hand, atol=1e-4)
 

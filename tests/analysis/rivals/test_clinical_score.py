@@ -5,13 +5,13 @@ import pyarrow as pa
 import pytest
 
 from claim_transformers.analysis.rivals.charlson import (
+    _COMORBIDITIES,
     CHARLSON_WEIGHTS,
-    COMORBIDITIES,
-    charlson_prefixes,
+    _charlson_prefixes,
     charlson_scores,
     comorbidities_of,
 )
-from claim_transformers.analysis.rivals.clinical_score import LACE_WEIGHTS, lace_points, lace_scores
+from claim_transformers.analysis.rivals.clinical_score import _LACE_WEIGHTS, _lace_points, lace_scores
 
 EMERGENCY = "HCPCS/99283"
 
@@ -30,7 +30,7 @@ def examples(*rows):
 
 def conditions(*codes):
     found = comorbidities_of(pa.array(codes)).any(axis=0)
-    return [COMORBIDITIES[at] for at in np.flatnonzero(found)]
+    return [_COMORBIDITIES[at] for at in np.flatnonzero(found)]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_codes_stand_for_the_conditions_of_the_published_lists(codes, expected):
 
 
 def test_every_condition_has_prefixes_in_both_code_systems_and_none_twice():
-    prefixes = charlson_prefixes()
+    prefixes = _charlson_prefixes()
     for found in prefixes.values():
         assert {prefix.split("/")[0] for prefix in found} == {"ICD9CM", "ICD10CM"}
         assert len(set(found)) == len(found)
@@ -74,14 +74,14 @@ def test_the_less_severe_form_does_not_count_beside_the_more_severe_one():
 
 
 def test_points_are_those_of_the_table():
-    length = lace_points(range(16), [False] * 16, [0] * 16, [0] * 16)["length"]
+    length = _lace_points(range(16), [False] * 16, [0] * 16, [0] * 16)["length"]
     assert length.tolist() == [0, 1, 2, 3, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 7, 7]
-    rest = lace_points([0] * 6, [True] * 6, range(6), range(6))
+    rest = _lace_points([0] * 6, [True] * 6, range(6), range(6))
     assert rest["comorbidity"].tolist() == [0, 1, 2, 3, 5, 5]
     assert rest["emergency"].tolist() == [0, 1, 2, 3, 4, 4]
     assert rest["acute"].tolist() == [3] * 6
     with pytest.raises(ValueError, match="length of at least 0, found 1 below"):
-        lace_points([-1], [True], [0], [0])
+        _lace_points([-1], [True], [0], [0])
 
 
 def test_a_stay_adds_up():
@@ -117,7 +117,7 @@ def test_a_known_type_of_admission_wins_and_old_diagnoses_do_not_count():
     table = examples((1000, [(500, "OP", ["ICD9CM/1970"]), (998, "IP", ["REV/0450"])]))
     assert lace_scores(table, is_acute=[False]).points["acute"].tolist() == [0]
     assert lace_scores(table).comorbidity.tolist() == [0]
-    assert lace_scores(table, comorbidity_days=600).comorbidity.tolist() == [LACE_WEIGHTS["metastatic cancer"]]
+    assert lace_scores(table, comorbidity_days=600).comorbidity.tolist() == [_LACE_WEIGHTS["metastatic cancer"]]
 
 
 def test_many_stays_give_what_each_gives_alone():

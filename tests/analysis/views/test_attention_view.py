@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from claim_transformers.analysis import write_attention_view
-from claim_transformers.analysis.views.attention_view import attention_weights, whole_rows
+from claim_transformers.analysis.views.attention_view import _attention_weights, _whole_rows
 from claim_transformers.models.claim import (
     ClaimForMaskedLM,
     ClaimForSequenceClassification,
@@ -206,12 +206,12 @@ def test_what_cannot_be_shown_is_refused(tmp_path, make_model, tokenizer, row):
         write(tmp_path, (one, make_model(ClaimModel, vocab_size=9)), tokenizer, row)
     inputs = {"input_ids": torch.zeros(1, 3), "visit_ids": torch.zeros(1, 3), "visit_days": torch.zeros(1, 401)}
     with pytest.raises(ValueError, match="expected at most 400 positions, found 401; show fewer visits"):
-        attention_weights(one, inputs)
+        _attention_weights(one, inputs)
 
 
 def test_rounded_rows_keep_their_sum_and_their_order():
     weights = np.random.default_rng(0).dirichlet(np.full(37, 0.2), size=50)
-    whole = whole_rows(weights)
+    whole = _whole_rows(weights)
     assert (whole.sum(axis=1) == 10_000).all()
     assert np.abs(whole / 10_000 - weights).max() <= 1e-4
     assert (whole >= 0).all()

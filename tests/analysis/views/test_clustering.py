@@ -5,10 +5,10 @@ import pytest
 from sklearn.metrics import silhouette_score
 
 from claim_transformers.analysis.views.clustering import (
-    chance_purity,
+    _chance_purity,
+    _point_purities,
     compare_embeddings,
     mean_of_groups,
-    point_purities,
     point_silhouettes,
 )
 
@@ -29,16 +29,16 @@ def test_equal_groups_have_the_mean_silhouette_of_scikit_learn():
 def test_purity_counts_the_nearest_neighbours_by_their_definition():
     groups, vectors = clouds([12, 8], distance=1.0)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    for point, found in enumerate(point_purities(groups, vectors, k=5)):
+    for point, found in enumerate(_point_purities(groups, vectors, k=5)):
         order = [other for other in np.argsort(-unit @ unit[point]) if other != point][:5]
         assert found == np.mean(groups[order] == groups[point])
 
 
 def test_a_random_embedding_scores_chance_and_clouds_apart_score_one():
     groups, vectors = clouds([300, 60, 40], distance=0.0)
-    assert mean_of_groups(groups, point_purities(groups, vectors)) == pytest.approx(chance_purity(groups), abs=0.04)
+    assert mean_of_groups(groups, _point_purities(groups, vectors)) == pytest.approx(_chance_purity(groups), abs=0.04)
     groups, vectors = clouds([300, 60, 40], distance=40.0)
-    assert mean_of_groups(groups, point_purities(groups, vectors)) == 1.0
+    assert mean_of_groups(groups, _point_purities(groups, vectors)) == 1.0
     assert mean_of_groups(groups, point_silhouettes(groups, vectors)) > 0.9
 
 
@@ -68,6 +68,6 @@ def test_points_that_cannot_be_scored_are_refused():
     with pytest.raises(ValueError, match=r"expected one vector per point, found shapes \(2,\) and \(3, 1\)"):
         point_silhouettes(["a", "b"], [[1.0], [2.0], [3.0]])
     with pytest.raises(ValueError, match="expected points of at least two groups, found 1"):
-        point_purities(["a", "a"], [[1.0], [2.0]], k=1)
+        _point_purities(["a", "a"], [[1.0], [2.0]], k=1)
     with pytest.raises(ValueError, match="expected a number of neighbours from 1 to 1, found 10"):
-        point_purities(["a", "b"], [[1.0], [2.0]])
+        _point_purities(["a", "b"], [[1.0], [2.0]])

@@ -3,9 +3,8 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
 
-from claim_transformers.analysis import embed_patients, map_codes, map_patients
+from claim_transformers.analysis import embed_patients, map_patients
 from claim_transformers.analysis.rivals.features import count_codes
 from claim_transformers.analysis.views.embedding_map import disease_groups, grouped_codes, hide_group_codes, lay_out
 from claim_transformers.models.claim import ClaimModel
@@ -54,18 +53,6 @@ def test_the_map_of_patients_depends_on_the_seed_alone(make_model, tokenizer, pa
     assert np.array_equal(first.points, second.points)
     assert first.groups == second.groups
     assert first.points.shape == (60, 2)
-
-
-def test_codes_that_the_table_keeps_apart_are_apart_on_the_map(make_model, tokenizer):
-    model = make_model(ClaimModel)
-    ids, _, names = grouped_codes(tokenizer, GROUPS)
-    with torch.no_grad():
-        for token, name in zip(ids, names, strict=True):
-            direction = torch.nn.functional.one_hot(torch.tensor(list(GROUPS).index(name)), 16).float()
-            model.get_input_embeddings().weight[token] = direction + 0.01 * torch.randn(16)
-    found = map_codes(model, tokenizer, GROUPS)
-    assert found.silhouette > 0.95
-    assert found.groups == names
 
 
 def test_an_embedding_does_not_depend_on_the_label_or_the_batch(make_model, tokenizer, patients):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from claim_transformers.analysis import curve_plot, interval_plot
-from claim_transformers.analysis.views.plot_style import COLOURS, look_of
+from claim_transformers.analysis.views.plot_style import _COLOURS, look_of
 from claim_transformers.analysis.views.plots import calibration_plot, embedding_plot, learning_plot, roc_plot
 from claim_transformers.training import MetricInterval
 
@@ -100,7 +100,7 @@ def test_the_area_of_a_perfect_model_is_printed():
 def test_more_models_than_colours_differ_by_their_line():
     looks = look_of([f"model {i}" for i in range(20)])
     assert len({(colour, line) for colour, line, _ in looks.values()}) == 20
-    assert looks["model 0"][0] == looks[f"model {len(COLOURS)}"][0]
+    assert looks["model 0"][0] == looks[f"model {len(_COLOURS)}"][0]
     assert look_of(["b", "a"])["b"] == look_of(["b"])["b"]
 
 

@@ -5,17 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cohorts.patients_by_hand import ADMISSION, ASTHMA_VISIT, day, paid, patient, write_claims
 from datasets import load_from_disk
 
+from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts import build_cohort, load_definition
 from claim_transformers.cohorts.event import building
 from claim_transformers.cohorts.event.definition import Sampling
 
-ASTHMA = load_definition("asthma_exacerbation")
+ASTHMA = load_definition("asthma_exacerbation", "event")
 ONE_DATE = replace(ASTHMA, index=replace(ASTHMA.index, dates=("2013-01-01",)))
 EVERYBODY = replace(ONE_DATE, sampling=Sampling())
 
@@ -28,6 +30,12 @@ def test_an_admission_within_the_horizon_is_a_case_and_the_others_are_controls(a
     found = labels(build_cohort(EVERYBODY, asthma_claims))
     assert len(found) == 40
     assert all(label == (int(name[1:]) % 4 == 0) for name, label in found.items())
+
+
+def test_counties_are_for_readmissions(asthma_claims):
+    counties = CountyFeatures(pa.array(["01001"]), {"SVI": np.array([0.3])})
+    with pytest.raises(ValueError, match="expected no measures of counties for the event 'asthma_exacerbation'"):
+        build_cohort(EVERYBODY, asthma_claims, counties=counties)
 
 
 def test_each_dropout_leaves_at_its_own_step_and_the_counts_add_up(asthma_claims):
@@ -130,7 +138,9 @@ def test_the_next_encounter_of_a_case_is_its_first_attempt_and_of_a_control_any_
     assert len(controls) == 6  # two controls per case, as in the paper
     assert {row["index_day"] for row in cases} == {day("2013-07-01")}
     assert {row["index_day"] for row in controls} <= {day("2013-05-01"), day("2014-05-01")}
-    everyone = build_cohort(replace(load_definition("suicide_attempt"), sampling=Sampling()), tmp_path / "claims")
+    everyone = build_cohort(
+        replace(load_definition("suicide_attempt", "event"), sampling=Sampling()), tmp_path / "claims"
+    )
     assert len(set(everyone.examples["index_day"].to_pylist())) == 3
 
 
@@ -416,7 +426,7 @@ def test_thinning_on_the_way_keeps_what_one_draw_keeps(tmp_path, monkeypatch):
     claims = write_claims(tmp_path / "claims", patients, files=8)
     definition = ONE_DATE.with_sampling(cases=6, controls_per_case=2)
     whole = build_cohort(definition, claims)
-    monkeypatch.setattr(building, "ROWS_BEFORE_THINNING", 5)
+    monkeypatch.setattr(building, "_ROWS_BEFORE_THINNING", 5)
     thinned = build_cohort(definition, claims)
     assert thinned.examples.equals(whole.examples)
     assert thinned.attrition == whole.attrition

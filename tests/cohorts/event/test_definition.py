@@ -7,12 +7,12 @@ import pytest
 from claim_transformers.cohorts import load_definition
 from claim_transformers.cohorts.event.definition import IndexRule, Sampling
 
-ASTHMA = load_definition("asthma_exacerbation")
-DIAGNOSES = load_definition("next_diagnoses")
+ASTHMA = load_definition("asthma_exacerbation", "event")
+DIAGNOSES = load_definition("next_diagnoses", "event")
 
 
 def test_the_sizes_of_the_paper_are_those_of_the_built_in_cohorts():
-    suicide = load_definition("suicide_attempt").sampling
+    suicide = load_definition("suicide_attempt", "event").sampling
     assert (suicide.cases, round(suicide.controls_per_case * suicide.cases)) == (163, 326)
     assert (ASTHMA.sampling.cases, round(ASTHMA.sampling.controls_per_case * ASTHMA.sampling.cases)) == (572, 1097)
 

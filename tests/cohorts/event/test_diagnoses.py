@@ -15,7 +15,7 @@ from claim_transformers.cohorts.event.definition import Sampling
 
 ASTHMA, DIABETES, OTITIS = "ICD9CM/49390", "ICD9CM/25001", "ICD9CM/3829"
 CATEGORY = {ASTHMA: "CCS/128", DIABETES: "CCS/49", OTITIS: "CCS/92"}
-DIAGNOSES = load_definition("next_diagnoses")
+DIAGNOSES = load_definition("next_diagnoses", "event")
 FEW = replace(DIAGNOSES, label=replace(DIAGNOSES.label, minimum_patients=2), sampling=Sampling())
 HISTORY = [("2012-01-01", "OP", [ASTHMA, "HCPCS/99213"]), ("2012-06-01", "OP", ["HCPCS/99213"])]
 NEXT = ("2013-05-01", "OP", [ASTHMA, OTITIS, "HCPCS/99213"])

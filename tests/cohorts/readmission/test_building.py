@@ -20,16 +20,9 @@ from cohorts.stays_by_hand import day, enrolled, inpatient, outpatient, write_st
 from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.claims.number_bins import NumberBins
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.cohorts import attrition_table
-from claim_transformers.cohorts.readmission.building import (
-    COUNTY_BINS_FILE,
-    FACTS_FILE,
-    ReadmissionCohort,
-    build_readmission_cohort,
-    check_readmission_leaks,
-)
-from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
-from claim_transformers.cohorts.readmission.patient_codes import CountyBins
+from claim_transformers.cohorts import ReadmissionDefinition, attrition_table, build_cohort, check_leaks
+from claim_transformers.cohorts.readmission.building import FACTS_FILE, ReadmissionCohort
+from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, CountyBins
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
 TEST_FROM = dt.date(2010, 1, 1)
@@ -116,7 +109,7 @@ def build(claims: Path) -> Build:
         definition = ReadmissionDefinition(rule, **options)
         if definition not in built:
             features = CountyFeatures(pa.array(["01001"]), {"SVI": np.array([0.3])})
-            built[definition] = build_readmission_cohort(definition, claims, counties=features)
+            built[definition] = build_cohort(definition, claims, counties=features)
         return built[definition]
 
     return build_once
@@ -292,12 +285,12 @@ def test_a_split_by_time_tests_later_stays_of_the_same_test_patients(build):
 
 def test_a_visit_on_the_index_date_is_a_leak_and_so_is_a_patient_in_two_splits(build):
     train = build().splits()["train"]
-    check_readmission_leaks({"train": train})
+    check_leaks({"train": train})
     moved = train.set_column(train.column_names.index("index_day"), "index_day", train["discharge_day"])
     with pytest.raises(ClaimDataError, match="E_LEAK"):
-        check_readmission_leaks({"train": moved})
-    with pytest.raises(ClaimDataError, match="E_SPLIT_OVERLAP"):
-        check_readmission_leaks({"train": train, "test": train})
+        check_leaks({"train": moved})
+    with pytest.raises(ClaimDataError, match=r"E_LEAK.*patients in two splits"):
+        check_leaks({"train": train, "test": train})
 
 
 def test_the_folder_holds_examples_attrition_chart_facts_and_bins(build, tmp_path):
@@ -307,7 +300,7 @@ def test_the_folder_holds_examples_attrition_chart_facts_and_bins(build, tmp_pat
     cohort.save(tmp_path / "out")
     loaded = load_from_disk(str(tmp_path / "out"))
     assert sum(split.num_rows for split in loaded.values()) == cohort.examples.num_rows
-    check_readmission_leaks(loaded)
+    check_leaks(loaded)
     assert json.loads((tmp_path / "out" / FACTS_FILE).read_text())["index_stays"] == cohort.examples.num_rows
     assert json.loads((tmp_path / "out" / "cohort.json").read_text())["rule"] == "plain"
     assert NumberBins.load(tmp_path / "out" / COUNTY_BINS_FILE) == cohort.county_bins.bins
@@ -325,13 +318,15 @@ def test_claims_that_were_hidden_are_counted_in_the_papers_too(build, tmp_path):
 def test_bins_of_counties_can_come_from_elsewhere(build, claims, tmp_path):
     features = CountyFeatures(pa.array(["01001"]), {"SVI": np.array([0.3]), "OTHER": np.array([1.0])})
     given = CountyBins.reuse(features, NumberBins({"SVI": (0.1, 0.2, 0.9)}))
-    cohort = build_readmission_cohort(ReadmissionDefinition(), claims, counties=given)
+    cohort = build_cohort(ReadmissionDefinition(), claims, counties=given)
     (row,) = rows_of(cohort, "known")[:1]
     assert "COUNTY/SVI-2" in row["patient_codes"]
     assert not any("OTHER" in code for code in row["patient_codes"])
     cohort.save(tmp_path / "out")
     assert NumberBins.load(tmp_path / "out" / COUNTY_BINS_FILE) == given.bins
-    assert cohort.examples.drop_columns("patient_codes").equals(build().examples.drop_columns("patient_codes"))
+    assert row["county_measures"] == {"SVI": 0.3}
+    theirs = ["patient_codes", "county_measures"]
+    assert cohort.examples.drop_columns(theirs).equals(build().examples.drop_columns(theirs))
 
 
 @pytest.mark.parametrize(
@@ -351,7 +346,7 @@ def test_a_cohort_with_an_empty_split_is_not_saved(build, tmp_path, test_from, m
 
 def test_few_patients_leave_a_split_empty(tmp_path):
     stays = two_stays("a", MAY, ("2009-05-20", "2009-05-22"))
-    cohort = build_readmission_cohort(ReadmissionDefinition(), write_stays(tmp_path / "claims", stays))
+    cohort = build_cohort(ReadmissionDefinition(), write_stays(tmp_path / "claims", stays))
     with pytest.raises(ClaimDataError, match=r"E_EMPTY_SPLIT.*found none in .* take more patients or another seed"):
         cohort.save(tmp_path / "out")
 
@@ -361,13 +356,14 @@ def test_a_folder_in_which_nobody_has_a_visit_is_refused(tmp_path):
     for path in (claims / "patients").iterdir():
         path.unlink()
     with pytest.raises(ClaimDataError, match=r"E_NO_PATIENTS.*nobody has a visit.*see quality_report.json"):
-        build_readmission_cohort(ReadmissionDefinition(), claims)
+        build_cohort(ReadmissionDefinition(), claims)
 
 
 def test_the_order_of_the_claims_changes_nothing(build, tmp_path):
     turned = write_stays(tmp_path / "claims", CLAIMS[::-1], ELIGIBILITY[::-1])
-    again = build_readmission_cohort(ReadmissionDefinition("stays"), turned).examples
-    assert again.drop_columns("patient_codes").equals(build("stays").examples.drop_columns("patient_codes"))
+    again = build_cohort(ReadmissionDefinition("stays"), turned).examples
+    given = build("stays").examples.drop_columns(["patient_codes", "county_measures"])
+    assert again.drop_columns("patient_codes").equals(given)
 
 
 def test_a_folder_without_readmissions_is_refused(tmp_path):
@@ -375,7 +371,7 @@ def test_a_folder_without_readmissions_is_refused(tmp_path):
     with pytest.raises(
         ClaimDataError, match=r"E_ONE_CLASS.*found 0 readmissions after 1 index stays; take more patients"
     ):
-        build_readmission_cohort(ReadmissionDefinition(), claims)
+        build_cohort(ReadmissionDefinition(), claims)
 
 
 @pytest.mark.parametrize(
@@ -402,6 +398,6 @@ def test_the_plain_rule_gives_the_known_rate_on_sample_1(tmp_path):
         source = Path(str(DATA)) / "synpuf" / "sample1" / f"{name}.parquet"
         (tmp_path / "raw" / source.name).symlink_to(source)
     ingest("synpuf", tmp_path / "raw", tmp_path / "claims", progress=False)
-    cohort = build_readmission_cohort(ReadmissionDefinition(), tmp_path / "claims")
+    cohort = build_cohort(ReadmissionDefinition(), tmp_path / "claims")
     assert cohort.facts["index_stays"] == 66_705
     assert round(100 * cohort.facts["readmission_rate"], 2) == 10.06

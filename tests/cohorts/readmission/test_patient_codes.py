@@ -9,7 +9,6 @@ from claim_transformers.claims.number_bins import NumberBins
 from claim_transformers.cohorts.readmission.patient_codes import (
     COUNTY_BINS_FILE,
     CountyBins,
-    differ_in_county_bins,
     load_county_bins,
     patient_codes,
 )
@@ -57,14 +56,17 @@ def test_bins_from_elsewhere_are_used_as_they_are_for_their_measures_alone():
         CountyBins.reuse(FEATURES, NumberBins({"OBESITY": (1.0,), "SMOKERS": (1.0,)}))
 
 
-def test_folders_with_other_bins_are_told_apart(tmp_path):
-    edges = {"a": {"CRIME": (1.0,)}, "b": {"CRIME": (2.0,)}, "c": {"CRIME": (1.0,), "SMOKERS": (4.0,)}, "none": None}
-    for name, columns in edges.items():
-        (tmp_path / name).mkdir()
-        if columns is not None:
-            NumberBins(columns).save(tmp_path / name / COUNTY_BINS_FILE)
-    assert differ_in_county_bins(tmp_path / "a", tmp_path / "b")
-    assert not differ_in_county_bins(tmp_path / "a", tmp_path / "c")
-    assert not differ_in_county_bins(tmp_path / "a", tmp_path / "none")
-    with pytest.raises(ValueError, match=r"expected county_bins.json in the folder 'none', found none"):
-        load_county_bins(tmp_path / "none")
+def test_bins_are_read_from_a_cohort_and_from_a_form(tmp_path):
+    with pytest.raises(ValueError, match=r"expected bins of county measures in the folder .*, found none"):
+        load_county_bins(tmp_path)
+    NumberBins({"CRIME": (1.0,)}).save(tmp_path / COUNTY_BINS_FILE)
+    assert load_county_bins(tmp_path).edges == {"CRIME": (1.0,)}
+    (tmp_path / "form.json").write_text('{"county_bins": {"CRIME": [2.0]}}')
+    assert load_county_bins(tmp_path).edges == {"CRIME": (2.0,)}
+
+
+def test_measures_stand_beside_their_tokens_null_where_unknown():
+    bins = CountyBins.fit(FEATURES, pa.array(FIPS))
+    (known, unknown) = bins.measures(pa.array([FIPS[0], None])).to_pylist()
+    assert known["SMOKERS"] == FEATURES.values["SMOKERS"][0]
+    assert unknown == {"CRIME": None, "SMOKERS": None}

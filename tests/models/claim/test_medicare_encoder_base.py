@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 import torch
 from models.claim.packaged_checkpoints import (
@@ -17,15 +16,12 @@ from models.claim.packaged_checkpoints import (
 )
 from transformers import AutoModelForMaskedLM
 
-from claim_transformers.cohorts.readmission.patient_codes import load_county_bins
-from claim_transformers.cohorts.readmission.sequences import SequenceForm
 from claim_transformers.models.claim import (
     ClaimForMaskedLM,
     ClaimForSequenceClassification,
     ClaimModel,
     ClaimTokenizer,
 )
-from claim_transformers.models.claim.names_claim import resolve_checkpoint
 
 NAME = "medicare-encoder-base"
 GOLDEN = {
@@ -38,9 +34,23 @@ STAY = {
     "birth_day": -12_000,
     "index_day": 15_001,
     "sex": "F",
-    "patient_codes": ["RACE/WHITE", "ENTITLEMENT/0", "DUAL/NA", "COUNTY/IS_RURAL-0"],
+    "patient_codes": ["RACE/WHITE", "ENTITLEMENT/0", "DUAL/NA"],
+    "county_measures": {"DEPRIVATION_INDEX": None, "IS_RURAL": 0.0},
     "visit_day": [14_920, 14_950, 14_990, 15_000],
     "visit_type": ["CAR", "CAR", "OP", "IP"],
+    "codes": [
+        ["ICD9CM/4280", "HCPCS/99213"],
+        ["ICD9CM/4019"],
+        ["ICD9CM/4280", "ICD9CM/78650"],
+        ["ICD9CM/4280", "ICD9CM/5856", "DRG/291", "DISP/01"],
+    ],
+    "visit_amount": [50.0, 30.0, 150.0, None],
+    "length_of_stay_days": 6,
+}
+# The same in the words of the tokenizer.
+WRITTEN = {
+    **{name: STAY[name] for name in ("birth_day", "index_day", "sex", "visit_day", "visit_type")},
+    "patient_codes": ["RACE/WHITE", "ENTITLEMENT/0", "DUAL/NA", "COUNTY/IS_RURAL-0"],
     "codes": [
         ["CCS/108", "HCPCSGROUP/992", "PAID/4"],
         ["CCS/98", "PAID/3"],
@@ -88,8 +98,13 @@ def test_golden_logits(model, tokenizer, batch):
     assert found == pytest.approx(GOLDEN, abs=1e-3)
 
 
+def test_claims_and_claims_in_its_words_are_the_same_tokens(tokenizer):
+    assert tokenizer(STAY) == tokenizer(WRITTEN)
+
+
 def test_a_hidden_code_is_read_off_what_stands_around_it(model, tokenizer, batch):
-    hip = {**STAY, "codes": [["CCS/203"], ["CCS/203"], ["CCS/203"], ["CCS/203", "DRG/291", "DISP/01", "LOS/5"]]}
+    codes = [["ICD9CM/71596"], ["ICD9CM/71596"], ["ICD9CM/71596"], ["ICD9CM/71596", "DRG/291", "DISP/01"]]
+    hip = {**STAY, "codes": codes, "visit_amount": [None] * 4}
     other = encode(tokenizer, hip)
     failing, replaced = (_hidden(model, tokenizer, one, "DRG/291") for one in (batch, other))
     column = tokenizer.convert_tokens_to_ids("DRG/291")
@@ -116,27 +131,20 @@ def test_auto_classes_take_its_folder(model):
     assert read_by_auto_classes(NAME, AutoModelForMaskedLM) == expected
 
 
-def test_it_is_small_and_holds_nothing_but_a_checkpoint_and_the_form_of_its_sequences():
+def test_it_is_small_and_holds_nothing_but_a_checkpoint():
     files = files_of(NAME)
-    assert files.keys() == EVERY_CHECKPOINT | {"sequence_form.json", "county_bins.json"}
+    assert files.keys() == EVERY_CHECKPOINT | {"form.json"}
     assert size_of(NAME) <= MOST_BYTES
     assert json.loads(files["pretraining.json"].read_text())["simulation"]["population"] == "medicare"
 
 
-def test_its_bins_of_counties_write_the_tokens_that_its_vocabulary_has(tokenizer):
-    bins = load_county_bins(resolve_checkpoint(NAME))
-    known = {token.removeprefix("COUNTY/") for token in tokenizer.get_vocab() if token.startswith("COUNTY/")}
-    assert {token.rpartition("-")[0] for token in known} == bins.edges.keys()
-    assert all(f"{name}-{len(edges)}" in known and f"{name}-0" in known for name, edges in bins.edges.items())
-
-
 def test_its_form_writes_tokens_that_its_vocabulary_has(tokenizer):
-    form = SequenceForm.load(resolve_checkpoint(NAME))
+    form, vocabulary = tokenizer.form, tokenizer.get_vocab()
     assert form.depth == "category"
-    vocabulary = tokenizer.get_vocab()
-    assert set(form.bins.vocabulary) <= vocabulary.keys()
-    assert all(np.diff(edges).min() > 0 for edges in form.bins.edges.values())
+    assert {word for name in form.bins for word in form.number_words(name)} <= vocabulary.keys()
+    counties = {word for name in form.county_bins for word in form.county_words(name)}
+    assert counties == {token for token in vocabulary if token.startswith("COUNTY/")}
 
 
 def test_its_card_says_what_it_is_for_and_how_it_was_made():
-    assert missing_in_card(NAME, ["--seed 21", "--form-of"]) == []
+    assert missing_in_card(NAME, ["--seed 21", "by the tokenizer itself"]) == []

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from claim_transformers import codes
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
-from claim_transformers.models.claim.categories_claim import CategoryRules
+from claim_transformers.models.claim.categories_claim import CodeCategories
 from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
 from claim_transformers.models.claim.vocabulary_claim import CODE_SYSTEMS, ClaimVocabulary, parent_code
 
@@ -33,7 +33,7 @@ def test_systems_are_those_of_the_codes_room():
 @settings(max_examples=100, deadline=None)
 def test_categories_are_those_of_the_codes_room(code):
     room = codes.CategoryRules(PREFIXES, LENGTHS)
-    assert CategoryRules(PREFIXES, LENGTHS).category(code) == room.category(code)
+    assert CodeCategories(PREFIXES, LENGTHS).category(code) == room.category(code)
 
 
 @given(code=st.one_of(code, known), kept=st.lists(st.one_of(code, known), max_size=3), data=st.data())
@@ -42,7 +42,7 @@ def test_back_off_follows_the_chain_of_the_codes_room(code, kept, data):
     chain = codes.backoff_chain(code, codes.CategoryRules(PREFIXES, LENGTHS))
     held = sorted({*data.draw(st.lists(st.sampled_from(chain), max_size=3)), *kept, "[UNK]"})
     tokens = {token: number for number, token in enumerate(held)}
-    vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", CategoryRules(PREFIXES, LENGTHS), {}, backoff=True)
+    vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", CodeCategories(PREFIXES, LENGTHS), {}, backoff=True)
     expected = next((tokens[step] for step in chain if step in tokens), tokens["[UNK]"])
     assert vocabulary.resolve(code)[0] == expected
 
@@ -54,22 +54,22 @@ def test_back_off_follows_the_chain_of_the_codes_room(code, kept, data):
         codes.CategoryRules(PREFIXES, LENGTHS).to_dict(),
         json.loads(json.dumps(codes.CategoryRules(PREFIXES, LENGTHS).to_dict())),
         {"prefixes": PREFIXES, "prefix_lengths": LENGTHS},
-        CategoryRules(PREFIXES, LENGTHS),
-        CategoryRules(PREFIXES, LENGTHS).to_dict(),
+        CodeCategories(PREFIXES, LENGTHS),
+        CodeCategories(PREFIXES, LENGTHS).to_dict(),
     ],
 )
 def test_every_form_of_the_rules_is_read(form):
-    rules = CategoryRules.parse(form)
+    rules = CodeCategories.parse(form)
     assert rules.prefixes == PREFIXES
     assert rules.prefix_lengths == LENGTHS
 
 
 def test_a_prefix_table_alone_is_a_form_and_nothing_is_none():
-    assert CategoryRules.parse(PREFIXES).prefixes == PREFIXES
-    assert CategoryRules.parse(None).category("ICD9CM/493") is None
+    assert CodeCategories.parse(PREFIXES).prefixes == PREFIXES
+    assert CodeCategories.parse(None).category("ICD9CM/493") is None
     for wrong in (3, {"prefixes": {"ICD9CM/493": 7}}, {"A": "B"}, {"prefixes": {}, "prefix_lengths": {"NDC": 9}}):
         with pytest.raises(ValueError, match="expected categories"):
-            CategoryRules.parse(wrong)
+            CodeCategories.parse(wrong)
 
 
 def test_parents_are_shorter_codes_of_the_same_system():

@@ -146,7 +146,7 @@ def test_a_saved_tokenizer_is_the_same_and_saves_the_same_bytes(tokenizer, tmp_p
     config = json.loads(first["tokenizer_config.json"])
     assert config["time_tokens"] == "gap"
     assert config["max_visits"] == 50
-    assert config["format_version"] == 1
+    assert config["format_version"] == 2
     assert "493" not in first["tokenizer_config.json"].decode()
 
 
@@ -166,8 +166,8 @@ def test_options_can_be_changed_when_loading(tokenizer, tmp_path):
 def test_files_from_the_future_are_refused(tokenizer, tmp_path):
     tokenizer.save_pretrained(tmp_path)
     path = tmp_path / "tokenizer_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 2}))
-    with pytest.raises(ValueError, match="expected tokenizer files of format version 1 or older, found 2"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 3}))
+    with pytest.raises(ValueError, match="expected tokenizer files of format version 2 or older, found 3"):
         ClaimTokenizer.from_pretrained(tmp_path)
 
 

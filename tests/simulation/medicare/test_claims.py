@@ -9,13 +9,14 @@ import pytest
 from claim_transformers.claims.engine import connect, fetch, load
 from claim_transformers.claims.stays import join_stays
 from claim_transformers.codes.normalize import normalize_codes
+from claim_transformers.simulation.engine.data_files import read_pools
 from claim_transformers.simulation.medicare import simulate_medicare_tables
 from claim_transformers.simulation.medicare.causes import STAY_CAUSES
+from claim_transformers.simulation.medicare.conditions import DATA as TABLES
 from claim_transformers.simulation.medicare.counties import counties, county_codes, county_table
-from claim_transformers.simulation.medicare.icd9_codes import ICD9_DIAGNOSES, ICD9_PROCEDURES
-from claim_transformers.simulation.medicare.icd10_codes import ICD10_DIAGNOSES, ICD10_PROCEDURES
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
+DIAGNOSES, PROCEDURES = read_pools(TABLES / "diagnoses.csv"), read_pools(TABLES / "procedures.csv")
 TYPES = {"IP", "OP", "CAR", "DME", "HHA", "HOSP", "SNF"}
 
 
@@ -142,12 +143,12 @@ def test_codes_change_to_icd_10_on_october_1_2015():
     kinds = np.array(_texts(table, "diagnosis_code_type").to_pylist())
     assert np.array_equal(kinds == "icd-10-cm", later)
     new = _texts(table.filter(pc.equal(_texts(table, "diagnosis_code_type"), "icd-10-cm")), "diagnosis_code_1")
-    assert set(pc.unique(new).to_pylist()) <= {code for pool in ICD10_DIAGNOSES.values() for code in pool.split()}
+    assert set(pc.unique(new).to_pylist()) <= {code for pool in DIAGNOSES["ICD10CM"].values() for code in pool.split()}
 
 
 def test_both_versions_have_the_same_pools():
-    assert list(ICD9_DIAGNOSES) == list(ICD10_DIAGNOSES)
-    assert list(ICD9_PROCEDURES) == list(ICD10_PROCEDURES)
+    assert list(DIAGNOSES["ICD9CM"]) == list(DIAGNOSES["ICD10CM"])
+    assert list(PROCEDURES["ICD9PCS"]) == list(PROCEDURES["ICD10PCS"])
 
 
 @pytest.mark.skipif(not DATA, reason="CLAIMS_DATA_DIR is not set")
@@ -169,10 +170,10 @@ def test_a_cause_is_planned_exactly_where_the_public_lists_say_so():
     potential, acute = listed("potentially_planned_ccs_procedure_category.csv"), listed("acute_diagnosis_ccs.csv")
     for cause in STAY_CAUSES:
         pools = [part.partition(":")[0] for part in cause.procedures.split()] + ["general"]
-        for code in ICD9_DIAGNOSES[cause.pool].split():
+        for code in DIAGNOSES["ICD9CM"][cause.pool].split():
             group = diagnoses[code]
             for pool in pools[:-1] if cause.planned else pools:
-                for procedure in ICD9_PROCEDURES[pool].split():
+                for procedure in PROCEDURES["ICD9PCS"][pool].split():
                     done = procedures[procedure]
                     planned = group in always_diagnosis or done in always or (done in potential and group not in acute)
                     assert planned == cause.planned, (cause.name, code, procedure)

@@ -8,8 +8,13 @@ import pytest
 from simulation.written_files import MEDICARE_YEAR, PATIENTS, SEED, TABLES, plain
 
 from claim_transformers.simulation import simulate
-from claim_transformers.simulation.medicare import PlantedBias, PlantedDrift, simulate_medicare_tables
-from claim_transformers.simulation.medicare.generate import medicare_parameters_digest
+from claim_transformers.simulation.medicare import (
+    MEDICARE_SIMULATION_VERSION,
+    PlantedBias,
+    PlantedDrift,
+    simulate_medicare_tables,
+)
+from claim_transformers.simulation.medicare.parameters import medicare_parameters_digest
 
 
 def test_the_manifest_names_the_population_and_its_parameters(medicare_folder):
@@ -17,6 +22,11 @@ def test_the_manifest_names_the_population_and_its_parameters(medicare_folder):
     manifest = json.loads((out / "simulation.json").read_text())
     assert manifest["population"] == "medicare"
     assert manifest["parameters_sha256"] == medicare_parameters_digest()
+
+
+def test_the_parameters_are_those_that_version_1_published():
+    assert MEDICARE_SIMULATION_VERSION == 1
+    assert medicare_parameters_digest() == "a9d1349bc06fd8724cf1b9582d0b90cf85f6824257767cca7fe259afc5b4c0a0"
 
 
 def test_the_pediatric_population_keeps_its_bytes():

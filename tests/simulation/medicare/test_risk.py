@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from claim_transformers.simulation.medicare.admission import UNRESOLVED
-from claim_transformers.simulation.medicare.beneficiaries import BLACK
 from claim_transformers.simulation.medicare.community import last_before
 from claim_transformers.simulation.medicare.hazards import Discharge, follow_up_chance, true_risk
+from claim_transformers.simulation.medicare.population import BLACK
 from claim_transformers.simulation.medicare.stays import _elevated, _take, _Waiting
 
 

@@ -5,12 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from claim_transformers.simulation.pediatric.schemas import (
-    DIAGNOSIS_COLUMNS,
-    ELIGIBILITY_SCHEMA,
-    MEDICAL_SCHEMA,
-    PHARMACY_SCHEMA,
-)
+from claim_transformers.simulation.engine.schemas import ELIGIBILITY_SCHEMA, PHARMACY_SCHEMA
+from claim_transformers.simulation.pediatric.schemas import DIAGNOSIS_COLUMNS, MEDICAL_SCHEMA
 
 
 def _days(column):

@@ -5,12 +5,15 @@ import pytest
 from simulation.written_files import PEDIATRIC_YEAR, digests
 
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.simulation import simulate, simulate_tables
+from claim_transformers.simulation import SIMULATION_VERSION, simulate, simulate_tables
+from claim_transformers.simulation.engine import generation
 from claim_transformers.simulation.pediatric import generate as generate_module
+from claim_transformers.simulation.pediatric.parameters import parameters_digest
 
 
 def test_blocks_are_independent(monkeypatch):
     monkeypatch.setattr(generate_module, "BLOCK_PATIENTS", 100)
+    monkeypatch.setattr(generation, "BLOCK_PATIENTS", 100)
     both = simulate_tables(200, 5, **PEDIATRIC_YEAR)
     first = simulate_tables(100, 5, **PEDIATRIC_YEAR)
     assert both.eligibility.num_rows > first.eligibility.num_rows
@@ -18,6 +21,11 @@ def test_blocks_are_independent(monkeypatch):
     assert head["claim_id"].to_pylist() == first.medical_claim["claim_id"].to_pylist()
     assert head["hcpcs_code"].to_pylist() == first.medical_claim["hcpcs_code"].to_pylist()
     assert len(pc.unique(both.eligibility["person_id"].cast("string"))) == 200
+
+
+def test_the_parameters_are_those_that_version_1_published():
+    assert SIMULATION_VERSION == 1
+    assert parameters_digest() == "90df5aee6dd6de9d05ca08b2edbba3eec3fb52277e613ce92e81185f97a90ef9"
 
 
 def test_patient_numbers_do_not_tell_their_order(pediatric_folder):
@@ -48,7 +56,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     def fail(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(generate_module, "simulate_block", fail)
+    monkeypatch.setattr(generate_module, "_simulate_block", fail)
     with pytest.raises(ClaimDataError, match=r"E_WRITE: .*No space left on device\. Nothing was published"):
         simulate(tmp_path / "claims", patients=10, **PEDIATRIC_YEAR)
     assert list(tmp_path.iterdir()) == []

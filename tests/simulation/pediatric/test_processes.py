@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
+from claim_transformers.simulation.engine.calendar import NEVER
 from claim_transformers.simulation.engine.random_streams import generator_of
 from claim_transformers.simulation.pediatric import atopy, mood
 from claim_transformers.simulation.pediatric.care_chronic import draw_spans
 from claim_transformers.simulation.pediatric.courses import CANDIDATE_BYTES
-from claim_transformers.simulation.pediatric.population import NEVER, RACES, band_of_age
+from claim_transformers.simulation.pediatric.population import RACES, band_of_age
 
 
 def _rows(lived, take):

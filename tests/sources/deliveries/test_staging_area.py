@@ -2,6 +2,7 @@
 
 import hashlib
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -19,6 +20,7 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.deliveries.consolidation import PROVENANCE_SCHEMA, consolidate
 from claim_transformers.sources.deliveries.staging_area import Staging
 from claim_transformers.sources.pipeline.ingest import ingest
+from claim_transformers.sources.registry import find_stageable
 
 YEAR_2008 = BENEFICIARY_FILE.format(year="2008")
 ANY_SHARE = {"max_quarantine_share": 1.0, "max_reason_share": 1.0}
@@ -103,7 +105,8 @@ def test_years_of_beneficiaries_stand_side_by_side_and_a_year_that_comes_again_c
 
 def test_a_file_without_a_column_of_claims_is_not_guessed_at(staging, tmp_path, monkeypatch):
     staging.load("cms-rif", _rif(tmp_path / "raw"))
-    monkeypatch.setattr(staging_module, "_KEYS", (("CLAIM",),))
+    changed = replace(find_stageable("cms-rif"), keys=(("CLAIM",),))
+    monkeypatch.setattr(staging_module, "find_stageable", lambda source: changed)
     with pytest.raises(ClaimDataError, match=r"E_CORRECTION: expected a column of claims .* found none out of CLAIM"):
         staging.load("cms-rif", _rif(tmp_path / "again", claim("inpatient", CLM_PMT_AMT="5.00")))
 

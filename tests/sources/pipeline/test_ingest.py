@@ -15,6 +15,7 @@ from sources.raw_claims import (
     INPATIENT_FILE,
     OUTPATIENT_FILE,
     PRESCRIPTION_FILE,
+    SYNPUF,
     Row,
     beneficiary,
     carrier,
@@ -33,9 +34,8 @@ from sources.raw_claims import (
 from claim_transformers.claims.schema import SCHEMAS, check_table
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.synpuf.columns import INPATIENT
 from claim_transformers.sources.pipeline import publishing, reading
-from claim_transformers.sources.pipeline.ingest import IngestSummary, ingest, source_reader
+from claim_transformers.sources.pipeline.ingest import IngestSummary, ingest
 
 ANY_SHARE = {"max_quarantine_share": 1.0, "max_reason_share": 1.0}
 
@@ -347,7 +347,7 @@ def test_no_message_or_log_holds_an_identifier_a_date_or_a_code(tmp_path: Path, 
     )
     raw = tmp_path / "raw"
     raw.mkdir()
-    file = write_rows(raw / INPATIENT_FILE, INPATIENT, [bad, bad | {"SEGMENT": "2"}])
+    file = write_rows(raw / INPATIENT_FILE, SYNPUF["inpatient"], [bad, bad | {"SEGMENT": "2"}])
     if fault == "delimiter":
         file.write_text(file.read_text().replace(",", ";"))
     elif fault == "columns":
@@ -361,11 +361,6 @@ def test_no_message_or_log_holds_an_identifier_a_date_or_a_code(tmp_path: Path, 
         ingest("synpuf", raw, tmp_path / "out", progress=True)
     said = str(raised.value) + caplog.text + "".join(capfd.readouterr())
     assert not [secret for secret in PLANTED if secret in said]
-
-
-def test_an_unknown_source_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="meds, mimic3, simulated, synpuf, tuva"):
-        source_reader("hl7")
 
 
 def test_the_printed_summary_says_what_was_repaired_kept_with_a_warning_and_left_out(tmp_path: Path) -> None:

@@ -9,13 +9,11 @@ import pytest
 import yaml
 
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, UNUSED, read_layout, read_layouts
-from claim_transformers.sources.pipeline.layout_pages import PAGES, describe_layouts
-from claim_transformers.sources.pipeline.lineage import update_page
+from claim_transformers.sources.pipeline.layout_files import UNUSED, read_layout, read_layouts
+from claim_transformers.sources.registry import find_source, sources
 
-DOCS = Path(__file__).parents[3] / "docs" / "sources"
 DATA = os.environ.get("CLAIMS_DATA_DIR")
-LAYOUTS = read_layouts(RIF_LAYOUTS)
+LAYOUTS = find_source("cms-rif").read_layouts()
 MINIMAL = {
     "source": "a test",
     "target": "rx_claim",
@@ -37,13 +35,6 @@ def _write(folder: Path, **changes: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_documented_columns_are_those_of_the_layout_files(page: str) -> None:
-    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
-    written = update_page(text, describe_layouts(PAGES[page]))
-    assert text == written, "run: python -m claim_transformers.sources.pipeline.layout_pages docs/sources"
-
-
 def test_every_column_is_mapped_or_unused_for_a_reason() -> None:
     columns = [column for layout in LAYOUTS.values() for column in layout.columns]
     assert sum(len(column.names) for column in columns) == 1_468
@@ -53,6 +44,24 @@ def test_every_column_is_mapped_or_unused_for_a_reason() -> None:
 def test_ranges_stand_for_numbered_columns_and_months() -> None:
     assert LAYOUTS["inpatient"].find("procedures.date")[24] == "PRCDR_DT25"
     assert LAYOUTS["beneficiary"].find("county_fips.month")[8] == "FIPS_STATE_CNTY_SEPT_CD"
+
+
+def test_numbered_columns_are_named_by_their_stem_and_only_whole_stems() -> None:
+    carrier = find_source("synpuf").read_layouts()["carrier"]
+    assert carrier.series("ICD9_DGNS_CD") == tuple(f"ICD9_DGNS_CD_{number}" for number in range(1, 9))
+    assert len(carrier.series("LINE_ICD9_DGNS_CD")) == 13
+
+
+def test_a_column_that_stands_in_the_name_of_the_file_is_no_column_of_it() -> None:
+    beneficiary = find_source("synpuf").read_layouts()["beneficiary"]
+    dated, undated = beneficiary.to_layout("DE1_0_2008_Beneficiary.csv"), beneficiary.to_layout("beneficiary.csv")
+    assert (dated.constants, "YEAR" in dated.columns, "YEAR" in dated.required) == ({"YEAR": "2008"}, False, False)
+    assert (undated.constants, "YEAR" in undated.columns, "YEAR" in undated.required) == ({}, True, True)
+
+
+@pytest.mark.parametrize("name", [source.name for source in sources().values() if source.layouts is not None])
+def test_every_layout_says_where_its_facts_are_from(name: str) -> None:
+    assert all(layout.source for layout in find_source(name).read_layouts().values())
 
 
 def test_a_rule_finds_listed_values_or_all_others_and_never_an_empty_field(tmp_path: Path) -> None:
@@ -83,6 +92,13 @@ def test_a_rule_finds_listed_values_or_all_others_and_never_an_empty_field(tmp_p
         ({"rules": [{"column": "N", "in": ["x"], "verdict": "E_N", "because": "x"}]}, "a verdict"),
         ({"columns": "none"}, "a mapping"),
         ({"columns": {"ID": ["id", "patient_id"]}}, "columns that feed claim_id, dispensing_date, ndc_code"),
+        ({"columns": MINIMAL["columns"] | {"M": "code"}}, "all columns to say what they feed, or none"),
+        ({"columns": {"ID": 7}}, "type, .*for ID"),
+        ({"required": "ID"}, "a list as required"),
+        ({"is_ordered": "yes please"}, "true or false as is_ordered"),
+        ({"values": {"N": "x"}}, "a mapping as N of values"),
+        ({"aliases": {"OLD": "NEW"}}, "listed under columns"),
+        ({"from_file_name": {"DAY": "("}}, "regular expressions"),
     ],
 )
 def test_a_wrong_layout_file_is_refused_with_what_was_expected(tmp_path: Path, changes, said: str) -> None:

@@ -1,1 +1,1 @@
-"""Thresholds, calibration, subgroups and drift."""
+"""Audits before a model is used: threshold, calibration, subgroups and drift."""

@@ -1,4 +1,4 @@
-"""How often does the subgroup audit find a bias that is there, and raise one that is not? Measured on simulated stays.
+"""Power of the subgroup audit, measured on simulated stays: how often it finds a bias, and raises one that is not.
 
 Stays of a patient share what the claims do not show, groups differ in risk, and a calibrated model knows the risk of
 every stay. Then nothing is a bias, and every one that the audit reports is a false alarm. A planted bias hides a part
@@ -12,13 +12,13 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from claim_transformers.analysis.audit.audit_table import AuditTable, Cell
-from claim_transformers.analysis.audit.patient_draws import FloatArray
 from claim_transformers.analysis.audit.subgroups import LEVEL, SubgroupAudit, audit_subgroups
 from claim_transformers.analysis.audit.threshold import gmean_threshold
+from claim_transformers.analysis.result_table import Cell, ResultTable
+from claim_transformers.training.metrics import FloatArray
 
 # Shares of the groups of a Medicare population, rounded from the attributes that Lahlou et al. audit (section 5.3).
-SHARES: Mapping[str, Mapping[str, float]] = {
+_SHARES: Mapping[str, Mapping[str, float]] = {
     "sex": {"F": 0.56, "M": 0.44},
     "age": {"under 65": 0.16, "65 to 74": 0.36, "75 to 84": 0.30, "85 and over": 0.18},
     "race": {"white": 0.80, "black": 0.10, "hispanic": 0.05, "asian": 0.03, "other": 0.02},
@@ -26,17 +26,17 @@ SHARES: Mapping[str, Mapping[str, float]] = {
     "region": {"Northeast": 0.19, "Midwest": 0.23, "South": 0.39, "West": 0.19},
 }
 # Log odds by which the risk of a group differs, known to the model.
-RISKS: Mapping[str, Mapping[str, float]] = {
+_RISKS: Mapping[str, Mapping[str, float]] = {
     "age": {"under 65": 0.2, "85 and over": 0.3},
     "race": {"black": 0.15},
     "entitlement": {"disability": 0.2, "renal disease": 0.7},
 }
-MEAN_LOG_ODDS = -2.0
+_MEAN_LOG_ODDS = -2.0
 RISK_SPREAD, HIDDEN_SPREAD = 0.9, 0.5
 
 
 @dataclass(frozen=True)
-class PlantedBias:
+class PlantedGap:
     """A bias that is put into simulated scores.
 
     Args:
@@ -97,14 +97,14 @@ class AuditPower:
         """Share of populations without a bias with any alarm, with its exact 95 % interval."""
         return share_with_interval(self.false_alarms, self.simulations)
 
-    def to_table(self, title: str = "Power and false alarms of the subgroup audit") -> AuditTable:
+    def to_table(self, title: str = "Power and false alarms of the subgroup audit") -> ResultTable:
         """The shares as a table.
 
         Args:
             title (`str`, *optional*): Heading.
 
         Returns:
-            [`AuditTable`]: One row for the planted bias and one for none.
+            [`ResultTable`]: One row for the planted bias and one for none.
         """
         header = ("population", "audits", "bias reported", "share", "low", "high")
         counted = [
@@ -115,26 +115,11 @@ class AuditPower:
             dict(zip(header, (name, self.simulations, count, *shares), strict=True)) for name, count, shares in counted
         ]
         by_metric = ", ".join(f"{metric} {count}" for metric, count in self.alarms_by_metric.items())
-        return AuditTable(title, rows, [f"Exact 95 % intervals. False alarms by metric: {by_metric or 'none'}."])
+        return ResultTable(title, rows, [f"Exact 95 % intervals. False alarms by metric: {by_metric or 'none'}."])
 
 
 def share_with_interval(count: int, total: int) -> tuple[float, float, float]:
-    """Return a share with its exact binomial interval (Clopper and Pearson, 1934).
-
-    Args:
-        count (`int`): How many.
-        total (`int`): Of how many.
-
-    Returns:
-        `tuple[float, float, float]`: Share, and the ends of its 95 % interval.
-
-    Raises:
-        ValueError: If `count` is not in 0 to `total`.
-
-    Examples:
-        >>> [round(number, 3) for number in share_with_interval(2, 100)]
-        [0.02, 0.002, 0.07]
-    """
+    """Return a share with its exact binomial interval (Clopper and Pearson, 1934)."""
     from scipy.stats import binomtest
 
     found = binomtest(count, total).proportion_ci(0.95, method="exact")
@@ -142,13 +127,13 @@ def share_with_interval(count: int, total: int) -> tuple[float, float, float]:
 
 
 def simulate_stays(
-    patients: int, *, planted: PlantedBias | None = None, seed: int = 0, stays_per_patient: float = 1.8
+    patients: int, *, planted: PlantedGap | None = None, seed: int = 0, stays_per_patient: float = 1.8
 ) -> SimulatedStays:
     """Simulate index stays with groups that differ in risk, and the risks by a calibrated or a biased model.
 
     Args:
         patients (`int`): Number of patients.
-        planted ([`PlantedBias`], *optional*): What the model gets wrong; it is calibrated without it.
+        planted ([`PlantedGap`], *optional*): What the model gets wrong; it is calibrated without it.
         seed (`int`, *optional*, defaults to `0`): Seed.
         stays_per_patient (`float`, *optional*, defaults to `1.8`): Mean number of stays, at least one each.
 
@@ -166,15 +151,15 @@ def simulate_stays(
     from scipy.special import expit
 
     random = np.random.default_rng(seed)
-    if planted is not None and planted.group not in SHARES.get(planted.attribute, {}):
-        raise KeyError(f"expected a group of {planted.attribute!r} among {list(SHARES.get(planted.attribute, {}))}")
+    if planted is not None and planted.group not in _SHARES.get(planted.attribute, {}):
+        raise KeyError(f"expected a group of {planted.attribute!r} among {list(_SHARES.get(planted.attribute, {}))}")
     owner = np.repeat(np.arange(patients), 1 + random.poisson(stays_per_patient - 1, patients))
     groups = {
         attribute: random.choice(list(shares), patients, p=list(shares.values()))
-        for attribute, shares in SHARES.items()
+        for attribute, shares in _SHARES.items()
     }
-    seen = MEAN_LOG_ODDS + random.normal(0, RISK_SPREAD, len(owner))
-    for attribute, risks in RISKS.items():
+    seen = _MEAN_LOG_ODDS + random.normal(0, RISK_SPREAD, len(owner))
+    for attribute, risks in _RISKS.items():
         for group, log_odds in risks.items():
             seen += log_odds * (groups[attribute] == group)[owner]
     if planted is not None:
@@ -194,7 +179,7 @@ def simulate_stays(
 def audit_power(
     *,
     simulate: Callable[..., SimulatedStays] | None = None,
-    planted: PlantedBias | None = None,
+    planted: PlantedGap | None = None,
     patients: int = 10_000,
     simulations: int = 200,
     replicates: int = 400,
@@ -207,7 +192,7 @@ def audit_power(
     Args:
         simulate (`Callable`, *optional*): Function of `planted` and `seed` that gives [`SimulatedStays`], such as
             stays drawn from a simulated population; [`simulate_stays`] without it.
-        planted ([`PlantedBias`], *optional*): The bias to find; without it that of black patients by half a unit of
+        planted ([`PlantedGap`], *optional*): The bias to find; without it that of black patients by half a unit of
             log odds.
         patients (`int`, *optional*, defaults to `10000`): Patients of each population of [`simulate_stays`].
         simulations (`int`, *optional*, defaults to `200`): Populations with, and as many without, the bias.
@@ -223,14 +208,14 @@ def audit_power(
         ValueError: If `simulations` is not positive.
 
     Examples:
-        >>> audit_power(patients=4000, simulations=2, replicates=50, planted=PlantedBias("sex", "F", 1.0)).found
+        >>> audit_power(patients=4000, simulations=2, replicates=50, planted=PlantedGap("sex", "F", 1.0)).found
         2
     """
     from tqdm import tqdm
 
     if simulations < 1:
         raise ValueError(f"expected at least one simulation, found {simulations}")
-    bias = planted or PlantedBias("race", "black", 0.5)
+    bias = planted or PlantedGap("race", "black", 0.5)
     make = simulate or partial(simulate_stays, patients)
     found, alarms, by_metric = 0, 0, dict[str, int]()
     for number in tqdm(range(simulations), desc="audits", disable=not progress):
@@ -245,19 +230,7 @@ def audit_power(
 
 
 def audit_stays(stays: SimulatedStays, *, replicates: int = 400, level: float = LEVEL) -> SubgroupAudit:
-    """Audit the stays of one population.
-
-    Args:
-        stays ([`SimulatedStays`]): The stays.
-        replicates (`int`, *optional*, defaults to `400`): Bootstrap replicates.
-        level (`float`, *optional*, defaults to `0.05`): Family-wise level.
-
-    Returns:
-        [`SubgroupAudit`]: At the threshold of the stays, or at their own G-mean threshold where they have none.
-
-    Raises:
-        ValueError: As [`audit_subgroups`].
-    """
+    """Audit the stays of one population."""
     threshold = stays.threshold
     if threshold is None:
         threshold = float(gmean_threshold(stays.labels, stays.probabilities))
@@ -272,22 +245,8 @@ def audit_stays(stays: SimulatedStays, *, replicates: int = 400, level: float = 
     )
 
 
-def finds_bias(audit: SubgroupAudit, planted: PlantedBias) -> bool:
-    """Whether an audit reports a planted bias: observed over expected events of its group stand out in its direction.
-
-    Args:
-        audit ([`SubgroupAudit`]): From [`audit_stays`].
-        planted ([`PlantedBias`]): What was planted.
-
-    Returns:
-        `bool`: Other groups and other metrics do not count.
-
-    Examples:
-        >>> planted = PlantedBias("sex", "F", 1.0)
-        >>> audit = audit_stays(simulate_stays(4000, planted=planted, seed=1), replicates=50)
-        >>> finds_bias(audit, planted), finds_bias(audit, PlantedBias("sex", "F", -1.0))
-        (True, False)
-    """
+def finds_bias(audit: SubgroupAudit, planted: PlantedGap) -> bool:
+    """Whether an audit reports a planted bias: observed over expected events of its group stand out its way."""
     return any(
         (attribute, group, gap.metric) == (planted.attribute, planted.group, "observed/expected")
         and gap.excess.value is not None

@@ -1,4 +1,4 @@
-"""The area under the receiver operating characteristic as a sum over rows, and as a number without labels.
+"""AUROC as a sum over rows, and as a number without labels.
 
 The share of each row in the area (DeLong, DeLong and Clarke-Pearson, 1988, section 2, structural components) makes an
 audit of hundreds of areas one matrix product: to first order, the area under other row weights is the area plus the
@@ -12,30 +12,11 @@ the area that is to be expected, which confidence-based performance estimation c
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from claim_transformers.training.metrics import FloatArray
 
 
 def auroc_parts(scores: npt.ArrayLike, positive: npt.ArrayLike) -> tuple[float, FloatArray]:
-    """Compute the area and the share of each row in it.
-
-    A pair of a row with itself, which only rows that are partly positive have, is left out.
-
-    Args:
-        scores (array of shape `(N,)`): Larger means more likely positive.
-        positive (array of shape `(N,)`): Label 0 or 1, or the probability of 1.
-
-    Returns:
-        `tuple[float, NDArray[float]]`: The area, NaN where one class has no weight, and of each row the derivative of
-        the area by the weight of the row, which sum to 0.
-
-    Raises:
-        ValueError: If shapes differ, a score is not finite, or `positive` leaves [0, 1].
-
-    Examples:
-        >>> area, shares = auroc_parts([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
-        >>> area, shares.tolist()
-        (0.75, [0.125, -0.125, -0.125, 0.125])
-    """
+    """Compute the area, NaN without rows of both kinds, and the share of each row in it; the shares sum to 0."""
     scores, positive = np.asarray(scores, np.float64), np.asarray(positive, np.float64)
     if scores.ndim != 1 or scores.shape != positive.shape:
         raise ValueError(f"expected one score and one label per row, found shapes {scores.shape} and {positive.shape}")
@@ -44,6 +25,7 @@ def auroc_parts(scores: npt.ArrayLike, positive: npt.ArrayLike) -> tuple[float, 
     if len(positive) and not 0.0 <= positive.min() <= positive.max() <= 1.0:
         raise ValueError("expected labels or probabilities in [0, 1], found others")
     negative = 1.0 - positive
+    # A row that is partly positive would also be compared with itself; such pairs are taken out of every sum.
     with_itself = positive * negative
     pairs = positive.sum() * negative.sum() - with_itself.sum()
     if pairs <= 0:
@@ -51,8 +33,11 @@ def auroc_parts(scores: npt.ArrayLike, positive: npt.ArrayLike) -> tuple[float, 
     order = np.argsort(scores, kind="stable")
     place, last = _place_of_equals(scores[order])
     below, above = np.empty(len(scores)), np.empty(len(scores))
+    # Of each row the negative weight that it beats and the positive weight that beats it, a tie counting half: sums
+    # up to its place in the order of the scores, written back to the order of the rows.
     below[order] = _half_at_equals(negative[order], place, last)
     above[order] = positive.sum() - _half_at_equals(positive[order], place, last)
+    # A row ties with itself, so that half of its own pair was counted.
     wins = float(positive @ below) - 0.5 * with_itself.sum()
     area = wins / pairs
     # The derivative of wins / pairs by the weight of a row.
@@ -62,30 +47,13 @@ def auroc_parts(scores: npt.ArrayLike, positive: npt.ArrayLike) -> tuple[float, 
 
 
 def estimated_auroc(probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float | FloatArray:
-    """Estimate the area under the ROC without labels, from calibrated probabilities.
-
-    Each row counts as positive with its probability and as negative with the rest. The estimate is right as long as
-    probabilities stay calibrated, also where the mix of patients changes; it cannot see that the same patient now has
-    another risk (concept drift).
-
-    Args:
-        probabilities (array of shape `(N,)`): Calibrated probabilities, which are the scores as well.
-        weights (array of shape `(N,)` or `(R, N)`, *optional*): Non-negative row weights.
-
-    Returns:
-        `float`, or `NDArray[float]` of shape `(R,)`: The estimated area, NaN without rows of both kinds.
-
-    Raises:
-        ValueError: If a probability is not in [0, 1] or shapes differ.
-
-    Examples:
-        >>> estimated_auroc([0.0, 1.0]), round(estimated_auroc([0.2, 0.8]), 3)
-        (1.0, 0.941)
-    """
+    """Estimate the area without labels from calibrated probabilities; blind to a risk that changed (concept drift)."""
     probabilities = np.asarray(probabilities, np.float64)
+    # Each row counts as positive with its probability and as negative with the rest.
     area, shares = auroc_parts(probabilities, probabilities)
     if weights is None:
         return area
+    # To first order: the shares are derivatives at weights of 1, and sum to 0, so that 1 need not be taken off.
     changes: FloatArray = area + np.asarray(weights, np.float64) @ shares
     return changes
 
@@ -99,6 +67,7 @@ def _place_of_equals(ordered: FloatArray) -> tuple[npt.NDArray[np.int64], npt.ND
 
 def _half_at_equals(values: FloatArray, first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]) -> FloatArray:
     """Sum of the values below each row and half of those at its score."""
+    # sums[first] is what lies below; sums[last] adds what is equal; their mean counts the equal half.
     sums = np.r_[0.0, np.cumsum(values)]
     halves: FloatArray = 0.5 * (sums[first] + sums[last])
     return halves

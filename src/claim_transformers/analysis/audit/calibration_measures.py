@@ -1,4 +1,4 @@
-"""How far predicted risks are from observed ones: in the large, in slope, on average, with intervals by patient.
+"""Calibration: how far predicted risks are from observed ones, in the large, in slope and on average.
 
 The measures are those of Van Calster et al., "Calibration: the Achilles heel of predictive analytics" (2019):
 observed over expected events (in the large), intercept and slope of a logistic regression of the outcome on the logit
@@ -14,32 +14,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from claim_transformers.analysis.audit.audit_table import AuditTable
-from claim_transformers.analysis.audit.patient_draws import REPLICATES, FloatArray, draw
+from claim_transformers.analysis.audit.patient_draws import REPLICATES, draw
+from claim_transformers.analysis.result_table import ResultTable
 from claim_transformers.analysis.rivals.linear_models import CLIP
 from claim_transformers.training import auroc, brier, calibration_error
 from claim_transformers.training.bootstrap import MetricInterval
+from claim_transformers.training.metrics import FloatArray
 
-MEASURES = ("calibration error", "observed/expected", "intercept", "slope", "Brier")
+_MEASURES = ("calibration error", "observed/expected", "intercept", "slope", "Brier")
 _STEPS = 25
 
 
 def logit(probabilities: npt.ArrayLike) -> FloatArray:
-    """Return log odds; probabilities of 0 and 1 are moved inside by a millionth, so that they are finite.
-
-    Args:
-        probabilities (array): Probabilities in [0, 1].
-
-    Returns:
-        `NDArray[float]` of the same shape.
-
-    Raises:
-        ValueError: If a probability is not in [0, 1].
-
-    Examples:
-        >>> logit([0.5]).tolist(), logit([0.0]).round(1).tolist()
-        ([0.0], [-13.8])
-    """
+    """Return log odds; probabilities of 0 and 1 are moved inside by a millionth, so that they are finite."""
     values = np.asarray(probabilities, np.float64)
     if values.size and not 0.0 <= values.min() <= values.max() <= 1.0:
         raise ValueError("expected probabilities in [0, 1], found others; apply a sigmoid or softmax to logits")
@@ -49,25 +36,7 @@ def logit(probabilities: npt.ArrayLike) -> FloatArray:
 
 
 def calibration_line(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[float, float, float]:
-    """Fit the calibration line: how the log odds of the outcome follow those that were predicted.
-
-    Args:
-        labels (array of shape `(N,)`): 0 or 1.
-        probabilities (array of shape `(N,)`): Predicted probabilities of 1.
-
-    Returns:
-        `tuple[float, float, float]`: Intercept with the slope held at 1 (calibration in the large: 0 is right, above 0
-        the risk is underestimated), slope (1 is right, below 1 predictions are too extreme), and the intercept that
-        goes with the slope. NaN where the outcome has one class or the predictions do not vary.
-
-    Raises:
-        ValueError: If shapes differ or a probability is not in [0, 1].
-
-    Examples:
-        >>> line = calibration_line([0, 0, 0, 1, 0, 1, 1, 1], [0.25] * 4 + [0.75] * 4)
-        >>> [round(number, 6) + 0.0 for number in line]
-        [0.0, 1.0, 0.0]
-    """
+    """Fit the calibration line: how the log odds of the outcome follow those that were predicted."""
     labels, odds = np.asarray(labels, np.float64), logit(probabilities)
     if labels.shape != odds.shape:
         raise ValueError(f"expected one label per probability, found shapes {labels.shape} and {odds.shape}")
@@ -122,6 +91,7 @@ def measure_calibration(
         expected = weights @ probabilities
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = weights @ labels / expected
+        # A replicate lies so near to all rows that one Newton step from their coefficients is as good as a fit.
         moved = _one_step(np.array([shift]), np.ones((len(labels), 1)), labels, odds, weights)[:, 0]
         columns = np.stack([np.ones(len(labels)), odds], axis=1)
         lines = _one_step(np.array([intercept, slope]), columns, labels, np.zeros(len(labels)), weights)
@@ -129,7 +99,7 @@ def measure_calibration(
         return np.stack([error, ratio, moved, lines[:, 1], score], axis=1)
 
     found = draw(measures, len(labels), patients, replicates=replicates, seed=seed)
-    return {name: found.interval(number) for number, name in enumerate(MEASURES)}
+    return {name: found.interval(number) for number, name in enumerate(_MEASURES)}
 
 
 def calibration_table(
@@ -140,7 +110,7 @@ def calibration_table(
     title: str = "Calibration before and after",
     replicates: int = REPLICATES,
     seed: int = 0,
-) -> AuditTable:
+) -> ResultTable:
     """Put the calibration of several predictions of the same rows side by side.
 
     Args:
@@ -152,7 +122,7 @@ def calibration_table(
         seed (`int`, *optional*, defaults to `0`): Seed of the draws.
 
     Returns:
-        [`AuditTable`]: One row per prediction, with its AUROC, which a monotone recalibration hardly changes.
+        [`ResultTable`]: One row per prediction, with its AUROC, which a monotone recalibration hardly changes.
 
     Raises:
         ValueError: If there is no prediction, shapes differ, or a probability is not in [0, 1].
@@ -171,7 +141,7 @@ def calibration_table(
         "A calibration error is never negative and draws of patients add to it, so its interval can lie above it. "
         "Observed/expected 1, intercept 0 and slope 1 are right."
     )
-    return AuditTable(title, rows, [note])
+    return ResultTable(title, rows, [note])
 
 
 def _newton(start: FloatArray, columns: FloatArray, labels: FloatArray, offset: FloatArray) -> FloatArray:
@@ -199,6 +169,7 @@ def _one_step(
         return np.full((len(weights), width), np.nan)
     risk = expit(offset + columns @ coefficients)
     gradient = weights @ (columns * (labels - risk)[:, None])
+    # The curvature is a sum over rows of outer products, so one matrix product gives that of every replicate.
     products = (columns[:, :, None] * columns[:, None, :]) * (risk * (1.0 - risk))[:, None, None]
     curvature = (weights @ products.reshape(len(labels), width * width)).reshape(-1, width, width)
     solvable = np.abs(np.linalg.det(curvature)) > 1e-12

@@ -1,4 +1,4 @@
-"""Has the population moved since the model learned, and does it still rank as well? One row per period.
+"""Drift: has the population moved since the model learned, and does it still rank as well? One row per period.
 
 Three looks at the inputs, none of which needs an outcome: the population stability index of each field, the share of
 codes that the reference did not have (both in `stability`), and a classifier that tries to tell the period from the
@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from claim_transformers.analysis.audit.auroc_parts import estimated_auroc
-from claim_transformers.analysis.audit.patient_draws import REPLICATES, FloatArray, draw
+from claim_transformers.analysis.audit.patient_draws import REPLICATES, draw
 from claim_transformers.analysis.audit.stability import (
     MARKED,
     SLIGHT,
@@ -30,13 +30,14 @@ from claim_transformers.analysis.audit.stability import (
 )
 from claim_transformers.analysis.audit.subgroups import LEVEL, holm
 from claim_transformers.training import MetricInterval, auroc
+from claim_transformers.training.metrics import FloatArray
 
 # A domain classifier above this tells the periods apart well enough to ask why.
-MARKED_DOMAIN_AUROC = 0.6
-FOLDS = 5
-REACH = 1.96  # Standard errors on either side of a normal 95 % interval.
+_MARKED_DOMAIN_AUROC = 0.6
+_FOLDS = 5
+_REACH = 1.96  # Standard errors on either side of a normal 95 % interval.
 # Trees split at most this many categories; the rarest share one.
-MOST_CATEGORIES = 200
+_MOST_CATEGORIES = 200
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class PeriodDrift:
         """`"marked"`, `"slight"` or `"stable"`: the strongest of the fields and of the domain classifier."""
         found = {field.verdict for field in self.fields}
         if self.domain_p <= LEVEL:
-            is_far = self.domain_auroc.value is not None and self.domain_auroc.value >= MARKED_DOMAIN_AUROC
+            is_far = self.domain_auroc.value is not None and self.domain_auroc.value >= _MARKED_DOMAIN_AUROC
             found.add(MARKED if is_far else SLIGHT)
         return next(level for level in (MARKED, SLIGHT, STABLE) if level in found)
 
@@ -132,7 +133,7 @@ def measure_drift(
         reference ([`DriftSample`]): Rows like those that the model learned from, but not the same: its validation
             split, say, because a model is too sure of its training rows.
         periods (`dict[str, DriftSample]`): Later rows by month or year, in order.
-        model (`str`, *optional*, defaults to `"trees"`): Domain classifier, see [`domain_auroc`].
+        model (`str`, *optional*, defaults to `"trees"`): Domain classifier, see [`_domain_auroc`].
         tokenizer (`ClaimTokenizer`, *optional*): Also measure how many codes it backs off.
         bins (`int`, *optional*, defaults to `10`): Quantile bins of a number.
         replicates (`int`, *optional*, defaults to `1000`): Bootstrap replicates.
@@ -152,7 +153,7 @@ def measure_drift(
     base = _estimate(reference, replicates, seed) if reference.probabilities is not None else None
     measured = []
     for number, (name, sample) in enumerate(periods.items()):
-        domain, error = domain_auroc(reference, sample, model=model, replicates=replicates, seed=seed)
+        domain, error = _domain_auroc(reference, sample, model=model, replicates=replicates, seed=seed)
         estimated = _estimate(sample, replicates, seed + 1 + number) if sample.probabilities is not None else None
         change = _difference(estimated, base) if estimated and base else None
         fields = field_stability(
@@ -188,7 +189,7 @@ def measure_drift(
     ]
 
 
-def domain_auroc(
+def _domain_auroc(
     reference: DriftSample,
     current: DriftSample,
     *,
@@ -196,33 +197,7 @@ def domain_auroc(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> tuple[MetricInterval, float]:
-    """Measure how well a classifier tells a period from the reference, cross-validated by patient.
-
-    A patient with rows in both periods is in one fold, so that knowing the patient is no help. The area is the mean
-    over the folds: scores of different folds do not compare. What chance gives one fold to learn it gives the others
-    to confirm and the other way round, so every pair of folds counts twice, and the spread over resampled patients is
-    taken times the square root of two.
-
-    Args:
-        reference ([`DriftSample`]): The reference period.
-        current ([`DriftSample`]): The other period.
-        model (`str`, *optional*, defaults to `"trees"`): `"trees"` is gradient boosting, which sees any shift;
-            `"linear"` is logistic regression on standardised numbers and one column per category.
-        replicates (`int`, *optional*, defaults to `1000`): Bootstrap replicates.
-        seed (`int`, *optional*, defaults to `0`): Seed of folds, trees and draws.
-
-    Returns:
-        `tuple[MetricInterval, float]`: The AUROC with its normal interval, and its standard error.
-
-    Raises:
-        ValueError: If a period has fewer patients than folds, or its fields are not those of the reference.
-
-    Examples:
-        >>> random = np.random.default_rng(0)
-        >>> old, new = (DriftSample({"age_years": random.normal(mean, 1, 400)}) for mean in (0, 2))
-        >>> domain_auroc(old, new, replicates=50)[0].value > 0.85
-        True
-    """
+    """Measure how well a classifier tells a period from the reference, cross-validated by patient."""
     for name, sample in (("the reference", reference), ("the period", current)):
         _refuse_misfits(name, sample, reference)
     inputs, is_category = _inputs(reference.fields, current.fields)
@@ -230,21 +205,25 @@ def domain_auroc(
     patients = _joint_patients(reference, current)
     for name, chosen in (("reference", is_current == 0), ("period", is_current == 1)):
         count = len(np.unique(patients[chosen]))
-        if count < FOLDS:
-            raise ValueError(f"expected at least {FOLDS} patients in the {name}, found {count}")
+        if count < _FOLDS:
+            raise ValueError(f"expected at least {_FOLDS} patients in the {name}, found {count}")
+    # A patient with rows in both periods is in one fold, so that knowing the patient is no help.
     folds, scores = _out_of_fold(inputs, is_category, is_current, patients, model, seed)
 
+    # Scores of different folds do not compare, so each fold has an area of its own.
     def mean_area(weights: FloatArray) -> FloatArray:
         areas = [
             np.asarray(auroc(is_current[inside], scores[inside], weights[:, inside]))
-            for inside in (folds == fold for fold in range(FOLDS))
+            for inside in (folds == fold for fold in range(_FOLDS))
         ]
         mean: FloatArray = np.stack(areas).mean(axis=0)
         return mean[:, None]
 
     found = draw(mean_area, len(is_current), patients, replicates=replicates, seed=seed)
+    # What chance gives one fold to learn it gives the others to confirm and the other way round: every pair of folds
+    # counts twice, hence the square root of two.
     value, error = float(found.value[0]), float(np.sqrt(2.0) * found.standard_errors()[0])
-    low, high = np.clip([value - REACH * error, value + REACH * error], 0.0, 1.0).tolist()
+    low, high = np.clip([value - _REACH * error, value + _REACH * error], 0.0, 1.0).tolist()
     return MetricInterval(value, low, high, found.patients, replicates), error
 
 
@@ -260,7 +239,7 @@ def _out_of_fold(
     from sklearn.model_selection import StratifiedGroupKFold
 
     folds, scores = np.zeros(len(labels), np.int64), np.zeros(len(labels))
-    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    splitter = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
     for fold, (learn, held_out) in enumerate(splitter.split(inputs, labels, patients)):
         classifier = _classifier(model, is_category, seed).fit(inputs[learn], labels[learn])
         folds[held_out] = fold
@@ -329,7 +308,7 @@ def _inputs(
         counts = np.bincount(codes)
         place = np.empty(len(counts), np.int64)
         place[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
-        columns.append(np.minimum(place[codes], MOST_CATEGORIES).astype(np.float64))
+        columns.append(np.minimum(place[codes], _MOST_CATEGORIES).astype(np.float64))
     return np.stack(columns, axis=1), np.array(is_category)
 
 
@@ -368,7 +347,7 @@ def _difference(
     if one[0].value is None or other[0].value is None:
         return None
     value, error = one[0].value - other[0].value, float(np.hypot(one[1], other[1]))
-    reach = REACH * error
+    reach = _REACH * error
     clusters, replicates = one[0].clusters + other[0].clusters, min(one[0].replicates, other[0].replicates)
     return MetricInterval(value, value - reach, value + reach, clusters, replicates), 2 * _upper_tail(
         abs(value) / error

@@ -1,16 +1,14 @@
-"""Drift as tables and as a picture: one row per period, and one row per period and field."""
+"""Drift tables: one row per period, and one row per period and field."""
 
 from collections.abc import Sequence
 
-from claim_transformers.analysis.audit.audit_plots import drift_plot
-from claim_transformers.analysis.audit.audit_table import AuditTable, Cell
 from claim_transformers.analysis.audit.drift import PeriodDrift
-from claim_transformers.analysis.audit.stability import SLIGHT_INDEX, STABLE
-from claim_transformers.analysis.views.curve_plots import HasInterval
+from claim_transformers.analysis.audit.stability import STABLE
+from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.training import MetricInterval
 
 
-def drift_table(measured: Sequence[PeriodDrift], *, title: str = "Drift by period") -> AuditTable:
+def drift_table(measured: Sequence[PeriodDrift], *, title: str = "Drift by period") -> ResultTable:
     """Show every period in one row.
 
     Args:
@@ -18,7 +16,7 @@ def drift_table(measured: Sequence[PeriodDrift], *, title: str = "Drift by perio
         title (`str`, *optional*): Heading.
 
     Returns:
-        [`AuditTable`]: Inputs, then performance; columns that no period has are left out.
+        [`ResultTable`]: Inputs, then performance; columns that no period has are left out.
 
     Raises:
         ValueError: If there is no period.
@@ -54,10 +52,10 @@ def drift_table(measured: Sequence[PeriodDrift], *, title: str = "Drift by perio
         "cross-validated by patient. The estimated AUROC needs no labels: it is what calibrated probabilities let "
         "expect. p-values are corrected over the periods (Holm)."
     )
-    return AuditTable(title, kept, [note])
+    return ResultTable(title, kept, [note])
 
 
-def field_table(measured: Sequence[PeriodDrift], *, title: str = "Population stability by field") -> AuditTable:
+def field_table(measured: Sequence[PeriodDrift], *, title: str = "Population stability by field") -> ResultTable:
     """Show every field of every period in one row.
 
     Args:
@@ -65,7 +63,7 @@ def field_table(measured: Sequence[PeriodDrift], *, title: str = "Population sta
         title (`str`, *optional*): Heading.
 
     Returns:
-        [`AuditTable`]: The index, the noise, the share of unseen categories and a verdict.
+        [`ResultTable`]: The index, the noise, the share of unseen categories and a verdict.
     """
     rows: list[dict[str, Cell]] = [
         {
@@ -79,38 +77,9 @@ def field_table(measured: Sequence[PeriodDrift], *, title: str = "Population sta
         for found in measured
         for field in found.fields
     ]
-    return AuditTable(title, rows, ["Noise: what samples of the reference's own patients stay below, but for chance."])
-
-
-def drift_figure(measured: Sequence[PeriodDrift]) -> str:
-    """Draw the drift of all periods: inputs, domain classifier, and estimated against true AUROC.
-
-    Args:
-        measured (`list[PeriodDrift]`): From [`measure_drift`].
-
-    Returns:
-        `str`: An SVG element.
-
-    Raises:
-        ValueError: If there is no period.
-    """
-    panels: dict[str, dict[str, dict[str, HasInterval]]] = {
-        "largest PSI of a field": {
-            "largest": {
-                found.period: MetricInterval(found.worst_field.index, None, None, clusters=0, replicates=0)
-                for found in measured
-            }
-        },
-        "domain AUROC": {"domain": {found.period: found.domain_auroc for found in measured}},
-    }
-    performance: dict[str, dict[str, HasInterval]] = {
-        "estimated": {found.period: found.estimated for found in measured if found.estimated},
-        "true": {found.period: found.true for found in measured if found.true},
-    }
-    known = {name: curve for name, curve in performance.items() if curve}
-    if known:
-        panels["AUROC of the model"] = known
-    return drift_plot(panels, lines={"largest PSI of a field": SLIGHT_INDEX, "domain AUROC": 0.5})
+    return ResultTable(
+        title, rows, ["Noise: what samples of the reference's own patients stay below, but for chance."]
+    )
 
 
 def _minus(one: MetricInterval | None, other: MetricInterval | None) -> float | None:

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from claim_transformers.analysis.audit.calibration_measures import logit
-from claim_transformers.analysis.audit.patient_draws import FloatArray
 from claim_transformers.analysis.rivals.linear_models import CLIP
+from claim_transformers.training.metrics import FloatArray
 
 
 class Recalibration(Protocol):
@@ -38,10 +38,6 @@ class PlattScaling:
     Args:
         intercept (`float`): Added to the log odds.
         slope (`float`): Factor of the log odds; below 1 makes predictions less extreme.
-
-    Examples:
-        >>> PlattScaling(0.0, 1.0)([0.2, 0.7]).round(6).tolist()
-        [0.2, 0.7]
     """
 
     intercept: float
@@ -55,11 +51,7 @@ class PlattScaling:
         return moved
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the method and its numbers.
-
-        Returns:
-            `dict`: `method`, `intercept`, `slope`.
-        """
+        """Return the method and its numbers."""
         return {"method": "platt", "intercept": self.intercept, "slope": self.slope}
 
 
@@ -70,10 +62,6 @@ class IsotonicCurve:
     Args:
         knots (`NDArray[float]` of shape `(K,)`): Increasing probabilities.
         values (`NDArray[float]` of shape `(K,)`): What they become.
-
-    Examples:
-        >>> IsotonicCurve(np.array([0.2, 0.4]), np.array([0.1, 0.5]))([0.0, 0.3, 0.9]).round(6).tolist()
-        [0.1, 0.3, 0.5]
     """
 
     knots: FloatArray
@@ -85,11 +73,7 @@ class IsotonicCurve:
         return moved
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the method and its knots.
-
-        Returns:
-            `dict`: `method`, `knots`, `values`.
-        """
+        """Return the method and its knots."""
         return {"method": "isotonic", "knots": self.knots.tolist(), "values": self.values.tolist()}
 
 

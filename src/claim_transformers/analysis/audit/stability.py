@@ -1,4 +1,4 @@
-"""How far the inputs of a model have moved: population stability index per field, and codes never seen before.
+"""Population stability index per field, and codes never seen before: how far the inputs of a model have moved.
 
 The index compares shares of bins, `sum((new - old) * log(new / old))` (Siddiqi, 2006, chapter 6; it is the symmetric
 Kullback-Leibler divergence). Bins come from the reference alone. Below 0.1 is taken for stable and above 0.25 for a
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from claim_transformers.analysis.audit.patient_draws import FloatArray
+from claim_transformers.training.metrics import FloatArray
 
 if TYPE_CHECKING:
     from claim_transformers.models.claim import ClaimTokenizer
@@ -23,44 +23,26 @@ if TYPE_CHECKING:
 SLIGHT_INDEX, MARKED_INDEX = 0.1, 0.25
 STABLE, SLIGHT, MARKED = "stable", "slight", "marked"
 # Added to the rows of each bin, so that an empty one leaves the index finite.
-SMOOTHING = 0.5
-NOISE_LEVEL = 0.01
-NOISE_REPLICATES = 200
+_SMOOTHING = 0.5
+_NOISE_LEVEL = 0.01
+_NOISE_REPLICATES = 200
 
 
 @dataclass(frozen=True)
-class FieldBins:
+class _FieldBins:
     """Bins of one field, fixed by the reference.
 
     Args:
         edges (`NDArray[float]`, *optional*): Inner edges of a number; `None` for categories.
         categories (`list[str]`): Categories of the reference; empty for a number.
-
-    Examples:
-        >>> bins = FieldBins.of_reference([1.0, 2.0, 3.0, 4.0], bins=2)
-        >>> bins.place([1.0, 9.0, float("nan")]).tolist(), bins.count
-        ([0, 1, 2], 3)
-        >>> FieldBins.of_reference(["a", "b"]).place(["b", "new", None]).tolist()
-        [1, 2, 3]
     """
 
     edges: FloatArray | None
     categories: tuple[str, ...]
 
     @classmethod
-    def of_reference(cls, values: npt.ArrayLike, *, bins: int = 10) -> "FieldBins":
-        """Take bins from the reference: quantiles of a number, or its categories.
-
-        Args:
-            values (array of shape `(N,)`): Numbers, NaN where missing, or categories, `None` where missing.
-            bins (`int`, *optional*, defaults to `10`): Quantile bins of a number; equal values share one.
-
-        Returns:
-            [`FieldBins`]: The bins.
-
-        Raises:
-            ValueError: If there is no known value, or fewer than two bins are asked for.
-        """
+    def of_reference(cls, values: npt.ArrayLike, *, bins: int = 10) -> "_FieldBins":
+        """Take bins from the reference: quantiles of a number, or its categories."""
         found = np.asarray(values)
         if bins < 2:
             raise ValueError(f"expected at least two bins, found {bins}")
@@ -69,6 +51,7 @@ class FieldBins:
             known = numbers[~np.isnan(numbers)]
             if not len(known):
                 raise ValueError("expected known values in the reference, found none")
+            # Equal quantiles are one edge: a value that many rows share has one bin.
             return cls(np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1])), ())
         names = pc.unique(pa.array(found.tolist(), pa.string())).drop_null().sort()
         if not len(names):
@@ -77,18 +60,11 @@ class FieldBins:
 
     @property
     def count(self) -> int:
-        """Number of bins, those of unseen categories and missing values among them."""
-        return len(self.edges) + 2 if self.edges is not None else len(self.categories) + 2
+        """Number of bins: of a number one more than edges, of categories one for unseen ones; the last is missing."""
+        return len(self.edges if self.edges is not None else self.categories) + 2
 
     def place(self, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Find the bin of each value.
-
-        Args:
-            values (array of shape `(N,)`): Values of the kind of the reference.
-
-        Returns:
-            `NDArray[int]` of shape `(N,)`: Bins; the last is missing, for categories the one before it is unseen.
-        """
+        """Find the bin of each value: the last is missing, and for categories the one before it unseen."""
         if self.edges is not None:
             numbers = np.asarray(values, np.float64)
             places = np.searchsorted(self.edges, np.nan_to_num(numbers), side="left")
@@ -123,33 +99,6 @@ class FieldStability:
         return MARKED if self.index > MARKED_INDEX else SLIGHT
 
 
-def population_stability_index(reference: npt.ArrayLike, current: npt.ArrayLike, *, bins: int = 10) -> float:
-    """Compute the population stability index of one field.
-
-    Args:
-        reference (array of shape `(N,)`): Values of the reference period, which sets the bins.
-        current (array of shape `(M,)`): Values of the other period.
-        bins (`int`, *optional*, defaults to `10`): Quantile bins of a number.
-
-    Returns:
-        `float`: 0 where all shares agree.
-
-    Raises:
-        ValueError: If the reference has no known value or the other period no row.
-
-    Examples:
-        >>> population_stability_index(["F", "M"] * 50, ["F", "M"] * 50)
-        0.0
-        >>> round(population_stability_index(["F", "M"] * 500, ["F"] * 750 + ["M"] * 250), 2)
-        0.27
-    """
-    found = FieldBins.of_reference(reference, bins=bins)
-    if not len(np.asarray(current)):
-        raise ValueError("expected rows in the period, found none")
-    counts = [np.bincount(found.place(values), minlength=found.count)[None] for values in (reference, current)]
-    return float(_index(*counts)[0])
-
-
 def field_stability(
     reference: Mapping[str, npt.ArrayLike],
     current: Mapping[str, npt.ArrayLike],
@@ -157,40 +106,15 @@ def field_stability(
     current_patients: npt.ArrayLike | None = None,
     *,
     bins: int = 10,
-    level: float = NOISE_LEVEL,
-    replicates: int = NOISE_REPLICATES,
+    level: float = _NOISE_LEVEL,
+    replicates: int = _NOISE_REPLICATES,
     seed: int = 0,
 ) -> list[FieldStability]:
-    """Compute the population stability index of every field, and what chance alone would give.
-
-    Args:
-        reference (`dict[str, array of shape (N,)]`): Fields of the reference period.
-        current (`dict[str, array of shape (M,)]`): The same fields in another period.
-        reference_patients (array of shape `(N,)`, *optional*): Patient of each row; rows of a patient are drawn
-            together, because they are alike. Each row is a patient without it.
-        current_patients (array of shape `(M,)`, *optional*): The same of the other period.
-        bins (`int`, *optional*, defaults to `10`): Quantile bins of a number.
-        level (`float`, *optional*, defaults to `0.01`): Chance that the index of any field passes its noise without
-            a shift.
-        replicates (`int`, *optional*, defaults to `200`): Pairs of samples of the reference behind the noise.
-        seed (`int`, *optional*, defaults to `0`): Seed of the samples.
-
-    Returns:
-        `list[FieldStability]`: In the order of the reference.
-
-    Raises:
-        KeyError: If a field is missing in the period.
-        ValueError: If lengths differ or a field has no known value in the reference.
-
-    Examples:
-        >>> fields = {"sex": ["F", "M"] * 400}
-        >>> [found.verdict for found in field_stability(fields, {"sex": ["F"] * 700 + ["M"] * 100})]
-        ['marked']
-    """
+    """Compute the index of every field and its noise, which any unmoved field passes with a chance of `level`."""
     missing = sorted(set(reference) - set(current))
     if missing:
         raise KeyError(f"expected the fields of the reference in the period, missing {missing}")
-    found = {name: FieldBins.of_reference(values, bins=bins) for name, values in reference.items()}
+    found = {name: _FieldBins.of_reference(values, bins=bins) for name, values in reference.items()}
     placed = {name: found[name].place(values) for name, values in reference.items()}
     rows, rows_now = (len(np.asarray(next(iter(fields.values())))) for fields in (reference, current))
     owner = _owner(reference_patients, rows)
@@ -227,22 +151,7 @@ class UnseenCodes:
 
 
 def unseen_codes(reference: pa.Table, current: pa.Table, *, tokenizer: "ClaimTokenizer | None" = None) -> UnseenCodes:
-    """Measure the share of codes that the reference period did not have.
-
-    Args:
-        reference (`pa.Table`): Patients or examples with `codes` (`list<list<string>>`).
-        current (`pa.Table`): The same of another period; with `tokenizer`, the columns that it encodes.
-        tokenizer (`ClaimTokenizer`, *optional*): Also measure how many codes it backs off.
-
-    Returns:
-        [`UnseenCodes`]: The shares; 0 where the period has no code.
-
-    Examples:
-        >>> old, new = pa.table({"codes": [[["A/1", "A/2"]]]}), pa.table({"codes": [[["A/1"], ["A/1", "A/3"]]]})
-        >>> found = unseen_codes(old, new)
-        >>> round(found.occurrences, 3), found.distinct
-        (0.333, 0.5)
-    """
+    """Measure the share of codes (`codes`, `list<list<string>>`) that the reference period did not have."""
     known = pc.unique(_flat_codes(reference))
     counted = _flat_codes(current).value_counts()
     names, counts = counted.field("values"), counted.field("counts").to_numpy(zero_copy_only=False)
@@ -267,7 +176,7 @@ def _index(reference: npt.NDArray[np.number], current: npt.NDArray[np.number]) -
     """Index of counts `(R, B)` against counts `(R, B)`; bins that are empty in both do not count."""
     old, new = reference.astype(np.float64), current.astype(np.float64)
     used = (old + new) > 0
-    old, new = (np.where(used, counts + SMOOTHING, 0.0) for counts in (old, new))
+    old, new = (np.where(used, counts + _SMOOTHING, 0.0) for counts in (old, new))
     old, new = (counts / counts.sum(axis=1, keepdims=True) for counts in (old, new))
     ratio = np.log(np.where(used, new, 1.0) / np.where(used, old, 1.0))
     index: FloatArray = ((new - old) * ratio).sum(axis=1)
@@ -275,7 +184,7 @@ def _index(reference: npt.NDArray[np.number], current: npt.NDArray[np.number]) -
 
 
 def _noise(
-    bins: Mapping[str, FieldBins],
+    bins: Mapping[str, _FieldBins],
     placed: Mapping[str, npt.NDArray[np.int64]],
     owner: npt.NDArray[np.int64],
     patients_now: int,
@@ -283,24 +192,24 @@ def _noise(
     seed: int,
     level: float,
 ) -> dict[str, float]:
-    """What the index of each field stays below when both samples come from the reference.
-
-    The index of two such samples is a sum of squares, near to a gamma distribution; fitted by mean and variance, it
-    tells levels that are rarer than the replicates.
-    """
+    """What the index of each field stays below when both samples come from the reference."""
     from scipy.stats import gamma
 
     patients = int(owner.max()) + 1
     random = np.random.Generator(np.random.Philox(key=seed))
+    # As many patients as either period has: a small period is noisier.
     old, new = (
         np.stack([np.bincount(random.integers(patients, size=size), minlength=patients) for _ in range(replicates)])
         for size in (patients, patients_now)
     )
     noise = {}
     for name, places in placed.items():
+        # Rows of each patient by bin; two draws of patients give the counts of two samples as matrix products.
         per_patient = np.bincount(owner * bins[name].count + places, minlength=patients * bins[name].count)
         table = per_patient.reshape(patients, bins[name].count).astype(np.float64)
         drawn = _index(old @ table, new @ table)
+        # The index of two such samples is a sum of squares, near to a gamma distribution; fitted by mean and variance,
+        # it tells levels that are rarer than the replicates.
         mean, variance = drawn.mean(), drawn.var()
         # A field of one value never moves.
         noise[name] = float(gamma.isf(level, mean**2 / variance, scale=variance / mean)) if variance > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Groups of patients that are audited: sex, age, race, entitlement and region (Lahlou et al., section 5.3)."""
+"""Subgroups that are audited: sex, age, race, entitlement and region (Lahlou et al., section 5.3)."""
 
 import numpy as np
 import pyarrow as pa
@@ -12,18 +12,18 @@ from claim_transformers.cohorts.readmission.patient_codes import ENTITLEMENT, RA
 
 TextArray = NDArray[np.str_]
 
-ATTRIBUTES = ("sex", "age", "race", "entitlement", "region")
+_ATTRIBUTES = ("sex", "age", "race", "entitlement", "region")
 # Original reason for entitlement as the CMS Master Beneficiary Summary File codes it. Code 3 is disability and renal
 # disease: these patients are on dialysis or have a transplant as those of code 2 are, and either group is small.
-ENTITLEMENTS = {"0": "age", "1": "disability", "2": "renal disease", "3": "renal disease"}
+_ENTITLEMENTS = {"0": "age", "1": "disability", "2": "renal disease", "3": "renal disease"}
 # Census regions by state part of the FIPS code (U.S. Census Bureau, Census Regions and Divisions).
-REGIONS = {
+_REGIONS = {
     "Northeast": "09 23 25 33 34 36 42 44 50",
     "Midwest": "17 18 19 20 26 27 29 31 38 39 46 55",
     "South": "01 05 10 11 12 13 21 22 24 28 37 40 45 47 48 51 54",
     "West": "02 04 06 08 15 16 30 32 35 41 49 53 56",
 }
-TERRITORY = "territory"
+_TERRITORY = "territory"
 
 
 def audit_attributes(examples: pa.Table) -> dict[str, TextArray]:
@@ -53,33 +53,14 @@ def audit_attributes(examples: pa.Table) -> dict[str, TextArray]:
 
 
 def ages_in_years(examples: pa.Table) -> NDArray[np.float64]:
-    """Ages at the index date.
-
-    Args:
-        examples (`pa.Table`): Examples with `birth_day` and `index_day` (days since 1970-01-01).
-
-    Returns:
-        `NDArray[float]` of shape `(examples,)`: Years, NaN where the day of birth is unknown.
-    """
+    """Ages at the index date."""
     days = pc.subtract(examples["index_day"], examples["birth_day"]).cast(pa.float64())
     years: NDArray[np.float64] = pc.fill_null(days, float("nan")).to_numpy() / DAYS_PER_YEAR
     return years
 
 
 def patient_token(examples: pa.Table, name: str) -> pa.Array:
-    """What a token of the patient says, such as `"WHITE"` of `RACE/WHITE`.
-
-    Args:
-        examples (`pa.Table`): Examples with `patient_codes` (`list<string>`).
-        name (`str`): What stands before the slash.
-
-    Returns:
-        `pa.Array` of strings, of length `examples`: Null where an example has no such token.
-
-    Examples:
-        >>> patient_token(pa.table({"patient_codes": [["RACE/WHITE", "DUAL/02"], []]}), "DUAL").to_pylist()
-        ['02', None]
-    """
+    """What a token of the patient says, such as `"WHITE"` of `RACE/WHITE`."""
     lists = examples["patient_codes"].combine_chunks()
     owner, tokens = pc.list_parent_indices(lists), pc.list_flatten(lists)
     is_wanted = pc.fill_null(pc.starts_with(tokens, f"{name}/"), False)
@@ -89,55 +70,21 @@ def patient_token(examples: pa.Table, name: str) -> pa.Array:
 
 
 def race_names(races: pa.Array | pa.ChunkedArray) -> TextArray:
-    """Write races as the audits show them.
-
-    Args:
-        races (`pa.Array` of strings): As tokens or tables write them, null where unknown.
-
-    Returns:
-        `NDArray[str]`: Small letters and spaces.
-
-    Examples:
-        >>> race_names(pa.array(["NORTH_AMERICAN_NATIVE", None])).tolist()
-        ['north american native', 'unknown']
-    """
+    """Write races as the audits show them."""
     return _texts(pc.replace_substring(pc.utf8_lower(races.cast(pa.string())), "_", " "))
 
 
 def entitlement_names(codes: pa.Array | pa.ChunkedArray) -> TextArray:
-    """Name original reasons for entitlement.
-
-    Args:
-        codes (`pa.Array` of strings): Codes 0 to 3, null where unknown.
-
-    Returns:
-        `NDArray[str]`: `"age"`, `"disability"`, `"renal disease"` (with or without disability), or `"unknown"`.
-
-    Examples:
-        >>> entitlement_names(pa.array(["0", "3", "9", None])).tolist()
-        ['age', 'renal disease', 'unknown', 'unknown']
-    """
-    return _texts(pa.array(ENTITLEMENTS.values()).take(pc.index_in(codes, value_set=pa.array(ENTITLEMENTS))))
+    """Name original reasons for entitlement."""
+    return _texts(pa.array(_ENTITLEMENTS.values()).take(pc.index_in(codes, value_set=pa.array(_ENTITLEMENTS))))
 
 
 def census_regions(county_fips: pa.Array | pa.ChunkedArray) -> TextArray:
-    """Find the census region of each county.
-
-    Args:
-        county_fips (`pa.Array` of strings): Five digits, null where unknown.
-
-    Returns:
-        `NDArray[str]`: `"Northeast"`, `"Midwest"`, `"South"`, `"West"`, `"territory"` for states that belong to no
-        region, such as Puerto Rico, or `"unknown"`.
-
-    Examples:
-        >>> census_regions(pa.array(["06037", "72001", None])).tolist()
-        ['West', 'territory', 'unknown']
-    """
-    states = {state: region for region, codes in REGIONS.items() for state in codes.split()}
+    """Find the census region of each county."""
+    states = {state: region for region, codes in _REGIONS.items() for state in codes.split()}
     state = pc.utf8_slice_codeunits(county_fips, 0, 2)
     region = pa.array(states.values()).take(pc.index_in(state, value_set=pa.array(states)))
-    return _texts(pc.if_else(pc.is_valid(county_fips), pc.fill_null(region, TERRITORY), None))
+    return _texts(pc.if_else(pc.is_valid(county_fips), pc.fill_null(region, _TERRITORY), None))
 
 
 def _texts(values: pa.Array | pa.ChunkedArray) -> TextArray:

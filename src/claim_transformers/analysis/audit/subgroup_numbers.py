@@ -1,4 +1,4 @@
-"""From rows to the numbers of every group: one matrix product per block of bootstrap replicates.
+"""Subgroup metrics from rows: one matrix product per block of bootstrap replicates.
 
 Sums over the rows of a group give its rates exactly; areas under the ROC are taken to first order (`auroc_parts`).
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from claim_transformers.analysis.audit.auroc_parts import auroc_parts
-from claim_transformers.analysis.audit.patient_draws import FloatArray
+from claim_transformers.training.metrics import FloatArray
 
 METRICS = ("AUROC", "observed/expected", "recall", "false positive rate")
 # Of each group and metric: its value, the gap to all other rows, the gap beyond what the mix of risk explains, and the
@@ -29,7 +29,7 @@ _AREAS = 3
 
 
 @dataclass(frozen=True)
-class GroupColumns:
+class _GroupColumns:
     """What the weights of the rows are multiplied with.
 
     Args:
@@ -46,24 +46,7 @@ class GroupColumns:
 def group_members(
     attributes: Mapping[str, npt.ArrayLike], rows: int
 ) -> tuple[list[tuple[str, str]], list[npt.NDArray[np.bool_]]]:
-    """Find which rows are in which group.
-
-    Args:
-        attributes (`dict[str, array of shape (N,)]`): Categories of each row by attribute; `None` and NaN are the
-            group `"unknown"`.
-        rows (`int`): Number of rows.
-
-    Returns:
-        `tuple[list, list]`: Attribute and name of each group, groups of an attribute sorted, and their rows as masks.
-
-    Raises:
-        ValueError: If an attribute has another number of rows.
-
-    Examples:
-        >>> names, members = group_members({"sex": ["F", None, "F"]}, 3)
-        >>> names, [member.tolist() for member in members]
-        ([('sex', 'F'), ('sex', 'unknown')], [[True, False, True], [False, True, False]])
-    """
+    """Find the groups of every attribute, sorted, and the rows `(N,)` of each; missing is the group `"unknown"`."""
     names, members = [], []
     for attribute, values in attributes.items():
         found = np.asarray(values, dtype=object)
@@ -80,22 +63,13 @@ def group_members(
 
 def group_columns(
     labels: FloatArray, probabilities: FloatArray, threshold: float, members: Sequence[npt.NDArray[np.bool_]]
-) -> GroupColumns:
-    """Compute what the weights of the rows are multiplied with, once for all replicates.
-
-    Args:
-        labels (`NDArray[float]` of shape `(N,)`): 0 or 1.
-        probabilities (`NDArray[float]` of shape `(N,)`): Calibrated probabilities.
-        threshold (`float`): Rows above it are flagged.
-        members (`list[NDArray[bool]]`): Rows of each group, from [`group_members`].
-
-    Returns:
-        [`GroupColumns`]: The columns.
-    """
+) -> _GroupColumns:
+    """Compute what the weights of the rows are multiplied with, once for all replicates."""
     flagged = (probabilities > threshold).astype(np.float64)
     sums = np.stack(
         [np.ones(len(labels)), labels, probabilities, flagged, flagged * labels, flagged * probabilities], axis=1
     )
+    # Everybody first, then six sums and three shares for each group: `group_numbers` cuts products at these widths.
     parts, areas = [sums], []
     for member in members:
         observed, shares = _area_gap(probabilities, labels, member)
@@ -103,7 +77,7 @@ def group_columns(
         areas.append([observed[0], observed[0] - observed[1], expected[0] - expected[1]])
         gap_shares = [shares[0], shares[0] - shares[1], expected_shares[0] - expected_shares[1]]
         parts += [sums * member[:, None], np.stack(gap_shares, axis=1)]
-    return GroupColumns(np.concatenate(parts, axis=1), np.array(areas).T)
+    return _GroupColumns(np.concatenate(parts, axis=1), np.array(areas).T)
 
 
 def _area_gap(
@@ -120,19 +94,14 @@ def _area_gap(
     return areas, shares
 
 
-def group_numbers(weights: FloatArray, columns: GroupColumns) -> FloatArray:
-    """Compute the values and gaps of all groups under one or many sets of weights.
-
-    Args:
-        weights (`NDArray[float]` of shape `(R, N)`): How often the patient of each row was drawn.
-        columns ([`GroupColumns`]): From [`group_columns`].
-
-    Returns:
-        `NDArray[float]` of shape `(R, 5 * 4 * G)`: By `BLOCKS`, `METRICS` and group; NaN where undefined.
-    """
+def group_numbers(weights: FloatArray, columns: _GroupColumns) -> FloatArray:
+    """Compute `(R, 5 * 4 * G)` numbers by `BLOCKS`, `METRICS` and group, NaN where undefined."""
     products, groups = weights @ columns.rows, columns.areas.shape[1]
+    # The rest of a group is everybody less the group, so that the other rows are never summed.
     everybody = products[:, :_SUMS, None]
+    # (R, 9 G) to (R, 9, G): the six sums and the three areas of each group along the middle axis.
     own = products[:, _SUMS:].reshape(len(products), groups, _SUMS + _AREAS).transpose(0, 2, 1)
+    # Shares sum to 0 over the rows, so weights of 1 give the areas themselves and others move them to first order.
     group, areas = own[:, :_SUMS], own[:, _SUMS:] + columns.areas
     with np.errstate(invalid="ignore", divide="ignore"):
         one, rest = _rates(group), _rates(everybody - group)
@@ -148,6 +117,7 @@ def group_numbers(weights: FloatArray, columns: GroupColumns) -> FloatArray:
     values = [areas[:, 0], ratio, one["recall"], one["alarms"]]
     # A ratio is judged on its logarithm, whose spread is nearer to a normal one.
     tested = [[found[0], log_ratio, *found[2:]] for found in (gaps, excess)]
+    # (R, 5 blocks, 4 metrics, G), then flat, as the bootstrap takes numbers.
     blocks = np.stack([np.stack(block, axis=1) for block in (values, gaps, excess, *tested)], axis=1)
     return blocks.reshape(len(products), -1)
 

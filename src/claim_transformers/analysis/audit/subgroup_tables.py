@@ -1,17 +1,17 @@
-"""The subgroup audit as tables: one row per group, and one row per gap, without counts that would name anybody."""
+"""Subgroup tables: one row per group, and one row per gap, without counts that would name anybody."""
 
 from collections.abc import Sequence
 
-from claim_transformers.analysis.audit.audit_table import AuditTable, Cell
 from claim_transformers.analysis.audit.subgroups import MIN_SHOWN_PATIENTS, NO_GAP, TOO_FEW, Subgroup, SubgroupAudit
+from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.training import MetricInterval
 
-HIDDEN = "hidden"
+_HIDDEN = "hidden"
 # Calibration lines further from 1 than this leave a bias of groups and a misfit of all rows hard to tell apart.
-SLOPE_TOLERANCE = 0.15
+_SLOPE_TOLERANCE = 0.15
 
 
-def subgroup_table(audit: SubgroupAudit, *, title: str = "The model by subgroup") -> AuditTable:
+def subgroup_table(audit: SubgroupAudit, *, title: str = "The model by subgroup") -> ResultTable:
     """Show every group in one row: its size, its metrics, and what the audit says.
 
     A group of fewer than 11 patients shows no number, and one with fewer than 11 rows of either outcome no metric;
@@ -23,7 +23,7 @@ def subgroup_table(audit: SubgroupAudit, *, title: str = "The model by subgroup"
         title (`str`, *optional*): Heading.
 
     Returns:
-        [`AuditTable`]: Columns `attribute`, `group`, `patients`, `rows`, `outcome`, the four metrics, `false negative
+        [`ResultTable`]: Columns `attribute`, `group`, `patients`, `rows`, `outcome`, the four metrics, `false negative
         rate` and `verdict`.
 
     Examples:
@@ -39,20 +39,20 @@ def subgroup_table(audit: SubgroupAudit, *, title: str = "The model by subgroup"
     for number, found in enumerate(audit.subgroups):
         row: dict[str, Cell] = {"attribute": found.attribute, "group": found.group}
         if number in small:
-            row |= {"patients": f"<{MIN_SHOWN_PATIENTS}", "rows": HIDDEN}
+            row |= {"patients": f"<{MIN_SHOWN_PATIENTS}", "rows": _HIDDEN}
         else:
             keeps = number not in hidden
-            row |= {"patients": found.patients if keeps else HIDDEN, "rows": found.rows if keeps else HIDDEN}
+            row |= {"patients": found.patients if keeps else _HIDDEN, "rows": found.rows if keeps else _HIDDEN}
         row["outcome"] = None if number in small | hidden | rare | unshared else found.events / found.rows
         metrics = {gap.metric: gap.value for gap in found.gaps}
         row |= dict.fromkeys(metrics) if number in small | rare else metrics
         row["false negative rate"] = None if number in small | rare else _complement(metrics["recall"])
         row["verdict"] = _verdict(found)
         rows.append(row)
-    return AuditTable(title, rows, _notes(audit))
+    return ResultTable(title, rows, _notes(audit))
 
 
-def gap_table(audit: SubgroupAudit, *, title: str = "Gaps between subgroups") -> AuditTable:
+def gap_table(audit: SubgroupAudit, *, title: str = "Gaps between subgroups") -> ResultTable:
     """Show every gap in one row: its size, what the mix of risk explains, p-values and a verdict.
 
     Args:
@@ -60,7 +60,7 @@ def gap_table(audit: SubgroupAudit, *, title: str = "Gaps between subgroups") ->
         title (`str`, *optional*): Heading.
 
     Returns:
-        [`AuditTable`]: Groups that [`subgroup_table`] hides are left out; CSV and JSON have the corrected p-values
+        [`ResultTable`]: Groups that [`subgroup_table`] hides are left out; CSV and JSON have the corrected p-values
         of any gap at all beside those of the excess.
     """
     small, _ = _suppressed(audit.subgroups, [found.patients for found in audit.subgroups])
@@ -84,7 +84,7 @@ def gap_table(audit: SubgroupAudit, *, title: str = "Gaps between subgroups") ->
                     "verdict": gap.verdict,
                 }
             )
-    return AuditTable(title, rows, _notes(audit), hidden=["p Holm of any gap"])
+    return ResultTable(title, rows, _notes(audit), hidden=["p Holm of any gap"])
 
 
 def _suppressed(subgroups: Sequence[Subgroup], counts: Sequence[int]) -> tuple[set[int], set[int]]:
@@ -136,6 +136,6 @@ def _notes(audit: SubgroupAudit) -> list[str]:
         f"calibration line {overall['slope']:.3f}, recall {overall['recall']:.3f}, false positive rate "
         f"{overall['false positive rate']:.3f}.",
     ]
-    if abs(overall["slope"] - 1) > SLOPE_TOLERANCE or abs(overall["observed/expected"] - 1) > SLOPE_TOLERANCE:
+    if abs(overall["slope"] - 1) > _SLOPE_TOLERANCE or abs(overall["observed/expected"] - 1) > _SLOPE_TOLERANCE:
         notes.append("The scores are not calibrated over all rows: recalibrate before reading a verdict.")
     return notes

@@ -1,4 +1,4 @@
-"""Is a model as good for one group of patients as for the others? An audit with intervals and one verdict per gap.
+"""Subgroup audit: is a model as good for one group of patients as for the others? One verdict per gap.
 
 Each group of each attribute is held against all other rows: AUROC, observed over expected events (calibration in the
 large), recall and false alarms at the threshold. Two questions are kept apart, because groups differ in risk:
@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from claim_transformers.analysis.audit.auroc_parts import auroc_parts
 from claim_transformers.analysis.audit.calibration_measures import calibration_line
-from claim_transformers.analysis.audit.patient_draws import REPLICATES, Draws, FloatArray, draw
+from claim_transformers.analysis.audit.patient_draws import REPLICATES, Draws, draw
 from claim_transformers.analysis.audit.subgroup_numbers import (
     BLOCKS,
     METRICS,
@@ -37,16 +37,17 @@ from claim_transformers.analysis.audit.subgroup_numbers import (
     group_numbers,
 )
 from claim_transformers.training import MetricInterval
+from claim_transformers.training.metrics import FloatArray
 
 LEVEL = 0.05
 # With fewer patients of either class, in a group or in the rest, a gap is not tested: hardly any could be found.
-MIN_CLASS_PATIENTS = 20
+_MIN_CLASS_PATIENTS = 20
 # No count of 1 to 10 patients is shown or can be derived (CMS cell-size policy).
 MIN_SHOWN_PATIENTS = 11
 
 NO_GAP, EXPLAINED, TOO_FEW = "no gap found", "differs as the mix of risk explains", "too few to tell"
 # Of each metric: what it means that the group has more than the others, and less.
-DIRECTIONS = {
+_DIRECTIONS = {
     "AUROC": ("bias: ranked better", "bias: ranked worse"),
     "observed/expected": ("bias: risk underestimated", "bias: risk overestimated"),
     "recall": ("bias: fewer missed", "bias: more missed"),
@@ -173,7 +174,7 @@ def audit_subgroups(
     *,
     threshold: float,
     patients: npt.ArrayLike | None = None,
-    min_class_patients: int = MIN_CLASS_PATIENTS,
+    min_class_patients: int = _MIN_CLASS_PATIENTS,
     level: float = LEVEL,
     replicates: int = REPLICATES,
     seed: int = 0,
@@ -194,7 +195,7 @@ def audit_subgroups(
         seed (`int`, *optional*, defaults to `0`): Seed of the draws.
 
     Returns:
-        [`SubgroupAudit`]: Values, gaps and verdicts; `audit_tables.audit_table` shows them.
+        [`SubgroupAudit`]: Values, gaps and verdicts; [`subgroup_table`] and [`gap_table`] show them.
 
     Raises:
         ValueError: If lengths differ, there is no attribute, the outcome has one class, or a probability is not in
@@ -280,9 +281,12 @@ def _judge(
     with np.errstate(invalid="ignore", divide="ignore"):
         distance = np.abs(value) / error
     enough = (fewest >= max(min_class_patients, 2)) & np.isfinite(distance)
+    # As many degrees of freedom as the smaller class has patients, less one: under a normal one small groups raise
+    # false alarms.
     p = np.where(enough, 2.0 * t.sf(distance, df=np.maximum(fewest - 1, 1)), np.nan)
     p_gap, p_excess = p[BLOCKS.index("tested gap")], p[BLOCKS.index("tested excess")]
     twin = _twins([attribute for attribute, _ in names])
+    # One hypothesis of each pair is corrected for; `_spread` hands its value to the twin.
     tested = ~np.isnan(p_excess) & (twin == np.arange(len(names)))
     corrected = {
         "p_holm": _spread(holm(p_excess[tested]), tested, twin),
@@ -294,6 +298,7 @@ def _judge(
     for group in range(len(names)):
         of_group = []
         for number, metric in enumerate(METRICS):
+            # The numbers lie flat by block, metric and group; the first three blocks are value, gap and excess.
             interval = [intervals[int(np.ravel_multi_index((block, number, group), shape))] for block in range(3)]
             explained = float(value[1, number, group] - value[2, number, group])
             ps = {name: float(values[number, group]) for name, values in corrected.items()}
@@ -302,7 +307,7 @@ def _judge(
                 continue
             verdict = NO_GAP if ps["p_gap_holm"] > level else EXPLAINED
             if ps["p_holm"] <= level:
-                verdict = DIRECTIONS[metric][int(value[2, number, group] < 0)]
+                verdict = _DIRECTIONS[metric][int(value[2, number, group] < 0)]
             p_here = float(p_excess[number, twin[group]])
             of_group.append(
                 Gap(metric, interval[0], interval[1], explained, interval[2], p_here, **ps, verdict=verdict)
@@ -318,20 +323,10 @@ def _twins(attribute_of: Sequence[str]) -> npt.NDArray[np.int64]:
 
 
 def holm(p: npt.ArrayLike) -> FloatArray:
-    """Correct p-values so that the chance of any false finding is held (Holm, 1979).
-
-    Args:
-        p (array of shape `(K,)`): p-values of all tests.
-
-    Returns:
-        `NDArray[float]` of shape `(K,)`: Corrected p-values, at most 1.
-
-    Examples:
-        >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
-        [0.03, 0.06, 0.06]
-    """
+    """Correct p-values so that the chance of any false finding is held (Holm, 1979)."""
     values = np.asarray(p, np.float64)
     order = np.argsort(values, kind="stable")
+    # The smallest p-value times all tests, the next times one less, and none below one before it.
     stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
     corrected = np.empty(len(values))
     corrected[order] = np.minimum(stepped, 1.0)

@@ -1,4 +1,4 @@
-"""The classification threshold of the Medicare claim encoder: where recall and specificity are high together.
+"""Classification threshold of the Medicare claim encoder: where recall and specificity are high together.
 
 Lahlou et al., "Explainable Health Risk Predictor with Transformer-based Medicare Claim Encoder", section 4.2: the
 threshold is the one with the largest geometric mean of sensitivity and specificity (equations 1 and 2), and a stay is
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from claim_transformers.analysis.audit.audit_table import AuditTable
-from claim_transformers.analysis.audit.patient_draws import REPLICATES, FloatArray, draw
+from claim_transformers.analysis.audit.patient_draws import REPLICATES, draw
+from claim_transformers.analysis.result_table import ResultTable
 from claim_transformers.training import MetricInterval
+from claim_transformers.training.metrics import FloatArray
 
-METRICS = ("recall", "specificity", "precision", "F1", "G-mean", "share flagged")
+_METRICS = ("recall", "specificity", "precision", "F1", "G-mean", "share flagged")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class ThresholdResult:
     rechosen: bool
 
     def to_row(self, name: str) -> dict[str, Any]:
-        """The result as a row of an [`AuditTable`].
+        """The result as a row of an [`ResultTable`].
 
         Args:
             name (`str`): Name of the model.
@@ -83,6 +84,7 @@ def gmean_threshold(
     positive = np.add.reduceat(sorted_weights * labels[order], starts, axis=1)
     negative = np.add.reduceat(sorted_weights * (1.0 - labels[order]), starts, axis=1)
     with np.errstate(invalid="ignore"):
+        # Recall of candidate c sums the positives from its start on, specificity the negatives before it.
         recall = np.cumsum(positive[:, ::-1], axis=1)[:, ::-1] / positive.sum(axis=1, keepdims=True)
         below = np.cumsum(negative, axis=1) - negative
         squared_gmean = recall * below / negative.sum(axis=1, keepdims=True)
@@ -95,31 +97,14 @@ def gmean_threshold(
     return chosen if weights is not None and np.ndim(weights) == 2 else float(chosen[0])
 
 
-def threshold_metrics(
+def _threshold_metrics(
     labels: npt.ArrayLike, scores: npt.ArrayLike, threshold: float | FloatArray, weights: npt.ArrayLike | None = None
 ) -> FloatArray:
-    """Compute what a threshold does: recall, specificity, precision, F1, G-mean and the share that it flags.
-
-    Args:
-        labels (array of shape `(N,)`): 0 or 1.
-        scores (array of shape `(N,)`): A row is flagged if its score is above the threshold (equation 3).
-        threshold (`float` or array of shape `(R,)`): One threshold, or one for each set of weights.
-        weights (array of shape `(N,)` or `(R, N)`, *optional*): Non-negative row weights.
-
-    Returns:
-        `NDArray[float]` of shape `(6,)` or `(R, 6)`: In the order of `METRICS`; NaN where undefined, such as the
-        precision where nobody is flagged.
-
-    Raises:
-        ValueError: If shapes differ, a label is not 0 or 1, or a score is not finite.
-
-    Examples:
-        >>> threshold_metrics([0, 0, 1, 1], [0.1, 0.6, 0.5, 0.9], 0.4).round(3).tolist()
-        [1.0, 0.5, 0.667, 0.8, 0.707, 0.75]
-    """
+    """Compute `_METRICS` of one threshold or of one per set of weights; rows above it are flagged (equation 3)."""
     labels, scores = _checked(labels, scores)
     weights_RN = np.atleast_2d(np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64))
     if np.ndim(threshold) == 0:
+        # One threshold flags the same rows in every replicate, so that four columns hold all that weights multiply.
         flagged = (scores > threshold).astype(np.float64)
         sums = weights_RN @ np.stack([flagged * labels, flagged, labels, np.ones(len(labels))], axis=1)
         true_positive, all_flagged, positive, everybody = sums.T
@@ -186,26 +171,26 @@ def score_at_threshold(
         def statistic(weights: FloatArray) -> FloatArray:
             chosen = np.asarray(gmean_threshold(validation_labels, validation_scores, weights[:, :learned]))
             # A replicate that leaves no threshold leaves no metric either.
-            found = threshold_metrics(labels, scores, chosen, weights[:, learned:])
+            found = _threshold_metrics(labels, scores, chosen, weights[:, learned:])
             return np.where(np.isnan(chosen)[:, None], np.nan, np.column_stack([found, chosen]))
 
         both = _both_splits(learned, validation_patients, len(labels), test_patients)
         found = draw(statistic, len(both), both, replicates=replicates, seed=seed)
-        shown = found.interval(len(METRICS))
+        shown = found.interval(len(_METRICS))
     else:
         found = draw(
-            lambda weights: threshold_metrics(labels, scores, threshold, weights),
+            lambda weights: _threshold_metrics(labels, scores, threshold, weights),
             len(labels),
             test_patients,
             replicates=replicates,
             seed=seed,
         )
         shown = MetricInterval(threshold, None, None, clusters=0, replicates=0)
-    metrics = {name: found.interval(number) for number, name in enumerate(METRICS)}
+    metrics = {name: found.interval(number) for number, name in enumerate(_METRICS)}
     return ThresholdResult(shown, metrics, rechoose)
 
 
-def threshold_table(results: dict[str, ThresholdResult], *, title: str = "At the G-mean threshold") -> AuditTable:
+def threshold_table(results: dict[str, ThresholdResult], *, title: str = "At the G-mean threshold") -> ResultTable:
     """Put the thresholds of several models side by side.
 
     Args:
@@ -213,7 +198,7 @@ def threshold_table(results: dict[str, ThresholdResult], *, title: str = "At the
         title (`str`, *optional*): Heading.
 
     Returns:
-        [`AuditTable`]: One row per model.
+        [`ResultTable`]: One row per model.
 
     Raises:
         ValueError: If there is no model.
@@ -225,7 +210,7 @@ def threshold_table(results: dict[str, ThresholdResult], *, title: str = "At the
         "The threshold has the largest geometric mean of recall and specificity on validation (Lahlou et al., "
         f"equations 1 to 3) and is {held}; 95 % intervals draw patients of the test split."
     )
-    return AuditTable(title, [result.to_row(name) for name, result in results.items()], [note])
+    return ResultTable(title, [result.to_row(name) for name, result in results.items()], [note])
 
 
 def _both_splits(

@@ -1,1 +1,1 @@
-"""An outcome read off a head or a vector."""
+"""Readouts: an outcome off a pretrained head, a patient vector, or a probe on it."""

@@ -1,18 +1,12 @@
-"""A cohort's outcome in the words of a pretrained model: the head that answers its question, and a start from it."""
+"""Outcome of a cohort in the words of a pretrained model: the rows of the head that answers its question."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from claim_transformers.analysis.readout.outcome_head import Readout, outcome_readout, start_from_readout
+from claim_transformers.analysis.readout.outcome_head import Readout, outcome_readout
 
 if TYPE_CHECKING:
-    import datasets
-
-    from claim_transformers.models.claim import ClaimForPreTraining, ClaimForSequenceClassification, ClaimTokenizer
+    from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
 
 NEXT_ENCOUNTER = "next_encounter"
 
@@ -65,50 +59,4 @@ def cohort_readout(
     return outcome_readout(model, tokenizer, codes, is_inpatient=bool(together))
 
 
-def start_from_pretraining(
-    classifier: "ClaimForSequenceClassification",
-    model: "ClaimForPreTraining | str",
-    tokenizer: "ClaimTokenizer",
-    cohort: Mapping[str, Any] | str | Path,
-    train: "datasets.Dataset",
-    *,
-    inverse_penalty: float = 0.03,
-    seed: int = 0,
-) -> bool:
-    """Let a classifier begin at what the pretraining head says of a cohort's outcome, in place.
-
-    With `code_skip=True` in the classifier's configuration a regression on counts of codes is stacked beside it. See
-    [`start_from_readout`].
-
-    Args:
-        classifier (`ClaimForSequenceClassification`): A classifier around the encoder of the model.
-        model (`ClaimForPreTraining` or `str`): The pretrained model, or its name or folder.
-        tokenizer (`ClaimTokenizer`): Its tokenizer.
-        cohort (`dict`, `str` or `Path`): Definition of the cohort, or its folder, which holds `cohort.json`.
-        train (`datasets.Dataset`): Tokenised training split with a column `label`.
-        inverse_penalty (`float`, *optional*, defaults to `0.03`): `C` of the regression for counts of codes.
-        seed (`int`, *optional*, defaults to `0`): Seed of the solver.
-
-    Returns:
-        `bool`: Whether there was a head to begin at; without one the classifier stays as it is.
-
-    Raises:
-        ValueError: If the training rows have one class only, or no category of the head has to do with the outcome.
-    """
-    from claim_transformers.models.claim import ClaimForPreTraining
-
-    definition: Mapping[str, Any] = (
-        json.loads((Path(cohort) / "cohort.json").read_text(encoding="utf-8"))
-        if isinstance(cohort, str | Path)
-        else cohort
-    )
-    pretrained = ClaimForPreTraining.from_pretrained(model) if isinstance(model, str) else model
-    readout = cohort_readout(pretrained, tokenizer, definition)
-    if readout is None:
-        return False
-    labels = np.asarray(train.with_format("numpy")["label"][:])
-    start_from_readout(classifier, readout, train, labels, inverse_penalty=inverse_penalty, seed=seed)
-    return True
-
-
-__all__ = ["cohort_readout", "outcome_prefixes", "start_from_pretraining"]
+__all__ = ["cohort_readout", "outcome_prefixes"]

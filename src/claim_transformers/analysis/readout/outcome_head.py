@@ -1,4 +1,4 @@
-"""From the pretraining heads to an outcome: a risk without labels, and a classifier that does not begin at random.
+"""Outcome head from pretraining: a risk without labels, and a classifier that does not begin at random.
 
 A pretrained model already has an output for most outcomes: "a category, on an inpatient visit, within the horizon" or
 "a category at the next visit". Its row of the decoder is a linear readout of the very vector that a classifier reads.
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from scipy.sparse import csr_matrix
 
-FOLDS = 5
-Question = Literal["horizon", "next_visit"]
+_FOLDS = 5
+_Question = Literal["horizon", "next_visit"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def outcome_readout(
     tokenizer: ClaimTokenizer,
     codes: Sequence[str],
     *,
-    question: Question = "horizon",
+    question: _Question = "horizon",
     is_inpatient: bool = False,
 ) -> Readout:
     """Take the rows of a decoder that stand for an outcome.
@@ -95,20 +95,10 @@ def outcome_readout(
     return Readout(decoder.weight.detach()[columns].clone(), decoder.bias.detach()[columns].clone())
 
 
-def read_out(
+def _read_out(
     model: Any, tokenized: "pa.Table | datasets.Dataset", readout: Readout, *, batch_size: int = 256
 ) -> NDArray[np.float64]:
-    """Apply a readout to the vector of each patient.
-
-    Args:
-        model (`ClaimForPreTraining` or `ClaimForSequenceClassification`): The model whose encoder is read.
-        tokenized (`pa.Table` or `datasets.Dataset`): Rows of `tokenize_dataset` or `tokenizer.encode_table`.
-        readout ([`Readout`]): Rows of a decoder.
-        batch_size (`int`, *optional*, defaults to `256`): Patients per forward pass.
-
-    Returns:
-        `NDArray[float]` of shape `(patients, outputs)`: Logits.
-    """
+    """Apply a readout to the vector of each patient."""
     logits = np.zeros((len(tokenized), len(readout.bias)))
     with evaluating(model):
         for rows, batch in token_batches(tokenized, model.config, batch_size, model.device):
@@ -146,7 +136,7 @@ def outcome_probability(
         TypeError, ValueError: As [`outcome_readout`].
     """
     readout = outcome_readout(model, tokenizer, codes, is_inpatient=is_inpatient)
-    logits = read_out(model, tokenized, readout, batch_size=batch_size)
+    logits = _read_out(model, tokenized, readout, batch_size=batch_size)
     probability: NDArray[np.float64] = -np.expm1(-np.logaddexp(0.0, logits).sum(axis=1))
     return probability
 
@@ -185,7 +175,7 @@ def start_from_readout(
     if len(np.unique(labels)) != 2:
         raise ValueError(f"expected two classes in the training rows, found {len(np.unique(labels))}")
     readout = readout.mean()
-    logit = read_out(classifier, tokenized, readout)
+    logit = _read_out(classifier, tokenized, readout)
     config, counts = classifier.config, None
     if classifier.code_skip is not None:
         counts = count_tokens(tokenized, config.vocab_size, half_life_days=config.code_skip_half_life_days)
@@ -202,24 +192,7 @@ def start_from_readout(
 def count_tokens(
     tokenized: "pa.Table | datasets.Dataset", vocab_size: int, *, half_life_days: int | None = None
 ) -> "csr_matrix":
-    """Count how often each token stands in a record, as the code skip does.
-
-    Args:
-        tokenized (`pa.Table` or `datasets.Dataset`): Rows of `tokenize_dataset` or `tokenizer.encode_table`.
-        vocab_size (`int`): Number of tokens.
-        half_life_days (`int`, *optional*): Days after which a visit counts half; `None` counts all in full.
-
-    Returns:
-        `scipy.sparse.csr_matrix` of shape `(patients, vocab_size)`: `log(1 + count)`.
-
-    Examples:
-        >>> import pyarrow as pa
-        >>> table = pa.table({"input_ids": [[3, 5, 5]], "visit_ids": [[0, 1, 2]], "visit_days": [[30, 0, 30]]})
-        >>> count_tokens(table, 6).toarray().round(3).tolist()
-        [[0.0, 0.0, 0.0, 0.693, 0.0, 1.099]]
-        >>> count_tokens(table, 6, half_life_days=30).toarray().round(3).tolist()
-        [[0.0, 0.0, 0.0, 0.693, 0.0, 0.916]]
-    """
+    """Count how often each token stands in a record, as the code skip does."""
     from scipy.sparse import csr_matrix
 
     table = tokenized if hasattr(tokenized, "schema") else tokenized.with_format("arrow")[:]
@@ -244,20 +217,18 @@ def _regress(
     inverse_penalty: float,
     seed: int,
 ) -> tuple[float, float, NDArray[np.float64]]:
-    """Slope of the logit, intercept, and one coefficient per token.
-
-    The counts are regressed alone, and both logits are then weighed by a second regression on what the first one says
-    of rows that it was not fitted on (stacked generalisation: Wolpert, 1992). Fitted jointly, the counts of a few
-    hundred patients explain the noise that the readout leaves.
-    """
+    """Slope of the logit, intercept, and one coefficient per token."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
     if counts is None:
         fitted = LogisticRegression(C=1e3, max_iter=1000).fit(logit, labels)
         return float(fitted.coef_[0, 0]), float(fitted.intercept_[0]), np.zeros(0)
+    # Stacked generalisation (Wolpert, 1992): the counts are regressed alone, and both logits are then weighed by what
+    # the first regression says of rows that it was not fitted on. Fitted jointly, the counts of a few hundred patients
+    # explain the noise that the readout leaves.
     of_counts = LogisticRegression(C=inverse_penalty, max_iter=2000, solver="liblinear", random_state=seed)
-    folds = StratifiedKFold(min(FOLDS, int(np.bincount(labels).min())), shuffle=True, random_state=seed)
+    folds = StratifiedKFold(min(_FOLDS, int(np.bincount(labels).min())), shuffle=True, random_state=seed)
     unseen = cross_val_predict(of_counts, counts, labels, cv=folds, method="decision_function")
     both = LogisticRegression(C=1e3, max_iter=1000).fit(np.column_stack([logit[:, 0], unseen]), labels)
     slope, share = (float(value) for value in both.coef_[0])
@@ -270,14 +241,3 @@ def _write(linear: torch.nn.Linear, weight: torch.Tensor, bias: torch.Tensor) ->
     with torch.no_grad():
         linear.weight.copy_(weight)
         linear.bias.copy_(bias)
-
-
-__all__ = [
-    "Question",
-    "Readout",
-    "count_tokens",
-    "outcome_probability",
-    "outcome_readout",
-    "read_out",
-    "start_from_readout",
-]

@@ -1,4 +1,4 @@
-"""What a frozen model knows: patient vectors, and a linear probe on them (Claim-PT Start and Claim-PT Pool).
+"""Linear probes: patient vectors of a frozen model, and a regression on them (Claim-PT Start and Claim-PT Pool).
 
 The paper calls both "zero-shot" (Tables 1 and 2): no weight of the transformer is trained on the cohort, only a
 logistic regression on its vectors. Start reads the position that looks ahead; Pool reads the visits.
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-Pooling = Literal["start", "pool", "mean", "max"]
-POOLINGS = ("start", "pool", "mean", "max")
+_Pooling = Literal["start", "pool", "mean", "max"]
+_POOLINGS = ("start", "pool", "mean", "max")
 # Penalties of a probe reach further down than those of counts: standardised vectors of a few hundred examples overfit.
-PROBE_PENALTIES = (0.00001, 0.0001, *PENALTIES)
+_PROBE_PENALTIES = (0.00001, 0.0001, *PENALTIES)
 
 
 def patient_vectors(
     model: ClaimPreTrainedModel,
     tokenized: "pa.Table | datasets.Dataset",
-    pooling: Pooling = "start",
+    pooling: _Pooling = "start",
     *,
     batch_size: int = 256,
 ) -> NDArray[np.float32]:
@@ -55,15 +55,15 @@ def patient_vectors(
     Raises:
         ValueError: If `pooling` is none of these.
     """
-    if pooling not in POOLINGS:
-        raise ValueError(f"expected pooling to be one of {', '.join(POOLINGS)}, found {pooling!r}")
+    if pooling not in _POOLINGS:
+        raise ValueError(f"expected pooling to be one of {', '.join(_POOLINGS)}, found {pooling!r}")
     encoder = encoder_of(model)
     config = encoder.config
     width = config.hidden_size * (2 if pooling == "pool" else 1)
     vectors = np.zeros((len(tokenized), width), np.float32)
     with evaluating(encoder):
         for rows, batch in token_batches(tokenized, config, batch_size, encoder.device):
-            causal = is_causal(config)
+            causal = _is_causal(config)
             cut = torch.zeros(len(rows), dtype=torch.long, device=encoder.device) if causal else None
             states_BLE, slots_BL = _states(encoder(**batch, cut=cut), batch, config)
             vectors[rows] = _pool(states_BLE, slots_BL, pooling, causal=causal).float().cpu().numpy()
@@ -73,7 +73,7 @@ def patient_vectors(
 def fit_linear_probe(
     vectors: Mapping[str, NDArray[np.floating[Any]]],
     labels: Mapping[str, NDArray[Any]],
-    C: float | Sequence[float] = PROBE_PENALTIES,
+    C: float | Sequence[float] = _PROBE_PENALTIES,
     *,
     name: str = "Claim-PT Start",
     seed: int = 0,
@@ -119,22 +119,7 @@ def fit_linear_probe(
 
 @contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Put a model in evaluation mode without gradients, and put its mode back.
-
-    Args:
-        model (`torch.nn.Module`): The model.
-
-    Yields:
-        Nothing.
-
-    Examples:
-        >>> model = torch.nn.Dropout().train()
-        >>> with evaluating(model):
-        ...     model.training
-        False
-        >>> model.training
-        True
-    """
+    """Put a model in evaluation mode without gradients, and put its mode back."""
     was_training = model.training
     model.eval()
     try:
@@ -145,52 +130,19 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
 
 
 def encoder_of(model: ClaimPreTrainedModel) -> ClaimModel:
-    """Give the encoder of a model: itself, or what its head stands on.
-
-    Args:
-        model (`ClaimPreTrainedModel`): An encoder, or a head on one.
-
-    Returns:
-        `ClaimModel`: The encoder.
-
-    Examples:
-        >>> encoder = ClaimModel(ClaimConfig(hidden_size=8, num_hidden_layers=1))
-        >>> encoder_of(encoder) is encoder
-        True
-    """
+    """Give the encoder of a model: itself, or what its head stands on."""
     return cast(ClaimModel, model.base_model)
 
 
-def is_causal(config: ClaimConfig) -> bool:
-    """Tell whether pretraining never let a position see a later visit.
-
-    Args:
-        config (`ClaimConfig`): Configuration of a model.
-
-    Returns:
-        `bool`: Whether the model is to be read causally.
-
-    Examples:
-        >>> is_causal(ClaimConfig(nvp_context="none")), is_causal(ClaimConfig(nvp_context="mixed"))
-        (True, False)
-    """
+def _is_causal(config: ClaimConfig) -> bool:
+    """Tell whether pretraining never let a position see a later visit."""
     return config.visit_pooling != "none" and config.nvp_context == "none"
 
 
 def token_batches(
     tokenized: "pa.Table | datasets.Dataset", config: ClaimConfig, batch_size: int, device: torch.device | str = "cpu"
 ) -> Iterator[tuple[NDArray[np.int64], dict[str, Tensor]]]:
-    """Give the inputs of a model in batches of patients of similar length, whose padding is nearly nothing.
-
-    Args:
-        tokenized (`pa.Table` or `datasets.Dataset`): Rows of `tokenize_dataset` or `tokenizer.encode_table`.
-        config (`ClaimConfig`): Says which token is padding.
-        batch_size (`int`): Patients per batch.
-        device (`torch.device`, *optional*, defaults to `"cpu"`): Where the batches go.
-
-    Yields:
-        `tuple[NDArray[int], dict[str, torch.Tensor]]`: Rows, and `input_ids`, `visit_ids`, `visit_days`.
-    """
+    """Give the inputs of a model in batches of patients of similar length, whose padding is nearly nothing."""
     import pyarrow as pa
 
     columns = ["input_ids", "visit_ids", "visit_days"]
@@ -199,6 +151,7 @@ def token_batches(
     if tokenized.num_rows == 0:
         return
     fills = {"input_ids": config.pad_token_id or 0, "visit_ids": -1, "visit_days": -1}
+    # Patients of similar length share a batch, whose padding is then nearly nothing.
     order = np.argsort(-ragged_column(tokenized, "input_ids").lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
@@ -220,12 +173,14 @@ def _states(outputs: ClaimModelOutput, batch: Mapping[str, Tensor], config: Clai
     return states_BLE, torch.where(days_BV >= 0, slots_BV, -1)
 
 
-def _pool(states_BLE: Tensor, slots_BL: Tensor, pooling: Pooling, *, causal: bool) -> Tensor:
+def _pool(states_BLE: Tensor, slots_BL: Tensor, pooling: _Pooling, *, causal: bool) -> Tensor:
     """One vector per patient."""
     last_B1 = slots_BL.max(dim=1, keepdim=True).values
+    # A causal model has read everything only at the last slot; a bidirectional one has a patient position, slot 0.
     ahead_BL = slots_BL == (last_B1 if causal else torch.zeros_like(last_B1))
     if pooling == "start":
         return _mean(states_BLE, ahead_BL)
+    # The patient position is no visit, except where it is all that there is.
     visits_BL = torch.where(last_B1 >= 1, slots_BL >= 1, slots_BL == 0)
     if pooling == "mean":
         return _mean(states_BLE, visits_BL)

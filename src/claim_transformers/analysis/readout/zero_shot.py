@@ -1,4 +1,4 @@
-"""The outcome read off the pretraining head, without a single label (Claim-PT NVP).
+"""Zero-shot risk: the outcome read off the pretraining head, without a single label (Claim-PT NVP).
 
 The head of next-visit prediction gives every code of the vocabulary, or every category, a probability of its own. The
 probability that the next visit carries any of the outcome's codes is `1 - prod(1 - p)` over the tokens that denote the
@@ -78,45 +78,14 @@ def next_visit_probability(
 def outcome_tokens(
     tokenizer: ClaimTokenizer, codes: Sequence[str], *, target: str = "code", allow_wider: bool = False
 ) -> list[str]:
-    """Find the outputs of the next-visit head that denote an outcome.
-
-    A code or prefix denotes the outcome when it begins with one of the entries. A category denotes it when every code
-    that the category rules put there does: `CCS/128` is `ICD9CM/493`, but `CCS/662` is self-inflicted injury and
-    suicidal ideation alike and does not denote `ICD9CM/E95`.
-
-    Args:
-        tokenizer (`ClaimTokenizer`): Its vocabulary and category rules are searched.
-        codes (`list[str]`): `SYSTEM/PREFIX` entries of the outcome.
-        target (`str`, *optional*, defaults to `"code"`): `"code"` for a head over the vocabulary, `"category"` for one
-            over categories.
-        allow_wider (`bool`, *optional*, defaults to `False`): Whether, where nothing denotes the outcome, the tokens
-            are taken that its codes back off to, which mean more than the outcome.
-
-    Returns:
-        `list[str]`: Sorted tokens, or categories.
-
-    Raises:
-        ValueError: If there is no such output. Tokens of claim type, time, age and sex are no targets of pretraining.
-
-    Examples:
-        >>> tokenizer = ClaimTokenizer(
-        ...     {"TYPE/IP": 3, "ICD9CM/49392": 4, "ICD9CM/493": 5, "CCS/128": 6, "ICD9CM/4660": 7},
-        ...     {"ICD9CM/493": "CCS/128", "ICD9CM/466": "CCS/125"},
-        ... )
-        >>> outcome_tokens(tokenizer, ["ICD9CM/493"])
-        ['CCS/128', 'ICD9CM/493', 'ICD9CM/49392']
-        >>> outcome_tokens(tokenizer, ["ICD9CM/493"], target="category")
-        ['CCS/128']
-        >>> outcome_tokens(tokenizer, ["TYPE/IP"])
-        Traceback (most recent call last):
-            ...
-        ValueError: expected targets of next-visit prediction that denote ['TYPE/IP'], found none; ...
-    """
+    """Find the outputs of the next-visit head that denote an outcome."""
     if not codes:
         raise ValueError("expected at least one code of the outcome, found none")
     known = _output_ids(tokenizer, target)
     wanted = tuple(codes)
     members = _members_of_categories(tokenizer)
+    # A category denotes the outcome when every code that the rules put there does: `CCS/128` is `ICD9CM/493`, but
+    # `CCS/662` is self-inflicted injury and suicidal ideation alike and does not denote `ICD9CM/E95`.
     found = [
         name
         for name in known

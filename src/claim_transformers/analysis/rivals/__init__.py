@@ -1,1 +1,1 @@
-"""Models and scores to compare with."""
+"""Rivals of a transformer: regression and boosting on counts, clinical scores, and the simulated truth."""

@@ -1,4 +1,4 @@
-"""Models on counts of codes: the rivals that a pretrained transformer has to beat on a small cohort.
+"""Baselines on counts of codes: the rivals that a pretrained transformer has to beat on a small cohort.
 
 `LR Sparse` and `LR Dense` are those of Claim-PT, Tables 1 and 2: one column per code, and one per category with
 demographics. All see the same patients, the same history and the same split as the transformer; what can be chosen is
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-LARGEST_WEIGHTS = 10
+_LARGEST_WEIGHTS = 10
 
 
 @dataclass(frozen=True)
@@ -97,23 +97,14 @@ def fit_logistic_regression(
         num_features=len(columns),
         parameters={"C": fit.inverse_penalty},
         validation_loss=fit.validation_loss,
-        weights=largest_weights(fit.weights, columns),
+        weights=_largest_weights(fit.weights, columns),
     )
 
 
 def count_features(
     examples: pa.Table, names: Sequence[str], *, rules: CategoryRules | None = None
 ) -> tuple["csr_matrix", list[str]]:
-    """Counts of codes or categories beside the demographics, as one sparse matrix.
-
-    Args:
-        examples (`pa.Table`): Examples of a cohort.
-        names (`list[str]`): Codes, or with `rules` categories, from `select_codes`.
-        rules (`CategoryRules`): Rolls codes up to categories when given.
-
-    Returns:
-        `tuple[csr_matrix, list[str]]`: Values of shape `(examples, features)` and the name of each column.
-    """
+    """Counts of codes or categories beside the demographics, as one sparse matrix."""
     from scipy.sparse import csr_matrix, hstack
 
     people, extra = demographics(examples)
@@ -121,19 +112,7 @@ def count_features(
     return hstack([counts, csr_matrix(people)], format="csr"), [*names, *extra]
 
 
-def largest_weights(weights: NDArray[np.float64], columns: Sequence[str]) -> list[tuple[str, float]]:
-    """The features with the largest weights, largest first.
-
-    Args:
-        weights (`NDArray[float]` of shape `(features,)` or `(features, labels)`): Weights of a linear model.
-        columns (`list[str]`): Name of each feature.
-
-    Returns:
-        `list[tuple[str, float]]`: Ten names with their weight; with several labels, the root mean square over them.
-
-    Examples:
-        >>> largest_weights(np.array([0.5, -2.0]), ["age", "CCS/128"])
-        [('CCS/128', -2.0), ('age', 0.5)]
-    """
+def _largest_weights(weights: NDArray[np.float64], columns: Sequence[str]) -> list[tuple[str, float]]:
+    """The features with the largest weights, largest first."""
     size: NDArray[Any] = weights if weights.ndim == 1 else np.sqrt((weights**2).mean(axis=1))
-    return [(columns[i], float(size[i])) for i in np.argsort(-np.abs(size), kind="stable")[:LARGEST_WEIGHTS]]
+    return [(columns[i], float(size[i])) for i in np.argsort(-np.abs(size), kind="stable")[:_LARGEST_WEIGHTS]]

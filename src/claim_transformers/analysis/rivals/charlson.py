@@ -54,14 +54,14 @@ _ICD10CM = {
     "metastatic cancer": "C77-C80",
     "AIDS": "B20-B22 B24",
 }
-COMORBIDITIES = tuple(_ICD9CM)
+_COMORBIDITIES = tuple(_ICD9CM)
 
 # Charlson et al., 1987, table 3, on the 17 conditions of Quan et al.
 CHARLSON_WEIGHTS: Mapping[str, int] = MappingProxyType(
-    dict(zip(COMORBIDITIES, (1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 6, 6), strict=True))
+    dict(zip(_COMORBIDITIES, (1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 6, 6), strict=True))
 )
 # The less severe condition does not count beside the more severe one.
-SUPERSEDED: Mapping[str, str] = MappingProxyType(
+_SUPERSEDED: Mapping[str, str] = MappingProxyType(
     {
         "diabetes": "diabetes with complications",
         "mild liver disease": "severe liver disease",
@@ -70,17 +70,8 @@ SUPERSEDED: Mapping[str, str] = MappingProxyType(
 )
 
 
-def charlson_prefixes() -> dict[str, list[str]]:
-    """Return the code prefixes of every condition.
-
-    Returns:
-        `dict[str, list[str]]`: Condition to prefixes `SYSTEM/PREFIX`.
-
-    Examples:
-        >>> charlson_prefixes()["dementia"]
-        ['ICD9CM/290', 'ICD9CM/2941', 'ICD9CM/3312', 'ICD10CM/F00', 'ICD10CM/F01', 'ICD10CM/F02', 'ICD10CM/F03',
-         'ICD10CM/F051', 'ICD10CM/G30', 'ICD10CM/G311']
-    """
+def _charlson_prefixes() -> dict[str, list[str]]:
+    """Return the code prefixes of every condition."""
     return {
         condition: [
             f"{system}/{prefix}"
@@ -88,30 +79,15 @@ def charlson_prefixes() -> dict[str, list[str]]:
             for part in lists[condition].split()
             for prefix in _expand(part)
         ]
-        for condition in COMORBIDITIES
+        for condition in _COMORBIDITIES
     }
 
 
 def comorbidities_of(codes: pa.Array) -> npt.NDArray[np.bool_]:
-    """Say which conditions each code stands for.
-
-    Args:
-        codes (`pa.Array` of strings): Distinct codes, `SYSTEM/CODE`.
-
-    Returns:
-        `NDArray[bool]` of shape `(codes, 17)`: In the order of `COMORBIDITIES`. A code may stand for two: hypertensive
-        heart and kidney disease with both failures does.
-
-    Raises:
-        ValueError: If a text is not `SYSTEM/CODE` of a known system.
-
-    Examples:
-        >>> found = comorbidities_of(pa.array(["ICD9CM/40403", "ICD10CM/E1121", "HCPCS/99213"]))
-        >>> [[COMORBIDITIES[at] for at in np.flatnonzero(row)] for row in found]
-        [['congestive heart failure', 'renal disease'], ['diabetes with complications'], []]
-    """
-    flags = np.zeros((len(codes), len(COMORBIDITIES)), bool)
-    for column, prefixes in enumerate(charlson_prefixes().values()):
+    """Say which conditions each code stands for."""
+    flags = np.zeros((len(codes), len(_COMORBIDITIES)), bool)
+    # One rule set for each condition, because a code may stand for two: hypertensive heart and kidney disease does.
+    for column, prefixes in enumerate(_charlson_prefixes().values()):
         found = category_of(codes, CategoryRules(dict.fromkeys(prefixes, "CHARLSON/1")))
         flags[:, column] = found.is_valid().to_numpy(zero_copy_only=False)
     return flags
@@ -120,30 +96,14 @@ def comorbidities_of(codes: pa.Array) -> npt.NDArray[np.bool_]:
 def charlson_scores(
     flags: npt.NDArray[np.bool_], weights: Mapping[str, int] = CHARLSON_WEIGHTS
 ) -> npt.NDArray[np.int64]:
-    """Add up the weights of the conditions of each patient.
-
-    Args:
-        flags (`NDArray[bool]` of shape `(N, 17)`): Conditions in the order of `COMORBIDITIES`.
-        weights (`dict[str, int]`, *optional*): Points by condition; those of Charlson et al. without it.
-
-    Returns:
-        `NDArray[int]` of shape `(N,)`: Scores; the less severe of two forms of a disease does not count.
-
-    Raises:
-        KeyError: If a condition has no weight.
-
-    Examples:
-        >>> flags = np.array([[name in ("diabetes", "diabetes with complications") for name in COMORBIDITIES]])
-        >>> charlson_scores(flags).tolist()
-        [2]
-    """
-    missing = [condition for condition in COMORBIDITIES if condition not in weights]
+    """Add up the weights of the conditions of each patient."""
+    missing = [condition for condition in _COMORBIDITIES if condition not in weights]
     if missing:
         raise KeyError(f"expected a weight for every condition, missing {missing}")
     counted = flags.copy()
-    for mild, severe in SUPERSEDED.items():
-        counted[:, COMORBIDITIES.index(mild)] &= ~flags[:, COMORBIDITIES.index(severe)]
-    scores: npt.NDArray[np.int64] = counted @ np.array([weights[condition] for condition in COMORBIDITIES])
+    for mild, severe in _SUPERSEDED.items():
+        counted[:, _COMORBIDITIES.index(mild)] &= ~flags[:, _COMORBIDITIES.index(severe)]
+    scores: npt.NDArray[np.int64] = counted @ np.array([weights[condition] for condition in _COMORBIDITIES])
     return scores
 
 

@@ -1,4 +1,4 @@
-"""A clinical score at discharge, from claims alone: the LACE index, which a model of readmission has to beat.
+"""LACE index from claims alone: the clinical score at discharge that a model of readmission has to beat.
 
 van Walraven et al., "Derivation and validation of an index to predict early death or unplanned readmission after
 discharge from hospital to the community" (CMAJ 182:551, 2010): points for Length of stay, Acute admission, Comorbidity
@@ -31,24 +31,24 @@ from claim_transformers.analysis.rivals.charlson import CHARLSON_WEIGHTS, charls
 from claim_transformers.claims.visits import INPATIENT
 
 logger = logging.getLogger(__name__)
-Integers = npt.NDArray[np.int64]
+_Integers = npt.NDArray[np.int64]
 
 # Upper ends of the classes of the table of the index, and the points of each class.
 _LENGTH_DAYS, _LENGTH_POINTS = (0, 1, 2, 3, 6, 13), (0, 1, 2, 3, 4, 5, 7)
 _COMORBIDITY_SCORE, _COMORBIDITY_POINTS = (0, 1, 2, 3), (0, 1, 2, 3, 5)
 _EMERGENCY_VISITS, _EMERGENCY_POINTS = (0, 1, 2, 3), (0, 1, 2, 3, 4)
-ACUTE_POINTS = 3
+_ACUTE_POINTS = 3
 EMERGENCY_DAYS = 183
-COMORBIDITY_DAYS = 365
+_COMORBIDITY_DAYS = 365
 # Revenue centres 045x and 0981 and place of service 23 are emergency rooms (ResDAC, identifying emergency room
 # services); HCPCS 99281 to 99285 are visits there.
-EMERGENCY_PREFIXES = ("REV/045", "REV/0981", "POS/23", *(f"HCPCS/{code}" for code in range(99281, 99286)))
+_EMERGENCY_PREFIXES = ("REV/045", "REV/0981", "POS/23", *(f"HCPCS/{code}" for code in range(99281, 99286)))
 _EMERGENCY_SYSTEMS = ("REV/", "POS/")
 # Visits of many stays reach back to the end of the look-back; those of a few may fall short of it by a week or two.
 _LEAST_REACH_DAYS = EMERGENCY_DAYS - 14
 # The index weighs the conditions as its bedside forms print them, above Charlson's for heart, lung and liver disease,
 # dementia and connective tissue disease; forms without an entry for ulcer, paralysis or kidneys leave Charlson's.
-LACE_WEIGHTS: Mapping[str, int] = MappingProxyType(
+_LACE_WEIGHTS: Mapping[str, int] = MappingProxyType(
     {
         **CHARLSON_WEIGHTS,
         "congestive heart failure": 2,
@@ -79,54 +79,35 @@ class LaceScores:
         [10]
     """
 
-    length_days: Integers
+    length_days: _Integers
     is_acute: npt.NDArray[np.bool_]
-    comorbidity: Integers
-    emergency_visits: Integers
-    points: Mapping[str, Integers]
+    comorbidity: _Integers
+    emergency_visits: _Integers
+    points: Mapping[str, _Integers]
 
     @property
-    def total(self) -> Integers:
+    def total(self) -> _Integers:
         """The index, 0 to 19."""
-        total: Integers = np.sum(list(self.points.values()), axis=0)
+        total: _Integers = np.sum(list(self.points.values()), axis=0)
         return total
 
 
-def lace_points(
+def _lace_points(
     length_days: npt.ArrayLike, is_acute: npt.ArrayLike, comorbidity: npt.ArrayLike, emergency_visits: npt.ArrayLike
-) -> dict[str, Integers]:
-    """Look the four parts of the index up in its table.
-
-    Args:
-        length_days (array of shape `(N,)`): Length of stay.
-        is_acute (array of shape `(N,)`): Whether the admission was acute.
-        comorbidity (array of shape `(N,)`): Charlson score.
-        emergency_visits (array of shape `(N,)`): Emergency visits in the six months before the admission.
-
-    Returns:
-        `dict[str, NDArray[int]]`: Points for `length` (0 to 7), `acute` (0 or 3), `comorbidity` (0 to 5) and
-        `emergency` (0 to 4).
-
-    Raises:
-        ValueError: If a number is below 0.
-
-    Examples:
-        >>> points = lace_points([0, 5, 14], [False, True, True], [0, 2, 9], [0, 1, 6])
-        >>> {name: found.tolist() for name, found in points.items()}
-        {'length': [0, 4, 7], 'acute': [0, 3, 3], 'comorbidity': [0, 2, 5], 'emergency': [0, 1, 4]}
-    """
+) -> dict[str, _Integers]:
+    """Look the four parts of the index up in its table."""
     parts = {
         "length": (length_days, _LENGTH_DAYS, _LENGTH_POINTS),
         "comorbidity": (comorbidity, _COMORBIDITY_SCORE, _COMORBIDITY_POINTS),
         "emergency": (emergency_visits, _EMERGENCY_VISITS, _EMERGENCY_POINTS),
     }
-    points: dict[str, Integers] = {}
+    points: dict[str, _Integers] = {}
     for name, (numbers, ends, worth) in parts.items():
         values = np.asarray(numbers, np.int64)
         if (values < 0).any():
             raise ValueError(f"expected {name} of at least 0, found {int((values < 0).sum())} below")
         points[name] = np.array(worth)[np.searchsorted(ends, values, side="left")]
-    acute = ACUTE_POINTS * np.asarray(is_acute, np.int64)
+    acute = _ACUTE_POINTS * np.asarray(is_acute, np.int64)
     return {
         "length": points["length"],
         "acute": acute,
@@ -138,8 +119,8 @@ def lace_scores(
     examples: pa.Table,
     *,
     is_acute: npt.ArrayLike | None = None,
-    comorbidity_days: int = COMORBIDITY_DAYS,
-    weights: Mapping[str, int] = LACE_WEIGHTS,
+    comorbidity_days: int = _COMORBIDITY_DAYS,
+    weights: Mapping[str, int] = _LACE_WEIGHTS,
 ) -> LaceScores:
     """Compute the index of each index stay from the columns of a cohort.
 
@@ -149,7 +130,7 @@ def lace_scores(
         is_acute (array of shape `(N,)`, *optional*): Whether the admission was acute, where the type of admission is
             known; without it emergency care that led to the admission says so.
         comorbidity_days (`int`, *optional*, defaults to `365`): Days before the discharge in which diagnoses count.
-        weights (`dict[str, int]`, *optional*): Points of the 17 conditions, `LACE_WEIGHTS` or `CHARLSON_WEIGHTS`.
+        weights (`dict[str, int]`, *optional*): Points of the 17 conditions; those of the index without it.
 
     Returns:
         [`LaceScores`]: The index and its parts. A log line warns of a cohort that is built without the codes of
@@ -176,6 +157,7 @@ def lace_scores(
         raise ValueError(f"expected visits up to the discharge, found {late} of {len(day)} after it")
     of_visit, code, codes = _code_occurrences(examples)
     emergency = np.zeros(len(day), bool)
+    # Whether a code is one of emergency care is asked once of each distinct code, then carried to its visits.
     emergency[of_visit[_is_emergency(codes)[code]]] = True
 
     days_before = admitted[owner] - day
@@ -187,18 +169,18 @@ def lace_scores(
         if acute.shape != (rows,):
             raise ValueError(f"expected is_acute of shape ({rows},), found {acute.shape}")
     before = emergency & (days_before > 1) & (days_before <= EMERGENCY_DAYS)
-    # Several bills of one day are one visit.
+    # Several bills of one day are one visit: one number for patient and day, from which the patient comes back.
     emergency_days = np.unique(owner[before] * (EMERGENCY_DAYS + 1) + days_before[before])
     emergency_visits = np.bincount(emergency_days // (EMERGENCY_DAYS + 1), minlength=rows)
 
     recent = (discharged[owner] - day <= comorbidity_days)[of_visit]
     comorbidity = charlson_scores(_conditions(owner[of_visit][recent], code[recent], codes, rows), weights)
     length_days = discharged - admitted
-    points = lace_points(length_days, acute, comorbidity, emergency_visits)
+    points = _lace_points(length_days, acute, comorbidity, emergency_visits)
     return LaceScores(length_days, acute, comorbidity, emergency_visits, points)
 
 
-def _warn_of_gaps(codes: pa.Array, days_before: Integers, *, is_acute_known: bool) -> None:
+def _warn_of_gaps(codes: pa.Array, days_before: _Integers, *, is_acute_known: bool) -> None:
     """Say what the index needs and the examples cannot have."""
     if not _begins_with(codes, _EMERGENCY_SYSTEMS).any():
         logger.warning(
@@ -216,7 +198,7 @@ def _warn_of_gaps(codes: pa.Array, days_before: Integers, *, is_acute_known: boo
         )
 
 
-def _conditions(owner: Integers, code: Integers, codes: pa.Array, rows: int) -> npt.NDArray[np.bool_]:
+def _conditions(owner: _Integers, code: _Integers, codes: pa.Array, rows: int) -> npt.NDArray[np.bool_]:
     """Conditions `(N, 17)` that the codes of each example stand for."""
     of_code = comorbidities_of(codes)
     flags = np.zeros((rows, of_code.shape[1]), bool)
@@ -225,7 +207,7 @@ def _conditions(owner: Integers, code: Integers, codes: pa.Array, rows: int) -> 
     return flags
 
 
-def _stay_days(examples: pa.Table, last_inpatient_day: Integers) -> tuple[Integers, Integers]:
+def _stay_days(examples: pa.Table, last_inpatient_day: _Integers) -> tuple[_Integers, _Integers]:
     """Days of admission and discharge of the index stays."""
     known = {"admission_day", "discharge_day"} <= set(examples.column_names)
     if not known:
@@ -233,7 +215,7 @@ def _stay_days(examples: pa.Table, last_inpatient_day: Integers) -> tuple[Intege
     return tuple(examples[name].to_numpy().astype(np.int64) for name in ("admission_day", "discharge_day"))
 
 
-def _index_visits(examples: pa.Table, owner: Integers) -> Integers:
+def _index_visits(examples: pa.Table, owner: _Integers) -> _Integers:
     """Position of the last inpatient visit of each example among all visits."""
     is_inpatient = pc.fill_null(pc.equal(pc.list_flatten(examples["visit_type"]), INPATIENT), False)
     position = np.flatnonzero(is_inpatient.to_numpy(zero_copy_only=False).astype(bool))
@@ -246,7 +228,7 @@ def _index_visits(examples: pa.Table, owner: Integers) -> Integers:
     return last
 
 
-def _code_occurrences(examples: pa.Table) -> tuple[Integers, Integers, pa.Array]:
+def _code_occurrences(examples: pa.Table) -> tuple[_Integers, _Integers, pa.Array]:
     """Of each code in each visit the visit and the number of the code; and the distinct codes."""
     codes = pc.list_flatten(examples["codes"])
     lengths = pc.list_value_length(codes).fill_null(0).to_numpy().astype(np.int64)
@@ -255,7 +237,7 @@ def _code_occurrences(examples: pa.Table) -> tuple[Integers, Integers, pa.Array]
 
 
 def _is_emergency(codes: pa.Array) -> npt.NDArray[np.bool_]:
-    return _begins_with(codes, EMERGENCY_PREFIXES)
+    return _begins_with(codes, _EMERGENCY_PREFIXES)
 
 
 def _begins_with(codes: pa.Array, prefixes: Sequence[str]) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Counts of codes and categories per patient, for the models that a transformer has to beat."""
+"""Features of cold-start models: counts of codes and categories per patient."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 DAYS_PER_YEAR = 365.25
-UTILISATION_TYPES = ("IP", "OP", "RX", "CAR")
+_UTILISATION_TYPES = ("IP", "OP", "RX", "CAR")
 
 
 @dataclass(frozen=True)
@@ -35,26 +35,9 @@ class CodeCounts:
 def select_codes(
     examples: pa.Table, *, min_patients: int = 11, rules: CategoryRules | None = None, most: int | None = None
 ) -> list[str]:
-    """The codes, or with `rules` the categories, that enough patients of the training split have.
-
-    Args:
-        examples (`pa.Table`): Training examples with a `codes` column (`list<list<string>>`).
-        min_patients (`int`): Distinct patients that must hold a code.
-        rules (`CategoryRules`): Rolls codes up to categories when given.
-        most (`int`): Only this many, those that most patients hold; all when `None`.
-
-    Returns:
-        `list[str]`: Sorted names.
-
-    Raises:
-        ValueError: If no code is held by enough patients.
-
-    Examples:
-        >>> table = pa.table({"codes": [[["ICD9CM/49390"]], [["ICD9CM/49390", "ICD9CM/V202"]]]})
-        >>> select_codes(table, min_patients=2)
-        ['ICD9CM/49390']
-    """
+    """The codes, or with `rules` the categories, that enough patients of the training split have."""
     patient, index, names = _occurrences(examples, rules)
+    # One number for patient and name, so that a patient counts once however often the name stands in the record.
     pairs = np.unique(patient * len(names) + index)
     held_by = np.bincount(pairs % max(len(names), 1), minlength=len(names))
     # The most common first, and by name among equals, so that the choice depends on no order of rows.
@@ -67,21 +50,7 @@ def select_codes(
 
 
 def count_codes(examples: pa.Table, names: Sequence[str], *, rules: CategoryRules | None = None) -> CodeCounts:
-    """Counts the visits that carry each of the named codes, on a log scale.
-
-    Args:
-        examples (`pa.Table`): Examples with a `codes` column.
-        names (`list[str]`): Columns of the result, from `select_codes`; other codes are left out.
-        rules (`CategoryRules`): Rolls codes up to categories when given.
-
-    Returns:
-        `CodeCounts`: Sparse counts.
-
-    Examples:
-        >>> table = pa.table({"codes": [[["A/1"], ["A/1", "A/2"]], []]})
-        >>> count_codes(table, ["A/1"]).matrix.toarray().round(3).tolist()
-        [[1.099], [0.0]]
-    """
+    """Counts the visits that carry each of the named codes, on a log scale."""
     from scipy.sparse import csr_matrix
 
     patient, index, found = _occurrences(examples, rules)
@@ -97,35 +66,12 @@ def count_codes(examples: pa.Table, names: Sequence[str], *, rules: CategoryRule
 
 
 def categories_of_tokens(tokens: Sequence[str], rules: CategoryRules) -> pa.Array:
-    """The category of each token; what is no code, such as `CCS/128` or `LOS/1` of written sequences, is its own.
-
-    Args:
-        tokens (`list[str]`): Distinct tokens of examples.
-        rules (`CategoryRules`): From code to category.
-
-    Returns:
-        `pa.Array` of strings: In the order of the tokens; null for a code without a category.
-
-    Raises:
-        ValueError: If a token is not `KIND/VALUE`.
-
-    Examples:
-        >>> rules = CategoryRules({"ICD9CM/493": "CCS/128"})
-        >>> categories_of_tokens(["ICD9CM/49392", "CCS/128", "NDC/1"], rules).to_pylist()
-        ['CCS/128', 'CCS/128', None]
-    """
+    """The category of each token; what is no code, such as `CCS/128` or `LOS/1` of written sequences, is its own."""
     return pa.array([rules.category_of_token(token) for token in tokens], pa.string())
 
 
 def demographics(examples: pa.Table) -> tuple[NDArray[np.float64], list[str]]:
-    """Age at the index date, sex, and how often each kind of care was used.
-
-    Args:
-        examples (`pa.Table`): Examples with `birth_day`, `index_day`, `sex`, `visit_day` and `visit_type`.
-
-    Returns:
-        `tuple[NDArray[float], list[str]]`: Values of shape `(patients, features)` and their names.
-    """
+    """Age at the index date, sex, and how often each kind of care was used."""
     age_years = pc.divide(pc.subtract(examples["index_day"], examples["birth_day"]), DAYS_PER_YEAR)
     columns = [pc.fill_null(age_years, 0.0).to_numpy() / 20.0, pc.is_null(examples["birth_day"]).to_numpy()]
     columns += [pc.fill_null(pc.equal(examples["sex"], sex), False).to_numpy() for sex in ("F", "M")]
@@ -136,7 +82,7 @@ def demographics(examples: pa.Table) -> tuple[NDArray[np.float64], list[str]]:
     days_back = (
         np.repeat(examples["index_day"].to_numpy(), lengths) - pc.list_flatten(examples["visit_day"]).to_numpy()
     )
-    for kind in UTILISATION_TYPES:
+    for kind in _UTILISATION_TYPES:
         of_kind = pc.equal(kinds, kind).to_numpy(zero_copy_only=False)
         for days in (90, 365, None):
             chosen = of_kind if days is None else of_kind & (days_back <= days)
@@ -146,25 +92,7 @@ def demographics(examples: pa.Table) -> tuple[NDArray[np.float64], list[str]]:
 
 
 def read_labels(examples: pa.Table) -> NDArray[np.int64]:
-    """Read the labels of a cohort: one per example, or one list of 0 and 1 per example.
-
-    Args:
-        examples (`pa.Table`): Examples with a column `label`.
-
-    Returns:
-        `NDArray[int]` of shape `(examples,)`, or `(examples, labels)` for lists.
-
-    Raises:
-        ValueError: If a label is null or other than 0 and 1, or the lists differ in length.
-
-    Examples:
-        >>> read_labels(pa.table({"label": [[1, 0], [0, 0]]})).tolist()
-        [[1, 0], [0, 0]]
-        >>> read_labels(pa.table({"label": [3]}))
-        Traceback (most recent call last):
-            ...
-        ValueError: expected labels 0 or 1, found others
-    """
+    """Read the labels of a cohort: one per example, or one list of 0 and 1 per example."""
     column = examples["label"]
     if pa.types.is_fixed_size_list(column.type):
         examples = pa.table({"label": column.cast(pa.list_(column.type.value_type))})
@@ -182,6 +110,7 @@ def _occurrences(
     visits_per_patient = pc.list_value_length(visits).to_numpy(zero_copy_only=False)
     codes = pc.list_flatten(visits)
     codes_per_visit = pc.list_value_length(codes).to_numpy(zero_copy_only=False)
+    # Of patients to visits, then of visits to codes.
     owner = np.repeat(np.repeat(np.arange(examples.num_rows), visits_per_patient), codes_per_visit)
     encoded = pc.dictionary_encode(pc.list_flatten(codes))
     if isinstance(encoded, pa.ChunkedArray):
@@ -199,6 +128,7 @@ def _occurrences(
 def _once_a_visit(
     owner: NDArray[np.int64], visit: NDArray[np.int64], index: NDArray[np.int64], names: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+    # Several codes of a visit roll up to one category; one number for visit and name finds the repeats.
     known = index >= 0
     keys = np.sort(visit[known] * max(len(names), 1) + index[known])
     keys = keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys

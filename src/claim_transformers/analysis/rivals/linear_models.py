@@ -1,4 +1,4 @@
-"""Penalised logistic regression for one label or for many at once, behind the baselines and the linear probes.
+"""Logistic regression with a penalty, for one label or for many at once, behind the baselines and the probes.
 
 One label is scikit-learn's. Many labels are fitted here, all in one run of scipy's L-BFGS: scikit-learn would fit one
 model per label, and a cohort of next diagnoses has hundreds of labels on the same sparse counts; one matrix product
@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from claim_transformers.training.metrics import FloatArray
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-FloatArray = NDArray[np.float64]
 # Probabilities of a log loss stay away from 0 and 1 by this much.
 CLIP = 1e-6
 MAX_ITERATIONS = 2000
 
 
 @dataclass(frozen=True)
-class LinearFit:
+class _LinearFit:
     """A fitted logistic regression and what it says of each split.
 
     Args:
@@ -46,28 +47,8 @@ def fit_linear(
     inverse_penalties: Sequence[float],
     *,
     seed: int = 0,
-) -> LinearFit:
-    """Fit logistic regression, taking the penalty with the least log loss on the validation split.
-
-    Args:
-        inputs (`dict[str, csr_matrix or NDArray[float]]`): Features of shape `(N, F)` per split, one of them `train`.
-        labels (`dict[str, NDArray]`): Labels per split, 0 or 1, of shape `(N,)` or `(N, K)`.
-        inverse_penalties (`list[float]`): Values of scikit-learn's `C` to choose from. A single one is taken as it is.
-        seed (`int`, *optional*, defaults to `0`): Seed of the solver.
-
-    Returns:
-        `LinearFit`: The fit with the least loss. Where the validation split has no row, the middle penalty.
-
-    Raises:
-        ValueError: If no penalty is given, or the training split has one class only.
-
-    Examples:
-        >>> inputs = {"train": np.array([[-1.0], [-0.8], [0.9], [1.0]]), "validation": np.array([[-1.0], [1.0]])}
-        >>> labels = {"train": np.array([0, 0, 1, 1]), "validation": np.array([0, 1])}
-        >>> fit = fit_linear(inputs, labels, [0.001, 10.0])
-        >>> fit.inverse_penalty, [score > 0.5 for score in fit.scores["validation"].tolist()]
-        (10.0, [False, True])
-    """
+) -> _LinearFit:
+    """Fit logistic regression, taking the penalty with the least log loss on the validation split."""
     if not inverse_penalties:
         raise ValueError("expected at least one inverse penalty, found none")
     classes = np.unique(labels["train"])
@@ -88,23 +69,11 @@ def fit_linear(
         split: model.predict(matrix) if matrix.shape[0] else np.zeros(labels[split].shape)
         for split, matrix in inputs.items()
     }
-    return LinearFit(scores, inverse_penalty, loss, model.weights)
+    return _LinearFit(scores, inverse_penalty, loss, model.weights)
 
 
 def log_loss(labels: NDArray[Any], probabilities: FloatArray) -> float:
-    """Compute the mean log loss, which is defined also where all labels are the same.
-
-    Args:
-        labels (`NDArray` of any shape): 0 or 1.
-        probabilities (`NDArray[float]` of the same shape): Probabilities of 1.
-
-    Returns:
-        `float`: The mean over all entries.
-
-    Examples:
-        >>> round(log_loss(np.array([1, 0]), np.array([0.5, 0.5])), 4)
-        0.6931
-    """
+    """Compute the mean log loss, which is defined also where all labels are the same."""
     clipped = np.clip(probabilities, CLIP, 1 - CLIP)
     return float(-np.mean(np.where(labels == 1, np.log(clipped), np.log(1 - clipped))))
 

@@ -1,4 +1,4 @@
-"""The simulator's own risk as a score: what a model could know at most. For evaluation only."""
+"""True risk of the simulator as a score: what a model could know at most. For evaluation only."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -8,9 +8,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 # Outcome of a cohort: its name in the simulator's table of true risks.
-OUTCOMES = {"asthma_exacerbation": "asthma_hospitalization", "suicide_attempt": "suicide_attempt"}
+_OUTCOMES = {"asthma_exacerbation": "asthma_hospitalization", "suicide_attempt": "suicide_attempt"}
 # Horizons of the exact monthly risks: the days of the month that begins at their index date.
-MONTH_DAYS = (28, 29, 30, 31)
+_MONTH_DAYS = (28, 29, 30, 31)
 
 
 def true_risk_scores(examples: pa.Table, true_risk: pa.Table, definition: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -40,11 +40,11 @@ def true_risk_scores(examples: pa.Table, true_risk: pa.Table, definition: Mappin
     Raises:
         ValueError: If the cohort has no simulated outcome, or an example has no true risk at its index date.
     """
-    if definition["name"] not in OUTCOMES:
-        raise ValueError(f"expected a cohort among {sorted(OUTCOMES)}, found {definition['name']!r}")
+    if definition["name"] not in _OUTCOMES:
+        raise ValueError(f"expected a cohort among {sorted(_OUTCOMES)}, found {definition['name']!r}")
     import pyarrow.compute as pc
 
-    is_wanted = pc.equal(true_risk["outcome"], OUTCOMES[definition["name"]])
+    is_wanted = pc.equal(true_risk["outcome"], _OUTCOMES[definition["name"]])
     # Millions of rows, of which the patients of a cohort are few.
     ids = examples["patient_id"].cast(pa.string()).combine_chunks()
     of_outcome = true_risk.filter(pc.and_(is_wanted, pc.is_in(true_risk["patient_id"], value_set=ids)))
@@ -70,34 +70,7 @@ def stay_risk_scores(
     *,
     missing: Literal["refuse", "nan"] = "refuse",
 ) -> NDArray[np.float64]:
-    """The true risk of readmission after each index stay, of a patient who stays insured.
-
-    Args:
-        examples (`pa.Table`): A split of a readmission cohort, with `patient_id` and `discharge_day` (days since
-            1970-01-01).
-        true_risk (`pa.Table`): `patient_id`, `discharge_date`, `outcome` and `risk`, as the Medicare simulator writes
-            them.
-        outcome (`str`, *optional*, defaults to `"readmission_any"`): Or `"readmission_unplanned"`.
-        missing (`str`, *optional*, defaults to `"refuse"`): What becomes of an example without a true risk, such as a
-            claim that ends with a transfer where stays are not joined: `"refuse"` or `"nan"`.
-
-    Returns:
-        `NDArray[float]` of shape `(examples,)`: Probabilities, of the horizon that the simulator has.
-
-    Raises:
-        ValueError: If the table has no risk of this outcome or two for one stay, or an example has none. The message
-            holds counts.
-
-    Examples:
-        >>> risks = {"patient_id": ["a", "b"], "discharge_date": pa.array([7, 9], pa.int32()).cast(pa.date32())}
-        >>> risks = pa.table(risks | {"outcome": ["readmission_any"] * 2, "risk": [0.1, 0.25]})
-        >>> stay_risk_scores(pa.table({"patient_id": ["b", "a"], "discharge_day": [9, 7]}), risks).tolist()
-        [0.25, 0.1]
-        >>> stay_risk_scores(pa.table({"patient_id": ["a"], "discharge_day": [8]}), risks)
-        Traceback (most recent call last):
-            ...
-        ValueError: expected a true risk after every index stay, missing for 1 of 1 examples
-    """
+    """The true risk of readmission after each index stay, of a patient who stays insured."""
     import pyarrow.compute as pc
 
     if missing not in ("refuse", "nan"):
@@ -122,7 +95,7 @@ def _odds_at_encounter(examples: pa.Table, risks: pa.Table, index: Mapping[str, 
     """Hazard of the month of the index date times the months in the window in which the patient is at risk."""
     import pyarrow.compute as pc
 
-    monthly = risks.filter(pc.is_in(risks["horizon_days"].cast(pa.int64()), value_set=pa.array(MONTH_DAYS)))
+    monthly = risks.filter(pc.is_in(risks["horizon_days"].cast(pa.int64()), value_set=pa.array(_MONTH_DAYS)))
     months = np.asarray(monthly["index_date"].to_numpy(), "datetime64[M]")
     window = [np.datetime64(index[end], "M") for end in ("first_date", "last_date")]
     by_day = _by_day(monthly.filter(pa.array((months >= window[0]) & (months <= window[1]))))

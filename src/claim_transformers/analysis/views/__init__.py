@@ -1,1 +1,1 @@
-"""Pictures and reports."""
+"""Views: attention, embedding, plots and the report of a run."""

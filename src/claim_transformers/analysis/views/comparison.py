@@ -1,4 +1,4 @@
-"""Models side by side on the same patients."""
+"""Comparison of models on the same patients, from the predictions that they left."""
 
 import json
 from collections.abc import Mapping, Sequence

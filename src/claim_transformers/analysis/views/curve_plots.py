@@ -1,4 +1,4 @@
-"""Pictures of a benchmark: what grows or falls with a size, and models side by side, all with their intervals.
+"""Plots with intervals: what grows or falls with a size, and models side by side.
 
 Every value is a point with the ends of its interval: a [`MetricInterval`], or anything with `value`, `low` and `high`.
 An end that is `None` is not drawn.
@@ -32,13 +32,13 @@ class HasInterval(Protocol):
         """Upper end of the interval."""
 
 
-Curve = Mapping[float, HasInterval]
-Panels = Mapping[str, Mapping[str, Curve]]
+_Curve = Mapping[float, HasInterval]
+_Panels = Mapping[str, Mapping[str, _Curve]]
 
 
 @in_house_style
 def curve_plot(
-    panels: Panels,
+    panels: _Panels,
     *,
     xlabel: str,
     ylabel: str,
@@ -157,7 +157,7 @@ def _row_places(groups: Mapping[str, Sequence[str]]) -> dict[str, float]:
 
 
 def _draw_curve(
-    axes: "Axes", name: str, curve: Curve, places: Mapping[float, float], look: tuple[str, str, str], *, band: bool
+    axes: "Axes", name: str, curve: _Curve, places: Mapping[float, float], look: tuple[str, str, str], *, band: bool
 ) -> None:
     """One line with its band, or with a bar at each point."""
     colour, line, marker = look

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 PRETRAINED, RANDOM, COUNT_SVD = "pretrained", "random weights", "count SVD"
-FIGURE = "figure_3"
+_FIGURE = "figure_3"
 # Fewer patients are no cell to publish (CMS cell-size suppression policy); fewer codes are no group to measure.
 MIN_PATIENTS, MIN_CODES = 11, 5
 
@@ -95,8 +95,8 @@ def write_embedding_figure(
     for what, (member, embeddings) in list(scored.items())[:2]:
         title = f"{what.capitalize()}, pretrained embedding"
         svg = embedding_plot(lay_out(embeddings[PRETRAINED], seed=seed), member, title, note=_caption(content[what]))
-        (folder / f"{FIGURE}_{what}.svg").write_text(svg, encoding="utf-8")
-    (folder / f"{FIGURE}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        (folder / f"{_FIGURE}_{what}.svg").write_text(svg, encoding="utf-8")
+    (folder / f"{_FIGURE}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return content
 
 

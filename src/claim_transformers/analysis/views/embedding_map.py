@@ -1,4 +1,4 @@
-"""Maps of what a model has learned: codes and patients by their embedding, in two dimensions (Claim-PT, Figure 3).
+"""Embedding maps: codes and patients by what a model has learned, in two dimensions (Claim-PT, Figure 3).
 
 Groups of a map are diseases. A code is in a group when it begins with one of the group's entries; a patient when the
 record holds codes of exactly one group.
@@ -64,26 +64,14 @@ def embed_patients(
 
 
 def disease_groups(patients: pa.Table, groups: Groups = FIGURE_3_GROUPS) -> list[str]:
-    """The one disease group of each patient, by the codes on record.
-
-    Args:
-        patients (`pa.Table`): Rows with a `codes` column.
-        groups (`dict[str, list[str]]`): `SYSTEM/PREFIX` entries of each group.
-
-    Returns:
-        `list[str]`: Name of the group, `"other"` for patients with none or more than one.
-
-    Examples:
-        >>> table = pa.table({"codes": [[["ICD9CM/49390"]], [["ICD9CM/49390"], ["ICD9CM/25001"]], []]})
-        >>> disease_groups(table)
-        ['asthma', 'other', 'other']
-    """
+    """The one disease group of each patient, by the codes on record."""
     visits = patients["codes"].combine_chunks()
     visits_per_patient = pc.list_value_length(visits).to_numpy(zero_copy_only=False)
     per_visit = pc.list_flatten(visits)
     codes_per_visit = pc.list_value_length(per_visit).to_numpy(zero_copy_only=False)
     owner = np.repeat(np.repeat(np.arange(patients.num_rows), visits_per_patient), codes_per_visit)
     codes = pc.list_flatten(per_visit)
+    # A patient may belong to several groups; only those of exactly one are named.
     member = np.zeros((patients.num_rows, len(groups)), bool)
     for column, prefixes in enumerate(groups.values()):
         member[owner[_begin_with(codes, prefixes)], column] = True
@@ -94,24 +82,13 @@ def disease_groups(patients: pa.Table, groups: Groups = FIGURE_3_GROUPS) -> list
 
 
 def hide_group_codes(patients: pa.Table, groups: Groups = FIGURE_3_GROUPS) -> pa.Table:
-    """Take the codes of all groups out of the records, so that a map shows what the rest of a record says.
-
-    Args:
-        patients (`pa.Table`): Rows with a `codes` column (`list<list<string>>`).
-        groups (`dict[str, list[str]]`): `SYSTEM/PREFIX` entries of each group.
-
-    Returns:
-        `pa.Table`: The same rows and visits without these codes.
-
-    Examples:
-        >>> table = pa.table({"codes": [[["ICD9CM/49390", "HCPCS/99213"], ["ICD9CM/311"]]]})
-        >>> hide_group_codes(table)["codes"].to_pylist()
-        [[['HCPCS/99213'], []]]
-    """
+    """Take the codes of all groups out of the records, so that a map shows what the rest of a record says."""
     visits = patients["codes"].combine_chunks()
     per_visit = pc.list_flatten(visits)
     codes = pc.list_flatten(per_visit)
     kept = ~_begin_with(codes, [prefix for prefixes in groups.values() for prefix in prefixes])
+    # Offsets of the visits into the codes that are left: how many are kept before each old offset. Visits stay, empty
+    # or not.
     kept_before = np.concatenate([[0], np.cumsum(kept)])
     ends = np.cumsum(pc.list_value_length(per_visit).to_numpy(zero_copy_only=False))
     code_offsets = kept_before[np.concatenate([[0], ends]).astype(np.int64)]
@@ -124,20 +101,7 @@ def hide_group_codes(patients: pa.Table, groups: Groups = FIGURE_3_GROUPS) -> pa
 def grouped_codes(
     tokenizer: ClaimTokenizer, groups: Groups = FIGURE_3_GROUPS
 ) -> tuple[NDArray[np.int64], list[str], list[str]]:
-    """Find the codes of the vocabulary that belong to a group.
-
-    Args:
-        tokenizer (`ClaimTokenizer`): Its vocabulary is searched; tokens of age, time and the like are no codes.
-        groups (`dict[str, list[str]]`): `SYSTEM/PREFIX` entries of each group.
-
-    Returns:
-        `tuple[NDArray[int], list[str], list[str]]`: Ids, codes and the group of each.
-
-    Examples:
-        >>> tokenizer = ClaimTokenizer({"ICD9CM/49390": 3, "ICD9CM/311": 4, "HCPCS/99213": 5})
-        >>> [found for found in grouped_codes(tokenizer)][1:]
-        [['ICD9CM/49390', 'ICD9CM/311'], ['asthma', 'depression']]
-    """
+    """Find the codes of the vocabulary that belong to a group."""
     ids = np.flatnonzero(tokenizer.target_mask)
     tokens = tokenizer.convert_ids_to_tokens(ids.tolist())
     found = [
@@ -154,18 +118,7 @@ def grouped_codes(
 
 
 def lay_out(vectors: npt.ArrayLike, *, seed: int = 0) -> NDArray[np.float64]:
-    """Lay vectors out in two dimensions by t-SNE (van der Maaten and Hinton, 2008) on cosine distances.
-
-    Args:
-        vectors (array of shape `(points, width)`): Embeddings.
-        seed (`int`, *optional*, defaults to `0`): Seed of t-SNE.
-
-    Returns:
-        `NDArray[float]` of shape `(points, 2)`: Positions; the same for the same vectors and seed.
-
-    Raises:
-        ValueError: If there are fewer than three points.
-    """
+    """Lay vectors out in two dimensions by t-SNE (van der Maaten and Hinton, 2008) on cosine distances."""
     from sklearn.manifold import TSNE
 
     points = np.asarray(vectors)
@@ -198,36 +151,8 @@ def map_patients(
     return _map(embedded, disease_groups(patients), seed)
 
 
-def map_codes(
-    model: ClaimPreTrainedModel, tokenizer: ClaimTokenizer, groups: Groups = FIGURE_3_GROUPS, *, seed: int = 0
-) -> EmbeddingMap:
-    """Lay out the codes of some groups by their rows of the embedding table.
-
-    Args:
-        model (`ClaimPreTrainedModel`): A pretrained encoder, or a head on one.
-        tokenizer (`ClaimTokenizer`): Its tokenizer.
-        groups (`dict[str, list[str]]`): `SYSTEM/PREFIX` entries of each group.
-        seed (`int`): Seed of t-SNE.
-
-    Returns:
-        `EmbeddingMap`: Positions, groups and silhouette.
-
-    Raises:
-        ValueError: If the vocabulary holds fewer than three codes of the groups.
-    """
-    ids, _, names = grouped_codes(tokenizer, groups)
-    return _map(code_vectors(model)[ids], names, seed)
-
-
 def code_vectors(model: ClaimPreTrainedModel) -> NDArray[np.float32]:
-    """The embedding table: one vector per token.
-
-    Args:
-        model (`ClaimPreTrainedModel`): An encoder, or a head on one.
-
-    Returns:
-        `NDArray[float32]` of shape `(vocabulary, hidden)`.
-    """
+    """The embedding table: one vector per token."""
     table = encoder_of(model).embeddings.code_embeddings.weight
     vectors: NDArray[np.float32] = table.detach().float().cpu().numpy()
     return vectors

@@ -1,4 +1,4 @@
-"""The one look of all pictures: size, colours and the SVG that a page or a document embeds.
+"""Plot style: the one size, set of colours and form of SVG of all pictures.
 
 Figures are made without pyplot, so they touch neither a display nor the state of the process, and the same numbers
 give the same bytes.
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-P = ParamSpec("P")
+_P = ParamSpec("_P")
 
 # Okabe and Ito, 2008: colours that people with colour-vision deficiency tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-LINES = ("-", "--", ":", "-.")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+_LINES = ("-", "--", ":", "-.")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK, SOFT, FAINT = "#1c2430", "#5b6675", "#dfe4ea"
 
 _STYLE: Any = {
@@ -49,18 +49,11 @@ _STYLE: Any = {
 }
 
 
-def in_house_style(draw: Callable[P, str]) -> Callable[P, str]:
-    """Draw a picture with the house's sizes, colours and fonts, leaving the settings of the process alone.
-
-    Args:
-        draw (`Callable`): A function that returns an SVG element.
-
-    Returns:
-        `Callable`: The same function in the house style.
-    """
+def in_house_style(draw: Callable[_P, str]) -> Callable[_P, str]:
+    """Draw a picture with the house's sizes, colours and fonts, leaving the settings of the process alone."""
 
     @functools.wraps(draw)
-    def styled(*args: P.args, **kwargs: P.kwargs) -> str:
+    def styled(*args: _P.args, **kwargs: _P.kwargs) -> str:
         from matplotlib import rc_context
 
         with rc_context(_STYLE):
@@ -72,17 +65,7 @@ def in_house_style(draw: Callable[P, str]) -> Callable[P, str]:
 def new_axes(
     columns: int = 1, *, width: float = 4.6, height: float = 3.6, share_y: bool = False
 ) -> tuple["Figure", list["Axes"]]:
-    """Make a figure in the house style.
-
-    Args:
-        columns (`int`, *optional*, defaults to `1`): Panels side by side.
-        width (`float`, *optional*, defaults to `4.6`): Width of the figure in inches.
-        height (`float`, *optional*, defaults to `3.6`): Height in inches.
-        share_y (`bool`, *optional*, defaults to `False`): Whether panels share the vertical axis.
-
-    Returns:
-        `tuple[Figure, list[Axes]]`: The figure and its panels.
-    """
+    """Make a figure in the house style."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -93,32 +76,13 @@ def new_axes(
 
 
 def look_of(names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
-    """Give every name a colour, a line and a marker of its own, so that no two look alike without colour either.
-
-    Args:
-        names (`Iterable[str]`): Models, groups or curves, in their order.
-
-    Returns:
-        `dict[str, tuple[str, str, str]]`: Colour, line style and marker by name.
-
-    Examples:
-        >>> look_of(["LR Sparse"])
-        {'LR Sparse': ('#0072B2', '-', 'o')}
-    """
-    looks = ((colour, line, marker) for line in LINES for colour, marker in zip(COLOURS, MARKERS, strict=True))
+    """Give every name a colour, a line and a marker of its own, so that no two look alike without colour either."""
+    looks = ((colour, line, marker) for line in _LINES for colour, marker in zip(_COLOURS, _MARKERS, strict=True))
     return dict(zip(names, itertools.cycle(looks), strict=False))
 
 
 def as_svg(figure: "Figure", description: str) -> str:
-    """Write a figure as an SVG element for a page, with a description for those who do not see it.
-
-    Args:
-        figure (`Figure`): The figure.
-        description (`str`): What it shows, in a sentence.
-
-    Returns:
-        `str`: An SVG element.
-    """
+    """Write a figure as an SVG element for a page, with a description for those who do not see it."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()

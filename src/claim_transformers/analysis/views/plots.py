@@ -1,4 +1,4 @@
-"""Pictures of one run: inline SVG, so that one HTML file holds everything and opens offline."""
+"""ROC, calibration and learning curves of one run: inline SVG, so that one HTML file holds everything."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,24 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from claim_transformers.analysis.views.plot_style import COLOURS, SOFT, as_svg, in_house_style, look_of, new_axes
+from claim_transformers.analysis.views.plot_style import SOFT, as_svg, in_house_style, look_of, new_axes
 
-__all__ = ["COLOURS", "calibration_plot", "embedding_plot", "learning_plot", "roc_plot"]
-
-Scores = Mapping[str, NDArray[np.float64]]
+_Scores = Mapping[str, NDArray[np.float64]]
 
 
 @in_house_style
-def roc_plot(labels: NDArray[np.int64], scores: Scores) -> str:
-    """Receiver operating characteristic of several models on the same patients.
-
-    Args:
-        labels (`NDArray[int]` of shape `(examples,)`): Outcomes, 0 or 1.
-        scores (`dict[str, NDArray[float]]`): Predicted probabilities by name of the model.
-
-    Returns:
-        `str`: An SVG element.
-    """
+def roc_plot(labels: NDArray[np.int64], scores: _Scores) -> str:
+    """Receiver operating characteristic of several models on the same patients."""
     from sklearn.metrics import roc_auc_score, roc_curve
 
     figure, (axes,) = new_axes()
@@ -40,17 +30,8 @@ def roc_plot(labels: NDArray[np.int64], scores: Scores) -> str:
 
 
 @in_house_style
-def calibration_plot(labels: NDArray[np.int64], scores: Scores, bins: int = 8) -> str:
-    """Observed against predicted risk in bins of equal size.
-
-    Args:
-        labels (`NDArray[int]` of shape `(examples,)`): Outcomes, 0 or 1.
-        scores (`dict[str, NDArray[float]]`): Predicted probabilities by name of the model.
-        bins (`int`): Quantile bins.
-
-    Returns:
-        `str`: An SVG element.
-    """
+def calibration_plot(labels: NDArray[np.int64], scores: _Scores, bins: int = 8) -> str:
+    """Observed against predicted risk in bins of equal size."""
     from sklearn.calibration import calibration_curve
 
     figure, (axes,) = new_axes()
@@ -70,16 +51,7 @@ def calibration_plot(labels: NDArray[np.int64], scores: Scores, bins: int = 8) -
 
 @in_house_style
 def learning_plot(title: str, history: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
-    """Logged values of a training run against its steps.
-
-    Args:
-        title (`str`): Heading of the plot.
-        history (`list[dict]`): Log entries of a `Trainer`, each with a `step`.
-        keys (`list[str]`): Which logged values to draw; absent ones are left out.
-
-    Returns:
-        `str`: An SVG element.
-    """
+    """Logged values of a training run against its steps."""
     figure, (axes,) = new_axes()
     for key, (colour, _, _) in look_of(keys).items():
         points = [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
@@ -94,17 +66,7 @@ def learning_plot(title: str, history: Sequence[Mapping[str, Any]], keys: Sequen
 
 @in_house_style
 def embedding_plot(points: NDArray[np.float64], groups: Sequence[str], title: str, *, note: str = "") -> str:
-    """A two-dimensional map of patients or codes, coloured by group.
-
-    Args:
-        points (`NDArray[float]` of shape `(points, 2)`): Positions, from `map_patients` or `map_codes`.
-        groups (`list[str]`): Group of each point; `"other"` is drawn grey and first.
-        title (`str`): Heading of the plot.
-        note (`str`): A line or two below the map.
-
-    Returns:
-        `str`: An SVG element.
-    """
+    """A two-dimensional map of patients or codes, coloured by group."""
     figure, (axes,) = new_axes(width=5.2, height=4.6)
     names = sorted(set(groups) - {"other"})
     looks = {"other": ("#d9d9d9", "-", "o"), **look_of(names)}

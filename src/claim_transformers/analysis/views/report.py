@@ -1,4 +1,4 @@
-"""One HTML file that shows a run: who was in, how the models learned, how well they predict. It opens offline."""
+"""HTML report of a run: who was in, how the models learned, how well they predict. It opens offline."""
 
 import json
 from pathlib import Path
@@ -13,9 +13,9 @@ from claim_transformers.analysis.views.plots import calibration_plot, embedding_
 from claim_transformers.training.predictions import PREDICTIONS
 from claim_transformers.version import __version__
 
-TEMPLATE = Path(__file__).parent / "report_template.html"
-PRETRAINING_CURVES = ("nvp_loss", "cp_loss", "eval_nvp_loss", "eval_cp_loss")
-FINE_TUNING_CURVES = ("loss", "eval_loss", "eval_auroc")
+_TEMPLATE = Path(__file__).parent / "report_template.html"
+_PRETRAINING_CURVES = ("nvp_loss", "cp_loss", "eval_nvp_loss", "eval_cp_loss")
+_FINE_TUNING_CURVES = ("loss", "eval_loss", "eval_auroc")
 
 
 def write_report(run: str | Path, *, title: str = "Claims to risk", reference: str | None = None) -> Comparison:
@@ -41,7 +41,7 @@ def write_report(run: str | Path, *, title: str = "Claims to risk", reference: s
     splits = _cohort_splits(run / "cohort")
     embedding = _embedding(run)
     learning = _learning_plots(run, folders)
-    template = Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
+    template = Environment(autoescape=True).from_string(_TEMPLATE.read_text(encoding="utf-8"))
     page = template.render(
         title=title,
         version=__version__,
@@ -94,8 +94,8 @@ def _embedding(run: Path) -> EmbeddingMap | None:
 def _learning_plots(run: Path, folders: list[Path]) -> list[str]:
     plots = []
     for folder, heading, keys in [
-        (run / "pretrained", "Pretraining", PRETRAINING_CURVES),
-        *((folder, f"Training of {folder.name}", FINE_TUNING_CURVES) for folder in folders),
+        (run / "pretrained", "Pretraining", _PRETRAINING_CURVES),
+        *((folder, f"Training of {folder.name}", _FINE_TUNING_CURVES) for folder in folders),
     ]:
         history = folder / "training_log.jsonl"
         if history.is_file():

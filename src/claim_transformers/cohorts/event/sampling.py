@@ -1,4 +1,4 @@
-"""The seeded draw of cases and controls: a pure function of seed and patient, so that nobody moves for a stranger."""
+"""Sampling of cases and controls: a pure function of seed and patient, so that nobody moves for a stranger."""
 
 import hashlib
 
@@ -12,17 +12,10 @@ from claim_transformers.cohorts.event.definition import Sampling
 def draw_rows(
     patient_ids: pa.Array | pa.ChunkedArray, label: NDArray[np.int8], sampling: Sampling, *, is_part: bool = False
 ) -> NDArray[np.int64]:
-    """Which of the eligible patients become examples.
+    """Which of the eligible patients become examples, in order.
 
-    Args:
-        patient_ids (`pa.Array`): Eligible patients.
-        label (`NDArray[int]` of shape `(patients,)`): 1 for cases.
-        sampling (`Sampling`): How many are kept.
-        is_part (`bool`, *optional*, defaults to `False`): Whether other patients are still to come. As many are kept
-            as could be needed, so that drawing again from all parts gives what one draw from everybody gives.
-
-    Returns:
-        `NDArray[int]`: Rows in order.
+    With `is_part` other patients are still to come: as many are kept as could be needed, so that drawing again from
+    all parts gives what one draw from everybody gives.
 
     Examples:
         >>> everybody, label = pa.array(list("abcdef")), np.array([1, 0, 0, 0, 1, 0])
@@ -40,14 +33,7 @@ def draw_rows(
 
 
 def unit_hash(patient_ids: pa.Array | pa.ChunkedArray, salt: str) -> NDArray[np.float64]:
-    """A uniform number in [0, 1) per patient, a pure function of the salt and the id.
-
-    Args:
-        patient_ids (`pa.Array`): Identifiers.
-        salt (`str`): Names the draw, so that draws are independent of one another.
-
-    Returns:
-        `NDArray[float]` of shape `(patients,)`.
+    """A uniform number in [0, 1) per patient, a pure function of the id and of the salt, which names the draw.
 
     Examples:
         >>> unit_hash(pa.array(["a", "b"]), "sample/0").round(3)

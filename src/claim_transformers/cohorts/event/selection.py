@@ -1,4 +1,4 @@
-"""Who of a table of patients is in: the label at each index date, the steps passed, and why a label stays unknown."""
+"""Selection of patients: the label at each index date, the steps passed, and why a label stays unknown."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from claim_transformers.cohorts.event.definition import CohortDefinition
+from claim_transformers.cohorts.event.definition import EventDefinition
 from claim_transformers.cohorts.event.diagnoses import append_categories
 from claim_transformers.cohorts.event.index_dates import index_candidates, outcome_visits
 from claim_transformers.cohorts.event.rules import satisfies
@@ -34,32 +34,20 @@ class SelectionCounts:
     censored: NDArray[np.int64]
 
 
-def step_names(definition: CohortDefinition) -> list[str]:
-    """The steps of the attrition table that a selection counts, in order.
-
-    Args:
-        definition (`CohortDefinition`): The cohort.
-
-    Returns:
-        `list[str]`: Names.
-    """
+def step_names(definition: EventDefinition) -> list[str]:
+    """The steps of the attrition table that a selection counts, in order."""
     fixed = definition.index.rule == "fixed_date"
     index = "with an index date" if fixed else "with a visit that can be the index visit"
     steps = [criterion.step for criterion in definition.criteria]
     return ["patients with a visit", index, *steps, "outcome known (event, or observed to the end)"]
 
 
-def select(timelines: Timelines, definition: CohortDefinition) -> tuple[pa.Table, SelectionCounts]:
+def select(timelines: Timelines, definition: EventDefinition) -> tuple[pa.Table, SelectionCounts]:
     """Judge every patient at every index date, and keep one eligible date for each.
 
-    Args:
-        timelines (`Timelines`): The patients.
-        definition (`CohortDefinition`): The cohort.
-
-    Returns:
-        `tuple[pa.Table, SelectionCounts]`: Those eligible patients that the sampling may need, cut at the index date,
-        with `index_day`, `label` (or lists of categories) and `visits_hidden`, how many visits before it were not paid
-        yet; and the counts of all.
+    The table holds those eligible patients that the sampling may need, cut at the index date, with `index_day`,
+    `label` (or lists of categories) and `visits_hidden`, how many visits before it were not paid yet; the counts are
+    of all.
     """
     candidates = [
         _judge(timelines, definition, index_day, has_index)
@@ -84,7 +72,7 @@ def select(timelines: Timelines, definition: CohortDefinition) -> tuple[pa.Table
 
 
 def _examples(
-    timelines: Timelines, definition: CohortDefinition, keep: Flags, index_day: Days, label: NDArray[np.int8]
+    timelines: Timelines, definition: EventDefinition, keep: Flags, index_day: Days, label: NDArray[np.int8]
 ) -> pa.Table:
     table = timelines.before(keep, index_day)
     if definition.predicts_diagnoses:
@@ -106,7 +94,7 @@ class _Candidate:
     died: Flags
 
 
-def _judge(timelines: Timelines, definition: CohortDefinition, index_day: Days, has_index: Flags) -> _Candidate:
+def _judge(timelines: Timelines, definition: EventDefinition, index_day: Days, has_index: Flags) -> _Candidate:
     passed = [has_index]
     for criterion in definition.criteria:
         passed.append(passed[-1] & satisfies(timelines, definition, criterion, index_day))
@@ -115,7 +103,7 @@ def _judge(timelines: Timelines, definition: CohortDefinition, index_day: Days, 
 
 
 def _labels(
-    timelines: Timelines, definition: CohortDefinition, index_day: Days
+    timelines: Timelines, definition: EventDefinition, index_day: Days
 ) -> tuple[NDArray[np.int8], Flags, Flags]:
     """The label of each patient, whether it is known, and whether death within the horizon hid it.
 
@@ -134,7 +122,7 @@ def _labels(
     return label.astype(np.int8), known, died & observed & ~known
 
 
-def _choose(timelines: Timelines, definition: CohortDefinition, candidates: list[_Candidate]) -> NDArray[np.int64]:
+def _choose(timelines: Timelines, definition: EventDefinition, candidates: list[_Candidate]) -> NDArray[np.int64]:
     """The index date of each patient: the first with the outcome, else one of the eligible ones at random."""
     eligible = np.stack([candidate.passed[-1] for candidate in candidates])
     if len(candidates) == 1:

@@ -1,8 +1,4 @@
-"""Readmission cohorts: every discharge from hospital is an example, and the next admission is its label.
-
-Lahlou et al. (2021, section 3.1.2) label an inpatient claim 1 if the next admission follows within 30 days of its
-discharge. [`ReadmissionDefinition`] names that rule and two better ones; `docs/readmission.md` compares them.
-"""
+"""Readmission cohorts from an ingested folder: every discharge is an example, and the next admission is its label."""
 
 import datetime as dt
 import json
@@ -19,24 +15,22 @@ import pyarrow.parquet as pq
 from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.claims.engine import connect, fetch
 from claim_transformers.claims.paid_days import VISIT_PAID_DAY
-from claim_transformers.claims.splits import SPLITS, assert_disjoint, split_of
-from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep
-from claim_transformers.cohorts.cohort import Cohort
+from claim_transformers.cohorts.cohort import Cohort, split_examples
 from claim_transformers.cohorts.leaks import check_leaks
 from claim_transformers.cohorts.readmission.claims import CLAIMS, open_tables, prepare
 from claim_transformers.cohorts.readmission.definition import BY_TIME, ReadmissionDefinition
 from claim_transformers.cohorts.readmission.examples import index_days, read_examples, read_facts
 from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, CountyBins, patient_codes
 from claim_transformers.cohorts.readmission.selection import IndexStays, select_index_stays
-from claim_transformers.cohorts.timelines import Flags, Timelines
+from claim_transformers.cohorts.timelines import Flags, Timelines, patient_files
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 FACTS_FILE = "readmission.json"
-STAYS_PER_PART = 200_000  # Examples whose visits are in memory at once.
+_STAYS_PER_PART = 200_000  # Examples whose visits are in memory at once.
 _PEOPLE = ("patient_id", "sex", "birth_day", "death_day", "enrollment_start_day", "enrollment_end_day")
 _EPOCH = dt.date(1970, 1, 1)
 
@@ -48,8 +42,9 @@ class ReadmissionCohort(Cohort):
     Beside the columns of any cohort an example has `patient_codes` (`list<string>`), `visit_amount` (`list<float>`, US
     dollars), `admission_day`, `discharge_day`, `length_of_stay_days`, `county_fips`, `is_transfer_label` (whether the
     label is 1 because the patient was moved to another hospital on that day or, by disposition, the next) and
-    `is_observed` (whether the window was observed: always, but under the plain rule). The last visit is the index
-    stay. `visits_hidden` counts claims.
+    `is_observed` (whether the window was observed: always, but under the plain rule); with county measures
+    `county_measures`, a struct of numbers, of which a tokenizer makes the `COUNTY/` codes of its own bins. The last
+    visit is the index stay. `visits_hidden` counts claims.
 
     Args:
         definition ([`ReadmissionDefinition`]): What was asked for.
@@ -57,15 +52,9 @@ class ReadmissionCohort(Cohort):
         county_bins ([`CountyBins`], *optional*): Measures of counties behind the `COUNTY/` tokens.
     """
 
-    # A readmission cohort has another definition; what `Cohort` asks of it, it has.
-    definition: ReadmissionDefinition  # type: ignore[assignment]
+    definition: ReadmissionDefinition
     facts: Mapping[str, Any] = field(default_factory=dict)
     county_bins: CountyBins | None = None
-
-    def splits(self) -> dict[str, pa.Table]:
-        """The examples by split; all stays of a patient are in one."""
-        split = split_stays(self.examples, self.definition)
-        return {name: self.examples.filter(pc.equal(split, name)) for name in SPLITS}
 
     def _why_a_split_is_empty(self) -> str:
         if self.definition.split != BY_TIME:
@@ -88,21 +77,7 @@ def build_readmission_cohort(
     *,
     counties: CountyFeatures | CountyBins | None = None,
 ) -> ReadmissionCohort:
-    """Build a readmission cohort from an ingested folder.
-
-    Args:
-        definition ([`ReadmissionDefinition`]): The rule.
-        claims (`str` or `Path`): Folder that `claim-transformers ingest` wrote.
-        counties ([`CountyFeatures`] or [`CountyBins`], *optional*): Measures to add as `COUNTY/NAME-k`: with bins of
-            training examples, or with those that [`CountyBins.reuse`] takes from elsewhere, such as a checkpoint.
-
-    Returns:
-        [`ReadmissionCohort`]: Examples, labels and attrition.
-
-    Raises:
-        ClaimDataError: If the folder is no ingested folder, no stay is left (`E_EMPTY_COHORT`), all labels are equal
-            (`E_ONE_CLASS`), or an example holds what was not known at its index date (`E_LEAK`).
-    """
+    """Build a readmission cohort, see [`build_cohort`]."""
     connection = connect()
     tables = open_tables(connection, claims)
     stays_table = prepare(connection, tables, definition)
@@ -118,7 +93,7 @@ def build_readmission_cohort(
     eligible = stays.filter(pa.array(keep)).select(["stay", "patient_id", "discharge_date"])
     facts_of_patients = read_facts(connection, eligible, tables["eligibility"])
     examples = examples.append_column("county_fips", facts_of_patients["county_fips"])
-    is_train = pc.equal(split_stays(examples, definition), "train")
+    is_train = pc.equal(split_examples(examples, definition), "train")
     county_bins = counties if isinstance(counties, CountyBins) else None
     if isinstance(counties, CountyFeatures):
         training = examples["county_fips"].filter(is_train)
@@ -127,6 +102,7 @@ def build_readmission_cohort(
     examples = examples.append_column("patient_codes", patient_codes(facts_of_patients, tokens))
     facts = _facts(examples, chosen, keep, hidden)
     if county_bins is not None:
+        examples = examples.append_column("county_measures", county_bins.measures(examples["county_fips"]))
         facts["counties"] = county_bins.count_missing(examples["county_fips"])
     cohort = ReadmissionCohort(
         definition=definition,
@@ -137,45 +113,8 @@ def build_readmission_cohort(
         facts=facts,
         county_bins=county_bins,
     )
-    check_readmission_leaks(cohort.splits())
+    check_leaks(cohort)
     return cohort
-
-
-def split_stays(examples: pa.Table, definition: ReadmissionDefinition) -> pa.Array:
-    """The split of each index stay: that of its patient.
-
-    Args:
-        examples (`pa.Table`): Examples with `patient_id`.
-        definition ([`ReadmissionDefinition`]): Shares and salt.
-
-    Returns:
-        `pa.Array`: `"train"`, `"validation"` or `"test"`.
-    """
-    return split_of(
-        examples["patient_id"], salt=definition.split_salt, train=definition.train, validation=definition.validation
-    )
-
-
-def check_readmission_leaks(splits: Mapping[str, Any]) -> None:
-    """Refuse splits that share a patient, and examples that hold what was not known at their index dates.
-
-    It is [`check_leaks`] for a patient with several examples.
-
-    Args:
-        splits (`DatasetDict` or `dict[str, pa.Table]`): The splits of a readmission cohort.
-
-    Raises:
-        ClaimDataError: `E_SPLIT_OVERLAP` or `E_LEAK`. The message holds counts, never an identifier or a date.
-    """
-    tables = {
-        name: split if isinstance(split, pa.Table) else split.with_format("arrow")[:] for name, split in splits.items()
-    }
-    assert_disjoint({name: table["patient_id"] for name, table in tables.items()})
-    one_each = {}
-    for name, table in tables.items():
-        rows = pa.array([f"{name}/{row}" for row in range(table.num_rows)], pa.string())
-        one_each[name] = table.set_column(table.column_names.index("patient_id"), "patient_id", rows)
-    check_leaks(one_each)
 
 
 # ---- Reading ----
@@ -183,14 +122,8 @@ def check_readmission_leaks(splits: Mapping[str, Any]) -> None:
 
 def _people_of(claims: str | Path, patient_ids: pa.ChunkedArray) -> pa.Table:
     """Demographics and enrolment of the patient of each stay."""
-    files = open_folder(claims).table_files("patients")
-    if not files:
-        raise ClaimDataError(
-            "E_NO_PATIENTS",
-            f"expected patients/*.parquet in {claims}, found none: nobody has a visit, so no claims were ingested, or "
-            "all are in quarantine; see quality_report.json there",
-        )
-    everybody = pa.concat_tables([pq.read_table(path, columns=list(_PEOPLE)) for path in files]).combine_chunks()
+    tables = [pq.read_table(path, columns=list(_PEOPLE)) for path in patient_files(claims)]
+    everybody = pa.concat_tables(tables).combine_chunks()
     place = pc.index_in(patient_ids, value_set=everybody["patient_id"].combine_chunks())
     people = everybody.take(place)
     # A stay without any code belongs to nobody in the patients table, but is a stay.
@@ -209,8 +142,8 @@ def _read_parts(
     rows = np.flatnonzero(keep)
     parts, hidden = [], 0
     columns = ["stay", "patient_id", "admission_date", "discharge_date", "disposition"]
-    for start in range(0, len(rows), STAYS_PER_PART):
-        place = pa.array(rows[start : start + STAYS_PER_PART])
+    for start in range(0, len(rows), _STAYS_PER_PART):
+        place = pa.array(rows[start : start + _STAYS_PER_PART])
         index_stays = stays.select(columns).take(place)
         visits = read_examples(connection, index_stays, definition)
         hidden += int(pc.sum(visits["claims_hidden"]).as_py())
@@ -259,7 +192,7 @@ def _keep_of_split(
     if definition.split != BY_TIME or definition.test_from is None:
         return chosen.keep, steps
     test_from = (definition.test_from - _EPOCH).days
-    is_test = pc.equal(split_stays(stays, definition), "test").to_numpy(zero_copy_only=False)
+    is_test = pc.equal(split_examples(stays, definition), "test").to_numpy(zero_copy_only=False)
     is_late = chosen.discharge_day >= test_from
     is_early = chosen.discharge_day + definition.horizon_days < test_from
     keep = chosen.keep & np.where(is_test, is_late, is_early)

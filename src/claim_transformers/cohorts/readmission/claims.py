@@ -25,18 +25,7 @@ STAY_CLAIMS, CLAIMS, EVENTS = "stay_claims", "claims", "events"
 
 
 def open_tables(connection: "Backend", claims: str | Path) -> dict[str, "ir.Table"]:
-    """The canonical tables of an ingested folder, as views of the engine.
-
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        claims (`str` or `Path`): Folder that `claim-transformers ingest` wrote.
-
-    Returns:
-        `dict[str, ir.Table]`: `claim_line`, `rx_claim` and `eligibility`; a table without files has no rows.
-
-    Raises:
-        ClaimDataError: If the folder is no ingested folder.
-    """
+    """The canonical tables of an ingested folder, as views of the engine; a table without files has no rows."""
     folder = open_folder(claims)
     tables = {}
     for name, schema in SCHEMAS.items():
@@ -51,17 +40,11 @@ def open_tables(connection: "Backend", claims: str | Path) -> dict[str, "ir.Tabl
     return tables
 
 
-def list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
+def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
     """One row per claim.
 
-    Args:
-        claim_line (`ir.Table`): The canonical table.
-        rx_claim (`ir.Table`): The canonical table.
-
-    Returns:
-        `ir.Table`: `patient_id`, `claim_id`, `claim_type`, `start_date`, `end_date` (the later of all dates of the
-        claim), `paid_date` (of its last line, null where none is known), `paid_amount` (sum, US dollars),
-        `disposition` and `has_discharge`.
+    `end_date` is the later of all dates of the claim, `paid_date` that of its last line (null where none is known),
+    `paid_amount` the sum in US dollars.
     """
     start = ibis.coalesce(claim_line.admission_date, claim_line.claim_start_date)
     start = ibis.ifelse(claim_line.claim_type == INPATIENT, start, claim_line.claim_start_date)
@@ -108,17 +91,8 @@ def list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
     )
 
 
-def list_code_events(claim_line: "ir.Table", rx_claim: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
-    """Every code with its claim and service date.
-
-    Args:
-        claim_line (`ir.Table`): The canonical table.
-        rx_claim (`ir.Table`): The canonical table.
-        definition ([`ReadmissionDefinition`]): Which columns give codes.
-
-    Returns:
-        `ir.Table`: Distinct `patient_id`, `claim_id`, `visit_date`, `visit_type`, `code`.
-    """
+def _list_code_events(claim_line: "ir.Table", rx_claim: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
+    """Every code with its claim and service date, each once."""
 
     # Visits are made per patient; with the claim as part of the patient, each code keeps its claim.
     def keyed(table: "ir.Table") -> "ir.Table":
@@ -134,17 +108,10 @@ def list_code_events(claim_line: "ir.Table", rx_claim: "ir.Table", definition: R
     )
 
 
-def list_stays(claims: "ir.Table", claim_line: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
+def _list_stays(claims: "ir.Table", claim_line: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
     """One row per stay, in the order in which the rule reads them.
 
-    Args:
-        claims (`ir.Table`): What [`list_claims`] returns.
-        claim_line (`ir.Table`): The canonical table.
-        definition ([`ReadmissionDefinition`]): The rule.
-
-    Returns:
-        `ir.Table`: `stay` (int64 from 0, by patient, admission, discharge and claim), `patient_id`, `admission_date`,
-        `discharge_date`, `disposition`, `is_open` and `claim_ids`.
+    `stay` counts from 0 by patient, admission, discharge and claim.
     """
     if definition.joins_stays:
         joined = join_stays(
@@ -172,30 +139,13 @@ def list_stays(claims: "ir.Table", claim_line: "ir.Table", definition: Readmissi
     return stays.mutate(stay=ibis.row_number().over(order_by=order).cast("int64"))
 
 
-def stay_claims(stays: "ir.Table") -> "ir.Table":
-    """The claims of each stay.
-
-    Args:
-        stays (`ir.Table`): What [`list_stays`] returns.
-
-    Returns:
-        `ir.Table`: `stay`, `patient_id`, `claim_id`.
-    """
+def _stay_claims(stays: "ir.Table") -> "ir.Table":
+    """The claims of each stay: `stay`, `patient_id`, `claim_id`."""
     return stays.select("stay", "patient_id", claim_id=stays.claim_ids.unnest())
 
 
 def stay_codes(stays_claims: "ir.Table", claims: "ir.Table", claim_line: "ir.Table") -> tuple["ir.Table", "ir.Table"]:
-    """Principal diagnosis and procedures of each stay, which tell planned stays from others.
-
-    Args:
-        stays_claims (`ir.Table`): What [`stay_claims`] returns.
-        claims (`ir.Table`): What [`list_claims`] returns.
-        claim_line (`ir.Table`): The canonical table.
-
-    Returns:
-        `tuple[ir.Table, ir.Table]`: `stay` and `code` of the principal diagnosis of the first claim, and of every
-        procedure of any claim.
-    """
+    """Principal diagnosis of the first claim and procedures of all claims of each stay: what tells planned stays."""
     dated = claims.filter(claims.claim_type == INPATIENT).select("patient_id", "claim_id", "start_date", "end_date")
     own = stays_claims.join(dated, ["patient_id", "claim_id"])
     order = ibis.window(group_by=own.stay, order_by=[own.start_date, own.end_date, own.claim_id])
@@ -215,20 +165,11 @@ def stay_codes(stays_claims: "ir.Table", claims: "ir.Table", claim_line: "ir.Tab
 
 
 def prepare(connection: "Backend", tables: dict[str, "ir.Table"], definition: ReadmissionDefinition) -> "ir.Table":
-    """Make the tables that examples are built from: `claims`, `events` and `stay_claims`.
-
-    Args:
-        connection (`Backend`): Where they live.
-        tables (`dict[str, ir.Table]`): What [`open_tables`] returns.
-        definition ([`ReadmissionDefinition`]): The rule and the code columns.
-
-    Returns:
-        `ir.Table`: The stays, see [`list_stays`].
-    """
+    """Make the tables that examples are built from: `claims`, `events` and `stay_claims`; the stays are returned."""
     claim_line, rx_claim = tables["claim_line"], tables["rx_claim"]
     with engine_errors("listing claims and stays"):
-        claims, _ = materialize(connection, CLAIMS, list_claims(claim_line, rx_claim))
-        materialize(connection, EVENTS, list_code_events(claim_line, rx_claim, definition))
-        stays, _ = materialize(connection, "stays", list_stays(claims, claim_line, definition))
-        materialize(connection, STAY_CLAIMS, stay_claims(stays))
+        claims, _ = materialize(connection, CLAIMS, _list_claims(claim_line, rx_claim))
+        materialize(connection, EVENTS, _list_code_events(claim_line, rx_claim, definition))
+        stays, _ = materialize(connection, "stays", _list_stays(claims, claim_line, definition))
+        materialize(connection, STAY_CLAIMS, _stay_claims(stays))
     return stays

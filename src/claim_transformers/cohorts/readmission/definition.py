@@ -1,19 +1,18 @@
-"""What a readmission cohort asks: which rule labels an index stay, what an example sees, and how they are split."""
+"""Readmission definition: which rule labels an index stay, what an example sees, and how patients are split."""
 
 import dataclasses
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from claim_transformers.claims.number_bins import DEFAULT_BINS
 from claim_transformers.claims.visits import DEFAULT_CODE_COLUMNS, resolve_code_columns
 
 PLAIN, STAYS, UNPLANNED = "plain", "stays", "unplanned"
-RULES = (PLAIN, STAYS, UNPLANNED)
+_RULES = (PLAIN, STAYS, UNPLANNED)
 HORIZON_DAYS = 30  # Lahlou et al., 2021, section 3.1.2, and CMS.
-LOOK_BACK_DAYS = 90  # "The last 3 months of claims", section 3.1.3.
-BY_PATIENT, BY_TIME = "patient", "time"
+_LOOK_BACK_DAYS = 90  # "The last 3 months of claims", section 3.1.3.
+_BY_PATIENT, BY_TIME = "patient", "time"
 
 _TITLES = {
     PLAIN: "Readmission within {days} days, every inpatient claim",
@@ -35,7 +34,7 @@ class ReadmissionDefinition:
         look_back_days (`int`, *optional*, defaults to 90): Days before the admission whose claims an example sees.
         max_gap_days (`int`, *optional*, defaults to 0): Days from a discharge to an admission that is a transfer, for
             the rules that join stays: 0 joins the same day, 1 the day after too.
-        code_columns (`Sequence[str]`, *optional*): Which columns give codes, see `claims.visits.CODE_COLUMNS`.
+        code_columns (`tuple[str, ...]`, *optional*): Which columns give codes, see `claims.visits.CODE_COLUMNS`.
         disposition (`bool`, *optional*, defaults to `True`): Whether the index visit carries `DISP/..`, the discharge
             disposition, which states a transfer and so gives away what the plain rule labels 1.
         hide_unpaid (`bool`, *optional*, defaults to `True`): Whether claims not paid by the index date are hidden, and
@@ -47,6 +46,8 @@ class ReadmissionDefinition:
         validation (`float`, *optional*, defaults to 0.1): Share of patients in the validation split.
         seed (`int`, *optional*, defaults to 0): Salts the split.
         county_bins (`int`, *optional*, defaults to 10): Bins of each county measure.
+        name (`str`, *optional*, defaults to `"readmission"`): Salts the split too, so that cohorts of one name and
+            seed share their test patients, whatever the rule.
 
     Raises:
         ValueError: If a value is out of range, or `test_from` and `split` do not fit each other.
@@ -60,26 +61,23 @@ class ReadmissionDefinition:
         ValueError: expected test_from with split 'time' and only then, found split 'time' without it
     """
 
-    name: ClassVar[str] = "readmission"
-    # An event, not a list of diagnoses: what `Cohort` asks any definition.
-    predicts_diagnoses: ClassVar[bool] = False
-
     rule: str = PLAIN
     horizon_days: int = HORIZON_DAYS
-    look_back_days: int = LOOK_BACK_DAYS
+    look_back_days: int = _LOOK_BACK_DAYS
     max_gap_days: int = 0
-    code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS
+    code_columns: tuple[str, ...] = DEFAULT_CODE_COLUMNS
     disposition: bool = True
     hide_unpaid: bool = True
-    split: str = BY_PATIENT
+    split: str = _BY_PATIENT
     test_from: dt.date | None = None
     train: float = 0.8
     validation: float = 0.1
     seed: int = 0
     county_bins: int = DEFAULT_BINS
+    name: str = "readmission"
 
     def __post_init__(self) -> None:
-        for name, options in (("rule", RULES), ("split", (BY_PATIENT, BY_TIME))):
+        for name, options in (("rule", _RULES), ("split", (_BY_PATIENT, BY_TIME))):
             if getattr(self, name) not in options:
                 raise ValueError(f"expected {name} out of {', '.join(options)}, found {getattr(self, name)!r}")
         smallest = {"horizon_days": 1, "look_back_days": 0, "max_gap_days": 0, "county_bins": 1}
@@ -102,17 +100,17 @@ class ReadmissionDefinition:
 
     @property
     def title(self) -> str:
-        """A heading."""
+        """Heading of tables and charts."""
         return _TITLES[self.rule].format(days=self.horizon_days)
 
     @property
     def split_salt(self) -> str:
-        """The salt of the split: equal for all rules, so that their test patients are the same."""
+        """Salt of the hash that splits the patients; another seed draws other splits."""
         return f"{self.name}/{self.seed}"
 
     def to_dict(self) -> dict[str, Any]:
         """The definition as plain values."""
-        values = dataclasses.asdict(self) | {"name": self.name, "title": self.title}
+        values = dataclasses.asdict(self) | {"title": self.title}
         values["code_columns"] = list(self.code_columns)
         values["test_from"] = None if self.test_from is None else self.test_from.isoformat()
         return values

@@ -1,4 +1,4 @@
-"""What an example of a readmission cohort sees: the claims of the last months, and the index stay as its last visit.
+"""Examples of a readmission cohort: they see the claims of the last months, and the index stay as its last visit.
 
 * A claim of the months before is seen whole or not at all: it has ended by the discharge, and it began before it. What
   others bill on the day of discharge is left out, because it may follow the discharge or name the hospital that the
@@ -25,23 +25,15 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-FACTS = ("race", "original_reason_entitlement_code", "dual_status_code", "county_fips")
-INDEX_DAY_OFFSET = 1  # From the day of discharge, which is seen, to the index date, which is not.
+_FACTS = ("race", "original_reason_entitlement_code", "dual_status_code", "county_fips")
+_INDEX_DAY_OFFSET = 1  # From the day of discharge, which is seen, to the index date, which is not.
 
 
 def read_examples(connection: "Backend", index_stays: pa.Table, definition: ReadmissionDefinition) -> pa.Table:
-    """Read the visits of examples.
+    """Read the visits of examples, in the order of `index_stays`.
 
-    Args:
-        connection (`Backend`): Where [`prepare`] made its tables.
-        index_stays (`pa.Table`): `stay`, `patient_id`, `admission_date`, `discharge_date`, `disposition` of the index
-            stays, in any order.
-        definition ([`ReadmissionDefinition`]): What is seen.
-
-    Returns:
-        `pa.Table`: `stay`, `visit_day`, `visit_type`, `codes`, `visit_amount` (US dollars, null where unknown),
-        `visit_paid_day` (null where unknown and on the index visit) and `claims_hidden` (int64), in the order of
-        `index_stays`.
+    Beside the columns of the patients table these are `visit_amount` (US dollars, null where unknown),
+    `visit_paid_day` (null where unknown and on the index visit) and `claims_hidden`, how many were not paid in time.
     """
     with engine_errors("reading examples"):
         stays = load(connection, "index_stays", index_stays)
@@ -59,44 +51,23 @@ def read_examples(connection: "Backend", index_stays: pa.Table, definition: Read
 
 
 def read_facts(connection: "Backend", index_stays: pa.Table, eligibility: "ir.Table") -> pa.Table:
-    """Read what was on file about the patient at discharge: the row of eligibility that began last.
-
-    Args:
-        connection (`Backend`): Where the tables live.
-        index_stays (`pa.Table`): `stay`, `patient_id` and `discharge_date`.
-        eligibility (`ir.Table`): The canonical table.
-
-    Returns:
-        `pa.Table`: `race`, `original_reason_entitlement_code`, `dual_status_code` and `county_fips` in the order of
-        `index_stays`, null where unknown.
-    """
+    """Read what was on file about the patient at discharge: the row of eligibility that began last, if any."""
     with engine_errors("reading eligibility"):
         stays = load(connection, "index_stays", index_stays).select("stay", "patient_id", "discharge_date")
         rows = stays.join(eligibility, "patient_id")
         rows = rows.filter(rows.enrollment_start_date <= rows.discharge_date)
         fact = ibis.struct({"start": rows.enrollment_start_date, "end": rows.enrollment_end_date}
-                           | {name: rows[name].cast("string") for name in FACTS})  # fmt: skip
+                           | {name: rows[name].cast("string") for name in _FACTS})  # fmt: skip
         latest = rows.group_by("stay").aggregate(facts=fact.collect(), num_rows=rows.count())
         last = latest.facts.sort()[latest.num_rows - 1]
-        found = fetch(connection, latest.select("stay", **{name: last[name] for name in FACTS}))
+        found = fetch(connection, latest.select("stay", **{name: last[name] for name in _FACTS}))
     place = pc.index_in(index_stays["stay"], value_set=found["stay"].combine_chunks())
-    return found.select(FACTS).take(place)
+    return found.select(_FACTS).take(place)
 
 
 def index_days(discharge_day: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The index date of a stay.
-
-    Args:
-        discharge_day (`NDArray[int]`): Days since 1970-01-01.
-
-    Returns:
-        `NDArray[int]`: The day after.
-
-    Examples:
-        >>> index_days(np.array([10]))
-        array([11])
-    """
-    return discharge_day + INDEX_DAY_OFFSET
+    """The index date of a stay: the day after the discharge, both in days since 1970-01-01."""
+    return discharge_day + _INDEX_DAY_OFFSET
 
 
 def _seen_claims(
@@ -118,7 +89,7 @@ def _seen_claims(
     )
     if not definition.hide_unpaid:
         return pairs, pairs.filter(ibis.literal(False))
-    index_date = pairs.discharge_date.cast("timestamp") + ibis.interval(days=INDEX_DAY_OFFSET)
+    index_date = pairs.discharge_date.cast("timestamp") + ibis.interval(days=_INDEX_DAY_OFFSET)
     is_late = (pairs.paid_date.cast("timestamp") > index_date).fill_null(False)
     return pairs.filter(~is_late), pairs.filter(is_late)
 

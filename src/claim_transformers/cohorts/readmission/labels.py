@@ -1,4 +1,4 @@
-"""The label of every stay: whether the next admission came within 30 days, and whether anybody could have seen it.
+"""Readmission labels of stays: whether the next admission came within 30 days, and whether anybody could have seen it.
 
 Stays of a patient follow each other by admission, discharge and claim. The *next* stay decides alone: what comes after
 it is its own readmission, and CMS too looks at the first one only. A next stay that begins before the discharge is an
@@ -7,8 +7,6 @@ overlap and no readmission; the rules that join stays have none of these.
 Not observed is not 0. Without a readmission a window that death, the end of coverage or the end of the data cuts short
 is censored, by what ended it; so is a readmission after a break in coverage, which only those who come back can have.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -36,28 +34,7 @@ TRANSFER = ("02", "05", "43", "65", "66", "82", "85", "88", "93", "94")
 
 OBSERVED, DEATH, DATA_END, COVERAGE = range(4)
 CENSORED = ("", "died within the window", "the data end within the window", "coverage ends within the window")
-
-
-@dataclass(frozen=True)
-class StayLabels:
-    """What became of every stay.
-
-    Args:
-        label (`NDArray[int8]` of shape `(stays,)`): 1 if the next admission counts as a readmission.
-        gap_days (`NDArray[int]` of shape `(stays,)`): Days from discharge to the next admission, negative where they
-            overlap; `FAR_GAP` where there is none.
-        is_planned_next (`NDArray[bool]` of shape `(stays,)`): Whether the next admission is within the window but
-            planned, so that the label is 0.
-        censored_by (`NDArray[int8]` of shape `(stays,)`): Position in `CENSORED`, 0 where the window was observed.
-    """
-
-    label: NDArray[np.int8]
-    gap_days: Days
-    is_planned_next: Flags
-    censored_by: NDArray[np.int8]
-
-
-FAR_GAP = np.iinfo(np.int32).max
+_FAR_GAP = np.iinfo(np.int32).max
 
 
 def label_stays(
@@ -65,16 +42,8 @@ def label_stays(
 ) -> tuple[NDArray[np.int8], Days, Flags]:
     """Label stays by the next admission of the patient.
 
-    Args:
-        patient (`NDArray[int]` of shape `(stays,)`): A number of the patient; equal ones stand together.
-        admission_day (`NDArray[int]` of shape `(stays,)`): Days since 1970-01-01, ascending within a patient.
-        discharge_day (`NDArray[int]` of shape `(stays,)`): Likewise.
-        is_planned (`NDArray[bool]` of shape `(stays,)`): Admissions that do not count.
-        horizon_days (`int`): Most days from discharge to admission.
-
-    Returns:
-        `tuple[NDArray[int8], NDArray[int], NDArray[bool]]`: Label, gap in days (`FAR_GAP` without a next stay), and
-        whether a planned admission within the window made the label 0.
+    Stays of one patient stand together, in the order of admission. Beside the label come the gap in days (longer
+    than any window without a next stay) and whether a planned admission within the window made the label 0.
 
     Examples:
         >>> days = lambda *values: np.array(values)
@@ -83,11 +52,12 @@ def label_stays(
         >>> label.tolist(), gap.tolist()[:2]
         ([1, 0, 0, 0], [0, 51])
     """
-    gap = np.full(len(patient), FAR_GAP, np.int64)
+    gap = np.full(len(patient), _FAR_GAP, np.int64)
     planned_next = np.zeros(len(patient), bool)
     if len(patient) > 1:
+        # Entry i of a slice from 1 on is the stay after stay i; the last stay of all has none.
         same = patient[1:] == patient[:-1]
-        gap[:-1] = np.where(same, admission_day[1:] - discharge_day[:-1], FAR_GAP)
+        gap[:-1] = np.where(same, admission_day[1:] - discharge_day[:-1], _FAR_GAP)
         planned_next[:-1] = same & is_planned[1:]
     within = (gap >= 0) & (gap <= horizon_days)
     return (within & ~planned_next).astype(np.int8), gap, within & planned_next
@@ -103,21 +73,10 @@ def censor_windows(
     horizon_days: int,
     last_day: int,
 ) -> NDArray[np.int8]:
-    """Tell which windows were not observed, and by what.
+    """Tell which windows were not observed, and by what: positions in `CENSORED`.
 
     A planned admission or an overlap ends no window: the label 0 then rests on the days that follow as well.
-
-    Args:
-        label (`NDArray[int8]` of shape `(stays,)`): Labels.
-        gap_days (`NDArray[int]` of shape `(stays,)`): Days to the next admission.
-        discharge_day (`NDArray[int]` of shape `(stays,)`): Days since 1970-01-01.
-        insured_until (`NDArray[int]` of shape `(stays,)`): Last day of the enrolment span around the discharge.
-        death_day (`NDArray[int]` of shape `(stays,)`): `UNKNOWN_DAY` while alive.
-        horizon_days (`int`): Length of the window.
-        last_day (`int`): Last day that the data know of.
-
-    Returns:
-        `NDArray[int8]` of shape `(stays,)`: Positions in `CENSORED`.
+    `insured_until` is the end of the enrolment span around the discharge, `last_day` the last that the data know of.
 
     Examples:
         >>> days = lambda *values: np.array(values)
@@ -137,14 +96,6 @@ def censor_windows(
 def mark_planned(num_stays: int, principal: pa.Table, procedures: pa.Table) -> Flags:
     """Which stays CMS counts as planned, see `claim_transformers.codes.planned_readmission`.
 
-    Args:
-        num_stays (`int`): Number of stays.
-        principal (`pa.Table`): `stay` and `code` of principal diagnoses.
-        procedures (`pa.Table`): `stay` and `code` of procedures.
-
-    Returns:
-        `NDArray[bool]` of shape `(stays,)`.
-
     Examples:
         >>> codes = lambda stays, codes: pa.table({"stay": stays, "code": codes})
         >>> mark_planned(3, codes([0, 1], ["ICD9CM/7213", "ICD9CM/486"]), codes([0, 1], ["ICD9PCS/8151"] * 2)).tolist()
@@ -157,14 +108,6 @@ def mark_planned(num_stays: int, principal: pa.Table, procedures: pa.Table) -> F
 
 def mark_excluded(num_stays: int, principal: pa.Table, procedures: pa.Table) -> Flags:
     """Which stays are no index stays of CMS's hospital-wide measure: psychiatric, rehabilitation, medical cancer.
-
-    Args:
-        num_stays (`int`): Number of stays.
-        principal (`pa.Table`): `stay` and `code` of principal diagnoses.
-        procedures (`pa.Table`): `stay` and `code` of procedures.
-
-    Returns:
-        `NDArray[bool]` of shape `(stays,)`.
 
     Examples:
         >>> codes = lambda stays, codes: pa.table({"stay": stays, "code": codes})

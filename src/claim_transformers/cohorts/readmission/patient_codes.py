@@ -4,6 +4,7 @@ Sex and age have columns of their own. Race and sex can be masked later to see w
 al., 2021, section 5.3).
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from claim_transformers.claims.number_bins import DEFAULT_BINS, NumberBins
 
 RACE, ENTITLEMENT, DUAL, COUNTY = "RACE", "ENTITLEMENT", "DUAL", "COUNTY"
 COUNTY_BINS_FILE = "county_bins.json"
+# What a tokenizer saves; models are no room that cohorts may import.
+_FORM_FILE = "form.json"
 _COLUMNS = {RACE: "race", ENTITLEMENT: "original_reason_entitlement_code", DUAL: "dual_status_code"}
 _SEPARATOR = "[^A-Z0-9]+"
 _UNKNOWN = ("", "UNKNOWN")
@@ -91,6 +94,12 @@ class CountyBins:
         words = (self.bins.tokens(name, values[name]) for name in sorted(values))
         return [pc.binary_join_element_wise(f"{COUNTY}/", pc.replace_substring(word, "/", "-"), "") for word in words]
 
+    def measures(self, county_fips: pa.Array | pa.ChunkedArray) -> pa.StructArray:
+        """The measures as a struct of numbers, null where unknown, for tokenizers with bins of their own."""
+        values = self.features.of_counties(county_fips)
+        names = sorted(values)
+        return pa.StructArray.from_arrays([pa.array(values[name], from_pandas=True) for name in names], names)
+
     def count_missing(self, county_fips: pa.Array | pa.ChunkedArray) -> dict[str, int]:
         """Count the examples that a county measure is missing for.
 
@@ -109,7 +118,7 @@ class CountyBins:
 
 
 def load_county_bins(folder: str | Path) -> NumberBins:
-    """Read the bins of county measures that a cohort was written with, or a checkpoint pretrained with.
+    """Read the bins of county measures that a cohort was written with, or that belong to a tokenizer's form.
 
     Args:
         folder (`str` or `Path`): Folder of a cohort, of sequences or of a checkpoint.
@@ -118,35 +127,18 @@ def load_county_bins(folder: str | Path) -> NumberBins:
         [`NumberBins`]: Their edges.
 
     Raises:
-        ValueError: If the folder has no `county_bins.json`, or one that is not understood.
+        ValueError: If the folder has none, or some that are not understood.
     """
-    path = Path(folder, COUNTY_BINS_FILE)
+    form, path = Path(folder, _FORM_FILE), Path(folder, COUNTY_BINS_FILE)
+    edges = json.loads(form.read_text(encoding="utf-8")).get("county_bins") if form.is_file() else None
+    if edges:
+        return NumberBins({str(name): tuple(map(float, column)) for name, column in edges.items()})
     if not path.is_file():
         raise ValueError(
-            f"expected {COUNTY_BINS_FILE} in the folder {Path(folder).name!r}, found none: a cohort or checkpoint "
-            "without county measures has no bins of them"
+            f"expected bins of county measures in the folder {Path(folder).name!r} ({COUNTY_BINS_FILE}, or "
+            f"{_FORM_FILE} of a tokenizer), found none: without county measures there are no bins of them"
         )
     return NumberBins.load(path)
-
-
-def differ_in_county_bins(one: str | Path, other: str | Path) -> bool:
-    """Whether two folders, both with bins of county measures, divide one of these measures in different ways.
-
-    Args:
-        one (`str` or `Path`): Folder of a cohort, of sequences or of a checkpoint.
-        other (`str` or `Path`): Another one.
-
-    Returns:
-        `bool`: `False` too where one of them has no `county_bins.json`.
-
-    Examples:
-        >>> differ_in_county_bins("/nowhere", "/nowhere/else")
-        False
-    """
-    if not all(Path(folder, COUNTY_BINS_FILE).is_file() for folder in (one, other)):
-        return False
-    first, second = (load_county_bins(folder).edges for folder in (one, other))
-    return any(first[name] != second[name] for name in first.keys() & second.keys())
 
 
 def patient_codes(facts: pa.Table, county_tokens: Sequence[pa.Array] = ()) -> pa.ListArray:

@@ -1,4 +1,4 @@
-"""Which stays are index stays, what their labels are, and how many fell out at each step."""
+"""Index stays: which stays they are, what their labels are, and how many fell out at each step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,18 +63,7 @@ def select_index_stays(
     people: Timelines,
     definition: ReadmissionDefinition,
 ) -> IndexStays:
-    """Label all stays and choose the index stays among them.
-
-    Args:
-        connection (`Backend`): Where `prepare` made its tables.
-        tables (`dict[str, ir.Table]`): The canonical tables.
-        stays (`pa.Table`): All stays in order.
-        people ([`Timelines`]): The patient of each stay; visits are not read.
-        definition ([`ReadmissionDefinition`]): The rule.
-
-    Returns:
-        [`IndexStays`]: Labels and attrition.
-    """
+    """Label all stays, in order, and choose the index stays among them; `people` are their patients without visits."""
     admission, discharge = (
         stays[name].cast(pa.int32()).to_numpy().astype(np.int64) for name in ("admission_date", "discharge_date")
     )

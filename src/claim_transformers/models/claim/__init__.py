@@ -1,7 +1,8 @@
 """The `claim` model family: configuration, tokenizer and models.
 
 The files of this folder import one another with a single dot and nothing else of the package, because they are copied
-flat beside a checkpoint that carries its code.
+flat beside a checkpoint that carries its code. Names are imported when they are first used, so that a form can be read
+without torch.
 """
 
 from importlib import import_module
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .configuration_claim import ClaimConfig
+    from .form_claim import ClaimForm
     from .modeling_claim import (
         ClaimForMaskedLM,
         ClaimForPreTraining,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _MODULE_OF_NAME = {
     "ClaimConfig": "configuration_claim",
     "ClaimForMaskedLM": "modeling_claim",
+    "ClaimForm": "form_claim",
     "ClaimForPreTraining": "modeling_claim",
     "ClaimForPreTrainingOutput": "modeling_claim",
     "ClaimForSequenceClassification": "modeling_claim",
@@ -41,6 +44,7 @@ __all__ = [
     "ClaimForPreTrainingOutput",
     "ClaimForSequenceClassification",
     "ClaimForVisitClassification",
+    "ClaimForm",
     "ClaimModel",
     "ClaimModelOutput",
     "ClaimPreTrainedModel",

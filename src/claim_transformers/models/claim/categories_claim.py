@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-class CategoryRules:
+class CodeCategories:
     """From a code to its category: the longest prefix in a table, else a fixed number of characters of the code.
 
     Args:
@@ -12,12 +12,15 @@ class CategoryRules:
             `SYSTEM/PREFIX` to category; a prefix stands for all its codes. The form of [`to_dict`] is read too.
         prefix_lengths (`Mapping[str, tuple[str, int]]`, *optional*):
             System to (name of the categories, number of characters), for systems whose categories are cut, not listed.
+        last_characters (`Mapping[str, Mapping[str, str]]`, *optional*):
+            System to (last character to category), for systems where a code that begins with a digit and holds a
+            letter is told by its end: of HCPCS, `0001F` is a measure. Such a code has no other category.
 
     Raises:
         ValueError: If an entry is no text of that form, or a length is not positive. The message names the field.
 
     Examples:
-        >>> rules = CategoryRules({"ICD9CM/493": "CCS/128"}, {"HCPCS": ("HCPCSGROUP", 3)})
+        >>> rules = CodeCategories({"ICD9CM/493": "CCS/128"}, {"HCPCS": ("HCPCSGROUP", 3)})
         >>> rules.category("ICD9CM/49392"), rules.category("HCPCS/99213"), rules.category("ICD9CM/250")
         ('CCS/128', 'HCPCSGROUP/992', None)
     """
@@ -26,8 +29,9 @@ class CategoryRules:
         self,
         prefixes: Mapping[str, str] | None = None,
         prefix_lengths: Mapping[str, tuple[str, int]] | None = None,
+        last_characters: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        prefixes, prefix_lengths = prefixes or {}, prefix_lengths or {}
+        prefixes, prefix_lengths, last_characters = prefixes or {}, prefix_lengths or {}, last_characters or {}
         if not isinstance(prefixes, Mapping) or not isinstance(prefix_lengths, Mapping):
             raise ValueError("expected categories['prefixes'] and categories['prefix_lengths'] to be mappings")
         prefixes = _ungroup(prefixes)
@@ -37,36 +41,47 @@ class CategoryRules:
             raise ValueError("expected categories['prefix_lengths'] to map a system to [name, characters >= 1]")
         self.prefixes = dict(prefixes)
         self.prefix_lengths = {system: (name, characters) for system, (name, characters) in prefix_lengths.items()}
+        if not isinstance(last_characters, Mapping) or not all(
+            isinstance(rule, Mapping) and all(isinstance(category, str) for category in rule.values())
+            for rule in last_characters.values()
+        ):
+            raise ValueError("expected categories['last_characters'] to map a system to {character: category}")
+        self.last_characters = {system: dict(rule) for system, rule in last_characters.items()}
         self._lengths = sorted({len(prefix) for prefix in self.prefixes}, reverse=True)
 
     @classmethod
-    def parse(cls, rules: Any) -> "CategoryRules":
+    def parse(cls, rules: Any) -> "CodeCategories":
         """Read rules from any of the forms a user may hold.
 
         Args:
-            rules (`CategoryRules`, `Mapping` or `None`):
+            rules (`CodeCategories`, `Mapping` or `None`):
                 A mapping with the keys `prefixes` and `prefix_lengths`, a plain prefix table, or an object with those
                 two attributes.
 
         Returns:
-            `CategoryRules`: The rules; empty for `None`.
+            `CodeCategories`: The rules; empty for `None`.
 
         Raises:
             ValueError: If the form is none of these.
 
         Examples:
-            >>> CategoryRules.parse({"ICD9CM/493": "CCS/128"}).category("ICD9CM/4939")
+            >>> CodeCategories.parse({"ICD9CM/493": "CCS/128"}).category("ICD9CM/4939")
             'CCS/128'
         """
         if rules is None:
             return cls()
         if hasattr(rules, "prefixes") and hasattr(rules, "prefix_lengths"):
-            return cls(rules.prefixes, rules.prefix_lengths)
+            return cls(rules.prefixes, rules.prefix_lengths, getattr(rules, "last_characters", None))
         if not isinstance(rules, Mapping):
             raise ValueError(f"expected categories to be a mapping or category rules, found {type(rules).__name__}")
         if "prefixes" in rules or "prefix_lengths" in rules:
-            return cls(rules.get("prefixes"), rules.get("prefix_lengths"))
+            return cls(rules.get("prefixes"), rules.get("prefix_lengths"), rules.get("last_characters"))
         return cls(rules)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no code has a category."""
+        return not self.prefixes and not self.prefix_lengths
 
     def category(self, code: str) -> str | None:
         """Look up the category of a code.
@@ -78,13 +93,15 @@ class CategoryRules:
             `str` or `None`: The category; `None` when no rule covers the code.
 
         Examples:
-            >>> CategoryRules({"ICD9CM/4": "A", "ICD9CM/49": "B"}).category("ICD9CM/491")
+            >>> CodeCategories({"ICD9CM/4": "A", "ICD9CM/49": "B"}).category("ICD9CM/491")
             'B'
         """
+        system, _, text = code.partition("/")
+        if system in self.last_characters and text[:1].isdigit() and not text.isdigit():
+            return self.last_characters[system].get(text[-1])
         for length in self._lengths:
             if length <= len(code) and (found := self.prefixes.get(code[:length])) is not None:
                 return found
-        system, _, text = code.partition("/")
         if system not in self.prefix_lengths:
             return None
         name, characters = self.prefix_lengths[system]
@@ -97,20 +114,25 @@ class CategoryRules:
             `dict`: `prefixes` (system to category to prefixes joined by blanks) and `prefix_lengths`.
 
         Examples:
-            >>> CategoryRules({"DRG/1": "A", "DRG/3": "A"}).to_dict()
+            >>> CodeCategories({"DRG/1": "A", "DRG/3": "A"}).to_dict()
             {'prefixes': {'DRG': {'A': '1 3'}}, 'prefix_lengths': {}}
         """
         grouped: dict[str, dict[str, list[str]]] = {}
         for prefix, category in sorted(self.prefixes.items(), key=lambda item: (item[1], item[0])):
             system, _, text = prefix.partition("/")
             grouped.setdefault(system, {}).setdefault(category, []).append(text)
-        return {
+        written: dict[str, Any] = {
             "prefixes": {
                 system: {category: " ".join(texts) for category, texts in categories.items()}
                 for system, categories in sorted(grouped.items())
             },
             "prefix_lengths": {system: list(rule) for system, rule in sorted(self.prefix_lengths.items())},
         }
+        if self.last_characters:
+            written["last_characters"] = {
+                system: dict(sorted(rule.items())) for system, rule in sorted(self.last_characters.items())
+            }
+        return written
 
 
 def _ungroup(prefixes: Mapping[Any, Any]) -> Mapping[Any, Any]:
@@ -140,38 +162,13 @@ def _is_cut(rule: Any) -> bool:
     )
 
 
-def category_of_token(token: str, rules: CategoryRules, categories: Iterable[str]) -> str | None:
-    """Find the category of a code token; a token that is a category belongs to itself.
-
-    Args:
-        token (`str`): Code, prefix or category token.
-        rules (`CategoryRules`): From code to category.
-        categories (`Iterable[str]`): Known categories.
-
-    Returns:
-        `str` or `None`: The category; `None` when there is none.
-
-    Examples:
-        >>> category_of_token("CCS/128", CategoryRules({"ICD9CM/493": "CCS/128"}), {"CCS/128"})
-        'CCS/128'
-    """
+def category_of_token(token: str, rules: CodeCategories, categories: Iterable[str]) -> str | None:
+    """Find the category of a code token; a token that is a category belongs to itself."""
     return rules.category(token) or (token if token in categories else None)
 
 
-def number_categories(tokens: Iterable[str], rules: CategoryRules) -> dict[str, int]:
-    """Number the categories that a vocabulary can reach, sorted by name so that no frequency shows.
-
-    Args:
-        tokens (`Iterable[str]`): Code tokens of the vocabulary.
-        rules (`CategoryRules`): From code to category.
-
-    Returns:
-        `dict[str, int]`: Category to category id, contiguous from 0.
-
-    Examples:
-        >>> number_categories(["ICD9CM/49392", "HCPCS/99213"], CategoryRules({"ICD9CM/493": "CCS/128"}))
-        {'CCS/128': 0}
-    """
+def number_categories(tokens: Iterable[str], rules: CodeCategories) -> dict[str, int]:
+    """Number the categories that a vocabulary can reach, sorted by name so that no frequency shows."""
     tokens = list(tokens)
     listed = {*rules.prefixes.values()}
     cut = {name for name, _ in rules.prefix_lengths.values()}

@@ -49,16 +49,7 @@ def resolve_checkpoint(name: str | os.PathLike[str]) -> str:
 
 
 def store_folders() -> list[Path]:
-    """List the folders in which a bare name is looked up, the first match winning.
-
-    Returns:
-        `list[Path]`: The folder named by the environment variable `CLAIM_TRANSFORMERS_HOME`, if set, then the folder
-        of checkpoints inside the installed package, if there is one. Only folders that exist are listed.
-
-    Examples:
-        >>> all(folder.is_dir() for folder in store_folders())
-        True
-    """
+    """List the folders in which a bare name is looked up, the first match winning."""
     folders = []
     if home := os.environ.get(STORE_VARIABLE):
         folders.append(Path(home).expanduser())
@@ -68,15 +59,7 @@ def store_folders() -> list[Path]:
 
 
 def list_checkpoints() -> list[str]:
-    """List the names that [`resolve_checkpoint`] finds without a network.
-
-    Returns:
-        `list[str]`: Names in the store, sorted, each once.
-
-    Examples:
-        >>> list_checkpoints() == sorted(set(list_checkpoints()))
-        True
-    """
+    """List the names that [`resolve_checkpoint`] finds without a network."""
     names = {
         folder.name
         for store in store_folders()
@@ -111,22 +94,7 @@ def checkpoint_hint(name: str | os.PathLike[str]) -> str:
 
 
 def is_misspelt(name: str | os.PathLike[str]) -> bool:
-    """Say whether a name leads nowhere and is all but one of the store's.
-
-    Such a name is looked up in the Hub's cache and no further: without a network the client would try again and again
-    for minutes, and the Hub gives names without an organisation to nobody.
-
-    Args:
-        name (`str` or `os.PathLike`): A folder, a name in the store or a Hub name.
-
-    Returns:
-        `bool`: `True` for a name that no folder and no checkpoint of the store has and that differs from one of the
-        store's by a letter or two.
-
-    Examples:
-        >>> is_misspelt("organisation/model")
-        False
-    """
+    """Say whether a name leads nowhere and is all but one of the store's."""
     text = resolve_checkpoint(name)
     if not _STORE_NAME.fullmatch(text) or Path(text).exists():
         return False
@@ -135,19 +103,7 @@ def is_misspelt(name: str | os.PathLike[str]) -> bool:
 
 @contextmanager
 def naming_alternatives(name: str | os.PathLike[str]) -> Iterator[None]:
-    """End the message of a load that finds nothing with the checkpoints that may have been meant.
-
-    Args:
-        name (`str` or `os.PathLike`): The name that is loaded.
-
-    Raises:
-        OSError: In place of the one inside, where [`checkpoint_hint`] has something to say.
-
-    Examples:
-        >>> with naming_alternatives("organisation/model"):
-        ...     resolve_checkpoint("organisation/model")
-        'organisation/model'
-    """
+    """End the message of a load that finds nothing with the checkpoints that may have been meant."""
     try:
         yield
     except OSError as error:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .form_claim import ClaimForm
 from .vocabulary_claim import GAP_BOUNDS_DAYS, GAP_START, ClaimVocabulary, EncodingOptions, gap_bucket
 
 MAX_SPAN_DAYS = 2**31 - 1
@@ -42,39 +43,27 @@ class PatientHistory:
 
 
 def age_in_years(birth_day: int, day: int) -> int:
-    """Compute an age from two day numbers, in years of 365.25 days.
-
-    The mean year, not the calendar, so that the age does not change when all dates of a patient are shifted; it
-    differs from the calendar age on the days next to a birthday only.
-
-    Args:
-        birth_day (`int`): Day of birth.
-        day (`int`): Day at which the age is taken.
-
-    Returns:
-        `int`: Completed years; negative before birth.
-
-    Examples:
-        >>> age_in_years(0, 3652), age_in_years(0, 3653)
-        (9, 10)
-    """
+    """Compute an age from two day numbers, in years of 365.25 days."""
     return 4 * (day - birth_day) // 1461
 
 
-def read_history(patient: Mapping[str, Any]) -> PatientHistory:
-    """Read a patient in either of the two forms a caller may hold.
+def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> PatientHistory:
+    """Read a patient in either of the two layouts a caller may hold.
 
     Args:
         patient (`Mapping`):
             `{"age": 9, "sex": "F", "visits": [{"day": 1, "type": "OP", "codes": [...]}]}`, or a row of the patients
-            table (`visit_day`, `visit_type`, `codes`). `birth_day`, `index_day` and `patient_codes` may be in both.
+            table (`visit_day`, `visit_type`, `codes`). `birth_day`, `index_day` and `patient_codes` may be in both;
+            for a form also `length_of_stay_days`, `county_measures`, and the dollars of visits: `amount` of a visit,
+            or `visit_amount` of a row.
+        form ([`ClaimForm`], *optional*): How codes and numbers are written.
 
     Returns:
         `PatientHistory`: Visits of one day and type are joined, and all are ordered.
 
     Raises:
         ValueError: If a key is missing, a value has the wrong type, or a visit is not before `index_day`. The message
-            names the position, never a value.
+            names the position, never a value. Also if its codes are written in another form.
 
     Examples:
         >>> read_history({"sex": "F", "visits": [{"day": 1, "type": "OP", "codes": ["HCPCS/99213"]}]}).visits
@@ -86,15 +75,23 @@ def read_history(patient: Mapping[str, Any]) -> PatientHistory:
         raw = _visits_of_list(patient["visits"])
     else:
         raise ValueError("expected a patient with the key 'visits', or a row with the key 'visit_day', found neither")
+    codes_of_patient = _known_codes(patient.get("patient_codes"), "patient_codes")
+    is_hidden = False
+    if form is not None:
+        stay_length_days = _number(patient.get("length_of_stay_days"), "length_of_stay_days")
+        written = form.write_visits([codes for _, _, codes in raw], _amounts(patient, len(raw)), stay_length_days)
+        raw = [(day, visit_type, codes) for (day, visit_type, _), codes in zip(raw, written, strict=True)]
+        codes_of_patient = form.write_patient_codes(codes_of_patient, patient.get("county_measures"))
+        is_hidden = "sex" in form.hide
     joined: dict[tuple[int, str], set[str]] = {}
     for day, visit_type, codes in raw:
         joined.setdefault((day, visit_type), set()).update(codes)
     history = PatientHistory(
         age_years=_age(patient.get("age")),
-        sex=patient["sex"] if patient.get("sex") in ("F", "M") else "U",
+        sex=patient["sex"] if patient.get("sex") in ("F", "M") and not is_hidden else "U",
         birth_day=_optional_day(patient.get("birth_day"), "birth_day"),
         index_day=_optional_day(patient.get("index_day"), "index_day"),
-        codes=frozenset(_known_codes(patient.get("patient_codes"), "patient_codes")),
+        codes=frozenset(codes_of_patient),
         visits=[Visit(day, kind, frozenset(joined[day, kind])) for day, kind in sorted(joined)],
     )
     if history.visits and history.index_day is not None and history.visits[-1].day >= history.index_day:
@@ -143,17 +140,7 @@ def encode_history(
 def encode_within(
     history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_length: int
 ) -> dict[str, list[int]]:
-    """Write one patient in a limited number of tokens: the oldest visits go first, then codes of the last visit.
-
-    Args:
-        history (`PatientHistory`): The patient.
-        vocabulary (`ClaimVocabulary`): Token ids.
-        options (`EncodingOptions`): How to write.
-        max_length (`int`): Largest number of tokens.
-
-    Returns:
-        `dict[str, list[int]]`: As [`encode_history`].
-    """
+    """Write one patient in a limited number of tokens: the oldest visits go first, then codes of the last visit."""
     encoded = encode_history(history, vocabulary, options, options.max_visits)
     if len(encoded["input_ids"]) <= max_length:
         return encoded
@@ -204,6 +191,18 @@ def _code_tokens(codes: frozenset[str], vocabulary: ClaimVocabulary, options: En
     if options.max_codes_per_visit is not None and len(ids) > options.max_codes_per_visit:
         ids = set(sorted(ids, key=vocabulary.priority.__getitem__)[: options.max_codes_per_visit])
     return sorted(ids)
+
+
+def _amounts(patient: Mapping[str, Any], num_visits: int) -> list[float | None]:
+    """US dollars paid for each visit, in the order of the visits, `None` where unknown."""
+    if "visit_day" not in patient:
+        amounts = [visit.get("amount") for visit in patient["visits"] or ()]
+    else:
+        column = patient.get("visit_amount")
+        amounts = [None] * num_visits if column is None else list(column)
+    if len(amounts) != num_visits:
+        raise ValueError("expected one visit_amount for each visit, found more or fewer")
+    return [_number(amount, "the amount of a visit") for amount in amounts]
 
 
 def _visits_of_list(visits: Any) -> list[tuple[int, str, list[str]]]:
@@ -274,6 +273,15 @@ def _optional_day(day: Any, name: str) -> int | None:
     if (number := _integer(day)) is None:
         raise ValueError(f"expected {name} to be an integer number of days, found {type(day).__name__}")
     return number
+
+
+def _number(value: Any, what: str) -> float | None:
+    """A number, `None` where it is unknown."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise ValueError(f"expected {what} to be a number, found {type(value).__name__}")
+    return float(value)
 
 
 def _integer(value: Any) -> int | None:

@@ -7,6 +7,7 @@ beside the diagnoses, procedures and drugs. `docs/tokenizer.md` holds the gramma
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import repeat
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from transformers import AddedToken, BatchEncoding
 from transformers.tokenization_utils_base import TruncationStrategy
 from transformers.utils.generic import PaddingStrategy
 
-from .categories_claim import CategoryRules, number_categories
-from .encoding_claim import PATIENT_COLUMNS, TableEncoder
+from .categories_claim import CodeCategories, number_categories
+from .form_claim import FORM_COLUMNS, FORM_FILE, OLD_COUNTY_FILE, OLD_FORM_FILE, ClaimForm, form_by, read_form
+from .form_table_claim import FormWriter
 from .names_claim import checkpoint_hint, is_misspelt, resolve_checkpoint
 from .padding_claim import PatientPadding
 from .patients_claim import encode_history, encode_within, read_history
+from .token_stream_claim import PATIENT_COLUMNS, TableEncoder, empty_batch
 from .visits_claim import load_arrow, read_batches
 from .vocabulary_claim import (
     FORMAT_VERSION,
@@ -46,9 +49,12 @@ class ClaimTokenizer(PatientPadding):
             Token to id, unique and contiguous. `{code: id}` is enough: special tokens that are absent take the free
             ids below the largest, then the next ones, and no given id moves. Start at 3 to have padding at 0, which
             is what [`ClaimConfig`] expects.
-        categories (`Mapping` or `CategoryRules`, *optional*):
+        categories (`Mapping` or `CodeCategories`, *optional*):
             From code to category: `{"prefixes": {"ICD9CM/493": "CCS/128"}, "prefix_lengths": {"HCPCS": ["HCPCSGROUP",
             3]}}`, or the prefix table alone. The longest prefix wins; a length is used where no prefix matches.
+        form ([`ClaimForm`] or `Mapping`, *optional*):
+            How codes are rolled up and numbers put in bins before they become tokens, by the rules of `categories`.
+            Without it codes are read as they are, and numbers not at all.
         time_tokens (`"day"`, `"gap"` or `"none"`, *optional*, defaults to `"gap"`):
             `DAY/n`, days since the first visit in view, or `GAP/n`, the bucket of days since the previous visit.
         max_day (`int`, *optional*, defaults to `365`): Largest `DAY/n`; later visits share it.
@@ -64,6 +70,9 @@ class ClaimTokenizer(PatientPadding):
         mask_token (`str`, *optional*, defaults to `"[MASK]"`): Stands for a code that a collator hides.
         vocab_file (`str`, *optional*): `vocab.json`, in place of `vocab`.
         categories_file (`str`, *optional*): `categories.json`, in place of `categories`.
+        form_file (`str`, *optional*): `form.json`, in place of `form`.
+        old_form_file (`str`, *optional*): `sequence_form.json` of format version 1.
+        old_county_file (`str`, *optional*): `county_bins.json` of format version 1.
         format_version (`int`, *optional*): Version of the files; one from the future is refused.
 
     Raises:
@@ -80,7 +89,14 @@ class ClaimTokenizer(PatientPadding):
         'SEX/F | TYPE/OP ICD9CM/493'
     """
 
-    vocab_files_names = {"vocab_file": "vocab.json", "categories_file": "categories.json"}  # noqa: RUF012
+    vocab_files_names = {  # noqa: RUF012
+        "vocab_file": "vocab.json",
+        "categories_file": "categories.json",
+        "form_file": FORM_FILE,
+        # Read, never written: what the form was until format version 2.
+        "old_form_file": OLD_FORM_FILE,
+        "old_county_file": OLD_COUNTY_FILE,
+    }
     model_input_names = ["input_ids", "visit_ids", "visit_days", "attention_mask"]  # noqa: RUF012
     # The recent visits matter, so text is cut at the beginning too.
     truncation_side = "left"
@@ -89,6 +105,7 @@ class ClaimTokenizer(PatientPadding):
         self,
         vocab: Mapping[str, int] | None = None,
         categories: Any = None,
+        form: Any = None,
         *,
         time_tokens: TimeTokens = "gap",
         max_day: int = 365,
@@ -101,6 +118,9 @@ class ClaimTokenizer(PatientPadding):
         mask_token: str | AddedToken = SPECIAL_TOKENS["mask_token"],
         vocab_file: str | None = None,
         categories_file: str | None = None,
+        form_file: str | None = None,
+        old_form_file: str | None = None,
+        old_county_file: str | None = None,
         format_version: int = FORMAT_VERSION,
         **kwargs: Any,
     ) -> None:
@@ -118,10 +138,16 @@ class ClaimTokenizer(PatientPadding):
         self._id_to_token = list(self._vocab)
         if categories_file is not None and categories is None:
             categories = read_json_object(categories_file)
-        self._rules = CategoryRules.parse(categories)
+        if categories is None and isinstance(form, ClaimForm):
+            categories = form.categories
+        self._rules = CodeCategories.parse(categories)
         self._category_ids = self._number_categories(categories)
+        if form is None and (form_file is not None or (old_form_file is not None and format_version == 1)):
+            form = read_form(form_file, old_form_file, old_county_file, self._rules)
+        self._form = None if form is None else form_by(form, self._rules)
         self._claim_vocabulary: ClaimVocabulary | None = None
         self._encoder: TableEncoder | None = None
+        self._writer: FormWriter | None = None
         # Where the files came from is no part of the tokenizer, and would make a saved copy differ from its source.
         for key in ("is_local", "local_files_only"):
             kwargs.pop(key, None)
@@ -184,6 +210,7 @@ class ClaimTokenizer(PatientPadding):
         *,
         min_patients: int = 11,
         categories: Any = None,
+        form: Any = None,
         max_size: int | None = None,
         **options: Any,
     ) -> "ClaimTokenizer":
@@ -198,7 +225,9 @@ class ClaimTokenizer(PatientPadding):
                 Training patients only: a data set, tables of the patients columns, or patients as mappings. Rows with
                 the same `patient_id` are one patient; without that column each row is one.
             min_patients (`int`, *optional*, defaults to `11`): Smallest number of distinct patients behind a token.
-            categories (`Mapping` or `CategoryRules`, *optional*): From code to category.
+            categories (`Mapping` or `CodeCategories`, *optional*): From code to category.
+            form ([`ClaimForm`] or `Mapping`, *optional*):
+                How claims are written before they are counted; patients written in it already are counted as they are.
             max_size (`int`, *optional*): Largest vocabulary; the codes of most patients stay.
             **options (`Any`): Options of the tokenizer, for instance `time_tokens`.
 
@@ -214,9 +243,12 @@ class ClaimTokenizer(PatientPadding):
             >>> tokenizer.convert_ids_to_tokens(len(tokenizer) - 1)
             'HCPCS/99213'
         """
-        rules = CategoryRules.parse(categories)
+        if categories is None and isinstance(form, ClaimForm):
+            categories = form.categories
+        rules = CodeCategories.parse(categories)
         names = [str(options.get(name, default)) for name, default in SPECIAL_TOKENS.items()]
         fields = {name: options[name] for name in EncodingOptions.__dataclass_fields__ if name in options}
+        form = None if form is None else form_by(form, rules)
         vocab = train_tokens(
             dataset,
             rules=rules,
@@ -224,8 +256,9 @@ class ClaimTokenizer(PatientPadding):
             special_tokens=names,
             min_patients=min_patients,
             max_size=max_size,
+            writer=None if form is None else FormWriter(form),
         )
-        return cls(vocab, rules, **options)
+        return cls(vocab, rules, form, **options)
 
     # ---- Options: read-only, because a vocabulary holds the tokens of its options ----
 
@@ -233,6 +266,11 @@ class ClaimTokenizer(PatientPadding):
     def options(self) -> EncodingOptions:
         """[`EncodingOptions`]: How patients are written."""
         return self._options
+
+    @property
+    def form(self) -> ClaimForm | None:
+        """[`ClaimForm`] or `None`: How claims are written before they become tokens."""
+        return self._form
 
     @property
     def time_tokens(self) -> TimeTokens:
@@ -277,11 +315,7 @@ class ClaimTokenizer(PatientPadding):
         return len(self._vocab)
 
     def get_vocab(self) -> dict[str, int]:
-        """Give the whole vocabulary.
-
-        Returns:
-            `dict[str, int]`: Token to id, tokens added after training included.
-        """
+        """Token to id, tokens added after training included."""
         return {**self._vocab, **self._added_tokens_encoder}
 
     @property
@@ -362,7 +396,9 @@ class ClaimTokenizer(PatientPadding):
         remove_columns=dataset.column_names)`.
 
         Args:
-            table (`pyarrow.Table`): Rows of the patients table; `index_day` and `age` may be there too.
+            table (`pyarrow.Table`):
+                Rows of the patients table; `index_day` and `age` may be there too. A tokenizer with a form also reads
+                `visit_amount`, `length_of_stay_days` and `county_measures`.
             keep_columns (`Sequence[str]`, *optional*):
                 Columns to carry over. `None` carries `label` when it is there. Identifiers and dates are dropped.
             return_statistics (`bool`, *optional*, defaults to `False`): Whether to report back-off too.
@@ -372,7 +408,8 @@ class ClaimTokenizer(PatientPadding):
             `category_ids` and `length` (number of slots), and the columns kept; the counts of [`count_backoffs`].
 
         Raises:
-            ValueError: If a column is absent or malformed. The message holds counts and types, never a value.
+            ValueError: If a column is absent or malformed, or the rows are written in another form than the
+                tokenizer's. The message holds counts and types, never a value.
         """
         pa, _ = load_arrow()
         if keep_columns is None:
@@ -381,14 +418,22 @@ class ClaimTokenizer(PatientPadding):
         if absent:
             raise ValueError(f"expected the columns {list(keep_columns)} to keep, found no {', '.join(absent)}")
         encoder = self._table_encoder(fresh=return_statistics)
-        batches = [encoder.encode_batch(batch) for batch in read_batches(table, PATIENT_COLUMNS)]
-        encoded = pa.Table.from_batches(batches or [encoder.encode_batch(_empty_batch(table))])
+        columns = (*PATIENT_COLUMNS, *FORM_COLUMNS)
+        batches = list(map(self._encode_batch, read_batches(table, columns), repeat(encoder)))
+        encoded = pa.Table.from_batches(batches or [encoder.encode_batch(empty_batch(table))])
         for name in keep_columns:
             encoded = encoded.append_column(name, table.column(name))
         return (encoded, encoder.level_counts()) if return_statistics else encoded
 
+    def _encode_batch(self, batch: Any, encoder: TableEncoder) -> Any:
+        """A batch of patients as tokens, in the form first where there is one."""
+        if self._form is not None:
+            self._writer = self._writer or FormWriter(self._form)
+            batch = self._writer.write(batch)
+        return encoder.encode_batch(batch)
+
     def count_backoffs(self, table: Any) -> dict[str, dict[str, int]]:
-        """Count at which level the codes of a table are found.
+        """Count at which level the codes of a table are found, after the form.
 
         Args:
             table (`pyarrow.Table`): Rows of the patients table.
@@ -406,9 +451,9 @@ class ClaimTokenizer(PatientPadding):
     def _encode_plus(self, text: Any, text_pair: Any = None, **kwargs: Any) -> BatchEncoding:  # type: ignore[override]
         """Encode patients; everything else is text and goes to the base class."""
         if isinstance(text, Mapping):
-            histories = [read_history(text)]
+            histories = [read_history(text, self._form)]
         elif isinstance(text, (list, tuple)) and text and all(isinstance(patient, Mapping) for patient in text):
-            histories = [read_history(patient) for patient in text]
+            histories = [read_history(patient, self._form) for patient in text]
         else:
             kwargs.pop("return_category_ids", None)
             return super()._encode_plus(text, text_pair=text_pair, **kwargs)
@@ -491,32 +536,23 @@ class ClaimTokenizer(PatientPadding):
         return str(added)
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
-        """Join tokens to text in which `|` stands before each visit.
-
-        Args:
-            tokens (`list[str]`): Tokens.
-
-        Returns:
-            `str`: Text that tokenizes to the same tokens.
-        """
+        """Join tokens to text in which `|` stands before each visit, and which tokenizes to the same tokens."""
         starts = ("TYPE/", UNKNOWN_TYPE)
         return " ".join(f"{VISIT_SEPARATOR} {token}" if token.startswith(starts) else token for token in tokens)
 
     def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
-        """Write `vocab.json` and `categories.json`.
-
-        Args:
-            save_directory (`str`): Folder.
-            filename_prefix (`str`, *optional*): Beginning of the file names.
-
-        Returns:
-            `tuple[str, ...]`: Paths of the files.
-        """
+        """Write `vocab.json`, `categories.json` and, where there is a form, `form.json`; give their paths."""
         categories = {**self._rules.to_dict(), "category_ids": self._category_ids}
+        form = None if self._form is None else self._form.to_dict()
+        contents = {"vocab_file": self._vocab, "categories_file": categories, "form_file": form}
         paths = []
-        for file_id, content in (("vocab_file", self._vocab), ("categories_file", categories)):
+        for file_id, content in contents.items():
             name = (f"{filename_prefix}-" if filename_prefix else "") + self.vocab_files_names[file_id]
             path = Path(save_directory) / name
+            if content is None:
+                # The form of a tokenizer that lay here before is not that of this one.
+                path.unlink(missing_ok=True)
+                continue
             path.write_text(json.dumps(content, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
             paths.append(str(path))
         return tuple(paths)
@@ -554,14 +590,7 @@ class ClaimTokenizer(PatientPadding):
 
     def __getstate__(self) -> dict[str, Any]:
         # What is derived on first use would change the fingerprint under which `datasets` caches `encode_table`.
-        return {**self.__dict__, "_claim_vocabulary": None, "_encoder": None}
-
-
-def _empty_batch(table: Any) -> Any:
-    """A batch without rows that has the columns of a table."""
-    pa, _ = load_arrow()
-    names = [name for name in PATIENT_COLUMNS if name in table.column_names]
-    return pa.RecordBatch.from_pydict({name: pa.array([], type=table.schema.field(name).type) for name in names})
+        return {**self.__dict__, "_claim_vocabulary": None, "_encoder": None, "_writer": None}
 
 
 __all__ = ["ClaimTokenizer"]

@@ -56,18 +56,7 @@ def load_arrow() -> tuple[ModuleType, ModuleType]:
 
 
 def read_batches(table: Any, columns: Iterable[str]) -> Iterator[Any]:
-    """Cut a table into contiguous pieces of the columns that are read.
-
-    Args:
-        table (`pyarrow.Table` or `pyarrow.RecordBatch`): Patients; chunks of the columns need not agree.
-        columns (`Iterable[str]`): Columns to read; those that are absent are left out.
-
-    Yields:
-        `pyarrow.RecordBatch`: At most `ROWS_PER_STEP` rows.
-
-    Raises:
-        ValueError: If the table has no visits. The message names the columns that are missing.
-    """
+    """Cut a table into contiguous pieces of the columns that are read."""
     pa, _ = load_arrow()
     if isinstance(table, pa.RecordBatch):
         table = pa.Table.from_batches([table])
@@ -98,9 +87,9 @@ def read_visits(batch: Any, max_visits: int | None) -> VisitColumns:
         ValueError: If lists of one patient differ in length, a day is null, or a column has the wrong type.
     """
     pa, _ = load_arrow()
-    days, days_per_row = _flatten(batch.column("visit_day"), "visit_day")
-    types, types_per_row = _flatten(batch.column("visit_type"), "visit_type")
-    inner, visits_per_row = _flatten(batch.column("codes"), "codes")
+    days, days_per_row = flatten_lists(batch.column("visit_day"), "visit_day")
+    types, types_per_row = flatten_lists(batch.column("visit_type"), "visit_type")
+    inner, visits_per_row = flatten_lists(batch.column("codes"), "codes")
     unequal = np.flatnonzero((days_per_row != types_per_row) | (days_per_row != visits_per_row))
     if unequal.size:
         raise ValueError(
@@ -121,30 +110,13 @@ def read_visits(batch: Any, max_visits: int | None) -> VisitColumns:
         row, day, type_index = row[in_view], day[in_view], type_index[in_view]
         inner = inner.filter(pa.array(position >= 0))
         position = position[position >= 0]
-    codes, codes_per_visit = _flatten(inner, "codes")
+    codes, codes_per_visit = flatten_lists(inner, "codes")
     code_visit = np.repeat(position, codes_per_visit)
     return VisitColumns(len(batch), row, day, type_index, type_names, as_strings(codes, "codes"), code_visit)
 
 
 def read_optional_integers(batch: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read an integer column that may be absent.
-
-    Args:
-        batch (`pyarrow.RecordBatch`): Patients `B`.
-        name (`str`): Column; fractions are rounded down, NaN is unknown.
-
-    Returns:
-        `tuple[np.ndarray, np.ndarray]`: Values as int64 and the mask of the known ones, both of shape `(B,)`.
-
-    Raises:
-        ValueError: If the column holds something else than numbers.
-
-    Examples:
-        >>> pa, _ = load_arrow()
-        >>> values, known = read_optional_integers(pa.record_batch({"age": [9.5, None]}), "age")
-        >>> values.tolist(), known.tolist()
-        ([9, 0], [True, False])
-    """
+    """Read an integer column that may be absent."""
     pa, pc = load_arrow()
     if name not in batch.schema.names:
         return np.zeros(len(batch), dtype=np.int64), np.zeros(len(batch), dtype=bool)
@@ -159,31 +131,15 @@ def read_optional_integers(batch: Any, name: str) -> tuple[np.ndarray, np.ndarra
 
 
 def read_patient_codes(batch: Any) -> tuple[Any, np.ndarray]:
-    """Read the codes of patients that belong to no visit, a column that may be absent.
-
-    Args:
-        batch (`pyarrow.RecordBatch`): Patients `B`; `patient_codes` holds a list of `SYSTEM/CODE` per patient.
-
-    Returns:
-        `tuple[pyarrow.Array, np.ndarray]`: Code strings and the row of each, both of length `C`.
-
-    Raises:
-        ValueError: If the column holds something else than lists of strings.
-
-    Examples:
-        >>> pa, _ = load_arrow()
-        >>> codes, row = read_patient_codes(pa.record_batch({"patient_codes": [["RACE/1", "COUNTY/SVI_9"], []]}))
-        >>> codes.to_pylist(), row.tolist()
-        (['RACE/1', 'COUNTY/SVI_9'], [0, 0])
-    """
+    """Read the codes of patients that belong to no visit, a column that may be absent."""
     pa, _ = load_arrow()
     if "patient_codes" not in batch.schema.names:
         return pa.array([], pa.string()), np.zeros(0, dtype=np.int64)
-    codes, codes_per_row = _flatten(batch.column("patient_codes"), "patient_codes")
+    codes, codes_per_row = flatten_lists(batch.column("patient_codes"), "patient_codes")
     return as_strings(codes, "patient_codes"), np.repeat(np.arange(len(batch)), codes_per_row)
 
 
-def _flatten(column: Any, name: str) -> tuple[Any, np.ndarray]:
+def flatten_lists(column: Any, name: str) -> tuple[Any, np.ndarray]:
     """Values of a list column without those of null lists, and the length of each list."""
     pa, pc = load_arrow()
     if pa.types.is_null(column.type):
@@ -207,25 +163,7 @@ def _integers(values: Any, name: str) -> np.ndarray:
 
 
 def as_strings(values: Any, name: str) -> Any:
-    """Check that an array holds text.
-
-    Args:
-        values (`pyarrow.Array`): Strings, large strings or a dictionary of them; other layouts become strings.
-        name (`str`): Column, for the message.
-
-    Returns:
-        `pyarrow.Array`: The same text.
-
-    Raises:
-        ValueError: If the array holds something else.
-
-    Examples:
-        >>> pa, _ = load_arrow()
-        >>> as_strings(pa.array([1]), "codes")
-        Traceback (most recent call last):
-            ...
-        ValueError: expected codes to hold strings, found int64
-    """
+    """Check that an array holds text."""
     pa, _ = load_arrow()
     value_type = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     if pa.types.is_string(value_type) or pa.types.is_large_string(value_type):

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .categories_claim import CategoryRules, category_of_token
+from .categories_claim import CodeCategories, category_of_token
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 IGNORE_INDEX = -100
 
 CODE_SYSTEMS = (
@@ -94,18 +94,7 @@ class EncodingOptions:
 
 
 def code_system(code: str) -> str:
-    """Read the system of a code string.
-
-    Args:
-        code (`str`): `SYSTEM/CODE`.
-
-    Returns:
-        `str`: The part before the first slash; empty when there is none.
-
-    Examples:
-        >>> code_system("ICD9CM/49392"), code_system("[MASK]")
-        ('ICD9CM', '')
-    """
+    """Read the system of a code string."""
     system, slash, _ = code.partition("/")
     return system if slash else ""
 
@@ -140,37 +129,12 @@ def parent_code(code: str) -> str | None:
 
 
 def gap_bucket(gap_days: int) -> int:
-    """Find the bucket of the days between two visits.
-
-    Args:
-        gap_days (`int`): Days since the previous visit, `>= 0`.
-
-    Returns:
-        `int`: Position in `GAP_BOUNDS_DAYS`; the bucket's token is `GAP/` and its lower bound.
-
-    Examples:
-        >>> [GAP_BOUNDS_DAYS[gap_bucket(gap_days)] for gap_days in (0, 1, 3, 4, 30, 10_000)]
-        [0, 1, 2, 4, 16, 4096]
-    """
+    """Find the bucket of the days between two visits."""
     return min(gap_days.bit_length(), len(GAP_BOUNDS_DAYS) - 1)
 
 
 def time_vocabulary(time_tokens: TimeTokens, max_day: int) -> list[str]:
-    """List the time tokens in their order.
-
-    Args:
-        time_tokens (`"day"`, `"gap"` or `"none"`): Which kind.
-        max_day (`int`): Largest `DAY/n`.
-
-    Returns:
-        `list[str]`: Empty for `"none"`.
-
-    Examples:
-        >>> time_vocabulary("day", 2)
-        ['DAY/0', 'DAY/1', 'DAY/2']
-        >>> time_vocabulary("gap", 2)[:4]
-        ['GAP/START', 'GAP/0', 'GAP/1', 'GAP/2']
-    """
+    """List the time tokens in their order."""
     if time_tokens == "day":
         return [f"DAY/{day}" for day in range(max_day + 1)]
     if time_tokens == "gap":
@@ -188,13 +152,13 @@ class ClaimVocabulary:
         tokens (`Mapping[str, int]`): Every token with its id, ids contiguous from 0.
         special_tokens (`Iterable[str]`): Tokens that are not data.
         unk_token (`str`): The one of them that stands for a code of unknown system.
-        rules (`CategoryRules`): From code to category.
+        rules (`CodeCategories`): From code to category.
         category_ids (`Mapping[str, int]`): Category to category id.
         backoff (`bool`): Whether prefixes and categories are tried.
 
     Examples:
         >>> tokens = {"[UNK]": 0, "ICD9CM/493": 1, "UNK/ICD9CM": 2}
-        >>> vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", CategoryRules(), {}, backoff=True)
+        >>> vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", CodeCategories(), {}, backoff=True)
         >>> [vocabulary.resolve(code) for code in ("ICD9CM/493", "ICD9CM/49392", "ICD9CM/25000", "[UNK]")]
         [(1, 'exact'), (1, 'prefix'), (2, 'system'), (0, 'unknown')]
     """
@@ -204,7 +168,7 @@ class ClaimVocabulary:
         tokens: Mapping[str, int],
         special_tokens: Iterable[str],
         unk_token: str,
-        rules: CategoryRules,
+        rules: CodeCategories,
         category_ids: Mapping[str, int],
         *,
         backoff: bool,
@@ -224,25 +188,11 @@ class ClaimVocabulary:
             part[token] = tokens[token]
 
     def find(self, token: str) -> int:
-        """Look up a token of the stream's structure (`AGE/9`, `TYPE/OP`, `UNK/NDC`).
-
-        Args:
-            token (`str`): Token.
-
-        Returns:
-            `int`: Its id; `-1` when the vocabulary does not hold it.
-        """
+        """Look up a token of the stream's structure (`AGE/9`, `TYPE/OP`, `UNK/NDC`)."""
         return self._structural.get(token, -1)
 
     def find_type(self, visit_type: str) -> int:
-        """Look up the token of a visit's type.
-
-        Args:
-            visit_type (`str`): `"IP"`, `"OP"`, ...; empty when unknown.
-
-        Returns:
-            `int`: Id of `TYPE/x`, else of `UNK/TYPE`, else `-1`.
-        """
+        """Look up the token of a visit's type."""
         found = self.find(f"TYPE/{visit_type}")
         return found if found >= 0 else self.find(UNKNOWN_TYPE)
 
@@ -302,21 +252,7 @@ class ClaimVocabulary:
 
 
 def check_contiguous(ids: Mapping[str, int], what: str) -> None:
-    """Refuse a mapping from text to id whose ids are not `0 .. n - 1`, each once.
-
-    Args:
-        ids (`Mapping[str, int]`): Text to id.
-        what (`str`): What the mapping is, for the message.
-
-    Raises:
-        ValueError: If a key is not text without white space, or the ids have a gap or a duplicate.
-
-    Examples:
-        >>> check_contiguous({"A": 0, "B": 2}, "vocab")
-        Traceback (most recent call last):
-            ...
-        ValueError: expected the ids of vocab to be 0 to 1, each once, found 1 missing, the first of them 1
-    """
+    """Refuse a mapping from text to id whose ids are not `0 .. n - 1`, each once."""
     _check_entries(ids, what)
     missing = sorted(set(range(len(ids))) - set(ids.values()))
     if missing:
@@ -368,17 +304,7 @@ def complete_vocabulary(vocab: Mapping[str, int], special_tokens: Iterable[str])
 
 
 def read_json_object(path: str | PathLike[str]) -> dict[str, Any]:
-    """Read a JSON file that holds one object.
-
-    Args:
-        path (`str` or `os.PathLike`): File.
-
-    Returns:
-        `dict`: The object.
-
-    Raises:
-        ValueError: If the file is no JSON, or holds something else. The message names the file.
-    """
+    """Read a JSON file that holds one object."""
     name = Path(path).name
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .categories_claim import CategoryRules
+from .categories_claim import CodeCategories
+from .form_claim import FORM_COLUMNS
+from .form_table_claim import FormWriter
 from .patients_claim import read_history
 from .visits_claim import load_arrow, read_batches, read_patient_codes, read_visits
 from .vocabulary_claim import (
@@ -26,6 +28,7 @@ from .vocabulary_claim import (
 )
 
 READ_ROWS = 8192
+COUNTED_COLUMNS = ("patient_id", "patient_codes", "visit_day", "visit_type", "codes")
 # Pairs of 8 bytes that are collected between two clean-ups.
 _PENDING_PAIRS = 2**24
 _PATIENT_BITS = np.uint64(32)
@@ -112,21 +115,23 @@ class PatientCounter:
 def train_tokens(
     dataset: Any,
     *,
-    rules: CategoryRules,
+    rules: CodeCategories,
     options: EncodingOptions,
     special_tokens: Iterable[str],
     min_patients: int,
     max_size: int | None,
+    writer: FormWriter | None = None,
 ) -> dict[str, int]:
     """Choose the tokens of a vocabulary from patients.
 
     Args:
         dataset (`Any`): Any form that [`read_tables`] takes.
-        rules (`CategoryRules`): From code to category.
+        rules (`CodeCategories`): From code to category.
         options (`EncodingOptions`): How patients will be written; only visits in view are counted.
         special_tokens (`Iterable[str]`): First tokens, in order.
         min_patients (`int`): Smallest number of distinct patients behind a token.
         max_size (`int` or `None`): Largest vocabulary; the codes of most patients then stay.
+        writer ([`FormWriter`], *optional*): Writes the patients in a form before they are counted.
 
     Returns:
         `dict[str, int]`: Token to id. Tokens are sorted by text inside their group, so ids reveal no frequency.
@@ -138,7 +143,7 @@ def train_tokens(
         raise ValueError(f"expected min_patients to be an integer of at least 1, found {min_patients!r}")
     codes = PatientCounter(min_patients, keep_all=max_size is not None)
     types = PatientCounter(min_patients)
-    num_patients = _count(dataset, options.max_visits, codes, types)
+    num_patients = _count(dataset, options.max_visits, codes, types, writer)
     if not num_patients:
         raise ValueError("expected at least one patient to train the vocabulary on, found none")
     exact = {code for code in codes.strings_of_at_least_threshold() if _is_code(code)}
@@ -163,12 +168,13 @@ def train_tokens(
     return {token: number for number, token in enumerate([*structure, *sorted(chosen)])}
 
 
-def read_tables(dataset: Any) -> Iterator[Any]:
-    """Read patients in any of the forms they come in, as tables.
+def read_tables(dataset: Any, writer: FormWriter | None = None) -> Iterator[Any]:
+    """Read patients in any of the layouts they come in, as tables.
 
     Args:
         dataset (`datasets.Dataset`, `datasets.IterableDataset`, `pyarrow.Table` or an iterable):
             Patients. An iterable holds `pyarrow.Table` batches or patients as mappings.
+        writer ([`FormWriter`], *optional*): Writes them in a form.
 
     Yields:
         `pyarrow.Table`: Columns of the patients table.
@@ -181,34 +187,37 @@ def read_tables(dataset: Any) -> Iterator[Any]:
         1
     """
     pa, _ = load_arrow()
+    columns = (*COUNTED_COLUMNS, *FORM_COLUMNS)
     if isinstance(dataset, (pa.Table, pa.RecordBatch)):
-        yield dataset
+        yield from (batch if writer is None else writer.write(batch) for batch in read_batches(dataset, columns))
     elif isinstance(dataset, Mapping):
         raise ValueError("expected one data set, found a mapping of splits; pass the training split alone")
     elif hasattr(dataset, "with_format") and hasattr(dataset, "iter"):
-        yield from dataset.with_format("arrow").iter(batch_size=READ_ROWS)
+        for table in dataset.with_format("arrow").iter(batch_size=READ_ROWS):
+            yield from read_tables(table, writer)
     elif isinstance(dataset, Iterable) and not isinstance(dataset, str):
         patients: list[Mapping[str, Any]] = []
         for item in dataset:
             if isinstance(item, (pa.Table, pa.RecordBatch)):
-                yield item
+                yield from read_tables(item, writer)
             elif isinstance(item, Mapping):
                 patients.append(item)
             else:
                 raise ValueError(f"expected patients or pyarrow tables, found {type(item).__name__}")
             if len(patients) == READ_ROWS:
-                yield _table_of(patients)
+                yield _table_of(patients, writer)
                 patients = []
         if patients:
-            yield _table_of(patients)
+            yield _table_of(patients, writer)
     else:
         raise ValueError(f"expected a data set, a pyarrow table or a list of patients, found {type(dataset).__name__}")
 
 
-def _table_of(patients: list[Mapping[str, Any]]) -> Any:
+def _table_of(patients: list[Mapping[str, Any]], writer: FormWriter | None) -> Any:
     """Patients given as mappings as a table."""
     pa, _ = load_arrow()
-    histories = [read_history(patient) for patient in patients]
+    form = None if writer is None else writer.form
+    histories = [read_history(patient, form) for patient in patients]
     columns = {
         "visit_day": pa.array(
             [[visit.day for visit in history.visits] for history in histories], pa.list_(pa.int64())
@@ -231,13 +240,15 @@ def _table_of(patients: list[Mapping[str, Any]]) -> Any:
     return pa.table(columns)
 
 
-def _count(dataset: Any, max_visits: int | None, codes: PatientCounter, types: PatientCounter) -> int:
+def _count(
+    dataset: Any, max_visits: int | None, codes: PatientCounter, types: PatientCounter, writer: FormWriter | None
+) -> int:
     """Feed the counters; the number of distinct patients."""
     pa, _ = load_arrow()
     numbers: dict[Any, int] = {}
     num_patients = 0
-    for table in read_tables(dataset):
-        for batch in read_batches(table, ("patient_id", "patient_codes", "visit_day", "visit_type", "codes")):
+    for table in read_tables(dataset, writer):
+        for batch in read_batches(table, COUNTED_COLUMNS):
             if "patient_id" in batch.schema.names:
                 # A cohort can hold a patient several times: rows are patients only when no identifier says otherwise.
                 ids = batch.column("patient_id")
@@ -259,7 +270,7 @@ def _count(dataset: Any, max_visits: int | None, codes: PatientCounter, types: P
     return num_patients
 
 
-def _fit(codes: PatientCounter, exact: set[str], rules: CategoryRules, room: int | None) -> set[str]:
+def _fit(codes: PatientCounter, exact: set[str], rules: CodeCategories, room: int | None) -> set[str]:
     """Exact codes and back-off targets, the most held ones when there is not room for all."""
     targets = _backoff_targets(codes, exact, rules)
     if room is None or len({*exact, *targets}) <= room:
@@ -273,7 +284,7 @@ def _fit(codes: PatientCounter, exact: set[str], rules: CategoryRules, room: int
     return {*kept, *ranked_targets[: room - len(kept)]}
 
 
-def _backoff_targets(codes: PatientCounter, exact: set[str], rules: CategoryRules) -> dict[str, int]:
+def _backoff_targets(codes: PatientCounter, exact: set[str], rules: CodeCategories) -> dict[str, int]:
     """Prefixes and categories to which the codes of enough patients back off, with that number of patients."""
     is_exact = np.array([text in exact for text in codes.strings], dtype=bool)
     pairs = codes.pairs[~is_exact[(codes.pairs >> _PATIENT_BITS).astype(np.int64)]]

@@ -1,1 +1,1 @@
-"""The mechanics that both populations share."""
+"""Mechanics that both simulated populations share: calendar, random streams, codes, tables and their publication."""

@@ -4,23 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-
-from claim_transformers.simulation.engine.calendar import Int, Key
-from claim_transformers.simulation.engine.columns import (
-    constant_column,
-    day_column,
-    money_column,
-    text_column,
-    text_of_bytes,
-)
-from claim_transformers.simulation.engine.identifiers import claim_names, patient_names
-from claim_transformers.simulation.pediatric.block import Fills
-from claim_transformers.simulation.pediatric.schemas import PHARMACY_SCHEMA
 
 
 @dataclass
@@ -40,22 +27,11 @@ class BlockTables:
     true_risk: pa.Table
 
     def by_name(self) -> dict[str, pa.Table]:
-        """Every table by its name, which is also that of its file.
-
-        Returns:
-            `dict[str, pa.Table]`: The tables.
-        """
+        """Every table by its name, which is also that of its file."""
         return {name: getattr(self, name) for name in BlockTables.__annotations__}
 
     def of_first_patients(self, kept: int) -> BlockTables:
-        """Keep the rows of the first patients of the block; rows stay in their order.
-
-        Args:
-            kept (`int`): Number of patients.
-
-        Returns:
-            `BlockTables`: Their rows.
-        """
+        """Keep the rows of the first patients of the block; rows stay in their order."""
         # Spans of coverage are in order of patient, so their dictionary is too.
         names = self.eligibility["person_id"].combine_chunks().dictionary[:kept]
         cut = {}
@@ -67,64 +43,8 @@ class BlockTables:
 
 
 def join_blocks(blocks: Sequence[BlockTables]) -> dict[str, pa.Table]:
-    """Put the tables of blocks after each other.
-
-    Args:
-        blocks (`Sequence[BlockTables]`): Blocks in order, one at least.
-
-    Returns:
-        `dict[str, pa.Table]`: Every table by name.
-
-    Examples:
-        >>> block = BlockTables(*[pa.table({"row": [number]}) for number in range(4)])
-        >>> join_blocks([block, block])["eligibility"]["row"].to_pylist()
-        [2, 2]
-    """
+    """Put the tables of blocks after each other."""
     return {
         name: pa.concat_tables([block.by_name()[name] for block in blocks]).unify_dictionaries()
         for name in blocks[0].by_name()
     }
-
-
-def fills_table(
-    fills: Fills,
-    key: Key,
-    ingredient: Int,
-    product: pa.Array,
-    cents: np.ndarray[Any, np.dtype[np.int64]],
-    generator: np.random.Generator,
-    *,
-    salt: int,
-    data_source: str,
-) -> pa.Table:
-    """Pharmacy claims in the order of the fills.
-
-    Args:
-        fills (`Fills`): Prescriptions filled.
-        key (`np.ndarray` of `uint64`): Keys of the patients of the block.
-        ingredient (`np.ndarray`): Number of the ingredient of each fill.
-        product (`pa.Array`): NDC of each fill.
-        cents (`np.ndarray` of `int64`): Price of each fill.
-        generator (`np.random.Generator`): Stream, from which refills are drawn.
-        salt (`int`): What tells these claims from others of the same patients.
-        data_source (`str`): Name of the source.
-
-    Returns:
-        `pa.Table`: One row per fill, in `PHARMACY_SCHEMA`.
-    """
-    refills = generator.integers(0, 6, len(fills), dtype=np.int32) * (fills.days_supply >= 25)
-    columns = [
-        text_column(fills.patient, patient_names(key)),
-        text_of_bytes(claim_names(key[fills.patient], fills.day, salt)),
-        pa.array(np.ones(len(fills), dtype=np.int32)),
-        day_column(fills.day),
-        product,
-        pa.array((fills.days_supply * (1 + ingredient % 3)).astype(np.float32)),
-        pa.array(fills.days_supply),
-        pa.array(refills.astype(np.int32)),
-        day_column((fills.day + 3 + refills).astype(np.int32)),
-        money_column(cents),
-        money_column(cents),
-        constant_column(data_source, len(fills)),
-    ]
-    return pa.Table.from_arrays(columns, schema=PHARMACY_SCHEMA)

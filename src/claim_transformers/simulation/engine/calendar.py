@@ -14,8 +14,12 @@ Int = NDArray[np.signedinteger[Any]]
 Bool = NDArray[np.bool_]
 Key = NDArray[np.uint64]
 
-PAST_MONTHS = 276
-FUTURE_MONTHS = 24
+_PAST_MONTHS = 276
+_FUTURE_MONTHS = 24
+# A day or month later than any: what never happens is never reached.
+NEVER = np.int32(1 << 20)
+# Days by which an elective visit moves, by day of the week from Monday on: Saturday to Friday, Sunday to Monday.
+WEEKEND_SHIFT = np.array([0, 0, 0, 0, 0, -1, 1], dtype=np.int32)
 
 # Relative rate in January to December; each profile is scaled to a mean of one. Sources: docs/simulation.md.
 SEASONS: dict[str, tuple[float, ...]] = {
@@ -95,28 +99,28 @@ class Calendar:
         if not 1 <= months <= 240:
             raise ValueError(f"expected a window of 1 to 240 months, found {months}")
         object.__setattr__(self, "months", months)
-        first = np.datetime64(self.start, "M") - PAST_MONTHS
-        starts = np.arange(first, first + PAST_MONTHS + months + FUTURE_MONTHS + 1).astype("datetime64[D]")
+        first = np.datetime64(self.start, "M") - _PAST_MONTHS
+        starts = np.arange(first, first + _PAST_MONTHS + months + _FUTURE_MONTHS + 1).astype("datetime64[D]")
         object.__setattr__(self, "first_days", starts.astype(np.int32))
 
     @property
     def first(self) -> int:
         """First day of the window, in days since 1970-01-01."""
-        return int(self.first_days[PAST_MONTHS])
+        return int(self.first_days[_PAST_MONTHS])
 
     @property
     def last(self) -> int:
         """Last day of the window, in days since 1970-01-01."""
-        return int(self.first_days[PAST_MONTHS + self.months]) - 1
+        return int(self.first_days[_PAST_MONTHS + self.months]) - 1
 
     def first_day(self, month: Int) -> Int:
         """First day of each month, in days since 1970-01-01."""
-        days: Int = self.first_days[month + PAST_MONTHS]
+        days: Int = self.first_days[month + _PAST_MONTHS]
         return days
 
     def last_day(self, month: Int) -> Int:
         """Last day of each month, in days since 1970-01-01."""
-        days: Int = self.first_days[month + (PAST_MONTHS + 1)] - 1
+        days: Int = self.first_days[month + (_PAST_MONTHS + 1)] - 1
         return days
 
     def month_of_year(self, month: Int) -> Int:

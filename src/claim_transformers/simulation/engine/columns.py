@@ -15,35 +15,13 @@ _HEX_PAIRS = np.stack([np.repeat(_HEX, 16), np.tile(_HEX, 16)], axis=1).copy().v
 
 
 def hex_bytes(key: Key) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Sixteen hexadecimal digits per key, one row each.
-
-    Args:
-        key (`np.ndarray` of `uint64`): Keys.
-
-    Returns:
-        `np.ndarray` of `uint8` and shape `(len(key), 16)`: ASCII codes.
-
-    Examples:
-        >>> hex_bytes(np.array([255], dtype=np.uint64)).tobytes()
-        b'00000000000000ff'
-    """
+    """Sixteen hexadecimal digits per key, one row each."""
     pairs = _HEX_PAIRS[key.astype(">u8").view(np.uint8).reshape(len(key), 8)]
     return pairs.view(np.uint8).reshape(len(key), 16)
 
 
 def text_of_bytes(rows: np.ndarray[Any, np.dtype[np.uint8]]) -> pa.Array:
-    """Strings of equal length from rows of ASCII codes.
-
-    Args:
-        rows (`np.ndarray` of `uint8`): One row per string.
-
-    Returns:
-        `pa.StringArray`: The strings.
-
-    Examples:
-        >>> text_of_bytes(np.frombuffer(b"abcd", dtype=np.uint8).reshape(2, 2)).to_pylist()
-        ['ab', 'cd']
-    """
+    """Strings of equal length from rows of ASCII codes."""
     count, width = rows.shape
     offsets = np.arange(0, count * width + 1, width, dtype=np.int32)
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(rows)))
@@ -78,30 +56,13 @@ def text_column(codes: Int, words: Sequence[str] | pa.Array) -> pa.DictionaryArr
 
 
 def constant_column(word: str | None, rows: int) -> pa.DictionaryArray:
-    """Dictionary column that holds one word, or null, in every row.
-
-    Examples:
-        >>> constant_column("OP", 2).to_pylist(), constant_column(None, 1).to_pylist()
-        (['OP', 'OP'], [None])
-    """
+    """Dictionary column that holds one word, or null, in every row."""
     codes = np.full(rows, -1 if word is None else 0, dtype=np.int32)
     return text_column(codes, [word or ""])
 
 
 def day_column(days: Int, missing: np.ndarray[Any, np.dtype[np.bool_]] | None = None) -> pa.Array:
-    """Date column from days since 1970-01-01.
-
-    Args:
-        days (`np.ndarray` of `int32`): Days.
-        missing (`np.ndarray` of `bool`, *optional*): Rows without a date.
-
-    Returns:
-        `pa.Date32Array`: One entry per row.
-
-    Examples:
-        >>> day_column(np.array([0, 14610], dtype=np.int32)).to_pylist()
-        [datetime.date(1970, 1, 1), datetime.date(2010, 1, 1)]
-    """
+    """Date column from days since 1970-01-01."""
     return pa.array(days.astype(np.int32, copy=False), mask=missing).view(pa.date32())
 
 
@@ -118,5 +79,6 @@ def money_column(cents: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:
         >>> money_column(np.array([1999, -5], dtype=np.int64)).to_pylist()
         [Decimal('19.99'), Decimal('-0.05')]
     """
+    # A decimal is 128 bits, low word first; the high word of a small number is its sign, all zeros or all ones.
     words = np.stack([cents, cents >> 63], axis=1)
     return pa.Array.from_buffers(pa.decimal128(12, 2), len(cents), [None, pa.py_buffer(np.ascontiguousarray(words))])

@@ -31,35 +31,10 @@ def generator_of(seed: int, population: int, block: int, purpose: str) -> np.ran
 
 
 def streams_of(seed: int, population: int, block: int) -> dict[str, np.random.Generator]:
-    """Every random stream of one block.
-
-    Args:
-        seed (`int`): Seed of the simulation.
-        population (`int`): Number of the population.
-        block (`int`): Number of the block.
-
-    Returns:
-        `dict[str, np.random.Generator]`: The stream of each purpose.
-
-    Examples:
-        >>> streams = streams_of(0, 0, 1)
-        >>> streams["care"].random() == generator_of(0, 0, 1, "care").random()
-        True
-    """
+    """Every random stream of one block."""
     return {purpose: generator_of(seed, population, block, purpose) for purpose in _STREAMS}
 
 
 def block_key_of(name: str) -> int:
-    """Key from which the identities of a block are hashed.
-
-    Args:
-        name (`str`): Seed, population and number of the block.
-
-    Returns:
-        `int`: 56 bits.
-
-    Examples:
-        >>> block_key_of("0|a|1") == block_key_of("0|a|2"), block_key_of("0|a|1") < 2**56
-        (False, True)
-    """
+    """Key from which the identities of a block are hashed."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Float, Int, Key
 
 # Exponent of the rank-frequency law of codes inside a pool; a judgement, close to Zipf's law.
-RANK_EXPONENT = 1.15
+_RANK_EXPONENT = 1.15
 
 
 def mix(key: Key, salt: int | Key) -> Key:
@@ -52,7 +52,7 @@ def unit(key: Key, salt: int | Key) -> Float:
     return (mix(key, salt) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
 
 
-def parse_weights(text: str) -> tuple[list[str], np.ndarray[tuple[int], np.dtype[np.float64]]]:
+def _parse_weights(text: str) -> tuple[list[str], np.ndarray[tuple[int], np.dtype[np.float64]]]:
     """Read `"A:3 B:1"`, or `"A B"` whose weights fall with the rank.
 
     Args:
@@ -65,7 +65,7 @@ def parse_weights(text: str) -> tuple[list[str], np.ndarray[tuple[int], np.dtype
         ValueError: If the text is empty.
 
     Examples:
-        >>> codes, weights = parse_weights("99213:3 99214:1")
+        >>> codes, weights = _parse_weights("99213:3 99214:1")
         >>> codes, weights.tolist()
         (['99213', '99214'], [0.75, 0.25])
     """
@@ -74,7 +74,7 @@ def parse_weights(text: str) -> tuple[list[str], np.ndarray[tuple[int], np.dtype
         raise ValueError("expected at least one code in a pool, found none")
     ranks = np.arange(1, len(parts) + 1, dtype=np.float64)
     given = [float(weight) if weight else 0.0 for _, _, weight in parts]
-    weights = np.array(given) if any(given) else ranks**-RANK_EXPONENT
+    weights = np.array(given) if any(given) else ranks**-_RANK_EXPONENT
     return [code for code, _, _ in parts], weights / weights.sum()
 
 
@@ -82,7 +82,7 @@ class CodeTable:
     """Pools of weighted codes that are drawn from in constant time (alias method, Walker 1977).
 
     Args:
-        pools (`Mapping[str, str]`): Name of a pool to its codes, as `parse_weights` reads them.
+        pools (`Mapping[str, str]`): Name of a pool to its codes, as `_parse_weights` reads them.
         jitter (`float`, *optional*, defaults to `0.0`):
             Standard deviation of the logarithm by which each weight is moved: the coding habit of an institution.
         seed (`int`, *optional*, defaults to `0`): Seed of that movement.
@@ -101,7 +101,7 @@ class CodeTable:
         code_of: dict[str, int] = {}
         sizes, codes, accept, alias = [], [], [], []
         for text in pools.values():
-            members, weights = parse_weights(text)
+            members, weights = _parse_weights(text)
             weights = weights * np.exp(jitter * generator.standard_normal(len(weights)))
             threshold, other = _alias_tables(weights / weights.sum())
             sizes.append(len(members))
@@ -117,15 +117,19 @@ class CodeTable:
 
     def pool(self, name: str) -> int:
         """Number of a pool."""
+        if name not in self._pool_of:
+            raise KeyError(f"expected one of {len(self.names)} pools such as {self.names[0]!r}, found {name!r}")
         return self._pool_of[name]
 
-    def pool_ids(self, names: list[str]) -> Int:
+    def pool_ids(self, names: Sequence[str]) -> Int:
         """Numbers of several pools."""
-        return np.array([self._pool_of[name] for name in names], dtype=np.int32)
+        return np.array([self.pool(name) for name in names], dtype=np.int32)
 
     def draw(self, pool: Int, uniform: Float) -> Int:
         """Draw one code per entry; the same number in `[0, 1)` gives the same code of a pool."""
         scaled = uniform * self.size[pool]
+        # One number does two things: its whole part picks a slot of the pool, its fraction decides between the slot's
+        # own code and its alias. Multiplying the swap instead of branching keeps it one pass.
         slot = scaled.astype(np.int32)
         position = slot + self.offset[pool]
         swapped = (scaled - slot) >= self._accept[position]

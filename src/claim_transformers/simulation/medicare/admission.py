@@ -84,21 +84,7 @@ def admit(
     memory: Float,
     generator: np.random.Generator,
 ) -> Admissions:
-    """Draw one stay for each of some patients, and the hazards that follow it.
-
-    Args:
-        world (`World`): Patients and their hazards.
-        patient (`np.ndarray`): Who is admitted.
-        day (`np.ndarray`): Day of admission.
-        is_planned (`np.ndarray` of bool): Whether the stay is planned.
-        last_cause (`np.ndarray`): Cause of a stay within the last 60 days, `-1` for none.
-        last_discharge (`np.ndarray`): Day of the last discharge, long ago for none.
-        memory (`np.ndarray`): Earlier stays, each counted less the longer ago.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `Admissions`: One entry per patient given.
-    """
+    """Draw one stay for each of some patients, and the hazards that follow it."""
     community, month = world.community, world.month(day)
     cause = _causes(world, patient, month, is_planned, last_cause, generator)
     grave = community.illness[patient, month]
@@ -146,6 +132,8 @@ def _causes(
     repeated = np.flatnonzero((last_cause >= 0) & ~IS_PLANNED[np.maximum(last_cause, 0)])
     rates[repeated, last_cause[repeated]] *= np.float32(SAME_CAUSE)
     rates *= is_planned[:, None] == IS_PLANNED[None, :]
+    # A cause is drawn by its share of the row: the number of steps at or below the threshold is its position. Rounding
+    # can leave the threshold at the last step, hence the limit.
     steps = np.cumsum(rates, axis=1)
     threshold = generator.random(len(patient), dtype=np.float32) * steps[:, -1]
     cause: Int = np.minimum((steps <= threshold[:, None]).sum(axis=1), len(STAY_CAUSES) - 1).astype(np.int32)
@@ -179,6 +167,7 @@ def _dispositions(
         1, 0.95 / np.maximum(chances[:, 1:].sum(axis=1, keepdims=True), 1e-6)
     )
     kinds = np.array([DIED, FACILITY, HOME_HEALTH, AGAINST_ADVICE, HOSPICE, HOSPICE_FACILITY, HOME], dtype=np.int32)
+    # What the six chances leave to one is the way home, the seventh kind.
     steps = np.cumsum(chances, axis=1)
     drawn: Int = kinds[(steps <= uniform[:, None]).sum(axis=1)]
     return drawn

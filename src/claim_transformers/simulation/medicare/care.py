@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Bool, Int
+from claim_transformers.simulation.engine.fills import Fills
 from claim_transformers.simulation.medicare.care_after import after_claims, hospice_claims
 from claim_transformers.simulation.medicare.care_community import (
     chemotherapy_claims,
@@ -21,15 +22,14 @@ from claim_transformers.simulation.medicare.care_stays import (
     follow_up_claims,
     stay_claims,
 )
-from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.codebook import MedicareCodebook
+from claim_transformers.simulation.medicare.coding import forget, write_diagnoses
 from claim_transformers.simulation.medicare.community import Events
-from claim_transformers.simulation.medicare.diagnoses import forget, write_diagnoses
 from claim_transformers.simulation.medicare.fills import draw_fills
 from claim_transformers.simulation.medicare.hazards import HORIZON_DAYS
 from claim_transformers.simulation.medicare.sheets import TYPE_OF, Lines, Sheet, join_sheets
 from claim_transformers.simulation.medicare.stays import Stays, World
 from claim_transformers.simulation.medicare.tables import covered
-from claim_transformers.simulation.pediatric.block import Fills
 
 # Claims that a planted bias never drops: without a stay there would be nothing to predict, and what follows a stay is
 # billed with it.
@@ -55,25 +55,13 @@ class Care:
 
 def write_care(
     world: World,
-    codes: Codebook,
+    codes: MedicareCodebook,
     stays: Stays,
     death_day: Int,
     generator: np.random.Generator,
     recording: np.random.Generator,
 ) -> Care:
-    """Write all claims and fills of a block.
-
-    Args:
-        world (`World`): Patients and what they live through.
-        codes (`Codebook`): Tables.
-        stays (`Stays`): Stays in order of patient and time.
-        death_day (`np.ndarray`): Day of death of every patient.
-        generator (`np.random.Generator`): Stream.
-        recording (`np.random.Generator`): Stream of the planted bias, used by it alone.
-
-    Returns:
-        `Care`: What is recorded.
-    """
+    """Write all claims and fills of a block."""
     visits, urgent, is_observation = _visits_outside(world, stays, death_day)
     bounds = bounds_of(stays, death_day)
     hospital, _ = stay_claims(world, codes, stays, generator)

@@ -4,64 +4,52 @@ from __future__ import annotations
 
 import numpy as np
 
-from claim_transformers.simulation.engine.calendar import Bool, Int
+from claim_transformers.simulation.engine.calendar import NEVER, Bool, Int
 from claim_transformers.simulation.medicare.admission import DIED, FACILITY, HOME, HOME_HEALTH, HOSPICE
 from claim_transformers.simulation.medicare.care_stays import STILL_PATIENT, TRANSFERRED, Bounds
 from claim_transformers.simulation.medicare.causes import STAY_CAUSES
-from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.codebook import MedicareCodebook
 from claim_transformers.simulation.medicare.sheets import BILL, Sheet, draw_services, new_sheet, some
 from claim_transformers.simulation.medicare.stays import Stays, World
-from claim_transformers.simulation.pediatric.population import NEVER
 
 # Mean and longest days in a nursing facility (42 CFR 409.61: 100 days in a benefit period), and of one bill.
-FACILITY_DAYS, FACILITY_MOST, BILL_DAYS = 24.0, 100, 30
+_FACILITY_DAYS, _FACILITY_MOST, _BILL_DAYS = 24.0, 100, 30
 # A home health episode (42 CFR 484.205, before 2020).
-EPISODE_DAYS = 60
-HOME_HEALTH_AFTER_FACILITY = 0.35
+_EPISODE_DAYS = 60
+_HOME_HEALTH_AFTER_FACILITY = 0.35
 # Share of those who die at home in hospice care, and the median of its days (MedPAC, Report to the Congress 2013: 44
 # %, 18).
-HOSPICE_SHARE, HOSPICE_DAYS, HOSPICE_SPREAD = 0.36, 18.0, 1.2
+_HOSPICE_SHARE, _HOSPICE_DAYS, _HOSPICE_SPREAD = 0.36, 18.0, 1.2
 
 
 def after_claims(
-    world: World, codes: Codebook, stays: Stays, bounds: Bounds, generator: np.random.Generator
+    world: World, codes: MedicareCodebook, stays: Stays, bounds: Bounds, generator: np.random.Generator
 ) -> list[Sheet]:
-    """Claims of nursing facilities and home health agencies.
-
-    Args:
-        world (`World`): Patients.
-        codes (`Codebook`): Tables.
-        stays (`Stays`): Stays in order of patient and time.
-        bounds (`Bounds`): What ends the time after each.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `list[Sheet]`: Claims.
-    """
+    """Claims of nursing facilities and home health agencies."""
     sent = np.flatnonzero(stays.disposition == FACILITY)
-    days = generator.standard_gamma(1.4, len(sent)) / 1.4 * FACILITY_DAYS
-    planned = stays.discharge[sent] + np.clip(days, 3, FACILITY_MOST).astype(np.int32)
+    days = generator.standard_gamma(1.4, len(sent)) / 1.4 * _FACILITY_DAYS
+    planned = stays.discharge[sent] + np.clip(days, 3, _FACILITY_MOST).astype(np.int32)
     end = np.minimum(planned, bounds.last_day()[sent])
     back = bounds.next_admission[sent] <= end
     sheets = _facility(codes, stays, sent, end, back, bounds.death[sent] <= end, generator)
     home = np.flatnonzero(stays.disposition == HOME_HEALTH)
-    left = np.flatnonzero((end == planned) & (generator.random(len(sent)) < HOME_HEALTH_AFTER_FACILITY))
+    left = np.flatnonzero((end == planned) & (generator.random(len(sent)) < _HOME_HEALTH_AFTER_FACILITY))
     stay = np.concatenate([home, sent[left]])
     start = np.concatenate([stays.discharge[home], end[left]]) + generator.integers(1, 4, len(stay), dtype=np.int32)
     return [*sheets, *_home_health(codes, stays, stay, start, bounds.last_day()[stay], generator)]
 
 
 def _facility(
-    codes: Codebook, stays: Stays, sent: Int, end: Int, back: Bool, died: Bool, generator: np.random.Generator
+    codes: MedicareCodebook, stays: Stays, sent: Int, end: Int, back: Bool, died: Bool, generator: np.random.Generator
 ) -> list[Sheet]:
     """Bills of one month each, from the day of discharge to the end."""
     pool = codes.diagnoses.pool("aftercare")
     sheets = []
     begin = stays.discharge[sent]
-    for part in range(-(-FACILITY_MOST // BILL_DAYS)):
-        start = begin + part * BILL_DAYS
+    for part in range(-(-_FACILITY_MOST // _BILL_DAYS)):
+        start = begin + part * _BILL_DAYS
         here = np.flatnonzero((start < end) if part else np.ones(len(sent), dtype=np.bool_))
-        start, stop = start[here], np.minimum(start[here] + BILL_DAYS - 1, end[here])
+        start, stop = start[here], np.minimum(start[here] + _BILL_DAYS - 1, end[here])
         is_last = stop == end[here]
         sheet = new_sheet("SNF", stays.patient[sent[here]], start, stop, pool, mention=0.8, most=8)
         sheet.admission = begin[here].astype(np.int32)
@@ -83,12 +71,12 @@ def _facility(
 
 
 def _home_health(
-    codes: Codebook, stays: Stays, stay: Int, start: Int, last_day: Int, generator: np.random.Generator
+    codes: MedicareCodebook, stays: Stays, stay: Int, start: Int, last_day: Int, generator: np.random.Generator
 ) -> list[Sheet]:
     """One episode of 60 days, cut by death or the next stay."""
     kept = np.flatnonzero(start < last_day)
     stay, start = stay[kept], start[kept]
-    length = generator.integers(15, EPISODE_DAYS, len(kept), dtype=np.int32)
+    length = generator.integers(15, _EPISODE_DAYS, len(kept), dtype=np.int32)
     end = np.minimum(start + length, last_day[kept])
     pools = codes.diagnoses.pool_ids([cause.drug_condition or "aftercare" for cause in STAY_CAUSES])
     sheet = new_sheet(
@@ -113,28 +101,19 @@ def _home_health(
 
 
 def hospice_claims(
-    world: World, codes: Codebook, stays: Stays, death_day: Int, generator: np.random.Generator
+    world: World, codes: MedicareCodebook, stays: Stays, death_day: Int, generator: np.random.Generator
 ) -> list[Sheet]:
-    """Hospice care from a discharge to it, or from some time before a death at home, to death.
-
-    Args:
-        world (`World`): Patients.
-        codes (`Codebook`): Tables.
-        stays (`Stays`): Stays in order of patient and time.
-        death_day (`np.ndarray`): Day of death of every patient.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `list[Sheet]`: Claims.
-    """
+    """Hospice care from a discharge to it, or from some time before a death at home, to death."""
     size = len(death_day)
     latest = np.full(size, int(world.calendar.first) - 400, dtype=np.int32)
     latest[stays.patient] = stays.discharge
     final = np.full(size, HOME, dtype=np.int32)
     final[stays.patient] = stays.disposition
-    begin_home = death_day - (HOSPICE_DAYS * np.exp(HOSPICE_SPREAD * generator.standard_normal(size))).astype(np.int32)
+    begin_home = death_day - (_HOSPICE_DAYS * np.exp(_HOSPICE_SPREAD * generator.standard_normal(size))).astype(
+        np.int32
+    )
     begin_home = np.maximum(begin_home, latest + 1)
-    at_home = (final < HOSPICE) & (final != DIED) & (generator.random(size) < HOSPICE_SHARE) & (death_day < NEVER)
+    at_home = (final < HOSPICE) & (final != DIED) & (generator.random(size) < _HOSPICE_SHARE) & (death_day < NEVER)
     begin = np.where(final >= HOSPICE, latest, begin_home)
     end = np.minimum(death_day, world.calendar.last)
     patient = np.flatnonzero(((final >= HOSPICE) | at_home) & (begin <= end)).astype(np.int32)
@@ -142,7 +121,7 @@ def hospice_claims(
     pool = codes.diagnoses.pool("hospice")
     while len(patient):
         start = begin[patient]
-        stop = np.minimum(start + BILL_DAYS - 1, end[patient])
+        stop = np.minimum(start + _BILL_DAYS - 1, end[patient])
         is_last = stop >= end[patient]
         sheet = new_sheet("HOSP", patient, start, stop, pool, mention=0.25, most=3)
         sheet.bill = np.where(is_last, BILL["811"], BILL["812"]).astype(np.int32)

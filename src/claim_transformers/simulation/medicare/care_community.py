@@ -6,43 +6,28 @@ import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Bool, Int
 from claim_transformers.simulation.engine.sampling import unit
-from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.codebook import MedicareCodebook
 from claim_transformers.simulation.medicare.community import MINOR, Events
 from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, CONDITION_NAMES, CONDITIONS, ESRD
 from claim_transformers.simulation.medicare.sheets import Sheet, draw_services, new_sheet, some
 from claim_transformers.simulation.medicare.stays import Stays, World
 
-LABORATORY_SHARE, IMAGING_SHARE, CLINIC_SHARE = 0.24, 0.07, 0.06
-DIALYSIS_SESSIONS = 13.0
-COPD, DIABETES = CONDITION_NAMES.index("copd"), CONDITION_NAMES.index("diabetes")
-STROKE, PARKINSON = CONDITION_NAMES.index("stroke"), CONDITION_NAMES.index("parkinson")
+_LABORATORY_SHARE, _IMAGING_SHARE, _CLINIC_SHARE = 0.24, 0.07, 0.06
+_DIALYSIS_SESSIONS = 13.0
+_COPD, _DIABETES = CONDITION_NAMES.index("copd"), CONDITION_NAMES.index("diabetes")
+_STROKE, _PARKINSON = CONDITION_NAMES.index("stroke"), CONDITION_NAMES.index("parkinson")
 
 
-def reason_pools(codes: Codebook) -> Int:
-    """Pool of diagnoses of every reason for a visit.
-
-    Args:
-        codes (`Codebook`): Tables.
-
-    Returns:
-        `np.ndarray` of shape `(conditions + 1,)`: The last one is `MINOR`.
-    """
+def _reason_pools(codes: MedicareCodebook) -> Int:
+    """Pool of diagnoses of every reason for a visit."""
     return codes.diagnoses.pool_ids([*(condition.name for condition in CONDITIONS), "minor"])
 
 
-def office_claims(world: World, codes: Codebook, visits: Events, generator: np.random.Generator) -> list[Sheet]:
-    """Carrier claims of office visits, with laboratory, imaging and clinic visits that come of them.
-
-    Args:
-        world (`World`): Patients.
-        codes (`Codebook`): Tables.
-        visits (`Events`): Visits that take place.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `list[Sheet]`: Claims.
-    """
-    pool = reason_pools(codes)[visits.reason]
+def office_claims(
+    world: World, codes: MedicareCodebook, visits: Events, generator: np.random.Generator
+) -> list[Sheet]:
+    """Carrier claims of office visits, with laboratory, imaging and clinic visits that come of them."""
+    pool = _reason_pools(codes)[visits.reason]
     office = new_sheet("CAR", visits.patient, visits.day, visits.day, pool, mention=0.45, place="11")
     everyone = np.arange(len(visits), dtype=np.int32)
     for name, rows in (
@@ -54,7 +39,7 @@ def office_claims(world: World, codes: Codebook, visits: Events, generator: np.r
     day = visits.day[tested]
     office.add_lines(tested, day, 16.0, service=draw_services(codes, "office_test", day, generator))
     sheets = [office]
-    sent = some(len(visits), LABORATORY_SHARE, generator)
+    sent = some(len(visits), _LABORATORY_SHARE, generator)
     day = visits.day[sent] + generator.integers(0, 4, len(sent), dtype=np.int32)
     laboratory = new_sheet("CAR", visits.patient[sent], day, day, pool[sent], mention=0.15, most=2, place="81")
     rows = np.arange(len(sent), dtype=np.int32)
@@ -64,8 +49,8 @@ def office_claims(world: World, codes: Codebook, visits: Events, generator: np.r
         laboratory.add_lines(chosen, day[chosen], 11.0, service=service)
     sheets.append(laboratory)
     for name, share, revenue, dollars in (
-        ("imaging", IMAGING_SHARE, "0320", 165.0),
-        ("clinic", CLINIC_SHARE, "0510", 240.0),
+        ("imaging", _IMAGING_SHARE, "0320", 165.0),
+        ("clinic", _CLINIC_SHARE, "0510", 240.0),
     ):
         sent = some(len(visits), share, generator)
         day = visits.day[sent] + generator.integers(0, 15, len(sent), dtype=np.int32)
@@ -80,24 +65,13 @@ def office_claims(world: World, codes: Codebook, visits: Events, generator: np.r
 
 
 def emergency_claims(
-    world: World, codes: Codebook, visits: Events, is_observation: Bool, generator: np.random.Generator
+    world: World, codes: MedicareCodebook, visits: Events, is_observation: Bool, generator: np.random.Generator
 ) -> list[Sheet]:
-    """Outpatient and carrier claims of emergency visits and observation stays.
-
-    Args:
-        world (`World`): Patients.
-        codes (`Codebook`): Tables.
-        visits (`Events`): Visits that take place.
-        is_observation (`np.ndarray` of bool): Those kept for observation.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `list[Sheet]`: Claims.
-    """
+    """Outpatient and carrier claims of emergency visits and observation stays."""
     count = len(visits)
     general = np.full(count, codes.diagnoses.pool("ambulatory_emergency"), dtype=np.int32)
     own = (visits.reason != MINOR) & (generator.random(count, dtype=np.float32) < 0.3)
-    pool = np.where(own, reason_pools(codes)[visits.reason], general).astype(np.int32)
+    pool = np.where(own, _reason_pools(codes)[visits.reason], general).astype(np.int32)
     end = visits.day + is_observation * generator.integers(1, 3, count, dtype=np.int32)
     hospital = new_sheet("OP", visits.patient, visits.day, end, pool, mention=0.5, most=6, bill="131")
     rows = np.arange(count, dtype=np.int32)
@@ -118,17 +92,8 @@ def emergency_claims(
     return [hospital, doctor]
 
 
-def dialysis_claims(world: World, codes: Codebook, generator: np.random.Generator) -> list[Sheet]:
-    """Monthly claims of dialysis facilities and their doctors.
-
-    Args:
-        world (`World`): Patients.
-        codes (`Codebook`): Tables.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `list[Sheet]`: Claims.
-    """
+def dialysis_claims(world: World, codes: MedicareCodebook, generator: np.random.Generator) -> list[Sheet]:
+    """Monthly claims of dialysis facilities and their doctors."""
     month, patient = np.nonzero(world.illness.burden[BURN_IN_MONTHS:, :, ESRD] > 0)
     # A transplant is not followed up: every patient with end-stage disease but a few is on dialysis here.
     on = unit(world.patients.key[patient], 71) < 0.85
@@ -139,7 +104,7 @@ def dialysis_claims(world: World, codes: Codebook, generator: np.random.Generato
     rows = np.arange(len(patient), dtype=np.int32)
     facility.add_lines(
         rows, start, 2900.0, revenue="0821", service=draw_services(codes, "dialysis", start, generator),
-        units=DIALYSIS_SESSIONS,
+        units=_DIALYSIS_SESSIONS,
     )  # fmt: skip
     facility.add_lines(
         rows, start, 350.0, revenue="0636", service=draw_services(codes, "dialysis_drug", start, generator)
@@ -149,17 +114,8 @@ def dialysis_claims(world: World, codes: Codebook, generator: np.random.Generato
     return [facility, doctor]
 
 
-def chemotherapy_claims(world: World, codes: Codebook, generator: np.random.Generator) -> list[Sheet]:
-    """Outpatient claims of cancer treatment.
-
-    Args:
-        world (`World`): Patients.
-        codes (`Codebook`): Tables.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `list[Sheet]`: Claims.
-    """
+def chemotherapy_claims(world: World, codes: MedicareCodebook, generator: np.random.Generator) -> list[Sheet]:
+    """Outpatient claims of cancer treatment."""
     month, patient = np.nonzero(world.illness.in_treatment[BURN_IN_MONTHS:] > 0)
     takes = unit(world.patients.key[patient], 72) < 0.4
     month, patient = month[takes].astype(np.int32), patient[takes].astype(np.int32)
@@ -178,26 +134,18 @@ def chemotherapy_claims(world: World, codes: Codebook, generator: np.random.Gene
     return [sheet]
 
 
-def equipment_claims(world: World, codes: Codebook, stays: Stays, generator: np.random.Generator) -> list[Sheet]:
-    """Claims for durable equipment: oxygen, glucose strips, wheelchairs, walkers after a stay, and the rest.
-
-    Args:
-        world (`World`): Patients.
-        codes (`Codebook`): Tables.
-        stays (`Stays`): Stays, some of which end with a walker.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `list[Sheet]`: Claims.
-    """
+def equipment_claims(
+    world: World, codes: MedicareCodebook, stays: Stays, generator: np.random.Generator
+) -> list[Sheet]:
+    """Claims for durable equipment: oxygen, glucose strips, wheelchairs, walkers after a stay, and the rest."""
     burden, key = world.illness.burden[BURN_IN_MONTHS:], world.patients.key
     sheets = []
     plans = (
-        ("oxygen", "copd", burden[:, :, COPD] > 1.25, 0.5, 0.85, 172.0),
-        ("glucose_supply", "diabetes", burden[:, :, DIABETES] > 0, 0.5, 0.22, 62.0),
-        ("wheelchair", "stroke", burden[:, :, STROKE] > 1.0, 0.2, 0.5, 48.0),
-        ("wheelchair", "parkinson", burden[:, :, PARKINSON] > 1.0, 0.25, 0.5, 48.0),
-        ("equipment", "minor", burden[:, :, DIABETES] >= 0, 0.18, 0.08, 85.0),
+        ("oxygen", "copd", burden[:, :, _COPD] > 1.25, 0.5, 0.85, 172.0),
+        ("glucose_supply", "diabetes", burden[:, :, _DIABETES] > 0, 0.5, 0.22, 62.0),
+        ("wheelchair", "stroke", burden[:, :, _STROKE] > 1.0, 0.2, 0.5, 48.0),
+        ("wheelchair", "parkinson", burden[:, :, _PARKINSON] > 1.0, 0.25, 0.5, 48.0),
+        ("equipment", "minor", burden[:, :, _DIABETES] >= 0, 0.18, 0.08, 85.0),
     )
     for number, (service, pool, present, users, monthly, dollars) in enumerate(plans):
         uses = unit(key, 80 + number) < users

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from claim_transformers.simulation.engine.calendar import Bool, Float, Int
+from claim_transformers.simulation.engine.calendar import NEVER, Bool, Float, Int
+from claim_transformers.simulation.engine.menus import Menu
 from claim_transformers.simulation.medicare.admission import DISPOSITIONS
 from claim_transformers.simulation.medicare.causes import IS_PLANNED, STAY_CAUSES
-from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.codebook import MedicareCodebook
 from claim_transformers.simulation.medicare.community import event_keys
 from claim_transformers.simulation.medicare.sheets import (
     BILL,
@@ -21,8 +22,6 @@ from claim_transformers.simulation.medicare.sheets import (
     some,
 )
 from claim_transformers.simulation.medicare.stays import Stays, World
-from claim_transformers.simulation.pediatric.catalog import Menu
-from claim_transformers.simulation.pediatric.population import NEVER
 
 # Two more patient discharge statuses, of bills that do not end a stay: transferred, still a patient.
 ALL_DISPOSITIONS = (*DISPOSITIONS, "02", "30")
@@ -30,7 +29,7 @@ TRANSFERRED, STILL_PATIENT = len(DISPOSITIONS), len(DISPOSITIONS) + 1
 ADMIT_TYPES = ("1", "3")
 GROUPS = tuple(sorted({group for cause in STAY_CAUSES for group in cause.drg.split()}))
 _GROUP_OF = np.array([[GROUPS.index(group) for group in cause.drg.split()] for cause in STAY_CAUSES], dtype=np.int32)
-PROCEDURE_SHARES = (1.0, 0.4, 0.2)
+_PROCEDURE_SHARES = (1.0, 0.4, 0.2)
 
 
 @dataclass
@@ -51,15 +50,7 @@ class Bounds:
 
 
 def bounds_of(stays: Stays, death_day: Int) -> Bounds:
-    """Next admission and death for every stay.
-
-    Args:
-        stays (`Stays`): Stays in order of patient and time.
-        death_day (`np.ndarray`): Day of death of every patient.
-
-    Returns:
-        `Bounds`: One entry per stay.
-    """
+    """Next admission and death for every stay."""
     following = np.full(len(stays), NEVER, dtype=np.int32)
     is_same = stays.patient[1:] == stays.patient[:-1]
     following[:-1] = np.where(is_same, stays.admission[1:], NEVER)
@@ -67,16 +58,7 @@ def bounds_of(stays: Stays, death_day: Int) -> Bounds:
 
 
 def days_since_discharge(stays: Stays, patient: Int, day: Int) -> Int:
-    """Days since the latest admission ended, negative or zero inside a stay, many where there was none.
-
-    Args:
-        stays (`Stays`): Stays in order of patient and time.
-        patient (`np.ndarray`): Whom to look up.
-        day (`np.ndarray`): On which day.
-
-    Returns:
-        `np.ndarray`: One entry per patient given.
-    """
+    """Days since the latest admission ended, negative or zero inside a stay, many where there was none."""
     keys = event_keys(stays.patient, stays.admission)
     position = np.searchsorted(keys, event_keys(patient, day), side="right") - 1
     at = np.maximum(position, 0)
@@ -86,19 +68,9 @@ def days_since_discharge(stays: Stays, patient: Int, day: Int) -> Int:
 
 
 def stay_claims(
-    world: World, codes: Codebook, stays: Stays, generator: np.random.Generator
+    world: World, codes: MedicareCodebook, stays: Stays, generator: np.random.Generator
 ) -> tuple[list[Sheet], Float]:
-    """Hospital bills and their doctors' bills.
-
-    Args:
-        world (`World`): Patients.
-        codes (`Codebook`): Tables.
-        stays (`Stays`): Stays in order of patient and time.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `tuple[list[Sheet], np.ndarray]`: Claims, hospital bills first, and the severity in the DRG of each of these.
-    """
+    """Hospital bills and their doctors' bills."""
     first = np.flatnonzero((stays.transfer > 0) | (stays.interim > 0))
     index = np.concatenate([np.arange(len(stays)), first]).astype(np.int32)
     is_first = np.arange(len(index)) >= len(stays)
@@ -133,10 +105,10 @@ def _severity(world: World, sheet: Sheet, generator: np.random.Generator) -> Int
     return np.where(uniform < major, 0, np.where(uniform < major + 0.33, 1, 2)).astype(np.int32)
 
 
-def _write_procedures(codes: Codebook, sheet: Sheet, cause: Int, generator: np.random.Generator) -> None:
+def _write_procedures(codes: MedicareCodebook, sheet: Sheet, cause: Int, generator: np.random.Generator) -> None:
     """Up to three procedures; the first one decides whether the stay counts as planned."""
     menu = Menu([item.procedures for item in STAY_CAUSES], codes.procedures.pools)
-    for slot, share in enumerate(PROCEDURE_SHARES):
+    for slot, share in enumerate(_PROCEDURE_SHARES):
         uniform = generator.random(len(sheet), dtype=np.float32) / np.float32(share)
         pool = menu.choose(cause, np.minimum(uniform, 1.5))
         if slot:
@@ -175,7 +147,7 @@ def _hospital_lines(sheet: Sheet, cause: Int, came: Bool, grade: Int, generator:
 _OPERATED = [number for number, cause in enumerate(STAY_CAUSES) if cause.name in ("hip_fracture", "ami")]
 
 
-def _doctor_claims(codes: Codebook, stays: Stays, bills: Sheet, generator: np.random.Generator) -> list[Sheet]:
+def _doctor_claims(codes: MedicareCodebook, stays: Stays, bills: Sheet, generator: np.random.Generator) -> list[Sheet]:
     """Carrier claims of attending doctors, consultants, surgeons, the emergency doctor and the ambulance."""
     rows = np.arange(len(stays), dtype=np.int32)
     first, last = stays.admission, stays.discharge
@@ -211,18 +183,8 @@ def _doctor_claims(codes: Codebook, stays: Stays, bills: Sheet, generator: np.ra
     return [*sheets, sheet]
 
 
-def follow_up_claims(codes: Codebook, stays: Stays, bounds: Bounds, generator: np.random.Generator) -> Sheet:
-    """The first visit after a stay, where nothing came before it.
-
-    Args:
-        codes (`Codebook`): Tables.
-        stays (`Stays`): Stays.
-        bounds (`Bounds`): What ends the time after each.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `Sheet`: Carrier claims.
-    """
+def follow_up_claims(codes: MedicareCodebook, stays: Stays, bounds: Bounds, generator: np.random.Generator) -> Sheet:
+    """The first visit after a stay, where nothing came before it."""
     seen = np.flatnonzero((stays.follow_up > 0) & (stays.follow_up < bounds.last_day()))
     day = stays.follow_up[seen]
     lasting = [cause.drug_condition or "minor" for cause in STAY_CAUSES]

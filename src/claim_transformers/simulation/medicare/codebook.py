@@ -10,19 +10,34 @@ import numpy as np
 import pyarrow as pa
 
 from claim_transformers.simulation.engine.calendar import Bool, Float, Int, Key
+from claim_transformers.simulation.engine.data_files import SHARED_DATA, read_pools
+from claim_transformers.simulation.engine.products import product_pools
 from claim_transformers.simulation.engine.sampling import CodeTable
-from claim_transformers.simulation.medicare.icd9_codes import ICD9_DIAGNOSES, ICD9_PROCEDURES
-from claim_transformers.simulation.medicare.icd10_codes import ICD10_DIAGNOSES, ICD10_PROCEDURES
+from claim_transformers.simulation.medicare.conditions import DATA
 from claim_transformers.simulation.medicare.planted import DRIFT_CODE_JITTER, DRIFT_NEW_PRODUCTS, PlantedDrift
-from claim_transformers.simulation.medicare.service_codes import MEDICARE_DRUGS, MEDICARE_SERVICES
-from claim_transformers.simulation.pediatric.catalog import _product_pools
 
 # Claims with a discharge or service from this day on are coded in ICD-10 (CMS).
-ICD10_DAY = int(np.datetime64("2015-10-01", "D").astype(np.int64))
-REPEAT = 0.6
+_ICD10_DAY = int(np.datetime64("2015-10-01", "D").astype(np.int64))
+_REPEAT = 0.6
 # Labelers that are not assigned and that the pediatric population does not use, so that one code never means two
 # drugs.
-LABELER_SHIFT = 100
+_LABELER_SHIFT = 100
+
+
+# Classes of drugs and a pool of services that both populations take come from the shared tables.
+_SHARED_CLASSES = ("antidepressant", "antipsychotic", "insulin", "thyroid_drug")
+
+
+def service_pools() -> dict[str, str]:
+    """Pools of services, supplies and equipment."""
+    shared = read_pools(SHARED_DATA / "services.csv")["HCPCS"]
+    return read_pools(DATA / "services.csv")["HCPCS"] | {"emergency_extra": shared["extra_emergency"]}
+
+
+def drug_pools() -> dict[str, str]:
+    """Classes of drugs with their ingredients."""
+    shared = read_pools(SHARED_DATA / "drugs.csv")["DRUG"]
+    return read_pools(DATA / "drugs.csv")["DRUG"] | {name: shared[name] for name in _SHARED_CLASSES}
 
 
 class DatedTable:
@@ -34,7 +49,7 @@ class DatedTable:
 
     Examples:
         >>> table = DatedTable([{"x": "A:1"}, {"x": "B:1"}], PlantedDrift(2012))
-        >>> days = np.array([ICD10_DAY - 1, ICD10_DAY])
+        >>> days = np.array([_ICD10_DAY - 1, _ICD10_DAY])
         >>> codes = table.draw(np.zeros(2, dtype=np.int32), np.zeros(2, dtype=np.float32), days)
         >>> table.vocabulary.take(codes).to_pylist()
         ['A', 'B']
@@ -62,7 +77,7 @@ class DatedTable:
 
     def is_second(self, day: Int) -> Bool:
         """Whether each day is coded in the second version."""
-        later: Bool = day >= ICD10_DAY if len(self._tables) > 1 else np.zeros(len(day), dtype=np.bool_)
+        later: Bool = day >= _ICD10_DAY if len(self._tables) > 1 else np.zeros(len(day), dtype=np.bool_)
         return later
 
     def draw(self, pool: Int, uniform: Float, day: Int) -> Int:
@@ -76,6 +91,7 @@ class DatedTable:
         """Rows that share a table, with the table and where its codes begin in the vocabulary."""
         second = self.is_second(day)
         drifted = day >= self._drift_day if len(self._tables[0]) > 1 else np.zeros(len(day), dtype=np.bool_)
+        # Four tables at most: version of ICD times two, plus the habit of coding before or after the drift.
         which = second.astype(np.int8) * 2 + drifted
         for version, tables in enumerate(self._tables):
             for habit, table in enumerate(tables):
@@ -86,7 +102,9 @@ class DatedTable:
                 if rows.any():
                     yield np.flatnonzero(rows), table, self._offsets[version]
 
-    def draw_habit(self, pool: Int, key: Key, day: Int, generator: np.random.Generator, repeat: float = REPEAT) -> Int:
+    def draw_habit(
+        self, pool: Int, key: Key, day: Int, generator: np.random.Generator, repeat: float = _REPEAT
+    ) -> Int:
         """Draw one code per entry, mostly one of the two that the patient has for this pool."""
         codes = np.empty(len(pool), dtype=np.int32)
         for rows, table, offset in self._parts(day):
@@ -94,7 +112,7 @@ class DatedTable:
         return codes
 
 
-class Codebook:
+class MedicareCodebook:
     """All tables of codes that the claims of a simulation draw from.
 
     Args:
@@ -102,17 +120,18 @@ class Codebook:
     """
 
     def __init__(self, drift: PlantedDrift) -> None:
-        self.diagnoses = DatedTable([ICD9_DIAGNOSES, ICD10_DIAGNOSES], drift)
-        self.procedures = DatedTable([ICD9_PROCEDURES, ICD10_PROCEDURES], drift)
-        self.services = DatedTable([MEDICARE_SERVICES], drift)
-        self.drugs = DatedTable([MEDICARE_DRUGS], drift)
-        pools = _product_pools(self.drugs.vocabulary.to_pylist())
-        self.product_pools = {name: _shift(codes, LABELER_SHIFT) for name, codes in pools.items()}
+        diagnoses, procedures = read_pools(DATA / "diagnoses.csv"), read_pools(DATA / "procedures.csv")
+        self.diagnoses = DatedTable([diagnoses["ICD9CM"], diagnoses["ICD10CM"]], drift)
+        self.procedures = DatedTable([procedures["ICD9PCS"], procedures["ICD10PCS"]], drift)
+        self.services = DatedTable([service_pools()], drift)
+        self.drugs = DatedTable([drug_pools()], drift)
+        pools = product_pools(self.drugs.vocabulary.to_pylist())
+        self.product_pools = {name: _shift(codes, _LABELER_SHIFT) for name, codes in pools.items()}
         self.products = CodeTable(self.product_pools)
         # A drift brings products of labelers that nobody has seen before.
         self.new_share = DRIFT_NEW_PRODUCTS * drift.strength
         known = " ".join(self.products.vocabulary)
-        self.product_vocabulary = pa.array([*known.split(), *_shift(known, LABELER_SHIFT).split()], pa.string())
+        self.product_vocabulary = pa.array([*known.split(), *_shift(known, _LABELER_SHIFT).split()], pa.string())
 
 
 def _shift(codes: str, labelers: int) -> str:
@@ -121,17 +140,6 @@ def _shift(codes: str, labelers: int) -> str:
 
 
 @cache
-def codebook_of(drift: PlantedDrift) -> Codebook:
-    """The tables for a drift, compiled once per process.
-
-    Args:
-        drift (`PlantedDrift`): The drift, of strength zero for none.
-
-    Returns:
-        `Codebook`: Tables to draw from.
-
-    Examples:
-        >>> codebook_of(PlantedDrift(2012)).diagnoses.pool("hypertension")
-        0
-    """
-    return Codebook(drift)
+def codebook_of(drift: PlantedDrift) -> MedicareCodebook:
+    """The tables for a drift, compiled once per process."""
+    return MedicareCodebook(drift)

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from claim_transformers.simulation.engine.calendar import Bool, Calendar, Float, Int
-from claim_transformers.simulation.medicare.beneficiaries import Beneficiaries
+from claim_transformers.simulation.engine.calendar import WEEKEND_SHIFT, Bool, Calendar, Float, Int
 from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, CONDITIONS, Illness
 from claim_transformers.simulation.medicare.hazards import Community
 from claim_transformers.simulation.medicare.planted import DRIFT_VOLUME, PlantedDrift
-from claim_transformers.simulation.pediatric.block import WEEKEND_SHIFT
+from claim_transformers.simulation.medicare.population import MedicarePopulation
 
 # Visits a year: to an office for no lasting condition, and to an emergency department without admission (NAMCS,
 # NHAMCS).
@@ -70,33 +69,16 @@ class Contacts:
 
 
 def event_keys(patient: Int, day: Int) -> Int:
-    """Patient and day in one number; days may lie before 1970 by up to a thousand years.
-
-    Examples:
-        >>> keys = event_keys(np.array([0, 0, 1]), np.array([14000, 14001, 13000]))
-        >>> bool((np.diff(keys) > 0).all())
-        True
-    """
+    """Patient and day in one number; days may lie before 1970 by up to a thousand years."""
+    # The day takes the low bits and is shifted to be positive, so that sorting by key sorts by patient, then by day,
+    # and one binary search over all patients finds a day of one of them.
     keys: Int = (patient.astype(np.int64) << _DAY_BITS) + (day.astype(np.int64) + (1 << (_DAY_BITS - 1)))
     return keys
 
 
 def last_before(keys: Int, patient: Int, day: Int) -> Int:
-    """Day of the last event strictly before each day, a day long ago where the patient has none.
-
-    Args:
-        keys (`np.ndarray`): Sorted output of `event_keys`.
-        patient (`np.ndarray`): Whom to look up.
-        day (`np.ndarray`): Before which day.
-
-    Returns:
-        `np.ndarray` of `int64`: Days since 1970-01-01.
-
-    Examples:
-        >>> keys = event_keys(np.array([0, 0, 1]), np.array([100, 200, 150]))
-        >>> last_before(keys, np.array([0, 1]), np.array([200, 300])).tolist()
-        [100, 150]
-    """
+    """Day of the last event strictly before each day, a day long ago where the patient has none."""
+    # The entry before the insertion point is the last event before the day, of an earlier patient where there is none.
     position = np.searchsorted(keys, event_keys(patient, day)) - 1
     found = keys[np.maximum(position, 0)] if len(keys) else np.zeros(len(patient), dtype=np.int64)
     is_own = (position >= 0) & ((found >> _DAY_BITS) == patient)
@@ -105,26 +87,14 @@ def last_before(keys: Int, patient: Int, day: Int) -> Int:
 
 
 def draw_contacts(
-    patients: Beneficiaries,
+    patients: MedicarePopulation,
     illness: Illness,
     community: Community,
     calendar: Calendar,
     drift: PlantedDrift,
     generator: np.random.Generator,
 ) -> Contacts:
-    """Draw the visits of one block.
-
-    Args:
-        patients (`Beneficiaries`): Patients.
-        illness (`Illness`): Their conditions.
-        community (`Community`): Their hidden instability.
-        calendar (`Calendar`): The window.
-        drift (`PlantedDrift`): Changes the number of visits.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `Contacts`: Visits from the burn-in to the end of the window.
-    """
+    """Draw the visits of one block."""
     volume = np.exp(
         np.log1p(DRIFT_VOLUME) * drift.share(calendar.first_day(np.arange(-BURN_IN_MONTHS, calendar.months)))
     )
@@ -166,6 +136,7 @@ def _reasons(
     month = np.clip(calendar.month_of_day(events.day) + BURN_IN_MONTHS, 0, illness.burden.shape[0] - 1)
     present = illness.burden[month, events.patient] > 0
     steps = np.cumsum(present * weights, axis=1)
+    # The part above the last step is the share of minor reasons: its position is `MINOR`, one past the conditions.
     threshold = generator.random(len(events), dtype=np.float32) * (steps[:, -1] + np.float32(OFFICE_VISITS * 0.7))
     reasons: Int = (steps <= threshold[:, None]).sum(axis=1).astype(np.int32)
     return reasons

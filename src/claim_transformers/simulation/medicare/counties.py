@@ -28,7 +28,7 @@ _COUNTY_CODES = (
     "79-141 56:1-45"
 )
 # Spread of the logarithm of a county's population, a judgement.
-POPULATION_SPREAD = 1.3
+_POPULATION_SPREAD = 1.3
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,7 @@ class Counties:
 
 
 def county_codes() -> list[str]:
-    """FIPS codes of the counties.
-
-    Returns:
-        `list[str]`: Five digits each, in order.
-
-    Examples:
-        >>> codes = county_codes()
-        >>> codes[:3], len(codes)
-        (['01001', '01003', '01005'], 3132)
-    """
+    """FIPS codes of the counties."""
     codes = []
     for part in "".join(_COUNTY_CODES).split():
         state, _, runs = part.partition(":")
@@ -79,18 +70,10 @@ def _normal(key: np.ndarray[tuple[int], np.dtype[np.uint64]], salt: int) -> Floa
 
 @cache
 def counties() -> Counties:
-    """The counties, built once per process.
-
-    Returns:
-        `Counties`: The same in every simulation.
-
-    Examples:
-        >>> bool(abs(np.diff(counties().cumulative, prepend=0) @ counties().deprivation) < 1e-3)
-        True
-    """
+    """The counties, built once per process."""
     fips = county_codes()
     key = mix(np.array([int(code) for code in fips], dtype=np.uint64), 2008)
-    size = np.exp(POPULATION_SPREAD * _normal(key, 1).astype(np.float64))
+    size = np.exp(_POPULATION_SPREAD * _normal(key, 1).astype(np.float64))
     share = size / size.sum()
     is_rural = size < np.quantile(size, 0.6)
     raw = _normal(key, 2) + np.float32(0.35) * is_rural
@@ -101,17 +84,7 @@ def counties() -> Counties:
 
 
 def county_table() -> pa.Table:
-    """What a public table would say about each county: an index of deprivation with noise, and whether it is rural.
-
-    Returns:
-        `pa.Table`: `county_fips`, `deprivation_index` (a percentile from 0 to 1, as the CDC/ATSDR Social Vulnerability
-        Index is one, of the latent deprivation with noise) and `is_rural`. The latent deprivation is in no file: a
-        model that reads the table must not know what nobody could.
-
-    Examples:
-        >>> county_table().column_names
-        ['county_fips', 'deprivation_index', 'is_rural']
-    """
+    """What a public table would say about each county: an index of deprivation with noise, and whether it is rural."""
     places = counties()
     noisy = places.deprivation + np.float32(0.4) * places.noise
     rank = np.argsort(np.argsort(noisy, kind="stable"), kind="stable")
@@ -126,17 +99,6 @@ def county_table() -> pa.Table:
 
 
 def draw_counties(uniform: Float) -> Int:
-    """Where patients live.
-
-    Args:
-        uniform (`np.ndarray`): Numbers in `[0, 1)`.
-
-    Returns:
-        `np.ndarray` of `int32`: Positions in `Counties.fips`.
-
-    Examples:
-        >>> draw_counties(np.array([0.0], dtype=np.float32)).tolist()
-        [0]
-    """
+    """Where patients live."""
     places = counties()
     return np.minimum(np.searchsorted(places.cumulative, uniform, side="right"), len(places.fips) - 1).astype(np.int32)

@@ -5,46 +5,35 @@ from __future__ import annotations
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Int
+from claim_transformers.simulation.engine.fills import Fills, join_fills
 from claim_transformers.simulation.engine.sampling import unit
 from claim_transformers.simulation.medicare.causes import STAY_CAUSES
-from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.codebook import MedicareCodebook
 from claim_transformers.simulation.medicare.community import Events
 from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, CONDITIONS
 from claim_transformers.simulation.medicare.sheets import some
 from claim_transformers.simulation.medicare.stays import Stays, World
-from claim_transformers.simulation.pediatric.block import Fills
 
-MAIL_ORDER_SHARE = 0.4
-COURSES = (("antibiotic", 0.035), ("steroid", 0.012), ("pain_drug", 0.018))
+_MAIL_ORDER_SHARE = 0.4
+_COURSES = (("antibiotic", 0.035), ("steroid", 0.012), ("pain_drug", 0.018))
 
 
-def draw_fills(world: World, codes: Codebook, stays: Stays, visits: Events, generator: np.random.Generator) -> Fills:
-    """Fills of patients with drug coverage, in order of patient and day.
-
-    Args:
-        world (`World`): Patients.
-        codes (`Codebook`): Tables.
-        stays (`Stays`): Stays, after which a drug is due.
-        visits (`Events`): Office and emergency visits, which give rise to short courses.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `Fills`: Their `drug_class` is a pool of `Codebook.drugs`.
-    """
+def draw_fills(
+    world: World, codes: MedicareCodebook, stays: Stays, visits: Events, generator: np.random.Generator
+) -> Fills:
+    """Fills of patients with drug coverage, in order of patient and day."""
     parts = _lasting(world, codes, generator)
     first_class = [_drug_of(cause.drug_condition) for cause in STAY_CAUSES]
     pools = codes.drugs.pool_ids(first_class)
     due = np.flatnonzero(stays.is_drug_due & stays.is_filled)
     wait = np.minimum(generator.geometric(0.5, len(due)) - 1, 6).astype(np.int32)
     parts.append(Fills(stays.patient[due], stays.discharge[due] + wait, pools[stays.cause[due]], _days(len(due), 30)))
-    for name, share in COURSES:
+    for name, share in _COURSES:
         given = some(len(visits), share, generator)
         given = given[world.patients.has_part_d[visits.patient[given]]]
         pool = np.full(len(given), codes.drugs.pool(name), dtype=np.int32)
         parts.append(Fills(visits.patient[given], visits.day[given], pool, _days(len(given), 10)))
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in Fills.__annotations__}
-    order = np.argsort(columns["patient"].astype(np.int64) << 20 | columns["day"].astype(np.int64), kind="stable")
-    return Fills(**{name: column[order].astype(np.int32) for name, column in columns.items()})
+    return join_fills(parts)
 
 
 def _days(count: int, supply: int) -> Int:
@@ -57,7 +46,7 @@ def _drug_of(condition: str) -> str:
     return drugs[condition][0] if condition and drugs[condition] else "antibiotic"
 
 
-def _lasting(world: World, codes: Codebook, generator: np.random.Generator) -> list[Fills]:
+def _lasting(world: World, codes: MedicareCodebook, generator: np.random.Generator) -> list[Fills]:
     """Monthly or quarterly fills of every drug class a patient is on."""
     patients = world.patients
     months = world.calendar.months
@@ -70,7 +59,7 @@ def _lasting(world: World, codes: Codebook, generator: np.random.Generator) -> l
             salt = 200 + position * 8 + number
             treated = unit(patients.key, salt) < condition.treated / (1.0 if number == 0 else 1.6)
             user = np.flatnonzero(treated & patients.has_part_d & (onset < months))
-            every = np.where(unit(patients.key[user], salt + 4000) < MAIL_ORDER_SHARE, 3, 1).astype(np.int32)
+            every = np.where(unit(patients.key[user], salt + 4000) < _MAIL_ORDER_SHARE, 3, 1).astype(np.int32)
             phase = (unit(patients.key[user], salt + 5000) * 3).astype(np.int32)
             is_due = on_drugs[user] & (month_number >= onset[user, None])
             is_due &= (month_number + phase[:, None]) % every[:, None] == 0
@@ -84,18 +73,10 @@ def _lasting(world: World, codes: Codebook, generator: np.random.Generator) -> l
     return parts
 
 
-def write_products(world: World, codes: Codebook, fills: Fills, generator: np.random.Generator) -> tuple[Int, Int]:
-    """Ingredient and product of every fill; patients stay with both, most of the time.
-
-    Args:
-        world (`World`): Patients.
-        codes (`Codebook`): Tables.
-        fills (`Fills`): Their fills.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `tuple[np.ndarray, np.ndarray]`: Codes of `Codebook.drugs` and positions in `Codebook.product_vocabulary`.
-    """
+def write_products(
+    world: World, codes: MedicareCodebook, fills: Fills, generator: np.random.Generator
+) -> tuple[Int, Int]:
+    """Ingredient and product of every fill; patients stay with both, most of the time."""
     key = world.patients.key[fills.patient]
     ingredient = codes.drugs.draw_habit(fills.drug_class, key, fills.day, generator, 0.9)
     product = codes.products.draw_habit(ingredient, key, 0.85, generator)

@@ -1,46 +1,42 @@
-"""Simulate Medicare patients block by block and publish their files."""
+"""Medicare population: the functions that simulate it, block by block, into a folder or into memory."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from claim_transformers.simulation.engine.block_by_block import (
-    Request,
-    check_size,
-    num_blocks,
-    simulate_blocks,
-    with_bar,
-)
 from claim_transformers.simulation.engine.block_tables import BlockTables, join_blocks
-from claim_transformers.simulation.engine.calendar import Calendar, calendar_of
-from claim_transformers.simulation.engine.publish import Publication
+from claim_transformers.simulation.engine.calendar import Calendar
+from claim_transformers.simulation.engine.generation import (
+    BLOCK_PATIENTS,
+    Contents,
+    Request,
+    Summary,
+    check_request,
+    publish_claims,
+    simulate_blocks,
+)
 from claim_transformers.simulation.engine.random_streams import block_key_of, streams_of
-from claim_transformers.simulation.medicare.beneficiaries import draw_beneficiaries
 from claim_transformers.simulation.medicare.care import write_care
-from claim_transformers.simulation.medicare.causes import STAY_CAUSES
-from claim_transformers.simulation.medicare.codebook import Codebook, codebook_of
+from claim_transformers.simulation.medicare.codebook import MedicareCodebook, codebook_of
 from claim_transformers.simulation.medicare.community import draw_contacts
-from claim_transformers.simulation.medicare.conditions import CONDITIONS, draw_illness
+from claim_transformers.simulation.medicare.conditions import draw_illness
 from claim_transformers.simulation.medicare.counties import county_table
 from claim_transformers.simulation.medicare.fills import write_products
 from claim_transformers.simulation.medicare.hazards import draw_community
+from claim_transformers.simulation.medicare.parameters import medicare_parameters_digest
 from claim_transformers.simulation.medicare.planted import PlantedBias, PlantedDrift
+from claim_transformers.simulation.medicare.population import draw_population
 from claim_transformers.simulation.medicare.stays import World, draw_stays
 from claim_transformers.simulation.medicare.tables import eligibility_table, medical_table, pharmacy_table, risk_table
 
 # Raised whenever the same seed would give other claims.
 MEDICARE_SIMULATION_VERSION = 1
-# Patients of a block share random streams, so a block is always simulated whole, also when only part of it is kept.
-BLOCK_PATIENTS = 2500
 # Number of this population in the key of every stream; the pediatric institutions have 0 and 1.
 _POPULATION = 2
 
@@ -65,7 +61,7 @@ class MedicareClaims:
 
 
 @dataclass(frozen=True)
-class MedicareSummary:
+class MedicareSummary(Summary):
     """What a simulation wrote.
 
     Args:
@@ -76,13 +72,6 @@ class MedicareSummary:
         eligibility_spans (`int`): Rows of `eligibility.parquet`.
         true_risks (`int`): Rows of `true_risk.parquet`.
     """
-
-    path: Path
-    patients: int
-    claim_lines: int
-    rx_claims: int
-    eligibility_spans: int
-    true_risks: int
 
 
 @dataclass(frozen=True)
@@ -141,20 +130,10 @@ def simulate_medicare(
          'true_risk.parquet']
     """
     request = _check(patients, seed, start, end, planted_bias, planted_drift)
-    with Publication(Path(out), overwrite=overwrite) as publication:
-        for tables in with_bar(_blocks(request), num_blocks(patients, BLOCK_PATIENTS), progress):
-            publication.write(tables)
-        publication.write_table("county_features", county_table())
-        publication.write_json("simulation", _manifest(request, publication.rows))
-        rows = publication.rows
-    return MedicareSummary(
-        path=Path(out),
-        patients=patients,
-        claim_lines=rows["medical_claim"],
-        rx_claims=rows["pharmacy_claim"],
-        eligibility_spans=rows["eligibility"],
-        true_risks=rows["true_risk"],
+    contents = Contents(
+        blocks=_blocks(request), tables={"county_features": county_table()}, manifest=_manifest(request)
     )
+    return MedicareSummary(**vars(publish_claims(out, request, contents, overwrite=overwrite, progress=progress)))
 
 
 def simulate_medicare_tables(
@@ -204,8 +183,7 @@ def _check(
     planted_drift: float | PlantedDrift,
 ) -> _Request:
     """Turn arguments into a request, or refuse them."""
-    check_size(patients, seed)
-    calendar = calendar_of(start, end, example="2008-01-01")
+    calendar = check_request(patients, seed, start, end, example="2008-01-01")
     drift = planted_drift
     if not isinstance(drift, PlantedDrift):
         drift = PlantedDrift(calendar.end.year, float(drift))
@@ -225,34 +203,15 @@ def _blocks(request: _Request) -> Iterator[BlockTables]:
     codes = codebook_of(request.drift)
 
     def whole_block(number: int) -> BlockTables:
-        return simulate_medicare_block(request.calendar, request.seed, number, codes, request.bias, request.drift)
+        return _simulate_medicare_block(request.calendar, request.seed, number, codes, request.bias, request.drift)
 
-    return simulate_blocks(request.patients, BLOCK_PATIENTS, whole_block)
+    return simulate_blocks(request.patients, whole_block)
 
 
-def simulate_medicare_block(
-    calendar: Calendar, seed: int, number: int, codes: Codebook, bias: PlantedBias, drift: PlantedDrift
+def _simulate_medicare_block(
+    calendar: Calendar, seed: int, number: int, codes: MedicareCodebook, bias: PlantedBias, drift: PlantedDrift
 ) -> BlockTables:
-    """Simulate one whole block.
-
-    Args:
-        calendar (`Calendar`): The window.
-        seed (`int`): Seed of the simulation.
-        number (`int`): Number of the block.
-        codes (`Codebook`): Tables of codes.
-        bias (`PlantedBias`): A planted bias, of strength zero for none.
-        drift (`PlantedDrift`): A planted drift, of strength zero for none.
-
-    Returns:
-        `BlockTables`: Tables of `BLOCK_PATIENTS` patients.
-
-    Examples:
-        >>> import datetime as dt
-        >>> spring, drift = Calendar(dt.date(2012, 3, 1), dt.date(2012, 5, 31)), PlantedDrift(2012)
-        >>> tables = simulate_medicare_block(spring, 0, 0, codebook_of(drift), PlantedBias(), drift)
-        >>> len(tables.medical_claim) > len(tables.pharmacy_claim) > 0
-        True
-    """
+    """Simulate one whole block."""
     world, streams = draw_world(calendar, seed, number, bias, drift)
     stays, death_day = draw_stays(world, streams["risk"])
     care = write_care(world, codes, stays, death_day, streams["care"], streams["dirt"])
@@ -268,70 +227,23 @@ def simulate_medicare_block(
 def draw_world(
     calendar: Calendar, seed: int, number: int, bias: PlantedBias, drift: PlantedDrift
 ) -> tuple[World, dict[str, np.random.Generator]]:
-    """Patients of one block, their conditions and hazards, before any stay.
-
-    Args:
-        calendar (`Calendar`): The window.
-        seed (`int`): Seed of the simulation.
-        number (`int`): Number of the block.
-        bias (`PlantedBias`): A planted bias.
-        drift (`PlantedDrift`): A planted drift.
-
-    Returns:
-        `tuple[World, dict[str, np.random.Generator]]`: The world, and the streams of the block where they stand.
-    """
+    """Patients of one block, their conditions and hazards, before any stay."""
     # The pediatric streams serve here too: "risk" draws the stays, and "dirt" what a planted bias leaves unrecorded.
     streams = streams_of(seed, _POPULATION, number)
     block_key = block_key_of(f"medicare|{seed}|{number}")
-    patients = draw_beneficiaries(BLOCK_PATIENTS, calendar, block_key, streams["people"])
+    patients = draw_population(BLOCK_PATIENTS, calendar, block_key, streams["people"])
     illness = draw_illness(patients, calendar, streams["disease"])
     community = draw_community(patients, illness, calendar, streams["disease"])
     contacts = draw_contacts(patients, illness, community, calendar, drift, streams["disease"])
     return World(patients, illness, community, contacts, calendar, bias, drift), streams
 
 
-def _manifest(request: _Request, rows: dict[str, int]) -> dict[str, Any]:
-    """What made the files."""
-    return request.manifest(rows) | {
+def _manifest(request: _Request) -> dict[str, Any]:
+    """What `simulation.json` says of this population."""
+    return {
         "population": "medicare",
         "simulation_version": MEDICARE_SIMULATION_VERSION,
         "planted_bias": asdict(request.bias),
         "planted_drift": asdict(request.drift),
-        "block_patients": BLOCK_PATIENTS,
         "parameters_sha256": medicare_parameters_digest(),
     }
-
-
-@cache
-def medicare_parameters_digest() -> str:
-    """Hash of the tables of conditions, causes, codes and effects, so that a silent change of a parameter shows.
-
-    Returns:
-        `str`: 64 hexadecimal digits.
-
-    Examples:
-        >>> len(medicare_parameters_digest())
-        64
-    """
-    from claim_transformers.simulation.medicare import (
-        admission,
-        beneficiaries,
-        community,
-        conditions,
-        hazards,
-        icd9_codes,
-        icd10_codes,
-        service_codes,
-    )
-
-    modules = (admission, beneficiaries, community, conditions, hazards, icd9_codes, icd10_codes, service_codes)
-    constants = {
-        f"{module.__name__}.{name}": value
-        for module in modules
-        for name, value in vars(module).items()
-        if name.isupper()
-        and isinstance(value, (int, float, str, tuple, dict))
-        and name not in ("CONDITIONS", "STAY_CAUSES")
-    }
-    parts = [constants, [asdict(item) for item in CONDITIONS], [asdict(item) for item in STAY_CAUSES]]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=float).encode()).hexdigest()

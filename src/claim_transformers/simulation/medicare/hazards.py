@@ -12,7 +12,6 @@ from functools import cache
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Calendar, Float, Int
-from claim_transformers.simulation.medicare.beneficiaries import Beneficiaries
 from claim_transformers.simulation.medicare.causes import (
     CHEMOTHERAPY_SHARE,
     CHEMOTHERAPY_STAYS,
@@ -22,6 +21,7 @@ from claim_transformers.simulation.medicare.causes import (
     rate_table,
 )
 from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, CANCER, CONDITIONS, Illness
+from claim_transformers.simulation.medicare.population import MedicarePopulation
 
 HORIZON_DAYS = 30
 # Days after discharge over which the hazard is raised: each of the first 30, then five periods of 30 days.
@@ -73,19 +73,9 @@ class Community:
 
 
 def draw_community(
-    patients: Beneficiaries, illness: Illness, calendar: Calendar, generator: np.random.Generator
+    patients: MedicarePopulation, illness: Illness, calendar: Calendar, generator: np.random.Generator
 ) -> Community:
-    """Draw the hidden processes of every patient and work out the monthly hazards.
-
-    Args:
-        patients (`Beneficiaries`): Patients of one block.
-        illness (`Illness`): Their conditions.
-        calendar (`Calendar`): The window.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `Community`: Hazards by patient and month.
-    """
+    """Draw the hidden processes of every patient and work out the monthly hazards."""
     size, months = len(patients), calendar.months + BURN_IN_MONTHS
     instability, on_drugs = _hidden_processes(patients, months, generator)
     age = ((calendar.first + calendar.last) / 2 - patients.birth_day).astype(np.float32) / np.float32(365.25)
@@ -122,11 +112,15 @@ def _total(illness: Illness, everyone: Float, per_burden: Float, age: Float) -> 
     """Rate of all causes together, by patient and month."""
     own = age @ everyone
     weights = age @ per_burden.T
+    # Burden by month, patient, disease against the patient's own rate per unit of burden: m months, p patients, d
+    # diseases. `optimize` would contract in another order, and sums of floats depend on the order.
     total: Float = np.einsum("mpd,pd->pm", illness.burden, weights, optimize=False) + own[:, None]
     return total
 
 
-def _hidden_processes(patients: Beneficiaries, months: int, generator: np.random.Generator) -> tuple[Float, Float]:
+def _hidden_processes(
+    patients: MedicarePopulation, months: int, generator: np.random.Generator
+) -> tuple[Float, Float]:
     """Instability and use of drugs, month by month."""
     size = len(patients)
     shock = generator.standard_normal((months, size), dtype=np.float32)
@@ -166,15 +160,7 @@ class Discharge:
 
 @cache
 def day_profiles() -> tuple[Float, Float, Float, Float]:
-    """Profiles over the first 30 days: excess hazard, planned stays, deaths, chance of a follow-up visit.
-
-    Returns:
-        `tuple[np.ndarray, ...]` of shape `(30,)` each; day 1 first.
-
-    Examples:
-        >>> [profile.shape for profile in day_profiles()]
-        [(30,), (30,), (30,), (30,)]
-    """
+    """Profiles over the first 30 days: excess hazard, planned stays, deaths, chance of a follow-up visit."""
     day = np.arange(1, HORIZON_DAYS + 1, dtype=np.float32)
     early = 1 + np.float32(EARLY_EXCESS) * np.exp(-(day - 1) / np.float32(EARLY_DAYS))
     # Nobody plans a stay for the first days after another one.
@@ -223,6 +209,9 @@ def true_risk(discharge: Discharge) -> tuple[Float, Float]:
             death = discharge.death * death_profile[day]
             before = base * early[day] * factor
             after = before * np.float32(FOLLOW_UP_EFFECT)
+            # The chance to reach this day is split by whether the visit has come. Of the hazard of three competing
+            # ends, each end takes its share of the chance that any happens, `1 - exp(-total)`; both arrays are updated
+            # in place.
             for group, hazard in ((waiting, before), (seen, after)):
                 total = hazard + planned + death
                 ends = -np.expm1(-total) * group / np.maximum(total, np.float32(1e-20))

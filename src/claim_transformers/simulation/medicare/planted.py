@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Bool, Float, Int
-from claim_transformers.simulation.medicare.beneficiaries import RACES, Beneficiaries
+from claim_transformers.simulation.medicare.population import RACES, MedicarePopulation
 
 # Full strength, as the logarithm of a hazard ratio or as a share; the size of a planted fault is free, so these are
 # no estimates of anything.
@@ -76,7 +76,7 @@ class PlantedBias:
             return planted
         return cls(unrecorded=float(planted), hidden=float(planted))
 
-    def members(self, patients: Beneficiaries) -> Bool:
+    def members(self, patients: MedicarePopulation) -> Bool:
         """Patients of the subgroup."""
         name, _, value = self.subgroup.partition("=")
         if name == "race":

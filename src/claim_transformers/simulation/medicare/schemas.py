@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from claim_transformers.simulation.medicare.diagnoses import DIAGNOSES
+from claim_transformers.simulation.engine.schemas import CLOSING_FIELDS, DAY, ELIGIBILITY_SCHEMA, OPENING_FIELDS, TEXT
+from claim_transformers.simulation.medicare.coding import DIAGNOSES
 from claim_transformers.simulation.medicare.sheets import PROCEDURES
-from claim_transformers.simulation.pediatric.schemas import (
-    CLOSING_FIELDS,
-    DAY,
-    ELIGIBILITY_SCHEMA,
-    OPENING_FIELDS,
-    TEXT,
-)
 
-DIAGNOSIS_COLUMNS = tuple(f"diagnosis_code_{number}" for number in range(1, DIAGNOSES + 1))
-PROCEDURE_COLUMNS = tuple(f"procedure_code_{number}" for number in range(1, PROCEDURES + 1))
-PROCEDURE_DATE_COLUMNS = tuple(f"procedure_date_{number}" for number in range(1, PROCEDURES + 1))
+_DIAGNOSIS_COLUMNS = tuple(f"diagnosis_code_{number}" for number in range(1, DIAGNOSES + 1))
+_PROCEDURE_COLUMNS = tuple(f"procedure_code_{number}" for number in range(1, PROCEDURES + 1))
+_PROCEDURE_DATE_COLUMNS = tuple(f"procedure_date_{number}" for number in range(1, PROCEDURES + 1))
 
 MEDICARE_MEDICAL_SCHEMA = pa.schema(
     [
@@ -29,10 +23,10 @@ MEDICARE_MEDICAL_SCHEMA = pa.schema(
         ("hcpcs_code", TEXT),
         ("service_unit_quantity", pa.float32()),
         ("diagnosis_code_type", TEXT),
-        *[(name, TEXT) for name in DIAGNOSIS_COLUMNS],
+        *[(name, TEXT) for name in _DIAGNOSIS_COLUMNS],
         ("procedure_code_type", TEXT),
-        *[(name, TEXT) for name in PROCEDURE_COLUMNS],
-        *[(name, DAY) for name in PROCEDURE_DATE_COLUMNS],
+        *[(name, TEXT) for name in _PROCEDURE_COLUMNS],
+        *[(name, DAY) for name in _PROCEDURE_DATE_COLUMNS],
         *CLOSING_FIELDS,
     ]
 )

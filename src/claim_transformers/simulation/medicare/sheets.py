@@ -9,7 +9,7 @@ import numpy as np
 
 from claim_transformers.claims.schema import CLAIM_TYPES
 from claim_transformers.simulation.engine.calendar import Bool, Float, Int
-from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.codebook import MedicareCodebook
 
 TYPE_OF = {name: position for position, name in enumerate(CLAIM_TYPES)}
 PROCEDURES = 3
@@ -17,7 +17,7 @@ REVENUE_CODES = (
     "0120", "0200", "0250", "0270", "0300", "0320", "0350", "0360", "0420", "0450", "0510", "0551", "0571", "0636",
     "0651", "0762", "0821", "0335", "0730", "0022", "0023", "0402", "0710", "0191", "0390",
 )  # fmt: skip
-REVENUE = {code: position for position, code in enumerate(REVENUE_CODES)}
+_REVENUE = {code: position for position, code in enumerate(REVENUE_CODES)}
 BILL_TYPES = (
     "111", "112", "114", "131", "721", "211", "212", "213", "214", "329", "811", "812", "813", "814",
 )  # fmt: skip
@@ -33,7 +33,7 @@ class Lines:
     Attributes:
         claim: Position of the claim.
         revenue: Index into `REVENUE_CODES`, `-1` for none.
-        service: Code of `Codebook.services`, `-1` for none.
+        service: Code of `MedicareCodebook.services`, `-1` for none.
         day: Day of service.
         dollars: Amount allowed, in the median.
         units: Units of service.
@@ -64,7 +64,7 @@ class Sheet:
         admission, discharge: Days of the stay, `-1` for none.
         disposition: Index into `admission.DISPOSITIONS`, or `STILL_PATIENT`, `TRANSFERRED`.
         bill, place, group, admit_type: Codes as positions.
-        procedures: Codes of `Codebook.procedures`, shape `(claims, PROCEDURES)`.
+        procedures: Codes of `MedicareCodebook.procedures`, shape `(claims, PROCEDURES)`.
     """
 
     patient: Int
@@ -102,7 +102,7 @@ class Sheet:
         self.lines.append(
             Lines(
                 rows.astype(np.int32),
-                np.full(count, REVENUE[revenue] if revenue else -1, dtype=np.int32),
+                np.full(count, _REVENUE[revenue] if revenue else -1, dtype=np.int32),
                 np.full(count, -1, dtype=np.int32) if service is None else service.astype(np.int32),
                 np.broadcast_to(day, (count,)).astype(np.int32),
                 np.broadcast_to(np.asarray(dollars, dtype=np.float32), (count,)),
@@ -123,27 +123,7 @@ def new_sheet(
     bill: str = "",
     place: str = "",
 ) -> Sheet:
-    """Claims without stays, procedures and lines yet.
-
-    Args:
-        claim_type (`str`): One of `CLAIM_TYPES`.
-        patient (`np.ndarray`): Positions of patients.
-        start (`np.ndarray`): First days.
-        end (`np.ndarray`): Last days.
-        pool (`np.ndarray` or `int`): Pool of the first diagnosis.
-        mention (`float`, *optional*, defaults to `0.5`): Scale of the chance that other conditions are named.
-        most (`int`, *optional*, defaults to `4`): Most diagnoses.
-        bill (`str`, *optional*): Type of bill.
-        place (`str`, *optional*): Place of service.
-
-    Returns:
-        `Sheet`: One claim per patient given.
-
-    Examples:
-        >>> day = np.array([14000], dtype=np.int32)
-        >>> len(new_sheet("CAR", np.array([0], dtype=np.int32), day, day, 0, place="11"))
-        1
-    """
+    """Claims without stays, procedures and lines yet."""
     count = len(patient)
 
     def same(value: int) -> Int:
@@ -168,43 +148,34 @@ def new_sheet(
     )
 
 
-def draw_services(codes: Codebook, pool: str, day: Int, generator: np.random.Generator) -> Int:
+def draw_services(codes: MedicareCodebook, pool: str, day: Int, generator: np.random.Generator) -> Int:
     """One service of a pool per day given."""
     pools = np.full(len(day), codes.services.pool(pool), dtype=np.int32)
     return codes.services.draw(pools, generator.random(len(day), dtype=np.float32), day)
 
 
 def some(count: int, share: float | Float, generator: np.random.Generator) -> Int:
-    """Positions of a random part of some entries.
-
-    Examples:
-        >>> some(3, 1.0, np.random.Generator(np.random.Philox(0))).tolist()
-        [0, 1, 2]
-    """
+    """Positions of a random part of some entries."""
     positions: Int = np.flatnonzero(generator.random(count, dtype=np.float32) < share).astype(np.int32)
     return positions
 
 
 def join_sheets(sheets: list[Sheet], keep: list[Bool]) -> tuple[Sheet, Lines]:
-    """Put claims of all kinds in order of patient, first day and type, and their lines in order of claims.
-
-    Args:
-        sheets (`list[Sheet]`): Claims of every kind.
-        keep (`list[np.ndarray]`): Which of them are recorded.
-
-    Returns:
-        `tuple[Sheet, Lines]`: All claims, without lines of their own, and all lines.
-    """
+    """Put claims of all kinds in order of patient, first day and type, and their lines in order of claims."""
     kept = np.concatenate(keep)
     names = [item.name for item in fields(Sheet) if item.name != "lines"]
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(sheet, name) for sheet in sheets])[kept] for name in names
     }
+    # Patient, first day (at most 2**32 of them) and type of claim (fewer than 16) in one number: a single stable sort
+    # keeps the order in which claims of one kind were written.
     key = (
         (columns["patient"].astype(np.int64) << 36) | (columns["start"].astype(np.int64) << 4) | columns["claim_type"]
     )
     order = np.argsort(key, kind="stable")
     joined = Sheet(**{name: column[order] for name, column in columns.items()})
+    # From the position of a claim before joining to that after it, -1 for claims that are not recorded. Lines point to
+    # claims of their own sheet, so the start of the sheet is added before they look up where their claim went.
     place = np.full(len(kept), -1, dtype=np.int32)
     place[np.flatnonzero(kept)[order]] = np.arange(len(order), dtype=np.int32)
     offsets = np.cumsum([0] + [len(sheet) for sheet in sheets])

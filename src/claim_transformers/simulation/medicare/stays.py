@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from claim_transformers.simulation.engine.calendar import Bool, Calendar, Float, Int
+from claim_transformers.simulation.engine.calendar import NEVER, Bool, Calendar, Float, Int
 from claim_transformers.simulation.medicare.admission import HOME, HOSPICE, Admissions, admit
-from claim_transformers.simulation.medicare.beneficiaries import Beneficiaries
 from claim_transformers.simulation.medicare.community import Contacts, event_keys
 from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, Illness
 from claim_transformers.simulation.medicare.hazards import (
@@ -34,11 +33,11 @@ from claim_transformers.simulation.medicare.hazards import (
     follow_up_chance,
 )
 from claim_transformers.simulation.medicare.planted import PlantedBias, PlantedDrift
-from claim_transformers.simulation.pediatric.population import NEVER
+from claim_transformers.simulation.medicare.population import MedicarePopulation
 
-UNPLANNED, PLANNED, DEATH = range(3)
+_UNPLANNED, _PLANNED, _DEATH = range(3)
 # A hospital cannot be left and entered more often than this; the loop would end long before.
-MAX_ROUNDS = 400
+_MAX_ROUNDS = 400
 
 
 @dataclass
@@ -111,7 +110,7 @@ class World:
         bias_members: Patients of the subgroup that a bias is planted against.
     """
 
-    patients: Beneficiaries
+    patients: MedicarePopulation
     illness: Illness
     community: Community
     contacts: Contacts
@@ -136,31 +135,22 @@ class World:
 
 
 def draw_stays(world: World, generator: np.random.Generator) -> tuple[Stays, Int]:
-    """Draw the stays and the deaths of one block.
-
-    Args:
-        world (`World`): Patients and their hazards.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `tuple[Stays, np.ndarray]`: All stays that begin in the burn-in or the window, and the day of death of every
-        patient, `NEVER` for those who live on.
-    """
+    """Draw the stays and the deaths of one block."""
     size = len(world.patients)
     death_day = np.full(size, NEVER, dtype=np.int32)
     waiting = _everyone(world)
     parts: list[Stays] = []
-    for _ in range(MAX_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         if not len(waiting.patient):
             break
         day, end = _next_end(world, waiting, generator)
         inside = day <= world.calendar.last
-        died = inside & (end == DEATH)
+        died = inside & (end == _DEATH)
         death_day[waiting.patient[died]] = day[died]
-        chosen = np.flatnonzero(inside & (end != DEATH))
+        chosen = np.flatnonzero(inside & (end != _DEATH))
         if not len(chosen):
             break
-        stays, waiting = _one_round(world, _take(waiting, chosen), day[chosen], end[chosen] == PLANNED, generator)
+        stays, waiting = _one_round(world, _take(waiting, chosen), day[chosen], end[chosen] == _PLANNED, generator)
         deceased = stays.disposition == 0
         death_day[stays.patient[deceased]] = stays.discharge[deceased]
         parts.append(stays)
@@ -205,10 +195,13 @@ def _next_end(world: World, waiting: _Waiting, generator: np.random.Generator) -
     if len(soon):
         hazards = _elevated(world, _take(waiting, soon))
         cumulative = np.cumsum(hazards.sum(axis=0), axis=1)
+        # Inversion: the end falls into the first piece whose cumulative hazard passes an exponential number. Counting
+        # the pieces before it is that position, and is the number of pieces where none passes.
         piece = (cumulative <= reach[soon, None]).sum(axis=1)
         hit = piece < cumulative.shape[1]
         at, piece_hit = soon[hit], piece[hit]
         in_period = piece_hit >= HORIZON_DAYS
+        # The first 30 pieces are days, counted from 1; the others are periods, inside which each day is as likely.
         offset = np.where(
             in_period,
             HORIZON_DAYS + 1 + (piece_hit - HORIZON_DAYS) * PERIOD_DAYS + (place[at] * PERIOD_DAYS).astype(np.int32),
@@ -216,6 +209,8 @@ def _next_end(world: World, waiting: _Waiting, generator: np.random.Generator) -
         )
         day[at] = waiting.since[at] + offset
         end[at] = _kind(hazards[:, hit, piece_hit], which[at])
+        # What the hazard of these pieces has used up is gone: an exponential number has no memory, so the rest reaches
+        # on into the months. For patients whose end is found it is not read again.
         reach[soon] -= cumulative[:, -1]
         later = np.flatnonzero(day == NEVER)
     _later_end(world, waiting, later, reach, which, day, end)
@@ -241,9 +236,9 @@ def _elevated(world: World, waiting: _Waiting) -> Float:
     care = np.where(waiting.is_filled, np.float32(1), np.float32(NOT_FILLED_EFFECT))
     boost = discharge.boost * care
     followed = np.where(seen, np.float32(FOLLOW_UP_EFFECT), np.float32(1))
-    hazards[UNPLANNED, :, :HORIZON_DAYS] = (discharge.unplanned * boost)[:, None] * early * followed
-    hazards[PLANNED, :, :HORIZON_DAYS] = discharge.planned[:, None] * planned_profile
-    hazards[DEATH, :, :HORIZON_DAYS] = discharge.death[:, None] * death_profile
+    hazards[_UNPLANNED, :, :HORIZON_DAYS] = (discharge.unplanned * boost)[:, None] * early * followed
+    hazards[_PLANNED, :, :HORIZON_DAYS] = discharge.planned[:, None] * planned_profile
+    hazards[_DEATH, :, :HORIZON_DAYS] = discharge.death[:, None] * death_profile
     soon = discharge.unplanned * boost * followed[:, -1]
     community, patient = world.community, waiting.patient
     for period in range(PERIODS):
@@ -252,10 +247,11 @@ def _elevated(world: World, waiting: _Waiting) -> Float:
         fading = np.float32(np.exp(-(middle - HORIZON_DAYS) / FADING_DAYS))
         column = HORIZON_DAYS + period
         ordinary = community.unplanned[patient, month] * waiting.unplanned_factor
-        hazards[UNPLANNED, :, column] = ordinary + np.maximum(soon - ordinary, 0) * fading
-        hazards[PLANNED, :, column] = community.planned[patient, month]
+        hazards[_UNPLANNED, :, column] = ordinary + np.maximum(soon - ordinary, 0) * fading
+        hazards[_PLANNED, :, column] = community.planned[patient, month]
         mortality = community.death[patient, month]
-        hazards[DEATH, :, column] = mortality + np.maximum(discharge.death - mortality, 0) * fading
+        hazards[_DEATH, :, column] = mortality + np.maximum(discharge.death - mortality, 0) * fading
+    # So far per day; a piece of the second kind holds a whole period.
     hazards[:, :, HORIZON_DAYS:] *= PERIOD_DAYS
     return hazards
 
@@ -264,6 +260,7 @@ def _later_end(world: World, waiting: _Waiting, later: Int, reach: Float, which:
     """Ends by month, for those whose discharge is half a year back or who have not been in hospital; in place."""
     community, calendar = world.community, world.calendar
     patient = waiting.patient[later]
+    # Months are cut by the day from which they count, so a first month weighs only its remaining days.
     first = waiting.since[later] + 1 + np.where(waiting.is_after_stay[later], ELEVATED_DAYS, 0)
     months = np.arange(-BURN_IN_MONTHS, calendar.months, dtype=np.int32)
     start, stop = calendar.first_day(months), calendar.last_day(months)

@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from claim_transformers.claims.schema import CLAIM_TYPES
-from claim_transformers.simulation.engine.block_tables import fills_table
-from claim_transformers.simulation.engine.calendar import Bool, Float, Int
+from claim_transformers.simulation.engine.calendar import NEVER, Bool, Float, Int
 from claim_transformers.simulation.engine.columns import (
     constant_column,
     day_column,
@@ -17,15 +16,16 @@ from claim_transformers.simulation.engine.columns import (
     text_column,
     text_of_bytes,
 )
+from claim_transformers.simulation.engine.fills import Fills, fills_table
 from claim_transformers.simulation.engine.identifiers import claim_names, patient_names
 from claim_transformers.simulation.medicare.admission import DIED
-from claim_transformers.simulation.medicare.beneficiaries import DUAL_CODES, RACES, medicare_status
 from claim_transformers.simulation.medicare.care_stays import ADMIT_TYPES, ALL_DISPOSITIONS, GROUPS
-from claim_transformers.simulation.medicare.codebook import Codebook
+from claim_transformers.simulation.medicare.codebook import MedicareCodebook
+from claim_transformers.simulation.medicare.coding import DIAGNOSES
 from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, ESRD
 from claim_transformers.simulation.medicare.counties import counties
-from claim_transformers.simulation.medicare.diagnoses import DIAGNOSES
 from claim_transformers.simulation.medicare.hazards import HORIZON_DAYS, true_risk
+from claim_transformers.simulation.medicare.population import DUAL_CODES, RACES, medicare_status
 from claim_transformers.simulation.medicare.schemas import (
     MEDICARE_ELIGIBILITY_SCHEMA,
     MEDICARE_MEDICAL_SCHEMA,
@@ -41,17 +41,15 @@ from claim_transformers.simulation.medicare.sheets import (
     Sheet,
 )
 from claim_transformers.simulation.medicare.stays import Stays, World
-from claim_transformers.simulation.pediatric.block import Fills
-from claim_transformers.simulation.pediatric.population import NEVER
 
 OUTCOMES = ("readmission_any", "readmission_unplanned")
-PAYER = "medicare"
-PLANS = ("parts a and b", "parts a, b and d")
-DATA_SOURCE = "simulated-medicare"
-STATUS_CODES = (10, 11, 20, 21, 31)
+_PAYER = "medicare"
+_PLANS = ("parts a and b", "parts a, b and d")
+_DATA_SOURCE = "simulated-medicare"
+_STATUS_CODES = (10, 11, 20, 21, 31)
 # What Medicare pays of the allowed amount where the patient owes coinsurance (42 CFR 410.152).
-PAID_SHARE = 0.8
-CHARGE_RATIO = 2.6
+_PAID_SHARE = 0.8
+_CHARGE_RATIO = 2.6
 
 
 def covered(world: World, death_day: Int, patient: Int, day: Int) -> Bool:
@@ -77,27 +75,15 @@ def _paid_days(end: Int, generator: np.random.Generator) -> Int:
 
 
 def medical_table(
-    world: World, codes: Codebook, sheet: Sheet, lines: Lines, diagnoses: Int, generator: np.random.Generator
+    world: World, codes: MedicareCodebook, sheet: Sheet, lines: Lines, diagnoses: Int, generator: np.random.Generator
 ) -> pa.Table:
-    """Claim lines in order of patient, day, type and line.
-
-    Args:
-        world (`World`): Patients.
-        codes (`Codebook`): Tables.
-        sheet (`Sheet`): Claims in order.
-        lines (`Lines`): Their lines in order.
-        diagnoses (`np.ndarray` of shape `(claims, DIAGNOSES)`): Codes.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `pa.Table`: One row per line, in `MEDICARE_MEDICAL_SCHEMA`.
-    """
+    """Claim lines in order of patient, day, type and line."""
     claim = lines.claim
     number = (np.arange(len(claim)) - np.searchsorted(claim, claim) + 1).astype(np.int32)
     key = world.patients.key[sheet.patient]
     allowed = _cents(lines.dollars, generator)
     shared = np.isin(sheet.claim_type, [TYPE_OF[name] for name in ("CAR", "OP", "DME")])[claim]
-    paid = np.where(shared, (allowed * PAID_SHARE).astype(np.int64), allowed)
+    paid = np.where(shared, (allowed * _PAID_SHARE).astype(np.int64), allowed)
     second = codes.diagnoses.is_second(sheet.end).astype(np.int32)
     has_stay = sheet.admission >= 0
     words = codes.diagnoses.vocabulary
@@ -127,13 +113,13 @@ def medical_table(
         day_column(_paid_days(sheet.end, generator)[claim]),
         money_column(paid),
         money_column(allowed),
-        money_column((allowed * CHARGE_RATIO).astype(np.int64)),
-        constant_column(DATA_SOURCE, source),
+        money_column((allowed * _CHARGE_RATIO).astype(np.int64)),
+        constant_column(_DATA_SOURCE, source),
     ]
     return pa.Table.from_arrays(columns, schema=MEDICARE_MEDICAL_SCHEMA)
 
 
-def _procedure_columns(codes: Codebook, sheet: Sheet, second: Int, claim: Int) -> list[pa.Array]:
+def _procedure_columns(codes: MedicareCodebook, sheet: Sheet, second: Int, claim: Int) -> list[pa.Array]:
     """Type, codes and dates of procedures; all lines of a claim carry them."""
     present = sheet.procedures >= 0
     kind = np.where(present[:, 0], second, -1).astype(np.int32)
@@ -147,21 +133,9 @@ def _procedure_columns(codes: Codebook, sheet: Sheet, second: Int, claim: Int) -
 
 
 def pharmacy_table(
-    world: World, codes: Codebook, fills: Fills, ingredient: Int, product: Int, generator: np.random.Generator
+    world: World, codes: MedicareCodebook, fills: Fills, ingredient: Int, product: Int, generator: np.random.Generator
 ) -> pa.Table:
-    """Pharmacy claims in order of patient and day.
-
-    Args:
-        world (`World`): Patients.
-        codes (`Codebook`): Tables.
-        fills (`Fills`): Prescriptions filled.
-        ingredient (`np.ndarray`): Codes of `Codebook.drugs`.
-        product (`np.ndarray`): Positions in `Codebook.product_vocabulary`.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `pa.Table`: One row per fill, in `PHARMACY_SCHEMA`.
-    """
+    """Pharmacy claims in order of patient and day."""
     # Prices differ by ingredient, not by class: generics are cheap, a few are not.
     dollars = np.exp(1.9 + 3.2 * ((ingredient * 37) % 101 / 101.0) ** 2) * fills.days_supply / 30
     return fills_table(
@@ -172,20 +146,12 @@ def pharmacy_table(
         _cents(dollars.astype(np.float32), generator),
         generator,
         salt=401,
-        data_source=DATA_SOURCE,
+        data_source=_DATA_SOURCE,
     )
 
 
 def eligibility_table(world: World, death_day: Int) -> pa.Table:
-    """Spans of coverage in order of patient and time, one per calendar year at most, and a new one on turning 65.
-
-    Args:
-        world (`World`): Patients.
-        death_day (`np.ndarray`): Day of death of every patient.
-
-    Returns:
-        `pa.Table`: One row per span, in `MEDICARE_ELIGIBILITY_SCHEMA`.
-    """
+    """Spans of coverage in order of patient and time, one per calendar year at most, and a new one on turning 65."""
     patients, calendar = world.patients, world.calendar
     months = np.arange(calendar.months, dtype=np.int32)
     first_days = calendar.first_day(months)
@@ -210,34 +176,25 @@ def eligibility_table(world: World, death_day: Int) -> pa.Table:
     columns = [
         text_column(patient, names),
         text_column(patient, names),
-        constant_column(PAYER, len(patient)),
+        constant_column(_PAYER, len(patient)),
         text_column(patients.male[patient].astype(np.int32), ["female", "male"]),
         text_column(patients.race[patient], RACES),
         day_column(patients.birth_day[patient]),
         day_column(np.where(known, death, 0), ~known),
         day_column(start),
         day_column(end),
-        text_column(patients.has_part_d[patient].astype(np.int32), PLANS),
+        text_column(patients.has_part_d[patient].astype(np.int32), _PLANS),
         text_column(patients.entitlement[patient], ["0", "1", "2", "3"]),
         text_column(patients.dual[patient], DUAL_CODES),
-        text_column(np.searchsorted(STATUS_CODES, status).astype(np.int32), [str(code) for code in STATUS_CODES]),
+        text_column(np.searchsorted(_STATUS_CODES, status).astype(np.int32), [str(code) for code in _STATUS_CODES]),
         text_column(patients.county[patient], counties().fips),
-        constant_column(DATA_SOURCE, len(patient)),
+        constant_column(_DATA_SOURCE, len(patient)),
     ]
     return pa.Table.from_arrays(columns, schema=MEDICARE_ELIGIBILITY_SCHEMA)
 
 
 def risk_table(world: World, stays: Stays, death_day: Int) -> pa.Table:
-    """True risks of stays that ended alive, inside the window and in a month of coverage.
-
-    Args:
-        world (`World`): Patients.
-        stays (`Stays`): Stays in order of patient and time.
-        death_day (`np.ndarray`): Day of death of every patient.
-
-    Returns:
-        `pa.Table`: Two rows per stay, in `STAY_RISK_SCHEMA`.
-    """
+    """True risks of stays that ended alive, inside the window and in a month of coverage."""
     written = (stays.disposition != DIED) & covered(world, death_day, stays.patient, stays.admission)
     written &= covered(world, death_day, stays.patient, stays.discharge)
     rows = np.repeat(np.flatnonzero(written), len(OUTCOMES))

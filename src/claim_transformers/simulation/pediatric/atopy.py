@@ -12,7 +12,7 @@ import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Calendar, Float, Int, season_table
 from claim_transformers.simulation.pediatric.courses import Switches, age_months, monthly, noise, occurs, switch
-from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, Population, by_age
+from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, PediatricPopulation, by_age
 
 CONDITIONS = ("eczema", "food_allergy", "rhinitis", "obesity", "asthma")
 ECZEMA, FOOD, RHINITIS, OBESITY, ASTHMA = range(len(CONDITIONS))
@@ -33,11 +33,11 @@ REMISSION = (
     (0.10, 0.10, 0.10, 0.07, 0.07, 0.07, 0.07),
 )
 # Boys have more asthma before puberty and less after it; see docs/simulation.md.
-BOYHOOD_MONTHS = 156
-BOYS_ASTHMA = 0.3
+_BOYHOOD_MONTHS = 156
+_BOYS_ASTHMA = 0.3
 _BOYS = np.ones((2, len(CONDITIONS), MAX_AGE_MONTHS + 1), dtype=np.float32)
-_BOYS[1, ASTHMA, :BOYHOOD_MONTHS] += BOYS_ASTHMA
-_BOYS[1, ASTHMA, BOYHOOD_MONTHS:] -= BOYS_ASTHMA
+_BOYS[1, ASTHMA, :_BOYHOOD_MONTHS] += _BOYS_ASTHMA
+_BOYS[1, ASTHMA, _BOYHOOD_MONTHS:] -= _BOYS_ASTHMA
 # Severe asthma is not outgrown.
 _OUTGROWN = np.ones((4, len(CONDITIONS), 1), dtype=np.float32)
 _OUTGROWN[:, ASTHMA, 0] = (1.3, 0.9, 0.5, 0.1)
@@ -56,9 +56,9 @@ SWITCHES = Switches(
     recurrence=1.0,
 )
 SEVERITY_SHARES = (0.45, 0.30, 0.17, 0.08)  # intermittent, mild, moderate, severe persistent
-ASTHMA_SEASON, POLLEN_SEASON = np.log(season_table(["asthma", "pollen"]))
-STAY_BY_AGE = by_age((0.7, 0.9, 0.75, 0.15, -0.3, -0.45, -0.45))
-MAX_STAY_CHANCE = np.float32(0.4)
+_ASTHMA_SEASON, _POLLEN_SEASON = np.log(season_table(["asthma", "pollen"]))
+_STAY_BY_AGE = by_age((0.7, 0.9, 0.75, 0.15, -0.3, -0.45, -0.45))
+_MAX_STAY_CHANCE = np.float32(0.4)
 
 
 @dataclass
@@ -68,7 +68,7 @@ class AtopyState:
     Attributes:
         birth_month: Month of birth.
         sex: 1 for boys, 0 for girls.
-        smoke, adherence: Traits, see `Population`.
+        smoke, adherence: Traits, see `PediatricPopulation`.
         proneness: Multiplier of each onset, from liability, smoke and early wheezing, shape `(conditions, patients)`.
         severity: Severity asthma has or would have, `0` to `3`.
         conditions: 1 where a condition of `CONDITIONS` is present, shape `(conditions, patients)`.
@@ -110,16 +110,8 @@ class AtopyMonth:
     steroid: Float
 
 
-def first_state(patients: Population, generator: np.random.Generator) -> AtopyState:
-    """State of newborns, from which life before the window is run.
-
-    Args:
-        patients (`Population`): Patients of one block.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `AtopyState`: Nobody has any condition yet.
-    """
+def first_state(patients: PediatricPopulation, generator: np.random.Generator) -> AtopyState:
+    """State of newborns, from which life before the window is run."""
     size = len(patients)
     drawn = generator.random(size) - 0.06 * (patients.atopy.clip(-2, 2) + patients.smoke - 0.2)
     severity = len(SEVERITY_SHARES) - 1 - np.searchsorted(np.cumsum(SEVERITY_SHARES[:0:-1]), drawn)
@@ -148,76 +140,35 @@ def first_state(patients: Population, generator: np.random.Generator) -> AtopySt
 
 
 def move_conditions(state: AtopyState, month: int | Int, months: float, generator: np.random.Generator) -> None:
-    """Let conditions begin and end, in place.
-
-    Args:
-        state (`AtopyState`): State at the start of the period.
-        month (`int` or `np.ndarray`): Month in which the period begins, one or one per patient.
-        months (`float`): Length of the period.
-        generator (`np.random.Generator`): Stream.
-    """
+    """Let conditions begin and end, in place."""
     age = np.minimum(month - state.birth_month, MAX_AGE_MONTHS)
     grade = state.severity.astype(np.int32)
     SWITCHES.move(state.conditions, state.ever, state.proneness, (), state.sex, grade, age, months, generator)
 
 
 def stay_hazard(state: AtopyState, month: int | Int, calendar: Calendar) -> Float:
-    """Chance of a hospital stay for asthma within the month, given the state at its start.
-
-    Args:
-        state (`AtopyState`): State at the start of the month.
-        month (`int` or `np.ndarray`): The month, one or one per patient.
-        calendar (`Calendar`): The window.
-
-    Returns:
-        `np.ndarray` of `float32`: Zero without asthma.
-
-    Examples:
-        >>> from claim_transformers.simulation.pediatric.population import draw_population
-        >>> import datetime as dt
-        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
-        >>> generator = np.random.Generator(np.random.Philox(0))
-        >>> patients = draw_population(50, year, 1, generator)
-        >>> state = first_state(patients, generator)
-        >>> float(stay_hazard(state, 0, year).max())
-        0.0
-        >>> state.conditions[ASTHMA] = 1
-        >>> bool((stay_hazard(state, 0, year) > 0).all())
-        True
-    """
+    """Chance of a hospital stay for asthma within the month, given the state at its start."""
     eczema, food, rhinitis, obesity, asthma = state.conditions
     unprotected = state.prescribed * (1 - state.controller)
     worse = np.maximum(state.control, 0)
-    season = ASTHMA_SEASON[calendar.month_of_year(np.asarray(month))]
+    season = _ASTHMA_SEASON[calendar.month_of_year(np.asarray(month))]
     score = 0.62 * state.severity + 0.8 * state.control - 8.3
-    score += STAY_BY_AGE[age_months(month, state.birth_month)]
+    score += _STAY_BY_AGE[age_months(month, state.birth_month)]
     score += 1.25 * np.minimum(state.stays, 2) + 0.5 * np.minimum(state.emergencies, 3) + 0.55 * state.steroids
     score += season * (0.7 + 0.8 * unprotected) + 0.25 * obesity + 0.25 * state.smoke + 0.3 * food
     score += 0.45 * worse * eczema * rhinitis + 0.3 * unprotected * state.severity
-    hazard: Float = asthma * np.minimum(np.exp(score.astype(np.float32)), MAX_STAY_CHANCE)
+    hazard: Float = asthma * np.minimum(np.exp(score.astype(np.float32)), _MAX_STAY_CHANCE)
     return hazard
 
 
 def advance(
     state: AtopyState, month: int | Int, calendar: Calendar, generator: np.random.Generator, *, stays: bool = True
 ) -> AtopyMonth:
-    """Live through one month, in place.
-
-    Args:
-        state (`AtopyState`): State at the start of the month, then at its end.
-        month (`int` or `np.ndarray`): The month, one or one per patient.
-        calendar (`Calendar`): The window.
-        generator (`np.random.Generator`): Stream.
-        stays (`bool`, *optional*, defaults to `True`):
-            Whether stays happen. Without them the state follows the path on which none has happened yet.
-
-    Returns:
-        `AtopyMonth`: Hazard and events of the month.
-    """
+    """Live through one month, in place."""
     hazard = stay_hazard(state, month, calendar)
     asthma, rhinitis = state.conditions[ASTHMA], state.conditions[RHINITIS]
     month_of_year = calendar.month_of_year(np.asarray(month))
-    season = ASTHMA_SEASON[month_of_year]
+    season = _ASTHMA_SEASON[month_of_year]
     score = 0.35 * state.severity + 0.75 * state.control + 0.35 * np.minimum(state.emergencies, 3) + season - 4.75
     emergency = occurs(asthma * np.minimum(np.exp(score), 0.5), generator)
     score = 0.3 * state.severity + 0.7 * state.control + 0.6 * season - 4.25
@@ -233,7 +184,7 @@ def advance(
     drift = (
         0.3 * (state.severity - 0.8) - 0.75 * state.controller + 0.3 * state.smoke - 0.5 * np.maximum(steroid, stay)
     )
-    drift += 0.35 * season + 0.45 * rhinitis * np.maximum(POLLEN_SEASON[month_of_year], 0)
+    drift += 0.35 * season + 0.45 * rhinitis * np.maximum(_POLLEN_SEASON[month_of_year], 0)
     state.control += 0.2 * (drift.astype(np.float32) - state.control) + 0.45 * noise(drift.shape, generator)
     state.stays *= np.float32(0.88)
     state.stays += stay

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from claim_transformers.simulation.engine.calendar import Bool, Calendar, Float, Int
+from claim_transformers.simulation.engine.calendar import WEEKEND_SHIFT, Bool, Calendar, Float, Int
+from claim_transformers.simulation.engine.fills import Fills, join_fills, order_of
 from claim_transformers.simulation.engine.sampling import unit
-from claim_transformers.simulation.pediatric.catalog import Catalog
+from claim_transformers.simulation.pediatric.codebook import PediatricCodebook
 from claim_transformers.simulation.pediatric.disease import History
 from claim_transformers.simulation.pediatric.institutions import Institution
-from claim_transformers.simulation.pediatric.population import Population, band_of_age
-
-WEEKEND_SHIFT = np.array([0, 0, 0, 0, 0, -1, 1], dtype=np.int32)
+from claim_transformers.simulation.pediatric.population import PediatricPopulation, band_of_age
 
 
 @dataclass
@@ -23,7 +22,7 @@ class Visits:
     Attributes:
         patient: Position of the patient in the block.
         day: First day, days since 1970-01-01.
-        cause: Index into `Catalog.causes`.
+        cause: Index into `PediatricCodebook.causes`.
         kind: `OFFICE`, `EMERGENCY`, `STAY`, `PREVENTIVE`, `BEHAVIOURAL` or `DENTAL`.
         pool: Pool of the first diagnosis.
     """
@@ -39,41 +38,21 @@ class Visits:
 
 
 @dataclass
-class Fills:
-    """Prescriptions filled in one block, one entry each.
-
-    Attributes:
-        patient: Position of the patient in the block.
-        day: Day of dispensing, days since 1970-01-01.
-        drug_class: Pool of `Catalog.drugs`.
-        days_supply: Days the fill lasts.
-    """
-
-    patient: Int
-    day: Int
-    drug_class: Int
-    days_supply: Int
-
-    def __len__(self) -> int:
-        return len(self.patient)
-
-
-@dataclass
 class Block:
     """Patients, what they live through, and the care drawn so far.
 
     Attributes:
-        patients, history, calendar, institution, catalog, generator: What care is drawn from.
+        patients, history, calendar, institution, codes, generator: What care is drawn from.
         month, patient: Every insured month of every patient, in order of month.
         age, band, month_of_year: Of each insured month.
         last_month: Last month of the current span of coverage, shape `(months, patients)`.
     """
 
-    patients: Population
+    patients: PediatricPopulation
     history: History
     calendar: Calendar
     institution: Institution
-    catalog: Catalog
+    codes: PediatricCodebook
     generator: np.random.Generator
     month: Int = field(init=False)
     patient: Int = field(init=False)
@@ -90,6 +69,7 @@ class Block:
         self.age = self.month - self.patients.birth_month[self.patient]
         self.band = band_of_age()[self.age]
         self.month_of_year = self.calendar.month_of_year(self.month)
+        # From the last month backwards: a month whose successor is insured ends where the successor's span ends.
         self.last_month = np.zeros(self.patients.enrolled.shape, dtype=np.int32)
         self.last_month[-1] = self.calendar.months - 1
         for row in range(self.calendar.months - 2, -1, -1):
@@ -116,6 +96,7 @@ class Block:
 
     def on_weekdays(self, patient: Int, day: Int) -> Int:
         """Move days of elective visits from Saturday to Friday and from Sunday to Monday, inside month and life."""
+        # January 1, 1970 was a Thursday, which is 3 counted from Monday.
         moved = day + WEEKEND_SHIFT[(day + 3) % 7]
         month = self.calendar.month_of_day(day)
         inside = (moved >= self.calendar.first_day(month)) & (moved <= self.calendar.last_day(month))
@@ -135,7 +116,7 @@ class Block:
         """Add visits; without `pool`, the first diagnosis comes from the pool of the cause."""
         causes = np.broadcast_to(np.asarray(cause, dtype=np.int32), patient.shape)
         kinds = np.broadcast_to(np.asarray(kind, dtype=np.int32), patient.shape)
-        pools = self.catalog.primary_pool[causes] if pool is None else pool
+        pools = self.codes.primary_pool[causes] if pool is None else pool
         self._visits.append(Visits(patient.astype(np.int32), day, causes, kinds, pools))
 
     def add_fills(self, patient: Int, day: Int, drug_class: Int | int, days_supply: Int | int) -> None:
@@ -147,14 +128,12 @@ class Block:
 
     def visits(self) -> Visits:
         """All visits in order of patient and day."""
-        names = list(Visits.__annotations__)
-        columns = {name: np.concatenate([getattr(part, name) for part in self._visits]) for name in names}
-        order = np.argsort(columns["patient"].astype(np.int64) << 20 | columns["day"], kind="stable")
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in self._visits]) for name in Visits.__annotations__
+        }
+        order = order_of(columns["patient"], columns["day"])
         return Visits(**{name: column[order] for name, column in columns.items()})
 
     def fills(self) -> Fills:
         """All fills in order of patient and day."""
-        names = list(Fills.__annotations__)
-        columns = {name: np.concatenate([getattr(part, name) for part in self._fills]) for name in names}
-        order = np.argsort(columns["patient"].astype(np.int64) << 20 | columns["day"], kind="stable")
-        return Fills(**{name: column[order] for name, column in columns.items()})
+        return join_fills(self._fills)

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from claim_transformers.simulation.engine.calendar import Bool, Float, Int
+from claim_transformers.simulation.engine.calendar import NEVER, Bool, Float, Int
 from claim_transformers.simulation.engine.sampling import unit
 from claim_transformers.simulation.pediatric import atopy, mood
 from claim_transformers.simulation.pediatric.block import Block
-from claim_transformers.simulation.pediatric.causes import EMERGENCY, STAY, Course
-from claim_transformers.simulation.pediatric.chronic_causes import COURSES
-from claim_transformers.simulation.pediatric.population import NEVER, RACES, Population, by_age
+from claim_transformers.simulation.pediatric.causes import COURSES, EMERGENCY, STAY, Course
+from claim_transformers.simulation.pediatric.population import RACES, PediatricPopulation, by_age
 
 FILL_CHANCE = 0.72
-BLACK = RACES.index("black")
-QUARTER_MONTHS = 3
+_BLACK = RACES.index("black")
+_QUARTER_MONTHS = 3
 
 
 @dataclass
@@ -31,28 +30,9 @@ class Span:
     end: Int
 
 
-def draw_spans(patients: Population, generator: np.random.Generator) -> dict[str, Span]:
-    """Onset and end of every course, earlier ones raising the risk of later ones.
-
-    Args:
-        patients (`Population`): Patients of one block.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `dict[str, Span]`: By name of course.
-
-    Examples:
-        >>> from claim_transformers.simulation.engine.calendar import Calendar
-        >>> from claim_transformers.simulation.pediatric.population import draw_population
-        >>> import datetime as dt
-        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
-        >>> generator = np.random.Generator(np.random.Philox(0))
-        >>> patients = draw_population(50, year, 1, generator)
-        >>> spans = draw_spans(patients, generator)
-        >>> bool((spans["delay"].start <= spans["delay"].end).all())
-        True
-    """
-    black = (patients.race == BLACK).astype(np.float32)
+def draw_spans(patients: PediatricPopulation, generator: np.random.Generator) -> dict[str, Span]:
+    """Onset and end of every course, earlier ones raising the risk of later ones."""
+    black = (patients.race == _BLACK).astype(np.float32)
     has: dict[str, Float] = {
         "premature": patients.premature,
         "term": 1 - patients.premature,
@@ -71,7 +51,7 @@ def draw_spans(patients: Population, generator: np.random.Generator) -> dict[str
     return spans
 
 
-def _draw_span(course: Course, patients: Population, factor: Float, generator: np.random.Generator) -> Span:
+def _draw_span(course: Course, patients: PediatricPopulation, factor: Float, generator: np.random.Generator) -> Span:
     """Onset by inverting the cumulative rate over age; the end by an exponential duration."""
     size = len(patients)
     cumulative = np.cumsum(by_age(course.onset)) / 12
@@ -86,15 +66,7 @@ def _draw_span(course: Course, patients: Population, factor: Float, generator: n
 
 
 def add_courses(block: Block, spans: dict[str, Span]) -> Bool:
-    """Visits, stays and fills of every chronic course.
-
-    Args:
-        block (`Block`): Receives visits and fills.
-        spans (`dict[str, Span]`): Output of `draw_spans`.
-
-    Returns:
-        `np.ndarray` of shape `(months, patients, courses)`: Presence of each course, in the order of `COURSES`.
-    """
+    """Visits, stays and fills of every chronic course."""
     months = np.arange(block.calendar.months, dtype=np.int32)[:, None]
     enrolled = block.patients.enrolled
     presence = np.zeros((*enrolled.shape, len(COURSES)), dtype=np.bool_)
@@ -111,9 +83,9 @@ def add_courses(block: Block, spans: dict[str, Span]) -> Bool:
 
 def _add_course(block: Block, course: Course, month: Int, patient: Int) -> None:
     """Visits and fills of one course in the months in which it is present and insured."""
-    catalog, institution = block.catalog, block.institution
-    cause = catalog.cause_of[course.name]
-    quarter = (month // QUARTER_MONTHS + cause * 1000).astype(np.uint64)
+    codes, institution = block.codes, block.institution
+    cause = codes.cause_of[course.name]
+    quarter = (month // _QUARTER_MONTHS + cause * 1000).astype(np.uint64)
     flaring = unit(block.patients.key[patient], quarter) < course.flare
     frailty = np.sqrt(block.patients.frailty[patient])
     rates = (
@@ -121,29 +93,21 @@ def _add_course(block: Block, course: Course, month: Int, patient: Int) -> None:
         course.emergency * institution.emergency_rate * (1 + 2.0 * flaring),
         course.stays * (1 + 2.0 * flaring),
     )
-    for kind, rate in zip((int(catalog.kind[cause]), EMERGENCY, STAY), rates, strict=True):
+    for kind, rate in zip((int(codes.kind[cause]), EMERGENCY, STAY), rates, strict=True):
         hit = np.flatnonzero(block.happen((-np.expm1(-rate / 12 * frailty)).astype(np.float32)))
         day = block.days_in(month[hit], patient[hit])
         if kind not in (EMERGENCY, STAY):
             day = block.on_weekdays(patient[hit], day)
-        pool = np.where(flaring[hit], catalog.flare_pool[cause], catalog.primary_pool[cause]).astype(np.int32)
+        pool = np.where(flaring[hit], codes.flare_pool[cause], codes.primary_pool[cause]).astype(np.int32)
         block.add_visits(patient[hit], day, cause, kind, pool)
     for drug_class in course.regimen:
         treated = unit(block.patients.key[patient], cause * 1000 + 999) < course.treated
         hit = np.flatnonzero(treated & block.happen(np.full(len(month), FILL_CHANCE, dtype=np.float32)))
-        block.add_fills(patient[hit], block.days_in(month[hit], patient[hit]), catalog.drugs.pool(drug_class), 30)
+        block.add_fills(patient[hit], block.days_in(month[hit], patient[hit]), codes.drugs.pool(drug_class), 30)
 
 
 def burden_of(block: Block, presence: Bool) -> Float:
-    """Multiplier of acute illness in every insured month: more conditions, more of everything else.
-
-    Args:
-        block (`Block`): Patients and their history.
-        presence (`np.ndarray`): Output of `add_courses`.
-
-    Returns:
-        `np.ndarray`: One multiplier per insured month.
-    """
+    """Multiplier of acute illness in every insured month: more conditions, more of everything else."""
     count = presence[block.month, block.patient].sum(axis=1, dtype=np.float32)
     conditions, disorders = block.history.conditions, block.history.disorders
     # Children with asthma are seen more often for airway infections; impulsive children are hurt more often.

@@ -1,11 +1,19 @@
-"""What a cause of care looks like on a claim: the forms that the tables of causes are filled into."""
+"""Causes of care: why it is sought, what is then written on claims, and the tables of causes in `data`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from claim_transformers.simulation.engine.calendar import SEASONS
+from claim_transformers.simulation.engine.data_files import read_rows
+from claim_transformers.simulation.engine.menus import parse_menu
+
+DATA = Path(__file__).parent / "data"
 
 # Kinds of visit, which decide the first service billed, the place and the price.
-OFFICE, EMERGENCY, STAY, PREVENTIVE, BEHAVIOURAL, DENTAL = range(6)
+_KINDS = ("office", "emergency", "stay", "preventive", "behavioural", "dental")
+OFFICE, EMERGENCY, STAY, PREVENTIVE, BEHAVIOURAL, DENTAL = range(len(_KINDS))
 
 Rates = tuple[float, float, float, float, float, float, float]
 
@@ -25,10 +33,6 @@ class Cause:
         stay_days (`float`, *optional*, defaults to `2.5`): Mean days between admission and discharge.
         procedures (`str`, *optional*, defaults to `""`): Menu of ICD-9-CM procedure pools of a stay.
         kind (`int`, *optional*, defaults to `OFFICE`): Kind of an elective visit.
-
-    Examples:
-        >>> Cause("eczema", "eczema", drugs=("steroid_cream:0.6",)).kind == OFFICE
-        True
     """
 
     name: str
@@ -40,6 +44,14 @@ class Cause:
     stay_days: float = 2.5
     procedures: str = ""
     kind: int = OFFICE
+
+    def __post_init__(self) -> None:
+        for menu in (self.companion, self.procedures, *self.services, *self.drugs):
+            parse_menu(menu)
+        if self.stay_days <= 0:
+            raise ValueError(f"expected a mean stay of more than 0 days, found {self.stay_days}")
+        if self.drg and not (len(self.drg) == 3 and self.drg.isdigit()):
+            raise ValueError(f"expected an MS-DRG of three digits, found {self.drg!r}")
 
 
 @dataclass(frozen=True)
@@ -53,10 +65,6 @@ class Episode(Cause):
         emergency (`float`, *optional*, defaults to `0.1`): Share seen in an emergency department.
         stay (`float`, *optional*, defaults to `0.0`): Share admitted.
         follow_up (`float`, *optional*, defaults to `0.0`): Chance of a second visit within a month.
-
-    Examples:
-        >>> Episode("croup", "croup", rates=(0.05, 0.06, 0.03, 0.01, 0, 0, 0), season="winter").stay
-        0.0
     """
 
     rates: Rates = (0, 0, 0, 0, 0, 0, 0)
@@ -65,6 +73,14 @@ class Episode(Cause):
     emergency: float = 0.1
     stay: float = 0.0
     follow_up: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_rates(self.rates, self.male_ratio)
+        if self.season not in SEASONS:
+            raise ValueError(f"expected a season of {sorted(SEASONS)}, found {self.season!r}")
+        if not 0 <= self.emergency + self.stay <= 1:
+            raise ValueError(f"expected shares of settings that sum to at most 1, found {self.emergency + self.stay}")
 
 
 @dataclass(frozen=True)
@@ -86,10 +102,6 @@ class Course(Cause):
         flare_pool (`str`, *optional*, defaults to `""`): Pool of the first position while the condition flares.
         flare (`float`, *optional*, defaults to `0.15`): Share of quarters in which it does.
         mention (`float`, *optional*, defaults to `0.3`): Weight with which visits for other reasons name it.
-
-    Examples:
-        >>> Course("tic", "tic", male_ratio=3.0, regimen=("alpha_agonist",), treated=0.35).visits
-        1.5
     """
 
     at_birth: float = 0.0
@@ -106,30 +118,20 @@ class Course(Cause):
     flare: float = 0.15
     mention: float = 0.3
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_rates(self.onset, self.male_ratio)
+        for name in ("at_birth", "treated", "flare"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"expected {name} from 0 to 1, found {getattr(self, name)}")
 
-def parse_menu(text: str) -> list[tuple[str, float]]:
-    """Read a menu: names with the chance of each; what is left to one is the chance of nothing.
 
-    Args:
-        text (`str`): Such as `"strep_test:0.5 urine_test:0.1"`; a name alone is certain.
+def _check_rates(rates: Rates, male_ratio: float) -> None:
+    """Refuse a rate that is negative, or a ratio that is not positive."""
+    if min(rates) < 0 or male_ratio <= 0:
+        raise ValueError(f"expected rates of at least 0 and a male ratio above 0, found {min(rates)} and {male_ratio}")
 
-    Returns:
-        `list[tuple[str, float]]`: Names and chances.
 
-    Raises:
-        ValueError: If the chances exceed one.
-
-    Examples:
-        >>> parse_menu("strep_test:0.5 urine_test:0.1")
-        [('strep_test', 0.5), ('urine_test', 0.1)]
-        >>> parse_menu("a b")
-        Traceback (most recent call last):
-            ...
-        ValueError: expected chances of a menu that sum to at most 1, found 2.0
-    """
-    parts = [part.partition(":") for part in text.split()]
-    menu = [(name, float(chance) if chance else 1.0) for name, _, chance in parts]
-    total = sum(chance for _, chance in menu)
-    if total > 1.0 + 1e-9:
-        raise ValueError(f"expected chances of a menu that sum to at most 1, found {total}")
-    return menu
+EPISODES: tuple[Episode, ...] = read_rows(DATA / "episodes.yaml", Episode, {"kind": _KINDS})
+COURSES: tuple[Course, ...] = read_rows(DATA / "courses.yaml", Course, {"kind": _KINDS})
+EVENTS: tuple[Cause, ...] = read_rows(DATA / "events.yaml", Cause, {"kind": _KINDS})

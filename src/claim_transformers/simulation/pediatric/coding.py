@@ -7,22 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Bool, Int
+from claim_transformers.simulation.engine.fills import Fills
 from claim_transformers.simulation.pediatric import atopy, mood
-from claim_transformers.simulation.pediatric.block import Block, Fills, Visits
-from claim_transformers.simulation.pediatric.catalog import EXTRA_SERVICE, FIRST_SERVICE, Catalog
-from claim_transformers.simulation.pediatric.causes import BEHAVIOURAL, EMERGENCY, PREVENTIVE, STAY
-from claim_transformers.simulation.pediatric.chronic_causes import COURSES
+from claim_transformers.simulation.pediatric.block import Block, Visits
+from claim_transformers.simulation.pediatric.causes import BEHAVIOURAL, COURSES, EMERGENCY, PREVENTIVE, STAY
+from claim_transformers.simulation.pediatric.codebook import EXTRA_SERVICE, FIRST_SERVICE, PediatricCodebook
 from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, band_of_age
 
-DIAGNOSES = 5
-PROCEDURES = 2
+_DIAGNOSES = 5
+_PROCEDURES = 2
 # Weight with which a visit for another reason names a state of the two disease processes.
-STATE_MENTION = {
+_STATE_MENTION = {
     "eczema": 0.25, "food_allergy": 0.3, "rhinitis": 0.35, "obesity": 0.2, "asthma": 0.7,
     "adhd": 0.5, "anxiety": 0.5, "conduct": 0.4, "depression": 0.7, "bipolar": 0.7, "substance": 0.5,
 }  # fmt: skip
-STATE_POOL = {"asthma": "asthma_other", "depression": "depression_mild"}
-SERVICE_SLOTS = 8
+_STATE_POOL = {"asthma": "asthma_other", "depression": "depression_mild"}
+_SERVICE_SLOTS = 8
 
 
 @dataclass
@@ -32,9 +32,9 @@ class Claims:
     Attributes:
         visits: Where each claim comes from.
         end: Last day: the discharge of a stay, else the day of the visit.
-        diagnoses: Codes of `Catalog.diagnoses`, `-1` for none, shape `(claims, DIAGNOSES)`.
-        procedures: Codes of `Catalog.procedures`, `-1` for none, shape `(claims, PROCEDURES)`.
-        services: Codes of `Catalog.services`, `-1` for none, shape `(claims, SERVICE_SLOTS)`.
+        diagnoses: Codes of `PediatricCodebook.diagnoses`, `-1` for none, shape `(claims, _DIAGNOSES)`.
+        procedures: Codes of `PediatricCodebook.procedures`, `-1` for none, shape `(claims, _PROCEDURES)`.
+        services: Codes of `PediatricCodebook.services`, `-1` for none, shape `(claims, _SERVICE_SLOTS)`.
     """
 
     visits: Visits
@@ -45,26 +45,19 @@ class Claims:
 
 
 def write_codes(block: Block, visits: Visits, presence: Bool) -> Claims:
-    """Draw everything that stands on the claims of a block.
-
-    Args:
-        block (`Block`): Patients and their history.
-        visits (`Visits`): All visits in order of patient and day.
-        presence (`np.ndarray`): Presence of chronic courses by month, patient and course.
-
-    Returns:
-        `Claims`: One claim per visit.
-    """
+    """Draw everything that stands on the claims of a block."""
     end = _ends(block, visits)
     services = _services(block, visits)
     stays = np.flatnonzero(visits.kind == STAY)
-    procedures = np.full((len(visits), PROCEDURES), -1, dtype=np.int32)
+    procedures = np.full((len(visits), _PROCEDURES), -1, dtype=np.int32)
     for slot, share in enumerate((1.0, 0.25)):
+        # Dividing by the share leaves that share of the numbers below one, where menus choose; the rest choose
+        # nothing.
         uniform = block.generator.random(len(stays), dtype=np.float32) / np.float32(share)
-        pool = block.catalog.procedure.choose(visits.cause[stays], np.minimum(uniform, 1.5))
+        pool = block.codes.procedure.choose(visits.cause[stays], np.minimum(uniform, 1.5))
         done = np.flatnonzero(pool >= 0)
         uniform = block.generator.random(len(done), dtype=np.float32)
-        procedures[stays[done], slot] = block.catalog.procedures.draw(pool[done], uniform)
+        procedures[stays[done], slot] = block.codes.procedures.draw(pool[done], uniform)
     repeated = (procedures[:, 1] == procedures[:, 0]) | (procedures[:, 0] < 0)
     procedures[repeated, 1] = -1
     return Claims(visits, end, _diagnoses(block, visits, presence), procedures, services)
@@ -75,9 +68,9 @@ def _ends(block: Block, visits: Visits) -> Int:
     end = visits.day.copy()
     stays = np.flatnonzero(visits.kind == STAY)
     patient, day, cause = visits.patient[stays], visits.day[stays], visits.cause[stays]
-    mean = block.catalog.stay_days[cause]
-    preterm = visits.pool[stays] == block.catalog.diagnoses.pool("prematurity")
-    mean = np.where(preterm & (visits.cause[stays] == block.catalog.cause_of["newborn"]), np.float32(14), mean)
+    mean = block.codes.stay_days[cause]
+    preterm = visits.pool[stays] == block.codes.diagnoses.pool("prematurity")
+    mean = np.where(preterm & (visits.cause[stays] == block.codes.cause_of["newborn"]), np.float32(14), mean)
     shape = block.generator.standard_gamma(2.0, len(stays), dtype=np.float32) / 2
     last = day + np.maximum(np.rint(mean * shape), 1).astype(np.int32)
     month = block.calendar.month_of_day(day)
@@ -93,12 +86,12 @@ class _Appender:
     """Rows that are filled from the left, without gaps and without a code twice."""
 
     def __init__(self, rows: int) -> None:
-        self.codes: Int = np.full((rows, DIAGNOSES), -1, dtype=np.int32)
+        self.codes: Int = np.full((rows, _DIAGNOSES), -1, dtype=np.int32)
         self._filled = np.zeros(rows, dtype=np.int32)
 
     def append(self, rows: Int, codes: Int) -> None:
         """Add one code to each of some rows that still have room."""
-        new = (self.codes[rows] != codes[:, None]).all(axis=1) & (self._filled[rows] < DIAGNOSES)
+        new = (self.codes[rows] != codes[:, None]).all(axis=1) & (self._filled[rows] < _DIAGNOSES)
         rows, codes = rows[new], codes[new]
         self.codes[rows, self._filled[rows]] = codes
         self._filled[rows] += 1
@@ -106,18 +99,18 @@ class _Appender:
 
 def _diagnoses(block: Block, visits: Visits, presence: Bool) -> Int:
     """Reason, companion, circumstances and other conditions, in this order."""
-    table, generator, repeat = block.catalog.diagnoses, block.generator, block.institution.repeat
+    table, generator, repeat = block.codes.diagnoses, block.generator, block.institution.repeat
     key = block.patients.key[visits.patient]
     rows = _Appender(len(visits))
     everyone = np.arange(len(visits))
     rows.codes[:, 0] = table.draw_habit(visits.pool, key, repeat, generator)
     rows._filled[:] = 1
-    offered = np.flatnonzero(block.catalog.companion.offered[visits.cause])
-    pool = block.catalog.companion.choose(visits.cause[offered], generator.random(len(offered), dtype=np.float32))
+    offered = np.flatnonzero(block.codes.companion.offered[visits.cause])
+    pool = block.codes.companion.choose(visits.cause[offered], generator.random(len(offered), dtype=np.float32))
     chosen, pool = offered[pool >= 0], pool[pool >= 0]
     rows.append(chosen, table.draw_habit(pool, key[chosen], repeat * 0.5, generator))
     # The external cause of self-harm is the outcome itself and is never left out.
-    harmed = everyone[visits.cause == block.catalog.cause_of["self_harm"]]
+    harmed = everyone[visits.cause == block.codes.cause_of["self_harm"]]
     cause_pool = np.full(len(harmed), table.pool("self_harm_cause"), dtype=np.int32)
     rows.append(harmed, table.draw_habit(cause_pool, key[harmed], repeat, generator))
     for name, at in _markers(block, visits):
@@ -132,7 +125,7 @@ def _markers(block: Block, visits: Visits) -> list[tuple[str, Int]]:
     patients, history, scale = block.patients, block.history, block.institution.marker_mention
     month = block.calendar.month_of_day(visits.day)
     patient, kind = visits.patient, visits.kind
-    names = block.catalog.causes
+    names = block.codes.causes
     of_asthma = np.array([cause.name.startswith("asthma") for cause in names])[visits.cause]
     of_mind = (kind == BEHAVIOURAL) | np.array([cause.name in (*mood.DISORDERS, "mind_emergency") for cause in names])[
         visits.cause
@@ -152,7 +145,7 @@ def _markers(block: Block, visits: Visits) -> list[tuple[str, Int]]:
         "emotional_symptom": of_mind * np.clip(0.05 + 0.07 * crisis, 0, 0.3),
         "family_conflict": of_mind * (0.04 + 0.06 * patients.hardship[patient]),
         "abuse": abused * (0.012 + 0.09 * of_mind),
-        "tobacco": (visits.cause == block.catalog.cause_of["substance"]) * 0.12,
+        "tobacco": (visits.cause == block.codes.cause_of["substance"]) * 0.12,
     }
     drawn = []
     for name, chance in chances.items():
@@ -169,10 +162,11 @@ def _add_comorbidities(
     key: np.ndarray[tuple[int], np.dtype[np.uint64]],
 ) -> None:
     """Other conditions of the patient, named now and then."""
-    table, history = block.catalog.diagnoses, block.history
-    states = [STATE_POOL.get(name, name) for name in STATE_MENTION]
+    table, history = block.codes.diagnoses, block.history
+    states = [_STATE_POOL.get(name, name) for name in _STATE_MENTION]
     pools = table.pool_ids(states + [course.pool for course in COURSES])
-    weights = np.array([*STATE_MENTION.values(), *[course.mention for course in COURSES]], dtype=np.float32)
+    weights = np.array([*_STATE_MENTION.values(), *[course.mention for course in COURSES]], dtype=np.float32)
+    # Allergic states, mental disorders and courses side by side on the last axis, in the order of `weights`.
     active = np.empty((*presence.shape[:2], len(weights)), dtype=np.bool_)
     active[..., : len(atopy.CONDITIONS)] = history.conditions.swapaxes(1, 2)
     active[..., len(atopy.CONDITIONS) : len(states)] = history.disorders.swapaxes(1, 2)
@@ -195,23 +189,24 @@ def _add_comorbidities(
 
 def _services(block: Block, visits: Visits) -> Int:
     """Services billed: the visit itself and what the menus of its cause add."""
-    table, generator, catalog = block.catalog.services, block.generator, block.catalog
+    table, generator, codes = block.codes.services, block.generator, block.codes
     random = generator.random
-    services = np.full((len(visits), SERVICE_SLOTS), -1, dtype=np.int32)
+    services = np.full((len(visits), _SERVICE_SLOTS), -1, dtype=np.int32)
     first = table.pool_ids([FIRST_SERVICE[kind] for kind in range(len(FIRST_SERVICE))])[visits.kind]
     age = block.calendar.month_of_day(visits.day) - block.patients.birth_month[visits.patient]
     band = band_of_age()[np.clip(age, 0, MAX_AGE_MONTHS)]
     check_up = visits.kind == PREVENTIVE
+    # The pools of check-ups stand in order of age band in the table, so the band is the distance from the first.
     first = np.where(check_up, table.pool("visit_preventive_0") + band, first)
     # The psychotherapy codes were replaced on January 1, 2013 (CMS, Physician Fee Schedule final rule for 2013).
     replaced = (visits.kind == BEHAVIOURAL) & (visits.day >= np.datetime64("2013-01-01").astype(np.int32))
     first = np.where(replaced, table.pool("visit_behaviour_from_2013"), first)
     grave = np.isin(
-        visits.cause, [catalog.cause_of[name] for name in ("asthma_emergency", "self_harm", "mind_emergency")]
+        visits.cause, [codes.cause_of[name] for name in ("asthma_emergency", "self_harm", "mind_emergency")]
     )
     first = np.where(grave & (visits.kind == EMERGENCY), table.pool("visit_emergency_severe"), first).astype(np.int32)
     services[:, 0] = table.draw_habit(first, block.patients.key[visits.patient], 0.4, generator)
-    for slot, menu in enumerate(catalog.service_menus, start=1):
+    for slot, menu in enumerate(codes.service_menus, start=1):
         at = np.flatnonzero(menu.offered[visits.cause])
         pool = menu.choose(visits.cause[at], random(len(at), dtype=np.float32))
         at, pool = at[pool >= 0], pool[pool >= 0]
@@ -226,7 +221,7 @@ def _services(block: Block, visits: Visits) -> Int:
     at = np.flatnonzero(block.happen(often))
     services[at, -1] = table.draw(extra[at], random(len(at), dtype=np.float32))
     # A code is billed once per claim.
-    for slot in range(1, SERVICE_SLOTS):
+    for slot in range(1, _SERVICE_SLOTS):
         again = (services[:, :slot] == services[:, slot, None]).any(axis=1)
         services[again, slot] = -1
     return services
@@ -234,9 +229,10 @@ def _services(block: Block, visits: Visits) -> Int:
 
 def _add_vaccines(block: Block, services: Int, check_ups: Int, band: Int) -> None:
     """Vaccines of check-ups: several in infancy, few later."""
-    table, random = block.catalog.services, block.generator.random
+    table, random = block.codes.services, block.generator.random
     chance = np.array([0.8, 0.6, 0.35, 0.3, 0.4, 0.3, 0.12], dtype=np.float32)[band[check_ups]]
     given = check_ups[random(len(check_ups), dtype=np.float32) < chance]
+    # Pools of vaccines stand in order of age band too.
     pool = (table.pool("vaccine_0") + band[given]).astype(np.int32)
     admin = np.full(len(given), table.pool("vaccine_admin"), dtype=np.int32)
     services[given, 3] = table.draw(admin, random(len(given), dtype=np.float32))
@@ -246,15 +242,9 @@ def _add_vaccines(block: Block, services: Int, check_ups: Int, band: Int) -> Non
 
 
 def add_visit_fills(block: Block, visits: Visits, end: Int) -> None:
-    """Prescriptions written at visits and filled within days.
-
-    Args:
-        block (`Block`): Receives the fills.
-        visits (`Visits`): All visits.
-        end (`np.ndarray`): Last day of each.
-    """
+    """Prescriptions written at visits and filled within days."""
     generator = block.generator
-    for menu in block.catalog.drug_menus:
+    for menu in block.codes.drug_menus:
         at = np.flatnonzero(menu.offered[visits.cause])
         pool = menu.choose(visits.cause[at], generator.random(len(at), dtype=np.float32))
         at, pool = at[pool >= 0], pool[pool >= 0]
@@ -264,17 +254,9 @@ def add_visit_fills(block: Block, visits: Visits, end: Int) -> None:
 
 
 def write_products(block: Block, fills: Fills) -> tuple[Int, Int]:
-    """Ingredient and product of every fill; patients stay with both, most of the time.
-
-    Args:
-        block (`Block`): Patients.
-        fills (`Fills`): Their fills.
-
-    Returns:
-        `tuple[np.ndarray, np.ndarray]`: Codes of `Catalog.drugs` and of `Catalog.products`.
-    """
-    catalog: Catalog = block.catalog
+    """Ingredient and product of every fill; patients stay with both, most of the time."""
+    codes: PediatricCodebook = block.codes
     key = block.patients.key[fills.patient]
-    ingredient = catalog.drugs.draw_habit(fills.drug_class, key, 0.88, block.generator)
-    product = catalog.products.draw_habit(ingredient, key, 0.82, block.generator)
+    ingredient = codes.drugs.draw_habit(fills.drug_class, key, 0.88, block.generator)
+    product = codes.products.draw_habit(ingredient, key, 0.82, block.generator)
     return ingredient, product

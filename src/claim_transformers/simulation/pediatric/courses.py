@@ -38,22 +38,7 @@ def take(state: State, index: Int) -> State:
 
 
 def join(states: list[State]) -> State:
-    """Put the patients of several states behind one another.
-
-    Args:
-        states: Dataclasses of one type whose arrays have patients on their last axis.
-
-    Returns:
-        One dataclass of that type.
-
-    Examples:
-        >>> from dataclasses import dataclass
-        >>> @dataclass
-        ... class Weights:
-        ...     kilograms: np.ndarray
-        >>> join([Weights(np.array([3.0])), Weights(np.array([4.0]))]).kilograms.tolist()
-        [3.0, 4.0]
-    """
+    """Put the patients of several states behind one another."""
     names = [item.name for item in fields(states[0])]
     return replace(
         states[0], **{name: np.concatenate([getattr(state, name) for state in states], axis=-1) for name in names}
@@ -61,28 +46,12 @@ def join(states: list[State]) -> State:
 
 
 def monthly(annual: tuple[tuple[float, ...], ...]) -> Float:
-    """Monthly rates by condition and month of age from annual rates per age band.
-
-    Args:
-        annual (`tuple[tuple[float, ...], ...]`): One row of seven rates per condition.
-
-    Returns:
-        `np.ndarray` of shape `(conditions, months of age)`.
-
-    Examples:
-        >>> monthly(((0.12,) * 7,)).shape
-        (1, 253)
-    """
+    """Monthly rates by condition and month of age from annual rates per age band."""
     return np.stack([by_age(row) for row in annual]) / np.float32(12)
 
 
 def age_months(month: int | Int, birth_month: Int) -> Int:
-    """Age in whole months at the start of a month, from 0 to the oldest age.
-
-    Examples:
-        >>> age_months(24, np.array([0, 30, -400])).tolist()
-        [24, 0, 252]
-    """
+    """Age in whole months at the start of a month, from 0 to the oldest age."""
     ages: Int = np.clip(month - birth_month, 0, MAX_AGE_MONTHS)
     return ages
 
@@ -150,12 +119,15 @@ class Switches:
         # One flat position per table and patient: a plain take is several times as fast as indexing with three arrays.
         onset, end = self.onset.ravel(), self.end.ravel()
         born = age >= 0
+        # Flat positions of condition 0: table of the sex or grade, then age. A condition further is one row of ages
+        # further, which the loop adds. Both tables have the same rows, so only the first index differs.
         onset_at = sex * (self.onset.shape[1] * self.onset.shape[2]) + np.maximum(age, 0)
         end_at = (grade - sex) * (self.end.shape[1] * self.end.shape[2]) + onset_at
         if monthly_step:
             flat = np.flatnonzero(generator.integers(0, 256, active.size, dtype=np.uint8) < CANDIDATE_BYTES)
         else:
             flat = np.arange(active.size)
+        # Candidates are positions in `(conditions, patients)`, in order: each condition has a run of its own.
         bounds = np.searchsorted(flat, np.arange(len(self.names) + 1) * count)
         uniform = generator.random(len(flat), dtype=np.float32)
         for condition, influences in enumerate(self.influences):
@@ -166,6 +138,7 @@ class Switches:
             chance *= 1 + np.float32(self.recurrence) * ever[condition][at]
             for other, weight in influences:
                 chance *= 1 + np.float32(weight) * influencing[other][at]
+            # Where the condition is present the chance to begin is replaced by the chance to end, without branching.
             chance += present * (end[end_at[at] + condition * self.end.shape[2]] - chance)
             chance *= born[at] * np.float32(months / ceiling)
             flips = at[uniform[drawn] < chance]
@@ -174,41 +147,18 @@ class Switches:
 
 
 def switch(active: Float, onset: Float, end: Float, generator: np.random.Generator) -> None:
-    """Let a state begin with chance `onset` where it is off and end with chance `end` where it is on, in place.
-
-    Args:
-        active (`np.ndarray` of `float32`): 0 or 1 per patient.
-        onset (`np.ndarray`): Chance to begin.
-        end (`np.ndarray`): Chance to end.
-        generator (`np.random.Generator`): Stream.
-
-    Examples:
-        >>> active = np.array([0.0, 1.0], dtype=np.float32)
-        >>> switch(active, np.ones(2), np.ones(2), np.random.Generator(np.random.Philox(0)))
-        >>> active.tolist()
-        [1.0, 0.0]
-    """
+    """Let a state begin with chance `onset` where it is off and end with chance `end` where it is on, in place."""
     flips = np.flatnonzero(generator.random(active.shape, dtype=np.float32) < onset + active * (end - onset))
     active[flips] = 1 - active[flips]
 
 
 def occurs(chance: Float, generator: np.random.Generator) -> Float:
-    """Draw one event per entry, 1 where it happens.
-
-    Examples:
-        >>> occurs(np.array([0.0, 1.0], dtype=np.float32), np.random.Generator(np.random.Philox(0))).tolist()
-        [0.0, 1.0]
-    """
+    """Draw one event per entry, 1 where it happens."""
     return (generator.random(chance.shape, dtype=np.float32) < chance).astype(np.float32)
 
 
 def noise(shape: tuple[int, ...], generator: np.random.Generator) -> Float:
-    """Uniform noise of mean zero and variance one, which a slow process turns into nearly normal noise.
-
-    Examples:
-        >>> bool(abs(noise((10_000,), np.random.Generator(np.random.Philox(0))).std() - 1) < 0.02)
-        True
-    """
+    """Uniform noise of mean zero and variance one, which a slow process turns into nearly normal noise."""
     drawn = generator.random(shape, dtype=np.float32)
     drawn -= np.float32(0.5)
     drawn *= np.float32(12**0.5)

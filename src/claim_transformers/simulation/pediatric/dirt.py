@@ -21,13 +21,13 @@ Days = dict[str, dt.date]
 
 SENTINELS = ("9999-12-31", "00000000", "1900-01-01")
 IMPOSSIBLE_DATE = "2011-02-30"
-BLANK_IDS = (None, "", "   ")
+_BLANK_IDS = (None, "", "   ")
 # What a spreadsheet makes of a code that looks like a number.
 DAMAGED_CODES = ("4.93E+04", "1E10", "7.8E+02")
-CLAIM_DATES = ("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date")
-AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
-VOID_LAG_DAYS = 30
-DAYS_BEFORE_BIRTH = 40
+_CLAIM_DATES = ("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date")
+_AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
+_VOID_LAG_DAYS = 30
+_DAYS_BEFORE_BIRTH = 40
 
 
 @dataclass(frozen=True)
@@ -96,17 +96,7 @@ _ELIGIBILITY = ("exact_duplicate", "overlapping_enrollment")
 def plant_dirt(
     tables: BlockTables, rates: DirtRates, generator: np.random.Generator
 ) -> tuple[BlockTables, dict[str, int]]:
-    """Render a block as text and plant faults in it.
-
-    Args:
-        tables (`BlockTables`): Clean tables of a block.
-        rates (`DirtRates`): Share of each fault.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `tuple[BlockTables, dict[str, int]]`: The tables, all columns strings except those of the true risk, and the
-        number of rows that each fault touched or added, by `table.fault`.
-    """
+    """Render a block as text and plant faults in it."""
     births = _births(tables.eligibility)
     counts: dict[str, int] = {}
     medical = _plant(tables.medical_claim, "medical_claim", _MEDICAL, rates, births, counts, generator)
@@ -116,18 +106,7 @@ def plant_dirt(
 
 
 def as_text(table: pa.Table) -> pa.Table:
-    """Render every column as strings, as a delimited file would hold them.
-
-    Args:
-        table (`pa.Table`): Any table of a block.
-
-    Returns:
-        `pa.Table`: The same rows; dates as year-month-day.
-
-    Examples:
-        >>> as_text(pa.table({"days": [3]}))["days"].to_pylist()
-        ['3']
-    """
+    """Render every column as strings, as a delimited file would hold them."""
     return pa.Table.from_arrays([column.cast(pa.string()) for column in table.columns], names=table.column_names)
 
 
@@ -234,25 +213,25 @@ def _reverse(rows: list[Row], births: Days, generator: np.random.Generator) -> t
     """Void a claim: the same lines, negative amounts, paid later."""
     voids = []
     for row in rows:
-        later = dt.date.fromisoformat(row["paid_date"]) + dt.timedelta(days=VOID_LAG_DAYS)
-        negative = {column: f"-{row[column]}" for column in AMOUNTS if column in row}
+        later = dt.date.fromisoformat(row["paid_date"]) + dt.timedelta(days=_VOID_LAG_DAYS)
+        negative = {column: f"-{row[column]}" for column in _AMOUNTS if column in row}
         voids.append(row | negative | {"paid_date": later.isoformat()})
     return rows + voids, len(voids)
 
 
 def _sentinel(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
     """Dates that stand for none."""
-    return _set(rows, (*CLAIM_DATES, "dispensing_date"), _pick(SENTINELS, generator)), len(rows)
+    return _set(rows, (*_CLAIM_DATES, "dispensing_date"), _pick(SENTINELS, generator)), len(rows)
 
 
 def _impossible(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
     """Dates that no calendar has."""
-    return _set(rows, (*CLAIM_DATES, "dispensing_date"), IMPOSSIBLE_DATE), len(rows)
+    return _set(rows, (*_CLAIM_DATES, "dispensing_date"), IMPOSSIBLE_DATE), len(rows)
 
 
 def _anonymous(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
     """Claims of nobody."""
-    return _set(rows, ("person_id",), _pick(BLANK_IDS, generator)), len(rows)
+    return _set(rows, ("person_id",), _pick(_BLANK_IDS, generator)), len(rows)
 
 
 def _restyle(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
@@ -288,8 +267,8 @@ def _turn(rows: list[Row], births: Days, generator: np.random.Generator) -> tupl
 
 def _unborn(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
     """Services before birth."""
-    day = (births[rows[0]["person_id"]] - dt.timedelta(days=DAYS_BEFORE_BIRTH)).isoformat()
-    dated = _set(rows, (*CLAIM_DATES, "dispensing_date"), day)
+    day = (births[rows[0]["person_id"]] - dt.timedelta(days=_DAYS_BEFORE_BIRTH)).isoformat()
+    dated = _set(rows, (*_CLAIM_DATES, "dispensing_date"), day)
     stays = ("admission_date", "discharge_date", "procedure_date_1", "procedure_date_2")
     return [row | {column: day for column in stays if row.get(column)} for row in dated], len(rows)
 

@@ -11,13 +11,13 @@ from claim_transformers.simulation.pediatric import atopy, mood
 from claim_transformers.simulation.pediatric.atopy import AtopyState
 from claim_transformers.simulation.pediatric.courses import take
 from claim_transformers.simulation.pediatric.mood import MoodState
-from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, Population
+from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, PediatricPopulation
 
 # Full months are lived before the window so that memories and treatments are in swing when it opens.
-RUN_IN_MONTHS = 12
+_RUN_IN_MONTHS = 12
 
 # Fields of `History` with one number per month and patient.
-MONTHLY = (
+_MONTHLY = (
     *("ever_asthma", "stay", "emergency", "steroid", "attempt", "contact", "stay_hazard", "attempt_hazard"),
     *("control", "controller", "prescribed", "recent_steroid", "crisis", "antidepressant"),
 )
@@ -62,33 +62,14 @@ class History:
     mood_states: list[MoodState] = field(default_factory=list, init=False)
 
 
-def live(patients: Population, calendar: Calendar, generator: np.random.Generator) -> History:
-    """Simulate both processes from birth to the end of the window.
-
-    Args:
-        patients (`Population`): Patients of one block.
-        calendar (`Calendar`): The window.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `History`: States and events of every month of the window, insured or not.
-
-    Examples:
-        >>> from claim_transformers.simulation.pediatric.population import draw_population
-        >>> import datetime as dt
-        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
-        >>> generator = np.random.Generator(np.random.Philox(0))
-        >>> patients = draw_population(50, year, 1, generator)
-        >>> history = live(patients, year, generator)
-        >>> history.stay_hazard.shape, len(history.mood_states)
-        ((12, 50), 2)
-    """
+def live(patients: PediatricPopulation, calendar: Calendar, generator: np.random.Generator) -> History:
+    """Simulate both processes from birth to the end of the window."""
     size, everyone = len(patients), np.arange(len(patients))
     allergic, mental = atopy.first_state(patients, generator), mood.first_state(patients)
-    for month in range(-MAX_AGE_MONTHS - RUN_IN_MONTHS, -RUN_IN_MONTHS, 12):
+    for month in range(-MAX_AGE_MONTHS - _RUN_IN_MONTHS, -_RUN_IN_MONTHS, 12):
         atopy.move_conditions(allergic, month, 12, generator)
         mood.move_disorders(mental, month, 12, generator)
-    for month in range(-RUN_IN_MONTHS, 0):
+    for month in range(-_RUN_IN_MONTHS, 0):
         atopy.advance(allergic, month, calendar, generator)
         mood.advance(mental, month, calendar, generator)
 
@@ -97,7 +78,7 @@ def live(patients: Population, calendar: Calendar, generator: np.random.Generato
         disorders=np.zeros((calendar.months, len(mood.DISORDERS), size), dtype=np.float32),
         severity=allergic.severity,
         snapshots=calendar.snapshots(),
-        **{name: np.zeros((calendar.months, size), dtype=np.float32) for name in MONTHLY},
+        **{name: np.zeros((calendar.months, size), dtype=np.float32) for name in _MONTHLY},
     )
     snapshots = set(history.snapshots.tolist())
     for month in range(calendar.months):

@@ -1,45 +1,36 @@
-"""Simulate a population block by block and publish its files."""
+"""Pediatric population: the functions that simulate it, block by block, into a folder or into memory."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from claim_transformers.simulation.engine.block_by_block import (
-    Request,
-    check_size,
-    num_blocks,
-    simulate_blocks,
-    with_bar,
-)
 from claim_transformers.simulation.engine.block_tables import BlockTables, join_blocks
-from claim_transformers.simulation.engine.calendar import Calendar, calendar_of
-from claim_transformers.simulation.engine.publish import Publication
+from claim_transformers.simulation.engine.calendar import Calendar
+from claim_transformers.simulation.engine.generation import (
+    BLOCK_PATIENTS,
+    Contents,
+    Request,
+    Summary,
+    check_request,
+    publish_claims,
+    simulate_blocks,
+)
 from claim_transformers.simulation.engine.random_streams import block_key_of, generator_of, streams_of
 from claim_transformers.simulation.pediatric.block import Block
-from claim_transformers.simulation.pediatric.care_acute import (
-    add_births,
-    add_bronchiolitis,
-    add_check_ups,
-    add_episodes,
-    add_pregnancies,
-)
-from claim_transformers.simulation.pediatric.care_asthma import add_allergic_care
-from claim_transformers.simulation.pediatric.care_chronic import add_courses, burden_of, draw_spans
-from claim_transformers.simulation.pediatric.care_mind import add_mental_care
-from claim_transformers.simulation.pediatric.catalog import Catalog, catalog_of
+from claim_transformers.simulation.pediatric.care import add_care
+from claim_transformers.simulation.pediatric.care_chronic import draw_spans
+from claim_transformers.simulation.pediatric.codebook import PediatricCodebook, codebook_of
 from claim_transformers.simulation.pediatric.coding import add_visit_fills, write_codes, write_products
 from claim_transformers.simulation.pediatric.dirt import DirtRates, plant_dirt
 from claim_transformers.simulation.pediatric.disease import live
 from claim_transformers.simulation.pediatric.institutions import INSTITUTIONS
+from claim_transformers.simulation.pediatric.parameters import parameters_digest
 from claim_transformers.simulation.pediatric.population import draw_population
 from claim_transformers.simulation.pediatric.risk import true_risks
 from claim_transformers.simulation.pediatric.schemas import INGREDIENT_SCHEMA
@@ -47,9 +38,8 @@ from claim_transformers.simulation.pediatric.tables import eligibility_table, me
 
 # Raised whenever the same seed would give other claims.
 SIMULATION_VERSION = 1
-# Patients of a block share random streams, so a block is always simulated whole, also when only part of it is kept.
-BLOCK_PATIENTS = 2500
-REPLICATES = 16
+# Paths per patient behind the long risks.
+_REPLICATES = 16
 
 
 @dataclass(frozen=True)
@@ -74,7 +64,7 @@ class SimulatedClaims:
 
 
 @dataclass(frozen=True)
-class SimulationSummary:
+class SimulationSummary(Summary):
     """What a simulation wrote.
 
     Args:
@@ -87,12 +77,6 @@ class SimulationSummary:
         dirt (`dict[str, int]`): Rows planted per kind of dirt, empty when clean.
     """
 
-    path: Path
-    patients: int
-    claim_lines: int
-    rx_claims: int
-    eligibility_spans: int
-    true_risks: int
     dirt: dict[str, int]
 
 
@@ -114,7 +98,7 @@ def simulate(
     end: str = "2014-12-31",
     dirt: str | DirtRates | None = None,
     institution: str = "a",
-    replicates: int = REPLICATES,
+    replicates: int = _REPLICATES,
     overwrite: bool = False,
     progress: bool = False,
 ) -> SimulationSummary:
@@ -156,26 +140,15 @@ def simulate(
          'true_risk.parquet']
     """
     request = _check(patients, seed, start, end, dirt, institution, replicates)
-    catalog = catalog_of(institution)
     counts: Counter[str] = Counter()
-    with Publication(Path(out), overwrite=overwrite) as publication:
-        blocks = _blocks(request, catalog, counts)
-        for tables in with_bar(blocks, num_blocks(patients, BLOCK_PATIENTS), progress):
-            publication.write(tables)
-        publication.write_table("drug_ingredients", ingredient_table(catalog))
-        if request.dirt is not None:
-            publication.write_json("dirt", counts)
-        publication.write_json("simulation", _manifest(request, publication.rows))
-        rows = publication.rows
-    return SimulationSummary(
-        path=Path(out),
-        patients=patients,
-        claim_lines=rows["medical_claim"],
-        rx_claims=rows["pharmacy_claim"],
-        eligibility_spans=rows["eligibility"],
-        true_risks=rows["true_risk"],
-        dirt=dict(counts),
+    contents = Contents(
+        blocks=_blocks(request, counts),
+        tables={"drug_ingredients": _ingredient_table(codebook_of(institution))},
+        manifest=_manifest(request),
+        notes={} if request.dirt is None else {"dirt": counts},
     )
+    summary = publish_claims(out, request, contents, overwrite=overwrite, progress=progress)
+    return SimulationSummary(**vars(summary), dirt=dict(counts))
 
 
 def simulate_tables(
@@ -186,7 +159,7 @@ def simulate_tables(
     end: str = "2014-12-31",
     dirt: str | DirtRates | None = None,
     institution: str = "a",
-    replicates: int = REPLICATES,
+    replicates: int = _REPLICATES,
 ) -> SimulatedClaims:
     """Simulate a population in memory, with the rows that `simulate` would write.
 
@@ -215,26 +188,15 @@ def simulate_tables(
         ValueError: expected at least 1 patient, found 0
     """
     request = _check(patients, seed, start, end, dirt, institution, replicates)
-    catalog = catalog_of(institution)
     counts: Counter[str] = Counter()
-    joined = join_blocks(list(_blocks(request, catalog, counts)))
-    return SimulatedClaims(**joined, drug_ingredients=ingredient_table(catalog), dirt=dict(counts))
+    joined = join_blocks(list(_blocks(request, counts)))
+    ingredients = _ingredient_table(codebook_of(institution))
+    return SimulatedClaims(**joined, drug_ingredients=ingredients, dirt=dict(counts))
 
 
-def ingredient_table(catalog: Catalog) -> pa.Table:
-    """Ingredient of every product the catalog can dispense, by labeler and product.
-
-    Args:
-        catalog (`Catalog`): Tables of an institution.
-
-    Returns:
-        `pa.Table`: Columns `ndc9` and `ingredient`, sorted.
-
-    Examples:
-        >>> ingredient_table(catalog_of("a")).column_names
-        ['ndc9', 'ingredient']
-    """
-    pairs = sorted({(ndc[:9], name) for name, pool in catalog.product_pools.items() for ndc in pool.split()})
+def _ingredient_table(codes: PediatricCodebook) -> pa.Table:
+    """Ingredient of every product the codes can dispense, by labeler and product."""
+    pairs = sorted({(ndc[:9], name) for name, pool in codes.product_pools.items() for ndc in pool.split()})
     return pa.Table.from_arrays(
         [pa.array([ndc9 for ndc9, _ in pairs]), pa.array([name for _, name in pairs])], schema=INGREDIENT_SCHEMA
     )
@@ -244,26 +206,26 @@ def _check(
     patients: int, seed: int, start: str, end: str, dirt: str | DirtRates | None, institution: str, replicates: int
 ) -> _Request:
     """Turn arguments into a request, or refuse them."""
-    check_size(patients, seed)
+    calendar = check_request(patients, seed, start, end, example="2010-01-01")
     if not 0 <= replicates <= 1000:
         raise ValueError(f"expected 0 to 1000 replicates, found {replicates}")
-    catalog_of(institution)
+    codebook_of(institution)
     if isinstance(dirt, str):
         if dirt != "typical":
             raise ValueError(f"expected dirt to be None, 'typical' or DirtRates, found {dirt!r}")
         dirt = DirtRates()
-    calendar = calendar_of(start, end, example="2010-01-01")
     return _Request(patients, seed, calendar, institution, replicates, dirt)
 
 
-def _blocks(request: _Request, catalog: Catalog, counts: Counter[str]) -> Iterator[BlockTables]:
+def _blocks(request: _Request, counts: Counter[str]) -> Iterator[BlockTables]:
     """Tables of each block in turn; the rows of planted dirt are added to `counts`."""
+    codes = codebook_of(request.institution)
 
     def whole_block(number: int) -> BlockTables:
-        return simulate_block(request.calendar, request.seed, number, request.institution, request.replicates, catalog)
+        return _simulate_block(request.calendar, request.seed, number, request.institution, request.replicates, codes)
 
     place = INSTITUTIONS[request.institution]
-    for number, tables in enumerate(simulate_blocks(request.patients, BLOCK_PATIENTS, whole_block)):
+    for number, tables in enumerate(simulate_blocks(request.patients, whole_block)):
         if request.dirt is None:
             yield tables
         else:
@@ -273,43 +235,17 @@ def _blocks(request: _Request, catalog: Catalog, counts: Counter[str]) -> Iterat
             yield dirty
 
 
-def simulate_block(
-    calendar: Calendar, seed: int, number: int, institution: str, replicates: int, catalog: Catalog
+def _simulate_block(
+    calendar: Calendar, seed: int, number: int, institution: str, replicates: int, codes: PediatricCodebook
 ) -> BlockTables:
-    """Simulate one whole block.
-
-    Args:
-        calendar (`Calendar`): The window.
-        seed (`int`): Seed of the simulation.
-        number (`int`): Number of the block.
-        institution (`str`): Name of the institution.
-        replicates (`int`): Paths behind the long risks.
-        catalog (`Catalog`): Tables of the institution.
-
-    Returns:
-        `BlockTables`: Tables of `BLOCK_PATIENTS` patients.
-
-    Examples:
-        >>> import datetime as dt
-        >>> spring = Calendar(dt.date(2012, 3, 1), dt.date(2012, 5, 31))
-        >>> tables = simulate_block(spring, 0, 0, "a", 0, catalog_of("a"))
-        >>> len(tables.medical_claim) > len(tables.pharmacy_claim) > 0
-        True
-    """
+    """Simulate one whole block."""
     place = INSTITUTIONS[institution]
     streams = streams_of(seed, place.number, number)
     block_key = block_key_of(f"{seed}|{institution}|{number}")
     patients = draw_population(BLOCK_PATIENTS, calendar, block_key, streams["people"])
     history = live(patients, calendar, streams["disease"])
-    block = Block(patients, history, calendar, place, catalog, streams["care"])
-    presence = add_courses(block, draw_spans(patients, streams["disease"]))
-    add_episodes(block, burden_of(block, presence))
-    add_bronchiolitis(block)
-    add_check_ups(block)
-    add_births(block)
-    add_pregnancies(block)
-    add_allergic_care(block)
-    add_mental_care(block)
+    block = Block(patients, history, calendar, place, codes, streams["care"])
+    presence = add_care(block, draw_spans(patients, streams["disease"]))
     claims = write_codes(block, block.visits(), presence)
     add_visit_fills(block, claims.visits, claims.end)
     fills = block.fills()
@@ -323,46 +259,12 @@ def simulate_block(
     )
 
 
-def _manifest(request: _Request, rows: dict[str, int]) -> dict[str, Any]:
-    """What made the files."""
-    return request.manifest(rows) | {
+def _manifest(request: _Request) -> dict[str, Any]:
+    """What `simulation.json` says of this population."""
+    return {
         "simulation_version": SIMULATION_VERSION,
         "institution": asdict(INSTITUTIONS[request.institution]),
         "replicates": request.replicates,
-        "block_patients": BLOCK_PATIENTS,
         "dirt": None if request.dirt is None else asdict(request.dirt),
         "parameters_sha256": parameters_digest(),
     }
-
-
-@cache
-def parameters_digest() -> str:
-    """Hash of every table of causes, codes and rates, so that a silent change of a parameter shows.
-
-    Returns:
-        `str`: 64 hexadecimal digits.
-
-    Examples:
-        >>> len(parameters_digest())
-        64
-    """
-    from claim_transformers.simulation.engine import calendar
-    from claim_transformers.simulation.pediatric import atopy, care_acute, care_chronic, mood, population
-
-    catalog = catalog_of("a")
-    parts: list[Any] = [
-        [asdict(cause) for cause in catalog.causes],
-        catalog.diagnoses.vocabulary,
-        catalog.product_pools,
-    ]
-    parts += [calendar.SEASONS, population.COVERAGE, population.LEAVE, population.RACE_SHARES]
-    parts += [
-        atopy.ONSET,
-        atopy.REMISSION,
-        mood.ONSET,
-        mood.REMISSION,
-        atopy.SWITCHES.influences,
-        mood.SWITCHES.influences,
-    ]
-    parts += [atopy.SEVERITY_SHARES, care_acute.CHECK_UP_MONTHS, care_chronic.FILL_CHANCE]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

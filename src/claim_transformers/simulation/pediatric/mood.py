@@ -11,7 +11,7 @@ import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Calendar, Float, Int, season_table
 from claim_transformers.simulation.pediatric.courses import Switches, age_months, monthly, noise, occurs, switch
-from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, Population, by_age
+from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, PediatricPopulation, by_age
 
 DISORDERS = ("adhd", "anxiety", "conduct", "depression", "bipolar", "substance")
 ADHD, ANXIETY, CONDUCT, DEPRESSION, BIPOLAR, SUBSTANCE = range(len(DISORDERS))
@@ -35,27 +35,27 @@ REMISSION = (
     (0.60, 0.60, 0.60, 0.60, 0.60, 0.50, 0.45),
 )
 # Log odds by which boys differ from girls in the onset of each disorder.
-MALE_LOG_RATIO = np.array([0.80, -0.35, 0.55, -0.65, -0.20, 0.35])
-_SEXES = np.exp(np.outer([-0.5, 0.5], MALE_LOG_RATIO)).astype(np.float32)[:, :, None]
-ABUSE = len(DISORDERS)
+_MALE_LOG_RATIO = np.array([0.80, -0.35, 0.55, -0.65, -0.20, 0.35])
+_SEXES = np.exp(np.outer([-0.5, 0.5], _MALE_LOG_RATIO)).astype(np.float32)[:, :, None]
+_ABUSE = len(DISORDERS)
 SWITCHES = Switches(
     names=DISORDERS,
     onset=monthly(ONSET) * _SEXES,
     end=monthly(REMISSION)[None],
     influences=(
         (),
-        ((DEPRESSION, 1.2), (ADHD, 0.5), (ABUSE, 0.7)),
-        ((ADHD, 2.0), (ABUSE, 0.8)),
-        ((ANXIETY, 1.5), (SUBSTANCE, 0.8), (ABUSE, 1.2)),
+        ((DEPRESSION, 1.2), (ADHD, 0.5), (_ABUSE, 0.7)),
+        ((ADHD, 2.0), (_ABUSE, 0.8)),
+        ((ANXIETY, 1.5), (SUBSTANCE, 0.8), (_ABUSE, 1.2)),
         ((DEPRESSION, 3.0), (ADHD, 1.0)),
-        ((CONDUCT, 2.0), (DEPRESSION, 1.0), (ABUSE, 0.6)),
+        ((CONDUCT, 2.0), (DEPRESSION, 1.0), (_ABUSE, 0.6)),
     ),
     # Disorders that end come back: a recurrence is likelier than a first episode.
     recurrence=2.5,
 )
-SCHOOL_SEASON = np.log(season_table(["school"]))[0]
-ATTEMPT_BY_AGE = by_age((-30.0, -30.0, -30.0, -30.0, -10.05, -9.75, -10.75))
-MAX_ATTEMPT_CHANCE = np.float32(0.3)
+_SCHOOL_SEASON = np.log(season_table(["school"]))[0]
+_ATTEMPT_BY_AGE = by_age((-30.0, -30.0, -30.0, -30.0, -10.05, -9.75, -10.75))
+_MAX_ATTEMPT_CHANCE = np.float32(0.3)
 
 
 @dataclass
@@ -65,7 +65,7 @@ class MoodState:
     Attributes:
         birth_month: Month of birth.
         sex: 1 for boys, 0 for girls.
-        distress, adherence: Traits, see `Population`.
+        distress, adherence: Traits, see `PediatricPopulation`.
         proneness: Multiplier of each onset, from liability, shape `(disorders, patients)`.
         abuse_month: Month from which a history of abuse exists.
         disorders: 1 while a disorder of `DISORDERS` is active, shape `(disorders, patients)`.
@@ -109,15 +109,8 @@ class MoodMonth:
     contact: Float
 
 
-def first_state(patients: Population) -> MoodState:
-    """State of newborns, from which life before the window is run.
-
-    Args:
-        patients (`Population`): Patients of one block.
-
-    Returns:
-        `MoodState`: Nobody has any disorder yet.
-    """
+def first_state(patients: PediatricPopulation) -> MoodState:
+    """State of newborns, from which life before the window is run."""
     size = len(patients)
     # The mean of the exponential of a normal liability is taken out, so that rates stay those of the table.
     distress, impulse = np.exp(0.7 * patients.distress - 0.22), np.exp(0.7 * patients.conduct - 0.22)
@@ -143,14 +136,7 @@ def first_state(patients: Population) -> MoodState:
 
 
 def move_disorders(state: MoodState, month: int | Int, months: float, generator: np.random.Generator) -> None:
-    """Let disorders begin and end, in place; each one raises the risk of others.
-
-    Args:
-        state (`MoodState`): State at the start of the period.
-        month (`int` or `np.ndarray`): Month in which the period begins, one or one per patient.
-        months (`float`): Length of the period.
-        generator (`np.random.Generator`): Stream.
-    """
+    """Let disorders begin and end, in place; each one raises the risk of others."""
     age = np.minimum(month - state.birth_month, MAX_AGE_MONTHS)
     abused = (month >= state.abuse_month).astype(np.float32)
     sex, grade = state.sex, np.zeros(len(age), dtype=np.int32)
@@ -158,41 +144,19 @@ def move_disorders(state: MoodState, month: int | Int, months: float, generator:
 
 
 def attempt_hazard(state: MoodState, month: int | Int, calendar: Calendar) -> Float:
-    """Chance of a suicide attempt that is treated within the month, given the state at its start.
-
-    Args:
-        state (`MoodState`): State at the start of the month.
-        month (`int` or `np.ndarray`): The month, one or one per patient.
-        calendar (`Calendar`): The window.
-
-    Returns:
-        `np.ndarray` of `float32`: Zero under the age of ten.
-
-    Examples:
-        >>> from claim_transformers.simulation.pediatric.population import draw_population
-        >>> import datetime as dt
-        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
-        >>> generator = np.random.Generator(np.random.Philox(0))
-        >>> patients = draw_population(50, year, 1, generator)
-        >>> state = first_state(patients)
-        >>> calm = attempt_hazard(state, 0, year)
-        >>> state.disorders[DEPRESSION] = 1
-        >>> adolescents = patients.birth_month < -144
-        >>> bool((attempt_hazard(state, 0, year) > calm)[adolescents].all())
-        True
-    """
+    """Chance of a suicide attempt that is treated within the month, given the state at its start."""
     _, anxiety, conduct, depression, bipolar, substance = state.disorders
     abused = month >= state.abuse_month
     age = age_months(month, state.birth_month)
     score = (
-        ATTEMPT_BY_AGE[age] - 0.8 * state.sex.astype(np.float32) + 1.7 * depression + 1.1 * bipolar + 0.6 * substance
+        _ATTEMPT_BY_AGE[age] - 0.8 * state.sex.astype(np.float32) + 1.7 * depression + 1.1 * bipolar + 0.6 * substance
     )
     score += 0.7 * depression * substance + 0.35 * anxiety * depression + 0.35 * conduct + 0.7 * abused
     score += 0.5 * state.ever[DEPRESSION] + 0.9 * state.crisis
     score += 0.8 * state.attempted + 1.7 * np.minimum(state.attempts, 1.5) + 0.5 * np.minimum(state.contacts, 2)
     score += 0.7 * state.started + (0.4 + 0.5 * depression) * state.stopped
-    score += 0.6 * SCHOOL_SEASON[calendar.month_of_year(np.asarray(month))]
-    chance = np.minimum(np.exp(score.astype(np.float32)), MAX_ATTEMPT_CHANCE)
+    score += 0.6 * _SCHOOL_SEASON[calendar.month_of_year(np.asarray(month))]
+    chance = np.minimum(np.exp(score.astype(np.float32)), _MAX_ATTEMPT_CHANCE)
     hazard: Float = chance * (age >= MIN_AGE_YEARS * 12)
     return hazard
 
@@ -200,19 +164,7 @@ def attempt_hazard(state: MoodState, month: int | Int, calendar: Calendar) -> Fl
 def advance(
     state: MoodState, month: int | Int, calendar: Calendar, generator: np.random.Generator, *, attempts: bool = True
 ) -> MoodMonth:
-    """Live through one month, in place.
-
-    Args:
-        state (`MoodState`): State at the start of the month, then at its end.
-        month (`int` or `np.ndarray`): The month, one or one per patient.
-        calendar (`Calendar`): The window.
-        generator (`np.random.Generator`): Stream.
-        attempts (`bool`, *optional*, defaults to `True`):
-            Whether attempts happen. Without them the state follows the path on which none has happened yet.
-
-    Returns:
-        `MoodMonth`: Hazard and events of the month.
-    """
+    """Live through one month, in place."""
     hazard = attempt_hazard(state, month, calendar)
     _, anxiety, conduct, depression, bipolar, substance = state.disorders
     abused = month >= state.abuse_month

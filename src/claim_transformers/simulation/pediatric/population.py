@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from claim_transformers.simulation.engine.calendar import Bool, Calendar, Float, Int, Key
+from claim_transformers.simulation.engine.calendar import NEVER, Bool, Calendar, Float, Int, Key
 from claim_transformers.simulation.engine.identifiers import patient_keys
 
 MAX_AGE_MONTHS = 21 * 12
-NEVER = np.int32(1 << 20)
 
 # Age bands of every rate in this room, in months: under 1, 1, 2-4, 5-9, 10-13, 14-17 and 18-21 years.
 BAND_STARTS = (0, 12, 24, 60, 120, 168, 216)
@@ -23,11 +22,11 @@ RACE_SHARES = (0.47, 0.27, 0.14, 0.02, 0.05, 0.05)
 
 # Monthly chance to leave, by band: infants are covered for their first year, churn is highest when childhood ends.
 LEAVE = (0.003, 0.013, 0.014, 0.014, 0.014, 0.015, 0.035)
-RETURN = 0.09
+_RETURN = 0.09
 
 
 @dataclass
-class Population:
+class PediatricPopulation:
     """Patients of one block; every array has one entry per patient unless a shape is given.
 
     Attributes:
@@ -108,25 +107,10 @@ def by_age(rates: tuple[float, ...]) -> Float:
     return np.array(rates, dtype=np.float32)[band_of_age()]
 
 
-def draw_population(size: int, calendar: Calendar, block_key: int, generator: np.random.Generator) -> Population:
-    """Draw the patients of one block.
-
-    Args:
-        size (`int`): Number of patients.
-        calendar (`Calendar`): The window.
-        block_key (`int`): Unique per seed, institution and block; patient identities are hashed from it.
-        generator (`np.random.Generator`): Stream of this block.
-
-    Returns:
-        `Population`: Patients, each insured in at least one month of the window unless death comes first.
-
-    Examples:
-        >>> import datetime as dt
-        >>> window = Calendar(dt.date(2010, 1, 1), dt.date(2011, 12, 31))
-        >>> patients = draw_population(100, window, 1, np.random.Generator(np.random.Philox(0)))
-        >>> len(patients), patients.enrolled.shape
-        (100, (24, 100))
-    """
+def draw_population(
+    size: int, calendar: Calendar, block_key: int, generator: np.random.Generator
+) -> PediatricPopulation:
+    """Draw the patients of one block."""
     random = generator.random
     key = patient_keys(size, block_key, 29)
     male = (random(size) < 0.51).astype(np.float32)
@@ -140,7 +124,7 @@ def draw_population(size: int, calendar: Calendar, block_key: int, generator: np
     abused = random(size) < 0.05 + 0.04 * female + 0.08 * hardship
     abuse_month = birth_month + (24 + 180 * random(size)).astype(np.int32)
     premature = (random(size) < 0.115).astype(np.float32)
-    patients = Population(
+    patients = PediatricPopulation(
         key=key,
         male=male,
         race=race,
@@ -180,7 +164,7 @@ def _draw_day(first: Int, last: Int, generator: np.random.Generator) -> Int:
     return (first + (generator.random(len(first)) * (last - first + 1)).astype(np.int32)).astype(np.int32)
 
 
-def _draw_deaths(patients: Population, calendar: Calendar, generator: np.random.Generator) -> None:
+def _draw_deaths(patients: PediatricPopulation, calendar: Calendar, generator: np.random.Generator) -> None:
     """Deaths inside the window, most of them in the first month of life."""
     size = len(patients)
     born_inside = patients.birth_month >= 0
@@ -192,7 +176,7 @@ def _draw_deaths(patients: Population, calendar: Calendar, generator: np.random.
     patients.death_day = np.where(day > calendar.last, NEVER, day).astype(np.int32)
 
 
-def _draw_enrolment(patients: Population, calendar: Calendar, generator: np.random.Generator) -> Bool:
+def _draw_enrolment(patients: PediatricPopulation, calendar: Calendar, generator: np.random.Generator) -> Bool:
     """Months of coverage: entry, churn and return, never before birth, after death or past the oldest age."""
     size = len(patients)
     first = np.maximum(patients.birth_month, 0)
@@ -208,7 +192,7 @@ def _draw_enrolment(patients: Population, calendar: Calendar, generator: np.rand
         age = np.clip(month - patients.birth_month, 0, MAX_AGE_MONTHS)
         chance = generator.random(size, dtype=np.float32)
         stays = covered & (chance >= leave[age])
-        returns = ~covered & (month > entry) & (chance < RETURN)
+        returns = ~covered & (month > entry) & (chance < _RETURN)
         covered = (stays | returns | (month == entry)) & (month <= last) & (month <= death_month)
         enrolled[month] = covered
     return enrolled

@@ -18,12 +18,12 @@ from claim_transformers.simulation.engine.calendar import Bool, Calendar, Float,
 from claim_transformers.simulation.pediatric import atopy, mood
 from claim_transformers.simulation.pediatric.courses import join, take
 from claim_transformers.simulation.pediatric.disease import History
-from claim_transformers.simulation.pediatric.population import Population
+from claim_transformers.simulation.pediatric.population import PediatricPopulation
 
 OUTCOMES = ("asthma_hospitalization", "suicide_attempt")
-HORIZONS_DAYS = (180, 365)
+_HORIZONS_DAYS = (180, 365)
 # Paths are advanced together in batches small enough to stay in the processor's cache.
-BATCH_PATHS = 16_384
+_BATCH_PATHS = 16_384
 
 
 @dataclass
@@ -46,36 +46,16 @@ class TrueRisk:
 
 
 def true_risks(
-    patients: Population, history: History, calendar: Calendar, replicates: int, generator: np.random.Generator
+    patients: PediatricPopulation,
+    history: History,
+    calendar: Calendar,
+    replicates: int,
+    generator: np.random.Generator,
 ) -> TrueRisk:
     """Write down the risk of both outcomes for everyone insured and able to have them.
 
     Asthma stays: patients who have or have had asthma. Suicide attempts: patients aged ten and over. The risk of
     anyone else within the month is zero.
-
-    Args:
-        patients (`Population`): Patients of one block.
-        history (`History`): What they lived through.
-        calendar (`Calendar`): The window.
-        replicates (`int`):
-            Paths per patient and snapshot. A quarter of them is spent on patients whose asthma has ended or who never
-            had a mental disorder, because their risk hardly varies. With `0`, only the exact monthly risks are
-            written.
-        generator (`np.random.Generator`): Stream.
-
-    Returns:
-        `TrueRisk`: Risks in a fixed order.
-
-    Examples:
-        >>> from claim_transformers.simulation.pediatric.disease import live
-        >>> from claim_transformers.simulation.pediatric.population import draw_population
-        >>> import datetime as dt
-        >>> year = Calendar(dt.date(2012, 1, 1), dt.date(2012, 12, 31))
-        >>> generator = np.random.Generator(np.random.Philox(0))
-        >>> patients = draw_population(50, year, 1, generator)
-        >>> risks = true_risks(patients, live(patients, year, generator), year, 2, generator)
-        >>> sorted(set(risks.horizon_days.tolist()))
-        [29, 30, 31, 180, 365]
     """
     months = np.arange(calendar.months, dtype=np.int32)[:, None]
     age = months - patients.birth_month[None, :]
@@ -98,7 +78,7 @@ def _risks(patient: Int, month: Int, outcome: int, horizon_days: Int | int, risk
 
 
 def _snapshot_risks(
-    patients: Population,
+    patients: PediatricPopulation,
     history: History,
     calendar: Calendar,
     outcome: int,
@@ -123,17 +103,18 @@ def _snapshot_risks(
         state = join([take(part, index) for part, index in zip(history.atopy_states, chosen, strict=True)])
         quiet = state.conditions[atopy.ASTHMA] == 0
     repeats = np.where(quiet, max(1, replicates // 4), replicates)
+    # Each entry is repeated once per path; `bincount` over the same positions adds its paths up again.
     path = np.repeat(np.arange(len(patient)), repeats)
     survival = np.concatenate(
-        [np.empty((len(HORIZONS_DAYS), 0), dtype=np.float32)]
+        [np.empty((len(_HORIZONS_DAYS), 0), dtype=np.float32)]
         + [
             _survive(take(state, batch), month[batch], calendar, generator)
-            for batch in np.split(path, range(BATCH_PATHS, len(path), BATCH_PATHS))
+            for batch in np.split(path, range(_BATCH_PATHS, len(path), _BATCH_PATHS))
         ],
         axis=1,
     )
     risks = []
-    for horizon, days in enumerate(HORIZONS_DAYS):
+    for horizon, days in enumerate(_HORIZONS_DAYS):
         total = np.bincount(path, 1.0 - survival[horizon].astype(np.float64), len(patient))
         risks.append(_risks(patient, month, outcome, days, (total / repeats).astype(np.float32)))
     return risks
@@ -143,7 +124,7 @@ def _survive(
     state: atopy.AtopyState | mood.MoodState, month: Int, calendar: Calendar, generator: np.random.Generator
 ) -> Float:
     """Chance of no outcome within each horizon along one path per entry, shape `(horizons, paths)`."""
-    survival = np.ones((len(HORIZONS_DAYS), len(month)), dtype=np.float32)
+    survival = np.ones((len(_HORIZONS_DAYS), len(month)), dtype=np.float32)
     start = calendar.first_day(month)
     for step in range(12):
         now = (month + step).astype(np.int32)
@@ -152,7 +133,7 @@ def _survive(
         else:
             hazard = mood.advance(state, now, calendar, generator, attempts=False).hazard
         first, last = calendar.first_day(now), calendar.last_day(now)
-        for horizon, days in enumerate(HORIZONS_DAYS):
+        for horizon, days in enumerate(_HORIZONS_DAYS):
             # An outcome falls on each day of its month alike, so a month cut by the horizon counts by its days.
             share = np.clip((start + days - first) / (last - first + 1), 0, 1).astype(np.float32)
             survival[horizon] *= 1.0 - share * hazard

@@ -1,35 +1,12 @@
-"""Columns of the simulated files, named as in the input layer of Tuva (tuva-health/tuva, `models/input_layer`)."""
+"""Columns of the simulated pediatric files, named as in the input layer of Tuva (tuva-health/tuva)."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-TEXT = pa.dictionary(pa.int32(), pa.string())
-DAY = pa.date32()
-MONEY = pa.decimal128(12, 2)
-DIAGNOSIS_COLUMNS = tuple(f"diagnosis_code_{number}" for number in range(1, 6))
+from claim_transformers.simulation.engine.schemas import CLOSING_FIELDS, DAY, OPENING_FIELDS, TEXT
 
-# Fields that open and close a claim line of every population.
-OPENING_FIELDS = (
-    ("person_id", TEXT),
-    ("claim_id", pa.string()),
-    ("claim_line_number", pa.int32()),
-    ("claim_type", TEXT),
-    ("claim_start_date", DAY),
-    ("claim_end_date", DAY),
-    ("claim_line_start_date", DAY),
-    ("claim_line_end_date", DAY),
-    ("admission_date", DAY),
-    ("discharge_date", DAY),
-    ("discharge_disposition_code", TEXT),
-)
-CLOSING_FIELDS = (
-    ("paid_date", DAY),
-    ("paid_amount", MONEY),
-    ("allowed_amount", MONEY),
-    ("charge_amount", MONEY),
-    ("data_source", TEXT),
-)
+DIAGNOSIS_COLUMNS = tuple(f"diagnosis_code_{number}" for number in range(1, 6))
 
 MEDICAL_SCHEMA = pa.schema(
     [
@@ -46,36 +23,6 @@ MEDICAL_SCHEMA = pa.schema(
         ("procedure_date_2", DAY),
         ("rendering_npi", TEXT),
         *CLOSING_FIELDS,
-    ]
-)
-PHARMACY_SCHEMA = pa.schema(
-    [
-        ("person_id", TEXT),
-        ("claim_id", pa.string()),
-        ("claim_line_number", pa.int32()),
-        ("dispensing_date", DAY),
-        ("ndc_code", TEXT),
-        ("quantity", pa.float32()),
-        ("days_supply", pa.int32()),
-        ("refills", pa.int32()),
-        ("paid_date", DAY),
-        ("paid_amount", MONEY),
-        ("allowed_amount", MONEY),
-        ("data_source", TEXT),
-    ]
-)
-ELIGIBILITY_SCHEMA = pa.schema(
-    [
-        ("person_id", TEXT),
-        ("member_id", TEXT),
-        ("payer", TEXT),
-        ("gender", TEXT),
-        ("race", TEXT),
-        ("birth_date", DAY),
-        ("death_date", DAY),
-        ("enrollment_start_date", DAY),
-        ("enrollment_end_date", DAY),
-        ("data_source", TEXT),
     ]
 )
 RISK_SCHEMA = pa.schema(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from claim_transformers.simulation.engine.block_tables import fills_table
-from claim_transformers.simulation.engine.calendar import Calendar, Int
+from claim_transformers.simulation.engine.calendar import NEVER, Calendar, Int
 from claim_transformers.simulation.engine.columns import (
     constant_column,
     day_column,
@@ -14,25 +13,22 @@ from claim_transformers.simulation.engine.columns import (
     text_column,
     text_of_bytes,
 )
+from claim_transformers.simulation.engine.fills import Fills, fills_table
 from claim_transformers.simulation.engine.identifiers import claim_names, patient_names
-from claim_transformers.simulation.pediatric.block import Block, Fills
-from claim_transformers.simulation.pediatric.catalog import Catalog
+from claim_transformers.simulation.engine.schemas import ELIGIBILITY_SCHEMA
+from claim_transformers.simulation.pediatric.block import Block
 from claim_transformers.simulation.pediatric.causes import BEHAVIOURAL, DENTAL, EMERGENCY, OFFICE, PREVENTIVE, STAY
+from claim_transformers.simulation.pediatric.codebook import PediatricCodebook
 from claim_transformers.simulation.pediatric.coding import Claims
-from claim_transformers.simulation.pediatric.population import NEVER, RACES, Population
+from claim_transformers.simulation.pediatric.population import RACES, PediatricPopulation
 from claim_transformers.simulation.pediatric.risk import OUTCOMES, TrueRisk
-from claim_transformers.simulation.pediatric.schemas import (
-    DIAGNOSIS_COLUMNS,
-    ELIGIBILITY_SCHEMA,
-    MEDICAL_SCHEMA,
-    RISK_SCHEMA,
-)
+from claim_transformers.simulation.pediatric.schemas import DIAGNOSIS_COLUMNS, MEDICAL_SCHEMA, RISK_SCHEMA
 
-PLACES = {OFFICE: "11", EMERGENCY: "23", STAY: "21", PREVENTIVE: "11", BEHAVIOURAL: "53", DENTAL: "11"}
-DISPOSITIONS = ("01", "06", "02", "20")
+_PLACES = {OFFICE: "11", EMERGENCY: "23", STAY: "21", PREVENTIVE: "11", BEHAVIOURAL: "53", DENTAL: "11"}
+_DISPOSITIONS = ("01", "06", "02", "20")
 # Median allowed amount of a line in dollars, by kind of visit; Medicaid fees, rounded, a judgement.
-LINE_DOLLARS = np.array([42.0, 115.0, 720.0, 55.0, 68.0, 38.0], dtype=np.float32)
-PAYER = "medicaid"
+_LINE_DOLLARS = np.array([42.0, 115.0, 720.0, 55.0, 68.0, 38.0], dtype=np.float32)
+_PAYER = "medicaid"
 
 
 def _cents(
@@ -46,16 +42,8 @@ def _cents(
 
 
 def medical_table(block: Block, claims: Claims) -> pa.Table:
-    """Claim lines in order of patient, day and line.
-
-    Args:
-        block (`Block`): Patients and catalog.
-        claims (`Claims`): What stands on each claim.
-
-    Returns:
-        `pa.Table`: One row per service billed, in `MEDICAL_SCHEMA`.
-    """
-    catalog, visits = block.catalog, claims.visits
+    """Claim lines in order of patient, day and line."""
+    codes, visits = block.codes, claims.visits
     billed = claims.services >= 0
     counts = billed.sum(axis=1)
     claim = np.repeat(np.arange(len(visits), dtype=np.int32), counts)
@@ -68,14 +56,14 @@ def medical_table(block: Block, claims: Claims) -> pa.Table:
     line_day = np.where(line_stay & (number == counts[claim]), end, line_day).astype(np.int32)
     names = patient_names(block.patients.key)
     identifiers = claim_names(block.patients.key[visits.patient], visits.day, 101)
-    allowed = _cents(block, LINE_DOLLARS[visits.kind][claim])
+    allowed = _cents(block, _LINE_DOLLARS[visits.kind][claim])
     paid_day = (end + 12 + block.generator.integers(0, 40, len(visits), dtype=np.int32)[claim]).astype(np.int32)
-    places, place_of = np.unique([PLACES[kind] for kind in range(len(PLACES))], return_inverse=True)
-    group = np.where(stay & (catalog.group[visits.cause] > 0), catalog.group[visits.cause], -1)
-    group = np.where(visits.pool == catalog.diagnoses.pool("prematurity"), _preterm_group(block, claims, group), group)
+    places, place_of = np.unique([_PLACES[kind] for kind in range(len(_PLACES))], return_inverse=True)
+    group = np.where(stay & (codes.group[visits.cause] > 0), codes.group[visits.cause], -1)
+    group = np.where(visits.pool == codes.diagnoses.pool("prematurity"), _preterm_group(block, claims, group), group)
     disposition = np.where(stay, np.searchsorted([0.96, 0.985], block.generator.random(len(visits))), -1)
     disposition = np.where(stay & (claims.end == block.patients.death_day[visits.patient]), 3, disposition)
-    words = pa.array(catalog.diagnoses.vocabulary, pa.string())
+    words = pa.array(codes.diagnoses.vocabulary, pa.string())
     columns = [
         text_column(visits.patient[claim], names),
         text_of_bytes(identifiers[claim]),
@@ -87,13 +75,13 @@ def medical_table(block: Block, claims: Claims) -> pa.Table:
         day_column(line_day),
         day_column(start, ~line_stay),
         day_column(end, ~line_stay),
-        text_column(disposition[claim].astype(np.int32), DISPOSITIONS),
+        text_column(disposition[claim].astype(np.int32), _DISPOSITIONS),
         text_column(place_of[visits.kind][claim].astype(np.int32), places.tolist()),
-        text_column(group[claim].astype(np.int32), catalog.groups),
-        text_column(claims.services[billed], catalog.services.vocabulary),
+        text_column(group[claim].astype(np.int32), codes.groups),
+        text_column(claims.services[billed], codes.services.vocabulary),
         constant_column("icd-9-cm", len(claim)),
         *[text_column(claims.diagnoses[claim, slot], words) for slot in range(len(DIAGNOSIS_COLUMNS))],
-        *_procedure_columns(claims, claim, catalog),
+        *_procedure_columns(claims, claim, codes),
         constant_column(None, len(claim)),
         day_column(paid_day),
         money_column(allowed),
@@ -106,46 +94,36 @@ def medical_table(block: Block, claims: Claims) -> pa.Table:
 
 def _preterm_group(block: Block, claims: Claims, group: Int) -> Int:
     """MS-DRG of preterm infants, by length of stay."""
-    groups = block.catalog.groups
+    groups = block.codes.groups
     longer = claims.end - claims.visits.day > 10
     chosen = np.where(longer, groups.index("791"), groups.index("794"))
     return np.where(group >= 0, chosen, group)
 
 
-def _procedure_columns(claims: Claims, claim: Int, catalog: Catalog) -> list[pa.Array]:
+def _procedure_columns(claims: Claims, claim: Int, codes: PediatricCodebook) -> list[pa.Array]:
     """Type, codes and dates of procedures; all lines of a claim carry them."""
-    codes = claims.procedures[claim]
-    present = codes >= 0
+    done = claims.procedures[claim]
+    present = done >= 0
     day = claims.visits.day[claim]
     second = np.minimum(day + 1, claims.end[claim]).astype(np.int32)
     return [
         text_column(np.where(present[:, 0], 0, -1).astype(np.int32), ["icd-9-pcs"]),
-        text_column(codes[:, 0], catalog.procedures.vocabulary),
-        text_column(codes[:, 1], catalog.procedures.vocabulary),
+        text_column(done[:, 0], codes.procedures.vocabulary),
+        text_column(done[:, 1], codes.procedures.vocabulary),
         day_column(day, ~present[:, 0]),
         day_column(second, ~present[:, 1]),
     ]
 
 
 def pharmacy_table(block: Block, fills: Fills, ingredient: Int, product: Int) -> pa.Table:
-    """Pharmacy claims in order of patient and day.
-
-    Args:
-        block (`Block`): Patients and catalog.
-        fills (`Fills`): Prescriptions filled.
-        ingredient (`np.ndarray`): Codes of `Catalog.drugs`.
-        product (`np.ndarray`): Codes of `Catalog.products`.
-
-    Returns:
-        `pa.Table`: One row per fill, in `PHARMACY_SCHEMA`.
-    """
+    """Pharmacy claims in order of patient and day."""
     # Prices differ by ingredient, not by class: generics are cheap, a few are not.
     dollars = np.exp(1.9 + 3.0 * ((ingredient * 37) % 101 / 101.0) ** 2).astype(np.float32)
     return fills_table(
         fills,
         block.patients.key,
         ingredient,
-        text_column(product, block.catalog.products.vocabulary),
+        text_column(product, block.codes.products.vocabulary),
         _cents(block, dollars),
         block.generator,
         salt=211,
@@ -153,17 +131,8 @@ def pharmacy_table(block: Block, fills: Fills, ingredient: Int, product: Int) ->
     )
 
 
-def eligibility_table(patients: Population, calendar: Calendar, institution: str) -> pa.Table:
-    """Spans of coverage, one row each, in order of patient and time.
-
-    Args:
-        patients (`Population`): Patients of one block.
-        calendar (`Calendar`): The window.
-        institution (`str`): Name of the institution.
-
-    Returns:
-        `pa.Table`: One row per span, in `ELIGIBILITY_SCHEMA`.
-    """
+def eligibility_table(patients: PediatricPopulation, calendar: Calendar, institution: str) -> pa.Table:
+    """Spans of coverage, one row each, in order of patient and time."""
     edge = np.zeros((1, len(patients)), dtype=np.int8)
     change = np.diff(np.concatenate([edge, patients.enrolled.astype(np.int8), edge]), axis=0).T
     patient, first = np.nonzero(change > 0)
@@ -176,7 +145,7 @@ def eligibility_table(patients: Population, calendar: Calendar, institution: str
     columns = [
         text_column(patient, names),
         text_column(patient, names),
-        constant_column(PAYER, len(patient)),
+        constant_column(_PAYER, len(patient)),
         text_column(patients.male[patient].astype(np.int32), ["female", "male"]),
         text_column(patients.race[patient], RACES),
         day_column(patients.birth_day[patient]),
@@ -188,7 +157,7 @@ def eligibility_table(patients: Population, calendar: Calendar, institution: str
     return pa.Table.from_arrays(columns, schema=ELIGIBILITY_SCHEMA)
 
 
-def risk_table(risks: TrueRisk, patients: Population, calendar: Calendar) -> pa.Table:
+def risk_table(risks: TrueRisk, patients: PediatricPopulation, calendar: Calendar) -> pa.Table:
     """True risks in the order in which they were computed, in `RISK_SCHEMA`."""
     columns = [
         text_column(risks.patient, patient_names(patients.key)),

@@ -27,7 +27,8 @@ from claim_transformers.claims.store import write_folder, write_manifest, write_
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.deliveries.staging_area import Load, Staging, stage_table
 from claim_transformers.sources.pipeline.contract import RawFile, StagedSource, StagedTable
-from claim_transformers.sources.pipeline.ingest import IngestSummary, describe_run, settle_tables, source_reader
+from claim_transformers.sources.pipeline.ingest import IngestSummary, describe_run, settle_tables
+from claim_transformers.sources.registry import find_source
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -90,8 +91,8 @@ def consolidate(
 
     Raises:
         ValueError: If options name a source of which nothing is staged.
-        ClaimDataError: `E_NO_FILE` if nothing is valid or a source has no claims, and what [`sources.ingest.ingest`]
-            raises.
+        ClaimDataError: `E_NO_FILE` if nothing is valid or a source has no claims, and what
+            [`sources.pipeline.ingest.ingest`] raises.
 
     Examples:
         >>> import tempfile
@@ -112,7 +113,7 @@ def consolidate(
         scratch.mkdir()
         connection = connect(spill_folder=scratch / "spill")
         try:
-            exported = export_loads(staging, valid, scratch / "loads")
+            exported = _export_loads(staging, valid, scratch / "loads")
             traced, staged = _read_sources(connection, staging, exported, scratch, dict(options or {}))
             ledger = Ledger()
             lines = settle_tables(
@@ -132,35 +133,15 @@ def consolidate(
     return IngestSummary(Path(out), report, lines, patients)
 
 
-def name_load(load: Load) -> str:
-    """Name a load as messages, reports and the quarantine name it.
-
-    Args:
-        load (`Load`): The load.
-
-    Returns:
-        `str`: Its file and its number, because files of several loads may have one name.
-
-    Examples:
-        >>> name_load(Load(22, "cms-rif", "inpatient", "inpatient.csv", "00", 2, 90))
-        'inpatient.csv (load 22)'
-    """
+def _name_load(load: Load) -> str:
+    """Name a load as messages, reports and the quarantine name it."""
     return f"{load.file_name} (load {load.load_id})"
 
 
-def export_loads(staging: Staging, loads: Sequence[Load], folder: Path) -> dict[str, Load]:
-    """Write the rows of each load to a parquet file, in the order of the raw file, one folder per source.
-
-    Args:
-        staging (`Staging`): The staging area.
-        loads (`Sequence[Load]`): Loads to write.
-        folder (`Path`): Folder to make.
-
-    Returns:
-        `dict[str, Load]`: Loads by their [`name_load`], to which the file adds `.parquet`.
-    """
+def _export_loads(staging: Staging, loads: Sequence[Load], folder: Path) -> dict[str, Load]:
+    """Write the rows of each load to a parquet file, in the order of the raw file, one folder per source."""
     for load in loads:
-        target = folder / load.source / f"{name_load(load)}{_SUFFIX}"
+        target = folder / load.source / f"{_name_load(load)}{_SUFFIX}"
         target.parent.mkdir(parents=True, exist_ok=True)
         table = staging.connection.table(stage_table(load.source, load.table))
         rows = table.filter(table.load_id == load.load_id).order_by("row_no")
@@ -172,7 +153,7 @@ def export_loads(staging: Staging, loads: Sequence[Load], folder: Path) -> dict[
                 f"COPY ({staging.connection.compile(rows)}) TO '{quoted}' "
                 f"(FORMAT parquet, KV_METADATA {{load: '{load.load_id}'}})"
             )
-    return {name_load(load): load for load in loads}
+    return {_name_load(load): load for load in loads}
 
 
 def _read_sources(
@@ -191,9 +172,11 @@ def _read_sources(
     for name in names:
         own = scratch / name
         own.mkdir()
-        reader = source_reader(name)
+        source = find_source(name)
+        own_options = options.get(name, {})
+        source.check_options(own_options)
         try:
-            staged = reader(scratch / "loads" / name, connection, scratch=own, **options.get(name, {}))
+            staged = source.reader()(scratch / "loads" / name, connection, scratch=own, **own_options)
         except ClaimDataError as error:
             if error.reason_code != "E_NO_FILE":
                 raise
@@ -229,7 +212,7 @@ def _as_received(
         rejects = staging.rejects(load)
         files.append(
             RawFile(
-                name_load(load),
+                _name_load(load),
                 load.num_rows,
                 load.num_bytes,
                 load.sha256,
@@ -250,22 +233,7 @@ def _of_source(one: _Traced, to_canonical: Callable[[ir.Table], ir.Table], rows:
 
 
 def trace_lines(lines: ir.Table, target: str, rule: str) -> ir.Table:
-    """Say of each canonical line which row of which load gave it, and by which rule.
-
-    Args:
-        lines (`ir.Table`): Lines with `source_file`, as [`name_load`] gives it, and `row_no`.
-        target (`str`): Canonical table.
-        rule (`str`): Name of the rule.
-
-    Returns:
-        `ir.Table`: Columns of `PROVENANCE_SCHEMA`.
-
-    Examples:
-        >>> rows = {"source_file": ["pde.csv (load 3)"], "row_no": [7], "patient_id": ["P1"], "claim_id": ["E1"],
-        ...         "claim_line_number": [1], "data_source": ["synpuf"]}
-        >>> trace_lines(ibis.memtable(rows), "rx_claim", "synpuf/prescription").to_pyarrow()["load_id"].to_pylist()
-        [3]
-    """
+    """Say of each canonical line which row of which load gave it, and by which rule."""
 
     def column(name: str, kind: str) -> ir.Value:
         return lines[name].cast(kind) if name in lines.columns else ibis.null(kind)

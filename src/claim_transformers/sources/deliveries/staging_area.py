@@ -4,7 +4,7 @@ Deliveries come over months, and a file is sent again when it was wrong. So ever
 the file, and the same content is refused. Names say little, because every delivery has its `inpatient.csv`, so claims
 tell: a file that repeats most claims of a load of its name is its correction and supersedes it, one that repeats none
 is another delivery and stands beside it, and of anything between the caller says what it is. Superseded rows stay.
-`sources.consolidation` makes canonical tables of what is valid. It is step 1 of Figure 2 of the Medicare claim
+`consolidation` makes canonical tables of what is valid. It is step 1 of Figure 2 of the Medicare claim
 encoder (Lahlou et al.): files are staged in separate tables by type before their schemas are consolidated.
 
 | table | columns |
@@ -17,28 +17,18 @@ encoder (Lahlou et al.): files are staged in separate tables by type before thei
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from claim_transformers.claims.engine import engine_errors
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.cms_rif.source import find_rif_files
-from claim_transformers.sources.formats.synpuf.columns import (
-    CARRIER,
-    INPATIENT,
-    OUTPATIENT,
-    PRESCRIPTION,
-    beneficiary_layout,
-)
-from claim_transformers.sources.formats.synpuf.source import find_files
 from claim_transformers.sources.pipeline.contract import RawFile
-from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
 from claim_transformers.sources.pipeline.reading import Layout, stage_files
+from claim_transformers.sources.registry import find_stageable, load_function
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -46,15 +36,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from ibis.backends.duckdb import Backend
 
-STAGED_SOURCES = ("cms-rif", "synpuf")
 LOAD_COLUMNS = ("load_id", "file_sha256", "source_file", "row_no")
-_SYNPUF: Mapping[str, Layout] = {
-    "inpatient": INPATIENT,
-    "outpatient": OUTPATIENT,
-    "carrier": CARRIER,
-    "prescription": PRESCRIPTION,
-}
-_YEAR = re.compile(r"(?<!\d)20\d\d(?!\d)")
 _LOADS = {
     "load_id": "BIGINT PRIMARY KEY",
     "source": "VARCHAR",
@@ -71,9 +53,6 @@ _LOADS = {
 _REJECTS = {"load_id": "BIGINT", "row_no": "BIGINT", "reason_code": "VARCHAR", "raw_line": "VARCHAR"}
 # Bytes 8 to 11 of every DuckDB file.
 _MAGIC = slice(8, 12), b"DUCK"
-# What a file has a row or more of: where most of them come again, the file is a correction. Years of SynPUF
-# beneficiaries are told apart by the names of their files.
-_KEYS = (("CLM_ID",), ("PDE_ID",), ("BENE_ID", "RFRNC_YR"), ("DESYNPUF_ID",))
 _SAY_WHICH = "say corrects=True (--corrects) or corrects=False (--adds)"
 _BY_NUMBER = "name the load by its number, corrects=[NUMBER] (--corrects-load NUMBER)"
 
@@ -179,8 +158,8 @@ class Staging:
         source: str,
         path: str | Path,
         *,
-        layouts: str | Path | None = None,
         corrects: bool | Sequence[int] | None = None,
+        **options: Any,
     ) -> list[Load]:
         """Load a file, or all files of a folder: all of them or none.
 
@@ -188,23 +167,23 @@ class Staging:
         supersedes it; one that repeats none of them stands beside it.
 
         Args:
-            source (`str`): One of `STAGED_SOURCES`.
+            source (`str`): A source that is stageable, such as `"cms-rif"`.
             path (`str` or `Path`): File or folder, as the source knows them.
-            layouts (`str` or `Path`, *optional*): Folder of layout files, for `cms-rif`.
             corrects (`bool` or `Sequence[int]`, *optional*):
                 `True` if each file corrects the one valid load of its name, `False` if none corrects anything, or the
                 numbers of the loads that the files correct, each by the file of its table. Without it the claims tell.
+            options: Options of the source that say how its files are laid out, such as `layouts` of `"cms-rif"`.
 
         Returns:
             `list[Load]`: What was loaded.
 
         Raises:
-            ValueError: If the source is not staged, or does not take layouts.
+            ValueError: If the source is not stageable, or does not know an option.
             ClaimDataError: `E_FILE_TWICE` if a valid load has the content, `E_CORRECTION` if it is not plain which
                 file corrects which load, `E_NO_FILE` if no file is known by its name, and the errors of `stage_files`.
                 The staging area is then as it was.
         """
-        files = _find(source, Path(path), layouts)
+        files = _find(source, Path(path), options)
         corrected = self._find_corrected(source, files, corrects)
         loaded: list[Load] = []
         with tempfile.TemporaryDirectory(dir=self.path.absolute().parent) as scratch:
@@ -285,16 +264,17 @@ class Staging:
     def _find_repeated(self, source: str, table: str, name: str, rows: ir.Table, columns: Sequence[str]) -> list[Load]:
         """The valid loads of the name of a file whose claims it repeats, so that it is their correction."""
         repeated = []
+        keys = find_stageable(source).keys
         for load in self.loads():
             if not load.is_valid or (load.source, load.table, load.file_name) != (source, table, name):
                 continue
             known = set(columns) & set(self.raw_columns(load))
-            key = next((key for key in _KEYS if known.issuperset(key)), None)
+            key = next((key for key in keys if known.issuperset(key)), None)
             if key is None:
                 raise ClaimDataError(
                     "E_CORRECTION",
                     f"expected a column of claims to tell whether {name} corrects load {load.load_id}, found none out "
-                    f"of {', '.join('/'.join(names) for names in _KEYS)}: {_SAY_WHICH}",
+                    f"of {', '.join('/'.join(names) for names in keys)}: {_SAY_WHICH}",
                 )
             held, again = self._count_repeated(load, rows, key)
             if 2 * again > held:
@@ -335,13 +315,13 @@ class Staging:
     def _check_new(self, source: str, table: str, name: str, raw: RawFile, older: Sequence[Load]) -> None:
         """Refuse content that a valid load has. What a load that is corrected away holds may come again.
 
-        Beneficiary rows state their year, so the same rows under another name say nothing new and harm nothing.
+        Rows that say what they are about, such as a year of a beneficiary, say nothing new under another name.
         """
         twins = [
             load
             for load in self.loads()
             if load.is_valid and load.sha256 == raw.sha256 and load.source == source and raw.num_rows
-            if load.file_name == name or table != "beneficiary"
+            if load.file_name == name or table not in find_stageable(source).repeatable
         ]
         leaving, twin_ids = {load.load_id for load in older}, {load.load_id for load in twins}
         # One of two loads may be taken back by the content of the other, but nothing corrects itself.
@@ -354,38 +334,17 @@ class Staging:
         )
 
     def loads(self) -> list[Load]:
-        """List all loads.
-
-        Returns:
-            `list[Load]`: In the order of loading.
-        """
+        """List all loads."""
         found = self.connection.raw_sql("SELECT * EXCLUDE (raw_columns) FROM loads ORDER BY load_id").fetchall()
         return [Load(*row[:8], *map(json.loads, row[8:])) for row in found]
 
     def rejects(self, load: Load) -> pa.Table:
-        """Give the lines of a load that could not be split into columns.
-
-        Args:
-            load (`Load`): The load.
-
-        Returns:
-            `pa.Table`: `row_no`, `reason_code` and `raw_line`, as [`sources.contract.RawFile`] has them.
-        """
+        """Give the lines of a load that could not be split into columns."""
         query = f"SELECT * EXCLUDE (load_id) FROM rejects WHERE load_id = {load.load_id:d} ORDER BY row_no"
         return self.connection.con.sql(query).to_arrow_table()
 
     def raw_columns(self, load: Load) -> list[str]:
-        """List the raw columns of a load; its staging table may have more, of other versions of the layout.
-
-        Args:
-            load (`Load`): The load.
-
-        Returns:
-            `list[str]`: In the order of its layout.
-
-        Raises:
-            KeyError: If there is no such load.
-        """
+        """List the raw columns of a load; its staging table may have more, of other versions of the layout."""
         found = self.connection.con.execute(
             "SELECT raw_columns FROM loads WHERE load_id = ?", [load.load_id]
         ).fetchall()
@@ -394,34 +353,14 @@ class Staging:
         return [str(name) for name in found[0][0]]
 
     def rows(self, source: str, table: str) -> ir.Table:
-        """Give the valid rows of a staging table.
-
-        Args:
-            source (`str`): Source of the loads.
-            table (`str`): Raw table.
-
-        Returns:
-            `ir.Table`: Raw columns as strings, and `LOAD_COLUMNS`.
-        """
+        """Give the valid rows of a staging table."""
         loads = self.connection.table("loads")
         valid = loads.filter(loads.superseded_by.isnull()).select("load_id")
         return self.connection.table(stage_table(source, table)).semi_join(valid, "load_id")
 
 
 def stage_table(source: str, table: str) -> str:
-    """Name the staging table of a raw table.
-
-    Args:
-        source (`str`): Source of the loads.
-        table (`str`): Raw table.
-
-    Returns:
-        `str`: Name of the table.
-
-    Examples:
-        >>> stage_table("cms-rif", "home_health")
-        'stage_cms_rif_home_health'
-    """
+    """Name the staging table of a raw table."""
     return f"stage_{source.replace('-', '_')}_{table}"
 
 
@@ -468,31 +407,10 @@ def _of_same_name(valid: Sequence[Load], table: str, name: str) -> list[Load]:
     )
 
 
-def _find(source: str, path: Path, layouts: str | Path | None) -> Sequence[tuple[str, Path, Layout]]:
+def _find(source: str, path: Path, options: Mapping[str, Any]) -> Sequence[tuple[str, Path, Layout]]:
     """Raw table, file and layout of every file."""
-    if source not in STAGED_SOURCES:
-        raise ValueError(f"expected a source out of {', '.join(STAGED_SOURCES)}, found {source!r}")
-    if source == "cms-rif":
-        known = read_layouts(RIF_LAYOUTS if layouts is None else layouts)
-        found = find_rif_files(path, known)
-        read = {name: known[name].to_layout() for name in found if known[name].target != "none"}
-        return [(name, file, layout) for name, layout in read.items() for file in found[name]]
-    if layouts is not None:
-        raise ValueError(f"expected layouts for cms-rif only, found them for {source}")
-    return [
-        (table, file, _synpuf_layout(table, file)) for table, files in _find_synpuf(path).items() for file in files
-    ]
-
-
-def _find_synpuf(path: Path) -> dict[str, list[Path]]:
-    # A year of beneficiaries may come alone, as a correction.
-    if path.is_file() and "beneficiary" in path.name.lower():
-        return {"beneficiary": [path]}
-    return find_files(path)
-
-
-def _synpuf_layout(table: str, file: Path) -> Layout:
-    if table != "beneficiary":
-        return _SYNPUF[table]
-    year = _YEAR.search(file.name)
-    return beneficiary_layout(None if year is None else year.group())
+    stageable = find_stageable(source)
+    if unknown := sorted(set(options) - set(stageable.options)):
+        raise ValueError(f"expected options of {source!r} out of {sorted(stageable.options)}, found {unknown}")
+    found: Sequence[tuple[str, Path, Layout]] = load_function(stageable.find)(path, **options)
+    return found

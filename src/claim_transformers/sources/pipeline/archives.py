@@ -19,23 +19,7 @@ _CHUNK = 1 << 20
 
 
 def unpack(path: Path, scratch: Path) -> list[Path]:
-    """Unpack a zip or gzip file; any other file is returned as it is.
-
-    Args:
-        path (`Path`): The file.
-        scratch (`Path`): Folder to unpack into.
-
-    Returns:
-        `list[Path]`: Files to read, by name. Folders of the archive and hidden files are left out.
-
-    Raises:
-        ClaimDataError: `E_ARCHIVE` if it is damaged or encrypted, `E_ARCHIVE_PATH` if a member would leave the folder,
-            is a link, or expands more than a thousand times. Nothing of such an archive is used.
-
-    Examples:
-        >>> unpack(Path("inpatient.csv"), Path("."))
-        [PosixPath('inpatient.csv')]
-    """
+    """Unpack a zip or gzip file; any other file is returned as it is."""
     if path.suffix.lower() == ".zip":
         return _unpack_zip(path, scratch)
     if path.suffix.lower() == ".gz":
@@ -102,20 +86,3 @@ def _copy(source: _Readable, sink: IO[bytes], *, limit: int, name: str) -> None:
         if copied > limit:
             raise ClaimDataError("E_ARCHIVE_PATH", f"{name} expands more than {MAX_EXPANSION} times")
         sink.write(chunk)
-
-
-def same_name_twice(paths: list[Path]) -> list[str]:
-    """Names that more than one path ends in.
-
-    Args:
-        paths (`list[Path]`): Files.
-
-    Returns:
-        `list[str]`: Names in alphabetical order.
-
-    Examples:
-        >>> same_name_twice([Path("a/x.csv"), Path("b/x.csv"), Path("a/y.csv")])
-        ['x.csv']
-    """
-    names = [path.name for path in paths]
-    return sorted({name for name in names if names.count(name) > 1})

@@ -11,10 +11,10 @@ there, the same way for all of them:
 5. `to_canonical` turns the rows that are left into lines of `claim_line`, `rx_claim` or `eligibility`;
 6. `rows_in = rows_out + quarantined + dropped + netted_out` is checked for each raw file and claim type.
 
-A new source is one module with one function, registered by its name in `sources.ingest.SOURCES`:
+A new source is one folder of `sources/formats` with one function, registered as `sources.registry` says:
 
 ```python
-def read_meds(path: str | Path, connection: BaseBackend, *, scratch: Path) -> StagedSource: ...
+def read_claims(path: RawLocation, connection: Backend, *, scratch: Path) -> StagedSource: ...
 ```
 
 `connection` is the Ibis connection on embedded DuckDB that executes everything; `scratch` is an empty folder on the

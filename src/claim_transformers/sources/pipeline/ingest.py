@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import inspect
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -26,25 +23,12 @@ from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
 from claim_transformers.sources.pipeline.publishing import publish_table
 from claim_transformers.sources.pipeline.screening import ScreenedTable, screen_table, write_quarantine
+from claim_transformers.sources.registry import find_source, load_function
 from claim_transformers.version import __version__
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
-
-# Module and function of each source, imported when it is used. The function stages the source, except that of MEDS:
-# its events are no claims, so it publishes patients by itself.
-SOURCES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "cms-rif": ("cms_rif.source", "read_cms_rif"),
-        "meds": ("meds.source", "ingest_meds"),
-        "mimic3": ("mimic3.source", "read_mimic3"),
-        "simulated": ("simulated.source", "read_simulated"),
-        "synpuf": ("synpuf.source", "read_synpuf"),
-        "tuva": ("tuva.source", "read_tuva"),
-    }
-)
-_PUBLISHES_ITSELF = "meds"
 
 
 @dataclass(frozen=True)
@@ -126,30 +110,6 @@ def _align(table: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def source_reader(source: str) -> Any:
-    """Find the function that reads a source.
-
-    Args:
-        source (`str`): A name in `SOURCES`.
-
-    Returns:
-        `SourceReader`: The function; for `meds` one that also publishes.
-
-    Raises:
-        ValueError: If there is no such source. The message lists those that there are.
-
-    Examples:
-        >>> source_reader("hl7")
-        Traceback (most recent call last):
-            ...
-        ValueError: expected a source out of cms-rif, meds, mimic3, simulated, synpuf, tuva, found 'hl7'
-    """
-    if source not in SOURCES:
-        raise ValueError(f"expected a source out of {', '.join(SOURCES)}, found {source!r}")
-    module, function = SOURCES[source]
-    return getattr(import_module(f"claim_transformers.sources.formats.{module}"), function)
-
-
 def ingest(
     source: str,
     path: RawLocation,
@@ -168,9 +128,9 @@ def ingest(
     """Read a raw source and publish canonical tables, quarantine, quality report and patients.
 
     Args:
-        source (`str`): A name in `SOURCES`.
+        source (`str`): A name in `sources.registry.sources`.
         path (`str`, `Path` or `ibis.BaseBackend`, *optional*):
-            The raw files; for `tuva` also a warehouse. `synpuf` does without and fetches a sample from CMS.
+            The raw files, or a warehouse if the source reads one. A source of public files may fetch them without.
         out (`str` or `Path`): The folder to publish; it appears whole or not at all.
         overwrite (`bool`, *optional*, defaults to `False`): Whether an ingested folder at `out` may be replaced.
         max_quarantine_share (`float`, *optional*, defaults to `0.05`): Largest share of a file in quarantine.
@@ -180,7 +140,7 @@ def ingest(
         threads (`int`, *optional*): Threads of the engine, all cores if not given.
         memory_limit (`str`, *optional*): Memory of the engine, such as `"2GB"`; it spills to the disk of `out`.
         progress (`bool`, *optional*, defaults to `True`): Whether to show a progress bar.
-        options: Options of the source, such as `sample` of `synpuf`.
+        options: Options of the source.
 
     Returns:
         `IngestSummary`: Counts; `print` shows them as a table.
@@ -190,21 +150,22 @@ def ingest(
         ClaimDataError: If the input cannot be used as claims or the output cannot be written. Nothing is published.
 
     Examples:
-        >>> ingest("synpuf.source", "/nowhere", "/tmp/claims-of-nowhere", progress=False)
+        >>> ingest("synpuf", "/nowhere", "/tmp/claims-of-nowhere", progress=False)
         Traceback (most recent call last):
             ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected DE-SynPUF files at /nowhere, ...
     """
-    reader = source_reader(source)
-    _check_options(source, reader, options)
-    if source == _PUBLISHES_ITSELF:
+    registered = find_source(source)
+    registered.check_options(options)
+    if registered.publish is not None:
         if extract_date is not None:
             raise ValueError(f"expected no extract_date for {source!r}, which has no such check, found one")
         shares = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
-        summary: IngestSummary = reader(
+        summary: IngestSummary = load_function(registered.publish)(
             path, out, overwrite=overwrite, salt=salt, progress=progress, **shares, **options
         )
         return summary
+    reader = registered.reader()
     with write_folder(out, overwrite=overwrite) as folder, tqdm(total=6, desc=source, disable=not progress) as bar:
         scratch = folder / ".scratch"
         scratch.mkdir()
@@ -230,16 +191,6 @@ def ingest(
     return IngestSummary(Path(out), report, lines, patients)
 
 
-def _check_options(source: str, reader: Any, options: Mapping[str, Any]) -> None:
-    known = [
-        name
-        for name, parameter in inspect.signature(reader).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and name not in ("scratch", "overwrite", "salt", "progress")
-    ]
-    if unknown := sorted(set(options) - set(known)):
-        raise ValueError(f"expected options of {source!r} out of {sorted(known)}, found {unknown}")
-
-
 def settle_tables(
     connection: Backend,
     staged: StagedSource,
@@ -250,24 +201,7 @@ def settle_tables(
     max_reason_share: float,
     extract_date: dt.date | None,
 ) -> dict[str, int]:
-    """Screen every table of a source and write the canonical tables and the quarantine.
-
-    Args:
-        connection (`Backend`): Where the rows live.
-        staged (`StagedSource`): The tables.
-        folder (`Path`): The folder that is being written.
-        ledger (`Ledger`): Gets every row.
-        bar (`tqdm`): Moves on four times.
-        max_quarantine_share (`float`): Largest share of a file in quarantine.
-        max_reason_share (`float`): The same for a single reason.
-        extract_date (`datetime.date`, *optional*): Day of the extract.
-
-    Returns:
-        `dict[str, int]`: Lines of each canonical table.
-
-    Raises:
-        ClaimDataError: `E_QUARANTINE_RATE`, `E_CONSERVATION`, or what the engine and the disk raise.
-    """
+    """Screen every table of a source and write the canonical tables and the quarantine."""
     lines: dict[str, int] = {}
     people: ir.Table | None = None
     screened: list[ScreenedTable] = []
@@ -309,21 +243,7 @@ def _read_people(connection: Backend, folder: Path) -> ir.Table:
 def describe_run(
     staged: StagedSource, lines: Mapping[str, int], patients: PatientCounts | None, salt: str
 ) -> dict[str, Any]:
-    """Give the manifest of a run: source, versions, raw files, lines, patients.
-
-    Args:
-        staged (`StagedSource`): What was read.
-        lines (`Mapping[str, int]`): Lines of each canonical table.
-        patients (`PatientCounts`, *optional*): Patients and visits.
-        salt (`str`): Salt of the split, of which only the hash is written.
-
-    Returns:
-        `dict[str, Any]`: Plain values.
-
-    Examples:
-        >>> describe_run(StagedSource("synpuf.source", ()), {"claim_line": 0}, None, "salt")["source"]
-        'synpuf'
-    """
+    """Give the manifest of a run: source, versions, raw files, lines, patients."""
     files = [
         {"name": file.name, "table": table.name, "rows": file.num_rows, "bytes": file.num_bytes, "sha256": file.sha256}
         for table in staged.tables

@@ -1,20 +1,26 @@
-"""Layouts of raw tables as files: one YAML file says which columns there are, what each feeds, and which rows leave.
+r"""Layouts of raw tables as files: one YAML file says which columns there are, and what each is.
 
-A reader that is driven by such files reads a new version of a format without new code: copy the folder, change the
-files, and pass the folder. The files of CMS RIF are in `sources/formats/cms_rif/layouts`. A file holds:
+The layout files of a format are in its folder, `sources/formats/<name>/layouts`. A file holds:
 
 | key | meaning |
 |---|---|
 | `source` | where its facts are from |
-| `target` | `claim_line`, `rx_claim`, `eligibility`, or `none` for files that are known and not read |
+| `target` | `claim_line`, `rx_claim`, `eligibility`, `patients`, or `none` for files that are known and not read |
 | `claim_type` | canonical claim type of all rows, for claims |
 | `files` | regular expression that is searched in the file name, in any case |
 | `delimiter`, `date_format` | of the whole file; dates are `DD-MON-YYYY`, `YYYYMMDD` or `YYYY-MM-DD` |
+| `is_ordered` | `true` if another order of the columns is worth a note |
 | `required` | columns without which a file cannot be used |
+| `aliases` | other names of columns, such as those of an older version: `OTHER: NAME` |
+| `from_file_name` | columns that may stand in the name of the file instead: `NAME: regular expression` |
 | `version_day`, `version_instruction` | columns that tell versions of one claim apart |
 | `rules` | values of a column that make a row leave or count, with a reason code and why |
 | `values`, `enrollment` | what raw values mean |
-| `columns` | `NAME: [type, field]` or `NAME: [type, unused, why]`; `<1..25>` and `<JAN..DEC>` stand for many columns |
+| `columns` | `NAME: type` for all columns, or for all of them `NAME: [type, field]` or `NAME: [type, unused, why]` |
+
+`<1..25>` and `<JAN..DEC>` in a name stand for many columns. Where the columns say what they feed, the reader is driven
+by the files and reads a new version of the format without new code: copy the folder, change and pass it.
+Where they only have a type, the code of the format says what becomes of them, and `lineage` reads it there.
 """
 
 from __future__ import annotations
@@ -27,19 +33,19 @@ from typing import TYPE_CHECKING, Any
 
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.claims.schema import CLAIM_TYPES, SCHEMAS
+from claim_transformers.claims.sequences import PATIENTS_SCHEMA
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.reading import Layout
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-RIF_LAYOUTS = Path(__file__).parents[1] / "formats" / "cms_rif" / "layouts"
 DATE_FORMATS = ("DD-MON-YYYY", "YYYYMMDD", "YYYY-MM-DD")
 UNUSED = "unused"
 ROWS = "rows"
 
-_TYPES = ("id", "code", "text", "date", "amount", "number")
-_TARGETS = (*SCHEMAS, "none")
+_TYPES = ("id", "code", "text", "date", "time", "amount", "number")
+_TARGETS = (*SCHEMAS, "patients", "none")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEPT", "OCT", "NOV", "DEC")
 _RANGE = re.compile(r"<(\w+)\.\.(\w+)>")
 # What a field is put together from, where one column is not the field itself.
@@ -55,16 +61,24 @@ _PARTS = {
     "medicare_status_code": ("month", "year"),
     "enrollment": ("year", "entitlement", "hmo"),
 }
-# Without these a row is no line or no span.
+# Without these a row is no line, no span or no event.
 _NEEDED = {
     "claim_line": ("patient_id", "claim_id", "claim_line_number", "claim_start_date", "claim_end_date"),
     "rx_claim": ("patient_id", "claim_id", "dispensing_date", "ndc_code"),
     "eligibility": ("patient_id", "birth_date", "enrollment.year", "enrollment.entitlement"),
+    "patients": ("patient_id", "visit_day", "codes"),
     "none": (),
 }
 _MIXED = frozenset(("paid_amount", "charge_amount"))
-_TEXT_KEYS = ("source", "target", "claim_type", "files", "delimiter", "date_format")
-_KEYS = {*_TEXT_KEYS, "required", "version_day", "version_instruction", "rules", "values", "enrollment", "columns"}
+# Keys of a file by what their value has to be.
+_KEYS: Mapping[str, type] = {
+    **dict.fromkeys(("source", "target", "claim_type", "files", "delimiter", "date_format"), str),
+    **dict.fromkeys(("version_day", "version_instruction"), str),
+    **dict.fromkeys(("required", "rules"), list),
+    **dict.fromkeys(("aliases", "from_file_name", "values", "enrollment", "columns"), dict),
+    "is_ordered": bool,
+}
+_NAMES = {str: "text", list: "a list", dict: "a mapping", bool: "true or false"}
 
 
 @dataclass(frozen=True)
@@ -74,20 +88,16 @@ class LayoutColumn:
     Args:
         name (`str`): As written in the file, with its range.
         names (`tuple[str, ...]`): The raw columns.
-        kind (`str`): `id`, `code`, `text`, `date`, `amount` or `number`.
-        feeds (`str`): Canonical field with its part, such as `diagnoses.listed.code`; `rows` for a column that only
-            decides which rows stay; `unused`.
+        kind (`str`): `id` for what may never come as a number, `code`, `text`, `date`, `time`, `amount` or `number`.
+        feeds (`str`, *optional*): Canonical field with its part, such as `diagnoses.listed.code`; `rows` for a column
+            that only decides which rows stay; `unused`; empty if the code of the format says it.
         because (`str`, *optional*): Why it is unused.
-
-    Examples:
-        >>> LayoutColumn("CLM_ID", ("CLM_ID",), "id", "claim_id").field
-        'claim_id'
     """
 
     name: str
     names: tuple[str, ...]
     kind: str
-    feeds: str
+    feeds: str = ""
     because: str = ""
 
     @property
@@ -106,10 +116,6 @@ class RowRule:
         is_listed (`bool`): Whether the values fail; else all others do. An empty field never fails.
         reason_code (`str`): `D_...`, `R_...` or `W_...`.
         because (`str`): What the values mean.
-
-    Examples:
-        >>> RowRule("FINAL_ACTION", ("N",), True, "D_SUPERSEDED", "a later version counts").reason_code
-        'D_SUPERSEDED'
     """
 
     column: str
@@ -119,15 +125,7 @@ class RowRule:
     because: str
 
     def to_check(self) -> RowCheck:
-        """Give the check that finds the rows.
-
-        Returns:
-            `RowCheck`: Its reason code is that of the rule.
-
-        Examples:
-            >>> RowRule("CLM_FREQ_CD", ("8",), True, "D_SUPERSEDED", "a void").to_check().reason_code
-            'D_SUPERSEDED'
-        """
+        """Give the check that finds the rows."""
 
         def fails(rows: ir.Table) -> ir.BooleanValue:
             is_listed = rows[self.column].isin(self.values)
@@ -144,21 +142,20 @@ class FileLayout:
         name (`str`): Name of the file without its ending; it names the raw table.
         source (`str`): Where its facts are from.
         target (`str`): Canonical table of its rows, or `"none"`.
-        claim_type (`str`): Canonical claim type, `"NONE"` for eligibility.
+        claim_type (`str`): Canonical claim type, `"NONE"` for eligibility and where rows differ.
         files (`str`): Regular expression of file names.
         delimiter (`str`): Between columns.
-        date_format (`str`): One of `DATE_FORMATS`.
+        date_format (`str`): One of `DATE_FORMATS`, empty if the file does not say.
         columns (`tuple[LayoutColumn, ...]`): All columns.
         required (`tuple[str, ...]`): Raw columns without which a file cannot be used.
+        is_ordered (`bool`, *optional*, defaults to `False`): Whether another order of columns is worth a note.
+        aliases (`Mapping[str, str]`, *optional*): Raw columns by their other names.
+        from_file_name (`Mapping[str, str]`, *optional*): Regular expressions by column that the file name may hold.
         rules (`tuple[RowRule, ...]`, *optional*): Which rows leave or count.
         version_day (`str`, *optional*): Raw column of the day by which versions of a claim are told apart.
         version_instruction (`str`, *optional*): Raw column with `INSERT`, `UPDATE` or `DELETE`.
         values (`Mapping[str, Mapping[str, str]]`, *optional*): Meaning of raw values by column.
         enrollment (`Mapping[str, tuple[str, ...]]`, *optional*): `entitled` and `not_observed` values of a month.
-
-    Examples:
-        >>> read_layouts(RIF_LAYOUTS)["snf"].claim_type
-        'SNF'
     """
 
     name: str
@@ -170,6 +167,9 @@ class FileLayout:
     date_format: str
     columns: tuple[LayoutColumn, ...]
     required: tuple[str, ...]
+    is_ordered: bool = False
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    from_file_name: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[RowRule, ...] = ()
     version_day: str | None = None
     version_instruction: str | None = None
@@ -181,57 +181,49 @@ class FileLayout:
         """All raw columns."""
         return tuple(name for column in self.columns for name in column.names)
 
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the columns say what they feed."""
+        return all(column.feeds for column in self.columns)
+
     def find(self, feeds: str) -> tuple[str, ...]:
-        """Name the raw columns that feed a field or one part of it.
-
-        Args:
-            feeds (`str`): Such as `"claim_id"` or `"diagnoses.listed.code"`.
-
-        Returns:
-            `tuple[str, ...]`: Raw columns in the order of the file, empty if there are none.
-
-        Examples:
-            >>> read_layouts(RIF_LAYOUTS)["snf"].find("rendering_npi")
-            ('RNDRNG_PHYSN_NPI', 'AT_PHYSN_NPI')
-        """
+        """Name the raw columns that feed a field or one part of it, such as `diagnoses.listed.code`."""
         return tuple(name for column in self.columns if column.feeds == feeds for name in column.names)
 
     def find_kind(self, kind: str) -> tuple[str, ...]:
-        """Name the raw columns of a type.
-
-        Args:
-            kind (`str`): Such as `"date"`.
-
-        Returns:
-            `tuple[str, ...]`: Raw columns in the order of the file.
-
-        Examples:
-            >>> len(read_layouts(RIF_LAYOUTS)["part_d"].find_kind("date"))
-            2
-        """
+        """Name the raw columns of a type."""
         return tuple(name for column in self.columns if column.kind == kind for name in column.names)
 
-    def to_layout(self) -> Layout:
-        """Give the layout by which [`sources.reading`] reads a file.
+    def series(self, stem: str) -> tuple[str, ...]:
+        """Name the numbered raw columns `STEM_1`, `STEM_2` and so on; there must be some."""
+        (names,) = [column.names for column in self.columns if re.fullmatch(rf"{re.escape(stem)}_<.*>", column.name)]
+        return names
+
+    def to_layout(self, file_name: str = "") -> Layout:
+        """Give the layout by which a file is read.
+
+        Args:
+            file_name (`str`, *optional*): Name of the file, for columns that may stand in it.
 
         Returns:
-            `Layout`: Its columns in any order.
-
-        Examples:
-            >>> read_layouts(RIF_LAYOUTS)["dme"].to_layout().delimiter
-            '|'
+            [`sources.pipeline.reading.Layout`]: Its columns, without those that the name of the file holds.
         """
-        ids = self.find_kind("id")
+        found = {name: re.search(pattern, file_name) for name, pattern in self.from_file_name.items()}
+        constants = {name: match.group() for name, match in found.items() if match is not None}
+        # Only a reader that is driven by its layout files takes others.
+        advice = (
+            f"copy the layout files, write delimiter: {{found}} into {self.name}.yaml and name their folder as "
+            "layouts (--layouts)"
+        )
         return Layout(
-            self.names,
-            self.required,
-            id_columns=ids,
+            tuple(name for name in self.names if name not in constants),
+            tuple(name for name in self.required if name not in constants),
+            id_columns=self.find_kind("id"),
+            aliases=self.aliases,
             delimiter=self.delimiter,
-            is_ordered=False,
-            delimiter_advice=(
-                f"copy the layout files, write delimiter: {{found}} into {self.name}.yaml and name their folder as "
-                "layouts (--layouts)"
-            ),
+            constants=constants,
+            is_ordered=self.is_ordered,
+            delimiter_advice=advice if self.is_mapped else "",
         )
 
 
@@ -248,8 +240,10 @@ def read_layouts(folder: str | Path) -> dict[str, FileLayout]:
         ClaimDataError: `E_LAYOUT_FILE` if the folder has no layout file or one of them is not understood.
 
     Examples:
-        >>> sorted(layout.claim_type for layout in read_layouts(RIF_LAYOUTS).values())
-        ['CAR', 'DME', 'HHA', 'HOSP', 'IP', 'NONE', 'NONE', 'OP', 'RX', 'SNF']
+        >>> read_layouts("/nowhere")
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_LAYOUT_FILE: expected layout files *.yaml in /nowhere, ...
     """
     files = sorted(Path(folder).glob("*.yaml"))
     if not files:
@@ -258,24 +252,38 @@ def read_layouts(folder: str | Path) -> dict[str, FileLayout]:
 
 
 def read_layout(path: str | Path) -> FileLayout:
-    """Read a layout file.
+    """Read a layout file."""
+    path = Path(path)
+    content = _read_yaml(path)
+    layout = FileLayout(
+        name=path.stem,
+        source=content.get("source", ""),
+        target=content.get("target", ""),
+        claim_type=content.get("claim_type", "NONE"),
+        files=content.get("files", path.stem),
+        delimiter=content.get("delimiter", ","),
+        date_format=content.get("date_format", ""),
+        columns=tuple(_read_column(path, name, entry) for name, entry in content["columns"].items()),
+        required=tuple(name for entry in content.get("required", ()) for name in _expand(path, str(entry))),
+        is_ordered=content.get("is_ordered", False),
+        aliases=_texts(content.get("aliases", {})),
+        from_file_name=_texts(content.get("from_file_name", {})),
+        rules=tuple(_read_rule(path, rule) for rule in content.get("rules", ())),
+        version_day=content.get("version_day"),
+        version_instruction=content.get("version_instruction"),
+        values={name: _texts(pairs) for name, pairs in content.get("values", {}).items()},
+        enrollment={key: tuple(map(str, values)) for key, values in content.get("enrollment", {}).items()},
+    )
+    _check(path, layout)
+    if layout.is_mapped:
+        _check_fields(path, layout)
+    return layout
 
-    Args:
-        path (`str` or `Path`): The file.
 
-    Returns:
-        `FileLayout`: Its content.
-
-    Raises:
-        ClaimDataError: `E_LAYOUT_FILE` with what was expected and found.
-
-    Examples:
-        >>> read_layout(RIF_LAYOUTS / "part_d.yaml").find("ndc_code")
-        ('PROD_SRVC_ID',)
-    """
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """The keys of a layout file, each with a value of its kind."""
     import yaml
 
-    path = Path(path)
     try:
         # The parser in C, where it is there, is ten times as fast.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -284,34 +292,24 @@ def read_layout(path: str | Path) -> FileLayout:
         raise _wrong(path, "YAML", type(error).__name__) from error
     if not isinstance(content, dict) or not isinstance(content.get("columns"), dict):
         raise _wrong(path, "a mapping with the key columns", "something else")
-    if unknown := sorted(set(content) - _KEYS):
+    if unknown := sorted(set(content) - set(_KEYS)):
         raise _wrong(path, f"keys out of {sorted(_KEYS)}", f"{unknown}")
-    columns = tuple(_read_column(path, name, entry) for name, entry in content["columns"].items())
-    layout = FileLayout(
-        name=path.stem,
-        source=str(content.get("source", "")),
-        target=str(content.get("target", "")),
-        claim_type=str(content.get("claim_type", "NONE")),
-        files=str(content.get("files", path.stem)),
-        delimiter=str(content.get("delimiter", ",")),
-        date_format=str(content.get("date_format", "")),
-        columns=columns,
-        required=tuple(name for entry in content.get("required", ()) for name in _expand(path, entry)),
-        rules=tuple(_read_rule(path, rule) for rule in content.get("rules", ())),
-        version_day=content.get("version_day"),
-        version_instruction=content.get("version_instruction"),
-        values={
-            name: {str(key): str(value) for key, value in pairs.items()}
-            for name, pairs in content.get("values", {}).items()
-        },
-        enrollment={key: tuple(map(str, values)) for key, values in content.get("enrollment", {}).items()},
-    )
-    _check(path, layout)
-    return layout
+    for key, value in content.items():
+        if not isinstance(value, _KEYS[key]):
+            raise _wrong(path, f"{_NAMES[_KEYS[key]]} as {key}", type(value).__name__)
+    for key, kind in (("values", dict), ("enrollment", list)):
+        for name, value in content.get(key, {}).items():
+            if not isinstance(value, kind):
+                raise _wrong(path, f"{_NAMES[kind]} as {name} of {key}", type(value).__name__)
+    return content
 
 
 def _wrong(path: Path, expected: str, found: str) -> ClaimDataError:
     return ClaimDataError("E_LAYOUT_FILE", f"{path.name}: expected {expected}, found {found}")
+
+
+def _texts(pairs: Mapping[Any, Any]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in pairs.items()}
 
 
 def _expand(path: Path, name: str) -> tuple[str, ...]:
@@ -330,14 +328,15 @@ def _expand(path: Path, name: str) -> tuple[str, ...]:
 
 
 def _read_column(path: Path, name: str, entry: Any) -> LayoutColumn:
-    if not isinstance(entry, list) or not 2 <= len(entry) <= 3 or not all(isinstance(part, str) for part in entry):
-        raise _wrong(path, f"[type, field] or [type, unused, why] for {name}", f"{entry!r}")
-    kind, feeds = entry[:2]
+    parts = [entry] if isinstance(entry, str) else entry
+    if not isinstance(parts, list) or not 1 <= len(parts) <= 3 or not all(isinstance(part, str) for part in parts):
+        raise _wrong(path, f"type, [type, field] or [type, unused, why] for {name}", f"{entry!r}")
+    kind, feeds, because = [*parts, "", ""][:3]
     if kind not in _TYPES:
         raise _wrong(path, f"a type out of {', '.join(_TYPES)} for {name}", repr(kind))
-    if (feeds == UNUSED) != (len(entry) == 3):
+    if (feeds == UNUSED) != bool(because):
         raise _wrong(path, f"a reason for {name} if and only if it is unused", f"{entry!r}")
-    return LayoutColumn(name, _expand(path, name), kind, feeds, entry[2] if len(entry) == 3 else "")
+    return LayoutColumn(name, _expand(path, name), kind, feeds, because)
 
 
 def _read_rule(path: Path, rule: Mapping[str, Any]) -> RowRule:
@@ -356,15 +355,28 @@ def _check(path: Path, layout: FileLayout) -> None:
         raise _wrong(path, f"a target out of {', '.join(_TARGETS)}", repr(layout.target))
     if layout.claim_type not in (*CLAIM_TYPES, "NONE"):
         raise _wrong(path, f"a claim_type out of {', '.join(CLAIM_TYPES)}", repr(layout.claim_type))
-    if layout.date_format not in DATE_FORMATS:
+    is_dated = layout.is_mapped and bool(layout.find_kind("date"))
+    if layout.date_format not in (DATE_FORMATS if is_dated else (*DATE_FORMATS, "")):
         raise _wrong(path, f"a date_format out of {', '.join(DATE_FORMATS)}", repr(layout.date_format))
+    for pattern in (layout.files, *layout.from_file_name.values()):
+        try:
+            re.compile(pattern)
+        except re.error:
+            raise _wrong(path, "regular expressions as files and in from_file_name", repr(pattern)) from None
     names = layout.names
     if len(set(names)) < len(names):
         raise _wrong(path, "every column once", "a column twice")
     named = {*layout.required, *(rule.column for rule in layout.rules), *layout.values}
+    named |= {*layout.aliases.values(), *layout.from_file_name}
     named |= {name for name in (layout.version_day, layout.version_instruction) if name is not None}
     if missing := sorted(named - set(names)):
         raise _wrong(path, "only columns that are listed under columns", f"{missing}")
+    if not layout.is_mapped and any(column.feeds for column in layout.columns):
+        raise _wrong(path, "all columns to say what they feed, or none", "some that do")
+
+
+def _check_fields(path: Path, layout: FileLayout) -> None:
+    """Check that the columns feed fields of the target, and all that a row needs."""
     for column in layout.columns:
         if column.feeds not in (UNUSED, ROWS) and column.feeds not in _fields(layout.target):
             raise _wrong(path, f"{column.name} to feed a field of {layout.target}", repr(column.feeds))
@@ -378,6 +390,8 @@ def _fields(target: str) -> frozenset[str]:
     """Fields, with their parts, that a column of a target can feed."""
     if target == "none":
         return frozenset()
+    if target == "patients":
+        return frozenset(PATIENTS_SCHEMA.names)
     columns = [*SCHEMAS[target].names, *(["enrollment"] if target == "eligibility" else [])]
     whole = {name for name in columns if name not in _PARTS or name in _MIXED}
     parts = {f"{name}.{part}" for name in columns for part in _PARTS.get(name, ())}

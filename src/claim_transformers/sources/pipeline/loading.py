@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from claim_transformers.claims.splits import DEFAULT_SALT, SPLITS, assert_disjoint
 from claim_transformers.claims.store import MANIFEST, IngestedFolder, open_folder
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.registry import sources
 from claim_transformers.version import __version__
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def load_claims(
             anew by hash instead of the splits stored.
         salt (`str`, *optional*): Salt of new splits. Given alone, it draws 80, 10 and 10 percent.
         cache_dir (`str` or `Path`, *optional*): Where to keep copies instead of the cache of `datasets`.
-        **options: Options of the raw source, see `sources.ingest.ingest`.
+        **options: Options of the raw source, see `sources.pipeline.ingest.ingest`.
 
     Returns:
         `datasets.DatasetDict`, or one `datasets.Dataset` when `split` is given; their iterable forms when streaming.
@@ -103,9 +104,7 @@ def load_claims(
 
 
 def _known_sources() -> list[str]:
-    from claim_transformers.sources.pipeline.ingest import SOURCES
-
-    return [INGESTED, COHORT, *SOURCES]
+    return [INGESTED, COHORT, *sources()]
 
 
 def _load_cohort(path: "RawLocation", split: str | None, given: Sequence[str]) -> Any:

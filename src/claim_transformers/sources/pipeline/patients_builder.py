@@ -32,17 +32,7 @@ FEATURES = datasets.Features(
 
 @dataclass(frozen=True)
 class HashSplit:
-    """How to draw other splits than those stored.
-
-    Args:
-        salt (`str`): Salt of the hash, see `claims.splits.split_of`.
-        train (`float`): Share of patients in train.
-        validation (`float`): Share of patients in validation.
-
-    Examples:
-        >>> HashSplit("another salt", 0.7, 0.15).train
-        0.7
-    """
+    """How to draw other splits than those stored."""
 
     salt: str
     train: float
@@ -55,17 +45,7 @@ class HashSplit:
 
 @dataclass
 class PatientsConfig(datasets.BuilderConfig):  # type: ignore[misc]
-    """What the builder reads.
-
-    Args:
-        files (`dict[str, list[str]]`): Parquet files of each stored split.
-        splits (`tuple[str, ...]`): Splits to generate.
-        hash_split (`HashSplit`, *optional*): Draws new splits out of all files instead of keeping those stored.
-
-    Examples:
-        >>> PatientsConfig(files={"train": ["train-00000.parquet"]}).splits
-        ('train', 'validation', 'test')
-    """
+    """What the builder reads."""
 
     files: dict[str, list[str]] = field(default_factory=dict)
     splits: tuple[str, ...] = SPLITS
@@ -73,14 +53,7 @@ class PatientsConfig(datasets.BuilderConfig):  # type: ignore[misc]
 
 
 class PatientsBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
-    """Read the files of the patients table, a row group at a time.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as cache_dir:
-        ...     PatientsBuilder(config_id="empty", cache_dir=cache_dir).info.features["codes"]
-        List(List(Value('string')))
-    """
+    """Read the files of the patients table, a row group at a time."""
 
     BUILDER_CONFIG_CLASS = PatientsConfig
 

@@ -35,22 +35,6 @@ def publish_table(
 
     Rows are sorted by their key and, where keys are equal, by a hash of the whole row, so the bytes do not depend on
     the order of the input.
-
-    Args:
-        connection (`Backend`): Where the rows live.
-        target (`str`): Name of the canonical table.
-        screened (`Sequence[ScreenedTable]`): Tables of which `target` is the target; others are ignored.
-        folder (`Path`): The output folder; the table goes into a folder of its name.
-        ledger (`Ledger`): Gets `rows_out` and `lines_out` as written.
-        source (`str`): `data_source` of rows that do not name their own.
-
-    Returns:
-        `int`: Number of lines written.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> publish_table(connect(threads=1), "rx_claim", [], Path("out"), Ledger(), source="synpuf")
-        0
     """
     becoming = [one for one in screened if one.table.target == target]
     if not becoming:
@@ -71,7 +55,7 @@ def _complete(one: ScreenedTable, target: str, source: str, keys: Sequence[tuple
     lines = one.table.to_canonical(one.rows)
     columns: dict[str, ir.Value] = {}
     for field in SCHEMAS[target]:
-        wanted = ibis_type(field.type)
+        wanted = _ibis_type(field.type)
         if field.name not in lines.columns:
             default = source if field.name == "data_source" else None
             columns[field.name] = ibis.literal(default, wanted) if default else ibis.null(wanted)
@@ -90,19 +74,8 @@ def _complete(one: ScreenedTable, target: str, source: str, keys: Sequence[tuple
     return lines.select(ledger_number=number, **columns)
 
 
-def ibis_type(arrow_type: pa.DataType) -> dt.DataType:
-    """Give the type of an expression that becomes an Arrow column.
-
-    Args:
-        arrow_type (`pa.DataType`): Type of the column.
-
-    Returns:
-        `dt.DataType`: The type; a dictionary is a string to the engine.
-
-    Examples:
-        >>> ibis_type(pa.dictionary(pa.int32(), pa.string()))
-        String(length=None, nullable=True)
-    """
+def _ibis_type(arrow_type: pa.DataType) -> dt.DataType:
+    """Give the type of an expression that becomes an Arrow column."""
     if pa.types.is_dictionary(arrow_type):
         arrow_type = arrow_type.value_type
     return ibis.Schema.from_pyarrow(pa.schema([("value", arrow_type)]))["value"]

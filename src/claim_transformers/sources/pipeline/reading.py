@@ -94,7 +94,8 @@ def stage_files(
         name (`str`): Name of the raw table.
 
     Returns:
-        `tuple[ir.Table, tuple[RawFile, ...]]`: Rows as described in [`sources.contract.StagedTable`], and their files.
+        `tuple[ir.Table, tuple[RawFile, ...]]`: Rows as [`sources.pipeline.contract.StagedTable`] describes them, and
+        their files.
 
     Raises:
         ClaimDataError: `E_EMPTY_FILE`, `E_ARCHIVE`, `E_ARCHIVE_PATH`, `E_PARQUET`, `E_COLUMN`, `E_LAYOUT`,
@@ -114,7 +115,7 @@ def stage_files(
                 raw_file = replace(raw_file, name=f"{path.parent.name}-{position}-{raw_file.name}")
             selects.append((select, [raw_file.name]))
             staged.append(raw_file)
-    check_files_differ(staged)
+    _check_files_differ(staged)
     view = f"staged_{name}_{next(_view_numbers)}"
     parts = [select.replace("$source_file", _quote(names[0])) for select, names in selects]
     with engine_errors(f"staging {name}"):
@@ -122,21 +123,8 @@ def stage_files(
         return connection.table(view), tuple(staged)
 
 
-def check_files_differ(files: Sequence[RawFile]) -> None:
-    """Raise if two files have the same content: counting claims twice is not dirt but a mistake.
-
-    Args:
-        files (`Sequence[RawFile]`): Files of a run; files without rows are ignored.
-
-    Raises:
-        ClaimDataError: `E_FILE_TWICE` with both names.
-
-    Examples:
-        >>> check_files_differ([RawFile("a.csv", 1, 9, "77"), RawFile("b.csv", 1, 9, "77")])
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_FILE_TWICE: a.csv and b.csv have the same content: ...
-    """
+def _check_files_differ(files: Sequence[RawFile]) -> None:
+    """Raise if two files have the same content: counting claims twice is not dirt but a mistake."""
     seen: dict[str, str] = {}
     for file in files:
         if file.num_rows and file.sha256 in seen:
@@ -147,19 +135,7 @@ def check_files_differ(files: Sequence[RawFile]) -> None:
 
 
 def describe_place(path: Path, num_files: int) -> str:
-    """Say what is at a path where no file of a source was found, for a message.
-
-    Args:
-        path (`Path`): What the user named.
-        num_files (`int`): Files there of other names.
-
-    Returns:
-        `str`: What follows "found".
-
-    Examples:
-        >>> describe_place(Path("/nowhere"), 0)
-        'no such file or folder'
-    """
+    """Say what is at a path where no file of a source was found, for a message."""
     if not path.exists():
         return "no such file or folder"
     files = f"{num_files} {'file' if num_files == 1 else 'files'} of other names"

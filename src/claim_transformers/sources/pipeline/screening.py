@@ -43,14 +43,7 @@ _NETTED = "D_NETTED"
 
 @dataclass(frozen=True)
 class ScreenedTable:
-    """A staged table after screening.
-
-    Args:
-        table (`StagedTable`): As it came.
-        rows (`ir.Table`): Rows that stay, codes canonical.
-        flagged (`ir.Table`): Rows that leave: `source_file`, `row_no`, `ledger_type`, `reason_code`.
-        num_flagged (`int`): Their number.
-    """
+    """A staged table after screening."""
 
     table: StagedTable
     rows: ir.Table
@@ -66,32 +59,7 @@ def screen_table(
     people: ir.Table | None = None,
     extract_date: dt.date | None = None,
 ) -> ScreenedTable:
-    """Decide for every row of a staged table whether it stays, and enter it in the ledger.
-
-    Args:
-        connection (`Backend`): Where the rows live.
-        table (`StagedTable`): The rows and the checks.
-        ledger (`Ledger`): Gets everything but the rows that go out.
-        people (`ir.Table`, *optional*): `known_patient_id`, `known_birth_date`, `known_death_date`, one row each.
-        extract_date (`datetime.date`, *optional*): Day after which no service can lie.
-
-    Returns:
-        `ScreenedTable`: The rows that stay and those that do not.
-
-    Raises:
-        ClaimDataError: `E_CONSERVATION` if the engine finds another number of rows than the reader.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect, load
-        >>> from claim_transformers.claims.quality import check_id
-        >>> connection, ledger = connect(threads=1), Ledger()
-        >>> raw = pa.table({"ID": ["a", None], "source_file": ["f.csv"] * 2, "row_no": [1, 2]})
-        >>> table = StagedTable("people", "eligibility", load(connection, "raw", raw), (RawFile("f.csv", 2, 9, "00"),),
-        ...                     patient_column="ID", row_key=("ID",), checks=(check_id("ID"),),
-        ...                     to_canonical=lambda rows: rows.select("source_file", "row_no", patient_id=rows.ID))
-        >>> screen_table(connection, table, ledger).num_flagged, dict(ledger.entry("f.csv", "NONE").quarantined)
-        (1, {'R_NO_ID': 1})
-    """
+    """Decide for every row of a staged table whether it stays, and enter it in the ledger."""
     with engine_errors(f"screening {table.name}"):
         rows = table.rows if table.derive is None else table.derive(table.rows)
         claim_type = table.claim_type
@@ -109,21 +77,7 @@ def screen_table(
 
 
 def write_quarantine(connection: Backend, screened: Sequence[ScreenedTable], folder: Path) -> int:
-    """Write the quarantined rows of each raw file as they came, with reason, file, number and stage.
-
-    Args:
-        connection (`Backend`): Where the rows live.
-        screened (`Sequence[ScreenedTable]`): All tables of the source.
-        folder (`Path`): `quarantine/` of the output; it holds patient data like the rest.
-
-    Returns:
-        `int`: Number of rows written.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> write_quarantine(connect(threads=1), [], Path("quarantine"))
-        0
-    """
+    """Write the quarantined rows of each raw file as they came, with reason, file, number and stage."""
     stems = _quarantine_names([(file.name, one.table.name) for one in screened for file in one.table.files])
     num_rows = 0
     for one in screened:

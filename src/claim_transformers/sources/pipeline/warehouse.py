@@ -20,30 +20,7 @@ if TYPE_CHECKING:
 def fetch_to_parquet(
     warehouse: BaseBackend, tables: Sequence[str], folder: Path, *, schema: str | None = None, suffix: str = ""
 ) -> dict[str, list[Path]]:
-    """Write tables of a warehouse to parquet files, streaming, types as the warehouse has them.
-
-    Args:
-        warehouse (`ibis.BaseBackend`): An open Ibis connection, such as `ibis.snowflake.connect(...)`.
-        tables (`Sequence[str]`): Names to look for, in any case.
-        folder (`Path`): Where to write.
-        schema (`str`, *optional*): Schema of the tables.
-        suffix (`str`, *optional*): What follows the name of each table.
-
-    Returns:
-        `dict[str, list[Path]]`: One file for each table that is there.
-
-    Raises:
-        ClaimDataError: `E_WAREHOUSE` if the connection breaks. The message names the table only.
-
-    Examples:
-        >>> import tempfile
-        >>> import ibis
-        >>> warehouse = ibis.duckdb.connect()
-        >>> _ = warehouse.raw_sql("CREATE TABLE eligibility AS SELECT 'a' AS person_id")
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     list(fetch_to_parquet(warehouse, ["eligibility", "medical_claim"], Path(folder)))
-        ['eligibility']
-    """
+    """Write tables of a warehouse to parquet files, streaming, types as the warehouse has them."""
     from ibis.common.exceptions import TableNotFound
 
     folder.mkdir(parents=True, exist_ok=True)

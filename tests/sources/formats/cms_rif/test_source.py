@@ -17,11 +17,12 @@ from claim_transformers.claims.engine import connect, fetch
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.cms_rif import SOURCE
 from claim_transformers.sources.formats.cms_rif.claims import derive_rif_rows
 from claim_transformers.sources.formats.cms_rif.eligibility import derive_rif_months
 from claim_transformers.sources.formats.cms_rif.source import read_cms_rif
 from claim_transformers.sources.pipeline.ingest import ingest
-from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, ROWS, UNUSED, read_layouts
+from claim_transformers.sources.pipeline.layout_files import ROWS, UNUSED, read_layouts
 from claim_transformers.sources.pipeline.lineage import trace_columns
 from claim_transformers.sources.pipeline.screening import screen_table
 
@@ -265,7 +266,7 @@ def test_a_sex_that_the_codebook_lacks_is_counted_and_null(connection, tmp_path:
 def test_another_version_of_the_layout_is_a_file(connection, tmp_path: Path) -> None:
     folder = tmp_path / "layouts"
     folder.mkdir()
-    content = yaml.safe_load((RIF_LAYOUTS / "hospice.yaml").read_text(encoding="utf-8"))
+    content = yaml.safe_load((SOURCE.layouts / "hospice.yaml").read_text(encoding="utf-8"))
     content |= {"delimiter": ",", "date_format": "YYYYMMDD"}
     content["columns"]["PROC"] = content["columns"].pop("HCPCS_CD")
     content["columns"]["BRAND_NEW"] = ["code", "unused", "nobody knows yet"]

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.mimic3.columns import LAYOUTS
-from claim_transformers.sources.formats.mimic3.source import LINES_PER_TABLE, find_files
+from claim_transformers.sources.formats.mimic3.source import LAYOUTS, LINES_PER_TABLE, find_files
 from claim_transformers.sources.pipeline.ingest import IngestSummary, ingest
 
 Rows = dict[str, list[dict[str, str]]]
@@ -79,7 +78,7 @@ def _write(folder: Path, tables: Rows, *, is_full_release: bool = False) -> Path
     folder.mkdir()
     number = 0
     for name, rows in tables.items():
-        columns = LAYOUTS[name].columns
+        columns = LAYOUTS[name].names
         header = ",".join(f'"{column.upper()}"' if is_full_release else column for column in columns) + "\n"
         path = folder / (f"{name.upper()}.csv.gz" if is_full_release else f"{name.upper()}.csv")
         with gzip.open(path, "wt", newline="") if is_full_release else path.open("w", newline="") as file:

@@ -8,6 +8,7 @@ import pytest
 from sources.raw_claims import (
     CARRIER_FILE,
     INPATIENT_FILE,
+    SYNPUF,
     Row,
     beneficiary,
     carrier,
@@ -21,7 +22,6 @@ from sources.raw_claims import (
 
 from claim_transformers.claims.engine import connect, fetch
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.synpuf.columns import CARRIER, INPATIENT, beneficiary_layout
 from claim_transformers.sources.formats.synpuf.source import read_synpuf
 from claim_transformers.sources.pipeline.contract import StagedTable
 
@@ -97,7 +97,7 @@ def test_carrier_lines_have_their_own_diagnosis_and_amounts(connection, tmp_path
 
 def test_both_halves_of_the_carrier_claims_are_one_table(connection, tmp_path: Path) -> None:
     folder = write_synpuf(tmp_path / "raw", carriers=[carrier()])
-    write_rows(folder / CARRIER_FILE.replace("1A", "1B"), CARRIER, [carrier("P2", "K2")])
+    write_rows(folder / CARRIER_FILE.replace("1A", "1B"), SYNPUF["carrier"], [carrier("P2", "K2")])
     table = _stage(connection, folder)["carrier"]
     assert len(table.files) == 2
     assert {line["claim_id"] for line in _lines(connection, table)} == {"K1", "K2"}
@@ -172,7 +172,7 @@ def test_zipped_files_and_a_year_column_are_read_too(connection, tmp_path: Path)
     folder = write_synpuf(tmp_path / "raw", inpatients=[inpatient()])
     zip_file(folder / INPATIENT_FILE, "DE1_0_2008_to_2010_Inpatient_Claims_Sample_1 - Copy.csv")
     years = [beneficiary(YEAR="2008"), beneficiary(YEAR="2009")]
-    write_rows(folder / "beneficiary_summary.csv", beneficiary_layout(None), years)
+    write_rows(folder / "beneficiary_summary.csv", SYNPUF["beneficiary"], years)
     tables = _stage(connection, folder)
     assert len(_lines(connection, tables["beneficiary"])) == 2
     assert len(_lines(connection, tables["inpatient"])) == 1
@@ -180,7 +180,8 @@ def test_zipped_files_and_a_year_column_are_read_too(connection, tmp_path: Path)
 
 def test_a_beneficiary_file_without_a_year_anywhere_is_refused(connection, tmp_path: Path) -> None:
     folder = write_synpuf(tmp_path / "raw", inpatients=[inpatient()])
-    write_rows(folder / "beneficiary_summary.csv", beneficiary_layout("2008"), [beneficiary()])
+    dated = write_rows(folder / "beneficiary_2008.csv", SYNPUF["beneficiary"], [beneficiary()])
+    dated.rename(folder / "beneficiary_summary.csv")
     with pytest.raises(ClaimDataError, match=r"E_COLUMN.*YEAR"):
         _stage(connection, folder)
 
@@ -198,5 +199,5 @@ def test_a_folder_without_claims_is_refused(connection, tmp_path: Path) -> None:
 
 
 def test_a_single_file_can_be_the_path(connection, tmp_path: Path) -> None:
-    path = write_rows(tmp_path / "inpatient.csv", INPATIENT, [inpatient()])
+    path = write_rows(tmp_path / "inpatient.csv", SYNPUF["inpatient"], [inpatient()])
     assert set(_stage(connection, path)) == {"inpatient"}

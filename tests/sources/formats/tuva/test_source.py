@@ -11,11 +11,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from sources.raw_claims import Row, eligibility, medical_claim, pharmacy_claim, write_rows, write_tuva
+from sources.raw_claims import TUVA, Row, eligibility, medical_claim, pharmacy_claim, write_rows, write_tuva
 
 from claim_transformers.claims.engine import connect, fetch
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.tuva.columns import MEDICAL_CLAIM
 from claim_transformers.sources.formats.tuva.source import read_tuva
 from claim_transformers.sources.pipeline.contract import StagedTable
 
@@ -130,20 +129,20 @@ def test_eligibility_words_are_made_uniform_and_the_end_of_time_is_open(connecti
 def test_files_are_found_in_parts_folders_and_archives(connection, tmp_path: Path) -> None:
     folder = tmp_path / "raw"
     (folder / "medical_claim").mkdir(parents=True)
-    plain = write_rows(tmp_path / "plain.csv", MEDICAL_CLAIM, [medical_claim(claim="M1")])
+    plain = write_rows(tmp_path / "plain.csv", TUVA["medical_claim"], [medical_claim(claim="M1")])
     (folder / "medical_claim_0_1_0.csv.gz").write_bytes(gzip.compress(plain.read_bytes()))
     pq.write_table(pa.Table.from_pylist([medical_claim(claim="M2")]), folder / "medical_claim" / "data_00000.parquet")
-    other = write_rows(tmp_path / "other.csv", MEDICAL_CLAIM, [medical_claim(claim="M3")])
+    other = write_rows(tmp_path / "other.csv", TUVA["medical_claim"], [medical_claim(claim="M3")])
     with zipfile.ZipFile(folder / "medical_claim-00001.zip", "w") as archive:
         archive.write(other, "medical_claim.csv")
-    write_rows(folder / "medical_claim_1000p.csv", MEDICAL_CLAIM, [medical_claim(claim="no")])
+    write_rows(folder / "medical_claim_1000p.csv", TUVA["medical_claim"], [medical_claim(claim="no")])
     table = _stage(connection, folder, tmp_path)["medical_claim"]
     assert {line["claim_id"] for line in _lines(connection, table)} == {"M1", "M2", "M3"}
 
 
 def test_a_suffix_selects_another_set_of_files(connection, tmp_path: Path) -> None:
     folder = write_tuva(tmp_path / "raw", medical=[medical_claim()])
-    write_rows(folder / "medical_claim_1000p.csv", MEDICAL_CLAIM, [medical_claim(claim="large")])
+    write_rows(folder / "medical_claim_1000p.csv", TUVA["medical_claim"], [medical_claim(claim="large")])
     table = _stage(connection, folder, tmp_path, suffix="_1000p")["medical_claim"]
     assert [line["claim_id"] for line in _lines(connection, table)] == ["large"]
 
@@ -151,7 +150,7 @@ def test_a_suffix_selects_another_set_of_files(connection, tmp_path: Path) -> No
 def test_a_declared_delimiter_is_used(connection, tmp_path: Path) -> None:
     folder = tmp_path / "raw"
     folder.mkdir()
-    write_rows(folder / "medical_claim.csv", MEDICAL_CLAIM, [medical_claim()], delimiter="|")
+    write_rows(folder / "medical_claim.csv", TUVA["medical_claim"], [medical_claim()], delimiter="|")
     with pytest.raises(ClaimDataError, match=r"E_LAYOUT.*pipe"):
         _stage(connection, folder, tmp_path)
     assert len(_lines(connection, _stage(connection, folder, tmp_path, delimiter="|")["medical_claim"])) == 1

@@ -70,28 +70,7 @@ def stage_rif_claims(
     scratch: Path,
     keep_denied: bool = False,
 ) -> StagedTable:
-    """Say what the rows of a claims file mean.
-
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        rows (`ir.Table`): Staged rows with the columns of the layout.
-        files (`Sequence[RawFile]`): Their files.
-        layout (`FileLayout`): A layout with the target `claim_line` or `rx_claim`.
-        scratch (`Path`): Folder for derived columns.
-        keep_denied (`bool`, *optional*, defaults to `False`): Whether denied claims and lines stay.
-
-    Returns:
-        `StagedTable`: Rows that become lines, one each.
-
-    Examples:
-        >>> from pathlib import Path
-        >>> from claim_transformers.claims.engine import connect
-        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
-        >>> layout = read_layouts(RIF_LAYOUTS)["hospice"]
-        >>> rows = ibis.table(dict.fromkeys((*layout.names, "source_file", "row_no"), "string"))
-        >>> stage_rif_claims(connect(threads=1), rows, (), layout, scratch=Path(".")).claim_type
-        'HOSP'
-    """
+    """Say what the rows of a claims file mean."""
     (patient,), (claim,) = layout.find("patient_id"), layout.find("claim_id")
     is_rx = layout.target == "rx_claim"
     start = layout.find("dispensing_date" if is_rx else "claim_start_date")[0]
@@ -121,22 +100,7 @@ def stage_rif_claims(
 
 
 def derive_rif_rows(rows: ir.Table, layout: FileLayout) -> ir.Table:
-    """Add what the checks and the lines read: days, codes by system, and the version of the claim.
-
-    Args:
-        rows (`ir.Table`): Staged rows.
-        layout (`FileLayout`): Their layout.
-
-    Returns:
-        `ir.Table`: Raw columns that are used, and the derived ones.
-
-    Examples:
-        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
-        >>> layout = read_layouts(RIF_LAYOUTS)["part_d"]
-        >>> rows = ibis.table(dict.fromkeys((*layout.names, "source_file", "row_no"), "string"))
-        >>> derive_rif_rows(rows, layout).columns[-1]
-        'VERSION_OF_CLAIM'
-    """
+    """Add what the checks and the lines read: days, codes by system, and the version of the claim."""
     rows = add_days(use_columns(rows, layout), layout)
     if layout.target == "claim_line":
         rows = split_procedures(split_diagnoses(rows, layout), layout)

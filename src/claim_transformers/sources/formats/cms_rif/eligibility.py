@@ -32,28 +32,7 @@ def stage_rif_beneficiaries(
     scratch: Path,
     counties: ir.Table | None = None,
 ) -> StagedTable:
-    """Say what the rows of a beneficiary file mean.
-
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        rows (`ir.Table`): Staged rows of all years with the columns of the layout.
-        files (`Sequence[RawFile]`): Their files.
-        layout (`FileLayout`): A layout with the target `eligibility`.
-        scratch (`Path`): Folder for derived columns.
-        counties (`ir.Table`, *optional*): `ssacounty` and `fipscounty`, five digits each, one row per county.
-
-    Returns:
-        `StagedTable`: Rows that become `eligibility`, one line per span; a year without coverage keeps one line
-        without dates, for its demographics.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
-        >>> layout = read_layouts(RIF_LAYOUTS)["beneficiary"]
-        >>> rows = ibis.table(dict.fromkeys((*layout.names, "source_file", "row_no"), "string"))
-        >>> stage_rif_beneficiaries(connect(threads=1), rows, (), layout, scratch=Path(".")).target
-        'eligibility'
-    """
+    """Say what the rows of a beneficiary file mean."""
     (patient,), (year,), (birth,) = (layout.find(field) for field in ("patient_id", "enrollment.year", "birth_date"))
     death = [day_of(name) for name in layout.find("death_date")]
     return StagedTable(
@@ -147,23 +126,7 @@ def _spans(states: Sequence[dict[str, ir.Value]]) -> list[dict[str, ir.Value]]:
 
 
 def derive_rif_months(rows: ir.Table, layout: FileLayout, counties: ir.Table | None = None) -> ir.Table:
-    """Add days, and of each month whether it is covered, the statuses and the county: `is_covered_0` to `..._11`.
-
-    Args:
-        rows (`ir.Table`): Staged rows.
-        layout (`FileLayout`): Their layout.
-        counties (`ir.Table`, *optional*): As [`stage_rif_beneficiaries`].
-
-    Returns:
-        `ir.Table`: Raw columns that are used, and the derived ones.
-
-    Examples:
-        >>> from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, read_layouts
-        >>> layout = read_layouts(RIF_LAYOUTS)["beneficiary"]
-        >>> rows = ibis.table(dict.fromkeys((*layout.names, "source_file", "row_no"), "string"))
-        >>> derive_rif_months(rows, layout).columns[-1]
-        'county_fips_11'
-    """
+    """Add days, and of each month whether it is covered, the statuses and the county: `is_covered_0` to `..._11`."""
     rows = _with_county(add_days(use_columns(rows, layout), layout), layout, counties)
     states = _states(rows, layout)
     named = {f"{name}_{month}": value for month, state in enumerate(states) for name, value in state.items()}

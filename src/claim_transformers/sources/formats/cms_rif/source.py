@@ -17,10 +17,11 @@ import ibis
 
 from claim_transformers.claims.engine import create_view, materialize
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.cms_rif import SOURCE
 from claim_transformers.sources.formats.cms_rif.claims import stage_rif_claims
 from claim_transformers.sources.formats.cms_rif.eligibility import stage_rif_beneficiaries
 from claim_transformers.sources.pipeline.contract import RawFile, RawLocation, StagedSource, StagedTable
-from claim_transformers.sources.pipeline.layout_files import RIF_LAYOUTS, FileLayout, read_layouts
+from claim_transformers.sources.pipeline.layout_files import FileLayout, read_layouts
 from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def read_cms_rif(
     """
     if not isinstance(path, (str, Path)):
         raise ClaimDataError("E_NO_FILE", "expected a folder of RIF files as path, found none or a connection")
-    known = read_layouts(RIF_LAYOUTS if layouts is None else layouts)
-    files = find_rif_files(Path(path), known)
+    known = _known_layouts(layouts)
+    files = _find_rif_files(Path(path), known)
     tables: list[StagedTable] = []
     for name in sorted(files, key=lambda name: (known[name].target != "eligibility", name)):
         layout = known[name]
@@ -90,25 +91,8 @@ def read_cms_rif(
     return StagedSource("cms-rif", tuple(tables), {"layouts": sources, "files_not_read": unread})
 
 
-def find_rif_files(path: Path, layouts: Mapping[str, FileLayout]) -> dict[str, list[Path]]:
-    """Find the files of each layout by their names.
-
-    Args:
-        path (`Path`): Folder, or a single file.
-        layouts (`Mapping[str, FileLayout]`): Layouts by name.
-
-    Returns:
-        `dict[str, list[Path]]`: Files by layout, in alphabetical order. Files of other names are ignored.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE` if there is no file that is read, `E_LAYOUT_FILE` if a file has two layouts.
-
-    Examples:
-        >>> find_rif_files(Path("/nowhere"), {})
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected RIF files at /nowhere, ...
-    """
+def _find_rif_files(path: Path, layouts: Mapping[str, FileLayout]) -> dict[str, list[Path]]:
+    """Find the files of each layout by their names."""
     candidates = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
     found: dict[str, list[Path]] = {}
     for candidate in candidates:
@@ -128,6 +112,24 @@ def find_rif_files(path: Path, layouts: Mapping[str, FileLayout]) -> dict[str, l
             f"{describe_place(path, sum(one.is_file() for one in candidates))}",
         )
     return found
+
+
+def find_deliveries(path: Path, layouts: str | Path | None = None) -> list[tuple[str, Path, Layout]]:
+    """List raw table, file and layout of each file for the store of deliveries."""
+    known = _known_layouts(layouts)
+    found = _find_rif_files(path, known)
+    read = {name: known[name].to_layout() for name in found if known[name].target != "none"}
+    return [(name, file, layout) for name, layout in read.items() for file in found[name]]
+
+
+def _known_layouts(folder: str | Path | None) -> dict[str, FileLayout]:
+    """The layouts of a folder, or those of the format; each column must say what it feeds."""
+    known = SOURCE.read_layouts() if folder is None else read_layouts(folder)
+    if unmapped := [name for name, layout in known.items() if not layout.is_mapped or layout.target == "patients"]:
+        raise ClaimDataError(
+            "E_LAYOUT_FILE", f"{unmapped[0]}.yaml: expected every column with what it feeds, found types alone"
+        )
+    return known
 
 
 def _stage_years(

@@ -56,18 +56,7 @@ class Role(IntEnum):
 
 @dataclass(frozen=True)
 class ReadCodes:
-    """Distinct MEDS codes, read.
-
-    Args:
-        roles (`np.ndarray` of int8): `Role` of each.
-        systems (`pa.Array` of strings): Code system, null unless the role is `CODE`.
-        codes (`pa.Array` of strings): Code without its system, null unless the role is `CODE`.
-        reasons (`list[str | None]`): Why a code is refused, as `R_...`.
-
-    Examples:
-        >>> read_codes(pa.array(["MEDS_BIRTH", "SNOMED/62106007"])).roles.tolist()
-        [1, 0]
-    """
+    """Distinct MEDS codes, read."""
 
     roles: npt.NDArray[np.int8]
     systems: pa.Array
@@ -76,19 +65,7 @@ class ReadCodes:
 
 
 def read_codes(codes: pa.Array) -> ReadCodes:
-    """Read distinct MEDS codes.
-
-    Args:
-        codes (`pa.Array` of strings): Distinct codes as they stand in the data.
-
-    Returns:
-        `ReadCodes`: Role, system and code of each.
-
-    Examples:
-        >>> found = read_codes(pa.array(["ICD10CM//E11.9", "GENDER//F", "NDC//123"]))
-        >>> found.codes.to_pylist(), found.reasons
-        (['E119', None, None], [None, None, 'R_NDC'])
-    """
+    """Read distinct MEDS codes."""
     roles, systems, bare, reasons = [], [], [], []
     for text in codes.to_pylist():
         role, system, code, reason = _role_of(text), None, None, None
@@ -127,15 +104,6 @@ def read_code(text: str) -> str:
     The system ends at the first `//`, or at the first `/` where there is no `//`. Systems of claims get the canonical
     form of `codes.normalize`; codes of any other system are in upper case, with one `_` for every run of characters
     that no code of this package has. A code without a system stands under `EVENT`.
-
-    Args:
-        text (`str`): The code as it stands in the data.
-
-    Returns:
-        `str`: `SYSTEM/CODE`.
-
-    Raises:
-        ClaimDataError: `R_CODE_TEXT`, or the reason that `codes.normalize` gives. The message never holds the text.
 
     Examples:
         >>> [read_code(text) for text in ("SNOMED/62106007", "RxNorm//161", "ICD10CM//E11.9", "CPT4//99213")]

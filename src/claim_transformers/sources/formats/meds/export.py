@@ -26,7 +26,7 @@ from claim_transformers.sources.formats.meds.codes import (
     ENROLLMENT_START_CODE,
     SEX_CODES,
 )
-from claim_transformers.sources.formats.meds.layout import MEDS_SPLITS, MedsLayout, check_file
+from claim_transformers.sources.formats.meds.dataset import MEDS_SPLITS, MedsDataset, check_file
 from claim_transformers.sources.formats.meds.source import PATIENT_COLUMN, TYPE_COLUMN
 from claim_transformers.version import __version__
 
@@ -118,15 +118,15 @@ def check_meds(path: str | Path) -> dict[str, int]:
             ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected MEDS files data/**/*.parquet in ...
     """
-    layout = MedsLayout.open(Path(path))
+    dataset = MedsDataset.open(Path(path))
     found: Counter[str] = Counter()
     subjects, files = [], []
-    for number, file in enumerate(layout.files):
+    for number, file in enumerate(dataset.files):
         table = pq.read_table(file, partitioning=None)
         found += check_file(table)
         subjects.append(pc.unique(table["subject_id"]).drop_null().to_numpy(zero_copy_only=False))
         files.append(np.full(len(subjects[-1]), number))
-    splits = layout.splits_of(np.concatenate(subjects).astype(np.int64), np.concatenate(files))
+    splits = dataset.splits_of(np.concatenate(subjects).astype(np.int64), np.concatenate(files))
     found["W_NO_SPLIT"] = int(np.count_nonzero(splits < 0))
     found["W_SUBJECT_FILES"] = len(splits) - len(np.unique(np.concatenate(subjects)))
     return {name: count for name, count in sorted(found.items()) if count}

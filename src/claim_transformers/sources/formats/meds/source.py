@@ -26,7 +26,7 @@ from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.codes.forms import R_CODE_TEXT
 from claim_transformers.sources.formats.meds.codes import Role, read_codes
-from claim_transformers.sources.formats.meds.layout import NO_SPLIT, MedsLayout, check_file, to_days
+from claim_transformers.sources.formats.meds.dataset import NO_SPLIT, MedsDataset, check_file, to_days
 from claim_transformers.sources.pipeline.ingest import IngestSummary
 from claim_transformers.version import __version__
 
@@ -72,16 +72,16 @@ def ingest_meds(
             ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected MEDS files data/**/*.parquet in ...
     """
-    layout = MedsLayout.open(Path(path))
+    dataset = MedsDataset.open(Path(path))
     ledger = Ledger()
     with write_folder(out, overwrite=overwrite) as folder:
-        subjects = _read_subjects(layout, salt)
+        subjects = _read_subjects(dataset, salt)
         with tempfile.TemporaryDirectory(prefix=".keys-", dir=folder) as keys:
-            assembler = _assembler_of(layout, subjects, Path(keys))
+            assembler = _assembler_of(dataset, subjects, Path(keys))
             demographics = _Demographics()
             positions = assembler.positions(subjects.patient_ids)
-            for file in tqdm(layout.files, desc="meds", unit=" files", disable=not progress):
-                name, table = layout.name(file), pq.read_table(file, read_dictionary=["code"], partitioning=None)
+            for file in tqdm(dataset.files, desc="meds", unit=" files", disable=not progress):
+                name, table = dataset.name(file), pq.read_table(file, read_dictionary=["code"], partitioning=None)
                 events = _read_events(table, subjects, positions, assembler)
                 _enter(ledger, name, table, events)
                 _write_quarantine(folder / "quarantine", name, table, events)
@@ -98,7 +98,7 @@ def ingest_meds(
         ledger.check_conservation()
         report = ledger.to_dict()
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
-        write_manifest(folder, _manifest(layout, counts.to_dict(), salt))
+        write_manifest(folder, _manifest(dataset, counts.to_dict(), salt))
     return IngestSummary(Path(out), report, {"patients": counts.patients}, counts)
 
 
@@ -112,11 +112,11 @@ class _Subjects:
     visit_types: list[str]
 
 
-def _read_subjects(layout: MedsLayout, salt: str) -> _Subjects:
+def _read_subjects(dataset: MedsDataset, salt: str) -> _Subjects:
     """Read who is in the dataset. An export of ours carries the patient id beside the number of the subject."""
-    names = ["subject_id", *(name for name in (PATIENT_COLUMN, TYPE_COLUMN) if layout.has_column(name))]
+    names = ["subject_id", *(name for name in (PATIENT_COLUMN, TYPE_COLUMN) if dataset.has_column(name))]
     parts, visit_types = [], set()
-    for number, file in enumerate(layout.files):
+    for number, file in enumerate(dataset.files):
         table = pq.read_table(file, columns=names, partitioning=None)
         visit_types |= set(_types_of(table).unique().to_pylist())
         table = table.filter(pc.is_valid(table["subject_id"])).append_column(
@@ -133,7 +133,7 @@ def _read_subjects(layout: MedsLayout, salt: str) -> _Subjects:
         parts.append(table.group_by(table.column_names).aggregate([]))
     pairs = pa.concat_tables(parts).sort_by("subject_id")
     subject_ids = pairs["subject_id"].to_numpy()
-    splits = layout.splits_of(subject_ids, pairs["file"].to_numpy(), salt)
+    splits = dataset.splits_of(subject_ids, pairs["file"].to_numpy(), salt)
     is_first = np.append(True, subject_ids[1:] != subject_ids[:-1])[: len(subject_ids)]
     first = np.flatnonzero(is_first)
     num_torn = int(np.count_nonzero(splits != splits[first][np.cumsum(is_first) - 1]))
@@ -156,12 +156,12 @@ def _types_of(table: pa.Table) -> pa.ChunkedArray:
     return table[TYPE_COLUMN].cast(pa.string()).fill_null(VISIT_TYPE)
 
 
-def _assembler_of(layout: MedsLayout, subjects: _Subjects, workspace: Path) -> SequenceAssembler:
+def _assembler_of(dataset: MedsDataset, subjects: _Subjects, workspace: Path) -> SequenceAssembler:
     kept = np.flatnonzero(subjects.splits != NO_SPLIT)
     patient_ids = subjects.patient_ids.take(pa.array(kept))
     order = pc.sort_indices(patient_ids)
     splits = subjects.splits[kept][order.to_numpy()]
-    num_rows = sum(pq.read_metadata(file).num_rows for file in layout.files)
+    num_rows = sum(pq.read_metadata(file).num_rows for file in dataset.files)
     return SequenceAssembler(patient_ids.take(order), splits, subjects.visit_types, workspace, num_codes=num_rows)
 
 
@@ -291,21 +291,21 @@ def _order_within_patient(
     return rows, np.arange(len(rows)) - starts[np.cumsum(is_first) - 1]
 
 
-def _manifest(layout: MedsLayout, counts: dict[str, Any], salt: str) -> dict[str, Any]:
+def _manifest(dataset: MedsDataset, counts: dict[str, Any], salt: str) -> dict[str, Any]:
     names = ("dataset_name", "dataset_version", "meds_version")
     return {
         "source": "meds",
-        "source_facts": {name: layout.metadata[name] for name in names if name in layout.metadata},
+        "source_facts": {name: dataset.metadata[name] for name in names if name in dataset.metadata},
         "versions": {"claim_transformers": __version__, "pyarrow": pa.__version__},
         "inputs": [
             {
-                "name": layout.name(file),
+                "name": dataset.name(file),
                 "table": "data",
                 "rows": pq.read_metadata(file).num_rows,
                 "bytes": file.stat().st_size,
                 "sha256": _sha256(file),
             }
-            for file in layout.files
+            for file in dataset.files
         ],
         "lines": {},
         "patients": counts,

@@ -16,7 +16,7 @@ Three things are particular to these files:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +26,7 @@ from claim_transformers.claims.engine import materialize
 from claim_transformers.claims.fields import clean_id, parse_number
 from claim_transformers.claims.quality import RowCheck, check_id, warn_open_stay
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.mimic3.columns import (
-    ADMIT_SOURCES,
-    ADMIT_TYPES,
-    DISCHARGE_DISPOSITIONS,
-    LAYOUTS,
-)
+from claim_transformers.sources.formats.mimic3 import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, RawLocation, StagedSource, StagedTable
 from claim_transformers.sources.pipeline.reading import stage_files
 
@@ -39,43 +34,29 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
+LAYOUTS = SOURCE.read_layouts()
 _SUFFIXES = (".csv", ".csv.gz")
 _REQUIRED = ("patients", "admissions")
 _TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2})?$"
 # Births of the oldest lie in the 19th century, shifted dates reach past 2200.
 _FIRST_DATE, _LAST_DATE = "1800-01-01", "2399-12-31"
-_GENDERS = {"M": "male", "F": "female"}
+_GENDERS = LAYOUTS["patients"].values["gender"]
+# Codes behind the words of MIMIC, by column.
+_CODES = LAYOUTS["admissions"].values
 # Lines of each raw table have numbers of their own, so that no two lines of a claim share one.
 LINES_PER_TABLE = 100_000
 
 
 def read_mimic3(path: RawLocation, connection: Backend, *, scratch: Path) -> StagedSource:
-    """Stage the tables of MIMIC-III, or of its demo.
-
-    Args:
-        path (`str` or `Path`): Folder with `PATIENTS`, `ADMISSIONS` and whichever of the other tables there are.
-        connection (`Backend`): Ibis connection on DuckDB.
-        scratch (`Path`): Folder for unpacked files.
-
-    Returns:
-        `StagedSource`: Two to seven tables.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE` if `PATIENTS` or `ADMISSIONS` is missing, and the errors of `stage_files`.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> read_mimic3("/nowhere", connect(threads=1), scratch=Path("."))
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected PATIENTS and ADMISSIONS of MIMIC-III ...
-    """
+    """Stage the tables of MIMIC-III, or of its demo."""
     if not isinstance(path, (str, Path)):
         raise ClaimDataError("E_NO_FILE", "expected a folder of MIMIC-III files as path, found none")
     files = find_files(Path(path))
     staged = {
-        name: stage_files(connection, [(file, LAYOUTS[name]) for file in files[name]], scratch, name=f"mimic3_{name}")
-        for name in LAYOUTS
+        name: stage_files(
+            connection, [(file, layout.to_layout()) for file in files[name]], scratch, name=f"mimic3_{name}"
+        )
+        for name, layout in LAYOUTS.items()
         if name in files
     }
     tables = [_stage_patients(*staged["patients"]), _stage_admissions(*staged["admissions"])]
@@ -89,23 +70,7 @@ def read_mimic3(path: RawLocation, connection: Backend, *, scratch: Path) -> Sta
 
 
 def find_files(folder: Path) -> dict[str, list[Path]]:
-    """Find the files of each table by their names, in any case: `ADMISSIONS.csv.gz`, `CPTEVENTS_codes_only.csv`.
-
-    Args:
-        folder (`Path`): Where to look.
-
-    Returns:
-        `dict[str, list[Path]]`: Files by table.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE` if the table of patients or of admissions is missing.
-
-    Examples:
-        >>> find_files(Path("/nowhere"))
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected PATIENTS and ADMISSIONS of MIMIC-III ...
-    """
+    """Find the files of each table by their names, in any case: `ADMISSIONS.csv.gz`, `CPTEVENTS_codes_only.csv`."""
     candidates = sorted(folder.iterdir()) if folder.is_dir() else []
     found: dict[str, list[Path]] = {}
     for name in LAYOUTS:
@@ -128,22 +93,8 @@ def find_files(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def parse_shifted_date(text: ir.StringValue) -> ir.DateValue:
-    """Read the date of a date or timestamp of MIMIC-III, null if it is impossible or in another format.
-
-    Args:
-        text (`ir.StringValue`): The raw field, `YYYY-MM-DD` with or without `HH:MM:SS`.
-
-    Returns:
-        `ir.DateValue`: The date as it was shifted.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> rows = ibis.memtable({"text": ["2202-10-11 16:30:00", "1844-07-18", "2101-02-30 00:00:00", "2101-2-3"]})
-        >>> dates = connect(threads=1).to_pyarrow(rows.select(date=parse_shifted_date(rows.text)))["date"].to_pylist()
-        >>> [None if date is None else date.isoformat() for date in dates]
-        ['2202-10-11', '1844-07-18', None, None]
-    """
+def _parse_shifted_date(text: ir.StringValue) -> ir.DateValue:
+    """Read the date of a date or timestamp of MIMIC-III, null if it is impossible or in another format."""
     is_real = text.re_search(_TIMESTAMP) & text.between(_FIRST_DATE, f"{_LAST_DATE} 23:59:59")
     return ibis.ifelse(is_real, text.substr(0, 10), ibis.null("string")).try_cast("date")
 
@@ -153,7 +104,7 @@ def parse_shifted_date(text: ir.StringValue) -> ir.DateValue:
 
 def _check_date(column: str, *, required: bool = True) -> RowCheck:
     def fails(rows: ir.Table) -> ir.BooleanValue:
-        unreadable = parse_shifted_date(rows[column]).isnull()
+        unreadable = _parse_shifted_date(rows[column]).isnull()
         return unreadable if required else unreadable & rows[column].notnull()
 
     return RowCheck("R_DATE", f"{column} is no real date in the format YYYY-MM-DD, with or without a time", fails)
@@ -163,7 +114,7 @@ def _check_order(first: str, second: str) -> RowCheck:
     return RowCheck(
         "R_DATE_ORDER",
         f"{second} lies before {first}",
-        lambda rows: parse_shifted_date(rows[second]) < parse_shifted_date(rows[first]),
+        lambda rows: _parse_shifted_date(rows[second]) < _parse_shifted_date(rows[first]),
     )
 
 
@@ -189,8 +140,8 @@ def _stage_patients(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
             "row_no",
             patient_id=clean_id(rows.subject_id),
             gender=rows.gender.strip().upper().cases(*_GENDERS.items(), else_=ibis.null("string")),
-            birth_date=parse_shifted_date(rows.dob),
-            death_date=parse_shifted_date(rows.dod),
+            birth_date=_parse_shifted_date(rows.dob),
+            death_date=_parse_shifted_date(rows.dod),
         )
 
     return StagedTable(
@@ -214,16 +165,16 @@ def _stage_admissions(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
     """Admissions become line 1 of their claim: dates, how the patient came and where the patient went."""
 
     def to_canonical(rows: ir.Table) -> ir.Table:
-        start, end = parse_shifted_date(rows.admittime), parse_shifted_date(rows.dischtime)
+        start, end = _parse_shifted_date(rows.admittime), _parse_shifted_date(rows.dischtime)
         return rows.select(
             "source_file",
             "row_no",
             **_claim_of(rows, ibis.literal(1, "int32")),
             claim_line_start_date=start,
             claim_line_end_date=end,
-            discharge_disposition_code=_code_of(rows.discharge_location, DISCHARGE_DISPOSITIONS),
-            admit_source_code=_code_of(rows.admission_location, ADMIT_SOURCES),
-            admit_type_code=_code_of(rows.admission_type, ADMIT_TYPES),
+            discharge_disposition_code=_code_of(rows, "discharge_location"),
+            admit_source_code=_code_of(rows, "admission_location"),
+            admit_type_code=_code_of(rows, "admission_type"),
         )
 
     return _stay_table(
@@ -300,7 +251,7 @@ def _stage_cpt_events(rows: ir.Table, files: Sequence[RawFile], admissions: ir.T
     """CPT events become lines with a HCPCS code, on their own date where MIMIC gives one."""
 
     def to_canonical(rows: ir.Table) -> ir.Table:
-        day = parse_shifted_date(rows.chartdate)
+        day = _parse_shifted_date(rows.chartdate)
         return _lines_of_stay(
             rows, table=4, claim_line_start_date=day, claim_line_end_date=day, hcpcs_code=rows.cpt_cd
         )
@@ -326,7 +277,7 @@ def _stage_prescriptions(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
             patient_id=clean_id(rows.subject_id),
             claim_id=clean_id(rows.row_id),
             claim_line_number=ibis.literal(1, "int32"),
-            dispensing_date=parse_shifted_date(rows.startdate),
+            dispensing_date=_parse_shifted_date(rows.startdate),
             ndc_code=rows.ndc,
         )
 
@@ -340,7 +291,7 @@ def _stage_prescriptions(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
         to_canonical=to_canonical,
         claim_type="RX",
         claim_column="row_id",
-        service_date=lambda rows: parse_shifted_date(rows.startdate),
+        service_date=lambda rows: _parse_shifted_date(rows.startdate),
         checks=(check_id("subject_id"), check_id("row_id"), _check_date("startdate")),
         code_columns=(CodeColumns(("ndc",), "NDC"),),
     )
@@ -397,7 +348,7 @@ def _stay_table(
         claim_type="IP",
         derive=with_dates,
         claim_column="hadm_id",
-        service_date=lambda rows: parse_shifted_date(rows.admittime),
+        service_date=lambda rows: _parse_shifted_date(rows.admittime),
         checks=(*_STAY_CHECKS, *checks),
         code_columns=() if codes is None else (codes,),
         warnings=warnings,
@@ -417,7 +368,7 @@ def _lines_of_stay(rows: ir.Table, *, table: int, **columns: ir.Value) -> ir.Tab
 
 def _claim_of(rows: ir.Table, number: ir.IntegerValue) -> dict[str, ir.Value]:
     """Say which claim a row belongs to, and when it was."""
-    start, end = parse_shifted_date(rows.admittime), parse_shifted_date(rows.dischtime)
+    start, end = _parse_shifted_date(rows.admittime), _parse_shifted_date(rows.dischtime)
     return {
         "patient_id": clean_id(rows.subject_id),
         "claim_id": clean_id(rows.hadm_id),
@@ -430,9 +381,6 @@ def _claim_of(rows: ir.Table, number: ir.IntegerValue) -> dict[str, ir.Value]:
     }
 
 
-def _code_of(words: ir.StringValue, codes: Mapping[str, str]) -> ir.StringValue:
+def _code_of(rows: ir.Table, column: str) -> ir.StringValue:
     """Look a word of MIMIC up, null where the table of codes lacks it."""
-    return words.strip().upper().cases(*codes.items(), else_=ibis.null("string"))
-
-
-__all__ = ["LINES_PER_TABLE", "find_files", "parse_shifted_date", "read_mimic3"]
+    return rows[column].strip().upper().cases(*_CODES[column].items(), else_=ibis.null("string"))

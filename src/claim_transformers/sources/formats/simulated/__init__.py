@@ -1,1 +1,9 @@
-"""The format simulated."""
+"""The folder that `simulate` writes."""
+
+from claim_transformers.sources.registry import Source
+
+SOURCE = Source(
+    name="simulated",
+    help="The folder that 'claim-transformers simulate' writes.",
+    read=f"{__name__}.source:read_simulated",
+)

@@ -16,24 +16,5 @@ if TYPE_CHECKING:
 
 
 def read_simulated(path: RawLocation, connection: Backend, *, scratch: Path) -> StagedSource:
-    """Stage a simulation.
-
-    Args:
-        path (`str` or `Path`): Folder written by `simulate`.
-        connection (`Backend`): Ibis connection on DuckDB.
-        scratch (`Path`): Folder for unpacked files.
-
-    Returns:
-        `StagedSource`: Three tables.
-
-    Raises:
-        ClaimDataError: As [`sources.tuva.read_tuva`].
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> read_simulated("/nowhere", connect(threads=1), scratch=Path("."))
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a folder at /nowhere, found none
-    """
+    """Stage a simulation."""
     return read_tuva(path, connection, scratch=scratch, name="simulated")

@@ -20,21 +20,9 @@ from claim_transformers.claims.quality import (
     warn_diagnosis_gap,
     warn_open_stay,
 )
-from claim_transformers.sources.formats.synpuf.columns import (
-    CARRIER,
-    CARRIER_DIAGNOSES,
-    CARRIER_HCPCS,
-    CARRIER_LINES,
-    DIAGNOSES,
-    HCPCS,
-    INPATIENT,
-    OUTPATIENT,
-    PRESCRIPTION,
-    PROCEDURES,
-    STAY,
-    numbered,
-)
+from claim_transformers.sources.formats.synpuf import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, Reversal, StagedTable
+from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures, unfold_lines
 from claim_transformers.sources.pipeline.reading import stage_files
 
@@ -43,6 +31,16 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 DATES: DateFormat = "YYYYMMDD"
+LAYOUTS = SOURCE.read_layouts()
+STAY = ("CLM_ADMSN_DT", "NCH_BENE_DSCHRG_DT", "CLM_DRG_CD")
+# Inpatient and outpatient rows number the same codes alike.
+DIAGNOSES, PROCEDURES, HCPCS = (
+    LAYOUTS["inpatient"].series(stem) for stem in ("ICD9_DGNS_CD", "ICD9_PRCDR_CD", "HCPCS_CD")
+)
+_CARRIER = LAYOUTS["carrier"]
+_CARRIER_DIAGNOSES, _LINE_DIAGNOSES, _CARRIER_HCPCS = (
+    _CARRIER.series(stem) for stem in ("ICD9_DGNS_CD", "LINE_ICD9_DGNS_CD", "HCPCS_CD")
+)
 
 
 def _header_of_segments(connection: Backend, rows: ir.Table, columns: Sequence[str]) -> ir.Table:
@@ -67,28 +65,10 @@ def _with_headers(rows: ir.Table, headers: ir.Table, columns: Sequence[str]) -> 
 def stage_institutional(
     connection: Backend, paths: Sequence[Path], scratch: Path, *, is_inpatient: bool
 ) -> StagedTable:
-    """Stage inpatient or outpatient claims: one line per HCPCS code, numbered by its column.
-
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        paths (`Sequence[Path]`): Files.
-        scratch (`Path`): Folder for unpacked files.
-        is_inpatient (`bool`): Which of the two.
-
-    Returns:
-        `StagedTable`: Rows that become `claim_line`.
-
-    Examples:
-        >>> import tempfile
-        >>> from claim_transformers.claims.engine import connect
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "inpatient.csv")
-        ...     _ = path.write_text(",".join(INPATIENT.columns))
-        ...     stage_institutional(connect(threads=1), [path], Path(folder), is_inpatient=True).claim_type
-        'IP'
-    """
-    name, claim_type, layout = ("inpatient", "IP", INPATIENT) if is_inpatient else ("outpatient", "OP", OUTPATIENT)
-    rows, raw_files = stage_files(connection, [(path, layout) for path in paths], scratch, name=name)
+    """Stage inpatient or outpatient claims: one line per HCPCS code, numbered by its column."""
+    layout = LAYOUTS["inpatient" if is_inpatient else "outpatient"]
+    name, claim_type = layout.name, layout.claim_type
+    rows, raw_files = stage_files(connection, [(path, layout.to_layout()) for path in paths], scratch, name=name)
     carried = ("CLM_FROM_DT", "CLM_THRU_DT", *(STAY if is_inpatient else ()))
     headers = _header_of_segments(connection, rows, carried)
     checks = _claim_checks("CLAIM_CLM_FROM_DT", "CLAIM_CLM_THRU_DT")
@@ -121,7 +101,7 @@ def stage_institutional(
         service_date=lambda rows: parse_date(rows.CLAIM_CLM_FROM_DT, DATES),
         checks=checks,
         code_columns=tuple(codes),
-        reversal=Reversal(_without_amounts(layout.columns), "CLM_PMT_AMT"),
+        reversal=Reversal(_without_amounts(layout), "CLM_PMT_AMT"),
         warnings=tuple(warnings),
     )
 
@@ -161,8 +141,8 @@ def _institutional_lines(rows: ir.Table, claim_type: str) -> ir.Table:
     )
 
 
-def _without_amounts(columns: Sequence[str]) -> tuple[str, ...]:
-    return tuple(column for column in columns if "_AMT" not in column and not column.endswith("_AM"))
+def _without_amounts(layout: FileLayout) -> tuple[str, ...]:
+    return tuple(name for column in layout.columns if column.kind != "amount" for name in column.names)
 
 
 def _claim_checks(start: str, end: str) -> tuple[RowCheck, ...]:
@@ -176,26 +156,10 @@ def _claim_checks(start: str, end: str) -> tuple[RowCheck, ...]:
 
 
 def stage_carrier(connection: Backend, paths: Sequence[Path], scratch: Path) -> StagedTable:
-    """Stage carrier claims: one line for each of the 13 numbered groups that has a HCPCS code or a diagnosis.
-
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        paths (`Sequence[Path]`): Files; CMS cuts the carrier claims of a sample in two, A and B.
-        scratch (`Path`): Folder for unpacked files.
-
-    Returns:
-        `StagedTable`: Rows that become `claim_line`. The diagnosis of a line is added to those of its claim as rank 9.
-
-    Examples:
-        >>> import tempfile
-        >>> from claim_transformers.claims.engine import connect
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "carrier.csv")
-        ...     _ = path.write_text(",".join(CARRIER.columns))
-        ...     stage_carrier(connect(threads=1), [path], Path(folder)).claim_type
-        'CAR'
-    """
-    rows, raw_files = stage_files(connection, [(path, CARRIER) for path in paths], scratch, name="carrier")
+    """Stage carrier claims: one line for each of the 13 numbered groups that has a HCPCS code or a diagnosis."""
+    rows, raw_files = stage_files(
+        connection, [(path, _CARRIER.to_layout()) for path in paths], scratch, name="carrier"
+    )
     return StagedTable(
         name="carrier",
         target="claim_line",
@@ -209,11 +173,11 @@ def stage_carrier(connection: Backend, paths: Sequence[Path], scratch: Path) -> 
         service_date=lambda rows: parse_date(rows.CLM_FROM_DT, DATES),
         checks=_claim_checks("CLM_FROM_DT", "CLM_THRU_DT"),
         code_columns=(
-            CodeColumns((*CARRIER_DIAGNOSES, *numbered("LINE_ICD9_DGNS_CD", CARRIER_LINES)), "ICD9CM"),
-            CodeColumns(CARRIER_HCPCS, "HCPCS"),
+            CodeColumns((*_CARRIER_DIAGNOSES, *_LINE_DIAGNOSES), "ICD9CM"),
+            CodeColumns(_CARRIER_HCPCS, "HCPCS"),
         ),
-        reversal=Reversal(_without_amounts(CARRIER.columns), "LINE_NCH_PMT_AMT_1"),
-        warnings=(warn_amount("LINE_NCH_PMT_AMT_1", "LINE_ALOWD_CHRG_AMT_1"), warn_diagnosis_gap(CARRIER_DIAGNOSES)),
+        reversal=Reversal(_without_amounts(_CARRIER), "LINE_NCH_PMT_AMT_1"),
+        warnings=(warn_amount("LINE_NCH_PMT_AMT_1", "LINE_ALOWD_CHRG_AMT_1"), warn_diagnosis_gap(_CARRIER_DIAGNOSES)),
     )
 
 
@@ -229,7 +193,7 @@ _CARRIER_LINE = {
 def _carrier_lines(rows: ir.Table) -> ir.Table:
     entries = [
         {name: rows[f"{stem}_{number}"] for name, stem in _CARRIER_LINE.items()}
-        for number in range(1, CARRIER_LINES + 1)
+        for number in range(1, len(_CARRIER_HCPCS) + 1)
     ]
     lines = unfold_lines(rows, entries, lambda line: line.hcpcs.notnull() | line.diagnosis.notnull())
     start, end = parse_date(lines.CLM_FROM_DT, DATES), parse_date(lines.CLM_THRU_DT, DATES)
@@ -246,7 +210,7 @@ def _carrier_lines(rows: ir.Table) -> ir.Table:
         claim_line_start_date=start,
         claim_line_end_date=end,
         hcpcs_code=lines.line.hcpcs,
-        diagnoses=list_diagnoses("ICD9CM", [*(lines[name] for name in CARRIER_DIAGNOSES), lines.line.diagnosis]),
+        diagnoses=list_diagnoses("ICD9CM", [*(lines[name] for name in _CARRIER_DIAGNOSES), lines.line.diagnosis]),
         rendering_npi=clean_id(lines.line.npi),
         paid_amount=parse_amount(lines.line.paid),
         allowed_amount=parse_amount(lines.line.allowed),
@@ -254,26 +218,10 @@ def _carrier_lines(rows: ir.Table) -> ir.Table:
 
 
 def stage_prescriptions(connection: Backend, paths: Sequence[Path], scratch: Path) -> StagedTable:
-    """Stage prescription drug events.
-
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        paths (`Sequence[Path]`): Files.
-        scratch (`Path`): Folder for unpacked files.
-
-    Returns:
-        `StagedTable`: Rows that become `rx_claim`.
-
-    Examples:
-        >>> import tempfile
-        >>> from claim_transformers.claims.engine import connect
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "pde.csv")
-        ...     _ = path.write_text(",".join(PRESCRIPTION.columns))
-        ...     stage_prescriptions(connect(threads=1), [path], Path(folder)).claim_type
-        'RX'
-    """
-    rows, raw_files = stage_files(connection, [(path, PRESCRIPTION) for path in paths], scratch, name="prescription")
+    """Stage prescription drug events."""
+    rows, raw_files = stage_files(
+        connection, [(path, LAYOUTS["prescription"].to_layout()) for path in paths], scratch, name="prescription"
+    )
 
     def to_canonical(rows: ir.Table) -> ir.Table:
         cost = parse_amount(rows.TOT_RX_CST_AMT)

@@ -8,7 +8,7 @@ Three things are particular to these files:
 
 * A claim too long for one row goes on in a second one, `SEGMENT` 2, without dates; it gets those of segment 1.
 * `ICD9_PRCDR_CD_n` mostly holds codes that are no ICD-9 procedures. The column decides the system and they are kept.
-* Enrolment is a number of months in a year, see [`derive_enrollment`].
+* Enrolment is a number of months in a year, see [`_derive_enrollment`].
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from claim_transformers.claims.quality import check_date, check_id, check_order
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.synpuf.claims import (
     DATES,
+    LAYOUTS,
     stage_carrier,
     stage_institutional,
     stage_prescriptions,
 )
-from claim_transformers.sources.formats.synpuf.columns import beneficiary_layout
+from claim_transformers.sources.formats.synpuf.download import CMS_URL, download_synpuf
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource, StagedTable
 from claim_transformers.sources.pipeline.demographics import fix_sex
-from claim_transformers.sources.pipeline.download import CMS_URL, download_synpuf
 from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
 
 if TYPE_CHECKING:
@@ -41,17 +41,10 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 _SUFFIXES = (".csv", ".csv.gz", ".zip", ".parquet")
-_FILE_PATTERNS = {
-    "beneficiary": r"beneficiary",
-    "inpatient": r"inpatient",
-    "outpatient": r"outpatient",
-    "carrier": r"carrier",
-    "prescription": r"prescription|pde",
-}
-_YEAR = re.compile(r"(?<!\d)20(?:08|09|10)(?!\d)")
-# Codebook: 1 male, 2 female; 1 white, 2 black, 3 others, 5 Hispanic.
-_GENDERS = {"1": "male", "2": "female"}
-_RACES = {"1": "white", "2": "black or african american", "3": "other race", "5": "hispanic"}
+# In the order in which the name of a file is tried.
+_TABLES = ("beneficiary", "inpatient", "outpatient", "carrier", "prescription")
+_BENEFICIARY = LAYOUTS["beneficiary"]
+_GENDERS, _RACES = (_BENEFICIARY.values[column] for column in ("BENE_SEX_IDENT_CD", "BENE_RACE_CD"))
 
 
 def read_synpuf(
@@ -110,30 +103,14 @@ def read_synpuf(
 
 
 def find_files(path: Path) -> dict[str, list[Path]]:
-    """Find the files of each raw table by their names.
-
-    Args:
-        path (`Path`): Folder, or a single file.
-
-    Returns:
-        `dict[str, list[Path]]`: Files by raw table, in alphabetical order.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE` if there is no file with claims.
-
-    Examples:
-        >>> find_files(Path("/nowhere"))
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected DE-SynPUF files at /nowhere, ...
-    """
+    """Find the files of each raw table by their names."""
     candidates = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
     found: dict[str, list[Path]] = {}
     for candidate in candidates:
         if not candidate.is_file() or not candidate.name.lower().endswith(_SUFFIXES):
             continue
-        for table, pattern in _FILE_PATTERNS.items():
-            if re.search(pattern, candidate.name, re.IGNORECASE):
+        for table in _TABLES:
+            if re.search(LAYOUTS[table].files, candidate.name, re.IGNORECASE):
                 found.setdefault(table, []).append(candidate)
                 break
     if not set(found) - {"beneficiary"}:
@@ -146,28 +123,21 @@ def find_files(path: Path) -> dict[str, list[Path]]:
     return found
 
 
-def derive_enrollment(rows: ir.Table) -> ir.Table:
+def find_deliveries(path: Path) -> list[tuple[str, Path, Layout]]:
+    """List raw table, file and layout of each file for the store of deliveries."""
+    # A year of beneficiaries may come alone, as a correction.
+    is_year = path.is_file() and "beneficiary" in path.name.lower()
+    found = {"beneficiary": [path]} if is_year else find_files(path)
+    return [(table, file, LAYOUTS[table].to_layout(file.name)) for table, files in found.items() for file in files]
+
+
+def _derive_enrollment(rows: ir.Table) -> ir.Table:
     """Turn months of coverage into months of the year: `first_month`, `last_month`, null in years without coverage.
 
     The files say how many months of a year were covered by Part A (`BENE_HI_CVRAGE_TOT_MONS`) or B
     (`BENE_SMI_CVRAGE_TOT_MONS`), not which. The larger of both counts. Twelve months are the whole year. Fewer are the
     *last* months if the patient had no coverage in the year before or, in the first year of the files, has some in the
     year after; else, and in the year of death, they are the *first*. A span ends with the month of death.
-
-    Args:
-        rows (`ir.Table`): Staged beneficiary rows of all years.
-
-    Returns:
-        `ir.Table`: The rows with both columns.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> years = {"DESYNPUF_ID": ["a", "a"], "YEAR": ["2008", "2009"], "BENE_DEATH_DT": [None, "20091001"]}
-        >>> months = {"BENE_HI_CVRAGE_TOT_MONS": ["5", "12"], "BENE_SMI_CVRAGE_TOT_MONS": ["5", "0"]}
-        >>> rows = derive_enrollment(ibis.memtable(years | months)).order_by("YEAR")
-        >>> spans = connect(threads=1).to_pyarrow(rows.select("first_month", "last_month"))
-        >>> [tuple(span.values()) for span in spans.to_pylist()]
-        [(8, 12), (1, 10)]
     """
     months = ibis.greatest(
         parse_number(rows.BENE_HI_CVRAGE_TOT_MONS, "int16").fill_null(0),
@@ -205,7 +175,7 @@ def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
     if counties is not None:
         county = rows.SP_STATE_CODE.lpad(2, "0") + rows.BENE_COUNTY_CD.lpad(3, "0")
         rows = rows.left_join(counties, county == counties.ssacounty)
-    rows = derive_enrollment(rows)
+    rows = _derive_enrollment(rows)
     year = rows.YEAR.try_cast("int32")
     first_of_next = ibis.date(year + rows.last_month // 12, rows.last_month % 12 + 1, ibis.literal(1))
     return rows.select(
@@ -226,10 +196,7 @@ def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
 def _stage_beneficiaries(
     connection: Backend, paths: Sequence[Path], scratch: Path, county_crosswalk: str | Path | None
 ) -> StagedTable:
-    files = []
-    for path in paths:
-        year = _YEAR.search(path.name)
-        files.append((path, beneficiary_layout(None if year is None else year.group())))
+    files = [(path, _BENEFICIARY.to_layout(path.name)) for path in paths]
     rows, raw_files = stage_files(connection, files, scratch, name="beneficiary")
     counties = None if county_crosswalk is None else _read_counties(connection, Path(county_crosswalk), scratch)
     return StagedTable(

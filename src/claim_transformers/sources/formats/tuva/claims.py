@@ -19,22 +19,20 @@ from claim_transformers.claims.quality import (
     warn_open_stay,
 )
 from claim_transformers.claims.schema import CLAIM_TYPES
-from claim_transformers.sources.formats.tuva.columns import (
-    DIAGNOSES,
-    DIAGNOSES_POA,
-    MEDICAL_CLAIM,
-    MODIFIERS,
-    PHARMACY_CLAIM,
-    PROCEDURE_DATES,
-    PROCEDURES,
-)
+from claim_transformers.sources.formats.tuva import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, Reversal, StagedTable
+from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 DATES: DateFormat = "YYYY-MM-DD"
+LAYOUTS = SOURCE.read_layouts()
+_MEDICAL_CLAIM = LAYOUTS["medical_claim"]
+_MODIFIERS = _MEDICAL_CLAIM.series("hcpcs_modifier")
+_DIAGNOSES, _DIAGNOSES_POA = (_MEDICAL_CLAIM.series(stem) for stem in ("diagnosis_code", "diagnosis_poa"))
+_PROCEDURES, _PROCEDURE_DATES = (_MEDICAL_CLAIM.series(stem) for stem in ("procedure_code", "procedure_date"))
 # CMS: claims with a discharge or service date from this day on are coded in ICD-10.
 ICD10_START = "2015-10-01"
 # First two digits of the type of bill. CMS, Medicare Claims Processing Manual (Pub. 100-04), chapters 1, 3, 6, 10, 11:
@@ -47,24 +45,12 @@ _DATES_OF_STAY = ("admission_date", "discharge_date")
 _AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
 
 
-def claim_type_of(rows: ir.Table) -> ir.StringValue:
+def _claim_type_of(rows: ir.Table) -> ir.StringValue:
     """Map `claim_type` and `bill_type_code` to a canonical claim type.
 
     Institutional claims by type of bill: 11x and 41x `IP`; 18x, 21x and 28x `SNF`; 3xx `HHA`; 81x and 82x `HOSP`; all
     others `OP`. Professional claims are `CAR`. Types that are canonical already, or are spelt out as inpatient or
     outpatient, stay what they are. Anything else, dental and vision included, has no canonical type.
-
-    Args:
-        rows (`ir.Table`): Rows with both columns.
-
-    Returns:
-        `ir.StringValue`: The type, null where there is none.
-
-    Examples:
-        >>> rows = ibis.memtable({"claim_type": ["institutional", "institutional", "professional", "op"],
-        ...                       "bill_type_code": ["0111", "853", None, None]})
-        >>> rows.select(x=claim_type_of(rows)).to_pyarrow()["x"].to_pylist()
-        ['IP', 'OP', 'CAR', 'OP']
     """
     word = rows.claim_type.strip()
     # Four digits begin with a zero that says nothing.
@@ -89,60 +75,20 @@ def _is_icd10(code_type: ir.StringValue, rows: ir.Table) -> ir.BooleanValue:
     return ibis.ifelse(code_type.notnull(), code_type.contains("10"), last_day >= ICD10_START)
 
 
-def diagnosis_system(rows: ir.Table) -> ir.StringValue:
-    """Name the system of the diagnosis codes of each row.
-
-    Args:
-        rows (`ir.Table`): Rows of `medical_claim`.
-
-    Returns:
-        `ir.StringValue`: `ICD9CM` or `ICD10CM`.
-
-    Examples:
-        >>> columns = ("diagnosis_code_type", "discharge_date", "claim_end_date", "claim_start_date")
-        >>> claims = [(None, "2015-10-02", None, None), ("icd-9-cm", "2015-10-02", None, None)]
-        >>> rows = ibis.memtable(claims, schema=dict.fromkeys(columns, "string"))
-        >>> rows.select(x=diagnosis_system(rows)).to_pyarrow()["x"].to_pylist()
-        ['ICD10CM', 'ICD9CM']
-    """
+def _diagnosis_system(rows: ir.Table) -> ir.StringValue:
+    """Name the system of the diagnosis codes of each row."""
     return ibis.ifelse(_is_icd10(rows.diagnosis_code_type, rows), "ICD10CM", "ICD9CM")
 
 
-def procedure_system(rows: ir.Table) -> ir.StringValue:
-    """Name the system of the procedure codes of each row.
-
-    Args:
-        rows (`ir.Table`): Rows of `medical_claim`.
-
-    Returns:
-        `ir.StringValue`: `ICD9PCS` or `ICD10PCS`.
-
-    Examples:
-        >>> columns = ["procedure_code_type", "diagnosis_code_type", *("discharge_date", "claim_end_date")]
-        >>> columns = dict.fromkeys([*columns, "claim_start_date"], "string")
-        >>> rows = ibis.memtable([(None, "icd-10-cm", None, None, "2012-01-01")], schema=columns)
-        >>> rows.select(x=procedure_system(rows)).to_pyarrow()["x"].to_pylist()
-        ['ICD10PCS']
-    """
+def _procedure_system(rows: ir.Table) -> ir.StringValue:
+    """Name the system of the procedure codes of each row."""
     code_type = ibis.coalesce(rows.procedure_code_type, rows.diagnosis_code_type)
     return ibis.ifelse(_is_icd10(code_type, rows), "ICD10PCS", "ICD9PCS")
 
 
 def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
-    """Say what the rows of `medical_claim` mean.
-
-    Args:
-        rows (`ir.Table`): Staged rows with the columns of `tuva_columns.MEDICAL_CLAIM`.
-        files (`Sequence[RawFile]`): Their files.
-
-    Returns:
-        `StagedTable`: Rows that become `claim_line`, one line each.
-
-    Examples:
-        >>> stage_medical_claims(ibis.table(dict.fromkeys(MEDICAL_CLAIM.columns, "string")), ()).target
-        'claim_line'
-    """
-    secondary_dates = ("paid_date", *PROCEDURE_DATES)
+    """Say what the rows of `medical_claim` mean."""
+    secondary_dates = ("paid_date", *_PROCEDURE_DATES)
     return StagedTable(
         name="medical_claim",
         target="claim_line",
@@ -151,14 +97,14 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
         patient_column="person_id",
         row_key=("claim_id", "claim_line_number"),
         to_canonical=_to_claim_lines,
-        claim_type=claim_type_of,
+        claim_type=_claim_type_of,
         claim_column="claim_id",
         service_date=lambda rows: parse_date(rows.claim_start_date, DATES),
         checks=(
             check_id("person_id"),
             check_id("claim_id"),
             _check_line_number(),
-            RowCheck("R_CLAIM_TYPE", "claim_type has no canonical type", lambda rows: claim_type_of(rows).isnull()),
+            RowCheck("R_CLAIM_TYPE", "claim_type has no canonical type", lambda rows: _claim_type_of(rows).isnull()),
             check_date("claim_start_date", DATES),
             *(check_date(name, DATES, required=False) for name in (*_DATES_OF_CLAIM[1:], *_DATES_OF_STAY)),
             check_order("claim_start_date", "claim_end_date", DATES),
@@ -166,19 +112,19 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
             check_order("admission_date", "discharge_date", DATES),
         ),
         code_columns=(
-            CodeColumns(DIAGNOSES, system_of=diagnosis_system, systems=("ICD9CM", "ICD10CM")),
-            CodeColumns(PROCEDURES, system_of=procedure_system, systems=("ICD9PCS", "ICD10PCS")),
+            CodeColumns(_DIAGNOSES, system_of=_diagnosis_system, systems=("ICD9CM", "ICD10CM")),
+            CodeColumns(_PROCEDURES, system_of=_procedure_system, systems=("ICD9PCS", "ICD10PCS")),
             CodeColumns(("hcpcs_code",), "HCPCS"),
             CodeColumns(("drg_code",), "DRG"),
             CodeColumns(("revenue_center_code",), "REV"),
             CodeColumns(("place_of_service_code",), "POS"),
             CodeColumns(("discharge_disposition_code",), "DISP"),
         ),
-        reversal=Reversal(_shared_by_reversals(MEDICAL_CLAIM.columns), "paid_amount"),
+        reversal=Reversal(_shared_by_reversals(_MEDICAL_CLAIM), "paid_amount"),
         warnings=(
             warn_amount("paid_amount", "allowed_amount"),
             fix_amount(*_AMOUNTS),
-            warn_diagnosis_gap(DIAGNOSES),
+            warn_diagnosis_gap(_DIAGNOSES),
             warn_open_stay("discharge_date", is_inpatient=lambda rows: rows.ledger_type == "IP"),
             _fix_dates(secondary_dates),
         ),
@@ -186,19 +132,7 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
 
 
 def stage_pharmacy_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
-    """Say what the rows of `pharmacy_claim` mean.
-
-    Args:
-        rows (`ir.Table`): Staged rows with the columns of `tuva_columns.PHARMACY_CLAIM`.
-        files (`Sequence[RawFile]`): Their files.
-
-    Returns:
-        `StagedTable`: Rows that become `rx_claim`, one line each.
-
-    Examples:
-        >>> stage_pharmacy_claims(ibis.table(dict.fromkeys(PHARMACY_CLAIM.columns, "string")), ()).target
-        'rx_claim'
-    """
+    """Say what the rows of `pharmacy_claim` mean."""
     return StagedTable(
         name="pharmacy_claim",
         target="rx_claim",
@@ -217,7 +151,7 @@ def stage_pharmacy_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTab
             check_date("dispensing_date", DATES),
         ),
         code_columns=(CodeColumns(("ndc_code",), "NDC"),),
-        reversal=Reversal(_shared_by_reversals(PHARMACY_CLAIM.columns), "paid_amount"),
+        reversal=Reversal(_shared_by_reversals(LAYOUTS["pharmacy_claim"]), "paid_amount"),
         warnings=(
             warn_amount("paid_amount", "allowed_amount"),
             fix_amount("paid_amount", "allowed_amount"),
@@ -227,7 +161,7 @@ def stage_pharmacy_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTab
 
 
 def _to_claim_lines(rows: ir.Table) -> ir.Table:
-    modifiers = [rows[name] for name in MODIFIERS]
+    modifiers = [rows[name] for name in _MODIFIERS]
     if "hcpcs_code_modifiers" in rows.columns:
         glued = rows.hcpcs_code_modifiers
         modifiers = [*(glued.substr(start, 2).nullif("") for start in (0, 2)), *modifiers]
@@ -237,7 +171,7 @@ def _to_claim_lines(rows: ir.Table) -> ir.Table:
         patient_id=clean_id(rows.person_id),
         claim_id=clean_id(rows.claim_id),
         claim_line_number=parse_number(rows.claim_line_number, "int32"),
-        claim_type=claim_type_of(rows),
+        claim_type=_claim_type_of(rows),
         **{name: parse_date(rows[name], DATES) for name in (*_DATES_OF_CLAIM, *_DATES_OF_STAY, "paid_date")},
         discharge_disposition_code=rows.discharge_disposition_code,
         admit_source_code=rows.admit_source_code,
@@ -252,12 +186,12 @@ def _to_claim_lines(rows: ir.Table) -> ir.Table:
         hcpcs_code=rows.hcpcs_code,
         hcpcs_modifiers=ibis.array(modifiers).filter(lambda modifier: modifier.notnull()),
         diagnoses=list_diagnoses(
-            diagnosis_system(rows), [rows[name] for name in DIAGNOSES], [rows[name] for name in DIAGNOSES_POA]
+            _diagnosis_system(rows), [rows[name] for name in _DIAGNOSES], [rows[name] for name in _DIAGNOSES_POA]
         ),
         procedures=list_procedures(
-            procedure_system(rows),
-            [rows[name] for name in PROCEDURES],
-            [parse_date(rows[name], DATES) for name in PROCEDURE_DATES],
+            _procedure_system(rows),
+            [rows[name] for name in _PROCEDURES],
+            [parse_date(rows[name], DATES) for name in _PROCEDURE_DATES],
         ),
         rendering_npi=clean_id(rows.rendering_npi),
         billing_npi=clean_id(rows.billing_npi),
@@ -303,6 +237,7 @@ def _fix_dates(columns: Sequence[str]) -> RowCheck:
     )
 
 
-def _shared_by_reversals(columns: Sequence[str]) -> tuple[str, ...]:
+def _shared_by_reversals(layout: FileLayout) -> tuple[str, ...]:
     """All columns but the amounts and the date of payment, which a reversal changes."""
-    return tuple(name for name in columns if not name.endswith("_amount") and name != "paid_date")
+    changing = (*layout.find_kind("amount"), "paid_date")
+    return tuple(name for name in layout.names if name not in changing)

@@ -20,20 +20,7 @@ OPEN_END = "9999-12-31"
 
 
 def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
-    """Say what the rows of `eligibility` mean.
-
-    Args:
-        rows (`ir.Table`): Staged rows with the columns of `tuva_columns.ELIGIBILITY`.
-        files (`Sequence[RawFile]`): Their files.
-
-    Returns:
-        `StagedTable`: Rows that become `eligibility`.
-
-    Examples:
-        >>> from claim_transformers.sources.formats.tuva.columns import ELIGIBILITY
-        >>> stage_eligibility(ibis.table(dict.fromkeys(ELIGIBILITY.columns, "string")), ()).patient_column
-        'person_id'
-    """
+    """Say what the rows of `eligibility` mean."""
     return StagedTable(
         name="eligibility",
         target="eligibility",

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.tuva.claims import stage_medical_claims, stage_pharmacy_claims
-from claim_transformers.sources.formats.tuva.columns import ELIGIBILITY, MEDICAL_CLAIM, PHARMACY_CLAIM
+from claim_transformers.sources.formats.tuva.claims import LAYOUTS, stage_medical_claims, stage_pharmacy_claims
 from claim_transformers.sources.formats.tuva.eligibility import stage_eligibility
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource, StagedTable
 from claim_transformers.sources.pipeline.reading import stage_files
@@ -24,7 +23,6 @@ from claim_transformers.sources.pipeline.warehouse import fetch_to_parquet
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
-LAYOUTS = {"eligibility": ELIGIBILITY, "medical_claim": MEDICAL_CLAIM, "pharmacy_claim": PHARMACY_CLAIM}
 _STAGES: dict[str, Callable[..., StagedTable]] = {
     "eligibility": stage_eligibility,
     "medical_claim": stage_medical_claims,
@@ -71,7 +69,7 @@ def read_tuva(
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a folder at /nowhere, found none
     """
     if isinstance(path, (str, Path)):
-        files = find_tables(Path(path), suffix)
+        files = _find_tables(Path(path), suffix)
     elif path is None:
         raise ClaimDataError("E_NO_FILE", "expected a folder or an Ibis connection as path, found none")
     else:
@@ -84,32 +82,18 @@ def read_tuva(
     for table, layout in LAYOUTS.items():
         if table in files:
             used = replace(
-                layout, delimiter=delimiter, encoding=encoding, delimiter_advice="pass delimiter={found} (--delimiter)"
+                layout.to_layout(),
+                delimiter=delimiter,
+                encoding=encoding,
+                delimiter_advice="pass delimiter={found} (--delimiter)",
             )
             rows, raw_files = stage_files(connection, [(file, used) for file in files[table]], scratch, name=table)
             tables.append(_STAGES[table](rows, raw_files))
     return StagedSource(name, tuple(tables))
 
 
-def find_tables(folder: Path, suffix: str = "") -> dict[str, list[Path]]:
-    """Find the files of each table: `medical_claim.csv`, `medical_claim_0_1_0.csv.gz` or `medical_claim/*.parquet`.
-
-    Args:
-        folder (`Path`): Where to look.
-        suffix (`str`, *optional*): What follows the name of each table.
-
-    Returns:
-        `dict[str, list[Path]]`: Files by table, in alphabetical order.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE` if the folder does not exist.
-
-    Examples:
-        >>> find_tables(Path("/nowhere"))
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a folder at /nowhere, found none
-    """
+def _find_tables(folder: Path, suffix: str = "") -> dict[str, list[Path]]:
+    """Find the files of each table: `medical_claim.csv`, `medical_claim_0_1_0.csv.gz` or `medical_claim/*.parquet`."""
     if not folder.is_dir():
         raise ClaimDataError("E_NO_FILE", f"expected a folder at {folder}, found none")
     found: dict[str, list[Path]] = {}

@@ -1,0 +1,246 @@
+"""Pretraining steps of this package against Claim-PT written the obvious way, on the same synthetic batches.
+
+    OMP_NUM_THREADS=1 python speed/pretraining.py
+
+All contestants are built first, shown to compute the same losses and gradients, warmed up, and then run in turn over
+the same batches. Figures are ratios of CPU time (`time.process_time`) within a round; a ratio that spreads by more
+than 1.5 between rounds is called noisy and not printed. The exit code is 1 when a gate is missed.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+# On a busy machine two threads are slower than one by an order of magnitude; libraries read this when first imported.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from naive_claim_pt import GRID_VISITS, NaiveClaimPT, to_grid  # noqa: E402
+
+from claim_transformers import ClaimConfig, ClaimForPreTraining  # noqa: E402
+
+SEED = 20260101
+NUM_CATEGORIES = 500
+FIRST_CODE = 40  # special tokens, demographics, claim types and days come first
+MAX_CLINICAL_CODES = 8  # beside claim type and day: ten codes, the width of the naive grid
+NOISY_SPREAD = 1.5
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One size of the model, and the ratio that it must reach."""
+
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    intermediate_size: int
+    batch_size: int
+    gate: float | None = None
+
+    def __str__(self) -> str:
+        return f"V={self.vocab_size} d={self.hidden_size} L={self.num_layers} B={self.batch_size}"
+
+    def config(self, pooling: str) -> ClaimConfig:
+        """Return the configuration of both contestants."""
+        return ClaimConfig(
+            vocab_size=self.vocab_size,
+            num_categories=NUM_CATEGORIES,
+            hidden_size=self.hidden_size,
+            num_hidden_layers=self.num_layers,
+            num_attention_heads=4,
+            intermediate_size=self.intermediate_size,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            visit_pooling=pooling,
+            nvp_context="none",
+            attn_implementation="eager",
+        )
+
+
+SETTINGS = (
+    Setting(500, 100, 1, 100, 100),
+    Setting(5_000, 100, 1, 100, 100, gate=8.0),
+    Setting(20_000, 128, 2, 512, 64, gate=8.0),
+)
+
+
+def synthetic_rows(rng: np.random.Generator, num_patients: int, vocab_size: int) -> dict[str, list[Any]]:
+    """Draw tokenised patients: visits lognormal around 8, codes per visit lognormal around 3, zipf-like codes."""
+    num_visits = np.clip(np.round(rng.lognormal(np.log(8), 1.0, num_patients)), 2, GRID_VISITS).astype(int)
+    num_codes = vocab_size - FIRST_CODE
+    odds = 1.0 / np.arange(1, num_codes + 1)
+    columns: dict[str, list[Any]] = {name: [] for name in ("input_ids", "visit_ids", "visit_days", "category_ids")}
+    for visits in num_visits:
+        ids, slots, categories = [10, 11], [0, 0], [-100, -100]
+        for slot in range(1, visits + 1):
+            size = int(np.clip(np.round(rng.lognormal(np.log(3), 0.66)), 1, MAX_CLINICAL_CODES))
+            codes = np.unique(rng.choice(num_codes, size, p=odds / odds.sum())).tolist()
+            ids += [12 + slot % 3, 20 + slot % 16, *(FIRST_CODE + code for code in codes)]
+            slots += [slot] * (2 + len(codes))
+            categories += [-100, -100, *(code % NUM_CATEGORIES for code in codes)]
+        days = np.concatenate([[0, 0], np.cumsum(rng.integers(0, 90, visits - 1))])
+        for name, values in zip(columns, (ids, slots, days.tolist(), categories), strict=True):
+            columns[name].append(values)
+    return columns
+
+
+def make_batches(setting: Setting, count: int) -> tuple[list[dict[str, torch.Tensor]], Callable[[int], Any]]:
+    """Return batches in random order of patients, and the call that reads and collates one of them from Arrow."""
+    import datasets
+
+    from claim_transformers import DataCollatorForClaimPretraining, TokenizedPatients
+
+    rng = np.random.default_rng(SEED)
+    rows = synthetic_rows(rng, setting.batch_size * count, setting.vocab_size)
+    patients = TokenizedPatients(datasets.Dataset.from_dict(rows))
+    is_target = np.arange(setting.vocab_size) >= FIRST_CODE
+    tokenizer = SimpleNamespace(pad_token_id=0, mask_token_id=2, target_mask=is_target)
+    collator = DataCollatorForClaimPretraining(tokenizer, nvp_context="none")  # type: ignore[arg-type]
+    order = rng.permutation(len(patients)).reshape(count, setting.batch_size).tolist()
+
+    def read(index: int) -> Any:
+        return collator(patients.__getitems__(order[index]))
+
+    return [read(index) for index in range(count)], read
+
+
+def training_step(model: torch.nn.Module, loss_of: Callable[[int], torch.Tensor], bf16: bool) -> Callable[[int], None]:
+    """Return one optimizer step on a batch given by its number."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+
+    def step(index: int) -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = loss_of(index)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def check_equivalence(ours: ClaimForPreTraining, naive: NaiveClaimPT, batch: dict[str, Any], grid: Any) -> None:
+    """Refuse to measure contestants that do not compute the same thing.
+
+    Raises:
+        ValueError: If losses or gradients differ in float32 by more than rounding.
+    """
+    naive.load_state_dict(ours.state_dict())
+    losses = [ours(**batch).loss, naive(**grid)]
+    for loss in losses:
+        loss.backward()
+    worst = abs(losses[0].item() / losses[1].item() - 1)
+    gradients = dict(naive.named_parameters())
+    for name, parameter in ours.named_parameters():
+        assert parameter.grad is not None
+        other = gradients[name].grad
+        assert other is not None
+        # The bias of the keys cancels in the softmax: its gradient is rounding and nothing else.
+        if not name.endswith("k_proj.bias"):
+            worst = max(worst, float((parameter.grad - other).norm() / other.norm()))
+    ours.zero_grad()
+    naive.zero_grad()
+    if worst > 1e-4:
+        raise ValueError(f"expected equal losses and gradients in float32, found a relative difference of {worst:.1e}")
+    print(f"  equal to the naive model in float32: largest relative difference {worst:.0e}")
+
+
+def cpu_seconds(work: Callable[[int], Any], count: int) -> float:
+    """Measure CPU time of `work` over all batches."""
+    start = time.process_time()
+    for index in range(count):
+        work(index)
+    return time.process_time() - start
+
+
+def ratio_text(numerators: list[float], denominators: list[float]) -> tuple[str, float | None]:
+    """Write the median of per-round ratios with its range, or that it is noisy."""
+    ratios = [one / other for one, other in zip(numerators, denominators, strict=True)]
+    if max(ratios) / min(ratios) > NOISY_SPREAD:
+        return f"noisy ({min(ratios):.3g} to {max(ratios):.3g})", None
+    median = statistics.median(ratios)
+    return f"{median:.3g} ({min(ratios):.3g} to {max(ratios):.3g})", median
+
+
+def run_setting(setting: Setting, pooling: str, rounds: int, num_batches: int) -> bool:
+    """Measure one setting and return whether its gate holds."""
+    print(f"{setting}, {pooling} pooling")
+    torch.manual_seed(SEED)
+    batches, read = make_batches(setting, num_batches)
+    grids = [to_grid(batch) for batch in batches]
+    config = setting.config(pooling)
+    models = {name: ClaimForPreTraining(config).train() for name in ("ours bf16", "ours f32")}
+    naive = NaiveClaimPT(config)
+    check_equivalence(models["ours f32"], naive, batches[0], grids[0])
+    steps = {"naive": training_step(naive, lambda index: naive(**grids[index]), bf16=False)}
+    for name, model in models.items():
+        # The default binds the model of this turn of the loop.
+        steps[name] = training_step(
+            model, lambda index, model=model: model(**batches[index]).loss, bf16=name.endswith("bf16")
+        )
+    steps["read and collate"] = read
+    for work in steps.values():
+        work(0)
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, work in steps.items():
+            seconds[name].append(cpu_seconds(work, num_batches))
+
+    patients = setting.batch_size * num_batches
+    for name in ("naive", "ours f32", "ours bf16"):
+        print(f"  {name:10} {patients / statistics.median(seconds[name]):8.0f} patients per CPU second, this run only")
+    holds = True
+    for name in models:
+        text, median = ratio_text(seconds["naive"], seconds[name])
+        gate = setting.gate if name == "ours bf16" else None
+        print(f"  {name:10} : naive {text}" + (f", gate {gate:g}" if gate else ""))
+        holds &= gate is None or (median is not None and median >= gate)
+    text, _ = ratio_text(seconds["read and collate"], seconds["ours bf16"])
+    print(f"  read and collate : step of ours bf16 {text}")
+    return holds
+
+
+def print_machine() -> None:
+    """Print what figures of this run depend on."""
+    flags = ""
+    if os.path.exists("/proc/cpuinfo"):  # noqa: PTH110
+        with open("/proc/cpuinfo") as file:  # noqa: PTH123
+            flags = next((line for line in file if line.startswith("flags")), "")
+    known = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {flag}" in flags]
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} thread, {platform.machine()} {' '.join(known)}")
+    print(f"load {' '.join(f'{load:.2f}' for load in os.getloadavg())}, seed {SEED}")
+    for dtype in (torch.float32, torch.bfloat16):
+        left, right = torch.randn(1000, 512).to(dtype), torch.randn(512, 2048).to(dtype)
+        left @ right
+        seconds = min(cpu_seconds(lambda _: left @ right, 5) / 5 for _ in range(5))  # noqa: B023
+        print(f"matrix product {dtype}: {2 * 1000 * 512 * 2048 / seconds / 1e9:.0f} GF/s")
+
+
+def main() -> int:
+    """Run the settings and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pooling", choices=("sum", "max"), default="sum")
+    parser.add_argument("--vocab_size", type=int, nargs="*", help="run only the settings with these vocabularies")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--num_batches", type=int, default=2, help="batches per round")
+    arguments = parser.parse_args()
+    print_machine()
+    holds = [
+        run_setting(setting, arguments.pooling, arguments.rounds, arguments.num_batches)
+        for setting in SETTINGS
+        if not arguments.vocab_size or setting.vocab_size in arguments.vocab_size
+    ]
+    print("all gates hold" if all(holds) else "a gate is missed, or too noisy to be measured")
+    return 0 if all(holds) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

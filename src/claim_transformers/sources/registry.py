@@ -1,0 +1,174 @@
+"""Registry of raw formats: each folder of `sources/formats` says in its `__init__` what its name is and what reads it.
+
+A format is found because its folder is there, and nothing else names it: ingest, deliveries, lineage, the tables of
+columns in `docs/sources` and the command line ask here. Registering imports no engine; the functions of a format are
+imported when it is used.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from claim_transformers.sources.pipeline.contract import SourceReader
+    from claim_transformers.sources.pipeline.layout_files import FileLayout
+
+T = TypeVar("T")
+_FORMATS = "claim_transformers.sources.formats"
+
+
+@dataclass(frozen=True)
+class SourceOption:
+    """One option of a source, a keyword of its function and an option of the command line.
+
+    Args:
+        name (`str`): The keyword; `county_crosswalk` is `--county-crosswalk` on the command line.
+        kind (`type`): `bool`, `int`, `str` or `Path`.
+        help (`str`): What it does, for the command line.
+        default (*optional*): As in the function; a `bool` is `False`.
+        is_on_command_line (`bool`, *optional*, defaults to `True`): Whether it can be given there.
+        is_of_fetching (`bool`, *optional*, defaults to `False`): Whether it says only what to fetch, and from where.
+    """
+
+    name: str
+    kind: type
+    help: str
+    default: bool | int | str | None = None
+    is_on_command_line: bool = True
+    is_of_fetching: bool = False
+
+
+@dataclass(frozen=True)
+class Stageable:
+    """What the store of deliveries has to know of a source.
+
+    Args:
+        find (`str`): `module:function` of `(path, **options)` that lists raw table, file and `Layout` of every file.
+        keys (`tuple[tuple[str, ...], ...]`): Raw columns by which rows of a claim or person are known again; of each
+            table the first that it has counts. A file that repeats most of a load is its correction.
+        options (`tuple[str, ...]`, *optional*): Options of the source that `find` takes.
+        repeatable (`tuple[str, ...]`, *optional*): Raw tables whose content may come again under another name, because
+            their rows say what they are about.
+    """
+
+    find: str
+    keys: tuple[tuple[str, ...], ...]
+    options: tuple[str, ...] = ()
+    repeatable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A raw format. One of `read` and `publish` is given.
+
+    Args:
+        name (`str`): What a user calls it, such as `"cms-rif"`.
+        help (`str`): What it is, in one line.
+        read (`str`, *optional*): `module:function` of a [`sources.pipeline.contract.SourceReader`].
+        publish (`str`, *optional*): `module:function` that publishes patients by itself, for a format without claims.
+        options (`tuple[SourceOption, ...]`, *optional*): What the function takes beside the path.
+        layouts (`Path`, *optional*): Folder of layout files.
+        stageable ([`Stageable`], *optional*): What the store of deliveries has to know; without it it takes no files.
+        fetches (`bool`, *optional*, defaults to `False`): Whether it fetches public files itself if no path is given.
+
+    Raises:
+        ValueError: If not exactly one of `read` and `publish` is given.
+    """
+
+    name: str
+    help: str
+    read: str | None = None
+    publish: str | None = None
+    options: tuple[SourceOption, ...] = ()
+    layouts: Path | None = None
+    stageable: Stageable | None = None
+    fetches: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.read is None) == (self.publish is None):
+            raise ValueError(f"expected exactly one of read and publish of {self.name!r}")
+
+    def reader(self) -> SourceReader:
+        """Import the function that stages the raw files; `ValueError` if the source publishes by itself."""
+        if self.read is None:
+            raise ValueError(f"expected a source with canonical tables, found {self.name!r}, which has none")
+        reader: SourceReader = load_function(self.read)
+        return reader
+
+    def read_layouts(self) -> dict[str, FileLayout]:
+        """Read the layout files by name, none if the format has none."""
+        from claim_transformers.sources.pipeline.layout_files import read_layouts
+
+        return {} if self.layouts is None else read_layouts(self.layouts)
+
+    def check_options(self, given: Iterable[str]) -> None:
+        """Raise `ValueError` if a name is none of the options."""
+        known = sorted(option.name for option in self.options)
+        if unknown := sorted(set(given) - set(known)):
+            raise ValueError(f"expected options of {self.name!r} out of {known}, found {unknown}")
+
+
+def sources() -> Mapping[str, Source]:
+    """List the sources, one for each folder of `sources/formats`.
+
+    Returns:
+        `Mapping[str, Source]`: By name, in alphabetical order.
+
+    Raises:
+        ValueError: If a folder registers no `SOURCE`, or two of them the same name.
+
+    Examples:
+        >>> list(sources())
+        ['cms-rif', 'meds', 'mimic3', 'simulated', 'synpuf', 'tuva']
+    """
+    found: dict[str, Source] = {}
+    for module in pkgutil.iter_modules(import_module(_FORMATS).__path__, prefix=f"{_FORMATS}."):
+        source = getattr(import_module(module.name), "SOURCE", None)
+        if not isinstance(source, Source) or source.name in found:
+            raise ValueError(f"expected one SOURCE of a name of its own in {module.name}, found none or a name twice")
+        found[source.name] = source
+    return dict(sorted(found.items()))
+
+
+def find_source(name: str) -> Source:
+    """Find a source by its name.
+
+    Args:
+        name (`str`): Its name.
+
+    Returns:
+        [`Source`]: The source.
+
+    Raises:
+        ValueError: If there is none. The message lists those that there are.
+
+    Examples:
+        >>> find_source("hl7")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected a source out of cms-rif, meds, mimic3, simulated, synpuf, tuva, found 'hl7'
+    """
+    return _pick(sources(), name)
+
+
+def find_stageable(name: str) -> Stageable:
+    """Find what the store of deliveries has to know of a source; `ValueError` if it does not take the source."""
+    return _pick({one.name: one.stageable for one in sources().values() if one.stageable is not None}, name)
+
+
+def _pick(known: Mapping[str, T], name: str) -> T:
+    if name not in known:
+        raise ValueError(f"expected a source out of {', '.join(known)}, found {name!r}")
+    return known[name]
+
+
+def load_function(reference: str) -> Callable[..., Any]:
+    """Import the function that a source names as `module:function`."""
+    module, _, name = reference.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function

@@ -1,0 +1,230 @@
+"""Sequences of a readmission cohort: the cohort in the form of the Medicare claim encoder, written to disk.
+
+Lahlou et al. (2021, section 3.1.3) write an index stay as one sequence: the patient, the county, the claims of the
+last three months from the oldest to the newest, the index claim; codes stand for their chapters, and numbers for
+quantiles of the training data. The order is that of a readmission cohort already, and a tokenizer keeps it. What is
+left is the form of the codes ([`ClaimForm`]). A tokenizer with a form applies it to a cohort by itself; sequences are
+for those who look at the codes, or pretrain from nothing and have the bins to learn.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from claim_transformers.claims.number_bins import DEFAULT_BINS, NumberBins
+from claim_transformers.codes.chapters import chapter_rules
+from claim_transformers.codes.groupers import category_rules
+from claim_transformers.cohorts.cohort import check_out, publish_folder
+from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, load_county_bins
+from claim_transformers.models.claim.categories_claim import CodeCategories
+from claim_transformers.models.claim.form_claim import (
+    CHAPTER,
+    FORM_COLUMNS,
+    FORM_FILE,
+    NUMBER_COLUMNS,
+    OLD_FORM_FILE,
+    PAID,
+    STAY_LENGTH,
+    ClaimForm,
+)
+from claim_transformers.models.claim.form_table_claim import FormWriter, decode_codes
+from claim_transformers.models.claim.vocabulary_claim import read_json_object
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+_CATEGORIES_FILE = "categories.json"
+
+
+def make_form(
+    depth: str = CHAPTER,
+    depth_of_system: Mapping[str, str] | None = None,
+    *,
+    bins: Mapping[str, Any] | None = None,
+    hide: Collection[str] = (),
+) -> ClaimForm:
+    """Make a form with the categories and chapters of the public tables.
+
+    Args:
+        depth (`str`, *optional*, defaults to `"chapter"`): `"code"`, `"category"` or `"chapter"`.
+        depth_of_system (`Mapping[str, str]`, *optional*): Another depth for single systems.
+        bins (`Mapping[str, tuple[float, ...]]`, *optional*): Edges of `PAID` and `LOS`; [`fit_bins`] learns them.
+        hide (`Collection[str]`, *optional*): `"sex"`, `"race"`, `"county"`, `"disposition"`.
+
+    Returns:
+        [`ClaimForm`]: The form.
+
+    Raises:
+        ValueError: If a depth, a system or something to hide is unknown.
+        ImportError: If the packages of the code lists are not installed.
+
+    Examples:
+        >>> form = make_form("chapter", {"HCPCS": "category"})
+        >>> codes = ["ICD9CM/49392", "HCPCS/99213", "DRG/470", "NDC/00093014505", "ICD9CM/00000", "LAB/5"]
+        >>> [form.group(code) for code in codes]
+        ['ICD9CHAPTER/8', 'HCPCSGROUP/992', 'MDC/08', 'NDC9/000930145', 'UNK/ICD9CM', 'LAB/5']
+    """
+    form = ClaimForm(depth, depth_of_system or {}, bins or {}, hide=hide)
+    return _with_chapters(replace(form, categories=CodeCategories.parse(category_rules())))
+
+
+def find_form(folder: str | Path, categories: Any = None) -> ClaimForm | None:
+    """Read the form of a folder of sequences or of a checkpoint, if it has one.
+
+    Args:
+        folder (`str` or `Path`): The folder.
+        categories (`CodeCategories` or what its `parse` reads, *optional*):
+            From code to category; those of the checkpoint, else of the public tables, without them.
+
+    Returns:
+        [`ClaimForm`] or `None`: The form; `None` for claims and cohorts, whose codes are as they were billed.
+
+    Raises:
+        ValueError: If its form is not understood.
+    """
+    if not any(Path(folder, name).is_file() for name in (FORM_FILE, OLD_FORM_FILE)):
+        return None
+    if categories is None:
+        own = Path(folder, _CATEGORIES_FILE)
+        categories = CodeCategories.parse(read_json_object(own) if own.is_file() else None)
+        categories = CodeCategories.parse(category_rules()) if categories.is_empty else categories
+    return _with_chapters(ClaimForm.load(folder, categories))
+
+
+def fit_bins(form: ClaimForm, train: pa.Table, *, num_bins: int = DEFAULT_BINS) -> ClaimForm:
+    """Learn the bins of amounts and lengths of stay from training examples.
+
+    Args:
+        form ([`ClaimForm`]): Its depths and what it hides stay.
+        train (`pa.Table`): Training examples of a readmission cohort.
+        num_bins (`int`, *optional*, defaults to 10): Bins of each number.
+
+    Returns:
+        [`ClaimForm`]: The form with bins.
+
+    Raises:
+        KeyError: If the examples have no `visit_amount` or `length_of_stay_days`.
+
+    Examples:
+        >>> examples = pa.table({"visit_amount": [[5.0, None]] * 40, "length_of_stay_days": [*range(40)]})
+        >>> fit_bins(make_form("code"), examples, num_bins=2).bins
+        {'PAID': (), 'LOS': (19.5,)}
+    """
+    values = {
+        PAID: _floats(pc.list_flatten(train[NUMBER_COLUMNS[PAID]])),
+        STAY_LENGTH: _floats(train[NUMBER_COLUMNS[STAY_LENGTH]]),
+    }
+    return replace(form, bins=NumberBins.fit(values, num_bins=num_bins).edges)
+
+
+def write_sequences(
+    cohort: str | Path,
+    out: str | Path,
+    form: ClaimForm | None = None,
+    *,
+    num_bins: int = DEFAULT_BINS,
+    overwrite: bool = False,
+) -> ClaimForm:
+    """Write a readmission cohort as sequences, beside the cohort's own papers.
+
+    Args:
+        cohort (`str` or `Path`): Folder of `claim-transformers cohort readmission`.
+        out (`str` or `Path`): Folder to make.
+        form ([`ClaimForm`], *optional*): How; without bins they are learned from the training split. Without bins of
+            county measures those of the cohort are part of it.
+        num_bins (`int`, *optional*, defaults to 10): Bins of each number that is learned.
+        overwrite (`bool`, *optional*, defaults to `False`): Whether sequences that stand there are replaced.
+
+    Returns:
+        [`ClaimForm`]: The form that was used, bins included.
+
+    Raises:
+        ValueError: If the folder holds no readmission cohort, or sequences already, or `out` is that folder or one of
+            the two is inside the other.
+        ClaimDataError: `E_EXISTS` if `out` may not be replaced, `E_WRITE` if the disk does not take it.
+    """
+    from datasets import Dataset, DatasetDict
+
+    _refuse_one_folder(Path(cohort), Path(out))
+    check_out(Path(out), overwrite=overwrite)
+    if any(Path(cohort, name).is_file() for name in (FORM_FILE, OLD_FORM_FILE)):
+        raise ValueError(
+            f"expected a cohort in the folder {Path(cohort).name!r}, found sequences, whose codes are rolled up "
+            "already; write other sequences from the cohort"
+        )
+    splits = read_splits(cohort)
+    needed = {"codes", "patient_codes", *NUMBER_COLUMNS.values()}
+    missing = needed - set(splits["train"].column_names)
+    if missing:
+        raise ValueError(f"expected a readmission cohort, found a folder without the columns {sorted(missing)}")
+    form = form or make_form()
+    if not form.bins and num_bins:
+        form = fit_bins(form, splits["train"], num_bins=num_bins)
+    if not form.county_bins and Path(cohort, COUNTY_BINS_FILE).is_file():
+        form = replace(form, county_bins=load_county_bins(cohort).edges)
+    writer = FormWriter(form)
+
+    def write(folder: Path) -> None:
+        # Measures are codes of the patient from here on, in bins that no tokenizer is to change.
+        written = {name: decode_codes(writer.write(table)) for name, table in splits.items()}
+        sequences = {name: Dataset(_without(table, FORM_COLUMNS[-1])) for name, table in written.items()}
+        DatasetDict(sequences).save_to_disk(str(folder))
+        for paper in sorted(Path(cohort).glob("*")):
+            # The form holds the bins of counties, which need not be those of the cohort.
+            if paper.is_file() and paper.name not in ("dataset_dict.json", COUNTY_BINS_FILE):
+                (folder / paper.name).write_bytes(paper.read_bytes())
+        form.save(folder)
+
+    publish_folder(Path(out), write, overwrite=overwrite)
+    return form
+
+
+def read_splits(cohort: "str | Path | DatasetDict") -> dict[str, pa.Table]:
+    """Read the splits of a cohort as tables.
+
+    Args:
+        cohort (`str`, `Path` or `DatasetDict`): A cohort, or its folder.
+
+    Returns:
+        `dict[str, pa.Table]`: `train`, `validation` and `test`, as far as there are such.
+
+    Raises:
+        ValueError: If the folder holds no cohort.
+    """
+    from datasets import load_from_disk
+
+    if isinstance(cohort, str | Path) and not Path(cohort, "dataset_dict.json").is_file():
+        found = "a folder without dataset_dict.json" if Path(cohort).is_dir() else "no such folder"
+        raise ValueError(
+            f"expected a cohort in {str(cohort)!r}, found {found}; see claim-transformers cohort readmission"
+        )
+    splits = load_from_disk(str(cohort)) if isinstance(cohort, str | Path) else cohort
+    return {name: split.with_format("arrow")[:] for name, split in splits.items()}
+
+
+def _with_chapters(form: ClaimForm) -> ClaimForm:
+    """A form that has the chapters it asks for; a form of the old format came without."""
+    asks = CHAPTER in (form.depth, *form.depth_of_system.values())
+    return replace(form, chapters=CodeCategories.parse(chapter_rules())) if asks and form.chapters is None else form
+
+
+def _floats(values: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Numbers as float64, NaN where null."""
+    return np.asarray(pc.fill_null(pc.cast(values, pa.float64()), np.nan).to_numpy())
+
+
+def _without(table: pa.Table, column: str) -> pa.Table:
+    """The table without a column, where it has it."""
+    return table.drop_columns([column]) if column in table.column_names else table
+
+
+def _refuse_one_folder(cohort: Path, out: Path) -> None:
+    """Stop where writing would replace what is read."""
+    cohort, out = cohort.resolve(), out.resolve()
+    if cohort == out or cohort in out.parents or out in cohort.parents:
+        raise ValueError(f"expected a folder apart from the cohort {cohort.name!r} to write to, found {out.name!r}")

@@ -1,0 +1,211 @@
+"""Blocks of the documents, and small claims for them to run on."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("docs/*.md")),
+    *sorted(ROOT.glob("docs/sources/*.md")),
+    ROOT / "examples" / "README.md",
+    ROOT / "examples" / "readmission" / "README.md",
+]
+_BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```\s*?$", re.DOTALL | re.MULTILINE)
+_CODE = ("python", "shell")
+
+# A page shows sizes that teach; a test needs seconds.
+SMALLER = {
+    "patients=10_000": "patients=60",
+    "--patients 10000": "--patients 60",
+    "--patients 30000": "--patients 6000",
+    "--patients 6000": "--patients 800",
+    "num_train_epochs=10": "num_train_epochs=1, max_steps=2",
+    "replicates=400": "replicates=20",
+    "simulations=200": "simulations=2",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, its text, and the text block right behind it, which shows what it prints."""
+
+    language: str
+    text: str
+    printed: str | None
+
+    @property
+    def small(self) -> str:
+        """The text at the size of a test."""
+        text = self.text
+        for shown, tried in SMALLER.items():
+            if shown in text:
+                text = text.replace(shown, tried)
+                break
+        return text
+
+
+def blocks_of(page: Path) -> Iterator[Block]:
+    """Every block of a page in order."""
+    text = page.read_text(encoding="utf-8")
+    found = list(_BLOCK.finditer(text))
+    for number, match in enumerate(found):
+        following = found[number + 1] if number + 1 < len(found) else None
+        shows = following and following.group(1) == "text" and not text[match.end() : following.start()].strip()
+        yield Block(match.group(1), match.group(2), following.group(2) if following and shows else None)
+
+
+def code_of(page: Path) -> list[Block]:
+    """Blocks that run."""
+    return [block for block in blocks_of(page) if block.language in _CODE]
+
+
+def commands_of(block: Block) -> list[str]:
+    """Commands of a shell block, continued lines joined, without comments."""
+    text = re.sub(r"\\\n\s*", "", block.small)
+    lines = (re.sub(r"\s+#.*$", "", line).strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+# ---- What a page finds in its folder ----
+@cache
+def pediatric_claims() -> Path:
+    """Ingested claims of a few hundred simulated children, once per process."""
+    from claim_transformers.simulation import simulate
+    from claim_transformers.sources.pipeline.ingest import ingest
+
+    folder = Path(tempfile.mkdtemp())
+    simulate(folder / "raw", patients=400, seed=7)
+    ingest("simulated", folder / "raw", folder / "claims", progress=False)
+    return folder / "claims"
+
+
+@cache
+def medicare_claims() -> Path:
+    """The same of Medicare; `raw` stands beside."""
+    from claim_transformers.simulation.medicare import simulate_medicare
+    from claim_transformers.sources.pipeline.ingest import ingest
+
+    folder = Path(tempfile.mkdtemp())
+    simulate_medicare(folder / "raw", patients=800, seed=5)
+    ingest("simulated", folder / "raw", folder / "claims", progress=False)
+    return folder / "claims"
+
+
+def prepare_nothing(folder: Path) -> dict[str, Any]:
+    """A page that brings all that it needs."""
+    return {}
+
+
+def prepare_claims(folder: Path) -> dict[str, Any]:
+    """`claims`, and a `cohort` of it."""
+    from datasets import load_from_disk
+
+    from claim_transformers.cohorts import build_cohort, load_definition
+
+    shutil.copytree(pediatric_claims(), folder / "claims")
+    build_cohort(load_definition("hospital_admission"), folder / "claims").save(folder / "cohort")
+    return {"cohort": load_from_disk(str(folder / "cohort"))}
+
+
+def prepare_tokens(folder: Path) -> dict[str, Any]:
+    """What the page on recurrent models takes for granted: a tokenizer, tokens, arguments and a batch."""
+    from claim_transformers import ClaimTokenizer
+    from claim_transformers.training import ClaimTrainingArguments, tokenize_dataset
+
+    cohort = prepare_claims(folder)["cohort"]
+    tokenizer = ClaimTokenizer.train_from_dataset(cohort["train"])
+    tokens = tokenize_dataset(cohort, tokenizer)
+    arguments = ClaimTrainingArguments(output_dir=str(folder / "runs"), use_cpu=True, max_steps=1, report_to=[])
+    inputs = tokenizer(cohort["test"].select(range(2)).to_list(), return_tensors="pt")
+    return {"tokenizer": tokenizer, "tokens": tokens, "arguments": arguments, "inputs": inputs}
+
+
+def prepare_stays(folder: Path) -> dict[str, Any]:
+    """`runs/med`: claims, a readmission cohort and predictions of a model that knows little."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import load_from_disk
+
+    from claim_transformers.cohorts import build_cohort, load_definition
+
+    med = folder / "runs" / "med"
+    shutil.copytree(medicare_claims().parent, med)
+    build_cohort(load_definition("readmission"), med / "claims").save(med / "cohort")
+    cohort = load_from_disk(str(med / "cohort"))
+    (med / "encoder").mkdir()
+    random = np.random.default_rng(0)
+    for split, end in (("validation", "_validation"), ("test", "")):
+        label = np.array(cohort[split]["label"])
+        score = np.clip(0.2 + 0.1 * label + 0.1 * random.standard_normal(len(label)), 0.01, 0.99)
+        patient = np.unique(np.array(cohort[split]["patient_id"]), return_inverse=True)[1]
+        rows = pa.table({"patient": patient, "label": label, "score": score})
+        pq.write_table(rows, med / "encoder" / f"predictions{end}.parquet")
+    return {}
+
+
+def prepare_raw(folder: Path) -> dict[str, Any]:
+    """`path/to/folder` with the few rows that the tests of a format are made of, which every reader of files takes."""
+    from sources.raw_claims import (
+        beneficiary,
+        carrier,
+        eligibility,
+        medical_claim,
+        pharmacy_claim,
+        write_synpuf,
+        write_tuva,
+    )
+    from sources.rif_rows import beneficiary as rif_beneficiary
+    from sources.rif_rows import claim, write_rif
+
+    raw = folder / "path" / "to"
+    write_synpuf(raw / "synpuf", beneficiaries={2008: [beneficiary()]}, carriers=[carrier()])
+    write_tuva(raw / "tuva", medical=[medical_claim()], pharmacy=[pharmacy_claim()], people=[eligibility()])
+    write_rif(raw / "cms-rif", beneficiary_2018=[rif_beneficiary()], inpatient=[claim("inpatient")])
+    (folder / "ssa_fips_county_crosswalk.csv").write_text("ssacounty,fipscounty\n01000,01001\n")
+    return {}
+
+
+def prepare_deliveries(folder: Path) -> dict[str, Any]:
+    """Deliveries of three years, one of them corrected."""
+    from sources.raw_claims import beneficiary, carrier, write_synpuf
+    from sources.rif_rows import beneficiary as rif_beneficiary
+    from sources.rif_rows import claim, write_rif
+
+    write_synpuf(folder / "2008-2010", beneficiaries={2008: [beneficiary()]}, carriers=[carrier()])
+    for year, number in (("2018", "7"), ("2019", "8")):
+        rows = {f"beneficiary_{year}": [rif_beneficiary(year=int(year))], "carrier": [claim("carrier", number)]}
+        write_rif(folder / year, **rows)
+    write_rif(folder / "2019-corrected", carrier=[claim("carrier", "8", LINE_NCH_PMT_AMT="31.00")])
+    return {}
+
+
+def prepare_meds(folder: Path) -> dict[str, Any]:
+    """`path/to/ingested` claims, and the same as `path/to/meds`."""
+    from claim_transformers.sources.formats.meds.export import export_meds
+
+    shutil.copytree(pediatric_claims(), folder / "path" / "to" / "ingested")
+    export_meds(folder / "path" / "to" / "ingested", folder / "path" / "to" / "meds-of-claims")
+    (folder / "path" / "to" / "meds-of-claims").rename(folder / "path" / "to" / "meds")
+    return {}
+
+
+PREPARE: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "auditing": prepare_stays,
+    "cms_rif": prepare_raw,
+    "cohorts": prepare_claims,
+    "meds": prepare_meds,
+    "recurrent": prepare_tokens,
+    "training": prepare_claims,
+    "readmission": prepare_stays,
+    "staging": prepare_deliveries,
+    "synpuf": prepare_raw,
+    "tuva": prepare_raw,
+}
