@@ -39,6 +39,7 @@ def test_the_import_loads_nothing_heavy():
 LAZY = (
     "claim_transformers",
     "claim_transformers.analysis",
+    "claim_transformers.hub",
     "claim_transformers.models.claim",
     "claim_transformers.models.recurrent",
     "claim_transformers.training",

@@ -65,3 +65,9 @@ def test_from_simulation_to_cohorts_and_sequences_nothing_imports_torch(tmp_path
     assert modules_after("ingest", "simulated", raw, claims).isdisjoint(ENGINES)
     assert modules_after("cohort", "readmission", claims, cohort).isdisjoint(("torch", "transformers"))
     assert modules_after("sequences", cohort, tmp_path / "sequences").isdisjoint(("torch", "transformers"))
+
+
+def test_a_checkpoint_is_placed_in_the_cache_without_torch(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    assert modules_after("install-checkpoint", "claim-pt-base").isdisjoint(("torch", "transformers"))
+    assert list(tmp_path.glob("models--claim-pt-base/snapshots/*/config.json"))
