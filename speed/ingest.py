@@ -31,8 +31,7 @@ import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 from naive_ingest import DIAGNOSES, HCPCS, PROCEDURES, ingest_naively  # noqa: E402
 
-from claim_transformers.models.claim import ClaimTokenizer  # noqa: E402
-from claim_transformers.sources.pipeline.ingest import ingest  # noqa: E402
+from claim_transformers import ClaimTokenizer, ingest  # noqa: E402
 
 SEED = 20260101
 GATE = 5.0

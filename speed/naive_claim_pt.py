@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from claim_transformers.models.claim import ClaimConfig
+from claim_transformers import ClaimConfig
 
 GRID_VISITS = 30
 GRID_CODES = 10

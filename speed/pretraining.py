@@ -26,7 +26,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from naive_claim_pt import GRID_VISITS, NaiveClaimPT, to_grid  # noqa: E402
 
-from claim_transformers.models.claim import ClaimConfig, ClaimForPreTraining  # noqa: E402
+from claim_transformers import ClaimConfig, ClaimForPreTraining  # noqa: E402
 
 SEED = 20260101
 NUM_CATEGORIES = 500
@@ -97,8 +97,7 @@ def make_batches(setting: Setting, count: int) -> tuple[list[dict[str, torch.Ten
     """Return batches in random order of patients, and the call that reads and collates one of them from Arrow."""
     import datasets
 
-    from claim_transformers.training.collators import DataCollatorForClaimPretraining
-    from claim_transformers.training.tokenized_patients import TokenizedPatients
+    from claim_transformers import DataCollatorForClaimPretraining, TokenizedPatients
 
     rng = np.random.default_rng(SEED)
     rows = synthetic_rows(rng, setting.batch_size * count, setting.vocab_size)

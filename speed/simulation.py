@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from claim_transformers.simulation import simulate
+from claim_transformers import simulate
 
 
 def measure(folder: Path, patients: int, replicates: int) -> str:

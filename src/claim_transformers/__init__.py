@@ -21,8 +21,10 @@ from claim_transformers.version import __version__
 
 if TYPE_CHECKING:
     from claim_transformers.analysis import (
+        PlantedGap,
         PriorCorrection,
         audit_attributes,
+        audit_power,
         audit_subgroups,
         calibration_table,
         compare_models,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         outcome_probability,
         outcome_readout,
         score_at_threshold,
+        simulate_stays,
         start_from_architecture,
         start_from_checkpoint,
         start_from_pretraining,
@@ -55,8 +58,13 @@ if TYPE_CHECKING:
         read_drug_ingredients,
         report_coverage,
     )
-    from claim_transformers.cohorts import build_cohort, check_leaks, load_definition
-    from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
+    from claim_transformers.cohorts import (
+        EventDefinition,
+        ReadmissionDefinition,
+        build_cohort,
+        check_leaks,
+        load_definition,
+    )
     from claim_transformers.hub import install_checkpoint, push_checkpoint, push_dataset, write_model_card
     from claim_transformers.models.claim import (
         ClaimConfig,
@@ -69,8 +77,10 @@ if TYPE_CHECKING:
     )
     from claim_transformers.models.claim.names_claim import resolve_checkpoint
     from claim_transformers.models.recurrent import RecurrentConfig, RecurrentForSequenceClassification, RecurrentModel
-    from claim_transformers.simulation import simulate
-    from claim_transformers.simulation.medicare import PlantedBias, PlantedDrift, simulate_medicare
+    from claim_transformers.simulation import PlantedBias, PlantedDrift, simulate, simulate_medicare
+    from claim_transformers.sources.deliveries.consolidation import consolidate
+    from claim_transformers.sources.deliveries.staging_area import Staging
+    from claim_transformers.sources.formats.meds.export import check_meds, export_meds
     from claim_transformers.sources.pipeline.ingest import ingest
     from claim_transformers.sources.pipeline.loading import load_claims
     from claim_transformers.training import (
@@ -85,6 +95,8 @@ if TYPE_CHECKING:
         Fitted,
         TokenizedPatients,
         binary_metrics,
+        describe_backoffs,
+        find_form,
         fine_tune,
         leave_out_patients,
         parse_arguments,
@@ -111,17 +123,21 @@ _MODULE_OF_NAME = {
     "DataCollatorForClaimPretraining": "claim_transformers.training",
     "DataCollatorForMaskedTokens": "claim_transformers.training",
     "DataCollatorForVisitClassification": "claim_transformers.training",
+    "EventDefinition": "claim_transformers.cohorts",
     "FineTuning": "claim_transformers.training",
     "Fitted": "claim_transformers.training",
-    "PlantedBias": "claim_transformers.simulation.medicare",
-    "PlantedDrift": "claim_transformers.simulation.medicare",
+    "PlantedBias": "claim_transformers.simulation",
+    "PlantedDrift": "claim_transformers.simulation",
+    "PlantedGap": "claim_transformers.analysis",
     "PriorCorrection": "claim_transformers.analysis",
-    "ReadmissionDefinition": "claim_transformers.cohorts.readmission.definition",
+    "ReadmissionDefinition": "claim_transformers.cohorts",
     "RecurrentConfig": "claim_transformers.models.recurrent",
     "RecurrentForSequenceClassification": "claim_transformers.models.recurrent",
     "RecurrentModel": "claim_transformers.models.recurrent",
+    "Staging": "claim_transformers.sources.deliveries.staging_area",
     "TokenizedPatients": "claim_transformers.training",
     "audit_attributes": "claim_transformers.analysis",
+    "audit_power": "claim_transformers.analysis",
     "audit_subgroups": "claim_transformers.analysis",
     "backoff_chain": "claim_transformers.codes",
     "binary_metrics": "claim_transformers.training",
@@ -129,8 +145,13 @@ _MODULE_OF_NAME = {
     "calibration_table": "claim_transformers.analysis",
     "category_rules": "claim_transformers.codes",
     "check_leaks": "claim_transformers.cohorts",
+    "check_meds": "claim_transformers.sources.formats.meds.export",
     "compare_models": "claim_transformers.analysis",
+    "consolidate": "claim_transformers.sources.deliveries.consolidation",
+    "describe_backoffs": "claim_transformers.training",
     "drift_table": "claim_transformers.analysis",
+    "export_meds": "claim_transformers.sources.formats.meds.export",
+    "find_form": "claim_transformers.training",
     "fine_tune": "claim_transformers.training",
     "fit_gradient_boosting": "claim_transformers.analysis",
     "fit_logistic_regression": "claim_transformers.analysis",
@@ -158,7 +179,8 @@ _MODULE_OF_NAME = {
     "save_predictions": "claim_transformers.training",
     "score_at_threshold": "claim_transformers.analysis",
     "simulate": "claim_transformers.simulation",
-    "simulate_medicare": "claim_transformers.simulation.medicare",
+    "simulate_medicare": "claim_transformers.simulation",
+    "simulate_stays": "claim_transformers.analysis",
     "start_from_architecture": "claim_transformers.analysis",
     "start_from_checkpoint": "claim_transformers.analysis",
     "start_from_pretraining": "claim_transformers.analysis",
@@ -189,18 +211,22 @@ __all__ = [
     "DataCollatorForClaimPretraining",
     "DataCollatorForMaskedTokens",
     "DataCollatorForVisitClassification",
+    "EventDefinition",
     "FineTuning",
     "Fitted",
     "PlantedBias",
     "PlantedDrift",
+    "PlantedGap",
     "PriorCorrection",
     "ReadmissionDefinition",
     "RecurrentConfig",
     "RecurrentForSequenceClassification",
     "RecurrentModel",
+    "Staging",
     "TokenizedPatients",
     "__version__",
     "audit_attributes",
+    "audit_power",
     "audit_subgroups",
     "backoff_chain",
     "binary_metrics",
@@ -208,8 +234,13 @@ __all__ = [
     "calibration_table",
     "category_rules",
     "check_leaks",
+    "check_meds",
     "compare_models",
+    "consolidate",
+    "describe_backoffs",
     "drift_table",
+    "export_meds",
+    "find_form",
     "fine_tune",
     "fit_gradient_boosting",
     "fit_logistic_regression",
@@ -238,6 +269,7 @@ __all__ = [
     "score_at_threshold",
     "simulate",
     "simulate_medicare",
+    "simulate_stays",
     "start_from_architecture",
     "start_from_checkpoint",
     "start_from_pretraining",

@@ -5,8 +5,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from claim_transformers.hub.checkpoint_files import MANIFEST_NAME, file_sha256
 from claim_transformers.hub.errors import PushRefusedError
-from claim_transformers.hub.upload_folder import MANIFEST_NAME, file_sha256, stage
+from claim_transformers.hub.upload_folder import stage
 
 FORBIDDEN_FILES = [
     "training_args.bin",

@@ -8,7 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from claim_transformers.hub.upload_folder import CARD_NAME
+from claim_transformers.hub.checkpoint_files import CARD_NAME
 
 TEMPLATE_PATH = Path(__file__).with_name("card_template.md")
 # Every number and name on the card, with its type; `metrics` holds one entry per measured number.

@@ -9,7 +9,7 @@ from pathlib import Path
 from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
-from claim_transformers.hub.upload_folder import file_sha256, is_allowed
+from claim_transformers.hub.checkpoint_files import file_sha256, is_allowed
 from claim_transformers.models.claim.names_claim import checkpoint_hint, resolve_checkpoint
 
 

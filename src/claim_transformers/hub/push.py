@@ -8,9 +8,10 @@ from huggingface_hub import CommitInfo, CommitOperation, CommitOperationAdd, Com
 from huggingface_hub.errors import EntryNotFoundError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from claim_transformers.hub.checkpoint_files import CARD_NAME, MANIFEST_NAME, is_allowed
 from claim_transformers.hub.connection import explained, last_commit, retried
 from claim_transformers.hub.saving import save_with_code
-from claim_transformers.hub.upload_folder import CARD_NAME, MANIFEST_NAME, is_allowed, stage
+from claim_transformers.hub.upload_folder import stage
 
 
 def push_checkpoint(

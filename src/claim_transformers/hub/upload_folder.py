@@ -1,6 +1,5 @@
 """What may leave this machine: a clean folder with allowed files only, each looked through before it is sent."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -10,17 +9,10 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from transformers.dynamic_module_utils import get_relative_import_files
 
+from claim_transformers.hub.checkpoint_files import MANIFEST_NAME, file_sha256, is_allowed
 from claim_transformers.hub.errors import PushRefusedError
 from claim_transformers.hub.saving import drop_code, refuse_foreign_code
 from claim_transformers.version import __version__
-
-MANIFEST_NAME = "manifest.json"
-CARD_NAME = "README.md"
-WEIGHT_FILES = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
-TEXT_FILES = re.compile(
-    r"(config|tokenizer|tokenizer_config|special_tokens_map|vocab|categories|form|pretraining|manifest)\.json|README\.md"
-)
-CODE_FILES = re.compile(r"[a-z][a-z0-9_]*\.py")
 
 # A path of the machine that made the checkpoint tells who trained it, and on what; `/` inside a URL does not match.
 _LOCAL_PATH = re.compile(
@@ -68,41 +60,8 @@ def stage(source: str | Path, staging: str | Path, *, with_code: bool) -> list[s
     return sorted(path.name for path in staging.iterdir())
 
 
-def is_allowed(name: str, *, with_code: bool) -> bool:
-    """Whether a file of this name belongs to a checkpoint that is shared.
-
-    Args:
-        name (`str`): Path relative to the folder.
-        with_code (`bool`): Whether Python files are allowed.
-
-    Returns:
-        `bool`: True for weights in safetensors, configuration, tokenizer, vocabulary, card and manifest.
-
-    Examples:
-        >>> [is_allowed(name, with_code=False) for name in ("model.safetensors", "training_args.bin", "runs/x")]
-        [True, False, False]
-    """
-    patterns = (WEIGHT_FILES, TEXT_FILES, CODE_FILES) if with_code else (WEIGHT_FILES, TEXT_FILES)
-    return any(pattern.fullmatch(name) for pattern in patterns)
-
-
 def refuse_forbidden_files(folder: Path, *, with_code: bool) -> None:
-    """Stop at the first look when a folder holds anything that is not a file of a checkpoint.
-
-    Args:
-        folder (`Path`): Folder of a saved checkpoint.
-        with_code (`bool`): Whether Python files are allowed.
-
-    Raises:
-        PushRefusedError: If a file is not on the list, is a link, is a Python file that the checkpoint does not run,
-            or the folder has a folder inside.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "config.json").write_text("{}")
-        ...     refuse_forbidden_files(Path(folder), with_code=False)
-    """
+    """Stop at the first look when a folder holds anything that is not a file of a checkpoint."""
     code = _code_of_checkpoint(folder) if with_code else set()
     for path in sorted(folder.iterdir()):
         is_stray_code = path.suffix == ".py" and path.name not in code
@@ -148,19 +107,7 @@ def refuse_private_content(folder: Path) -> None:
 
 
 def write_manifest(folder: Path) -> None:
-    """Write the size and SHA-256 of every file, so that a reader can check what was received.
-
-    Args:
-        folder (`Path`): Receives `manifest.json`.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "config.json").write_text("{}")
-        ...     write_manifest(Path(folder))
-        ...     json.loads(Path(folder, MANIFEST_NAME).read_text())["files"]["config.json"]["size"]
-        2
-    """
+    """Write the size and SHA-256 of every file, so that a reader can check what was received."""
     files = {
         path.name: {"size": path.stat().st_size, "sha256": file_sha256(path)}
         for path in sorted(folder.iterdir())
@@ -168,26 +115,6 @@ def write_manifest(folder: Path) -> None:
     }
     content = {"format": 1, "claim_transformers_version": __version__, "files": files}
     (folder / MANIFEST_NAME).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def file_sha256(path: Path) -> str:
-    """Hash a file of any size.
-
-    Args:
-        path (`Path`): File to read.
-
-    Returns:
-        `str`: SHA-256, 64 hexadecimal digits.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "empty").write_bytes(b"")
-        ...     file_sha256(Path(folder, "empty"))[:8]
-        'e3b0c442'
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _code_of_checkpoint(folder: Path) -> set[str]:

@@ -1,0 +1,30 @@
+"""Files of a checkpoint that may be shared, by name, and their digests. Needs no transformers."""
+
+import hashlib
+import re
+from pathlib import Path
+
+MANIFEST_NAME = "manifest.json"
+CARD_NAME = "README.md"
+WEIGHT_FILES = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
+TEXT_FILES = re.compile(
+    r"(config|tokenizer|tokenizer_config|special_tokens_map|vocab|categories|form|pretraining|manifest)\.json|README\.md"
+)
+CODE_FILES = re.compile(r"[a-z][a-z0-9_]*\.py")
+
+
+def is_allowed(name: str, *, with_code: bool) -> bool:
+    """Whether a file of this name is shared: safetensors, configuration, tokenizer, card, manifest, and code if asked.
+
+    Examples:
+        >>> [is_allowed(name, with_code=False) for name in ("model.safetensors", "training_args.bin", "runs/x")]
+        [True, False, False]
+    """
+    patterns = (WEIGHT_FILES, TEXT_FILES, CODE_FILES) if with_code else (WEIGHT_FILES, TEXT_FILES)
+    return any(pattern.fullmatch(name) for pattern in patterns)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file of any size, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
