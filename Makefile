@@ -76,9 +76,9 @@ test-spark:  ## The same expressions on Spark, row by row; needs Java 17 and CLA
 	build/spark/bin/python -m pytest tests/sources/test_spark.py
 
 speed: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, pretraining.
-	$(BIN)/python speed/simulation.py
-	$(BIN)/python speed/ingest.py
-	$(BIN)/python speed/pretraining.py
+	$(BIN)/python -m speed.simulation
+	$(BIN)/python -m speed.ingest
+	$(BIN)/python -m speed.pretraining
 
 # Before a change: `make fingerprint WRITE=before.json`; after it: `make fingerprint COMPARE=before.json`.
 fingerprint: $(VENV)/.runtime  ## Digests of simulations, logits, tables, steps and the demo, to show before = after.

@@ -63,7 +63,7 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         name = arguments.name or f"Claim-PT, {'from scratch' if is_scratch else 'fine-tuned'}"
         for split in ("validation", "test"):
             rows, scores = cohort[split].with_format("arrow")[:], fitted.predictions[split]
-            found = save_predictions(training_args.output_dir, rows, scores, name=name, split=split)
+            found = save_predictions(str(training_args.output_dir), rows, scores, name=name, split=split)
         print(f"Test split: {found}")
 
 

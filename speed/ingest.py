@@ -1,6 +1,6 @@
 """Raw DE-SynPUF files to token ids: this package against pandas with one `datasets.map` call per row.
 
-    OMP_NUM_THREADS=1 python speed/ingest.py --data path/to/synpuf/sample1
+    OMP_NUM_THREADS=1 python -m speed.ingest --data path/to/synpuf/sample1
 
 Both are shown to give the same tokens for every patient, and then run in turn over the same files. Figures are ratios
 of CPU time, children included, within a round; a ratio that spreads by more than 1.5 between rounds is called noisy
@@ -29,13 +29,14 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
-from naive_ingest import DIAGNOSES, HCPCS, PROCEDURES, ingest_naively  # noqa: E402
 
 from claim_transformers import ClaimTokenizer, ingest  # noqa: E402
+from speed.naive_ingest import DIAGNOSES, HCPCS, PROCEDURES, ingest_naively  # noqa: E402
 
 SEED = 20260101
 GATE = 5.0
 NOISY_SPREAD = 1.5
+MAX_VISITS = 256
 BASELINE = "pandas and datasets.map"
 YEARS = (2008, 2009, 2010)
 
@@ -170,16 +171,16 @@ def main() -> None:
             generate(raw, arguments.patients)
             print(f"generated {arguments.patients:,} patients, seed {SEED}")
         patients, _ = ingest_ours(raw, out, None)
-        tokenizer = ClaimTokenizer.train_from_dataset(patients, backoff=False)
-        vocab, max_visits = tokenizer.get_vocab(), tokenizer.max_visits
+        tokenizer = ClaimTokenizer.train_from_dataset(patients, backoff=False, max_visits=MAX_VISITS)
+        vocab = tokenizer.get_vocab()
         # The checked runs are also the warm-up.
         patients, ours = ingest_ours(raw, out, tokenizer)
         for strong in (False, True):
-            check_equal(patients, ours, ingest_naively(raw, vocab, max_visits, strong=strong))
+            check_equal(patients, ours, ingest_naively(raw, vocab, MAX_VISITS, strong=strong))
         contestants = {
             "ours": lambda: ingest_ours(raw, out, tokenizer),
-            BASELINE: lambda: ingest_naively(raw, vocab, max_visits),
-            f"{BASELINE}, strong": lambda: ingest_naively(raw, vocab, max_visits, strong=True),
+            BASELINE: lambda: ingest_naively(raw, vocab, MAX_VISITS),
+            f"{BASELINE}, strong": lambda: ingest_naively(raw, vocab, MAX_VISITS, strong=True),
         }
         ratios = measure(contestants, arguments.rounds)
     for name, of_rounds in ratios.items():

@@ -21,8 +21,9 @@ class NaiveAttention(nn.Module):
     def __init__(self, config: ClaimConfig) -> None:
         super().__init__()
         self.num_heads = config.num_attention_heads
-        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            setattr(self, name, nn.Linear(config.hidden_size, config.hidden_size))
+        self.q_proj, self.k_proj, self.v_proj, self.o_proj = (
+            nn.Linear(config.hidden_size, config.hidden_size) for _ in range(4)
+        )
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """Attend under an additive mask."""
@@ -59,13 +60,12 @@ class NaiveEncoder(nn.Module):
     def __init__(self, config: ClaimConfig) -> None:
         super().__init__()
         self.pooling = config.visit_pooling
-        self.embeddings = nn.Module()
-        self.embeddings.code_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.embeddings = nn.ModuleDict({"code_embeddings": nn.Embedding(config.vocab_size, config.hidden_size)})
         self.layers = nn.ModuleList(NaiveLayer(config) for _ in range(config.num_hidden_layers))
 
     def forward(self, codes_BVC: Tensor) -> Tensor:
         """Encode the grid causally, `(batch, slots, codes)` to `(batch, slots, hidden)`."""
-        vectors = self.embeddings.code_embeddings(codes_BVC)
+        vectors = self.embeddings["code_embeddings"](codes_BVC)
         is_code = (codes_BVC != 0)[..., None]
         if self.pooling == "sum":
             states = (vectors * is_code).sum(dim=2)

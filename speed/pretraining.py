@@ -1,6 +1,6 @@
 """Pretraining steps of this package against Claim-PT written the obvious way, on the same synthetic batches.
 
-    OMP_NUM_THREADS=1 python speed/pretraining.py
+    OMP_NUM_THREADS=1 python -m speed.pretraining
 
 All contestants are built first, shown to compute the same losses and gradients, warmed up, and then run in turn over
 the same batches. Figures are ratios of CPU time (`time.process_time`) within a round; a ratio that spreads by more
@@ -15,8 +15,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 # On a busy machine two threads are slower than one by an order of magnitude; libraries read this when first imported.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -24,15 +25,17 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from naive_claim_pt import GRID_VISITS, NaiveClaimPT, to_grid  # noqa: E402
 
 from claim_transformers import ClaimConfig, ClaimForPreTraining  # noqa: E402
+from speed.naive_claim_pt import GRID_VISITS, NaiveClaimPT, to_grid  # noqa: E402
 
 SEED = 20260101
 NUM_CATEGORIES = 500
 FIRST_CODE = 40  # special tokens, demographics, claim types and days come first
 MAX_CLINICAL_CODES = 8  # beside claim type and day: ten codes, the width of the naive grid
 NOISY_SPREAD = 1.5
+
+Pooling = Literal["max", "sum"]
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,9 @@ class Setting:
     def __str__(self) -> str:
         return f"V={self.vocab_size} d={self.hidden_size} L={self.num_layers} B={self.batch_size}"
 
-    def config(self, pooling: str) -> ClaimConfig:
+    def config(self, pooling: Pooling) -> ClaimConfig:
         """Return the configuration of both contestants."""
-        return ClaimConfig(
+        return ClaimConfig(  # type: ignore[call-arg]  # attn_implementation is of PreTrainedConfig
             vocab_size=self.vocab_size,
             num_categories=NUM_CATEGORIES,
             hidden_size=self.hidden_size,
@@ -113,6 +116,11 @@ def make_batches(setting: Setting, count: int) -> tuple[list[dict[str, torch.Ten
     return [read(index) for index in range(count)], read
 
 
+def batch_loss(model: torch.nn.Module, batches: list[dict[str, torch.Tensor]], index: int) -> torch.Tensor:
+    """Return the loss of our model on one batch."""
+    return model(**batches[index]).loss
+
+
 def training_step(model: torch.nn.Module, loss_of: Callable[[int], torch.Tensor], bf16: bool) -> Callable[[int], None]:
     """Return one optimizer step on a batch given by its number."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
@@ -170,7 +178,7 @@ def ratio_text(numerators: list[float], denominators: list[float]) -> tuple[str,
     return f"{median:.3g} ({min(ratios):.3g} to {max(ratios):.3g})", median
 
 
-def run_setting(setting: Setting, pooling: str, rounds: int, num_batches: int) -> bool:
+def run_setting(setting: Setting, pooling: Pooling, rounds: int, num_batches: int) -> bool:
     """Measure one setting and return whether its gate holds."""
     print(f"{setting}, {pooling} pooling")
     torch.manual_seed(SEED)
@@ -182,10 +190,7 @@ def run_setting(setting: Setting, pooling: str, rounds: int, num_batches: int) -
     check_equivalence(models["ours f32"], naive, batches[0], grids[0])
     steps = {"naive": training_step(naive, lambda index: naive(**grids[index]), bf16=False)}
     for name, model in models.items():
-        # The default binds the model of this turn of the loop.
-        steps[name] = training_step(
-            model, lambda index, model=model: model(**batches[index]).loss, bf16=name.endswith("bf16")
-        )
+        steps[name] = training_step(model, partial(batch_loss, model, batches), bf16=name.endswith("bf16"))
     steps["read and collate"] = read
     for work in steps.values():
         work(0)

@@ -1,6 +1,6 @@
 """Claim lines per second of `simulate`, on one core, files written.
 
-    OMP_NUM_THREADS=1 python speed/simulation.py --patients 20000
+    OMP_NUM_THREADS=1 python -m speed.simulation --patients 20000
 
 Processor time is printed beside wall time: on a machine that others use too, the first is the steadier figure.
 """

@@ -166,7 +166,7 @@ def prepare_raw(folder: Path) -> dict[str, Any]:
     from sources.rif_rows import claim, write_rif
 
     raw = folder / "path" / "to"
-    write_synpuf(raw / "synpuf", beneficiaries={2008: [beneficiary()]}, carriers=[carrier()])
+    write_synpuf(raw / "synpuf", beneficiaries={"2008": [beneficiary()]}, carriers=[carrier()])
     write_tuva(raw / "tuva", medical=[medical_claim()], pharmacy=[pharmacy_claim()], people=[eligibility()])
     write_rif(raw / "cms-rif", beneficiary_2018=[rif_beneficiary()], inpatient=[claim("inpatient")])
     (folder / "ssa_fips_county_crosswalk.csv").write_text("ssacounty,fipscounty\n01000,01001\n")
@@ -179,9 +179,12 @@ def prepare_deliveries(folder: Path) -> dict[str, Any]:
     from sources.rif_rows import beneficiary as rif_beneficiary
     from sources.rif_rows import claim, write_rif
 
-    write_synpuf(folder / "2008-2010", beneficiaries={2008: [beneficiary()]}, carriers=[carrier()])
+    write_synpuf(folder / "2008-2010", beneficiaries={"2008": [beneficiary()]}, carriers=[carrier()])
     for year, number in (("2018", "7"), ("2019", "8")):
-        rows = {f"beneficiary_{year}": [rif_beneficiary(year=int(year))], "carrier": [claim("carrier", number)]}
+        rows: dict[str, Any] = {
+            f"beneficiary_{year}": [rif_beneficiary(year=int(year))],
+            "carrier": [claim("carrier", number)],
+        }
         write_rif(folder / year, **rows)
     write_rif(folder / "2019-corrected", carrier=[claim("carrier", "8", LINE_NCH_PMT_AMT="31.00")])
     return {}

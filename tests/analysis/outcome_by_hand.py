@@ -17,7 +17,7 @@ def outcome_tokenizer() -> ClaimTokenizer:
 
 
 def outcome_config(tokenizer: ClaimTokenizer) -> ClaimConfig:
-    return ClaimConfig(
+    return ClaimConfig(  # type: ignore[call-arg]  # num_labels is of PreTrainedConfig
         vocab_size=len(tokenizer),
         num_categories=tokenizer.num_categories,
         hidden_size=16,

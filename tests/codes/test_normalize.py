@@ -137,6 +137,7 @@ def test_text_that_is_no_code_is_refused_with_its_reason(row, system, raw, reaso
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_the_catalogue_reads_the_same_in_arrow_and_in_the_database(system):
+    cases: list[tuple[str, str | None, str | None]]
     cases = [(raw, code, None) for _, name, raw, code in ACCEPTED if name == system]
     cases += [(raw, None, reason) for _, name, raw, reason in REFUSED if name == system]
     raw, codes, reasons = (list(column) for column in zip(*cases, strict=True))

@@ -76,10 +76,10 @@ def exported() -> set[str]:
             continue
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-                names |= {value.value for value in ast.walk(node) if isinstance(value, ast.Constant)}
+                names |= {str(value.value) for value in ast.walk(node) if isinstance(value, ast.Constant)}
             # A lazy table: names as keys.
             if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
-                names |= {key.value for key in node.value.keys if isinstance(key, ast.Constant)}
+                names |= {str(key.value) for key in node.value.keys if isinstance(key, ast.Constant)}
     return names
 
 

@@ -47,7 +47,7 @@ def exported_names(folder: Path) -> int:
     for file in folder.rglob("__init__.py"):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-                names |= {value.value for value in ast.walk(node.value) if isinstance(value, ast.Constant)}
+                names |= {str(value.value) for value in ast.walk(node.value) if isinstance(value, ast.Constant)}
     return len(names)
 
 

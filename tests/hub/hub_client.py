@@ -22,7 +22,7 @@ register()
 
 def write_waits_down():
     """Note each wait before a retry in place of waiting; the faults of the tests pass by themselves."""
-    connection.sleep = waits.append
+    mock.patch.object(connection, "sleep", waits.append).start()
 
 
 def tiny_checkpoint(seed=0):

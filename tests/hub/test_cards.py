@@ -1,6 +1,7 @@
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
@@ -28,7 +29,7 @@ METRIC = {
     "interval_level": 0.95,
     "num_examples": 1234,
 }
-RESULTS = {
+RESULTS: dict[str, Any] = {
     "checkpoint": "claim-pt-tiny",
     "model_class": "ClaimForPreTraining",
     "license": "apache-2.0",

@@ -52,6 +52,7 @@ def test_sample_1_gives_the_same_inpatient_lines_row_by_row(spark: Any, tmp_path
     duckdb = connect(threads=1)
     table = stage_institutional(duckdb, [raw], tmp_path, is_inpatient=True)
     staged = tmp_path / "rows.parquet"
+    assert table.derive is not None
     derived = table.derive(table.rows)
     duckdb.raw_sql(f"COPY ({duckdb.compile(derived)}) TO '{staged}' (FORMAT parquet)")
     found = {}

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import datasets
 import numpy as np
@@ -163,7 +164,8 @@ def test_a_number_is_predicted_as_it_is(build, examples, tokenizer):
 
 def test_a_recurrent_model_is_trained_alike(tokenizer, splits):
     set_seed(0)
-    config = RecurrentConfig(vocab_size=len(tokenizer), embedding_size=16, hidden_size=16, num_labels=2)
+    sizes: dict[str, Any] = {"embedding_size": 16, "hidden_size": 16, "num_labels": 2}
+    config = RecurrentConfig(vocab_size=len(tokenizer), **sizes)
     model = RecurrentForSequenceClassification(config)
     fitted = fine_tune(model, tokenizer, splits, FineTuning(epochs=6, **LEARN))
     assert auroc(labels_of(splits), fitted.predictions["test"]) > 0.7

@@ -19,12 +19,12 @@ from reproduction.claim_pt.claims_ceiling import (
     INDEX_DATES,
     POPULATION,
     Teaching,
-    TeachingOptions,
     as_in_sample,
     describe_saturation,
 )
 from reproduction.claim_pt.populations import PediatricPopulation, PediatricPopulations
 from reproduction.engine.benchmark import BenchmarkArguments
+from reproduction.engine.claims_ceiling import TeachingOptions
 from reproduction.engine.splits import Repeat
 from reproduction.engine.tables import ModelPredictions
 from reproduction.engine.tasks import Task
@@ -145,7 +145,11 @@ def test_everybody_eligible_at_one_date_teaches(populations, monkeypatch, tmp_pa
         def save(self, folder):
             folder.mkdir()
 
-    monkeypatch.setattr(cohorts, "build_cohort", lambda definition, claims: asked.append(definition) or Built())
+    def build(definition, claims):
+        asked.append(definition)
+        return Built()
+
+    monkeypatch.setattr(cohorts, "build_cohort", build)
     monkeypatch.setattr(PediatricPopulations, "claims", lambda self, population="a": tmp_path / population)
     teaching = Teaching(populations)
     folders = {teaching.children(date) for date in INDEX_DATES}

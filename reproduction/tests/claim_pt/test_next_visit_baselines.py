@@ -63,8 +63,8 @@ def test_the_sparse_regression_is_that_of_scikit_learn(splits):
     from sklearn.linear_model import LogisticRegression
 
     rows = splits[0]
-    inputs = regression_features(rows)
-    inputs = inputs[:, inputs.std(axis=0) > 0][:, :14] / 2
+    features = regression_features(rows)
+    inputs = features[:, features.std(axis=0) > 0][:, :14] / 2
     wanted = rows.targets[:, [0, 4, 6]]
     penalty = 8.0
     weights, bias = fit_sparse_logistic(

@@ -115,8 +115,10 @@ def test_a_blend_is_chosen_on_validation_rows_and_is_no_worse_there_than_its_par
     rows = next_visit_rows(make_timelines(40, 0), CODES)
     random = np.random.default_rng(0)
     noisy = [(rows.targets * 4.0 - 2 + random.normal(0, 2, rows.targets.shape)).astype(np.float32) for _ in range(2)]
-    parts = [NextVisitScores(name, scores, scores) for name, scores in zip(("net", "counts"), noisy, strict=True)]
-    blend = blend_with_counts(*parts, rows, name="both")
+    network, counts = [
+        NextVisitScores(name, scores, scores) for name, scores in zip(("net", "counts"), noisy, strict=True)
+    ]
+    blend = blend_with_counts(network, counts, rows, name="both")
     assert log_loss_of_rows(blend.test, rows) <= log_loss_of_rows((noisy[0] + noisy[1]) / 2, rows)
     assert log_loss_of_rows(blend.test, rows) < min(log_loss_of_rows(scores, rows) for scores in noisy)
 

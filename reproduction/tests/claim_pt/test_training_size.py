@@ -20,7 +20,7 @@ def test_a_point_per_size_that_the_cohort_has_and_one_for_all(workspace, cohort,
     assert len(points) == 3
     assert 170 < points[-1].patients < 195
     for point in points:
-        area = {row.model.slug: row.metrics["AUROC"].value for row in point.table.rows}
+        area = {row.model.slug: row.metrics["AUROC"].value for row in point.comparison.rows}
         assert point.gain.value == pytest.approx(area["claim-pt-start"] - area["lr-sparse"])
 
 

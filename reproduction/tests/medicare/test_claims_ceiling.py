@@ -9,7 +9,7 @@ import pytest
 from cohorts.sequences_by_hand import save_stays
 
 from claim_transformers.codes.errors import ClaimDataError
-from reproduction.claim_pt.claims_ceiling import TeachingOptions
+from reproduction.engine.claims_ceiling import TeachingOptions
 from reproduction.engine.steps import Workspace
 from reproduction.medicare.claims_ceiling import ceiling_scores
 from reproduction.medicare.populations import read_examples

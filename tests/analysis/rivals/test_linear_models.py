@@ -39,7 +39,7 @@ def test_a_label_that_nobody_has_gets_a_small_share_and_changes_no_other():
 def test_the_penalty_with_the_least_validation_loss_is_taken(labels):
     choices = [1e-6, 0.3, 1e4]
     fit = fit_linear(splits(INPUTS), splits(labels), choices)
-    losses = [fit_linear(splits(INPUTS), splits(labels), [choice]).validation_loss for choice in choices]
+    losses = [float(fit_linear(splits(INPUTS), splits(labels), [choice]).validation_loss) for choice in choices]
     assert fit.inverse_penalty == choices[int(np.argmin(losses))]
     assert fit.validation_loss == min(losses) == log_loss(splits(labels)["validation"], fit.scores["validation"])
 

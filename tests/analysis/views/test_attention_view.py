@@ -60,7 +60,8 @@ def pair(make_model):
 
 
 def write(tmp_path, pair, tokenizer, row, **options):
-    path = write_attention_view(tmp_path / "view.html", *pair, tokenizer, row, **options)
+    before, after = pair
+    path = write_attention_view(tmp_path / "view.html", before, after, tokenizer, row, **options)
     text = path.read_text(encoding="utf-8")
     return text, Page(text)
 

@@ -1,5 +1,7 @@
 """The checkpoint in the package: it loads by name without a network, and says what it said when it shipped."""
 
+from typing import Any
+
 import pytest
 import torch
 from models.claim.packaged_checkpoints import (
@@ -30,7 +32,7 @@ GOLDEN = {
     "all next visits": 1.33550,
     "norm of the patient vector": 12.83307,
 }
-CHILD = {
+CHILD: dict[str, Any] = {
     "birth_day": 12_000,
     "index_day": 15_700,
     "sex": "F",

@@ -100,7 +100,7 @@ def test_gradients_scale_with_the_incoming_gradient():
 def test_bf16_weights_get_bf16_gradients():
     hidden, weight, bias, rows, cols = _problem(num_rows=10, num_outputs=8)
     leaves = [tensor.bfloat16().requires_grad_() for tensor in (hidden, weight, bias)]
-    loss = multi_hot_bce(*leaves, rows, cols)
+    loss = multi_hot_bce(leaves[0], leaves[1], leaves[2], rows, cols)
     loss.backward()
     assert loss.dtype == torch.float32
     assert {leaf.grad.dtype for leaf in leaves} == {torch.bfloat16}

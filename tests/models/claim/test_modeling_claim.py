@@ -3,6 +3,7 @@ import pytest
 import torch
 from claim_batches import collate, random_patients, randomise
 from torch.nn import functional
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from claim_transformers.models.claim import (
     ClaimConfig,
@@ -406,9 +407,7 @@ def test_flash_attention_refuses_a_cut_and_takes_a_padding_mask(monkeypatch):
         seen["mask"] = attention_mask
         return query.transpose(1, 2).contiguous(), None
 
-    from claim_transformers.models.claim import encoder_claim
-
-    monkeypatch.setitem(encoder_claim.ALL_ATTENTION_FUNCTIONS._global_mapping, "flash_attention_2", attend)
+    monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS._global_mapping, "flash_attention_2", attend)
     monkeypatch.setattr(model.config, "_attn_implementation_internal", "flash_attention_2")
     model(**batch)
     assert torch.equal(seen["mask"], batch["visit_days"] >= 0)
@@ -421,9 +420,12 @@ def test_bf16_training_on_a_cpu_attends_in_plain_operations(monkeypatch):
 
     calls = []
     plain = encoder_claim.eager_attention_forward
-    monkeypatch.setattr(
-        encoder_claim, "eager_attention_forward", lambda *args, **kwargs: calls.append(1) or plain(*args, **kwargs)
-    )
+
+    def attend(*args, **kwargs):
+        calls.append(1)
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(encoder_claim, "eager_attention_forward", attend)
     model, batch = ClaimModel(_config(attn_implementation="sdpa")).train(), _without_labels(_batch())
     model(**batch)
     assert not calls

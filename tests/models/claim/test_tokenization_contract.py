@@ -130,7 +130,7 @@ def test_options_out_of_range_and_misspelt_options_are_refused():
     with pytest.raises(ValueError, match="the option for time is time_tokens"):
         ClaimTokenizer({"A/1": 0}, time_token="gap")
     with pytest.raises(AttributeError):
-        ClaimTokenizer({"A/1": 0}).max_visits = 3
+        ClaimTokenizer({"A/1": 0}).max_visits = 3  # type: ignore[misc]  # read-only is what is tested
 
 
 def test_a_saved_tokenizer_is_the_same_and_saves_the_same_bytes(tokenizer, tmp_path):

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from huggingface_hub.errors import StrictDataclassClassValidationError, StrictDataclassFieldValidationError
 
@@ -5,7 +7,8 @@ from claim_transformers.models.recurrent import RecurrentConfig
 
 
 def test_a_saved_configuration_loads_as_it_was(tmp_path):
-    config = RecurrentConfig(architecture="dipole", attention="concat", gap_input=True, num_labels=3)
+    options: dict[str, Any] = {"architecture": "dipole", "attention": "concat", "gap_input": True, "num_labels": 3}
+    config = RecurrentConfig(**options)
     config.save_pretrained(tmp_path)
     loaded = RecurrentConfig.from_pretrained(tmp_path)
     assert loaded.to_diff_dict() == config.to_diff_dict()
@@ -42,7 +45,7 @@ def test_unknown_choices_and_wrong_types_are_refused(changes):
 
 def test_too_many_labels_are_refused_before_they_are_named():
     with pytest.raises(ValueError, match="expected num_labels in"):
-        RecurrentConfig(num_labels=10**9)
+        RecurrentConfig(num_labels=10**9)  # type: ignore[call-arg]  # num_labels is of PreTrainedConfig
 
 
 def test_only_doctor_ai_reads_gaps_unless_told():

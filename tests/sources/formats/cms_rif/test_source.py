@@ -243,6 +243,7 @@ def test_a_county_of_social_security_needs_the_crosswalk(connection, tmp_path: P
     for name, options in (("without", {}), ("with", {"county_crosswalk": crosswalk})):
         (tmp_path / name).mkdir()
         (table,) = read_cms_rif(folder, connection, scratch=tmp_path / name, **options).tables
+        assert table.derive is not None
         lines = fetch(connection, table.to_canonical(table.derive(table.rows))).to_pylist()
         found[name] = [line["county_fips"] for line in sorted(lines, key=lambda line: line["patient_id"])]
     assert found == {"without": [None] * 3, "with": ["25017", "25017", None]}

@@ -32,7 +32,7 @@ def _dataset(path: Path, files: dict[str, list[tuple]], splits: dict[int, str] |
     for name, events in files.items():
         file = path / "data" / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        columns = list(zip(*events, strict=True)) if events else [[] for _ in schema]
+        columns = list(zip(*events, strict=True)) if events else [() for _ in schema]
         pq.write_table(
             pa.table(
                 [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema.names

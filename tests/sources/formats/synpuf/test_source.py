@@ -111,7 +111,7 @@ def test_a_drug_event_becomes_one_line(connection, tmp_path: Path) -> None:
     assert line["dispensing_date"] == dt.date(2009, 1, 7)
 
 
-def _spans(connection, tmp_path: Path, months: dict[str, int], **changes: str) -> list[tuple[str, str] | None]:
+def _spans(connection, tmp_path: Path, months: dict[str, int], **changes: str) -> list[tuple[str, str]]:
     rows = {
         # Equal content under two names would be the same file twice.
         year: [
