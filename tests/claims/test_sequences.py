@@ -11,8 +11,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from claim_transformers.claims import patient_files
+from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.schema import CLAIM_LINE_SCHEMA, ELIGIBILITY_SCHEMA, RX_CLAIM_SCHEMA
-from claim_transformers.claims.sequences import PATIENTS_SCHEMA, write_patients
+from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import SPLITS, split_of
 from claim_transformers.claims.visits import CODE_COLUMNS, collect_code_events, group_visits, order_timelines
 from claim_transformers.codes.errors import ClaimDataError

@@ -86,7 +86,7 @@ def test_asthma_in_icd10cm_is_every_code_described_as_asthma_of_its_category():
 
 
 def test_every_simulated_attempt_is_found():
-    from claim_transformers.simulation.pediatric.codebook import diagnosis_pools
+    from claim_transformers.simulation.pediatric.codebook import _diagnosis_pools
 
-    simulated = [f"ICD9CM/{code}" for code in diagnosis_pools()["self_harm_cause"].split()]
+    simulated = [f"ICD9CM/{code}" for code in _diagnosis_pools()["self_harm_cause"].split()]
     assert found(simulated, SUICIDE) == set(simulated)

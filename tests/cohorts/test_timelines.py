@@ -5,7 +5,7 @@ import pyarrow as pa
 from cohorts.patients_by_hand import SCHEMA
 
 from claim_transformers.claims.paid_days import VISIT_PAID_DAY
-from claim_transformers.cohorts.timelines import FAR_DAY, UNKNOWN_DAY, Timelines
+from claim_transformers.cohorts.timelines import _FAR_DAY, UNKNOWN_DAY, Timelines
 
 
 def timelines(rows, **options):
@@ -20,7 +20,7 @@ def timelines(rows, **options):
 def test_enrolment_ends_with_the_span_around_the_day_and_not_with_a_later_one():
     spans = {"enrollment_start_day": [0, 200], "enrollment_end_day": [100, 300]}
     found = timelines([spans, spans, spans, {}])
-    assert found.enrolled_until(np.array([50, 150, 200, 50])).tolist() == [100, UNKNOWN_DAY, 300, FAR_DAY]
+    assert found.enrolled_until(np.array([50, 150, 200, 50])).tolist() == [100, UNKNOWN_DAY, 300, _FAR_DAY]
     assert found.covered(np.array([50, 50, 200, 0]), np.array([100, 101, 300, 9999])).tolist() == [
         True,
         False,

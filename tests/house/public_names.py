@@ -29,7 +29,7 @@ def defined(tree: ast.Module) -> Iterator[str]:
     for node in tree.body:
         targets: list[ast.expr] = []
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-            if not node.name.startswith("_"):
+            if not node.name.startswith("_") and not is_registered(node):
                 yield node.name
         elif isinstance(node, ast.Assign):
             targets = node.targets
@@ -40,6 +40,11 @@ def defined(tree: ast.Module) -> Iterator[str]:
             for name in names:
                 if isinstance(name, ast.Name) and not name.id.startswith("_"):
                     yield name.id
+
+
+def is_registered(node: ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a decorator hands the function to somebody who calls it, such as the command line."""
+    return any(re.search(r"\.(command|callback)\(", ast.unparse(one)) for one in node.decorator_list)
 
 
 def used_elsewhere() -> dict[str, set[str]]:

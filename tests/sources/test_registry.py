@@ -15,7 +15,7 @@ import claim_transformers.sources.formats as formats
 from claim_transformers.cli import app
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.deliveries.staging_area import Staging
-from claim_transformers.sources.pipeline.column_pages import describe_source
+from claim_transformers.sources.pipeline.column_pages import _describe_source
 from claim_transformers.sources.pipeline.ingest import ingest
 from claim_transformers.sources.pipeline.loading import load_claims
 from claim_transformers.sources.registry import Source, find_source, find_stageable, load_function, sources
@@ -64,7 +64,7 @@ def test_a_new_format_is_on_the_command_line_with_its_options(fills: Path, tmp_p
 
 
 def test_a_new_format_has_a_table_of_columns_and_is_loaded_and_not_staged(fills: Path, tmp_path: Path) -> None:
-    described = describe_source(find_source("fills"))
+    described = _describe_source(find_source("fills"))
     assert "### `fills` to `rx_claim`" in described
     assert "| `ndc_code` | `DRUG` |" in described
     assert "Not carried over: `CLERK`." in described

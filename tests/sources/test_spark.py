@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from claim_transformers.claims.engine import connect
-from claim_transformers.sources.deliveries.consolidation import trace_lines
+from claim_transformers.sources.deliveries.consolidation import _trace_lines
 from claim_transformers.sources.formats.synpuf.claims import stage_institutional
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
@@ -60,7 +60,7 @@ def test_sample_1_gives_the_same_inpatient_lines_row_by_row(spark: Any, tmp_path
         rows = backend.read_parquet(str(staged), table_name=f"staged_{name}")
         lines = table.to_canonical(rows)
         lines = lines.mutate(data_source=ibis.literal("synpuf"))
-        traced = trace_lines(lines.mutate(source_file=ibis.literal("inpatient.csv (load 1)")), "claim_line", "rule")
+        traced = _trace_lines(lines.mutate(source_file=ibis.literal("inpatient.csv (load 1)")), "claim_line", "rule")
         found[name] = [_sorted(_fetch(backend, one)) for one in (lines.drop("source_file"), traced)]
     for one, other in zip(found["duckdb"], found["spark"], strict=True):
         assert one.num_rows == other.num_rows > 66_000

@@ -26,7 +26,7 @@ from claim_transformers.training import (
     probabilities_of,
     tokenize_dataset,
 )
-from claim_transformers.training.layer_rates import layer_optimizer, parameter_depths
+from claim_transformers.training.layer_rates import _parameter_depths, layer_optimizer
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 LEARN = {"learning_rate": 1e-2, "batch_size": 16}
@@ -99,7 +99,7 @@ def test_a_layer_that_is_not_free_yet_does_not_change(epochs, depths, build, exa
     settings = FineTuning(epochs=epochs, unfreeze_every=1, patience=0, **LEARN)
     fitted = fine_tune(model, tokenizer, tokens, settings)
     assert fitted.best_epoch == epochs
-    of_parameter = parameter_depths(model)
+    of_parameter = _parameter_depths(model)
     assert {of_parameter[name] for name in changed(before, model)} == depths
 
 

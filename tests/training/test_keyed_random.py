@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from claim_transformers.training.keyed_random import Stream, row_digests, row_keys, splitmix64, uniform_at
+from claim_transformers.training.keyed_random import Stream, _splitmix64, row_digests, row_keys, uniform_at
 
 
 def keyed_uniform(seed, epoch, row, position=0, *, stream):
@@ -19,7 +19,7 @@ def test_outputs_are_those_of_the_reference_implementation():
         4593380528125082431,
         16408922859458223821,
     ]
-    assert splitmix64(states).tolist() == published
+    assert _splitmix64(states).tolist() == published
 
 
 @pytest.mark.parametrize("axis", ["row", "position", "epoch", "seed", "stream"])

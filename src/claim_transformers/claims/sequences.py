@@ -20,7 +20,6 @@ from claim_transformers.claims.assembly import PatientCounts, SequenceAssembler
 from claim_transformers.claims.encoded_files import EncodedFiles
 from claim_transformers.claims.enrollment import ELIGIBILITY_COLUMNS, EligibilityRows, days_of
 from claim_transformers.claims.packing import NULL_DAY, Integers
-from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.splits import DEFAULT_SALT, split_numbers
 from claim_transformers.claims.visits import (
     DEFAULT_CODE_COLUMNS,
@@ -30,8 +29,6 @@ from claim_transformers.claims.visits import (
     resolve_code_columns,
 )
 from claim_transformers.codes.errors import ClaimDataError
-
-__all__ = ["PATIENTS_SCHEMA", "PatientCounts", "write_patients"]
 
 _HEADER_COLUMNS = ("patient_id", "claim_type", "claim_start_date", "admission_date", "paid_date")
 _FIELDS = {"system", "code", "date"}

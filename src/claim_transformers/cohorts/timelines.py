@@ -20,7 +20,7 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.code_sets import find_codes
 
 UNKNOWN_DAY = np.iinfo(np.int32).min
-FAR_DAY = np.iinfo(np.int32).max
+_FAR_DAY = np.iinfo(np.int32).max
 
 Days = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -151,11 +151,11 @@ class Timelines:
     def enrolled_until(self, day: Days) -> Days:
         """Last day of the enrolment span around a day of each patient.
 
-        `UNKNOWN_DAY` where no span holds the day, `FAR_DAY` where no span is known.
+        `UNKNOWN_DAY` where no span holds the day, `_FAR_DAY` where no span is known.
         """
         starts, ends, owner = self._spans
         holds = (starts <= day[owner]) & (ends >= day[owner])
-        until = np.where(self.has_spans, np.int64(UNKNOWN_DAY), np.int64(FAR_DAY))
+        until = np.where(self.has_spans, np.int64(UNKNOWN_DAY), np.int64(_FAR_DAY))
         np.maximum.at(until, owner[holds], ends[holds])
         return until
 

@@ -175,6 +175,3 @@ def register() -> None:
         if auto_module in sys.modules:
             import_module(auto_module)  # waits for another thread that is loading it
             _after(auto_module)
-
-
-__all__ = ["register"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from claim_transformers.sources.pipeline.contract import SourceReader
     from claim_transformers.sources.pipeline.layout_files import FileLayout
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 _FORMATS = "claim_transformers.sources.formats"
 
 
@@ -161,7 +161,7 @@ def find_stageable(name: str) -> Stageable:
     return _pick({one.name: one.stageable for one in sources().values() if one.stageable is not None}, name)
 
 
-def _pick(known: Mapping[str, T], name: str) -> T:
+def _pick(known: Mapping[str, _T], name: str) -> _T:
     if name not in known:
         raise ValueError(f"expected a source out of {', '.join(known)}, found {name!r}")
     return known[name]

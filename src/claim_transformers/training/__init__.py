@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         DataCollatorForMaskedTokens,
         DataCollatorForVisitClassification,
     )
+    from claim_transformers.training.evaluate_metrics import Auprc, Auroc, Brier, CalibrationError, RecallAtK
     from claim_transformers.training.fine_tuning import FineTuning, Fitted, fine_tune
     from claim_transformers.training.masked_tokens import MaskedTokenMetrics, rank_masked_tokens
     from claim_transformers.training.metrics import auprc, auroc, brier, calibration_error, recall_at_k
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 
 _MODULE_OF_NAME = {
     "Architecture": "architecture",
+    "Auprc": "evaluate_metrics",
+    "Auroc": "evaluate_metrics",
+    "Brier": "evaluate_metrics",
+    "CalibrationError": "evaluate_metrics",
     "ClaimTrainer": "trainer",
     "ClaimTrainingArguments": "arguments",
     "DataCollatorForClaimClassification": "collators",
@@ -53,6 +58,7 @@ _MODULE_OF_NAME = {
     "MaskedTokenMetrics": "masked_tokens",
     "MetricInterval": "bootstrap",
     "NextVisitMetrics": "next_visit",
+    "RecallAtK": "evaluate_metrics",
     "TokenizedPatients": "tokenized_patients",
     "auprc": "metrics",
     "auroc": "metrics",
@@ -62,10 +68,10 @@ _MODULE_OF_NAME = {
     "clustered_interval": "bootstrap",
     "describe_backoffs": "backoffs",
     "find_form": "sequences",
-    "fit_bins": "sequences",
-    "make_form": "sequences",
     "fine_tune": "fine_tuning",
+    "fit_bins": "sequences",
     "leave_out_patients": "split_overlap",
+    "make_form": "sequences",
     "multi_label_metrics": "classification_metrics",
     "paired_difference": "bootstrap",
     "parse_arguments": "parsing",
@@ -85,6 +91,10 @@ _MODULE_OF_NAME = {
 
 __all__ = [
     "Architecture",
+    "Auprc",
+    "Auroc",
+    "Brier",
+    "CalibrationError",
     "ClaimTrainer",
     "ClaimTrainingArguments",
     "DataCollatorForClaimClassification",
@@ -99,6 +109,7 @@ __all__ = [
     "MaskedTokenMetrics",
     "MetricInterval",
     "NextVisitMetrics",
+    "RecallAtK",
     "TokenizedPatients",
     "auprc",
     "auroc",

@@ -9,7 +9,7 @@ from transformers import EvalPrediction
 
 from claim_transformers.training.metrics import ONE_CLASS, auprc, auroc, brier, calibration_error, recall_at_k
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 def probabilities_of(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -56,7 +56,7 @@ def binary_metrics(prediction: EvalPrediction) -> dict[str, float]:
     """
     labels, scores = np.asarray(prediction.label_ids), probabilities_of(_logits(prediction))
     if len(np.unique(labels)) < 2:
-        logger.warning(ONE_CLASS)
+        _logger.warning(ONE_CLASS)
     metrics = {"auroc": auroc, "auprc": auprc, "brier": brier, "calibration_error": calibration_error}
     values = {name: float(metric(labels, scores)) for name, metric in metrics.items()}
     return values | {"auprc": float("nan")} if np.isnan(values["auroc"]) else values

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from claim_transformers.models.claim import ClaimTokenizer
 
-FloatArray = NDArray[np.float64]
+_FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Fitted:
         history (`list[dict]`): Validation metrics of every evaluation, in order.
     """
 
-    predictions: dict[str, FloatArray]
+    predictions: dict[str, _FloatArray]
     best_epoch: int
     history: list[dict[str, float]]
 
@@ -230,7 +230,7 @@ def _balanced(dataset: "datasets.Dataset", seed: int) -> tuple["datasets.Dataset
 
 def _predict(
     trainer: ClaimTrainer, model: torch.nn.Module, tokens: Mapping[str, "datasets.Dataset"], log_odds: float = 0.0
-) -> dict[str, FloatArray]:
+) -> dict[str, _FloatArray]:
     """Predictions of all splits but the one that was learned, less the log odds that balancing added."""
     if _has_pretraining_heads(model):
         return {}
@@ -239,14 +239,14 @@ def _predict(
         if split != "train":
             output = trainer.predict(tokens[split])
             values = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
-            logits: FloatArray = np.asarray(values, np.float64)
+            logits: _FloatArray = np.asarray(values, np.float64)
             if log_odds != 0.0:
                 logits = logits - np.array([0.0, log_odds])
             found[split] = _scores(logits, np.asarray(output.label_ids), model.config)
     return found
 
 
-def _scores(logits: FloatArray, labels: NDArray[Any], config: Any) -> FloatArray:
+def _scores(logits: _FloatArray, labels: NDArray[Any], config: Any) -> _FloatArray:
     """What a model predicts, from logits; visits `(N, V, K)` are judged one by one and put back in their place."""
     if config.problem_type == "regression":
         return logits.reshape(len(logits))

@@ -32,7 +32,7 @@ class Stream(IntEnum):
     LANDMARK = 6
 
 
-def splitmix64(state: UInt64Array) -> UInt64Array:
+def _splitmix64(state: UInt64Array) -> UInt64Array:
     """Return the SplitMix64 output for each generator state."""
     mixed = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -41,13 +41,13 @@ def splitmix64(state: UInt64Array) -> UInt64Array:
 
 def _descend(key: UInt64Array, branch: npt.NDArray[np.integer]) -> UInt64Array:
     """Output number `branch` of the generator seeded with `key`, elementwise."""
-    return splitmix64(key + (np.atleast_1d(branch).astype(np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN_GAMMA))
+    return _splitmix64(key + (np.atleast_1d(branch).astype(np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN_GAMMA))
 
 
 def row_keys(seed: int, epoch: npt.ArrayLike, row: npt.ArrayLike, *, stream: Stream) -> UInt64Array:
     """Make the key of each row, from which [`uniform_at`] draws any number of numbers."""
     root = np.array([(seed + stream * 0x2545F4914F6CDD1D) & _WORD], dtype=np.uint64)
-    return _descend(_descend(splitmix64(root), np.asarray(epoch)), np.asarray(row))
+    return _descend(_descend(_splitmix64(root), np.asarray(epoch)), np.asarray(row))
 
 
 def uniform_at(key: UInt64Array, position: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -93,7 +93,7 @@ def row_digests(values: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer
         raise ValueError(f"expected lengths that sum to {len(values)} values, found a sum of {int(lengths.sum())}")
     starts = np.cumsum(lengths) - lengths
     position = np.arange(len(values)) - np.repeat(starts, lengths)
-    mixed = splitmix64(_descend(np.asarray(values).astype(np.uint64), position))
+    mixed = _splitmix64(_descend(np.asarray(values).astype(np.uint64), position))
     total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
     # A difference of wrapped running sums is the wrapped sum of the row, whatever stands before it.
     sums = total[starts + lengths] - total[starts]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Int64Array = npt.NDArray[np.int64]
 
-IGNORE_INDEX = -100
+_IGNORE_INDEX = -100
 _INPATIENT_TYPE = "TYPE/IP"
 _UNKNOWN_DAYS = np.iinfo(np.int32).min
 SPAN_COLUMNS = ("span_start_days", "span_end_days")
@@ -115,7 +115,7 @@ def horizon_targets(
     is_inpatient = np.zeros(len(tokens.lengths) * slots_per_row, dtype=bool)
     is_inpatient[slot[tokens.values == tokenizer.convert_tokens_to_ids(_INPATIENT_TYPE)]] = True
     targets = np.where(is_inpatient[slot], categories + tokenizer.num_categories, categories)
-    return np.where(categories == IGNORE_INDEX, IGNORE_INDEX, targets)
+    return np.where(categories == _IGNORE_INDEX, _IGNORE_INDEX, targets)
 
 
 def age_at_landmark(

@@ -35,26 +35,13 @@ class GradualUnfreezing(TrainerCallback):
             # What is frozen when training begins stays so.
             self._trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
         free = int(round(state.epoch or 0.0, 6)) // self.every
-        depths = parameter_depths(model)
+        depths = _parameter_depths(model)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in self._trained and depths[name] <= free)
 
 
-def parameter_depths(model: torch.nn.Module) -> dict[str, int]:
-    """Count how far below the classifier each parameter is: 0 the classifier, then layer by layer, then embeddings.
-
-    What belongs to no layer but stands behind them, as the history skip and the last norm do, has the depth of the
-    last layer.
-
-    Examples:
-        >>> from claim_transformers.models.claim import ClaimConfig, ClaimForSequenceClassification
-        >>> model = ClaimForSequenceClassification(ClaimConfig(vocab_size=9, hidden_size=8, num_hidden_layers=2))
-        >>> depths = parameter_depths(model)
-        >>> depths["classifier.weight"], depths["claim.layers.1.up_proj.weight"]
-        (0, 1)
-        >>> depths["claim.layers.0.up_proj.weight"], depths["claim.embeddings.code_embeddings.weight"]
-        (2, 3)
-    """
+def _parameter_depths(model: torch.nn.Module) -> dict[str, int]:
+    """Count how far below the classifier each parameter is: 0 the classifier, then layer by layer, then embeddings."""
     names = [name for name, _ in model.named_parameters()]
     layers = [int(match.group(1)) for name in names if (match := _LAYER.search(name))]
     count = max(layers, default=-1) + 1
@@ -76,7 +63,7 @@ def layer_optimizer(
     model: torch.nn.Module, *, learning_rate: float, layer_decay: float, weight_decay: float
 ) -> torch.optim.Optimizer:
     """AdamW with one group per depth; vectors (biases, norms) do not decay."""
-    depths = parameter_depths(model)
+    depths = _parameter_depths(model)
     groups: dict[tuple[int, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -71,10 +71,10 @@ def test_the_fifty_states_and_the_capital_are_in_one_region_each():
 
 
 def test_the_simulated_population_has_no_group_without_a_name():
-    from claim_transformers.simulation.medicare.counties import county_codes
+    from claim_transformers.simulation.medicare.counties import _county_codes
     from claim_transformers.simulation.medicare.population import RACES
 
-    assert set(census_regions(pa.array(county_codes())).tolist()) == set(_REGIONS)
+    assert set(census_regions(pa.array(_county_codes())).tolist()) == set(_REGIONS)
     assert "north american native" in race_names(pa.array(RACES))
     assert set(entitlement_names(pa.array(["0", "1", "2", "3"])).tolist()) == {"age", "disability", "renal disease"}
 

@@ -13,7 +13,7 @@ from claim_transformers.analysis.audit.audit_power import (
 )
 from claim_transformers.analysis.audit.auroc_parts import auroc_parts, estimated_auroc
 from claim_transformers.analysis.audit.subgroup_tables import gap_table, subgroup_table
-from claim_transformers.analysis.audit.subgroups import EXPLAINED, TOO_FEW, audit_subgroups, holm
+from claim_transformers.analysis.audit.subgroups import _EXPLAINED, TOO_FEW, audit_subgroups, holm
 from claim_transformers.analysis.views.audit_plots import subgroup_plot
 from claim_transformers.training import auroc, clustered_interval
 
@@ -97,7 +97,7 @@ def test_two_groups_of_an_attribute_mirror_each_other_and_are_one_hypothesis():
 
 def test_risk_that_the_model_knows_is_a_difference_and_no_bias():
     kidney = gaps_of(audited(simulate_stays(8000, seed=5)), "entitlement", "age")["false positive rate"]
-    assert kidney.verdict == EXPLAINED
+    assert kidney.verdict == _EXPLAINED
     assert kidney.gap.high < 0
     assert kidney.excess.low < 0 < kidney.excess.high
 

@@ -21,7 +21,7 @@ from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.claims.number_bins import NumberBins
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts import ReadmissionDefinition, attrition_table, build_cohort, check_leaks
-from claim_transformers.cohorts.readmission.building import FACTS_FILE, ReadmissionCohort
+from claim_transformers.cohorts.readmission.building import _FACTS_FILE, ReadmissionCohort
 from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, CountyBins
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
@@ -301,7 +301,7 @@ def test_the_folder_holds_examples_attrition_chart_facts_and_bins(build, tmp_pat
     loaded = load_from_disk(str(tmp_path / "out"))
     assert sum(split.num_rows for split in loaded.values()) == cohort.examples.num_rows
     check_leaks(loaded)
-    assert json.loads((tmp_path / "out" / FACTS_FILE).read_text())["index_stays"] == cohort.examples.num_rows
+    assert json.loads((tmp_path / "out" / _FACTS_FILE).read_text())["index_stays"] == cohort.examples.num_rows
     assert json.loads((tmp_path / "out" / "cohort.json").read_text())["rule"] == "plain"
     assert NumberBins.load(tmp_path / "out" / COUNTY_BINS_FILE) == cohort.county_bins.bins
     assert (tmp_path / "out" / "flow_chart.svg").read_text().startswith("<svg")
@@ -311,7 +311,7 @@ def test_the_folder_holds_examples_attrition_chart_facts_and_bins(build, tmp_pat
 def test_claims_that_were_hidden_are_counted_in_the_papers_too(build, tmp_path):
     build().save(tmp_path / "out")
     content = json.loads((tmp_path / "out" / "cohort.json").read_text())
-    facts = json.loads((tmp_path / "out" / FACTS_FILE).read_text())
+    facts = json.loads((tmp_path / "out" / _FACTS_FILE).read_text())
     assert content["visits_hidden"] == facts["claims_hidden"] > 0
 
 

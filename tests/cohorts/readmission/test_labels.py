@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claim_transformers.cohorts.readmission.labels import (
-    COVERAGE,
-    DATA_END,
-    DEATH,
+    _COVERAGE,
+    _DATA_END,
+    _DEATH,
     OBSERVED,
     censor_windows,
     label_stays,
 )
-from claim_transformers.cohorts.timelines import FAR_DAY, UNKNOWN_DAY
+from claim_transformers.cohorts.timelines import _FAR_DAY, UNKNOWN_DAY
 
 STAYS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 200), st.integers(0, 20), st.booleans()), max_size=40)
 
@@ -34,13 +34,13 @@ def test_labels_equal_the_rule_written_as_a_loop(stays):
 @pytest.mark.parametrize(
     ("insured_until", "death_day", "last_day", "expected"),
     [
-        (FAR_DAY, UNKNOWN_DAY, 130, OBSERVED),
-        (129, UNKNOWN_DAY, 400, COVERAGE),
+        (_FAR_DAY, UNKNOWN_DAY, 130, OBSERVED),
+        (129, UNKNOWN_DAY, 400, _COVERAGE),
         (130, UNKNOWN_DAY, 400, OBSERVED),
-        (UNKNOWN_DAY, UNKNOWN_DAY, 400, COVERAGE),
-        (129, UNKNOWN_DAY, 129, DATA_END),
-        (110, UNKNOWN_DAY, 129, COVERAGE),
-        (115, 115, 400, DEATH),
+        (UNKNOWN_DAY, UNKNOWN_DAY, 400, _COVERAGE),
+        (129, UNKNOWN_DAY, 129, _DATA_END),
+        (110, UNKNOWN_DAY, 129, _COVERAGE),
+        (115, 115, 400, _DEATH),
         (400, 131, 400, OBSERVED),
     ],
 )

@@ -419,13 +419,13 @@ def test_bf16_training_on_a_cpu_attends_in_plain_operations(monkeypatch):
     from claim_transformers.models.claim import encoder_claim
 
     calls = []
-    plain = encoder_claim.eager_attention_forward
+    plain = encoder_claim._eager_attention_forward
 
     def attend(*args, **kwargs):
         calls.append(1)
         return plain(*args, **kwargs)
 
-    monkeypatch.setattr(encoder_claim, "eager_attention_forward", attend)
+    monkeypatch.setattr(encoder_claim, "_eager_attention_forward", attend)
     model, batch = ClaimModel(_config(attn_implementation="sdpa")).train(), _without_labels(_batch())
     model(**batch)
     assert not calls

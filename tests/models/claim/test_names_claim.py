@@ -8,9 +8,9 @@ from claim_transformers.models.claim import names_claim
 from claim_transformers.models.claim.configuration_claim import ClaimConfig
 from claim_transformers.models.claim.modeling_claim import ClaimModel
 from claim_transformers.models.claim.names_claim import (
+    _list_checkpoints,
     checkpoint_hint,
     is_misspelt,
-    list_checkpoints,
     naming_alternatives,
     resolve_checkpoint,
 )
@@ -36,7 +36,7 @@ def _checkpoint(folder: Path, file: str = "config.json") -> Path:
 
 def test_a_name_of_the_store_becomes_its_folder(store):
     assert resolve_checkpoint("claim-pt-fake") == str(store / "claim-pt-fake")
-    assert "claim-pt-fake" in list_checkpoints()
+    assert "claim-pt-fake" in _list_checkpoints()
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "vocab.json"])
@@ -75,7 +75,7 @@ def test_a_checkpoint_inside_the_installed_package_is_found_after_the_users_stor
     monkeypatch.setattr(names_claim, "_package_folder", lambda: package)
     assert resolve_checkpoint("claim-pt-fake") == str(store / "claim-pt-fake")
     assert resolve_checkpoint("claim-pt-shipped") == str(package / "checkpoints" / "claim-pt-shipped")
-    assert list_checkpoints() == ["claim-pt-fake", "claim-pt-shipped"]
+    assert _list_checkpoints() == ["claim-pt-fake", "claim-pt-shipped"]
 
 
 def test_a_misspelt_name_gets_the_nearest_checkpoints(store):

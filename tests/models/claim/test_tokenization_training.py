@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
-from claim_transformers.models.claim.vocabulary_training_claim import PatientCounter
+from claim_transformers.models.claim.vocabulary_training_claim import _PatientCounter
 
 CATEGORIES = {"ICD9CM/493": "CCS/128", "ICD9CM/250": "CCS/49", "ICD9CM/249": "CCS/49"}
 
@@ -215,7 +215,7 @@ def test_min_patients_is_a_positive_integer(min_patients):
 )
 @settings(max_examples=40, deadline=None)
 def test_counting_in_pieces_equals_counting_sets(rows, keep_all):
-    counter = PatientCounter(threshold=3, keep_all=keep_all)
+    counter = _PatientCounter(threshold=3, keep_all=keep_all)
     for row in rows:
         counter.add(
             pa.array([text for text, _ in row], pa.string()), pa.array([n for _, n in row], pa.int64()).to_numpy()

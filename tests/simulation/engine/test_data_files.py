@@ -7,12 +7,12 @@ import yaml
 
 import claim_transformers.simulation
 from claim_transformers.codes.normalize import normalize_code
-from claim_transformers.simulation.engine.data_files import POOL_COLUMNS, read_pools, read_rows
+from claim_transformers.simulation.engine.data_files import _POOL_COLUMNS, read_pools, read_rows
 
 ROOM = Path(claim_transformers.simulation.__file__).parent
 POOL_FILES = sorted(ROOM.glob("*/data/*.csv"))
 ROW_FILES = sorted(ROOM.glob("*/data/*.yaml"))
-HEAD = ",".join(POOL_COLUMNS)
+HEAD = ",".join(_POOL_COLUMNS)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from claim_transformers.simulation.engine.data_files import read_pools
 from claim_transformers.simulation.medicare import simulate_medicare_tables
 from claim_transformers.simulation.medicare.causes import STAY_CAUSES
 from claim_transformers.simulation.medicare.conditions import DATA as TABLES
-from claim_transformers.simulation.medicare.counties import counties, county_codes, county_table
+from claim_transformers.simulation.medicare.counties import _county_codes, counties, county_table
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
 DIAGNOSES, PROCEDURES = read_pools(TABLES / "diagnoses.csv"), read_pools(TABLES / "procedures.csv")
@@ -126,7 +126,7 @@ def test_rates_lie_near_those_of_medicare(claims):
 
 def test_counties_are_real_codes_and_deprived_ones_have_more_duals(claims):
     spans, known, published = claims.eligibility, counties(), county_table()
-    assert set(pc.unique(_texts(spans, "county_fips")).to_pylist()) <= set(county_codes())
+    assert set(pc.unique(_texts(spans, "county_fips")).to_pylist()) <= set(_county_codes())
     # What nobody could know is not published; the index that is follows it.
     assert published.column_names == ["county_fips", "deprivation_index", "is_rural"]
     assert np.corrcoef(known.deprivation, published["deprivation_index"].to_numpy())[0, 1] > 0.8

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from claim_transformers.simulation.medicare.admission import UNRESOLVED
+from claim_transformers.simulation.medicare.admission import _UNRESOLVED
 from claim_transformers.simulation.medicare.community import last_before
 from claim_transformers.simulation.medicare.hazards import Discharge, follow_up_chance, true_risk
-from claim_transformers.simulation.medicare.population import BLACK
+from claim_transformers.simulation.medicare.population import _BLACK
 from claim_transformers.simulation.medicare.stays import _elevated, _take, _Waiting
 
 
@@ -31,7 +31,7 @@ def test_true_risk_is_calibrated_in_every_subgroup(lived, indexed):
 
     groups = [
         of("male"),
-        of("race") == BLACK,
+        of("race") == _BLACK,
         of("dual") > 0,
         of("entitlement") > 0,
         of("rural"),
@@ -100,7 +100,7 @@ def test_the_order_of_an_emergency_and_an_office_visit_moves_the_risk(lived):
     after, before = (np.concatenate(part) for part in zip(*ratios, strict=True))
     assert len(after) > 60
     assert len(before) > 60
-    assert after.mean() - before.mean() > UNRESOLVED / 2
+    assert after.mean() - before.mean() > _UNRESOLVED / 2
 
 
 def test_part_of_the_risk_stays_hidden(indexed, lived):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from claim_transformers.simulation.engine.data_files import read_pools
-from claim_transformers.simulation.engine.products import FIRST_LABELER
+from claim_transformers.simulation.engine.products import _FIRST_LABELER
 from claim_transformers.simulation.engine.sampling import CodeTable, mix, unit
 from claim_transformers.simulation.pediatric.causes import DATA
-from claim_transformers.simulation.pediatric.codebook import codebook_of, diagnosis_pools
+from claim_transformers.simulation.pediatric.codebook import _diagnosis_pools, codebook_of
 
-POOLS = diagnosis_pools()
+POOLS = _diagnosis_pools()
 PROCEDURES = read_pools(DATA / "procedures.csv")["ICD9PCS"]
 CODES = {code for pool in POOLS.values() for code in pool.split()}
 
@@ -43,7 +43,7 @@ def test_every_code_stands_in_the_public_tables():
 def test_products_cannot_be_mistaken_for_real_ones():
     products = [ndc for pool in codebook_of("a").product_pools.values() for ndc in pool.split()]
     assert len(set(products)) == len(products) > 2000
-    assert all(len(ndc) == 11 and int(ndc[:5]) >= FIRST_LABELER for ndc in products)
+    assert all(len(ndc) == 11 and int(ndc[:5]) >= _FIRST_LABELER for ndc in products)
 
 
 def test_alias_draws_follow_the_weights():

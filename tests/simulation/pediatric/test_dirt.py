@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from claim_transformers.simulation import DirtRates, simulate_tables
-from claim_transformers.simulation.pediatric.dirt import DAMAGED_CODES, IMPOSSIBLE_DATE, SENTINELS, as_text
+from claim_transformers.simulation.pediatric.dirt import _DAMAGED_CODES, _IMPOSSIBLE_DATE, _SENTINELS, _as_text
 
 WINDOW = {"end": "2010-12-31", "replicates": 0}
 RATES = DirtRates(
@@ -53,7 +53,7 @@ def test_all_columns_are_strings_and_untouched_rows_are_as_before(clean, dirty):
     assert all(field.type == pa.string() for field in dirty.medical_claim.schema)
     for name in ("medical_claim", "pharmacy_claim", "eligibility"):
         touched = sum(count for kind, count in dirty.dirt.items() if kind.startswith(name))
-        before = collections.Counter(_rows(as_text(getattr(clean, name))))
+        before = collections.Counter(_rows(_as_text(getattr(clean, name))))
         after = collections.Counter(_rows(getattr(dirty, name)))
         assert sum((before - after).values()) <= touched
         assert sum((before & after).values()) > 0.7 * sum(before.values())
@@ -63,9 +63,11 @@ def test_each_count_can_be_found_again_in_the_rows(dirty):
     medical, pharmacy = dirty.medical_claim.to_pylist(), dirty.pharmacy_claim.to_pylist()
     count = dirty.dirt
     assert count["medical_claim.missing_patient_id"] == sum(not (row["person_id"] or "").strip() for row in medical)
-    assert count["medical_claim.sentinel_date"] == sum(row["claim_start_date"] in SENTINELS for row in medical)
-    assert count["medical_claim.impossible_date"] == sum(row["claim_start_date"] == IMPOSSIBLE_DATE for row in medical)
-    assert count["medical_claim.damaged_code"] == sum(row["diagnosis_code_1"] in DAMAGED_CODES for row in medical)
+    assert count["medical_claim.sentinel_date"] == sum(row["claim_start_date"] in _SENTINELS for row in medical)
+    assert count["medical_claim.impossible_date"] == sum(
+        row["claim_start_date"] == _IMPOSSIBLE_DATE for row in medical
+    )
+    assert count["medical_claim.damaged_code"] == sum(row["diagnosis_code_1"] in _DAMAGED_CODES for row in medical)
     assert count["medical_claim.reversal"] == sum(row["paid_amount"].startswith("-") for row in medical)
     assert count["medical_claim.code_form"] == sum(row["diagnosis_code_1"].startswith(" ") for row in medical)
     turned = [row for row in medical if row["discharge_date"] and row["discharge_date"] < row["admission_date"]]
@@ -84,7 +86,7 @@ def test_services_before_birth_are_counted(dirty):
             row
             for row in rows
             if (row["person_id"] or "").strip()
-            and row[column] not in (*SENTINELS, IMPOSSIBLE_DATE)
+            and row[column] not in (*_SENTINELS, _IMPOSSIBLE_DATE)
             and row[column] < births[row["person_id"]]
         ]
         assert len(early) == dirty.dirt[f"{name}.before_birth"] > 0

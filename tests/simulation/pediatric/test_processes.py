@@ -5,7 +5,7 @@ from claim_transformers.simulation.engine.calendar import NEVER
 from claim_transformers.simulation.engine.random_streams import generator_of
 from claim_transformers.simulation.pediatric import atopy, mood
 from claim_transformers.simulation.pediatric.care_chronic import draw_spans
-from claim_transformers.simulation.pediatric.courses import CANDIDATE_BYTES
+from claim_transformers.simulation.pediatric.courses import _CANDIDATE_BYTES
 from claim_transformers.simulation.pediatric.population import RACES, band_of_age
 
 
@@ -63,7 +63,7 @@ def test_boys_and_girls_differ_as_they_are_known_to(lived, name, low, high):
 
 
 def test_eczema_makes_asthma_likelier(lived):
-    eczema = _rows(lived, lambda block: block.history.conditions[:, atopy.ECZEMA])
+    eczema = _rows(lived, lambda block: block.history.conditions[:, atopy._ECZEMA])
     asthma = _rows(lived, lambda block: block.history.conditions[:, atopy.ASTHMA])
     assert asthma[eczema > 0].mean() > 1.8 * asthma[eczema == 0].mean()
 
@@ -112,8 +112,8 @@ def test_a_recent_stay_raises_the_hazard_of_the_next(lived):
 
 @pytest.mark.parametrize("process", [atopy, mood])
 def test_no_monthly_rate_to_end_exceeds_the_share_of_candidates(process):
-    assert process.SWITCHES.end.max() <= CANDIDATE_BYTES / 256
-    assert process.SWITCHES.onset.max() <= CANDIDATE_BYTES / 256
+    assert process.SWITCHES.end.max() <= _CANDIDATE_BYTES / 256
+    assert process.SWITCHES.onset.max() <= _CANDIDATE_BYTES / 256
 
 
 @pytest.mark.parametrize("process", [atopy, mood])

@@ -17,7 +17,7 @@ import claim_transformers.sources.deliveries.staging_area as staging_module
 from claim_transformers.claims.engine import fetch
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.deliveries.consolidation import PROVENANCE_SCHEMA, consolidate
+from claim_transformers.sources.deliveries.consolidation import _PROVENANCE_SCHEMA, consolidate
 from claim_transformers.sources.deliveries.staging_area import Staging
 from claim_transformers.sources.pipeline.ingest import ingest
 from claim_transformers.sources.registry import find_stageable
@@ -232,7 +232,7 @@ def test_two_generations_become_one_schema_and_every_row_says_where_it_is_from(s
     assert where["C1", 1][2] == "synpuf/inpatient"
     manifest = open_folder(tmp_path / "out").manifest
     assert set(manifest["rules"]) == {row["rule"] for row in provenance}
-    assert pq.read_schema(tmp_path / "out" / "provenance" / "part-00000.parquet").names == PROVENANCE_SCHEMA.names
+    assert pq.read_schema(tmp_path / "out" / "provenance" / "part-00000.parquet").names == _PROVENANCE_SCHEMA.names
 
 
 def test_lines_that_cannot_be_read_are_counted_checked_and_quarantined_as_by_ingest(staging, tmp_path: Path) -> None:

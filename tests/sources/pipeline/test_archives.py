@@ -79,7 +79,7 @@ def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["zip", "gz"])
 def test_a_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setattr(archives, "_FREE_BYTES", 1000)
-    monkeypatch.setattr(archives, "MAX_EXPANSION", 10)
+    monkeypatch.setattr(archives, "_MAX_EXPANSION", 10)
     content = b"0" * 1_000_000
     if kind == "zip":
         path = _zip(tmp_path / "claims.zip", **{"a.csv": content})

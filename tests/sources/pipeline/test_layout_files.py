@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.pipeline.layout_files import UNUSED, read_layout, read_layouts
+from claim_transformers.sources.pipeline.layout_files import UNUSED, _read_layout, read_layouts
 from claim_transformers.sources.registry import find_source, sources
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
@@ -70,7 +70,7 @@ def test_a_rule_finds_listed_values_or_all_others_and_never_an_empty_field(tmp_p
         {"column": "N", "not_in": ["x"], "verdict": "R_CLAIM_TYPE", "because": "not x"},
     ]
     rows = ibis.memtable({"N": ["x", "y", None]}, schema={"N": "string"})
-    checks = [rule.to_check() for rule in read_layout(_write(tmp_path, rules=rules)).rules]
+    checks = [rule.to_check() for rule in _read_layout(_write(tmp_path, rules=rules)).rules]
     found = [rows.mutate(fails=check.fails(rows)).to_pyarrow()["fails"].to_pylist() for check in checks]
     assert found == [[True, False, None], [False, True, None]]
 
@@ -103,7 +103,7 @@ def test_a_rule_finds_listed_values_or_all_others_and_never_an_empty_field(tmp_p
 )
 def test_a_wrong_layout_file_is_refused_with_what_was_expected(tmp_path: Path, changes, said: str) -> None:
     with pytest.raises(ClaimDataError, match=rf"E_LAYOUT_FILE: drugs.yaml: expected .*{said}"):
-        read_layout(_write(tmp_path, **changes))
+        _read_layout(_write(tmp_path, **changes))
 
 
 def test_text_that_is_no_yaml_and_a_folder_without_layouts_are_refused(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ _RISKS: Mapping[str, Mapping[str, float]] = {
     "entitlement": {"disability": 0.2, "renal disease": 0.7},
 }
 _MEAN_LOG_ODDS = -2.0
-RISK_SPREAD, HIDDEN_SPREAD = 0.9, 0.5
+_RISK_SPREAD, _HIDDEN_SPREAD = 0.9, 0.5
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def simulate_stays(
         attribute: random.choice(list(shares), patients, p=list(shares.values()))
         for attribute, shares in _SHARES.items()
     }
-    seen = _MEAN_LOG_ODDS + random.normal(0, RISK_SPREAD, len(owner))
+    seen = _MEAN_LOG_ODDS + random.normal(0, _RISK_SPREAD, len(owner))
     for attribute, risks in _RISKS.items():
         for group, log_odds in risks.items():
             seen += log_odds * (groups[attribute] == group)[owner]
@@ -169,8 +169,8 @@ def simulate_stays(
         true = seen
     # Stays of a patient share a part that the model cannot see; its own risk is the mean over that part.
     nodes, node_weights = np.polynomial.hermite_e.hermegauss(15)
-    hidden = HIDDEN_SPREAD * random.normal(size=patients)
-    probabilities = expit(seen[:, None] + HIDDEN_SPREAD * nodes) @ node_weights / node_weights.sum()
+    hidden = _HIDDEN_SPREAD * random.normal(size=patients)
+    probabilities = expit(seen[:, None] + _HIDDEN_SPREAD * nodes) @ node_weights / node_weights.sum()
     labels = (random.random(len(owner)) < expit(true + hidden[owner])).astype(np.int64)
     attributes = {attribute: values[owner] for attribute, values in groups.items()}
     return SimulatedStays(labels, probabilities, attributes, owner)

@@ -20,7 +20,7 @@ from claim_transformers.training.metrics import FloatArray
 if TYPE_CHECKING:
     from claim_transformers.models.claim import ClaimTokenizer
 
-SLIGHT_INDEX, MARKED_INDEX = 0.1, 0.25
+SLIGHT_INDEX, _MARKED_INDEX = 0.1, 0.25
 STABLE, SLIGHT, MARKED = "stable", "slight", "marked"
 # Added to the rows of each bin, so that an empty one leaves the index finite.
 _SMOOTHING = 0.5
@@ -96,7 +96,7 @@ class FieldStability:
         """`"stable"`, `"slight"` (above 0.1) or `"marked"` (above 0.25), the latter two only beyond the noise."""
         if self.index <= max(SLIGHT_INDEX, self.noise):
             return STABLE
-        return MARKED if self.index > MARKED_INDEX else SLIGHT
+        return MARKED if self.index > _MARKED_INDEX else SLIGHT
 
 
 def field_stability(

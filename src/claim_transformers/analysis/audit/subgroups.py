@@ -45,7 +45,7 @@ _MIN_CLASS_PATIENTS = 20
 # No count of 1 to 10 patients is shown or can be derived (CMS cell-size policy).
 MIN_SHOWN_PATIENTS = 11
 
-NO_GAP, EXPLAINED, TOO_FEW = "no gap found", "differs as the mix of risk explains", "too few to tell"
+NO_GAP, _EXPLAINED, TOO_FEW = "no gap found", "differs as the mix of risk explains", "too few to tell"
 # Of each metric: what it means that the group has more than the others, and less.
 _DIRECTIONS = {
     "AUROC": ("bias: ranked better", "bias: ranked worse"),
@@ -305,7 +305,7 @@ def _judge(
             if np.isnan(ps["p_holm"]):
                 of_group.append(Gap(metric, interval[0], interval[1], explained, interval[2]))
                 continue
-            verdict = NO_GAP if ps["p_gap_holm"] > level else EXPLAINED
+            verdict = NO_GAP if ps["p_gap_holm"] > level else _EXPLAINED
             if ps["p_holm"] <= level:
                 verdict = _DIRECTIONS[metric][int(value[2, number, group] < 0)]
             p_here = float(p_excess[number, twin[group]])

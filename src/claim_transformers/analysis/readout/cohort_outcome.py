@@ -8,7 +8,7 @@ from claim_transformers.analysis.readout.outcome_head import Readout, outcome_re
 if TYPE_CHECKING:
     from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
 
-NEXT_ENCOUNTER = "next_encounter"
+_NEXT_ENCOUNTER = "next_encounter"
 
 
 def outcome_prefixes(definition: Mapping[str, Any]) -> tuple[Sequence[str], list[Sequence[str]]]:
@@ -52,11 +52,8 @@ def cohort_readout(
             return None
         return outcome_readout(model, tokenizer, list(names), question="next_visit")
     codes, together = outcome_prefixes(definition)
-    if definition["index"]["rule"] == NEXT_ENCOUNTER:
+    if definition["index"]["rule"] == _NEXT_ENCOUNTER:
         return outcome_readout(model, tokenizer, codes, question="next_visit") if answers_next else None
     if model.horizon_decoder is None:
         return None
     return outcome_readout(model, tokenizer, codes, is_inpatient=bool(together))
-
-
-__all__ = ["cohort_readout", "outcome_prefixes"]

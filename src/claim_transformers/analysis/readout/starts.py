@@ -24,7 +24,7 @@ from claim_transformers.training.tokenized_patients import tokenize_dataset
 if TYPE_CHECKING:
     import datasets
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 # What was billed half a year ago counts half: how much happened lately is most of what tells a case, and a regression
 # on counts that fade so is better than one on counts that do not (docs/benchmark/log.md, suicide attempts).
@@ -129,11 +129,8 @@ def start_from_pretraining(
     )
     readout = cohort_readout(ClaimForPreTraining.from_pretrained(checkpoint), tokenizer, definition)
     if readout is None:
-        logger.warning("The checkpoint has no head for the question of the cohort: the classifier begins at random.")
+        _logger.warning("The checkpoint has no head for the question of the cohort: the classifier begins at random.")
         return classifier, tokenizer
     labels = np.asarray(tokens.with_format("numpy")["label"][:])
     start_from_readout(classifier, readout, tokens, labels, inverse_penalty=inverse_penalty, seed=seed)
     return classifier, tokenizer
-
-
-__all__ = ["start_from_architecture", "start_from_checkpoint", "start_from_pretraining"]

@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 from claim_transformers.analysis.rivals.charlson import CHARLSON_WEIGHTS, charlson_scores, comorbidities_of
 from claim_transformers.claims.visits import INPATIENT
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 _Integers = npt.NDArray[np.int64]
 
 # Upper ends of the classes of the table of the index, and the points of each class.
@@ -183,7 +183,7 @@ def lace_scores(
 def _warn_of_gaps(codes: pa.Array, days_before: _Integers, *, is_acute_known: bool) -> None:
     """Say what the index needs and the examples cannot have."""
     if not _begins_with(codes, _EMERGENCY_SYSTEMS).any():
-        logger.warning(
+        _logger.warning(
             "No revenue centre (REV/) and no place of service (POS/) is among the codes of the examples: emergency "
             "visits%s are seen by HCPCS alone, and the index is too low. Add 'rev' and 'pos' to the code_columns of "
             "the cohort.",
@@ -191,7 +191,7 @@ def _warn_of_gaps(codes: pa.Array, days_before: _Integers, *, is_acute_known: bo
         )
     reach = int(days_before.max()) if len(days_before) else 0
     if reach < _LEAST_REACH_DAYS:
-        logger.warning(
+        _logger.warning(
             "No visit lies more than %d days before its admission: the index counts emergency visits of %d days. "
             "Build the cohort with look_back_days of at least %d.",
             *(max(reach, 0), EMERGENCY_DAYS, EMERGENCY_DAYS),

@@ -12,8 +12,8 @@ from claim_transformers.analysis.views.plot_style import FAINT, INK, SOFT, as_sv
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PANEL_WIDTH, PANEL_HEIGHT = 3.3, 3.0
-LABEL_WIDTH, ROW_HEIGHT = 1.8, 0.24
+_PANEL_WIDTH, _PANEL_HEIGHT = 3.3, 3.0
+_LABEL_WIDTH, _ROW_HEIGHT = 1.8, 0.24
 
 
 class HasInterval(Protocol):
@@ -73,7 +73,7 @@ def curve_plot(
         raise ValueError(f"expected at least one panel and a value in each, found {len(panels)} panels")
     looks = look_of(dict.fromkeys(name for curves in panels.values() for name in curves))
     figure, grid = new_axes(
-        columns=len(panels), width=0.7 + PANEL_WIDTH * len(panels), height=PANEL_HEIGHT, share_y=share_y
+        columns=len(panels), width=0.7 + _PANEL_WIDTH * len(panels), height=_PANEL_HEIGHT, share_y=share_y
     )
     for axes, (title, curves) in zip(grid, panels.items(), strict=True):
         places = {x: x if scale == "log" else float(place) for place, x in enumerate(sizes[title])}
@@ -123,7 +123,7 @@ def interval_plot(
         raise ValueError(f"expected values of the {len(rows)} models in the groups, found none")
     looks, places, end = look_of(groups), _row_places(groups), len(rows) + 1.4 * len(groups)
     figure, grid = new_axes(
-        columns=len(panels), width=LABEL_WIDTH + PANEL_WIDTH * len(panels), height=0.9 + ROW_HEIGHT * end
+        columns=len(panels), width=_LABEL_WIDTH + _PANEL_WIDTH * len(panels), height=0.9 + _ROW_HEIGHT * end
     )
     for axes, (title, found) in zip(grid, panels.items(), strict=True):
         for group, models in groups.items():

@@ -33,10 +33,10 @@ from claim_transformers.training.token_columns import ragged_column
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-PRETRAINED, RANDOM, COUNT_SVD = "pretrained", "random weights", "count SVD"
+_PRETRAINED, _RANDOM, _COUNT_SVD = "pretrained", "random weights", "count SVD"
 _FIGURE = "figure_3"
 # Fewer patients are no cell to publish (CMS cell-size suppression policy); fewer codes are no group to measure.
-MIN_PATIENTS, MIN_CODES = 11, 5
+_MIN_PATIENTS, _MIN_CODES = 11, 5
 
 
 def write_embedding_figure(
@@ -56,7 +56,7 @@ def write_embedding_figure(
     Three things are scored: `codes`, the rows of the embedding table of the groups' codes; `patients`, patients with
     exactly one of the diseases; and `patients_without_group_codes`, the same patients after every code of the groups
     is taken out of their records, where only the rest of a record can tell the diseases apart. Groups with fewer than
-    `MIN_PATIENTS` patients or `MIN_CODES` codes are left out there. Purity looks at ten neighbours, or at as many as
+    `_MIN_PATIENTS` patients or `_MIN_CODES` codes are left out there. Purity looks at ten neighbours, or at as many as
     the smallest group holds beside a point.
 
     Args:
@@ -94,7 +94,7 @@ def write_embedding_figure(
     folder.mkdir(parents=True, exist_ok=True)
     for what, (member, embeddings) in list(scored.items())[:2]:
         title = f"{what.capitalize()}, pretrained embedding"
-        svg = embedding_plot(lay_out(embeddings[PRETRAINED], seed=seed), member, title, note=_caption(content[what]))
+        svg = embedding_plot(lay_out(embeddings[_PRETRAINED], seed=seed), member, title, note=_caption(content[what]))
         (folder / f"{_FIGURE}_{what}.svg").write_text(svg, encoding="utf-8")
     (folder / f"{_FIGURE}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return content
@@ -106,7 +106,7 @@ def _draw_patients(patients: pa.Table, groups: Groups, most_per_group: int, seed
     generator = np.random.default_rng(seed)
     rows = [
         generator.permutation(np.flatnonzero(member == name))[:most_per_group]
-        for name in _large_groups(member[member != NO_GROUP], MIN_PATIENTS, "patients")
+        for name in _large_groups(member[member != NO_GROUP], _MIN_PATIENTS, "patients")
     ]
     drawn = np.sort(np.concatenate(rows))
     found: list[str] = member[drawn].tolist()
@@ -117,7 +117,7 @@ def _measured_codes(tokenizer: ClaimTokenizer, groups: Groups) -> tuple[NDArray[
     """Ids and groups of the codes of the groups that are large enough."""
     ids, _, names = grouped_codes(tokenizer, groups)
     member = np.array(names)
-    kept = np.isin(member, _large_groups(member, MIN_CODES, "codes"))
+    kept = np.isin(member, _large_groups(member, _MIN_CODES, "codes"))
     return ids[kept], member[kept].tolist()
 
 
@@ -142,19 +142,19 @@ class _Encoders:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             untrained = ClaimModel(model.config)
-        self._models: dict[str, ClaimPreTrainedModel] = {PRETRAINED: model, RANDOM: untrained}
+        self._models: dict[str, ClaimPreTrainedModel] = {_PRETRAINED: model, _RANDOM: untrained}
         self._tokenizer = tokenizer
         self._counts = _CountSvd(tokenizer, training_patients, model.config.hidden_size, seed)
 
     def embed_codes(self, ids: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """Vectors of tokens by the name of the embedding."""
         tables = {name: code_vectors(model)[ids] for name, model in self._models.items()}
-        return {**tables, COUNT_SVD: self._counts.codes[ids]}
+        return {**tables, _COUNT_SVD: self._counts.codes[ids]}
 
     def embed_patients(self, patients: pa.Table) -> dict[str, NDArray[Any]]:
         """Vectors of patients by the name of the embedding."""
         vectors = {name: embed_patients(model, self._tokenizer, patients) for name, model in self._models.items()}
-        return {**vectors, COUNT_SVD: self._counts.embed(patients)}
+        return {**vectors, _COUNT_SVD: self._counts.embed(patients)}
 
 
 class _CountSvd:

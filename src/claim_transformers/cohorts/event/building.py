@@ -21,7 +21,7 @@ from claim_transformers.cohorts.event.selection import CENSORED, HIDDEN, Selecti
 from claim_transformers.cohorts.leaks import check_leaks
 from claim_transformers.cohorts.timelines import Timelines, patient_files
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 _ROWS_BEFORE_THINNING = 20_000
 _DICTIONARY_COLUMNS = ["visit_type.list.element", "codes.list.element.list.element"]
 
@@ -152,7 +152,7 @@ def _warn_of_shortfall(definition: EventDefinition, cases: int, controls: int) -
         wanted["controls"] = (round(sampling.controls_per_case * cases), controls)
     for name, (asked, found) in wanted.items():
         if asked is not None and found < asked:
-            logger.warning(
+            _logger.warning(
                 "%s: expected %d %s, found %d: ALL OF THEM ARE USED. Take more patients, widen the dates, or set %s",
                 definition.name,
                 asked,

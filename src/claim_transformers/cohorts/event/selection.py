@@ -105,12 +105,7 @@ def _judge(timelines: Timelines, definition: EventDefinition, index_day: Days, h
 def _labels(
     timelines: Timelines, definition: EventDefinition, index_day: Days
 ) -> tuple[NDArray[np.int8], Flags, Flags]:
-    """The label of each patient, whether it is known, and whether death within the horizon hid it.
-
-    An outcome counts only while a patient is insured without a gap from the index date on. Claims of somebody who left
-    and came back are seen by chance: the outcome of one who comes back would count where the quiet year of another who
-    does not is thrown away.
-    """
+    """The label of each patient, whether it is known, and whether death within the horizon hid it."""
     rule = definition.label
     last_day = index_day + rule.horizon_days - 1
     insured_until = timelines.enrolled_until(index_day)

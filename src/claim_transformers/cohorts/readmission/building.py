@@ -29,7 +29,7 @@ from claim_transformers.cohorts.timelines import Flags, Timelines, patient_files
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
-FACTS_FILE = "readmission.json"
+_FACTS_FILE = "readmission.json"
 _STAYS_PER_PART = 200_000  # Examples whose visits are in memory at once.
 _PEOPLE = ("patient_id", "sex", "birth_day", "death_day", "enrollment_start_day", "enrollment_end_day")
 _EPOCH = dt.date(1970, 1, 1)
@@ -66,7 +66,7 @@ class ReadmissionCohort(Cohort):
 
     def _write_papers(self, folder: Path) -> None:
         super()._write_papers(folder)
-        (folder / FACTS_FILE).write_text(json.dumps(dict(self.facts), indent=1) + "\n", encoding="utf-8")
+        (folder / _FACTS_FILE).write_text(json.dumps(dict(self.facts), indent=1) + "\n", encoding="utf-8")
         if self.county_bins is not None:
             self.county_bins.bins.save(folder / COUNTY_BINS_FILE)
 
@@ -183,11 +183,7 @@ def _cut(people: pa.Table, index_stays: pa.Table, visits: pa.Table, definition: 
 def _keep_of_split(
     chosen: IndexStays, stays: pa.Table, definition: ReadmissionDefinition
 ) -> tuple[Flags, list[AttritionStep]]:
-    """All index stays or, with a split by time, those that lie on the side of their patients.
-
-    Patients stay in the split that their hash gives. Training and validation patients keep the stays whose windows end
-    before `test_from`, test patients those discharged from it on: one model never sees a patient or a day of its test.
-    """
+    """All index stays or, with a split by time, those that lie on the side of their patients."""
     steps = list(chosen.steps)
     if definition.split != BY_TIME or definition.test_from is None:
         return chosen.keep, steps

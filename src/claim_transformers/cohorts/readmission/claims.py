@@ -41,11 +41,7 @@ def open_tables(connection: "Backend", claims: str | Path) -> dict[str, "ir.Tabl
 
 
 def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
-    """One row per claim.
-
-    `end_date` is the later of all dates of the claim, `paid_date` that of its last line (null where none is known),
-    `paid_amount` the sum in US dollars.
-    """
+    """One row per claim."""
     start = ibis.coalesce(claim_line.admission_date, claim_line.claim_start_date)
     start = ibis.ifelse(claim_line.claim_type == INPATIENT, start, claim_line.claim_start_date)
     end = ibis.greatest(
@@ -109,10 +105,7 @@ def _list_code_events(claim_line: "ir.Table", rx_claim: "ir.Table", definition: 
 
 
 def _list_stays(claims: "ir.Table", claim_line: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
-    """One row per stay, in the order in which the rule reads them.
-
-    `stay` counts from 0 by patient, admission, discharge and claim.
-    """
+    """One row per stay, in the order in which the rule reads them."""
     if definition.joins_stays:
         joined = join_stays(
             claim_line, max_gap_days=definition.max_gap_days, interim_gap_days=definition.max_gap_days + 1

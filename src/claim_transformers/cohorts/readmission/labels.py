@@ -32,7 +32,7 @@ DIED = ("20", "40", "41", "42")
 # with a planned readmission.
 TRANSFER = ("02", "05", "43", "65", "66", "82", "85", "88", "93", "94")
 
-OBSERVED, DEATH, DATA_END, COVERAGE = range(4)
+OBSERVED, _DEATH, _DATA_END, _COVERAGE = range(4)
 CENSORED = ("", "died within the window", "the data end within the window", "coverage ends within the window")
 _FAR_GAP = np.iinfo(np.int32).max
 
@@ -89,7 +89,7 @@ def censor_windows(
     died = (death_day != UNKNOWN_DAY) & (death_day <= end_day) & (label == 0)
     beyond_data = needed > last_day
     uninsured = insured_until < np.where(beyond_data, np.minimum(needed, last_day), needed)
-    censored = np.select([died, uninsured, beyond_data], [DEATH, COVERAGE, DATA_END], OBSERVED)
+    censored = np.select([died, uninsured, beyond_data], [_DEATH, _COVERAGE, _DATA_END], OBSERVED)
     return censored.astype(np.int8)
 
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.claims.number_bins import DEFAULT_BINS, NumberBins
 
-RACE, ENTITLEMENT, DUAL, COUNTY = "RACE", "ENTITLEMENT", "DUAL", "COUNTY"
+RACE, ENTITLEMENT, DUAL, _COUNTY = "RACE", "ENTITLEMENT", "DUAL", "COUNTY"
 COUNTY_BINS_FILE = "county_bins.json"
 # What a tokenizer saves; models are no room that cohorts may import.
 _FORM_FILE = "form.json"
@@ -92,7 +92,7 @@ class CountyBins:
         """
         values = self.features.of_counties(county_fips)
         words = (self.bins.tokens(name, values[name]) for name in sorted(values))
-        return [pc.binary_join_element_wise(f"{COUNTY}/", pc.replace_substring(word, "/", "-"), "") for word in words]
+        return [pc.binary_join_element_wise(f"{_COUNTY}/", pc.replace_substring(word, "/", "-"), "") for word in words]
 
     def measures(self, county_fips: pa.Array | pa.ChunkedArray) -> pa.StructArray:
         """The measures as a struct of numbers, null where unknown, for tokenizers with bins of their own."""

@@ -17,13 +17,13 @@ from .names_claim import is_misspelt, naming_alternatives, resolve_checkpoint
 
 # Largest accepted sizes. They are an order of magnitude above any claims model known, and their purpose is to refuse a
 # hostile or corrupted file, not to advise.
-MAX_VOCAB_SIZE = 10_000_000
-MAX_HIDDEN_SIZE = 16_384
-MAX_LAYERS = 256
-MAX_LABELS = 1_000_000
-MAX_VISITS = 1_000_000
-MAX_HORIZON_DAYS = 36_525
-MAX_PARAMETERS = 2**32
+_MAX_VOCAB_SIZE = 10_000_000
+_MAX_HIDDEN_SIZE = 16_384
+_MAX_LAYERS = 256
+_MAX_LABELS = 1_000_000
+_MAX_VISITS = 1_000_000
+_MAX_HORIZON_DAYS = 36_525
+_MAX_PARAMETERS = 2**32
 
 
 @strict
@@ -185,8 +185,8 @@ class ClaimConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         # The base class builds one dictionary entry per label before any validator runs.
         num_labels = kwargs.get("num_labels")
-        if num_labels is not None and not 1 <= num_labels <= MAX_LABELS:
-            raise ValueError(f"expected num_labels in 1..{MAX_LABELS}, found {num_labels}; correct config.json")
+        if num_labels is not None and not 1 <= num_labels <= _MAX_LABELS:
+            raise ValueError(f"expected num_labels in 1..{_MAX_LABELS}, found {num_labels}; correct config.json")
         super().__post_init__(**kwargs)
 
     @classmethod
@@ -230,21 +230,21 @@ class ClaimConfig(PreTrainedConfig):
             >>> ClaimConfig().validate_sizes()
         """
         bounds = {
-            "vocab_size": (1, MAX_VOCAB_SIZE),
-            "num_categories": (0, MAX_LABELS),
-            "hidden_size": (1, MAX_HIDDEN_SIZE),
-            "num_hidden_layers": (1, MAX_LAYERS),
-            "num_attention_heads": (1, MAX_HIDDEN_SIZE),
-            "intermediate_size": (1, 8 * MAX_HIDDEN_SIZE),
-            "max_visits": (1, MAX_VISITS),
-            "horizon_days": (0, MAX_HORIZON_DAYS),
+            "vocab_size": (1, _MAX_VOCAB_SIZE),
+            "num_categories": (0, _MAX_LABELS),
+            "hidden_size": (1, _MAX_HIDDEN_SIZE),
+            "num_hidden_layers": (1, _MAX_LAYERS),
+            "num_attention_heads": (1, _MAX_HIDDEN_SIZE),
+            "intermediate_size": (1, 8 * _MAX_HIDDEN_SIZE),
+            "max_visits": (1, _MAX_VISITS),
+            "horizon_days": (0, _MAX_HORIZON_DAYS),
         }
         for name, (low, high) in bounds.items():
             _check_range(name, getattr(self, name), low, high)
         layer = 4 * self.hidden_size * self.hidden_size + 2 * self.hidden_size * self.intermediate_size
         tables = (2 * self.vocab_size + 3 * self.num_categories + len(self.id2label or ())) * self.hidden_size
-        if (total := self.num_hidden_layers * layer + tables) > MAX_PARAMETERS:
-            raise ValueError(f"expected at most {MAX_PARAMETERS} parameters, found sizes that ask for {total}")
+        if (total := self.num_hidden_layers * layer + tables) > _MAX_PARAMETERS:
+            raise ValueError(f"expected at most {_MAX_PARAMETERS} parameters, found sizes that ask for {total}")
 
     def validate_heads(self) -> None:
         """Refuse a width that the attention heads cannot share.
@@ -283,9 +283,9 @@ class ClaimConfig(PreTrainedConfig):
         if not any(getattr(self, name) for name in (weights if self.horizon_days else weights[:2])):
             raise ValueError(f"expected one of {', '.join(weights)} above 0, found all 0: there is nothing to learn")
         for half_life_days in self.history_half_lives_days or ():
-            _check_range("history_half_lives_days", half_life_days, 1, MAX_HORIZON_DAYS)
+            _check_range("history_half_lives_days", half_life_days, 1, _MAX_HORIZON_DAYS)
         if self.code_skip_half_life_days is not None:
-            _check_range("code_skip_half_life_days", self.code_skip_half_life_days, 1, MAX_HORIZON_DAYS)
+            _check_range("code_skip_half_life_days", self.code_skip_half_life_days, 1, _MAX_HORIZON_DAYS)
 
     def validate_special_tokens(self) -> None:
         """Refuse special tokens outside the vocabulary.
@@ -327,6 +327,3 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise when a value is not finite or lies outside `low..high`."""
     if not math.isfinite(value) or not low <= value <= high:
         raise ValueError(f"expected {name} in {low}..{high}, found {value}")
-
-
-__all__ = ["ClaimConfig"]

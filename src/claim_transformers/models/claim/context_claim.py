@@ -335,19 +335,3 @@ def own_category_pairs(slots_BT: Tensor, labels_BT: Tensor, num_slots: int) -> t
     predicts[flat_slot_P] = True
     rows_P = (predicts.cumsum(0) - 1)[flat_slot_P]
     return predicts.view(slots_BT.shape[0], num_slots), rows_P, labels_BT[is_label_BT]
-
-
-__all__ = [
-    "IGNORE_INDEX",
-    "NUM_TIME_BUCKETS",
-    "checked_inputs",
-    "count_visits",
-    "horizon_pairs",
-    "horizon_slots",
-    "next_visit_pairs",
-    "own_category_pairs",
-    "position_days",
-    "predicting_slots",
-    "time_buckets",
-    "visible_positions",
-]

@@ -20,8 +20,8 @@ from .pooling_claim import pool_codes, pool_vectors
 
 # Up to this many positions the backward pass of sdpa in bf16 takes 1.3 to 7 times the CPU time of plain operations
 # (torch 2.13, x86); beyond it sdpa wins.
-SLOW_SDPA_POSITIONS = 256
-NUM_SEGMENTS = 3  # the patient, earlier visits, the last visit in view
+_SLOW_SDPA_POSITIONS = 256
+_NUM_SEGMENTS = 3  # the patient, earlier visits, the last visit in view
 
 
 class Packing(NamedTuple):
@@ -61,7 +61,7 @@ class Positions(NamedTuple):
     cut: Tensor
 
 
-def eager_attention_forward(
+def _eager_attention_forward(
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -71,27 +71,7 @@ def eager_attention_forward(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Attend in plain operations: the form that returns its weights, and the faster one on a CPU in bf16.
-
-    Args:
-        module (`torch.nn.Module`): The attention layer, read for its mode.
-        query (`torch.FloatTensor` of shape `(batch, heads, positions, head size)`): Queries.
-        key (`torch.FloatTensor` of shape `(batch, heads, positions, head size)`): Keys.
-        value (`torch.FloatTensor` of shape `(batch, heads, positions, head size)`): Values.
-        attention_mask (`torch.FloatTensor`, *optional*): Added to the scores, broadcast to them.
-        scaling (`float`): Factor of the scores.
-        dropout (`float`, *optional*, defaults to `0.0`): Dropout of the weights.
-        **kwargs: Ignored: arguments of other attention functions.
-
-    Returns:
-        `tuple[torch.FloatTensor, torch.FloatTensor]`: Output `(batch, positions, heads, head size)`, and weights.
-
-    Examples:
-        >>> one = torch.ones(1, 1, 2, 4)
-        >>> output, weights = eager_attention_forward(nn.Identity(), one, one, one, None, scaling=0.5)
-        >>> weights.tolist()
-        [[[[0.5, 0.5], [0.5, 0.5]]]]
-    """
+    """Attend in plain operations: the form that returns its weights, and the faster one on a CPU in bf16."""
     scores_BHLL = torch.matmul(query * scaling, key.transpose(2, 3))
     if attention_mask is not None:
         scores_BHLL = scores_BHLL + attention_mask
@@ -162,7 +142,7 @@ class ClaimSegments(nn.Module):
 
     def __init__(self, config: ClaimConfig) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(NUM_SEGMENTS, config.hidden_size))
+        self.weight = nn.Parameter(torch.zeros(_NUM_SEGMENTS, config.hidden_size))
 
     def forward(self, states_BLE: Tensor, positions: Positions) -> Tensor:
         """Add the vector of its segment to every position."""
@@ -283,12 +263,12 @@ class ClaimAttention(nn.Module):
             and query_BHLD.device.type == "cpu"
             and query_BHLD.dtype == torch.bfloat16
             and query_BHLD.requires_grad
-            and query_BHLD.shape[2] <= SLOW_SDPA_POSITIONS
+            and query_BHLD.shape[2] <= _SLOW_SDPA_POSITIONS
         )
         if is_slow:
-            return eager_attention_forward
+            return _eager_attention_forward
         function: Callable[..., tuple[Tensor, Tensor | None]] = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention_forward
+            self.config._attn_implementation, _eager_attention_forward
         )
         return function
 
@@ -320,17 +300,3 @@ class ClaimLayer(GradientCheckpointingLayer):
         forwarded = self.down_proj(self.activation(self.up_proj(forward_input)))
         hidden_states = hidden_states + self.dropout(forwarded)
         return hidden_states if self.norm_first else self.feed_forward_norm(hidden_states)
-
-
-__all__ = [
-    "ClaimAttention",
-    "ClaimCodeSkip",
-    "ClaimEmbeddings",
-    "ClaimHistorySkip",
-    "ClaimLayer",
-    "ClaimSegments",
-    "ClaimTimeBias",
-    "Packing",
-    "Positions",
-    "eager_attention_forward",
-]

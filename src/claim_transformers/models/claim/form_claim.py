@@ -19,31 +19,31 @@ from .categories_claim import CodeCategories
 from .vocabulary_claim import CODE_SYSTEMS, read_json_object
 
 FORM_FILE = "form.json"
-FORM_VERSION = 2
+_FORM_VERSION = 2
 # Before version 2 a form was two files beside the tokenizer's, and its rules were those of the tokenizer.
 OLD_FORM_FILE, OLD_COUNTY_FILE = "sequence_form.json", "county_bins.json"
 
-CODE, CATEGORY, CHAPTER = "code", "category", "chapter"
-DEPTHS = (CODE, CATEGORY, CHAPTER)
+_CODE, _CATEGORY, CHAPTER = "code", "category", "chapter"
+DEPTHS = (_CODE, _CATEGORY, CHAPTER)
 PAID, STAY_LENGTH, COUNTY = "PAID", "LOS", "COUNTY"
 # The column behind each number, and the columns that a form reads beside those of every tokenizer.
 NUMBER_COLUMNS = {PAID: "visit_amount", STAY_LENGTH: "length_of_stay_days"}
 FORM_COLUMNS = (*NUMBER_COLUMNS.values(), "county_measures")
-HIDEABLE = ("sex", "race", "county", "disposition")
+_HIDEABLE = ("sex", "race", "county", "disposition")
 _HIDDEN_OF_PATIENT = {"race": "RACE/", "county": f"{COUNTY}/"}
 _DISPOSITION = "DISP/"
 
 # Groups that some form writes, with the depth that leads to them and the systems that they come from. Drugs, revenue
 # centers, places and dispositions have no chapters and stop at their category.
 _GROUPS = {
-    "CCS": (CATEGORY, ("ICD9CM",)),
-    "CCSR": (CATEGORY, ("ICD10CM",)),
-    "CCSPR": (CATEGORY, ("ICD9PCS", "HCPCS")),
-    "ICD9PCSGROUP": (CATEGORY, ("ICD9PCS",)),
-    "ICD10PCSGROUP": (CATEGORY, ("ICD10PCS",)),
-    "HCPCSGROUP": (CATEGORY, ("HCPCS",)),
-    "NDC9": (CATEGORY, ("NDC",)),
-    "REVGROUP": (CATEGORY, ("REV",)),
+    "CCS": (_CATEGORY, ("ICD9CM",)),
+    "CCSR": (_CATEGORY, ("ICD10CM",)),
+    "CCSPR": (_CATEGORY, ("ICD9PCS", "HCPCS")),
+    "ICD9PCSGROUP": (_CATEGORY, ("ICD9PCS",)),
+    "ICD10PCSGROUP": (_CATEGORY, ("ICD10PCS",)),
+    "HCPCSGROUP": (_CATEGORY, ("HCPCS",)),
+    "NDC9": (_CATEGORY, ("NDC",)),
+    "REVGROUP": (_CATEGORY, ("REV",)),
     "ICD9CHAPTER": (CHAPTER, ("ICD9CM",)),
     "ICD10CHAPTER": (CHAPTER, ("ICD10CM",)),
     "ICD9PCSCHAPTER": (CHAPTER, ("ICD9PCS",)),
@@ -53,7 +53,7 @@ _GROUPS = {
 }
 _WITHOUT_CHAPTERS = ("NDC", "DRUG", "REV", "POS", "DISP")
 
-Edges = Mapping[str, tuple[float, ...]]
+_Edges = Mapping[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ class ClaimForm:
 
     depth: str = CHAPTER
     depth_of_system: Mapping[str, str] = field(default_factory=dict)
-    bins: Edges = field(default_factory=dict)
-    county_bins: Edges = field(default_factory=dict)
+    bins: _Edges = field(default_factory=dict)
+    county_bins: _Edges = field(default_factory=dict)
     hide: Collection[str] = ()
     categories: CodeCategories = field(default_factory=CodeCategories, compare=False)
     chapters: CodeCategories | None = field(default=None, compare=False)
@@ -107,8 +107,8 @@ class ClaimForm:
         )
 
     def __post_init__(self) -> None:
-        if unknown := sorted(set(self.hide) - set(HIDEABLE)):
-            raise ValueError(f"expected to hide some of {', '.join(HIDEABLE)}, found {', '.join(unknown)}")
+        if unknown := sorted(set(self.hide) - set(_HIDEABLE)):
+            raise ValueError(f"expected to hide some of {', '.join(_HIDEABLE)}, found {', '.join(unknown)}")
         if set(self.depth_of_system) - set(CODE_SYSTEMS):
             raise ValueError(f"expected one of the code systems {', '.join(CODE_SYSTEMS)}, found another name")
         for depth in (self.depth, *self.depth_of_system.values()):
@@ -141,13 +141,13 @@ class ClaimForm:
             self._refuse_foreign(code, system)
             return code
         depth = self._reach(system)
-        if depth == CODE:
+        if depth == _CODE:
             return code
-        rules = self.categories if depth == CATEGORY else self.chapters
+        rules = self.categories if depth == _CATEGORY else self.chapters
         if rules is None or rules.is_empty:
             raise ValueError(
-                f"expected a form with the {'categories' if depth == CATEGORY else 'chapters'} of {system} to roll it "
-                "up, found one without: the tokenizer is of an old format; write its sequences by claim-transformers "
+                f"expected a form with the {'categories' if depth == _CATEGORY else 'chapters'} of {system} to roll "
+                "it up, found one without: the tokenizer is of an old format; write sequences by claim-transformers "
                 "sequences COHORT OUT --form-of CHECKPOINT"
             )
         return rules.category(code) or f"UNK/{system}"
@@ -159,7 +159,7 @@ class ClaimForm:
     def _reach(self, system: str) -> str:
         """The depth that codes of a system end at."""
         depth = self.depth_of(system)
-        return CATEGORY if depth == CHAPTER and system in _WITHOUT_CHAPTERS else depth
+        return _CATEGORY if depth == CHAPTER and system in _WITHOUT_CHAPTERS else depth
 
     def number_words(self, name: str) -> list[str]:
         """Every token that a number can become, by bin."""
@@ -251,7 +251,7 @@ class ClaimForm:
     def to_dict(self) -> dict[str, Any]:
         """The form as plain values, without the categories, which the tokenizer saves for itself."""
         return {
-            "version": FORM_VERSION,
+            "version": _FORM_VERSION,
             "depth": self.depth,
             "depth_of_system": dict(sorted(self.depth_of_system.items())),
             "bins": {name: list(edges) for name, edges in sorted(self.bins.items())},
@@ -275,10 +275,10 @@ class ClaimForm:
             ValueError: If the content is no form, or newer than this code.
         """
         version = content.get("version")
-        if version not in (1, FORM_VERSION):
-            raise ValueError(f"expected a form of version {FORM_VERSION} or older, found {version!r}; write it again")
+        if version not in (1, _FORM_VERSION):
+            raise ValueError(f"expected a form of version {_FORM_VERSION} or older, found {version!r}; write it again")
         try:
-            bins = content["bins"] if version == FORM_VERSION else content["bins"]["edges"]
+            bins = content["bins"] if version == _FORM_VERSION else content["bins"]["edges"]
             return cls(
                 content["depth"],
                 dict(content["depth_of_system"]),

@@ -18,13 +18,13 @@ from torch.nn import functional
 
 # Logits of one chunk, chosen by measurement: on a CPU few enough to stay in the cache, but in 16 bits, where repacking
 # the weight for a matrix product costs more than the product, as many as memory allows.
-CHUNK_LOGITS_CPU = 2**20
-CHUNK_LOGITS_CPU_16_BIT = 2**23
-CHUNK_LOGITS_ACCELERATOR = 2**26
+_CHUNK_LOGITS_CPU = 2**20
+_CHUNK_LOGITS_CPU_16_BIT = 2**23
+_CHUNK_LOGITS_ACCELERATOR = 2**26
 # Logits that several element-wise passes run over on a CPU.
-BLOCK_LOGITS = 2**17
-MIN_CHUNK_ROWS = 128
-LOW_PRECISION = (torch.bfloat16, torch.float16)
+_BLOCK_LOGITS = 2**17
+_MIN_CHUNK_ROWS = 128
+_LOW_PRECISION = (torch.bfloat16, torch.float16)
 
 
 def multi_hot_bce(
@@ -94,8 +94,8 @@ def multi_hot_bce(
 
 def _chunk_rows(num_outputs: int, device: str, dtype: torch.dtype) -> int:
     """Choose how many predictions are computed at a time."""
-    on_cpu = CHUNK_LOGITS_CPU_16_BIT if dtype in LOW_PRECISION else CHUNK_LOGITS_CPU
-    return max(MIN_CHUNK_ROWS, (on_cpu if device == "cpu" else CHUNK_LOGITS_ACCELERATOR) // num_outputs)
+    on_cpu = _CHUNK_LOGITS_CPU_16_BIT if dtype in _LOW_PRECISION else _CHUNK_LOGITS_CPU
+    return max(_MIN_CHUNK_ROWS, (on_cpu if device == "cpu" else _CHUNK_LOGITS_ACCELERATOR) // num_outputs)
 
 
 def _distinct_pairs(rows_P: Tensor, cols_P: Tensor, num_rows: int, num_cols: int) -> tuple[Tensor, Tensor]:
@@ -166,12 +166,9 @@ def _with_column(matrix: Tensor, column: Tensor, dtype: torch.dtype) -> Tensor:
 def _sweep(
     hidden_NF: Tensor, weight_KF: Tensor, rows_P: Tensor, cols_P: Tensor, chunk_rows: int, needs_grad: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Run over the rows in chunks and return the loss and its gradients, zero if not needed; the weight is used up.
-
-    The logits of all chunks are written into one buffer: fresh memory costs more than arithmetic.
-    """
+    """Run over the rows in chunks and return the loss and its gradients, zero if not needed; the weight is used up."""
     num_rows, dtype = hidden_NF.shape[0], hidden_NF.dtype
-    is_low = dtype in LOW_PRECISION
+    is_low = dtype in _LOW_PRECISION
     sum_dtype = _sum_dtype(dtype)
     chunk_rows = max(1, min(chunk_rows, num_rows))
     hidden_grad_NF = hidden_NF.new_zeros(hidden_NF.shape, dtype=sum_dtype)
@@ -205,13 +202,9 @@ def _sweep(
 
 
 def _to_probabilities(z_CK: Tensor, is_low: bool) -> Tensor:
-    """Replace logits, their sign turned if in 16 bits, by probabilities and return the sum of the logits' softplus.
-
-    With 16 bits softplus(z) = -log(sigmoid(-z)): one logarithm instead of softplus and a second exponential. Its
-    absolute error of 3e-8 per logit is far below what rounding z itself to 16 bits costs.
-    """
+    """Replace logits, their sign turned if in 16 bits, by probabilities and return the sum of the logits' softplus."""
     # A handful of passes over few rows stays in the cache next to the core, which passes over a whole chunk do not.
-    block_rows = max(1, BLOCK_LOGITS // z_CK.shape[1]) if z_CK.device.type == "cpu" else len(z_CK)
+    block_rows = max(1, _BLOCK_LOGITS // z_CK.shape[1]) if z_CK.device.type == "cpu" else len(z_CK)
     total = z_CK.new_zeros((), dtype=_sum_dtype(z_CK.dtype))
     one = torch.ones_like(total)
     for z_K in z_CK.split(block_rows):
@@ -224,6 +217,3 @@ def _to_probabilities(z_CK: Tensor, is_low: bool) -> Tensor:
             total += functional.softplus(z_K).sum()
             z_K.sigmoid_()
     return total
-
-
-__all__ = ["multi_hot_bce"]

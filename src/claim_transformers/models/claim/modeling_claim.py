@@ -53,7 +53,7 @@ from .losses_claim import multi_hot_bce
 from .names_claim import is_misspelt, naming_alternatives, resolve_checkpoint
 from .pooling_claim import pool_vectors
 
-ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
+_ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 
 @dataclass
@@ -183,7 +183,7 @@ class ClaimPreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, ClaimTimeBias | ClaimIndexGap | ClaimSegments | ClaimHistorySkip | ClaimCodeSkip):
             init.zeros_(module.weight)
-        elif isinstance(module, ClaimPresenceDecoder):
+        elif isinstance(module, _ClaimPresenceDecoder):
             init.constant_(module.bias, self.config.nvp_bias_init)
 
 
@@ -335,7 +335,7 @@ def _refuse_pooling(config: ClaimConfig, head: str, pooled: bool) -> None:
 # ---- Heads ----
 
 
-class ClaimPresenceDecoder(nn.Linear):
+class _ClaimPresenceDecoder(nn.Linear):
     """A linear layer with one binary prediction per output, whose bias begins at the log prior."""
 
 
@@ -378,11 +378,11 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
         _refuse_pooling(config, type(self).__name__, pooled=True)
         self.claim = ClaimModel(config)
         outputs = config.vocab_size if config.nvp_target == "code" else config.num_categories
-        self.nvp_decoder: nn.Linear = ClaimPresenceDecoder(config.hidden_size, outputs)
+        self.nvp_decoder: nn.Linear = _ClaimPresenceDecoder(config.hidden_size, outputs)
         categories = config.num_categories
-        self.cp_decoder = ClaimPresenceDecoder(config.hidden_size, categories) if categories else None
+        self.cp_decoder = _ClaimPresenceDecoder(config.hidden_size, categories) if categories else None
         following = 2 * categories if config.horizon_days else 0
-        self.horizon_decoder = ClaimPresenceDecoder(config.hidden_size, following) if following else None
+        self.horizon_decoder = _ClaimPresenceDecoder(config.hidden_size, following) if following else None
         self.post_init()
 
     def get_output_embeddings(self) -> nn.Linear | None:
@@ -850,7 +850,7 @@ def _classifier_dropout(config: ClaimConfig) -> float:
     return float(config.hidden_dropout_prob if dropout is None else dropout)
 
 
-def _problem_type(labels: Tensor, num_labels: int) -> ProblemType:
+def _problem_type(labels: Tensor, num_labels: int) -> _ProblemType:
     """Choose the loss of a patient-level head by its number of outputs and the kind of labels."""
     if num_labels == 1:
         return "regression"
@@ -872,15 +872,3 @@ def _weighted_sum(*terms: tuple[float, Tensor | None]) -> Tensor | None:
     """Add weighted losses, leaving out those that were not computed."""
     present = [weight * loss for weight, loss in terms if loss is not None]
     return torch.stack(present).sum() if present else None
-
-
-__all__ = [
-    "ClaimForMaskedLM",
-    "ClaimForPreTraining",
-    "ClaimForPreTrainingOutput",
-    "ClaimForSequenceClassification",
-    "ClaimForVisitClassification",
-    "ClaimModel",
-    "ClaimModelOutput",
-    "ClaimPreTrainedModel",
-]

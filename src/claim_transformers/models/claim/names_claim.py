@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-STORE_VARIABLE = "CLAIM_TRANSFORMERS_HOME"
+_STORE_VARIABLE = "CLAIM_TRANSFORMERS_HOME"
 _PACKAGE = "claim_transformers"
 # Two swapped letters in a name of thirteen leave 0.92; another name of the family, such as -large for -base, 0.81.
 _MISSPELT_SIMILARITY = 0.9
@@ -42,27 +42,27 @@ def resolve_checkpoint(name: str | os.PathLike[str]) -> str:
     if _is_checkpoint(Path(text)):
         return text
     if _STORE_NAME.fullmatch(text):
-        for store in store_folders():
+        for store in _store_folders():
             if _is_checkpoint(store / text):
                 return str(store / text)
     return text
 
 
-def store_folders() -> list[Path]:
+def _store_folders() -> list[Path]:
     """List the folders in which a bare name is looked up, the first match winning."""
     folders = []
-    if home := os.environ.get(STORE_VARIABLE):
+    if home := os.environ.get(_STORE_VARIABLE):
         folders.append(Path(home).expanduser())
     if package := _package_folder():
         folders.append(package / _STORE_FOLDER)
     return [folder for folder in folders if folder.is_dir()]
 
 
-def list_checkpoints() -> list[str]:
+def _list_checkpoints() -> list[str]:
     """List the names that [`resolve_checkpoint`] finds without a network."""
     names = {
         folder.name
-        for store in store_folders()
+        for store in _store_folders()
         for folder in store.iterdir()
         if _STORE_NAME.fullmatch(folder.name) and _is_checkpoint(folder)
     }
@@ -85,7 +85,7 @@ def checkpoint_hint(name: str | os.PathLike[str]) -> str:
     text = os.fspath(name)
     if not _STORE_NAME.fullmatch(text):
         return ""
-    names = list_checkpoints()
+    names = _list_checkpoints()
     close = difflib.get_close_matches(text, names, n=3, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(repr(match) for match in close)}?"
@@ -98,7 +98,7 @@ def is_misspelt(name: str | os.PathLike[str]) -> bool:
     text = resolve_checkpoint(name)
     if not _STORE_NAME.fullmatch(text) or Path(text).exists():
         return False
-    return bool(difflib.get_close_matches(text, list_checkpoints(), n=1, cutoff=_MISSPELT_SIMILARITY))
+    return bool(difflib.get_close_matches(text, _list_checkpoints(), n=1, cutoff=_MISSPELT_SIMILARITY))
 
 
 @contextmanager

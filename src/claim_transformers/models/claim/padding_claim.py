@@ -9,34 +9,20 @@ from transformers.utils.generic import PaddingStrategy
 
 from .vocabulary_claim import IGNORE_INDEX
 
-VISIT_PADDING = -1
+_VISIT_PADDING = -1
 # Keys as long as `input_ids`, with their padding.
-TOKEN_PADDING = {
-    "visit_ids": VISIT_PADDING,
+_TOKEN_PADDING = {
+    "visit_ids": _VISIT_PADDING,
     "category_ids": IGNORE_INDEX,
     "category_labels": IGNORE_INDEX,
     "labels": IGNORE_INDEX,
 }
 # Keys with one entry per slot, with their padding. Always padded at the end: `visit_ids` counts slots from the start.
-SLOT_PADDING = {"visit_days": VISIT_PADDING}
+_SLOT_PADDING = {"visit_days": _VISIT_PADDING}
 
 
-def as_batch(examples: Any) -> dict[str, Any]:
-    """Turn examples into a dictionary of plain lists.
-
-    Args:
-        examples (`Mapping` or `Sequence[Mapping]`): One example, a batch of lists, or a list of examples.
-
-    Returns:
-        `dict[str, Any]`: Tensors and arrays become lists.
-
-    Raises:
-        ValueError: If the examples of a list have different keys.
-
-    Examples:
-        >>> as_batch([{"input_ids": np.array([1])}, {"input_ids": np.array([2, 3])}])
-        {'input_ids': [[1], [2, 3]]}
-    """
+def _as_batch(examples: Any) -> dict[str, Any]:
+    """Turn examples into a dictionary of plain lists."""
     if not isinstance(examples, Mapping):
         if any(example.keys() != examples[0].keys() for example in examples):
             raise ValueError("expected every example to have the same keys, found different ones")
@@ -45,19 +31,8 @@ def as_batch(examples: Any) -> dict[str, Any]:
     return {key: _as_list(value) for key, value in examples.items()}
 
 
-def tensor_type_of(examples: Any) -> str | None:
-    """Find which framework the examples come from, so that padding gives back what it was given.
-
-    Args:
-        examples (`Mapping` or `Sequence[Mapping]`): As in [`as_batch`].
-
-    Returns:
-        `str` or `None`: `"pt"`, `"np"`, or `None` for lists.
-
-    Examples:
-        >>> tensor_type_of([{"input_ids": np.array([1])}])
-        'np'
-    """
+def _tensor_type_of(examples: Any) -> str | None:
+    """Find which framework the examples come from, so that padding gives back what it was given."""
     if not isinstance(examples, Mapping):
         examples = examples[0] if examples else {}
     value = examples.get("input_ids")
@@ -68,21 +43,8 @@ def tensor_type_of(examples: Any) -> str | None:
     return "pt" if hasattr(value, "new_tensor") else None
 
 
-def has_token_labels(batch: Mapping[str, Any]) -> bool:
-    """Tell labels of tokens from labels of patients, which are not padded.
-
-    Args:
-        batch (`Mapping`): Plain lists; one example or several.
-
-    Returns:
-        `bool`: Whether `labels` holds integers, as many as `input_ids` in every example.
-
-    Examples:
-        >>> has_token_labels({"input_ids": [[5, 6]], "labels": [[6, -100]]})
-        True
-        >>> has_token_labels({"input_ids": [[5, 6]], "labels": [[0.0, 1.0]]})
-        False
-    """
+def _has_token_labels(batch: Mapping[str, Any]) -> bool:
+    """Tell labels of tokens from labels of patients, which are not padded."""
     labels, input_ids = batch.get("labels"), batch["input_ids"]
     if not isinstance(labels, list) or not labels or not input_ids:
         return False
@@ -94,40 +56,14 @@ def has_token_labels(batch: Mapping[str, Any]) -> bool:
     )
 
 
-def pad_sequence(values: Sequence[Any], length: int, value: int, side: str = "right") -> list[Any]:
-    """Lengthen a list.
-
-    Args:
-        values (`Sequence`): Values.
-        length (`int`): Length wanted; a longer list stays as it is.
-        value (`int`): What to add.
-        side (`str`, *optional*, defaults to `"right"`): Where to add.
-
-    Returns:
-        `list`: A new list.
-
-    Examples:
-        >>> pad_sequence([0, 12], 4, -1), pad_sequence([0, 12], 3, -1, side="left")
-        ([0, 12, -1, -1], [-1, 0, 12])
-    """
+def _pad_sequence(values: Sequence[Any], length: int, value: int, side: str = "right") -> list[Any]:
+    """Lengthen a list."""
     padding = [value] * (length - len(values))
     return [*padding, *values] if side == "left" else [*values, *padding]
 
 
-def round_up(length: int, multiple: int | None) -> int:
-    """Round a length up to a multiple.
-
-    Args:
-        length (`int`): Length.
-        multiple (`int` or `None`): Multiple; `None` leaves the length.
-
-    Returns:
-        `int`: The smallest multiple that is not below the length.
-
-    Examples:
-        >>> round_up(9, 8), round_up(16, 8), round_up(9, None)
-        (16, 16, 9)
-    """
+def _round_up(length: int, multiple: int | None) -> int:
+    """Round a length up to a multiple."""
     return length if not multiple else -(-length // multiple) * multiple
 
 
@@ -178,10 +114,10 @@ class PatientPadding(PreTrainedTokenizer):
         Raises:
             ValueError: If an example has no `input_ids`, or examples have different keys.
         """
-        return_tensors = return_tensors or tensor_type_of(encoded_inputs)
-        batch = as_batch(encoded_inputs)
-        slots = {name: batch.pop(name) for name in SLOT_PADDING if name in batch}
-        is_of_patients = "labels" in batch and "input_ids" in batch and not has_token_labels(batch)
+        return_tensors = return_tensors or _tensor_type_of(encoded_inputs)
+        batch = _as_batch(encoded_inputs)
+        slots = {name: batch.pop(name) for name in _SLOT_PADDING if name in batch}
+        is_of_patients = "labels" in batch and "input_ids" in batch and not _has_token_labels(batch)
         patient_labels = {"labels": batch.pop("labels")} if is_of_patients else {}
         padded = super().pad(
             batch,
@@ -194,7 +130,7 @@ class PatientPadding(PreTrainedTokenizer):
         )
         strategy = self._get_padding_truncation_strategies(padding=padding, max_length=max_length, verbose=False)[0]
         for name, rows in slots.items():
-            padded[name] = self._pad_slots(rows, SLOT_PADDING[name], strategy, pad_to_multiple_of)
+            padded[name] = self._pad_slots(rows, _SLOT_PADDING[name], strategy, pad_to_multiple_of)
         padded.update(patient_labels)
         return BatchEncoding(dict(padded), tensor_type=return_tensors)
 
@@ -206,8 +142,8 @@ class PatientPadding(PreTrainedTokenizer):
         width = max(map(len, rows)) if is_batch else len(rows)
         if strategy == PaddingStrategy.MAX_LENGTH and self.max_slots is not None:
             width = max(width, self.max_slots)
-        width = round_up(width, multiple)
-        return [pad_sequence(row, width, value) for row in rows] if is_batch else pad_sequence(rows, width, value)
+        width = _round_up(width, multiple)
+        return [_pad_sequence(row, width, value) for row in rows] if is_batch else _pad_sequence(rows, width, value)
 
     def _pad(
         self,
@@ -223,7 +159,7 @@ class PatientPadding(PreTrainedTokenizer):
             encoded_inputs, max_length, padding_strategy, pad_to_multiple_of, padding_side, return_attention_mask
         )
         width = len(encoded["input_ids"])
-        for name, value in TOKEN_PADDING.items():
+        for name, value in _TOKEN_PADDING.items():
             if name in encoded:
-                encoded[name] = pad_sequence(encoded[name], width, value, padding_side or self.padding_side)
+                encoded[name] = _pad_sequence(encoded[name], width, value, padding_side or self.padding_side)
         return encoded

@@ -13,7 +13,7 @@ from .vocabulary_claim import GAP_BOUNDS_DAYS, GAP_START, ClaimVocabulary, Encod
 MAX_SPAN_DAYS = 2**31 - 1
 
 
-class Visit(NamedTuple):
+class _Visit(NamedTuple):
     """The codes of one patient on one service date under one claim type."""
 
     day: int
@@ -22,7 +22,7 @@ class Visit(NamedTuple):
 
 
 @dataclass
-class PatientHistory:
+class _PatientHistory:
     """What the tokenizer knows of a patient, visits ordered by (day, type).
 
     Args:
@@ -39,15 +39,15 @@ class PatientHistory:
     birth_day: int | None = None
     index_day: int | None = None
     codes: frozenset[str] = frozenset()
-    visits: list[Visit] = field(default_factory=list)
+    visits: list[_Visit] = field(default_factory=list)
 
 
-def age_in_years(birth_day: int, day: int) -> int:
+def _age_in_years(birth_day: int, day: int) -> int:
     """Compute an age from two day numbers, in years of 365.25 days."""
     return 4 * (day - birth_day) // 1461
 
 
-def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> PatientHistory:
+def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> _PatientHistory:
     """Read a patient in either of the two layouts a caller may hold.
 
     Args:
@@ -59,7 +59,7 @@ def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> P
         form ([`ClaimForm`], *optional*): How codes and numbers are written.
 
     Returns:
-        `PatientHistory`: Visits of one day and type are joined, and all are ordered.
+        `_PatientHistory`: Visits of one day and type are joined, and all are ordered.
 
     Raises:
         ValueError: If a key is missing, a value has the wrong type, or a visit is not before `index_day`. The message
@@ -86,13 +86,13 @@ def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> P
     joined: dict[tuple[int, str], set[str]] = {}
     for day, visit_type, codes in raw:
         joined.setdefault((day, visit_type), set()).update(codes)
-    history = PatientHistory(
+    history = _PatientHistory(
         age_years=_age(patient.get("age")),
         sex=patient["sex"] if patient.get("sex") in ("F", "M") and not is_hidden else "U",
         birth_day=_optional_day(patient.get("birth_day"), "birth_day"),
         index_day=_optional_day(patient.get("index_day"), "index_day"),
         codes=frozenset(codes_of_patient),
-        visits=[Visit(day, kind, frozenset(joined[day, kind])) for day, kind in sorted(joined)],
+        visits=[_Visit(day, kind, frozenset(joined[day, kind])) for day, kind in sorted(joined)],
     )
     if history.visits and history.index_day is not None and history.visits[-1].day >= history.index_day:
         raise ValueError("E_LEAK: expected every visit before index_day, found a visit on or after it")
@@ -100,12 +100,12 @@ def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> P
 
 
 def encode_history(
-    history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_visits: int | None
+    history: _PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_visits: int | None
 ) -> dict[str, list[int]]:
     """Write one patient as tokens.
 
     Args:
-        history (`PatientHistory`): The patient.
+        history (`_PatientHistory`): The patient.
         vocabulary (`ClaimVocabulary`): Token ids.
         options (`EncodingOptions`): How to write.
         max_visits (`int` or `None`): Number of most recent visits in view; `None` for all.
@@ -138,7 +138,7 @@ def encode_history(
 
 
 def encode_within(
-    history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_length: int
+    history: _PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_length: int
 ) -> dict[str, list[int]]:
     """Write one patient in a limited number of tokens: the oldest visits go first, then codes of the last visit."""
     encoded = encode_history(history, vocabulary, options, options.max_visits)
@@ -152,20 +152,20 @@ def encode_within(
 
 
 def _patient_tokens(
-    history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, visits: Sequence[Visit]
+    history: _PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, visits: Sequence[_Visit]
 ) -> list[int]:
     """Tokens of slot 0: age, sex, codes of the patient; the unknown token where neither age nor sex is known."""
     age_years = history.age_years
     reference_day = history.index_day if history.index_day is not None else (visits[0].day if visits else None)
     if age_years is None and history.birth_day is not None and reference_day is not None:
-        age_years = age_in_years(history.birth_day, reference_day)
+        age_years = _age_in_years(history.birth_day, reference_day)
     tokens = [] if age_years is None else [vocabulary.find(f"AGE/{min(max(age_years, 0), options.max_age_years)}")]
     tokens.append(vocabulary.find(f"SEX/{history.sex}"))
     known = [token for token in tokens if token >= 0] or [vocabulary.unk_id]
     return known + sorted({vocabulary.resolve(code)[0] for code in history.codes})
 
 
-def _index_days(history: PatientHistory, visits: Sequence[Visit]) -> int:
+def _index_days(history: _PatientHistory, visits: Sequence[_Visit]) -> int:
     """Days from the first visit in view to the index date, 0 without either."""
     if history.index_day is None or not visits:
         return 0

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Pooling = Literal["max", "sum", "mean"]
+_Pooling = Literal["max", "sum", "mean"]
 
 
 def pool_codes(
-    weight_KE: Tensor, input_ids_BT: Tensor, slots_BT: Tensor, valid_BT: Tensor, num_slots: int, mode: Pooling
+    weight_KE: Tensor, input_ids_BT: Tensor, slots_BT: Tensor, valid_BT: Tensor, num_slots: int, mode: _Pooling
 ) -> Tensor:
     """Embed codes and pool them by slot, reading real codes only.
 
@@ -66,7 +66,7 @@ def pool_codes(
     return pooled.view(batch, num_slots, -1)
 
 
-def pool_vectors(vectors_BTE: Tensor, slots_BT: Tensor, valid_BT: Tensor, num_slots: int, mode: Pooling) -> Tensor:
+def pool_vectors(vectors_BTE: Tensor, slots_BT: Tensor, valid_BT: Tensor, num_slots: int, mode: _Pooling) -> Tensor:
     """Pool vectors by slot with shapes that depend on no value.
 
     Args:
@@ -96,6 +96,3 @@ def pool_vectors(vectors_BTE: Tensor, slots_BT: Tensor, valid_BT: Tensor, num_sl
     pooled = vectors_BTE.new_zeros(batch, num_slots + 1, width)
     pooled = pooled.scatter_reduce(1, slots_BTE, vectors_BTE, reduce, include_self=False)
     return pooled[:, :num_slots]
-
-
-__all__ = ["pool_codes", "pool_vectors"]

@@ -37,8 +37,8 @@ from .vocabulary_claim import (
 )
 from .vocabulary_training_claim import train_tokens
 
-VISIT_SEPARATOR = "|"
-SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
+_VISIT_SEPARATOR = "|"
+_SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
 
 
 class ClaimTokenizer(PatientPadding):
@@ -113,9 +113,9 @@ class ClaimTokenizer(PatientPadding):
         max_codes_per_visit: int | None = None,
         max_age_years: int = 90,
         backoff: bool = True,
-        pad_token: str | AddedToken = SPECIAL_TOKENS["pad_token"],
-        unk_token: str | AddedToken = SPECIAL_TOKENS["unk_token"],
-        mask_token: str | AddedToken = SPECIAL_TOKENS["mask_token"],
+        pad_token: str | AddedToken = _SPECIAL_TOKENS["pad_token"],
+        unk_token: str | AddedToken = _SPECIAL_TOKENS["unk_token"],
+        mask_token: str | AddedToken = _SPECIAL_TOKENS["mask_token"],
         vocab_file: str | None = None,
         categories_file: str | None = None,
         form_file: str | None = None,
@@ -246,7 +246,7 @@ class ClaimTokenizer(PatientPadding):
         if categories is None and isinstance(form, ClaimForm):
             categories = form.categories
         rules = CodeCategories.parse(categories)
-        names = [str(options.get(name, default)) for name, default in SPECIAL_TOKENS.items()]
+        names = [str(options.get(name, default)) for name, default in _SPECIAL_TOKENS.items()]
         fields = {name: options[name] for name in EncodingOptions.__dataclass_fields__ if name in options}
         form = None if form is None else form_by(form, rules)
         vocab = train_tokens(
@@ -533,7 +533,7 @@ class ClaimTokenizer(PatientPadding):
 
     def _tokenize(self, text: str, **kwargs: Any) -> list[str]:
         """Split text at white space; `|` separates visits and is no token; an unknown code backs off."""
-        return [self._nearest_token(word) for word in text.split() if word != VISIT_SEPARATOR]
+        return [self._nearest_token(word) for word in text.split() if word != _VISIT_SEPARATOR]
 
     def _nearest_token(self, word: str) -> str:
         """The word when it is a token, else the token it backs off to; the word itself where that is unknown."""
@@ -557,7 +557,7 @@ class ClaimTokenizer(PatientPadding):
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
         """Join tokens to text in which `|` stands before each visit, and which tokenizes to the same tokens."""
         starts = ("TYPE/", UNKNOWN_TYPE)
-        return " ".join(f"{VISIT_SEPARATOR} {token}" if token.startswith(starts) else token for token in tokens)
+        return " ".join(f"{_VISIT_SEPARATOR} {token}" if token.startswith(starts) else token for token in tokens)
 
     def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
         """Write `vocab.json`, `categories.json` and, where there is a form, `form.json`; give their paths."""
@@ -610,6 +610,3 @@ class ClaimTokenizer(PatientPadding):
     def __getstate__(self) -> dict[str, Any]:
         # What is derived on first use would change the fingerprint under which `datasets` caches `encode_table`.
         return {**self.__dict__, "_claim_vocabulary": None, "_encoder": None, "_writer": None}
-
-
-__all__ = ["ClaimTokenizer"]

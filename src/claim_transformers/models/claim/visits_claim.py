@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 # Rows per step: the flat arrays of a step stay within the processor's cache or near it, whatever the table's size.
-ROWS_PER_STEP = 8192
+_ROWS_PER_STEP = 8192
 
 
 @dataclass
@@ -70,7 +70,7 @@ def read_batches(table: Any, columns: Iterable[str]) -> Iterator[Any]:
     # Many small chunks cost more than one copy.
     if table.num_rows and any(column.num_chunks * 64 > table.num_rows for column in table.columns):
         table = table.combine_chunks()
-    yield from table.to_batches(max_chunksize=ROWS_PER_STEP)
+    yield from table.to_batches(max_chunksize=_ROWS_PER_STEP)
 
 
 def read_visits(batch: Any, max_visits: int | None) -> VisitColumns:

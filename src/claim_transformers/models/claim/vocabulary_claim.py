@@ -42,7 +42,7 @@ GAP_START = "GAP/START"
 GAP_BOUNDS_DAYS = (0, *(2**exponent for exponent in range(13)))
 
 # A damaged or hostile tokenizer_config.json must not exhaust the memory; 36,525 days are a hundred years.
-OPTION_BOUNDS = {
+_OPTION_BOUNDS = {
     "max_day": (0, 36_525),
     "max_age_years": (0, 150),
     "max_visits": (1, 1_000_000),
@@ -85,7 +85,7 @@ class EncodingOptions:
     def __post_init__(self) -> None:
         if self.time_tokens not in ("day", "gap", "none"):
             raise ValueError(f"expected time_tokens to be one of 'day', 'gap', 'none', found {self.time_tokens!r}")
-        for name, (smallest, largest) in OPTION_BOUNDS.items():
+        for name, (smallest, largest) in _OPTION_BOUNDS.items():
             value = getattr(self, name)
             if value is None and name in ("max_visits", "max_codes_per_visit"):
                 continue

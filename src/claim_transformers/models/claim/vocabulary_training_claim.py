@@ -27,8 +27,8 @@ from .vocabulary_claim import (
     time_vocabulary,
 )
 
-READ_ROWS = 8192
-COUNTED_COLUMNS = ("patient_id", "patient_codes", "visit_day", "visit_type", "codes")
+_READ_ROWS = 8192
+_COUNTED_COLUMNS = ("patient_id", "patient_codes", "visit_day", "visit_type", "codes")
 # Pairs of 8 bytes that are collected between two clean-ups.
 _PENDING_PAIRS = 2**24
 _PATIENT_BITS = np.uint64(32)
@@ -37,7 +37,7 @@ _PATIENT_MASK = np.uint64(2**32 - 1)
 _CODE_TEXT = re.compile(r"[A-Z][A-Z0-9_]{0,15}/[!-~]{1,64}")
 
 
-class PatientCounter:
+class _PatientCounter:
     """Count the distinct patients of each string in one pass, in memory bounded by the rare strings.
 
     Args:
@@ -47,7 +47,7 @@ class PatientCounter:
 
     Examples:
         >>> pa, _ = load_arrow()
-        >>> counter = PatientCounter(threshold=2)
+        >>> counter = _PatientCounter(threshold=2)
         >>> counter.add(pa.array(["NDC/1", "NDC/1", "NDC/1", "NDC/2"]), np.array([0, 0, 1, 1]))
         >>> counter.finish()
         >>> counter.strings_of_at_least_threshold()
@@ -65,12 +65,7 @@ class PatientCounter:
         self._num_pending = 0
 
     def add(self, strings: Any, patients: np.ndarray) -> None:
-        """Take the strings of some patients.
-
-        Args:
-            strings (`pyarrow.Array` of length `N`): Strings, nulls possible.
-            patients (`np.ndarray` of shape `(N,)`): Number of the patient who holds each string.
-        """
+        """Take the strings of some patients."""
         pa, pc = load_arrow()
         if not pa.types.is_dictionary(strings.type):
             strings = strings.dictionary_encode()
@@ -103,11 +98,7 @@ class PatientCounter:
         self.pairs = self.pairs[~settled[(self.pairs >> _PATIENT_BITS).astype(np.int64)]]
 
     def strings_of_at_least_threshold(self) -> set[str]:
-        """List the strings that reached the threshold.
-
-        Returns:
-            `set[str]`: Strings.
-        """
+        """List the strings that reached the threshold."""
         reached = self.counts >= self.threshold if self._keep_all else self._settled
         return {text for text, number in self.strings.items() if reached[number]}
 
@@ -125,7 +116,7 @@ def train_tokens(
     """Choose the tokens of a vocabulary from patients.
 
     Args:
-        dataset (`Any`): Any form that [`read_tables`] takes.
+        dataset (`Any`): Any form that [`_read_tables`] takes.
         rules (`CodeCategories`): From code to category.
         options (`EncodingOptions`): How patients will be written; only visits in view are counted.
         special_tokens (`Iterable[str]`): First tokens, in order.
@@ -141,8 +132,8 @@ def train_tokens(
     """
     if not isinstance(min_patients, int) or isinstance(min_patients, bool) or min_patients < 1:
         raise ValueError(f"expected min_patients to be an integer of at least 1, found {min_patients!r}")
-    codes = PatientCounter(min_patients, keep_all=max_size is not None)
-    types = PatientCounter(min_patients)
+    codes = _PatientCounter(min_patients, keep_all=max_size is not None)
+    types = _PatientCounter(min_patients)
     num_patients = _count(dataset, options.max_visits, codes, types, writer)
     if not num_patients:
         raise ValueError("expected at least one patient to train the vocabulary on, found none")
@@ -168,43 +159,27 @@ def train_tokens(
     return {token: number for number, token in enumerate([*structure, *sorted(chosen)])}
 
 
-def read_tables(dataset: Any, writer: FormWriter | None = None) -> Iterator[Any]:
-    """Read patients in any of the layouts they come in, as tables.
-
-    Args:
-        dataset (`datasets.Dataset`, `datasets.IterableDataset`, `pyarrow.Table` or an iterable):
-            Patients. An iterable holds `pyarrow.Table` batches or patients as mappings.
-        writer ([`FormWriter`], *optional*): Writes them in a form.
-
-    Yields:
-        `pyarrow.Table`: Columns of the patients table.
-
-    Raises:
-        ValueError: If the form is unknown, or holds several splits.
-
-    Examples:
-        >>> next(read_tables([{"visits": [{"day": 1, "type": "OP", "codes": ["NDC/1"]}]}])).num_rows
-        1
-    """
+def _read_tables(dataset: Any, writer: FormWriter | None = None) -> Iterator[Any]:
+    """Read patients in any of the layouts they come in, as tables."""
     pa, _ = load_arrow()
-    columns = (*COUNTED_COLUMNS, *FORM_COLUMNS)
+    columns = (*_COUNTED_COLUMNS, *FORM_COLUMNS)
     if isinstance(dataset, (pa.Table, pa.RecordBatch)):
         yield from (batch if writer is None else writer.write(batch) for batch in read_batches(dataset, columns))
     elif isinstance(dataset, Mapping):
         raise ValueError("expected one data set, found a mapping of splits; pass the training split alone")
     elif hasattr(dataset, "with_format") and hasattr(dataset, "iter"):
-        for table in dataset.with_format("arrow").iter(batch_size=READ_ROWS):
-            yield from read_tables(table, writer)
+        for table in dataset.with_format("arrow").iter(batch_size=_READ_ROWS):
+            yield from _read_tables(table, writer)
     elif isinstance(dataset, Iterable) and not isinstance(dataset, str):
         patients: list[Mapping[str, Any]] = []
         for item in dataset:
             if isinstance(item, (pa.Table, pa.RecordBatch)):
-                yield from read_tables(item, writer)
+                yield from _read_tables(item, writer)
             elif isinstance(item, Mapping):
                 patients.append(item)
             else:
                 raise ValueError(f"expected patients or pyarrow tables, found {type(item).__name__}")
-            if len(patients) == READ_ROWS:
+            if len(patients) == _READ_ROWS:
                 yield _table_of(patients, writer)
                 patients = []
         if patients:
@@ -241,14 +216,14 @@ def _table_of(patients: list[Mapping[str, Any]], writer: FormWriter | None) -> A
 
 
 def _count(
-    dataset: Any, max_visits: int | None, codes: PatientCounter, types: PatientCounter, writer: FormWriter | None
+    dataset: Any, max_visits: int | None, codes: _PatientCounter, types: _PatientCounter, writer: FormWriter | None
 ) -> int:
     """Feed the counters; the number of distinct patients."""
     pa, _ = load_arrow()
     numbers: dict[Any, int] = {}
     num_patients = 0
-    for table in read_tables(dataset, writer):
-        for batch in read_batches(table, COUNTED_COLUMNS):
+    for table in _read_tables(dataset, writer):
+        for batch in read_batches(table, _COUNTED_COLUMNS):
             if "patient_id" in batch.schema.names:
                 # A cohort can hold a patient several times: rows are patients only when no identifier says otherwise.
                 ids = batch.column("patient_id")
@@ -270,7 +245,7 @@ def _count(
     return num_patients
 
 
-def _fit(codes: PatientCounter, exact: set[str], rules: CodeCategories, room: int | None) -> set[str]:
+def _fit(codes: _PatientCounter, exact: set[str], rules: CodeCategories, room: int | None) -> set[str]:
     """Exact codes and back-off targets, the most held ones when there is not room for all."""
     targets = _backoff_targets(codes, exact, rules)
     if room is None or len({*exact, *targets}) <= room:
@@ -284,7 +259,7 @@ def _fit(codes: PatientCounter, exact: set[str], rules: CodeCategories, room: in
     return {*kept, *ranked_targets[: room - len(kept)]}
 
 
-def _backoff_targets(codes: PatientCounter, exact: set[str], rules: CodeCategories) -> dict[str, int]:
+def _backoff_targets(codes: _PatientCounter, exact: set[str], rules: CodeCategories) -> dict[str, int]:
     """Prefixes and categories to which the codes of enough patients back off, with that number of patients."""
     is_exact = np.array([text in exact for text in codes.strings], dtype=bool)
     pairs = codes.pairs[~is_exact[(codes.pairs >> _PATIENT_BITS).astype(np.int64)]]
@@ -296,7 +271,7 @@ def _backoff_targets(codes: PatientCounter, exact: set[str], rules: CodeCategori
 
 
 def _settle(
-    pairs: np.ndarray, codes: PatientCounter, find: Callable[[str], str | None], exact: set[str]
+    pairs: np.ndarray, codes: _PatientCounter, find: Callable[[str], str | None], exact: set[str]
 ) -> tuple[np.ndarray, dict[str, int]]:
     """Pairs that no target of this level takes, and the targets with their patients."""
     numbers: dict[str, int] = {}

@@ -12,11 +12,11 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 # Largest accepted sizes: their purpose is to refuse a hostile or corrupted file, not to advise.
-MAX_VOCAB_SIZE = 10_000_000
-MAX_WIDTH = 16_384
-MAX_LAYERS = 64
-MAX_LABELS = 1_000_000
-MAX_PARAMETERS = 2**32
+_MAX_VOCAB_SIZE = 10_000_000
+_MAX_WIDTH = 16_384
+_MAX_LAYERS = 64
+_MAX_LABELS = 1_000_000
+_MAX_PARAMETERS = 2**32
 
 
 @strict
@@ -94,8 +94,8 @@ class RecurrentConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         # The base class builds one dictionary entry per label before any validator runs.
         num_labels = kwargs.get("num_labels")
-        if num_labels is not None and not 1 <= num_labels <= MAX_LABELS:
-            raise ValueError(f"expected num_labels in 1..{MAX_LABELS}, found {num_labels}; correct config.json")
+        if num_labels is not None and not 1 <= num_labels <= _MAX_LABELS:
+            raise ValueError(f"expected num_labels in 1..{_MAX_LABELS}, found {num_labels}; correct config.json")
         super().__post_init__(**kwargs)
 
     @property
@@ -118,19 +118,19 @@ class RecurrentConfig(PreTrainedConfig):
             >>> RecurrentConfig().validate_sizes()
         """
         bounds = {
-            "vocab_size": (1, MAX_VOCAB_SIZE),
-            "embedding_size": (1, MAX_WIDTH),
-            "hidden_size": (1, MAX_WIDTH),
-            "attention_size": (1, MAX_WIDTH),
-            "num_hidden_layers": (1, MAX_LAYERS),
+            "vocab_size": (1, _MAX_VOCAB_SIZE),
+            "embedding_size": (1, _MAX_WIDTH),
+            "hidden_size": (1, _MAX_WIDTH),
+            "attention_size": (1, _MAX_WIDTH),
+            "num_hidden_layers": (1, _MAX_LAYERS),
         }
         for name, (low, high) in bounds.items():
             _check_range(name, getattr(self, name), low, high)
         widest = max(self.embedding_size, self.hidden_size) + 1
         # Two GRUs of three gates, each with a matrix for its input and one for its state.
         total = self.vocab_size * self.embedding_size + self.num_hidden_layers * 2 * 6 * widest * self.hidden_size
-        if total > MAX_PARAMETERS:
-            raise ValueError(f"expected at most {MAX_PARAMETERS} parameters, found sizes that ask for {total}")
+        if total > _MAX_PARAMETERS:
+            raise ValueError(f"expected at most {_MAX_PARAMETERS} parameters, found sizes that ask for {total}")
 
     def validate_numbers(self) -> None:
         """Refuse probabilities, scales and tokens that cannot train.
@@ -153,6 +153,3 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise when a value is not finite or lies outside `low..high`."""
     if not math.isfinite(value) or not low <= value <= high:
         raise ValueError(f"expected {name} in {low}..{high}, found {value}")
-
-
-__all__ = ["RecurrentConfig"]

@@ -36,7 +36,7 @@ class Steps(NamedTuple):
         return torch.arange(self.sums.shape[1], device=self.counts.device) < self.counts[:, None]
 
 
-class Encoded(NamedTuple):
+class _Encoded(NamedTuple):
     """What an architecture makes of the steps.
 
     Args:
@@ -52,35 +52,8 @@ class Encoded(NamedTuple):
     variable_weights: Tensor | None = None
 
 
-def sum_codes(weight_KE: Tensor, input_ids_BT: Tensor, slots_BT: Tensor, num_slots: int) -> Tensor:
-    """Sum the vectors of each slot's codes, which is a multi-hot vector times a matrix without either.
-
-    Args:
-        weight_KE (`torch.FloatTensor` of shape `(vocabulary, embedding)`):
-            Embedding table.
-        input_ids_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Code tokens.
-        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Slot of each token in any order, `-1` for padding.
-        num_slots (`int`):
-            Slots in the batch.
-
-    Returns:
-        `torch.FloatTensor` of shape `(batch, slots, embedding)`: Sums, zero for a slot without codes. A token that
-        occurs twice in a slot counts twice.
-
-    Raises:
-        ValueError: If a token names a slot that does not exist. It would otherwise land in the next patient.
-
-    Examples:
-        >>> table = torch.tensor([[0.0], [1.0], [2.0], [-3.0]])
-        >>> sum_codes(table, torch.tensor([[1, 2, 3]]), torch.tensor([[0, 0, 2]]), num_slots=3).flatten().tolist()
-        [3.0, 0.0, -3.0]
-        >>> sum_codes(table, torch.tensor([[1, 2, 3]]), torch.tensor([[0, 0, 2]]), num_slots=2)
-        Traceback (most recent call last):
-            ...
-        ValueError: expected visit_ids below 2, the number of columns of visit_days, found 2
-    """
+def _sum_codes(weight_KE: Tensor, input_ids_BT: Tensor, slots_BT: Tensor, num_slots: int) -> Tensor:
+    """Sum the vectors of each slot's codes, which is a multi-hot vector times a matrix without either."""
     batch = input_ids_BT.shape[0]
     valid_BT = slots_BT >= 0
     if slots_BT.numel() and (last := int(slots_BT.max())) >= num_slots:
@@ -94,43 +67,15 @@ def sum_codes(weight_KE: Tensor, input_ids_BT: Tensor, slots_BT: Tensor, num_slo
     return sums.view(batch, num_slots, -1)
 
 
-def turn_round(states_BVE: Tensor, counts_B: Tensor) -> Tensor:
-    """Reverse each patient's steps and leave the padding where it is.
-
-    Args:
-        states_BVE (`torch.FloatTensor` of shape `(batch, steps, width)`):
-            One vector per step, padded on the right.
-        counts_B (`torch.LongTensor` of shape `(batch,)`):
-            Steps of each patient.
-
-    Returns:
-        `torch.FloatTensor` of shape `(batch, steps, width)`: The steps in reverse order; doing it twice is undoing it.
-
-    Examples:
-        >>> turn_round(torch.tensor([[[1], [2], [3], [0]]]), torch.tensor([3])).flatten().tolist()
-        [3, 2, 1, 0]
-    """
+def _turn_round(states_BVE: Tensor, counts_B: Tensor) -> Tensor:
+    """Reverse each patient's steps and leave the padding where it is."""
     step_V = torch.arange(states_BVE.shape[1], device=counts_B.device)
     index_BV = torch.where(step_V < counts_B[:, None], counts_B[:, None] - 1 - step_V, step_V)
     return states_BVE.gather(1, index_BV[:, :, None].expand_as(states_BVE))
 
 
-def softmax_over(scores_BV: Tensor, chosen_BV: Tensor) -> Tensor:
-    """Softmax over the chosen steps, all zero where none is.
-
-    Args:
-        scores_BV (`torch.FloatTensor` of shape `(batch, steps)`):
-            Scores.
-        chosen_BV (`torch.BoolTensor` of shape `(batch, steps)`):
-            Whether a step takes part.
-
-    Returns:
-        `torch.FloatTensor` of shape `(batch, steps)`: Weights, at least float32.
-
-    Examples:
-        >>> softmax_over(torch.zeros(2, 2), torch.tensor([[True, False], [False, False]])).tolist()
-        [[1.0, 0.0], [0.0, 0.0]]
-    """
+def _softmax_over(scores_BV: Tensor, chosen_BV: Tensor) -> Tensor:
+    """Softmax over the chosen steps, all zero where none is."""
     scores_BV = scores_BV if scores_BV.dtype == torch.float64 else scores_BV.float()
     lowest = torch.finfo(scores_BV.dtype).min
     return scores_BV.masked_fill(~chosen_BV, lowest).softmax(dim=1) * chosen_BV
@@ -146,7 +91,7 @@ class RecurrentEmbeddings(nn.Module):
 
     def forward(self, input_ids: Tensor, slots_BT: Tensor, days_BV: Tensor) -> Steps:
         """Sum codes into steps, `(batch, tokens)` to `(batch, steps, embedding)`."""
-        sums_BVE = sum_codes(self.code_embeddings.weight, input_ids, slots_BT, days_BV.shape[1])
+        sums_BVE = _sum_codes(self.code_embeddings.weight, input_ids, slots_BT, days_BV.shape[1])
         if self.in_every_visit:
             is_visit_BV1 = (days_BV >= 0)[:, :, None] & (torch.arange(days_BV.shape[1]) > 0).to(days_BV.device)[
                 :, None
@@ -157,7 +102,7 @@ class RecurrentEmbeddings(nn.Module):
         return Steps(sums_BVE, gaps_BV[:, :, None].to(sums_BVE.dtype).log1p(), counts_B)
 
 
-class MaskedGRU(nn.Module):
+class _MaskedGRU(nn.Module):
     """A GRU over steps padded on the right, forward or backward in time, one direction on top of itself."""
 
     def __init__(self, config: RecurrentConfig, is_backward: bool = False) -> None:
@@ -177,11 +122,11 @@ class MaskedGRU(nn.Module):
         if not self.is_backward:
             states_BVH: Tensor = self.gru(inputs_BVE)[0]
         else:
-            states_BVH = turn_round(self.gru(turn_round(inputs_BVE, steps.counts))[0], steps.counts)
+            states_BVH = _turn_round(self.gru(_turn_round(inputs_BVE, steps.counts))[0], steps.counts)
         return states_BVH * steps.valid[:, :, None]
 
 
-class RecurrentEncoder(nn.Module):
+class _RecurrentEncoder(nn.Module):
     """What the three have in common: dropout, and gaps beside the vectors of the steps."""
 
     def __init__(self, config: RecurrentConfig) -> None:
@@ -196,22 +141,22 @@ class RecurrentEncoder(nn.Module):
         return torch.cat([vectors_BVE, steps.gaps.to(vectors_BVE.dtype)], dim=2)
 
 
-class DoctorAIEncoder(RecurrentEncoder):
+class DoctorAIEncoder(_RecurrentEncoder):
     """DoctorAI: `h_i = GRU([tanh(W_emb x_i + b_emb); gap_i], h_{i-1})`; the last state is the patient."""
 
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__(config)
         self.embedding_bias = nn.Parameter(torch.zeros(config.embedding_size))
-        self.forward_gru = MaskedGRU(config)
+        self.forward_gru = _MaskedGRU(config)
 
-    def forward(self, steps: Steps) -> Encoded:
+    def forward(self, steps: Steps) -> _Encoded:
         """Encode the steps of patients."""
         vectors_BVE = self.dropout(torch.tanh(steps.sums + self.embedding_bias))
         states_BVH = self.forward_gru(self.with_gaps(vectors_BVE, steps), steps)
-        return Encoded(states_BVH, _last(states_BVH, steps))
+        return _Encoded(states_BVH, _last(states_BVH, steps))
 
 
-class DipoleEncoder(RecurrentEncoder):
+class DipoleEncoder(_RecurrentEncoder):
     """Dipole: a GRU in each direction, attention from the last step to the earlier ones, and `tanh(W_c [c; h])`.
 
     With `v_i = ReLU(W_v x_i + b_v)` and `h_i = [forward GRU; backward GRU]`, step t scores step i < t by
@@ -229,8 +174,8 @@ class DipoleEncoder(RecurrentEncoder):
         width = 2 * config.hidden_size
         self.attention = config.attention
         self.embedding_bias = nn.Parameter(torch.zeros(config.embedding_size))
-        self.forward_gru = MaskedGRU(config)
-        self.backward_gru = MaskedGRU(config, is_backward=True)
+        self.forward_gru = _MaskedGRU(config)
+        self.backward_gru = _MaskedGRU(config, is_backward=True)
         if config.attention == "location":
             self.score = nn.Linear(width, 1)
         elif config.attention == "general":
@@ -240,17 +185,17 @@ class DipoleEncoder(RecurrentEncoder):
             self.score = nn.Linear(config.attention_size, 1, bias=False)
         self.combine = nn.Linear(2 * width, config.hidden_size, bias=False)
 
-    def forward(self, steps: Steps) -> Encoded:
+    def forward(self, steps: Steps) -> _Encoded:
         """Encode the steps of patients."""
         vectors_BVE = self.dropout(functional.relu(steps.sums + self.embedding_bias))
         inputs_BVE = self.with_gaps(vectors_BVE, steps)
         states_BVH = torch.cat([self.forward_gru(inputs_BVE, steps), self.backward_gru(inputs_BVE, steps)], dim=2)
         last_BH = _last(states_BVH, steps)
         is_earlier_BV = torch.arange(states_BVH.shape[1], device=steps.counts.device) < steps.counts[:, None] - 1
-        weights_BV = softmax_over(self._scores(states_BVH, last_BH), is_earlier_BV)
+        weights_BV = _softmax_over(self._scores(states_BVH, last_BH), is_earlier_BV)
         context_BH = (weights_BV[:, :, None] * states_BVH).sum(dim=1)
         patient_BH = torch.tanh(self.combine(torch.cat([context_BH, last_BH.to(context_BH.dtype)], dim=1)))
-        return Encoded(states_BVH, patient_BH, weights_BV)
+        return _Encoded(states_BVH, patient_BH, weights_BV)
 
     def _scores(self, states_BVH: Tensor, last_BH: Tensor) -> Tensor:
         """Score every step, `(batch, steps)`."""
@@ -265,7 +210,7 @@ class DipoleEncoder(RecurrentEncoder):
         return scores_BV1.squeeze(2)
 
 
-class RetainEncoder(RecurrentEncoder):
+class _RetainEncoder(_RecurrentEncoder):
     """RETAIN: two GRUs backward in time weigh each visit (alpha) and each of its embedding's coordinates (beta).
 
     With `v_j = W_emb x_j`, `alpha = softmax_j(w^T g_j + b)` from the one GRU and `beta_j = tanh(W h_j + b)` from the
@@ -275,40 +220,25 @@ class RetainEncoder(RecurrentEncoder):
 
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__(config)
-        self.alpha_gru = MaskedGRU(config, is_backward=True)
-        self.beta_gru = MaskedGRU(config, is_backward=True)
+        self.alpha_gru = _MaskedGRU(config, is_backward=True)
+        self.beta_gru = _MaskedGRU(config, is_backward=True)
         self.alpha = nn.Linear(config.hidden_size, 1)
         self.beta = nn.Linear(config.hidden_size, config.embedding_size)
 
-    def forward(self, steps: Steps) -> Encoded:
+    def forward(self, steps: Steps) -> _Encoded:
         """Encode the steps of patients."""
         vectors_BVE = self.dropout(steps.sums)
         inputs_BVE = self.with_gaps(vectors_BVE, steps)
         scores_BV = self.alpha(self.alpha_gru(inputs_BVE, steps)).squeeze(2)
-        alpha_BV = softmax_over(scores_BV, steps.valid)
+        alpha_BV = _softmax_over(scores_BV, steps.valid)
         beta_BVE = torch.tanh(self.beta(self.beta_gru(inputs_BVE, steps))) * steps.valid[:, :, None]
         states_BVE = alpha_BV[:, :, None] * beta_BVE * vectors_BVE
-        return Encoded(states_BVE, states_BVE.sum(dim=1), alpha_BV, beta_BVE)
+        return _Encoded(states_BVE, states_BVE.sum(dim=1), alpha_BV, beta_BVE)
 
 
-ENCODERS = {"doctor_ai": DoctorAIEncoder, "dipole": DipoleEncoder, "retain": RetainEncoder}
+ENCODERS = {"doctor_ai": DoctorAIEncoder, "dipole": DipoleEncoder, "retain": _RetainEncoder}
 
 
 def _last(states_BVH: Tensor, steps: Steps) -> Tensor:
     """Take each patient's last step."""
     return states_BVH[torch.arange(len(states_BVH), device=states_BVH.device), steps.counts - 1]
-
-
-__all__ = [
-    "ENCODERS",
-    "DipoleEncoder",
-    "DoctorAIEncoder",
-    "Encoded",
-    "MaskedGRU",
-    "RecurrentEmbeddings",
-    "RetainEncoder",
-    "Steps",
-    "softmax_over",
-    "sum_codes",
-    "turn_round",
-]

@@ -23,7 +23,7 @@ from transformers.utils.generic import ModelOutput, can_return_tuple
 from .configuration_recurrent import RecurrentConfig
 from .encoder_recurrent import ENCODERS, DipoleEncoder, DoctorAIEncoder, RecurrentEmbeddings, Steps
 
-ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
+_ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 
 @dataclass
@@ -282,17 +282,9 @@ class RecurrentForSequenceClassification(RecurrentPreTrainedModel):
         return contributions_BTK
 
 
-def _problem_type(labels: Tensor, num_labels: int) -> ProblemType:
+def _problem_type(labels: Tensor, num_labels: int) -> _ProblemType:
     """Choose the loss by the number of outputs and the kind of labels."""
     if num_labels == 1:
         return "regression"
     is_class = labels.dim() == 1 and not labels.is_floating_point()
     return "single_label_classification" if is_class else "multi_label_classification"
-
-
-__all__ = [
-    "RecurrentForSequenceClassification",
-    "RecurrentModel",
-    "RecurrentModelOutput",
-    "RecurrentPreTrainedModel",
-]

@@ -17,9 +17,9 @@ from claim_transformers.codes.systems import SYSTEMS
 
 # Services and drugs of which both populations bill.
 SHARED_DATA = Path(__file__).parent / "data"
-POOL_COLUMNS = ("pool", "rank", "code", "system", "weight", "source")
+_POOL_COLUMNS = ("pool", "rank", "code", "system", "weight", "source")
 
-Row = TypeVar("Row", bound=Any)
+_Row = TypeVar("_Row", bound=Any)
 
 
 @cache
@@ -27,7 +27,7 @@ def read_pools(path: Path) -> dict[str, dict[str, str]]:
     """Read pools of codes, once per process.
 
     Args:
-        path (`Path`): CSV file with the columns `POOL_COLUMNS`. The rows of a pool stand together in order of rank;
+        path (`Path`): CSV file with the columns `_POOL_COLUMNS`. The rows of a pool stand together in order of rank;
             all of them have a weight, or none has and the weights fall with the rank.
 
     Returns:
@@ -39,8 +39,8 @@ def read_pools(path: Path) -> dict[str, dict[str, str]]:
     """
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != POOL_COLUMNS:
-            raise ValueError(f"{path.name}: expected the columns {POOL_COLUMNS}, found {reader.fieldnames}")
+        if tuple(reader.fieldnames or ()) != _POOL_COLUMNS:
+            raise ValueError(f"{path.name}: expected the columns {_POOL_COLUMNS}, found {reader.fieldnames}")
         rows = list(reader)
     pools: dict[tuple[str, str], list[str]] = {}
     is_weighted: dict[tuple[str, str], bool] = {}
@@ -61,7 +61,7 @@ def read_pools(path: Path) -> dict[str, dict[str, str]]:
 def _check_row(place: str, row: dict[str, str], rank: int) -> None:
     """Refuse a row without source, of an unknown system, out of rank or with a weight that is no positive number."""
     if None in row or None in row.values():
-        raise ValueError(f"{place}: expected {len(POOL_COLUMNS)} cells, found another number")
+        raise ValueError(f"{place}: expected {len(_POOL_COLUMNS)} cells, found another number")
     for name in ("pool", "source"):
         if not row[name].strip():
             raise ValueError(f"{place}: expected a {name}, found none")
@@ -99,7 +99,7 @@ def _check_codes(path: Path, rows: list[dict[str, str]]) -> None:
         seen.add(key)
 
 
-def read_rows(path: Path, kind: type[Row], words: dict[str, tuple[str, ...]] | None = None) -> tuple[Row, ...]:
+def read_rows(path: Path, kind: type[_Row], words: dict[str, tuple[str, ...]] | None = None) -> tuple[_Row, ...]:
     """Read causes or conditions.
 
     Args:
@@ -121,7 +121,7 @@ def read_rows(path: Path, kind: type[Row], words: dict[str, tuple[str, ...]] | N
         raise ValueError(f"{path.name}: expected a list of mappings, found something else")
     hints = typing.get_type_hints(kind)
     required = {item.name for item in fields(kind) if item.default is MISSING}
-    read: dict[str, Row] = {}
+    read: dict[str, _Row] = {}
     for number, row in enumerate(content, 1):
         place = f"{path.name}, row {number}"
         if unknown := sorted(set(row) - set(hints) - {"source"}):

@@ -8,7 +8,7 @@ import numpy as np
 
 # Labelers above 90000 have not been assigned by the Food and Drug Administration to the makers of these ingredients,
 # so that a simulated product can never be mistaken for a real one.
-FIRST_LABELER = 90101
+_FIRST_LABELER = 90101
 _LABELERS = 60
 # Fewest and most products per ingredient, a judgement.
 _PRODUCTS_PER_INGREDIENT = (12, 48)
@@ -21,7 +21,7 @@ def product_pools(ingredients: Sequence[str]) -> dict[str, str]:
     least, most = _PRODUCTS_PER_INGREDIENT
     for number, ingredient in enumerate(ingredients):
         count = int(generator.integers(least, most))
-        labelers = FIRST_LABELER + generator.choice(_LABELERS, size=count, replace=True)
+        labelers = _FIRST_LABELER + generator.choice(_LABELERS, size=count, replace=True)
         packages = generator.integers(1, 90, size=count)
         pools[ingredient] = " ".join(
             f"{labeler}{number * 50 + product:04d}{package:02d}"

@@ -53,22 +53,7 @@ def unit(key: Key, salt: int | Key) -> Float:
 
 
 def _parse_weights(text: str) -> tuple[list[str], np.ndarray[tuple[int], np.dtype[np.float64]]]:
-    """Read `"A:3 B:1"`, or `"A B"` whose weights fall with the rank.
-
-    Args:
-        text (`str`): Codes separated by blanks, each with a weight or none with one.
-
-    Returns:
-        `tuple[list[str], np.ndarray]`: Codes and their weights, which sum to one.
-
-    Raises:
-        ValueError: If the text is empty.
-
-    Examples:
-        >>> codes, weights = _parse_weights("99213:3 99214:1")
-        >>> codes, weights.tolist()
-        (['99213', '99214'], [0.75, 0.25])
-    """
+    """Read `"A:3 B:1"`, or `"A B"` whose weights fall with the rank."""
     parts = [part.partition(":") for part in text.split()]
     if not parts:
         raise ValueError("expected at least one code in a pool, found none")

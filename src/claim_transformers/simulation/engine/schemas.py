@@ -6,7 +6,7 @@ import pyarrow as pa
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 DAY = pa.date32()
-MONEY = pa.decimal128(12, 2)
+_MONEY = pa.decimal128(12, 2)
 
 # Fields that open and close a claim line of every population.
 OPENING_FIELDS = (
@@ -24,9 +24,9 @@ OPENING_FIELDS = (
 )
 CLOSING_FIELDS = (
     ("paid_date", DAY),
-    ("paid_amount", MONEY),
-    ("allowed_amount", MONEY),
-    ("charge_amount", MONEY),
+    ("paid_amount", _MONEY),
+    ("allowed_amount", _MONEY),
+    ("charge_amount", _MONEY),
     ("data_source", TEXT),
 )
 
@@ -41,8 +41,8 @@ PHARMACY_SCHEMA = pa.schema(
         ("days_supply", pa.int32()),
         ("refills", pa.int32()),
         ("paid_date", DAY),
-        ("paid_amount", MONEY),
-        ("allowed_amount", MONEY),
+        ("paid_amount", _MONEY),
+        ("allowed_amount", _MONEY),
         ("data_source", TEXT),
     ]
 )

@@ -37,7 +37,7 @@ _ALWAYS_RECORDED = ("IP", "SNF", "HHA", "HOSP")
 
 
 @dataclass
-class Care:
+class _Care:
     """Claims and fills of one block, recorded ones only.
 
     Attributes:
@@ -60,7 +60,7 @@ def write_care(
     death_day: Int,
     generator: np.random.Generator,
     recording: np.random.Generator,
-) -> Care:
+) -> _Care:
     """Write all claims and fills of a block."""
     visits, urgent, is_observation = _visits_outside(world, stays, death_day)
     bounds = bounds_of(stays, death_day)
@@ -97,14 +97,11 @@ def write_care(
         lost[:, 0] = False
         diagnoses = forget(diagnoses, lost)
     kept_fills = Fills(*(getattr(fills, name)[filled] for name in Fills.__annotations__))
-    return Care(sheet, lines, diagnoses, kept_fills)
+    return _Care(sheet, lines, diagnoses, kept_fills)
 
 
 def _visits_outside(world: World, stays: Stays, death_day: Int) -> tuple[Events, Events, Bool]:
-    """Office and emergency visits that take place: none in hospital or after death.
-
-    In the month after a discharge the follow-up visit is drawn with the stay, so no other office visit is left there.
-    """
+    """Office and emergency visits that take place: none in hospital or after death."""
     contacts = world.contacts
     office, urgent = contacts.office, contacts.emergency
     since = days_since_discharge(stays, office.patient, office.day)

@@ -14,7 +14,6 @@ from claim_transformers.simulation.medicare.codebook import MedicareCodebook
 from claim_transformers.simulation.medicare.community import event_keys
 from claim_transformers.simulation.medicare.sheets import (
     BILL,
-    PLACE,
     PROCEDURES,
     Sheet,
     draw_services,
@@ -193,9 +192,3 @@ def follow_up_claims(codes: MedicareCodebook, stays: Stays, bounds: Bounds, gene
     service = draw_services(codes, "follow_up", day, generator)
     sheet.add_lines(np.arange(len(seen), dtype=np.int32), day, 110.0, service=service)
     return sheet
-
-
-__all__ = [
-    "ADMIT_TYPES", "ALL_DISPOSITIONS", "GROUPS", "PLACE", "STILL_PATIENT", "TRANSFERRED", "Bounds", "bounds_of",
-    "days_since_discharge", "follow_up_claims", "stay_claims",
-]  # fmt: skip

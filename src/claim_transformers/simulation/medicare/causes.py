@@ -20,7 +20,7 @@ from claim_transformers.simulation.medicare.conditions import CONDITION_NAMES, D
 
 
 @dataclass(frozen=True)
-class StayCause:
+class _StayCause:
     """One reason for a stay.
 
     Args:
@@ -76,7 +76,7 @@ class StayCause:
         return ("planned_" if self.planned else "stay_") + self.name
 
 
-STAY_CAUSES: tuple[StayCause, ...] = read_rows(DATA / "stay_causes.yaml", StayCause)
+STAY_CAUSES: tuple[_StayCause, ...] = read_rows(DATA / "stay_causes.yaml", _StayCause)
 CAUSE_NAMES = tuple(cause.name for cause in STAY_CAUSES)
 CHEMOTHERAPY, REHABILITATION = CAUSE_NAMES.index("chemotherapy"), CAUSE_NAMES.index("rehabilitation")
 IS_PLANNED = np.array([cause.planned for cause in STAY_CAUSES])

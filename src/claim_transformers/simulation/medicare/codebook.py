@@ -40,7 +40,7 @@ def drug_pools() -> dict[str, str]:
     return read_pools(DATA / "drugs.csv")["DRUG"] | {name: shared[name] for name in _SHARED_CLASSES}
 
 
-class DatedTable:
+class _DatedTable:
     """Pools of codes whose weights change on the day of a drift and whose codes change with the version of ICD.
 
     Args:
@@ -48,7 +48,7 @@ class DatedTable:
         drift (`PlantedDrift`): When and by how much the weights move.
 
     Examples:
-        >>> table = DatedTable([{"x": "A:1"}, {"x": "B:1"}], PlantedDrift(2012))
+        >>> table = _DatedTable([{"x": "A:1"}, {"x": "B:1"}], PlantedDrift(2012))
         >>> days = np.array([_ICD10_DAY - 1, _ICD10_DAY])
         >>> codes = table.draw(np.zeros(2, dtype=np.int32), np.zeros(2, dtype=np.float32), days)
         >>> table.vocabulary.take(codes).to_pylist()
@@ -121,10 +121,10 @@ class MedicareCodebook:
 
     def __init__(self, drift: PlantedDrift) -> None:
         diagnoses, procedures = read_pools(DATA / "diagnoses.csv"), read_pools(DATA / "procedures.csv")
-        self.diagnoses = DatedTable([diagnoses["ICD9CM"], diagnoses["ICD10CM"]], drift)
-        self.procedures = DatedTable([procedures["ICD9PCS"], procedures["ICD10PCS"]], drift)
-        self.services = DatedTable([service_pools()], drift)
-        self.drugs = DatedTable([drug_pools()], drift)
+        self.diagnoses = _DatedTable([diagnoses["ICD9CM"], diagnoses["ICD10CM"]], drift)
+        self.procedures = _DatedTable([procedures["ICD9PCS"], procedures["ICD10PCS"]], drift)
+        self.services = _DatedTable([service_pools()], drift)
+        self.drugs = _DatedTable([drug_pools()], drift)
         pools = product_pools(self.drugs.vocabulary.to_pylist())
         self.product_pools = {name: _shift(codes, _LABELER_SHIFT) for name, codes in pools.items()}
         self.products = CodeTable(self.product_pools)

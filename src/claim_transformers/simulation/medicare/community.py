@@ -17,9 +17,9 @@ from claim_transformers.simulation.medicare.population import MedicarePopulation
 
 # Visits a year: to an office for no lasting condition, and to an emergency department without admission (NAMCS,
 # NHAMCS).
-OFFICE_VISITS, EMERGENCY_VISITS = 1.5, 0.26
-OBSERVATION_SHARE = 0.16
-ACCESS_EFFECT = 0.22
+_OFFICE_VISITS, _EMERGENCY_VISITS = 1.5, 0.26
+_OBSERVATION_SHARE = 0.16
+_ACCESS_EFFECT = 0.22
 MINOR = len(CONDITIONS)
 _DAY_BITS = 20
 
@@ -100,15 +100,15 @@ def draw_contacts(
     )
     weights = np.array([condition.visits for condition in CONDITIONS], dtype=np.float32)
     wanted = np.sqrt(illness.burden) @ weights
-    own = np.exp(np.float32(ACCESS_EFFECT) * patients.access)[:, None]
-    office = (OFFICE_VISITS + wanted.T) * own * np.exp(0.2 * community.instability) * volume
-    emergency = EMERGENCY_VISITS * np.sqrt(patients.frailty)[:, None] * (1 + 0.5 * community.illness)
+    own = np.exp(np.float32(_ACCESS_EFFECT) * patients.access)[:, None]
+    office = (_OFFICE_VISITS + wanted.T) * own * np.exp(0.2 * community.instability) * volume
+    emergency = _EMERGENCY_VISITS * np.sqrt(patients.frailty)[:, None] * (1 + 0.5 * community.illness)
     emergency *= np.exp(0.45 * community.instability - 0.12 * patients.access[:, None]) * np.sqrt(volume)
     visits = _place(office / 12, calendar, generator, on_weekdays=True)
     urgent = _place(emergency / 12, calendar, generator, on_weekdays=False)
     for events in (visits, urgent):
         events.reason = _reasons(events, illness, weights, calendar, generator)
-    share = OBSERVATION_SHARE * (1 + drift.share(urgent.day))
+    share = _OBSERVATION_SHARE * (1 + drift.share(urgent.day))
     return Contacts(visits, urgent, generator.random(len(urgent), dtype=np.float32) < share)
 
 
@@ -137,6 +137,6 @@ def _reasons(
     present = illness.burden[month, events.patient] > 0
     steps = np.cumsum(present * weights, axis=1)
     # The part above the last step is the share of minor reasons: its position is `MINOR`, one past the conditions.
-    threshold = generator.random(len(events), dtype=np.float32) * (steps[:, -1] + np.float32(OFFICE_VISITS * 0.7))
+    threshold = generator.random(len(events), dtype=np.float32) * (steps[:, -1] + np.float32(_OFFICE_VISITS * 0.7))
     reasons: Int = (steps <= threshold[:, None]).sum(axis=1).astype(np.int32)
     return reasons

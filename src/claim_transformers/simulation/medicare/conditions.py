@@ -18,22 +18,22 @@ from claim_transformers.simulation.medicare.population import MedicarePopulation
 
 DATA = Path(__file__).parent / "data"
 
-CURVE_AGES = (35.0, 50.0, 65.0, 75.0, 85.0, 95.0)
+_CURVE_AGES = (35.0, 50.0, 65.0, 75.0, 85.0, 95.0)
 BURN_IN_MONTHS = 6
-MONTH_YEARS = 1 / 12
+_MONTH_YEARS = 1 / 12
 # Spread of the logarithm of the hidden severity of each condition of a patient, and its growth a year; judgements.
-SEVERITY_SPREAD = 0.45
-SEVERITY_GROWTH = 0.06
-CANCER_TREATMENT_MONTHS = 14
+_SEVERITY_SPREAD = 0.45
+_SEVERITY_GROWTH = 0.06
+_CANCER_TREATMENT_MONTHS = 14
 
 
 @dataclass(frozen=True)
-class Condition:
+class _Condition:
     """One chronic condition.
 
     Args:
         name (`str`): Name, also of its pool of diagnoses.
-        share (`tuple[float, ...]`): Share of patients at `CURVE_AGES` who have it.
+        share (`tuple[float, ...]`): Share of patients at `_CURVE_AGES` who have it.
         odds (`tuple[tuple[str, float], ...]`): What multiplies the odds: traits or conditions listed earlier.
         visits (`float`): Office visits a year for it.
         mention (`float`): Weight with which other claims name it.
@@ -58,7 +58,7 @@ class Condition:
             raise ValueError("expected odds above 0, found others")
 
 
-CONDITIONS: tuple[Condition, ...] = read_rows(DATA / "conditions.yaml", Condition)
+CONDITIONS: tuple[_Condition, ...] = read_rows(DATA / "conditions.yaml", _Condition)
 CONDITION_NAMES = tuple(condition.name for condition in CONDITIONS)
 CANCER = CONDITION_NAMES.index("cancer")
 ESRD = CONDITION_NAMES.index("esrd")
@@ -90,7 +90,7 @@ def _draw_onset_ages(patients: MedicarePopulation, generator: np.random.Generato
     """Age at which each condition begins."""
     traits = patients.traits()
     size = len(patients)
-    ages = np.array(CURVE_AGES)
+    ages = np.array(_CURVE_AGES)
     # At the age at which a trait or an earlier condition counts, it is present or not: the age of entry decides.
     age_now = patients.entry_age + 2.0
     onset = np.empty((size, len(CONDITIONS)), dtype=np.float64)
@@ -123,12 +123,12 @@ def draw_illness(patients: MedicarePopulation, calendar: Calendar, generator: np
     start_age = (calendar.first - patients.birth_day) / 365.25
     onset_month = ((onset_age - start_age[:, None]) * 12).astype(np.float32)
     spread = generator.standard_normal(onset_month.shape, dtype=np.float32)
-    severity = np.exp(np.float32(SEVERITY_SPREAD) * spread - np.float32(SEVERITY_SPREAD**2 / 2))
+    severity = np.exp(np.float32(_SEVERITY_SPREAD) * spread - np.float32(_SEVERITY_SPREAD**2 / 2))
     months = np.arange(-BURN_IN_MONTHS, calendar.months, dtype=np.float32)
     # Most conditions of most patients never begin, so only those that do are worked out.
     patient, condition = np.nonzero(onset_month < calendar.months)
     since = months[:, None] - onset_month[patient, condition]
-    grown = np.minimum(since, np.float32(180)) * np.float32(SEVERITY_GROWTH * MONTH_YEARS) + 1
+    grown = np.minimum(since, np.float32(180)) * np.float32(_SEVERITY_GROWTH * _MONTH_YEARS) + 1
     grown *= severity[patient, condition]
     grown *= since >= 0
     burden = np.zeros((len(months), *onset_month.shape), dtype=np.float32)
@@ -136,6 +136,6 @@ def draw_illness(patients: MedicarePopulation, calendar: Calendar, generator: np
     # Treatment recurs in some: a third is treated again every few years.
     cycle = np.where(generator.random(len(patients), dtype=np.float32) < 0.33, np.float32(40), np.float32(1e6))
     age_of_cancer = months[:, None] - onset_month[:, CANCER]
-    in_treatment = (age_of_cancer >= 0) & (np.mod(np.maximum(age_of_cancer, 0), cycle) < CANCER_TREATMENT_MONTHS)
+    in_treatment = (age_of_cancer >= 0) & (np.mod(np.maximum(age_of_cancer, 0), cycle) < _CANCER_TREATMENT_MONTHS)
     burden[:, :, CANCER] *= np.float32(0.5) + in_treatment
     return Illness(onset_month, burden, in_treatment.astype(np.float32))

@@ -32,7 +32,7 @@ _POPULATION_SPREAD = 1.3
 
 
 @dataclass(frozen=True)
-class Counties:
+class _Counties:
     """All counties, one entry each.
 
     Args:
@@ -50,7 +50,7 @@ class Counties:
     noise: Float
 
 
-def county_codes() -> list[str]:
+def _county_codes() -> list[str]:
     """FIPS codes of the counties."""
     codes = []
     for part in "".join(_COUNTY_CODES).split():
@@ -69,9 +69,9 @@ def _normal(key: np.ndarray[tuple[int], np.dtype[np.uint64]], salt: int) -> Floa
 
 
 @cache
-def counties() -> Counties:
+def counties() -> _Counties:
     """The counties, built once per process."""
-    fips = county_codes()
+    fips = _county_codes()
     key = mix(np.array([int(code) for code in fips], dtype=np.uint64), 2008)
     size = np.exp(_POPULATION_SPREAD * _normal(key, 1).astype(np.float64))
     share = size / size.sum()
@@ -80,7 +80,7 @@ def counties() -> Counties:
     mean = float(share @ raw)
     spread = float(np.sqrt(share @ (raw - mean) ** 2))
     deprivation = ((raw - mean) / spread).astype(np.float32)
-    return Counties(fips, np.cumsum(share).astype(np.float32), deprivation, is_rural, _normal(key, 3))
+    return _Counties(fips, np.cumsum(share).astype(np.float32), deprivation, is_rural, _normal(key, 3))
 
 
 def county_table() -> pa.Table:

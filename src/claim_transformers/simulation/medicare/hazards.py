@@ -30,21 +30,21 @@ PERIOD_DAYS = 30
 ELEVATED_DAYS = HORIZON_DAYS + PERIODS * PERIOD_DAYS
 FADING_DAYS = 45.0
 # The hidden instability of a patient: how much of it lasts from month to month, and what it adds to the hazards.
-INSTABILITY_MEMORY = 0.72
-INSTABILITY_EFFECT = 0.45
+_INSTABILITY_MEMORY = 0.72
+_INSTABILITY_EFFECT = 0.45
 # The weeks after a discharge depend on the burden of illness less than the rest of life does: who was ill enough to be
 # admitted is ill. The daily hazard is `REFERENCE_HAZARD` to the part that is left, a judgement.
 SHARE_OF_BURDEN, REFERENCE_HAZARD = 0.45, np.float32(0.0012)
 # Mortality a year at 75 without any condition and its growth by age (SSA period life table 2009, lowered for the
 # healthy).
-MORTALITY, MORTALITY_GROWTH = 0.007, 0.088
-DRUG_SWITCH = 0.16
-UNPROTECTED_EFFECT = 0.25
+_MORTALITY, _MORTALITY_GROWTH = 0.007, 0.088
+_DRUG_SWITCH = 0.16
+_UNPROTECTED_EFFECT = 0.25
 FOLLOW_UP_EFFECT = 0.62
 NOT_FILLED_EFFECT = 1.4
 # Excess of the hazard on the first day after discharge over that of later weeks, and its fading in days; Jencks et al.
 # 2009 and Dharmarajan et al. 2013 for the shape: most readmissions fall in the first two weeks.
-EARLY_EXCESS, EARLY_DAYS = 0.9, 8.0
+_EARLY_EXCESS, _EARLY_DAYS = 0.9, 8.0
 
 
 @dataclass
@@ -82,17 +82,17 @@ def draw_community(
     decades = (np.clip(age, 60, 95) - 75)[:, None] / 10
     cause_age = np.exp(column("age") * decades).astype(np.float32)
     everyone, per_burden = rate_table()
-    scale = np.exp(np.float32(INSTABILITY_EFFECT) * instability - np.float32(INSTABILITY_EFFECT**2 / 2)) / 365.25
+    scale = np.exp(np.float32(_INSTABILITY_EFFECT) * instability - np.float32(_INSTABILITY_EFFECT**2 / 2)) / 365.25
     scale *= patients.frailty[:, None]
     unplanned_age, planned_age = cause_age * ~IS_PLANNED, cause_age * IS_PLANNED
     unplanned = _total(illness, everyone, per_burden, unplanned_age)
-    unplanned *= scale * (1 + np.float32(UNPROTECTED_EFFECT) * (1 - on_drugs))
+    unplanned *= scale * (1 + np.float32(_UNPROTECTED_EFFECT) * (1 - on_drugs))
     treated_inside = (generator.random(size, dtype=np.float32) < CHEMOTHERAPY_SHARE).astype(np.float32)
     planned = _total(illness, everyone, per_burden, planned_age) / np.float32(365.25)
     planned += illness.in_treatment.T * treated_inside[:, None] * np.float32(CHEMOTHERAPY_STAYS / 365.25)
     grave = illness.burden @ np.array([condition.mortality for condition in CONDITIONS], dtype=np.float32)
     grave = np.minimum(grave.T + 0.35 * illness.burden[:, :, CANCER].T, 4.5)
-    death = MORTALITY / 365.25 * np.exp(MORTALITY_GROWTH * (age - 75))[:, None] * np.exp(0.85 * grave)
+    death = _MORTALITY / 365.25 * np.exp(_MORTALITY_GROWTH * (age - 75))[:, None] * np.exp(0.85 * grave)
     alive_until = np.maximum(patients.entry_month, 0) + 1 + BURN_IN_MONTHS
     death *= np.arange(months)[None, :] >= alive_until[:, None]
     return Community(
@@ -128,11 +128,11 @@ def _hidden_processes(
     instability, on_drugs = np.empty_like(shock), np.empty_like(shock)
     state = shock[0]
     taking = switch[0] < patients.adherence
-    fresh = np.float32(np.sqrt(1 - INSTABILITY_MEMORY**2))
-    start, stop = DRUG_SWITCH * patients.adherence, DRUG_SWITCH * (1 - patients.adherence)
+    fresh = np.float32(np.sqrt(1 - _INSTABILITY_MEMORY**2))
+    start, stop = _DRUG_SWITCH * patients.adherence, _DRUG_SWITCH * (1 - patients.adherence)
     for month in range(months):
         if month:
-            state = np.float32(INSTABILITY_MEMORY) * state + fresh * shock[month]
+            state = np.float32(_INSTABILITY_MEMORY) * state + fresh * shock[month]
             taking = np.where(taking, switch[month] >= stop, switch[month] < start)
         instability[month], on_drugs[month] = state, taking
     return np.ascontiguousarray(instability.T), np.ascontiguousarray(on_drugs.T)
@@ -162,7 +162,7 @@ class Discharge:
 def day_profiles() -> tuple[Float, Float, Float, Float]:
     """Profiles over the first 30 days: excess hazard, planned stays, deaths, chance of a follow-up visit."""
     day = np.arange(1, HORIZON_DAYS + 1, dtype=np.float32)
-    early = 1 + np.float32(EARLY_EXCESS) * np.exp(-(day - 1) / np.float32(EARLY_DAYS))
+    early = 1 + np.float32(_EARLY_EXCESS) * np.exp(-(day - 1) / np.float32(_EARLY_DAYS))
     # Nobody plans a stay for the first days after another one.
     planned = np.where(day <= 5, 0.35, 1.35).astype(np.float32)
     death = 1 + 1.5 * np.exp(-(day - 1) / np.float32(12.0))

@@ -12,20 +12,20 @@ from claim_transformers.simulation.medicare.counties import counties, draw_count
 
 RACES = ("white", "black", "hispanic", "asian", "north_american_native", "other", "unknown")
 # CMS, Medicare and Medicaid Statistical Supplement, 2012 edition, approximate.
-RACE_SHARES = (0.765, 0.105, 0.075, 0.022, 0.006, 0.02, 0.007)
-BLACK, HISPANIC = RACES.index("black"), RACES.index("hispanic")
+_RACE_SHARES = (0.765, 0.105, 0.075, 0.022, 0.006, 0.02, 0.007)
+_BLACK, _HISPANIC = RACES.index("black"), RACES.index("hispanic")
 
 # Original reason for entitlement: age, disability, end-stage renal disease, both (CMS, Master Beneficiary Summary
 # File).
-AGED, DISABLED, RENAL, DISABLED_RENAL = range(4)
+_AGED, _DISABLED, _RENAL, _DISABLED_RENAL = range(4)
 # Share of each group of patients at the start of the window, by age: CMS Statistical Supplement, approximate.
-AGE_BANDS = ((25, 45), (45, 55), (55, 65), (65, 70), (70, 75), (75, 80), (80, 85), (85, 90), (90, 98))
-AGE_SHARES = (0.04, 0.05, 0.075, 0.225, 0.195, 0.155, 0.125, 0.085, 0.05)
+_AGE_BANDS = ((25, 45), (45, 55), (55, 65), (65, 70), (70, 75), (75, 80), (80, 85), (85, 90), (90, 98))
+_AGE_SHARES = (0.04, 0.05, 0.075, 0.225, 0.195, 0.155, 0.125, 0.085, 0.05)
 # Share of patients over 65 whose entitlement began with a disability.
-FORMERLY_DISABLED = 0.085
-TURNING_65 = 0.13
-LEAVE_MONTHLY, RETURN_MONTHLY, GAP_MONTHLY = 0.0035, 0.012, 0.0015
-PART_D_SHARE = 0.62
+_FORMERLY_DISABLED = 0.085
+_TURNING_65 = 0.13
+_LEAVE_MONTHLY, _RETURN_MONTHLY, _GAP_MONTHLY = 0.0035, 0.012, 0.0015
+_PART_D_SHARE = 0.62
 DUAL_CODES = ("NA", "02", "08", "01", "03", "04", "06")
 
 
@@ -40,7 +40,7 @@ class MedicarePopulation:
         birth_day: Day of birth, days since 1970-01-01.
         entry_month: First month of entitlement, negative where it began before the window.
         entry_age: Age at the start of entitlement or of the window, whichever is later, in years.
-        entitlement: Original reason, `AGED`, `DISABLED`, `RENAL` or `DISABLED_RENAL`.
+        entitlement: Original reason, `_AGED`, `_DISABLED`, `_RENAL` or `_DISABLED_RENAL`.
         dual: Index into `DUAL_CODES`, 0 for those without Medicaid.
         county: Position in `Counties.fips`.
         deprivation: Latent deprivation of the county.
@@ -76,12 +76,12 @@ class MedicarePopulation:
         """What the odds of conditions may depend on, as numbers per patient."""
         return {
             "male": self.male.astype(np.float32),
-            "black": (self.race == BLACK).astype(np.float32),
-            "hispanic": (self.race == HISPANIC).astype(np.float32),
+            "black": (self.race == _BLACK).astype(np.float32),
+            "hispanic": (self.race == _HISPANIC).astype(np.float32),
             "deprived": self.deprivation,
             "dual": (self.dual > 0).astype(np.float32),
-            "disabled": np.isin(self.entitlement, (DISABLED, DISABLED_RENAL)).astype(np.float32),
-            "esrd_entitled": (self.entitlement >= RENAL).astype(np.float32),
+            "disabled": np.isin(self.entitlement, (_DISABLED, _DISABLED_RENAL)).astype(np.float32),
+            "esrd_entitled": (self.entitlement >= _RENAL).astype(np.float32),
         }
 
 
@@ -93,8 +93,8 @@ def draw_population(
     key = patient_keys(size, block_key, 31)
     birth_day, entry_month, entry_age, is_disabled = _draw_entry(size, calendar, generator)
     renal = random(size) < np.where(is_disabled, 0.025, 0.0015)
-    formerly = ~is_disabled & (entry_age > 65.5) & (random(size) < FORMERLY_DISABLED)
-    entitlement = np.where(is_disabled | formerly, DISABLED, AGED) + 2 * renal
+    formerly = ~is_disabled & (entry_age > 65.5) & (random(size) < _FORMERLY_DISABLED)
+    entitlement = np.where(is_disabled | formerly, _DISABLED, _AGED) + 2 * renal
     male = random(size) < np.where(is_disabled, 0.53, np.interp(entry_age, (65, 75, 85, 95), (0.47, 0.44, 0.36, 0.25)))
     county = draw_counties(random(size))
     deprivation = counties().deprivation[county]
@@ -112,7 +112,7 @@ def draw_population(
         birth_day=birth_day,
         entry_month=entry_month,
         entry_age=entry_age,
-        entitlement=np.minimum(entitlement, DISABLED_RENAL).astype(np.int32),
+        entitlement=np.minimum(entitlement, _DISABLED_RENAL).astype(np.int32),
         dual=np.where(is_dual, kind, 0).astype(np.int32),
         county=county,
         deprivation=deprivation,
@@ -120,7 +120,7 @@ def draw_population(
         frailty=generator.standard_gamma(3.0, size, dtype=np.float32) / np.float32(3.0),
         adherence=generator.beta(2.6, 1.3, size).astype(np.float32),
         access=access.astype(np.float32),
-        has_part_d=random(size) < np.where(is_dual, 0.95, PART_D_SHARE - 0.08),
+        has_part_d=random(size) < np.where(is_dual, 0.95, _PART_D_SHARE - 0.08),
         enrolled=_draw_enrolment(size, entry_month, calendar, generator),
     )
 
@@ -128,11 +128,11 @@ def draw_population(
 def _draw_entry(size: int, calendar: Calendar, generator: np.random.Generator) -> tuple[Int, Int, Float, Bool]:
     """Day of birth, first month, age then, and whether entitled under 65."""
     random = generator.random
-    band = np.searchsorted(np.cumsum(AGE_SHARES)[:-1], random(size))
-    low, high = np.array(AGE_BANDS, dtype=np.float64).T
+    band = np.searchsorted(np.cumsum(_AGE_SHARES)[:-1], random(size))
+    low, high = np.array(_AGE_BANDS, dtype=np.float64).T
     start_age = low[band] + random(size) * (high - low)[band]
     # A part of the patients comes in while the window lasts: most of them turn 65, the rest become disabled.
-    share = TURNING_65 * min(calendar.months / 60, 1.5)
+    share = _TURNING_65 * min(calendar.months / 60, 1.5)
     late = random(size) < share
     entry_month = np.where(late, (random(size) * calendar.months).astype(np.int32), -1)
     turns_65 = late & (random(size) < 0.85)
@@ -146,8 +146,8 @@ def _draw_entry(size: int, calendar: Calendar, generator: np.random.Generator) -
 
 def _draw_races(deprivation: Float, generator: np.random.Generator) -> Int:
     """Race, black and Hispanic more often where a county is deprived."""
-    weight = np.tile(np.array(RACE_SHARES), (len(deprivation), 1))
-    weight[:, (BLACK, HISPANIC)] *= np.exp(0.3 * deprivation - 0.045)[:, None]
+    weight = np.tile(np.array(_RACE_SHARES), (len(deprivation), 1))
+    weight[:, (_BLACK, _HISPANIC)] *= np.exp(0.3 * deprivation - 0.045)[:, None]
     steps = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)
     drawn: Int = (steps[:, :-1] <= generator.random(len(deprivation))[:, None]).sum(axis=1).astype(np.int32)
     return drawn
@@ -162,8 +162,8 @@ def _draw_enrolment(size: int, entry_month: Int, calendar: Calendar, generator: 
         chance = generator.random(size, dtype=np.float32)
         # Most moves between plans take effect on January 1 (annual enrolment period).
         moves = 4.0 if calendar.month_of_year(np.array(month)) == 0 else 0.73
-        stays = covered & (chance >= LEAVE_MONTHLY * moves + GAP_MONTHLY)
-        returns = ~covered & (month > first) & (chance < RETURN_MONTHLY * moves)
+        stays = covered & (chance >= _LEAVE_MONTHLY * moves + _GAP_MONTHLY)
+        returns = ~covered & (month > first) & (chance < _RETURN_MONTHLY * moves)
         covered = stays | returns | (month == first)
         enrolled[month] = covered
     return enrolled
@@ -171,6 +171,6 @@ def _draw_enrolment(size: int, entry_month: Int, calendar: Calendar, generator: 
 
 def medicare_status(entitlement: Int, age_years: Float, has_esrd: Bool) -> Int:
     """Medicare status codes (CMS: 10, 11 aged, 20, 21 disabled, 31 ESRD only; the second digit tells of ESRD)."""
-    young = np.where(entitlement == RENAL, 31, 20 + has_esrd)
+    young = np.where(entitlement == _RENAL, 31, 20 + has_esrd)
     status: Int = np.where(age_years >= 65, 10 + has_esrd, young).astype(np.int32)
     return status

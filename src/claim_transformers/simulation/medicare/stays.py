@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import NEVER, Bool, Calendar, Float, Int
-from claim_transformers.simulation.medicare.admission import HOME, HOSPICE, Admissions, admit
+from claim_transformers.simulation.medicare.admission import Admissions, admit
 from claim_transformers.simulation.medicare.community import Contacts, event_keys
 from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, Illness
 from claim_transformers.simulation.medicare.hazards import (
@@ -331,6 +331,3 @@ def _one_round(
         memory=memory + np.where(is_planned, 0.35, 1.0).astype(np.float32),
     )
     return stays, _take(after, np.flatnonzero(lives))
-
-
-__all__ = ["HOME", "HOSPICE", "Stays", "World", "draw_stays"]

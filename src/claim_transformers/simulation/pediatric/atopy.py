@@ -15,7 +15,7 @@ from claim_transformers.simulation.pediatric.courses import Switches, age_months
 from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, PediatricPopulation, by_age
 
 CONDITIONS = ("eczema", "food_allergy", "rhinitis", "obesity", "asthma")
-ECZEMA, FOOD, RHINITIS, OBESITY, ASTHMA = range(len(CONDITIONS))
+_ECZEMA, _FOOD, _RHINITIS, _OBESITY, ASTHMA = range(len(CONDITIONS))
 
 # New cases per patient and year by age band; sources in docs/simulation.md.
 ONSET = (
@@ -49,9 +49,9 @@ SWITCHES = Switches(
     influences=(
         (),
         (),
-        ((ECZEMA, 1.0), (FOOD, 0.5)),
+        ((_ECZEMA, 1.0), (_FOOD, 0.5)),
         (),
-        ((ECZEMA, 0.9), (RHINITIS, 0.8), (FOOD, 0.5), (OBESITY, 0.25)),
+        ((_ECZEMA, 0.9), (_RHINITIS, 0.8), (_FOOD, 0.5), (_OBESITY, 0.25)),
     ),
     recurrence=1.0,
 )
@@ -96,7 +96,7 @@ class AtopyState:
 
 
 @dataclass
-class AtopyMonth:
+class _AtopyMonth:
     """What one month held; one entry per patient.
 
     Attributes:
@@ -117,7 +117,7 @@ def first_state(patients: PediatricPopulation, generator: np.random.Generator) -
     severity = len(SEVERITY_SHARES) - 1 - np.searchsorted(np.cumsum(SEVERITY_SHARES[:0:-1]), drawn)
     proneness = np.ones((len(CONDITIONS), size), dtype=np.float32)
     # The mean of the exponential of a normal liability is taken out, so that rates stay those of the table.
-    proneness[[ECZEMA, FOOD, RHINITIS, ASTHMA]] *= np.exp(0.75 * patients.atopy - 0.28)
+    proneness[[_ECZEMA, _FOOD, _RHINITIS, ASTHMA]] *= np.exp(0.75 * patients.atopy - 0.28)
     proneness[ASTHMA] *= (1 + 1.2 * patients.wheeze) * (1 + 0.3 * patients.smoke)
     conditions = np.zeros((2, len(CONDITIONS), size), dtype=np.float32)
     empty = np.zeros((6, size), dtype=np.float32)
@@ -146,7 +146,7 @@ def move_conditions(state: AtopyState, month: int | Int, months: float, generato
     SWITCHES.move(state.conditions, state.ever, state.proneness, (), state.sex, grade, age, months, generator)
 
 
-def stay_hazard(state: AtopyState, month: int | Int, calendar: Calendar) -> Float:
+def _stay_hazard(state: AtopyState, month: int | Int, calendar: Calendar) -> Float:
     """Chance of a hospital stay for asthma within the month, given the state at its start."""
     eczema, food, rhinitis, obesity, asthma = state.conditions
     unprotected = state.prescribed * (1 - state.controller)
@@ -163,10 +163,10 @@ def stay_hazard(state: AtopyState, month: int | Int, calendar: Calendar) -> Floa
 
 def advance(
     state: AtopyState, month: int | Int, calendar: Calendar, generator: np.random.Generator, *, stays: bool = True
-) -> AtopyMonth:
+) -> _AtopyMonth:
     """Live through one month, in place."""
-    hazard = stay_hazard(state, month, calendar)
-    asthma, rhinitis = state.conditions[ASTHMA], state.conditions[RHINITIS]
+    hazard = _stay_hazard(state, month, calendar)
+    asthma, rhinitis = state.conditions[ASTHMA], state.conditions[_RHINITIS]
     month_of_year = calendar.month_of_year(np.asarray(month))
     season = _ASTHMA_SEASON[month_of_year]
     score = 0.35 * state.severity + 0.75 * state.control + 0.35 * np.minimum(state.emergencies, 3) + season - 4.75
@@ -193,4 +193,4 @@ def advance(
     state.steroids *= np.float32(0.65)
     np.maximum(state.steroids, np.maximum(steroid, event), out=state.steroids)
     move_conditions(state, month, 1, generator)
-    return AtopyMonth(hazard, stay, emergency, steroid)
+    return _AtopyMonth(hazard, stay, emergency, steroid)

@@ -15,7 +15,7 @@ DATA = Path(__file__).parent / "data"
 _KINDS = ("office", "emergency", "stay", "preventive", "behavioural", "dental")
 OFFICE, EMERGENCY, STAY, PREVENTIVE, BEHAVIOURAL, DENTAL = range(len(_KINDS))
 
-Rates = tuple[float, float, float, float, float, float, float]
+_Rates = tuple[float, float, float, float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class Cause:
 
 
 @dataclass(frozen=True)
-class Episode(Cause):
+class _Episode(Cause):
     """Acute illness, injury or a single need, which comes and goes.
 
     Args:
-        rates (`Rates`): Episodes that are seen by anyone, per patient and year, by age band.
+        rates (`_Rates`): Episodes that are seen by anyone, per patient and year, by age band.
         male_ratio (`float`, *optional*, defaults to `1.0`): Rate of boys over rate of girls.
         season (`str`, *optional*, defaults to `"flat"`): Profile of `SEASONS`.
         emergency (`float`, *optional*, defaults to `0.1`): Share seen in an emergency department.
@@ -67,7 +67,7 @@ class Episode(Cause):
         follow_up (`float`, *optional*, defaults to `0.0`): Chance of a second visit within a month.
     """
 
-    rates: Rates = (0, 0, 0, 0, 0, 0, 0)
+    rates: _Rates = (0, 0, 0, 0, 0, 0, 0)
     male_ratio: float = 1.0
     season: str = "flat"
     emergency: float = 0.1
@@ -89,7 +89,7 @@ class Course(Cause):
 
     Args:
         at_birth (`float`, *optional*, defaults to `0.0`): Share of patients born with it.
-        onset (`Rates`, *optional*): New cases per patient and year by age band.
+        onset (`_Rates`, *optional*): New cases per patient and year by age band.
         male_ratio (`float`, *optional*, defaults to `1.0`): Rate of boys over rate of girls.
         remission (`float`, *optional*, defaults to `0.0`): Chance per year to end.
         after (`tuple[tuple[str, float], ...]`, *optional*, defaults to `()`):
@@ -105,7 +105,7 @@ class Course(Cause):
     """
 
     at_birth: float = 0.0
-    onset: Rates = (0, 0, 0, 0, 0, 0, 0)
+    onset: _Rates = (0, 0, 0, 0, 0, 0, 0)
     male_ratio: float = 1.0
     remission: float = 0.0
     after: tuple[tuple[str, float], ...] = ()
@@ -126,12 +126,12 @@ class Course(Cause):
                 raise ValueError(f"expected {name} from 0 to 1, found {getattr(self, name)}")
 
 
-def _check_rates(rates: Rates, male_ratio: float) -> None:
+def _check_rates(rates: _Rates, male_ratio: float) -> None:
     """Refuse a rate that is negative, or a ratio that is not positive."""
     if min(rates) < 0 or male_ratio <= 0:
         raise ValueError(f"expected rates of at least 0 and a male ratio above 0, found {min(rates)} and {male_ratio}")
 
 
-EPISODES: tuple[Episode, ...] = read_rows(DATA / "episodes.yaml", Episode, {"kind": _KINDS})
+EPISODES: tuple[_Episode, ...] = read_rows(DATA / "episodes.yaml", _Episode, {"kind": _KINDS})
 COURSES: tuple[Course, ...] = read_rows(DATA / "courses.yaml", Course, {"kind": _KINDS})
 EVENTS: tuple[Cause, ...] = read_rows(DATA / "events.yaml", Cause, {"kind": _KINDS})

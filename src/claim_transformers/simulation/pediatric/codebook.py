@@ -28,7 +28,7 @@ from claim_transformers.simulation.pediatric.institutions import INSTITUTIONS, I
 from claim_transformers.simulation.pediatric.population import BAND_STARTS
 
 
-def diagnosis_pools() -> dict[str, str]:
+def _diagnosis_pools() -> dict[str, str]:
     """Pools of ICD-9-CM codes, acute ones first; the order decides the numbers of pools and codes."""
     return read_pools(DATA / "acute_diagnoses.csv")["ICD9CM"] | read_pools(DATA / "chronic_diagnoses.csv")["ICD9CM"]
 
@@ -46,7 +46,7 @@ class PediatricCodebook:
         self.cause_of = {cause.name: position for position, cause in enumerate(self.causes)}
         if len(self.cause_of) != len(self.causes):
             raise ValueError("expected every cause to have a name of its own, found a name twice")
-        self.diagnoses = CodeTable(diagnosis_pools(), jitter=jitter, seed=number)
+        self.diagnoses = CodeTable(_diagnosis_pools(), jitter=jitter, seed=number)
         self.services = CodeTable(read_pools(SHARED_DATA / "services.csv")["HCPCS"], jitter=jitter * 0.5, seed=number)
         self.procedures = CodeTable(read_pools(DATA / "procedures.csv")["ICD9PCS"], jitter=jitter, seed=number)
         self.drugs = CodeTable(read_pools(SHARED_DATA / "drugs.csv")["DRUG"], jitter=jitter * 0.5, seed=number)

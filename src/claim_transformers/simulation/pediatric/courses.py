@@ -10,13 +10,13 @@ import numpy as np
 from claim_transformers.simulation.engine.calendar import Float, Int
 from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, by_age
 
-State = TypeVar("State", bound=Any)
+_State = TypeVar("_State", bound=Any)
 
 # Of 256 equally likely bytes, those that make a candidate for a flip; no monthly rate exceeds the share.
-CANDIDATE_BYTES = 20
+_CANDIDATE_BYTES = 20
 
 
-def take(state: State, index: Int) -> State:
+def take(state: _State, index: Int) -> _State:
     """Copy the patients at `index` out of a state, repeating and reordering as asked.
 
     Args:
@@ -37,7 +37,7 @@ def take(state: State, index: Int) -> State:
     return replace(state, **{item.name: getattr(state, item.name)[..., index] for item in fields(state)})
 
 
-def join(states: list[State]) -> State:
+def join(states: list[_State]) -> _State:
     """Put the patients of several states behind one another."""
     names = [item.name for item in fields(states[0])]
     return replace(
@@ -114,7 +114,7 @@ class Switches:
         """
         count = len(age)
         monthly_step = months <= 1
-        ceiling = CANDIDATE_BYTES / 256 if monthly_step else 1.0
+        ceiling = _CANDIDATE_BYTES / 256 if monthly_step else 1.0
         influencing = (*active, *circumstances)
         # One flat position per table and patient: a plain take is several times as fast as indexing with three arrays.
         onset, end = self.onset.ravel(), self.end.ravel()
@@ -124,7 +124,7 @@ class Switches:
         onset_at = sex * (self.onset.shape[1] * self.onset.shape[2]) + np.maximum(age, 0)
         end_at = (grade - sex) * (self.end.shape[1] * self.end.shape[2]) + onset_at
         if monthly_step:
-            flat = np.flatnonzero(generator.integers(0, 256, active.size, dtype=np.uint8) < CANDIDATE_BYTES)
+            flat = np.flatnonzero(generator.integers(0, 256, active.size, dtype=np.uint8) < _CANDIDATE_BYTES)
         else:
             flat = np.arange(active.size)
         # Candidates are positions in `(conditions, patients)`, in order: each condition has a run of its own.

@@ -16,14 +16,14 @@ import pyarrow as pa
 
 from claim_transformers.simulation.engine.block_tables import BlockTables
 
-Row = dict[str, Any]
-Days = dict[str, dt.date]
+_Row = dict[str, Any]
+_Days = dict[str, dt.date]
 
-SENTINELS = ("9999-12-31", "00000000", "1900-01-01")
-IMPOSSIBLE_DATE = "2011-02-30"
+_SENTINELS = ("9999-12-31", "00000000", "1900-01-01")
+_IMPOSSIBLE_DATE = "2011-02-30"
 _BLANK_IDS = (None, "", "   ")
 # What a spreadsheet makes of a code that looks like a number.
-DAMAGED_CODES = ("4.93E+04", "1E10", "7.8E+02")
+_DAMAGED_CODES = ("4.93E+04", "1E10", "7.8E+02")
 _CLAIM_DATES = ("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date")
 _AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
 _VOID_LAG_DAYS = 30
@@ -105,12 +105,12 @@ def plant_dirt(
     return BlockTables(medical, pharmacy, spans, tables.true_risk), counts
 
 
-def as_text(table: pa.Table) -> pa.Table:
+def _as_text(table: pa.Table) -> pa.Table:
     """Render every column as strings, as a delimited file would hold them."""
     return pa.Table.from_arrays([column.cast(pa.string()) for column in table.columns], names=table.column_names)
 
 
-def _births(eligibility: pa.Table) -> Days:
+def _births(eligibility: pa.Table) -> _Days:
     """Birth date by patient."""
     names = eligibility["person_id"].to_pylist()
     return dict(zip(names, eligibility["birth_date"].to_pylist(), strict=True))
@@ -121,14 +121,14 @@ def _plant(
     name: str,
     kinds: tuple[str, ...],
     rates: DirtRates,
-    births: Days,
+    births: _Days,
     counts: dict[str, int],
     generator: np.random.Generator,
 ) -> pa.Table:
     """Plant the faults of one table; rows of a claim stay together."""
     for kind in kinds:
         counts.setdefault(f"{name}.{kind}", 0)
-    text = as_text(table)
+    text = _as_text(table)
     if not len(table):
         return text
     numbers = (
@@ -139,10 +139,10 @@ def _plant(
     if name == "medical_claim":
         counts.setdefault(f"{name}.discharge_before_admission", 0)
     ends = np.append(first[1:], len(table))
-    changed: list[Row] = []
+    changed: list[_Row] = []
     positions: list[int] = []
     touched = np.zeros(len(table), dtype=np.bool_)
-    partner: list[Row] = []
+    partner: list[_Row] = []
     for claim in np.flatnonzero(chosen != ""):
         kind = str(chosen[claim])
         rows = text.slice(first[claim], ends[claim] - first[claim]).to_pylist()
@@ -185,7 +185,7 @@ def _choose(
     return chosen
 
 
-def _share(rows: list[Row], partner: list[Row]) -> list[Row]:
+def _share(rows: list[_Row], partner: list[_Row]) -> list[_Row]:
     """Give every second claim the number of the one before it."""
     if not partner:
         partner.append(rows[0])
@@ -194,7 +194,7 @@ def _share(rows: list[Row], partner: list[Row]) -> list[Row]:
     return [row | {"claim_id": number} for row in rows]
 
 
-def _set(rows: Iterable[Row], columns: Iterable[str], value: Any) -> list[Row]:
+def _set(rows: Iterable[_Row], columns: Iterable[str], value: Any) -> list[_Row]:
     """Set columns that the rows have to a value."""
     return [row | {column: value for column in columns if column in row} for row in rows]
 
@@ -204,12 +204,12 @@ def _pick(options: tuple[Any, ...], generator: np.random.Generator) -> Any:
     return options[int(generator.integers(len(options)))]
 
 
-def _duplicate(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
+def _duplicate(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
     """Repeat the first line."""
     return [rows[0], *rows], 1
 
 
-def _reverse(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
+def _reverse(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
     """Void a claim: the same lines, negative amounts, paid later."""
     voids = []
     for row in rows:
@@ -219,22 +219,22 @@ def _reverse(rows: list[Row], births: Days, generator: np.random.Generator) -> t
     return rows + voids, len(voids)
 
 
-def _sentinel(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
+def _sentinel(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
     """Dates that stand for none."""
-    return _set(rows, (*_CLAIM_DATES, "dispensing_date"), _pick(SENTINELS, generator)), len(rows)
+    return _set(rows, (*_CLAIM_DATES, "dispensing_date"), _pick(_SENTINELS, generator)), len(rows)
 
 
-def _impossible(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
+def _impossible(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
     """Dates that no calendar has."""
-    return _set(rows, (*_CLAIM_DATES, "dispensing_date"), IMPOSSIBLE_DATE), len(rows)
+    return _set(rows, (*_CLAIM_DATES, "dispensing_date"), _IMPOSSIBLE_DATE), len(rows)
 
 
-def _anonymous(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
+def _anonymous(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
     """Claims of nobody."""
     return _set(rows, ("person_id",), _pick(_BLANK_IDS, generator)), len(rows)
 
 
-def _restyle(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
+def _restyle(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
     """Diagnosis as a clinician writes it: dot, lower case, blanks."""
     code = rows[0]["diagnosis_code_1"]
     whole = 4 if code.startswith("E") else 3
@@ -242,30 +242,30 @@ def _restyle(rows: list[Row], births: Days, generator: np.random.Generator) -> t
     return _set(rows, ("diagnosis_code_1",), f" {dotted.lower()} "), len(rows)
 
 
-def _damage(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
+def _damage(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
     """Diagnosis as a spreadsheet leaves it."""
-    return _set(rows, ("diagnosis_code_1",), _pick(DAMAGED_CODES, generator)), len(rows)
+    return _set(rows, ("diagnosis_code_1",), _pick(_DAMAGED_CODES, generator)), len(rows)
 
 
-def _hyphenate(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
+def _hyphenate(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
     """NDC in segments of 5, 4 and 2 digits."""
     ndc = rows[0]["ndc_code"]
     return _set(rows, ("ndc_code",), f"{ndc[:5]}-{ndc[5:9]}-{ndc[9:]}"), len(rows)
 
 
-def _shorten(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
+def _shorten(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
     """NDC of segments 5-3-2 without hyphens, which no rule can pad for certain."""
     ndc = rows[0]["ndc_code"]
     return _set(rows, ("ndc_code",), ndc[:5] + ndc[6:]), len(rows)
 
 
-def _turn(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
+def _turn(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
     """Discharge two days before admission."""
     admission = dt.date.fromisoformat(rows[0]["admission_date"])
     return _set(rows, ("discharge_date",), (admission - dt.timedelta(days=2)).isoformat()), len(rows)
 
 
-def _unborn(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
+def _unborn(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
     """Services before birth."""
     day = (births[rows[0]["person_id"]] - dt.timedelta(days=_DAYS_BEFORE_BIRTH)).isoformat()
     dated = _set(rows, (*_CLAIM_DATES, "dispensing_date"), day)
@@ -273,7 +273,7 @@ def _unborn(rows: list[Row], births: Days, generator: np.random.Generator) -> tu
     return [row | {column: day for column in stays if row.get(column)} for row in dated], len(rows)
 
 
-def _overlap(rows: list[Row], births: Days, generator: np.random.Generator) -> tuple[list[Row], int]:
+def _overlap(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
     """Span that begins again before it ends."""
     start = dt.date.fromisoformat(rows[0]["enrollment_start_date"])
     end = dt.date.fromisoformat(rows[0]["enrollment_end_date"])
@@ -281,7 +281,7 @@ def _overlap(rows: list[Row], births: Days, generator: np.random.Generator) -> t
     return [rows[0], rows[0] | {"enrollment_start_date": middle}], 1
 
 
-_FAULTS: dict[str, Callable[[list[Row], Days, np.random.Generator], tuple[list[Row], int]]] = {
+_FAULTS: dict[str, Callable[[list[_Row], _Days, np.random.Generator], tuple[list[_Row], int]]] = {
     "exact_duplicate": _duplicate,
     "reversal": _reverse,
     "sentinel_date": _sentinel,

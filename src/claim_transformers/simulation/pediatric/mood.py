@@ -14,7 +14,7 @@ from claim_transformers.simulation.pediatric.courses import Switches, age_months
 from claim_transformers.simulation.pediatric.population import MAX_AGE_MONTHS, PediatricPopulation, by_age
 
 DISORDERS = ("adhd", "anxiety", "conduct", "depression", "bipolar", "substance")
-ADHD, ANXIETY, CONDUCT, DEPRESSION, BIPOLAR, SUBSTANCE = range(len(DISORDERS))
+ADHD, _ANXIETY, CONDUCT, DEPRESSION, BIPOLAR, _SUBSTANCE = range(len(DISORDERS))
 MIN_AGE_YEARS = 10
 
 # New episodes per patient and year by age band, before the multipliers below; sources in docs/simulation.md.
@@ -46,7 +46,7 @@ SWITCHES = Switches(
         (),
         ((DEPRESSION, 1.2), (ADHD, 0.5), (_ABUSE, 0.7)),
         ((ADHD, 2.0), (_ABUSE, 0.8)),
-        ((ANXIETY, 1.5), (SUBSTANCE, 0.8), (_ABUSE, 1.2)),
+        ((_ANXIETY, 1.5), (_SUBSTANCE, 0.8), (_ABUSE, 1.2)),
         ((DEPRESSION, 3.0), (ADHD, 1.0)),
         ((CONDUCT, 2.0), (DEPRESSION, 1.0), (_ABUSE, 0.6)),
     ),
@@ -96,7 +96,7 @@ class MoodState:
 
 
 @dataclass
-class MoodMonth:
+class _MoodMonth:
     """What one month held; one entry per patient.
 
     Attributes:
@@ -143,7 +143,7 @@ def move_disorders(state: MoodState, month: int | Int, months: float, generator:
     SWITCHES.move(state.disorders, state.ever, state.proneness, (abused,), sex, grade, age, months, generator)
 
 
-def attempt_hazard(state: MoodState, month: int | Int, calendar: Calendar) -> Float:
+def _attempt_hazard(state: MoodState, month: int | Int, calendar: Calendar) -> Float:
     """Chance of a suicide attempt that is treated within the month, given the state at its start."""
     _, anxiety, conduct, depression, bipolar, substance = state.disorders
     abused = month >= state.abuse_month
@@ -163,9 +163,9 @@ def attempt_hazard(state: MoodState, month: int | Int, calendar: Calendar) -> Fl
 
 def advance(
     state: MoodState, month: int | Int, calendar: Calendar, generator: np.random.Generator, *, attempts: bool = True
-) -> MoodMonth:
+) -> _MoodMonth:
     """Live through one month, in place."""
-    hazard = attempt_hazard(state, month, calendar)
+    hazard = _attempt_hazard(state, month, calendar)
     _, anxiety, conduct, depression, bipolar, substance = state.disorders
     abused = month >= state.abuse_month
     ill = np.minimum(depression + bipolar + substance + conduct + anxiety, 1)
@@ -193,4 +193,4 @@ def advance(
     state.contacts *= np.float32(0.8)
     state.contacts += contact
     move_disorders(state, month, 1, generator)
-    return MoodMonth(hazard, attempt, contact)
+    return _MoodMonth(hazard, attempt, contact)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-PROVENANCE_SCHEMA = pa.schema(
+_PROVENANCE_SCHEMA = pa.schema(
     [
         pa.field("table", pa.string(), nullable=False),
         pa.field("data_source", pa.string(), nullable=False),
@@ -232,7 +232,7 @@ def _of_source(one: _Traced, to_canonical: Callable[[ir.Table], ir.Table], rows:
     return lines
 
 
-def trace_lines(lines: ir.Table, target: str, rule: str) -> ir.Table:
+def _trace_lines(lines: ir.Table, target: str, rule: str) -> ir.Table:
     """Say of each canonical line which row of which load gave it, and by which rule."""
 
     def column(name: str, kind: str) -> ir.Value:
@@ -252,8 +252,8 @@ def trace_lines(lines: ir.Table, target: str, rule: str) -> ir.Table:
 
 
 def _write_provenance(connection: Backend, traced: list[_Traced], folder: Path) -> int:
-    parts = [trace_lines(one.lines, one.table.target, one.rule) for one in traced if one.lines is not None]
+    parts = [_trace_lines(one.lines, one.table.target, one.rule) for one in traced if one.lines is not None]
     every = parts[0] if len(parts) == 1 else ibis.union(*parts, distinct=False)
     with engine_errors("writing provenance"):
-        ordered = every.order_by(PROVENANCE_SCHEMA.names)
-        return write_table(folder, PROVENANCE_SCHEMA, read_batches(connection, ordered))
+        ordered = every.order_by(_PROVENANCE_SCHEMA.names)
+        return write_table(folder, _PROVENANCE_SCHEMA, read_batches(connection, ordered))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from ibis.backends.duckdb import Backend
 
-LOAD_COLUMNS = ("load_id", "file_sha256", "source_file", "row_no")
+_LOAD_COLUMNS = ("load_id", "file_sha256", "source_file", "row_no")
 _LOADS = {
     "load_id": "BIGINT PRIMARY KEY",
     "source": "VARCHAR",
@@ -237,7 +237,7 @@ class Staging:
         raw = raw_files[0]
         self._check_new(source, table, path.name, raw, older or ())
         (load_id,) = self.connection.raw_sql("SELECT nextval('load_ids')").fetchall()[0]
-        columns = [column for column in rows.columns if column not in LOAD_COLUMNS]
+        columns = [column for column in rows.columns if column not in _LOAD_COLUMNS]
         if older is None:
             older = self._find_repeated(source, table, path.name, rows, columns)
         counts = (raw.sha256, raw.num_rows, raw.num_bytes)
@@ -313,10 +313,7 @@ class Staging:
         )
 
     def _check_new(self, source: str, table: str, name: str, raw: RawFile, older: Sequence[Load]) -> None:
-        """Refuse content that a valid load has. What a load that is corrected away holds may come again.
-
-        Rows that say what they are about, such as a year of a beneficiary, say nothing new under another name.
-        """
+        """Refuse content that a valid load has. What a load that is corrected away holds may come again."""
         twins = [
             load
             for load in self.loads()

@@ -12,7 +12,7 @@ from typing import IO, Protocol
 from claim_transformers.codes.errors import ClaimDataError
 
 # Claims are repetitive and compress 20:1; a thousand to one is an attack or a mistake.
-MAX_EXPANSION = 1000
+_MAX_EXPANSION = 1000
 # Below this size the ratio says nothing: a file of one repeated row is small either way.
 _FREE_BYTES = 1 << 26
 _CHUNK = 1 << 20
@@ -43,7 +43,7 @@ def _unpack_zip(path: Path, scratch: Path) -> list[Path]:
                     raise ClaimDataError("E_ARCHIVE_PATH", f"{path.name} holds two files of the same name")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as source, target.open("wb") as sink:
-                    _copy(source, sink, limit=max(_FREE_BYTES, MAX_EXPANSION * member.compress_size), name=path.name)
+                    _copy(source, sink, limit=max(_FREE_BYTES, _MAX_EXPANSION * member.compress_size), name=path.name)
                 unpacked.append(target)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise ClaimDataError(
@@ -57,8 +57,8 @@ def _check_member(path: Path, member: zipfile.ZipInfo) -> None:
     is_link = stat.S_ISLNK(member.external_attr >> 16)
     if inside.is_absolute() or ".." in inside.parts or is_link:
         raise ClaimDataError("E_ARCHIVE_PATH", f"{path.name} holds a link or a path that leaves its folder")
-    if member.file_size > max(_FREE_BYTES, MAX_EXPANSION * member.compress_size):
-        raise ClaimDataError("E_ARCHIVE_PATH", f"{path.name} expands more than {MAX_EXPANSION} times")
+    if member.file_size > max(_FREE_BYTES, _MAX_EXPANSION * member.compress_size):
+        raise ClaimDataError("E_ARCHIVE_PATH", f"{path.name} expands more than {_MAX_EXPANSION} times")
 
 
 def _unpack_gzip(path: Path, scratch: Path) -> Path:
@@ -66,7 +66,7 @@ def _unpack_gzip(path: Path, scratch: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with gzip.open(path) as source, target.open("wb") as sink:
-            _copy(source, sink, limit=max(_FREE_BYTES, MAX_EXPANSION * path.stat().st_size), name=path.name)
+            _copy(source, sink, limit=max(_FREE_BYTES, _MAX_EXPANSION * path.stat().st_size), name=path.name)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ClaimDataError(
             "E_ARCHIVE", f"expected a whole gzip file, found a damaged one: {path.name}. Fetch it again"
@@ -84,5 +84,5 @@ def _copy(source: _Readable, sink: IO[bytes], *, limit: int, name: str) -> None:
         copied += len(chunk)
         # The size in the header of an archive is a claim of its author, so the bytes are counted too.
         if copied > limit:
-            raise ClaimDataError("E_ARCHIVE_PATH", f"{name} expands more than {MAX_EXPANSION} times")
+            raise ClaimDataError("E_ARCHIVE_PATH", f"{name} expands more than {_MAX_EXPANSION} times")
         sink.write(chunk)

@@ -14,24 +14,16 @@ from claim_transformers.sources.pipeline.layout_files import ROWS, UNUSED, FileL
 from claim_transformers.sources.pipeline.lineage import trace_source
 from claim_transformers.sources.registry import Source, sources
 
-BEGIN, END = "<!-- columns: begin -->", "<!-- columns: end -->"
+_BEGIN, _END = "<!-- columns: begin -->", "<!-- columns: end -->"
 
 
-def page_of(source: Source) -> str:
+def _page_of(source: Source) -> str:
     """Name the page of a source in `docs/sources`."""
     return f"{source.name.replace('-', '_')}.md"
 
 
-def describe_source(source: Source) -> str:
-    """Write the columns of a source as markdown.
-
-    Args:
-        source ([`sources.registry.Source`]): A source with layout files.
-
-    Returns:
-        `str`: Where its layout files say what the columns feed, every raw column with its type and what it feeds, or
-        why nothing; else every canonical column with the raw columns that the expressions make it of.
-    """
+def _describe_source(source: Source) -> str:
+    """Write the columns of a source as markdown."""
     layouts = source.read_layouts().values()
     if all(layout.is_mapped for layout in layouts):
         return "\n\n".join(_describe(layout) for layout in layouts)
@@ -61,15 +53,15 @@ def _describe(layout: FileLayout) -> str:
     return "\n".join(lines)
 
 
-def update_page(page: str, columns: str) -> str:
+def _update_page(page: str, columns: str) -> str:
     """Put a new description between the marks of a page."""
-    if BEGIN not in page or END not in page:
-        raise ValueError(f"expected {BEGIN} and {END} in the page, found at most one of them")
-    return f"{page[: page.index(BEGIN)]}{BEGIN}\n\n{columns}\n\n{page[page.index(END) :]}"
+    if _BEGIN not in page or _END not in page:
+        raise ValueError(f"expected {_BEGIN} and {_END} in the page, found at most one of them")
+    return f"{page[: page.index(_BEGIN)]}{_BEGIN}\n\n{columns}\n\n{page[page.index(_END) :]}"
 
 
 if __name__ == "__main__":
     for source in sources().values():
         if source.layouts is not None:
-            path = Path(sys.argv[1], page_of(source))
-            path.write_text(update_page(path.read_text(encoding="utf-8"), describe_source(source)), encoding="utf-8")
+            path = Path(sys.argv[1], _page_of(source))
+            path.write_text(_update_page(path.read_text(encoding="utf-8"), _describe_source(source)), encoding="utf-8")

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from claim_transformers.claims.assembly import PatientCounts
 from claim_transformers.claims.code_coverage import coverage_rows
 from claim_transformers.claims.engine import connect, engine_errors, materialize
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
-from claim_transformers.claims.sequences import PatientCounts, write_patients
+from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource

@@ -31,16 +31,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.claims.schema import CLAIM_TYPES, SCHEMAS
-from claim_transformers.claims.sequences import PATIENTS_SCHEMA
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.reading import Layout
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-DATE_FORMATS = ("DD-MON-YYYY", "YYYYMMDD", "YYYY-MM-DD")
+_DATE_FORMATS = ("DD-MON-YYYY", "YYYYMMDD", "YYYY-MM-DD")
 UNUSED = "unused"
 ROWS = "rows"
 
@@ -82,7 +82,7 @@ _NAMES = {str: "text", list: "a list", dict: "a mapping", bool: "true or false"}
 
 
 @dataclass(frozen=True)
-class LayoutColumn:
+class _LayoutColumn:
     """One raw column, or a run of numbered ones.
 
     Args:
@@ -107,7 +107,7 @@ class LayoutColumn:
 
 
 @dataclass(frozen=True)
-class RowRule:
+class _RowRule:
     """Values of a column that make a row leave, or count.
 
     Args:
@@ -145,7 +145,7 @@ class FileLayout:
         claim_type (`str`): Canonical claim type, `"NONE"` for eligibility and where rows differ.
         files (`str`): Regular expression of file names.
         delimiter (`str`): Between columns.
-        date_format (`str`): One of `DATE_FORMATS`, empty if the file does not say.
+        date_format (`str`): One of `_DATE_FORMATS`, empty if the file does not say.
         columns (`tuple[LayoutColumn, ...]`): All columns.
         required (`tuple[str, ...]`): Raw columns without which a file cannot be used.
         is_ordered (`bool`, *optional*, defaults to `False`): Whether another order of columns is worth a note.
@@ -165,12 +165,12 @@ class FileLayout:
     files: str
     delimiter: str
     date_format: str
-    columns: tuple[LayoutColumn, ...]
+    columns: tuple[_LayoutColumn, ...]
     required: tuple[str, ...]
     is_ordered: bool = False
     aliases: Mapping[str, str] = field(default_factory=dict)
     from_file_name: Mapping[str, str] = field(default_factory=dict)
-    rules: tuple[RowRule, ...] = ()
+    rules: tuple[_RowRule, ...] = ()
     version_day: str | None = None
     version_instruction: str | None = None
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -248,10 +248,10 @@ def read_layouts(folder: str | Path) -> dict[str, FileLayout]:
     files = sorted(Path(folder).glob("*.yaml"))
     if not files:
         raise ClaimDataError("E_LAYOUT_FILE", f"expected layout files *.yaml in {folder}, found none")
-    return {file.stem: read_layout(file) for file in files}
+    return {file.stem: _read_layout(file) for file in files}
 
 
-def read_layout(path: str | Path) -> FileLayout:
+def _read_layout(path: str | Path) -> FileLayout:
     """Read a layout file."""
     path = Path(path)
     content = _read_yaml(path)
@@ -327,7 +327,7 @@ def _expand(path: Path, name: str) -> tuple[str, ...]:
     return tuple(name.replace(match.group(), part) for part in parts)
 
 
-def _read_column(path: Path, name: str, entry: Any) -> LayoutColumn:
+def _read_column(path: Path, name: str, entry: Any) -> _LayoutColumn:
     parts = [entry] if isinstance(entry, str) else entry
     if not isinstance(parts, list) or not 1 <= len(parts) <= 3 or not all(isinstance(part, str) for part in parts):
         raise _wrong(path, f"type, [type, field] or [type, unused, why] for {name}", f"{entry!r}")
@@ -336,10 +336,10 @@ def _read_column(path: Path, name: str, entry: Any) -> LayoutColumn:
         raise _wrong(path, f"a type out of {', '.join(_TYPES)} for {name}", repr(kind))
     if (feeds == UNUSED) != bool(because):
         raise _wrong(path, f"a reason for {name} if and only if it is unused", f"{entry!r}")
-    return LayoutColumn(name, _expand(path, name), kind, feeds, because)
+    return _LayoutColumn(name, _expand(path, name), kind, feeds, because)
 
 
-def _read_rule(path: Path, rule: Mapping[str, Any]) -> RowRule:
+def _read_rule(path: Path, rule: Mapping[str, Any]) -> _RowRule:
     keys = {"column", "verdict", "because"}
     is_listed = "in" in rule
     if set(rule) != keys | {"in" if is_listed else "not_in"}:
@@ -347,7 +347,7 @@ def _read_rule(path: Path, rule: Mapping[str, Any]) -> RowRule:
     if not str(rule["verdict"]).startswith(("R_", "D_", "W_")):
         raise _wrong(path, "a verdict R_..., D_... or W_...", repr(rule["verdict"]))
     values = tuple(str(value) for value in rule["in" if is_listed else "not_in"])
-    return RowRule(str(rule["column"]), values, is_listed, str(rule["verdict"]), str(rule["because"]))
+    return _RowRule(str(rule["column"]), values, is_listed, str(rule["verdict"]), str(rule["because"]))
 
 
 def _check(path: Path, layout: FileLayout) -> None:
@@ -356,8 +356,8 @@ def _check(path: Path, layout: FileLayout) -> None:
     if layout.claim_type not in (*CLAIM_TYPES, "NONE"):
         raise _wrong(path, f"a claim_type out of {', '.join(CLAIM_TYPES)}", repr(layout.claim_type))
     is_dated = layout.is_mapped and bool(layout.find_kind("date"))
-    if layout.date_format not in (DATE_FORMATS if is_dated else (*DATE_FORMATS, "")):
-        raise _wrong(path, f"a date_format out of {', '.join(DATE_FORMATS)}", repr(layout.date_format))
+    if layout.date_format not in (_DATE_FORMATS if is_dated else (*_DATE_FORMATS, "")):
+        raise _wrong(path, f"a date_format out of {', '.join(_DATE_FORMATS)}", repr(layout.date_format))
     for pattern in (layout.files, *layout.from_file_name.values()):
         try:
             re.compile(pattern)

@@ -15,7 +15,7 @@ from claim_transformers.sources.pipeline.contract import StagedSource, StagedTab
 from claim_transformers.sources.registry import Source
 
 
-def trace_columns(table: StagedTable) -> dict[str, list[str]]:
+def _trace_columns(table: StagedTable) -> dict[str, list[str]]:
     """Find the raw columns that each canonical column is made of."""
     rows = table.rows if table.derive is None else table.derive(table.rows)
     lines = table.to_canonical(rows).op()
@@ -48,7 +48,7 @@ def _describe_columns(source: StagedSource) -> str:
     """Write the columns of a source as markdown: canonical column, then the raw columns it is made of."""
     sections = []
     for table in source.tables:
-        traced = trace_columns(table)
+        traced = _trace_columns(table)
         used = {raw for columns in traced.values() for raw in columns}
         unused = [name for name in table.rows.columns if name not in used and name not in ROW_ID]
         lines = [f"### `{table.name}` to `{table.target}`", "", "| canonical | raw |", "|---|---|"]

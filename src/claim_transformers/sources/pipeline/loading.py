@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from claim_transformers.sources.pipeline.contract import RawLocation
     from claim_transformers.sources.pipeline.patients_builder import HashSplit
 
-INGESTED = "claims"
-COHORT = "cohort"
-CACHE_FOLDER = "claim_transformers"
+_INGESTED = "claims"
+_COHORT = "cohort"
+_CACHE_FOLDER = "claim_transformers"
 _BYTES_PER_READ = 1 << 20
 
 
@@ -86,15 +86,15 @@ def load_claims(
         close = difflib.get_close_matches(source, known, n=1)
         hint = f", did you mean {close[0]!r}?" if close else "."
         raise ValueError(f"unknown source {source!r}{hint} Known sources: {', '.join(sorted(known))}")
-    if source == COHORT:
+    if source == _COHORT:
         given = {"out": out, "streaming": streaming, "splits": splits, "salt": salt, **options}
         return _load_cohort(path, split, [name for name, value in given.items() if value])
     hash_split = _hash_split(splits, salt)
     cache = _private_cache(cache_dir)
-    if source == INGESTED:
+    if source == _INGESTED:
         if not isinstance(path, str | Path) or out is not None or options:
             raise ValueError(
-                f"the source {INGESTED!r} reads a folder that is ingested already: expected its path alone, found "
+                f"the source {_INGESTED!r} reads a folder that is ingested already: expected its path alone, found "
                 f"{sorted({'out': out, **options}) if isinstance(path, str | Path) else 'no path'}"
             )
         folder = open_folder(path)
@@ -104,7 +104,7 @@ def load_claims(
 
 
 def _known_sources() -> list[str]:
-    return [INGESTED, COHORT, *sources()]
+    return [_INGESTED, _COHORT, *sources()]
 
 
 def _load_cohort(path: "RawLocation", split: str | None, given: Sequence[str]) -> Any:
@@ -113,7 +113,7 @@ def _load_cohort(path: "RawLocation", split: str | None, given: Sequence[str]) -
 
     if not isinstance(path, str | Path) or given:
         raise ValueError(
-            f"the source {COHORT!r} reads examples that are split already: expected their folder alone, found "
+            f"the source {_COHORT!r} reads examples that are split already: expected their folder alone, found "
             f"{sorted(given) if given else 'no folder'}"
         )
     if not (Path(path) / "dataset_dict.json").is_file():
@@ -138,7 +138,7 @@ def _private_cache(cache_dir: str | Path | None) -> Path:
     """A folder for copies of patient data that nobody else on the machine may enter."""
     from datasets import config
 
-    cache = Path(cache_dir if cache_dir is not None else config.HF_DATASETS_CACHE).expanduser() / CACHE_FOLDER
+    cache = Path(cache_dir if cache_dir is not None else config.HF_DATASETS_CACHE).expanduser() / _CACHE_FOLDER
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     cache.chmod(0o700)
     return cache
@@ -191,7 +191,7 @@ def _as_dataset(
     files = {name: [str(path) for path in paths if path.name.startswith(f"{name}-")] for name in SPLITS}
     sizes = _check_patients(files, hash_split, folder.path)
     filled = tuple(name for name in SPLITS if sizes[name])
-    key = _digest(INGESTED, __version__, {"split": hash_split}, [folder.path / MANIFEST, *paths])
+    key = _digest(_INGESTED, __version__, {"split": hash_split}, [folder.path / MANIFEST, *paths])
     builder = PatientsBuilder(
         cache_dir=str(cache / "arrow"),
         dataset_name="patients",

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.builder import Key
 
-from claim_transformers.claims.sequences import PATIENTS_SCHEMA
+from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.splits import SPLITS, split_numbers
 
 FEATURES = datasets.Features(
@@ -44,7 +44,7 @@ class HashSplit:
 
 
 @dataclass
-class PatientsConfig(datasets.BuilderConfig):  # type: ignore[misc]
+class _PatientsConfig(datasets.BuilderConfig):  # type: ignore[misc]
     """What the builder reads."""
 
     files: dict[str, list[str]] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class PatientsConfig(datasets.BuilderConfig):  # type: ignore[misc]
 class PatientsBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     """Read the files of the patients table, a row group at a time."""
 
-    BUILDER_CONFIG_CLASS = PatientsConfig
+    BUILDER_CONFIG_CLASS = _PatientsConfig
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(features=FEATURES, description="One row per patient, visits in order.")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-SORT_KEYS = {
+_SORT_KEYS = {
     "claim_line": ("patient_id", "claim_start_date", "claim_id", "claim_line_number"),
     "rx_claim": ("patient_id", "dispensing_date", "claim_id", "claim_line_number"),
     "eligibility": ("patient_id", "enrollment_start_date", "enrollment_end_date"),
@@ -45,7 +45,7 @@ def publish_table(
     schema = SCHEMAS[target]
     every_line = lines[0] if len(lines) == 1 else ibis.union(*lines, distinct=False)
     tie_breaker = ibis.struct({name: every_line[name] for name in schema.names}).hash()
-    ordered = every_line.order_by([*SORT_KEYS[target], tie_breaker])
+    ordered = every_line.order_by([*_SORT_KEYS[target], tie_breaker])
     with engine_errors(f"writing {target}"):
         return write_table(folder / target, schema, _counted(read_batches(connection, ordered), ledger, keys))
 

@@ -311,10 +311,7 @@ def _fingerprint(path: Path) -> _Fingerprint:
 
 
 def _as_parser_needs(path: Path, target: Path, layout: Layout) -> Path:
-    """Copy a file with one kind of line end, and so that lines with NUL bytes are rejected.
-
-    DuckDB's strict parser, which finds broken quotes, does not take mixed line ends, and it accepts NUL in a text.
-    """
+    """Copy a file with one kind of line end, and so that lines with NUL bytes are rejected."""
     with path.open("rb") as source, target.open("wb") as sink:
         for line in source:
             if b"\x00" in line and layout.encoding != "utf-8":

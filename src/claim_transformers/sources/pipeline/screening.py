@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-UNKNOWN = "UNKNOWN"
+_UNKNOWN = "UNKNOWN"
 _DUPLICATE = "D_DUPLICATE"
 _NETTED = "D_NETTED"
 
@@ -122,7 +122,7 @@ def _quarantine_of(file: RawFile, found: pa.Table | None) -> pa.Table:
 def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> None:
     counts = fetch(connection, rows.group_by("source_file", "ledger_type").aggregate(n=_.count())).to_pylist()
     for row in counts:
-        ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN).rows_in += row["n"]
+        ledger.entry(row["source_file"], row["ledger_type"] or _UNKNOWN).rows_in += row["n"]
     for file in table.files:
         read = sum(row["n"] for row in counts if row["source_file"] == file.name)
         if read + file.num_rejected != file.num_rows:
@@ -131,8 +131,8 @@ def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledg
                 f"expected {file.num_rows} rows in {file.name}, found {read} readable and {file.num_rejected} "
                 "rejected",
             )
-        types = sorted(row["ledger_type"] or UNKNOWN for row in counts if row["source_file"] == file.name)
-        of_rejects = table.claim_type if isinstance(table.claim_type, str) else UNKNOWN
+        types = sorted(row["ledger_type"] or _UNKNOWN for row in counts if row["source_file"] == file.name)
+        of_rejects = table.claim_type if isinstance(table.claim_type, str) else _UNKNOWN
         # What is true of a whole file is entered once, under the first of its types.
         entry = ledger.entry(file.name, types[0] if types else of_rejects)
         entry.fixes.update(file.fixes)
@@ -195,7 +195,7 @@ def _enter_flagged(connection: Backend, flagged: ir.Table, num_flagged: int, led
         return
     counted = flagged.group_by("source_file", "ledger_type", "reason_code").aggregate(n=_.count())
     for row in fetch(connection, counted).to_pylist():
-        entry = ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN)
+        entry = ledger.entry(row["source_file"], row["ledger_type"] or _UNKNOWN)
         if row["reason_code"] == _NETTED:
             entry.netted_out += row["n"]
         elif row["reason_code"].startswith("D_"):
@@ -209,7 +209,7 @@ def _enter_warnings(connection: Backend, table: StagedTable, rows: ir.Table, led
         return
     counts = {f"n_{position}": check.fails(rows).sum() for position, check in enumerate(table.warnings)}
     for row in fetch(connection, rows.group_by("source_file", "ledger_type").aggregate(**counts)).to_pylist():
-        entry = ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN)
+        entry = ledger.entry(row["source_file"], row["ledger_type"] or _UNKNOWN)
         for position, check in enumerate(table.warnings):
             if number := row[f"n_{position}"]:
                 counter = entry.fixes if check.reason_code.startswith("F_") else entry.warnings

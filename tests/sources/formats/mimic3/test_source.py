@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.mimic3.source import LAYOUTS, LINES_PER_TABLE, find_files
+from claim_transformers.sources.formats.mimic3.source import _LAYOUTS, _LINES_PER_TABLE, _find_files
 from claim_transformers.sources.pipeline.ingest import IngestSummary, ingest
 
 Rows = dict[str, list[dict[str, str]]]
@@ -78,7 +78,7 @@ def _write(folder: Path, tables: Rows, *, is_full_release: bool = False) -> Path
     folder.mkdir()
     number = 0
     for name, rows in tables.items():
-        columns = LAYOUTS[name].names
+        columns = _LAYOUTS[name].names
         header = ",".join(f'"{column.upper()}"' if is_full_release else column for column in columns) + "\n"
         path = folder / (f"{name.upper()}.csv.gz" if is_full_release else f"{name.upper()}.csv")
         with gzip.open(path, "wt", newline="") if is_full_release else path.open("w", newline="") as file:
@@ -139,11 +139,11 @@ def test_no_two_lines_of_a_claim_share_a_number_and_each_table_has_its_own(summa
     assert len({(line["claim_id"], line["claim_line_number"]) for line in lines}) == len(lines)
     of_first = {line["claim_line_number"]: line for line in lines if line["claim_id"] == "101"}
     assert sorted(of_first) == [1] + [
-        table * LINES_PER_TABLE + position
+        table * _LINES_PER_TABLE + position
         for table, count in ((1, 2), (2, 1), (3, 2), (4, 2))
         for position in range(1, count + 1)
     ]
-    assert of_first[2 * LINES_PER_TABLE + 1]["procedures"][0]["code"] == "966"
+    assert of_first[2 * _LINES_PER_TABLE + 1]["procedures"][0]["code"] == "966"
 
 
 def test_diagnoses_keep_their_rank_and_a_row_without_a_code_stays_without_one(summary) -> None:
@@ -287,7 +287,7 @@ def test_patients_and_admissions_are_needed(tmp_path: Path, missing: str) -> Non
 def test_tables_of_other_names_are_left_alone(tmp_path: Path) -> None:
     for name in ("PATIENTS.csv", "admissions.CSV.gz", "CPTEVENTS_codes_only.csv", "D_ICD_DIAGNOSES.csv", "README.md"):
         (tmp_path / name).touch()
-    found = {name: [file.name for file in files] for name, files in find_files(tmp_path).items()}
+    found = {name: [file.name for file in files] for name, files in _find_files(tmp_path).items()}
     assert found == {
         "patients": ["PATIENTS.csv"],
         "admissions": ["admissions.CSV.gz"],

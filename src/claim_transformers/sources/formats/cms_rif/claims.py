@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 # CMS, MS-DRG: in use for discharges from this day on; the same numbers meant other groups before.
-MS_DRG_START = "20071001"
+_MS_DRG_START = "20071001"
 _CODES = {
     "hcpcs_code": "HCPCS",
     "drg_code": "DRG",
@@ -82,7 +82,7 @@ def stage_rif_claims(
         patient_column=patient,
         row_key=(patient, claim, *layout.find("claim_line_number")),
         derive=lambda rows: _with_latest_version(
-            connection, store_rows(connection, layout.name, derive_rif_rows(rows, layout), scratch), layout
+            connection, store_rows(connection, layout.name, _derive_rif_rows(rows, layout), scratch), layout
         ),
         to_canonical=(lambda rows: _to_rx_claims(rows, layout)) if is_rx else lambda rows: _to_lines(rows, layout),
         claim_type=layout.claim_type,
@@ -99,7 +99,7 @@ def stage_rif_claims(
     )
 
 
-def derive_rif_rows(rows: ir.Table, layout: FileLayout) -> ir.Table:
+def _derive_rif_rows(rows: ir.Table, layout: FileLayout) -> ir.Table:
     """Add what the checks and the lines read: days, codes by system, and the version of the claim."""
     rows = add_days(use_columns(rows, layout), layout)
     if layout.target == "claim_line":
@@ -218,7 +218,7 @@ def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
             RowCheck(
                 "F_DRG_TYPE",
                 "a DRG from before MS-DRG becomes null",
-                lambda rows: rows[drg[0]].notnull() & (last_day(rows, layout) < MS_DRG_START),
+                lambda rows: rows[drg[0]].notnull() & (last_day(rows, layout) < _MS_DRG_START),
             )
         )
     return tuple(found)
@@ -264,7 +264,7 @@ def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
         if len(parts) == len(bill):
             columns["bill_type_code"] = parts[0] + parts[1] + parts[2]
     if drg := layout.find("drg_code"):
-        is_ms_drg = last_day(rows, layout) >= MS_DRG_START
+        is_ms_drg = last_day(rows, layout) >= _MS_DRG_START
         columns["drg_code"] = ibis.ifelse(is_ms_drg, rows[drg[0]], ibis.null("string"))
         is_there = is_ms_drg & rows[drg[0]].notnull()
         columns["drg_code_type"] = ibis.ifelse(is_there, "ms-drg", ibis.null("string"))

@@ -42,7 +42,7 @@ def stage_rif_beneficiaries(
         files=tuple(files),
         patient_column=patient,
         row_key=(patient, year),
-        derive=lambda rows: store_rows(connection, layout.name, derive_rif_months(rows, layout, counties), scratch),
+        derive=lambda rows: store_rows(connection, layout.name, _derive_rif_months(rows, layout, counties), scratch),
         to_canonical=lambda rows: _to_eligibility(rows, layout),
         checks=(
             *(rule.to_check() for rule in layout.rules if rule.reason_code.startswith("D_")),
@@ -125,7 +125,7 @@ def _spans(states: Sequence[dict[str, ir.Value]]) -> list[dict[str, ir.Value]]:
     return spans
 
 
-def derive_rif_months(rows: ir.Table, layout: FileLayout, counties: ir.Table | None = None) -> ir.Table:
+def _derive_rif_months(rows: ir.Table, layout: FileLayout, counties: ir.Table | None = None) -> ir.Table:
     """Add days, and of each month whether it is covered, the statuses and the county: `is_covered_0` to `..._11`."""
     rows = _with_county(add_days(use_columns(rows, layout), layout), layout, counties)
     states = _states(rows, layout)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DATES: DateFormat = "YYYYMMDD"
 # 45 CFR 162.1002(c): ICD-10 from this day of discharge or service on.
-ICD10_START = "20151001"
+_ICD10_START = "20151001"
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _MONTH_NUMBERS = {month: f"{number:02d}" for number, month in enumerate(_MONTHS, start=1)}
 # What is no date in the declared format stays unreadable, whatever it looks like, and the checks find it.
@@ -146,7 +146,7 @@ def _split(
     systems: tuple[str, str],
 ) -> dict[str, ir.Value]:
     # CCW: 9 is ICD-9, 0 is ICD-10. An explicit version wins over the date.
-    by_date = (last_day(rows, layout) >= ICD10_START).fill_null(False)
+    by_date = (last_day(rows, layout) >= _ICD10_START).fill_null(False)
     split: dict[str, ir.Value] = {}
     for name, code in codes.items():
         is_icd10 = ibis.cases((versions[name] == "0", True), (versions[name] == "9", False), else_=by_date)

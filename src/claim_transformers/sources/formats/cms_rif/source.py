@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-SUFFIXES = (".csv", ".txt", ".csv.gz", ".txt.gz", ".zip", ".parquet")
+_SUFFIXES = (".csv", ".txt", ".csv.gz", ".txt.gz", ".zip", ".parquet")
 
 
-def read_cms_rif(
+def _read_cms_rif(
     path: RawLocation,
     connection: Backend,
     *,
@@ -40,31 +40,7 @@ def read_cms_rif(
     county_crosswalk: str | Path | None = None,
     keep_denied: bool = False,
 ) -> StagedSource:
-    """Stage the files of a RIF delivery.
-
-    Args:
-        path (`str` or `Path`): Folder or single file; layouts know their files by name.
-        connection (`Backend`): Ibis connection on DuckDB.
-        scratch (`Path`): Folder for unpacked files.
-        layouts (`str` or `Path`, *optional*): Folder of layout files, for another version of the format.
-        county_crosswalk (`str` or `Path`, *optional*):
-            CSV with the columns `fipscounty` and `ssacounty`, for months whose FIPS county is empty.
-        keep_denied (`bool`, *optional*, defaults to `False`): Whether denied claims and lines stay.
-
-    Returns:
-        `StagedSource`: One table per layout that has files, eligibility first.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE` if no file is known by name, `E_LAYOUT_FILE` if a layout file is wrong or two
-            layouts claim a file, and the errors of `stage_files`.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> read_cms_rif("/nowhere", connect(threads=1), scratch=Path("."))
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected RIF files at /nowhere, ...
-    """
+    """Stage the files of a RIF delivery."""
     if not isinstance(path, (str, Path)):
         raise ClaimDataError("E_NO_FILE", "expected a folder of RIF files as path, found none or a connection")
     known = _known_layouts(layouts)
@@ -96,7 +72,7 @@ def _find_rif_files(path: Path, layouts: Mapping[str, FileLayout]) -> dict[str, 
     candidates = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
     found: dict[str, list[Path]] = {}
     for candidate in candidates:
-        if not candidate.is_file() or not candidate.name.lower().endswith(SUFFIXES):
+        if not candidate.is_file() or not candidate.name.lower().endswith(_SUFFIXES):
             continue
         names = [name for name, layout in layouts.items() if re.search(layout.files, candidate.name, re.IGNORECASE)]
         if len(names) > 1:
@@ -114,7 +90,7 @@ def _find_rif_files(path: Path, layouts: Mapping[str, FileLayout]) -> dict[str, 
     return found
 
 
-def find_deliveries(path: Path, layouts: str | Path | None = None) -> list[tuple[str, Path, Layout]]:
+def _find_deliveries(path: Path, layouts: str | Path | None = None) -> list[tuple[str, Path, Layout]]:
     """List raw table, file and layout of each file for the store of deliveries."""
     known = _known_layouts(layouts)
     found = _find_rif_files(path, known)
@@ -135,11 +111,7 @@ def _known_layouts(folder: str | Path | None) -> dict[str, FileLayout]:
 def _stage_years(
     connection: Backend, paths: Sequence[Path], layout: FileLayout, scratch: Path
 ) -> tuple[ir.Table, tuple[RawFile, ...]]:
-    """Stage beneficiary files one by one: a year that is delivered twice is dropped row by row, and said.
-
-    Claims that come twice would be counted twice, so `stage_files` refuses them. A beneficiary row states its year
-    itself, and the same year twice says nothing new.
-    """
+    """Stage beneficiary files one by one: a year that is delivered twice is dropped row by row, and said."""
     parts: list[ir.Table] = []
     files: list[RawFile] = []
     for number, path in enumerate(paths):

@@ -55,7 +55,7 @@ class Role(IntEnum):
 
 
 @dataclass(frozen=True)
-class ReadCodes:
+class _ReadCodes:
     """Distinct MEDS codes, read."""
 
     roles: npt.NDArray[np.int8]
@@ -64,21 +64,21 @@ class ReadCodes:
     reasons: list[str | None]
 
 
-def read_codes(codes: pa.Array) -> ReadCodes:
+def read_codes(codes: pa.Array) -> _ReadCodes:
     """Read distinct MEDS codes."""
     roles, systems, bare, reasons = [], [], [], []
     for text in codes.to_pylist():
         role, system, code, reason = _role_of(text), None, None, None
         if role == Role.CODE:
             try:
-                system, _, code = read_code(text).partition("/")
+                system, _, code = _read_code(text).partition("/")
             except ClaimDataError as error:
                 role, reason = Role.REFUSED, error.reason_code
         roles.append(role)
         systems.append(system)
         bare.append(code)
         reasons.append(reason)
-    return ReadCodes(np.array(roles, np.int8), pa.array(systems, pa.string()), pa.array(bare, pa.string()), reasons)
+    return _ReadCodes(np.array(roles, np.int8), pa.array(systems, pa.string()), pa.array(bare, pa.string()), reasons)
 
 
 def _role_of(text: str) -> Role:
@@ -98,23 +98,8 @@ def _role_of(text: str) -> Role:
     return Role.CODE
 
 
-def read_code(text: str) -> str:
-    """Turn a MEDS code into `SYSTEM/CODE`.
-
-    The system ends at the first `//`, or at the first `/` where there is no `//`. Systems of claims get the canonical
-    form of `codes.normalize`; codes of any other system are in upper case, with one `_` for every run of characters
-    that no code of this package has. A code without a system stands under `EVENT`.
-
-    Examples:
-        >>> [read_code(text) for text in ("SNOMED/62106007", "RxNorm//161", "ICD10CM//E11.9", "CPT4//99213")]
-        ['SNOMED/62106007', 'RXNORM/161', 'ICD10CM/E119', 'HCPCS/99213']
-        >>> [read_code(text) for text in ("DIAGNOSIS//ICD//9//4280", "LAB//50912//mg/dL", "HOSPITAL_DISCHARGE")]
-        ['ICD9CM/4280', 'LAB/50912_MG/DL', 'EVENT/HOSPITAL_DISCHARGE']
-        >>> read_code("LAB//")
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: R_CODE_TEXT: expected SYSTEM//CODE of at most 64 ...
-    """
+def _read_code(text: str) -> str:
+    """Turn a MEDS code into `SYSTEM/CODE`."""
     parts = text.split("//")
     if len(parts) == 4 and parts[1] == "ICD" and (parts[0], parts[2]) in _ICD_SYSTEMS:
         system, rest = _ICD_SYSTEMS[parts[0], parts[2]], parts[3]

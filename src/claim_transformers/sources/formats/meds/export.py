@@ -30,8 +30,8 @@ from claim_transformers.sources.formats.meds.dataset import MEDS_SPLITS, MedsDat
 from claim_transformers.sources.formats.meds.source import PATIENT_COLUMN, TYPE_COLUMN
 from claim_transformers.version import __version__
 
-MEDS_VERSION = "0.4"
-DATA_SCHEMA = pa.schema(
+_MEDS_VERSION = "0.4"
+_DATA_SCHEMA = pa.schema(
     [
         pa.field("subject_id", pa.int64(), nullable=False),
         pa.field("time", pa.timestamp("us")),
@@ -154,7 +154,7 @@ def _subjects_of(patient_ids: pa.Array, every_id: pa.Array, subject_ids: Any) ->
 def _export_file(path: Path, target: Path, every_id: pa.Array, subject_ids: Any, codes: set[str]) -> int:
     """Write the events of one file of patients and collect the codes that occur."""
     num_events = 0
-    with pq.ParquetFile(path) as file, pq.ParquetWriter(target, DATA_SCHEMA, compression="zstd") as writer:
+    with pq.ParquetFile(path) as file, pq.ParquetWriter(target, _DATA_SCHEMA, compression="zstd") as writer:
         for group in range(file.num_row_groups):
             patients = file.read_row_group(group).combine_chunks()
             ids = patients["patient_id"].combine_chunks()
@@ -185,7 +185,7 @@ def _events_of(patients: pa.Table, subjects: Any) -> pa.Table:
             TYPE_COLUMN: types.take(pa.array(order)),
             PATIENT_COLUMN: patients["patient_id"].combine_chunks().take(pa.array(rows[order])),
         },
-        schema=DATA_SCHEMA,
+        schema=_DATA_SCHEMA,
     )
 
 
@@ -240,7 +240,7 @@ def _write_metadata(folder: Path, manifest: Any, codes: set[str]) -> None:
         "dataset_name": str(manifest.get("source", "claims")),
         "etl_name": "claim_transformers",
         "etl_version": __version__,
-        "meds_version": MEDS_VERSION,
+        "meds_version": _MEDS_VERSION,
         "raw_source_id_columns": [PATIENT_COLUMN],
         "other_extension_columns": [TYPE_COLUMN],
     }

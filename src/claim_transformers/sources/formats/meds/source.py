@@ -30,13 +30,13 @@ from claim_transformers.sources.formats.meds.dataset import NO_SPLIT, MedsDatase
 from claim_transformers.sources.pipeline.ingest import IngestSummary
 from claim_transformers.version import __version__
 
-VISIT_TYPE = "MEDS"
+_VISIT_TYPE = "MEDS"
 PATIENT_COLUMN, TYPE_COLUMN = "patient_id", "claim_type"
-R_NO_ID, D_NO_SPLIT, D_NO_TIME = "R_NO_ID", "D_NO_SPLIT", "D_NO_TIME"
+_R_NO_ID, _D_NO_SPLIT, _D_NO_TIME = "R_NO_ID", "D_NO_SPLIT", "D_NO_TIME"
 _ROLES_WITHOUT_TIME = (Role.FEMALE, Role.MALE, Role.UNKNOWN_SEX)
 
 
-def ingest_meds(
+def _ingest_meds(
     path: str | Path,
     out: str | Path,
     *,
@@ -46,32 +46,7 @@ def ingest_meds(
     max_reason_share: float = MAX_REASON_SHARE,
     progress: bool = True,
 ) -> IngestSummary:
-    """Read a MEDS dataset and publish its patients, quarantine and quality report.
-
-    The splits of the dataset are kept: train, tuning and held_out become train, validation and test. Only a dataset
-    that names no splits is split by hash.
-
-    Args:
-        path (`str` or `Path`): Root folder of the dataset, with `data/` and `metadata/`.
-        out (`str` or `Path`): The folder to publish; it appears whole or not at all.
-        overwrite (`bool`, *optional*, defaults to `False`): Whether an ingested folder at `out` may be replaced.
-        salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the hash, if the dataset has no splits.
-        max_quarantine_share (`float`, *optional*, defaults to `0.05`): Largest share of a file in quarantine.
-        max_reason_share (`float`, *optional*, defaults to `0.01`): The same for a single reason.
-        progress (`bool`, *optional*, defaults to `True`): Whether to show progress bars.
-
-    Returns:
-        `IngestSummary`: Counts; `print` shows them as a table.
-
-    Raises:
-        ClaimDataError: If the input is no MEDS dataset or contradicts itself, or the output cannot be written.
-
-    Examples:
-        >>> ingest_meds("/nowhere", "/tmp/meds-of-nowhere")
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected MEDS files data/**/*.parquet in ...
-    """
+    """Read a MEDS dataset and publish its patients, quarantine and quality report."""
     dataset = MedsDataset.open(Path(path))
     ledger = Ledger()
     with write_folder(out, overwrite=overwrite) as folder:
@@ -152,8 +127,8 @@ def _read_subjects(dataset: MedsDataset, salt: str) -> _Subjects:
 
 def _types_of(table: pa.Table) -> pa.ChunkedArray:
     if TYPE_COLUMN not in table.column_names:
-        return pa.chunked_array([pa.array([VISIT_TYPE] if table.num_rows else [], pa.string())])
-    return table[TYPE_COLUMN].cast(pa.string()).fill_null(VISIT_TYPE)
+        return pa.chunked_array([pa.array([_VISIT_TYPE] if table.num_rows else [], pa.string())])
+    return table[TYPE_COLUMN].cast(pa.string()).fill_null(_VISIT_TYPE)
 
 
 def _assembler_of(dataset: MedsDataset, subjects: _Subjects, workspace: Path) -> SequenceAssembler:
@@ -197,9 +172,9 @@ def _read_events(table: pa.Table, subjects: _Subjects, positions: Integers, asse
     if TYPE_COLUMN in table.column_names:
         types = assembler.type_positions(_types_of(table).combine_chunks())
     else:
-        types = np.full(table.num_rows, assembler.visit_types.index(VISIT_TYPE).as_py(), np.int8)
+        types = np.full(table.num_rows, assembler.visit_types.index(_VISIT_TYPE).as_py(), np.int8)
 
-    names = ["", R_NO_ID, D_NO_SPLIT, D_NO_TIME, R_CODE_TEXT]
+    names = ["", _R_NO_ID, _D_NO_SPLIT, _D_NO_TIME, R_CODE_TEXT]
     names += sorted({reason for reason in read.reasons if reason is not None} - {R_CODE_TEXT})
     refusals = np.array([names.index(reason or "") for reason in read.reasons] + [names.index(R_CODE_TEXT)], np.int8)
     needs_time = ~np.isin(roles, _ROLES_WITHOUT_TIME)
@@ -212,7 +187,7 @@ def _read_events(table: pa.Table, subjects: _Subjects, positions: Integers, asse
 
 
 def _enter(ledger: Ledger, name: str, table: pa.Table, events: _Events) -> None:
-    entry = ledger.entry(name, VISIT_TYPE)
+    entry = ledger.entry(name, _VISIT_TYPE)
     entry.rows_in = table.num_rows
     entry.rows_out = entry.lines_out = int(np.count_nonzero(events.is_used))
     counts = np.bincount(events.reasons, minlength=len(events.reason_names))

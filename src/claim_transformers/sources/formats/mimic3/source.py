@@ -34,29 +34,29 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-LAYOUTS = SOURCE.read_layouts()
+_LAYOUTS = SOURCE.read_layouts()
 _SUFFIXES = (".csv", ".csv.gz")
 _REQUIRED = ("patients", "admissions")
 _TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2})?$"
 # Births of the oldest lie in the 19th century, shifted dates reach past 2200.
 _FIRST_DATE, _LAST_DATE = "1800-01-01", "2399-12-31"
-_GENDERS = LAYOUTS["patients"].values["gender"]
+_GENDERS = _LAYOUTS["patients"].values["gender"]
 # Codes behind the words of MIMIC, by column.
-_CODES = LAYOUTS["admissions"].values
+_CODES = _LAYOUTS["admissions"].values
 # Lines of each raw table have numbers of their own, so that no two lines of a claim share one.
-LINES_PER_TABLE = 100_000
+_LINES_PER_TABLE = 100_000
 
 
-def read_mimic3(path: RawLocation, connection: Backend, *, scratch: Path) -> StagedSource:
+def _read_mimic3(path: RawLocation, connection: Backend, *, scratch: Path) -> StagedSource:
     """Stage the tables of MIMIC-III, or of its demo."""
     if not isinstance(path, (str, Path)):
         raise ClaimDataError("E_NO_FILE", "expected a folder of MIMIC-III files as path, found none")
-    files = find_files(Path(path))
+    files = _find_files(Path(path))
     staged = {
         name: stage_files(
             connection, [(file, layout.to_layout()) for file in files[name]], scratch, name=f"mimic3_{name}"
         )
-        for name, layout in LAYOUTS.items()
+        for name, layout in _LAYOUTS.items()
         if name in files
     }
     tables = [_stage_patients(*staged["patients"]), _stage_admissions(*staged["admissions"])]
@@ -69,11 +69,11 @@ def read_mimic3(path: RawLocation, connection: Backend, *, scratch: Path) -> Sta
     return StagedSource("mimic3", tuple(tables))
 
 
-def find_files(folder: Path) -> dict[str, list[Path]]:
+def _find_files(folder: Path) -> dict[str, list[Path]]:
     """Find the files of each table by their names, in any case: `ADMISSIONS.csv.gz`, `CPTEVENTS_codes_only.csv`."""
     candidates = sorted(folder.iterdir()) if folder.is_dir() else []
     found: dict[str, list[Path]] = {}
-    for name in LAYOUTS:
+    for name in _LAYOUTS:
         pattern = re.compile(rf"{name}(_.*)?", re.IGNORECASE)
         files = [
             file
@@ -361,7 +361,7 @@ def _lines_of_stay(rows: ir.Table, *, table: int, **columns: ir.Value) -> ir.Tab
     return rows.select(
         "source_file",
         "row_no",
-        **_claim_of(rows, (table * LINES_PER_TABLE + 1 + number).cast("int32")),
+        **_claim_of(rows, (table * _LINES_PER_TABLE + 1 + number).cast("int32")),
         **columns,
     )
 

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 DATES: DateFormat = "YYYYMMDD"
 LAYOUTS = SOURCE.read_layouts()
-STAY = ("CLM_ADMSN_DT", "NCH_BENE_DSCHRG_DT", "CLM_DRG_CD")
+_STAY = ("CLM_ADMSN_DT", "NCH_BENE_DSCHRG_DT", "CLM_DRG_CD")
 # Inpatient and outpatient rows number the same codes alike.
-DIAGNOSES, PROCEDURES, HCPCS = (
+_DIAGNOSES, _PROCEDURES, _HCPCS = (
     LAYOUTS["inpatient"].series(stem) for stem in ("ICD9_DGNS_CD", "ICD9_PRCDR_CD", "HCPCS_CD")
 )
 _CARRIER = LAYOUTS["carrier"]
@@ -69,15 +69,15 @@ def stage_institutional(
     layout = LAYOUTS["inpatient" if is_inpatient else "outpatient"]
     name, claim_type = layout.name, layout.claim_type
     rows, raw_files = stage_files(connection, [(path, layout.to_layout()) for path in paths], scratch, name=name)
-    carried = ("CLM_FROM_DT", "CLM_THRU_DT", *(STAY if is_inpatient else ()))
+    carried = ("CLM_FROM_DT", "CLM_THRU_DT", *(_STAY if is_inpatient else ()))
     headers = _header_of_segments(connection, rows, carried)
     checks = _claim_checks("CLAIM_CLM_FROM_DT", "CLAIM_CLM_THRU_DT")
     codes = [
-        CodeColumns(DIAGNOSES, "ICD9CM"),
-        CodeColumns(PROCEDURES, "ICD9PCS", tolerant=True),
-        CodeColumns(HCPCS, "HCPCS"),
+        CodeColumns(_DIAGNOSES, "ICD9CM"),
+        CodeColumns(_PROCEDURES, "ICD9PCS", tolerant=True),
+        CodeColumns(_HCPCS, "HCPCS"),
     ]
-    warnings = [warn_amount("CLM_PMT_AMT"), fix_amount("CLM_PMT_AMT"), warn_diagnosis_gap(DIAGNOSES)]
+    warnings = [warn_amount("CLM_PMT_AMT"), fix_amount("CLM_PMT_AMT"), warn_diagnosis_gap(_DIAGNOSES)]
     if is_inpatient:
         admitted, discharged = "CLAIM_CLM_ADMSN_DT", "CLAIM_NCH_BENE_DSCHRG_DT"
         checks += (
@@ -107,7 +107,7 @@ def stage_institutional(
 
 
 def _institutional_lines(rows: ir.Table, claim_type: str) -> ir.Table:
-    lines = unfold_lines(rows, [{"hcpcs": rows[column]} for column in HCPCS], lambda line: line.hcpcs.notnull())
+    lines = unfold_lines(rows, [{"hcpcs": rows[column]} for column in _HCPCS], lambda line: line.hcpcs.notnull())
     stay = {}
     if claim_type == "IP":
         stay = {
@@ -126,15 +126,15 @@ def _institutional_lines(rows: ir.Table, claim_type: str) -> ir.Table:
         "is_first_line",
         patient_id=clean_id(lines.DESYNPUF_ID),
         claim_id=clean_id(lines.CLM_ID),
-        claim_line_number=(segment - 1) * len(HCPCS) + lines.line.position,
+        claim_line_number=(segment - 1) * len(_HCPCS) + lines.line.position,
         claim_type=ibis.literal(claim_type),
         claim_start_date=start,
         claim_end_date=end,
         claim_line_start_date=start,
         claim_line_end_date=end,
         hcpcs_code=lines.line.hcpcs,
-        diagnoses=list_diagnoses("ICD9CM", [lines[column] for column in DIAGNOSES]),
-        procedures=list_procedures("ICD9PCS", [lines[column] for column in PROCEDURES]),
+        diagnoses=list_diagnoses("ICD9CM", [lines[column] for column in _DIAGNOSES]),
+        procedures=list_procedures("ICD9PCS", [lines[column] for column in _PROCEDURES]),
         rendering_npi=clean_id(lines.AT_PHYSN_NPI),
         paid_amount=parse_amount(paid),
         **stay,

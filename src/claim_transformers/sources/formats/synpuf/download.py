@@ -13,11 +13,11 @@ from pathlib import Path
 
 from claim_transformers.codes.errors import ClaimDataError
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 CMS_URL = "https://www.cms.gov"
 # Carrier claims and drug events are served by another host.
-DOWNLOADS_URL = "https://downloads.cms.gov"
+_DOWNLOADS_URL = "https://downloads.cms.gov"
 _PAGE = "research-statistics-data-and-systems/downloadable-public-use-files/synpufs/downloads"
 # The one file that moved: the page of sample 1 links the 2010 summary of another sample in its old place.
 _MOVED = {
@@ -27,21 +27,21 @@ _MOVED = {
 }
 # One archive has the suffix of its content in its name too.
 _DOUBLED = {"DE1_0_2008_to_2010_Carrier_Claims_Sample_11A": ".csv"}
-NUM_SAMPLES = 20
-MAX_TRIES = 4
+_NUM_SAMPLES = 20
+_MAX_TRIES = 4
 _TIMEOUT_SECONDS = 60
 _CHUNK = 1 << 20
 
 
-def synpuf_urls(sample: int, *, base_url: str = CMS_URL) -> list[str]:
+def _synpuf_urls(sample: int, *, base_url: str = CMS_URL) -> list[str]:
     """Addresses of the files of a sample, as linked on the DE-SynPUF page of CMS."""
-    if not 1 <= sample <= NUM_SAMPLES:
-        raise ValueError(f"expected a DE-SynPUF sample from 1 to {NUM_SAMPLES}, found {sample}")
+    if not 1 <= sample <= _NUM_SAMPLES:
+        raise ValueError(f"expected a DE-SynPUF sample from 1 to {_NUM_SAMPLES}, found {sample}")
     small = [f"DE1_0_{year}_Beneficiary_Summary_File_Sample_{sample}" for year in (2008, 2009, 2010)]
     small += [f"DE1_0_2008_to_2010_{kind}_Claims_Sample_{sample}" for kind in ("Inpatient", "Outpatient")]
     large = [f"DE1_0_2008_to_2010_Carrier_Claims_Sample_{sample}{half}" for half in "AB"]
     large.append(f"DE1_0_2008_to_2010_Prescription_Drug_Events_Sample_{sample}")
-    server = DOWNLOADS_URL if base_url == CMS_URL else base_url.rstrip("/")
+    server = _DOWNLOADS_URL if base_url == CMS_URL else base_url.rstrip("/")
     return [
         *(f"{base_url.rstrip('/')}/{_MOVED.get(name, f'{_PAGE}/{name.lower()}')}.zip" for name in small),
         *(f"{server}/files/{name}{_DOUBLED.get(name, '')}.zip" for name in large),
@@ -54,22 +54,22 @@ def download_synpuf(folder: Path, *, sample: int = 1, base_url: str = CMS_URL, p
     A file is written beside its final name, goes on where it stopped if the connection breaks, and gets its name only
     when its size is right and its zip is whole.
     """
-    urls = synpuf_urls(sample, base_url=base_url)
+    urls = _synpuf_urls(sample, base_url=base_url)
     folder.mkdir(parents=True, exist_ok=True)
     for url in urls:
         target = folder / url.rsplit("/", 1)[1]
         if not target.exists():
-            fetch_file(url, target, pause_seconds=pause_seconds)
+            _fetch_file(url, target, pause_seconds=pause_seconds)
     return folder
 
 
-def fetch_file(url: str, target: Path, *, pause_seconds: float = 2.0) -> None:
+def _fetch_file(url: str, target: Path, *, pause_seconds: float = 2.0) -> None:
     """Fetch one zip file, resuming and trying again."""
     partial = target.with_name(target.name + ".part")
     fault = ""
-    for attempt in range(MAX_TRIES):
+    for attempt in range(_MAX_TRIES):
         if attempt:
-            logger.warning("Fetching %s again: %s", target.name, fault)
+            _logger.warning("Fetching %s again: %s", target.name, fault)
             time.sleep(pause_seconds * 2 ** (attempt - 1))
         try:
             _fetch_rest(url, partial)

@@ -47,7 +47,7 @@ _BENEFICIARY = LAYOUTS["beneficiary"]
 _GENDERS, _RACES = (_BENEFICIARY.values[column] for column in ("BENE_SEX_IDENT_CD", "BENE_RACE_CD"))
 
 
-def read_synpuf(
+def _read_synpuf(
     path: RawLocation,
     connection: Backend,
     *,
@@ -56,38 +56,12 @@ def read_synpuf(
     base_url: str = CMS_URL,
     county_crosswalk: str | Path | None = None,
 ) -> StagedSource:
-    """Stage the files of a DE-SynPUF sample.
-
-    Args:
-        path (`str` or `Path`, *optional*):
-            Folder or single file; files are known by `Beneficiary`, `Inpatient`, `Outpatient`, `Carrier`,
-            `Prescription` or `pde` in their names. Without a path the sample is fetched from CMS.
-        connection (`Backend`): Ibis connection on DuckDB.
-        scratch (`Path`): Folder for unpacked files.
-        sample (`int`, *optional*, defaults to 1): Which of the 20 samples to fetch.
-        base_url (`str`, *optional*): Where to fetch it.
-        county_crosswalk (`str` or `Path`, *optional*):
-            CSV with the columns `fipscounty` and `ssacounty`. Without it `county_fips` is null, because the files
-            hold counties of the Social Security Administration.
-
-    Returns:
-        `StagedSource`: Up to five tables.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE` if no claims are found at `path`, and the errors of `stage_files`.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> read_synpuf("/nowhere", connect(threads=1), scratch=Path("."))
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected DE-SynPUF files at /nowhere, ...
-    """
+    """Stage the files of a DE-SynPUF sample."""
     if path is None:
         path = download_synpuf(scratch / "download", sample=sample, base_url=base_url)
     if not isinstance(path, (str, Path)):
         raise ClaimDataError("E_NO_FILE", "expected a folder of DE-SynPUF files as path, found a connection")
-    files = find_files(Path(path))
+    files = _find_files(Path(path))
     tables = []
     if "beneficiary" in files:
         tables.append(_stage_beneficiaries(connection, files["beneficiary"], scratch, county_crosswalk))
@@ -102,7 +76,7 @@ def read_synpuf(
     return StagedSource("synpuf", tuple(tables))
 
 
-def find_files(path: Path) -> dict[str, list[Path]]:
+def _find_files(path: Path) -> dict[str, list[Path]]:
     """Find the files of each raw table by their names."""
     candidates = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
     found: dict[str, list[Path]] = {}
@@ -123,22 +97,16 @@ def find_files(path: Path) -> dict[str, list[Path]]:
     return found
 
 
-def find_deliveries(path: Path) -> list[tuple[str, Path, Layout]]:
+def _find_deliveries(path: Path) -> list[tuple[str, Path, Layout]]:
     """List raw table, file and layout of each file for the store of deliveries."""
     # A year of beneficiaries may come alone, as a correction.
     is_year = path.is_file() and "beneficiary" in path.name.lower()
-    found = {"beneficiary": [path]} if is_year else find_files(path)
+    found = {"beneficiary": [path]} if is_year else _find_files(path)
     return [(table, file, LAYOUTS[table].to_layout(file.name)) for table, files in found.items() for file in files]
 
 
 def _derive_enrollment(rows: ir.Table) -> ir.Table:
-    """Turn months of coverage into months of the year: `first_month`, `last_month`, null in years without coverage.
-
-    The files say how many months of a year were covered by Part A (`BENE_HI_CVRAGE_TOT_MONS`) or B
-    (`BENE_SMI_CVRAGE_TOT_MONS`), not which. The larger of both counts. Twelve months are the whole year. Fewer are the
-    *last* months if the patient had no coverage in the year before or, in the first year of the files, has some in the
-    year after; else, and in the year of death, they are the *first*. A span ends with the month of death.
-    """
+    """Turn months of coverage into months of the year: `first_month`, `last_month`, null in years without coverage."""
     months = ibis.greatest(
         parse_number(rows.BENE_HI_CVRAGE_TOT_MONS, "int16").fill_null(0),
         parse_number(rows.BENE_SMI_CVRAGE_TOT_MONS, "int16").fill_null(0),

@@ -34,7 +34,7 @@ _MODIFIERS = _MEDICAL_CLAIM.series("hcpcs_modifier")
 _DIAGNOSES, _DIAGNOSES_POA = (_MEDICAL_CLAIM.series(stem) for stem in ("diagnosis_code", "diagnosis_poa"))
 _PROCEDURES, _PROCEDURE_DATES = (_MEDICAL_CLAIM.series(stem) for stem in ("procedure_code", "procedure_date"))
 # CMS: claims with a discharge or service date from this day on are coded in ICD-10.
-ICD10_START = "2015-10-01"
+_ICD10_START = "2015-10-01"
 # First two digits of the type of bill. CMS, Medicare Claims Processing Manual (Pub. 100-04), chapters 1, 3, 6, 10, 11:
 # facility and classification; 12x, 22x and 23x are paid under Part B and count as outpatient, as in CMS's own files.
 _BILL_TYPES = {"11": "IP", "41": "IP", "18": "SNF", "21": "SNF", "28": "SNF", "81": "HOSP", "82": "HOSP"}
@@ -46,12 +46,7 @@ _AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
 
 
 def _claim_type_of(rows: ir.Table) -> ir.StringValue:
-    """Map `claim_type` and `bill_type_code` to a canonical claim type.
-
-    Institutional claims by type of bill: 11x and 41x `IP`; 18x, 21x and 28x `SNF`; 3xx `HHA`; 81x and 82x `HOSP`; all
-    others `OP`. Professional claims are `CAR`. Types that are canonical already, or are spelt out as inpatient or
-    outpatient, stay what they are. Anything else, dental and vision included, has no canonical type.
-    """
+    """Map `claim_type` and `bill_type_code` to a canonical claim type."""
     word = rows.claim_type.strip()
     # Four digits begin with a zero that says nothing.
     bill = ibis.ifelse(
@@ -72,7 +67,7 @@ def _claim_type_of(rows: ir.Table) -> ir.StringValue:
 def _is_icd10(code_type: ir.StringValue, rows: ir.Table) -> ir.BooleanValue:
     """Whether codes are ICD-10: an explicit qualifier is trusted, else the date of discharge or service decides."""
     last_day = ibis.coalesce(rows.discharge_date, rows.claim_end_date, rows.claim_start_date)
-    return ibis.ifelse(code_type.notnull(), code_type.contains("10"), last_day >= ICD10_START)
+    return ibis.ifelse(code_type.notnull(), code_type.contains("10"), last_day >= _ICD10_START)
 
 
 def _diagnosis_system(rows: ir.Table) -> ir.StringValue:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 # Systems write the end of time where a span is still open.
-OPEN_END = "9999-12-31"
+_OPEN_END = "9999-12-31"
 
 
 def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
@@ -39,7 +39,7 @@ def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
                 f"enrollment_end_date is no real date in the format {DATES}",
                 lambda rows: (
                     rows.enrollment_end_date.notnull()
-                    & (rows.enrollment_end_date != OPEN_END)
+                    & (rows.enrollment_end_date != _OPEN_END)
                     & parse_date(rows.enrollment_end_date, DATES).isnull()
                 ),
             ),
@@ -50,7 +50,7 @@ def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
             RowCheck(
                 "F_OPEN_SPAN",
                 "an enrolment until the end of time becomes one without an end",
-                lambda rows: rows.enrollment_end_date == OPEN_END,
+                lambda rows: rows.enrollment_end_date == _OPEN_END,
             ),
         ),
     )
