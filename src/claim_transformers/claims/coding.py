@@ -58,14 +58,6 @@ class CodeSurvey:
 def distinct_codes(rows: ir.Table, columns: Sequence[str], system: ir.StringValue) -> ir.Table:
     """Count distinct values over several columns.
 
-    Args:
-        rows (`ir.Table`): Rows.
-        columns (`Sequence[str]`): Columns of raw codes.
-        system (`ir.StringValue`): Code system of each row.
-
-    Returns:
-        `ir.Table`: `system`, `raw`, `occurrences`; null is left out.
-
     Examples:
         >>> rows = ibis.memtable({"a": ["4019", "4019"], "b": [None, "25000"]})
         >>> found = distinct_codes(rows, ["a", "b"], ibis.literal("ICD9CM")).order_by("raw").to_pyarrow()
@@ -89,17 +81,6 @@ def survey_codes(
     tolerant: bool = False,
 ) -> list[CodeSurvey]:
     """Look at the distinct codes of some columns and count what normalisation does to them.
-
-    Args:
-        connection (`Backend`): Where the rows live.
-        rows (`ir.Table`): Rows that stay.
-        columns (`Sequence[str]`): Columns of raw codes.
-        systems (`Sequence[str]`): Their systems.
-        system (`ir.StringValue`, *optional*): Which of the systems a row has, if there are several.
-        tolerant (`bool`, *optional*, defaults to `False`): Whether codes of another form are kept.
-
-    Returns:
-        `list[CodeSurvey]`: One for each system.
 
     Examples:
         >>> from claim_transformers.claims.engine import connect, load
@@ -150,15 +131,6 @@ def _survey(system: str, raw: pa.ChunkedArray, counts: pa.ChunkedArray, *, toler
 def find_changed_columns(connection: Backend, rows: ir.Table, columns: Sequence[str], changed: pa.Array) -> list[str]:
     """Find the columns that hold a code which is not canonical, so that only they are rewritten.
 
-    Args:
-        connection (`Backend`): Where the rows live.
-        rows (`ir.Table`): Rows that stay.
-        columns (`Sequence[str]`): Columns of raw codes.
-        changed (`pa.Array`): Raw codes to look for.
-
-    Returns:
-        `list[str]`: The columns; all of them if there are so many codes that looking costs more than rewriting.
-
     Examples:
         >>> from claim_transformers.claims.engine import connect, load
         >>> connection = connect(threads=1)
@@ -185,16 +157,6 @@ def rewrite_codes(
     """Replace raw codes by their canonical form; a code that cannot be used becomes null.
 
     Modifiers that were glued to a HCPCS code are put into a further column, `COLUMN_modifiers`.
-
-    Args:
-        rows (`ir.Table`): Rows.
-        columns (`Sequence[str]`): Columns of raw codes.
-        systems (`Sequence[str]`): Their systems.
-        system (`ir.StringValue`, *optional*): Which of the systems a row has, if there are several.
-        tolerant (`bool`, *optional*, defaults to `False`): Whether codes of another form are kept.
-
-    Returns:
-        `ir.Table`: The rows.
 
     Examples:
         >>> rows = ibis.memtable({"a": ["401.9", "V49.76", "51881"]})

@@ -98,124 +98,36 @@ def engine_errors(step: str) -> Iterator[None]:
 
 
 def fetch(connection: Backend, expression: ir.Table) -> pa.Table:
-    """Execute an expression into memory.
-
-    Ibis 12 calls methods that DuckDB 2.0 no longer has, and imports pandas on the way; this does neither.
-
-    Args:
-        connection (`Backend`): Where its tables live.
-        expression (`ir.Table`): What to execute.
-
-    Returns:
-        `pa.Table`: The result, in the order of the expression.
-
-    Examples:
-        >>> import ibis
-        >>> fetch(connect(threads=1), ibis.range(3).unnest().name("day").as_table())["day"].to_pylist()
-        [0, 1, 2]
-    """
+    """Execute an expression into memory."""
     return read_batches(connection, expression).read_all()
 
 
 def read_batches(connection: Backend, expression: ir.Table, *, rows_per_batch: int = 1 << 17) -> pa.RecordBatchReader:
-    """Execute an expression as a stream of record batches, so that a result larger than the memory can be written.
-
-    Args:
-        connection (`Backend`): Where its tables live. Its other queries are not held up.
-        expression (`ir.Table`): What to execute.
-        rows_per_batch (`int`, *optional*, defaults to `131072`): Rows of a batch.
-
-    Returns:
-        `pa.RecordBatchReader`: The stream, in the order of the expression.
-
-    Examples:
-        >>> import ibis
-        >>> reader = read_batches(connect(threads=1), ibis.range(5).unnest().name("day").as_table(), rows_per_batch=2)
-        >>> sum(batch.num_rows for batch in reader)
-        5
-    """
+    """Execute an expression as a stream of record batches, so that a result larger than the memory can be written."""
     # A cursor of its own, because an open result would block the next query of the connection.
     cursor = connection.con.cursor()
     return cursor.sql(connection.compile(expression)).to_arrow_reader(rows_per_batch)
 
 
 def materialize(connection: Backend, name: str, expression: ir.Table) -> tuple[ir.Table, int]:
-    """Execute an expression into a table of the engine, which lives as long as the connection.
-
-    Args:
-        connection (`Backend`): Where its tables live.
-        name (`str`): Name of the new table, replaced if it is there.
-        expression (`ir.Table`): What to execute.
-
-    Returns:
-        `tuple[ir.Table, int]`: The table and its number of rows.
-
-    Examples:
-        >>> import ibis
-        >>> connection = connect(threads=1)
-        >>> materialize(connection, "days", ibis.range(3).unnest().name("day").as_table())[1]
-        3
-    """
+    """Execute an expression into a table of the engine, which lives as long as the connection."""
     created = connection.raw_sql(f'CREATE OR REPLACE TABLE "{name}" AS {connection.compile(expression)}').fetchall()
     return connection.table(name), int(created[0][0])
 
 
 def create_view(connection: Backend, name: str, expression: ir.Table) -> ir.Table:
-    """Give an expression a name in the engine, so that what is built on it need not compile it again.
-
-    Args:
-        connection (`Backend`): Where its tables live.
-        name (`str`): Name of the new view, replaced if it is there.
-        expression (`ir.Table`): What the view stands for.
-
-    Returns:
-        `ir.Table`: The view.
-
-    Examples:
-        >>> import ibis
-        >>> connection = connect(threads=1)
-        >>> create_view(connection, "days", ibis.range(3).unnest().name("day").as_table()).columns
-        ('day',)
-    """
+    """Give an expression a name in the engine, so that what is built on it need not compile it again."""
     connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS {connection.compile(expression)}')
     return connection.table(name)
 
 
 def count_rows(connection: Backend, expression: ir.Table) -> int:
-    """Count the rows of an expression.
-
-    Args:
-        connection (`Backend`): Where its tables live.
-        expression (`ir.Table`): What to count.
-
-    Returns:
-        `int`: Number of rows.
-
-    Examples:
-        >>> import ibis
-        >>> count_rows(connect(threads=1), ibis.range(3).unnest().name("day").as_table())
-        3
-    """
+    """Count the rows of an expression."""
     return int(fetch(connection, expression.aggregate(num_rows=expression.count()))["num_rows"][0].as_py())
 
 
 def load(connection: Backend, name: str, table: pa.Table) -> ir.Table:
-    """Copy an Arrow table into a table of the engine.
-
-    Args:
-        connection (`Backend`): Where to.
-        name (`str`): Name of the new table, replaced if it is there.
-        table (`pa.Table`): The rows.
-
-    Returns:
-        `ir.Table`: The table.
-
-    Examples:
-        >>> import pyarrow as pa
-        >>> connection = connect(threads=1)
-        >>> count_rows(connection, load(connection, "days", pa.table({"day": [1, 2]})))
-        2
-    """
+    """Copy an Arrow table into a table of the engine."""
     connection.con.register("arrow_rows", table)
     connection.raw_sql(f'CREATE OR REPLACE TABLE "{name}" AS SELECT * FROM arrow_rows')
     connection.con.unregister("arrow_rows")

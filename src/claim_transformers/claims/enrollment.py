@@ -171,31 +171,13 @@ def _latest(rows: EligibilityRows, values: Integers, num_patients: int, null: in
 
 
 def days_of(dates: pa.Array) -> Integers:
-    """Turn dates into days since 1970-01-01.
-
-    Args:
-        dates (`pa.Array` of date32): Dates.
-
-    Returns:
-        `np.ndarray` of int32: Days, `NULL_DAY` where null.
-
-    Examples:
-        >>> import datetime
-        >>> days_of(pa.array([datetime.date(1970, 1, 2), None])).tolist()
-        [1, -2147483648]
-    """
+    """Turn dates into days since 1970-01-01."""
     days = pc.cast(pc.cast(dates, pa.date32()), pa.int32())
     return days.fill_null(NULL_DAY).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def sexes_of(genders: pa.Array) -> Integers:
     """Turn genders as payers write them into positions in `SEXES`.
-
-    Args:
-        genders (`pa.Array` of strings): `F`, `female`, `M`, `male` in any case; anything else is unknown.
-
-    Returns:
-        `np.ndarray` of int8: 0 female, 1 male, -1 unknown.
 
     Examples:
         >>> sexes_of(pa.array(["male", "F", "unknown", None])).tolist()

@@ -17,15 +17,6 @@ def paid_rows(patients: Integers, days: Integers, visit_types: Integers, paid_da
 
     The lines of a claim stand together and mostly share all four, so most rows are repeats.
 
-    Args:
-        patients (`np.ndarray` of shape `(rows,)`): Position of the patient, -1 unknown.
-        days (`np.ndarray` of shape `(rows,)`): Service date, `NULL_DAY` unknown.
-        visit_types (`np.ndarray` of shape `(rows,)`): Position of the claim type, -1 unknown.
-        paid_days (`np.ndarray` of shape `(rows,)`): Paid date, `NULL_DAY` unknown.
-
-    Returns:
-        `np.ndarray` of integers: Positions of the rows.
-
     Examples:
         >>> zero, paid = np.zeros(4, np.int64), np.array([30, 30, NULL_DAY, 31])
         >>> paid_rows(zero, zero, zero, paid).tolist()
@@ -41,26 +32,7 @@ def paid_rows(patients: Integers, days: Integers, visit_types: Integers, paid_da
 
 
 def pack_paid(patients: Integers, days: Integers, visit_types: Integers, paid_days: Integers) -> Keys:
-    """Pack patient, service date and claim type with the days until payment.
-
-    Args:
-        patients (`np.ndarray` of shape `(rows,)`): Position of the patient within its shard.
-        days (`np.ndarray` of shape `(rows,)`): Service date in days since 1970-01-01.
-        visit_types (`np.ndarray` of shape `(rows,)`): Position of the claim type.
-        paid_days (`np.ndarray` of shape `(rows,)`): Paid date in days since 1970-01-01; one before the service counts
-            as paid on the day of service.
-
-    Returns:
-        `np.ndarray` of uint64: Keys for `paid_days_of`.
-
-    Raises:
-        ClaimDataError: `E_KEY_RANGE`, if a field does not fit.
-
-    Examples:
-        >>> early, late = pack_paid(*(np.zeros(2, np.int64),) * 3, np.array([20, 40]))
-        >>> int(late - early)
-        20
-    """
+    """Pack patient, service date and claim type with the days until payment."""
     keys = pack_keys(patients, days, visit_types)
     keys |= np.clip(paid_days.astype(np.int64) - days, 0, MAX_CODES - 1).astype(np.uint64)
     return keys
@@ -68,14 +40,6 @@ def pack_paid(patients: Integers, days: Integers, visit_types: Integers, paid_da
 
 def paid_days_of(timelines: TimelineArrays, keys: Keys, first_patient: int = 0) -> Integers:
     """The day on which the last claim behind each visit was paid. The keys given are sorted in place.
-
-    Args:
-        timelines (`TimelineArrays`): The visits of a shard.
-        keys (`np.ndarray` of uint64): Keys of `pack_paid` of the same shard, in any order, repeats allowed.
-        first_patient (`int`, *optional*, defaults to `0`): Position of the first patient of the shard.
-
-    Returns:
-        `np.ndarray` of int32 and shape `(visits,)`: Days since 1970-01-01, `NULL_DAY` where no paid date is known.
 
     Examples:
         >>> from claim_transformers.claims.packing import unpack_keys

@@ -50,36 +50,12 @@ class RowCheck:
 
 
 def check_id(column: str) -> RowCheck:
-    """`R_NO_ID`: the id is null or blank.
-
-    Args:
-        column (`str`): Raw column of the id.
-
-    Returns:
-        `RowCheck`: The check.
-
-    Examples:
-        >>> check_id("person_id").reason_code
-        'R_NO_ID'
-    """
+    """`R_NO_ID`: the id is null or blank."""
     return RowCheck("R_NO_ID", f"{column} is null or blank", lambda rows: clean_id(rows[column]).isnull())
 
 
 def check_date(column: str, date_format: DateFormat, *, required: bool = True) -> RowCheck:
-    """`R_DATE`: the date is impossible, a sentinel, in another format or, where required, missing.
-
-    Args:
-        column (`str`): Raw column of the date.
-        date_format (`str`): Format that the layout declares.
-        required (`bool`, *optional*, defaults to `True`): Whether null fails too.
-
-    Returns:
-        `RowCheck`: The check.
-
-    Examples:
-        >>> check_date("SRVC_DT", "YYYYMMDD").description
-        'SRVC_DT is no real date in the format YYYYMMDD'
-    """
+    """`R_DATE`: the date is impossible, a sentinel, in another format or, where required, missing."""
 
     def fails(rows: ir.Table) -> ir.BooleanValue:
         unreadable = parse_date(rows[column], date_format).isnull()
@@ -112,19 +88,7 @@ def check_order(first: str, second: str, date_format: DateFormat, *, reason_code
 
 
 def check_future(service_date: Callable[[ir.Table], ir.DateValue], extract_date: dt.date) -> RowCheck:
-    """`R_FUTURE`: the service lies after the day the data were extracted.
-
-    Args:
-        service_date (`Callable[[ir.Table], ir.DateValue]`): Date of the row.
-        extract_date (`datetime.date`): Day of the extract.
-
-    Returns:
-        `RowCheck`: The check.
-
-    Examples:
-        >>> check_future(lambda rows: rows.date, dt.date(2011, 1, 1)).reason_code
-        'R_FUTURE'
-    """
+    """`R_FUTURE`: the service lies after the day the data were extracted."""
     return RowCheck(
         "R_FUTURE", "the service lies after the extract", lambda rows: service_date(rows) > ibis.date(extract_date)
     )
@@ -132,12 +96,6 @@ def check_future(service_date: Callable[[ir.Table], ir.DateValue], extract_date:
 
 def check_life(service_date: Callable[[ir.Table], ir.DateValue]) -> tuple[RowCheck, RowCheck]:
     """`R_BEFORE_BIRTH` and `R_AFTER_DEATH`, on rows that carry the patient's `known_birth_date`, `known_death_date`.
-
-    Args:
-        service_date (`Callable[[ir.Table], ir.DateValue]`): Date of the row.
-
-    Returns:
-        `tuple[RowCheck, RowCheck]`: The checks; 30 days after death still pass.
 
     Examples:
         >>> [check.reason_code for check in check_life(lambda rows: rows.date)]

@@ -144,15 +144,6 @@ def _same_type(found: pa.DataType, expected: pa.DataType) -> bool:
 def check_table(name: str, table: pa.Table | pa.Schema) -> None:
     """Raise unless a table has exactly the columns and types of a canonical table.
 
-    Args:
-        name (`str`): `"claim_line"`, `"rx_claim"` or `"eligibility"`.
-        table (`pa.Table` or `pa.Schema`): What to check. Plain strings pass where the schema has a dictionary.
-
-    Raises:
-        KeyError: If `name` is no canonical table.
-        ClaimDataError: `E_COLUMN` if a column is missing or unknown, `E_SCHEMA` if a type or the order differs. The
-            message lists expected and found names and types.
-
     Examples:
         >>> check_table("rx_claim", RX_CLAIM_SCHEMA.empty_table())
         >>> check_table("rx_claim", RX_CLAIM_SCHEMA.empty_table().drop_columns(["quantity"]))

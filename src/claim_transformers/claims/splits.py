@@ -17,31 +17,7 @@ NUM_BUCKETS = 1000
 def split_of(
     patient_ids: pa.Array | pa.ChunkedArray, salt: str = DEFAULT_SALT, train: float = 0.8, validation: float = 0.1
 ) -> pa.Array:
-    """Assign each patient to train, validation or test by a salted hash of the patient id.
-
-    The bucket of a patient is the first eight bytes of `sha256(salt + "|" + patient_id)`, big-endian, modulo 1000. It
-    depends on nothing else, so neither new patients nor another row order moves anyone to another split.
-
-    Args:
-        patient_ids (`pa.Array` or `pa.ChunkedArray` of strings): Patient ids in any order, repeats allowed.
-        salt (`str`, *optional*, defaults to `"claim-transformers"`): Another salt draws other splits.
-        train (`float`, *optional*, defaults to `0.8`): Share of patients in train, between 0 and 1.
-        validation (`float`, *optional*, defaults to `0.1`): Share of patients in validation; the rest is test.
-
-    Returns:
-        `pa.Array`: One of `"train"`, `"validation"`, `"test"` for each id, in the order given.
-
-    Raises:
-        ValueError: If a share is negative, the two shares exceed 1, or an id is null.
-
-    Examples:
-        >>> split_of(pa.array(["A1", "A7", "A8", "A1"])).to_pylist()
-        ['train', 'validation', 'test', 'train']
-        >>> split_of(pa.array(["A1"]), train=0.9, validation=0.2)
-        Traceback (most recent call last):
-            ...
-        ValueError: expected shares of at least 0 that sum to at most 1, found train=0.9 and validation=0.2
-    """
+    """Assign each patient to train, validation or test by a salted hash of the patient id."""
     return pa.array(SPLITS).take(pa.array(split_numbers(patient_ids, salt, train, validation)))
 
 

@@ -37,22 +37,6 @@ def join_stays(
     The expression uses windows and sorts lists of structs, no ordered aggregation, so it runs on DuckDB, Spark and
     warehouses alike, and the order of the rows does not matter.
 
-    Args:
-        claim_lines (`ir.Table`): Rows of `claim_line`; only their dates, ids and dispositions are read.
-        max_gap_days (`int`, *optional*, defaults to 0):
-            Largest number of days from a discharge to the next admission for the two to be one stay. `0` joins
-            transfers on the same day, `-1` only what overlaps.
-        interim_gap_days (`int`, *optional*, defaults to 1): The same where the patient had not been discharged.
-        claim_types (`Sequence[str]`, *optional*, defaults to `("IP",)`): Claim types that are stays.
-
-    Returns:
-        `ir.Table`: One row per stay: `patient_id`, `stay_id` (int32, 1 for the first stay of a patient),
-        `admission_date`, `discharge_date` (inclusive), `discharge_disposition_code` (of the last claim), `is_open`
-        (the last claim has no discharge), `num_claims` (int32), `claim_ids` (sorted).
-
-    Raises:
-        ValueError: If a gap is out of range or no claim type is given.
-
     Examples:
         >>> import datetime as dt
         >>> import pyarrow as pa

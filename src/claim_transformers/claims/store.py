@@ -148,19 +148,7 @@ def write_folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write `manifest.json`, keys in a fixed order.
-
-    Args:
-        folder (`Path`): The folder given by [`write_folder`].
-        facts (`Mapping[str, Any]`): Plain values; `format_version` is added.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_manifest(Path(folder), {"source": "doc"})
-        ...     json.loads((Path(folder) / MANIFEST).read_text())["format_version"]
-        1
-    """
+    """Write `manifest.json`, keys in a fixed order."""
     content = json.dumps({"format_version": FORMAT_VERSION, **facts}, indent=2, sort_keys=True) + "\n"
     (folder / MANIFEST).write_text(content, encoding="utf-8")
 
@@ -253,16 +241,6 @@ class TableWriter:
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Give a table exactly the columns, order and types of a schema; what is missing becomes null.
 
-    Args:
-        table (`pa.Table`): Any of the columns, in any order.
-        schema (`pa.Schema`): What to become.
-
-    Returns:
-        `pa.Table`: The table; columns that the schema does not have are left out.
-
-    Raises:
-        ClaimDataError: `E_SCHEMA` if a column that may not be null has nulls. The message names the column.
-
     Examples:
         >>> conform(pa.table({"b": [1]}), pa.schema([("a", pa.string()), ("b", pa.int8())])).to_pylist()
         [{'a': None, 'b': 1}]
@@ -283,23 +261,7 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def write_table(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
-    """Write batches that are sorted already as one table of the folder.
-
-    Args:
-        folder (`Path`): Folder of the table.
-        schema (`pa.Schema`): Columns and types of the file.
-        batches (`Iterable[pa.RecordBatch]`): Rows.
-
-    Returns:
-        `int`: Number of rows written.
-
-    Examples:
-        >>> import tempfile
-        >>> schema = pa.schema([("day", pa.int32())])
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_table(Path(folder) / "days", schema, [pa.record_batch({"day": pa.array([1, 2], pa.int32())})])
-        2
-    """
+    """Write batches that are sorted already as one table of the folder."""
     with TableWriter(folder, schema) as writer:
         for batch in batches:
             writer.write(pa.Table.from_batches([batch]))

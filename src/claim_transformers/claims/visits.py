@@ -87,22 +87,7 @@ def resolve_code_columns(code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS) -> 
 
 
 def header_date(claim_line: "ir.Table") -> "ir.Value":
-    """Date of the codes on the header of a claim: the admission of an inpatient claim, else the start of the claim.
-
-    Args:
-        claim_line (`ibis.Table`): The canonical table, or any table with its three columns.
-
-    Returns:
-        `ibis.Value`: A date for each claim line.
-
-    Examples:
-        >>> import ibis
-        >>> claim_line = ibis.table(
-        ...     {"claim_type": "string", "admission_date": "date", "claim_start_date": "date"}, name="claim_line"
-        ... )
-        >>> str(header_date(claim_line).type())
-        'date'
-    """
+    """Date of the codes on the header of a claim: the admission of an inpatient claim, else the start of the claim."""
     import ibis
 
     admitted = ibis.coalesce(claim_line.admission_date, claim_line.claim_start_date)
@@ -113,18 +98,6 @@ def collect_code_events(
     claim_line: "ir.Table", rx_claim: "ir.Table", code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS
 ) -> "ir.Table":
     """Take every code of the canonical tables to its patient, service date and claim type, each once.
-
-    Args:
-        claim_line (`ibis.Table`): The canonical table of claim lines.
-        rx_claim (`ibis.Table`): The canonical table of drug claims.
-        code_columns (`Sequence[str]`, *optional*): Which columns give codes, see `CODE_COLUMNS`.
-
-    Returns:
-        `ibis.Table`: Distinct rows of `patient_id`, `visit_date`, `visit_type` and `code`, the code as `SYSTEM/CODE`.
-        A code without patient, date or type belongs to no visit and is left out.
-
-    Raises:
-        ValueError: If a name in `code_columns` is unknown.
 
     Examples:
         >>> import datetime, ibis
@@ -169,35 +142,13 @@ def _events_of_column(table: "ir.Table", code_column: CodeColumn) -> "ir.Table":
 
 
 def group_visits(code_events: "ir.Table") -> "ir.Table":
-    """Group code events into visits.
-
-    Args:
-        code_events (`ibis.Table`): What `collect_code_events` returns.
-
-    Returns:
-        `ibis.Table`: One row per visit: `patient_id`, `visit_date`, `visit_type` and the sorted array `codes`.
-
-    Examples:
-        >>> import datetime, ibis
-        >>> day = datetime.date(2010, 3, 12)
-        >>> events = ibis.memtable({"patient_id": ["P1", "P1"], "visit_date": [day, day], "visit_type": ["RX", "RX"],
-        ...                         "code": ["NDC/2", "NDC/1"]})
-        >>> [list(codes) for codes in group_visits(events).codes.execute()]
-        [['NDC/1', 'NDC/2']]
-    """
+    """Group code events into visits."""
     visits = code_events.group_by(["patient_id", "visit_date", "visit_type"]).agg(codes=code_events.code.collect())
     return visits.mutate(codes=visits.codes.sort())
 
 
 def order_timelines(visits: "ir.Table") -> "ir.Table":
     """Put the visits of each patient in order, in the list columns of the patients table.
-
-    Args:
-        visits (`ibis.Table`): What `group_visits` returns.
-
-    Returns:
-        `ibis.Table`: One row per patient: `patient_id`, `visit_day` (days since 1970-01-01), `visit_type` and `codes`,
-        the visits sorted by day and type.
 
     Examples:
         >>> import datetime, ibis

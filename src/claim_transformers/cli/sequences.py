@@ -59,22 +59,7 @@ def _run_sequences(
     form_of: str | None,
     overwrite: bool,
 ) -> None:
-    """Write a readmission cohort as sequences and print their vocabulary.
-
-    Args:
-        cohort (`Path`): Folder of a readmission cohort.
-        out (`Path`): Folder to make.
-        depth (`str`, *optional*): `"code"`, `"category"` or `"chapter"`.
-        depth_of (`Sequence[str]`): `SYSTEM=depth` of single systems.
-        hide (`Sequence[str]`): What is left out, with a form in addition to what it hides.
-        number_bins (`int`, *optional*): Bins of numbers; 0 for none.
-        form_of (`str`, *optional*): Sequences or a checkpoint whose form is used, in place of depths and bins.
-        overwrite (`bool`): Whether sequences at `out` may be replaced.
-
-    Raises:
-        ValueError: If an option does not fit, or the folder is no readmission cohort.
-        ClaimDataError: As `write_sequences`.
-    """
+    """Write a readmission cohort as sequences and print their vocabulary."""
     from claim_transformers.claims.number_bins import DEFAULT_BINS
     from claim_transformers.models.claim.form_claim import CHAPTER
     from claim_transformers.models.claim.names_claim import resolve_checkpoint

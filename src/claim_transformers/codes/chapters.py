@@ -102,16 +102,6 @@ def code_chapter(code: str) -> str | None:
     | `HCPCS` | `HCPCSSECTION/` and the letter, or the section of level I |
     | `DRG` | `MDC/01` to `/25`, `/PRE`, `/ALL` |
 
-    Args:
-        code (`str`): `SYSTEM/CODE`.
-
-    Returns:
-        `str | None`: The chapter; `None` where the system has none or the code is in none.
-
-    Raises:
-        ValueError: If the text is not `SYSTEM/CODE` of a known system.
-        ImportError: If a diagnosis is asked for and the package of its system is not installed.
-
     Examples:
         >>> [code_chapter(code) for code in ("ICD9CM/49392", "ICD9PCS/8154", "ICD10PCS/0SRD0J9", "DRG/470")]
         ['ICD9CHAPTER/8', 'ICD9PCSCHAPTER/14', 'ICD10PCSSECTION/0', 'MDC/08']
@@ -138,13 +128,6 @@ def chapter_rules() -> dict[str, Any]:
     """Write the chapters of all codes as a table of prefixes, small enough to travel with a tokenizer.
 
     Looking a code of any public list up in the table gives what [`code_chapter`] gives.
-
-    Returns:
-        `dict`: `prefixes` and `prefix_lengths` as [`CategoryRules`] writes them, and `last_characters`: of HCPCS, a
-        code that begins with a digit and holds a letter is told by its last character.
-
-    Raises:
-        ImportError: If the packages of the code lists are not installed.
 
     Examples:
         >>> rules = chapter_rules()

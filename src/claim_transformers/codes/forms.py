@@ -152,55 +152,16 @@ FORMS = MappingProxyType(
 
 
 def form_of(system: str) -> Form:
-    """Return what the codes of a system look like.
-
-    Args:
-        system (`str`): A name out of `SYSTEMS`.
-
-    Returns:
-        `Form`: The accepted shapes.
-
-    Raises:
-        ValueError: If the system is unknown.
-
-    Examples:
-        >>> form_of("REV").reason
-        'R_DOMAIN'
-    """
+    """Return what the codes of a system look like."""
     return FORMS[check_system(system)]
 
 
 def describe_expected(system: str) -> str:
-    """Say in words what a code of a system looks like, for messages.
-
-    Args:
-        system (`str`): A name out of `SYSTEMS`.
-
-    Returns:
-        `str`: Name and form of the system.
-
-    Raises:
-        ValueError: If the system is unknown.
-
-    Examples:
-        >>> describe_expected("POS")
-        'a POS code: 2 digits'
-    """
+    """Say in words what a code of a system looks like, for messages."""
     article = "an" if system.startswith(("I", "H", "N")) else "a"
     return f"{article} {system} code: {form_of(system).expected}"
 
 
 def whole(pattern: str) -> str:
-    """Anchor a pattern at both ends, for engines that search.
-
-    Args:
-        pattern (`str`): A pattern, alternatives included.
-
-    Returns:
-        `str`: The anchored pattern.
-
-    Examples:
-        >>> whole("a|b")
-        '^(?:a|b)$'
-    """
+    """Anchor a pattern at both ends, for engines that search."""
     return f"^(?:{pattern})$"

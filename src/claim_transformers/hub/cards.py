@@ -97,13 +97,6 @@ def write_model_card(
 def refuse_incomplete_results(results: Mapping[str, Any]) -> None:
     """Stop at results that would leave a gap on the card.
 
-    Args:
-        results (`Mapping`): Results as [`write_model_card`] takes them.
-
-    Raises:
-        ValueError: If an entry is missing or has another type, a value or an interval is not finite, or no number was
-            measured for the checkpoint itself.
-
     Examples:
         >>> refuse_incomplete_results({})
         Traceback (most recent call last):

@@ -14,12 +14,7 @@ CODE_FILES = re.compile(r"[a-z][a-z0-9_]*\.py")
 
 
 def is_allowed(name: str, *, with_code: bool) -> bool:
-    """Whether a file of this name is shared: safetensors, configuration, tokenizer, card, manifest, and code if asked.
-
-    Examples:
-        >>> [is_allowed(name, with_code=False) for name in ("model.safetensors", "training_args.bin", "runs/x")]
-        [True, False, False]
-    """
+    """Whether a file of this name is shared."""
     patterns = (WEIGHT_FILES, TEXT_FILES, CODE_FILES) if with_code else (WEIGHT_FILES, TEXT_FILES)
     return any(pattern.fullmatch(name) for pattern in patterns)
 

@@ -55,18 +55,7 @@ def retried(request: Callable[[], _Answer]) -> _Answer:
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same request may succeed a little later.
-
-    Args:
-        error (`Exception`): What a request raised.
-
-    Returns:
-        `bool`: True for a cut connection, a busy Hub (429) and a fault of the Hub (5xx); False for a refusal.
-
-    Examples:
-        >>> is_transient(ValueError("the name of the repository is too long"))
-        False
-    """
+    """Whether the same request may succeed a little later."""
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code in _TRANSIENT_STATUS
     return isinstance(error, httpx.TransportError)
@@ -74,10 +63,6 @@ def is_transient(error: Exception) -> bool:
 
 def wait_before_retry(error: Exception, attempt: int) -> None:
     """Wait as long as the Hub asks for, else 1, 2, 4, ... seconds.
-
-    Args:
-        error (`Exception`): What the attempt raised.
-        attempt (`int`): Number of the attempt that failed, from 0; the wait doubles with it.
 
     Examples:
         >>> wait_before_retry(TimeoutError(), attempt=-10)

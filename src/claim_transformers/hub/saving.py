@@ -82,9 +82,6 @@ def save_with_code(
 def drop_code(folder: str | Path) -> None:
     """Take the entries that point to Python files out of a saved checkpoint; the installed package runs it then.
 
-    Args:
-        folder (`str` or `Path`): A saved checkpoint, changed in place.
-
     Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -77,13 +77,6 @@ def refuse_forbidden_files(folder: Path, *, with_code: bool) -> None:
 def refuse_private_content(folder: Path) -> None:
     """Look through every text file and the header of every weight file for what should not leave.
 
-    Args:
-        folder (`Path`): Folder with allowed files only.
-
-    Raises:
-        PushRefusedError: If a file holds a path of this machine or an access token, or the vocabulary holds dates or
-            counts. The message names the file, never what was found in it.
-
     Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
