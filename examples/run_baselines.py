@@ -20,9 +20,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import load_from_disk
 
-from claim_transformers.analysis import fit_logistic_regression, true_risk_scores
-from claim_transformers.codes import category_rules, read_drug_ingredients
-from claim_transformers.training import parse_arguments, save_predictions
+from claim_transformers import (
+    category_rules,
+    fit_logistic_regression,
+    parse_arguments,
+    read_drug_ingredients,
+    save_predictions,
+    true_risk_scores,
+)
 
 
 @dataclass

@@ -20,6 +20,8 @@ from transformers import set_seed
 
 from claim_transformers import (
     ClaimTrainingArguments,
+    describe_backoffs,
+    find_form,
     fine_tune,
     parse_arguments,
     save_predictions,
@@ -28,7 +30,6 @@ from claim_transformers import (
     start_from_pretraining,
     tokenize_dataset,
 )
-from claim_transformers.training import describe_backoffs, find_form
 
 
 @dataclass

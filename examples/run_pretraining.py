@@ -17,19 +17,20 @@ from dataclasses import dataclass, field
 from datasets import load_from_disk
 from transformers import set_seed
 
-from claim_transformers.codes import category_rules, read_drug_ingredients
-from claim_transformers.models.claim import ClaimTokenizer
-from claim_transformers.sources.pipeline.loading import load_claims
-from claim_transformers.training import (
+from claim_transformers import (
     Architecture,
+    ClaimTokenizer,
     ClaimTrainer,
     ClaimTrainingArguments,
+    category_rules,
     find_form,
     leave_out_patients,
+    load_claims,
     parse_arguments,
     pretraining_collator,
     pretraining_metrics,
     pretraining_model,
+    read_drug_ingredients,
     tokenize_dataset,
 )
 
