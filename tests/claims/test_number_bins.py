@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claim_transformers.claims.number_bins import MIN_VALUES_PER_BIN, NumberBins
+from claim_transformers.claims.number_bins import _MIN_VALUES_PER_BIN, NumberBins
 
 VALUES = np.random.default_rng(0).lognormal(6, 1, 5_000)
 
@@ -37,7 +37,7 @@ def test_larger_numbers_never_have_smaller_bins(values, num_bins):
 
 
 def test_no_bin_stands_for_fewer_values_than_may_be_shown():
-    few = NumberBins.fit({"X": np.arange(3.0 * MIN_VALUES_PER_BIN)}, num_bins=10)
+    few = NumberBins.fit({"X": np.arange(3.0 * _MIN_VALUES_PER_BIN)}, num_bins=10)
     assert len(few.edges["X"]) == 2
     assert NumberBins.fit({"X": np.arange(5.0)}).edges["X"] == ()
 

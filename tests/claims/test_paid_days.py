@@ -11,7 +11,7 @@ import pytest
 from claim_transformers.claims import patient_files
 from claim_transformers.claims.paid_days import VISIT_PAID_DAY
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
-from claim_transformers.claims.schema import CLAIM_LINE_SCHEMA, ELIGIBILITY_SCHEMA, RX_CLAIM_SCHEMA
+from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA, _ELIGIBILITY_SCHEMA, _RX_CLAIM_SCHEMA
 from claim_transformers.claims.sequences import write_patients
 from claim_transformers.codes.errors import ClaimDataError
 
@@ -32,8 +32,8 @@ def drug(patient_id="P1", day=0, paid=None):
 
 
 def folder(path: Path, lines, drugs=(), num_files=1) -> Path:
-    tables = (("claim_line", lines, CLAIM_LINE_SCHEMA), ("rx_claim", drugs, RX_CLAIM_SCHEMA),
-              ("eligibility", (), ELIGIBILITY_SCHEMA))  # fmt: skip
+    tables = (("claim_line", lines, _CLAIM_LINE_SCHEMA), ("rx_claim", drugs, _RX_CLAIM_SCHEMA),
+              ("eligibility", (), _ELIGIBILITY_SCHEMA))  # fmt: skip
     for name, rows, schema in tables:
         schema = pa.schema([(field.name, field.type) for field in schema])
         (path / name).mkdir(parents=True)
@@ -141,7 +141,7 @@ def test_with_one_paid_date_every_file_has_the_column_even_without_rows(tmp_path
 
 
 def test_the_other_columns_and_row_groups_do_not_change_with_paid_dates(tmp_path, monkeypatch):
-    monkeypatch.setattr(patient_files, "PATIENTS_PER_ROW_GROUP", 3)
+    monkeypatch.setattr(patient_files, "_PATIENTS_PER_ROW_GROUP", 3)
     lines, drugs = random_rows(seed=9)
     write_patients(folder(tmp_path / "paid", lines, drugs), shards=3)
     bare = [row | {"paid_date": None} for row in lines], [row | {"paid_date": None} for row in drugs]

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from claim_transformers.claims import patient_files
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
-from claim_transformers.claims.schema import CLAIM_LINE_SCHEMA, ELIGIBILITY_SCHEMA, RX_CLAIM_SCHEMA
+from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA, _ELIGIBILITY_SCHEMA, _RX_CLAIM_SCHEMA
 from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import SPLITS, split_of
-from claim_transformers.claims.visits import CODE_COLUMNS, collect_code_events, group_visits, order_timelines
+from claim_transformers.claims.visits import _CODE_COLUMNS, _group_visits, _order_timelines, collect_code_events
 from claim_transformers.codes.errors import ClaimDataError
 
 EPOCH = dt.date(1970, 1, 1)
-ALL_COLUMNS = tuple(CODE_COLUMNS)
-SCHEMAS = {"claim_line": CLAIM_LINE_SCHEMA, "rx_claim": RX_CLAIM_SCHEMA, "eligibility": ELIGIBILITY_SCHEMA}
+ALL_COLUMNS = tuple(_CODE_COLUMNS)
+SCHEMAS = {"claim_line": _CLAIM_LINE_SCHEMA, "rx_claim": _RX_CLAIM_SCHEMA, "eligibility": _ELIGIBILITY_SCHEMA}
 
 
 def _day(number: int | None) -> dt.date | None:
@@ -81,7 +81,7 @@ def _expected_timelines(connection, folder: Path, code_columns=ALL_COLUMNS) -> d
     claim_line, rx_claim = (
         connection.read_parquet(str(folder / table / "*.parquet")) for table in ("claim_line", "rx_claim")
     )
-    timelines = order_timelines(group_visits(collect_code_events(claim_line, rx_claim, code_columns)))
+    timelines = _order_timelines(_group_visits(collect_code_events(claim_line, rx_claim, code_columns)))
     rows = timelines.to_pyarrow().to_pylist()
     return {row["patient_id"]: (row["visit_day"], row["visit_type"], row["codes"]) for row in rows}
 
@@ -225,7 +225,7 @@ def _sample(seed: int, num_lines: int = 400) -> dict[str, list[dict]]:
 
 
 def test_bytes_do_not_depend_on_row_order_files_row_groups_or_shards(tmp_path, monkeypatch):
-    monkeypatch.setattr(patient_files, "PATIENTS_PER_ROW_GROUP", 7)
+    monkeypatch.setattr(patient_files, "_PATIENTS_PER_ROW_GROUP", 7)
     rows = _sample(seed=0)
     write_patients(_folder(tmp_path / "a", **rows))
     shuffled = {
@@ -243,7 +243,7 @@ def test_bytes_do_not_depend_on_row_order_files_row_groups_or_shards(tmp_path, m
 
 
 def test_large_splits_are_cut_into_row_groups_and_files_without_losing_anyone(engine, tmp_path, monkeypatch):
-    monkeypatch.setattr(patient_files, "PATIENTS_PER_ROW_GROUP", 3)
+    monkeypatch.setattr(patient_files, "_PATIENTS_PER_ROW_GROUP", 3)
     folder = _folder(tmp_path, **_sample(seed=2))
     write_patients(folder, shards=4)
     files = [pq.ParquetFile(path) for path in sorted(folder.glob("patients/train-*.parquet"))]

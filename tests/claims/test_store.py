@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from claim_transformers.claims.store import TableWriter, open_folder, write_folder, write_manifest
+from claim_transformers.claims.store import _TableWriter, open_folder, write_folder, write_manifest
 from claim_transformers.codes.errors import ClaimDataError
 
 SCHEMA = pa.schema([("day", pa.int32()), ("name", pa.dictionary(pa.int32(), pa.string()))])
@@ -106,9 +106,9 @@ def test_a_manifest_of_another_version_or_none_is_refused(tmp_path: Path, conten
 @pytest.mark.parametrize("cuts", [[10], [1, 9], [3, 3, 4], [1] * 10])
 def test_bytes_do_not_depend_on_how_the_engine_cuts_its_batches(tmp_path: Path, cuts: list[int]) -> None:
     rows = pa.table({"day": pa.array(range(10), pa.int32()), "name": ["b", "a"] * 5})
-    with TableWriter(tmp_path / "whole", SCHEMA, rows_per_group=4, rows_per_part=8) as writer:
+    with _TableWriter(tmp_path / "whole", SCHEMA, rows_per_group=4, rows_per_part=8) as writer:
         writer.write(rows)
-    with TableWriter(tmp_path / "cut", SCHEMA, rows_per_group=4, rows_per_part=8) as writer:
+    with _TableWriter(tmp_path / "cut", SCHEMA, rows_per_group=4, rows_per_part=8) as writer:
         start = 0
         for size in cuts:
             writer.write(rows.slice(start, size))
@@ -120,6 +120,6 @@ def test_bytes_do_not_depend_on_how_the_engine_cuts_its_batches(tmp_path: Path, 
 
 
 def test_a_table_without_rows_has_no_file(tmp_path: Path) -> None:
-    with TableWriter(tmp_path / "empty", SCHEMA) as writer:
+    with _TableWriter(tmp_path / "empty", SCHEMA) as writer:
         writer.write(SCHEMA.empty_table())
     assert not (tmp_path / "empty").exists()

@@ -4,12 +4,12 @@ import ibis
 import pyarrow as pa
 import pytest
 
-from claim_transformers.claims.schema import CLAIM_LINE_SCHEMA, RX_CLAIM_SCHEMA
+from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA, _RX_CLAIM_SCHEMA
 from claim_transformers.claims.visits import (
-    CODE_COLUMNS,
+    _CODE_COLUMNS,
+    _group_visits,
+    _order_timelines,
     collect_code_events,
-    group_visits,
-    order_timelines,
     resolve_code_columns,
 )
 
@@ -45,8 +45,8 @@ def _diagnosis(code: str, system: str = "ICD9CM") -> dict:
 
 
 def _visits(*lines: dict, drugs: tuple = (), **options) -> list[tuple]:
-    events = collect_code_events(_table(CLAIM_LINE_SCHEMA, *lines), _table(RX_CLAIM_SCHEMA, *drugs), **options)
-    rows = group_visits(events).to_pyarrow().to_pylist()
+    events = collect_code_events(_table(_CLAIM_LINE_SCHEMA, *lines), _table(_RX_CLAIM_SCHEMA, *drugs), **options)
+    rows = _group_visits(events).to_pyarrow().to_pylist()
     return sorted((row["visit_date"], row["visit_type"], row["codes"]) for row in rows)
 
 
@@ -101,7 +101,7 @@ def test_billing_codes_join_only_when_asked():
         hcpcs_code="99213", revenue_center_code="0450", place_of_service_code="23", discharge_disposition_code="02"
     )
     assert _visits(line) == [(FIRST, "OP", ["HCPCS/99213"])]
-    everything = _visits(line, code_columns=list(CODE_COLUMNS))
+    everything = _visits(line, code_columns=list(_CODE_COLUMNS))
     assert everything == [(FIRST, "OP", ["DISP/02", "HCPCS/99213", "POS/23", "REV/0450"])]
 
 
@@ -115,8 +115,8 @@ def test_timeline_orders_visits_by_day_and_type():
         _line(hcpcs_code="2", claim_type="OP"),
         _line(hcpcs_code="1", claim_type="CAR"),
     ]
-    events = collect_code_events(_table(CLAIM_LINE_SCHEMA, *lines), _table(RX_CLAIM_SCHEMA))
-    (row,) = order_timelines(group_visits(events)).to_pyarrow().to_pylist()
+    events = collect_code_events(_table(_CLAIM_LINE_SCHEMA, *lines), _table(_RX_CLAIM_SCHEMA))
+    (row,) = _order_timelines(_group_visits(events)).to_pyarrow().to_pylist()
     day = (FIRST - dt.date(1970, 1, 1)).days
     assert row["visit_day"] == [day, day, day + 2]
     assert row["visit_type"] == ["CAR", "OP", "OP"]

@@ -9,7 +9,7 @@ from datasets import load_from_disk
 from typer.testing import CliRunner
 
 from claim_transformers.cli import app, main
-from claim_transformers.cli.cohort import EVENT_HELP
+from claim_transformers.cli.cohort import _EVENT_HELP
 from claim_transformers.cohorts import built_in_cohorts
 
 
@@ -79,4 +79,4 @@ def test_sizes_that_do_not_fit_end_with_one_line(claims, tmp_path, capsys, monke
 
 
 def test_help_names_every_event():
-    assert EVENT_HELP.partition(", or")[0].split(", ") == built_in_cohorts("event")
+    assert _EVENT_HELP.partition(", or")[0].split(", ") == built_in_cohorts("event")

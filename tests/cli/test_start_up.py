@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from claim_transformers.cli.app import COMMANDS
+from claim_transformers.cli.app import _COMMANDS
 
 ENGINES = ("torch", "transformers", "datasets", "sklearn", "scipy", "matplotlib", "evaluate")
 HELP_ENGINES = (
@@ -39,7 +39,7 @@ def modules_after(*arguments: object) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-HELPS = [(), *((command,) for command in COMMANDS), ("simulate", "pediatric"), ("simulate", "medicare")]
+HELPS = [(), *((command,) for command in _COMMANDS), ("simulate", "pediatric"), ("simulate", "medicare")]
 
 
 @pytest.mark.parametrize("command", HELPS, ids=" ".join)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from claim_transformers.codes.chapters import chapter_rules, code_chapter
+from claim_transformers.codes.chapters import _code_chapter, chapter_rules
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
 
@@ -34,7 +34,7 @@ DATA = os.environ.get("CLAIMS_DATA_DIR")
     ],
 )
 def test_a_code_has_the_chapter_of_its_system(code, chapter):
-    assert code_chapter(code) == chapter
+    assert _code_chapter(code) == chapter
 
 
 def test_the_table_of_chapters_is_small():
@@ -47,4 +47,4 @@ def test_major_diagnostic_categories_are_those_of_the_public_table():
     with path.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["mdc_code"]]
     assert len(rows) > 700
-    assert all(code_chapter(f"DRG/{row['ms_drg_code']}") == f"MDC/{row['mdc_code']}" for row in rows)
+    assert all(_code_chapter(f"DRG/{row['ms_drg_code']}") == f"MDC/{row['mdc_code']}" for row in rows)

@@ -13,7 +13,7 @@ from claim_transformers.codes import (
     normalize_expr,
     split_modifiers,
 )
-from claim_transformers.codes.forms import FORMS, whole
+from claim_transformers.codes.forms import _FORMS, whole
 
 RIGHT_TO_LEFT_MARK = "\u200f"
 
@@ -162,7 +162,7 @@ TEXTS = st.one_of(NEAR_CODES, REPEATED, st.text(max_size=20))
 
 
 def texts_of(system):
-    accepted = st.one_of([st.from_regex(whole(shape.pattern)) for shape in FORMS[system].shapes])
+    accepted = st.one_of([st.from_regex(whole(shape.pattern)) for shape in _FORMS[system].shapes])
     padded = st.tuples(st.sampled_from(["", " ", "\u00a0", "\t"]), accepted, st.sampled_from(["", "\n", " ", "x"]))
     return st.one_of(padded.map("".join), TEXTS)
 
@@ -284,4 +284,4 @@ def test_the_expression_compiles_for_every_engine(dialect, system):
     lines = ibis.table({"raw": "string"}, name="lines")
     code, reason = normalize_expr(system, lines.raw)
     sql = str(ibis.to_sql(lines.select(code=code, reason=reason), dialect=dialect))
-    assert FORMS[system].reason in sql
+    assert _FORMS[system].reason in sql

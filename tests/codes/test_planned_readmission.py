@@ -8,16 +8,16 @@ import pytest
 
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.codes.planned_readmission import (
+    _KINDS,
     ACUTE_DIAGNOSIS,
     ALWAYS_DIAGNOSIS,
     ALWAYS_PROCEDURE,
-    KINDS,
     MAJOR_SURGERY,
     POTENTIAL_PROCEDURE,
     PSYCHIATRIC,
-    build_planned_rules,
+    _build_planned_rules,
+    _planned_rules,
     has_kind,
-    planned_rules,
 )
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
@@ -44,7 +44,7 @@ def test_well_known_codes_have_their_kind(code, kind):
 
 def test_a_code_without_a_kind_and_a_null_have_none():
     codes = pa.array(["ICD9CM/4019", "ICD10CM/I10", "HCPCS/99213", None])
-    assert not has_kind(codes, KINDS).any()
+    assert not has_kind(codes, _KINDS).any()
 
 
 def test_an_unknown_kind_is_refused_by_name():
@@ -53,24 +53,24 @@ def test_an_unknown_kind_is_refused_by_name():
 
 
 def test_the_shipped_kinds_are_the_named_ones():
-    kinds = {kind for joint in planned_rules().prefixes.values() for kind in joint.split("+")}
-    assert kinds - {""} == set(KINDS)
+    kinds = {kind for joint in _planned_rules().prefixes.values() for kind in joint.split("+")}
+    assert kinds - {""} == set(_KINDS)
 
 
 def test_a_list_without_rows_is_refused(tmp_path):
     for name in ("always_planned_ccs_diagnosis_category", "acute_diagnosis_ccs"):
         (tmp_path / f"{name}.csv").write_text("ccs,description\n")
     with pytest.raises(ClaimDataError, match="E_COLUMN: expected rows below the header"):
-        build_planned_rules(tmp_path, tmp_path, tmp_path)
+        _build_planned_rules(tmp_path, tmp_path, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not DATA, reason="CLAIMS_DATA_DIR is not set")
 def test_the_shipped_lists_are_the_public_ones():
     folder = Path(str(DATA)) / "terminology"
-    built = build_planned_rules(
+    built = _build_planned_rules(
         folder / "readmissions_cms",
         folder / "ccs_icd9" / "prref_2015.csv",
         folder / "gem" / "icd9toicd10pcsgem.csv.gz",
     )
-    assert built == planned_rules()
+    assert built == _planned_rules()

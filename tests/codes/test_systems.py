@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from claim_transformers.codes import SYSTEMS, contradicts_date, join_code, split_code
-from claim_transformers.codes.forms import FORMS
-from claim_transformers.codes.groupers import PREFIX_LENGTHS
+from claim_transformers.codes.forms import _FORMS
+from claim_transformers.codes.groupers import _PREFIX_LENGTHS
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -15,8 +15,8 @@ def test_splitting_undoes_joining(system):
 
 
 def test_every_system_has_a_form_and_a_group():
-    assert set(FORMS) == set(SYSTEMS)
-    assert set(PREFIX_LENGTHS) | {"ICD9CM", "ICD10CM"} == set(SYSTEMS)
+    assert set(_FORMS) == set(SYSTEMS)
+    assert set(_PREFIX_LENGTHS) | {"ICD9CM", "ICD10CM"} == set(SYSTEMS)
 
 
 @pytest.mark.parametrize("text", ["SECRET", "SECRET/1", "ICD9CM/", "/SECRET", ""])

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.sequences import write_patients
-from claim_transformers.claims.store import conform, write_manifest
+from claim_transformers.claims.store import _conform, write_manifest
 
 
 def date(text: str) -> dt.date:
@@ -78,7 +78,7 @@ def write_stays(folder: Path, claims: list[dict[str, Any]], eligibility: list[di
             if field.name in names
         }
         (folder / name).mkdir(parents=True)
-        pq.write_table(conform(pa.table(columns), schema), folder / name / "part-00000.parquet")
+        pq.write_table(_conform(pa.table(columns), schema), folder / name / "part-00000.parquet")
     write_patients(folder)
     write_manifest(folder, {"source": "by hand"})
     (folder / "_SUCCESS").touch()

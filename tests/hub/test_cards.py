@@ -9,10 +9,10 @@ from jinja2 import Environment, StrictUndefined, meta
 
 from claim_transformers import resolve_checkpoint
 from claim_transformers.hub.cards import (
-    OPTIONAL_RESULTS,
-    REQUIRED_METRIC,
-    REQUIRED_RESULTS,
-    TEMPLATE_PATH,
+    _OPTIONAL_RESULTS,
+    _REQUIRED_METRIC,
+    _REQUIRED_RESULTS,
+    _TEMPLATE_PATH,
     metrics_of_comparison,
     write_model_card,
 )
@@ -113,7 +113,7 @@ def test_real_claims_are_not_called_simulated(tmp_path):
     assert "Not a medical device" in text
 
 
-@pytest.mark.parametrize("name", sorted(REQUIRED_RESULTS))
+@pytest.mark.parametrize("name", sorted(_REQUIRED_RESULTS))
 def test_a_missing_result_writes_no_card(tmp_path, name):
     results = copy.deepcopy(RESULTS)
     *parents, last = name.split(".")
@@ -126,7 +126,7 @@ def test_a_missing_result_writes_no_card(tmp_path, name):
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", sorted(REQUIRED_METRIC))
+@pytest.mark.parametrize("name", sorted(_REQUIRED_METRIC))
 def test_a_metric_with_a_gap_writes_no_card(tmp_path, name):
     results = copy.deepcopy(RESULTS)
     del results["metrics"][1][name]
@@ -163,11 +163,11 @@ def test_results_of_another_checkpoint_write_no_card(tmp_path):
 
 def test_the_template_asks_only_for_results_that_are_required():
     environment = Environment(undefined=StrictUndefined)
-    text = TEMPLATE_PATH.read_text()
+    text = _TEMPLATE_PATH.read_text()
     assert meta.find_undeclared_variables(environment.parse(text)) == {"card_data", "results", "repo_id"}
-    assert not set(OPTIONAL_RESULTS) & REQUIRED_RESULTS.keys()
+    assert not set(_OPTIONAL_RESULTS) & _REQUIRED_RESULTS.keys()
     only_required = {}
-    for name in REQUIRED_RESULTS:
+    for name in _REQUIRED_RESULTS:
         *parents, last = name.split(".")
         inner = only_required
         for parent in parents:

@@ -7,7 +7,7 @@ import re
 import pytest
 from hub.loopback_hub import TOKEN, Fault
 
-from claim_transformers.hub.connection import ATTEMPTS
+from claim_transformers.hub.connection import _ATTEMPTS
 
 CHECKPOINT_FILES = {"config.json", "manifest.json", "model.safetensors", "tokenizer_config.json", "vocab.json"}
 
@@ -131,8 +131,8 @@ def test_the_wait_that_the_hub_asks_for_is_kept(hub, client):
         (Fault("POST", "/commit/", status=403), 1, "status 403"),
         (Fault("POST", "/preupload/", status=401), 1, "status 401"),
         (Fault("POST", "/commit/", status=400), 1, "status 400"),
-        (Fault("POST", "/commit/", status=503), ATTEMPTS, "status 503"),
-        (Fault("POST", "/commit/", cut="before"), ATTEMPTS, "connection was cut"),
+        (Fault("POST", "/commit/", status=503), _ATTEMPTS, "status 503"),
+        (Fault("POST", "/commit/", cut="before"), _ATTEMPTS, "connection was cut"),
     ],
     ids=lambda value: f"{value.path}-{value.status or value.cut}" if isinstance(value, Fault) else None,
 )

@@ -28,8 +28,8 @@ from claim_transformers.claims.patient_files import PatientFiles, PatientNames
 from claim_transformers.claims.splits import SPLITS
 
 # 8 million keys are 64 MB: small beside the rows being read, and few files even for hundreds of millions of lines.
-KEYS_PER_SHARD = 8_000_000
-MAX_SHARDS = 512  # each is an open file
+_KEYS_PER_SHARD = 8_000_000
+_MAX_SHARDS = 512  # each is an open file
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class SequenceAssembler:
         self.codes = CodeNumbers()
         self.last_day = NULL_DAY
         self._split_ends = np.append(0, np.cumsum(np.bincount(splits, minlength=len(SPLITS))))
-        num_shards = shards if shards is not None else math.ceil(num_codes / KEYS_PER_SHARD)
-        num_shards = max(1, min(num_shards, MAX_SHARDS), math.ceil(len(patient_ids) / MAX_PATIENTS))
+        num_shards = shards if shards is not None else math.ceil(num_codes / _KEYS_PER_SHARD)
+        num_shards = max(1, min(num_shards, _MAX_SHARDS), math.ceil(len(patient_ids) / MAX_PATIENTS))
         self._shard_size = max(1, math.ceil(len(patient_ids) / num_shards))
         self._num_shards = max(1, math.ceil(len(patient_ids) / self._shard_size))
         self._workspace = workspace

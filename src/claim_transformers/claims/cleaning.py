@@ -18,7 +18,7 @@ from claim_transformers.claims.quality import RowCheck
 ROW_ID = ("source_file", "row_no")
 
 
-def raw_columns(rows: ir.Table) -> list[str]:
+def _raw_columns(rows: ir.Table) -> list[str]:
     """Name the columns that came from the file."""
     return [name for name in rows.columns if name not in ROW_ID]
 
@@ -52,7 +52,7 @@ def find_duplicates(rows: ir.Table, row_key: Sequence[str], repeated_keys: ir.Ta
     copies = candidates.select(
         *ROW_ID,
         copy=ibis.row_number().over(
-            group_by=[candidates[name] for name in raw_columns(rows)],
+            group_by=[candidates[name] for name in _raw_columns(rows)],
             order_by=[candidates[name] for name in ROW_ID],
         ),
     )
@@ -121,7 +121,7 @@ def find_reversals(
     candidates = signed.filter(signed.signed_amount != 0).semi_join(reversed_claims, "key_hash")
     candidates = candidates.mutate(size=candidates.signed_amount.abs(), is_reversal=candidates.signed_amount < 0)
     # Charges that differ outside the key need a fixed order, or another row would be netted after a shuffle.
-    rest = [name for name in raw_columns(rows) if name not in key and name != amount]
+    rest = [name for name in _raw_columns(rows) if name not in key and name != amount]
     numbered = candidates.mutate(
         pair=ibis.row_number().over(
             group_by=[*(candidates[name] for name in key), candidates.size, candidates.is_reversal],

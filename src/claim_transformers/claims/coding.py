@@ -24,7 +24,7 @@ from claim_transformers.codes.normalize import normalize_codes
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
-W_UNKNOWN_CODE = "W_UNKNOWN_CODE"
+_W_UNKNOWN_CODE = "W_UNKNOWN_CODE"
 # What stays in a tolerant column: a text that can be a code of some system.
 _ANY_CODE = "^[A-Z0-9]{2,11}$"
 _MAX_CODES_TO_LOOK_FOR = 100
@@ -55,15 +55,8 @@ class CodeSurvey:
     kept: pa.Table
 
 
-def distinct_codes(rows: ir.Table, columns: Sequence[str], system: ir.StringValue) -> ir.Table:
-    """Count distinct values over several columns.
-
-    Examples:
-        >>> rows = ibis.memtable({"a": ["4019", "4019"], "b": [None, "25000"]})
-        >>> found = distinct_codes(rows, ["a", "b"], ibis.literal("ICD9CM")).order_by("raw").to_pyarrow()
-        >>> found["raw"].to_pylist(), found["occurrences"].to_pylist()
-        (['25000', '4019'], [1, 2])
-    """
+def _distinct_codes(rows: ir.Table, columns: Sequence[str], system: ir.StringValue) -> ir.Table:
+    """Count distinct values over several columns."""
     narrow = rows.select(*columns, system=system)
     # Wide layouts are nearly empty: rows without any code are left out before they are unfolded.
     filled = narrow.filter(ibis.coalesce(*(narrow[name] for name in columns)).notnull())
@@ -91,7 +84,7 @@ def survey_codes(
         (3, {'F_CODE_FORM': 1}, {'R_CODE_TEXT': 1})
     """
     of_row = ibis.literal(systems[0]) if system is None else system
-    found = fetch(connection, distinct_codes(rows, columns, of_row))
+    found = fetch(connection, _distinct_codes(rows, columns, of_row))
     surveys = []
     for name in systems:
         of_system = found.filter(pc.equal(found["system"], name))
@@ -112,7 +105,7 @@ def _survey(system: str, raw: pa.ChunkedArray, counts: pa.ChunkedArray, *, toler
     if tolerant:
         is_kept = pc.and_(refused.is_valid(), pc.match_substring_regex(_bare(raw), _ANY_CODE))
         codes = pc.if_else(is_kept, _bare(raw), codes)
-        unknown = pc.if_else(is_kept, pa.scalar(W_UNKNOWN_CODE), unknown)
+        unknown = pc.if_else(is_kept, pa.scalar(_W_UNKNOWN_CODE), unknown)
         refused = pc.if_else(is_kept, nothing, refused)
         is_changed = pc.or_(is_changed, pc.and_(is_kept, pc.not_equal(_bare(raw), raw)))
     kept = pa.table({"code": pc.binary_join_element_wise(system, codes, "/"), "count": counts})

@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 
 from claim_transformers.codes.errors import ClaimDataError
 
-FIPS_LENGTH = 5
-SVI_MISSING = -999  # CDC/ATSDR SVI documentation: no data.
-SVI_COLUMNS = ("RPL_THEME1", "RPL_THEME2", "RPL_THEME3", "RPL_THEME4", "RPL_THEMES")
+_FIPS_LENGTH = 5
+_SVI_MISSING = -999  # CDC/ATSDR SVI documentation: no data.
+_SVI_COLUMNS = ("RPL_THEME1", "RPL_THEME2", "RPL_THEME3", "RPL_THEME4", "RPL_THEMES")
 _FIPS_NAMES = ("FIPS", "FIPSTXT", "FIPS CODE", "COUNTY_FIPS", "FIPSCOUNTY")
 _STATE_TOTAL = "000"
 _SEPARATOR = re.compile("[^A-Z0-9]+")
 
 
 @dataclass(frozen=True)
-class SsaCrosswalk:
+class _SsaCrosswalk:
     """From SSA county codes to FIPS county codes.
 
     Args:
@@ -37,7 +37,7 @@ class SsaCrosswalk:
         fips_codes (`pa.Array` of strings): The FIPS code of each.
 
     Examples:
-        >>> crosswalk = SsaCrosswalk(pa.array(["01000"]), pa.array(["01001"]))
+        >>> crosswalk = _SsaCrosswalk(pa.array(["01000"]), pa.array(["01001"]))
         >>> crosswalk.county_fips(pa.array(["01000", "99999", None])).to_pylist()
         ['01001', None, None]
     """
@@ -46,19 +46,8 @@ class SsaCrosswalk:
     fips_codes: pa.Array
 
     @classmethod
-    def read(cls, path: str | Path) -> "SsaCrosswalk":
-        """Read a CSV file with the columns `ssacounty` and `fipscounty`, as NBER and Synthea publish it.
-
-        Args:
-            path (`str` or `Path`): The file. Where an SSA code has several FIPS codes, the smallest one counts.
-
-        Returns:
-            `SsaCrosswalk`: The codes.
-
-        Raises:
-            ClaimDataError: `E_NO_FILE` if there is no such file, `E_COLUMN` if a column is missing, `E_LAYOUT` if a
-                code has not five digits. The message holds the number of such rows.
-        """
+    def read(cls, path: str | Path) -> "_SsaCrosswalk":
+        """Read a CSV file with the columns `ssacounty` and `fipscounty`, as NBER and Synthea publish it."""
         columns = ("ssacounty", "fipscounty")
         _check_file(Path(path), "SSA and FIPS county codes, CSV")
         table = _read_csv(Path(path), 0)
@@ -74,14 +63,7 @@ class SsaCrosswalk:
         return cls(one_each["ssacounty"].combine_chunks(), one_each["fipscounty_min"].combine_chunks())
 
     def county_fips(self, ssa_codes: pa.Array | pa.ChunkedArray) -> pa.Array:
-        """Look SSA codes up.
-
-        Args:
-            ssa_codes (`pa.Array` of strings): Five digits; others match nothing.
-
-        Returns:
-            `pa.Array` of strings: FIPS codes, null where the crosswalk has none.
-        """
+        """Look SSA codes up."""
         found = self.fips_codes.take(pc.index_in(ssa_codes, value_set=self.ssa_codes))
         return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
@@ -169,18 +151,18 @@ def read_county_features(path: str | Path, columns: Sequence[str] | None = None)
     fips_column = _fips_column(table.column_names)
     if fips_column is None:
         raise ClaimDataError("E_COLUMN", f"expected a column such as FIPS in {path.name}, found none")
-    fips = pc.utf8_lpad(pc.utf8_trim_whitespace(table[fips_column].cast(pa.string())), FIPS_LENGTH, "0")
-    is_county = pc.fill_null(pc.match_substring_regex(fips, f"^[0-9]{{{FIPS_LENGTH}}}$"), False)
+    fips = pc.utf8_lpad(pc.utf8_trim_whitespace(table[fips_column].cast(pa.string())), _FIPS_LENGTH, "0")
+    is_county = pc.fill_null(pc.match_substring_regex(fips, f"^[0-9]{{{_FIPS_LENGTH}}}$"), False)
     is_county = pc.and_(is_county, pc.invert(pc.ends_with(fips, _STATE_TOTAL)))
     table, fips = table.filter(is_county), fips.filter(is_county).combine_chunks()
     if repeated := len(fips) - len(pc.unique(fips)):
         raise ClaimDataError("E_LAYOUT", f"expected each county once in {path.name}, found {repeated} rows too many")
-    is_svi = set(SVI_COLUMNS) <= set(table.column_names)
+    is_svi = set(_SVI_COLUMNS) <= set(table.column_names)
     prefix = "SVI_" if is_svi else "CHR_" if "% Fair or Poor Health" in table.column_names else ""
-    wanted = columns if columns is not None else SVI_COLUMNS if is_svi else None
+    wanted = columns if columns is not None else _SVI_COLUMNS if is_svi else None
     values = _measures(table, wanted, fips_column, path)
     if is_svi:
-        values = {name: np.where(column == SVI_MISSING, np.nan, column) for name, column in values.items()}
+        values = {name: np.where(column == _SVI_MISSING, np.nan, column) for name, column in values.items()}
     return CountyFeatures(fips, {prefix + _token_name(name): column for name, column in values.items()})
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from claim_transformers.claims.packing import dictionary_of
 from claim_transformers.codes.errors import ClaimDataError
 
-ROWS_PER_BATCH = 1 << 18
+_ROWS_PER_BATCH = 1 << 18
 
 
 class EncodedFiles:
@@ -49,7 +49,7 @@ class EncodedFiles:
             columns (`Sequence[str]`): Names of columns.
 
         Yields:
-            `pa.RecordBatch`: At most `ROWS_PER_BATCH` rows of one row group of one file.
+            `pa.RecordBatch`: At most `_ROWS_PER_BATCH` rows of one row group of one file.
 
         Raises:
             ClaimDataError: `E_COLUMN`, if a file lacks a column.
@@ -61,7 +61,7 @@ class EncodedFiles:
             with pq.ParquetFile(path, read_dictionary=strings) as file:
                 # Row groups differ in their dictionaries, and Arrow 26 cannot join those of strings within lists.
                 for group in range(file.num_row_groups):
-                    yield from file.iter_batches(ROWS_PER_BATCH, row_groups=[group], columns=list(leaves))
+                    yield from file.iter_batches(_ROWS_PER_BATCH, row_groups=[group], columns=list(leaves))
 
     def distinct(self, column: str) -> pa.Array:
         """Sorted distinct strings of a column, without null."""

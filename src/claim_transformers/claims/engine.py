@@ -121,7 +121,7 @@ def create_view(connection: Backend, name: str, expression: ir.Table) -> ir.Tabl
     return connection.table(name)
 
 
-def count_rows(connection: Backend, expression: ir.Table) -> int:
+def _count_rows(connection: Backend, expression: ir.Table) -> int:
     """Count the rows of an expression."""
     return int(fetch(connection, expression.aggregate(num_rows=expression.count()))["num_rows"][0].as_py())
 

@@ -96,7 +96,7 @@ class EligibilityRows:
             is_known = patients >= 0
             if not is_known.all():
                 others.append(pc.unique(_strings(batch["patient_id"].filter(pa.array(~is_known)))))
-            columns = [patients, sexes_of(batch["gender"])]
+            columns = [patients, _sexes_of(batch["gender"])]
             columns += [days_of(batch[name]) for name in ELIGIBILITY_COLUMNS[2:]]
             for part, column in zip(parts, columns, strict=True):
                 part.append(column[is_known])
@@ -176,13 +176,8 @@ def days_of(dates: pa.Array) -> Integers:
     return days.fill_null(NULL_DAY).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
-def sexes_of(genders: pa.Array) -> Integers:
-    """Turn genders as payers write them into positions in `SEXES`.
-
-    Examples:
-        >>> sexes_of(pa.array(["male", "F", "unknown", None])).tolist()
-        [1, 0, -1, -1]
-    """
+def _sexes_of(genders: pa.Array) -> Integers:
+    """Turn genders as payers write them into positions in `SEXES`."""
     encoded = genders if pa.types.is_dictionary(genders.type) else pc.dictionary_encode(genders)
     table = [_SEX_OF_GENDER.get(str(gender).strip().upper(), -1) for gender in encoded.dictionary.to_pylist()]
     positions = encoded.indices.fill_null(len(table)).to_numpy(zero_copy_only=False)

@@ -17,7 +17,7 @@ DateFormat = Literal["YYYYMMDD", "YYYY-MM-DD"]
 
 _PATTERNS: dict[str, str] = {"YYYYMMDD": "%Y%m%d", "YYYY-MM-DD": "%Y-%m-%d"}
 # Fillers that systems write where no date is known. 9999-12-31, another one, lies beyond the latest date.
-SENTINEL_DATE = dt.date(1900, 1, 1)
+_SENTINEL_DATE = dt.date(1900, 1, 1)
 _EARLIEST_DATE = dt.date(1850, 1, 1)
 _LATEST_DATE = dt.date(2200, 12, 31)
 _AMOUNT_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$"
@@ -46,7 +46,7 @@ def parse_date(text: ir.StringValue, date_format: DateFormat) -> ir.DateValue:
         [datetime.date(2008, 2, 29), None, None, None]
     """
     pattern = _PATTERNS[date_format]
-    earliest, latest, sentinel = (date.strftime(pattern) for date in (_EARLIEST_DATE, _LATEST_DATE, SENTINEL_DATE))
+    earliest, latest, sentinel = (date.strftime(pattern) for date in (_EARLIEST_DATE, _LATEST_DATE, _SENTINEL_DATE))
     # The parser skips blanks and accepts one-digit months and days, hence the length. Both formats sort like the dates
     # they stand for, so the text is compared and parsed once.
     is_whole = (text.length() == len(sentinel)) & ~text.contains(" ")

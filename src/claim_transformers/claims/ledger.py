@@ -24,7 +24,7 @@ MAX_QUARANTINE_SHARE = 0.05
 
 
 @dataclass
-class LedgerEntry:
+class _LedgerEntry:
     """Rows of one raw file and claim type.
 
     Args:
@@ -40,7 +40,7 @@ class LedgerEntry:
         fixes (`Counter[str]`, *optional*): Rows or files repaired, by code.
 
     Examples:
-        >>> LedgerEntry("inpatient.csv", "IP", rows_in=3, rows_out=2, quarantined=Counter(R_DATE=1)).balance
+        >>> _LedgerEntry("inpatient.csv", "IP", rows_in=3, rows_out=2, quarantined=Counter(R_DATE=1)).balance
         0
     """
 
@@ -108,11 +108,11 @@ class Ledger:
         claim_transformers.codes.errors.ClaimDataError: E_CONSERVATION: pde.csv, RX: 10 rows in, but 9 out + 0 ...
     """
 
-    entries: dict[tuple[str, str], LedgerEntry] = field(default_factory=dict)
+    entries: dict[tuple[str, str], _LedgerEntry] = field(default_factory=dict)
     codes: dict[str, dict[str, Any]] = field(default_factory=dict)
     kept: dict[str, list[pa.Table]] = field(default_factory=dict)
 
-    def entry(self, source_file: str, claim_type: str) -> LedgerEntry:
+    def entry(self, source_file: str, claim_type: str) -> _LedgerEntry:
         """Get the entry of a raw file and claim type, made on first use.
 
         Args:
@@ -120,11 +120,11 @@ class Ledger:
             claim_type (`str`): Claim type.
 
         Returns:
-            `LedgerEntry`: The entry.
+            `_LedgerEntry`: The entry.
         """
         key = (source_file, claim_type)
         if key not in self.entries:
-            self.entries[key] = LedgerEntry(source_file, claim_type)
+            self.entries[key] = _LedgerEntry(source_file, claim_type)
         return self.entries[key]
 
     def add_codes(self, table: str, survey: CodeSurvey) -> None:
@@ -222,7 +222,7 @@ class Ledger:
         """The report as it stands in `quality_report.json`."""
         return report_to_json(self.to_dict())
 
-    def _sorted(self) -> list[LedgerEntry]:
+    def _sorted(self) -> list[_LedgerEntry]:
         return [self.entries[key] for key in sorted(self.entries)]
 
 

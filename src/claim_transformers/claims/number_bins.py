@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-FORMAT_VERSION = 1
+_FORMAT_VERSION = 1
 DEFAULT_BINS = 10
 # An edge is a value of the data, so it must not stand for fewer patients than a count may that is shown (CMS cell-size
 # policy).
-MIN_VALUES_PER_BIN = 11
+_MIN_VALUES_PER_BIN = 11
 
-Numbers = NDArray[np.floating[Any]]
+_Numbers = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class NumberBins:
     edges: Mapping[str, tuple[float, ...]]
 
     @classmethod
-    def fit(cls, values: Mapping[str, Numbers], *, num_bins: int = DEFAULT_BINS) -> "NumberBins":
+    def fit(cls, values: Mapping[str, _Numbers], *, num_bins: int = DEFAULT_BINS) -> "NumberBins":
         """Learn edges: the quantiles of the known values.
 
         Equal quantiles, such as those of many zeros, are one edge, so a variable can have fewer bins than asked for.
@@ -71,14 +71,14 @@ class NumberBins:
                 raise ValueError("expected a name without '/' for each variable, found another")
             known = np.asarray(column, np.float64)
             known = known[np.isfinite(known)]
-            most = max(1, min(num_bins, len(known) // MIN_VALUES_PER_BIN))
+            most = max(1, min(num_bins, len(known) // _MIN_VALUES_PER_BIN))
             quantiles = np.quantile(known, np.arange(1, most) / most) if len(known) else np.empty(0)
             # Nothing lies below the smallest value, so an edge there would only make an empty bin.
             distinct = np.unique(quantiles[quantiles > known.min()]) if len(known) else quantiles
             edges[name] = tuple(float(edge) for edge in distinct)
         return cls(edges)
 
-    def tokens(self, name: str, values: Numbers) -> pa.Array:
+    def tokens(self, name: str, values: _Numbers) -> pa.Array:
         """Write values as tokens.
 
         Args:
@@ -106,7 +106,7 @@ class NumberBins:
 
     def to_dict(self) -> dict[str, Any]:
         """The edges as plain values."""
-        return {"version": FORMAT_VERSION, "edges": {name: list(edges) for name, edges in self.edges.items()}}
+        return {"version": _FORMAT_VERSION, "edges": {name: list(edges) for name, edges in self.edges.items()}}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "NumberBins":
@@ -121,8 +121,8 @@ class NumberBins:
         Raises:
             ValueError: If the version is not the one this package writes, or edges do not ascend.
         """
-        if content.get("version") != FORMAT_VERSION:
-            raise ValueError(f"expected number bins of version {FORMAT_VERSION}, found another; fit them again")
+        if content.get("version") != _FORMAT_VERSION:
+            raise ValueError(f"expected number bins of version {_FORMAT_VERSION}, found another; fit them again")
         edges = {str(name): tuple(float(edge) for edge in column) for name, column in content["edges"].items()}
         if any(np.any(np.diff(column) <= 0) for column in edges.values()):
             raise ValueError("expected ascending edges in number bins, found others; fit them again")

@@ -20,14 +20,14 @@ import pyarrow.compute as pc
 
 from claim_transformers.codes.errors import ClaimDataError
 
-CODE_BITS, TYPE_BITS, DAY_BITS, PATIENT_BITS = 20, 4, 18, 22
-FIRST_DAY = -100_000  # in 1696; the last day that fits is in 2413
+CODE_BITS, _TYPE_BITS, _DAY_BITS, _PATIENT_BITS = 20, 4, 18, 22
+_FIRST_DAY = -100_000  # in 1696; the last day that fits is in 2413
 NULL_DAY = np.iinfo(np.int32).min
 
 MAX_CODES = 1 << CODE_BITS
-MAX_TYPES = 1 << TYPE_BITS
-MAX_DAYS = 1 << DAY_BITS
-MAX_PATIENTS = 1 << PATIENT_BITS
+_MAX_TYPES = 1 << _TYPE_BITS
+_MAX_DAYS = 1 << _DAY_BITS
+MAX_PATIENTS = 1 << _PATIENT_BITS
 
 Integers = npt.NDArray[np.integer[Any]]
 Keys = npt.NDArray[np.uint64]
@@ -58,11 +58,11 @@ def pack_keys(patients: Integers, days: Integers, visit_types: Integers) -> Keys
         found 1 of 1 outside
     """
     _check_range("patient position", patients, 0, MAX_PATIENTS)
-    _check_range("day", days, FIRST_DAY, FIRST_DAY + MAX_DAYS)
-    _check_range("claim type position", visit_types, 0, MAX_TYPES)
-    keys: Keys = patients.astype(np.uint64) << np.uint64(DAY_BITS)
-    keys |= (days.astype(np.int64) - FIRST_DAY).astype(np.uint64)
-    keys <<= np.uint64(TYPE_BITS)
+    _check_range("day", days, _FIRST_DAY, _FIRST_DAY + _MAX_DAYS)
+    _check_range("claim type position", visit_types, 0, _MAX_TYPES)
+    keys: Keys = patients.astype(np.uint64) << np.uint64(_DAY_BITS)
+    keys |= (days.astype(np.int64) - _FIRST_DAY).astype(np.uint64)
+    keys <<= np.uint64(_TYPE_BITS)
     keys |= visit_types.astype(np.uint64)
     keys <<= np.uint64(CODE_BITS)
     return keys
@@ -189,14 +189,14 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
     visits = keys >> np.uint64(CODE_BITS)
     visit_starts = np.flatnonzero(_is_first(visits))
     visits = visits[visit_starts]
-    patients = visits >> np.uint64(TYPE_BITS + DAY_BITS)
+    patients = visits >> np.uint64(_TYPE_BITS + _DAY_BITS)
     patient_starts = np.flatnonzero(_is_first(patients))
-    days = (visits >> np.uint64(TYPE_BITS)) & np.uint64(MAX_DAYS - 1)
+    days = (visits >> np.uint64(_TYPE_BITS)) & np.uint64(_MAX_DAYS - 1)
     return TimelineArrays(
         patients[patient_starts].astype(np.int64) + first_patient,
         np.append(patient_starts, len(visits)),
-        days.astype(np.int32) + np.int32(FIRST_DAY),
-        (visits & np.uint64(MAX_TYPES - 1)).astype(np.int8),
+        days.astype(np.int32) + np.int32(_FIRST_DAY),
+        (visits & np.uint64(_MAX_TYPES - 1)).astype(np.int8),
         np.append(visit_starts, len(keys)),
         (keys & code_mask).astype(np.int32),
     )

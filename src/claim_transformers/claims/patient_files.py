@@ -31,8 +31,8 @@ PATIENTS_SCHEMA = pa.schema(
         pa.field("codes", pa.list_(pa.list_(pa.string()))),
     ]
 )
-PATIENTS_PER_ROW_GROUP = 5_000
-ROW_GROUPS_PER_FILE = 4
+_PATIENTS_PER_ROW_GROUP = 5_000
+_ROW_GROUPS_PER_FILE = 4
 _DICTIONARY_COLUMNS = ["sex", "visit_type.list.element", "codes.list.element.list.element"]
 
 
@@ -56,26 +56,8 @@ class PatientNames:
     codes: pa.Array
 
 
-def to_table(timelines: TimelineArrays, enrollment: Enrollment, names: PatientNames) -> pa.Table:
-    """Build rows of the patients table, with sexes, types and codes dictionary-encoded.
-
-    Args:
-        timelines (`TimelineArrays`): Patients with their visits.
-        enrollment (`Enrollment`): Demographics and spans of all positions.
-        names (`PatientNames`): Strings of all positions.
-
-    Returns:
-        `pa.Table`: One row per patient, castable to `PATIENTS_SCHEMA`, which `VISIT_PAID_DAY` follows where paid days
-        are known.
-
-    Examples:
-        >>> from claim_transformers.claims.enrollment import EligibilityRows, merge_eligibility
-        >>> from claim_transformers.claims.packing import pack_keys, unpack_keys
-        >>> timelines = unpack_keys(pack_keys(np.array([0]), np.array([10]), np.array([0])))
-        >>> names = PatientNames(pa.array(["P1"]), pa.array(["OP"]), pa.array(["NDC/1"]))
-        >>> to_table(timelines, merge_eligibility(EligibilityRows.empty(), 1), names)["codes"].to_pylist()
-        [[['NDC/1']]]
-    """
+def _to_table(timelines: TimelineArrays, enrollment: Enrollment, names: PatientNames) -> pa.Table:
+    """Build rows of the patients table, with sexes, types and codes dictionary-encoded."""
     patients = timelines.patients
     span_counts = np.diff(enrollment.span_offsets)[patients]
     span_offsets = np.append(0, np.cumsum(span_counts))
@@ -167,8 +149,8 @@ class PatientFiles:
     def append(self, timelines: TimelineArrays) -> None:
         """Add patients, who follow those added before."""
         start, end = 0, timelines.num_patients
-        while self._num_pending + end - start >= PATIENTS_PER_ROW_GROUP:
-            stop = start + PATIENTS_PER_ROW_GROUP - self._num_pending
+        while self._num_pending + end - start >= _PATIENTS_PER_ROW_GROUP:
+            stop = start + _PATIENTS_PER_ROW_GROUP - self._num_pending
             self._write_group([*self._pending, timelines.slice(start, stop)])
             self._pending, self._num_pending, start = [], 0, stop
         if end > start:
@@ -178,8 +160,8 @@ class PatientFiles:
     def _write_group(self, parts: Sequence[TimelineArrays]) -> None:
         table = self._schema.empty_table()
         if parts:
-            table = to_table(concatenate(parts), self._enrollment, self._names)
-        if self._writer is not None and self._num_groups == ROW_GROUPS_PER_FILE:
+            table = _to_table(concatenate(parts), self._enrollment, self._names)
+        if self._writer is not None and self._num_groups == _ROW_GROUPS_PER_FILE:
             self._writer.close()
             self._writer, self._num_groups = None, 0
         if self._writer is None:
@@ -193,6 +175,6 @@ class PatientFiles:
                 store_schema=False,
             )
             self._num_files += 1
-        self._writer.write_table(table, row_group_size=PATIENTS_PER_ROW_GROUP)
+        self._writer.write_table(table, row_group_size=_PATIENTS_PER_ROW_GROUP)
         self._num_groups += 1
         self.num_patients += table.num_rows

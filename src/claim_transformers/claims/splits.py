@@ -11,7 +11,7 @@ from claim_transformers.codes.errors import ClaimDataError
 
 SPLITS = ("train", "validation", "test")
 DEFAULT_SALT = "claim-transformers"
-NUM_BUCKETS = 1000
+_NUM_BUCKETS = 1000
 
 
 def split_of(
@@ -58,8 +58,8 @@ def split_numbers(
         dtype=np.int64,
         count=len(encoded.dictionary),
     )
-    first_after_train = round(train * NUM_BUCKETS)
-    first_after_validation = round((train + validation) * NUM_BUCKETS)
+    first_after_train = round(train * _NUM_BUCKETS)
+    first_after_validation = round((train + validation) * _NUM_BUCKETS)
     numbers = (buckets >= first_after_train).astype(np.int8) + (buckets >= first_after_validation)
     split_of_row: np.ndarray = numbers.astype(np.int8)[encoded.indices.to_numpy()]
     return split_of_row
@@ -68,7 +68,7 @@ def split_numbers(
 def _bucket(prefix: "hashlib._Hash", patient_id: str) -> int:
     digest = prefix.copy()
     digest.update(patient_id.encode())
-    return int.from_bytes(digest.digest()[:8], "big") % NUM_BUCKETS
+    return int.from_bytes(digest.digest()[:8], "big") % _NUM_BUCKETS
 
 
 def assert_disjoint(patient_ids_by_split: Mapping[str, pa.Array | pa.ChunkedArray]) -> None:

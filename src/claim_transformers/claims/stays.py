@@ -22,7 +22,7 @@ import ibis
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-STILL_PATIENT = "30"
+_STILL_PATIENT = "30"
 
 
 def join_stays(
@@ -94,7 +94,7 @@ def _claims_of(claim_lines: ir.Table, claim_types: Sequence[str]) -> ir.Table:
         disposition=lines.discharge_disposition_code.max(),
         has_discharge=lines.has_discharge.any(),
     )
-    return claims.mutate(is_interim=(claims.disposition == STILL_PATIENT).fill_null(False))
+    return claims.mutate(is_interim=(claims.disposition == _STILL_PATIENT).fill_null(False))
 
 
 def _stays_of(claims: ir.Table) -> ir.Table:

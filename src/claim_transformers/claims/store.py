@@ -25,11 +25,11 @@ import pyarrow.parquet as pq
 
 from claim_transformers.codes.errors import ClaimDataError
 
-FORMAT_VERSION = 1
+_FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-SUCCESS = "_SUCCESS"
-ROWS_PER_GROUP = 1 << 17
-ROWS_PER_PART = 1 << 22
+_SUCCESS = "_SUCCESS"
+_ROWS_PER_GROUP = 1 << 17
+_ROWS_PER_PART = 1 << 22
 
 _WRITE_ERRORS = frozenset(
     getattr(errno, name)
@@ -83,18 +83,18 @@ def open_folder(path: str | Path) -> IngestedFolder:
     path = Path(path)
     if not path.is_dir():
         raise ClaimDataError("E_NO_FOLDER", f"expected an ingested folder at {path}, found none")
-    if not (path / SUCCESS).is_file() or not (path / MANIFEST).is_file():
+    if not (path / _SUCCESS).is_file() or not (path / MANIFEST).is_file():
         raise ClaimDataError(
-            "E_INCOMPLETE", f"expected {SUCCESS} and {MANIFEST} in {path}, found an unfinished folder: ingest again"
+            "E_INCOMPLETE", f"expected {_SUCCESS} and {MANIFEST} in {path}, found an unfinished folder: ingest again"
         )
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ClaimDataError("E_INCOMPLETE", f"expected JSON in {path / MANIFEST}, found something else") from error
     found = manifest.get("format_version") if isinstance(manifest, dict) else None
-    if found != FORMAT_VERSION:
+    if found != _FORMAT_VERSION:
         raise ClaimDataError(
-            "E_FORMAT_VERSION", f"expected format version {FORMAT_VERSION} in {path / MANIFEST}, found {found!r}"
+            "E_FORMAT_VERSION", f"expected format version {_FORMAT_VERSION} in {path / MANIFEST}, found {found!r}"
         )
     return IngestedFolder(path, manifest)
 
@@ -135,7 +135,7 @@ def write_folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         yield temporary
         if not (temporary / MANIFEST).is_file():
             raise RuntimeError(f"expected the block to write {MANIFEST}, found none")
-        (temporary / SUCCESS).touch()
+        (temporary / _SUCCESS).touch()
         _flush(temporary)
         _publish(temporary, out)
     except OSError as error:
@@ -149,11 +149,11 @@ def write_folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write `manifest.json`, keys in a fixed order."""
-    content = json.dumps({"format_version": FORMAT_VERSION, **facts}, indent=2, sort_keys=True) + "\n"
+    content = json.dumps({"format_version": _FORMAT_VERSION, **facts}, indent=2, sort_keys=True) + "\n"
     (folder / MANIFEST).write_text(content, encoding="utf-8")
 
 
-class TableWriter:
+class _TableWriter:
     """Write a stream of record batches as `part-NNNNN.parquet`, in row groups of a fixed size.
 
     The engine cuts its batches as it likes; cutting them anew is what makes equal rows give equal files.
@@ -168,7 +168,7 @@ class TableWriter:
         >>> import tempfile
         >>> schema = pa.schema([("day", pa.int32())])
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with TableWriter(Path(folder) / "days", schema, rows_per_group=2, rows_per_part=2) as writer:
+        ...     with _TableWriter(Path(folder) / "days", schema, rows_per_group=2, rows_per_part=2) as writer:
         ...         writer.write(pa.table({"day": pa.array([1, 2, 3], pa.int32())}))
         ...     len(list((Path(folder) / "days").iterdir())), writer.num_rows
         (2, 3)
@@ -179,8 +179,8 @@ class TableWriter:
         folder: Path,
         schema: pa.Schema,
         *,
-        rows_per_group: int = ROWS_PER_GROUP,
-        rows_per_part: int = ROWS_PER_PART,
+        rows_per_group: int = _ROWS_PER_GROUP,
+        rows_per_part: int = _ROWS_PER_PART,
     ) -> None:
         self.folder = folder
         self.schema = schema
@@ -193,7 +193,7 @@ class TableWriter:
         self._rows_in_part = 0
         self._num_parts = 0
 
-    def __enter__(self) -> TableWriter:
+    def __enter__(self) -> _TableWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -203,11 +203,7 @@ class TableWriter:
         self._close_part()
 
     def write(self, table: pa.Table) -> None:
-        """Add rows.
-
-        Args:
-            table (`pa.Table`): Rows with the columns of the schema.
-        """
+        """Add rows."""
         self._pending.append(table)
         self._num_pending += table.num_rows
         if self._num_pending < self._rows_per_group:
@@ -224,7 +220,7 @@ class TableWriter:
             path = self.folder / f"part-{self._num_parts:05d}.parquet"
             self._writer = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=1)
         # A dictionary that grew over earlier batches would leave its history in the bytes.
-        self._writer.write_table(conform(rows, self.schema), row_group_size=self._rows_per_group)
+        self._writer.write_table(_conform(rows, self.schema), row_group_size=self._rows_per_group)
         self.num_rows += rows.num_rows
         self._rows_in_part += rows.num_rows
         if self._rows_in_part >= self._rows_per_part:
@@ -238,13 +234,8 @@ class TableWriter:
             self._num_parts += 1
 
 
-def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give a table exactly the columns, order and types of a schema; what is missing becomes null.
-
-    Examples:
-        >>> conform(pa.table({"b": [1]}), pa.schema([("a", pa.string()), ("b", pa.int8())])).to_pylist()
-        [{'a': None, 'b': 1}]
-    """
+def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give a table exactly the columns, order and types of a schema; what is missing becomes null."""
     columns = []
     for field in schema:
         if field.name not in table.column_names:
@@ -262,7 +253,7 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 def write_table(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
     """Write batches that are sorted already as one table of the folder."""
-    with TableWriter(folder, schema) as writer:
+    with _TableWriter(folder, schema) as writer:
         for batch in batches:
             writer.write(pa.Table.from_batches([batch]))
     return writer.num_rows
@@ -277,7 +268,7 @@ def _check_target(out: Path, overwrite: bool) -> None:
         raise ClaimDataError(
             "E_EXISTS", f"expected no folder at {out}, found one: choose another or pass overwrite (--overwrite)"
         )
-    if out.is_symlink() or not (out / MANIFEST).is_file() or not (out / SUCCESS).is_file():
+    if out.is_symlink() or not (out / MANIFEST).is_file() or not (out / _SUCCESS).is_file():
         raise ClaimDataError("E_EXISTS", f"expected an ingested folder to replace at {out}, found something else")
 
 

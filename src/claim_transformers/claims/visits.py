@@ -30,7 +30,7 @@ class CodeColumn:
             struct. Where it is null or not given, the header date stands in.
 
     Examples:
-        >>> CODE_COLUMNS["hcpcs"].date
+        >>> _CODE_COLUMNS["hcpcs"].date
         'claim_line_start_date'
     """
 
@@ -51,7 +51,7 @@ _COLUMNS = (
     CodeColumn("pos", "claim_line", "place_of_service_code", "POS", "claim_line_start_date"),
     CodeColumn("disp", "claim_line", "discharge_disposition_code", "DISP"),
 )
-CODE_COLUMNS = {code_column.name: code_column for code_column in _COLUMNS}
+_CODE_COLUMNS = {code_column.name: code_column for code_column in _COLUMNS}
 # Revenue centre, place of service and discharge disposition describe the bill more than the patient, and the
 # disposition states a transfer, which gives a readmission label away.
 DEFAULT_CODE_COLUMNS = ("diagnoses", "procedures", "hcpcs", "drg", "ndc")
@@ -61,10 +61,10 @@ def resolve_code_columns(code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS) -> 
     """Look the chosen code columns up by name.
 
     Args:
-        code_columns (`Sequence[str]`, *optional*): Names out of `CODE_COLUMNS`, in any order.
+        code_columns (`Sequence[str]`, *optional*): Names out of `_CODE_COLUMNS`, in any order.
 
     Returns:
-        `list[CodeColumn]`: The columns in the order of `CODE_COLUMNS`, each once.
+        `list[CodeColumn]`: The columns in the order of `_CODE_COLUMNS`, each once.
 
     Raises:
         ValueError: If a name is unknown or none is given.
@@ -77,16 +77,16 @@ def resolve_code_columns(code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS) -> 
             ...
         ValueError: expected code columns out of diagnoses, procedures, hcpcs, drg, ndc, rev, pos, disp, found 'icd'
     """
-    known = ", ".join(CODE_COLUMNS)
+    known = ", ".join(_CODE_COLUMNS)
     for name in code_columns:
-        if name not in CODE_COLUMNS:
+        if name not in _CODE_COLUMNS:
             raise ValueError(f"expected code columns out of {known}, found {name!r}")
     if not code_columns:
         raise ValueError(f"expected at least one code column out of {known}, found none")
-    return [code_column for name, code_column in CODE_COLUMNS.items() if name in code_columns]
+    return [code_column for name, code_column in _CODE_COLUMNS.items() if name in code_columns]
 
 
-def header_date(claim_line: "ir.Table") -> "ir.Value":
+def _header_date(claim_line: "ir.Table") -> "ir.Value":
     """Date of the codes on the header of a claim: the admission of an inpatient claim, else the start of the claim."""
     import ibis
 
@@ -127,7 +127,7 @@ def _events_of_column(table: "ir.Table", code_column: CodeColumn) -> "ir.Table":
     rows = table.select(
         "patient_id",
         visit_type=table.claim_type if on_claim_line else ibis.literal(PHARMACY),
-        fallback_date=header_date(table) if on_claim_line else ibis.null("date"),
+        fallback_date=_header_date(table) if on_claim_line else ibis.null("date"),
         own_date=table[code_column.date] if code_column.system and code_column.date else ibis.null("date"),
         code=table[code_column.column] if code_column.system else table[code_column.column].unnest(),
     )
@@ -141,23 +141,14 @@ def _events_of_column(table: "ir.Table", code_column: CodeColumn) -> "ir.Table":
     ).drop_null()
 
 
-def group_visits(code_events: "ir.Table") -> "ir.Table":
+def _group_visits(code_events: "ir.Table") -> "ir.Table":
     """Group code events into visits."""
     visits = code_events.group_by(["patient_id", "visit_date", "visit_type"]).agg(codes=code_events.code.collect())
     return visits.mutate(codes=visits.codes.sort())
 
 
-def order_timelines(visits: "ir.Table") -> "ir.Table":
-    """Put the visits of each patient in order, in the list columns of the patients table.
-
-    Examples:
-        >>> import datetime, ibis
-        >>> visits = ibis.memtable({"patient_id": ["P1", "P1"], "visit_type": ["RX", "OP"], "codes": [["B"], ["A"]],
-        ...                         "visit_date": [datetime.date(1970, 1, 3), datetime.date(1970, 1, 2)]})
-        >>> timelines = order_timelines(visits).to_pyarrow()
-        >>> timelines["visit_day"].to_pylist(), timelines["visit_type"].to_pylist()
-        ([[1, 2]], [['OP', 'RX']])
-    """
+def _order_timelines(visits: "ir.Table") -> "ir.Table":
+    """Put the visits of each patient in order, in the list columns of the patients table."""
     import ibis
 
     day = visits.visit_date.delta(ibis.date("1970-01-01"), unit="day").cast("int32")

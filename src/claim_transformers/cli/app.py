@@ -12,19 +12,19 @@ import typer
 from typer.core import TyperGroup
 
 # A command is the `app` of the module of its name: one command, or a group of sub-commands.
-COMMANDS = ("simulate", "ingest", "stage", "consolidate", "cohort", "sequences", "report", "install-checkpoint")
+_COMMANDS = ("simulate", "ingest", "stage", "consolidate", "cohort", "sequences", "report", "install-checkpoint")
 
 
-class LazyCommands(TyperGroup):
+class _LazyCommands(TyperGroup):
     """The commands, each read from its module when it is called or listed."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names of all commands, in the order of the data."""
-        return list(COMMANDS)
+        return list(_COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of a name, or none."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"claim_transformers.cli.{cmd_name.replace('-', '_')}")
         command = typer.main.get_command(module.app)
@@ -34,7 +34,7 @@ class LazyCommands(TyperGroup):
 
 app = typer.Typer(
     name="claim-transformers",
-    cls=LazyCommands,
+    cls=_LazyCommands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -21,7 +21,7 @@ app = new_app(
 )
 
 # Stands here, because reading the names would import the cohorts; a test compares them.
-EVENT_HELP = (
+_EVENT_HELP = (
     "asthma_exacerbation, hospital_admission, next_diagnoses, suicide_attempt, or a YAML file with a definition."
 )
 _Claims = Annotated[Path, typer.Argument(help="Folder that 'ingest' wrote.")]
@@ -30,7 +30,7 @@ _Out = Annotated[Path, typer.Argument(help="Folder to make: a DatasetDict with a
 
 @app.command()
 def event(
-    definition: Annotated[str, typer.Argument(help=EVENT_HELP)],
+    definition: Annotated[str, typer.Argument(help=_EVENT_HELP)],
     claims: _Claims,
     out: _Out,
     cases: Annotated[

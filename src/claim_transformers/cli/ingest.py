@@ -9,10 +9,10 @@ from claim_transformers.cli.options import Overwrite, as_date, new_app
 from claim_transformers.cli.source_commands import Command, declare, given, source_commands
 from claim_transformers.sources.registry import Source, SourceOption
 
-EXTRACT_DATE = SourceOption("extract_date", str, "Day of the extract, ISO; later services go to quarantine.")
+_EXTRACT_DATE = SourceOption("extract_date", str, "Day of the extract, ISO; later services go to quarantine.")
 
 
-def ingest_command(source: Source) -> Command:
+def _ingest_command(source: Source) -> Command:
     """Make the sub-command of a source; one that publishes by itself has no check of the extract date."""
     raw = "Folder of raw files; '-' fetches them." if source.fetches else "Folder of raw files."
 
@@ -37,10 +37,10 @@ def ingest_command(source: Source) -> Command:
         summary = run(source.name, location, out, overwrite=overwrite, progress=True, **given(shares | options))
         typer.echo(str(summary))
 
-    return declare(ingest, source.options if source.publish else (EXTRACT_DATE, *source.options))
+    return declare(ingest, source.options if source.publish else (_EXTRACT_DATE, *source.options))
 
 
-app = new_app(cls=source_commands(ingest_command), no_args_is_help=True, subcommand_metavar="SOURCE PATH OUT")
+app = new_app(cls=source_commands(_ingest_command), no_args_is_help=True, subcommand_metavar="SOURCE PATH OUT")
 
 
 @app.callback()

@@ -9,11 +9,11 @@ from claim_transformers.cli.options import Overwrite, console, new_app
 
 app = new_app(no_args_is_help=True)
 
-Out = Annotated[Path, typer.Argument(help="Folder to make.")]
-Patients = Annotated[int, typer.Option(min=1, help="Patients to simulate.")]
-Seed = Annotated[int, typer.Option(help="Seed; the same seed gives the same bytes.")]
-Start = Annotated[str, typer.Option(help="First day of the claims, ISO.")]
-End = Annotated[str, typer.Option(help="Last day of the claims, ISO.")]
+_Out = Annotated[Path, typer.Argument(help="Folder to make.")]
+_Patients = Annotated[int, typer.Option(min=1, help="Patients to simulate.")]
+_Seed = Annotated[int, typer.Option(help="Seed; the same seed gives the same bytes.")]
+_Start = Annotated[str, typer.Option(help="First day of the claims, ISO.")]
+_End = Annotated[str, typer.Option(help="Last day of the claims, ISO.")]
 
 
 @app.callback()
@@ -23,11 +23,11 @@ def simulate() -> None:
 
 @app.command()
 def pediatric(
-    out: Out,
-    patients: Patients = 10_000,
-    seed: Seed = 0,
-    start: Start = "2010-01-01",
-    end: End = "2014-12-31",
+    out: _Out,
+    patients: _Patients = 10_000,
+    seed: _Seed = 0,
+    start: _Start = "2010-01-01",
+    end: _End = "2014-12-31",
     institution: Annotated[str, typer.Option(help="'a', or 'b' with a shifted code mix.")] = "a",
     dirt: Annotated[bool, typer.Option("--dirt", help="Plant the dirt that real claims have.")] = False,
     overwrite: Overwrite = False,
@@ -51,11 +51,11 @@ def pediatric(
 
 @app.command()
 def medicare(
-    out: Out,
-    patients: Patients = 10_000,
-    seed: Seed = 0,
-    start: Start = "2008-01-01",
-    end: End = "2012-12-31",
+    out: _Out,
+    patients: _Patients = 10_000,
+    seed: _Seed = 0,
+    start: _Start = "2008-01-01",
+    end: _End = "2012-12-31",
     planted_bias: Annotated[
         float | None, typer.Option(min=0, max=1, help="Strength of a bias against a subgroup.")
     ] = None,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from claim_transformers.sources.deliveries.staging_area import Load
 
 
-def stage_command(source: Source) -> Command:
+def _stage_command(source: Source) -> Command:
     """Make the sub-command of a source."""
 
     def stage(
@@ -44,7 +44,7 @@ def stage_command(source: Source) -> Command:
 
 
 app = new_app(
-    cls=source_commands(stage_command, only_stageable=True),
+    cls=source_commands(_stage_command, only_stageable=True),
     no_args_is_help=True,
     subcommand_metavar="SOURCE PATH STAGING",
 )

@@ -3,7 +3,7 @@
 from claim_transformers.codes.rules import CategoryRules
 from claim_transformers.codes.systems import split_code
 
-UNKNOWN_SYSTEM = "UNK"
+_UNKNOWN_SYSTEM = "UNK"
 _ICD_CATEGORY_LENGTH = 3
 _ICD9CM_E_CODE_LENGTH = 4  # E812 names an external cause as 493 names a disease; E81 is no category.
 _NDC_PRODUCT_LENGTH = 9
@@ -57,4 +57,4 @@ def backoff_chain(code: str, rules: CategoryRules) -> tuple[str, ...]:
     if category is not None:
         is_repetition = rules.prefix_category(code) is None and category.partition("/")[2] == shorter
         steps += [] if is_repetition else [category]
-    return tuple(dict.fromkeys([*steps, f"{UNKNOWN_SYSTEM}/{system}"]))
+    return tuple(dict.fromkeys([*steps, f"{_UNKNOWN_SYSTEM}/{system}"]))

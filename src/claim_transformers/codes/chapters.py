@@ -91,23 +91,8 @@ _LEVEL_I_SECTIONS = {
 _LEVEL_I_SUFFIXES = {"F": "MEASURE", "T": "NEW", "U": "LABORATORY", "M": "LABORATORY"}
 
 
-def code_chapter(code: str) -> str | None:
-    """Return the chapter of a code of any system.
-
-    | system | chapter |
-    |---|---|
-    | `ICD9CM`, `ICD10CM` | `ICD9CHAPTER/1` to `/19`, `ICD10CHAPTER/1` to `/22` |
-    | `ICD9PCS` | `ICD9PCSCHAPTER/0` to `/16`, and `/3A` |
-    | `ICD10PCS` | `ICD10PCSSECTION/` and the first character |
-    | `HCPCS` | `HCPCSSECTION/` and the letter, or the section of level I |
-    | `DRG` | `MDC/01` to `/25`, `/PRE`, `/ALL` |
-
-    Examples:
-        >>> [code_chapter(code) for code in ("ICD9CM/49392", "ICD9PCS/8154", "ICD10PCS/0SRD0J9", "DRG/470")]
-        ['ICD9CHAPTER/8', 'ICD9PCSCHAPTER/14', 'ICD10PCSSECTION/0', 'MDC/08']
-        >>> [code_chapter(code) for code in ("HCPCS/99213", "HCPCS/J1885", "HCPCS/0001F", "NDC/00093014505")]
-        ['HCPCSSECTION/EVALUATION', 'HCPCSSECTION/J', 'HCPCSSECTION/MEASURE', None]
-    """
+def _code_chapter(code: str) -> str | None:
+    """Return the chapter of a code of any system."""
     system, bare = split_code(code)
     match system:
         case "ICD9CM" | "ICD10CM":
@@ -127,7 +112,7 @@ def code_chapter(code: str) -> str | None:
 def chapter_rules() -> dict[str, Any]:
     """Write the chapters of all codes as a table of prefixes, small enough to travel with a tokenizer.
 
-    Looking a code of any public list up in the table gives what [`code_chapter`] gives.
+    Looking a code of any public list up in the table gives what [`_code_chapter`] gives.
 
     Examples:
         >>> rules = chapter_rules()
@@ -144,10 +129,10 @@ def chapter_rules() -> dict[str, Any]:
         *(f"DRG/{''.join(text)}" for text in itertools.product(digits, repeat=3)),
         *(f"HCPCS/{letter}" for letter in letters),
     ]
-    prefixes = {code: chapter for code in candidates if (chapter := code_chapter(code)) is not None}
+    prefixes = {code: chapter for code in candidates if (chapter := _code_chapter(code)) is not None}
     # The first digit tells the section of level I, but within the last thousand, where evaluation begins and ends.
-    prefixes |= {f"HCPCS/{digit}": code_chapter(f"HCPCS/{digit}0000") or "" for digit in digits}
-    last_thousand = {f"HCPCS/{number}": code_chapter(f"HCPCS/{number}") or "" for number in range(99_000, 100_000)}
+    prefixes |= {f"HCPCS/{digit}": _code_chapter(f"HCPCS/{digit}0000") or "" for digit in digits}
+    last_thousand = {f"HCPCS/{number}": _code_chapter(f"HCPCS/{number}") or "" for number in range(99_000, 100_000)}
     prefixes |= compact_prefixes(last_thousand, min_length=3)
     return {
         **CategoryRules(prefixes, {"ICD10PCS": ("ICD10PCSSECTION", 1)}).to_dict(),

@@ -21,14 +21,14 @@ BLANKS = " \t\n\v\f\r"
 CODE_TEXT = "[A-Za-z0-9 .,+/_-]{1,64}"
 
 R_CODE_TEXT = "R_CODE_TEXT"
-R_ICDFORM = "R_ICDFORM"
-R_NDC = "R_NDC"
-R_NDC10 = "R_NDC10"
-R_HCPCS = "R_HCPCS"
-R_DOMAIN = "R_DOMAIN"
-F_CODE_FORM = "F_CODE_FORM"
-F_NDC = "F_NDC"
-F_MODIFIER = "F_MODIFIER"
+_R_ICDFORM = "R_ICDFORM"
+_R_NDC = "R_NDC"
+_R_NDC10 = "R_NDC10"
+_R_HCPCS = "R_HCPCS"
+_R_DOMAIN = "R_DOMAIN"
+_F_CODE_FORM = "F_CODE_FORM"
+_F_NDC = "F_NDC"
+_F_MODIFIER = "F_MODIFIER"
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class Shape:
     fill: int = 0
     pieces: tuple[str | tuple[int, int], ...] = ()
     modifiers_from: int = 0
-    fix: str = F_CODE_FORM
+    fix: str = _F_CODE_FORM
 
 
 @dataclass(frozen=True)
-class Form:
+class _Form:
     """The accepted shapes of one code system.
 
     Args:
@@ -73,7 +73,7 @@ class Form:
             refused before the shapes are tried.
 
     Examples:
-        >>> FORMS["DRG"].expected
+        >>> _FORMS["DRG"].expected
         '3 digits'
     """
 
@@ -83,10 +83,10 @@ class Form:
     refused: tuple[tuple[str, str], ...] = ()
 
 
-def _digits(width: int) -> Form:
+def _digits(width: int) -> _Form:
     # A code of fixed width that is a number can lose zeros only on its left, so they can be put back.
     shape = Shape(f"[0-9]{{1,{width}}}", fill=width)
-    return Form(f"{width} digits", R_DOMAIN, (shape,))
+    return _Form(f"{width} digits", _R_DOMAIN, (shape,))
 
 
 # The last position is a digit in CPT category I, HCPCS Level II and most HIPPS codes, a letter in the other CPT
@@ -94,27 +94,29 @@ def _digits(width: int) -> Form:
 _HCPCS = "(?:[0-9A-Za-z]{4}[0-9]|[0-9]{4}[A-Za-z]|[1-5][A-Za-z]{3}[S-Xs-x])"
 _MODIFIER = "[0-9A-Za-z]{2}"
 
-FORMS = MappingProxyType(
+_FORMS = MappingProxyType(
     {
-        "ICD9CM": Form(
+        "ICD9CM": _Form(
             "3 to 5 digits, V and 2 to 4 digits, or E and 3 or 4 digits, with no dot or one after the category",
-            R_ICDFORM,
+            _R_ICDFORM,
             (Shape("[0-9]{3}[.]?[0-9]{0,2}|[Vv][0-9]{2}[.]?[0-9]{0,2}|[Ee][0-9]{3}[.]?[0-9]?", drop="."),),
         ),
-        "ICD10CM": Form(
+        "ICD10CM": _Form(
             "a letter, 2 letters or digits with a digit among them, up to 4 more, with no dot or one after the third",
-            R_ICDFORM,
+            _R_ICDFORM,
             (Shape("[A-Za-z](?:[0-9][0-9A-Za-z]|[A-Za-z][0-9])[.]?[0-9A-Za-z]{0,4}", drop="."),),
         ),
-        "ICD9PCS": Form(
+        "ICD9PCS": _Form(
             "2 to 4 digits, with no dot or one after the second",
-            R_ICDFORM,
+            _R_ICDFORM,
             (Shape("[0-9]{2}[.]?[0-9]{0,2}", drop="."),),
         ),
-        "ICD10PCS": Form("7 digits or letters other than I and O", R_ICDFORM, (Shape("[0-9A-HJ-NP-Za-hj-np-z]{7}"),)),
-        "HCPCS": Form(
+        "ICD10PCS": _Form(
+            "7 digits or letters other than I and O", _R_ICDFORM, (Shape("[0-9A-HJ-NP-Za-hj-np-z]{7}"),)
+        ),
+        "HCPCS": _Form(
             "5 letters and digits, then up to 2 modifiers without or 4 modifiers with a hyphen or blank before each",
-            R_HCPCS,
+            _R_HCPCS,
             (
                 Shape(_HCPCS),
                 Shape(
@@ -122,23 +124,23 @@ FORMS = MappingProxyType(
                     drop=" -",
                     pieces=((0, 5),),
                     modifiers_from=5,
-                    fix=F_MODIFIER,
+                    fix=_F_MODIFIER,
                 ),
             ),
         ),
-        "NDC": Form(
+        "NDC": _Form(
             "11 digits, or hyphenated segments of 5-4-2, 4-4-2, 5-3-2 or 5-4-1 digits",
-            R_NDC,
+            _R_NDC,
             (
-                Shape("[0-9]{11}|[0-9]{5}-[0-9]{4}-[0-9]{2}", drop="-", fix=F_NDC),
-                Shape("[0-9]{4}-[0-9]{4}-[0-9]{2}", drop="-", pieces=("0", (0, 10)), fix=F_NDC),
-                Shape("[0-9]{5}-[0-9]{3}-[0-9]{2}", drop="-", pieces=((0, 5), "0", (5, 10)), fix=F_NDC),
-                Shape("[0-9]{5}-[0-9]{4}-[0-9]", drop="-", pieces=((0, 9), "0", (9, 10)), fix=F_NDC),
+                Shape("[0-9]{11}|[0-9]{5}-[0-9]{4}-[0-9]{2}", drop="-", fix=_F_NDC),
+                Shape("[0-9]{4}-[0-9]{4}-[0-9]{2}", drop="-", pieces=("0", (0, 10)), fix=_F_NDC),
+                Shape("[0-9]{5}-[0-9]{3}-[0-9]{2}", drop="-", pieces=((0, 5), "0", (5, 10)), fix=_F_NDC),
+                Shape("[0-9]{5}-[0-9]{4}-[0-9]", drop="-", pieces=((0, 9), "0", (9, 10)), fix=_F_NDC),
             ),
             # Ten digits without hyphens belong to three different drugs; the segment that lost its zero is unknown.
-            refused=(("[0-]{1,13}|[9-]{1,13}", R_NDC), ("[0-9]{10}", R_NDC10)),
+            refused=(("[0-]{1,13}|[9-]{1,13}", _R_NDC), ("[0-9]{10}", _R_NDC10)),
         ),
-        "DRUG": Form(
+        "DRUG": _Form(
             "up to 64 letters, digits, hyphens and underscores; blanks, commas and slashes become one underscore",
             R_CODE_TEXT,
             (Shape("[A-Za-z0-9](?:[A-Za-z0-9 ,/_-]{0,62}[A-Za-z0-9])?", squeeze="[ ,/_]+"),),
@@ -151,9 +153,9 @@ FORMS = MappingProxyType(
 )
 
 
-def form_of(system: str) -> Form:
+def form_of(system: str) -> _Form:
     """Return what the codes of a system look like."""
-    return FORMS[check_system(system)]
+    return _FORMS[check_system(system)]
 
 
 def describe_expected(system: str) -> str:

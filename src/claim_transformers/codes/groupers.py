@@ -12,18 +12,18 @@ from claim_transformers.codes.rules import CategoryRules, compact_prefixes
 from claim_transformers.codes.systems import SYSTEMS, check_system, split_code
 from claim_transformers.codes.tables import listed_codes, read_ccs, read_ccsr
 
-ICD_CATEGORY_LENGTH = 3  # ICD-9-CM and ICD-10-CM name a disease by three characters and detail it by the others.
-NDC9_LENGTH = 9  # labeler and product; the last two digits are the package size
-DRUG_LENGTH = 64
+_ICD_CATEGORY_LENGTH = 3  # ICD-9-CM and ICD-10-CM name a disease by three characters and detail it by the others.
+_NDC9_LENGTH = 9  # labeler and product; the last two digits are the package size
+_DRUG_LENGTH = 64
 
 # A system without a table of groups is grouped by the first characters of its codes. Codes of DRUG, DRG, POS and DISP
 # are groups already and stand for themselves.
-PREFIX_LENGTHS: dict[str, tuple[str, int]] = {
+_PREFIX_LENGTHS: dict[str, tuple[str, int]] = {
     "ICD9PCS": ("ICD9PCSGROUP", 2),
     "ICD10PCS": ("ICD10PCSGROUP", 3),
     "HCPCS": ("HCPCSGROUP", 3),
-    "NDC": ("NDC9", NDC9_LENGTH),
-    "DRUG": ("DRUG", DRUG_LENGTH),
+    "NDC": ("NDC9", _NDC9_LENGTH),
+    "DRUG": ("DRUG", _DRUG_LENGTH),
     "REV": ("REVGROUP", 3),
     "DRG": ("DRG", 3),
     "POS": ("POS", 2),
@@ -34,17 +34,17 @@ PREFIX_LENGTHS: dict[str, tuple[str, int]] = {
 @functools.cache
 def _diagnosis_prefixes(system: str) -> Mapping[str, str]:
     if system == "ICD9CM":
-        return compact_prefixes(read_ccs(), min_length=ICD_CATEGORY_LENGTH)
-    return compact_prefixes(read_ccsr(), min_length=ICD_CATEGORY_LENGTH)
+        return compact_prefixes(read_ccs(), min_length=_ICD_CATEGORY_LENGTH)
+    return compact_prefixes(read_ccsr(), min_length=_ICD_CATEGORY_LENGTH)
 
 
 def _drug_prefixes(drug_ingredients: Mapping[str, str]) -> dict[str, str]:
     categories = {}
     for ndc, ingredient in drug_ingredients.items():
-        if not (ndc.isascii() and ndc.isdigit() and len(ndc) in (NDC9_LENGTH, 11)):
+        if not (ndc.isascii() and ndc.isdigit() and len(ndc) in (_NDC9_LENGTH, 11)):
             raise ClaimDataError("R_NDC", "expected drug_ingredients by NDC of 9 or 11 digits, found another key")
         categories[f"NDC/{ndc}"] = f"DRUG/{normalize_code('DRUG', ingredient)}"
-    return compact_prefixes(categories, min_length=NDC9_LENGTH)
+    return compact_prefixes(categories, min_length=_NDC9_LENGTH)
 
 
 def category_rules(
@@ -91,8 +91,8 @@ def category_rules(
         prefixes |= _drug_prefixes(drug_ingredients)
     if procedure_ccs:
         wanted = {code: category for code, category in procedure_ccs.items() if split_code(code)[0] in asked}
-        prefixes |= compact_prefixes(wanted, min_length=ICD_CATEGORY_LENGTH)
-    return CategoryRules(prefixes, {system: PREFIX_LENGTHS[system] for system in PREFIX_LENGTHS if system in asked})
+        prefixes |= compact_prefixes(wanted, min_length=_ICD_CATEGORY_LENGTH)
+    return CategoryRules(prefixes, {system: _PREFIX_LENGTHS[system] for system in _PREFIX_LENGTHS if system in asked})
 
 
 @functools.cache
@@ -220,7 +220,7 @@ def chapter_of(code: str) -> str | None:
         return f"ICD9CHAPTER/{chapter}" if chapter not in (None, "0") else None
     if system != "ICD10CM":
         raise ValueError("expected an ICD9CM or ICD10CM code, found another system")
-    category = bare[:ICD_CATEGORY_LENGTH]
+    category = bare[:_ICD_CATEGORY_LENGTH]
     if not _icd10cm().is_valid_item(category):
         return None
     return f"ICD10CHAPTER/{_icd10cm().get_ancestors(category, prioritize_blocks=False)[-1]}"

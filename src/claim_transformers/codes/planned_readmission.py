@@ -4,7 +4,7 @@ CMS counts a readmission as planned if it holds a procedure or principal diagnos
 potentially planned procedure while the principal diagnosis is not acute (CMS, *Hospital-Wide All-Cause Unplanned
 Readmission Measure: Updates and Specifications Report*, planned readmission algorithm version 4.0, tables PR.1 to
 PR.4). The lists name AHRQ CCS categories and, for ICD-10, single codes. `planned_readmission.json` holds them written
-out for the four ICD systems, as prefixes; [`build_planned_rules`] makes it from the public files. All of them are
+out for the four ICD systems, as prefixes; [`_build_planned_rules`] makes it from the public files. All of them are
 works of the US Government and in the public domain.
 
 ICD-9-CM codes have their CCS category from AHRQ. ICD-10 codes have none in a public file at hand, so they take that of
@@ -39,7 +39,7 @@ ACUTE_DIAGNOSIS = "ACUTE_DIAGNOSIS"  # table PR.4
 CANCER, PSYCHIATRIC, REHABILITATION = "MEDICAL_CANCER", "PSYCHIATRIC", "REHABILITATION"
 # Procedures of the surgical cohort of the measure, in which a stay for cancer is no medical treatment of it.
 MAJOR_SURGERY = "MAJOR_SURGERY"
-KINDS = (
+_KINDS = (
     ALWAYS_PROCEDURE,
     ALWAYS_DIAGNOSIS,
     POTENTIAL_PROCEDURE,
@@ -62,7 +62,7 @@ _NO_KIND = ""
 
 
 @functools.cache
-def planned_rules() -> CategoryRules:
+def _planned_rules() -> CategoryRules:
     """The shipped lists."""
     text = resources.files("claim_transformers.codes").joinpath(_SHIPPED).read_text(encoding="utf-8")
     return CategoryRules.from_dict(json.loads(text))
@@ -76,9 +76,9 @@ def has_kind(codes: pa.Array, kinds: Iterable[str], rules: CategoryRules | None 
         [True, False, False]
     """
     wanted = set(kinds)
-    if not wanted <= set(KINDS):
-        raise ValueError(f"expected kinds out of {', '.join(KINDS)}, found {', '.join(sorted(wanted - set(KINDS)))}")
-    rules = planned_rules() if rules is None else rules
+    if not wanted <= set(_KINDS):
+        raise ValueError(f"expected kinds out of {', '.join(_KINDS)}, found {', '.join(sorted(wanted - set(_KINDS)))}")
+    rules = _planned_rules() if rules is None else rules
     encoded = as_dictionary(codes)
     kinds_of_codes = [(rules.category(code) or _NO_KIND).split(_JOINT) for code in encoded.dictionary.to_pylist()]
     found = [not wanted.isdisjoint(kinds_of_code) for kinds_of_code in kinds_of_codes]
@@ -87,7 +87,7 @@ def has_kind(codes: pa.Array, kinds: Iterable[str], rules: CategoryRules | None 
     return marks
 
 
-def build_planned_rules(lists: str | Path, procedure_ccs: str | Path, procedure_gem: str | Path) -> CategoryRules:
+def _build_planned_rules(lists: str | Path, procedure_ccs: str | Path, procedure_gem: str | Path) -> CategoryRules:
     """Write the public lists out over the codes of the four ICD systems."""
     lists = Path(lists)
     kinds = _diagnosis_kinds(lists) | _procedure_kinds(lists, Path(procedure_ccs), Path(procedure_gem))
@@ -173,7 +173,7 @@ def _first_column(path: Path) -> list[str]:
     return found
 
 
-def write_rules(rules: CategoryRules, path: str | Path) -> None:
-    """Write rules as the JSON file that [`planned_rules`] reads."""
+def _write_rules(rules: CategoryRules, path: str | Path) -> None:
+    """Write rules as the JSON file that [`_planned_rules`] reads."""
     content: Mapping[str, object] = rules.to_dict()
     Path(path).write_text(json.dumps(content, separators=(",", ":"), sort_keys=True) + "\n", encoding="utf-8")

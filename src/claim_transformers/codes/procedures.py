@@ -15,7 +15,7 @@ from claim_transformers.codes.normalize import normalize_code
 # First column of the header -> code system and the column that holds the category.
 _LAYOUTS = {"ICD-9-CM CODE": ("ICD9PCS", "CCS CATEGORY"), "CODE RANGE": ("HCPCS", "CCS")}
 _RANGE_END = re.compile("([A-Z]?)([0-9]+)([A-Z]?)")
-PROCEDURE_CCS = "CCSPR"
+_PROCEDURE_CCS = "CCSPR"
 
 
 def _cells(row: list[str]) -> list[str]:
@@ -87,7 +87,7 @@ def read_procedure_ccs(path: str | Path) -> dict[str, str]:
                 raise ClaimDataError("E_LAYOUT", _fault(path, rows.line_num))
             for code in codes:
                 key = f"{system}/{_check_code(system, code, path, rows.line_num)}"
-                if table.setdefault(key, f"{PROCEDURE_CCS}/{category}") != f"{PROCEDURE_CCS}/{category}":
+                if table.setdefault(key, f"{_PROCEDURE_CCS}/{category}") != f"{_PROCEDURE_CCS}/{category}":
                     raise ClaimDataError("E_LAYOUT", _fault(path, rows.line_num))
     return table
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from claim_transformers.codes.systems import SYSTEM_TITLES, split_code
 
-FORMAT_VERSION = 1
+_FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class CategoryRules:
             system, bare = split_code(prefix)
             grouped.setdefault(system, {}).setdefault(category, []).append(bare)
         return {
-            "version": FORMAT_VERSION,
+            "version": _FORMAT_VERSION,
             "prefixes": {
                 system: {category: " ".join(bare) for category, bare in categories.items()}
                 for system, categories in grouped.items()
@@ -141,9 +141,9 @@ class CategoryRules:
             >>> CategoryRules.from_dict(rules.to_dict()) == rules
             True
         """
-        if content.get("version") != FORMAT_VERSION:
+        if content.get("version") != _FORMAT_VERSION:
             raise ValueError(
-                f"expected category rules of version {FORMAT_VERSION}, found another version; write them again"
+                f"expected category rules of version {_FORMAT_VERSION}, found another version; write them again"
             )
         prefixes = {
             f"{system}/{bare}": category

@@ -8,8 +8,8 @@ import functools
 from types import MappingProxyType
 from typing import Any
 
-CCS = "CCS"
-CCSR = "CCSR"
+_CCS = "CCS"
+_CCSR = "CCSR"
 
 
 def _mappers() -> Any:
@@ -31,14 +31,14 @@ def _validator(name: str) -> Any:
 def read_ccs() -> MappingProxyType[str, str]:
     """Read the CCS category of every ICD-9-CM diagnosis code (AHRQ CCS Appendix A, 1980 to September 2015)."""
     table = _mappers().ICD9toCCS().icd9_to_ccs
-    return MappingProxyType({f"ICD9CM/{code}": f"{CCS}/{category}" for code, category in table.items()})
+    return MappingProxyType({f"ICD9CM/{code}": f"{_CCS}/{category}" for code, category in table.items()})
 
 
 @functools.cache
 def read_ccsr() -> MappingProxyType[str, str]:
     """Read the first CCSR category of every ICD-10-CM code."""
     table = _mappers().ICD10toCCSR().ccsr_lookup
-    return MappingProxyType({f"ICD10CM/{code}": f"{CCSR}/{category}" for code, category in table.items()})
+    return MappingProxyType({f"ICD10CM/{code}": f"{_CCSR}/{category}" for code, category in table.items()})
 
 
 @functools.cache

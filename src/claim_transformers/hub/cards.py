@@ -10,9 +10,9 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from claim_transformers.hub.checkpoint_files import CARD_NAME
 
-TEMPLATE_PATH = Path(__file__).with_name("card_template.md")
+_TEMPLATE_PATH = Path(__file__).with_name("card_template.md")
 # Every number and name on the card, with its type; `metrics` holds one entry per measured number.
-REQUIRED_RESULTS: dict[str, type | tuple[type, ...]] = {
+_REQUIRED_RESULTS: dict[str, type | tuple[type, ...]] = {
     "checkpoint": str,
     "model_class": str,
     "license": str,
@@ -33,8 +33,8 @@ REQUIRED_RESULTS: dict[str, type | tuple[type, ...]] = {
     "metrics": list,
 }
 # Of a model that asks for claims in a form of its own: how to make it.
-OPTIONAL_RESULTS = ("input",)
-REQUIRED_METRIC: dict[str, type | tuple[type, ...]] = {
+_OPTIONAL_RESULTS = ("input",)
+_REQUIRED_METRIC: dict[str, type | tuple[type, ...]] = {
     "task": str,
     "split": str,
     "model": str,
@@ -54,8 +54,8 @@ def write_model_card(
     Args:
         folder (`str` or `Path`): Folder of the saved checkpoint.
         results (`Mapping`, `str` or `Path`):
-            Results, or the JSON file that holds them, with every entry of [`REQUIRED_RESULTS`], and perhaps
-            [`OPTIONAL_RESULTS`]. An entry of `metrics` whose `model` equals `checkpoint` goes into the model index of
+            Results, or the JSON file that holds them, with every entry of [`_REQUIRED_RESULTS`], and perhaps
+            [`_OPTIONAL_RESULTS`]. An entry of `metrics` whose `model` equals `checkpoint` goes into the model index of
             the Hub too; others are rivals measured on the same examples.
         repo_id (`str`, *optional*): Name shown in the loading example. Defaults to `checkpoint`.
 
@@ -76,7 +76,7 @@ def write_model_card(
     if not isinstance(results, Mapping):
         read: dict[str, Any] = json.loads(Path(results).read_text(encoding="utf-8"))
         return write_model_card(folder, read, repo_id=repo_id)
-    refuse_incomplete_results(results)
+    _refuse_incomplete_results(results)
     folder = Path(folder)
     _refuse_other_checkpoint(folder, results)
     card_data = ModelCardData(
@@ -87,26 +87,19 @@ def write_model_card(
         eval_results=list(_eval_results(results)),
     )
     card = ModelCard.from_template(
-        card_data, template_path=str(TEMPLATE_PATH), results=results, repo_id=repo_id or results["checkpoint"]
+        card_data, template_path=str(_TEMPLATE_PATH), results=results, repo_id=repo_id or results["checkpoint"]
     )
     path = folder / CARD_NAME
     path.write_text(card.content, encoding="utf-8")
     return path
 
 
-def refuse_incomplete_results(results: Mapping[str, Any]) -> None:
-    """Stop at results that would leave a gap on the card.
-
-    Examples:
-        >>> refuse_incomplete_results({})
-        Traceback (most recent call last):
-            ...
-        ValueError: expected every measured result, found none for: checkpoint, ...
-    """
-    missing = list(_missing(results, REQUIRED_RESULTS))
+def _refuse_incomplete_results(results: Mapping[str, Any]) -> None:
+    """Stop at results that would leave a gap on the card."""
+    missing = list(_missing(results, _REQUIRED_RESULTS))
     metrics = results.get("metrics")
     for position, row in enumerate(metrics if isinstance(metrics, list) else []):
-        missing += [f"metrics[{position}].{name}" for name in _missing(row, REQUIRED_METRIC)]
+        missing += [f"metrics[{position}].{name}" for name in _missing(row, _REQUIRED_METRIC)]
     if missing:
         raise ValueError(f"expected every measured result, found none for: {', '.join(missing)}")
     for position, row in enumerate(results["metrics"]):

@@ -6,16 +6,16 @@ from pathlib import Path
 
 MANIFEST_NAME = "manifest.json"
 CARD_NAME = "README.md"
-WEIGHT_FILES = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
-TEXT_FILES = re.compile(
+_WEIGHT_FILES = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
+_TEXT_FILES = re.compile(
     r"(config|tokenizer|tokenizer_config|special_tokens_map|vocab|categories|form|pretraining|manifest)\.json|README\.md"
 )
-CODE_FILES = re.compile(r"[a-z][a-z0-9_]*\.py")
+_CODE_FILES = re.compile(r"[a-z][a-z0-9_]*\.py")
 
 
 def is_allowed(name: str, *, with_code: bool) -> bool:
     """Whether a file of this name is shared."""
-    patterns = (WEIGHT_FILES, TEXT_FILES, CODE_FILES) if with_code else (WEIGHT_FILES, TEXT_FILES)
+    patterns = (_WEIGHT_FILES, _TEXT_FILES, _CODE_FILES) if with_code else (_WEIGHT_FILES, _TEXT_FILES)
     return any(pattern.fullmatch(name) for pattern in patterns)
 
 

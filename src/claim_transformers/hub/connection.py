@@ -14,8 +14,8 @@ from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
 from claim_transformers.hub.errors import HubError, PushRefusedError
 
-ATTEMPTS = 5
-LONGEST_WAIT_SECONDS = 60.0
+_ATTEMPTS = 5
+_LONGEST_WAIT_SECONDS = 60.0
 _TRANSIENT_STATUS = {
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -43,35 +43,31 @@ def retried(request: Callable[[], _Answer]) -> _Answer:
         >>> retried(lambda: "answer")
         'answer'
     """
-    for attempt in range(ATTEMPTS - 1):
+    for attempt in range(_ATTEMPTS - 1):
         try:
             return request()
         except (httpx.HTTPError, RuntimeError) as error:
             cause = _network_cause(error)
-            if not is_transient(cause):
+            if not _is_transient(cause):
                 raise
-            wait_before_retry(cause, attempt)
+            _wait_before_retry(cause, attempt)
     return request()
 
 
-def is_transient(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     """Whether the same request may succeed a little later."""
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code in _TRANSIENT_STATUS
     return isinstance(error, httpx.TransportError)
 
 
-def wait_before_retry(error: Exception, attempt: int) -> None:
-    """Wait as long as the Hub asks for, else 1, 2, 4, ... seconds.
-
-    Examples:
-        >>> wait_before_retry(TimeoutError(), attempt=-10)
-    """
+def _wait_before_retry(error: Exception, attempt: int) -> None:
+    """Wait as long as the Hub asks for, else 1, 2, 4, ... seconds."""
     seconds = float(2**attempt)
     if isinstance(error, HfHubHTTPError):
         asked = error.response.headers.get("Retry-After", "")
         seconds = float(asked) if asked.isdecimal() else seconds
-    sleep(min(seconds, LONGEST_WAIT_SECONDS))
+    sleep(min(seconds, _LONGEST_WAIT_SECONDS))
 
 
 @contextmanager
@@ -153,7 +149,7 @@ def _explanation(cause: Exception, repo_id: str) -> str:
         return f"the Hub answered {repo_id!r} with status {status}: {_cure(status)}"
     if isinstance(cause, httpx.TransportError):
         return (
-            f"the connection was cut {ATTEMPTS} times while talking about {repo_id!r}; the repository is unchanged or "
+            f"the connection was cut {_ATTEMPTS} times while talking about {repo_id!r}; the repository is unchanged or "
             "holds the whole commit: try again later"
         )
     return f"the files for {repo_id!r} could not be sent ({type(cause).__name__}); nothing was written: try again"
@@ -170,5 +166,5 @@ def _cure(status: int) -> str:
     if status == HTTPStatus.PRECONDITION_FAILED:
         return "somebody else committed meanwhile and nothing of this push was written; push again"
     if status in _TRANSIENT_STATUS:
-        return f"it was busy {ATTEMPTS} times; try again later"
+        return f"it was busy {_ATTEMPTS} times; try again later"
     return "the request was refused; nothing was written"

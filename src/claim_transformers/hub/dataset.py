@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 # Columns of the patients table, of cohort examples, and of common raw layouts that name a person.
-IDENTIFIER_COLUMNS = frozenset(
+_IDENTIFIER_COLUMNS = frozenset(
     {"patient_id", "person_id", "member_id", "subscriber_id", "beneficiary_id", "bene_id", "desy_sort_key", "claim_id"}
 )
 # Days since 1970-01-01 are dates of service and of birth, which count as identifiers under the HIPAA safe harbor
 # (45 CFR 164.514(b)(2)(i)(C)).
-DATE_COLUMNS = frozenset(
+_DATE_COLUMNS = frozenset(
     {"visit_day", "index_day", "birth_day", "death_day", "enrollment_start_day", "enrollment_end_day"}
 )
 
@@ -64,7 +64,7 @@ def push_dataset(
         columns patient_id, visit_day: remove them, or pass allow_patient_rows=True for simulated claims
     """
     found = sorted(
-        {column for split in dataset.values() for column in split.column_names} & (IDENTIFIER_COLUMNS | DATE_COLUMNS)
+        {column for split in dataset.values() for column in split.column_names} & (_IDENTIFIER_COLUMNS | _DATE_COLUMNS)
     )
     if found and not allow_patient_rows:
         raise PushRefusedError(

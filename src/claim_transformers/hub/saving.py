@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.dynamic_module_utils import get_relative_import_files
 
-AUTO_MODEL_CLASSES = {
+_AUTO_MODEL_CLASSES = {
     "AutoModel": MODEL_MAPPING,
     "AutoModelForPreTraining": MODEL_FOR_PRETRAINING_MAPPING,
     "AutoModelForMaskedLM": MODEL_FOR_MASKED_LM_MAPPING,
@@ -130,7 +130,7 @@ def refuse_foreign_code(config: PreTrainedConfig | Mapping[str, Any], *, repo_id
 def _model_classes(config: PreTrainedConfig) -> dict[str, type]:
     """The model class behind each Auto class that knows this configuration."""
     classes = {}
-    for name, mapping in AUTO_MODEL_CLASSES.items():
+    for name, mapping in _AUTO_MODEL_CLASSES.items():
         class_: object = mapping.get(type(config), None)
         if isinstance(class_, type):
             classes[name] = class_

@@ -49,18 +49,18 @@ def stage(source: str | Path, staging: str | Path, *, with_code: bool) -> list[s
         'optimizer.pt': remove it, or push a folder made by save_pretrained
     """
     source, staging = Path(source), Path(staging)
-    refuse_forbidden_files(source, with_code=with_code)
+    _refuse_forbidden_files(source, with_code=with_code)
     for path in sorted(source.iterdir()):
         if path.name != MANIFEST_NAME:
             shutil.copyfile(path, staging / path.name)
     if not with_code:
         drop_code(staging)
-    refuse_private_content(staging)
-    write_manifest(staging)
+    _refuse_private_content(staging)
+    _write_manifest(staging)
     return sorted(path.name for path in staging.iterdir())
 
 
-def refuse_forbidden_files(folder: Path, *, with_code: bool) -> None:
+def _refuse_forbidden_files(folder: Path, *, with_code: bool) -> None:
     """Stop at the first look when a folder holds anything that is not a file of a checkpoint."""
     code = _code_of_checkpoint(folder) if with_code else set()
     for path in sorted(folder.iterdir()):
@@ -74,19 +74,8 @@ def refuse_forbidden_files(folder: Path, *, with_code: bool) -> None:
             )
 
 
-def refuse_private_content(folder: Path) -> None:
-    """Look through every text file and the header of every weight file for what should not leave.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "vocab.json").write_text('{"[PAD]": 0, "ICD10CM/E119": 5210}')
-        ...     refuse_private_content(Path(folder))
-        Traceback (most recent call last):
-            ...
-        claim_transformers.hub.errors.PushRefusedError: E_PUSH_REFUSED: expected ids from 0 to 1 in 'vocab.json', found
-        other numbers: how often a code occurs must not leave, so save the tokenizer again
-    """
+def _refuse_private_content(folder: Path) -> None:
+    """Look through every text file and the header of every weight file for what should not leave."""
     for name, text in _texts(folder):
         for pattern, what, cure in (
             (_LOCAL_PATH, "a path of this machine", "use relative paths"),
@@ -99,7 +88,7 @@ def refuse_private_content(folder: Path) -> None:
         _refuse_private_vocabulary(vocabulary)
 
 
-def write_manifest(folder: Path) -> None:
+def _write_manifest(folder: Path) -> None:
     """Write the size and SHA-256 of every file, so that a reader can check what was received."""
     files = {
         path.name: {"size": path.stat().st_size, "sha256": file_sha256(path)}

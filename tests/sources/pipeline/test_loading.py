@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
-from claim_transformers.claims.schema import CLAIM_LINE_SCHEMA
+from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA
 from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import SPLITS, split_of
 from claim_transformers.claims.store import write_folder, write_manifest
@@ -36,10 +36,10 @@ def _ingested(out: Path, num_patients: int = NUM_PATIENTS) -> Path:
         for number in range(num_patients)
         for visit in range(1 + number % 3)
     ]
-    rows = [dict.fromkeys(CLAIM_LINE_SCHEMA.names) | row for row in rows]
+    rows = [dict.fromkeys(_CLAIM_LINE_SCHEMA.names) | row for row in rows]
     with write_folder(out) as folder:
         (folder / "claim_line").mkdir()
-        pq.write_table(pa.Table.from_pylist(rows, CLAIM_LINE_SCHEMA), folder / "claim_line" / "part-00000.parquet")
+        pq.write_table(pa.Table.from_pylist(rows, _CLAIM_LINE_SCHEMA), folder / "claim_line" / "part-00000.parquet")
         write_patients(folder)
         write_manifest(folder, {"source": "test"})
     return out

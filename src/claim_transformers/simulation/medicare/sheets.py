@@ -23,7 +23,7 @@ BILL_TYPES = (
 )  # fmt: skip
 BILL = {code: position for position, code in enumerate(BILL_TYPES)}
 PLACES = ("11", "12", "21", "23", "31", "65", "81")
-PLACE = {code: position for position, code in enumerate(PLACES)}
+_PLACE = {code: position for position, code in enumerate(PLACES)}
 
 
 @dataclass
@@ -141,7 +141,7 @@ def new_sheet(
         discharge=same(-1),
         disposition=same(-1),
         bill=same(BILL[bill] if bill else -1),
-        place=same(PLACE[place] if place else -1),
+        place=same(_PLACE[place] if place else -1),
         group=same(-1),
         admit_type=same(-1),
         procedures=np.full((count, PROCEDURES), -1, dtype=np.int32),

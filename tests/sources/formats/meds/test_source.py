@@ -9,7 +9,7 @@ import pytest
 from meds.schema import CodeMetadataSchema, DataSchema, DatasetMetadataSchema, SubjectSplitSchema
 
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
-from claim_transformers.claims.schema import CLAIM_LINE_SCHEMA, ELIGIBILITY_SCHEMA
+from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA, _ELIGIBILITY_SCHEMA
 from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import SPLITS
 from claim_transformers.claims.store import open_folder, write_folder, write_manifest
@@ -259,8 +259,8 @@ def _claims(out: Path, patient_id: str) -> Path:
             )
     with write_folder(out) as folder:
         for name, rows, schema in (
-            ("claim_line", lines, CLAIM_LINE_SCHEMA),
-            ("eligibility", spans, ELIGIBILITY_SCHEMA),
+            ("claim_line", lines, _CLAIM_LINE_SCHEMA),
+            ("eligibility", spans, _ELIGIBILITY_SCHEMA),
         ):
             (folder / name).mkdir()
             rows = [dict.fromkeys(schema.names) | row for row in rows]
