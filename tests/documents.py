@@ -4,7 +4,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,18 @@ _CODE = ("python", "shell")
 # A page shows sizes that teach; a test needs seconds.
 SMALLER = {
     "patients=10_000": "patients=60",
-    "--patients 10000": "--patients 60",
+    "raw --patients 10000 --seed 7": "raw --patients 60 --seed 7",
     "--patients 30000": "--patients 6000",
     "--patients 6000": "--patients 800",
     "num_train_epochs=10": "num_train_epochs=1, max_steps=2",
+    "FineTuning(learning_rate=3e-5)": "FineTuning(learning_rate=3e-5, epochs=2)",
+    "FineTuning(learning_rate=1e-3)": "FineTuning(learning_rate=1e-3, epochs=1)",
+    "most_per_group=100": "most_per_group=20",
+    "replicates=200": "replicates=20",
     "replicates=400": "replicates=20",
     "simulations=200": "simulations=2",
 }
+_SIZE = re.compile("|".join(map(re.escape, SMALLER)))
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,12 @@ class Block:
     @property
     def small(self) -> str:
         """The text at the size of a test."""
-        text = self.text
-        for shown, tried in SMALLER.items():
-            if shown in text:
-                text = text.replace(shown, tried)
-                break
-        return text
+        return _SIZE.sub(lambda match: SMALLER[match.group()], self.text)
+
+
+def name_of(page: Path) -> str:
+    """A page as the tests call it, such as `docs/sources/meds`."""
+    return page.relative_to(ROOT).with_suffix("").as_posix()
 
 
 def blocks_of(page: Path) -> Iterator[Block]:
@@ -104,27 +109,28 @@ def prepare_nothing(folder: Path) -> dict[str, Any]:
 
 
 def prepare_claims(folder: Path) -> dict[str, Any]:
-    """`claims`, and a `cohort` of it."""
+    """`claims`, and a `cohort` of it: any admission in a year of the simulation."""
     from datasets import load_from_disk
 
-    from claim_transformers.cohorts import build_cohort, load_definition
+    from claim_transformers import EventDefinition, build_cohort, load_definition
 
     shutil.copytree(pediatric_claims(), folder / "claims")
-    build_cohort(load_definition("hospital_admission"), folder / "claims").save(folder / "cohort")
+    definition = load_definition("hospital_admission")
+    assert isinstance(definition, EventDefinition)
+    index = replace(definition.index, dates=["2013-01-01"])
+    build_cohort(replace(definition, index=index), folder / "claims").save(folder / "cohort")
     return {"cohort": load_from_disk(str(folder / "cohort"))}
 
 
 def prepare_tokens(folder: Path) -> dict[str, Any]:
-    """What the page on recurrent models takes for granted: a tokenizer, tokens, arguments and a batch."""
-    from claim_transformers import ClaimTokenizer
-    from claim_transformers.training import ClaimTrainingArguments, tokenize_dataset
+    """What the page on recurrent models takes for granted: a tokenizer, tokens and a batch."""
+    from claim_transformers import ClaimTokenizer, tokenize_dataset
 
     cohort = prepare_claims(folder)["cohort"]
     tokenizer = ClaimTokenizer.train_from_dataset(cohort["train"])
     tokens = tokenize_dataset(cohort, tokenizer)
-    arguments = ClaimTrainingArguments(output_dir=str(folder / "runs"), use_cpu=True, max_steps=1, report_to=[])
-    inputs = tokenizer(cohort["test"].select(range(2)).to_list(), return_tensors="pt")
-    return {"tokenizer": tokenizer, "tokens": tokens, "arguments": arguments, "inputs": inputs}
+    inputs = tokenizer(cohort["test"].select(range(2)).to_list(), padding=True, return_tensors="pt")
+    return {"tokenizer": tokenizer, "tokens": tokens, "inputs": inputs}
 
 
 def prepare_stays(folder: Path) -> dict[str, Any]:
@@ -179,7 +185,8 @@ def prepare_deliveries(folder: Path) -> dict[str, Any]:
     from sources.rif_rows import beneficiary as rif_beneficiary
     from sources.rif_rows import claim, write_rif
 
-    write_synpuf(folder / "2008-2010", beneficiaries={"2008": [beneficiary()]}, carriers=[carrier()])
+    years = {year: [beneficiary()] for year in ("2008", "2009", "2010")}
+    write_synpuf(folder / "2008-2010", beneficiaries=years, carriers=[carrier()])
     for year, number in (("2018", "7"), ("2019", "8")):
         rows: dict[str, Any] = {
             f"beneficiary_{year}": [rif_beneficiary(year=int(year))],
@@ -187,6 +194,16 @@ def prepare_deliveries(folder: Path) -> dict[str, Any]:
         }
         write_rif(folder / year, **rows)
     write_rif(folder / "2019-corrected", carrier=[claim("carrier", "8", LINE_NCH_PMT_AMT="31.00")])
+    return {}
+
+
+def prepare_checkpoint(folder: Path) -> dict[str, Any]:
+    """`runs/claim-pt-base` as a training leaves it, with the results of its card."""
+    from claim_transformers import resolve_checkpoint
+
+    shutil.copytree(resolve_checkpoint("claim-pt-base"), folder / "runs" / "claim-pt-base")
+    results = ROOT / "model_cards" / "claim-pt-base" / "results.json"
+    shutil.copy(results, folder / "runs" / "claim-pt-base" / "card_results.json")
     return {}
 
 
@@ -201,14 +218,16 @@ def prepare_meds(folder: Path) -> dict[str, Any]:
 
 
 PREPARE: dict[str, Callable[[Path], dict[str, Any]]] = {
-    "auditing": prepare_stays,
-    "cms_rif": prepare_raw,
-    "cohorts": prepare_claims,
-    "meds": prepare_meds,
-    "recurrent": prepare_tokens,
-    "training": prepare_claims,
-    "readmission": prepare_stays,
-    "staging": prepare_deliveries,
-    "synpuf": prepare_raw,
-    "tuva": prepare_raw,
+    "docs/auditing": prepare_stays,
+    "docs/cohorts": prepare_claims,
+    "docs/hub": prepare_checkpoint,
+    "docs/readmission": prepare_stays,
+    "docs/recurrent": prepare_tokens,
+    "docs/sources/cms_rif": prepare_raw,
+    "docs/sources/meds": prepare_meds,
+    "docs/sources/staging": prepare_deliveries,
+    "docs/sources/synpuf": prepare_raw,
+    "docs/sources/tuva": prepare_raw,
+    "docs/training": prepare_claims,
+    "examples/README": prepare_claims,
 }

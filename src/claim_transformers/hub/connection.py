@@ -149,8 +149,8 @@ def _explanation(cause: Exception, repo_id: str) -> str:
         return f"the Hub answered {repo_id!r} with status {status}: {_cure(status)}"
     if isinstance(cause, httpx.TransportError):
         return (
-            f"the connection was cut {_ATTEMPTS} times while talking about {repo_id!r}; the repository is unchanged or "
-            "holds the whole commit: try again later"
+            f"the connection was cut {_ATTEMPTS} times while talking about {repo_id!r}; the repository is unchanged "
+            "or holds the whole commit: try again later"
         )
     return f"the files for {repo_id!r} could not be sent ({type(cause).__name__}); nothing was written: try again"
 

@@ -17,7 +17,7 @@ from transformers import AddedToken, BatchEncoding
 from transformers.tokenization_utils_base import TruncationStrategy
 from transformers.utils.generic import PaddingStrategy
 
-from .categories_claim import CodeCategories, number_categories
+from .categories_claim import CodeCategories
 from .form_claim import FORM_COLUMNS, FORM_FILE, OLD_COUNTY_FILE, OLD_FORM_FILE, ClaimForm, form_by, read_form
 from .form_table_claim import FormWriter
 from .names_claim import checkpoint_hint, is_misspelt, resolve_checkpoint
@@ -31,7 +31,7 @@ from .vocabulary_claim import (
     ClaimVocabulary,
     EncodingOptions,
     TimeTokens,
-    check_contiguous,
+    category_ids_of,
     complete_vocabulary,
     read_json_object,
 )
@@ -141,7 +141,7 @@ class ClaimTokenizer(PatientPadding):
         if categories is None and isinstance(form, ClaimForm):
             categories = form.categories
         self._rules = CodeCategories.parse(categories)
-        self._category_ids = self._number_categories(categories)
+        self._category_ids = category_ids_of(categories, self._vocab, self._rules)
         if form is None and (form_file is not None or (old_form_file is not None and format_version == 1)):
             form = read_form(form_file, old_form_file, old_county_file, self._rules)
         self._form = None if form is None else form_by(form, self._rules)
@@ -454,9 +454,6 @@ class ClaimTokenizer(PatientPadding):
     def count_backoffs(self, table: Any) -> dict[str, dict[str, int]]:
         """Count at which level the codes of a table are found, after the form.
 
-        Args:
-            table (`pyarrow.Table`): Rows of the patients table.
-
         Returns:
             `dict[str, dict[str, int]]`: System to level (`exact`, `prefix`, `category`, `system`, `unknown`) to the
             number of codes in view; systems that the vocabulary does not know are `"OTHER"`.
@@ -585,16 +582,6 @@ class ClaimTokenizer(PatientPadding):
         if fresh or self._encoder is None:
             self._encoder = TableEncoder(self.vocabulary, self.options)
         return self._encoder
-
-    def _number_categories(self, categories: Any) -> dict[str, int]:
-        """Category ids: those of the file when it has them, else numbered from the vocabulary."""
-        saved = categories.get("category_ids") if isinstance(categories, Mapping) else None
-        if saved is None:
-            return number_categories(self._vocab, self._rules)
-        if not isinstance(saved, Mapping):
-            raise ValueError(f"expected categories['category_ids'] to be a mapping, found {type(saved).__name__}")
-        check_contiguous(saved, "categories['category_ids']")
-        return dict(saved)
 
     def _refuse_unknown_tokens(self, kwargs: Mapping[str, Any]) -> None:
         """The base class makes any keyword that ends in `_token` a special token: a misspelt option would be one."""

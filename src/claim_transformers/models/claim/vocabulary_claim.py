@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .categories_claim import CodeCategories, category_of_token
+from .categories_claim import CodeCategories, category_of_token, number_categories
 
 FORMAT_VERSION = 2
 IGNORE_INDEX = -100
@@ -251,7 +251,7 @@ class ClaimVocabulary:
         return ranks
 
 
-def check_contiguous(ids: Mapping[str, int], what: str) -> None:
+def _check_contiguous(ids: Mapping[str, int], what: str) -> None:
     """Refuse a mapping from text to id whose ids are not `0 .. n - 1`, each once."""
     _check_entries(ids, what)
     missing = sorted(set(range(len(ids))) - set(ids.values()))
@@ -299,7 +299,7 @@ def complete_vocabulary(vocab: Mapping[str, int], special_tokens: Iterable[str])
     absent = [token for token in dict.fromkeys(special_tokens) if token not in complete]
     free = (number for number in range(len(complete) + len(absent)) if number not in taken)
     complete.update(zip(absent, free, strict=False))
-    check_contiguous(complete, "vocab")
+    _check_contiguous(complete, "vocab")
     return dict(sorted(complete.items(), key=lambda item: item[1]))
 
 
@@ -313,3 +313,14 @@ def read_json_object(path: str | PathLike[str]) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"expected {name} to hold a JSON object, found {type(content).__name__}")
     return content
+
+
+def category_ids_of(categories: Any, vocab: Iterable[str], rules: CodeCategories) -> dict[str, int]:
+    """Category ids: those of the file when it has them, else numbered from the vocabulary."""
+    saved = categories.get("category_ids") if isinstance(categories, Mapping) else None
+    if saved is None:
+        return number_categories(vocab, rules)
+    if not isinstance(saved, Mapping):
+        raise ValueError(f"expected categories['category_ids'] to be a mapping, found {type(saved).__name__}")
+    _check_contiguous(saved, "categories['category_ids']")
+    return dict(saved)
