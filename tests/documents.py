@@ -3,7 +3,7 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -117,20 +117,20 @@ def prepare_claims(folder: Path) -> dict[str, Any]:
     shutil.copytree(pediatric_claims(), folder / "claims")
     definition = load_definition("hospital_admission")
     assert isinstance(definition, EventDefinition)
-    index = replace(definition.index, dates=["2013-01-01"])
+    index = replace(definition.index, dates=("2013-01-01",))
     build_cohort(replace(definition, index=index), folder / "claims").save(folder / "cohort")
     return {"cohort": load_from_disk(str(folder / "cohort"))}
 
 
 def prepare_tokens(folder: Path) -> dict[str, Any]:
-    """What the page on recurrent models takes for granted: a tokenizer, tokens and a batch."""
+    """What the page on recurrent models takes for granted: a tokenizer, tokens and two patients."""
     from claim_transformers import ClaimTokenizer, tokenize_dataset
 
     cohort = prepare_claims(folder)["cohort"]
     tokenizer = ClaimTokenizer.train_from_dataset(cohort["train"])
     tokens = tokenize_dataset(cohort, tokenizer)
-    inputs = tokenizer(cohort["test"].select(range(2)).to_list(), padding=True, return_tensors="pt")
-    return {"tokenizer": tokenizer, "tokens": tokens, "inputs": inputs}
+    patients = cohort["test"].select(range(2)).to_list()
+    return {"tokenizer": tokenizer, "tokens": tokens, "patients": patients}
 
 
 def prepare_stays(folder: Path) -> dict[str, Any]:
@@ -185,14 +185,19 @@ def prepare_deliveries(folder: Path) -> dict[str, Any]:
     from sources.rif_rows import beneficiary as rif_beneficiary
     from sources.rif_rows import claim, write_rif
 
-    years = {year: [beneficiary()] for year in ("2008", "2009", "2010")}
+    years: dict[str, Sequence[dict[str, Any]]] = {year: [beneficiary()] for year in ("2008", "2009", "2010")}
     write_synpuf(folder / "2008-2010", beneficiaries=years, carriers=[carrier()])
+<<<<<<< HEAD
     for year, number in (("2018", "7"), ("2019", "8")):
         rows: dict[str, Any] = {
             f"beneficiary_{year}": [rif_beneficiary(year=int(year))],
             "carrier": [claim("carrier", number)],
         }
         write_rif(folder / year, **rows)
+=======
+    write_rif(folder / "2018", beneficiary_2018=[rif_beneficiary(year=2018)], carrier=[claim("carrier", "7")])
+    write_rif(folder / "2019", beneficiary_2019=[rif_beneficiary(year=2019)], carrier=[claim("carrier", "8")])
+>>>>>>> h/pages
     write_rif(folder / "2019-corrected", carrier=[claim("carrier", "8", LINE_NCH_PMT_AMT="31.00")])
     return {}
 

@@ -34,6 +34,7 @@ from .vocabulary_claim import (
     category_ids_of,
     complete_vocabulary,
     read_json_object,
+    refuse_newer_files,
 )
 from .vocabulary_training_claim import train_tokens
 
@@ -124,11 +125,7 @@ class ClaimTokenizer(PatientPadding):
         format_version: int = FORMAT_VERSION,
         **kwargs: Any,
     ) -> None:
-        if not isinstance(format_version, int) or format_version > FORMAT_VERSION:
-            raise ValueError(
-                f"expected tokenizer files of format version {FORMAT_VERSION} or older, found {format_version!r}; "
-                "install a newer claim-transformers"
-            )
+        refuse_newer_files(format_version)
         self._refuse_unknown_tokens(kwargs)
         self._options = EncodingOptions(time_tokens, max_day, max_visits, max_codes_per_visit, max_age_years, backoff)
         if (vocab is None) == (vocab_file is None):

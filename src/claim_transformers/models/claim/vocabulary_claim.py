@@ -324,3 +324,12 @@ def category_ids_of(categories: Any, vocab: Iterable[str], rules: CodeCategories
         raise ValueError(f"expected categories['category_ids'] to be a mapping, found {type(saved).__name__}")
     _check_contiguous(saved, "categories['category_ids']")
     return dict(saved)
+
+
+def refuse_newer_files(format_version: Any) -> None:
+    """Refuse files of a tokenizer that a later version of the package wrote."""
+    if not isinstance(format_version, int) or format_version > FORMAT_VERSION:
+        raise ValueError(
+            f"expected tokenizer files of format version {FORMAT_VERSION} or older, found {format_version!r}; "
+            "install a newer claim-transformers"
+        )
