@@ -187,17 +187,8 @@ def prepare_deliveries(folder: Path) -> dict[str, Any]:
 
     years: dict[str, Sequence[dict[str, Any]]] = {year: [beneficiary()] for year in ("2008", "2009", "2010")}
     write_synpuf(folder / "2008-2010", beneficiaries=years, carriers=[carrier()])
-<<<<<<< HEAD
-    for year, number in (("2018", "7"), ("2019", "8")):
-        rows: dict[str, Any] = {
-            f"beneficiary_{year}": [rif_beneficiary(year=int(year))],
-            "carrier": [claim("carrier", number)],
-        }
-        write_rif(folder / year, **rows)
-=======
     write_rif(folder / "2018", beneficiary_2018=[rif_beneficiary(year=2018)], carrier=[claim("carrier", "7")])
     write_rif(folder / "2019", beneficiary_2019=[rif_beneficiary(year=2019)], carrier=[claim("carrier", "8")])
->>>>>>> h/pages
     write_rif(folder / "2019-corrected", carrier=[claim("carrier", "8", LINE_NCH_PMT_AMT="31.00")])
     return {}
 
