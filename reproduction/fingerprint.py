@@ -58,15 +58,15 @@ def simulated(folder: Path | None) -> Digests:
 
 def simulate_into(folder: Path) -> None:
     """Simulate both populations under every seed."""
-    from reproduction.claim_pt.populations import PediatricPopulation, PediatricPopulations
+    from reproduction.claim_pt.populations import PediatricPlan, PediatricPopulations
     from reproduction.engine.steps import Workspace
-    from reproduction.medicare.populations import MedicarePopulation, MedicarePopulations
+    from reproduction.medicare.populations import MedicarePlan, MedicarePopulations
 
     workspace = Workspace(folder / "workspace", show_progress=False)
     for seed in SEEDS:
-        child = PediatricPopulation(PATIENTS["ped"], seed)
+        child = PediatricPlan(PATIENTS["ped"], seed)
         PediatricPopulations(workspace, {}, {}).simulate(child, folder / f"ped-{seed}")
-        patient = MedicarePopulation(PATIENTS["med"], seed)
+        patient = MedicarePlan(PATIENTS["med"], seed)
         MedicarePopulations(workspace, {}).simulate(patient, folder / f"med-{seed}")
 
 

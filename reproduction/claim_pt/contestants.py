@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from reproduction.claim_pt.cold_start import GradientBoosting, LogisticRegression, RecentCounts, TrueRiskCeiling
-from reproduction.claim_pt.neural import PAPER_GRID, FineTuned, FromScratch, LoRA, Recurrent
+from reproduction.claim_pt.neural_models import PAPER_GRID, FineTuned, FromScratch, LoRA, Recurrent
 from reproduction.claim_pt.pretrained_features import LinearProbe, NextVisitHead
 from reproduction.claim_pt.pretraining_heads import HorizonHead
 from reproduction.engine.contestants import Contestant

@@ -19,7 +19,7 @@ FIRST = "a"
 
 
 @dataclass(frozen=True)
-class PediatricPopulation:
+class PediatricPlan:
     """Children to simulate.
 
     Args:
@@ -34,18 +34,18 @@ class PediatricPopulation:
 
 
 @dataclass(frozen=True)
-class PediatricPopulations(Populations[PediatricPopulation]):
+class PediatricPopulations(Populations[PediatricPlan]):
     """The children of the benchmark, their cohorts, and who may be pretrained on.
 
     Args:
         workspace ([`Workspace`]): Where everything is kept.
-        plans (`Mapping[str, PediatricPopulation]`): Populations by name.
+        plans (`Mapping[str, PediatricPlan]`): Populations by name.
         cohorts (`Mapping[str, Mapping]`): Built-in cohorts, each with changes of its sampling.
 
     Examples:
         >>> import tempfile
         >>> from reproduction.engine.steps import Workspace
-        >>> people = PediatricPopulations(Workspace(tempfile.mkdtemp()), {"a": PediatricPopulation(20, seed=1)}, {})
+        >>> people = PediatricPopulations(Workspace(tempfile.mkdtemp()), {"a": PediatricPlan(20, seed=1)}, {})
         >>> people.raw("b")
         Traceback (most recent call last):
             ...
@@ -58,7 +58,7 @@ class PediatricPopulations(Populations[PediatricPopulation]):
 
     cohorts: Mapping[str, Mapping[str, Any]]
 
-    def simulate(self, plan: PediatricPopulation, folder: Path) -> None:
+    def simulate(self, plan: PediatricPlan, folder: Path) -> None:
         """Write the claims of a population into a new folder, with true risks beside them."""
         from claim_transformers.simulation import simulate
 

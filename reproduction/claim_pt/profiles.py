@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reproduction.claim_pt.populations import PediatricPopulation
+from reproduction.claim_pt.populations import PediatricPlan
 from reproduction.engine.profiles import fill, read_sizes
 
 
@@ -43,7 +43,7 @@ class ClaimPTProfile:
     """All sizes of a run.
 
     Args:
-        populations (`dict[str, PediatricPopulation]`): By name; `"a"` is pretrained on and holds the cohorts of the
+        populations (`dict[str, PediatricPlan]`): By name; `"a"` is pretrained on and holds the cohorts of the
             tables.
         cohorts (`dict[str, dict]`): Built-in cohorts, each with changes of its sampling.
         checkpoint (`str`, *optional*): Folder or name of the pretrained model; without it the benchmark pretrains one
@@ -59,7 +59,7 @@ class ClaimPTProfile:
         ValueError: If there is no population `"a"`, or neither a checkpoint nor a way to pretrain one.
     """
 
-    populations: Mapping[str, PediatricPopulation]
+    populations: Mapping[str, PediatricPlan]
     cohorts: Mapping[str, Mapping[str, Any]]
     pretraining: Mapping[str, Pretraining]
     checkpoint: str | None = None
@@ -104,6 +104,6 @@ class ClaimPTProfile:
             ValueError: tiny.yaml: expected keys among checkpoint, cohorts, epochs, ..., found 'repeat'
         """
         path = Path(path)
-        values = read_sizes(path, by_name={"populations": PediatricPopulation, "pretraining": Pretraining})
+        values = read_sizes(path, by_name={"populations": PediatricPlan, "pretraining": Pretraining})
         values["cohorts"] = {name: changes or {} for name, changes in (values.get("cohorts") or {}).items()}
         return fill(cls, values, path.name)

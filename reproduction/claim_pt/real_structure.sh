@@ -20,7 +20,7 @@ study() {
   local table="$1" config="$2"
   shift 2
   if [[ ! -e "$work/$table.json" ]]; then
-    python -m reproduction.claim_pt.scripts.real_structure "examples/configs/$config.yaml" "$@" \
+    python -m reproduction.claim_pt.scripts.real_structure "reproduction/claim_pt/configs/$config.yaml" "$@" \
       --quick "$quick" --use_cpu True --report_to none --output_dir "$work/models" --tables "$work"
   fi
   cp "$work/$table.md" "$work/$table.json" "$docs"

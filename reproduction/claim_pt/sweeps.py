@@ -13,7 +13,7 @@ import yaml
 from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.training.bootstrap import MetricInterval
 from claim_transformers.training.metrics import weighted_mean
-from reproduction.claim_pt.neural import FineTuned
+from reproduction.claim_pt.neural_models import FineTuned
 from reproduction.claim_pt.populations import PediatricPopulations
 from reproduction.claim_pt.pretrained_features import LinearProbe
 from reproduction.claim_pt.pretraining import PretrainedModel, Variant, pretrain

@@ -12,7 +12,7 @@ from claim_transformers.analysis.audit.audit_power import (
     finds_bias,
 )
 from claim_transformers.analysis.audit.subgroups import LEVEL
-from reproduction.medicare.populations import MedicarePopulation
+from reproduction.medicare.populations import MedicarePlan
 from reproduction.medicare.simulated_lives import audited_group
 
 
@@ -127,11 +127,11 @@ def add_up(parts: list[AuditPower]) -> AuditPower:
     )
 
 
-def planted_bias(population: MedicarePopulation) -> PlantedGap:
+def planted_bias(population: MedicarePlan) -> PlantedGap:
     """Say what is planted in a population as the audit sees it.
 
     Args:
-        population ([`MedicarePopulation`]): A population with a bias.
+        population ([`MedicarePlan`]): A population with a bias.
 
     Returns:
         [`PlantedGap`]: Its group, with the logarithm of the hidden hazard ratio. Care that is not recorded lowers
@@ -141,7 +141,7 @@ def planted_bias(population: MedicarePopulation) -> PlantedGap:
         ValueError: If no bias is planted, or not against a group of the audit.
 
     Examples:
-        >>> planted_bias(MedicarePopulation(100, seed=1, bias_hidden=1.0))
+        >>> planted_bias(MedicarePlan(100, seed=1, bias_hidden=1.0))
         PlantedGap(attribute='race', group='black', log_odds=0.5)
     """
     from claim_transformers.simulation.medicare.planted import HIDDEN_LOG_HAZARD

@@ -19,7 +19,7 @@ COUNTY_MEASURES = ("deprivation_index", "is_rural")
 
 
 @dataclass(frozen=True)
-class MedicarePopulation:
+class MedicarePlan:
     """A population to simulate; what is planted is described in `docs/simulation_medicare.md`.
 
     Args:
@@ -42,22 +42,22 @@ class MedicarePopulation:
 
 
 @dataclass(frozen=True)
-class MedicarePopulations(Populations[MedicarePopulation]):
+class MedicarePopulations(Populations[MedicarePlan]):
     """The Medicare patients of the benchmark and their cohorts.
 
     Args:
         workspace ([`Workspace`]): Where everything is kept.
-        plans (`Mapping[str, MedicarePopulation]`): Populations by name.
+        plans (`Mapping[str, MedicarePlan]`): Populations by name.
 
     Examples:
         >>> import tempfile
         >>> from reproduction.engine.steps import Workspace
-        >>> people = MedicarePopulations(Workspace(tempfile.mkdtemp()), {"a": MedicarePopulation(20, seed=1)})
+        >>> people = MedicarePopulations(Workspace(tempfile.mkdtemp()), {"a": MedicarePlan(20, seed=1)})
         >>> people.raw("a") == people.raw("a"), people.workspace.ran
         (True, 1)
     """
 
-    def simulate(self, plan: MedicarePopulation, folder: Path) -> None:
+    def simulate(self, plan: MedicarePlan, folder: Path) -> None:
         """Write the claims of a population into a new folder, with true risks and county measures beside them."""
         from claim_transformers.simulation.medicare import PlantedBias, PlantedDrift, simulate_medicare
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from claim_transformers.training import FineTuning
 from reproduction.engine.profiles import fill, read_sizes
 from reproduction.medicare.drift_study import DriftOptions
-from reproduction.medicare.populations import MedicarePopulation
+from reproduction.medicare.populations import MedicarePlan
 from reproduction.medicare.power_study import PowerOptions
 
 STUDY, PRETRAINING, DRIFTED, PLAIN, BIASED = "study", "pretraining", "drifted", "plain", "biased"
@@ -40,7 +40,7 @@ class MedicareProfile:
     """All sizes of a run.
 
     Args:
-        populations (`dict[str, MedicarePopulation]`): `"study"` holds the patients of the tables, `"pretraining"`
+        populations (`dict[str, MedicarePlan]`): `"study"` holds the patients of the tables, `"pretraining"`
             those that encoders are pretrained on, `"drifted"` those of `"study"` in a world that changes; `"plain"`
             and `"biased"` are audited.
         pretraining ([`MaskedTraining`]): Of all encoders of the tables, alike.
@@ -59,7 +59,7 @@ class MedicareProfile:
         ValueError: If a population is missing.
     """
 
-    populations: Mapping[str, MedicarePopulation]
+    populations: Mapping[str, MedicarePlan]
     pretraining: MaskedTraining
     fine_tuning: FineTuning
     checkpoint: str | None = None
@@ -105,5 +105,5 @@ class MedicareProfile:
         path = Path(path)
         single: dict[str, type] = {"pretraining": MaskedTraining, "paper": MaskedTraining, "fine_tuning": FineTuning}
         single |= {"power": PowerOptions, "drift": DriftOptions}
-        values = read_sizes(path, by_name={"populations": MedicarePopulation}, single=single)
+        values = read_sizes(path, by_name={"populations": MedicarePlan}, single=single)
         return fill(cls, values, path.name)

@@ -9,7 +9,10 @@ from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
 from claim_transformers.training import Architecture, ClaimTrainingArguments, parse_arguments
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-MODELS = sorted((EXAMPLES / "configs").glob("claim-pt-*.json"))
+MODELS = [
+    *sorted((EXAMPLES / "configs").glob("claim-pt-*.json")),
+    *sorted((EXAMPLES.parent / "reproduction" / "claim_pt" / "configs").glob("claim-pt-*.json")),
+]
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)

@@ -20,7 +20,7 @@ from claim_transformers.analysis.result_table import Cell
 from claim_transformers.training import MetricInterval, parse_arguments
 from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.claim_pt.cold_start import LogisticRegression
-from reproduction.claim_pt.neural import FineTuned, FromScratch
+from reproduction.claim_pt.neural_models import FineTuned, FromScratch
 from reproduction.claim_pt.training_size import run_sizes, settings_of
 from reproduction.claim_pt.transfer import describe_transfer
 from reproduction.engine.benchmark import BenchmarkArguments

@@ -5,15 +5,13 @@ r"""Next-visit recall on sequences with real order, beside simple models: every 
 
 From the repository root, for a MEDS folder of your own or those of $CLAIMS_DATA_DIR:
 
-    python -m reproduction.claim_pt.scripts.real_structure examples/configs/meds_gibleed.yaml \
+    python -m reproduction.claim_pt.scripts.real_structure reproduction/claim_pt/configs/meds_gibleed.yaml \
         --claims path/to/meds_gibleed
     CLAIMS_DATA_DIR=path python -m reproduction.claim_pt.scripts.real_structure \
-        examples/configs/meds_synthea_1k.yaml --quick True
+        reproduction/claim_pt/configs/meds_synthea_1k.yaml --quick True
 
 `--pretrain_on FOLDER` adds a model that learned another set first, `--shuffle True` destroys the order of visits, and
-`examples/configs/synpuf_control.yaml` is the negative control. Leaves NAME.md and NAME.json in `output_dir`, or
-`--tables FOLDER`.
-r
+`synpuf_control.yaml` beside them is the negative control. Leaves NAME.md and NAME.json in `--tables FOLDER`.
 """
 
 import os
@@ -36,7 +34,8 @@ class ScriptArguments:
     claims: str | None = field(default=None, metadata={"help": "Folder of the claims instead of $CLAIMS_DATA_DIR."})
     source: str = field(default="meds", metadata={"help": "Raw format, or 'claims' for an ingested folder."})
     model_config: str = field(
-        default="examples/configs/claim-pt-meds.json", metadata={"help": "JSON with 'model' and 'tokenizer'."}
+        default="reproduction/claim_pt/configs/claim-pt-meds.json",
+        metadata={"help": "JSON with 'model' and 'tokenizer'."},
     )
     pretrain_on: str | None = field(default=None, metadata={"help": "MEDS folder that a further model learns first."})
     seeds: int = field(default=3, metadata={"help": "Networks that are averaged."})

@@ -7,7 +7,6 @@ From the repository root, with the files in $CLAIMS_DATA_DIR/synpuf or its folde
 
     CLAIMS_DATA_DIR=path python -m reproduction.medicare.scripts.synpuf \
         --profile reproduction/medicare/profiles/full.yaml
-r
 """
 
 import os

@@ -22,7 +22,7 @@ from reproduction.claim_pt.claims_ceiling import (
     as_in_sample,
     describe_saturation,
 )
-from reproduction.claim_pt.populations import PediatricPopulation, PediatricPopulations
+from reproduction.claim_pt.populations import PediatricPlan, PediatricPopulations
 from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.engine.claims_ceiling import TeachingOptions
 from reproduction.engine.splits import Repeat
@@ -66,7 +66,7 @@ def write_children(folder, raw, seed=8, rows=400):
 
 @pytest.fixture
 def populations(workspace):
-    return PediatricPopulations(workspace, {"a": PediatricPopulation(10, 1)}, {"asthma_exacerbation": {}})
+    return PediatricPopulations(workspace, {"a": PediatricPlan(10, 1)}, {"asthma_exacerbation": {}})
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_somebody_of_the_cohort_must_not_teach(teach, tmp_path):
 
 
 def test_the_children_are_of_another_population_of_the_same_institution(workspace):
-    plans = {"a": PediatricPopulation(10, 1), "b": PediatricPopulation(5, 1001)}
+    plans = {"a": PediatricPlan(10, 1), "b": PediatricPlan(5, 1001)}
     others = Teaching(PediatricPopulations(workspace, plans, {})).others.plans
     assert POPULATION not in plans
     assert others[POPULATION].patients == 10

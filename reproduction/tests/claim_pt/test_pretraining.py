@@ -7,7 +7,7 @@ import pytest
 from training.ingested_folder import ingested
 
 from claim_transformers.codes.errors import ClaimDataError
-from reproduction.claim_pt.populations import PediatricPopulation, PediatricPopulations
+from reproduction.claim_pt.populations import PediatricPlan, PediatricPopulations
 from reproduction.claim_pt.pretraining import Variant, pretrain
 from reproduction.claim_pt.profiles import Pretraining
 from reproduction.claim_pt.sweeps import Ablations, ablation_table, next_visit_quality, sweep, sweep_table
@@ -37,7 +37,7 @@ def populations(workspace, raw, tmp_path, monkeypatch):
     train = datasets.Dataset.from_parquet(str(next((claims / "patients").glob("train-*"))), cache_dir=str(tmp_path))
     cohort = datasets.DatasetDict(train=train.select(range(20)))
     cohort.save_to_disk(str(workspace.folder / "cohort-made"))
-    return MadeByHand(workspace, {"a": PediatricPopulation(9, 1)}, {"asthma_exacerbation": {}})
+    return MadeByHand(workspace, {"a": PediatricPlan(9, 1)}, {"asthma_exacerbation": {}})
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import yaml
 from claim_transformers.training import ClaimTrainingArguments, parse_arguments
 from reproduction.tests.scripts_by_path import CLAIM_PT, load_script
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +29,13 @@ def test_without_a_folder_the_script_says_what_to_give(script, monkeypatch, tmp_
 
 @pytest.mark.parametrize("name", ["meds_gibleed", "meds_synthea_1k", "synpuf_control"])
 def test_every_key_of_a_yaml_file_is_an_argument(script, name, tmp_path):
-    path = EXAMPLES / "configs" / f"{name}.yaml"
+    path = CLAIM_PT / "configs" / f"{name}.yaml"
     given = [str(path), "--output_dir", str(tmp_path), "--use_cpu", "True"]
     arguments, training = parse_arguments(script.ScriptArguments, ClaimTrainingArguments, arguments=given)
     for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items():
         parsed = getattr(arguments, key) if hasattr(arguments, key) else getattr(training, key)
         assert key == "output_dir" or parsed == value
-    assert (EXAMPLES.parent / arguments.model_config).is_file()
+    assert (ROOT / arguments.model_config).is_file()
 
 
 def test_the_script_fits_a_screen_and_a_half():

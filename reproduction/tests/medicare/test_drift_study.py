@@ -17,7 +17,7 @@ from reproduction.medicare.drift_study import (
     observed_over_expected,
     period_names,
 )
-from reproduction.medicare.populations import MedicarePopulation, MedicarePopulations
+from reproduction.medicare.populations import MedicarePlan, MedicarePopulations
 
 CHANGE = (dt.date(2012, 1, 1) - dt.date(1970, 1, 1)).days
 
@@ -81,7 +81,7 @@ def studied(tmp_path_factory):
 
     populations = MedicarePopulations(
         Workspace(folder / "steps", show_progress=False),
-        {"still": MedicarePopulation(1500, 5), "moved": MedicarePopulation(1500, 5, drift_strength=1.0)},
+        {"still": MedicarePlan(1500, 5), "moved": MedicarePlan(1500, 5, drift_strength=1.0)},
     )
     options = DriftOptions(first_year=2011, period="year", replicates=60)
     study = DriftStudy(populations, "still", "moved", ReadmissionDefinition("stays"), options)
@@ -169,7 +169,7 @@ def test_a_study_is_run_once(studied):
 def test_two_other_populations_are_no_pair(studied):
     populations = studied["study"].populations.plans
     named = MedicarePopulations(
-        studied["study"].populations.workspace, {**populations, "other": MedicarePopulation(9, 9, drift_strength=1.0)}
+        studied["study"].populations.workspace, {**populations, "other": MedicarePlan(9, 9, drift_strength=1.0)}
     )
     with pytest.raises(ValueError, match="same seed"):
         DriftStudy(named, "still", "other", ReadmissionDefinition("stays"))

@@ -10,7 +10,7 @@ import pytest
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
 from reproduction.engine.steps import Workspace
 from reproduction.medicare.populations import (
-    MedicarePopulation,
+    MedicarePlan,
     MedicarePopulations,
     example_patients,
     read_examples,
@@ -23,8 +23,8 @@ STAYS = ReadmissionDefinition("stays")
 def populations(tmp_path_factory):
     workspace = Workspace(tmp_path_factory.mktemp("medicare"), show_progress=False)
     people = {
-        "plain": MedicarePopulation(90, seed=3),
-        "planted": MedicarePopulation(20, seed=3, bias_subgroup="dual", bias_hidden=0.5, drift_strength=0.25),
+        "plain": MedicarePlan(90, seed=3),
+        "planted": MedicarePlan(20, seed=3, bias_subgroup="dual", bias_hidden=0.5, drift_strength=0.25),
     }
     return MedicarePopulations(workspace, people)
 

@@ -13,7 +13,7 @@ from claim_transformers.simulation.medicare import simulate_medicare_tables
 from reproduction.engine.steps import Workspace
 from reproduction.medicare import count_models
 from reproduction.medicare.audit_slices import add_up, planted_bias, slices_of
-from reproduction.medicare.populations import MedicarePopulation, MedicarePopulations
+from reproduction.medicare.populations import MedicarePlan, MedicarePopulations
 from reproduction.medicare.power_study import PowerOptions, PowerStudy
 from reproduction.medicare.simulated_lives import LivesSource, audited_group, simulated_subgroup
 
@@ -109,7 +109,7 @@ def test_runs_add_up_only_at_one_level():
 
 def test_a_population_without_a_hidden_hazard_has_nothing_to_find():
     with pytest.raises(ValueError, match="hidden hazard"):
-        planted_bias(MedicarePopulation(100, seed=1, bias_unrecorded=0.5))
+        planted_bias(MedicarePlan(100, seed=1, bias_unrecorded=0.5))
 
 
 # ---- The study ----
@@ -164,9 +164,9 @@ def study(tmp_path, monkeypatch):
     monkeypatch.setattr(PowerStudy, "_true_risks", lambda self, name, examples: examples["risk"].to_numpy())
     monkeypatch.setattr(count_models, "fit_count_model", lambda *args, **options: RiskOfRace())
     populations = {
-        "training": MedicarePopulation(500, seed=1),
-        "plain": MedicarePopulation(4000, seed=2),
-        "biased": MedicarePopulation(4000, seed=3, bias_hidden=1.0),
+        "training": MedicarePlan(500, seed=1),
+        "plain": MedicarePlan(4000, seed=2),
+        "biased": MedicarePlan(4000, seed=3, bias_hidden=1.0),
     }
     workspace = Workspace(tmp_path / "steps", show_progress=False)
     options = PowerOptions(

@@ -133,11 +133,15 @@ class ResultTable:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.md").write_text(self.to_markdown(name), encoding="utf-8")
-        (folder / f"{name}.csv").write_text(self.to_csv(), encoding="utf-8")
-        (folder / f"{name}.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        contents = {"md": self.to_markdown(name), "csv": self.to_csv()}
+        contents["json"] = json.dumps(self.to_dict(), indent=1) + "\n"
         if self.picture is not None:
-            (folder / f"{name}.svg").write_text(self.picture, encoding="utf-8")
+            contents["svg"] = self.picture
+        for ending, text in contents.items():
+            # Renamed into place: whoever reads a table meanwhile sees the old one or the new one, whole.
+            staging = folder / f".{name}.{ending}.writing"
+            staging.write_text(text, encoding="utf-8")
+            staging.replace(folder / f"{name}.{ending}")
 
 
 def plain_rows(rows: Sequence[Mapping[str, Cell]]) -> list[dict[str, Any]]:
