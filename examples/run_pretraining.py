@@ -64,13 +64,11 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
             tokenizer = ClaimTokenizer.from_pretrained(arguments.tokenizer)
         else:
             drugs = read_drug_ingredients(arguments.drug_ingredients) if arguments.drug_ingredients else None
-            rules, least = category_rules(drug_ingredients=drugs), arguments.min_patients
-            options = {
-                "categories": rules.to_dict(),
-                "form": find_form(arguments.claims, rules),
-                "min_patients": least,
-            }
-            tokenizer = architecture.train_tokenizer(patients["train"], **options)
+            rules = category_rules(drug_ingredients=drugs)
+            form, least = find_form(arguments.claims, rules), arguments.min_patients
+            tokenizer = architecture.train_tokenizer(
+                patients["train"], categories=rules.to_dict(), form=form, min_patients=least
+            )
         tokens = tokenize_dataset(patients, tokenizer)
 
     config = architecture.build_config(tokenizer)
