@@ -65,11 +65,9 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         else:
             drugs = read_drug_ingredients(arguments.drug_ingredients) if arguments.drug_ingredients else None
             rules = category_rules(drug_ingredients=drugs)
+            form, least = find_form(arguments.claims, rules), arguments.min_patients
             tokenizer = architecture.train_tokenizer(
-                patients["train"],
-                categories=rules.to_dict(),
-                form=find_form(arguments.claims, rules),
-                min_patients=arguments.min_patients,
+                patients["train"], categories=rules.to_dict(), form=form, min_patients=least
             )
         tokens = tokenize_dataset(patients, tokenizer)
 
