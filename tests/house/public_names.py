@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = "claim_transformers"
 USERS = ("src", "reproduction", "examples", "speed", "docs")
 # A registered name is reached by its text, such as the `read` of a source.
-REFERENCE = re.compile(r"^(?:[a-z_0-9]+\.)*[a-z_0-9]+:([A-Za-z_0-9]+)$")
+REFERENCE = re.compile(r"^\.?(?:[a-z_0-9]+\.)*[a-z_0-9]+:([A-Za-z_0-9]+)$")
 
 
 def module_of(path: Path) -> str:

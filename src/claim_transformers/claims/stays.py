@@ -41,7 +41,7 @@ def join_stays(
         >>> import datetime as dt
         >>> import pyarrow as pa
         >>> from claim_transformers.claims.engine import connect, fetch, load
-        >>> from claim_transformers.claims.schema import CLAIM_LINE_SCHEMA
+        >>> from claim_transformers.claims.schema import SCHEMAS
         >>> from claim_transformers.claims.store import conform
         >>> january = lambda *days: [dt.date(2012, 1, day) for day in days]
         >>> claims = pa.table({
@@ -50,7 +50,7 @@ def join_stays(
         ...     "admission_date": january(2, 5, 20), "discharge_date": january(5, 9, 21),
         ... })
         >>> connection = connect(threads=1)
-        >>> lines = load(connection, "claim_line", conform(claims, CLAIM_LINE_SCHEMA))
+        >>> lines = load(connection, "claim_line", conform(claims, SCHEMAS["claim_line"]))
         >>> fetch(connection, join_stays(lines).order_by("stay_id"))["claim_ids"].to_pylist()
         [['1', '2'], ['3']]
     """

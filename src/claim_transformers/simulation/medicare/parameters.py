@@ -61,12 +61,17 @@ _PUBLISHED: tuple[tuple[str, ModuleType, str], ...] = (
 )
 
 
+def _constant(module: ModuleType, name: str) -> object:
+    """A constant under its published name, or under that with an underscore where one file alone uses it."""
+    return getattr(module, name) if hasattr(module, name) else getattr(module, f"_{name}")
+
+
 @cache
 def medicare_parameters_digest() -> str:
     """Hash of the tables of conditions, causes, codes and effects; 64 hexadecimal digits."""
     diagnoses, procedures = read_pools(DATA / "diagnoses.csv"), read_pools(DATA / "procedures.csv")
     named: dict[str, object] = {
-        f"{published}.{name}": getattr(module, name)
+        f"{published}.{name}": _constant(module, name)
         for published, module, names in _PUBLISHED
         for name in names.split()
     }

@@ -20,7 +20,7 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.cms_rif import SOURCE
 from claim_transformers.sources.formats.cms_rif.claims import _derive_rif_rows
 from claim_transformers.sources.formats.cms_rif.eligibility import _derive_rif_months
-from claim_transformers.sources.formats.cms_rif.source import _read_cms_rif
+from claim_transformers.sources.formats.cms_rif.source import read_cms_rif
 from claim_transformers.sources.pipeline.ingest import ingest
 from claim_transformers.sources.pipeline.layout_files import ROWS, UNUSED, read_layouts
 from claim_transformers.sources.pipeline.lineage import _trace_columns
@@ -41,7 +41,7 @@ def _screen(connection, tmp_path: Path, ledger: Ledger | None = None, layouts=No
     scratch = tmp_path / "scratch"
     scratch.mkdir(exist_ok=True)
     options = {} if layouts is None else {"layouts": layouts}
-    (table,) = _read_cms_rif(folder, connection, scratch=scratch, **options).tables
+    (table,) = read_cms_rif(folder, connection, scratch=scratch, **options).tables
     screened = screen_table(connection, table, Ledger() if ledger is None else ledger)
     return fetch(connection, table.to_canonical(screened.rows)).to_pylist()
 
@@ -151,7 +151,7 @@ def test_denied_claims_and_lines_leave_unless_they_are_asked_for(connection, tmp
     for keep_denied in (False, True):
         scratch = tmp_path / f"scratch-{keep_denied}"
         scratch.mkdir()
-        (table,) = _read_cms_rif(folder, connection, scratch=scratch, keep_denied=keep_denied).tables
+        (table,) = read_cms_rif(folder, connection, scratch=scratch, keep_denied=keep_denied).tables
         ledger = Ledger()
         kept[keep_denied] = (
             screen_table(connection, table, ledger).num_flagged,
@@ -242,7 +242,7 @@ def test_a_county_of_social_security_needs_the_crosswalk(connection, tmp_path: P
     found = {}
     for name, options in (("without", {}), ("with", {"county_crosswalk": crosswalk})):
         (tmp_path / name).mkdir()
-        (table,) = _read_cms_rif(folder, connection, scratch=tmp_path / name, **options).tables
+        (table,) = read_cms_rif(folder, connection, scratch=tmp_path / name, **options).tables
         assert table.derive is not None
         lines = fetch(connection, table.to_canonical(table.derive(table.rows))).to_pylist()
         found[name] = [line["county_fips"] for line in sorted(lines, key=lambda line: line["patient_id"])]
@@ -284,7 +284,7 @@ def test_another_version_of_the_layout_is_a_file(connection, tmp_path: Path) -> 
 def test_a_column_is_used_if_and_only_if_its_layout_says_so(connection, tmp_path: Path, kind: str) -> None:
     layout = LAYOUTS[kind]
     folder = write_rif(tmp_path / "raw", **{kind: []})
-    (table,) = _read_cms_rif(folder, connection, scratch=tmp_path).tables
+    (table,) = read_cms_rif(folder, connection, scratch=tmp_path).tables
     # Without the file between them, so that derived columns are traced to raw ones.
     derive = _derive_rif_months if kind == "beneficiary" else _derive_rif_rows
     traced = _trace_columns(replace(table, derive=lambda rows: derive(rows, layout)))
@@ -320,7 +320,7 @@ def test_no_row_is_lost_and_the_order_of_rows_does_not_matter(tmp_path: Path) ->
 
 def test_a_year_that_comes_twice_is_dropped_and_claims_that_come_twice_are_refused(connection, tmp_path) -> None:
     folder = write_rif(tmp_path / "raw", beneficiary_2018=[beneficiary()], beneficiary_2019=[beneficiary()])
-    (table,) = _read_cms_rif(folder, connection, scratch=tmp_path).tables
+    (table,) = read_cms_rif(folder, connection, scratch=tmp_path).tables
     ledger = Ledger()
     assert screen_table(connection, table, ledger).num_flagged == 1
     entry = ledger.entry("beneficiary_2019.csv", "NONE")
@@ -328,7 +328,7 @@ def test_a_year_that_comes_twice_is_dropped_and_claims_that_come_twice_are_refus
     write_rif(folder, snf=[claim("snf")])
     (folder / "snf_again.csv").write_bytes((folder / "snf.csv").read_bytes())
     with pytest.raises(ClaimDataError, match="E_FILE_TWICE"):
-        _read_cms_rif(folder, connection, scratch=tmp_path)
+        read_cms_rif(folder, connection, scratch=tmp_path)
 
 
 def test_another_delimiter_is_said_with_what_can_be_done_about_it(connection, tmp_path: Path) -> None:
@@ -336,17 +336,17 @@ def test_another_delimiter_is_said_with_what_can_be_done_about_it(connection, tm
     path.write_text("BENE_ID,CLM_ID,CLM_FROM_DT\nP1,7,03-Mar-2018\n")
     said = r"found a comma: copy the layout files, write delimiter: ',' into inpatient\.yaml .*--layouts"
     with pytest.raises(ClaimDataError, match=f"E_LAYOUT.*{said}"):
-        _read_cms_rif(path, connection, scratch=tmp_path)
+        read_cms_rif(path, connection, scratch=tmp_path)
 
 
 def test_files_that_no_layout_or_two_layouts_know_are_said(connection, tmp_path: Path) -> None:
     (tmp_path / "export_summary.csv").write_text("BENE_ID\n", encoding="utf-8")
     (tmp_path / "beneficiary_history.csv").write_text("BENE_ID\n", encoding="utf-8")
     with pytest.raises(ClaimDataError, match="E_NO_FILE"):
-        _read_cms_rif(tmp_path, connection, scratch=tmp_path)
+        read_cms_rif(tmp_path, connection, scratch=tmp_path)
     (tmp_path / "snf_and_dme.csv").write_text("BENE_ID\n", encoding="utf-8")
     with pytest.raises(ClaimDataError, match=re.escape("E_LAYOUT_FILE: expected one layout for snf_and_dme.csv")):
-        _read_cms_rif(tmp_path, connection, scratch=tmp_path)
+        read_cms_rif(tmp_path, connection, scratch=tmp_path)
 
 
 @pytest.mark.slow

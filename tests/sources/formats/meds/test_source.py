@@ -16,7 +16,7 @@ from claim_transformers.claims.store import open_folder, write_folder, write_man
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.meds.codes import _read_code
 from claim_transformers.sources.formats.meds.export import check_meds, export_meds
-from claim_transformers.sources.formats.meds.source import _ingest_meds
+from claim_transformers.sources.formats.meds.source import ingest_meds
 from claim_transformers.sources.pipeline.loading import load_claims
 
 EPOCH = dt.datetime(1970, 1, 1)
@@ -58,7 +58,7 @@ def _patients(out: Path) -> dict[str, dict[str, dict]]:
 
 
 def _ingest(source: Path, out: Path, **options) -> dict[str, dict[str, dict]]:
-    _ingest_meds(source, out, progress=False, **options)
+    ingest_meds(source, out, progress=False, **options)
     return _patients(out)
 
 
@@ -94,7 +94,7 @@ def test_events_of_one_date_are_one_visit(tmp_path):
 
 def test_folder_has_patients_report_and_manifest_and_no_canonical_tables(tmp_path):
     source = _dataset(tmp_path / "meds", {"train/0.parquet": PERSON}, {7: "train"})
-    _ingest_meds(source, tmp_path / "out", progress=False)
+    ingest_meds(source, tmp_path / "out", progress=False)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["_SUCCESS", "manifest.json", "patients", "quality_report.json"]
     assert open_folder(tmp_path / "out").manifest["source_facts"] == {"meds_version": "0.3.3"}
@@ -152,7 +152,7 @@ def test_every_row_is_used_quarantined_or_dropped(tmp_path):
 def test_too_many_refused_rows_publish_nothing(tmp_path):
     source = _dataset(tmp_path / "meds", {"0.parquet": [_event(7, 5, "NDC//123"), *PERSON]}, {7: "train"})
     with pytest.raises(ClaimDataError, match="E_QUARANTINE_RATE"):
-        _ingest_meds(source, tmp_path / "out", progress=False)
+        ingest_meds(source, tmp_path / "out", progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["meds"]
 
 
@@ -175,7 +175,7 @@ def test_subject_in_two_splits_is_refused_without_naming_them(tmp_path):
     both = {"train/0.parquet": [_event(4711, 1, "A/1")], "tuning/0.parquet": [_event(4711, 2, "A/1")]}
     for name, splits in (("folders", None), ("table", {4711: "train"})):
         with pytest.raises(ClaimDataError, match="E_SPLIT_OVERLAP") as caught:
-            _ingest_meds(_dataset(tmp_path / name, both, splits), tmp_path / "out", progress=False)
+            ingest_meds(_dataset(tmp_path / name, both, splits), tmp_path / "out", progress=False)
         assert "4711" not in str(caught.value)
 
 
@@ -190,14 +190,14 @@ def test_subject_in_two_splits_is_refused_without_naming_them(tmp_path):
 def test_files_that_are_not_meds_are_refused(tmp_path, schema, reason):
     source = _dataset(tmp_path / "meds", {"0.parquet": []}, None, schema)
     with pytest.raises(ClaimDataError) as caught:
-        _ingest_meds(source, tmp_path / "out", progress=False)
+        ingest_meds(source, tmp_path / "out", progress=False)
     assert caught.value.reason_code == reason
 
 
 def test_unknown_split_names_are_refused(tmp_path):
     source = _dataset(tmp_path / "meds", {"0.parquet": PERSON}, {7: "fold_1"})
     with pytest.raises(ClaimDataError, match=r"found \['fold_1'\]"):
-        _ingest_meds(source, tmp_path / "out", progress=False)
+        ingest_meds(source, tmp_path / "out", progress=False)
 
 
 @pytest.mark.parametrize(

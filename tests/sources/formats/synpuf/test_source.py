@@ -22,7 +22,7 @@ from sources.raw_claims import (
 
 from claim_transformers.claims.engine import connect, fetch
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.synpuf.source import _read_synpuf
+from claim_transformers.sources.formats.synpuf.source import read_synpuf
 from claim_transformers.sources.pipeline.contract import StagedTable
 
 
@@ -34,7 +34,7 @@ def connection():
 def _stage(connection, folder: Path, **options) -> dict[str, StagedTable]:
     scratch = folder.parent / "scratch"
     scratch.mkdir(exist_ok=True)
-    return {table.name: table for table in _read_synpuf(folder, connection, scratch=scratch, **options).tables}
+    return {table.name: table for table in read_synpuf(folder, connection, scratch=scratch, **options).tables}
 
 
 def _lines(connection, table: StagedTable) -> list[Row]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _SUFFIXES = (".csv", ".txt", ".csv.gz", ".txt.gz", ".zip", ".parquet")
 
 
-def _read_cms_rif(
+def read_cms_rif(
     path: RawLocation,
     connection: Backend,
     *,
@@ -90,7 +90,7 @@ def _find_rif_files(path: Path, layouts: Mapping[str, FileLayout]) -> dict[str, 
     return found
 
 
-def _find_deliveries(path: Path, layouts: str | Path | None = None) -> list[tuple[str, Path, Layout]]:
+def find_deliveries(path: Path, layouts: str | Path | None = None) -> list[tuple[str, Path, Layout]]:
     """List raw table, file and layout of each file for the store of deliveries."""
     known = _known_layouts(layouts)
     found = _find_rif_files(path, known)

@@ -36,7 +36,7 @@ _R_NO_ID, _D_NO_SPLIT, _D_NO_TIME = "R_NO_ID", "D_NO_SPLIT", "D_NO_TIME"
 _ROLES_WITHOUT_TIME = (Role.FEMALE, Role.MALE, Role.UNKNOWN_SEX)
 
 
-def _ingest_meds(
+def ingest_meds(
     path: str | Path,
     out: str | Path,
     *,

@@ -47,7 +47,7 @@ _CODES = _LAYOUTS["admissions"].values
 _LINES_PER_TABLE = 100_000
 
 
-def _read_mimic3(path: RawLocation, connection: Backend, *, scratch: Path) -> StagedSource:
+def read_mimic3(path: RawLocation, connection: Backend, *, scratch: Path) -> StagedSource:
     """Stage the tables of MIMIC-III, or of its demo."""
     if not isinstance(path, (str, Path)):
         raise ClaimDataError("E_NO_FILE", "expected a folder of MIMIC-III files as path, found none")

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 
-def _read_simulated(path: RawLocation, connection: Backend, *, scratch: Path) -> StagedSource:
+def read_simulated(path: RawLocation, connection: Backend, *, scratch: Path) -> StagedSource:
     """Stage a simulation."""
     return read_tuva(path, connection, scratch=scratch, name="simulated")

@@ -47,7 +47,7 @@ _BENEFICIARY = LAYOUTS["beneficiary"]
 _GENDERS, _RACES = (_BENEFICIARY.values[column] for column in ("BENE_SEX_IDENT_CD", "BENE_RACE_CD"))
 
 
-def _read_synpuf(
+def read_synpuf(
     path: RawLocation,
     connection: Backend,
     *,
@@ -97,7 +97,7 @@ def _find_files(path: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _find_deliveries(path: Path) -> list[tuple[str, Path, Layout]]:
+def find_deliveries(path: Path) -> list[tuple[str, Path, Layout]]:
     """List raw table, file and layout of each file for the store of deliveries."""
     # A year of beneficiaries may come alone, as a correction.
     is_year = path.is_file() and "beneficiary" in path.name.lower()
