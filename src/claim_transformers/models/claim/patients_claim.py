@@ -66,7 +66,8 @@ def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> _
             names the position, never a value. Also if its codes are written in another form.
 
     Examples:
-        >>> (visit,) = read_history({"sex": "F", "visits": [{"day": 1, "type": "OP", "codes": ["HCPCS/99213"]}]}).visits
+        >>> patient = {"sex": "F", "visits": [{"day": 1, "type": "OP", "codes": ["HCPCS/99213"]}]}
+        >>> (visit,) = read_history(patient).visits
         >>> visit.day, visit.type, sorted(visit.codes)
         (1, 'OP', ['HCPCS/99213'])
     """
