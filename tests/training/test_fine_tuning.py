@@ -146,6 +146,12 @@ def test_several_labels_have_a_probability_each(build, examples, tokenizer):
         fine_tune(build(num_labels=2), tokenizer, tokens, FineTuning(is_balanced=True))
 
 
+def test_balancing_is_of_two_classes(build, examples, tokenizer):
+    tokens = relabelled(examples, tokenizer, lambda row: row["label"] + (row["sex"] == "F"))
+    with pytest.raises(ValueError, match="expected the labels 0 and 1 for is_balanced=True"):
+        fine_tune(build(num_labels=3), tokenizer, tokens, FineTuning(is_balanced=True))
+
+
 def test_several_classes_add_up_to_one_and_the_loss_chooses(build, examples, tokenizer):
     tokens = relabelled(examples, tokenizer, lambda row: row["label"] + (row["sex"] == "F"))
     fitted = fine_tune(build(num_labels=3), tokenizer, tokens, FineTuning(epochs=6, **LEARN))

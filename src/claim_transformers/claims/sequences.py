@@ -50,7 +50,7 @@ def write_patients(
     Args:
         folder (`str` or `Path`): Folder with `claim_line/`, `rx_claim/` and `eligibility/`, each of parquet files.
         salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split, see `split_of`.
-        code_columns (`Sequence[str]`, *optional*): Which columns give codes, see `claims.visits.CODE_COLUMNS`.
+        code_columns (`Sequence[str]`, *optional*): Which columns give codes, see `claims.visits`.
         shards (`int`, *optional*): Number of shards; more take less memory. The result is the same.
         progress (`bool`, *optional*, defaults to `False`): Whether to show progress bars.
 

@@ -41,16 +41,15 @@ def join_stays(
         >>> import datetime as dt
         >>> import pyarrow as pa
         >>> from claim_transformers.claims.engine import connect, fetch, load
-        >>> from claim_transformers.claims.schema import CLAIM_LINE_SCHEMA
-        >>> from claim_transformers.claims.store import conform
         >>> january = lambda *days: [dt.date(2012, 1, day) for day in days]
         >>> claims = pa.table({
         ...     "patient_id": ["a"] * 3, "claim_id": ["1", "2", "3"], "claim_line_number": [1] * 3,
-        ...     "claim_type": ["IP"] * 3, "claim_start_date": january(2, 5, 20), "data_source": ["doc"] * 3,
+        ...     "claim_type": ["IP"] * 3, "claim_start_date": january(2, 5, 20), "claim_end_date": january(5, 9, 21),
         ...     "admission_date": january(2, 5, 20), "discharge_date": january(5, 9, 21),
+        ...     "discharge_disposition_code": ["01"] * 3,
         ... })
         >>> connection = connect(threads=1)
-        >>> lines = load(connection, "claim_line", conform(claims, CLAIM_LINE_SCHEMA))
+        >>> lines = load(connection, "claim_line", claims)
         >>> fetch(connection, join_stays(lines).order_by("stay_id"))["claim_ids"].to_pylist()
         [['1', '2'], ['3']]
     """

@@ -35,7 +35,7 @@ class Timelines:
     """The timelines of a table of patients, one flat array per fact.
 
     Args:
-        patients (`pa.Table`): Rows of the patients table, see `claim_transformers.claims.sequences.PATIENTS_SCHEMA`,
+        patients (`pa.Table`): Rows of the patients table, see `claims.patient_files.PATIENTS_SCHEMA`,
             with or without `visit_paid_day`.
         hide_unpaid (`bool`, *optional*, defaults to `False`): Whether a visit is known only once it is paid.
 

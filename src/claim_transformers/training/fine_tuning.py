@@ -134,7 +134,7 @@ def fine_tune(
         [`Fitted`]: Predictions and the course of the training.
 
     Raises:
-        ValueError: If `train` or `validation` is missing, or balancing is asked for with several labels per row.
+        ValueError: If `train` or `validation` is missing, or balancing is asked for with labels other than 0 and 1.
     """
     missing = {"train", "validation"} - set(tokens)
     if missing:
@@ -218,6 +218,8 @@ def _balanced(dataset: "datasets.Dataset", seed: int) -> tuple["datasets.Dataset
     labels = np.asarray(dataset["label"][:])
     if labels.ndim != 1:
         raise ValueError("expected one label per row for is_balanced=True, found a list of labels")
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError("expected the labels 0 and 1 for is_balanced=True, found others")
     positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels != 1)
     rarer, other = sorted((positive, negative), key=len)
     if len(rarer) == 0:

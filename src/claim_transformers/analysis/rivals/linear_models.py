@@ -79,22 +79,22 @@ def log_loss(labels: NDArray[Any], probabilities: FloatArray) -> float:
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class _Regression:
     weights: FloatArray
     predict: Callable[[Any], FloatArray]
 
 
-def _fit_one_label(inputs: Any, labels: NDArray[Any], inverse_penalty: float, seed: int) -> _Fitted:
+def _fit_one_label(inputs: Any, labels: NDArray[Any], inverse_penalty: float, seed: int) -> _Regression:
     from scipy.sparse import issparse
     from sklearn.linear_model import LogisticRegression
 
     solver = "liblinear" if issparse(inputs) else "lbfgs"
     model = LogisticRegression(C=inverse_penalty, max_iter=MAX_ITERATIONS, solver=solver, random_state=seed)
     model.fit(inputs, labels)
-    return _Fitted(model.coef_[0], lambda matrix: model.predict_proba(matrix)[:, 1])
+    return _Regression(model.coef_[0], lambda matrix: model.predict_proba(matrix)[:, 1])
 
 
-def _fit_many_labels(inputs: Any, labels: NDArray[Any], inverse_penalty: float, seed: int) -> _Fitted:
+def _fit_many_labels(inputs: Any, labels: NDArray[Any], inverse_penalty: float, seed: int) -> _Regression:
     """Fit all labels at once; a label without both classes in training gets the share of its class, smoothed."""
     positives = labels.sum(axis=0)
     share = (positives + 0.5) / (len(labels) + 1.0)
@@ -103,7 +103,7 @@ def _fit_many_labels(inputs: Any, labels: NDArray[Any], inverse_penalty: float, 
     weights, bias = np.zeros((inputs.shape[1], labels.shape[1])), start.copy()
     targets = np.asarray(labels[:, varied], np.float64)
     weights[:, varied], bias[varied] = _minimise(inputs, targets, start[varied], inverse_penalty)
-    return _Fitted(weights, lambda matrix: _sigmoid(np.asarray(matrix @ weights) + bias))
+    return _Regression(weights, lambda matrix: _sigmoid(np.asarray(matrix @ weights) + bias))
 
 
 def _minimise(inputs: Any, targets: FloatArray, start: FloatArray, C: float) -> tuple[FloatArray, FloatArray]:

@@ -34,7 +34,7 @@ class ReadmissionDefinition:
         look_back_days (`int`, *optional*, defaults to 90): Days before the admission whose claims an example sees.
         max_gap_days (`int`, *optional*, defaults to 0): Days from a discharge to an admission that is a transfer, for
             the rules that join stays: 0 joins the same day, 1 the day after too.
-        code_columns (`tuple[str, ...]`, *optional*): Which columns give codes, see `claims.visits.CODE_COLUMNS`.
+        code_columns (`tuple[str, ...]`, *optional*): Which columns give codes, see `claims.visits`.
         disposition (`bool`, *optional*, defaults to `True`): Whether the index visit carries `DISP/..`, the discharge
             disposition, which states a transfer and so gives away what the plain rule labels 1.
         hide_unpaid (`bool`, *optional*, defaults to `True`): Whether claims not paid by the index date are hidden, and

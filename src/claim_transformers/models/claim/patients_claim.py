@@ -66,8 +66,10 @@ def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> _
             names the position, never a value. Also if its codes are written in another form.
 
     Examples:
-        >>> read_history({"sex": "F", "visits": [{"day": 1, "type": "OP", "codes": ["HCPCS/99213"]}]}).visits
-        [Visit(day=1, type='OP', codes=frozenset({'HCPCS/99213'}))]
+        >>> patient = {"sex": "F", "visits": [{"day": 1, "type": "OP", "codes": ["HCPCS/99213"]}]}
+        >>> (visit,) = read_history(patient).visits
+        >>> visit.day, visit.type, sorted(visit.codes)
+        (1, 'OP', ['HCPCS/99213'])
     """
     if "visit_day" in patient:
         raw = _visits_of_row(patient)

@@ -43,7 +43,7 @@ def load_claims(
     """Load claims as patients: one row per patient, visits in order, split by patient.
 
     A raw source is ingested first, with its quality checks: into `out`, or into a folder of the cache that later calls
-    with the same files find again. The columns are those of `claims.sequences.PATIENTS_SCHEMA`.
+    with the same files find again. The columns are those of `claims.patient_files.PATIENTS_SCHEMA`.
 
     The cache holds patient data in clear. It is `cache_dir` or the cache of `datasets`, in a folder
     `claim_transformers` that only its owner may enter; deleting that folder deletes every copy made here.
