@@ -44,11 +44,10 @@ class ScriptArguments:
 
 def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> None:
     set_seed(training_args.seed)
-    cohort, source, seed = load_from_disk(arguments.cohort), arguments.model_name_or_path, training_args.seed
-    form = find_form(arguments.cohort)
+    cohort, source, form = load_from_disk(arguments.cohort), arguments.model_name_or_path, find_form(arguments.cohort)
     starts = {
         "checkpoint": lambda: start_from_checkpoint(source),
-        "head": lambda: start_from_pretraining(source, arguments.cohort, cohort["train"], seed=seed),
+        "head": lambda: start_from_pretraining(source, arguments.cohort, cohort["train"], seed=training_args.seed),
         "scratch": lambda: start_from_checkpoint(source, is_pretrained=False),
         "architecture": lambda: start_from_architecture(source, cohort["train"], form=form),
     }

@@ -4,8 +4,10 @@ CMS counts a readmission as planned if it holds a procedure or principal diagnos
 potentially planned procedure while the principal diagnosis is not acute (CMS, *Hospital-Wide All-Cause Unplanned
 Readmission Measure: Updates and Specifications Report*, planned readmission algorithm version 4.0, tables PR.1 to
 PR.4). The lists name AHRQ CCS categories and, for ICD-10, single codes. `planned_readmission.json` holds them written
-out for the four ICD systems, as prefixes; [`_build_planned_rules`] makes it from the public files. All of them are
-works of the US Government and in the public domain.
+out for the four ICD systems, as prefixes; it is made from the public files, works of the US Government in the public
+domain, by
+
+    python -m claim_transformers.codes.planned_readmission LISTS PROCEDURE_CCS PROCEDURE_GEM
 
 ICD-9-CM codes have their CCS category from AHRQ. ICD-10 codes have none in a public file at hand, so they take that of
 the ICD-9-CM code that the General Equivalence Mappings (CMS, 2018) give, and a few ICD-9-CM codes are acute because
@@ -16,6 +18,7 @@ import csv
 import functools
 import gzip
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
@@ -177,3 +180,7 @@ def _write_rules(rules: CategoryRules, path: str | Path) -> None:
     """Write rules as the JSON file that [`_planned_rules`] reads."""
     content: Mapping[str, object] = rules.to_dict()
     Path(path).write_text(json.dumps(content, separators=(",", ":"), sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _write_rules(_build_planned_rules(*sys.argv[1:4]), Path(__file__).with_name(_SHIPPED))

@@ -128,7 +128,7 @@ def test_the_file_works_alone_where_the_package_is_not_installed(store):
         "import sys, runpy; sys.path = [p for p in sys.path if 'site-packages' not in p and '/src' not in p]\n"
         f"names = runpy.run_path({names_claim.__file__!r})\n"
         "assert 'claim_transformers' not in sys.modules\n"
-        "print(names['resolve_checkpoint']('claim-pt-fake'), names['list_checkpoints']())"
+        "print(names['resolve_checkpoint']('claim-pt-fake'), names['_list_checkpoints']())"
     )
     shown = subprocess.run(
         [sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=True

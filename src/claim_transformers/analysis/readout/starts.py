@@ -117,7 +117,8 @@ def start_from_pretraining(
         `tuple[ClaimForSequenceClassification, ClaimTokenizer]`: The classifier and the tokenizer of the checkpoint.
 
     Raises:
-        ValueError: If the training rows have one class only, or no category of the head has to do with the outcome.
+        ValueError: If the training rows have one class only, no category of the head has to do with the outcome, or
+            the positions of the model are single codes (`visit_pooling="none"`), beside which no counts can stand.
     """
     skip = {"code_skip": True, "code_skip_half_life_days": CODE_SKIP_HALF_LIFE_DAYS}
     classifier, tokenizer = start_from_checkpoint(checkpoint, **{**skip, **changes})
