@@ -96,12 +96,13 @@ benchmark-medicare: $(VENV)/.runtime  ## Every Medicare table of docs/benchmark;
 benchmark-medicare-quick: $(VENV)/.runtime  ## All of it at a small size; leaves runs/benchmark/medicare-quick/docs.
 	PATH="$(abspath $(BIN)):$$PATH" bash reproduction/medicare/run.sh reproduction/medicare/profiles/quick.yaml
 
-build: $(VENV)/.dev  ## Build the wheel, install it in a fresh environment, import it and call its command.
+build: $(VENV)/.dev  ## Build the wheel, install it in a fresh environment, call its command and run README's first block.
 	rm -rf dist build/wheel-check
 	$(BIN)/python -m build --outdir dist
 	$(PYTHON) -m venv build/wheel-check
 	build/wheel-check/bin/python -m pip install --quiet --no-compile --constraint constraints.txt "$$(ls dist/*.whl)[all]"
-	cd build && wheel-check/bin/python -c "import claim_transformers; print(claim_transformers.__version__)"
+	awk '/^```python/ {inside = 1; next} /^```/ {if (inside) exit} inside' README.md > build/readme_block.py
+	cd build && HF_HUB_OFFLINE=1 wheel-check/bin/python readme_block.py
 	build/wheel-check/bin/claim-transformers --help > /dev/null
 
 clean:  ## Remove what the targets made, the environment included.

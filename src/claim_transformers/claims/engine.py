@@ -121,11 +121,6 @@ def create_view(connection: Backend, name: str, expression: ir.Table) -> ir.Tabl
     return connection.table(name)
 
 
-def _count_rows(connection: Backend, expression: ir.Table) -> int:
-    """Count the rows of an expression."""
-    return int(fetch(connection, expression.aggregate(num_rows=expression.count()))["num_rows"][0].as_py())
-
-
 def load(connection: Backend, name: str, table: pa.Table) -> ir.Table:
     """Copy an Arrow table into a table of the engine."""
     connection.con.register("arrow_rows", table)
