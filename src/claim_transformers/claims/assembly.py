@@ -1,4 +1,4 @@
-"""Assembling code events of any source into the files of the patients table."""
+"""Assembly of code events of any source into the files of the patients table."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which raw rows leave, and why: duplicates, claims of two patients, failed checks, reversals.
+"""Cleaning of raw rows: which leave, and why, duplicates, claims of two patients, failed checks, reversals.
 
 Every function returns the rows that leave as a small table (`source_file`, `row_no`), so that the wide rows which stay
 are never copied. Only rows whose key occurs more than once are compared in full.

@@ -1,4 +1,4 @@
-"""How much of the codes of each raw table the public tables know, from distinct codes that are counted already."""
+"""Code coverage: how much of the codes of each raw table public tables know, from distinct codes counted already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the parquet files of a table with their strings still dictionary-encoded, as they are stored.
+"""Parquet files of a table, read with their strings still dictionary-encoded, as they are stored.
 
 The work on a column of codes then is work on its few distinct strings, and the many rows are integers.
 """

@@ -1,4 +1,4 @@
-"""The engine that executes every relational step: Ibis on embedded DuckDB.
+"""Engine that executes every relational step: Ibis on embedded DuckDB.
 
 The steps themselves are Ibis expressions; only reading raw files speaks DuckDB's own SQL.
 """

@@ -1,4 +1,4 @@
-"""Who the patients are and when they were enrolled, out of many eligibility rows per patient."""
+"""Enrollment: who the patients are and when they were enrolled, out of many eligibility rows per patient."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace

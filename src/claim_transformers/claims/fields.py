@@ -1,4 +1,4 @@
-"""Reading one field of a raw row: dates and amounts as expressions, strictly or not at all.
+"""Fields of a raw row: dates and amounts as expressions, strictly or not at all.
 
 The format of a date is declared by the layout of its file and never guessed from the row. What does not parse is null
 here; whether that costs the row is decided by the checks in [`quality`].

@@ -1,4 +1,4 @@
-"""The conservation ledger: what came in equals what went out plus what is accounted for, per raw file and claim type.
+"""Conservation ledger: what came in equals what went out plus what is accounted for, per raw file and claim type.
 
 The numbers of one entry come from different places (the reader, the quarantine, the lines that were written), so that
 a row lost in a join shows up as a sum that does not add up.

@@ -1,4 +1,4 @@
-"""When each visit became known: the latest paid date of the claim lines behind it, packed and sorted like codes.
+"""Paid days: when each visit became known, the latest paid date of its claim lines, packed and sorted like codes.
 
 A line is packed with the days from service to payment where a code would stand, so that the last key of a visit holds
 its latest payment. Own code, because a join of lines with visits in an engine costs as much as building the visits.

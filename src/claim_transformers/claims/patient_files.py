@@ -1,4 +1,4 @@
-"""The patients table on disk: its schema, and a writer whose bytes do not depend on how the rows arrive.
+"""Patients table on disk: its schema, and a writer whose bytes do not depend on how the rows arrive.
 
 Where paid dates are known, the files hold one column more than the schema, `visit_paid_day` (`VISIT_PAID_DAY`). It
 says what could be known on which day and is for cohorts alone; readers that ask for the columns of the schema never

@@ -1,4 +1,4 @@
-"""Declared checks on raw rows: each names its fault, says what it means and gives the expression that finds it.
+"""Quality checks on raw rows: each names its fault, says what it means and gives the expression that finds it.
 
 A reason code keeps its verdict in its first letter: `E` fail the run, `R` quarantine the row, `F` fix and count, `W`
 keep and count, `D` drop and count. The catalogue is in `docs/quality.md`. A source lists its checks in order and the

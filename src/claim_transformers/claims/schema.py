@@ -1,4 +1,4 @@
-"""The canonical tables: every raw format ends here, every later step starts here.
+"""Canonical tables: every raw format ends here, every later step starts here.
 
 Names follow the input layer of the Tuva Project (tuva-health/tuva, `models/input_layer`, Apache-2.0), with lists in
 place of its numbered columns. Amounts are US dollars and keep Tuva's names without a unit suffix. Dates carry no time

@@ -1,4 +1,4 @@
-"""From canonical tables to patients: one row per patient, visits in order, codes of each visit sorted.
+"""Patients out of canonical tables: one row per patient, visits in order, codes of each visit sorted.
 
 The result is what `claims.visits` defines; here it is computed from packed integers (`claims.packing`), which takes a
 fraction of the time and a flat amount of memory. Patients are numbered by split and patient id, so that sorted keys

@@ -1,4 +1,4 @@
-"""Which split a patient belongs to: a hash of the patient id, so that it never changes when the data grow."""
+"""Splits by patient: a hash of the patient id, so that it never changes when the data grow."""
 
 import hashlib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The ingested folder: published whole or not at all, and refused by readers unless it is whole.
+"""Ingested folder: published whole or not at all, and refused by readers unless it is whole.
 
 ```
 OUT/manifest.json  OUT/quality_report.json  OUT/_SUCCESS

@@ -1,4 +1,4 @@
-"""What a visit is, as Ibis expressions that any engine can run.
+"""Visits, as Ibis expressions that any engine can run.
 
 A visit is the codes billed for one patient on one service date under one claim type. This module says which canonical
 columns give codes and on which date, and builds visits and timelines out of them with nothing but unions, grouping and

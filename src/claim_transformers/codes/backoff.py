@@ -1,4 +1,4 @@
-"""What stands in for a code that a vocabulary does not hold."""
+"""Back-off: what stands in for a code that a vocabulary does not hold."""
 
 from claim_transformers.codes.rules import CategoryRules
 from claim_transformers.codes.systems import split_code

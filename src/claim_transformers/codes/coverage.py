@@ -1,4 +1,4 @@
-"""How much of the codes of a data set the public tables know."""
+"""Coverage of the codes of a data set by the public tables."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

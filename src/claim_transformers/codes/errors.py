@@ -1,4 +1,4 @@
-"""The one family of errors that bad claims raise.
+"""Errors: the one family that bad claims raise.
 
 It lives in the lowest room because every room above it reports bad input in the same words.
 """

@@ -1,4 +1,4 @@
-"""The rules of [`normalize_code`] as an Ibis expression, for columns that live in a database."""
+"""Canonical form of codes as an Ibis expression, for columns that live in a database."""
 
 from typing import TYPE_CHECKING
 

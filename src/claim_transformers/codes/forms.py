@@ -1,4 +1,4 @@
-"""What each code system looks like, written once for Python, Arrow and Ibis.
+"""Forms of code systems: what each looks like, written once for Python, Arrow and Ibis.
 
 A pattern is matched against the whole trimmed text before it is put in upper case, so it names both cases: the upper
 case of some letters outside ASCII falls into ASCII (U+0131 becomes `I`), and such text is no code. The patterns hold

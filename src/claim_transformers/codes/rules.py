@@ -1,4 +1,4 @@
-"""From a code to its category by longest prefix: a table small enough to travel with a tokenizer."""
+"""Category of a code by longest prefix: a table small enough to travel with a tokenizer."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping

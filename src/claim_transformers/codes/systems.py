@@ -1,4 +1,4 @@
-"""The code systems of a claim, and the string that names one code: `SYSTEM/CODE`.
+"""Code systems of a claim, and the string that names one code: `SYSTEM/CODE`.
 
 A bare code is ambiguous: V and E codes are history and injuries in ICD-9-CM, transport accidents and diabetes in
 ICD-10-CM. Every code in this package therefore carries its system, and the column a code was read from decides which

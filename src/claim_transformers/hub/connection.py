@@ -1,4 +1,4 @@
-"""Talking to the Hub over a network that fails: what is tried again, and what a failure means to the user."""
+"""Connection to the Hub over a network that fails: what is tried again, and what a failure means to the user."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

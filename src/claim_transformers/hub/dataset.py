@@ -1,4 +1,4 @@
-"""Share a dataset, which is private by default and never holds patients' identifiers or dates by accident."""
+"""Sharing of a dataset, which is private by default and never holds patients' identifiers or dates by accident."""
 
 from typing import TYPE_CHECKING
 

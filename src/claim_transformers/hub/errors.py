@@ -1,4 +1,4 @@
-"""What can go wrong between a checkpoint and the Hub: the Hub does not answer, or the files may not leave."""
+"""Errors between a checkpoint and the Hub: the Hub does not answer, or the files may not leave."""
 
 
 class HubError(OSError):

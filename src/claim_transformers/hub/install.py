@@ -1,4 +1,4 @@
-"""Let the Auto classes find `claim-pt-base` offline, by putting the checkpoint where the Hub's client caches it."""
+"""Installation of a checkpoint for the Auto classes, offline: it is put where the client of the Hub caches it."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Send a checkpoint to the Hub in one commit that holds nothing private."""
+"""Push of a checkpoint to the Hub in one commit that holds nothing private."""
 
 import tempfile
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Save a checkpoint together with the Python files that run it, for readers who do not have this package."""
+"""Saving of a checkpoint together with the Python files that run it, for readers who do not have this package."""
 
 import json
 import shutil

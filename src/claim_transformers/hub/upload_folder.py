@@ -1,4 +1,4 @@
-"""What may leave this machine: a clean folder with allowed files only, each looked through before it is sent."""
+"""Upload folder: a clean folder with allowed files only, each looked through before it leaves this machine."""
 
 import json
 import re

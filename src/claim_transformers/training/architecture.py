@@ -1,4 +1,4 @@
-"""A model and its tokenizer described in one JSON file, before either exists."""
+"""Architecture: a model and its tokenizer described in one JSON file, before either exists."""
 
 import dataclasses
 import json

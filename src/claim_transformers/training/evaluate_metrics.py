@@ -1,4 +1,4 @@
-"""The metrics as `evaluate.Metric` classes, instantiated directly: no hub, no script, no network.
+"""Metrics as `evaluate.Metric` classes, instantiated directly: no hub, no script, no network.
 
 `evaluate` and `datasets` take seconds to import, so this module is imported where it is used and by nothing else.
 """

@@ -1,4 +1,4 @@
-"""Whether model, tokenizer and collator of a trainer belong together; what does not fit trains without a word."""
+"""Fit of parts: whether model, tokenizer and collator belong together; what does not fit trains without a word."""
 
 from typing import Any
 

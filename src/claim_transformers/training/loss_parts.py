@@ -1,4 +1,4 @@
-"""The parts of the loss, averaged like the loss over batches, accumulation steps and processes."""
+"""Loss in its parts, averaged like the loss over batches, accumulation steps and processes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What pretrains a model: the configuration decides, so that one script serves the whole family.
+"""Objectives of pretraining: the configuration decides, so that one script serves the whole family.
 
 Where a visit is a position (`visit_pooling` of `"max"` or `"sum"`), next visits and categories are predicted
 (Claim-PT). Where a code is a position (`"none"`), codes are hidden and predicted (masked tokens: Lahlou et al.).

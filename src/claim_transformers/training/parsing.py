@@ -1,4 +1,4 @@
-"""One way to call every script: flags, a YAML file, or a YAML file with flags that override it."""
+"""Arguments of every script: flags, a YAML file, or a YAML file with flags that override it."""
 
 import json
 import sys

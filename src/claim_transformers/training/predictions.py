@@ -1,4 +1,4 @@
-"""What a model predicted for the rows of a cohort, in one form for every model, so that all can be compared."""
+"""Predictions for the rows of a cohort, in one form for every model, so that all can be compared."""
 
 import json
 from pathlib import Path

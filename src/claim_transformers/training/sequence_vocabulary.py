@@ -1,4 +1,4 @@
-"""How large the vocabulary of sequences is, and how much of unseen sequences it covers."""
+"""Vocabulary of sequences: how large it is, and how much of unseen sequences it covers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

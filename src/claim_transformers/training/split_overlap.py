@@ -1,4 +1,4 @@
-"""Keep patients of an evaluation out of the training that it judges."""
+"""Overlap of splits: patients of an evaluation stay out of the training that it judges."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""What a position may see, and what it predicts: the one integer `cut` of each patient, and time as buckets of days.
+"""Context: what a position sees and what it predicts, by one integer `cut` per patient, and time as buckets of days.
 
 Slot 0 is the patient, slot i the i-th visit. A position in slot `q` sees a position in slot `k` if `k <= cut` or `k <=
 q`; the patient predicts visit `cut + 1`, and a visit slot `q >= max(cut, 1)` predicts visit `q + 1`. A predicting slot

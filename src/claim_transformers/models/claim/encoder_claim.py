@@ -1,4 +1,4 @@
-"""The parts of the encoder: embedding and pooling of codes, attention, and what time and history add.
+"""Encoder in parts: embedding and pooling of codes, attention, and what time and history add.
 
 Linears and norms run on positions that are no padding ([`Packing`]); attention alone needs rows of equal length and
 pads them again. Shape letters as in `modeling_claim.py`.

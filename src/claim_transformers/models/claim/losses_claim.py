@@ -1,4 +1,4 @@
-"""The loss of both pretraining heads: binary cross-entropy against many-hot targets that are never built.
+"""Losses of both pretraining heads: binary cross-entropy against many-hot targets that are never built.
 
 A visit holds a handful of codes out of thousands, so the targets of `N` predictions over `K` codes are `P` pairs
 (row, code) rather than an `N x K` table. With logits `z` the loss is

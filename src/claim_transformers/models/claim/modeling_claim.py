@@ -1,4 +1,4 @@
-"""The `claim` model family: a transformer over visits, or over codes, of one patient's claims.
+"""Models of the `claim` family: a transformer over visits, or over codes, of one patient's claims.
 
 One stream of codes comes in (`input_ids`, with `visit_ids` naming the slot of each code). Slot 0 is the patient, slot
 i the i-th visit. With `visit_pooling` of `"max"` or `"sum"` an embedding bag turns the stream into one position per

@@ -1,4 +1,4 @@
-"""From a checkpoint's name to the folder it is read from, so that `claim-pt-base` works without a network.
+"""Names of checkpoints, to the folder it is read from, so that `claim-pt-base` works without a network.
 
 The file uses the standard library alone and never imports the package: it is copied beside a checkpoint as remote code
 and has to work where the package is not installed.

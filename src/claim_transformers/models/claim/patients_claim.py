@@ -1,4 +1,4 @@
-"""One patient, given as plain values, into tokens: the way of a single prediction, and the oracle of the bulk path."""
+"""Patients one at a time, as plain values, into tokens: a single prediction's way, and the oracle of the bulk path."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Many patients, given as an Arrow table, into tokens: the bulk path, vectorised over whole batches.
+"""Token stream of many patients, given as an Arrow table, into tokens: the bulk path, vectorised over whole batches.
 
 Strings are hashed once by Arrow, everything after that is integer arithmetic on flat arrays. [`encode_history`] writes
 the same tokens one patient at a time and serves as the oracle in tests.

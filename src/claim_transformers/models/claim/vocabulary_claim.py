@@ -1,4 +1,4 @@
-"""What a token of a claim is: the grammar of token strings, and the chain along which a rare code backs off.
+"""Vocabulary: the grammar of token strings, and the chain along which a rare code backs off.
 
 The file holds no tensor and reads no table: both encoding paths ([`encode_history`] and [`TableEncoder`]) ask it what
 a code string means, so that they cannot disagree about it.

@@ -1,4 +1,4 @@
-"""Which codes get a token: those of enough distinct patients, and the prefixes and categories that catch the rest.
+"""Vocabulary of a training split: codes of enough distinct patients, and prefixes and categories that catch the rest.
 
 CMS shows no cell of 1 to 10 patients (cell-size suppression policy, resdac.org), and a vocabulary is such a table: a
 code in it has been seen. So patients are counted, not occurrences, and neither the counts nor an order that follows

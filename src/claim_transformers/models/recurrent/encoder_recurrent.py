@@ -1,4 +1,4 @@
-"""The parts of the three recurrent models: sums of codes, GRUs over padded visits, and what each paper adds to them.
+"""Encoders of the three recurrent models: sums of codes, GRUs over padded visits, and what each paper adds to them.
 
 A step is a slot: step 0 is the patient, step i the i-th visit. Steps are padded on the right, so a GRU that runs
 forward reads a patient's own steps before any padding; one that runs backward reads them from a copy in which each

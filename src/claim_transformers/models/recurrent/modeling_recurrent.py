@@ -1,4 +1,4 @@
-"""The `claim_recurrent` model family: DoctorAI, Dipole and RETAIN over the visits of one patient's claims.
+"""Models of the `claim_recurrent` family: DoctorAI, Dipole and RETAIN over the visits of one patient's claims.
 
 The input is that of the `claim` family: a stream of codes (`input_ids`) with the slot of each (`visit_ids`; slot 0 is
 the patient, -1 is padding) and the day of each slot (`visit_days`), so that the tokenizer, the collators and the

@@ -1,4 +1,4 @@
-"""A persistent staging area: raw rows as they were received, in one embedded DuckDB file, one table per claim type.
+"""Staging area: raw rows as they were received, in one embedded DuckDB file, one table per claim type.
 
 Deliveries come over months, and a file is sent again when it was wrong. So every load is registered with the hash of
 the file, and the same content is refused. Names say little, because every delivery has its `inpatient.csv`, so claims

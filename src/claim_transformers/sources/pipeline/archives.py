@@ -1,4 +1,4 @@
-"""Unpacking what data come in: zip and gzip, with every reason to distrust an archive."""
+"""Archives that data come in: zip and gzip, with every reason to distrust an archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a source hands over: the same few facts for every raw format.
+"""Contract of a source: the same few facts for every raw format.
 
 A source reads one raw format and says what it found; it decides nothing about publishing. [`ingest`] takes over from
 there, the same way for all of them:

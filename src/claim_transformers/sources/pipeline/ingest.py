@@ -1,4 +1,4 @@
-"""From a raw source to an ingested folder, the same way for every source."""
+"""Ingest: from a raw source to an ingested folder, the same way for every source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The patients table as a `datasets` builder: memory-mapped Arrow, or a stream of parquet files.
+"""Patients table as a `datasets` builder: memory-mapped Arrow, or a stream of parquet files.
 
 The builder is a plain class that `load_claims` uses directly; `datasets` no longer runs loading scripts.
 """

@@ -1,4 +1,4 @@
-"""What a MEDS code means here: a birth, a death, a sex, the ends of enrollment, or a code `SYSTEM/CODE`."""
+"""MEDS codes, and what each means here: a birth, a death, a sex, the ends of enrollment, or a code `SYSTEM/CODE`."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The files of a MEDS dataset, 0.3.3 or 0.4, and what the format promises about them.
+"""Files of a MEDS dataset, 0.3.3 or 0.4, and what the format promises about them.
 
 ```
 PATH/data/**/*.parquet               subject_id int64, time timestamp, code string, numeric_value float32, ...

@@ -1,4 +1,4 @@
-"""The folder that `simulate` writes: the layout of the Tuva input layer, with canonical claim types.
+"""Simulated claims, the folder that `simulate` writes: the layout of the Tuva input layer, with canonical claim types.
 
 `true_risk.parquet` and `drug_ingredients.parquet` beside the claims are for evaluation and never read here.
 """

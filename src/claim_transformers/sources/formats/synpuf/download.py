@@ -1,4 +1,4 @@
-"""Fetching DE-SynPUF from CMS: eight zip files per sample, each checked before it counts as fetched."""
+"""Download of DE-SynPUF from CMS: eight zip files per sample, each checked before it counts as fetched."""
 
 from __future__ import annotations
 

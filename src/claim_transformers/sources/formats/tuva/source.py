@@ -1,4 +1,4 @@
-"""The Tuva input layer: `medical_claim`, `pharmacy_claim`, `eligibility`, from files or from a warehouse.
+"""Tuva input layer: `medical_claim`, `pharmacy_claim`, `eligibility`, from files or from a warehouse.
 
 Files are CSV, zip, gzip or parquet; a warehouse is any Ibis connection. Both generations of column names are read
 (`person_id` or `patient_id`, `drg_code` or `ms_drg_code`). The table of raw and canonical columns is
