@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from claim_transformers.claims.ledger import Ledger
+from claim_transformers.claims.ledger import Ledger, report_to_json
 from claim_transformers.codes.errors import ClaimDataError
 
 
@@ -71,5 +71,5 @@ def test_the_report_does_not_depend_on_the_order_of_entries() -> None:
     second.entry("z.csv", "OP")
     second.entries |= _ledger(R_NO_ID=1, R_DATE=1).entries
     first.entry("z.csv", "OP")
-    assert first.to_json() == second.to_json()
-    assert json.loads(first.to_json())["totals"]["rows_in"] == 100
+    assert report_to_json(first.to_dict()) == report_to_json(second.to_dict())
+    assert json.loads(report_to_json(first.to_dict()))["totals"]["rows_in"] == 100

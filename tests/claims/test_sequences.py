@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from claims.timelines_by_ibis import group_visits, order_timelines
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA, _ELIGIBILITY_SCHEMA, _RX_CLAIM_SCHEMA
 from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import SPLITS, split_of
-from claim_transformers.claims.visits import _CODE_COLUMNS, _group_visits, _order_timelines, collect_code_events
+from claim_transformers.claims.visits import _CODE_COLUMNS, collect_code_events
 from claim_transformers.codes.errors import ClaimDataError
 
 EPOCH = dt.date(1970, 1, 1)
@@ -81,7 +82,7 @@ def _expected_timelines(connection, folder: Path, code_columns=ALL_COLUMNS) -> d
     claim_line, rx_claim = (
         connection.read_parquet(str(folder / table / "*.parquet")) for table in ("claim_line", "rx_claim")
     )
-    timelines = _order_timelines(_group_visits(collect_code_events(claim_line, rx_claim, code_columns)))
+    timelines = order_timelines(group_visits(collect_code_events(claim_line, rx_claim, code_columns)))
     rows = timelines.to_pyarrow().to_pylist()
     return {row["patient_id"]: (row["visit_day"], row["visit_type"], row["codes"]) for row in rows}
 

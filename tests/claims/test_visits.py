@@ -3,12 +3,11 @@ import datetime as dt
 import ibis
 import pyarrow as pa
 import pytest
+from claims.timelines_by_ibis import group_visits, order_timelines
 
 from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA, _RX_CLAIM_SCHEMA
 from claim_transformers.claims.visits import (
     _CODE_COLUMNS,
-    _group_visits,
-    _order_timelines,
     collect_code_events,
     resolve_code_columns,
 )
@@ -46,7 +45,7 @@ def _diagnosis(code: str, system: str = "ICD9CM") -> dict:
 
 def _visits(*lines: dict, drugs: tuple = (), **options) -> list[tuple]:
     events = collect_code_events(_table(_CLAIM_LINE_SCHEMA, *lines), _table(_RX_CLAIM_SCHEMA, *drugs), **options)
-    rows = _group_visits(events).to_pyarrow().to_pylist()
+    rows = group_visits(events).to_pyarrow().to_pylist()
     return sorted((row["visit_date"], row["visit_type"], row["codes"]) for row in rows)
 
 
@@ -116,7 +115,7 @@ def test_timeline_orders_visits_by_day_and_type():
         _line(hcpcs_code="1", claim_type="CAR"),
     ]
     events = collect_code_events(_table(_CLAIM_LINE_SCHEMA, *lines), _table(_RX_CLAIM_SCHEMA))
-    (row,) = _order_timelines(_group_visits(events)).to_pyarrow().to_pylist()
+    (row,) = order_timelines(group_visits(events)).to_pyarrow().to_pylist()
     day = (FIRST - dt.date(1970, 1, 1)).days
     assert row["visit_day"] == [day, day, day + 2]
     assert row["visit_type"] == ["CAR", "OP", "OP"]

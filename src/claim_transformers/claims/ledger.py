@@ -218,10 +218,6 @@ class Ledger:
             "code_coverage": cover_codes(self.kept),
         }
 
-    def to_json(self) -> str:
-        """The report as it stands in `quality_report.json`."""
-        return report_to_json(self.to_dict())
-
     def _sorted(self) -> list[_LedgerEntry]:
         return [self.entries[key] for key in sorted(self.entries)]
 

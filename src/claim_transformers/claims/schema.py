@@ -39,8 +39,6 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from claim_transformers.codes.errors import ClaimDataError
-
 CLAIM_TYPES = ("IP", "OP", "CAR", "DME", "HHA", "HOSP", "SNF", "RX")
 
 _AMOUNT = pa.decimal128(12, 2)
@@ -128,37 +126,3 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "rx_claim": _RX_CLAIM_SCHEMA,
     "eligibility": _ELIGIBILITY_SCHEMA,
 }
-
-
-def _same_type(found: pa.DataType, expected: pa.DataType) -> bool:
-    # A dictionary is an encoding: an engine that hands back the plain strings has changed nothing.
-    if pa.types.is_dictionary(expected):
-        expected = expected.value_type
-    if pa.types.is_dictionary(found):
-        found = found.value_type
-    if pa.types.is_large_string(found):
-        found = pa.string()
-    return bool(found == expected)
-
-
-def _check_table(name: str, table: pa.Table | pa.Schema) -> None:
-    """Raise unless a table has exactly the columns and types of a canonical table."""
-    if name not in SCHEMAS:
-        raise KeyError(f"expected one of the canonical tables {sorted(SCHEMAS)}, found {name!r}")
-    expected = SCHEMAS[name]
-    found = table if isinstance(table, pa.Schema) else table.schema
-    missing = [column for column in expected.names if column not in found.names]
-    unknown = [column for column in found.names if column not in expected.names]
-    if missing or unknown:
-        raise ClaimDataError("E_COLUMN", f"{name}: missing columns {missing}, unknown columns {unknown}")
-    wrong = [
-        f"{field.name}: expected {field.type}, found {found.field(field.name).type}"
-        for field in expected
-        if not _same_type(found.field(field.name).type, field.type)
-    ]
-    if wrong:
-        raise ClaimDataError("E_SCHEMA", f"{name}: {'; '.join(wrong)}")
-    if found.names != expected.names:
-        raise ClaimDataError(
-            "E_SCHEMA", f"{name}: expected columns in the order {expected.names}, found {found.names}"
-        )

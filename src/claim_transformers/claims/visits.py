@@ -1,9 +1,8 @@
 """Visits, as Ibis expressions that any engine can run.
 
 A visit is the codes billed for one patient on one service date under one claim type. This module says which canonical
-columns give codes and on which date, and builds visits and timelines out of them with nothing but unions, grouping and
-sorted arrays. Ordered aggregation is avoided on purpose: Spark lacks it, and on DuckDB the sorted array is the faster
-form as well. `claims.sequences` computes the same rows from packed integers; tests compare the two row for row.
+columns give codes and on which date, and collects them with nothing but unions. `claims.sequences` folds them into
+visits as packed integers; tests compare its rows with those of an Ibis form.
 """
 
 from collections.abc import Sequence
@@ -139,28 +138,3 @@ def _events_of_column(table: "ir.Table", code_column: CodeColumn) -> "ir.Table":
     return rows.select(
         "patient_id", visit_date=ibis.coalesce(rows.own_date, rows.fallback_date), visit_type="visit_type", code="code"
     ).drop_null()
-
-
-def _group_visits(code_events: "ir.Table") -> "ir.Table":
-    """Group code events into visits."""
-    visits = code_events.group_by(["patient_id", "visit_date", "visit_type"]).agg(codes=code_events.code.collect())
-    return visits.mutate(codes=visits.codes.sort())
-
-
-def _order_timelines(visits: "ir.Table") -> "ir.Table":
-    """Put the visits of each patient in order, in the list columns of the patients table."""
-    import ibis
-
-    day = visits.visit_date.delta(ibis.date("1970-01-01"), unit="day").cast("int32")
-    visits = visits.select(
-        "patient_id", visit=ibis.struct({"day": day, "type": visits.visit_type, "codes": visits.codes})
-    )
-    timelines = visits.group_by("patient_id").agg(visits=visits.visit.collect())
-    # The struct sorts by its fields in turn; day and type are unique within a patient.
-    timelines = timelines.mutate(visits=timelines.visits.sort())
-    return timelines.select(
-        "patient_id",
-        visit_day=timelines.visits.map(lambda visit: visit["day"]),
-        visit_type=timelines.visits.map(lambda visit: visit["type"]),
-        codes=timelines.visits.map(lambda visit: visit["codes"]),
-    )
