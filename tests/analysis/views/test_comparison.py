@@ -39,6 +39,12 @@ def test_models_scored_on_other_rows_are_refused(folders, tmp_path):
         compare_models([*folders, tmp_path / "other"])
 
 
+def test_two_models_of_one_name_are_refused_because_one_would_be_lost(folders, tmp_path):
+    save_predictions(tmp_path / "again", make_examples(200, seed=5), np.full(200, 0.5), name="Good")
+    with pytest.raises(ValueError, match="expected models of different names, found 'Good' in 'again'"):
+        compare_models([*folders, tmp_path / "again"])
+
+
 def test_an_unknown_reference_is_refused(folders):
     with pytest.raises(ValueError, match=r"expected a reference among \['Good', 'LR Sparse'\], found 'GBM'"):
         compare_models(folders, reference="GBM")

@@ -77,7 +77,8 @@ def compare_models(folders: Sequence[str | Path], *, reference: str | None = Non
         `Comparison`: Metrics, intervals and paired differences.
 
     Raises:
-        ValueError: If there is no folder, the models were scored on different rows, or the reference is unknown.
+        ValueError: If there is no folder, the models were scored on different rows, the reference is unknown, or two
+            models bear one name.
     """
     if not folders:
         raise ValueError("expected folders with predictions, found none")
@@ -85,6 +86,11 @@ def compare_models(folders: Sequence[str | Path], *, reference: str | None = Non
     labels, patients = np.zeros(0, np.int64), np.zeros(0, np.int64)
     for position, folder in enumerate(map(Path, folders)):
         name = str(json.loads((folder / METRICS).read_text(encoding="utf-8"))["name"])
+        if name in scores:
+            raise ValueError(
+                f"expected models of different names, found {name!r} in {folder.name!r} and in a folder before it; "
+                "give one of them a --name"
+            )
         table = pq.read_table(folder / PREDICTIONS).sort_by("row")
         found = table["label"].to_numpy().astype(np.int64)
         if position == 0:
