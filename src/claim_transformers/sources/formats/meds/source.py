@@ -26,13 +26,23 @@ from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.codes.forms import R_CODE_TEXT
 from claim_transformers.sources.formats.meds.codes import Role, read_codes
-from claim_transformers.sources.formats.meds.dataset import NO_SPLIT, MedsDataset, check_file, to_days
+from claim_transformers.sources.formats.meds.dataset import (
+    NO_SPLIT,
+    MedsDataset,
+    check_file,
+    read_events,
+    subjects_of,
+    to_days,
+)
 from claim_transformers.sources.pipeline.ingest import IngestSummary
 from claim_transformers.version import __version__
 
 _VISIT_TYPE = "MEDS"
 PATIENT_COLUMN, TYPE_COLUMN = "patient_id", "claim_type"
 _R_NO_ID, _D_NO_SPLIT, _D_NO_TIME = "R_NO_ID", "D_NO_SPLIT", "D_NO_TIME"
+_R_DATE, _F_SEX_NULL = "R_DATE", "F_SEX_NULL"
+# Days that the table of patients holds; extracts shift dates by centuries, so years to come are no fault.
+_FIRST_DAY, _LAST_DAY = np.array(["1697-01-01", "2412-12-31"], "datetime64[D]").astype(int)
 _ROLES_WITHOUT_TIME = (Role.FEMALE, Role.MALE, Role.UNKNOWN_SEX)
 
 
@@ -56,7 +66,7 @@ def ingest_meds(
             demographics = _Demographics()
             positions = assembler.positions(subjects.patient_ids)
             for file in tqdm(dataset.files, desc="meds", unit=" files", disable=not progress):
-                name, table = dataset.name(file), pq.read_table(file, read_dictionary=["code"], partitioning=None)
+                name, table = dataset.name(file), read_events(file, read_dictionary=["code"])
                 events = _read_events(table, subjects, positions, assembler)
                 _enter(ledger, name, table, events)
                 _write_quarantine(folder / "quarantine", name, table, events)
@@ -92,7 +102,7 @@ def _read_subjects(dataset: MedsDataset, salt: str) -> _Subjects:
     names = ["subject_id", *(name for name in (PATIENT_COLUMN, TYPE_COLUMN) if dataset.has_column(name))]
     parts, visit_types = [], set()
     for number, file in enumerate(dataset.files):
-        table = pq.read_table(file, columns=names, partitioning=None)
+        table = read_events(file, columns=names)
         visit_types |= set(_types_of(table).unique().to_pylist())
         table = table.filter(pc.is_valid(table["subject_id"])).append_column(
             "file", pa.array(np.full(table.num_rows - table["subject_id"].null_count, number))
@@ -100,7 +110,7 @@ def _read_subjects(dataset: MedsDataset, salt: str) -> _Subjects:
         patient_id = table[PATIENT_COLUMN] if PATIENT_COLUMN in names else table["subject_id"]
         table = pa.table(
             {
-                "subject_id": table["subject_id"].cast(pa.int64()),
+                "subject_id": subjects_of(table),
                 "patient_id": patient_id.cast(pa.string()),
                 "file": table["file"],
             }
@@ -159,7 +169,7 @@ class _Events:
 
 
 def _read_events(table: pa.Table, subjects: _Subjects, positions: Integers, assembler: SequenceAssembler) -> _Events:
-    subject_ids = table["subject_id"].cast(pa.int64())
+    subject_ids = subjects_of(table)
     found = np.searchsorted(subjects.subject_ids, subject_ids.fill_null(0).to_numpy())
     has_subject = pc.is_valid(subject_ids).to_numpy()
     patients = np.where(has_subject, np.append(positions, -1)[found], -1)
@@ -168,19 +178,20 @@ def _read_events(table: pa.Table, subjects: _Subjects, positions: Integers, asse
     # One entry more, at -1, for the rows without a code.
     numbers = np.append(assembler.codes.number(read.systems, read.codes), -1)[indices]
     roles = np.append(read.roles, Role.REFUSED)[indices]
-    days = to_days(table["time"].combine_chunks())
+    days, _ = to_days(table["time"])
     if TYPE_COLUMN in table.column_names:
         types = assembler.type_positions(_types_of(table).combine_chunks())
     else:
         types = np.full(table.num_rows, assembler.visit_types.index(_VISIT_TYPE).as_py(), np.int8)
 
-    names = ["", _R_NO_ID, _D_NO_SPLIT, _D_NO_TIME, R_CODE_TEXT]
+    names = ["", _R_NO_ID, _D_NO_SPLIT, _D_NO_TIME, _R_DATE, R_CODE_TEXT]
     names += sorted({reason for reason in read.reasons if reason is not None} - {R_CODE_TEXT})
     refusals = np.array([names.index(reason or "") for reason in read.reasons] + [names.index(R_CODE_TEXT)], np.int8)
     needs_time = ~np.isin(roles, _ROLES_WITHOUT_TIME)
+    is_far = (days < _FIRST_DAY) | (days > _LAST_DAY)
     reasons = np.select(
-        [~has_subject, refusals[indices] > 0, patients < 0, needs_time & (days == NULL_DAY)],
-        [1, refusals[indices], 2, 3],
+        [~has_subject, refusals[indices] > 0, patients < 0, needs_time & (days == NULL_DAY), needs_time & is_far],
+        [1, refusals[indices], 2, 3, 4],
         default=0,
     )
     return _Events(patients, days, types, numbers, roles, reasons, names)
@@ -195,6 +206,8 @@ def _enter(ledger: Ledger, name: str, table: pa.Table, events: _Events) -> None:
         if count:
             (entry.quarantined if reason.startswith("R_") else entry.dropped)[reason] += count
     entry.warnings.update(check_file(table))
+    if count := int(np.count_nonzero((events.roles == Role.UNKNOWN_SEX) & events.is_used)):
+        entry.fixes[_F_SEX_NULL] += count
 
 
 def _count_codes(numbers: Integers, assembler: SequenceAssembler) -> pa.Table:
