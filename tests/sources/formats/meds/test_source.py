@@ -184,7 +184,10 @@ def test_subject_in_two_splits_is_refused_without_naming_them(tmp_path):
     [
         (pa.schema([("subject_id", pa.int64()), ("time", pa.timestamp("us"))]), "E_COLUMN"),
         (EVENTS.set(0, pa.field("subject_id", pa.string())), "E_ID_TYPE"),
-        (EVENTS.set(1, pa.field("time", pa.timestamp("us", tz="UTC"))), "E_TIMESTAMP"),
+        (EVENTS.set(1, pa.field("time", pa.timestamp("us", tz="Europe/Berlin"))), "E_TIMESTAMP"),
+        (EVENTS.set(1, pa.field("time", pa.timestamp("ns", tz="+01:00"))), "E_TIMESTAMP"),
+        (EVENTS.set(1, pa.field("time", pa.int64())), "E_TIMESTAMP"),
+        (EVENTS.set(1, pa.field("time", pa.string())), "E_TIMESTAMP"),
     ],
 )
 def test_files_that_are_not_meds_are_refused(tmp_path, schema, reason):

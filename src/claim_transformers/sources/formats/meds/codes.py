@@ -83,14 +83,14 @@ def read_codes(codes: pa.Array) -> _ReadCodes:
 
 def _role_of(text: str) -> Role:
     first, rest = _split(text)
-    name = first.upper()
+    name = first.strip().upper()
     if name == BIRTH_CODE:
         return Role.BIRTH
     if name == DEATH_CODE:
         return Role.DEATH
-    if text == ENROLLMENT_START_CODE:
+    if text.strip().upper() == ENROLLMENT_START_CODE:
         return Role.ENROLLMENT_START
-    if text == ENROLLMENT_END_CODE:
+    if text.strip().upper() == ENROLLMENT_END_CODE:
         return Role.ENROLLMENT_END
     if name in {"GENDER", "SEX"}:
         sex = _SEX_OF_TEXT.get(rest.strip().upper())

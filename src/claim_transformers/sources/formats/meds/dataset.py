@@ -30,7 +30,10 @@ from claim_transformers.sources.formats.meds import SOURCE
 MEDS_SPLITS = MappingProxyType({"train": "train", "tuning": "validation", "held_out": "test"})
 NO_SPLIT = -1
 _COLUMNS = SOURCE.read_layouts()["data"]
-_MICROSECONDS_PER_DAY = 86_400_000_000
+_TICKS_PER_SECOND = MappingProxyType({"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000})
+_SECONDS_PER_DAY = 86_400
+# Names that writers give to universal time, in lower case; in any other zone the date of a time is not plain.
+_UNIVERSAL_TIME = frozenset({"utc", "etc/utc", "z", "+00:00"})
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,13 @@ def _check_columns(schema: pa.Schema, name: Path) -> None:
             "E_ID_TYPE", f"{name}: expected subject_id as int64, found {schema.field('subject_id').type}"
         )
     time = schema.field("time").type
-    if not pa.types.is_timestamp(time) or time.tz is not None:
-        raise ClaimDataError("E_TIMESTAMP", f"{name}: expected time as a timestamp without a time zone, found {time}")
+    is_local = pa.types.is_timestamp(time) and (time.tz or "utc").lower() not in _UNIVERSAL_TIME
+    if is_local or not (pa.types.is_timestamp(time) or pa.types.is_date(time)):
+        raise ClaimDataError(
+            "E_TIMESTAMP",
+            f"{name}: expected time as a date, or a timestamp without a time zone or in UTC, found {time}. Write the "
+            "local time of the subject, without its zone",
+        )
 
 
 def _split_of_folder(name: str) -> int:
@@ -108,12 +116,43 @@ def _split_of_folder(name: str) -> int:
     return SPLITS.index(MEDS_SPLITS[first]) if "/" in name and first in MEDS_SPLITS else NO_SPLIT
 
 
-def to_days(times: pa.Array) -> npt.NDArray[np.int32]:
-    """Turn times into days since 1970-01-01."""
-    microseconds = pc.cast(pc.cast(times, pa.timestamp("us")), pa.int64())
-    days = microseconds.fill_null(0).to_numpy(zero_copy_only=False) // _MICROSECONDS_PER_DAY
-    is_null = pc.is_null(times).to_numpy(zero_copy_only=False)
-    return np.where(is_null, NULL_DAY, days).astype(np.int32)
+def read_events(file: Path, **options: Any) -> pa.Table:
+    """Read a data file; times that Spark writes in 96 bits reach beyond the years that nanoseconds hold."""
+    return pq.read_table(file, partitioning=None, coerce_int96_timestamp_unit="us", **options)
+
+
+def subjects_of(table: pa.Table) -> pa.ChunkedArray:
+    """Subjects of events as int64."""
+    try:
+        return table["subject_id"].cast(pa.int64())
+    except pa.ArrowInvalid:
+        # The message of the engine holds the number.
+        raise ClaimDataError(
+            "E_ID_TYPE", "expected subject_id as int64, found numbers that do not fit: number the subjects anew"
+        ) from None
+
+
+def to_days(times: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Turn times into days since 1970-01-01 and nanoseconds of the day."""
+    ticks = _ticks_of(times).fill_null(0).to_numpy()
+    per_second = _per_second(times.type)
+    days = ticks // (per_second * _SECONDS_PER_DAY) if per_second else ticks
+    of_day = ticks % (per_second * _SECONDS_PER_DAY) * (10**9 // per_second) if per_second else np.zeros_like(ticks)
+    # Seconds reach further than 32 bits of days: a day out of reach must not come round to a real one.
+    days = np.clip(days, NULL_DAY + 1, np.iinfo(np.int32).max)
+    return np.where(pc.is_null(times).to_numpy(), NULL_DAY, days).astype(np.int32), of_day
+
+
+def _ticks_of(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Times as they are stored, in whole numbers of their own unit, so that no precision is lost."""
+    return (times.cast(pa.int32()) if pa.types.is_date32(times.type) else times).cast(pa.int64())
+
+
+def _per_second(kind: pa.DataType) -> int:
+    """Ticks of a second, 0 for plain dates."""
+    if pa.types.is_date32(kind):
+        return 0
+    return 1_000 if pa.types.is_date64(kind) else _TICKS_PER_SECOND[kind.unit]
 
 
 def check_file(table: pa.Table) -> Counter[str]:
@@ -121,7 +160,7 @@ def check_file(table: pa.Table) -> Counter[str]:
     if not table.num_rows:
         return Counter()
     subjects = table["subject_id"].fill_null(0).to_numpy()
-    times = pc.cast(table["time"], pa.timestamp("us")).cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy()
+    times = _ticks_of(table["time"]).fill_null(np.iinfo(np.int64).min).to_numpy()
     starts = np.flatnonzero(np.append(True, subjects[1:] != subjects[:-1]))
     is_same = subjects[1:] == subjects[:-1]
     distinct = table.group_by(table.column_names).aggregate([]).num_rows

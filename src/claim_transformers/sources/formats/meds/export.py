@@ -26,7 +26,13 @@ from claim_transformers.sources.formats.meds.codes import (
     ENROLLMENT_START_CODE,
     SEX_CODES,
 )
-from claim_transformers.sources.formats.meds.dataset import MEDS_SPLITS, MedsDataset, check_file
+from claim_transformers.sources.formats.meds.dataset import (
+    MEDS_SPLITS,
+    MedsDataset,
+    check_file,
+    read_events,
+    subjects_of,
+)
 from claim_transformers.sources.formats.meds.source import PATIENT_COLUMN, TYPE_COLUMN
 from claim_transformers.version import __version__
 
@@ -122,9 +128,9 @@ def check_meds(path: str | Path) -> dict[str, int]:
     found: Counter[str] = Counter()
     subjects, files = [], []
     for number, file in enumerate(dataset.files):
-        table = pq.read_table(file, partitioning=None)
+        table = read_events(file)
         found += check_file(table)
-        subjects.append(pc.unique(table["subject_id"]).drop_null().to_numpy(zero_copy_only=False))
+        subjects.append(pc.unique(subjects_of(table)).drop_null().to_numpy(zero_copy_only=False))
         files.append(np.full(len(subjects[-1]), number))
     splits = dataset.splits_of(np.concatenate(subjects).astype(np.int64), np.concatenate(files))
     found["W_NO_SPLIT"] = int(np.count_nonzero(splits < 0))

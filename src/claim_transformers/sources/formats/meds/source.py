@@ -6,6 +6,7 @@ an extra column `claim_type` names or else of the type `MEDS`. `docs/sources/med
 
 import hashlib
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,24 @@ from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.codes.forms import R_CODE_TEXT
 from claim_transformers.sources.formats.meds.codes import Role, read_codes
-from claim_transformers.sources.formats.meds.dataset import NO_SPLIT, MedsDataset, check_file, to_days
+from claim_transformers.sources.formats.meds.dataset import (
+    NO_SPLIT,
+    MedsDataset,
+    check_file,
+    read_events,
+    subjects_of,
+    to_days,
+)
+from claim_transformers.sources.formats.meds.enrollment import pair_events
 from claim_transformers.sources.pipeline.ingest import IngestSummary
 from claim_transformers.version import __version__
 
 _VISIT_TYPE = "MEDS"
 PATIENT_COLUMN, TYPE_COLUMN = "patient_id", "claim_type"
 _R_NO_ID, _D_NO_SPLIT, _D_NO_TIME = "R_NO_ID", "D_NO_SPLIT", "D_NO_TIME"
+_R_DATE, _F_OPEN_SPAN, _F_SEX_NULL = "R_DATE", "F_OPEN_SPAN", "F_SEX_NULL"
+# Days that the table of patients holds; extracts shift dates by centuries, so years to come are no fault.
+_FIRST_DAY, _LAST_DAY, _OPEN_END = np.array(["1697-01-01", "2412-12-31", "9999-12-31"], "datetime64[D]").astype(int)
 _ROLES_WITHOUT_TIME = (Role.FEMALE, Role.MALE, Role.UNKNOWN_SEX)
 
 
@@ -56,7 +68,7 @@ def ingest_meds(
             demographics = _Demographics()
             positions = assembler.positions(subjects.patient_ids)
             for file in tqdm(dataset.files, desc="meds", unit=" files", disable=not progress):
-                name, table = dataset.name(file), pq.read_table(file, read_dictionary=["code"], partitioning=None)
+                name, table = dataset.name(file), read_events(file, read_dictionary=["code"])
                 events = _read_events(table, subjects, positions, assembler)
                 _enter(ledger, name, table, events)
                 _write_quarantine(folder / "quarantine", name, table, events)
@@ -67,7 +79,10 @@ def ingest_meds(
                 )
                 demographics.add(events)
             (folder / "patients").mkdir()
-            counts = assembler.write(folder / "patients", demographics.to_eligibility(), progress=progress)
+            eligibility, unpaired = demographics.to_eligibility()
+            for number, warnings in unpaired.items():
+                ledger.entry(dataset.name(dataset.files[number]), _VISIT_TYPE).warnings.update(warnings)
+            counts = assembler.write(folder / "patients", eligibility, progress=progress)
             assembler.close()
         ledger.check_rates(max_quarantine_share=max_quarantine_share, max_reason_share=max_reason_share)
         ledger.check_conservation()
@@ -92,7 +107,7 @@ def _read_subjects(dataset: MedsDataset, salt: str) -> _Subjects:
     names = ["subject_id", *(name for name in (PATIENT_COLUMN, TYPE_COLUMN) if dataset.has_column(name))]
     parts, visit_types = [], set()
     for number, file in enumerate(dataset.files):
-        table = pq.read_table(file, columns=names, partitioning=None)
+        table = read_events(file, columns=names)
         visit_types |= set(_types_of(table).unique().to_pylist())
         table = table.filter(pc.is_valid(table["subject_id"])).append_column(
             "file", pa.array(np.full(table.num_rows - table["subject_id"].null_count, number))
@@ -100,7 +115,7 @@ def _read_subjects(dataset: MedsDataset, salt: str) -> _Subjects:
         patient_id = table[PATIENT_COLUMN] if PATIENT_COLUMN in names else table["subject_id"]
         table = pa.table(
             {
-                "subject_id": table["subject_id"].cast(pa.int64()),
+                "subject_id": subjects_of(table),
                 "patient_id": patient_id.cast(pa.string()),
                 "file": table["file"],
             }
@@ -146,6 +161,7 @@ class _Events:
 
     patients: Integers
     days: Integers
+    ticks: Integers
     types: Integers
     codes: Integers
     roles: Integers
@@ -158,8 +174,13 @@ class _Events:
         return is_used
 
 
+def _is_open_end(roles: Integers, days: Integers) -> npt.NDArray[np.bool_]:
+    is_open_end: npt.NDArray[np.bool_] = (roles == Role.ENROLLMENT_END) & (days == _OPEN_END)
+    return is_open_end
+
+
 def _read_events(table: pa.Table, subjects: _Subjects, positions: Integers, assembler: SequenceAssembler) -> _Events:
-    subject_ids = table["subject_id"].cast(pa.int64())
+    subject_ids = subjects_of(table)
     found = np.searchsorted(subjects.subject_ids, subject_ids.fill_null(0).to_numpy())
     has_subject = pc.is_valid(subject_ids).to_numpy()
     patients = np.where(has_subject, np.append(positions, -1)[found], -1)
@@ -168,22 +189,23 @@ def _read_events(table: pa.Table, subjects: _Subjects, positions: Integers, asse
     # One entry more, at -1, for the rows without a code.
     numbers = np.append(assembler.codes.number(read.systems, read.codes), -1)[indices]
     roles = np.append(read.roles, Role.REFUSED)[indices]
-    days = to_days(table["time"].combine_chunks())
+    days, ticks = to_days(table["time"])
     if TYPE_COLUMN in table.column_names:
         types = assembler.type_positions(_types_of(table).combine_chunks())
     else:
         types = np.full(table.num_rows, assembler.visit_types.index(_VISIT_TYPE).as_py(), np.int8)
 
-    names = ["", _R_NO_ID, _D_NO_SPLIT, _D_NO_TIME, R_CODE_TEXT]
+    names = ["", _R_NO_ID, _D_NO_SPLIT, _D_NO_TIME, _R_DATE, R_CODE_TEXT]
     names += sorted({reason for reason in read.reasons if reason is not None} - {R_CODE_TEXT})
     refusals = np.array([names.index(reason or "") for reason in read.reasons] + [names.index(R_CODE_TEXT)], np.int8)
     needs_time = ~np.isin(roles, _ROLES_WITHOUT_TIME)
+    is_far = ((days < _FIRST_DAY) | (days > _LAST_DAY)) & ~_is_open_end(roles, days)
     reasons = np.select(
-        [~has_subject, refusals[indices] > 0, patients < 0, needs_time & (days == NULL_DAY)],
-        [1, refusals[indices], 2, 3],
+        [~has_subject, refusals[indices] > 0, patients < 0, needs_time & (days == NULL_DAY), needs_time & is_far],
+        [1, refusals[indices], 2, 3, 4],
         default=0,
     )
-    return _Events(patients, days, types, numbers, roles, reasons, names)
+    return _Events(patients, days, ticks, types, numbers, roles, reasons, names)
 
 
 def _enter(ledger: Ledger, name: str, table: pa.Table, events: _Events) -> None:
@@ -195,6 +217,10 @@ def _enter(ledger: Ledger, name: str, table: pa.Table, events: _Events) -> None:
         if count:
             (entry.quarantined if reason.startswith("R_") else entry.dropped)[reason] += count
     entry.warnings.update(check_file(table))
+    is_open_end = _is_open_end(events.roles, events.days)
+    for fix, is_fixed in ((_F_OPEN_SPAN, is_open_end), (_F_SEX_NULL, events.roles == Role.UNKNOWN_SEX)):
+        if count := int(np.count_nonzero(is_fixed & events.is_used)):
+            entry.fixes[fix] += count
 
 
 def _count_codes(numbers: Integers, assembler: SequenceAssembler) -> pa.Table:
@@ -224,46 +250,28 @@ class _Demographics:
     """Births, deaths, sexes and enrollment, collected file by file."""
 
     def __init__(self) -> None:
-        self._patients: list[Integers] = []
-        self._days: list[Integers] = []
-        self._roles: list[Integers] = []
+        self._columns: list[tuple[Integers, ...]] = []
 
     def add(self, events: _Events) -> None:
-        is_kept = events.is_used & (events.roles != Role.CODE)
-        self._patients.append(events.patients[is_kept])
-        self._days.append(events.days[is_kept])
-        self._roles.append(events.roles[is_kept])
+        is_kept = events.is_used & (events.roles != Role.CODE) & ~_is_open_end(events.roles, events.days)
+        columns = (events.patients, events.days, events.ticks, events.roles)
+        file = np.full(np.count_nonzero(is_kept), len(self._columns))
+        self._columns.append((*(column[is_kept] for column in columns), file))
 
-    def to_eligibility(self) -> EligibilityRows:
-        """One row for each event, and one for each start of enrollment with the end that follows it."""
-        patients, days, roles = (np.concatenate(part) for part in (self._patients, self._days, self._roles))
+    def to_eligibility(self) -> tuple[EligibilityRows, dict[int, Counter[str]]]:
+        """One row for each event but starts without a span, and the events of enrollment left over in each file."""
+        patients, days, ticks, roles, files = (np.concatenate(part) for part in zip(*self._columns, strict=True))
         sexes = np.select([roles == Role.FEMALE, roles == Role.MALE], [0, 1], default=-1).astype(np.int8)
-        births, deaths, starts = (
-            np.where(roles == role, days, NULL_DAY).astype(np.int32)
-            for role in (Role.BIRTH, Role.DEATH, Role.ENROLLMENT_START)
+        births, deaths = (
+            np.where(roles == role, days, NULL_DAY).astype(np.int32) for role in (Role.BIRTH, Role.DEATH)
         )
-        ends = np.full(len(roles), NULL_DAY, np.int32)
-        opening, nth_start = _order_within_patient(patients, days, roles == Role.ENROLLMENT_START)
-        closing, nth_end = _order_within_patient(patients, days, roles == Role.ENROLLMENT_END)
-        # Spans of a patient do not overlap, so the first start belongs to the first end, and so on.
-        key_of_start = (patients[opening] << 32) + nth_start
-        key_of_end = (patients[closing] << 32) + nth_end
-        at = np.searchsorted(key_of_end, key_of_start)
-        is_closed = at < len(key_of_end)
-        is_closed[is_closed] = key_of_end[at[is_closed]] == key_of_start[is_closed]
-        ends[opening[is_closed]] = days[closing[at[is_closed]]]
-        return EligibilityRows(patients, sexes, births, deaths, starts, ends)
-
-
-def _order_within_patient(
-    patients: Integers, days: Integers, is_wanted: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows of interest by patient and day, and the number of each among those of its patient, from 0."""
-    rows = np.flatnonzero(is_wanted)
-    rows = rows[np.lexsort((days[rows], patients[rows]))]
-    is_first = np.append(True, patients[rows][1:] != patients[rows][:-1])[: len(rows)]
-    starts = np.flatnonzero(is_first)
-    return rows, np.arange(len(rows)) - starts[np.cumsum(is_first) - 1]
+        starts, ends = np.full((2, len(roles)), NULL_DAY, np.int32)
+        rows = np.flatnonzero(np.isin(roles, (Role.ENROLLMENT_START, Role.ENROLLMENT_END)))
+        pairs = pair_events(patients[rows], days[rows], ticks[rows], roles[rows] == Role.ENROLLMENT_START)
+        opening, closing, is_closed = rows[pairs.starts], rows[pairs.ends[pairs.ends >= 0]], pairs.ends >= 0
+        starts[opening] = days[opening]
+        ends[opening[is_closed]] = days[closing]
+        return EligibilityRows(patients, sexes, births, deaths, starts, ends), pairs.count(files[rows])
 
 
 def _manifest(dataset: MedsDataset, counts: dict[str, Any], salt: str) -> dict[str, Any]:
