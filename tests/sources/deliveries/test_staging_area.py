@@ -52,8 +52,10 @@ def test_rows_are_staged_as_they_were_received_with_load_hash_file_and_number(st
 
 def test_a_stray_quote_costs_a_staged_file_one_record(staging, tmp_path: Path) -> None:
     rows = [synpuf_inpatient(f"P{number}", f"C{number}", PRVDR_NUM="LEE") for number in range(1, 6)]
-    rows[2]["PRVDR_NUM"] = '"LEE'
+    rows[2]["PRVDR_NUM"] = "MAY"
     folder = write_synpuf(tmp_path / "raw", inpatients=rows)
+    (file,) = folder.iterdir()
+    file.write_bytes(file.read_bytes().replace(b"MAY", b'"MAY'))
     loads = {load.table: load for load in staging.load("synpuf", folder)}
     staged = fetch(staging.connection, staging.rows("synpuf", "inpatient").order_by("row_no"))
     assert staged["CLM_ID"].to_pylist() == ["C1", "C2", "C4", "C5"]
