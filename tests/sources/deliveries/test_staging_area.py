@@ -50,6 +50,19 @@ def test_rows_are_staged_as_they_were_received_with_load_hash_file_and_number(st
     assert stat.S_IMODE(staging.path.stat().st_mode) == 0o600
 
 
+def test_a_stray_quote_costs_a_staged_file_one_record(staging, tmp_path: Path) -> None:
+    rows = [synpuf_inpatient(f"P{number}", f"C{number}", PRVDR_NUM="LEE") for number in range(1, 6)]
+    rows[2]["PRVDR_NUM"] = "MAY"
+    folder = write_synpuf(tmp_path / "raw", inpatients=rows)
+    (file,) = folder.iterdir()
+    file.write_bytes(file.read_bytes().replace(b"MAY", b'"MAY'))
+    loads = {load.table: load for load in staging.load("synpuf", folder)}
+    staged = fetch(staging.connection, staging.rows("synpuf", "inpatient").order_by("row_no"))
+    assert staged["CLM_ID"].to_pylist() == ["C1", "C2", "C4", "C5"]
+    assert loads["inpatient"].num_rows == 5
+    assert staging.connection.raw_sql("SELECT row_no, reason_code FROM rejects").fetchall() == [(3, "R_NCOLS")]
+
+
 def test_the_same_file_is_refused_and_leaves_the_staging_area_as_it_was(staging, tmp_path: Path) -> None:
     folder = _rif(tmp_path / "raw")
     staging.load("cms-rif", folder)

@@ -87,6 +87,7 @@ def test_a_rule_finds_listed_values_or_all_others_and_never_an_empty_field(tmp_p
         ({"target": "claims"}, "a target out of"),
         ({"claim_type": "INPATIENT"}, "a claim_type out of"),
         ({"date_format": "DD/MM/YYYY"}, "a date_format out of"),
+        ({"quote": "'"}, "a double quote or nothing as quote"),
         ({"required": ["CLM_ID"]}, "listed under columns"),
         ({"rules": [{"column": "N", "in": ["x"]}]}, "a rule with"),
         ({"rules": [{"column": "N", "in": ["x"], "verdict": "E_N", "because": "x"}]}, "a verdict"),

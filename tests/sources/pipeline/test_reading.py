@@ -1,5 +1,8 @@
 """Raw files to staged rows: strings only, and every fault of a file named or set aside."""
 
+import gzip
+import io
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +13,7 @@ from claim_transformers.claims.engine import connect, fetch
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.contract import RawFile
 from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
+from claim_transformers.sources.pipeline.records import _Records
 
 LAYOUT = Layout(
     ("CLM_ID", "PAID", "NOTE"), ("CLM_ID", "PAID"), id_columns=("CLM_ID",), delimiter_advice="pass delimiter={found}"
@@ -56,8 +60,23 @@ def test_every_column_is_a_string_and_zeros_are_kept(connection, tmp_path: Path)
         (b"clm_id,Paid,NOTE\n1,2,3\n", {"F_HEADER": 1}),
         (b"NOTE,PAID,CLM_ID\n3,2,1\n", {"F_HEADER": 1}),
         (b'"CLM_ID","PAID","NOTE"\n"1","2","3"', {}),
+        (b"CLM_ID,PAID,NOTE\r1,2,3\r", {"F_EOL": 2}),
+        (b"CLM_ID,PAID,NOTE\r1,2,3", {"F_EOL": 1}),
+        (b"CLM_ID,PAID,NOTE,\n1,2,3,\n", {"F_HEADER": 1}),
+        (b"CLM_ID,PAID,NOTE,,\n1,2,3,,\n", {"F_HEADER": 1}),
     ],
-    ids=["byte-order mark", "windows line ends", "mixed line ends", "case", "order", "quotes, no last line end"],
+    ids=[
+        "byte-order mark",
+        "windows line ends",
+        "mixed line ends",
+        "case",
+        "order",
+        "quotes, no last line end",
+        "line ends of old Macs",
+        "and no last one",
+        "a separator behind the last column",
+        "two of them",
+    ],
 )
 def test_harmless_forms_of_a_file_are_repaired_and_counted(connection, tmp_path: Path, content, fixes) -> None:
     rows, (file,) = _stage(connection, tmp_path, content)
@@ -106,6 +125,106 @@ def test_numbers_of_rows_count_all_set_aside_lines_before_them(connection, tmp_p
     assert [number for number, _ in _reasons(file)] == [1, 2, 5, 9]
 
 
+_WIDE = Layout(("CLM_ID", "PAID", "NOTE", "CITY"), ("CLM_ID", "PAID"))
+
+
+def _lines(number: int, **stray: bytes) -> bytes:
+    """Rows 1, 2, 3 and so on, with other words in the NOTE of some."""
+    rows = [b"%d,1,%s,x" % (row, stray.get(f"row{row}", b"LEE")) for row in range(1, number + 1)]
+    return b"CLM_ID,PAID,NOTE,CITY\n" + b"\n".join(rows) + b"\n"
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize(
+    ("content", "set_aside"),
+    [
+        (_lines(9, row1=b'"LEE'), [1]),
+        (_lines(9, row5=b'"LEE'), [5]),
+        (_lines(9, row9=b'"LEE'), [9]),
+        (_lines(9, row2=b'"LEE', row8=b'"MAY'), [2, 8]),
+        (_lines(9, row2=b'"LEE', row8=b'LEE"'), [2, 8]),
+        (_lines(9, row3=b'"LE"E'), [3]),
+        (_lines(9, row4=b'L"E,"E'), [4]),
+        (_lines(9, row2=b'"LEE', row5=b'"text"', row8=b'""'), [2]),
+    ],
+    ids=[
+        "first",
+        "middle",
+        "last",
+        "two far apart",
+        "a pair far apart",
+        "closed too early",
+        "letter, then open",
+        "true",
+    ],
+)
+def test_a_stray_quote_costs_its_own_record_and_no_other(connection, tmp_path, content, set_aside, line_end) -> None:
+    rows, (file,) = _stage(connection, tmp_path, content.replace(b"\n", line_end), layout=_WIDE)
+    assert _reasons(file) == [(row, "R_NCOLS") for row in set_aside]
+    assert file.num_rows == 9
+    kept = [row for row in range(1, 10) if row not in set_aside]
+    assert [int(claim) for claim in rows["CLM_ID"].to_pylist()] == rows["row_no"].to_pylist() == kept
+
+
+def test_the_raw_line_of_a_stray_quote_is_kept_as_it_is(connection, tmp_path: Path) -> None:
+    _, (file,) = _stage(connection, tmp_path, _lines(3, row2=b'"LEE'), layout=_WIDE)
+    assert file.rejects is not None
+    assert file.rejects["raw_line"].to_pylist() == ['2,1,"LEE,x']
+
+
+def test_quoted_line_breaks_stay_right_beside_a_stray_quote(connection, tmp_path: Path) -> None:
+    content = _lines(6, row1=b'"a\n\nb, ""c"""', row3=b'"LEE', row5=b'"d\ne\nf"')
+    rows, (file,) = _stage(connection, tmp_path, content, layout=_WIDE)
+    assert _reasons(file) == [(3, "R_NCOLS")]
+    assert rows["NOTE"].to_pylist() == ['a\n\nb, "c"', "LEE", "LEE", "d\ne\nf", "LEE"]
+    assert rows["row_no"].to_pylist() == [1, 2, 4, 5, 6]
+
+
+def test_quoted_text_that_may_be_records_is_refused(connection, tmp_path: Path) -> None:
+    content = b'CLM_ID,PAID,NOTE,CITY\n1,2,"a\n2,3,4,5\nb",x\n'
+    with pytest.raises(ClaimDataError, match=r"E_RECORDS.*quoted text of 3 lines out of which 1 look like records"):
+        _stage(connection, tmp_path, content, layout=_WIDE)
+
+
+def test_a_quote_is_a_letter_where_the_layout_has_none(connection, tmp_path: Path) -> None:
+    layout = Layout(LAYOUT.columns, LAYOUT.required, delimiter="|", quote="")
+    content = b'CLM_ID|PAID|NOTE\n1|2|"LEE\n2|3|"MAY"\n3|4|O"K\n'
+    rows, (file,) = _stage(connection, tmp_path, content, layout=layout)
+    assert rows["NOTE"].to_pylist() == ['"LEE', '"MAY"', 'O"K']
+    assert (file.num_rows, file.rejects) == (3, None)
+
+
+@pytest.mark.parametrize("name", ["raw.csv.gz", "raw.zip"])
+def test_records_of_an_archive_are_counted_too(connection, tmp_path: Path, name) -> None:
+    content, sink = _lines(9, row5=b'"LEE'), io.BytesIO()
+    if name.endswith("zip"):
+        with zipfile.ZipFile(sink, "w") as archive:
+            archive.writestr("raw.csv", content)
+    packed = sink.getvalue() or gzip.compress(content)
+    _, (file,) = _stage(connection, tmp_path, packed, name=name, layout=_WIDE)
+    assert (_reasons(file), file.num_rows) == ([(5, "R_NCOLS")], 9)
+
+
+def test_records_that_the_parser_does_not_give_back_fail_the_file(connection, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(
+        "claim_transformers.sources.pipeline.reading.find_records", lambda *_args, **_kwargs: _Records(3, {})
+    )
+    with pytest.raises(ClaimDataError, match=r"E_RECORDS: expected 3 records in raw.csv.*found 2 rows and 0 lines"):
+        _stage(connection, tmp_path, _lines(2), layout=_WIDE)
+
+
+def test_line_ends_of_three_kinds_in_one_file_are_read(connection, tmp_path: Path) -> None:
+    content = b"CLM_ID,PAID,NOTE,CITY\r1,1,a,x\r2,1,b,y\n3,1,c,x\r\n4,1,d,x\r5,1,e,x\n"
+    rows, (file,) = _stage(connection, tmp_path, content, layout=_WIDE)
+    assert rows["NOTE"].to_pylist() == ["a", "b", "c", "d", "e"]
+    assert (rows["row_no"].to_pylist(), file.rejects) == ([1, 2, 3, 4, 5], None)
+
+
+def test_a_carriage_return_within_a_field_costs_its_own_record(connection, tmp_path: Path) -> None:
+    rows, (file,) = _stage(connection, tmp_path, _lines(3, row2=b"LE\rE"), layout=_WIDE)
+    assert (_reasons(file), rows["row_no"].to_pylist()) == ([(2, "R_NCOLS")], [1, 3])
+
+
 def test_nul_bytes_are_an_encoding_fault(connection, tmp_path: Path) -> None:
     rows, (file,) = _stage(connection, tmp_path, b"CLM_ID,PAID,NOTE\n1,2,3\n2,\x00,4\n")
     assert _reasons(file) == [(2, "R_ENC")]
@@ -132,8 +251,19 @@ def test_a_header_without_rows_is_a_warning(connection, tmp_path: Path) -> None:
         (b"CLM_ID|PAID|NOTE\n1|2|3\n", r"E_LAYOUT.*separated by a comma.*found a pipe.*delimiter='\|'"),
         (b"\x00\x01\x02\n", "E_LAYOUT.*binary"),
         (b"CLM_ID,PAID,\xff\n1,2,3\n", "E_LAYOUT.*utf-8"),
+        (b"CLM_ID,PAID,NOTE,\n1,2,3,\n2,3,4,5\n", r"E_COLUMN.*found none for 1 of them, with values in 1 rows"),
+        (b'CLM_ID,PAID,"NOTE\n1,2,3\n', "E_LAYOUT.*whole quotes or in none"),
     ],
-    ids=["empty", "missing column", "column twice", "other delimiter", "binary", "header in another encoding"],
+    ids=[
+        "empty",
+        "missing column",
+        "column twice",
+        "other delimiter",
+        "binary",
+        "header in another encoding",
+        "values in a column without a name",
+        "quote in the header that does not close",
+    ],
 )
 def test_a_file_that_cannot_be_used_says_why(connection, tmp_path: Path, content, message) -> None:
     with pytest.raises(ClaimDataError, match=message):
@@ -187,8 +317,9 @@ def test_typed_parquet_columns_become_text(connection, tmp_path: Path) -> None:
         ({"CLM_ID": pa.array(["7"]), "PAID": pa.array([0], pa.timestamp("us"))}, "E_TIMESTAMP.*PAID"),
         ({"CLM_ID": pa.array(["7"]), "PAID": pa.array([["1"]])}, "E_SCHEMA.*PAID"),
         ({"CLM_ID": pa.array(["7"])}, "E_COLUMN.*PAID"),
+        ({"CLM_ID": pa.array(["7"]), "PAID": pa.array(["1"]), "": pa.array(["x"])}, "E_COLUMN.*found one without"),
     ],
-    ids=["numeric id", "timestamp", "list", "missing"],
+    ids=["numeric id", "timestamp", "list", "missing", "no name"],
 )
 def test_parquet_types_that_lose_something_are_refused(connection, tmp_path: Path, columns, message) -> None:
     with pytest.raises(ClaimDataError, match=message):

@@ -9,6 +9,7 @@ The layout files of a format are in its folder, `sources/formats/<name>/layouts`
 | `claim_type` | canonical claim type of all rows, for claims |
 | `files` | regular expression that is searched in the file name, in any case |
 | `delimiter`, `date_format` | of the whole file; dates are `DD-MON-YYYY`, `YYYYMMDD` or `YYYY-MM-DD` |
+| `quote` | what stands around fields, `"` if not given; empty if the format has none, so that a quote is a letter |
 | `is_ordered` | `true` if another order of the columns is worth a note |
 | `required` | columns without which a file cannot be used |
 | `aliases` | other names of columns, such as those of an older version: `OTHER: NAME` |
@@ -72,7 +73,7 @@ _NEEDED = {
 _MIXED = frozenset(("paid_amount", "charge_amount"))
 # Keys of a file by what their value has to be.
 _KEYS: Mapping[str, type] = {
-    **dict.fromkeys(("source", "target", "claim_type", "files", "delimiter", "date_format"), str),
+    **dict.fromkeys(("source", "target", "claim_type", "files", "delimiter", "quote", "date_format"), str),
     **dict.fromkeys(("version_day", "version_instruction"), str),
     **dict.fromkeys(("required", "rules"), list),
     **dict.fromkeys(("aliases", "from_file_name", "values", "enrollment", "columns"), dict),
@@ -148,6 +149,7 @@ class FileLayout:
         date_format (`str`): One of `_DATE_FORMATS`, empty if the file does not say.
         columns (`tuple[LayoutColumn, ...]`): All columns.
         required (`tuple[str, ...]`): Raw columns without which a file cannot be used.
+        quote (`str`, *optional*, defaults to `'"'`): Around fields; empty if a quote is a letter.
         is_ordered (`bool`, *optional*, defaults to `False`): Whether another order of columns is worth a note.
         aliases (`Mapping[str, str]`, *optional*): Raw columns by their other names.
         from_file_name (`Mapping[str, str]`, *optional*): Regular expressions by column that the file name may hold.
@@ -167,6 +169,7 @@ class FileLayout:
     date_format: str
     columns: tuple[_LayoutColumn, ...]
     required: tuple[str, ...]
+    quote: str = '"'
     is_ordered: bool = False
     aliases: Mapping[str, str] = field(default_factory=dict)
     from_file_name: Mapping[str, str] = field(default_factory=dict)
@@ -221,6 +224,7 @@ class FileLayout:
             id_columns=self.find_kind("id"),
             aliases=self.aliases,
             delimiter=self.delimiter,
+            quote=self.quote,
             constants=constants,
             is_ordered=self.is_ordered,
             delimiter_advice=advice if self.is_mapped else "",
@@ -265,6 +269,7 @@ def _read_layout(path: str | Path) -> FileLayout:
         date_format=content.get("date_format", ""),
         columns=tuple(_read_column(path, name, entry) for name, entry in content["columns"].items()),
         required=tuple(name for entry in content.get("required", ()) for name in _expand(path, str(entry))),
+        quote=content.get("quote", '"'),
         is_ordered=content.get("is_ordered", False),
         aliases=_texts(content.get("aliases", {})),
         from_file_name=_texts(content.get("from_file_name", {})),
@@ -355,6 +360,8 @@ def _check(path: Path, layout: FileLayout) -> None:
         raise _wrong(path, f"a target out of {', '.join(_TARGETS)}", repr(layout.target))
     if layout.claim_type not in (*CLAIM_TYPES, "NONE"):
         raise _wrong(path, f"a claim_type out of {', '.join(CLAIM_TYPES)}", repr(layout.claim_type))
+    if layout.quote not in ('"', ""):
+        raise _wrong(path, "a double quote or nothing as quote", repr(layout.quote))
     is_dated = layout.is_mapped and bool(layout.find_kind("date"))
     if layout.date_format not in (_DATE_FORMATS if is_dated else (*_DATE_FORMATS, "")):
         raise _wrong(path, f"a date_format out of {', '.join(_DATE_FORMATS)}", repr(layout.date_format))

@@ -21,6 +21,7 @@ from claim_transformers.claims.engine import engine_errors
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import unpack
 from claim_transformers.sources.pipeline.contract import RawFile
+from claim_transformers.sources.pipeline.records import find_records, write_readable
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -46,6 +47,7 @@ class Layout:
         aliases (`Mapping[str, str]`, *optional*): Other names of columns, such as those of an older version.
         delimiter (`str`, *optional*, defaults to `","`): Of delimited files.
         encoding (`str`, *optional*, defaults to `"utf-8"`): Of delimited files; or `"latin-1"`.
+        quote (`str`, *optional*, defaults to `'"'`): Around fields; empty if the format has none and `"` is a letter.
         constants (`Mapping[str, str]`, *optional*): Columns that the file does not hold, such as the year in its name.
         is_ordered (`bool`, *optional*, defaults to `True`): Whether another order of columns is worth a note.
         delimiter_advice (`str`, *optional*, defaults to `""`): What a user can do about another delimiter, which
@@ -62,6 +64,7 @@ class Layout:
     aliases: Mapping[str, str] = field(default_factory=dict)
     delimiter: str = ","
     encoding: str = "utf-8"
+    quote: str = '"'
     constants: Mapping[str, str] = field(default_factory=dict)
     is_ordered: bool = True
     delimiter_advice: str = ""
@@ -79,6 +82,7 @@ class _Fingerprint:
     num_lines: int
     num_line_feeds: int
     num_crlf: int
+    num_cr: int
     has_nul: bool
 
 
@@ -99,7 +103,8 @@ def stage_files(
 
     Raises:
         ClaimDataError: `E_EMPTY_FILE`, `E_ARCHIVE`, `E_ARCHIVE_PATH`, `E_PARQUET`, `E_COLUMN`, `E_LAYOUT`,
-            `E_ID_TYPE`, `E_TIMESTAMP` or `E_FILE_TWICE`. The message names files and columns, never a cell.
+            `E_ID_TYPE`, `E_TIMESTAMP`, `E_RECORDS` or `E_FILE_TWICE`. The message names files and columns, never a
+            cell.
     """
     selects: list[tuple[str, list[str]]] = []
     staged: list[RawFile] = []
@@ -194,17 +199,22 @@ def _check_type(file: str, column: str, found: pa.DataType, *, is_id: bool) -> N
 def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Path) -> tuple[str, RawFile]:
     if path.stat().st_size == 0:
         raise ClaimDataError("E_EMPTY_FILE", f"expected at least a header in {path.name}, found 0 bytes")
-    header, has_mark = _read_header(path, layout)
-    names, fixes, warnings = _match_header(path.name, header, layout)
+    print_of_file = _fingerprint(path)
+    is_old_mac = not print_of_file.num_line_feeds and print_of_file.num_cr > 0
+    readable = _with_line_feeds(path, target.with_suffix(".lines")) if is_old_mac else path
+    header, has_mark = _read_header(readable, layout, path.name)
+    header, unnamed = _name_columns(header)
+    names, fixes, warnings = _match_header(
+        path.name, [name for position, name in enumerate(header) if position not in unnamed], layout
+    )
+    if unnamed:
+        fixes["F_HEADER"] = 1
     if has_mark:
         fixes["F_BOM"] = 1
-    print_of_file = _fingerprint(path)
-    if print_of_file.num_crlf:
-        fixes["F_EOL"] = print_of_file.num_crlf
-    readable = path
-    if print_of_file.has_nul or 0 < print_of_file.num_crlf < print_of_file.num_line_feeds:
-        readable = _as_parser_needs(path, target.with_suffix(".csv"), layout)
-    rejects = _parse(connection, readable, header, layout, target)
+    if num_ends := print_of_file.num_cr if is_old_mac else print_of_file.num_crlf:
+        fixes["F_EOL"] = num_ends
+    rejects = _parse_records(connection, readable, path.name, header, layout, target, print_of_file, is_old_mac)
+    _check_unnamed(path.name, target, [header[position] for position in unnamed])
     num_rows = pq.read_metadata(target).num_rows + rejects.num_rows
     if rejects.num_rows:
         warnings["W_RAW_LINES"] = print_of_file.num_lines
@@ -228,30 +238,124 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
     return select, raw_file
 
 
-def _read_header(path: Path, layout: Layout) -> tuple[list[str], bool]:
+def _with_line_feeds(path: Path, target: Path) -> Path:
+    """Copy a file whose lines end with a carriage return alone."""
+    with path.open("rb") as source, target.open("wb") as sink:
+        while chunk := source.read(_CHUNK):
+            sink.write(chunk.replace(b"\r", b"\n"))
+    return target
+
+
+def _name_columns(header: Sequence[str]) -> tuple[list[str], list[int]]:
+    """Name the columns without a name, as of a separator behind the last one, and say where they are."""
+    unnamed = [position for position, name in enumerate(header) if not name]
+    taken = {name.lower() for name in header}
+    named = list(header)
+    for position in unnamed:
+        name = f"unnamed_{position + 1}"
+        while name in taken:
+            name += "_"
+        named[position] = name
+    return named, unnamed
+
+
+def _check_unnamed(file: str, target: Path, columns: Sequence[str]) -> None:
+    """Raise if a column without a name holds values; an empty one is only a separator too many."""
+    if not columns:
+        return
+    filled = pq.read_table(target, columns=list(columns))
+    num_filled = [filled.num_rows - filled[name].null_count for name in columns]
+    if any(num_filled):
+        raise ClaimDataError(
+            "E_COLUMN",
+            f"{file}: expected a name for every column that holds values, found none for "
+            f"{sum(number > 0 for number in num_filled)} of them, with values in {max(num_filled):,} rows: name the "
+            "column in the first line, or take it out",
+        )
+
+
+def _parse_records(
+    connection: Backend,
+    path: Path,
+    file: str,
+    header: Sequence[str],
+    layout: Layout,
+    target: Path,
+    print_of_file: _Fingerprint,
+    is_old_mac: bool,
+) -> pa.Table:
+    """Write the readable rows to `target`, return the rejects, and account for every record of the file."""
+    if print_of_file.has_nul and layout.encoding != "utf-8":
+        raise ClaimDataError("E_LAYOUT", f"expected {layout.encoding} text in {file}, found NUL bytes")
+    has_lone_cr = not is_old_mac and print_of_file.num_cr > print_of_file.num_crlf
+    records = find_records(
+        path,
+        delimiter=layout.delimiter,
+        has_quotes=bool(layout.quote),
+        num_columns=len(header),
+        has_lone_cr=has_lone_cr,
+    )
+    is_mixed = 0 < print_of_file.num_crlf < print_of_file.num_line_feeds
+    broken: dict[int, bytes] = {}
+    if print_of_file.has_nul or is_mixed or not records.is_readable:
+        copy = target.with_suffix(".csv")
+        broken = write_readable(
+            path, copy, records, num_columns=len(header), delimiter=layout.delimiter, one_line_end=is_mixed
+        )
+        path = copy
+    rejects = _parse(connection, path, file, header, layout, target)
+    num_rows = pq.read_metadata(target).num_rows
+    if num_rows + rejects.num_rows != records.number:
+        raise ClaimDataError(
+            "E_RECORDS",
+            f"expected {records.number:,} records in {file}, counted on its bytes, found {num_rows:,} rows and "
+            f"{rejects.num_rows:,} lines set aside: mend quotes that open and do not close, or write the file again",
+        )
+    if broken:
+        lines = [
+            broken[number].decode(layout.encoding, "replace") if number in broken else line
+            for number, line in zip(rejects["row_no"].to_pylist(), rejects["raw_line"].to_pylist(), strict=True)
+        ]
+        rejects = rejects.set_column(2, "raw_line", pa.array(lines, pa.string()))
+    return rejects
+
+
+def _read_header(path: Path, layout: Layout, name: str) -> tuple[list[str], bool]:
     with path.open("rb") as file:
         first_line = file.readline(_CHUNK)
     has_mark = first_line.startswith(_BYTE_ORDER_MARK)
     first_line = first_line.removeprefix(_BYTE_ORDER_MARK)
     if b"\x00" in first_line:
-        raise ClaimDataError("E_LAYOUT", f"expected text in {path.name}, found binary content or another encoding")
+        raise ClaimDataError("E_LAYOUT", f"expected text in {name}, found binary content or another encoding")
     try:
         text = first_line.decode(layout.encoding)
     except UnicodeDecodeError as error:
         raise ClaimDataError(
-            "E_LAYOUT", f"expected {layout.encoding} in the header of {path.name}, found other bytes"
+            "E_LAYOUT", f"expected {layout.encoding} in the header of {name}, found other bytes"
         ) from error
-    header = next(csv.reader([text.rstrip("\r\n")], delimiter=layout.delimiter), [])
+    line = text.rstrip("\r\n").partition("\r")[0]
+    header, is_split = line.split(layout.delimiter), True
+    if layout.quote:
+        try:
+            header = next(csv.reader([line], delimiter=layout.delimiter, strict=True), [])
+        except csv.Error:
+            is_split = False
     if len(header) < len(layout.required):
         others = [sign for sign in _DELIMITERS if sign != layout.delimiter and text.count(sign) >= len(header)]
         if len(header) == 1 and others:
             advice = f": {layout.delimiter_advice.format(found=repr(others[0]))}" if layout.delimiter_advice else ""
             raise ClaimDataError(
                 "E_LAYOUT",
-                f"expected columns separated by {_DELIMITERS.get(layout.delimiter, 'the delimiter')} in {path.name}, "
+                f"expected columns separated by {_DELIMITERS.get(layout.delimiter, 'the delimiter')} in {name}, "
                 f"found {_DELIMITERS[others[0]]}{advice}",
             )
-    return [name.strip() for name in header], has_mark
+    if not is_split:
+        raise ClaimDataError(
+            "E_LAYOUT",
+            f"expected the names of the columns in the first line of {name}, found one that cannot be split: write "
+            "each name once, in whole quotes or in none",
+        )
+    return [column.strip() for column in header], has_mark
 
 
 def _match_header(
@@ -266,6 +370,8 @@ def _match_header(
     }
     if len(set(header)) < len(header) or len({name.lower() for name in names.values()}) < len(names):
         raise ClaimDataError("E_COLUMN", f"{file}: expected every column once, found a name twice in the header")
+    if "" in header:
+        raise ClaimDataError("E_COLUMN", f"{file}: expected a name for every column, found one without: name it")
     missing = [name for name in layout.required if name not in names.values()]
     if missing:
         raise ClaimDataError(
@@ -295,7 +401,7 @@ def _filled_in(names: Mapping[str, str], layout: Layout) -> list[str]:
 
 def _fingerprint(path: Path) -> _Fingerprint:
     digest = hashlib.sha256()
-    num_bytes = num_line_feeds = num_crlf = 0
+    num_bytes = num_line_feeds = num_crlf = num_cr = 0
     has_nul = False
     last = b""
     with path.open("rb") as file:
@@ -304,37 +410,29 @@ def _fingerprint(path: Path) -> _Fingerprint:
             num_bytes += len(chunk)
             num_line_feeds += chunk.count(b"\n")
             num_crlf += chunk.count(b"\r\n") + (last == b"\r" and chunk.startswith(b"\n"))
+            num_cr += chunk.count(b"\r")
             has_nul = has_nul or b"\x00" in chunk
             last = chunk[-1:]
-    num_lines = num_line_feeds + (last != b"\n")
-    return _Fingerprint(digest.hexdigest(), num_bytes, num_lines, num_line_feeds, num_crlf, has_nul)
+    num_lines = (num_line_feeds + (last != b"\n")) if num_line_feeds else num_cr + (last != b"\r")
+    return _Fingerprint(digest.hexdigest(), num_bytes, num_lines, num_line_feeds, num_crlf, num_cr, has_nul)
 
 
-def _as_parser_needs(path: Path, target: Path, layout: Layout) -> Path:
-    """Copy a file with one kind of line end, and so that lines with NUL bytes are rejected."""
-    with path.open("rb") as source, target.open("wb") as sink:
-        for line in source:
-            if b"\x00" in line and layout.encoding != "utf-8":
-                raise ClaimDataError("E_LAYOUT", f"expected {layout.encoding} text in {path.name}, found NUL bytes")
-            # No UTF-8 text has the byte 255, so the parser sets the line aside.
-            line = line.replace(b"\x00", b"\xff")
-            sink.write(line[:-2] + b"\n" if line.endswith(b"\r\n") else line)
-    return target
-
-
-def _parse(connection: Backend, path: Path, header: Sequence[str], layout: Layout, target: Path) -> pa.Table:
+def _parse(
+    connection: Backend, path: Path, file: str, header: Sequence[str], layout: Layout, target: Path
+) -> pa.Table:
     """Write the readable rows to `target` as strings and return the rejects: row_no, reason_code, raw_line."""
     number = next(_view_numbers)
     rejects, scans = f"rejects_{number}", f"reject_scans_{number}"
     columns = ", ".join(f"{_quote(name)}: 'VARCHAR'" for name in header)
     read = (
         f"read_csv({_quote(str(path))}, auto_detect = false, header = true, delim = {_quote(layout.delimiter)}, "
-        f"quote = '\"', escape = '\"', nullstr = '', columns = {{{columns}}}, strict_mode = true, "
+        f"quote = {_quote(layout.quote)}, escape = {_quote(layout.quote)}, nullstr = '', "
+        f"columns = {{{columns}}}, strict_mode = true, "
         f"null_padding = false, store_rejects = true, rejects_table = '{rejects}', rejects_scan = '{scans}', "
         f"rejects_limit = 0, encoding = {_quote(layout.encoding)})"
     )
     into = f"TO {_quote(str(target))} (FORMAT parquet)"
-    with engine_errors(f"reading {path.name} (is it delimited text with one header line?)"):
+    with engine_errors(f"reading {file} (is it delimited text with one header line?)"):
         connection.raw_sql(f"COPY (SELECT * FROM {read}) {into}")
         # A line can have several faults; the header is line 1.
         found = connection.con.sql(

@@ -51,6 +51,15 @@ def _line(connection, tmp_path: Path, kind: str = "inpatient", **changes: str) -
     return line
 
 
+def test_a_quote_is_a_letter_in_every_kind_of_file(connection, tmp_path: Path) -> None:
+    assert {layout.quote for layout in LAYOUTS.values()} == {""}
+    rows = [claim("carrier", str(number), patient=f"P{number}") for number in range(1, 6)]
+    rows[1]["CARR_CLM_CNTL_NUM"] = '"7'
+    rows[3]["CARR_CLM_CNTL_NUM"] = '7"'
+    lines = _screen(connection, tmp_path, carrier=rows)
+    assert sorted(line["patient_id"] for line in lines) == ["P1", "P2", "P3", "P4", "P5"]
+
+
 def test_a_claim_is_told_apart_from_its_lines_and_its_amounts_stand_on_the_first(connection, tmp_path: Path) -> None:
     rows = [claim("inpatient", line=line, ORG_NPI_NUM="1234567893") for line in (2, 1)]
     second, first = _screen(connection, tmp_path, inpatient=rows)
