@@ -14,9 +14,11 @@ import pytest
 from sources.raw_claims import TUVA, Row, eligibility, medical_claim, pharmacy_claim, write_rows, write_tuva
 
 from claim_transformers.claims.engine import connect, fetch
+from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.tuva.source import read_tuva
 from claim_transformers.sources.pipeline.contract import StagedTable
+from claim_transformers.sources.pipeline.ingest import ingest
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +126,26 @@ def test_eligibility_words_are_made_uniform_and_the_end_of_time_is_open(connecti
     )
     assert (first["gender"], first["race"], first["enrollment_end_date"]) == ("female", "white", None)
     assert (second["gender"], second["enrollment_end_date"]) == (None, dt.date(2018, 12, 31))
+
+
+def _report(raw: Path, out: Path, **options) -> Row:
+    shares = {"max_quarantine_share": 1.0, "max_reason_share": 1.0}
+    return ingest("tuva", raw, out, progress=False, threads=2, **(shares | options)).report
+
+
+def _entries(report: Row, source_file: str) -> dict[str, Row]:
+    return {entry["claim_type"]: entry for entry in report["files"] if entry["source_file"] == source_file}
+
+
+def test_a_gender_that_tuva_does_not_document_is_null_and_counted(tmp_path: Path) -> None:
+    genders = [" Female", "F\u00a0", "male", "M", "unknown", "", "1", "2", "W"]
+    people = [eligibility(f"P{number}", gender=gender) for number, gender in enumerate(genders)]
+    folder = write_tuva(tmp_path / "raw", medical=[medical_claim("P0")], people=people)
+    (entry,) = _entries(_report(folder, tmp_path / "out"), "eligibility.csv").values()
+    assert entry["fixes"] == {"F_SEX_NULL": 3}
+    (file,) = open_folder(tmp_path / "out").table_files("eligibility")
+    found = {row["patient_id"]: row["gender"] for row in pq.read_table(file).to_pylist()}
+    assert [found[f"P{number}"] for number in range(9)] == ["female", "female", "male", "male", *[None] * 5]
 
 
 def test_files_are_found_in_parts_folders_and_archives(connection, tmp_path: Path) -> None:

@@ -194,6 +194,8 @@ def _enter(ledger: Ledger, name: str, table: pa.Table, events: _Events) -> None:
     for reason, count in zip(events.reason_names[1:], counts[1:].tolist(), strict=True):
         if count:
             (entry.quarantined if reason.startswith("R_") else entry.dropped)[reason] += count
+    if num_unknown := int(np.count_nonzero(events.is_used & (events.roles == Role.UNKNOWN_SEX))):
+        entry.fixes["F_SEX_NULL"] += num_unknown
     entry.warnings.update(check_file(table))
 
 
