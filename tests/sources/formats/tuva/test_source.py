@@ -69,7 +69,10 @@ def test_a_medical_claim_line_keeps_what_it_says(connection, tmp_path: Path) -> 
 
 _CLAIM_TYPES = [
     *[("professional", "", "CAR"), ("institutional", "", "OP"), ("IP", "", "IP"), ("outpatient", "", "OP")],
-    *[("institutional", bill, "IP") for bill in ("111", "0111", "417")],
+    *[
+        ("institutional", bill, "IP")
+        for bill in ("111", "0111", " 111", "0111 ", "111.0", "111\u00a0", "11", "11i", "417")
+    ],
     *[("institutional", bill, "SNF") for bill in ("181", "211")],
     *[("institutional", bill, "HHA") for bill in ("329", "339", "0341")],
     *[("institutional", bill, "HOSP") for bill in ("811", "822")],
@@ -135,6 +138,29 @@ def _report(raw: Path, out: Path, **options) -> Row:
 
 def _entries(report: Row, source_file: str) -> dict[str, Row]:
     return {entry["claim_type"]: entry for entry in report["files"] if entry["source_file"] == source_file}
+
+
+_DAMAGED_BILL_TYPES = ["1.11E+02", "x", "00111", "1111", "11-1", " "]
+
+
+@pytest.mark.parametrize(
+    ("has_admission", "drg", "claim_type"), [(True, "291", "IP"), (True, "?", "OP"), (False, "291", "OP")]
+)
+def test_without_a_type_of_bill_the_admission_and_the_drg_decide_and_it_is_counted(
+    tmp_path: Path, has_admission: bool, drg: str, claim_type: str
+) -> None:
+    stay = {"admission_date": "2018-11-02", "discharge_date": "2018-11-02"} if has_admission else {}
+    claims = [
+        medical_claim(claim=f"M{number}", claim_type="Institutional ", bill_type_code=bill, drg_code=drg, **stay)
+        for number, bill in enumerate(_DAMAGED_BILL_TYPES)
+    ]
+    folder = write_tuva(tmp_path / "raw", medical=claims)
+    ((found, entry),) = _entries(_report(folder, tmp_path / "out"), "medical_claim.csv").items()
+    assert (found, entry["rows_out"], entry["fixes"]["F_BILL_TYPE_NULL"]) == (claim_type, 6, 5)
+    assert entry["warnings"]["W_BILL_TYPE"] == 6
+    (file,) = open_folder(tmp_path / "out").table_files("claim_line")
+    lines = pq.read_table(file).to_pylist()
+    assert {(line["claim_type"], line["bill_type_code"]) for line in lines} == {(claim_type, None)}
 
 
 def test_a_gender_that_tuva_does_not_document_is_null_and_counted(tmp_path: Path) -> None:
