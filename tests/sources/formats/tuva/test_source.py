@@ -111,6 +111,64 @@ def test_an_explicit_qualifier_wins_and_else_the_last_day_decides(connection, tm
     assert _line(connection, tmp_path, **changes)["diagnoses"][0]["system"] == system
 
 
+_QUALIFIERS = {
+    "ICD9CM": ("9", " 09", "icd-9", "ICD-9-CM", "icd9", "9.0"),
+    "ICD10CM": ("0", "10", "icd-10", "ICD-10-CM ", "icd10cm", "Icd 10 Cm", "0.0", "10.0"),
+}
+
+
+@pytest.mark.parametrize(
+    ("qualifier", "system"), [(word, system) for system, words in _QUALIFIERS.items() for word in words]
+)
+def test_a_qualifier_is_read_in_each_of_its_writings_against_the_date(
+    connection, tmp_path: Path, qualifier: str, system: str
+) -> None:
+    day = "2018-01-01" if system == "ICD9CM" else "2012-01-01"
+    line = _line(connection, tmp_path, diagnosis_code_type=qualifier, claim_start_date=day, claim_end_date=day)
+    assert line["diagnoses"][0]["system"] == system
+
+
+def test_a_word_that_is_no_qualifier_is_counted_and_the_date_decides(tmp_path: Path) -> None:
+    words = ["unknown", "ICDX", "110", "icd-100", " ", "0"]
+    claims = [
+        medical_claim(
+            claim=f"M{number}", diagnosis_code_type=word, procedure_code_1="0SR90J9", procedure_code_type="x"
+        )
+        for number, word in enumerate(words)
+    ]
+    claims.append(medical_claim(claim="empty", diagnosis_code_type="x", diagnosis_code_1=""))
+    old = {"claim_start_date": "2015-09-30", "claim_end_date": "2015-09-30", "diagnosis_code_2": "I10"}
+    claims.append(medical_claim(claim="old", diagnosis_code_type="x", diagnosis_code_1="4280", **old))
+    folder = write_tuva(tmp_path / "raw", medical=claims)
+    report = _report(folder, tmp_path / "out")
+    (entry,) = _entries(report, "medical_claim.csv").values()
+    assert entry["warnings"]["W_CODE_TYPE"] == 7
+    assert report["codes"]["ICD9CM"]["quarantined"] == {"R_ICDFORM": 1}
+    (file,) = open_folder(tmp_path / "out").table_files("claim_line")
+    found = {
+        row["claim_id"]: [(entry["system"], entry["code"]) for entry in row["diagnoses"]]
+        for row in pq.read_table(file).to_pylist()
+    }
+    assert found == {f"M{number}": [("ICD10CM", "E119")] for number in range(6)} | {
+        "empty": [],
+        "old": [("ICD9CM", "4280")],
+    }
+
+
+@pytest.mark.parametrize("rest", [[], ["4280"]])
+def test_a_file_that_loses_every_diagnosis_is_refused_and_one_that_keeps_one_is_not(tmp_path: Path, rest) -> None:
+    claims = [
+        medical_claim(claim=f"M{number}", diagnosis_code_type="9", diagnosis_code_1=code)
+        for number, code in enumerate(["I10", "J441", *rest])
+    ]
+    folder = write_tuva(tmp_path / "raw", medical=claims)
+    if rest:
+        assert _report(folder, tmp_path / "out")["codes"]["ICD9CM"]["quarantined"] == {"R_ICDFORM": 2}
+    else:
+        with pytest.raises(ClaimDataError, match=r"E_DIAGNOSES.*medical_claim\.csv \(2 rows"):
+            _report(folder, tmp_path / "out")
+
+
 def test_both_generations_of_names_give_the_same_lines(connection, tmp_path: Path) -> None:
     new = write_tuva(tmp_path / "new", medical=[medical_claim(drg_code="470")])
     old = write_tuva(tmp_path / "old", medical=[medical_claim(drg_code="470")])
