@@ -66,6 +66,11 @@ def parse_number(text: ir.StringValue, number_type: Literal["float32", "int16", 
     return plain.try_cast("float64").try_cast(number_type)
 
 
+def clean_word(text: ir.StringValue) -> ir.StringValue:
+    """Write a word of a closed vocabulary in lower case, without blanks around it; nothing but blanks is null."""
+    return text.replace("\u00a0", " ").strip().lower().nullif("")
+
+
 def clean_id(text: ir.StringValue) -> ir.StringValue:
     """Trim an identifier; blank is null. Zeros and case stay as they are."""
     # Trimming is slow and nearly never needed. Blanks and control characters sort before the exclamation mark.

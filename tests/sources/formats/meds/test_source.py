@@ -92,6 +92,14 @@ def test_events_of_one_date_are_one_visit(tmp_path):
     }
 
 
+def test_a_sex_of_another_value_is_unknown_and_counted(tmp_path):
+    events = [_event(7, None, "GENDER//2"), _event(7, 10, "A/1"), _event(8, None, "sex/ female"), _event(8, 10, "A/1")]
+    source = _dataset(tmp_path / "meds", {"train/0.parquet": events}, {7: "train", 8: "train"})
+    patients = _ingest(source, tmp_path / "out")["train"]
+    assert {name: row["sex"] for name, row in patients.items()} == {"7": None, "8": "F"}
+    assert [entry["fixes"] for entry in _report(tmp_path / "out")] == [{"F_SEX_NULL": 1}]
+
+
 def test_folder_has_patients_report_and_manifest_and_no_canonical_tables(tmp_path):
     source = _dataset(tmp_path / "meds", {"train/0.parquet": PERSON}, {7: "train"})
     ingest_meds(source, tmp_path / "out", progress=False)

@@ -112,6 +112,16 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> IngestSummary:
     return _ingest(tmp_path_factory.mktemp("mimic3"), _made_up())
 
 
+def test_a_sex_that_mimic_does_not_document_is_null_and_counted(tmp_path: Path) -> None:
+    tables = _made_up()
+    tables["patients"][0]["gender"], tables["patients"][1]["gender"] = "2", " m"
+    summary = _ingest(tmp_path, tables)
+    assert [row["gender"] for row in _rows(summary, "eligibility")] == [None, "male"]
+    assert [entry["fixes"] for entry in summary.report["files"] if entry["claim_type"] == "NONE"] == [
+        {"F_SEX_NULL": 1}
+    ]
+
+
 def test_an_admission_is_one_inpatient_claim_whose_lines_share_its_dates(summary) -> None:
     lines = _rows(summary, "claim_line")
     assert len(lines) == 3 + 5 + 1 + 3 + 2

@@ -150,7 +150,7 @@ def test_the_larger_of_part_a_and_part_b_counts(connection, tmp_path: Path) -> N
     assert _spans(connection, tmp_path, {"2008": 3}, BENE_HMO_CVRAGE_TOT_MONS="12") == [("2008-01-01", "2008-03-31")]
 
 
-@pytest.mark.parametrize(("sex", "gender"), [("1", "male"), ("2", "female"), ("0", None), ("", None)])
+@pytest.mark.parametrize(("sex", "gender"), [("1", "male"), (" 2 ", "female"), ("0", None), ("", None)])
 def test_sex_is_spelt_out_or_unknown(connection, tmp_path: Path, sex: str, gender: str | None) -> None:
     rows = {"2008": [beneficiary(BENE_SEX_IDENT_CD=sex)]}
     folder = write_synpuf(tmp_path / "raw", beneficiaries=rows, inpatients=[inpatient()])

@@ -14,9 +14,11 @@ import pytest
 from sources.raw_claims import TUVA, Row, eligibility, medical_claim, pharmacy_claim, write_rows, write_tuva
 
 from claim_transformers.claims.engine import connect, fetch
+from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.tuva.source import read_tuva
 from claim_transformers.sources.pipeline.contract import StagedTable
+from claim_transformers.sources.pipeline.ingest import ingest
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,10 @@ def test_a_medical_claim_line_keeps_what_it_says(connection, tmp_path: Path) -> 
 
 _CLAIM_TYPES = [
     *[("professional", "", "CAR"), ("institutional", "", "OP"), ("IP", "", "IP"), ("outpatient", "", "OP")],
-    *[("institutional", bill, "IP") for bill in ("111", "0111", "417")],
+    *[
+        ("institutional", bill, "IP")
+        for bill in ("111", "0111", " 111", "0111 ", "111.0", "111\u00a0", "11", "11i", "417")
+    ],
     *[("institutional", bill, "SNF") for bill in ("181", "211")],
     *[("institutional", bill, "HHA") for bill in ("329", "339", "0341")],
     *[("institutional", bill, "HOSP") for bill in ("811", "822")],
@@ -106,6 +111,64 @@ def test_an_explicit_qualifier_wins_and_else_the_last_day_decides(connection, tm
     assert _line(connection, tmp_path, **changes)["diagnoses"][0]["system"] == system
 
 
+_QUALIFIERS = {
+    "ICD9CM": ("9", " 09", "icd-9", "ICD-9-CM", "icd9", "9.0"),
+    "ICD10CM": ("0", "10", "icd-10", "ICD-10-CM ", "icd10cm", "Icd 10 Cm", "0.0", "10.0"),
+}
+
+
+@pytest.mark.parametrize(
+    ("qualifier", "system"), [(word, system) for system, words in _QUALIFIERS.items() for word in words]
+)
+def test_a_qualifier_is_read_in_each_of_its_writings_against_the_date(
+    connection, tmp_path: Path, qualifier: str, system: str
+) -> None:
+    day = "2018-01-01" if system == "ICD9CM" else "2012-01-01"
+    line = _line(connection, tmp_path, diagnosis_code_type=qualifier, claim_start_date=day, claim_end_date=day)
+    assert line["diagnoses"][0]["system"] == system
+
+
+def test_a_word_that_is_no_qualifier_is_counted_and_the_date_decides(tmp_path: Path) -> None:
+    words = ["unknown", "ICDX", "110", "icd-100", " ", "0"]
+    claims = [
+        medical_claim(
+            claim=f"M{number}", diagnosis_code_type=word, procedure_code_1="0SR90J9", procedure_code_type="x"
+        )
+        for number, word in enumerate(words)
+    ]
+    claims.append(medical_claim(claim="empty", diagnosis_code_type="x", diagnosis_code_1=""))
+    old = {"claim_start_date": "2015-09-30", "claim_end_date": "2015-09-30", "diagnosis_code_2": "I10"}
+    claims.append(medical_claim(claim="old", diagnosis_code_type="x", diagnosis_code_1="4280", **old))
+    folder = write_tuva(tmp_path / "raw", medical=claims)
+    report = _report(folder, tmp_path / "out")
+    (entry,) = _entries(report, "medical_claim.csv").values()
+    assert entry["warnings"]["W_CODE_TYPE"] == 7
+    assert report["codes"]["ICD9CM"]["quarantined"] == {"R_ICDFORM": 1}
+    (file,) = open_folder(tmp_path / "out").table_files("claim_line")
+    found = {
+        row["claim_id"]: [(entry["system"], entry["code"]) for entry in row["diagnoses"]]
+        for row in pq.read_table(file).to_pylist()
+    }
+    assert found == {f"M{number}": [("ICD10CM", "E119")] for number in range(6)} | {
+        "empty": [],
+        "old": [("ICD9CM", "4280")],
+    }
+
+
+@pytest.mark.parametrize("rest", [[], ["4280"]])
+def test_a_file_that_loses_every_diagnosis_is_refused_and_one_that_keeps_one_is_not(tmp_path: Path, rest) -> None:
+    claims = [
+        medical_claim(claim=f"M{number}", diagnosis_code_type="9", diagnosis_code_1=code)
+        for number, code in enumerate(["I10", "J441", *rest])
+    ]
+    folder = write_tuva(tmp_path / "raw", medical=claims)
+    if rest:
+        assert _report(folder, tmp_path / "out")["codes"]["ICD9CM"]["quarantined"] == {"R_ICDFORM": 2}
+    else:
+        with pytest.raises(ClaimDataError, match=r"E_DIAGNOSES.*medical_claim\.csv \(2 rows"):
+            _report(folder, tmp_path / "out")
+
+
 def test_both_generations_of_names_give_the_same_lines(connection, tmp_path: Path) -> None:
     new = write_tuva(tmp_path / "new", medical=[medical_claim(drg_code="470")])
     old = write_tuva(tmp_path / "old", medical=[medical_claim(drg_code="470")])
@@ -124,6 +187,49 @@ def test_eligibility_words_are_made_uniform_and_the_end_of_time_is_open(connecti
     )
     assert (first["gender"], first["race"], first["enrollment_end_date"]) == ("female", "white", None)
     assert (second["gender"], second["enrollment_end_date"]) == (None, dt.date(2018, 12, 31))
+
+
+def _report(raw: Path, out: Path, **options) -> Row:
+    shares = {"max_quarantine_share": 1.0, "max_reason_share": 1.0}
+    return ingest("tuva", raw, out, progress=False, threads=2, **(shares | options)).report
+
+
+def _entries(report: Row, source_file: str) -> dict[str, Row]:
+    return {entry["claim_type"]: entry for entry in report["files"] if entry["source_file"] == source_file}
+
+
+_DAMAGED_BILL_TYPES = ["1.11E+02", "x", "00111", "1111", "11-1", " "]
+
+
+@pytest.mark.parametrize(
+    ("has_admission", "drg", "claim_type"), [(True, "291", "IP"), (True, "?", "OP"), (False, "291", "OP")]
+)
+def test_without_a_type_of_bill_the_admission_and_the_drg_decide_and_it_is_counted(
+    tmp_path: Path, has_admission: bool, drg: str, claim_type: str
+) -> None:
+    stay = {"admission_date": "2018-11-02", "discharge_date": "2018-11-02"} if has_admission else {}
+    claims = [
+        medical_claim(claim=f"M{number}", claim_type="Institutional ", bill_type_code=bill, drg_code=drg, **stay)
+        for number, bill in enumerate(_DAMAGED_BILL_TYPES)
+    ]
+    folder = write_tuva(tmp_path / "raw", medical=claims)
+    ((found, entry),) = _entries(_report(folder, tmp_path / "out"), "medical_claim.csv").items()
+    assert (found, entry["rows_out"], entry["fixes"]["F_BILL_TYPE_NULL"]) == (claim_type, 6, 5)
+    assert entry["warnings"]["W_BILL_TYPE"] == 6
+    (file,) = open_folder(tmp_path / "out").table_files("claim_line")
+    lines = pq.read_table(file).to_pylist()
+    assert {(line["claim_type"], line["bill_type_code"]) for line in lines} == {(claim_type, None)}
+
+
+def test_a_gender_that_tuva_does_not_document_is_null_and_counted(tmp_path: Path) -> None:
+    genders = [" Female", "F\u00a0", "male", "M", "unknown", "", "1", "2", "W"]
+    people = [eligibility(f"P{number}", gender=gender) for number, gender in enumerate(genders)]
+    folder = write_tuva(tmp_path / "raw", medical=[medical_claim("P0")], people=people)
+    (entry,) = _entries(_report(folder, tmp_path / "out"), "eligibility.csv").values()
+    assert entry["fixes"] == {"F_SEX_NULL": 3}
+    (file,) = open_folder(tmp_path / "out").table_files("eligibility")
+    found = {row["patient_id"]: row["gender"] for row in pq.read_table(file).to_pylist()}
+    assert [found[f"P{number}"] for number in range(9)] == ["female", "female", "male", "male", *[None] * 5]
 
 
 def test_files_are_found_in_parts_folders_and_archives(connection, tmp_path: Path) -> None:

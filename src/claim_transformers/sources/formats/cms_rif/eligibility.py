@@ -12,7 +12,7 @@ from claim_transformers.claims.fields import clean_id, parse_date, parse_number
 from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order
 from claim_transformers.sources.formats.cms_rif.fields import DATES, add_days, day_of, store_rows, use_columns
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
-from claim_transformers.sources.pipeline.demographics import fix_sex
+from claim_transformers.sources.pipeline.demographics import fix_sex, map_sex
 from claim_transformers.sources.pipeline.layout_files import FileLayout
 
 if TYPE_CHECKING:
@@ -142,8 +142,8 @@ def _to_eligibility(rows: ir.Table, layout: FileLayout) -> ir.Table:
     columns: dict[str, Any] = {
         "patient_id": clean_id(lines[layout.find("patient_id")[0]]),
         "payer": ibis.literal("medicare"),
-        "gender": _meaning(lines, layout, "gender", ibis.null("string")),
-        "race": _meaning(lines, layout, "race", ibis.literal("unknown")),
+        "gender": _gender(lines, layout),
+        "race": _race(lines, layout),
         **{
             field: parse_date(lines[day_of(name)], DATES)
             for field in ("birth_date", "death_date")
@@ -168,11 +168,16 @@ def _unfold_spans(rows: ir.Table, spans: Sequence[dict[str, ir.Value]]) -> ir.Ta
     return unfolded.mutate(is_first_line=is_first).drop("spans", "first_span")
 
 
-def _meaning(rows: ir.Table, layout: FileLayout, field: str, otherwise: ir.Value) -> ir.StringValue:
-    raw = layout.find(field)
+def _gender(rows: ir.Table, layout: FileLayout) -> ir.StringValue:
+    raw = layout.find("gender")
+    return map_sex(rows[raw[0]], layout.values[raw[0]]) if raw else ibis.null("string")
+
+
+def _race(rows: ir.Table, layout: FileLayout) -> ir.StringValue:
+    raw = layout.find("race")
     if not raw:
         return ibis.null("string")
-    return rows[raw[0]].cases(*layout.values[raw[0]].items(), else_=otherwise)
+    return rows[raw[0]].cases(*layout.values[raw[0]].items(), else_="unknown")
 
 
 def _with_county(rows: ir.Table, layout: FileLayout, counties: ir.Table | None) -> ir.Table:

@@ -28,6 +28,7 @@ from claim_transformers.claims.quality import RowCheck, check_id, warn_open_stay
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.mimic3 import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, RawLocation, StagedSource, StagedTable
+from claim_transformers.sources.pipeline.demographics import fix_sex, map_sex
 from claim_transformers.sources.pipeline.reading import stage_files
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _stage_patients(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
             "source_file",
             "row_no",
             patient_id=clean_id(rows.subject_id),
-            gender=rows.gender.strip().upper().cases(*_GENDERS.items(), else_=ibis.null("string")),
+            gender=map_sex(rows.gender, _GENDERS),
             birth_date=_parse_shifted_date(rows.dob),
             death_date=_parse_shifted_date(rows.dod),
         )
@@ -158,6 +159,7 @@ def _stage_patients(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
             _check_date("dod", required=False),
             _check_order("dob", "dod"),
         ),
+        warnings=(fix_sex("gender", _GENDERS, unknown=()),),
     )
 
 

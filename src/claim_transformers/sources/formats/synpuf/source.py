@@ -33,7 +33,7 @@ from claim_transformers.sources.formats.synpuf.claims import (
 )
 from claim_transformers.sources.formats.synpuf.download import CMS_URL, download_synpuf
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource, StagedTable
-from claim_transformers.sources.pipeline.demographics import fix_sex
+from claim_transformers.sources.pipeline.demographics import fix_sex, map_sex
 from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
         "row_no",
         patient_id=clean_id(rows.DESYNPUF_ID),
         payer=ibis.literal("medicare"),
-        gender=rows.BENE_SEX_IDENT_CD.cases(*_GENDERS.items(), else_=ibis.null("string")),
+        gender=map_sex(rows.BENE_SEX_IDENT_CD, _GENDERS),
         race=rows.BENE_RACE_CD.cases(*_RACES.items(), else_=ibis.literal("unknown")),
         birth_date=parse_date(rows.BENE_BIRTH_DT, DATES),
         death_date=parse_date(rows.BENE_DEATH_DT, DATES),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.fields import DateFormat, clean_id, parse_amount, parse_date, parse_number
+from claim_transformers.claims.fields import DateFormat, clean_id, clean_word, parse_amount, parse_date, parse_number
 from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
@@ -19,10 +19,12 @@ from claim_transformers.claims.quality import (
     warn_open_stay,
 )
 from claim_transformers.claims.schema import CLAIM_TYPES
+from claim_transformers.codes.expressions import normalize_expr
 from claim_transformers.sources.formats.tuva import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, Reversal, StagedTable
 from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
+from claim_transformers.sources.pipeline.qualifiers import is_no_qualifier, says_icd10
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -39,6 +41,9 @@ _ICD10_START = "2015-10-01"
 # facility and classification; 12x, 22x and 23x are paid under Part B and count as outpatient, as in CMS's own files.
 _BILL_TYPES = {"11": "IP", "41": "IP", "18": "SNF", "21": "SNF", "28": "SNF", "81": "HOSP", "82": "HOSP"}
 _HOME_HEALTH = "3"
+# Facility, classification and, where it was not cut off, frequency (a digit or letter).
+_BILL_TYPE = "^0?[1-9][0-9][0-9A-Z]?$"
+_INSTITUTIONAL = "institutional"
 _WORDS = {"inpatient": "IP", "outpatient": "OP", "professional": "CAR", "pharmacy": "RX"}
 _DATES_OF_CLAIM = ("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date")
 _DATES_OF_STAY = ("admission_date", "discharge_date")
@@ -47,38 +52,73 @@ _AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
 
 def _claim_type_of(rows: ir.Table) -> ir.StringValue:
     """Map `claim_type` and `bill_type_code` to a canonical claim type."""
-    word = rows.claim_type.strip()
+    word = clean_word(rows.claim_type)
+    bill = _bill_type_of(rows)
     # Four digits begin with a zero that says nothing.
-    bill = ibis.ifelse(
-        (rows.bill_type_code.length() == 4) & rows.bill_type_code.startswith("0"),
-        rows.bill_type_code.substr(1),
-        rows.bill_type_code,
-    )
-    facility = bill.substr(0, 2).cases(
-        *_BILL_TYPES.items(), else_=ibis.ifelse(bill.startswith(_HOME_HEALTH), "HHA", "OP")
+    bill = ibis.ifelse(bill.startswith("0"), bill.substr(1), bill)
+    # Either alone is on other claims too: nursing facilities admit, and some payers group outpatient claims.
+    is_stay = rows.admission_date.strip().nullif("").notnull() & normalize_expr("DRG", rows.drg_code)[0].notnull()
+    facility = ibis.ifelse(
+        bill.isnull(),
+        ibis.ifelse(is_stay, "IP", "OP"),
+        bill.substr(0, 2).cases(*_BILL_TYPES.items(), else_=ibis.ifelse(bill.startswith(_HOME_HEALTH), "HHA", "OP")),
     )
     return ibis.cases(
-        (word.lower() == "institutional", facility),
+        (word == _INSTITUTIONAL, facility),
         (word.upper().isin(CLAIM_TYPES), word.upper()),
-        else_=word.lower().cases(*_WORDS.items(), else_=ibis.null("string")),
+        else_=word.cases(*_WORDS.items(), else_=ibis.null("string")),
     )
 
 
-def _is_icd10(code_type: ir.StringValue, rows: ir.Table) -> ir.BooleanValue:
-    """Whether codes are ICD-10: an explicit qualifier is trusted, else the date of discharge or service decides."""
+def _bill_type_of(rows: ir.Table) -> ir.StringValue:
+    """Trim the type of bill; what is none, such as a number in scientific notation, is null."""
+    text = clean_word(rows.bill_type_code).upper().re_replace(r"\.0+$", "")
+    return ibis.ifelse(text.re_search(_BILL_TYPE), text, ibis.null("string"))
+
+
+def _warn_bill_type() -> RowCheck:
+    return RowCheck(
+        "W_BILL_TYPE",
+        "an institutional claim without a type of bill: admission date and DRG decide whether it is inpatient",
+        lambda rows: (clean_word(rows.claim_type) == _INSTITUTIONAL) & _bill_type_of(rows).isnull(),
+    )
+
+
+def _fix_bill_type() -> RowCheck:
+    return RowCheck(
+        "F_BILL_TYPE_NULL",
+        "a type of bill that is none becomes null",
+        lambda rows: clean_word(rows.bill_type_code).notnull() & _bill_type_of(rows).isnull(),
+    )
+
+
+def _is_icd10(rows: ir.Table, *code_types: ir.StringValue) -> ir.BooleanValue:
+    """Whether codes are ICD-10: the first qualifier is trusted, else the date of discharge or service decides."""
     last_day = ibis.coalesce(rows.discharge_date, rows.claim_end_date, rows.claim_start_date)
-    return ibis.ifelse(code_type.notnull(), code_type.contains("10"), last_day >= _ICD10_START)
+    return ibis.coalesce(*map(says_icd10, code_types), last_day >= _ICD10_START)
 
 
 def _diagnosis_system(rows: ir.Table) -> ir.StringValue:
     """Name the system of the diagnosis codes of each row."""
-    return ibis.ifelse(_is_icd10(rows.diagnosis_code_type, rows), "ICD10CM", "ICD9CM")
+    return ibis.ifelse(_is_icd10(rows, rows.diagnosis_code_type), "ICD10CM", "ICD9CM")
 
 
 def _procedure_system(rows: ir.Table) -> ir.StringValue:
     """Name the system of the procedure codes of each row."""
-    code_type = ibis.coalesce(rows.procedure_code_type, rows.diagnosis_code_type)
-    return ibis.ifelse(_is_icd10(code_type, rows), "ICD10PCS", "ICD9PCS")
+    is_icd10 = _is_icd10(rows, rows.procedure_code_type, rows.diagnosis_code_type)
+    return ibis.ifelse(is_icd10, "ICD10PCS", "ICD9PCS")
+
+
+def _warn_code_type() -> RowCheck:
+    def fails(rows: ir.Table) -> ir.BooleanValue:
+        return ibis.or_(
+            *(
+                is_no_qualifier(rows[qualifier]) & ibis.coalesce(*(rows[name] for name in codes)).notnull()
+                for qualifier, codes in (("diagnosis_code_type", _DIAGNOSES), ("procedure_code_type", _PROCEDURES))
+            )
+        )
+
+    return RowCheck("W_CODE_TYPE", "a qualifier that says neither ICD-9 nor ICD-10: the date decides", fails)
 
 
 def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
@@ -122,6 +162,9 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
             warn_diagnosis_gap(_DIAGNOSES),
             warn_open_stay("discharge_date", is_inpatient=lambda rows: rows.ledger_type == "IP"),
             _fix_dates(secondary_dates),
+            _warn_code_type(),
+            _warn_bill_type(),
+            _fix_bill_type(),
         ),
     )
 
@@ -172,7 +215,7 @@ def _to_claim_lines(rows: ir.Table) -> ir.Table:
         admit_source_code=rows.admit_source_code,
         admit_type_code=rows.admit_type_code,
         place_of_service_code=rows.place_of_service_code,
-        bill_type_code=rows.bill_type_code,
+        bill_type_code=_bill_type_of(rows),
         drg_code_type=ibis.ifelse(
             rows.drg_code.notnull(), rows.drg_code_type.fill_null("ms-drg").lower(), ibis.null("string")
         ),

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import ibis
-
 from claim_transformers.claims.fields import clean_id, parse_date
 from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order
-from claim_transformers.sources.formats.tuva.claims import DATES
+from claim_transformers.sources.formats.tuva.claims import DATES, LAYOUTS
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
+from claim_transformers.sources.pipeline.demographics import fix_sex, map_sex
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 # Systems write the end of time where a span is still open.
 _OPEN_END = "9999-12-31"
+_GENDERS = LAYOUTS["eligibility"].values["gender"]
+_UNKNOWN_GENDERS = ("unknown", "u")
 
 
 def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
@@ -47,6 +48,7 @@ def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
             check_order("enrollment_start_date", "enrollment_end_date", DATES, reason_code="R_SPAN"),
         ),
         warnings=(
+            fix_sex("gender", _GENDERS, _UNKNOWN_GENDERS),
             RowCheck(
                 "F_OPEN_SPAN",
                 "an enrolment until the end of time becomes one without an end",
@@ -57,7 +59,6 @@ def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
 
 
 def _to_eligibility(rows: ir.Table) -> ir.Table:
-    gender = rows.gender.strip().lower()
     return rows.select(
         "source_file",
         "row_no",
@@ -65,9 +66,7 @@ def _to_eligibility(rows: ir.Table) -> ir.Table:
         source_member_id=clean_id(rows.member_id),
         payer=rows.payer,
         plan=rows.plan,
-        gender=ibis.cases(
-            (gender.isin(["female", "f"]), "female"), (gender.isin(["male", "m"]), "male"), else_=ibis.null("string")
-        ),
+        gender=map_sex(rows.gender, _GENDERS),
         race=rows.race.strip().lower(),
         birth_date=parse_date(rows.birth_date, DATES),
         death_date=parse_date(rows.death_date, DATES),
