@@ -26,7 +26,7 @@ from claim_transformers.claims.cleaning import (
 )
 from claim_transformers.claims.coding import find_changed_columns, rewrite_codes, survey_codes
 from claim_transformers.claims.engine import create_view, engine_errors, fetch, materialize
-from claim_transformers.claims.fields import clean_id
+from claim_transformers.claims.fields import clean_id, clean_word
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.quality import RowCheck, check_future, check_life
 from claim_transformers.codes.errors import ClaimDataError
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _UNKNOWN = "UNKNOWN"
 _DUPLICATE = "D_DUPLICATE"
 _NETTED = "D_NETTED"
+_DIAGNOSIS_SYSTEMS = {"ICD9CM", "ICD10CM"}
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ def _enter_warnings(connection: Backend, table: StagedTable, rows: ir.Table, led
 
 
 def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: ir.Table, ledger: Ledger) -> ir.Table:
-    staying = rows
+    staying, has_lost_diagnoses = rows, False
     for group in table.code_columns:
         # Columns that need no other rows are looked at without the joins of `derive`.
         source = raw if set(group.columns) <= set(raw.columns) else staying
@@ -226,9 +227,36 @@ def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: ir.Ta
         surveys = survey_codes(connection, source, group.columns, group.systems, system, tolerant=group.tolerant)
         for survey in surveys:
             ledger.add_codes(table.name, survey)
+            has_lost_diagnoses |= survey.system in _DIAGNOSIS_SYSTEMS and bool(survey.quarantined)
         codes = pa.concat_arrays([survey.changed for survey in surveys])
         if len(codes):
             columns = find_changed_columns(connection, source, group.columns, codes)
             system = None if group.system_of is None else group.system_of(rows)
             rows = rewrite_codes(rows, columns, group.systems, system, tolerant=group.tolerant)
-    return rows if rows is staying else create_view(connection, f"coded_of_{table.name}", rows)
+    if rows is staying:
+        return rows
+    coded = create_view(connection, f"coded_of_{table.name}", rows)
+    if has_lost_diagnoses:
+        _check_diagnoses(connection, table, staying, coded)
+    return coded
+
+
+def _check_diagnoses(connection: Backend, table: StagedTable, rows: ir.Table, coded: ir.Table) -> None:
+    """Raise if a file had diagnoses and none is left: its codes are then of another system than the layout says."""
+    names = [name for group in table.code_columns if _DIAGNOSIS_SYSTEMS & {*group.systems} for name in group.columns]
+    if not names:
+        return
+
+    def count(rows: ir.Table) -> dict[str, int]:
+        filled = rows.filter(ibis.coalesce(*(clean_word(rows[name]) for name in names)).notnull())
+        counts = fetch(connection, filled.group_by("source_file").aggregate(n=_.count())).to_pylist()
+        return {row["source_file"]: row["n"] for row in counts}
+
+    left = count(coded)
+    if lost := {file: number for file, number in count(rows).items() if file not in left}:
+        raise ClaimDataError(
+            "E_DIAGNOSES",
+            f"expected diagnoses of ICD-9-CM or ICD-10-CM, found none left in {', '.join(sorted(lost))} "
+            f"({sum(lost.values()):,} rows have some). Check what the qualifiers of the codes say and that the "
+            "columns hold diagnoses (docs/quality.md)",
+        )

@@ -184,6 +184,23 @@ def test_a_line_dated_outside_its_claim_takes_its_dates_and_a_bad_date_leaves(co
     assert entry.fixes["F_LINE_DATE"] == 1
 
 
+def test_a_version_of_a_code_that_says_nothing_is_counted_and_the_date_decides(connection, tmp_path: Path) -> None:
+    second = {"ICD_DGNS_CD2": "25000"}
+    rows = [
+        claim("inpatient", claim=name, ICD_DGNS_VRSN_CD2=version, **second)
+        for name, version in (("a", "09"), ("b", "9"), ("c", "ICD-9"), ("d", "X"), ("e", ""))
+    ]
+    ledger = Ledger()
+    lines = _screen(connection, tmp_path, ledger, inpatient=rows)
+    found = {
+        line["claim_id"][0]
+        for line in lines
+        if ("ICD9CM", "25000") in {(e["system"], e["code"]) for e in line["diagnoses"]}
+    }
+    assert found == {"a", "b", "c"}
+    assert ledger.entry("inpatient.csv", "IP").warnings["W_CODE_TYPE"] == 1
+
+
 def test_a_drg_of_another_grouper_is_no_code(connection, tmp_path: Path) -> None:
     old = {"CLM_FROM_DT": "01-Sep-2007", "CLM_THRU_DT": "05-Sep-2007", "CLM_ADMSN_DT": "01-Sep-2007"}
     line = _line(connection, tmp_path, NCH_BENE_DSCHRG_DT="05-Sep-2007", **old)

@@ -3,8 +3,10 @@
 import datetime as dt
 import gzip
 import zipfile
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import ibis
 import pyarrow as pa
@@ -111,6 +113,64 @@ def test_an_explicit_qualifier_wins_and_else_the_last_day_decides(connection, tm
     assert _line(connection, tmp_path, **changes)["diagnoses"][0]["system"] == system
 
 
+_QUALIFIERS = {
+    "ICD9CM": ("9", " 09", "icd-9", "ICD-9-CM", "icd9", "9.0"),
+    "ICD10CM": ("0", "10", "icd-10", "ICD-10-CM ", "icd10cm", "Icd 10 Cm", "0.0", "10.0"),
+}
+
+
+@pytest.mark.parametrize(
+    ("qualifier", "system"), [(word, system) for system, words in _QUALIFIERS.items() for word in words]
+)
+def test_a_qualifier_is_read_in_each_of_its_writings_against_the_date(
+    connection, tmp_path: Path, qualifier: str, system: str
+) -> None:
+    day = "2018-01-01" if system == "ICD9CM" else "2012-01-01"
+    line = _line(connection, tmp_path, diagnosis_code_type=qualifier, claim_start_date=day, claim_end_date=day)
+    assert line["diagnoses"][0]["system"] == system
+
+
+def test_a_word_that_is_no_qualifier_is_counted_and_the_date_decides(tmp_path: Path) -> None:
+    words = ["unknown", "ICDX", "110", "icd-100", " ", "0"]
+    claims = [
+        medical_claim(
+            claim=f"M{number}", diagnosis_code_type=word, procedure_code_1="0SR90J9", procedure_code_type="x"
+        )
+        for number, word in enumerate(words)
+    ]
+    claims.append(medical_claim(claim="empty", diagnosis_code_type="x", diagnosis_code_1=""))
+    old = {"claim_start_date": "2015-09-30", "claim_end_date": "2015-09-30", "diagnosis_code_2": "I10"}
+    claims.append(medical_claim(claim="old", diagnosis_code_type="x", diagnosis_code_1="4280", **old))
+    folder = write_tuva(tmp_path / "raw", medical=claims)
+    report = _report(folder, tmp_path / "out")
+    (entry,) = _entries(report, "medical_claim.csv").values()
+    assert entry["warnings"]["W_CODE_TYPE"] == 7
+    assert report["codes"]["ICD9CM"]["quarantined"] == {"R_ICDFORM": 1}
+    (file,) = open_folder(tmp_path / "out").table_files("claim_line")
+    found = {
+        row["claim_id"]: [(entry["system"], entry["code"]) for entry in row["diagnoses"]]
+        for row in pq.read_table(file).to_pylist()
+    }
+    assert found == {f"M{number}": [("ICD10CM", "E119")] for number in range(6)} | {
+        "empty": [],
+        "old": [("ICD9CM", "4280")],
+    }
+
+
+@pytest.mark.parametrize("rest", [[], ["4280"]])
+def test_a_file_that_loses_every_diagnosis_is_refused_and_one_that_keeps_one_is_not(tmp_path: Path, rest) -> None:
+    claims = [
+        medical_claim(claim=f"M{number}", diagnosis_code_type="9", diagnosis_code_1=code)
+        for number, code in enumerate(["I10", "J441", *rest])
+    ]
+    folder = write_tuva(tmp_path / "raw", medical=claims)
+    if rest:
+        assert _report(folder, tmp_path / "out")["codes"]["ICD9CM"]["quarantined"] == {"R_ICDFORM": 2}
+    else:
+        with pytest.raises(ClaimDataError, match=r"E_DIAGNOSES.*medical_claim\.csv \(2 rows"):
+            _report(folder, tmp_path / "out")
+
+
 def test_both_generations_of_names_give_the_same_lines(connection, tmp_path: Path) -> None:
     new = write_tuva(tmp_path / "new", medical=[medical_claim(drg_code="470")])
     old = write_tuva(tmp_path / "old", medical=[medical_claim(drg_code="470")])
@@ -131,12 +191,12 @@ def test_eligibility_words_are_made_uniform_and_the_end_of_time_is_open(connecti
     assert (second["gender"], second["enrollment_end_date"]) == (None, dt.date(2018, 12, 31))
 
 
-def _report(raw: Path, out: Path, **options) -> Row:
+def _report(raw: Path, out: Path, **options) -> Mapping[str, Any]:
     shares = {"max_quarantine_share": 1.0, "max_reason_share": 1.0}
     return ingest("tuva", raw, out, progress=False, threads=2, **(shares | options)).report
 
 
-def _entries(report: Row, source_file: str) -> dict[str, Row]:
+def _entries(report: Mapping[str, Any], source_file: str) -> dict[str, Row]:
     return {entry["claim_type"]: entry for entry in report["files"] if entry["source_file"] == source_file}
 
 

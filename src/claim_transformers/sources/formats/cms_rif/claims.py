@@ -36,6 +36,7 @@ from claim_transformers.sources.formats.cms_rif.fields import (
     split_procedures,
     store_rows,
     use_columns,
+    warn_code_version,
 )
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, Reversal, StagedTable
 from claim_transformers.sources.pipeline.layout_files import FileLayout
@@ -205,6 +206,8 @@ def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
         found.append(warn_diagnosis_gap(listed))
     if (discharge := layout.find("discharge_date")) and layout.claim_type == "IP":
         found.append(warn_open_stay(discharge[0], is_inpatient=lambda _: ibis.literal(True)))
+    if (version := warn_code_version(layout)) is not None:
+        found.append(version)
     if lines := [name for field in _LINE for name in layout.find(field)]:
         found.append(
             RowCheck(

@@ -11,7 +11,9 @@ import ibis
 
 from claim_transformers.claims.engine import engine_errors
 from claim_transformers.claims.fields import DateFormat, clean_id
+from claim_transformers.claims.quality import RowCheck
 from claim_transformers.sources.pipeline.layout_files import ROWS, UNUSED, FileLayout
+from claim_transformers.sources.pipeline.qualifiers import is_no_qualifier, says_icd10
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -145,14 +147,44 @@ def _split(
     versions: Mapping[str, ir.StringValue],
     systems: tuple[str, str],
 ) -> dict[str, ir.Value]:
-    # CCW: 9 is ICD-9, 0 is ICD-10. An explicit version wins over the date.
+    # CCW: 9 is ICD-9, 0 is ICD-10. A version that says so wins over the date.
     by_date = (last_day(rows, layout) >= _ICD10_START).fill_null(False)
     split: dict[str, ir.Value] = {}
     for name, code in codes.items():
-        is_icd10 = ibis.cases((versions[name] == "0", True), (versions[name] == "9", False), else_=by_date)
+        version = versions[name]
+        # The usual values first, because words are slow to compare.
+        is_icd10 = ibis.cases(
+            (version.isnull(), by_date),
+            (version == "0", True),
+            (version == "9", False),
+            else_=says_icd10(version).fill_null(by_date),
+        )
         split[code_of(systems[0], name)] = ibis.ifelse(is_icd10, ibis.null("string"), code)
         split[code_of(systems[1], name)] = ibis.ifelse(is_icd10, code, ibis.null("string"))
     return split
+
+
+def warn_code_version(layout: FileLayout) -> RowCheck | None:
+    """`W_CODE_TYPE`: a version of a code that says neither ICD-9 nor ICD-10, so that the date decides."""
+    names, stated = layout.find("procedures.code"), layout.find("procedures.version")
+    pairs = [(code, version) for code, version, _ in find_diagnosis_columns(layout) if version is not None]
+    pairs += [(name, version) for position, name in enumerate(names) if (version := _at(stated, position)) is not None]
+    if not pairs:
+        return None
+
+    def fails(rows: ir.Table) -> ir.BooleanValue:
+        return ibis.or_(
+            *(
+                ibis.ifelse(
+                    rows[code].isnull() | rows[version].fill_null("0").isin(("0", "9")),
+                    False,
+                    is_no_qualifier(rows[version]),
+                )
+                for code, version in pairs
+            )
+        )
+
+    return RowCheck("W_CODE_TYPE", "a version of a code that says neither ICD-9 nor ICD-10: the date decides", fails)
 
 
 def clean_npi(text: ir.StringValue) -> ir.StringValue:

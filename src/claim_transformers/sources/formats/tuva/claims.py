@@ -24,6 +24,7 @@ from claim_transformers.sources.formats.tuva import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, Reversal, StagedTable
 from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
+from claim_transformers.sources.pipeline.qualifiers import is_no_qualifier, says_icd10
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -91,21 +92,33 @@ def _fix_bill_type() -> RowCheck:
     )
 
 
-def _is_icd10(code_type: ir.StringValue, rows: ir.Table) -> ir.BooleanValue:
-    """Whether codes are ICD-10: an explicit qualifier is trusted, else the date of discharge or service decides."""
+def _is_icd10(rows: ir.Table, *code_types: ir.StringValue) -> ir.BooleanValue:
+    """Whether codes are ICD-10: the first qualifier is trusted, else the date of discharge or service decides."""
     last_day = ibis.coalesce(rows.discharge_date, rows.claim_end_date, rows.claim_start_date)
-    return ibis.ifelse(code_type.notnull(), code_type.contains("10"), last_day >= _ICD10_START)
+    return ibis.coalesce(*map(says_icd10, code_types), last_day >= _ICD10_START)
 
 
 def _diagnosis_system(rows: ir.Table) -> ir.StringValue:
     """Name the system of the diagnosis codes of each row."""
-    return ibis.ifelse(_is_icd10(rows.diagnosis_code_type, rows), "ICD10CM", "ICD9CM")
+    return ibis.ifelse(_is_icd10(rows, rows.diagnosis_code_type), "ICD10CM", "ICD9CM")
 
 
 def _procedure_system(rows: ir.Table) -> ir.StringValue:
     """Name the system of the procedure codes of each row."""
-    code_type = ibis.coalesce(rows.procedure_code_type, rows.diagnosis_code_type)
-    return ibis.ifelse(_is_icd10(code_type, rows), "ICD10PCS", "ICD9PCS")
+    is_icd10 = _is_icd10(rows, rows.procedure_code_type, rows.diagnosis_code_type)
+    return ibis.ifelse(is_icd10, "ICD10PCS", "ICD9PCS")
+
+
+def _warn_code_type() -> RowCheck:
+    def fails(rows: ir.Table) -> ir.BooleanValue:
+        return ibis.or_(
+            *(
+                is_no_qualifier(rows[qualifier]) & ibis.coalesce(*(rows[name] for name in codes)).notnull()
+                for qualifier, codes in (("diagnosis_code_type", _DIAGNOSES), ("procedure_code_type", _PROCEDURES))
+            )
+        )
+
+    return RowCheck("W_CODE_TYPE", "a qualifier that says neither ICD-9 nor ICD-10: the date decides", fails)
 
 
 def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
@@ -149,6 +162,7 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
             warn_diagnosis_gap(_DIAGNOSES),
             warn_open_stay("discharge_date", is_inpatient=lambda rows: rows.ledger_type == "IP"),
             _fix_dates(secondary_dates),
+            _warn_code_type(),
             _warn_bill_type(),
             _fix_bill_type(),
         ),
