@@ -3,8 +3,10 @@
 import datetime as dt
 import gzip
 import zipfile
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import ibis
 import pyarrow as pa
@@ -189,12 +191,12 @@ def test_eligibility_words_are_made_uniform_and_the_end_of_time_is_open(connecti
     assert (second["gender"], second["enrollment_end_date"]) == (None, dt.date(2018, 12, 31))
 
 
-def _report(raw: Path, out: Path, **options) -> Row:
+def _report(raw: Path, out: Path, **options) -> Mapping[str, Any]:
     shares = {"max_quarantine_share": 1.0, "max_reason_share": 1.0}
     return ingest("tuva", raw, out, progress=False, threads=2, **(shares | options)).report
 
 
-def _entries(report: Row, source_file: str) -> dict[str, Row]:
+def _entries(report: Mapping[str, Any], source_file: str) -> dict[str, Row]:
     return {entry["claim_type"]: entry for entry in report["files"] if entry["source_file"] == source_file}
 
 
