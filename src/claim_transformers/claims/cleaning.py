@@ -74,18 +74,7 @@ def hash_of_id(text: ir.StringValue) -> ir.IntegerValue:
 
 
 def find_failing_rows(rows: ir.Table, checks: Sequence[RowCheck], *, keep: Sequence[str] = ()) -> ir.Table:
-    """Find rows that fail a check, with the first reason in the order of the checks.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> from claim_transformers.claims.quality import check_date, check_id
-        >>> rows = ibis.memtable(
-        ...     {"P": [None, "a"], "D": ["20080230", "20080230"], "source_file": ["f", "f"], "row_no": [1, 2]}
-        ... )
-        >>> failing = find_failing_rows(rows, [check_id("P"), check_date("D", "YYYYMMDD")])
-        >>> connect(threads=1).to_pyarrow(failing.order_by("row_no"))["reason_code"].to_pylist()
-        ['R_NO_ID', 'R_DATE']
-    """
+    """Find rows that fail a check, with the first reason in the order of the checks."""
     if not checks:
         raise ValueError("expected at least one check, found none")
     branches = [(check.fails(rows), ibis.literal(check.reason_code)) for check in checks]

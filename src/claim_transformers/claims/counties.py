@@ -100,17 +100,7 @@ class CountyFeatures:
         return {name: np.append(column, np.nan)[numbers] for name, column in self.values.items()}
 
     def join(self, other: "CountyFeatures") -> "CountyFeatures":
-        """Measures of two files side by side, for every county that either has.
-
-        Args:
-            other ([`CountyFeatures`]): Measures of other names.
-
-        Returns:
-            [`CountyFeatures`]: All measures.
-
-        Raises:
-            ValueError: If both have a measure of one name.
-        """
+        """Measures of two files side by side, for every county that either has."""
         if both := sorted(set(self.values) & set(other.values)):
             raise ValueError(f"expected different names of county measures, found {both} twice")
         counties = pc.unique(pa.chunked_array([self.county_fips, other.county_fips]))

@@ -30,21 +30,7 @@ def _try_strptime(text: types.string, pattern: types.string) -> types.timestamp:
 
 
 def parse_date(text: ir.StringValue, date_format: DateFormat) -> ir.DateValue:
-    """Read a date, null if it is impossible, a sentinel or not in the declared format.
-
-    Args:
-        text (`ir.StringValue`): The raw field.
-        date_format (`str`): `"YYYYMMDD"` or `"YYYY-MM-DD"`.
-
-    Returns:
-        `ir.DateValue`: The date. 30 February is null, never the first days of March.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> rows = ibis.memtable({"text": ["20080229", "20090229", "2008229", "99991231"]})
-        >>> connect(threads=1).to_pyarrow(rows.select(date=parse_date(rows.text, "YYYYMMDD")))["date"].to_pylist()
-        [datetime.date(2008, 2, 29), None, None, None]
-    """
+    """Read a date, null if it is impossible, a sentinel or not in the declared format."""
     pattern = _PATTERNS[date_format]
     earliest, latest, sentinel = (date.strftime(pattern) for date in (_EARLIEST_DATE, _LATEST_DATE, _SENTINEL_DATE))
     # The parser skips blanks and accepts one-digit months and days, hence the length. Both formats sort like the dates

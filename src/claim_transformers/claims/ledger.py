@@ -223,16 +223,5 @@ class Ledger:
 
 
 def report_to_json(report: dict[str, Any]) -> str:
-    r"""A report as the text of `quality_report.json`.
-
-    Args:
-        report (`dict[str, Any]`): What [`Ledger.to_dict`] returns.
-
-    Returns:
-        `str`: JSON with a line feed at the end.
-
-    Examples:
-        >>> report_to_json({"files": []})
-        '{\n  "files": []\n}\n'
-    """
+    """A report as the text of `quality_report.json`."""
     return json.dumps(report, indent=2) + "\n"

@@ -138,15 +138,5 @@ class NumberBins:
 
     @classmethod
     def load(cls, path: str | Path) -> "NumberBins":
-        """Read a file that [`~NumberBins.save`] wrote.
-
-        Args:
-            path (`str` or `Path`): The file.
-
-        Returns:
-            `NumberBins`: The edges.
-
-        Raises:
-            ValueError: If it holds something else.
-        """
+        """Read a file that [`~NumberBins.save`] wrote."""
         return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))

@@ -65,21 +65,7 @@ def check_date(column: str, date_format: DateFormat, *, required: bool = True) -
 
 
 def check_order(first: str, second: str, date_format: DateFormat, *, reason_code: str = "R_DATE_ORDER") -> RowCheck:
-    """`R_DATE_ORDER` or `R_SPAN`: the second date lies before the first. Dates are never swapped.
-
-    Args:
-        first (`str`): Raw column of the earlier date.
-        second (`str`): Raw column of the later date.
-        date_format (`str`): Format that the layout declares.
-        reason_code (`str`, *optional*, defaults to `"R_DATE_ORDER"`): `"R_SPAN"` for enrolment.
-
-    Returns:
-        `RowCheck`: The check; a missing date passes.
-
-    Examples:
-        >>> check_order("admission_date", "discharge_date", "YYYY-MM-DD").description
-        'discharge_date lies before admission_date'
-    """
+    """`R_DATE_ORDER` or `R_SPAN`: the second date lies before the first. Dates are never swapped."""
     return RowCheck(
         reason_code,
         f"{second} lies before {first}",
@@ -117,19 +103,7 @@ def check_life(service_date: Callable[[ir.Table], ir.DateValue]) -> tuple[RowChe
 
 
 def warn_amount(paid: str, allowed: str | None = None) -> RowCheck:
-    """`W_AMOUNT`: the amount is negative, or more was paid than allowed.
-
-    Args:
-        paid (`str`): Raw column of the paid amount.
-        allowed (`str`, *optional*): Raw column of the allowed amount.
-
-    Returns:
-        `RowCheck`: The warning.
-
-    Examples:
-        >>> warn_amount("CLM_PMT_AMT").reason_code
-        'W_AMOUNT'
-    """
+    """`W_AMOUNT`: the amount is negative, or more was paid than allowed."""
 
     def fails(rows: ir.Table) -> ir.BooleanValue:
         amount = parse_amount(rows[paid])
@@ -141,18 +115,7 @@ def warn_amount(paid: str, allowed: str | None = None) -> RowCheck:
 
 
 def fix_amount(*columns: str) -> RowCheck:
-    """`F_AMOUNT_NULL`: an amount is not a plain decimal and becomes null.
-
-    Args:
-        columns (`str`): Raw columns of amounts.
-
-    Returns:
-        `RowCheck`: The fix, counted once per row.
-
-    Examples:
-        >>> fix_amount("paid_amount").reason_code
-        'F_AMOUNT_NULL'
-    """
+    """`F_AMOUNT_NULL`: an amount is not a plain decimal and becomes null."""
     return RowCheck(
         "F_AMOUNT_NULL",
         "an amount that is no plain decimal becomes null",
@@ -161,19 +124,7 @@ def fix_amount(*columns: str) -> RowCheck:
 
 
 def warn_open_stay(discharge: str, *, is_inpatient: Callable[[ir.Table], ir.BooleanValue]) -> RowCheck:
-    """`W_OPEN_STAY`: an inpatient row without a discharge date.
-
-    Args:
-        discharge (`str`): Raw column of the discharge date.
-        is_inpatient (`Callable[[ir.Table], ir.BooleanValue]`): Which rows are inpatient.
-
-    Returns:
-        `RowCheck`: The warning.
-
-    Examples:
-        >>> warn_open_stay("discharge_date", is_inpatient=lambda rows: rows.kind == "IP").reason_code
-        'W_OPEN_STAY'
-    """
+    """`W_OPEN_STAY`: an inpatient row without a discharge date."""
     return RowCheck(
         "W_OPEN_STAY",
         "an inpatient claim without a discharge date: no discharge label",
@@ -182,18 +133,7 @@ def warn_open_stay(discharge: str, *, is_inpatient: Callable[[ir.Table], ir.Bool
 
 
 def warn_diagnosis_gap(columns: tuple[str, ...]) -> RowCheck:
-    """`W_DX_GAP`: the first diagnosis is missing while a later one is there; nothing is shifted.
-
-    Args:
-        columns (`tuple[str, ...]`): Raw diagnosis columns in billed order.
-
-    Returns:
-        `RowCheck`: The warning.
-
-    Examples:
-        >>> warn_diagnosis_gap(("diagnosis_code_1", "diagnosis_code_2")).reason_code
-        'W_DX_GAP'
-    """
+    """`W_DX_GAP`: the first diagnosis is missing while a later one is there; nothing is shifted."""
     return RowCheck(
         "W_DX_GAP",
         "the first diagnosis is missing while a later one is there",

@@ -51,20 +51,7 @@ def row_keys(seed: int, epoch: npt.ArrayLike, row: npt.ArrayLike, *, stream: Str
 
 
 def uniform_at(key: UInt64Array, position: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Draw the number at a position of the sequence that a key stands for.
-
-    Args:
-        key (`np.ndarray` of `uint64`): Keys from [`row_keys`].
-        position (`int` or array of `int`): Positions, broadcast against the keys.
-
-    Returns:
-        `np.ndarray` of `float64`: Numbers in [0, 1), with 53 random bits.
-
-    Examples:
-        >>> key = row_keys(0, 0, 7, stream=Stream.TOKEN_MASK)
-        >>> bool(uniform_at(key, [0, 1, 2])[2] == uniform_at(key, 2)[0])
-        True
-    """
+    """Draw the number at a position of the sequence that a key stands for."""
     return (_descend(key, np.asarray(position)) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 

@@ -210,21 +210,7 @@ def recall_at_k(
 
 
 def weighted_mean(values: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Value:
-    """Mean of the values that are not NaN, under one or many sets of weights.
-
-    Args:
-        values (array of shape `(N,)`): One value per row, NaN where a row does not count.
-        weights (array of shape `(N,)` or `(R, N)`, *optional*): Non-negative weights of the rows.
-
-    Returns:
-        `float`, or `np.ndarray` of shape `(R,)`: The mean, NaN where no row counts.
-
-    Examples:
-        >>> weighted_mean([1.0, float("nan"), 0.0])
-        0.5
-        >>> weighted_mean([1.0, 0.0], [[1, 1], [3, 1]]).tolist()
-        [0.5, 0.75]
-    """
+    """Mean of the values that are not NaN, under one or many sets of weights."""
     values = np.asarray(values, dtype=np.float64)
     weights_RN = np.atleast_2d(np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64))
     counts = ~np.isnan(values)

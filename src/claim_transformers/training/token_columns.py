@@ -57,21 +57,7 @@ class RaggedColumn:
 
 
 def column_names(features: Features) -> list[str]:
-    """Name the columns of tokenised rows.
-
-    Args:
-        features (`pa.Table` or `list[dict]`): Tokenised rows.
-
-    Returns:
-        `list[str]`: Names; for dictionaries, those of the first row.
-
-    Raises:
-        ValueError: If there is no row.
-
-    Examples:
-        >>> column_names([{"input_ids": [3], "label": 1}])
-        ['input_ids', 'label']
-    """
+    """Name the columns of tokenised rows."""
     if len(features) == 0:
         raise ValueError("expected at least one tokenised row in a batch, found none")
     names = features[0].keys() if isinstance(features, Sequence) else features.column_names

@@ -90,21 +90,7 @@ class TokenizedPatients(torch.utils.data.Dataset["pa.Table"]):
 
 
 def read_numbers(dataset: "datasets.Dataset", column: str) -> npt.NDArray[np.int64] | None:
-    """Read one whole-number column of a data set.
-
-    Args:
-        dataset (`datasets.Dataset`): Any data set.
-        column (`str`): Column of whole numbers.
-
-    Returns:
-        `np.ndarray` of `int64` or `None`: The column in the order of the data set, or `None` where it is missing.
-
-    Examples:
-        >>> import datasets
-        >>> dataset = datasets.Dataset.from_dict({"length": [3, 4]})
-        >>> read_numbers(dataset, "length").tolist(), read_numbers(dataset, "label")
-        ([3, 4], None)
-    """
+    """Read one whole-number column of a data set."""
     if column not in dataset.column_names:
         return None
     table = dataset.select_columns([column]).with_format("arrow")[:]

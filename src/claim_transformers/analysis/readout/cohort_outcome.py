@@ -12,20 +12,7 @@ _NEXT_ENCOUNTER = "next_encounter"
 
 
 def outcome_prefixes(definition: Mapping[str, Any]) -> tuple[Sequence[str], list[Sequence[str]]]:
-    """Codes that denote the outcome of a cohort, and groups of which one must be there too.
-
-    Args:
-        definition (`dict`): Definition of a cohort with one label.
-
-    Returns:
-        `tuple[list[str], list[list[str]]]`: Prefixes of the outcome; `[["DRG/"]]` where only admissions count, because
-        an admission has a DRG and claim types are no targets of pretraining.
-
-    Examples:
-        >>> label = {"codes": "asthma", "visit_types": ["IP"]}
-        >>> outcome_prefixes({"codes": {"asthma": ["ICD9CM/493"]}, "label": label})
-        (['ICD9CM/493'], [['DRG/']])
-    """
+    """Codes that denote the outcome of a cohort, and groups of which one must be there too."""
     rule = definition["label"]
     together: list[Sequence[str]] = [["DRG/"]] if list(rule["visit_types"]) == ["IP"] else []
     return definition["codes"][rule["codes"]], together

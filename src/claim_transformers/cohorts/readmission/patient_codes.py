@@ -47,16 +47,7 @@ class CountyBins:
     def fit(
         cls, features: CountyFeatures, county_fips: pa.Array | pa.ChunkedArray, *, num_bins: int = DEFAULT_BINS
     ) -> "CountyBins":
-        """Learn bins from the counties of training examples, so that each bin holds about equally many of them.
-
-        Args:
-            features ([`CountyFeatures`]): The measures.
-            county_fips (`pa.Array` of strings): County of each training example, null where unknown.
-            num_bins (`int`, *optional*, defaults to 10): Bins of each measure.
-
-        Returns:
-            [`CountyBins`]: The measures with their bins.
-        """
+        """Learn bins from the counties of training examples, so that each bin holds about equally many of them."""
         return cls(features, NumberBins.fit(features.of_counties(county_fips), num_bins=num_bins))
 
     @classmethod

@@ -17,19 +17,7 @@ IGNORE_INDEX = -100
 
 
 def count_visits(visit_days_BV: Tensor) -> Tensor:
-    """Count the visits of each patient.
-
-    Args:
-        visit_days_BV (`torch.LongTensor` of shape `(batch, slots)`):
-            Days since the first visit in view, `-1` where a slot is padding. Slot 0 is the patient.
-
-    Returns:
-        `torch.LongTensor` of shape `(batch,)`: Visits, the patient slot not counted.
-
-    Examples:
-        >>> count_visits(torch.tensor([[0, 0, 30], [0, 0, -1], [-1, -1, -1]])).tolist()
-        [2, 1, 0]
-    """
+    """Count the visits of each patient."""
     return ((visit_days_BV >= 0).sum(dim=1) - 1).clamp(min=0)
 
 
@@ -75,25 +63,7 @@ def checked_inputs(
 
 
 def visible_positions(slots_BL: Tensor, valid_BL: Tensor, cut_B: Tensor) -> Tensor:
-    """Tell which position sees which.
-
-    Args:
-        slots_BL (`torch.LongTensor` of shape `(batch, positions)`):
-            Slot of each position.
-        valid_BL (`torch.BoolTensor` of shape `(batch, positions)`):
-            Whether a position is no padding.
-        cut_B (`torch.LongTensor` of shape `(batch,)`):
-            Last slot that every position sees.
-
-    Returns:
-        `torch.BoolTensor` of shape `(batch, positions, positions)`: Query by key. Every position sees itself, padding
-        too, so that no row of attention weights is empty.
-
-    Examples:
-        >>> slots, valid = torch.arange(3)[None], torch.ones(1, 3, dtype=torch.bool)
-        >>> visible_positions(slots, valid, torch.tensor([1])).int().tolist()
-        [[[1, 1, 0], [1, 1, 0], [1, 1, 1]]]
-    """
+    """Tell which position sees which."""
     query_BL1, key_B1L = slots_BL[:, :, None], slots_BL[:, None, :]
     visible_BLL = valid_BL[:, None, :] & ((key_B1L <= cut_B[:, None, None]) | (key_B1L <= query_BL1))
     self_LL = torch.eye(slots_BL.shape[1], dtype=torch.bool, device=slots_BL.device)
@@ -101,69 +71,20 @@ def visible_positions(slots_BL: Tensor, valid_BL: Tensor, cut_B: Tensor) -> Tens
 
 
 def time_magnitudes(gap_days: Tensor) -> Tensor:
-    """Put numbers of days into logarithmic buckets.
-
-    Args:
-        gap_days (`torch.LongTensor`):
-            Days, of either sign.
-
-    Returns:
-        `torch.LongTensor`: 0 for no day, 1 for one, 2 for 2-3, 3 for 4-7 and so on to `NUM_TIME_MAGNITUDES - 1`.
-
-    Examples:
-        >>> time_magnitudes(torch.tensor([0, 1, -3, 4, 10_000])).tolist()
-        [0, 1, 2, 3, 13]
-    """
+    """Put numbers of days into logarithmic buckets."""
     powers = 2 ** torch.arange(NUM_TIME_MAGNITUDES - 1, device=gap_days.device)
     return torch.bucketize(gap_days.abs(), powers, right=True)
 
 
 def time_buckets(slots_BL: Tensor, days_BL: Tensor) -> Tensor:
-    """Put the signed days between two positions into logarithmic buckets.
-
-    Args:
-        slots_BL (`torch.LongTensor` of shape `(batch, positions)`):
-            Slot of each position.
-        days_BL (`torch.LongTensor` of shape `(batch, positions)`):
-            Day of each position.
-
-    Returns:
-        `torch.LongTensor` of shape `(batch, positions, positions)`: Query by key. Bucket `m` holds keys at or before
-        the query, `NUM_TIME_MAGNITUDES + m` keys after it, where `m` is 0 for the same day, 1 for one day, 2 for 2-3
-        days, 3 for 4-7 and so on. Two positions of one slot have bucket `NUM_TIME_MAGNITUDES`, which is otherwise
-        empty: "the same visit" is not "another visit on the same day".
-
-    Examples:
-        >>> time_buckets(torch.tensor([[1, 2, 3]]), torch.tensor([[0, 0, 5]])).tolist()
-        [[[14, 0, 17], [0, 14, 17], [3, 3, 14]]]
-    """
+    """Put the signed days between two positions into logarithmic buckets."""
     delta_BLL = days_BL[:, None, :] - days_BL[:, :, None]
     bucket_BLL = time_magnitudes(delta_BLL) + NUM_TIME_MAGNITUDES * (delta_BLL > 0)
     return torch.where(slots_BL[:, :, None] == slots_BL[:, None, :], NUM_TIME_MAGNITUDES, bucket_BLL)
 
 
 def position_days(slots_BL: Tensor, visit_days_BV: Tensor, cut_B: Tensor) -> Tensor:
-    """Give each position its day, and the patient the index date or, without one, the last visit that it sees.
-
-    The patient stands at the edge of what it knows, so that its distance to a visit is how long ago that visit was.
-
-    Args:
-        slots_BL (`torch.LongTensor` of shape `(batch, positions)`):
-            Slot of each position.
-        visit_days_BV (`torch.LongTensor` of shape `(batch, slots)`):
-            Days since the first visit in view, `-1` for padding. Slot 0 holds the index date, or 0 when there is none.
-        cut_B (`torch.LongTensor` of shape `(batch,)`):
-            Last slot that the patient sees.
-
-    Returns:
-        `torch.LongTensor` of shape `(batch, positions)`: Days.
-
-    Examples:
-        >>> position_days(torch.arange(4)[None], torch.tensor([[0, 0, 7, 90]]), torch.tensor([2])).tolist()
-        [[7, 0, 7, 90]]
-        >>> position_days(torch.arange(4)[None], torch.tensor([[50, 0, 7, 90]]), torch.tensor([2])).tolist()
-        [[50, 0, 7, 90]]
-    """
+    """Give each position its day, and the patient the index date or, without one, the last visit that it sees."""
     days_BV = visit_days_BV.long().clamp(min=0)
     patient_day_B1 = torch.maximum(days_BV[:, :1], days_BV.gather(1, cut_B[:, None]))
     return torch.where(slots_BL == 0, patient_day_B1, days_BV.gather(1, slots_BL))

@@ -36,23 +36,7 @@ SEASONS: dict[str, tuple[float, ...]] = {
 
 
 def season_table(names: list[str]) -> Float:
-    """Seasonal multipliers with a mean of one over the year.
-
-    Args:
-        names (`list[str]`): Names of `SEASONS`.
-
-    Returns:
-        `np.ndarray` of shape `(len(names), 12)`: January first.
-
-    Raises:
-        KeyError: If a name is not one of `SEASONS`.
-
-    Examples:
-        >>> season_table(["flat"]).mean().item()
-        1.0
-        >>> season_table(["rsv"]).argmax().item()
-        0
-    """
+    """Seasonal multipliers with a mean of one over the year."""
     table = np.array([SEASONS[name] for name in names], dtype=np.float64).reshape(len(names), 12)
     scaled: Float = (table / table.mean(axis=1, keepdims=True)).astype(np.float32)
     return scaled

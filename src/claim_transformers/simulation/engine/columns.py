@@ -67,18 +67,7 @@ def day_column(days: Int, missing: np.ndarray[Any, np.dtype[np.bool_]] | None = 
 
 
 def money_column(cents: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:
-    """Decimal column with two digits after the point, exact to the cent.
-
-    Args:
-        cents (`np.ndarray` of `int64`): Amounts.
-
-    Returns:
-        `pa.Decimal128Array`: One entry per row.
-
-    Examples:
-        >>> money_column(np.array([1999, -5], dtype=np.int64)).to_pylist()
-        [Decimal('19.99'), Decimal('-0.05')]
-    """
+    """Decimal column with two digits after the point, exact to the cent."""
     # A decimal is 128 bits, low word first; the high word of a small number is its sign, all zeros or all ones.
     words = np.stack([cents, cents >> 63], axis=1)
     return pa.Array.from_buffers(pa.decimal128(12, 2), len(cents), [None, pa.py_buffer(np.ascontiguousarray(words))])

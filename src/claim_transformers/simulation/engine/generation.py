@@ -73,28 +73,7 @@ class Contents:
 
 
 def check_request(patients: int, seed: int, start: str, end: str, example: str) -> Calendar:
-    """Refuse a size, a seed or a window that no population can have, or give the window.
-
-    Args:
-        patients (`int`): Number of patients.
-        seed (`int`): Seed of the simulation.
-        start (`str`): First day of the window.
-        end (`str`): Last day of the window.
-        example (`str`): A date to show to whoever gives none.
-
-    Returns:
-        `Calendar`: The window.
-
-    Raises:
-        ValueError: If there is no patient, the seed is negative or above 63 bits, or the window is not made of whole
-            months.
-
-    Examples:
-        >>> check_request(1, -1, "2010-01-01", "2010-01-31", "2010-01-01")
-        Traceback (most recent call last):
-            ...
-        ValueError: expected a seed from 0 to 2**63 - 1, found -1
-    """
+    """Refuse a size, a seed or a window that no population can have, or give the window."""
     if patients < 1:
         raise ValueError(f"expected at least 1 patient, found {patients}")
     if not 0 <= seed < 2**63:

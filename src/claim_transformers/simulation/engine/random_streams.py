@@ -10,22 +10,7 @@ _STREAMS = {"people": 0, "disease": 1, "care": 2, "risk": 3, "dirt": 4}
 
 
 def generator_of(seed: int, population: int, block: int, purpose: str) -> np.random.Generator:
-    """Random stream of one block for one purpose, independent of all others (Philox, Salmon et al., 2011).
-
-    Args:
-        seed (`int`): Seed of the simulation.
-        population (`int`): Number of the population; each institution of the pediatric one has its own.
-        block (`int`): Number of the block.
-        purpose (`str`): `"people"`, `"disease"`, `"care"`, `"risk"` or `"dirt"`.
-
-    Returns:
-        `np.random.Generator`: The stream.
-
-    Examples:
-        >>> draw = lambda block: generator_of(0, 0, block, "care").random()
-        >>> draw(1) == draw(1), draw(1) == draw(2)
-        (True, False)
-    """
+    """Random stream of one block for one purpose, independent of all others (Philox, Salmon et al., 2011)."""
     key = np.array([seed, (population << 48) | (_STREAMS[purpose] << 40) | block], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key))
 

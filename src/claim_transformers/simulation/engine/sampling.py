@@ -36,19 +36,7 @@ def mix(key: Key, salt: int | Key) -> Key:
 
 
 def unit(key: Key, salt: int | Key) -> Float:
-    """Turn keys into numbers in `[0, 1)` that stay the same for the same key and salt.
-
-    Args:
-        key (`np.ndarray` of `uint64`): One key per patient.
-        salt (`int` or `np.ndarray` of `uint64`): What the number is for.
-
-    Returns:
-        `np.ndarray` of `float32`: One number per key.
-
-    Examples:
-        >>> bool(0 <= unit(np.array([7], dtype=np.uint64), 1)[0] < 1)
-        True
-    """
+    """Turn keys into numbers in `[0, 1)` that stay the same for the same key and salt."""
     return (mix(key, salt) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
 
 

@@ -70,19 +70,7 @@ def _complications(codes: MedicareCodebook, sheet: Sheet, generator: np.random.G
 
 
 def forget(diagnoses: Int, is_forgotten: Bool) -> Int:
-    """Take diagnoses out and close the gaps.
-
-    Args:
-        diagnoses (`np.ndarray` of shape `(claims, DIAGNOSES)`): Codes, `-1` for none.
-        is_forgotten (`np.ndarray` of bool and that shape): Which of them.
-
-    Returns:
-        `np.ndarray`: The rest, in order from the left.
-
-    Examples:
-        >>> forget(np.array([[5, 6, 7]]), np.array([[False, True, False]])).tolist()
-        [[5, 7, -1]]
-    """
+    """Take diagnoses out and close the gaps."""
     left = np.where(is_forgotten, -1, diagnoses)
     order = np.argsort(left < 0, axis=1, kind="stable")
     moved: Int = np.take_along_axis(left, order, axis=1)

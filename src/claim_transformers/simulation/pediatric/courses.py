@@ -17,23 +17,7 @@ _CANDIDATE_BYTES = 20
 
 
 def take(state: _State, index: Int) -> _State:
-    """Copy the patients at `index` out of a state, repeating and reordering as asked.
-
-    Args:
-        state: Dataclass whose arrays have patients on their last axis.
-        index (`np.ndarray`): Positions of patients.
-
-    Returns:
-        The same dataclass with new arrays.
-
-    Examples:
-        >>> from dataclasses import dataclass
-        >>> @dataclass
-        ... class Weights:
-        ...     kilograms: np.ndarray
-        >>> take(Weights(np.array([3.0, 4.0])), np.array([1, 1])).kilograms.tolist()
-        [4.0, 4.0]
-    """
+    """Copy the patients at `index` out of a state, repeating and reordering as asked."""
     return replace(state, **{item.name: getattr(state, item.name)[..., index] for item in fields(state)})
 
 

@@ -72,36 +72,13 @@ class PediatricPopulation:
 
 
 def band_of_age() -> Int:
-    """Age band of every age in months up to the oldest patient, as a table to index.
-
-    Returns:
-        `np.ndarray` of `int32`: Band `0` to `6` per month of age.
-
-    Examples:
-        >>> bands = band_of_age()
-        >>> bands[[0, 11, 12, 130, 251]].tolist()
-        [0, 0, 1, 4, 6]
-    """
+    """Age band of every age in months up to the oldest patient, as a table to index."""
     ages = np.arange(MAX_AGE_MONTHS + 1)
     return (np.searchsorted(BAND_STARTS, ages, side="right") - 1).astype(np.int32)
 
 
 def by_age(rates: tuple[float, ...]) -> Float:
-    """Spread one rate per age band over months of age.
-
-    Args:
-        rates (`tuple[float, ...]`): Seven rates, one per band.
-
-    Returns:
-        `np.ndarray` of `float32`: The rate at each month of age.
-
-    Raises:
-        ValueError: If there are not seven rates.
-
-    Examples:
-        >>> by_age((1, 2, 3, 4, 5, 6, 7))[[0, 12, 251]].tolist()
-        [1.0, 2.0, 7.0]
-    """
+    """Spread one rate per age band over months of age."""
     if len(rates) != len(BAND_STARTS):
         raise ValueError(f"expected {len(BAND_STARTS)} rates, one per age band, found {len(rates)}")
     return np.array(rates, dtype=np.float32)[band_of_age()]

@@ -201,14 +201,4 @@ class SourceReader(Protocol):
     """The function of a source: it stages what it finds at a path."""
 
     def __call__(self, path: str | Path | None, connection: Backend, *, scratch: Path, **options: Any) -> StagedSource:
-        """Stage the raw files.
-
-        Args:
-            path (`str`, `Path` or `ibis.BaseBackend`, *optional*): The raw files, or a warehouse that has the tables.
-            connection (`Backend`): Ibis connection on DuckDB that executes everything.
-            scratch (`Path`): Empty folder for unpacked files, on the disk of the output; removed by the caller.
-            options: Options of the source.
-
-        Returns:
-            `StagedSource`: What was found.
-        """
+        """Stage the raw files."""

@@ -232,23 +232,7 @@ class FileLayout:
 
 
 def read_layouts(folder: str | Path) -> dict[str, FileLayout]:
-    """Read all layout files of a folder.
-
-    Args:
-        folder (`str` or `Path`): Folder of `*.yaml`.
-
-    Returns:
-        `dict[str, FileLayout]`: Layouts by name, in alphabetical order.
-
-    Raises:
-        ClaimDataError: `E_LAYOUT_FILE` if the folder has no layout file or one of them is not understood.
-
-    Examples:
-        >>> read_layouts("/nowhere")
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_LAYOUT_FILE: expected layout files *.yaml in /nowhere, ...
-    """
+    """Read all layout files of a folder."""
     files = sorted(Path(folder).glob("*.yaml"))
     if not files:
         raise ClaimDataError("E_LAYOUT_FILE", f"expected layout files *.yaml in {folder}, found none")
