@@ -63,9 +63,10 @@ docs: $(VENV)/.docs  ## The site in build/site, from docs/ and docstrings; opens
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "build/site/index.html opens in any browser, offline"
 
-style: $(VENV)/.dev  ## Rewrite the code in the house format.
+style: $(VENV)/.dev  ## Rewrite the code in the house format, and the table of rooms in CONTRIBUTING.md.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python tests/house/size.py --write
 
 # An environment of its own: Spark is large and nothing else needs it. Without Java or data the test would be skipped.
 test-spark:  ## The same expressions on Spark, row by row; needs Java 17 and CLAIMS_DATA_DIR.

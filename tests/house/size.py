@@ -1,6 +1,11 @@
-"""Lines of the package by room: code, docstrings, comments, and names that it exports. `make size` prints them."""
+"""Lines of the package by room: code, docstrings, comments, and names that it exports.
+
+`make size` prints them; `make style` writes them into CONTRIBUTING.md with `--write`.
+"""
 
 import ast
+import re
+import sys
 from collections import Counter
 from pathlib import Path
 from statistics import median
@@ -87,5 +92,15 @@ def to_markdown() -> str:
     return "\n".join([*lines, "", f"The median file has {median(lengths):.0f} lines."])
 
 
+def write() -> None:
+    """Replace the table of CONTRIBUTING.md."""
+    page = ROOT / "CONTRIBUTING.md"
+    table = r"\| room \| files .*?The median file has \d+ lines\."
+    text, found = re.subn(table, to_markdown(), page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    if found != 1:
+        raise ValueError(f"expected one table of rooms in CONTRIBUTING.md, found {found}")
+    page.write_text(text, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    print(to_markdown())
+    write() if "--write" in sys.argv else print(to_markdown())

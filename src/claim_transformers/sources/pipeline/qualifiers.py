@@ -2,30 +2,62 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.fields import clean_word
+from claim_transformers.claims.engine import fetch
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
 
 # CMS writes 9 and 0 (CCW, CCLF); the words are those of the Tuva terminology, without hyphens, blanks and dots.
-_ICD9 = ("9", "09", "icd9", "icd09", "icd9cm", "icd09cm", "icd9pcs", "icd09pcs")
-_ICD10 = ("0", "10", "icd10", "icd10cm", "icd10pcs")
+_ICD9 = {"9", "09", "icd9", "icd09", "icd9cm", "icd09cm", "icd9pcs", "icd09pcs"}
+_ICD10 = {"0", "10", "icd10", "icd10cm", "icd10pcs"}
 
 
-def _word_of(text: ir.StringValue) -> ir.StringValue:
-    return clean_word(text).re_replace(r"\.0+$", "").re_replace("[-_. ]", "")
+@dataclass(frozen=True)
+class Qualifiers:
+    """Values of the qualifier columns of a table, as they are spelt there, by what they say.
+
+    They are few, and each is read once here: patterns in the expressions would run on every row and column, which took
+    an ingest of a million lines six times as long.
+
+    Args:
+        icd9 (`tuple[str, ...]`): Values that say ICD-9.
+        icd10 (`tuple[str, ...]`): Values that say ICD-10.
+        others (`tuple[str, ...]`): Values that say neither, blank ones left out.
+    """
+
+    icd9: tuple[str, ...]
+    icd10: tuple[str, ...]
+    others: tuple[str, ...]
+
+    @classmethod
+    def read(cls, connection: Backend, rows: ir.Table, columns: tuple[str, ...]) -> Qualifiers:
+        """Read the different values of the columns."""
+        found: set[str] = set()
+        for column in columns:
+            values = rows.select(value=rows[column].cast("string")).distinct()
+            found |= {value for value in fetch(connection, values)["value"].to_pylist() if value is not None}
+        by_word = {value: _word_of(value) for value in sorted(found)}
+        return cls(
+            tuple(value for value, word in by_word.items() if word in _ICD9),
+            tuple(value for value, word in by_word.items() if word in _ICD10),
+            tuple(value for value, word in by_word.items() if word and word not in _ICD9 | _ICD10),
+        )
+
+    def says_icd10(self, text: ir.StringValue) -> ir.BooleanValue:
+        """Tell whether a qualifier says ICD-10; null where it is blank or no word of the vocabulary."""
+        return ibis.cases((text.isin(self.icd10), True), (text.isin(self.icd9), False), else_=ibis.null("boolean"))
+
+    def is_none(self, text: ir.StringValue) -> ir.BooleanValue:
+        """Tell whether a field is filled with a word that is not in the vocabulary."""
+        return text.isin(self.others).fill_null(False)
 
 
-def says_icd10(text: ir.StringValue) -> ir.BooleanValue:
-    """Tell whether a qualifier says ICD-10; null where it is blank or no word of the vocabulary."""
-    word = _word_of(text)
-    return ibis.cases((word.isin(_ICD10), True), (word.isin(_ICD9), False), else_=ibis.null("boolean"))
-
-
-def is_no_qualifier(text: ir.StringValue) -> ir.BooleanValue:
-    """Tell whether a field is filled with a word that is not in the vocabulary."""
-    return clean_word(text).notnull() & says_icd10(text).isnull()
+def _word_of(value: str) -> str:
+    return re.sub(r"[-_. ]", "", re.sub(r"\.0+$", "", value.strip().lower()))

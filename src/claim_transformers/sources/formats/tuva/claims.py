@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import ibis
@@ -24,7 +25,7 @@ from claim_transformers.sources.formats.tuva import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, Reversal, StagedTable
 from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
-from claim_transformers.sources.pipeline.qualifiers import is_no_qualifier, says_icd10
+from claim_transformers.sources.pipeline.qualifiers import Qualifiers
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -44,6 +45,7 @@ _HOME_HEALTH = "3"
 # Facility, classification and, where it was not cut off, frequency (a digit or letter).
 _BILL_TYPE = "^0?[1-9][0-9][0-9A-Z]?$"
 _INSTITUTIONAL = "institutional"
+_DIAGNOSIS_TYPE, _PROCEDURE_TYPE = "diagnosis_code_type", "procedure_code_type"
 _WORDS = {"inpatient": "IP", "outpatient": "OP", "professional": "CAR", "pharmacy": "RX"}
 _DATES_OF_CLAIM = ("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date")
 _DATES_OF_STAY = ("admission_date", "discharge_date")
@@ -92,29 +94,28 @@ def _fix_bill_type() -> RowCheck:
     )
 
 
-def _is_icd10(rows: ir.Table, *code_types: ir.StringValue) -> ir.BooleanValue:
+def _is_icd10(rows: ir.Table, qualifiers: Qualifiers, *columns: str) -> ir.BooleanValue:
     """Whether codes are ICD-10: the first qualifier is trusted, else the date of discharge or service decides."""
     last_day = ibis.coalesce(rows.discharge_date, rows.claim_end_date, rows.claim_start_date)
-    return ibis.coalesce(*map(says_icd10, code_types), last_day >= _ICD10_START)
+    return ibis.coalesce(*(qualifiers.says_icd10(rows[name]) for name in columns), last_day >= _ICD10_START)
 
 
-def _diagnosis_system(rows: ir.Table) -> ir.StringValue:
+def _diagnosis_system(rows: ir.Table, qualifiers: Qualifiers) -> ir.StringValue:
     """Name the system of the diagnosis codes of each row."""
-    return ibis.ifelse(_is_icd10(rows, rows.diagnosis_code_type), "ICD10CM", "ICD9CM")
+    return ibis.ifelse(_is_icd10(rows, qualifiers, _DIAGNOSIS_TYPE), "ICD10CM", "ICD9CM")
 
 
-def _procedure_system(rows: ir.Table) -> ir.StringValue:
+def _procedure_system(rows: ir.Table, qualifiers: Qualifiers) -> ir.StringValue:
     """Name the system of the procedure codes of each row."""
-    is_icd10 = _is_icd10(rows, rows.procedure_code_type, rows.diagnosis_code_type)
-    return ibis.ifelse(is_icd10, "ICD10PCS", "ICD9PCS")
+    return ibis.ifelse(_is_icd10(rows, qualifiers, _PROCEDURE_TYPE, _DIAGNOSIS_TYPE), "ICD10PCS", "ICD9PCS")
 
 
-def _warn_code_type() -> RowCheck:
+def _warn_code_type(qualifiers: Qualifiers) -> RowCheck:
     def fails(rows: ir.Table) -> ir.BooleanValue:
         return ibis.or_(
             *(
-                is_no_qualifier(rows[qualifier]) & ibis.coalesce(*(rows[name] for name in codes)).notnull()
-                for qualifier, codes in (("diagnosis_code_type", _DIAGNOSES), ("procedure_code_type", _PROCEDURES))
+                qualifiers.is_none(rows[name]) & ibis.coalesce(*(rows[code] for code in codes)).notnull()
+                for name, codes in ((_DIAGNOSIS_TYPE, _DIAGNOSES), (_PROCEDURE_TYPE, _PROCEDURES))
             )
         )
 
@@ -124,6 +125,9 @@ def _warn_code_type() -> RowCheck:
 def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
     """Say what the rows of `medical_claim` mean."""
     secondary_dates = ("paid_date", *_PROCEDURE_DATES)
+    qualifiers = Qualifiers.read(rows.get_backend(), rows, (_DIAGNOSIS_TYPE, _PROCEDURE_TYPE))
+    diagnosis_system = partial(_diagnosis_system, qualifiers=qualifiers)
+    procedure_system = partial(_procedure_system, qualifiers=qualifiers)
     return StagedTable(
         name="medical_claim",
         target="claim_line",
@@ -131,7 +135,7 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
         files=tuple(files),
         patient_column="person_id",
         row_key=("claim_id", "claim_line_number"),
-        to_canonical=_to_claim_lines,
+        to_canonical=partial(_to_claim_lines, qualifiers=qualifiers),
         claim_type=_claim_type_of,
         claim_column="claim_id",
         service_date=lambda rows: parse_date(rows.claim_start_date, DATES),
@@ -147,8 +151,8 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
             check_order("admission_date", "discharge_date", DATES),
         ),
         code_columns=(
-            CodeColumns(_DIAGNOSES, system_of=_diagnosis_system, systems=("ICD9CM", "ICD10CM")),
-            CodeColumns(_PROCEDURES, system_of=_procedure_system, systems=("ICD9PCS", "ICD10PCS")),
+            CodeColumns(_DIAGNOSES, system_of=diagnosis_system, systems=("ICD9CM", "ICD10CM")),
+            CodeColumns(_PROCEDURES, system_of=procedure_system, systems=("ICD9PCS", "ICD10PCS")),
             CodeColumns(("hcpcs_code",), "HCPCS"),
             CodeColumns(("drg_code",), "DRG"),
             CodeColumns(("revenue_center_code",), "REV"),
@@ -162,7 +166,7 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
             warn_diagnosis_gap(_DIAGNOSES),
             warn_open_stay("discharge_date", is_inpatient=lambda rows: rows.ledger_type == "IP"),
             _fix_dates(secondary_dates),
-            _warn_code_type(),
+            _warn_code_type(qualifiers),
             _warn_bill_type(),
             _fix_bill_type(),
         ),
@@ -198,7 +202,7 @@ def stage_pharmacy_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTab
     )
 
 
-def _to_claim_lines(rows: ir.Table) -> ir.Table:
+def _to_claim_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
     modifiers = [rows[name] for name in _MODIFIERS]
     if "hcpcs_code_modifiers" in rows.columns:
         glued = rows.hcpcs_code_modifiers
@@ -224,10 +228,12 @@ def _to_claim_lines(rows: ir.Table) -> ir.Table:
         hcpcs_code=rows.hcpcs_code,
         hcpcs_modifiers=ibis.array(modifiers).filter(lambda modifier: modifier.notnull()),
         diagnoses=list_diagnoses(
-            _diagnosis_system(rows), [rows[name] for name in _DIAGNOSES], [rows[name] for name in _DIAGNOSES_POA]
+            _diagnosis_system(rows, qualifiers),
+            [rows[name] for name in _DIAGNOSES],
+            [rows[name] for name in _DIAGNOSES_POA],
         ),
         procedures=list_procedures(
-            _procedure_system(rows),
+            _procedure_system(rows, qualifiers),
             [rows[name] for name in _PROCEDURES],
             [parse_date(rows[name], DATES) for name in _PROCEDURE_DATES],
         ),
