@@ -22,6 +22,7 @@ def make_examples(**changes):
         "index_day": pa.array([int(80 * DAYS_PER_YEAR), int(64.9 * DAYS_PER_YEAR), 15000], pa.int32()),
         "patient_codes": [["RACE/BLACK", "ENTITLEMENT/2", "COUNTY/X-1"], ["ENTITLEMENT/1", "DUAL/02"], []],
         "county_fips": ["48201", "17031", None],
+        "county_measures": [{"IS_RURAL": 1.0}, {"IS_RURAL": 0.0}, {"IS_RURAL": None}],
     }
     return pa.table(columns | changes)
 
@@ -32,9 +33,28 @@ def test_every_example_has_its_groups():
         "age": ["75 to 84", "under 65", "unknown"],
         "race": ["black", "unknown", "unknown"],
         "entitlement": ["renal disease", "disability", "unknown"],
+        "dual status": ["unknown", "dual", "unknown"],
         "region": ["South", "Midwest", "unknown"],
+        "place": ["rural", "urban", "unknown"],
     }
     assert list(audit_attributes(make_examples())) == list(_ATTRIBUTES)
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(code, "dual") for code in ("01", "02", "03", "04", "05", "06", "08")]
+    + [("00", "not dual"), ("NA", "not dual"), ("09", "unknown"), ("99", "unknown")],
+)
+def test_a_dual_status_is_one_of_two_or_unknown(code, status):
+    examples = make_examples(patient_codes=[[f"DUAL/{code}"]] * 3)
+    assert set(audit_attributes(examples)["dual status"].tolist()) == {status}
+
+
+def test_places_are_audited_where_counties_say_which_are_rural():
+    without = make_examples().drop_columns("county_measures")
+    assert list(audit_attributes(without)) == [name for name in _ATTRIBUTES if name != "place"]
+    other = make_examples(county_measures=[{"DEPRIVATION_INDEX": 0.5}] * 3)
+    assert "place" not in audit_attributes(other)
 
 
 def test_groups_do_not_depend_on_how_a_table_is_chunked():

@@ -1,53 +1,86 @@
 """Power of the subgroup audit, measured on simulated stays: how often it finds a bias, and raises one that is not.
 
 Stays of a patient share what the claims do not show, groups differ in risk, and a calibrated model knows the risk of
-every stay. Then nothing is a bias, and every one that the audit reports is a false alarm. A planted bias hides a part
-of the risk of one group from the model, on the scale of log odds.
+every stay. Then nothing is a bias, and every one that the audit reports is a false alarm. Three kinds can be planted: a
+part of the risk of a group that the model does not see, scores of a group that are pushed down, and outcomes of a group
+that are not recorded, which the model has learned from or not.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from claim_transformers.analysis.audit.subgroups import LEVEL, SubgroupAudit, audit_subgroups
+from claim_transformers.analysis.audit.calibration_measures import logit
+from claim_transformers.analysis.audit.subgroups import LEVEL, Subgroup, SubgroupAudit, audit_subgroups
 from claim_transformers.analysis.audit.threshold import gmean_threshold
 from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.training.metrics import FloatArray
 
 # Shares of the groups of a Medicare population, rounded from the attributes that Lahlou et al. audit (section 5.3).
+# Dual and rural patients: shares of the simulated population.
 _SHARES: Mapping[str, Mapping[str, float]] = {
     "sex": {"F": 0.56, "M": 0.44},
     "age": {"under 65": 0.16, "65 to 74": 0.36, "75 to 84": 0.30, "85 and over": 0.18},
     "race": {"white": 0.80, "black": 0.10, "hispanic": 0.05, "asian": 0.03, "other": 0.02},
     "entitlement": {"age": 0.80, "disability": 0.17, "renal disease": 0.03},
+    "dual status": {"dual": 0.20, "not dual": 0.80},
     "region": {"Northeast": 0.19, "Midwest": 0.23, "South": 0.39, "West": 0.19},
+    "place": {"rural": 0.20, "urban": 0.80},
 }
 # Log odds by which the risk of a group differs, known to the model.
 _RISKS: Mapping[str, Mapping[str, float]] = {
     "age": {"under 65": 0.2, "85 and over": 0.3},
     "race": {"black": 0.15},
     "entitlement": {"disability": 0.2, "renal disease": 0.7},
+    "dual status": {"dual": 0.2},
 }
 _MEAN_LOG_ODDS = -2.0
 _RISK_SPREAD, _HIDDEN_SPREAD = 0.9, 0.5
 
+_Kind = Literal["hidden risk", "lowered scores", "missing labels", "learned labels"]
+_KINDS: Mapping[str, str] = {
+    "hidden risk": "{group} at {size:g} more log odds than the model sees",
+    "lowered scores": "scores of {group} lowered by {size:g} log odds",
+    "missing labels": "outcomes of {group} not recorded in {size:.0%}",
+    "learned labels": "outcomes of {group} not recorded in {size:.0%}, and the model learned from that",
+}
+
 
 @dataclass(frozen=True)
 class PlantedGap:
-    """A bias that is put into simulated scores.
+    """A bias that is put into simulated stays.
 
     Args:
         attribute (`str`): Attribute of the group.
-        group (`str`): The group whose risk the model misjudges.
-        log_odds (`float`): Log odds of the true risk that the model does not see; above 0 it underestimates.
+        group (`str`): The group that the bias is against.
+        size (`float`): Log odds, below 0 for a bias the other way; of missing labels the share of its outcomes that
+            are not recorded.
+        kind (`str`, *optional*, defaults to `"hidden risk"`): `"hidden risk"`, more than the model sees; `"lowered
+            scores"`; `"missing labels"`; or `"learned labels"`, missing ones to which the model is calibrated, so that
+            no audit of these labels can see it.
+
+    Examples:
+        >>> str(PlantedGap("race", "black", 0.3, "missing labels"))
+        'outcomes of race black not recorded in 30%'
     """
 
     attribute: str
     group: str
-    log_odds: float
+    size: float
+    kind: _Kind = "hidden risk"
+
+    def __str__(self) -> str:
+        return _KINDS[self.kind].format(group=f"{self.attribute} {self.group}", size=self.size)
+
+    @property
+    def shows_against(self) -> bool:
+        """Whether a report of it is one of a bias against the group: missing labels look like the opposite."""
+        return (self.size > 0) != self.kind.endswith("labels")
 
 
 @dataclass(frozen=True)
@@ -74,28 +107,18 @@ class AuditPower:
     """How often the audit was right.
 
     Args:
-        simulations (`int`): Populations with, and as many without, the planted bias.
-        found (`int`): Populations in which the bias of the planted group was reported in its direction.
+        simulations (`int`): Populations with each planted bias, and as many without any.
+        found (`dict[str, int]`): By planted bias, populations in which its group was reported its way.
         false_alarms (`int`): Populations without a bias in which any was reported.
         alarms_by_metric (`dict[str, int]`): Of these, those with an alarm of the metric.
         level (`float`): Family-wise level of the audit.
     """
 
     simulations: int
-    found: int
+    found: Mapping[str, int]
     false_alarms: int
     alarms_by_metric: Mapping[str, int] = field(default_factory=dict)
     level: float = LEVEL
-
-    @property
-    def power(self) -> tuple[float, float, float]:
-        """Share of planted biases that were found, with its exact 95 % interval."""
-        return share_with_interval(self.found, self.simulations)
-
-    @property
-    def false_alarm_rate(self) -> tuple[float, float, float]:
-        """Share of populations without a bias with any alarm, with its exact 95 % interval."""
-        return share_with_interval(self.false_alarms, self.simulations)
 
     def to_table(self, title: str = "Power and false alarms of the subgroup audit") -> ResultTable:
         """The shares as a table.
@@ -104,15 +127,13 @@ class AuditPower:
             title (`str`, *optional*): Heading.
 
         Returns:
-            [`ResultTable`]: One row for the planted bias and one for none.
+            [`ResultTable`]: One row per planted bias and one for none, with exact 95 % intervals.
         """
-        header = ("population", "audits", "bias reported", "share", "low", "high")
-        counted = [
-            ("planted bias, found in its group", self.found, self.power),
-            ("no bias, any reported", self.false_alarms, self.false_alarm_rate),
-        ]
+        header = ("population", "audits", "reported", "share", "low", "high")
+        counted = [*self.found.items(), ("no bias: any reported", self.false_alarms)]
         rows: list[dict[str, Cell]] = [
-            dict(zip(header, (name, self.simulations, count, *shares), strict=True)) for name, count, shares in counted
+            dict(zip(header, (name, self.simulations, count, *share_with_interval(count, self.simulations)), strict=True))
+            for name, count in counted
         ]
         by_metric = ", ".join(f"{metric} {count}" for metric, count in self.alarms_by_metric.items())
         return ResultTable(title, rows, [f"Exact 95 % intervals. False alarms by metric: {by_metric or 'none'}."])
@@ -133,7 +154,7 @@ def simulate_stays(
 
     Args:
         patients (`int`): Number of patients.
-        planted ([`PlantedGap`], *optional*): What the model gets wrong; it is calibrated without it.
+        planted ([`PlantedGap`], *optional*): What is wrong; the model is calibrated without it.
         seed (`int`, *optional*, defaults to `0`): Seed.
         stays_per_patient (`float`, *optional*, defaults to `1.8`): Mean number of stays, at least one each.
 
@@ -146,7 +167,7 @@ def simulate_stays(
     Examples:
         >>> stays = simulate_stays(500, seed=1)
         >>> len(set(stays.patients.tolist())), list(stays.attributes)
-        (500, ['sex', 'age', 'race', 'entitlement', 'region'])
+        (500, ['sex', 'age', 'race', 'entitlement', 'dual status', 'region', 'place'])
     """
     from scipy.special import expit
 
@@ -162,24 +183,38 @@ def simulate_stays(
     for attribute, risks in _RISKS.items():
         for group, log_odds in risks.items():
             seen += log_odds * (groups[attribute] == group)[owner]
-    if planted is not None:
-        # The model takes the risk for smaller than it is.
-        true = seen + planted.log_odds * (groups[planted.attribute] == planted.group)[owner]
-    else:
-        true = seen
+    true = seen
+    if planted is not None and planted.kind == "hidden risk":
+        true = seen + planted.size * (groups[planted.attribute] == planted.group)[owner]
     # Stays of a patient share a part that the model cannot see; its own risk is the mean over that part.
     nodes, node_weights = np.polynomial.hermite_e.hermegauss(15)
     hidden = _HIDDEN_SPREAD * random.normal(size=patients)
     probabilities = expit(seen[:, None] + _HIDDEN_SPREAD * nodes) @ node_weights / node_weights.sum()
     labels = (random.random(len(owner)) < expit(true + hidden[owner])).astype(np.int64)
-    attributes = {attribute: values[owner] for attribute, values in groups.items()}
-    return SimulatedStays(labels, probabilities, attributes, owner)
+    stays = SimulatedStays(labels, probabilities, {name: values[owner] for name, values in groups.items()}, owner)
+    return stays if planted is None else plant_gap(stays, planted, seed=seed)
+
+
+def plant_gap(stays: SimulatedStays, planted: PlantedGap, *, seed: int = 0) -> SimulatedStays:
+    """Lower scores or lose labels of a group of stays that have no bias; a hidden risk is up to who simulates them."""
+    from scipy.special import expit
+
+    member = stays.attributes[planted.attribute] == planted.group
+    labels, probabilities = stays.labels, stays.probabilities
+    if planted.kind == "lowered scores":
+        probabilities = np.where(member, expit(logit(probabilities) - planted.size), probabilities)
+    elif planted.kind != "hidden risk":
+        is_lost = member & (np.random.default_rng([seed, 1]).random(len(labels)) < planted.size)
+        labels = np.where(is_lost, 0, labels)
+        if planted.kind == "learned labels":
+            probabilities = np.where(member, probabilities * (1.0 - planted.size), probabilities)
+    return replace(stays, labels=labels, probabilities=probabilities)
 
 
 def audit_power(
+    planted: Sequence[PlantedGap] = (PlantedGap("race", "black", 0.5),),
     *,
     simulate: Callable[..., SimulatedStays] | None = None,
-    planted: PlantedGap | None = None,
     patients: int = 10_000,
     simulations: int = 200,
     replicates: int = 400,
@@ -190,43 +225,43 @@ def audit_power(
     """Measure the power and the false-alarm rate of [`audit_subgroups`].
 
     Args:
+        planted (`list[PlantedGap]`, *optional*): Biases to find, one at a time; without it a hidden risk of black
+            patients of half a unit of log odds.
         simulate (`Callable`, *optional*): Function of `planted` and `seed` that gives [`SimulatedStays`], such as
             stays drawn from a simulated population; [`simulate_stays`] without it.
-        planted ([`PlantedGap`], *optional*): The bias to find; without it that of black patients by half a unit of
-            log odds.
         patients (`int`, *optional*, defaults to `10000`): Patients of each population of [`simulate_stays`].
-        simulations (`int`, *optional*, defaults to `200`): Populations with, and as many without, the bias.
+        simulations (`int`, *optional*, defaults to `200`): Populations with each bias, and as many without any.
         replicates (`int`, *optional*, defaults to `400`): Bootstrap replicates of each audit.
         level (`float`, *optional*, defaults to `0.05`): Family-wise level of each audit.
         seed (`int`, *optional*, defaults to `0`): Seed of the first population.
         progress (`bool`, *optional*, defaults to `False`): Whether to show a bar.
 
     Returns:
-        [`AuditPower`]: Counts, with `power` and `false_alarm_rate`.
+        [`AuditPower`]: Counts.
 
     Raises:
         ValueError: If `simulations` is not positive.
+        KeyError: If a planted group does not exist.
 
     Examples:
-        >>> audit_power(patients=4000, simulations=2, replicates=50, planted=PlantedGap("sex", "F", 1.0)).found
-        2
+        >>> audit_power([PlantedGap("sex", "F", 1.0)], patients=4000, simulations=2, replicates=50).found
+        {'sex F at 1 more log odds than the model sees': 2}
     """
     from tqdm import tqdm
 
     if simulations < 1:
         raise ValueError(f"expected at least one simulation, found {simulations}")
-    bias = planted or PlantedGap("race", "black", 0.5)
     make = simulate or partial(simulate_stays, patients)
-    found, alarms, by_metric = 0, 0, dict[str, int]()
+    found, alarms, by_metric = {str(gap): 0 for gap in planted}, 0, Counter[str]()
     for number in tqdm(range(simulations), desc="audits", disable=not progress):
-        with_bias = make(planted=bias, seed=seed + number)
-        found += finds_bias(audit_stays(with_bias, replicates=replicates, level=level), bias)
+        for gap in planted:
+            with_bias = make(planted=gap, seed=seed + number)
+            found[str(gap)] += finds_bias(audit_stays(with_bias, replicates=replicates, level=level), gap)
         no_bias = make(planted=None, seed=seed + simulations + number)
         without = audit_stays(no_bias, replicates=replicates, level=level).biases()
         alarms += bool(without)
-        for metric in {gap.metric for _, _, gap in without}:
-            by_metric[metric] = by_metric.get(metric, 0) + 1
-    return AuditPower(simulations, found, alarms, by_metric, level)
+        by_metric.update({gap.metric for _, _, gap in without})
+    return AuditPower(simulations, found, alarms, dict(by_metric), level)
 
 
 def audit_stays(stays: SimulatedStays, *, replicates: int = 400, level: float = LEVEL) -> SubgroupAudit:
@@ -246,10 +281,7 @@ def audit_stays(stays: SimulatedStays, *, replicates: int = 400, level: float = 
 
 
 def finds_bias(audit: SubgroupAudit, planted: PlantedGap) -> bool:
-    """Whether an audit reports a planted bias: observed over expected events of its group stand out its way."""
-    return any(
-        (attribute, group, gap.metric) == (planted.attribute, planted.group, "observed/expected")
-        and gap.excess.value is not None
-        and (gap.excess.value > 0) == (planted.log_odds > 0)
-        for attribute, group, gap in audit.biases()
-    )
+    """Whether an audit reports the group of a planted bias, its way."""
+    groups = {(found.attribute, found.group): found for found in audit.subgroups}
+    found: Subgroup | None = groups.get((planted.attribute, planted.group))
+    return found is not None and found.is_biased and found.is_against == planted.shows_against

@@ -1,4 +1,6 @@
-"""Subgroups that are audited: sex, age, race, entitlement and region (Lahlou et al., section 5.3)."""
+"""Subgroups that are audited: those of Lahlou et al. (section 5.3), dual status, and rural counties."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -8,14 +10,18 @@ from numpy.typing import NDArray
 from claim_transformers.analysis.audit.subgroup_numbers import UNKNOWN
 from claim_transformers.analysis.audit.subgroups import age_bands
 from claim_transformers.analysis.rivals.features import DAYS_PER_YEAR
-from claim_transformers.cohorts.readmission.patient_codes import ENTITLEMENT, RACE
+from claim_transformers.cohorts.readmission.patient_codes import DUAL, ENTITLEMENT, RACE
 
 TextArray = NDArray[np.str_]
 
-_ATTRIBUTES = ("sex", "age", "race", "entitlement", "region")
+_ATTRIBUTES = ("sex", "age", "race", "entitlement", "dual status", "region", "place")
 # Original reason for entitlement as the CMS Master Beneficiary Summary File codes it. Code 3 is disability and renal
 # disease: these patients are on dialysis or have a transplant as those of code 2 are, and either group is small.
 _ENTITLEMENTS = {"0": "age", "1": "disability", "2": "renal disease", "3": "renal disease"}
+# Medicare-Medicaid dual status as the Master Beneficiary Summary File codes it; 09 (other, without Medicaid) and 99
+# (unknown) are none of the two.
+_DUAL = {"NA": "not dual", "00": "not dual"} | dict.fromkeys(("01", "02", "03", "04", "05", "06", "08"), "dual")
+_RURAL_MEASURE = "IS_RURAL"
 # Census regions by state part of the FIPS code (U.S. Census Bureau, Census Regions and Divisions).
 _REGIONS = {
     "Northeast": "09 23 25 33 34 36 42 44 50",
@@ -31,25 +37,32 @@ def audit_attributes(examples: pa.Table) -> dict[str, TextArray]:
 
     Args:
         examples (`pa.Table`): Examples of a readmission cohort, with `sex`, `birth_day`, `index_day`, `patient_codes`
-            and `county_fips`.
+            and `county_fips`; `county_measures` with `IS_RURAL` (0 or 1) where counties have it.
 
     Returns:
         `dict[str, NDArray[str]]`: Arrays of shape `(examples,)` under `sex`, `age` (band in years at the index date),
-        `race`, `entitlement` and `region`; `"unknown"` where nothing is known.
+        `race`, `entitlement`, `dual status`, `region`, and `place` (rural or urban) where counties have the measure;
+        `"unknown"` where nothing is known.
 
     Examples:
         >>> examples = pa.table({"sex": ["F"], "birth_day": [-10000], "index_day": [15000], "county_fips": ["36061"],
-        ...                      "patient_codes": [["RACE/WHITE", "ENTITLEMENT/0"]]})
+        ...                      "patient_codes": [["RACE/WHITE", "ENTITLEMENT/0", "DUAL/02"]]})
         >>> {name: groups.tolist() for name, groups in audit_attributes(examples).items()}
-        {'sex': ['F'], 'age': ['65 to 74'], 'race': ['white'], 'entitlement': ['age'], 'region': ['Northeast']}
+        {'sex': ['F'], 'age': ['65 to 74'], 'race': ['white'], 'entitlement': ['age'], 'dual status': ['dual'],
+         'region': ['Northeast']}
     """
-    return {
+    found = {
         "sex": _texts(examples["sex"]),
         "age": age_bands(ages_in_years(examples)),
         "race": race_names(patient_token(examples, RACE)),
         "entitlement": entitlement_names(patient_token(examples, ENTITLEMENT)),
+        "dual status": dual_names(patient_token(examples, DUAL)),
         "region": census_regions(examples["county_fips"]),
     }
+    measures = examples["county_measures"].combine_chunks() if "county_measures" in examples.column_names else None
+    if measures is not None and measures.type.get_field_index(_RURAL_MEASURE) >= 0:
+        found["place"] = place_names(pc.struct_field(measures, _RURAL_MEASURE))
+    return found
 
 
 def ages_in_years(examples: pa.Table) -> NDArray[np.float64]:
@@ -76,15 +89,33 @@ def race_names(races: pa.Array | pa.ChunkedArray) -> TextArray:
 
 def entitlement_names(codes: pa.Array | pa.ChunkedArray) -> TextArray:
     """Name original reasons for entitlement."""
-    return _texts(pa.array(_ENTITLEMENTS.values()).take(pc.index_in(codes, value_set=pa.array(_ENTITLEMENTS))))
+    return _names(codes, _ENTITLEMENTS)
+
+
+def dual_names(codes: pa.Array | pa.ChunkedArray) -> TextArray:
+    """Name dual status codes."""
+    return _names(codes, _DUAL)
+
+
+def place_names(is_rural: pa.Array) -> TextArray:
+    """Name the places of counties that are rural (1) or not (0)."""
+    return _texts(pc.if_else(pc.not_equal(is_rural, 0), "rural", "urban"))
 
 
 def census_regions(county_fips: pa.Array | pa.ChunkedArray) -> TextArray:
     """Find the census region of each county."""
     states = {state: region for region, codes in _REGIONS.items() for state in codes.split()}
     state = pc.utf8_slice_codeunits(county_fips, 0, 2)
-    region = pa.array(states.values()).take(pc.index_in(state, value_set=pa.array(states)))
+    region = _look_up(state, states)
     return _texts(pc.if_else(pc.is_valid(county_fips), pc.fill_null(region, _TERRITORY), None))
+
+
+def _names(codes: pa.Array | pa.ChunkedArray, names: Mapping[str, str]) -> TextArray:
+    return _texts(_look_up(codes, names))
+
+
+def _look_up(codes: pa.Array | pa.ChunkedArray, names: Mapping[str, str]) -> pa.Array | pa.ChunkedArray:
+    return pa.array(names.values()).take(pc.index_in(codes, value_set=pa.array(names)))
 
 
 def _texts(values: pa.Array | pa.ChunkedArray) -> TextArray:

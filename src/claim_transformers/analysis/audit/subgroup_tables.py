@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from claim_transformers.analysis.audit.subgroups import MIN_SHOWN_PATIENTS, NO_GAP, TOO_FEW, Subgroup, SubgroupAudit
+from claim_transformers.analysis.audit.subgroups import MIN_SHOWN_PATIENTS, Subgroup, SubgroupAudit
 from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.training import MetricInterval
 
@@ -23,8 +23,8 @@ def subgroup_table(audit: SubgroupAudit, *, title: str = "The model by subgroup"
         title (`str`, *optional*): Heading.
 
     Returns:
-        [`ResultTable`]: Columns `attribute`, `group`, `patients`, `rows`, `outcome`, the four metrics, `false negative
-        rate` and `verdict`.
+        [`ResultTable`]: Columns `attribute`, `group`, `patients`, `rows`, `outcome`, the five metrics, `false negative
+        rate`, `p Holm` and `verdict`.
 
     Examples:
         >>> from claim_transformers.analysis.audit.subgroups import audit_subgroups
@@ -47,21 +47,21 @@ def subgroup_table(audit: SubgroupAudit, *, title: str = "The model by subgroup"
         metrics = {gap.metric: gap.value for gap in found.gaps}
         row |= dict.fromkeys(metrics) if number in small | rare else metrics
         row["false negative rate"] = None if number in small | rare else _complement(metrics["recall"])
-        row["verdict"] = _verdict(found)
+        row |= {"p Holm": None if number in small | rare else found.p_holm, "verdict": found.verdict}
         rows.append(row)
     return ResultTable(title, rows, _notes(audit))
 
 
 def gap_table(audit: SubgroupAudit, *, title: str = "Gaps between subgroups") -> ResultTable:
-    """Show every gap in one row: its size, what the mix of risk explains, p-values and a verdict.
+    """Show every gap in one row: its size, what an equally good model would show, and where a bias shows.
 
     Args:
         audit ([`SubgroupAudit`]): From [`audit_subgroups`].
         title (`str`, *optional*): Heading.
 
     Returns:
-        [`ResultTable`]: Groups that [`subgroup_table`] hides are left out; CSV and JSON have the corrected p-values
-        of any gap at all beside those of the excess.
+        [`ResultTable`]: Groups that [`subgroup_table`] hides are left out; metrics without `p` are described, not
+        tested.
     """
     small, _ = _suppressed(audit.subgroups, [found.patients for found in audit.subgroups])
     rare, _ = _suppressed(audit.subgroups, [_smaller_class(found) for found in audit.subgroups])
@@ -75,16 +75,13 @@ def gap_table(audit: SubgroupAudit, *, title: str = "Gaps between subgroups") ->
                     "metric": gap.metric,
                     "group's": gap.value,
                     "gap to the rest": gap.gap,
-                    "explained by mix": gap.explained,
+                    "expected gap": gap.expected_gap,
                     "excess": gap.excess,
                     "p": gap.p,
-                    "p Holm": gap.p_holm,
-                    "p Benjamini-Hochberg": gap.p_bh,
-                    "p Holm of any gap": gap.p_gap_holm,
                     "verdict": gap.verdict,
                 }
             )
-    return ResultTable(title, rows, _notes(audit), hidden=["p Holm of any gap"])
+    return ResultTable(title, rows, _notes(audit))
 
 
 def _suppressed(subgroups: Sequence[Subgroup], counts: Sequence[int]) -> tuple[set[int], set[int]]:
@@ -112,26 +109,16 @@ def _complement(interval: MetricInterval) -> MetricInterval:
     return MetricInterval(value, low, high, interval.clusters, interval.replicates, interval.level, interval.reason)
 
 
-def _verdict(found: Subgroup) -> str:
-    """What the audit says of a group: its biases, else whether anything could be said."""
-    biases = [gap.verdict.removeprefix("bias: ") for gap in found.gaps if gap.is_bias]
-    if biases:
-        return "bias: " + ", ".join(biases)
-    verdicts = {gap.verdict for gap in found.gaps}
-    if verdicts == {TOO_FEW}:
-        return TOO_FEW
-    explained = sorted(verdicts - {TOO_FEW, NO_GAP})
-    return explained[0] if explained else NO_GAP
-
-
 def _notes(audit: SubgroupAudit) -> list[str]:
     overall = audit.overall
-    tested = [found.patients for found in audit.subgroups if any(gap.verdict != TOO_FEW for gap in found.gaps)]
-    smallest = f"the smallest group tested has {min(tested):,} patients" if tested else "no group was large enough"
+    tested = [found.patients for found in audit.subgroups if found.p is not None]
+    smallest = f"the smallest has {min(tested):,} patients" if tested else "none was large enough"
     notes = [
-        f"Each group against all other rows: {audit.tests} tests, {smallest}. 95 % intervals draw patients. A verdict "
-        "of bias is about the gap beyond what calibrated risks would show with the group's mix of risk, at a "
-        f"family-wise level of {audit.level:.0%} (Holm). Rows above {audit.threshold:.3f} are flagged.",
+        f"Each group against all other rows; {audit.tests} groups tested, {smallest}. 95 % intervals draw patients. A "
+        "verdict goes by two looks at what was observed, decided in advance: events over those expected, and how well "
+        "the threshold tells events apart (Youden index) against a calibrated model as good in the group as elsewhere; "
+        f"family-wise level over groups {audit.level:.0%} (Holm). Other metrics are described. Outcomes that were not "
+        f"recorded cannot be seen. Rows above {audit.threshold:.3f} are flagged.",
         f"All rows: AUROC {overall['AUROC']:.3f}, observed/expected {overall['observed/expected']:.3f}, slope of the "
         f"calibration line {overall['slope']:.3f}, recall {overall['recall']:.3f}, false positive rate "
         f"{overall['false positive rate']:.3f}.",

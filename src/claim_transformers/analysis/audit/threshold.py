@@ -22,6 +22,12 @@ from claim_transformers.training.metrics import FloatArray
 _METRICS = ("recall", "specificity", "precision", "F1", "G-mean", "share flagged")
 
 
+def flagged(scores: FloatArray, threshold: float | FloatArray) -> npt.NDArray[np.bool_]:
+    """Which rows are predicted as a readmission: those above the threshold (equation 3), not those at it."""
+    above: npt.NDArray[np.bool_] = scores > threshold
+    return above
+
+
 @dataclass(frozen=True)
 class ThresholdResult:
     """A threshold and what it does on test.
@@ -100,17 +106,17 @@ def gmean_threshold(
 def _threshold_metrics(
     labels: npt.ArrayLike, scores: npt.ArrayLike, threshold: float | FloatArray, weights: npt.ArrayLike | None = None
 ) -> FloatArray:
-    """Compute `_METRICS` of one threshold or of one per set of weights; rows above it are flagged (equation 3)."""
+    """Compute `_METRICS` of one threshold or of one per set of weights."""
     labels, scores = _checked(labels, scores)
     weights_RN = np.atleast_2d(np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64))
     if np.ndim(threshold) == 0:
         # One threshold flags the same rows in every replicate, so that four columns hold all that weights multiply.
-        flagged = (scores > threshold).astype(np.float64)
-        sums = weights_RN @ np.stack([flagged * labels, flagged, labels, np.ones(len(labels))], axis=1)
+        flags = flagged(scores, threshold).astype(np.float64)
+        sums = weights_RN @ np.stack([flags * labels, flags, labels, np.ones(len(labels))], axis=1)
         true_positive, all_flagged, positive, everybody = sums.T
     else:
-        flagged_RN = weights_RN * (scores > np.asarray(threshold)[:, None])
-        true_positive, all_flagged = flagged_RN @ labels, flagged_RN.sum(axis=1)
+        flags_RN = weights_RN * flagged(scores, np.asarray(threshold)[:, None])
+        true_positive, all_flagged = flags_RN @ labels, flags_RN.sum(axis=1)
         positive, everybody = weights_RN @ labels, weights_RN.sum(axis=1)
     negative = everybody - positive
     with np.errstate(invalid="ignore", divide="ignore"):

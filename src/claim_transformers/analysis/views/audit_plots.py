@@ -102,7 +102,7 @@ def _reliability(
 
 
 def subgroup_plot(audit: SubgroupAudit, metrics: Sequence[str] = ("AUROC", "observed/expected", "recall")) -> str:
-    """Draw the gaps of every group beyond what the mix of risk explains, with their intervals.
+    """Draw how far every group is from a calibrated model as good in it as elsewhere, with intervals.
 
     Args:
         audit ([`SubgroupAudit`]): From [`audit_subgroups`].
@@ -117,16 +117,15 @@ def subgroup_plot(audit: SubgroupAudit, metrics: Sequence[str] = ("AUROC", "obse
     groups: dict[str, list[str]] = {}
     panels: dict[str, dict[str, HasInterval]] = {metric: {} for metric in metrics}
     for found in audit.subgroups:
-        gaps: dict[str, Gap] = {gap.metric: gap for gap in found.gaps if gap.p is not None}
-        if not gaps:
+        if found.p is None:
             continue
+        gaps: dict[str, Gap] = {gap.metric: gap for gap in found.gaps}
         # The same word may name groups of two attributes.
         name = found.group if all(found.group not in names for names in groups.values()) else f"{found.group} "
         groups.setdefault(found.attribute, []).append(name)
         for metric in metrics:
-            if metric in gaps:
-                panels[metric][name] = gaps[metric].excess
-    return interval_plot(panels, groups, xlabel="gap to the rest beyond the mix of risk")
+            panels[metric][name] = gaps[metric].excess
+    return interval_plot(panels, groups, xlabel="beyond a model as good as elsewhere")
 
 
 def drift_figure(measured: Sequence[PeriodDrift]) -> str:
