@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from claim_transformers.analysis.audit.audit_power import (
     AuditPower,
+    Kind,
     PlantedGap,
     SimulatedStays,
     audit_stays,
@@ -14,6 +15,23 @@ from claim_transformers.analysis.audit.audit_power import (
 from claim_transformers.analysis.audit.subgroups import LEVEL
 from reproduction.medicare.populations import MedicarePlan
 from reproduction.medicare.simulated_lives import audited_group
+
+
+# A group of each attribute, none of them its largest but of the two sexes.
+_GROUPS = (
+    ("sex", "F"),
+    ("age", "85 and over"),
+    ("race", "black"),
+    ("entitlement", "disability"),
+    ("dual status", "dual"),
+    ("region", "West"),
+    ("place", "rural"),
+)
+_SIZES: Mapping[Kind, tuple[float, ...]] = {
+    "lowered scores": (0.25, 0.5, 1.0),
+    "missing labels": (0.15, 0.3, 0.6),
+    "learned labels": (0.3,),
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +74,7 @@ def audit_slices(
         found += finds_bias(audit, planted)
         reported += bool(biases)
         # A slice counts once, however much of it is reported.
-        metrics.update({gap.metric for _, _, gap in biases})
+        metrics.update({gap.metric for _, _, gap in biases if gap.p is not None})
         groups.update({f"{attribute}: {group}" for attribute, group, _ in biases})
     return SliceReports(len(slices), reported, found, dict(sorted(metrics.items())), dict(sorted(groups.items())))
 
@@ -109,22 +127,36 @@ def add_up(parts: list[AuditPower]) -> AuditPower:
         ValueError: If there is no run, or their levels differ.
 
     Examples:
-        >>> add_up([AuditPower(10, 9, 0), AuditPower(10, 10, 1, {"AUROC": 1})])
-        AuditPower(simulations=20, found=19, false_alarms=1, alarms_by_metric={'AUROC': 1}, level=0.05)
+        >>> add_up([AuditPower(10, {"a": 9}, 0), AuditPower(10, {"a": 10}, 1, {"Youden index": 1})])
+        AuditPower(simulations=20, found={'a': 19}, false_alarms=1, alarms_by_metric={'Youden index': 1}, level=0.05)
     """
     levels = {part.level for part in parts}
     if len(levels) != 1:
         raise ValueError(f"expected runs at one level, found {len(levels)} levels")
-    alarms: Counter[str] = Counter()
+    found, alarms = Counter[str](), Counter[str]()
     for part in parts:
+        found.update(part.found)
         alarms.update(part.alarms_by_metric)
     return AuditPower(
         sum(part.simulations for part in parts),
-        sum(part.found for part in parts),
+        dict(found),
         sum(part.false_alarms for part in parts),
         dict(sorted(alarms.items())),
         levels.pop(),
     )
+
+
+def planted_gaps() -> list[PlantedGap]:
+    """Biases against one group of every attribute: both kinds in three sizes, and one that no audit can see.
+
+    Returns:
+        `list[PlantedGap]`: By attribute.
+
+    Examples:
+        >>> [str(gap) for gap in planted_gaps()[:1]], len({gap.attribute for gap in planted_gaps()})
+        (['scores of sex F lowered by 0.25 log odds'], 7)
+    """
+    return [PlantedGap(*group, size, kind) for group in _GROUPS for kind, sizes in _SIZES.items() for size in sizes]
 
 
 def planted_bias(population: MedicarePlan) -> PlantedGap:
@@ -142,7 +174,7 @@ def planted_bias(population: MedicarePlan) -> PlantedGap:
 
     Examples:
         >>> planted_bias(MedicarePlan(100, seed=1, bias_hidden=1.0))
-        PlantedGap(attribute='race', group='black', log_odds=0.5)
+        PlantedGap(attribute='race', group='black', size=0.5, kind='hidden risk')
     """
     from claim_transformers.simulation.medicare.planted import HIDDEN_LOG_HAZARD
 

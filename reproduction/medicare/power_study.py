@@ -3,14 +3,15 @@
 Two ways, which need each other:
 
 * **On lives** (`simulated_lives`): hundreds of populations without claims. The scores are right by design: the true
-  risk, in which every reported bias is a false alarm, and the true risk without the planted hazard.
+  risk, in which every reported bias is a false alarm, and the true risk with a bias planted: a hidden hazard, and for
+  one group of every attribute scores that are lowered and outcomes that are not recorded.
 * **On claims**: disjoint slices of patients of two ingested populations, scored by a count model that learned from a
   third one. A count model has gaps of its own, because deprivation raises the hazard and is hardly on claims; what it
   gets reported in the world without a planted bias stands beside the power, and is no false alarm of the audit.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +42,7 @@ from reproduction.medicare.audit_slices import (
     add_up,
     audit_slices,
     planted_bias,
+    planted_gaps,
     slices_of,
 )
 from reproduction.medicare.calibrated_models import CalibratedModel, Kind, fit_calibrated
@@ -59,6 +61,7 @@ class PowerOptions:
         lives_patients (`tuple[int, ...]`, *optional*, defaults to `(2500, 5000)`): Simulated patients of an audit on
             lives, one row of the table each.
         lives_audits (`int`, *optional*, defaults to 100): Audits of each size with, and as many without, the bias.
+        gap_audits (`int`, *optional*, defaults to 100): Audits of each size with each bias of [`planted_gaps`].
         audits_per_step (`int`, *optional*, defaults to 25): Audits on lives that are kept together.
         slice_patients (`int`, *optional*, defaults to 5000): Simulated patients of an audit on claims.
         replicates (`int`, *optional*, defaults to 400): Bootstrap replicates of an audit.
@@ -69,6 +72,7 @@ class PowerOptions:
 
     lives_patients: tuple[int, ...] = (2500, 5000)
     lives_audits: int = 100
+    gap_audits: int = 100
     audits_per_step: int = 25
     slice_patients: int = 5000
     replicates: int = 400
@@ -112,36 +116,34 @@ class PowerStudy:
         return planted_bias(self.populations.plans[self.biased])
 
     # ---- On lives ----
-    def on_lives(self, patients: int) -> AuditPower:
+    def on_lives(self, patients: int, planted: Sequence[PlantedGap], audits: int) -> AuditPower:
         """Audit populations that were simulated without claims.
 
         Args:
             patients (`int`): Simulated patients of each.
+            planted (`list[PlantedGap]`): Biases to find, one at a time.
+            audits (`int`): Populations with each bias, and as many without any.
 
         Returns:
             [`AuditPower`]: Counts over all steps.
 
         Raises:
-            ValueError: If the options ask for no audit.
+            ValueError: If there is no audit.
         """
-        options, biased = self.options, self.populations.plans[self.biased]
+        options, hidden = self.options, self.populations.plans[self.biased].bias_hidden
         parts = []
         # Every size has seeds of its own, far apart from each other.
         first = 1_000_000 * (1 + options.seed) + 10 * patients
-        for done in range(0, options.lives_audits, options.audits_per_step):
-            count, seed = min(options.audits_per_step, options.lives_audits - done), first * 1000 + 2 * done
-            parameters: dict[str, Any] = {
-                "patients": patients,
-                "audits": count,
-                "seed": seed,
-                "hidden": biased.bias_hidden,
-            }
-            parameters |= {"subgroup": biased.bias_subgroup, "replicates": options.replicates, "level": options.level}
+        for done in range(0, audits, options.audits_per_step):
+            count, seed = min(options.audits_per_step, audits - done), first * 1000 + 2 * done
+            parameters: dict[str, Any] = {"patients": patients, "audits": count, "seed": seed, "hidden": hidden}
+            parameters |= {"planted": [asdict(gap) for gap in planted]}
+            parameters |= {"replicates": options.replicates, "level": options.level}
 
             def measure(count: int = count, seed: int = seed) -> dict[str, Any]:
                 measured = audit_power(
-                    simulate=LivesSource(patients, biased.bias_hidden),
-                    planted=self.planted,
+                    planted,
+                    simulate=LivesSource(patients, hidden),
                     simulations=count,
                     replicates=options.replicates,
                     level=options.level,
@@ -217,10 +219,16 @@ class PowerStudy:
         rows: list[dict[str, Cell]] = []
         alarms: Counter[str] = Counter()
         for patients in self.options.lives_patients:
-            power = self.on_lives(patients)
+            power = self.on_lives(patients, [self.planted], self.options.lives_audits)
+            gaps = self.on_lives(patients, planted_gaps(), self.options.gap_audits)
             alarms.update(power.alarms_by_metric)
             audits, blind = power.simulations, "true risk without the bias"
-            rows.append(_row("lives", "planted bias found", blind, patients, audits, power.found))
+            (found,) = power.found.values()
+            rows.append(_row("lives", "planted bias found", blind, patients, audits, found))
+            rows += [
+                _row("lives", name, "true risk, bias planted", patients, gaps.simulations, count)
+                for name, count in gaps.found.items()
+            ]
             rows.append(_row("lives", "false alarm: any reported", "true risk", patients, audits, power.false_alarms))
         with_bias, without = self.on_claims(self.biased), self.on_claims(self.plain)
         calibrated = self.on_claims(self.plain, "true risk")
@@ -244,6 +252,8 @@ class PowerStudy:
             f"; on claims {biased.bias_unrecorded:.0%} of their care is not recorded as well. Exact 95 % intervals. "
             f"Family-wise level of each audit {self.options.level:.0%}.",
             f"False alarms on lives by metric: {by_metric}.",
+            "Outcomes that are not recorded are found where their group is reported as overestimated, or not recorded. "
+            "Where the model learned from them, the labels agree with it, and a report would be a false alarm.",
             "Patients are simulated ones; about half have a stay. What is reported of a model where no bias is "
             "planted may be a gap that is there: deprivation raises the hazard after a discharge, differs between "
             "groups, and claims show it through the county alone. Slices with a report, by group: " + by_group + ".",

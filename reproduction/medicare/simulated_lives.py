@@ -3,21 +3,25 @@
 A simulated block knows every stay, every death and every hazard before the first claim is written. Labels follow from
 the lives, and the true risk is their exact probability, so that an audit of it can report nothing but false alarms.
 With a bias planted as a hidden hazard, the risk without that hazard is what the best model says that cannot see it.
+Scores are lowered, and outcomes lost, after the lives were simulated, so that any group can be the one.
 """
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from claim_transformers.analysis.audit.audit_power import PlantedGap, SimulatedStays
+from claim_transformers.analysis.audit.audit_power import PlantedGap, SimulatedStays, plant_gap
 from claim_transformers.analysis.audit.subgroup_attributes import (
     TextArray,
     census_regions,
+    dual_names,
     entitlement_names,
+    place_names,
     race_names,
 )
 from claim_transformers.analysis.audit.subgroups import age_bands
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
 # The window of `simulate_medicare`.
 START, END = dt.date(2008, 1, 1), dt.date(2012, 12, 31)
 SEXES = {"female": "F", "male": "M"}
+# Subgroups of the simulator that are no race and no sex. Its disabled patients are all whose original entitlement is not
+# by age; nearly all of them are the group of disability.
+_OTHERS = {"dual": ("dual status", "dual"), "disabled": ("entitlement", "disability"), "rural": ("place", "rural")}
 
 
 @dataclass(frozen=True)
@@ -53,26 +60,32 @@ class LivesSource:
         """Simulate stays and score them.
 
         Args:
-            planted ([`PlantedGap`], *optional*): Its group gets the hidden hazard, of which the scores do not know;
-                without it the scores are the true risks.
+            planted ([`PlantedGap`], *optional*): A hidden risk of a group is a hazard of strength `hidden`, of which
+                the scores do not know; without it they are the true risks.
             seed (`int`): Seed.
 
         Returns:
             [`SimulatedStays`]: Stays that ended alive, in a month of coverage and a window before the end.
 
         Raises:
-            ValueError: If the group is none that the simulator can plant a bias against.
+            ValueError: If the group is none that the simulator can give a hidden hazard.
         """
-        from claim_transformers.simulation.engine.generation import BLOCK_PATIENTS
+        if planted is None:
+            return _lives(self.patients, seed)
+        if planted.kind == "hidden risk":
+            return _lives(self.patients, seed, simulated_subgroup(planted), self.hidden)
+        return plant_gap(_lives(self.patients, seed), planted, seed=seed)
 
-        blocks = range(-(-self.patients // BLOCK_PATIENTS))
-        subgroup = "race=black" if planted is None else simulated_subgroup(planted)
-        hidden = 0.0 if planted is None else self.hidden
-        parts = [
-            _block(seed, block, min(BLOCK_PATIENTS, self.patients - block * BLOCK_PATIENTS), subgroup, hidden)
-            for block in blocks
-        ]
-        return _join(parts)
+
+# The same lives meet one planted bias after the other.
+@lru_cache(maxsize=1)
+def _lives(patients: int, seed: int, subgroup: str = "race=black", hidden: float = 0.0) -> SimulatedStays:
+    """Stays of the first patients of a simulation."""
+    from claim_transformers.simulation.engine.generation import BLOCK_PATIENTS
+
+    blocks = range(-(-patients // BLOCK_PATIENTS))
+    sizes = [min(BLOCK_PATIENTS, patients - block * BLOCK_PATIENTS) for block in blocks]
+    return _join([_block(seed, block, size, subgroup, hidden) for block, size in zip(blocks, sizes, strict=True)])
 
 
 def audited_group(subgroup: str) -> tuple[str, str]:
@@ -85,18 +98,20 @@ def audited_group(subgroup: str) -> tuple[str, str]:
         `tuple[str, str]`: Attribute and group.
 
     Raises:
-        ValueError: If it is no group of one attribute, such as `"rural"`.
+        ValueError: If the audit has no such group.
 
     Examples:
-        >>> audited_group("race=black"), audited_group("gender=female")
-        (('race', 'black'), ('sex', 'F'))
+        >>> audited_group("race=black"), audited_group("gender=female"), audited_group("rural")
+        (('race', 'black'), ('sex', 'F'), ('place', 'rural'))
     """
+    if subgroup in _OTHERS:
+        return _OTHERS[subgroup]
     kind, _, value = subgroup.partition("=")
     if kind == "race" and value:
         return "race", str(race_names(pa.array([value]))[0])
     if kind == "gender" and value in SEXES:
         return "sex", SEXES[value]
-    raise ValueError(f"expected a bias against a race or a gender, which the audit has as groups, found {subgroup!r}")
+    raise ValueError(f"expected a race, a gender or one of {list(_OTHERS)}, found {subgroup!r}")
 
 
 def simulated_subgroup(planted: PlantedGap) -> str:
@@ -109,7 +124,7 @@ def simulated_subgroup(planted: PlantedGap) -> str:
         `str`: Such as `"race=black"`.
 
     Raises:
-        ValueError: If the attribute is neither race nor sex, or the simulator does not know the group.
+        ValueError: If the simulator has no such subgroup.
 
     Examples:
         >>> simulated_subgroup(PlantedGap("sex", "M", 0.5))
@@ -119,8 +134,9 @@ def simulated_subgroup(planted: PlantedGap) -> str:
 
     names = {audited_group(f"race={race}"): f"race={race}" for race in RACES}
     names |= {audited_group(f"gender={gender}"): f"gender={gender}" for gender in SEXES}
+    names |= {group: name for name, group in _OTHERS.items()}
     if (planted.attribute, planted.group) not in names:
-        raise ValueError(f"expected a group of race or sex, found {planted.group!r} of {planted.attribute!r}")
+        raise ValueError(f"expected one of {list(names)}, found {(planted.attribute, planted.group)}")
     return names[planted.attribute, planted.group]
 
 
@@ -166,19 +182,21 @@ def _readmitted(stays: "Stays") -> NDArray[np.bool_]:
 def _attributes(world: "World", stays: "Stays") -> dict[str, TextArray]:
     """Groups of each stay, named as those of claims."""
     from claim_transformers.simulation.medicare.counties import counties
-    from claim_transformers.simulation.medicare.population import RACES
+    from claim_transformers.simulation.medicare.population import DUAL_CODES, RACES
 
     patients = world.patients
     of_patient = {
         "sex": np.where(patients.male, SEXES["male"], SEXES["female"]),
         "race": race_names(pa.array(RACES))[patients.race],
         "entitlement": entitlement_names(pa.array(["0", "1", "2", "3"]))[patients.entitlement],
+        "dual status": dual_names(pa.array(DUAL_CODES))[patients.dual],
         "region": census_regions(pa.array(counties().fips))[patients.county],
+        "place": place_names(pa.array(patients.rural.astype(np.int8))),
     }
     # The index date is the day after the discharge.
     age_years = (stays.discharge + 1 - patients.birth_day[stays.patient]) / DAYS_PER_YEAR
     found = {"age": age_bands(age_years)} | {name: groups[stays.patient] for name, groups in of_patient.items()}
-    return {name: found[name] for name in ("sex", "age", "race", "entitlement", "region")}
+    return {name: found[name] for name in ("sex", "age", "race", "entitlement", "dual status", "region", "place")}
 
 
 def _join(parts: list[SimulatedStays]) -> SimulatedStays:

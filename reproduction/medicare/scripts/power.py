@@ -20,7 +20,8 @@ def main(arguments: BenchmarkArguments) -> None:
     benchmark = MedicareBenchmark.open(arguments)
     people, options = benchmark.study.populations, benchmark.profile.power
     study = PowerStudy(people, STUDY, PLAIN, BIASED, ReadmissionDefinition(STAYS), options)
-    on_lives = len(options.lives_patients) * -(-options.lives_audits // options.audits_per_step)
+    counts = (options.lives_audits, options.gap_audits)
+    on_lives = len(options.lives_patients) * sum(-(-count // options.audits_per_step) for count in counts)
     with benchmark.workspace.plan("power", 14 + on_lives):
         tables = study.tables()
     benchmark.publish({f"medicare_{name}": table for name, table in tables.items()})

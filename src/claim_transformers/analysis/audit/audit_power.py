@@ -42,7 +42,7 @@ _RISKS: Mapping[str, Mapping[str, float]] = {
 _MEAN_LOG_ODDS = -2.0
 _RISK_SPREAD, _HIDDEN_SPREAD = 0.9, 0.5
 
-_Kind = Literal["hidden risk", "lowered scores", "missing labels", "learned labels"]
+Kind = Literal["hidden risk", "lowered scores", "missing labels", "learned labels"]
 _KINDS: Mapping[str, str] = {
     "hidden risk": "{group} at {size:g} more log odds than the model sees",
     "lowered scores": "scores of {group} lowered by {size:g} log odds",
@@ -72,7 +72,7 @@ class PlantedGap:
     attribute: str
     group: str
     size: float
-    kind: _Kind = "hidden risk"
+    kind: Kind = "hidden risk"
 
     def __str__(self) -> str:
         return _KINDS[self.kind].format(group=f"{self.attribute} {self.group}", size=self.size)
@@ -260,7 +260,7 @@ def audit_power(
         no_bias = make(planted=None, seed=seed + simulations + number)
         without = audit_stays(no_bias, replicates=replicates, level=level).biases()
         alarms += bool(without)
-        by_metric.update({gap.metric for _, _, gap in without})
+        by_metric.update({gap.metric for _, _, gap in without if gap.p is not None})
     return AuditPower(simulations, found, alarms, dict(by_metric), level)
 
 
