@@ -12,7 +12,7 @@ from claim_transformers.cohorts.readmission.definition import ReadmissionDefinit
 from claim_transformers.simulation.medicare import simulate_medicare_tables
 from reproduction.engine.steps import Workspace
 from reproduction.medicare import count_models
-from reproduction.medicare.audit_slices import add_up, planted_bias, slices_of
+from reproduction.medicare.audit_slices import add_up, planted_bias, planted_gaps, slices_of
 from reproduction.medicare.populations import MedicarePlan, MedicarePopulations
 from reproduction.medicare.power_study import PowerOptions, PowerStudy
 from reproduction.medicare.simulated_lives import LivesSource, audited_group, simulated_subgroup
@@ -66,18 +66,43 @@ def test_fewer_patients_are_the_first_ones_of_more():
 
 
 def test_lives_fit_the_measure_of_power():
-    measured = audit_power(simulate=LivesSource(2500), planted=BLACK, simulations=2, replicates=40, seed=3)
+    measured = audit_power([BLACK], simulate=LivesSource(2500), simulations=2, replicates=40, seed=3)
     assert measured.simulations == 2
-    assert 0 <= measured.found <= 2
+    assert 0 <= measured.found[str(BLACK)] <= 2
 
 
 def test_a_group_of_the_simulator_and_of_the_audit_are_one():
     assert audited_group("race=north_american_native") == ("race", "north american native")
     assert simulated_subgroup(PlantedGap("race", "north american native", 1.0)) == "race=north_american_native"
-    with pytest.raises(ValueError, match="against a race or a gender"):
-        audited_group("rural")
-    with pytest.raises(ValueError, match="group of race or sex"):
+    for subgroup in ("dual", "disabled", "rural"):
+        assert simulated_subgroup(PlantedGap(*audited_group(subgroup), 1.0)) == subgroup
+    with pytest.raises(ValueError, match="expected a race, a gender or one of"):
+        audited_group("tall")
+    with pytest.raises(ValueError, match="found \\('region', 'West'\\)"):
         LivesSource(100)(planted=PlantedGap("region", "West", 1.0), seed=0)
+
+
+@pytest.mark.parametrize("subgroup", ["dual", "disabled", "rural"])
+def test_a_hidden_hazard_raises_the_group_that_the_audit_calls_so(subgroup):
+    attribute, group = audited_group(subgroup)
+    biased = LivesSource(2500)(planted=PlantedGap(attribute, group, 0.5), seed=11)
+    inside = biased.attributes[attribute] == group
+    assert inside.sum() > 300
+    ratios = [biased.labels[rows].sum() / biased.probabilities[rows].sum() for rows in (inside, ~inside)]
+    assert ratios[0] > 1.2 > 1.12 > ratios[1]
+
+
+def test_every_attribute_of_lives_has_its_planted_biases():
+    gaps = planted_gaps()
+    assert {gap.attribute for gap in gaps} == set(PLAIN.attributes)
+    assert len({str(gap) for gap in gaps}) == len(gaps)
+    for gap in gaps:
+        planted = LivesSource(2500)(planted=gap, seed=11)
+        member = PLAIN.attributes[gap.attribute] == gap.group
+        assert 100 < member.sum() < len(member) - 100
+        changed = (planted.labels != PLAIN.labels) | (planted.probabilities != PLAIN.probabilities)
+        assert changed[member].any()
+        assert not changed[~member].any()
 
 
 # ---- Slices and counts ----
@@ -100,11 +125,10 @@ PLAIN_NUMBERED = SimulatedStays(
 
 
 def test_runs_add_up_only_at_one_level():
-    assert add_up([AuditPower(5, 4, 1, {"recall": 1}), AuditPower(5, 5, 2, {"recall": 2})]).alarms_by_metric == {
-        "recall": 3
-    }
+    both = add_up([AuditPower(5, {"a": 4}, 1, {"recall": 1}), AuditPower(5, {"a": 5}, 2, {"recall": 2})])
+    assert (both.alarms_by_metric, both.found) == ({"recall": 3}, {"a": 9})
     with pytest.raises(ValueError, match="one level"):
-        add_up([AuditPower(5, 4, 1), AuditPower(5, 4, 1, level=0.01)])
+        add_up([AuditPower(5, {"a": 4}, 1), AuditPower(5, {"a": 4}, 1, level=0.01)])
 
 
 def test_a_population_without_a_hidden_hazard_has_nothing_to_find():
@@ -170,7 +194,7 @@ def study(tmp_path, monkeypatch):
     }
     workspace = Workspace(tmp_path / "steps", show_progress=False)
     options = PowerOptions(
-        lives_patients=(300,), lives_audits=3, audits_per_step=2, slice_patients=1000, replicates=60
+        lives_patients=(300,), lives_audits=3, gap_audits=1, audits_per_step=2, slice_patients=1000, replicates=60
     )
     named = MedicarePopulations(workspace, populations)
     return PowerStudy(named, "training", "plain", "biased", ReadmissionDefinition("stays"), options)
@@ -189,9 +213,10 @@ def test_the_table_has_power_and_false_alarms_with_exact_intervals(study):
     table = study.tables()["audit-power"]
     questions = [(row["population"], row["question"], row["scores"]) for row in table.rows]
     assert questions[0] == ("lives", "planted bias found", "true risk without the bias")
-    assert questions[1] == ("lives", "false alarm: any reported", "true risk")
+    assert questions[1] == ("lives", "scores of sex F lowered by 0.25 log odds", "true risk, bias planted")
+    assert questions[1 + len(planted_gaps())] == ("lives", "false alarm: any reported", "true risk")
     assert ("claims", "no bias planted: any reported", "true risk") in questions
-    assert [row["audits"] for row in table.rows] == [3, 3, 4, 4, 4, 4]
+    assert [row["audits"] for row in table.rows] == [3, *[1] * len(planted_gaps()), 3, 4, 4, 4, 4]
     found = next(
         row for row in table.rows if row["question"] == "planted bias found" and row["population"] == "claims"
     )
@@ -200,7 +225,7 @@ def test_the_table_has_power_and_false_alarms_with_exact_intervals(study):
 
 
 def test_a_study_that_was_killed_goes_on(study):
-    study.on_lives(300)
+    study.on_lives(300, [study.planted], 3)
     assert study.populations.workspace.ran == 2  # three audits, two to a step
     tables = study.tables()
     before = study.populations.workspace.ran
