@@ -16,7 +16,6 @@ from claim_transformers.analysis.audit.subgroups import LEVEL
 from reproduction.medicare.populations import MedicarePlan
 from reproduction.medicare.simulated_lives import audited_group
 
-
 # A group of each attribute, none of them its largest but of the two sexes.
 _GROUPS = (
     ("sex", "F"),

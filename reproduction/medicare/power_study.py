@@ -252,8 +252,8 @@ class PowerStudy:
             f"; on claims {biased.bias_unrecorded:.0%} of their care is not recorded as well. Exact 95 % intervals. "
             f"Family-wise level of each audit {self.options.level:.0%}.",
             f"False alarms on lives by metric: {by_metric}.",
-            "Outcomes that are not recorded are found where their group is reported as overestimated, or not recorded. "
-            "Where the model learned from them, the labels agree with it, and a report would be a false alarm.",
+            "Outcomes that are not recorded are found where their group is reported as overestimated. Where the model "
+            "learned from such labels, they agree with it, and a report would be a false alarm.",
             "Patients are simulated ones; about half have a stay. What is reported of a model where no bias is "
             "planted may be a gap that is there: deprivation raises the hazard after a discharge, differs between "
             "groups, and claims show it through the county alone. Slices with a report, by group: " + by_group + ".",

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 # The window of `simulate_medicare`.
 START, END = dt.date(2008, 1, 1), dt.date(2012, 12, 31)
 SEXES = {"female": "F", "male": "M"}
-# Subgroups of the simulator that are no race and no sex. Its disabled patients are all whose original entitlement is not
-# by age; nearly all of them are the group of disability.
+# Other subgroups of the simulator. Its disabled patients are all whose original entitlement is not by age; nearly all
+# of them are in the group of disability.
 _OTHERS = {"dual": ("dual status", "dual"), "disabled": ("entitlement", "disability"), "rural": ("place", "rural")}
 
 

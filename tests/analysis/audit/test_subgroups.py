@@ -37,8 +37,8 @@ def gaps_of(audit, attribute, group):
 def two_groups(scores, labels, **options):
     """An audit of the groups `a` and `b` from the scores and labels of each, a patient a row."""
     group = np.repeat(["a", "b"], [len(scores["a"]), len(scores["b"])])
-    merged = [np.concatenate([np.asarray(part[name], float) for name in "ab"]) for part in (labels, scores)]
-    return audit_subgroups(*merged, {"group": group}, **{"threshold": 0.2, "replicates": 200, **options})
+    outcomes, risks = (np.concatenate([np.asarray(part[name], float) for name in "ab"]) for part in (labels, scores))
+    return audit_subgroups(outcomes, risks, {"group": group}, **{"threshold": 0.2, "replicates": 200, **options})
 
 
 STAYS = simulate_stays(3000, seed=0)
@@ -212,7 +212,12 @@ def test_scores_that_are_pushed_down_miss_more_and_no_other_group_is_blamed():
 def test_a_misfit_of_all_rows_is_no_bias_of_any_group():
     audit = audited(simulate_stays(4000, seed=6))
     wrong = audit_subgroups(
-        STAYS.labels, STAYS.probabilities * 0.6, STAYS.attributes, threshold=0.1, patients=STAYS.patients, replicates=200
+        STAYS.labels,
+        STAYS.probabilities * 0.6,
+        STAYS.attributes,
+        threshold=0.1,
+        patients=STAYS.patients,
+        replicates=200,
     )
     assert not audit.biases()
     assert not wrong.biases()
@@ -384,3 +389,5 @@ def test_what_does_not_fit_is_refused():
         audit_subgroups([0, 0], [0.1, 0.2], {"sex": ["F", "M"]}, threshold=0.5)
     with pytest.raises(ValueError, match="at least one attribute"):
         audit_subgroups([0, 1], [0.1, 0.2], {}, threshold=0.5)
+    with pytest.raises(ValueError, match="expected probabilities in"):
+        audit_subgroups([0, 1, 1], [-0.1, 0.2, 0.3], {"sex": ["F", "M", "M"]}, threshold=0.5, replicates=2)

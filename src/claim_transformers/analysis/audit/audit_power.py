@@ -1,9 +1,9 @@
 """Power of the subgroup audit, measured on simulated stays: how often it finds a bias, and raises one that is not.
 
 Stays of a patient share what the claims do not show, groups differ in risk, and a calibrated model knows the risk of
-every stay. Then nothing is a bias, and every one that the audit reports is a false alarm. Three kinds can be planted: a
-part of the risk of a group that the model does not see, scores of a group that are pushed down, and outcomes of a group
-that are not recorded, which the model has learned from or not.
+every stay. Then nothing is a bias, and every one that the audit reports is a false alarm. Three kinds can be planted:
+a part of the risk of a group that the model does not see, scores of a group that are lowered, and outcomes of a group
+that are not recorded, from which the model has learned or not.
 """
 
 from collections import Counter
@@ -132,7 +132,11 @@ class AuditPower:
         header = ("population", "audits", "reported", "share", "low", "high")
         counted = [*self.found.items(), ("no bias: any reported", self.false_alarms)]
         rows: list[dict[str, Cell]] = [
-            dict(zip(header, (name, self.simulations, count, *share_with_interval(count, self.simulations)), strict=True))
+            dict(
+                zip(
+                    header, (name, self.simulations, count, *share_with_interval(count, self.simulations)), strict=True
+                )
+            )
             for name, count in counted
         ]
         by_metric = ", ".join(f"{metric} {count}" for metric, count in self.alarms_by_metric.items())

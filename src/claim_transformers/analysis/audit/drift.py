@@ -28,7 +28,8 @@ from claim_transformers.analysis.audit.stability import (
     field_stability,
     unseen_codes,
 )
-from claim_transformers.analysis.audit.subgroups import LEVEL, holm
+from claim_transformers.analysis.audit.subgroup_verdicts import holm
+from claim_transformers.analysis.audit.subgroups import LEVEL
 from claim_transformers.training import MetricInterval, auroc
 from claim_transformers.training.metrics import FloatArray
 

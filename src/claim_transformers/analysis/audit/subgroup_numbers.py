@@ -80,7 +80,7 @@ def group_columns(
     """Compute what the weights of the rows are multiplied with, once for all replicates."""
     flags = flagged(probabilities, threshold).astype(np.float64)
     sums = np.stack([np.ones(len(labels)), labels, probabilities, flags, flags * labels], axis=1)
-    # Everybody first, then of each group its sums, fair sums and shares: `group_numbers` cuts products at these widths.
+    # Everybody first, then of each group sums, fair sums and shares: `group_numbers` cuts products at these widths.
     parts, areas, log_odds, slopes = [sums], [], [], []
     for member in members:
         own_areas, shares = _area_gap(probabilities, labels, member)

@@ -116,7 +116,7 @@ def _notes(audit: SubgroupAudit) -> list[str]:
     notes = [
         f"Each group against all other rows; {audit.tests} groups tested, {smallest}. 95 % intervals draw patients. A "
         "verdict goes by two looks at what was observed, decided in advance: events over those expected, and how well "
-        "the threshold tells events apart (Youden index) against a calibrated model as good in the group as elsewhere; "
+        "the threshold tells events apart (Youden index) beside a calibrated model as good in the group as elsewhere; "
         f"family-wise level over groups {audit.level:.0%} (Holm). Other metrics are described. Outcomes that were not "
         f"recorded cannot be seen. Rows above {audit.threshold:.3f} are flagged.",
         f"All rows: AUROC {overall['AUROC']:.3f}, observed/expected {overall['observed/expected']:.3f}, slope of the "

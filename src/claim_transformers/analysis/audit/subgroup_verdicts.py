@@ -1,8 +1,8 @@
 """From the numbers of a group to its verdict: the two looks, their p-values, and the words.
 
 p-values come from a t distribution with as many degrees of freedom as the smaller class has patients, less one: with a
-normal one small groups raise false alarms. No standard error is below that of independent rows of a model without bias:
-in a group in which no event is flagged, replicates do not differ.
+normal one small groups raise false alarms. No standard error is below that of independent rows of a model without
+bias: in a group in which no event is flagged, replicates do not differ.
 """
 
 from collections.abc import Mapping, Sequence
@@ -157,7 +157,7 @@ def group_verdict(gaps: Sequence[Gap], size: GroupSize) -> str:
     ratio = next(gap for gap in gaps if gap.metric == _RATIO)
     if ratio.p is None or ratio.value.low is None or ratio.value.high is None:
         return TOO_FEW
-    is_seen = 1.0 / _LARGE_RATIO < ratio.value.low and ratio.value.high < _LARGE_RATIO
+    is_seen = ratio.value.low > 1.0 / _LARGE_RATIO and ratio.value.high < _LARGE_RATIO
     return _NO_BIAS if is_seen else TOO_FEW
 
 

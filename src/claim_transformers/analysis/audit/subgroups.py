@@ -36,10 +36,10 @@ from claim_transformers.analysis.audit.subgroup_verdicts import (
     AGAINST,
     Gap,
     group_gaps,
+    group_p_values,
     group_size,
     group_verdict,
     holm,
-    group_p_values,
 )
 from claim_transformers.analysis.audit.threshold import flagged
 from claim_transformers.training.metrics import FloatArray
@@ -213,9 +213,9 @@ def audit_subgroups(
     for at, ((attribute, group), size) in enumerate(zip(names, sizes, strict=True)):
         of_group = {metric: float(values[at]) for metric, values in tests.items()}
         gaps = group_gaps(intervals[:, at], of_group, float(p_holm[at]), level)
-        both = [None if np.isnan(values[at]) else float(values[at]) for values in (p, p_holm)]
+        own, corrected = (None if np.isnan(values[at]) else float(values[at]) for values in (p, p_holm))
         counts = size.patients, size.rows, size.events
-        subgroups.append(Subgroup(attribute, group, *counts, gaps, *both, group_verdict(gaps, size)))
+        subgroups.append(Subgroup(attribute, group, *counts, gaps, own, corrected, group_verdict(gaps, size)))
     overall = _overall(labels, probabilities, threshold)
     return SubgroupAudit(subgroups, threshold, int((~np.isnan(p)).sum()), found.patients, overall, level)
 

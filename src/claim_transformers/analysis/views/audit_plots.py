@@ -9,7 +9,8 @@ import numpy.typing as npt
 from claim_transformers.analysis.audit.drift import PeriodDrift
 from claim_transformers.analysis.audit.patient_draws import draw
 from claim_transformers.analysis.audit.stability import SLIGHT_INDEX
-from claim_transformers.analysis.audit.subgroups import Gap, SubgroupAudit
+from claim_transformers.analysis.audit.subgroup_verdicts import Gap
+from claim_transformers.analysis.audit.subgroups import SubgroupAudit
 from claim_transformers.analysis.views.curve_plots import HasInterval, interval_plot
 from claim_transformers.analysis.views.plot_style import SOFT, as_svg, in_house_style, look_of, new_axes
 from claim_transformers.training import MetricInterval
