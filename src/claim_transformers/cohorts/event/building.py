@@ -67,8 +67,8 @@ def _check_windows(definition: EventDefinition, last_day: int) -> None:
     if not beyond:
         return
     found = (
-        f"{beyond} of {len(days)} index dates of {definition.name!r} have a horizon that reaches beyond the last day of "
-        "the data (last_day in quality_report.json)"
+        f"{beyond} of {len(days)} index dates of {definition.name!r} have a horizon that reaches beyond the last day "
+        "of the data (last_day in quality_report.json)"
     )
     if beyond == len(days):
         raise ClaimDataError("E_DATA_END", f"{found}: take an earlier date, a shorter horizon or more claims")
