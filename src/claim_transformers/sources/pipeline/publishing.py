@@ -17,6 +17,7 @@ from claim_transformers.claims.engine import create_view, engine_errors, read_ba
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import write_table
+from claim_transformers.claims.volume import MonthCounts
 from claim_transformers.sources.pipeline.screening import ScreenedTable
 
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ def publish_table(
     becoming = [one for one in screened if one.table.target == target]
     if not becoming:
         return 0
-    files = {file.name for one in becoming for file in one.table.files}
-    keys = [key for key in ledger.entries if key[0] in files]
+    table_of_file = {file.name: one.table.name for one in becoming for file in one.table.files}
+    keys = [key for key in ledger.entries if key[0] in table_of_file]
+    groups = [(table_of_file[source_file], claim_type) for source_file, claim_type in keys]
     with engine_errors(f"writing {target}"):
         lines = [_complete(connection, one, target, source, keys, extract_date) for one in becoming]
     schema = SCHEMAS[target]
@@ -61,7 +63,7 @@ def publish_table(
     tie_breaker = ibis.struct({name: every_line[name] for name in schema.names}).hash()
     ordered = every_line.order_by([*_SORT_KEYS[target], tie_breaker])
     with engine_errors(f"writing {target}"):
-        return write_table(folder / target, schema, _counted(read_batches(connection, ordered), ledger, keys))
+        return write_table(folder / target, schema, _counted(read_batches(connection, ordered), ledger, keys, groups))
 
 
 def _complete(
@@ -108,13 +110,21 @@ def _ibis_type(arrow_type: pa.DataType) -> types.DataType:
 
 
 def _counted(
-    batches: pa.RecordBatchReader, ledger: Ledger, keys: Sequence[tuple[str, str]]
+    batches: pa.RecordBatchReader,
+    ledger: Ledger,
+    keys: Sequence[tuple[str, str]],
+    groups: Sequence[tuple[str, str]],
 ) -> Iterator[pa.RecordBatch]:
-    """Pass batches on and enter what goes by in the ledger."""
+    """Pass batches on and enter what goes by in the ledger; `groups` has raw table and claim type of each entry."""
+    named = list(dict.fromkeys(groups))
+    group_of_entry, months = np.array([named.index(group) for group in groups], np.int64), MonthCounts(len(named))
+    (dated,) = {"claim_start_date", "dispensing_date"} & {*batches.schema.names} or (None,)
     counts = np.zeros(_NUMBERS_PER_ENTRY * len(keys), np.int64)
     for batch in batches:
         numbers = batch["ledger_number"].to_numpy(zero_copy_only=False)
         counts += np.bincount(numbers, minlength=len(counts))
+        if dated is not None:
+            months.add(batch[dated], group_of_entry[numbers // _NUMBERS_PER_ENTRY])
         yield batch
     number = np.arange(_NUMBERS_PER_ENTRY)
     is_first = number % 2 == 1
@@ -125,3 +135,7 @@ def _counted(
         for place, code in enumerate(DATE_CODES, start=1):
             if rows := int(of_entry[is_first & (number >> place & 1 == 1)].sum()):
                 (entry.fixes if code.startswith("F_") else entry.warnings)[code] += rows
+    for number, (table, claim_type) in enumerate(named):
+        if low_months := months.low_months(number):
+            ledger.volume.append({"table": table, "claim_type": claim_type, "low_months": low_months})
+            ledger.entry(*keys[groups.index((table, claim_type))]).warnings["W_VOLUME"] += len(low_months)
