@@ -24,7 +24,7 @@ from claim_transformers.training.collators import IGNORE_INDEX, DataCollatorForC
 from claim_transformers.training.keyed_random import Stream, uniform_at
 from claim_transformers.training.token_columns import Features, RaggedColumn, ragged_column
 from claim_transformers.training.tokenized_patients import TokenizedPatients
-from reproduction.claim_pt.next_visit_task import DAYS_PER_YEAR, replace_codes
+from reproduction.claim_pt.next_visit_task import ages_at_visits, replace_codes
 
 if TYPE_CHECKING:
     import datasets
@@ -71,8 +71,7 @@ def describe_visits(patients: pa.Table, *, ages: bool = True, firsts: bool = Tru
         texts.append(names.take(pa.array(index[first])))
         owners.append(visit_of_code[first])
     if ages:
-        days = pc.list_flatten(patients["visit_day"]).to_numpy().astype(np.float64)
-        years = (days - pc.cast(patients["birth_day"], pa.float64()).to_numpy()[patient]) / DAYS_PER_YEAR
+        years = ages_at_visits(patients, patient)
         known = np.flatnonzero(np.isfinite(years))
         bins = np.searchsorted(AGE_BOUNDS_YEARS, years[known].clip(0), side="right") - 1
         texts.append(pa.array([f"{AGE_SYSTEM}/{bound:03d}" for bound in AGE_BOUNDS_YEARS]).take(pa.array(bins)))

@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-DAYS_PER_YEAR = 365.25
+from claim_transformers.claims.ages import whole_years
+
 QUESTIONS = ("all codes", "new onset")
 # Tables of rows by codes are dense: a gigabyte of float32 each at this size.
 MAX_CELLS = 2**28
@@ -57,6 +58,16 @@ class NextVisitRows:
         return self.targets if question == "all codes" else self.targets & (self.counts == 0)
 
 
+def ages_at_visits(patients: pa.Table, patient: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Age in full years at each visit, whose patients are given by row; NaN where unknown."""
+    births = pc.fill_null(patients["birth_day"], 0).to_numpy()[patient]
+    is_known = pc.is_valid(patients["birth_day"]).to_numpy()[patient]
+    years: NDArray[np.float64] = np.where(
+        is_known, whole_years(births, pc.list_flatten(patients["visit_day"]).to_numpy()), np.nan
+    )
+    return years
+
+
 def next_visit_rows(patients: pa.Table, codes: Sequence[str]) -> NextVisitRows:
     """Lay out the visits of a split as rows to predict.
 
@@ -84,7 +95,7 @@ def next_visit_rows(patients: pa.Table, codes: Sequence[str]) -> NextVisitRows:
         >>> rows.counts.tolist(), rows.targets.tolist()
         ([[1.0, 0.0], [2.0, 1.0]], [[True, True], [False, True]])
         >>> rows.wanted("new onset").tolist(), rows.age_years.round(1).tolist()
-        ([[False, True], [False, False]], [10.0, 11.0])
+        ([[False, True], [False, False]], [10.0, 10.0])
     """
     visits = patients["codes"].combine_chunks()
     num_visits = pc.fill_null(pc.list_value_length(visits), 0).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -105,8 +116,7 @@ def next_visit_rows(patients: pa.Table, codes: Sequence[str]) -> NextVisitRows:
     carried = _visits_by_codes(pc.list_flatten(visits), codes)
     rows = np.flatnonzero(number > 0)
 
-    days = pc.list_flatten(patients["visit_day"]).to_numpy().astype(np.float64)
-    births = pc.cast(patients["birth_day"], pa.float64()).to_numpy().astype(np.float64)
+    ages = ages_at_visits(patients, patient)
     sexes = pc.fill_null(pc.cast(patients["sex"], pa.string()), "").to_numpy(zero_copy_only=False).astype(np.str_)
     return NextVisitRows(
         codes=tuple(codes),
@@ -114,7 +124,7 @@ def next_visit_rows(patients: pa.Table, codes: Sequence[str]) -> NextVisitRows:
         visit=number[rows],
         counts=_counts_before(carried, np.repeat(first, num_visits))[rows],
         last_visit=carried[rows - 1],
-        age_years=(days[rows - 1] - births[patient[rows]]) / DAYS_PER_YEAR,
+        age_years=ages[rows - 1],
         sex=sexes[patient[rows]],
         targets=carried[rows],
     )

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from claim_transformers.analysis.rivals.features import DAYS_PER_YEAR, count_codes, select_codes
+from claim_transformers.analysis.rivals.features import ages_in_years, count_codes, select_codes
 from claim_transformers.codes import CategoryRules, category_rules
 from claim_transformers.cohorts.readmission.patient_codes import RACE
 from reproduction.medicare.populations import example_patients
@@ -193,7 +193,7 @@ def read_numbers(examples: pa.Table) -> tuple[FloatArray, list[str]]:
     groups = {kind: pc.fill_null(pc.equal(kinds, kind), False).to_numpy() for kind in VISIT_TYPES}
     groups |= {"emergency": _with_code(examples, EMERGENCY_CODES), "office": _with_code(examples, OFFICE_CODES)}
     columns = {
-        "age years": _to_float(pc.divide(pc.subtract(examples["index_day"], examples["birth_day"]), DAYS_PER_YEAR)),
+        "age years": ages_in_years(examples),
         "length of stay days": _to_float(examples["length_of_stay_days"]),
         "codes of the stay": _to_float(pc.list_value_length(pc.list_flatten(examples["codes"])))[last],
         **_amounts(examples, owner, is_before),

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from claim_transformers.analysis.audit.subgroup_attributes import ages_in_years, audit_attributes, patient_token
+from claim_transformers.analysis.audit.subgroup_attributes import audit_attributes, patient_token
+from claim_transformers.analysis.rivals.features import ages_in_years
 from claim_transformers.cohorts.readmission.patient_codes import DUAL
 
 # Claim types whose visits are counted; the index stay itself is one of type IP.

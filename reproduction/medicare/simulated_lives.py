@@ -25,7 +25,7 @@ from claim_transformers.analysis.audit.subgroup_attributes import (
     race_names,
 )
 from claim_transformers.analysis.audit.subgroups import age_bands
-from claim_transformers.analysis.rivals.features import DAYS_PER_YEAR
+from claim_transformers.claims.ages import whole_years
 from claim_transformers.cohorts.readmission.definition import HORIZON_DAYS
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _attributes(world: "World", stays: "Stays") -> dict[str, TextArray]:
         "place": place_names(pa.array(patients.rural.astype(np.int8))),
     }
     # The index date is the day after the discharge.
-    age_years = (stays.discharge + 1 - patients.birth_day[stays.patient]) / DAYS_PER_YEAR
+    age_years = whole_years(patients.birth_day[stays.patient], stays.discharge + 1)
     found = {"age": age_bands(age_years)} | {name: groups[stays.patient] for name, groups in of_patient.items()}
     return {name: found[name] for name in ("sex", "age", "race", "entitlement", "dual status", "region", "place")}
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claim_transformers.claims.engine import connect, fetch, load
-from claim_transformers.claims.fields import clean_id, parse_amount, parse_date, parse_number
+from claim_transformers.claims.fields import FILLER_DATES, clean_id, is_filler, parse_amount, parse_date, parse_number
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,22 @@ def test_what_is_no_date_in_the_declared_format_is_null(connection, text) -> Non
     assert _apply(connection, [text], lambda column: parse_date(column, "YYYYMMDD")) == [None]
 
 
+@pytest.mark.parametrize("date_format", ["YYYYMMDD", "YYYY-MM-DD"])
+def test_fillers_are_no_dates_and_their_neighbours_are(connection, date_format) -> None:
+    def write(date: str) -> str:
+        return date if date_format == "YYYY-MM-DD" else date.replace("-", "")
+
+    fillers = [write(date) for date in FILLER_DATES]
+    assert {"9999-12-31", "2199-12-31", "2099-12-31", "2050-12-31", "1900-01-01", "0000-00-00"} < set(FILLER_DATES)
+    assert _apply(connection, fillers, lambda column: parse_date(column, date_format)) == [None] * len(fillers)
+    assert all(_apply(connection, fillers, lambda column: is_filler(column, date_format)))
+    real = ["1900-01-02", "2050-12-30", "2051-01-01", "2099-12-30", "2199-12-30"]
+    texts = [write(date) for date in real]
+    found = _apply(connection, texts, lambda column: parse_date(column, date_format))
+    assert [date.isoformat() for date in found] == real
+    assert not any(_apply(connection, texts, lambda column: is_filler(column, date_format)))
+
+
 @pytest.mark.parametrize(
     "text", ["2009-02-30", "2009-1-01", "20090101", "2009/01/01", "2009-01-01 00:00:00", "9999-12-31"]
 )
@@ -44,6 +60,7 @@ def test_iso_dates_are_as_strict(connection, text) -> None:
 @given(st.lists(st.dates(dt.date(1900, 1, 2), dt.date(2199, 12, 31)), min_size=1, max_size=20))
 def test_every_real_date_is_read_in_both_formats(dates: list[dt.date]) -> None:
     connection = _SHARED
+    dates = [date for date in dates if date.isoformat() not in FILLER_DATES]
     for date_format, pattern in (("YYYYMMDD", "%Y%m%d"), ("YYYY-MM-DD", "%Y-%m-%d")):
         texts = [date.strftime(pattern) for date in dates]
         assert _apply(connection, texts, lambda column, known=date_format: parse_date(column, known)) == dates

@@ -50,14 +50,16 @@ def paid(*days: str | None) -> dict[str, Any]:
     return {"visit_paid_day": [None if when is None else day(when) for when in days]}
 
 
-def write_claims(folder: Path, patients: list[dict[str, Any]], files: int = 1) -> Path:
+def write_claims(
+    folder: Path, patients: list[dict[str, Any]], files: int = 1, *, last_day: str = "2015-12-31"
+) -> Path:
     (folder / "patients").mkdir(parents=True)
     for number in range(files):
         has_paid_days = any("visit_paid_day" in each for each in patients)
         schema = SCHEMA.append(VISIT_PAID_DAY) if has_paid_days else SCHEMA
         table = pa.Table.from_pylist(patients[number::files], schema=schema)
         pq.write_table(table, folder / "patients" / f"train-{number:05d}.parquet")
-    write_manifest(folder, {"source": "by hand"})
+    write_manifest(folder, {"source": "by hand", "patients": {"last_day": last_day}})
     (folder / "_SUCCESS").touch()
     return folder
 

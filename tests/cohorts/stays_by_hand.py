@@ -61,8 +61,14 @@ def enrolled(patient_id: str, start: str = "2008-01-01", end: str = "2010-12-31"
     } | facts
 
 
-def write_stays(folder: Path, claims: list[dict[str, Any]], eligibility: list[dict[str, Any]] | None = None) -> Path:
-    """An ingested folder; patients without a row of eligibility are enrolled throughout."""
+def write_stays(
+    folder: Path,
+    claims: list[dict[str, Any]],
+    eligibility: list[dict[str, Any]] | None = None,
+    *,
+    last_day: str | None = None,
+) -> Path:
+    """An ingested folder, whose data end with the last claim; patients without eligibility are enrolled throughout."""
     known = {row["patient_id"] for row in eligibility or ()}
     others = sorted({claim["patient_id"] for claim in claims} - known)
     tables = {
@@ -80,7 +86,8 @@ def write_stays(folder: Path, claims: list[dict[str, Any]], eligibility: list[di
         (folder / name).mkdir(parents=True)
         pq.write_table(_conform(pa.table(columns), schema), folder / name / "part-00000.parquet")
     write_patients(folder)
-    write_manifest(folder, {"source": "by hand"})
+    last_day = last_day or max(claim["discharge_date"] or claim["claim_end_date"] for claim in claims).isoformat()
+    write_manifest(folder, {"source": "by hand", "patients": {"last_day": last_day}})
     (folder / "_SUCCESS").touch()
     return folder
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from training.patients_at_random import random_patients
 
+from claim_transformers.claims.ages import whole_years
 from claim_transformers.models.claim import ClaimTokenizer
 from claim_transformers.training import DataCollatorForClaimPretraining, TokenizedPatients, tokenize_dataset
 from claim_transformers.training.landmarks import Landmarks
@@ -85,7 +86,7 @@ def test_age_is_that_at_the_landmark(batch, records, model_tokenizer):
     vocabulary = model_tokenizer.get_vocab()
     for row, birth in enumerate(records["birth_day"].to_pylist()):
         day = records["visit_day"][row].as_py()[0] + int(batch["visit_days"][row, 0])
-        years = int((day - birth) / 365.25)
+        years = whole_years(birth, day).item()
         assert batch["input_ids"][row, 0].item() == vocabulary[f"AGE/{years}"]
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from claim_transformers.analysis.rivals.features import DAYS_PER_YEAR
 from reproduction.engine.steps import Workspace
 from reproduction.medicare.stored_tables import stored_tables
 from reproduction.medicare.subgroup_study import audit_models, choose_thresholds
@@ -26,7 +25,7 @@ def make_stays(seed=0, rows=ROWS):
             "patient_id": [f"p{number // 2}" for number in range(rows)],
             "sex": random.choice(["F", "M"], rows),
             "birth_day": pa.array(np.zeros(rows, np.int32)),
-            "index_day": pa.array((random.uniform(55, 95, rows) * DAYS_PER_YEAR).astype(np.int32)),
+            "index_day": pa.array((random.uniform(55, 95, rows) * 365.25).astype(np.int32)),
             "patient_codes": [[f"RACE/{name}", "ENTITLEMENT/0"] for name in race],
             "county_fips": random.choice(["36061", "48201", None], rows).tolist(),
         }

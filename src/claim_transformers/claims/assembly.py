@@ -1,5 +1,6 @@
 """Assembly of code events of any source into the files of the patients table."""
 
+import datetime as dt
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from claim_transformers.claims.enrollment import EligibilityRows, merge_eligibility
+from claim_transformers.claims.last_day import find_last_day, raise_last_days, write_day
 from claim_transformers.claims.packing import (
     MAX_PATIENTS,
     NULL_DAY,
@@ -46,6 +48,7 @@ class PatientCounts:
         patients_without_eligibility (`int`): Rows written without any eligibility: sex, birth and enrollment unknown.
         repeated_codes (`int`): Codes that stood more than once on a visit.
         codes_without_visit (`int`): Codes left out because they have no patient, service date or claim type.
+        last_day (`str`, *optional*): Last day of the data, ISO, see `claims.last_day`; none if nobody has a visit.
 
     Examples:
         >>> PatientCounts(1, 2, 5, 4, {"train": 1}, 0, 0, 3, 0).to_dict()["visits"]
@@ -61,6 +64,7 @@ class PatientCounts:
     patients_without_eligibility: int
     repeated_codes: int
     codes_without_visit: int
+    last_day: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The counts as plain values, for a report."""
@@ -108,7 +112,7 @@ class SequenceAssembler:
         self.patient_ids = patient_ids.take(pa.array(order))
         self.visit_types = pa.array(sorted(visit_types), pa.string())
         self.codes = CodeNumbers()
-        self.last_day = NULL_DAY
+        self._last_days = np.full(len(patient_ids), NULL_DAY, np.int32)
         self._split_ends = np.append(0, np.cumsum(np.bincount(splits, minlength=len(SPLITS))))
         num_shards = shards if shards is not None else math.ceil(num_codes / _KEYS_PER_SHARD)
         num_shards = max(1, min(num_shards, _MAX_SHARDS), math.ceil(len(patient_ids) / MAX_PATIENTS))
@@ -156,8 +160,7 @@ class SequenceAssembler:
             ClaimDataError: `E_KEY_RANGE`, if a day lies outside the years 1697 to 2412.
         """
         is_complete = (patients >= 0) & (days != NULL_DAY) & (visit_types >= 0)
-        if is_complete.any():
-            self.last_day = max(self.last_day, int(days[is_complete].max()))
+        self.add_days(patients[is_complete], days[is_complete])
         shards = np.where(is_complete, patients // self._shard_size, 0)
         keys = pack_keys(
             np.where(is_complete, patients - shards * self._shard_size, 0),
@@ -201,19 +204,35 @@ class SequenceAssembler:
         keys = pack_paid(patients - shards * self._shard_size, days[rows], visit_types[rows], paid_days[rows])
         self._paid_spill.append(keys, shards)
 
-    def write(self, folder: Path, eligibility: EligibilityRows, *, progress: bool = False) -> PatientCounts:
+    def add_days(self, patients: Integers, days: Integers) -> None:
+        """Add days of service without codes, such as ends of claims, for the last day of the data."""
+        is_known = patients >= 0
+        raise_last_days(self._last_days, patients[is_known], days[is_known])
+
+    def last_day(self, extract_date: dt.date | None = None) -> int:
+        """The last day of the data, of what was added so far."""
+        return find_last_day(self._last_days, extract_date)
+
+    def write(
+        self,
+        folder: Path,
+        eligibility: EligibilityRows,
+        *,
+        extract_date: dt.date | None = None,
+        progress: bool = False,
+    ) -> PatientCounts:
         """Write all splits, one shard at a time.
 
         Args:
             folder (`Path`): Existing folder for `SPLIT-NNNNN.parquet`.
             eligibility (`EligibilityRows`): Eligibility of the known patients.
+            extract_date (`datetime.date`, *optional*): Day of the extract, which bounds the last day of the data.
             progress (`bool`, *optional*, defaults to `False`): Whether to show a progress bar.
 
         Returns:
             `PatientCounts`: What was written.
         """
-        ends = eligibility.ends[eligibility.ends != NULL_DAY]
-        last_day = max(self.last_day, int(ends.max()) if len(ends) else NULL_DAY)
+        last_day = self.last_day(extract_date)
         enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day)
         names = PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes())
         is_eligible = np.zeros(len(self.patient_ids), dtype=bool)
@@ -246,6 +265,7 @@ class SequenceAssembler:
             patients_without_eligibility=num_patients - num_eligible,
             repeated_codes=self._num_added - num_codes,
             codes_without_visit=self._num_without_visit,
+            last_day=write_day(last_day),
         )
 
     def _read_shard(self, shard: int) -> TimelineArrays:

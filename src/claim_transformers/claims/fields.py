@@ -6,7 +6,6 @@ here; whether that costs the row is decided by the checks in [`quality`].
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Literal
 
 import ibis
@@ -16,10 +15,16 @@ import ibis.expr.types as ir
 DateFormat = Literal["YYYYMMDD", "YYYY-MM-DD"]
 
 _PATTERNS: dict[str, str] = {"YYYYMMDD": "%Y%m%d", "YYYY-MM-DD": "%Y-%m-%d"}
-# Fillers that systems write where no date is known. 9999-12-31, another one, lies beyond the latest date.
-_SENTINEL_DATE = dt.date(1900, 1, 1)
-_EARLIEST_DATE = dt.date(1850, 1, 1)
-_LATEST_DATE = dt.date(2200, 12, 31)
+# What systems write where a date is not known or an end is open: zeros and nines, the first days that Excel, SQL
+# Server and COBOL know, the last days of payers, Oracle, pandas and SQL Server. No date, in any source and column.
+FILLER_DATES = (
+    *("0000-00-00", "0001-01-01", "1753-01-01", "1800-01-01", "1899-12-30", "1899-12-31", "1900-01-01"),
+    *("2050-12-31", "2078-12-31", "2079-06-06", "2099-12-31", "2100-12-31", "2199-12-31", "2262-04-11", "2299-12-31"),
+    *("2999-12-31", "3000-12-31", "4712-12-31", "8888-12-31", "9999-01-01", "9999-12-31", "9999-99-99"),
+)
+_EARLIEST_DATE, _LATEST_DATE = "1850-01-01", "2200-12-31"
+# No filler lies between these two, and nearly every date does.
+_FIRST_USUAL_DATE, _LAST_USUAL_DATE = "1900-01-02", "2050-12-30"
 _AMOUNT_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$"
 
 
@@ -31,13 +36,25 @@ def _try_strptime(text: types.string, pattern: types.string) -> types.timestamp:
 
 def parse_date(text: ir.StringValue, date_format: DateFormat) -> ir.DateValue:
     """Read a date, null if it is impossible, a sentinel or not in the declared format."""
-    pattern = _PATTERNS[date_format]
-    earliest, latest, sentinel = (date.strftime(pattern) for date in (_EARLIEST_DATE, _LATEST_DATE, _SENTINEL_DATE))
+    earliest, latest = (_write(date, date_format) for date in (_EARLIEST_DATE, _LATEST_DATE))
     # The parser skips blanks and accepts one-digit months and days, hence the length. Both formats sort like the dates
     # they stand for, so the text is compared and parsed once.
-    is_whole = (text.length() == len(sentinel)) & ~text.contains(" ")
-    is_real = is_whole & text.between(earliest, latest) & (text != sentinel)
-    return _try_strptime(ibis.ifelse(is_real, text, ibis.null("string")), pattern).date()
+    is_whole = (text.length() == len(latest)) & ~text.contains(" ")
+    is_real = is_whole & text.between(earliest, latest) & ~is_filler(text, date_format)
+    return _try_strptime(ibis.ifelse(is_real, text, ibis.null("string")), _PATTERNS[date_format]).date()
+
+
+def is_filler(text: ir.StringValue, date_format: DateFormat) -> ir.BooleanValue:
+    """Whether a text is one of `FILLER_DATES`."""
+    first, last = (_write(date, date_format) for date in (_FIRST_USUAL_DATE, _LAST_USUAL_DATE))
+    # The list is looked through for the few others only, and as one text: a list of literals for each of a hundred
+    # columns is slow to plan.
+    fillers = ibis.literal("".join(f"|{_write(date, date_format)}" for date in FILLER_DATES) + "|")
+    return ibis.ifelse(text.between(first, last), False, fillers.contains("|" + text + "|"))
+
+
+def _write(date: str, date_format: DateFormat) -> str:
+    return date if date_format == "YYYY-MM-DD" else date.replace("-", "")
 
 
 def parse_amount(text: ir.StringValue) -> ir.DecimalValue:

@@ -8,13 +8,13 @@ first that fails names the reason, so a row is counted once.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
 
-from claim_transformers.claims.fields import DateFormat, clean_id, parse_amount, parse_date
+from claim_transformers.claims.fields import DateFormat, clean_id, is_filler, parse_amount, parse_date
 
 # Bills for services of the last days of life arrive late and are dated carelessly.
 _DAYS_AFTER_DEATH = 30
@@ -55,11 +55,11 @@ def check_id(column: str) -> RowCheck:
 
 
 def check_date(column: str, date_format: DateFormat, *, required: bool = True) -> RowCheck:
-    """`R_DATE`: the date is impossible, a sentinel, in another format or, where required, missing."""
+    """`R_DATE`: the date is impossible, in another format or, where required, missing or a filler."""
 
     def fails(rows: ir.Table) -> ir.BooleanValue:
         unreadable = parse_date(rows[column], date_format).isnull()
-        return unreadable if required else unreadable & rows[column].notnull()
+        return unreadable if required else unreadable & ~is_filler(rows[column], date_format)
 
     return RowCheck("R_DATE", f"{column} is no real date in the format {date_format}", fails)
 
@@ -123,12 +123,14 @@ def fix_amount(*columns: str) -> RowCheck:
     )
 
 
-def warn_open_stay(discharge: str, *, is_inpatient: Callable[[ir.Table], ir.BooleanValue]) -> RowCheck:
-    """`W_OPEN_STAY`: an inpatient row without a discharge date."""
+def fix_dates(columns: Sequence[str], date_format: DateFormat) -> RowCheck:
+    """`F_DATE_NULL`: a date that the row can do without is no real date or a filler, and becomes null."""
     return RowCheck(
-        "W_OPEN_STAY",
-        "an inpatient claim without a discharge date: no discharge label",
-        lambda rows: is_inpatient(rows) & rows[discharge].isnull(),
+        "F_DATE_NULL",
+        "a date that the row can do without is no real date or a filler, and becomes null",
+        lambda rows: ibis.or_(
+            *(rows[name].notnull() & parse_date(rows[name], date_format).isnull() for name in columns)
+        ),
     )
 
 

@@ -6,6 +6,7 @@ already stand in the order of the files. The bytes written depend neither on the
 they are spread over files and row groups, nor on the number of shards.
 """
 
+import datetime as dt
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -30,7 +31,8 @@ from claim_transformers.claims.visits import (
 )
 from claim_transformers.codes.errors import ClaimDataError
 
-_HEADER_COLUMNS = ("patient_id", "claim_type", "claim_start_date", "admission_date", "paid_date")
+_END_COLUMNS = ("claim_end_date", "discharge_date")
+_HEADER_COLUMNS = ("patient_id", "claim_type", "claim_start_date", "admission_date", "paid_date", *_END_COLUMNS)
 _FIELDS = {"system", "code", "date"}
 
 
@@ -39,6 +41,7 @@ def write_patients(
     *,
     salt: str = DEFAULT_SALT,
     code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS,
+    extract_date: dt.date | None = None,
     shards: int | None = None,
     progress: bool = False,
 ) -> PatientCounts:
@@ -51,6 +54,7 @@ def write_patients(
         folder (`str` or `Path`): Folder with `claim_line/`, `rx_claim/` and `eligibility/`, each of parquet files.
         salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split, see `split_of`.
         code_columns (`Sequence[str]`, *optional*): Which columns give codes, see `claims.visits`.
+        extract_date (`datetime.date`, *optional*): Day of the extract, which bounds the last day of the data.
         shards (`int`, *optional*): Number of shards; more take less memory. The result is the same.
         progress (`bool`, *optional*, defaults to `False`): Whether to show progress bars.
 
@@ -103,7 +107,7 @@ def write_patients(
         _add_claim_lines(assembler, claim_lines, columns, progress)
         _add_rx_claims(assembler, rx_claims, columns, progress)
         rows, others = EligibilityRows.of_batches(eligibility.batches(ELIGIBILITY_COLUMNS), assembler.positions)
-        counts = assembler.write(written, rows, progress=progress)
+        counts = assembler.write(written, rows, extract_date=extract_date, progress=progress)
         if (folder / "patients").exists():
             (folder / "patients").rename(Path(temporary, "replaced"))
         written.rename(folder / "patients")
@@ -124,6 +128,8 @@ def _add_claim_lines(
         header_days, admission_days = days_of(batch["claim_start_date"]), days_of(batch["admission_date"])
         is_admitted = (visit_types == inpatient) & (admission_days != NULL_DAY)
         header_days = np.where(is_admitted, admission_days, header_days)
+        for name in _END_COLUMNS:
+            assembler.add_days(patients, days_of(batch[name]))
         paid_days = days_of(batch["paid_date"])
         assembler.add_paid(patients, header_days, visit_types, paid_days)
         for date in sorted(dates):

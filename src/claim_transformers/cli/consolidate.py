@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from claim_transformers.cli.options import Overwrite, new_app
+from claim_transformers.cli.options import Overwrite, as_date, new_app
 from claim_transformers.cli.source_commands import declare, given
 from claim_transformers.sources.registry import Source, SourceOption, sources
 
@@ -21,6 +21,9 @@ def consolidate(
         float, typer.Option(min=0, max=1, help="Share of a load in quarantine above which it fails.")
     ] = 0.05,
     max_reason_share: Annotated[float, typer.Option(min=0, max=1, help="The same for a single reason.")] = 0.01,
+    extract_date: Annotated[
+        str | None, typer.Option(help="Day of the extract, ISO; later services go to quarantine.")
+    ] = None,
     overwrite: Overwrite = False,
     **options: Any,
 ) -> None:
@@ -35,6 +38,7 @@ def consolidate(
             overwrite=overwrite,
             max_quarantine_share=max_quarantine_share,
             max_reason_share=max_reason_share,
+            extract_date=None if extract_date is None else as_date(extract_date, "--extract-date"),
             options=_by_source(given(options), {load.source for load in area.loads() if load.is_valid}),
         )
     typer.echo(str(summary))

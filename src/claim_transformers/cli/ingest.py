@@ -13,7 +13,7 @@ _EXTRACT_DATE = SourceOption("extract_date", str, "Day of the extract, ISO; late
 
 
 def _ingest_command(source: Source) -> Command:
-    """Make the sub-command of a source; one that publishes by itself has no check of the extract date."""
+    """Make the sub-command of a source."""
     raw = "Folder of raw files; '-' fetches them." if source.fetches else "Folder of raw files."
 
     def ingest(
@@ -37,7 +37,7 @@ def _ingest_command(source: Source) -> Command:
         summary = run(source.name, location, out, overwrite=overwrite, progress=True, **given(shares | options))
         typer.echo(str(summary))
 
-    return declare(ingest, source.options if source.publish else (_EXTRACT_DATE, *source.options))
+    return declare(ingest, (_EXTRACT_DATE, *source.options))
 
 
 app = new_app(cls=source_commands(_ingest_command), no_args_is_help=True, subcommand_metavar="SOURCE PATH OUT")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from claim_transformers.claims.ages import whole_years
 from claim_transformers.training.token_columns import (
     Features,
     RaggedColumn,
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 
 _IGNORE_INDEX = -100
 _INPATIENT_TYPE = "TYPE/IP"
-_UNKNOWN_DAYS = np.iinfo(np.int32).min
+_UNKNOWN_DAY = np.iinfo(np.int32).min
 SPAN_COLUMNS = ("span_start_days", "span_end_days")
-AGE_COLUMN = "first_age_days"
+# Days since 1970-01-01, named apart from the columns of patients, which go when patients are tokenised.
+AGE_COLUMNS = ("age_birth_day", "age_first_day")
 
 
 @dataclass
@@ -123,14 +125,14 @@ def age_at_landmark(
 ) -> "Int64Array":
     """Write the age at the landmark over the age at the first visit, as a cohort has it at its index date."""
     values: Int64Array = tokens.values.astype(np.int64)
-    if AGE_COLUMN not in column_names(features) or not len(age_ids):
+    if not set(AGE_COLUMNS) <= set(column_names(features)) or not len(age_ids):
         return values
-    first_age_days = scalar_column(features, AGE_COLUMN).astype(np.int64)
+    birth_day, first_day = (scalar_column(features, name).astype(np.int64) for name in AGE_COLUMNS)
     starts = np.cumsum(tokens.lengths) - tokens.lengths
-    # The age is the first token of a row where there is one; 1461 days are four years.
-    row = np.flatnonzero((landmark >= 1) & (first_age_days != _UNKNOWN_DAYS) & (tokens.lengths > 0))
+    # The age is the first token of a row where there is one.
+    row = np.flatnonzero((landmark >= 1) & (birth_day != _UNKNOWN_DAY) & (tokens.lengths > 0))
     row = row[np.isin(tokens.values[starts[row]], age_ids)]
-    years = np.clip(4 * (first_age_days[row] + landmark[row]) // 1461, 0, len(age_ids) - 1)
+    years = np.clip(whole_years(birth_day[row], first_day[row] + landmark[row]), 0, len(age_ids) - 1)
     values[starts[row]] = age_ids[years]
     return values
 
@@ -151,10 +153,11 @@ def observation_columns(table: Any, visit_days: Any) -> dict[str, Any]:
             relative = pa.array(spans.values - first_day[spans.row], pa.int32())
             columns[name] = pa.ListArray.from_arrays(offsets, relative)
     if "birth_day" in table.column_names:
-        birth_day = table.column("birth_day")
-        age_days = first_day - pc.fill_null(birth_day, 0).to_numpy()
-        known = pc.is_valid(birth_day).to_numpy() & (view.lengths > 1)
-        columns[AGE_COLUMN] = pa.array(np.where(known, age_days, _UNKNOWN_DAYS), pa.int32())
+        birth_day = pc.fill_null(table.column("birth_day"), _UNKNOWN_DAY).to_numpy()
+        known_birth = np.where(view.lengths > 1, birth_day, _UNKNOWN_DAY)
+        columns |= {
+            name: pa.array(days, pa.int32()) for name, days in zip(AGE_COLUMNS, (known_birth, first_day), strict=True)
+        }
     return columns
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from claim_transformers.training.keyed_random import row_digests
-from claim_transformers.training.landmarks import AGE_COLUMN, SPAN_COLUMNS, observation_columns
+from claim_transformers.training.landmarks import AGE_COLUMNS, SPAN_COLUMNS, observation_columns
 from claim_transformers.version import __version__
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
 
 _TOKEN_COLUMNS = ("input_ids", "visit_ids", "visit_days", "category_ids")
-_OBSERVATION_COLUMNS = (*SPAN_COLUMNS, AGE_COLUMN)
+_OBSERVATION_COLUMNS = (*SPAN_COLUMNS, *AGE_COLUMNS)
 _LABEL_COLUMN = "label"
 LENGTH_COLUMN = "length"
 DIGEST_COLUMN = "patient_digest"
@@ -115,8 +115,8 @@ def tokenize_dataset(
     Returns:
         The same kind of object with the columns `input_ids`, `visit_ids`, `visit_days`, `category_ids`, `length`, a
         `patient_digest` where the rows have a `patient_id`, and `label` where they have one. Rows without an index
-        date, those of pretraining, get `span_start_days`, `span_end_days` (enrolment) and `first_age_days`, counted
-        from the first visit in view, where the patients table knows them.
+        date, those of pretraining, get `span_start_days` and `span_end_days` (enrolment, counted from the first visit
+        in view), `age_birth_day` and `age_first_day` (that visit), where the patients table knows them.
 
     Raises:
         ValueError: If `num_proc` is asked for on a stream.

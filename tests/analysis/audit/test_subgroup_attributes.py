@@ -12,14 +12,14 @@ from claim_transformers.analysis.audit.subgroup_attributes import (
     patient_token,
     race_names,
 )
-from claim_transformers.analysis.rivals.features import DAYS_PER_YEAR
+from claim_transformers.claims.ages import birthday
 
 
 def make_examples(**changes):
     columns = {
         "sex": ["F", "M", None],
         "birth_day": pa.array([0, 0, None], pa.int32()),
-        "index_day": pa.array([int(80 * DAYS_PER_YEAR), int(64.9 * DAYS_PER_YEAR), 15000], pa.int32()),
+        "index_day": pa.array([29_402, 23_700, 15000], pa.int32()),
         "patient_codes": [["RACE/BLACK", "ENTITLEMENT/2", "COUNTY/X-1"], ["ENTITLEMENT/1", "DUAL/02"], []],
         "county_fips": ["48201", "17031", None],
         "county_measures": [{"IS_RURAL": 1.0}, {"IS_RURAL": 0.0}, {"IS_RURAL": None}],
@@ -65,10 +65,14 @@ def test_groups_do_not_depend_on_how_a_table_is_chunked():
         assert groups.tolist() == audit_attributes(whole)[name].tolist()
 
 
-@pytest.mark.parametrize(("years", "band"), [(64.99, "under 65"), (65.01, "65 to 74"), (85.01, "85 and over")])
-def test_ages_are_those_at_the_index_date(years, band):
+@pytest.mark.parametrize(
+    ("years", "days", "band"),
+    [(65, -1, "under 65"), (65, 0, "65 to 74"), (85, -1, "75 to 84"), (85, 0, "85 and over")],
+)
+def test_ages_are_those_at_the_index_date(years, days, band):
     examples = make_examples(birth_day=pa.array([5000] * 3, pa.int32()))
-    examples = examples.set_column(2, "index_day", pa.array([5000 + round(years * DAYS_PER_YEAR)] * 3, pa.int32()))
+    index_day = birthday(5000, years).item() + days
+    examples = examples.set_column(2, "index_day", pa.array([index_day] * 3, pa.int32()))
     assert set(audit_attributes(examples)["age"].tolist()) == {band}
 
 

@@ -24,8 +24,8 @@ def test_the_manifest_names_the_population_and_its_parameters(medicare_folder):
     assert manifest["parameters_sha256"] == medicare_parameters_digest()
 
 
-def test_the_parameters_are_those_that_version_1_published():
-    assert MEDICARE_SIMULATION_VERSION == 1
+def test_the_parameters_are_those_that_version_2_published():
+    assert MEDICARE_SIMULATION_VERSION == 2
     assert medicare_parameters_digest() == "a9d1349bc06fd8724cf1b9582d0b90cf85f6824257767cca7fe259afc5b4c0a0"
 
 

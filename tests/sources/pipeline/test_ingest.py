@@ -137,7 +137,7 @@ _UNUSABLE = [
     ({"CLM_FROM_DT": "20090230"}, "R_DATE"),
     ({"CLM_FROM_DT": ""}, "R_DATE"),
     ({"CLM_THRU_DT": "99991231"}, "R_DATE"),
-    ({"CLM_ADMSN_DT": "00000000"}, "R_DATE"),
+    ({"CLM_ADMSN_DT": "20090231"}, "R_DATE"),
     ({"CLM_THRU_DT": "20090401"}, "R_DATE_ORDER"),
     ({"NCH_BENE_DSCHRG_DT": "20090401"}, "R_DATE_ORDER"),
     ({"CLM_FROM_DT": "19390101"}, "R_BEFORE_BIRTH"),
@@ -231,11 +231,6 @@ def test_the_report_and_the_summary_show_how_many_codes_have_a_category(tmp_path
 def test_an_option_that_the_source_does_not_know_is_refused(tmp_path: Path, source: str, options: dict) -> None:
     with pytest.raises(ValueError, match=f"expected options of '{source}' out of"):
         ingest(source, tmp_path, tmp_path / "out", progress=False, **options)
-
-
-def test_a_source_without_a_check_of_the_extract_date_refuses_one(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected no extract_date for 'meds'"):
-        ingest("meds", tmp_path, tmp_path / "out", extract_date=dt.date(2012, 1, 1))
 
 
 def test_a_folder_below_a_file_cannot_be_written(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from claim_transformers.analysis.audit.subgroup_numbers import UNKNOWN
 from claim_transformers.analysis.audit.subgroups import age_bands
-from claim_transformers.analysis.rivals.features import DAYS_PER_YEAR
+from claim_transformers.analysis.rivals.features import ages_in_years
 from claim_transformers.cohorts.readmission.patient_codes import DUAL, ENTITLEMENT, RACE
 
 TextArray = NDArray[np.str_]
@@ -63,13 +63,6 @@ def audit_attributes(examples: pa.Table) -> dict[str, TextArray]:
     if measures is not None and measures.type.get_field_index(_RURAL_MEASURE) >= 0:
         found["place"] = place_names(pc.struct_field(measures, _RURAL_MEASURE))
     return found
-
-
-def ages_in_years(examples: pa.Table) -> NDArray[np.float64]:
-    """Ages at the index date."""
-    days = pc.subtract(examples["index_day"], examples["birth_day"]).cast(pa.float64())
-    years: NDArray[np.float64] = pc.fill_null(days, float("nan")).to_numpy() / DAYS_PER_YEAR
-    return years
 
 
 def patient_token(examples: pa.Table, name: str) -> pa.Array:

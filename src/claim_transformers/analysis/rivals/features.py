@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from claim_transformers.claims.ages import whole_years
 from claim_transformers.codes import CategoryRules
 from claim_transformers.training.token_columns import scalar_column
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-DAYS_PER_YEAR = 365.25
 _UTILISATION_TYPES = ("IP", "OP", "RX", "CAR")
 
 
@@ -70,10 +70,18 @@ def categories_of_tokens(tokens: Sequence[str], rules: CategoryRules) -> pa.Arra
     return pa.array([rules.category_of_token(token) for token in tokens], pa.string())
 
 
+def ages_in_years(examples: pa.Table) -> NDArray[np.float64]:
+    """Ages at the index date in full calendar years, NaN where unknown."""
+    born, index_day = (pc.fill_null(examples[name], 0).to_numpy() for name in ("birth_day", "index_day"))
+    is_known = pc.and_(pc.is_valid(examples["birth_day"]), pc.is_valid(examples["index_day"])).to_numpy()
+    years: NDArray[np.float64] = np.where(is_known, whole_years(born, index_day), np.nan)
+    return years
+
+
 def demographics(examples: pa.Table) -> tuple[NDArray[np.float64], list[str]]:
     """Age at the index date, sex, and how often each kind of care was used."""
-    age_years = pc.divide(pc.subtract(examples["index_day"], examples["birth_day"]), DAYS_PER_YEAR)
-    columns = [pc.fill_null(age_years, 0.0).to_numpy() / 20.0, pc.is_null(examples["birth_day"]).to_numpy()]
+    age_years = ages_in_years(examples)
+    columns = [np.nan_to_num(age_years) / 20.0, np.isnan(age_years)]
     columns += [pc.fill_null(pc.equal(examples["sex"], sex), False).to_numpy() for sex in ("F", "M")]
     names = ["age_years / 20", "age unknown", "female", "male"]
     lengths = pc.list_value_length(examples["visit_type"]).to_numpy(zero_copy_only=False)

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from claim_transformers.claims.last_day import last_day_of
+from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep
 from claim_transformers.cohorts.cohort import Cohort, split_examples
@@ -32,7 +34,9 @@ def build_event_cohort(definition: EventDefinition, claims: str | Path) -> Cohor
     Reads one row group at a time, so memory follows the examples that are kept. Where fewer cases or controls exist
     than asked for, all of them are used and a warning is logged.
     """
-    drawn, counts, hides = _select_and_draw(Path(claims), definition)
+    last_day = last_day_of(open_folder(claims))
+    _check_windows(definition, last_day)
+    drawn, counts, hides = _select_and_draw(Path(claims), definition, last_day)
     steps = _selection_steps(definition, counts)
     if not drawn.num_rows:
         lost = ", ".join(f"{step.step}: {step.patients}" for step in steps)
@@ -56,14 +60,31 @@ def build_event_cohort(definition: EventDefinition, claims: str | Path) -> Cohor
     return cohort
 
 
-def _select_and_draw(claims: Path, definition: EventDefinition) -> tuple[pa.Table, SelectionCounts, bool]:
+def _check_windows(definition: EventDefinition, last_day: int) -> None:
+    """Refuse fixed dates of which none has a window inside the data, and warn of those that have not."""
+    days = definition.index_days if definition.index.rule == "fixed_date" else []
+    beyond = sum(day + definition.label.horizon_days - 1 > last_day for day in days)
+    if not beyond:
+        return
+    found = (
+        f"{beyond} of {len(days)} index dates of {definition.name!r} have a horizon that reaches beyond the last day "
+        "of the data (last_day in quality_report.json)"
+    )
+    if beyond == len(days):
+        raise ClaimDataError("E_DATA_END", f"{found}: take an earlier date, a shorter horizon or more claims")
+    _logger.warning("%s: EVERYBODY IS CENSORED THERE", found)
+
+
+def _select_and_draw(
+    claims: Path, definition: EventDefinition, last_day: int
+) -> tuple[pa.Table, SelectionCounts, bool]:
     """The examples drawn from all row groups, the counts of everybody, and whether unpaid visits could be hidden."""
     parts: list[pa.Table] = []
     counts: list[SelectionCounts] = []
     hides, limit = False, _ROWS_BEFORE_THINNING
     for table in _patient_groups(claims):
         timelines = Timelines(table, hide_unpaid=definition.hide_unpaid)
-        part, counts_of_part = select(timelines, definition)
+        part, counts_of_part = select(timelines, definition, last_day)
         parts.append(part)
         counts.append(counts_of_part)
         hides |= timelines.hides_unpaid

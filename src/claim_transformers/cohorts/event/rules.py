@@ -8,10 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from claim_transformers.claims.ages import whole_years
 from claim_transformers.cohorts.event.definition import Criterion, EventDefinition
 from claim_transformers.cohorts.timelines import UNKNOWN_DAY, Days, Flags, Timelines
-
-_DAYS_PER_YEAR = 365.25
 
 
 def satisfies(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
@@ -33,7 +32,7 @@ def _enrolled(timelines: Timelines, definition: EventDefinition, criterion: Crit
 
 
 def _age(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
-    age_years = np.floor((index_day - timelines.birth_day) / _DAYS_PER_YEAR)
+    age_years = whole_years(timelines.birth_day, index_day)
     low = -np.inf if criterion.minimum is None else criterion.minimum
     high = np.inf if criterion.maximum is None else criterion.maximum
     fits: Flags = (timelines.birth_day != UNKNOWN_DAY) & (age_years >= low) & (age_years <= high)

@@ -13,7 +13,7 @@ from claim_transformers.cohorts.event.rules import satisfies
 from claim_transformers.cohorts.event.sampling import draw_rows, unit_hash
 from claim_transformers.cohorts.timelines import UNKNOWN_DAY, Days, Flags, Timelines
 
-CENSORED = ("left enrolment within the horizon", "died within the horizon")
+CENSORED = ("left enrolment within the horizon", "died within the horizon", "the data end within the horizon")
 HIDDEN = "visits_hidden"
 
 
@@ -42,15 +42,15 @@ def step_names(definition: EventDefinition) -> list[str]:
     return ["patients with a visit", index, *steps, "outcome known (event, or observed to the end)"]
 
 
-def select(timelines: Timelines, definition: EventDefinition) -> tuple[pa.Table, SelectionCounts]:
-    """Judge every patient at every index date, and keep one eligible date for each.
+def select(timelines: Timelines, definition: EventDefinition, last_day: int) -> tuple[pa.Table, SelectionCounts]:
+    """Judge every patient at every index date, and keep one eligible date for each; the data end on `last_day`.
 
     The table holds those eligible patients that the sampling may need, cut at the index date, with `index_day`,
     `label` (or lists of categories) and `visits_hidden`, how many visits before it were not paid yet; the counts are
     of all.
     """
     candidates = [
-        _judge(timelines, definition, index_day, has_index)
+        _judge(timelines, definition, index_day, has_index, last_day)
         for index_day, has_index in index_candidates(timelines, definition)
     ]
     # A patient passes a step when it does so at one of its index dates.
@@ -61,8 +61,11 @@ def select(timelines: Timelines, definition: EventDefinition) -> tuple[pa.Table,
     index_day = np.stack([candidate.index_day for candidate in candidates])[chosen, rows]
     label = np.stack([candidate.label for candidate in candidates])[chosen, rows]
     is_censored = passed[-2] & ~passed[-1]
-    died = np.any([candidate.died for candidate in candidates], axis=0)
-    censored = np.array([int((is_censored & ~died).sum()), int((is_censored & died).sum())])
+    died, is_cut = (
+        is_censored & np.any(marks, axis=0)
+        for marks in zip(*((each.died, each.is_cut) for each in candidates), strict=True)
+    )
+    censored = np.array([int(marks.sum()) for marks in (is_censored & ~is_cut & ~died, ~is_cut & died, is_cut)])
     eligible = np.flatnonzero(passed[-1])
     ids = timelines.patients["patient_id"].take(pa.array(eligible))
     keep = np.zeros(timelines.num_patients, bool)
@@ -92,14 +95,21 @@ class _Candidate:
     label: NDArray[np.int8]
     passed: list[Flags]
     died: Flags
+    is_cut: Flags
 
 
-def _judge(timelines: Timelines, definition: EventDefinition, index_day: Days, has_index: Flags) -> _Candidate:
+def _judge(
+    timelines: Timelines, definition: EventDefinition, index_day: Days, has_index: Flags, last_day: int
+) -> _Candidate:
     passed = [has_index]
     for criterion in definition.criteria:
         passed.append(passed[-1] & satisfies(timelines, definition, criterion, index_day))
     label, known, died = _labels(timelines, definition, index_day)
-    return _Candidate(index_day, label, [*passed, passed[-1] & known], died & passed[-1])
+    # With the outcome or without: where the data end first, nobody would be left but those who had it in time.
+    is_cut = index_day + definition.label.horizon_days - 1 > last_day
+    return _Candidate(
+        index_day, label, [*passed, passed[-1] & known & ~is_cut], died & passed[-1], is_cut & passed[-1]
+    )
 
 
 def _labels(

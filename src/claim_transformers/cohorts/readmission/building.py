@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 
 from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.claims.engine import connect, fetch
+from claim_transformers.claims.last_day import last_day_of
 from claim_transformers.claims.paid_days import VISIT_PAID_DAY
+from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep
 from claim_transformers.cohorts.cohort import Cohort, split_examples
@@ -83,7 +85,9 @@ def build_readmission_cohort(
     stays_table = prepare(connection, tables, definition)
     stays = fetch(connection, stays_table.order_by("stay"))
     people = _people_of(claims, stays["patient_id"])
-    chosen = select_index_stays(connection, tables, stays, Timelines(_without_visits(people)), definition)
+    chosen = select_index_stays(
+        connection, tables, stays, Timelines(_without_visits(people)), definition, last_day_of(open_folder(claims))
+    )
     keep, steps = _keep_of_split(chosen, stays, definition)
     if not keep.any():
         lost = ", ".join(f"{step.step}: {step.patients}" for step in steps)

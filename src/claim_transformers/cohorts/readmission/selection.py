@@ -62,8 +62,12 @@ def select_index_stays(
     stays: pa.Table,
     people: Timelines,
     definition: ReadmissionDefinition,
+    last_day: int,
 ) -> IndexStays:
-    """Label all stays, in order, and choose the index stays among them; `people` are their patients without visits."""
+    """Label all stays, in order, and choose the index stays among them.
+
+    `people` are their patients without visits, `last_day` is the last day of the data.
+    """
     admission, discharge = (
         stays[name].cast(pa.int32()).to_numpy().astype(np.int64) for name in ("admission_date", "discharge_date")
     )
@@ -83,7 +87,7 @@ def select_index_stays(
         people.enrolled_until(discharge),
         people.death_day,
         horizon_days=horizon,
-        last_day=_last_day(connection),
+        last_day=last_day,
     )
     ends = _ends(stays, admission, discharge, people)
     transfer = (label == 1) & ((gap == 0) | (ends["to another hospital"] & (gap <= 1)))
@@ -154,10 +158,3 @@ def _codes_of_stays(connection: "Backend", tables: Mapping[str, "ir.Table"]) -> 
     with engine_errors("reading diagnoses and procedures of stays"):
         principal, procedures = (fetch(connection, codes) for codes in stay_codes(own, claims, tables["claim_line"]))
     return principal, procedures
-
-
-def _last_day(connection: "Backend") -> int:
-    """The last day of any claim, in days since 1970-01-01."""
-    claims = connection.table(CLAIMS)
-    last = fetch(connection, claims.aggregate(last=claims.end_date.max()))["last"].cast(pa.int32())[0].as_py()
-    return int(last) if last is not None else UNKNOWN_DAY

@@ -28,7 +28,7 @@ class _PatientHistory:
     Args:
         age_years (`int` or `None`): Age, when it is given rather than computed.
         sex (`str`): `"F"`, `"M"` or `"U"`.
-        birth_day (`int` or `None`): Day of birth, in the count that the visits use.
+        birth_day (`int` or `None`): Day of birth; this and the other days are days since 1970-01-01.
         index_day (`int` or `None`): Day at which age is taken and before which every visit lies.
         codes (`frozenset[str]`): Codes of the patient and of no visit, such as entitlement and county.
         visits (`list[Visit]`): Visits, at most one for each (day, type).
@@ -42,9 +42,13 @@ class _PatientHistory:
     visits: list[_Visit] = field(default_factory=list)
 
 
-def _age_in_years(birth_day: int, day: int) -> int:
-    """Compute an age from two day numbers, in years of 365.25 days."""
-    return 4 * (day - birth_day) // 1461
+def age_in_years(birth_day: np.typing.ArrayLike, day: np.typing.ArrayLike) -> np.ndarray:
+    """Ages in full calendar years, days since 1970-01-01; who is born on 29 February is a year older on 1 March."""
+    born, now = (np.asarray(days, np.int64).astype("datetime64[D]") for days in (birth_day, day))
+    months_born, months_now = (dates.astype("datetime64[M]") for dates in (born, now))
+    is_short = (now - months_now) < (born - months_born)
+    years: np.ndarray = (months_now.astype(np.int64) - months_born.astype(np.int64) - is_short) // 12
+    return years
 
 
 def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> _PatientHistory:
@@ -160,7 +164,7 @@ def _patient_tokens(
     age_years = history.age_years
     reference_day = history.index_day if history.index_day is not None else (visits[0].day if visits else None)
     if age_years is None and history.birth_day is not None and reference_day is not None:
-        age_years = _age_in_years(history.birth_day, reference_day)
+        age_years = int(age_in_years(history.birth_day, reference_day))
     tokens = [] if age_years is None else [vocabulary.find(f"AGE/{min(max(age_years, 0), options.max_age_years)}")]
     tokens.append(vocabulary.find(f"SEX/{history.sex}"))
     known = [token for token in tokens if token >= 0] or [vocabulary.unk_id]

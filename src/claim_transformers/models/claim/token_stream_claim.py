@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .patients_claim import MAX_SPAN_DAYS
+from .patients_claim import MAX_SPAN_DAYS, age_in_years
 from .visits_claim import VisitColumns, as_strings, load_arrow, read_optional_integers, read_patient_codes, read_visits
 from .vocabulary_claim import GAP_BOUNDS_DAYS, GAP_START, LEVELS, ClaimVocabulary, EncodingOptions, code_system
 
@@ -150,7 +150,7 @@ class TableEncoder:
                 f"E_LEAK: expected every visit before index_day, found {leaks.sum()} rows with a later one"
             )
 
-        computed = 4 * (np.where(has_index, index_day, first_day) - birth_day) // 1461
+        computed = age_in_years(birth_day, np.where(has_index, index_day, first_day))
         known = has_age | (has_birth & (has_index | has_visit))
         last_age = self.options.max_age_years
         years = np.clip(np.where(has_age, age_years, computed), 0, last_age)

@@ -36,7 +36,7 @@ from claim_transformers.simulation.medicare.stays import World, draw_stays
 from claim_transformers.simulation.medicare.tables import eligibility_table, medical_table, pharmacy_table, risk_table
 
 # Raised whenever the same seed would give other claims.
-MEDICARE_SIMULATION_VERSION = 1
+MEDICARE_SIMULATION_VERSION = 2
 # Number of this population in the key of every stream; the pediatric institutions have 0 and 1.
 _POPULATION = 2
 

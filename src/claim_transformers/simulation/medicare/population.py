@@ -169,7 +169,7 @@ def _draw_enrolment(size: int, entry_month: Int, calendar: Calendar, generator: 
     return enrolled
 
 
-def medicare_status(entitlement: Int, age_years: Float, has_esrd: Bool) -> Int:
+def medicare_status(entitlement: Int, age_years: Int, has_esrd: Bool) -> Int:
     """Medicare status codes (CMS: 10, 11 aged, 20, 21 disabled, 31 ESRD only; the second digit tells of ESRD)."""
     young = np.where(entitlement == _RENAL, 31, 20 + has_esrd)
     status: Int = np.where(age_years >= 65, 10 + has_esrd, young).astype(np.int32)

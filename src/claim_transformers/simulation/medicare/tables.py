@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from claim_transformers.claims.ages import birthday, whole_years
 from claim_transformers.claims.schema import CLAIM_TYPES
 from claim_transformers.simulation.engine.calendar import NEVER, Bool, Float, Int
 from claim_transformers.simulation.engine.columns import (
@@ -157,8 +158,7 @@ def eligibility_table(world: World, death_day: Int) -> pa.Table:
     first_days = calendar.first_day(months)
     alive = first_days[:, None] <= death_day[None, :]
     enrolled = patients.enrolled & alive
-    birthday = patients.birth_day + np.int32(round(65 * 365.25))
-    turns = calendar.month_of_day(birthday)
+    turns = calendar.month_of_day(birthday(patients.birth_day, 65).astype(np.int32))
     begins = (calendar.month_of_year(months) == 0)[:, None] | (months[:, None] == turns[None, :])
     before = np.concatenate([np.zeros((1, len(patients)), dtype=np.bool_), enrolled[:-1]])
     after = np.concatenate([enrolled[1:], np.zeros((1, len(patients)), dtype=np.bool_)])
@@ -169,9 +169,9 @@ def eligibility_table(world: World, death_day: Int) -> pa.Table:
     start, death = calendar.first_day(first), death_day[patient]
     known = (death < NEVER) & (death <= calendar.last)
     end = np.minimum(calendar.last_day(last), death).astype(np.int32)
-    age = (calendar.last_day(first) - patients.birth_day[patient]) / 365.25
+    age = whole_years(patients.birth_day[patient], calendar.last_day(first))
     has_esrd = world.illness.onset_month[patient, ESRD] <= first
-    status = medicare_status(patients.entitlement[patient], age, has_esrd)
+    status = medicare_status(patients.entitlement[patient], age.astype(np.int32), has_esrd)
     names = patient_names(patients.key)
     columns = [
         text_column(patient, names),

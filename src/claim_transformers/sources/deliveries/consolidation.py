@@ -8,6 +8,7 @@ rule; the manifest says what the rules are. It is step 2 of Figure 2 of the Medi
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -69,6 +70,7 @@ def consolidate(
     overwrite: bool = False,
     max_quarantine_share: float = MAX_QUARANTINE_SHARE,
     max_reason_share: float = MAX_REASON_SHARE,
+    extract_date: dt.date | None = None,
     salt: str = DEFAULT_SALT,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     progress: bool = True,
@@ -81,6 +83,8 @@ def consolidate(
         overwrite (`bool`, *optional*, defaults to `False`): Whether an ingested folder at `out` may be replaced.
         max_quarantine_share (`float`, *optional*, defaults to `0.05`): Largest share of a load in quarantine.
         max_reason_share (`float`, *optional*, defaults to `0.01`): The same for a single reason.
+        extract_date (`datetime.date`, *optional*):
+            Day of the extract; later services go to quarantine, other dates after it are unknown.
         salt (`str`, *optional*): Salt of the split by patient.
         options (`Mapping[str, Mapping[str, Any]]`, *optional*): Options of a source by its name, such as
             `{"cms-rif": {"keep_denied": True}}`.
@@ -117,15 +121,15 @@ def consolidate(
             traced, staged = _read_sources(connection, staging, exported, scratch, dict(options or {}))
             ledger = Ledger()
             lines = settle_tables(
-                connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, None
+                connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date
             )
             _write_provenance(connection, traced, folder / "provenance")
         finally:
             connection.disconnect()
         shutil.rmtree(scratch)
         has_claims = bool(lines.get("claim_line") or lines.get("rx_claim"))
-        patients = write_patients(folder, salt=salt) if has_claims else None
-        report = ledger.to_dict()
+        patients = write_patients(folder, salt=salt, extract_date=extract_date) if has_claims else None
+        report = {**ledger.to_dict(), "last_day": patients and patients.last_day}
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         manifest = describe_run(staged, lines, patients, salt)
         rules = {one.rule: {"table": one.table.name, "target": one.table.target} for one in traced}

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from claim_transformers.claims.quality import RowCheck
 
-_TargetTable = Literal["claim_line", "rx_claim", "eligibility"]
+TargetTable = Literal["claim_line", "rx_claim", "eligibility"]
 RawLocation: TypeAlias = "str | Path | BaseBackend | None"
 
 
@@ -162,7 +162,7 @@ class StagedTable:
     """
 
     name: str
-    target: _TargetTable
+    target: TargetTable
     rows: ir.Table
     files: tuple[RawFile, ...]
     patient_column: str

@@ -72,6 +72,7 @@ class IngestSummary:
             left_out = self.patients.patients_without_visits
             others = f"; {left_out:,} patients without a visit are left out" if left_out else ""
             text.append(f"{self.patients.patients:,} patients with {self.patients.visits:,} visits{others}")
+            text.append(f"the last day of the data is {self.patients.last_day}")
         return "\n".join(text)
 
 
@@ -136,7 +137,8 @@ def ingest(
         overwrite (`bool`, *optional*, defaults to `False`): Whether an ingested folder at `out` may be replaced.
         max_quarantine_share (`float`, *optional*, defaults to `0.05`): Largest share of a file in quarantine.
         max_reason_share (`float`, *optional*, defaults to `0.01`): The same for a single reason.
-        extract_date (`datetime.date`, *optional*): Day of the extract; later services go to quarantine.
+        extract_date (`datetime.date`, *optional*):
+            Day of the extract; later services go to quarantine, other dates after it are unknown.
         salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split by patient.
         threads (`int`, *optional*): Threads of the engine, all cores if not given.
         memory_limit (`str`, *optional*): Memory of the engine, such as `"2GB"`; it spills to the disk of `out`.
@@ -159,11 +161,16 @@ def ingest(
     registered = find_source(source)
     registered.check_options(options)
     if registered.publish is not None:
-        if extract_date is not None:
-            raise ValueError(f"expected no extract_date for {source!r}, which has no such check, found one")
         shares = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
         summary: IngestSummary = load_function(registered.publish)(
-            path, out, overwrite=overwrite, salt=salt, progress=progress, **shares, **options
+            path,
+            out,
+            overwrite=overwrite,
+            extract_date=extract_date,
+            salt=salt,
+            progress=progress,
+            **shares,
+            **options,
         )
         return summary
     reader = registered.reader()
@@ -184,9 +191,9 @@ def ingest(
         shutil.rmtree(scratch)
         bar.set_postfix_str("patients")
         has_claims = bool(lines.get("claim_line") or lines.get("rx_claim"))
-        patients = write_patients(folder, salt=salt) if has_claims else None
+        patients = write_patients(folder, salt=salt, extract_date=extract_date) if has_claims else None
         bar.update()
-        report = ledger.to_dict()
+        report = {**ledger.to_dict(), "last_day": patients and patients.last_day}
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         write_manifest(folder, describe_run(staged, lines, patients, salt))
     return IngestSummary(Path(out), report, lines, patients)
@@ -210,7 +217,9 @@ def settle_tables(
     for table in staged.tables:
         if table.target == "eligibility":
             screened.append(screen_table(connection, table, ledger))
-    lines["eligibility"] = publish_table(connection, "eligibility", screened, folder, ledger, source=staged.name)
+    lines["eligibility"] = publish_table(
+        connection, "eligibility", screened, folder, ledger, source=staged.name, extract_date=extract_date
+    )
     if lines["eligibility"]:
         people = _read_people(connection, folder)
     bar.update()
@@ -223,7 +232,9 @@ def settle_tables(
     bar.update()
     for target in ("claim_line", "rx_claim"):
         bar.set_postfix_str(target)
-        lines[target] = publish_table(connection, target, screened, folder, ledger, source=staged.name)
+        lines[target] = publish_table(
+            connection, target, screened, folder, ledger, source=staged.name, extract_date=extract_date
+        )
         bar.update()
     ledger.check_conservation()
     return lines

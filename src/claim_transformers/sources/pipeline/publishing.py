@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ibis
-import ibis.expr.datatypes as dt
+import ibis.expr.datatypes as types
 import numpy as np
 import pyarrow as pa
 
-from claim_transformers.claims.engine import engine_errors, read_batches
+from claim_transformers.claims.dates import DATE_CODES, settle_dates
+from claim_transformers.claims.engine import create_view, engine_errors, read_batches
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import write_table
+from claim_transformers.claims.volume import MonthCounts
 from claim_transformers.sources.pipeline.screening import ScreenedTable
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
+    from claim_transformers.sources.pipeline.contract import TargetTable
+
+# By entry of the ledger, two for a first and a later line, times two for each code that a line may have.
+_NUMBERS_PER_ENTRY = 2 ** (1 + len(DATE_CODES))
 _SORT_KEYS = {
     "claim_line": ("patient_id", "claim_start_date", "claim_id", "claim_line_number"),
     "rx_claim": ("patient_id", "dispensing_date", "claim_id", "claim_line_number"),
@@ -29,7 +36,14 @@ _SORT_KEYS = {
 
 
 def publish_table(
-    connection: Backend, target: str, screened: Sequence[ScreenedTable], folder: Path, ledger: Ledger, *, source: str
+    connection: Backend,
+    target: TargetTable,
+    screened: Sequence[ScreenedTable],
+    folder: Path,
+    ledger: Ledger,
+    *,
+    source: str,
+    extract_date: dt.date | None = None,
 ) -> int:
     """Write one canonical table from all screened tables that become it.
 
@@ -39,20 +53,30 @@ def publish_table(
     becoming = [one for one in screened if one.table.target == target]
     if not becoming:
         return 0
-    files = {file.name for one in becoming for file in one.table.files}
-    keys = [key for key in ledger.entries if key[0] in files]
-    lines = [_complete(one, target, source, keys) for one in becoming]
+    table_of_file = {file.name: one.table.name for one in becoming for file in one.table.files}
+    keys = [key for key in ledger.entries if key[0] in table_of_file]
+    groups = [(table_of_file[source_file], claim_type) for source_file, claim_type in keys]
+    with engine_errors(f"writing {target}"):
+        lines = [_complete(connection, one, target, source, keys, extract_date) for one in becoming]
     schema = SCHEMAS[target]
     every_line = lines[0] if len(lines) == 1 else ibis.union(*lines, distinct=False)
     tie_breaker = ibis.struct({name: every_line[name] for name in schema.names}).hash()
     ordered = every_line.order_by([*_SORT_KEYS[target], tie_breaker])
     with engine_errors(f"writing {target}"):
-        return write_table(folder / target, schema, _counted(read_batches(connection, ordered), ledger, keys))
+        return write_table(folder / target, schema, _counted(read_batches(connection, ordered), ledger, keys, groups))
 
 
-def _complete(one: ScreenedTable, target: str, source: str, keys: Sequence[tuple[str, str]]) -> ir.Table:
-    """Lines with every column of the target, and `ledger_number`: twice the entry's, one more on a first line."""
-    lines = one.table.to_canonical(one.rows)
+def _complete(
+    connection: Backend,
+    one: ScreenedTable,
+    target: TargetTable,
+    source: str,
+    keys: Sequence[tuple[str, str]],
+    extract_date: dt.date | None,
+) -> ir.Table:
+    """Lines with every column of the target, dates settled, and `ledger_number`: entry, codes to count, first line."""
+    # The engine computes what a view of its own gives once, and what stands in one query as often as it is used.
+    lines = create_view(connection, f"lines_of_{one.table.name}", one.table.to_canonical(one.rows))
     columns: dict[str, ir.Value] = {}
     for field in SCHEMAS[target]:
         wanted = _ibis_type(field.type)
@@ -64,17 +88,21 @@ def _complete(one: ScreenedTable, target: str, source: str, keys: Sequence[tuple
         if field.name == "data_source":
             column = column.fill_null(source)
         columns[field.name] = column if column.type() == wanted else column.cast(wanted)
+    settled, counted = settle_dates(columns, target, extract_date)
     is_first = lines.is_first_line if "is_first_line" in lines.columns else ibis.literal(True)
     claim_type = columns["claim_type"] if target == "claim_line" else ibis.literal(one.table.claim_type)
     branches = [
-        ((lines.source_file == source_file) & (claim_type == of_type), 2 * number)
+        ((lines.source_file == source_file) & (claim_type == of_type), _NUMBERS_PER_ENTRY * number)
         for number, (source_file, of_type) in enumerate(keys)
     ]
     number = ibis.cases(*branches, else_=ibis.null("int32")) + is_first.cast("int32")
-    return lines.select(ledger_number=number, **columns)
+    for place, code in enumerate(DATE_CODES, start=1):
+        if code in counted:
+            number += ibis.ifelse(counted[code], 2**place, 0)
+    return lines.select(ledger_number=number, **columns | settled)
 
 
-def _ibis_type(arrow_type: pa.DataType) -> dt.DataType:
+def _ibis_type(arrow_type: pa.DataType) -> types.DataType:
     """Give the type of an expression that becomes an Arrow column."""
     if pa.types.is_dictionary(arrow_type):
         arrow_type = arrow_type.value_type
@@ -82,17 +110,32 @@ def _ibis_type(arrow_type: pa.DataType) -> dt.DataType:
 
 
 def _counted(
-    batches: pa.RecordBatchReader, ledger: Ledger, keys: Sequence[tuple[str, str]]
+    batches: pa.RecordBatchReader,
+    ledger: Ledger,
+    keys: Sequence[tuple[str, str]],
+    groups: Sequence[tuple[str, str]],
 ) -> Iterator[pa.RecordBatch]:
-    """Pass batches on and enter what goes by in the ledger."""
-    counts = np.zeros(2 * len(keys), np.int64)
+    """Pass batches on and enter what goes by in the ledger; `groups` has raw table and claim type of each entry."""
+    named = list(dict.fromkeys(groups))
+    group_of_entry, months = np.array([named.index(group) for group in groups], np.int64), MonthCounts(len(named))
+    (dated,) = {"claim_start_date", "dispensing_date"} & {*batches.schema.names} or (None,)
+    counts = np.zeros(_NUMBERS_PER_ENTRY * len(keys), np.int64)
     for batch in batches:
         numbers = batch["ledger_number"].to_numpy(zero_copy_only=False)
         counts += np.bincount(numbers, minlength=len(counts))
+        if dated is not None:
+            months.add(batch[dated], group_of_entry[numbers // _NUMBERS_PER_ENTRY])
         yield batch
-    for (source_file, claim_type), (later_lines, first_lines) in zip(
-        keys, counts.reshape(-1, 2).tolist(), strict=True
-    ):
-        entry = ledger.entry(source_file, claim_type)
-        entry.rows_out += first_lines
-        entry.lines_out += later_lines + first_lines
+    number = np.arange(_NUMBERS_PER_ENTRY)
+    is_first = number % 2 == 1
+    for key, of_entry in zip(keys, counts.reshape(-1, _NUMBERS_PER_ENTRY), strict=True):
+        entry = ledger.entry(*key)
+        entry.rows_out += int(of_entry[is_first].sum())
+        entry.lines_out += int(of_entry.sum())
+        for place, code in enumerate(DATE_CODES, start=1):
+            if rows := int(of_entry[is_first & (number >> place & 1 == 1)].sum()):
+                (entry.fixes if code.startswith("F_") else entry.warnings)[code] += rows
+    for number, (table, claim_type) in enumerate(named):
+        if low_months := months.low_months(number):
+            ledger.volume.append({"table": table, "claim_type": claim_type, "low_months": low_months})
+            ledger.entry(*keys[groups.index((table, claim_type))]).warnings["W_VOLUME"] += len(low_months)

@@ -73,6 +73,24 @@ def _made_up() -> Rows:
     }
 
 
+def test_a_far_discharge_or_event_moves_no_stay_and_a_filler_is_unknown(tmp_path):
+    tables = _made_up()
+    tables["admissions"][0]["dischtime"] = "2299-01-15 17:15:00"
+    tables["admissions"][2]["dischtime"] = "9999-12-31 00:00:00"
+    tables["patients"][0]["dod"] = "9999-12-31 00:00:00"
+    tables["cptevents"][1]["chartdate"] = "2299-01-12 00:00:00"
+    summary = _ingest(tmp_path, tables, max_quarantine_share=1.0, max_reason_share=1.0)
+    lines = pq.read_table(tmp_path / "out" / "claim_line").to_pylist()
+    assert {line["discharge_date"] for line in lines if line["claim_id"] in ("101", "201")} == {None}
+    (event,) = (line for line in lines if line["hcpcs_code"] == "94002")
+    assert event["claim_line_start_date"] == dt.date(2202, 1, 10)
+    fixes = {entry["source_file"]: entry["fixes"] for entry in summary.report["files"]}
+    assert fixes["ADMISSIONS.csv"] == {"F_DATE_NULL": 1, "F_FAR_DATE": 1}
+    assert fixes["PATIENTS.csv"] == {"F_DATE_NULL": 1}
+    assert fixes["CPTEVENTS.csv"]["F_LINE_DATE"] == 1
+    assert summary.report["last_day"] == "2144-07-18"  # the later of the two patients' is that of one alone
+
+
 def _write(folder: Path, tables: Rows, *, is_full_release: bool = False) -> Path:
     """Write tables as the demo does, or as the full release: gzip, and names of columns quoted in upper case."""
     folder.mkdir()

@@ -20,9 +20,9 @@ from claim_transformers.claims.quality import (
     check_id,
     check_order,
     fix_amount,
+    fix_dates,
     warn_amount,
     warn_diagnosis_gap,
-    warn_open_stay,
 )
 from claim_transformers.sources.formats.cms_rif.fields import (
     DATES,
@@ -199,23 +199,13 @@ def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
     ]
     allowed = layout.find("allowed_amount") if layout.find("paid_amount") else ()
     found = [warn_amount(paid[0], allowed[0] if allowed else None), fix_amount(*used)] if paid else []
-    secondary = [*layout.find("paid_date"), *layout.find("procedures.date")]
-    if secondary:
-        found.append(_fix_dates([day_of(name) for name in secondary]))
+    fields = (*_OPTIONAL_DATES, "paid_date", "procedures.date")
+    if secondary := [day_of(name) for field in fields for name in layout.find(field)]:
+        found.append(fix_dates(secondary, DATES))
     if listed := layout.find("diagnoses.listed.code"):
         found.append(warn_diagnosis_gap(listed))
-    if (discharge := layout.find("discharge_date")) and layout.claim_type == "IP":
-        found.append(warn_open_stay(discharge[0], is_inpatient=lambda _: ibis.literal(True)))
     if (version := warn_code_version(layout)) is not None:
         found.append(version)
-    if lines := [name for field in _LINE for name in layout.find(field)]:
-        found.append(
-            RowCheck(
-                "F_LINE_DATE",
-                "a line that is dated outside its claim takes the dates of the claim",
-                lambda rows: ibis.or_(*(~_is_within(rows, layout, name) for name in lines)),
-            )
-        )
     if drg := layout.find("drg_code"):
         found.append(
             RowCheck(
@@ -225,20 +215,6 @@ def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
             )
         )
     return tuple(found)
-
-
-def _fix_dates(columns: Sequence[str]) -> RowCheck:
-    return RowCheck(
-        "F_DATE_NULL",
-        "a date on which nothing depends is no real date and becomes null",
-        lambda rows: ibis.or_(*(rows[name].notnull() & parse_date(rows[name], DATES).isnull() for name in columns)),
-    )
-
-
-def _is_within(rows: ir.Table, layout: FileLayout, column: str) -> ir.BooleanValue:
-    """Whether a date of a line lies within its claim; null where the line has none."""
-    start, end = (rows[day_of(layout.find(field)[0])] for field in ("claim_start_date", "claim_end_date"))
-    return rows[day_of(column)].between(start, end)
 
 
 def _claim_id(rows: ir.Table, layout: FileLayout) -> ir.StringValue:
@@ -282,15 +258,13 @@ def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
 
 def _dates(rows: ir.Table, layout: FileLayout) -> dict[str, ir.DateValue]:
     fields = ("claim_start_date", "claim_end_date", "paid_date", *_STAY)
-    dates = {name: parse_date(rows[day_of(raw[0])], DATES) for name in fields if (raw := layout.find(name))}
     starts = layout.find(_LINE[0])
     # A service of one day has one column.
-    for name, stands_in, raw in zip(_LINE, fields, (starts, layout.find(_LINE[1]) or starts), strict=False):
-        if raw:
-            day = parse_date(rows[day_of(raw[0])], DATES)
-            is_outside = ~_is_within(rows, layout, raw[0]).fill_null(True)
-            dates[name] = ibis.ifelse(is_outside, dates[stands_in], day)
-    return dates
+    columns = {name: layout.find(name) for name in fields} | {
+        _LINE[0]: starts,
+        _LINE[1]: layout.find(_LINE[1]) or starts,
+    }
+    return {name: parse_date(rows[day_of(raw[0])], DATES) for name, raw in columns.items() if raw}
 
 
 def _amounts(rows: ir.Table, layout: FileLayout) -> dict[str, ir.DecimalValue]:

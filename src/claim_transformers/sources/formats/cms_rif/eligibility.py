@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ibis
 
 from claim_transformers.claims.fields import clean_id, parse_date, parse_number
-from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order
+from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order, fix_dates
 from claim_transformers.sources.formats.cms_rif.fields import DATES, add_days, day_of, store_rows, use_columns
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
 from claim_transformers.sources.pipeline.demographics import fix_sex, map_sex
@@ -61,6 +61,8 @@ def stage_rif_beneficiaries(
 
 def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
     sex = tuple(fix_sex(name, layout.values[name]) for name in layout.find("gender")[:1])
+    if death := layout.find("death_date"):
+        sex += (fix_dates([day_of(name) for name in death], DATES),)
     hmo = layout.find("enrollment.hmo")
     if not hmo:
         return sex

@@ -4,6 +4,7 @@ MEDS has no claims, so there are no canonical tables: the events of a subject on
 an extra column `claim_type` names or else of the type `MEDS`. `docs/sources/meds.md` has the table of columns.
 """
 
+import datetime as dt
 import hashlib
 import tempfile
 from collections import Counter
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from claim_transformers.claims.assembly import SequenceAssembler
 from claim_transformers.claims.enrollment import EligibilityRows
+from claim_transformers.claims.fields import FILLER_DATES
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
 from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
 from claim_transformers.claims.splits import DEFAULT_SALT
@@ -42,9 +44,13 @@ from claim_transformers.version import __version__
 _VISIT_TYPE = "MEDS"
 PATIENT_COLUMN, TYPE_COLUMN = "patient_id", "claim_type"
 _R_NO_ID, _D_NO_SPLIT, _D_NO_TIME = "R_NO_ID", "D_NO_SPLIT", "D_NO_TIME"
-_R_DATE, _F_OPEN_SPAN, _F_SEX_NULL = "R_DATE", "F_OPEN_SPAN", "F_SEX_NULL"
+_R_DATE, _R_FUTURE, _F_OPEN_SPAN, _F_DATE_NULL, _F_SEX_NULL = (
+    *("R_DATE", "R_FUTURE"),
+    *("F_OPEN_SPAN", "F_DATE_NULL", "F_SEX_NULL"),
+)
 # Days that the table of patients holds; extracts shift dates by centuries, so years to come are no fault.
-_FIRST_DAY, _LAST_DAY, _OPEN_END = np.array(["1697-01-01", "2412-12-31", "9999-12-31"], "datetime64[D]").astype(int)
+_FIRST_DAY, _LAST_DAY = np.array(["1697-01-01", "2412-12-31"], "datetime64[D]").astype(int)
+_FILLER_DAYS = np.array([date for date in FILLER_DATES if "-00" not in date and "-99" not in date], "datetime64[D]")
 _ROLES_WITHOUT_TIME = (Role.FEMALE, Role.MALE, Role.UNKNOWN_SEX)
 
 
@@ -53,6 +59,7 @@ def ingest_meds(
     out: str | Path,
     *,
     overwrite: bool = False,
+    extract_date: dt.date | None = None,
     salt: str = DEFAULT_SALT,
     max_quarantine_share: float = MAX_QUARANTINE_SHARE,
     max_reason_share: float = MAX_REASON_SHARE,
@@ -69,7 +76,7 @@ def ingest_meds(
             positions = assembler.positions(subjects.patient_ids)
             for file in tqdm(dataset.files, desc="meds", unit=" files", disable=not progress):
                 name, table = dataset.name(file), read_events(file, read_dictionary=["code"])
-                events = _read_events(table, subjects, positions, assembler)
+                events = _read_events(table, subjects, positions, assembler, extract_date)
                 _enter(ledger, name, table, events)
                 _write_quarantine(folder / "quarantine", name, table, events)
                 is_code = events.is_used & (events.roles == Role.CODE)
@@ -79,14 +86,16 @@ def ingest_meds(
                 )
                 demographics.add(events)
             (folder / "patients").mkdir()
-            eligibility, unpaired = demographics.to_eligibility()
-            for number, warnings in unpaired.items():
-                ledger.entry(dataset.name(dataset.files[number]), _VISIT_TYPE).warnings.update(warnings)
-            counts = assembler.write(folder / "patients", eligibility, progress=progress)
+            eligibility, found = demographics.to_eligibility(assembler.last_day(extract_date))
+            for number, notes in found.items():
+                entry = ledger.entry(dataset.name(dataset.files[number]), _VISIT_TYPE)
+                for code, count in notes.items():
+                    (entry.fixes if code.startswith("F_") else entry.warnings)[code] += count
+            counts = assembler.write(folder / "patients", eligibility, extract_date=extract_date, progress=progress)
             assembler.close()
         ledger.check_rates(max_quarantine_share=max_quarantine_share, max_reason_share=max_reason_share)
         ledger.check_conservation()
-        report = ledger.to_dict()
+        report = {**ledger.to_dict(), "last_day": counts.last_day}
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         write_manifest(folder, _manifest(dataset, counts.to_dict(), salt))
     return IngestSummary(Path(out), report, {"patients": counts.patients}, counts)
@@ -174,12 +183,13 @@ class _Events:
         return is_used
 
 
-def _is_open_end(roles: Integers, days: Integers) -> npt.NDArray[np.bool_]:
-    is_open_end: npt.NDArray[np.bool_] = (roles == Role.ENROLLMENT_END) & (days == _OPEN_END)
-    return is_open_end
-
-
-def _read_events(table: pa.Table, subjects: _Subjects, positions: Integers, assembler: SequenceAssembler) -> _Events:
+def _read_events(
+    table: pa.Table,
+    subjects: _Subjects,
+    positions: Integers,
+    assembler: SequenceAssembler,
+    extract_date: dt.date | None,
+) -> _Events:
     subject_ids = subjects_of(table)
     found = np.searchsorted(subjects.subject_ids, subject_ids.fill_null(0).to_numpy())
     has_subject = pc.is_valid(subject_ids).to_numpy()
@@ -195,14 +205,22 @@ def _read_events(table: pa.Table, subjects: _Subjects, positions: Integers, asse
     else:
         types = np.full(table.num_rows, assembler.visit_types.index(_VISIT_TYPE).as_py(), np.int8)
 
-    names = ["", _R_NO_ID, _D_NO_SPLIT, _D_NO_TIME, _R_DATE, R_CODE_TEXT]
+    names = ["", _R_NO_ID, _D_NO_SPLIT, _D_NO_TIME, _R_DATE, _R_FUTURE, R_CODE_TEXT]
     names += sorted({reason for reason in read.reasons if reason is not None} - {R_CODE_TEXT})
     refusals = np.array([names.index(reason or "") for reason in read.reasons] + [names.index(R_CODE_TEXT)], np.int8)
     needs_time = ~np.isin(roles, _ROLES_WITHOUT_TIME)
-    is_far = ((days < _FIRST_DAY) | (days > _LAST_DAY)) & ~_is_open_end(roles, days)
+    is_end = roles == Role.ENROLLMENT_END
+    is_far = ((days < _FIRST_DAY) | (days > _LAST_DAY)) & ~(is_end & np.isin(days, _FILLER_DAYS.astype(int)))
+    # Enrolment is known ahead.
+    is_late = np.zeros(len(days), bool)
+    if extract_date is not None:
+        is_late = (days > np.datetime64(extract_date).astype(int)) & ~is_end & (roles != Role.ENROLLMENT_START)
     reasons = np.select(
-        [~has_subject, refusals[indices] > 0, patients < 0, needs_time & (days == NULL_DAY), needs_time & is_far],
-        [1, refusals[indices], 2, 3, 4],
+        [
+            *(~has_subject, refusals[indices] > 0, patients < 0),
+            *(needs_time & marks for marks in (days == NULL_DAY, is_far, is_late)),
+        ],
+        [1, refusals[indices], 2, 3, 4, 5],
         default=0,
     )
     return _Events(patients, days, ticks, types, numbers, roles, reasons, names)
@@ -217,10 +235,8 @@ def _enter(ledger: Ledger, name: str, table: pa.Table, events: _Events) -> None:
         if count:
             (entry.quarantined if reason.startswith("R_") else entry.dropped)[reason] += count
     entry.warnings.update(check_file(table))
-    is_open_end = _is_open_end(events.roles, events.days)
-    for fix, is_fixed in ((_F_OPEN_SPAN, is_open_end), (_F_SEX_NULL, events.roles == Role.UNKNOWN_SEX)):
-        if count := int(np.count_nonzero(is_fixed & events.is_used)):
-            entry.fixes[fix] += count
+    if count := int(np.count_nonzero((events.roles == Role.UNKNOWN_SEX) & events.is_used)):
+        entry.fixes[_F_SEX_NULL] += count
 
 
 def _count_codes(numbers: Integers, assembler: SequenceAssembler) -> pa.Table:
@@ -253,14 +269,22 @@ class _Demographics:
         self._columns: list[tuple[Integers, ...]] = []
 
     def add(self, events: _Events) -> None:
-        is_kept = events.is_used & (events.roles != Role.CODE) & ~_is_open_end(events.roles, events.days)
+        is_kept = events.is_used & (events.roles != Role.CODE)
         columns = (events.patients, events.days, events.ticks, events.roles)
         file = np.full(np.count_nonzero(is_kept), len(self._columns))
         self._columns.append((*(column[is_kept] for column in columns), file))
 
-    def to_eligibility(self) -> tuple[EligibilityRows, dict[int, Counter[str]]]:
-        """One row for each event but starts without a span, and the events of enrollment left over in each file."""
-        patients, days, ticks, roles, files = (np.concatenate(part) for part in zip(*self._columns, strict=True))
+    def to_eligibility(self, last_day: int) -> tuple[EligibilityRows, dict[int, Counter[str]]]:
+        """One row for each event but starts without a span, and fillers and what is left over in each file.
+
+        Dates that are shifted can meet a filler, so ends and deaths are fillers beyond the last day of the data only.
+        """
+        columns = [np.concatenate(part) for part in zip(*self._columns, strict=True)]
+        _, days, _, roles, files = columns
+        is_filler = np.isin(days, _FILLER_DAYS.astype(int))
+        is_open = is_filler & (roles == Role.ENROLLMENT_END) & (days > last_day)
+        is_unknown = is_filler & ((roles == Role.BIRTH) | ((roles == Role.DEATH) & (days > last_day)))
+        patients, days, ticks, roles, _ = (column[~(is_open | is_unknown)] for column in columns)
         sexes = np.select([roles == Role.FEMALE, roles == Role.MALE], [0, 1], default=-1).astype(np.int8)
         births, deaths = (
             np.where(roles == role, days, NULL_DAY).astype(np.int32) for role in (Role.BIRTH, Role.DEATH)
@@ -271,7 +295,11 @@ class _Demographics:
         opening, closing, is_closed = rows[pairs.starts], rows[pairs.ends[pairs.ends >= 0]], pairs.ends >= 0
         starts[opening] = days[opening]
         ends[opening[is_closed]] = days[closing]
-        return EligibilityRows(patients, sexes, births, deaths, starts, ends), pairs.count(files[rows])
+        found = pairs.count(files[~(is_open | is_unknown)][rows])
+        for code, marked in ((_F_OPEN_SPAN, is_open), (_F_DATE_NULL, is_unknown)):
+            for file, count in zip(*np.unique(files[marked], return_counts=True), strict=True):
+                found.setdefault(int(file), Counter())[code] = int(count)
+        return EligibilityRows(patients, sexes, births, deaths, starts, ends), found
 
 
 def _manifest(dataset: MedsDataset, counts: dict[str, Any], salt: str) -> dict[str, Any]:

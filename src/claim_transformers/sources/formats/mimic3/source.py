@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 import ibis
 
 from claim_transformers.claims.engine import materialize
-from claim_transformers.claims.fields import clean_id, parse_number
-from claim_transformers.claims.quality import RowCheck, check_id, warn_open_stay
+from claim_transformers.claims.fields import FILLER_DATES, clean_id, parse_number
+from claim_transformers.claims.quality import RowCheck, check_id
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.mimic3 import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, RawLocation, StagedSource, StagedTable
@@ -106,7 +106,8 @@ def _parse_shifted_date(text: ir.StringValue) -> ir.DateValue:
 def _check_date(column: str, *, required: bool = True) -> RowCheck:
     def fails(rows: ir.Table) -> ir.BooleanValue:
         unreadable = _parse_shifted_date(rows[column]).isnull()
-        return unreadable if required else unreadable & rows[column].notnull()
+        # Dates are shifted, so what can be one is one, and only a filler beyond all of them says that none is known.
+        return unreadable if required else unreadable & ~rows[column].substr(0, 10).isin(FILLER_DATES)
 
     return RowCheck("R_DATE", f"{column} is no real date in the format YYYY-MM-DD, with or without a time", fails)
 
@@ -116,6 +117,14 @@ def _check_order(first: str, second: str) -> RowCheck:
         "R_DATE_ORDER",
         f"{second} lies before {first}",
         lambda rows: _parse_shifted_date(rows[second]) < _parse_shifted_date(rows[first]),
+    )
+
+
+def _fix_date(column: str) -> RowCheck:
+    return RowCheck(
+        "F_DATE_NULL",
+        f"{column} is a filler and becomes null",
+        lambda rows: rows[column].notnull() & _parse_shifted_date(rows[column]).isnull(),
     )
 
 
@@ -159,7 +168,7 @@ def _stage_patients(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
             _check_date("dod", required=False),
             _check_order("dob", "dod"),
         ),
-        warnings=(fix_sex("gender", _GENDERS, unknown=()),),
+        warnings=(fix_sex("gender", _GENDERS, unknown=()), _fix_date("dod")),
     )
 
 
@@ -184,7 +193,7 @@ def _stage_admissions(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
         rows,
         files,
         to_canonical=to_canonical,
-        warnings=(warn_open_stay("dischtime", is_inpatient=lambda _: ibis.literal(True)),),
+        warnings=(_fix_date("dischtime"),),
     )
 
 
@@ -266,6 +275,7 @@ def _stage_cpt_events(rows: ir.Table, files: Sequence[RawFile], admissions: ir.T
         admissions=admissions,
         codes=CodeColumns(("cpt_cd",), "HCPCS"),
         checks=(_check_date("chartdate", required=False),),
+        warnings=(_fix_date("chartdate"),),
     )
 
 

@@ -16,9 +16,9 @@ from claim_transformers.claims.quality import (
     check_id,
     check_order,
     fix_amount,
+    fix_dates,
     warn_amount,
     warn_diagnosis_gap,
-    warn_open_stay,
 )
 from claim_transformers.sources.formats.synpuf import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, Reversal, StagedTable
@@ -86,7 +86,7 @@ def stage_institutional(
             check_order(admitted, discharged, DATES),
         )
         codes.append(CodeColumns(("CLAIM_CLM_DRG_CD",), "DRG"))
-        warnings.append(warn_open_stay(discharged, is_inpatient=lambda _: ibis.literal(True)))
+        warnings.append(fix_dates((admitted, discharged), DATES))
     return StagedTable(
         name=name,
         target="claim_line",

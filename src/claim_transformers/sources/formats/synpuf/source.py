@@ -22,7 +22,7 @@ import ibis
 
 from claim_transformers.claims.engine import materialize
 from claim_transformers.claims.fields import clean_id, parse_date, parse_number
-from claim_transformers.claims.quality import check_date, check_id, check_order
+from claim_transformers.claims.quality import check_date, check_id, check_order, fix_dates
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.synpuf.claims import (
     DATES,
@@ -181,7 +181,7 @@ def _stage_beneficiaries(
             check_date("BENE_DEATH_DT", DATES, required=False),
             check_order("BENE_BIRTH_DT", "BENE_DEATH_DT", DATES),
         ),
-        warnings=(fix_sex("BENE_SEX_IDENT_CD", _GENDERS),),
+        warnings=(fix_sex("BENE_SEX_IDENT_CD", _GENDERS), fix_dates(("BENE_DEATH_DT",), DATES)),
     )
 
 

@@ -15,9 +15,9 @@ from claim_transformers.claims.quality import (
     check_id,
     check_order,
     fix_amount,
+    fix_dates,
     warn_amount,
     warn_diagnosis_gap,
-    warn_open_stay,
 )
 from claim_transformers.claims.schema import CLAIM_TYPES
 from claim_transformers.codes.expressions import normalize_expr
@@ -124,7 +124,7 @@ def _warn_code_type(qualifiers: Qualifiers) -> RowCheck:
 
 def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
     """Say what the rows of `medical_claim` mean."""
-    secondary_dates = ("paid_date", *_PROCEDURE_DATES)
+    secondary_dates = (*_DATES_OF_CLAIM[1:], *_DATES_OF_STAY, "paid_date", *_PROCEDURE_DATES)
     qualifiers = Qualifiers.read(rows.get_backend(), rows, (_DIAGNOSIS_TYPE, _PROCEDURE_TYPE))
     diagnosis_system = partial(_diagnosis_system, qualifiers=qualifiers)
     procedure_system = partial(_procedure_system, qualifiers=qualifiers)
@@ -164,8 +164,7 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
             warn_amount("paid_amount", "allowed_amount"),
             fix_amount(*_AMOUNTS),
             warn_diagnosis_gap(_DIAGNOSES),
-            warn_open_stay("discharge_date", is_inpatient=lambda rows: rows.ledger_type == "IP"),
-            _fix_dates(secondary_dates),
+            fix_dates(secondary_dates, DATES),
             _warn_code_type(qualifiers),
             _warn_bill_type(),
             _fix_bill_type(),
@@ -197,7 +196,7 @@ def stage_pharmacy_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTab
         warnings=(
             warn_amount("paid_amount", "allowed_amount"),
             fix_amount("paid_amount", "allowed_amount"),
-            _fix_dates(("paid_date",)),
+            fix_dates(("paid_date",), DATES),
         ),
     )
 
@@ -270,14 +269,6 @@ def _check_line_number() -> RowCheck:
         "R_LINE_NUMBER",
         "claim_line_number is no whole number",
         lambda rows: parse_number(rows.claim_line_number, "int32").isnull(),
-    )
-
-
-def _fix_dates(columns: Sequence[str]) -> RowCheck:
-    return RowCheck(
-        "F_DATE_NULL",
-        "a date on which nothing depends is no real date and becomes null",
-        lambda rows: ibis.or_(*(rows[name].notnull() & parse_date(rows[name], DATES).isnull() for name in columns)),
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from claim_transformers.claims.fields import clean_id, parse_date
-from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order
+from claim_transformers.claims.fields import clean_id, is_filler, parse_date
+from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order, fix_dates
 from claim_transformers.sources.formats.tuva.claims import DATES, LAYOUTS
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
 from claim_transformers.sources.pipeline.demographics import fix_sex, map_sex
@@ -14,8 +14,6 @@ from claim_transformers.sources.pipeline.demographics import fix_sex, map_sex
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-# Systems write the end of time where a span is still open.
-_OPEN_END = "9999-12-31"
 _GENDERS = LAYOUTS["eligibility"].values["gender"]
 _UNKNOWN_GENDERS = ("unknown", "u")
 
@@ -35,15 +33,7 @@ def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
             check_date("birth_date", DATES, required=False),
             check_date("death_date", DATES, required=False),
             check_date("enrollment_start_date", DATES),
-            RowCheck(
-                "R_DATE",
-                f"enrollment_end_date is no real date in the format {DATES}",
-                lambda rows: (
-                    rows.enrollment_end_date.notnull()
-                    & (rows.enrollment_end_date != _OPEN_END)
-                    & parse_date(rows.enrollment_end_date, DATES).isnull()
-                ),
-            ),
+            check_date("enrollment_end_date", DATES, required=False),
             check_order("birth_date", "death_date", DATES),
             check_order("enrollment_start_date", "enrollment_end_date", DATES, reason_code="R_SPAN"),
         ),
@@ -51,9 +41,10 @@ def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
             fix_sex("gender", _GENDERS, _UNKNOWN_GENDERS),
             RowCheck(
                 "F_OPEN_SPAN",
-                "an enrolment until the end of time becomes one without an end",
-                lambda rows: rows.enrollment_end_date == _OPEN_END,
+                "an enrolment until a filler becomes one without an end",
+                lambda rows: is_filler(rows.enrollment_end_date, DATES),
             ),
+            fix_dates(("birth_date", "death_date"), DATES),
         ),
     )
 

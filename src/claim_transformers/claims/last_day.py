@@ -1,0 +1,79 @@
+"""Last day of the data: until when the record of everybody can be trusted to be there.
+
+It is the latest day on or after which enough patients still have a service: two, and one more for each further ten
+thousand patients; of one patient, its own. A day of service is the day on which a claim ends, or a fill. So no row of
+a single patient moves it, however far ahead it lies, and an end of enrolment or of supply does not count, since both
+are known in advance. The day of the extract bounds it.
+
+What lies beyond is not observed: open ends of enrolment end there, and an outcome window that reaches further is
+censored.
+"""
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from claim_transformers.claims.packing import NULL_DAY, Integers
+from claim_transformers.claims.store import IngestedFolder
+from claim_transformers.codes.errors import ClaimDataError
+
+_MIN_PATIENTS = 2
+_PATIENTS_PER_WITNESS = 10_000
+_EPOCH = dt.date(1970, 1, 1)
+
+
+def find_last_day(last_days: Integers, extract_date: dt.date | None = None) -> int:
+    """Find the last day of the data, in days since 1970-01-01; `NULL_DAY` if nobody has a service.
+
+    Args:
+        last_days (`np.ndarray` of shape `(patients,)`): Last day of service of each patient, `NULL_DAY` where none.
+        extract_date (`datetime.date`, *optional*): Day of the extract.
+
+    Examples:
+        >>> far_ahead = 33_000
+        >>> find_last_day(np.array([17_000, 16_900, 17_000, far_ahead]))
+        17000
+        >>> find_last_day(np.array([17_000, 17_000]), dt.date(2016, 6, 30))
+        16982
+    """
+    known = last_days[last_days != NULL_DAY]
+    if not len(known):
+        return NULL_DAY
+    witnesses = min(max(_MIN_PATIENTS, -(-len(known) // _PATIENTS_PER_WITNESS)), len(known))
+    last_day = int(np.partition(known, len(known) - witnesses)[-witnesses])
+    return last_day if extract_date is None else min(last_day, (extract_date - _EPOCH).days)
+
+
+def raise_last_days(last_days: Integers, patients: Integers, days: npt.NDArray[Any]) -> None:
+    """Raise the last day of each patient to the days given, in place; `NULL_DAY` raises nothing.
+
+    Examples:
+        >>> last_days = np.array([5, 7])
+        >>> raise_last_days(last_days, np.array([0, 0, 1]), np.array([9, 8, NULL_DAY]))
+        >>> last_days.tolist()
+        [9, 7]
+    """
+    np.maximum.at(last_days, patients, days.astype(last_days.dtype))
+
+
+def write_day(day: int) -> str | None:
+    """A day as it stands in a manifest, ISO; null for `NULL_DAY`."""
+    return None if day == NULL_DAY else (_EPOCH + dt.timedelta(days=day)).isoformat()
+
+
+def last_day_of(folder: IngestedFolder) -> int:
+    """The last day of the data of an ingested folder, in days since 1970-01-01.
+
+    Raises:
+        ClaimDataError: `E_LAST_DAY`, if the folder does not say it.
+    """
+    written = (folder.manifest.get("patients") or {}).get("last_day")
+    if written is None:
+        raise ClaimDataError(
+            "E_LAST_DAY",
+            f"expected the last day of the data in manifest.json of {folder.path}, found none: ingest again with this "
+            "version",
+        )
+    return (dt.date.fromisoformat(written) - _EPOCH).days

@@ -1,0 +1,56 @@
+"""Months of odd volume: a partition that is missing or cut shows as a month with far fewer rows than the others."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+_LOW_SHARE = 0.5
+# Of fewer rows a month, half as many are no surprise.
+_MIN_MEDIAN_ROWS = 20
+
+
+class MonthCounts:
+    """Rows by month and group, collected batch by batch.
+
+    Args:
+        num_groups (`int`): Groups, such as one for each raw table and claim type.
+
+    Examples:
+        >>> counts = MonthCounts(num_groups=1)
+        >>> january, march = (pa.array([day] * 30, pa.date32()) for day in (0, 60))
+        >>> for dates in (january, march):
+        ...     counts.add(dates, np.zeros(30, np.int64))
+        >>> counts.low_months(group=0)
+        ['1970-02']
+    """
+
+    def __init__(self, num_groups: int) -> None:
+        self._rows: list[dict[int, int]] = [{} for _ in range(num_groups)]
+
+    def add(self, dates: pa.Array, groups: npt.NDArray[np.int64]) -> None:
+        """Count rows that have a date; groups are numbered from 0."""
+        is_dated = dates.is_valid().to_numpy(zero_copy_only=False)
+        months = dates.fill_null(0).to_numpy(zero_copy_only=False).astype("datetime64[M]").astype(np.int64)[is_dated]
+        if not len(months):
+            return
+        first = months.min()
+        width = int(months.max() - first) + 1
+        counts = np.bincount(groups[is_dated] * width + months - first)
+        for place in np.flatnonzero(counts).tolist():
+            rows, month = self._rows[place // width], place % width + int(first)
+            rows[month] = rows.get(month, 0) + int(counts[place])
+
+    def low_months(self, group: int) -> Sequence[str]:
+        """Months with less than half of the rows of the median month, between the first and last that have as many.
+
+        Months before and after are the beginning and the end of the data, or single rows far away.
+        """
+        rows = self._rows[group]
+        least = _LOW_SHARE * float(np.median(list(rows.values()))) if rows else 0.0
+        full = [month for month, number in rows.items() if number >= least]
+        if not full or least < _LOW_SHARE * _MIN_MEDIAN_ROWS:
+            return []
+        low = [month for month in range(min(full), max(full)) if rows.get(month, 0) < least]
+        return [str(np.datetime64(month, "M")) for month in low]

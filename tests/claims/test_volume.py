@@ -1,0 +1,40 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from claim_transformers.claims.volume import MonthCounts
+
+
+def low_months(*rows_by_month):
+    """January 2015 on, rows a month, in batches of a third of the rows in a fixed shuffled order."""
+    months = np.repeat(np.datetime64("2015-01") + np.arange(len(rows_by_month)), rows_by_month)
+    days = np.random.default_rng(1).permutation(months.astype("datetime64[D]") + 14)
+    counts = MonthCounts(num_groups=2)
+    for part in np.array_split(days, 3):
+        counts.add(pa.array(part), np.ones(len(part), np.int64))
+    assert counts.low_months(0) == []
+    return counts.low_months(1)
+
+
+@pytest.mark.parametrize(
+    ("rows_by_month", "expected"),
+    [
+        ((100, 100, 50, 100, 100), []),
+        ((100, 100, 49, 100, 100), ["2015-03"]),
+        ((100, 100, 0, 0, 100), ["2015-03", "2015-04"]),
+        ((100, 100, 100, 30), []),
+        ((1, 100, 100, 20, 100), ["2015-04"]),
+        ((100, 100, 100, *[0] * 40, 1), []),
+        ((20, 20, 9, 20, 20), ["2015-03"]),
+        ((19, 19, 0, 19, 19), []),
+        ((), []),
+    ],
+)
+def test_a_month_of_less_than_half_the_median_is_low_inside_the_data(rows_by_month, expected):
+    assert low_months(*rows_by_month) == expected
+
+
+def test_rows_without_a_date_are_no_month():
+    counts = MonthCounts(num_groups=1)
+    counts.add(pa.array([None, None], pa.date32()), np.zeros(2, np.int64))
+    assert counts.low_months(0) == []
