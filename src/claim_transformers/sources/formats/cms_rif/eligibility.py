@@ -42,6 +42,7 @@ def stage_rif_beneficiaries(
         files=tuple(files),
         patient_column=patient,
         row_key=(patient, year),
+        kinds=layout.kinds,
         derive=lambda rows: store_rows(connection, layout.name, _derive_rif_months(rows, layout, counties), scratch),
         to_canonical=lambda rows: _to_eligibility(rows, layout),
         checks=(

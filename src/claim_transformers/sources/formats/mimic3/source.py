@@ -152,6 +152,7 @@ def _stage_patients(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
         files=tuple(files),
         patient_column="subject_id",
         row_key=("subject_id",),
+        kinds=_LAYOUTS["patients"].kinds,
         to_canonical=to_canonical,
         checks=(
             check_id("subject_id"),
@@ -290,6 +291,7 @@ def _stage_prescriptions(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
         files=tuple(files),
         patient_column="subject_id",
         row_key=("row_id",),
+        kinds=_LAYOUTS["prescriptions"].kinds,
         to_canonical=to_canonical,
         claim_type="RX",
         claim_column="row_id",
@@ -312,6 +314,7 @@ _STAGES: dict[str, Callable[..., StagedTable]] = {
 
 def _dates_of_admissions(connection: Backend, rows: ir.Table) -> ir.Table:
     """Dates of each admission, by patient and admission."""
+    rows = rows.mutate(subject_id=clean_id(rows.subject_id), hadm_id=clean_id(rows.hadm_id))
     one_each = rows.group_by("subject_id", "hadm_id").aggregate(
         admittime=rows.admittime.min(), dischtime=rows.dischtime.max()
     )
@@ -345,7 +348,9 @@ def _stay_table(
         rows=rows,
         files=tuple(files),
         patient_column="subject_id",
-        row_key=("row_id", "hadm_id"),
+        # Lines are numbered here, but the admission itself is line 1 of its claim.
+        row_key=("row_id", "hadm_id") if admissions is not None else ("hadm_id",),
+        kinds=_LAYOUTS[name].kinds,
         to_canonical=to_canonical,
         claim_type="IP",
         derive=with_dates,

@@ -174,6 +174,7 @@ def _stage_beneficiaries(
         files=raw_files,
         patient_column="DESYNPUF_ID",
         row_key=("DESYNPUF_ID", "YEAR"),
+        kinds=_BENEFICIARY.kinds,
         to_canonical=lambda rows: _to_eligibility(rows, counties),
         checks=(
             check_id("DESYNPUF_ID"),

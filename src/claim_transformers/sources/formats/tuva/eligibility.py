@@ -30,6 +30,8 @@ def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
         patient_column="person_id",
         row_key=("person_id", "enrollment_start_date", "enrollment_end_date"),
         to_canonical=_to_eligibility,
+        kinds=LAYOUTS["eligibility"].kinds,
+        source_column="data_source",
         checks=(
             check_id("person_id"),
             check_date("birth_date", DATES, required=False),
