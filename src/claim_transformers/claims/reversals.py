@@ -83,12 +83,13 @@ def find_reversals(
     counts = [f"count_{place}" for place in range(len(reversal.counts))]
     nothing = candidates.filter(ibis.literal(False)).select(*ROW_ID)
     pairs = materialize(connection, "reversal_pairs", nothing)[0]
+    compared: list[tuple[list[str], list[str]]] = [(["amount", *counts], [])]
+    compared += [(["amount"], counts), (counts, ["amount"])] if counts else []
     for width in range(len(reversal.numbers), -1, -1):
-        for sizes, blank in ((["amount", *counts], []), (["amount"], counts), (counts, ["amount"])):
-            if sizes and (blank or "amount" in sizes):
-                left = candidates.anti_join(pairs, ROW_ID)
-                found = _pair(left, (*reversal.key, *reversal.numbers[:width]), sizes, blank)
-                connection.raw_sql(f"INSERT INTO reversal_pairs {connection.compile(found)}")
+        for sizes, blank in compared:
+            left = candidates.anti_join(pairs, ROW_ID)
+            found = _pair(left, (*reversal.key, *reversal.numbers[:width]), sizes, blank)
+            connection.raw_sql(f"INSERT INTO reversal_pairs {connection.compile(found)}")
     return pairs
 
 
