@@ -110,9 +110,7 @@ def test_without_any_gap_only_overlaps_are_joined() -> None:
 def test_one_number_of_two_data_sources_is_two_claims() -> None:
     claims = [_claim(0, 3, claim="77", data_source="x"), _claim(20, 23, claim="77", data_source="y")]
     stays = _join(claims)
-    assert [stay["claims"] for stay in stays] == [
-        [{"data_source": source, "claim_id": "77"}] for source in ("x", "y")
-    ]
+    assert [stay["claims"] for stay in stays] == [[{"data_source": source, "claim_id": "77"}] for source in ("x", "y")]
     assert [stay["discharge_date"] for stay in stays] == [_day(3), _day(23)]
 
 

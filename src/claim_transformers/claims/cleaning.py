@@ -17,37 +17,40 @@ from claim_transformers.claims.fields import clean_id, clean_word
 from claim_transformers.claims.quality import RowCheck
 
 ROW_ID = ("source_file", "row_no")
-Kinds = Mapping[str, str]
+# Beside the types of a layout: an id that was written canonically before.
+CLEAN = "clean id"
+_Kinds = Mapping[str, str]
 _MIDNIGHT = r"[ t]00:00:00(\.0+)?$"
 
 
-def write_canonically(rows: ir.Table, column: str, kinds: Kinds) -> ir.Value:
+def write_canonically(rows: ir.Table, column: str, kinds: _Kinds) -> ir.Value:
     """A column in canonical writing, by its type in the layout."""
     text, kind = rows[column], kinds.get(column, "text")
-    if not isinstance(text, ir.StringColumn):
+    if kind == CLEAN:
         return text
     if kind == "id":
         return clean_id(text)
     if kind in ("amount", "number"):
-        return ibis.coalesce(text.try_cast("decimal(18, 4)").cast("string"), clean_word(text))
+        number = text.try_cast("float64")
+        return ibis.struct({"number": number, "word": ibis.ifelse(number.isnull(), clean_word(text), None)})
     if kind == "code":
         return clean_word(text.replace(".", ""))
     return clean_word(text).re_replace(_MIDNIGHT, "") if kind in ("date", "time") else clean_word(text)
 
 
-def hash_of_key(rows: ir.Table, key: Sequence[str], kinds: Kinds) -> ir.IntegerValue:
+def hash_of_key(rows: ir.Table, key: Sequence[str], kinds: _Kinds) -> ir.IntegerValue:
     # A hash keeps the table of keys small; rows that share one by accident are told apart by the full comparison.
     return ibis.struct({name: write_canonically(rows, name, kinds) for name in key}).hash()
 
 
-def find_repeated_keys(rows: ir.Table, key: Sequence[str], kinds: Kinds) -> ir.Table:
+def find_repeated_keys(rows: ir.Table, key: Sequence[str], kinds: _Kinds) -> ir.Table:
     """Find the rows whose key stands on another row too, with the hash of the key as `key_hash`."""
     keyed = rows.select(*ROW_ID, key_hash=hash_of_key(rows, key, kinds))
     counted = keyed.group_by("key_hash").aggregate(num_rows=_.count())
     return keyed.semi_join(counted.filter(counted.num_rows > 1), "key_hash")
 
 
-def find_duplicates(rows: ir.Table, repeated: ir.Table, kinds: Kinds) -> ir.Table:
+def find_duplicates(rows: ir.Table, repeated: ir.Table, kinds: _Kinds) -> ir.Table:
     """Find rows that are equal to another row in every column of `kinds`, or of the file if there are none.
 
     Which one stays does not depend on the order of the rows: the first by its raw text, or by its place if that is
@@ -98,7 +101,7 @@ def find_failing_rows(rows: ir.Table, checks: Sequence[RowCheck], *, keep: Seque
     return reasoned.filter(reasoned.reason_code.notnull())
 
 
-def find_superseded(rows: ir.Table, claim: Sequence[str], order: ir.Value, kinds: Kinds) -> ir.Table:
+def find_superseded(rows: ir.Table, claim: Sequence[str], order: ir.Value, kinds: _Kinds) -> ir.Table:
     """Find rows of which a later version is there; a row without an order is no version of another.
 
     Examples:

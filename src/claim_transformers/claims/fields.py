@@ -22,7 +22,7 @@ _EARLIEST_DATE = dt.date(1850, 1, 1)
 _LATEST_DATE = dt.date(2200, 12, 31)
 _AMOUNT_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$"
 # Words that systems write where nobody is known, in lower case.
-NO_IDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "none", "nil", "unknown", "unk", "missing", "undefined")
+NO_IDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "none", "nil", "unknown", "unk", "missing")
 _MAX_NO_ID = max(map(len, NO_IDS))
 _NO_ID = r"^([-0./_?*# ]*|(9-?){7,})$"
 # Blanks and control characters of Unicode, and characters without width.

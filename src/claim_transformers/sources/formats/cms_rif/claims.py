@@ -27,7 +27,6 @@ from claim_transformers.claims.reversals import Reversal
 from claim_transformers.sources.formats.cms_rif.fields import (
     DATES,
     add_days,
-    clean_npi,
     code_of,
     day_of,
     find_diagnosis_columns,
@@ -181,7 +180,9 @@ def _amount_columns(layout: FileLayout) -> tuple[str, ...]:
 def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
     paid = layout.find("paid_amount") or layout.find("paid_amount.of_claim") or layout.find("allowed_amount")
     allowed = layout.find("allowed_amount") if layout.find("paid_amount") else ()
-    found = [warn_amount(paid[0], allowed[0] if allowed else None), fix_amount(*_amount_columns(layout))] if paid else []
+    found = (
+        [warn_amount(paid[0], allowed[0] if allowed else None), fix_amount(*_amount_columns(layout))] if paid else []
+    )
     secondary = [*layout.find("paid_date"), *layout.find("procedures.date")]
     if secondary:
         found.append(_fix_dates([day_of(name) for name in secondary]))
@@ -226,13 +227,13 @@ def _is_within(rows: ir.Table, layout: FileLayout, column: str) -> ir.BooleanVal
 
 def _claim_id(rows: ir.Table, layout: FileLayout) -> ir.StringValue:
     # The same number can stand under two claim types.
-    return clean_id(rows[layout.find("claim_id")[0]]) + f"-{layout.claim_type}"
+    return rows[layout.find("claim_id")[0]] + f"-{layout.claim_type}"
 
 
 def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
     (patient,), (number,) = layout.find("patient_id"), layout.find("claim_line_number")
     columns: dict[str, Any] = {
-        "patient_id": clean_id(rows[patient]),
+        "patient_id": rows[patient],
         "claim_id": _claim_id(rows, layout),
         "claim_line_number": parse_number(rows[number], "int32"),
         "claim_type": ibis.literal(layout.claim_type),
@@ -244,7 +245,7 @@ def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
     }
     for name in ("rendering_npi", "billing_npi", "facility_npi"):
         if raw := layout.find(name):
-            columns[name] = ibis.coalesce(*(clean_npi(rows[column]) for column in raw))
+            columns[name] = ibis.coalesce(*(clean_id(rows[column]) for column in raw))
     if bill := [layout.find(f"bill_type_code.{part}") for part in ("facility", "classification", "frequency")]:
         parts = [rows[raw[0]] for raw in bill if raw]
         if len(parts) == len(bill):
@@ -338,7 +339,7 @@ def _to_rx_claims(rows: ir.Table, layout: FileLayout) -> ir.Table:
     return rows.select(
         "source_file",
         "row_no",
-        patient_id=clean_id(raw("patient_id")),
+        patient_id=raw("patient_id"),
         claim_id=_claim_id(rows, layout),
         claim_line_number=ibis.literal(1, "int32"),
         dispensing_date=parse_date(rows[day_of(layout.find("dispensing_date")[0])], DATES),

@@ -139,7 +139,7 @@ def _stage_patients(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
         return rows.select(
             "source_file",
             "row_no",
-            patient_id=clean_id(rows.subject_id),
+            patient_id=rows.subject_id,
             gender=map_sex(rows.gender, _GENDERS),
             birth_date=_parse_shifted_date(rows.dob),
             death_date=_parse_shifted_date(rows.dod),
@@ -277,8 +277,8 @@ def _stage_prescriptions(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
         return rows.select(
             "source_file",
             "row_no",
-            patient_id=clean_id(rows.subject_id),
-            claim_id=clean_id(rows.row_id),
+            patient_id=rows.subject_id,
+            claim_id=rows.row_id,
             claim_line_number=ibis.literal(1, "int32"),
             dispensing_date=_parse_shifted_date(rows.startdate),
             ndc_code=rows.ndc,
@@ -377,8 +377,8 @@ def _claim_of(rows: ir.Table, number: ir.IntegerValue) -> dict[str, ir.Value]:
     """Say which claim a row belongs to, and when it was."""
     start, end = _parse_shifted_date(rows.admittime), _parse_shifted_date(rows.dischtime)
     return {
-        "patient_id": clean_id(rows.subject_id),
-        "claim_id": clean_id(rows.hadm_id),
+        "patient_id": rows.subject_id,
+        "claim_id": rows.hadm_id,
         "claim_line_number": number,
         "claim_type": ibis.literal("IP"),
         "claim_start_date": start,

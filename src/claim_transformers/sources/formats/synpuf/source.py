@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import ibis
 
 from claim_transformers.claims.engine import materialize
-from claim_transformers.claims.fields import clean_id, parse_date, parse_number
+from claim_transformers.claims.fields import parse_date, parse_number
 from claim_transformers.claims.quality import check_date, check_id, check_order
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.synpuf.claims import (
@@ -149,7 +149,7 @@ def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
     return rows.select(
         "source_file",
         "row_no",
-        patient_id=clean_id(rows.DESYNPUF_ID),
+        patient_id=rows.DESYNPUF_ID,
         payer=ibis.literal("medicare"),
         gender=map_sex(rows.BENE_SEX_IDENT_CD, _GENDERS),
         race=rows.BENE_RACE_CD.cases(*_RACES.items(), else_=ibis.literal("unknown")),

@@ -228,8 +228,8 @@ def _to_claim_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
     return rows.select(
         "source_file",
         "row_no",
-        patient_id=clean_id(rows.person_id),
-        claim_id=clean_id(rows.claim_id),
+        patient_id=rows.person_id,
+        claim_id=rows.claim_id,
         claim_line_number=parse_number(rows.claim_line_number, "int32"),
         claim_type=_claim_type_of(rows),
         **{name: parse_date(rows[name], DATES) for name in (*_DATES_OF_CLAIM, *_DATES_OF_STAY, "paid_date")},
@@ -268,8 +268,8 @@ def _to_rx_claims(rows: ir.Table) -> ir.Table:
     return rows.select(
         "source_file",
         "row_no",
-        patient_id=clean_id(rows.person_id),
-        claim_id=clean_id(rows.claim_id),
+        patient_id=rows.person_id,
+        claim_id=rows.claim_id,
         claim_line_number=parse_number(rows.claim_line_number, "int32"),
         dispensing_date=parse_date(rows.dispensing_date, DATES),
         ndc_code=rows.ndc_code,

@@ -64,7 +64,7 @@ def _to_eligibility(rows: ir.Table) -> ir.Table:
     return rows.select(
         "source_file",
         "row_no",
-        patient_id=clean_id(rows.person_id),
+        patient_id=rows.person_id,
         source_member_id=clean_id(rows.member_id),
         payer=rows.payer,
         plan=rows.plan,
