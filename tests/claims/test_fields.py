@@ -85,15 +85,27 @@ def test_numbers_beyond_their_type_are_null(connection) -> None:
     ]
 
 
-def test_ids_keep_their_zeros_and_lose_only_blanks(connection) -> None:
-    assert _apply(connection, ["007", " 007 ", "\t", "", "a b", None], clean_id) == [
-        "007",
-        "007",
-        None,
-        None,
-        "a b",
-        None,
-    ]
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *[("007", "007"), ("a b", "a b"), ("Ünal", "Ünal"), ("10", "10"), ("99999", "99999"), ("na1", "na1")],
+        *[(f"{before}P1{after}", "P1") for before, after in ((" ", ""), ("", "\u00a0"), ("\u3000", "\t"))],
+        *[("\ufeffP1", "P1"), ("P\u200b1", "P1"), ("PATIENT-0001\r", "PATIENT-0001"), ("0009 ", "0009")],
+        *[(text, None) for text in (None, "", " ", "\u00a0\u200b", "-", ".", "--", "?", "0", "0000", "0.0")],
+        *[(text, None) for text in ("000-00-0000", "999-99-9999", "9999999", " NULL", "N/A", "na", "None", "nan")],
+        *[(text, None) for text in ("Unknown", "<NA>", "unknown\u3000")],
+    ],
+)
+def test_ids_lose_blanks_and_what_stands_for_none_and_keep_their_zeros(connection, text, expected) -> None:
+    assert _apply(connection, [text], clean_id) == [expected]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(max_size=14), min_size=1, max_size=30))
+def test_a_cleaned_id_is_clean(texts: list[str]) -> None:
+    once = _apply(_SHARED, [text.replace("\x00", "") for text in texts], clean_id)
+    assert _apply(_SHARED, once, clean_id) == once
+    assert not any(text is not None and text != text.strip() for text in once)
 
 
 _SHARED = connect(threads=1)

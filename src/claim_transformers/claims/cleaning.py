@@ -1,76 +1,95 @@
-"""Cleaning of raw rows: which leave, and why, duplicates, claims of two patients, failed checks, reversals.
+"""Cleaning of raw rows: which leave, and why, duplicates, older versions, claims of two patients.
 
 Every function returns the rows that leave as a small table (`source_file`, `row_no`), so that the wide rows which stay
-are never copied. Only rows whose key occurs more than once are compared in full.
+are never copied. Rows are compared in canonical writing (`50.0` is `50.00`, `E11.9` is `e119 `) on the columns of their
+layout, and in full only where their key occurs more than once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from claim_transformers.claims.fields import clean_id, parse_amount
+from claim_transformers.claims.fields import clean_id, clean_word
 from claim_transformers.claims.quality import RowCheck
 
 ROW_ID = ("source_file", "row_no")
+# Beside the types of a layout: an id that was written canonically before.
+CLEAN = "clean id"
+_Kinds = Mapping[str, str]
+_MIDNIGHT = r"[ t]00:00:00(\.0+)?$"
 
 
-def _raw_columns(rows: ir.Table) -> list[str]:
-    """Name the columns that came from the file."""
-    return [name for name in rows.columns if name not in ROW_ID]
+def write_canonically(rows: ir.Table, column: str, kinds: _Kinds) -> ir.Value:
+    """A column in canonical writing, by its type in the layout."""
+    text, kind = rows[column], kinds.get(column, "text")
+    if kind == CLEAN:
+        return text
+    if kind == "id":
+        return clean_id(text)
+    if kind in ("amount", "number"):
+        number = text.try_cast("float64")
+        return ibis.struct({"number": number, "word": ibis.ifelse(number.isnull(), clean_word(text), None)})
+    if kind == "code":
+        return clean_word(text.replace(".", ""))
+    return clean_word(text).re_replace(_MIDNIGHT, "") if kind in ("date", "time") else clean_word(text)
 
 
-def _key_hash(rows: ir.Table, key: Sequence[str]) -> ir.IntegerValue:
+def hash_of_key(rows: ir.Table, key: Sequence[str], kinds: _Kinds) -> ir.IntegerValue:
     # A hash keeps the table of keys small; rows that share one by accident are told apart by the full comparison.
-    return ibis.struct({name: rows[name] for name in key}).hash()
+    return ibis.struct({name: write_canonically(rows, name, kinds) for name in key}).hash()
 
 
-def find_repeated_keys(rows: ir.Table, row_key: Sequence[str]) -> ir.Table:
-    """Find keys that more than one row has."""
-    keyed = rows.select(key_hash=_key_hash(rows, row_key))
+def find_repeated_keys(rows: ir.Table, key: Sequence[str], kinds: _Kinds) -> ir.Table:
+    """Find the rows whose key stands on another row too, with the hash of the key as `key_hash`."""
+    keyed = rows.select(*ROW_ID, key_hash=hash_of_key(rows, key, kinds))
     counted = keyed.group_by("key_hash").aggregate(num_rows=_.count())
-    return counted.filter(counted.num_rows > 1).select("key_hash")
+    return keyed.semi_join(counted.filter(counted.num_rows > 1), "key_hash")
 
 
-def find_duplicates(rows: ir.Table, row_key: Sequence[str], repeated_keys: ir.Table) -> ir.Table:
-    """Find rows that are equal to an earlier row in every raw column.
+def find_duplicates(rows: ir.Table, repeated: ir.Table, kinds: _Kinds) -> ir.Table:
+    """Find rows that are equal to another row in every column of `kinds`, or of the file if there are none.
+
+    Which one stays does not depend on the order of the rows: the first by its raw text, or by its place if that is
+    equal too.
 
     Examples:
         >>> from claim_transformers.claims.engine import connect
         >>> rows = ibis.memtable(
-        ...     {"CLM_ID": ["1", "1", "1"], "PAID": ["5", "5", "6"], "source_file": ["a"] * 3, "row_no": [1, 2, 3]}
+        ...     {"CLM_ID": ["1", "1", "1"], "PAID": ["5", "5.00", "6"], "source_file": ["a"] * 3, "row_no": [1, 2, 3]}
         ... )
-        >>> copies = find_duplicates(rows, ["CLM_ID"], find_repeated_keys(rows, ["CLM_ID"]))
+        >>> kinds = {"CLM_ID": "id", "PAID": "amount"}
+        >>> copies = find_duplicates(rows, find_repeated_keys(rows, ["CLM_ID"], kinds), kinds)
         >>> connect(threads=1).to_pyarrow(copies)["row_no"].to_pylist()
         [2]
     """
-    keyed = rows.mutate(key_hash=_key_hash(rows, row_key))
-    candidates = keyed.semi_join(repeated_keys, "key_hash")
+    names = [name for name in rows.columns if name not in ROW_ID and name in (kinds or rows.columns)]
+    candidates = rows.semi_join(repeated, ROW_ID)
     copies = candidates.select(
         *ROW_ID,
         copy=ibis.row_number().over(
-            group_by=[candidates[name] for name in _raw_columns(rows)],
-            order_by=[candidates[name] for name in ROW_ID],
+            group_by=[write_canonically(candidates, name, kinds) for name in names],
+            order_by=[candidates[name] for name in (*names, *ROW_ID)],
         ),
     )
     return copies.filter(copies.copy > 0).select(*ROW_ID)
 
 
-def find_shared_claims(rows: ir.Table, claim_column: str, patient_column: str) -> ir.Table:
-    """Find claim ids that stand under more than one patient."""
-    pairs = rows.select(claim_hash=hash_of_id(rows[claim_column]), patient=hash_of_id(rows[patient_column]))
+def find_shared_claims(rows: ir.Table, claim: Sequence[str], patient: str) -> ir.Table:
+    """Find the hashes, as [`hash_of_ids`] makes them, of claims that stand under more than one patient."""
+    pairs = rows.select(claim_hash=hash_of_ids(rows, claim), patient=hash_of_ids(rows, [patient]))
     claims = pairs.filter(pairs.claim_hash.notnull()).group_by("claim_hash")
     extremes = claims.aggregate(lowest=_.patient.min(), highest=_.patient.max())
     return extremes.filter(extremes.lowest != extremes.highest).select("claim_hash")
 
 
-def hash_of_id(text: ir.StringValue) -> ir.IntegerValue:
-    """Hash an identifier to 64 bits, null where it is missing: millions of them then fit into little memory."""
-    cleaned = clean_id(text)
-    return ibis.ifelse(cleaned.notnull(), cleaned.hash(), ibis.null("int64"))
+def hash_of_ids(rows: ir.Table, columns: Sequence[str]) -> ir.IntegerValue:
+    """Hash identifiers to 64 bits, null where the last is missing: millions of them then fit into little memory."""
+    ids = ibis.struct({name: rows[name] for name in columns}) if len(columns) > 1 else rows[columns[0]]
+    return ibis.ifelse(rows[columns[-1]].notnull(), ids.hash(), ibis.null("int64"))
 
 
 def find_failing_rows(rows: ir.Table, checks: Sequence[RowCheck], *, keep: Sequence[str] = ()) -> ir.Table:
@@ -82,42 +101,19 @@ def find_failing_rows(rows: ir.Table, checks: Sequence[RowCheck], *, keep: Seque
     return reasoned.filter(reasoned.reason_code.notnull())
 
 
-def find_reversed_claims(rows: ir.Table, claim_key: Sequence[str], amount: str) -> ir.Table:
-    """Find claims that have both a negative and a positive amount: the few among which reversals are looked for."""
-    signed = rows.select(key_hash=_key_hash(rows, claim_key), signed_amount=parse_amount(rows[amount]))
-    negative = signed.filter(signed.signed_amount < 0).select("key_hash").distinct()
-    return signed.filter(signed.signed_amount > 0).semi_join(negative, "key_hash").select("key_hash").distinct()
-
-
-def find_reversals(
-    rows: ir.Table, key: Sequence[str], amount: str, claim_key: Sequence[str], reversed_claims: ir.Table
-) -> ir.Table:
-    """Find charges and their reversals: equal in the key, opposite in the amount, one of each per pair.
-
-    A reversal without its charge stays and is counted as `W_AMOUNT` by the checks.
+def find_superseded(rows: ir.Table, claim: Sequence[str], order: ir.Value, kinds: _Kinds) -> ir.Table:
+    """Find rows of which a later version is there; a row without an order is no version of another.
 
     Examples:
         >>> from claim_transformers.claims.engine import connect
-        >>> rows = ibis.memtable(
-        ...     {"C": ["1", "1", "1", "2"], "PAID": ["5", "-5.00", "5", "-7"], "source_file": ["f"] * 4,
-        ...      "row_no": [1, 2, 3, 4]}
-        ... )
-        >>> reversals = find_reversals(rows, ["C"], "PAID", ["C"], find_reversed_claims(rows, ["C"], "PAID"))
-        >>> sorted(connect(threads=1).to_pyarrow(reversals)["row_no"].to_pylist())
-        [1, 2]
+        >>> rows = ibis.memtable({"C": ["1", "1", "2"], "D": ["0105", "0301", "0105"], "source_file": ["a"] * 3,
+        ...                       "row_no": [1, 2, 3]})
+        >>> older = find_superseded(rows, ["C"], rows.D, {})
+        >>> connect(threads=1).to_pyarrow(older)["row_no"].to_pylist()
+        [1]
     """
-    signed = rows.mutate(signed_amount=parse_amount(rows[amount]), key_hash=_key_hash(rows, claim_key))
-    candidates = signed.filter(signed.signed_amount != 0).semi_join(reversed_claims, "key_hash")
-    candidates = candidates.mutate(size=candidates.signed_amount.abs(), is_reversal=candidates.signed_amount < 0)
-    # Charges that differ outside the key need a fixed order, or another row would be netted after a shuffle.
-    rest = [name for name in _raw_columns(rows) if name not in key and name != amount]
-    numbered = candidates.mutate(
-        pair=ibis.row_number().over(
-            group_by=[*(candidates[name] for name in key), candidates.size, candidates.is_reversal],
-            order_by=[*(candidates[name] for name in rest), *(candidates[name] for name in ROW_ID)],
-        )
-    )
-    paired = numbered.mutate(
-        partners=_.count().over(group_by=[*(numbered[name] for name in key), numbered.size, numbered.pair])
-    )
-    return paired.filter(paired.partners == 2).select(*ROW_ID)
+    versions = rows.select(*ROW_ID, key_hash=hash_of_key(rows, claim, kinds), version=order)
+    latest = versions.group_by(of_key="key_hash").aggregate(first=_.version.min(), latest=_.version.max())
+    several = latest.filter(latest["first"] < latest.latest)
+    joined = versions.join(several, versions.key_hash == several.of_key)
+    return joined.filter(joined.version < joined.latest).select(*ROW_ID)

@@ -26,12 +26,25 @@ _EARLIEST_DATE, _LATEST_DATE = "1850-01-01", "2200-12-31"
 # No filler lies between these two, and nearly every date does.
 _FIRST_USUAL_DATE, _LAST_USUAL_DATE = "1900-01-02", "2050-12-30"
 _AMOUNT_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$"
+# Words that systems write where nobody is known, in lower case.
+NO_IDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "none", "nil", "unknown", "unk", "missing")
+_MAX_NO_ID = max(map(len, NO_IDS))
+_NO_ID = r"^([-0./_?*# ]*|(9-?){7,})$"
+# Blanks and control characters of Unicode, and characters without width.
+_NO_WIDTH = "\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+_BLANK = f"\x01-\x20\x7f\x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000{_NO_WIDTH}"
+_AROUND_ID = f"^[{_BLANK}]+|[{_BLANK}]+$|[{_NO_WIDTH}]"
 
 
 # DuckDB's own parser, because a cast accepts several formats where the layout declares one.
 @ibis.udf.scalar.builtin(name="try_strptime")  # type: ignore[untyped-decorator]
 def _try_strptime(text: types.string, pattern: types.string) -> types.timestamp:
     """Parse a text as a timestamp, null where it does not fit."""
+
+
+@ibis.udf.scalar.builtin(name="strlen")  # type: ignore[untyped-decorator]
+def _strlen(text: types.string) -> types.int64:
+    """Count the bytes of a text."""
 
 
 def parse_date(text: ir.StringValue, date_format: DateFormat) -> ir.DateValue:
@@ -75,7 +88,15 @@ def clean_word(text: ir.StringValue) -> ir.StringValue:
 
 
 def clean_id(text: ir.StringValue) -> ir.StringValue:
-    """Trim an identifier; blank is null. Zeros and case stay as they are."""
-    # Trimming is slow and nearly never needed. Blanks and control characters sort before the exclamation mark.
-    is_padded = (text < "!") | text.endswith(" ")
-    return ibis.ifelse(is_padded, text.strip().nullif(""), text)
+    """Write an identifier without blanks around it or invisible characters in it; what stands for none is null.
+
+    Zeros and case stay as they are. No identifier are [`NO_IDS`], zeros or punctuation alone, and seven or more nines.
+    """
+    trimmed = text.re_replace(_AROUND_ID, "")
+    is_none = trimmed.lower().isin(NO_IDS) | trimmed.re_search(_NO_ID)
+    # Patterns are slow, and most identifiers are plainly none of this: their two ends and their bytes tell.
+    last = text.right(1)
+    is_ended = last.between("1", "9") | ((text >= "1") & (last == "0"))
+    is_ended |= (text.length() > _MAX_NO_ID) & last.between("A", "z")
+    is_plain = text.between("0", "~") & is_ended & ~text.startswith("9") & (_strlen(text) == text.length())
+    return ibis.ifelse(is_plain, text, ibis.ifelse(is_none, ibis.null("string"), trimmed))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
-from claim_transformers.claims.fields import DateFormat, clean_id, is_filler, parse_amount, parse_date
+from claim_transformers.claims.fields import DateFormat, is_filler, parse_amount, parse_date
 
 # Bills for services of the last days of life arrive late and are dated carelessly.
 _DAYS_AFTER_DEATH = 30
@@ -50,8 +50,8 @@ class RowCheck:
 
 
 def check_id(column: str) -> RowCheck:
-    """`R_NO_ID`: the id is null or blank."""
-    return RowCheck("R_NO_ID", f"{column} is null or blank", lambda rows: clean_id(rows[column]).isnull())
+    """`R_NO_ID`: the id is missing; ids come as `clean_id` writes them."""
+    return RowCheck("R_NO_ID", f"{column} is missing, or stands for none", lambda rows: rows[column].isnull())
 
 
 def check_date(column: str, date_format: DateFormat, *, required: bool = True) -> RowCheck:

@@ -32,7 +32,7 @@ def join_stays(
     interim_gap_days: int = 1,
     claim_types: Sequence[str] = ("IP",),
 ) -> ir.Table:
-    """Join the claims of each patient to stays.
+    """Join the claims of each patient to stays; a claim is its number and the data source that gave it.
 
     The expression uses windows and sorts lists of structs, no ordered aggregation, so it runs on DuckDB, Spark and
     warehouses alike, and the order of the rows does not matter.
@@ -43,15 +43,16 @@ def join_stays(
         >>> from claim_transformers.claims.engine import connect, fetch, load
         >>> january = lambda *days: [dt.date(2012, 1, day) for day in days]
         >>> claims = pa.table({
-        ...     "patient_id": ["a"] * 3, "claim_id": ["1", "2", "3"], "claim_line_number": [1] * 3,
+        ...     "patient_id": ["a"] * 3, "claim_id": ["1", "2", "2"], "claim_line_number": [1] * 3,
         ...     "claim_type": ["IP"] * 3, "claim_start_date": january(2, 5, 20), "claim_end_date": january(5, 9, 21),
         ...     "admission_date": january(2, 5, 20), "discharge_date": january(5, 9, 21),
-        ...     "discharge_disposition_code": ["01"] * 3,
+        ...     "discharge_disposition_code": ["01"] * 3, "data_source": ["x", "y", "x"],
         ... })
         >>> connection = connect(threads=1)
         >>> lines = load(connection, "claim_line", claims)
-        >>> fetch(connection, join_stays(lines).order_by("stay_id"))["claim_ids"].to_pylist()
-        [['1', '2'], ['3']]
+        >>> stays = fetch(connection, join_stays(lines).order_by("stay_id"))["claims"].to_pylist()
+        >>> [[(claim["data_source"], claim["claim_id"]) for claim in stay] for stay in stays]
+        [[('x', '1'), ('y', '2')], [('x', '2')]]
     """
     if max_gap_days < -1 or interim_gap_days < max_gap_days:
         raise ValueError(
@@ -63,11 +64,11 @@ def join_stays(
     claims = _claims_of(claim_lines, claim_types)
     gap = ibis.ifelse(claims.is_interim, interim_gap_days, max_gap_days)
     claims = claims.mutate(open_until=claims.end_day + gap)
-    order = [claims.start_day, claims.end_day, claims.claim_id]
+    order = [claims.start_day, claims.end_day, claims.claim_id, claims.data_source]
     earlier = ibis.window(group_by=claims.patient_id, order_by=order, preceding=(None, 1))
     latest = claims.open_until.max().over(earlier)
     claims = claims.mutate(begins=(latest.isnull() | (claims.start_day > latest)).cast("int32"))
-    order = [claims.start_day, claims.end_day, claims.claim_id]
+    order = [claims.start_day, claims.end_day, claims.claim_id, claims.data_source]
     up_to_here = ibis.cumulative_window(group_by=claims.patient_id, order_by=order)
     claims = claims.mutate(stay_id=claims.begins.sum().over(up_to_here).cast("int32"))
     return _stays_of(claims)
@@ -81,13 +82,14 @@ def _claims_of(claim_lines: ir.Table, claim_types: Sequence[str]) -> ir.Table:
     epoch = ibis.date(1970, 1, 1)
     lines = lines.select(
         "patient_id",
+        "data_source",
         "claim_id",
         "discharge_disposition_code",
         start_day=start.delta(epoch, unit="day"),
         end_day=end.delta(epoch, unit="day"),
         has_discharge=lines.discharge_date.notnull(),
     )
-    claims = lines.group_by("patient_id", "claim_id").aggregate(
+    claims = lines.group_by("patient_id", "data_source", "claim_id").aggregate(
         start_day=lines.start_day.min(),
         end_day=lines.end_day.max(),
         disposition=lines.discharge_disposition_code.max(),
@@ -102,6 +104,7 @@ def _stays_of(claims: ir.Table) -> ir.Table:
             "end_day": claims.end_day,
             "start_day": claims.start_day,
             "claim_id": claims.claim_id,
+            "data_source": claims.data_source,
             "disposition": claims.disposition,
             "is_open": ~claims.has_discharge | claims.is_interim,
         }
@@ -124,5 +127,7 @@ def _stays_of(claims: ir.Table) -> ir.Table:
         discharge_disposition_code=last.disposition,
         is_open=last.is_open,
         num_claims=ordered.num_claims,
-        claim_ids=ordered.claims.map(lambda entry: entry.claim_id).sort(),
+        claims=ordered.claims.map(
+            lambda entry: ibis.struct({"data_source": entry.data_source, "claim_id": entry.claim_id})
+        ).sort(),
     )

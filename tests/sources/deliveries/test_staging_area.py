@@ -109,6 +109,18 @@ def test_a_file_that_repeats_most_claims_of_its_name_corrects_and_one_that_repea
     assert len(staging.loads()) == 3
 
 
+@pytest.mark.parametrize(("again", "is_correction"), [(["1", "2"], False), (["1", "2", "\u00a03"], True)])
+def test_a_file_that_repeats_exactly_half_of_a_load_is_asked_about(staging, tmp_path, again, is_correction) -> None:
+    staging.load("cms-rif", _rif(tmp_path / "first", *(claim("inpatient", name) for name in "1234")))
+    second = _rif(tmp_path / "second", *(claim("inpatient", name) for name in [*again, "8", "9"]))
+    if is_correction:
+        staging.load("cms-rif", second)
+        assert [load.superseded_by for load in staging.loads()] == [2, None]
+    else:
+        with pytest.raises(ClaimDataError, match=r"E_CORRECTION: .* found 2 of 4 \(CLM_ID\)"):
+            staging.load("cms-rif", second)
+
+
 def test_years_of_beneficiaries_stand_side_by_side_and_a_year_that_comes_again_corrects(staging, tmp_path):
     for number, (year, sex) in enumerate((("2018", "1"), ("2019", "1"), ("2019", "2"))):
         person = beneficiary(RFRNC_YR=year, BENE_SEX_IDENT_CD=sex)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 STAY_CLAIMS, CLAIMS, EVENTS = "stay_claims", "claims", "events"
+# A number is of the payer that gave it, and of one kind of claims: medical and pharmacy claims are numbered apart.
+CLAIM_KEY = ("patient_id", "data_source", "claim_id", "claim_type")
 
 
 def open_tables(connection: "Backend", claims: str | Path) -> dict[str, "ir.Table"]:
@@ -56,6 +58,7 @@ def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
     )
     lines = claim_line.select(
         "patient_id",
+        "data_source",
         "claim_id",
         "paid_date",
         claim_type=claim_line.claim_type.cast("string"),
@@ -67,6 +70,7 @@ def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
     )
     drugs = rx_claim.select(
         "patient_id",
+        "data_source",
         "claim_id",
         "paid_date",
         claim_type=ibis.literal(PHARMACY),
@@ -77,7 +81,7 @@ def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
         has_discharge=ibis.literal(False),
     )
     both = ibis.union(lines, drugs)
-    return both.group_by("patient_id", "claim_id", "claim_type").aggregate(
+    return both.group_by(*CLAIM_KEY).aggregate(
         start_date=both.start_date.min(),
         end_date=both.end_date.max(),
         paid_date=both.paid_date.max(),
@@ -92,15 +96,14 @@ def _list_code_events(claim_line: "ir.Table", rx_claim: "ir.Table", definition: 
 
     # Visits are made per patient; with the claim as part of the patient, each code keeps its claim.
     def keyed(table: "ir.Table") -> "ir.Table":
-        return table.mutate(patient_id=ibis.struct({"patient_id": table.patient_id, "claim_id": table.claim_id}))
+        return table.mutate(patient_id=ibis.struct({name: table[name] for name in CLAIM_KEY[:3]}))
 
     events = collect_code_events(keyed(claim_line), keyed(rx_claim), definition.code_columns)
     return events.select(
         "visit_date",
         "code",
-        patient_id=events.patient_id["patient_id"],
-        claim_id=events.patient_id["claim_id"],
-        visit_type=events.visit_type.cast("string"),
+        **{name: events.patient_id[name] for name in CLAIM_KEY[:3]},
+        claim_type=events.visit_type.cast("string"),
     )
 
 
@@ -115,7 +118,7 @@ def _list_stays(claims: "ir.Table", claim_line: "ir.Table", definition: Readmiss
             "admission_date",
             "discharge_date",
             "is_open",
-            "claim_ids",
+            "claims",
             disposition=joined.discharge_disposition_code,
         )
     else:
@@ -126,34 +129,35 @@ def _list_stays(claims: "ir.Table", claim_line: "ir.Table", definition: Readmiss
             admission_date=inpatient.start_date,
             discharge_date=inpatient.end_date,
             is_open=~inpatient.has_discharge,
-            claim_ids=ibis.array([inpatient.claim_id]),
+            claims=ibis.array([ibis.struct({name: inpatient[name] for name in CLAIM_KEY[1:3]})]),
         )
-    order = [stays.patient_id, stays.admission_date, stays.discharge_date, stays.claim_ids[0]]
+    order = [stays.patient_id, stays.admission_date, stays.discharge_date, stays.claims[0]]
     return stays.mutate(stay=ibis.row_number().over(order_by=order).cast("int64"))
 
 
 def _stay_claims(stays: "ir.Table") -> "ir.Table":
-    """The claims of each stay: `stay`, `patient_id`, `claim_id`."""
-    return stays.select("stay", "patient_id", claim_id=stays.claim_ids.unnest())
+    """The claims of each stay: `stay` and `CLAIM_KEY`."""
+    claims = stays.select("stay", "patient_id", claim=stays.claims.unnest(), claim_type=ibis.literal(INPATIENT))
+    return claims.unpack("claim")
 
 
 def stay_codes(stays_claims: "ir.Table", claims: "ir.Table", claim_line: "ir.Table") -> tuple["ir.Table", "ir.Table"]:
     """Principal diagnosis of the first claim and procedures of all claims of each stay: what tells planned stays."""
-    dated = claims.filter(claims.claim_type == INPATIENT).select("patient_id", "claim_id", "start_date", "end_date")
-    own = stays_claims.join(dated, ["patient_id", "claim_id"])
-    order = ibis.window(group_by=own.stay, order_by=[own.start_date, own.end_date, own.claim_id])
-    own = own.mutate(place=ibis.row_number().over(order)).select("stay", "patient_id", "claim_id", "place")
-    lines = claim_line.filter(claim_line.claim_type == INPATIENT)
+    own = stays_claims.join(claims.select(*CLAIM_KEY, "start_date", "end_date"), CLAIM_KEY)
+    order = ibis.window(group_by=own.stay, order_by=[own.start_date, own.end_date, own.claim_id, own.data_source])
+    own = own.mutate(place=ibis.row_number().over(order)).select("stay", *CLAIM_KEY, "place")
+    lines = claim_line.mutate(claim_type=claim_line.claim_type.cast("string"))
+    lines = lines.filter(lines.claim_type == INPATIENT)
 
     def codes_of(column: str) -> "ir.Table":
-        entries = lines.select("patient_id", "claim_id", entry=lines[column].unnest())
+        entries = lines.select(*CLAIM_KEY, entry=lines[column].unnest())
         fields = {"rank": entries.entry["rank"]} if column == "diagnoses" else {}
         code = entries.entry["system"] + "/" + entries.entry["code"]
-        return entries.select("patient_id", "claim_id", code=code, **fields).distinct()
+        return entries.select(*CLAIM_KEY, code=code, **fields).distinct()
 
     diagnoses = codes_of("diagnoses")
-    principal = own.filter(own.place == 0).join(diagnoses.filter(diagnoses["rank"] == 1), ["patient_id", "claim_id"])
-    procedures = own.join(codes_of("procedures"), ["patient_id", "claim_id"])
+    principal = own.filter(own.place == 0).join(diagnoses.filter(diagnoses["rank"] == 1), CLAIM_KEY)
+    procedures = own.join(codes_of("procedures"), CLAIM_KEY)
     return tuple(table.select("stay", "code").distinct() for table in (principal, procedures))
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from claim_transformers.claims.engine import engine_errors, fetch, load
 from claim_transformers.claims.visits import INPATIENT
-from claim_transformers.cohorts.readmission.claims import CLAIMS, EVENTS, STAY_CLAIMS
+from claim_transformers.cohorts.readmission.claims import CLAIM_KEY, CLAIMS, EVENTS, STAY_CLAIMS
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
 
 if TYPE_CHECKING:
@@ -98,14 +98,14 @@ def _history_visits(
     connection: "Backend", seen: "ir.Table", stays: "ir.Table", definition: ReadmissionDefinition
 ) -> "ir.Table":
     events = connection.table(EVENTS)
-    first_dates = events.group_by("patient_id", "claim_id", "visit_type").aggregate(first_date=events.visit_date.min())
+    first_dates = events.group_by(*CLAIM_KEY).aggregate(first_date=events.visit_date.min())
     days = ibis.interval(days=definition.look_back_days)
     # The amount of a claim stands on the first of its visits.
-    amounts = seen.join(first_dates, ["patient_id", "claim_id"]).select(
-        "stay", "paid_amount", visit_date="first_date", visit_type="visit_type"
+    amounts = seen.join(first_dates, CLAIM_KEY).select(
+        "stay", "paid_amount", visit_date="first_date", visit_type="claim_type"
     )
     amounts = amounts.group_by("stay", "visit_date", "visit_type").aggregate(amount=amounts.paid_amount.sum())
-    rows = seen.join(events, ["patient_id", "claim_id"])
+    rows = seen.join(events, CLAIM_KEY).rename(visit_type="claim_type")
     rows = rows.filter(
         rows.visit_date.cast("timestamp") >= rows.admission_date.cast("timestamp") - days,
         rows.visit_date < rows.discharge_date,
@@ -128,13 +128,13 @@ def _history_visits(
 def _index_visits(connection: "Backend", stays: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
     """One visit for each index stay, also for one without codes."""
     own = connection.table(STAY_CLAIMS).semi_join(stays, "stay")
-    rows = own.join(connection.table(EVENTS), ["patient_id", "claim_id"]).select("stay", "code")
+    rows = own.join(connection.table(EVENTS), CLAIM_KEY).select("stay", "code")
     if definition.disposition:
         disposed = stays.filter(stays.disposition.notnull())
         rows = ibis.union(rows, disposed.select("stay", code=ibis.literal("DISP/") + disposed.disposition))
     codes = rows.group_by("stay").aggregate(codes=rows.code.collect())
     claims = connection.table(CLAIMS)
-    paid = own.join(claims.filter(claims.claim_type == INPATIENT), ["patient_id", "claim_id"])
+    paid = own.join(claims, CLAIM_KEY)
     amounts = paid.group_by("stay").aggregate(amount=paid.paid_amount.sum())
     visits = stays.left_join(codes, "stay").left_join(amounts, "stay")
     nothing = ibis.null("float64")

@@ -108,7 +108,7 @@ class _Counts:
         excluded: Flags,
         censored: NDArray[np.int8],
     ) -> None:
-        num_claims = int(pc.sum(pc.list_value_length(stays["claim_ids"])).as_py() or 0)
+        num_claims = int(pc.sum(pc.list_value_length(stays["claims"])).as_py() or 0)
         self.keep: Flags = np.ones(stays.num_rows, bool)
         self.steps = [AttritionStep("inpatient claims", num_claims, 0)]
         is_open = stays["is_open"].to_numpy()

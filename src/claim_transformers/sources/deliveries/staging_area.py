@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from claim_transformers.claims.engine import engine_errors
+from claim_transformers.claims.fields import clean_id
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.contract import RawFile
 from claim_transformers.sources.pipeline.reading import Layout, stage_files
@@ -289,14 +290,12 @@ class Staging:
 
     def _count_repeated(self, load: Load, rows: ir.Table, key: Sequence[str]) -> tuple[int, int]:
         """How many claims a load holds, and how many of them new rows hold again."""
-        parts = ", ".join(f'trim("{column}") AS {column}' for column in key)
-        staged = stage_table(load.source, load.table)
-        (counts,) = self.connection.raw_sql(
-            "SELECT count(*), count(is_again) FROM "
-            f'(SELECT DISTINCT {parts} FROM "{staged}" WHERE load_id = {load.load_id:d}) '
-            f'LEFT JOIN (SELECT DISTINCT {parts}, true AS is_again FROM "{rows.get_name()}") USING ({", ".join(key)})'
-        ).fetchall()
-        return int(counts[0]), int(counts[1])
+        staged = self.connection.table(stage_table(load.source, load.table))
+        held, new = (
+            part.select(**{name: clean_id(part[name]) for name in key}).distinct()
+            for part in (staged.filter(staged.load_id == load.load_id), rows)
+        )
+        return tuple(int(part.count().to_pyarrow().as_py()) for part in (held, held.semi_join(new, key)))
 
     def _insert(self, name: str, rows: ir.Table, columns: Sequence[str], load: Load) -> None:
         own = "load_id BIGINT, file_sha256 VARCHAR, source_file VARCHAR, row_no BIGINT"

@@ -3,9 +3,10 @@
 A source reads one raw format and says what it found; it decides nothing about publishing. [`ingest`] takes over from
 there, the same way for all of them:
 
-1. rows that are equal in every raw column are dropped (`D_DUPLICATE`);
-2. `checks` run in order, the first that fails names the reason and the row goes to quarantine;
-3. a charge and its reversal leave together (`D_NETTED`);
+1. ids are written in one way, and rows that are equal in every column of the layout are dropped (`D_DUPLICATE`);
+2. older versions leave (`D_SUPERSEDED`), `checks` run in order, the first that fails names the reason and the row goes
+   to quarantine;
+3. a charge and its reversal leave together, and rows of one key that nothing tells apart go to quarantine;
 4. raw columns listed in `code_columns` are replaced by their canonical form; a code that cannot be used becomes null
    and is counted, the row stays;
 5. `to_canonical` turns the rows that are left into lines of `claim_line`, `rx_claim` or `eligibility`;
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
     from claim_transformers.claims.quality import RowCheck
+    from claim_transformers.claims.reversals import Reversal
 
 TargetTable = Literal["claim_line", "rx_claim", "eligibility"]
 RawLocation: TypeAlias = "str | Path | BaseBackend | None"
@@ -112,20 +114,20 @@ class CodeColumns:
 
 
 @dataclass(frozen=True)
-class Reversal:
-    """How a charge and its reversal find each other.
+class Versions:
+    """How versions of a claim or of a line are told apart.
 
     Args:
-        key (`tuple[str, ...]`): Raw columns that both share: patient, claim, line, codes and dates.
-        amount (`str`): Raw column of the amount, opposite in the two rows.
+        key (`tuple[str, ...]`): Raw columns that all versions share.
+        order (`Callable[[ir.Table], ir.Value]`): Of the rows with one key those of the largest value count.
 
     Examples:
-        >>> Reversal(("person_id", "claim_id", "claim_line_number"), "paid_amount").amount
-        'paid_amount'
+        >>> Versions(("CLM_ID",), lambda rows: rows.PROCESSED).key
+        ('CLM_ID',)
     """
 
     key: tuple[str, ...]
-    amount: str
+    order: Callable[[ir.Table], ir.Value]
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ class StagedTable:
         files (`tuple[RawFile, ...]`): The files the rows came from.
         patient_column (`str`): Raw column of the patient id.
         row_key (`tuple[str, ...]`):
-            Raw columns that should tell rows apart. Only rows that share it are compared in full for duplicates.
+            Raw columns that tell rows apart, for claims those of the key of `target`. Rows that share it are compared
+            in full for duplicates; of claims whose key still stands twice, all rows go to quarantine.
         to_canonical (`Callable[[ir.Table], ir.Table]`):
             Takes surviving `rows` (codes already canonical, without the `SYSTEM/` prefix) and returns lines of
             `target`: any subset of its columns, named and typed as in `claims.schema`; missing ones become null. Every
@@ -152,12 +155,16 @@ class StagedTable:
         derive (`Callable[[ir.Table], ir.Table]`, *optional*):
             Adds columns that need other rows, such as the dates of the claim that a row continues. Checks and
             `to_canonical` see them; quarantine and the comparison of duplicates do not.
+        kinds (`Mapping[str, str]`, *optional*):
+            Raw columns of the layout with their types, by which duplicates are judged; without them all, as text.
+        source_column (`str`, *optional*): Raw column of the payer or system whose claim numbers these are.
         claim_column (`str`, *optional*): Raw column of the claim id. A claim of two patients is quarantined.
         service_date (`Callable[[ir.Table], ir.DateValue]`, *optional*):
             Date that must lie within the patient's life and before the extract; null where it cannot be read.
         checks (`tuple[RowCheck, ...]`, *optional*): Checks on the raw columns, in order.
         code_columns (`tuple[CodeColumns, ...]`, *optional*): Raw columns that hold codes.
         reversal (`Reversal`, *optional*): How reversals are found; without it none are netted.
+        versions (`Versions`, *optional*): How later versions are found; without it none are.
         warnings (`tuple[RowCheck, ...]`, *optional*): `W_...` conditions that are counted while the row stays.
     """
 
@@ -170,12 +177,22 @@ class StagedTable:
     to_canonical: Callable[[ir.Table], ir.Table]
     claim_type: str | Callable[[ir.Table], ir.StringValue] = "NONE"
     derive: Callable[[ir.Table], ir.Table] | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    source_column: str | None = None
     claim_column: str | None = None
     service_date: Callable[[ir.Table], ir.DateValue] | None = None
     checks: tuple[RowCheck, ...] = ()
     code_columns: tuple[CodeColumns, ...] = ()
     reversal: Reversal | None = None
+    versions: Versions | None = None
     warnings: tuple[RowCheck, ...] = ()
+
+    @property
+    def claim_key(self) -> tuple[str, ...]:
+        """Columns that tell claims apart, none without claims."""
+        if self.claim_column is None:
+            return ()
+        return (self.claim_column,) if self.source_column is None else (self.source_column, self.claim_column)
 
 
 @dataclass(frozen=True)

@@ -185,6 +185,11 @@ class FileLayout:
         return tuple(name for column in self.columns for name in column.names)
 
     @property
+    def kinds(self) -> dict[str, str]:
+        """The types of all raw columns."""
+        return {name: column.kind for column in self.columns for name in column.names}
+
+    @property
     def is_mapped(self) -> bool:
         """Whether the columns say what they feed."""
         return all(column.feeds for column in self.columns)

@@ -14,31 +14,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis import _
 
-from claim_transformers.claims.cleaning import (
-    ROW_ID,
-    find_duplicates,
-    find_failing_rows,
-    find_repeated_keys,
-    find_reversals,
-    find_reversed_claims,
-    find_shared_claims,
-    hash_of_id,
-)
+from claim_transformers.claims.cleaning import ROW_ID
 from claim_transformers.claims.coding import find_changed_columns, rewrite_codes, survey_codes
-from claim_transformers.claims.engine import create_view, engine_errors, fetch, materialize
-from claim_transformers.claims.fields import clean_id, clean_word
+from claim_transformers.claims.engine import create_view, engine_errors, fetch
+from claim_transformers.claims.fields import clean_word
 from claim_transformers.claims.ledger import Ledger
-from claim_transformers.claims.quality import RowCheck, check_future, check_life
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
+from claim_transformers.sources.pipeline.identity import UNKNOWN_TYPE, add_ledger_type, clean_ids, warn_id_share
+from claim_transformers.sources.pipeline.leaving import NETTED, flag_rows
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-_UNKNOWN = "UNKNOWN"
-_DUPLICATE = "D_DUPLICATE"
-_NETTED = "D_NETTED"
 _DIAGNOSIS_SYSTEMS = {"ICD9CM", "ICD10CM"}
 
 
@@ -62,19 +51,19 @@ def screen_table(
 ) -> ScreenedTable:
     """Decide for every row of a staged table whether it stays, and enter it in the ledger."""
     with engine_errors(f"screening {table.name}"):
+        as_received, table = table, clean_ids(connection, table, ledger)
         rows = table.rows if table.derive is None else table.derive(table.rows)
-        claim_type = table.claim_type
-        typed = rows.mutate(ledger_type=ibis.literal(claim_type) if isinstance(claim_type, str) else claim_type(rows))
-        rows = create_view(connection, f"rows_of_{table.name}", typed)
+        rows = create_view(connection, f"rows_of_{table.name}", add_ledger_type(table, rows))
         _enter_rows_in(connection, table, rows, ledger)
-        flagged, num_flagged = _flag_rows(connection, table, rows, people, extract_date)
+        warn_id_share(connection, table, rows, ledger)
+        flagged, num_flagged = flag_rows(connection, table, rows, people, extract_date)
         _enter_flagged(connection, flagged, num_flagged, ledger)
         if num_flagged:
             rows = create_view(connection, f"staying_of_{table.name}", rows.anti_join(flagged, ROW_ID))
         _enter_warnings(connection, table, rows, ledger)
         raw = table.rows.anti_join(flagged, ROW_ID) if num_flagged else table.rows
         rows = _rewrite(connection, table, rows, raw, ledger)
-    return ScreenedTable(table, rows, flagged, num_flagged)
+    return ScreenedTable(as_received, rows, flagged, num_flagged)
 
 
 def write_quarantine(connection: Backend, screened: Sequence[ScreenedTable], folder: Path) -> int:
@@ -123,7 +112,7 @@ def _quarantine_of(file: RawFile, found: pa.Table | None) -> pa.Table:
 def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> None:
     counts = fetch(connection, rows.group_by("source_file", "ledger_type").aggregate(n=_.count())).to_pylist()
     for row in counts:
-        ledger.entry(row["source_file"], row["ledger_type"] or _UNKNOWN).rows_in += row["n"]
+        ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).rows_in += row["n"]
     for file in table.files:
         read = sum(row["n"] for row in counts if row["source_file"] == file.name)
         if read + file.num_rejected != file.num_rows:
@@ -132,8 +121,8 @@ def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledg
                 f"expected {file.num_rows} rows in {file.name}, found {read} readable and {file.num_rejected} "
                 "rejected",
             )
-        types = sorted(row["ledger_type"] or _UNKNOWN for row in counts if row["source_file"] == file.name)
-        of_rejects = table.claim_type if isinstance(table.claim_type, str) else _UNKNOWN
+        types = sorted(row["ledger_type"] or UNKNOWN_TYPE for row in counts if row["source_file"] == file.name)
+        of_rejects = table.claim_type if isinstance(table.claim_type, str) else UNKNOWN_TYPE
         # What is true of a whole file is entered once, under the first of its types.
         entry = ledger.entry(file.name, types[0] if types else of_rejects)
         entry.fixes.update(file.fixes)
@@ -144,60 +133,13 @@ def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledg
             entry.quarantined.update(file.rejects["reason_code"].to_pylist())
 
 
-def _flag_rows(
-    connection: Backend,
-    table: StagedTable,
-    rows: ir.Table,
-    people: ir.Table | None,
-    extract_date: dt.date | None,
-) -> tuple[ir.Table, int]:
-    name = table.name
-    checks = list(table.checks)
-    keys = find_repeated_keys(table.rows, table.row_key)
-    repeated, num_repeated = materialize(connection, f"repeated_{name}", keys)
-    marked = rows
-    if num_repeated:
-        copies = find_duplicates(table.rows, table.row_key, repeated)
-        copies, _ = materialize(connection, f"copies_{name}", copies.select(copy_file="source_file", copy_no="row_no"))
-        marked = marked.left_join(copies, [marked.source_file == copies.copy_file, marked.row_no == copies.copy_no])
-        checks.insert(0, RowCheck(_DUPLICATE, "equal to an earlier row", lambda rows: rows.copy_no.notnull()))
-    if table.claim_column is not None:
-        claim, patient = table.claim_column, table.patient_column
-        claims = find_shared_claims(table.rows, claim, patient)
-        shared, num_shared = materialize(connection, f"shared_{name}", claims)
-        if num_shared:
-            marked = marked.left_join(shared, hash_of_id(marked[claim]) == shared.claim_hash)
-            checks.append(
-                RowCheck("R_CLAIM_SHARED", "a claim of two patients", lambda rows: rows.claim_hash.notnull())
-            )
-    if table.service_date is not None and people is not None:
-        marked = marked.left_join(people, clean_id(marked[table.patient_column]) == people.known_patient_id)
-        checks.extend(check_life(table.service_date))
-    if table.service_date is not None and extract_date is not None:
-        checks.append(check_future(table.service_date, extract_date))
-    failing = find_failing_rows(marked, checks, keep=["ledger_type"])
-    flagged, num_flagged = materialize(connection, f"flagged_{name}", failing)
-    if table.reversal is None or table.claim_column is None:
-        return flagged, num_flagged
-    reversal, claim_key = table.reversal, (table.patient_column, table.claim_column)
-    # Claims of both signs are few if any, so only they are looked at again, and then without the rows that leave.
-    claims = find_reversed_claims(table.rows, claim_key, reversal.amount)
-    reversed_claims, num_reversed = materialize(connection, f"reversed_{name}", claims)
-    if not num_reversed:
-        return flagged, num_flagged
-    staying = table.rows.anti_join(flagged, ROW_ID)
-    netted = find_reversals(staying, reversal.key, reversal.amount, claim_key, reversed_claims)
-    netted = rows.semi_join(netted, ROW_ID).select(*ROW_ID, "ledger_type", reason_code=ibis.literal(_NETTED))
-    return materialize(connection, f"flagged_and_netted_{name}", flagged.union(netted))
-
-
 def _enter_flagged(connection: Backend, flagged: ir.Table, num_flagged: int, ledger: Ledger) -> None:
     if not num_flagged:
         return
     counted = flagged.group_by("source_file", "ledger_type", "reason_code").aggregate(n=_.count())
     for row in fetch(connection, counted).to_pylist():
-        entry = ledger.entry(row["source_file"], row["ledger_type"] or _UNKNOWN)
-        if row["reason_code"] == _NETTED:
+        entry = ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE)
+        if row["reason_code"] == NETTED:
             entry.netted_out += row["n"]
         elif row["reason_code"].startswith("D_"):
             entry.dropped[row["reason_code"]] += row["n"]
@@ -210,7 +152,7 @@ def _enter_warnings(connection: Backend, table: StagedTable, rows: ir.Table, led
         return
     counts = {f"n_{position}": check.fails(rows).sum() for position, check in enumerate(table.warnings)}
     for row in fetch(connection, rows.group_by("source_file", "ledger_type").aggregate(**counts)).to_pylist():
-        entry = ledger.entry(row["source_file"], row["ledger_type"] or _UNKNOWN)
+        entry = ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE)
         for position, check in enumerate(table.warnings):
             if number := row[f"n_{position}"]:
                 counter = entry.fixes if check.reason_code.startswith("F_") else entry.warnings

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
-from claim_transformers.claims.engine import materialize
 from claim_transformers.claims.fields import clean_id, parse_amount, parse_date, parse_number
 from claim_transformers.claims.quality import (
     RowCheck,
@@ -24,10 +23,10 @@ from claim_transformers.claims.quality import (
     warn_amount,
     warn_diagnosis_gap,
 )
+from claim_transformers.claims.reversals import Reversal
 from claim_transformers.sources.formats.cms_rif.fields import (
     DATES,
     add_days,
-    clean_npi,
     code_of,
     day_of,
     find_diagnosis_columns,
@@ -38,7 +37,7 @@ from claim_transformers.sources.formats.cms_rif.fields import (
     use_columns,
     warn_code_version,
 )
-from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, Reversal, StagedTable
+from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable, Versions
 from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
 
@@ -59,7 +58,8 @@ _PLAIN = ("admit_source_code", "admit_type_code", "place_of_service_code", "disc
 _STAY = ("admission_date", "discharge_date")
 _LINE = ("claim_line_start_date", "claim_line_end_date")
 _OPTIONAL_DATES = (*_STAY, *_LINE)
-_VERSION, _LATEST = "VERSION_OF_CLAIM", "LATEST_VERSION"
+_DAYS = ("claim_start_date", "claim_end_date", *_LINE)
+_VERSION = "VERSION_OF_CLAIM"
 
 
 def stage_rif_claims(
@@ -82,9 +82,8 @@ def stage_rif_claims(
         files=tuple(files),
         patient_column=patient,
         row_key=(patient, claim, *layout.find("claim_line_number")),
-        derive=lambda rows: _with_latest_version(
-            connection, store_rows(connection, layout.name, _derive_rif_rows(rows, layout), scratch), layout
-        ),
+        kinds=layout.kinds,
+        derive=lambda rows: store_rows(connection, layout.name, _derive_rif_rows(rows, layout), scratch),
         to_canonical=(lambda rows: _to_rx_claims(rows, layout)) if is_rx else lambda rows: _to_lines(rows, layout),
         claim_type=layout.claim_type,
         claim_column=claim,
@@ -96,6 +95,7 @@ def stage_rif_claims(
         ),
         code_columns=_code_columns(layout),
         reversal=_reversal(layout),
+        versions=None if layout.version_day is None else Versions((patient, claim), lambda rows: rows[_VERSION]),
         warnings=(*_warnings(layout), *_rules(layout, "W_")),
     )
 
@@ -115,29 +115,9 @@ def _derive_rif_rows(rows: ir.Table, layout: FileLayout) -> ir.Table:
     return rows.mutate(**{_VERSION: version})
 
 
-def _with_latest_version(connection: Backend, rows: ir.Table, layout: FileLayout) -> ir.Table:
-    """Add the latest version of claims that come in several; they are few if any, so the join costs nothing."""
-    if layout.version_day is None:
-        return rows
-    (patient,), (claim,) = layout.find("patient_id"), layout.find("claim_id")
-    claims = rows.group_by(OF_PATIENT=rows[patient], OF_CLAIM=rows[claim]).aggregate(
-        first=rows[_VERSION].min(), **{_LATEST: rows[_VERSION].max()}
-    )
-    several = claims.filter(claims["first"] < claims[_LATEST]).drop("first")
-    revised = materialize(connection, f"revised_{rows.get_name()}", several)[0]
-    joined = rows.left_join(revised, [rows[patient] == revised.OF_PATIENT, rows[claim] == revised.OF_CLAIM])
-    return joined.select(*rows.columns, _LATEST)
-
-
 def _rules(layout: FileLayout, verdict: str, keep_denied: bool = False) -> tuple[RowCheck, ...]:
     rules = [rule for rule in layout.rules if rule.reason_code.startswith(verdict)]
-    checks = [rule.to_check() for rule in rules if not (keep_denied and rule.reason_code == "D_DENIED")]
-    if verdict == "D_" and layout.version_day is not None:
-        older = RowCheck(
-            "D_SUPERSEDED", "a later version of the claim is there", lambda rows: rows[_VERSION] < rows[_LATEST]
-        )
-        checks.insert(0, older)
-    return tuple(checks)
+    return tuple(rule.to_check() for rule in rules if not (keep_denied and rule.reason_code == "D_DENIED"))
 
 
 def _checks(layout: FileLayout) -> tuple[RowCheck, ...]:
@@ -179,26 +159,30 @@ def _code_columns(layout: FileLayout) -> tuple[CodeColumns, ...]:
 
 
 def _reversal(layout: FileLayout) -> Reversal | None:
-    """A charge and its reversal share all but amounts, the day of processing and what says which version a row is."""
-    amount = layout.find("paid_amount") or layout.find("paid_amount.of_claim") or layout.find("allowed_amount")
-    if not amount:
+    """A charge and its reversal share the patient, the dates and what was done; any amount or count tells them apart."""
+    amounts = _amount_columns(layout)
+    if not amounts:
         return None
-    ruled = {rule.column for rule in layout.rules} | {layout.version_day, layout.version_instruction}
-    other = {*layout.find_kind("amount"), *layout.find("paid_date"), *(name for name in ruled if name is not None)}
-    other |= {name for name in layout.names if name.endswith("CNTL_NUM")}
-    return Reversal(tuple(name for name in layout.names if name not in other), amount[0])
+    shared = ("patient_id", *_DAYS, "dispensing_date", "revenue_center_code", "hcpcs_code", "ndc_code")
+    numbers, counts = ("claim_id", "claim_line_number"), ("service_unit_quantity", "quantity", "days_supply")
+    key, of_claim, counted = (
+        tuple(name for field in fields for name in layout.find(field)) for fields in (shared, numbers, counts)
+    )
+    return Reversal(key, of_claim, amounts, counted)
+
+
+def _amount_columns(layout: FileLayout) -> tuple[str, ...]:
+    fields = ("paid_amount", "allowed_amount", "charge_amount")
+    parts = ("", ".of_claim", ".patient_share")
+    return tuple(name for field in fields for part in parts for name in layout.find(f"{field}{part}"))
 
 
 def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
     paid = layout.find("paid_amount") or layout.find("paid_amount.of_claim") or layout.find("allowed_amount")
-    used = [
-        name
-        for field in ("paid_amount", "allowed_amount", "charge_amount")
-        for part in ("", ".of_claim", ".patient_share")
-        for name in layout.find(f"{field}{part}")
-    ]
     allowed = layout.find("allowed_amount") if layout.find("paid_amount") else ()
-    found = [warn_amount(paid[0], allowed[0] if allowed else None), fix_amount(*used)] if paid else []
+    found = (
+        [warn_amount(paid[0], allowed[0] if allowed else None), fix_amount(*_amount_columns(layout))] if paid else []
+    )
     fields = (*_OPTIONAL_DATES, "paid_date", "procedures.date")
     if secondary := [day_of(name) for field in fields for name in layout.find(field)]:
         found.append(fix_dates(secondary, DATES))
@@ -219,13 +203,13 @@ def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
 
 def _claim_id(rows: ir.Table, layout: FileLayout) -> ir.StringValue:
     # The same number can stand under two claim types.
-    return clean_id(rows[layout.find("claim_id")[0]]) + f"-{layout.claim_type}"
+    return rows[layout.find("claim_id")[0]] + f"-{layout.claim_type}"
 
 
 def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
     (patient,), (number,) = layout.find("patient_id"), layout.find("claim_line_number")
     columns: dict[str, Any] = {
-        "patient_id": clean_id(rows[patient]),
+        "patient_id": rows[patient],
         "claim_id": _claim_id(rows, layout),
         "claim_line_number": parse_number(rows[number], "int32"),
         "claim_type": ibis.literal(layout.claim_type),
@@ -237,7 +221,7 @@ def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
     }
     for name in ("rendering_npi", "billing_npi", "facility_npi"):
         if raw := layout.find(name):
-            columns[name] = ibis.coalesce(*(clean_npi(rows[column]) for column in raw))
+            columns[name] = ibis.coalesce(*(clean_id(rows[column]) for column in raw))
     if bill := [layout.find(f"bill_type_code.{part}") for part in ("facility", "classification", "frequency")]:
         parts = [rows[raw[0]] for raw in bill if raw]
         if len(parts) == len(bill):
@@ -329,7 +313,7 @@ def _to_rx_claims(rows: ir.Table, layout: FileLayout) -> ir.Table:
     return rows.select(
         "source_file",
         "row_no",
-        patient_id=clean_id(raw("patient_id")),
+        patient_id=raw("patient_id"),
         claim_id=_claim_id(rows, layout),
         claim_line_number=ibis.literal(1, "int32"),
         dispensing_date=parse_date(rows[day_of(layout.find("dispensing_date")[0])], DATES),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
-from claim_transformers.claims.fields import clean_id, parse_date, parse_number
+from claim_transformers.claims.fields import parse_date, parse_number
 from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order, fix_dates
 from claim_transformers.sources.formats.cms_rif.fields import DATES, add_days, day_of, store_rows, use_columns
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
@@ -42,6 +42,7 @@ def stage_rif_beneficiaries(
         files=tuple(files),
         patient_column=patient,
         row_key=(patient, year),
+        kinds=layout.kinds,
         derive=lambda rows: store_rows(connection, layout.name, _derive_rif_months(rows, layout, counties), scratch),
         to_canonical=lambda rows: _to_eligibility(rows, layout),
         checks=(
@@ -142,7 +143,7 @@ def _to_eligibility(rows: ir.Table, layout: FileLayout) -> ir.Table:
     year = parse_number(lines[layout.find("enrollment.year")[0]], "int32")
     first_of_next = ibis.date(year + lines.span.last_month // 12, lines.span.last_month % 12 + 1, ibis.literal(1))
     columns: dict[str, Any] = {
-        "patient_id": clean_id(lines[layout.find("patient_id")[0]]),
+        "patient_id": lines[layout.find("patient_id")[0]],
         "payer": ibis.literal("medicare"),
         "gender": _gender(lines, layout),
         "race": _race(lines, layout),

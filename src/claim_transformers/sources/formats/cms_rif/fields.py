@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import ibis
 
 from claim_transformers.claims.engine import engine_errors
-from claim_transformers.claims.fields import DateFormat, clean_id
+from claim_transformers.claims.fields import DateFormat
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.sources.pipeline.layout_files import ROWS, UNUSED, FileLayout
 
@@ -174,8 +174,3 @@ def warn_code_version(layout: FileLayout) -> RowCheck | None:
         return ibis.or_(*(rows[code].notnull() & ~rows[version].fill_null("0").isin(known) for code, version in pairs))
 
     return RowCheck("W_CODE_TYPE", "a version of a code that says neither ICD-9 nor ICD-10: the date decides", fails)
-
-
-def clean_npi(text: ir.StringValue) -> ir.StringValue:
-    """Trim a provider number; zeros stand for none."""
-    return ibis.ifelse(text.re_search("^0+$"), ibis.null("string"), clean_id(text))

@@ -148,7 +148,7 @@ def _stage_patients(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
         return rows.select(
             "source_file",
             "row_no",
-            patient_id=clean_id(rows.subject_id),
+            patient_id=rows.subject_id,
             gender=map_sex(rows.gender, _GENDERS),
             birth_date=_parse_shifted_date(rows.dob),
             death_date=_parse_shifted_date(rows.dod),
@@ -161,6 +161,7 @@ def _stage_patients(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
         files=tuple(files),
         patient_column="subject_id",
         row_key=("subject_id",),
+        kinds=_LAYOUTS["patients"].kinds,
         to_canonical=to_canonical,
         checks=(
             check_id("subject_id"),
@@ -286,8 +287,8 @@ def _stage_prescriptions(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
         return rows.select(
             "source_file",
             "row_no",
-            patient_id=clean_id(rows.subject_id),
-            claim_id=clean_id(rows.row_id),
+            patient_id=rows.subject_id,
+            claim_id=rows.row_id,
             claim_line_number=ibis.literal(1, "int32"),
             dispensing_date=_parse_shifted_date(rows.startdate),
             ndc_code=rows.ndc,
@@ -300,6 +301,7 @@ def _stage_prescriptions(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
         files=tuple(files),
         patient_column="subject_id",
         row_key=("row_id",),
+        kinds=_LAYOUTS["prescriptions"].kinds,
         to_canonical=to_canonical,
         claim_type="RX",
         claim_column="row_id",
@@ -322,6 +324,7 @@ _STAGES: dict[str, Callable[..., StagedTable]] = {
 
 def _dates_of_admissions(connection: Backend, rows: ir.Table) -> ir.Table:
     """Dates of each admission, by patient and admission."""
+    rows = rows.mutate(subject_id=clean_id(rows.subject_id), hadm_id=clean_id(rows.hadm_id))
     one_each = rows.group_by("subject_id", "hadm_id").aggregate(
         admittime=rows.admittime.min(), dischtime=rows.dischtime.max()
     )
@@ -355,7 +358,9 @@ def _stay_table(
         rows=rows,
         files=tuple(files),
         patient_column="subject_id",
-        row_key=("row_id", "hadm_id"),
+        # Lines are numbered here, but the admission itself is line 1 of its claim.
+        row_key=("row_id", "hadm_id") if admissions is not None else ("hadm_id",),
+        kinds=_LAYOUTS[name].kinds,
         to_canonical=to_canonical,
         claim_type="IP",
         derive=with_dates,
@@ -382,8 +387,8 @@ def _claim_of(rows: ir.Table, number: ir.IntegerValue) -> dict[str, ir.Value]:
     """Say which claim a row belongs to, and when it was."""
     start, end = _parse_shifted_date(rows.admittime), _parse_shifted_date(rows.dischtime)
     return {
-        "patient_id": clean_id(rows.subject_id),
-        "claim_id": clean_id(rows.hadm_id),
+        "patient_id": rows.subject_id,
+        "claim_id": rows.hadm_id,
         "claim_line_number": number,
         "claim_type": ibis.literal("IP"),
         "claim_start_date": start,

@@ -20,8 +20,9 @@ from claim_transformers.claims.quality import (
     warn_amount,
     warn_diagnosis_gap,
 )
+from claim_transformers.claims.reversals import Reversal
 from claim_transformers.sources.formats.synpuf import SOURCE
-from claim_transformers.sources.pipeline.contract import CodeColumns, Reversal, StagedTable
+from claim_transformers.sources.pipeline.contract import CodeColumns, StagedTable
 from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures, unfold_lines
 from claim_transformers.sources.pipeline.reading import stage_files
@@ -45,10 +46,12 @@ _CARRIER_DIAGNOSES, _LINE_DIAGNOSES, _CARRIER_HCPCS = (
 
 def _header_of_segments(connection: Backend, rows: ir.Table, columns: Sequence[str]) -> ir.Table:
     """Header columns of the claims that go on in another segment; few, so the join costs nothing."""
+    name = rows.get_name()
+    rows = rows.mutate(DESYNPUF_ID=clean_id(rows.DESYNPUF_ID), CLM_ID=clean_id(rows.CLM_ID))
     continued = rows.filter(rows.SEGMENT != "1").select("CLM_ID").distinct()
     headers = rows.filter(rows.SEGMENT == "1").semi_join(continued, "CLM_ID")
     one_each = headers.group_by("DESYNPUF_ID", "CLM_ID").aggregate(**{name: headers[name].max() for name in columns})
-    return materialize(connection, f"headers_{rows.get_name()}", one_each)[0]
+    return materialize(connection, f"headers_{name}", one_each)[0]
 
 
 def _with_headers(rows: ir.Table, headers: ir.Table, columns: Sequence[str]) -> ir.Table:
@@ -97,11 +100,12 @@ def stage_institutional(
         derive=lambda rows: _with_headers(rows, headers, carried),
         to_canonical=lambda rows: _institutional_lines(rows, claim_type),
         claim_type=claim_type,
+        kinds=layout.kinds,
         claim_column="CLM_ID",
         service_date=lambda rows: parse_date(rows.CLAIM_CLM_FROM_DT, DATES),
         checks=checks,
         code_columns=tuple(codes),
-        reversal=Reversal(_without_amounts(layout), "CLM_PMT_AMT"),
+        reversal=Reversal(_facts(layout), ("CLM_ID", "SEGMENT"), ("CLM_PMT_AMT",)),
         warnings=tuple(warnings),
     )
 
@@ -124,8 +128,8 @@ def _institutional_lines(rows: ir.Table, claim_type: str) -> ir.Table:
         "source_file",
         "row_no",
         "is_first_line",
-        patient_id=clean_id(lines.DESYNPUF_ID),
-        claim_id=clean_id(lines.CLM_ID),
+        patient_id=lines.DESYNPUF_ID,
+        claim_id=lines.CLM_ID,
         claim_line_number=(segment - 1) * len(_HCPCS) + lines.line.position,
         claim_type=ibis.literal(claim_type),
         claim_start_date=start,
@@ -141,8 +145,10 @@ def _institutional_lines(rows: ir.Table, claim_type: str) -> ir.Table:
     )
 
 
-def _without_amounts(layout: FileLayout) -> tuple[str, ...]:
-    return tuple(name for column in layout.columns if column.kind != "amount" for name in column.names)
+def _facts(layout: FileLayout) -> tuple[str, ...]:
+    """What a charge and its reversal share: patient, dates and procedures."""
+    days = tuple(name for name in layout.find_kind("date") if name in ("CLM_FROM_DT", "CLM_THRU_DT"))
+    return ("DESYNPUF_ID", *days, *layout.series("HCPCS_CD"))
 
 
 def _claim_checks(start: str, end: str) -> tuple[RowCheck, ...]:
@@ -169,6 +175,7 @@ def stage_carrier(connection: Backend, paths: Sequence[Path], scratch: Path) -> 
         row_key=("DESYNPUF_ID", "CLM_ID"),
         to_canonical=_carrier_lines,
         claim_type="CAR",
+        kinds=_CARRIER.kinds,
         claim_column="CLM_ID",
         service_date=lambda rows: parse_date(rows.CLM_FROM_DT, DATES),
         checks=_claim_checks("CLM_FROM_DT", "CLM_THRU_DT"),
@@ -176,7 +183,11 @@ def stage_carrier(connection: Backend, paths: Sequence[Path], scratch: Path) -> 
             CodeColumns((*_CARRIER_DIAGNOSES, *_LINE_DIAGNOSES), "ICD9CM"),
             CodeColumns(_CARRIER_HCPCS, "HCPCS"),
         ),
-        reversal=Reversal(_without_amounts(_CARRIER), "LINE_NCH_PMT_AMT_1"),
+        reversal=Reversal(
+            _facts(_CARRIER),
+            ("CLM_ID",),
+            tuple(name for stem in ("LINE_NCH_PMT_AMT", "LINE_ALOWD_CHRG_AMT") for name in _CARRIER.series(stem)),
+        ),
         warnings=(warn_amount("LINE_NCH_PMT_AMT_1", "LINE_ALOWD_CHRG_AMT_1"), warn_diagnosis_gap(_CARRIER_DIAGNOSES)),
     )
 
@@ -201,8 +212,8 @@ def _carrier_lines(rows: ir.Table) -> ir.Table:
         "source_file",
         "row_no",
         "is_first_line",
-        patient_id=clean_id(lines.DESYNPUF_ID),
-        claim_id=clean_id(lines.CLM_ID),
+        patient_id=lines.DESYNPUF_ID,
+        claim_id=lines.CLM_ID,
         claim_line_number=lines.line.position,
         claim_type=ibis.literal("CAR"),
         claim_start_date=start,
@@ -228,8 +239,8 @@ def stage_prescriptions(connection: Backend, paths: Sequence[Path], scratch: Pat
         return rows.select(
             "source_file",
             "row_no",
-            patient_id=clean_id(rows.DESYNPUF_ID),
-            claim_id=clean_id(rows.PDE_ID),
+            patient_id=rows.DESYNPUF_ID,
+            claim_id=rows.PDE_ID,
             claim_line_number=ibis.literal(1, "int32"),
             dispensing_date=parse_date(rows.SRVC_DT, DATES),
             ndc_code=rows.PROD_SRVC_ID,
@@ -249,10 +260,16 @@ def stage_prescriptions(connection: Backend, paths: Sequence[Path], scratch: Pat
         row_key=("DESYNPUF_ID", "PDE_ID"),
         to_canonical=to_canonical,
         claim_type="RX",
+        kinds=LAYOUTS["prescription"].kinds,
         claim_column="PDE_ID",
         service_date=lambda rows: parse_date(rows.SRVC_DT, DATES),
         checks=(check_id("DESYNPUF_ID"), check_id("PDE_ID"), check_date("SRVC_DT", DATES)),
         code_columns=(CodeColumns(("PROD_SRVC_ID",), "NDC"),),
-        reversal=Reversal(("DESYNPUF_ID", "PDE_ID", "SRVC_DT", "PROD_SRVC_ID"), "TOT_RX_CST_AMT"),
+        reversal=Reversal(
+            ("DESYNPUF_ID", "SRVC_DT", "PROD_SRVC_ID"),
+            ("PDE_ID",),
+            ("TOT_RX_CST_AMT", "PTNT_PAY_AMT"),
+            ("QTY_DSPNSD_NUM", "DAYS_SUPLY_NUM"),
+        ),
         warnings=(warn_amount("TOT_RX_CST_AMT"), fix_amount("TOT_RX_CST_AMT", "PTNT_PAY_AMT")),
     )

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import ibis
 
 from claim_transformers.claims.engine import materialize
-from claim_transformers.claims.fields import clean_id, parse_date, parse_number
+from claim_transformers.claims.fields import parse_date, parse_number
 from claim_transformers.claims.quality import check_date, check_id, check_order, fix_dates
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.synpuf.claims import (
@@ -149,7 +149,7 @@ def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
     return rows.select(
         "source_file",
         "row_no",
-        patient_id=clean_id(rows.DESYNPUF_ID),
+        patient_id=rows.DESYNPUF_ID,
         payer=ibis.literal("medicare"),
         gender=map_sex(rows.BENE_SEX_IDENT_CD, _GENDERS),
         race=rows.BENE_RACE_CD.cases(*_RACES.items(), else_=ibis.literal("unknown")),
@@ -174,6 +174,7 @@ def _stage_beneficiaries(
         files=raw_files,
         patient_column="DESYNPUF_ID",
         row_key=("DESYNPUF_ID", "YEAR"),
+        kinds=_BENEFICIARY.kinds,
         to_canonical=lambda rows: _to_eligibility(rows, counties),
         checks=(
             check_id("DESYNPUF_ID"),

@@ -19,10 +19,11 @@ from claim_transformers.claims.quality import (
     warn_amount,
     warn_diagnosis_gap,
 )
+from claim_transformers.claims.reversals import Reversal
 from claim_transformers.claims.schema import CLAIM_TYPES
 from claim_transformers.codes.expressions import normalize_expr
 from claim_transformers.sources.formats.tuva import SOURCE
-from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, Reversal, StagedTable
+from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable, Versions
 from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
 from claim_transformers.sources.pipeline.qualifiers import Qualifiers
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 DATES: DateFormat = "YYYY-MM-DD"
 LAYOUTS = SOURCE.read_layouts()
-_MEDICAL_CLAIM = LAYOUTS["medical_claim"]
+_MEDICAL_CLAIM, _PHARMACY_CLAIM = LAYOUTS["medical_claim"], LAYOUTS["pharmacy_claim"]
 _MODIFIERS = _MEDICAL_CLAIM.series("hcpcs_modifier")
 _DIAGNOSES, _DIAGNOSES_POA = (_MEDICAL_CLAIM.series(stem) for stem in ("diagnosis_code", "diagnosis_poa"))
 _PROCEDURES, _PROCEDURE_DATES = (_MEDICAL_CLAIM.series(stem) for stem in ("procedure_code", "procedure_date"))
@@ -49,6 +50,7 @@ _DIAGNOSIS_TYPE, _PROCEDURE_TYPE = "diagnosis_code_type", "procedure_code_type"
 _WORDS = {"inpatient": "IP", "outpatient": "OP", "professional": "CAR", "pharmacy": "RX"}
 _DATES_OF_CLAIM = ("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date")
 _DATES_OF_STAY = ("admission_date", "discharge_date")
+_LINE = ("data_source", "claim_id", "claim_line_number")
 _AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
 
 
@@ -134,9 +136,11 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
         rows=rows,
         files=tuple(files),
         patient_column="person_id",
-        row_key=("claim_id", "claim_line_number"),
+        row_key=_LINE,
         to_canonical=partial(_to_claim_lines, qualifiers=qualifiers),
         claim_type=_claim_type_of,
+        kinds=_MEDICAL_CLAIM.kinds,
+        source_column="data_source",
         claim_column="claim_id",
         service_date=lambda rows: parse_date(rows.claim_start_date, DATES),
         checks=(
@@ -159,7 +163,13 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
             CodeColumns(("place_of_service_code",), "POS"),
             CodeColumns(("discharge_disposition_code",), "DISP"),
         ),
-        reversal=Reversal(_shared_by_reversals(_MEDICAL_CLAIM), "paid_amount"),
+        reversal=Reversal(
+            ("data_source", "person_id", *_DATES_OF_CLAIM[:3], "revenue_center_code", "hcpcs_code"),
+            _LINE[1:],
+            _AMOUNTS,
+            ("service_unit_quantity",),
+        ),
+        versions=_versions(_MEDICAL_CLAIM),
         warnings=(
             warn_amount("paid_amount", "allowed_amount"),
             fix_amount(*_AMOUNTS),
@@ -180,9 +190,11 @@ def stage_pharmacy_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTab
         rows=rows,
         files=tuple(files),
         patient_column="person_id",
-        row_key=("claim_id", "claim_line_number"),
+        row_key=_LINE,
         to_canonical=_to_rx_claims,
         claim_type="RX",
+        kinds=_PHARMACY_CLAIM.kinds,
+        source_column="data_source",
         claim_column="claim_id",
         service_date=lambda rows: parse_date(rows.dispensing_date, DATES),
         checks=(
@@ -192,7 +204,13 @@ def stage_pharmacy_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTab
             check_date("dispensing_date", DATES),
         ),
         code_columns=(CodeColumns(("ndc_code",), "NDC"),),
-        reversal=Reversal(_shared_by_reversals(LAYOUTS["pharmacy_claim"]), "paid_amount"),
+        reversal=Reversal(
+            ("data_source", "person_id", "dispensing_date", "ndc_code"),
+            _LINE[1:],
+            _AMOUNTS,
+            ("quantity", "days_supply"),
+        ),
+        versions=_versions(_PHARMACY_CLAIM),
         warnings=(
             warn_amount("paid_amount", "allowed_amount"),
             fix_amount("paid_amount", "allowed_amount"),
@@ -209,8 +227,8 @@ def _to_claim_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
     return rows.select(
         "source_file",
         "row_no",
-        patient_id=clean_id(rows.person_id),
-        claim_id=clean_id(rows.claim_id),
+        patient_id=rows.person_id,
+        claim_id=rows.claim_id,
         claim_line_number=parse_number(rows.claim_line_number, "int32"),
         claim_type=_claim_type_of(rows),
         **{name: parse_date(rows[name], DATES) for name in (*_DATES_OF_CLAIM, *_DATES_OF_STAY, "paid_date")},
@@ -249,8 +267,8 @@ def _to_rx_claims(rows: ir.Table) -> ir.Table:
     return rows.select(
         "source_file",
         "row_no",
-        patient_id=clean_id(rows.person_id),
-        claim_id=clean_id(rows.claim_id),
+        patient_id=rows.person_id,
+        claim_id=rows.claim_id,
         claim_line_number=parse_number(rows.claim_line_number, "int32"),
         dispensing_date=parse_date(rows.dispensing_date, DATES),
         ndc_code=rows.ndc_code,
@@ -272,7 +290,6 @@ def _check_line_number() -> RowCheck:
     )
 
 
-def _shared_by_reversals(layout: FileLayout) -> tuple[str, ...]:
-    """All columns but the amounts and the date of payment, which a reversal changes."""
-    changing = (*layout.find_kind("amount"), "paid_date")
-    return tuple(name for name in layout.names if name not in changing)
+def _versions(layout: FileLayout) -> Versions:
+    """Of a line that stands more than once, the one that was paid last counts."""
+    return Versions(_LINE, lambda rows: parse_date(rows[layout.version_day], DATES))

@@ -28,6 +28,8 @@ def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
         patient_column="person_id",
         row_key=("person_id", "enrollment_start_date", "enrollment_end_date"),
         to_canonical=_to_eligibility,
+        kinds=LAYOUTS["eligibility"].kinds,
+        source_column="data_source",
         checks=(
             check_id("person_id"),
             check_date("birth_date", DATES, required=False),
@@ -53,7 +55,7 @@ def _to_eligibility(rows: ir.Table) -> ir.Table:
     return rows.select(
         "source_file",
         "row_no",
-        patient_id=clean_id(rows.person_id),
+        patient_id=rows.person_id,
         source_member_id=clean_id(rows.member_id),
         payer=rows.payer,
         plan=rows.plan,

@@ -1,0 +1,139 @@
+"""Reversals: charges that were taken back, found by whatever measure the sender turned negative."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import ibis
+from ibis import _
+
+from claim_transformers.claims.cleaning import ROW_ID, hash_of_key, write_canonically
+from claim_transformers.claims.engine import materialize
+from claim_transformers.claims.fields import parse_amount
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+
+@dataclass(frozen=True)
+class Reversal:
+    """How a charge and its reversal find each other.
+
+    Args:
+        key (`tuple[str, ...]`): Raw columns that both share: data source, patient, dates and what was done.
+        numbers (`tuple[str, ...]`): Raw columns of the claim number and its parts. Both share them as a rule; a
+            reversal that finds no charge of its numbers may be of another line, or of another claim.
+        amounts (`tuple[str, ...]`): Raw columns of amounts; the first that is not zero is opposite or equal in both.
+        counts (`tuple[str, ...]`, *optional*): Raw columns of units, quantity or days, opposite or equal in both.
+
+    Examples:
+        >>> Reversal(("person_id", "ndc_code"), ("claim_id",), ("paid_amount",), ("quantity",)).measures
+        ('paid_amount', 'quantity')
+    """
+
+    key: tuple[str, ...]
+    numbers: tuple[str, ...]
+    amounts: tuple[str, ...]
+    counts: tuple[str, ...] = ()
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Columns of which one is negative in a reversal."""
+        return (*self.amounts, *self.counts)
+
+
+def is_negative(rows: ir.Table, columns: Sequence[str]) -> ir.BooleanValue:
+    """Whether any of the amounts or counts is below zero."""
+    # Few texts have a minus, and only those are read as numbers.
+    return ibis.or_(
+        *(
+            ibis.ifelse(rows[name].contains("-"), parse_amount(rows[name]) < 0, False).fill_null(False)
+            for name in columns
+        )
+    )
+
+
+def find_reversals(
+    connection: Backend,
+    rows: ir.Table,
+    negative: ir.Table,
+    reversal: Reversal,
+    kinds: Mapping[str, str],
+    order: ir.Value | None = None,
+) -> ir.Table:
+    """Find charges and their reversals: equal in key and measures but for the sign, one of each per pair.
+
+    A charge whose numbers the reversal has comes first, then one of the same claim, then one of the same key; of
+    several the earliest in `order`. What a reversal leaves blank, its amounts or its counts, is not compared.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect, fetch, load
+        >>> import pyarrow as pa
+        >>> connection = connect(threads=1)
+        >>> rows = load(connection, "fills", pa.table(
+        ...     {"C": ["1", "1", "1", "2"], "PAID": ["5", "-5.00", "6", "-7"], "source_file": ["f"] * 4,
+        ...      "row_no": [1, 2, 3, 4]}
+        ... ))
+        >>> negative = rows.filter(is_negative(rows, ["PAID"])).select("source_file", "row_no")
+        >>> pairs = find_reversals(connection, rows, negative, Reversal((), ("C",), ("PAID",)), {})
+        >>> sorted(fetch(connection, pairs)["row_no"].to_pylist())
+        [1, 2]
+    """
+    candidates = _candidates(connection, rows, negative, reversal, kinds, order)
+    counts = [f"count_{place}" for place in range(len(reversal.counts))]
+    nothing = candidates.filter(ibis.literal(False)).select(*ROW_ID)
+    pairs = materialize(connection, "reversal_pairs", nothing)[0]
+    compared: list[tuple[list[str], list[str]]] = [(["amount", *counts], [])]
+    compared += [(["amount"], counts), (counts, ["amount"])] if counts else []
+    for width in range(len(reversal.numbers), -1, -1):
+        for sizes, blank in compared:
+            left = candidates.anti_join(pairs, ROW_ID)
+            found = _pair(left, (*reversal.key, *reversal.numbers[:width]), sizes, blank)
+            connection.raw_sql(f"INSERT INTO reversal_pairs {connection.compile(found)}")
+    return pairs
+
+
+def _candidates(
+    connection: Backend,
+    rows: ir.Table,
+    negative: ir.Table,
+    reversal: Reversal,
+    kinds: Mapping[str, str],
+    order: ir.Value | None,
+) -> ir.Table:
+    """Rows that share the key of a reversal: the few among which pairs are looked for."""
+
+    def size(name: str) -> ir.DecimalValue:
+        return parse_amount(rows[name]).abs().nullif(0)
+
+    columns = [name for name in rows.columns if name in (kinds or rows.columns)]
+    sized = rows.select(
+        *ROW_ID,
+        key_hash=hash_of_key(rows, reversal.key, kinds),
+        is_reversal=is_negative(rows, reversal.measures),
+        amount=ibis.coalesce(*(size(name) for name in reversal.amounts), ibis.null("decimal(12, 2)")),
+        order=ibis.literal(0) if order is None else order,
+        # Charges that differ outside the key need a fixed order, or another row would be netted after a shuffle.
+        content=ibis.struct({name: rows[name] for name in columns}).hash(),
+        **{f"count_{place}": size(name) for place, name in enumerate(reversal.counts)},
+        **{name: write_canonically(rows, name, kinds) for name in (*reversal.key, *reversal.numbers)},
+    )
+    hashes = sized.semi_join(negative, ROW_ID).select("key_hash").distinct()
+    return materialize(connection, "reversal_candidates", sized.semi_join(hashes, "key_hash"))[0]
+
+
+def _pair(rows: ir.Table, key: Sequence[str], sizes: Sequence[str], blank: Sequence[str]) -> ir.Table:
+    is_stated = ibis.or_(*(rows[name].notnull() for name in sizes))
+    is_blank = ibis.and_(ibis.literal(True), *(rows[name].isnull() for name in blank))
+    rows = rows.filter(is_stated & (~rows.is_reversal | is_blank))
+    pair_of = [rows[name] for name in (*key, *sizes)]
+    number = ibis.row_number().over(
+        group_by=[*pair_of, rows.is_reversal], order_by=[rows.order, rows.content, *(rows[name] for name in ROW_ID)]
+    )
+    numbered = rows.mutate(pair=number)
+    group = [numbered[name] for name in (*key, *sizes)]
+    paired = numbered.mutate(partners=_.count().over(group_by=[*group, numbered.pair]))
+    return paired.filter(paired.partners == 2).select(*ROW_ID)

@@ -1,0 +1,64 @@
+"""Identity of rows: ids in one writing, and ids that have more rows than a person can."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import ibis
+from ibis import _
+
+from claim_transformers.claims.cleaning import CLEAN, hash_of_ids
+from claim_transformers.claims.engine import create_view, fetch
+from claim_transformers.claims.fields import clean_id
+from claim_transformers.sources.pipeline.contract import StagedTable
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+    from claim_transformers.claims.ledger import Ledger
+
+UNKNOWN_TYPE = "UNKNOWN"
+# An id is implausible if it has so many rows, so many times the mean of the others, and such a share of all; the
+# busiest patients of whole populations stay below, and of fewer others nobody can tell.
+_MIN_ROWS, _MIN_TIMES_THE_MEAN, _MIN_SHARE, _MIN_OTHERS = 200, 100, 0.001, 20
+
+
+def add_ledger_type(table: StagedTable, rows: ir.Table) -> ir.Table:
+    """Add the claim type under which each row is counted."""
+    claim_type = table.claim_type
+    return rows.mutate(ledger_type=ibis.literal(claim_type) if isinstance(claim_type, str) else claim_type(rows))
+
+
+def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> StagedTable:
+    """Write data source, patient and claim in one way, so that what is the same is equal from here on."""
+    names = [name for name in (table.source_column, table.patient_column, table.claim_column) if name is not None]
+    table = replace(table, kinds={**table.kinds, **dict.fromkeys(names, CLEAN)})
+    cleaned = {name: clean_id(table.rows[name]) for name in names}
+    changed = table.rows.filter(ibis.or_(*(~table.rows[name].identical_to(value) for name, value in cleaned.items())))
+    is_mended = ibis.or_(*(changed[name] != clean_id(changed[name]) for name in names))
+    typed = add_ledger_type(table, changed.mutate(is_mended=is_mended))
+    found = fetch(connection, typed.group_by("source_file", "ledger_type").aggregate(n=_.is_mended.sum())).to_pylist()
+    for row in found:
+        if row["n"]:
+            ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).fixes["F_ID_FORM"] += int(row["n"])
+    if not found:
+        return table
+    return replace(table, rows=create_view(connection, f"ids_of_{table.name}", table.rows.mutate(**cleaned)))
+
+
+def warn_id_share(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> None:
+    """Enter `W_ID_SHARE`: rows of an id that has more of them than a person can."""
+    keyed = rows.mutate(patient_hash=hash_of_ids(rows, [table.patient_column])).filter(_.patient_hash.notnull())
+    counts = keyed.group_by("patient_hash").aggregate(num_rows=_.count())
+    sums = fetch(connection, counts.aggregate(total=_.num_rows.sum(), ids=_.count(), most=_.num_rows.max()))
+    total, ids, most = (int(sums[name][0].as_py() or 0) for name in ("total", "ids", "most"))
+    # So many times the mean of the others, written with the sum of all.
+    least = max(_MIN_ROWS, _MIN_SHARE * total, _MIN_TIMES_THE_MEAN * total / (ids - 1 + _MIN_TIMES_THE_MEAN))
+    if ids <= _MIN_OTHERS or most < least:
+        return
+    much = counts.filter(counts.num_rows >= least)
+    found = keyed.semi_join(much, "patient_hash").group_by("source_file", "ledger_type").aggregate(n=_.count())
+    for row in fetch(connection, found).to_pylist():
+        ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).warnings["W_ID_SHARE"] += row["n"]

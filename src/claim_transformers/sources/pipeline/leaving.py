@@ -1,0 +1,165 @@
+"""Which rows leave, each for one reason: copies, reversed charges, older versions, failed checks, doubtful keys."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import ibis
+from ibis import _
+
+from claim_transformers.claims.cleaning import (
+    ROW_ID,
+    find_duplicates,
+    find_failing_rows,
+    find_repeated_keys,
+    find_shared_claims,
+    find_superseded,
+    hash_of_ids,
+)
+from claim_transformers.claims.engine import create_view, materialize
+from claim_transformers.claims.quality import check_future, check_life
+from claim_transformers.claims.reversals import find_reversals, is_negative
+from claim_transformers.sources.pipeline.contract import StagedTable
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+NETTED = "D_NETTED"
+_DUPLICATE, _SUPERSEDED, _SHARED = "D_DUPLICATE", "D_SUPERSEDED", "R_CLAIM_SHARED"
+_ORPHAN, _REPEATED = "R_ORPHAN_VOID", "R_KEY_REPEATED"
+# Of several reasons the first counts; an older version may be the charge that a reversal took back.
+_ORDER = (_DUPLICATE, NETTED, _SUPERSEDED, "checks", _SHARED, _ORPHAN, _REPEATED)
+
+
+class _Leaving:
+    """Rows that leave, by reason."""
+
+    def __init__(self, connection: Backend, name: str) -> None:
+        self.connection, self.name = connection, name
+        self.parts: dict[str, ir.Table] = {}
+
+    def add(self, reason: str, rows: ir.Table) -> None:
+        """Add rows, with a reason of their own if they have one."""
+        if "reason_code" not in rows.columns:
+            rows = rows.select(*ROW_ID, reason_code=ibis.literal(reason))
+        found, number = materialize(self.connection, f"{reason}_of_{self.name}", rows)
+        if number:
+            self.parts[reason] = found
+
+    def staying(self, rows: ir.Table, *, but: str = "") -> ir.Table:
+        """The rows that do not leave, or only for one reason."""
+        found = self._union(but=but)
+        return rows if found is None else rows.anti_join(found, ROW_ID)
+
+    def settle(self, rows: ir.Table) -> tuple[ir.Table, int]:
+        """Give every row that leaves its first reason and its `ledger_type`."""
+        name, every = f"flagged_{self.name}", self._union()
+        if every is None:
+            nothing = rows.filter(ibis.literal(False)).select(*ROW_ID, "ledger_type", reason_code=ibis.literal(""))
+            return materialize(self.connection, name, nothing)
+        first = every.mutate(at=ibis.row_number().over(group_by=list(ROW_ID), order_by="place")).filter(_.at == 0)
+        typed = rows.select(*ROW_ID, "ledger_type").inner_join(first, ROW_ID)
+        return materialize(self.connection, name, typed.select(*ROW_ID, "ledger_type", "reason_code"))
+
+    def _union(self, *, but: str = "") -> ir.Table | None:
+        parts = [
+            part.select(*ROW_ID, "reason_code", place=ibis.literal(_ORDER.index(reason), "int8"))
+            for reason, part in self.parts.items()
+            if reason != but
+        ]
+        return ibis.union(*parts, distinct=False) if len(parts) > 1 else next(iter(parts), None)
+
+
+def flag_rows(
+    connection: Backend,
+    table: StagedTable,
+    rows: ir.Table,
+    people: ir.Table | None,
+    extract_date: dt.date | None,
+) -> tuple[ir.Table, int]:
+    """Find the rows of a table that leave: `source_file`, `row_no`, `ledger_type`, `reason_code`."""
+    leaving = _Leaving(connection, table.name)
+    repeated: ir.Table | None
+    repeated, number = materialize(
+        connection, f"repeated_{table.name}", find_repeated_keys(table.rows, table.row_key, table.kinds)
+    )
+    repeated = repeated if number else None
+    if repeated is not None:
+        leaving.add(_DUPLICATE, find_duplicates(table.rows, repeated, table.kinds))
+    negative = _find_negative(connection, table)
+    _add_superseded(table, rows, leaving, repeated, negative)
+    _add_failing(table, rows, leaving, people, extract_date)
+    if table.claim_key:
+        shared, number = materialize(
+            connection, f"shared_{table.name}", find_shared_claims(table.rows, table.claim_key, table.patient_column)
+        )
+        if number:
+            hashed = table.rows.select(*ROW_ID, claim_hash=hash_of_ids(table.rows, table.claim_key))
+            leaving.add(_SHARED, hashed.semi_join(shared, "claim_hash"))
+    if negative is not None and table.reversal is not None:
+        charges = create_view(connection, f"charges_of_{table.name}", leaving.staying(rows, but=_SUPERSEDED))
+        order = None if table.versions is None else table.versions.order(charges)
+        leaving.add(NETTED, find_reversals(connection, charges, negative, table.reversal, table.kinds, order))
+    if table.target != "eligibility":
+        _add_doubtful_keys(leaving, repeated, negative)
+    return leaving.settle(rows)
+
+
+def _find_negative(connection: Backend, table: StagedTable) -> ir.Table | None:
+    """Rows with a negative amount or count, few if any; `is_count` where it is a count."""
+    if table.reversal is None:
+        return None
+    amounts, counts = table.reversal.measures, table.reversal.counts
+    rows = table.rows.filter(is_negative(table.rows, amounts))
+    is_count = is_negative(rows, counts) if counts else ibis.literal(False)
+    found, number = materialize(connection, f"negative_{table.name}", rows.select(*ROW_ID, is_count=is_count))
+    return found if number else None
+
+
+def _add_superseded(
+    table: StagedTable, rows: ir.Table, leaving: _Leaving, repeated: ir.Table | None, negative: ir.Table | None
+) -> None:
+    if table.versions is None:
+        return
+    # What takes a charge back is no version of it.
+    versions = rows if negative is None else rows.anti_join(negative, ROW_ID)
+    if table.versions.key == table.row_key:
+        if repeated is None:
+            return
+        versions = versions.semi_join(repeated, ROW_ID)
+    versions = create_view(leaving.connection, f"versions_of_{table.name}", versions)
+    leaving.add(
+        _SUPERSEDED, find_superseded(versions, table.versions.key, table.versions.order(versions), table.kinds)
+    )
+
+
+def _add_failing(
+    table: StagedTable, rows: ir.Table, leaving: _Leaving, people: ir.Table | None, extract_date: dt.date | None
+) -> None:
+    checks = list(table.checks)
+    if table.service_date is not None and people is not None:
+        rows = rows.left_join(people, rows[table.patient_column] == people.known_patient_id)
+        checks.extend(check_life(table.service_date))
+    if table.service_date is not None and extract_date is not None:
+        checks.append(check_future(table.service_date, extract_date))
+    leaving.add("checks", find_failing_rows(rows, checks))
+
+
+def _add_doubtful_keys(leaving: _Leaving, repeated: ir.Table | None, negative: ir.Table | None) -> None:
+    """Reversals without their charge, then rows of one key of which nobody can tell which counts."""
+
+    def still_repeated() -> ir.Table | None:
+        if repeated is None:
+            return None
+        left = leaving.staying(repeated)
+        return left.filter(_.count().over(group_by=left.key_hash) > 1)
+
+    if negative is not None:
+        orphans = leaving.staying(negative)
+        several = still_repeated()
+        of_key = orphans.filter(ibis.literal(False)) if several is None else orphans.semi_join(several, ROW_ID)
+        leaving.add(_ORPHAN, orphans.filter(orphans.is_count).union(of_key, distinct=True))
+    if (several := still_repeated()) is not None:
+        leaving.add(_REPEATED, several)
