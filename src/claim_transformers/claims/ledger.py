@@ -97,6 +97,7 @@ class Ledger:
         codes (`dict[str, dict[str, Any]]`, *optional*):
             By system: `occurrences` and `distinct` of raw codes, `fixes` and `quarantined` by reason, in occurrences.
         kept (`dict[str, list[pa.Table]]`, *optional*): By raw table, the codes that stay, as `cover_codes` takes them.
+        unused_columns (`dict[str, list[str]]`, *optional*): By raw file, columns with values that nothing reads.
 
     Examples:
         >>> ledger = Ledger()
@@ -111,6 +112,7 @@ class Ledger:
     entries: dict[tuple[str, str], _LedgerEntry] = field(default_factory=dict)
     codes: dict[str, dict[str, Any]] = field(default_factory=dict)
     kept: dict[str, list[pa.Table]] = field(default_factory=dict)
+    unused_columns: dict[str, list[str]] = field(default_factory=dict)
 
     def entry(self, source_file: str, claim_type: str) -> _LedgerEntry:
         """Get the entry of a raw file and claim type, made on first use.
@@ -201,7 +203,7 @@ class Ledger:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain values: `files`, `totals`, `codes`, `code_coverage`, all in a fixed order."""
+        """The report as plain values: `files`, `totals`, `codes` and so on, all in a fixed order."""
         entries = [entry.to_dict() for entry in self._sorted()]
         counts = ("rows_in", "rows_out", "quarantined", "dropped", "netted_out", "lines_out")
         codes = {
@@ -216,6 +218,7 @@ class Ledger:
             "totals": {count: sum(entry[count] for entry in entries) for count in counts},
             "codes": codes,
             "code_coverage": cover_codes(self.kept),
+            "unused_columns": {name: columns for name, columns in sorted(self.unused_columns.items()) if columns},
         }
 
     def _sorted(self) -> list[_LedgerEntry]:

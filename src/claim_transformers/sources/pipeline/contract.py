@@ -54,6 +54,7 @@ class RawFile:
             Rows that the reader could not split into columns: `row_no` (int64), `reason_code`, `raw_line` (string).
         fixes (`Mapping[str, int]`, *optional*): `F_...` code to count, such as a byte-order mark that was skipped.
         warnings (`Mapping[str, int]`, *optional*): `W_...` code to count.
+        unused (`tuple[str, ...]`, *optional*): Columns that hold values and that nothing reads.
 
     Examples:
         >>> RawFile("inpatient.csv", num_rows=2, num_bytes=120, sha256="00").num_rejected
@@ -67,6 +68,7 @@ class RawFile:
     rejects: pa.Table | None = None
     fixes: Mapping[str, int] = field(default_factory=dict)
     warnings: Mapping[str, int] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
 
     @property
     def num_rejected(self) -> int:

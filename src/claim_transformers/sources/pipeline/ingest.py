@@ -43,7 +43,7 @@ class IngestSummary:
         patients (`PatientCounts`, *optional*): Patients and visits, none if the source has no claims.
 
     Examples:
-        >>> totals = {"files": [], "totals": {}, "codes": {}, "code_coverage": []}
+        >>> totals = {"files": [], "totals": {}, "codes": {}, "code_coverage": [], "unused_columns": {}}
         >>> print(IngestSummary(Path("out"), totals, {"claim_line": 0}, None))
         raw file   type   rows in   rows out   quarantined   dropped   netted out
         0 lines of claim_line in out
@@ -92,11 +92,12 @@ def _describe_notes(report: Mapping[str, Any]) -> list[str]:
         for what, total in totals.items()
         if total
     ]
-    return (
-        [*lines, "what the codes mean is in docs/quality.md, where they were found in quality_report.json", ""]
-        if (lines)
-        else []
-    )
+    if lines:
+        lines.append("what the codes mean is in docs/quality.md, where they were found in quality_report.json")
+    if unused := report["unused_columns"]:
+        number = sum(map(len, unused.values()))
+        lines.append(f"{number:,} columns hold values that are not used: quality_report.json names them, by file")
+    return [*lines, ""] if lines else []
 
 
 def _align(table: Sequence[Sequence[str]]) -> list[str]:

@@ -138,6 +138,7 @@ def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledg
         entry = ledger.entry(file.name, types[0] if types else of_rejects)
         entry.fixes.update(file.fixes)
         entry.warnings.update(file.warnings)
+        ledger.unused_columns[file.name] = list(file.unused)
         if file.rejects is not None:
             entry = ledger.entry(file.name, of_rejects)
             entry.rows_in += file.num_rejected

@@ -30,6 +30,7 @@ from claim_transformers.sources.formats.meds import SOURCE
 MEDS_SPLITS = MappingProxyType({"train": "train", "tuning": "validation", "held_out": "test"})
 NO_SPLIT = -1
 _COLUMNS = SOURCE.read_layouts()["data"]
+COLUMNS_READ = frozenset(_COLUMNS.to_layout().kinds)
 _TICKS_PER_SECOND = MappingProxyType({"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000})
 _SECONDS_PER_DAY = 86_400
 # Names that writers give to universal time, in lower case; in any other zone the date of a time is not plain.

@@ -28,6 +28,7 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.codes.forms import R_CODE_TEXT
 from claim_transformers.sources.formats.meds.codes import Role, read_codes
 from claim_transformers.sources.formats.meds.dataset import (
+    COLUMNS_READ,
     NO_SPLIT,
     MedsDataset,
     check_file,
@@ -217,6 +218,9 @@ def _enter(ledger: Ledger, name: str, table: pa.Table, events: _Events) -> None:
         if count:
             (entry.quarantined if reason.startswith("R_") else entry.dropped)[reason] += count
     entry.warnings.update(check_file(table))
+    ledger.unused_columns[name] = [
+        column for column in table.column_names if column not in COLUMNS_READ and table[column].null_count < len(table)
+    ]
     is_open_end = _is_open_end(events.roles, events.days)
     for fix, is_fixed in ((_F_OPEN_SPAN, is_open_end), (_F_SEX_NULL, events.roles == Role.UNKNOWN_SEX)):
         if count := int(np.count_nonzero(is_fixed & events.is_used)):

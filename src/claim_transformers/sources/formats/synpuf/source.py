@@ -187,7 +187,7 @@ def _stage_beneficiaries(
 
 def _read_counties(connection: Backend, path: Path, scratch: Path) -> ir.Table:
     columns = ("fipscounty", "ssacounty")
-    layout = Layout(columns, columns, id_columns=columns)
+    layout = Layout(columns, columns, kinds=dict.fromkeys(columns, "id"))
     rows, _ = stage_files(connection, [(path, layout)], scratch, name="county_crosswalk")
     one_each = rows.group_by("ssacounty").aggregate(fipscounty=rows.fipscounty.min())
     return materialize(connection, "ssa_counties", one_each)[0]
