@@ -161,6 +161,7 @@ class StagedTable:
         code_columns (`tuple[CodeColumns, ...]`, *optional*): Raw columns that hold codes.
         reversal (`Reversal`, *optional*): How reversals are found; without it none are netted.
         warnings (`tuple[RowCheck, ...]`, *optional*): `W_...` conditions that are counted while the row stays.
+        denials (`tuple[str, ...]`, *optional*): Raw columns that say which claims or lines were denied.
     """
 
     name: str
@@ -178,6 +179,7 @@ class StagedTable:
     code_columns: tuple[CodeColumns, ...] = ()
     reversal: Reversal | None = None
     warnings: tuple[RowCheck, ...] = ()
+    denials: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

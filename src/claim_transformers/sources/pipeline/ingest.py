@@ -43,7 +43,7 @@ class IngestSummary:
         patients (`PatientCounts`, *optional*): Patients and visits, none if the source has no claims.
 
     Examples:
-        >>> totals = {"files": [], "totals": {}, "codes": {}, "code_coverage": [], "unused_columns": {}}
+        >>> totals = {"files": [], "codes": {}, "code_coverage": [], "unused_columns": {}, "denials": {}}
         >>> print(IngestSummary(Path("out"), totals, {"claim_line": 0}, None))
         raw file   type   rows in   rows out   quarantined   dropped   netted out
         0 lines of claim_line in out
@@ -97,6 +97,8 @@ def _describe_notes(report: Mapping[str, Any]) -> list[str]:
     if unused := report["unused_columns"]:
         number = sum(map(len, unused.values()))
         lines.append(f"{number:,} columns hold values that are not used: quality_report.json names them, by file")
+    if silent := [table for table, columns in report["denials"].items() if not columns]:
+        lines.append(f"no column says which claims were denied, so none is left out: {', '.join(silent)}")
     return [*lines, ""] if lines else []
 
 

@@ -17,13 +17,15 @@ The layout files of a format are in its folder, `sources/formats/<name>/layouts`
 | `version_day`, `version_instruction` | columns that tell versions of one claim apart |
 | `rules` | values of a column that make a row leave or count, with a reason code and why |
 | `values`, `enrollment` | what raw values mean |
-| `columns` | `NAME: type` or, for all of them, `NAME: [type, field]`; `NAME: [type, unused, why]` where nothing reads it |
+| `columns` | `NAME: type` or, for all of them, `NAME: [type, field]`; `NAME: [type, unused, why]` for one not read |
 
-`<1..25>` and `<JAN..DEC>` in a name stand for many columns. The type says what a number would lose: `id` and `code` keep
-their zeros and never come as numbers, nor does `icd`, a code that may have a dot; a `flag` is a code of one sign, or one
-without zeros in front, which a whole number holds; `text`, `date`, `time`, `amount` and `number` are what they say. Where the columns say what they feed, the reader is driven
-by the files and reads a new version of the format without new code: copy the folder, change and pass it.
-Where they only have a type, the code of the format says what becomes of them, and `lineage` reads it there.
+`<1..25>` and `<JAN..DEC>` in a name stand for many columns. The type says what a number would lose: zeros of `id`,
+`code` and `icd` (a code that may have a dot) count, so they may not come as numbers; a `flag` is a code of one sign or
+without zeros in front, which a whole number holds; `text`, `date`, `time`, `amount` and `number` are what they say.
+
+Where the columns say what they feed, the reader is driven by the files and reads a new version of the format without
+new code: copy the folder, change and pass it. Where they only have a type, the code of the format says what becomes of
+them, and `lineage` reads it there.
 """
 
 from __future__ import annotations
@@ -131,7 +133,7 @@ class _RowRule:
         """Give the check that finds the rows."""
 
         def fails(rows: ir.Table) -> ir.BooleanValue:
-            is_listed = rows[self.column].isin(self.values)
+            is_listed = rows[self.column].replace("\u00a0", " ").strip().nullif("").isin(self.values)
             return is_listed if self.is_listed else ~is_listed
 
         return RowCheck(self.reason_code, self.because, fails)
@@ -187,9 +189,18 @@ class FileLayout:
         return tuple(name for column in self.columns for name in column.names)
 
     @property
+    def denials(self) -> tuple[str, ...]:
+        """Raw columns that say which claims or lines were denied."""
+        return tuple(rule.column for rule in self.rules if rule.reason_code == "D_DENIED")
+
+    def checks(self, verdicts: tuple[str, ...]) -> tuple[RowCheck, ...]:
+        """Give the checks of the rules with one of some verdicts, such as `D_`."""
+        return tuple(rule.to_check() for rule in self.rules if rule.reason_code.startswith(verdicts))
+
+    @property
     def is_mapped(self) -> bool:
         """Whether the columns say what they feed."""
-        return any(column.feeds not in ("", UNUSED) for column in self.columns)
+        return all(column.feeds for column in self.columns)
 
     def find(self, feeds: str) -> tuple[str, ...]:
         """Name the raw columns that feed a field or one part of it, such as `diagnoses.listed.code`."""
@@ -364,7 +375,7 @@ def _check(path: Path, layout: FileLayout) -> None:
     named |= {name for name in (layout.version_day, layout.version_instruction) if name is not None}
     if missing := sorted(named - set(names)):
         raise _wrong(path, "only columns that are listed under columns", f"{missing}")
-    if layout.is_mapped and not all(column.feeds for column in layout.columns):
+    if not layout.is_mapped and any(column.feeds not in ("", UNUSED) for column in layout.columns):
         raise _wrong(path, "all columns to say what they feed, or none", "some that do")
 
 

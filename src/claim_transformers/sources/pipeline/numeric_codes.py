@@ -1,10 +1,10 @@
 """Codes and identifiers that came as numbers: zeros of theirs are gone and nobody can know which.
 
 A typed file says so by the type of a column. In text a whole column gives it away: each of its values is written as a
-float is (`389.0`, `38.9`: no zero in front, none behind but that of `.0`). One value of another form, such as `V58.61`,
-`250.00` or `486`, and it is no column of floats. Where codes may have a dot (`icd`), the values must also be none that
-codes can have: a dot of ICD-9 stands behind three digits in every diagnosis and behind two in every procedure, while
-floats of `038.9` and `4019` have it behind two and four.
+float is (`389.0`, `38.9`: no zero in front, none behind but that of `.0`). One value of another form, such as
+`V58.61`, `250.00` or `486`, and it is no column of floats. Where codes may have a dot (`icd`), the values must also be
+none that codes can have: a dot of ICD-9 stands behind three digits in every diagnosis and behind two in every
+procedure, while floats of `038.9` and `4019` have it behind two and four.
 """
 
 from __future__ import annotations
@@ -76,37 +76,33 @@ def find_numeric_codes(path: Path, file: str, kinds: Mapping[str, str]) -> Colum
             if kind == _FLAG:
                 if _is_pointed(found):
                     whole[name] = 0
-                elif _is_text(found) and (number := _count_whole(parquet, name)):
+                elif is_text(found) and (number := _count_whole(parquet, name)):
                     whole[name] = number
-            elif not _is_text(found):
+            elif not is_text(found):
                 wrong.setdefault((_REFUSALS[kind], str(found)), []).append(name)
             elif _are_floats(parquet, name, may_have_dot=kind == _DOTTED):
                 wrong.setdefault((_REFUSALS[kind], "text that a float was written to"), []).append(name)
     for (code, type_name), columns in wrong.items():
         others = f" and {len(columns) - 1} more columns" if len(columns) > 1 else ""
+        cure = "leading zeros are lost and nobody can know which, so export it as text"
         raise ClaimDataError(
             code,
-            f"expected text in {columns[0]}{others} of {file}, found {type_name}: leading zeros are lost and nobody can "
-            "know which, so export it as text (read it as text in every step before, too)",
+            f"expected text in {columns[0]}{others} of {file}, found {type_name}: {cure}",
         )
     return ColumnFacts(filled, whole)
 
 
-def _is_text(found: pa.DataType) -> bool:
+def is_text(found: pa.DataType) -> bool:
+    """Whether a type of Arrow holds text, also as a dictionary, or as bytes without the mark that they are text."""
     if pa.types.is_dictionary(found):
         found = found.value_type
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    return any(is_kind(found) for is_kind in (*texts, _is_bytes))
-
-
-def _is_bytes(found: pa.DataType) -> bool:
-    """Whether a type is text without a mark that it is; it is read as UTF-8."""
-    kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
-    return any(is_kind(found) for is_kind in kinds)
+    bytes_ = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+    return any(bool(is_kind(found)) for is_kind in (*texts, *bytes_))
 
 
 def _is_pointed(found: pa.DataType) -> bool:
-    return pa.types.is_floating(found) or pa.types.is_decimal(found)
+    return bool(pa.types.is_floating(found) or pa.types.is_decimal(found))
 
 
 def _statistics(parquet: pq.ParquetFile, name: str) -> list[pq.Statistics | None]:
@@ -120,19 +116,22 @@ def _statistics(parquet: pq.ParquetFile, name: str) -> list[pq.Statistics | None
 
 def _has_value(parquet: pq.ParquetFile, name: str) -> bool:
     found = _statistics(parquet, name)
-    is_empty = all(facts is not None and facts.has_null_count and not facts.num_values for facts in found)
+    is_empty: bool = all(facts is not None and facts.has_null_count and not facts.num_values for facts in found)
     if is_empty or not pa.types.is_floating(parquet.schema_arrow.field(name).type):
         return not is_empty
     # Some writers have no null for a missing float.
     column = parquet.read([name])[name]
-    return not pc.all(pc.is_null(column, nan_is_null=True)).as_py()
+    num_empty: int = pc.sum(pc.is_null(column, nan_is_null=True)).as_py()
+    return num_empty < len(column)
 
 
 def _texts(parquet: pq.ParquetFile, name: str, pattern: str) -> pa.ChunkedArray | None:
     """The different texts of a column with their counts if all are of a pattern, else none."""
     for facts in _statistics(parquet, name):
         if facts is not None and facts.has_min_max:
-            ends = [end.decode("utf-8", "replace") if isinstance(end, bytes) else end for end in (facts.min, facts.max)]
+            ends = [
+                end.decode("utf-8", "replace") if isinstance(end, bytes) else end for end in (facts.min, facts.max)
+            ]
             if not pc.all(pc.match_substring_regex(pc.utf8_trim_whitespace(pa.array(ends)), pattern)).as_py():
                 return None
     column = pc.utf8_trim_whitespace(parquet.read([name])[name].cast(pa.string()))
@@ -148,9 +147,21 @@ def _count_whole(parquet: pq.ParquetFile, name: str) -> int:
 def _are_floats(parquet: pq.ParquetFile, name: str, *, may_have_dot: bool) -> bool:
     """Whether the values of a column of text are floats that were written out."""
     texts = _texts(parquet, name, _FLOAT if may_have_dot else _WHOLE_FLOAT)
-    if texts is None or not may_have_dot:
-        return texts is not None
-    different = texts.unique()
+    return texts is not None and are_floats(texts.unique(), may_have_dot=may_have_dot)
+
+
+def are_floats(different: pa.Array, *, may_have_dot: bool) -> bool:
+    """Whether different texts, all that a column holds, are codes that were floats.
+
+    Examples:
+        >>> [are_floats(pa.array(texts), may_have_dot=True) for texts in (["389.0", "4019.0"], ["250.0"])]
+        [True, False]
+    """
+    pattern = _FLOAT if may_have_dot else _WHOLE_FLOAT
+    if not len(different) or not pc.all(pc.match_substring_regex(different, pattern)).as_py():
+        return False
+    if not may_have_dot:
+        return True
     digits = pc.unique(pc.find_substring(different, ".")).to_pylist()
     is_whole = pc.all(pc.ends_with(different, ".0")).as_py()
-    return digits not in _DIGITS_BEFORE_A_DOT or (is_whole and len(different) >= _MANY)
+    return digits not in _DIGITS_BEFORE_A_DOT or bool(is_whole and len(different) >= _MANY)

@@ -105,8 +105,8 @@ def stage_files(
 
     Raises:
         ClaimDataError: `E_EMPTY_FILE`, `E_ARCHIVE`, `E_ARCHIVE_PATH`, `E_PARQUET`, `E_COLUMN`, `E_LAYOUT`,
-            `E_ID_TYPE`, `E_CODE_TYPE`, `E_TIMESTAMP`, `E_RECORDS` or `E_FILE_TWICE`. The message names files and columns, never a
-            cell.
+            `E_ID_TYPE`, `E_CODE_TYPE`, `E_TIMESTAMP`, `E_RECORDS` or `E_FILE_TWICE`. The message names files and
+            columns, never a cell.
     """
     selects: list[tuple[str, list[str]]] = []
     staged: list[RawFile] = []
@@ -246,9 +246,7 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
     if not num_rows:
         warnings["W_NO_ROWS"] = 1
     facts = find_numeric_codes(target, path.name, _kinds_of(names, layout))
-    expressions = [
-        f'{_as_text(column, facts)} AS "{_identifier(known)}"' for column, known in names.items()
-    ]
+    expressions = [f'{_as_text(column, facts)} AS "{_identifier(known)}"' for column, known in names.items()]
     row_no = "row_no" if rejects.num_rows else "file_row_number + 1 AS row_no"
     select = (
         f"SELECT {', '.join(expressions + _filled_in(names, layout))}, $source_file AS source_file, {row_no} "

@@ -14,7 +14,7 @@ from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import SPLITS
 from claim_transformers.claims.store import open_folder, write_folder, write_manifest
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.meds.codes import _read_code
+from claim_transformers.sources.formats.meds.codes import _name_system, _read_code
 from claim_transformers.sources.formats.meds.export import check_meds, export_meds
 from claim_transformers.sources.formats.meds.source import ingest_meds
 from claim_transformers.sources.pipeline.loading import load_claims
@@ -224,7 +224,7 @@ def test_unknown_split_names_are_refused(tmp_path):
     ],
 )
 def test_codes_of_public_extracts_get_our_form(text, code):
-    assert _read_code(text) == code
+    assert _read_code(*_name_system(text)) == code
 
 
 def test_broken_promises_are_counted(tmp_path):

@@ -97,6 +97,7 @@ def stage_rif_claims(
         code_columns=_code_columns(layout),
         reversal=_reversal(layout),
         warnings=(*_warnings(layout), *_rules(layout, "W_")),
+        denials=layout.denials,
     )
 
 
@@ -208,6 +209,14 @@ def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
         found.append(warn_open_stay(discharge[0], is_inpatient=lambda _: ibis.literal(True)))
     if (version := warn_code_version(layout)) is not None:
         found.append(version)
+    if stated := [rule.column for rule in layout.rules if rule.reason_code == "R_CLAIM_TYPE"]:
+        found.append(
+            RowCheck(
+                "W_CLAIM_TYPE",
+                "a claim that does not say its type has that of the file",
+                lambda rows: rows[stated[0]].isnull(),
+            )
+        )
     if lines := [name for field in _LINE for name in layout.find(field)]:
         found.append(
             RowCheck(
