@@ -96,7 +96,7 @@ def _describe_notes(report: Mapping[str, Any]) -> list[str]:
         lines.append("what the codes mean is in docs/quality.md, where they were found in quality_report.json")
     if unused := report["unused_columns"]:
         number = sum(map(len, unused.values()))
-        lines.append(f"{number:,} columns hold values that are not used: quality_report.json names them, by file")
+        lines.append(f"columns that hold values and are not used: {number:,}; quality_report.json names them, by file")
     if silent := [table for table, columns in report["denials"].items() if not columns]:
         lines.append(f"no column says which claims were denied, so none is left out: {', '.join(silent)}")
     return [*lines, ""] if lines else []

@@ -115,11 +115,13 @@ def _statistics(parquet: pq.ParquetFile, name: str) -> list[pq.Statistics | None
 
 
 def _has_value(parquet: pq.ParquetFile, name: str) -> bool:
-    found = _statistics(parquet, name)
-    is_empty: bool = all(facts is not None and facts.has_null_count and not facts.num_values for facts in found)
-    if is_empty or not pa.types.is_floating(parquet.schema_arrow.field(name).type):
-        return not is_empty
-    # Some writers have no null for a missing float.
+    kind, found = parquet.schema_arrow.field(name).type, _statistics(parquet, name)
+    counts = [facts.num_values for facts in found if facts is not None and facts.has_null_count]
+    if pa.types.is_null(kind) or not found:
+        return False
+    # Some writers have no null for a missing float, and some no statistics.
+    if len(counts) == len(found) and (not any(counts) or not pa.types.is_floating(kind)):
+        return any(counts)
     column = parquet.read([name])[name]
     num_empty: int = pc.sum(pc.is_null(column, nan_is_null=True)).as_py()
     return num_empty < len(column)
