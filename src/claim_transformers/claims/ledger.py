@@ -98,6 +98,8 @@ class Ledger:
             By system: `occurrences` and `distinct` of raw codes, `fixes` and `quarantined` by reason, in occurrences.
         kept (`dict[str, list[pa.Table]]`, *optional*): By raw table, the codes that stay, as `cover_codes` takes them.
         volume (`list[dict[str, Any]]`, *optional*): Raw tables and claim types with months of odd volume.
+        unused_columns (`dict[str, list[str]]`, *optional*): By raw file, columns with values that nothing reads.
+        denials (`dict[str, list[str]]`, *optional*): By raw table of claims, columns that say what was denied.
 
     Examples:
         >>> ledger = Ledger()
@@ -113,6 +115,8 @@ class Ledger:
     codes: dict[str, dict[str, Any]] = field(default_factory=dict)
     kept: dict[str, list[pa.Table]] = field(default_factory=dict)
     volume: list[dict[str, Any]] = field(default_factory=list)
+    unused_columns: dict[str, list[str]] = field(default_factory=dict)
+    denials: dict[str, list[str]] = field(default_factory=dict)
 
     def entry(self, source_file: str, claim_type: str) -> _LedgerEntry:
         """Get the entry of a raw file and claim type, made on first use.
@@ -203,7 +207,7 @@ class Ledger:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain values: `files`, `totals`, `codes`, `code_coverage`, `volume`, all in a fixed order."""
+        """The report as plain values: `files`, `totals`, `codes` and so on, all in a fixed order."""
         entries = [entry.to_dict() for entry in self._sorted()]
         counts = ("rows_in", "rows_out", "quarantined", "dropped", "netted_out", "lines_out")
         codes = {
@@ -219,6 +223,8 @@ class Ledger:
             "codes": codes,
             "code_coverage": cover_codes(self.kept),
             "volume": self.volume,
+            "unused_columns": {name: columns for name, columns in sorted(self.unused_columns.items()) if columns},
+            "denials": dict(sorted(self.denials.items())),
         }
 
     def _sorted(self) -> list[_LedgerEntry]:

@@ -121,8 +121,9 @@ def _add_claim_lines(
     names = {code_column.column for code_column in of_table}
     dates = {code_column.date for code_column in of_table if code_column.system and code_column.date}
     inpatient = assembler.visit_types.index(INPATIENT).as_py()
+    types = {code_column.other[0] for code_column in of_table if code_column.other is not None}
     bar = tqdm(total=files.num_rows, desc="claim_line", unit=" lines", disable=not progress)
-    for batch in files.batches([*_HEADER_COLUMNS, *sorted(names | dates)]):
+    for batch in files.batches([*_HEADER_COLUMNS, *sorted(names | dates | types)]):
         patients = assembler.positions(batch["patient_id"])
         visit_types = assembler.type_positions(batch["claim_type"])
         header_days, admission_days = days_of(batch["claim_start_date"]), days_of(batch["admission_date"])
@@ -141,12 +142,22 @@ def _add_claim_lines(
             if code_column.system:
                 own_days = days_of(batch[code_column.date]) if code_column.date else header_days
                 days = np.where(own_days == NULL_DAY, header_days, own_days)
-                codes = assembler.codes.number(code_column.system, array, code_column.name)
+                codes = assembler.codes.number(_system_of(code_column, batch), array, code_column.name)
                 assembler.add(patients, days, visit_types, codes)
             else:
                 _add_list(assembler, code_column, array, patients, header_days, visit_types, paid_days)
         bar.update(batch.num_rows)
     bar.close()
+
+
+def _system_of(code_column: CodeColumn, batch: pa.RecordBatch) -> str | pa.Array:
+    """System of all codes of a plain column, or of each where another column names two."""
+    system = code_column.system or ""
+    if code_column.other is None:
+        return system
+    column, value, other = code_column.other
+    is_other = pc.fill_null(pc.equal(batch[column].cast(pa.string()), value), False)
+    return pc.if_else(is_other, other, system) if pc.any(is_other).as_py() else system
 
 
 def _add_list(

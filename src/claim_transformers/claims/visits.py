@@ -27,6 +27,8 @@ class CodeColumn:
         system (`str`, *optional*): Code system of a plain column; `None` for a list column, whose structs name it.
         date (`str`, *optional*): The code's own date: a column of the table or, in a list column, a field of the
             struct. Where it is null or not given, the header date stands in.
+        other (`tuple[str, str, str]`, *optional*): Column, its value, and the system of the codes beside that value,
+            such as those of another grouper, which gives the same numbers to other groups.
 
     Examples:
         >>> _CODE_COLUMNS["hcpcs"].date
@@ -38,13 +40,14 @@ class CodeColumn:
     column: str
     system: str | None
     date: str | None = None
+    other: tuple[str, str, str] | None = None
 
 
 _COLUMNS = (
     CodeColumn("diagnoses", "claim_line", "diagnoses", None),
     CodeColumn("procedures", "claim_line", "procedures", None, "date"),
     CodeColumn("hcpcs", "claim_line", "hcpcs_code", "HCPCS", "claim_line_start_date"),
-    CodeColumn("drg", "claim_line", "drg_code", "DRG"),
+    CodeColumn("drg", "claim_line", "drg_code", "DRG", other=("drg_code_type", "apr-drg", "APRDRG")),
     CodeColumn("ndc", "rx_claim", "ndc_code", "NDC", "dispensing_date"),
     CodeColumn("rev", "claim_line", "revenue_center_code", "REV", "claim_line_start_date"),
     CodeColumn("pos", "claim_line", "place_of_service_code", "POS", "claim_line_start_date"),
@@ -123,8 +126,13 @@ def _events_of_column(table: "ir.Table", code_column: CodeColumn) -> "ir.Table":
     import ibis
 
     on_claim_line = code_column.table == "claim_line"
+    system: ir.StringValue = ibis.literal(code_column.system, "string")
+    if code_column.other is not None:
+        column, value, other = code_column.other
+        system = ibis.ifelse(table[column] == value, other, system)
     rows = table.select(
         "patient_id",
+        code_system=system,
         visit_type=table.claim_type if on_claim_line else ibis.literal(PHARMACY),
         fallback_date=_header_date(table) if on_claim_line else ibis.null("date"),
         own_date=table[code_column.date] if code_column.system and code_column.date else ibis.null("date"),
@@ -134,7 +142,7 @@ def _events_of_column(table: "ir.Table", code_column: CodeColumn) -> "ir.Table":
         own_date = rows.code[code_column.date] if code_column.date else rows.own_date
         rows = rows.mutate(own_date=own_date, code=rows.code["system"] + "/" + rows.code["code"])
     else:
-        rows = rows.mutate(code=ibis.literal(f"{code_column.system}/") + rows.code)
+        rows = rows.mutate(code=rows.code_system + "/" + rows.code)
     return rows.select(
         "patient_id", visit_date=ibis.coalesce(rows.own_date, rows.fallback_date), visit_type="visit_type", code="code"
     ).drop_null()

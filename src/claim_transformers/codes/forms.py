@@ -147,6 +147,12 @@ _FORMS = MappingProxyType(
         ),
         "REV": _digits(4),
         "DRG": _digits(3),
+        # Its texts are licensed (3M), so it has no categories and, as the systems that MEDS adds, is not in `SYSTEMS`.
+        "APRDRG": _Form(
+            "3 digits, then up to 1 digit of severity from 0 to 4 with or without a hyphen",
+            _R_DOMAIN,
+            (Shape("[0-9]{3}(?:-?[0-4])?", drop="-"),),
+        ),
         "POS": _digits(2),
         "DISP": _digits(2),
     }
@@ -155,7 +161,7 @@ _FORMS = MappingProxyType(
 
 def form_of(system: str) -> _Form:
     """Return what the codes of a system look like."""
-    return _FORMS[check_system(system)]
+    return _FORMS[system if system in _FORMS else check_system(system)]
 
 
 def describe_expected(system: str) -> str:

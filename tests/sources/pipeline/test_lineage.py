@@ -1,9 +1,39 @@
 """Lineage of columns, where many raw columns make one line."""
 
-from claim_transformers.sources.pipeline.lineage import trace_source
-from claim_transformers.sources.registry import find_source
+from pathlib import Path
+
+import pytest
+
+from claim_transformers.claims.engine import connect
+from claim_transformers.sources.pipeline.layout_files import UNUSED
+from claim_transformers.sources.pipeline.lineage import _trace_columns, trace_source
+from claim_transformers.sources.registry import find_source, sources
+
+# Nothing of a line is made of them, but they decide: which rows are one, which lines stay, which county if there is a
+# crosswalk.
+DECIDING = {
+    "admissions": {"row_id"},
+    "beneficiary": {"SP_STATE_CODE", "BENE_COUNTY_CD"},
+    "carrier": {f"LINE_PRCSG_IND_CD_{number}" for number in range(1, 14)},
+}
+TYPED = [source.name for source in sources().values() if source.read and source.layouts and source.name != "cms-rif"]
 
 
 def test_a_line_of_a_wide_row_is_traced_to_its_own_columns_only() -> None:
     columns = trace_source(find_source("synpuf"))
     assert "| `rendering_npi` | `PRF_PHYSN_NPI_1` to `PRF_PHYSN_NPI_13` |" in columns
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_a_column_is_marked_unused_where_no_line_is_made_of_it(tmp_path: Path, name: str) -> None:
+    source = find_source(name)
+    layouts = source.read_layouts()
+    raw, scratch = tmp_path / "raw", tmp_path / "scratch"
+    raw.mkdir()
+    scratch.mkdir()
+    for table, layout in layouts.items():
+        (raw / f"{table}.csv").write_text(layout.delimiter.join(layout.names) + "\n")
+    for table in source.reader()(raw, connect(threads=1), scratch=scratch).tables:
+        used = {column for columns in _trace_columns(table).values() for column in columns}
+        marked = set(layouts[table.name].find(UNUSED))
+        assert marked == set(layouts[table.name].names) - used - DECIDING.get(table.name, set())

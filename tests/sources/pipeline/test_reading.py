@@ -16,7 +16,10 @@ from claim_transformers.sources.pipeline.reading import Layout, describe_place, 
 from claim_transformers.sources.pipeline.records import _Records
 
 LAYOUT = Layout(
-    ("CLM_ID", "PAID", "NOTE"), ("CLM_ID", "PAID"), id_columns=("CLM_ID",), delimiter_advice="pass delimiter={found}"
+    ("CLM_ID", "PAID", "NOTE"),
+    ("CLM_ID", "PAID"),
+    kinds={"CLM_ID": "id", "PAID": "amount", "NOTE": "text"},
+    delimiter_advice="pass delimiter={found}",
 )
 
 

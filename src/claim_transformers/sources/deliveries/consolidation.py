@@ -223,6 +223,7 @@ def _as_received(
                 rejects=rejects if rejects.num_rows else None,
                 fixes=load.fixes,
                 warnings=warnings,
+                unused=tuple(column for column in file.unused if column != _ROW_NO),
             )
         )
     return replace(table, rows=rows, files=tuple(files))

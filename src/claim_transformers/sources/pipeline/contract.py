@@ -56,6 +56,7 @@ class RawFile:
             Rows that the reader could not split into columns: `row_no` (int64), `reason_code`, `raw_line` (string).
         fixes (`Mapping[str, int]`, *optional*): `F_...` code to count, such as a byte-order mark that was skipped.
         warnings (`Mapping[str, int]`, *optional*): `W_...` code to count.
+        unused (`tuple[str, ...]`, *optional*): Columns that hold values and that nothing reads.
 
     Examples:
         >>> RawFile("inpatient.csv", num_rows=2, num_bytes=120, sha256="00").num_rejected
@@ -69,6 +70,7 @@ class RawFile:
     rejects: pa.Table | None = None
     fixes: Mapping[str, int] = field(default_factory=dict)
     warnings: Mapping[str, int] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
 
     @property
     def num_rejected(self) -> int:
@@ -166,6 +168,7 @@ class StagedTable:
         reversal (`Reversal`, *optional*): How reversals are found; without it none are netted.
         versions (`Versions`, *optional*): How later versions are found; without it none are.
         warnings (`tuple[RowCheck, ...]`, *optional*): `W_...` conditions that are counted while the row stays.
+        denials (`tuple[str, ...]`, *optional*): Raw columns that say which claims or lines were denied.
     """
 
     name: str
@@ -186,6 +189,7 @@ class StagedTable:
     reversal: Reversal | None = None
     versions: Versions | None = None
     warnings: tuple[RowCheck, ...] = ()
+    denials: tuple[str, ...] = ()
 
     @property
     def claim_key(self) -> tuple[str, ...]:

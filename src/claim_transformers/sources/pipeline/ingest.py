@@ -43,7 +43,7 @@ class IngestSummary:
         patients (`PatientCounts`, *optional*): Patients and visits, none if the source has no claims.
 
     Examples:
-        >>> totals = {"files": [], "totals": {}, "codes": {}, "code_coverage": []}
+        >>> totals = {"files": [], "codes": {}, "code_coverage": [], "unused_columns": {}, "denials": {}}
         >>> print(IngestSummary(Path("out"), totals, {"claim_line": 0}, None))
         raw file   type   rows in   rows out   quarantined   dropped   netted out
         0 lines of claim_line in out
@@ -93,11 +93,14 @@ def _describe_notes(report: Mapping[str, Any]) -> list[str]:
         for what, total in totals.items()
         if total
     ]
-    return (
-        [*lines, "what the codes mean is in docs/quality.md, where they were found in quality_report.json", ""]
-        if (lines)
-        else []
-    )
+    if lines:
+        lines.append("what the codes mean is in docs/quality.md, where they were found in quality_report.json")
+    if unused := report["unused_columns"]:
+        number = sum(map(len, unused.values()))
+        lines.append(f"columns that hold values and are not used: {number:,}; quality_report.json names them, by file")
+    if silent := [table for table, columns in report["denials"].items() if not columns]:
+        lines.append(f"no column says which claims were denied, so none is left out: {', '.join(silent)}")
+    return [*lines, ""] if lines else []
 
 
 def _align(table: Sequence[Sequence[str]]) -> list[str]:

@@ -17,11 +17,15 @@ The layout files of a format are in its folder, `sources/formats/<name>/layouts`
 | `version_day`, `version_instruction` | columns that tell versions of one claim apart |
 | `rules` | values of a column that make a row leave or count, with a reason code and why |
 | `values`, `enrollment` | what raw values mean |
-| `columns` | `NAME: type` for all columns, or for all of them `NAME: [type, field]` or `NAME: [type, unused, why]` |
+| `columns` | `NAME: type` or, for all of them, `NAME: [type, field]`; `NAME: [type, unused, why]` for one not read |
 
-`<1..25>` and `<JAN..DEC>` in a name stand for many columns. Where the columns say what they feed, the reader is driven
-by the files and reads a new version of the format without new code: copy the folder, change and pass it.
-Where they only have a type, the code of the format says what becomes of them, and `lineage` reads it there.
+`<1..25>` and `<JAN..DEC>` in a name stand for many columns. The type says what a number would lose: zeros of `id`,
+`code` and `icd` (a code that may have a dot) count, so they may not come as numbers; a `flag` is a code of one sign or
+without zeros in front, which a whole number holds; `text`, `date`, `time`, `amount` and `number` are what they say.
+
+Where the columns say what they feed, the reader is driven by the files and reads a new version of the format without
+new code: copy the folder, change and pass it. Where they only have a type, the code of the format says what becomes of
+them, and `lineage` reads it there.
 """
 
 from __future__ import annotations
@@ -45,7 +49,7 @@ _DATE_FORMATS = ("DD-MON-YYYY", "YYYYMMDD", "YYYY-MM-DD")
 UNUSED = "unused"
 ROWS = "rows"
 
-_TYPES = ("id", "code", "text", "date", "time", "amount", "number")
+_TYPES = ("id", "code", "icd", "flag", "text", "date", "time", "amount", "number")
 _TARGETS = (*SCHEMAS, "patients", "none")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEPT", "OCT", "NOV", "DEC")
 _RANGE = re.compile(r"<(\w+)\.\.(\w+)>")
@@ -89,7 +93,7 @@ class _LayoutColumn:
     Args:
         name (`str`): As written in the file, with its range.
         names (`tuple[str, ...]`): The raw columns.
-        kind (`str`): `id` for what may never come as a number, `code`, `text`, `date`, `time`, `amount` or `number`.
+        kind (`str`): One of the types above.
         feeds (`str`, *optional*): Canonical field with its part, such as `diagnoses.listed.code`; `rows` for a column
             that only decides which rows stay; `unused`; empty if the code of the format says it.
         because (`str`, *optional*): Why it is unused.
@@ -129,7 +133,7 @@ class _RowRule:
         """Give the check that finds the rows."""
 
         def fails(rows: ir.Table) -> ir.BooleanValue:
-            is_listed = rows[self.column].isin(self.values)
+            is_listed = rows[self.column].replace("\u00a0", " ").strip().nullif("").isin(self.values)
             return is_listed if self.is_listed else ~is_listed
 
         return RowCheck(self.reason_code, self.because, fails)
@@ -190,6 +194,15 @@ class FileLayout:
         return {name: column.kind for column in self.columns for name in column.names}
 
     @property
+    def denials(self) -> tuple[str, ...]:
+        """Raw columns that say which claims or lines were denied."""
+        return tuple(rule.column for rule in self.rules if rule.reason_code == "D_DENIED")
+
+    def checks(self, verdicts: tuple[str, ...]) -> tuple[RowCheck, ...]:
+        """Give the checks of the rules with one of some verdicts, such as `D_`."""
+        return tuple(rule.to_check() for rule in self.rules if rule.reason_code.startswith(verdicts))
+
+    @property
     def is_mapped(self) -> bool:
         """Whether the columns say what they feed."""
         return all(column.feeds for column in self.columns)
@@ -226,7 +239,7 @@ class FileLayout:
         return Layout(
             tuple(name for name in self.names if name not in constants),
             tuple(name for name in self.required if name not in constants),
-            id_columns=self.find_kind("id"),
+            kinds={name: column.kind for column in self.columns if column.feeds != UNUSED for name in column.names},
             aliases=self.aliases,
             delimiter=self.delimiter,
             quote=self.quote,
@@ -367,7 +380,7 @@ def _check(path: Path, layout: FileLayout) -> None:
     named |= {name for name in (layout.version_day, layout.version_instruction) if name is not None}
     if missing := sorted(named - set(names)):
         raise _wrong(path, "only columns that are listed under columns", f"{missing}")
-    if not layout.is_mapped and any(column.feeds for column in layout.columns):
+    if not layout.is_mapped and any(column.feeds not in ("", UNUSED) for column in layout.columns):
         raise _wrong(path, "all columns to say what they feed, or none", "some that do")
 
 

@@ -21,6 +21,7 @@ from claim_transformers.claims.engine import engine_errors
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import unpack
 from claim_transformers.sources.pipeline.contract import RawFile
+from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes
 from claim_transformers.sources.pipeline.records import find_records, write_readable
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Layout:
     Args:
         columns (`tuple[str, ...]`): All columns, in the order of the format.
         required (`tuple[str, ...]`): Those without which the file cannot be used; others are null where they lack.
-        id_columns (`tuple[str, ...]`, *optional*): Columns that may never come as numbers.
+        kinds (`Mapping[str, str]`, *optional*): Of the columns that are read, what they hold: `id`, `code`, `icd`,
+            `flag` and so on, as layout files say. Any other column that holds values is named in the report.
         aliases (`Mapping[str, str]`, *optional*): Other names of columns, such as those of an older version.
         delimiter (`str`, *optional*, defaults to `","`): Of delimited files.
         encoding (`str`, *optional*, defaults to `"utf-8"`): Of delimited files; or `"latin-1"`.
@@ -60,7 +62,7 @@ class Layout:
 
     columns: tuple[str, ...]
     required: tuple[str, ...]
-    id_columns: tuple[str, ...] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     delimiter: str = ","
     encoding: str = "utf-8"
@@ -103,8 +105,8 @@ def stage_files(
 
     Raises:
         ClaimDataError: `E_EMPTY_FILE`, `E_ARCHIVE`, `E_ARCHIVE_PATH`, `E_PARQUET`, `E_COLUMN`, `E_LAYOUT`,
-            `E_ID_TYPE`, `E_TIMESTAMP`, `E_RECORDS` or `E_FILE_TWICE`. The message names files and columns, never a
-            cell.
+            `E_ID_TYPE`, `E_CODE_TYPE`, `E_TIMESTAMP`, `E_RECORDS` or `E_FILE_TWICE`. The message names files and
+            columns, never a cell.
     """
     selects: list[tuple[str, list[str]]] = []
     staged: list[RawFile] = []
@@ -162,37 +164,60 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[str, RawFile]:
             "E_PARQUET", f"expected a parquet file, found no footer in {path.name}: fetch or write it again"
         ) from error
     names, fixes, warnings = _match_header(path.name, schema.names, layout)
-    expressions = []
     for column, known in names.items():
         if known in layout.columns:
-            _check_type(path.name, column, schema.field(column).type, is_id=known in layout.id_columns)
-        expressions.append(f'nullif(CAST("{_identifier(column)}" AS VARCHAR), \'\') AS "{_identifier(known)}"')
+            _check_type(path.name, column, schema.field(column).type)
+    facts = find_numeric_codes(path, path.name, _kinds_of(names, layout))
+    expressions = [
+        f"nullif({_as_text(column, facts)}, '') AS \"{_identifier(known)}\"" for column, known in names.items()
+    ]
     select = (
         f"SELECT {', '.join(expressions + _filled_in(names, layout))}, $source_file AS source_file, "
-        f"file_row_number + 1 AS row_no FROM read_parquet({_quote(str(path))}, file_row_number = true)"
+        f"file_row_number + 1 AS row_no FROM read_parquet({_quote(str(path))}, file_row_number = true, "
+        "binary_as_string = true)"
     )
     if not num_rows:
         warnings["W_NO_ROWS"] = 1
     print_of_file = _fingerprint(path)
     return select, RawFile(
-        path.name, num_rows, print_of_file.num_bytes, print_of_file.sha256, fixes=fixes, warnings=warnings
+        path.name,
+        num_rows,
+        print_of_file.num_bytes,
+        print_of_file.sha256,
+        fixes=fixes | facts.fixes,
+        warnings=warnings,
+        unused=_name_unused(names, layout, facts),
     )
 
 
-def _check_type(file: str, column: str, found: pa.DataType, *, is_id: bool) -> None:
+def _kinds_of(names: Mapping[str, str], layout: Layout) -> dict[str, str]:
+    """Kinds of the columns that are read, by their names in the file."""
+    return {column: layout.kinds[known] for column, known in names.items() if known in layout.kinds}
+
+
+def _name_unused(names: Mapping[str, str], layout: Layout, facts: ColumnFacts) -> tuple[str, ...]:
+    """Columns that hold values and are not read."""
+    read = {*layout.kinds, *layout.constants}
+    return tuple(column for column, known in names.items() if column in facts.filled and known not in read)
+
+
+def _as_text(column: str, facts: ColumnFacts) -> str:
+    """SQL of a column as text; a column of numbers that holds none, but NaN, is null."""
+    if column not in facts.filled:
+        return "CAST(NULL AS VARCHAR)"
+    text = f'CAST("{_identifier(column)}" AS VARCHAR)'
+    return f"nullif(regexp_replace(trim({text}), '[.]0+$', ''), 'nan')" if column in facts.whole else text
+
+
+def _check_type(file: str, column: str, found: pa.DataType) -> None:
     if pa.types.is_dictionary(found):
         found = found.value_type
-    if is_id and not (pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_null(found)):
-        raise ClaimDataError(
-            "E_ID_TYPE",
-            f"expected strings in {column} of {file}, found {found}: leading zeros are lost, export it as text",
-        )
     if pa.types.is_timestamp(found):
         raise ClaimDataError(
             "E_TIMESTAMP",
             f"expected a date or a string in {column} of {file}, found {found}: a time zone can move the date",
         )
-    if pa.types.is_nested(found) or pa.types.is_binary(found):
+    if pa.types.is_nested(found):
         raise ClaimDataError("E_SCHEMA", f"expected a plain column {column} in {file}, found {found}")
 
 
@@ -220,7 +245,8 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         warnings["W_RAW_LINES"] = print_of_file.num_lines
     if not num_rows:
         warnings["W_NO_ROWS"] = 1
-    expressions = [f'"{_identifier(column)}" AS "{_identifier(known)}"' for column, known in names.items()]
+    facts = find_numeric_codes(target, path.name, _kinds_of(names, layout))
+    expressions = [f'{_as_text(column, facts)} AS "{_identifier(known)}"' for column, known in names.items()]
     row_no = "row_no" if rejects.num_rows else "file_row_number + 1 AS row_no"
     select = (
         f"SELECT {', '.join(expressions + _filled_in(names, layout))}, $source_file AS source_file, {row_no} "
@@ -232,8 +258,9 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         print_of_file.num_bytes,
         print_of_file.sha256,
         rejects=rejects if rejects.num_rows else None,
-        fixes=fixes,
+        fixes=fixes | facts.fixes,
         warnings=warnings,
+        unused=_name_unused(names, layout, facts),
     )
     return select, raw_file
 

@@ -113,6 +113,8 @@ def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledg
     counts = fetch(connection, rows.group_by("source_file", "ledger_type").aggregate(n=_.count())).to_pylist()
     for row in counts:
         ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).rows_in += row["n"]
+    if table.target != "eligibility":
+        ledger.denials[table.name] = list(table.denials)
     for file in table.files:
         read = sum(row["n"] for row in counts if row["source_file"] == file.name)
         if read + file.num_rejected != file.num_rows:
@@ -127,6 +129,7 @@ def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledg
         entry = ledger.entry(file.name, types[0] if types else of_rejects)
         entry.fixes.update(file.fixes)
         entry.warnings.update(file.warnings)
+        ledger.unused_columns[file.name] = list(file.unused)
         if file.rejects is not None:
             entry = ledger.entry(file.name, of_rejects)
             entry.rows_in += file.num_rejected

@@ -417,3 +417,13 @@ def test_the_template_files_of_cms_have_the_same_layout(tmp_path: Path) -> None:
     rows = {entry["claim_type"]: (entry["rows_in"], entry["rows_out"]) for entry in summary.report["files"]}
     kinds = {"CAR": 606, "DME": 606, "HHA": 606, "HOSP": 606, "IP": 680, "OP": 677, "SNF": 680}
     assert rows == {kind: (number, number) for kind, number in kinds.items()}
+
+
+@pytest.mark.parametrize(
+    ("stated", "warnings"),
+    [("60", {}), (" 60 ", {}), ("60\u00a0", {}), ("", {"W_CLAIM_TYPE": 1}), ("  ", {"W_CLAIM_TYPE": 1})],
+)
+def test_the_type_that_a_claim_states_is_trimmed_and_its_absence_counted(tmp_path: Path, stated, warnings) -> None:
+    folder = write_rif(tmp_path / "raw", inpatient=[claim("inpatient", NCH_CLM_TYPE_CD=stated)])
+    (entry,) = ingest("cms-rif", folder, tmp_path / "out", progress=False).report["files"]
+    assert (entry["rows_out"], entry["warnings"]) == (1, warnings)

@@ -14,7 +14,7 @@ from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import SPLITS
 from claim_transformers.claims.store import open_folder, write_folder, write_manifest
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.meds.codes import _read_code
+from claim_transformers.sources.formats.meds.codes import _name_system, _read_code
 from claim_transformers.sources.formats.meds.export import check_meds, export_meds
 from claim_transformers.sources.formats.meds.source import ingest_meds
 from claim_transformers.sources.pipeline.loading import load_claims
@@ -224,7 +224,7 @@ def test_unknown_split_names_are_refused(tmp_path):
     ],
 )
 def test_codes_of_public_extracts_get_our_form(text, code):
-    assert _read_code(text) == code
+    assert _read_code(*_name_system(text)) == code
 
 
 def test_broken_promises_are_counted(tmp_path):
@@ -333,3 +333,50 @@ def test_real_datasets_lose_no_row_and_survive_the_round_trip(tmp_path, name, nu
     assert _ingest(tmp_path / "meds", tmp_path / "back") == patients
     loaded = load_claims("meds", source, split="train", cache_dir=tmp_path / "cache", progress=False)
     assert pa.schema(loaded.features.arrow_schema).remove_metadata().equals(PATIENTS_SCHEMA)
+
+
+def test_the_type_of_a_visit_is_trimmed_and_its_absence_counted(tmp_path: Path) -> None:
+    schema = EVENTS.append(pa.field("claim_type", pa.string()))
+    types = ["IP", " ip\u00a0", "", None, "clinic "]
+    events = [(*_event(1, 10 * number, "ICD9CM//4019"), kind) for number, kind in enumerate(types)]
+    path = _dataset(tmp_path / "meds", {"a.parquet": events}, schema=schema)
+    summary = ingest_meds(path, tmp_path / "out", progress=False)
+    (entry,) = summary.report["files"]
+    assert entry["warnings"] == {"W_CLAIM_TYPE": 2}
+    (row,) = [
+        row
+        for file in open_folder(tmp_path / "out").table_files("patients")
+        for row in pq.read_table(file).to_pylist()
+    ]
+    assert row["visit_type"] == ["IP", "IP", "MEDS", "MEDS", "clinic"]
+
+
+@pytest.mark.parametrize(
+    ("codes", "system"),
+    [
+        (["ICD9CM//389.0", "ICD9CM/25000.0", "LAB//1.0"], "ICD9CM"),
+        (["DIAGNOSIS//ICD//9//389.0", "DIAGNOSIS//ICD//9//4019.0"], "ICD9CM"),
+        (["MS-DRG//194.0", "ICD9CM//4019"], "DRG"),
+    ],
+)
+def test_codes_that_a_float_was_written_to_are_refused(tmp_path: Path, codes: list[str], system: str) -> None:
+    path = _dataset(tmp_path / "meds", {"a.parquet": [_event(1, day, code) for day, code in enumerate(codes)]})
+    with pytest.raises(ClaimDataError, match=f"E_CODE_TYPE: expected codes of {system} as text in a.parquet"):
+        ingest_meds(path, tmp_path / "out", progress=False)
+
+
+def test_codes_and_patient_ids_that_are_numbers_are_refused(tmp_path: Path) -> None:
+    numeric = EVENTS.set(2, pa.field("code", pa.int64()))
+    path = _dataset(tmp_path / "code", {"a.parquet": [(1, EPOCH, 4019, None)]}, schema=numeric)
+    with pytest.raises(ClaimDataError, match=r"E_CODE_TYPE: data/a[.]parquet: expected code as text, found int64"):
+        ingest_meds(path, tmp_path / "out", progress=False)
+    numeric = EVENTS.append(pa.field("patient_id", pa.int64()))
+    path = _dataset(tmp_path / "id", {"a.parquet": [(1, EPOCH, "ICD9CM//4019", None, 7)]}, schema=numeric)
+    with pytest.raises(ClaimDataError, match=r"E_ID_TYPE: data/a[.]parquet: expected patient_id as text, found int64"):
+        ingest_meds(path, tmp_path / "out", progress=False)
+
+
+def test_columns_that_are_not_read_are_named(tmp_path: Path) -> None:
+    schema = EVENTS.append(pa.field("unit", pa.string()))
+    path = _dataset(tmp_path / "meds", {"a.parquet": [(*_event(1, 1, "ICD9CM//4019"), "mg")]}, schema=schema)
+    assert ingest_meds(path, tmp_path / "out", progress=False).report["unused_columns"] == {"a.parquet": ["unit"]}

@@ -4,6 +4,7 @@ import datetime as dt
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from sources.raw_claims import (
     CARRIER_FILE,
@@ -21,9 +22,11 @@ from sources.raw_claims import (
 )
 
 from claim_transformers.claims.engine import connect, fetch
+from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.synpuf.source import read_synpuf
 from claim_transformers.sources.pipeline.contract import StagedTable
+from claim_transformers.sources.pipeline.ingest import ingest
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +204,30 @@ def test_a_folder_without_claims_is_refused(connection, tmp_path: Path) -> None:
 def test_a_single_file_can_be_the_path(connection, tmp_path: Path) -> None:
     path = write_rows(tmp_path / "inpatient.csv", SYNPUF["inpatient"], [inpatient()])
     assert set(_stage(connection, path)) == {"inpatient"}
+
+
+def test_denied_lines_leave_a_carrier_claim_and_a_claim_of_denied_lines_is_dropped(tmp_path: Path) -> None:
+    lines = {
+        "HCPCS_CD_2": "80053",
+        "LINE_PRCSG_IND_CD_1": "A",
+        "LINE_PRCSG_IND_CD_2": "D ",
+        "LINE_PRCSG_IND_CD_3": "S",
+    }
+    claims = [
+        carrier(claim="K1", **lines),
+        carrier(claim="K2", LINE_PRCSG_IND_CD_1="N", LINE_PRCSG_IND_CD_3="O"),
+        # The status of a line that is not there says nothing.
+        carrier(claim="K3", LINE_PRCSG_IND_CD_2="D"),
+    ]
+    folder = write_synpuf(tmp_path / "raw", carriers=claims)
+    found = {}
+    for name, options in (("out", {}), ("kept", {"keep_denied": True})):
+        summary = ingest("synpuf", folder, tmp_path / name, progress=False, **options)
+        (entry,) = summary.report["files"]
+        (file,) = open_folder(tmp_path / name).table_files("claim_line")
+        rows = sorted((line["claim_id"], line["claim_line_number"]) for line in pq.read_table(file).to_pylist())
+        found[name] = (entry["rows_out"], entry["drop_reasons"], entry["fixes"], rows)
+    paid = [("K1", 1), ("K1", 3), ("K3", 1), ("K3", 3)]
+    assert found["out"] == (2, {"D_DENIED": 1}, {"F_DENIED_LINE": 1}, paid)
+    assert found["kept"] == (3, {}, {}, sorted([*paid, ("K1", 2), ("K2", 1), ("K2", 3)]))
+    assert summary.report["denials"] == {"carrier": [f"LINE_PRCSG_IND_CD_{number}" for number in range(1, 14)]}

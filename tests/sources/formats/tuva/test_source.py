@@ -18,9 +18,11 @@ from sources.raw_claims import TUVA, Row, eligibility, medical_claim, pharmacy_c
 from claim_transformers.claims.engine import connect, fetch
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.tuva import SOURCE
 from claim_transformers.sources.formats.tuva.source import read_tuva
 from claim_transformers.sources.pipeline.contract import StagedTable
 from claim_transformers.sources.pipeline.ingest import ingest
+from claim_transformers.sources.pipeline.layout_files import read_layouts
 
 
 @pytest.fixture(scope="module")
@@ -292,6 +294,95 @@ def test_a_warehouse_with_numeric_ids_is_refused(connection, tmp_path: Path) -> 
     )
     with pytest.raises(ClaimDataError, match=r"E_ID_TYPE.*person_id"):
         _stage(connection, warehouse, tmp_path)
+
+
+def test_a_warehouse_with_numeric_codes_is_refused(connection, tmp_path: Path) -> None:
+    warehouse = ibis.duckdb.connect()
+    for kind in ("DOUBLE", "DECIMAL(38, 0)", "BIGINT", "BOOLEAN"):
+        warehouse.raw_sql(
+            "CREATE OR REPLACE TABLE pharmacy_claim AS SELECT '1' AS claim_id, 1 AS claim_line_number, "
+            f"'7' AS person_id, DATE '2018-01-01' AS dispensing_date, 1::{kind} AS ndc_code"
+        )
+        with pytest.raises(ClaimDataError, match=r"E_CODE_TYPE.*ndc_code"):
+            _stage(connection, warehouse, tmp_path)
+
+
+def test_groups_of_two_groupers_are_two_codes(tmp_path: Path) -> None:
+    types = ["MS-DRG", "", "apr_drg ", "APR-DRG", "cms-drg v24", "tricare"]
+    drgs = ["194", "194", "194", "194-2", "194", "194"]
+    claims = [
+        medical_claim(f"P{number}", f"M{number}", drg_code=drg, drg_code_type=kind)
+        for number, (kind, drg) in enumerate(zip(types, drgs, strict=True))
+    ]
+    report = _report(write_tuva(tmp_path / "raw", medical=claims), tmp_path / "out")
+    (entry,) = _entries(report, "medical_claim.csv").values()
+    assert entry["fixes"] == {"F_DRG_TYPE": 2}
+    assert {system: report["codes"][system]["occurrences"] for system in ("DRG", "APRDRG")} == {"DRG": 2, "APRDRG": 2}
+    folder = open_folder(tmp_path / "out")
+    lines = pq.read_table(folder.table_files("claim_line")[0]).to_pylist()
+    found = {line["claim_id"]: (line["drg_code_type"], line["drg_code"]) for line in lines}
+    assert [found[f"M{number}"] for number in range(6)] == [
+        *[("ms-drg", "194")] * 2,
+        ("apr-drg", "194"),
+        ("apr-drg", "1942"),
+        *[(None, None)] * 2,
+    ]
+    patients = [row for file in folder.table_files("patients") for row in pq.read_table(file).to_pylist()]
+    codes = {row["patient_id"]: set(row["codes"][0]) for row in patients}
+    groups = [{code for code in codes[f"P{number}"] if "DRG/" in code} for number in range(6)]
+    assert groups == [{"DRG/194"}, {"DRG/194"}, {"APRDRG/194"}, {"APRDRG/1942"}, set(), set()]
+
+
+def test_a_claim_with_the_group_of_another_grouper_is_inpatient_too(tmp_path: Path) -> None:
+    stay = {
+        "claim_type": "institutional",
+        "admission_date": "2018-11-02",
+        "drg_code": "194-2",
+        "drg_code_type": "apr-drg",
+    }
+    report = _report(write_tuva(tmp_path / "raw", medical=[medical_claim(**stay)]), tmp_path / "out")
+    assert set(_entries(report, "medical_claim.csv")) == {"IP"}
+
+
+def _own_layouts(folder: Path) -> Path:
+    """The layouts of the format with a column that says which claims were denied."""
+    folder.mkdir()
+    for file in SOURCE.layouts.iterdir():
+        text = file.read_text()
+        if file.stem == "medical_claim":
+            rule = "{column: claim_status, in: [denied, D], verdict: D_DENIED, because: the claim is denied}"
+            text = text.replace("columns:\n", f"rules: [{rule}]\ncolumns:\n  claim_status: text\n")
+        (folder / file.name).write_text(text)
+    return folder
+
+
+def test_a_column_that_says_what_was_denied_can_be_mapped(tmp_path: Path) -> None:
+    layouts = _own_layouts(tmp_path / "layouts")
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    statuses = ["paid", " denied\u00a0", "D", ""]
+    rows = [medical_claim(claim=f"M{number}", claim_status=status) for number, status in enumerate(statuses)]
+    write_rows(folder / "medical_claim.csv", read_layouts(layouts)["medical_claim"], rows)
+    plain, mapped = tmp_path / "plain", tmp_path / "mapped"
+    report = _report(folder, plain)
+    assert (report["denials"], report["unused_columns"]) == (
+        {"medical_claim": []},
+        {"medical_claim.csv": ["claim_status"]},
+    )
+    summary = ingest("tuva", folder, mapped, layouts=layouts, progress=False)
+    (entry,) = _entries(summary.report, "medical_claim.csv").values()
+    assert (entry["rows_in"], entry["rows_out"], entry["drop_reasons"]) == (4, 2, {"D_DENIED": 2})
+    assert (summary.report["denials"], summary.report["unused_columns"]) == ({"medical_claim": ["claim_status"]}, {})
+    assert "denied, so none" not in str(summary)
+
+
+def test_own_layouts_have_every_column_of_the_format(tmp_path: Path) -> None:
+    layouts = _own_layouts(tmp_path / "layouts")
+    file = layouts / "eligibility.yaml"
+    file.write_text(file.read_text().replace("  plan: text\n", ""))
+    folder = write_tuva(tmp_path / "raw", medical=[medical_claim()])
+    with pytest.raises(ClaimDataError, match=r"E_LAYOUT_FILE.*eligibility[.]yaml.*one without plan"):
+        ingest("tuva", folder, tmp_path / "out", layouts=layouts, progress=False)
 
 
 @pytest.mark.parametrize("content", ["nothing", "only eligibility"])

@@ -97,6 +97,7 @@ def stage_rif_claims(
         reversal=_reversal(layout),
         versions=None if layout.version_day is None else Versions((patient, claim), lambda rows: rows[_VERSION]),
         warnings=(*_warnings(layout), *_rules(layout, "W_")),
+        denials=layout.denials,
     )
 
 
@@ -190,6 +191,14 @@ def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
         found.append(warn_diagnosis_gap(listed))
     if (version := warn_code_version(layout)) is not None:
         found.append(version)
+    if stated := [rule.column for rule in layout.rules if rule.reason_code == "R_CLAIM_TYPE"]:
+        found.append(
+            RowCheck(
+                "W_CLAIM_TYPE",
+                "a claim that does not say its type has that of the file",
+                lambda rows: rows[stated[0]].isnull(),
+            )
+        )
     if drg := layout.find("drg_code"):
         found.append(
             RowCheck(

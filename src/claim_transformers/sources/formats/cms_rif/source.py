@@ -135,8 +135,7 @@ def _stage_years(
 
 def _read_counties(connection: Backend, path: Path, scratch: Path) -> ir.Table:
     columns = ("fipscounty", "ssacounty")
-    rows, _ = stage_files(
-        connection, [(path, Layout(columns, columns, id_columns=columns))], scratch, name="county_crosswalk"
-    )
+    layout = Layout(columns, columns, kinds=dict.fromkeys(columns, "id"))
+    rows, _ = stage_files(connection, [(path, layout)], scratch, name="county_crosswalk")
     one_each = rows.group_by("ssacounty").aggregate(fipscounty=rows.fipscounty.min())
     return materialize(connection, "ssa_counties", one_each)[0]

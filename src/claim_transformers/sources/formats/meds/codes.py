@@ -13,6 +13,7 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.codes.forms import CODE_TEXT, R_CODE_TEXT
 from claim_transformers.codes.normalize import normalize_code
 from claim_transformers.codes.systems import SYSTEMS
+from claim_transformers.sources.pipeline.numeric_codes import are_floats
 
 BIRTH_CODE, DEATH_CODE = "MEDS_BIRTH", "MEDS_DEATH"
 SEX_CODES = MappingProxyType({"F": "GENDER//F", "M": "GENDER//M"})
@@ -21,7 +22,14 @@ ENROLLMENT_START_CODE, ENROLLMENT_END_CODE = "ENROLLMENT//START", "ENROLLMENT//E
 # Names of the systems in OMOP vocabularies and in public MEDS extracts, without the signs between letters and digits.
 _SYSTEM_ALIASES = MappingProxyType(
     {system: system for system in SYSTEMS}
-    | {"ICD9PROC": "ICD9PCS", "CPT": "HCPCS", "CPT4": "HCPCS", "REVENUECODE": "REV", "MSDRG": "DRG"}
+    | {
+        "ICD9PROC": "ICD9PCS",
+        "CPT": "HCPCS",
+        "CPT4": "HCPCS",
+        "REVENUECODE": "REV",
+        "MSDRG": "DRG",
+        "APRDRG": "APRDRG",
+    }
 )
 # MIMIC extracts write `DIAGNOSIS//ICD//10//E119`: the version follows the name of the system.
 _ICD_SYSTEMS = MappingProxyType(
@@ -62,23 +70,34 @@ class _ReadCodes:
     systems: pa.Array
     codes: pa.Array
     reasons: list[str | None]
+    numeric: list[str]
 
 
 def read_codes(codes: pa.Array) -> _ReadCodes:
-    """Read distinct MEDS codes."""
+    """Read distinct MEDS codes; `numeric` names the systems whose codes are all written as floats."""
     roles, systems, bare, reasons = [], [], [], []
+    texts_of: dict[str, list[str]] = {}
     for text in codes.to_pylist():
         role, system, code, reason = _role_of(text), None, None, None
         if role == Role.CODE:
+            named, rest = _name_system(text)
+            texts_of.setdefault(named, []).append(rest.strip())
             try:
-                system, _, code = _read_code(text).partition("/")
+                system, _, code = _read_code(named, rest).partition("/")
             except ClaimDataError as error:
                 role, reason = Role.REFUSED, error.reason_code
         roles.append(role)
         systems.append(system)
         bare.append(code)
         reasons.append(reason)
-    return _ReadCodes(np.array(roles, np.int8), pa.array(systems, pa.string()), pa.array(bare, pa.string()), reasons)
+    numeric = [
+        system
+        for system in sorted(texts_of.keys() & SYSTEMS)
+        if are_floats(pa.array(texts_of[system]), may_have_dot=system.startswith("ICD"))
+    ]
+    return _ReadCodes(
+        np.array(roles, np.int8), pa.array(systems, pa.string()), pa.array(bare, pa.string()), reasons, numeric
+    )
 
 
 def _role_of(text: str) -> Role:
@@ -98,17 +117,20 @@ def _role_of(text: str) -> Role:
     return Role.CODE
 
 
-def _read_code(text: str) -> str:
-    """Turn a MEDS code into `SYSTEM/CODE`."""
+def _name_system(text: str) -> tuple[str, str]:
+    """Take a MEDS code apart into its system and the rest."""
     parts = text.split("//")
     if len(parts) == 4 and parts[1] == "ICD" and (parts[0], parts[2]) in _ICD_SYSTEMS:
-        system, rest = _ICD_SYSTEMS[parts[0], parts[2]], parts[3]
-    else:
-        system, rest = _split(text)
-        if not rest and "/" not in text:
-            system, rest = _SYSTEM_OF_BARE_CODES, text
-        system = re.sub("[^A-Z0-9]+", "_", system.strip().upper()).strip("_")
-        system = _SYSTEM_ALIASES.get(system.replace("_", ""), system)
+        return _ICD_SYSTEMS[parts[0], parts[2]], parts[3]
+    system, rest = _split(text)
+    if not rest and "/" not in text:
+        system, rest = _SYSTEM_OF_BARE_CODES, text
+    system = re.sub("[^A-Z0-9]+", "_", system.strip().upper()).strip("_")
+    return _SYSTEM_ALIASES.get(system.replace("_", ""), system), rest
+
+
+def _read_code(system: str, rest: str) -> str:
+    """Turn a MEDS code into `SYSTEM/CODE`."""
     if system in SYSTEMS:
         return f"{system}/{normalize_code(system, rest)}"
     if system in _RESERVED_SYSTEMS:

@@ -26,10 +26,12 @@ from claim_transformers.claims.packing import NULL_DAY
 from claim_transformers.claims.splits import DEFAULT_SALT, SPLITS, split_numbers
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.meds import SOURCE
+from claim_transformers.sources.pipeline.numeric_codes import is_text
 
 MEDS_SPLITS = MappingProxyType({"train": "train", "tuning": "validation", "held_out": "test"})
 NO_SPLIT = -1
 _COLUMNS = SOURCE.read_layouts()["data"]
+COLUMNS_READ = frozenset(_COLUMNS.to_layout().kinds)
 _TICKS_PER_SECOND = MappingProxyType({"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000})
 _SECONDS_PER_DAY = 86_400
 # Names that writers give to universal time, in lower case; in any other zone the date of a time is not plain.
@@ -101,6 +103,12 @@ def _check_columns(schema: pa.Schema, name: Path) -> None:
         raise ClaimDataError(
             "E_ID_TYPE", f"{name}: expected subject_id as int64, found {schema.field('subject_id').type}"
         )
+    texts = {"code": "E_CODE_TYPE", "patient_id": "E_ID_TYPE", "claim_type": "E_CODE_TYPE"}
+    for column, reason in texts.items():
+        if column in schema.names and not is_text(schema.field(column).type):
+            raise ClaimDataError(
+                reason, f"{name}: expected {column} as text, found {schema.field(column).type}: export it as text"
+            )
     time = schema.field("time").type
     is_local = pa.types.is_timestamp(time) and (time.tz or "utc").lower() not in _UNIVERSAL_TIME
     if is_local or not (pa.types.is_timestamp(time) or pa.types.is_date(time)):

@@ -24,12 +24,14 @@ from claim_transformers.claims.enrollment import EligibilityRows
 from claim_transformers.claims.fields import FILLER_DATES
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
 from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
+from claim_transformers.claims.schema import CLAIM_TYPES
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.codes.forms import R_CODE_TEXT
 from claim_transformers.sources.formats.meds.codes import Role, read_codes
 from claim_transformers.sources.formats.meds.dataset import (
+    COLUMNS_READ,
     NO_SPLIT,
     MedsDataset,
     check_file,
@@ -76,7 +78,7 @@ def ingest_meds(
             positions = assembler.positions(subjects.patient_ids)
             for file in tqdm(dataset.files, desc="meds", unit=" files", disable=not progress):
                 name, table = dataset.name(file), read_events(file, read_dictionary=["code"])
-                events = _read_events(table, subjects, positions, assembler, extract_date)
+                events = _read_events(name, table, subjects, positions, assembler, extract_date)
                 _enter(ledger, name, table, events)
                 _write_quarantine(folder / "quarantine", name, table, events)
                 is_code = events.is_used & (events.roles == Role.CODE)
@@ -152,7 +154,10 @@ def _read_subjects(dataset: MedsDataset, salt: str) -> _Subjects:
 def _types_of(table: pa.Table) -> pa.ChunkedArray:
     if TYPE_COLUMN not in table.column_names:
         return pa.chunked_array([pa.array([_VISIT_TYPE] if table.num_rows else [], pa.string())])
-    return table[TYPE_COLUMN].cast(pa.string()).fill_null(_VISIT_TYPE)
+    words = pc.utf8_trim_whitespace(pc.replace_substring(table[TYPE_COLUMN].cast(pa.string()), "\u00a0", " "))
+    known = pc.utf8_upper(words)
+    words = pc.if_else(pc.is_in(known, value_set=pa.array(CLAIM_TYPES)), known, words)
+    return pc.if_else(pc.fill_null(pc.not_equal(words, ""), False), words, _VISIT_TYPE)
 
 
 def _assembler_of(dataset: MedsDataset, subjects: _Subjects, workspace: Path) -> SequenceAssembler:
@@ -184,6 +189,7 @@ class _Events:
 
 
 def _read_events(
+    name: str,
     table: pa.Table,
     subjects: _Subjects,
     positions: Integers,
@@ -196,6 +202,12 @@ def _read_events(
     patients = np.where(has_subject, np.append(positions, -1)[found], -1)
     indices, texts = dictionary_of(table["code"].combine_chunks())
     read = read_codes(texts)
+    if read.numeric:
+        raise ClaimDataError(
+            "E_CODE_TYPE",
+            f"expected codes of {', '.join(read.numeric)} as text in {name}, found what a float wrote: leading zeros "
+            "are lost and nobody can know which, so export them as text",
+        )
     # One entry more, at -1, for the rows without a code.
     numbers = np.append(assembler.codes.number(read.systems, read.codes), -1)[indices]
     roles = np.append(read.roles, Role.REFUSED)[indices]
@@ -235,6 +247,13 @@ def _enter(ledger: Ledger, name: str, table: pa.Table, events: _Events) -> None:
         if count:
             (entry.quarantined if reason.startswith("R_") else entry.dropped)[reason] += count
     entry.warnings.update(check_file(table))
+    ledger.unused_columns[name] = [
+        column for column in table.column_names if column not in COLUMNS_READ and table[column].null_count < len(table)
+    ]
+    if TYPE_COLUMN in table.column_names:
+        has_no_type = pc.equal(_types_of(table), _VISIT_TYPE).to_numpy() & events.is_used & (events.roles == Role.CODE)
+        if count := int(np.count_nonzero(has_no_type)):
+            entry.warnings["W_CLAIM_TYPE"] += count
     if count := int(np.count_nonzero((events.roles == Role.UNKNOWN_SEX) & events.is_used)):
         entry.fixes[_F_SEX_NULL] += count
 

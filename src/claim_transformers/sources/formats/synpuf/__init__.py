@@ -18,6 +18,7 @@ SOURCE = Source(
             is_of_fetching=True,
         ),
         SourceOption("county_crosswalk", Path, "CSV of ssacounty and fipscounty."),
+        SourceOption("keep_denied", bool, "Keep denied lines of carrier claims.", False),
     ),
     layouts=Path(__file__).parent / "layouts",
     stageable=Stageable(

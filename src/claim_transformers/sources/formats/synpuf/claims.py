@@ -161,8 +161,11 @@ def _claim_checks(start: str, end: str) -> tuple[RowCheck, ...]:
     )
 
 
-def stage_carrier(connection: Backend, paths: Sequence[Path], scratch: Path) -> StagedTable:
+def stage_carrier(
+    connection: Backend, paths: Sequence[Path], scratch: Path, *, keep_denied: bool = False
+) -> StagedTable:
     """Stage carrier claims: one line for each of the 13 numbered groups that has a HCPCS code or a diagnosis."""
+    denied = () if keep_denied else _CARRIER.rules[0].values
     rows, raw_files = stage_files(
         connection, [(path, _CARRIER.to_layout()) for path in paths], scratch, name="carrier"
     )
@@ -173,12 +176,19 @@ def stage_carrier(connection: Backend, paths: Sequence[Path], scratch: Path) -> 
         files=raw_files,
         patient_column="DESYNPUF_ID",
         row_key=("DESYNPUF_ID", "CLM_ID"),
-        to_canonical=_carrier_lines,
+        to_canonical=lambda rows: _carrier_lines(rows, denied),
         claim_type="CAR",
         kinds=_CARRIER.kinds,
         claim_column="CLM_ID",
         service_date=lambda rows: parse_date(rows.CLM_FROM_DT, DATES),
-        checks=_claim_checks("CLM_FROM_DT", "CLM_THRU_DT"),
+        checks=(
+            RowCheck(
+                "D_DENIED",
+                "every line of the claim is denied",
+                lambda rows: _has_line(rows, denied, is_denied=True) & ~_has_line(rows, denied, is_denied=False),
+            ),
+            *_claim_checks("CLM_FROM_DT", "CLM_THRU_DT"),
+        ),
         code_columns=(
             CodeColumns((*_CARRIER_DIAGNOSES, *_LINE_DIAGNOSES), "ICD9CM"),
             CodeColumns(_CARRIER_HCPCS, "HCPCS"),
@@ -188,8 +198,33 @@ def stage_carrier(connection: Backend, paths: Sequence[Path], scratch: Path) -> 
             ("CLM_ID",),
             tuple(name for stem in ("LINE_NCH_PMT_AMT", "LINE_ALOWD_CHRG_AMT") for name in _CARRIER.series(stem)),
         ),
-        warnings=(warn_amount("LINE_NCH_PMT_AMT_1", "LINE_ALOWD_CHRG_AMT_1"), warn_diagnosis_gap(_CARRIER_DIAGNOSES)),
+        warnings=(
+            warn_amount("LINE_NCH_PMT_AMT_1", "LINE_ALOWD_CHRG_AMT_1"),
+            warn_diagnosis_gap(_CARRIER_DIAGNOSES),
+            RowCheck(
+                "F_DENIED_LINE",
+                "some lines of the claim are denied and leave it",
+                lambda rows: _has_line(rows, denied, is_denied=True),
+            ),
+        ),
+        denials=_CARRIER.series("LINE_PRCSG_IND_CD"),
     )
+
+
+def _has_line(rows: ir.Table, denied: tuple[str, ...], *, is_denied: bool) -> ir.BooleanValue:
+    """Whether a carrier claim has a line that was denied, or one that was not."""
+    return ibis.or_(
+        *(
+            ibis.coalesce(rows[hcpcs], rows[diagnosis]).notnull() & (_is_denied(rows[status], denied) == is_denied)
+            for hcpcs, diagnosis, status in zip(
+                _CARRIER_HCPCS, _LINE_DIAGNOSES, _CARRIER.series("LINE_PRCSG_IND_CD"), strict=True
+            )
+        )
+    )
+
+
+def _is_denied(status: ir.StringValue, denied: tuple[str, ...]) -> ir.BooleanValue:
+    return status.strip().isin(denied).fill_null(False)
 
 
 _CARRIER_LINE = {
@@ -198,15 +233,20 @@ _CARRIER_LINE = {
     "paid": "LINE_NCH_PMT_AMT",
     "allowed": "LINE_ALOWD_CHRG_AMT",
     "npi": "PRF_PHYSN_NPI",
+    "status": "LINE_PRCSG_IND_CD",
 }
 
 
-def _carrier_lines(rows: ir.Table) -> ir.Table:
+def _carrier_lines(rows: ir.Table, denied: tuple[str, ...]) -> ir.Table:
     entries = [
         {name: rows[f"{stem}_{number}"] for name, stem in _CARRIER_LINE.items()}
         for number in range(1, len(_CARRIER_HCPCS) + 1)
     ]
-    lines = unfold_lines(rows, entries, lambda line: line.hcpcs.notnull() | line.diagnosis.notnull())
+    lines = unfold_lines(
+        rows,
+        entries,
+        lambda line: (line.hcpcs.notnull() | line.diagnosis.notnull()) & ~_is_denied(line.status, denied),
+    )
     start, end = parse_date(lines.CLM_FROM_DT, DATES), parse_date(lines.CLM_THRU_DT, DATES)
     return lines.select(
         "source_file",

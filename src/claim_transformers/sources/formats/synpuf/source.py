@@ -55,6 +55,7 @@ def read_synpuf(
     sample: int = 1,
     base_url: str = CMS_URL,
     county_crosswalk: str | Path | None = None,
+    keep_denied: bool = False,
 ) -> StagedSource:
     """Stage the files of a DE-SynPUF sample."""
     if path is None:
@@ -70,7 +71,7 @@ def read_synpuf(
     if "outpatient" in files:
         tables.append(stage_institutional(connection, files["outpatient"], scratch, is_inpatient=False))
     if "carrier" in files:
-        tables.append(stage_carrier(connection, files["carrier"], scratch))
+        tables.append(stage_carrier(connection, files["carrier"], scratch, keep_denied=keep_denied))
     if "prescription" in files:
         tables.append(stage_prescriptions(connection, files["prescription"], scratch))
     return StagedSource("synpuf", tuple(tables))
@@ -188,7 +189,7 @@ def _stage_beneficiaries(
 
 def _read_counties(connection: Backend, path: Path, scratch: Path) -> ir.Table:
     columns = ("fipscounty", "ssacounty")
-    layout = Layout(columns, columns, id_columns=columns)
+    layout = Layout(columns, columns, kinds=dict.fromkeys(columns, "id"))
     rows, _ = stage_files(connection, [(path, layout)], scratch, name="county_crosswalk")
     one_each = rows.group_by("ssacounty").aggregate(fipscounty=rows.fipscounty.min())
     return materialize(connection, "ssa_counties", one_each)[0]

@@ -13,6 +13,7 @@ SOURCE = Source(
         SourceOption("schema", str, "Schema of the tables in a warehouse.", is_on_command_line=False),
         SourceOption("delimiter", str, "What separates columns.", ","),
         SourceOption("encoding", str, "Encoding of delimited files, utf-8 or latin-1.", "utf-8"),
+        SourceOption("layouts", Path, "Folder of layout files with rules of your own, such as for denied claims."),
         SourceOption("name", str, "data_source of rows that do not name their own.", "tuva"),
     ),
     layouts=Path(__file__).parent / "layouts",

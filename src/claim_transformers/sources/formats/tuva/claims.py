@@ -21,7 +21,6 @@ from claim_transformers.claims.quality import (
 )
 from claim_transformers.claims.reversals import Reversal
 from claim_transformers.claims.schema import CLAIM_TYPES
-from claim_transformers.codes.expressions import normalize_expr
 from claim_transformers.sources.formats.tuva import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable, Versions
 from claim_transformers.sources.pipeline.layout_files import FileLayout
@@ -46,6 +45,10 @@ _HOME_HEALTH = "3"
 # Facility, classification and, where it was not cut off, frequency (a digit or letter).
 _BILL_TYPE = "^0?[1-9][0-9][0-9A-Z]?$"
 _INSTITUTIONAL = "institutional"
+# DRGs of three digits, with the severity of APR-DRG. Their types without hyphens and blanks; the older generation,
+# which has no type, names its column after MS-DRG.
+_DRG = "^[0-9]{1,3}(-?[0-4])?$"
+_DRG_TYPES = {"msdrg": "ms-drg", "ms": "ms-drg", "aprdrg": "apr-drg", "apr": "apr-drg"}
 _DIAGNOSIS_TYPE, _PROCEDURE_TYPE = "diagnosis_code_type", "procedure_code_type"
 _WORDS = {"inpatient": "IP", "outpatient": "OP", "professional": "CAR", "pharmacy": "RX"}
 _DATES_OF_CLAIM = ("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date")
@@ -61,7 +64,7 @@ def _claim_type_of(rows: ir.Table) -> ir.StringValue:
     # Four digits begin with a zero that says nothing.
     bill = ibis.ifelse(bill.startswith("0"), bill.substr(1), bill)
     # Either alone is on other claims too: nursing facilities admit, and some payers group outpatient claims.
-    is_stay = rows.admission_date.strip().nullif("").notnull() & normalize_expr("DRG", rows.drg_code)[0].notnull()
+    is_stay = rows.admission_date.strip().nullif("").notnull() & clean_word(rows.drg_code).re_search(_DRG)
     facility = ibis.ifelse(
         bill.isnull(),
         ibis.ifelse(is_stay, "IP", "OP"),
@@ -78,6 +81,18 @@ def _bill_type_of(rows: ir.Table) -> ir.StringValue:
     """Trim the type of bill; what is none, such as a number in scientific notation, is null."""
     text = clean_word(rows.bill_type_code).upper().re_replace(r"\.0+$", "")
     return ibis.ifelse(text.re_search(_BILL_TYPE), text, ibis.null("string"))
+
+
+def _drg_type_of(rows: ir.Table) -> ir.StringValue:
+    """Name the grouper of a DRG; null for one whose numbers mean other groups than those of MS-DRG and APR-DRG."""
+    word = clean_word(rows.drg_code_type)
+    for sign in "-_ ":
+        word = word.replace(sign, "")
+    return ibis.ifelse(word.isnull(), "ms-drg", word.cases(*_DRG_TYPES.items(), else_=ibis.null("string")))
+
+
+def _drg_system(rows: ir.Table) -> ir.StringValue:
+    return _drg_type_of(rows).cases(("ms-drg", "DRG"), ("apr-drg", "APRDRG"), else_=ibis.null("string"))
 
 
 def _warn_bill_type() -> RowCheck:
@@ -158,7 +173,7 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
             CodeColumns(_DIAGNOSES, system_of=diagnosis_system, systems=("ICD9CM", "ICD10CM")),
             CodeColumns(_PROCEDURES, system_of=procedure_system, systems=("ICD9PCS", "ICD10PCS")),
             CodeColumns(("hcpcs_code",), "HCPCS"),
-            CodeColumns(("drg_code",), "DRG"),
+            CodeColumns(("drg_code",), system_of=_drg_system, systems=("DRG", "APRDRG")),
             CodeColumns(("revenue_center_code",), "REV"),
             CodeColumns(("place_of_service_code",), "POS"),
             CodeColumns(("discharge_disposition_code",), "DISP"),
@@ -178,6 +193,11 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
             _warn_code_type(qualifiers),
             _warn_bill_type(),
             _fix_bill_type(),
+            RowCheck(
+                "F_DRG_TYPE",
+                "a DRG of another grouper than MS-DRG and APR-DRG becomes null",
+                lambda rows: clean_word(rows.drg_code).notnull() & _drg_type_of(rows).isnull(),
+            ),
         ),
     )
 
@@ -237,10 +257,8 @@ def _to_claim_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
         admit_type_code=rows.admit_type_code,
         place_of_service_code=rows.place_of_service_code,
         bill_type_code=_bill_type_of(rows),
-        drg_code_type=ibis.ifelse(
-            rows.drg_code.notnull(), rows.drg_code_type.fill_null("ms-drg").lower(), ibis.null("string")
-        ),
-        drg_code=rows.drg_code,
+        drg_code_type=ibis.ifelse(rows.drg_code.notnull(), _drg_type_of(rows), ibis.null("string")),
+        drg_code=ibis.ifelse(_drg_type_of(rows).notnull(), rows.drg_code, ibis.null("string")),
         revenue_center_code=rows.revenue_center_code,
         hcpcs_code=rows.hcpcs_code,
         hcpcs_modifiers=ibis.array(modifiers).filter(lambda modifier: modifier.notnull()),

@@ -17,6 +17,7 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.tuva.claims import LAYOUTS, stage_medical_claims, stage_pharmacy_claims
 from claim_transformers.sources.formats.tuva.eligibility import stage_eligibility
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource, StagedTable
+from claim_transformers.sources.pipeline.layout_files import FileLayout, read_layouts
 from claim_transformers.sources.pipeline.reading import stage_files
 from claim_transformers.sources.pipeline.warehouse import fetch_to_parquet
 
@@ -40,6 +41,7 @@ def read_tuva(
     schema: str | None = None,
     delimiter: str = ",",
     encoding: str = "utf-8",
+    layouts: str | Path | None = None,
     name: str = "tuva",
 ) -> StagedSource:
     """Stage the tables of the Tuva input layer.
@@ -53,13 +55,15 @@ def read_tuva(
         schema (`str`, *optional*): Schema of the tables in a warehouse.
         delimiter (`str`, *optional*, defaults to `","`): Of delimited files.
         encoding (`str`, *optional*, defaults to `"utf-8"`): Of delimited files.
+        layouts (`str` or `Path`, *optional*): Folder of layout files, copied from the format, with columns and
+            `rules` of your own, such as which claims are denied.
         name (`str`, *optional*, defaults to `"tuva"`): `data_source` of rows that do not name their own.
 
     Returns:
         `StagedSource`: Those of the three tables that are there.
 
     Raises:
-        ClaimDataError: `E_NO_FILE` if there are no claims at `path`, and the errors of `stage_files`.
+        ClaimDataError: `E_NO_FILE` if there are no claims at `path`, `E_LAYOUT_FILE`, and the errors of `stage_files`.
 
     Examples:
         >>> from claim_transformers.claims.engine import connect
@@ -79,7 +83,7 @@ def read_tuva(
             "E_NO_FILE", "expected medical_claim or pharmacy_claim (CSV, zip, gzip, parquet or table), found neither"
         )
     tables = []
-    for table, layout in LAYOUTS.items():
+    for table, layout in (LAYOUTS if layouts is None else _read_own_layouts(layouts)).items():
         if table in files:
             used = replace(
                 layout.to_layout(),
@@ -88,8 +92,28 @@ def read_tuva(
                 delimiter_advice="pass delimiter={found} (--delimiter)",
             )
             rows, raw_files = stage_files(connection, [(file, used) for file in files[table]], scratch, name=table)
-            tables.append(_STAGES[table](rows, raw_files))
+            staged = _STAGES[table](rows, raw_files)
+            tables.append(
+                replace(
+                    staged,
+                    checks=(*layout.checks(("D_",)), *staged.checks, *layout.checks(("R_",))),
+                    warnings=(*staged.warnings, *layout.checks(("W_",))),
+                    denials=layout.denials,
+                )
+            )
     return StagedSource(name, tuple(tables))
+
+
+def _read_own_layouts(folder: str | Path) -> dict[str, FileLayout]:
+    """Read layout files that a user copied and added to."""
+    known = read_layouts(folder)
+    for table, layout in LAYOUTS.items():
+        if table not in known or (lacking := sorted(set(layout.names) - set(known[table].names))):
+            found = f"one without {lacking[0]}" if table in known else "none"
+            raise ClaimDataError(
+                "E_LAYOUT_FILE", f"expected {table}.yaml with every column of the format in {folder}, found {found}"
+            )
+    return {table: known[table] for table in LAYOUTS}
 
 
 def _find_tables(folder: Path, suffix: str = "") -> dict[str, list[Path]]:

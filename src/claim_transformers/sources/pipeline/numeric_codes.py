@@ -1,0 +1,169 @@
+"""Codes and identifiers that came as numbers: zeros of theirs are gone and nobody can know which.
+
+A typed file says so by the type of a column. In text a whole column gives it away: each of its values is written as a
+float is (`389.0`, `38.9`: no zero in front, none behind but that of `.0`). One value of another form, such as
+`V58.61`, `250.00` or `486`, and it is no column of floats. Where codes may have a dot (`icd`), the values must also be
+none that codes can have: a dot of ICD-9 stands behind three digits in every diagnosis and behind two in every
+procedure, while floats of `038.9` and `4019` have it behind two and four.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from claim_transformers.codes.errors import ClaimDataError
+
+# Kinds of columns whose zeros count, with what a file with numbers there is refused for.
+_REFUSALS: Mapping[str, str] = {"id": "E_ID_TYPE", "code": "E_CODE_TYPE", "icd": "E_CODE_TYPE"}
+_DOTTED, _FLAG = "icd", "flag"
+_FLOAT, _WHOLE_FLOAT = "^(?:0|[1-9][0-9]*)[.](?:0|[0-9]*[1-9])$", "^(?:0|[1-9][0-9]*)[.]0$"
+_DIGITS_BEFORE_A_DOT = ([2], [3])
+# So many different codes with three digits do not all end in `.0` by chance.
+_MANY = 10
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """What the columns of a parquet file hold.
+
+    Args:
+        filled (`frozenset[str]`): Columns with a value.
+        whole (`Mapping[str, int]`): Flags whose values all end in `.0`, with the number of those that are text.
+    """
+
+    filled: frozenset[str]
+    whole: Mapping[str, int]
+
+    @property
+    def fixes(self) -> dict[str, int]:
+        """What the report says of the flags."""
+        number = sum(self.whole.values())
+        return {"F_CODE_FORM": number} if number else {}
+
+
+def find_numeric_codes(path: Path, file: str, kinds: Mapping[str, str]) -> ColumnFacts:
+    """Refuse a file in which codes or ids came as numbers; tell which columns hold values, and which flags are floats.
+
+    Statistics in the footer leave few columns to be looked at, so it costs next to nothing.
+
+    Args:
+        path (`Path`): Parquet file, of its own or of the fields of delimited text.
+        file (`str`): Name for messages.
+        kinds (`Mapping[str, str]`): Kinds of the columns that are read, by their names in the file.
+
+    Returns:
+        [`ColumnFacts`]: The columns.
+
+    Raises:
+        ClaimDataError: `E_ID_TYPE` or `E_CODE_TYPE`, with the columns and what was found.
+    """
+    with pq.ParquetFile(path) as parquet:
+        names = parquet.schema_arrow.names
+        filled = frozenset(name for name in names if _has_value(parquet, name))
+        wrong: dict[tuple[str, str], list[str]] = {}
+        whole: dict[str, int] = {}
+        for name in names:
+            kind = kinds.get(name, "")
+            found = parquet.schema_arrow.field(name).type
+            if name not in filled or kind not in (*_REFUSALS, _FLAG):
+                continue
+            if kind == _FLAG:
+                if _is_pointed(found):
+                    whole[name] = 0
+                elif is_text(found) and (number := _count_whole(parquet, name)):
+                    whole[name] = number
+            elif not is_text(found):
+                wrong.setdefault((_REFUSALS[kind], str(found)), []).append(name)
+            elif _are_floats(parquet, name, may_have_dot=kind == _DOTTED):
+                wrong.setdefault((_REFUSALS[kind], "text that a float was written to"), []).append(name)
+    for (code, type_name), columns in wrong.items():
+        others = f" and {len(columns) - 1} more columns" if len(columns) > 1 else ""
+        cure = "leading zeros are lost and nobody can know which, so export it as text"
+        raise ClaimDataError(
+            code,
+            f"expected text in {columns[0]}{others} of {file}, found {type_name}: {cure}",
+        )
+    return ColumnFacts(filled, whole)
+
+
+def is_text(found: pa.DataType) -> bool:
+    """Whether a type of Arrow holds text, also as a dictionary, or as bytes without the mark that they are text."""
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    bytes_ = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+    return any(bool(is_kind(found)) for is_kind in (*texts, *bytes_))
+
+
+def _is_pointed(found: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(found) or pa.types.is_decimal(found))
+
+
+def _statistics(parquet: pq.ParquetFile, name: str) -> list[pq.Statistics | None]:
+    """What the footer says of a column in each group of rows, none where it says nothing."""
+    metadata = parquet.metadata
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups) if metadata.num_rows]
+    paths = [metadata.schema.column(place).path for place in range(metadata.num_columns)]
+    places = [place for place, path in enumerate(paths) if path == name or path.startswith(f"{name}.")]
+    return [group.column(place).statistics for group in groups for place in places]
+
+
+def _has_value(parquet: pq.ParquetFile, name: str) -> bool:
+    kind, found = parquet.schema_arrow.field(name).type, _statistics(parquet, name)
+    counts = [facts.num_values for facts in found if facts is not None and facts.has_null_count]
+    if pa.types.is_null(kind) or not found:
+        return False
+    # Some writers have no null for a missing float, and some no statistics.
+    if len(counts) == len(found) and (not any(counts) or not pa.types.is_floating(kind)):
+        return any(counts)
+    column = parquet.read([name])[name]
+    num_empty: int = pc.sum(pc.is_null(column, nan_is_null=True)).as_py()
+    return num_empty < len(column)
+
+
+def _texts(parquet: pq.ParquetFile, name: str, pattern: str) -> pa.ChunkedArray | None:
+    """The different texts of a column with their counts if all are of a pattern, else none."""
+    for facts in _statistics(parquet, name):
+        if facts is not None and facts.has_min_max:
+            ends = [
+                end.decode("utf-8", "replace") if isinstance(end, bytes) else end for end in (facts.min, facts.max)
+            ]
+            if not pc.all(pc.match_substring_regex(pc.utf8_trim_whitespace(pa.array(ends)), pattern)).as_py():
+                return None
+    column = pc.utf8_trim_whitespace(parquet.read([name])[name].cast(pa.string()))
+    column = column.filter(pc.fill_null(pc.not_equal(column, ""), False))
+    return column if len(column) and pc.all(pc.match_substring_regex(column, pattern)).as_py() else None
+
+
+def _count_whole(parquet: pq.ParquetFile, name: str) -> int:
+    texts = _texts(parquet, name, _WHOLE_FLOAT)
+    return 0 if texts is None else len(texts)
+
+
+def _are_floats(parquet: pq.ParquetFile, name: str, *, may_have_dot: bool) -> bool:
+    """Whether the values of a column of text are floats that were written out."""
+    texts = _texts(parquet, name, _FLOAT if may_have_dot else _WHOLE_FLOAT)
+    return texts is not None and are_floats(texts.unique(), may_have_dot=may_have_dot)
+
+
+def are_floats(different: pa.Array, *, may_have_dot: bool) -> bool:
+    """Whether different texts, all that a column holds, are codes that were floats.
+
+    Examples:
+        >>> [are_floats(pa.array(texts), may_have_dot=True) for texts in (["389.0", "4019.0"], ["250.0"])]
+        [True, False]
+    """
+    pattern = _FLOAT if may_have_dot else _WHOLE_FLOAT
+    if not len(different) or not pc.all(pc.match_substring_regex(different, pattern)).as_py():
+        return False
+    if not may_have_dot:
+        return True
+    digits = pc.unique(pc.find_substring(different, ".")).to_pylist()
+    is_whole = pc.all(pc.ends_with(different, ".0")).as_py()
+    return digits not in _DIGITS_BEFORE_A_DOT or bool(is_whole and len(different) >= _MANY)
