@@ -141,9 +141,10 @@ def test_an_unpaired_end_or_start_costs_no_span_and_fills_no_gap(tmp_path):
     [([], {}), ([(1, "9999-12-31", END)], {"F_OPEN_SPAN": 1}), ([(1, "9999-12-31", END)] * 2, {"F_OPEN_SPAN": 2})],
 )
 def test_a_span_without_end_or_until_the_end_of_time_ends_with_the_data(tmp_path, ends, report):
-    events = [(1, "2010-01-01", START), (1, "2010-02-01", "A/1"), (2, "2010-12-30", "A/1"), *ends]
+    events = [(1, "2010-01-01", START), (1, "2010-02-01", "A/1"), *ends]
+    events += [(patient, "2010-12-30", "A/1") for patient in (2, 3)]
     spans, (entry,) = _ingested(tmp_path, events)
-    assert spans == {"1": [("2010-01-01", "2010-12-30")], "2": []}
+    assert spans == {"1": [("2010-01-01", "2010-12-30")], "2": [], "3": []}
     assert entry["warnings"]["W_OPEN_SPAN"] == 1
     assert entry["fixes"] == report
 
