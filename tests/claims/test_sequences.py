@@ -187,11 +187,11 @@ def test_rows_equal_the_definition(
 @settings(max_examples=40, deadline=None)
 def test_merged_spans_cover_the_same_days(tmp_path_factory, eligibility):
     ids = sorted({row["patient_id"] for row in eligibility})
-    lines = [_line(patient_id, day=-50, hcpcs_code="1") for patient_id in ids]
-    folder = _folder(tmp_path_factory.mktemp("claims"), lines, (), eligibility)
-    write_patients(folder)
     ends = [row["enrollment_end_date"] for row in eligibility if row["enrollment_end_date"] is not None]
     last_day = max([-50, *((end - EPOCH).days for end in ends)])
+    lines = [_line(patient_id, day=last_day, hcpcs_code="1") for patient_id in ids]
+    folder = _folder(tmp_path_factory.mktemp("claims"), lines, (), eligibility)
+    write_patients(folder)
     merged = {
         row["patient_id"]: list(zip(row["enrollment_start_day"], row["enrollment_end_day"], strict=True))
         for row in _read(folder)

@@ -11,7 +11,12 @@ from claim_transformers.analysis.rivals.charlson import (
     charlson_scores,
     comorbidities_of,
 )
-from claim_transformers.analysis.rivals.clinical_score import _LACE_WEIGHTS, _lace_points, lace_scores
+from claim_transformers.analysis.rivals.clinical_score import (
+    _LACE_WEIGHTS,
+    EMERGENCY_DAYS,
+    _lace_points,
+    lace_scores,
+)
 
 EMERGENCY = "HCPCS/99283"
 
@@ -153,3 +158,18 @@ def test_a_cohort_that_cannot_tell_emergency_care_is_named(caplog):
 def test_a_cohort_with_places_and_six_months_is_scored_in_silence(caplog):
     lace_scores(examples((1000, [(820, "OP", ["POS/11"]), (998, "IP", ["ICD9CM/4280"])])))
     assert not caplog.records
+
+
+@pytest.mark.parametrize(("days_before", "counts"), [(2, 1), (183, 1), (182, 1), (184, 0), (1, 0)])
+def test_emergency_visits_count_up_to_the_last_day_of_the_half_year(days_before, counts):
+    assert EMERGENCY_DAYS == 183
+    table = examples((1001, [(990 - days_before, "OP", [EMERGENCY]), (990, "IP", ["ICD9CM/4280"])]))
+    table = table.append_column("admission_day", pa.array([990])).append_column("discharge_day", pa.array([1000]))
+    assert lace_scores(table).emergency_visits.tolist() == [counts]
+
+
+@pytest.mark.parametrize(("days_before", "points"), [(365, 1), (366, 0)])
+def test_diagnoses_count_up_to_the_last_day_of_the_look_back(days_before, points):
+    table = examples((1001, [(1000 - days_before, "OP", ["ICD9CM/25000"]), (1000, "IP", ["ICD9CM/4019"])]))
+    table = table.append_column("admission_day", pa.array([995])).append_column("discharge_day", pa.array([1000]))
+    assert lace_scores(table).comorbidity.tolist() == [points]

@@ -430,3 +430,60 @@ def test_thinning_on_the_way_keeps_what_one_draw_keeps(tmp_path, monkeypatch):
     thinned = build_cohort(definition, claims)
     assert thinned.examples.equals(whole.examples)
     assert thinned.attrition == whole.attrition
+
+
+def test_a_window_beyond_the_last_day_of_the_data_censors_everybody_and_is_counted(tmp_path, caplog):
+    both = replace(EVERYBODY, index=replace(ASTHMA.index, dates=("2012-06-01", "2013-01-01")))
+    people = [patient(f"P{i}", ("2011-05-01", "OP", ["ICD9CM/49390"])) for i in range(4)]
+    people += [patient("early", ASTHMA_VISIT, ("2012-07-01", "IP", ["ICD9CM/49392"]))]
+    late = patient("late", ("2012-06-15", "OP", ["ICD9CM/49390"]), ADMISSION)
+    until = {"2013-12-31": True, "2013-12-30": False}
+    for number, (last_day, is_whole) in enumerate(until.items()):
+        claims = write_claims(tmp_path / f"{number}", [*people, late], last_day=last_day)
+        cohort = build_cohort(both, claims)
+        found = labels(cohort)
+        assert ("late" in found) == is_whole
+        assert found["early"] == 1
+        reasons = dict(cohort.attrition[-2].reasons)
+        assert reasons == ({} if is_whole else {"censored: the data end within the horizon": 1})
+        assert ("EVERYBODY IS CENSORED THERE" in caplog.text) != is_whole
+        days = set(cohort.examples["index_day"].to_pylist())
+        assert is_whole or days == {day("2012-06-01")}
+
+
+def test_fixed_dates_of_which_no_window_lies_in_the_data_are_refused(tmp_path):
+    claims = write_claims(tmp_path / "claims", [patient("P1", ASTHMA_VISIT, ADMISSION)], last_day="2013-12-30")
+    with pytest.raises(ClaimDataError, match=r"E_DATA_END: 1 of 1 index dates of 'asthma_exacerbation' have .*beyond"):
+        build_cohort(EVERYBODY, claims)
+
+
+def test_an_encounter_beyond_the_last_day_is_censored(tmp_path):
+    index = replace(ASTHMA.index, rule="next_encounter", dates=(), first_date="2013-01-01", last_date="2013-12-31")
+    asked = replace(EVERYBODY, index=index, label=replace(ASTHMA.label, horizon_days=1), criteria=())
+    days = {"case": "2013-03-02", "control": "2013-03-02", "late case": "2013-03-03", "late": "2013-03-03"}
+    people = [patient(name, (when, "IP" if "case" in name else "OP", ["ICD9CM/493"])) for name, when in days.items()]
+    cohort = build_cohort(asked, write_claims(tmp_path / "claims", people, last_day="2013-03-02"))
+    assert labels(cohort) == {"case": 1, "control": 0}
+    assert dict(cohort.attrition[-2].reasons) == {"censored: the data end within the horizon": 2}
+
+
+def test_the_last_day_of_a_look_back_counts_and_the_day_before_does_not(tmp_path):
+    """2011-01-02 is 730 days before 2013-01-01, 2012-01-02 is 365."""
+    people = [
+        patient("case", ASTHMA_VISIT, ADMISSION),
+        patient("last", ("2011-01-02", "OP", ["ICD9CM/49390"])),
+        patient("before", ("2011-01-01", "OP", ["ICD9CM/49390"])),
+        patient("enrolled", ASTHMA_VISIT, enrollment_start_day=[day("2012-01-02")]),
+        patient("too late", ASTHMA_VISIT, enrollment_start_day=[day("2012-01-03")]),
+    ]
+    found = labels(build_cohort(EVERYBODY, write_claims(tmp_path / "claims", people)))
+    assert found == {"case": 1, "last": 0, "enrolled": 0}
+
+
+def test_the_birthday_on_the_index_date_counts(tmp_path):
+    """Criteria of the cohort: 2 to 21 years."""
+    births = {"two": "2011-01-01", "not two": "2011-01-02", "last day of 21": "1991-01-02", "22": "1991-01-01"}
+    people = [patient("case", ASTHMA_VISIT, ADMISSION)]
+    people += [patient(name, ASTHMA_VISIT, birth_day=day(birth)) for name, birth in births.items()]
+    found = labels(build_cohort(EVERYBODY, write_claims(tmp_path / "claims", people)))
+    assert found == {"case": 1, "two": 0, "last day of 21": 0}

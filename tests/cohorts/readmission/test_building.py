@@ -19,6 +19,7 @@ from cohorts.stays_by_hand import day, enrolled, inpatient, outpatient, write_st
 
 from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.claims.number_bins import NumberBins
+from claim_transformers.claims.sequences import write_patients
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts import ReadmissionDefinition, attrition_table, build_cohort, check_leaks
 from claim_transformers.cohorts.readmission.building import _FACTS_FILE, ReadmissionCohort
@@ -401,3 +402,31 @@ def test_the_plain_rule_gives_the_known_rate_on_sample_1(tmp_path):
     cohort = build_cohort(ReadmissionDefinition(), tmp_path / "claims")
     assert cohort.facts["index_stays"] == 66_705
     assert round(100 * cohort.facts["readmission_rate"], 2) == 10.06
+
+
+def test_a_stay_whose_window_outlasts_the_data_is_censored_whatever_one_patient_has(tmp_path):
+    claims = [inpatient(f"P{i}", f"{i}a", "2009-03-01", "2009-03-05") for i in range(9)]
+    claims += [inpatient(f"P{i}", f"{i}b", "2009-06-01", "2009-06-03") for i in range(9)]
+    claims += [inpatient("P0", "0c", "2009-03-15", "2009-03-17"), outpatient("far", "y", "2009-02-01", "2009-12-31")]
+    last_day = write_patients(write_stays(tmp_path / "claims", claims)).last_day
+    assert last_day == "2009-06-03"
+    cohort = build_cohort(ReadmissionDefinition("stays"), write_stays(tmp_path / "again", claims, last_day=last_day))
+    assert cohort.examples.num_rows == 10
+    assert sum(cohort.examples["label"].to_pylist()) == 1
+    assert cohort.attrition[-1].reasons == {"censored: the data end within the window": 9}
+
+
+@pytest.mark.parametrize(("discharge", "is_kept"), [("2009-12-01", True), ("2009-12-02", False)])
+def test_a_window_of_training_that_reaches_the_first_day_of_the_test_is_left_out(tmp_path, discharge, is_kept):
+    """Discharged on 1 December the thirty days end on the 31st, a day later they reach into the test period."""
+    names = [f"P{number}" for number in range(60)]
+    early = [claim for name in names for claim in two_stays(name, MAY, ("2009-05-20", "2009-05-22"))]
+    late = [inpatient(name, f"{name}-late", discharge, discharge) for name in names]
+    after = [inpatient(name, f"{name}-after", "2010-01-05", "2010-01-06") for name in names]
+    folder = write_stays(tmp_path / "claims", [*early, *late, *after], last_day="2010-06-30")
+    cohort = build_cohort(ReadmissionDefinition(split="time", test_from=TEST_FROM), folder)
+    found = {name: set(table["discharge_day"].to_pylist()) for name, table in cohort.splits().items()}
+    assert found["test"] == {day("2010-01-06")}
+    for split in ("train", "validation"):
+        assert (day(discharge) in found[split]) == is_kept
+        assert max(found[split]) + 30 < day("2010-01-01")

@@ -169,9 +169,8 @@ def test_denied_claims_and_lines_leave_unless_they_are_asked_for(connection, tmp
     assert kept == {False: (2, {"D_DENIED": 2}), True: (0, {})}
 
 
-def test_a_line_dated_outside_its_claim_takes_its_dates_and_a_bad_date_leaves(connection, tmp_path: Path) -> None:
+def test_a_line_has_one_date_and_a_bad_date_of_its_claim_leaves(connection, tmp_path: Path) -> None:
     rows = [
-        claim("outpatient", claim="a", REV_CNTR_DT="12-Mar-2018"),
         claim("outpatient", claim="b", REV_CNTR_DT="05-Mar-2018"),
         claim("outpatient", claim="c", CLM_FROM_DT="20180303"),
         claim("outpatient", claim="d", CLM_FROM_DT="30-Feb-2018"),
@@ -183,14 +182,10 @@ def test_a_line_dated_outside_its_claim_takes_its_dates_and_a_bad_date_leaves(co
     ledger = Ledger()
     lines = _screen(connection, tmp_path, ledger, outpatient=rows)
     dates = {line["claim_id"]: (line["claim_line_start_date"], line["claim_line_end_date"]) for line in lines}
-    assert dates == {
-        "a-OP": (dt.date(2018, 3, 3), dt.date(2018, 3, 9)),
-        "b-OP": (dt.date(2018, 3, 5), dt.date(2018, 3, 5)),
-    }
+    assert dates == {"b-OP": (dt.date(2018, 3, 5), dt.date(2018, 3, 5))}
     entry = ledger.entry("outpatient.csv", "OP")
     reasons = {"R_DATE": 2, "R_DATE_ORDER": 1, "R_CLAIM_TYPE": 1, "R_LINE_NUMBER": 1, "R_NO_ID": 1}
     assert dict(entry.quarantined) == reasons
-    assert entry.fixes["F_LINE_DATE"] == 1
 
 
 def test_a_version_of_a_code_that_says_nothing_is_counted_and_the_date_decides(connection, tmp_path: Path) -> None:

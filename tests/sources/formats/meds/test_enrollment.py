@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from claim_transformers.sources.formats.meds.enrollment import pair_events
 from claim_transformers.sources.formats.meds.source import ingest_meds
+from claim_transformers.sources.pipeline.ingest import ingest
 
 Spans = list[tuple[int, int | None]]
 
@@ -140,9 +141,10 @@ def test_an_unpaired_end_or_start_costs_no_span_and_fills_no_gap(tmp_path):
     [([], {}), ([(1, "9999-12-31", END)], {"F_OPEN_SPAN": 1}), ([(1, "9999-12-31", END)] * 2, {"F_OPEN_SPAN": 2})],
 )
 def test_a_span_without_end_or_until_the_end_of_time_ends_with_the_data(tmp_path, ends, report):
-    events = [(1, "2010-01-01", START), (1, "2010-02-01", "A/1"), (2, "2010-12-30", "A/1"), *ends]
+    events = [(1, "2010-01-01", START), (1, "2010-02-01", "A/1"), *ends]
+    events += [(patient, "2010-12-30", "A/1") for patient in (2, 3)]
     spans, (entry,) = _ingested(tmp_path, events)
-    assert spans == {"1": [("2010-01-01", "2010-12-30")], "2": []}
+    assert spans == {"1": [("2010-01-01", "2010-12-30")], "2": [], "3": []}
     assert entry["warnings"]["W_OPEN_SPAN"] == 1
     assert entry["fixes"] == report
 
@@ -150,3 +152,42 @@ def test_a_span_without_end_or_until_the_end_of_time_ends_with_the_data(tmp_path
 def test_starts_and_ends_in_another_case_or_padded_are_starts_and_ends(tmp_path):
     events = [(1, "2010-01-01", "enrollment//start "), (1, "2010-02-01", "A/1"), (1, "2010-03-01", "Enrollment//End")]
     assert _ingested(tmp_path, events)[0] == {"1": [("2010-01-01", "2010-03-01")]}
+
+
+@pytest.mark.parametrize("filler", ["2050-12-31", "2099-12-31", "2199-12-31", "9999-12-31"])
+def test_a_filler_is_an_open_end_beyond_the_data_only(tmp_path, filler):
+    events = [(1, "2010-01-01", START), (1, filler, END), (2, "2010-06-30", "A/1"), (1, "2010-06-30", "A/1")]
+    spans, (entry,) = _ingested(tmp_path / "open", events)
+    assert spans == {"1": [("2010-01-01", "2010-06-30")], "2": []}
+    assert entry["fixes"] == {"F_OPEN_SPAN": 1}
+    shifted = [(1, "2050-01-01", START), (1, "2050-12-31", END), (2, "2051-06-30", "A/1"), (1, "2051-06-30", "A/1")]
+    spans, (entry,) = _ingested(tmp_path / "real", shifted)
+    assert spans == {"1": [("2050-01-01", "2050-12-31")], "2": []}
+    assert entry["fixes"] == {}
+
+
+def test_one_event_far_ahead_does_not_move_the_end_of_open_spans(tmp_path):
+    events = [(number, "2010-01-01", START) for number in (1, 2, 3)]
+    events += [(number, "2010-06-30", "A/1") for number in (1, 2, 3)]
+    spans, _ = _ingested(tmp_path / "near", events)
+    assert set(map(tuple, spans.values())) == {(("2010-01-01", "2010-06-30"),)}
+    assert _ingested(tmp_path / "far", [*events, (1, "2061-06-30", "A/1")])[0] == spans
+
+
+def test_events_after_the_extract_are_quarantined_and_enrollment_may_reach_beyond(tmp_path):
+    events = [(1, "2010-01-01", START), (1, "2012-12-31", END), (1, "2010-06-30", "A/1"), (1, "2010-07-01", "A/1")]
+    (tmp_path / "meds" / "data").mkdir(parents=True)
+    subjects, dates, codes = zip(*events, strict=True)
+    times = pa.array([dt.datetime.fromisoformat(date) for date in dates], pa.timestamp("us"))
+    table = pa.table({"subject_id": pa.array(subjects, pa.int64()), "time": times, "code": codes})
+    pq.write_table(table, tmp_path / "meds" / "data" / "0.parquet")
+    shares = {"max_reason_share": 1, "max_quarantine_share": 1}
+    summary = ingest(
+        "meds", tmp_path / "meds", tmp_path / "out", extract_date=dt.date(2010, 6, 30), progress=False, **shares
+    )
+    (entry,) = summary.report["files"]
+    assert entry["quarantine_reasons"] == {"R_FUTURE": 1}
+    assert summary.report["last_day"] == "2010-06-30"
+    (row,) = (row for file in (tmp_path / "out" / "patients").iterdir() for row in pq.read_table(file).to_pylist())
+    assert len(row["visit_day"]) == 1
+    assert row["enrollment_end_day"] == [(dt.date(2012, 12, 31) - dt.date(1970, 1, 1)).days]

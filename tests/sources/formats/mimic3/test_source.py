@@ -85,7 +85,7 @@ def test_a_far_discharge_or_event_moves_no_stay_and_a_filler_is_unknown(tmp_path
     (event,) = (line for line in lines if line["hcpcs_code"] == "94002")
     assert event["claim_line_start_date"] == dt.date(2202, 1, 10)
     fixes = {entry["source_file"]: entry["fixes"] for entry in summary.report["files"]}
-    assert fixes["ADMISSIONS.csv"] == {"F_DATE_NULL": 1, "F_FAR_DATE": 1}
+    assert fixes["ADMISSIONS.csv"] == {"F_DATE_NULL": 1, "F_FAR_DATE": 1, "F_LINE_DATE": 1}
     assert fixes["PATIENTS.csv"] == {"F_DATE_NULL": 1}
     assert fixes["CPTEVENTS.csv"]["F_LINE_DATE"] == 1
     assert summary.report["last_day"] == "2144-07-18"  # the later of the two patients' is that of one alone
