@@ -59,6 +59,11 @@ def test_admission_date_of_another_claim_type_does_not_move_its_codes():
     assert _visits(line) == [(SECOND, "SNF", ["DRG/217"])]
 
 
+def test_the_same_group_of_two_groupers_is_two_codes():
+    lines = [_line(drg_code="194", drg_code_type=kind) for kind in ("ms-drg", "apr-drg", None)]
+    assert _visits(*lines) == [(FIRST, "OP", ["APRDRG/194", "DRG/194"])]
+
+
 def test_procedure_stands_on_its_own_date_and_else_on_the_header():
     procedures = [
         {"system": "ICD9PCS", "code": code, "date": date} for code, date in (("3722", SECOND), ("8856", None))

@@ -154,5 +154,6 @@ def test_sources_and_options_that_there_are_not_are_wrong_usage(staging, tmp_pat
 def test_an_option_of_no_staged_source_is_refused(tmp_path, capsys, monkeypatch):
     raw = write_synpuf(tmp_path / "raw", inpatients=[inpatient()])
     run("stage", "synpuf", raw, tmp_path / "staging.duckdb")
-    message = fail(capsys, monkeypatch, "consolidate", tmp_path / "staging.duckdb", tmp_path / "out", "--keep-denied")
-    assert "expected options of the sources ['synpuf'], found ['keep_denied']" in message
+    given = (tmp_path / "staging.duckdb", tmp_path / "out", "--layouts", tmp_path)
+    message = fail(capsys, monkeypatch, "consolidate", *given)
+    assert "expected options of the sources ['synpuf'], found ['layouts']" in message

@@ -99,7 +99,7 @@ def _describe_notes(report: Mapping[str, Any]) -> list[str]:
         number = sum(map(len, unused.values()))
         lines.append(f"columns that hold values and are not used: {number:,}; quality_report.json names them, by file")
     if silent := [table for table, columns in report["denials"].items() if not columns]:
-        lines.append(f"no column says which claims were denied, so none is left out: {', '.join(silent)}")
+        lines.append(f"no column says which claims were denied in {', '.join(silent)}")
     return [*lines, ""] if lines else []
 
 

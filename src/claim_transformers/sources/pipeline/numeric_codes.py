@@ -26,6 +26,7 @@ _FLOAT, _WHOLE_FLOAT = "^(?:0|[1-9][0-9]*)[.](?:0|[0-9]*[1-9])$", "^(?:0|[1-9][0
 _DIGITS_BEFORE_A_DOT = ([2], [3])
 # So many different codes with three digits do not all end in `.0` by chance.
 _MANY = 10
+_ROWS = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,6 @@ class ColumnFacts:
 
 def find_numeric_codes(path: Path, file: str, kinds: Mapping[str, str]) -> ColumnFacts:
     """Refuse a file in which codes or ids came as numbers; tell which columns hold values, and which flags are floats.
-
-    Statistics in the footer leave few columns to be looked at, so it costs next to nothing.
 
     Args:
         path (`Path`): Parquet file, of its own or of the fields of delimited text.
@@ -76,11 +75,11 @@ def find_numeric_codes(path: Path, file: str, kinds: Mapping[str, str]) -> Colum
             if kind == _FLAG:
                 if _is_pointed(found):
                     whole[name] = 0
-                elif is_text(found) and (number := _count_whole(parquet, name)):
+                elif is_text(found) and (number := _texts(parquet, name, _WHOLE_FLOAT)[1]):
                     whole[name] = number
             elif not is_text(found):
                 wrong.setdefault((_REFUSALS[kind], str(found)), []).append(name)
-            elif _are_floats(parquet, name, may_have_dot=kind == _DOTTED):
+            elif are_floats(_texts(parquet, name, _FLOAT)[0], may_have_dot=kind == _DOTTED):
                 wrong.setdefault((_REFUSALS[kind], "text that a float was written to"), []).append(name)
     for (code, type_name), columns in wrong.items():
         others = f" and {len(columns) - 1} more columns" if len(columns) > 1 else ""
@@ -105,51 +104,33 @@ def _is_pointed(found: pa.DataType) -> bool:
     return bool(pa.types.is_floating(found) or pa.types.is_decimal(found))
 
 
-def _statistics(parquet: pq.ParquetFile, name: str) -> list[pq.Statistics | None]:
-    """What the footer says of a column in each group of rows, none where it says nothing."""
-    metadata = parquet.metadata
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups) if metadata.num_rows]
-    paths = [metadata.schema.column(place).path for place in range(metadata.num_columns)]
-    places = [place for place, path in enumerate(paths) if path == name or path.startswith(f"{name}.")]
-    return [group.column(place).statistics for group in groups for place in places]
-
-
 def _has_value(parquet: pq.ParquetFile, name: str) -> bool:
-    kind, found = parquet.schema_arrow.field(name).type, _statistics(parquet, name)
-    counts = [facts.num_values for facts in found if facts is not None and facts.has_null_count]
-    if pa.types.is_null(kind) or not found:
-        return False
-    # Some writers have no null for a missing float, and some no statistics.
-    if len(counts) == len(found) and (not any(counts) or not pa.types.is_floating(kind)):
-        return any(counts)
-    column = parquet.read([name])[name]
-    num_empty: int = pc.sum(pc.is_null(column, nan_is_null=True)).as_py()
-    return num_empty < len(column)
+    metadata, kind = parquet.metadata, parquet.schema_arrow.field(name).type
+    paths = [metadata.schema.column(place).path for place in range(metadata.num_columns)]
+    if name in paths and not pa.types.is_floating(kind):
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        found = [group.column(paths.index(name)).statistics for group in groups]
+        if all(facts is not None and facts.has_null_count for facts in found):
+            return any(facts.num_values for facts in found)
+    # Some writers have no statistics, and some no null for a missing float.
+    return any(
+        pc.any(pc.invert(pc.is_null(batch[name], nan_is_null=True))).as_py()
+        for batch in parquet.iter_batches(_ROWS, columns=[name])
+    )
 
 
-def _texts(parquet: pq.ParquetFile, name: str, pattern: str) -> pa.ChunkedArray | None:
-    """The different texts of a column with their counts if all are of a pattern, else none."""
-    for facts in _statistics(parquet, name):
-        if facts is not None and facts.has_min_max:
-            ends = [
-                end.decode("utf-8", "replace") if isinstance(end, bytes) else end for end in (facts.min, facts.max)
-            ]
-            if not pc.all(pc.match_substring_regex(pc.utf8_trim_whitespace(pa.array(ends)), pattern)).as_py():
-                return None
-    column = pc.utf8_trim_whitespace(parquet.read([name])[name].cast(pa.string()))
-    column = column.filter(pc.fill_null(pc.not_equal(column, ""), False))
-    return column if len(column) and pc.all(pc.match_substring_regex(column, pattern)).as_py() else None
-
-
-def _count_whole(parquet: pq.ParquetFile, name: str) -> int:
-    texts = _texts(parquet, name, _WHOLE_FLOAT)
-    return 0 if texts is None else len(texts)
-
-
-def _are_floats(parquet: pq.ParquetFile, name: str, *, may_have_dot: bool) -> bool:
-    """Whether the values of a column of text are floats that were written out."""
-    texts = _texts(parquet, name, _FLOAT if may_have_dot else _WHOLE_FLOAT)
-    return texts is not None and are_floats(texts.unique(), may_have_dot=may_have_dot)
+def _texts(parquet: pq.ParquetFile, name: str, pattern: str) -> tuple[pa.Array, int]:
+    """The different texts of a column and how many it has, none unless all are of a pattern."""
+    parts, number = [], 0
+    for batch in parquet.iter_batches(_ROWS, columns=[name]):
+        texts = pc.utf8_trim_whitespace(batch[name].cast(pa.string()))
+        texts = texts.filter(pc.fill_null(pc.not_equal(texts, ""), False))
+        # Nearly every column shows within its first rows that it is no column of floats.
+        if not pc.all(pc.match_substring_regex(texts, pattern)).as_py():
+            return pa.array([], pa.string()), 0
+        number += len(texts)
+        parts.append(texts.unique())
+    return pa.chunked_array(parts, pa.string()).unique(), number
 
 
 def are_floats(different: pa.Array, *, may_have_dot: bool) -> bool:

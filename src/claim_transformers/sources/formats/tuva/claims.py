@@ -88,7 +88,10 @@ def _drg_type_of(rows: ir.Table) -> ir.StringValue:
     word = clean_word(rows.drg_code_type)
     for sign in "-_ ":
         word = word.replace(sign, "")
-    return ibis.ifelse(word.isnull(), "ms-drg", word.cases(*_DRG_TYPES.items(), else_=ibis.null("string")))
+    nothing = ibis.null("string")
+    known = ibis.ifelse(word.isnull(), "ms-drg", word.cases(*_DRG_TYPES.items(), else_=nothing))
+    # Few lines have a DRG, and the engine reads the type of those only.
+    return ibis.ifelse(rows.drg_code.isnull(), nothing, known)
 
 
 def _drg_system(rows: ir.Table) -> ir.StringValue:
@@ -257,7 +260,7 @@ def _to_claim_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
         admit_type_code=rows.admit_type_code,
         place_of_service_code=rows.place_of_service_code,
         bill_type_code=_bill_type_of(rows),
-        drg_code_type=ibis.ifelse(rows.drg_code.notnull(), _drg_type_of(rows), ibis.null("string")),
+        drg_code_type=_drg_type_of(rows),
         drg_code=ibis.ifelse(_drg_type_of(rows).notnull(), rows.drg_code, ibis.null("string")),
         revenue_center_code=rows.revenue_center_code,
         hcpcs_code=rows.hcpcs_code,
