@@ -1,8 +1,8 @@
 """Cleaning of raw rows: which leave, and why, duplicates, older versions, claims of two patients.
 
 Every function returns the rows that leave as a small table (`source_file`, `row_no`), so that the wide rows which stay
-are never copied. Rows are compared in canonical writing (`50.0` is `50.00`, `E11.9` is `e119 `) on the columns of their
-layout, and in full only where their key occurs more than once.
+are never copied. Rows are compared in canonical writing (`50.0` is `50.00`, `E11.9` is `e119 `) on the columns of
+their layout, and in full only where their key occurs more than once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MIDNIGHT = r"[ t]00:00:00(\.0+)?$"
 
 
 def write_canonically(rows: ir.Table, column: str, kinds: _Kinds) -> ir.Value:
-    """A column in canonical writing, by its type in the layout."""
+    """Give a column in canonical writing, by its type in the layout; numbers as a struct."""
     text, kind = rows[column], kinds.get(column, "text")
     if kind == CLEAN:
         return text
@@ -39,7 +39,7 @@ def write_canonically(rows: ir.Table, column: str, kinds: _Kinds) -> ir.Value:
 
 
 def hash_of_key(rows: ir.Table, key: Sequence[str], kinds: _Kinds) -> ir.IntegerValue:
-    # A hash keeps the table of keys small; rows that share one by accident are told apart by the full comparison.
+    """Hash a key in canonical writing: a table of keys is then small, and few rows share one by accident."""
     return ibis.struct({name: write_canonically(rows, name, kinds) for name in key}).hash()
 
 

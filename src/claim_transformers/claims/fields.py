@@ -27,8 +27,8 @@ _EARLIEST_DATE, _LATEST_DATE = "1850-01-01", "2200-12-31"
 _FIRST_USUAL_DATE, _LAST_USUAL_DATE = "1900-01-02", "2050-12-30"
 _AMOUNT_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$"
 # Words that systems write where nobody is known, in lower case.
-NO_IDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "none", "nil", "unknown", "unk", "missing")
-_MAX_NO_ID = max(map(len, NO_IDS))
+_NO_IDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "none", "nil", "unknown", "unk", "missing")
+_MAX_NO_ID = max(map(len, _NO_IDS))
 _NO_ID = r"^([-0./_?*# ]*|(9-?){7,})$"
 # Blanks and control characters of Unicode, and characters without width.
 _NO_WIDTH = "\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
@@ -87,16 +87,20 @@ def clean_word(text: ir.StringValue) -> ir.StringValue:
     return text.replace("\u00a0", " ").strip().lower().nullif("")
 
 
+def is_plain_id(text: ir.StringValue) -> ir.BooleanValue:
+    """Tell identifiers that need no cleaning by their ends and their bytes, because patterns are slow."""
+    is_plain = (text.length() > _MAX_NO_ID) & (_strlen(text) == text.length()) & text.between("0", "~")
+    is_plain &= text.right(1).between("!", "~") & ~(text.startswith("?") | text.startswith("_"))
+    is_plain &= ~ibis.or_(*(text.startswith(digit) & text.endswith(digit) for digit in "09"))
+    return is_plain.fill_null(True)
+
+
 def clean_id(text: ir.StringValue) -> ir.StringValue:
     """Write an identifier without blanks around it or invisible characters in it; what stands for none is null.
 
-    Zeros and case stay as they are. No identifier are [`NO_IDS`], zeros or punctuation alone, and seven or more nines.
+    Zeros and case stay as they are. No identifier are the words that say so, zeros or punctuation alone, and seven or
+    more nines.
     """
     trimmed = text.re_replace(_AROUND_ID, "")
-    is_none = trimmed.lower().isin(NO_IDS) | trimmed.re_search(_NO_ID)
-    # Patterns are slow, and most identifiers are plainly none of this: their two ends and their bytes tell.
-    last = text.right(1)
-    is_ended = last.between("1", "9") | ((text >= "1") & (last == "0"))
-    is_ended |= (text.length() > _MAX_NO_ID) & last.between("A", "z")
-    is_plain = text.between("0", "~") & is_ended & ~text.startswith("9") & (_strlen(text) == text.length())
-    return ibis.ifelse(is_plain, text, ibis.ifelse(is_none, ibis.null("string"), trimmed))
+    is_none = trimmed.lower().isin(_NO_IDS) | trimmed.re_search(_NO_ID)
+    return ibis.ifelse(is_plain_id(text), text, ibis.ifelse(is_none, ibis.null("string"), trimmed))

@@ -48,12 +48,8 @@ class Reversal:
 def is_negative(rows: ir.Table, columns: Sequence[str]) -> ir.BooleanValue:
     """Whether any of the amounts or counts is below zero."""
     # Few texts have a minus, and only those are read as numbers.
-    return ibis.or_(
-        *(
-            ibis.ifelse(rows[name].contains("-"), parse_amount(rows[name]) < 0, False).fill_null(False)
-            for name in columns
-        )
-    )
+    below = [ibis.ifelse(rows[name].contains("-"), parse_amount(rows[name]) < 0, False) for name in columns]
+    return ibis.or_(*(is_below.fill_null(False) for is_below in below))
 
 
 def find_reversals(

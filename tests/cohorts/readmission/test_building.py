@@ -367,6 +367,23 @@ def test_the_order_of_the_claims_changes_nothing(build, tmp_path):
     assert again.drop_columns("patient_codes").equals(given)
 
 
+@pytest.mark.parametrize("rule", ["plain", "stays", "unplanned"])
+def test_one_claim_number_of_two_payers_or_two_types_is_two_claims(tmp_path, rule):
+    visit_code, stay_code = "ICD9CM/4019", "ICD9CM/4280"
+    stays = [inpatient("P", "77", "2009-05-01", "2009-05-05", data_source="x", codes=stay_code)]
+    stays += [inpatient("P", "77", "2009-05-20", "2009-05-24", data_source="y", codes="ICD9CM/486")]
+    visit = outpatient("P", "77", "2009-04-10", data_source="x", codes=visit_code)
+    stays += [visit, inpatient("late", "late", "2010-12-01", "2010-12-02")]
+    cohort = build_cohort(ReadmissionDefinition(rule), write_stays(tmp_path / "claims", stays))
+    assert labels_of(cohort, "P") == [1, 0]
+    first, second = (row["codes"] for row in rows_of(cohort, "P"))
+    assert [[code for code in codes if code.startswith("ICD")] for codes in first] == [
+        ["ICD9CM/4019"],
+        ["ICD9CM/4280"],
+    ]
+    assert [codes[0] for codes in second[:2]] == [visit_code, stay_code]
+
+
 def test_a_folder_without_readmissions_is_refused(tmp_path):
     claims = write_stays(tmp_path / "claims", [inpatient("a", "1", *MAY)])
     with pytest.raises(

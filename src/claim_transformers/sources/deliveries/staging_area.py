@@ -295,7 +295,8 @@ class Staging:
             part.select(**{name: clean_id(part[name]) for name in key}).distinct()
             for part in (staged.filter(staged.load_id == load.load_id), rows)
         )
-        return tuple(int(part.count().to_pyarrow().as_py()) for part in (held, held.semi_join(new, key)))
+        num_held, num_again = (int(part.count().to_pyarrow().as_py()) for part in (held, held.semi_join(new, key)))
+        return num_held, num_again
 
     def _insert(self, name: str, rows: ir.Table, columns: Sequence[str], load: Load) -> None:
         own = "load_id BIGINT, file_sha256 VARCHAR, source_file VARCHAR, row_no BIGINT"

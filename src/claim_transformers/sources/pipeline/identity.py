@@ -9,8 +9,8 @@ import ibis
 from ibis import _
 
 from claim_transformers.claims.cleaning import CLEAN, hash_of_ids
-from claim_transformers.claims.engine import create_view, fetch
-from claim_transformers.claims.fields import clean_id
+from claim_transformers.claims.engine import create_view, fetch, materialize
+from claim_transformers.claims.fields import clean_id, is_plain_id
 from claim_transformers.sources.pipeline.contract import StagedTable
 
 if TYPE_CHECKING:
@@ -35,17 +35,26 @@ def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> Staged
     """Write data source, patient and claim in one way, so that what is the same is equal from here on."""
     names = [name for name in (table.source_column, table.patient_column, table.claim_column) if name is not None]
     table = replace(table, kinds={**table.kinds, **dict.fromkeys(names, CLEAN)})
-    cleaned = {name: clean_id(table.rows[name]) for name in names}
-    changed = table.rows.filter(ibis.or_(*(~table.rows[name].identical_to(value) for name, value in cleaned.items())))
-    is_mended = ibis.or_(*(changed[name] != clean_id(changed[name]) for name in names))
-    typed = add_ledger_type(table, changed.mutate(is_mended=is_mended))
+    # Ids without doubt, nearly all, are looked at once.
+    doubtful, number = materialize(
+        connection,
+        f"doubtful_ids_of_{table.name}",
+        add_ledger_type(table, table.rows)
+        .filter(ibis.or_(*(~is_plain_id(table.rows[name]) for name in names)))
+        .select("source_file", "ledger_type", *names),
+    )
+    if not number:
+        return table
+    changed = doubtful.filter(ibis.or_(*(~doubtful[name].identical_to(clean_id(doubtful[name])) for name in names)))
+    typed = changed.mutate(is_mended=ibis.or_(*(changed[name] != clean_id(changed[name]) for name in names)))
     found = fetch(connection, typed.group_by("source_file", "ledger_type").aggregate(n=_.is_mended.sum())).to_pylist()
     for row in found:
         if row["n"]:
             ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).fixes["F_ID_FORM"] += int(row["n"])
     if not found:
         return table
-    return replace(table, rows=create_view(connection, f"ids_of_{table.name}", table.rows.mutate(**cleaned)))
+    rows = table.rows.mutate(**{name: clean_id(table.rows[name]) for name in names})
+    return replace(table, rows=create_view(connection, f"ids_of_{table.name}", rows))
 
 
 def warn_id_share(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> None:

@@ -109,7 +109,7 @@ def test_the_principal_diagnosis_has_rank_1_once_with_the_flag_of_its_copy(conne
     rows = [
         claim("inpatient", claim="same", CLM_POA_IND_SW1="Y", CLM_POA_IND_SW2="N"),
         claim("inpatient", claim="other", PRNCPAL_DGNS_CD="J441", CLM_POA_IND_SW1="Y"),
-        claim("inpatient", claim="none", PRNCPAL_DGNS_CD="", PRNCPAL_DGNS_VRSN_CD="", CLM_POA_IND_SW1="Y"),
+        claim("inpatient", claim="bare", PRNCPAL_DGNS_CD="", PRNCPAL_DGNS_VRSN_CD="", CLM_POA_IND_SW1="Y"),
         claim("inpatient", claim="cause", ICD_DGNS_E_CD1="W19XXXA", ICD_DGNS_E_VRSN_CD1="0"),
     ]
     lines = _screen(connection, tmp_path, inpatient=rows)
@@ -120,7 +120,7 @@ def test_the_principal_diagnosis_has_rank_1_once_with_the_flag_of_its_copy(conne
     assert found == {
         "same-IP": [(1, "I5023", "Y"), (3, "E119", "N")],
         "other-IP": [(1, "J441", None), (2, "I5023", "Y"), (3, "E119", None)],
-        "none-IP": [(1, "I5023", "Y"), (3, "E119", None)],
+        "bare-IP": [(1, "I5023", "Y"), (3, "E119", None)],
         "cause-IP": [(1, "I5023", None), (3, "E119", None), (27, "W19XXXA", None)],
     }
 

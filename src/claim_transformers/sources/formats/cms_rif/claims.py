@@ -160,7 +160,7 @@ def _code_columns(layout: FileLayout) -> tuple[CodeColumns, ...]:
 
 
 def _reversal(layout: FileLayout) -> Reversal | None:
-    """A charge and its reversal share the patient, the dates and what was done; any amount or count tells them apart."""
+    """A charge and its reversal share patient, dates and what was done; any amount or count tells them apart."""
     amounts = _amount_columns(layout)
     if not amounts:
         return None
