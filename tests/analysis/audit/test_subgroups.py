@@ -319,6 +319,47 @@ def test_a_group_whose_interval_holds_a_large_bias_is_never_called_free_of_it():
         assert group_of(audit, "group", "a").verdict == verdict
 
 
+def calibrated_table(recall, alarms, events=5000, others=15000):
+    """Scores of two values, each the share of events among those who have it, and labels."""
+    hits, false = round(recall * events), round(alarms * others)
+    counts = np.array([[hits, false], [events - hits, others - false]])
+    scores = np.repeat(np.repeat(counts[:, 0] / counts.sum(axis=1), 2), counts.ravel())
+    return scores, np.repeat([1, 0, 1, 0], counts.ravel())
+
+
+@pytest.mark.parametrize(("short", "is_biased"), [(-0.2, False), (0.04, False), (0.09, True)])
+def test_a_shortfall_that_a_perfect_model_may_have_is_no_bias_however_many_patients_there_are(short, is_biased):
+    scores, labels = calibrated_table(0.8, 0.2)
+    own_scores, own_labels = calibrated_table(0.8 - short / 2, 0.2 + short / 2)
+    audit = two_groups({"a": own_scores, "b": scores}, {"a": own_labels, "b": labels}, threshold=0.3, replicates=50)
+    gap = gaps_of(audit, "group", "a")["Youden index"]
+    assert gap.excess.value == pytest.approx(-short)
+    assert (gap.p < 0.001) == is_biased
+    assert (gap.p > 0.5) != is_biased
+    assert gaps_of(audit, "group", "a")["observed/expected"].value.value == pytest.approx(1)
+    assert group_of(audit, "group", "a").is_biased == is_biased
+
+
+def test_replicates_that_do_not_differ_are_not_certain():
+    """None of 25 events is flagged where an equally good model flags one in eight: one time in thirty by chance."""
+    scores, labels = calibrated_table(0.125, 0.01)
+    own = np.r_[np.ones(25), np.zeros(75)]
+    audit = two_groups({"a": np.full(100, 0.25), "b": scores}, {"a": own, "b": labels}, threshold=0.3)
+    gap = gaps_of(audit, "group", "a")["Youden index"]
+    assert gap.value.low == gap.value.high == 0
+    assert 0.1 < gap.p < 0.4
+    none = two_groups({"a": np.full(100, 0.25), "b": scores}, {"a": np.zeros(100), "b": labels}, threshold=0.3)
+    assert gaps_of(none, "group", "a")["observed/expected"].p > 0
+
+
+def test_more_events_than_expected_must_also_be_more_than_elsewhere():
+    scores, labels = calibrated_table(0.8, 0.2)
+    audit = two_groups({"a": scores * 0.8, "b": scores * 0.7}, {"a": labels, "b": labels}, threshold=0.1)
+    # Underestimated both, and `a` less than `b`.
+    assert gaps_of(audit, "group", "a")["observed/expected"].p == 1
+    assert group_of(audit, "group", "b").verdict == "bias against it: risk underestimated"
+
+
 def test_a_birthday_at_an_edge_is_in_the_band_that_it_opens():
     ages = [64.999, 65, 74.999, 75, 84.999, 85]
     assert age_bands(ages).tolist() == [
