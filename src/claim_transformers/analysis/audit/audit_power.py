@@ -22,15 +22,15 @@ from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.training.metrics import FloatArray
 
 # Shares of the groups of a Medicare population, rounded from the attributes that Lahlou et al. audit (section 5.3).
-# Dual and rural patients: shares of the simulated population.
+# Dual and rural patients: shares of those with a stay in the simulated population.
 _SHARES: Mapping[str, Mapping[str, float]] = {
     "sex": {"F": 0.56, "M": 0.44},
     "age": {"under 65": 0.16, "65 to 74": 0.36, "75 to 84": 0.30, "85 and over": 0.18},
     "race": {"white": 0.80, "black": 0.10, "hispanic": 0.05, "asian": 0.03, "other": 0.02},
     "entitlement": {"age": 0.80, "disability": 0.17, "renal disease": 0.03},
-    "dual status": {"dual": 0.20, "not dual": 0.80},
+    "dual status": {"dual": 0.17, "not dual": 0.83},
     "region": {"Northeast": 0.19, "Midwest": 0.23, "South": 0.39, "West": 0.19},
-    "place": {"rural": 0.20, "urban": 0.80},
+    "place": {"rural": 0.15, "urban": 0.85},
 }
 # Log odds by which the risk of a group differs, known to the model.
 _RISKS: Mapping[str, Mapping[str, float]] = {
