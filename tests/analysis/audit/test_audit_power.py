@@ -75,6 +75,16 @@ def test_a_bias_shows_against_its_group_unless_labels_are_missing(kind, size, ag
     assert PlantedGap("sex", "F", size, kind).shows_against == against
 
 
+def test_what_cannot_be_planted_is_refused():
+    with pytest.raises(ValueError, match="expected a kind out of"):
+        PlantedGap("sex", "F", 0.5, "scores")
+    with pytest.raises(ValueError, match="share of outcomes from 0 to 1, found"):
+        PlantedGap("sex", "F", 1.2, "missing labels")
+    for attribute, group in (("sex", "X"), ("planet", "Mars")):
+        with pytest.raises(KeyError, match=f"expected a group of '{attribute}' among"):
+            plant_gap(STAYS, PlantedGap(attribute, group, 0.5, "lowered scores"))
+
+
 def test_a_group_that_the_audit_does_not_have_is_not_found():
     assert not finds_bias(audit_stays(STAYS, replicates=20), PlantedGap("race", "green", 1.0))
 

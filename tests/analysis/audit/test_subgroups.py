@@ -8,7 +8,7 @@ import pytest
 from claim_transformers.analysis.audit.audit_power import PlantedGap, simulate_stays
 from claim_transformers.analysis.audit.auroc_parts import auroc_parts, estimated_auroc
 from claim_transformers.analysis.audit.subgroup_tables import gap_table, subgroup_table
-from claim_transformers.analysis.audit.subgroup_verdicts import _NO_BIAS, TOO_FEW, holm
+from claim_transformers.analysis.audit.subgroup_verdicts import _NO_BIAS, _TOO_FEW, holm
 from claim_transformers.analysis.audit.subgroups import age_bands, audit_subgroups
 from claim_transformers.analysis.audit.threshold import _METRICS, _threshold_metrics
 from claim_transformers.analysis.views.audit_plots import subgroup_plot
@@ -239,7 +239,7 @@ def test_outcomes_that_are_not_recorded_look_like_risk_that_is_overestimated_and
 def test_a_group_without_events_says_too_few_unless_many_were_expected():
     random = np.random.default_rng(2)
     risks, labels = calibrated_group(random, 3000, 1.0)
-    for rows, verdict in ((60, TOO_FEW), (1000, "bias: risk overestimated, or outcomes not recorded")):
+    for rows, verdict in ((60, _TOO_FEW), (1000, "bias: risk overestimated, or outcomes not recorded")):
         audit = two_groups({"a": np.full(rows, 0.15), "b": risks}, {"a": np.zeros(rows), "b": labels})
         found = group_of(audit, "group", "a")
         assert found.verdict == verdict
@@ -253,7 +253,7 @@ def test_a_group_without_events_says_too_few_unless_many_were_expected():
 def test_a_group_of_events_alone_is_underestimated_or_too_few():
     random = np.random.default_rng(2)
     risks, labels = calibrated_group(random, 3000, 1.0)
-    for rows, verdict in ((20, TOO_FEW), (200, "bias against it: risk underestimated")):
+    for rows, verdict in ((20, _TOO_FEW), (200, "bias against it: risk underestimated")):
         audit = two_groups({"a": np.full(rows, 0.3), "b": risks}, {"a": np.ones(rows), "b": labels})
         assert group_of(audit, "group", "a").verdict == verdict
         assert gaps_of(audit, "group", "a")["false positive rate"].value.value is None
@@ -312,11 +312,52 @@ def test_twenty_patients_of_a_class_are_enough(events, is_tested):
 
 def test_a_group_whose_interval_holds_a_large_bias_is_never_called_free_of_it():
     risks, labels = calibrated_group(np.random.default_rng(5), 4000, 1.0)
-    for events, score, verdict in ((21, 0.17, TOO_FEW), (240, 0.2, _NO_BIAS)):
+    for events, score, verdict in ((21, 0.17, _TOO_FEW), (240, 0.2, _NO_BIAS)):
         own, scores = np.r_[np.ones(events), np.zeros(4 * events)], np.full(5 * events, score)
         audit = two_groups({"a": scores, "b": risks}, {"a": own, "b": labels}, threshold=0.9)
         assert group_of(audit, "group", "a").p is not None
         assert group_of(audit, "group", "a").verdict == verdict
+
+
+def calibrated_table(recall, alarms, events=5000, others=15000):
+    """Scores of two values, each the share of events among those who have it, and labels."""
+    hits, false = round(recall * events), round(alarms * others)
+    counts = np.array([[hits, false], [events - hits, others - false]])
+    scores = np.repeat(np.repeat(counts[:, 0] / counts.sum(axis=1), 2), counts.ravel())
+    return scores, np.repeat([1, 0, 1, 0], counts.ravel())
+
+
+@pytest.mark.parametrize(("short", "is_biased"), [(-0.2, False), (0.04, False), (0.09, True)])
+def test_a_shortfall_that_a_perfect_model_may_have_is_no_bias_however_many_patients_there_are(short, is_biased):
+    scores, labels = calibrated_table(0.8, 0.2)
+    own_scores, own_labels = calibrated_table(0.8 - short / 2, 0.2 + short / 2)
+    audit = two_groups({"a": own_scores, "b": scores}, {"a": own_labels, "b": labels}, threshold=0.3, replicates=50)
+    gap = gaps_of(audit, "group", "a")["Youden index"]
+    assert gap.excess.value == pytest.approx(-short)
+    assert (gap.p < 0.001) == is_biased
+    assert (gap.p > 0.5) != is_biased
+    assert gaps_of(audit, "group", "a")["observed/expected"].value.value == pytest.approx(1)
+    assert group_of(audit, "group", "a").is_biased == is_biased
+
+
+def test_replicates_that_do_not_differ_are_not_certain():
+    """None of 25 events is flagged where an equally good model flags one in eight: one time in thirty by chance."""
+    scores, labels = calibrated_table(0.125, 0.01)
+    own = np.r_[np.ones(25), np.zeros(75)]
+    audit = two_groups({"a": np.full(100, 0.25), "b": scores}, {"a": own, "b": labels}, threshold=0.3)
+    gap = gaps_of(audit, "group", "a")["Youden index"]
+    assert gap.value.low == gap.value.high == 0
+    assert 0.1 < gap.p < 0.4
+    none = two_groups({"a": np.full(100, 0.25), "b": scores}, {"a": np.zeros(100), "b": labels}, threshold=0.3)
+    assert gaps_of(none, "group", "a")["observed/expected"].p > 0
+
+
+def test_more_events_than_expected_must_also_be_more_than_elsewhere():
+    scores, labels = calibrated_table(0.8, 0.2)
+    audit = two_groups({"a": scores * 0.8, "b": scores * 0.7}, {"a": labels, "b": labels}, threshold=0.1)
+    # Underestimated both, and `a` less than `b`.
+    assert gaps_of(audit, "group", "a")["observed/expected"].p == 1
+    assert group_of(audit, "group", "b").verdict == "bias against it: risk underestimated"
 
 
 def test_a_birthday_at_an_edge_is_in_the_band_that_it_opens():
@@ -332,7 +373,7 @@ def test_small_groups_are_not_judged_and_hardly_shown():
     labels = np.tile([0, 0, 0, 1], 100)
     race = np.array(["white"] * 394 + ["other"] * 6)
     audit = audit_subgroups(labels, np.full(400, 0.25), {"race": race}, threshold=0.2, replicates=50)
-    assert all(found.verdict == TOO_FEW for found in audit.subgroups)
+    assert all(found.verdict == _TOO_FEW for found in audit.subgroups)
     shown = {row["group"]: row for row in subgroup_table(audit).rows}
     assert shown["other"]["patients"] == "<11"
     assert shown["other"]["AUROC"] is None

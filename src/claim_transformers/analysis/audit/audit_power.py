@@ -22,15 +22,15 @@ from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.training.metrics import FloatArray
 
 # Shares of the groups of a Medicare population, rounded from the attributes that Lahlou et al. audit (section 5.3).
-# Dual and rural patients: shares of the simulated population.
+# Dual and rural patients: shares of those with a stay in the simulated population.
 _SHARES: Mapping[str, Mapping[str, float]] = {
     "sex": {"F": 0.56, "M": 0.44},
     "age": {"under 65": 0.16, "65 to 74": 0.36, "75 to 84": 0.30, "85 and over": 0.18},
     "race": {"white": 0.80, "black": 0.10, "hispanic": 0.05, "asian": 0.03, "other": 0.02},
     "entitlement": {"age": 0.80, "disability": 0.17, "renal disease": 0.03},
-    "dual status": {"dual": 0.20, "not dual": 0.80},
+    "dual status": {"dual": 0.17, "not dual": 0.83},
     "region": {"Northeast": 0.19, "Midwest": 0.23, "South": 0.39, "West": 0.19},
-    "place": {"rural": 0.20, "urban": 0.80},
+    "place": {"rural": 0.15, "urban": 0.85},
 }
 # Log odds by which the risk of a group differs, known to the model.
 _RISKS: Mapping[str, Mapping[str, float]] = {
@@ -64,6 +64,9 @@ class PlantedGap:
             scores"`; `"missing labels"`; or `"learned labels"`, missing ones to which the model is calibrated, so that
             no audit of these labels can see it.
 
+    Raises:
+        ValueError: If the kind is another, or a share of outcomes is not in [0, 1].
+
     Examples:
         >>> str(PlantedGap("race", "black", 0.3, "missing labels"))
         'outcomes of race black not recorded in 30%'
@@ -73,6 +76,12 @@ class PlantedGap:
     group: str
     size: float
     kind: Kind = "hidden risk"
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise ValueError(f"expected a kind out of {list(_KINDS)}, found {self.kind!r}")
+        if self.kind.endswith("labels") and not 0 <= self.size <= 1:
+            raise ValueError(f"expected a share of outcomes from 0 to 1, found {self.size}")
 
     def __str__(self) -> str:
         return _KINDS[self.kind].format(group=f"{self.attribute} {self.group}", size=self.size)
@@ -196,14 +205,19 @@ def simulate_stays(
     probabilities = expit(seen[:, None] + _HIDDEN_SPREAD * nodes) @ node_weights / node_weights.sum()
     labels = (random.random(len(owner)) < expit(true + hidden[owner])).astype(np.int64)
     stays = SimulatedStays(labels, probabilities, {name: values[owner] for name, values in groups.items()}, owner)
-    return stays if planted is None else plant_gap(stays, planted, seed=seed)
+    return stays if planted is None or planted.kind == "hidden risk" else plant_gap(stays, planted, seed=seed)
 
 
 def plant_gap(stays: SimulatedStays, planted: PlantedGap, *, seed: int = 0) -> SimulatedStays:
     """Lower scores or lose labels of a group of stays that have no bias; a hidden risk is up to who simulates them."""
     from scipy.special import expit
 
-    member = stays.attributes[planted.attribute] == planted.group
+    groups = stays.attributes.get(planted.attribute, np.zeros(0, str))
+    if planted.group not in groups:
+        raise KeyError(
+            f"expected a group of {planted.attribute!r} among {sorted(set(groups))}, found {planted.group!r}"
+        )
+    member = groups == planted.group
     labels, probabilities = stays.labels, stays.probabilities
     if planted.kind == "lowered scores":
         probabilities = np.where(member, expit(logit(probabilities) - planted.size), probabilities)

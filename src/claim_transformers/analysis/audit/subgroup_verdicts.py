@@ -22,7 +22,7 @@ _TOLERANCE = 0.05
 # Where an interval still holds this ratio of observed over expected events, or its inverse, nothing was ruled out.
 _LARGE_RATIO = 1.5
 
-_NO_BIAS, TOO_FEW, _ALONE = "no bias found", "too few to tell", "no other group to compare with"
+_NO_BIAS, _TOO_FEW, _ALONE = "no bias found", "too few to tell", "no other group to compare with"
 _RATIO, _YOUDEN, _RECALL, _ALARMS = "observed/expected", "Youden index", "recall", "false positive rate"
 AGAINST, _BIAS = "bias against it: ", "bias: "
 # What it means that a group has more of a metric than it should have, and less, where that is a bias.
@@ -62,7 +62,7 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class GroupSize:
+class _GroupSize:
     """How much there is of a group; `observed` and `expected` are the fewest patients of a class in it or in the rest.
 
     `ratio_error` is the standard error of observed over expected events of independent rows of a calibrated model.
@@ -79,7 +79,7 @@ class GroupSize:
 
 def group_size(
     labels: FloatArray, probabilities: FloatArray, patients: npt.NDArray[np.int64], member: npt.NDArray[np.bool_]
-) -> GroupSize:
+) -> _GroupSize:
     """Count a group; a class that is not there, but was expected, is not too few to tell."""
     observed, expected, people = list[int](), list[float](), list[int]()
     for inside in (member, ~member):
@@ -91,10 +91,10 @@ def group_size(
     own, rows = probabilities[member], int(member.sum())
     error = np.sqrt((own * (1.0 - own)).sum()) / own.sum() if own.sum() > 0 else np.nan
     events = int(labels[member].sum())
-    return GroupSize(people[0], rows, events, people[1], min(observed), min(expected), float(error))
+    return _GroupSize(people[0], rows, events, people[1], min(observed), min(expected), float(error))
 
 
-def group_p_values(found: Draws, sizes: Sequence[GroupSize], min_class_patients: int) -> dict[str, FloatArray]:
+def group_p_values(found: Draws, sizes: Sequence[_GroupSize], min_class_patients: int) -> dict[str, FloatArray]:
     """p-values of no bias `(G,)` by metric, NaN where there is too little."""
     from scipy.stats import t
 
@@ -146,7 +146,7 @@ def group_gaps(intervals: npt.NDArray[Any], p: Mapping[str, float], p_holm: floa
     return gaps
 
 
-def group_verdict(gaps: Sequence[Gap], size: GroupSize) -> str:
+def group_verdict(gaps: Sequence[Gap], size: _GroupSize) -> str:
     """What the audit says of a group; never that it is fine."""
     biases = [gap.verdict for gap in gaps if gap.verdict]
     if biases:
@@ -156,9 +156,9 @@ def group_verdict(gaps: Sequence[Gap], size: GroupSize) -> str:
         return _ALONE
     ratio = next(gap for gap in gaps if gap.metric == _RATIO)
     if ratio.p is None or ratio.value.low is None or ratio.value.high is None:
-        return TOO_FEW
+        return _TOO_FEW
     is_seen = ratio.value.low > 1.0 / _LARGE_RATIO and ratio.value.high < _LARGE_RATIO
-    return _NO_BIAS if is_seen else TOO_FEW
+    return _NO_BIAS if is_seen else _TOO_FEW
 
 
 def holm(p: npt.ArrayLike) -> FloatArray:
