@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from claim_transformers.training.bootstrap import MetricInterval, clustered_interval
+from claim_transformers.training.labels import label_name
 from claim_transformers.training.metrics import WeightedMetric, auprc, auroc, brier, calibration_error
 
 if TYPE_CHECKING:
@@ -79,7 +80,10 @@ def save_predictions(
     if scores.shape != (examples.num_rows,):
         raise ValueError(f"expected one score for each of {examples.num_rows} rows, found shape {scores.shape}")
     patient = pc.rank(examples["patient_id"], tiebreaker="dense")
-    labels = examples["label"].to_numpy()
+    if (label := label_name(examples.column_names)) is None:
+        raise ValueError("expected a column 'label' beside the scores, found none; score a labelled split")
+    labels = examples[label].to_numpy()
+    labels = labels.astype(np.int64) if labels.dtype == bool else labels
     table = {"row": np.arange(len(scores), dtype=np.int32), "patient": patient, "label": labels, "score": scores}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
