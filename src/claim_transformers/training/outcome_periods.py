@@ -98,7 +98,7 @@ def describe_exposure(patients: "datasets.DatasetDict", cohort: str | Path) -> s
     if seen_days.any():
         _logger.warning(
             "W_OUTCOME_SEEN: expected no outcome period of the test split in pretraining, found %s days of %s "
-            "examples; leave its patients out (--exclude_cohort), or cut the records at the first index date (--until)",
+            "examples; leave its patients out (--exclude_cohort) or cut records at the first index date (--until)",
             f"{seen_days.sum():,}",
             f"{np.count_nonzero(seen_days):,}",
         )
