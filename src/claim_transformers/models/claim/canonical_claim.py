@@ -209,7 +209,16 @@ def refuse_other_names(names: Any) -> None:
         )
 
 
-def rows_of_batch(columns: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+def patients_of(given: Any) -> tuple[list[Mapping[str, Any]], bool] | None:
+    """Take what a tokenizer is given apart into patients, and say whether they are a batch; `None` for text."""
+    if isinstance(given, Mapping):
+        rows = _rows_of_batch(given)
+        return ([given], False) if rows is None else (rows, True)
+    is_batch = isinstance(given, (list, tuple)) and given and all(isinstance(row, Mapping) for row in given)
+    return (list(given), True) if is_batch else None
+
+
+def _rows_of_batch(columns: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
     """Take a batch of `datasets`, columns of lists, apart into rows; `None` where the mapping is one patient."""
     outer = columns.get("visit_day", columns.get("visits"))
     is_batch = any(_is_list(columns.get(name)) for name in _ROW_KEYS) or (

@@ -13,7 +13,7 @@ from .vocabulary_claim import LEVELS, UNKNOWN_TYPE, ClaimVocabulary
 
 _logger = logging.getLogger(__name__)
 # Above this share of a call's codes in view that have neither a token nor one to back off to.
-MOSTLY_UNKNOWN_SHARE = 0.5
+_MOSTLY_UNKNOWN_SHARE = 0.5
 _UNKNOWN_LEVELS = LEVELS[LEVELS.index("system") :]
 
 
@@ -34,7 +34,7 @@ class Derived:
     warned: set[str] = field(default_factory=set)
 
 
-def count_levels(histories: Iterable[PatientHistory], vocabulary: ClaimVocabulary) -> dict[str, dict[str, int]]:
+def _count_levels(histories: Iterable[PatientHistory], vocabulary: ClaimVocabulary) -> dict[str, dict[str, int]]:
     """Count how the codes of patients are found, as `TableEncoder.level_counts` does for tables."""
     counts: dict[str, dict[str, int]] = {}
     for history in histories:
@@ -50,7 +50,7 @@ def warn_of_unknown(levels: Mapping[str, Mapping[str, int]], foreign_types: int,
     totals = {system: sum(found.values()) for system, found in levels.items()}
     unknown = {system: sum(found[level] for level in _UNKNOWN_LEVELS) for system, found in levels.items()}
     total, lost = sum(totals.values()), sum(unknown.values())
-    if lost > MOSTLY_UNKNOWN_SHARE * total and "codes" not in warned:
+    if lost > _MOSTLY_UNKNOWN_SHARE * total and "codes" not in warned:
         warned.add("codes")
         worst = sorted(filter(unknown.get, unknown), key=lambda system: (-unknown[system], system))
         shares = [f"{unknown[system] / totals[system]:.0%} of {totals[system]:,} {system}" for system in worst]
@@ -82,4 +82,4 @@ def warn_of_patients(histories: list[PatientHistory], examples: list[dict[str, A
     if any(not vocabulary.unknown_ids.isdisjoint(example["input_ids"]) for example in examples):
         types = {visit.type for history in histories for visit in history.visits}
         foreign = sum(map(vocabulary.is_foreign_type, types))
-        warn_of_unknown(count_levels(histories, vocabulary), foreign, derived.warned)
+        warn_of_unknown(_count_levels(histories, vocabulary), foreign, derived.warned)

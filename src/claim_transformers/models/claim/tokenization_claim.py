@@ -17,7 +17,7 @@ from transformers import AddedToken, BatchEncoding
 from transformers.tokenization_utils_base import TruncationStrategy
 from transformers.utils.generic import PaddingStrategy
 
-from .canonical_claim import rows_of_batch
+from .canonical_claim import patients_of
 from .categories_claim import CodeCategories
 from .coverage_claim import Derived, warn_of_patients, warn_of_unknown
 from .form_claim import FORM_COLUMNS, FORM_FILE, OLD_COUNTY_FILE, OLD_FORM_FILE, ClaimForm, form_by, read_form
@@ -468,15 +468,11 @@ class ClaimTokenizer(PatientPadding):
     # The base class names each keyword; here they only pass through, so that its text path stays in charge of them.
     def _encode_plus(self, text: Any, text_pair: Any = None, **kwargs: Any) -> BatchEncoding:  # type: ignore[override]
         """Encode patients; everything else is text and goes to the base class."""
-        rows = rows_of_batch(text) if isinstance(text, Mapping) else text
-        is_batch = (
-            isinstance(rows, (list, tuple)) and bool(rows) and all(isinstance(patient, Mapping) for patient in rows)
-        )
-        if rows is None or is_batch:
-            histories = [read_history(patient, self._form) for patient in rows or [text]]
-        else:
+        found = patients_of(text)
+        if found is None:
             kwargs.pop("return_category_ids", None)
             return super()._encode_plus(text, text_pair=text_pair, **kwargs)
+        histories, is_batch = [read_history(patient, self._form) for patient in found[0]], found[1]
         if text_pair is not None:
             raise ValueError("expected one patient per example, found a pair")
         max_length = kwargs.get("max_length")
