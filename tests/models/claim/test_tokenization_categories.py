@@ -45,13 +45,13 @@ def test_claim_types_are_those_of_the_claims_room():
 )
 @settings(max_examples=500, deadline=None)
 def test_codes_are_written_as_in_the_codes_room(system, raw, blank):
+    written = canonical_code(f"{blank}{system.lower()}/{blank}{raw}{blank}")
     try:
-        expected = codes.normalize_code(system, raw)
+        assert written == f"{system}/{codes.normalize_code(system, raw)}"
     except codes.ClaimDataError:
-        assume(False)
-    code = f"{system}/{expected}"
-    assert canonical_code(f"{blank}{system.lower()}/{blank}{raw}{blank}") == code
-    assert canonical_code(code) == code
+        # What the room refuses is no token: the tokenizer counts it as unknown.
+        assert written.startswith(f"{system}/")
+    assert canonical_code(written) == written
 
 
 @given(code=st.one_of(code, known))
