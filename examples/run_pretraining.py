@@ -23,6 +23,8 @@ from claim_transformers import (
     ClaimTrainer,
     ClaimTrainingArguments,
     category_rules,
+    cut_records,
+    describe_exposure,
     find_form,
     leave_out_patients,
     load_claims,
@@ -47,6 +49,8 @@ class ScriptArguments:
     tokenizer: str | None = field(default=None, metadata={"help": "Folder or name; trained on the claims without it."})
     min_patients: int = field(default=11, metadata={"help": "Training patients behind every token."})
     exclude_cohort: str | None = field(default=None, metadata={"help": "Cohort whose patients are left out."})
+    until: str | None = field(default=None, metadata={"help": "Date, nothing known from which on is learned."})
+    cohort: str | None = field(default=None, metadata={"help": "Cohort of whose outcomes the run says what it saw."})
     drug_ingredients: str | None = field(default=None, metadata={"help": "Table of ndc9 and ingredient."})
     cp_mask_probability: float = field(default=0.0, metadata={"help": "Share of codes hidden for categories."})
     mask_probability: float = field(default=0.15, metadata={"help": "Share of codes hidden in masked token learning."})
@@ -60,31 +64,28 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         patients = load_claims(arguments.source, arguments.claims)
         if arguments.exclude_cohort:
             patients = leave_out_patients(patients, load_from_disk(arguments.exclude_cohort))
+        if arguments.until:
+            patients = cut_records(patients, arguments.until)
+        if arguments.cohort:
+            print(describe_exposure(patients, arguments.cohort))
         if arguments.tokenizer:
             tokenizer = ClaimTokenizer.from_pretrained(arguments.tokenizer)
         else:
             drugs = read_drug_ingredients(arguments.drug_ingredients) if arguments.drug_ingredients else None
             rules = category_rules(drug_ingredients=drugs)
-            form, least = find_form(arguments.claims, rules), arguments.min_patients
-            tokenizer = architecture.train_tokenizer(
-                patients["train"], categories=rules.to_dict(), form=form, min_patients=least
-            )
+            options = {"form": find_form(arguments.claims, rules), "min_patients": arguments.min_patients}
+            tokenizer = architecture.train_tokenizer(patients["train"], categories=rules.to_dict(), **options)
         tokens = tokenize_dataset(patients, tokenizer)
 
     config = architecture.build_config(tokenizer)
+    shares = {name: getattr(arguments, name) for name in ("cp_mask_probability", "mask_probability")}
     trainer = ClaimTrainer(
         model=pretraining_model(config),
         args=training_args,
         train_dataset=tokens["train"],
         eval_dataset=tokens["validation"],
         processing_class=tokenizer,
-        data_collator=pretraining_collator(
-            config,
-            tokenizer,
-            seed=training_args.seed,
-            cp_mask_probability=arguments.cp_mask_probability,
-            mask_probability=arguments.mask_probability,
-        ),
+        data_collator=pretraining_collator(config, tokenizer, seed=training_args.seed, **shares),
         **pretraining_metrics(config),
     )
     trainer.save_metrics("train", trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint).metrics)

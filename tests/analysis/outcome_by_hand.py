@@ -44,6 +44,7 @@ def outcome_patients(tokenizer: ClaimTokenizer) -> tuple[pa.Table, npt.NDArray[n
         codes = [[str(generator.choice(["ICD9CM/49390", "ICD9CM/4660", "ICD9CM/V6284"]))] for _ in range(visits)]
         asthma = sum(code == ["ICD9CM/49390"] for code in codes)
         labels.append(int(generator.random() < 0.1 + 0.2 * asthma))
-        rows.append({"sex": "F", "visits": [{"day": d, "type": "OP", "codes": c} for d, c in enumerate(codes)]})
+        seen = [{"day": d, "type": "OP", "codes": c} for d, c in enumerate(codes)]
+        rows.append({"sex": "F", "index_day": visits, "visits": seen})
     encoded = [tokenizer(row) for row in rows]
     return pa.table({name: [one[name] for one in encoded] for name in encoded[0]}), np.array(labels)

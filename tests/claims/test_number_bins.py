@@ -26,6 +26,12 @@ def test_the_bins_of_other_values_do_not_move_the_edges():
     assert bins.edges == before
 
 
+def test_a_value_on_an_edge_lies_above_it():
+    bins = NumberBins({"X": (10.0, 20.0)})
+    values = np.array([np.nextafter(10.0, 0), 10.0, np.nextafter(20.0, 0), 20.0, 20.1])
+    assert bins.tokens("X", values).to_pylist() == ["X/0", "X/1", "X/1", "X/2", "X/2"]
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200), st.integers(1, 12))
 def test_larger_numbers_never_have_smaller_bins(values, num_bins):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from datasets import load_from_disk
 
 from claim_transformers.models.claim import ClaimForPreTraining, ClaimForSequenceClassification, ClaimTokenizer
 from claim_transformers.training import Architecture, ClaimTrainingArguments, auroc, make_form, parse_arguments
@@ -19,8 +20,6 @@ def script(load_script):
 @pytest.fixture(scope="module")
 def checkpoint(cohort, architecture, tmp_path_factory):
     """An untrained checkpoint with the vocabulary of the cohort."""
-    from datasets import load_from_disk
-
     folder = tmp_path_factory.mktemp("checkpoint")
     tiny = Architecture.from_json(architecture)
     tokenizer = tiny.train_tokenizer(load_from_disk(str(cohort))["train"], min_patients=3)
@@ -40,7 +39,7 @@ def test_a_fine_tuned_model_predicts_every_row_of_the_test_split(script, cohort,
     run(script, cohort, tmp_path, "--model_name_or_path", checkpoint)
     predictions = pq.read_table(tmp_path / "predictions.parquet")
     assert predictions["row"].to_pylist() == list(range(40))
-    assert "patient_id" not in predictions.column_names
+    assert predictions["patient_id"].to_pylist() == load_from_disk(str(cohort))["test"]["patient_id"][:]
     assert pq.read_table(tmp_path / "predictions_validation.parquet")["row"].to_pylist() == list(range(30))
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     found = auroc(predictions["label"].to_numpy(), predictions["score"].to_numpy())

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from datasets import load_from_disk
+from datasets import DatasetDict, load_from_disk
 
 from claim_transformers.models.claim import ClaimForm, ClaimForMaskedLM, ClaimForPreTraining, ClaimTokenizer
 from claim_transformers.training import ClaimTrainingArguments, parse_arguments
@@ -148,3 +149,22 @@ def test_patients_of_a_cohort_never_enter_pretraining(run, claims, cohort, archi
     changes = {"max_steps": -1, "num_train_epochs": 1, "per_device_train_batch_size": 8}
     run(arguments(claims, architecture, tmp_path, exclude_cohort=cohort, tokenizer=single, **changes))
     assert len(losses(tmp_path)) == (128 - 40) / 8
+
+
+def test_a_run_until_a_date_sees_no_outcome_of_a_cohort_and_says_so(
+    run, claims, cohort, architecture, single, tmp_path, capsys, caplog
+):
+    test = load_from_disk(str(cohort))["test"]
+    dated = test.select_columns(["patient_id"]).add_column("index_day", [15_200] * len(test))
+    DatasetDict(test=dated).save_to_disk(str(tmp_path / "cohort"))
+    (tmp_path / "cohort" / "cohort.json").write_text(json.dumps({"label": {"horizon_days": 60}}))
+    given = {"tokenizer": single, "cohort": tmp_path / "cohort", "max_steps": 1}
+    run(arguments(claims, architecture, tmp_path / "all", **given))
+    assert "W_OUTCOME_SEEN" in caplog.text
+    assert "Pretraining saw 40 of 40 test patients of the cohort, and 0 days" not in capsys.readouterr().out
+    caplog.clear()
+    # 15,200 days after 1970-01-01.
+    run(arguments(claims, architecture, tmp_path / "cut", until="2011-08-14", **given))
+    assert "W_OUTCOME_SEEN" not in caplog.text
+    said = re.search(r"Pretraining saw (\d+) of 40 test patients of the cohort, and 0 days", capsys.readouterr().out)
+    assert 30 < int(said[1]) <= 40

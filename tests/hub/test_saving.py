@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.utils import httpx
 from transformers import BertConfig, BertModel
 
 from claim_transformers.hub import refuse_foreign_code, save_with_code
@@ -81,3 +83,28 @@ def test_code_of_the_own_repository_is_not_foreign():
 def test_an_upload_that_breaks_without_an_answer_is_explained():
     with pytest.raises(HubError, match="nothing was written"), explained("organisation/model"):
         raise RuntimeError
+
+
+def refusal(status):
+    return httpx.Response(status, text="ZZCANARY", request=httpx.Request("GET", "https://hub"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OfflineModeIsEnabled("ZZCANARY"),
+        LocalTokenNotFoundError("ZZCANARY"),
+        httpx.ConnectError("ZZCANARY"),
+        RuntimeError("ZZCANARY"),
+        *(HfHubHTTPError("ZZCANARY", response=refusal(status)) for status in (401, 403, 404, 412, 418, 503)),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_no_text_of_the_client_is_in_our_message(error, is_wrapped):
+    thrown = RuntimeError("ZZCANARY") if is_wrapped else error
+    thrown.__cause__ = error if is_wrapped else None
+    with pytest.raises(HubError) as raised, explained("organisation/model"):
+        raise thrown
+    assert "ZZCANARY" not in str(raised.value)
+    assert "'organisation/model'" in str(raised.value)

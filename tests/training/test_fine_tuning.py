@@ -133,6 +133,50 @@ def test_a_missing_split_is_refused(tokenizer, splits):
         fine_tune(torch.nn.Linear(1, 1), tokenizer, {"train": splits["train"]}, FineTuning())
 
 
+# ---- Labels ----
+
+
+def test_truth_values_and_a_column_named_labels_are_the_labels(build, examples, tokenizer, splits):
+    settings = FineTuning(epochs=2, is_balanced=True, **LEARN)
+    expected = fine_tune(build(), tokenizer, splits, settings).predictions
+    as_truth = relabelled(examples, tokenizer, lambda row: bool(row["label"]))
+    renamed = {name: split.rename_column("label", "labels") for name, split in examples.items()}
+    raw = tokenize_dataset(datasets.DatasetDict(renamed), tokenizer)
+    tokens = {name: split.rename_column("label", "labels") for name, split in splits.items()}
+    for changed_splits in (as_truth, raw, tokens):
+        found = fine_tune(build(), tokenizer, changed_splits, settings).predictions
+        np.testing.assert_array_equal(found["test"], expected["test"])
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (lambda row: row["label"] + 1, r"classes from 0 to 1 .* found 1 to 2; number the classes from 0"),
+        (lambda row: -row["label"], "found -1 to 0"),
+        (lambda row: 2, "found 2 to 2"),
+        (lambda row: float(row["label"]), r"expected whole numbers as classes .* found double; cast"),
+        (lambda row: "yes" if row["label"] else "no", r"found string; number the classes from 0"),
+        (lambda row: None if row["sex"] == "F" else row["label"], r"in the split 'train', found \d+ nulls"),
+        (lambda row: [row["label"]] * 3, "expected 2 labels from 0 to 1 in every row"),
+        (lambda row: [row["label"], 2], "expected 2 labels from 0 to 1 in every row"),
+        (lambda row: [row["label"], None], "nulls"),
+    ],
+)
+def test_labels_that_could_mean_two_things_are_refused_with_the_cure(label, message, build, examples, tokenizer):
+    tokens = relabelled(examples, tokenizer, label)
+    with pytest.raises(ValueError, match=message):
+        fine_tune(build(), tokenizer, tokens, FineTuning(epochs=1))
+
+
+def test_a_split_without_labels_or_with_two_columns_of_them_is_named(build, tokenizer, splits):
+    unlabelled = {**splits, "test": splits["test"].remove_columns("label")}
+    with pytest.raises(ValueError, match="expected a column 'label' in the split 'test', found none"):
+        fine_tune(build(), tokenizer, unlabelled, FineTuning(epochs=1))
+    twice = {**splits, "test": splits["test"].add_column("labels", splits["test"]["label"][:])}
+    with pytest.raises(ValueError, match="found 'label' and 'labels'"):
+        fine_tune(build(), tokenizer, twice, FineTuning(epochs=1))
+
+
 # ---- Every model with a head ----
 
 

@@ -69,6 +69,14 @@ def test_calibration_error_is_the_gap_in_each_bin():
     assert calibration_error(labels, scores, bins=5, binning="uniform") == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize("binning", ["uniform", "quantile"])
+def test_a_score_on_the_edge_of_a_calibration_bin_lies_below_it(binning):
+    labels, scores = [0, 1, 0], [0.4, 0.5, 0.6]
+    # Two bins with the edge 0.5, the middle of [0, 1] and of the scores: 0.4 and 0.5 are together, 0.6 is alone.
+    expected = (abs(0.4 + 0.5 - 1) + 0.6) / 3
+    assert calibration_error(labels, scores, bins=2, binning=binning) == pytest.approx(expected)
+
+
 def test_calibrated_risks_have_an_error_of_the_size_that_sampling_leaves():
     generator = np.random.default_rng(2)
     risks = generator.beta(1, 9, 20_000)

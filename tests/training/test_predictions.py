@@ -14,15 +14,31 @@ def examples():
     return pa.table({"patient_id": [f"ZZCANARY{row // 2}" for row in range(40)], "label": labels})
 
 
-def test_predictions_tell_patients_apart_without_naming_them(examples, tmp_path):
-    scores = np.linspace(0, 1, 40)
-    save_predictions(tmp_path / "model", examples, scores, name="A model", seed=3)
+def test_predictions_hold_the_identifiers_of_the_caller_and_metrics_do_not(examples, tmp_path):
+    scores, days = np.linspace(0, 1, 40), np.arange(100, 140)
+    dated = examples.append_column("index_day", pa.array(days, pa.int32()))
+    save_predictions(tmp_path / "model", dated, scores, name="A model", seed=3)
     written = pq.read_table(tmp_path / "model" / "predictions.parquet")
+    assert written.column_names == ["patient_id", "index_day", "row", "patient", "label", "score"]
+    for name in ("patient_id", "index_day", "label"):
+        assert written[name].to_pylist() == dated[name].to_pylist()
     assert written["score"].to_pylist() == scores.tolist()
-    assert written["label"].to_pylist() == examples["label"].to_pylist()
     patients, identifiers = written["patient"].to_numpy(), np.array(examples["patient_id"].to_pylist())
     assert ((patients[:, None] == patients) == (identifiers[:, None] == identifiers)).all()
-    assert all(b"ZZCANARY" not in path.read_bytes() for path in (tmp_path / "model").iterdir())
+    assert b"ZZCANARY" not in (tmp_path / "model" / "metrics.json").read_bytes()
+    save_predictions(tmp_path / "undated", examples, scores, name="A model")
+    assert "index_day" not in pq.read_table(tmp_path / "undated" / "predictions.parquet").column_names
+
+
+def test_labels_may_be_truth_values_and_must_be_there(examples, tmp_path):
+    scores = np.random.default_rng(0).random(40)
+    truth = examples.drop_columns(["label"]).append_column("labels", pa.array(examples["label"].to_numpy() == 1))
+    assert save_predictions(tmp_path / "truth", truth, scores, name="A") == save_predictions(
+        tmp_path / "numbers", examples, scores, name="A"
+    )
+    assert pq.read_table(tmp_path / "truth" / "predictions.parquet")["label"].to_pylist() == [0, 1, 1, 0] * 10
+    with pytest.raises(ValueError, match="expected a column 'label' beside the scores, found none"):
+        save_predictions(tmp_path, examples.drop_columns(["label"]), scores, name="A")
 
 
 def test_metrics_are_those_of_the_predictions_with_intervals_over_patients(examples, tmp_path):

@@ -104,6 +104,23 @@ def test_sets_without_digests_cannot_be_checked(tokens):
     assert np.all(np.array(tokens["train"]["patient_digest"]) >= 0)
 
 
+def test_order_of_visits_and_writing_of_days_change_no_age_and_no_span(tokenizer):
+    row = {"patient_id": "A", "birth_day": 10_000, "visit_day": [15_000, 15_010, 15_300], "visit_type": ["OP"] * 3}
+    row |= {"codes": [[]] * 3, "enrollment_start_day": [14_900], "enrollment_end_day": [15_400]}
+    names = ("visit_day", "birth_day", "enrollment_start_day", "enrollment_end_day")
+    dated = {name: np.array(row[name]).astype("datetime64[D]").tolist() for name in names}
+    reversed_row = {**row, "visit_day": row["visit_day"][::-1]}
+    expected, *others = (
+        tokenize_dataset(
+            datasets.Dataset.from_list([given, {**given, "visit_day": [], "visit_type": [], "codes": []}]), tokenizer
+        )[:]
+        for given in (row, reversed_row, {**row, **dated})
+    )
+    assert expected["first_age_days"][0] == 5_000
+    assert expected["span_start_days"][0] == [-100]
+    assert others == [expected] * 2
+
+
 def test_a_cohort_is_left_out_whatever_split_its_patients_are_in(patients):
     cohort = datasets.DatasetDict(
         train=patients["train"].select([3, 5]),

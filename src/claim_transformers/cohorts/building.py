@@ -1,8 +1,10 @@
 """Cohorts from an ingested folder: the one way to build any kind of them."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
+from claim_transformers.claims.store import open_folder
 from claim_transformers.cohorts.cohort import Cohort
 from claim_transformers.cohorts.definition_file import load_definition
 from claim_transformers.cohorts.event.definition import EventDefinition
@@ -59,11 +61,17 @@ def build_cohort(
         # Imported here, because the stays need an engine that events do without.
         from claim_transformers.cohorts.readmission.building import build_readmission_cohort
 
-        return build_readmission_cohort(definition, claims, counties=counties)
+        return replace(build_readmission_cohort(definition, claims, counties=counties), claims=_facts(claims))
     from claim_transformers.cohorts.event.building import build_event_cohort
 
     if counties is not None:
         raise ValueError(
             f"expected no measures of counties for the event {definition.name!r}, found some; readmissions have them"
         )
-    return build_event_cohort(definition, claims)
+    return replace(build_event_cohort(definition, claims), claims=_facts(claims))
+
+
+def _facts(claims: str | Path) -> dict[str, Any]:
+    """What a cohort has to say of where its claims come from."""
+    manifest = open_folder(claims).manifest
+    return {name: manifest.get(name) for name in ("source", "simulation")}

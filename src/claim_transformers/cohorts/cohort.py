@@ -3,10 +3,10 @@
 import json
 import shutil
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,7 @@ class Cohort:
         visits_hidden (`int`): Visits before the index dates of the examples that were not paid yet and are hidden;
             `None` where no paid date is known or nothing was to be hidden.
         label_names (`tuple[str, ...]`): Categories of the label; empty for an event.
+        claims (`Mapping[str, Any]`, *optional*): Source of the claims, and the simulation that made them, if one did.
     """
 
     definition: Definition
@@ -49,6 +50,7 @@ class Cohort:
     sampled_share: tuple[float, float]
     visits_hidden: int | None = None
     label_names: tuple[str, ...] = ()
+    claims: Mapping[str, Any] | None = field(default=None, kw_only=True)
 
     def splits(self) -> dict[str, pa.Table]:
         """The examples by split; a patient is in exactly one, by hash of the id salted with cohort and seed."""
@@ -114,6 +116,7 @@ class Cohort:
             "sampled_share": list(self.sampled_share),
             "visits_hidden": self.visits_hidden,
             "label_names": list(self.label_names),
+            "claims": self.claims,
         }
         steps = [step.to_dict() for step in self.attrition]
         for name, values in ((_ATTRITION_FILE, steps), (DEFINITION_FILE, content)):

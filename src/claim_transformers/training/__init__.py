@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from claim_transformers.training.metrics import auprc, auroc, brier, calibration_error, recall_at_k
     from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
     from claim_transformers.training.objectives import pretraining_collator, pretraining_metrics, pretraining_model
+    from claim_transformers.training.outcome_periods import cut_records, describe_exposure
     from claim_transformers.training.parsing import parse_arguments
     from claim_transformers.training.predictions import save_predictions, score_binary
     from claim_transformers.training.samplers import LengthGroupedBatches
@@ -66,7 +67,9 @@ _MODULE_OF_NAME = {
     "brier": "metrics",
     "calibration_error": "metrics",
     "clustered_interval": "bootstrap",
+    "cut_records": "outcome_periods",
     "describe_backoffs": "backoffs",
+    "describe_exposure": "outcome_periods",
     "find_form": "sequences",
     "fine_tune": "fine_tuning",
     "fit_bins": "sequences",
@@ -117,7 +120,9 @@ __all__ = [
     "brier",
     "calibration_error",
     "clustered_interval",
+    "cut_records",
     "describe_backoffs",
+    "describe_exposure",
     "find_form",
     "fine_tune",
     "fit_bins",

@@ -299,7 +299,7 @@ class DataCollatorForClaimClassification(ClaimCollator):
         batch = super().collate(features)
         if self.label_column in column_names(features):
             labels = scalar_column(features, self.label_column)
-            is_class = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
+            is_class = labels.ndim == 1 and labels.dtype.kind in "iub"
             batch["labels"] = labels.astype(np.int64 if is_class else np.float32)
         return batch
 

@@ -20,6 +20,7 @@ from claim_transformers.training.collators import (
     DataCollatorForClaimClassification,
     DataCollatorForVisitClassification,
 )
+from claim_transformers.training.labels import label_name, require_fitting_labels
 from claim_transformers.training.layer_rates import GradualUnfreezing, layer_optimizer
 from claim_transformers.training.objectives import pretraining_collator
 from claim_transformers.training.trainer import ClaimTrainer
@@ -123,7 +124,8 @@ def fine_tune(
         model (`torch.nn.Module`): A model of this package with a head, or a `peft` model around one; changed in place.
             Patients or visits are classified, or next visits and masked tokens learned, as its class says.
         tokenizer ([`ClaimTokenizer`]): Tokenizer of the tokens.
-        tokens (`dict[str, datasets.Dataset]`): Tokenised splits with a `label`, `train` and `validation` among them.
+        tokens (`dict[str, datasets.Dataset]`): Tokenised splits with a `label` (or `labels`): truth values, classes
+            from 0, a list of labels, or a number for one output; `train` and `validation` among them.
         settings ([`FineTuning`] or [`ClaimTrainingArguments`]): How.
         seed (`int`, *optional*, defaults to `0`): With [`FineTuning`], seed of batches and dropout; that of the
             weights is the caller's. [`ClaimTrainingArguments`] have their own.
@@ -134,11 +136,16 @@ def fine_tune(
         [`Fitted`]: Predictions and the course of the training.
 
     Raises:
-        ValueError: If `train` or `validation` is missing, or balancing is asked for with labels other than 0 and 1.
+        ValueError: If `train` or `validation` is missing, labels do not fit the model, or balancing is asked for with
+            labels other than 0 and 1.
     """
     missing = {"train", "validation"} - set(tokens)
     if missing:
         raise ValueError(f"expected the splits train and validation, found no {' and no '.join(sorted(missing))}")
+    if not _has_pretraining_heads(model):
+        of_visits = any(isinstance(part, ClaimForVisitClassification) for part in model.modules())
+        for name, split in tokens.items():
+            require_fitting_labels(split, name, model.config, of_visits=of_visits)
     seed = settings.seed if isinstance(settings, ClaimTrainingArguments) else seed
     parts: dict[str, Any] = {
         "model": model,
@@ -215,7 +222,7 @@ def _arguments(settings: FineTuning, folder: str, seed: int, show_progress: bool
 
 def _balanced(dataset: "datasets.Dataset", seed: int) -> tuple["datasets.Dataset", float]:
     """Draw rows of the rarer class again, and say by how much this moved the log odds."""
-    labels = np.asarray(dataset["label"][:])
+    labels = np.asarray(dataset[label_name(dataset.column_names)][:])
     if labels.ndim != 1:
         raise ValueError("expected one label per row for is_balanced=True, found a list of labels")
     if not np.isin(labels, (0, 1)).all():

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from claim_transformers.claims.ages import whole_years
+from claim_transformers.models.claim.visits_claim import as_days
 from claim_transformers.training.token_columns import (
     Features,
     RaggedColumn,
@@ -144,7 +145,8 @@ def observation_columns(table: Any, visit_days: Any) -> dict[str, Any]:
 
     view = RaggedColumn(*_flat(visit_days))
     all_days = RaggedColumn(*_flat(table.column("visit_day")))
-    first_day = _last(all_days) - _last(view)
+    # The visits of a table may stand in any order; the tokenizer has put those in view in order.
+    first_day = _latest(all_days) - _latest(view)
     columns = {}
     for name, source in zip(SPAN_COLUMNS, ("enrollment_start_day", "enrollment_end_day"), strict=True):
         if source in table.column_names:
@@ -153,7 +155,7 @@ def observation_columns(table: Any, visit_days: Any) -> dict[str, Any]:
             relative = pa.array(spans.values - first_day[spans.row], pa.int32())
             columns[name] = pa.ListArray.from_arrays(offsets, relative)
     if "birth_day" in table.column_names:
-        birth_day = pc.fill_null(table.column("birth_day"), _UNKNOWN_DAY).to_numpy()
+        birth_day = pc.fill_null(as_days(table.column("birth_day"), "birth_day"), _UNKNOWN_DAY).to_numpy()
         known_birth = np.where(view.lengths > 1, birth_day, _UNKNOWN_DAY)
         columns |= {
             name: pa.array(days, pa.int32()) for name, days in zip(AGE_COLUMNS, (known_birth, first_day), strict=True)
@@ -166,13 +168,14 @@ def _flat(column: Any) -> tuple["Int64Array", "Int64Array"]:
     import pyarrow.compute as pc
 
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
-    values: Int64Array = pc.list_flatten(column).to_numpy().astype(np.int64)
+    values: Int64Array = as_days(pc.list_flatten(column), "days").to_numpy().astype(np.int64)
     return values, lengths
 
 
-def _last(column: RaggedColumn) -> "Int64Array":
-    """Last value of each row, 0 of an empty one."""
-    ends = np.cumsum(column.lengths)
-    values = np.append(column.values, 0)
-    last: Int64Array = np.where(column.lengths > 0, values[ends - 1], 0)
-    return last
+def _latest(column: RaggedColumn) -> "Int64Array":
+    """Largest value of each row, 0 of an empty one."""
+    latest = np.zeros(len(column.lengths), np.int64)
+    filled = column.lengths > 0
+    if filled.any():
+        latest[filled] = np.maximum.reduceat(column.values, (np.cumsum(column.lengths) - column.lengths)[filled])
+    return latest

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from claim_transformers.training.bootstrap import MetricInterval, clustered_interval
+from claim_transformers.training.labels import label_name
 from claim_transformers.training.metrics import WeightedMetric, auprc, auroc, brier, calibration_error
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ _BINARY_METRICS: dict[str, WeightedMetric] = {
     "calibration error": calibration_error,
 }
 PREDICTIONS, METRICS = "predictions.parquet", "metrics.json"
+# Which example a prediction is of.
+PREDICTION_KEYS = ("patient_id", "index_day")
 _TEST = "test"
 
 
@@ -52,14 +55,15 @@ def save_predictions(
 ) -> dict[str, str]:
     """Write the predictions of one model on one split, and its metrics.
 
-    `predictions.parquet` holds `row` (position in the split), `patient` (a number that only tells rows of one patient
-    from rows of others), `label` and `score`; no identifier and no date. Splits other than `"test"` have files of
-    their own: `predictions_validation.parquet` and `metrics_validation.json`. A threshold is chosen there, and a
-    recalibration fitted.
+    `predictions.parquet` holds `patient_id` and, where the split has one, `index_day`, as the caller has them and by
+    which predictions are joined; `row` (position in the split), `patient` (a number that only tells rows of one
+    patient from rows of others), `label` and `score`. It stays where the patients are: no push takes it. Splits other
+    than `"test"` have files of their own: `predictions_validation.parquet` and `metrics_validation.json`. A threshold
+    is chosen there, and a recalibration fitted.
 
     Args:
         folder (`str` or `Path`): Folder of the model; made when absent.
-        examples (`pa.Table`): The split, with `patient_id` and `label`.
+        examples (`pa.Table`): The split, with `patient_id`, `label` and, for a cohort, `index_day`.
         scores (array of shape `(N,)`): Probabilities of label 1, in row order.
         name (`str`): Name of the model for tables.
         split (`str`, *optional*, defaults to `"test"`): The split, which names the files.
@@ -79,8 +83,12 @@ def save_predictions(
     if scores.shape != (examples.num_rows,):
         raise ValueError(f"expected one score for each of {examples.num_rows} rows, found shape {scores.shape}")
     patient = pc.rank(examples["patient_id"], tiebreaker="dense")
-    labels = examples["label"].to_numpy()
-    table = {"row": np.arange(len(scores), dtype=np.int32), "patient": patient, "label": labels, "score": scores}
+    if (label := label_name(examples.column_names)) is None:
+        raise ValueError("expected a column 'label' beside the scores, found none; score a labelled split")
+    labels = examples[label].to_numpy()
+    labels = labels.astype(np.int64) if labels.dtype == bool else labels
+    table = {name: examples[name] for name in PREDICTION_KEYS if name in examples.column_names}
+    table |= {"row": np.arange(len(scores), dtype=np.int32), "patient": patient, "label": labels, "score": scores}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(table), folder / _file_of_split(PREDICTIONS, split))

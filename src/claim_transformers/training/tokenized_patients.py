@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from claim_transformers.training.keyed_random import row_digests
+from claim_transformers.training.labels import LABEL_COLUMN, label_name
 from claim_transformers.training.landmarks import AGE_COLUMNS, SPAN_COLUMNS, observation_columns
 from claim_transformers.version import __version__
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _TOKEN_COLUMNS = ("input_ids", "visit_ids", "visit_days", "category_ids")
 _OBSERVATION_COLUMNS = (*SPAN_COLUMNS, *AGE_COLUMNS)
-_LABEL_COLUMN = "label"
 LENGTH_COLUMN = "length"
 DIGEST_COLUMN = "patient_digest"
 
@@ -57,8 +57,10 @@ class TokenizedPatients(torch.utils.data.Dataset["pa.Table"]):
             raise KeyError(
                 f"expected the columns of tokenised patients, found no {sorted(missing)}; run tokenize_dataset"
             )
+        if label_name(dataset.column_names) not in (None, LABEL_COLUMN):
+            dataset = dataset.rename_column("labels", LABEL_COLUMN)
         read = [
-            name for name in (*_TOKEN_COLUMNS, *_OBSERVATION_COLUMNS, _LABEL_COLUMN) if name in dataset.column_names
+            name for name in (*_TOKEN_COLUMNS, *_OBSERVATION_COLUMNS, LABEL_COLUMN) if name in dataset.column_names
         ]
         self.source = dataset
         self.epoch = epoch
@@ -114,9 +116,9 @@ def tokenize_dataset(
 
     Returns:
         The same kind of object with the columns `input_ids`, `visit_ids`, `visit_days`, `category_ids`, `length`, a
-        `patient_digest` where the rows have a `patient_id`, and `label` where they have one. Rows without an index
-        date, those of pretraining, get `span_start_days` and `span_end_days` (enrolment, counted from the first visit
-        in view), `age_birth_day` and `age_first_day` (that visit), where the patients table knows them.
+        `patient_digest` where the rows have a `patient_id`, and `label` where they have one, or `labels`. Rows without
+        an index date, those of pretraining, get `span_start_days` and `span_end_days` (enrolment, counted from the
+        first visit in view), `age_birth_day` and `age_first_day` (that visit), where the patients table knows them.
 
     Raises:
         ValueError: If `num_proc` is asked for on a stream.
@@ -195,8 +197,8 @@ def _encode_batch(table: "pa.Table", tokenizer: "ClaimTokenizer") -> "pa.Table":
     import pyarrow as pa
 
     encoded = tokenizer.encode_table(table)
-    if _LABEL_COLUMN in table.column_names and _LABEL_COLUMN not in encoded.column_names:
-        encoded = encoded.append_column(_LABEL_COLUMN, table.column(_LABEL_COLUMN))
+    if (name := label_name(table.column_names)) is not None and LABEL_COLUMN not in encoded.column_names:
+        encoded = encoded.append_column(LABEL_COLUMN, table.column(name))
     if "index_day" not in table.column_names:
         for name, column in observation_columns(table, encoded.column("visit_days")).items():
             encoded = encoded.append_column(name, column)

@@ -52,6 +52,12 @@ def test_bins_come_from_the_reference_alone():
     assert bins.place([-1e9, 1e9, np.nan]).tolist() == [0, 3, 4]
 
 
+def test_a_value_on_the_edge_of_a_bin_lies_below_it():
+    bins = _FieldBins.of_reference(np.arange(5.0), bins=2)
+    assert bins.edges.tolist() == [2.0]
+    assert bins.place([2.0, np.nextafter(2.0, 3.0), np.nan]).tolist() == [0, 1, 2]
+
+
 def test_an_unseen_category_counts_and_its_share_is_told():
     found = field_stability({"code": ["a", "b"] * 300}, {"code": ["a", "b", "new"] * 200})[0]
     assert found.unseen == pytest.approx(1 / 3)
@@ -158,6 +164,26 @@ def measured():
         "2011": sample(3, spread=0.35),
     }
     return measure_drift(sample(0), periods, model="linear", replicates=150)
+
+
+def test_the_level_of_the_noise_is_shared_by_periods_and_by_fields():
+    reference, period = sample(0, 100), sample(1, 100)
+
+    def noise(periods, **fields):
+        reference_of, period_of = (replace(one, fields={**one.fields, **fields}) for one in (reference, period))
+        given = {str(number): period_of for number in range(periods)}
+        found = measure_drift(reference_of, given, model="linear", replicates=10)[0]
+        return next(field.noise for field in found.fields if field.field == "age_years")
+
+    def expected(level):
+        given = (reference.fields, period.fields, reference.patients, period.patients)
+        return field_stability(*given, level=level)[0].noise
+
+    # Two fields share each level, so that of five periods and ten fields is a fiftieth.
+    assert noise(1) == expected(0.05)
+    assert noise(5) == expected(0.01) > noise(1)
+    more = {f"copy {number}": reference.fields["age_years"] for number in range(8)}
+    assert noise(1, **more) == pytest.approx(expected(0.01))
 
 
 def test_planted_drift_is_seen_in_its_period_and_field(measured):

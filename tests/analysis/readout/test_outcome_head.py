@@ -11,6 +11,7 @@ from claim_transformers.analysis.readout.outcome_head import (
     outcome_readout,
     start_from_readout,
 )
+from claim_transformers.analysis.readout.zero_shot import next_visit_probability
 from claim_transformers.models.claim import (
     ClaimConfig,
     ClaimForMaskedLM,
@@ -61,6 +62,39 @@ def test_the_probability_is_that_of_any_category(model, tokenizer, patients):
     both = outcome_probability(model, table, tokenizer, ["CCS/128", "CCS/125"])
     one, other = (outcome_probability(model, table, tokenizer, [name]) for name in ("CCS/128", "CCS/125"))
     np.testing.assert_allclose(both, 1 - (1 - one) * (1 - other), rtol=1e-6)
+
+
+def test_an_outcome_in_another_writing_is_the_outcome(model, tokenizer):
+    expected = outcome_readout(model, tokenizer, ["ICD9CM/4939"])
+    for written in ("icd9cm/493.9", " ICD9CM/493.9", "ICD9CM/493"):
+        assert torch.equal(outcome_readout(model, tokenizer, [written]).weight, expected.weight)
+
+
+@pytest.mark.parametrize("codes", [["CCS/129"], ["CCS/128", "CCS/129"], ["ICD9CM/493", "CCS/129"], ["493", "CCS/128"]])
+def test_an_outcome_that_the_checkpoint_does_not_know_is_refused_with_the_nearest_names(
+    codes, model, tokenizer, patients
+):
+    for ask in (outcome_probability, next_visit_probability):
+        with pytest.raises(ValueError, match=r"found \['(CCS/129|493)'\]; the nearest names are .*CCS/128"):
+            ask(model, patients[0], tokenizer, codes)
+
+
+def test_rows_that_the_checkpoint_does_not_know_are_refused(model, tokenizer):
+    def rows(**changes):
+        patient = {"visit_day": [3], "visit_type": ["OP"], "codes": [["ICD9CM/49390"]], "index_day": 4, **changes}
+        return tokenizer.encode_table(pa.Table.from_pylist([patient, {**patient, "codes": [["NDC/1"]]}]))
+
+    assert len(outcome_probability(model, rows(), tokenizer, ["CCS/128"])) == 2
+    faults = {
+        "2 of 2 rows without one; add index_day": rows(index_day=None),
+        "found none in any visit": rows(codes=[["ICD10CM/J45"]]),
+        "tokenised by another tokenizer": rows().set_column(0, "input_ids", pa.array([[1, 99], [1, 1]])),
+    }
+    for message, table in faults.items():
+        with pytest.raises(ValueError, match=message):
+            outcome_probability(model, table, tokenizer, ["CCS/128"])
+    nobody = pa.table({"visit_day": [[]], "visit_type": [[]], "codes": [[]]})
+    assert len(outcome_probability(model, tokenizer.encode_table(nobody), tokenizer, ["CCS/128"])) == 1
 
 
 def test_a_classifier_starts_at_the_scaled_readout(model, config, tokenizer, patients, tmp_path):

@@ -1,6 +1,8 @@
 """Models side by side: the same rows or a refusal, and differences that are paired."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from analysis.cohort_by_hand import make_examples
 
@@ -55,10 +57,44 @@ def test_no_folder_is_refused():
         compare_models([])
 
 
-def test_predictions_hold_no_identifier(folders):
-    for folder in folders:
-        for file in folder.iterdir():
-            assert b"P5-" not in file.read_bytes()
+def test_predictions_are_joined_by_patient_and_index_date_and_never_by_the_order_of_the_file(folders, tmp_path):
+    expected = compare_models(folders).to_dict()
+    examples = make_examples(200, seed=5)
+    table = pq.read_table(folders[0] / "predictions.parquet")
+    order = np.random.default_rng(3).permutation(200)
+    # Scored in another order by the caller, `row` and all, and shuffled once more on disk.
+    save_predictions(folders[0], examples.take(order), table["score"].to_numpy()[order], name="Good")
+    shuffled = pq.read_table(folders[0] / "predictions.parquet").take(order[::-1])
+    pq.write_table(shuffled, folders[0] / "predictions.parquet")
+    assert compare_models(folders).to_dict() == expected
+
+
+def test_an_example_that_was_scored_twice_and_predictions_without_patients_are_refused(folders):
+    path = folders[1] / "predictions.parquet"
+    table = pq.read_table(path)
+    pq.write_table(pa.concat_tables([table.slice(0, 199), table.slice(0, 1)]), path)
+    with pytest.raises(ValueError, match="one prediction for each patient_id and index_day in 'lr', found several"):
+        compare_models(folders)
+    pq.write_table(table.slice(0, 199), path)
+    with pytest.raises(ValueError, match="expected all models on the same rows, found others in 'lr'"):
+        compare_models(folders)
+    pq.write_table(table.drop_columns(["patient_id"]), path)
+    with pytest.raises(ValueError, match=r"expected patient_id in predictions\.parquet of 'lr', found none"):
+        compare_models(folders)
+
+
+def test_two_examples_of_a_patient_are_told_apart_by_their_index_dates(tmp_path):
+    labels = [0, 1] * 20
+    examples = pa.table(
+        {"patient_id": [f"P{row // 2}" for row in range(40)], "index_day": list(range(40, 0, -1)), "label": labels}
+    )
+    for name in ("first", "second"):
+        save_predictions(tmp_path / name, examples, np.array(labels) * 0.5 + 0.1, name=name)
+    assert compare_models([tmp_path / "first", tmp_path / "second"]).metrics["second"]["AUROC"].value == 1.0
+    for name in ("first", "second"):
+        save_predictions(tmp_path / name, examples.drop_columns(["index_day"]), np.array(labels) * 0.5, name=name)
+    with pytest.raises(ValueError, match="keep index_day in the examples that are scored"):
+        compare_models([tmp_path / "first", tmp_path / "second"])
 
 
 def test_one_score_per_row_is_needed(tmp_path):

@@ -60,6 +60,41 @@ def test_the_same_run_gives_the_same_bytes(run):
     assert (run / "report.html").read_bytes() == first
 
 
+@pytest.mark.parametrize(
+    ("claims", "said"),
+    [
+        ({"source": "tuva", "simulation": {"version": 1, "seed": 7}}, "Claims are simulated (version 1, seed 7)"),
+        (
+            {"source": "tuva", "simulation": None},
+            "Whether these claims of the source tuva are real or simulated is not",
+        ),
+        (None, "Whether these claims are real or simulated is not recorded; treat them as real."),
+    ],
+)
+def test_the_page_says_whether_claims_are_simulated_and_speaks_of_no_simulator_elsewhere(claims, said, run):
+    path = run / "cohort" / "cohort.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"claims": claims}))
+    # A simulation that lies beside a run says nothing of its claims.
+    (run / "raw").mkdir()
+    (run / "raw" / "simulation.json").write_text(json.dumps({"simulation_version": 1, "seed": 9}))
+    write_report(run)
+    page = (run / "report.html").read_text()
+    assert said in page
+    assert "simulator" not in page
+    assert not re.search(r"P\d+-\d{4}", page), "an identifier"
+
+
+def test_a_cohort_that_does_not_say_takes_the_word_of_the_claims_and_a_true_risk_is_explained(run):
+    (run / "claims").mkdir()
+    (run / "claims" / "manifest.json").write_text(json.dumps({"simulation": {"version": 2, "seed": 3}}))
+    metrics = run / "models" / "guess" / "metrics.json"
+    metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"name": "True risk"}))
+    write_report(run)
+    page = (run / "report.html").read_text()
+    assert "Claims are simulated (version 2, seed 3)" in page
+    assert "what the simulator knows about each patient" in page
+
+
 def test_a_run_without_predictions_says_where_they_belong(run, tmp_path):
     with pytest.raises(FileNotFoundError, match="expected predictions in"):
         write_report(tmp_path / "cohort")

@@ -193,6 +193,8 @@ def test_the_saved_folder_is_a_dataset_dict_with_labels_and_the_attrition(asthma
     assert {"label", "index_day", "codes", "visit_day"} <= set(loaded["train"].column_names)
     steps = json.loads((tmp_path / "cohort" / "attrition.json").read_text())
     assert steps[0] == {"step": "patients with a visit", "patients": 44, "removed": 0}
+    definition = json.loads((tmp_path / "cohort" / "cohort.json").read_text())
+    assert definition["claims"] == {"source": "by hand", "simulation": None}
     with pytest.raises(ClaimDataError, match="E_EXISTS"):
         cohort.save(tmp_path / "cohort")
     cohort.save(tmp_path / "cohort", overwrite=True)

@@ -163,6 +163,28 @@ def test_other_bins_are_told_by_the_numbers_themselves(bins):
         tokenizer(written.to_pylist())
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, "PAID/0 LOS/0 COUNTY/RURAL-0 COUNTY/SVI-0"),
+        ({"visit_amount": [10.0]}, "PAID/1 LOS/0 COUNTY/RURAL-0 COUNTY/SVI-0"),
+        # An edge is a value in single precision, and the amount is the same in both.
+        ({"visit_amount": [13.77]}, "PAID/2 LOS/0 COUNTY/RURAL-0 COUNTY/SVI-0"),
+        ({"length_of_stay_days": 2}, "PAID/0 LOS/1 COUNTY/RURAL-0 COUNTY/SVI-0"),
+        ({"length_of_stay_days": 5}, "PAID/0 LOS/2 COUNTY/RURAL-0 COUNTY/SVI-0"),
+        ({"county_measures": {"SVI": 0.3, "RURAL": 1.0, "OTHER": 1.0}}, "PAID/0 LOS/0 COUNTY/RURAL-1 COUNTY/SVI-1"),
+    ],
+)
+def test_a_number_on_an_edge_lies_above_it_on_both_paths(change, expected):
+    row = {"visit_day": [1], "visit_type": ["IP"], "codes": [[]], "visit_amount": [9.99], "length_of_stay_days": 1}
+    row |= {"county_measures": {"SVI": 0.29, "RURAL": 0.99, "OTHER": 1.0}, "patient_codes": [], **change}
+    table = write(FORM, pa.Table.from_pylist([row], SCHEMA))
+    (codes,) = table["codes"][0].as_py()
+    assert " ".join([*codes, *table["patient_codes"][0].as_py()]) == expected
+    (one,) = FORM.write_visits(row["codes"], row["visit_amount"], row["length_of_stay_days"])
+    assert " ".join([*one, *FORM.write_patient_codes([], row["county_measures"])]) == expected
+
+
 def test_rolled_up_chapters_hold_for_any_depth_that_ends_there():
     form = replace(FORM, depth="chapter", chapters=CHAPTERS)
     assert [form.group(code) for code in ("NDC9/000930145", "NDC/00093014505", "HCPCS/0042T", "HCPCS/0042A")] == [

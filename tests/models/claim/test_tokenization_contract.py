@@ -1,5 +1,6 @@
 """The contract of every transformers tokenizer: text, vocabulary, files, auto classes."""
 
+import copy
 import json
 import pickle
 import shutil
@@ -8,7 +9,7 @@ import sys
 
 import pyarrow as pa
 import pytest
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, DataCollatorWithPadding
 
 from claim_transformers.models.claim.configuration_claim import ClaimConfig
 from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
@@ -103,7 +104,10 @@ def test_id_zero_is_no_unknown_token(tokenizer):
     assert tokenizer.convert_tokens_to_ids("[PAD]") == tokenizer.pad_token_id == 0
     from_zero = ClaimTokenizer({"REV/0450": 0, "REV/0636": 1})
     assert from_zero.convert_tokens_to_ids("REV/0450") == 0
-    assert from_zero({"visits": [{"day": 1, "codes": ["REV/0450"]}]})["input_ids"] == [from_zero.unk_token_id, 0]
+    assert from_zero({"visits": [{"day": 1, "type": None, "codes": ["REV/0450"]}]})["input_ids"] == [
+        from_zero.unk_token_id,
+        0,
+    ]
     assert (from_zero.pad_token_id, from_zero.unk_token_id, from_zero.mask_token_id) == (2, 3, 4)
 
 
@@ -206,7 +210,7 @@ def test_the_code_that_is_saved_with_it_loads_without_the_package(tokenizer, tmp
         ClaimTokenizer._auto_class = None
     script = (
         "import sys; sys.modules['claim_transformers'] = None\n"
-        "from transformers import AutoTokenizer\n"
+        "from transformers import AutoTokenizer, DataCollatorWithPadding\n"
         f"tokenizer = AutoTokenizer.from_pretrained({str(tmp_path / 'checkpoint')!r}, trust_remote_code=True)\n"
         f"print(tokenizer({PATIENT!r})['input_ids'])\n"
     )
@@ -235,11 +239,69 @@ def test_a_name_without_a_checkpoint_says_what_was_expected(tmp_path):
 
 
 def test_pickle_and_fingerprint_forget_what_is_derived(tokenizer):
-    before = pickle.dumps(tokenizer)
+    hasher = pytest.importorskip("datasets.fingerprint").Hasher
+    before, fingerprint = pickle.dumps(tokenizer), hasher.hash(tokenizer)
     table = pa.table({"visit_day": [[1]], "visit_type": [["OP"]], "codes": [[["REV/0450"]]]})
     expected = tokenizer.encode_table(table)
+    rows = [tokenizer(row) for row in table.to_pylist()]
+    DataCollatorWithPadding(tokenizer)(rows)
+    tokenizer(TEXT, max_length=1, truncation=True)
+    tokenizer({"visit_day": [1], "visit_type": ["televisit"], "codes": [["LOINC/1"]]})
     assert pickle.dumps(tokenizer) == before
-    assert pickle.loads(before).encode_table(table).equals(expected)
+    assert hasher.hash(tokenizer) == fingerprint
+    loaded = pickle.loads(before)
+    assert loaded.encode_table(table).equals(expected)
+    assert hasher.hash(loaded) == fingerprint
+    assert hasher.hash(copy.deepcopy(tokenizer)) == fingerprint
+    tokenizer.add_tokens(["ICD10CM/U071"])
+    assert hasher.hash(tokenizer) != fingerprint
+
+
+def test_the_fingerprint_is_the_same_in_another_process(tokenizer, tmp_path):
+    hasher = pytest.importorskip("datasets.fingerprint").Hasher
+    tokenizer.save_pretrained(tmp_path)
+    code = (
+        "import sys; from datasets.fingerprint import Hasher; from claim_transformers import ClaimTokenizer; "
+        "tokenizer = ClaimTokenizer.from_pretrained(sys.argv[1]); tokenizer('SEX/F'); print(Hasher.hash(tokenizer))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    found = {subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip() for _ in range(2)}
+    assert found == {hasher.hash(ClaimTokenizer.from_pretrained(tmp_path))}
+
+
+@pytest.mark.parametrize("layout", ["row", "visits"])
+def test_map_takes_the_tokenizer_itself_and_finds_its_cache_again(tokenizer, tmp_path, layout):
+    datasets = pytest.importorskip("datasets")
+    rows = [
+        {"label": 1, "sex": "F", "visit_day": [1, 9], "visit_type": ["OP", "OP"], "codes": [["REV/0450"], []]},
+        {"label": 0, "sex": None, "visit_day": [], "visit_type": [], "codes": []},
+        {"label": 0, "sex": "F", "visit_day": [4], "visit_type": ["IP"], "codes": [["ICD9CM/49390"]]},
+    ]
+    if layout == "visits":
+        rows = [
+            {"label": 1, "sex": "F", "visits": [{"day": 1, "type": "OP", "codes": ["REV/0450"]}]},
+            {"label": 0, "sex": None, "visits": []},
+            {"label": 0, "sex": "M", "visits": [{"day": 4, "type": None, "codes": None}]},
+        ]
+    datasets.Dataset.from_list(rows).save_to_disk(tmp_path)
+    dataset = datasets.load_from_disk(tmp_path)
+    options = {"batched": True, "batch_size": 2, "remove_columns": [name for name in rows[0] if name != "label"]}
+    encoded = dataset.map(tokenizer, **options)
+    assert set(encoded.column_names) == {"label", "input_ids", "visit_ids", "visit_days", "attention_mask"}
+    for row, found in zip(rows, encoded, strict=True):
+        assert found == {"label": row["label"], **tokenizer(row)}
+    files = set(tmp_path.iterdir())
+    again = datasets.load_from_disk(tmp_path).map(tokenizer, **options)
+    assert again.cache_files == encoded.cache_files
+    assert set(tmp_path.iterdir()) == files
+    truncated = dataset.map(lambda batch: tokenizer(batch, truncation=True, max_length=2), **options)
+    assert max(map(len, truncated["input_ids"])) == 2
+
+
+def test_columns_of_a_batch_that_differ_in_length_are_refused(tokenizer):
+    batch = {"sex": ["F"], "visit_day": [[1], [2]], "visit_type": [["OP"], ["OP"]], "codes": [[[]], [[]]]}
+    with pytest.raises(ValueError, match="columns of a batch to have one length, found 2 lengths"):
+        tokenizer(batch)
 
 
 def test_map_over_a_data_set_gives_tokenised_rows(tokenizer):
@@ -300,6 +362,11 @@ def test_messages_hold_no_value_of_a_patient(tokenizer):
         {**marked, "visit_type": ["OP"], "visit_day": ["ZZCANARY"]},
         {**marked, "visit_type": ["OP"], "birth_day": "ZZCANARY"},
         {**marked, "visit_type": ["OP"], "age": "ZZCANARY"},
+        {**marked, "visit_type": ["OP"], "age": -20240229},
+        {**marked, "visit_type": ["OP"], "birth_day": 20240230},
+        {**marked, "visit_type": ["OP"], "sex": "ZZCANARY"},
+        {**marked, "visit_type": ["OP"], "codes": [["ZZCANARY"]]},
+        {**marked, "visit_type": ["OP"], "visit_day": ["2024-02-30"], "birth_day": "ZZCANARY"},
         {"ZZCANARY": 1},
     ]
     for fault in faults:

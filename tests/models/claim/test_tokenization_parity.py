@@ -1,5 +1,9 @@
 """The bulk path and the single-patient path write the same tokens, whatever the layout of the table."""
 
+import datetime as dt
+import logging
+
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -20,14 +24,13 @@ CODES = [
     "NDC/00093014599",
     "REV/0450",
     "LOINC/4548-4",
-    "[MASK]",
-    "[PAD]",
     "AGE/9",
     "TYPE/OP",
     "UNK/NDC",
-    "no code at all",
     "",
     "é/ü",
+    " icd9cm/493.92 ",
+    "HCPCS/99213-25",
 ]
 CATEGORIES = {
     "prefixes": {"ICD9CM/493": "CCS/128", "ICD9CM/25": "CCS/49", "ICD10CM/E11": "CCS/49"},
@@ -54,15 +57,15 @@ TOKENS = [
 
 visit = st.tuples(
     st.integers(-40, 9000),
-    st.sampled_from(["IP", "OP", "RX", "", None]),
+    st.sampled_from(["IP", "OP", "RX", "outpatient", " ip", "", None]),
     st.one_of(st.none(), st.lists(st.one_of(st.none(), st.sampled_from(CODES)), max_size=6)),
 )
 patient = st.fixed_dictionaries(
     {
-        "sex": st.sampled_from(["F", "M", "X", None]),
-        "birth_day": st.one_of(st.none(), st.integers(-40000, 8000)),
+        "sex": st.sampled_from(["F", "M", "X", "female", " Male ", None]),
+        "birth_day": st.one_of(st.none(), st.integers(-40000, -40)),
         "index_day": st.one_of(st.none(), st.integers(9001, 20000)),
-        "age": st.one_of(st.none(), st.integers(-3, 130)),
+        "age": st.one_of(st.none(), st.integers(0, 120)),
         "visits": st.one_of(st.none(), st.lists(visit, max_size=7)),
         "patient_codes": st.one_of(st.none(), st.lists(st.one_of(st.none(), st.sampled_from(CODES)), max_size=4)),
     }
@@ -178,7 +181,7 @@ def test_other_patients_change_no_token_of_a_patient():
 
 def test_structured_patient_equals_its_row():
     tokenizer = make_tokenizer(time_tokens="day")
-    visits = [{"day": 100, "type": "OP", "codes": ["ICD9CM/49392"]}, {"day": 112, "codes": None}]
+    visits = [{"day": 100, "type": "OP", "codes": ["ICD9CM/49392"]}, {"day": 112, "type": None, "codes": None}]
     row = {
         "visit_day": [100, 112],
         "visit_type": ["OP", None],
@@ -292,6 +295,25 @@ def test_an_over_long_visit_keeps_known_codes_before_unknown_ones():
         ({"visit_day": [5.0]}, "integer"),
         ({"visit_type": [7]}, "string"),
         ({"codes": [[7]]}, "string"),
+        ({"codes": [["E119"]]}, "expected codes as SYSTEM/CODE, found 1 without a system"),
+        ({"codes": [["[MASK]"]]}, "without a system"),
+        ({"codes": [["NDC/"]]}, "without a system"),
+        ({"patient_codes": ["COUNTY"]}, "without a system"),
+        ({"sex": "1"}, "expected sex to be F, M or U"),
+        ({"sex": 1}, "sex"),
+        ({"gender": "F"}, "write gender as sex"),
+        ({"birth_date": 1}, "write birth_date as birth_day"),
+        ({"age": -1}, "age of 0 to 120"),
+        ({"age": 121}, "age of 0 to 120"),
+        ({"age": 1962.0}, "age of 0 to 120"),
+        ({"birth_day": 6}, "age of 0 to 120"),
+        ({"birth_day": 10, "index_day": 9}, "age of 0 to 120"),
+        ({"visit_day": ["2020-02-30"]}, "day"),
+        ({"visit_day": ["20200229"]}, "YYYY-MM-DD"),
+        ({"visit_day": [dt.datetime(2020, 2, 29, 13)]}, "YYYY-MM-DD"),
+        ({"visit_day": [dt.datetime(2020, 2, 29, tzinfo=dt.UTC)]}, "YYYY-MM-DD"),
+        ({"visit_day": [dt.date(2020, 2, 29)], "birth_day": 100}, "all days of a patient as integers or all as dates"),
+        ({"birth_day": dt.date(1960, 2, 29)}, "all days of a patient as integers or all as dates"),
     ],
 )
 def test_both_paths_refuse_the_same_faults(change, message):
@@ -341,7 +363,7 @@ def test_without_back_off_an_unseen_code_is_unknown_of_its_system():
 
 def test_text_of_a_special_token_in_the_data_is_data():
     tokenizer = make_tokenizer()
-    special = ["[MASK]", "[PAD]", "TYPE/IP", "AGE/9", "SEX/F", "GAP/1", "UNK/NDC", "DAY/1"]
+    special = ["TYPE/IP", "AGE/9", "SEX/F", "GAP/1", "UNK/NDC", "DAY/1"]
     row = {"visit_day": [1], "visit_type": ["OP"], "codes": [special]}
     tokens = tokenizer.convert_ids_to_tokens(tokenizer(row)["input_ids"])
     assert tokens == ["SEX/U", "TYPE/OP", "GAP/START", "[UNK]"]
@@ -373,3 +395,115 @@ def test_category_ids_follow_the_token_and_masks_name_codes_only():
     }
     targets = {token for token, number in tokenizer.get_vocab().items() if tokenizer.target_mask[number]}
     assert targets == set(TOKENS) - set(STRUCTURE)
+
+
+CANONICAL = {
+    "sex": "F",
+    "birth_day": 10_957,
+    "index_day": 18_400,
+    "visit_day": [18_262, 18_300],
+    "visit_type": ["OP", "IP"],
+    "codes": [["ICD9CM/49392", "NDC/00093014501"], ["ICD9CM/E8859", "HCPCS/J7613"]],
+}
+VISITS = [
+    {"day": "2020-02-08", "type": "inpatient", "codes": ["ICD9CM/e885.9", "HCPCS/J7613 25"]},
+    {"day": "2020-01-01", "type": "OP ", "codes": ["icd-9-cm/493.92", "NDC/0093-0145-01"]},
+]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sex": "female"},
+        {"sex": " Female "},
+        {"sex": "f"},
+        {"visit_type": ["outpatient", "Inpatient"]},
+        {"visit_type": ["OP ", "\u00a0ip"]},
+        {"codes": [["icd9cm/493.92", "NDC/0093-0145-01"], ["ICD9CM/E885.9", " hcpcs/j7613"]]},
+        {"codes": [["ICD9CM/49392\u2003", "NDC/00093-0145-01", ""], ["icd9cm / e8859", "HCPCS/J7613-25-59", None]]},
+        {"visit_day": [18_300, 18_262], "visit_type": ["IP", "OP"], "codes": CANONICAL["codes"][::-1]},
+        {
+            "visit_day": [dt.date(2020, 1, 1), dt.date(2020, 2, 8)],
+            "birth_day": dt.date(2000, 1, 1),
+            "index_day": dt.date(2020, 5, 18),
+        },
+        {"visit_day": ["2020-01-01", "2020-02-08"], "birth_day": "2000-01-01", "index_day": "2020-05-18"},
+        {
+            "visit_day": [dt.datetime(2020, 1, 1), dt.datetime(2020, 2, 8)],
+            "birth_day": dt.datetime(2000, 1, 1),
+            "index_day": dt.datetime(2020, 5, 18),
+        },
+    ],
+)
+def test_what_means_the_same_is_written_the_same(change):
+    tokenizer = make_tokenizer()
+    expected = tokenizer.encode_table(pa.Table.from_pylist([CANONICAL]))
+    changed = {**CANONICAL, **change}
+    assert tokenizer.encode_table(pa.Table.from_pylist([changed])).equals(expected)
+    assert tokenizer(changed)["input_ids"] == expected["input_ids"][0].as_py()
+    assert tokenizer(changed)["visit_days"] == expected["visit_days"][0].as_py()
+
+
+def test_visits_of_a_dictionary_may_stand_in_any_order_with_dates_and_words():
+    tokenizer = make_tokenizer()
+    patient = {"sex": "FEMALE", "birth_day": "2000-01-01", "index_day": np.datetime64("2020-05-18"), "visits": VISITS}
+    assert dict(tokenizer(patient)) == dict(tokenizer(CANONICAL))
+
+
+@pytest.mark.parametrize("key", ["day", "type", "codes"])
+def test_a_visit_without_one_of_its_keys_is_refused(key):
+    visit = {name: value for name, value in VISITS[0].items() if name != key}
+    with pytest.raises(ValueError, match=rf"found no {key}; write None for what is not known"):
+        make_tokenizer()({"visits": [visit | {"code": ["REV/0450"]}]})
+
+
+def test_a_drug_of_ten_digits_backs_off_to_no_other_drug():
+    tokenizer = make_tokenizer([*STRUCTURE, "NDC/930145012"])
+    row = {"visit_day": [1], "visit_type": ["OP"], "codes": [["NDC/9301450123"]]}
+    assert tokenizer.decode(tokenizer(row)["input_ids"]).endswith("UNK/NDC")
+
+
+def warnings_of(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.getMessage().startswith("W_UNKNOWN")]
+
+
+@pytest.mark.parametrize("encode", ["one", "table"])
+def test_a_call_of_mostly_unknown_codes_warns_once_with_the_share_by_system_and_the_cure(encode, caplog):
+    tokenizer = make_tokenizer()
+    call = tokenizer if encode == "one" else lambda row: tokenizer.encode_table(pa.Table.from_pylist([row]))
+    row = {"visit_day": [1], "visit_type": ["OP"]}
+    half = {**row, "codes": [["ICD9CM/49392", "ICD10CM/J45"]]}
+    more = {**row, "codes": [["ICD9CM/49392", "icd10cm/J45", "ICD10CM/E119", "ICD10CM/I10", "LOINC/1"]]}
+    with caplog.at_level(logging.WARNING):
+        call(half)
+        assert not warnings_of(caplog)
+        call(more)
+        call(more)
+    (said,) = warnings_of(caplog)
+    assert "found 60 % of 5 unknown: 67% of 3 ICD10CM, 100% of 1 OTHER. Extend it (tokenizer.add_tokens" in said
+    assert "J45" not in said
+
+
+@pytest.mark.parametrize("encode", ["one", "table"])
+def test_a_visit_type_that_is_no_claim_type_warns_once(encode, caplog):
+    tokenizer = make_tokenizer()
+    call = tokenizer if encode == "one" else lambda row: tokenizer.encode_table(pa.Table.from_pylist([row]))
+    row = {"visit_day": [1], "codes": [["ICD9CM/49392"]]}
+    with caplog.at_level(logging.WARNING):
+        for kind in ("RX", "", "OP"):
+            call({**row, "visit_type": [kind]})
+        assert not warnings_of(caplog)
+        for _ in range(2):
+            call({**row, "visit_type": ["televisit"]})
+    (said,) = warnings_of(caplog)
+    assert "found 1 other types, written as UNK/TYPE" in said
+    assert "televisit" not in said
+
+
+def test_a_gap_of_8192_days_is_that_of_4096_and_more_on_both_paths():
+    tokenizer = make_tokenizer(time_tokens="gap")
+    for gap_days, token in ((4095, "GAP/2048"), (4096, "GAP/4096"), (8191, "GAP/4096"), (8192, "GAP/4096")):
+        row = {"visit_day": [1, 1 + gap_days], "visit_type": ["OP", "OP"], "codes": [[], []]}
+        table = tokenizer.encode_table(pa.Table.from_pylist([row]))
+        assert table["input_ids"][0].as_py() == tokenizer(row)["input_ids"]
+        assert tokenizer.convert_ids_to_tokens(tokenizer(row)["input_ids"])[-1] == token

@@ -174,7 +174,13 @@ def test_max_size_keeps_the_codes_of_most_patients():
 def test_damaged_text_never_becomes_a_token():
     damaged = ["REV/04 50", "[MASK]", "AGE/5", "UNK/NDC", "REV/é", "rev/0450", "REV/", "REV/" + "0" * 65]
     patients = patients_with({"REV/0450": 11, **dict.fromkeys(damaged, 12)})
-    assert codes_of(ClaimTokenizer.train_from_dataset(patients)) == {"REV/0450"}
+    assert codes_of(ClaimTokenizer.train_from_dataset(to_table(patients))) == {"REV/0450"}
+
+
+def test_a_code_in_another_writing_is_counted_as_the_code():
+    written = {"ICD9CM/49392": 4, "icd9cm/493.92": 4, " ICD9CM/493.92 ": 3}
+    for patients in (patients_with(written), to_table(patients_with(written))):
+        assert codes_of(ClaimTokenizer.train_from_dataset(patients)) == {"ICD9CM/49392"}
 
 
 def test_a_data_set_and_its_stream_give_the_vocabulary_of_its_table():

@@ -102,6 +102,15 @@ def test_the_manifest_names_inputs_counts_and_versions_but_not_the_salt(tmp_path
     assert (file["name"], file["rows"], len(file["sha256"])) == ("pharmacy_claim.csv", 1, 64)
     assert "duckdb" in manifest["versions"]
     assert "secret" not in json.dumps(manifest)
+    assert manifest["simulation"] is None
+
+
+def test_the_manifest_says_which_simulation_made_the_claims_whatever_source_reads_them(tmp_path: Path) -> None:
+    raw = write_tuva(tmp_path / "raw", pharmacy=[pharmacy_claim()])
+    (raw / "simulation.json").write_text(json.dumps({"simulation_version": 3, "seed": 8, "patients": 1}))
+    for source in ("tuva", "simulated"):
+        _run(source, raw, tmp_path / source)
+        assert open_folder(tmp_path / source).manifest["simulation"] == {"version": 3, "seed": 8}
 
 
 def test_bytes_do_not_depend_on_the_order_of_rows_or_threads(tmp_path: Path) -> None:

@@ -69,7 +69,8 @@ def outcome_readout(
 
     Raises:
         TypeError: If the model is no `ClaimForPreTraining`.
-        ValueError: If the model has no such head, or no category of it has to do with the outcome.
+        ValueError: If the model has no such head, no category of it has to do with the outcome, or a name is none of
+            its categories. The message says which are the nearest.
     """
     # By its heads and not by its class: a model of remote code has another class of the same name.
     if not hasattr(model, "nvp_decoder"):
@@ -79,7 +80,7 @@ def outcome_readout(
         )
     tokenizer.check_vocabulary(model.config)
     names = tokenizer.category_names
-    chosen = [name for name in codes if name in set(names)]
+    chosen = list(codes) if codes and set(codes) <= set(names) else None
     chosen = chosen or outcome_tokens(tokenizer, codes, target="category", allow_wider=True)
     columns = torch.tensor([names.index(name) for name in chosen])
     decoder: torch.nn.Linear
@@ -133,12 +134,40 @@ def outcome_probability(
         `NDArray[float]` of shape `(patients,)`: `1 - prod(1 - p)` over the categories of the outcome.
 
     Raises:
-        TypeError, ValueError: As [`outcome_readout`].
+        TypeError, ValueError: As [`outcome_readout`]; also if rows have no index date, their tokens are those of
+            another tokenizer, or the tokenizer knows none of their codes.
     """
+    _refuse_unknown_rows(tokenized, tokenizer)
     readout = outcome_readout(model, tokenizer, codes, is_inpatient=is_inpatient)
     logits = _read_out(model, tokenized, readout, batch_size=batch_size)
     probability: NDArray[np.float64] = -np.expm1(-np.logaddexp(0.0, logits).sum(axis=1))
     return probability
+
+
+def _refuse_unknown_rows(tokenized: "pa.Table | datasets.Dataset", tokenizer: ClaimTokenizer) -> None:
+    """Refuse rows of which a model would say something all the same."""
+    if len(tokenized) == 0:
+        return
+    table = tokenized if hasattr(tokenized, "schema") else tokenized.with_format("arrow")[:]
+    days, ids = ragged_column(table, "visit_days"), ragged_column(table, "input_ids").values
+    in_visit = ragged_column(table, "visit_ids").values > 0
+    # Every visit lies before the index date, so that it is at least a day after the first one.
+    undated = (days.values[days.position == 0] == 0) & (days.lengths > 1)
+    if undated.any():
+        raise ValueError(
+            f"expected an index date in every row, found {undated.sum()} of {len(undated)} rows without one; add "
+            "index_day, the day of the prediction, before the rows are tokenised"
+        )
+    if ids.size and ids.max() >= len(tokenizer):
+        raise ValueError(
+            f"expected tokens below {len(tokenizer)}, the size of the vocabulary, found larger ones: the rows were "
+            "tokenised by another tokenizer; use the one of the model"
+        )
+    if in_visit.any() and not tokenizer.target_mask[ids[in_visit]].any():
+        raise ValueError(
+            "expected codes that the tokenizer knows, found none in any visit of any row; take a checkpoint that "
+            "learned the code systems of these claims"
+        )
 
 
 def start_from_readout(

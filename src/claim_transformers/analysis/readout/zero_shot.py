@@ -5,7 +5,8 @@ probability that the next visit carries any of the outcome's codes is `1 - prod(
 outcome. It ranks patients; as a risk over a horizon it is not calibrated, because a visit is not a year.
 """
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from claim_transformers.analysis.readout.probes import evaluating, token_batches
 from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
+from claim_transformers.models.claim.canonical_claim import CODE_SYSTEMS
 
 if TYPE_CHECKING:
     import datasets
@@ -82,17 +84,21 @@ def outcome_tokens(
     if not codes:
         raise ValueError("expected at least one code of the outcome, found none")
     known = _output_ids(tokenizer, target)
-    wanted = tuple(codes)
     members = _members_of_categories(tokenizer)
+    # As codes are written: an entry is the beginning of one, so that zeros are not put back.
+    wanted = tuple(code if code in known else code.strip().upper().replace(".", "") for code in codes)
+    prefixes = _beginnings(wanted, known, members)
     # A category denotes the outcome when every code that the rules put there does: `CCS/128` is `ICD9CM/493`, but
     # `CCS/662` is self-inflicted injury and suicidal ideation alike and does not denote `ICD9CM/E95`.
     found = [
         name
         for name in known
-        if name.startswith(wanted) or (name in members and all(code.startswith(wanted) for code in members[name]))
+        if name in wanted
+        or name.startswith(prefixes)
+        or (name in members and all(code.startswith(prefixes) for code in members[name]))
     ]
     if not found and allow_wider:
-        found = _wider_tokens(tokenizer, wanted, known, members)
+        found = _wider_tokens(prefixes, known, members)
     if not found:
         raise ValueError(
             f"expected targets of next-visit prediction that denote {sorted(codes)}, found none; a larger training "
@@ -100,6 +106,25 @@ def outcome_tokens(
             "are no targets (an admission has DRG codes)"
         )
     return sorted(found)
+
+
+def _beginnings(entries: Sequence[str], known: Collection[str], categories: Iterable[str]) -> tuple[str, ...]:
+    """The entries that are beginnings of codes; a name that is neither that nor an output is refused, not left out."""
+    of_categories = {_system(name) for name in categories} - set(CODE_SYSTEMS)
+    of_codes = {*CODE_SYSTEMS, *map(_system, known)} - of_categories
+    beginnings = tuple(entry for entry in entries if "/" in entry and _system(entry) in of_codes)
+    if unknown := sorted(set(entries) - set(known) - set(beginnings)):
+        nearest = difflib.get_close_matches(unknown[0], known, n=3, cutoff=0.0)
+        raise ValueError(
+            "expected outcomes as SYSTEM/PREFIX, such as ICD9CM/493, or as categories of the checkpoint, found "
+            f"{unknown}; the nearest names are {', '.join(nearest)}; claim types are no targets (an admission has DRG "
+            "codes)"
+        )
+    return beginnings
+
+
+def _system(name: str) -> str:
+    return name.partition("/")[0]
 
 
 def _output_ids(tokenizer: ClaimTokenizer, target: str) -> dict[str, int]:
@@ -124,9 +149,7 @@ def _members_of_categories(tokenizer: ClaimTokenizer) -> dict[str, list[str]]:
     return members
 
 
-def _wider_tokens(
-    tokenizer: ClaimTokenizer, wanted: tuple[str, ...], known: Mapping[str, int], members: Mapping[str, list[str]]
-) -> list[str]:
+def _wider_tokens(wanted: tuple[str, ...], known: Collection[str], members: Mapping[str, list[str]]) -> list[str]:
     """Outputs that mean the outcome and more: its entries' shorter prefixes, and categories that hold part of it."""
     shorter = [name for name in known if "/" in name and any(code.startswith(name) for code in wanted)]
     holding = [

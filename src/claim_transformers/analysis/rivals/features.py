@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from claim_transformers.claims.ages import whole_years
 from claim_transformers.codes import CategoryRules
+from claim_transformers.training.labels import LABEL_COLUMN, label_name
 from claim_transformers.training.token_columns import scalar_column
 
 if TYPE_CHECKING:
@@ -101,10 +102,10 @@ def demographics(examples: pa.Table) -> tuple[NDArray[np.float64], list[str]]:
 
 def read_labels(examples: pa.Table) -> NDArray[np.int64]:
     """Read the labels of a cohort: one per example, or one list of 0 and 1 per example."""
-    column = examples["label"]
+    column = examples[label_name(examples.column_names) or LABEL_COLUMN]
     if pa.types.is_fixed_size_list(column.type):
-        examples = pa.table({"label": column.cast(pa.list_(column.type.value_type))})
-    values = scalar_column(examples, "label") if examples.num_rows else np.zeros(0)
+        column = column.cast(pa.list_(column.type.value_type))
+    values = scalar_column(pa.table({LABEL_COLUMN: column}), LABEL_COLUMN) if examples.num_rows else np.zeros(0)
     if not np.isin(values, (0, 1)).all():
         raise ValueError("expected labels 0 or 1, found others")
     return values.astype(np.int64)

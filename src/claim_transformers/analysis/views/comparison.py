@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from claim_transformers.training import MetricInterval, auroc, paired_difference, score_binary
-from claim_transformers.training.predictions import METRICS, PREDICTIONS
+from claim_transformers.training.predictions import METRICS, PREDICTION_KEYS, PREDICTIONS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -66,7 +67,7 @@ class Comparison:
 
 
 def compare_models(folders: Sequence[str | Path], *, reference: str | None = None) -> Comparison:
-    """Reads the predictions of several models and compares them on the same rows.
+    """Reads the predictions of several models and compares them on the same rows, joined by patient and index date.
 
     Args:
         folders (`list[str]`): Folders with `predictions.parquet` and `metrics.json`, as `save_predictions` writes.
@@ -77,13 +78,13 @@ def compare_models(folders: Sequence[str | Path], *, reference: str | None = Non
         `Comparison`: Metrics, intervals and paired differences.
 
     Raises:
-        ValueError: If there is no folder, the models were scored on different rows, the reference is unknown, or two
-            models bear one name.
+        ValueError: If there is no folder, the models were scored on different rows, an example was scored twice, the
+            reference is unknown, or two models bear one name.
     """
     if not folders:
         raise ValueError("expected folders with predictions, found none")
     scores: dict[str, NDArray[np.float64]] = {}
-    labels, patients = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    labels, patients, examples = np.zeros(0, np.int64), np.zeros(0, np.int64), pa.table({})
     for position, folder in enumerate(map(Path, folders)):
         name = str(json.loads((folder / METRICS).read_text(encoding="utf-8"))["name"])
         if name in scores:
@@ -91,12 +92,15 @@ def compare_models(folders: Sequence[str | Path], *, reference: str | None = Non
                 f"expected models of different names, found {name!r} in {folder.name!r} and in a folder before it; "
                 "give one of them a --name"
             )
-        table = pq.read_table(folder / PREDICTIONS).sort_by("row")
+        table, keys = _by_example(folder)
         found = table["label"].to_numpy().astype(np.int64)
         if position == 0:
-            labels, patients = found, table["patient"].to_numpy()
-        elif not np.array_equal(found, labels):
-            raise ValueError(f"expected all models on the same rows, found others in {folder.name!r}")
+            labels, patients, examples = found, table["patient"].to_numpy(), keys
+        elif not keys.equals(examples) or not np.array_equal(found, labels):
+            raise ValueError(
+                f"expected all models on the same rows, found others in {folder.name!r}: predictions are joined by "
+                f"{' and '.join(examples.column_names)}, and labels must agree"
+            )
         scores[name] = table["score"].to_numpy()
     metrics = {name: score_binary(labels, score, patients) for name, score in scores.items()}
     reference = reference or _default_reference(metrics)
@@ -108,6 +112,25 @@ def compare_models(folders: Sequence[str | Path], *, reference: str | None = Non
         if name != reference
     }
     return Comparison(labels, scores, metrics, reference, differences)
+
+
+def _by_example(folder: Path) -> tuple[pa.Table, pa.Table]:
+    """Predictions in the order of their examples, whatever the order of the file, and which examples those are."""
+    table = pq.read_table(folder / PREDICTIONS)
+    names = [name for name in PREDICTION_KEYS if name in table.column_names]
+    if "patient_id" not in names:
+        raise ValueError(
+            f"expected patient_id in {PREDICTIONS} of {folder.name!r}, found none: it is of an older version; score "
+            "the split again"
+        )
+    table = table.sort_by([(name, "ascending") for name in names])
+    keys = table.select(names).combine_chunks()
+    if keys.group_by(names).aggregate([]).num_rows != keys.num_rows:
+        raise ValueError(
+            f"expected one prediction for each {' and '.join(names)} in {folder.name!r}, found several; keep "
+            "index_day in the examples that are scored"
+        )
+    return table, keys
 
 
 def _default_reference(metrics: Mapping[str, Mapping[str, MetricInterval]]) -> str:

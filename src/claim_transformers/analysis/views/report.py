@@ -1,6 +1,7 @@
 """HTML report of a run: who was in, how the models learned, how well they predict. It opens offline."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from claim_transformers.training.predictions import PREDICTIONS
 from claim_transformers.version import __version__
 
 _TEMPLATE = Path(__file__).parent / "report_template.html"
+# The name that run_baselines.py gives to what the simulator knows.
+_TRUE_RISK = "True risk"
 _PRETRAINING_CURVES = ("nvp_loss", "cp_loss", "eval_nvp_loss", "eval_cp_loss")
 _FINE_TUNING_CURVES = ("loss", "eval_loss", "eval_auroc")
 
@@ -39,13 +42,14 @@ def write_report(run: str | Path, *, title: str = "Claims to risk", reference: s
     folders = _model_folders(run)
     comparison = compare_models(folders, reference=reference)
     splits = _cohort_splits(run / "cohort")
+    definition = json.loads((run / "cohort" / "cohort.json").read_text(encoding="utf-8"))
     embedding = _embedding(run)
     learning = _learning_plots(run, folders)
     template = Environment(autoescape=True).from_string(_TEMPLATE.read_text(encoding="utf-8"))
     page = template.render(
         title=title,
         version=__version__,
-        cohort=json.loads((run / "cohort" / "cohort.json").read_text(encoding="utf-8")),
+        cohort=definition,
         attrition=json.loads((run / "cohort" / "attrition.json").read_text(encoding="utf-8")),
         splits=[(name, table.num_rows) for name, table in splits.items()],
         test_examples=len(comparison.labels),
@@ -53,13 +57,14 @@ def write_report(run: str | Path, *, title: str = "Claims to risk", reference: s
         metrics=list(next(iter(comparison.metrics.values()))),
         rows=_table_rows(comparison),
         reference=comparison.reference,
+        has_true_risk=_TRUE_RISK in comparison.scores,
         roc=roc_plot(comparison.labels, comparison.scores),
         calibration=calibration_plot(comparison.labels, comparison.scores),
         learning=learning,
         embedding=embedding and embedding_plot(embedding.points, embedding.groups, "Patients before fine-tuning"),
         silhouette=embedding.silhouette if embedding else None,
         ledger=_ledger(run / "claims" / "quality_report.json"),
-        provenance=_provenance(run),
+        provenance=_provenance(run, definition),
     )
     (run / "report.html").write_text(page, encoding="utf-8")
     (run / "results.json").write_text(json.dumps(comparison.to_dict(), indent=1) + "\n", encoding="utf-8")
@@ -128,10 +133,15 @@ def _ledger(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _provenance(run: Path) -> str:
-    path = run / "raw" / "simulation.json"
-    if not path.is_file():
-        return ""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    version, seed = content["simulation_version"], content["seed"]
-    return f"Claims are simulated (version {version}, seed {seed}); they describe nobody."
+def _provenance(run: Path, definition: Mapping[str, Any]) -> str:
+    """Say whether the claims are simulated, as the cohort or the folder of claims has it; unknown is unknown."""
+    facts = definition.get("claims")
+    manifest = run / "claims" / "manifest.json"
+    if facts is None and manifest.is_file():
+        facts = json.loads(manifest.read_text(encoding="utf-8"))
+    facts = facts or {}
+    if simulation := facts.get("simulation"):
+        made = f"version {simulation['version']}, seed {simulation['seed']}"
+        return f"Claims are simulated ({made}); they describe nobody."
+    source = f" of the source {facts['source']}" if facts.get("source") else ""
+    return f"Whether these claims{source} are real or simulated is not recorded; treat them as real."

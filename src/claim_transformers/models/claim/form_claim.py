@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from .canonical_claim import CODE_SYSTEMS, canonical_code
 from .categories_claim import CodeCategories
-from .vocabulary_claim import CODE_SYSTEMS, read_json_object
+from .vocabulary_claim import read_json_object
 
 FORM_FILE = "form.json"
 _FORM_VERSION = 2
@@ -134,6 +135,7 @@ class ClaimForm:
 
     def group(self, code: str) -> str | None:
         """What takes the place of a code of a visit; `None` where it is left out."""
+        code = canonical_code(code)
         if self.hides(code):
             return None
         system = code.partition("/")[0]
@@ -222,7 +224,7 @@ class ClaimForm:
         bin_measures = county_measures is not None and bool(self.county_bins)
         kept = [
             code
-            for code in codes
+            for code in map(canonical_code, codes)
             if not code.startswith(left_out) and not (bin_measures and code.startswith(f"{COUNTY}/"))
         ]
         if not bin_measures or county_measures is None or "county" in self.hide:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .canonical_claim import canonical_code
 from .form_claim import COUNTY, NUMBER_COLUMNS, PAID, ClaimForm, other_bins
 from .visits_claim import as_strings, flatten_lists, load_arrow
 
@@ -146,7 +147,9 @@ class FormWriter:
         rows = np.arange(claims.num_rows)
         if "patient_codes" in claims.schema.names:
             codes, codes_per_row = flatten_lists(_one_array(claims.column("patient_codes")), "patient_codes")
-            codes = as_strings(codes, "patient_codes").cast(pa.string())
+            encoded = as_strings(codes, "patient_codes").cast(pa.string()).dictionary_encode()
+            distinct = pa.array(map(canonical_code, encoded.dictionary.to_pylist()), pa.string())
+            codes = distinct.take(encoded.indices)
         else:
             codes, codes_per_row = pa.array([], pa.string()), np.zeros(claims.num_rows, dtype=np.int64)
         bin_measures = bool(form.county_bins) and "county_measures" in claims.schema.names

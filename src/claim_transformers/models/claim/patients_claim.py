@@ -7,6 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .canonical_claim import (
+    DAY_COLUMNS,
+    OLDEST_YEARS,
+    canonical_sex,
+    canonical_type,
+    day_number,
+    has_system,
+    impossible_age,
+    refuse_other_names,
+    two_kinds_of_days,
+    whole_number,
+    without_system,
+)
 from .form_claim import ClaimForm
 from .vocabulary_claim import GAP_BOUNDS_DAYS, GAP_START, ClaimVocabulary, EncodingOptions, gap_bucket
 
@@ -22,7 +35,7 @@ class _Visit(NamedTuple):
 
 
 @dataclass
-class _PatientHistory:
+class PatientHistory:
     """What the tokenizer knows of a patient, visits ordered by (day, type).
 
     Args:
@@ -51,7 +64,7 @@ def age_in_years(birth_day: np.typing.ArrayLike, day: np.typing.ArrayLike) -> np
     return years
 
 
-def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> _PatientHistory:
+def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> PatientHistory:
     """Read a patient in either of the two layouts a caller may hold.
 
     Args:
@@ -63,11 +76,12 @@ def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> _
         form ([`ClaimForm`], *optional*): How codes and numbers are written.
 
     Returns:
-        `_PatientHistory`: Visits of one day and type are joined, and all are ordered.
+        `PatientHistory`: Visits of one day and type are joined, and all are ordered.
 
     Raises:
         ValueError: If a key is missing, a value has the wrong type, or a visit is not before `index_day`. The message
-            names the position, never a value. Also if its codes are written in another form.
+            names the position, never a value. Also if its codes are written in another form, a code has no system, a
+            sex is none, or the patient is not born yet.
 
     Examples:
         >>> patient = {"sex": "F", "visits": [{"day": 1, "type": "OP", "codes": ["HCPCS/99213"]}]}
@@ -75,12 +89,14 @@ def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> _
         >>> visit.day, visit.type, sorted(visit.codes)
         (1, 'OP', ['HCPCS/99213'])
     """
+    refuse_other_names(patient)
     if "visit_day" in patient:
         raw = _visits_of_row(patient)
     elif "visits" in patient:
         raw = _visits_of_list(patient["visits"])
     else:
         raise ValueError("expected a patient with the key 'visits', or a row with the key 'visit_day', found neither")
+    _refuse_two_kinds(patient)
     codes_of_patient = _known_codes(patient.get("patient_codes"), "patient_codes")
     is_hidden = False
     if form is not None:
@@ -92,9 +108,9 @@ def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> _
     joined: dict[tuple[int, str], set[str]] = {}
     for day, visit_type, codes in raw:
         joined.setdefault((day, visit_type), set()).update(codes)
-    history = _PatientHistory(
+    history = PatientHistory(
         age_years=_age(patient.get("age")),
-        sex=patient["sex"] if patient.get("sex") in ("F", "M") and not is_hidden else "U",
+        sex="U" if is_hidden else canonical_sex(patient.get("sex")),
         birth_day=_optional_day(patient.get("birth_day"), "birth_day"),
         index_day=_optional_day(patient.get("index_day"), "index_day"),
         codes=frozenset(codes_of_patient),
@@ -106,12 +122,12 @@ def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> _
 
 
 def encode_history(
-    history: _PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_visits: int | None
+    history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_visits: int | None
 ) -> dict[str, list[int]]:
     """Write one patient as tokens.
 
     Args:
-        history (`_PatientHistory`): The patient.
+        history (`PatientHistory`): The patient.
         vocabulary (`ClaimVocabulary`): Token ids.
         options (`EncodingOptions`): How to write.
         max_visits (`int` or `None`): Number of most recent visits in view; `None` for all.
@@ -144,7 +160,7 @@ def encode_history(
 
 
 def encode_within(
-    history: _PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_length: int
+    history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_length: int
 ) -> dict[str, list[int]]:
     """Write one patient in a limited number of tokens: the oldest visits go first, then codes of the last visit."""
     encoded = encode_history(history, vocabulary, options, options.max_visits)
@@ -158,20 +174,22 @@ def encode_within(
 
 
 def _patient_tokens(
-    history: _PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, visits: Sequence[_Visit]
+    history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, visits: Sequence[_Visit]
 ) -> list[int]:
     """Tokens of slot 0: age, sex, codes of the patient; the unknown token where neither age nor sex is known."""
     age_years = history.age_years
     reference_day = history.index_day if history.index_day is not None else (visits[0].day if visits else None)
     if age_years is None and history.birth_day is not None and reference_day is not None:
         age_years = int(age_in_years(history.birth_day, reference_day))
+        if age_years < 0:
+            raise ValueError(impossible_age(1))
     tokens = [] if age_years is None else [vocabulary.find(f"AGE/{min(max(age_years, 0), options.max_age_years)}")]
     tokens.append(vocabulary.find(f"SEX/{history.sex}"))
     known = [token for token in tokens if token >= 0] or [vocabulary.unk_id]
     return known + sorted({vocabulary.resolve(code)[0] for code in history.codes})
 
 
-def _index_days(history: _PatientHistory, visits: Sequence[_Visit]) -> int:
+def _index_days(history: PatientHistory, visits: Sequence[_Visit]) -> int:
     """Days from the first visit in view to the index date, 0 without either."""
     if history.index_day is None or not visits:
         return 0
@@ -220,9 +238,13 @@ def _visits_of_list(visits: Any) -> list[tuple[int, str, list[str]]]:
     found = []
     for position, visit in enumerate(visits):
         where = f"visits[{position}]"
-        if not isinstance(visit, Mapping) or "day" not in visit:
-            raise ValueError(f"expected {where} to be a mapping with the key 'day', found none")
-        found.append(_visit(visit["day"], visit.get("type"), visit.get("codes"), where))
+        missing = [key for key in ("day", "type", "codes") if not isinstance(visit, Mapping) or key not in visit]
+        if missing:
+            raise ValueError(
+                f"expected {where} to be a mapping with the keys 'day', 'type' and 'codes', found no "
+                f"{', '.join(missing)}; write None for what is not known"
+            )
+        found.append(_visit(visit["day"], visit["type"], visit["codes"], where))
     return found
 
 
@@ -243,21 +265,22 @@ def _visits_of_row(row: Mapping[str, Any]) -> list[tuple[int, str, list[str]]]:
 
 def _visit(day: Any, visit_type: Any, codes: Any, where: str) -> tuple[int, str, list[str]]:
     """One visit with its types checked; a null code is no code."""
-    day_number = _integer(day)
-    if day_number is None:
-        raise ValueError(f"expected the day of {where} to be an integer, found {type(day).__name__}")
+    number = day_number(day, f"the day of {where}")
     if visit_type is not None and not isinstance(visit_type, str):
         raise ValueError(f"expected the type of {where} to be a string, found {type(visit_type).__name__}")
-    return day_number, visit_type or "", _known_codes(codes, f"the codes of {where}")
+    return number, canonical_type(visit_type or ""), _known_codes(codes, f"the codes of {where}")
 
 
 def _known_codes(codes: Any, what: str) -> list[str]:
-    """Code strings; a null code is no code."""
+    """Code strings; a null or blank code is no code."""
     if isinstance(codes, str):
         raise ValueError(f"expected {what} to be a list of strings, found one string")
     known = [code for code in (codes if codes is not None else ()) if code is not None]
     if not all(isinstance(code, str) for code in known):
         raise ValueError(f"expected {what} to be strings 'SYSTEM/CODE', found another type")
+    known = [code for code in known if code.strip()]
+    if bare := sum(not has_system(code) for code in known):
+        raise ValueError(without_system(bare))
     return known
 
 
@@ -265,20 +288,29 @@ def _age(age_years: Any) -> int | None:
     """Completed years of a given age; `None` and NaN are unknown."""
     if age_years is None:
         return None
-    if (number := _integer(age_years)) is not None:
-        return number
-    if not isinstance(age_years, (float, np.floating)):
+    number = whole_number(age_years)
+    if number is None and not isinstance(age_years, (float, np.floating)):
         raise ValueError(f"expected the age to be a number of years, found {type(age_years).__name__}")
-    return math.floor(age_years) if math.isfinite(age_years) else None
+    if number is None:
+        number = math.floor(age_years) if math.isfinite(age_years) else None
+    if number is not None and not 0 <= number <= OLDEST_YEARS:
+        raise ValueError(impossible_age(1))
+    return number
 
 
 def _optional_day(day: Any, name: str) -> int | None:
     """A day number or `None`."""
-    if day is None:
-        return None
-    if (number := _integer(day)) is None:
-        raise ValueError(f"expected {name} to be an integer number of days, found {type(day).__name__}")
-    return number
+    return None if day is None else day_number(day, name)
+
+
+def _refuse_two_kinds(patient: Mapping[str, Any]) -> None:
+    """Refuse days of the calendar beside days that are counted from somewhere else."""
+    days = [patient.get(name) for name in DAY_COLUMNS[1:]]
+    days += (
+        patient["visit_day"] or () if "visit_day" in patient else [visit["day"] for visit in patient["visits"] or ()]
+    )
+    if len({whole_number(day) is None for day in days if day is not None}) > 1:
+        raise ValueError(two_kinds_of_days())
 
 
 def _number(value: Any, what: str) -> float | None:
@@ -288,8 +320,3 @@ def _number(value: Any, what: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise ValueError(f"expected {what} to be a number, found {type(value).__name__}")
     return float(value)
-
-
-def _integer(value: Any) -> int | None:
-    """A Python or numpy integer as `int`; `None` for anything else, and for truth values."""
-    return int(value) if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else None

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .canonical_claim import OLDEST_YEARS, canonical_code, canonical_sex, has_system, impossible_age, without_system
 from .patients_claim import MAX_SPAN_DAYS, age_in_years
 from .visits_claim import VisitColumns, as_strings, load_arrow, read_optional_integers, read_patient_codes, read_visits
 from .vocabulary_claim import GAP_BOUNDS_DAYS, GAP_START, LEVELS, ClaimVocabulary, EncodingOptions, code_system
@@ -50,7 +51,8 @@ class TableEncoder:
         self._first_cell = {system: number * len(LEVELS) for number, system in enumerate(vocabulary.systems)}
         self._cells = np.array([*(self._cell(code, "exact") for code in vocabulary.code_ids), 0], dtype=np.int64)
         self._back_off = lru_cache(maxsize=_REMEMBERED_CODES)(self._resolve_one)
-        self._counts = np.zeros((len(vocabulary.systems), len(LEVELS)), dtype=np.int64)
+        self.counts = np.zeros((len(vocabulary.systems), len(LEVELS)), dtype=np.int64)
+        self.foreign_types: set[str] = set()
 
     def encode_batch(self, batch: Any) -> Any:
         """Write a batch of patients as tokens.
@@ -70,6 +72,7 @@ class TableEncoder:
         if relative_day.size and relative_day.max() > MAX_SPAN_DAYS:
             raise ValueError(f"expected the visits in view to span at most {MAX_SPAN_DAYS} days, found more")
         patient_tokens = self._patient_tokens(batch, visits, starts)
+        self.foreign_types.update(filter(self.vocabulary.is_foreign_type, visits.types))
         type_ids = np.array([self.vocabulary.find_type(name) for name in visits.types])[visits.type_index]
         visit_tokens = np.stack([type_ids, self._time_tokens(visits, starts, relative_day)], axis=1)
         code_visit, code_ids = self._distinct_codes(visits.codes, visits.code_visit, self.options.max_codes_per_visit)
@@ -102,8 +105,11 @@ class TableEncoder:
         visit_ids = np.repeat(slot_number, tokens_per_slot)
         return self._to_batch(slot_offsets, token_starts[slot_offsets], input_ids, visit_ids, slot_days)
 
-    def level_counts(self) -> dict[str, dict[str, int]]:
+    def level_counts(self, since: np.ndarray | int = 0) -> dict[str, dict[str, int]]:
         """Report how the codes of all batches so far were found.
+
+        Args:
+            since (`np.ndarray`, *optional*): `counts` of a time from which on codes are reported.
 
         Returns:
             `dict[str, dict[str, int]]`: System to level of `LEVELS` to number of codes in view, before codes are made
@@ -111,7 +117,7 @@ class TableEncoder:
         """
         return {
             system: dict(zip(LEVELS, map(int, row), strict=True))
-            for system, row in zip(self.vocabulary.systems, self._counts, strict=True)
+            for system, row in zip(self.vocabulary.systems, self.counts - since, strict=True)
             if row.any()
         }
 
@@ -152,6 +158,10 @@ class TableEncoder:
 
         computed = age_in_years(birth_day, np.where(has_index, index_day, first_day))
         known = has_age | (has_birth & (has_index | has_visit))
+        # Counted from a birth, an age may be beyond the oldest: a filler date of birth is old.
+        impossible = (has_age & ((age_years < 0) | (age_years > OLDEST_YEARS))) | (known & ~has_age & (computed < 0))
+        if impossible.any():
+            raise ValueError(impossible_age(int(impossible.sum())))
         last_age = self.options.max_age_years
         years = np.clip(np.where(has_age, age_years, computed), 0, last_age)
         age_ids = np.array([self.vocabulary.find(f"AGE/{age}") for age in range(last_age + 1)])[years]
@@ -162,14 +172,16 @@ class TableEncoder:
     def _sex_tokens(self, batch: Any) -> np.ndarray:
         """Sex token of each patient, -1 for none."""
         pa, pc = load_arrow()
-        ids = np.array([self.vocabulary.find(f"SEX/{sex}") for sex in ("F", "M", "U")])
         if "sex" not in batch.schema.names:
-            return np.full(len(batch), ids[-1])
+            return np.full(len(batch), self.vocabulary.find("SEX/U"))
         sex = as_strings(batch.column("sex"), "sex")
-        if pa.types.is_dictionary(sex.type):
-            sex = sex.dictionary_decode()
-        found = pc.index_in(sex, value_set=pa.array(["F", "M"]).cast(sex.type))
-        tokens: np.ndarray = ids[found.fill_null(-1).to_numpy(zero_copy_only=False)]
+        if not pa.types.is_dictionary(sex.type):
+            sex = sex.dictionary_encode()
+        # One more entry at the end takes the nulls.
+        names = [*sex.dictionary.to_pylist(), None]
+        ids = np.array([self.vocabulary.find(f"SEX/{canonical_sex(name)}") for name in names])
+        index = pc.fill_null(sex.indices.cast(pa.int64()), len(names) - 1)
+        tokens: np.ndarray = ids[index.to_numpy(zero_copy_only=False)]
         return tokens
 
     def _time_tokens(self, visits: VisitColumns, starts: np.ndarray, relative_day: np.ndarray) -> np.ndarray:
@@ -196,7 +208,7 @@ class TableEncoder:
         known = ids >= 0
         if not known.all():
             ids, cells, owner = ids[known], cells[known], owner[known]
-        self._counts += np.bincount(cells, minlength=self._counts.size).reshape(self._counts.shape)
+        self.counts += np.bincount(cells, minlength=self.counts.size).reshape(self.counts.shape)
         keys = _sorted_distinct(owner << _CODE_BITS | ids)
         if max_codes is not None:
             keys = _cap_codes(keys, self.vocabulary.priority, max_codes)
@@ -216,7 +228,11 @@ class TableEncoder:
         if missing.any():
             # Back-off is Python, once for each distinct string that is no token.
             unseen = codes.filter(pa.array(missing)).dictionary_encode()
-            found = np.array([*map(self._back_off, unseen.dictionary.to_pylist()), (-1, 0)])
+            # A blank code is none, as a null one.
+            names = [(name or "").strip() for name in unseen.dictionary.to_pylist()]
+            if bare := sum(bool(name) and not has_system(name) for name in names):
+                raise ValueError(without_system(bare))
+            found = np.array([*(self._back_off(name) if name else (-1, 0) for name in names), (-1, 0)])
             where = unseen.indices.fill_null(-1).to_numpy(zero_copy_only=False)
             ids[missing], cells[missing] = found[where].T
         return ids, cells
@@ -224,7 +240,7 @@ class TableEncoder:
     def _resolve_one(self, code: str) -> tuple[int, int]:
         """Id and cell of a code that is no token."""
         token_id, level = self.vocabulary.resolve(code)
-        return token_id, self._cell(code, level)
+        return token_id, self._cell(canonical_code(code), level)
 
     def _cell(self, code: str, level: str) -> int:
         """Flat position of a code in the (system, level) counts."""

@@ -17,7 +17,9 @@ from transformers import AddedToken, BatchEncoding
 from transformers.tokenization_utils_base import TruncationStrategy
 from transformers.utils.generic import PaddingStrategy
 
+from .canonical_claim import patients_of
 from .categories_claim import CodeCategories
+from .coverage_claim import Derived, warn_of_patients, warn_of_unknown
 from .form_claim import FORM_COLUMNS, FORM_FILE, OLD_COUNTY_FILE, OLD_FORM_FILE, ClaimForm, form_by, read_form
 from .form_table_claim import FormWriter
 from .names_claim import checkpoint_hint, is_misspelt, resolve_checkpoint
@@ -98,6 +100,8 @@ class ClaimTokenizer(PatientPadding):
         "old_form_file": OLD_FORM_FILE,
         "old_county_file": OLD_COUNTY_FILE,
     }
+    # In a slot: the fingerprint under which `datasets` caches is that of `__dict__`, whatever the pickle holds.
+    __slots__ = ("_derived",)
     model_input_names = ["input_ids", "visit_ids", "visit_days", "attention_mask"]  # noqa: RUF012
     # The recent visits matter, so text is cut at the beginning too.
     truncation_side = "left"
@@ -142,9 +146,7 @@ class ClaimTokenizer(PatientPadding):
         if form is None and (form_file is not None or (old_form_file is not None and format_version == 1)):
             form = read_form(form_file, old_form_file, old_county_file, self._rules)
         self._form = None if form is None else form_by(form, self._rules)
-        self._claim_vocabulary: ClaimVocabulary | None = None
-        self._encoder: TableEncoder | None = None
-        self._writer: FormWriter | None = None
+        self._derived = Derived()
         # Where the files came from is no part of the tokenizer, and would make a saved copy differ from its source.
         for key in ("is_local", "local_files_only"):
             kwargs.pop(key, None)
@@ -337,8 +339,8 @@ class ClaimTokenizer(PatientPadding):
     @property
     def vocabulary(self) -> ClaimVocabulary:
         """[`ClaimVocabulary`]: The meaning of every id, tokens added after training included."""
-        if self._claim_vocabulary is None:
-            self._claim_vocabulary = ClaimVocabulary(
+        if self._derived.vocabulary is None:
+            self._derived.vocabulary = ClaimVocabulary(
                 self.get_vocab(),
                 self.all_special_tokens,
                 str(self.unk_token),
@@ -346,7 +348,7 @@ class ClaimTokenizer(PatientPadding):
                 self._category_ids,
                 backoff=self.options.backoff,
             )
-        return self._claim_vocabulary
+        return self._derived.vocabulary
 
     @property
     def target_mask(self) -> np.ndarray:
@@ -433,10 +435,13 @@ class ClaimTokenizer(PatientPadding):
         absent = [name for name in keep_columns if name not in table.column_names]
         if absent:
             raise ValueError(f"expected the columns {list(keep_columns)} to keep, found no {', '.join(absent)}")
-        encoder = self._table_encoder(fresh=return_statistics)
+        encoder = None if return_statistics else self._derived.encoder
+        encoder = self._derived.encoder = encoder or TableEncoder(self.vocabulary, self.options)
+        counted = encoder.counts.copy()
         columns = (*PATIENT_COLUMNS, *FORM_COLUMNS)
         batches = list(map(self._encode_batch, read_batches(table, columns), repeat(encoder)))
         encoded = pa.Table.from_batches(batches or [encoder.encode_batch(empty_batch(table))])
+        warn_of_unknown(encoder.level_counts(counted), len(encoder.foreign_types), self._derived.warned)
         for name in keep_columns:
             encoded = encoded.append_column(name, table.column(name))
         return (encoded, encoder.level_counts()) if return_statistics else encoded
@@ -444,8 +449,8 @@ class ClaimTokenizer(PatientPadding):
     def _encode_batch(self, batch: Any, encoder: TableEncoder) -> Any:
         """A batch of patients as tokens, in the form first where there is one."""
         if self._form is not None:
-            self._writer = self._writer or FormWriter(self._form)
-            batch = self._writer.write(batch)
+            self._derived.writer = self._derived.writer or FormWriter(self._form)
+            batch = self._derived.writer.write(batch)
         return encoder.encode_batch(batch)
 
     def count_backoffs(self, table: Any) -> dict[str, dict[str, int]]:
@@ -463,16 +468,13 @@ class ClaimTokenizer(PatientPadding):
     # The base class names each keyword; here they only pass through, so that its text path stays in charge of them.
     def _encode_plus(self, text: Any, text_pair: Any = None, **kwargs: Any) -> BatchEncoding:  # type: ignore[override]
         """Encode patients; everything else is text and goes to the base class."""
-        if isinstance(text, Mapping):
-            histories = [read_history(text, self._form)]
-        elif isinstance(text, (list, tuple)) and text and all(isinstance(patient, Mapping) for patient in text):
-            histories = [read_history(patient, self._form) for patient in text]
-        else:
+        found = patients_of(text)
+        if found is None:
             kwargs.pop("return_category_ids", None)
             return super()._encode_plus(text, text_pair=text_pair, **kwargs)
+        histories, is_batch = [read_history(patient, self._form) for patient in found[0]], found[1]
         if text_pair is not None:
             raise ValueError("expected one patient per example, found a pair")
-        is_batch = not isinstance(text, Mapping)
         max_length = kwargs.get("max_length")
         strategy = kwargs.get("truncation_strategy", TruncationStrategy.DO_NOT_TRUNCATE)
         if strategy == TruncationStrategy.DO_NOT_TRUNCATE or max_length is None:
@@ -480,6 +482,7 @@ class ClaimTokenizer(PatientPadding):
         else:
             write = partial(encode_within, max_length=max_length)
         examples = [dict[str, Any](write(history, self.vocabulary, self.options)) for history in histories]
+        warn_of_patients(histories, examples, self._derived)
         for example in examples:
             if kwargs.get("return_length"):
                 example["length"] = len(example["visit_days"])
@@ -571,14 +574,8 @@ class ClaimTokenizer(PatientPadding):
         return tuple(paths)
 
     def _add_tokens(self, new_tokens: Any, special_tokens: bool = False) -> int:
-        self._claim_vocabulary = self._encoder = None
+        self._derived = Derived()
         return super()._add_tokens(new_tokens, special_tokens=special_tokens)
-
-    def _table_encoder(self, *, fresh: bool) -> TableEncoder:
-        """The encoder of tables; a fresh one counts from zero."""
-        if fresh or self._encoder is None:
-            self._encoder = TableEncoder(self.vocabulary, self.options)
-        return self._encoder
 
     def _refuse_unknown_tokens(self, kwargs: Mapping[str, Any]) -> None:
         """The base class makes any keyword that ends in `_token` a special token: a misspelt option would be one."""
@@ -592,5 +589,9 @@ class ClaimTokenizer(PatientPadding):
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        # What is derived on first use would change the fingerprint under which `datasets` caches `encode_table`.
-        return {**self.__dict__, "_claim_vocabulary": None, "_encoder": None, "_writer": None}
+        # Without what upstream warned of already, as in the fingerprint of `datasets`.
+        return {**self.__dict__, "deprecation_warnings": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._derived = Derived()

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .canonical_claim import DAY_COLUMNS, canonical_type, refuse_other_names, two_kinds_of_days
+
 # Rows per step: the flat arrays of a step stay within the processor's cache or near it, whatever the table's size.
 _ROWS_PER_STEP = 8192
 
@@ -60,6 +62,7 @@ def read_batches(table: Any, columns: Iterable[str]) -> Iterator[Any]:
     pa, _ = load_arrow()
     if isinstance(table, pa.RecordBatch):
         table = pa.Table.from_batches([table])
+    refuse_other_names(table.column_names)
     missing = [name for name in ("visit_day", "visit_type", "codes") if name not in table.column_names]
     if missing:
         raise ValueError(
@@ -98,8 +101,9 @@ def read_visits(batch: Any, max_visits: int | None) -> VisitColumns:
         )
     if days.null_count:
         raise ValueError(f"expected every visit_day to be an integer, found {days.null_count} nulls")
+    _refuse_two_kinds(batch)
     row = np.repeat(np.arange(len(batch)), days_per_row)
-    day = _integers(days, "visit_day")
+    day = _integers(as_days(days, "visit_day"), "visit_day")
     type_index, type_names = _type_ranks(types)
 
     joined, first = _join_visits(row, day, type_index)
@@ -116,11 +120,11 @@ def read_visits(batch: Any, max_visits: int | None) -> VisitColumns:
 
 
 def read_optional_integers(batch: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read an integer column that may be absent."""
+    """Read a column of integers, or of days where its name says so, that may be absent."""
     pa, pc = load_arrow()
     if name not in batch.schema.names:
         return np.zeros(len(batch), dtype=np.int64), np.zeros(len(batch), dtype=bool)
-    column = batch.column(name)
+    column = as_days(batch.column(name), name) if name.endswith("_day") else batch.column(name)
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_finite(column), pc.floor(column), None).cast(pa.int64())
     elif pa.types.is_null(column.type):
@@ -154,6 +158,43 @@ def flatten_lists(column: Any, name: str) -> tuple[Any, np.ndarray]:
     return pc.list_flatten(column), lengths.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
+def as_days(values: Any, name: str) -> Any:
+    """Dates, and text `YYYY-MM-DD`, as days since 1970-01-01; numbers as they are."""
+    pa, _ = load_arrow()
+    if not _are_dates(values.type):
+        return values
+    try:
+        dates = values.cast(pa.date32())
+        # A time of day, and more so a time zone, can move the date.
+        if pa.types.is_timestamp(values.type) and (values.type.tz or not dates.cast(values.type).equals(values)):
+            raise pa.ArrowInvalid
+        return dates.cast(pa.int32())
+    except pa.ArrowInvalid:
+        # Not shown: an error of Arrow holds the value.
+        raise ValueError(
+            f"expected {name} to hold integers, dates or text YYYY-MM-DD, found {values.type} of another form"
+        ) from None
+
+
+def _are_dates(kind: Any) -> bool:
+    pa, _ = load_arrow()
+    return bool(
+        pa.types.is_date(kind)
+        or pa.types.is_timestamp(kind)
+        or pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+    )
+
+
+def _refuse_two_kinds(batch: Any) -> None:
+    """Refuse days of the calendar beside days that are counted from somewhere else."""
+    pa, _ = load_arrow()
+    kinds = [batch.schema.field(name).type for name in DAY_COLUMNS if name in batch.schema.names]
+    kinds = [getattr(kind, "value_type", kind) for kind in kinds]
+    if len({_are_dates(kind) for kind in kinds if not pa.types.is_null(kind)}) > 1:
+        raise ValueError(two_kinds_of_days())
+
+
 def _integers(values: Any, name: str) -> np.ndarray:
     """Integers without nulls as int64."""
     pa, _ = load_arrow()
@@ -180,7 +221,7 @@ def _type_ranks(types: Any) -> tuple[np.ndarray, list[str]]:
     if not pa.types.is_dictionary(types.type):
         types = types.dictionary_encode()
     # One more entry at the end takes the nulls.
-    names = [name or "" for name in types.dictionary.to_pylist()] + [""]
+    names = [canonical_type(name or "") for name in types.dictionary.to_pylist()] + [""]
     ranked = sorted(set(names))
     rank_of_name = {name: rank for rank, name in enumerate(ranked)}
     ranks = np.array([rank_of_name[name] for name in names])

@@ -15,24 +15,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .canonical_claim import CLAIM_TYPES, CODE_SYSTEMS, canonical_code
 from .categories_claim import CodeCategories, category_of_token, number_categories
 
 FORMAT_VERSION = 2
 IGNORE_INDEX = -100
 
-CODE_SYSTEMS = (
-    "ICD9CM",
-    "ICD10CM",
-    "ICD9PCS",
-    "ICD10PCS",
-    "HCPCS",
-    "NDC",
-    "DRUG",
-    "REV",
-    "DRG",
-    "POS",
-    "DISP",
-)
 STRUCTURAL_SYSTEMS = ("AGE", "SEX", "TYPE", "DAY", "GAP", "UNK")
 SEXES = ("F", "M", "U")
 UNKNOWN_TYPE = "UNK/TYPE"
@@ -196,18 +184,27 @@ class ClaimVocabulary:
         found = self.find(f"TYPE/{visit_type}")
         return found if found >= 0 else self.find(UNKNOWN_TYPE)
 
+    def is_foreign_type(self, visit_type: str) -> bool:
+        """Whether a visit's type becomes `UNK/TYPE` although it is no claim type that a vocabulary may lack."""
+        is_written = f"TYPE/{visit_type}" not in self._structural and UNKNOWN_TYPE in self._structural
+        return is_written and visit_type not in ("", *CLAIM_TYPES)
+
     def resolve(self, code: str) -> tuple[int, str]:
         """Turn a code of the data into the id of the nearest token.
 
         Args:
-            code (`str`): `SYSTEM/CODE`.
+            code (`str`): `SYSTEM/CODE`; where that is no token, in its canonical form.
 
         Returns:
             `tuple[int, str]`: The id, and the level of `LEVELS` at which it was found.
         """
         if (found := self.code_ids.get(code)) is not None:
             return found, "exact"
-        if self._backoff:
+        code = canonical_code(code)
+        if (found := self.code_ids.get(code)) is not None:
+            return found, "exact"
+        # A drug of ten digits has lost a zero in one of three places: a part of it names another one's product.
+        if self._backoff and not (code.startswith("NDC/") and len(code) == len("NDC/") + 10):
             for level, target in (("prefix", parent_code(code)), ("category", self._rules.category(code))):
                 if target is not None and (found := self.code_ids.get(target)) is not None:
                     return found, level
@@ -215,6 +212,11 @@ class ClaimVocabulary:
         # `UNK/TYPE` stands for visit types; a code that calls itself `TYPE/x` has no system.
         found = -1 if system in STRUCTURAL_SYSTEMS else self.find(f"UNK/{system}")
         return (found, "system") if found >= 0 else (self.unk_id, "unknown")
+
+    @cached_property
+    def unknown_ids(self) -> frozenset[int]:
+        """`frozenset[int]`: tokens that stand for a code or a type that is not known."""
+        return frozenset([self.unk_id, *(number for token, number in self._structural.items() if token[:4] == "UNK/")])
 
     @cached_property
     def target_mask(self) -> np.ndarray:

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from .canonical_claim import CODE_SYSTEMS, canonical_code
 from .categories_claim import CodeCategories
 from .form_claim import FORM_COLUMNS
 from .form_table_claim import FormWriter
 from .patients_claim import read_history
 from .visits_claim import load_arrow, read_batches, read_patient_codes, read_visits
 from .vocabulary_claim import (
-    CODE_SYSTEMS,
     SEXES,
     STRUCTURAL_SYSTEMS,
     UNKNOWN_TYPE,
@@ -70,7 +70,7 @@ class _PatientCounter:
         if not pa.types.is_dictionary(strings.type):
             strings = strings.dictionary_encode()
         numbers = [
-            -1 if text is None else self.strings.setdefault(text, len(self.strings))
+            -1 if text is None else self.strings.setdefault(canonical_code(text), len(self.strings))
             for text in strings.dictionary.to_pylist()
         ]
         index = pc.fill_null(strings.indices.cast(pa.int64()), len(numbers)).to_numpy(zero_copy_only=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -198,8 +199,16 @@ def ingest(
         bar.update()
         report = {**ledger.to_dict(), "last_day": patients and patients.last_day}
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
-        write_manifest(folder, describe_run(staged, lines, patients, salt))
+        write_manifest(folder, describe_run(staged, lines, patients, salt) | {"simulation": _simulation_of(path)})
     return IngestSummary(Path(out), report, lines, patients)
+
+
+def _simulation_of(path: RawLocation) -> dict[str, Any] | None:
+    """Version and seed of the simulation that wrote the raw files; `None` where nothing says that one did."""
+    if not isinstance(path, str | Path) or not (file := Path(path) / "simulation.json").is_file():
+        return None
+    content = json.loads(file.read_text(encoding="utf-8"))
+    return {"version": content["simulation_version"], "seed": content["seed"]}
 
 
 def settle_tables(
