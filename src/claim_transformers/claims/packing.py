@@ -90,6 +90,7 @@ class TimelineArrays:
         visit_types (`np.ndarray` of shape `(visits,)`): Position of the claim type.
         code_offsets (`np.ndarray` of shape `(visits + 1,)`): Where the codes of each visit begin.
         codes (`np.ndarray` of shape `(codes,)`): Position of each code, ascending within a visit.
+        visit_end_days (`np.ndarray` of shape `(visits,)`): Last day of the claims, `NULL_DAY` where one never ended.
         visit_paid_days (`np.ndarray` of shape `(visits,)`, *optional*): Day of payment, `NULL_DAY` where unknown.
 
     Examples:
@@ -104,6 +105,7 @@ class TimelineArrays:
     visit_types: Integers
     code_offsets: Integers
     codes: Integers
+    visit_end_days: Integers
     visit_paid_days: Integers | None = None
 
     @property
@@ -127,6 +129,7 @@ class TimelineArrays:
             self.visit_types[visits],
             self.code_offsets[visits.start : visits.stop + 1] - codes.start,
             self.codes[codes],
+            self.visit_end_days[visits],
             None if self.visit_paid_days is None else self.visit_paid_days[visits],
         )
 
@@ -157,12 +160,13 @@ def concatenate(parts: Sequence[TimelineArrays]) -> TimelineArrays:
         np.concatenate([part.visit_types for part in parts]),
         np.concatenate([[0], *(part.code_offsets[1:] + at for part, at in zip(parts, code_starts, strict=False))]),
         np.concatenate([part.codes for part in parts]),
+        np.concatenate([part.visit_end_days for part in parts]),
         np.concatenate(paid_days) if paid_days else None,
     )
 
 
 def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: int = 0) -> TimelineArrays:
-    """Sort keys and read patients, visits and codes off them. The array given is overwritten.
+    """Sort keys and read patients, visits and codes off them; each visit ends on its day. The keys are overwritten.
 
     Args:
         keys (`np.ndarray` of uint64): Complete keys in any order, repeats allowed.
@@ -191,14 +195,15 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
     visits = visits[visit_starts]
     patients = visits >> np.uint64(_TYPE_BITS + _DAY_BITS)
     patient_starts = np.flatnonzero(_is_first(patients))
-    days = (visits >> np.uint64(_TYPE_BITS)) & np.uint64(_MAX_DAYS - 1)
+    days = ((visits >> np.uint64(_TYPE_BITS)) & np.uint64(_MAX_DAYS - 1)).astype(np.int32) + np.int32(_FIRST_DAY)
     return TimelineArrays(
         patients[patient_starts].astype(np.int64) + first_patient,
         np.append(patient_starts, len(visits)),
-        days.astype(np.int32) + np.int32(_FIRST_DAY),
+        days,
         (visits & np.uint64(_MAX_TYPES - 1)).astype(np.int8),
         np.append(visit_starts, len(keys)),
         (keys & code_mask).astype(np.int32),
+        days,
     )
 
 

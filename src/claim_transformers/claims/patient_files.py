@@ -1,8 +1,8 @@
 """Patients table on disk: its schema, and a writer whose bytes do not depend on how the rows arrive.
 
-Where paid dates are known, the files hold one column more than the schema, `visit_paid_day` (`VISIT_PAID_DAY`). It
-says what could be known on which day and is for cohorts alone; readers that ask for the columns of the schema never
-see it.
+`visit_end_day` is the last day of the claims behind a visit, null where one of them is a stay without an end. Where
+paid dates are known, the files hold one column more than the schema, `visit_paid_day` (`VISIT_PAID_DAY`), null where
+none is. Both say what could be known on which day (`claims.known`) and are never an input of a model.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.enrollment import SEXES, Enrollment
+from claim_transformers.claims.later_days import VISIT_PAID_DAY
 from claim_transformers.claims.packing import NULL_DAY, Integers, TimelineArrays, concatenate
-from claim_transformers.claims.paid_days import VISIT_PAID_DAY
 
 PATIENTS_SCHEMA = pa.schema(
     [
@@ -29,6 +29,7 @@ PATIENTS_SCHEMA = pa.schema(
         pa.field("visit_day", pa.list_(pa.int32())),
         pa.field("visit_type", pa.list_(pa.string())),
         pa.field("codes", pa.list_(pa.list_(pa.string()))),
+        pa.field("visit_end_day", pa.list_(pa.int32())),
     ]
 )
 _PATIENTS_PER_ROW_GROUP = 5_000
@@ -76,6 +77,7 @@ def _to_table(timelines: TimelineArrays, enrollment: Enrollment, names: PatientN
         "codes": _list(
             timelines.visit_offsets, _list(timelines.code_offsets, _dictionary(timelines.codes, names.codes))
         ),
+        "visit_end_day": _list(timelines.visit_offsets, _days(timelines.visit_end_days)),
     }
     if timelines.visit_paid_days is not None:
         columns[VISIT_PAID_DAY.name] = _list(timelines.visit_offsets, _days(timelines.visit_paid_days))

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from claim_transformers.claims.paid_days import VISIT_PAID_DAY
+from claim_transformers.claims.known import STAY_TYPES, known_on
+from claim_transformers.claims.later_days import VISIT_PAID_DAY
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
@@ -21,6 +22,7 @@ from claim_transformers.cohorts.code_sets import find_codes
 
 UNKNOWN_DAY = np.iinfo(np.int32).min
 _FAR_DAY = np.iinfo(np.int32).max
+_VISIT_END_DAY = "visit_end_day"
 
 Days = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -36,7 +38,7 @@ class Timelines:
 
     Args:
         patients (`pa.Table`): Rows of the patients table, see `claims.patient_files.PATIENTS_SCHEMA`,
-            with or without `visit_paid_day`.
+            with or without `visit_paid_day`. Without `visit_end_day` each visit ends on its day.
         hide_unpaid (`bool`, *optional*, defaults to `False`): Whether a visit is known only once it is paid.
 
     Examples:
@@ -78,9 +80,15 @@ class Timelines:
         """Day on which each visit was paid, shape `(visits,)`; `UNKNOWN_DAY` where that is not known."""
         if VISIT_PAID_DAY.name not in self.patients.column_names:
             return np.full(len(self.visit_day), UNKNOWN_DAY, np.int64)
-        days = pc.fill_null(_flat(self.patients[VISIT_PAID_DAY.name]), UNKNOWN_DAY)
-        numbers: Days = days.to_numpy(zero_copy_only=False).astype(np.int64)
-        return numbers
+        return _day_numbers(_flat(self.patients[VISIT_PAID_DAY.name]))
+
+    @cached_property
+    def end_day(self) -> Days:
+        """Last day of the claims behind each visit, shape `(visits,)`; `UNKNOWN_DAY` where a stay has no end."""
+        if _VISIT_END_DAY not in self.patients.column_names:
+            ends: Days = self.visit_day
+            return ends
+        return _day_numbers(_flat(self.patients[_VISIT_END_DAY]))
 
     def visits_with(self, code_entries: Sequence[str], visit_types: Sequence[str]) -> Flags:
         """Which visits carry a code of the set and a claim type, shape `(visits,)`; an empty list asks for nothing."""
@@ -135,11 +143,28 @@ class Timelines:
         inside: Flags = (self.visit_day >= first_day[owner]) & (self.visit_day < end_day[owner])
         return inside
 
-    def known_before(self, index_day: Days) -> Flags:
-        """Which visits lie before the index date of their patient and, where asked, were paid by it."""
-        limit = index_day[self.patient_of_visit]
-        known: Flags = self.visit_day < limit
-        return known & (self.paid_day <= limit) if self.hides_unpaid else known
+    def known_before(self, index_day: Days) -> tuple[Flags, Flags]:
+        """Which visits are known whole at the index date of their patient, and which are open stays' admissions.
+
+        See `claims.known`. Of the visits of an open stay, those on the days of its procedures among them, the first
+        is its admission.
+        """
+        whole, admitted = known_on(
+            index_day[self.patient_of_visit],
+            self.visit_day,
+            self.end_day,
+            self.paid_day,
+            has_end=self.end_day != UNKNOWN_DAY,
+            has_paid=self.paid_day != UNKNOWN_DAY,
+            is_stay=self.visits_with([], STAY_TYPES),
+            hides_unpaid=self.hides_unpaid,
+        )
+        visits = np.flatnonzero(admitted)
+        types = pc.dictionary_encode(_flat(self.patients["visit_type"]).take(pa.array(visits)).cast(pa.string()))
+        stays = self.patient_of_visit[visits] * len(STAY_TYPES) + types.indices.to_numpy()
+        admissions = np.zeros(len(whole), bool)
+        admissions[visits[np.unique(stays, return_index=True)[1]]] = True
+        return whole, admissions
 
     def covered(self, first_day: Days, last_day: Days) -> Flags:
         """Which patients one enrolment span covers from `first_day` to `last_day`; true where no span is known.
@@ -165,20 +190,29 @@ class Timelines:
         return np.diff(_offsets(self.patients["enrollment_start_day"])) > 0
 
     def before(self, keep: Flags, index_day: Days) -> pa.Table:
-        """The kept patients with nothing but the visits known before their index dates.
+        """The kept patients with nothing but what is known of their visits at their index dates.
 
-        The columns are those of the patients table and `index_day`, with `visit_paid_day` where unpaid visits are
-        hidden. Enrolment after the index date and the day of death are removed as well: both are only known later.
+        The columns are those of the patients table and `index_day`. A stay that is open has no codes and no end.
+        Enrolment and payments after the index date and the day of death are removed as well: they are known later.
         """
-        seen = self.known_before(index_day) & keep[self.patient_of_visit]
+        whole, admissions = self.known_before(index_day)
+        seen = (whole | admissions) & keep[self.patient_of_visit]
         rows = np.flatnonzero(keep)
         visits = np.flatnonzero(seen)
         # Visits lie by patient and so do rows, so the visits that are taken follow each other as the rows do.
         offsets = np.concatenate([[0], np.cumsum(self.count(seen)[rows])]).astype(np.int32)
         columns = {name: self.patients[name].take(pa.array(rows)) for name in ("patient_id", "sex", "birth_day")}
-        paid = [VISIT_PAID_DAY.name] if self.hides_unpaid else []
-        for name in ["visit_day", "visit_type", "codes", *paid]:
+        is_whole = whole[visits]
+        limit = index_day[self.patient_of_visit[visits]]
+        later = {_VISIT_END_DAY: is_whole, VISIT_PAID_DAY.name: self.paid_day[visits] <= limit}
+        for name in ("visit_day", "visit_type", "codes", *later):
+            if name not in self.patients.column_names:
+                continue
             values = _flat(self.patients[name]).take(pa.array(visits)).cast(_VALUE_TYPES[name])
+            if name == "codes":
+                values = _emptied(values, ~is_whole)
+            elif name in later:
+                values = pc.if_else(pa.array(later[name]), values, None)
             columns[name] = pa.ListArray.from_arrays(pa.array(offsets), values)
         columns.update(self._known_enrolment(rows, index_day))
         columns["index_day"] = pa.array(index_day[rows], pa.int32())
@@ -213,9 +247,7 @@ class Timelines:
         return codes if pa.types.is_dictionary(codes.type) else pc.dictionary_encode(codes), _offsets(visits)
 
     def _day(self, column: str) -> Days:
-        days = pc.fill_null(self.patients[column].combine_chunks(), UNKNOWN_DAY)
-        numbers: Days = days.to_numpy(zero_copy_only=False).astype(np.int64)
-        return numbers
+        return _day_numbers(self.patients[column].combine_chunks())
 
 
 def patient_files(claims: str | Path) -> list[Path]:
@@ -236,6 +268,18 @@ def _one_chunk(patients: pa.Table) -> pa.Table:
         if name in ("visit_type", "codes") and patients[name].num_chunks > 1:
             patients = patients.set_column(place, name, patients[name].cast(pa.list_(_VALUE_TYPES[name])))
     return patients.combine_chunks()
+
+
+def _day_numbers(days: pa.Array) -> Days:
+    numbers: Days = pc.fill_null(days, UNKNOWN_DAY).to_numpy(zero_copy_only=False).astype(np.int64)
+    return numbers
+
+
+def _emptied(lists: pa.Array, is_emptied: Flags) -> pa.Array:
+    """The same lists, some of them without their values."""
+    lengths = np.where(is_emptied, 0, np.diff(_offsets(lists)))
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), lists.filter(pa.array(~is_emptied)).flatten())
 
 
 def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:

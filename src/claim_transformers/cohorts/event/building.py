@@ -17,7 +17,7 @@ from claim_transformers.cohorts.cohort import Cohort, split_examples
 from claim_transformers.cohorts.event.definition import EventDefinition
 from claim_transformers.cohorts.event.diagnoses import label_diagnoses
 from claim_transformers.cohorts.event.sampling import draw_rows
-from claim_transformers.cohorts.event.selection import CENSORED, HIDDEN, SelectionCounts, select, step_names
+from claim_transformers.cohorts.event.selection import CENSORED, HIDDEN, OPEN, SelectionCounts, select, step_names
 from claim_transformers.cohorts.leaks import check_leaks
 from claim_transformers.cohorts.timelines import Timelines, patient_files
 
@@ -46,13 +46,14 @@ def build_event_cohort(definition: EventDefinition, claims: str | Path) -> Cohor
     hidden = int(pc.sum(examples[HIDDEN]).as_py()) if hides else None
     cohort = Cohort(
         definition,
-        examples.drop_columns([HIDDEN]),
+        examples.drop_columns([HIDDEN, OPEN]),
         (*steps, *last_steps),
         _sampled_share(examples, counts.pairs, definition),
         hidden,
+        int(pc.sum(examples[OPEN]).as_py()),
         names,
     )
-    check_leaks(cohort)
+    check_leaks(cohort, claims)
     return cohort
 
 

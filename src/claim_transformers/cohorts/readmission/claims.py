@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.engine import engine_errors, load, materialize
+from claim_transformers.claims.engine import engine_errors, materialize, view_table
+from claim_transformers.claims.known import line_end_date
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.stays import join_stays
 from claim_transformers.claims.store import open_folder
@@ -29,19 +30,13 @@ def open_tables(connection: "Backend", claims: str | Path) -> dict[str, "ir.Tabl
     folder = open_folder(claims)
     tables = {}
     for name, schema in SCHEMAS.items():
-        files = [str(path).replace("'", "''") for path in folder.table_files(name)]
-        if files:
-            listed = ", ".join(f"'{path}'" for path in files)
-            with engine_errors(f"opening {name}"):
-                connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM read_parquet([{listed}])')
-            tables[name] = connection.table(name)
-        else:
-            tables[name] = load(connection, name, schema.empty_table())
+        with engine_errors(f"opening {name}"):
+            tables[name] = view_table(connection, name, folder.table_files(name), schema)
     return tables
 
 
 def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
-    """One row per claim."""
+    """One row per claim; `last_date` tells when it is known and is null for a stay without an end."""
     start = ibis.coalesce(claim_line.admission_date, claim_line.claim_start_date)
     start = ibis.ifelse(claim_line.claim_type == INPATIENT, start, claim_line.claim_start_date)
     end = ibis.greatest(
@@ -61,6 +56,7 @@ def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
         claim_type=claim_line.claim_type.cast("string"),
         start_date=start,
         end_date=end,
+        last_date=line_end_date(claim_line),
         paid_amount=claim_line.paid_amount.cast("float64"),
         disposition=claim_line.discharge_disposition_code,
         has_discharge=claim_line.discharge_date.notnull(),
@@ -72,6 +68,7 @@ def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
         claim_type=ibis.literal(PHARMACY),
         start_date=rx_claim.dispensing_date,
         end_date=rx_claim.dispensing_date,
+        last_date=rx_claim.dispensing_date,
         paid_amount=rx_claim.paid_amount.cast("float64"),
         disposition=ibis.null("string"),
         has_discharge=ibis.literal(False),
@@ -80,6 +77,7 @@ def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
     return both.group_by("patient_id", "claim_id", "claim_type").aggregate(
         start_date=both.start_date.min(),
         end_date=both.end_date.max(),
+        last_date=ibis.ifelse(both.last_date.notnull().all(), both.last_date.max(), ibis.null("date")),
         paid_date=both.paid_date.max(),
         paid_amount=both.paid_amount.sum(),
         disposition=both.disposition.max(),
