@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from claim_transformers.claims.engine import connect, fetch, load
-from claim_transformers.claims.known import NEVER, STAY_TYPES, known_on, line_end_date, line_end_days
+from claim_transformers.claims.known import _NEVER, STAY_TYPES, known_on, line_end_date, line_end_days
 from claim_transformers.claims.packing import NULL_DAY
 
 INDEX = 10
@@ -79,7 +79,7 @@ def test_an_engine_gives_what_arrays_give():
         is_stay, is_inpatient, discharge=discharge, claim_end=claim_end, line_start=line_start, line_end=line_end
     )
     begin = numbers(table, "claim_start_date")
-    last = np.where(ends == NEVER, NULL_DAY, np.where(ends == NULL_DAY, begin, ends))
+    last = np.where(ends == _NEVER, NULL_DAY, np.where(ends == NULL_DAY, begin, ends))
 
     connection = connect(threads=1)
     lines = load(connection, "lines", table)

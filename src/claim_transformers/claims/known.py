@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 STAY_TYPES = (INPATIENT, "SNF", "HOSP", "HHA")
-NEVER = np.iinfo(np.int32).max
+_NEVER = np.iinfo(np.int32).max
 
 _Flags = TypeVar("_Flags", bound=Any)
 
@@ -82,14 +82,14 @@ def line_end_days(
     line_start: Integers,
     line_end: Integers,
 ) -> Integers:
-    """The last day of the claim of each line: `NEVER` for a stay without an end, `NULL_DAY` for another without one.
+    """The last day of the claim of each line: the largest int32 for a stay without an end, `NULL_DAY` for another without one.
 
     The last line of an inpatient claim may be billed after the discharge, which ends the stay.
     """
     ends = np.maximum(discharge, claim_end)
     has_no_end = is_stay & (ends == NULL_DAY)
     ends = np.where(is_inpatient, ends, np.maximum(ends, np.maximum(line_start, line_end)))
-    ends[has_no_end] = NEVER
+    ends[has_no_end] = _NEVER
     return ends
 
 
