@@ -186,7 +186,7 @@ class SequenceAssembler:
             patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
             days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
             visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
-            end_days (`np.ndarray` of shape `(rows,)`): Last day of each row, `NULL_DAY` unknown or far ahead if there is none.
+            end_days (`np.ndarray` of shape `(rows,)`): Last day of each row, `NULL_DAY` unknown, far ahead if none.
             paid_days (`np.ndarray` of shape `(rows,)`): Paid date of each row, `NULL_DAY` unknown.
 
         Raises:

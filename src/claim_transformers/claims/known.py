@@ -82,7 +82,7 @@ def line_end_days(
     line_start: Integers,
     line_end: Integers,
 ) -> Integers:
-    """The last day of the claim of each line, `NULL_DAY` if it has none, a day that never comes for a stay without one.
+    """The last day of the claim of each line: of a stay without one, a day that never comes, else `NULL_DAY`.
 
     The last line of an inpatient claim may be billed after the discharge, which ends the stay.
     """
