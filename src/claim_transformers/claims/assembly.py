@@ -21,6 +21,7 @@ from claim_transformers.claims.packing import (
     KeySpill,
     TimelineArrays,
     dictionary_of,
+    marked_codes,
     pack_keys,
     unpack_keys,
 )
@@ -117,14 +118,15 @@ class SequenceAssembler:
         self._num_shards = max(1, math.ceil(len(patient_ids) / self._shard_size))
         self._workspace = workspace
         self._spill = KeySpill(workspace, self._num_shards)
-        self._later_spills: dict[str, KeySpill] = {}
+        self._other_spills: dict[str, KeySpill] = {}
+        self._marked_codes: dict[str, CodeNumbers] = {}
         self._num_added = self._num_without_visit = 0
         self._last_shard: tuple[int, TimelineArrays] | None = None
         self._ranks: Integers | None = None
 
     def close(self) -> None:
         """Close the temporary files; the caller removes their folder."""
-        for spill in (self._spill, *self._later_spills.values()):
+        for spill in (self._spill, *self._other_spills.values()):
             spill.close()
 
     def positions(self, patient_ids: pa.Array) -> Integers:
@@ -198,14 +200,49 @@ class SequenceAssembler:
             rows = later_rows(patients, days, visit_types, later_days)
             if not len(rows):
                 continue
-            if name not in self._later_spills:
-                folder = self._workspace / name
-                folder.mkdir()
-                self._later_spills[name] = KeySpill(folder, self._num_shards)
             owners = patients[rows]
             shards = owners // self._shard_size
             keys = pack_later(owners - shards * self._shard_size, days[rows], visit_types[rows], later_days[rows])
-            self._later_spills[name].append(keys, shards)
+            self._other_spill(name).append(keys, shards)
+
+    def add_marked(
+        self,
+        name: str,
+        patients: Integers,
+        days: Integers,
+        visit_types: Integers,
+        systems: pa.Array,
+        codes: pa.Array,
+    ) -> None:
+        """Add codes that stand out on their visits, such as principal diagnoses; they become a column of their own.
+
+        Without any, the patients table has no such column.
+
+        Args:
+            name (`str`): Name of the column.
+            patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
+            days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
+            visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
+            systems (`pa.Array` of strings): Code system of each row, null for none.
+            codes (`pa.Array` of strings): Code of each row, null for none.
+
+        Raises:
+            ClaimDataError: `E_KEY_RANGE`, if there are too many distinct codes.
+        """
+        numbers = self._marked_codes.setdefault(name, CodeNumbers()).number(systems, codes)
+        rows = later_rows(patients, days, visit_types, np.where(numbers >= 0, numbers, NULL_DAY))
+        if not len(rows):
+            return
+        shards = patients[rows] // self._shard_size
+        keys = pack_keys(patients[rows] - shards * self._shard_size, days[rows], visit_types[rows])
+        self._other_spill(name).append(keys | numbers[rows].astype(np.uint64), shards)
+
+    def _other_spill(self, name: str) -> KeySpill:
+        if name not in self._other_spills:
+            folder = self._workspace / name
+            folder.mkdir()
+            self._other_spills[name] = KeySpill(folder, self._num_shards)
+        return self._other_spills[name]
 
     def write(self, folder: Path, eligibility: EligibilityRows, *, progress: bool = False) -> PatientCounts:
         """Write all splits, one shard at a time.
@@ -221,14 +258,15 @@ class SequenceAssembler:
         ends = eligibility.ends[eligibility.ends != NULL_DAY]
         last_day = max(self.last_day, int(ends.max()) if len(ends) else NULL_DAY)
         enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day)
-        names = PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes())
+        marked = {name: numbers.sorted_codes() for name, numbers in self._marked_codes.items() if len(numbers)}
+        names = PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes(), marked)
         is_eligible = np.zeros(len(self.patient_ids), dtype=bool)
         is_eligible[eligibility.patients] = True
         num_visits = num_codes = num_eligible = 0
         by_split: dict[str, int] = {}
         bar = tqdm(total=len(self.patient_ids), desc="patients", unit=" patients", disable=not progress)
         for split, start, end in zip(SPLITS, self._split_ends[:-1], self._split_ends[1:], strict=True):
-            has_paid_days = _PAID in self._later_spills
+            has_paid_days = _PAID in self._other_spills
             with PatientFiles(folder, split, enrollment, names, has_paid_days=has_paid_days) as files:
                 for shard in range(start // self._shard_size, math.ceil(end / self._shard_size)):
                     timelines = self._read_shard(shard)
@@ -259,12 +297,18 @@ class SequenceAssembler:
         if self._last_shard is None or self._last_shard[0] != shard:
             first_patient = shard * self._shard_size
             timelines = unpack_keys(self._spill.read(shard), self._code_ranks(), first_patient)
-            if _END in self._later_spills:
-                end_days = end_days_of(timelines, self._later_spills[_END].read(shard), first_patient)
+            if _END in self._other_spills:
+                end_days = end_days_of(timelines, self._other_spills[_END].read(shard), first_patient)
                 timelines = replace(timelines, visit_end_days=end_days)
-            if _PAID in self._later_spills:
-                paid_days = paid_days_of(timelines, self._later_spills[_PAID].read(shard), first_patient)
+            if _PAID in self._other_spills:
+                paid_days = paid_days_of(timelines, self._other_spills[_PAID].read(shard), first_patient)
                 timelines = replace(timelines, visit_paid_days=paid_days)
+            marked = {
+                name: marked_codes(timelines, self._other_spills[name].read(shard), numbers.ranks(), first_patient)
+                for name, numbers in self._marked_codes.items()
+                if len(numbers)
+            }
+            timelines = replace(timelines, marked=marked)
             self._last_shard = shard, timelines
         return self._last_shard[1]
 

@@ -21,6 +21,7 @@ from claim_transformers.claims.encoded_files import EncodedFiles
 from claim_transformers.claims.enrollment import ELIGIBILITY_COLUMNS, EligibilityRows, days_of
 from claim_transformers.claims.known import STAY_TYPES, line_end_days
 from claim_transformers.claims.packing import NULL_DAY, Integers
+from claim_transformers.claims.patient_files import ADMITTING_CODES, PRINCIPAL_CODES
 from claim_transformers.claims.splits import DEFAULT_SALT, split_numbers
 from claim_transformers.claims.visits import (
     DEFAULT_CODE_COLUMNS,
@@ -33,8 +34,10 @@ from claim_transformers.codes.errors import ClaimDataError
 
 _ENDS = {"discharge": "discharge_date", "claim_end": "claim_end_date", "line_start": "claim_line_start_date",
          "line_end": "claim_line_end_date"}  # fmt: skip
-_HEADER_COLUMNS = {"patient_id", "claim_type", "claim_start_date", "admission_date", "paid_date", *_ENDS.values()}
-_FIELDS = {"system", "code", "date"}
+_HEADER_COLUMNS = {"patient_id", "claim_type", "claim_start_date", "admission_date", "paid_date", "diagnoses",
+                   "admitting_diagnosis", *_ENDS.values()}  # fmt: skip
+_FIELDS = {"system", "code", "date", "rank"}
+_PRINCIPAL_RANK = 1
 
 
 def write_patients(
@@ -136,6 +139,7 @@ def _add_claim_lines(
             own_days = days_of(batch[date])
             moved = np.flatnonzero((own_days != NULL_DAY) & (own_days != header_days))
             assembler.add_later(*(column[moved] for column in (patients, own_days, visit_types, *later)))
+        _add_marked(assembler, batch, patients, header_days, visit_types)
         for code_column in of_table:
             array = batch[code_column.column]
             if code_column.system:
@@ -147,6 +151,27 @@ def _add_claim_lines(
                 _add_list(assembler, code_column, array, patients, header_days, visit_types, later)
         bar.update(batch.num_rows)
     bar.close()
+
+
+def _add_marked(
+    assembler: SequenceAssembler,
+    batch: pa.RecordBatch,
+    patients: Integers,
+    header_days: Integers,
+    visit_types: Integers,
+) -> None:
+    """Add the principal and the admitting diagnosis of each line; both stand on the header date."""
+    visits = patients, header_days, visit_types
+    admitting = batch["admitting_diagnosis"]
+    if admitting.null_count < len(admitting):
+        fields = (pc.struct_field(admitting, name) for name in ("system", "code"))
+        assembler.add_marked(ADMITTING_CODES.name, *visits, *fields)
+    diagnoses = batch["diagnoses"]
+    structs = diagnoses.flatten()
+    is_principal = pc.fill_null(pc.equal(pc.struct_field(structs, "rank"), _PRINCIPAL_RANK), False)
+    lines = pc.list_parent_indices(diagnoses).filter(is_principal).to_numpy()
+    fields = (pc.struct_field(structs, name).filter(is_principal) for name in ("system", "code"))
+    assembler.add_marked(PRINCIPAL_CODES.name, *(column[lines] for column in visits), *fields)
 
 
 def _add_list(

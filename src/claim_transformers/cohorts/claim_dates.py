@@ -123,14 +123,28 @@ def _dated_events(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
     }
     of_drugs = {"last_day": dispensed, "paid_day": day(rx_claim.paid_date), "discharge_day": dispensed}
     # Codes are collected per patient; with its days as part of the patient, each code keeps them.
+    admission = ibis.coalesce(claim_line.admission_date, claim_line.claim_start_date)
+    begun = day(ibis.ifelse(claim_line.claim_type == INPATIENT, admission, claim_line.claim_start_date))
+    # What was suspected at the admission is known from then on.
+    admitting = claim_line.filter(claim_line.admitting_diagnosis.notnull()).select(
+        "patient_id",
+        code=claim_line.admitting_diagnosis["system"] + "/" + claim_line.admitting_diagnosis["code"],
+        kind=claim_line.claim_type.cast("string"),
+        day=begun,
+        last_day=begun,
+        paid_day=paid,
+        discharge_day=of_lines["discharge_day"],
+    )
     lines, drugs = (
         table.mutate(patient_id=ibis.struct({"patient_id": table.patient_id, **days}))
         for table, days in ((claim_line, of_lines), (rx_claim, of_drugs))
     )
     events = collect_code_events(lines, drugs, tuple(CODE_COLUMNS))
-    return events.select(
-        "code",
+    dated = events.select(
+        patient_id=events.patient_id["patient_id"],
+        code=events.code,
         kind=events.visit_type.cast("string"),
         day=day(events.visit_date),
-        **{name: events.patient_id[name] for name in ("patient_id", *of_drugs)},
+        **{name: events.patient_id[name] for name in of_drugs},
     )
+    return ibis.union(dated, admitting)

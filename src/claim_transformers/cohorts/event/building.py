@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from claim_transformers.claims.patient_files import schema_of
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep
 from claim_transformers.cohorts.cohort import Cohort, split_examples
@@ -23,7 +24,10 @@ from claim_transformers.cohorts.timelines import Timelines, patient_files
 
 _logger = logging.getLogger(__name__)
 _ROWS_BEFORE_THINNING = 20_000
-_DICTIONARY_COLUMNS = ["visit_type.list.element", "codes.list.element.list.element"]
+_DICTIONARY_COLUMNS = {
+    "visit_type": "visit_type.list.element",
+    **{name: f"{name}.list.element.list.element" for name in ("codes", "principal_codes", "admitting_codes")},
+}
 
 
 def build_event_cohort(definition: EventDefinition, claims: str | Path) -> Cohort:
@@ -86,7 +90,9 @@ def _draw(parts: Sequence[pa.Table], definition: EventDefinition, *, is_part: bo
 def _patient_groups(claims: Path) -> Iterator[pa.Table]:
     for path in patient_files(claims):
         # Strings stay the dictionaries that they are in the file, which differ from one row group to the next.
-        with pq.ParquetFile(path, read_dictionary=_DICTIONARY_COLUMNS) as file:
+        names = schema_of(path).names
+        dictionaries = [leaf for name, leaf in _DICTIONARY_COLUMNS.items() if name in names]
+        with pq.ParquetFile(path, read_dictionary=dictionaries) as file:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group)
             if not file.num_row_groups:

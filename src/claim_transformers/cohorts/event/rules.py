@@ -44,7 +44,7 @@ def _age(timelines: Timelines, definition: EventDefinition, criterion: Criterion
 def _codes(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
     entries = definition.codes[criterion.codes or ""]
     whole, _ = timelines.known_before(index_day)
-    marked = timelines.visits_with(entries, criterion.visit_types) & whole
+    marked = timelines.visits_with(entries, criterion.visit_types, principal=criterion.principal) & whole
     return _count_visits(timelines, marked, criterion, index_day) >= 1
 
 

@@ -54,6 +54,7 @@ _PARTS = {
     "diagnoses": tuple(
         f"{kind}.{part}" for kind in ("principal", "listed", "external", "line") for part in ("code", "version", "poa")
     ),
+    "admitting_diagnosis": ("code", "version"),
     "procedures": ("code", "version", "date"),
     "bill_type_code": ("facility", "classification", "frequency"),
     "paid_amount": ("of_claim", "patient_share"),

@@ -12,30 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.builder import Key
 
-from claim_transformers.claims.later_days import VISIT_PAID_DAY
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.splits import SPLITS, split_numbers
-
-_FEATURES = datasets.Features(
-    {
-        "patient_id": datasets.Value("string"),
-        "sex": datasets.Value("string"),
-        "birth_day": datasets.Value("int32"),
-        "death_day": datasets.Value("int32"),
-        "enrollment_start_day": datasets.List(datasets.Value("int32")),
-        "enrollment_end_day": datasets.List(datasets.Value("int32")),
-        "visit_day": datasets.List(datasets.Value("int32")),
-        "visit_type": datasets.List(datasets.Value("string")),
-        "codes": datasets.List(datasets.List(datasets.Value("string"))),
-        "visit_end_day": datasets.List(datasets.Value("int32")),
-    }
-)
-
-
-def features_of(has_paid_days: bool) -> datasets.Features:
-    """Features of patients with or without the days on which their visits were paid."""
-    paid = {VISIT_PAID_DAY.name: datasets.List(datasets.Value("int32"))} if has_paid_days else {}
-    return datasets.Features({**_FEATURES, **paid})
 
 
 @dataclass(frozen=True)
@@ -58,7 +36,7 @@ class _PatientsConfig(datasets.BuilderConfig):  # type: ignore[misc]
     files: dict[str, list[str]] = field(default_factory=dict)
     splits: tuple[str, ...] = SPLITS
     hash_split: HashSplit | None = None
-    has_paid_days: bool = False
+    schema: pa.Schema = PATIENTS_SCHEMA
 
 
 class PatientsBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
@@ -67,7 +45,7 @@ class PatientsBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     BUILDER_CONFIG_CLASS = _PatientsConfig
 
     def _info(self) -> datasets.DatasetInfo:
-        features = features_of(self.config.has_paid_days)
+        features = datasets.Features.from_arrow_schema(self.config.schema)
         return datasets.DatasetInfo(features=features, description="One row per patient, visits in order.")
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
@@ -81,7 +59,7 @@ class PatientsBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         return generators
 
     def _generate_tables(self, files: list[str], split: str) -> Iterator[tuple[Key, pa.Table]]:
-        schema = PATIENTS_SCHEMA.append(VISIT_PAID_DAY) if self.config.has_paid_days else PATIENTS_SCHEMA
+        schema = self.config.schema
         for file_number, path in enumerate(files):
             with pq.ParquetFile(path) as file:
                 for group in range(file.num_row_groups):
