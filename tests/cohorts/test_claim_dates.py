@@ -213,3 +213,81 @@ def test_what_the_end_of_an_open_claim_tells_changes_no_example(tmp_path, seed):
     # What is paid by then is the same, because nothing is paid before it ends.
     assert examples[0].equals(examples[1])
     assert any(not codes for row in examples[0]["codes"].to_pylist() for codes in row)
+
+
+# ---- Principal and admitting diagnoses ----
+
+
+def suspected(code):
+    return {"admitting_diagnosis": {"system": "ICD9CM", "code": code}}
+
+
+@pytest.fixture(scope="module")
+def suspicions(tmp_path_factory):
+    claims = []
+    for number in range(60):
+        patient_id = f"P{number:02d}"
+        claims += [
+            inpatient(patient_id, "stay", "2009-05-10", "2009-05-20", codes="ICD9CM/4280 ICD9CM/25000")
+            | suspected("78605"),
+            outpatient(patient_id, "care", "2009-05-12", "2009-06-25", claim_type="HHA", codes="ICD9CM/V571")
+            | suspected("7197"),
+            outpatient(patient_id, "over", "2009-04-01", codes="ICD9CM/4019"),
+            outpatient(patient_id, "later", "2009-10-01"),
+        ]  # fmt: skip
+        if number % 2:
+            claims.append(inpatient(patient_id, "next", "2009-06-15", "2009-06-18", codes="ICD9CM/486"))
+    return write_stays(tmp_path_factory.mktemp("suspicions") / "claims", claims)
+
+
+def test_an_open_stay_shows_what_it_was_for_and_nothing_else(suspicions):
+    cohort = build_cohort(replace(ADMISSION, index=IndexRule("fixed_date", ("2009-05-16",))), suspicions)
+    for row in cohort.examples.to_pylist():
+        assert row["visit_type"] == ["OP", "IP", "HHA"]
+        assert row["codes"] == [["ICD9CM/4019"], ["ICD9CM/78605"], ["ICD9CM/7197"]]
+        assert row["admitting_codes"] == [[], ["ICD9CM/78605"], ["ICD9CM/7197"]]
+        assert row["principal_codes"] == [["ICD9CM/4019"], [], []]
+    whole = build_cohort(ADMISSION, suspicions).examples.to_pylist()[0]
+    assert whole["codes"][1] == ["ICD9CM/25000", "ICD9CM/4280"]
+    assert whole["principal_codes"][1] == ["ICD9CM/4280"]
+
+
+@pytest.mark.parametrize("rule", ["plain", "stays"])
+def test_examples_of_stays_carry_their_principal_and_admitting_diagnoses(suspicions, rule):
+    cohort = build_cohort(ReadmissionDefinition(rule=rule, disposition=False), suspicions)
+    first = [row for row in cohort.examples.to_pylist() if row["discharge_day"] == day("2009-05-20")]
+    assert len(first) == 60
+    for row in first:
+        assert row["codes"] == [["ICD9CM/4019"], ["ICD9CM/7197"], ["ICD9CM/25000", "ICD9CM/4280"]]
+        assert row["principal_codes"] == [["ICD9CM/4019"], [], ["ICD9CM/4280"]]
+        assert row["admitting_codes"] == [[], ["ICD9CM/7197"], ["ICD9CM/78605"]]
+
+
+@pytest.mark.parametrize(
+    ("first_end", "second_start", "principal"),
+    [
+        ("2009-05-12", "2009-05-12", "ICD9CM/4280"),
+        # Both begin on one day: the one that ends first came first.
+        ("2009-05-12", "2009-05-10", "ICD9CM/4280"),
+        # Both are the same days: the number of the claim decides.
+        ("2009-05-20", "2009-05-10", "ICD9CM/4280"),
+        ("2009-05-21", "2009-05-10", "ICD9CM/486"),
+    ],
+)
+def test_the_principal_diagnosis_of_a_joined_stay_is_that_of_its_first_claim(
+    tmp_path, first_end, second_start, principal
+):
+    claims = []
+    for number in range(40):
+        patient_id = f"P{number:02d}"
+        claims += [
+            inpatient(patient_id, "1", "2009-05-10", first_end, codes="ICD9CM/4280 ICD9CM/25000"),
+            inpatient(patient_id, "2", second_start, "2009-05-20", codes="ICD9CM/486 ICD9CM/25000"),
+            outpatient(patient_id, "3", "2009-10-01"),
+        ]
+        if number % 2:
+            claims.append(inpatient(patient_id, "4", "2009-06-10", "2009-06-11"))
+    cohort = build_cohort(ReadmissionDefinition(rule="stays", disposition=False), write_stays(tmp_path / "c", claims))
+    rows = [row for row in cohort.examples.to_pylist() if row["admission_day"] == day("2009-05-10")]
+    assert [row["principal_codes"][-1] for row in rows] == [[principal]] * 40
+    assert rows[0]["codes"][-1] == ["ICD9CM/25000", "ICD9CM/4280", "ICD9CM/486"]

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.claims.engine import connect, fetch
 from claim_transformers.claims.later_days import VISIT_PAID_DAY
+from claim_transformers.claims.patient_files import OPTIONAL_FIELDS
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep
 from claim_transformers.cohorts.cohort import Cohort, split_examples
@@ -153,14 +154,20 @@ def _read_parts(
     examples = pa.concat_tables(parts)
     claims = connection.table(CLAIMS)
     knows_paid = fetch(connection, claims.aggregate(known=claims.paid_date.count()))["known"][0].as_py() > 0
-    if not knows_paid:
-        examples = examples.drop_columns([VISIT_PAID_DAY.name])
+    for name in (each.name for each in OPTIONAL_FIELDS):
+        is_known = knows_paid if name == VISIT_PAID_DAY.name else len(_flattened(examples[name])) > 0
+        if not is_known:
+            examples = examples.drop_columns([name])
     return examples, counts if definition.hide_unpaid and knows_paid else counts | {"claims_hidden": None}
+
+
+def _flattened(lists: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.list_flatten(pc.list_flatten(lists))
 
 
 def _cut(people: pa.Table, index_stays: pa.Table, visits: pa.Table, definition: ReadmissionDefinition) -> pa.Table:
     """The examples as every cohort has them, and what is particular to stays."""
-    names = ["visit_day", "visit_type", "codes", "visit_end_day", VISIT_PAID_DAY.name]
+    names = ["visit_day", "visit_type", "codes", "visit_end_day", *(each.name for each in OPTIONAL_FIELDS)]
     table = pa.table({name: people[name] for name in _PEOPLE} | {name: visits[name] for name in names})
     admission, discharge = (
         index_stays[name].cast(pa.int32()).to_numpy().astype(np.int64) for name in ("admission_date", "discharge_date")

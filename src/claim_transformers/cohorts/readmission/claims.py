@@ -60,6 +60,7 @@ def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
         paid_amount=claim_line.paid_amount.cast("float64"),
         disposition=claim_line.discharge_disposition_code,
         has_discharge=claim_line.discharge_date.notnull(),
+        admitting=claim_line.admitting_diagnosis["system"] + "/" + claim_line.admitting_diagnosis["code"],
     )
     drugs = rx_claim.select(
         "patient_id",
@@ -72,6 +73,7 @@ def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
         paid_amount=rx_claim.paid_amount.cast("float64"),
         disposition=ibis.null("string"),
         has_discharge=ibis.literal(False),
+        admitting=ibis.null("string"),
     )
     both = ibis.union(lines, drugs)
     return both.group_by("patient_id", "claim_id", "claim_type").aggregate(
@@ -82,24 +84,36 @@ def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
         paid_amount=both.paid_amount.sum(),
         disposition=both.disposition.max(),
         has_discharge=both.has_discharge.any(),
+        admitting=both.admitting.min(),
     )
 
 
 def _list_code_events(claim_line: "ir.Table", rx_claim: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
-    """Every code with its claim and service date, each once."""
+    """Every code with its claim and service date, each once, and whether it is the principal diagnosis."""
 
     # Visits are made per patient; with the claim as part of the patient, each code keeps its claim.
     def keyed(table: "ir.Table") -> "ir.Table":
         return table.mutate(patient_id=ibis.struct({"patient_id": table.patient_id, "claim_id": table.claim_id}))
 
     events = collect_code_events(keyed(claim_line), keyed(rx_claim), definition.code_columns)
-    return events.select(
+    events = events.select(
         "visit_date",
         "code",
         patient_id=events.patient_id["patient_id"],
         claim_id=events.patient_id["claim_id"],
         visit_type=events.visit_type.cast("string"),
     )
+    key = ["patient_id", "claim_id", "code"]
+    principal = _principal_diagnoses(claim_line).mutate(is_principal=True)
+    joined = events.left_join(principal, key)
+    return joined.select(*events.columns, is_principal=joined.is_principal.fill_null(False))
+
+
+def _principal_diagnoses(claim_line: "ir.Table") -> "ir.Table":
+    entries = claim_line.select("patient_id", "claim_id", entry=claim_line.diagnoses.unnest())
+    entries = entries.filter(entries.entry["rank"] == 1)
+    code = entries.entry["system"] + "/" + entries.entry["code"]
+    return entries.select("patient_id", "claim_id", code=code).drop_null().distinct()
 
 
 def _list_stays(claims: "ir.Table", claim_line: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
@@ -136,22 +150,20 @@ def _stay_claims(stays: "ir.Table") -> "ir.Table":
 
 
 def stay_codes(stays_claims: "ir.Table", claims: "ir.Table", claim_line: "ir.Table") -> tuple["ir.Table", "ir.Table"]:
-    """Principal diagnosis of the first claim and procedures of all claims of each stay: what tells planned stays."""
+    """The principal diagnosis of each stay and the procedures of all of its claims.
+
+    The principal diagnosis of joined claims is that of the first, in the order of admission, end and number: what the
+    patient was admitted for.
+    """
     dated = claims.filter(claims.claim_type == INPATIENT).select("patient_id", "claim_id", "start_date", "end_date")
     own = stays_claims.join(dated, ["patient_id", "claim_id"])
     order = ibis.window(group_by=own.stay, order_by=[own.start_date, own.end_date, own.claim_id])
     own = own.mutate(place=ibis.row_number().over(order)).select("stay", "patient_id", "claim_id", "place")
     lines = claim_line.filter(claim_line.claim_type == INPATIENT)
-
-    def codes_of(column: str) -> "ir.Table":
-        entries = lines.select("patient_id", "claim_id", entry=lines[column].unnest())
-        fields = {"rank": entries.entry["rank"]} if column == "diagnoses" else {}
-        code = entries.entry["system"] + "/" + entries.entry["code"]
-        return entries.select("patient_id", "claim_id", code=code, **fields).distinct()
-
-    diagnoses = codes_of("diagnoses")
-    principal = own.filter(own.place == 0).join(diagnoses.filter(diagnoses["rank"] == 1), ["patient_id", "claim_id"])
-    procedures = own.join(codes_of("procedures"), ["patient_id", "claim_id"])
+    entries = lines.select("patient_id", "claim_id", entry=lines.procedures.unnest())
+    coded = entries.select("patient_id", "claim_id", code=entries.entry["system"] + "/" + entries.entry["code"])
+    principal = own.filter(own.place == 0).join(_principal_diagnoses(lines), ["patient_id", "claim_id"])
+    procedures = own.join(coded.distinct(), ["patient_id", "claim_id"])
     return tuple(table.select("stay", "code").distinct() for table in (principal, procedures))
 
 

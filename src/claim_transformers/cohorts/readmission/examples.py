@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from claim_transformers.claims.engine import engine_errors, fetch, load
 from claim_transformers.claims.known import STAY_TYPES, known_on
 from claim_transformers.claims.visits import INPATIENT
-from claim_transformers.cohorts.readmission.claims import CLAIMS, EVENTS, STAY_CLAIMS
+from claim_transformers.cohorts.readmission.claims import CLAIMS, EVENTS, STAY_CLAIMS, stay_codes
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
 
 if TYPE_CHECKING:
@@ -28,15 +28,17 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 _FACTS = ("race", "original_reason_entitlement_code", "dual_status_code", "county_fips")
+_VISIT = ("stay", "visit_date", "visit_type")
+_CODE_LISTS = ("codes", "principal", "admitting")
 _INDEX_DAY_OFFSET = 1  # From the day of discharge, which is seen, to the index date, which is not.
 
 
 def read_examples(connection: "Backend", index_stays: pa.Table, definition: ReadmissionDefinition) -> pa.Table:
     """Read the visits of examples, in the order of `index_stays`.
 
-    Beside the columns of the patients table these are `visit_amount` (US dollars, null where unknown),
-    `visit_paid_day` (null where unknown and on the index visit), `claims_hidden`, how many were not paid in time, and
-    `claims_open`, how many were not over.
+    Beside the columns of the patients table these are its optional fields (`visit_paid_day` is null where unknown and
+    on the index visit), `visit_amount` (US dollars, null where unknown), `claims_hidden`, how many were not paid in
+    time, and `claims_open`, how many were not over.
     """
     with engine_errors("reading examples"):
         stays = load(connection, "index_stays", index_stays)
@@ -115,10 +117,22 @@ def _history_visits(connection: "Backend", claims: "ir.Table", definition: Readm
     rows = rows.filter(
         rows.visit_date.cast("timestamp") >= rows.window_start,
         rows.visit_date < rows.discharge_date,
-    ).select("stay", "visit_date", "visit_type", "code", "last_date", "paid_date")
-    visits = ibis.union(rows, _admissions(claims))
-    visits = visits.group_by("stay", "visit_date", "visit_type").aggregate(
-        codes=visits.code.collect(), last_date=visits.last_date.max(), paid_date=visits.paid_date.max()
+    )
+    rows = rows.select(
+        *_VISIT,
+        "code",
+        "last_date",
+        "paid_date",
+        principal=ibis.ifelse(rows.is_principal, rows.code, ibis.null("string")),
+        admitting=ibis.ifelse(rows.visit_date == rows.start_date, rows.admitting, ibis.null("string")),
+    )
+    visits = ibis.union(rows, _admissions(claims).select(rows.columns))
+    visits = visits.group_by(*_VISIT).aggregate(
+        codes=visits.code.collect(),
+        principal=visits.principal.collect(),
+        admitting=visits.admitting.collect(),
+        last_date=visits.last_date.max(),
+        paid_date=visits.paid_date.max(),
     )
     visits = visits.left_join(amounts, ["stay", "visit_date", "visit_type"])
     return visits.select(
@@ -129,19 +143,26 @@ def _history_visits(connection: "Backend", claims: "ir.Table", definition: Readm
         "last_date",
         "paid_date",
         is_index=ibis.literal(False),
-        codes=_distinct(visits.codes),
+        **{name: _distinct(visits[name]) for name in _CODE_LISTS},
     )
 
 
 def _admissions(claims: "ir.Table") -> "ir.Table":
-    """The first open stay of each type, as `Timelines` reads open stays, without its codes and its end."""
+    """The first open stay of each type, as `Timelines` reads open stays: no end, and no code but what it was for."""
     opened = claims.filter(claims.is_admission, claims.start_date.cast("timestamp") >= claims.window_start)
-    first = opened.group_by("stay", visit_type=opened.claim_type).aggregate(
-        visit_date=opened.start_date.min(), paid_date=opened.paid_date.max()
-    )
+    first_date = opened.start_date.min().over(group_by=[opened.stay, opened.claim_type])
+    first = opened.mutate(first_date=first_date)
+    first = first.filter(first.start_date == first.first_date)
     return first.select(
-        "stay", "visit_date", "visit_type", "paid_date", code=ibis.null("string"), last_date=ibis.null("date")
-    ).select("stay", "visit_date", "visit_type", "code", "last_date", "paid_date")
+        "stay",
+        "paid_date",
+        "admitting",
+        visit_date=first.start_date,
+        visit_type=first.claim_type,
+        code=first.admitting,
+        principal=ibis.null("string"),
+        last_date=ibis.null("date"),
+    )
 
 
 def _distinct(codes: "ir.ArrayValue") -> "ir.ArrayValue":
@@ -151,15 +172,17 @@ def _distinct(codes: "ir.ArrayValue") -> "ir.ArrayValue":
 def _index_visits(connection: "Backend", stays: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
     """One visit for each index stay, also for one without codes."""
     own = connection.table(STAY_CLAIMS).semi_join(stays, "stay")
+    claims = connection.table(CLAIMS)
+    principal, _ = stay_codes(own, claims, connection.table("claim_line"))
+    principal = principal.group_by("stay").aggregate(principal=principal.code.collect())
     rows = own.join(connection.table(EVENTS), ["patient_id", "claim_id"]).select("stay", "code")
     if definition.disposition:
         disposed = stays.filter(stays.disposition.notnull())
         rows = ibis.union(rows, disposed.select("stay", code=ibis.literal("DISP/") + disposed.disposition))
     codes = rows.group_by("stay").aggregate(codes=rows.code.collect())
-    claims = connection.table(CLAIMS)
     paid = own.join(claims.filter(claims.claim_type == INPATIENT), ["patient_id", "claim_id"])
-    amounts = paid.group_by("stay").aggregate(amount=paid.paid_amount.sum())
-    visits = stays.left_join(codes, "stay").left_join(amounts, "stay")
+    amounts = paid.group_by("stay").aggregate(amount=paid.paid_amount.sum(), admitting=paid.admitting.collect())
+    visits = stays.left_join(codes, "stay").left_join(amounts, "stay").left_join(principal, "stay")
     nothing = ibis.null("float64")
     return visits.select(
         "stay",
@@ -169,7 +192,7 @@ def _index_visits(connection: "Backend", stays: "ir.Table", definition: Readmiss
         last_date=visits.discharge_date,
         paid_date=ibis.null("date"),
         is_index=ibis.literal(True),
-        codes=_distinct(visits.codes),
+        **{name: _distinct(visits[name]) for name in _CODE_LISTS},
     )
 
 
@@ -181,7 +204,7 @@ def _lists_of(visits: "ir.Table") -> "ir.Table":
             "day": visits.visit_date.delta(epoch, unit="day").cast("int32"),
             "is_index": visits.is_index,
             "type": visits.visit_type,
-            "codes": visits.codes,
+            **{name: visits[name] for name in _CODE_LISTS},
             "amount": visits.amount.cast("float32"),
             "end_day": visits.last_date.delta(epoch, unit="day").cast("int32"),
             "paid_day": visits.paid_date.delta(epoch, unit="day").cast("int32"),
@@ -194,6 +217,8 @@ def _lists_of(visits: "ir.Table") -> "ir.Table":
         visit_day=lists.visits.map(lambda visit: visit["day"]),
         visit_type=lists.visits.map(lambda visit: visit["type"]),
         codes=lists.visits.map(lambda visit: visit["codes"]),
+        principal_codes=lists.visits.map(lambda visit: visit["principal"]),
+        admitting_codes=lists.visits.map(lambda visit: visit["admitting"]),
         visit_amount=lists.visits.map(lambda visit: visit["amount"]),
         visit_end_day=lists.visits.map(lambda visit: visit["end_day"]),
         visit_paid_day=lists.visits.map(lambda visit: visit["paid_day"]),
