@@ -57,8 +57,8 @@ def export_meds(folder: str | Path, out: str | Path) -> dict[str, int]:
     """Write the patients of an ingested folder as MEDS 0.4: one row per code, at midnight of the visit.
 
     `claim_type`, `visit_end_day` (null for a stay without an end) and `visit_paid_day`, both in days since 1970-01-01,
-    are extra columns, and so is `patient_id`, because a subject of MEDS is a number: the patient id itself where all of
-    them are whole numbers, else the position of the patient id in their sorted list. Enrollment becomes events
+    are extra columns, and so is `patient_id`, because a subject of MEDS is a number: the patient id itself where all
+    are whole numbers, else the position of the patient id in their sorted list. Enrollment becomes events
     `ENROLLMENT//START` and `ENROLLMENT//END`. `ingest_meds` reads the result back to the same patients, but does not
     know which diagnosis was the principal or the admitting one.
 
