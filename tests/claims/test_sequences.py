@@ -16,11 +16,11 @@ from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA, _ELIGIBILITY_SCHEMA, _RX_CLAIM_SCHEMA
 from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import SPLITS, split_of
-from claim_transformers.claims.visits import _CODE_COLUMNS, collect_code_events
+from claim_transformers.claims.visits import CODE_COLUMNS, collect_code_events
 from claim_transformers.codes.errors import ClaimDataError
 
 EPOCH = dt.date(1970, 1, 1)
-ALL_COLUMNS = tuple(_CODE_COLUMNS)
+ALL_COLUMNS = tuple(CODE_COLUMNS)
 SCHEMAS = {"claim_line": _CLAIM_LINE_SCHEMA, "rx_claim": _RX_CLAIM_SCHEMA, "eligibility": _ELIGIBILITY_SCHEMA}
 
 

@@ -7,7 +7,7 @@ from claims.timelines_by_ibis import group_visits, order_timelines
 
 from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA, _RX_CLAIM_SCHEMA
 from claim_transformers.claims.visits import (
-    _CODE_COLUMNS,
+    CODE_COLUMNS,
     collect_code_events,
     resolve_code_columns,
 )
@@ -105,7 +105,7 @@ def test_billing_codes_join_only_when_asked():
         hcpcs_code="99213", revenue_center_code="0450", place_of_service_code="23", discharge_disposition_code="02"
     )
     assert _visits(line) == [(FIRST, "OP", ["HCPCS/99213"])]
-    everything = _visits(line, code_columns=list(_CODE_COLUMNS))
+    everything = _visits(line, code_columns=list(CODE_COLUMNS))
     assert everything == [(FIRST, "OP", ["DISP/02", "HCPCS/99213", "POS/23", "REV/0450"])]
 
 

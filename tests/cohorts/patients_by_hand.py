@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.paid_days import VISIT_PAID_DAY
+from claim_transformers.claims.later_days import VISIT_PAID_DAY
 from claim_transformers.claims.store import write_manifest
 
 SCHEMA = pa.schema(
@@ -21,6 +21,7 @@ SCHEMA = pa.schema(
         ("visit_day", pa.list_(pa.int32())),
         ("visit_type", pa.list_(pa.string())),
         ("codes", pa.list_(pa.list_(pa.string()))),
+        ("visit_end_day", pa.list_(pa.int32())),
     ]
 )
 
@@ -30,7 +31,7 @@ def day(text: str) -> int:
 
 
 def patient(patient_id: str, *visits: tuple[str, str, list[str]], **facts: Any) -> dict[str, Any]:
-    """A patient born in 2003 and enrolled from 2010 to 2014 unless the facts say otherwise."""
+    """A patient born in 2003, enrolled from 2010 to 2014, whose visits end on their days, unless the facts say so."""
     ordered = sorted(visits)
     return {
         "patient_id": patient_id,
@@ -42,6 +43,7 @@ def patient(patient_id: str, *visits: tuple[str, str, list[str]], **facts: Any) 
         "visit_day": [day(when) for when, _, _ in ordered],
         "visit_type": [kind for _, kind, _ in ordered],
         "codes": [codes for _, _, codes in ordered],
+        "visit_end_day": [day(when) for when, _, _ in ordered],
     } | facts
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from cohorts.patients_by_hand import SCHEMA
 
-from claim_transformers.claims.paid_days import VISIT_PAID_DAY
+from claim_transformers.claims.later_days import VISIT_PAID_DAY
 from claim_transformers.cohorts.timelines import _FAR_DAY, UNKNOWN_DAY, Timelines
 
 
@@ -12,9 +13,12 @@ def timelines(rows, **options):
     schema = SCHEMA.append(VISIT_PAID_DAY)
     empty = dict.fromkeys(schema.names) | {
         "enrollment_start_day": [], "enrollment_end_day": [], "visit_day": [], "visit_type": [], "codes": [],
-        "visit_paid_day": [],
+        "visit_paid_day": [], "visit_end_day": None,
     }  # fmt: skip
-    return Timelines(pa.Table.from_pylist([empty | row for row in rows], schema=schema), **options)
+    # A visit of which nothing else is said ends on its day and has no day of payment.
+    filled = [empty | {"visit_paid_day": [None] * len(row.get("visit_day", []))} | row for row in rows]
+    filled = [row | {"visit_end_day": row["visit_day"]} if row["visit_end_day"] is None else row for row in filled]
+    return Timelines(pa.Table.from_pylist(filled, schema=schema), **options)
 
 
 def test_enrolment_ends_with_the_span_around_the_day_and_not_with_a_later_one():
@@ -40,16 +44,74 @@ def test_a_visit_is_known_the_day_after_it_and_once_it_is_paid():
         (20, [1, 1, 1, 0]),
         (25, [1] * 4),
     ):
-        assert hiding.known_before(np.array([index])).tolist() == [bool(flag) for flag in known]
-    assert seeing.known_before(np.array([20])).tolist() == [True, True, True, False]
+        assert hiding.known_before(np.array([index]))[0].tolist() == [bool(flag) for flag in known]
+    assert seeing.known_before(np.array([20]))[0].tolist() == [True, True, True, False]
 
 
 def test_without_paid_days_nothing_is_hidden():
-    table = pa.Table.from_pylist([{"visit_day": [10], "visit_type": ["OP"], "codes": [["A/1"]]}], schema=SCHEMA)
+    table = pa.Table.from_pylist(
+        [{"visit_day": [10], "visit_type": ["OP"], "codes": [["A/1"]], "visit_end_day": [10]}], schema=SCHEMA
+    )
     found = Timelines(table, hide_unpaid=True)
     assert not found.hides_unpaid
-    assert found.known_before(np.array([11])).tolist() == [True]
+    assert found.known_before(np.array([11]))[0].tolist() == [True]
     assert "visit_paid_day" not in found.before(np.array([True]), np.array([11])).column_names
+
+
+STAY = {
+    "visit_day": [2, 10, 10, 12],
+    "visit_type": ["OP", "IP", "OP", "IP"],
+    "codes": [["A/1"], ["A/2"], ["A/3"], ["A/4"]],
+}
+
+
+@pytest.mark.parametrize(
+    ("index", "days", "codes", "ends"),
+    [
+        (10, [2], [["A/1"]], [2]),
+        (11, [2, 10, 10], [["A/1"], [], ["A/3"]], [2, None, 10]),
+        (14, [2, 10, 10], [["A/1"], [], ["A/3"]], [2, None, 10]),
+        (15, [2, 10, 10, 12], [["A/1"], ["A/2"], ["A/3"], ["A/4"]], [2, 14, 10, 14]),
+    ],
+)
+def test_an_open_stay_shows_its_admission_once_and_nothing_else_until_the_day_after_its_end(index, days, codes, ends):
+    found = timelines([STAY | {"visit_end_day": [2, 14, 10, 14]}], hide_unpaid=True)
+    (row,) = found.before(np.array([True]), np.array([index])).to_pylist()
+    assert (row["visit_day"], row["codes"], row["visit_end_day"]) == (days, codes, ends)
+
+
+def test_of_each_type_and_patient_one_open_stay_is_shown():
+    stays = {
+        "visit_day": [1, 1, 3],
+        "visit_type": ["HHA", "IP", "IP"],
+        "codes": [["A/1"]] * 3,
+        "visit_end_day": [9] * 3,
+    }
+    found = timelines([stays, stays])
+    whole, admissions = found.known_before(np.array([5, 1]))
+    assert not whole.any()
+    assert admissions.tolist() == [True, True, False, False, False, False]
+
+
+def test_what_is_no_stay_is_not_shown_before_it_ended():
+    found = timelines([{"visit_day": [1], "visit_type": ["OP"], "codes": [["A/1"]], "visit_end_day": [30]}])
+    assert found.before(np.array([True]), np.array([30]))["visit_day"].to_pylist() == [[]]
+    assert found.before(np.array([True]), np.array([31]))["visit_day"].to_pylist() == [[1]]
+
+
+@pytest.mark.parametrize("hide_unpaid", [False, True])
+def test_a_stay_without_an_end_is_known_from_its_payment_on(hide_unpaid):
+    stay = {"visit_day": [1], "visit_type": ["IP"], "codes": [["A/1"]], "visit_end_day": [None]}
+    for paid, index, codes in ((None, 9000, [[]]), (40, 40, [["A/1"]]), (40, 39, [] if hide_unpaid else [[]])):
+        found = timelines([stay | {"visit_paid_day": [paid]}], hide_unpaid=hide_unpaid)
+        assert found.before(np.array([True]), np.array([index]))["codes"].to_pylist() == [codes]
+
+
+def test_an_open_stay_that_is_paid_later_is_hidden_and_one_paid_in_time_shows_its_admission():
+    stay = {"visit_day": [1], "visit_type": ["SNF"], "codes": [["A/1"]], "visit_end_day": [20]}
+    for paid, shown in ((9, 1), (10, 1), (11, 0)):
+        found = timelines([stay | {"visit_paid_day": [paid]}], hide_unpaid=True)
+        assert found.before(np.array([True]), np.array([10]))["codes"].to_pylist() == [[[]] * shown]
 
 
 def test_numbers_held_are_distinct_pairs_of_the_marked_visits():

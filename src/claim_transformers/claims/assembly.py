@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from claim_transformers.claims.enrollment import EligibilityRows, merge_eligibility
 from claim_transformers.claims.last_day import find_last_day, raise_last_days, write_day
+from claim_transformers.claims.later_days import end_days_of, later_rows, pack_later, paid_days_of
 from claim_transformers.claims.packing import (
     MAX_PATIENTS,
     NULL_DAY,
@@ -22,16 +23,17 @@ from claim_transformers.claims.packing import (
     KeySpill,
     TimelineArrays,
     dictionary_of,
+    marked_codes,
     pack_keys,
     unpack_keys,
 )
-from claim_transformers.claims.paid_days import pack_paid, paid_days_of, paid_rows
 from claim_transformers.claims.patient_files import PatientFiles, PatientNames
 from claim_transformers.claims.splits import SPLITS
 
 # 8 million keys are 64 MB: small beside the rows being read, and few files even for hundreds of millions of lines.
 _KEYS_PER_SHARD = 8_000_000
 _MAX_SHARDS = 512  # each is an open file
+_END, _PAID = "end", "paid"
 
 
 @dataclass(frozen=True)
@@ -120,16 +122,16 @@ class SequenceAssembler:
         self._num_shards = max(1, math.ceil(len(patient_ids) / self._shard_size))
         self._workspace = workspace
         self._spill = KeySpill(workspace, self._num_shards)
-        self._paid_spill: KeySpill | None = None
+        self._other_spills: dict[str, KeySpill] = {}
+        self._marked_codes: dict[str, CodeNumbers] = {}
         self._num_added = self._num_without_visit = 0
         self._last_shard: tuple[int, TimelineArrays] | None = None
         self._ranks: Integers | None = None
 
     def close(self) -> None:
         """Close the temporary files; the caller removes their folder."""
-        self._spill.close()
-        if self._paid_spill is not None:
-            self._paid_spill.close()
+        for spill in (self._spill, *self._other_spills.values()):
+            spill.close()
 
     def positions(self, patient_ids: pa.Array) -> Integers:
         """Position of each patient, -1 where the id is null or not known."""
@@ -178,31 +180,72 @@ class SequenceAssembler:
         self._num_added += len(keys)
         self._spill.append(keys, shards)
 
-    def add_paid(self, patients: Integers, days: Integers, visit_types: Integers, paid_days: Integers) -> None:
-        """Add the paid dates of claims; a visit is paid when the last claim behind it is.
+    def add_later(
+        self, patients: Integers, days: Integers, visit_types: Integers, end_days: Integers, paid_days: Integers
+    ) -> None:
+        """Add the ends and paid dates of claims; a visit has ended, and is paid, when the last claim behind it is.
 
-        Without any, the patients table has no paid days.
+        A visit of which no end is told ends on its day. Without any paid date, the table has no paid days.
 
         Args:
             patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
             days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
             visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
+            end_days (`np.ndarray` of shape `(rows,)`): Last day of each row, `NULL_DAY` unknown, far ahead if none.
             paid_days (`np.ndarray` of shape `(rows,)`): Paid date of each row, `NULL_DAY` unknown.
 
         Raises:
             ClaimDataError: `E_KEY_RANGE`, if a day lies outside the years 1697 to 2412.
         """
-        rows = paid_rows(patients, days, visit_types, paid_days)
+        # Most claims end on the day on which they begin, which needs no key.
+        end_days = np.where(end_days > days, end_days, NULL_DAY)
+        for name, later_days in ((_END, end_days), (_PAID, paid_days)):
+            rows = later_rows(patients, days, visit_types, later_days)
+            if not len(rows):
+                continue
+            owners = patients[rows]
+            shards = owners // self._shard_size
+            keys = pack_later(owners - shards * self._shard_size, days[rows], visit_types[rows], later_days[rows])
+            self._other_spill(name).append(keys, shards)
+
+    def add_marked(
+        self,
+        name: str,
+        patients: Integers,
+        days: Integers,
+        visit_types: Integers,
+        systems: pa.Array,
+        codes: pa.Array,
+    ) -> None:
+        """Add codes that stand out on their visits, such as principal diagnoses; they become a column of their own.
+
+        Without any, the patients table has no such column.
+
+        Args:
+            name (`str`): Name of the column.
+            patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
+            days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
+            visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
+            systems (`pa.Array` of strings): Code system of each row, null for none.
+            codes (`pa.Array` of strings): Code of each row, null for none.
+
+        Raises:
+            ClaimDataError: `E_KEY_RANGE`, if there are too many distinct codes.
+        """
+        numbers = self._marked_codes.setdefault(name, CodeNumbers()).number(systems, codes)
+        rows = later_rows(patients, days, visit_types, np.where(numbers >= 0, numbers, NULL_DAY))
         if not len(rows):
             return
-        if self._paid_spill is None:
-            paid_folder = self._workspace / "paid"
-            paid_folder.mkdir()
-            self._paid_spill = KeySpill(paid_folder, self._num_shards)
-        patients = patients[rows]
-        shards = patients // self._shard_size
-        keys = pack_paid(patients - shards * self._shard_size, days[rows], visit_types[rows], paid_days[rows])
-        self._paid_spill.append(keys, shards)
+        shards = patients[rows] // self._shard_size
+        keys = pack_keys(patients[rows] - shards * self._shard_size, days[rows], visit_types[rows])
+        self._other_spill(name).append(keys | numbers[rows].astype(np.uint64), shards)
+
+    def _other_spill(self, name: str) -> KeySpill:
+        if name not in self._other_spills:
+            folder = self._workspace / name
+            folder.mkdir()
+            self._other_spills[name] = KeySpill(folder, self._num_shards)
+        return self._other_spills[name]
 
     def add_days(self, patients: Integers, days: Integers) -> None:
         """Add days of service without codes, such as ends of claims, for the last day of the data."""
@@ -234,14 +277,15 @@ class SequenceAssembler:
         """
         last_day = self.last_day(extract_date)
         enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day)
-        names = PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes())
+        marked = {name: numbers.sorted_codes() for name, numbers in self._marked_codes.items() if len(numbers)}
+        names = PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes(), marked)
         is_eligible = np.zeros(len(self.patient_ids), dtype=bool)
         is_eligible[eligibility.patients] = True
         num_visits = num_codes = num_eligible = 0
         by_split: dict[str, int] = {}
         bar = tqdm(total=len(self.patient_ids), desc="patients", unit=" patients", disable=not progress)
         for split, start, end in zip(SPLITS, self._split_ends[:-1], self._split_ends[1:], strict=True):
-            has_paid_days = self._paid_spill is not None
+            has_paid_days = _PAID in self._other_spills
             with PatientFiles(folder, split, enrollment, names, has_paid_days=has_paid_days) as files:
                 for shard in range(start // self._shard_size, math.ceil(end / self._shard_size)):
                     timelines = self._read_shard(shard)
@@ -273,9 +317,18 @@ class SequenceAssembler:
         if self._last_shard is None or self._last_shard[0] != shard:
             first_patient = shard * self._shard_size
             timelines = unpack_keys(self._spill.read(shard), self._code_ranks(), first_patient)
-            if self._paid_spill is not None:
-                paid_days = paid_days_of(timelines, self._paid_spill.read(shard), first_patient)
+            if _END in self._other_spills:
+                end_days = end_days_of(timelines, self._other_spills[_END].read(shard), first_patient)
+                timelines = replace(timelines, visit_end_days=end_days)
+            if _PAID in self._other_spills:
+                paid_days = paid_days_of(timelines, self._other_spills[_PAID].read(shard), first_patient)
                 timelines = replace(timelines, visit_paid_days=paid_days)
+            marked = {
+                name: marked_codes(timelines, self._other_spills[name].read(shard), numbers.ranks(), first_patient)
+                for name, numbers in self._marked_codes.items()
+                if len(numbers)
+            }
+            timelines = replace(timelines, marked=marked)
             self._last_shard = shard, timelines
         return self._last_shard[1]
 

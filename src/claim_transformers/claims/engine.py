@@ -5,7 +5,7 @@ The steps themselves are Ibis expressions; only reading raw files speaks DuckDB'
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,6 +118,15 @@ def materialize(connection: Backend, name: str, expression: ir.Table) -> tuple[i
 def create_view(connection: Backend, name: str, expression: ir.Table) -> ir.Table:
     """Give an expression a name in the engine, so that what is built on it need not compile it again."""
     connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS {connection.compile(expression)}')
+    return connection.table(name)
+
+
+def view_table(connection: Backend, name: str, files: Sequence[Path], schema: pa.Schema) -> ir.Table:
+    """Open the parquet files of a table as a view; without files it has no rows."""
+    if not files:
+        return load(connection, name, schema.empty_table())
+    listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
+    connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM read_parquet([{listed}])')
     return connection.table(name)
 
 

@@ -8,8 +8,8 @@ The patient needs few bits because shards are cut by patient, which leaves 18 bi
 data set needs its days moved to fit, not even one with dates shifted into the future.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,29 @@ def _check_range(name: str, values: Integers, first: int, end: int) -> None:
 
 
 @dataclass(frozen=True)
+class CodeLists:
+    """Some codes of each visit, beside all of them: visit `v` has `codes[offsets[v]:offsets[v + 1]]`.
+
+    Args:
+        offsets (`np.ndarray` of shape `(visits + 1,)`): Where the codes of each visit begin.
+        codes (`np.ndarray` of shape `(codes,)`): Position of each code, ascending within a visit.
+
+    Examples:
+        >>> lists = CodeLists(np.array([0, 2, 2, 3]), np.array([7, 9, 8]))
+        >>> lists.slice(1, 3).offsets.tolist(), lists.slice(1, 3).codes.tolist()
+        ([0, 0, 1], [8])
+    """
+
+    offsets: Integers
+    codes: Integers
+
+    def slice(self, start: int, stop: int) -> "CodeLists":
+        """Take the visits from `start` up to, not including, `stop`."""
+        offsets = self.offsets[start : stop + 1]
+        return CodeLists(offsets - offsets[0], self.codes[offsets[0] : offsets[-1]])
+
+
+@dataclass(frozen=True)
 class TimelineArrays:
     """Patients with their visits and codes, as flat arrays with offsets.
 
@@ -90,7 +113,9 @@ class TimelineArrays:
         visit_types (`np.ndarray` of shape `(visits,)`): Position of the claim type.
         code_offsets (`np.ndarray` of shape `(visits + 1,)`): Where the codes of each visit begin.
         codes (`np.ndarray` of shape `(codes,)`): Position of each code, ascending within a visit.
+        visit_end_days (`np.ndarray` of shape `(visits,)`): Last day of the claims, `NULL_DAY` where one never ended.
         visit_paid_days (`np.ndarray` of shape `(visits,)`, *optional*): Day of payment, `NULL_DAY` where unknown.
+        marked (`dict[str, CodeLists]`, *optional*): Codes that stand out, by the name of their column.
 
     Examples:
         >>> timelines = unpack_keys(pack_keys(np.array([3, 3]), np.array([10, 12]), np.array([0, 0])))
@@ -104,7 +129,9 @@ class TimelineArrays:
     visit_types: Integers
     code_offsets: Integers
     codes: Integers
+    visit_end_days: Integers
     visit_paid_days: Integers | None = None
+    marked: Mapping[str, CodeLists] = field(default_factory=dict)
 
     @property
     def num_patients(self) -> int:
@@ -127,7 +154,9 @@ class TimelineArrays:
             self.visit_types[visits],
             self.code_offsets[visits.start : visits.stop + 1] - codes.start,
             self.codes[codes],
+            self.visit_end_days[visits],
             None if self.visit_paid_days is None else self.visit_paid_days[visits],
+            {name: lists.slice(visits.start, visits.stop) for name, lists in self.marked.items()},
         )
 
 
@@ -157,12 +186,20 @@ def concatenate(parts: Sequence[TimelineArrays]) -> TimelineArrays:
         np.concatenate([part.visit_types for part in parts]),
         np.concatenate([[0], *(part.code_offsets[1:] + at for part, at in zip(parts, code_starts, strict=False))]),
         np.concatenate([part.codes for part in parts]),
+        np.concatenate([part.visit_end_days for part in parts]),
         np.concatenate(paid_days) if paid_days else None,
+        {name: _concatenate_lists([part.marked[name] for part in parts]) for name in parts[0].marked},
     )
 
 
+def _concatenate_lists(parts: Sequence[CodeLists]) -> CodeLists:
+    starts = np.cumsum([0] + [len(part.codes) for part in parts])
+    offsets = [part.offsets[1:] + at for part, at in zip(parts, starts, strict=False)]
+    return CodeLists(np.concatenate([[0], *offsets]), np.concatenate([part.codes for part in parts]))
+
+
 def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: int = 0) -> TimelineArrays:
-    """Sort keys and read patients, visits and codes off them. The array given is overwritten.
+    """Sort keys and read patients, visits and codes off them; each visit ends on its day. The keys are overwritten.
 
     Args:
         keys (`np.ndarray` of uint64): Complete keys in any order, repeats allowed.
@@ -191,15 +228,38 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
     visits = visits[visit_starts]
     patients = visits >> np.uint64(_TYPE_BITS + _DAY_BITS)
     patient_starts = np.flatnonzero(_is_first(patients))
-    days = (visits >> np.uint64(_TYPE_BITS)) & np.uint64(_MAX_DAYS - 1)
+    days = ((visits >> np.uint64(_TYPE_BITS)) & np.uint64(_MAX_DAYS - 1)).astype(np.int32) + np.int32(_FIRST_DAY)
     return TimelineArrays(
         patients[patient_starts].astype(np.int64) + first_patient,
         np.append(patient_starts, len(visits)),
-        days.astype(np.int32) + np.int32(_FIRST_DAY),
+        days,
         (visits & np.uint64(_MAX_TYPES - 1)).astype(np.int8),
         np.append(visit_starts, len(keys)),
         (keys & code_mask).astype(np.int32),
+        days,
     )
+
+
+def marked_codes(timelines: TimelineArrays, keys: Keys, code_ranks: Integers, first_patient: int = 0) -> CodeLists:
+    """Read the codes of keys onto visits that are known; a key of another visit is left out. The keys are overwritten.
+
+    Examples:
+        >>> visits = pack_keys(np.array([0, 0]), np.array([5, 9]), np.array([0, 0]))
+        >>> timelines = unpack_keys(visits.copy())
+        >>> marked_codes(timelines, visits[1:] | np.uint64(3), np.arange(4)).offsets.tolist()
+        [0, 0, 1]
+    """
+    found = unpack_keys(keys, code_ranks, first_patient)
+    sides = []
+    for part in (timelines, found):
+        owners = np.repeat(part.patients - first_patient, np.diff(part.visit_offsets))
+        sides.append(pack_keys(owners, part.visit_days, part.visit_types))
+    visits, marked = sides
+    place = np.minimum(np.searchsorted(visits, marked), max(len(visits) - 1, 0))
+    is_known = visits[place] == marked if len(visits) else np.zeros(len(marked), bool)
+    lengths, counts = np.diff(found.code_offsets), np.zeros(len(visits), np.int64)
+    counts[place[is_known]] = lengths[is_known]
+    return CodeLists(np.append(0, np.cumsum(counts)), found.codes[np.repeat(is_known, lengths)])
 
 
 def _is_first(values: Keys) -> npt.NDArray[np.bool_]:

@@ -1,11 +1,12 @@
 """Patients table on disk: its schema, and a writer whose bytes do not depend on how the rows arrive.
 
-Where paid dates are known, the files hold one column more than the schema, `visit_paid_day` (`VISIT_PAID_DAY`). It
-says what could be known on which day and is for cohorts alone; readers that ask for the columns of the schema never
-see it.
+`visit_end_day` is the last day of the claims behind a visit, null where one of them is a stay without an end. Files
+hold columns beyond the schema where the source knows them (`OPTIONAL_FIELDS`): `visit_paid_day`, null where no paid
+date is known; `principal_codes` and `admitting_codes`, the principal and the admitting diagnoses of each visit. The
+days say what could be known on which day (`claims.known`) and are never an input of a model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.enrollment import SEXES, Enrollment
+from claim_transformers.claims.later_days import VISIT_PAID_DAY
 from claim_transformers.claims.packing import NULL_DAY, Integers, TimelineArrays, concatenate
-from claim_transformers.claims.paid_days import VISIT_PAID_DAY
 
 PATIENTS_SCHEMA = pa.schema(
     [
@@ -29,11 +30,15 @@ PATIENTS_SCHEMA = pa.schema(
         pa.field("visit_day", pa.list_(pa.int32())),
         pa.field("visit_type", pa.list_(pa.string())),
         pa.field("codes", pa.list_(pa.list_(pa.string()))),
+        pa.field("visit_end_day", pa.list_(pa.int32())),
     ]
 )
 _PATIENTS_PER_ROW_GROUP = 5_000
 _ROW_GROUPS_PER_FILE = 4
-_DICTIONARY_COLUMNS = ["sex", "visit_type.list.element", "codes.list.element.list.element"]
+_CODE_LISTS = pa.list_(pa.list_(pa.string()))
+PRINCIPAL_CODES = pa.field("principal_codes", _CODE_LISTS)
+ADMITTING_CODES = pa.field("admitting_codes", _CODE_LISTS)
+OPTIONAL_FIELDS = (VISIT_PAID_DAY, PRINCIPAL_CODES, ADMITTING_CODES)
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,10 @@ class PatientNames:
         patient_ids (`pa.Array` of strings): By position.
         visit_types (`pa.Array` of strings): By position, sorted.
         codes (`pa.Array` of strings): By position, sorted.
+        marked (`dict[str, pa.Array]`): Codes that stand out, by the name of their column; by position, sorted.
 
     Examples:
-        >>> names = PatientNames(pa.array(["P1"]), pa.array(["OP"]), pa.array(["NDC/1"]))
+        >>> names = PatientNames(pa.array(["P1"]), pa.array(["OP"]), pa.array(["NDC/1"]), {})
         >>> names.codes[0].as_py()
         'NDC/1'
     """
@@ -54,6 +60,13 @@ class PatientNames:
     patient_ids: pa.Array
     visit_types: pa.Array
     codes: pa.Array
+    marked: Mapping[str, pa.Array]
+
+
+def schema_of(path: Path) -> pa.Schema:
+    """Schema of patients as the files of a folder have it: with the optional fields that one of them holds."""
+    names = pq.read_schema(path).names
+    return pa.schema([*PATIENTS_SCHEMA, *(field for field in OPTIONAL_FIELDS if field.name in names)])
 
 
 def _to_table(timelines: TimelineArrays, enrollment: Enrollment, names: PatientNames) -> pa.Table:
@@ -76,9 +89,15 @@ def _to_table(timelines: TimelineArrays, enrollment: Enrollment, names: PatientN
         "codes": _list(
             timelines.visit_offsets, _list(timelines.code_offsets, _dictionary(timelines.codes, names.codes))
         ),
+        "visit_end_day": _list(timelines.visit_offsets, _days(timelines.visit_end_days)),
     }
     if timelines.visit_paid_days is not None:
         columns[VISIT_PAID_DAY.name] = _list(timelines.visit_offsets, _days(timelines.visit_paid_days))
+    for field in OPTIONAL_FIELDS[1:]:
+        if field.name in timelines.marked:
+            lists, strings = timelines.marked[field.name], names.marked[field.name]
+            codes = _list(lists.offsets, _dictionary(lists.codes, strings))
+            columns[field.name] = _list(timelines.visit_offsets, codes)
     return pa.table(columns)
 
 
@@ -115,7 +134,8 @@ class PatientFiles:
     Examples:
         >>> import tempfile
         >>> from claim_transformers.claims.enrollment import EligibilityRows, merge_eligibility
-        >>> names = PatientNames(pa.array([], pa.string()), pa.array([], pa.string()), pa.array([], pa.string()))
+        >>> nothing = pa.array([], pa.string())
+        >>> names = PatientNames(nothing, nothing, nothing, {})
         >>> nobody = merge_eligibility(EligibilityRows.empty(), 0)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with PatientFiles(Path(folder), "train", nobody, names) as files:
@@ -128,7 +148,14 @@ class PatientFiles:
         self, folder: Path, split: str, enrollment: Enrollment, names: PatientNames, *, has_paid_days: bool = False
     ) -> None:
         self.num_patients = 0
-        self._schema = PATIENTS_SCHEMA.append(VISIT_PAID_DAY) if has_paid_days else PATIENTS_SCHEMA
+        known = {*names.marked, *([VISIT_PAID_DAY.name] if has_paid_days else [])}
+        self._schema = pa.schema([*PATIENTS_SCHEMA, *(field for field in OPTIONAL_FIELDS if field.name in known)])
+        lists = ["codes", *names.marked]
+        self._dictionaries = [
+            "sex",
+            "visit_type.list.element",
+            *(f"{name}.list.element.list.element" for name in lists),
+        ]
         self._folder, self._split = folder, split
         self._enrollment, self._names = enrollment, names
         self._pending: list[TimelineArrays] = []
@@ -170,7 +197,7 @@ class PatientFiles:
                 self._folder / f"{self._split}-{self._num_files:05d}.parquet",
                 table.schema,
                 compression="zstd",
-                use_dictionary=_DICTIONARY_COLUMNS,
+                use_dictionary=self._dictionaries,
                 write_statistics=["patient_id"],
                 store_schema=False,
             )

@@ -21,6 +21,7 @@ or the `system` field beside them names the system.
 | `hcpcs_code` | dictionary<string> | yes | HCPCS level I or II |
 | `hcpcs_modifiers` | list<string> | yes | two characters each, in billed order |
 | `diagnoses` | list<struct<system, code, poa, rank>> | yes | `ICD9CM` or `ICD10CM`; `rank` 1 is principal |
+| `admitting_diagnosis` | struct<system, code> | yes | what was suspected at admission; no code of the visit |
 | `procedures` | list<struct<system, code, date>> | yes | `system` is `ICD9PCS` or `ICD10PCS` |
 | `rendering_npi`, `billing_npi`, `facility_npi` | string | yes | national provider identifiers |
 | `service_unit_quantity` | float32 | yes | units of the service |
@@ -72,6 +73,7 @@ _CLAIM_LINE_SCHEMA = pa.schema(
         ("hcpcs_code", _DICTIONARY),
         ("hcpcs_modifiers", pa.list_(pa.string())),
         ("diagnoses", _DIAGNOSES_TYPE),
+        ("admitting_diagnosis", pa.struct([("system", pa.string()), ("code", pa.string())])),
         ("procedures", _PROCEDURES_TYPE),
         ("rendering_npi", pa.string()),
         ("billing_npi", pa.string()),

@@ -20,7 +20,9 @@ from tqdm import tqdm
 from claim_transformers.claims.assembly import PatientCounts, SequenceAssembler
 from claim_transformers.claims.encoded_files import EncodedFiles
 from claim_transformers.claims.enrollment import ELIGIBILITY_COLUMNS, EligibilityRows, days_of
+from claim_transformers.claims.known import STAY_TYPES, line_end_days
 from claim_transformers.claims.packing import NULL_DAY, Integers
+from claim_transformers.claims.patient_files import ADMITTING_CODES, PRINCIPAL_CODES
 from claim_transformers.claims.splits import DEFAULT_SALT, split_numbers
 from claim_transformers.claims.visits import (
     DEFAULT_CODE_COLUMNS,
@@ -31,9 +33,12 @@ from claim_transformers.claims.visits import (
 )
 from claim_transformers.codes.errors import ClaimDataError
 
-_END_COLUMNS = ("claim_end_date", "discharge_date")
-_HEADER_COLUMNS = ("patient_id", "claim_type", "claim_start_date", "admission_date", "paid_date", *_END_COLUMNS)
-_FIELDS = {"system", "code", "date"}
+_ENDS = {"discharge": "discharge_date", "claim_end": "claim_end_date", "line_start": "claim_line_start_date",
+         "line_end": "claim_line_end_date"}  # fmt: skip
+_HEADER_COLUMNS = {"patient_id", "claim_type", "claim_start_date", "admission_date", "paid_date", "diagnoses",
+                   "admitting_diagnosis", *_ENDS.values()}  # fmt: skip
+_FIELDS = {"system", "code", "date", "rank"}
+_PRINCIPAL_RANK = 1
 
 
 def write_patients(
@@ -47,7 +52,8 @@ def write_patients(
 ) -> PatientCounts:
     """Read the canonical tables of a folder and write its patients table, `patients/SPLIT-NNNNN.parquet`.
 
-    Where a table has paid dates, each visit gets the day on which the last of its claims was paid, `visit_paid_day`.
+    Each visit gets the last day of its claims (`visit_end_day`, see `claims.known`) and, where a table has paid dates,
+    the day on which the last of them was paid (`visit_paid_day`).
     The files appear all at once: they are written beside `patients` and renamed, and an older `patients` goes last.
 
     Args:
@@ -122,21 +128,24 @@ def _add_claim_lines(
     dates = {code_column.date for code_column in of_table if code_column.system and code_column.date}
     inpatient = assembler.visit_types.index(INPATIENT).as_py()
     types = {code_column.other[0] for code_column in of_table if code_column.other is not None}
+    stays = [assembler.visit_types.index(name).as_py() for name in STAY_TYPES]
     bar = tqdm(total=files.num_rows, desc="claim_line", unit=" lines", disable=not progress)
-    for batch in files.batches([*_HEADER_COLUMNS, *sorted(names | dates | types)]):
+    for batch in files.batches(sorted(_HEADER_COLUMNS | names | dates | types)):
         patients = assembler.positions(batch["patient_id"])
         visit_types = assembler.type_positions(batch["claim_type"])
         header_days, admission_days = days_of(batch["claim_start_date"]), days_of(batch["admission_date"])
-        is_admitted = (visit_types == inpatient) & (admission_days != NULL_DAY)
-        header_days = np.where(is_admitted, admission_days, header_days)
-        for name in _END_COLUMNS:
-            assembler.add_days(patients, days_of(batch[name]))
-        paid_days = days_of(batch["paid_date"])
-        assembler.add_paid(patients, header_days, visit_types, paid_days)
+        is_inpatient = visit_types == inpatient
+        header_days = np.where(is_inpatient & (admission_days != NULL_DAY), admission_days, header_days)
+        ends = {name: days_of(batch[column]) for name, column in _ENDS.items()}
+        for name in ("claim_end", "discharge"):
+            assembler.add_days(patients, ends[name])
+        later = line_end_days(np.isin(visit_types, stays), is_inpatient, **ends), days_of(batch["paid_date"])
+        assembler.add_later(patients, header_days, visit_types, *later)
         for date in sorted(dates):
             own_days = days_of(batch[date])
             moved = np.flatnonzero((own_days != NULL_DAY) & (own_days != header_days))
-            assembler.add_paid(patients[moved], own_days[moved], visit_types[moved], paid_days[moved])
+            assembler.add_later(*(column[moved] for column in (patients, own_days, visit_types, *later)))
+        _add_marked(assembler, batch, patients, header_days, visit_types)
         for code_column in of_table:
             array = batch[code_column.column]
             if code_column.system:
@@ -145,7 +154,7 @@ def _add_claim_lines(
                 codes = assembler.codes.number(_system_of(code_column, batch), array, code_column.name)
                 assembler.add(patients, days, visit_types, codes)
             else:
-                _add_list(assembler, code_column, array, patients, header_days, visit_types, paid_days)
+                _add_list(assembler, code_column, array, patients, header_days, visit_types, later)
         bar.update(batch.num_rows)
     bar.close()
 
@@ -160,6 +169,27 @@ def _system_of(code_column: CodeColumn, batch: pa.RecordBatch) -> str | pa.Array
     return pc.if_else(is_other, other, system) if pc.any(is_other).as_py() else system
 
 
+def _add_marked(
+    assembler: SequenceAssembler,
+    batch: pa.RecordBatch,
+    patients: Integers,
+    header_days: Integers,
+    visit_types: Integers,
+) -> None:
+    """Add the principal and the admitting diagnosis of each line; both stand on the header date."""
+    visits = patients, header_days, visit_types
+    admitting = batch["admitting_diagnosis"]
+    if admitting.null_count < len(admitting):
+        fields = (pc.struct_field(admitting, name) for name in ("system", "code"))
+        assembler.add_marked(ADMITTING_CODES.name, *visits, *fields)
+    diagnoses = batch["diagnoses"]
+    structs = diagnoses.flatten()
+    is_principal = pc.fill_null(pc.equal(pc.struct_field(structs, "rank"), _PRINCIPAL_RANK), False)
+    lines = pc.list_parent_indices(diagnoses).filter(is_principal).to_numpy()
+    fields = (pc.struct_field(structs, name).filter(is_principal) for name in ("system", "code"))
+    assembler.add_marked(PRINCIPAL_CODES.name, *(column[lines] for column in visits), *fields)
+
+
 def _add_list(
     assembler: SequenceAssembler,
     code_column: CodeColumn,
@@ -167,7 +197,7 @@ def _add_list(
     patients: Integers,
     header_days: Integers,
     visit_types: Integers,
-    paid_days: Integers,
+    later: tuple[Integers, Integers],
 ) -> None:
     """Add the codes of a list column, which stand on the header date or, procedures, on a date of their own."""
     lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
@@ -178,14 +208,14 @@ def _add_list(
     if code_column.date is None:
         assembler.add(patients, header_days, visit_types, codes, lengths)
         return
-    patients, header_days, visit_types, paid_days = (
-        np.repeat(column, lengths) for column in (patients, header_days, visit_types, paid_days)
+    patients, header_days, visit_types, *repeated = (
+        np.repeat(column, lengths) for column in (patients, header_days, visit_types, *later)
     )
     own_days = days_of(pc.struct_field(structs, code_column.date))
     days = np.where(own_days == NULL_DAY, header_days, own_days)
     assembler.add(patients, days, visit_types, codes)
     moved = np.flatnonzero(days != header_days)
-    assembler.add_paid(patients[moved], days[moved], visit_types[moved], paid_days[moved])
+    assembler.add_later(*(column[moved] for column in (patients, days, visit_types, *repeated)))
 
 
 def _add_rx_claims(
@@ -202,6 +232,6 @@ def _add_rx_claims(
             visit_types = np.full(batch.num_rows, pharmacy, np.int8)
             days = days_of(batch[code_column.date])
             assembler.add(patients, days, visit_types, codes)
-            assembler.add_paid(patients, days, visit_types, days_of(batch["paid_date"]))
+            assembler.add_later(patients, days, visit_types, days, days_of(batch["paid_date"]))
             bar.update(batch.num_rows)
     bar.close()

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from claim_transformers.codes.errors import ClaimDataError
 
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2  # 2: patients have the ends of their visits
 MANIFEST = "manifest.json"
 _SUCCESS = "_SUCCESS"
 _ROWS_PER_GROUP = 1 << 17
@@ -94,7 +94,8 @@ def open_folder(path: str | Path) -> IngestedFolder:
     found = manifest.get("format_version") if isinstance(manifest, dict) else None
     if found != _FORMAT_VERSION:
         raise ClaimDataError(
-            "E_FORMAT_VERSION", f"expected format version {_FORMAT_VERSION} in {path / MANIFEST}, found {found!r}"
+            "E_FORMAT_VERSION",
+            f"expected format version {_FORMAT_VERSION} in {path / MANIFEST}, found {found!r}: ingest again",
         )
     return IngestedFolder(path, manifest)
 

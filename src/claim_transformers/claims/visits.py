@@ -31,7 +31,7 @@ class CodeColumn:
             such as those of another grouper, which gives the same numbers to other groups.
 
     Examples:
-        >>> _CODE_COLUMNS["hcpcs"].date
+        >>> CODE_COLUMNS["hcpcs"].date
         'claim_line_start_date'
     """
 
@@ -53,7 +53,7 @@ _COLUMNS = (
     CodeColumn("pos", "claim_line", "place_of_service_code", "POS", "claim_line_start_date"),
     CodeColumn("disp", "claim_line", "discharge_disposition_code", "DISP"),
 )
-_CODE_COLUMNS = {code_column.name: code_column for code_column in _COLUMNS}
+CODE_COLUMNS = {code_column.name: code_column for code_column in _COLUMNS}
 # Revenue centre, place of service and discharge disposition describe the bill more than the patient, and the
 # disposition states a transfer, which gives a readmission label away.
 DEFAULT_CODE_COLUMNS = ("diagnoses", "procedures", "hcpcs", "drg", "ndc")
@@ -63,10 +63,10 @@ def resolve_code_columns(code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS) -> 
     """Look the chosen code columns up by name.
 
     Args:
-        code_columns (`Sequence[str]`, *optional*): Names out of `_CODE_COLUMNS`, in any order.
+        code_columns (`Sequence[str]`, *optional*): Names out of `CODE_COLUMNS`, in any order.
 
     Returns:
-        `list[CodeColumn]`: The columns in the order of `_CODE_COLUMNS`, each once.
+        `list[CodeColumn]`: The columns in the order of `CODE_COLUMNS`, each once.
 
     Raises:
         ValueError: If a name is unknown or none is given.
@@ -79,13 +79,13 @@ def resolve_code_columns(code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS) -> 
             ...
         ValueError: expected code columns out of diagnoses, procedures, hcpcs, drg, ndc, rev, pos, disp, found 'icd'
     """
-    known = ", ".join(_CODE_COLUMNS)
+    known = ", ".join(CODE_COLUMNS)
     for name in code_columns:
-        if name not in _CODE_COLUMNS:
+        if name not in CODE_COLUMNS:
             raise ValueError(f"expected code columns out of {known}, found {name!r}")
     if not code_columns:
         raise ValueError(f"expected at least one code column out of {known}, found none")
-    return [code_column for name, code_column in _CODE_COLUMNS.items() if name in code_columns]
+    return [code_column for name, code_column in CODE_COLUMNS.items() if name in code_columns]
 
 
 def _header_date(claim_line: "ir.Table") -> "ir.Value":

@@ -62,6 +62,7 @@ def event(
         console.print("No paid dates: every visit before the index date is seen, paid or not.")
     else:
         console.print(f"{built.visits_hidden:,} visits were not paid by the index date and are hidden.")
+    _print_open(built.visits_open, "visits")
     if built.label_names:
         console.print(f"{len(built.label_names)} categories in the label.")
     _print_chart(out)
@@ -116,6 +117,7 @@ def readmission(
     _print_attrition(built, "stays")
     for line in _sentences(built.facts):
         console.print(line)
+    _print_open(built.visits_open, "claims")
     _print_chart(out)
 
 
@@ -152,6 +154,10 @@ def _print_attrition(built: "Cohort", unit: str) -> None:
     for row in attrition_table(built):
         table.add_row(*row)
     console.print(table)
+
+
+def _print_open(number: int, unit: str) -> None:
+    console.print(f"{number:,} {unit} had not ended by the index date: stays show their admission, others nothing.")
 
 
 def _print_chart(out: Path) -> None:

@@ -40,6 +40,8 @@ class Cohort:
             examples, for label 0 and label 1. Their ratio turns a risk of the population into one of the sample.
         visits_hidden (`int`): Visits before the index dates of the examples that were not paid yet and are hidden;
             `None` where no paid date is known or nothing was to be hidden.
+        visits_open (`int`): Visits before the index dates of the examples that had not ended by then: a stay shows its
+            admission, another visit nothing. Of a readmission cohort, claims.
         label_names (`tuple[str, ...]`): Categories of the label; empty for an event.
         claims (`Mapping[str, Any]`, *optional*): Source of the claims, and the simulation that made them, if one did.
     """
@@ -49,6 +51,7 @@ class Cohort:
     attrition: tuple[AttritionStep, ...]
     sampled_share: tuple[float, float]
     visits_hidden: int | None = None
+    visits_open: int = 0
     label_names: tuple[str, ...] = ()
     claims: Mapping[str, Any] | None = field(default=None, kw_only=True)
 
@@ -115,6 +118,7 @@ class Cohort:
             **self.definition.to_dict(),
             "sampled_share": list(self.sampled_share),
             "visits_hidden": self.visits_hidden,
+            "visits_open": self.visits_open,
             "label_names": list(self.label_names),
             "claims": self.claims,
         }

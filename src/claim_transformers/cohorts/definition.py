@@ -18,6 +18,10 @@ class Definition(Protocol):
         """Heading of tables and charts."""
 
     @property
+    def hide_unpaid(self) -> bool:
+        """Whether what was not paid by the index date is hidden."""
+
+    @property
     def train(self) -> float:
         """Share of patients in the training split."""
 

@@ -1,6 +1,7 @@
 """Leak check: nothing in an example that was not known at its index date, and no patient in two splits."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
@@ -18,15 +19,23 @@ if TYPE_CHECKING:
 _Splits = Mapping[str, Union[pa.Table, "Dataset"]]
 
 
-def check_leaks(cohort: Union["Cohort", _Splits]) -> None:
+def check_leaks(
+    cohort: Union["Cohort", _Splits], claims: str | Path | None = None, *, hide_unpaid: bool = True
+) -> None:
     """Refuse a cohort in which an example tells of its future, or a patient of a split stands in another.
 
-    `build_cohort` runs it; run it again on a cohort that was loaded from disk or changed since.
+    With the claims, the dates of the claims themselves are asked which codes could be known at each index date, by
+    code that shares nothing with the code that cuts. `build_cohort` runs it so; run it again on a cohort that was
+    loaded from disk or changed since.
 
     Args:
         cohort ([`Cohort`], `DatasetDict` or `dict[str, pa.Table]`): The cohort, or its splits. Where the examples have
-            `visit_paid_day`, which they have when unpaid visits are hidden, paid dates are checked too. Where they
-            have `discharge_day`, they are stays, of which a patient may have several.
+            `visit_end_day` or `visit_paid_day`, these are checked too. Where they have `discharge_day`, they are
+            stays, of which a patient may have several.
+        claims (`str` or `Path`, *optional*): Ingested folder that the cohort was built from. One without
+            `claim_line` and `rx_claim`, such as that of MEDS, has no dates of claims to ask.
+        hide_unpaid (`bool`, *optional*, defaults to `True`): Whether splits given alone were built so; a [`Cohort`]
+            knows it.
 
     Raises:
         ClaimDataError: `E_LEAK`. The message holds counts, never an identifier or a date.
@@ -47,6 +56,12 @@ def check_leaks(cohort: Union["Cohort", _Splits]) -> None:
     for table in tables.values():
         for what, count in _leaks_of_split(table).items():
             found[what] = found.get(what, 0) + count
+    if claims is not None:
+        from claim_transformers.cohorts.claim_dates import count_unknown_codes
+
+        hides = hide_unpaid if isinstance(cohort, Mapping) else cohort.definition.hide_unpaid
+        unknown = count_unknown_codes(list(tables.values()), claims, hides_unpaid=hides)
+        found["codes that no claim known by then has"] = unknown
     patients = [pc.unique(table["patient_id"]).cast(pa.string()) for table in tables.values()]
     everybody = pa.chunked_array(patients, pa.string())
     found["patients in two splits"] = len(everybody) - len(pc.unique(everybody))
@@ -67,8 +82,10 @@ def _leaks_of_split(table: pa.Table) -> dict[str, int]:
     spans = np.repeat(index_day, pc.list_value_length(table["enrollment_start_day"]).to_numpy())
     are_stays = "discharge_day" in table.column_names
     deaths = table.num_rows - table["death_day"].null_count if "death_day" in table.column_names else 0
+    is_late = timelines.visit_day >= limit
     return {
-        "visits at or after it": int(np.count_nonzero(timelines.visit_day >= limit)),
+        "visits at or after it": int(np.count_nonzero(is_late)),
+        "visits that end at or after it": int(np.count_nonzero(~is_late & (timelines.end_day >= limit))),
         "visits paid after it": int(np.count_nonzero(timelines.paid_day > limit)),
         "enrolment spans that reach beyond it": int(np.count_nonzero((starts > spans) | (ends > spans))),
         "days of death": deaths,

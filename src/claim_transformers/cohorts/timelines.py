@@ -13,21 +13,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from claim_transformers.claims.paid_days import VISIT_PAID_DAY
-from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
+from claim_transformers.claims.known import STAY_TYPES, known_on
+from claim_transformers.claims.later_days import VISIT_PAID_DAY
+from claim_transformers.claims.patient_files import ADMITTING_CODES, OPTIONAL_FIELDS, PATIENTS_SCHEMA, PRINCIPAL_CODES
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.code_sets import find_codes
 
 UNKNOWN_DAY = np.iinfo(np.int32).min
 _FAR_DAY = np.iinfo(np.int32).max
+_VISIT_END_DAY = "visit_end_day"
 
 Days = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 # Of one visit, without the dictionaries in which strings may have been read.
 _VALUE_TYPES = {
-    field.name: field.type.value_type for field in (*PATIENTS_SCHEMA, VISIT_PAID_DAY) if pa.types.is_list(field.type)
+    field.name: field.type.value_type
+    for field in (*PATIENTS_SCHEMA, *OPTIONAL_FIELDS)
+    if pa.types.is_list(field.type) and not field.name.startswith("enrollment")
 }
 
 
@@ -36,7 +40,7 @@ class Timelines:
 
     Args:
         patients (`pa.Table`): Rows of the patients table, see `claims.patient_files.PATIENTS_SCHEMA`,
-            with or without `visit_paid_day`.
+            with or without its optional fields. Without `visit_end_day` each visit ends on its day.
         hide_unpaid (`bool`, *optional*, defaults to `False`): Whether a visit is known only once it is paid.
 
     Examples:
@@ -61,7 +65,8 @@ class Timelines:
         self.visit_day = days.to_numpy(zero_copy_only=False).astype(np.int64)
         self.patient_of_visit = np.repeat(np.arange(self.num_patients), np.diff(self.visit_start))
         self.hides_unpaid = hide_unpaid and VISIT_PAID_DAY.name in patients.column_names
-        self._marks: dict[tuple[tuple[str, ...], tuple[str, ...]], Flags] = {}
+        self._marks: dict[tuple[tuple[str, ...], tuple[str, ...], bool], Flags] = {}
+        self._columns: dict[str, tuple[pa.DictionaryArray, NDArray[np.int64]]] = {}
 
     @cached_property
     def birth_day(self) -> Days:
@@ -78,13 +83,24 @@ class Timelines:
         """Day on which each visit was paid, shape `(visits,)`; `UNKNOWN_DAY` where that is not known."""
         if VISIT_PAID_DAY.name not in self.patients.column_names:
             return np.full(len(self.visit_day), UNKNOWN_DAY, np.int64)
-        days = pc.fill_null(_flat(self.patients[VISIT_PAID_DAY.name]), UNKNOWN_DAY)
-        numbers: Days = days.to_numpy(zero_copy_only=False).astype(np.int64)
-        return numbers
+        return _day_numbers(_flat(self.patients[VISIT_PAID_DAY.name]))
 
-    def visits_with(self, code_entries: Sequence[str], visit_types: Sequence[str]) -> Flags:
-        """Which visits carry a code of the set and a claim type, shape `(visits,)`; an empty list asks for nothing."""
-        asked = tuple(code_entries), tuple(visit_types)
+    @cached_property
+    def end_day(self) -> Days:
+        """Last day of the claims behind each visit, shape `(visits,)`; `UNKNOWN_DAY` where a stay has no end."""
+        if _VISIT_END_DAY not in self.patients.column_names:
+            ends: Days = self.visit_day
+            return ends
+        return _day_numbers(_flat(self.patients[_VISIT_END_DAY]))
+
+    def visits_with(
+        self, code_entries: Sequence[str], visit_types: Sequence[str], *, principal: bool = False
+    ) -> Flags:
+        """Which visits carry a code of the set and a claim type, shape `(visits,)`; an empty list asks for nothing.
+
+        With `principal` the code is the principal diagnosis; `ClaimDataError` if the claims do not tell it.
+        """
+        asked = tuple(code_entries), tuple(visit_types), principal
         if asked not in self._marks:
             found = np.ones(len(self.visit_day), bool)
             if visit_types:
@@ -92,31 +108,26 @@ class Timelines:
                 wanted = pa.array(list(visit_types), pa.string())
                 found &= pc.is_in(types, value_set=wanted).to_numpy(zero_copy_only=False)
             if code_entries:
-                found &= self.visits_holding(find_codes(self.code_names, code_entries))
+                codes = self._codes_of(PRINCIPAL_CODES.name if principal else "codes")
+                found &= _holding(codes, find_codes(codes[0].dictionary, code_entries))
             self._marks[asked] = found
         return self._marks[asked]
 
     @property
     def code_names(self) -> pa.Array:
         """The distinct codes of all visits."""
-        return self._codes[0].dictionary
+        return self._codes_of("codes")[0].dictionary
 
     def visits_holding(self, is_wanted: Flags) -> Flags:
         """Which visits carry one of the marked codes, shape `(visits,)`; the marks follow `code_names`."""
-        encoded, code_start = self._codes
-        # Visit v holds the codes from code_start[v] up to code_start[v + 1], so the difference of the running counts
-        # at the two is its number of hits.
-        hits = np.append(is_wanted, False)[encoded.indices.to_numpy(zero_copy_only=False)]
-        running = np.concatenate([[0], np.cumsum(hits)])
-        holds: Flags = (running[code_start[1:]] - running[code_start[:-1]]) > 0
-        return holds
+        return _holding(self._codes_of("codes"), is_wanted)
 
     def numbers_held(self, number_of_code: NDArray[np.int64], visits: Flags) -> tuple[Days, Days]:
         """The different numbers of the codes on the marked visits: patient and number of each pair, sorted.
 
         `number_of_code` has a number for each of `code_names`, -1 for none.
         """
-        encoded, code_start = self._codes
+        encoded, code_start = self._codes_of("codes")
         marked = np.repeat(visits, np.diff(code_start))
         owner = np.repeat(self.patient_of_visit, np.diff(code_start))[marked]
         numbers = number_of_code[encoded.indices.to_numpy(zero_copy_only=False)[marked]]
@@ -135,11 +146,28 @@ class Timelines:
         inside: Flags = (self.visit_day >= first_day[owner]) & (self.visit_day < end_day[owner])
         return inside
 
-    def known_before(self, index_day: Days) -> Flags:
-        """Which visits lie before the index date of their patient and, where asked, were paid by it."""
-        limit = index_day[self.patient_of_visit]
-        known: Flags = self.visit_day < limit
-        return known & (self.paid_day <= limit) if self.hides_unpaid else known
+    def known_before(self, index_day: Days) -> tuple[Flags, Flags]:
+        """Which visits are known whole at the index date of their patient, and which are open stays' admissions.
+
+        See `claims.known`. Of the visits of an open stay, those on the days of its procedures among them, the first
+        is its admission.
+        """
+        whole, admitted = known_on(
+            index_day[self.patient_of_visit],
+            self.visit_day,
+            self.end_day,
+            self.paid_day,
+            has_end=self.end_day != UNKNOWN_DAY,
+            has_paid=self.paid_day != UNKNOWN_DAY,
+            is_stay=self.visits_with([], STAY_TYPES),
+            hides_unpaid=self.hides_unpaid,
+        )
+        visits = np.flatnonzero(admitted)
+        types = pc.dictionary_encode(_flat(self.patients["visit_type"]).take(pa.array(visits)).cast(pa.string()))
+        stays = self.patient_of_visit[visits] * len(STAY_TYPES) + types.indices.to_numpy()
+        admissions = np.zeros(len(whole), bool)
+        admissions[visits[np.unique(stays, return_index=True)[1]]] = True
+        return whole, admissions
 
     def covered(self, first_day: Days, last_day: Days) -> Flags:
         """Which patients one enrolment span covers from `first_day` to `last_day`; true where no span is known.
@@ -165,21 +193,34 @@ class Timelines:
         return np.diff(_offsets(self.patients["enrollment_start_day"])) > 0
 
     def before(self, keep: Flags, index_day: Days) -> pa.Table:
-        """The kept patients with nothing but the visits known before their index dates.
+        """The kept patients with nothing but what is known of their visits at their index dates.
 
-        The columns are those of the patients table and `index_day`, with `visit_paid_day` where unpaid visits are
-        hidden. Enrolment after the index date and the day of death are removed as well: both are only known later.
+        The columns are those of the patients table and `index_day`. A stay that is open has no end, and no codes but
+        its admitting diagnosis, where that is known. Enrolment and payments after the index date and the day of death
+        are removed as well: they are known later.
         """
-        seen = self.known_before(index_day) & keep[self.patient_of_visit]
+        whole, admissions = self.known_before(index_day)
+        seen = (whole | admissions) & keep[self.patient_of_visit]
         rows = np.flatnonzero(keep)
         visits = np.flatnonzero(seen)
         # Visits lie by patient and so do rows, so the visits that are taken follow each other as the rows do.
         offsets = np.concatenate([[0], np.cumsum(self.count(seen)[rows])]).astype(np.int32)
         columns = {name: self.patients[name].take(pa.array(rows)) for name in ("patient_id", "sex", "birth_day")}
-        paid = [VISIT_PAID_DAY.name] if self.hides_unpaid else []
-        for name in ["visit_day", "visit_type", "codes", *paid]:
-            values = _flat(self.patients[name]).take(pa.array(visits)).cast(_VALUE_TYPES[name])
-            columns[name] = pa.ListArray.from_arrays(pa.array(offsets), values)
+        is_whole = whole[visits]
+        limit = index_day[self.patient_of_visit[visits]]
+        later = {_VISIT_END_DAY: is_whole, VISIT_PAID_DAY.name: self.paid_day[visits] <= limit}
+        lists = {
+            name: _flat(self.patients[name]).take(pa.array(visits)).cast(kind)
+            for name, kind in _VALUE_TYPES.items()
+            if name in self.patients.column_names
+        }
+        nothing = pa.ListArray.from_arrays(pa.array(np.zeros(len(visits) + 1, np.int32)), pa.array([], pa.string()))
+        lists["codes"] = _either(is_whole, lists["codes"], lists.get(ADMITTING_CODES.name, nothing))
+        if PRINCIPAL_CODES.name in lists:
+            lists[PRINCIPAL_CODES.name] = _either(is_whole, lists[PRINCIPAL_CODES.name], nothing)
+        for name in later.keys() & lists.keys():
+            lists[name] = pc.if_else(pa.array(later[name]), lists[name], None)
+        columns.update({name: pa.ListArray.from_arrays(pa.array(offsets), values) for name, values in lists.items()})
         columns.update(self._known_enrolment(rows, index_day))
         columns["index_day"] = pa.array(index_day[rows], pa.int32())
         return pa.table(columns)
@@ -205,17 +246,23 @@ class Timelines:
         counts = np.diff(_offsets(self.patients["enrollment_start_day"]))
         return starts, ends, np.repeat(np.arange(self.num_patients), counts)
 
-    @cached_property
-    def _codes(self) -> tuple[pa.DictionaryArray, NDArray[np.int64]]:
+    def _codes_of(self, column: str) -> tuple[pa.DictionaryArray, NDArray[np.int64]]:
         """The codes of all visits and the offsets of each visit into them."""
-        visits = _flat(self.patients["codes"])
-        codes = visits.flatten()
-        return codes if pa.types.is_dictionary(codes.type) else pc.dictionary_encode(codes), _offsets(visits)
+        if column not in self._columns:
+            if column not in self.patients.column_names:
+                raise ClaimDataError(
+                    "E_COLUMN",
+                    f"expected {column} in the patients of the claims, found none: the source does not say which "
+                    "diagnosis is the principal one, so leave principal out of the cohort file",
+                )
+            visits = _flat(self.patients[column])
+            codes = visits.flatten()
+            encoded = codes if pa.types.is_dictionary(codes.type) else pc.dictionary_encode(codes)
+            self._columns[column] = encoded, _offsets(visits)
+        return self._columns[column]
 
     def _day(self, column: str) -> Days:
-        days = pc.fill_null(self.patients[column].combine_chunks(), UNKNOWN_DAY)
-        numbers: Days = days.to_numpy(zero_copy_only=False).astype(np.int64)
-        return numbers
+        return _day_numbers(self.patients[column].combine_chunks())
 
 
 def patient_files(claims: str | Path) -> list[Path]:
@@ -233,9 +280,30 @@ def patient_files(claims: str | Path) -> list[Path]:
 def _one_chunk(patients: pa.Table) -> pa.Table:
     """The same table in one chunk; dictionaries within lists, which Arrow 26 does not unify, become strings."""
     for place, name in enumerate(patients.column_names):
-        if name in ("visit_type", "codes") and patients[name].num_chunks > 1:
+        if name in _VALUE_TYPES and not name.endswith("_day") and patients[name].num_chunks > 1:
             patients = patients.set_column(place, name, patients[name].cast(pa.list_(_VALUE_TYPES[name])))
     return patients.combine_chunks()
+
+
+def _day_numbers(days: pa.Array) -> Days:
+    numbers: Days = pc.fill_null(days, UNKNOWN_DAY).to_numpy(zero_copy_only=False).astype(np.int64)
+    return numbers
+
+
+def _either(is_first: Flags, first: pa.Array, second: pa.Array) -> pa.Array:
+    """Lists out of the first array where flagged, else out of the second."""
+    place = np.arange(len(is_first)) + np.where(is_first, 0, len(is_first))
+    return pa.concat_arrays([first, second]).take(pa.array(place))
+
+
+def _holding(codes: tuple[pa.DictionaryArray, NDArray[np.int64]], is_wanted: Flags) -> Flags:
+    encoded, code_start = codes
+    # Visit v holds the codes from code_start[v] up to code_start[v + 1], so the difference of the running counts
+    # at the two is its number of hits.
+    hits = np.append(is_wanted, False)[encoded.indices.to_numpy(zero_copy_only=False)]
+    running = np.concatenate([[0], np.cumsum(hits)])
+    holds: Flags = (running[code_start[1:]] - running[code_start[:-1]]) > 0
+    return holds
 
 
 def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -17,7 +17,16 @@ _IDENTIFIER_COLUMNS = frozenset(
 # Days since 1970-01-01 are dates of service and of birth, which count as identifiers under the HIPAA safe harbor
 # (45 CFR 164.514(b)(2)(i)(C)).
 _DATE_COLUMNS = frozenset(
-    {"visit_day", "index_day", "birth_day", "death_day", "enrollment_start_day", "enrollment_end_day"}
+    {
+        "visit_day",
+        "index_day",
+        "birth_day",
+        "death_day",
+        "enrollment_start_day",
+        "enrollment_end_day",
+        "visit_end_day",
+        "visit_paid_day",
+    }
 )
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
+from claim_transformers.claims.patient_files import PATIENTS_SCHEMA, PRINCIPAL_CODES
 from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA
 from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import SPLITS, split_of
@@ -79,7 +79,7 @@ def test_streaming_gives_the_same_rows_and_features(folder, cache):
 def test_features_are_fixed_lists_and_survive_saving(folder, cache, tmp_path):
     train = load_claims("claims", folder, split="train", cache_dir=cache)
     assert train.features["codes"] == datasets.List(datasets.List(datasets.Value("string")))
-    assert pa.schema(train.features.arrow_schema).remove_metadata().equals(PATIENTS_SCHEMA)
+    assert pa.schema(train.features.arrow_schema).remove_metadata().equals(PATIENTS_SCHEMA.append(PRINCIPAL_CODES))
     train.save_to_disk(tmp_path / "saved")
     assert datasets.load_from_disk(tmp_path / "saved").features == train.features
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from claim_transformers.claims.last_day import last_day_of
+from claim_transformers.claims.patient_files import schema_of
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep
@@ -19,13 +20,16 @@ from claim_transformers.cohorts.cohort import Cohort, split_examples
 from claim_transformers.cohorts.event.definition import EventDefinition
 from claim_transformers.cohorts.event.diagnoses import label_diagnoses
 from claim_transformers.cohorts.event.sampling import draw_rows
-from claim_transformers.cohorts.event.selection import CENSORED, HIDDEN, SelectionCounts, select, step_names
+from claim_transformers.cohorts.event.selection import CENSORED, HIDDEN, OPEN, SelectionCounts, select, step_names
 from claim_transformers.cohorts.leaks import check_leaks
 from claim_transformers.cohorts.timelines import Timelines, patient_files
 
 _logger = logging.getLogger(__name__)
 _ROWS_BEFORE_THINNING = 20_000
-_DICTIONARY_COLUMNS = ["visit_type.list.element", "codes.list.element.list.element"]
+_DICTIONARY_COLUMNS = {
+    "visit_type": "visit_type.list.element",
+    **{name: f"{name}.list.element.list.element" for name in ("codes", "principal_codes", "admitting_codes")},
+}
 
 
 def build_event_cohort(definition: EventDefinition, claims: str | Path) -> Cohort:
@@ -50,13 +54,14 @@ def build_event_cohort(definition: EventDefinition, claims: str | Path) -> Cohor
     hidden = int(pc.sum(examples[HIDDEN]).as_py()) if hides else None
     cohort = Cohort(
         definition,
-        examples.drop_columns([HIDDEN]),
+        examples.drop_columns([HIDDEN, OPEN]),
         (*steps, *last_steps),
         _sampled_share(examples, counts.pairs, definition),
         hidden,
+        int(pc.sum(examples[OPEN]).as_py()),
         names,
     )
-    check_leaks(cohort)
+    check_leaks(cohort, claims)
     return cohort
 
 
@@ -106,7 +111,9 @@ def _draw(parts: Sequence[pa.Table], definition: EventDefinition, *, is_part: bo
 def _patient_groups(claims: Path) -> Iterator[pa.Table]:
     for path in patient_files(claims):
         # Strings stay the dictionaries that they are in the file, which differ from one row group to the next.
-        with pq.ParquetFile(path, read_dictionary=_DICTIONARY_COLUMNS) as file:
+        names = schema_of(path).names
+        dictionaries = [leaf for name, leaf in _DICTIONARY_COLUMNS.items() if name in names]
+        with pq.ParquetFile(path, read_dictionary=dictionaries) as file:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group)
             if not file.num_row_groups:

@@ -55,6 +55,7 @@ class Criterion:
             [`satisfies`].
         exclude (`bool`): Whether patients that satisfy the rule leave instead of stay.
         codes (`str`): Name of a code set of the definition, for `"codes"`.
+        principal (`bool`): Whether the code must be the principal diagnosis of the visit, for `"codes"`.
         visit_types (`list[str]`): Claim types that count; all when empty.
         look_back_days (`int`): Days before the index date in which the rule looks; the whole history when `None`.
         minimum (`float`): Least age in years, or least number of visits.
@@ -65,6 +66,7 @@ class Criterion:
     rule: Literal["enrolled", "age", "codes", "alive", "visits"]
     exclude: bool = False
     codes: str | None = None
+    principal: bool = False
     visit_types: tuple[str, ...] = ()
     look_back_days: int | None = None
     minimum: float | None = None
@@ -81,6 +83,7 @@ class LabelRule:
         rule (`str`): `"event"`: whether the outcome happens, 0 or 1. `"next_diagnoses"`: which categories the
             diagnoses of the index date have, one 0 or 1 for each category.
         codes (`str`): Name of the code set of the outcome; any code when `None`.
+        principal (`bool`): Whether the code must be the principal diagnosis of the visit.
         visit_types (`list[str]`): Claim types on which the outcome counts; all when empty.
         death (`str`): Whether death inside the horizon without the outcome is a `"negative"` or `"censored"`.
         minimum_patients (`int`): Fewest training patients that have a category of `"next_diagnoses"`; others are left
@@ -93,6 +96,7 @@ class LabelRule:
     horizon_days: int
     rule: Literal["event", "next_diagnoses"] = "event"
     codes: str | None = None
+    principal: bool = False
     visit_types: tuple[str, ...] = ()
     death: Literal["negative", "censored"] = "censored"
     # The cell size below which CMS publishes no count, and the least number of patients of a code in a vocabulary.
@@ -105,6 +109,8 @@ class LabelRule:
             raise ValueError(f"label.minimum_patients: expected at least 1, found {self.minimum_patients}")
         if self.rule == "next_diagnoses" and self.codes is not None:
             raise ValueError("label.codes: expected none with 'next_diagnoses', which predicts every diagnosis")
+        if self.principal and self.codes is None:
+            raise ValueError("label.principal: expected codes that the principal diagnosis is one of, found none")
 
 
 @dataclass(frozen=True)
@@ -207,6 +213,8 @@ class EventDefinition:
         for criterion in self.criteria:
             if criterion.rule == "codes" and criterion.codes is None:
                 raise ValueError(f"the step {criterion.step!r} asks for codes: expected 'codes', found none")
+            if criterion.principal and criterion.rule != "codes":
+                raise ValueError(f"the step {criterion.step!r}: expected principal with the rule 'codes' alone")
 
     @property
     def predicts_diagnoses(self) -> bool:

@@ -48,4 +48,5 @@ def _encounter_days(timelines: Timelines, definition: EventDefinition) -> tuple[
 def outcome_visits(timelines: Timelines, definition: EventDefinition) -> Flags:
     """Which visits are an outcome, whenever they lie; any code counts where the label names no set."""
     label = definition.label
-    return timelines.visits_with(() if label.codes is None else definition.codes[label.codes], label.visit_types)
+    entries = () if label.codes is None else definition.codes[label.codes]
+    return timelines.visits_with(entries, label.visit_types, principal=label.principal)

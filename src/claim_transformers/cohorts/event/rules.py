@@ -1,7 +1,8 @@
 """Selection rules: the questions that a step of a cohort can ask, each one vector operation over all patients.
 
-Every rule sees what an example sees: visits strictly before the index date and, where unpaid visits are hidden, paid
-by it. Only `enrolled` and `alive` include the index date.
+Every rule sees what an example sees (`claims.known`): the codes of visits that had ended and, where unpaid visits are
+hidden, were paid by the index date; `visits` counts the admission of an open stay too. Only `enrolled` and `alive`
+include the index date.
 """
 
 from collections.abc import Callable
@@ -41,18 +42,20 @@ def _age(timelines: Timelines, definition: EventDefinition, criterion: Criterion
 
 def _codes(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
     entries = definition.codes[criterion.codes or ""]
-    return _visits_before(timelines, timelines.visits_with(entries, criterion.visit_types), criterion, index_day) >= 1
+    whole, _ = timelines.known_before(index_day)
+    marked = timelines.visits_with(entries, criterion.visit_types, principal=criterion.principal) & whole
+    return _count_visits(timelines, marked, criterion, index_day) >= 1
 
 
 def _visits(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
-    marked = timelines.visits_with([], criterion.visit_types)
-    return _visits_before(timelines, marked, criterion, index_day) >= (criterion.minimum or 1)
+    whole, admissions = timelines.known_before(index_day)
+    marked = timelines.visits_with([], criterion.visit_types) & (whole | admissions)
+    return _count_visits(timelines, marked, criterion, index_day) >= (criterion.minimum or 1)
 
 
-def _visits_before(timelines: Timelines, marked: Flags, criterion: Criterion, index_day: Days) -> Days:
-    marked = marked & timelines.known_before(index_day)
+def _count_visits(timelines: Timelines, marked: Flags, criterion: Criterion, index_day: Days) -> Days:
     if criterion.look_back_days is not None:
-        marked &= timelines.in_window(index_day - criterion.look_back_days, index_day)
+        marked = marked & timelines.in_window(index_day - criterion.look_back_days, index_day)
     return timelines.count(marked)
 
 

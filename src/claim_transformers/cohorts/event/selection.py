@@ -14,7 +14,7 @@ from claim_transformers.cohorts.event.sampling import draw_rows, unit_hash
 from claim_transformers.cohorts.timelines import UNKNOWN_DAY, Days, Flags, Timelines
 
 CENSORED = ("left enrolment within the horizon", "died within the horizon", "the data end within the horizon")
-HIDDEN = "visits_hidden"
+HIDDEN, OPEN = "visits_hidden", "visits_open"
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def select(timelines: Timelines, definition: EventDefinition, last_day: int) -> 
     """Judge every patient at every index date, and keep one eligible date for each; the data end on `last_day`.
 
     The table holds those eligible patients that the sampling may need, cut at the index date, with `index_day`,
-    `label` (or lists of categories) and `visits_hidden`, how many visits before it were not paid yet; the counts are
-    of all.
+    `label` (or lists of categories), and how many visits before it were not paid yet (`visits_hidden`) or not over
+    (`visits_open`); the counts are of all.
     """
     candidates = [
         _judge(timelines, definition, index_day, has_index, last_day)
@@ -82,9 +82,12 @@ def _examples(
         table = append_categories(table, timelines, keep, index_day, definition.label.visit_types)
     else:
         table = table.append_column("label", pa.array(label[keep], pa.int8()))
-    before = timelines.visit_day < index_day[timelines.patient_of_visit]
-    hidden = timelines.count(before & ~timelines.known_before(index_day))[keep]
-    return table.append_column(HIDDEN, pa.array(hidden, pa.int32()))
+    limit = index_day[timelines.patient_of_visit]
+    cut = (timelines.visit_day < limit) & ~timelines.known_before(index_day)[0]
+    is_unpaid = timelines.hides_unpaid & (timelines.paid_day > limit)
+    for name, visits in ((HIDDEN, cut & is_unpaid), (OPEN, cut & ~is_unpaid)):
+        table = table.append_column(name, pa.array(timelines.count(visits)[keep], pa.int32()))
+    return table
 
 
 @dataclass(frozen=True)

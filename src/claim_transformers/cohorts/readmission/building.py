@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.claims.engine import connect, fetch
 from claim_transformers.claims.last_day import last_day_of
-from claim_transformers.claims.paid_days import VISIT_PAID_DAY
+from claim_transformers.claims.later_days import VISIT_PAID_DAY
+from claim_transformers.claims.patient_files import OPTIONAL_FIELDS
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep
@@ -92,7 +93,7 @@ def build_readmission_cohort(
     if not keep.any():
         lost = ", ".join(f"{step.step}: {step.patients}" for step in steps)
         raise ClaimDataError("E_EMPTY_COHORT", f"expected at least one index stay, found none ({lost})")
-    examples, hidden = _read_parts(connection, stays, people, keep, definition)
+    examples, counts = _read_parts(connection, stays, people, keep, definition)
     examples = _with_outcome(examples, chosen, keep)
     eligible = stays.filter(pa.array(keep)).select(["stay", "patient_id", "discharge_date"])
     facts_of_patients = read_facts(connection, eligible, tables["eligibility"])
@@ -104,7 +105,7 @@ def build_readmission_cohort(
         county_bins = CountyBins.fit(counties, training, num_bins=definition.county_bins)
     tokens = [] if county_bins is None else county_bins.tokens(examples["county_fips"].combine_chunks())
     examples = examples.append_column("patient_codes", patient_codes(facts_of_patients, tokens))
-    facts = _facts(examples, chosen, keep, hidden)
+    facts = _facts(examples, chosen, keep) | counts
     if county_bins is not None:
         examples = examples.append_column("county_measures", county_bins.measures(examples["county_fips"]))
         facts["counties"] = county_bins.count_missing(examples["county_fips"])
@@ -113,11 +114,12 @@ def build_readmission_cohort(
         examples=examples,
         attrition=(*steps[:-1], _last_step(steps[-1], examples)),
         sampled_share=(1.0, 1.0),
-        visits_hidden=hidden,
+        visits_hidden=counts["claims_hidden"],
+        visits_open=counts["claims_open"],
         facts=facts,
         county_bins=county_bins,
     )
-    check_leaks(cohort)
+    check_leaks(cohort, claims)
     return cohort
 
 
@@ -141,36 +143,42 @@ def _without_visits(people: pa.Table) -> pa.Table:
 
 def _read_parts(
     connection: "Backend", stays: pa.Table, people: pa.Table, keep: Flags, definition: ReadmissionDefinition
-) -> tuple[pa.Table, int | None]:
-    """Examples with their visits, and how many claims were not paid in time; none where no paid date is known."""
+) -> tuple[pa.Table, dict[str, Any]]:
+    """Examples with their visits, and how many claims were open or, where paid dates are known, not paid in time."""
     rows = np.flatnonzero(keep)
-    parts, hidden = [], 0
+    parts, counts = [], dict.fromkeys(("claims_hidden", "claims_open"), 0)
     columns = ["stay", "patient_id", "admission_date", "discharge_date", "disposition"]
     for start in range(0, len(rows), _STAYS_PER_PART):
         place = pa.array(rows[start : start + _STAYS_PER_PART])
         index_stays = stays.select(columns).take(place)
         visits = read_examples(connection, index_stays, definition)
-        hidden += int(pc.sum(visits["claims_hidden"]).as_py())
+        for name in counts:
+            counts[name] += int(pc.sum(visits[name]).as_py())
         parts.append(_cut(people.take(place), index_stays, visits, definition))
     examples = pa.concat_tables(parts)
     claims = connection.table(CLAIMS)
     knows_paid = fetch(connection, claims.aggregate(known=claims.paid_date.count()))["known"][0].as_py() > 0
-    hides = definition.hide_unpaid and knows_paid
-    if not hides and VISIT_PAID_DAY.name in examples.column_names:
-        examples = examples.drop_columns([VISIT_PAID_DAY.name])
-    return examples, hidden if hides else None
+    for name in (each.name for each in OPTIONAL_FIELDS):
+        is_known = knows_paid if name == VISIT_PAID_DAY.name else len(_flattened(examples[name])) > 0
+        if not is_known:
+            examples = examples.drop_columns([name])
+    return examples, counts if definition.hide_unpaid and knows_paid else counts | {"claims_hidden": None}
+
+
+def _flattened(lists: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.list_flatten(pc.list_flatten(lists))
 
 
 def _cut(people: pa.Table, index_stays: pa.Table, visits: pa.Table, definition: ReadmissionDefinition) -> pa.Table:
     """The examples as every cohort has them, and what is particular to stays."""
-    names = ["visit_day", "visit_type", "codes", VISIT_PAID_DAY.name]
+    names = ["visit_day", "visit_type", "codes", "visit_end_day", *(each.name for each in OPTIONAL_FIELDS)]
     table = pa.table({name: people[name] for name in _PEOPLE} | {name: visits[name] for name in names})
     admission, discharge = (
         index_stays[name].cast(pa.int32()).to_numpy().astype(np.int64) for name in ("admission_date", "discharge_date")
     )
     index_day = index_days(discharge)
     timelines = Timelines(table, hide_unpaid=definition.hide_unpaid)
-    if not timelines.known_before(index_day).all():
+    if not np.logical_or(*timelines.known_before(index_day)).all():
         raise ClaimDataError("E_LEAK", "expected only visits known before the index date, found others; report this")
     examples = timelines.before(np.ones(table.num_rows, bool), index_day)
     return (
@@ -222,7 +230,7 @@ def _last_step(step: AttritionStep, examples: pa.Table) -> AttritionStep:
     return AttritionStep(step.step, step.patients, step.removed, step.reasons, cases, examples.num_rows - cases)
 
 
-def _facts(examples: pa.Table, chosen: IndexStays, keep: Flags, hidden: int | None) -> dict[str, Any]:
+def _facts(examples: pa.Table, chosen: IndexStays, keep: Flags) -> dict[str, Any]:
     cases = int(pc.sum(examples["label"]).as_py())
     return {
         "index_stays": examples.num_rows,
@@ -233,5 +241,4 @@ def _facts(examples: pa.Table, chosen: IndexStays, keep: Flags, hidden: int | No
         "overlapping_next_stays": int(np.count_nonzero(chosen.gap_days[keep] < 0)),
         "planned_next_stays": int(np.count_nonzero(chosen.is_planned_next[keep])),
         "windows_not_observed": int(np.count_nonzero(~chosen.is_observed[keep])),
-        "claims_hidden": hidden,
     }

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.engine import engine_errors, load, materialize
+from claim_transformers.claims.engine import engine_errors, materialize, view_table
+from claim_transformers.claims.known import line_end_date
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.stays import join_stays
 from claim_transformers.claims.store import open_folder
@@ -31,19 +32,13 @@ def open_tables(connection: "Backend", claims: str | Path) -> dict[str, "ir.Tabl
     folder = open_folder(claims)
     tables = {}
     for name, schema in SCHEMAS.items():
-        files = [str(path).replace("'", "''") for path in folder.table_files(name)]
-        if files:
-            listed = ", ".join(f"'{path}'" for path in files)
-            with engine_errors(f"opening {name}"):
-                connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM read_parquet([{listed}])')
-            tables[name] = connection.table(name)
-        else:
-            tables[name] = load(connection, name, schema.empty_table())
+        with engine_errors(f"opening {name}"):
+            tables[name] = view_table(connection, name, folder.table_files(name), schema)
     return tables
 
 
 def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
-    """One row per claim."""
+    """One row per claim; `last_date` tells when it is known and is null for a stay without an end."""
     start = ibis.coalesce(claim_line.admission_date, claim_line.claim_start_date)
     start = ibis.ifelse(claim_line.claim_type == INPATIENT, start, claim_line.claim_start_date)
     end = ibis.greatest(
@@ -64,9 +59,11 @@ def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
         claim_type=claim_line.claim_type.cast("string"),
         start_date=start,
         end_date=end,
+        last_date=line_end_date(claim_line),
         paid_amount=claim_line.paid_amount.cast("float64"),
         disposition=claim_line.discharge_disposition_code,
         has_discharge=claim_line.discharge_date.notnull(),
+        admitting=claim_line.admitting_diagnosis["system"] + "/" + claim_line.admitting_diagnosis["code"],
     )
     drugs = rx_claim.select(
         "patient_id",
@@ -76,35 +73,56 @@ def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
         claim_type=ibis.literal(PHARMACY),
         start_date=rx_claim.dispensing_date,
         end_date=rx_claim.dispensing_date,
+        last_date=rx_claim.dispensing_date,
         paid_amount=rx_claim.paid_amount.cast("float64"),
         disposition=ibis.null("string"),
         has_discharge=ibis.literal(False),
+        admitting=ibis.null("string"),
     )
     both = ibis.union(lines, drugs)
     return both.group_by(*CLAIM_KEY).aggregate(
         start_date=both.start_date.min(),
         end_date=both.end_date.max(),
+        last_date=ibis.ifelse(both.last_date.notnull().all(), both.last_date.max(), ibis.null("date")),
         paid_date=both.paid_date.max(),
         paid_amount=both.paid_amount.sum(),
         disposition=both.disposition.max(),
         has_discharge=both.has_discharge.any(),
+        admitting=both.admitting.min(),
     )
 
 
 def _list_code_events(claim_line: "ir.Table", rx_claim: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
-    """Every code with its claim and service date, each once."""
+    """Every code with its claim and service date, each once, and whether it is the principal diagnosis."""
 
     # Visits are made per patient; with the claim as part of the patient, each code keeps its claim.
     def keyed(table: "ir.Table") -> "ir.Table":
         return table.mutate(patient_id=ibis.struct({name: table[name] for name in CLAIM_KEY[:3]}))
 
     events = collect_code_events(keyed(claim_line), keyed(rx_claim), definition.code_columns)
-    return events.select(
+    events = events.select(
         "visit_date",
         "code",
         **{name: events.patient_id[name] for name in CLAIM_KEY[:3]},
         claim_type=events.visit_type.cast("string"),
     )
+    key = [*CLAIM_KEY, "code"]
+    principal = _principal_diagnoses(claim_line).mutate(is_principal=True)
+    joined = events.left_join(principal, key)
+    return joined.select(*events.columns, is_principal=joined.is_principal.fill_null(False))
+
+
+def _codes_of(claim_line: "ir.Table", column: str, **fields: str) -> "ir.Table":
+    """Codes of a list column with their claim, and further fields of the column."""
+    lines = claim_line.mutate(claim_type=claim_line.claim_type.cast("string"))
+    entries = lines.select(*CLAIM_KEY, entry=lines[column].unnest())
+    code = entries.entry["system"] + "/" + entries.entry["code"]
+    return entries.select(*CLAIM_KEY, code=code, **{name: entries.entry[field] for name, field in fields.items()})
+
+
+def _principal_diagnoses(claim_line: "ir.Table") -> "ir.Table":
+    entries = _codes_of(claim_line, "diagnoses", place="rank")
+    return entries.filter(entries.place == 1).drop("place").drop_null().distinct()
 
 
 def _list_stays(claims: "ir.Table", claim_line: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
@@ -142,22 +160,17 @@ def _stay_claims(stays: "ir.Table") -> "ir.Table":
 
 
 def stay_codes(stays_claims: "ir.Table", claims: "ir.Table", claim_line: "ir.Table") -> tuple["ir.Table", "ir.Table"]:
-    """Principal diagnosis of the first claim and procedures of all claims of each stay: what tells planned stays."""
+    """The principal diagnosis of each stay and the procedures of all of its claims: what tells planned stays.
+
+    The principal diagnosis of joined claims is that of the first, in the order of admission, end and number: what the
+    patient was admitted for.
+    """
     own = stays_claims.join(claims.select(*CLAIM_KEY, "start_date", "end_date"), CLAIM_KEY)
     order = ibis.window(group_by=own.stay, order_by=[own.start_date, own.end_date, own.claim_id, own.data_source])
     own = own.mutate(place=ibis.row_number().over(order)).select("stay", *CLAIM_KEY, "place")
-    lines = claim_line.mutate(claim_type=claim_line.claim_type.cast("string"))
-    lines = lines.filter(lines.claim_type == INPATIENT)
-
-    def codes_of(column: str) -> "ir.Table":
-        entries = lines.select(*CLAIM_KEY, entry=lines[column].unnest())
-        fields = {"rank": entries.entry["rank"]} if column == "diagnoses" else {}
-        code = entries.entry["system"] + "/" + entries.entry["code"]
-        return entries.select(*CLAIM_KEY, code=code, **fields).distinct()
-
-    diagnoses = codes_of("diagnoses")
-    principal = own.filter(own.place == 0).join(diagnoses.filter(diagnoses["rank"] == 1), CLAIM_KEY)
-    procedures = own.join(codes_of("procedures"), CLAIM_KEY)
+    lines = claim_line.filter(claim_line.claim_type == INPATIENT)
+    principal = own.filter(own.place == 0).join(_principal_diagnoses(lines), CLAIM_KEY)
+    procedures = own.join(_codes_of(lines, "procedures").distinct(), CLAIM_KEY)
     return tuple(table.select("stay", "code").distinct() for table in (principal, procedures))
 
 

@@ -1,9 +1,10 @@
 """Examples of a readmission cohort: they see the claims of the last months, and the index stay as its last visit.
 
-* A claim of the months before is seen whole or not at all: it has ended by the discharge, and it began before it. What
-  others bill on the day of discharge is left out, because it may follow the discharge or name the hospital that the
-  patient goes to. Of inpatient claims only those admitted before the index stay count, so that under the plain rule a
-  nested or overlapping readmission never stands in the example that it labels.
+* A claim of the months before is seen whole if it has ended by the discharge, and began before it; of a stay that is
+  still open then, the admission is seen and no code (`claims.known`). What others bill on the day of discharge is
+  left out, because it may follow the discharge or name the hospital that the patient goes to. Of inpatient claims
+  only those admitted before the index stay count, so that under the plain rule a nested or overlapping readmission
+  never stands in the example that it labels.
 * The index stay is one visit on the day of discharge, with all codes of its claims; it stands last.
 * The index date is the day after the discharge, so every visit lies strictly before it.
 """
@@ -17,8 +18,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from claim_transformers.claims.engine import engine_errors, fetch, load
+from claim_transformers.claims.known import STAY_TYPES, known_on
 from claim_transformers.claims.visits import INPATIENT
-from claim_transformers.cohorts.readmission.claims import CLAIM_KEY, CLAIMS, EVENTS, STAY_CLAIMS
+from claim_transformers.cohorts.readmission.claims import CLAIM_KEY, CLAIMS, EVENTS, STAY_CLAIMS, stay_codes
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
 
 if TYPE_CHECKING:
@@ -26,28 +28,33 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 _FACTS = ("race", "original_reason_entitlement_code", "dual_status_code", "county_fips")
+_VISIT = ("stay", "visit_date", "visit_type")
+_CODE_LISTS = ("codes", "principal", "admitting")
 _INDEX_DAY_OFFSET = 1  # From the day of discharge, which is seen, to the index date, which is not.
 
 
 def read_examples(connection: "Backend", index_stays: pa.Table, definition: ReadmissionDefinition) -> pa.Table:
     """Read the visits of examples, in the order of `index_stays`.
 
-    Beside the columns of the patients table these are `visit_amount` (US dollars, null where unknown),
-    `visit_paid_day` (null where unknown and on the index visit) and `claims_hidden`, how many were not paid in time.
+    Beside the columns of the patients table these are its optional fields (`visit_paid_day` is null where unknown and
+    on the index visit), `visit_amount` (US dollars, null where unknown), `claims_hidden`, how many were not paid in
+    time, and `claims_open`, how many were not over.
     """
     with engine_errors("reading examples"):
         stays = load(connection, "index_stays", index_stays)
-        seen, hidden = _seen_claims(connection, stays, definition)
+        claims = _claims_before(connection, stays, definition)
         visits = ibis.union(
-            _history_visits(connection, seen, stays, definition), _index_visits(connection, stays, definition)
+            _history_visits(connection, claims, definition), _index_visits(connection, stays, definition)
         )
         rows = fetch(connection, _lists_of(visits).order_by("stay"))
-        counts = fetch(connection, hidden.group_by("stay").aggregate(claims_hidden=hidden.count()))
+        sums = {f"claims_{name}": claims[f"is_{name}"].sum() for name in ("hidden", "open")}
+        counts = fetch(connection, claims.group_by("stay").aggregate(**sums))
     order = pc.index_in(index_stays["stay"], value_set=rows["stay"].combine_chunks())
-    num_hidden = np.zeros(index_stays.num_rows, np.int64)
-    places = pc.index_in(counts["stay"], value_set=index_stays["stay"].combine_chunks()).to_numpy()
-    num_hidden[places] = counts["claims_hidden"].to_numpy()
-    return rows.take(order).append_column("claims_hidden", pa.array(num_hidden))
+    examples = rows.take(order)
+    places = pc.index_in(index_stays["stay"], value_set=counts["stay"].combine_chunks())
+    for name in sums:
+        examples = examples.append_column(name, pc.fill_null(counts[name].take(places), 0).cast(pa.int64()))
+    return examples
 
 
 def read_facts(connection: "Backend", index_stays: pa.Table, eligibility: "ir.Table") -> pa.Table:
@@ -70,36 +77,37 @@ def index_days(discharge_day: NDArray[np.int64]) -> NDArray[np.int64]:
     return discharge_day + _INDEX_DAY_OFFSET
 
 
-def _seen_claims(
-    connection: "Backend", stays: "ir.Table", definition: ReadmissionDefinition
-) -> tuple["ir.Table", "ir.Table"]:
-    """Claims of the months before that an example sees, and those that were not paid in time."""
+def _claims_before(connection: "Backend", stays: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
+    """Claims of the months before each index stay, with what its example sees of them."""
     claims = connection.table(CLAIMS)
-    days = ibis.interval(days=definition.look_back_days)
     pairs = stays.select("stay", "patient_id", "admission_date", "discharge_date").join(claims, "patient_id")
+    window_start = pairs.admission_date.cast("timestamp") - ibis.interval(days=definition.look_back_days)
+    pairs = pairs.mutate(window_start=window_start)
     # A claim that ended before the window has no code in it.
     pairs = pairs.filter(
-        pairs.end_date.cast("timestamp") >= pairs.admission_date.cast("timestamp") - days,
-        pairs.end_date <= pairs.discharge_date,
+        pairs.end_date.cast("timestamp") >= pairs.window_start,
         ibis.ifelse(
             pairs.claim_type == INPATIENT,
             pairs.start_date < pairs.admission_date,
             pairs.start_date < pairs.discharge_date,
         ),
     )
-    if not definition.hide_unpaid:
-        return pairs, pairs.filter(ibis.literal(False))
-    index_date = pairs.discharge_date.cast("timestamp") + ibis.interval(days=_INDEX_DAY_OFFSET)
-    is_late = (pairs.paid_date.cast("timestamp") > index_date).fill_null(False)
-    return pairs.filter(~is_late), pairs.filter(is_late)
+    index_date = (pairs.discharge_date.cast("timestamp") + ibis.interval(days=_INDEX_DAY_OFFSET)).date()
+    days = (index_date, pairs.start_date, pairs.last_date, pairs.paid_date)
+    facts = {
+        "has_end": pairs.last_date.notnull(),
+        "has_paid": pairs.paid_date.notnull(),
+        "is_stay": pairs.claim_type.isin(STAY_TYPES),
+    }
+    is_over, _ = known_on(*days, **facts, hides_unpaid=False)
+    is_whole, is_admission = known_on(*days, **facts, hides_unpaid=definition.hide_unpaid)
+    return pairs.mutate(is_whole=is_whole, is_admission=is_admission, is_hidden=is_over & ~is_whole, is_open=~is_over)
 
 
-def _history_visits(
-    connection: "Backend", seen: "ir.Table", stays: "ir.Table", definition: ReadmissionDefinition
-) -> "ir.Table":
+def _history_visits(connection: "Backend", claims: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
     events = connection.table(EVENTS)
     first_dates = events.group_by(*CLAIM_KEY).aggregate(first_date=events.visit_date.min())
-    days = ibis.interval(days=definition.look_back_days)
+    seen = claims.filter(claims.is_whole)
     # The amount of a claim stands on the first of its visits.
     amounts = seen.join(first_dates, CLAIM_KEY).select(
         "stay", "paid_amount", visit_date="first_date", visit_type="claim_type"
@@ -107,11 +115,24 @@ def _history_visits(
     amounts = amounts.group_by("stay", "visit_date", "visit_type").aggregate(amount=amounts.paid_amount.sum())
     rows = seen.join(events, CLAIM_KEY).rename(visit_type="claim_type")
     rows = rows.filter(
-        rows.visit_date.cast("timestamp") >= rows.admission_date.cast("timestamp") - days,
+        rows.visit_date.cast("timestamp") >= rows.window_start,
         rows.visit_date < rows.discharge_date,
     )
-    visits = rows.group_by("stay", "visit_date", "visit_type").aggregate(
-        codes=rows.code.collect(), paid_date=rows.paid_date.max()
+    rows = rows.select(
+        *_VISIT,
+        "code",
+        "last_date",
+        "paid_date",
+        principal=ibis.ifelse(rows.is_principal, rows.code, ibis.null("string")),
+        admitting=ibis.ifelse(rows.visit_date == rows.start_date, rows.admitting, ibis.null("string")),
+    )
+    visits = ibis.union(rows, _admissions(claims).select(rows.columns))
+    visits = visits.group_by(*_VISIT).aggregate(
+        codes=visits.code.collect(),
+        principal=visits.principal.collect(),
+        admitting=visits.admitting.collect(),
+        last_date=visits.last_date.max(),
+        paid_date=visits.paid_date.max(),
     )
     visits = visits.left_join(amounts, ["stay", "visit_date", "visit_type"])
     return visits.select(
@@ -119,33 +140,59 @@ def _history_visits(
         "visit_date",
         "visit_type",
         "amount",
+        "last_date",
         "paid_date",
         is_index=ibis.literal(False),
-        codes=visits.codes.unique().sort(),
+        **{name: _distinct(visits[name]) for name in _CODE_LISTS},
     )
+
+
+def _admissions(claims: "ir.Table") -> "ir.Table":
+    """The first open stay of each type, as `Timelines` reads open stays: no end, and no code but what it was for."""
+    opened = claims.filter(claims.is_admission, claims.start_date.cast("timestamp") >= claims.window_start)
+    first_date = opened.start_date.min().over(group_by=[opened.stay, opened.claim_type])
+    first = opened.mutate(first_date=first_date)
+    first = first.filter(first.start_date == first.first_date)
+    return first.select(
+        "stay",
+        "paid_date",
+        "admitting",
+        visit_date=first.start_date,
+        visit_type=first.claim_type,
+        code=first.admitting,
+        principal=ibis.null("string"),
+        last_date=ibis.null("date"),
+    )
+
+
+def _distinct(codes: "ir.ArrayValue") -> "ir.ArrayValue":
+    return ibis.coalesce(codes.unique().sort(), ibis.literal([], type="array<string>"))
 
 
 def _index_visits(connection: "Backend", stays: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
     """One visit for each index stay, also for one without codes."""
     own = connection.table(STAY_CLAIMS).semi_join(stays, "stay")
+    claims = connection.table(CLAIMS)
+    principal, _ = stay_codes(own, claims, connection.table("claim_line"))
+    principal = principal.group_by("stay").aggregate(principal=principal.code.collect())
     rows = own.join(connection.table(EVENTS), CLAIM_KEY).select("stay", "code")
     if definition.disposition:
         disposed = stays.filter(stays.disposition.notnull())
         rows = ibis.union(rows, disposed.select("stay", code=ibis.literal("DISP/") + disposed.disposition))
     codes = rows.group_by("stay").aggregate(codes=rows.code.collect())
-    claims = connection.table(CLAIMS)
     paid = own.join(claims, CLAIM_KEY)
-    amounts = paid.group_by("stay").aggregate(amount=paid.paid_amount.sum())
-    visits = stays.left_join(codes, "stay").left_join(amounts, "stay")
+    amounts = paid.group_by("stay").aggregate(amount=paid.paid_amount.sum(), admitting=paid.admitting.collect())
+    visits = stays.left_join(codes, "stay").left_join(amounts, "stay").left_join(principal, "stay")
     nothing = ibis.null("float64")
     return visits.select(
         "stay",
         visit_date=visits.discharge_date,
         visit_type=ibis.literal(INPATIENT),
         amount=nothing if definition.hide_unpaid else visits.amount,
+        last_date=visits.discharge_date,
         paid_date=ibis.null("date"),
         is_index=ibis.literal(True),
-        codes=ibis.coalesce(visits.codes.unique().sort(), ibis.literal([], type="array<string>")),
+        **{name: _distinct(visits[name]) for name in _CODE_LISTS},
     )
 
 
@@ -157,8 +204,9 @@ def _lists_of(visits: "ir.Table") -> "ir.Table":
             "day": visits.visit_date.delta(epoch, unit="day").cast("int32"),
             "is_index": visits.is_index,
             "type": visits.visit_type,
-            "codes": visits.codes,
+            **{name: visits[name] for name in _CODE_LISTS},
             "amount": visits.amount.cast("float32"),
+            "end_day": visits.last_date.delta(epoch, unit="day").cast("int32"),
             "paid_day": visits.paid_date.delta(epoch, unit="day").cast("int32"),
         }
     )
@@ -169,6 +217,9 @@ def _lists_of(visits: "ir.Table") -> "ir.Table":
         visit_day=lists.visits.map(lambda visit: visit["day"]),
         visit_type=lists.visits.map(lambda visit: visit["type"]),
         codes=lists.visits.map(lambda visit: visit["codes"]),
+        principal_codes=lists.visits.map(lambda visit: visit["principal"]),
+        admitting_codes=lists.visits.map(lambda visit: visit["admitting"]),
         visit_amount=lists.visits.map(lambda visit: visit["amount"]),
+        visit_end_day=lists.visits.map(lambda visit: visit["end_day"]),
         visit_paid_day=lists.visits.map(lambda visit: visit["paid_day"]),
     )

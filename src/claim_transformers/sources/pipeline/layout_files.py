@@ -36,7 +36,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
+from claim_transformers.claims.patient_files import OPTIONAL_FIELDS, PATIENTS_SCHEMA
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.claims.schema import CLAIM_TYPES, SCHEMAS
 from claim_transformers.codes.errors import ClaimDataError
@@ -58,6 +58,7 @@ _PARTS = {
     "diagnoses": tuple(
         f"{kind}.{part}" for kind in ("principal", "listed", "external", "line") for part in ("code", "version", "poa")
     ),
+    "admitting_diagnosis": ("code", "version"),
     "procedures": ("code", "version", "date"),
     "bill_type_code": ("facility", "classification", "frequency"),
     "paid_amount": ("of_claim", "patient_share"),
@@ -400,7 +401,7 @@ def _fields(target: str) -> frozenset[str]:
     if target == "none":
         return frozenset()
     if target == "patients":
-        return frozenset(PATIENTS_SCHEMA.names)
+        return frozenset((*PATIENTS_SCHEMA.names, *(field.name for field in OPTIONAL_FIELDS)))
     columns = [*SCHEMAS[target].names, *(["enrollment"] if target == "eligibility" else [])]
     whole = {name for name in columns if name not in _PARTS or name in _MIXED}
     parts = {f"{name}.{part}" for name in columns for part in _PARTS.get(name, ())}

@@ -38,6 +38,12 @@ def list_diagnoses(
     return ibis.array(structs).filter(lambda entry: entry.code.notnull())
 
 
+def one_diagnosis(system: str | ir.StringValue, code: ir.StringValue) -> ir.StructValue:
+    """A diagnosis that stands alone, as `claim_line.admitting_diagnosis`; null without a code."""
+    diagnosis = ibis.struct({"system": _of_system(system), "code": code})
+    return ibis.ifelse(code.notnull(), diagnosis, ibis.null(diagnosis.type()))
+
+
 def list_procedures(
     system: str | ir.StringValue, codes: Sequence[ir.StringValue], dates: Sequence[ir.DateValue] | None = None
 ) -> ir.ArrayValue:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from claim_transformers.claims.patient_files import schema_of
 from claim_transformers.claims.splits import DEFAULT_SALT, SPLITS, assert_disjoint
 from claim_transformers.claims.store import MANIFEST, IngestedFolder, open_folder
 from claim_transformers.codes.errors import ClaimDataError
@@ -43,7 +44,9 @@ def load_claims(
     """Load claims as patients: one row per patient, visits in order, split by patient.
 
     A raw source is ingested first, with its quality checks: into `out`, or into a folder of the cache that later calls
-    with the same files find again. The columns are those of `claims.patient_files.PATIENTS_SCHEMA`.
+    with the same files find again. The columns are those of `claims.patient_files.PATIENTS_SCHEMA`, and
+    those of `OPTIONAL_FIELDS` that the source knows. The days on which visits ended and were paid say what was known
+    when (`claims.known`); tokenizers do not read them.
 
     The cache holds patient data in clear. It is `cache_dir` or the cache of `datasets`, in a folder
     `claim_transformers` that only its owner may enter; deleting that folder deletes every copy made here.
@@ -185,13 +188,14 @@ def _as_dataset(
 ) -> Any:
     import datasets
 
-    from claim_transformers.sources.pipeline.patients_builder import FEATURES, PatientsBuilder
+    from claim_transformers.sources.pipeline.patients_builder import PatientsBuilder
 
     paths = folder.table_files("patients")
     files = {name: [str(path) for path in paths if path.name.startswith(f"{name}-")] for name in SPLITS}
     sizes = _check_patients(files, hash_split, folder.path)
     filled = tuple(name for name in SPLITS if sizes[name])
     key = _digest(_INGESTED, __version__, {"split": hash_split}, [folder.path / MANIFEST, *paths])
+    schema = schema_of(paths[0])
     builder = PatientsBuilder(
         cache_dir=str(cache / "arrow"),
         dataset_name="patients",
@@ -199,12 +203,13 @@ def _as_dataset(
         files=files,
         splits=SPLITS if streaming else filled,
         hash_split=hash_split,
+        schema=schema,
     )
     if streaming:
         return builder.as_streaming_dataset(split=split)
     builder.download_and_prepare()
     # The builder has no data for a split without patients, yet code that names all three should run.
-    empty = {name: datasets.Dataset(FEATURES.arrow_schema.empty_table()) for name in SPLITS if name not in filled}
+    empty = {name: datasets.Dataset(schema.empty_table()) for name in SPLITS if name not in filled}
     if split is not None:
         return empty[split] if split in empty else builder.as_dataset(split=split)
     loaded = {**builder.as_dataset(), **empty}

@@ -15,20 +15,6 @@ from datasets.builder import Key
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.splits import SPLITS, split_numbers
 
-FEATURES = datasets.Features(
-    {
-        "patient_id": datasets.Value("string"),
-        "sex": datasets.Value("string"),
-        "birth_day": datasets.Value("int32"),
-        "death_day": datasets.Value("int32"),
-        "enrollment_start_day": datasets.List(datasets.Value("int32")),
-        "enrollment_end_day": datasets.List(datasets.Value("int32")),
-        "visit_day": datasets.List(datasets.Value("int32")),
-        "visit_type": datasets.List(datasets.Value("string")),
-        "codes": datasets.List(datasets.List(datasets.Value("string"))),
-    }
-)
-
 
 @dataclass(frozen=True)
 class HashSplit:
@@ -50,6 +36,7 @@ class _PatientsConfig(datasets.BuilderConfig):  # type: ignore[misc]
     files: dict[str, list[str]] = field(default_factory=dict)
     splits: tuple[str, ...] = SPLITS
     hash_split: HashSplit | None = None
+    schema: pa.Schema = PATIENTS_SCHEMA
 
 
 class PatientsBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
@@ -58,7 +45,8 @@ class PatientsBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     BUILDER_CONFIG_CLASS = _PatientsConfig
 
     def _info(self) -> datasets.DatasetInfo:
-        return datasets.DatasetInfo(features=FEATURES, description="One row per patient, visits in order.")
+        features = datasets.Features.from_arrow_schema(self.config.schema)
+        return datasets.DatasetInfo(features=features, description="One row per patient, visits in order.")
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         generators = []
@@ -71,10 +59,11 @@ class PatientsBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         return generators
 
     def _generate_tables(self, files: list[str], split: str) -> Iterator[tuple[Key, pa.Table]]:
+        schema = self.config.schema
         for file_number, path in enumerate(files):
             with pq.ParquetFile(path) as file:
                 for group in range(file.num_row_groups):
-                    table = file.read_row_group(group).select(PATIENTS_SCHEMA.names).cast(PATIENTS_SCHEMA)
+                    table = file.read_row_group(group).select(schema.names).cast(schema)
                     if self.config.hash_split is not None:
                         numbers = self.config.hash_split.numbers(table["patient_id"])
                         table = table.filter(pa.array(numbers == SPLITS.index(split)))

@@ -89,6 +89,7 @@ def test_events_of_one_date_are_one_visit(tmp_path):
         "visit_day": [10, 12],
         "visit_type": ["MEDS", "MEDS"],
         "codes": [["ICD10CM/E119", "SNOMED/62106007"], ["RXNORM/161"]],
+        "visit_end_day": [10, 12],
     }
 
 
@@ -253,9 +254,11 @@ def _claims(out: Path, patient_id: str) -> Path:
                 "claim_line_number": 1,
                 "claim_type": ("IP", "OP", "CAR")[visit % 3],
             }
-            lines.append(
-                who | line | {"claim_start_date": start + dt.timedelta(days=visit // 2), "hcpcs_code": f"9921{visit}"}
-            )
+            begin = start + dt.timedelta(days=visit // 2)
+            known = {"claim_end_date": begin + dt.timedelta(3), "paid_date": begin + dt.timedelta(20)} if visit else {}
+            principal = {"system": "ICD9CM", "code": "4019", "poa": None, "rank": 1}
+            facts = {"claim_start_date": begin, "hcpcs_code": f"9921{visit}", "diagnoses": [principal], **known}
+            lines.append(who | line | facts)
         for year in ((0, 2), (0, 1), ())[number % 3]:
             first = start.replace(year=start.year + year)
             spans.append(
@@ -286,7 +289,15 @@ def test_exported_claims_read_back_as_the_same_patients(tmp_path, patient_id):
     claims = _claims(tmp_path / "claims", patient_id)
     counts = export_meds(claims, tmp_path / "meds")
     assert counts["subjects"] == 40
-    assert _ingest(tmp_path / "meds", tmp_path / "back") == _patients(claims)
+    expected = _patients(claims)
+    rows = [row for split in expected.values() for row in split.values()]
+    # MEDS has no place for which diagnosis is the principal one.
+    assert all(row.pop("principal_codes") for row in rows)
+    assert _ingest(tmp_path / "meds", tmp_path / "back") == expected
+    ends = [end for row in rows for end in row["visit_end_day"]]
+    assert None in ends
+    assert max(end for end in ends if end is not None) > max(row["visit_day"][-1] for row in rows)
+    assert any(paid for row in rows for paid in row["visit_paid_day"])
 
 
 def test_export_passes_the_schemas_of_meds_and_keeps_its_promises(tmp_path):

@@ -29,6 +29,7 @@ from claim_transformers.sources.formats.cms_rif.fields import (
     add_days,
     code_of,
     day_of,
+    find_admitting_columns,
     find_diagnosis_columns,
     last_day,
     split_diagnoses,
@@ -39,7 +40,7 @@ from claim_transformers.sources.formats.cms_rif.fields import (
 )
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable, Versions
 from claim_transformers.sources.pipeline.layout_files import FileLayout
-from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
+from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures, one_diagnosis
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -149,7 +150,7 @@ def _checks(layout: FileLayout) -> tuple[RowCheck, ...]:
 def _code_columns(layout: FileLayout) -> tuple[CodeColumns, ...]:
     if layout.target == "rx_claim":
         return (CodeColumns(layout.find("ndc_code"), "NDC"),)
-    diagnoses = [code for code, _, _ in find_diagnosis_columns(layout)]
+    diagnoses = [code for code, *_ in (*find_diagnosis_columns(layout), *find_admitting_columns(layout))]
     procedures = layout.find("procedures.code")
     groups = {
         **{system: tuple(code_of(system, name) for name in diagnoses) for system in ("ICD9CM", "ICD10CM")},
@@ -244,6 +245,10 @@ def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
         columns["service_unit_quantity"] = parse_number(rows[units[0]], "float32")
     if layout.find("hcpcs_code"):
         columns["hcpcs_modifiers"] = _modifiers(rows, layout)
+    for name, _ in find_admitting_columns(layout):
+        icd9, icd10 = (rows[code_of(system, name)] for system in ("ICD9CM", "ICD10CM"))
+        system = ibis.ifelse(icd9.notnull(), "ICD9CM", "ICD10CM")
+        columns["admitting_diagnosis"] = one_diagnosis(system, ibis.coalesce(icd9, icd10))
     if layout.find("procedures.code"):
         columns["procedures"] = _procedures(rows, layout)
     return rows.select("source_file", "row_no", **columns)

@@ -90,6 +90,12 @@ def last_day(rows: ir.Table, layout: FileLayout) -> ir.StringValue:
     return ibis.coalesce(*(rows[day_of(name)] for field in fields for name in layout.find(field)))
 
 
+def find_admitting_columns(layout: FileLayout) -> list[tuple[str, str | None]]:
+    """List the column of the admitting diagnosis, if there is one, with that of its version."""
+    codes, versions = (layout.find(f"admitting_diagnosis.{part}") for part in ("code", "version"))
+    return [(code, _at(versions, position)) for position, code in enumerate(codes)]
+
+
 def find_diagnosis_columns(layout: FileLayout) -> list[tuple[str, str | None, str | None]]:
     """List the diagnosis columns of a layout in their order of rank."""
     found: list[tuple[str, str | None, str | None]] = []
@@ -127,6 +133,8 @@ def split_diagnoses(rows: ir.Table, layout: FileLayout) -> ir.Table:
             added[code_of("POA", top)] = ibis.ifelse(is_same, rows[flags[0]], ibis.null("string"))
         else:
             added[code_of("POA", top)] = ibis.null("string")
+    for code, version in find_admitting_columns(layout):
+        codes[code], versions[code] = rows[code], _version(rows, version)
     return rows.mutate(**_split(rows, layout, codes, versions, ("ICD9CM", "ICD10CM")), **added)
 
 
@@ -164,6 +172,7 @@ def warn_code_version(layout: FileLayout) -> RowCheck | None:
     """`W_CODE_TYPE`: a version of a code that says neither ICD-9 nor ICD-10, so that the date decides."""
     names, stated = layout.find("procedures.code"), layout.find("procedures.version")
     pairs = [(code, version) for code, version, _ in find_diagnosis_columns(layout) if version is not None]
+    pairs += [(code, version) for code, version in find_admitting_columns(layout) if version is not None]
     pairs += [(name, version) for position, name in enumerate(names) if (version := _at(stated, position)) is not None]
     if not pairs:
         return None

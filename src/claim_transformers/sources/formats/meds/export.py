@@ -33,7 +33,7 @@ from claim_transformers.sources.formats.meds.dataset import (
     read_events,
     subjects_of,
 )
-from claim_transformers.sources.formats.meds.source import PATIENT_COLUMN, TYPE_COLUMN
+from claim_transformers.sources.formats.meds.source import LATER_COLUMNS, PATIENT_COLUMN, TYPE_COLUMN
 from claim_transformers.version import __version__
 
 _MEDS_VERSION = "0.4"
@@ -45,6 +45,7 @@ _DATA_SCHEMA = pa.schema(
         pa.field("numeric_value", pa.float32()),
         pa.field(TYPE_COLUMN, pa.string()),
         pa.field(PATIENT_COLUMN, pa.string()),
+        *(pa.field(name, pa.int32()) for name in LATER_COLUMNS),
     ]
 )
 _MICROSECONDS_PER_DAY = 86_400_000_000
@@ -55,9 +56,11 @@ _SEX, _BIRTH, _START, _CODE, _END, _DEATH = range(6)
 def export_meds(folder: str | Path, out: str | Path) -> dict[str, int]:
     """Write the patients of an ingested folder as MEDS 0.4: one row per code, at midnight of the visit.
 
-    `claim_type` is an extra column, and so is `patient_id`, because a subject of MEDS is a number: the patient id
-    itself where all of them are whole numbers, else the position of the patient id in their sorted list. Enrollment
-    becomes events `ENROLLMENT//START` and `ENROLLMENT//END`. `ingest_meds` reads the result back to the same patients.
+    `claim_type`, `visit_end_day` (null for a stay without an end) and `visit_paid_day`, both in days since 1970-01-01,
+    are extra columns, and so is `patient_id`, because a subject of MEDS is a number: the patient id itself where all
+    are whole numbers, else the position of the patient id in their sorted list. Enrollment becomes events
+    `ENROLLMENT//START` and `ENROLLMENT//END`. `ingest_meds` reads the result back to the same patients, but does not
+    know which diagnosis was the principal or the admitting one.
 
     Args:
         folder (`str` or `Path`): Folder that `ingest` wrote.
@@ -178,17 +181,24 @@ def _events_of(patients: pa.Table, subjects: Any) -> pa.Table:
     days = np.ma.concatenate([part[1] for part in parts])
     ranks = np.concatenate([np.full(len(part[0]), part[2]) for part in parts])
     codes = pa.chunked_array([part[3] for part in parts]).combine_chunks()
-    types = pa.chunked_array([part[4] for part in parts]).combine_chunks()
+    visits = pa.chunked_array([part[4] for part in parts]).combine_chunks()
     # Rows without a time sort first; codes keep their order, because the sort is stable.
     order = np.lexsort((ranks, days.filled(np.iinfo(np.int64).min), subjects[rows]))
     times = pa.array(days.filled(0)[order] * _MICROSECONDS_PER_DAY, mask=np.ma.getmaskarray(days)[order])
+    visits = visits.take(pa.array(order))
+    of_visits = {
+        column: patients[name].combine_chunks().flatten().take(visits)
+        for column, name in {TYPE_COLUMN: "visit_type", **{name: name for name in LATER_COLUMNS}}.items()
+        if name in patients.column_names
+    }
+    of_visits.setdefault(LATER_COLUMNS[1], pa.nulls(len(order), pa.int32()))
     return pa.table(
         {
             "subject_id": pa.array(subjects[rows][order]),
             "time": times.cast(pa.timestamp("us")),
             "code": codes.take(pa.array(order)),
             "numeric_value": pa.nulls(len(order), pa.float32()),
-            TYPE_COLUMN: types.take(pa.array(order)),
+            **of_visits,
             PATIENT_COLUMN: patients["patient_id"].combine_chunks().take(pa.array(rows[order])),
         },
         schema=_DATA_SCHEMA,
@@ -196,22 +206,22 @@ def _events_of(patients: pa.Table, subjects: Any) -> pa.Table:
 
 
 def _parts_of(patients: pa.Table) -> Iterator[tuple[Any, Any, int, pa.Array, pa.Array]]:
-    """Yield patient rows, days, rank, codes and claim types of each kind of event."""
+    """Yield patient rows, days, rank, codes and visits (null for none) of each kind of event."""
 
     def single(column: str, rank: int, code: str) -> tuple[Any, Any, int, pa.Array, pa.Array]:
         days = patients[column].combine_chunks()
         rows = np.flatnonzero(days.is_valid().to_numpy(zero_copy_only=False))
-        return rows, _known(days.drop_null()), rank, pa.repeat(code, len(rows)), pa.nulls(len(rows), pa.string())
+        return rows, _known(days.drop_null()), rank, pa.repeat(code, len(rows)), pa.nulls(len(rows), pa.int64())
 
     def listed(column: str, rank: int, code: str) -> tuple[Any, Any, int, pa.Array, pa.Array]:
         days = patients[column].combine_chunks()
         rows = np.repeat(np.arange(len(days)), days.value_lengths().to_numpy(zero_copy_only=False))
-        return rows, _known(days.flatten()), rank, pa.repeat(code, len(rows)), pa.nulls(len(rows), pa.string())
+        return rows, _known(days.flatten()), rank, pa.repeat(code, len(rows)), pa.nulls(len(rows), pa.int64())
 
     sexes = patients["sex"].combine_chunks()
     rows = np.flatnonzero(sexes.is_valid().to_numpy(zero_copy_only=False))
     codes = pa.array([SEX_CODES[sex] for sex in sexes.drop_null().to_pylist()], pa.string())
-    yield rows, np.ma.masked_all(len(rows), np.int64), _SEX, codes, pa.nulls(len(rows), pa.string())
+    yield rows, np.ma.masked_all(len(rows), np.int64), _SEX, codes, pa.nulls(len(rows), pa.int64())
     yield single("birth_day", _BIRTH, BIRTH_CODE)
     yield listed("enrollment_start_day", _START, ENROLLMENT_START_CODE)
     visits = patients["codes"].combine_chunks()
@@ -219,9 +229,8 @@ def _parts_of(patients: pa.Table) -> Iterator[tuple[Any, Any, int, pa.Array, pa.
     num_codes = visits.flatten().value_lengths().to_numpy(zero_copy_only=False)
     visit_of_code = np.repeat(np.arange(len(num_codes)), num_codes)
     days = patients["visit_day"].combine_chunks().flatten().to_numpy()[visit_of_code]
-    types = patients["visit_type"].combine_chunks().flatten().take(pa.array(visit_of_code))
     rows = np.repeat(np.arange(len(num_visits)), num_visits)[visit_of_code]
-    yield rows, np.ma.array(days, np.int64), _CODE, visits.flatten().flatten(), types
+    yield rows, np.ma.array(days, np.int64), _CODE, visits.flatten().flatten(), pa.array(visit_of_code, pa.int64())
     yield listed("enrollment_end_day", _END, ENROLLMENT_END_CODE)
     yield single("death_day", _DEATH, DEATH_CODE)
 
@@ -248,7 +257,7 @@ def _write_metadata(folder: Path, manifest: Any, codes: set[str]) -> None:
         "etl_version": __version__,
         "meds_version": _MEDS_VERSION,
         "raw_source_id_columns": [PATIENT_COLUMN],
-        "other_extension_columns": [TYPE_COLUMN],
+        "other_extension_columns": [TYPE_COLUMN, *LATER_COLUMNS],
     }
     (folder / "dataset.json").write_text(json.dumps(dataset, indent=2) + "\n", encoding="utf-8")
 

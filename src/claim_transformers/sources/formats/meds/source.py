@@ -45,6 +45,7 @@ from claim_transformers.version import __version__
 
 _VISIT_TYPE = "MEDS"
 PATIENT_COLUMN, TYPE_COLUMN = "patient_id", "claim_type"
+LATER_COLUMNS = ("visit_end_day", "visit_paid_day")
 _R_NO_ID, _D_NO_SPLIT, _D_NO_TIME = "R_NO_ID", "D_NO_SPLIT", "D_NO_TIME"
 _R_DATE, _R_FUTURE, _F_OPEN_SPAN, _F_DATE_NULL, _F_SEX_NULL = (
     *("R_DATE", "R_FUTURE"),
@@ -53,6 +54,7 @@ _R_DATE, _R_FUTURE, _F_OPEN_SPAN, _F_DATE_NULL, _F_SEX_NULL = (
 # Days that the table of patients holds; extracts shift dates by centuries, so years to come are no fault.
 _FIRST_DAY, _LAST_DAY = np.array(["1697-01-01", "2412-12-31"], "datetime64[D]").astype(int)
 _FILLER_DAYS = np.array([date for date in FILLER_DATES if "-00" not in date and "-99" not in date], "datetime64[D]")
+_NEVER = np.iinfo(np.int32).max
 _ROLES_WITHOUT_TIME = (Role.FEMALE, Role.MALE, Role.UNKNOWN_SEX)
 
 
@@ -86,6 +88,8 @@ def ingest_meds(
                 assembler.add(
                     *(column[is_code] for column in (events.patients, events.days, events.types, events.codes))
                 )
+                if dataset.has_column(LATER_COLUMNS[0]):
+                    _add_later(assembler, table, events, is_code)
                 demographics.add(events)
             (folder / "patients").mkdir()
             eligibility, found = demographics.to_eligibility(assembler.last_day(extract_date))
@@ -101,6 +105,17 @@ def ingest_meds(
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         write_manifest(folder, _manifest(dataset, counts.to_dict(), salt))
     return IngestSummary(Path(out), report, {"patients": counts.patients}, counts)
+
+
+def _add_later(
+    assembler: SequenceAssembler, table: pa.Table, events: "_Events", is_code: npt.NDArray[np.bool_]
+) -> None:
+    """Add when visits ended and were paid, which an export of ours tells; a visit without an end never ended."""
+    later = [
+        table[name].fill_null(unknown).to_numpy() if name in table.column_names else np.full(table.num_rows, NULL_DAY)
+        for name, unknown in zip(LATER_COLUMNS, (_NEVER, NULL_DAY), strict=True)
+    ]
+    assembler.add_later(*(column[is_code] for column in (events.patients, events.days, events.types, *later)))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from claim_transformers.claims.reversals import Reversal
 from claim_transformers.sources.formats.synpuf import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, StagedTable
 from claim_transformers.sources.pipeline.layout_files import FileLayout
-from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures, unfold_lines
+from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures, one_diagnosis, unfold_lines
 from claim_transformers.sources.pipeline.reading import stage_files
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 DATES: DateFormat = "YYYYMMDD"
 LAYOUTS = SOURCE.read_layouts()
 _STAY = ("CLM_ADMSN_DT", "NCH_BENE_DSCHRG_DT", "CLM_DRG_CD")
+_ADMITTING = "ADMTNG_ICD9_DGNS_CD"
 # Inpatient and outpatient rows number the same codes alike.
 _DIAGNOSES, _PROCEDURES, _HCPCS = (
     LAYOUTS["inpatient"].series(stem) for stem in ("ICD9_DGNS_CD", "ICD9_PRCDR_CD", "HCPCS_CD")
@@ -76,7 +77,7 @@ def stage_institutional(
     headers = _header_of_segments(connection, rows, carried)
     checks = _claim_checks("CLAIM_CLM_FROM_DT", "CLAIM_CLM_THRU_DT")
     codes = [
-        CodeColumns(_DIAGNOSES, "ICD9CM"),
+        CodeColumns((*_DIAGNOSES, _ADMITTING), "ICD9CM"),
         CodeColumns(_PROCEDURES, "ICD9PCS", tolerant=True),
         CodeColumns(_HCPCS, "HCPCS"),
     ]
@@ -138,6 +139,7 @@ def _institutional_lines(rows: ir.Table, claim_type: str) -> ir.Table:
         claim_line_end_date=end,
         hcpcs_code=lines.line.hcpcs,
         diagnoses=list_diagnoses("ICD9CM", [lines[column] for column in _DIAGNOSES]),
+        admitting_diagnosis=one_diagnosis("ICD9CM", lines[_ADMITTING]),
         procedures=list_procedures("ICD9PCS", [lines[column] for column in _PROCEDURES]),
         rendering_npi=clean_id(lines.AT_PHYSN_NPI),
         paid_amount=parse_amount(paid),

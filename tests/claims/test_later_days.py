@@ -1,4 +1,4 @@
-"""The paid day of a visit: the plain definition, row by row, against what the packed integers give."""
+"""The last end and payment of a visit: the plain definition, row by row, against what the packed integers give."""
 
 import datetime as dt
 from pathlib import Path
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from claim_transformers.claims import patient_files
-from claim_transformers.claims.paid_days import VISIT_PAID_DAY
+from claim_transformers.claims.later_days import VISIT_PAID_DAY
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA, _ELIGIBILITY_SCHEMA, _RX_CLAIM_SCHEMA
 from claim_transformers.claims.sequences import write_patients
@@ -43,19 +43,30 @@ def folder(path: Path, lines, drugs=(), num_files=1) -> Path:
     return path
 
 
-def read(path: Path) -> dict[tuple, int | None]:
-    """(patient, day, type) of every visit to its paid day."""
+def read(path: Path, column="visit_paid_day") -> dict[tuple, int | None]:
+    """(patient, day, type) of every visit to its paid day, or its end."""
     found = {}
     for file in sorted(path.glob("patients/*.parquet")):
         for row in pq.read_table(file).to_pylist():
-            visits = zip(row["visit_day"], row["visit_type"], row["visit_paid_day"], strict=True)
-            found |= {(row["patient_id"], day, kind): paid for day, kind, paid in visits}
+            visits = zip(row["visit_day"], row["visit_type"], row[column], strict=True)
+            found |= {(row["patient_id"], day, kind): later for day, kind, later in visits}
     return found
 
 
-def expected(lines, drugs) -> dict[tuple, int | None]:
+def end_of(row) -> dt.date | None:
+    """The last day of the claim of a line, none for a stay that goes on."""
+    ends = [row.get(name) for name in ("claim_end_date", "discharge_date")]
+    if not any(ends) and row["claim_type"] in ("IP", "SNF"):
+        return None
+    if row["claim_type"] != "IP":
+        ends += [row.get(name) for name in ("claim_line_start_date", "claim_line_end_date")]
+    return max((end for end in ends if end), default=EPOCH)
+
+
+def expected(lines, drugs, later_of=lambda row: row["paid_date"], of_several=None) -> dict[tuple, int | None]:
     """The definition: the latest paid date of the lines behind a visit, never before the service."""
-    seen: dict[tuple, list[int | None]] = {}
+    seen: dict[tuple, list[dt.date | None]] = {}
+    of_several = of_several or (lambda days: max((day for day in days if day), default=None))
     with_codes = set()
     for row in lines:
         header = row["claim_start_date"]
@@ -69,17 +80,26 @@ def expected(lines, drugs) -> dict[tuple, int | None]:
         if row.get("hcpcs_code"):
             with_codes.add((row["patient_id"], own, row["claim_type"]))
         for when in {header, own, *procedures}:
-            seen.setdefault((row["patient_id"], when, row["claim_type"]), []).append(row["paid_date"])
+            seen.setdefault((row["patient_id"], when, row["claim_type"]), []).append(later_of(row))
     for row in drugs:
         key = (row["patient_id"], row["dispensing_date"], "RX")
         with_codes.add(key)
-        seen.setdefault(key, []).append(row["paid_date"])
+        seen.setdefault(key, []).append(later_of(row))
+    latest = {visit: of_several(seen[visit]) for visit in with_codes}
     return {
-        (patient_id, (when - EPOCH).days, kind): max(
-            ((max(paid, when) - EPOCH).days for paid in seen[patient_id, when, kind] if paid), default=None
-        )
-        for patient_id, when, kind in with_codes
+        (patient_id, (when - EPOCH).days, kind): None if later is None else (max(later, when) - EPOCH).days
+        for (patient_id, when, kind), later in latest.items()
     }
+
+
+def expected_ends(lines, drugs) -> dict[tuple, int | None]:
+    """The last end of the claims behind a visit; none if one of them has none."""
+    return expected(
+        lines,
+        drugs,
+        lambda row: row["dispensing_date"] if "dispensing_date" in row else end_of(row),
+        lambda ends: None if None in ends else max(ends),
+    )
 
 
 def random_rows(seed):
@@ -94,7 +114,10 @@ def random_rows(seed):
                 f"P{generator.integers(30)}",
                 day,
                 pick([None, day - 3, day + int(generator.integers(90))]),
-                claim_type=pick(["IP", "OP"]),
+                claim_type=pick(["IP", "OP", "SNF"]),
+                claim_end_date=maybe(),
+                discharge_date=maybe(),
+                claim_line_end_date=maybe(),
                 hcpcs_code=pick(["99213", None]),
                 admission_date=maybe(),
                 claim_line_start_date=maybe(),
@@ -107,12 +130,41 @@ def random_rows(seed):
 
 
 @pytest.mark.parametrize(("shards", "num_files"), [(1, 1), (5, 3)])
-def test_paid_days_equal_the_definition(tmp_path, shards, num_files):
+def test_ends_and_paid_days_equal_the_definition(tmp_path, shards, num_files):
     lines, drugs = random_rows(seed=shards)
     write_patients(folder(tmp_path, lines, drugs, num_files), shards=shards)
     found = read(tmp_path)
     assert found == expected(lines, drugs)
     assert {type(paid) for paid in found.values()} == {int, type(None)}
+    ends = read(tmp_path, "visit_end_day")
+    assert ends == expected_ends(lines, drugs)
+    assert {end if end is None else end > day for (_, day, _), end in ends.items()} == {None, False, True}
+
+
+def test_a_stay_without_an_end_hides_the_end_of_another_claim_and_no_other_type_is_endless(tmp_path):
+    stay = {"claim_type": "IP", "admission_date": date(0)}
+    lines = [
+        line(**stay, claim_end_date=date(4)),
+        line("P2", **stay),
+        line("P2", **stay, discharge_date=date(9)),
+        line("P3"),
+        line("P4", **stay, claim_line_start_date=date(3), discharge_date=date(2)),
+    ]
+    write_patients(folder(tmp_path, lines))
+    assert read(tmp_path, "visit_end_day") == {
+        ("P1", 0, "IP"): 4,
+        ("P2", 0, "IP"): None,
+        ("P3", 0, "OP"): 0,
+        ("P4", 3, "IP"): 3,
+    }
+
+
+def test_a_code_on_a_day_of_its_own_ends_with_its_claim(tmp_path):
+    procedures = [{"system": "ICD9PCS", "code": "9671", "date": date(5)}]
+    stay = line(claim_type="IP", admission_date=date(0), discharge_date=date(8), procedures=procedures)
+    bill = line("P2", claim_end_date=date(30), claim_line_start_date=date(7))
+    write_patients(folder(tmp_path, [stay, bill]))
+    assert read(tmp_path, "visit_end_day") == {("P1", 0, "IP"): 8, ("P1", 5, "IP"): 8, ("P2", 7, "OP"): 30}
 
 
 def test_the_last_claim_paid_decides_and_another_type_or_day_does_not(tmp_path):
@@ -152,13 +204,13 @@ def test_the_other_columns_and_row_groups_do_not_change_with_paid_dates(tmp_path
     assert read(tmp_path / "paid") == expected(lines, drugs)
 
 
-def test_load_claims_and_the_tokenizer_never_see_the_column(tmp_path):
+def test_the_tokenizer_never_sees_the_columns(tmp_path):
     from claim_transformers.models.claim import ClaimTokenizer
 
     write_patients(folder(tmp_path, [line(paid=30), line(day=9, paid=31)]))
     table = next(table for table in map(pq.read_table, tmp_path.glob("patients/*.parquet")) if table.num_rows)
     tokenizer = ClaimTokenizer.train_from_dataset(table, min_patients=1)
-    bare = table.drop_columns([VISIT_PAID_DAY.name])
+    bare = table.drop_columns([VISIT_PAID_DAY.name, "visit_end_day"])
     assert tokenizer.get_vocab() == ClaimTokenizer.train_from_dataset(bare, min_patients=1).get_vocab()
     assert tokenizer.encode_table(table).equals(tokenizer.encode_table(bare))
 
