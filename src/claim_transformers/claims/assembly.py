@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
@@ -43,12 +44,14 @@ class PatientCounts:
         distinct_codes (`int`): Different codes.
         patients_by_split (`dict[str, int]`): Rows of each split.
         patients_without_visits (`int`): Patients of the input who have no visit and are left out.
-        patients_without_eligibility (`int`): Rows written without any eligibility: sex, birth and enrollment unknown.
+        patients_without_eligibility (`int`): Rows written without any eligibility: sex and birth unknown.
+        patients_without_enrollment (`int`): Rows written without a span though a source tells of enrollment: none.
+        patients_of_unknown_enrollment (`int`): Rows written for whom no source tells of enrollment.
         repeated_codes (`int`): Codes that stood more than once on a visit.
         codes_without_visit (`int`): Codes left out because they have no patient, service date or claim type.
 
     Examples:
-        >>> PatientCounts(1, 2, 5, 4, {"train": 1}, 0, 0, 3, 0).to_dict()["visits"]
+        >>> PatientCounts(1, 2, 5, 4, {"train": 1}, 0, 0, 0, 0, 3, 0).to_dict()["visits"]
         2
     """
 
@@ -59,6 +62,8 @@ class PatientCounts:
     patients_by_split: dict[str, int]
     patients_without_visits: int
     patients_without_eligibility: int
+    patients_without_enrollment: int
+    patients_of_unknown_enrollment: int
     repeated_codes: int
     codes_without_visit: int
 
@@ -201,12 +206,21 @@ class SequenceAssembler:
         keys = pack_paid(patients - shards * self._shard_size, days[rows], visit_types[rows], paid_days[rows])
         self._paid_spill.append(keys, shards)
 
-    def write(self, folder: Path, eligibility: EligibilityRows, *, progress: bool = False) -> PatientCounts:
+    def write(
+        self,
+        folder: Path,
+        eligibility: EligibilityRows,
+        *,
+        is_known: "npt.NDArray[np.bool_] | bool" = False,
+        progress: bool = False,
+    ) -> PatientCounts:
         """Write all splits, one shard at a time.
 
         Args:
             folder (`Path`): Existing folder for `SPLIT-NNNNN.parquet`.
             eligibility (`EligibilityRows`): Eligibility of the known patients.
+            is_known (`np.ndarray` of bool, *optional*, defaults to `False`): Whether a source tells when each patient
+                was enrolled, so that no span is none and not unknown.
             progress (`bool`, *optional*, defaults to `False`): Whether to show a progress bar.
 
         Returns:
@@ -214,11 +228,12 @@ class SequenceAssembler:
         """
         ends = eligibility.ends[eligibility.ends != NULL_DAY]
         last_day = max(self.last_day, int(ends.max()) if len(ends) else NULL_DAY)
-        enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day)
+        enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day, is_known)
         names = PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes())
         is_eligible = np.zeros(len(self.patient_ids), dtype=bool)
         is_eligible[eligibility.patients] = True
-        num_visits = num_codes = num_eligible = 0
+        has_no_span = np.diff(enrollment.span_offsets) == 0
+        num_visits = num_codes = num_eligible = num_without_span = num_unknown = 0
         by_split: dict[str, int] = {}
         bar = tqdm(total=len(self.patient_ids), desc="patients", unit=" patients", disable=not progress)
         for split, start, end in zip(SPLITS, self._split_ends[:-1], self._split_ends[1:], strict=True):
@@ -232,6 +247,8 @@ class SequenceAssembler:
                     num_visits += part.num_visits
                     num_codes += len(part.codes)
                     num_eligible += int(np.count_nonzero(is_eligible[part.patients]))
+                    num_without_span += int(np.count_nonzero(has_no_span[part.patients]))
+                    num_unknown += int(np.count_nonzero(~enrollment.is_known[part.patients]))
                     bar.update(part.num_patients)
             by_split[split] = files.num_patients
         bar.close()
@@ -244,6 +261,8 @@ class SequenceAssembler:
             patients_by_split=by_split,
             patients_without_visits=len(self.patient_ids) - num_patients,
             patients_without_eligibility=num_patients - num_eligible,
+            patients_without_enrollment=num_without_span - num_unknown,
+            patients_of_unknown_enrollment=num_unknown,
             repeated_codes=self._num_added - num_codes,
             codes_without_visit=self._num_without_visit,
         )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -32,6 +33,8 @@ class Enrollment:
         span_offsets (`np.ndarray` of shape `(patients + 1,)`): Where the spans of each patient begin.
         span_starts (`np.ndarray` of int32): First day of each span.
         span_ends (`np.ndarray` of int32): Last day of each span, inclusive.
+        is_known (`np.ndarray` of bool): Whether a source tells when the patient was enrolled, so that no span is
+            none; else the enrollment of a patient without a span is unknown.
 
     Examples:
         >>> merge_eligibility(EligibilityRows.empty(), num_patients=2).span_offsets.tolist()
@@ -44,6 +47,7 @@ class Enrollment:
     span_offsets: Integers
     span_starts: Integers
     span_ends: Integers
+    is_known: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,12 @@ class EligibilityRows:
         return rows, pc.unique(pa.chunked_array(others)).drop_null()
 
 
-def merge_eligibility(rows: EligibilityRows, num_patients: int, last_day: int = NULL_DAY) -> Enrollment:
+def merge_eligibility(
+    rows: EligibilityRows,
+    num_patients: int,
+    last_day: int = NULL_DAY,
+    is_known: "npt.NDArray[np.bool_] | bool" = False,
+) -> Enrollment:
     """Merge the spans of each patient that overlap or touch, and let the latest demographics win.
 
     The latest row is the one whose enrollment starts last. Each of sex, birth and death is the latest that is known,
@@ -115,6 +124,8 @@ def merge_eligibility(rows: EligibilityRows, num_patients: int, last_day: int = 
         num_patients (`int`): Number of positions.
         last_day (`int`, *optional*): Last day the data know of, which closes a span that has no end. Without it such a
             span is left out, like one that has no start.
+        is_known (`np.ndarray` of bool, *optional*, defaults to `False`): Whether a source tells when each patient was
+            enrolled; a patient with a span is known anyway.
 
     Returns:
         `Enrollment`: One entry per position, empty for a patient without rows.
@@ -142,6 +153,7 @@ def merge_eligibility(rows: EligibilityRows, num_patients: int, last_day: int = 
         np.append(0, np.cumsum(counts)),
         span_starts,
         span_ends,
+        (counts > 0) | is_known,
     )
 
 

@@ -7,6 +7,7 @@ here; whether that costs the row is decided by the checks in [`quality`].
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Literal
 
 import ibis
@@ -20,6 +21,11 @@ _PATTERNS: dict[str, str] = {"YYYYMMDD": "%Y%m%d", "YYYY-MM-DD": "%Y-%m-%d"}
 _SENTINEL_DATE = dt.date(1900, 1, 1)
 _EARLIEST_DATE = dt.date(1850, 1, 1)
 _LATEST_DATE = dt.date(2200, 12, 31)
+# Births and deaths that systems write where none is known, beside what lies outside the dates above.
+_FILLER_DATES = tuple(
+    dt.date(year, month, day)
+    for year, month, day in ((1899, 12, 30), (1899, 12, 31), (1900, 1, 1), (2050, 12, 31), (2099, 12, 31), (2199, 12, 31))
+)
 _AMOUNT_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$"
 
 
@@ -38,6 +44,26 @@ def parse_date(text: ir.StringValue, date_format: DateFormat) -> ir.DateValue:
     is_whole = (text.length() == len(sentinel)) & ~text.contains(" ")
     is_real = is_whole & text.between(earliest, latest) & (text != sentinel)
     return _try_strptime(ibis.ifelse(is_real, text, ibis.null("string")), pattern).date()
+
+
+def parse_life_date(text: ir.StringValue, date_format: DateFormat) -> ir.DateValue:
+    """Read a birth or a death, null if it is a filler or what `parse_date` does not read."""
+    real = ibis.ifelse(text.isin(_fillers(date_format)), ibis.null("string"), text)
+    return parse_date(real, date_format)
+
+
+def is_filler(text: ir.StringValue, date_format: DateFormat) -> ir.BooleanValue:
+    """Whether a birth or a death has the form of a date, or is all zeros or nines, and stands for none."""
+    pattern = _PATTERNS[date_format]
+    earliest, latest = (date.strftime(pattern) for date in (_EARLIEST_DATE, _LATEST_DATE))
+    is_date = _try_strptime(text, pattern).notnull()
+    return text.isin(_fillers(date_format)) | (is_date & ~text.between(earliest, latest))
+
+
+def _fillers(date_format: DateFormat) -> list[str]:
+    pattern = _PATTERNS[date_format]
+    same_digit = [re.sub("[0-9]", digit, _FILLER_DATES[0].strftime(pattern)) for digit in "09"]
+    return [*(date.strftime(pattern) for date in _FILLER_DATES), *same_digit]
 
 
 def parse_amount(text: ir.StringValue) -> ir.DecimalValue:

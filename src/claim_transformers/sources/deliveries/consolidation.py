@@ -124,7 +124,8 @@ def consolidate(
             connection.disconnect()
         shutil.rmtree(scratch)
         has_claims = bool(lines.get("claim_line") or lines.get("rx_claim"))
-        patients = write_patients(folder, salt=salt) if has_claims else None
+        silent = {one.source for one in traced if not one.table.has_spans}
+        patients = write_patients(folder, salt=salt, without_enrollment=silent) if has_claims else None
         report = ledger.to_dict()
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         manifest = describe_run(staged, lines, patients, salt)

@@ -159,6 +159,8 @@ class StagedTable:
         code_columns (`tuple[CodeColumns, ...]`, *optional*): Raw columns that hold codes.
         reversal (`Reversal`, *optional*): How reversals are found; without it none are netted.
         warnings (`tuple[RowCheck, ...]`, *optional*): `W_...` conditions that are counted while the row stays.
+        has_spans (`bool`, *optional*, defaults to `True`):
+            Of eligibility, whether it tells when patients were enrolled. If so, a patient without a span was not.
     """
 
     name: str
@@ -176,6 +178,7 @@ class StagedTable:
     code_columns: tuple[CodeColumns, ...] = ()
     reversal: Reversal | None = None
     warnings: tuple[RowCheck, ...] = ()
+    has_spans: bool = True
 
 
 @dataclass(frozen=True)

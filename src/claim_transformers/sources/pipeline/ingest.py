@@ -16,19 +16,19 @@ from tqdm import tqdm
 
 from claim_transformers.claims.assembly import PatientCounts
 from claim_transformers.claims.code_coverage import coverage_rows
-from claim_transformers.claims.engine import connect, engine_errors, materialize
+from claim_transformers.claims.engine import connect
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
 from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
+from claim_transformers.sources.pipeline.eligibility import read_people, settle_eligibility
 from claim_transformers.sources.pipeline.publishing import publish_table
 from claim_transformers.sources.pipeline.screening import ScreenedTable, screen_table, write_quarantine
 from claim_transformers.sources.registry import find_source, load_function
 from claim_transformers.version import __version__
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
 
@@ -184,7 +184,8 @@ def ingest(
         shutil.rmtree(scratch)
         bar.set_postfix_str("patients")
         has_claims = bool(lines.get("claim_line") or lines.get("rx_claim"))
-        patients = write_patients(folder, salt=salt) if has_claims else None
+        silent = {staged.name} if any(not table.has_spans for table in staged.tables) else ()
+        patients = write_patients(folder, salt=salt, without_enrollment=silent) if has_claims else None
         bar.update()
         report = ledger.to_dict()
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
@@ -204,20 +205,24 @@ def settle_tables(
 ) -> dict[str, int]:
     """Screen every table of a source and write the canonical tables and the quarantine."""
     lines: dict[str, int] = {}
-    people: ir.Table | None = None
     screened: list[ScreenedTable] = []
     bar.set_postfix_str("eligibility")
     for table in staged.tables:
         if table.target == "eligibility":
             screened.append(screen_table(connection, table, ledger))
+    screened = settle_eligibility(connection, screened, ledger, extract_date)
     lines["eligibility"] = publish_table(connection, "eligibility", screened, folder, ledger, source=staged.name)
-    if lines["eligibility"]:
-        people = _read_people(connection, folder)
+    people = read_people(connection, folder) if screened else None
+    has_spans = any(one.table.has_spans for one in screened)
     bar.update()
     bar.set_postfix_str("checks")
     for table in staged.tables:
         if table.target != "eligibility":
-            screened.append(screen_table(connection, table, ledger, people=people, extract_date=extract_date))
+            screened.append(
+                screen_table(
+                    connection, table, ledger, people=people, has_spans=has_spans, extract_date=extract_date
+                )
+            )
     ledger.check_rates(max_quarantine_share=max_quarantine_share, max_reason_share=max_reason_share)
     write_quarantine(connection, screened, folder / "quarantine")
     bar.update()
@@ -227,18 +232,6 @@ def settle_tables(
         bar.update()
     ledger.check_conservation()
     return lines
-
-
-def _read_people(connection: Backend, folder: Path) -> ir.Table:
-    """Birth and death of each patient, of the latest row that has them."""
-    files = str(folder / "eligibility" / "*.parquet").replace("'", "''")
-    with engine_errors("reading births and deaths"):
-        connection.raw_sql(f"CREATE VIEW published_eligibility AS SELECT * FROM read_parquet('{files}')")
-        rows = connection.table("published_eligibility")
-        patients = rows.group_by(known_patient_id=rows.patient_id).aggregate(
-            known_birth_date=rows.birth_date.max(), known_death_date=rows.death_date.max()
-        )
-        return materialize(connection, "people", patients)[0]
 
 
 def describe_run(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _UNKNOWN = "UNKNOWN"
 _DUPLICATE = "D_DUPLICATE"
 _NETTED = "D_NETTED"
+_NO_ELIGIBILITY = "W_NO_ELIGIBILITY"
 _DIAGNOSIS_SYSTEMS = {"ICD9CM", "ICD10CM"}
 
 
@@ -58,6 +59,7 @@ def screen_table(
     ledger: Ledger,
     *,
     people: ir.Table | None = None,
+    has_spans: bool = False,
     extract_date: dt.date | None = None,
 ) -> ScreenedTable:
     """Decide for every row of a staged table whether it stays, and enter it in the ledger."""
@@ -67,8 +69,10 @@ def screen_table(
         typed = rows.mutate(ledger_type=ibis.literal(claim_type) if isinstance(claim_type, str) else claim_type(rows))
         rows = create_view(connection, f"rows_of_{table.name}", typed)
         _enter_rows_in(connection, table, rows, ledger)
-        flagged, num_flagged = _flag_rows(connection, table, rows, people, extract_date)
+        flagged, num_flagged, kept = _flag_rows(connection, table, rows, people, extract_date, has_spans=has_spans)
         _enter_flagged(connection, flagged, num_flagged, ledger)
+        if kept is not None:
+            _enter_flagged(connection, kept.anti_join(flagged, ROW_ID) if num_flagged else kept, 1, ledger)
         if num_flagged:
             rows = create_view(connection, f"staying_of_{table.name}", rows.anti_join(flagged, ROW_ID))
         _enter_warnings(connection, table, rows, ledger)
@@ -150,7 +154,10 @@ def _flag_rows(
     rows: ir.Table,
     people: ir.Table | None,
     extract_date: dt.date | None,
-) -> tuple[ir.Table, int]:
+    *,
+    has_spans: bool,
+) -> tuple[ir.Table, int, ir.Table | None]:
+    """The rows that leave, their number, and those that stay with a warning of the same pass."""
     name = table.name
     checks = list(table.checks)
     keys = find_repeated_keys(table.rows, table.row_key)
@@ -175,20 +182,33 @@ def _flag_rows(
         checks.extend(check_life(table.service_date))
     if table.service_date is not None and extract_date is not None:
         checks.append(check_future(table.service_date, extract_date))
+    if table.service_date is not None and people is not None and has_spans:
+        # The last check, so that it marks rows that no other takes out: a pass of its own would read all rows again.
+        unenrolled = RowCheck(
+            _NO_ELIGIBILITY,
+            "a claim of a patient without any enrolment",
+            lambda rows: ~rows.has_span.fill_null(False),
+        )
+        checks.append(unenrolled)
     failing = find_failing_rows(marked, checks, keep=["ledger_type"])
     flagged, num_flagged = materialize(connection, f"flagged_{name}", failing)
+    kept = None
+    if num_flagged and has_spans:
+        is_kept = flagged.reason_code == _NO_ELIGIBILITY
+        kept, flagged = flagged.filter(is_kept), flagged.filter(~is_kept)
+        flagged, num_flagged = materialize(connection, f"leaving_{name}", flagged)
     if table.reversal is None or table.claim_column is None:
-        return flagged, num_flagged
+        return flagged, num_flagged, kept
     reversal, claim_key = table.reversal, (table.patient_column, table.claim_column)
     # Claims of both signs are few if any, so only they are looked at again, and then without the rows that leave.
     claims = find_reversed_claims(table.rows, claim_key, reversal.amount)
     reversed_claims, num_reversed = materialize(connection, f"reversed_{name}", claims)
     if not num_reversed:
-        return flagged, num_flagged
+        return flagged, num_flagged, kept
     staying = table.rows.anti_join(flagged, ROW_ID)
     netted = find_reversals(staying, reversal.key, reversal.amount, claim_key, reversed_claims)
     netted = rows.semi_join(netted, ROW_ID).select(*ROW_ID, "ledger_type", reason_code=ibis.literal(_NETTED))
-    return materialize(connection, f"flagged_and_netted_{name}", flagged.union(netted))
+    return *materialize(connection, f"flagged_and_netted_{name}", flagged.union(netted)), kept
 
 
 def _enter_flagged(connection: Backend, flagged: ir.Table, num_flagged: int, ledger: Ledger) -> None:
@@ -199,6 +219,8 @@ def _enter_flagged(connection: Backend, flagged: ir.Table, num_flagged: int, led
         entry = ledger.entry(row["source_file"], row["ledger_type"] or _UNKNOWN)
         if row["reason_code"] == _NETTED:
             entry.netted_out += row["n"]
+        elif row["reason_code"] == _NO_ELIGIBILITY:
+            entry.warnings[_NO_ELIGIBILITY] += row["n"]
         elif row["reason_code"].startswith("D_"):
             entry.dropped[row["reason_code"]] += row["n"]
         else:
