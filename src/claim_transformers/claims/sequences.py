@@ -123,8 +123,8 @@ def _knows_enrollment(
 ) -> "npt.NDArray[np.bool_] | bool":
     """Tell of which patients a source says when they were enrolled: those with a row of a source that has enrollment.
 
-    A source has enrollment if it has a row of eligibility. Where eligibility has no row at all, or names no source that
-    the claims name too, it is that of all claims.
+    A source has enrollment if it has a row of eligibility. Where eligibility has no row at all, or names no source
+    that the claims name too, it is that of all claims.
     """
     if not eligibility:
         return False

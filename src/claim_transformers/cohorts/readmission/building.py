@@ -83,7 +83,8 @@ def build_readmission_cohort(
     stays_table = prepare(connection, tables, definition)
     stays = fetch(connection, stays_table.order_by("stay"))
     people = _people_of(claims, stays["patient_id"])
-    chosen = select_index_stays(connection, tables, stays, Timelines(_without_visits(people)), definition)
+    people_of_stays = Timelines(_without_visits(people), enrolment=definition.enrolment)
+    chosen = select_index_stays(connection, tables, stays, people_of_stays, definition)
     keep, steps = _keep_of_split(chosen, stays, definition)
     if not keep.any():
         lost = ", ".join(f"{step.step}: {step.patients}" for step in steps)

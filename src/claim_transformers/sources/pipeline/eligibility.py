@@ -1,7 +1,7 @@
 """Eligibility of a source as a whole: what all its rows say of one patient has to fit together.
 
-A birth or a death that cannot be costs itself and never the span (`F_LIFE_DATE`). Of several births, deaths or sexes of
-a patient the latest enrolment has the last word (`F_DEMOGRAPHICS`); births more than two years apart are two people
+A birth or a death that cannot be costs itself and never the span (`F_LIFE_DATE`). Of several births, deaths or sexes
+of a patient the latest enrolment has the last word (`F_DEMOGRAPHICS`); births more than two years apart are two people
 under one id, whose rows leave (`R_DEMOGRAPHICS`). Spans that overlap are merged later and counted here (`F_SPANS`).
 """
 
@@ -105,7 +105,8 @@ def _judge(lines: ir.Table, latest: dt.date | None, extract_date: dt.date | None
     """Null for births and deaths that cannot be, and `is_mended` where one could not.
 
     Nobody is born after the own enrolment ends (one without an end: a year after the last that begins), is older than
-    120 years when it begins, or dies before it begins; and nobody is born or dies after the extract.
+    120 years when it begins, or dies before it begins; and nobody is born or dies after the extract. Of a death before
+    the birth nobody can say which is wrong, so both are null.
     """
     birth, death, start = lines.birth_date, lines.death_date, lines.enrollment_start_date
     latest_birth = ibis.null("date") if latest is None else ibis.date(latest + dt.timedelta(days=366))
@@ -116,6 +117,8 @@ def _judge(lines: ir.Table, latest: dt.date | None, extract_date: dt.date | None
     if extract_date is not None:
         no_birth |= (birth > ibis.date(extract_date)).fill_null(False)
         no_death |= (death > ibis.date(extract_date)).fill_null(False)
+    is_turned = ((death < birth) & ~no_birth & ~no_death).fill_null(False)
+    no_birth, no_death = no_birth | is_turned, no_death | is_turned
     return lines.mutate(
         birth_date=ibis.ifelse(no_birth, ibis.null("date"), birth),
         death_date=ibis.ifelse(no_death, ibis.null("date"), death),
@@ -135,12 +138,9 @@ def _judged(one: ScreenedTable, judge: Callable[[ir.Table], ir.Table]) -> Screen
 def _contradicting(rows: ir.Table) -> ir.Table:
     """The rows of patients with several births, deaths or sexes."""
     compared = ("birth_date", "death_date", "gender")
-    extremes = rows.group_by("patient_id").aggregate(
-        **{f"least_{name}": rows[name].min() for name in compared},
-        **{f"most_{name}": rows[name].max() for name in compared},
-    )
-    differing = extremes.filter(ibis.or_(*(extremes[f"least_{name}"] != extremes[f"most_{name}"] for name in compared)))
-    return rows.semi_join(differing, "patient_id")
+    differs = {name: rows[name].min() != rows[name].max() for name in compared}
+    of_patients = rows.group_by("patient_id").aggregate(**differs)
+    return rows.semi_join(of_patients.filter(ibis.or_(*(of_patients[name] for name in compared))), "patient_id")
 
 
 def _compare(found: pa.Table) -> tuple[pa.Table, pa.Table]:

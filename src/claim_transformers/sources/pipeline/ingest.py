@@ -219,9 +219,7 @@ def settle_tables(
     for table in staged.tables:
         if table.target != "eligibility":
             screened.append(
-                screen_table(
-                    connection, table, ledger, people=people, has_spans=has_spans, extract_date=extract_date
-                )
+                screen_table(connection, table, ledger, people=people, has_spans=has_spans, extract_date=extract_date)
             )
     ledger.check_rates(max_quarantine_share=max_quarantine_share, max_reason_share=max_reason_share)
     write_quarantine(connection, screened, folder / "quarantine")

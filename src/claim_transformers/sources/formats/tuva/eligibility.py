@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from claim_transformers.claims.fields import clean_id, parse_date
+from claim_transformers.claims.fields import clean_id, parse_date, parse_life_date
 from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order
 from claim_transformers.sources.formats.tuva.claims import DATES, LAYOUTS
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
-from claim_transformers.sources.pipeline.demographics import fix_sex, map_sex
+from claim_transformers.sources.pipeline.demographics import check_life_date, fix_life_dates, fix_sex, map_sex
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -32,8 +32,8 @@ def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
         to_canonical=_to_eligibility,
         checks=(
             check_id("person_id"),
-            check_date("birth_date", DATES, required=False),
-            check_date("death_date", DATES, required=False),
+            check_life_date("birth_date", DATES),
+            check_life_date("death_date", DATES),
             check_date("enrollment_start_date", DATES),
             RowCheck(
                 "R_DATE",
@@ -44,11 +44,11 @@ def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
                     & parse_date(rows.enrollment_end_date, DATES).isnull()
                 ),
             ),
-            check_order("birth_date", "death_date", DATES),
             check_order("enrollment_start_date", "enrollment_end_date", DATES, reason_code="R_SPAN"),
         ),
         warnings=(
             fix_sex("gender", _GENDERS, _UNKNOWN_GENDERS),
+            fix_life_dates(("birth_date", "death_date"), DATES),
             RowCheck(
                 "F_OPEN_SPAN",
                 "an enrolment until the end of time becomes one without an end",
@@ -68,8 +68,8 @@ def _to_eligibility(rows: ir.Table) -> ir.Table:
         plan=rows.plan,
         gender=map_sex(rows.gender, _GENDERS),
         race=rows.race.strip().lower(),
-        birth_date=parse_date(rows.birth_date, DATES),
-        death_date=parse_date(rows.death_date, DATES),
+        birth_date=parse_life_date(rows.birth_date, DATES),
+        death_date=parse_life_date(rows.death_date, DATES),
         enrollment_start_date=parse_date(rows.enrollment_start_date, DATES),
         enrollment_end_date=parse_date(rows.enrollment_end_date, DATES),
         original_reason_entitlement_code=rows.original_reason_entitlement_code,
