@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from claim_transformers.claims.packing import NULL_DAY, Integers
 
 SEXES = ("F", "M")
+# Births further apart than that are not one birth written twice, but two people under one id.
+MAX_YEARS_APART = 2
 _SEX_OF_GENDER = {"F": 0, "FEMALE": 0, "M": 1, "MALE": 1}
 ELIGIBILITY_COLUMNS = (
     "patient_id",
@@ -155,6 +157,27 @@ def merge_eligibility(
         span_ends,
         (counts > 0) | is_known,
     )
+
+
+def overruled(rows: EligibilityRows, known: Enrollment) -> "npt.NDArray[np.bool_]":
+    """Which rows have a sex, birth or death other than the one that the latest row gives the patient."""
+    values = ((rows.sexes, known.sexes, -1), (rows.birth_days, known.birth_days, NULL_DAY))
+    values += ((rows.death_days, known.death_days, NULL_DAY),)
+    found: npt.NDArray[np.bool_] = np.any(
+        [(of_rows != null) & (of_rows != of_patients[rows.patients]) for of_rows, of_patients, null in values], axis=0
+    )
+    return found
+
+
+def years_apart(patients: Integers, birth_days: Integers, num_patients: int) -> Integers:
+    """Calendar years between the first and the last birth of each patient, 0 without any; births may be `NULL_DAY`."""
+    known = birth_days != NULL_DAY
+    years = birth_days[known].astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64)
+    first, last = np.full(num_patients, NULL_DAY, np.int64), np.full(num_patients, NULL_DAY, np.int64)
+    first[patients[known]] = years
+    np.minimum.at(first, patients[known], years)
+    np.maximum.at(last, patients[known], years)
+    return last - first
 
 
 def _merge_spans(patients: Integers, starts: Integers, ends: Integers) -> tuple[Integers, Integers, Integers]:

@@ -21,7 +21,7 @@ _SENTINEL_DATE = dt.date(1900, 1, 1)
 _EARLIEST_DATE = dt.date(1850, 1, 1)
 _LATEST_DATE = dt.date(2200, 12, 31)
 # Births and deaths that systems write where none is known, beside what lies outside the dates above.
-_FILLER_DATES = ("1899-12-30", "1899-12-31", "1900-01-01", "2050-12-31", "2099-12-31", "2199-12-31")
+FILLER_DATES = ("1899-12-30", "1899-12-31", "1900-01-01", "2050-12-31", "2099-12-31", "2199-12-31")
 _AMOUNT_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$"
 
 
@@ -57,7 +57,7 @@ def is_filler(text: ir.StringValue, date_format: DateFormat) -> ir.BooleanValue:
 
 
 def _fillers(date_format: DateFormat) -> list[str]:
-    dates = [*_FILLER_DATES, "0000-00-00", "9999-99-99"]
+    dates = [*FILLER_DATES, "0000-00-00", "9999-99-99"]
     return dates if date_format == "YYYY-MM-DD" else [date.replace("-", "") for date in dates]
 
 

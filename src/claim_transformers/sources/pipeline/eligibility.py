@@ -22,7 +22,14 @@ from ibis import _
 from claim_transformers.claims.cleaning import ROW_ID
 from claim_transformers.claims.encoded_files import EncodedFiles
 from claim_transformers.claims.engine import create_view, engine_errors, fetch, load, materialize
-from claim_transformers.claims.enrollment import ELIGIBILITY_COLUMNS, EligibilityRows, merge_eligibility
+from claim_transformers.claims.enrollment import (
+    ELIGIBILITY_COLUMNS,
+    MAX_YEARS_APART,
+    EligibilityRows,
+    merge_eligibility,
+    overruled,
+    years_apart,
+)
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
 from claim_transformers.sources.pipeline.screening import ScreenedTable
@@ -32,7 +39,6 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 _MAX_AGE_YEARS = 120
-_MAX_YEARS_APART = 2
 _END_OF_TIME = dt.date(9999, 12, 31)
 
 
@@ -151,16 +157,8 @@ def _compare(found: pa.Table) -> tuple[pa.Table, pa.Table]:
     rows, _others = EligibilityRows.of_batches(
         batches, lambda patients: pc.index_in(patients, value_set=ids).to_numpy(zero_copy_only=False)
     )
-    known = merge_eligibility(rows, len(ids))
-    is_overruled = (rows.sexes >= 0) & (rows.sexes != known.sexes[rows.patients])
-    for days, of_patient in ((rows.birth_days, known.birth_days), (rows.death_days, known.death_days)):
-        is_overruled |= (days != NULL_DAY) & (days != of_patient[rows.patients])
-    has_birth = rows.birth_days != NULL_DAY
-    years = rows.birth_days[has_birth].astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64)
-    first, last = np.full(len(ids), np.iinfo(np.int64).max), np.full(len(ids), np.iinfo(np.int64).min)
-    np.minimum.at(first, rows.patients[has_birth], years)
-    np.maximum.at(last, rows.patients[has_birth], years)
-    is_torn = ((last >= first) & (last - np.where(last >= first, first, 0) > _MAX_YEARS_APART))[places]
+    is_torn = years_apart(rows.patients, rows.birth_days, len(ids))[places] > MAX_YEARS_APART
+    is_overruled = overruled(rows, merge_eligibility(rows, len(ids)))
     return found.filter(pa.array(is_overruled & ~is_torn)), found.filter(pa.array(is_torn))
 
 

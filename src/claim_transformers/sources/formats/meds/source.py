@@ -6,7 +6,6 @@ an extra column `claim_type` names or else of the type `MEDS`. `docs/sources/med
 
 import hashlib
 import tempfile
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from claim_transformers.claims.assembly import SequenceAssembler
-from claim_transformers.claims.enrollment import EligibilityRows
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
 from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
 from claim_transformers.claims.splits import DEFAULT_SALT
@@ -35,7 +33,7 @@ from claim_transformers.sources.formats.meds.dataset import (
     subjects_of,
     to_days,
 )
-from claim_transformers.sources.formats.meds.enrollment import pair_events
+from claim_transformers.sources.formats.meds.demographics import LIFE_REASONS, Demographics, judge_lives
 from claim_transformers.sources.pipeline.ingest import IngestSummary
 from claim_transformers.version import __version__
 
@@ -65,7 +63,7 @@ def ingest_meds(
         subjects = _read_subjects(dataset, salt)
         with tempfile.TemporaryDirectory(prefix=".keys-", dir=folder) as keys:
             assembler = _assembler_of(dataset, subjects, Path(keys))
-            demographics = _Demographics()
+            demographics = Demographics()
             positions = assembler.positions(subjects.patient_ids)
             for file in tqdm(dataset.files, desc="meds", unit=" files", disable=not progress):
                 name, table = dataset.name(file), read_events(file, read_dictionary=["code"])
@@ -77,12 +75,17 @@ def ingest_meds(
                 assembler.add(
                     *(column[is_code] for column in (events.patients, events.days, events.types, events.codes))
                 )
-                demographics.add(events)
+                is_kept = events.is_used & ~_is_open_end(events.roles, events.days)
+                demographics.add(events.patients, events.days, events.ticks, events.roles, is_kept)
             (folder / "patients").mkdir()
-            eligibility, unpaired = demographics.to_eligibility()
-            for number, warnings in unpaired.items():
-                ledger.entry(dataset.name(dataset.files[number]), _VISIT_TYPE).warnings.update(warnings)
-            counts = assembler.write(folder / "patients", eligibility, progress=progress)
+            eligibility = demographics.to_eligibility(len(assembler.patient_ids))
+            for number, file in enumerate(dataset.files):
+                entry = ledger.entry(dataset.name(file), _VISIT_TYPE)
+                entry.fixes.update(demographics.fixes.get(number, {}))
+                entry.warnings.update(demographics.warnings.get(number, {}))
+            # A dataset that tells of anybody's enrollment tells of everybody's.
+            is_known = bool((eligibility.starts != NULL_DAY).any())
+            counts = assembler.write(folder / "patients", eligibility, is_known=is_known, progress=progress)
             assembler.close()
         ledger.check_rates(max_quarantine_share=max_quarantine_share, max_reason_share=max_reason_share)
         ledger.check_conservation()
@@ -205,7 +208,9 @@ def _read_events(table: pa.Table, subjects: _Subjects, positions: Integers, asse
         [1, refusals[indices], 2, 3, 4],
         default=0,
     )
-    return _Events(patients, days, ticks, types, numbers, roles, reasons, names)
+    of_lives = judge_lives(patients, days, roles, reasons == 0)
+    reasons = np.where(of_lives > 0, len(names) - 1 + of_lives, reasons)
+    return _Events(patients, days, ticks, types, numbers, roles, reasons, [*names, *LIFE_REASONS])
 
 
 def _enter(ledger: Ledger, name: str, table: pa.Table, events: _Events) -> None:
@@ -244,34 +249,6 @@ def _write_quarantine(folder: Path, name: str, table: pa.Table, events: _Events)
     columns["stage"] = pa.array(["checks"] * len(rows))
     folder.mkdir(exist_ok=True)
     pq.write_table(pa.table(columns), folder / f"{name.removesuffix('.parquet').replace('/', '-')}.parquet")
-
-
-class _Demographics:
-    """Births, deaths, sexes and enrollment, collected file by file."""
-
-    def __init__(self) -> None:
-        self._columns: list[tuple[Integers, ...]] = []
-
-    def add(self, events: _Events) -> None:
-        is_kept = events.is_used & (events.roles != Role.CODE) & ~_is_open_end(events.roles, events.days)
-        columns = (events.patients, events.days, events.ticks, events.roles)
-        file = np.full(np.count_nonzero(is_kept), len(self._columns))
-        self._columns.append((*(column[is_kept] for column in columns), file))
-
-    def to_eligibility(self) -> tuple[EligibilityRows, dict[int, Counter[str]]]:
-        """One row for each event but starts without a span, and the events of enrollment left over in each file."""
-        patients, days, ticks, roles, files = (np.concatenate(part) for part in zip(*self._columns, strict=True))
-        sexes = np.select([roles == Role.FEMALE, roles == Role.MALE], [0, 1], default=-1).astype(np.int8)
-        births, deaths = (
-            np.where(roles == role, days, NULL_DAY).astype(np.int32) for role in (Role.BIRTH, Role.DEATH)
-        )
-        starts, ends = np.full((2, len(roles)), NULL_DAY, np.int32)
-        rows = np.flatnonzero(np.isin(roles, (Role.ENROLLMENT_START, Role.ENROLLMENT_END)))
-        pairs = pair_events(patients[rows], days[rows], ticks[rows], roles[rows] == Role.ENROLLMENT_START)
-        opening, closing, is_closed = rows[pairs.starts], rows[pairs.ends[pairs.ends >= 0]], pairs.ends >= 0
-        starts[opening] = days[opening]
-        ends[opening[is_closed]] = days[closing]
-        return EligibilityRows(patients, sexes, births, deaths, starts, ends), pairs.count(files[rows])
 
 
 def _manifest(dataset: MedsDataset, counts: dict[str, Any], salt: str) -> dict[str, Any]:

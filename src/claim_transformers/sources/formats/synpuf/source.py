@@ -115,12 +115,12 @@ def _derive_enrollment(rows: ir.Table) -> ir.Table:
     # Few patients have a broken year, so only their years are put in order.
     broken = rows.filter(rows.covered_months.between(1, 11)).select("DESYNPUF_ID").distinct()
     few = rows.semi_join(broken, "DESYNPUF_ID").group_by("DESYNPUF_ID", "YEAR")
-    few = few.aggregate(covered_months=rows.covered_months.max(), year=rows.YEAR.try_cast("int32").max())
-    years = ibis.window(group_by=few.DESYNPUF_ID, order_by=few.year)
+    few = few.aggregate(covered_months=rows.covered_months.max(), calendar_year=rows.YEAR.try_cast("int32").max())
+    years = ibis.window(group_by=few.DESYNPUF_ID, order_by=few.calendar_year)
     before, after = few.covered_months.lag().over(years), few.covered_months.lead().over(years)
     # A year without a row between others is one without coverage.
-    before = ibis.ifelse(few.year.lag().over(years) < few.year - 1, 0, before)
-    after = ibis.ifelse(few.year.lead().over(years) > few.year + 1, 0, after)
+    before = ibis.ifelse(few.calendar_year.lag().over(years) < few.calendar_year - 1, 0, before)
+    after = ibis.ifelse(few.calendar_year.lead().over(years) > few.calendar_year + 1, 0, after)
     few = few.select(
         patient=few.DESYNPUF_ID,
         of_year=few.YEAR,
