@@ -161,8 +161,11 @@ def merge_eligibility(
 
 def overruled(rows: EligibilityRows, known: Enrollment) -> "npt.NDArray[np.bool_]":
     """Which rows have a sex, birth or death other than the one that the latest row gives the patient."""
-    values = ((rows.sexes, known.sexes, -1), (rows.birth_days, known.birth_days, NULL_DAY))
-    values += ((rows.death_days, known.death_days, NULL_DAY),)
+    values = [
+        (rows.sexes, known.sexes, -1),
+        (rows.birth_days, known.birth_days, NULL_DAY),
+        (rows.death_days, known.death_days, NULL_DAY),
+    ]
     found: npt.NDArray[np.bool_] = np.any(
         [(of_rows != null) & (of_rows != of_patients[rows.patients]) for of_rows, of_patients, null in values], axis=0
     )

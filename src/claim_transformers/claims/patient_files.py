@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -90,7 +91,7 @@ def _days(days: Integers) -> pa.Array:
     return pa.array(days, pa.int32(), mask=days == NULL_DAY)
 
 
-def _list(offsets: Integers, values: pa.Array, is_null: Integers | None = None) -> pa.Array:
+def _list(offsets: Integers, values: pa.Array, is_null: "npt.NDArray[np.bool_] | None" = None) -> pa.Array:
     mask = None if is_null is None else pa.array(is_null)
     return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values, mask=mask)
 

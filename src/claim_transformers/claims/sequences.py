@@ -40,6 +40,7 @@ def write_patients(
     *,
     salt: str = DEFAULT_SALT,
     code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS,
+    source: str | None = None,
     without_enrollment: Collection[str] = (),
     shards: int | None = None,
     progress: bool = False,
@@ -53,6 +54,7 @@ def write_patients(
         folder (`str` or `Path`): Folder with `claim_line/`, `rx_claim/` and `eligibility/`, each of parquet files.
         salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split, see `split_of`.
         code_columns (`Sequence[str]`, *optional*): Which columns give codes, see `claims.visits`.
+        source (`str`, *optional*): The `data_source` of rows that name none: eligibility of it is that of all claims.
         without_enrollment (`Collection[str]`, *optional*): Values of `data_source` whose eligibility tells who a
             patient is and not when the patient was enrolled.
         shards (`int`, *optional*): Number of shards; more take less memory. The result is the same.
@@ -107,7 +109,7 @@ def write_patients(
         _add_claim_lines(assembler, claim_lines, columns, progress)
         _add_rx_claims(assembler, rx_claims, columns, progress)
         rows, others = EligibilityRows.of_batches(eligibility.batches(ELIGIBILITY_COLUMNS), assembler.positions)
-        is_known = _knows_enrollment(assembler, (claim_lines, rx_claims), eligibility, without_enrollment)
+        is_known = _knows_enrollment(assembler, (claim_lines, rx_claims), eligibility, source, without_enrollment)
         counts = assembler.write(written, rows, is_known=is_known, progress=progress)
         if (folder / "patients").exists():
             (folder / "patients").rename(Path(temporary, "replaced"))
@@ -119,12 +121,13 @@ def _knows_enrollment(
     assembler: SequenceAssembler,
     claims: Sequence[EncodedFiles],
     eligibility: EncodedFiles,
+    source: str | None,
     without_enrollment: Collection[str],
 ) -> "npt.NDArray[np.bool_] | bool":
     """Tell of which patients a source says when they were enrolled: those with a row of a source that has enrollment.
 
-    A source has enrollment if it has a row of eligibility. Where eligibility has no row at all, or names no source
-    that the claims name too, it is that of all claims.
+    A source has enrollment if it has a row of eligibility. Where eligibility has no row at all, names no source that
+    the claims name too, or does not say of which source it is, it is that of all claims.
     """
     if not eligibility:
         return False
@@ -133,7 +136,7 @@ def _knows_enrollment(
         for tables in (claims, [eligibility])
     )
     silent = set(without_enrollment)
-    if of_claims & of_eligibility:
+    if of_claims & of_eligibility and source not in of_eligibility - silent:
         silent |= of_claims - of_eligibility
     if not silent & (of_claims | of_eligibility):
         return True

@@ -125,7 +125,11 @@ def consolidate(
         shutil.rmtree(scratch)
         has_claims = bool(lines.get("claim_line") or lines.get("rx_claim"))
         silent = {one.source for one in traced if not one.table.has_spans}
-        patients = write_patients(folder, salt=salt, without_enrollment=silent) if has_claims else None
+        names = {one.source for one in traced}
+        source = next(iter(names)) if len(names) == 1 else None
+        patients = None
+        if has_claims:
+            patients = write_patients(folder, salt=salt, source=source, without_enrollment=silent)
         report = ledger.to_dict()
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         manifest = describe_run(staged, lines, patients, salt)

@@ -12,12 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from claim_transformers.claims.assembly import PatientCounts
 from claim_transformers.claims.code_coverage import coverage_rows
 from claim_transformers.claims.engine import connect
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
+from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest
@@ -185,7 +187,9 @@ def ingest(
         bar.set_postfix_str("patients")
         has_claims = bool(lines.get("claim_line") or lines.get("rx_claim"))
         silent = {staged.name} if any(not table.has_spans for table in staged.tables) else ()
-        patients = write_patients(folder, salt=salt, without_enrollment=silent) if has_claims else None
+        patients = None
+        if has_claims:
+            patients = write_patients(folder, salt=salt, source=staged.name, without_enrollment=silent)
         bar.update()
         report = ledger.to_dict()
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
@@ -212,6 +216,10 @@ def settle_tables(
             screened.append(screen_table(connection, table, ledger))
     screened = settle_eligibility(connection, screened, ledger, extract_date)
     lines["eligibility"] = publish_table(connection, "eligibility", screened, folder, ledger, source=staged.name)
+    if screened and not lines["eligibility"]:
+        # A table without rows says that nobody was enrolled; no table says nothing.
+        (folder / "eligibility").mkdir()
+        pq.write_table(SCHEMAS["eligibility"].empty_table(), folder / "eligibility" / "part-00000.parquet")
     people = read_people(connection, folder) if screened else None
     has_spans = any(one.table.has_spans for one in screened)
     bar.update()
