@@ -74,6 +74,9 @@ class IngestSummary:
             left_out = self.patients.patients_without_visits
             others = f"; {left_out:,} patients without a visit are left out" if left_out else ""
             text.append(f"{self.patients.patients:,} patients with {self.patients.visits:,} visits{others}")
+            none, unknown = self.patients.patients_without_enrollment, self.patients.patients_of_unknown_enrollment
+            if none or unknown:
+                text.append(f"of these, {none:,} without any enrolment and {unknown:,} of whom no source tells it")
         return "\n".join(text)
 
 
