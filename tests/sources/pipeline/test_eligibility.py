@@ -24,6 +24,7 @@ from sources.rif_rows import beneficiary as rif_year
 from sources.rif_rows import claim, write_rif
 
 from claim_transformers.sources.pipeline.ingest import ingest
+from claim_transformers.sources.pipeline.loading import load_claims
 
 SPAN = (dt.date(2018, 1, 1), dt.date(2018, 12, 31))
 
@@ -250,6 +251,8 @@ def test_without_a_table_of_enrolment_it_is_unknown(tmp_path: Path) -> None:
     found = Ingested("tuva", write_tuva(tmp_path / "raw", medical=[medical_claim()]), tmp_path / "out")
     one = found.patients["P1"]
     assert (one["enrollment_start_day"], one["enrollment_end_day"]) == (None, None)
+    (row,) = (row for rows in load_claims("claims", tmp_path / "out", cache_dir=tmp_path).values() for row in rows)
+    assert (row["enrollment_start_day"], row["enrollment_end_day"]) == (None, None)
     assert found.noted("W_NO_ELIGIBILITY") == {"W_NO_ELIGIBILITY": 0}
     assert (found.counts.patients_without_enrollment, found.counts.patients_of_unknown_enrollment) == (0, 1)
 
