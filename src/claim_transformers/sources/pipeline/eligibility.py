@@ -50,7 +50,7 @@ def settle_eligibility(
         return []
     with engine_errors("comparing the rows of eligibility"):
         lines = [_with_columns(one.table.to_canonical(one.rows)) for one in screened]
-        every = lines[0] if len(lines) == 1 else ibis.union(*lines, distinct=False)
+        every = _union([of_table.select("enrollment_start_date") for of_table in lines])
         latest = fetch(connection, every.aggregate(latest=every.enrollment_start_date.max()))["latest"][0].as_py()
 
         def judge(rows: ir.Table) -> ir.Table:
@@ -61,9 +61,10 @@ def settle_eligibility(
             judge(of_table) if one.table.has_spans else of_table.mutate(is_mended=False)
             for one, of_table in zip(screened, lines, strict=True)
         ]
-        lines = [of_table.select(*ROW_ID, *ELIGIBILITY_COLUMNS, "is_mended") for of_table in lines]
-        every = lines[0] if len(lines) == 1 else ibis.union(*lines, distinct=False)
-        every, _rows = materialize(connection, "eligibility_rows", every)
+        compared = (*ROW_ID, *ELIGIBILITY_COLUMNS, "is_mended")
+        every, _rows = materialize(
+            connection, "eligibility_rows", _union([of_table.select(*compared) for of_table in lines])
+        )
         _enter(connection, ledger, "F_LIFE_DATE", every.filter(every.is_mended))
         losing, torn = _compare(fetch(connection, _contradicting(every)))
         if len(torn):
@@ -95,6 +96,10 @@ def read_people(connection: Backend, folder: Path) -> ir.Table:
     )
     columns = {"known_patient_id": ids, "known_birth_date": births, "known_death_date": deaths}
     return load(connection, "people", pa.table({**columns, "has_span": pa.array(has_span)}))
+
+
+def _union(tables: Sequence[ir.Table]) -> ir.Table:
+    return tables[0] if len(tables) == 1 else ibis.union(*tables, distinct=False)
 
 
 def _with_columns(lines: ir.Table) -> ir.Table:
