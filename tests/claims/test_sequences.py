@@ -310,9 +310,34 @@ def test_latest_known_demographics_win_whatever_the_row_order(tmp_path):
 def test_patient_without_eligibility_is_kept_and_counted(tmp_path):
     folder = _folder(tmp_path, [_line(hcpcs_code="1"), _line("P2", hcpcs_code="1")], (), [_span(0, 9)])
     counts = write_patients(folder)
-    assert counts.patients_without_eligibility == 1
+    assert (counts.patients_without_eligibility, counts.patients_without_enrollment) == (1, 1)
     (row,) = [row for row in _read(folder) if row["patient_id"] == "P2"]
     assert (row["sex"], row["birth_day"], row["enrollment_start_day"]) == (None, None, [])
+
+
+@pytest.mark.parametrize(
+    ("of_claims", "of_eligibility", "options", "expected"),
+    [
+        ("A", "A", {}, []),
+        ("B", "A", {}, []),  # No name in common: eligibility of all.
+        ("B", "A", {"others": ["A"]}, None),
+        ("B", "A", {"others": ["A"], "source": "A"}, []),  # Eligibility that names no source is that of all.
+        ("A", "A", {"without_enrollment": ["A"]}, None),
+        ("A", None, {}, []),  # A table without rows: nobody was enrolled.
+        ("A", None, {"without_enrollment": ["A"]}, None),
+    ],
+)
+def test_enrolment_is_none_or_unknown_by_the_sources_that_tell_of_it(
+    tmp_path, of_claims, of_eligibility, options, expected
+):
+    lines = [_line(hcpcs_code="1", data_source=of_claims)]
+    lines += [_line("P3", hcpcs_code="1", data_source=source) for source in options.pop("others", ())]
+    eligibility = [] if of_eligibility is None else [_span(None, None, "P2", data_source=of_eligibility)]
+    counts = write_patients(_folder(tmp_path, lines, (), eligibility), **options)
+    row = next(row for row in _read(tmp_path) if row["patient_id"] == "P1")
+    assert (row["enrollment_start_day"], row["enrollment_end_day"]) == (expected, expected)
+    assert counts.patients_without_enrollment + counts.patients_of_unknown_enrollment == counts.patients
+    assert bool(counts.patients_of_unknown_enrollment) == (expected is None)
 
 
 def test_patients_without_visits_are_left_out_and_counted(tmp_path):

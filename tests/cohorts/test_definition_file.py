@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from claim_transformers.cohorts import EventDefinition, ReadmissionDefinition, built_in_cohorts, load_definition
+from claim_transformers.cohorts.definition import Enrolment
 
 BASE = """
 name: mine
@@ -90,6 +91,21 @@ def test_a_slip_in_the_file_is_named(tmp_path, old, new, message):
 def test_readmission_is_among_the_cohorts_that_are_suggested(name, message):
     with pytest.raises(ValueError, match=message):
         load_definition(name)
+
+
+@pytest.mark.parametrize("kind", ["event", "readmission"])
+def test_both_kinds_say_what_they_do_without_enrolment(tmp_path, kind):
+    text = BASE if kind == "event" else "kind: readmission\n"
+    assert load_definition(written(tmp_path, text)).enrolment == Enrolment("insured", "excluded")
+    found = load_definition(written(tmp_path, f"{text}enrolment: {{unknown: excluded, none: insured}}\n"))
+    assert found.to_dict()["enrolment"] == {"unknown": "excluded", "none": "insured"}
+    for part, message in (
+        ("{unknown: kept}", "unknown: expected 'insured' or 'excluded', found 'kept'"),
+        ("{null: insured}", "expected keys among"),
+        ("insured", "expected a mapping of keys, found str"),
+    ):
+        with pytest.raises(ValueError, match=f"mine.yaml: enrolment: {message}"):
+            load_definition(written(tmp_path, f"{text}enrolment: {part}\n"))
 
 
 def test_the_readmission_that_ships_spells_out_the_defaults():

@@ -6,6 +6,7 @@ import pytest
 from cohorts.patients_by_hand import SCHEMA
 
 from claim_transformers.claims.later_days import VISIT_PAID_DAY
+from claim_transformers.cohorts.definition import Enrolment
 from claim_transformers.cohorts.timelines import _FAR_DAY, UNKNOWN_DAY, Timelines
 
 
@@ -23,7 +24,8 @@ def timelines(rows, **options):
 
 def test_enrolment_ends_with_the_span_around_the_day_and_not_with_a_later_one():
     spans = {"enrollment_start_day": [0, 200], "enrollment_end_day": [100, 300]}
-    found = timelines([spans, spans, spans, {}])
+    unknown = {"enrollment_start_day": None, "enrollment_end_day": None}
+    found = timelines([spans, spans, spans, unknown])
     assert found.enrolled_until(np.array([50, 150, 200, 50])).tolist() == [100, UNKNOWN_DAY, 300, _FAR_DAY]
     assert found.covered(np.array([50, 50, 200, 0]), np.array([100, 101, 300, 9999])).tolist() == [
         True,
@@ -31,6 +33,21 @@ def test_enrolment_ends_with_the_span_around_the_day_and_not_with_a_later_one():
         True,
         True,
     ]
+
+
+def test_a_gap_of_one_day_is_a_gap_and_none_is_not_unknown():
+    day_between = {"enrollment_start_day": [0, 102], "enrollment_end_day": [100, 300]}
+    unknown = {"enrollment_start_day": None, "enrollment_end_day": None}
+    rows = [day_between, day_between, day_between, {}, unknown]
+    found = timelines(rows)
+    index = np.array([100, 101, 102, 50, 50])
+    assert found.enrolled_until(index).tolist() == [100, UNKNOWN_DAY, 300, UNKNOWN_DAY, _FAR_DAY]
+    assert [marks.tolist() for marks in found.without_span] == [[False] * 4 + [True], [False] * 3 + [True, False]]
+    other = timelines(rows, enrolment=Enrolment(unknown="excluded", none="insured"))
+    assert other.enrolled_until(index).tolist() == [100, UNKNOWN_DAY, 300, _FAR_DAY, UNKNOWN_DAY]
+    cut = other.before(np.array([False, True, False, True, True]), index)
+    assert cut["enrollment_start_day"].to_pylist() == [[0], [], None]
+    assert cut["enrollment_end_day"].to_pylist() == [[100], [], None]
 
 
 def test_a_visit_is_known_the_day_after_it_and_once_it_is_paid():

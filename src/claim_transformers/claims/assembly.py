@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
@@ -47,13 +48,15 @@ class PatientCounts:
         distinct_codes (`int`): Different codes.
         patients_by_split (`dict[str, int]`): Rows of each split.
         patients_without_visits (`int`): Patients of the input who have no visit and are left out.
-        patients_without_eligibility (`int`): Rows written without any eligibility: sex, birth and enrollment unknown.
+        patients_without_eligibility (`int`): Rows written without any eligibility: sex and birth unknown.
+        patients_without_enrollment (`int`): Rows written without a span though a source tells of enrollment: none.
+        patients_of_unknown_enrollment (`int`): Rows written for whom no source tells of enrollment.
         repeated_codes (`int`): Codes that stood more than once on a visit.
         codes_without_visit (`int`): Codes left out because they have no patient, service date or claim type.
         last_day (`str`, *optional*): Last day of the data, ISO, see `claims.last_day`; none if nobody has a visit.
 
     Examples:
-        >>> PatientCounts(1, 2, 5, 4, {"train": 1}, 0, 0, 3, 0).to_dict()["visits"]
+        >>> PatientCounts(1, 2, 5, 4, {"train": 1}, 0, 0, 0, 0, 3, 0).to_dict()["visits"]
         2
     """
 
@@ -64,6 +67,8 @@ class PatientCounts:
     patients_by_split: dict[str, int]
     patients_without_visits: int
     patients_without_eligibility: int
+    patients_without_enrollment: int
+    patients_of_unknown_enrollment: int
     repeated_codes: int
     codes_without_visit: int
     last_day: str | None = None
@@ -262,6 +267,7 @@ class SequenceAssembler:
         eligibility: EligibilityRows,
         *,
         extract_date: dt.date | None = None,
+        is_known: "npt.NDArray[np.bool_] | bool" = False,
         progress: bool = False,
     ) -> PatientCounts:
         """Write all splits, one shard at a time.
@@ -270,18 +276,21 @@ class SequenceAssembler:
             folder (`Path`): Existing folder for `SPLIT-NNNNN.parquet`.
             eligibility (`EligibilityRows`): Eligibility of the known patients.
             extract_date (`datetime.date`, *optional*): Day of the extract, which bounds the last day of the data.
+            is_known (`np.ndarray` of bool, *optional*, defaults to `False`): Whether a source tells when each patient
+                was enrolled, so that no span is none and not unknown.
             progress (`bool`, *optional*, defaults to `False`): Whether to show a progress bar.
 
         Returns:
             `PatientCounts`: What was written.
         """
         last_day = self.last_day(extract_date)
-        enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day)
+        enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day, is_known)
         marked = {name: numbers.sorted_codes() for name, numbers in self._marked_codes.items() if len(numbers)}
         names = PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes(), marked)
         is_eligible = np.zeros(len(self.patient_ids), dtype=bool)
         is_eligible[eligibility.patients] = True
-        num_visits = num_codes = num_eligible = 0
+        has_no_span = np.diff(enrollment.span_offsets) == 0
+        num_visits = num_codes = num_eligible = num_without_span = num_unknown = 0
         by_split: dict[str, int] = {}
         bar = tqdm(total=len(self.patient_ids), desc="patients", unit=" patients", disable=not progress)
         for split, start, end in zip(SPLITS, self._split_ends[:-1], self._split_ends[1:], strict=True):
@@ -295,6 +304,8 @@ class SequenceAssembler:
                     num_visits += part.num_visits
                     num_codes += len(part.codes)
                     num_eligible += int(np.count_nonzero(is_eligible[part.patients]))
+                    num_without_span += int(np.count_nonzero(has_no_span[part.patients]))
+                    num_unknown += int(np.count_nonzero(~enrollment.is_known[part.patients]))
                     bar.update(part.num_patients)
             by_split[split] = files.num_patients
         bar.close()
@@ -307,6 +318,8 @@ class SequenceAssembler:
             patients_by_split=by_split,
             patients_without_visits=len(self.patient_ids) - num_patients,
             patients_without_eligibility=num_patients - num_eligible,
+            patients_without_enrollment=num_without_span - num_unknown,
+            patients_of_unknown_enrollment=num_unknown,
             repeated_codes=self._num_added - num_codes,
             codes_without_visit=self._num_without_visit,
             last_day=write_day(last_day),

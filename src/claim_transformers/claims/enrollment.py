@@ -4,12 +4,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from claim_transformers.claims.packing import NULL_DAY, Integers
 
 SEXES = ("F", "M")
+# Births further apart than that are not one birth written twice, but two people under one id.
+MAX_YEARS_APART = 2
 _SEX_OF_GENDER = {"F": 0, "FEMALE": 0, "M": 1, "MALE": 1}
 ELIGIBILITY_COLUMNS = (
     "patient_id",
@@ -32,6 +35,8 @@ class Enrollment:
         span_offsets (`np.ndarray` of shape `(patients + 1,)`): Where the spans of each patient begin.
         span_starts (`np.ndarray` of int32): First day of each span.
         span_ends (`np.ndarray` of int32): Last day of each span, inclusive.
+        is_known (`np.ndarray` of bool): Whether a source tells when the patient was enrolled, so that no span is
+            none; else the enrollment of a patient without a span is unknown.
 
     Examples:
         >>> merge_eligibility(EligibilityRows.empty(), num_patients=2).span_offsets.tolist()
@@ -44,6 +49,7 @@ class Enrollment:
     span_offsets: Integers
     span_starts: Integers
     span_ends: Integers
+    is_known: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,12 @@ class EligibilityRows:
         return rows, pc.unique(pa.chunked_array(others)).drop_null()
 
 
-def merge_eligibility(rows: EligibilityRows, num_patients: int, last_day: int = NULL_DAY) -> Enrollment:
+def merge_eligibility(
+    rows: EligibilityRows,
+    num_patients: int,
+    last_day: int = NULL_DAY,
+    is_known: "npt.NDArray[np.bool_] | bool" = False,
+) -> Enrollment:
     """Merge the spans of each patient that overlap or touch, and let the latest demographics win.
 
     The latest row is the one whose enrollment starts last. Each of sex, birth and death is the latest that is known,
@@ -115,6 +126,8 @@ def merge_eligibility(rows: EligibilityRows, num_patients: int, last_day: int = 
         num_patients (`int`): Number of positions.
         last_day (`int`, *optional*): Last day the data know of, which closes a span that has no end. Without it such a
             span is left out, like one that has no start.
+        is_known (`np.ndarray` of bool, *optional*, defaults to `False`): Whether a source tells when each patient was
+            enrolled; a patient with a span is known anyway.
 
     Returns:
         `Enrollment`: One entry per position, empty for a patient without rows.
@@ -142,7 +155,32 @@ def merge_eligibility(rows: EligibilityRows, num_patients: int, last_day: int = 
         np.append(0, np.cumsum(counts)),
         span_starts,
         span_ends,
+        (counts > 0) | is_known,
     )
+
+
+def overruled(rows: EligibilityRows, known: Enrollment) -> "npt.NDArray[np.bool_]":
+    """Which rows have a sex, birth or death other than the one that the latest row gives the patient."""
+    values = [
+        (rows.sexes, known.sexes, -1),
+        (rows.birth_days, known.birth_days, NULL_DAY),
+        (rows.death_days, known.death_days, NULL_DAY),
+    ]
+    found: npt.NDArray[np.bool_] = np.any(
+        [(of_rows != null) & (of_rows != of_patients[rows.patients]) for of_rows, of_patients, null in values], axis=0
+    )
+    return found
+
+
+def years_apart(patients: Integers, birth_days: Integers, num_patients: int) -> Integers:
+    """Calendar years between the first and the last birth of each patient, 0 without any; births may be `NULL_DAY`."""
+    known = birth_days != NULL_DAY
+    years = birth_days[known].astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64)
+    first, last = np.full(num_patients, NULL_DAY, np.int64), np.full(num_patients, NULL_DAY, np.int64)
+    first[patients[known]] = years
+    np.minimum.at(first, patients[known], years)
+    np.maximum.at(last, patients[known], years)
+    return last - first
 
 
 def _merge_spans(patients: Integers, starts: Integers, ends: Integers) -> tuple[Integers, Integers, Integers]:

@@ -70,6 +70,13 @@ def _write(date: str, date_format: DateFormat) -> str:
     return date if date_format == "YYYY-MM-DD" else date.replace("-", "")
 
 
+def is_no_life_date(text: ir.StringValue, date_format: DateFormat) -> ir.BooleanValue:
+    """Whether a birth or a death stands for none: a filler, or a date of no insured person's life."""
+    earliest, latest = (_write(date, date_format) for date in (_EARLIEST_DATE, _LATEST_DATE))
+    is_out = _try_strptime(text, _PATTERNS[date_format]).notnull() & ~text.between(earliest, latest)
+    return is_filler(text, date_format) | is_out
+
+
 def parse_amount(text: ir.StringValue) -> ir.DecimalValue:
     """Read an amount in US dollars: a plain decimal or null."""
     plain = ibis.ifelse(text.re_search(_AMOUNT_PATTERN), text, ibis.null("string"))

@@ -4,6 +4,9 @@
 hold columns beyond the schema where the source knows them (`OPTIONAL_FIELDS`): `visit_paid_day`, null where no paid
 date is known; `principal_codes` and `admitting_codes`, the principal and the admitting diagnoses of each visit. The
 days say what could be known on which day (`claims.known`) and are never an input of a model.
+
+Enrollment has three states: spans; an empty list, none, where a source tells of enrollment and not of this patient's;
+null, unknown, where no source of the patient's claims tells of enrollment at all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -77,13 +81,14 @@ def _to_table(timelines: TimelineArrays, enrollment: Enrollment, names: PatientN
     spans = np.repeat(enrollment.span_offsets[:-1][patients] - span_offsets[:-1], span_counts) + np.arange(
         span_offsets[-1]
     )
+    is_unknown = ~enrollment.is_known[patients]
     columns = {
         "patient_id": names.patient_ids.take(pa.array(patients)),
         "sex": _dictionary(enrollment.sexes[patients], pa.array(SEXES)),
         "birth_day": _days(enrollment.birth_days[patients]),
         "death_day": _days(enrollment.death_days[patients]),
-        "enrollment_start_day": _list(span_offsets, pa.array(enrollment.span_starts[spans])),
-        "enrollment_end_day": _list(span_offsets, pa.array(enrollment.span_ends[spans])),
+        "enrollment_start_day": _list(span_offsets, pa.array(enrollment.span_starts[spans]), is_unknown),
+        "enrollment_end_day": _list(span_offsets, pa.array(enrollment.span_ends[spans]), is_unknown),
         "visit_day": _list(timelines.visit_offsets, pa.array(timelines.visit_days)),
         "visit_type": _list(timelines.visit_offsets, _dictionary(timelines.visit_types, names.visit_types)),
         "codes": _list(
@@ -105,8 +110,9 @@ def _days(days: Integers) -> pa.Array:
     return pa.array(days, pa.int32(), mask=days == NULL_DAY)
 
 
-def _list(offsets: Integers, values: pa.Array) -> pa.Array:
-    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
+def _list(offsets: Integers, values: pa.Array, is_null: "npt.NDArray[np.bool_] | None" = None) -> pa.Array:
+    mask = None if is_null is None else pa.array(is_null)
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values, mask=mask)
 
 
 def _dictionary(positions: Integers, strings: pa.Array) -> pa.Array:

@@ -17,7 +17,7 @@ import ibis.expr.types as ir
 from claim_transformers.claims.fields import DateFormat, is_filler, parse_amount, parse_date
 
 # Bills for services of the last days of life arrive late and are dated carelessly.
-_DAYS_AFTER_DEATH = 30
+DAYS_AFTER_DEATH = 30
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def check_life(service_date: Callable[[ir.Table], ir.DateValue]) -> tuple[RowChe
         >>> [check.reason_code for check in check_life(lambda rows: rows.date)]
         ['R_BEFORE_BIRTH', 'R_AFTER_DEATH']
     """
-    grace = ibis.interval(days=_DAYS_AFTER_DEATH)
+    grace = ibis.interval(days=DAYS_AFTER_DEATH)
     return (
         RowCheck(
             "R_BEFORE_BIRTH",
@@ -96,7 +96,7 @@ def check_life(service_date: Callable[[ir.Table], ir.DateValue]) -> tuple[RowChe
         ),
         RowCheck(
             "R_AFTER_DEATH",
-            f"the service lies more than {_DAYS_AFTER_DEATH} days after the patient's death",
+            f"the service lies more than {DAYS_AFTER_DEATH} days after the patient's death",
             lambda rows: service_date(rows).cast("timestamp") > rows.known_death_date.cast("timestamp") + grace,
         ),
     )

@@ -8,11 +8,12 @@ they are spread over files and row groups, nor on the number of shards.
 
 import datetime as dt
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
@@ -21,7 +22,7 @@ from claim_transformers.claims.assembly import PatientCounts, SequenceAssembler
 from claim_transformers.claims.encoded_files import EncodedFiles
 from claim_transformers.claims.enrollment import ELIGIBILITY_COLUMNS, EligibilityRows, days_of
 from claim_transformers.claims.known import STAY_TYPES, line_end_days
-from claim_transformers.claims.packing import NULL_DAY, Integers
+from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
 from claim_transformers.claims.patient_files import ADMITTING_CODES, PRINCIPAL_CODES
 from claim_transformers.claims.splits import DEFAULT_SALT, split_numbers
 from claim_transformers.claims.visits import (
@@ -47,6 +48,8 @@ def write_patients(
     salt: str = DEFAULT_SALT,
     code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS,
     extract_date: dt.date | None = None,
+    source: str | None = None,
+    without_enrollment: Collection[str] = (),
     shards: int | None = None,
     progress: bool = False,
 ) -> PatientCounts:
@@ -61,6 +64,9 @@ def write_patients(
         salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split, see `split_of`.
         code_columns (`Sequence[str]`, *optional*): Which columns give codes, see `claims.visits`.
         extract_date (`datetime.date`, *optional*): Day of the extract, which bounds the last day of the data.
+        source (`str`, *optional*): The `data_source` of rows that name none: eligibility of it is that of all claims.
+        without_enrollment (`Collection[str]`, *optional*): Values of `data_source` whose eligibility tells who a
+            patient is and not when the patient was enrolled.
         shards (`int`, *optional*): Number of shards; more take less memory. The result is the same.
         progress (`bool`, *optional*, defaults to `False`): Whether to show progress bars.
 
@@ -113,11 +119,45 @@ def write_patients(
         _add_claim_lines(assembler, claim_lines, columns, progress)
         _add_rx_claims(assembler, rx_claims, columns, progress)
         rows, others = EligibilityRows.of_batches(eligibility.batches(ELIGIBILITY_COLUMNS), assembler.positions)
-        counts = assembler.write(written, rows, extract_date=extract_date, progress=progress)
+        is_known = _knows_enrollment(assembler, (claim_lines, rx_claims), eligibility, source, without_enrollment)
+        counts = assembler.write(written, rows, extract_date=extract_date, is_known=is_known, progress=progress)
         if (folder / "patients").exists():
             (folder / "patients").rename(Path(temporary, "replaced"))
         written.rename(folder / "patients")
     return counts.with_patients_without_visits(len(others))
+
+
+def _knows_enrollment(
+    assembler: SequenceAssembler,
+    claims: Sequence[EncodedFiles],
+    eligibility: EncodedFiles,
+    source: str | None,
+    without_enrollment: Collection[str],
+) -> "npt.NDArray[np.bool_] | bool":
+    """Tell of which patients a source says when they were enrolled: those with a row of a source that has enrollment.
+
+    A source has enrollment if it has a row of eligibility. Where eligibility has no row at all, names no source that
+    the claims name too, or does not say of which source it is, it is that of all claims.
+    """
+    if not eligibility:
+        return False
+    of_claims, of_eligibility = (
+        {name for files in tables for name in files.distinct("data_source").to_pylist()}
+        for tables in (claims, [eligibility])
+    )
+    silent = set(without_enrollment)
+    if of_claims & of_eligibility and source not in of_eligibility - silent:
+        silent |= of_claims - of_eligibility
+    if not silent & (of_claims | of_eligibility):
+        return True
+    is_known = np.zeros(len(assembler.patient_ids), bool)
+    for files in (*claims, eligibility):
+        for batch in files.batches(["patient_id", "data_source"]):
+            positions, sources = dictionary_of(batch["data_source"])
+            speaks = np.array([*(source not in silent for source in sources.to_pylist()), True])[positions]
+            patients = assembler.positions(batch["patient_id"])
+            is_known[patients[speaks & (patients >= 0)]] = True
+    return is_known
 
 
 def _add_claim_lines(

@@ -1,6 +1,36 @@
 """Definition of a cohort: what both kinds state, whatever is asked; each kind adds its own rules."""
 
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+_Verdict = Literal["insured", "excluded"]
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """What a cohort does with patients of whom no span of enrolment is known.
+
+    Args:
+        unknown (`str`, *optional*, defaults to `"insured"`): Patients whose source tells nothing of enrolment:
+            `"insured"` all the time, as far as anybody knows, or `"excluded"`.
+        none (`str`, *optional*, defaults to `"excluded"`): Patients of a source that tells of enrolment, though not of
+            theirs: `"excluded"`, or `"insured"` all the time, where the tables of enrolment are known to be partial.
+
+    Examples:
+        >>> Enrolment().step(unknown=0, none=3)
+        'with enrolment'
+        >>> Enrolment().step(unknown=5, none=0)
+        'with enrolment (5 of unknown enrolment count as insured)'
+    """
+
+    unknown: _Verdict = "insured"
+    none: _Verdict = "excluded"
+
+    def step(self, *, unknown: int, none: int) -> str:
+        """Name of the step of the attrition table, which says who counts as insured."""
+        kept = [(unknown, self.unknown, "of unknown enrolment"), (none, self.none, "without any enrolment")]
+        words = [f"{number:,} {whose}" for number, verdict, whose in kept if number and verdict == "insured"]
+        return f"with enrolment ({' and '.join(words)} count as insured)" if words else "with enrolment"
 
 
 class Definition(Protocol):

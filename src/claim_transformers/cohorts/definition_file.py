@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints, overload
 
 import yaml
 
+from claim_transformers.cohorts.definition import Enrolment
 from claim_transformers.cohorts.event.definition import Criterion, EventDefinition, IndexRule, LabelRule, Sampling
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
 
@@ -92,6 +93,8 @@ def load_definition(name_or_path: str | Path, kind: _Kind | None = None) -> Even
         raise ValueError(f"{path.name}: kind: expected {' or '.join(map(repr, _KINDS))}, found {found!r}")
     if kind not in (None, found):
         raise ValueError(f"{path.name}: expected a definition of the kind {kind!r}, found {found!r}")
+    if "enrolment" in content:
+        content["enrolment"] = _fill(Enrolment, content["enrolment"], f"{path.name}: enrolment")
     if found == "event":
         content = _event_values(content, path.name)
     definition: EventDefinition | ReadmissionDefinition = _fill(_KINDS[found], content, path.name)

@@ -79,7 +79,7 @@ def _leaks_of_split(table: pa.Table) -> dict[str, int]:
     index_day = table["index_day"].to_numpy().astype(np.int64)
     limit = index_day[timelines.patient_of_visit]
     starts, ends = (pc.list_flatten(table[f"enrollment_{end}_day"]).to_numpy() for end in ("start", "end"))
-    spans = np.repeat(index_day, pc.list_value_length(table["enrollment_start_day"]).to_numpy())
+    spans = np.repeat(index_day, pc.list_value_length(table["enrollment_start_day"]).fill_null(0).to_numpy())
     are_stays = "discharge_day" in table.column_names
     deaths = table.num_rows - table["death_day"].null_count if "death_day" in table.column_names else 0
     is_late = timelines.visit_day >= limit

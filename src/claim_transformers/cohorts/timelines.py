@@ -19,10 +19,12 @@ from claim_transformers.claims.patient_files import ADMITTING_CODES, OPTIONAL_FI
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.code_sets import find_codes
+from claim_transformers.cohorts.definition import Enrolment
 
 UNKNOWN_DAY = np.iinfo(np.int32).min
 _FAR_DAY = np.iinfo(np.int32).max
 _VISIT_END_DAY = "visit_end_day"
+_DEFAULT_ENROLMENT = Enrolment()
 
 Days = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -42,6 +44,7 @@ class Timelines:
         patients (`pa.Table`): Rows of the patients table, see `claims.patient_files.PATIENTS_SCHEMA`,
             with or without its optional fields. Without `visit_end_day` each visit ends on its day.
         hide_unpaid (`bool`, *optional*, defaults to `False`): Whether a visit is known only once it is paid.
+        enrolment ([`Enrolment`], *optional*): Who counts as insured without a span of enrolment.
 
     Examples:
         >>> table = pa.table({
@@ -57,13 +60,16 @@ class Timelines:
         array([1, 0])
     """
 
-    def __init__(self, patients: pa.Table, *, hide_unpaid: bool = False) -> None:
+    def __init__(
+        self, patients: pa.Table, *, hide_unpaid: bool = False, enrolment: Enrolment = _DEFAULT_ENROLMENT
+    ) -> None:
         self.patients = _one_chunk(patients)
         self.num_patients = patients.num_rows
         days = _flat(self.patients["visit_day"])
         self.visit_start = _offsets(self.patients["visit_day"])
         self.visit_day = days.to_numpy(zero_copy_only=False).astype(np.int64)
         self.patient_of_visit = np.repeat(np.arange(self.num_patients), np.diff(self.visit_start))
+        self.enrolment = enrolment
         self.hides_unpaid = hide_unpaid and VISIT_PAID_DAY.name in patients.column_names
         self._marks: dict[tuple[tuple[str, ...], tuple[str, ...], bool], Flags] = {}
         self._columns: dict[str, tuple[pa.DictionaryArray, NDArray[np.int64]]] = {}
@@ -170,7 +176,7 @@ class Timelines:
         return whole, admissions
 
     def covered(self, first_day: Days, last_day: Days) -> Flags:
-        """Which patients one enrolment span covers from `first_day` to `last_day`; true where no span is known.
+        """Which patients one enrolment span covers from `first_day` to `last_day`.
 
         Spans are merged when claims are ingested, so a covered window lies inside a single one.
         """
@@ -179,18 +185,32 @@ class Timelines:
     def enrolled_until(self, day: Days) -> Days:
         """Last day of the enrolment span around a day of each patient.
 
-        `UNKNOWN_DAY` where no span holds the day, `_FAR_DAY` where no span is known.
+        `UNKNOWN_DAY` where no span holds the day, `_FAR_DAY` for who counts as insured without a span.
         """
         starts, ends, owner = self._spans
         holds = (starts <= day[owner]) & (ends >= day[owner])
-        until = np.where(self.has_spans, np.int64(UNKNOWN_DAY), np.int64(_FAR_DAY))
+        unknown, none = self.without_span
+        verdicts = ((unknown, self.enrolment.unknown), (none, self.enrolment.none))
+        is_insured = np.any([marks for marks, verdict in verdicts if verdict == "insured"] or [none & False], axis=0)
+        until = np.where(is_insured, np.int64(_FAR_DAY), np.int64(UNKNOWN_DAY))
         np.maximum.at(until, owner[holds], ends[holds])
         return until
 
-    @property
-    def has_spans(self) -> Flags:
-        """Which patients have a known enrolment span, shape `(patients,)`."""
-        return np.diff(_offsets(self.patients["enrollment_start_day"])) > 0
+    @cached_property
+    def without_span(self) -> tuple[Flags, Flags]:
+        """Whose enrolment is unknown, a null list, and who has none, an empty list; each of shape `(patients,)`."""
+        spans = self.patients["enrollment_start_day"].combine_chunks()
+        unknown: Flags = spans.is_null().to_numpy(zero_copy_only=False)
+        return unknown, ~unknown & (np.diff(_offsets(spans)) == 0)
+
+    def without_enrolment(self) -> dict[str, Flags]:
+        """Patients whom the cohort excludes because no span of enrolment is known, by the reason."""
+        unknown, none = self.without_span
+        reasons = {
+            "enrolment unknown": (unknown, self.enrolment.unknown),
+            "without any enrolment": (none, self.enrolment.none),
+        }
+        return {reason: marks for reason, (marks, verdict) in reasons.items() if verdict == "excluded"}
 
     def before(self, keep: Flags, index_day: Days) -> pa.Table:
         """The kept patients with nothing but what is known of their visits at their index dates.
@@ -233,9 +253,10 @@ class Timelines:
         counts = np.bincount(owner[begun], minlength=self.num_patients)[rows]
         new_offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
         known_ends = np.minimum(ends[begun], index_day[owner[begun]])
+        unknown = pa.array(self.without_span[0][rows])
         return {
-            "enrollment_start_day": pa.ListArray.from_arrays(new_offsets, pa.array(starts[begun], pa.int32())),
-            "enrollment_end_day": pa.ListArray.from_arrays(new_offsets, pa.array(known_ends, pa.int32())),
+            f"enrollment_{end}_day": pa.ListArray.from_arrays(new_offsets, pa.array(days, pa.int32()), mask=unknown)
+            for end, days in (("start", starts[begun]), ("end", known_ends))
         }
 
     @cached_property

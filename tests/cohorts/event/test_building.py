@@ -14,6 +14,7 @@ from datasets import load_from_disk
 from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts import build_cohort, load_definition
+from claim_transformers.cohorts.definition import Enrolment
 from claim_transformers.cohorts.event import building
 from claim_transformers.cohorts.event.definition import Sampling
 
@@ -115,13 +116,66 @@ def test_an_outpatient_visit_or_another_disease_is_no_outcome(tmp_path):
     assert labels(build_cohort(EVERYBODY, claims)) == {"admitted": 1, "outpatient": 0, "appendix": 0}
 
 
-def test_unknown_eligibility_keeps_the_patient(tmp_path):
-    unknown = {"enrollment_start_day": [], "enrollment_end_day": []}
-    claims = write_claims(
-        tmp_path / "claims",
-        [patient("case", ASTHMA_VISIT, ADMISSION, **unknown), patient("b", ASTHMA_VISIT, **unknown)],
+@pytest.mark.parametrize(
+    ("rule", "kept", "step", "reasons"),
+    [
+        (Enrolment(), {"a", "b", "unknown"}, "with enrolment (1 of unknown enrolment count as insured)",
+         {"without any enrolment": 2}),
+        (Enrolment(unknown="excluded"), {"a", "b"}, "with enrolment",
+         {"enrolment unknown": 1, "without any enrolment": 2}),
+        (Enrolment(none="insured"), {"a", "b", "unknown", "none", "only before"},
+         "with enrolment (1 of unknown enrolment and 2 without any enrolment count as insured)", {}),
+        (Enrolment(unknown="excluded", none="insured"), {"a", "b", "none", "only before"},
+         "with enrolment (2 without any enrolment count as insured)", {"enrolment unknown": 1}),
+    ],
+)  # fmt: skip
+def test_a_cohort_says_what_it_does_with_unknown_enrolment_and_with_none(tmp_path, rule, kept, step, reasons):
+    unknown, none = (dict.fromkeys(("enrollment_start_day", "enrollment_end_day"), value) for value in (None, []))
+    people = [
+        patient("a", ASTHMA_VISIT, ADMISSION),
+        patient("b", ASTHMA_VISIT),
+        patient("unknown", ASTHMA_VISIT, **unknown),
+        patient("none", ASTHMA_VISIT, ADMISSION, **none),
+        patient("only before", ASTHMA_VISIT, **none),
+    ]
+    cohort = build_cohort(replace(EVERYBODY, enrolment=rule), write_claims(tmp_path / "claims", people))
+    assert set(labels(cohort)) == kept
+    row = cohort.attrition[1]
+    assert (row.step, row.removed, row.reasons) == (step, sum(reasons.values()), reasons)
+    assert row.patients == 5 - row.removed
+    # An example keeps the state, also as a data set.
+    examples = [row for rows in cohort.to_dataset_dict().values() for row in rows]
+    spans = {row["patient_id"]: row["enrollment_end_day"] for row in examples}
+    states = {"unknown": None, "none": []}
+    assert {name: spans[name] for name in states if name in kept} == {
+        name: state for name, state in states.items() if name in kept
+    }
+
+
+def test_where_everybody_has_a_span_the_table_has_no_step_about_it(asthma_claims):
+    assert [step.step for step in build_cohort(EVERYBODY, asthma_claims).attrition][:2] == [
+        "patients with a visit",
+        "with an index date",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("span", "is_in"),
+    [
+        (("2012-01-02", "2014-12-31"), True),  # the first day of the year before the index date
+        (("2012-01-03", "2014-12-31"), False),
+        (("2010-01-01", "2013-12-31"), True),  # the last day of the horizon
+        (("2010-01-01", "2013-12-30"), False),
+        (("2010-01-01", "2013-01-01"), False),  # the index date itself: nobody sees the rest
+    ],
+)
+def test_enrolment_is_asked_from_its_first_to_its_last_day(tmp_path, span, is_in):
+    dates = {"enrollment_start_day": [day(span[0])], "enrollment_end_day": [day(span[1])]}
+    rest = [patient("case", ASTHMA_VISIT, ADMISSION), patient("control", ASTHMA_VISIT)]
+    cohort = build_cohort(
+        EVERYBODY, write_claims(tmp_path / "claims", [*rest, patient("asked", ASTHMA_VISIT, **dates)])
     )
-    assert labels(build_cohort(EVERYBODY, claims)) == {"case": 1, "b": 0}
+    assert ("asked" in labels(cohort)) == is_in
 
 
 def test_the_next_encounter_of_a_case_is_its_first_attempt_and_of_a_control_any_visit_in_the_window(tmp_path):

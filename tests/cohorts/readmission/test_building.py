@@ -22,6 +22,7 @@ from claim_transformers.claims.number_bins import NumberBins
 from claim_transformers.claims.sequences import write_patients
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts import ReadmissionDefinition, attrition_table, build_cohort, check_leaks
+from claim_transformers.cohorts.definition import Enrolment
 from claim_transformers.cohorts.readmission.building import _FACTS_FILE, ReadmissionCohort
 from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, CountyBins
 
@@ -84,12 +85,16 @@ CLAIMS = [
     outpatient("paid", "pa2", "2009-04-03", paid_date=dt.date(2009, 5, 10), paid_amount=20),
     inpatient("paid", "pa3", "2009-05-02", "2009-05-09", paid_date=dt.date(2009, 6, 1), paid_amount=9000),
     inpatient("known", "kn1", "2009-05-02", "2009-05-09"),
+    *(inpatient(name, name, *MAY) for name in ("to day 29", "to day 30", "never enrolled")),
 ]
 ELIGIBILITY = [
     enrolled("died", end="2009-05-31", death_date=dt.date(2009, 5, 20)),
     enrolled("left", end="2009-05-31"),
     enrolled("back", end="2009-05-15"),
     enrolled("back", start="2009-05-24"),
+    enrolled("to day 29", end="2009-06-03"),
+    enrolled("to day 30", end="2009-06-04"),
+    enrolled("never enrolled", enrollment_start_date=None, enrollment_end_date=None),
     enrolled("known", end="2009-12-31", race="black or african american", county_fips="01001", dual_status_code="02",
              original_reason_entitlement_code="1"),
     enrolled("known", start="2010-01-01", race="white", county_fips="01003"),
@@ -187,8 +192,18 @@ def test_windows_that_were_not_observed_are_censored_and_never_zero(build):
     assert cohort.attrition[-1].reasons == {
         "censored: died within the window": 1,
         "censored: the data end within the window": 2,
-        "censored: coverage ends within the window": 2,
+        "censored: coverage ends within the window": 3,
     }
+    assert [len(rows_of(cohort, name)) for name in ("to day 29", "to day 30")] == [0, 1]
+
+
+def test_a_patient_without_any_enrolment_leaves_by_name_unless_the_definition_says_insured(build):
+    step = build("stays").attrition[-2]
+    assert (step.step, step.removed, step.reasons) == ("with enrolment", 1, {"without any enrolment": 1})
+    assert labels_of(build("stays"), "never enrolled") == []
+    kept = build("stays", enrolment=Enrolment(none="insured"))
+    assert labels_of(kept, "never enrolled") == [0]
+    assert kept.attrition[-2].step == "with enrolment (1 without any enrolment count as insured)"
 
 
 def test_a_readmission_after_a_break_in_coverage_is_censored(build):
@@ -201,7 +216,7 @@ def test_the_plain_rule_keeps_what_was_not_observed_and_marks_it(build):
         name: [row["is_observed"] for row in rows_of(build(), name)] for name in ("died", "left", "late", "acute")
     }
     assert marks == {"died": [False], "left": [False], "late": [False], "acute": [True, True]}
-    assert build().facts["windows_not_observed"] == 5
+    assert build().facts["windows_not_observed"] == 7
 
 
 def test_a_readmission_is_known_although_the_data_end_before_the_window(build):

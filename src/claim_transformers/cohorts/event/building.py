@@ -88,7 +88,7 @@ def _select_and_draw(
     counts: list[SelectionCounts] = []
     hides, limit = False, _ROWS_BEFORE_THINNING
     for table in _patient_groups(claims):
-        timelines = Timelines(table, hide_unpaid=definition.hide_unpaid)
+        timelines = Timelines(table, hide_unpaid=definition.hide_unpaid, enrolment=definition.enrolment)
         part, counts_of_part = select(timelines, definition, last_day)
         parts.append(part)
         counts.append(counts_of_part)
@@ -96,7 +96,7 @@ def _select_and_draw(
         if sum(part.num_rows for part in parts) > limit:
             parts = [_draw(parts, definition, is_part=True)]
             limit = max(limit, 2 * parts[0].num_rows)
-    columns = ([each.eligible, each.left, each.pairs, each.censored] for each in counts)
+    columns = ([each.eligible, each.left, each.pairs, each.censored, each.without_span] for each in counts)
     sums = (np.sum(column, axis=0) for column in zip(*columns, strict=True))
     return _draw(parts, definition).sort_by("patient_id"), SelectionCounts(*sums), hides
 
@@ -123,6 +123,7 @@ def _patient_groups(claims: Path) -> Iterator[pa.Table]:
 def _selection_steps(definition: EventDefinition, counts: SelectionCounts) -> list[AttritionStep]:
     left = counts.left.tolist()
     removed = [0, *(before - after for before, after in itertools.pairwise(left))]
+    rule = definition.enrolment
     rows = [AttritionStep(*row) for row in zip(step_names(definition), left, removed, strict=True)]
     censored = zip(CENSORED, counts.censored.tolist(), strict=True)
     reasons = {f"censored: {reason}": count for reason, count in censored if count}
@@ -130,6 +131,13 @@ def _selection_steps(definition: EventDefinition, counts: SelectionCounts) -> li
     if not definition.predicts_diagnoses:
         controls, cases = counts.eligible.tolist()
     rows[-1] = AttritionStep(rows[-1].step, left[-1], removed[-1], reasons, cases, controls)
+    unknown, none = counts.without_span.tolist()
+    if unknown or none:
+        of_state = {"enrolment unknown": (unknown, rule.unknown), "without any enrolment": (none, rule.none)}
+        out = {reason: number for reason, (number, verdict) in of_state.items() if number and verdict == "excluded"}
+        rows[1] = AttritionStep(rule.step(unknown=unknown, none=none), left[1], removed[1], out)
+    else:
+        del rows[1]
     return rows
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from claim_transformers.cohorts.code_sets import NOT, is_entry
+from claim_transformers.cohorts.definition import Enrolment
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ class EventDefinition:
         sampling (`Sampling`): How many are kept.
         hide_unpaid (`bool`): Whether visits that were not paid by the index date are hidden from the criteria and
             from the examples, as they would be on that day. Where no paid date is known, a visit is seen.
+        enrolment ([`Enrolment`]): What becomes of patients without a span of enrolment.
         train (`float`): Share of patients for training.
         validation (`float`): Share of patients for validation; the rest is the test split.
 
@@ -179,6 +181,7 @@ class EventDefinition:
     label: LabelRule
     sampling: Sampling = field(default_factory=Sampling)
     hide_unpaid: bool = True
+    enrolment: Enrolment = field(default_factory=Enrolment)
     train: float = 0.6
     validation: float = 0.1
 

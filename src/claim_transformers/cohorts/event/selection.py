@@ -26,12 +26,14 @@ class SelectionCounts:
         left (`NDArray[int]`): Patients left after each step, the first entry before any.
         pairs (`NDArray[int]`): Eligible pairs of patient and index date with label 0 and 1.
         censored (`NDArray[int]`): Patients whose label stays unknown, by the reasons in `CENSORED`.
+        without_span (`NDArray[int]`): Patients of unknown enrolment, and those without any.
     """
 
     eligible: NDArray[np.int64]
     left: NDArray[np.int64]
     pairs: NDArray[np.int64]
     censored: NDArray[np.int64]
+    without_span: NDArray[np.int64]
 
 
 def step_names(definition: EventDefinition) -> list[str]:
@@ -39,7 +41,7 @@ def step_names(definition: EventDefinition) -> list[str]:
     fixed = definition.index.rule == "fixed_date"
     index = "with an index date" if fixed else "with a visit that can be the index visit"
     steps = [criterion.step for criterion in definition.criteria]
-    return ["patients with a visit", index, *steps, "outcome known (event, or observed to the end)"]
+    return ["patients with a visit", "with enrolment", index, *steps, "outcome known (event, or observed to the end)"]
 
 
 def select(timelines: Timelines, definition: EventDefinition, last_day: int) -> tuple[pa.Table, SelectionCounts]:
@@ -71,7 +73,8 @@ def select(timelines: Timelines, definition: EventDefinition, last_day: int) -> 
     keep = np.zeros(timelines.num_patients, bool)
     keep[eligible[draw_rows(ids, label[eligible], definition.sampling, is_part=True)]] = True
     examples = _examples(timelines, definition, keep, index_day, label)
-    return examples, SelectionCounts(np.bincount(label[eligible], minlength=2), left, pairs, censored)
+    without_span = np.array([int(marks.sum()) for marks in timelines.without_span])
+    return examples, SelectionCounts(np.bincount(label[eligible], minlength=2), left, pairs, censored, without_span)
 
 
 def _examples(
@@ -104,7 +107,8 @@ class _Candidate:
 def _judge(
     timelines: Timelines, definition: EventDefinition, index_day: Days, has_index: Flags, last_day: int
 ) -> _Candidate:
-    passed = [has_index]
+    is_in = ~np.any([*timelines.without_enrolment().values(), np.zeros(timelines.num_patients, bool)], axis=0)
+    passed = [is_in, is_in & has_index]
     for criterion in definition.criteria:
         passed.append(passed[-1] & satisfies(timelines, definition, criterion, index_day))
     label, known, died = _labels(timelines, definition, index_day)

@@ -86,8 +86,9 @@ def build_readmission_cohort(
     stays_table = prepare(connection, tables, definition)
     stays = fetch(connection, stays_table.order_by("stay"))
     people = _people_of(claims, stays["patient_id"])
+    people_of_stays = Timelines(_without_visits(people), enrolment=definition.enrolment)
     chosen = select_index_stays(
-        connection, tables, stays, Timelines(_without_visits(people)), definition, last_day_of(open_folder(claims))
+        connection, tables, stays, people_of_stays, definition, last_day_of(open_folder(claims))
     )
     keep, steps = _keep_of_split(chosen, stays, definition)
     if not keep.any():

@@ -7,6 +7,7 @@ from typing import Any
 
 from claim_transformers.claims.number_bins import DEFAULT_BINS
 from claim_transformers.claims.visits import DEFAULT_CODE_COLUMNS, resolve_code_columns
+from claim_transformers.cohorts.definition import Enrolment
 
 PLAIN, STAYS, UNPLANNED = "plain", "stays", "unplanned"
 _RULES = (PLAIN, STAYS, UNPLANNED)
@@ -39,6 +40,8 @@ class ReadmissionDefinition:
             disposition, which states a transfer and so gives away what the plain rule labels 1.
         hide_unpaid (`bool`, *optional*, defaults to `True`): Whether claims not paid by the index date are hidden, and
             the amount of the index stay, which is never paid by then.
+        enrolment ([`Enrolment`], *optional*): What the rules that join stays do with patients without a span of
+            enrolment.
         split (`str`, *optional*, defaults to `"patient"`): `"patient"` splits by hash of the patient, `"time"` tests
             on the discharges from `test_from` on.
         test_from (`datetime.date`, *optional*): First discharge of the test split of a split by time.
@@ -68,6 +71,7 @@ class ReadmissionDefinition:
     code_columns: tuple[str, ...] = DEFAULT_CODE_COLUMNS
     disposition: bool = True
     hide_unpaid: bool = True
+    enrolment: Enrolment = dataclasses.field(default_factory=Enrolment)
     split: str = _BY_PATIENT
     test_from: dt.date | None = None
     train: float = 0.8

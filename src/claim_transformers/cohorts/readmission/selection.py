@@ -91,7 +91,7 @@ def select_index_stays(
     )
     ends = _ends(stays, admission, discharge, people)
     transfer = (label == 1) & ((gap == 0) | (ends["to another hospital"] & (gap <= 1)))
-    counts = _Counts(stays, definition, ends, excluded, censored)
+    counts = _Counts(stays, definition, ends, excluded, censored, people)
     return IndexStays(
         counts.keep, label, gap, planned_next, transfer, censored == OBSERVED, discharge, tuple(counts.steps)
     )
@@ -107,6 +107,7 @@ class _Counts:
         ends: Mapping[str, Flags],
         excluded: Flags,
         censored: NDArray[np.int8],
+        people: Timelines,
     ) -> None:
         num_claims = int(pc.sum(pc.list_value_length(stays["claims"])).as_py() or 0)
         self.keep: Flags = np.ones(stays.num_rows, bool)
@@ -121,6 +122,9 @@ class _Counts:
         self._remove("can be readmitted", ends)
         if definition.rule == UNPLANNED:
             self._remove("not psychiatric, rehabilitation or medical treatment of cancer", {"": excluded})
+        unknown, none = (int((self.keep & marks).sum()) for marks in people.without_span)
+        if unknown or none:
+            self._remove(definition.enrolment.step(unknown=unknown, none=none), people.without_enrolment())
         reasons = {f"censored: {reason}": censored == place for place, reason in enumerate(CENSORED) if place}
         self._remove(f"seen for {definition.horizon_days} days", reasons)
 

@@ -128,7 +128,14 @@ def consolidate(
             connection.disconnect()
         shutil.rmtree(scratch)
         has_claims = bool(lines.get("claim_line") or lines.get("rx_claim"))
-        patients = write_patients(folder, salt=salt, extract_date=extract_date) if has_claims else None
+        silent = {one.source for one in traced if not one.table.has_spans}
+        names = {one.source for one in traced}
+        source = next(iter(names)) if len(names) == 1 else None
+        patients = None
+        if has_claims:
+            patients = write_patients(
+                folder, salt=salt, extract_date=extract_date, source=source, without_enrollment=silent
+            )
         report = {**ledger.to_dict(), "last_day": patients and patients.last_day}
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         manifest = describe_run(staged, lines, patients, salt)

@@ -169,6 +169,8 @@ class StagedTable:
         versions (`Versions`, *optional*): How later versions are found; without it none are.
         warnings (`tuple[RowCheck, ...]`, *optional*): `W_...` conditions that are counted while the row stays.
         denials (`tuple[str, ...]`, *optional*): Raw columns that say which claims or lines were denied.
+        has_spans (`bool`, *optional*, defaults to `True`):
+            Of eligibility, whether it tells when patients were enrolled. If so, a patient without a span was not.
     """
 
     name: str
@@ -190,6 +192,7 @@ class StagedTable:
     versions: Versions | None = None
     warnings: tuple[RowCheck, ...] = ()
     denials: tuple[str, ...] = ()
+    has_spans: bool = True
 
     @property
     def claim_key(self) -> tuple[str, ...]:

@@ -1,13 +1,13 @@
-"""Sex of raw rows: a closed map of values, and what the map does not know is counted."""
+"""Sex, birth and death of raw rows: what is not known is null and counted, and costs neither the row nor the span."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.fields import clean_word
+from claim_transformers.claims.fields import DateFormat, clean_word, is_no_life_date, parse_date
 from claim_transformers.claims.quality import RowCheck
 
 if TYPE_CHECKING:
@@ -30,4 +30,24 @@ def fix_sex(column: str, values: Mapping[str, str], unknown: Collection[str] = _
         "F_SEX_NULL",
         f"{column} is no value that the source documents and becomes null",
         lambda rows: clean_word(rows[column]).notin(known),
+    )
+
+
+def check_life_date(column: str, date_format: DateFormat) -> RowCheck:
+    """`R_DATE`: a birth or a death that is neither a date in the format nor a filler."""
+
+    def fails(rows: ir.Table) -> ir.BooleanValue:
+        text = rows[column]
+        is_none = is_no_life_date(text, date_format).fill_null(False)
+        return text.notnull() & parse_date(text, date_format).isnull() & ~is_none
+
+    return RowCheck("R_DATE", f"{column} is no real date in the format {date_format}", fails)
+
+
+def fix_life_dates(columns: Iterable[str], date_format: DateFormat) -> RowCheck:
+    """`F_DATE_NULL`: a birth or a death that stands for none, such as 1900-01-01 or 9999-12-31, becomes null."""
+    return RowCheck(
+        "F_DATE_NULL",
+        "a birth or a death that stands for none becomes null",
+        lambda rows: ibis.or_(*(is_no_life_date(rows[column], date_format).fill_null(False) for column in columns)),
     )

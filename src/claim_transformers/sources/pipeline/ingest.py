@@ -13,23 +13,25 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from claim_transformers.claims.assembly import PatientCounts
 from claim_transformers.claims.code_coverage import coverage_rows
-from claim_transformers.claims.engine import connect, engine_errors, materialize
+from claim_transformers.claims.engine import connect
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
+from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
+from claim_transformers.sources.pipeline.eligibility import read_people, settle_eligibility
 from claim_transformers.sources.pipeline.publishing import publish_table
 from claim_transformers.sources.pipeline.screening import ScreenedTable, screen_table, write_quarantine
 from claim_transformers.sources.registry import find_source, load_function
 from claim_transformers.version import __version__
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
 
@@ -74,6 +76,9 @@ class IngestSummary:
             others = f"; {left_out:,} patients without a visit are left out" if left_out else ""
             text.append(f"{self.patients.patients:,} patients with {self.patients.visits:,} visits{others}")
             text.append(f"the last day of the data is {self.patients.last_day}")
+            none, unknown = self.patients.patients_without_enrollment, self.patients.patients_of_unknown_enrollment
+            if none or unknown:
+                text.append(f"of these, {none:,} without any enrolment and {unknown:,} of whom no source tells it")
         return "\n".join(text)
 
 
@@ -195,7 +200,12 @@ def ingest(
         shutil.rmtree(scratch)
         bar.set_postfix_str("patients")
         has_claims = bool(lines.get("claim_line") or lines.get("rx_claim"))
-        patients = write_patients(folder, salt=salt, extract_date=extract_date) if has_claims else None
+        silent = {staged.name} if any(not table.has_spans for table in staged.tables) else ()
+        patients = None
+        if has_claims:
+            patients = write_patients(
+                folder, salt=salt, extract_date=extract_date, source=staged.name, without_enrollment=silent
+            )
         bar.update()
         report = {**ledger.to_dict(), "last_day": patients and patients.last_day}
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
@@ -223,22 +233,28 @@ def settle_tables(
 ) -> dict[str, int]:
     """Screen every table of a source and write the canonical tables and the quarantine."""
     lines: dict[str, int] = {}
-    people: ir.Table | None = None
     screened: list[ScreenedTable] = []
     bar.set_postfix_str("eligibility")
     for table in staged.tables:
         if table.target == "eligibility":
             screened.append(screen_table(connection, table, ledger))
+    screened = settle_eligibility(connection, screened, ledger, extract_date)
     lines["eligibility"] = publish_table(
         connection, "eligibility", screened, folder, ledger, source=staged.name, extract_date=extract_date
     )
-    if lines["eligibility"]:
-        people = _read_people(connection, folder)
+    if screened and not lines["eligibility"]:
+        # A table without rows says that nobody was enrolled; no table says nothing.
+        (folder / "eligibility").mkdir()
+        pq.write_table(SCHEMAS["eligibility"].empty_table(), folder / "eligibility" / "part-00000.parquet")
+    people = read_people(connection, folder) if screened else None
+    has_spans = any(one.table.has_spans for one in screened)
     bar.update()
     bar.set_postfix_str("checks")
     for table in staged.tables:
         if table.target != "eligibility":
-            screened.append(screen_table(connection, table, ledger, people=people, extract_date=extract_date))
+            screened.append(
+                screen_table(connection, table, ledger, people=people, has_spans=has_spans, extract_date=extract_date)
+            )
     ledger.check_rates(max_quarantine_share=max_quarantine_share, max_reason_share=max_reason_share)
     write_quarantine(connection, screened, folder / "quarantine")
     bar.update()
@@ -250,18 +266,6 @@ def settle_tables(
         bar.update()
     ledger.check_conservation()
     return lines
-
-
-def _read_people(connection: Backend, folder: Path) -> ir.Table:
-    """Birth and death of each patient, of the latest row that has them."""
-    files = str(folder / "eligibility" / "*.parquet").replace("'", "''")
-    with engine_errors("reading births and deaths"):
-        connection.raw_sql(f"CREATE VIEW published_eligibility AS SELECT * FROM read_parquet('{files}')")
-        rows = connection.table("published_eligibility")
-        patients = rows.group_by(known_patient_id=rows.patient_id).aggregate(
-            known_birth_date=rows.birth_date.max(), known_death_date=rows.death_date.max()
-        )
-        return materialize(connection, "people", patients)[0]
 
 
 def describe_run(

@@ -47,6 +47,7 @@ def screen_table(
     ledger: Ledger,
     *,
     people: ir.Table | None = None,
+    has_spans: bool = False,
     extract_date: dt.date | None = None,
 ) -> ScreenedTable:
     """Decide for every row of a staged table whether it stays, and enter it in the ledger."""
@@ -61,9 +62,22 @@ def screen_table(
         if num_flagged:
             rows = create_view(connection, f"staying_of_{table.name}", rows.anti_join(flagged, ROW_ID))
         _enter_warnings(connection, table, rows, ledger)
+        if people is not None and has_spans:
+            _enter_unenrolled(connection, table, rows, people, ledger)
         raw = table.rows.anti_join(flagged, ROW_ID) if num_flagged else table.rows
         rows = _rewrite(connection, table, rows, raw, ledger)
     return ScreenedTable(as_received, rows, flagged, num_flagged)
+
+
+def _enter_unenrolled(
+    connection: Backend, table: StagedTable, rows: ir.Table, people: ir.Table, ledger: Ledger
+) -> None:
+    """Enter `W_NO_ELIGIBILITY`: claims of patients without any span of a source that tells of enrolment."""
+    enrolled = people.filter(people.has_span)
+    found = rows.anti_join(enrolled, rows[table.patient_column] == enrolled.known_patient_id)
+    counts = found.group_by("source_file", "ledger_type").aggregate(n=_.count())
+    for row in fetch(connection, counts).to_pylist():
+        ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).warnings["W_NO_ELIGIBILITY"] += row["n"]
 
 
 def write_quarantine(connection: Backend, screened: Sequence[ScreenedTable], folder: Path) -> int:

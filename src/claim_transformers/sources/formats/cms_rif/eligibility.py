@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import ibis
 
 from claim_transformers.claims.fields import parse_date, parse_number
-from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order, fix_dates
+from claim_transformers.claims.quality import RowCheck, check_id
 from claim_transformers.sources.formats.cms_rif.fields import DATES, add_days, day_of, store_rows, use_columns
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
-from claim_transformers.sources.pipeline.demographics import fix_sex, map_sex
+from claim_transformers.sources.pipeline.demographics import check_life_date, fix_life_dates, fix_sex, map_sex
 from claim_transformers.sources.pipeline.layout_files import FileLayout
 
 if TYPE_CHECKING:
@@ -48,22 +48,18 @@ def stage_rif_beneficiaries(
         checks=(
             *(rule.to_check() for rule in layout.rules if rule.reason_code.startswith("D_")),
             check_id(patient),
-            check_date(day_of(birth), DATES),
-            *(check_date(name, DATES, required=False) for name in death),
-            *(check_order(day_of(birth), name, DATES) for name in death),
+            *(check_life_date(name, DATES) for name in (day_of(birth), *death)),
             RowCheck(
                 "R_DATE", f"{year} is no year", lambda rows: ~rows[year].re_search(r"^(19|20)\d{2}$").fill_null(False)
             ),
             *(rule.to_check() for rule in layout.rules if rule.reason_code.startswith("R_")),
         ),
-        warnings=_warnings(layout),
+        warnings=(fix_life_dates((day_of(birth), *death), DATES), *_warnings(layout)),
     )
 
 
 def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
     sex = tuple(fix_sex(name, layout.values[name]) for name in layout.find("gender")[:1])
-    if death := layout.find("death_date"):
-        sex += (fix_dates([day_of(name) for name in death], DATES),)
     hmo = layout.find("enrollment.hmo")
     if not hmo:
         return sex

@@ -215,7 +215,7 @@ def _parts_of(patients: pa.Table) -> Iterator[tuple[Any, Any, int, pa.Array, pa.
 
     def listed(column: str, rank: int, code: str) -> tuple[Any, Any, int, pa.Array, pa.Array]:
         days = patients[column].combine_chunks()
-        rows = np.repeat(np.arange(len(days)), days.value_lengths().to_numpy(zero_copy_only=False))
+        rows = np.repeat(np.arange(len(days)), days.value_lengths().fill_null(0).to_numpy(zero_copy_only=False))
         return rows, _known(days.flatten()), rank, pa.repeat(code, len(rows)), pa.nulls(len(rows), pa.int64())
 
     sexes = patients["sex"].combine_chunks()

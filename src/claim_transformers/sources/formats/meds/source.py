@@ -7,7 +7,6 @@ an extra column `claim_type` names or else of the type `MEDS`. `docs/sources/med
 import datetime as dt
 import hashlib
 import tempfile
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,6 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from claim_transformers.claims.assembly import SequenceAssembler
-from claim_transformers.claims.enrollment import EligibilityRows
-from claim_transformers.claims.fields import FILLER_DATES
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
 from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
 from claim_transformers.claims.schema import CLAIM_TYPES
@@ -39,7 +36,7 @@ from claim_transformers.sources.formats.meds.dataset import (
     subjects_of,
     to_days,
 )
-from claim_transformers.sources.formats.meds.enrollment import pair_events
+from claim_transformers.sources.formats.meds.demographics import FILLER_DAYS, LIFE_REASONS, Demographics, judge_lives
 from claim_transformers.sources.pipeline.ingest import IngestSummary
 from claim_transformers.version import __version__
 
@@ -53,7 +50,6 @@ _R_DATE, _R_FUTURE, _F_OPEN_SPAN, _F_DATE_NULL, _F_SEX_NULL = (
 )
 # Days that the table of patients holds; extracts shift dates by centuries, so years to come are no fault.
 _FIRST_DAY, _LAST_DAY = np.array(["1697-01-01", "2412-12-31"], "datetime64[D]").astype(int)
-_FILLER_DAYS = np.array([date for date in FILLER_DATES if "-00" not in date and "-99" not in date], "datetime64[D]")
 _NEVER = np.iinfo(np.int32).max
 _ROLES_WITHOUT_TIME = (Role.FEMALE, Role.MALE, Role.UNKNOWN_SEX)
 
@@ -76,7 +72,7 @@ def ingest_meds(
         subjects = _read_subjects(dataset, salt)
         with tempfile.TemporaryDirectory(prefix=".keys-", dir=folder) as keys:
             assembler = _assembler_of(dataset, subjects, Path(keys))
-            demographics = _Demographics()
+            demographics = Demographics()
             positions = assembler.positions(subjects.patient_ids)
             for file in tqdm(dataset.files, desc="meds", unit=" files", disable=not progress):
                 name, table = dataset.name(file), read_events(file, read_dictionary=["code"])
@@ -90,14 +86,18 @@ def ingest_meds(
                 )
                 if dataset.has_column(LATER_COLUMNS[0]):
                     _add_later(assembler, table, events, is_code)
-                demographics.add(events)
+                demographics.add(events.patients, events.days, events.ticks, events.roles, events.is_used)
             (folder / "patients").mkdir()
-            eligibility, found = demographics.to_eligibility(assembler.last_day(extract_date))
-            for number, notes in found.items():
-                entry = ledger.entry(dataset.name(dataset.files[number]), _VISIT_TYPE)
-                for code, count in notes.items():
-                    (entry.fixes if code.startswith("F_") else entry.warnings)[code] += count
-            counts = assembler.write(folder / "patients", eligibility, extract_date=extract_date, progress=progress)
+            eligibility = demographics.to_eligibility(len(assembler.patient_ids), assembler.last_day(extract_date))
+            for number, file in enumerate(dataset.files):
+                entry = ledger.entry(dataset.name(file), _VISIT_TYPE)
+                entry.fixes.update(demographics.fixes.get(number, {}))
+                entry.warnings.update(demographics.warnings.get(number, {}))
+            # A dataset that tells of anybody's enrollment tells of everybody's.
+            is_known = bool((eligibility.starts != NULL_DAY).any())
+            counts = assembler.write(
+                folder / "patients", eligibility, extract_date=extract_date, is_known=is_known, progress=progress
+            )
             assembler.close()
         ledger.check_rates(max_quarantine_share=max_quarantine_share, max_reason_share=max_reason_share)
         ledger.check_conservation()
@@ -237,7 +237,7 @@ def _read_events(
     refusals = np.array([names.index(reason or "") for reason in read.reasons] + [names.index(R_CODE_TEXT)], np.int8)
     needs_time = ~np.isin(roles, _ROLES_WITHOUT_TIME)
     is_end = roles == Role.ENROLLMENT_END
-    is_far = ((days < _FIRST_DAY) | (days > _LAST_DAY)) & ~(is_end & np.isin(days, _FILLER_DAYS.astype(int)))
+    is_far = ((days < _FIRST_DAY) | (days > _LAST_DAY)) & ~(is_end & np.isin(days, FILLER_DAYS))
     # Enrolment is known ahead.
     is_late = np.zeros(len(days), bool)
     if extract_date is not None:
@@ -250,7 +250,9 @@ def _read_events(
         [1, refusals[indices], 2, 3, 4, 5],
         default=0,
     )
-    return _Events(patients, days, ticks, types, numbers, roles, reasons, names)
+    of_lives = judge_lives(patients, days, roles, reasons == 0)
+    reasons = np.where(of_lives > 0, len(names) - 1 + of_lives, reasons)
+    return _Events(patients, days, ticks, types, numbers, roles, reasons, [*names, *LIFE_REASONS])
 
 
 def _enter(ledger: Ledger, name: str, table: pa.Table, events: _Events) -> None:
@@ -294,46 +296,6 @@ def _write_quarantine(folder: Path, name: str, table: pa.Table, events: _Events)
     columns["stage"] = pa.array(["checks"] * len(rows))
     folder.mkdir(exist_ok=True)
     pq.write_table(pa.table(columns), folder / f"{name.removesuffix('.parquet').replace('/', '-')}.parquet")
-
-
-class _Demographics:
-    """Births, deaths, sexes and enrollment, collected file by file."""
-
-    def __init__(self) -> None:
-        self._columns: list[tuple[Integers, ...]] = []
-
-    def add(self, events: _Events) -> None:
-        is_kept = events.is_used & (events.roles != Role.CODE)
-        columns = (events.patients, events.days, events.ticks, events.roles)
-        file = np.full(np.count_nonzero(is_kept), len(self._columns))
-        self._columns.append((*(column[is_kept] for column in columns), file))
-
-    def to_eligibility(self, last_day: int) -> tuple[EligibilityRows, dict[int, Counter[str]]]:
-        """One row for each event but starts without a span, and fillers and what is left over in each file.
-
-        Dates that are shifted can meet a filler, so ends and deaths are fillers beyond the last day of the data only.
-        """
-        columns = [np.concatenate(part) for part in zip(*self._columns, strict=True)]
-        _, days, _, roles, files = columns
-        is_filler = np.isin(days, _FILLER_DAYS.astype(int))
-        is_open = is_filler & (roles == Role.ENROLLMENT_END) & (days > last_day)
-        is_unknown = is_filler & ((roles == Role.BIRTH) | ((roles == Role.DEATH) & (days > last_day)))
-        patients, days, ticks, roles, _ = (column[~(is_open | is_unknown)] for column in columns)
-        sexes = np.select([roles == Role.FEMALE, roles == Role.MALE], [0, 1], default=-1).astype(np.int8)
-        births, deaths = (
-            np.where(roles == role, days, NULL_DAY).astype(np.int32) for role in (Role.BIRTH, Role.DEATH)
-        )
-        starts, ends = np.full((2, len(roles)), NULL_DAY, np.int32)
-        rows = np.flatnonzero(np.isin(roles, (Role.ENROLLMENT_START, Role.ENROLLMENT_END)))
-        pairs = pair_events(patients[rows], days[rows], ticks[rows], roles[rows] == Role.ENROLLMENT_START)
-        opening, closing, is_closed = rows[pairs.starts], rows[pairs.ends[pairs.ends >= 0]], pairs.ends >= 0
-        starts[opening] = days[opening]
-        ends[opening[is_closed]] = days[closing]
-        found = pairs.count(files[~(is_open | is_unknown)][rows])
-        for code, marked in ((_F_OPEN_SPAN, is_open), (_F_DATE_NULL, is_unknown)):
-            for file, count in zip(*np.unique(files[marked], return_counts=True), strict=True):
-                found.setdefault(int(file), Counter())[code] = int(count)
-        return EligibilityRows(patients, sexes, births, deaths, starts, ends), found
 
 
 def _manifest(dataset: MedsDataset, counts: dict[str, Any], salt: str) -> dict[str, Any]:

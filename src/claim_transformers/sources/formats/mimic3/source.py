@@ -170,6 +170,7 @@ def _stage_patients(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
             _check_order("dob", "dod"),
         ),
         warnings=(fix_sex("gender", _GENDERS, unknown=()), _fix_date("dod")),
+        has_spans=False,
     )
 
 

@@ -22,7 +22,7 @@ import ibis
 
 from claim_transformers.claims.engine import materialize
 from claim_transformers.claims.fields import parse_date, parse_number
-from claim_transformers.claims.quality import check_date, check_id, check_order, fix_dates
+from claim_transformers.claims.quality import check_id
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.synpuf.claims import (
     DATES,
@@ -33,7 +33,7 @@ from claim_transformers.sources.formats.synpuf.claims import (
 )
 from claim_transformers.sources.formats.synpuf.download import CMS_URL, download_synpuf
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource, StagedTable
-from claim_transformers.sources.pipeline.demographics import fix_sex, map_sex
+from claim_transformers.sources.pipeline.demographics import check_life_date, fix_life_dates, fix_sex, map_sex
 from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
 
 if TYPE_CHECKING:
@@ -115,14 +115,18 @@ def _derive_enrollment(rows: ir.Table) -> ir.Table:
     rows = rows.mutate(covered_months=months)
     # Few patients have a broken year, so only their years are put in order.
     broken = rows.filter(rows.covered_months.between(1, 11)).select("DESYNPUF_ID").distinct()
-    few = rows.semi_join(broken, "DESYNPUF_ID").select("DESYNPUF_ID", "YEAR", "covered_months")
-    years = ibis.window(group_by=few.DESYNPUF_ID, order_by=few.YEAR)
+    few = rows.semi_join(broken, "DESYNPUF_ID").group_by("DESYNPUF_ID", "YEAR")
+    few = few.aggregate(covered_months=rows.covered_months.max(), calendar_year=rows.YEAR.try_cast("int32").max())
+    years = ibis.window(group_by=few.DESYNPUF_ID, order_by=few.calendar_year)
     before, after = few.covered_months.lag().over(years), few.covered_months.lead().over(years)
+    # A year without a row between others is one without coverage.
+    before = ibis.ifelse(few.calendar_year.lag().over(years) < few.calendar_year - 1, 0, before)
+    after = ibis.ifelse(few.calendar_year.lead().over(years) > few.calendar_year + 1, 0, after)
     few = few.select(
         patient=few.DESYNPUF_ID,
         of_year=few.YEAR,
         starts_late=ibis.ifelse(before.isnull(), (after > 0).fill_null(False), before == 0),
-    ).distinct()
+    )
     few = few.filter(few.starts_late)
     rows = rows.left_join(few, [few.patient == rows.DESYNPUF_ID, few.of_year == rows.YEAR])
     death = parse_date(rows.BENE_DEATH_DT, DATES)
@@ -179,11 +183,13 @@ def _stage_beneficiaries(
         to_canonical=lambda rows: _to_eligibility(rows, counties),
         checks=(
             check_id("DESYNPUF_ID"),
-            check_date("BENE_BIRTH_DT", DATES),
-            check_date("BENE_DEATH_DT", DATES, required=False),
-            check_order("BENE_BIRTH_DT", "BENE_DEATH_DT", DATES),
+            check_life_date("BENE_BIRTH_DT", DATES),
+            check_life_date("BENE_DEATH_DT", DATES),
         ),
-        warnings=(fix_sex("BENE_SEX_IDENT_CD", _GENDERS), fix_dates(("BENE_DEATH_DT",), DATES)),
+        warnings=(
+            fix_sex("BENE_SEX_IDENT_CD", _GENDERS),
+            fix_life_dates(("BENE_BIRTH_DT", "BENE_DEATH_DT"), DATES),
+        ),
     )
 
 

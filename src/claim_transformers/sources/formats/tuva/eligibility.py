@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from claim_transformers.claims.fields import clean_id, is_filler, parse_date
-from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order, fix_dates
+from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order
 from claim_transformers.sources.formats.tuva.claims import DATES, LAYOUTS
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
-from claim_transformers.sources.pipeline.demographics import fix_sex, map_sex
+from claim_transformers.sources.pipeline.demographics import check_life_date, fix_life_dates, fix_sex, map_sex
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -32,21 +32,20 @@ def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
         source_column="data_source",
         checks=(
             check_id("person_id"),
-            check_date("birth_date", DATES, required=False),
-            check_date("death_date", DATES, required=False),
+            check_life_date("birth_date", DATES),
+            check_life_date("death_date", DATES),
             check_date("enrollment_start_date", DATES),
             check_date("enrollment_end_date", DATES, required=False),
-            check_order("birth_date", "death_date", DATES),
             check_order("enrollment_start_date", "enrollment_end_date", DATES, reason_code="R_SPAN"),
         ),
         warnings=(
             fix_sex("gender", _GENDERS, _UNKNOWN_GENDERS),
+            fix_life_dates(("birth_date", "death_date"), DATES),
             RowCheck(
                 "F_OPEN_SPAN",
                 "an enrolment until a filler becomes one without an end",
                 lambda rows: is_filler(rows.enrollment_end_date, DATES),
             ),
-            fix_dates(("birth_date", "death_date"), DATES),
         ),
     )
 

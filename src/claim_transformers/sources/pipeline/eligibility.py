@@ -1,0 +1,200 @@
+"""Eligibility of a source as a whole: what all its rows say of one patient has to fit together.
+
+A birth or a death that cannot be costs itself and never the span (`F_LIFE_DATE`). Of several births, deaths or sexes
+of a patient the latest enrolment has the last word (`F_DEMOGRAPHICS`); births more than two years apart are two people
+under one id, whose rows leave (`R_DEMOGRAPHICS`). Spans that overlap are merged later and counted here (`F_SPANS`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ibis
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from ibis import _
+
+from claim_transformers.claims.cleaning import ROW_ID
+from claim_transformers.claims.encoded_files import EncodedFiles
+from claim_transformers.claims.engine import create_view, engine_errors, fetch, load, materialize
+from claim_transformers.claims.enrollment import (
+    ELIGIBILITY_COLUMNS,
+    MAX_YEARS_APART,
+    EligibilityRows,
+    merge_eligibility,
+    overruled,
+    years_apart,
+)
+from claim_transformers.claims.ledger import Ledger
+from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
+from claim_transformers.sources.pipeline.screening import ScreenedTable
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+_MAX_AGE_YEARS = 120
+_END_OF_TIME = dt.date(9999, 12, 31)
+
+
+def settle_eligibility(
+    connection: Backend, screened: Sequence[ScreenedTable], ledger: Ledger, extract_date: dt.date | None
+) -> list[ScreenedTable]:
+    """Judge the rows of every eligibility table together, count what is mended, and take out who is two people."""
+    if not screened:
+        return []
+    with engine_errors("comparing the rows of eligibility"):
+        lines = [_with_columns(one.table.to_canonical(one.rows)) for one in screened]
+        every = _union([of_table.select("enrollment_start_date") for of_table in lines])
+        latest = fetch(connection, every.aggregate(latest=every.enrollment_start_date.max()))["latest"][0].as_py()
+
+        def judge(rows: ir.Table) -> ir.Table:
+            return _judge(_with_columns(rows), latest, extract_date)
+
+        screened = [_judged(one, judge) for one in screened]
+        lines = [
+            judge(of_table) if one.table.has_spans else of_table.mutate(is_mended=False)
+            for one, of_table in zip(screened, lines, strict=True)
+        ]
+        compared = (*ROW_ID, *ELIGIBILITY_COLUMNS, "is_mended")
+        every, _rows = materialize(
+            connection, "eligibility_rows", _union([of_table.select(*compared) for of_table in lines])
+        )
+        _enter(connection, ledger, "F_LIFE_DATE", every.filter(every.is_mended))
+        losing, torn = _compare(fetch(connection, _contradicting(every)))
+        if len(torn):
+            leaving = load(connection, "torn_patients", pa.table({name: torn[name] for name in ROW_ID}))
+            screened = [_without(connection, one, leaving, ledger) for one in screened]
+            every = every.anti_join(leaving, ROW_ID)
+        if len(losing):
+            _enter(connection, ledger, "F_DEMOGRAPHICS", load(connection, "losing_rows", losing))
+        _enter(connection, ledger, "F_SPANS", _overlapping(every))
+    return screened
+
+
+def read_people(connection: Backend, folder: Path) -> ir.Table:
+    """Birth and death of each patient of the published table, as the patients table has them, and whether enrolled."""
+    files = EncodedFiles(sorted((folder / "eligibility").glob("*.parquet")))
+    ids = files.distinct("patient_id")
+
+    def position(patient_ids: pa.Array) -> Integers:
+        positions, strings = dictionary_of(patient_ids)
+        return np.append(pc.index_in(strings, value_set=ids).to_numpy(zero_copy_only=False), -1)[positions]
+
+    rows, _others = EligibilityRows.of_batches(files.batches(ELIGIBILITY_COLUMNS), position)
+    merged = merge_eligibility(rows, len(ids))
+    has_span = np.zeros(len(ids), bool)
+    has_span[rows.patients[rows.starts != NULL_DAY]] = True
+    births, deaths = (
+        pa.array(days.astype(np.int32), mask=days == NULL_DAY).cast(pa.date32())
+        for days in (merged.birth_days, merged.death_days)
+    )
+    columns = {"known_patient_id": ids, "known_birth_date": births, "known_death_date": deaths}
+    return load(connection, "people", pa.table({**columns, "has_span": pa.array(has_span)}))
+
+
+def _union(tables: Sequence[ir.Table]) -> ir.Table:
+    return tables[0] if len(tables) == 1 else ibis.union(*tables, distinct=False)
+
+
+def _with_columns(lines: ir.Table) -> ir.Table:
+    """Lines that have every column that is compared."""
+    missing = {
+        name: ibis.null("date" if name.endswith("_date") else "string")
+        for name in ELIGIBILITY_COLUMNS
+        if name not in lines.columns
+    }
+    return lines.mutate(**missing) if missing else lines
+
+
+def _judge(lines: ir.Table, latest: dt.date | None, extract_date: dt.date | None) -> ir.Table:
+    """Null for births and deaths that cannot be, and `is_mended` where one could not.
+
+    Nobody is born after the own enrolment ends (one without an end: a year after the last that begins), is older than
+    120 years when it begins, or dies before it begins; and nobody is born or dies after the extract. Of a death before
+    the birth nobody can say which is wrong, so both are null.
+    """
+    birth, death, start = lines.birth_date, lines.death_date, lines.enrollment_start_date
+    latest_birth = ibis.null("date") if latest is None else ibis.date(latest + dt.timedelta(days=366))
+    oldest = birth.cast("timestamp") + ibis.interval(years=_MAX_AGE_YEARS + 1)
+    no_birth = (birth > ibis.coalesce(lines.enrollment_end_date, latest_birth)).fill_null(False)
+    no_birth |= (oldest <= ibis.coalesce(start, ibis.literal(latest, "date")).cast("timestamp")).fill_null(False)
+    no_death = (death < start).fill_null(False)
+    if extract_date is not None:
+        no_birth |= (birth > ibis.date(extract_date)).fill_null(False)
+        no_death |= (death > ibis.date(extract_date)).fill_null(False)
+    is_turned = ((death < birth) & ~no_birth & ~no_death).fill_null(False)
+    no_birth, no_death = no_birth | is_turned, no_death | is_turned
+    return lines.mutate(
+        birth_date=ibis.ifelse(no_birth, ibis.null("date"), birth),
+        death_date=ibis.ifelse(no_death, ibis.null("date"), death),
+        is_mended=no_birth | no_death,
+    )
+
+
+def _judged(one: ScreenedTable, judge: Callable[[ir.Table], ir.Table]) -> ScreenedTable:
+    if not one.table.has_spans:
+        return one
+    to_canonical = one.table.to_canonical
+    return replace(
+        one, table=replace(one.table, to_canonical=lambda rows: judge(to_canonical(rows)).drop("is_mended"))
+    )
+
+
+def _contradicting(rows: ir.Table) -> ir.Table:
+    """The rows of patients with several births, deaths or sexes."""
+    compared = ("birth_date", "death_date", "gender")
+    differs = {name: rows[name].min() != rows[name].max() for name in compared}
+    of_patients = rows.group_by("patient_id").aggregate(**differs)
+    return rows.semi_join(of_patients.filter(ibis.or_(*(of_patients[name] for name in compared))), "patient_id")
+
+
+def _compare(found: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Rows with a birth, death or sex that another row of the patient overrules, and the rows of two people."""
+    ids = pc.unique(found["patient_id"])
+    places = pc.index_in(found["patient_id"], value_set=ids).to_numpy()
+    batches = found.combine_chunks().to_batches()
+    rows, _others = EligibilityRows.of_batches(
+        batches, lambda patients: pc.index_in(patients, value_set=ids).to_numpy(zero_copy_only=False)
+    )
+    is_torn = years_apart(rows.patients, rows.birth_days, len(ids))[places] > MAX_YEARS_APART
+    is_overruled = overruled(rows, merge_eligibility(rows, len(ids)))
+    return found.filter(pa.array(is_overruled & ~is_torn)), found.filter(pa.array(is_torn))
+
+
+def _overlapping(rows: ir.Table) -> ir.Table:
+    """Rows whose span begins before another of the patient, which began no later, has ended."""
+    end = ibis.coalesce(rows.enrollment_end_date, ibis.date(_END_OF_TIME))
+    spans = rows.filter(rows.enrollment_start_date.notnull()).mutate(span_end=end)
+    earlier = ibis.window(
+        group_by=spans.patient_id,
+        order_by=[spans.enrollment_start_date, spans.span_end, *(spans[name] for name in ROW_ID)],
+        rows=(None, -1),
+    )
+    reached = spans.mutate(reach=spans.span_end.max().over(earlier))
+    return reached.filter(reached.enrollment_start_date <= reached.reach)
+
+
+def _without(connection: Backend, one: ScreenedTable, leaving: ir.Table, ledger: Ledger) -> ScreenedTable:
+    """The table without the rows that leave, which go to quarantine."""
+    name = one.table.name
+    torn = one.rows.semi_join(leaving, ROW_ID).select(
+        *ROW_ID, "ledger_type", reason_code=ibis.literal("R_DEMOGRAPHICS")
+    )
+    for row in fetch(connection, torn.group_by("source_file", "ledger_type").aggregate(n=_.count())).to_pylist():
+        ledger.entry(row["source_file"], row["ledger_type"]).quarantined["R_DEMOGRAPHICS"] += row["n"]
+    flagged, num_flagged = materialize(connection, f"flagged_and_torn_{name}", one.flagged.union(torn))
+    rows = create_view(connection, f"settled_of_{name}", one.rows.anti_join(leaving, ROW_ID))
+    return replace(one, rows=rows, flagged=flagged, num_flagged=num_flagged)
+
+
+def _enter(connection: Backend, ledger: Ledger, fix: str, lines: ir.Table) -> None:
+    """Count raw rows, of which each may have given several lines."""
+    counts = lines.select(*ROW_ID).distinct().group_by("source_file").aggregate(n=_.count())
+    for row in fetch(connection, counts).to_pylist():
+        ledger.entry(row["source_file"], "NONE").fixes[fix] += row["n"]
