@@ -60,10 +60,12 @@ def clean_world(source: str, seed: int, number: int = 0) -> World:
 
 
 def _columns(source: str, table: str, rows: Sequence[Row]) -> tuple[str, ...]:
-    """Of the layout those that are required or filled, in its order: a file need not have the others."""
+    """Of the layout those that are required or filled, in its order, and of numbered ones as many as can be filled."""
     layout = LAYOUTS[source][table]
     filled = {name for row in rows for name, cell in row.items() if cell is not None}
-    return tuple(name for name in layout.names if name in filled or name in layout.required)
+    first = {name.rstrip("1") for name in filled if name.endswith("1")}
+    numbered = {f"{stem}{number}" for stem in first for number in range(1, 5)}
+    return tuple(name for name in layout.names if name in filled | numbered or name in layout.required)
 
 
 def _people(source: str, rng: np.random.Generator, prefix: str) -> list[_Person]:

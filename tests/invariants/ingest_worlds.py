@@ -7,16 +7,16 @@ apart until the world that it is refused for stands alone.
 import datetime as dt
 import shutil
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from invariants.clean_worlds import FIRST_DAY, HORIZON_DAYS, INDEX_AFTER_DAYS, OUTCOMES, prefix_of
-from invariants.raw_files import RawTable, World, write_world
+from invariants.raw_files import RawTable, World, write_table
 
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.sequences import write_patients
@@ -42,77 +42,97 @@ class Outcome:
 def ingest_worlds(
     source: str, worlds: Mapping[int, World], *, shift_days: int = 0, labels: bool = True, **options: Any
 ) -> dict[int, Outcome]:
-    """Ingest worlds together and tell their outcomes apart by the numbers that their ids begin with."""
+    """Ingest worlds together and tell their outcomes apart by the numbers that their ids begin with.
+
+    Tables of one layout, form and part share a file, because planning grows with the number of files.
+    """
     folder = Path(tempfile.mkdtemp(prefix="worlds-"))
-    shards = options.pop("shards", None)
-    options = {"max_quarantine_share": 1.0, "max_reason_share": 1.0, "progress": False, **options}
-    if source != "meds":
-        options = {"threads": 1, **options}
+    files: dict[str, tuple[list[int], RawTable]] = {}
     try:
-        files: dict[str, tuple[int, RawTable]] = {}
-        for number, world in worlds.items():
-            for name, table in write_world(source, world, f"w{number:04d}", folder / "raw").items():
-                files[name] = number, table
-        try:
-            summary = ingest(source, folder / "raw", folder / "out", **options)
-        except Exception as error:  # noqa: BLE001 - a traceback of one world is a finding, not the end of the others.
-            if len(worlds) == 1:
-                return {number: Outcome(error=error) for number in worlds}
-            return _apart(source, worlds, error, shift_days=shift_days, labels=labels, **options)
-        if shards is not None:
-            write_patients(folder / "out", shards=shards)
-        return _read(source, folder / "out", summary.report["files"], worlds, files, shift_days, labels)
+        for numbers, table in _shared(worlds):
+            files[write_table(source, table, f"w{numbers[0]:04d}", folder / "raw")] = numbers, table
+        entries = _ingest(source, folder, **options)
+        tables = _read_tables(folder / "out")
+        if labels:
+            tables |= _build_labels(source, folder / "out", shift_days)
+        return _tell_apart(worlds, tables, _count(entries, files))
+    except Exception as error:  # noqa: BLE001 - a traceback of one world is a finding, not the end of the others.
+        if len(worlds) == 1:
+            return dict.fromkeys(worlds, Outcome(error=error))
+        parts = _apart(list(worlds), files, str(error))
     finally:
         shutil.rmtree(folder)
-
-
-def _apart(source: str, worlds: Mapping[int, World], error: Exception, **options: Any) -> dict[int, Outcome]:
-    """Ingest apart the worlds whose files the message names, or halves if it names none."""
-    numbers = list(worlds)
-    named = [number for number in numbers if f"w{number:04d}" in str(error)]
-    parts = [[number] for number in named] + [[number for number in numbers if number not in named]]
-    if not named or not parts[-1]:
-        parts = [numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]]
     outcomes: dict[int, Outcome] = {}
     for part in parts:
-        outcomes |= ingest_worlds(source, {number: worlds[number] for number in part}, **options)
+        some = {number: worlds[number] for number in part}
+        outcomes |= ingest_worlds(source, some, shift_days=shift_days, labels=labels, **options)
     return outcomes
 
 
-def _read(
-    source: str,
-    out: Path,
-    entries: Sequence[Mapping[str, Any]],
-    worlds: Mapping[int, World],
-    files: Mapping[str, tuple[int, RawTable]],
-    shift_days: int,
-    labels: bool,
-) -> dict[int, Outcome]:
-    counts: dict[int, Counter[str]] = {number: Counter() for number in worlds}
+def _shared(worlds: Mapping[int, World]) -> list[tuple[list[int], RawTable]]:
+    """The files of a load, and the worlds that have rows in each."""
+    shared: dict[tuple[Any, ...], list[tuple[int, RawTable]]] = defaultdict(list)
+    for number, world in worlds.items():
+        for table in world:
+            shared[table.name, table.part, table.columns, table.form].append((number, table))
+    return [
+        ([number for number, _ in tables], replace(tables[0][1], rows=tuple(r for _, t in tables for r in t.rows)))
+        for tables in shared.values()
+    ]
+
+
+def _ingest(source: str, folder: Path, *, shards: int | None = None, **options: Any) -> Sequence[Mapping[str, Any]]:
+    options = {"max_quarantine_share": 1.0, "max_reason_share": 1.0, "progress": False, **options}
+    if source != "meds":
+        options = {"threads": 1, **options}
+    summary = ingest(source, folder / "raw", folder / "out", **options)
+    if shards is not None:
+        write_patients(folder / "out", shards=shards)
+    return summary.report["files"]
+
+
+def _apart(
+    numbers: list[int], files: Mapping[str, tuple[list[int], RawTable]], message: str
+) -> tuple[list[int], list[int]]:
+    """The worlds of the files that the message names and the others, or halves where that does not part them."""
+    named = {number for name, (of_file, _) in files.items() if name.partition(".")[0] in message for number in of_file}
+    if 0 < len(named) < len(numbers):
+        return sorted(named), [number for number in numbers if number not in named]
+    return numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]
+
+
+def _count(
+    entries: Sequence[Mapping[str, Any]], files: Mapping[str, tuple[list[int], RawTable]]
+) -> dict[int, Counter[str]]:
+    """What the report says of the first world of each file; every row that was written is in it once."""
+    counts: dict[int, Counter[str]] = defaultdict(Counter)
     rows_in: Counter[str] = Counter()
     for entry in entries:
         name = entry["source_file"]
         rows_in[name] += entry["rows_in"]
         for kind in ("quarantine_reasons", "drop_reasons", "fixes", "warnings"):
-            counts[files[name][0]].update(entry[kind])
-        counts[files[name][0]]["netted_out"] += entry["netted_out"]
+            counts[files[name][0][0]].update(entry[kind])
         kept = sum(entry[kind] for kind in ("rows_out", "quarantined", "dropped", "netted_out"))
         assert kept == entry["rows_in"], f"{name}: {entry}"
     # What was written is known, so this count is nobody's parser's.
     written = {name: len(table.rows) for name, (_, table) in files.items()}
-    assert rows_in == Counter(written), {name: (rows_in[name], written[name]) for name in written}
-    tables = _read_tables(out)
-    if labels:
-        tables |= _build_labels(source, out, shift_days)
+    wrong = {name: (rows_in[name], number) for name, number in written.items() if rows_in[name] != number}
+    assert not wrong, f"rows in the report and in the file: {wrong}"
+    return counts
+
+
+def _tell_apart(
+    worlds: Mapping[int, World], tables: Mapping[str, Rows], counts: dict[int, Counter[str]]
+) -> dict[int, Outcome]:
     by_world: dict[int, dict[str, Rows]] = {number: {name: [] for name in tables} for number in worlds}
     numbers = {prefix_of(number): number for number in worlds}
     for name, rows in tables.items():
         for row in rows:
             number = numbers.get(row["patient_id"].strip()[:5])
-            if number is None:
-                counts[min(worlds)][NOBODY] += 1
-                continue
-            by_world[number][name].append(without_world(row, prefix_of(number)))
+            if number is not None:
+                by_world[number][name].append(without_world(row, prefix_of(number)))
+            elif (owner := numbers.get(row.get("claim_id", "")[:5])) is not None:
+                counts[owner][NOBODY] += 1
     return {
         number: Outcome({name: in_order(rows) for name, rows in of_world.items()}, counts[number])
         for number, of_world in by_world.items()

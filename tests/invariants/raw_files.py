@@ -3,7 +3,7 @@
 import gzip
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,21 +74,18 @@ def kinds_of(source: str, table: str) -> dict[str, str]:
     return {name: column.kind for column in LAYOUTS[source][table].columns for name in column.names}
 
 
-def write_world(source: str, world: World, stem: str, folder: Path) -> dict[str, RawTable]:
-    """Write the tables of a world, and say which file name holds which; the name a reader gives an unpacked file."""
-    written = {}
-    for table in world:
-        ending = table.form.ending or (".parquet" if source == "meds" else ".csv")
-        named = f"{table.name}_{table.part}{stem}"
-        below = {"tuva": table.name, "simulated": table.name, "meds": "data"}.get(source, ".")
-        (folder / below).mkdir(parents=True, exist_ok=True)
-        path = folder / below / f"{named}{ending}"
-        if ending == ".parquet":
-            _write_parquet(path, source, table)
-        else:
-            _write_text(path, to_bytes(source, table))
-        written[f"{named}{'.parquet' if ending == '.parquet' else '.csv'}"] = table
-    return written
+def write_table(source: str, table: RawTable, stem: str, folder: Path) -> str:
+    """Write a table, and say which name a reader gives its file, unpacked where it is packed."""
+    ending = table.form.ending or (".parquet" if source == "meds" else ".csv")
+    named = f"{table.name}_{table.part}{stem}"
+    below = folder / {"tuva": table.name, "simulated": table.name, "meds": "data"}.get(source, ".")
+    below.mkdir(parents=True, exist_ok=True)
+    path = below / f"{named}{ending}"
+    if ending == ".parquet":
+        _write_parquet(path, source, table)
+        return path.name
+    _write_text(path, to_bytes(source, table))
+    return f"{named}.csv"
 
 
 def to_bytes(source: str, table: RawTable) -> bytes:
@@ -101,7 +98,9 @@ def to_bytes(source: str, table: RawTable) -> bytes:
         row.get(RAW_LINE) or delimiter.join(f"{quote}{row.get(name) or ''}{quote}" for name in table.columns) + form.behind
         for row in (header, *table.rows)
     ]
-    ends = [form.line_end] * len(texts)
+    # Nobody can tell the two apart where lines end in another way than the text within quotes.
+    is_broken = any("\n" in text for text in texts)
+    ends = ["\n" if is_broken and form.line_end == "\r" else form.line_end] * len(texts)
     if form.has_mixed_ends:
         ends[1::2] = ["\r\n"] * len(ends[1::2])
     if not form.has_last_end:
@@ -137,7 +136,3 @@ def _write_parquet(path: Path, source: str, table: RawTable) -> None:
         else:
             columns[name] = column.cast(table.form.string)
     pq.write_table(pa.table(columns), path, row_group_size=table.form.rows_per_group)
-
-
-def pick(world: World, names: Sequence[str]) -> World:
-    return tuple(table for table in world if table.name in names)
