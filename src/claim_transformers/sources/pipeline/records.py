@@ -164,7 +164,8 @@ class _Finder:
             # Each line is a record of its own, so two of them have a stray quote.
             self.closing.add(last)
             return self._add(start, end, _BROKEN)
-        if any(are_full[1:]):
+        # Text in the first column leaves the separators to the last line, as text in the last one does to the first.
+        if any(are_full[1:-1]) or (are_full[0] and are_full[-1]):
             raise ClaimDataError(
                 "E_RECORDS",
                 f"expected quotes in {self.name} that close in their own record, found quoted text of "
