@@ -379,7 +379,14 @@ def _mimic3(people: list[_Person], first: dt.date) -> dict[str, list[Row]]:
                 add("procedures_icd", **ids, seq_num="1", icd9_code=visit.procedure)
                 add("drgcodes", **ids, drg_type="MS", drg_code=visit.drg)
         for _, day, ndc, *_ in person.fills:
-            add("prescriptions", subject_id=person.id, hadm_id=None, startdate=f"{day} 00:00:00", drug="a drug", ndc=ndc)
+            add(
+                "prescriptions",
+                subject_id=person.id,
+                hadm_id=None,
+                startdate=f"{day} 00:00:00",
+                drug="a drug",
+                ndc=ndc,
+            )
     return tables
 
 

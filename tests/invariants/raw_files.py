@@ -36,9 +36,9 @@ class Form:
     behind: str = ""
     has_last_end: bool = True
     has_mixed_ends: bool = False
-    string: pa.DataType = pa.string()
+    string: pa.DataType | None = None
     date: pa.DataType | None = None
-    time: pa.DataType = pa.timestamp("us")
+    time: pa.DataType | None = None
     rows_per_group: int | None = None
 
 
@@ -95,7 +95,8 @@ def to_bytes(source: str, table: RawTable) -> bytes:
     quote = '"' if form.is_quoted else ""
     header: Row = {name: name for name in table.columns}
     texts = [
-        row.get(RAW_LINE) or delimiter.join(f"{quote}{row.get(name) or ''}{quote}" for name in table.columns) + form.behind
+        row.get(RAW_LINE)
+        or delimiter.join(f"{quote}{row.get(name) or ''}{quote}" for name in table.columns) + form.behind
         for row in (header, *table.rows)
     ]
     # Nobody can tell the two apart where lines end in another way than the text within quotes.
@@ -105,7 +106,9 @@ def to_bytes(source: str, table: RawTable) -> bytes:
         ends[1::2] = ["\r\n"] * len(ends[1::2])
     if not form.has_last_end:
         ends[-1] = ""
-    return form.mark + "".join(text + end for text, end in zip(texts, ends, strict=True)).encode(form.encoding, "surrogateescape")
+    return form.mark + "".join(text + end for text, end in zip(texts, ends, strict=True)).encode(
+        form.encoding, "surrogateescape"
+    )
 
 
 def _write_text(path: Path, content: bytes) -> None:
@@ -130,9 +133,9 @@ def _write_parquet(path: Path, source: str, table: RawTable) -> None:
         if source == "meds" and name == "subject_id":
             columns[name] = column.cast(pa.int64())
         elif source == "meds" and name == "time":
-            columns[name] = column.cast(pa.timestamp("us")).cast(table.form.time, safe=False)
+            columns[name] = column.cast(pa.timestamp("us")).cast(table.form.time or pa.timestamp("us"), safe=False)
         elif kind == "date" and table.form.date is not None:
             columns[name] = column.cast(pa.timestamp("us")).cast(table.form.date)
         else:
-            columns[name] = column.cast(table.form.string)
+            columns[name] = column.cast(table.form.string or pa.string())
     pq.write_table(pa.table(columns), path, row_group_size=table.form.rows_per_group)

@@ -61,7 +61,12 @@ def test_what_is_quoted_as_it_should_be_is_read_as_it_was_written(connection, ro
 
 
 @more
-@given(rows=PLAIN_ROWS, places=st.sets(st.integers(0, 11), min_size=1, max_size=3), where=st.integers(0, 2), data=st.data())
+@given(
+    rows=PLAIN_ROWS,
+    places=st.sets(st.integers(0, 11), min_size=1, max_size=3),
+    where=st.integers(0, 2),
+    data=st.data(),
+)
 def test_a_stray_quote_changes_its_own_record_alone(connection, rows, places, where, data):
     places = {place for place in places if place < len(rows)}
     written = list(rows)
@@ -86,7 +91,10 @@ def test_where_a_quote_is_a_letter_every_line_is_a_record(connection, rows, line
 
 
 @more
-@given(rows=PLAIN_ROWS, broken=st.dictionaries(st.integers(0, 11), st.sampled_from(("x", "a,b", "a,b,c,d", "a\x00,b,c")), max_size=4))
+@given(
+    rows=PLAIN_ROWS,
+    broken=st.dictionaries(st.integers(0, 11), st.sampled_from(("x", "a,b", "a,b,c,d", "a\x00,b,c")), max_size=4),
+)
 def test_lines_that_cannot_be_split_are_counted_between_the_others(connection, rows, broken):
     lines = _lines(rows)
     for place, line in broken.items():
