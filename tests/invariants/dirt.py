@@ -101,9 +101,11 @@ def _rare(
         row.update({name: other[name] for name in CLAIM_COLUMNS if name in row and other.get(name)})
     if fault == "line":
         row[RAW_LINE] = str(rng.choice(("x", "a,b|c", "|||,,,;", "0" * 200_000)))
-    if fault == "quote":
+    # What is broken twice in one row is one line or two, as one likes.
+    text = "".join(other or "" for other in row.values())
+    if fault == "quote" and "\n" not in text:
         row[column] = str(rng.choice((f'"{cell}', f'{cell}"', f'{cell[:2]}"{cell[2:]}', '"', '""', f'"{cell}"x')))
-    if fault == "break" and source in QUOTED_SOURCES:
+    if fault == "break" and source in QUOTED_SOURCES and '"' not in text:
         row[column] = f'"{cell}\n{cell}"'
     if fault == "byte":
         row[column] = f"{cell}\udcff"
