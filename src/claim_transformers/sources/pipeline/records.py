@@ -170,8 +170,8 @@ class _Finder:
             raise ClaimDataError(
                 "E_RECORDS",
                 f"expected quotes in {self.name} that close in their own record, found quoted text of "
-                f"{len(lines):,} lines out of which {max(num_alike, 1):,} look like records: mend the quotes, or write "
-                "the file again",
+                f"{len(lines):,} lines out of which {max(num_alike, 1):,} look like records: mend the quotes, or "
+                "write the file again",
             )
         self._add(start, stop, _RECORD if num_fields == self.num_columns else _BROKEN)
         self.records.number -= sum(line not in (b"", b"\r") for line in lines) - 1
