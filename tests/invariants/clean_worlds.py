@@ -104,6 +104,9 @@ def _people(source: str, rng: np.random.Generator, prefix: str) -> list[_Person]
             readmitted = (person.visits[0].end - first).days + int(rng.integers(3, 25))
             visit(person, readmitted, int(rng.integers(1, 9)), is_stay=True)
             visit(person, INDEX_AFTER_DAYS + int(rng.integers(5, 100)), 3, is_stay=True, outcome=outcome)
+        if place == 1:
+            # Nothing is known of the month after it, unless somebody else's date makes the data end later.
+            visit(person, 640, 5, is_stay=True)
         for _ in range(int(rng.integers(1, 4))):
             visit(person, int(rng.integers(0, 640)), 0, is_stay=False)
         for _ in range(int(rng.integers(1, 3))):
