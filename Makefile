@@ -9,7 +9,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export TOKENIZERS_PARALLELISM = false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-spark check lint types arrows unit style coverage size docs speed fingerprint benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build clean
+.PHONY: help install demo test test-spark check lint types arrows unit style coverage size docs fuzz speed fingerprint benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-24s\033[0m %s\n", $$1, $$2}'
@@ -47,6 +47,10 @@ arrows: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# FUZZ_SECONDS says for how long, FUZZ_SEED where to begin: relations of every source and tables of dirt, see its file.
+fuzz: $(VENV)/.dev  ## Random claims and random dirt through every source, for FUZZ_SECONDS (600).
+	PYTHONPATH=tests $(BIN)/python tests/invariants/fuzz.py $(FUZZ)
 
 # A second run of all tests, with branches counted; the floor is what was measured, rounded down.
 coverage: $(VENV)/.dev  ## Lines and branches that the tests run, with a floor.

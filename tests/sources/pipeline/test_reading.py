@@ -189,6 +189,12 @@ def test_quoted_text_that_may_be_records_is_refused(connection, tmp_path: Path) 
         _stage(connection, tmp_path, content, layout=_WIDE)
 
 
+@pytest.mark.parametrize("text", [b'"a\nb",2,"c",d', b'1,"a\n,",b,"\nc"', b'"\n",2,"\n\n",d'])
+def test_quoted_line_breaks_may_stand_in_any_column(connection, tmp_path: Path, text) -> None:
+    rows, (file,) = _stage(connection, tmp_path, b"CLM_ID,PAID,NOTE,CITY\n" + text + b"\n3,4,e,f\n", layout=_WIDE)
+    assert (file.num_rows, file.rejects, rows["row_no"].to_pylist()) == (2, None, [1, 2])
+
+
 def test_a_quote_is_a_letter_where_the_layout_has_none(connection, tmp_path: Path) -> None:
     layout = Layout(LAYOUT.columns, LAYOUT.required, delimiter="|", quote="")
     content = b'CLM_ID|PAID|NOTE\n1|2|"LEE\n2|3|"MAY"\n3|4|O"K\n'

@@ -164,12 +164,14 @@ class _Finder:
             # Each line is a record of its own, so two of them have a stray quote.
             self.closing.add(last)
             return self._add(start, end, _BROKEN)
-        if any(are_full[1:]):
+        num_alike = sum(self._split(line) == self.num_columns > 1 for line in lines[1:-1])
+        # Text in the first column leaves the separators to the last line, as text in the last one does to the first.
+        if num_alike or (are_full[0] and are_full[-1]):
             raise ClaimDataError(
                 "E_RECORDS",
                 f"expected quotes in {self.name} that close in their own record, found quoted text of "
-                f"{len(lines):,} lines out of which {sum(are_full):,} look like records: mend the quotes, or write "
-                "the file again",
+                f"{len(lines):,} lines out of which {max(num_alike, 1):,} look like records: mend the quotes, or "
+                "write the file again",
             )
         self._add(start, stop, _RECORD if num_fields == self.num_columns else _BROKEN)
         self.records.number -= sum(line not in (b"", b"\r") for line in lines) - 1

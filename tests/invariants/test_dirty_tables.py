@@ -1,0 +1,43 @@
+"""Dirty tables: no row is lost, no key repeated, no value invented, and what cannot be read is refused by a code."""
+
+import pytest
+from invariants.dirt import dirty_world, invented, repeated_keys
+from invariants.ingest_worlds import Outcome, ingest_worlds
+from invariants.not_yet import DIRTY_NOT_YET
+from invariants.raw_files import World
+
+from claim_transformers.codes.errors import ClaimDataError
+
+SOURCES = ("tuva", "synpuf", "cms-rif")
+SEED, NUM_WORLDS = 11, 40
+
+
+def findings(source: str, seed: int, numbers: range) -> tuple[int, dict[int, str]]:
+    """Ingest dirty worlds together: how many tables they have, and by number what is wrong with which."""
+    worlds = {number: dirty_world(source, seed, number) for number in numbers}
+    outcomes = ingest_worlds(source, worlds, labels=False)
+    faults = {number: _fault(source, worlds[number], outcomes[number]) for number in numbers}
+    faults = {number: text for number, text in faults.items() if text and not text.startswith(DIRTY_NOT_YET)}
+    return sum(map(len, worlds.values())), faults
+
+
+def _fault(source: str, world: World, outcome: Outcome) -> str:
+    if isinstance(outcome.error, ClaimDataError):
+        return "a message holds a cell" if _holds_cell(str(outcome.error), world) else ""
+    if outcome.error is not None:
+        return f"{type(outcome.error).__name__}: {outcome.error}"
+    repeated = {name: n for name in ("claim_line", "rx_claim") if (n := repeated_keys(outcome.tables[name]))}
+    if repeated:
+        return f"repeated keys: {repeated}"
+    made_up = sorted(set(invented(source, world, outcome)))
+    return f"invented: {', '.join(made_up)}" if made_up else ""
+
+
+def _holds_cell(message: str, world: World) -> bool:
+    cells = {cell for table in world for row in table.rows for cell in row.values() if cell}
+    return any(cell in message for cell in cells if len(cell) > 7 and cell.isascii())
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_dirty_tables_are_read_or_refused(source: str) -> None:
+    assert findings(source, SEED, range(1, NUM_WORLDS + 1))[1] == {}
