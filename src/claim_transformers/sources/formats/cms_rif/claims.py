@@ -169,7 +169,8 @@ def _checks(layout: FileLayout) -> tuple[RowCheck, ...]:
 def _code_columns(layout: FileLayout) -> tuple[CodeColumns, ...]:
     if layout.target == "rx_claim":
         return (CodeColumns(layout.find("ndc_code"), "NDC"),)
-    diagnoses = [code for code, *_ in (*find_diagnosis_columns(layout), *find_admitting_columns(layout))]
+    diagnoses = [code for code, _, _ in find_diagnosis_columns(layout)]
+    diagnoses += [code for code, _ in find_admitting_columns(layout)]
     procedures = layout.find("procedures.code")
     groups = {
         **{system: tuple(code_of(system, name) for name in diagnoses) for system in ("ICD9CM", "ICD10CM")},
