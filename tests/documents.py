@@ -32,7 +32,8 @@ SMALLER = {
     "most_per_group=100": "most_per_group=20",
     "replicates=200": "replicates=20",
     "replicates=400": "replicates=20",
-    "simulations=200": "simulations=2",
+    "LivesSource(5000), simulations=38": "LivesSource(1500), simulations=1",
+    "LivesSource(5000), simulations=184": "LivesSource(1500), simulations=2",
 }
 _SIZE = re.compile("|".join(map(re.escape, SMALLER)))
 

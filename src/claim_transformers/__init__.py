@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         ReadmissionDefinition,
         build_cohort,
         check_leaks,
+        claims_of_visits,
         load_definition,
     )
     from claim_transformers.hub import install_checkpoint, push_checkpoint, push_dataset, write_model_card
@@ -155,6 +156,7 @@ _MODULE_OF_NAME = {
     "category_rules": "claim_transformers.codes",
     "check_leaks": "claim_transformers.cohorts",
     "check_meds": "claim_transformers.sources.formats.meds.export",
+    "claims_of_visits": "claim_transformers.cohorts",
     "compare_models": "claim_transformers.analysis",
     "consolidate": "claim_transformers.sources.deliveries.consolidation",
     "curve_plot": "claim_transformers.analysis",
@@ -253,6 +255,7 @@ __all__ = [
     "category_rules",
     "check_leaks",
     "check_meds",
+    "claims_of_visits",
     "compare_models",
     "consolidate",
     "curve_plot",

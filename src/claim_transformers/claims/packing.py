@@ -78,7 +78,7 @@ def _check_range(name: str, values: Integers, first: int, end: int) -> None:
 
 
 @dataclass(frozen=True)
-class CodeLists:
+class _CodeLists:
     """Some codes of each visit, beside all of them: visit `v` has `codes[offsets[v]:offsets[v + 1]]`.
 
     Args:
@@ -86,7 +86,7 @@ class CodeLists:
         codes (`np.ndarray` of shape `(codes,)`): Position of each code, ascending within a visit.
 
     Examples:
-        >>> lists = CodeLists(np.array([0, 2, 2, 3]), np.array([7, 9, 8]))
+        >>> lists = _CodeLists(np.array([0, 2, 2, 3]), np.array([7, 9, 8]))
         >>> lists.slice(1, 3).offsets.tolist(), lists.slice(1, 3).codes.tolist()
         ([0, 0, 1], [8])
     """
@@ -94,10 +94,10 @@ class CodeLists:
     offsets: Integers
     codes: Integers
 
-    def slice(self, start: int, stop: int) -> "CodeLists":
+    def slice(self, start: int, stop: int) -> "_CodeLists":
         """Take the visits from `start` up to, not including, `stop`."""
         offsets = self.offsets[start : stop + 1]
-        return CodeLists(offsets - offsets[0], self.codes[offsets[0] : offsets[-1]])
+        return _CodeLists(offsets - offsets[0], self.codes[offsets[0] : offsets[-1]])
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class TimelineArrays:
         codes (`np.ndarray` of shape `(codes,)`): Position of each code, ascending within a visit.
         visit_end_days (`np.ndarray` of shape `(visits,)`): Last day of the claims, `NULL_DAY` where one never ended.
         visit_paid_days (`np.ndarray` of shape `(visits,)`, *optional*): Day of payment, `NULL_DAY` where unknown.
-        marked (`dict[str, CodeLists]`, *optional*): Codes that stand out, by the name of their column.
+        marked (`dict[str, _CodeLists]`, *optional*): Codes that stand out, by the name of their column.
 
     Examples:
         >>> timelines = unpack_keys(pack_keys(np.array([3, 3]), np.array([10, 12]), np.array([0, 0])))
@@ -131,7 +131,7 @@ class TimelineArrays:
     codes: Integers
     visit_end_days: Integers
     visit_paid_days: Integers | None = None
-    marked: Mapping[str, CodeLists] = field(default_factory=dict)
+    marked: Mapping[str, _CodeLists] = field(default_factory=dict)
 
     @property
     def num_patients(self) -> int:
@@ -192,10 +192,10 @@ def concatenate(parts: Sequence[TimelineArrays]) -> TimelineArrays:
     )
 
 
-def _concatenate_lists(parts: Sequence[CodeLists]) -> CodeLists:
+def _concatenate_lists(parts: Sequence[_CodeLists]) -> _CodeLists:
     starts = np.cumsum([0] + [len(part.codes) for part in parts])
     offsets = [part.offsets[1:] + at for part, at in zip(parts, starts, strict=False)]
-    return CodeLists(np.concatenate([[0], *offsets]), np.concatenate([part.codes for part in parts]))
+    return _CodeLists(np.concatenate([[0], *offsets]), np.concatenate([part.codes for part in parts]))
 
 
 def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: int = 0) -> TimelineArrays:
@@ -240,7 +240,7 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
     )
 
 
-def marked_codes(timelines: TimelineArrays, keys: Keys, code_ranks: Integers, first_patient: int = 0) -> CodeLists:
+def marked_codes(timelines: TimelineArrays, keys: Keys, code_ranks: Integers, first_patient: int = 0) -> _CodeLists:
     """Read the codes of keys onto visits that are known; a key of another visit is left out. The keys are overwritten.
 
     Examples:
@@ -259,7 +259,7 @@ def marked_codes(timelines: TimelineArrays, keys: Keys, code_ranks: Integers, fi
     is_known = visits[place] == marked if len(visits) else np.zeros(len(marked), bool)
     lengths, counts = np.diff(found.code_offsets), np.zeros(len(visits), np.int64)
     counts[place[is_known]] = lengths[is_known]
-    return CodeLists(np.append(0, np.cumsum(counts)), found.codes[np.repeat(is_known, lengths)])
+    return _CodeLists(np.append(0, np.cumsum(counts)), found.codes[np.repeat(is_known, lengths)])
 
 
 def _is_first(values: Keys) -> npt.NDArray[np.bool_]:

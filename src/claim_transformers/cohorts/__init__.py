@@ -2,6 +2,7 @@
 
 from claim_transformers.cohorts.attrition import AttritionStep
 from claim_transformers.cohorts.building import build_cohort
+from claim_transformers.cohorts.claim_ids import claims_of_visits
 from claim_transformers.cohorts.cohort import Cohort, attrition_table, check_out
 from claim_transformers.cohorts.definition import Definition
 from claim_transformers.cohorts.definition_file import built_in_cohorts, load_definition
@@ -20,5 +21,6 @@ __all__ = [
     "built_in_cohorts",
     "check_leaks",
     "check_out",
+    "claims_of_visits",
     "load_definition",
 ]

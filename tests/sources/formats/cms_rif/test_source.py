@@ -125,6 +125,24 @@ def test_the_principal_diagnosis_has_rank_1_once_with_the_flag_of_its_copy(conne
     }
 
 
+@pytest.mark.parametrize(
+    ("code", "version", "expected"),
+    [
+        ("R0602", "0", {"system": "ICD10CM", "code": "R0602"}),
+        ("786.05", "9", {"system": "ICD9CM", "code": "78605"}),
+        ("R0602", "", {"system": "ICD10CM", "code": "R0602"}),
+        ("", "0", None),
+        ("?", "0", None),
+    ],
+)
+def test_the_admitting_diagnosis_is_judged_like_the_others_and_is_none_of_them(
+    connection, tmp_path: Path, code: str, version: str, expected: dict | None
+) -> None:
+    line = _line(connection, tmp_path, ADMTG_DGNS_CD=code, ADMTG_DGNS_VRSN_CD=version)
+    assert line["admitting_diagnosis"] == expected
+    assert [entry["code"] for entry in line["diagnoses"]] == ["I5023", "E119"]
+
+
 def test_of_several_versions_of_a_claim_the_last_stays_unless_it_is_taken_back(connection, tmp_path: Path) -> None:
     later = {"NCH_WKLY_PROC_DT": "23-Mar-2018"}
     rows = [

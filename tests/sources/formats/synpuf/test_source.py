@@ -65,6 +65,19 @@ def test_an_inpatient_claim_becomes_one_line_with_its_stay(connection, tmp_path:
     assert (line["paid_amount"], line["rendering_npi"]) == (Decimal("2600.00"), "6476809087")
 
 
+def test_the_admitting_diagnosis_stands_alone_on_every_line_of_the_claim(connection, tmp_path: Path) -> None:
+    folder = write_synpuf(
+        tmp_path / "raw",
+        inpatients=[inpatient(ADMTNG_ICD9_DGNS_CD="78605", HCPCS_CD_1="A0425", HCPCS_CD_2="99213")],
+        outpatients=[outpatient(ADMTNG_ICD9_DGNS_CD=None)],
+    )
+    staged = _stage(connection, folder)
+    stay, visit = (_lines(connection, staged[name]) for name in ("inpatient", "outpatient"))
+    assert [line["admitting_diagnosis"] for line in stay] == [{"system": "ICD9CM", "code": "78605"}] * 2
+    assert [line["admitting_diagnosis"] for line in visit] == [None, None]
+    assert "78605" not in [entry["code"] for entry in stay[0]["diagnoses"]]
+
+
 def test_each_hcpcs_code_is_a_line_numbered_by_its_column(connection, tmp_path: Path) -> None:
     folder = write_synpuf(tmp_path / "raw", outpatients=[outpatient()])
     lines = _lines(connection, _stage(connection, folder)["outpatient"])
