@@ -135,7 +135,7 @@ def _counted(
         for place, code in enumerate(DATE_CODES, start=1):
             if rows := int(of_entry[is_first & (number >> place & 1 == 1)].sum()):
                 (entry.fixes if code.startswith("F_") else entry.warnings)[code] += rows
-    for number, (table, claim_type) in enumerate(named):
-        if low_months := months.low_months(number):
+    for group, (table, claim_type) in enumerate(named):
+        if low_months := months.low_months(group):
             ledger.volume.append({"table": table, "claim_type": claim_type, "low_months": low_months})
             ledger.entry(*keys[groups.index((table, claim_type))]).warnings["W_VOLUME"] += len(low_months)
