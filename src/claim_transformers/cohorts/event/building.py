@@ -60,7 +60,7 @@ def build_event_cohort(definition: EventDefinition, claims: str | Path) -> Cohor
 
 
 def _check_windows(definition: EventDefinition, folder: IngestedFolder) -> int:
-    """Give the last day that windows may reach; refuse fixed dates if all of them reach further, warn of single ones."""
+    """Give the last day that windows may reach; refuse fixed dates if all reach further, warn of single ones."""
     last_day, last_enrollment_day = last_day_of(folder), last_enrollment_day_of(folder)
     days = definition.index_days if definition.index.rule == "fixed_date" else []
     ends = [day + definition.label.horizon_days - 1 for day in days]
@@ -76,8 +76,8 @@ def _check_windows(definition: EventDefinition, folder: IngestedFolder) -> int:
         _logger.warning("%d %s day of the data and of enrolment: EVERYBODY IS CENSORED THERE", beyond, found)
     elif unseen:
         _logger.warning(
-            "%d %s service (last_day in quality_report.json): WHO HAS NO EVENT IS TAKEN AS OBSERVED WHILE ENROLLED. If "
-            "the data end there, ingest with the day of the extract (--extract-date)",
+            "%d %s service (last_day in quality_report.json): WHO HAS NO EVENT IS TAKEN AS OBSERVED WHILE ENROLLED. "
+            "If the data end there, ingest with the day of the extract (--extract-date)",
             unseen,
             found,
         )
