@@ -5,7 +5,7 @@ import datetime as dt
 import numpy as np
 import pytest
 
-from claim_transformers.claims.last_day import find_last_day, last_day_of
+from claim_transformers.claims.last_day import find_last_day, last_day_of, last_enrollment_day_of
 from claim_transformers.claims.packing import NULL_DAY
 from claim_transformers.claims.store import IngestedFolder
 from claim_transformers.codes.errors import ClaimDataError
@@ -51,6 +51,9 @@ def test_the_order_of_the_patients_does_not_matter():
 
 def test_a_folder_that_does_not_say_it_is_refused(tmp_path):
     assert last_day_of(IngestedFolder(tmp_path, {"patients": {"last_day": "1970-02-01"}})) == 31
+    for enrolled, expected in (("1970-02-02", 32), ("1970-01-09", 31), (None, 31)):
+        facts = {"last_day": "1970-02-01", "last_enrollment_day": enrolled}
+        assert last_enrollment_day_of(IngestedFolder(tmp_path, {"patients": facts})) == expected
     for manifest in ({}, {"patients": None}, {"patients": {}}, {"patients": {"last_day": None}}):
         with pytest.raises(ClaimDataError, match=r"E_LAST_DAY: expected the last day of the data .*ingest again"):
             last_day_of(IngestedFolder(tmp_path, manifest))

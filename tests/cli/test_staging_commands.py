@@ -144,7 +144,6 @@ def test_sources_and_options_that_there_are_not_are_wrong_usage(staging, tmp_pat
         (["stage", "synpuf", tmp_path / "raw", staging, "--layouts", tmp_path], "--layouts"),
         (["ingest", "synpuff", tmp_path / "raw", tmp_path / "out"], "meds, mimic3, simulated, synpuf, tuva"),
         (["ingest", "synpuf", tmp_path / "raw", tmp_path / "out", "--delimiter", "|"], "--delimiter"),
-        (["ingest", "meds", tmp_path / "raw", tmp_path / "out", "--extract-date", "2020-01-01"], "--extract-date"),
     ):
         result = CliRunner().invoke(app, [str(one) for one in given])
         assert result.exit_code == 2

@@ -53,7 +53,7 @@ def paid(*days: str | None) -> dict[str, Any]:
 
 
 def write_claims(
-    folder: Path, patients: list[dict[str, Any]], files: int = 1, *, last_day: str = "2015-12-31"
+    folder: Path, patients: list[dict[str, Any]], files: int = 1, *, last_day: str = "2015-12-31", **facts: str
 ) -> Path:
     (folder / "patients").mkdir(parents=True)
     for number in range(files):
@@ -61,7 +61,7 @@ def write_claims(
         schema = SCHEMA.append(VISIT_PAID_DAY) if has_paid_days else SCHEMA
         table = pa.Table.from_pylist(patients[number::files], schema=schema)
         pq.write_table(table, folder / "patients" / f"train-{number:05d}.parquet")
-    write_manifest(folder, {"source": "by hand", "patients": {"last_day": last_day}})
+    write_manifest(folder, {"source": "by hand", "patients": {"last_day": last_day} | facts})
     (folder / "_SUCCESS").touch()
     return folder
 

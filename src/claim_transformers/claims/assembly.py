@@ -54,6 +54,7 @@ class PatientCounts:
         repeated_codes (`int`): Codes that stood more than once on a visit.
         codes_without_visit (`int`): Codes left out because they have no patient, service date or claim type.
         last_day (`str`, *optional*): Last day of the data, ISO, see `claims.last_day`; none if nobody has a visit.
+        last_enrollment_day (`str`, *optional*): The same of ends of enrollment; none if none is known.
 
     Examples:
         >>> PatientCounts(1, 2, 5, 4, {"train": 1}, 0, 0, 0, 0, 3, 0).to_dict()["visits"]
@@ -72,6 +73,7 @@ class PatientCounts:
     repeated_codes: int
     codes_without_visit: int
     last_day: str | None = None
+    last_enrollment_day: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The counts as plain values, for a report."""
@@ -284,6 +286,8 @@ class SequenceAssembler:
             `PatientCounts`: What was written.
         """
         last_day = self.last_day(extract_date)
+        last_ends = np.full(len(self.patient_ids), NULL_DAY, np.int32)
+        raise_last_days(last_ends, eligibility.patients, eligibility.ends)
         enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day, is_known)
         marked = {name: numbers.sorted_codes() for name, numbers in self._marked_codes.items() if len(numbers)}
         names = PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes(), marked)
@@ -323,6 +327,7 @@ class SequenceAssembler:
             repeated_codes=self._num_added - num_codes,
             codes_without_visit=self._num_without_visit,
             last_day=write_day(last_day),
+            last_enrollment_day=write_day(find_last_day(last_ends, extract_date)),
         )
 
     def _read_shard(self, shard: int) -> TimelineArrays:

@@ -5,8 +5,9 @@ thousand patients; of one patient, its own. A day of service is the day on which
 a single patient moves it, however far ahead it lies, and an end of enrolment or of supply does not count, since both
 are known in advance. The day of the extract bounds it.
 
-What lies beyond is not observed: open ends of enrolment end there, and an outcome window that reaches further is
-censored.
+What lies beyond is not observed: open ends of enrolment end there, and a readmission window that reaches further is
+censored. An event cohort asks of a calendar that few claims may fill, so it also takes the last day on which enough
+patients are enrolled, by the same rule and bounded by the day of the extract, and warns where no service reaches it.
 """
 
 import datetime as dt
@@ -76,4 +77,14 @@ def last_day_of(folder: IngestedFolder) -> int:
             f"expected the last day of the data in manifest.json of {folder.path}, found none: ingest again with this "
             "version",
         )
-    return (dt.date.fromisoformat(written) - _EPOCH).days
+    return _read_day(written)
+
+
+def last_enrollment_day_of(folder: IngestedFolder) -> int:
+    """The last day on which enough patients are enrolled, by the same rule, or the last day of the data if later."""
+    written = folder.manifest["patients"].get("last_enrollment_day")
+    return max(last_day_of(folder), NULL_DAY if written is None else _read_day(written))
+
+
+def _read_day(text: str) -> int:
+    return (dt.date.fromisoformat(text) - _EPOCH).days

@@ -515,6 +515,20 @@ def test_fixed_dates_of_which_no_window_lies_in_the_data_are_refused(tmp_path):
         build_cohort(EVERYBODY, claims)
 
 
+@pytest.mark.parametrize(("enrolled_until", "is_kept"), [("2013-12-31", True), ("2013-12-30", False)])
+def test_a_window_without_services_counts_while_enough_patients_are_enrolled_and_is_said(
+    tmp_path, caplog, enrolled_until, is_kept
+):
+    people = [patient("case", ASTHMA_VISIT, ADMISSION), patient("control", ASTHMA_VISIT)]
+    claims = write_claims(tmp_path, people, last_day="2013-03-01", last_enrollment_day=enrolled_until)
+    if is_kept:
+        assert labels(build_cohort(EVERYBODY, claims)) == {"case": 1, "control": 0}
+        assert "WHO HAS NO EVENT IS TAKEN AS OBSERVED" in caplog.text
+    else:
+        with pytest.raises(ClaimDataError, match="E_DATA_END"):
+            build_cohort(EVERYBODY, claims)
+
+
 def test_an_encounter_beyond_the_last_day_is_censored(tmp_path):
     index = replace(ASTHMA.index, rule="next_encounter", dates=(), first_date="2013-01-01", last_date="2013-12-31")
     asked = replace(EVERYBODY, index=index, label=replace(ASTHMA.label, horizon_days=1), criteria=())

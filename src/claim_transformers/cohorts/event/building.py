@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from claim_transformers.claims.last_day import last_day_of
+from claim_transformers.claims.last_day import last_day_of, last_enrollment_day_of
 from claim_transformers.claims.patient_files import schema_of
-from claim_transformers.claims.store import open_folder
+from claim_transformers.claims.store import IngestedFolder, open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep
 from claim_transformers.cohorts.cohort import Cohort, split_examples
@@ -38,8 +38,7 @@ def build_event_cohort(definition: EventDefinition, claims: str | Path) -> Cohor
     Reads one row group at a time, so memory follows the examples that are kept. Where fewer cases or controls exist
     than asked for, all of them are used and a warning is logged.
     """
-    last_day = last_day_of(open_folder(claims))
-    _check_windows(definition, last_day)
+    last_day = _check_windows(definition, open_folder(claims))
     drawn, counts, hides = _select_and_draw(Path(claims), definition, last_day)
     steps = _selection_steps(definition, counts)
     if not drawn.num_rows:
@@ -65,19 +64,29 @@ def build_event_cohort(definition: EventDefinition, claims: str | Path) -> Cohor
     return cohort
 
 
-def _check_windows(definition: EventDefinition, last_day: int) -> None:
-    """Refuse fixed dates of which none has a window inside the data, and warn of those that have not."""
+def _check_windows(definition: EventDefinition, folder: IngestedFolder) -> int:
+    """Give the last day that windows may reach; refuse fixed dates if all reach further, warn of single ones."""
+    last_day, last_enrollment_day = last_day_of(folder), last_enrollment_day_of(folder)
     days = definition.index_days if definition.index.rule == "fixed_date" else []
-    beyond = sum(day + definition.label.horizon_days - 1 > last_day for day in days)
-    if not beyond:
-        return
-    found = (
-        f"{beyond} of {len(days)} index dates of {definition.name!r} have a horizon that reaches beyond the last day "
-        "of the data (last_day in quality_report.json)"
-    )
-    if beyond == len(days):
-        raise ClaimDataError("E_DATA_END", f"{found}: take an earlier date, a shorter horizon or more claims")
-    _logger.warning("%s: EVERYBODY IS CENSORED THERE", found)
+    ends = [day + definition.label.horizon_days - 1 for day in days]
+    beyond, unseen = (sum(end > last for end in ends) for last in (last_enrollment_day, last_day))
+    found = f"of {len(days)} index dates of {definition.name!r} have a horizon that reaches beyond the last"
+    if beyond and beyond == len(days):
+        raise ClaimDataError(
+            "E_DATA_END",
+            f"{beyond} {found} day of the data (last_day in quality_report.json) and of enrolment: take an earlier "
+            "date, a shorter horizon or more claims",
+        )
+    if beyond:
+        _logger.warning("%d %s day of the data and of enrolment: EVERYBODY IS CENSORED THERE", beyond, found)
+    elif unseen:
+        _logger.warning(
+            "%d %s service (last_day in quality_report.json): WHO HAS NO EVENT IS TAKEN AS OBSERVED WHILE ENROLLED. "
+            "If the data end there, ingest with the day of the extract (--extract-date)",
+            unseen,
+            found,
+        )
+    return last_enrollment_day
 
 
 def _select_and_draw(
