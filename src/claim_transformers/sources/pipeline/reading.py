@@ -23,6 +23,7 @@ from claim_transformers.sources.pipeline.archives import unpack
 from claim_transformers.sources.pipeline.contract import RawFile
 from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes
 from claim_transformers.sources.pipeline.records import find_records, write_readable
+from claim_transformers.sources.pipeline.untidy_text import count_untidy, tidy
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -167,9 +168,10 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[str, RawFile]:
     for column, known in names.items():
         if known in layout.columns:
             _check_type(path.name, column, schema.field(column).type)
-    facts = find_numeric_codes(path, path.name, _kinds_of(names, layout))
+    kinds = _kinds_of(names, layout)
+    facts, untidy = find_numeric_codes(path, path.name, kinds), _count_untidy(path, kinds)
     expressions = [
-        f"nullif({_as_text(column, facts)}, '') AS \"{_identifier(known)}\"" for column, known in names.items()
+        f"nullif({_as_text(column, facts, untidy)}, '') AS \"{_identifier(known)}\"" for column, known in names.items()
     ]
     select = (
         f"SELECT {', '.join(expressions + _filled_in(names, layout))}, $source_file AS source_file, "
@@ -184,7 +186,7 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[str, RawFile]:
         num_rows,
         print_of_file.num_bytes,
         print_of_file.sha256,
-        fixes=fixes | facts.fixes,
+        fixes=fixes | facts.fixes | _fixes_of(untidy),
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
     )
@@ -201,11 +203,22 @@ def _name_unused(names: Mapping[str, str], layout: Layout, facts: ColumnFacts) -
     return tuple(column for column, known in names.items() if column in facts.filled and known not in read)
 
 
-def _as_text(column: str, facts: ColumnFacts) -> str:
+def _count_untidy(path: Path, kinds: Mapping[str, str]) -> dict[str, int]:
+    """Untidy texts of all columns but ids, which are written in one way when rows are screened."""
+    return count_untidy(path, [name for name, kind in kinds.items() if kind != "id"])
+
+
+def _fixes_of(untidy: Mapping[str, int]) -> dict[str, int]:
+    return {"F_TEXT_FORM": sum(untidy.values())} if untidy else {}
+
+
+def _as_text(column: str, facts: ColumnFacts, untidy: Mapping[str, int]) -> str:
     """SQL of a column as text; a column of numbers that holds none, but NaN, is null."""
     if column not in facts.filled:
         return "CAST(NULL AS VARCHAR)"
     text = f'CAST("{_identifier(column)}" AS VARCHAR)'
+    if column in untidy:
+        text = tidy(text)
     return f"nullif(regexp_replace(trim({text}), '[.]0+$', ''), 'nan')" if column in facts.whole else text
 
 
@@ -245,8 +258,9 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         warnings["W_RAW_LINES"] = print_of_file.num_lines
     if not num_rows:
         warnings["W_NO_ROWS"] = 1
-    facts = find_numeric_codes(target, path.name, _kinds_of(names, layout))
-    expressions = [f'{_as_text(column, facts)} AS "{_identifier(known)}"' for column, known in names.items()]
+    kinds = _kinds_of(names, layout)
+    facts, untidy = find_numeric_codes(target, path.name, kinds), _count_untidy(target, kinds)
+    expressions = [f'{_as_text(column, facts, untidy)} AS "{_identifier(known)}"' for column, known in names.items()]
     row_no = "row_no" if rejects.num_rows else "file_row_number + 1 AS row_no"
     select = (
         f"SELECT {', '.join(expressions + _filled_in(names, layout))}, $source_file AS source_file, {row_no} "
@@ -258,7 +272,7 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         print_of_file.num_bytes,
         print_of_file.sha256,
         rejects=rejects if rejects.num_rows else None,
-        fixes=fixes | facts.fixes,
+        fixes=fixes | facts.fixes | _fixes_of(untidy),
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
     )
