@@ -53,7 +53,9 @@ def test_one_claim_number_of_two_payers_is_two_claims_and_of_two_patients_of_one
     rows, left = _ingest("tuva", write_tuva(tmp_path / "raw", pharmacy=drugs))
     assert [(row["patient_id"], row["data_source"]) for row in rows] == [("A", "x"), ("B", "y")]
     assert left == {}
-    drugs.append(pharmacy_claim("C", " 77", data_source="y\u00a0"))
+    # The claim of another patient is no later version either.
+    drugs.append(pharmacy_claim("C", " 77", data_source="y\u00a0", paid_date="2019-01-01"))
+    drugs[1]["paid_date"] = "2018-12-01"
     rows, left = _ingest("tuva", write_tuva(tmp_path / "raw", pharmacy=drugs))
     assert [row["patient_id"] for row in rows] == ["A"]
     assert left == {"R_CLAIM_SHARED": 2}

@@ -292,7 +292,7 @@ class Staging:
         """How many claims a load holds, and how many of them new rows hold again."""
         staged = self.connection.table(stage_table(load.source, load.table))
         held, new = (
-            part.select(**{name: clean_id(part[name]) for name in key}).distinct()
+            part.select(**{name: clean_id(part[name]).fill_null(part[name]) for name in key}).distinct()
             for part in (staged.filter(staged.load_id == load.load_id), rows)
         )
         num_held, num_again = (int(part.count().to_pyarrow().as_py()) for part in (held, held.semi_join(new, key)))

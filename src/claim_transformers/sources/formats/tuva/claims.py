@@ -53,7 +53,7 @@ _DIAGNOSIS_TYPE, _PROCEDURE_TYPE = "diagnosis_code_type", "procedure_code_type"
 _WORDS = {"inpatient": "IP", "outpatient": "OP", "professional": "CAR", "pharmacy": "RX"}
 _DATES_OF_CLAIM = ("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date")
 _DATES_OF_STAY = ("admission_date", "discharge_date")
-_LINE = ("data_source", "claim_id", "claim_line_number")
+_LINE = ("data_source", "person_id", "claim_id", "claim_line_number")
 _AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
 
 
@@ -182,8 +182,8 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
             CodeColumns(("discharge_disposition_code",), "DISP"),
         ),
         reversal=Reversal(
-            ("data_source", "person_id", *_DATES_OF_CLAIM[:3], "revenue_center_code", "hcpcs_code"),
-            _LINE[1:],
+            (*_LINE[:2], *_DATES_OF_CLAIM[:3], "revenue_center_code", "hcpcs_code"),
+            _LINE[2:],
             _AMOUNTS,
             ("service_unit_quantity",),
         ),
@@ -228,8 +228,8 @@ def stage_pharmacy_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTab
         ),
         code_columns=(CodeColumns(("ndc_code",), "NDC"),),
         reversal=Reversal(
-            ("data_source", "person_id", "dispensing_date", "ndc_code"),
-            _LINE[1:],
+            (*_LINE[:2], "dispensing_date", "ndc_code"),
+            _LINE[2:],
             _AMOUNTS,
             ("quantity", "days_supply"),
         ),
