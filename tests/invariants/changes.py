@@ -164,7 +164,15 @@ def swap_case(source: str, world: World, rng: np.random.Generator) -> World:
 
 
 def swap_words(source: str, world: World, rng: np.random.Generator) -> World:
-    words = ("gender", "claim_type", "diagnosis_code_type", "procedure_code_type", "drg_code_type", "race", "drg_type")
+    words: tuple[str, ...] = (
+        "gender",
+        "claim_type",
+        "diagnosis_code_type",
+        "procedure_code_type",
+        "drg_code_type",
+        "race",
+        "drg_type",
+    )
     words += ("admission_type", "admission_location", "discharge_location", "DML_IND", "FINAL_ACTION")
     return cells(lambda name, kind: name in words, str.swapcase)(source, world, rng)
 
@@ -358,10 +366,13 @@ def shared_number(source: str, world: World, rng: np.random.Generator) -> World:
 
 def _two_stays(world: World) -> tuple[str, str]:
     (medical,) = [table for table in world if table.name == "medical_claim"]
-    stays = sorted({(row["claim_start_date"], row["claim_id"]) for row in medical.rows if row.get("drg_code")})
-    patient = {row["claim_id"]: row["person_id"] for row in medical.rows}
-    own = [claim for _, claim in stays if patient[claim] == min(patient.values())]
-    return own[0], own[1]
+    stays = sorted(
+        (row["person_id"] or "", row["claim_start_date"] or "", row["claim_id"] or "")
+        for row in medical.rows
+        if row.get("drg_code")
+    )
+    first, second = list(dict.fromkeys(claim for _, _, claim in stays))[:2]
+    return first, second
 
 
 def leave_out(*columns: str) -> Callable[[str, World, Tables], Tables]:
