@@ -1,4 +1,4 @@
-"""The claims behind the visits of patients or examples, for people inside the boundary: visits hold no claim ids."""
+"""The claims behind visits, for people inside the boundary; neither patients nor examples hold their numbers."""
 
 from pathlib import Path
 
