@@ -149,7 +149,9 @@ def invented(source: str, world: World, outcome: Outcome) -> Iterator[str]:
                 part for cell in row.values() if cell for part in cell.split("\n")
             }
             for name in (*CLAIM_COLUMNS, PATIENT_COLUMN[source]):
-                of_claim[_trim(row.get(name) or "")] |= cells
+                # Where a quote is a letter it is one of the id, too.
+                for key in (_trim(row.get(name) or ""), (row.get(name) or "").strip()):
+                    of_claim[key] |= cells
     for name, rows in outcome.tables.items():
         if name != "patients":
             yield from (f"{name}.{column}" for row in rows for column in _invented(row, of_claim, world))

@@ -9,7 +9,7 @@ from invariants.raw_files import World
 from claim_transformers.codes.errors import ClaimDataError
 
 SOURCES = ("tuva", "synpuf", "cms-rif")
-SEED, NUM_WORLDS = 11, 40
+SEED, NUM_WORLDS = 11, 20
 
 
 def findings(source: str, seed: int, numbers: range) -> tuple[int, dict[int, str]]:
