@@ -19,6 +19,7 @@ def ingested(folder: Path, sizes: dict[str, int]) -> Path:
         table = random_patients(rows, seed, first=first)
         for name in ("death_day", "enrollment_start_day", "enrollment_end_day"):
             table = table.append_column(name, pa.nulls(rows, PATIENTS_SCHEMA.field(name).type))
+        table = table.append_column("visit_end_day", table["visit_day"])
         pq.write_table(
             table.select(PATIENTS_SCHEMA.names).cast(PATIENTS_SCHEMA), folder / "patients" / f"{split}-00000.parquet"
         )
