@@ -43,7 +43,7 @@ def test_sample_1_is_read_whole(folder: Path, tmp_path: Path) -> None:
     assert rows["pde_prefix.parquet"] == (4_973, 4_973)
     assert summary.report["totals"]["quarantined"] <= 2
     coverage = {(entry["table"], entry["system"]): entry for entry in summary.report["code_coverage"]}
-    assert coverage["inpatient", "ICD9CM"]["num_codes"] == 5_379
+    assert coverage["inpatient", "ICD9CM"]["num_codes"] == 5_491  # with the admitting diagnoses
     assert coverage["inpatient", "ICD9CM"]["occurrences_mapped_share"] == 1
     assert summary.patients is not None
     assert summary.patients.patients > 37_780

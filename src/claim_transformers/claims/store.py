@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from claim_transformers.codes.errors import ClaimDataError
 
-_FORMAT_VERSION = 2  # 2: patients have the ends of their visits
+FORMAT_VERSION = 2  # 2: patients have the ends of their visits
 MANIFEST = "manifest.json"
 _SUCCESS = "_SUCCESS"
 _ROWS_PER_GROUP = 1 << 17
@@ -92,10 +92,10 @@ def open_folder(path: str | Path) -> IngestedFolder:
     except json.JSONDecodeError as error:
         raise ClaimDataError("E_INCOMPLETE", f"expected JSON in {path / MANIFEST}, found something else") from error
     found = manifest.get("format_version") if isinstance(manifest, dict) else None
-    if found != _FORMAT_VERSION:
+    if found != FORMAT_VERSION:
         raise ClaimDataError(
             "E_FORMAT_VERSION",
-            f"expected format version {_FORMAT_VERSION} in {path / MANIFEST}, found {found!r}: ingest again",
+            f"expected format version {FORMAT_VERSION} in {path / MANIFEST}, found {found!r}: ingest again",
         )
     return IngestedFolder(path, manifest)
 
@@ -150,7 +150,7 @@ def write_folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write `manifest.json`, keys in a fixed order."""
-    content = json.dumps({"format_version": _FORMAT_VERSION, **facts}, indent=2, sort_keys=True) + "\n"
+    content = json.dumps({"format_version": FORMAT_VERSION, **facts}, indent=2, sort_keys=True) + "\n"
     (folder / MANIFEST).write_text(content, encoding="utf-8")
 
 

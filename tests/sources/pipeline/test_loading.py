@@ -206,6 +206,11 @@ def test_raw_files_are_ingested_once_per_content(tmp_path, cache, monkeypatch):
     load_claims("tuva", raw, cache_dir=cache)
     load_claims("tuva", raw, cache_dir=cache, max_quarantine_share=0.2)
     assert [options for _, options in calls] == [{}, {}, {"max_quarantine_share": 0.2}]
+    # A copy of another format of folders is none that this version can read.
+    with monkeypatch.context() as other:
+        other.setattr(loading, "_VERSION", "another")
+        load_claims("tuva", raw, cache_dir=cache)
+    assert len(calls) == 4
     load_claims("tuva", raw, out=tmp_path / "out", cache_dir=cache)
     assert (tmp_path / "out" / "_SUCCESS").exists()
     with pytest.raises(ValueError, match="found nothing there"):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from claim_transformers.claims.patient_files import schema_of
 from claim_transformers.claims.splits import DEFAULT_SALT, SPLITS, assert_disjoint
-from claim_transformers.claims.store import MANIFEST, IngestedFolder, open_folder
+from claim_transformers.claims.store import FORMAT_VERSION, MANIFEST, IngestedFolder, open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.registry import sources
 from claim_transformers.version import __version__
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _INGESTED = "claims"
 _COHORT = "cohort"
 _CACHE_FOLDER = "claim_transformers"
+# A folder of the cache that this version cannot read is never found again.
+_VERSION = f"{__version__}/{FORMAT_VERSION}"
 _BYTES_PER_READ = 1 << 20
 
 
@@ -160,7 +162,7 @@ def _ingest(
     elif path is not None and not Path(path).exists():
         raise ValueError(f"expected raw files of the source {source!r} at {path}, found nothing there")
     if out is None:
-        out = cache / "ingested" / _digest(source, __version__, options, [] if path is None else _files(Path(path)))
+        out = cache / "ingested" / _digest(source, _VERSION, options, [] if path is None else _files(Path(path)))
         if (out / MANIFEST).exists() and not options.get("overwrite"):
             return open_folder(out)
     ingest(source, path, out, **options)
