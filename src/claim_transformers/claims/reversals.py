@@ -74,7 +74,7 @@ def find_reversals(
         ...      "row_no": [1, 2, 3, 4]}
         ... ))
         >>> negative = rows.filter(is_negative(rows, ["PAID"])).select("source_file", "row_no")
-        >>> pairs = find_reversals(connection, rows, negative, Reversal((), ("C",), ("PAID",)), {})
+        >>> pairs = find_reversals(connection, rows, negative, Reversal(("C",), (), ("PAID",)), {})
         >>> sorted(fetch(connection, pairs)["row_no"].to_pylist())
         [1, 2]
     """
