@@ -304,13 +304,16 @@ def _procedures(rows: ir.Table, layout: FileLayout) -> ir.ArrayValue:
 
 
 def _modifiers(rows: ir.Table, layout: FileLayout) -> ir.ArrayValue:
-    modifiers = [rows[name].upper() for name in layout.find("hcpcs_modifiers")]
-    glued = f"{layout.find('hcpcs_code')[0]}_modifiers"
+    """List the modifiers of the columns and those glued to a code; null where the layout has no columns of them."""
+    modifiers = [rows[name] for name in layout.find("hcpcs_modifiers")]
+    has_columns, glued = bool(modifiers), f"{layout.find('hcpcs_code')[0]}_modifiers"
     if glued in rows.columns:
         modifiers = [*(rows[glued].substr(start, 2).nullif("") for start in (0, 2)), *modifiers]
     if not modifiers:
         return ibis.null("array<string>")
-    return ibis.array(modifiers).filter(lambda modifier: modifier.notnull())
+    found = ibis.array(modifiers).filter(lambda modifier: modifier.notnull())
+    # Codes of other patients do not decide whether a list is null.
+    return found if has_columns else ibis.ifelse(rows[glued].notnull(), found, ibis.null("array<string>"))
 
 
 def _to_rx_claims(rows: ir.Table, layout: FileLayout) -> ir.Table:
