@@ -20,8 +20,6 @@ from invariants.ingest_worlds import Outcome, Rows
 from invariants.raw_files import QUOTED_SOURCES, RAW_LINE, RawTable, Row, World, kinds_of
 
 TEN = 10
-# Columns in which a fault is known to end the load or to be taken for a value.
-_SPARED = {"synpuf": ("SEGMENT", "YEAR")}
 # By kind of column, divided by tildes; the first is an empty cell.
 _FAULTS = {
     "id": f"~ ~{NBSP}~NULL~0000000000~1.2E+10~[MASK]~\u202e123",
@@ -67,8 +65,7 @@ def _dirty(source: str, table: RawTable, rng: np.random.Generator) -> RawTable:
     rows: list[Row] = [dict(row) for row in table.rows]
     for _ in range(int(rng.integers(1, 7)) if rows else 0):
         place = int(rng.integers(len(rows)))
-        spared = _SPARED.get(source, ())
-        row, column = rows[place], str(rng.choice([name for name in table.columns if name not in spared]))
+        row, column = rows[place], str(rng.choice(table.columns))
         fault = rng.choice(("cell", "cell", "cell", "cell", "rare"))
         if fault == "cell":
             row[column] = str(rng.choice(_FAULTS[kinds[column]].split("~")))

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from claim_transformers.sources.pipeline.numeric_codes import is_text
 
 # Longer flags are words, such as a code type.
-_MAX_FLAG, _MODIFIER = 2, "[A-Z0-9]{2}"
+_MAX_FLAG, _MODIFIER = 2, "[A-Za-z0-9]{2}"
 # Blanks and control characters of Unicode, and characters without width.
 _BLANKS = (
     "".join(
@@ -52,7 +52,7 @@ class UntidyText:
         if kind == "flag":
             written = f"CASE WHEN length({trimmed}) <= {_MAX_FLAG} THEN upper({trimmed}) ELSE {trimmed} END"
         elif kind == "modifier":
-            written = f"CASE WHEN regexp_full_match(upper({trimmed}), '{_MODIFIER}') THEN upper({trimmed}) END"
+            written = f"CASE WHEN regexp_full_match({trimmed}, '{_MODIFIER}') THEN upper({trimmed}) END"
         return f"CASE WHEN lower({trimmed}) IN ({words}) THEN NULL ELSE {written} END"
 
 
@@ -90,14 +90,14 @@ def _count(values: pa.Array, kind: str) -> dict[str, int]:
     texts = encoded.dictionary.cast(pa.string())
     written = pc.utf8_trim(texts, _BLANKS)
     is_nothing = pc.is_in(pc.utf8_lower(written), pa.array(_NO_VALUES))
-    is_lost = pa.array([False] * len(texts))
+    is_lost = pa.array([False] * len(texts), pa.bool_())
     if kind == "flag":
         is_short = pc.less_equal(pc.utf8_length(written), _MAX_FLAG)
         written = pc.if_else(is_short, pc.utf8_upper(written), written)
     elif kind == "modifier":
-        written = pc.utf8_upper(written)
         is_form = pc.match_substring_regex(written, f"^{_MODIFIER}$")
         is_lost = pc.invert(pc.or_(is_form, is_nothing))
+        written = pc.utf8_upper(written)
     is_changed = pc.and_not(pc.or_(pc.not_equal(written, texts), is_nothing), is_lost)
     found = {"F_TEXT_FORM": is_changed, "F_MODIFIER": is_lost}
     return {
