@@ -83,6 +83,11 @@ def parse_amount(text: ir.StringValue) -> ir.DecimalValue:
     return plain.try_cast("decimal(12, 2)")
 
 
+def subtract_share(cost: ir.DecimalValue, share: ir.DecimalValue) -> ir.DecimalValue:
+    """What is left of a cost without the share of somebody else, null if it does not fit an amount."""
+    return (cost - share).try_cast("decimal(12, 2)")
+
+
 def parse_number(text: ir.StringValue, number_type: Literal["float32", "int16", "int32"]) -> ir.NumericValue:
     """Read a count or a quantity: a plain decimal that fits the type, or null."""
     plain = ibis.ifelse(text.re_search(_AMOUNT_PATTERN), text, ibis.null("string"))

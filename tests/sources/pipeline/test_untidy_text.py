@@ -27,7 +27,9 @@ def _stage(tmp_path: Path, rows: list[dict[str, str | None]], form: str) -> tupl
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     staged, (file,) = stage_files(connect(threads=1), [(path, LAYOUT)], scratch, name="rows")
-    return fetch(staged.get_backend(), staged.select(*KINDS, "row_no").order_by("row_no")).to_pylist(), dict(file.fixes)
+    return fetch(staged.get_backend(), staged.select(*KINDS, "row_no").order_by("row_no")).to_pylist(), dict(
+        file.fixes
+    )
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "dictionaries"])

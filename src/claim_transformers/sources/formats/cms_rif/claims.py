@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
-from claim_transformers.claims.fields import clean_id, parse_amount, parse_date, parse_number
+from claim_transformers.claims.fields import clean_id, parse_amount, parse_date, parse_number, subtract_share
 from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
@@ -324,7 +324,7 @@ def _to_rx_claims(rows: ir.Table, layout: FileLayout) -> ir.Table:
     cost = parse_amount(raw("allowed_amount"))
     if layout.find("paid_amount.patient_share"):
         # CCW: the gross cost of the drug, of which the patient pays a share; DE-SynPUF is read the same way.
-        paid = cost - parse_amount(raw("paid_amount.patient_share"))
+        paid = subtract_share(cost, parse_amount(raw("paid_amount.patient_share")))
     else:
         paid = parse_amount(raw("paid_amount"))
     paid_day = [parse_date(rows[day_of(name)], DATES) for name in layout.find("paid_date")]

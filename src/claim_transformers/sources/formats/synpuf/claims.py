@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import ibis
 
 from claim_transformers.claims.engine import materialize
-from claim_transformers.claims.fields import DateFormat, clean_id, parse_amount, parse_date, parse_number
+from claim_transformers.claims.fields import (
+    DateFormat,
+    clean_id,
+    parse_amount,
+    parse_date,
+    parse_number,
+    subtract_share,
+)
 from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
@@ -300,7 +307,7 @@ def stage_prescriptions(connection: Backend, paths: Sequence[Path], scratch: Pat
             quantity=parse_number(rows.QTY_DSPNSD_NUM, "float32"),
             days_supply=parse_number(rows.DAYS_SUPLY_NUM, "int16"),
             # Codebook: the total cost of the drug, of which the patient pays a part.
-            paid_amount=cost - parse_amount(rows.PTNT_PAY_AMT),
+            paid_amount=subtract_share(cost, parse_amount(rows.PTNT_PAY_AMT)),
             allowed_amount=cost,
         )
 
