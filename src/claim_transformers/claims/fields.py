@@ -85,7 +85,7 @@ def parse_amount(text: ir.StringValue) -> ir.DecimalValue:
 
 def subtract_share(cost: ir.DecimalValue, share: ir.DecimalValue) -> ir.DecimalValue:
     """What is left of a cost without the share of somebody else, null if it does not fit an amount."""
-    return (cost - share).try_cast("decimal(12, 2)")
+    return (cost.cast("decimal(18, 2)") - share).try_cast("decimal(12, 2)")
 
 
 def parse_number(text: ir.StringValue, number_type: Literal["float32", "int16", "int32"]) -> ir.NumericValue:
