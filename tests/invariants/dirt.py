@@ -7,6 +7,7 @@ What a dirty table may become is judged from its raw cells by rules of its own, 
 import datetime as dt
 import itertools
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -146,7 +147,13 @@ def repeated_keys(rows: Rows) -> int:
 def _invented(row: dict[str, Any], of_claim: dict[str, set[str]], world: World) -> Iterator[str]:
     prefix = next(cell for cell in _ids_of(world))[:5]
     key = row.get("claim_id", row["patient_id"])
-    cells = of_claim.get(prefix + key) or of_claim.get(prefix + key.rpartition("-")[0]) or of_claim.get(key) or set()
+    # In RIF a quote is a letter of the number, and the claim type stands behind it.
+    cells = (
+        of_claim.get(_trim(key.rpartition("-")[0]))
+        or of_claim.get(prefix + key)
+        or of_claim.get(prefix + key.rpartition("-")[0])
+        or of_claim.get(key)
+    )
     if not cells:
         yield "claim_id" if "claim_id" in row else "patient_id"
         return
@@ -179,7 +186,8 @@ def _ids_of(world: World) -> Iterator[str]:
 
 
 def _trim(cell: str) -> str:
-    return cell.replace(NBSP, " ").strip().strip('"').strip()
+    visible = "".join(character for character in cell if unicodedata.category(character) != "Cf")
+    return visible.replace(NBSP, " ").strip().strip('"').strip()
 
 
 def _code(cell: str) -> str:

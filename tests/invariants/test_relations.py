@@ -8,7 +8,6 @@ import pytest
 from _pytest.mark import ParameterSet
 from invariants.clean_worlds import clean_world
 from invariants.ingest_worlds import NOBODY, Outcome, difference, ingest_worlds
-from invariants.not_yet import NOT_YET
 from invariants.raw_files import SOURCES, World
 from invariants.relations import ABSURD, RELATIONS, TOGETHER, Relation
 
@@ -72,16 +71,10 @@ def _cases() -> list[ParameterSet]:
             marks.append(pytest.mark.skip(reason="its reader is that of tuva; make fuzz asks all of both"))
         elif source in relation.left_out:
             marks.append(pytest.mark.skip(reason=relation.left_out[source]))
-        sources, reason = NOT_YET.get(relation.name, ((), ""))
-        if source in sources:
-            marks.append(pytest.mark.xfail(strict=True, reason=reason))
         cases.append(pytest.param(relation, source, id=f"{relation.name}-{source}", marks=marks))
     return cases
 
 
 @pytest.mark.parametrize(("relation", "source"), _cases())
 def test_the_tables_timelines_and_labels_are_the_same_when(relation: Relation, source: str) -> None:
-    # What does not hold alone either is known already.
-    is_known = source in NOT_YET.get(relation.name, ((), ""))[0]
-    group = group_of(relation.group, source)
-    assert not (verdict(relation, source, SEED, group) if is_known else check(relation, source, SEED))
+    assert not check(relation, source, SEED)

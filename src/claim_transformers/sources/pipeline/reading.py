@@ -208,7 +208,7 @@ def _as_text(column: str, facts: ColumnFacts, untidy: UntidyText) -> str:
     if column not in facts.filled:
         return "CAST(NULL AS VARCHAR)"
     text = untidy.tidy(column, f'CAST("{_identifier(column)}" AS VARCHAR)')
-    return f"nullif(regexp_replace(trim({text}), '[.]0+$', ''), 'nan')" if column in facts.whole else text
+    return f"nullif(regexp_replace({text}, '[.]0+$', ''), 'nan')" if column in facts.whole else text
 
 
 def _check_type(file: str, column: str, found: pa.DataType) -> None:

@@ -300,7 +300,7 @@ def test_a_sex_that_the_codebook_lacks_is_counted_and_null(connection, tmp_path:
         "male",
         "female",
     ]
-    assert dict(ledger.entry("beneficiary_2018.csv", "NONE").fixes) == {"F_SEX_NULL": 1}
+    assert dict(ledger.entry("beneficiary_2018.csv", "NONE").fixes) == {"F_SEX_NULL": 1, "F_TEXT_FORM": 1}
 
 
 def test_another_version_of_the_layout_is_a_file(connection, tmp_path: Path) -> None:

@@ -241,8 +241,8 @@ def test_denied_lines_leave_a_carrier_claim_and_a_claim_of_denied_lines_is_dropp
         rows = sorted((line["claim_id"], line["claim_line_number"]) for line in pq.read_table(file).to_pylist())
         found[name] = (entry["rows_out"], entry["drop_reasons"], entry["fixes"], rows)
     paid = [("K1", 1), ("K1", 3), ("K3", 1), ("K3", 3)]
-    assert found["out"] == (2, {"D_DENIED": 1}, {"F_DENIED_LINE": 1}, paid)
-    assert found["kept"] == (3, {}, {}, sorted([*paid, ("K1", 2), ("K2", 1), ("K2", 3)]))
+    assert found["out"] == (2, {"D_DENIED": 1}, {"F_DENIED_LINE": 1, "F_TEXT_FORM": 1}, paid)
+    assert found["kept"] == (3, {}, {"F_TEXT_FORM": 1}, sorted([*paid, ("K1", 2), ("K2", 1), ("K2", 3)]))
     assert summary.report["denials"] == {"carrier": [f"LINE_PRCSG_IND_CD_{number}" for number in range(1, 14)]}
 
 

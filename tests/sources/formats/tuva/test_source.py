@@ -230,7 +230,7 @@ def test_a_gender_that_tuva_does_not_document_is_null_and_counted(tmp_path: Path
     people = [eligibility(f"P{number}", gender=gender) for number, gender in enumerate(genders)]
     folder = write_tuva(tmp_path / "raw", medical=[medical_claim("P0")], people=people)
     (entry,) = _entries(_report(folder, tmp_path / "out"), "eligibility.csv").values()
-    assert entry["fixes"] == {"F_SEX_NULL": 3}
+    assert entry["fixes"] == {"F_SEX_NULL": 3, "F_TEXT_FORM": 2}
     (file,) = open_folder(tmp_path / "out").table_files("eligibility")
     found = {row["patient_id"]: row["gender"] for row in pq.read_table(file).to_pylist()}
     assert [found[f"P{number}"] for number in range(9)] == ["female", "female", "male", "male", *[None] * 5]
@@ -316,7 +316,7 @@ def test_groups_of_two_groupers_are_two_codes(tmp_path: Path) -> None:
     ]
     report = _report(write_tuva(tmp_path / "raw", medical=claims), tmp_path / "out")
     (entry,) = _entries(report, "medical_claim.csv").values()
-    assert entry["fixes"] == {"F_DRG_TYPE": 2}
+    assert entry["fixes"] == {"F_DRG_TYPE": 2, "F_TEXT_FORM": 1}
     assert {system: report["codes"][system]["occurrences"] for system in ("DRG", "APRDRG")} == {"DRG": 2, "APRDRG": 2}
     folder = open_folder(tmp_path / "out")
     lines = pq.read_table(folder.table_files("claim_line")[0]).to_pylist()
