@@ -37,11 +37,11 @@ class UntidyText:
 
     Args:
         kinds (`Mapping[str, str]`): Their types in the layout.
-        fixes (`Mapping[str, int]`): What the report says of them.
+        fixes (`dict[str, int]`): What the report says of them.
     """
 
     kinds: Mapping[str, str]
-    fixes: Mapping[str, int]
+    fixes: dict[str, int]
 
     def tidy(self, column: str, text: str) -> str:
         """SQL of the text of a column in its one writing, null where it stands for nothing."""
