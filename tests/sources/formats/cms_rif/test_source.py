@@ -483,3 +483,17 @@ def test_flags_and_modifiers_in_small_letters_are_those_in_capitals(tmp_path: Pa
         )
     assert out[str.upper] == out[str.lower]
     assert [line["hcpcs_modifiers"] for line in out[str.lower][0]] == [["TC"], None]
+
+
+def test_values_of_an_own_layout_may_be_written_in_small_letters(connection, tmp_path: Path) -> None:
+    own = tmp_path / "layouts"
+    own.mkdir()
+    content = yaml.safe_load((SOURCE.layouts / "beneficiary.yaml").read_text(encoding="utf-8"))
+    content["enrollment"]["entitled"], content["values"]["BENE_RACE_CD"] = ["y"], {"w": "white"}
+    (own / "beneficiary.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    people = [beneficiary(months="y" * 12, BENE_RACE_CD="w"), beneficiary("P2", months="n" * 12, BENE_RACE_CD="W")]
+    lines = sorted(_screen(connection, tmp_path, layouts=own, beneficiary=people), key=lambda line: line["patient_id"])
+    assert [(line["enrollment_start_date"], line["race"]) for line in lines] == [
+        (dt.date(2018, 1, 1), "white"),
+        (None, "white"),
+    ]
