@@ -77,12 +77,10 @@ def test_cents_survive_where_a_float_loses_them(connection) -> None:
     assert [str(x) for x in _apply(connection, ["9999999.99", "-0.01"], parse_amount)] == ["9999999.99", "-0.01"]
 
 
-def test_numbers_beyond_their_type_are_null(connection) -> None:
-    assert _apply(connection, ["32767", "32768", "30.0"], lambda column: parse_number(column, "int16")) == [
-        32767,
-        None,
-        30,
-    ]
+def test_numbers_beyond_their_type_and_parts_of_whole_ones_are_null(connection) -> None:
+    texts = ["32767", "32768", "30.0", "1.5", "-0.4", "1e2"]
+    assert _apply(connection, texts, lambda column: parse_number(column, "int16")) == [32767, None, 30, *[None] * 3]
+    assert _apply(connection, ["1.5"], lambda column: parse_number(column, "float32")) == [1.5]
 
 
 @pytest.mark.parametrize(

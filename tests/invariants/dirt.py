@@ -7,6 +7,7 @@ What a dirty table may become is judged from its raw cells by rules of its own, 
 import datetime as dt
 import itertools
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,12 +21,9 @@ from invariants.ingest_worlds import Outcome, Rows
 from invariants.raw_files import QUOTED_SOURCES, RAW_LINE, RawTable, Row, World, kinds_of
 
 TEN = 10
-# Columns in which a fault is known to end the load or to be taken for a value.
-_SPARED = {"synpuf": ("SEGMENT", "YEAR")}
 # By kind of column, divided by tildes; the first is an empty cell.
 _FAULTS = {
-    # Not yet a no-break space: it stays, and is the id of a person or a claim.
-    "id": "~ ~NULL~0000000000~1.2E+10~[MASK]~\u202e123",
+    "id": f"~ ~{NBSP}~NULL~0000000000~1.2E+10~[MASK]~\u202e123",
     "date": "~00000000~0000-00-00~19000101~1900-01-01~99991231~9999-12-31~2016-02-30~20160230~30-FEB-2016~31-DEC-9999"
     "~01/02/2016~2016-3-1~ 2016-03-01~NULL~1800-01-01~18000101~42430~01-JAN-1800~2199-12-31~21991231~31-DEC-2199"
     "~2016-03-01T00:00:00Z~2016-03-01 12:00:00",
@@ -57,9 +55,9 @@ def dirty_world(source: str, seed: int, number: int) -> World:
     tables = []
     for table in clean_world(source, int(rng.integers(1 << 30)), number):
         columns = [*table.columns, *(["loaded_by"] if is_wider else [])]
-        ordered = tuple(np.random.default_rng(order).permutation(columns).tolist())
+        columns = tuple(np.random.default_rng(order).permutation(columns).tolist())
         part = f"t{number // TEN:04d}"
-        tables.append(replace(_dirty(source, table, rng), columns=ordered, part=part).with_form(**form))
+        tables.append(replace(_dirty(source, table, rng), columns=columns, part=part).with_form(**form))
     return tuple(tables)
 
 
@@ -68,8 +66,7 @@ def _dirty(source: str, table: RawTable, rng: np.random.Generator) -> RawTable:
     rows: list[Row] = [dict(row) for row in table.rows]
     for _ in range(int(rng.integers(1, 7)) if rows else 0):
         place = int(rng.integers(len(rows)))
-        spared = _SPARED.get(source, ())
-        row, column = rows[place], str(rng.choice([name for name in table.columns if name not in spared]))
+        row, column = rows[place], str(rng.choice(table.columns))
         fault = rng.choice(("cell", "cell", "cell", "cell", "rare"))
         if fault == "cell":
             row[column] = str(rng.choice(_FAULTS[kinds[column]].split("~")))
@@ -106,8 +103,7 @@ def _rare(
     text = "".join(other or "" for other in row.values())
     if fault == "quote" and "\n" not in text:
         row[column] = str(rng.choice((f'"{cell}', f'{cell}"', f'{cell[:2]}"{cell[2:]}', '"', '""', f'"{cell}"x')))
-    # Not yet in codes: a blank one stays a code where no other code of its columns has to be rewritten.
-    if fault == "break" and source in QUOTED_SOURCES and '"' not in text and kinds[column] != "code":
+    if fault == "break" and source in QUOTED_SOURCES and '"' not in text:
         row[column] = f'"{cell}\n{cell}"'
     if fault == "byte":
         row[column] = f"{cell}\udcff"
@@ -118,21 +114,9 @@ def _rare(
 
 # ---- What may come of it ----
 
-_CODES: tuple[str, ...] = (
-    "hcpcs_code",
-    "drg_code",
-    "revenue_center_code",
-    "place_of_service_code",
-    "discharge_disposition_code",
-)
+_CODES = ("hcpcs_code", "drg_code", "revenue_center_code", "place_of_service_code", "discharge_disposition_code")
 _CODES += ("ndc_code", "admit_source_code", "admit_type_code")
-_DATES: tuple[str, ...] = (
-    "claim_start_date",
-    "claim_end_date",
-    "claim_line_start_date",
-    "claim_line_end_date",
-    "admission_date",
-)
+_DATES = ("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date", "admission_date")
 _DATES += ("discharge_date", "paid_date", "dispensing_date", "birth_date", "death_date")
 _AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
 _IDS = ("rendering_npi", "billing_npi", "facility_npi", "source_member_id")
@@ -149,9 +133,7 @@ def invented(source: str, world: World, outcome: Outcome) -> Iterator[str]:
                 part for cell in row.values() if cell for part in cell.split("\n")
             }
             for name in (*CLAIM_COLUMNS, PATIENT_COLUMN[source]):
-                # Where a quote is a letter it is one of the id, too.
-                for key in (_trim(row.get(name) or ""), (row.get(name) or "").strip()):
-                    of_claim[key] |= cells
+                of_claim[_trim(row.get(name) or "")] |= cells
     for name, rows in outcome.tables.items():
         if name != "patients":
             yield from (f"{name}.{column}" for row in rows for column in _invented(row, of_claim, world))
@@ -165,12 +147,12 @@ def repeated_keys(rows: Rows) -> int:
 def _invented(row: dict[str, Any], of_claim: dict[str, set[str]], world: World) -> Iterator[str]:
     prefix = next(cell for cell in _ids_of(world))[:5]
     key = row.get("claim_id", row["patient_id"])
+    # In RIF a quote is a letter of the number, and the claim type stands behind it.
     cells = (
-        of_claim.get(prefix + key)
+        of_claim.get(_trim(key.rpartition("-")[0]))
+        or of_claim.get(prefix + key)
         or of_claim.get(prefix + key.rpartition("-")[0])
         or of_claim.get(key)
-        or of_claim.get(key.rpartition("-")[0])
-        or set()
     )
     if not cells:
         yield "claim_id" if "claim_id" in row else "patient_id"
@@ -198,12 +180,14 @@ def _invented(row: dict[str, Any], of_claim: dict[str, set[str]], world: World) 
 
 
 def _ids_of(world: World) -> Iterator[str]:
-    cells = (cell for table in world for row in table.rows for cell in row.values() if cell)
-    return (cell for cell in cells if re.fullmatch(r"1\d{8}", cell))
+    yield from (
+        cell for table in world for row in table.rows for cell in row.values() if re.fullmatch(r"1\d{8}", cell or "")
+    )
 
 
 def _trim(cell: str) -> str:
-    return cell.replace(NBSP, " ").strip().strip('"').strip()
+    visible = "".join(character for character in cell if unicodedata.category(character) != "Cf")
+    return visible.replace(NBSP, " ").strip().strip('"').strip()
 
 
 def _code(cell: str) -> str:

@@ -87,7 +87,8 @@ def _ingest(source: str, folder: Path, *, shards: int | None = None, **options: 
         options = {"threads": 1, **options}
     summary = ingest(source, folder / "raw", folder / "out", **options)
     if shards is not None:
-        write_patients(folder / "out", shards=shards)
+        silent = {"mimic3"} & {source}
+        write_patients(folder / "out", source=source, without_enrollment=silent, shards=shards)
     return summary.report["files"]
 
 

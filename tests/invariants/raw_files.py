@@ -71,7 +71,8 @@ World = tuple[RawTable, ...]
 
 def kinds_of(source: str, table: str) -> dict[str, str]:
     """Type of every raw column of a table: id, code, text, date, amount or number."""
-    return {name: column.kind for column in LAYOUTS[source][table].columns for name in column.names}
+    kinds = {name: column.kind for column in LAYOUTS[source][table].columns for name in column.names}
+    return {name: "code" if kind in ("icd", "flag", "modifier") else kind for name, kind in kinds.items()}
 
 
 def write_table(source: str, table: RawTable, stem: str, folder: Path) -> str:

@@ -192,6 +192,7 @@ RELATIONS = (
     Relation("empty_codes_are_null_words", fill_nulls("code"), {"meds": "its columns are filled"}),
     Relation("empty_amounts_and_numbers_are_null_words", fill_nulls("amount", "number"), _NO_AMOUNTS),
     Relation("empty_dates_are_null_words", fill_nulls("date"), {"meds": "it has times"}),
+    Relation("empty_words_are_null_words", fill_nulls("text"), {"meds": "its columns are filled"}),
     Relation("rows_of_nobody_are_added", nobody),
     Relation(
         "claims_are_renamed",

@@ -6,10 +6,8 @@ from functools import cache
 import numpy as np
 import pytest
 from _pytest.mark import ParameterSet
-from invariants.changes import Tables
 from invariants.clean_worlds import clean_world
 from invariants.ingest_worlds import NOBODY, Outcome, difference, ingest_worlds
-from invariants.not_yet import NOT_YET
 from invariants.raw_files import SOURCES, World
 from invariants.relations import ABSURD, RELATIONS, TOGETHER, Relation
 
@@ -39,17 +37,6 @@ def group_of(name: str, source: str) -> tuple[Relation, ...]:
     return tuple(relation for relation in RELATIONS if relation.group == name and source not in relation.left_out)
 
 
-def no_empty_lists(tables: Tables) -> Tables:
-    """An empty list of modifiers as none."""
-    return {
-        name: [
-            row | {"hcpcs_modifiers": row["hcpcs_modifiers"] or None} if "hcpcs_modifiers" in row else row
-            for row in rows
-        ]
-        for name, rows in tables.items()
-    }
-
-
 def verdict(relation: Relation, source: str, seed: int, group: tuple[Relation, ...]) -> str:
     """What does not hold, in a few words; empty if all does."""
     number = RELATIONS.index(relation) + 1
@@ -62,9 +49,6 @@ def verdict(relation: Relation, source: str, seed: int, group: tuple[Relation, .
     base = load(source, group_of(TOGETHER, source), seed)[1][0]
     assert base.tables["patients"]
     expected, after = relation.expected(base.tables), relation.undo(found.tables)
-    if relation.group not in (TOGETHER, "alone"):
-        # Which of the two it is depends on others, see `NOT_YET`.
-        expected, after = no_empty_lists(expected), no_empty_lists(after)
     if text := difference(*(relation.view(source, world, tables) for tables in (expected, after))):
         return text
     if found.counts[NOBODY] or not relation.counts(source, world, found):
@@ -87,16 +71,10 @@ def _cases() -> list[ParameterSet]:
             marks.append(pytest.mark.skip(reason="its reader is that of tuva; make fuzz asks all of both"))
         elif source in relation.left_out:
             marks.append(pytest.mark.skip(reason=relation.left_out[source]))
-        sources, reason = NOT_YET.get(relation.name, ((), ""))
-        if source in sources:
-            marks.append(pytest.mark.xfail(strict=True, reason=reason))
         cases.append(pytest.param(relation, source, id=f"{relation.name}-{source}", marks=marks))
     return cases
 
 
 @pytest.mark.parametrize(("relation", "source"), _cases())
 def test_the_tables_timelines_and_labels_are_the_same_when(relation: Relation, source: str) -> None:
-    # What does not hold alone either is known already.
-    is_known = source in NOT_YET.get(relation.name, ((), ""))[0]
-    group = group_of(relation.group, source)
-    assert not (verdict(relation, source, SEED, group) if is_known else check(relation, source, SEED))
+    assert not check(relation, source, SEED)

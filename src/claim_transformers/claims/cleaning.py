@@ -33,7 +33,7 @@ def write_canonically(rows: ir.Table, column: str, kinds: _Kinds) -> ir.Value:
     if kind in ("amount", "number"):
         number = text.try_cast("float64")
         return ibis.struct({"number": number, "word": ibis.ifelse(number.isnull(), clean_word(text), None)})
-    if kind == "code":
+    if kind in ("code", "icd"):
         return clean_word(text.replace(".", ""))
     return clean_word(text).re_replace(_MIDNIGHT, "") if kind in ("date", "time") else clean_word(text)
 

@@ -25,7 +25,7 @@ FILLER_DATES = (
 _EARLIEST_DATE, _LATEST_DATE = "1850-01-01", "2200-12-31"
 # No filler lies between these two, and nearly every date does.
 _FIRST_USUAL_DATE, _LAST_USUAL_DATE = "1900-01-02", "2050-12-30"
-_AMOUNT_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$"
+_AMOUNT_PATTERN, _WHOLE_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$", r"^-?[0-9]{1,10}(\.0+)?$"
 # Words that systems write where nobody is known, in lower case.
 _NO_IDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "none", "nil", "unknown", "unk", "missing")
 _MAX_NO_ID = max(map(len, _NO_IDS))
@@ -83,9 +83,15 @@ def parse_amount(text: ir.StringValue) -> ir.DecimalValue:
     return plain.try_cast("decimal(12, 2)")
 
 
+def subtract_share(cost: ir.DecimalValue, share: ir.DecimalValue) -> ir.DecimalValue:
+    """What is left of a cost without the share of somebody else, null if it does not fit an amount."""
+    return (cost.cast("decimal(18, 2)") - share).try_cast("decimal(12, 2)")
+
+
 def parse_number(text: ir.StringValue, number_type: Literal["float32", "int16", "int32"]) -> ir.NumericValue:
-    """Read a count or a quantity: a plain decimal that fits the type, or null."""
-    plain = ibis.ifelse(text.re_search(_AMOUNT_PATTERN), text, ibis.null("string"))
+    """Read a count or a quantity: a plain decimal that fits the type, a whole one if the type is, or null."""
+    pattern = _AMOUNT_PATTERN if number_type == "float32" else _WHOLE_PATTERN
+    plain = ibis.ifelse(text.re_search(pattern), text, ibis.null("string"))
     return plain.try_cast("float64").try_cast(number_type)
 
 

@@ -54,9 +54,9 @@ def join_stays(
         >>> [[(claim["data_source"], claim["claim_id"]) for claim in stay] for stay in stays]
         [[('x', '1'), ('y', '2')], [('x', '2')]]
     """
-    if max_gap_days < -1 or interim_gap_days < max_gap_days:
+    if max_gap_days < 0 or interim_gap_days < max_gap_days:
         raise ValueError(
-            "expected max_gap_days >= -1 and interim_gap_days >= max_gap_days, "
+            "expected max_gap_days >= 0 and interim_gap_days >= max_gap_days, "
             f"found {max_gap_days} and {interim_gap_days}"
         )
     if not claim_types:

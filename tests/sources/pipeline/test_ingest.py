@@ -251,7 +251,7 @@ def test_a_folder_below_a_file_cannot_be_written(tmp_path: Path) -> None:
 def test_amounts_that_are_no_decimals_become_null_and_are_counted(tmp_path: Path) -> None:
     claims = [medical_claim(paid_amount=text, claim=f"M{n}") for n, text in enumerate(["$1,234.50", "NaN", "1.00"])]
     summary = _run("tuva", write_tuva(tmp_path / "raw", medical=claims), tmp_path / "out")
-    assert _entry(summary, "medical_claim.csv")["fixes"] == {"F_AMOUNT_NULL": 2}
+    assert _entry(summary, "medical_claim.csv")["fixes"] == {"F_AMOUNT_NULL": 1, "F_TEXT_FORM": 1}
     amounts = _table(tmp_path / "out", "claim_line")["paid_amount"].to_pylist()
     assert [None if amount is None else str(amount) for amount in amounts] == [None, None, "1.00"]
 

@@ -120,7 +120,7 @@ def test_a_flag_may_be_a_number(connection, tmp_path: Path, number: pa.Array) ->
 def test_flags_that_were_floats_lose_the_point_and_are_counted(connection, tmp_path: Path) -> None:
     flags = {"CLAIM": pa.array(["a", "b", "c"]), "SEX": pa.array(["1.0", None, "10.0 "])}
     rows, file = _stage(connection, tmp_path, flags, as_text=True)
-    assert (rows["SEX"].to_pylist(), file.fixes) == (["1", None, "10"], {"F_CODE_FORM": 2})
+    assert (rows["SEX"].to_pylist(), file.fixes) == (["1", None, "10"], {"F_CODE_FORM": 2, "F_TEXT_FORM": 1})
 
 
 @pytest.mark.parametrize("as_text", [True, False], ids=["delimited", "parquet"])

@@ -20,8 +20,9 @@ The layout files of a format are in its folder, `sources/formats/<name>/layouts`
 | `columns` | `NAME: type` or, for all of them, `NAME: [type, field]`; `NAME: [type, unused, why]` for one not read |
 
 `<1..25>` and `<JAN..DEC>` in a name stand for many columns. The type says what a number would lose: zeros of `id`,
-`code` and `icd` (a code that may have a dot) count, so they may not come as numbers; a `flag` is a code of one sign or
-without zeros in front, which a whole number holds; `text`, `date`, `time`, `amount` and `number` are what they say.
+`code`, `icd` (a code that may have a dot) and `modifier` (also any column that feeds `hcpcs_modifiers`) count, so they
+may not come as numbers; a `flag` is a code of one sign or without zeros in front, which a whole number holds; `text`,
+`date`, `time`, `amount` and `number` are what they say.
 
 Where the columns say what they feed, the reader is driven by the files and reads a new version of the format without
 new code: copy the folder, change and pass it. Where they only have a type, the code of the format says what becomes of
@@ -36,6 +37,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from claim_transformers.claims.fields import clean_word
 from claim_transformers.claims.patient_files import OPTIONAL_FIELDS, PATIENTS_SCHEMA
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.claims.schema import CLAIM_TYPES, SCHEMAS
@@ -49,7 +51,7 @@ _DATE_FORMATS = ("DD-MON-YYYY", "YYYYMMDD", "YYYY-MM-DD")
 UNUSED = "unused"
 ROWS = "rows"
 
-_TYPES = ("id", "code", "icd", "flag", "text", "date", "time", "amount", "number")
+_TYPES = ("id", "code", "icd", "modifier", "flag", "text", "date", "time", "amount", "number")
 _TARGETS = (*SCHEMAS, "patients", "none")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEPT", "OCT", "NOV", "DEC")
 _RANGE = re.compile(r"<(\w+)\.\.(\w+)>")
@@ -134,7 +136,7 @@ class _RowRule:
         """Give the check that finds the rows."""
 
         def fails(rows: ir.Table) -> ir.BooleanValue:
-            is_listed = rows[self.column].replace("\u00a0", " ").strip().nullif("").isin(self.values)
+            is_listed = clean_word(rows[self.column]).isin([value.lower() for value in self.values])
             return is_listed if self.is_listed else ~is_listed
 
         return RowCheck(self.reason_code, self.because, fails)
@@ -344,6 +346,8 @@ def _read_column(path: Path, name: str, entry: Any) -> _LayoutColumn:
         raise _wrong(path, f"a type out of {', '.join(_TYPES)} for {name}", repr(kind))
     if (feeds == UNUSED) != bool(because):
         raise _wrong(path, f"a reason for {name} if and only if it is unused", f"{entry!r}")
+    if feeds == "hcpcs_modifiers":
+        kind = "modifier"
     return _LayoutColumn(name, _expand(path, name), kind, feeds, because)
 
 

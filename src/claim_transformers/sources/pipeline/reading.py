@@ -23,7 +23,7 @@ from claim_transformers.sources.pipeline.archives import unpack
 from claim_transformers.sources.pipeline.contract import RawFile
 from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes
 from claim_transformers.sources.pipeline.records import find_records, write_readable
-from claim_transformers.sources.pipeline.untidy_text import count_untidy, tidy
+from claim_transformers.sources.pipeline.untidy_text import UntidyText, find_untidy
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -169,7 +169,7 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[str, RawFile]:
         if known in layout.columns:
             _check_type(path.name, column, schema.field(column).type)
     kinds = _kinds_of(names, layout)
-    facts, untidy = find_numeric_codes(path, path.name, kinds), _count_untidy(path, kinds)
+    facts, untidy = find_numeric_codes(path, path.name, kinds), find_untidy(path, kinds)
     expressions = [
         f"nullif({_as_text(column, facts, untidy)}, '') AS \"{_identifier(known)}\"" for column, known in names.items()
     ]
@@ -186,7 +186,7 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[str, RawFile]:
         num_rows,
         print_of_file.num_bytes,
         print_of_file.sha256,
-        fixes=fixes | facts.fixes | _fixes_of(untidy),
+        fixes=fixes | facts.fixes | untidy.fixes,
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
     )
@@ -203,23 +203,12 @@ def _name_unused(names: Mapping[str, str], layout: Layout, facts: ColumnFacts) -
     return tuple(column for column, known in names.items() if column in facts.filled and known not in read)
 
 
-def _count_untidy(path: Path, kinds: Mapping[str, str]) -> dict[str, int]:
-    """Untidy texts of all columns but ids, which are written in one way when rows are screened."""
-    return count_untidy(path, [name for name, kind in kinds.items() if kind != "id"])
-
-
-def _fixes_of(untidy: Mapping[str, int]) -> dict[str, int]:
-    return {"F_TEXT_FORM": sum(untidy.values())} if untidy else {}
-
-
-def _as_text(column: str, facts: ColumnFacts, untidy: Mapping[str, int]) -> str:
+def _as_text(column: str, facts: ColumnFacts, untidy: UntidyText) -> str:
     """SQL of a column as text; a column of numbers that holds none, but NaN, is null."""
     if column not in facts.filled:
         return "CAST(NULL AS VARCHAR)"
-    text = f'CAST("{_identifier(column)}" AS VARCHAR)'
-    if column in untidy:
-        text = tidy(text)
-    return f"nullif(regexp_replace(trim({text}), '[.]0+$', ''), 'nan')" if column in facts.whole else text
+    text = untidy.tidy(column, f'CAST("{_identifier(column)}" AS VARCHAR)')
+    return f"nullif(regexp_replace({text}, '[.]0+$', ''), 'nan')" if column in facts.whole else text
 
 
 def _check_type(file: str, column: str, found: pa.DataType) -> None:
@@ -259,7 +248,7 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
     if not num_rows:
         warnings["W_NO_ROWS"] = 1
     kinds = _kinds_of(names, layout)
-    facts, untidy = find_numeric_codes(target, path.name, kinds), _count_untidy(target, kinds)
+    facts, untidy = find_numeric_codes(target, path.name, kinds), find_untidy(target, kinds)
     expressions = [f'{_as_text(column, facts, untidy)} AS "{_identifier(known)}"' for column, known in names.items()]
     row_no = "row_no" if rejects.num_rows else "file_row_number + 1 AS row_no"
     select = (
@@ -272,7 +261,7 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         print_of_file.num_bytes,
         print_of_file.sha256,
         rejects=rejects if rejects.num_rows else None,
-        fixes=fixes | facts.fixes | _fixes_of(untidy),
+        fixes=fixes | facts.fixes | untidy.fixes,
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
     )

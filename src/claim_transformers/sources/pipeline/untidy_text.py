@@ -1,12 +1,15 @@
-"""Text that stands for the same value in another writing: blanks around it, and words for nothing.
+"""Text that stands for the same value in another writing: blanks around it, small letters of flags, words for nothing.
 
 A file is looked through once, by the different texts of each column, so that only the columns that need it are mended
-when rows are staged: the same expression on every column would cost a fifth of an ingest.
+when rows are staged: the same expression on every column would cost a fifth of an ingest. Ids are written in one way
+when rows are screened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +18,8 @@ import pyarrow.parquet as pq
 
 from claim_transformers.sources.pipeline.numeric_codes import is_text
 
+# Longer flags are words, such as a code type.
+_MAX_FLAG, _MODIFIER = 2, "[A-Za-z0-9]{2}"
 # Blanks and control characters of Unicode, and characters without width.
 _BLANKS = (
     "".join(
@@ -26,49 +31,80 @@ _BLANKS = (
 _NO_VALUES = ("", "null", "(null)", "\\n", "nan", "none", "n/a", "#n/a", "<na>")
 
 
-def count_untidy(path: Path, columns: Collection[str]) -> dict[str, int]:
-    """Count the texts of each column that have blanks around them or stand for nothing, where there are any.
+@dataclass(frozen=True)
+class UntidyText:
+    """Columns of a file with text that has to be mended.
 
     Args:
-        path (`Path`): Parquet file.
-        columns (`Collection[str]`): Columns to look at; those of other types than text are passed over.
+        kinds (`Mapping[str, str]`): Their types in the layout.
+        fixes (`dict[str, int]`): What the report says of them.
+    """
+
+    kinds: Mapping[str, str]
+    fixes: dict[str, int]
+
+    def tidy(self, column: str, text: str) -> str:
+        """SQL of the text of a column in its one writing, null where it stands for nothing."""
+        if column not in self.kinds:
+            return text
+        trimmed, kind = f"trim({text}, {_literal(_BLANKS)})", self.kinds[column]
+        written, words = trimmed, ", ".join(map(_literal, _NO_VALUES))
+        if kind == "flag":
+            written = f"CASE WHEN length({trimmed}) <= {_MAX_FLAG} THEN upper({trimmed}) ELSE {trimmed} END"
+        elif kind == "modifier":
+            written = f"CASE WHEN regexp_full_match({trimmed}, '{_MODIFIER}') THEN upper({trimmed}) END"
+        return f"CASE WHEN lower({trimmed}) IN ({words}) THEN NULL ELSE {written} END"
+
+
+def find_untidy(path: Path, kinds: Mapping[str, str]) -> UntidyText:
+    """Find the columns of a parquet file with text that has blanks around it, stands for nothing or has a wrong form.
 
     Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "rows.parquet")
-        ...     pq.write_table(pa.table({"a": ["x ", "NULL", "x"], "b": ["x", None, "y"]}), path)
-        ...     count_untidy(path, ["a", "b"])
-        {'a': 2}
+        ...     rows = pa.table({"a": ["x ", "NULL", "x"], "b": ["x", None, "y"], "m": ["tc", "2", "26"]})
+        ...     pq.write_table(rows, path)
+        ...     found = find_untidy(path, {"a": "text", "b": "text", "m": "modifier"})
+        >>> found.kinds, found.fixes
+        ({'a': 'text', 'm': 'modifier'}, {'F_TEXT_FORM': 3, 'F_MODIFIER': 1})
     """
     schema = pq.read_schema(path)
-    wanted = [name for name in columns if is_text(schema.field(name).type)]
-    counts: dict[str, int] = {}
+    wanted = [name for name, kind in kinds.items() if kind != "id" and is_text(schema.field(name).type)]
+    untidy: dict[str, str] = {}
+    fixes: Counter[str] = Counter()
     with pq.ParquetFile(path, read_dictionary=wanted) as parquet:
         for group in range(parquet.num_row_groups):
             table = parquet.read_row_group(group, columns=wanted)
             for name in wanted:
                 for chunk in table[name].chunks:
-                    if number := _count(chunk):
-                        counts[name] = counts.get(name, 0) + number
-    return counts
+                    if found := _count(chunk, kinds[name]):
+                        untidy[name] = kinds[name]
+                        fixes.update(found)
+    return UntidyText(untidy, dict(fixes))
 
 
-def tidy(text: str) -> str:
-    """SQL of a text without blanks around it, null where it stands for nothing."""
-    trimmed = f"trim({text}, {_literal(_BLANKS)})"
-    words = ", ".join(map(_literal, _NO_VALUES))
-    return f"CASE WHEN lower({trimmed}) IN ({words}) THEN NULL ELSE {trimmed} END"
-
-
-def _count(values: pa.Array) -> int:
+def _count(values: pa.Array, kind: str) -> dict[str, int]:
+    """How many values are mended, by the code of the report."""
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     texts = encoded.dictionary.cast(pa.string())
-    trimmed = pc.utf8_trim(texts, _BLANKS)
-    is_untidy = pc.or_(pc.not_equal(trimmed, texts), pc.is_in(pc.utf8_lower(trimmed), pa.array(_NO_VALUES)))
-    if not pc.any(is_untidy).as_py():
-        return 0
-    return int(pc.sum(is_untidy.take(encoded.indices)).as_py() or 0)
+    written = pc.utf8_trim(texts, _BLANKS)
+    is_nothing = pc.is_in(pc.utf8_lower(written), pa.array(_NO_VALUES))
+    is_lost = pa.array([False] * len(texts), pa.bool_())
+    if kind == "flag":
+        is_short = pc.less_equal(pc.utf8_length(written), _MAX_FLAG)
+        written = pc.if_else(is_short, pc.utf8_upper(written), written)
+    elif kind == "modifier":
+        is_form = pc.match_substring_regex(written, f"^{_MODIFIER}$")
+        is_lost = pc.invert(pc.or_(is_form, is_nothing))
+        written = pc.utf8_upper(written)
+    is_changed = pc.and_not(pc.or_(pc.not_equal(written, texts), is_nothing), is_lost)
+    found = {"F_TEXT_FORM": is_changed, "F_MODIFIER": is_lost}
+    return {
+        fix: int(pc.sum(is_hit.take(encoded.indices)).as_py() or 0)
+        for fix, is_hit in found.items()
+        if pc.any(is_hit).as_py()
+    }
 
 
 def _literal(text: str) -> str:

@@ -300,7 +300,7 @@ def test_a_sex_that_the_codebook_lacks_is_counted_and_null(connection, tmp_path:
         "male",
         "female",
     ]
-    assert dict(ledger.entry("beneficiary_2018.csv", "NONE").fixes) == {"F_SEX_NULL": 1}
+    assert dict(ledger.entry("beneficiary_2018.csv", "NONE").fixes) == {"F_SEX_NULL": 1, "F_TEXT_FORM": 1}
 
 
 def test_another_version_of_the_layout_is_a_file(connection, tmp_path: Path) -> None:
@@ -440,3 +440,60 @@ def test_the_type_that_a_claim_states_is_trimmed_and_its_absence_counted(tmp_pat
     folder = write_rif(tmp_path / "raw", inpatient=[claim("inpatient", NCH_CLM_TYPE_CD=stated)])
     (entry,) = ingest("cms-rif", folder, tmp_path / "out", progress=False).report["files"]
     assert (entry["rows_out"], entry["warnings"]) == (1, warnings)
+
+
+def test_a_code_with_glued_modifiers_changes_no_other_row(tmp_path: Path) -> None:
+    """Inpatient files have no columns of modifiers, so that they are null."""
+    lines = [claim("inpatient"), claim("inpatient", line=2, HCPCS_CD="")]
+    found = []
+    for name, code in (("without", "99213"), ("with", "9921325")):
+        rows = [*lines, claim("inpatient", "8", patient="P2", HCPCS_CD=code)]
+        ingest("cms-rif", write_rif(tmp_path / name, inpatient=rows), tmp_path / f"{name}-out", progress=False)
+        (file,) = open_folder(tmp_path / f"{name}-out").table_files("claim_line")
+        found.append([row["hcpcs_modifiers"] for row in pq.read_table(file).sort_by("patient_id").to_pylist()])
+    assert found == [[None, None, None], [None, None, ["25"]]]
+
+
+def test_flags_and_modifiers_in_small_letters_are_those_in_capitals(tmp_path: Path) -> None:
+    def rows(write) -> dict[str, list[Row]]:
+        stay = claim("inpatient", CLM_POA_IND_SW1=write("Y"), CLM_SRC_IP_ADMSN_CD=write("D"), CLM_FREQ_CD=write("A"))
+        old = claim("inpatient", "8", FINAL_ACTION=write("N"))
+        visit = claim("carrier", HCPCS_1ST_MDFR_CD=write("TC"), HCPCS_2ND_MDFR_CD="[MASK]")
+        denied = claim("carrier", "9", LINE_PRCSG_IND_CD=write("C"))
+        return {
+            "inpatient": [stay, old],
+            "carrier": [visit, denied],
+            "beneficiary": [beneficiary(months=write("C") * 12)],
+        }
+
+    out = {}
+    for write in (str.upper, str.lower):
+        folder = tmp_path / write.__name__
+        report = ingest(
+            "cms-rif", write_rif(folder / "raw", **rows(write)), folder / "out", progress=False, **ANY_SHARE
+        ).report
+        fixes = {entry["source_file"]: entry["fixes"] for entry in report["files"]}
+        names = ("claim_line", "eligibility", "patients")
+        out[write] = [
+            pq.read_table(file).to_pylist() for name in names for file in open_folder(folder / "out").table_files(name)
+        ]
+        assert fixes["carrier.csv"]["F_MODIFIER"] == 1
+        assert (fixes["inpatient.csv"], fixes["beneficiary_2018.csv"]) == (
+            ({}, {}) if write is str.upper else ({"F_TEXT_FORM": 3}, {"F_TEXT_FORM": 12})
+        )
+    assert out[str.upper] == out[str.lower]
+    assert [line["hcpcs_modifiers"] for line in out[str.lower][0]] == [["TC"], None]
+
+
+def test_values_of_an_own_layout_may_be_written_in_small_letters(connection, tmp_path: Path) -> None:
+    own = tmp_path / "layouts"
+    own.mkdir()
+    content = yaml.safe_load((SOURCE.layouts / "beneficiary.yaml").read_text(encoding="utf-8"))
+    content["enrollment"]["entitled"], content["values"]["BENE_RACE_CD"] = ["y"], {"w": "white"}
+    (own / "beneficiary.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    people = [beneficiary(months="y" * 12, BENE_RACE_CD="w"), beneficiary("P2", months="n" * 12, BENE_RACE_CD="W")]
+    lines = sorted(_screen(connection, tmp_path, layouts=own, beneficiary=people), key=lambda line: line["patient_id"])
+    assert [(line["enrollment_start_date"], line["race"]) for line in lines] == [
+        (dt.date(2018, 1, 1), "white"),
+        (None, "white"),
+    ]

@@ -106,3 +106,13 @@ def test_a_sex_that_is_none_is_counted(tmp_path):
     times = pa.array([None, dt.date(2010, 1, 5)], pa.date32())
     ((row,), entry) = _ingest(_write(tmp_path / "meds", times, ["GENDER//W", "A/1"]), tmp_path / "out")
     assert (row["sex"], entry["fixes"]) == (None, {"F_SEX_NULL": 1})
+
+
+def test_row_groups_whose_dictionaries_differ_are_one_file(tmp_path):
+    days = pa.array([dt.date(2010, 1, day) for day in (1, 2, 3, 4, 5)], pa.date32())
+    codes = pa.array([f"LAB//{name}" for name in "ABCAD"]).dictionary_encode()
+    source = _write(tmp_path / "meds", days, codes, row_group_size=2)
+    assert pq.ParquetFile(source / "data" / "0.parquet").num_row_groups == 3
+    ((row,), entry) = _ingest(source, tmp_path / "out")
+    assert row["codes"] == [[f"LAB/{name}"] for name in "ABCAD"]
+    assert (entry["rows_in"], entry["warnings"], check_meds(source)) == (5, {}, {})

@@ -136,7 +136,7 @@ def test_a_sex_that_mimic_does_not_document_is_null_and_counted(tmp_path: Path) 
     summary = _ingest(tmp_path, tables)
     assert [row["gender"] for row in _rows(summary, "eligibility")] == [None, "male"]
     assert [entry["fixes"] for entry in summary.report["files"] if entry["claim_type"] == "NONE"] == [
-        {"F_SEX_NULL": 1}
+        {"F_SEX_NULL": 1, "F_TEXT_FORM": 1}
     ]
 
 

@@ -241,6 +241,60 @@ def test_denied_lines_leave_a_carrier_claim_and_a_claim_of_denied_lines_is_dropp
         rows = sorted((line["claim_id"], line["claim_line_number"]) for line in pq.read_table(file).to_pylist())
         found[name] = (entry["rows_out"], entry["drop_reasons"], entry["fixes"], rows)
     paid = [("K1", 1), ("K1", 3), ("K3", 1), ("K3", 3)]
-    assert found["out"] == (2, {"D_DENIED": 1}, {"F_DENIED_LINE": 1}, paid)
-    assert found["kept"] == (3, {}, {}, sorted([*paid, ("K1", 2), ("K2", 1), ("K2", 3)]))
+    assert found["out"] == (2, {"D_DENIED": 1}, {"F_DENIED_LINE": 1, "F_TEXT_FORM": 1}, paid)
+    assert found["kept"] == (3, {}, {"F_TEXT_FORM": 1}, sorted([*paid, ("K1", 2), ("K2", 1), ("K2", 3)]))
     assert summary.report["denials"] == {"carrier": [f"LINE_PRCSG_IND_CD_{number}" for number in range(1, 14)]}
+
+
+def _report(raw: Path, out: Path, table: str) -> Row:
+    shares = {"max_quarantine_share": 1.0, "max_reason_share": 1.0}
+    entries = ingest("synpuf", raw, out, progress=False, threads=1, **shares).report["files"]
+    (entry,) = [entry for entry in entries if table in entry["source_file"].lower()]
+    return entry
+
+
+def test_a_segment_that_is_none_costs_its_row_and_never_the_load(tmp_path: Path) -> None:
+    segments = ["1", "01", " 1 ", "99", "0", "-1", "1.5", "100", "x", "", "0093014505", "99999999999"]
+    rows = [outpatient(f"P{n}", f"O{n}", SEGMENT=segment) for n, segment in enumerate(segments)]
+    raw = write_synpuf(tmp_path / "raw", outpatients=rows)
+    entry = _report(raw, tmp_path / "out", "outpatient")
+    assert (entry["rows_out"], entry["quarantine_reasons"]) == (4, {"R_LINE_NUMBER": 8})
+    lines = [
+        row
+        for file in open_folder(tmp_path / "out").table_files("claim_line")
+        for row in pq.read_table(file).to_pylist()
+    ]
+    numbers = sorted((line["claim_id"], line["claim_line_number"]) for line in lines)
+    assert numbers == [(f"O{n}", first + code) for n, first in enumerate((0, 0, 0, 98 * 45)) for code in (2, 45)]
+
+
+def test_a_segment_in_another_writing_continues_its_claim(connection, tmp_path: Path) -> None:
+    second = {"DESYNPUF_ID": "P1", "CLM_ID": "C1", "SEGMENT": "02", "HCPCS_CD_3": "A0425"}
+    folder = write_synpuf(tmp_path / "raw", inpatients=[second, inpatient(SEGMENT="01")])
+    first, last = _lines(connection, _stage(connection, folder)["inpatient"])
+    assert (first["claim_line_number"], last["claim_line_number"]) == (1, 48)
+    assert last["discharge_date"] == first["discharge_date"] == dt.date(2009, 4, 18)
+
+
+def test_a_year_or_months_that_no_year_has_cost_their_row_and_no_other(tmp_path: Path) -> None:
+    years = ["2008", "2008.0", " 2009 ", "-1", "0", "1.5", "1e2", "x", "", "20081"]
+    months = ["0", "12", "07", "12.0", "", "13", "100", "-1", "5.5", "x", "99999999999"]
+    rows = [beneficiary(f"Y{n}", YEAR=year) for n, year in enumerate(years)]
+    rows += [beneficiary(f"M{n}", YEAR="2008", BENE_HI_CVRAGE_TOT_MONS=count) for n, count in enumerate(months)]
+    raw = write_synpuf(tmp_path / "raw", inpatients=[inpatient("Y0")])
+    write_rows(raw / "beneficiary_summary.csv", SYNPUF["beneficiary"], rows)
+    entry = _report(raw, tmp_path / "out", "beneficiary")
+    assert (entry["rows_out"], entry["quarantine_reasons"]) == (8, {"R_DATE": 7, "R_SPAN": 6})
+    people = [
+        row
+        for file in open_folder(tmp_path / "out").table_files("eligibility")
+        for row in pq.read_table(file).to_pylist()
+    ]
+    assert {row["enrollment_end_date"].year for row in people} == {2008, 2009}
+    assert {row["patient_id"] for row in people} == {"Y0", "Y1", "Y2", *(f"M{n}" for n in range(5))}
+
+
+def test_amounts_at_the_edge_do_not_end_the_load(tmp_path: Path) -> None:
+    drug = prescription(TOT_RX_CST_AMT="-9999999999.99", PTNT_PAY_AMT="9999999999.99")
+    entry = _report(write_synpuf(tmp_path / "raw", prescriptions=[drug]), tmp_path / "out", "prescription")
+    assert entry["rows_out"] == 1

@@ -392,3 +392,16 @@ def test_a_place_without_claims_is_refused(connection, tmp_path: Path, content: 
     folder = write_tuva(tmp_path / "raw", people=[eligibility()] if content == "only eligibility" else [])
     with pytest.raises(ClaimDataError, match="E_NO_FILE"):
         _stage(connection, folder, tmp_path)
+
+
+def test_flags_and_modifiers_are_capitals_and_what_is_no_modifier_is_counted(tmp_path: Path) -> None:
+    modifiers = {"hcpcs_modifier_1": "tc", "hcpcs_modifier_2": " 25", "hcpcs_modifier_3": "a|b"}
+    flags = {"diagnosis_poa_1": "y", "admit_source_code": "d", "admit_type_code": " 1 "}
+    claims = [medical_claim(**modifiers, **flags), medical_claim("P2", "M2", hcpcs_modifier_1="Z" * 5000)]
+    report = _report(write_tuva(tmp_path / "raw", medical=claims), tmp_path / "out")
+    ((_, entry),) = _entries(report, "medical_claim.csv").items()
+    assert entry["fixes"] == {"F_TEXT_FORM": 5, "F_MODIFIER": 2}
+    (file,) = open_folder(tmp_path / "out").table_files("claim_line")
+    first, second = pq.read_table(file).to_pylist()
+    assert (first["hcpcs_modifiers"], second["hcpcs_modifiers"]) == (["TC", "25"], [])
+    assert (first["diagnoses"][0]["poa"], first["admit_source_code"], first["admit_type_code"]) == ("Y", "D", "1")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
-from claim_transformers.claims.fields import clean_id, parse_amount, parse_date, parse_number
+from claim_transformers.claims.fields import clean_id, parse_amount, parse_date, parse_number, subtract_share
 from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
@@ -304,13 +304,16 @@ def _procedures(rows: ir.Table, layout: FileLayout) -> ir.ArrayValue:
 
 
 def _modifiers(rows: ir.Table, layout: FileLayout) -> ir.ArrayValue:
-    modifiers = [rows[name].upper() for name in layout.find("hcpcs_modifiers")]
-    glued = f"{layout.find('hcpcs_code')[0]}_modifiers"
+    """List the modifiers of the columns and those glued to a code; null where the layout has no columns of them."""
+    modifiers = [rows[name] for name in layout.find("hcpcs_modifiers")]
+    has_columns, glued = bool(modifiers), f"{layout.find('hcpcs_code')[0]}_modifiers"
     if glued in rows.columns:
         modifiers = [*(rows[glued].substr(start, 2).nullif("") for start in (0, 2)), *modifiers]
     if not modifiers:
         return ibis.null("array<string>")
-    return ibis.array(modifiers).filter(lambda modifier: modifier.notnull())
+    found = ibis.array(modifiers).filter(lambda modifier: modifier.notnull())
+    # Codes of other patients do not decide whether a list is null.
+    return found if has_columns else ibis.ifelse(rows[glued].notnull(), found, ibis.null("array<string>"))
 
 
 def _to_rx_claims(rows: ir.Table, layout: FileLayout) -> ir.Table:
@@ -321,7 +324,7 @@ def _to_rx_claims(rows: ir.Table, layout: FileLayout) -> ir.Table:
     cost = parse_amount(raw("allowed_amount"))
     if layout.find("paid_amount.patient_share"):
         # CCW: the gross cost of the drug, of which the patient pays a share; DE-SynPUF is read the same way.
-        paid = cost - parse_amount(raw("paid_amount.patient_share"))
+        paid = subtract_share(cost, parse_amount(raw("paid_amount.patient_share")))
     else:
         paid = parse_amount(raw("paid_amount"))
     paid_day = [parse_date(rows[day_of(name)], DATES) for name in layout.find("paid_date")]

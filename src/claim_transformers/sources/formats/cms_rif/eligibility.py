@@ -66,9 +66,13 @@ def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
     hidden = RowCheck(
         "W_HMO_MONTHS",
         "months in an HMO whose claims CMS does not see are no enrolment",
-        lambda rows: ibis.or_(*(rows[name].isin(_hidden(layout)) for name in hmo)),
+        lambda rows: ibis.or_(*(_is_one(rows[name], _hidden(layout)) for name in hmo)),
     )
     return (*sex, hidden)
+
+
+def _is_one(flag: ir.StringValue, values: Sequence[str]) -> ir.BooleanValue:
+    return flag.lower().isin([value.lower() for value in values]).fill_null(False)
 
 
 def _hidden(layout: FileLayout) -> tuple[str, ...]:
@@ -84,9 +88,9 @@ def _states(rows: ir.Table, layout: FileLayout) -> list[dict[str, ir.Value]]:
     nothing = ibis.null("string")
     states: list[dict[str, ir.Value]] = []
     for month, name in enumerate(entitlement):
-        is_covered = rows[name].isin(layout.enrollment["entitled"]).fill_null(False)
+        is_covered = _is_one(rows[name], layout.enrollment["entitled"])
         if hmo:
-            is_covered &= ~rows[hmo[month]].isin(_hidden(layout)).fill_null(False)
+            is_covered &= ~_is_one(rows[hmo[month]], _hidden(layout))
         fips = rows[county[month]] if county else nothing
         states.append(
             {
@@ -176,7 +180,8 @@ def _race(rows: ir.Table, layout: FileLayout) -> ir.StringValue:
     raw = layout.find("race")
     if not raw:
         return ibis.null("string")
-    return rows[raw[0]].cases(*layout.values[raw[0]].items(), else_="unknown")
+    known = {flag.lower(): race for flag, race in layout.values[raw[0]].items()}
+    return rows[raw[0]].lower().cases(*known.items(), else_="unknown")
 
 
 def _with_county(rows: ir.Table, layout: FileLayout, counties: ir.Table | None) -> ir.Table:

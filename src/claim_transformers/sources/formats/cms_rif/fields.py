@@ -56,7 +56,7 @@ def _compact_date(text: ir.StringValue, date_format: str) -> ir.StringValue:
 
 
 def use_columns(rows: ir.Table, layout: FileLayout) -> ir.Table:
-    """Keep the columns that feed something or decide about rows, without padding; nothing but blanks is empty."""
+    """Keep the columns that feed something or decide about rows."""
     ruled = {rule.column for rule in layout.rules} | {layout.version_day, layout.version_instruction}
     used = [
         name
@@ -64,7 +64,7 @@ def use_columns(rows: ir.Table, layout: FileLayout) -> ir.Table:
         for name in column.names
         if column.feeds not in (ROWS, UNUSED) or name in ruled
     ]
-    return rows.select("source_file", "row_no", **{name: rows[name].strip().nullif("") for name in used})
+    return rows.select("source_file", "row_no", *used)
 
 
 def store_rows(connection: Backend, name: str, rows: ir.Table, scratch: Path) -> ir.Table:

@@ -126,7 +126,8 @@ def _split_of_folder(name: str) -> int:
 
 def read_events(file: Path, **options: Any) -> pa.Table:
     """Read a data file; times that Spark writes in 96 bits reach beyond the years that nanoseconds hold."""
-    return pq.read_table(file, partitioning=None, coerce_int96_timestamp_unit="us", **options)
+    # Each row group has a dictionary of its own.
+    return pq.read_table(file, partitioning=None, coerce_int96_timestamp_unit="us", **options).unify_dictionaries()
 
 
 def subjects_of(table: pa.Table) -> pa.ChunkedArray:

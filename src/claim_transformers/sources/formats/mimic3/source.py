@@ -234,7 +234,7 @@ def _stage_procedures(rows: ir.Table, files: Sequence[RawFile], admissions: ir.T
 
 def _stage_drgs(rows: ir.Table, files: Sequence[RawFile], admissions: ir.Table) -> StagedTable:
     """DRGs become lines; only those of the MS-DRG grouper keep their code."""
-    is_ms = lambda rows: rows.drg_type.strip().upper() == "MS"  # noqa: E731 - used in three expressions.
+    is_ms = lambda rows: rows.drg_type.upper() == "MS"  # noqa: E731 - used in three expressions.
 
     def derive(rows: ir.Table) -> ir.Table:
         return rows.mutate(ms_drg_code=ibis.ifelse(is_ms(rows), rows.drg_code, ibis.null("string")))
@@ -401,4 +401,4 @@ def _claim_of(rows: ir.Table, number: ir.IntegerValue) -> dict[str, ir.Value]:
 
 def _code_of(rows: ir.Table, column: str) -> ir.StringValue:
     """Look a word of MIMIC up, null where the table of codes lacks it."""
-    return rows[column].strip().upper().cases(*_CODES[column].items(), else_=ibis.null("string"))
+    return rows[column].upper().cases(*_CODES[column].items(), else_=ibis.null("string"))

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import ibis
 
 from claim_transformers.claims.engine import materialize
-from claim_transformers.claims.fields import DateFormat, clean_id, parse_amount, parse_date, parse_number
+from claim_transformers.claims.fields import (
+    DateFormat,
+    clean_id,
+    parse_amount,
+    parse_date,
+    parse_number,
+    subtract_share,
+)
 from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
@@ -35,6 +42,7 @@ DATES: DateFormat = "YYYYMMDD"
 LAYOUTS = SOURCE.read_layouts()
 _STAY = ("CLM_ADMSN_DT", "NCH_BENE_DSCHRG_DT", "CLM_DRG_CD")
 _ADMITTING = "ADMTNG_ICD9_DGNS_CD"
+_SEGMENT = r"^0*[1-9][0-9]?(\.0+)?$"
 # Inpatient and outpatient rows number the same codes alike.
 _DIAGNOSES, _PROCEDURES, _HCPCS = (
     LAYOUTS["inpatient"].series(stem) for stem in ("ICD9_DGNS_CD", "ICD9_PRCDR_CD", "HCPCS_CD")
@@ -45,12 +53,16 @@ _CARRIER_DIAGNOSES, _LINE_DIAGNOSES, _CARRIER_HCPCS = (
 )
 
 
+def _segment(rows: ir.Table) -> ir.NumericValue:
+    return parse_number(rows.SEGMENT, "int32")
+
+
 def _header_of_segments(connection: Backend, rows: ir.Table, columns: Sequence[str]) -> ir.Table:
     """Header columns of the claims that go on in another segment; few, so the join costs nothing."""
     name = rows.get_name()
     rows = rows.mutate(DESYNPUF_ID=clean_id(rows.DESYNPUF_ID), CLM_ID=clean_id(rows.CLM_ID))
-    continued = rows.filter(rows.SEGMENT != "1").select("CLM_ID").distinct()
-    headers = rows.filter(rows.SEGMENT == "1").semi_join(continued, "CLM_ID")
+    continued = rows.filter(_segment(rows) > 1).select("CLM_ID").distinct()
+    headers = rows.filter(_segment(rows) == 1).semi_join(continued, "CLM_ID")
     one_each = headers.group_by("DESYNPUF_ID", "CLM_ID").aggregate(**{name: headers[name].max() for name in columns})
     return materialize(connection, f"headers_{name}", one_each)[0]
 
@@ -59,7 +71,7 @@ def _with_headers(rows: ir.Table, headers: ir.Table, columns: Sequence[str]) -> 
     """Add `CLAIM_...` columns: of segment 1 where the row is a later segment, else its own."""
     joined = rows.left_join(
         headers,
-        [rows.CLM_ID == headers.CLM_ID, rows.DESYNPUF_ID == headers.DESYNPUF_ID, rows.SEGMENT != "1"],
+        [rows.CLM_ID == headers.CLM_ID, rows.DESYNPUF_ID == headers.DESYNPUF_ID, _segment(rows) > 1],
         rname="header_{name}",
     )
     added = {f"CLAIM_{name}": ibis.coalesce(joined[f"header_{name}"], joined[name]) for name in columns}
@@ -75,7 +87,14 @@ def stage_institutional(
     rows, raw_files = stage_files(connection, [(path, layout.to_layout()) for path in paths], scratch, name=name)
     carried = ("CLM_FROM_DT", "CLM_THRU_DT", *(_STAY if is_inpatient else ()))
     headers = _header_of_segments(connection, rows, carried)
-    checks = _claim_checks("CLAIM_CLM_FROM_DT", "CLAIM_CLM_THRU_DT")
+    checks = (
+        RowCheck(
+            "R_LINE_NUMBER",
+            "SEGMENT is no whole number from 1 to 99",
+            lambda rows: ~rows.SEGMENT.re_search(_SEGMENT).fill_null(False),
+        ),
+        *_claim_checks("CLAIM_CLM_FROM_DT", "CLAIM_CLM_THRU_DT"),
+    )
     codes = [
         CodeColumns((*_DIAGNOSES, _ADMITTING), "ICD9CM"),
         CodeColumns(_PROCEDURES, "ICD9PCS", tolerant=True),
@@ -122,7 +141,6 @@ def _institutional_lines(rows: ir.Table, claim_type: str) -> ir.Table:
             "drg_code_type": ibis.ifelse(lines.CLAIM_CLM_DRG_CD.notnull(), "ms-drg", ibis.null("string")),
         }
     start, end = parse_date(lines.CLAIM_CLM_FROM_DT, DATES), parse_date(lines.CLAIM_CLM_THRU_DT, DATES)
-    segment = parse_number(lines.SEGMENT, "int32").fill_null(1)
     # The amount is of the segment, so it stands on one line only.
     paid = ibis.ifelse(lines.is_first_line, lines.CLM_PMT_AMT, ibis.null("string"))
     return lines.select(
@@ -131,7 +149,7 @@ def _institutional_lines(rows: ir.Table, claim_type: str) -> ir.Table:
         "is_first_line",
         patient_id=lines.DESYNPUF_ID,
         claim_id=lines.CLM_ID,
-        claim_line_number=(segment - 1) * len(_HCPCS) + lines.line.position,
+        claim_line_number=(_segment(lines) - 1) * len(_HCPCS) + lines.line.position,
         claim_type=ibis.literal(claim_type),
         claim_start_date=start,
         claim_end_date=end,
@@ -226,7 +244,7 @@ def _has_line(rows: ir.Table, denied: tuple[str, ...], *, is_denied: bool) -> ir
 
 
 def _is_denied(status: ir.StringValue, denied: tuple[str, ...]) -> ir.BooleanValue:
-    return status.strip().isin(denied).fill_null(False)
+    return status.isin(denied).fill_null(False)
 
 
 _CARRIER_LINE = {
@@ -289,7 +307,7 @@ def stage_prescriptions(connection: Backend, paths: Sequence[Path], scratch: Pat
             quantity=parse_number(rows.QTY_DSPNSD_NUM, "float32"),
             days_supply=parse_number(rows.DAYS_SUPLY_NUM, "int16"),
             # Codebook: the total cost of the drug, of which the patient pays a part.
-            paid_amount=cost - parse_amount(rows.PTNT_PAY_AMT),
+            paid_amount=subtract_share(cost, parse_amount(rows.PTNT_PAY_AMT)),
             allowed_amount=cost,
         )
 

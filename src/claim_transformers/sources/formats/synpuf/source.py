@@ -22,7 +22,7 @@ import ibis
 
 from claim_transformers.claims.engine import materialize
 from claim_transformers.claims.fields import parse_date, parse_number
-from claim_transformers.claims.quality import check_id
+from claim_transformers.claims.quality import RowCheck, check_id
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.synpuf.claims import (
     DATES,
@@ -44,6 +44,8 @@ _SUFFIXES = (".csv", ".csv.gz", ".zip", ".parquet")
 # In the order in which the name of a file is tried.
 _TABLES = ("beneficiary", "inpatient", "outpatient", "carrier", "prescription")
 _BENEFICIARY = LAYOUTS["beneficiary"]
+_COVERED = ("BENE_HI_CVRAGE_TOT_MONS", "BENE_SMI_CVRAGE_TOT_MONS")
+_YEAR, _MONTHS = r"^(19|20)\d{2}(\.0+)?$", r"^0*([0-9]|1[0-2])(\.0+)?$"
 _GENDERS, _RACES = (_BENEFICIARY.values[column] for column in ("BENE_SEX_IDENT_CD", "BENE_RACE_CD"))
 
 
@@ -108,15 +110,12 @@ def find_deliveries(path: Path) -> list[tuple[str, Path, Layout]]:
 
 def _derive_enrollment(rows: ir.Table) -> ir.Table:
     """Turn months of coverage into months of the year: `first_month`, `last_month`, null in years without coverage."""
-    months = ibis.greatest(
-        parse_number(rows.BENE_HI_CVRAGE_TOT_MONS, "int16").fill_null(0),
-        parse_number(rows.BENE_SMI_CVRAGE_TOT_MONS, "int16").fill_null(0),
-    )
-    rows = rows.mutate(covered_months=months)
+    months = [parse_number(rows[name], "int16").fill_null(0) for name in _COVERED]
+    rows = rows.mutate(covered_months=ibis.greatest(*months))
     # Few patients have a broken year, so only their years are put in order.
     broken = rows.filter(rows.covered_months.between(1, 11)).select("DESYNPUF_ID").distinct()
     few = rows.semi_join(broken, "DESYNPUF_ID").group_by("DESYNPUF_ID", "YEAR")
-    few = few.aggregate(covered_months=rows.covered_months.max(), calendar_year=rows.YEAR.try_cast("int32").max())
+    few = few.aggregate(covered_months=rows.covered_months.max(), calendar_year=parse_number(rows.YEAR, "int32").max())
     years = ibis.window(group_by=few.DESYNPUF_ID, order_by=few.calendar_year)
     before, after = few.covered_months.lag().over(years), few.covered_months.lead().over(years)
     # A year without a row between others is one without coverage.
@@ -131,7 +130,7 @@ def _derive_enrollment(rows: ir.Table) -> ir.Table:
     rows = rows.left_join(few, [few.patient == rows.DESYNPUF_ID, few.of_year == rows.YEAR])
     death = parse_date(rows.BENE_DEATH_DT, DATES)
     starts_late = rows.starts_late.notnull() & death.isnull()
-    year = rows.YEAR.try_cast("int32")
+    year = parse_number(rows.YEAR, "int32")
     last_month = ibis.ifelse(starts_late, 12, rows.covered_months)
     last_month = ibis.ifelse(
         (death.year() == year).fill_null(False), ibis.least(last_month, death.month()), last_month
@@ -149,7 +148,7 @@ def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
         county = rows.SP_STATE_CODE.lpad(2, "0") + rows.BENE_COUNTY_CD.lpad(3, "0")
         rows = rows.left_join(counties, county == counties.ssacounty)
     rows = _derive_enrollment(rows)
-    year = rows.YEAR.try_cast("int32")
+    year = parse_number(rows.YEAR, "int32")
     first_of_next = ibis.date(year + rows.last_month // 12, rows.last_month % 12 + 1, ibis.literal(1))
     return rows.select(
         "source_file",
@@ -164,6 +163,11 @@ def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
         enrollment_end_date=(first_of_next.cast("timestamp") - ibis.interval(days=1)).date(),
         county_fips=ibis.null("string") if counties is None else rows.fipscounty,
     )
+
+
+def _check_months(name: str) -> RowCheck:
+    """`R_SPAN`: months that a year has not; none at all is no coverage."""
+    return RowCheck("R_SPAN", f"{name} is no whole number from 0 to 12", lambda rows: ~rows[name].re_search(_MONTHS))
 
 
 def _stage_beneficiaries(
@@ -183,6 +187,8 @@ def _stage_beneficiaries(
         to_canonical=lambda rows: _to_eligibility(rows, counties),
         checks=(
             check_id("DESYNPUF_ID"),
+            RowCheck("R_DATE", "YEAR is no year", lambda rows: ~rows.YEAR.re_search(_YEAR).fill_null(False)),
+            *(_check_months(name) for name in _COVERED),
             check_life_date("BENE_BIRTH_DT", DATES),
             check_life_date("BENE_DEATH_DT", DATES),
         ),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.fields import DateFormat, clean_id, clean_word, parse_amount, parse_date, parse_number
+from claim_transformers.claims.fields import DateFormat, clean_id, parse_amount, parse_date, parse_number
 from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
@@ -59,12 +59,12 @@ _AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
 
 def _claim_type_of(rows: ir.Table) -> ir.StringValue:
     """Map `claim_type` and `bill_type_code` to a canonical claim type."""
-    word = clean_word(rows.claim_type)
+    word = rows.claim_type.lower()
     bill = _bill_type_of(rows)
     # Four digits begin with a zero that says nothing.
     bill = ibis.ifelse(bill.startswith("0"), bill.substr(1), bill)
     # Either alone is on other claims too: nursing facilities admit, and some payers group outpatient claims.
-    is_stay = rows.admission_date.strip().nullif("").notnull() & clean_word(rows.drg_code).re_search(_DRG)
+    is_stay = rows.admission_date.notnull() & rows.drg_code.re_search(_DRG)
     facility = ibis.ifelse(
         bill.isnull(),
         ibis.ifelse(is_stay, "IP", "OP"),
@@ -79,13 +79,13 @@ def _claim_type_of(rows: ir.Table) -> ir.StringValue:
 
 def _bill_type_of(rows: ir.Table) -> ir.StringValue:
     """Trim the type of bill; what is none, such as a number in scientific notation, is null."""
-    text = clean_word(rows.bill_type_code).upper().re_replace(r"\.0+$", "")
+    text = rows.bill_type_code.upper().re_replace(r"\.0+$", "")
     return ibis.ifelse(text.re_search(_BILL_TYPE), text, ibis.null("string"))
 
 
 def _drg_type_of(rows: ir.Table) -> ir.StringValue:
     """Name the grouper of a DRG; null for one whose numbers mean other groups than those of MS-DRG and APR-DRG."""
-    word = clean_word(rows.drg_code_type)
+    word = rows.drg_code_type.lower()
     for sign in "-_ ":
         word = word.replace(sign, "")
     nothing = ibis.null("string")
@@ -102,7 +102,7 @@ def _warn_bill_type() -> RowCheck:
     return RowCheck(
         "W_BILL_TYPE",
         "an institutional claim without a type of bill: admission date and DRG decide whether it is inpatient",
-        lambda rows: (clean_word(rows.claim_type) == _INSTITUTIONAL) & _bill_type_of(rows).isnull(),
+        lambda rows: (rows.claim_type.lower() == _INSTITUTIONAL) & _bill_type_of(rows).isnull(),
     )
 
 
@@ -110,7 +110,7 @@ def _fix_bill_type() -> RowCheck:
     return RowCheck(
         "F_BILL_TYPE_NULL",
         "a type of bill that is none becomes null",
-        lambda rows: clean_word(rows.bill_type_code).notnull() & _bill_type_of(rows).isnull(),
+        lambda rows: rows.bill_type_code.notnull() & _bill_type_of(rows).isnull(),
     )
 
 
@@ -199,7 +199,7 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
             RowCheck(
                 "F_DRG_TYPE",
                 "a DRG of another grouper than MS-DRG and APR-DRG becomes null",
-                lambda rows: clean_word(rows.drg_code).notnull() & _drg_type_of(rows).isnull(),
+                lambda rows: rows.drg_code.notnull() & _drg_type_of(rows).isnull(),
             ),
         ),
     )

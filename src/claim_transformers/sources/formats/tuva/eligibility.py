@@ -59,7 +59,7 @@ def _to_eligibility(rows: ir.Table) -> ir.Table:
         payer=rows.payer,
         plan=rows.plan,
         gender=map_sex(rows.gender, _GENDERS),
-        race=rows.race.strip().lower(),
+        race=rows.race.lower(),
         birth_date=parse_date(rows.birth_date, DATES),
         death_date=parse_date(rows.death_date, DATES),
         enrollment_start_date=parse_date(rows.enrollment_start_date, DATES),
