@@ -1,7 +1,5 @@
 """Months of the window in which claims are simulated, and how illness moves with the seasons."""
 
-from __future__ import annotations
-
 import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any

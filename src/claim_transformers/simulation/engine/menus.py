@@ -1,7 +1,5 @@
 """Menus of pools: which code, service or drug a cause brings beside its first, and how often."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

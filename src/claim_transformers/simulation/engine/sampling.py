@@ -1,7 +1,5 @@
 """Drawing codes: weighted pools with a long tail, and the habit of a patient to come back under the same code."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

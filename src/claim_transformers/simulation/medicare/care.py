@@ -1,7 +1,5 @@
 """From the lives of one block of patients to its claims."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Claims of stays: the hospital's bills, transfers and interim bills among them, and the bills of its doctors."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Tables of codes compiled for drawing: two versions of ICD, and another habit of coding from a drift on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """Diagnoses on every claim: its reason first, then conditions of the patient, more of them the longer the claim."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Bool, Int

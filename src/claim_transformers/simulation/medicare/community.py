@@ -3,8 +3,6 @@
 They are drawn before the stays, because what they were and in which order they came is part of the risk after a stay.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -5,8 +5,6 @@ curve, moved by what raises the odds for this patient, passes a number drawn onc
 curve itself, and new cases come in as patients grow older.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -4,8 +4,6 @@ County codes are public facts (FIPS 6-4, INCITS 31; states and counties as of 20
 made up by a hash of its code, the same in every simulation: no county here is poor because the real one is.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 

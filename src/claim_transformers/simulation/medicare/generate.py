@@ -1,7 +1,5 @@
 """Medicare population: the functions that simulate it, block by block, into a folder or into memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ Everything that makes up a hazard is known here, so the true risk after a discha
 what happened to happen.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 

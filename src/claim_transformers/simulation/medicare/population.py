@@ -1,7 +1,5 @@
 """Who is entitled to Medicare, why, since when, where they live, and the traits that care depends on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

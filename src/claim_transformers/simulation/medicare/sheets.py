@@ -1,7 +1,5 @@
 """Claims in the making: what stands on their head, and their lines, as arrays."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, fields
 from typing import Any
 

@@ -6,8 +6,6 @@ month from then on. One round of the loop draws the next end of every patient wh
 rounds as the most stays of any patient.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, fields
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The files of one block of Medicare patients: medical and pharmacy claims, eligibility, the true risk of stays."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

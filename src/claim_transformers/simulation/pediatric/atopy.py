@@ -4,8 +4,6 @@ The state is complete: what happens next depends on it and on the month alone. T
 copy of it forward and know the risk of a stay.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

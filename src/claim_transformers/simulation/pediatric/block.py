@@ -1,7 +1,5 @@
 """One block of patients while its care is being drawn: insured months, visits and fills."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Care for allergic disease: what its hidden course shows on claims."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Bool, Float, Int

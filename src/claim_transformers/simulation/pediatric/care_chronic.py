@@ -1,7 +1,5 @@
 """Care that lasts: chronic conditions with onset, flares, visits and monthly fills."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """From visits to the codes on their claims: diagnoses, services, procedures and the dates of stays."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Parts that both disease processes share: states that switch on and off, and memories of events that fade."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 

@@ -4,8 +4,6 @@ Each claim, fill or span carries at most one fault. Most rows stay as they are a
 that are touched pass through Python one by one, which the share of dirt keeps cheap.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields

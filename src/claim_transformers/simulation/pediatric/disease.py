@@ -1,7 +1,5 @@
 """Run both disease processes over the life of a block of patients and keep what claims and risks are made from."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Pediatric population: the functions that simulate it, block by block, into a folder or into memory."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass

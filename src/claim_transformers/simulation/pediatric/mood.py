@@ -3,8 +3,6 @@
 The state is complete, as in `atopy`, so that `true_risk` can carry a copy of it forward.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
