@@ -13,9 +13,9 @@ Examples:
     ['AGE/9', 'SEX/F', 'TYPE/OP', 'DAY/0', 'ICD9CM/49392']
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from claim_transformers.lazy_names import lazy_names
 from claim_transformers.models.registration import register
 from claim_transformers.version import __version__
 
@@ -116,104 +116,6 @@ if TYPE_CHECKING:
         save_predictions,
         tokenize_dataset,
     )
-
-_MODULE_OF_NAME = {
-    "Architecture": "claim_transformers.training",
-    "ClaimConfig": "claim_transformers.models.claim",
-    "ClaimDataError": "claim_transformers.codes",
-    "ClaimForMaskedLM": "claim_transformers.models.claim",
-    "ClaimForPreTraining": "claim_transformers.models.claim",
-    "ClaimForSequenceClassification": "claim_transformers.models.claim",
-    "ClaimForVisitClassification": "claim_transformers.models.claim",
-    "ClaimModel": "claim_transformers.models.claim",
-    "ClaimTokenizer": "claim_transformers.models.claim",
-    "ClaimTrainer": "claim_transformers.training",
-    "ClaimTrainingArguments": "claim_transformers.training",
-    "DataCollatorForClaimClassification": "claim_transformers.training",
-    "DataCollatorForClaimPretraining": "claim_transformers.training",
-    "DataCollatorForMaskedTokens": "claim_transformers.training",
-    "DataCollatorForVisitClassification": "claim_transformers.training",
-    "EventDefinition": "claim_transformers.cohorts",
-    "FineTuning": "claim_transformers.training",
-    "Fitted": "claim_transformers.training",
-    "PlantedBias": "claim_transformers.simulation",
-    "PlantedDrift": "claim_transformers.simulation",
-    "PlantedGap": "claim_transformers.analysis",
-    "PriorCorrection": "claim_transformers.analysis",
-    "ReadmissionDefinition": "claim_transformers.cohorts",
-    "RecurrentConfig": "claim_transformers.models.recurrent",
-    "RecurrentForSequenceClassification": "claim_transformers.models.recurrent",
-    "RecurrentModel": "claim_transformers.models.recurrent",
-    "Staging": "claim_transformers.sources.deliveries.staging_area",
-    "TokenizedPatients": "claim_transformers.training",
-    "audit_attributes": "claim_transformers.analysis",
-    "audit_power": "claim_transformers.analysis",
-    "audit_subgroups": "claim_transformers.analysis",
-    "backoff_chain": "claim_transformers.codes",
-    "binary_metrics": "claim_transformers.training",
-    "build_cohort": "claim_transformers.cohorts",
-    "calibration_table": "claim_transformers.analysis",
-    "category_rules": "claim_transformers.codes",
-    "check_leaks": "claim_transformers.cohorts",
-    "check_meds": "claim_transformers.sources.formats.meds.export",
-    "claims_of_visits": "claim_transformers.cohorts",
-    "compare_models": "claim_transformers.analysis",
-    "consolidate": "claim_transformers.sources.deliveries.consolidation",
-    "curve_plot": "claim_transformers.analysis",
-    "cut_records": "claim_transformers.training",
-    "describe_backoffs": "claim_transformers.training",
-    "describe_exposure": "claim_transformers.training",
-    "drift_figure": "claim_transformers.analysis",
-    "drift_table": "claim_transformers.analysis",
-    "export_meds": "claim_transformers.sources.formats.meds.export",
-    "field_table": "claim_transformers.analysis",
-    "find_form": "claim_transformers.training",
-    "fine_tune": "claim_transformers.training",
-    "fit_gradient_boosting": "claim_transformers.analysis",
-    "fit_isotonic": "claim_transformers.analysis",
-    "fit_logistic_regression": "claim_transformers.analysis",
-    "fit_platt": "claim_transformers.analysis",
-    "gap_table": "claim_transformers.analysis",
-    "ingest": "claim_transformers.sources.pipeline.ingest",
-    "install_checkpoint": "claim_transformers.hub",
-    "lace_scores": "claim_transformers.analysis",
-    "leave_out_patients": "claim_transformers.training",
-    "load_claims": "claim_transformers.sources.pipeline.loading",
-    "load_definition": "claim_transformers.cohorts",
-    "measure_calibration": "claim_transformers.analysis",
-    "measure_drift": "claim_transformers.analysis",
-    "normalize_code": "claim_transformers.codes",
-    "outcome_probability": "claim_transformers.analysis",
-    "outcome_readout": "claim_transformers.analysis",
-    "parse_arguments": "claim_transformers.training",
-    "pretraining_collator": "claim_transformers.training",
-    "pretraining_metrics": "claim_transformers.training",
-    "pretraining_model": "claim_transformers.training",
-    "push_checkpoint": "claim_transformers.hub",
-    "push_dataset": "claim_transformers.hub",
-    "read_drug_ingredients": "claim_transformers.codes",
-    "reliability_plot": "claim_transformers.analysis",
-    "report_coverage": "claim_transformers.codes",
-    "resolve_checkpoint": "claim_transformers.models.claim.names_claim",
-    "save_predictions": "claim_transformers.training",
-    "score_at_threshold": "claim_transformers.analysis",
-    "simulate": "claim_transformers.simulation",
-    "simulate_medicare": "claim_transformers.simulation",
-    "simulate_stays": "claim_transformers.analysis",
-    "start_from_architecture": "claim_transformers.analysis",
-    "start_from_checkpoint": "claim_transformers.analysis",
-    "start_from_pretraining": "claim_transformers.analysis",
-    "start_from_readout": "claim_transformers.analysis",
-    "subgroup_plot": "claim_transformers.analysis",
-    "subgroup_table": "claim_transformers.analysis",
-    "threshold_table": "claim_transformers.analysis",
-    "tokenize_dataset": "claim_transformers.training",
-    "true_risk_scores": "claim_transformers.analysis",
-    "write_attention_view": "claim_transformers.analysis",
-    "write_embedding_figure": "claim_transformers.analysis",
-    "write_model_card": "claim_transformers.hub",
-    "write_report": "claim_transformers.analysis",
-}
 
 __all__ = [
     "Architecture",
@@ -316,13 +218,4 @@ __all__ = [
 
 register()
 
-
-def __getattr__(name: str) -> Any:
-    """Imports a public name from its room when it is first used."""
-    if name not in _MODULE_OF_NAME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULE_OF_NAME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__)
