@@ -10,14 +10,7 @@ from claim_transformers.simulation.medicare.admission import DISPOSITIONS
 from claim_transformers.simulation.medicare.causes import IS_PLANNED, STAY_CAUSES
 from claim_transformers.simulation.medicare.codebook import MedicareCodebook
 from claim_transformers.simulation.medicare.community import event_keys
-from claim_transformers.simulation.medicare.sheets import (
-    BILL,
-    PROCEDURES,
-    Sheet,
-    draw_services,
-    new_sheet,
-    some,
-)
+from claim_transformers.simulation.medicare.sheets import BILL, PROCEDURES, Sheet, draw_services, new_sheet, some
 from claim_transformers.simulation.medicare.stays import Stays, World
 
 # Two more patient discharge statuses, of bills that do not end a stay: transferred, still a patient.
