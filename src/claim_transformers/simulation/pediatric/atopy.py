@@ -118,7 +118,7 @@ def first_state(patients: PediatricPopulation, generator: np.random.Generator) -
     proneness[[_ECZEMA, _FOOD, _RHINITIS, ASTHMA]] *= np.exp(0.75 * patients.atopy - 0.28)
     proneness[ASTHMA] *= (1 + 1.2 * patients.wheeze) * (1 + 0.3 * patients.smoke)
     conditions = np.zeros((2, len(CONDITIONS), size), dtype=np.float32)
-    empty = np.zeros((6, size), dtype=np.float32)
+    memories = ("control", "prescribed", "controller", "stays", "emergencies", "steroids")
     return AtopyState(
         birth_month=patients.birth_month,
         sex=patients.male.astype(np.int32),
@@ -128,12 +128,7 @@ def first_state(patients: PediatricPopulation, generator: np.random.Generator) -
         proneness=proneness,
         conditions=conditions[0],
         ever=conditions[1],
-        control=empty[0],
-        prescribed=empty[1],
-        controller=empty[2],
-        stays=empty[3],
-        emergencies=empty[4],
-        steroids=empty[5],
+        **{name: np.zeros(size, dtype=np.float32) for name in memories},
     )
 
 

@@ -112,8 +112,8 @@ def first_state(patients: PediatricPopulation) -> MoodState:
     size = len(patients)
     # The mean of the exponential of a normal liability is taken out, so that rates stay those of the table.
     distress, impulse = np.exp(0.7 * patients.distress - 0.22), np.exp(0.7 * patients.conduct - 0.22)
-    empty = np.zeros((7, size), dtype=np.float32)
     disorders = np.zeros((2, len(DISORDERS), size), dtype=np.float32)
+    memories = ("crisis", "antidepressant", "started", "stopped", "attempts", "attempted", "contacts")
     return MoodState(
         birth_month=patients.birth_month,
         sex=patients.male.astype(np.int32),
@@ -123,13 +123,7 @@ def first_state(patients: PediatricPopulation) -> MoodState:
         proneness=np.stack([impulse, distress, impulse, distress, distress * impulse, impulse]),
         disorders=disorders[0],
         ever=disorders[1],
-        crisis=empty[0],
-        antidepressant=empty[1],
-        started=empty[2],
-        stopped=empty[3],
-        attempts=empty[4],
-        attempted=empty[5],
-        contacts=empty[6],
+        **{name: np.zeros(size, dtype=np.float32) for name in memories},
     )
 
 
