@@ -88,8 +88,7 @@ class LaceScores:
     @property
     def total(self) -> _Integers:
         """The index, 0 to 19."""
-        total: _Integers = np.sum(list(self.points.values()), axis=0)
-        return total
+        return np.sum(list(self.points.values()), axis=0)
 
 
 def _lace_points(

@@ -71,5 +71,4 @@ class Menu:
             # Steps are cumulative chances, so the number of steps passed is the position; past the last stands
             # nothing.
             position += uniform >= steps[cause]
-        pools: Int = self._pools[cause, position]
-        return pools
+        return self._pools[cause, position]

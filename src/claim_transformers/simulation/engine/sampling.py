@@ -105,8 +105,7 @@ class CodeTable:
         position = slot + self.offset[pool]
         swapped = (scaled - slot) >= self._accept[position]
         position += swapped * (self._alias[position] - slot)
-        codes: Int = self._code[position]
-        return codes
+        return self._code[position]
 
     def draw_habit(self, pool: Int, key: Key, repeat: float, generator: np.random.Generator) -> Int:
         """Draw one code per entry, with probability `repeat` the one the patient has for this pool."""

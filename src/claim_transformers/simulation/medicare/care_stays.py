@@ -53,8 +53,7 @@ def days_since_discharge(stays: Stays, patient: Int, day: Int) -> Int:
     position = np.searchsorted(keys, event_keys(patient, day), side="right") - 1
     at = np.maximum(position, 0)
     is_own = (position >= 0) & (stays.patient[at] == patient)
-    found: Int = np.where(is_own, day - stays.discharge[at], 1 << 18)
-    return found
+    return np.where(is_own, day - stays.discharge[at], 1 << 18)
 
 
 def stay_claims(

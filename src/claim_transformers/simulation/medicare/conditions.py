@@ -80,8 +80,7 @@ class Illness:
 
 
 def _logit(share: Float) -> Float:
-    odds: Float = np.log(share / (1 - share))
-    return odds
+    return np.log(share / (1 - share))
 
 
 def _draw_onset_ages(patients: MedicarePopulation, generator: np.random.Generator) -> Float:
