@@ -62,9 +62,8 @@ def write_care(
     """Write all claims and fills of a block."""
     visits, urgent, is_observation = _visits_outside(world, stays, death_day)
     bounds = bounds_of(stays, death_day)
-    hospital, _ = stay_claims(world, codes, stays, generator)
     sheets = [
-        *hospital,
+        *stay_claims(world, codes, stays, generator),
         follow_up_claims(codes, stays, bounds, generator),
         *after_claims(world, codes, stays, bounds, generator),
         *hospice_claims(world, codes, stays, death_day, generator),

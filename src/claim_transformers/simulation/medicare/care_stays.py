@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from claim_transformers.simulation.engine.calendar import NEVER, Bool, Float, Int
+from claim_transformers.simulation.engine.calendar import NEVER, Bool, Int
 from claim_transformers.simulation.engine.menus import Menu
 from claim_transformers.simulation.medicare.admission import DISPOSITIONS
 from claim_transformers.simulation.medicare.causes import IS_PLANNED, STAY_CAUSES
@@ -56,9 +56,7 @@ def days_since_discharge(stays: Stays, patient: Int, day: Int) -> Int:
     return np.where(is_own, day - stays.discharge[at], 1 << 18)
 
 
-def stay_claims(
-    world: World, codes: MedicareCodebook, stays: Stays, generator: np.random.Generator
-) -> tuple[list[Sheet], Float]:
+def stay_claims(world: World, codes: MedicareCodebook, stays: Stays, generator: np.random.Generator) -> list[Sheet]:
     """Hospital bills and their doctors' bills."""
     first = np.flatnonzero((stays.transfer > 0) | (stays.interim > 0))
     index = np.concatenate([np.arange(len(stays)), first]).astype(np.int32)
@@ -83,7 +81,7 @@ def stay_claims(
     sheet.group = _GROUP_OF[cause, grade]
     _write_procedures(codes, sheet, cause, generator)
     _hospital_lines(sheet, cause, stays.came_by_emergency[index] & (is_first | ~(moved | billed)), grade, generator)
-    return [sheet, *_doctor_claims(codes, stays, sheet, generator)], grade.astype(np.float32)
+    return [sheet, *_doctor_claims(codes, stays, sheet, generator)]
 
 
 def _severity(world: World, sheet: Sheet, generator: np.random.Generator) -> Int:
