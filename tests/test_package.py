@@ -50,9 +50,8 @@ LAZY = (
 def test_every_public_name_resolves_and_stands_in_every_list(package):
     module = import_module(package)
     assert all(getattr(module, name) is not None for name in module.__all__)
-    assert set(module._MODULE_OF_NAME) == set(module.__all__) - {"__version__"}
     assert set(module.__all__) <= set(dir(module))
-    assert _typed_names(module) == set(module._MODULE_OF_NAME)
+    assert _typed_names(module) == set(module.__all__) - {"__version__"}
 
 
 def _typed_names(module) -> set[str]:

@@ -3,8 +3,9 @@
 Names are imported when they are first used, so that scikit-learn and matplotlib are loaded by those who use them.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from claim_transformers.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from claim_transformers.analysis.audit.audit_power import (
@@ -53,128 +54,17 @@ if TYPE_CHECKING:
     from claim_transformers.analysis.views.embedding_map import embed_patients, map_patients
     from claim_transformers.analysis.views.report import write_report
 
-_MODULE_OF_NAME = {
-    "AuditPower": "audit.audit_power",
-    "BaselineResult": "rivals.baselines",
-    "BoostingParameters": "rivals.boosting",
-    "Comparison": "views.comparison",
-    "DriftSample": "audit.drift",
-    "LaceScores": "rivals.clinical_score",
-    "PlantedGap": "audit.audit_power",
-    "PriorCorrection": "audit.recalibration",
-    "Recalibration": "audit.recalibration",
-    "ResultTable": "result_table",
-    "SimulatedStays": "audit.audit_power",
-    "SubgroupAudit": "audit.subgroups",
-    "ThresholdResult": "audit.threshold",
-    "age_bands": "audit.subgroups",
-    "audit_attributes": "audit.subgroup_attributes",
-    "audit_power": "audit.audit_power",
-    "audit_subgroups": "audit.subgroups",
-    "calibration_table": "audit.calibration_measures",
-    "cohort_readout": "readout.cohort_outcome",
-    "compare_models": "views.comparison",
-    "curve_plot": "views.curve_plots",
-    "drift_figure": "views.audit_plots",
-    "drift_table": "audit.drift_tables",
-    "embed_patients": "views.embedding_map",
-    "field_table": "audit.drift_tables",
-    "fit_gradient_boosting": "rivals.boosting",
-    "fit_isotonic": "audit.recalibration",
-    "fit_linear_probe": "readout.probes",
-    "fit_logistic_regression": "rivals.baselines",
-    "fit_platt": "audit.recalibration",
-    "gap_table": "audit.subgroup_tables",
-    "gmean_threshold": "audit.threshold",
-    "interval_plot": "views.curve_plots",
-    "lace_scores": "rivals.clinical_score",
-    "map_patients": "views.embedding_map",
-    "measure_calibration": "audit.calibration_measures",
-    "measure_drift": "audit.drift",
-    "next_visit_probability": "readout.zero_shot",
-    "outcome_probability": "readout.outcome_head",
-    "outcome_readout": "readout.outcome_head",
-    "patient_vectors": "readout.probes",
-    "reliability_plot": "views.audit_plots",
-    "score_at_threshold": "audit.threshold",
-    "simulate_stays": "audit.audit_power",
-    "start_from_architecture": "readout.starts",
-    "start_from_checkpoint": "readout.starts",
-    "start_from_pretraining": "readout.starts",
-    "start_from_readout": "readout.outcome_head",
-    "subgroup_plot": "views.audit_plots",
-    "subgroup_table": "audit.subgroup_tables",
-    "threshold_table": "audit.threshold",
-    "true_risk_scores": "rivals.true_risk",
-    "write_attention_view": "views.attention_view",
-    "write_embedding_figure": "views.embedding_figure",
-    "write_report": "views.report",
-}
-
 __all__ = [
-    "AuditPower",
-    "BaselineResult",
-    "BoostingParameters",
-    "Comparison",
-    "DriftSample",
-    "LaceScores",
-    "PlantedGap",
-    "PriorCorrection",
-    "Recalibration",
-    "ResultTable",
-    "SimulatedStays",
-    "SubgroupAudit",
-    "ThresholdResult",
-    "age_bands",
-    "audit_attributes",
-    "audit_power",
-    "audit_subgroups",
-    "calibration_table",
-    "cohort_readout",
-    "compare_models",
-    "curve_plot",
-    "drift_figure",
-    "drift_table",
-    "embed_patients",
-    "field_table",
-    "fit_gradient_boosting",
-    "fit_isotonic",
-    "fit_linear_probe",
-    "fit_logistic_regression",
-    "fit_platt",
-    "gap_table",
-    "gmean_threshold",
-    "interval_plot",
-    "lace_scores",
-    "map_patients",
-    "measure_calibration",
-    "measure_drift",
-    "next_visit_probability",
-    "outcome_probability",
-    "outcome_readout",
-    "patient_vectors",
-    "reliability_plot",
-    "score_at_threshold",
-    "simulate_stays",
-    "start_from_architecture",
-    "start_from_checkpoint",
-    "start_from_pretraining",
-    "start_from_readout",
-    "subgroup_plot",
-    "subgroup_table",
-    "threshold_table",
-    "true_risk_scores",
-    "write_attention_view",
-    "write_embedding_figure",
-    "write_report",
-]
+    "AuditPower", "BaselineResult", "BoostingParameters", "Comparison", "DriftSample", "LaceScores", "PlantedGap",
+    "PriorCorrection", "Recalibration", "ResultTable", "SimulatedStays", "SubgroupAudit", "ThresholdResult",
+    "age_bands", "audit_attributes", "audit_power", "audit_subgroups", "calibration_table", "cohort_readout",
+    "compare_models", "curve_plot", "drift_figure", "drift_table", "embed_patients", "field_table",
+    "fit_gradient_boosting", "fit_isotonic", "fit_linear_probe", "fit_logistic_regression", "fit_platt", "gap_table",
+    "gmean_threshold", "interval_plot", "lace_scores", "map_patients", "measure_calibration", "measure_drift",
+    "next_visit_probability", "outcome_probability", "outcome_readout", "patient_vectors", "reliability_plot",
+    "score_at_threshold", "simulate_stays", "start_from_architecture", "start_from_checkpoint",
+    "start_from_pretraining", "start_from_readout", "subgroup_plot", "subgroup_table", "threshold_table",
+    "true_risk_scores", "write_attention_view", "write_embedding_figure", "write_report",
+]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF_NAME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF_NAME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__)

@@ -190,8 +190,7 @@ def _plain(cell: Cell) -> Any:
 def _cell(value: Any) -> Cell:
     if isinstance(value, dict):
         return MetricInterval(**value)
-    found: Cell = value
-    return found
+    return value
 
 
 def _numbers(cell: Cell, *, wide: bool) -> list[Any]:

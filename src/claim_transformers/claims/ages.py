@@ -18,8 +18,7 @@ def whole_years(birth_day: npt.ArrayLike, day: npt.ArrayLike) -> npt.NDArray[np.
     months = (
         _months(now).astype(np.int64) - _months(born).astype(np.int64) - (_day_of_month(now) < _day_of_month(born))
     )
-    years: npt.NDArray[np.int64] = months // 12
-    return years
+    return months // 12
 
 
 def birthday(birth_day: npt.ArrayLike, age_years: int) -> npt.NDArray[np.int64]:
@@ -30,10 +29,7 @@ def birthday(birth_day: npt.ArrayLike, age_years: int) -> npt.NDArray[np.int64]:
         [6574, 13149]
     """
     born = _dates(birth_day)
-    day: npt.NDArray[np.int64] = (
-        (_months(born) + 12 * age_years).astype("datetime64[D]") + _day_of_month(born)
-    ).astype(np.int64)
-    return day
+    return ((_months(born) + 12 * age_years).astype("datetime64[D]") + _day_of_month(born)).astype(np.int64)
 
 
 def _dates(days: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
@@ -46,5 +42,4 @@ def _months(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
 
 def _day_of_month(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.timedelta64]:
     """Days since the first of the month."""
-    days: npt.NDArray[np.timedelta64] = dates - _months(dates)
-    return days
+    return dates - _months(dates)

@@ -216,13 +216,7 @@ class SequenceAssembler:
             self._other_spill(name).append(keys, shards)
 
     def add_marked(
-        self,
-        name: str,
-        patients: Integers,
-        days: Integers,
-        visit_types: Integers,
-        systems: pa.Array,
-        codes: pa.Array,
+        self, name: str, patients: Integers, days: Integers, visit_types: Integers, systems: pa.Array, codes: pa.Array
     ) -> None:
         """Add codes that stand out on their visits, such as principal diagnoses; they become a column of their own.
 

@@ -5,8 +5,6 @@ are never copied. Rows are compared in canonical writing (`50.0` is `50.00`, `E1
 their layout, and in full only where their key occurs more than once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import ibis

@@ -1,7 +1,5 @@
 """Code coverage: how much of the codes of each raw table public tables know, from distinct codes counted already."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -34,9 +34,7 @@ _LINE = ("claim_line_start_date", "claim_line_end_date")
 
 
 def settle_dates(
-    columns: Mapping[str, ir.Value],
-    table: str,
-    extract_date: dt.date | None = None,
+    columns: Mapping[str, ir.Value], table: str, extract_date: dt.date | None = None
 ) -> tuple[dict[str, ir.Value], dict[str, ir.BooleanValue]]:
     """Judge the dates of a canonical table.
 

@@ -4,8 +4,6 @@ The format of a date is declared by the layout of its file and never guessed fro
 here; whether that costs the row is decided by the checks in [`quality`].
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import ibis

@@ -167,10 +167,7 @@ class Ledger:
             raise ClaimDataError("E_CONSERVATION", "; ".join(broken))
 
     def check_rates(
-        self,
-        *,
-        max_quarantine_share: float = MAX_QUARANTINE_SHARE,
-        max_reason_share: float = MAX_REASON_SHARE,
+        self, *, max_quarantine_share: float = MAX_QUARANTINE_SHARE, max_reason_share: float = MAX_REASON_SHARE
     ) -> None:
         """Raise if more rows of a raw file are in quarantine than dirt explains: the layout is then likely wrong.
 

@@ -5,8 +5,6 @@ keep and count, `D` drop and count. The catalogue is in `docs/quality.md`. A sou
 first that fails names the reason, so a row is counted once.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

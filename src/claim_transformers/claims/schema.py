@@ -34,8 +34,6 @@ or the `system` field beside them names the system.
 `county_fips` five digits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pyarrow as pa

@@ -26,11 +26,7 @@ _STILL_PATIENT = "30"
 
 
 def join_stays(
-    claim_lines: ir.Table,
-    *,
-    max_gap_days: int = 0,
-    interim_gap_days: int = 1,
-    claim_types: Sequence[str] = ("IP",),
+    claim_lines: ir.Table, *, max_gap_days: int = 0, interim_gap_days: int = 1, claim_types: Sequence[str] = ("IP",)
 ) -> ir.Table:
     """Join the claims of each patient to stays; a claim is its number and the data source that gave it.
 

@@ -7,8 +7,6 @@ OUT/claim_line/part-00000.parquet  OUT/rx_claim/...  OUT/eligibility/...  OUT/pa
 Rows are sorted and row groups have a fixed size, so equal input in any order gives equal bytes.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -194,7 +192,7 @@ class _TableWriter:
         self._rows_in_part = 0
         self._num_parts = 0
 
-    def __enter__(self) -> _TableWriter:
+    def __enter__(self) -> "_TableWriter":
         return self
 
     def __exit__(self, *_: object) -> None:

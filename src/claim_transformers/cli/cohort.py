@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from claim_transformers.cohorts.readmission.patient_codes import CountyBins
 
 app = new_app(
-    no_args_is_help=True,
-    help="Select, label and split examples; print how many fell out at each step, and draw it.",
+    no_args_is_help=True, help="Select, label and split examples; print how many fell out at each step, and draw it."
 )
 
 # Stands here, because reading the names would import the cohorts; a test compares them.

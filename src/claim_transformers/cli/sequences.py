@@ -36,37 +36,13 @@ def sequences(
     overwrite: Overwrite = False,
 ) -> None:
     """Roll the codes of a readmission cohort up, write numbers as tokens, and print the vocabulary."""
-    _run_sequences(
-        cohort,
-        out,
-        depth=depth,
-        depth_of=depth_of or [],
-        hide=hide or [],
-        number_bins=number_bins,
-        form_of=form_of,
-        overwrite=overwrite,
-    )
-
-
-def _run_sequences(
-    cohort: Path,
-    out: Path,
-    *,
-    depth: str | None,
-    depth_of: Sequence[str],
-    hide: Sequence[str],
-    number_bins: int | None,
-    form_of: str | None,
-    overwrite: bool,
-) -> None:
-    """Write a readmission cohort as sequences and print their vocabulary."""
     from claim_transformers.claims.number_bins import DEFAULT_BINS
     from claim_transformers.models.claim.form_claim import CHAPTER
     from claim_transformers.models.claim.names_claim import resolve_checkpoint
     from claim_transformers.training.sequences import find_form, make_form, write_sequences
 
     if form_of is None:
-        form = make_form(CHAPTER if depth is None else depth, _depths(depth_of), hide=hide)
+        form = make_form(CHAPTER if depth is None else depth, _depths(depth_of or []), hide=hide or [])
         num_bins = DEFAULT_BINS if number_bins is None else number_bins
     else:
         given = {"--depth": depth is not None, "--depth-of": bool(depth_of), "--number-bins": number_bins is not None}
@@ -79,7 +55,7 @@ def _run_sequences(
             )
         # What is hidden is absent, which changes no token; a form without bins learns none, or its tokens would not be
         # those of the checkpoint.
-        form, num_bins = replace(found, hide=(*found.hide, *hide)), 0
+        form, num_bins = replace(found, hide=(*found.hide, *(hide or ()))), 0
     written = write_sequences(cohort, out, form, num_bins=num_bins, overwrite=overwrite)
     checkpoint = None if form_of is None else _tokenizer_folder(resolve_checkpoint(form_of))
     if checkpoint is None:

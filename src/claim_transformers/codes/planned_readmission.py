@@ -43,15 +43,9 @@ CANCER, PSYCHIATRIC, REHABILITATION = "MEDICAL_CANCER", "PSYCHIATRIC", "REHABILI
 # Procedures of the surgical cohort of the measure, in which a stay for cancer is no medical treatment of it.
 MAJOR_SURGERY = "MAJOR_SURGERY"
 _KINDS = (
-    ALWAYS_PROCEDURE,
-    ALWAYS_DIAGNOSIS,
-    POTENTIAL_PROCEDURE,
-    ACUTE_DIAGNOSIS,
-    CANCER,
-    PSYCHIATRIC,
-    REHABILITATION,
+    ALWAYS_PROCEDURE, ALWAYS_DIAGNOSIS, POTENTIAL_PROCEDURE, ACUTE_DIAGNOSIS, CANCER, PSYCHIATRIC, REHABILITATION,
     MAJOR_SURGERY,
-)
+)  # fmt: skip
 
 _SHIPPED = "planned_readmission.json"
 _EXCLUSION_KINDS = {
@@ -86,8 +80,7 @@ def has_kind(codes: pa.Array, kinds: Iterable[str], rules: CategoryRules | None 
     kinds_of_codes = [(rules.category(code) or _NO_KIND).split(_JOINT) for code in encoded.dictionary.to_pylist()]
     found = [not wanted.isdisjoint(kinds_of_code) for kinds_of_code in kinds_of_codes]
     indices = encoded.indices.fill_null(len(found)).to_numpy(zero_copy_only=False)
-    marks: NDArray[np.bool_] = np.array([*found, False])[indices]
-    return marks
+    return np.array([*found, False])[indices]
 
 
 def _build_planned_rules(lists: str | Path, procedure_ccs: str | Path, procedure_gem: str | Path) -> CategoryRules:

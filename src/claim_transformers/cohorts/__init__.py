@@ -11,16 +11,6 @@ from claim_transformers.cohorts.leaks import check_leaks
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
 
 __all__ = [
-    "AttritionStep",
-    "Cohort",
-    "Definition",
-    "EventDefinition",
-    "ReadmissionDefinition",
-    "attrition_table",
-    "build_cohort",
-    "built_in_cohorts",
-    "check_leaks",
-    "check_out",
-    "claims_of_visits",
-    "load_definition",
-]
+    "AttritionStep", "Cohort", "Definition", "EventDefinition", "ReadmissionDefinition", "attrition_table",
+    "build_cohort", "built_in_cohorts", "check_leaks", "check_out", "claims_of_visits", "load_definition",
+]  # fmt: skip

@@ -48,8 +48,7 @@ def find_codes(codes: pa.Array, entries: Sequence[str]) -> NDArray[np.bool_]:
 
 def _begin_with(codes: pa.Array, entries: Sequence[str]) -> NDArray[np.bool_]:
     pattern = "^(?:" + "|".join(map(_expression, entries)) + ")"
-    matches: NDArray[np.bool_] = pc.match_substring_regex(codes, pattern).to_numpy(zero_copy_only=False)
-    return matches
+    return pc.match_substring_regex(codes, pattern).to_numpy(zero_copy_only=False)
 
 
 def _expression(entry: str) -> str:

@@ -131,10 +131,7 @@ class Cohort:
 def split_examples(examples: pa.Table, definition: Definition) -> pa.Array:
     """The split of each example, which is that of its patient: `"train"`, `"validation"` or `"test"`."""
     return split_of(
-        examples["patient_id"],
-        salt=definition.split_salt,
-        train=definition.train,
-        validation=definition.validation,
+        examples["patient_id"], salt=definition.split_salt, train=definition.train, validation=definition.validation
     )
 
 

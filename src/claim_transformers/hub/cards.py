@@ -13,37 +13,17 @@ from claim_transformers.hub.checkpoint_files import CARD_NAME
 _TEMPLATE_PATH = Path(__file__).with_name("card_template.md")
 # Every number and name on the card, with its type; `metrics` holds one entry per measured number.
 _REQUIRED_RESULTS: dict[str, type | tuple[type, ...]] = {
-    "checkpoint": str,
-    "model_class": str,
-    "license": str,
-    "num_parameters": int,
-    "objective": str,
-    "data.name": str,
-    "data.is_simulated": bool,
-    "data.num_patients": dict,
-    "data.num_visits": int,
-    "vocabulary.size": int,
-    "vocabulary.min_patients": int,
-    "training.command": str,
-    "training.seed": int,
-    "training.num_steps": int,
-    "training.wall_time_seconds": (int, float),
-    "training.device": str,
-    "versions": dict,
-    "metrics": list,
-}
+    "checkpoint": str, "model_class": str, "license": str, "num_parameters": int, "objective": str, "data.name": str,
+    "data.is_simulated": bool, "data.num_patients": dict, "data.num_visits": int, "vocabulary.size": int,
+    "vocabulary.min_patients": int, "training.command": str, "training.seed": int, "training.num_steps": int,
+    "training.wall_time_seconds": (int, float), "training.device": str, "versions": dict, "metrics": list,
+}  # fmt: skip
 # Of a model that asks for claims in a form of its own: how to make it.
 _OPTIONAL_RESULTS = ("input",)
 _REQUIRED_METRIC: dict[str, type | tuple[type, ...]] = {
-    "task": str,
-    "split": str,
-    "model": str,
-    "metric": str,
-    "value": (int, float),
-    "interval": list,
-    "interval_level": (int, float),
-    "num_examples": int,
-}
+    "task": str, "split": str, "model": str, "metric": str, "value": (int, float), "interval": list,
+    "interval_level": (int, float), "num_examples": int,
+}  # fmt: skip
 
 
 def write_model_card(

@@ -17,7 +17,7 @@ from claim_transformers.version import __version__
 # A path of the machine that made the checkpoint tells who trained it, and on what; `/` inside a URL does not match.
 _LOCAL_PATH = re.compile(
     r"(?<![\w:/.-])(/(home|Users|root|mnt|media|tmp|var|work|data|scratch|srv|opt|private)/[^\s\"']|~/|file://)"
-    r"|(?<!\w)[A-Za-z]:\\",
+    r"|(?<!\w)[A-Za-z]:\\"
 )
 _ACCESS_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
 _CALENDAR_DATE = re.compile(r"(19|20)\d\d-[01]\d-[0-3]\d")

@@ -50,10 +50,7 @@ _FAMILIES = (
         f"{_RECURRENT}.configuration_recurrent",
         f"{_RECURRENT}.modeling_recurrent",
         "RecurrentConfig",
-        {
-            "AutoModel": "RecurrentModel",
-            "AutoModelForSequenceClassification": "RecurrentForSequenceClassification",
-        },
+        {"AutoModel": "RecurrentModel", "AutoModelForSequenceClassification": "RecurrentForSequenceClassification"},
     ),
 )
 # Both families read the tokens of one tokenizer.

@@ -21,20 +21,7 @@ from claim_transformers.simulation.pediatric.institutions import INSTITUTIONS, I
 from claim_transformers.simulation.pediatric.risk import OUTCOMES
 
 __all__ = [
-    "INSTITUTIONS",
-    "MEDICARE_SIMULATION_VERSION",
-    "OUTCOMES",
-    "SIMULATION_VERSION",
-    "DirtRates",
-    "Institution",
-    "MedicareClaims",
-    "MedicareSummary",
-    "PlantedBias",
-    "PlantedDrift",
-    "SimulatedClaims",
-    "SimulationSummary",
-    "simulate",
-    "simulate_medicare",
-    "simulate_medicare_tables",
-    "simulate_tables",
-]
+    "INSTITUTIONS", "MEDICARE_SIMULATION_VERSION", "OUTCOMES", "SIMULATION_VERSION", "DirtRates", "Institution",
+    "MedicareClaims", "MedicareSummary", "PlantedBias", "PlantedDrift", "SimulatedClaims", "SimulationSummary",
+    "simulate", "simulate_medicare", "simulate_medicare_tables", "simulate_tables",
+]  # fmt: skip

@@ -4,8 +4,9 @@ Names are imported when they are first used: the trainer of transformers imports
 `import claim_transformers` stays light.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from claim_transformers.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from claim_transformers.training.architecture import Architecture
@@ -39,118 +40,17 @@ if TYPE_CHECKING:
     from claim_transformers.training.tokenized_patients import TokenizedPatients, tokenize_dataset
     from claim_transformers.training.trainer import ClaimTrainer
 
-_MODULE_OF_NAME = {
-    "Architecture": "architecture",
-    "Auprc": "evaluate_metrics",
-    "Auroc": "evaluate_metrics",
-    "Brier": "evaluate_metrics",
-    "CalibrationError": "evaluate_metrics",
-    "ClaimTrainer": "trainer",
-    "ClaimTrainingArguments": "arguments",
-    "DataCollatorForClaimClassification": "collators",
-    "DataCollatorForClaimPretraining": "collators",
-    "DataCollatorForMaskedTokens": "collators",
-    "DataCollatorForVisitClassification": "collators",
-    "EpochFromState": "callbacks",
-    "FineTuning": "fine_tuning",
-    "Fitted": "fine_tuning",
-    "JsonLinesHistory": "callbacks",
-    "LengthGroupedBatches": "samplers",
-    "MaskedTokenMetrics": "masked_tokens",
-    "MetricInterval": "bootstrap",
-    "NextVisitMetrics": "next_visit",
-    "RecallAtK": "evaluate_metrics",
-    "TokenizedPatients": "tokenized_patients",
-    "auprc": "metrics",
-    "auroc": "metrics",
-    "binary_metrics": "classification_metrics",
-    "brier": "metrics",
-    "calibration_error": "metrics",
-    "clustered_interval": "bootstrap",
-    "cut_records": "outcome_periods",
-    "describe_backoffs": "backoffs",
-    "describe_exposure": "outcome_periods",
-    "find_form": "sequences",
-    "fine_tune": "fine_tuning",
-    "fit_bins": "sequences",
-    "leave_out_patients": "split_overlap",
-    "make_form": "sequences",
-    "multi_label_metrics": "classification_metrics",
-    "paired_difference": "bootstrap",
-    "parse_arguments": "parsing",
-    "pretraining_collator": "objectives",
-    "pretraining_metrics": "objectives",
-    "pretraining_model": "objectives",
-    "probabilities_of": "classification_metrics",
-    "rank_masked_tokens": "masked_tokens",
-    "rank_next_visit": "next_visit",
-    "recall_at_k": "metrics",
-    "require_disjoint_patients": "split_overlap",
-    "save_predictions": "predictions",
-    "score_binary": "predictions",
-    "tokenize_dataset": "tokenized_patients",
-    "write_sequences": "sequences",
-}
-
 __all__ = [
-    "Architecture",
-    "Auprc",
-    "Auroc",
-    "Brier",
-    "CalibrationError",
-    "ClaimTrainer",
-    "ClaimTrainingArguments",
-    "DataCollatorForClaimClassification",
-    "DataCollatorForClaimPretraining",
-    "DataCollatorForMaskedTokens",
-    "DataCollatorForVisitClassification",
-    "EpochFromState",
-    "FineTuning",
-    "Fitted",
-    "JsonLinesHistory",
-    "LengthGroupedBatches",
-    "MaskedTokenMetrics",
-    "MetricInterval",
-    "NextVisitMetrics",
-    "RecallAtK",
-    "TokenizedPatients",
-    "auprc",
-    "auroc",
-    "binary_metrics",
-    "brier",
-    "calibration_error",
-    "clustered_interval",
-    "cut_records",
-    "describe_backoffs",
-    "describe_exposure",
-    "find_form",
-    "fine_tune",
-    "fit_bins",
-    "leave_out_patients",
-    "make_form",
-    "multi_label_metrics",
-    "paired_difference",
-    "parse_arguments",
-    "pretraining_collator",
-    "pretraining_metrics",
-    "pretraining_model",
-    "probabilities_of",
-    "rank_masked_tokens",
-    "rank_next_visit",
-    "recall_at_k",
-    "require_disjoint_patients",
-    "save_predictions",
-    "score_binary",
-    "tokenize_dataset",
-    "write_sequences",
-]
+    "Architecture", "Auprc", "Auroc", "Brier", "CalibrationError", "ClaimTrainer", "ClaimTrainingArguments",
+    "DataCollatorForClaimClassification", "DataCollatorForClaimPretraining", "DataCollatorForMaskedTokens",
+    "DataCollatorForVisitClassification", "EpochFromState", "FineTuning", "Fitted", "JsonLinesHistory",
+    "LengthGroupedBatches", "MaskedTokenMetrics", "MetricInterval", "NextVisitMetrics", "RecallAtK",
+    "TokenizedPatients", "auprc", "auroc", "binary_metrics", "brier", "calibration_error", "clustered_interval",
+    "cut_records", "describe_backoffs", "describe_exposure", "find_form", "fine_tune", "fit_bins",
+    "leave_out_patients", "make_form", "multi_label_metrics", "paired_difference", "parse_arguments",
+    "pretraining_collator", "pretraining_metrics", "pretraining_model", "probabilities_of", "rank_masked_tokens",
+    "rank_next_visit", "recall_at_k", "require_disjoint_patients", "save_predictions", "score_binary",
+    "tokenize_dataset", "write_sequences",
+]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF_NAME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF_NAME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__)

@@ -3,6 +3,7 @@
 `evaluate` and `datasets` take seconds to import, so this module is imported where it is used and by nothing else.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from claim_transformers.training.bootstrap import clustered_interval
-from claim_transformers.training.metrics import WeightedMetric, auprc, auroc, brier, calibration_error, recall_at_k
+from claim_transformers.training.metrics import auprc, auroc, brier, calibration_error, recall_at_k
 
 
 class _ClaimMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate is not typed
@@ -30,13 +31,11 @@ class _ClaimMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate is not ty
         ['brier', 'brier_clusters', 'brier_high', 'brier_low']
     """
 
+    # The plain function behind the class, and the name of its value.
+    metric: ClassVar[Callable[..., Any]]
     result_name: ClassVar[str]
     summary: ClassVar[str]
     ranks_codes: ClassVar[bool] = False
-
-    def metric(self, **options: Any) -> WeightedMetric:
-        """Return the plain function behind the class."""
-        raise NotImplementedError
 
     def _info(self) -> evaluate.MetricInfo:
         number, label = datasets.Value("float32"), datasets.Value("int32")
@@ -60,7 +59,7 @@ class _ClaimMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate is not ty
         seed: int = 0,
         **options: Any,
     ) -> dict[str, float | int | None]:
-        metric, name = self.metric(**options), self.result_name
+        metric, name = partial(self.metric, **options), self.result_name
         if clusters is None:
             value = float(metric(references, predictions))
             return {name: None if np.isnan(value) else value}
@@ -76,45 +75,33 @@ class _ClaimMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate is not ty
 class Auroc(_ClaimMetric):
     """Area under the receiver operating characteristic, see [`auroc`]."""
 
+    metric = staticmethod(auroc)
     result_name = "auroc"
     summary = "Area under the receiver operating characteristic; ties count one half."
-
-    def metric(self, **options: Any) -> WeightedMetric:
-        """Return [`auroc`]."""
-        return partial(auroc, **options)
 
 
 class Auprc(_ClaimMetric):
     """Area under the precision-recall curve, see [`auprc`]."""
 
+    metric = staticmethod(auprc)
     result_name = "auprc"
     summary = "Average precision; a random score gives the share of positives."
-
-    def metric(self, **options: Any) -> WeightedMetric:
-        """Return [`auprc`]."""
-        return partial(auprc, **options)
 
 
 class Brier(_ClaimMetric):
     """Mean squared difference of probability and label, see [`brier`]."""
 
+    metric = staticmethod(brier)
     result_name = "brier"
     summary = "Mean squared difference of probability and label; smaller is better."
-
-    def metric(self, **options: Any) -> WeightedMetric:
-        """Return [`brier`]."""
-        return partial(brier, **options)
 
 
 class CalibrationError(_ClaimMetric):
     """Expected calibration error, see [`calibration_error`] for `bins` and `binning`."""
 
+    metric = staticmethod(calibration_error)
     result_name = "calibration_error"
     summary = "Mean gap of predicted and observed risk over bins; smaller is better."
-
-    def metric(self, **options: Any) -> WeightedMetric:
-        """Return [`calibration_error`] with its options."""
-        return partial(calibration_error, **options)
 
 
 class RecallAtK(_ClaimMetric):
@@ -125,10 +112,7 @@ class RecallAtK(_ClaimMetric):
         {'recall_at_k': 0.5}
     """
 
+    metric = staticmethod(recall_at_k)
     result_name = "recall_at_k"
     summary = "Mean share of the true codes of a row among its k highest scores."
     ranks_codes = True
-
-    def metric(self, **options: Any) -> WeightedMetric:
-        """Return [`recall_at_k`] with its options."""
-        return partial(recall_at_k, **options)

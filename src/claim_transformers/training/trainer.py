@@ -130,8 +130,7 @@ class ClaimTrainer(Trainer):
             prefetch_factor=self.args.dataloader_prefetch_factor,
             multiprocessing_context=self.args.dataloader_multiprocessing_context,
         )
-        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
-        return prepared
+        return self.accelerator.prepare(loader)
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Any:
         order = self._evaluation_order(eval_dataset)

@@ -1,5 +1,7 @@
 """Groups for the audit: every state in one region, every token in its group, unknown where nothing is known."""
 
+import pkgutil
+
 import pyarrow as pa
 import pytest
 
@@ -120,4 +122,4 @@ def test_the_public_name_is_the_function_and_no_public_name_is_that_of_a_file():
     from claim_transformers import analysis
 
     assert analysis.audit_attributes is audit_attributes
-    assert not set(analysis._MODULE_OF_NAME) & set(analysis._MODULE_OF_NAME.values())
+    assert not set(analysis.__all__) & {module.name for module in pkgutil.iter_modules(analysis.__path__)}

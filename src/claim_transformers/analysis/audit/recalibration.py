@@ -47,8 +47,7 @@ class PlattScaling:
         """Return the recalibrated probabilities."""
         from scipy.special import expit
 
-        moved: FloatArray = expit(self.intercept + self.slope * logit(probabilities))
-        return moved
+        return expit(self.intercept + self.slope * logit(probabilities))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the method and its numbers."""
@@ -69,8 +68,7 @@ class IsotonicCurve:
 
     def __call__(self, probabilities: npt.ArrayLike) -> FloatArray:
         """Return the recalibrated probabilities."""
-        moved: FloatArray = np.interp(np.asarray(probabilities, np.float64), self.knots, self.values)
-        return moved
+        return np.interp(np.asarray(probabilities, np.float64), self.knots, self.values)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the method and its knots."""
@@ -109,8 +107,7 @@ class PriorCorrection:
         from scipy.special import expit
 
         before, after = logit([self.training_share, self.true_share])
-        moved: FloatArray = expit(logit(probabilities) + after - before)
-        return moved
+        return expit(logit(probabilities) + after - before)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the method and its shares.

@@ -24,8 +24,7 @@ _METRICS = ("recall", "specificity", "precision", "F1", "G-mean", "share flagged
 
 def flagged(scores: FloatArray, threshold: float | FloatArray) -> npt.NDArray[np.bool_]:
     """Which rows are predicted as a readmission: those above the threshold (equation 3), not those at it."""
-    above: npt.NDArray[np.bool_] = scores > threshold
-    return above
+    return scores > threshold
 
 
 @dataclass(frozen=True)

@@ -140,8 +140,7 @@ def outcome_probability(
     _refuse_unknown_rows(tokenized, tokenizer)
     readout = outcome_readout(model, tokenizer, codes, is_inpatient=is_inpatient)
     logits = _read_out(model, tokenized, readout, batch_size=batch_size)
-    probability: NDArray[np.float64] = -np.expm1(-np.logaddexp(0.0, logits).sum(axis=1))
-    return probability
+    return -np.expm1(-np.logaddexp(0.0, logits).sum(axis=1))
 
 
 def _refuse_unknown_rows(tokenized: "pa.Table | datasets.Dataset", tokenizer: ClaimTokenizer) -> None:

@@ -117,5 +117,4 @@ def _probabilities(model: Any, inputs: NDArray[np.float32], trees: int) -> NDArr
     if len(inputs) == 0:
         return np.zeros(0)
     staged = next(islice(model.staged_predict_proba(inputs), trees - 1, None))
-    probability: NDArray[np.float64] = staged[:, 1]
-    return probability
+    return staged[:, 1]

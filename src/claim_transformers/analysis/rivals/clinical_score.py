@@ -88,8 +88,7 @@ class LaceScores:
     @property
     def total(self) -> _Integers:
         """The index, 0 to 19."""
-        total: _Integers = np.sum(list(self.points.values()), axis=0)
-        return total
+        return np.sum(list(self.points.values()), axis=0)
 
 
 def _lace_points(
@@ -107,12 +106,8 @@ def _lace_points(
         if (values < 0).any():
             raise ValueError(f"expected {name} of at least 0, found {int((values < 0).sum())} below")
         points[name] = np.array(worth)[np.searchsorted(ends, values, side="left")]
-    acute = _ACUTE_POINTS * np.asarray(is_acute, np.int64)
-    return {
-        "length": points["length"],
-        "acute": acute,
-        **{name: points[name] for name in ("comorbidity", "emergency")},
-    }
+    points["acute"] = _ACUTE_POINTS * np.asarray(is_acute, np.int64)
+    return {name: points[name] for name in ("length", "acute", "comorbidity", "emergency")}
 
 
 def lace_scores(
@@ -158,7 +153,7 @@ def lace_scores(
     of_visit, code, codes = _code_occurrences(examples)
     emergency = np.zeros(len(day), bool)
     # Whether a code is one of emergency care is asked once of each distinct code, then carried to its visits.
-    emergency[of_visit[_is_emergency(codes)[code]]] = True
+    emergency[of_visit[_begins_with(codes, _EMERGENCY_PREFIXES)[code]]] = True
 
     days_before = admitted[owner] - day
     _warn_of_gaps(codes, days_before, is_acute_known=is_acute is not None)
@@ -234,10 +229,6 @@ def _code_occurrences(examples: pa.Table) -> tuple[_Integers, _Integers, pa.Arra
     lengths = pc.list_value_length(codes).fill_null(0).to_numpy().astype(np.int64)
     encoded = pc.list_flatten(codes).cast(pa.string()).combine_chunks().dictionary_encode()
     return np.repeat(np.arange(len(lengths)), lengths), encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
-
-
-def _is_emergency(codes: pa.Array) -> npt.NDArray[np.bool_]:
-    return _begins_with(codes, _EMERGENCY_PREFIXES)
 
 
 def _begins_with(codes: pa.Array, prefixes: Sequence[str]) -> npt.NDArray[np.bool_]:

@@ -133,5 +133,4 @@ def _minimise(inputs: Any, targets: FloatArray, start: FloatArray, C: float) -> 
 def _sigmoid(logits: FloatArray) -> FloatArray:
     from scipy.special import expit
 
-    probabilities: FloatArray = expit(logits)
-    return probabilities
+    return expit(logits)

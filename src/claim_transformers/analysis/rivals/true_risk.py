@@ -133,5 +133,4 @@ def _joined_risks(patient_ids: pa.ChunkedArray, days: pa.ChunkedArray, risks: pa
     rows = pa.array(np.arange(len(patient_ids)))
     left = pa.table({"patient_id": patient_ids.cast(pa.string()), "day": days, "row": rows})
     joined = left.join(risks, keys=["patient_id", "day"], join_type="left outer").sort_by("row")
-    risk: NDArray[np.float64] = joined["risk"].to_numpy()
-    return risk
+    return joined["risk"].to_numpy()

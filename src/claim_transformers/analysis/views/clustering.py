@@ -7,7 +7,6 @@ embedding, and two embeddings are compared on the same points.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,30 +18,12 @@ from claim_transformers.training.metrics import FloatArray
 NEIGHBOURS = 10
 
 
-@dataclass(frozen=True)
-class _ClusterScores:
-    """How well the groups stand apart in one embedding.
-
-    Args:
-        silhouette (`MetricInterval`): Mean silhouette; 0 where groups overlap, 1 where they are points.
-        purity (`MetricInterval`): Share of a point's nearest neighbours that are of its group.
-    """
-
-    silhouette: MetricInterval
-    purity: MetricInterval
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return {"silhouette": self.silhouette.to_dict(), "purity": self.purity.to_dict()}
-
-
 def point_silhouettes(groups: npt.ArrayLike, vectors: npt.ArrayLike) -> FloatArray:
     """Compute the silhouette of every point (Rousseeuw, 1987)."""
     from sklearn.metrics import silhouette_samples
 
     labels, points = _checked(groups, vectors)
-    values: FloatArray = silhouette_samples(points, labels, metric="cosine")
-    return values
+    return silhouette_samples(points, labels, metric="cosine")
 
 
 def _point_purities(groups: npt.ArrayLike, vectors: npt.ArrayLike, *, k: int = NEIGHBOURS) -> FloatArray:
@@ -54,8 +35,7 @@ def _point_purities(groups: npt.ArrayLike, vectors: npt.ArrayLike, *, k: int = N
         raise ValueError(f"expected a number of neighbours from 1 to {len(labels) - 1}, found {k}")
     # Without an argument, scikit-learn leaves every point out of its own neighbours.
     neighbours = NearestNeighbors(n_neighbors=k, metric="cosine").fit(points).kneighbors(return_distance=False)
-    shares: FloatArray = (labels[neighbours] == labels[:, None]).mean(axis=1)
-    return shares
+    return (labels[neighbours] == labels[:, None]).mean(axis=1)
 
 
 def _chance_purity(groups: npt.ArrayLike) -> float:
@@ -94,9 +74,9 @@ def compare_embeddings(
 
     def score(interval: Callable[..., MetricInterval], *values: tuple[FloatArray, FloatArray]) -> dict[str, Any]:
         options = {"replicates": replicates, "seed": seed}
-        return _ClusterScores(
-            *(interval(mean_of_groups, groups, *both, **options) for both in zip(*values, strict=True))
-        ).to_dict()
+        both = (interval(mean_of_groups, groups, *pair, **options) for pair in zip(*values, strict=True))
+        # Silhouette: 0 where groups overlap, 1 where they are points. Purity: neighbours that are of a point's group.
+        return {name: found.to_dict() for name, found in zip(("silhouette", "purity"), both, strict=True)}
 
     return {
         "points": int(sizes.sum()),

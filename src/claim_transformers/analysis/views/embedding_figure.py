@@ -171,8 +171,7 @@ class _CountSvd:
 
     def embed(self, patients: pa.Table) -> NDArray[np.float64]:
         """Vectors of patients, of shape `(patients, width)`."""
-        vectors: NDArray[np.float64] = self._svd.transform(self._counts(patients))
-        return vectors
+        return self._svd.transform(self._counts(patients))
 
     def _counts(self, patients: pa.Table) -> "csr_matrix":
         """Log of one plus the visits with each clinical token, of shape `(patients, vocabulary)`."""

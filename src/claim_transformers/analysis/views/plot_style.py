@@ -24,29 +24,14 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK, SOFT, FAINT = "#1c2430", "#5b6675", "#dfe4ea"
 
 _STYLE: Any = {
-    "svg.hashsalt": "claim-transformers",
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9.0,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 10.0,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.edgecolor": SOFT,
-    "axes.linewidth": 0.8,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": FAINT,
-    "grid.linewidth": 0.7,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "legend.frameon": False,
-    "legend.fontsize": 8.0,
-    "legend.handlelength": 1.8,
-}
+    "svg.hashsalt": "claim-transformers", "svg.fonttype": "none",
+    "font.family": "sans-serif", "font.size": 9.0, "text.color": INK,
+    "axes.titlesize": 10.0, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.labelcolor": INK,
+    "axes.edgecolor": SOFT, "axes.linewidth": 0.8, "axes.grid": True, "axes.axisbelow": True,
+    "grid.color": FAINT, "grid.linewidth": 0.7,
+    "xtick.color": SOFT, "ytick.color": SOFT, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
+    "legend.frameon": False, "legend.fontsize": 8.0, "legend.handlelength": 1.8,
+}  # fmt: skip
 
 
 def in_house_style(draw: Callable[_P, str]) -> Callable[_P, str]:

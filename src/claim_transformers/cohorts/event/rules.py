@@ -24,8 +24,7 @@ def satisfies(timelines: Timelines, definition: EventDefinition, criterion: Crit
 
 def _alive(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
     born = (timelines.birth_day == UNKNOWN_DAY) | (timelines.birth_day <= index_day)
-    living: Flags = born & ((timelines.death_day == UNKNOWN_DAY) | (timelines.death_day >= index_day))
-    return living
+    return born & ((timelines.death_day == UNKNOWN_DAY) | (timelines.death_day >= index_day))
 
 
 def _enrolled(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
@@ -36,8 +35,7 @@ def _age(timelines: Timelines, definition: EventDefinition, criterion: Criterion
     age_years = whole_years(timelines.birth_day, index_day)
     low = -np.inf if criterion.minimum is None else criterion.minimum
     high = np.inf if criterion.maximum is None else criterion.maximum
-    fits: Flags = (timelines.birth_day != UNKNOWN_DAY) & (age_years >= low) & (age_years <= high)
-    return fits
+    return (timelines.birth_day != UNKNOWN_DAY) & (age_years >= low) & (age_years <= high)
 
 
 def _codes(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:

@@ -75,10 +75,7 @@ class ReadmissionCohort(Cohort):
 
 
 def build_readmission_cohort(
-    definition: ReadmissionDefinition,
-    claims: str | Path,
-    *,
-    counties: CountyFeatures | CountyBins | None = None,
+    definition: ReadmissionDefinition, claims: str | Path, *, counties: CountyFeatures | CountyBins | None = None
 ) -> ReadmissionCohort:
     """Build a readmission cohort, see [`build_cohort`]."""
     connection = connect()

@@ -114,10 +114,7 @@ def _history_visits(connection: "Backend", claims: "ir.Table", definition: Readm
     )
     amounts = amounts.group_by("stay", "visit_date", "visit_type").aggregate(amount=amounts.paid_amount.sum())
     rows = seen.join(events, CLAIM_KEY).rename(visit_type="claim_type")
-    rows = rows.filter(
-        rows.visit_date.cast("timestamp") >= rows.window_start,
-        rows.visit_date < rows.discharge_date,
-    )
+    rows = rows.filter(rows.visit_date.cast("timestamp") >= rows.window_start, rows.visit_date < rows.discharge_date)
     rows = rows.select(
         *_VISIT,
         "code",

@@ -122,5 +122,4 @@ def mark_excluded(num_stays: int, principal: pa.Table, procedures: pa.Table) -> 
 
 def _with_kind(num_stays: int, codes: pa.Table, *kinds: str) -> Flags:
     marked = codes["stay"].to_numpy()[has_kind(codes["code"], kinds)]
-    found: Flags = np.bincount(marked, minlength=num_stays) > 0
-    return found
+    return np.bincount(marked, minlength=num_stays) > 0

@@ -38,18 +38,10 @@ _MODULE_OF_NAME = {
 }
 
 __all__ = [
-    "ClaimConfig",
-    "ClaimForMaskedLM",
-    "ClaimForPreTraining",
-    "ClaimForPreTrainingOutput",
-    "ClaimForSequenceClassification",
-    "ClaimForVisitClassification",
-    "ClaimForm",
-    "ClaimModel",
-    "ClaimModelOutput",
-    "ClaimPreTrainedModel",
-    "ClaimTokenizer",
-]
+    "ClaimConfig", "ClaimForMaskedLM", "ClaimForPreTraining", "ClaimForPreTrainingOutput",
+    "ClaimForSequenceClassification", "ClaimForVisitClassification", "ClaimForm", "ClaimModel", "ClaimModelOutput",
+    "ClaimPreTrainedModel", "ClaimTokenizer",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

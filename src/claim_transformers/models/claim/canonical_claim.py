@@ -13,19 +13,7 @@ from typing import Any
 
 import numpy as np
 
-CODE_SYSTEMS = (
-    "ICD9CM",
-    "ICD10CM",
-    "ICD9PCS",
-    "ICD10PCS",
-    "HCPCS",
-    "NDC",
-    "DRUG",
-    "REV",
-    "DRG",
-    "POS",
-    "DISP",
-)
+CODE_SYSTEMS = ("ICD9CM", "ICD10CM", "ICD9PCS", "ICD10PCS", "HCPCS", "NDC", "DRUG", "REV", "DRG", "POS", "DISP")
 CLAIM_TYPES = ("IP", "OP", "CAR", "DME", "HHA", "HOSP", "SNF", "RX")
 
 # Columns of the patients table that hold days and are read.
@@ -41,17 +29,10 @@ _SEXES = {
     **dict.fromkeys(("", "U", "UNKNOWN", "X", "O", "OTHER"), "U"),
 }
 _TYPE_WORDS = {
-    "INPATIENT": "IP",
-    "OUTPATIENT": "OP",
-    "CARRIER": "CAR",
-    "PROFESSIONAL": "CAR",
-    "DURABLE MEDICAL EQUIPMENT": "DME",
-    "HOME HEALTH": "HHA",
-    "HOME HEALTH AGENCY": "HHA",
-    "HOSPICE": "HOSP",
-    "SKILLED NURSING FACILITY": "SNF",
+    "INPATIENT": "IP", "OUTPATIENT": "OP", "CARRIER": "CAR", "PROFESSIONAL": "CAR", "DURABLE MEDICAL EQUIPMENT": "DME",
+    "HOME HEALTH": "HHA", "HOME HEALTH AGENCY": "HHA", "HOSPICE": "HOSP", "SKILLED NURSING FACILITY": "SNF",
     "PHARMACY": "RX",
-}
+}  # fmt: skip
 # Systems whose codes are numbers of one width: zeros are lost on the left only and can be put back.
 _WIDTHS = {"REV": 4, "DRG": 3, "POS": 2, "DISP": 2}
 _NDC_SEGMENTS = {(5, 4, 2), (4, 4, 2), (5, 3, 2), (5, 4, 1)}

@@ -267,10 +267,7 @@ class ClaimAttention(nn.Module):
         )
         if is_slow:
             return _eager_attention_forward
-        function: Callable[..., tuple[Tensor, Tensor | None]] = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, _eager_attention_forward
-        )
-        return function
+        return ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, _eager_attention_forward)
 
 
 class ClaimLayer(GradientCheckpointingLayer):

@@ -181,8 +181,7 @@ class TableEncoder:
         names = [*sex.dictionary.to_pylist(), None]
         ids = np.array([self.vocabulary.find(f"SEX/{canonical_sex(name)}") for name in names])
         index = pc.fill_null(sex.indices.cast(pa.int64()), len(names) - 1)
-        tokens: np.ndarray = ids[index.to_numpy(zero_copy_only=False)]
-        return tokens
+        return ids[index.to_numpy(zero_copy_only=False)]
 
     def _time_tokens(self, visits: VisitColumns, starts: np.ndarray, relative_day: np.ndarray) -> np.ndarray:
         """Time token of each visit, -1 for none."""
@@ -199,8 +198,7 @@ class TableEncoder:
             bucket[is_first] = -1
         else:
             ids, bucket = np.array([-1]), np.zeros(visits.row.size, dtype=np.int64)
-        tokens: np.ndarray = ids[bucket]
-        return tokens
+        return ids[bucket]
 
     def _distinct_codes(self, codes: Any, owner: np.ndarray, max_codes: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Owner (a visit or a patient) and id of each distinct code of each owner, ordered by (owner, id)."""
@@ -262,8 +260,7 @@ def _sorted_distinct(keys: np.ndarray) -> np.ndarray:
     if (keys[1:] > keys[:-1]).all():
         return keys
     keys = np.sort(keys)
-    distinct: np.ndarray = keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
-    return distinct
+    return keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
 
 
 def _cap_codes(keys: np.ndarray, priority: np.ndarray, max_codes: int) -> np.ndarray:

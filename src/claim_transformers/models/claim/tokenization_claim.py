@@ -186,8 +186,7 @@ class ClaimTokenizer(PatientPadding):
         if is_misspelt(pretrained_model_name_or_path):
             kwargs["local_files_only"] = True
         folder = resolve_checkpoint(pretrained_model_name_or_path)
-        tokenizer: ClaimTokenizer = super().from_pretrained(folder, *init_inputs, **kwargs)
-        return tokenizer
+        return super().from_pretrained(folder, *init_inputs, **kwargs)
 
     @classmethod
     def _from_pretrained(
@@ -197,10 +196,7 @@ class ClaimTokenizer(PatientPadding):
         if resolved_vocab_files.get("vocab_file") is None and not kwargs.keys() & {"vocab", "vocab_file"}:
             name = pretrained_model_name_or_path
             raise OSError(f"expected a checkpoint with vocab.json, found none at {name!r}. {checkpoint_hint(name)}")
-        tokenizer: ClaimTokenizer = super()._from_pretrained(
-            resolved_vocab_files, pretrained_model_name_or_path, *args, **kwargs
-        )
-        return tokenizer
+        return super()._from_pretrained(resolved_vocab_files, pretrained_model_name_or_path, *args, **kwargs)
 
     @classmethod
     def train_from_dataset(
@@ -460,8 +456,7 @@ class ClaimTokenizer(PatientPadding):
             `dict[str, dict[str, int]]`: System to level (`exact`, `prefix`, `category`, `system`, `unknown`) to the
             number of codes in view; systems that the vocabulary does not know are `"OTHER"`.
         """
-        statistics: dict[str, dict[str, int]] = self.encode_table(table, return_statistics=True)[1]
-        return statistics
+        return self.encode_table(table, return_statistics=True)[1]
 
     # ---- One patient, or a few ----
 

@@ -302,5 +302,4 @@ def _distinct(pairs: np.ndarray) -> np.ndarray:
     if not pairs.size:
         return pairs
     pairs = np.sort(pairs)
-    distinct: np.ndarray = pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])]
-    return distinct
+    return pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])]

@@ -25,12 +25,9 @@ _MODULE_OF_NAME = {
 }
 
 __all__ = [
-    "RecurrentConfig",
-    "RecurrentForSequenceClassification",
-    "RecurrentModel",
-    "RecurrentModelOutput",
+    "RecurrentConfig", "RecurrentForSequenceClassification", "RecurrentModel", "RecurrentModelOutput",
     "RecurrentPreTrainedModel",
-]
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

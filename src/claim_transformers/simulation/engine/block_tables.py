@@ -1,7 +1,5 @@
 """The tables that every population is written in, one block of patients at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +28,7 @@ class BlockTables:
         """Every table by its name, which is also that of its file."""
         return {name: getattr(self, name) for name in BlockTables.__annotations__}
 
-    def of_first_patients(self, kept: int) -> BlockTables:
+    def of_first_patients(self, kept: int) -> "BlockTables":
         """Keep the rows of the first patients of the block; rows stay in their order."""
         # Spans of coverage are in order of patient, so their dictionary is too.
         names = self.eligibility["person_id"].combine_chunks().dictionary[:kept]

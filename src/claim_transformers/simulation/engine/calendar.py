@@ -1,7 +1,5 @@
 """Months of the window in which claims are simulated, and how illness moves with the seasons."""
 
-from __future__ import annotations
-
 import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,8 +36,7 @@ SEASONS: dict[str, tuple[float, ...]] = {
 def season_table(names: list[str]) -> Float:
     """Seasonal multipliers with a mean of one over the year."""
     table = np.array([SEASONS[name] for name in names], dtype=np.float64).reshape(len(names), 12)
-    scaled: Float = (table / table.mean(axis=1, keepdims=True)).astype(np.float32)
-    return scaled
+    return (table / table.mean(axis=1, keepdims=True)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -99,18 +96,15 @@ class Calendar:
 
     def first_day(self, month: Int) -> Int:
         """First day of each month, in days since 1970-01-01."""
-        days: Int = self.first_days[month + _PAST_MONTHS]
-        return days
+        return self.first_days[month + _PAST_MONTHS]
 
     def last_day(self, month: Int) -> Int:
         """Last day of each month, in days since 1970-01-01."""
-        days: Int = self.first_days[month + (_PAST_MONTHS + 1)] - 1
-        return days
+        return self.first_days[month + (_PAST_MONTHS + 1)] - 1
 
     def month_of_year(self, month: Int) -> Int:
         """Month of the year, 0 for January."""
-        months: Int = (month + (self.start.month - 1)) % 12
-        return months
+        return (month + (self.start.month - 1)) % 12
 
     def month_of_day(self, day: Int) -> Int:
         """Number of the month that holds each day, given in days since 1970-01-01."""
@@ -120,8 +114,7 @@ class Calendar:
     def snapshots(self) -> Int:
         """Months of the window that begin on January 1 or July 1."""
         months = np.arange(self.months, dtype=np.int32)
-        chosen: Int = months[self.month_of_year(months) % 6 == 0]
-        return chosen
+        return months[self.month_of_year(months) % 6 == 0]
 
 
 def calendar_of(start: str, end: str, example: str) -> Calendar:

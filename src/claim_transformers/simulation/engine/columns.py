@@ -1,7 +1,5 @@
 """Arrow columns straight from numpy arrays, without a Python object per value."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Data files of the simulators: pools of codes in CSV, causes and conditions in YAML, every row with its source."""
 
-from __future__ import annotations
-
 import csv
 import typing
 from dataclasses import MISSING, fields

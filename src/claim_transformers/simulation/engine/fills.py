@@ -1,7 +1,5 @@
 """Prescriptions filled: their order, and the pharmacy claims that they become."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Generation of a population: the request, its blocks, their publication, the manifest and the summary."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping

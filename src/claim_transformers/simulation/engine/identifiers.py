@@ -1,7 +1,5 @@
 """Identifiers that tell nothing: keys of patients, and the names of patients and claims hashed from them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Menus of pools: which code, service or drug a cause brings beside its first, and how often."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -73,5 +71,4 @@ class Menu:
             # Steps are cumulative chances, so the number of steps passed is the position; past the last stands
             # nothing.
             position += uniform >= steps[cause]
-        pools: Int = self._pools[cause, position]
-        return pools
+        return self._pools[cause, position]

@@ -1,7 +1,5 @@
 """Drug products that do not exist: NDC codes under labelers that nobody holds."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

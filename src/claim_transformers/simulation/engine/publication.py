@@ -1,7 +1,5 @@
 """Write the files of a simulation so that all of them appear at once or none does."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -43,7 +41,7 @@ class Publication:
         self._writers: dict[str, pq.ParquetWriter] = {}
         self.rows: dict[str, int] = {}
 
-    def __enter__(self) -> Publication:
+    def __enter__(self) -> "Publication":
         if self._out.exists() and not self._overwrite:
             raise ClaimDataError(
                 "E_EXISTS",

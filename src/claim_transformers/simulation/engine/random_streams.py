@@ -1,7 +1,5 @@
 """Random streams of a block of patients, one for each purpose, and the key of its identities."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Drawing codes: weighted pools with a long tail, and the habit of a patient to come back under the same code."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -107,8 +105,7 @@ class CodeTable:
         position = slot + self.offset[pool]
         swapped = (scaled - slot) >= self._accept[position]
         position += swapped * (self._alias[position] - slot)
-        codes: Int = self._code[position]
-        return codes
+        return self._code[position]
 
     def draw_habit(self, pool: Int, key: Key, repeat: float, generator: np.random.Generator) -> Int:
         """Draw one code per entry, with probability `repeat` the one the patient has for this pool."""

@@ -1,7 +1,5 @@
 """Columns that the files of every population share, named as in the input layer of Tuva (tuva-health/tuva)."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 TEXT = pa.dictionary(pa.int32(), pa.string())

@@ -11,12 +11,6 @@ from claim_transformers.simulation.medicare.planted import PlantedBias, PlantedD
 from claim_transformers.simulation.medicare.tables import OUTCOMES
 
 __all__ = [
-    "MEDICARE_SIMULATION_VERSION",
-    "OUTCOMES",
-    "MedicareClaims",
-    "MedicareSummary",
-    "PlantedBias",
-    "PlantedDrift",
-    "simulate_medicare",
-    "simulate_medicare_tables",
-]
+    "MEDICARE_SIMULATION_VERSION", "OUTCOMES", "MedicareClaims", "MedicareSummary", "PlantedBias", "PlantedDrift",
+    "simulate_medicare", "simulate_medicare_tables",
+]  # fmt: skip

@@ -1,7 +1,5 @@
 """From the lives of one block of patients to its claims."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,9 +62,8 @@ def write_care(
     """Write all claims and fills of a block."""
     visits, urgent, is_observation = _visits_outside(world, stays, death_day)
     bounds = bounds_of(stays, death_day)
-    hospital, _ = stay_claims(world, codes, stays, generator)
     sheets = [
-        *hospital,
+        *stay_claims(world, codes, stays, generator),
         follow_up_claims(codes, stays, bounds, generator),
         *after_claims(world, codes, stays, bounds, generator),
         *hospice_claims(world, codes, stays, death_day, generator),
@@ -124,5 +121,4 @@ def _together(first: Events, second: Events) -> Events:
 def _is_lost(world: World, patient: Int, recording: np.random.Generator) -> Bool:
     """Whether each entry of the subgroup goes unrecorded."""
     drawn = recording.random(len(patient), dtype=np.float32) < world.bias.unrecorded
-    lost: Bool = drawn & world.bias_members[patient]
-    return lost
+    return drawn & world.bias_members[patient]

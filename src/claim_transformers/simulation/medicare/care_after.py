@@ -1,7 +1,5 @@
 """Claims of care after a stay and before death: nursing facilities, home health, hospice."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import NEVER, Bool, Int

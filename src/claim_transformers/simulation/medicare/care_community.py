@@ -1,7 +1,5 @@
 """Claims for care outside hospital: offices, laboratories, hospital outpatient departments, equipment."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Bool, Int

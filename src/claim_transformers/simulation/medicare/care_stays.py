@@ -1,25 +1,16 @@
 """Claims of stays: the hospital's bills, transfers and interim bills among them, and the bills of its doctors."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 
-from claim_transformers.simulation.engine.calendar import NEVER, Bool, Float, Int
+from claim_transformers.simulation.engine.calendar import NEVER, Bool, Int
 from claim_transformers.simulation.engine.menus import Menu
 from claim_transformers.simulation.medicare.admission import DISPOSITIONS
 from claim_transformers.simulation.medicare.causes import IS_PLANNED, STAY_CAUSES
 from claim_transformers.simulation.medicare.codebook import MedicareCodebook
 from claim_transformers.simulation.medicare.community import event_keys
-from claim_transformers.simulation.medicare.sheets import (
-    BILL,
-    PROCEDURES,
-    Sheet,
-    draw_services,
-    new_sheet,
-    some,
-)
+from claim_transformers.simulation.medicare.sheets import BILL, PROCEDURES, Sheet, draw_services, new_sheet, some
 from claim_transformers.simulation.medicare.stays import Stays, World
 
 # Two more patient discharge statuses, of bills that do not end a stay: transferred, still a patient.
@@ -62,13 +53,10 @@ def days_since_discharge(stays: Stays, patient: Int, day: Int) -> Int:
     position = np.searchsorted(keys, event_keys(patient, day), side="right") - 1
     at = np.maximum(position, 0)
     is_own = (position >= 0) & (stays.patient[at] == patient)
-    found: Int = np.where(is_own, day - stays.discharge[at], 1 << 18)
-    return found
+    return np.where(is_own, day - stays.discharge[at], 1 << 18)
 
 
-def stay_claims(
-    world: World, codes: MedicareCodebook, stays: Stays, generator: np.random.Generator
-) -> tuple[list[Sheet], Float]:
+def stay_claims(world: World, codes: MedicareCodebook, stays: Stays, generator: np.random.Generator) -> list[Sheet]:
     """Hospital bills and their doctors' bills."""
     first = np.flatnonzero((stays.transfer > 0) | (stays.interim > 0))
     index = np.concatenate([np.arange(len(stays)), first]).astype(np.int32)
@@ -93,7 +81,7 @@ def stay_claims(
     sheet.group = _GROUP_OF[cause, grade]
     _write_procedures(codes, sheet, cause, generator)
     _hospital_lines(sheet, cause, stays.came_by_emergency[index] & (is_first | ~(moved | billed)), grade, generator)
-    return [sheet, *_doctor_claims(codes, stays, sheet, generator)], grade.astype(np.float32)
+    return [sheet, *_doctor_claims(codes, stays, sheet, generator)]
 
 
 def _severity(world: World, sheet: Sheet, generator: np.random.Generator) -> Int:

@@ -6,8 +6,6 @@ rehabilitation), or a potentially planned procedure without an acute principal d
 procedure of those lists unless their diagnosis is acute.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 

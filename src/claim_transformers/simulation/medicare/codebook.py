@@ -1,7 +1,5 @@
 """Tables of codes compiled for drawing: two versions of ICD, and another habit of coding from a drift on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -77,8 +75,7 @@ class _DatedTable:
 
     def is_second(self, day: Int) -> Bool:
         """Whether each day is coded in the second version."""
-        later: Bool = day >= _ICD10_DAY if len(self._tables) > 1 else np.zeros(len(day), dtype=np.bool_)
-        return later
+        return day >= _ICD10_DAY if len(self._tables) > 1 else np.zeros(len(day), dtype=np.bool_)
 
     def draw(self, pool: Int, uniform: Float, day: Int) -> Int:
         """Draw one code per entry; the same number in `[0, 1)` gives the same code of a pool on days alike."""

@@ -1,7 +1,5 @@
 """Diagnoses on every claim: its reason first, then conditions of the patient, more of them the longer the claim."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Bool, Int
@@ -73,5 +71,4 @@ def forget(diagnoses: Int, is_forgotten: Bool) -> Int:
     """Take diagnoses out and close the gaps."""
     left = np.where(is_forgotten, -1, diagnoses)
     order = np.argsort(left < 0, axis=1, kind="stable")
-    moved: Int = np.take_along_axis(left, order, axis=1)
-    return moved
+    return np.take_along_axis(left, order, axis=1)

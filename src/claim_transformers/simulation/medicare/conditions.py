@@ -5,8 +5,6 @@ curve, moved by what raises the odds for this patient, passes a number drawn onc
 curve itself, and new cases come in as patients grow older.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,8 +80,7 @@ class Illness:
 
 
 def _logit(share: Float) -> Float:
-    odds: Float = np.log(share / (1 - share))
-    return odds
+    return np.log(share / (1 - share))
 
 
 def _draw_onset_ages(patients: MedicarePopulation, generator: np.random.Generator) -> Float:

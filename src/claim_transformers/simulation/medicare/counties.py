@@ -4,8 +4,6 @@ County codes are public facts (FIPS 6-4, INCITS 31; states and counties as of 20
 made up by a hash of its code, the same in every simulation: no county here is poor because the real one is.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 
@@ -64,8 +62,7 @@ def _county_codes() -> list[str]:
 def _normal(key: np.ndarray[tuple[int], np.dtype[np.uint64]], salt: int) -> Float:
     """Nearly normal numbers, from the sum of twelve uniform ones (Irwin and Hall)."""
     parts = np.stack([unit(key, salt * 16 + part) for part in range(12)])
-    total: Float = parts.sum(axis=0) - np.float32(6)
-    return total
+    return parts.sum(axis=0) - np.float32(6)
 
 
 @cache

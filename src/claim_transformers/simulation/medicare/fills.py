@@ -1,7 +1,5 @@
 """Drug fills: lasting treatment month by month while it is taken, the drug of a discharge, and short courses."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Int

@@ -1,7 +1,5 @@
 """Medicare population: the functions that simulate it, block by block, into a folder or into memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +21,7 @@ from claim_transformers.simulation.engine.generation import (
 )
 from claim_transformers.simulation.engine.random_streams import block_key_of, streams_of
 from claim_transformers.simulation.medicare.care import write_care
-from claim_transformers.simulation.medicare.codebook import MedicareCodebook, codebook_of
+from claim_transformers.simulation.medicare.codebook import codebook_of
 from claim_transformers.simulation.medicare.community import draw_contacts
 from claim_transformers.simulation.medicare.conditions import draw_illness
 from claim_transformers.simulation.medicare.counties import county_table
@@ -200,19 +198,13 @@ def _check(
 
 def _blocks(request: _Request) -> Iterator[BlockTables]:
     """Tables of each block in turn."""
-    codes = codebook_of(request.drift)
-
-    def whole_block(number: int) -> BlockTables:
-        return _simulate_medicare_block(request.calendar, request.seed, number, codes, request.bias, request.drift)
-
-    return simulate_blocks(request.patients, whole_block)
+    return simulate_blocks(request.patients, lambda number: _simulate_block(request, number))
 
 
-def _simulate_medicare_block(
-    calendar: Calendar, seed: int, number: int, codes: MedicareCodebook, bias: PlantedBias, drift: PlantedDrift
-) -> BlockTables:
+def _simulate_block(request: _Request, number: int) -> BlockTables:
     """Simulate one whole block."""
-    world, streams = draw_world(calendar, seed, number, bias, drift)
+    codes = codebook_of(request.drift)
+    world, streams = draw_world(request.calendar, request.seed, number, request.bias, request.drift)
     stays, death_day = draw_stays(world, streams["risk"])
     care = write_care(world, codes, stays, death_day, streams["care"], streams["dirt"])
     ingredient, product = write_products(world, codes, care.fills, streams["care"])

@@ -4,8 +4,6 @@ Everything that makes up a hazard is known here, so the true risk after a discha
 what happened to happen.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 
@@ -114,8 +112,7 @@ def _total(illness: Illness, everyone: Float, per_burden: Float, age: Float) -> 
     weights = age @ per_burden.T
     # Burden by month, patient, disease against the patient's own rate per unit of burden: m months, p patients, d
     # diseases. `optimize` would contract in another order, and sums of floats depend on the order.
-    total: Float = np.einsum("mpd,pd->pm", illness.burden, weights, optimize=False) + own[:, None]
-    return total
+    return np.einsum("mpd,pd->pm", illness.burden, weights, optimize=False) + own[:, None]
 
 
 def _hidden_processes(
@@ -173,8 +170,7 @@ def day_profiles() -> tuple[Float, Float, Float, Float]:
 def follow_up_chance(discharge: Discharge) -> Float:
     """Chance of a first follow-up visit on each day, given none before, shape `(discharges, 30)`."""
     visit = day_profiles()[3]
-    chance: Float = np.minimum(discharge.follow_up[:, None] * visit[None, :], np.float32(0.35))
-    return chance
+    return np.minimum(discharge.follow_up[:, None] * visit[None, :], np.float32(0.35))
 
 
 def true_risk(discharge: Discharge) -> tuple[Float, Float]:

@@ -1,7 +1,5 @@
 """What a user can plant to test an audit: a known bias against a subgroup, and a known drift from a year on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +63,7 @@ class PlantedBias:
                 raise ValueError(f"expected {name} from 0 to 1, found {getattr(self, name)}")
 
     @classmethod
-    def of(cls, planted: float | PlantedBias) -> PlantedBias:
+    def of(cls, planted: "float | PlantedBias") -> "PlantedBias":
         """Read an argument: a strength from 0 to 1 stands for both ways at once.
 
         Examples:

@@ -1,7 +1,5 @@
 """Claims in the making: what stands on their head, and their lines, as arrays."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -156,8 +154,7 @@ def draw_services(codes: MedicareCodebook, pool: str, day: Int, generator: np.ra
 
 def some(count: int, share: float | Float, generator: np.random.Generator) -> Int:
     """Positions of a random part of some entries."""
-    positions: Int = np.flatnonzero(generator.random(count, dtype=np.float32) < share).astype(np.int32)
-    return positions
+    return np.flatnonzero(generator.random(count, dtype=np.float32) < share).astype(np.int32)
 
 
 def join_sheets(sheets: list[Sheet], keep: list[Bool]) -> tuple[Sheet, Lines]:

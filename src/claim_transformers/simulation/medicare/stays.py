@@ -6,8 +6,6 @@ month from then on. One round of the loop draws the next end of every patient wh
 rounds as the most stays of any patient.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -130,8 +128,7 @@ class World:
 
     def month(self, day: Int) -> Int:
         """Column of the monthly tables, the last one for days after the window."""
-        found: Int = self._month_of[np.clip(day - self._first, 0, len(self._month_of) - 1)]
-        return found
+        return self._month_of[np.clip(day - self._first, 0, len(self._month_of) - 1)]
 
 
 def draw_stays(world: World, generator: np.random.Generator) -> tuple[Stays, Int]:
@@ -221,8 +218,7 @@ def _kind(hazards: Float, uniform: Float) -> Int:
     """Which of three ends it is, by their hazards, shape `(3, entries)`."""
     steps = np.cumsum(hazards, axis=0)
     threshold = uniform * steps[2]
-    kind: Int = ((threshold >= steps[0]).astype(np.int32) + (threshold >= steps[1])).astype(np.int32)
-    return kind
+    return ((threshold >= steps[0]).astype(np.int32) + (threshold >= steps[1])).astype(np.int32)
 
 
 def _elevated(world: World, waiting: _Waiting) -> Float:

@@ -1,7 +1,5 @@
 """The files of one block of Medicare patients: medical and pharmacy claims, eligibility, the true risk of stays."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -57,15 +55,13 @@ def covered(world: World, death_day: Int, patient: Int, day: Int) -> Bool:
     """Whether each day lies in the window, in life and in a month of coverage."""
     inside = (day >= world.calendar.first) & (day <= world.calendar.last) & (day <= death_day[patient])
     month = np.maximum(world.month(day) - BURN_IN_MONTHS, 0)
-    enrolled: Bool = world.patients.enrolled[month, patient] & inside
-    return enrolled
+    return world.patients.enrolled[month, patient] & inside
 
 
 def _cents(dollars: Float, generator: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Amounts spread around their median."""
     spread = np.exp(np.float32(0.4) * generator.standard_normal(len(dollars), dtype=np.float32))
-    cents: np.ndarray[Any, np.dtype[np.int64]] = (dollars * spread * 100).astype(np.int64)
-    return cents
+    return (dollars * spread * 100).astype(np.int64)
 
 
 def _paid_days(end: Int, generator: np.random.Generator) -> Int:

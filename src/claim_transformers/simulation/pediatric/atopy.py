@@ -4,8 +4,6 @@ The state is complete: what happens next depends on it and on the month alone. T
 copy of it forward and know the risk of a stay.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,7 +118,7 @@ def first_state(patients: PediatricPopulation, generator: np.random.Generator) -
     proneness[[_ECZEMA, _FOOD, _RHINITIS, ASTHMA]] *= np.exp(0.75 * patients.atopy - 0.28)
     proneness[ASTHMA] *= (1 + 1.2 * patients.wheeze) * (1 + 0.3 * patients.smoke)
     conditions = np.zeros((2, len(CONDITIONS), size), dtype=np.float32)
-    empty = np.zeros((6, size), dtype=np.float32)
+    memories = ("control", "prescribed", "controller", "stays", "emergencies", "steroids")
     return AtopyState(
         birth_month=patients.birth_month,
         sex=patients.male.astype(np.int32),
@@ -130,12 +128,7 @@ def first_state(patients: PediatricPopulation, generator: np.random.Generator) -
         proneness=proneness,
         conditions=conditions[0],
         ever=conditions[1],
-        control=empty[0],
-        prescribed=empty[1],
-        controller=empty[2],
-        stays=empty[3],
-        emergencies=empty[4],
-        steroids=empty[5],
+        **{name: np.zeros(size, dtype=np.float32) for name in memories},
     )
 
 
@@ -157,8 +150,7 @@ def _stay_hazard(state: AtopyState, month: int | Int, calendar: Calendar) -> Flo
     score += 1.25 * np.minimum(state.stays, 2) + 0.5 * np.minimum(state.emergencies, 3) + 0.55 * state.steroids
     score += season * (0.7 + 0.8 * unprotected) + 0.25 * obesity + 0.25 * state.smoke + 0.3 * food
     score += 0.45 * worse * eczema * rhinitis + 0.3 * unprotected * state.severity
-    hazard: Float = asthma * np.minimum(np.exp(score.astype(np.float32)), _MAX_STAY_CHANCE)
-    return hazard
+    return asthma * np.minimum(np.exp(score.astype(np.float32)), _MAX_STAY_CHANCE)
 
 
 def advance(

@@ -1,7 +1,5 @@
 """One block of patients while its care is being drawn: insured months, visits and fills."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,14 +75,12 @@ class Block:
 
     def happen(self, chance: Float) -> Bool:
         """Draw one event per entry."""
-        drawn: Bool = self.generator.random(len(chance), dtype=np.float32) < chance
-        return drawn
+        return self.generator.random(len(chance), dtype=np.float32) < chance
 
     def trait(self, name: str, patient: Int) -> Float:
         """A lasting number in `[0, 1)` of each patient, the same whenever it is asked for."""
         salt = int.from_bytes(name.encode()[:7], "big")
-        lasting: Float = unit(self.patients.key, salt)[patient]
-        return lasting
+        return unit(self.patients.key, salt)[patient]
 
     def days_in(self, month: Int, patient: Int) -> Int:
         """One day of each month, while the patient lives, seldom on a weekend."""
@@ -101,16 +97,14 @@ class Block:
         month = self.calendar.month_of_day(day)
         inside = (moved >= self.calendar.first_day(month)) & (moved <= self.calendar.last_day(month))
         inside &= (moved >= self.patients.birth_day[patient]) & (moved <= self.patients.death_day[patient])
-        shifted: Int = np.where(inside, moved, day).astype(np.int32)
-        return shifted
+        return np.where(inside, moved, day).astype(np.int32)
 
     def covered(self, patient: Int, day: Int) -> Bool:
         """Whether each day lies in the window, in life and in a month of coverage."""
         month = self.calendar.month_of_day(day)
         inside = (month >= 0) & (month < self.calendar.months) & (day >= self.patients.birth_day[patient])
         inside &= day <= self.patients.death_day[patient]
-        enrolled: Bool = self.patients.enrolled[np.clip(month, 0, self.calendar.months - 1), patient] & inside
-        return enrolled
+        return self.patients.enrolled[np.clip(month, 0, self.calendar.months - 1), patient] & inside
 
     def add_visits(self, patient: Int, day: Int, cause: Int | int, kind: Int | int, pool: Int | None = None) -> None:
         """Add visits; without `pool`, the first diagnosis comes from the pool of the cause."""

@@ -1,7 +1,5 @@
 """Care of one block: every source of visits and fills, in the order in which they draw from the stream."""
 
-from __future__ import annotations
-
 from claim_transformers.simulation.engine.calendar import Bool
 from claim_transformers.simulation.pediatric.block import Block
 from claim_transformers.simulation.pediatric.care_acute import (

@@ -1,7 +1,5 @@
 """Care that comes and goes: acute episodes, viral wheezing, check-ups, birth and pregnancy."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Float, Int, season_table

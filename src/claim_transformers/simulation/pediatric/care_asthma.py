@@ -1,7 +1,5 @@
 """Care for allergic disease: what its hidden course shows on claims."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Bool, Float, Int
@@ -36,8 +34,7 @@ def add_allergic_care(block: Block) -> None:
 def _allergic(block: Block, patient: Int) -> Bool:
     """Whether the asthma of a patient is coded as allergic, a lasting trait."""
     eczema_or_worse = block.patients.atopy[patient] > 0
-    kind: Bool = block.trait("allergic", patient) < 0.3 + 0.35 * eczema_or_worse
-    return kind
+    return block.trait("allergic", patient) < 0.3 + 0.35 * eczema_or_worse
 
 
 def _by_type(block: Block, patient: Int, name: str) -> Int:

@@ -1,7 +1,5 @@
 """Care that lasts: chronic conditions with onset, flares, visits and monthly fills."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,5 +113,4 @@ def burden_of(block: Block, presence: Bool) -> Float:
     count += (
         1.5 * disorders[block.month, mood.ADHD, block.patient] + disorders[block.month, mood.CONDUCT, block.patient]
     )
-    burden: Float = 0.85 + 0.15 * np.minimum(count, 4)
-    return burden
+    return 0.85 + 0.15 * np.minimum(count, 4)

@@ -1,7 +1,5 @@
 """Care for mental health: therapy, medication, emergencies and suicide attempts as claims show them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Float, Int

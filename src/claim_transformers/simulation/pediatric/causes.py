@@ -1,7 +1,5 @@
 """Causes of care: why it is sought, what is then written on claims, and the tables of causes in `data`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The tables of causes and codes, compiled for an institution into arrays that draws index into."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

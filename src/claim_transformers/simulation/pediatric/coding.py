@@ -1,7 +1,5 @@
 """From visits to the codes on their claims: diagnoses, services, procedures and the dates of stays."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -155,11 +153,7 @@ def _markers(block: Block, visits: Visits) -> list[tuple[str, Int]]:
 
 
 def _add_comorbidities(
-    block: Block,
-    visits: Visits,
-    presence: Bool,
-    rows: _Appender,
-    key: np.ndarray[tuple[int], np.dtype[np.uint64]],
+    block: Block, visits: Visits, presence: Bool, rows: _Appender, key: np.ndarray[tuple[int], np.dtype[np.uint64]]
 ) -> None:
     """Other conditions of the patient, named now and then."""
     table, history = block.codes.diagnoses, block.history

@@ -1,7 +1,5 @@
 """Parts that both disease processes share: states that switch on and off, and memories of events that fade."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -36,8 +34,7 @@ def monthly(annual: tuple[tuple[float, ...], ...]) -> Float:
 
 def age_months(month: int | Int, birth_month: Int) -> Int:
     """Age in whole months at the start of a month, from 0 to the oldest age."""
-    ages: Int = np.clip(month - birth_month, 0, MAX_AGE_MONTHS)
-    return ages
+    return np.clip(month - birth_month, 0, MAX_AGE_MONTHS)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,8 @@ Each claim, fill or span carries at most one fault. Most rows stay as they are a
 that are touched pass through Python one by one, which the share of dirt keeps cheap.
 """
 
-from __future__ import annotations
-
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -18,6 +16,7 @@ from claim_transformers.simulation.engine.block_tables import BlockTables
 
 _Row = dict[str, Any]
 _Days = dict[str, dt.date]
+_Fault = Callable[[list[_Row], _Days, np.random.Generator], list[_Row]]
 
 _SENTINELS = ("9999-12-31", "00000000", "1900-01-01")
 _IMPOSSIBLE_DATE = "2011-02-30"
@@ -25,6 +24,7 @@ _BLANK_IDS = (None, "", "   ")
 # What a spreadsheet makes of a code that looks like a number.
 _DAMAGED_CODES = ("4.93E+04", "1E10", "7.8E+02")
 _CLAIM_DATES = ("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date")
+_SERVICE_DATES = (*_CLAIM_DATES, "dispensing_date")
 _AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
 _VOID_LAG_DAYS = 30
 _DAYS_BEFORE_BIRTH = 40
@@ -97,7 +97,7 @@ def plant_dirt(
     tables: BlockTables, rates: DirtRates, generator: np.random.Generator
 ) -> tuple[BlockTables, dict[str, int]]:
     """Render a block as text and plant faults in it."""
-    births = _births(tables.eligibility)
+    births = dict(zip(*(tables.eligibility[name].to_pylist() for name in ("person_id", "birth_date")), strict=True))
     counts: dict[str, int] = {}
     medical = _plant(tables.medical_claim, "medical_claim", _MEDICAL, rates, births, counts, generator)
     pharmacy = _plant(tables.pharmacy_claim, "pharmacy_claim", _PHARMACY, rates, births, counts, generator)
@@ -108,12 +108,6 @@ def plant_dirt(
 def _as_text(table: pa.Table) -> pa.Table:
     """Render every column as strings, as a delimited file would hold them."""
     return pa.Table.from_arrays([column.cast(pa.string()) for column in table.columns], names=table.column_names)
-
-
-def _births(eligibility: pa.Table) -> _Days:
-    """Birth date by patient."""
-    names = eligibility["person_id"].to_pylist()
-    return dict(zip(names, eligibility["birth_date"].to_pylist(), strict=True))
 
 
 def _plant(
@@ -147,13 +141,11 @@ def _plant(
         kind = str(chosen[claim])
         rows = text.slice(first[claim], ends[claim] - first[claim]).to_pylist()
         touched[first[claim] : ends[claim]] = True
-        if kind == "claim_shared":
-            rows, added = _share(rows, partner), len(rows)
-        else:
-            rows, added = _FAULTS[kind](rows, births, generator)
-        counts[f"{name}.{kind}"] += added
-        changed += rows
-        positions += [int(first[claim])] * len(rows)
+        faulty = _share(rows, partner) if kind == "claim_shared" else _FAULTS[kind](rows, births, generator)
+        # Rows that came in addition count, or else all of them, which were changed.
+        counts[f"{name}.{kind}"] += len(faulty) - len(rows) or len(rows)
+        changed += faulty
+        positions += [int(first[claim])] * len(faulty)
     clean = text.filter(pa.array(~touched))
     dirty = pa.Table.from_pylist(changed, schema=text.schema)
     order = np.argsort(np.concatenate([np.flatnonzero(~touched), np.array(positions, dtype=np.int64)]), kind="stable")
@@ -194,103 +186,76 @@ def _share(rows: list[_Row], partner: list[_Row]) -> list[_Row]:
     return [row | {"claim_id": number} for row in rows]
 
 
-def _set(rows: Iterable[_Row], columns: Iterable[str], value: Any) -> list[_Row]:
-    """Set columns that the rows have to a value."""
-    return [row | {column: value for column in columns if column in row} for row in rows]
-
-
-def _pick(options: tuple[Any, ...], generator: np.random.Generator) -> Any:
-    """One of several values."""
-    return options[int(generator.integers(len(options)))]
-
-
-def _duplicate(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
+def _duplicate(rows: list[_Row], births: _Days, generator: np.random.Generator) -> list[_Row]:
     """Repeat the first line."""
-    return [rows[0], *rows], 1
+    return [rows[0], *rows]
 
 
-def _reverse(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
+def _reverse(rows: list[_Row], births: _Days, generator: np.random.Generator) -> list[_Row]:
     """Void a claim: the same lines, negative amounts, paid later."""
     voids = []
     for row in rows:
         later = dt.date.fromisoformat(row["paid_date"]) + dt.timedelta(days=_VOID_LAG_DAYS)
         negative = {column: f"-{row[column]}" for column in _AMOUNTS if column in row}
         voids.append(row | negative | {"paid_date": later.isoformat()})
-    return rows + voids, len(voids)
+    return rows + voids
 
 
-def _sentinel(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
-    """Dates that stand for none."""
-    return _set(rows, (*_CLAIM_DATES, "dispensing_date"), _pick(_SENTINELS, generator)), len(rows)
+def _set(columns: tuple[str, ...], *values: Any) -> _Fault:
+    """A fault that sets the columns that the rows have to one of some values."""
+
+    def fault(rows: list[_Row], births: _Days, generator: np.random.Generator) -> list[_Row]:
+        value = values[int(generator.integers(len(values)))]
+        return [row | {column: value for column in columns if column in row} for row in rows]
+
+    return fault
 
 
-def _impossible(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
-    """Dates that no calendar has."""
-    return _set(rows, (*_CLAIM_DATES, "dispensing_date"), _IMPOSSIBLE_DATE), len(rows)
+def _rewrite(column: str, restyle: Callable[[str], str]) -> _Fault:
+    """A fault that writes a code of the first row otherwise, in all rows."""
+    return lambda rows, births, generator: _set((column,), restyle(rows[0][column]))(rows, births, generator)
 
 
-def _anonymous(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
-    """Claims of nobody."""
-    return _set(rows, ("person_id",), _pick(_BLANK_IDS, generator)), len(rows)
-
-
-def _restyle(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
+def _dotted(code: str) -> str:
     """Diagnosis as a clinician writes it: dot, lower case, blanks."""
-    code = rows[0]["diagnosis_code_1"]
     whole = 4 if code.startswith("E") else 3
     dotted = f"{code[:whole]}.{code[whole:]}" if len(code) > whole else code
-    return _set(rows, ("diagnosis_code_1",), f" {dotted.lower()} "), len(rows)
+    return f" {dotted.lower()} "
 
 
-def _damage(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
-    """Diagnosis as a spreadsheet leaves it."""
-    return _set(rows, ("diagnosis_code_1",), _pick(_DAMAGED_CODES, generator)), len(rows)
-
-
-def _hyphenate(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
-    """NDC in segments of 5, 4 and 2 digits."""
-    ndc = rows[0]["ndc_code"]
-    return _set(rows, ("ndc_code",), f"{ndc[:5]}-{ndc[5:9]}-{ndc[9:]}"), len(rows)
-
-
-def _shorten(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
-    """NDC of segments 5-3-2 without hyphens, which no rule can pad for certain."""
-    ndc = rows[0]["ndc_code"]
-    return _set(rows, ("ndc_code",), ndc[:5] + ndc[6:]), len(rows)
-
-
-def _turn(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
+def _turn(rows: list[_Row], births: _Days, generator: np.random.Generator) -> list[_Row]:
     """Discharge two days before admission."""
-    admission = dt.date.fromisoformat(rows[0]["admission_date"])
-    return _set(rows, ("discharge_date",), (admission - dt.timedelta(days=2)).isoformat()), len(rows)
+    discharge = dt.date.fromisoformat(rows[0]["admission_date"]) - dt.timedelta(days=2)
+    return [row | {"discharge_date": discharge.isoformat()} for row in rows]
 
 
-def _unborn(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
+def _unborn(rows: list[_Row], births: _Days, generator: np.random.Generator) -> list[_Row]:
     """Services before birth."""
     day = (births[rows[0]["person_id"]] - dt.timedelta(days=_DAYS_BEFORE_BIRTH)).isoformat()
-    dated = _set(rows, (*_CLAIM_DATES, "dispensing_date"), day)
+    dated = _set(_SERVICE_DATES, day)(rows, births, generator)
     stays = ("admission_date", "discharge_date", "procedure_date_1", "procedure_date_2")
-    return [row | {column: day for column in stays if row.get(column)} for row in dated], len(rows)
+    return [row | {column: day for column in stays if row.get(column)} for row in dated]
 
 
-def _overlap(rows: list[_Row], births: _Days, generator: np.random.Generator) -> tuple[list[_Row], int]:
+def _overlap(rows: list[_Row], births: _Days, generator: np.random.Generator) -> list[_Row]:
     """Span that begins again before it ends."""
     start = dt.date.fromisoformat(rows[0]["enrollment_start_date"])
     end = dt.date.fromisoformat(rows[0]["enrollment_end_date"])
     middle = (start + (end - start) // 2).isoformat()
-    return [rows[0], rows[0] | {"enrollment_start_date": middle}], 1
+    return [rows[0], rows[0] | {"enrollment_start_date": middle}]
 
 
-_FAULTS: dict[str, Callable[[list[_Row], _Days, np.random.Generator], tuple[list[_Row], int]]] = {
+_FAULTS: dict[str, _Fault] = {
     "exact_duplicate": _duplicate,
     "reversal": _reverse,
-    "sentinel_date": _sentinel,
-    "impossible_date": _impossible,
-    "missing_patient_id": _anonymous,
-    "code_form": _restyle,
-    "damaged_code": _damage,
-    "ndc_form": _hyphenate,
-    "ndc_10_digits": _shorten,
+    "sentinel_date": _set(_SERVICE_DATES, *_SENTINELS),
+    "impossible_date": _set(_SERVICE_DATES, _IMPOSSIBLE_DATE),
+    "missing_patient_id": _set(("person_id",), *_BLANK_IDS),
+    "code_form": _rewrite("diagnosis_code_1", _dotted),
+    "damaged_code": _set(("diagnosis_code_1",), *_DAMAGED_CODES),
+    "ndc_form": _rewrite("ndc_code", lambda ndc: f"{ndc[:5]}-{ndc[5:9]}-{ndc[9:]}"),
+    # Segments 5-3-2 without hyphens, which no rule can pad for certain.
+    "ndc_10_digits": _rewrite("ndc_code", lambda ndc: ndc[:5] + ndc[6:]),
     "discharge_before_admission": _turn,
     "before_birth": _unborn,
     "overlapping_enrollment": _overlap,

@@ -1,7 +1,5 @@
 """Run both disease processes over the life of a block of patients and keep what claims and risks are made from."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -91,12 +89,8 @@ def live(patients: PediatricPopulation, calendar: Calendar, generator: np.random
         history.recent_steroid[month] = allergic.steroids
         history.crisis[month], history.antidepressant[month] = mental.crisis, mental.antidepressant
         asthma = atopy.advance(allergic, month, calendar, generator)
-        history.stay[month], history.emergency[month], history.steroid[month] = (
-            asthma.stay,
-            asthma.emergency,
-            asthma.steroid,
-        )
-        history.stay_hazard[month] = asthma.hazard
+        history.stay[month], history.stay_hazard[month] = asthma.stay, asthma.hazard
+        history.emergency[month], history.steroid[month] = asthma.emergency, asthma.steroid
         minds = mood.advance(mental, month, calendar, generator)
         history.attempt[month], history.contact[month] = minds.attempt, minds.contact
         history.attempt_hazard[month] = minds.hazard

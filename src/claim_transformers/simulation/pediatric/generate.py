@@ -1,7 +1,5 @@
 """Pediatric population: the functions that simulate it, block by block, into a folder or into memory."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 
 from claim_transformers.simulation.engine.block_tables import BlockTables, join_blocks
-from claim_transformers.simulation.engine.calendar import Calendar
 from claim_transformers.simulation.engine.generation import (
     BLOCK_PATIENTS,
     Contents,
@@ -219,13 +216,9 @@ def _check(
 
 def _blocks(request: _Request, counts: Counter[str]) -> Iterator[BlockTables]:
     """Tables of each block in turn; the rows of planted dirt are added to `counts`."""
-    codes = codebook_of(request.institution)
-
-    def whole_block(number: int) -> BlockTables:
-        return _simulate_block(request.calendar, request.seed, number, request.institution, request.replicates, codes)
-
     place = INSTITUTIONS[request.institution]
-    for number, tables in enumerate(simulate_blocks(request.patients, whole_block)):
+    blocks = simulate_blocks(request.patients, lambda number: _simulate_block(request, number))
+    for number, tables in enumerate(blocks):
         if request.dirt is None:
             yield tables
         else:
@@ -235,22 +228,20 @@ def _blocks(request: _Request, counts: Counter[str]) -> Iterator[BlockTables]:
             yield dirty
 
 
-def _simulate_block(
-    calendar: Calendar, seed: int, number: int, institution: str, replicates: int, codes: PediatricCodebook
-) -> BlockTables:
+def _simulate_block(request: _Request, number: int) -> BlockTables:
     """Simulate one whole block."""
-    place = INSTITUTIONS[institution]
-    streams = streams_of(seed, place.number, number)
-    block_key = block_key_of(f"{seed}|{institution}|{number}")
+    calendar, institution, place = request.calendar, request.institution, INSTITUTIONS[request.institution]
+    streams = streams_of(request.seed, place.number, number)
+    block_key = block_key_of(f"{request.seed}|{institution}|{number}")
     patients = draw_population(BLOCK_PATIENTS, calendar, block_key, streams["people"])
     history = live(patients, calendar, streams["disease"])
-    block = Block(patients, history, calendar, place, codes, streams["care"])
+    block = Block(patients, history, calendar, place, codebook_of(institution), streams["care"])
     presence = add_care(block, draw_spans(patients, streams["disease"]))
     claims = write_codes(block, block.visits(), presence)
     add_visit_fills(block, claims.visits, claims.end)
     fills = block.fills()
     ingredient, product = write_products(block, fills)
-    risks = true_risks(patients, history, calendar, replicates, streams["risk"])
+    risks = true_risks(patients, history, calendar, request.replicates, streams["risk"])
     return BlockTables(
         medical_table(block, claims),
         pharmacy_table(block, fills, ingredient, product),

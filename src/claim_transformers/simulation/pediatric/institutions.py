@@ -1,7 +1,5 @@
 """Two institutions that see the same diseases and bill them differently, for experiments on transfer."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -3,8 +3,6 @@
 The state is complete, as in `atopy`, so that `true_risk` can carry a copy of it forward.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,8 +112,8 @@ def first_state(patients: PediatricPopulation) -> MoodState:
     size = len(patients)
     # The mean of the exponential of a normal liability is taken out, so that rates stay those of the table.
     distress, impulse = np.exp(0.7 * patients.distress - 0.22), np.exp(0.7 * patients.conduct - 0.22)
-    empty = np.zeros((7, size), dtype=np.float32)
     disorders = np.zeros((2, len(DISORDERS), size), dtype=np.float32)
+    memories = ("crisis", "antidepressant", "started", "stopped", "attempts", "attempted", "contacts")
     return MoodState(
         birth_month=patients.birth_month,
         sex=patients.male.astype(np.int32),
@@ -125,13 +123,7 @@ def first_state(patients: PediatricPopulation) -> MoodState:
         proneness=np.stack([impulse, distress, impulse, distress, distress * impulse, impulse]),
         disorders=disorders[0],
         ever=disorders[1],
-        crisis=empty[0],
-        antidepressant=empty[1],
-        started=empty[2],
-        stopped=empty[3],
-        attempts=empty[4],
-        attempted=empty[5],
-        contacts=empty[6],
+        **{name: np.zeros(size, dtype=np.float32) for name in memories},
     )
 
 
@@ -157,8 +149,7 @@ def _attempt_hazard(state: MoodState, month: int | Int, calendar: Calendar) -> F
     score += 0.7 * state.started + (0.4 + 0.5 * depression) * state.stopped
     score += 0.6 * _SCHOOL_SEASON[calendar.month_of_year(np.asarray(month))]
     chance = np.minimum(np.exp(score.astype(np.float32)), _MAX_ATTEMPT_CHANCE)
-    hazard: Float = chance * (age >= MIN_AGE_YEARS * 12)
-    return hazard
+    return chance * (age >= MIN_AGE_YEARS * 12)
 
 
 def advance(

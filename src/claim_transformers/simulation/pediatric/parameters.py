@@ -1,7 +1,5 @@
 """Parameters of the pediatric population as one digest, by which `simulation.json` shows a silent change."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from functools import cache
 from typing import Any

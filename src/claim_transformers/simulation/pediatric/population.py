@@ -1,7 +1,5 @@
 """Who is insured, from when to when, and the traits that illness and use of care depend on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -7,8 +7,6 @@ hazard` along the path on which none has happened, and its mean over paths is un
 counting outcomes (Rao-Blackwell; Casella and Robert, 1996).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

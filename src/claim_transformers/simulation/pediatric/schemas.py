@@ -1,7 +1,5 @@
 """Columns of the simulated pediatric files, named as in the input layer of Tuva (tuva-health/tuva)."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 from claim_transformers.simulation.engine.schemas import CLOSING_FIELDS, DAY, OPENING_FIELDS, TEXT

@@ -1,7 +1,5 @@
 """The files of one block: medical claims, pharmacy claims, eligibility and the true risk."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 
