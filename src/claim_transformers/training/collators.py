@@ -100,7 +100,7 @@ class _KeyedCollator(ClaimCollator):
         return row_keys(self.seed, epoch, row, stream=stream)
 
     def hide_principal(
-        self, features: Features, tokens: RaggedColumn, hidden: npt.NDArray[np.bool_], shown: npt.NDArray[np.int64]
+        self, features: Features, tokens: RaggedColumn, hidden: npt.NDArray[np.bool_], shown: npt.NDArray[Any]
     ) -> npt.NDArray[np.int64]:
         """Hide the principal diagnoses of each visit in which a code is hidden, which would give it away."""
         principal = self.tokenizer.vocabulary.principal_ids
