@@ -182,7 +182,7 @@ def no_principal() -> str:
     """What to say of patients whose principal diagnoses are to be marked and not told."""
     return (
         "expected principal_codes, the principal diagnoses of each visit, for a tokenizer with mark_principal, found "
-        "no such column; ingest the claims and build the cohort again, or load the tokenizer with mark_principal=False"
+        "no such column; ingest the claims and build the cohort again, or set mark_principal=False"
     )
 
 

@@ -248,7 +248,7 @@ def _principal_codes(patient: Mapping[str, Any], num_visits: int) -> list[list[s
         if absent := sum("principal" not in visit for visit in visits):
             raise ValueError(
                 "expected visits with the key 'principal', a list of codes, for a tokenizer with mark_principal, "
-                f"found {absent} without; write None where unknown, or load the tokenizer with mark_principal=False"
+                f"found {absent} without; write None where unknown, or set mark_principal=False"
             )
         column = [visit["principal"] for visit in visits]
     if len(column) != num_visits:
