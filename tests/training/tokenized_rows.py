@@ -1,5 +1,7 @@
 """Random tokenised patients with the columns of `tokenize_dataset`."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 
@@ -12,6 +14,7 @@ class VocabularyOfCodes:
     pad_token_id = 0
     mask_token_id = 2
     target_mask = np.arange(FIRST_CODE + CODES) >= FIRST_CODE
+    vocabulary = SimpleNamespace(principal_ids=np.array([], np.int64))
 
 
 def tokenized_table(rows: int, seed: int, longest: int = 30) -> pa.Table:

@@ -14,20 +14,9 @@ if TYPE_CHECKING:
 _IDENTIFIER_COLUMNS = frozenset(
     {"patient_id", "person_id", "member_id", "subscriber_id", "beneficiary_id", "bene_id", "desy_sort_key", "claim_id"}
 )
-# Days since 1970-01-01 are dates of service and of birth, which count as identifiers under the HIPAA safe harbor
-# (45 CFR 164.514(b)(2)(i)(C)).
-_DATE_COLUMNS = frozenset(
-    {
-        "visit_day",
-        "index_day",
-        "birth_day",
-        "death_day",
-        "enrollment_start_day",
-        "enrollment_end_day",
-        "visit_end_day",
-        "visit_paid_day",
-    }
-)
+# Dates, and days since 1970-01-01, of service and of birth count as identifiers under the HIPAA safe harbor (45 CFR
+# 164.514(b)(2)(i)(C)). Numbers of days, such as `visit_days`, have the plural.
+_DATE_ENDINGS = ("_day", "_date")
 
 
 def push_dataset(
@@ -72,9 +61,8 @@ def push_dataset(
         claim_transformers.hub.errors.PushRefusedError: E_PUSH_REFUSED: expected no identifiers and no dates, found the
         columns patient_id, visit_day: remove them, or pass allow_patient_rows=True for simulated claims
     """
-    found = sorted(
-        {column for split in dataset.values() for column in split.column_names} & (_IDENTIFIER_COLUMNS | _DATE_COLUMNS)
-    )
+    columns = {column for split in dataset.values() for column in split.column_names}
+    found = sorted(column for column in columns if column in _IDENTIFIER_COLUMNS or column.endswith(_DATE_ENDINGS))
     if found and not allow_patient_rows:
         raise PushRefusedError(
             f"expected no identifiers and no dates, found the columns {', '.join(found)}: remove them, or pass "

@@ -99,6 +99,18 @@ class _KeyedCollator(ClaimCollator):
         epoch = scalar_column(features, "epoch") if "epoch" in found else np.full(len(row), self.epoch)
         return row_keys(self.seed, epoch, row, stream=stream)
 
+    def hide_principal(
+        self, features: Features, tokens: RaggedColumn, hidden: npt.NDArray[np.bool_], shown: npt.NDArray[Any]
+    ) -> npt.NDArray[np.int64]:
+        """Hide the principal diagnoses of each visit in which a code is hidden, which would give it away."""
+        principal = self.tokenizer.vocabulary.principal_ids
+        if not len(principal):
+            return shown
+        visits = ragged_column(features, "visit_ids").values
+        slot = tokens.row * (int(visits.max(initial=0)) + 1) + visits
+        gives_away = np.isin(tokens.values, principal) & np.isin(slot, slot[hidden])
+        return np.where(gives_away, self.tokenizer.mask_token_id, shown)
+
 
 @dataclass
 class DataCollatorForClaimPretraining(_KeyedCollator):
@@ -115,7 +127,8 @@ class DataCollatorForClaimPretraining(_KeyedCollator):
             in 1 to n - 1. Use the value of the model's configuration.
         cp_mask_probability (`float`, *optional*, defaults to `0.0`): Share of categorised codes replaced by `[MASK]`.
             Above 0, only masked positions keep their category label, so that category prediction is no copy task, and
-            `visit_categories` holds those of all positions for `nvp_target="category"`.
+            `visit_categories` holds those of all positions for `nvp_target="category"`; `PRINCIPAL/` tokens of the
+            visits of masked positions become `[MASK]` too.
         horizon_days (`int`, *optional*, defaults to `0`): Horizon of horizon prediction; use the value of the model's
             configuration. Above 0 the cut of a row follows from a landmark, a day drawn from its record, on which the
             patient then stands (`visit_days[:, 0]`), and the batch has `horizon_targets` and `horizon_known` too.
@@ -126,8 +139,8 @@ class DataCollatorForClaimPretraining(_KeyedCollator):
         ValueError: If `nvp_context` is unknown, a probability or share not in 0..1, or `horizon_days` negative.
 
     Examples:
-        >>> from types import SimpleNamespace
-        >>> tokenizer = SimpleNamespace(pad_token_id=0, mask_token_id=2, target_mask=[False] * 4 + [True] * 4)
+        >>> from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
+        >>> tokenizer = ClaimTokenizer({"SEX/F": 3, "NDC/1": 4, "NDC/2": 5, "NDC/3": 6, "NDC/4": 7})
         >>> rows = [
         ...     {"input_ids": [3, 5, 6], "visit_ids": [0, 1, 2], "visit_days": [0, 0, 9], "category_ids": [-100, 1, 0]}
         ... ]
@@ -172,6 +185,7 @@ class DataCollatorForClaimPretraining(_KeyedCollator):
             masked = (categories != IGNORE_INDEX) & (draws < self.cp_mask_probability)
             categories = np.where(masked, categories, IGNORE_INDEX)
             shown = np.where(masked, self.tokenizer.mask_token_id, shown)
+            shown = self.hide_principal(features, tokens, masked, shown)
         if self.horizon_days or self.cp_mask_probability > 0.0:
             batch["input_ids"] = self.pad(RaggedColumn(shown, tokens.lengths), self.tokenizer.pad_token_id)
         batch["category_labels"] = self.pad(RaggedColumn(categories, tokens.lengths), IGNORE_INDEX)
@@ -224,7 +238,7 @@ class DataCollatorForMaskedTokens(_KeyedCollator):
     """Make batches for masked-token learning, [`ClaimForMaskedLM`] (Lahlou et al., after Devlin et al.).
 
     Of the clinical codes a share is chosen. Of the chosen, 80 % become `[MASK]`, 10 % a random clinical code and 10 %
-    stay as they are; all of them are labels.
+    stay as they are; all of them are labels. The `PRINCIPAL/` tokens of their visits become `[MASK]` too.
 
     Args:
         tokenizer ([`ClaimTokenizer`]): Gives the special tokens and says which tokens are clinical codes.
@@ -237,8 +251,8 @@ class DataCollatorForMaskedTokens(_KeyedCollator):
         ValueError: If `mask_probability` is no probability.
 
     Examples:
-        >>> from types import SimpleNamespace
-        >>> tokenizer = SimpleNamespace(pad_token_id=0, mask_token_id=2, target_mask=[False] * 4 + [True] * 4)
+        >>> from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
+        >>> tokenizer = ClaimTokenizer({"SEX/F": 3, "NDC/1": 4, "NDC/2": 5, "NDC/3": 6, "NDC/4": 7})
         >>> rows = [{"input_ids": [3, 5, 6], "visit_ids": [0, 1, 2], "visit_days": [0, 0, 9]}]
         >>> DataCollatorForMaskedTokens(tokenizer, mask_probability=1.0)(rows)["labels"].tolist()
         [[-100, 5, 6]]
@@ -267,6 +281,7 @@ class DataCollatorForMaskedTokens(_KeyedCollator):
         as_random = chosen & ~as_mask & (replacement < _MASK_TOKEN_SHARE + _RANDOM_TOKEN_SHARE)
         shown = np.where(as_mask, self.tokenizer.mask_token_id, tokens.values)
         shown[as_random] = self._clinical_ids[picks[as_random]]
+        shown = self.hide_principal(features, tokens, chosen, shown)
         batch["input_ids"] = self.pad(RaggedColumn(shown, tokens.lengths), self.tokenizer.pad_token_id)
         labels = np.where(chosen, tokens.values, IGNORE_INDEX)
         batch["labels"] = self.pad(RaggedColumn(labels, tokens.lengths), IGNORE_INDEX)

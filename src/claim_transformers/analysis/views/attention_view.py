@@ -68,7 +68,8 @@ def write_attention_view(
 
     layers, heads, pooling = _shape_of_both(model_before, model_after, tokenizer)
     limit = tokenizer.max_visits if most_visits is None else most_visits
-    encoded = encode_history(read_history(patient, tokenizer.form), tokenizer.vocabulary, tokenizer.options, limit)
+    history = read_history(patient, tokenizer.form, mark_principal=tokenizer.mark_principal)
+    encoded = encode_history(history, tokenizer.vocabulary, tokenizer.options, limit)
     content = _describe(tokenizer, encoded, pooled=pooling != "none")
     inputs = {name: torch.tensor([encoded[name]]) for name in ("input_ids", "visit_ids", "visit_days")}
     before, after = _attention_weights(model_before, inputs), _attention_weights(model_after, inputs)

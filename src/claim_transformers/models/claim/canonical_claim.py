@@ -159,6 +159,14 @@ def two_kinds_of_days() -> str:
     )
 
 
+def no_principal() -> str:
+    """What to say of patients whose principal diagnoses are to be marked and not told."""
+    return (
+        "expected principal_codes, the principal diagnoses of each visit, for a tokenizer with mark_principal, found "
+        "no such column; ingest the claims and build the cohort again, or set mark_principal=False"
+    )
+
+
 def impossible_age(rows: int) -> str:
     """What to say of an age below 0, whether it was given or follows from a birth."""
     return (

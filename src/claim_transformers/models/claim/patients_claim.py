@@ -15,6 +15,7 @@ from .canonical_claim import (
     day_number,
     has_system,
     impossible_age,
+    no_principal,
     refuse_other_names,
     two_kinds_of_days,
     whole_number,
@@ -27,11 +28,12 @@ MAX_SPAN_DAYS = 2**31 - 1
 
 
 class _Visit(NamedTuple):
-    """The codes of one patient on one service date under one claim type."""
+    """The codes of one patient on one service date under one claim type, and those of them that are principal."""
 
     day: int
     type: str
     codes: frozenset[str]
+    principal: frozenset[str]
 
 
 @dataclass
@@ -63,7 +65,9 @@ def age_in_years(birth_day: np.typing.ArrayLike, day: np.typing.ArrayLike) -> np
     return (months_now.astype(np.int64) - months_born.astype(np.int64) - is_short) // 12
 
 
-def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> PatientHistory:
+def read_history(
+    patient: Mapping[str, Any], form: ClaimForm | None = None, *, mark_principal: bool = False
+) -> PatientHistory:
     """Read a patient in either of the two layouts a caller may hold.
 
     Args:
@@ -73,6 +77,8 @@ def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> P
             for a form also `length_of_stay_days`, `county_measures`, and the dollars of visits: `amount` of a visit,
             or `visit_amount` of a row.
         form ([`ClaimForm`], *optional*): How codes and numbers are written.
+        mark_principal (`bool`, *optional*, defaults to `False`):
+            Whether principal diagnoses are read: `principal` of a visit, or `principal_codes` of a row.
 
     Returns:
         `PatientHistory`: Visits of one day and type are joined, and all are ordered.
@@ -96,6 +102,7 @@ def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> P
     else:
         raise ValueError("expected a patient with the key 'visits', or a row with the key 'visit_day', found neither")
     _refuse_two_kinds(patient)
+    principal = _principal_codes(patient, len(raw)) if mark_principal else [[]] * len(raw)
     codes_of_patient = _known_codes(patient.get("patient_codes"), "patient_codes")
     is_hidden = False
     if form is not None:
@@ -104,16 +111,17 @@ def read_history(patient: Mapping[str, Any], form: ClaimForm | None = None) -> P
         raw = [(day, visit_type, codes) for (day, visit_type, _), codes in zip(raw, written, strict=True)]
         codes_of_patient = form.write_patient_codes(codes_of_patient, patient.get("county_measures"))
         is_hidden = "sex" in form.hide
-    joined: dict[tuple[int, str], set[str]] = {}
-    for day, visit_type, codes in raw:
-        joined.setdefault((day, visit_type), set()).update(codes)
+    joined: dict[tuple[int, str], tuple[set[str], set[str]]] = {}
+    for (day, visit_type, codes), marked in zip(raw, principal, strict=True):
+        for found, texts in zip(joined.setdefault((day, visit_type), (set(), set())), (codes, marked), strict=True):
+            found.update(texts)
     history = PatientHistory(
         age_years=_age(patient.get("age")),
         sex="U" if is_hidden else canonical_sex(patient.get("sex")),
         birth_day=_optional_day(patient.get("birth_day"), "birth_day"),
         index_day=_optional_day(patient.get("index_day"), "index_day"),
         codes=frozenset(codes_of_patient),
-        visits=[_Visit(day, kind, frozenset(joined[day, kind])) for day, kind in sorted(joined)],
+        visits=[_Visit(day, kind, *map(frozenset, joined[day, kind])) for day, kind in sorted(joined)],
     )
     if history.visits and history.index_day is not None and history.visits[-1].day >= history.index_day:
         raise ValueError("E_LEAK: expected every visit before index_day, found a visit on or after it")
@@ -146,7 +154,7 @@ def encode_history(
     previous_day = None
     for visit in visits:
         head = [vocabulary.find_type(visit.type), _time_token(visit.day, first_day, previous_day, vocabulary, options)]
-        slots.append([token for token in head if token >= 0] + _code_tokens(visit.codes, vocabulary, options))
+        slots.append([token for token in head if token >= 0] + _code_tokens(visit, vocabulary, options))
         previous_day = visit.day
 
     input_ids = [token for tokens in slots for token in tokens]
@@ -208,12 +216,12 @@ def _time_token(
     return -1
 
 
-def _code_tokens(codes: frozenset[str], vocabulary: ClaimVocabulary, options: EncodingOptions) -> list[int]:
-    """Distinct ids of a visit's codes, in ascending order."""
-    ids = {vocabulary.resolve(code)[0] for code in codes}
+def _code_tokens(visit: _Visit, vocabulary: ClaimVocabulary, options: EncodingOptions) -> list[int]:
+    """Distinct ids of a visit's codes and principal diagnoses, in ascending order."""
+    ids = {vocabulary.resolve(code)[0] for code in visit.codes}
     if options.max_codes_per_visit is not None and len(ids) > options.max_codes_per_visit:
         ids = set(sorted(ids, key=vocabulary.priority.__getitem__)[: options.max_codes_per_visit])
-    return sorted(ids)
+    return sorted(ids.union(map(vocabulary.find_principal, visit.principal)))
 
 
 def _amounts(patient: Mapping[str, Any], num_visits: int) -> list[float | None]:
@@ -226,6 +234,29 @@ def _amounts(patient: Mapping[str, Any], num_visits: int) -> list[float | None]:
     if len(amounts) != num_visits:
         raise ValueError("expected one visit_amount for each visit, found more or fewer")
     return [_number(amount, "the amount of a visit") for amount in amounts]
+
+
+def _principal_codes(patient: Mapping[str, Any], num_visits: int) -> list[list[str]]:
+    """Principal diagnoses of each visit, in the order of the visits."""
+    if "visit_day" in patient:
+        if "principal_codes" not in patient:
+            raise ValueError(no_principal())
+        column = list(patient["principal_codes"] if patient["principal_codes"] is not None else ())
+    else:
+        visits = patient["visits"] or ()
+        if absent := sum("principal" not in visit for visit in visits):
+            raise ValueError(
+                "expected visits with the key 'principal', a list of codes, for a tokenizer with mark_principal, "
+                f"found {absent} without; write None where unknown, or set mark_principal=False"
+            )
+        column = [visit["principal"] for visit in visits]
+    if len(column) != num_visits:
+        raise ValueError(
+            f"expected visit_day and principal_codes of one length, found {num_visits} and {len(column)} entries"
+        )
+    return [
+        _known_codes(codes, f"the principal diagnoses of visit {position}") for position, codes in enumerate(column)
+    ]
 
 
 def _visits_of_list(visits: Any) -> list[tuple[int, str, list[str]]]:

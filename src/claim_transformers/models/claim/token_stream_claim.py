@@ -4,6 +4,7 @@ Strings are hashed once by Arrow, everything after that is integer arithmetic on
 the same tokens one patient at a time and serves as the oracle in tests.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +15,10 @@ from .patients_claim import MAX_SPAN_DAYS, age_in_years
 from .visits_claim import VisitColumns, as_strings, load_arrow, read_optional_integers, read_patient_codes, read_visits
 from .vocabulary_claim import GAP_BOUNDS_DAYS, GAP_START, LEVELS, ClaimVocabulary, EncodingOptions, code_system
 
-PATIENT_COLUMNS = ("sex", "birth_day", "index_day", "age", "patient_codes", "visit_day", "visit_type", "codes")
+PATIENT_COLUMNS = (
+    *("sex", "birth_day", "index_day", "age", "patient_codes"),
+    *("visit_day", "visit_type", "codes", "principal_codes"),
+)
 # Rare codes come back in the next batch; the bound keeps damaged input from filling the memory.
 _REMEMBERED_CODES = 2**17
 _CODE_BITS = np.int64(32)
@@ -51,6 +55,7 @@ class TableEncoder:
         self._first_cell = {system: number * len(LEVELS) for number, system in enumerate(vocabulary.systems)}
         self._cells = np.array([*(self._cell(code, "exact") for code in vocabulary.code_ids), 0], dtype=np.int64)
         self._back_off = lru_cache(maxsize=_REMEMBERED_CODES)(self._resolve_one)
+        self._find_principal = lru_cache(maxsize=_REMEMBERED_CODES)(vocabulary.find_principal)
         self.counts = np.zeros((len(vocabulary.systems), len(LEVELS)), dtype=np.int64)
         self.foreign_types: set[str] = set()
 
@@ -66,7 +71,7 @@ class TableEncoder:
         Raises:
             ValueError: If a column is malformed, a visit is not before `index_day`, or visits span too many days.
         """
-        visits = read_visits(batch, self.options.max_visits)
+        visits = read_visits(batch, self.options.max_visits, mark_principal=self.options.mark_principal)
         starts = np.searchsorted(visits.row, np.arange(visits.num_rows + 1))
         relative_day = visits.day - visits.day[starts[visits.row]]
         if relative_day.size and relative_day.max() > MAX_SPAN_DAYS:
@@ -76,6 +81,8 @@ class TableEncoder:
         type_ids = np.array([self.vocabulary.find_type(name) for name in visits.types])[visits.type_index]
         visit_tokens = np.stack([type_ids, self._time_tokens(visits, starts, relative_day)], axis=1)
         code_visit, code_ids = self._distinct_codes(visits.codes, visits.code_visit, self.options.max_codes_per_visit)
+        if self.options.mark_principal:
+            code_visit, code_ids = self._with_principal(visits, code_visit, code_ids)
         code_patient, patient_code_ids = self._distinct_codes(*read_patient_codes(batch), None)
 
         # Slot 0 of a patient stands before its visits, so the slot of a visit is its position plus its row plus 1.
@@ -212,6 +219,16 @@ class TableEncoder:
             keys = _cap_codes(keys, self.vocabulary.priority, max_codes)
         return keys >> _CODE_BITS, keys & _CODE_MASK
 
+    def _with_principal(
+        self, visits: VisitColumns, code_visit: np.ndarray, code_ids: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The codes of each visit and its principal diagnoses, ordered by (visit, id)."""
+        ids = _each_distinct(visits.principal, self._find_principal, -1)
+        known = ids >= 0
+        marks = visits.principal_visit[known] << _CODE_BITS | ids[known]
+        keys = _sorted_distinct(np.concatenate([code_visit << _CODE_BITS | code_ids, marks]))
+        return keys >> _CODE_BITS, keys & _CODE_MASK
+
     def _resolve(self, codes: Any) -> tuple[np.ndarray, np.ndarray]:
         """Id of each code, -1 for null, and its cell in the (system, level) counts."""
         pa, pc = load_arrow()
@@ -224,15 +241,7 @@ class TableEncoder:
         ids, cells = self._ids[index], self._cells[index]
         missing = index < 0
         if missing.any():
-            # Back-off is Python, once for each distinct string that is no token.
-            unseen = codes.filter(pa.array(missing)).dictionary_encode()
-            # A blank code is none, as a null one.
-            names = [(name or "").strip() for name in unseen.dictionary.to_pylist()]
-            if bare := sum(bool(name) and not has_system(name) for name in names):
-                raise ValueError(without_system(bare))
-            found = np.array([*(self._back_off(name) if name else (-1, 0) for name in names), (-1, 0)])
-            where = unseen.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-            ids[missing], cells[missing] = found[where].T
+            ids[missing], cells[missing] = _each_distinct(codes.filter(pa.array(missing)), self._back_off, (-1, 0)).T
         return ids, cells
 
     def _resolve_one(self, code: str) -> tuple[int, int]:
@@ -243,6 +252,19 @@ class TableEncoder:
     def _cell(self, code: str, level: str) -> int:
         """Flat position of a code in the (system, level) counts."""
         return self._first_cell.get(code_system(code), self._first_cell["OTHER"]) + LEVELS.index(level)
+
+
+def _each_distinct(codes: Any, find: Callable[[str], Any], nothing: Any) -> np.ndarray:
+    """What is found for each code, in Python once for each distinct string; `nothing` for null and blank ones."""
+    pa, _ = load_arrow()
+    if not pa.types.is_dictionary(codes.type):
+        codes = codes.dictionary_encode()
+    names = [(name or "").strip() for name in codes.dictionary.to_pylist()]
+    if bare := sum(bool(name) and not has_system(name) for name in names):
+        raise ValueError(without_system(bare))
+    found = np.array([*(find(name) if name else nothing for name in names), nothing])
+    places: np.ndarray = found[codes.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)]
+    return places
 
 
 def _index_days(batch: Any, visits: VisitColumns, starts: np.ndarray) -> np.ndarray:

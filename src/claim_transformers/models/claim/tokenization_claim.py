@@ -6,6 +6,7 @@ beside the diagnoses, procedures and drugs. `docs/tokenizer.md` holds the gramma
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from itertools import repeat
 from os import PathLike
@@ -37,6 +38,8 @@ from .vocabulary_claim import (
     complete_vocabulary,
     read_json_object,
     refuse_newer_files,
+    refuse_unknown_tokens,
+    refuse_without_principal,
 )
 from .vocabulary_training_claim import train_tokens
 
@@ -68,6 +71,9 @@ class ClaimTokenizer(PatientPadding):
         max_age_years (`int`, *optional*, defaults to `90`): Largest `AGE/n`; older patients share it.
         backoff (`bool`, *optional*, defaults to `True`):
             Whether a code outside the vocabulary tries its prefix, then its category, before `UNK/SYSTEM`.
+        mark_principal (`bool`, *optional*, defaults to `False`):
+            Whether each principal diagnosis of a visit adds the token `PRINCIPAL/<group>` of its category, else of its
+            prefix. Reads `principal_codes` of a row, or `principal` of a visit.
         pad_token (`str`, *optional*, defaults to `"[PAD]"`): Padding token.
         unk_token (`str`, *optional*, defaults to `"[UNK]"`): Stands for a code of an unknown system.
         mask_token (`str`, *optional*, defaults to `"[MASK]"`): Stands for a code that a collator hides.
@@ -118,6 +124,7 @@ class ClaimTokenizer(PatientPadding):
         max_codes_per_visit: int | None = None,
         max_age_years: int = 90,
         backoff: bool = True,
+        mark_principal: bool = False,
         pad_token: str | AddedToken = _SPECIAL_TOKENS["pad_token"],
         unk_token: str | AddedToken = _SPECIAL_TOKENS["unk_token"],
         mask_token: str | AddedToken = _SPECIAL_TOKENS["mask_token"],
@@ -130,8 +137,10 @@ class ClaimTokenizer(PatientPadding):
         **kwargs: Any,
     ) -> None:
         refuse_newer_files(format_version)
-        self._refuse_unknown_tokens(kwargs)
-        self._options = EncodingOptions(time_tokens, max_day, max_visits, max_codes_per_visit, max_age_years, backoff)
+        refuse_unknown_tokens(kwargs, self.SPECIAL_TOKENS_ATTRIBUTES)
+        self._options = EncodingOptions(
+            time_tokens, max_day, max_visits, max_codes_per_visit, max_age_years, backoff, mark_principal
+        )
         if (vocab is None) == (vocab_file is None):
             raise ValueError("expected either vocab or vocab_file, found both or neither")
         vocab = read_json_object(vocab_file) if vocab_file is not None else vocab
@@ -151,18 +160,15 @@ class ClaimTokenizer(PatientPadding):
         for key in ("is_local", "local_files_only"):
             kwargs.pop(key, None)
         super().__init__(
-            time_tokens=time_tokens,
-            max_day=max_day,
-            max_visits=max_visits,
-            max_codes_per_visit=max_codes_per_visit,
-            max_age_years=max_age_years,
-            backoff=backoff,
+            **asdict(self._options),
             pad_token=pad_token,
             unk_token=unk_token,
             mask_token=mask_token,
             format_version=FORMAT_VERSION,
             **kwargs,
         )
+        if mark_principal:
+            refuse_without_principal(self.get_vocab())
 
     @classmethod
     def from_pretrained(
@@ -321,6 +327,11 @@ class ClaimTokenizer(PatientPadding):
         """`bool`: Whether an unknown code tries its prefix and its category."""
         return self._options.backoff
 
+    @property
+    def mark_principal(self) -> bool:
+        """`bool`: Whether the group of each principal diagnosis is a token of its visit."""
+        return self._options.mark_principal
+
     # ---- Vocabulary ----
 
     @property
@@ -467,7 +478,8 @@ class ClaimTokenizer(PatientPadding):
         if found is None:
             kwargs.pop("return_category_ids", None)
             return super()._encode_plus(text, text_pair=text_pair, **kwargs)
-        histories, is_batch = [read_history(patient, self._form) for patient in found[0]], found[1]
+        read = partial(read_history, form=self._form, mark_principal=self.mark_principal)
+        histories, is_batch = list(map(read, found[0])), found[1]
         if text_pair is not None:
             raise ValueError("expected one patient per example, found a pair")
         max_length = kwargs.get("max_length")
@@ -571,17 +583,6 @@ class ClaimTokenizer(PatientPadding):
     def _add_tokens(self, new_tokens: Any, special_tokens: bool = False) -> int:
         self._derived = Derived()
         return super()._add_tokens(new_tokens, special_tokens=special_tokens)
-
-    def _refuse_unknown_tokens(self, kwargs: Mapping[str, Any]) -> None:
-        """The base class makes any keyword that ends in `_token` a special token: a misspelt option would be one."""
-        names = {*kwargs, *(kwargs.get("model_specific_special_tokens") or {})}
-        unknown = sorted(
-            name for name in names if name.endswith("_token") and name not in self.SPECIAL_TOKENS_ATTRIBUTES
-        )
-        if unknown:
-            raise ValueError(
-                f"expected options of ClaimTokenizer, found {', '.join(unknown)}; the option for time is time_tokens"
-            )
 
     def __getstate__(self) -> dict[str, Any]:
         # Without what upstream warned of already, as in the fingerprint of `datasets`.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .canonical_claim import DAY_COLUMNS, canonical_type, refuse_other_names, two_kinds_of_days
+from .canonical_claim import DAY_COLUMNS, canonical_type, no_principal, refuse_other_names, two_kinds_of_days
 
 # Rows per step: the flat arrays of a step stay within the processor's cache or near it, whatever the table's size.
 _ROWS_PER_STEP = 8192
@@ -25,6 +25,8 @@ class VisitColumns:
         types (`list[str]`): Distinct visit types, the empty string for unknown.
         codes (`pyarrow.Array` of length `C`): Code strings of all visits, not distinct, nulls possible.
         code_visit (`np.ndarray` of shape `(C,)`): Visit of each code.
+        principal (`pyarrow.Array` of length `P`): Principal diagnoses of all visits, not distinct, nulls possible.
+        principal_visit (`np.ndarray` of shape `(P,)`): Visit of each principal diagnosis.
     """
 
     num_rows: int
@@ -34,6 +36,8 @@ class VisitColumns:
     types: list[str]
     codes: Any
     code_visit: np.ndarray
+    principal: Any
+    principal_visit: np.ndarray
 
 
 def load_arrow() -> tuple[ModuleType, ModuleType]:
@@ -76,28 +80,31 @@ def read_batches(table: Any, columns: Iterable[str]) -> Iterator[Any]:
     yield from table.to_batches(max_chunksize=_ROWS_PER_STEP)
 
 
-def read_visits(batch: Any, max_visits: int | None) -> VisitColumns:
+def read_visits(batch: Any, max_visits: int | None, *, mark_principal: bool = False) -> VisitColumns:
     """Flatten the visits of a batch, join those of one day and type, and keep the most recent.
 
     Args:
         batch (`pyarrow.RecordBatch`): Columns `visit_day`, `visit_type` and `codes`.
         max_visits (`int` or `None`): Visits in view per patient; `None` for all.
+        mark_principal (`bool`, *optional*, defaults to `False`): Whether `principal_codes` are read too.
 
     Returns:
         `VisitColumns`: The visits in view.
 
     Raises:
-        ValueError: If lists of one patient differ in length, a day is null, or a column has the wrong type.
+        ValueError: If lists of one patient differ in length, a day is null, or a column is absent or of a wrong type.
     """
     pa, _ = load_arrow()
-    days, days_per_row = flatten_lists(batch.column("visit_day"), "visit_day")
-    types, types_per_row = flatten_lists(batch.column("visit_type"), "visit_type")
-    inner, visits_per_row = flatten_lists(batch.column("codes"), "codes")
-    unequal = np.flatnonzero((days_per_row != types_per_row) | (days_per_row != visits_per_row))
-    if unequal.size:
+    if mark_principal and "principal_codes" not in batch.schema.names:
+        raise ValueError(no_principal())
+    names = ("visit_day", "visit_type", "codes", "principal_codes")[: 4 if mark_principal else 3]
+    (days, types, *lists), (days_per_row, *others) = zip(
+        *(flatten_lists(batch.column(name), name) for name in names), strict=True
+    )
+    if unequal := np.any([lengths != days_per_row for lengths in others], axis=0).sum():
         raise ValueError(
-            "expected visit_day, visit_type and codes of one length in each row, "
-            f"found {unequal.size} rows with unequal lengths"
+            f"expected {', '.join(names[:-1])} and {names[-1]} of one length in each row, "
+            f"found {unequal} rows with unequal lengths"
         )
     if days.null_count:
         raise ValueError(f"expected every visit_day to be an integer, found {days.null_count} nulls")
@@ -112,11 +119,14 @@ def read_visits(batch: Any, max_visits: int | None) -> VisitColumns:
     position = np.where(in_view, np.cumsum(in_view) - 1, -1)[joined]
     if not in_view.all():
         row, day, type_index = row[in_view], day[in_view], type_index[in_view]
-        inner = inner.filter(pa.array(position >= 0))
+        lists = [inner.filter(pa.array(position >= 0)) for inner in lists]
         position = position[position >= 0]
-    codes, codes_per_visit = flatten_lists(inner, "codes")
-    code_visit = np.repeat(position, codes_per_visit)
-    return VisitColumns(len(batch), row, day, type_index, type_names, as_strings(codes, "codes"), code_visit)
+    codes: list[Any] = []
+    for name, inner in zip(names[2:], lists, strict=True):
+        texts, texts_per_visit = flatten_lists(inner, name)
+        codes += [as_strings(texts, name), np.repeat(position, texts_per_visit)]
+    codes += [] if mark_principal else [pa.array([], pa.string()), np.zeros(0, dtype=np.int64)]
+    return VisitColumns(len(batch), row, day, type_index, type_names, *codes)
 
 
 def read_optional_integers(batch: Any, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -21,9 +21,11 @@ from .categories_claim import CodeCategories, category_of_token, number_categori
 FORMAT_VERSION = 2
 IGNORE_INDEX = -100
 
-STRUCTURAL_SYSTEMS = ("AGE", "SEX", "TYPE", "DAY", "GAP", "UNK")
+_PRINCIPAL = "PRINCIPAL"
+STRUCTURAL_SYSTEMS = ("AGE", "SEX", "TYPE", "DAY", "GAP", "UNK", _PRINCIPAL)
 SEXES = ("F", "M", "U")
 UNKNOWN_TYPE = "UNK/TYPE"
+UNKNOWN_PRINCIPAL = f"UNK/{_PRINCIPAL}"
 
 GAP_START = "GAP/START"
 # Lower bounds of the buckets in days: 0, 1, 2-3, 4-7, ... 4096 and more (11 years).
@@ -52,6 +54,7 @@ class EncodingOptions:
         max_codes_per_visit (`int` or `None`): Largest number of distinct codes of a visit; `None` for all.
         max_age_years (`int`): Largest `AGE/n`; older patients share it.
         backoff (`bool`): Whether an unknown code tries its prefix and its category before its system.
+        mark_principal (`bool`): Whether the group of each principal diagnosis is a token of its visit.
 
     Raises:
         ValueError: If an option is outside its range. The message holds the range and what was found.
@@ -69,6 +72,7 @@ class EncodingOptions:
     max_codes_per_visit: int | None = None
     max_age_years: int = 90
     backoff: bool = True
+    mark_principal: bool = False
 
     def __post_init__(self) -> None:
         if self.time_tokens not in ("day", "gap", "none"):
@@ -114,6 +118,12 @@ def parent_code(code: str) -> str | None:
         return None
     length = 4 if system == "ICD9CM" and text.startswith("E") else 3
     return code[: len(system) + 1 + length]
+
+
+def principal_token(code: str, rules: CodeCategories) -> str:
+    """Name the token of a principal diagnosis: of its category, else of its prefix, else of the code itself."""
+    code = canonical_code(code)
+    return f"{_PRINCIPAL}/{rules.category(code) or parent_code(code) or code}"
 
 
 def gap_bucket(gap_days: int) -> int:
@@ -184,6 +194,11 @@ class ClaimVocabulary:
         found = self.find(f"TYPE/{visit_type}")
         return found if found >= 0 else self.find(UNKNOWN_TYPE)
 
+    def find_principal(self, code: str) -> int:
+        """Look up the token of a principal diagnosis."""
+        found = self.find(principal_token(code, self._rules))
+        return found if found >= 0 else self.find(UNKNOWN_PRINCIPAL)
+
     def is_foreign_type(self, visit_type: str) -> bool:
         """Whether a visit's type becomes `UNK/TYPE` although it is no claim type that a vocabulary may lack."""
         is_written = f"TYPE/{visit_type}" not in self._structural and UNKNOWN_TYPE in self._structural
@@ -217,6 +232,12 @@ class ClaimVocabulary:
     def unknown_ids(self) -> frozenset[int]:
         """`frozenset[int]`: tokens that stand for a code or a type that is not known."""
         return frozenset([self.unk_id, *(number for token, number in self._structural.items() if token[:4] == "UNK/")])
+
+    @cached_property
+    def principal_ids(self) -> np.ndarray:
+        """`np.ndarray` of int64: tokens of principal diagnoses."""
+        names = (f"{_PRINCIPAL}/", UNKNOWN_PRINCIPAL)
+        return np.array([self._structural[name] for name in self._structural if name.startswith(names)], np.int64)
 
     @cached_property
     def target_mask(self) -> np.ndarray:
@@ -303,6 +324,25 @@ def complete_vocabulary(vocab: Mapping[str, int], special_tokens: Iterable[str])
     complete.update(zip(absent, free, strict=False))
     _check_contiguous(complete, "vocab")
     return dict(sorted(complete.items(), key=lambda item: item[1]))
+
+
+def refuse_unknown_tokens(names: Mapping[str, Any], known: Iterable[str]) -> None:
+    """The base class makes any keyword that ends in `_token` a special token: a misspelt option would be one."""
+    given = {*names, *(names.get("model_specific_special_tokens") or {})}
+    unknown = sorted(name for name in given - set(known) if name.endswith("_token"))
+    if unknown:
+        raise ValueError(
+            f"expected options of ClaimTokenizer, found {', '.join(unknown)}; the option for time is time_tokens"
+        )
+
+
+def refuse_without_principal(vocab: Iterable[str]) -> None:
+    """Refuse to mark principal diagnoses with a vocabulary that has no token for them."""
+    if UNKNOWN_PRINCIPAL not in vocab:
+        raise ValueError(
+            f"expected a vocabulary with {UNKNOWN_PRINCIPAL} for mark_principal=True, found none: it was trained "
+            "without that option; train one with ClaimTokenizer.train_from_dataset(..., mark_principal=True)"
+        )
 
 
 def read_json_object(path: str | PathLike[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from them leave this file.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,17 @@ from .visits_claim import load_arrow, read_batches, read_patient_codes, read_vis
 from .vocabulary_claim import (
     SEXES,
     STRUCTURAL_SYSTEMS,
+    UNKNOWN_PRINCIPAL,
     UNKNOWN_TYPE,
     EncodingOptions,
     code_system,
     parent_code,
+    principal_token,
     time_vocabulary,
 )
 
 _READ_ROWS = 8192
-_COUNTED_COLUMNS = ("patient_id", "patient_codes", "visit_day", "visit_type", "codes")
+_COUNTED_COLUMNS = ("patient_id", "patient_codes", "visit_day", "visit_type", "codes", "principal_codes")
 # Pairs of 8 bytes that are collected between two clean-ups.
 _PENDING_PAIRS = 2**24
 _PATIENT_BITS = np.uint64(32)
@@ -64,14 +67,14 @@ class _PatientCounter:
         self._pending: list[np.ndarray] = []
         self._num_pending = 0
 
-    def add(self, strings: Any, patients: np.ndarray) -> None:
-        """Take the strings of some patients."""
+    def add(self, strings: Any, patients: np.ndarray, write: Callable[[str], str | None] = canonical_code) -> None:
+        """Take the strings of some patients, as they are written; what becomes `None` is not counted."""
         pa, pc = load_arrow()
         if not pa.types.is_dictionary(strings.type):
             strings = strings.dictionary_encode()
         numbers = [
-            -1 if text is None else self.strings.setdefault(canonical_code(text), len(self.strings))
-            for text in strings.dictionary.to_pylist()
+            -1 if text is None else self.strings.setdefault(text, len(self.strings))
+            for text in (None if text is None else write(text) for text in strings.dictionary.to_pylist())
         ]
         index = pc.fill_null(strings.indices.cast(pa.int64()), len(numbers)).to_numpy(zero_copy_only=False)
         string = np.array([*numbers, -1])[index]
@@ -133,8 +136,8 @@ def train_tokens(
     if not isinstance(min_patients, int) or isinstance(min_patients, bool) or min_patients < 1:
         raise ValueError(f"expected min_patients to be an integer of at least 1, found {min_patients!r}")
     codes = _PatientCounter(min_patients, keep_all=max_size is not None)
-    types = _PatientCounter(min_patients)
-    num_patients = _count(dataset, options.max_visits, codes, types, writer)
+    types, principal = _PatientCounter(min_patients), _PatientCounter(min_patients)
+    num_patients = _count(dataset, options, codes, types, principal, rules, writer)
     if not num_patients:
         raise ValueError("expected at least one patient to train the vocabulary on, found none")
     exact = {code for code in codes.strings_of_at_least_threshold() if _is_code(code)}
@@ -142,10 +145,12 @@ def train_tokens(
         *special_tokens,
         *(f"UNK/{system}" for system in sorted({*CODE_SYSTEMS, *map(code_system, exact)})),
         UNKNOWN_TYPE,
+        *([UNKNOWN_PRINCIPAL] if options.mark_principal else []),
         *(f"AGE/{age}" for age in range(options.max_age_years + 1)),
         *(f"SEX/{sex}" for sex in SEXES),
         *sorted(f"TYPE/{kind}" for kind in types.strings_of_at_least_threshold() if _is_code(f"CODE/{kind}")),
         *time_vocabulary(options.time_tokens, options.max_day),
+        *sorted(filter(_CODE_TEXT.fullmatch, principal.strings_of_at_least_threshold())),
     ]
     room = None if max_size is None else max_size - len(structure)
     if room is not None and room < 1:
@@ -159,7 +164,7 @@ def train_tokens(
     return {token: number for number, token in enumerate([*structure, *sorted(chosen)])}
 
 
-def _read_tables(dataset: Any, writer: FormWriter | None = None) -> Iterator[Any]:
+def _read_tables(dataset: Any, writer: FormWriter | None = None, *, mark_principal: bool = False) -> Iterator[Any]:
     """Read patients in any of the layouts they come in, as tables."""
     pa, _ = load_arrow()
     columns = (*_COUNTED_COLUMNS, *FORM_COLUMNS)
@@ -180,19 +185,19 @@ def _read_tables(dataset: Any, writer: FormWriter | None = None) -> Iterator[Any
             else:
                 raise ValueError(f"expected patients or pyarrow tables, found {type(item).__name__}")
             if len(patients) == _READ_ROWS:
-                yield _table_of(patients, writer)
+                yield _table_of(patients, writer, mark_principal=mark_principal)
                 patients = []
         if patients:
-            yield _table_of(patients, writer)
+            yield _table_of(patients, writer, mark_principal=mark_principal)
     else:
         raise ValueError(f"expected a data set, a pyarrow table or a list of patients, found {type(dataset).__name__}")
 
 
-def _table_of(patients: list[Mapping[str, Any]], writer: FormWriter | None) -> Any:
+def _table_of(patients: list[Mapping[str, Any]], writer: FormWriter | None, *, mark_principal: bool) -> Any:
     """Patients given as mappings as a table."""
     pa, _ = load_arrow()
     form = None if writer is None else writer.form
-    histories = [read_history(patient, form) for patient in patients]
+    histories = [read_history(patient, form, mark_principal=mark_principal) for patient in patients]
     columns = {
         "visit_day": pa.array(
             [[visit.day for visit in history.visits] for history in histories], pa.list_(pa.int64())
@@ -205,6 +210,11 @@ def _table_of(patients: list[Mapping[str, Any]], writer: FormWriter | None) -> A
             pa.list_(pa.list_(pa.string())),
         ),
     }
+    if mark_principal:
+        columns["principal_codes"] = pa.array(
+            [[sorted(visit.principal) for visit in history.visits] for history in histories],
+            pa.list_(pa.list_(pa.string())),
+        )
     if any(history.codes for history in histories):
         columns["patient_codes"] = pa.array([sorted(history.codes) for history in histories], pa.list_(pa.string()))
     has_id = ["patient_id" in patient for patient in patients]
@@ -216,13 +226,20 @@ def _table_of(patients: list[Mapping[str, Any]], writer: FormWriter | None) -> A
 
 
 def _count(
-    dataset: Any, max_visits: int | None, codes: _PatientCounter, types: _PatientCounter, writer: FormWriter | None
+    dataset: Any,
+    options: EncodingOptions,
+    codes: _PatientCounter,
+    types: _PatientCounter,
+    principal: _PatientCounter,
+    rules: CodeCategories,
+    writer: FormWriter | None,
 ) -> int:
     """Feed the counters; the number of distinct patients."""
     pa, _ = load_arrow()
+    write_principal = partial(_principal_token, rules=rules)
     numbers: dict[Any, int] = {}
     num_patients = 0
-    for table in _read_tables(dataset, writer):
+    for table in _read_tables(dataset, writer, mark_principal=options.mark_principal):
         for batch in read_batches(table, _COUNTED_COLUMNS):
             if "patient_id" in batch.schema.names:
                 # A cohort can hold a patient several times: rows are patients only when no identifier says otherwise.
@@ -234,15 +251,21 @@ def _count(
             else:
                 patient = np.arange(num_patients, num_patients + len(batch))
                 num_patients += len(batch)
-            visits = read_visits(batch, max_visits)
+            visits = read_visits(batch, options.max_visits, mark_principal=options.mark_principal)
             codes.add(visits.codes, patient[visits.row][visits.code_visit])
+            principal.add(visits.principal, patient[visits.row][visits.principal_visit], write_principal)
             of_patients, owner = read_patient_codes(batch)
             codes.add(of_patients, patient[owner])
             names = pa.array(visits.types, pa.string())
             types.add(pa.DictionaryArray.from_arrays(pa.array(visits.type_index), names), patient[visits.row])
-    codes.finish()
-    types.finish()
+    for counter in (codes, types, principal):
+        counter.finish()
     return num_patients
+
+
+def _principal_token(code: str, rules: CodeCategories) -> str | None:
+    """Name the token of a principal diagnosis; `None` where its text may not become a token."""
+    return principal_token(code, rules) if _is_code(canonical_code(code)) else None
 
 
 def _fit(codes: _PatientCounter, exact: set[str], rules: CodeCategories, room: int | None) -> set[str]:
