@@ -9,7 +9,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export TOKENIZERS_PARALLELISM = false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-spark check lint types arrows unit style coverage size docs fuzz speed fingerprint benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build clean
+.PHONY: help install demo test test-spark check lint types arrows unit style coverage size docs fuzz mutants speed fingerprint benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-24s\033[0m %s\n", $$1, $$2}'
@@ -51,6 +51,12 @@ unit: $(VENV)/.dev
 # FUZZ_SECONDS says for how long, FUZZ_SEED where to begin: relations of every source and tables of dirt, see its file.
 fuzz: $(VENV)/.dev  ## Random claims and random dirt through every source, for FUZZ_SECONDS (600).
 	PYTHONPATH=tests $(BIN)/python tests/invariants/fuzz.py $(FUZZ)
+
+# Nothing else needs mutmut. MUTANTS is a pattern of names, such as 'claim_transformers.codes.*'; it goes on where it was
+# stopped, and `rm -r mutants` begins anew.
+mutants: $(VENV)/.dev  ## Faults planted in the modules that decide results, and how many the tests notice; half an hour.
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt mutmut
+	$(BIN)/python tests/house/mutants.py $(MUTANTS)
 
 # A second run of all tests, with branches counted; the floor is what was measured, rounded down.
 coverage: $(VENV)/.dev  ## Lines and branches that the tests run, with a floor.
@@ -111,4 +117,4 @@ build: $(VENV)/.dev  ## Build the wheel, install it in a fresh environment, call
 	build/wheel-check/bin/claim-transformers --help > /dev/null
 
 clean:  ## Remove what the targets made, the environment included.
-	rm -rf $(VENV) build dist runs src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist mutants runs src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,183 @@
+"""Packed keys: each field keeps its bits, parts join as they were cut, and codes are numbered and ranked."""
+
+import itertools
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from claim_transformers.claims import packing
+from claim_transformers.claims.packing import (
+    MAX_CODES,
+    MAX_PATIENTS,
+    NULL_DAY,
+    CodeNumbers,
+    KeySpill,
+    concatenate,
+    dictionary_of,
+    marked_codes,
+    pack_keys,
+    unpack_keys,
+)
+from claim_transformers.codes.errors import ClaimDataError
+
+FIRST_DAY, LAST_DAY = -100_000, 162_143
+
+
+def keys_of(patients, days, types, codes):
+    keys = pack_keys(np.array(patients), np.array(days), np.array(types))
+    return keys | np.array(codes, np.uint64)
+
+
+def plain(timelines):
+    """Visits as tuples of patient, day, type, codes, end and payment."""
+    visits = []
+    for row, patient in enumerate(timelines.patients.tolist()):
+        for visit in range(timelines.visit_offsets[row], timelines.visit_offsets[row + 1]):
+            codes = timelines.codes[timelines.code_offsets[visit] : timelines.code_offsets[visit + 1]]
+            paid = None if timelines.visit_paid_days is None else int(timelines.visit_paid_days[visit])
+            visits.append((
+                patient, int(timelines.visit_days[visit]), int(timelines.visit_types[visit]), codes.tolist(),
+                int(timelines.visit_end_days[visit]), paid,
+            ))  # fmt: skip
+    return visits
+
+
+@pytest.mark.parametrize("patient", [0, 1, MAX_PATIENTS - 1])
+@pytest.mark.parametrize("day", [FIRST_DAY, -1, 0, LAST_DAY])
+@pytest.mark.parametrize(("kind", "code"), [(0, 0), (15, MAX_CODES - 1), (1, 1)])
+def test_a_key_gives_back_what_was_packed_up_to_the_bounds_of_each_field(patient, day, kind, code):
+    found = plain(unpack_keys(keys_of([patient], [day], [kind], [code])))
+    assert found == [(patient, day, kind, [code], day, None)]
+
+
+@pytest.mark.parametrize(
+    ("patient", "day", "kind"),
+    [(-1, 0, 0), (MAX_PATIENTS, 0, 0), (0, FIRST_DAY - 1, 0), (0, LAST_DAY + 1, 0), (0, 0, -1), (0, 0, 16)],
+)
+def test_a_field_beyond_its_bounds_is_refused(patient, day, kind):
+    with pytest.raises(ClaimDataError, match="found 1 of 2 outside"):
+        pack_keys(np.array([0, patient]), np.array([0, day]), np.array([0, kind]))
+
+
+def test_no_keys_are_no_patients():
+    nothing = unpack_keys(keys_of([], [], [], []).astype(np.uint64), np.array([], np.int64))
+    assert (nothing.num_patients, nothing.num_visits) == (0, 0)
+    assert (nothing.visit_offsets.tolist(), nothing.code_offsets.tolist()) == ([0], [0])
+
+
+def test_patients_visits_and_codes_come_out_in_order_and_once():
+    patients, days, types = [1, 0, 0, 0, 1, 0], [9, 9, 9, 5, 9, 9], [0, 1, 0, 1, 0, 1]
+    found = unpack_keys(keys_of(patients, days, types, [2, 0, 1, 2, 2, 1]), np.array([2, 1, 0]), first_patient=7)
+    assert found.patients.tolist() == [7, 8]
+    assert plain(found) == [
+        (7, 5, 1, [0], 5, None), (7, 9, 0, [1], 9, None), (7, 9, 1, [1, 2], 9, None), (8, 9, 0, [0], 9, None),
+    ]  # fmt: skip
+
+
+def random_timelines(generator, *, with_paid):
+    rows = 60
+    patients = np.repeat(np.arange(12), 5)
+    days, types = generator.integers(0, 6, rows), generator.integers(0, 3, rows)
+    codes = generator.integers(0, 8, rows)
+    timelines = unpack_keys(keys_of(patients, days, types, codes))
+    marks = generator.random(rows) < 0.4
+    marked = marked_codes(timelines, keys_of(patients[marks], days[marks], types[marks], codes[marks]), np.arange(8))
+    return packing.TimelineArrays(
+        timelines.patients, timelines.visit_offsets, timelines.visit_days, timelines.visit_types,
+        timelines.code_offsets, timelines.codes, timelines.visit_days + 3,
+        timelines.visit_days + 30 if with_paid else None, {"marked": marked},
+    )  # fmt: skip
+
+
+def marks_of(timelines):
+    lists = timelines.marked["marked"]
+    return [lists.codes[start:end].tolist() for start, end in zip(lists.offsets[:-1], lists.offsets[1:], strict=True)]
+
+
+@pytest.mark.parametrize("with_paid", [False, True])
+@pytest.mark.parametrize("cuts", [(0, 12), (0, 5, 12), (0, 1, 1, 7, 12)])
+def test_timelines_cut_between_patients_and_joined_again_are_the_same(cuts, with_paid):
+    whole = random_timelines(np.random.default_rng(3), with_paid=with_paid)
+    parts = [whole.slice(start, stop) for start, stop in itertools.pairwise(cuts)]
+    assert [visit for part in parts for visit in plain(part)] == plain(whole)
+    assert [marks for part in parts for marks in marks_of(part)] == marks_of(whole)
+    joined = concatenate(parts)
+    assert plain(joined) == plain(whole)
+    assert marks_of(joined) == marks_of(whole)
+    assert [part.num_patients for part in parts] == list(np.diff(cuts))
+
+
+def test_marked_codes_stand_at_their_visit_and_those_of_other_visits_nowhere():
+    timelines = unpack_keys(keys_of([0, 0, 1, 1], [3, 5, 3, 9], [0, 0, 0, 1], [0, 0, 0, 0]), first_patient=4)
+    marks = keys_of([1, 1, 0, 0, 0, 1, 1, 2], [9, 9, 5, 5, 4, 9, 10, 3], [1, 1, 0, 0, 0, 0, 1, 0], [3, 2, 1, 1] * 2)
+    found = marked_codes(timelines, marks, np.arange(4), first_patient=4)
+    assert found.offsets.tolist() == [0, 0, 1, 1, 3]
+    assert found.codes.tolist() == [1, 2, 3]
+
+
+def test_marks_without_any_visit_are_left_out():
+    nothing = unpack_keys(keys_of([], [], [], []).astype(np.uint64))
+    found = marked_codes(nothing, keys_of([0], [1], [0], [2]), np.arange(3))
+    assert (found.offsets.tolist(), found.codes.tolist()) == ([0], [])
+
+
+def test_a_code_has_one_number_through_batches_with_other_dictionaries():
+    numbers = CodeNumbers()
+    first = numbers.number("NDC", pa.array(["2", None, "1", "2"]), "drug")
+    again = numbers.number("NDC", pa.array(["2", None, "1", "2"]), "drug")
+    other = numbers.number("NDC", pa.array(["3", "1", None]), "drug")
+    systems = numbers.number(pa.array(["NDC", "ICD9CM", None, "NDC"]), pa.array(["1", "1", "1", None]), "diagnosis")
+    assert [part.tolist() for part in (first, again, other, systems)] == [
+        [0, -1, 1, 0], [0, -1, 1, 0], [2, 1, -1], [1, 3, -1, -1],
+    ]  # fmt: skip
+    assert numbers.names().to_pylist() == ["NDC/2", "NDC/1", "NDC/3", "ICD9CM/1"]
+    assert numbers.sorted_codes().to_pylist() == ["ICD9CM/1", "NDC/1", "NDC/2", "NDC/3"]
+    assert numbers.ranks().tolist() == [2, 1, 3, 0]
+    assert len(numbers) == 4
+
+
+def test_a_dictionary_that_holds_unused_codes_gives_them_no_number():
+    codes = pa.DictionaryArray.from_arrays(pa.array([2, 2, None]), pa.array(["a", "b", "c"]))
+    numbers = CodeNumbers()
+    assert numbers.number("HCPCS", codes).tolist() == [0, 0, -1]
+    assert numbers.names().to_pylist() == ["HCPCS/c"]
+
+
+@pytest.mark.parametrize(("codes", "fits"), [(4, True), (5, False)])
+def test_as_many_codes_as_a_key_can_tell_apart_are_taken_and_no_more(codes, fits, monkeypatch):
+    monkeypatch.setattr(packing, "MAX_CODES", 4)
+    column = pa.array([str(code) for code in range(codes)])
+    if fits:
+        assert CodeNumbers().number("NDC", column).tolist() == [0, 1, 2, 3]
+    else:
+        with pytest.raises(ClaimDataError, match="E_KEY_RANGE"):
+            CodeNumbers().number("NDC", column)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_positions_and_strings_of_a_column_are_those_of_its_dictionary(kind):
+    plain_column = pa.array(["B", None, "A", "B"], kind)
+    for column in (plain_column, plain_column.dictionary_encode(), plain_column.drop_null()):
+        positions, strings = dictionary_of(column)
+        found = [None if place < 0 else strings[place].as_py() for place in positions.tolist()]
+        assert found == column.to_pylist()
+        assert strings.type == pa.string()
+
+
+@pytest.mark.parametrize("num_shards", [1, 3])
+def test_keys_come_back_from_their_shard_in_the_order_of_arrival(num_shards, tmp_path):
+    generator = np.random.default_rng(5)
+    spill, expected = KeySpill(tmp_path, num_shards), [[] for _ in range(num_shards)]
+    for _ in range(4):
+        keys, shards = generator.integers(0, 1 << 60, 20).astype(np.uint64), generator.integers(0, num_shards, 20)
+        shards[shards == 1] = num_shards - 1
+        spill.append(keys, shards)
+        for key, shard in zip(keys.tolist(), shards.tolist(), strict=True):
+            expected[shard].append(key)
+    assert [spill.read(shard).tolist() for shard in range(num_shards)] == expected
+    spill.close()
+
+
+def test_an_unknown_day_is_the_smallest_32_bit_number():
+    assert NULL_DAY == -(2**31)
