@@ -13,6 +13,7 @@ the accuracy at masked tokens, and `training_log.jsonl` with every logged figure
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from datasets import load_from_disk
 from transformers import set_seed
@@ -59,7 +60,6 @@ class ScriptArguments:
 def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> None:
     set_seed(training_args.seed)
     architecture = Architecture.from_json(arguments.model_config)
-
     with training_args.main_process_first(desc="data and tokenizer"):
         patients = load_claims(arguments.source, arguments.claims)
         if arguments.exclude_cohort:
@@ -73,7 +73,10 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         else:
             drugs = read_drug_ingredients(arguments.drug_ingredients) if arguments.drug_ingredients else None
             rules = category_rules(drug_ingredients=drugs)
-            options = {"form": find_form(arguments.claims, rules), "min_patients": arguments.min_patients}
+            options: dict[str, Any] = {
+                "form": find_form(arguments.claims, rules),
+                "min_patients": arguments.min_patients,
+            }
             tokenizer = architecture.train_tokenizer(patients["train"], categories=rules.to_dict(), **options)
         tokens = tokenize_dataset(patients, tokenizer)
 

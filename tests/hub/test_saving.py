@@ -2,7 +2,7 @@ import json
 
 import pytest
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
-from huggingface_hub.utils import httpx
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 from transformers import BertConfig, BertModel
 
 from claim_transformers.hub import refuse_foreign_code, save_with_code

@@ -54,8 +54,8 @@ def dirty_world(source: str, seed: int, number: int) -> World:
     is_wider, order = of_ten.random() < 0.1, int(of_ten.integers(1 << 30))
     tables = []
     for table in clean_world(source, int(rng.integers(1 << 30)), number):
-        columns = [*table.columns, *(["loaded_by"] if is_wider else [])]
-        columns = tuple(np.random.default_rng(order).permutation(columns).tolist())
+        every = [*table.columns, *(["loaded_by"] if is_wider else [])]
+        columns = tuple(np.random.default_rng(order).permutation(every).tolist())
         part = f"t{number // TEN:04d}"
         tables.append(replace(_dirty(source, table, rng), columns=columns, part=part).with_form(**form))
     return tuple(tables)
@@ -114,10 +114,14 @@ def _rare(
 
 # ---- What may come of it ----
 
-_CODES = ("hcpcs_code", "drg_code", "revenue_center_code", "place_of_service_code", "discharge_disposition_code")
-_CODES += ("ndc_code", "admit_source_code", "admit_type_code")
-_DATES = ("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date", "admission_date")
-_DATES += ("discharge_date", "paid_date", "dispensing_date", "birth_date", "death_date")
+_CODES = (
+    *("hcpcs_code", "drg_code", "revenue_center_code", "place_of_service_code", "discharge_disposition_code"),
+    *("ndc_code", "admit_source_code", "admit_type_code"),
+)
+_DATES = (
+    *("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date", "admission_date"),
+    *("discharge_date", "paid_date", "dispensing_date", "birth_date", "death_date"),
+)
 _AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
 _IDS = ("rendering_npi", "billing_npi", "facility_npi", "source_member_id")
 _MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
@@ -181,7 +185,11 @@ def _invented(row: dict[str, Any], of_claim: dict[str, set[str]], world: World) 
 
 def _ids_of(world: World) -> Iterator[str]:
     yield from (
-        cell for table in world for row in table.rows for cell in row.values() if re.fullmatch(r"1\d{8}", cell or "")
+        cell
+        for table in world
+        for row in table.rows
+        for cell in row.values()
+        if cell is not None and re.fullmatch(r"1\d{8}", cell)
     )
 
 

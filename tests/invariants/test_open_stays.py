@@ -50,8 +50,7 @@ def test_an_admission_is_the_token_of_its_type_and_nothing_where_the_vocabulary_
 @pytest.mark.parametrize("pooling", ["max", "sum", "none", "recurrent"])
 def test_models_read_an_admission_and_stay_finite(tokenizer, pooling):
     if pooling == "recurrent":
-        config = RecurrentConfig(vocab_size=60, hidden_size=16)
-        model = randomise(RecurrentForSequenceClassification(config)).eval()
+        model = randomise(RecurrentForSequenceClassification(RecurrentConfig(vocab_size=60, hidden_size=16))).eval()
     else:
         config = ClaimConfig(**SIZE, nvp_context="none", visit_pooling=pooling)
         model = randomise(ClaimForSequenceClassification(config)).eval()

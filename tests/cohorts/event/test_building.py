@@ -405,8 +405,8 @@ def test_a_visit_paid_after_the_index_date_is_hidden_and_one_paid_on_it_is_seen(
     assert [len(codes) for codes in seen.examples["codes"].to_pylist()] == [3, 3, 3]
     assert seen.visits_hidden is None
     # What was paid after the index date is seen, but not when.
-    on_time = [day("2012-06-01"), day("2013-01-01"), None]
-    assert seen.examples["visit_paid_day"].to_pylist() == [on_time, on_time, [on_time[0], None, None]]
+    in_time = [day("2012-06-01"), day("2013-01-01"), None]
+    assert seen.examples["visit_paid_day"].to_pylist() == [in_time, in_time, [in_time[0], None, None]]
 
 
 def test_a_criterion_sees_no_more_than_an_example(tmp_path):

@@ -6,6 +6,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -285,7 +286,8 @@ def test_map_takes_the_tokenizer_itself_and_finds_its_cache_again(tokenizer, tmp
         ]
     datasets.Dataset.from_list(rows).save_to_disk(tmp_path)
     dataset = datasets.load_from_disk(tmp_path)
-    options = {"batched": True, "batch_size": 2, "remove_columns": [name for name in rows[0] if name != "label"]}
+    columns = [name for name in dataset.column_names if name != "label"]
+    options: dict[str, Any] = {"batched": True, "batch_size": 2, "remove_columns": columns}
     encoded = dataset.map(tokenizer, **options)
     assert set(encoded.column_names) == {"label", "input_ids", "visit_ids", "visit_days", "attention_mask"}
     for row, found in zip(rows, encoded, strict=True):

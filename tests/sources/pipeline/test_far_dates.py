@@ -76,8 +76,8 @@ def timelines(out):
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_far_date_beside_the_date_of_service_changes_no_timeline(tmp_path, source, extract_date):
     summaries = {}
-    for name, far in (("near", False), ("far", True)):
-        folder = SOURCES[source](tmp_path / f"{name}-raw", far)
+    for name, is_far in (("near", False), ("far", True)):
+        folder = SOURCES[source](tmp_path / f"{name}-raw", is_far)
         summaries[name] = ingest(source, folder, tmp_path / name, extract_date=extract_date, **OPTIONS)
     assert timelines(tmp_path / "far") == timelines(tmp_path / "near")
     near, far = (summaries[name].report for name in ("near", "far"))

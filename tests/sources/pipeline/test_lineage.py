@@ -33,7 +33,7 @@ def test_a_column_is_marked_unused_where_no_line_is_made_of_it(tmp_path: Path, n
     scratch.mkdir()
     for table, layout in layouts.items():
         (raw / f"{table}.csv").write_text(layout.delimiter.join(layout.names) + "\n")
-    for table in source.reader()(raw, connect(threads=1), scratch=scratch).tables:
-        used = {column for columns in _trace_columns(table).values() for column in columns}
-        marked = set(layouts[table.name].find(UNUSED))
-        assert marked == set(layouts[table.name].names) - used - DECIDING.get(table.name, set())
+    for staged in source.reader()(raw, connect(threads=1), scratch=scratch).tables:
+        used = {column for columns in _trace_columns(staged).values() for column in columns}
+        marked = set(layouts[staged.name].find(UNUSED))
+        assert marked == set(layouts[staged.name].names) - used - DECIDING.get(staged.name, set())

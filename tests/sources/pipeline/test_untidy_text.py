@@ -1,5 +1,6 @@
 """Text in other writings is found in any form of a file, mended by its type, and counted."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,10 +16,12 @@ CLEAN = {"id": "P1", "date": "2018-03-01", "amount": "12.50", "number": "3", "co
 CLEAN |= {"flag": "Y", "modifier": "TC", "text": "A plan"}
 
 
-def _stage(tmp_path: Path, rows: list[dict[str, str | None]], form: str) -> tuple[list[dict[str, str]], dict]:
+def _stage(tmp_path: Path, rows: Sequence[Mapping[str, str | None]], form: str) -> tuple[list[dict[str, str]], dict]:
     path = tmp_path / ("rows.csv" if form == "csv" else "rows.parquet")
     if form == "csv":
-        lines = [",".join(row.get(kind) or "" for kind in KINDS) for row in ({kind: kind for kind in KINDS}, *rows)]
+        lines = [
+            ",".join(row.get(kind) or "" for kind in KINDS) for row in [dict(zip(KINDS, KINDS, strict=True)), *rows]
+        ]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     else:
         of_kind = {kind: pa.array([row.get(kind) for row in rows]) for kind in KINDS}

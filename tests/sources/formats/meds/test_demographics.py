@@ -77,9 +77,9 @@ def test_enrollment_is_unknown_where_nobody_has_any_and_none_where_others_have(t
     patients, (notes,) = _ingested(tmp_path / "unknown", codes)
     assert [patients[name]["enrollment_end_day"] for name in "12"] == [None, None]
     assert "W_NO_ELIGIBILITY" not in notes
-    patients, notes = _ingested(tmp_path / "none", [*codes[:2], (1, "2010-01-01", START)], codes[2:], [codes[2]])
+    patients, every_note = _ingested(tmp_path / "none", [*codes[:2], (1, "2010-01-01", START)], codes[2:], [codes[2]])
     assert [patients[name]["enrollment_start_day"] for name in "12"] == [[14610], []]
-    assert [note.get("W_NO_ELIGIBILITY") for note in notes] == [None, 2, 1]
+    assert [note.get("W_NO_ELIGIBILITY") for note in every_note] == [None, 2, 1]
     for name in ("unknown", "none"):
         export_meds(tmp_path / name / "out", tmp_path / name / "again")
         ingest_meds(tmp_path / name / "again", tmp_path / name / "back", progress=False)
