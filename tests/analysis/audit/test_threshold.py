@@ -152,3 +152,7 @@ def test_patients_of_the_two_splits_are_drawn_as_different_people():
     both = _both_splits(3, ["a", "b", "a"], 2, ["b", "b"])
     assert both.tolist() == [0, 1, 0, 2, 2]
     assert _both_splits(2, None, 3, None).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_one_score_for_everybody_has_a_threshold_below_it():
+    assert gmean_threshold([0, 1], [0.5, 0.5]) == pytest.approx(-0.5)

@@ -8,7 +8,7 @@ import pytest
 from cohorts.patients_by_hand import SCHEMA, day, paid, patient
 
 from claim_transformers.claims.later_days import VISIT_PAID_DAY
-from claim_transformers.cohorts.event.definition import EventDefinition, IndexRule, LabelRule, Sampling
+from claim_transformers.cohorts.event.definition import Criterion, EventDefinition, IndexRule, LabelRule, Sampling
 from claim_transformers.cohorts.event.selection import select, step_names
 from claim_transformers.cohorts.timelines import Timelines
 
@@ -142,10 +142,76 @@ def test_the_encounter_of_a_control_is_any_of_its_visits_and_that_of_a_case_its_
     days = ("2012-01-01", "2012-05-01", "2012-12-31")
     controls = [patient(f"p{number}", *((when, "OP", CASE) for when in days)) for number in range(40)]
     case = patient("case", (days[0], "OP", CASE), (days[1], "IP", CASE), (days[2], "IP", CASE))
-    table, counts = selected([*controls, case], encounter)
+    once = [patient(f"c{n}", *((when, kind, CASE) for when, kind in zip(days, ("OP", "IP", "OP"), strict=True)))
+            for n in range(9)]  # fmt: skip
+    table, counts = selected([*controls, case, *once], encounter)
     index = dict(zip(table["patient_id"].to_pylist(), table["index_day"].to_pylist(), strict=True))
-    assert index.pop("case") == day(days[1])
+    assert {index.pop(each["patient_id"]) for each in [case, *once]} == {day(days[1])}
     chosen = [list(index.values()).count(day(when)) for when in days]
     assert sum(chosen) == 40
     assert min(chosen) > 5
-    assert counts.eligible.tolist() == [40, 1]
+    assert counts.eligible.tolist() == [40, 10]
+
+
+def test_any_code_of_a_type_is_an_outcome_where_the_label_names_no_set():
+    anything = replace(DEFINITION, label=LabelRule(HORIZON, visit_types=("IP",)))
+    assert label_of(patient("p", ("2013-01-10", "IP", ["ICD9CM/4280"])), anything) == [1]
+    assert label_of(patient("p", ("2013-01-10", "OP", ["ICD9CM/4280"])), anything) == [0]
+
+
+def test_the_index_visit_of_predicted_diagnoses_has_one_and_a_type_that_counts_and_lies_in_the_window():
+    diagnoses = replace(
+        DEFINITION, index=IndexRule("next_encounter", first_date="2012-02-01", last_date="2012-12-31"),
+        label=LabelRule(1, rule="next_diagnoses", visit_types=("IP",)),
+    )  # fmt: skip
+    visits = [("2012-01-31", "IP", CASE), ("2012-03-01", "OP", CASE), ("2012-04-01", "IP", ["HCPCS/99213"]),
+              ("2012-05-01", "IP", CASE), ("2013-01-01", "IP", CASE)]  # fmt: skip
+    table, _ = selected([patient(f"p{number}", *visits) for number in range(9)], diagnoses)
+    assert set(table["index_day"].to_pylist()) == {day("2012-05-01")}
+
+
+def test_a_patient_leaves_at_the_first_step_it_fails_and_only_who_passed_all_is_censored():
+    steps = (
+        Criterion("asthma", "codes", codes="asthma"),
+        Criterion("an adult", "age", minimum=18),
+        Criterion("alive", "alive"),
+    )
+    definition = replace(DEFINITION, criteria=steps)
+    before, adult, gone = (
+        ("2012-05-01", "OP", CASE),
+        {"birth_day": day("1980-01-01")},
+        {"death_day": day("2013-01-05")},
+    )
+    other = ("2012-05-01", "OP", ["ICD9CM/4280"])
+    patients = [
+        patient("other", other, **adult), patient("child", before), patient("both", other),
+        patient("dead before", before, **adult, death_day=day("2012-06-01")),
+        patient("dies", before, **adult, **gone), patient("dying child", before, **gone),
+        patient("leaves", before, **adult, enrollment_end_day=[day("2013-01-05")]),
+        patient("stays", before, **adult), patient("comes back", before, ("2013-01-05", "IP", CASE), **adult),
+        patient("never", **adult),
+    ]  # fmt: skip
+    table, counts = selected(patients, definition)
+    assert table["patient_id"].to_pylist() == ["stays", "comes back"]
+    assert counts.left.tolist() == [10, 10, 10, 7, 5, 4, 2]
+    assert (counts.eligible.tolist(), counts.censored.tolist()) == ([1, 1], [1, 1, 0])
+    _, cut = selected(patients, definition, last_day="2013-01-10")
+    assert (cut.eligible.tolist(), cut.censored.tolist()) == ([0, 0], [0, 0, 4])
+    assert step_names(definition)[2:-1] == ["with an index date", "asthma", "an adult", "alive"]
+
+
+def test_of_two_dates_the_one_at_which_the_patient_is_eligible_is_taken():
+    two = replace(
+        DEFINITION, index=IndexRule("fixed_date", ("2012-01-01", INDEX)), criteria=(Criterion("a visit", "visits"),)
+    )  # fmt: skip
+    late = [patient(f"p{number}", ("2012-05-01", "OP", CASE)) for number in range(9)]
+    table, counts = selected(late, two)
+    assert set(table["index_day"].to_pylist()) == {day(INDEX)}
+    assert counts.pairs.tolist() == counts.eligible.tolist() == [9, 0]
+
+
+def test_a_table_holds_as_many_controls_as_other_tables_may_need():
+    sampled = replace(DEFINITION, sampling=Sampling(cases=3, controls_per_case=2))
+    controls = [patient(f"p{number}", ("2012-05-01", "OP", CASE)) for number in range(20)]
+    table, _ = selected([*controls, patient("case", ("2013-01-05", "IP", CASE))], sampled)
+    assert sorted(table["label"].to_pylist()) == [0] * 6 + [1]
