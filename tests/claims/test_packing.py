@@ -137,6 +137,15 @@ def test_a_code_has_one_number_through_batches_with_other_dictionaries():
     assert len(numbers) == 4
 
 
+def test_the_table_of_a_column_is_not_read_for_the_same_codes_of_another_system():
+    numbers = CodeNumbers()
+    codes = pa.array(["1", "2"])
+    assert numbers.number("1", codes, "code").tolist() == [0, 1]
+    assert numbers.number("2", codes, "code").tolist() == [2, 3]
+    assert numbers.number(codes, codes, "code").tolist() == [0, 3]
+    assert numbers.number(pa.array(["3", "4"]), codes, "code").tolist() == [4, 5]
+
+
 def test_a_dictionary_that_holds_unused_codes_gives_them_no_number():
     codes = pa.DictionaryArray.from_arrays(pa.array([2, 2, None]), pa.array(["a", "b", "c"]))
     numbers = CodeNumbers()

@@ -6,6 +6,7 @@ import pytest
 from cohorts.patients_by_hand import SCHEMA
 
 from claim_transformers.claims.later_days import VISIT_PAID_DAY
+from claim_transformers.claims.patient_files import PRINCIPAL_CODES
 from claim_transformers.cohorts.definition import Enrolment
 from claim_transformers.cohorts.timelines import _FAR_DAY, UNKNOWN_DAY, Timelines
 
@@ -197,3 +198,34 @@ def test_who_is_left_out_for_want_of_enrolment_is_named_by_the_reason():
     for verdict, (of_unknown, of_none) in excluded.items():
         found = timelines(rows, enrolment=Enrolment(unknown=of_unknown, none=of_none)).without_enrolment()
         assert [marks.tolist() for marks in found.values()] == [[verdict == "unknown", verdict == "none", False]]
+
+
+def test_numbers_of_several_patients_stay_with_their_owners_and_0_is_a_number():
+    found = timelines(THREE)
+    numbers = np.array([{"A/1": 0, "A/2": 5, "B/1": 3}[name] for name in found.code_names.to_pylist()])
+    pairs = [part.tolist() for part in found.numbers_held(numbers, np.ones(5, bool))]
+    assert pairs == [[0, 0, 0, 2, 2], [0, 3, 5, 0, 3]]
+
+
+def test_open_stays_of_two_types_and_of_neighbours_are_each_shown_once():
+    kinds = ["SNF", "IP", "HHA", "SNF", "IP"]
+    stays = {"visit_day": [1, 1, 2, 2, 3], "visit_type": kinds, "codes": [["A/1"]] * 5, "visit_end_day": [99] * 5}
+    found = timelines([stays] * 6)
+    _, admissions = found.known_before(np.full(6, 5))
+    assert admissions.tolist() == [True, True, True, False, False] * 6
+
+
+def test_nobody_counts_as_insured_without_a_span_unless_the_cohort_says_so():
+    unknown = {"enrollment_start_day": None, "enrollment_end_day": None}
+    excluding = Enrolment(unknown="excluded", none="excluded")
+    found = timelines([unknown, {}], enrolment=excluding)
+    assert found.enrolled_until(np.array([5, 5])).tolist() == [UNKNOWN_DAY] * 2
+
+
+@pytest.mark.parametrize(("principal", "expected"), [(False, [True, True]), (True, [False, True])])
+def test_the_principal_diagnosis_is_asked_for_where_a_step_says_so(principal, expected):
+    table = pa.Table.from_pylist(
+        [{"visit_day": [1, 2], "visit_type": ["OP"] * 2, "codes": [["A/1", "B/1"], ["A/1"]], "visit_end_day": [1, 2]}],
+        schema=SCHEMA,
+    ).append_column(PRINCIPAL_CODES, pa.array([[["B/1"], ["A/1"]]], PRINCIPAL_CODES.type))
+    assert Timelines(table).visits_with(["A/1"], [], principal=principal).tolist() == expected
