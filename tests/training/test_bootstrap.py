@@ -151,3 +151,12 @@ def test_an_interval_is_written_with_what_it_has():
     )
     assert str(MetricInterval(0.5, 0.2, 0.7, 1, 1)) == "0.500 (0.200 to 0.700)"
     assert str(MetricInterval(None, None, None, 1, 0, reason="W")) == "undefined (W)"
+
+
+def test_a_difference_is_the_first_metric_less_the_second_and_so_are_its_ends():
+    labels = np.array([0, 1] * 20)
+    good, bad = np.where(labels == 1, 0.9, 0.1), np.full(40, 0.5)
+    found = paired_difference(brier, labels, good, bad, replicates=50)
+    assert (found.value, found.low, found.high) == pytest.approx((-0.24,) * 3)
+    back = paired_difference(brier, labels, bad, good, replicates=50)
+    assert (back.value, back.low, back.high) == pytest.approx((0.24,) * 3)

@@ -163,3 +163,12 @@ def test_probabilities_of_none_and_all_are_probabilities():
 def test_equal_scores_rank_by_their_column():
     assert recall_at_k([[0, 1, 0]], [[1, 1, 1]], k=1) == 0.0
     assert recall_at_k([[1, 0, 0]], [[1, 1, 1]], k=1) == 1.0
+
+
+def test_bins_hold_equally_many_rows_or_are_equally_wide():
+    # Rows 2 by 2: gaps 0.1 - 0 and 0.5 - 1. In halves of [0, 1] three rows stand together below and one above.
+    labels, scores = [0, 0, 1, 0], [0.1, 0.2, 0.3, 0.9]
+    in_pairs = (abs(0.1 + 0.2) + abs(0.3 + 0.9 - 1)) / 4
+    in_halves = (abs(0.1 + 0.2 + 0.3 - 1) + 0.9) / 4
+    assert calibration_error(labels, scores, bins=2) == pytest.approx(in_pairs)
+    assert calibration_error(labels, scores, bins=2, binning="uniform") == pytest.approx(in_halves)

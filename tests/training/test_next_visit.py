@@ -107,3 +107,9 @@ def test_a_last_visit_is_hidden_after_one_and_asked_for_after_two(days, hidden, 
     assert (history["visit_ids"] == -1).sum().item() == hidden
     assert history["visit_days"].tolist() == [[0, *days[1 : visits - hidden], *[-1] * (hidden + 1)]]
     assert found.tolist() == ([[visits - 1]] if targets else [[-100]])
+
+
+def test_a_patient_whose_only_code_ranks_first_has_a_next_visit():
+    ranks = np.array([[0, -100], [-100, -100], [3, 9]])
+    found = NextVisitMetrics(k=(1, 4))(EvalPrediction(predictions=ranks, label_ids=ranks))
+    assert found == {"recall_at_1": 0.5, "recall_at_4": 0.75, "patients_with_next_visit": 2}

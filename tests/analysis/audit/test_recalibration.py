@@ -156,3 +156,20 @@ def test_shares_of_none_and_all_cannot_be_corrected(share):
     for shares in ((share, 0.5), (0.5, share)):
         with pytest.raises(ValueError, match="shares between 0 and 1"):
             PriorCorrection(*shares)
+
+
+def test_an_isotonic_curve_never_says_0_or_1():
+    curve = fit_isotonic([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])
+    assert curve([0.0, 1.0]).tolist() == [1e-6, 1 - 1e-6]
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 1], [[0, 1]]])
+def test_labels_that_do_not_stand_beside_the_risks_are_refused(labels):
+    with pytest.raises(ValueError, match="expected"):
+        fit_platt(labels, [[0.1, 0.9]] if np.ndim(labels) == 2 else [0.1, 0.9])
+
+
+def test_the_note_of_a_table_says_what_sampling_alone_leaves():
+    labels, risks = np.arange(100) % 4 == 0, np.full(100, 0.25)
+    note = calibration_table(labels, {"constant": risks}, replicates=5).to_markdown()
+    assert f"about {np.sqrt(0.25 * 0.75 * 10 / 100):.3f}" in note

@@ -156,3 +156,17 @@ def test_patients_of_the_two_splits_are_drawn_as_different_people():
 
 def test_one_score_for_everybody_has_a_threshold_below_it():
     assert gmean_threshold([0, 1], [0.5, 0.5]) == pytest.approx(-0.5)
+
+
+def test_weights_of_one_set_give_one_row_of_metrics():
+    plain = _threshold_metrics([0, 1, 1], [0.1, 0.2, 0.9], 0.5)
+    assert _threshold_metrics([0, 1, 1], [0.1, 0.2, 0.9], 0.5, [1, 1, 1]).tolist() == plain.tolist()
+
+
+def test_a_fixed_threshold_draws_nobody_and_the_table_says_which_it_is():
+    split = outcomes(100, seed=5)
+    fixed, chosen = (score_at_threshold(split, split, replicates=50, rechoose=rechoose) for rechoose in (False, True))
+    assert (fixed.threshold.clusters, fixed.threshold.replicates) == (0, 0)
+    assert "re-chosen in each replicate" in threshold_table({"LR": chosen}).to_markdown()
+    assert "re-chosen" not in threshold_table({"LR": fixed}).to_markdown()
+    assert fixed.metrics == score_at_threshold(split, split, replicates=50, seed=0).metrics
