@@ -152,3 +152,12 @@ def test_days_are_counted_from_1970_whatever_the_type_of_the_date():
     dates = pa.array([dt.date(1970, 1, 3), None, dt.date(1969, 12, 31)])
     for kind in (pa.date32(), pa.timestamp("us")):
         assert days_of(dates.cast(kind)).tolist() == [2, NULL_DAY, -1]
+
+
+def test_no_rows_are_nobody():
+    merged = merge_eligibility(EligibilityRows.empty(), 2)
+    assert (merged.sexes.tolist(), merged.is_known.tolist(), merged.span_starts.tolist()) == (
+        [-1] * 2,
+        [False] * 2,
+        [],
+    )

@@ -5,7 +5,13 @@ import datetime as dt
 import numpy as np
 import pytest
 
-from claim_transformers.claims.last_day import find_last_day, last_day_of, last_enrollment_day_of
+from claim_transformers.claims.last_day import (
+    find_last_day,
+    last_day_of,
+    last_enrollment_day_of,
+    raise_last_days,
+    write_day,
+)
 from claim_transformers.claims.packing import NULL_DAY
 from claim_transformers.claims.store import IngestedFolder
 from claim_transformers.codes.errors import ClaimDataError
@@ -57,3 +63,16 @@ def test_a_folder_that_does_not_say_it_is_refused(tmp_path):
     for manifest in ({}, {"patients": None}, {"patients": {}}, {"patients": {"last_day": None}}):
         with pytest.raises(ClaimDataError, match=r"E_LAST_DAY: expected the last day of the data .*ingest again"):
             last_day_of(IngestedFolder(tmp_path, manifest))
+
+
+def test_a_day_is_written_as_it_is_read_and_none_as_null(tmp_path):
+    assert write_day(NULL_DAY) is None
+    for number in (-1, 0, 31, END):
+        assert last_day_of(IngestedFolder(tmp_path, {"patients": {"last_day": write_day(number)}})) == number
+    assert write_day(0) == "1970-01-01"
+
+
+def test_days_raise_the_last_day_of_their_patient_and_never_lower_it():
+    last_days = np.array([5, 7, NULL_DAY], np.int32)
+    raise_last_days(last_days, np.array([0, 0, 1, 2, 1]), np.array([9, 8, 6, NULL_DAY, NULL_DAY], np.int64))
+    assert last_days.tolist() == [9, 7, NULL_DAY]

@@ -76,3 +76,27 @@ def test_names_and_counts_are_checked():
         NumberBins.fit({"A/B": VALUES})
     with pytest.raises(KeyError, match="expected one of the variables X"):
         NumberBins({"X": ()}).tokens("Y", VALUES)
+
+
+@pytest.mark.parametrize(("values", "edges"), [(2 * _MIN_VALUES_PER_BIN - 1, 0), (2 * _MIN_VALUES_PER_BIN, 1)])
+def test_two_bins_need_twice_the_values_of_one(values, edges):
+    assert len(NumberBins.fit({"X": np.arange(float(values))}, num_bins=2).edges["X"]) == edges
+
+
+def test_edges_are_quantiles_of_what_is_known_and_none_is_the_smallest_value():
+    values = np.r_[np.zeros(60), np.arange(1.0, 41.0), np.nan, np.inf]
+    assert NumberBins.fit({"X": values}, num_bins=4).edges["X"] == (15.25,)
+    assert NumberBins.fit({"X": VALUES}, num_bins=4).edges["X"] == tuple(np.quantile(VALUES, [0.25, 0.5, 0.75]))
+    assert NumberBins.fit({"X": VALUES}, num_bins=1).edges["X"] == ()
+    assert NumberBins.fit({"X": VALUES}) == NumberBins.fit({"X": VALUES}, num_bins=10)
+
+
+def test_every_token_that_can_come_out_is_in_the_vocabulary():
+    bins = NumberBins({"B": (1.0,), "A": ()})
+    assert bins.vocabulary == ("A/0", "B/0", "B/1")
+    assert bins.tokens("A", np.array([-3.0, 3.0])).to_pylist() == ["A/0"] * 2
+
+
+def test_equal_edges_of_a_file_are_refused():
+    with pytest.raises(ValueError, match="ascending edges"):
+        NumberBins.from_dict({"version": 1, "edges": {"X": [2, 2]}})

@@ -127,14 +127,23 @@ def test_a_code_has_one_number_through_batches_with_other_dictionaries():
     first = numbers.number("NDC", pa.array(["2", None, "1", "2"]), "drug")
     again = numbers.number("NDC", pa.array(["2", None, "1", "2"]), "drug")
     other = numbers.number("NDC", pa.array(["3", "1", None]), "drug")
-    systems = numbers.number(pa.array(["NDC", "ICD9CM", None, "NDC"]), pa.array(["1", "1", "1", None]), "diagnosis")
+    systems = numbers.number(pa.array(["NDC", "ICD9CM", None, "NDC"]), pa.array(["1", "2", "1", None]), "diagnosis")
     assert [part.tolist() for part in (first, again, other, systems)] == [
         [0, -1, 1, 0], [0, -1, 1, 0], [2, 1, -1], [1, 3, -1, -1],
     ]  # fmt: skip
-    assert numbers.names().to_pylist() == ["NDC/2", "NDC/1", "NDC/3", "ICD9CM/1"]
-    assert numbers.sorted_codes().to_pylist() == ["ICD9CM/1", "NDC/1", "NDC/2", "NDC/3"]
+    assert numbers.names().to_pylist() == ["NDC/2", "NDC/1", "NDC/3", "ICD9CM/2"]
+    assert numbers.sorted_codes().to_pylist() == ["ICD9CM/2", "NDC/1", "NDC/2", "NDC/3"]
     assert numbers.ranks().tolist() == [2, 1, 3, 0]
     assert len(numbers) == 4
+
+
+def test_the_table_of_a_column_is_not_read_for_the_same_codes_of_another_system():
+    numbers = CodeNumbers()
+    codes = pa.array(["1", "2"])
+    assert numbers.number("1", codes, "code").tolist() == [0, 1]
+    assert numbers.number("2", codes, "code").tolist() == [2, 3]
+    assert numbers.number(codes, codes, "code").tolist() == [0, 3]
+    assert numbers.number(pa.array(["3", "4"]), codes, "code").tolist() == [4, 5]
 
 
 def test_a_dictionary_that_holds_unused_codes_gives_them_no_number():
@@ -160,12 +169,12 @@ def test_positions_and_strings_of_a_column_are_those_of_its_dictionary(kind):
     plain_column = pa.array(["B", None, "A", "B"], kind)
     for column in (plain_column, plain_column.dictionary_encode(), plain_column.drop_null()):
         positions, strings = dictionary_of(column)
-        found = [None if place < 0 else strings[place].as_py() for place in positions.tolist()]
+        found = [None if place == -1 else strings[place].as_py() for place in positions.tolist()]
         assert found == column.to_pylist()
         assert strings.type == pa.string()
 
 
-@pytest.mark.parametrize("num_shards", [1, 3])
+@pytest.mark.parametrize("num_shards", [1, 2, 4])
 def test_keys_come_back_from_their_shard_in_the_order_of_arrival(num_shards, tmp_path):
     generator = np.random.default_rng(5)
     spill, expected = KeySpill(tmp_path, num_shards), [[] for _ in range(num_shards)]

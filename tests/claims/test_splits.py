@@ -71,3 +71,24 @@ def test_splits_by_hash_never_overlap():
     patient_ids = pa.array([f"P{number % 100}" for number in range(300)])
     numbers = split_numbers(patient_ids)
     assert_disjoint({split: patient_ids.filter(pa.array(numbers == number)) for number, split in enumerate(SPLITS)})
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "present"), [(1.0, 0.0, {0}), (0.0, 1.0, {1}), (0.0, 0.0, {2}), (0.7, 0.3, {0, 1})]
+)
+def test_shares_may_be_nothing_and_everything(train, validation, present):
+    patient_ids = pa.array([f"P{number}" for number in range(300)])
+    assert set(split_numbers(patient_ids, train=train, validation=validation)) == present
+
+
+@pytest.mark.parametrize("shares", [(-0.01, 0.5), (0.5, -0.01), (0.5, 0.51)])
+def test_shares_just_beyond_their_bounds_are_refused(shares):
+    with pytest.raises(ValueError, match="shares of at least 0"):
+        split_numbers(pa.array(["P1"]), train=shares[0], validation=shares[1])
+
+
+def test_overlap_of_any_two_splits_is_refused():
+    for shared in ("train", "validation"), ("validation", "test"), ("train", "test"):
+        splits = {name: pa.array([name, *(["both", "too"] if name in shared else [])]) for name in SPLITS}
+        with pytest.raises(ClaimDataError, match=f"2 patients in both '{shared[0]}' and '{shared[1]}'"):
+            assert_disjoint(splits)

@@ -26,6 +26,8 @@ def low_months(*rows_by_month):
         ((1, 100, 100, 20, 100), ["2015-04"]),
         ((100, 100, 100, *[0] * 40, 1), []),
         ((20, 20, 9, 20, 20), ["2015-03"]),
+        ((20, 20, 10, 20, 20), []),
+        ((50, 0, 100, 100, 100), ["2015-02"]),
         ((19, 19, 0, 19, 19), []),
         ((), []),
     ],
@@ -38,3 +40,11 @@ def test_rows_without_a_date_are_no_month():
     counts = MonthCounts(num_groups=1)
     counts.add(pa.array([None, None], pa.date32()), np.zeros(2, np.int64))
     assert counts.low_months(0) == []
+
+
+def test_groups_are_counted_apart():
+    counts = MonthCounts(num_groups=3)
+    for group, months in ((0, (0, 2, 3)), (2, (0, 1, 3))):
+        days = np.repeat([np.datetime64("1969-11", "M") + month for month in months], 30).astype("datetime64[D]")
+        counts.add(pa.array([*days.tolist(), None]), np.full(91, group))
+    assert [list(counts.low_months(group)) for group in range(3)] == [["1969-12"], [], ["1970-01"]]

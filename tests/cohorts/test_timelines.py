@@ -6,6 +6,7 @@ import pytest
 from cohorts.patients_by_hand import SCHEMA
 
 from claim_transformers.claims.later_days import VISIT_PAID_DAY
+from claim_transformers.claims.patient_files import PRINCIPAL_CODES
 from claim_transformers.cohorts.definition import Enrolment
 from claim_transformers.cohorts.timelines import _FAR_DAY, UNKNOWN_DAY, Timelines
 
@@ -141,3 +142,90 @@ def test_numbers_held_are_distinct_pairs_of_the_marked_visits():
     numbers = np.array([{"A/1": 7, "A/2": 7, "A/3": -1}[name] for name in found.code_names.to_pylist()])
     assert [part.tolist() for part in found.numbers_held(numbers, np.array([True, True, True]))] == [[0], [7]]
     assert [part.tolist() for part in found.numbers_held(numbers, np.array([False, False, True]))] == [[], []]
+
+
+THREE = [
+    {"visit_day": [1, 5, 9], "visit_type": ["OP", "IP", "OP"], "codes": [["A/1", "A/2"], [], ["B/1"]]},
+    {},
+    {"visit_day": [5, 6], "visit_type": ["IP", "OP"], "codes": [["B/1"], ["A/1"]]},
+]
+
+
+def test_visits_are_asked_for_by_code_by_type_and_by_both():
+    found = timelines(THREE)
+    for entries, types, expected in (
+        (["A/1"], [], [1, 0, 0, 0, 1]),
+        (["A/2", "B"], [], [1, 0, 1, 1, 0]),
+        ([], ["IP"], [0, 1, 0, 1, 0]),
+        (["B/1"], ["IP"], [0, 0, 0, 1, 0]),
+        (["B/1"], ["IP", "OP"], [0, 0, 1, 1, 0]),
+        (["C/1"], [], [0] * 5),
+        ([], [], [1] * 5),
+    ):
+        assert found.visits_with(entries, types).tolist() == [bool(flag) for flag in expected]
+        assert found.count(found.visits_with(entries, types)).tolist() == [sum(expected[:3]), 0, sum(expected[3:])]
+
+
+def test_a_window_holds_its_first_day_and_not_the_one_after_its_last():
+    found = timelines(THREE)
+    inside = found.in_window(np.array([1, 0, 6]), np.array([9, 99, 7]))
+    assert inside.tolist() == [True, True, False, False, True]
+
+
+def test_what_is_kept_lies_with_its_patient_and_days_that_are_known_later_are_gone():
+    rows = [row | {"patient_id": str(place), "birth_day": place, "death_day": 50} for place, row in enumerate(THREE)]
+    rows[0] |= {"visit_paid_day": [4, 6, 30], "enrollment_start_day": [0, 8], "enrollment_end_day": [3, 90]}
+    rows[2] |= {"enrollment_start_day": [-9], "enrollment_end_day": [6]}
+    found = timelines(rows)
+    cut = found.before(np.array([True, False, True]), np.array([7, 7, 6])).to_pylist()
+    assert [(row["patient_id"], row["birth_day"], row["index_day"], row["visit_day"]) for row in cut] == [
+        ("0", 0, 7, [1, 5]), ("2", 2, 6, [5]),
+    ]  # fmt: skip
+    assert [row["codes"] for row in cut] == [[["A/1", "A/2"], []], [["B/1"]]]
+    assert [row["visit_paid_day"] for row in cut] == [[4, 6], [None]]
+    assert [(row["enrollment_start_day"], row["enrollment_end_day"]) for row in cut] == [([0], [3]), ([-9], [6])]
+    assert "death_day" not in cut[0]
+    later = found.before(np.array([True, True, False]), np.array([8, 0, 0])).to_pylist()
+    assert [(row["enrollment_start_day"], row["enrollment_end_day"]) for row in later] == [([0, 8], [3, 8]), ([], [])]
+    assert (found.birth_day.tolist(), found.death_day.tolist()) == ([0, 1, 2], [50] * 3)
+
+
+def test_who_is_left_out_for_want_of_enrolment_is_named_by_the_reason():
+    unknown = {"enrollment_start_day": None, "enrollment_end_day": None}
+    spans = {"enrollment_start_day": [0], "enrollment_end_day": [9]}
+    rows = [unknown, {}, spans]
+    excluded = {"unknown": ("excluded", "insured"), "none": ("insured", "excluded")}
+    for verdict, (of_unknown, of_none) in excluded.items():
+        found = timelines(rows, enrolment=Enrolment(unknown=of_unknown, none=of_none)).without_enrolment()
+        assert [marks.tolist() for marks in found.values()] == [[verdict == "unknown", verdict == "none", False]]
+
+
+def test_numbers_of_several_patients_stay_with_their_owners_and_0_is_a_number():
+    found = timelines(THREE)
+    numbers = np.array([{"A/1": 0, "A/2": 5, "B/1": 3}[name] for name in found.code_names.to_pylist()])
+    pairs = [part.tolist() for part in found.numbers_held(numbers, np.ones(5, bool))]
+    assert pairs == [[0, 0, 0, 2, 2], [0, 3, 5, 0, 3]]
+
+
+def test_open_stays_of_two_types_and_of_neighbours_are_each_shown_once():
+    kinds = ["SNF", "IP", "HHA", "SNF", "IP"]
+    stays = {"visit_day": [1, 1, 2, 2, 3], "visit_type": kinds, "codes": [["A/1"]] * 5, "visit_end_day": [99] * 5}
+    found = timelines([stays] * 6)
+    _, admissions = found.known_before(np.full(6, 5))
+    assert admissions.tolist() == [True, True, True, False, False] * 6
+
+
+def test_nobody_counts_as_insured_without_a_span_unless_the_cohort_says_so():
+    unknown = {"enrollment_start_day": None, "enrollment_end_day": None}
+    excluding = Enrolment(unknown="excluded", none="excluded")
+    found = timelines([unknown, {}], enrolment=excluding)
+    assert found.enrolled_until(np.array([5, 5])).tolist() == [UNKNOWN_DAY] * 2
+
+
+@pytest.mark.parametrize(("principal", "expected"), [(False, [True, True]), (True, [False, True])])
+def test_the_principal_diagnosis_is_asked_for_where_a_step_says_so(principal, expected):
+    table = pa.Table.from_pylist(
+        [{"visit_day": [1, 2], "visit_type": ["OP"] * 2, "codes": [["A/1", "B/1"], ["A/1"]], "visit_end_day": [1, 2]}],
+        schema=SCHEMA,
+    ).append_column(PRINCIPAL_CODES, pa.array([[["B/1"], ["A/1"]]], PRINCIPAL_CODES.type))
+    assert Timelines(table).visits_with(["A/1"], [], principal=principal).tolist() == expected

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from claim_transformers.training import auroc, brier, clustered_interval, paired_difference, recall_at_k
+from claim_transformers.training import auroc, bootstrap, brier, clustered_interval, paired_difference, recall_at_k
+from claim_transformers.training.bootstrap import ClusterDraws, MetricInterval, percentile_interval
 from claim_transformers.training.metrics import weighted_mean
 
 
@@ -104,3 +105,58 @@ def test_rows_and_clusters_that_do_not_fit_are_refused():
         clustered_interval(auroc, [0, 1], [0.1, 0.2], [1, 2, 3])
     with pytest.raises(ValueError, match="at least one row"):
         clustered_interval(auroc, [], [])
+
+
+def test_the_interval_holds_the_middle_95_of_100_replicates():
+    found = percentile_interval(0.5, np.r_[np.nan, np.arange(101) / 100], clusters=9)
+    assert (found.low, found.high) == pytest.approx((0.025, 0.975))
+    assert (found.value, found.clusters, found.replicates) == (0.5, 9, 101)
+    assert percentile_interval(np.nan, np.ones(3), 9).replicates == 0
+    alone = percentile_interval(0.5, np.full(3, np.nan), 9)
+    assert (alone.low, alone.replicates, alone.clusters) == (None, 0, 9)
+
+
+@pytest.mark.parametrize("numbers_per_block", [1, 40, 120, 4_000_000])
+def test_each_replicate_draws_as_many_patients_as_there_are_in_blocks_of_any_size(numbers_per_block, monkeypatch):
+    monkeypatch.setattr(bootstrap, "_NUMBERS_PER_BLOCK", numbers_per_block)
+    blocks = list(ClusterDraws(40, np.repeat(np.arange(20), 2), replicates=7, seed=3).weights())
+    assert all(block.size <= max(numbers_per_block, 40) for block in blocks)
+    weights = np.concatenate(blocks)
+    assert weights.shape == (7, 40)
+    assert (weights.sum(axis=1) == 40).all()
+    assert len(np.unique(weights, axis=0)) == 7
+    assert weights.max() > 1
+
+
+def test_a_thousand_replicates_of_seed_0_are_drawn_unless_others_are_asked_for():
+    labels, scores = [0, 1] * 20, np.linspace(0, 1, 40)
+    assert clustered_interval(brier, labels, scores) == clustered_interval(
+        brier, labels, scores, replicates=1000, seed=0
+    )
+    assert paired_difference(brier, labels, scores, scores[::-1]) == paired_difference(
+        brier, labels, scores, scores[::-1], replicates=1000, seed=0
+    )
+    assert clustered_interval(brier, labels, scores).replicates == 1000
+
+
+def test_a_single_row_is_a_patient_and_no_row_is_refused():
+    assert clustered_interval(brier, [1], [0.5], replicates=3).clusters == 1
+    with pytest.raises(ValueError, match="at least one row"):
+        clustered_interval(brier, [], [])
+
+
+def test_an_interval_is_written_with_what_it_has():
+    assert (
+        str(MetricInterval(0.5, None, 0.7, 1, 1)) == str(MetricInterval(0.5, 0.2, None, 1, 1)) == "0.500 (no interval)"
+    )
+    assert str(MetricInterval(0.5, 0.2, 0.7, 1, 1)) == "0.500 (0.200 to 0.700)"
+    assert str(MetricInterval(None, None, None, 1, 0, reason="W")) == "undefined (W)"
+
+
+def test_a_difference_is_the_first_metric_less_the_second_and_so_are_its_ends():
+    labels = np.array([0, 1] * 20)
+    good, bad = np.where(labels == 1, 0.9, 0.1), np.full(40, 0.5)
+    found = paired_difference(brier, labels, good, bad, replicates=50)
+    assert (found.value, found.low, found.high) == pytest.approx((-0.24,) * 3)
+    back = paired_difference(brier, labels, bad, good, replicates=50)
+    assert (back.value, back.low, back.high) == pytest.approx((0.24,) * 3)

@@ -128,3 +128,47 @@ def test_weights_and_bins_that_do_not_fit_are_refused():
         auroc([0, 1], [0.1, 0.2], [1, 1, 1])
     with pytest.raises(ValueError, match="at least one bin"):
         calibration_error([0, 1], [0.1, 0.2], bins=0)
+
+
+def test_nobody_has_no_metric():
+    for metric in (auroc, auprc, brier):
+        assert np.isnan(metric([], []))
+
+
+@pytest.mark.parametrize("metric", [auroc, auprc, brier, calibration_error])
+def test_one_set_of_weights_gives_a_number_and_several_an_array(metric):
+    labels, scores, weights = [0, 1, 1], [0.2, 0.4, 0.9], [1, 2, 3]
+    assert isinstance(metric(labels, scores), float)
+    assert isinstance(metric(labels, scores, weights), float)
+    assert metric(labels, scores, [weights]).shape == (1,)
+
+
+def test_defaults_are_ten_bins_of_equal_size_and_the_ten_best_codes():
+    generator = np.random.default_rng(6)
+    risks = generator.beta(1, 3, 500)
+    labels = generator.random(500) < risks
+    assert calibration_error(labels, risks) == calibration_error(labels, risks, bins=10, binning="quantile")
+    codes, scores = generator.random((50, 40)) < 0.1, generator.random((50, 40))
+    assert recall_at_k(codes, scores) == recall_at_k(codes, scores, k=10)
+    assert recall_at_k(codes, scores, k=40) == 1.0
+
+
+def test_probabilities_of_none_and_all_are_probabilities():
+    assert brier([0, 1], [0.0, 1.0]) == calibration_error([0, 1], [0.0, 1.0]) == 0.0
+    for beyond in (-1e-9, 1 + 1e-9):
+        with pytest.raises(ValueError, match="apply a sigmoid"):
+            brier([0, 1], [0.5, beyond])
+
+
+def test_equal_scores_rank_by_their_column():
+    assert recall_at_k([[0, 1, 0]], [[1, 1, 1]], k=1) == 0.0
+    assert recall_at_k([[1, 0, 0]], [[1, 1, 1]], k=1) == 1.0
+
+
+def test_bins_hold_equally_many_rows_or_are_equally_wide():
+    # Rows 2 by 2: gaps 0.1 - 0 and 0.5 - 1. In halves of [0, 1] three rows stand together below and one above.
+    labels, scores = [0, 0, 1, 0], [0.1, 0.2, 0.3, 0.9]
+    in_pairs = (abs(0.1 + 0.2) + abs(0.3 + 0.9 - 1)) / 4
+    in_halves = (abs(0.1 + 0.2 + 0.3 - 1) + 0.9) / 4
+    assert calibration_error(labels, scores, bins=2) == pytest.approx(in_pairs)
+    assert calibration_error(labels, scores, bins=2, binning="uniform") == pytest.approx(in_halves)

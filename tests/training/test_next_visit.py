@@ -85,3 +85,31 @@ def test_labels_without_both_classes_do_not_enter_the_macro_average():
     assert result == {"macro_auroc": 1.0, "scored_labels": 2.0, "recall_at_3": 1.0}
     with pytest.raises(ValueError, match="expected labels of shape"):
         multi_label_metrics(EvalPrediction(predictions=logits, label_ids=labels[:, :2]))
+
+
+def test_of_equal_scores_the_lower_code_ranks_first():
+    assert rank_next_visit(torch.tensor([[1.0, 1.0, 1.0]]), torch.tensor([[0, 1, 2]])).tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize(("days", "hidden", "targets"), [([0], 0, 0), ([0, 3], 1, 0), ([0, 3, 9], 1, 1)])
+def test_a_last_visit_is_hidden_after_one_and_asked_for_after_two(days, hidden, targets):
+    visits = len(days)
+    inputs = {
+        "input_ids": torch.arange(10, 10 + visits)[None],
+        "visit_ids": torch.arange(visits)[None],
+        "visit_days": torch.tensor([[7, *days[1:], -1]]),
+        "labels": torch.full((1, visits), -100),
+        "attention_mask": torch.ones((1, visits), dtype=torch.long),
+        "codes": torch.arange(visits)[None],
+    }
+    history, found = hold_out_last_visit(inputs, pad_token_id=0, target="codes")
+    assert history["attention_mask"].sum().item() == visits - hidden
+    assert (history["visit_ids"] == -1).sum().item() == hidden
+    assert history["visit_days"].tolist() == [[0, *days[1 : visits - hidden], *[-1] * (hidden + 1)]]
+    assert found.tolist() == ([[visits - 1]] if targets else [[-100]])
+
+
+def test_a_patient_whose_only_code_ranks_first_has_a_next_visit():
+    ranks = np.array([[0, -100], [-100, -100], [3, 9]])
+    found = NextVisitMetrics(k=(1, 4))(EvalPrediction(predictions=ranks, label_ids=ranks))
+    assert found == {"recall_at_1": 0.5, "recall_at_4": 0.75, "patients_with_next_visit": 2}

@@ -32,7 +32,7 @@ class MonthCounts:
     def add(self, dates: pa.Array, groups: npt.NDArray[np.int64]) -> None:
         """Count rows that have a date; groups are numbered from 0."""
         is_dated = dates.is_valid().to_numpy(zero_copy_only=False)
-        months = dates.fill_null(0).to_numpy(zero_copy_only=False).astype("datetime64[M]").astype(np.int64)[is_dated]
+        months = dates.drop_null().to_numpy(zero_copy_only=False).astype("datetime64[M]").astype(np.int64)
         if not len(months):
             return
         first = months.min()
@@ -49,8 +49,8 @@ class MonthCounts:
         """
         rows = self._rows[group]
         least = _LOW_SHARE * float(np.median(list(rows.values()))) if rows else 0.0
-        full = [month for month, number in rows.items() if number >= least]
-        if not full or least < _LOW_SHARE * _MIN_MEDIAN_ROWS:
+        if least < _LOW_SHARE * _MIN_MEDIAN_ROWS:
             return []
+        full = [month for month, number in rows.items() if number >= least]
         low = [month for month in range(min(full), max(full)) if rows.get(month, 0) < least]
         return [str(np.datetime64(month, "M")) for month in low]

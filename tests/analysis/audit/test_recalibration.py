@@ -122,3 +122,54 @@ def test_one_class_and_scores_that_are_no_probabilities_are_refused(fit):
         fit([0, 0], [0.1, 0.2])
     with pytest.raises(ValueError, match="probabilities in"):
         fit([0, 1], [-1.0, 2.0])
+
+
+def test_log_odds_of_0_and_1_are_those_of_a_millionth():
+    assert logit([0.0, 1.0, 0.5]) == pytest.approx(np.log([1e-6 / (1 - 1e-6), (1 - 1e-6) / 1e-6, 1.0]))
+    assert logit([]).tolist() == []
+    for beyond in (-1e-9, 1 + 1e-9):
+        with pytest.raises(ValueError, match="probabilities in"):
+            logit([0.5, beyond])
+
+
+def test_the_line_of_one_class_and_the_slope_of_equal_risks_are_undefined():
+    assert np.isnan(calibration_line([1, 1], [0.2, 0.3])).all()
+    shift, slope, intercept = calibration_line([0, 1], [0.2, 0.2])
+    assert shift == pytest.approx(-scipy_logit(0.2))
+    assert np.isnan([slope, intercept]).all()
+    # Where the risk tells the classes apart there is no largest slope.
+    assert np.isnan(calibration_line([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])[1:]).all()
+
+
+def test_ten_bins_and_a_thousand_draws_of_seed_0_are_made_unless_others_are_asked_for():
+    risks, labels = risks_and_outcomes(300, 11)
+    found = measure_calibration(labels, risks)
+    assert found == measure_calibration(labels, risks, bins=10, replicates=1000, seed=0)
+    assert found["calibration error"].value == pytest.approx(calibration_error(labels, risks, bins=10))
+    assert found["observed/expected"].value == pytest.approx(labels.sum() / risks.sum())
+    assert found["intercept"].value == pytest.approx(calibration_line(labels, risks)[0], abs=1e-6)
+    assert found["slope"].value == pytest.approx(calibration_line(labels, risks)[1], abs=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_shares_of_none_and_all_cannot_be_corrected(share):
+    for shares in ((share, 0.5), (0.5, share)):
+        with pytest.raises(ValueError, match="shares between 0 and 1"):
+            PriorCorrection(*shares)
+
+
+def test_an_isotonic_curve_never_says_0_or_1():
+    curve = fit_isotonic([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])
+    assert curve([0.0, 1.0]).tolist() == [1e-6, 1 - 1e-6]
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 1], [[0, 1]]])
+def test_labels_that_do_not_stand_beside_the_risks_are_refused(labels):
+    with pytest.raises(ValueError, match="expected"):
+        fit_platt(labels, [[0.1, 0.9]] if np.ndim(labels) == 2 else [0.1, 0.9])
+
+
+def test_the_note_of_a_table_says_what_sampling_alone_leaves():
+    labels, risks = np.arange(100) % 4 == 0, np.full(100, 0.25)
+    note = calibration_table(labels, {"constant": risks}, replicates=5).to_markdown()
+    assert f"about {np.sqrt(0.25 * 0.75 * 10 / 100):.3f}" in note

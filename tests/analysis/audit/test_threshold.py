@@ -5,7 +5,9 @@ import pytest
 
 from claim_transformers.analysis.audit.threshold import (
     _METRICS,
+    _both_splits,
     _threshold_metrics,
+    flagged,
     gmean_threshold,
     score_at_threshold,
     threshold_table,
@@ -114,3 +116,57 @@ def test_the_table_says_how_the_threshold_was_held():
     assert table.to_csv().startswith("model,threshold,threshold_low,threshold_high,recall,")
     with pytest.raises(ValueError, match="at least one model"):
         threshold_table({})
+
+
+def test_a_score_at_the_threshold_is_not_flagged():
+    assert flagged(np.array([0.1, 0.2, np.nextafter(0.2, 1)]), 0.2).tolist() == [False, False, True]
+
+
+def test_metrics_of_a_threshold_are_those_of_its_counts():
+    labels, scores = np.array([1, 1, 1, 0, 0, 0, 0, 0]), np.array([9, 8, 1, 7, 1, 1, 1, 1.0])
+    found = dict(zip(_METRICS, _threshold_metrics(labels, scores, 5.0), strict=True))
+    recall, specificity, precision = 2 / 3, 4 / 5, 2 / 3
+    assert found == pytest.approx({
+        "recall": recall, "specificity": specificity, "precision": precision, "share flagged": 3 / 8,
+        "F1": 2 * recall * precision / (recall + precision), "G-mean": np.sqrt(recall * specificity),
+    })  # fmt: skip
+
+
+def test_a_threshold_lies_in_the_middle_between_two_scores_or_below_all():
+    assert gmean_threshold([0, 1], [0.2, 0.6]) == pytest.approx(0.4)
+    assert gmean_threshold([1, 0], [0.2, 0.6]) == pytest.approx(-0.8)
+    assert np.isnan(gmean_threshold([1, 1], [0.2, 0.6]))
+    assert gmean_threshold([0, 1], [0.2, 0.6], [[1, 1]]).shape == (1,)
+    assert isinstance(gmean_threshold([0, 1], [0.2, 0.6], [1, 1]), float)
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores"), [([], []), ([0, 2], [0.1, 0.2]), ([0, 1], [0.1, np.inf]), ([0], [0.1, 0.2]), ([[0]], [[1]])]
+)
+def test_rows_that_no_threshold_fits_are_refused(labels, scores):
+    with pytest.raises(ValueError, match="expected"):
+        gmean_threshold(labels, scores)
+
+
+def test_patients_of_the_two_splits_are_drawn_as_different_people():
+    both = _both_splits(3, ["a", "b", "a"], 2, ["b", "b"])
+    assert both.tolist() == [0, 1, 0, 2, 2]
+    assert _both_splits(2, None, 3, None).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_one_score_for_everybody_has_a_threshold_below_it():
+    assert gmean_threshold([0, 1], [0.5, 0.5]) == pytest.approx(-0.5)
+
+
+def test_weights_of_one_set_give_one_row_of_metrics():
+    plain = _threshold_metrics([0, 1, 1], [0.1, 0.2, 0.9], 0.5)
+    assert _threshold_metrics([0, 1, 1], [0.1, 0.2, 0.9], 0.5, [1, 1, 1]).tolist() == plain.tolist()
+
+
+def test_a_fixed_threshold_draws_nobody_and_the_table_says_which_it_is():
+    split = outcomes(100, seed=5)
+    fixed, chosen = (score_at_threshold(split, split, replicates=50, rechoose=rechoose) for rechoose in (False, True))
+    assert (fixed.threshold.clusters, fixed.threshold.replicates) == (0, 0)
+    assert "re-chosen in each replicate" in threshold_table({"LR": chosen}).to_markdown()
+    assert "re-chosen" not in threshold_table({"LR": fixed}).to_markdown()
+    assert fixed.metrics == score_at_threshold(split, split, replicates=50, seed=0).metrics

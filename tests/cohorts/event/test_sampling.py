@@ -51,3 +51,10 @@ def test_hashes_are_uniform_and_independent_of_one_another():
     assert abs(first.mean() - 0.5) < 0.01
     assert abs(np.quantile(first, 0.1) - 0.1) < 0.01
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.03
+
+
+def test_fewer_cases_than_asked_for_have_as_many_controls_as_they_need_and_a_part_may_need_more():
+    few = Sampling(cases=100, controls_per_case=2)
+    assert LABEL.sum() == 80
+    assert len(draw_rows(IDS, LABEL, few)) == 80 + 160
+    assert len(draw_rows(IDS, LABEL, few, is_part=True)) == 80 + 200

@@ -1,6 +1,7 @@
 """The labels of stays against the rule written as a loop."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,8 @@ from claim_transformers.cohorts.readmission.labels import (
     OBSERVED,
     censor_windows,
     label_stays,
+    mark_excluded,
+    mark_planned,
 )
 from claim_transformers.cohorts.timelines import _FAR_DAY, UNKNOWN_DAY
 
@@ -41,6 +44,7 @@ def test_labels_equal_the_rule_written_as_a_loop(stays):
         (129, UNKNOWN_DAY, 129, _DATA_END),
         (110, UNKNOWN_DAY, 129, _COVERAGE),
         (115, 115, 400, _DEATH),
+        (400, 130, 400, _DEATH),
         (400, 131, 400, OBSERVED),
     ],
 )
@@ -62,3 +66,68 @@ def test_a_readmission_in_coverage_is_never_censored_by_what_follows_it():
     one = lambda value: np.array([value], np.int64)  # noqa: E731
     found = censor_windows(np.ones(1, np.int8), one(10), one(100), one(110), one(112), horizon_days=30, last_day=115)
     assert found.tolist() == [OBSERVED]
+
+
+@pytest.mark.parametrize(
+    ("insured_until", "last_day", "expected"),
+    [
+        (110, 110, OBSERVED),
+        (109, 400, _COVERAGE),
+        (110, 109, _DATA_END),
+        (109, 109, _DATA_END),
+        (108, 109, _COVERAGE),
+    ],
+)
+def test_a_readmission_counts_if_coverage_and_data_reach_its_day(insured_until, last_day, expected):
+    one = lambda value: np.array([value], np.int64)  # noqa: E731
+    found = censor_windows(
+        np.ones(1, np.int8),
+        one(10),
+        one(100),
+        one(insured_until),
+        one(UNKNOWN_DAY),
+        horizon_days=30,
+        last_day=last_day,
+    )
+    assert found.tolist() == [expected]
+
+
+def test_the_gap_is_that_to_the_next_stay_of_the_same_patient_and_beyond_any_window_without_one():
+    patient, admission, discharge = np.array([[0, 0, 4], [0, 9, 9], [1, 10, 12]]).T
+    _, gap, _ = label_stays(patient, admission, discharge, np.zeros(3, bool), horizon_days=30)
+    assert gap.tolist() == [5, _FAR_DAY, _FAR_DAY]
+
+
+def marks(mark, principal, procedures):
+    """What `mark` says of a stay with one principal diagnosis and one procedure or none."""
+    table = lambda code: pa.table({"stay": pa.array([1] * len(code), pa.int64()), "code": pa.array(code, pa.string())})  # noqa: E731
+    return mark(3, table(principal), table(procedures)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("principal", "procedures", "planned"),
+    [
+        # Joint replacement is planned but with an acute diagnosis, maintenance chemotherapy and a transplant always.
+        (["ICD9CM/7213"], ["ICD9PCS/8151"], True),
+        (["ICD9CM/486"], ["ICD9PCS/8151"], False),
+        (["ICD9CM/7213"], [], False),
+        (["ICD9CM/V5811"], [], True),
+        (["ICD9CM/486"], ["ICD9PCS/5569"], True),
+    ],
+)
+def test_a_stay_is_planned_by_its_procedure_unless_its_diagnosis_is_acute(principal, procedures, planned):
+    assert marks(mark_planned, principal, procedures) == [False, planned, False]
+
+
+@pytest.mark.parametrize(
+    ("principal", "procedures", "excluded"),
+    [
+        (["ICD9CM/1749"], [], True),
+        (["ICD9CM/1749"], ["ICD9PCS/8543"], False),
+        (["ICD9CM/29570"], ["ICD9PCS/8543"], True),
+        (["ICD9CM/V5789"], [], True),
+        (["ICD9CM/486"], [], False),
+    ],
+)
+def test_psychiatric_rehabilitation_and_medical_cancer_stays_are_no_index_stays(principal, procedures, excluded):
+    assert marks(mark_excluded, principal, procedures) == [False, excluded, False]
