@@ -73,11 +73,8 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         else:
             drugs = read_drug_ingredients(arguments.drug_ingredients) if arguments.drug_ingredients else None
             rules = category_rules(drug_ingredients=drugs)
-            options: dict[str, Any] = {
-                "form": find_form(arguments.claims, rules),
-                "min_patients": arguments.min_patients,
-            }
-            tokenizer = architecture.train_tokenizer(patients["train"], categories=rules.to_dict(), **options)
+            given: dict[str, Any] = {"form": find_form(arguments.claims, rules), "categories": rules.to_dict()}
+            tokenizer = architecture.train_tokenizer(patients["train"], min_patients=arguments.min_patients, **given)
         tokens = tokenize_dataset(patients, tokenizer)
 
     config = architecture.build_config(tokenizer)

@@ -34,7 +34,7 @@ def claims_of(patient_id, number):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     claims = [claim for number in range(40) for claim in claims_of(f"P{number:02d}", number)]
-    return write_stays(tmp_path_factory.mktemp("open") / "claims", claims)
+    return write_stays(tmp_path_factory.mktemp("open") / "claims", claims, last_day="2009-12-31")
 
 
 def replaced(cohort, name, column):
@@ -84,7 +84,7 @@ def test_a_code_is_known_on_the_day_of_its_payment_and_not_before(tmp_path, paid
         over, *others = claims_of(f"P{number:02d}", number)
         paid_date = None if paid is None else date(paid)
         claims += [outpatient(f"P{number:02d}", "older", "2009-04-01"), over | {"paid_date": paid_date}, *others]
-    folder = write_stays(tmp_path / "claims", claims)
+    folder = write_stays(tmp_path / "claims", claims, last_day="2009-12-31")
     seen = build_cohort(replace(ADMISSION, hide_unpaid=False), folder)
     check_leaks(seen, folder)
     check_leaks(seen.splits(), folder, hide_unpaid=False)
@@ -104,7 +104,7 @@ def test_a_stay_without_an_end_is_found_until_it_is_paid(tmp_path):
     facts = {"claim_end_date": None, "paid_date": date("2009-06-10")}
     stays = [inpatient(f"P{number:02d}", "endless", "2009-06-01", None, **facts) for number in range(40)]
     nexts = [inpatient(f"P{number:02d}", "next", "2009-07-01", "2009-07-03") for number in range(0, 40, 2)]
-    folder = write_stays(tmp_path / "claims", stays + nexts)
+    folder = write_stays(tmp_path / "claims", stays + nexts, last_day="2009-12-31")
     cohort = build_cohort(ADMISSION, folder)
     assert cohort.examples["codes"].to_pylist() == [[["ICD9CM/4280"]]] * 40
     moved = {
@@ -140,7 +140,7 @@ def stays(tmp_path_factory):
         ]
         if number % 2:
             claims.append(inpatient(patient_id, "next", "2009-06-01", "2009-06-04", codes="ICD9CM/486"))
-    return write_stays(tmp_path_factory.mktemp("stays") / "claims", claims)
+    return write_stays(tmp_path_factory.mktemp("stays") / "claims", claims, last_day="2009-12-31")
 
 
 @pytest.mark.parametrize("rule", ["plain", "stays"])
@@ -207,7 +207,7 @@ def test_what_the_end_of_an_open_claim_tells_changes_no_example(tmp_path, seed):
         claims.append(claim | {"paid_date": generator.choice([None, end, end + dt.timedelta(9)])})
     nexts = [inpatient(f"P{number:02d}", f"N{number}", "2009-08-01", "2009-08-03") for number in range(0, 60, 2)]
     examples = [
-        build_cohort(ADMISSION, write_stays(tmp_path / name, [*written, *nexts])).examples
+        build_cohort(ADMISSION, write_stays(tmp_path / name, [*written, *nexts], last_day="2009-12-31")).examples
         for name, written in (("now", claims), ("then", [rewritten(claim, index) for claim in claims]))
     ]
     # What is paid by then is the same, because nothing is paid before it ends.
@@ -237,7 +237,7 @@ def suspicions(tmp_path_factory):
         ]  # fmt: skip
         if number % 2:
             claims.append(inpatient(patient_id, "next", "2009-06-15", "2009-06-18", codes="ICD9CM/486"))
-    return write_stays(tmp_path_factory.mktemp("suspicions") / "claims", claims)
+    return write_stays(tmp_path_factory.mktemp("suspicions") / "claims", claims, last_day="2009-12-31")
 
 
 def test_an_open_stay_shows_what_it_was_for_and_nothing_else(suspicions):
@@ -287,7 +287,10 @@ def test_the_principal_diagnosis_of_a_joined_stay_is_that_of_its_first_claim(
         ]
         if number % 2:
             claims.append(inpatient(patient_id, "4", "2009-06-10", "2009-06-11"))
-    cohort = build_cohort(ReadmissionDefinition(rule="stays", disposition=False), write_stays(tmp_path / "c", claims))
+    cohort = build_cohort(
+        ReadmissionDefinition(rule="stays", disposition=False),
+        write_stays(tmp_path / "c", claims, last_day="2009-12-31"),
+    )
     rows = [row for row in cohort.examples.to_pylist() if row["admission_day"] == day("2009-05-10")]
     assert [row["principal_codes"][-1] for row in rows] == [[principal]] * 40
     assert rows[0]["codes"][-1] == ["ICD9CM/25000", "ICD9CM/4280", "ICD9CM/486"]

@@ -116,7 +116,7 @@ def test_order_of_visits_and_writing_of_days_change_no_age_and_no_span(tokenizer
         )[:]
         for given in (row, reversed_row, {**row, **dated})
     )
-    assert expected["first_age_days"][0] == 5_000
+    assert (expected["age_birth_day"][0], expected["age_first_day"][0]) == (10_000, 15_000)
     assert expected["span_start_days"][0] == [-100]
     assert others == [expected] * 2
 

@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
             inpatient(patient_id, "before", "2009-03-01", "2009-03-05", codes=FIRST if number < 4 else SECOND),
             inpatient(patient_id, "after", "2009-07-01", "2009-07-05", codes=FIRST if number % 2 else SECOND),
         ]
-    return write_stays(tmp_path_factory.mktemp("failure") / "claims", claims)
+    return write_stays(tmp_path_factory.mktemp("failure") / "claims", claims, last_day="2009-12-31")
 
 
 def labels(cohort):
@@ -64,7 +64,7 @@ def test_claims_without_a_principal_diagnosis_are_refused(tmp_path):
     claims = [outpatient(f"P{number}", "o", "2009-01-01", diagnoses=[
         {"system": "ICD9CM", "code": "4280", "poa": None, "rank": 2}]) for number in range(4)]  # fmt: skip
     with pytest.raises(ClaimDataError, match=r"E_COLUMN: expected principal_codes .*leave principal out"):
-        build_cohort(FAILURE, write_stays(tmp_path / "claims", claims))
+        build_cohort(FAILURE, write_stays(tmp_path / "claims", claims, last_day="2009-12-31"))
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_joined_stays_of_the_claims_are_the_stays_with_a_true_risk(claims):
     table = claims.medical_claim
     names = ["claim_id", "claim_start_date", "claim_end_date", "admission_date", "discharge_date"]
     names += ["discharge_disposition_code", "claim_type"]
-    lines = table.select(names).append_column("patient_id", _texts(table, "person_id"))
+    lines = table.select([*names, "data_source"]).append_column("patient_id", _texts(table, "person_id"))
     connection = connect(threads=1)
     stays = fetch(connection, join_stays(load(connection, "claim_line", lines)))
     joined = {
