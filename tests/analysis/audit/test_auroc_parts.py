@@ -38,7 +38,7 @@ def test_without_labels_the_area_is_that_of_the_risks_and_moves_with_the_weights
     risks = np.random.default_rng(9).random(30).round(1)
     weights = np.ones((2, 30))
     weights[1, :3] = 1.001
-    first, second = estimated_auroc(risks, weights)
+    first, second = np.asarray(estimated_auroc(risks, weights))
     assert first == pytest.approx(estimated_auroc(risks)) == pytest.approx(by_pairs(risks, risks, weights[0]))
     assert second == pytest.approx(by_pairs(risks, risks, weights[1]), abs=1e-7)
     assert second != first
@@ -59,3 +59,7 @@ def test_rows_of_one_kind_have_no_area(positive):
 def test_rows_that_have_no_area_by_their_shape_or_values_are_refused(scores, positive):
     with pytest.raises(ValueError, match="expected"):
         auroc_parts(scores, positive)
+
+
+def test_one_pair_is_enough_for_an_area():
+    assert [auroc_parts(scores, [0, 1])[0] for scores in ([0.1, 0.2], [0.2, 0.1], [0.1, 0.1])] == [1.0, 0.0, 0.5]

@@ -42,9 +42,12 @@ def test_a_function_of_the_numbers_meets_the_same_draws():
 
 def test_rows_of_a_patient_are_drawn_together_and_replicates_can_be_two():
     seen = []
-    found = draw(
-        lambda weights: seen.append(weights) or weights.sum(axis=1, keepdims=True), 4, [7, 7, 3, 3], replicates=2
-    )
+
+    def total(weights):
+        seen.append(weights)
+        return weights.sum(axis=1, keepdims=True)
+
+    found = draw(total, 4, [7, 7, 3, 3], replicates=2)
     weights = np.concatenate(seen[1:])
     assert seen[0].tolist() == [[1.0] * 4]
     assert weights.shape == (2, 4)

@@ -215,3 +215,33 @@ def test_a_table_holds_as_many_controls_as_other_tables_may_need():
     controls = [patient(f"p{number}", ("2012-05-01", "OP", CASE)) for number in range(20)]
     table, _ = selected([*controls, patient("case", ("2013-01-05", "IP", CASE))], sampled)
     assert sorted(table["label"].to_pylist()) == [0] * 6 + [1]
+
+
+TWO = replace(
+    DEFINITION, index=IndexRule("fixed_date", ("2012-01-01", INDEX)),
+    criteria=(Criterion("a visit of late", "visits", look_back_days=60),),
+)  # fmt: skip
+SPANS = {"enrollment_start_day": [day("2011-01-01"), day("2012-06-01")],
+         "enrollment_end_day": [day("2012-01-09"), day("2014-12-31")]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "last_day"), [(SPANS, "2013-01-10"), (SPANS | {"death_day": day("2013-01-05")}, "2014-01-01")]
+)
+def test_what_ends_the_horizon_of_a_date_whose_steps_were_not_passed_is_no_reason(facts, last_day):
+    found = patient("p", ("2011-12-20", "OP", CASE), **facts)
+    _, counts = selected([found], TWO, last_day)
+    assert (counts.eligible.tolist(), counts.censored.tolist()) == ([0, 0], [1, 0, 0])
+
+
+def test_a_date_whose_label_is_unknown_is_not_drawn():
+    visits = [("2011-12-20", "OP", CASE), ("2012-12-20", "OP", CASE)]
+    table, counts = selected([patient(f"p{number}", *visits, **SPANS) for number in range(9)], TWO)
+    assert table["index_day"].to_pylist() == [day(INDEX)] * 9
+    assert counts.pairs.tolist() == [9, 0]
+
+
+def test_a_visit_paid_on_the_index_date_that_is_not_over_is_open_and_not_unpaid():
+    found = patient("p", ("2012-12-30", "IP", CASE), visit_end_day=[day(INDEX)], **paid(INDEX))
+    table, _ = selected([found], hide_unpaid=True)
+    assert table.select(["visits_hidden", "visits_open"]).to_pylist() == [{"visits_hidden": 0, "visits_open": 1}]
