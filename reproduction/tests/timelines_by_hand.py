@@ -14,7 +14,7 @@ def make_timelines(patients: int, seed: int, *, visits: int = 8) -> pa.Table:
     for _ in range(patients):
         start, onset = int(random.integers(4)), visits // 3
         record = [[f"A/{(start + i) % 4}"] for i in range(visits)]
-        record[onset].append("B/chronic" if start % 2 else "B/other")
+        record[onset].append("B/CHRONIC" if start % 2 else "B/OTHER")
         for visit in record:
             visit += [f"N/{noise}" for noise in range(3) if random.random() < 0.1]
         codes.append([sorted(visit) for visit in record])

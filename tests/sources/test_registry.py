@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 FIXTURE = Path(__file__).parent / "formats" / "fixture" / "fills"
 # What `ingest` hands to a reader, or to a function that publishes.
 COMMON = {"path", "connection", "scratch", "out", "overwrite", "salt", "progress"}
-COMMON |= {"max_quarantine_share", "max_reason_share"}
+COMMON |= {"max_quarantine_share", "max_reason_share", "extract_date"}
 FILLS = "CUSTOMER,FILL,DAY,DRUG,PAID,CLERK\nP1,7,2024-03-01,00093-0145-05,12.50,Ann\nP1,8,soon,00093-0145-05,1,Bob\n"
 
 
@@ -117,7 +117,7 @@ def test_each_source_has_a_command_with_its_own_options_alone(source: Source) ->
     for option in source.options:
         assert (f"--{option.name.replace('_', '-')} " in output) == option.is_on_command_line
     assert not [name for name in foreign if f"--{name.replace('_', '-')} " in output]
-    assert ("--extract-date" in output) == (source.publish is None)
+    assert "--extract-date" in output
     assert ("'-' fetches" in output) == source.fetches
 
 

@@ -16,7 +16,7 @@ from reproduction.claim_pt.next_visit_task import (
 )
 from reproduction.tests.timelines_by_hand import make_timelines
 
-CODES = ["A/0", "A/1", "A/2", "A/3", "B/chronic", "B/other", "N/0", "N/1", "N/2"]
+CODES = ["A/0", "A/1", "A/2", "A/3", "B/CHRONIC", "B/OTHER", "N/0", "N/1", "N/2"]
 
 
 def rows_by_loop(table, codes):
