@@ -54,7 +54,7 @@ fuzz: $(VENV)/.dev  ## Random claims and random dirt through every source, for F
 
 # Nothing else needs mutmut. MUTANTS is a pattern of names, such as 'claim_transformers.codes.*'; it goes on where it was
 # stopped, and `rm -r mutants` begins anew.
-mutants: $(VENV)/.dev  ## Faults planted in the modules that decide results, and how many the tests notice; half an hour.
+mutants: $(VENV)/.dev  ## Faults planted in the modules that decide results, and how many the tests notice.
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt mutmut
 	$(BIN)/python tests/house/mutants.py $(MUTANTS)
 
