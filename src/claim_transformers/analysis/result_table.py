@@ -190,7 +190,8 @@ def _plain(cell: Cell) -> Any:
 def _cell(value: Any) -> Cell:
     if isinstance(value, dict):
         return MetricInterval(**value)
-    return value
+    found: Cell = value
+    return found
 
 
 def _numbers(cell: Cell, *, wide: bool) -> list[Any]:

@@ -18,7 +18,8 @@ def whole_years(birth_day: npt.ArrayLike, day: npt.ArrayLike) -> npt.NDArray[np.
     months = (
         _months(now).astype(np.int64) - _months(born).astype(np.int64) - (_day_of_month(now) < _day_of_month(born))
     )
-    return months // 12
+    years: npt.NDArray[np.int64] = months // 12
+    return years
 
 
 def birthday(birth_day: npt.ArrayLike, age_years: int) -> npt.NDArray[np.int64]:
@@ -29,7 +30,10 @@ def birthday(birth_day: npt.ArrayLike, age_years: int) -> npt.NDArray[np.int64]:
         [6574, 13149]
     """
     born = _dates(birth_day)
-    return ((_months(born) + 12 * age_years).astype("datetime64[D]") + _day_of_month(born)).astype(np.int64)
+    day: npt.NDArray[np.int64] = (
+        (_months(born) + 12 * age_years).astype("datetime64[D]") + _day_of_month(born)
+    ).astype(np.int64)
+    return day
 
 
 def _dates(days: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
@@ -42,4 +46,5 @@ def _months(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
 
 def _day_of_month(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.timedelta64]:
     """Days since the first of the month."""
-    return dates - _months(dates)
+    days: npt.NDArray[np.timedelta64] = dates - _months(dates)
+    return days

@@ -166,9 +166,10 @@ def overruled(rows: EligibilityRows, known: Enrollment) -> "npt.NDArray[np.bool_
         (rows.birth_days, known.birth_days, NULL_DAY),
         (rows.death_days, known.death_days, NULL_DAY),
     ]
-    return np.any(
+    found: npt.NDArray[np.bool_] = np.any(
         [(of_rows != null) & (of_rows != of_patients[rows.patients]) for of_rows, of_patients, null in values], axis=0
     )
+    return found
 
 
 def years_apart(patients: Integers, birth_days: Integers, num_patients: int) -> Integers:
@@ -210,7 +211,7 @@ def _latest(rows: EligibilityRows, values: Integers, num_patients: int, null: in
 def days_of(dates: pa.Array) -> Integers:
     """Turn dates into days since 1970-01-01."""
     days = pc.cast(pc.cast(dates, pa.date32()), pa.int32())
-    return days.fill_null(NULL_DAY).to_numpy(zero_copy_only=False)
+    return days.fill_null(NULL_DAY).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def _sexes_of(genders: pa.Array) -> Integers:
@@ -218,7 +219,8 @@ def _sexes_of(genders: pa.Array) -> Integers:
     encoded = genders if pa.types.is_dictionary(genders.type) else pc.dictionary_encode(genders)
     table = [_SEX_OF_GENDER.get(str(gender).strip().upper(), -1) for gender in encoded.dictionary.to_pylist()]
     positions = encoded.indices.fill_null(len(table)).to_numpy(zero_copy_only=False)
-    return np.array([*table, -1], np.int8)[positions]
+    sexes: Integers = np.array([*table, -1], np.int8)[positions]
+    return sexes
 
 
 def _strings(array: pa.Array) -> pa.Array:

@@ -329,7 +329,8 @@ class CodeNumbers:
                 f"expected at most {MAX_CODES} distinct codes, found {len(self._numbers)}; check that no identifier "
                 "stands in a code column",
             )
-        return table[pairs]
+        numbers: npt.NDArray[np.int32] = table[pairs]
+        return numbers
 
     def names(self) -> pa.Array:
         """All codes met, in the order of their numbers."""

@@ -61,7 +61,8 @@ def split_numbers(
     first_after_train = round(train * _NUM_BUCKETS)
     first_after_validation = round((train + validation) * _NUM_BUCKETS)
     numbers = (buckets >= first_after_train).astype(np.int8) + (buckets >= first_after_validation)
-    return numbers.astype(np.int8)[encoded.indices.to_numpy()]
+    split_of_row: np.ndarray = numbers.astype(np.int8)[encoded.indices.to_numpy()]
+    return split_of_row
 
 
 def _bucket(prefix: "hashlib._Hash", patient_id: str) -> int:

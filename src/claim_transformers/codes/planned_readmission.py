@@ -80,7 +80,8 @@ def has_kind(codes: pa.Array, kinds: Iterable[str], rules: CategoryRules | None 
     kinds_of_codes = [(rules.category(code) or _NO_KIND).split(_JOINT) for code in encoded.dictionary.to_pylist()]
     found = [not wanted.isdisjoint(kinds_of_code) for kinds_of_code in kinds_of_codes]
     indices = encoded.indices.fill_null(len(found)).to_numpy(zero_copy_only=False)
-    return np.array([*found, False])[indices]
+    marks: NDArray[np.bool_] = np.array([*found, False])[indices]
+    return marks
 
 
 def _build_planned_rules(lists: str | Path, procedure_ccs: str | Path, procedure_gem: str | Path) -> CategoryRules:

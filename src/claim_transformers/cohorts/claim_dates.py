@@ -71,7 +71,8 @@ def _shown_codes(examples: pa.Table) -> pa.Table:
 
 
 def _lengths(lists: pa.ChunkedArray) -> NDArray[np.int64]:
-    return pc.list_value_length(lists).to_numpy().astype(np.int64)
+    lengths: NDArray[np.int64] = pc.list_value_length(lists).to_numpy().astype(np.int64)
+    return lengths
 
 
 def _unknown_codes(codes: "ir.Table", events: "ir.Table", *, hides_unpaid: bool) -> "ir.Table":

@@ -48,7 +48,8 @@ def find_codes(codes: pa.Array, entries: Sequence[str]) -> NDArray[np.bool_]:
 
 def _begin_with(codes: pa.Array, entries: Sequence[str]) -> NDArray[np.bool_]:
     pattern = "^(?:" + "|".join(map(_expression, entries)) + ")"
-    return pc.match_substring_regex(codes, pattern).to_numpy(zero_copy_only=False)
+    matches: NDArray[np.bool_] = pc.match_substring_regex(codes, pattern).to_numpy(zero_copy_only=False)
+    return matches
 
 
 def _expression(entry: str) -> str:

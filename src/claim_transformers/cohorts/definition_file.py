@@ -97,7 +97,8 @@ def load_definition(name_or_path: str | Path, kind: _Kind | None = None) -> Even
         content["enrolment"] = _fill(Enrolment, content["enrolment"], f"{path.name}: enrolment")
     if found == "event":
         content = _event_values(content, path.name)
-    return _fill(_KINDS[found], content, path.name)
+    definition: EventDefinition | ReadmissionDefinition = _fill(_KINDS[found], content, path.name)
+    return definition
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -95,7 +95,8 @@ class Timelines:
     def end_day(self) -> Days:
         """Last day of the claims behind each visit, shape `(visits,)`; `UNKNOWN_DAY` where a stay has no end."""
         if _VISIT_END_DAY not in self.patients.column_names:
-            return self.visit_day
+            ends: Days = self.visit_day
+            return ends
         return _day_numbers(_flat(self.patients[_VISIT_END_DAY]))
 
     def visits_with(
@@ -148,7 +149,8 @@ class Timelines:
     def in_window(self, first_day: Days, end_day: Days) -> Flags:
         """Which visits lie in `[first_day, end_day)` of their patient; the days have shape `(patients,)`."""
         owner = self.patient_of_visit
-        return (self.visit_day >= first_day[owner]) & (self.visit_day < end_day[owner])
+        inside: Flags = (self.visit_day >= first_day[owner]) & (self.visit_day < end_day[owner])
+        return inside
 
     def known_before(self, index_day: Days) -> tuple[Flags, Flags]:
         """Which visits are known whole at the index date of their patient, and which are open stays' admissions.
@@ -305,7 +307,8 @@ def _one_chunk(patients: pa.Table) -> pa.Table:
 
 
 def _day_numbers(days: pa.Array) -> Days:
-    return pc.fill_null(days, UNKNOWN_DAY).to_numpy(zero_copy_only=False).astype(np.int64)
+    numbers: Days = pc.fill_null(days, UNKNOWN_DAY).to_numpy(zero_copy_only=False).astype(np.int64)
+    return numbers
 
 
 def _either(is_first: Flags, first: pa.Array, second: pa.Array) -> pa.Array:
@@ -320,7 +323,8 @@ def _holding(codes: tuple[pa.DictionaryArray, NDArray[np.int64]], is_wanted: Fla
     # at the two is its number of hits.
     hits = np.append(is_wanted, False)[encoded.indices.to_numpy(zero_copy_only=False)]
     running = np.concatenate([[0], np.cumsum(hits)])
-    return (running[code_start[1:]] - running[code_start[:-1]]) > 0
+    holds: Flags = (running[code_start[1:]] - running[code_start[:-1]]) > 0
+    return holds
 
 
 def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -51,7 +51,8 @@ class Landmarks:
         last_visit = self.visit_days.max(axis=1)
         last_start = self.span_days[1].max(axis=1, initial=0) - self.horizon_days
         latest = np.maximum(np.where(last_start >= 1, last_start, last_visit), 1)
-        return 1 + np.floor(uniform * latest).astype(np.int64)
+        day: Int64Array = 1 + np.floor(uniform * latest).astype(np.int64)
+        return day
 
     def draw_visit(self, uniform: npt.NDArray[np.float64]) -> "Int64Array":
         """Draw the day of one visit per row, uniform over the visits after the first day in view."""
@@ -60,12 +61,14 @@ class Landmarks:
         # The place-th visit that counts is where the running number of such visits first reaches place + 1.
         place = np.floor(uniform * later.sum(axis=1)).astype(np.int64)
         chosen = later & (np.cumsum(later, axis=1) == place[:, None] + 1)
-        return np.where(chosen, visits, 0).sum(axis=1)
+        day: Int64Array = np.where(chosen, visits, 0).sum(axis=1)
+        return day
 
     def visits_before(self, day: "Int64Array") -> "Int64Array":
         """Count the visits before a day."""
         visits = self.visit_days[:, 1:]
-        return ((visits >= 0) & (visits < day[:, None])).sum(axis=1)
+        before: Int64Array = ((visits >= 0) & (visits < day[:, None])).sum(axis=1)
+        return before
 
     def known(self, landmark: "Int64Array") -> npt.NDArray[np.bool_]:
         """Tell from which slots the whole horizon lies inside one span of enrolment."""

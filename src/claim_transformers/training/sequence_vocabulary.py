@@ -96,4 +96,7 @@ def _first_of_pairs(patient: pa.Array, code: pa.Array) -> pa.Array:
 
 def _systems(codes: pa.Array) -> np.ndarray[Any, Any]:
     """System of each code, with the tokens of bins under their own name."""
-    return pc.list_element(pc.split_pattern(codes, "/", max_splits=1), 0).to_numpy(zero_copy_only=False)
+    found: np.ndarray[Any, Any] = pc.list_element(pc.split_pattern(codes, "/", max_splits=1), 0).to_numpy(
+        zero_copy_only=False
+    )
+    return found

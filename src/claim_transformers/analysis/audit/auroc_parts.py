@@ -54,7 +54,8 @@ def estimated_auroc(probabilities: npt.ArrayLike, weights: npt.ArrayLike | None 
     if weights is None:
         return area
     # To first order: the shares are derivatives at weights of 1, and sum to 0, so that 1 need not be taken off.
-    return area + np.asarray(weights, np.float64) @ shares
+    changes: FloatArray = area + np.asarray(weights, np.float64) @ shares
+    return changes
 
 
 def _place_of_equals(ordered: FloatArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -68,4 +69,5 @@ def _half_at_equals(values: FloatArray, first: npt.NDArray[np.int64], last: npt.
     """Sum of the values below each row and half of those at its score."""
     # sums[first] is what lies below; sums[last] adds what is equal; their mean counts the equal half.
     sums = np.r_[0.0, np.cumsum(values)]
-    return 0.5 * (sums[first] + sums[last])
+    halves: FloatArray = 0.5 * (sums[first] + sums[last])
+    return halves

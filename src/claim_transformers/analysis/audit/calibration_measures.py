@@ -31,7 +31,8 @@ def logit(probabilities: npt.ArrayLike) -> FloatArray:
     if values.size and not 0.0 <= values.min() <= values.max() <= 1.0:
         raise ValueError("expected probabilities in [0, 1], found others; apply a sigmoid or softmax to logits")
     clipped = np.clip(values, CLIP, 1.0 - CLIP)
-    return np.log(clipped) - np.log1p(-clipped)
+    odds: FloatArray = np.log(clipped) - np.log1p(-clipped)
+    return odds
 
 
 def calibration_line(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[float, float, float]:
@@ -174,4 +175,5 @@ def _one_step(
     solvable = np.abs(np.linalg.det(curvature)) > 1e-12
     steps = np.full((len(weights), width), np.nan)
     steps[solvable] = np.linalg.solve(curvature[solvable], gradient[solvable][..., None])[..., 0]
-    return coefficients + steps
+    moved: FloatArray = coefficients + steps
+    return moved

@@ -63,7 +63,8 @@ class Draws:
         filled = np.where(defined, self.replicates, 0.0)
         mean = filled.sum(axis=0) / np.maximum(count, 1)
         squares = np.where(defined, (filled - mean) ** 2, 0.0).sum(axis=0)
-        return np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1)), np.nan)
+        errors: FloatArray = np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1)), np.nan)
+        return errors
 
     def map(self, function: Callable[[FloatArray], FloatArray]) -> "Draws":
         """Return a function of the numbers, under the same draws."""

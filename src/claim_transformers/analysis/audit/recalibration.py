@@ -47,7 +47,8 @@ class PlattScaling:
         """Return the recalibrated probabilities."""
         from scipy.special import expit
 
-        return expit(self.intercept + self.slope * logit(probabilities))
+        moved: FloatArray = expit(self.intercept + self.slope * logit(probabilities))
+        return moved
 
     def to_dict(self) -> dict[str, Any]:
         """Return the method and its numbers."""
@@ -68,7 +69,8 @@ class IsotonicCurve:
 
     def __call__(self, probabilities: npt.ArrayLike) -> FloatArray:
         """Return the recalibrated probabilities."""
-        return np.interp(np.asarray(probabilities, np.float64), self.knots, self.values)
+        moved: FloatArray = np.interp(np.asarray(probabilities, np.float64), self.knots, self.values)
+        return moved
 
     def to_dict(self) -> dict[str, Any]:
         """Return the method and its knots."""
@@ -107,7 +109,8 @@ class PriorCorrection:
         from scipy.special import expit
 
         before, after = logit([self.training_share, self.true_share])
-        return expit(logit(probabilities) + after - before)
+        moved: FloatArray = expit(logit(probabilities) + after - before)
+        return moved
 
     def to_dict(self) -> dict[str, Any]:
         """Return the method and its shares.

@@ -179,7 +179,8 @@ def _index(reference: npt.NDArray[np.number], current: npt.NDArray[np.number]) -
     old, new = (np.where(used, counts + _SMOOTHING, 0.0) for counts in (old, new))
     old, new = (counts / counts.sum(axis=1, keepdims=True) for counts in (old, new))
     ratio = np.log(np.where(used, new, 1.0) / np.where(used, old, 1.0))
-    return ((new - old) * ratio).sum(axis=1)
+    index: FloatArray = ((new - old) * ratio).sum(axis=1)
+    return index
 
 
 def _noise(

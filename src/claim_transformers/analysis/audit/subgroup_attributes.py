@@ -71,7 +71,8 @@ def patient_token(examples: pa.Table, name: str) -> pa.Array:
     owner, tokens = pc.list_parent_indices(lists), pc.list_flatten(lists)
     is_wanted = pc.fill_null(pc.starts_with(tokens, f"{name}/"), False)
     place = pc.index_in(pa.array(np.arange(len(lists))), value_set=owner.filter(is_wanted).cast(pa.int64()))
-    return pc.utf8_slice_codeunits(tokens.filter(is_wanted).take(place), len(name) + 1)
+    found: pa.Array = pc.utf8_slice_codeunits(tokens.filter(is_wanted).take(place), len(name) + 1)
+    return found
 
 
 def race_names(races: pa.Array | pa.ChunkedArray) -> TextArray:
@@ -111,4 +112,5 @@ def _look_up(codes: pa.Array | pa.ChunkedArray, names: Mapping[str, str]) -> pa.
 
 
 def _texts(values: pa.Array | pa.ChunkedArray) -> TextArray:
-    return pc.fill_null(values.cast(pa.string()), UNKNOWN).to_numpy(zero_copy_only=False).astype(str)
+    texts: TextArray = pc.fill_null(values.cast(pa.string()), UNKNOWN).to_numpy(zero_copy_only=False).astype(str)
+    return texts

@@ -24,7 +24,8 @@ _METRICS = ("recall", "specificity", "precision", "F1", "G-mean", "share flagged
 
 def flagged(scores: FloatArray, threshold: float | FloatArray) -> npt.NDArray[np.bool_]:
     """Which rows are predicted as a readmission: those above the threshold (equation 3), not those at it."""
-    return scores > threshold
+    above: npt.NDArray[np.bool_] = scores > threshold
+    return above
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,8 @@ def outcome_probability(
     _refuse_unknown_rows(tokenized, tokenizer)
     readout = outcome_readout(model, tokenizer, codes, is_inpatient=is_inpatient)
     logits = _read_out(model, tokenized, readout, batch_size=batch_size)
-    return -np.expm1(-np.logaddexp(0.0, logits).sum(axis=1))
+    probability: NDArray[np.float64] = -np.expm1(-np.logaddexp(0.0, logits).sum(axis=1))
+    return probability
 
 
 def _refuse_unknown_rows(tokenized: "pa.Table | datasets.Dataset", tokenizer: ClaimTokenizer) -> None:

@@ -117,4 +117,5 @@ def _probabilities(model: Any, inputs: NDArray[np.float32], trees: int) -> NDArr
     if len(inputs) == 0:
         return np.zeros(0)
     staged = next(islice(model.staged_predict_proba(inputs), trees - 1, None))
-    return staged[:, 1]
+    probability: NDArray[np.float64] = staged[:, 1]
+    return probability

@@ -103,7 +103,8 @@ def charlson_scores(
     counted = flags.copy()
     for mild, severe in _SUPERSEDED.items():
         counted[:, _COMORBIDITIES.index(mild)] &= ~flags[:, _COMORBIDITIES.index(severe)]
-    return counted @ np.array([weights[condition] for condition in _COMORBIDITIES])
+    scores: npt.NDArray[np.int64] = counted @ np.array([weights[condition] for condition in _COMORBIDITIES])
+    return scores
 
 
 def _expand(part: str) -> list[str]:

@@ -88,7 +88,8 @@ class LaceScores:
     @property
     def total(self) -> _Integers:
         """The index, 0 to 19."""
-        return np.sum(list(self.points.values()), axis=0)
+        total: _Integers = np.sum(list(self.points.values()), axis=0)
+        return total
 
 
 def _lace_points(

@@ -75,7 +75,8 @@ def ages_in_years(examples: pa.Table) -> NDArray[np.float64]:
     """Ages at the index date in full calendar years, NaN where unknown."""
     born, index_day = (pc.fill_null(examples[name], 0).to_numpy() for name in ("birth_day", "index_day"))
     is_known = pc.and_(pc.is_valid(examples["birth_day"]), pc.is_valid(examples["index_day"])).to_numpy()
-    return np.where(is_known, whole_years(born, index_day), np.nan)
+    years: NDArray[np.float64] = np.where(is_known, whole_years(born, index_day), np.nan)
+    return years
 
 
 def demographics(examples: pa.Table) -> tuple[NDArray[np.float64], list[str]]:

@@ -133,4 +133,5 @@ def _minimise(inputs: Any, targets: FloatArray, start: FloatArray, C: float) -> 
 def _sigmoid(logits: FloatArray) -> FloatArray:
     from scipy.special import expit
 
-    return expit(logits)
+    probabilities: FloatArray = expit(logits)
+    return probabilities

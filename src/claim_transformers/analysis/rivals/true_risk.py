@@ -133,4 +133,5 @@ def _joined_risks(patient_ids: pa.ChunkedArray, days: pa.ChunkedArray, risks: pa
     rows = pa.array(np.arange(len(patient_ids)))
     left = pa.table({"patient_id": patient_ids.cast(pa.string()), "day": days, "row": rows})
     joined = left.join(risks, keys=["patient_id", "day"], join_type="left outer").sort_by("row")
-    return joined["risk"].to_numpy()
+    risk: NDArray[np.float64] = joined["risk"].to_numpy()
+    return risk

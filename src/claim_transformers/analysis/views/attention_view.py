@@ -110,7 +110,8 @@ def _attention_weights(model: ClaimPreTrainedModel, inputs: Mapping[str, Tensor]
     finally:
         encoder.set_attn_implementation(implementation)
     weights = torch.stack([layer[0] for layer in outputs.attentions]).double().cpu().numpy()
-    return weights / weights.sum(axis=-1, keepdims=True)
+    normalised: NDArray[np.float64] = weights / weights.sum(axis=-1, keepdims=True)
+    return normalised
 
 
 def _whole_rows(weights: NDArray[np.float64], scale: int = _SCALE) -> NDArray[np.int64]:
@@ -119,7 +120,8 @@ def _whole_rows(weights: NDArray[np.float64], scale: int = _SCALE) -> NDArray[np
     whole = np.floor(exact).astype(np.int64)
     # The rank of each remainder in its row, largest first; as many of them round up as the row lacks.
     rank = np.argsort(np.argsort(whole - exact, axis=-1, kind="stable"), axis=-1, kind="stable")
-    return whole + (rank < (scale - whole.sum(axis=-1, keepdims=True)))
+    rounded: NDArray[np.int64] = whole + (rank < (scale - whole.sum(axis=-1, keepdims=True)))
+    return rounded
 
 
 def _shape_of_both(

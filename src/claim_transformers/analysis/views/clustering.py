@@ -23,7 +23,8 @@ def point_silhouettes(groups: npt.ArrayLike, vectors: npt.ArrayLike) -> FloatArr
     from sklearn.metrics import silhouette_samples
 
     labels, points = _checked(groups, vectors)
-    return silhouette_samples(points, labels, metric="cosine")
+    values: FloatArray = silhouette_samples(points, labels, metric="cosine")
+    return values
 
 
 def _point_purities(groups: npt.ArrayLike, vectors: npt.ArrayLike, *, k: int = NEIGHBOURS) -> FloatArray:
@@ -35,7 +36,8 @@ def _point_purities(groups: npt.ArrayLike, vectors: npt.ArrayLike, *, k: int = N
         raise ValueError(f"expected a number of neighbours from 1 to {len(labels) - 1}, found {k}")
     # Without an argument, scikit-learn leaves every point out of its own neighbours.
     neighbours = NearestNeighbors(n_neighbors=k, metric="cosine").fit(points).kneighbors(return_distance=False)
-    return (labels[neighbours] == labels[:, None]).mean(axis=1)
+    shares: FloatArray = (labels[neighbours] == labels[:, None]).mean(axis=1)
+    return shares
 
 
 def _chance_purity(groups: npt.ArrayLike) -> float:

@@ -171,7 +171,8 @@ class _CountSvd:
 
     def embed(self, patients: pa.Table) -> NDArray[np.float64]:
         """Vectors of patients, of shape `(patients, width)`."""
-        return self._svd.transform(self._counts(patients))
+        vectors: NDArray[np.float64] = self._svd.transform(self._counts(patients))
+        return vectors
 
     def _counts(self, patients: pa.Table) -> "csr_matrix":
         """Log of one plus the visits with each clinical token, of shape `(patients, vocabulary)`."""

@@ -77,7 +77,8 @@ def disease_groups(patients: pa.Table, groups: Groups = FIGURE_3_GROUPS) -> list
         member[owner[_begin_with(codes, prefixes)], column] = True
     names = np.array([*groups, NO_GROUP])
     choice = np.where(member.sum(axis=1) == 1, member.argmax(axis=1), len(groups))
-    return names[choice].tolist()
+    found: list[str] = names[choice].tolist()
+    return found
 
 
 def hide_group_codes(patients: pa.Table, groups: Groups = FIGURE_3_GROUPS) -> pa.Table:
@@ -153,7 +154,8 @@ def map_patients(
 def code_vectors(model: ClaimPreTrainedModel) -> NDArray[np.float32]:
     """The embedding table: one vector per token."""
     table = encoder_of(model).embeddings.code_embeddings.weight
-    return table.detach().float().cpu().numpy()
+    vectors: NDArray[np.float32] = table.detach().float().cpu().numpy()
+    return vectors
 
 
 def _map(vectors: NDArray[np.float32], names: list[str], seed: int) -> EmbeddingMap:
@@ -173,4 +175,5 @@ def _begin_with(codes: pa.Array, prefixes: Sequence[str]) -> NDArray[np.bool_]:
     for prefix in prefixes:
         hits |= pc.starts_with(distinct, prefix).to_numpy(zero_copy_only=False)
     index = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-    return np.append(hits, False)[index]
+    found: NDArray[np.bool_] = np.append(hits, False)[index]
+    return found

@@ -24,7 +24,8 @@ def satisfies(timelines: Timelines, definition: EventDefinition, criterion: Crit
 
 def _alive(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
     born = (timelines.birth_day == UNKNOWN_DAY) | (timelines.birth_day <= index_day)
-    return born & ((timelines.death_day == UNKNOWN_DAY) | (timelines.death_day >= index_day))
+    living: Flags = born & ((timelines.death_day == UNKNOWN_DAY) | (timelines.death_day >= index_day))
+    return living
 
 
 def _enrolled(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:
@@ -35,7 +36,8 @@ def _age(timelines: Timelines, definition: EventDefinition, criterion: Criterion
     age_years = whole_years(timelines.birth_day, index_day)
     low = -np.inf if criterion.minimum is None else criterion.minimum
     high = np.inf if criterion.maximum is None else criterion.maximum
-    return (timelines.birth_day != UNKNOWN_DAY) & (age_years >= low) & (age_years <= high)
+    fits: Flags = (timelines.birth_day != UNKNOWN_DAY) & (age_years >= low) & (age_years <= high)
+    return fits
 
 
 def _codes(timelines: Timelines, definition: EventDefinition, criterion: Criterion, index_day: Days) -> Flags:

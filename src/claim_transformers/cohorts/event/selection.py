@@ -143,4 +143,5 @@ def _choose(timelines: Timelines, definition: EventDefinition, candidates: list[
     rank = unit_hash(timelines.patients["patient_id"], f"date/{definition.sampling.seed}")
     wanted = np.floor(rank * np.maximum(eligible.sum(axis=0), 1)) + 1
     drawn = np.argmax(eligible & (np.cumsum(eligible, axis=0) == wanted), axis=0)
-    return np.where(case.any(axis=0), np.argmax(case, axis=0), drawn)
+    chosen: NDArray[np.int64] = np.where(case.any(axis=0), np.argmax(case, axis=0), drawn)
+    return chosen

@@ -122,4 +122,5 @@ def mark_excluded(num_stays: int, principal: pa.Table, procedures: pa.Table) -> 
 
 def _with_kind(num_stays: int, codes: pa.Table, *kinds: str) -> Flags:
     marked = codes["stay"].to_numpy()[has_kind(codes["code"], kinds)]
-    return np.bincount(marked, minlength=num_stays) > 0
+    found: Flags = np.bincount(marked, minlength=num_stays) > 0
+    return found

@@ -145,7 +145,8 @@ def _ends(stays: pa.Table, admission: Days, discharge: Days, people: Timelines) 
     """How stays end after which nobody can be readmitted from home."""
 
     def disposed(codes: tuple[str, ...]) -> Flags:
-        return pc.is_in(stays["disposition"], value_set=pa.array(codes)).to_numpy()
+        found: Flags = pc.is_in(stays["disposition"], value_set=pa.array(codes)).to_numpy()
+        return found
 
     death = people.death_day
     died_inside = (death != UNKNOWN_DAY) & (death >= admission) & (death <= discharge)

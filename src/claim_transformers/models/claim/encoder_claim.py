@@ -267,7 +267,10 @@ class ClaimAttention(nn.Module):
         )
         if is_slow:
             return _eager_attention_forward
-        return ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, _eager_attention_forward)
+        function: Callable[..., tuple[Tensor, Tensor | None]] = ALL_ATTENTION_FUNCTIONS.get_interface(
+            self.config._attn_implementation, _eager_attention_forward
+        )
+        return function
 
 
 class ClaimLayer(GradientCheckpointingLayer):

@@ -86,7 +86,10 @@ def multi_hot_bce(
     if chunk_rows is None:
         chunk_rows = _chunk_rows(weight_KE.shape[0], device, dtype)
     needs_grad = torch.is_grad_enabled()
-    return _ChunkedMultiHotBCE.apply(hidden_NE, weight_KE, bias_K, rows_P, cols_P, dtype, chunk_rows, needs_grad)
+    loss: Tensor = _ChunkedMultiHotBCE.apply(
+        hidden_NE, weight_KE, bias_K, rows_P, cols_P, dtype, chunk_rows, needs_grad
+    )
+    return loss
 
 
 def _chunk_rows(num_outputs: int, device: str, dtype: torch.dtype) -> int:

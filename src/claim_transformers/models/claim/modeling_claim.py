@@ -171,7 +171,8 @@ class ClaimPreTrainedModel(PreTrainedModel):
         """
         name = pretrained_model_name_or_path
         if name is None:
-            return super().from_pretrained(None, *model_args, **kwargs)
+            unnamed: Self = super().from_pretrained(None, *model_args, **kwargs)
+            return unnamed
         if is_misspelt(name):
             kwargs["local_files_only"] = True
         with naming_alternatives(name):
@@ -536,7 +537,8 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
         hidden_BE = outputs.last_hidden_state[row_B, slot_B]
         if outputs.history_states is not None:
             hidden_BE = hidden_BE + outputs.history_states[row_B, slot_B]
-        return self.nvp_decoder(hidden_BE)
+        logits_BK: Tensor = self.nvp_decoder(hidden_BE)
+        return logits_BK
 
     def _default_cut(self, days_BV: Tensor, has_labels: bool) -> Tensor:
         """Choose the cut that `nvp_context` implies."""

@@ -62,7 +62,8 @@ def age_in_years(birth_day: np.typing.ArrayLike, day: np.typing.ArrayLike) -> np
     born, now = (np.asarray(days, np.int64).astype("datetime64[D]") for days in (birth_day, day))
     months_born, months_now = (dates.astype("datetime64[M]") for dates in (born, now))
     is_short = (now - months_now) < (born - months_born)
-    return (months_now.astype(np.int64) - months_born.astype(np.int64) - is_short) // 12
+    years: np.ndarray = (months_now.astype(np.int64) - months_born.astype(np.int64) - is_short) // 12
+    return years
 
 
 def read_history(

@@ -188,7 +188,8 @@ class TableEncoder:
         names = [*sex.dictionary.to_pylist(), None]
         ids = np.array([self.vocabulary.find(f"SEX/{canonical_sex(name)}") for name in names])
         index = pc.fill_null(sex.indices.cast(pa.int64()), len(names) - 1)
-        return ids[index.to_numpy(zero_copy_only=False)]
+        tokens: np.ndarray = ids[index.to_numpy(zero_copy_only=False)]
+        return tokens
 
     def _time_tokens(self, visits: VisitColumns, starts: np.ndarray, relative_day: np.ndarray) -> np.ndarray:
         """Time token of each visit, -1 for none."""
@@ -205,7 +206,8 @@ class TableEncoder:
             bucket[is_first] = -1
         else:
             ids, bucket = np.array([-1]), np.zeros(visits.row.size, dtype=np.int64)
-        return ids[bucket]
+        tokens: np.ndarray = ids[bucket]
+        return tokens
 
     def _distinct_codes(self, codes: Any, owner: np.ndarray, max_codes: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Owner (a visit or a patient) and id of each distinct code of each owner, ordered by (owner, id)."""
@@ -282,7 +284,8 @@ def _sorted_distinct(keys: np.ndarray) -> np.ndarray:
     if (keys[1:] > keys[:-1]).all():
         return keys
     keys = np.sort(keys)
-    return keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
+    distinct: np.ndarray = keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
+    return distinct
 
 
 def _cap_codes(keys: np.ndarray, priority: np.ndarray, max_codes: int) -> np.ndarray:

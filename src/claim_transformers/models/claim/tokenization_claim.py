@@ -192,7 +192,8 @@ class ClaimTokenizer(PatientPadding):
         if is_misspelt(pretrained_model_name_or_path):
             kwargs["local_files_only"] = True
         folder = resolve_checkpoint(pretrained_model_name_or_path)
-        return super().from_pretrained(folder, *init_inputs, **kwargs)
+        tokenizer: ClaimTokenizer = super().from_pretrained(folder, *init_inputs, **kwargs)
+        return tokenizer
 
     @classmethod
     def _from_pretrained(
@@ -202,7 +203,10 @@ class ClaimTokenizer(PatientPadding):
         if resolved_vocab_files.get("vocab_file") is None and not kwargs.keys() & {"vocab", "vocab_file"}:
             name = pretrained_model_name_or_path
             raise OSError(f"expected a checkpoint with vocab.json, found none at {name!r}. {checkpoint_hint(name)}")
-        return super()._from_pretrained(resolved_vocab_files, pretrained_model_name_or_path, *args, **kwargs)
+        tokenizer: ClaimTokenizer = super()._from_pretrained(
+            resolved_vocab_files, pretrained_model_name_or_path, *args, **kwargs
+        )
+        return tokenizer
 
     @classmethod
     def train_from_dataset(
@@ -467,7 +471,8 @@ class ClaimTokenizer(PatientPadding):
             `dict[str, dict[str, int]]`: System to level (`exact`, `prefix`, `category`, `system`, `unknown`) to the
             number of codes in view; systems that the vocabulary does not know are `"OTHER"`.
         """
-        return self.encode_table(table, return_statistics=True)[1]
+        statistics: dict[str, dict[str, int]] = self.encode_table(table, return_statistics=True)[1]
+        return statistics
 
     # ---- One patient, or a few ----
 

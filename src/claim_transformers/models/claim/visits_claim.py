@@ -258,4 +258,5 @@ def _most_recent(row: np.ndarray, num_rows: int, max_visits: int | None) -> np.n
     if max_visits is None:
         return np.ones(row.size, dtype=bool)
     ends = np.searchsorted(row, np.arange(num_rows), side="right")
-    return ends[row] - np.arange(row.size) <= max_visits
+    in_view: np.ndarray = ends[row] - np.arange(row.size) <= max_visits
+    return in_view

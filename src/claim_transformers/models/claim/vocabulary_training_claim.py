@@ -325,4 +325,5 @@ def _distinct(pairs: np.ndarray) -> np.ndarray:
     if not pairs.size:
         return pairs
     pairs = np.sort(pairs)
-    return pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])]
+    distinct: np.ndarray = pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])]
+    return distinct

@@ -278,7 +278,8 @@ class RecurrentForSequenceClassification(RecurrentPreTrainedModel):
             weights_BVE[:, 0] = weights_BVE.sum(dim=1)
         index_BTE = slots_BT.clamp(min=0)[:, :, None].expand(-1, -1, weights_BVE.shape[2])
         vectors_BTE = self.get_input_embeddings()(input_ids) * (slots_BT >= 0)[:, :, None]
-        return (weights_BVE.gather(1, index_BTE) * vectors_BTE) @ self.classifier.weight.T
+        contributions_BTK: Tensor = (weights_BVE.gather(1, index_BTE) * vectors_BTE) @ self.classifier.weight.T
+        return contributions_BTK
 
 
 def _problem_type(labels: Tensor, num_labels: int) -> _ProblemType:

@@ -36,7 +36,8 @@ SEASONS: dict[str, tuple[float, ...]] = {
 def season_table(names: list[str]) -> Float:
     """Seasonal multipliers with a mean of one over the year."""
     table = np.array([SEASONS[name] for name in names], dtype=np.float64).reshape(len(names), 12)
-    return (table / table.mean(axis=1, keepdims=True)).astype(np.float32)
+    scaled: Float = (table / table.mean(axis=1, keepdims=True)).astype(np.float32)
+    return scaled
 
 
 @dataclass(frozen=True)
@@ -96,15 +97,18 @@ class Calendar:
 
     def first_day(self, month: Int) -> Int:
         """First day of each month, in days since 1970-01-01."""
-        return self.first_days[month + _PAST_MONTHS]
+        days: Int = self.first_days[month + _PAST_MONTHS]
+        return days
 
     def last_day(self, month: Int) -> Int:
         """Last day of each month, in days since 1970-01-01."""
-        return self.first_days[month + (_PAST_MONTHS + 1)] - 1
+        days: Int = self.first_days[month + (_PAST_MONTHS + 1)] - 1
+        return days
 
     def month_of_year(self, month: Int) -> Int:
         """Month of the year, 0 for January."""
-        return (month + (self.start.month - 1)) % 12
+        months: Int = (month + (self.start.month - 1)) % 12
+        return months
 
     def month_of_day(self, day: Int) -> Int:
         """Number of the month that holds each day, given in days since 1970-01-01."""
@@ -114,7 +118,8 @@ class Calendar:
     def snapshots(self) -> Int:
         """Months of the window that begin on January 1 or July 1."""
         months = np.arange(self.months, dtype=np.int32)
-        return months[self.month_of_year(months) % 6 == 0]
+        chosen: Int = months[self.month_of_year(months) % 6 == 0]
+        return chosen
 
 
 def calendar_of(start: str, end: str, example: str) -> Calendar:

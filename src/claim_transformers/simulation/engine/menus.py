@@ -71,4 +71,5 @@ class Menu:
             # Steps are cumulative chances, so the number of steps passed is the position; past the last stands
             # nothing.
             position += uniform >= steps[cause]
-        return self._pools[cause, position]
+        pools: Int = self._pools[cause, position]
+        return pools

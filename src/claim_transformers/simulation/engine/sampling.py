@@ -105,7 +105,8 @@ class CodeTable:
         position = slot + self.offset[pool]
         swapped = (scaled - slot) >= self._accept[position]
         position += swapped * (self._alias[position] - slot)
-        return self._code[position]
+        codes: Int = self._code[position]
+        return codes
 
     def draw_habit(self, pool: Int, key: Key, repeat: float, generator: np.random.Generator) -> Int:
         """Draw one code per entry, with probability `repeat` the one the patient has for this pool."""

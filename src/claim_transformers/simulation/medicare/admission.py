@@ -136,7 +136,8 @@ def _causes(
     # can leave the threshold at the last step, hence the limit.
     steps = np.cumsum(rates, axis=1)
     threshold = generator.random(len(patient), dtype=np.float32) * steps[:, -1]
-    return np.minimum((steps <= threshold[:, None]).sum(axis=1), len(STAY_CAUSES) - 1).astype(np.int32)
+    cause: Int = np.minimum((steps <= threshold[:, None]).sum(axis=1), len(STAY_CAUSES) - 1).astype(np.int32)
+    return cause
 
 
 def _lengths(world: World, cause: Int, grave: Float, day: Int, generator: np.random.Generator) -> Int:
@@ -144,7 +145,8 @@ def _lengths(world: World, cause: Int, grave: Float, day: Int, generator: np.ran
     mean = column("days")[cause] * (np.float32(0.92) + np.float32(0.1) * grave)
     shape = generator.standard_gamma(1.9, len(cause), dtype=np.float32) / np.float32(1.9)
     days = np.clip(np.rint(mean * shape), 1, 90).astype(np.int32)
-    return (day + days).astype(np.int32)
+    last: Int = (day + days).astype(np.int32)
+    return last
 
 
 def _dispositions(
@@ -167,7 +169,8 @@ def _dispositions(
     kinds = np.array([DIED, FACILITY, HOME_HEALTH, _AGAINST_ADVICE, HOSPICE, _HOSPICE_FACILITY, HOME], dtype=np.int32)
     # What the six chances leave to one is the way home, the seventh kind.
     steps = np.cumsum(chances, axis=1)
-    return kinds[(steps <= uniform[:, None]).sum(axis=1)]
+    drawn: Int = kinds[(steps <= uniform[:, None]).sum(axis=1)]
+    return drawn
 
 
 def _boost(

@@ -121,4 +121,5 @@ def _together(first: Events, second: Events) -> Events:
 def _is_lost(world: World, patient: Int, recording: np.random.Generator) -> Bool:
     """Whether each entry of the subgroup goes unrecorded."""
     drawn = recording.random(len(patient), dtype=np.float32) < world.bias.unrecorded
-    return drawn & world.bias_members[patient]
+    lost: Bool = drawn & world.bias_members[patient]
+    return lost

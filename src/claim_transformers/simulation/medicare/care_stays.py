@@ -53,7 +53,8 @@ def days_since_discharge(stays: Stays, patient: Int, day: Int) -> Int:
     position = np.searchsorted(keys, event_keys(patient, day), side="right") - 1
     at = np.maximum(position, 0)
     is_own = (position >= 0) & (stays.patient[at] == patient)
-    return np.where(is_own, day - stays.discharge[at], 1 << 18)
+    found: Int = np.where(is_own, day - stays.discharge[at], 1 << 18)
+    return found
 
 
 def stay_claims(world: World, codes: MedicareCodebook, stays: Stays, generator: np.random.Generator) -> list[Sheet]:

@@ -75,7 +75,8 @@ class _DatedTable:
 
     def is_second(self, day: Int) -> Bool:
         """Whether each day is coded in the second version."""
-        return day >= _ICD10_DAY if len(self._tables) > 1 else np.zeros(len(day), dtype=np.bool_)
+        later: Bool = day >= _ICD10_DAY if len(self._tables) > 1 else np.zeros(len(day), dtype=np.bool_)
+        return later
 
     def draw(self, pool: Int, uniform: Float, day: Int) -> Int:
         """Draw one code per entry; the same number in `[0, 1)` gives the same code of a pool on days alike."""

@@ -71,4 +71,5 @@ def forget(diagnoses: Int, is_forgotten: Bool) -> Int:
     """Take diagnoses out and close the gaps."""
     left = np.where(is_forgotten, -1, diagnoses)
     order = np.argsort(left < 0, axis=1, kind="stable")
-    return np.take_along_axis(left, order, axis=1)
+    moved: Int = np.take_along_axis(left, order, axis=1)
+    return moved

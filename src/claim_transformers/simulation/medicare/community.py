@@ -70,7 +70,8 @@ def event_keys(patient: Int, day: Int) -> Int:
     """Patient and day in one number; days may lie before 1970 by up to a thousand years."""
     # The day takes the low bits and is shifted to be positive, so that sorting by key sorts by patient, then by day,
     # and one binary search over all patients finds a day of one of them.
-    return (patient.astype(np.int64) << _DAY_BITS) + (day.astype(np.int64) + (1 << (_DAY_BITS - 1)))
+    keys: Int = (patient.astype(np.int64) << _DAY_BITS) + (day.astype(np.int64) + (1 << (_DAY_BITS - 1)))
+    return keys
 
 
 def last_before(keys: Int, patient: Int, day: Int) -> Int:
@@ -79,7 +80,8 @@ def last_before(keys: Int, patient: Int, day: Int) -> Int:
     position = np.searchsorted(keys, event_keys(patient, day)) - 1
     found = keys[np.maximum(position, 0)] if len(keys) else np.zeros(len(patient), dtype=np.int64)
     is_own = (position >= 0) & ((found >> _DAY_BITS) == patient)
-    return np.where(is_own, (found & ((1 << _DAY_BITS) - 1)) - (1 << (_DAY_BITS - 1)), -(1 << 18))
+    days: Int = np.where(is_own, (found & ((1 << _DAY_BITS) - 1)) - (1 << (_DAY_BITS - 1)), -(1 << 18))
+    return days
 
 
 def draw_contacts(
@@ -134,4 +136,5 @@ def _reasons(
     steps = np.cumsum(present * weights, axis=1)
     # The part above the last step is the share of minor reasons: its position is `MINOR`, one past the conditions.
     threshold = generator.random(len(events), dtype=np.float32) * (steps[:, -1] + np.float32(_OFFICE_VISITS * 0.7))
-    return (steps <= threshold[:, None]).sum(axis=1).astype(np.int32)
+    reasons: Int = (steps <= threshold[:, None]).sum(axis=1).astype(np.int32)
+    return reasons

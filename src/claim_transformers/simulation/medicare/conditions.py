@@ -80,7 +80,8 @@ class Illness:
 
 
 def _logit(share: Float) -> Float:
-    return np.log(share / (1 - share))
+    odds: Float = np.log(share / (1 - share))
+    return odds
 
 
 def _draw_onset_ages(patients: MedicarePopulation, generator: np.random.Generator) -> Float:

@@ -62,7 +62,8 @@ def _county_codes() -> list[str]:
 def _normal(key: np.ndarray[tuple[int], np.dtype[np.uint64]], salt: int) -> Float:
     """Nearly normal numbers, from the sum of twelve uniform ones (Irwin and Hall)."""
     parts = np.stack([unit(key, salt * 16 + part) for part in range(12)])
-    return parts.sum(axis=0) - np.float32(6)
+    total: Float = parts.sum(axis=0) - np.float32(6)
+    return total
 
 
 @cache

@@ -112,7 +112,8 @@ def _total(illness: Illness, everyone: Float, per_burden: Float, age: Float) -> 
     weights = age @ per_burden.T
     # Burden by month, patient, disease against the patient's own rate per unit of burden: m months, p patients, d
     # diseases. `optimize` would contract in another order, and sums of floats depend on the order.
-    return np.einsum("mpd,pd->pm", illness.burden, weights, optimize=False) + own[:, None]
+    total: Float = np.einsum("mpd,pd->pm", illness.burden, weights, optimize=False) + own[:, None]
+    return total
 
 
 def _hidden_processes(
@@ -170,7 +171,8 @@ def day_profiles() -> tuple[Float, Float, Float, Float]:
 def follow_up_chance(discharge: Discharge) -> Float:
     """Chance of a first follow-up visit on each day, given none before, shape `(discharges, 30)`."""
     visit = day_profiles()[3]
-    return np.minimum(discharge.follow_up[:, None] * visit[None, :], np.float32(0.35))
+    chance: Float = np.minimum(discharge.follow_up[:, None] * visit[None, :], np.float32(0.35))
+    return chance
 
 
 def true_risk(discharge: Discharge) -> tuple[Float, Float]:

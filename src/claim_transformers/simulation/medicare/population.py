@@ -147,7 +147,8 @@ def _draw_races(deprivation: Float, generator: np.random.Generator) -> Int:
     weight = np.tile(np.array(_RACE_SHARES), (len(deprivation), 1))
     weight[:, (_BLACK, _HISPANIC)] *= np.exp(0.3 * deprivation - 0.045)[:, None]
     steps = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)
-    return (steps[:, :-1] <= generator.random(len(deprivation))[:, None]).sum(axis=1).astype(np.int32)
+    drawn: Int = (steps[:, :-1] <= generator.random(len(deprivation))[:, None]).sum(axis=1).astype(np.int32)
+    return drawn
 
 
 def _draw_enrolment(size: int, entry_month: Int, calendar: Calendar, generator: np.random.Generator) -> Bool:
@@ -169,4 +170,5 @@ def _draw_enrolment(size: int, entry_month: Int, calendar: Calendar, generator: 
 def medicare_status(entitlement: Int, age_years: Int, has_esrd: Bool) -> Int:
     """Medicare status codes (CMS: 10, 11 aged, 20, 21 disabled, 31 ESRD only; the second digit tells of ESRD)."""
     young = np.where(entitlement == _RENAL, 31, 20 + has_esrd)
-    return np.where(age_years >= 65, 10 + has_esrd, young).astype(np.int32)
+    status: Int = np.where(age_years >= 65, 10 + has_esrd, young).astype(np.int32)
+    return status

@@ -154,7 +154,8 @@ def draw_services(codes: MedicareCodebook, pool: str, day: Int, generator: np.ra
 
 def some(count: int, share: float | Float, generator: np.random.Generator) -> Int:
     """Positions of a random part of some entries."""
-    return np.flatnonzero(generator.random(count, dtype=np.float32) < share).astype(np.int32)
+    positions: Int = np.flatnonzero(generator.random(count, dtype=np.float32) < share).astype(np.int32)
+    return positions
 
 
 def join_sheets(sheets: list[Sheet], keep: list[Bool]) -> tuple[Sheet, Lines]:

@@ -128,7 +128,8 @@ class World:
 
     def month(self, day: Int) -> Int:
         """Column of the monthly tables, the last one for days after the window."""
-        return self._month_of[np.clip(day - self._first, 0, len(self._month_of) - 1)]
+        found: Int = self._month_of[np.clip(day - self._first, 0, len(self._month_of) - 1)]
+        return found
 
 
 def draw_stays(world: World, generator: np.random.Generator) -> tuple[Stays, Int]:
@@ -218,7 +219,8 @@ def _kind(hazards: Float, uniform: Float) -> Int:
     """Which of three ends it is, by their hazards, shape `(3, entries)`."""
     steps = np.cumsum(hazards, axis=0)
     threshold = uniform * steps[2]
-    return ((threshold >= steps[0]).astype(np.int32) + (threshold >= steps[1])).astype(np.int32)
+    kind: Int = ((threshold >= steps[0]).astype(np.int32) + (threshold >= steps[1])).astype(np.int32)
+    return kind
 
 
 def _elevated(world: World, waiting: _Waiting) -> Float:

@@ -55,13 +55,15 @@ def covered(world: World, death_day: Int, patient: Int, day: Int) -> Bool:
     """Whether each day lies in the window, in life and in a month of coverage."""
     inside = (day >= world.calendar.first) & (day <= world.calendar.last) & (day <= death_day[patient])
     month = np.maximum(world.month(day) - BURN_IN_MONTHS, 0)
-    return world.patients.enrolled[month, patient] & inside
+    enrolled: Bool = world.patients.enrolled[month, patient] & inside
+    return enrolled
 
 
 def _cents(dollars: Float, generator: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Amounts spread around their median."""
     spread = np.exp(np.float32(0.4) * generator.standard_normal(len(dollars), dtype=np.float32))
-    return (dollars * spread * 100).astype(np.int64)
+    cents: np.ndarray[Any, np.dtype[np.int64]] = (dollars * spread * 100).astype(np.int64)
+    return cents
 
 
 def _paid_days(end: Int, generator: np.random.Generator) -> Int:

@@ -150,7 +150,8 @@ def _stay_hazard(state: AtopyState, month: int | Int, calendar: Calendar) -> Flo
     score += 1.25 * np.minimum(state.stays, 2) + 0.5 * np.minimum(state.emergencies, 3) + 0.55 * state.steroids
     score += season * (0.7 + 0.8 * unprotected) + 0.25 * obesity + 0.25 * state.smoke + 0.3 * food
     score += 0.45 * worse * eczema * rhinitis + 0.3 * unprotected * state.severity
-    return asthma * np.minimum(np.exp(score.astype(np.float32)), _MAX_STAY_CHANCE)
+    hazard: Float = asthma * np.minimum(np.exp(score.astype(np.float32)), _MAX_STAY_CHANCE)
+    return hazard
 
 
 def advance(

@@ -75,12 +75,14 @@ class Block:
 
     def happen(self, chance: Float) -> Bool:
         """Draw one event per entry."""
-        return self.generator.random(len(chance), dtype=np.float32) < chance
+        drawn: Bool = self.generator.random(len(chance), dtype=np.float32) < chance
+        return drawn
 
     def trait(self, name: str, patient: Int) -> Float:
         """A lasting number in `[0, 1)` of each patient, the same whenever it is asked for."""
         salt = int.from_bytes(name.encode()[:7], "big")
-        return unit(self.patients.key, salt)[patient]
+        lasting: Float = unit(self.patients.key, salt)[patient]
+        return lasting
 
     def days_in(self, month: Int, patient: Int) -> Int:
         """One day of each month, while the patient lives, seldom on a weekend."""
@@ -97,14 +99,16 @@ class Block:
         month = self.calendar.month_of_day(day)
         inside = (moved >= self.calendar.first_day(month)) & (moved <= self.calendar.last_day(month))
         inside &= (moved >= self.patients.birth_day[patient]) & (moved <= self.patients.death_day[patient])
-        return np.where(inside, moved, day).astype(np.int32)
+        shifted: Int = np.where(inside, moved, day).astype(np.int32)
+        return shifted
 
     def covered(self, patient: Int, day: Int) -> Bool:
         """Whether each day lies in the window, in life and in a month of coverage."""
         month = self.calendar.month_of_day(day)
         inside = (month >= 0) & (month < self.calendar.months) & (day >= self.patients.birth_day[patient])
         inside &= day <= self.patients.death_day[patient]
-        return self.patients.enrolled[np.clip(month, 0, self.calendar.months - 1), patient] & inside
+        enrolled: Bool = self.patients.enrolled[np.clip(month, 0, self.calendar.months - 1), patient] & inside
+        return enrolled
 
     def add_visits(self, patient: Int, day: Int, cause: Int | int, kind: Int | int, pool: Int | None = None) -> None:
         """Add visits; without `pool`, the first diagnosis comes from the pool of the cause."""

@@ -34,7 +34,8 @@ def add_allergic_care(block: Block) -> None:
 def _allergic(block: Block, patient: Int) -> Bool:
     """Whether the asthma of a patient is coded as allergic, a lasting trait."""
     eczema_or_worse = block.patients.atopy[patient] > 0
-    return block.trait("allergic", patient) < 0.3 + 0.35 * eczema_or_worse
+    kind: Bool = block.trait("allergic", patient) < 0.3 + 0.35 * eczema_or_worse
+    return kind
 
 
 def _by_type(block: Block, patient: Int, name: str) -> Int:

@@ -113,4 +113,5 @@ def burden_of(block: Block, presence: Bool) -> Float:
     count += (
         1.5 * disorders[block.month, mood.ADHD, block.patient] + disorders[block.month, mood.CONDUCT, block.patient]
     )
-    return 0.85 + 0.15 * np.minimum(count, 4)
+    burden: Float = 0.85 + 0.15 * np.minimum(count, 4)
+    return burden

@@ -34,7 +34,8 @@ def monthly(annual: tuple[tuple[float, ...], ...]) -> Float:
 
 def age_months(month: int | Int, birth_month: Int) -> Int:
     """Age in whole months at the start of a month, from 0 to the oldest age."""
-    return np.clip(month - birth_month, 0, MAX_AGE_MONTHS)
+    ages: Int = np.clip(month - birth_month, 0, MAX_AGE_MONTHS)
+    return ages
 
 
 @dataclass(frozen=True)

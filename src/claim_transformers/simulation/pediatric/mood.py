@@ -149,7 +149,8 @@ def _attempt_hazard(state: MoodState, month: int | Int, calendar: Calendar) -> F
     score += 0.7 * state.started + (0.4 + 0.5 * depression) * state.stopped
     score += 0.6 * _SCHOOL_SEASON[calendar.month_of_year(np.asarray(month))]
     chance = np.minimum(np.exp(score.astype(np.float32)), _MAX_ATTEMPT_CHANCE)
-    return chance * (age >= MIN_AGE_YEARS * 12)
+    hazard: Float = chance * (age >= MIN_AGE_YEARS * 12)
+    return hazard
 
 
 def advance(
