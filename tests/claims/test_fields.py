@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claim_transformers.claims.engine import connect, fetch, load
-from claim_transformers.claims.fields import FILLER_DATES, clean_id, is_filler, parse_amount, parse_date, parse_number
+from claim_transformers.claims.fields import (
+    FILLER_DATES,
+    clean_id,
+    clean_number,
+    is_filler,
+    parse_amount,
+    parse_date,
+    parse_number,
+)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +104,14 @@ def test_numbers_beyond_their_type_and_parts_of_whole_ones_are_null(connection) 
 )
 def test_ids_lose_blanks_and_what_stands_for_none_and_keep_their_zeros(connection, text, expected) -> None:
     assert _apply(connection, [text], clean_id) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0", "0"), (" 000 ", "000"), ("9999999", "9999999"), ("-", None), ("?", None), ("null", None), ("\u00a0", None)],
+)
+def test_the_number_of_a_claim_can_be_nothing_but_zeros(connection, text, expected) -> None:
+    assert _apply(connection, [text], clean_number) == [expected]
 
 
 @settings(max_examples=30, deadline=None)

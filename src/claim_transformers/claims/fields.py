@@ -27,7 +27,7 @@ _AMOUNT_PATTERN, _WHOLE_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$", r"^-?[0-9]{1,10
 # Words that systems write where nobody is known, in lower case.
 _NO_IDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "none", "nil", "unknown", "unk", "missing")
 _MAX_NO_ID = max(map(len, _NO_IDS))
-_NO_ID = r"^([-0./_?*# ]*|(9-?){7,})$"
+_NO_ID, _NO_NUMBER = r"^([-0./_?*# ]*|(9-?){7,})$", r"^[-./_?*# ]*$"
 # Blanks and control characters of Unicode, and characters without width.
 _NO_WIDTH = "\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
 _BLANK = f"\x01-\x20\x7f\x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000{_NO_WIDTH}"
@@ -112,6 +112,15 @@ def clean_id(text: ir.StringValue) -> ir.StringValue:
     Zeros and case stay as they are. No identifier are the words that say so, zeros or punctuation alone, and seven or
     more nines.
     """
+    return _clean(text, _NO_ID)
+
+
+def clean_number(text: ir.StringValue) -> ir.StringValue:
+    """Write the number of a claim as an identifier; the first claim of a sender can be 0."""
+    return _clean(text, _NO_NUMBER)
+
+
+def _clean(text: ir.StringValue, none: str) -> ir.StringValue:
     trimmed = text.re_replace(_AROUND_ID, "")
-    is_none = trimmed.lower().isin(_NO_IDS) | trimmed.re_search(_NO_ID)
+    is_none = trimmed.lower().isin(_NO_IDS) | trimmed.re_search(none)
     return ibis.ifelse(is_plain_id(text), text, ibis.ifelse(is_none, ibis.null("string"), trimmed))

@@ -104,6 +104,12 @@ def test_what_stands_for_nobody_is_no_person_in_any_table(tmp_path: Path, source
     assert {row["patient_id"] for table in _tables(tmp_path / "out").values() for row in table} <= {"P1", "P2"}
 
 
+@pytest.mark.parametrize("source", _SOURCES)
+def test_the_first_claim_of_a_sender_can_have_the_number_zero(tmp_path: Path, source: str) -> None:
+    raw = _SOURCES[source](tmp_path / "raw", lambda text: "0" if text in {"R1", "O1", "K1", "E1", "D1"} else text)
+    assert not _totals(_ingest(source, raw, tmp_path / "out"), "quarantine_reasons")
+
+
 def test_the_quarantine_shows_an_id_as_it_came(tmp_path: Path) -> None:
     raw = write_tuva(tmp_path / "raw", medical=[medical_claim(" n/a"), medical_claim(" P1")])
     _ingest("tuva", raw, tmp_path / "out")

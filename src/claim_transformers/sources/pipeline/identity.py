@@ -10,7 +10,7 @@ from ibis import _
 
 from claim_transformers.claims.cleaning import CLEAN, hash_of_ids
 from claim_transformers.claims.engine import create_view, fetch, materialize
-from claim_transformers.claims.fields import clean_id, is_plain_id
+from claim_transformers.claims.fields import clean_id, clean_number, is_plain_id
 from claim_transformers.sources.pipeline.contract import StagedTable
 
 if TYPE_CHECKING:
@@ -45,15 +45,19 @@ def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> Staged
     )
     if not number:
         return table
-    changed = doubtful.filter(ibis.or_(*(~doubtful[name].identical_to(clean_id(doubtful[name])) for name in names)))
-    typed = changed.mutate(is_mended=ibis.or_(*(changed[name] != clean_id(changed[name]) for name in names)))
+
+    def write(rows: ir.Table, name: str) -> ir.StringValue:
+        return clean_id(rows[name]) if name == table.patient_column else clean_number(rows[name])
+
+    changed = doubtful.filter(ibis.or_(*(~doubtful[name].identical_to(write(doubtful, name)) for name in names)))
+    typed = changed.mutate(is_mended=ibis.or_(*(changed[name] != write(changed, name) for name in names)))
     found = fetch(connection, typed.group_by("source_file", "ledger_type").aggregate(n=_.is_mended.sum())).to_pylist()
     for row in found:
         if row["n"]:
             ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).fixes["F_ID_FORM"] += int(row["n"])
     if not found:
         return table
-    rows = table.rows.mutate(**{name: clean_id(table.rows[name]) for name in names})
+    rows = table.rows.mutate(**{name: write(table.rows, name) for name in names})
     return replace(table, rows=create_view(connection, f"ids_of_{table.name}", rows))
 
 

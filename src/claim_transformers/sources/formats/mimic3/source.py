@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import ibis
 
 from claim_transformers.claims.engine import materialize
-from claim_transformers.claims.fields import FILLER_DATES, clean_id, parse_number
+from claim_transformers.claims.fields import FILLER_DATES, clean_id, clean_number, parse_number
 from claim_transformers.claims.quality import RowCheck, check_id
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.mimic3 import SOURCE
@@ -325,7 +325,7 @@ _STAGES: dict[str, Callable[..., StagedTable]] = {
 
 def _dates_of_admissions(connection: Backend, rows: ir.Table) -> ir.Table:
     """Dates of each admission, by patient and admission."""
-    rows = rows.mutate(subject_id=clean_id(rows.subject_id), hadm_id=clean_id(rows.hadm_id))
+    rows = rows.mutate(subject_id=clean_id(rows.subject_id), hadm_id=clean_number(rows.hadm_id))
     one_each = rows.group_by("subject_id", "hadm_id").aggregate(
         admittime=rows.admittime.min(), dischtime=rows.dischtime.max()
     )

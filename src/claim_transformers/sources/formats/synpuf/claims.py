@@ -12,6 +12,7 @@ from claim_transformers.claims.engine import materialize
 from claim_transformers.claims.fields import (
     DateFormat,
     clean_id,
+    clean_number,
     parse_amount,
     parse_date,
     parse_number,
@@ -60,7 +61,7 @@ def _segment(rows: ir.Table) -> ir.NumericValue:
 def _header_of_segments(connection: Backend, rows: ir.Table, columns: Sequence[str]) -> ir.Table:
     """Header columns of the claims that go on in another segment; few, so the join costs nothing."""
     name = rows.get_name()
-    rows = rows.mutate(DESYNPUF_ID=clean_id(rows.DESYNPUF_ID), CLM_ID=clean_id(rows.CLM_ID))
+    rows = rows.mutate(DESYNPUF_ID=clean_id(rows.DESYNPUF_ID), CLM_ID=clean_number(rows.CLM_ID))
     continued = rows.filter(_segment(rows) > 1).select("CLM_ID").distinct()
     headers = rows.filter(_segment(rows) == 1).semi_join(continued, "CLM_ID")
     one_each = headers.group_by("DESYNPUF_ID", "CLM_ID").aggregate(**{name: headers[name].max() for name in columns})
