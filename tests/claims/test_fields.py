@@ -108,7 +108,15 @@ def test_ids_lose_blanks_and_what_stands_for_none_and_keep_their_zeros(connectio
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("0", "0"), (" 000 ", "000"), ("9999999", "9999999"), ("-", None), ("?", None), ("null", None), ("\u00a0", None)],
+    [
+        ("0", "0"),
+        (" 000 ", "000"),
+        ("9999999", "9999999"),
+        ("-", None),
+        ('""', None),
+        ("null", None),
+        ("\u00a0", None),
+    ],
 )
 def test_the_number_of_a_claim_can_be_nothing_but_zeros(connection, text, expected) -> None:
     assert _apply(connection, [text], clean_number) == [expected]

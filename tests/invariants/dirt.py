@@ -150,10 +150,11 @@ def repeated_keys(rows: Rows) -> int:
 
 def _invented(row: dict[str, Any], of_claim: dict[str, set[str]], world: World) -> Iterator[str]:
     prefix = next(cell for cell in _ids_of(world))[:5]
-    key = row.get("claim_id", row["patient_id"])
-    # In RIF a quote is a letter of the number, and the claim type stands behind it.
+    # A stray quote is a letter of an id; in RIF the claim type stands behind the number.
+    key, patient = (_trim(row.get(name, row["patient_id"])) for name in ("claim_id", "patient_id"))
     cells = (
         of_claim.get(_trim(key.rpartition("-")[0]))
+        or of_claim.get(prefix + _trim(key.rpartition("-")[0]))
         or of_claim.get(prefix + key)
         or of_claim.get(prefix + key.rpartition("-")[0])
         or of_claim.get(key)
@@ -161,8 +162,9 @@ def _invented(row: dict[str, Any], of_claim: dict[str, set[str]], world: World) 
     if not cells:
         yield "claim_id" if "claim_id" in row else "patient_id"
         return
-    trimmed, codes = {_trim(cell) for cell in cells}, {_code(cell) for cell in cells} | cells
-    if not {row["patient_id"], prefix + row["patient_id"]} & trimmed:
+    trimmed = {_trim(cell) for cell in cells}
+    codes = {_code(cell) for cell in cells} | cells | trimmed
+    if not {patient, prefix + patient} & trimmed:
         yield "patient_id"
     listed = [*(row.get("diagnoses") or ()), *(row.get("procedures") or ())]
     found = [entry["code"] for entry in listed] + [row[name] for name in _CODES if row.get(name)]
@@ -179,7 +181,7 @@ def _invented(row: dict[str, Any], of_claim: dict[str, set[str]], world: World) 
     amounts |= {a - b for a, b in itertools.permutations(amounts, 2)} if "dispensing_date" in row else set()
     if {row[name] for name in _AMOUNTS if row.get(name) is not None} - amounts:
         yield "amounts"
-    if any(row[name] not in trimmed for name in _IDS if row.get(name) and name != "source_member_id"):
+    if any(_trim(row[name]) not in trimmed for name in _IDS if row.get(name) and name != "source_member_id"):
         yield "npi"
 
 

@@ -27,7 +27,7 @@ _AMOUNT_PATTERN, _WHOLE_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$", r"^-?[0-9]{1,10
 # Words that systems write where nobody is known, in lower case.
 _NO_IDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "none", "nil", "unknown", "unk", "missing")
 _MAX_NO_ID = max(map(len, _NO_IDS))
-_NO_ID, _NO_NUMBER = r"^([-0./_?*# ]*|(9-?){7,})$", r"^[-./_?*# ]*$"
+_NO_ID, _NO_NUMBER = r"""^([-0./_?*# '"]*|(9-?){7,})$""", r"""^[-./_?*# '"]*$"""
 # Blanks and control characters of Unicode, and characters without width.
 _NO_WIDTH = "\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
 _BLANK = f"\x01-\x20\x7f\x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000{_NO_WIDTH}"

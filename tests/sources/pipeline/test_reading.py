@@ -183,6 +183,14 @@ def test_quoted_line_breaks_stay_right_beside_a_stray_quote(connection, tmp_path
     assert rows["row_no"].to_pylist() == [1, 2, 4, 5, 6]
 
 
+def test_a_quoted_line_break_is_no_end_of_a_stray_quote_before(connection, tmp_path: Path) -> None:
+    # The first quote of row 5 stands where the stray one of row 3 would close.
+    rows, (file,) = _stage(connection, tmp_path, _lines(6, row3=b'"LEE', row5=b'"\n"'), layout=_WIDE)
+    assert (file.num_rows, _reasons(file)) == (6, [(3, "R_NCOLS")])
+    assert rows["NOTE"].to_pylist() == ["LEE", "LEE", "LEE", "\n", "LEE"]
+    assert rows["row_no"].to_pylist() == [1, 2, 4, 5, 6]
+
+
 def test_quoted_text_that_may_be_records_is_refused(connection, tmp_path: Path) -> None:
     content = b'CLM_ID,PAID,NOTE,CITY\n1,2,"a\n2,3,4,5\nb",x\n'
     with pytest.raises(ClaimDataError, match=r"E_RECORDS.*quoted text of 3 lines out of which 1 look like records"):

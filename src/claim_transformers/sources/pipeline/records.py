@@ -132,10 +132,10 @@ class _Finder:
         if start < self.done:
             return None
         end = self._end_of_line(start)
-        if start in self.closing:
-            return self._add(start, end, _BROKEN)
         line = self.data[start:end]
         num_fields = self._split(line)
+        if start in self.closing and num_fields != 0:
+            return self._add(start, end, _BROKEN)
         if num_fields == 0:
             self._judge_open(start, end)
         elif num_fields is None:
