@@ -3,6 +3,9 @@
 A quote that opens and never closes makes a parser swallow the lines behind it. Here every line stands for itself until
 quotes say otherwise: a quoted line break is one if the quotes are closed as the format asks, and the lines between are
 not records of their own. Lines without doubt are counted by the block, the few others one by one.
+
+A parser also forgives fields too many that are empty. A separator too many in the middle of a line then shifts all
+values behind it, so a line with more fields than the others is broken.
 """
 
 from __future__ import annotations
@@ -68,7 +71,8 @@ def find_records(path: Path, *, delimiter: str, has_quotes: bool, num_columns: i
         for start, block in _blocks(data):
             num_lines = block.count(b"\n") + (not block.endswith(b"\n"))
             finder.records.number += num_lines - _count_blank(block)
-            for line in _doubtful_lines(block, delimiter.encode(), has_quotes, has_lone_cr):
+            doubtful = _doubtful_lines(block, delimiter.encode(), has_quotes, has_lone_cr)
+            for line in sorted({*doubtful, *finder.uneven_lines(block, is_first=start == 0)}):
                 finder.judge(start + line)
         finder.records.number -= 1
         return finder.records
@@ -123,9 +127,35 @@ class _Finder:
     def __init__(self, name: str, data: mmap.mmap, delimiter: bytes, has_quotes: bool, num_columns: int) -> None:
         self.name, self.data, self.delimiter, self.has_quotes = name, data, delimiter, has_quotes
         self.num_columns = num_columns
+        # Columns of the rows, more than those of the header where every row has separators behind the last one.
+        self.num_fields = num_columns
         self.records = _Records()
         self.done = self.opened = 0
         self.closing: set[int] = set()
+
+    def uneven_lines(self, block: bytes, *, is_first: bool) -> list[int]:
+        """Where lines begin that have another number of separators than most and are read nevertheless."""
+        text = np.frombuffer(block, np.uint8)
+        ends = np.flatnonzero(text == _LF)
+        if not block.endswith(b"\n"):
+            ends = np.append(ends, len(text))
+        starts = np.append(0, ends[:-1] + 1)
+        counts = np.add.reduceat(text == self.delimiter[0], starts, dtype=np.int32)
+        is_quoted = np.zeros(len(starts), bool)
+        if self.has_quotes and b'"' in block:
+            is_quoted = np.add.reduceat(text == _QUOTE, starts, dtype=np.int32) > 0
+        last = text[np.maximum(ends - 1, 0)]
+        last = np.where(last == _CR, text[np.maximum(ends - 2, 0)], last)
+        is_open = (last == self.delimiter[0]) | ((last == _QUOTE) & is_quoted)
+        if is_first:
+            starts, counts, is_quoted, is_open = starts[1:], counts[1:], is_quoted[1:], is_open[1:]
+            plain = counts[~is_quoted & (counts > 0)]
+            behind = counts[~is_quoted & is_open]
+            usual = int(np.bincount(behind).argmax()) if 2 * len(behind) > len(plain) else 0
+            self.num_fields = max(self.num_columns, usual + 1)
+        is_uneven = is_open & (counts >= self.num_fields)
+        is_uneven |= ~is_quoted & (counts >= self.num_columns - 1) & (counts < self.num_fields - 1) & (counts > 0)
+        return [int(one) for one in starts[is_uneven]]
 
     def judge(self, start: int) -> None:
         """Decide what the line that begins at a byte is."""
@@ -142,6 +172,8 @@ class _Finder:
             self._add(start, end, _BROKEN)
         elif _LONE_CR.search(_trim(line)):
             self._judge_returns(start, end, line)
+        elif self.num_columns <= num_fields != self.num_fields:
+            self._add(start, end, _BROKEN)
         return None
 
     def _judge_open(self, start: int, end: int) -> None:
@@ -159,12 +191,12 @@ class _Finder:
         if not num_fields:
             return self._add(start, end, _BROKEN)
         lines = self.data[start:stop].split(b"\n")[: None if self.data[stop - 1] != _LF else -1]
-        are_full = [line.count(self.delimiter) == self.num_columns - 1 and self.num_columns > 1 for line in lines]
-        if all(are_full) or (num_fields != self.num_columns and any(are_full)):
+        are_full = [line.count(self.delimiter) == self.num_fields - 1 and self.num_fields > 1 for line in lines]
+        if all(are_full) or (num_fields != self.num_fields and any(are_full)):
             # Each line is a record of its own, so two of them have a stray quote.
             self.closing.add(last)
             return self._add(start, end, _BROKEN)
-        num_alike = sum(self._split(line) == self.num_columns > 1 for line in lines[1:-1])
+        num_alike = sum(self._split(line) == self.num_fields > 1 for line in lines[1:-1])
         # Text in the first column leaves the separators to the last line, as text in the last one does to the first.
         if num_alike or (are_full[0] and are_full[-1]):
             raise ClaimDataError(
@@ -173,7 +205,7 @@ class _Finder:
                 f"{len(lines):,} lines out of which {max(num_alike, 1):,} look like records: mend the quotes, or "
                 "write the file again",
             )
-        self._add(start, stop, _RECORD if num_fields == self.num_columns else _BROKEN)
+        self._add(start, stop, _RECORD if num_fields == self.num_fields else _BROKEN)
         self.records.number -= sum(line not in (b"", b"\r") for line in lines) - 1
         return None
 
@@ -182,7 +214,7 @@ class _Finder:
         if self.has_quotes and not _LONE_CR.search(re.sub(rb'"(?:[^"]|"")*"', b"", _trim(line))):
             return
         parts = [part for part in _trim(line).split(b"\r") if part]
-        if len(parts) > 1 and all(self._split(part) == self.num_columns for part in parts):
+        if len(parts) > 1 and all(self._split(part) == self.num_fields for part in parts):
             self._add(start, end, _LINES)
             self.records.number += len(parts) - 1
         else:
