@@ -1,10 +1,9 @@
-import datetime as dt
 import subprocess
 import sys
 
 import pytest
 
-from claim_transformers.codes import SYSTEMS, contradicts_date, join_code, split_code
+from claim_transformers.codes import SYSTEMS, join_code, split_code
 from claim_transformers.codes.forms import _FORMS
 from claim_transformers.codes.groupers import _PREFIX_LENGTHS
 
@@ -29,21 +28,6 @@ def test_a_string_that_names_no_code_is_refused_without_being_repeated(text):
 def test_joining_an_empty_code_is_refused():
     with pytest.raises(ValueError, match="found empty text"):
         join_code("NDC", "")
-
-
-@pytest.mark.parametrize(
-    ("system", "end_date", "expected"),
-    [
-        ("ICD9CM", dt.date(2015, 9, 30), False),
-        ("ICD9CM", dt.date(2015, 10, 1), True),
-        ("ICD9PCS", dt.date(2016, 1, 1), True),
-        ("ICD10CM", dt.date(2015, 9, 30), True),
-        ("ICD10PCS", dt.date(2015, 10, 1), False),
-        ("NDC", dt.date(2016, 1, 1), False),
-    ],
-)
-def test_icd_versions_change_on_the_first_of_october_2015(system, end_date, expected):
-    assert contradicts_date(system, end_date) is expected
 
 
 def test_importing_the_room_loads_no_terminology_and_no_engine():

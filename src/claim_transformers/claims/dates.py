@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 DATE_CODES = _F_FAR_DATE, _F_LINE_DATE, _W_OPEN_STAY = "F_FAR_DATE", "F_LINE_DATE", "W_OPEN_STAY"
-_MAX_CLAIM_DAYS = 366
+MAX_CLAIM_DAYS = 366
 _MAX_DAYS_TO_PAYMENT = 5 * 366
 _DAYS_BEFORE_STAY = 3
 _INPATIENT = "IP"
@@ -63,7 +63,7 @@ def settle_dates(
         return _drop(far)
 
     def is_far(day: ir.DateValue) -> ir.BooleanValue:
-        return is_late(day) | (_days(day, service) > _MAX_CLAIM_DAYS)
+        return is_late(day) | (_days(day, service) > MAX_CLAIM_DAYS)
 
     end, discharge, admission = (columns[name] for name in ("claim_end_date", "discharge_date", "admission_date"))
     far |= {
@@ -71,7 +71,7 @@ def settle_dates(
         "discharge_date": (discharge, (discharge < service) | is_far(discharge)),
     }
     end, discharge = (_unless(is_out, day) for day, is_out in (far["claim_end_date"], far["discharge_date"]))
-    is_early = _days(admission, service) < -_MAX_CLAIM_DAYS
+    is_early = _days(admission, service) < -MAX_CLAIM_DAYS
     is_behind = admission > ibis.coalesce(discharge, end)
     far["admission_date"] = admission, is_early | is_behind | is_far(admission)
     settled, counted = _drop(far)

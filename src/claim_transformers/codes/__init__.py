@@ -20,7 +20,6 @@ from claim_transformers.codes.systems import (
     ICD10_START_DATE,
     SYSTEM_TITLES,
     SYSTEMS,
-    contradicts_date,
     join_code,
     split_code,
 )
@@ -28,7 +27,7 @@ from claim_transformers.codes.systems import (
 __all__ = [
     "ICD10_START_DATE", "SYSTEMS", "SYSTEM_TITLES", "CategoryRules", "ClaimDataError", "CoverageReport",
     "NormalizedCodes", "SystemCoverage", "backoff_chain", "category_of", "category_rules", "chapter_of",
-    "contradicts_date", "icd10cm_parents", "is_listed", "join_code", "modifiers_expr", "normalize_code",
+    "icd10cm_parents", "is_listed", "join_code", "modifiers_expr", "normalize_code",
     "normalize_codes", "normalize_expr", "read_drug_ingredients", "read_procedure_ccs", "report_coverage",
     "split_code", "split_modifiers",
 ]  # fmt: skip

@@ -85,30 +85,3 @@ def split_code(code: str) -> tuple[str, str]:
     if not bare:
         raise ValueError("expected SYSTEM/CODE, found nothing after the slash")
     return system, bare
-
-
-def contradicts_date(system: str, end_date: dt.date) -> bool:
-    """Tell whether an ICD version was not in force on the date that decides it (`R_ICDVER`).
-
-    ICD-10 replaced ICD-9 for services, and for discharges of inpatient claims, from `ICD10_START_DATE` (45 CFR
-    162.1002). An explicit version on the claim wins over this rule, so the caller asks only where there is none.
-
-    Args:
-        system (`str`): A name out of `SYSTEMS`.
-        end_date (`datetime.date`): Discharge date of an inpatient claim, service date of any other.
-
-    Returns:
-        `bool`: `True` for ICD-9 on or after the change and for ICD-10 before it; `False` for every other system.
-
-    Raises:
-        ValueError: If the system is unknown.
-
-    Examples:
-        >>> contradicts_date("ICD9CM", dt.date(2015, 10, 1)), contradicts_date("ICD9CM", dt.date(2015, 9, 30))
-        (True, False)
-        >>> contradicts_date("HCPCS", dt.date(2009, 1, 1))
-        False
-    """
-    if check_system(system) in ("ICD9CM", "ICD9PCS"):
-        return end_date >= ICD10_START_DATE
-    return system in ("ICD10CM", "ICD10PCS") and end_date < ICD10_START_DATE

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 
 import ibis
 
+from claim_transformers.claims.dates import MAX_CLAIM_DAYS
 from claim_transformers.claims.engine import fetch
+from claim_transformers.claims.fields import DateFormat, parse_date
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
@@ -57,6 +61,19 @@ class Qualifiers:
     def is_none(self, text: ir.StringValue) -> ir.BooleanValue:
         """Tell whether a field is filled with a word that is not in the vocabulary."""
         return text.isin(self.others).fill_null(False)
+
+
+def coding_day(start: ir.StringValue, ends: Sequence[ir.StringValue], date_format: DateFormat) -> ir.DateValue:
+    """The day that decides how a claim was coded: the first end that can be one, else its start.
+
+    ICD-10 is in force for discharges and services from `ICD10_START_DATE` on (45 CFR 162.1002).
+    """
+    begin = parse_date(start, date_format)
+    days = [parse_date(end, date_format) for end in ends]
+    real = [
+        ibis.ifelse(day.delta(begin, unit="day").between(0, MAX_CLAIM_DAYS), day, ibis.null("date")) for day in days
+    ]
+    return ibis.coalesce(*real, begin)
 
 
 def _word_of(value: str) -> str:

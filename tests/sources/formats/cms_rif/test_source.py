@@ -223,6 +223,17 @@ def test_a_version_of_a_code_that_says_nothing_is_counted_and_the_date_decides(c
     assert ledger.entry("inpatient.csv", "IP").warnings["W_CODE_TYPE"] == 1
 
 
+@pytest.mark.parametrize("far", ["31-Dec-9999", "05-Sep-2061", "01-Jan-1900"])
+@pytest.mark.parametrize("column", ["NCH_BENE_DSCHRG_DT", "CLM_THRU_DT"])
+def test_an_end_that_can_be_none_decides_on_no_system(connection, tmp_path: Path, column: str, far: str) -> None:
+    versions = dict.fromkeys(("PRNCPAL_DGNS_VRSN_CD", "ICD_DGNS_VRSN_CD1", "ICD_DGNS_VRSN_CD2"), "")
+    days = dict.fromkeys(("CLM_FROM_DT", "CLM_THRU_DT", "CLM_ADMSN_DT"), "01-Sep-2007") | {"NCH_BENE_DSCHRG_DT": ""}
+    rows = [claim("inpatient", **versions | days | {column: far})]
+    for line in _screen(connection, tmp_path, inpatient=rows):
+        assert {entry["system"] for entry in line["diagnoses"]} <= {"ICD9CM"}
+        assert line["drg_code"] is None
+
+
 def test_a_drg_of_another_grouper_is_no_code(connection, tmp_path: Path) -> None:
     old = {"CLM_FROM_DT": "01-Sep-2007", "CLM_THRU_DT": "05-Sep-2007", "CLM_ADMSN_DT": "01-Sep-2007"}
     line = _line(connection, tmp_path, NCH_BENE_DSCHRG_DT="05-Sep-2007", **old)

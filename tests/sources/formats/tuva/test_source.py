@@ -108,8 +108,25 @@ def test_the_type_of_bill_decides_the_claim_type(connection, tmp_path: Path) -> 
             | {"discharge_date": "2015-10-02"},
             "ICD10CM",
         ),
+        *(
+            ({"diagnosis_code_type": "", "claim_start_date": "2012-05-01", "claim_end_date": ""} | far, "ICD9CM")
+            for far in (
+                {"discharge_date": "9999-12-31"},
+                {"discharge_date": "2061-05-01"},
+                {"claim_end_date": "2099-12-31"},
+            )
+        ),
     ],
-    ids=["qualifier 9", "qualifier 10", "day before", "ends on the day", "discharged after"],
+    ids=[
+        "qualifier 9",
+        "qualifier 10",
+        "day before",
+        "ends on the day",
+        "discharged after",
+        "filler",
+        "far",
+        "end filler",
+    ],
 )
 def test_an_explicit_qualifier_wins_and_else_the_last_day_decides(connection, tmp_path: Path, changes, system) -> None:
     assert _line(connection, tmp_path, **changes)["diagnoses"][0]["system"] == system

@@ -6,6 +6,7 @@ to its first line only, so that the lines of a claim add up to it.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,13 +26,14 @@ from claim_transformers.claims.quality import (
 )
 from claim_transformers.claims.reversals import Reversal
 from claim_transformers.sources.formats.cms_rif.fields import (
+    CODING_DAY,
     DATES,
+    add_coding_day,
     add_days,
     code_of,
     day_of,
     find_admitting_columns,
     find_diagnosis_columns,
-    last_day,
     split_diagnoses,
     split_procedures,
     store_rows,
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 # CMS, MS-DRG: in use for discharges from this day on; the same numbers meant other groups before.
-_MS_DRG_START = "20071001"
+_MS_DRG_START = dt.date(2007, 10, 1)
 _CODES = {
     "hcpcs_code": "HCPCS",
     "drg_code": "DRG",
@@ -106,6 +108,7 @@ def _derive_rif_rows(rows: ir.Table, layout: FileLayout) -> ir.Table:
     """Add what the checks and the lines read: days, codes by system, and the version of the claim."""
     rows = add_days(use_columns(rows, layout), layout)
     if layout.target == "claim_line":
+        rows = add_coding_day(rows, layout)
         rows = split_procedures(split_diagnoses(rows, layout), layout)
     if layout.version_day is None:
         return rows
@@ -206,7 +209,7 @@ def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
             RowCheck(
                 "F_DRG_TYPE",
                 "a DRG from before MS-DRG becomes null",
-                lambda rows: rows[drg[0]].notnull() & (last_day(rows, layout) < _MS_DRG_START),
+                lambda rows: rows[drg[0]].notnull() & (rows[CODING_DAY] < ibis.date(_MS_DRG_START)),
             )
         )
     return tuple(found)
@@ -238,7 +241,7 @@ def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
         if len(parts) == len(bill):
             columns["bill_type_code"] = parts[0] + parts[1] + parts[2]
     if drg := layout.find("drg_code"):
-        is_ms_drg = last_day(rows, layout) >= _MS_DRG_START
+        is_ms_drg = rows[CODING_DAY] >= ibis.date(_MS_DRG_START)
         columns["drg_code"] = ibis.ifelse(is_ms_drg, rows[drg[0]], ibis.null("string"))
         is_there = is_ms_drg & rows[drg[0]].notnull()
         columns["drg_code_type"] = ibis.ifelse(is_there, "ms-drg", ibis.null("string"))

@@ -12,7 +12,9 @@ import ibis
 from claim_transformers.claims.engine import engine_errors
 from claim_transformers.claims.fields import DateFormat
 from claim_transformers.claims.quality import RowCheck
+from claim_transformers.codes.systems import ICD10_START_DATE
 from claim_transformers.sources.pipeline.layout_files import ROWS, UNUSED, FileLayout
+from claim_transformers.sources.pipeline.qualifiers import coding_day
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -22,8 +24,7 @@ DATES: DateFormat = "YYYYMMDD"
 # Versions of codes: 9 and 0 in the codebook (CCW), and words that say the same. Patterns or longer lists, in 50
 # columns, cost the engine four times the planning; another spelling is counted.
 _ICD9, _ICD10 = ("9", "09", "ICD9", "ICD-9"), ("0", "10", "ICD10", "ICD-10")
-# 45 CFR 162.1002(c): ICD-10 from this day of discharge or service on.
-_ICD10_START = "20151001"
+CODING_DAY = "CODING_DAY"
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _MONTH_NUMBERS = {month: f"{number:02d}" for number, month in enumerate(_MONTHS, start=1)}
 # What is no date in the declared format stays unreadable, whatever it looks like, and the checks find it.
@@ -84,10 +85,10 @@ def add_days(rows: ir.Table, layout: FileLayout) -> ir.Table:
     return rows.mutate(**{day_of(name): _compact_date(rows[name], layout.date_format) for name in names})
 
 
-def last_day(rows: ir.Table, layout: FileLayout) -> ir.StringValue:
-    """Give the day that decides between ICD-9 and ICD-10 where no version is stated: discharge, else end of claim."""
-    fields = ("discharge_date", "claim_end_date", "claim_start_date")
-    return ibis.coalesce(*(rows[day_of(name)] for field in fields for name in layout.find(field)))
+def add_coding_day(rows: ir.Table, layout: FileLayout) -> ir.Table:
+    """Add `CODING_DAY`, the day that decides on the system of codes where none is stated."""
+    ends = [rows[day_of(name)] for field in ("discharge_date", "claim_end_date") for name in layout.find(field)]
+    return rows.mutate(**{CODING_DAY: coding_day(rows[day_of(layout.find("claim_start_date")[0])], ends, DATES)})
 
 
 def find_admitting_columns(layout: FileLayout) -> list[tuple[str, str | None]]:
@@ -135,7 +136,7 @@ def split_diagnoses(rows: ir.Table, layout: FileLayout) -> ir.Table:
             added[code_of("POA", top)] = ibis.null("string")
     for code, version in find_admitting_columns(layout):
         codes[code], versions[code] = rows[code], _version(rows, version)
-    return rows.mutate(**_split(rows, layout, codes, versions, ("ICD9CM", "ICD10CM")), **added)
+    return rows.mutate(**_split(rows, codes, versions, ("ICD9CM", "ICD10CM")), **added)
 
 
 def split_procedures(rows: ir.Table, layout: FileLayout) -> ir.Table:
@@ -143,7 +144,7 @@ def split_procedures(rows: ir.Table, layout: FileLayout) -> ir.Table:
     names, stated = layout.find("procedures.code"), layout.find("procedures.version")
     codes: dict[str, ir.StringValue] = {name: rows[name] for name in names}
     versions = {name: _version(rows, _at(stated, position)) for position, name in enumerate(names)}
-    return rows.mutate(**_split(rows, layout, codes, versions, ("ICD9PCS", "ICD10PCS")))
+    return rows.mutate(**_split(rows, codes, versions, ("ICD9PCS", "ICD10PCS")))
 
 
 def _version(rows: ir.Table, column: str | None) -> ir.StringValue:
@@ -152,13 +153,12 @@ def _version(rows: ir.Table, column: str | None) -> ir.StringValue:
 
 def _split(
     rows: ir.Table,
-    layout: FileLayout,
     codes: Mapping[str, ir.StringValue],
     versions: Mapping[str, ir.StringValue],
     systems: tuple[str, str],
 ) -> dict[str, ir.Value]:
     # CCW: 9 is ICD-9, 0 is ICD-10. A version that says so wins over the date.
-    by_date = (last_day(rows, layout) >= _ICD10_START).fill_null(False)
+    by_date = (rows[CODING_DAY] >= ibis.date(ICD10_START_DATE)).fill_null(False)
     split: dict[str, ir.Value] = {}
     for name, code in codes.items():
         version = versions[name]

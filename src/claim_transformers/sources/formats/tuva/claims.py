@@ -21,11 +21,12 @@ from claim_transformers.claims.quality import (
 )
 from claim_transformers.claims.reversals import Reversal
 from claim_transformers.claims.schema import CLAIM_TYPES
+from claim_transformers.codes.systems import ICD10_START_DATE
 from claim_transformers.sources.formats.tuva import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable, Versions
 from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
-from claim_transformers.sources.pipeline.qualifiers import Qualifiers
+from claim_transformers.sources.pipeline.qualifiers import Qualifiers, coding_day
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -36,8 +37,6 @@ _MEDICAL_CLAIM, _PHARMACY_CLAIM = LAYOUTS["medical_claim"], LAYOUTS["pharmacy_cl
 _MODIFIERS = _MEDICAL_CLAIM.series("hcpcs_modifier")
 _DIAGNOSES, _DIAGNOSES_POA = (_MEDICAL_CLAIM.series(stem) for stem in ("diagnosis_code", "diagnosis_poa"))
 _PROCEDURES, _PROCEDURE_DATES = (_MEDICAL_CLAIM.series(stem) for stem in ("procedure_code", "procedure_date"))
-# CMS: claims with a discharge or service date from this day on are coded in ICD-10.
-_ICD10_START = "2015-10-01"
 # First two digits of the type of bill. CMS, Medicare Claims Processing Manual (Pub. 100-04), chapters 1, 3, 6, 10, 11:
 # facility and classification; 12x, 22x and 23x are paid under Part B and count as outpatient, as in CMS's own files.
 _BILL_TYPES = {"11": "IP", "41": "IP", "18": "SNF", "21": "SNF", "28": "SNF", "81": "HOSP", "82": "HOSP"}
@@ -116,8 +115,8 @@ def _fix_bill_type() -> RowCheck:
 
 def _is_icd10(rows: ir.Table, qualifiers: Qualifiers, *columns: str) -> ir.BooleanValue:
     """Whether codes are ICD-10: the first qualifier is trusted, else the date of discharge or service decides."""
-    last_day = ibis.coalesce(rows.discharge_date, rows.claim_end_date, rows.claim_start_date)
-    return ibis.coalesce(*(qualifiers.says_icd10(rows[name]) for name in columns), last_day >= _ICD10_START)
+    day = coding_day(rows.claim_start_date, (rows.discharge_date, rows.claim_end_date), DATES)
+    return ibis.coalesce(*(qualifiers.says_icd10(rows[name]) for name in columns), day >= ibis.date(ICD10_START_DATE))
 
 
 def _diagnosis_system(rows: ir.Table, qualifiers: Qualifiers) -> ir.StringValue:
