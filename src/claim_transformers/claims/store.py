@@ -7,11 +7,7 @@ OUT/claim_line/part-00000.parquet  OUT/rx_claim/...  OUT/eligibility/...  OUT/pa
 Rows are sorted and row groups have a fixed size, so equal input in any order gives equal bytes.
 """
 
-import errno
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from claim_transformers.claims.files import publish_folder, to_json
 from claim_transformers.codes.errors import ClaimDataError
 
 FORMAT_VERSION = 2  # 2: patients have the ends of their visits
@@ -28,11 +25,6 @@ MANIFEST = "manifest.json"
 _SUCCESS = "_SUCCESS"
 _ROWS_PER_GROUP = 1 << 17
 _ROWS_PER_PART = 1 << 22
-
-_WRITE_ERRORS = frozenset(
-    getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EROFS", "EFBIG", "EIO", "EACCES", "EPERM", "ENOTDIR", "EEXIST", "ENAMETOOLONG")
-)
 
 
 @dataclass(frozen=True)
@@ -126,29 +118,16 @@ def write_folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         ...     open_folder(Path(parent) / "out").manifest["source"]
         'doc'
     """
-    out = Path(out).absolute()
-    _check_target(out, overwrite)
-    temporary = out.parent / f".{out.name}.writing-{uuid.uuid4().hex[:12]}"
-    try:
-        temporary.mkdir(parents=True)
+    with publish_folder(out, check=lambda found: _check_target(found, overwrite)) as temporary:
         yield temporary
         if not (temporary / MANIFEST).is_file():
             raise RuntimeError(f"expected the block to write {MANIFEST}, found none")
         (temporary / _SUCCESS).touch()
-        _flush(temporary)
-        _publish(temporary, out)
-    except OSError as error:
-        if error.errno is None or error.errno not in _WRITE_ERRORS:
-            raise
-        message = f"could not write beside {out}: {os.strerror(error.errno)}. Nothing was published"
-        raise ClaimDataError("E_WRITE", message) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write `manifest.json`, keys in a fixed order."""
-    content = json.dumps({"format_version": FORMAT_VERSION, **facts}, indent=2, sort_keys=True) + "\n"
+    content = to_json({"format_version": FORMAT_VERSION, **facts}, indent=2, sort_keys=True)
     (folder / MANIFEST).write_text(content, encoding="utf-8")
 
 
@@ -269,32 +248,3 @@ def _check_target(out: Path, overwrite: bool) -> None:
         )
     if out.is_symlink() or not (out / MANIFEST).is_file() or not (out / _SUCCESS).is_file():
         raise ClaimDataError("E_EXISTS", f"expected an ingested folder to replace at {out}, found something else")
-
-
-def _flush(folder: Path) -> None:
-    for path in [*sorted(folder.rglob("*"), reverse=True), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _publish(temporary: Path, out: Path) -> None:
-    replaced: Path | None = None
-    if out.exists() and any(out.iterdir()):
-        replaced = out.parent / f".{out.name}.replaced-{uuid.uuid4().hex[:12]}"
-        out.rename(replaced)
-    try:
-        temporary.replace(out)
-    except OSError:
-        if replaced is not None:
-            replaced.rename(out)
-        raise
-    descriptor = os.open(out.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    if replaced is not None:
-        shutil.rmtree(replaced)

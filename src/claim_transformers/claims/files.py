@@ -1,0 +1,356 @@
+"""What is written stands whole or not at all, for its owner's eyes alone.
+
+One place for every room that writes: a hidden name beside the target, flushed, then one rename. The folder under the
+hidden name is locked by whoever writes it, and the kernel lets go of the lock when that process dies, however it dies:
+so the next run tells what a dead one left (raw rows, too) from what a living one is still writing.
+"""
+
+import errno
+import fcntl
+import json
+import math
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from claim_transformers.codes.errors import ClaimDataError
+
+_FOLDER_MODE, _FILE_MODE = 0o700, 0o600
+_WRITING, _REPLACED = "writing", "replaced"
+_WRITE_ERRORS = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("ENOSPC", "EDQUOT", "EROFS", "EFBIG", "EIO", "EACCES", "EPERM"),
+        *("ENOTDIR", "EISDIR", "EEXIST", "ENAMETOOLONG", "EMFILE"),
+    )
+)
+
+
+@contextmanager
+def publish_folder(out: str | Path, *, check: Callable[[Path], None] | None = None) -> Iterator[Path]:
+    """Give a folder to write into that becomes `out` when the block ends well and vanishes when it does not.
+
+    An old `out` is moved away first and deleted last; if the process dies between the two renames, the next run puts
+    it back. What dead runs left beside `out` is removed at the start.
+
+    Args:
+        out (`str` or `Path`): The folder to publish.
+        check (`Callable`, *optional*):
+            Raises where `out` may not be replaced. It is asked at the start and again right before the rename, since
+            another run may have published in between. Without it only an empty or absent `out` is taken.
+
+    Yields:
+        `Path`: A hidden folder beside `out`, locked while the block runs. Nobody else can read it.
+
+    Raises:
+        ClaimDataError: `E_EXISTS` without `check` if `out` is there; `E_WRITE` if the disk is full or cannot be
+            written, `E_MEMORY` if memory is full; then the old `out` stands as it was.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     with publish_folder(Path(parent) / "out") as folder:
+        ...         _ = (folder / "rows.txt").write_text("3")
+        ...     sorted(path.name for path in Path(parent).rglob("*")), oct((Path(parent) / "out").stat().st_mode)
+        (['out', 'rows.txt'], '0o40700')
+    """
+    out = Path(out).absolute()
+    may_take = check or _refuse_any
+    with write_errors(out):
+        _make_parents(out.parent)
+        remove_leftovers(out)
+        may_take(out)
+        temporary, lock = _claim_folder(out)
+        try:
+            yield temporary
+            make_private(temporary)
+            flush(temporary)
+            _exchange(temporary, out, may_take)
+        finally:
+            os.close(lock)
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def replacing_file(path: str | Path) -> Iterator[Path]:
+    """Give a hidden file beside `path` to write that replaces it when the block ends well, readable by its owner only.
+
+    Args:
+        path (`str` or `Path`): The file to replace or make.
+
+    Yields:
+        `Path`: Where to write. It ends as `path` does, because some writers choose their format by that.
+
+    Raises:
+        ClaimDataError: `E_WRITE` if the disk is full or cannot be written, `E_MEMORY` if memory is full; the old file
+            stands as it was.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     with replacing_file(Path(parent) / "n.txt") as file:
+        ...         _ = file.write_text("3")
+        ...     [path.name for path in Path(parent).iterdir()]
+        ['n.txt']
+    """
+    path = Path(path).absolute()
+    temporary = path.parent / f".{path.stem}.{_WRITING}-{uuid.uuid4().hex[:12]}{path.suffix}"
+    with write_errors(path):
+        try:
+            temporary.touch(_FILE_MODE, exist_ok=False)
+            yield temporary
+            temporary.chmod(_FILE_MODE)
+            _fsync(temporary)
+            temporary.replace(path)
+            _fsync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_file(path: str | Path, content: str | bytes) -> None:
+    """Write a file whole or not at all, readable by its owner only.
+
+    Args:
+        path (`str` or `Path`): The file to replace or make.
+        content (`str` or `bytes`): Text is written as UTF-8.
+
+    Raises:
+        ClaimDataError: As [`replacing_file`].
+    """
+    with replacing_file(path) as temporary:
+        temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def to_json(content: Any, *, indent: int | None = 1, sort_keys: bool = False, nan_to_null: bool = False) -> str:
+    r"""Write JSON as the standard has it, with a line end: other readers refuse `NaN` and `Infinity`.
+
+    Args:
+        content (`Any`): Dictionaries, lists, texts, numbers, booleans and `None`.
+        indent (`int`, *optional*, defaults to 1): Blanks of a level, `None` for one line.
+        sort_keys (`bool`, *optional*, defaults to `False`): Whether keys are sorted.
+        nan_to_null (`bool`, *optional*, defaults to `False`):
+            Whether a number that is not one, such as a rate of nothing, is written as `null`.
+
+    Returns:
+        `str`: The text.
+
+    Raises:
+        ValueError: If a number is not finite; where it stands is said, not what it is beside.
+
+    Examples:
+        >>> to_json({"auroc": float("nan")}, indent=None, nan_to_null=True)
+        '{"auroc": null}\n'
+        >>> to_json({"rows": [1.0, float("inf")]})
+        Traceback (most recent call last):
+            ...
+        ValueError: expected finite numbers in JSON, found inf at rows.1
+    """
+    plain = _finite(content, "", nan_to_null)
+    return json.dumps(plain, indent=indent, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def make_private(path: str | Path) -> None:
+    """Take a file, or a folder and all in it, from everybody but its owner, whatever the umask was.
+
+    Args:
+        path (`str` or `Path`): File or folder.
+    """
+    path = Path(path)
+    for one in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        if not one.is_symlink():
+            one.chmod(_FOLDER_MODE if one.is_dir() else _FILE_MODE)
+
+
+def private_folder(path: str | Path) -> Path:
+    """Make a folder that only its owner can enter; one that stands already is left as its owner made it.
+
+    Args:
+        path (`str` or `Path`): Folder to make, with its parents.
+
+    Returns:
+        `Path`: The folder.
+
+    Raises:
+        ClaimDataError: `E_WRITE` if it cannot be made.
+    """
+    path = Path(path)
+    with write_errors(path):
+        _make_parents(path)
+    return path
+
+
+def remove_leftovers(out: str | Path) -> int:
+    """Remove what runs that died left beside `out`; an `out` that one of them had moved away is put back.
+
+    Args:
+        out (`str` or `Path`): The folder that they were to publish.
+
+    Returns:
+        `int`: Folders removed. Those that a living process still writes stay.
+    """
+    out, removed = Path(out).absolute(), 0
+    for left in sorted(out.parent.glob(f".{_glob_text(out.name)}.*-*")):
+        kind = left.name.removeprefix(f".{out.name}.").partition("-")[0]
+        if kind not in (_WRITING, _REPLACED) or left.is_symlink() or not left.is_dir():
+            continue
+        with lock_folder(left) as is_mine:
+            if not is_mine:
+                continue
+            if kind == _REPLACED and not out.exists():
+                left.rename(out)
+            else:
+                shutil.rmtree(left, ignore_errors=True)
+                removed += 1
+    return removed
+
+
+@contextmanager
+def lock_folder(folder: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold the lock of a folder, and give whether it is ours: `False` where a living process holds it.
+
+    Args:
+        folder (`Path`): Any folder.
+        wait (`bool`, *optional*, defaults to `False`): Whether to wait for the lock.
+
+    Yields:
+        `bool`: Whether the lock is held; always with `wait`, but where the file system has no locks.
+    """
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            # Held, or no locks here: then nobody is known to be dead.
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(lock)
+
+
+def flush(path: str | Path) -> None:
+    """Wait until a file, or a folder with all in it, is on the disk.
+
+    Args:
+        path (`str` or `Path`): File or folder.
+    """
+    path = Path(path)
+    for one in [*sorted(path.rglob("*"), reverse=True), path]:
+        if not one.is_symlink():
+            _fsync(one)
+
+
+@contextmanager
+def write_errors(out: str | Path) -> Iterator[None]:
+    """Turn a full or closed disk and full memory into one line with a code.
+
+    Args:
+        out (`str` or `Path`): What is being written, for the message.
+
+    Raises:
+        ClaimDataError: `E_WRITE` or `E_MEMORY`.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise _memory_error(out) from error
+        if error.errno is None or error.errno not in _WRITE_ERRORS:
+            raise
+        message = (
+            f"could not write {out}: {os.strerror(error.errno)}. Nothing was published, and what stood there stands"
+        )
+        raise ClaimDataError("E_WRITE", message) from error
+    except MemoryError as error:
+        raise _memory_error(out) from error
+
+
+def _memory_error(out: str | Path) -> ClaimDataError:
+    message = f"memory is full while writing {out}. Nothing was published: take smaller batches or a larger machine"
+    return ClaimDataError("E_MEMORY", message)
+
+
+def _refuse_any(out: Path) -> None:
+    if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
+        raise ClaimDataError("E_EXISTS", f"expected no folder at {out}, found one: choose another")
+
+
+def _make_parents(folder: Path) -> None:
+    # `mkdir(parents=True)` gives parents the mode of the umask; each that is new holds patient data.
+    for one in [*reversed(folder.parents), folder]:
+        if not one.is_dir():
+            one.mkdir(_FOLDER_MODE, exist_ok=True)
+
+
+def _claim_folder(out: Path) -> tuple[Path, int]:
+    """Make a hidden folder and lock it; another process may take it for a dead one's before it is locked."""
+    while True:
+        folder = out.parent / f".{out.name}.{_WRITING}-{uuid.uuid4().hex[:12]}"
+        folder.mkdir(_FOLDER_MODE)
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        except OSError as error:
+            # A file system without locks: leftovers are never removed there, which loses nothing.
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
+                raise
+        if folder.is_dir():
+            return folder, lock
+        os.close(lock)
+
+
+def _exchange(temporary: Path, out: Path, may_take: Callable[[Path], None]) -> None:
+    # One publisher at a time in a folder, so that the target cannot change between the check and the rename.
+    with lock_folder(out.parent, wait=True):
+        may_take(out)
+        replaced: Path | None = None
+        if out.exists():
+            replaced = out.parent / f".{out.name}.{_REPLACED}-{uuid.uuid4().hex[:12]}"
+            out.rename(replaced)
+        try:
+            temporary.rename(out)
+        except OSError:
+            if replaced is not None:
+                replaced.rename(out)
+            raise
+        _fsync(out.parent)
+    if replaced is not None:
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _glob_text(name: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+
+
+def _finite(content: Any, where: str, nan_to_null: bool) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value, f"{where}.{key}".lstrip("."), nan_to_null) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value, f"{where}.{row}".lstrip("."), nan_to_null) for row, value in enumerate(content)]
+    if isinstance(content, float) and not math.isfinite(content):
+        if nan_to_null and math.isnan(content):
+            return None
+        raise ValueError(f"expected finite numbers in JSON, found {content} at {where or 'the top'}")
+    return content
