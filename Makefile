@@ -9,21 +9,41 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export TOKENIZERS_PARALLELISM = false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-spark check lint types arrows unit style coverage size docs fuzz mutants speed fingerprint benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build clean
+.PHONY: help install demo test test-spark check lint types arrows unit style coverage size docs fuzz mutants speed fingerprint benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build audit-deps lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-24s\033[0m %s\n", $$1, $$2}'
 
+# Byte-compiling every installed file takes longer than installing it: Python compiles what it imports. A build in
+# isolation would download setuptools unchecked.
+PIP     := -m pip install --quiet --no-compile --no-build-isolation
+CHECKED := $(PIP) --require-hashes --constraint constraints.txt
+COMMA   := ,
+# Needed by targets below, and by no extra.
+TOOLS   := pip setuptools mutmut pip-audit uv
+
+# Fills an environment (1) with this project (2), what its extras (3) need, and more packages (4). Every download is held to
+# its sha256 in constraints.txt. pip hashes no folder, so the project comes without its dependencies: a second call adds them.
+# An old pip knows no hashes of constraints, so the pinned one comes first; then the CPU build of torch, where pip finds
+# one: it is a fourth of the size, and pip itself would rather take a build whose hash the index tells.
+define fill
+	@awk '/^(pip|setuptools)==/ {on = 1} on; !/\\$$/ {on = 0}' constraints.txt > $(1)/first.txt
+	@sed -n 's/^# cpu: //p' constraints.txt > $(1)/cpu.txt
+	$(1)/bin/python $(PIP) --no-deps --require-hashes --requirement $(1)/first.txt
+	@$(1)/bin/python $(PIP) --no-deps --require-hashes --requirement $(1)/cpu.txt 2> $(1)/cpu.log || ! grep "DO NOT MATCH" $(1)/cpu.log
+	$(1)/bin/python $(PIP) --no-deps $(2)
+	$(1)/bin/python $(CHECKED) "claim-transformers[$(3)]" $(4)
+endef
+
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# Byte-compiling every installed file takes longer than installing it: Python compiles what it imports.
 $(VENV)/.runtime: $(BIN)/python constraints.txt setup.cfg pyproject.toml
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[all]"
+	$(call fill,$(VENV),--editable .,all)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python $(CHECKED) "claim-transformers[dev]"
 	@touch $@
 
 install: $(VENV)/.dev  ## Make the environment in .venv with everything a developer needs.
@@ -55,7 +75,7 @@ fuzz: $(VENV)/.dev  ## Random claims and random dirt through every source, for F
 # Nothing else needs mutmut. MUTANTS is a pattern of names, such as 'claim_transformers.codes.*'; it goes on where it was
 # stopped, and `rm -r mutants` begins anew.
 mutants: $(VENV)/.dev  ## Faults planted in the modules that decide results, and how many the tests notice.
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt mutmut
+	$(BIN)/python $(CHECKED) mutmut
 	$(BIN)/python tests/house/mutants.py $(MUTANTS)
 
 # A second run of all tests, with branches counted; the floor is what was measured, rounded down.
@@ -66,7 +86,7 @@ size: $(VENV)/.dev  ## Lines, code, docstrings and comments by room: the table o
 	$(BIN)/python tests/house/size.py
 
 $(VENV)/.docs: $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[docs]"
+	$(BIN)/python $(CHECKED) "claim-transformers[docs]"
 	@touch $@
 
 docs: $(VENV)/.docs  ## The site in build/site, from docs/ and docstrings; opens from the disk, searches offline.
@@ -83,7 +103,7 @@ test-spark:  ## The same expressions on Spark, row by row; needs Java 17 and CLA
 	@command -v java > /dev/null || { echo "expected java, found none"; exit 2; }
 	@test -d "$$CLAIMS_DATA_DIR" || { echo "expected CLAIMS_DATA_DIR to be a folder"; exit 2; }
 	$(PYTHON) -m venv build/spark
-	build/spark/bin/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[claims,spark]" pytest
+	$(call fill,build/spark,--editable .,claims$(COMMA)spark,pytest)
 	build/spark/bin/python -m pytest tests/sources/test_spark.py
 
 speed: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, pretraining.
@@ -109,12 +129,27 @@ benchmark-medicare-quick: $(VENV)/.runtime  ## All of it at a small size; leaves
 
 build: $(VENV)/.dev  ## Build the wheel, install it in a fresh environment, call its command and run README's first block.
 	rm -rf dist build/wheel-check
-	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m build --no-isolation --outdir dist
 	$(PYTHON) -m venv build/wheel-check
-	build/wheel-check/bin/python -m pip install --quiet --no-compile --constraint constraints.txt "$$(ls dist/*.whl)[all]"
+	$(call fill,build/wheel-check,dist/*.whl,all)
 	awk '/^```python/ {inside = 1; next} /^```/ {if (inside) exit} inside' README.md > build/readme_block.py
 	cd build && HF_HUB_OFFLINE=1 wheel-check/bin/python readme_block.py
 	build/wheel-check/bin/claim-transformers --help > /dev/null
+
+# Offline it checks what it can and names what it could not; AUDIT=--online fails then.
+audit-deps: $(VENV)/.dev $(VENV)/.docs  ## Known advisories, licences and hashes of everything in constraints.txt.
+	-$(BIN)/python $(CHECKED) $(TOOLS)
+	$(BIN)/python tests/house/audit.py $(AUDIT)
+
+# Versions stay as they are unless LOCK says otherwise (LOCK="--upgrade-package pillow"); the hashes of all files of a
+# release come from the index anew. The comments at the head stay: with a new torch, change the line of its CPU build too.
+lock: $(VENV)/.dev  ## Make constraints.txt anew from setup.cfg: every platform, every file's sha256.
+	$(BIN)/python $(CHECKED) uv
+	@mkdir -p build
+	sed 's/ *\\$$//; /^ *--hash/d' constraints.txt > build/constraints.txt
+	printf '%s\n' $(TOOLS) | $(BIN)/uv pip compile setup.cfg - --all-extras --universal --python-version 3.11 --quiet \
+		--generate-hashes --no-annotate --no-header --output-file build/constraints.txt $(LOCK) > /dev/null
+	(grep '^#' constraints.txt; cat build/constraints.txt) > build/lock.txt && mv build/lock.txt constraints.txt
 
 clean:  ## Remove what the targets made, the environment included.
 	rm -rf $(VENV) build dist mutants runs src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
