@@ -23,10 +23,11 @@ pytestmark = [
     pytest.mark.skipif(not DATA, reason="CLAIMS_DATA_DIR is not set"),
 ]
 # What DuckDB has built in, in the SQL of Spark 4.
-_TRY_STRPTIME = """
-CREATE TEMPORARY FUNCTION try_strptime(text STRING, pattern STRING) RETURNS TIMESTAMP RETURN
-try_to_timestamp(text, CASE pattern WHEN '%Y%m%d' THEN 'yyyyMMdd' ELSE 'yyyy-MM-dd' END)
-"""
+_FUNCTIONS = (
+    "CREATE TEMPORARY FUNCTION try_strptime(text STRING, pattern STRING) RETURNS TIMESTAMP RETURN "
+    "try_to_timestamp(text, CASE pattern WHEN '%Y%m%d' THEN 'yyyyMMdd' ELSE 'yyyy-MM-dd' END)",
+    "CREATE TEMPORARY FUNCTION strlen(text STRING) RETURNS BIGINT RETURN octet_length(text)",
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         .config("spark.sql.shuffle.partitions", "2")
         .getOrCreate()
     )
-    session.sql(_TRY_STRPTIME)
+    for function in _FUNCTIONS:
+        session.sql(function)
     yield session
     session.stop()
 
