@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from .damage_claim import naming_file, read_json_object
-from .vocabulary_claim import complete_vocabulary
+from .vocabulary_claim import FORMAT_VERSION, EncodingOptions, complete_vocabulary, refuse_newer_files
 
 CONFIG_FILE = "tokenizer_config.json"
 READ_FILES = (CONFIG_FILE, "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
@@ -54,10 +54,12 @@ def check_tokenizer_files(files: Mapping[str, Any], own: Collection[str], tokens
                 for number in content.values():
                     _check(type(number) is int, "an integer as the id of each token", number)
                 continue
+            refuse_newer_files(content.get("format_version", FORMAT_VERSION))
             for key in (*_NEVER_WRITTEN, *own):
                 _check(key not in content, f"no key {key}", content.get(key))
             _check(content.get("init_inputs", []) == [], "no init_inputs", content.get("init_inputs"))
             _check_kinds(content, tokens, is_marked=argument == "tokenizer_config_file")
+            EncodingOptions(**{key: content[key] for key in EncodingOptions.__dataclass_fields__ if key in content})
 
 
 def refuse_displaced(vocab: Mapping[str, int], added: Mapping[str, int]) -> None:

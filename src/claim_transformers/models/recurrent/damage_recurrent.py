@@ -27,6 +27,8 @@ _PLACE = ("cache_dir", "revision", "subfolder", "token")
 # How many times as large as its encoder a new head may be, beside some millions of numbers that any may have.
 _LARGEST_HEAD, _ALWAYS_NEW = 8, 2**24
 _MOST_JSON_BYTES = 64 * 2**20
+# The largest model that a configuration may describe has a header of half a megabyte.
+_MOST_HEADER_BYTES = 8 * 2**20
 _LONGEST_DETAIL = 300
 
 
@@ -180,6 +182,13 @@ def _refuse_other_model(model: "PreTrainedModel", missing: Iterable[str], name: 
 def _check_tensors(file: str) -> None:
     """Refuse a file that safetensors cannot read, or whose tensors are no real numbers."""
     name = Path(file).name
+    with Path(file).open("rb") as head:
+        header_bytes = int.from_bytes(head.read(8), "little")
+    if header_bytes > _MOST_HEADER_BYTES:
+        raise ValueError(
+            f"expected {name} to hold tensors in the format of safetensors with a header of at most "
+            f"{_MOST_HEADER_BYTES >> 20} MB, found a longer one; load the checkpoint again"
+        )
     try:
         with safe_open(file, framework="pt") as weights:
             kinds = {weights.get_slice(key).get_dtype() for key in weights.keys()}  # noqa: SIM118
