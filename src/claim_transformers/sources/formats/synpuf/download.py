@@ -185,8 +185,8 @@ def _check_hash(path: Path, target: Path) -> None:
         where = "in the folder" if path == target else "at the server"
         raise ClaimDataError(
             "E_DOWNLOAD",
-            f"expected {target.name} as it was when first fetched (SHA-256 {expected[:12]}...), found another "
-            f"{where} ({found[:12]}...); to take that one, remove the name from {record_file}",
+            f"expected {target.name} as it was when first fetched (SHA-256 {expected[:12]}), found "
+            f"another {where} ({found[:12]}...); to take that one, remove the name from {record_file}",
         )
     write_file(record_file, to_json(record, sort_keys=True))
 
