@@ -165,7 +165,7 @@ def _is_here(url: str) -> bool:
 
 
 def _mark(headers: Message) -> str | None:
-    """What tells a version of a file from others, as `If-Range` takes it: a strong tag, else the time of its change."""
+    """What tells versions of a file apart, as `If-Range` takes it: a strong tag, else the time of the last change."""
     tag = headers.get("ETag", "")
     mark = tag if tag.startswith('"') else headers.get("Last-Modified")
     return mark or None
