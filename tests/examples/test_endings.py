@@ -4,7 +4,9 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from cohorts.sequences_by_hand import save_stays
@@ -14,7 +16,7 @@ from claim_transformers.training import run_script
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_script_ends_with_one_line_and_no_traceback(tmp_path):
+def test_a_script_ends_with_one_line_and_no_traceback(tmp_path: Path) -> None:
     given = ["--cohort", tmp_path / "nowhere", "--output_dir", tmp_path / "out"]
     command = [sys.executable, "-W", "ignore", ROOT / "examples" / "run_baselines.py", *given]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
@@ -24,7 +26,9 @@ def test_a_script_ends_with_one_line_and_no_traceback(tmp_path):
     assert "nowhere not found" in line
 
 
-def test_a_full_disk_ends_a_script_and_leaves_what_was_there(load_script, tmp_path, capsys):
+def test_a_full_disk_ends_a_script_and_leaves_what_was_there(
+    load_script: Callable[[str], ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cohort = save_stays(tmp_path / "stays", 60)
     script = load_script("run_baselines")
     old = tmp_path / "models" / "lr-sparse" / "predictions_validation.parquet"

@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-CONFIG_NAME = "config.json"
+_CONFIG_NAME = "config.json"
 _INDEX_NAME = "model.safetensors.index.json"
-MODEL_FILES = (CONFIG_NAME, "model.safetensors", _INDEX_NAME, "adapter_config.json")
+MODEL_FILES = (_CONFIG_NAME, "model.safetensors", _INDEX_NAME, "adapter_config.json")
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 # What a configuration may set although it is no field of its class.
 _SETTABLE = frozenset({"model_type", "num_labels", "name_or_path", "output_attentions", "torch_dtype"})
@@ -90,7 +90,7 @@ def naming_damage(folder: Any, names: Iterable[str], places: Mapping[str, Any]) 
         yield
     except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError):
         # Here, because a form is read without torch.
-        from transformers.utils import cached_file
+        from transformers.utils.hub import cached_file
 
         if folder is None:
             raise
@@ -125,13 +125,17 @@ def naming_config(config_class: Any, content: Any) -> Iterator[None]:
     except (AttributeError, IndexError, StrictDataclassError, TypeError, ValueError) as error:
         detail = " ".join(str(error).split())[:_LONGEST_DETAIL]
         raise ValueError(
-            f"expected {CONFIG_NAME} to describe a model of {config_class.__name__}, found what it refuses: {detail}. "
+            f"expected {_CONFIG_NAME} to describe a model of {config_class.__name__}, found what it refuses: {detail}. "
             "Correct it or load the checkpoint again"
         ) from error
 
 
 def load_checked(
-    model: "PreTrainedModel", state_dict: Any, files: list[str] | None, load_config: Any, *arguments: Any
+    model: "PreTrainedModel",
+    state_dict: dict[Any, Any] | None,
+    checkpoint_files: list[str] | None,
+    load_config: Any,
+    expected_keys: list[str] | None = None,
 ) -> tuple[Any, Any]:
     """Load weights as the base class does, but refuse those that are damaged, of another model or not finite.
 
@@ -139,16 +143,19 @@ def load_checked(
     """
     from transformers import PreTrainedModel
 
+    files = checkpoint_files or []
     name = Path(files[0]).name if files else "the weights"
-    for file in files or ():
+    for file in files:
         refuse_irregular(Path(file).parent, Path(file).name)
         if file.endswith(".safetensors") and not load_config.is_quantized:
             _check_tensors(file)
-    info, offloaded = PreTrainedModel._load_pretrained_model(model, state_dict, files, load_config, *arguments)
+    info, offloaded = PreTrainedModel._load_pretrained_model(
+        model, state_dict, checkpoint_files, load_config, expected_keys
+    )
     if info.mismatched_keys and not load_config.ignore_mismatched_sizes:
         key, found, expected = min(info.mismatched_keys)
         raise ValueError(
-            f"expected {name} to hold tensors of the sizes in {CONFIG_NAME}, found {len(info.mismatched_keys)} "
+            f"expected {name} to hold tensors of the sizes in {_CONFIG_NAME}, found {len(info.mismatched_keys)} "
             f"others, such as {key} of {tuple(found)} for {tuple(expected)}; load both again, or pass "
             "ignore_mismatched_sizes=True for a head of another size"
         )
@@ -174,7 +181,7 @@ def _refuse_other_model(model: "PreTrainedModel", missing: Iterable[str], name: 
     # A head of its own, or a part that begins new, is what every fine-tuning starts with.
     if absent > present or heads > _LARGEST_HEAD * present + _ALWAYS_NEW:
         raise ValueError(
-            f"expected {name} to hold the tensors of {type(model).__name__} in the sizes of {CONFIG_NAME}, found "
+            f"expected {name} to hold the tensors of {type(model).__name__} in the sizes of {_CONFIG_NAME}, found "
             f"{present} numbers of its encoder and {absent + heads} missing; load both files again"
         )
 

@@ -10,8 +10,8 @@ from typing import Any
 from .damage_claim import naming_file, read_json_object
 from .vocabulary_claim import FORMAT_VERSION, EncodingOptions, complete_vocabulary, refuse_newer_files
 
-CONFIG_FILE = "tokenizer_config.json"
-READ_FILES = (CONFIG_FILE, "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
+_CONFIG_FILE = "tokenizer_config.json"
+READ_FILES = (_CONFIG_FILE, "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
 # No tokenizer writes these keys; each would stand for an argument of a constructor, or for another file.
 _NEVER_WRITTEN = ("self", "cls", "vocab", "categories", "form")
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -68,7 +68,7 @@ def refuse_displaced(vocab: Mapping[str, int], added: Mapping[str, int]) -> None
     is_displaced = any(vocab.get(token, number) != number for token, number in added.items())
     if is_displaced or sorted(own) != list(range(len(vocab), len(vocab) + len(own))):
         raise ValueError(
-            f"expected added tokens in {CONFIG_FILE} or added_tokens.json to keep their ids in vocab.json, or to "
+            f"expected added tokens in {_CONFIG_FILE} or added_tokens.json to keep their ids in vocab.json, or to "
             "follow the last one, found others; save the tokenizer again"
         )
 

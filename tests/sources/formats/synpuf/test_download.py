@@ -1,5 +1,6 @@
 """Fetching from a server on this machine that misbehaves in known ways."""
 
+import http.client
 import http.server
 import io
 import socket
@@ -7,7 +8,6 @@ import threading
 import urllib.request
 import zipfile
 from collections.abc import Iterator
-from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -194,8 +194,10 @@ def test_tls_is_never_left_not_even_for_this_machine() -> None:
     asked = urllib.request.Request("https://www.cms.gov/a.zip")
     redirects = download._Redirects()
     with pytest.raises(ClaimDataError, match="without TLS"):
-        redirects.redirect_request(asked, io.BytesIO(), 302, "", Message(), "http://127.0.0.1/a.zip")
-    assert redirects.redirect_request(asked, io.BytesIO(), 302, "", Message(), "https://downloads.cms.gov/a.zip")
+        redirects.redirect_request(asked, io.BytesIO(), 302, "", http.client.HTTPMessage(), "http://127.0.0.1/a.zip")
+    assert redirects.redirect_request(
+        asked, io.BytesIO(), 302, "", http.client.HTTPMessage(), "https://downloads.cms.gov/a.zip"
+    )
 
 
 def test_only_web_servers_are_asked(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from email.message import Message
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -152,7 +151,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows a redirect only to TLS, or on this machine."""
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
     ) -> urllib.request.Request | None:
         """The request that follows."""
         if urlsplit(newurl).scheme != "https" and not (_is_here(newurl) and _is_here(req.full_url)):
@@ -164,7 +169,7 @@ def _is_here(url: str) -> bool:
     return urlsplit(url).scheme == "http" and urlsplit(url).hostname in _LOOPBACK
 
 
-def _mark(headers: Message) -> str | None:
+def _mark(headers: http.client.HTTPMessage) -> str | None:
     """What tells versions of a file apart, as `If-Range` takes it: a strong tag, else the time of the last change."""
     tag = headers.get("ETag", "")
     mark = tag if tag.startswith('"') else headers.get("Last-Modified")
