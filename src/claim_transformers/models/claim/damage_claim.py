@@ -118,15 +118,15 @@ def naming_config(config_class: Any, content: Any) -> Iterator[None]:
             raise ValueError(f"expected names of fields, found {taken[0][:_LONGEST_DETAIL]!r}")
         dtype = content.get("dtype", content.get("torch_dtype"))
         if dtype is not None and str(dtype).removeprefix("torch.") not in _DTYPES:
-            raise ValueError(f"expected dtype to be one of {', '.join(_DTYPES)}, found another {type(dtype).__name__}")
+            raise ValueError(f"expected dtype as one of {', '.join(_DTYPES)}, found another {type(dtype).__name__}")
         if not isinstance(content.get("model_type", ""), str):
             raise TypeError(f"expected model_type to be text, found {type(content['model_type']).__name__}")
         yield
     except (AttributeError, IndexError, StrictDataclassError, TypeError, ValueError) as error:
         detail = " ".join(str(error).split())[:_LONGEST_DETAIL]
         raise ValueError(
-            f"expected {_CONFIG_NAME} to describe a model of {config_class.__name__}, found what it refuses: {detail}. "
-            "Correct it or load the checkpoint again"
+            f"expected {_CONFIG_NAME} to describe a model of {config_class.__name__}, found what it refuses: {detail}"
+            ". Correct it or load the checkpoint again"
         ) from error
 
 
