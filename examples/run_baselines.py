@@ -23,11 +23,12 @@ from datasets import load_from_disk
 from claim_transformers import (
     category_rules,
     fit_logistic_regression,
-    parse_arguments,
     read_drug_ingredients,
+    run_script,
     save_predictions,
     true_risk_scores,
 )
+from claim_transformers.claims.files import to_json, write_file
 
 
 @dataclass
@@ -56,7 +57,7 @@ def main(arguments: ScriptArguments) -> None:
         )
         metrics = save_predictions(folder, splits["test"], result.scores["test"], name=result.name)
         details = {"num_features": result.num_features, "C": result.inverse_penalty, "weights": result.weights}
-        (folder / "model.json").write_text(json.dumps(details, indent=1) + "\n", encoding="utf-8")
+        write_file(folder / "model.json", to_json(details))
         print(f"{result.name}: {metrics}")
 
     if arguments.true_risk:
@@ -66,4 +67,4 @@ def main(arguments: ScriptArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(ScriptArguments))
+    run_script(main, ScriptArguments)

@@ -23,7 +23,7 @@ from claim_transformers import (
     describe_backoffs,
     find_form,
     fine_tune,
-    parse_arguments,
+    run_script,
     save_predictions,
     start_from_architecture,
     start_from_checkpoint,
@@ -67,4 +67,4 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(ScriptArguments, ClaimTrainingArguments))
+    run_script(main, ScriptArguments, ClaimTrainingArguments)

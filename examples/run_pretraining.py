@@ -29,11 +29,11 @@ from claim_transformers import (
     find_form,
     leave_out_patients,
     load_claims,
-    parse_arguments,
     pretraining_collator,
     pretraining_metrics,
     pretraining_model,
     read_drug_ingredients,
+    run_script,
     tokenize_dataset,
 )
 
@@ -96,4 +96,4 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(ScriptArguments, ClaimTrainingArguments))
+    run_script(main, ScriptArguments, ClaimTrainingArguments)

@@ -74,6 +74,14 @@ def _fails(capsys, monkeypatch, *arguments: str) -> str:
     return lines[0]
 
 
+def test_full_memory_is_one_line(capsys, monkeypatch):
+    def fill(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("typer.main.get_command", fill)
+    assert "E_MEMORY" in _fails(capsys, monkeypatch)
+
+
 def test_every_command_that_writes_refuses_a_folder_that_is_there(tmp_path, capsys, monkeypatch):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")

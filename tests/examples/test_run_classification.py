@@ -72,7 +72,7 @@ def test_a_start_at_the_head_needs_the_definition_of_the_cohort(script, cohort, 
 
 
 def test_an_unknown_start_is_refused(script, cohort, checkpoint, tmp_path):
-    with pytest.raises(SystemExit):
+    with pytest.raises(ValueError, match="invalid choice"):
         run(script, cohort, tmp_path, "--model_name_or_path", checkpoint, "--start_at", "anywhere")
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hub.load_auto import load
 from huggingface_hub import constants
 
+from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.hub import install_checkpoint
 from claim_transformers.models.claim import names_claim
 from claim_transformers.models.registration import register
@@ -99,6 +101,20 @@ def test_installing_twice_changes_nothing(tmp_path, monkeypatch):
     second = install_checkpoint("claim-pt-fake", cache_dir=cache)
     assert second != first
     assert (cache / repository / "refs" / "main").read_text() == second.name
+
+
+def test_a_pipe_in_the_store_is_refused_and_a_cache_that_cannot_be_written_keeps_what_it_has(tmp_path, monkeypatch):
+    source = tmp_path / "store" / "claim-pt-fake"
+    source.mkdir(parents=True)
+    (source / "config.json").write_text("{}")
+    monkeypatch.setenv("CLAIM_TRANSFORMERS_HOME", str(tmp_path / "store"))
+    (tmp_path / "cache").write_text("a file in place of a folder")
+    with pytest.raises(ClaimDataError, match="E_WRITE"):
+        install_checkpoint("claim-pt-fake", cache_dir=tmp_path / "cache")
+    os.mkfifo(source / "form.json")
+    with pytest.raises(ValueError, match=r"form\.json to be a file, found a pipe"):
+        install_checkpoint("claim-pt-fake", cache_dir=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("path", sorted(MODEL_FOLDER.glob("*_claim.py")), ids=lambda path: path.name)

@@ -2,7 +2,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from claim_transformers.training import ClaimTrainingArguments, parse_arguments
+from claim_transformers.training import ClaimTrainingArguments, parse_arguments, run_script
 
 
 @dataclass
@@ -46,3 +46,34 @@ def test_a_file_with_something_else_is_refused(text, message, yaml_file):
 def test_an_unknown_flag_is_refused():
     with pytest.raises(ValueError, match="clams"):
         parse_arguments(Script, arguments=["--claims", "here", "--clams", "there"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--claims", "here", "--k", "ten"], "invalid int value"),
+        ([], "required"),
+        (["nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_arguments_that_cannot_be_are_one_line_and_status_2(arguments, said, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run_script(lambda script: None, Script, arguments=arguments)
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 5000, "a: 1\n b: 2\n", "\x00"])
+def test_a_file_that_is_no_yaml_is_refused(text, yaml_file):
+    with pytest.raises(ValueError, match=r"script\.yaml: expected YAML"):
+        parse_arguments(Script, arguments=[yaml_file(text)])
+
+
+def test_a_fault_of_the_script_is_not_hidden():
+    def main(script):
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run_script(main, Script, arguments=["--claims", "here"])

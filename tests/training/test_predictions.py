@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.training import auroc, save_predictions, score_binary
 
 
@@ -70,3 +71,18 @@ def test_each_split_has_its_own_files(examples, tmp_path):
     found = [pq.read_table(tmp_path / f"predictions{end}.parquet").num_rows for end in ("", "_validation")]
     assert found == [40, 20]
     assert json.loads((tmp_path / "metrics_validation.json").read_text())["examples"] == 20
+
+
+def test_predictions_are_for_their_owner_alone_and_stand_whole_or_as_they_were(examples, tmp_path):
+    scores = np.linspace(0, 1, 40)
+    save_predictions(tmp_path / "model", examples, scores, name="A")
+    files = {path.name: path for path in (tmp_path / "model").iterdir()}
+    assert sorted(files) == ["metrics.json", "predictions.parquet"]
+    assert {path.stat().st_mode & 0o777 for path in files.values()} == {0o600}
+    before = files["metrics.json"].read_bytes()
+    files["predictions.parquet"].unlink()
+    files["predictions.parquet"].mkdir()
+    with pytest.raises(ClaimDataError, match="E_WRITE"):
+        save_predictions(tmp_path / "model", examples, scores, name="B")
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == sorted(files)
+    assert files["metrics.json"].read_bytes() == before

@@ -12,7 +12,7 @@ The variants stand in `reproduction/claim_pt/profiles/ablations.yaml`.
 
 from dataclasses import dataclass, field
 
-from claim_transformers.training import parse_arguments
+from claim_transformers.training import run_script
 from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.claim_pt.sweeps import ablation_table, load_ablations
 from reproduction.engine.benchmark import BenchmarkArguments
@@ -47,4 +47,4 @@ def main(arguments: BenchmarkArguments, ablation_arguments: AblationArguments) -
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(BenchmarkArguments, AblationArguments))
+    run_script(main, BenchmarkArguments, AblationArguments)

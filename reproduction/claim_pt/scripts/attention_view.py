@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from transformers import set_seed
 
 from claim_transformers.analysis import start_from_checkpoint, write_attention_view
-from claim_transformers.training import FineTuning, fine_tune, parse_arguments
+from claim_transformers.training import FineTuning, fine_tune, run_script
 from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.engine.checkpoints import load_pretrained
@@ -62,4 +62,4 @@ def choose_patient(examples: pa.Table, risk: np.ndarray) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(BenchmarkArguments))
+    run_script(main, BenchmarkArguments)

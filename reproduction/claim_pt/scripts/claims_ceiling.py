@@ -11,7 +11,7 @@ Not a model: nobody has true risks of real patients. It says how far models of c
 true risk of Table 2, on the same five splits.
 """
 
-from claim_transformers.training import parse_arguments
+from claim_transformers.training import run_script
 from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.claim_pt.claims_ceiling import GROUP, Teaching, describe_saturation
 from reproduction.claim_pt.cold_start import LogisticRegression, TrueRiskCeiling
@@ -50,4 +50,4 @@ def main(arguments: BenchmarkArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(BenchmarkArguments))
+    run_script(main, BenchmarkArguments)

@@ -14,7 +14,7 @@ pictures, and stand beside those of the same network with its initial weights an
 from typing import Any
 
 from claim_transformers.analysis import write_embedding_figure
-from claim_transformers.training import MetricInterval, parse_arguments
+from claim_transformers.training import MetricInterval, run_script
 from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.engine.checkpoints import load_pretrained
@@ -76,4 +76,4 @@ def sizes_of(scored: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(BenchmarkArguments))
+    run_script(main, BenchmarkArguments)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from claim_transformers.analysis import curve_plot
 from claim_transformers.analysis.result_table import Cell
-from claim_transformers.training import MetricInterval, parse_arguments
+from claim_transformers.training import MetricInterval, run_script
 from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.claim_pt.cold_start import LogisticRegression
 from reproduction.claim_pt.neural_models import FineTuned, FromScratch
@@ -77,4 +77,4 @@ def _adults(checkpoint: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(BenchmarkArguments))
+    run_script(main, BenchmarkArguments)

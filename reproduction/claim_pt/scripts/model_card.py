@@ -18,7 +18,7 @@ from typing import Any
 
 from claim_transformers import ClaimForPreTraining, resolve_checkpoint
 from claim_transformers.sources.pipeline.loading import load_claims
-from claim_transformers.training import parse_arguments
+from claim_transformers.training import run_script
 from reproduction.engine.cards import card_results, write_card
 
 TABLES = {"table2_asthma": "asthma admission within a year", "table1_suicide": "suicide attempt at the next encounter"}
@@ -76,4 +76,4 @@ def main(arguments: CardArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(CardArguments))
+    run_script(main, CardArguments)

@@ -14,7 +14,7 @@ charts (Figures 4 and 5 of Claim-PT) beside the other results, and prints the fo
 
 import json
 
-from claim_transformers.training import parse_arguments
+from claim_transformers.training import run_script
 from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.engine.tables import setting_table
@@ -49,4 +49,4 @@ def main(arguments: BenchmarkArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(BenchmarkArguments))
+    run_script(main, BenchmarkArguments)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from claim_transformers.sources.pipeline.loading import load_claims
-from claim_transformers.training import Architecture, ClaimTrainingArguments, parse_arguments
+from claim_transformers.training import Architecture, ClaimTrainingArguments, run_script
 from reproduction.claim_pt.next_visit_study import NextVisitStudy
 
 # A run of about a minute per set: the figures show that everything works, not how well.
@@ -96,4 +96,4 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(ScriptArguments, ClaimTrainingArguments))
+    run_script(main, ScriptArguments, ClaimTrainingArguments)

@@ -15,7 +15,7 @@ from importlib.metadata import version
 import torch
 
 from claim_transformers.analysis.result_table import Cell
-from claim_transformers.training import parse_arguments
+from claim_transformers.training import run_script
 from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.engine.tables import setting_table
@@ -50,4 +50,4 @@ def main(arguments: BenchmarkArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(BenchmarkArguments))
+    run_script(main, BenchmarkArguments)

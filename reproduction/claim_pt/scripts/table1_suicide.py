@@ -8,7 +8,7 @@ From the repository root:
     python -m reproduction.claim_pt.scripts.table1_suicide --profile reproduction/claim_pt/profiles/full.yaml
 """
 
-from claim_transformers.training import parse_arguments
+from claim_transformers.training import run_script
 from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.claim_pt.tables import paper_table
 from reproduction.engine.benchmark import BenchmarkArguments
@@ -35,4 +35,4 @@ def main(arguments: BenchmarkArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(BenchmarkArguments))
+    run_script(main, BenchmarkArguments)

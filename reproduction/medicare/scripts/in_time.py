@@ -8,7 +8,7 @@ From the repository root:
     python -m reproduction.medicare.scripts.in_time --profile reproduction/medicare/profiles/full.yaml
 """
 
-from claim_transformers.training import parse_arguments
+from claim_transformers.training import run_script
 from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.medicare.benchmark import MedicareBenchmark
 from reproduction.medicare.contestants import OURS
@@ -31,4 +31,4 @@ def main(arguments: BenchmarkArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(BenchmarkArguments))
+    run_script(main, BenchmarkArguments)

@@ -19,7 +19,7 @@ from typing import Any
 from datasets import load_from_disk
 
 from claim_transformers import ClaimForMaskedLM, resolve_checkpoint
-from claim_transformers.training import parse_arguments
+from claim_transformers.training import run_script
 from reproduction.engine.cards import card_results, write_card
 
 CHECKPOINT, COMMAND = "medicare-encoder-base", "examples/train_medicare_encoder_base.sh"
@@ -89,4 +89,4 @@ def main(arguments: CardArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(CardArguments))
+    run_script(main, CardArguments)

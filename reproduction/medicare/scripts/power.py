@@ -9,7 +9,7 @@ From the repository root:
 """
 
 from claim_transformers.cohorts.readmission.definition import STAYS, ReadmissionDefinition
-from claim_transformers.training import parse_arguments
+from claim_transformers.training import run_script
 from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.medicare.benchmark import MedicareBenchmark
 from reproduction.medicare.power_study import PowerStudy
@@ -28,4 +28,4 @@ def main(arguments: BenchmarkArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(BenchmarkArguments))
+    run_script(main, BenchmarkArguments)

@@ -11,7 +11,7 @@ From the repository root:
 from dataclasses import replace
 
 from claim_transformers.analysis.audit.recalibration import fit_platt
-from claim_transformers.training import parse_arguments
+from claim_transformers.training import run_script
 from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.medicare.benchmark import MedicareBenchmark
 from reproduction.medicare.contestants import OURS
@@ -51,4 +51,4 @@ def main(arguments: BenchmarkArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(BenchmarkArguments))
+    run_script(main, BenchmarkArguments)

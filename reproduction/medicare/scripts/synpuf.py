@@ -12,7 +12,7 @@ From the repository root, with the files in $CLAIMS_DATA_DIR/synpuf or its folde
 import os
 from pathlib import Path
 
-from claim_transformers.training import parse_arguments
+from claim_transformers.training import run_script
 from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.medicare.benchmark import MedicareBenchmark
 from reproduction.medicare.contestants import FROM_SCRATCH, OURS
@@ -49,4 +49,4 @@ def main(arguments: BenchmarkArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(BenchmarkArguments))
+    run_script(main, BenchmarkArguments)

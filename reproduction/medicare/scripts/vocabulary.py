@@ -10,7 +10,7 @@ From the repository root:
 
 from claim_transformers.analysis.result_table import ResultTable
 from claim_transformers.models.claim.form_claim import DEPTHS
-from claim_transformers.training import parse_arguments
+from claim_transformers.training import run_script
 from claim_transformers.training.sequence_vocabulary import vocabulary_rows
 from claim_transformers.training.sequences import read_splits
 from reproduction.engine.benchmark import BenchmarkArguments
@@ -36,4 +36,4 @@ def main(arguments: BenchmarkArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(*parse_arguments(BenchmarkArguments))
+    run_script(main, BenchmarkArguments)

@@ -50,6 +50,8 @@ def main() -> None:
     """Runs the command line; bad data ends with one line on standard error and status 1, bad usage with status 2."""
     try:
         app()
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+    except (ValueError, OSError, MemoryError) as error:
+        from claim_transformers.codes.errors import error_line
+
+        typer.echo(error_line(error), err=True)
         sys.exit(1)

@@ -1,7 +1,22 @@
-"""Errors: the one family that bad claims raise.
+"""Errors: the one family that bad claims raise, and the one line that a program says of any error of its user.
 
 It lives in the lowest room because every room above it reports bad input in the same words.
 """
+
+import errno
+
+_WRITE_ERRORS = tuple(
+    getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EFBIG", "EIO", "EACCES", "EPERM", "EEXIST")
+)
+# How libraries in C++ and Rust say that a disk or the memory is full, in errors of no family.
+_WRITE_SIGNS = (
+    "os error 28",
+    "No space left",
+    "PytorchStreamWriter failed",
+    "File too large",
+    "Read-only file system",
+)
+_MEMORY_SIGNS = ("not enough memory", "out of memory", "Cannot allocate memory", "bad_alloc")
 
 
 class ClaimDataError(ValueError):
@@ -28,3 +43,37 @@ class ClaimDataError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.args[0]}: {self.args[1]}"
+
+
+def error_line(error: BaseException) -> str | None:
+    """Say what a program ends with when an error is its user's to cure; every command and script does so.
+
+    Args:
+        error (`BaseException`): What was raised.
+
+    Returns:
+        `str` or `None`: One line: the code where there is one, what happened, and what to do. `None` for an error of
+        the program itself, whose traceback is wanted.
+
+    Examples:
+        >>> error_line(ClaimDataError("E_COLUMN", "expected a column, found none"))
+        'error: E_COLUMN: expected a column, found none'
+        >>> error_line(OSError(28, "No space left on device"))
+        'error: E_WRITE: could not write: [Errno 28] No space left on device. Free space or choose another folder'
+        >>> error_line(IndexError("list index out of range")) is None
+        True
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    number = error.errno if isinstance(error, OSError) else None
+    is_foreign = not isinstance(error, ValueError | OSError)
+    if isinstance(error, MemoryError) or number == errno.ENOMEM or (is_foreign and _any_of(_MEMORY_SIGNS, text)):
+        text = f"E_MEMORY: memory is full ({text[:300]}). Take smaller batches, fewer workers or a larger machine"
+    elif number in _WRITE_ERRORS or (is_foreign and _any_of(_WRITE_SIGNS, text)):
+        text = f"E_WRITE: could not write: {text[:300]}. Free space or choose another folder"
+    elif is_foreign:
+        return None
+    return f"error: {text}"
+
+
+def _any_of(signs: tuple[str, ...], text: str) -> bool:
+    return any(sign in text for sign in signs)

@@ -9,7 +9,9 @@ from pathlib import Path
 from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
+from claim_transformers.claims.files import flush, write_errors
 from claim_transformers.hub.checkpoint_files import file_sha256, is_allowed
+from claim_transformers.models.claim.damage_claim import refuse_irregular
 from claim_transformers.models.claim.names_claim import checkpoint_hint, resolve_checkpoint
 
 
@@ -28,6 +30,8 @@ def install_checkpoint(name: str, *, cache_dir: str | Path | None = None) -> Pat
 
     Raises:
         FileNotFoundError: If the store has no checkpoint of that name.
+        ValueError: If a file of the checkpoint is a pipe, a folder or a link to nothing.
+        ClaimDataError: `E_WRITE` if the cache is full or cannot be written; what it held stands.
 
     Examples:
         >>> install_checkpoint("claim-pt-missing")
@@ -41,14 +45,17 @@ def install_checkpoint(name: str, *, cache_dir: str | Path | None = None) -> Pat
     cache = Path(cache_dir or constants.HF_HUB_CACHE)
     repository = cache / repo_folder_name(repo_id=name, repo_type="model")
     files = sorted(path for path in source.iterdir() if is_allowed(path.name, with_code=True))
+    refuse_irregular(source, *(path.name for path in files))
     digest = hashlib.sha1(usedforsecurity=False)
     for path in files:
         digest.update(f"{path.name}\0{file_sha256(path)}\0".encode())
     snapshot = repository / "snapshots" / digest.hexdigest()
-    if not snapshot.is_dir():
-        _copy_whole(files, snapshot)
-    # Written last, so that the name never leads to a snapshot that is not complete.
-    _replace_text(repository / "refs" / "main", snapshot.name)
+    # In the modes of the umask, unlike claims: a cache may be shared, and the checkpoint is public.
+    with write_errors(snapshot):
+        if not snapshot.is_dir():
+            _copy_whole(files, snapshot)
+        # Written last, so that the name never leads to a snapshot that is not complete.
+        _replace_text(repository / "refs" / "main", snapshot.name)
     return snapshot
 
 
@@ -60,6 +67,7 @@ def _copy_whole(files: list[Path], snapshot: Path) -> None:
         filling.mkdir()
         for path in files:
             shutil.copyfile(path, filling / path.name)
+        flush(filling)
         filling.rename(snapshot)
 
 
@@ -67,5 +75,8 @@ def _replace_text(path: Path, text: str) -> None:
     """Write a small file in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = path.with_name(f"{path.name}.{os.getpid()}")
-    written.write_text(text, encoding="utf-8")
-    written.replace(path)
+    try:
+        written.write_text(text, encoding="utf-8")
+        written.replace(path)
+    finally:
+        written.unlink(missing_ok=True)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
     from claim_transformers.training.objectives import pretraining_collator, pretraining_metrics, pretraining_model
     from claim_transformers.training.outcome_periods import cut_records, describe_exposure
-    from claim_transformers.training.parsing import parse_arguments
+    from claim_transformers.training.parsing import parse_arguments, run_script
     from claim_transformers.training.predictions import save_predictions, score_binary
     from claim_transformers.training.samplers import LengthGroupedBatches
     from claim_transformers.training.sequences import find_form, fit_bins, make_form, write_sequences
@@ -49,7 +49,7 @@ __all__ = [
     "cut_records", "describe_backoffs", "describe_exposure", "find_form", "fine_tune", "fit_bins",
     "leave_out_patients", "make_form", "multi_label_metrics", "paired_difference", "parse_arguments",
     "pretraining_collator", "pretraining_metrics", "pretraining_model", "probabilities_of", "rank_masked_tokens",
-    "rank_next_visit", "recall_at_k", "require_disjoint_patients", "save_predictions", "score_binary",
+    "rank_next_visit", "recall_at_k", "require_disjoint_patients", "run_script", "save_predictions", "score_binary",
     "tokenize_dataset", "write_sequences",
 ]  # fmt: skip
 

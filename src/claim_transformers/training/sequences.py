@@ -22,6 +22,7 @@ from claim_transformers.codes.groupers import category_rules
 from claim_transformers.cohorts.cohort import check_out, publish_folder
 from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, load_county_bins
 from claim_transformers.models.claim.categories_claim import CodeCategories
+from claim_transformers.models.claim.damage_claim import read_json_object, refuse_irregular
 from claim_transformers.models.claim.form_claim import (
     CHAPTER,
     FORM_COLUMNS,
@@ -33,7 +34,6 @@ from claim_transformers.models.claim.form_claim import (
     ClaimForm,
 )
 from claim_transformers.models.claim.form_table_claim import FormWriter, decode_codes
-from claim_transformers.models.claim.vocabulary_claim import read_json_object
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -87,6 +87,7 @@ def find_form(folder: str | Path, categories: Any = None) -> ClaimForm | None:
     Raises:
         ValueError: If its form is not understood.
     """
+    refuse_irregular(folder, FORM_FILE, OLD_FORM_FILE, _CATEGORIES_FILE)
     if not any(Path(folder, name).is_file() for name in (FORM_FILE, OLD_FORM_FILE)):
         return None
     if categories is None:

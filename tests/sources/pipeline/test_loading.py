@@ -1,5 +1,7 @@
 import datetime as dt
 import os
+import resource
+import signal
 import stat
 from pathlib import Path
 
@@ -256,3 +258,17 @@ def test_a_cohort_is_not_split_anew_and_must_be_one(folder, cache, tmp_path):
     datasets.DatasetDict({"train": splits["train"], "test": splits["train"]}).save_to_disk(str(tmp_path / "leak"))
     with pytest.raises(ClaimDataError, match="E_SPLIT_OVERLAP"):
         load_claims("cohort", tmp_path / "leak")
+
+
+def test_a_full_disk_under_the_cache_is_one_sentence_and_the_next_load_succeeds(folder, cache):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
+    try:
+        with pytest.raises(ClaimDataError, match="E_WRITE"):
+            load_claims("claims", folder, cache_dir=cache)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not list(cache.rglob("*.arrow"))
+    assert load_claims("claims", folder, cache_dir=cache).num_rows

@@ -139,12 +139,10 @@ def _ungroup(prefixes: Mapping[Any, Any]) -> Mapping[Any, Any]:
     """A plain prefix table out of either form."""
     if not prefixes or not all(isinstance(group, Mapping) for group in prefixes.values()):
         return prefixes
-    return {
-        f"{system}/{text}": category
-        for system, group in prefixes.items()
-        for category, joined in group.items()
-        for text in str(joined).split(" ")
-    }
+    groups = [(system, category, joined) for system, group in prefixes.items() for category, joined in group.items()]
+    if not all(isinstance(joined, str) for _, _, joined in groups):
+        raise ValueError("expected categories['prefixes'] to map systems to categories to texts, found other values")
+    return {f"{system}/{text}": category for system, category, joined in groups for text in joined.split(" ")}
 
 
 def _is_prefix(prefix: Any) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .damage_claim import MODEL_FILES, naming_config, naming_damage
 from .names_claim import is_misspelt, naming_alternatives, resolve_checkpoint
 
 # Largest accepted sizes. They are an order of magnitude above any claims model known, and their purpose is to refuse a
@@ -205,6 +206,7 @@ class ClaimConfig(PreTrainedConfig):
 
         Raises:
             OSError: If there is no configuration under that name. The message names checkpoints that load offline.
+            ValueError: If the file is damaged. The message names it.
 
         Examples:
             >>> import tempfile
@@ -216,9 +218,33 @@ class ClaimConfig(PreTrainedConfig):
         name = pretrained_model_name_or_path
         if is_misspelt(name):
             kwargs["local_files_only"] = True
-        with naming_alternatives(name):
-            values: tuple[dict[str, Any], dict[str, Any]] = super().get_config_dict(resolve_checkpoint(name), **kwargs)
+        folder = resolve_checkpoint(name)
+        with naming_alternatives(name), naming_damage(folder, MODEL_FILES[:1], kwargs):
+            values: tuple[dict[str, Any], dict[str, Any]] = super().get_config_dict(folder, **kwargs)
         return values
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Make a configuration of the content of a `config.json`.
+
+        Args:
+            config_dict (`dict[str, Any]`): The content.
+            **kwargs: Fields that override it, and `return_unused_kwargs`.
+
+        Returns:
+            [`ClaimConfig`], or a tuple with the unused keyword arguments.
+
+        Raises:
+            ValueError: If the content is refused, for whatever reason. The message names the file and the field.
+
+        Examples:
+            >>> ClaimConfig.from_dict({"hidden_size": "wide"})
+            Traceback (most recent call last):
+                ...
+            ValueError: expected config.json to describe a model of ClaimConfig, found what it refuses: ...
+        """
+        with naming_config(cls, config_dict):
+            return super().from_dict(config_dict, **kwargs)
 
     def validate_sizes(self) -> None:
         """Refuse sizes that no claims model has, before anything is allocated.

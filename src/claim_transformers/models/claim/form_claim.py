@@ -6,6 +6,7 @@ The Medicare claim encoder writes a stay in groups of codes and quantiles of amo
 """
 
 import json
+import math
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ import numpy as np
 
 from .canonical_claim import CODE_SYSTEMS, canonical_code
 from .categories_claim import CodeCategories
-from .vocabulary_claim import read_json_object
+from .damage_claim import naming_file, read_json_object, refuse_irregular
 
 FORM_FILE = "form.json"
 _FORM_VERSION = 2
@@ -114,7 +115,7 @@ class ClaimForm:
             raise ValueError(f"expected one of the code systems {', '.join(CODE_SYSTEMS)}, found another name")
         for depth in (self.depth, *self.depth_of_system.values()):
             if depth not in DEPTHS:
-                raise ValueError(f"expected one of the depths {', '.join(DEPTHS)}, found {depth!r}")
+                raise ValueError(f"expected one of the depths {', '.join(DEPTHS)}, found {depth!r:.40}")
         if unknown := sorted(set(self.bins) - set(NUMBER_COLUMNS)):
             raise ValueError(f"expected bins of {', '.join(NUMBER_COLUMNS)}, found {', '.join(unknown)}")
         parts = {
@@ -278,7 +279,9 @@ class ClaimForm:
         """
         version = content.get("version")
         if version not in (1, _FORM_VERSION):
-            raise ValueError(f"expected a form of version {_FORM_VERSION} or older, found {version!r}; write it again")
+            raise ValueError(
+                f"expected a form of version {_FORM_VERSION} or older, found {version!r:.40}; write it again"
+            )
         try:
             bins = content["bins"] if version == _FORM_VERSION else content["bins"]["edges"]
             return cls(
@@ -290,7 +293,7 @@ class ClaimForm:
                 CodeCategories.parse(categories),
                 content.get("chapters"),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError) as error:
             raise ValueError(
                 f"expected a form with depth, bins and hide, found other content ({type(error).__name__})"
             ) from error
@@ -315,6 +318,7 @@ class ClaimForm:
         Raises:
             ValueError: If the folder has none, or one that is not understood.
         """
+        refuse_irregular(folder, FORM_FILE, OLD_FORM_FILE, OLD_COUNTY_FILE)
         form, old, counties = (Path(folder, name) for name in (FORM_FILE, OLD_FORM_FILE, OLD_COUNTY_FILE))
         if form.is_file():
             return read_form(form, None, None, categories)
@@ -330,12 +334,11 @@ def read_form(
     form_file: str | Path | None, old_file: str | Path | None, old_county_file: str | Path | None, categories: Any
 ) -> ClaimForm:
     """Read a form from `form.json`, or from the two files that it was before."""
-    if form_file is not None:
-        return ClaimForm.from_dict(read_json_object(form_file), categories)
-    content = read_json_object(str(old_file))
-    if old_county_file is not None:
+    content = read_json_object(str(form_file or old_file))
+    if form_file is None and old_county_file is not None:
         content["county_bins"] = read_json_object(old_county_file).get("edges", {})
-    return ClaimForm.from_dict(content, categories)
+    with naming_file(str(form_file or old_file)):
+        return ClaimForm.from_dict(content, categories)
 
 
 def form_by(form: Any, rules: CodeCategories) -> ClaimForm:
@@ -354,8 +357,10 @@ def other_bins(name: str) -> str:
 def _checked(edges: Mapping[str, Iterable[float]]) -> dict[str, tuple[float, ...]]:
     """Edges as numbers, refused where they do not ascend."""
     found = {str(name): tuple(float(edge) for edge in column) for name, column in edges.items()}
-    if any(high <= low for column in found.values() for low, high in pairwise(column)):
-        raise ValueError("expected ascending edges of bins, found others; learn them again")
+    is_text = any(isinstance(column, str) for column in edges.values())
+    is_endless = not all(math.isfinite(edge) for column in found.values() for edge in column)
+    if is_text or is_endless or any(high <= low for column in found.values() for low, high in pairwise(column)):
+        raise ValueError("expected ascending edges of bins, finite numbers, found others; learn them again")
     return found
 
 

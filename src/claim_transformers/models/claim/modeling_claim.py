@@ -37,6 +37,7 @@ from .context_claim import (
     time_buckets,
     visible_positions,
 )
+from .damage_claim import MODEL_FILES, load_checked, naming_damage
 from .encoder_claim import (
     ClaimAttention,
     ClaimCodeSkip,
@@ -143,6 +144,7 @@ class ClaimPreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_attention_backend = True
     _can_record_outputs = {"hidden_states": ClaimLayer, "attentions": ClaimAttention}  # noqa: RUF012
+    _load_pretrained_model = staticmethod(load_checked)
 
     @classmethod
     def from_pretrained(
@@ -161,6 +163,8 @@ class ClaimPreTrainedModel(PreTrainedModel):
 
         Raises:
             OSError: If there is no checkpoint under that name. The message names checkpoints that load offline.
+            ValueError: If a file is damaged, or its tensors are those of another model or not finite. The message
+                names the file.
 
         Examples:
             >>> import tempfile
@@ -175,8 +179,11 @@ class ClaimPreTrainedModel(PreTrainedModel):
             return unnamed
         if is_misspelt(name):
             kwargs["local_files_only"] = True
-        with naming_alternatives(name):
-            model: Self = super().from_pretrained(resolve_checkpoint(name), *model_args, **kwargs)
+        # A pickle can run code.
+        kwargs.setdefault("use_safetensors", True)
+        folder = resolve_checkpoint(name)
+        with naming_alternatives(name), naming_damage(folder, MODEL_FILES, kwargs):
+            model: Self = super().from_pretrained(folder, *model_args, **kwargs)
         return model
 
     def _init_weights(self, module: nn.Module) -> None:

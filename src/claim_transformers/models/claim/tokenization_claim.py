@@ -21,12 +21,14 @@ from transformers.utils.generic import PaddingStrategy
 from .canonical_claim import patients_of
 from .categories_claim import CodeCategories
 from .coverage_claim import Derived, warn_of_patients, warn_of_unknown
+from .damage_claim import naming_damage, naming_file, read_json_object
 from .form_claim import FORM_COLUMNS, FORM_FILE, OLD_COUNTY_FILE, OLD_FORM_FILE, ClaimForm, form_by, read_form
 from .form_table_claim import FormWriter
 from .names_claim import checkpoint_hint, is_misspelt, resolve_checkpoint
 from .padding_claim import PatientPadding
 from .patients_claim import encode_history, encode_within, read_history
 from .token_stream_claim import PATIENT_COLUMNS, TableEncoder, empty_batch
+from .tokenizer_files_claim import READ_FILES, check_tokenizer_files, read_vocabulary, refuse_displaced
 from .visits_claim import load_arrow, read_batches
 from .vocabulary_claim import (
     FORMAT_VERSION,
@@ -35,8 +37,6 @@ from .vocabulary_claim import (
     EncodingOptions,
     TimeTokens,
     category_ids_of,
-    complete_vocabulary,
-    read_json_object,
     refuse_newer_files,
     refuse_unknown_tokens,
     refuse_without_principal,
@@ -141,17 +141,15 @@ class ClaimTokenizer(PatientPadding):
         self._options = EncodingOptions(
             time_tokens, max_day, max_visits, max_codes_per_visit, max_age_years, backoff, mark_principal
         )
-        if (vocab is None) == (vocab_file is None):
-            raise ValueError("expected either vocab or vocab_file, found both or neither")
-        vocab = read_json_object(vocab_file) if vocab_file is not None else vocab
-        self._vocab = complete_vocabulary(vocab or {}, map(str, (pad_token, unk_token, mask_token)))
+        self._vocab = read_vocabulary(vocab, vocab_file, map(str, (pad_token, unk_token, mask_token)))
         self._id_to_token = list(self._vocab)
         if categories_file is not None and categories is None:
             categories = read_json_object(categories_file)
         if categories is None and isinstance(form, ClaimForm):
             categories = form.categories
-        self._rules = CodeCategories.parse(categories)
-        self._category_ids = category_ids_of(categories, self._vocab, self._rules)
+        with naming_file(categories_file):
+            self._rules = CodeCategories.parse(categories)
+            self._category_ids = category_ids_of(categories, self._vocab, self._rules)
         if form is None and (form_file is not None or (old_form_file is not None and format_version == 1)):
             form = read_form(form_file, old_form_file, old_county_file, self._rules)
         self._form = None if form is None else form_by(form, self._rules)
@@ -192,7 +190,8 @@ class ClaimTokenizer(PatientPadding):
         if is_misspelt(pretrained_model_name_or_path):
             kwargs["local_files_only"] = True
         folder = resolve_checkpoint(pretrained_model_name_or_path)
-        tokenizer: ClaimTokenizer = super().from_pretrained(folder, *init_inputs, **kwargs)
+        with naming_damage(folder, (*READ_FILES, *cls.vocab_files_names.values()), kwargs):
+            tokenizer: ClaimTokenizer = super().from_pretrained(folder, *init_inputs, **kwargs)
         return tokenizer
 
     @classmethod
@@ -203,9 +202,11 @@ class ClaimTokenizer(PatientPadding):
         if resolved_vocab_files.get("vocab_file") is None and not kwargs.keys() & {"vocab", "vocab_file"}:
             name = pretrained_model_name_or_path
             raise OSError(f"expected a checkpoint with vocab.json, found none at {name!r}. {checkpoint_hint(name)}")
+        check_tokenizer_files(resolved_vocab_files, cls.vocab_files_names, cls.SPECIAL_TOKENS_ATTRIBUTES)
         tokenizer: ClaimTokenizer = super()._from_pretrained(
             resolved_vocab_files, pretrained_model_name_or_path, *args, **kwargs
         )
+        refuse_displaced(tokenizer._vocab, tokenizer._added_tokens_encoder)
         return tokenizer
 
     @classmethod

@@ -5,12 +5,9 @@ a code string means, so that they cannot disagree about it.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -76,13 +73,16 @@ class EncodingOptions:
 
     def __post_init__(self) -> None:
         if self.time_tokens not in ("day", "gap", "none"):
-            raise ValueError(f"expected time_tokens to be one of 'day', 'gap', 'none', found {self.time_tokens!r}")
+            raise ValueError(f"expected time_tokens to be one of 'day', 'gap', 'none', found {self.time_tokens!r:.40}")
+        for name in ("backoff", "mark_principal"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"expected {name} to be true or false, found {getattr(self, name)!r:.40}")
         for name, (smallest, largest) in _OPTION_BOUNDS.items():
             value = getattr(self, name)
             if value is None and name in ("max_visits", "max_codes_per_visit"):
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or not smallest <= value <= largest:
-                raise ValueError(f"expected {name} to be an integer from {smallest} to {largest}, found {value!r}")
+                raise ValueError(f"expected {name} to be an integer from {smallest} to {largest}, found {value!r:.40}")
 
 
 def code_system(code: str) -> str:
@@ -288,8 +288,8 @@ def _check_contiguous(ids: Mapping[str, int], what: str) -> None:
 def _check_entries(ids: Mapping[str, int], what: str) -> None:
     """Refuse keys that are no tokens and values that are no ids."""
     for text, number in ids.items():
-        if not isinstance(text, str) or not text or text == "|" or any(map(str.isspace, text)):
-            raise ValueError(f"expected every key of {what} to be text without white space and other than '|'")
+        if not isinstance(text, str) or text in ("", "|") or " " in text or not text.isprintable():
+            raise ValueError(f"expected every key of {what} to be printable text without blanks and other than '|'")
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             raise ValueError(f"expected every id of {what} to be an integer >= 0, found {type(number).__name__}")
 
@@ -345,18 +345,6 @@ def refuse_without_principal(vocab: Iterable[str]) -> None:
         )
 
 
-def read_json_object(path: str | PathLike[str]) -> dict[str, Any]:
-    """Read a JSON file that holds one object."""
-    name = Path(path).name
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"expected {name} to hold JSON, found text that is not; load the file again") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"expected {name} to hold a JSON object, found {type(content).__name__}")
-    return content
-
-
 def category_ids_of(categories: Any, vocab: Iterable[str], rules: CodeCategories) -> dict[str, int]:
     """Category ids: those of the file when it has them, else numbered from the vocabulary."""
     saved = categories.get("category_ids") if isinstance(categories, Mapping) else None
@@ -370,8 +358,8 @@ def category_ids_of(categories: Any, vocab: Iterable[str], rules: CodeCategories
 
 def refuse_newer_files(format_version: Any) -> None:
     """Refuse files of a tokenizer that a later version of the package wrote."""
-    if not isinstance(format_version, int) or format_version > FORMAT_VERSION:
+    if type(format_version) is not int or not 1 <= format_version <= FORMAT_VERSION:
         raise ValueError(
-            f"expected tokenizer files of format version {FORMAT_VERSION} or older, found {format_version!r}; "
+            f"expected tokenizer files of format version {FORMAT_VERSION} or older, found {format_version!r:.40}; "
             "install a newer claim-transformers"
         )

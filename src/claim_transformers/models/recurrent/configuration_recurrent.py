@@ -6,10 +6,13 @@ can come from a stranger.
 """
 
 import math
+import os
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
+
+from .damage_recurrent import MODEL_FILES, naming_config, naming_damage
 
 # Largest accepted sizes: their purpose is to refuse a hostile or corrupted file, not to advise.
 _MAX_VOCAB_SIZE = 10_000_000
@@ -97,6 +100,22 @@ class RecurrentConfig(PreTrainedConfig):
         if num_labels is not None and not 1 <= num_labels <= _MAX_LABELS:
             raise ValueError(f"expected num_labels in 1..{_MAX_LABELS}, found {num_labels}; correct config.json")
         super().__post_init__(**kwargs)
+
+    @classmethod
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """As in the base class; a damaged `config.json` is refused with its name."""
+        name = os.fspath(pretrained_model_name_or_path)
+        with naming_damage(name, MODEL_FILES[:1], kwargs):
+            values: tuple[dict[str, Any], dict[str, Any]] = super().get_config_dict(name, **kwargs)
+        return values
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As in the base class; content that is refused, for whatever reason, is a `ValueError` with the file."""
+        with naming_config(cls, config_dict):
+            return super().from_dict(config_dict, **kwargs)
 
     @property
     def reads_gaps(self) -> bool:

@@ -10,8 +10,9 @@ Shape letters: `B` patients, `V` slots or steps, `T` code tokens, `E` embedding,
 Dipole), `K` vocabulary or labels.
 """
 
+import os
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils.generic import ModelOutput, can_return_tuple
 
 from .configuration_recurrent import RecurrentConfig
+from .damage_recurrent import MODEL_FILES, load_checked, naming_damage
 from .encoder_recurrent import ENCODERS, DipoleEncoder, DoctorAIEncoder, RecurrentEmbeddings, Steps
 
 _ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
@@ -67,6 +69,17 @@ class RecurrentPreTrainedModel(PreTrainedModel):
     # Losses are means; Trainer must not scale them by its own count of labels.
     accepts_loss_kwargs = False
     _no_split_modules = ["RecurrentEmbeddings"]  # noqa: RUF012
+    _load_pretrained_model = staticmethod(load_checked)
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str] | None, *model_args: Any, **kwargs: Any
+    ) -> Self:
+        """As in the base class; weights are no pickles, and a damaged file is a `ValueError` with its name."""
+        kwargs.setdefault("use_safetensors", True)
+        with naming_damage(pretrained_model_name_or_path, MODEL_FILES, kwargs):
+            model: Self = super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
+        return model
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)

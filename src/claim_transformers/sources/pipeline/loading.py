@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from claim_transformers.claims.files import write_errors
 from claim_transformers.claims.patient_files import schema_of
 from claim_transformers.claims.splits import DEFAULT_SALT, SPLITS, assert_disjoint
 from claim_transformers.claims.store import FORMAT_VERSION, MANIFEST, IngestedFolder, open_folder
@@ -209,7 +210,14 @@ def _as_dataset(
     )
     if streaming:
         return builder.as_streaming_dataset(split=split)
-    builder.download_and_prepare()
+    with write_errors(cache):
+        try:
+            builder.download_and_prepare()
+        except datasets.exceptions.DatasetGenerationError as error:
+            # A full disk, under the one name that `datasets` has for everything.
+            if not isinstance(error.__cause__, OSError | MemoryError):
+                raise
+            raise error.__cause__ from error
     # The builder has no data for a split without patients, yet code that names all three should run.
     empty = {name: datasets.Dataset(schema.empty_table()) for name in SPLITS if name not in filled}
     if split is not None:

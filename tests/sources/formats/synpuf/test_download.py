@@ -1,8 +1,11 @@
 """Fetching from a server on this machine that misbehaves in known ways."""
 
+import http.client
 import http.server
 import io
+import socket
 import threading
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.synpuf import download
 from claim_transformers.sources.formats.synpuf.download import _fetch_file, _synpuf_urls, download_synpuf
 
 
@@ -28,6 +32,10 @@ class _Server(http.server.ThreadingHTTPServer):
     statuses: list[int]
     ranges: list[str | None]
     knows_ranges = True
+    tags: list[str]
+    lie = 0
+    location = ""
+    wrong_part = False
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -39,10 +47,22 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.server.statuses:
             self.send_error(self.server.statuses.pop(0))
             return
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.server.knows_ranges else 0
+        if self.server.location:
+            self.send_response(302)
+            self.send_header("Location", self.server.location)
+            self.end_headers()
+            return
+        tag = self.server.tags.pop(0) if self.server.tags else '"v1"'
+        is_same = self.headers.get("If-Range") == tag and self.server.knows_ranges
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and is_same else 0
         body = self.server.content[start:]
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if start:
+            part = f"{start - self.server.wrong_part}-{len(self.server.content) - 1}/{len(self.server.content)}"
+            self.send_header("Content-Range", f"bytes {part}")
+        if tag:
+            self.send_header("ETag", tag)
+        self.send_header("Content-Length", str(len(body) + self.server.lie))
         self.end_headers()
         self.wfile.write(body[: self.server.cuts.pop(0)] if self.server.cuts else body)
 
@@ -53,7 +73,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[_Server]:
     server = _Server(("127.0.0.1", 0), _Handler)
-    server.cuts, server.statuses, server.ranges = [], [], []
+    server.cuts, server.statuses, server.ranges, server.tags = [], [], [], []
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -70,7 +90,7 @@ def test_a_sample_is_eight_files_and_is_fetched_once(server: _Server, tmp_path: 
     download_synpuf(tmp_path, sample=3, base_url=_url(server))
     assert len(server.ranges) == 8
     assert sorted(path.name.lower() for path in tmp_path.iterdir()) == sorted(
-        url.rsplit("/", 1)[1].lower() for url in _synpuf_urls(3)
+        ["downloads.json", *(url.rsplit("/", 1)[1].lower() for url in _synpuf_urls(3))]
     )
     download_synpuf(tmp_path, sample=3, base_url=_url(server))
     assert len(server.ranges) == 8
@@ -116,6 +136,115 @@ def test_a_server_that_never_finishes_is_given_up(server: _Server, tmp_path: Pat
     with pytest.raises(ClaimDataError, match="E_DOWNLOAD"):
         _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_version_of_the_file_is_fetched_from_its_start(server: _Server, tmp_path: Path) -> None:
+    server.cuts, server.tags = [1000], ['"v0"']
+    _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    assert server.ranges == [None, "bytes=1000-"]
+    assert (tmp_path / "a.zip").read_bytes() == server.content
+
+
+@pytest.mark.parametrize("tag", ["", 'W/"v1"'])
+def test_a_server_that_vouches_for_no_version_is_asked_for_all_of_it(
+    server: _Server, tmp_path: Path, tag: str
+) -> None:
+    server.cuts, server.tags = [1000], [tag, tag]
+    _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    assert server.ranges == [None, None]
+    assert (tmp_path / "a.zip").read_bytes() == server.content
+
+
+def test_another_part_than_asked_for_is_refused(server: _Server, tmp_path: Path) -> None:
+    server.cuts, server.wrong_part = [1000], True
+    with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*another part"):
+        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("lie", [-40, 40])
+def test_a_length_that_is_not_true_leaves_no_file(server: _Server, tmp_path: Path, lie: int) -> None:
+    server.lie = lie
+    with pytest.raises(ClaimDataError, match="E_DOWNLOAD"):
+        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_said", [True, False])
+def test_a_file_larger_than_any_is_not_fetched(
+    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_said: bool
+) -> None:
+    monkeypatch.setattr(download, "_MOST_BYTES", len(server.content) - (not is_said))
+    server.lie = is_said
+    with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*larger than"):
+        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    assert len(server.ranges) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("location", ["http://example.invalid/a.zip", "ftp://127.0.0.1/a.zip", "file:///etc/hostname"])
+def test_a_redirect_leads_to_tls_or_nowhere(server: _Server, tmp_path: Path, location: str) -> None:
+    server.location = location
+    with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*(without TLS|answered 302)"):
+        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    assert len(server.ranges) == 1
+
+
+def test_tls_is_never_left_not_even_for_this_machine() -> None:
+    asked = urllib.request.Request("https://www.cms.gov/a.zip")
+    redirects = download._Redirects()
+    with pytest.raises(ClaimDataError, match="without TLS"):
+        redirects.redirect_request(asked, io.BytesIO(), 302, "", http.client.HTTPMessage(), "http://127.0.0.1/a.zip")
+    assert redirects.redirect_request(
+        asked, io.BytesIO(), 302, "", http.client.HTTPMessage(), "https://downloads.cms.gov/a.zip"
+    )
+
+
+def test_only_web_servers_are_asked(tmp_path: Path) -> None:
+    with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*no address of a web server"):
+        _fetch_file("file:///etc/hostname", tmp_path / "a.zip", pause_seconds=0)
+
+
+def test_a_server_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "_TIMEOUT_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.zip"
+        with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*(TimeoutError|URLError)"):
+            _fetch_file(url, tmp_path / "a.zip", pause_seconds=0)
+
+
+def test_a_server_that_sends_for_ever_is_given_up(
+    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_MOST_SECONDS", -1)
+    with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*within"):
+        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    assert len(server.ranges) == 1
+
+
+def test_a_file_that_changed_is_said_at_the_server_and_in_the_folder(server: _Server, tmp_path: Path) -> None:
+    download_synpuf(tmp_path, base_url=_url(server))
+    old = next(tmp_path.glob("*2009*.zip"))
+    content = old.read_bytes()
+    old.write_bytes(content + b"x")
+    with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*first fetched.*in the folder"):
+        download_synpuf(tmp_path, base_url=_url(server))
+    old.unlink()
+    server.content = _zip_bytes(b"another")
+    with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*first fetched.*at the server"):
+        download_synpuf(tmp_path, base_url=_url(server))
+    assert not list(tmp_path.glob("*.part*"))
+    assert not old.exists()
+    server.content = content
+    download_synpuf(tmp_path, base_url=_url(server))
+    assert old.read_bytes() == content
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence_and_leaves_no_part(server: _Server, tmp_path: Path) -> None:
+    (tmp_path / "a.zip").mkdir()
+    with pytest.raises(ClaimDataError, match="E_WRITE"):
+        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    assert not list(tmp_path.glob("*.part*"))
 
 
 def test_addresses_follow_the_page_of_cms() -> None:
