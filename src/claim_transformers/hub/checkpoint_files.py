@@ -11,9 +11,7 @@ from claim_transformers.hub.errors import PushRefusedError
 MANIFEST_NAME = "manifest.json"
 CARD_NAME = "README.md"
 _WEIGHT_FILES = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
-_TEXT_FILES = re.compile(
-    r"(config|tokenizer_config|vocab|categories|form|pretraining|manifest)\.json|README\.md"
-)
+_TEXT_FILES = re.compile(r"(config|tokenizer_config|vocab|categories|form|pretraining|manifest)\.json|README\.md")
 _CODE_FILES = re.compile(r"[a-z][a-z0-9_]*\.py")
 
 

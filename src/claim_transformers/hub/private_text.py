@@ -69,7 +69,6 @@ _CARD_KEYS = frozenset(
     value confidence_interval confidence_level num_examples verified""".split()
 )
 _CARD_TEXT = re.compile(r"(?!.*\d{5})[\w .,:;()%+/'-]{1,200}")
-_LARGEST_COUNT = 99_999_999
 
 
 def find_private(text: str) -> tuple[str, str] | None:
@@ -142,9 +141,7 @@ def _entries(content: Any, key: Any = "name") -> Iterator[tuple[Any, Any]]:
 
 
 def _may_stand_in_card(value: Any) -> bool:
-    """Whether a value is nothing, a choice, a number of a table, or a short text without long numbers."""
+    """Whether a value is nothing, a choice, a finite number, or a short text without long numbers."""
     if isinstance(value, str):
         return _CARD_TEXT.fullmatch(value) is not None
-    if isinstance(value, int | float):
-        return math.isfinite(value) and (isinstance(value, float) or abs(value) <= _LARGEST_COUNT)
-    return value is None
+    return value is None or (isinstance(value, int | float) and math.isfinite(value))

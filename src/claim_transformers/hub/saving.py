@@ -19,6 +19,8 @@ from transformers import (
 )
 from transformers.dynamic_module_utils import get_relative_import_files
 
+from claim_transformers.hub.checkpoint_files import read_strict_json
+
 _AUTO_MODEL_CLASSES = {
     "AutoModel": MODEL_MAPPING,
     "AutoModelForPreTraining": MODEL_FOR_PRETRAINING_MAPPING,
@@ -93,7 +95,7 @@ def drop_code(folder: str | Path) -> None:
     for name in ("config.json", "tokenizer_config.json"):
         path = Path(folder, name)
         if path.is_file():
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_strict_json(path)
             if content.pop("auto_map", None) is not None:
                 _write_json(path, content)
 

@@ -142,6 +142,8 @@ def _code_of_checkpoint(folder: Path) -> set[str]:
     for name in ("config.json", "tokenizer_config.json"):
         path = folder / name
         auto_map = read_strict_json(path).get("auto_map", {}) if path.is_file() else {}
+        if not isinstance(auto_map, dict):
+            raise PushRefusedError(f"expected auto_map in {name!r} to be a mapping, found another: save it again")
         refuse_foreign_code({"auto_map": auto_map})
         for entry in auto_map.values():
             references = entry if isinstance(entry, list) else [entry]

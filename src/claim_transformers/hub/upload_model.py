@@ -25,7 +25,7 @@ _CONFIGS: dict[str, type[PreTrainedConfig]] = {
 }
 # Beside the fields of the class: what `save_pretrained` and `save_with_code` add.
 _CONFIG_KEYS = frozenset({"model_type", "auto_map", "use_cache"})
-_DTYPES = frozenset({"float64", "float32", "float16", "bfloat16", None})
+_DTYPES = ("float64", "float32", "float16", "bfloat16", None)
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+){1,3}[a-z0-9.]{0,12}")
 # A class of outcomes is called by a word or two in lower case; a person is written otherwise, or has a number.
@@ -56,11 +56,12 @@ def check_config(path: Path) -> PreTrainedModel | None:
         cure = "remove them, or " + _SAVE_AGAIN
         raise _refusal(path, f"only keys of {config_class.__name__}", f"{len(unknown)} others", cure)
     try:
+        _refuse_no_settings(content)
         config = config_class(**{name: content[name] for name in set(content) - {"model_type", "auto_map"}})
     except (StrictDataclassError, ValueError, TypeError):
         # Without the cause: it holds the value.
         config = None
-    if config is None or not _are_settings(content):
+    if config is None:
         raise _refusal(path, f"only settings of {config_class.__name__}", "values that it does not take", _SAVE_AGAIN)
     if not _are_labels(content):
         cure = "name classes by a word or two in lower case, without numbers of persons, or leave the names out"
@@ -118,22 +119,18 @@ def _refusal(path: Path, expected: str, found: str, cure: str) -> PushRefusedErr
     return PushRefusedError(f"expected {expected} in {path.name!r}, found {found}: {cure}")
 
 
-def _are_settings(content: Mapping[str, Any]) -> bool:
-    """Whether the values that the class does not check are settings too: no long lists, no numbers of persons."""
+def _refuse_no_settings(content: Mapping[str, Any]) -> None:
+    """Stop at values that the class does not look at and that are no settings: long lists, numbers of persons."""
     for name, value in content.items():
-        if isinstance(value, list) and (len(value) > _LONGEST_LIST or any(isinstance(one, list | dict) for one in value)):
-            return False
-        numbers = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, int)]
-        if any(abs(number) > _LARGEST_NUMBER for number in numbers):
-            return False
-        if isinstance(value, dict) and name not in ("id2label", "label2id", "auto_map"):
-            return False
-    version = content.get("transformers_version")
-    return (
-        (version is None or (isinstance(version, str) and _VERSION.fullmatch(version) is not None))
-        and content.get("dtype") in _DTYPES
-        and isinstance(content.get("use_cache", False), bool)
-    )
+        entries = value if isinstance(value, list) else [value]
+        numbers = [abs(entry) for entry in entries if isinstance(entry, int)]
+        is_nested = isinstance(value, dict) and name not in ("id2label", "label2id", "auto_map")
+        if is_nested or len(entries) > _LONGEST_LIST or max(numbers, default=0) > _LARGEST_NUMBER:
+            raise ValueError("expected settings")
+    version, dtype = content.get("transformers_version"), content.get("dtype")
+    is_named = dtype in _DTYPES and _VERSION.fullmatch("1.0" if version is None else version) is not None
+    if not is_named or not isinstance(content.get("use_cache", False), bool):
+        raise ValueError("expected settings")
 
 
 def _are_labels(content: Mapping[str, Any]) -> bool:

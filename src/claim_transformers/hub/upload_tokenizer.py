@@ -89,9 +89,7 @@ def check_provenance(path: Path) -> None:
     content = read_strict_json(path)
     simulation = content.get("simulation")
     is_known = content.keys() == {"simulation"} and isinstance(simulation, dict)
-    if not is_known or not all(
-        name in _SIMULATION and _SIMULATION[name](value) for name, value in simulation.items()
-    ):
+    if not is_known or not all(name in _SIMULATION and _SIMULATION[name](value) for name, value in simulation.items()):
         raise _refusal(path, "the population, size and seed of a simulation", "more", "remove it")
 
 
