@@ -1,14 +1,13 @@
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from claim_transformers.hub import save_with_code
 from claim_transformers.hub.checkpoint_files import MANIFEST_NAME, file_sha256
 from claim_transformers.hub.errors import PushRefusedError
-from claim_transformers.hub import save_with_code
 from claim_transformers.hub.upload_folder import stage
 from claim_transformers.models.claim import (
     ClaimConfig,
@@ -21,7 +20,7 @@ from claim_transformers.models.claim import (
     ClaimTokenizer,
 )
 from claim_transformers.models.claim.names_claim import resolve_checkpoint
-from claim_transformers.models.recurrent import RecurrentConfig, RecurrentForSequenceClassification, RecurrentModel
+from claim_transformers.models.recurrent import RecurrentForSequenceClassification, RecurrentModel
 from claim_transformers.models.registration import register
 
 FORBIDDEN_FILES = [
@@ -319,7 +318,9 @@ def first_tensor(tensors):
 
 
 PLANTS = {
-    "a patient in the metadata of the weights": in_weights(lambda _: None, {"format": "pt", "note": f"{MARK} 2012-03-04"}),
+    "a patient in the metadata of the weights": in_weights(
+        lambda _: None, {"format": "pt", "note": f"{MARK} 2012-03-04"}
+    ),
     "a patient in place of the format": in_weights(lambda _: None, {"format": f"{MARK} F 1948"}),
     "a long header": in_weights(lambda _: None, {"format": "pt", "rows": f"{MARK},F;" * 5000}),
     "blanks in the header": in_header(lambda header: header.replace(":", ": ")),
@@ -343,7 +344,10 @@ PLANTS = {
     "persons in the configuration": in_json("config.json", lambda config: config.update(members=[f"{MARK}1"])),
     "where a model came from": in_json("config.json", lambda config: config.update(_name_or_path=f"runs/{MARK}")),
     "days in a list of the configuration": in_json(
-        "config.json", lambda config: config.update(history_skip=True, visit_pooling="sum", history_half_lives_days=list(range(1, 40)))
+        "config.json",
+        lambda config: config.update(
+            history_skip=True, visit_pooling="sum", history_half_lives_days=list(range(1, 40))
+        ),
     ),
     "a date for a version": in_json("config.json", lambda config: config.update(transformers_version=MARK)),
     "a person for a type": in_json("config.json", lambda config: config.update(dtype=MARK)),
@@ -357,14 +361,22 @@ PLANTS = {
             id2label={"0": f"Jane {MARK}", "1": "LABEL_1"}, label2id={f"Jane {MARK}": 0, "LABEL_1": 1}
         ),
     ),
-    "labels the other way round": in_json("config.json", lambda config: config.update(label2id={MARK: 0, "LABEL_1": 1})),
+    "labels the other way round": in_json(
+        "config.json", lambda config: config.update(label2id={MARK: 0, "LABEL_1": 1})
+    ),
     "text behind the configuration": in_text("config.json", f'\n{{"{MARK}": 1}}'),
-    "a key twice": ("config.json", lambda folder: (folder / "config.json").write_text(
-        (folder / "config.json").read_text().replace("{", f'{{"hidden_size": "{MARK}",', 1)
-    )),
-    "a number that is none": ("config.json", lambda folder: (folder / "config.json").write_text(
-        (folder / "config.json").read_text().replace('"hidden_dropout_prob": 0.1', '"hidden_dropout_prob": NaN')
-    )),
+    "a key twice": (
+        "config.json",
+        lambda folder: (folder / "config.json").write_text(
+            (folder / "config.json").read_text().replace("{", f'{{"hidden_size": "{MARK}",', 1)
+        ),
+    ),
+    "a number that is none": (
+        "config.json",
+        lambda folder: (folder / "config.json").write_text(
+            (folder / "config.json").read_text().replace('"hidden_dropout_prob": 0.1', '"hidden_dropout_prob": NaN')
+        ),
+    ),
     "a template of a chat": in_json("tokenizer_config.json", lambda options: options.update(chat_template=MARK)),
     "an added token": in_json(
         "tokenizer_config.json", lambda options: options["added_tokens_decoder"]["0"].update(content=MARK)
@@ -374,11 +386,19 @@ PLANTS = {
     ),
     "a person for a pad": in_json("tokenizer_config.json", lambda options: options.update(pad_token=MARK)),
     "a person for a limit": in_json("tokenizer_config.json", lambda options: options.update(max_day=200_100_001)),
-    "a category of a person": in_json("categories.json", lambda rules: rules["category_ids"].update({MARK: len(rules["category_ids"])})),
+    "a category of a person": in_json(
+        "categories.json", lambda rules: rules["category_ids"].update({MARK: len(rules["category_ids"])})
+    ),
     "a count for a category": in_json("categories.json", lambda rules: rules["category_ids"].update({"CCS/1": 5210})),
-    "a prefix of a person": in_json("categories.json", lambda rules: rules["prefixes"]["ICD9CM"].update({"CCS/1": MARK})),
-    "a system of a person": in_json("categories.json", lambda rules: rules["prefix_lengths"].update({MARK: ["CCS", 3]})),
-    "a letter of a person": in_json("categories.json", lambda rules: rules.update(last_characters={"HCPCS": {"F": MARK}})),
+    "a prefix of a person": in_json(
+        "categories.json", lambda rules: rules["prefixes"]["ICD9CM"].update({"CCS/1": MARK})
+    ),
+    "a system of a person": in_json(
+        "categories.json", lambda rules: rules["prefix_lengths"].update({MARK: ["CCS", 3]})
+    ),
+    "a letter of a person": in_json(
+        "categories.json", lambda rules: rules.update(last_characters={"HCPCS": {"F": MARK}})
+    ),
     "a key of the rules": in_json("categories.json", lambda rules: rules.update(patients={MARK: 1})),
     "counts of counties": in_json("form.json", lambda form: form.update(county_counts={"01001": 7})),
     "a county of a person": in_json("form.json", lambda form: form["county_bins"].update({MARK + "1": [1.0]})),
@@ -397,18 +417,21 @@ PLANTS = {
     "an address in the card": in_text("README.md", f"\nWrite to {MARK}@example.org.\n"),
     "a long number in the card": in_text("README.md", "\nFor example 000123456.\n"),
     "a key in the front matter": (
-        "README.md", lambda folder: (folder / "README.md").write_text(f"---\nlicense: mit\nmembers: [{MARK}]\n---\n")
+        "README.md",
+        lambda folder: (folder / "README.md").write_text(f"---\nlicense: mit\nmembers: [{MARK}]\n---\n"),
     ),
     "an identifier in the front matter": (
-        "README.md", lambda folder: (folder / "README.md").write_text(f"---\ntags:\n- {MARK}-10000001\n---\n")
+        "README.md",
+        lambda folder: (folder / "README.md").write_text(f"---\ntags:\n- {MARK}-10000001\n---\n"),
     ),
     "an example in the front matter": (
-        "README.md", lambda folder: (folder / "README.md").write_text(f"---\nwidget:\n- text: {MARK}\n---\n")
+        "README.md",
+        lambda folder: (folder / "README.md").write_text(f"---\nwidget:\n- text: {MARK}\n---\n"),
     ),
     "bytes that are no text": ("vocab.json", lambda folder: (folder / "vocab.json").write_bytes(b"\xff\xfe")),
     "a hidden file": (".members.json", lambda folder: (folder / ".members.json").write_text(MARK)),
     "a folder": ("members", lambda folder: (folder / "members").mkdir()),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", PLANTS)

@@ -64,9 +64,7 @@ _PERSON_COLUMN = re.compile(
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
 # Keys that the Hub knows in the front matter of a card; widgets and free keys are left out, since they hold examples.
 _CARD_KEYS = frozenset(
-    """license license_name license_link library_name tags datasets metrics language base_model base_model_relation
-    model_name pipeline_tag new_version inference model-index name results task type dataset config split revision args
-    value confidence_interval confidence_level num_examples verified""".split()
+    ["license", "license_name", "license_link", "library_name", "tags", "datasets", "metrics", "language", "base_model", "base_model_relation", "model_name", "pipeline_tag", "new_version", "inference", "model-index", "name", "results", "task", "type", "dataset", "config", "split", "revision", "args", "value", "confidence_interval", "confidence_level", "num_examples", "verified"]
 )
 _CARD_TEXT = re.compile(r"(?!.*\d{5})[\w .,:;()%+/'-]{1,200}")
 

@@ -61,6 +61,9 @@ _VISIT = {
 _SYSTEMS = {name: re.compile(text) for name, text in {**_CODES, **_GROUPS, **_PATIENT, **_VISIT}.items()}
 _SPECIAL = re.compile(r"(\[|<\|?)(PAD|UNK|MASK|CLS|SEP|BOS|EOS)(\]|\|?>)", re.IGNORECASE)
 
+# A class of outcomes is called by a word or two in lower case; a person is written otherwise, or has a number.
+_LABEL = re.compile(r"LABEL_[0-9]{1,4}|[0-9]{1,3}|(?!.*[0-9]{4})[a-z][a-z0-9 _-]{0,63}")
+
 
 def is_special(token: str) -> bool:
     """Whether a token is a special one by one of the names that every tokenizer has."""
@@ -90,6 +93,11 @@ def is_token(token: str) -> bool:
     if system == "PRINCIPAL":
         return text.partition("/")[0] in {**_CODES, **_GROUPS} and is_token(text)
     return system in _SYSTEMS and _SYSTEMS[system].fullmatch(text) is not None
+
+
+def is_label(name: str) -> bool:
+    """Whether the name of a class of outcomes names no person: `no readmission`, `CCS/128`, `LABEL_1`."""
+    return _LABEL.fullmatch(name) is not None or is_token(name)
 
 
 def is_system(name: str) -> bool:

@@ -15,7 +15,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from claim_transformers.hub.checkpoint_files import read_strict_json
 from claim_transformers.hub.errors import PushRefusedError
 from claim_transformers.hub.saving import auto_map_of
-from claim_transformers.hub.token_grammar import is_token
+from claim_transformers.hub.token_grammar import is_label
 from claim_transformers.models import claim, recurrent
 
 _SAVE_AGAIN = "save it again with save_pretrained"
@@ -28,8 +28,6 @@ _CONFIG_KEYS = frozenset({"model_type", "auto_map", "use_cache"})
 _DTYPES = ("float64", "float32", "float16", "bfloat16", None)
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+){1,3}[a-z0-9.]{0,12}")
-# A class of outcomes is called by a word or two in lower case; a person is written otherwise, or has a number.
-_LABEL = re.compile(r"LABEL_[0-9]{1,4}|(?!.*[0-9]{4})[a-z][a-z0-9 _-]{0,63}")
 _MOST_LABELS, _LONGEST_LIST, _LARGEST_NUMBER = 1000, 16, 10_000_000
 _TENSOR_KEYS = {"dtype", "shape", "data_offsets"}
 _Tensors: TypeAlias = dict[str, tuple[list[int], bool]]
@@ -138,7 +136,7 @@ def _are_labels(content: Mapping[str, Any]) -> bool:
     names, numbers = content.get("id2label") or {}, content.get("label2id") or {}
     if list(names) != list(map(str, range(len(names)))) or len(names) > _MOST_LABELS:
         return False
-    if not all(isinstance(label, str) and (_LABEL.fullmatch(label) or is_token(label)) for label in names.values()):
+    if not all(isinstance(label, str) and is_label(label) for label in names.values()):
         return False
     return numbers in ({}, {label: number for number, label in enumerate(names.values())})
 
