@@ -1,6 +1,6 @@
 import pytest
 
-from claim_transformers.codes import category_rules
+from claim_transformers.codes import SYSTEMS, category_rules
 from claim_transformers.codes.chapters import chapter_rules
 from claim_transformers.hub.token_grammar import is_token
 from claim_transformers.models.claim.canonical_claim import CLAIM_TYPES

@@ -51,6 +51,11 @@ def read_strict_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def refusal(path: Path, expected: str, found: str, cure: str) -> PushRefusedError:
+    """The error of a file that holds something else than a checkpoint needs."""
+    return PushRefusedError(f"expected {expected} in {path.name!r}, found {found}: {cure}")
+
+
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object without repeated keys, of which a reader would see the last alone."""
     content = dict(pairs)

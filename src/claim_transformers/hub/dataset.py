@@ -92,7 +92,8 @@ def _refuse_patient_rows(dataset: "DatasetDict") -> None:
     found = sorted(name for name, may_leave in columns if not may_leave)
     if found:
         raise PushRefusedError(
-            f"expected numbers in the columns {', '.join(_COLUMNS)} alone, found the columns {', '.join(found)}: {cure}"
+            f"expected numbers in the columns {', '.join(_COLUMNS)} alone, "
+            f"found the columns {', '.join(found)}: {cure}"
         )
     for split in dataset.values():
         if "visit_days" in split.column_names and not _count_from_first_visit(split):

@@ -25,7 +25,7 @@ _DATE = (
     r"|(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))(?!\d)"
 )
 _HOLDS_DATE = re.compile(_DATE)
-# Medicare Beneficiary Identifier (CMS, Understanding the MBI): 11 characters, no S, L, O, I, B and Z among the letters.
+# Medicare Beneficiary Identifier (CMS, MBI format): 11 characters, none of the letters S, L, O, I, B and Z.
 _LETTER, _MIXED = "[AC-HJKMNP-RT-Y]", "[AC-HJKMNP-RT-Y0-9]"
 _MBI = re.compile(rf"\b[1-9]{_LETTER}{_MIXED}\d-?{_LETTER}{_MIXED}\d-?{_LETTER}{{2}}\d\d\b", re.IGNORECASE)
 _SOCIAL_SECURITY = re.compile(r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])")
@@ -63,9 +63,12 @@ _PERSON_COLUMN = re.compile(
 
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
 # Keys that the Hub knows in the front matter of a card; widgets and free keys are left out, since they hold examples.
-_CARD_KEYS = frozenset(
-    ["license", "license_name", "license_link", "library_name", "tags", "datasets", "metrics", "language", "base_model", "base_model_relation", "model_name", "pipeline_tag", "new_version", "inference", "model-index", "name", "results", "task", "type", "dataset", "config", "split", "revision", "args", "value", "confidence_interval", "confidence_level", "num_examples", "verified"]
-)
+_CARD_KEYS = frozenset({
+    "license", "license_name", "license_link", "library_name", "tags", "datasets", "metrics", "language", "base_model",
+    "base_model_relation", "model_name", "pipeline_tag", "new_version", "inference", "model-index", "name", "results",
+    "task", "type", "dataset", "config", "split", "revision", "args", "value", "confidence_interval",
+    "confidence_level", "num_examples", "verified",
+})  # fmt: skip
 _CARD_TEXT = re.compile(r"(?!.*\d{5})[\w .,:;()%+/'-]{1,200}")
 
 

@@ -1,4 +1,4 @@
-"""Grammar of the tokens that may leave: a vocabulary is public facts, and a text outside the grammar may name a person."""
+"""Grammar of the tokens that may leave: public codes and bins, since any other text may name a person."""
 
 import re
 

@@ -12,7 +12,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from claim_transformers.hub.checkpoint_files import read_strict_json
+from claim_transformers.hub.checkpoint_files import read_strict_json, refusal
 from claim_transformers.hub.errors import PushRefusedError
 from claim_transformers.hub.saving import auto_map_of
 from claim_transformers.hub.token_grammar import is_label
@@ -48,11 +48,11 @@ def check_config(path: Path) -> PreTrainedModel | None:
     content = read_strict_json(path)
     config_class = _CONFIGS.get(str(content.get("model_type")))
     if config_class is None:
-        raise _refusal(path, "a model of this package", "another", "push it with its own push_to_hub")
+        raise refusal(path, "a model of this package", "another", "push it with its own push_to_hub")
     unknown = set(content) - {field.name for field in fields(config_class)} - _CONFIG_KEYS
     if unknown:
         cure = "remove them, or " + _SAVE_AGAIN
-        raise _refusal(path, f"only keys of {config_class.__name__}", f"{len(unknown)} others", cure)
+        raise refusal(path, f"only keys of {config_class.__name__}", f"{len(unknown)} others", cure)
     try:
         _refuse_no_settings(content)
         config = config_class(**{name: content[name] for name in set(content) - {"model_type", "auto_map"}})
@@ -60,12 +60,12 @@ def check_config(path: Path) -> PreTrainedModel | None:
         # Without the cause: it holds the value.
         config = None
     if config is None:
-        raise _refusal(path, f"only settings of {config_class.__name__}", "values that it does not take", _SAVE_AGAIN)
+        raise refusal(path, f"only settings of {config_class.__name__}", "values that it does not take", _SAVE_AGAIN)
     if not _are_labels(content):
         cure = "name classes by a word or two in lower case, without numbers of persons, or leave the names out"
-        raise _refusal(path, "labels that name classes", "others", cure)
+        raise refusal(path, "labels that name classes", "others", cure)
     if not _is_own_code(content.get("auto_map"), config):
-        raise _refusal(path, "auto_map to the files of the package", "other entries", "save it with save_with_code")
+        raise refusal(path, "auto_map to the files of the package", "other entries", "save it with save_with_code")
     return _model_of(path, content.get("architectures"), config)
 
 
@@ -95,26 +95,22 @@ def check_weights(folder: Path, model: PreTrainedModel | None) -> None:
         found = _read_header(path)
         kind = type(model).__name__
         if not found.keys() <= wanted.keys() - place.keys():
-            raise _refusal(path, f"only the tensors of {kind}", "others", _SAVE_AGAIN)
+            raise refusal(path, f"only the tensors of {kind}", "others", _SAVE_AGAIN)
         for name, (shape, dtype) in found.items():
             if shape != wanted[name][0] or (dtype in _FLOATS) != wanted[name][1]:
-                raise _refusal(path, f"the tensors of {kind}", "one of another shape or type", _SAVE_AGAIN)
+                raise refusal(path, f"the tensors of {kind}", "one of another shape or type", _SAVE_AGAIN)
         _refuse_infinite(path)
         place.update(dict.fromkeys(found, path.name))
     if wanted.keys() - place.keys() - set(model.all_tied_weights_keys):
-        raise _refusal(paths[0], f"every tensor of {type(model).__name__}", "fewer", _SAVE_AGAIN)
+        raise refusal(paths[0], f"every tensor of {type(model).__name__}", "fewer", _SAVE_AGAIN)
     if index.is_file():
         content = read_strict_json(index)
         sizes = content.get("metadata")
-        is_known = content.keys() <= {"metadata", "weight_map"} and isinstance(sizes, dict)
-        if not (is_known and sizes.keys() <= {"total_size", "total_parameters"} and content["weight_map"] == place):
-            raise _refusal(index, "where each tensor is and the sum of their sizes", "more", _SAVE_AGAIN)
-        if not all(isinstance(size, int) for size in sizes.values()):
-            raise _refusal(index, "numbers of bytes", "others", _SAVE_AGAIN)
-
-
-def _refusal(path: Path, expected: str, found: str, cure: str) -> PushRefusedError:
-    return PushRefusedError(f"expected {expected} in {path.name!r}, found {found}: {cure}")
+        is_known = isinstance(sizes, dict) and all(
+            name in ("total_size", "total_parameters") and type(size) is int for name, size in sizes.items()
+        )
+        if not is_known or content != {"metadata": sizes, "weight_map": place}:
+            raise refusal(index, "where each tensor is and the sum of their sizes", "more", _SAVE_AGAIN)
 
 
 def _refuse_no_settings(content: Mapping[str, Any]) -> None:
@@ -154,10 +150,10 @@ def _model_of(path: Path, architectures: Any, config: PreTrainedConfig) -> PreTr
     if architectures is None:
         return None
     names = {name: family for family in (claim, recurrent) for name in family.__all__}
-    name = architectures[0] if len(architectures) == 1 else None
+    name = str(architectures[0]) if len(architectures) == 1 else ""
     class_ = getattr(names[name], name) if name in names else None
     if not (isinstance(class_, type) and issubclass(class_, PreTrainedModel) and class_.config_class is type(config)):
-        raise _refusal(path, "the name of a model class of this package in 'architectures'", "another", _SAVE_AGAIN)
+        raise refusal(path, "the name of a model class of this package in 'architectures'", "another", _SAVE_AGAIN)
     with torch.device("meta"):
         return class_(config)
 
@@ -173,14 +169,14 @@ def _read_header(path: Path) -> dict[str, tuple[list[int], str]]:
     except (SafetensorError, ValueError):
         header = None
     if header is None:
-        raise _refusal(path, "weights", "a damaged file", "save it again")
+        raise refusal(path, "weights", "a damaged file", "save it again")
     remarks = header.pop("__metadata__", {})
     # Written as it is read: no key twice, of which a reader sees one, and no blanks between them.
     length = len(json.dumps({"__metadata__": remarks, **header} if remarks else header, separators=(",", ":")))
     if remarks not in ({}, {"format": "pt"}) or length != len(text):
-        raise _refusal(path, "no metadata but the format", "other metadata", "save it again with save_pretrained")
+        raise refusal(path, "no metadata but the format", "other metadata", "save it again with save_pretrained")
     if any(tensor.keys() != _TENSOR_KEYS for tensor in header.values()):
-        raise _refusal(path, "tensors with dtype, shape and offsets", "more", "save it again with save_pretrained")
+        raise refusal(path, "tensors with dtype, shape and offsets", "more", "save it again with save_pretrained")
     return {name: (tensor["shape"], tensor["dtype"]) for name, tensor in header.items()}
 
 
@@ -189,4 +185,4 @@ def _refuse_infinite(path: Path) -> None:
     with safe_open(path, framework="pt") as weights:
         for name in weights.keys():  # noqa: SIM118 - it is no mapping.
             if not torch.isfinite(weights.get_tensor(name)).all():
-                raise _refusal(path, "finite weights", "others", "take a checkpoint of before the run diverged")
+                raise refusal(path, "finite weights", "others", "take a checkpoint of before the run diverged")

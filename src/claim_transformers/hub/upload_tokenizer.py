@@ -7,8 +7,7 @@ from typing import Any
 
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
-from claim_transformers.hub.checkpoint_files import read_strict_json
-from claim_transformers.hub.errors import PushRefusedError
+from claim_transformers.hub.checkpoint_files import read_strict_json, refusal
 from claim_transformers.hub.token_grammar import is_county_measure, is_special, is_system, is_token
 from claim_transformers.models.claim import ClaimForm
 from claim_transformers.models.claim.categories_claim import CodeCategories
@@ -23,7 +22,7 @@ def check_vocabulary(path: Path) -> None:
     """Stop at a vocabulary with a token outside the grammar, or with counts in place of ids."""
     tokens = read_strict_json(path)
     if not _are_ids(tokens.values()):
-        raise _refusal(
+        raise refusal(
             path,
             f"ids from 0 to {len(tokens) - 1}",
             "other numbers",
@@ -37,7 +36,7 @@ def check_categories(path: Path) -> None:
     content = read_strict_json(path)
     ids = content.get("category_ids", {})
     if not isinstance(ids, dict) or not _are_ids(ids.values()):
-        raise _refusal(path, "ids of categories from 0", "other numbers", "save the tokenizer again")
+        raise refusal(path, "ids of categories from 0", "other numbers", "save the tokenizer again")
     _refuse_outside_grammar(path, ids)
     _check_rules(path, content, _RULE_KEYS)
 
@@ -50,14 +49,14 @@ def check_form(path: Path) -> None:
     except ValueError:
         form = None
     if form is None:
-        raise _refusal(path, "a form of the tokenizer", "other content", "save the tokenizer again")
+        raise refusal(path, "a form of the tokenizer", "other content", "save the tokenizer again")
     edges = {**form.bins, **form.county_bins}
     is_finite = all(math.isfinite(edge) for column in edges.values() for edge in column)
     if not is_finite or any(len(column) > _MOST_EDGES for column in edges.values()):
-        raise _refusal(path, f"at most {_MOST_EDGES} finite edges of bins", "others", "learn fewer bins")
+        raise refusal(path, f"at most {_MOST_EDGES} finite edges of bins", "others", "learn fewer bins")
     if not all(map(is_county_measure, form.county_bins)):
         cure = "name measures by words in capitals, such as IS_RURAL"
-        raise _refusal(path, "names of county measures", "others", cure)
+        raise refusal(path, "names of county measures", "others", cure)
     if content["chapters"] is not None:
         _check_rules(path, content["chapters"], _RULE_KEYS - {"category_ids"})
 
@@ -76,31 +75,30 @@ def check_tokenizer_config(path: Path, auto_map: Any) -> None:
     unknown = content.keys() - _OPTIONS.keys() - {"auto_map"}
     if unknown:
         cure = "remove them, or save it again with save_pretrained"
-        raise _refusal(path, "only options of ClaimTokenizer", f"{len(unknown)} others", cure)
+        raise refusal(path, "only options of ClaimTokenizer", f"{len(unknown)} others", cure)
     if "auto_map" in content and content["auto_map"] != auto_map:
-        raise _refusal(path, "auto_map to the files of the package", "other entries", "save it with save_with_code")
+        raise refusal(path, "auto_map to the files of the package", "other entries", "save it with save_with_code")
     for name in content.keys() - {"auto_map"}:
         if not _OPTIONS[name](content[name]):
-            raise _refusal(path, f"an option {name!r} of ClaimTokenizer", "another value", "save it again")
+            raise refusal(path, f"an option {name!r} of ClaimTokenizer", "another value", "save it again")
 
 
 def check_provenance(path: Path) -> None:
     """Stop at a note on pretraining that holds more than the name of a simulation."""
     content = read_strict_json(path)
     simulation = content.get("simulation")
-    is_known = content.keys() == {"simulation"} and isinstance(simulation, dict)
-    if not is_known or not all(name in _SIMULATION and _SIMULATION[name](value) for name, value in simulation.items()):
-        raise _refusal(path, "the population, size and seed of a simulation", "more", "remove it")
-
-
-def _refusal(path: Path, expected: str, found: str, cure: str) -> PushRefusedError:
-    return PushRefusedError(f"expected {expected} in {path.name!r}, found {found}: {cure}")
+    if (
+        content.keys() != {"simulation"}
+        or not isinstance(simulation, dict)
+        or not all(name in _SIMULATION and _SIMULATION[name](value) for name, value in simulation.items())
+    ):
+        raise refusal(path, "the population, size and seed of a simulation", "more", "remove it")
 
 
 def _refuse_outside_grammar(path: Path, tokens: Mapping[str, Any]) -> None:
     """Stop at tokens that are no codes, groups or bins."""
     if outside := sum(not is_token(token) for token in tokens):
-        raise _refusal(
+        raise refusal(
             path,
             "tokens of the grammar (SYSTEM/CODE of a known system, see the page on sharing)",
             f"{outside} of another form",
@@ -115,7 +113,7 @@ def _check_rules(path: Path, content: Any, keys: set[str]) -> None:
     except ValueError:
         rules = None
     if rules is None:
-        raise _refusal(path, "rules of categories", "other content", "save the tokenizer again")
+        raise refusal(path, "rules of categories", "other content", "save the tokenizer again")
     _refuse_outside_grammar(path, {**rules.prefixes, **dict.fromkeys(rules.prefixes.values())})
     cuts = all(
         is_system(system) and is_system(name) and 1 <= characters <= _LONGEST_CODE
@@ -126,7 +124,7 @@ def _check_rules(path: Path, content: Any, keys: set[str]) -> None:
         for system, rule in rules.last_characters.items()
     )
     if not cuts or not ends:
-        raise _refusal(path, "rules of known code systems", "others", "save the tokenizer again")
+        raise refusal(path, "rules of known code systems", "others", "save the tokenizer again")
 
 
 def _are_ids(numbers: Any) -> bool:
