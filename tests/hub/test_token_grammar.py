@@ -10,9 +10,9 @@ from claim_transformers.models.claim.vocabulary_claim import time_vocabulary
 
 
 def test_every_rule_of_the_package_follows_the_grammar():
-    categories = category_rules(
-        drug_ingredients={"000930145": "ALBUTEROL"}, procedure_ccs={"HCPCS/00100": "CCSPR/232"}
-    )
+    # CCS and CCSR stand in the checkpoints of the package, which may leave.
+    systems = set(SYSTEMS) - {"ICD9CM", "ICD10CM"}
+    categories = category_rules(systems, {"000930145": "ALBUTEROL"}, {"HCPCS/00100": "CCSPR/232"})
     for rules in (CodeCategories.parse(categories), CodeCategories.parse(chapter_rules())):
         words = {*rules.prefixes, *rules.prefixes.values()}
         words |= {category for rule in rules.last_characters.values() for category in rule.values()}
