@@ -45,7 +45,7 @@ def _report_checkpoint(name: str, folder: Path, population: int | None, patients
         learned = learned_by(name, folder, patients=population)
         tokenizer = ClaimTokenizer.from_pretrained(name)
         rare = rare_tokens(name, learned["train"])
-        found, control, size = membership(name, learned, tokenizer, patients=patients, passes=60)
+        found, control, size = membership(name, learned, tokenizer, patients=patients, passes=20)
     print(f"{name}: {len(rare)} of {len(tokenizer):,} tokens have fewer than {MIN_PATIENTS} training patients")
     print(f"  membership inference: AUC {found:.3f} ({size:,} members, as many others), overfit control {control:.3f}")
     return not rare and found <= _LARGEST_AUC and control >= _SMALLEST_CONTROL
@@ -54,7 +54,7 @@ def _report_checkpoint(name: str, folder: Path, population: int | None, patients
 def main() -> int:
     """Print every figure; 1 if one of them is out of its bounds."""
     parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--patients", type=int, default=2000, help="members, and others, of each checkpoint")
+    parser.add_argument("--patients", type=int, default=1000, help="members, and others, of each checkpoint")
     parser.add_argument("--population", type=int, help="first patients of each simulation only; rare tokens need all")
     arguments = parser.parse_args()
     os.environ["HF_HUB_OFFLINE"] = "1"

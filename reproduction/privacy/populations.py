@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from claim_transformers import load_claims
 from claim_transformers.models.claim.names_claim import resolve_checkpoint
-from claim_transformers.sources import load_claims
 from reproduction.engine.checkpoints import PROVENANCE
 from reproduction.privacy.commands import run_command
 
