@@ -1,6 +1,6 @@
 """Canaries in what a run leaves, tokens of too few patients, and membership inference: the figures of SECURITY.md.
 
-From the repository root; about ten minutes on one core that is free:
+From the repository root; about a quarter of an hour on one core that is free:
 
     python -m reproduction.privacy
 
@@ -45,7 +45,7 @@ def _report_checkpoint(name: str, folder: Path, population: int | None, patients
         learned = learned_by(name, folder, patients=population)
         tokenizer = ClaimTokenizer.from_pretrained(name)
         rare = rare_tokens(name, learned["train"])
-        found, control, size = membership(name, learned, tokenizer, patients=patients, passes=20)
+        found, control, size = membership(name, learned, tokenizer, patients=patients, passes=80)
     print(f"{name}: {len(rare)} of {len(tokenizer):,} tokens have fewer than {MIN_PATIENTS} training patients")
     print(f"  membership inference: AUC {found:.3f} ({size:,} members, as many others), overfit control {control:.3f}")
     return not rare and found <= _LARGEST_AUC and control >= _SMALLEST_CONTROL

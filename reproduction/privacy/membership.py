@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from claim_transformers.models.claim import ClaimTokenizer
 
 # Masks, cuts and landmarks of a patient are drawn so often; one draw of a short record says little.
-_DRAWS = 2
+_DRAWS = 4
 _CONTROL_PATIENTS, _CONTROL_BATCH, _CONTROL_RATE = 200, 50, 3e-3
 
 
