@@ -9,7 +9,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export TOKENIZERS_PARALLELISM = false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-spark check lint types arrows unit style coverage size docs fuzz mutants speed fingerprint benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build audit-deps lock clean
+.PHONY: help install demo test test-spark check lint types arrows unit style coverage size docs fuzz mutants privacy speed fingerprint benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build audit-deps lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-24s\033[0m %s\n", $$1, $$2}'
@@ -110,6 +110,10 @@ speed: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, 
 	$(BIN)/python -m speed.simulation
 	$(BIN)/python -m speed.ingest
 	$(BIN)/python -m speed.pretraining
+
+# Minutes on one core: it simulates again what both checkpoints of the package learned.
+privacy: $(VENV)/.runtime  ## Canaries in artefacts, tokens of too few patients, membership inference with its control.
+	$(BIN)/python -m reproduction.privacy
 
 # Before a change: `make fingerprint WRITE=before.json`; after it: `make fingerprint COMPARE=before.json`.
 fingerprint: $(VENV)/.runtime  ## Digests of simulations, logits, tables, steps and the demo, to show before = after.

@@ -8,11 +8,13 @@ from unittest import mock
 import torch
 from datasets import Dataset, DatasetDict, load_dataset
 from hub.load_auto import PATIENT
+from huggingface_hub import constants
 from transformers import AutoModel, AutoModelForPreTraining, AutoTokenizer, set_seed
 
 from claim_transformers.hub import connection, push_checkpoint, push_dataset, push_folder
 from claim_transformers.models.claim import ClaimConfig, ClaimForPreTraining, ClaimModel, ClaimTokenizer
 from claim_transformers.models.registration import register
+from claim_transformers.training import tokenize_dataset
 
 CODES = ["AGE/9", "SEX/F", "TYPE/OP", "GAP/START", "GAP/1", "ICD9CM/49392", "ICD9CM/4659", "HCPCS/99213"]
 
@@ -63,6 +65,12 @@ def push(name, seed=0, **options):
     return {"commit": commit.oid, "url": commit.commit_url, "waits": list(waits)}
 
 
+def push_through_xet(name, seed):
+    """Push with the protocol for large files that the loopback hub does not speak."""
+    with mock.patch.object(constants, "HF_HUB_DISABLE_XET", False):
+        return push(name, seed)
+
+
 def push_without_pauses(name, seed):
     """Push while the network is gone: the client's own retries do not wait either."""
     with mock.patch("time.sleep"):
@@ -108,6 +116,25 @@ def share_patients(name, **options):
         "streamed": {split: list(part) for split, part in stream.items()},
         "same_features": loaded["train"].features == train.features,
     }
+
+
+def share_rows(name, rows):
+    """Push rows as they are, then read them back."""
+    push_dataset(DatasetDict(train=Dataset.from_dict(rows)), name)
+    return load_dataset(f"loopback/{name}")["train"].to_dict()
+
+
+def share_tokenised(name):
+    """Push tokenised patients: the message with their digest, and the columns without it."""
+    row = {"patient_id": "a", "sex": "F", "visit_day": [7], "visit_type": ["OP"], "codes": [["ICD9CM/4659"]]}
+    tokens = DatasetDict(train=tokenize_dataset(Dataset.from_list([row]), tiny_checkpoint()[1]))
+    try:
+        push_dataset(tokens, name)
+        refused = ""
+    except ValueError as error:
+        refused = str(error)
+    push_dataset(tokens.remove_columns("patient_digest"), name)
+    return {"refused": refused, "pushed": load_dataset(f"loopback/{name}")["train"].column_names}
 
 
 def save_to_store(folder):

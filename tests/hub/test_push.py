@@ -160,6 +160,17 @@ def test_a_connection_cut_while_weights_are_sent_leaves_the_old_commit_readable(
     assert client("load_pushed", "loopback/cut") == before
 
 
+@pytest.mark.parametrize("status", [401, 404])
+def test_weights_that_xet_does_not_take_leave_the_old_commit(hub, client, status):
+    client("push", "xet")
+    before = dict(hub.files("loopback/xet"))
+    hub.faults = [Fault("GET", "/xet-write-token/", status=status)]
+    failed = client("push_through_xet", "xet", 1)
+    assert failed["kind"] == "HubError"
+    assert f"through Xet, status {status}" in failed["error"]
+    assert hub.files("loopback/xet") == before
+
+
 def test_a_network_that_goes_away_at_any_request_leaves_a_whole_commit(hub, client):
     client("push", "gone")
     seen = []

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from hf_xet import XetAuthenticationError, XetObjectNotFoundError  # type: ignore[import-untyped]
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 from transformers import BertConfig, BertModel
@@ -85,6 +86,29 @@ def test_an_upload_that_breaks_without_an_answer_is_explained():
         raise RuntimeError
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ConnectionError("Network error: HTTP status client error (403 Forbidden), domain: x"), "may not write there"),
+        (ConnectionError("Network error: HTTP status server error (503 Unavailable), domain: x"), "status 503"),
+        (ConnectionError("Network error: cut"), "ConnectionError; nothing was written"),
+        (XetAuthenticationError("expired"), "status 401"),
+        (XetObjectNotFoundError("xorb"), "XetObjectNotFoundError; nothing was written"),
+    ],
+)
+def test_a_failed_upload_through_xet_is_explained(error, said):
+    with pytest.raises(HubError, match=said) as raised, explained("organisation/model"):
+        raise error
+    assert "HF_HUB_DISABLE_XET=1" in str(raised.value)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), HubError("of the inside")])
+def test_what_is_no_failure_of_the_line_is_left_as_it_is(error):
+    with pytest.raises(type(error), match=r"space|inside") as raised, explained("organisation/model"):
+        raise error
+    assert raised.value is error
+
+
 def refusal(status):
     return httpx.Response(status, text="ZZCANARY", request=httpx.Request("GET", "https://hub"))
 
@@ -96,6 +120,11 @@ def refusal(status):
         LocalTokenNotFoundError("ZZCANARY"),
         httpx.ConnectError("ZZCANARY"),
         RuntimeError("ZZCANARY"),
+        ConnectionError("ZZCANARY"),
+        ConnectionResetError(104, "ZZCANARY"),
+        TimeoutError("ZZCANARY"),
+        XetAuthenticationError("ZZCANARY"),
+        XetObjectNotFoundError("ZZCANARY"),
         *(HfHubHTTPError("ZZCANARY", response=refusal(status)) for status in (401, 403, 404, 412, 418, 503)),
     ],
     ids=lambda error: type(error).__name__,

@@ -1,15 +1,17 @@
-"""Files of a checkpoint that may be shared, by name, and their digests. Needs no transformers."""
+"""Files of a checkpoint that may be shared, by name, how they are read, and their digests. Needs no transformers."""
 
 import hashlib
+import json
 import re
 from pathlib import Path
+from typing import Any
+
+from claim_transformers.hub.errors import PushRefusedError
 
 MANIFEST_NAME = "manifest.json"
 CARD_NAME = "README.md"
 _WEIGHT_FILES = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
-_TEXT_FILES = re.compile(
-    r"(config|tokenizer|tokenizer_config|special_tokens_map|vocab|categories|form|pretraining|manifest)\.json|README\.md"
-)
+_TEXT_FILES = re.compile(r"(config|tokenizer_config|vocab|categories|form|pretraining|manifest)\.json|README\.md")
 _CODE_FILES = re.compile(r"[a-z][a-z0-9_]*\.py")
 
 
@@ -23,3 +25,45 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file of any size, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_strict_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object as the standard has it: UTF-8, one object, every key once, no NaN, nothing behind it.
+
+    Args:
+        path (`Path`): File.
+
+    Returns:
+        `dict`: The object.
+
+    Raises:
+        PushRefusedError: If the file is anything else. The message holds nothing of it.
+    """
+    try:
+        content = json.loads(
+            path.read_text(encoding="utf-8"), object_pairs_hook=_each_once, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError):
+        # Without the cause: it shows the text around the place.
+        content = None
+    if not isinstance(content, dict):
+        raise PushRefusedError(f"expected one JSON object in {path.name!r}, found text that is none: save it again")
+    return content
+
+
+def refusal(path: Path, expected: str, found: str, cure: str) -> PushRefusedError:
+    """The error of a file that holds something else than a checkpoint needs."""
+    return PushRefusedError(f"expected {expected} in {path.name!r}, found {found}: {cure}")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object without repeated keys, of which a reader would see the last alone."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("expected every key once, found some again")
+    return content
+
+
+def _refuse_constant(_: str) -> None:
+    """Refuse `NaN` and `Infinity`."""
+    raise ValueError("expected finite numbers, found others")

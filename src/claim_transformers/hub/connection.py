@@ -1,5 +1,6 @@
 """Connection to the Hub over a network that fails: what is tried again, and what a failure means to the user."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -24,6 +25,8 @@ _TRANSIENT_STATUS = {
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
+# The only place where an error of hf_xet tells the status.
+_XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})\b")
 _Answer = TypeVar("_Answer")
 
 
@@ -98,6 +101,11 @@ def explained(repo_id: str) -> Iterator[None]:
         raise HubError(f"expected a token for {repo_id!r}, found none: set HF_TOKEN or run hf auth login") from error
     except (httpx.HTTPError, RuntimeError) as error:
         raise HubError(_explanation(_network_cause(error), repo_id)) from error
+    except OSError as error:
+        # Xet raises the bare classes, without a number, after retries of its own; a full disk has one.
+        if isinstance(error, HubError) or (error.errno is not None and not isinstance(error, ConnectionError)):
+            raise
+        raise HubError(_xet_explanation(error, repo_id)) from error
 
 
 def last_commit(
@@ -153,6 +161,18 @@ def _explanation(cause: Exception, repo_id: str) -> str:
             "or holds the whole commit: try again later"
         )
     return f"the files for {repo_id!r} could not be sent ({type(cause).__name__}); nothing was written: try again"
+
+
+def _xet_explanation(error: OSError, repo_id: str) -> str:
+    """Say what happened to weights on their way to the storage behind the Hub, and what to do."""
+    answered = _XET_STATUS.search(str(error))
+    status = HTTPStatus.UNAUTHORIZED if isinstance(error, PermissionError) else int(answered[1]) if answered else 0
+    found = (
+        f"status {status}: {_cure(status)}" if status else f"{type(error).__name__}; nothing was written: try again"
+    )
+    return (
+        f"the files for {repo_id!r} could not be sent through Xet, {found}; HF_HUB_DISABLE_XET=1 sends them without it"
+    )
 
 
 def _cure(status: int) -> str:

@@ -19,6 +19,8 @@ from transformers import (
 )
 from transformers.dynamic_module_utils import get_relative_import_files
 
+from claim_transformers.hub.checkpoint_files import read_strict_json
+
 _AUTO_MODEL_CLASSES = {
     "AutoModel": MODEL_MAPPING,
     "AutoModelForPreTraining": MODEL_FOR_PRETRAINING_MAPPING,
@@ -69,7 +71,7 @@ def save_with_code(
     folder = Path(folder)
     model.save_pretrained(folder, max_shard_size=max_shard_size)
     tokenizer.save_pretrained(folder)
-    auto_map = _auto_map(model.config, type(tokenizer))
+    auto_map = auto_map_of(model.config, type(tokenizer))
     _merge_json(folder / "config.json", {"auto_map": auto_map})
     _merge_json(folder / "tokenizer_config.json", {"auto_map": {"AutoTokenizer": auto_map["AutoTokenizer"]}})
     classes = [type(model.config), type(tokenizer), *_model_classes(model.config).values()]
@@ -93,7 +95,7 @@ def drop_code(folder: str | Path) -> None:
     for name in ("config.json", "tokenizer_config.json"):
         path = Path(folder, name)
         if path.is_file():
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_strict_json(path)
             if content.pop("auto_map", None) is not None:
                 _write_json(path, content)
 
@@ -137,7 +139,7 @@ def _model_classes(config: PreTrainedConfig) -> dict[str, type]:
     return classes
 
 
-def _auto_map(config: PreTrainedConfig, tokenizer_class: type) -> dict[str, str | list[str | None]]:
+def auto_map_of(config: PreTrainedConfig, tokenizer_class: type) -> dict[str, str | list[str | None]]:
     """One entry per Auto class, each `file.Class`."""
     entries: dict[str, str | list[str | None]] = {"AutoConfig": _reference(type(config))}
     entries.update((name, _reference(class_)) for name, class_ in _model_classes(config).items())

@@ -1,26 +1,42 @@
 """Upload folder: a clean folder with allowed files only, each looked through before it leaves this machine."""
 
 import json
-import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from transformers.dynamic_module_utils import get_relative_import_files
 
-from claim_transformers.hub.checkpoint_files import MANIFEST_NAME, file_sha256, is_allowed
+from claim_transformers.hub.checkpoint_files import (
+    CARD_NAME,
+    MANIFEST_NAME,
+    file_sha256,
+    is_allowed,
+    read_strict_json,
+)
 from claim_transformers.hub.errors import PushRefusedError
+from claim_transformers.hub.private_text import find_person, find_private
 from claim_transformers.hub.saving import drop_code, refuse_foreign_code
+from claim_transformers.hub.upload_model import check_config, check_weights
+from claim_transformers.hub.upload_tokenizer import (
+    check_categories,
+    check_form,
+    check_provenance,
+    check_tokenizer_config,
+    check_vocabulary,
+)
+from claim_transformers.models import claim, recurrent
 from claim_transformers.version import __version__
 
-# A path of the machine that made the checkpoint tells who trained it, and on what; `/` inside a URL does not match.
-_LOCAL_PATH = re.compile(
-    r"(?<![\w:/.-])(/(home|Users|root|mnt|media|tmp|var|work|data|scratch|srv|opt|private)/[^\s\"']|~/|file://)"
-    r"|(?<!\w)[A-Za-z]:\\"
-)
-_ACCESS_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
-_CALENDAR_DATE = re.compile(r"(19|20)\d\d-[01]\d-[0-3]\d")
+_AUTO_TOKENIZER = {"AutoTokenizer": ["tokenization_claim.ClaimTokenizer", None]}
+_CHECKS: dict[str, Callable[[Path], None]] = {
+    "vocab.json": check_vocabulary,
+    "categories.json": check_categories,
+    "form.json": check_form,
+    "tokenizer_config.json": partial(check_tokenizer_config, auto_map=_AUTO_TOKENIZER),
+    "pretraining.json": check_provenance,
+}
 
 
 def stage(source: str | Path, staging: str | Path, *, with_code: bool) -> list[str]:
@@ -35,8 +51,8 @@ def stage(source: str | Path, staging: str | Path, *, with_code: bool) -> list[s
         `list[str]`: Names of the staged files, sorted.
 
     Raises:
-        PushRefusedError: If the folder holds a file that is not on the list, or an allowed file holds a path of this
-            machine, an access token, a date in the vocabulary, or numbers in the vocabulary that are not token ids.
+        PushRefusedError: If the folder holds a file that is not on the list, or an allowed file anything but what a
+            checkpoint of this package needs: see `docs/hub.md`. The message names the file and the kind.
 
     Examples:
         >>> import tempfile
@@ -75,17 +91,38 @@ def _refuse_forbidden_files(folder: Path, *, with_code: bool) -> None:
 
 
 def _refuse_private_content(folder: Path) -> None:
-    """Look through every text file and the header of every weight file for what should not leave."""
-    for name, text in _texts(folder):
-        for pattern, what, cure in (
-            (_LOCAL_PATH, "a path of this machine", "use relative paths"),
-            (_ACCESS_TOKEN, "what looks like an access token", "remove it, and revoke the token"),
-        ):
-            if pattern.search(text):
-                raise PushRefusedError(f"expected nothing private in {name!r}, found {what}: {cure}")
-    vocabulary = folder / "vocab.json"
-    if vocabulary.is_file():
-        _refuse_private_vocabulary(vocabulary)
+    """Stop at the first file that says anything which no checkpoint needs."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".json", ".md"):
+            _refuse_private_text(path)
+    config, own_code = folder / "config.json", _own_code()
+    model = check_config(config) if config.is_file() else None
+    check_weights(folder, model)
+    for path in sorted(folder.iterdir()):
+        if path.name in _CHECKS:
+            _CHECKS[path.name](path)
+        if path.suffix == ".py" and path.read_bytes() != own_code.get(path.name):
+            raise PushRefusedError(
+                f"expected code of the installed package, found {path.name!r} to differ from it: save it with "
+                "save_with_code, or push without code"
+            )
+
+
+def _refuse_private_text(path: Path) -> None:
+    """Stop at paths and access tokens in any text, and at whatever tells of a person in a card."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise PushRefusedError(f"expected text in {path.name!r}, found other bytes: save it again") from None
+    found = find_private(text) or (find_person(text) if path.name == CARD_NAME else None)
+    if found:
+        raise PushRefusedError(f"expected nothing private in {path.name!r}, found {found[0]}: {found[1]}")
+
+
+def _own_code() -> dict[str, bytes]:
+    """Python files of the model families of the package."""
+    folders = (Path(str(family.__file__)).parent for family in (claim, recurrent))
+    return {path.name: path.read_bytes() for folder in folders for path in folder.glob("*_*.py")}
 
 
 def _write_manifest(folder: Path) -> None:
@@ -104,7 +141,9 @@ def _code_of_checkpoint(folder: Path) -> set[str]:
     modules: set[str] = set()
     for name in ("config.json", "tokenizer_config.json"):
         path = folder / name
-        auto_map = json.loads(path.read_text(encoding="utf-8")).get("auto_map", {}) if path.is_file() else {}
+        auto_map = read_strict_json(path).get("auto_map", {}) if path.is_file() else {}
+        if not isinstance(auto_map, dict):
+            raise PushRefusedError(f"expected auto_map in {name!r} to be a mapping, found another: save it again")
         refuse_foreign_code({"auto_map": auto_map})
         for entry in auto_map.values():
             references = entry if isinstance(entry, list) else [entry]
@@ -112,34 +151,3 @@ def _code_of_checkpoint(folder: Path) -> set[str]:
     files = {folder / f"{module}.py" for module in modules}
     siblings = {Path(sibling) for file in files if file.is_file() for sibling in get_relative_import_files(file)}
     return {path.name for path in files | siblings}
-
-
-def _texts(folder: Path) -> Iterator[tuple[str, str]]:
-    """Everything readable in a staged folder: text files whole, weight files by their free-form metadata."""
-    for path in sorted(folder.iterdir()):
-        if path.suffix == ".safetensors":
-            yield path.name, json.dumps(_safetensors_metadata(path))
-        else:
-            yield path.name, path.read_text(encoding="utf-8")
-
-
-def _safetensors_metadata(path: Path) -> dict[str, str]:
-    """The free-form part of the header of a weight file."""
-    try:
-        with safe_open(path, framework="numpy") as weights:
-            return dict(weights.metadata() or {})
-    except SafetensorError as error:
-        raise PushRefusedError(f"expected weights in {path.name!r}, found a damaged file: save it again") from error
-
-
-def _refuse_private_vocabulary(path: Path) -> None:
-    """Stop at a vocabulary that carries counts in place of ids, or dates among its tokens."""
-    vocabulary = json.loads(path.read_text(encoding="utf-8"))
-    tokens = vocabulary.get("vocab", vocabulary) if isinstance(vocabulary, dict) else vocabulary
-    if isinstance(tokens, dict) and sorted(map(str, tokens.values())) != sorted(map(str, range(len(tokens)))):
-        raise PushRefusedError(
-            f"expected ids from 0 to {len(tokens) - 1} in {path.name!r}, found other numbers: how often a code "
-            "occurs must not leave, so save the tokenizer again"
-        )
-    if any(_CALENDAR_DATE.search(str(token)) for token in tokens):
-        raise PushRefusedError(f"expected codes in {path.name!r}, found a calendar date: build the vocabulary again")
