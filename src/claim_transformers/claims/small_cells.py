@@ -42,6 +42,12 @@ def show(cell: Shown) -> str:
     return cell if isinstance(cell, str) else f"{cell:,}"
 
 
+def show_part(part: int, whole: int, *, raw: bool = False) -> Shown:
+    """A part of a whole that is known, hidden too where the rest is small."""
+    counts = {"whole": whole, "part": part, "rest": whole - part}
+    return show_counts(counts, [("whole", ["part", "rest"])], public=["whole"], raw=raw)["part"]
+
+
 def show_share(part: int, whole: int, form: str = ".1%", *, raw: bool = False) -> str:
     """A share as text, unless it gives a count of 1 to 10 back: the part, the rest or the whole."""
     if not raw and any(map(is_small, (part, whole - part, whole))):
@@ -82,7 +88,9 @@ def show_counts(
     place = {name: number for number, name in enumerate(names)}
     tied = [(place[total], [place[part] for part in parts]) for total, parts in sums]
     values = [counts[name] for name in names]
-    if min(values, default=0) < 0 or any(values[total] != sum(values[part] for part in parts) for total, parts in tied):
+    if min(values, default=0) < 0 or any(
+        values[total] != sum(values[part] for part in parts) for total, parts in tied
+    ):
         raise ValueError("expected counts from 0 and totals that are the sums of their parts, found others")
     shown: list[Shown] = list(values)
     if not raw:
