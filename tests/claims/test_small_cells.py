@@ -19,7 +19,7 @@ def ranges(counts, sums, shown, public=()):
     place = {name: number for number, name in enumerate(names)}
     tells = FEW in shown.values() or not any(mark == HIDDEN for mark in shown.values())
     low, high = np.zeros(len(names)), np.full(len(names), 1e6)
-    for number, (name, mark) in enumerate(shown.items()):
+    for number, mark in enumerate(shown.values()):
         if mark == FEW:
             low[number], high[number] = 1, 10
         elif mark == HIDDEN:

@@ -2,7 +2,7 @@
 
 The policy (resdac.org, "CMS cell size suppression policy") covers admissions, discharges, patients and services alike:
 no cell of 1 to 10 is displayed, nor a percentage or another formula that gives one. Zero may be shown. So every count
-in a table, a picture, a page, a card or a message goes through [`show_counts`], with the sums that tie it to the others.
+in a table, a picture, a page, a card or a message goes through [`show_counts`], with the sums that tie it to others.
 
 Two marks stand in place of numbers: `FEW` for 1 to 10, and `HIDDEN` for a count that would give such a one away, and
 that is therefore at least 11.
@@ -171,7 +171,7 @@ class _Cells:
         return {cell: HIDDEN if cell in hidden else self.values[cell] for cell in self.cells}
 
     def _solve(self, bounds: _Bounds, cell: int, value: int) -> list[int] | None:
-        """Counts that fit the bounds and the sums with one cell at a value, or `None` where a short search has none."""
+        """Counts that fit bounds and sums with one cell at a value, or `None` where a short search has none."""
         start = [*bounds]
         start[cell] = (value, value)
         stack = [start]

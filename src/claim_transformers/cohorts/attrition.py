@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from claim_transformers.claims.small_cells import Shown, show, show_counts
+from claim_transformers.claims.small_cells import FEW, HIDDEN, Shown, is_small, show, show_counts
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,16 @@ def show_attrition(steps: Sequence[AttritionStep], ends: Ends, *, raw_counts: bo
         ['known', 800, 'hidden']
     """
     counts, sums = _tied_counts(steps, ends)
-    # What is wanted most comes first: who is left, from both ends, then cases and controls, then where others went.
-    order = [("patients", len(steps) - 1), ("patients", 0), *(key for key in counts if key[0] == "patients")]
-    order += [key for key in counts if key[0] in _LABELS]
-    shown = show_counts({key: counts[key] for key in dict.fromkeys([*order, *counts]) if key in counts}, sums,
-                        raw=raw_counts)  # fmt: skip
+    last = len(steps) - 1
+    # What is wanted most comes first: who is in at the end, who was there, then cases and controls.
+    order = [*((name, last) for name in ("patients", *_LABELS)), ("patients", 0)]
+    order += [key for name in ("patients", *_LABELS) for key in counts if key[0] == name]
+    ordered = {key: counts[key] for key in dict.fromkeys([*order, *counts]) if key in counts}
+    shown = show_counts(ordered, sums, raw=raw_counts)
+    if not raw_counts and any(is_small(counts.get((label, last), 0)) for label in _LABELS):
+        # The definition may say how many controls there are per case, so that any count of examples gives both.
+        of_examples = [key for key in shown if key[0] in ("end", "split") or last in key[1:2]]
+        shown |= {key: HIDDEN for key in of_examples if counts[key] and shown[key] != FEW}
     rows = []
     for place, step in enumerate(steps):
         row = step.to_dict() | {name: shown[name, place] for name in ("patients", "removed")}
@@ -154,7 +159,8 @@ def attrition_rows(attrition: ShownAttrition) -> list[tuple[str, str, str]]:
 
     Examples:
         >>> ends = {"cases": {"train": 20, "test": 11}, "controls": {"train": 40, "test": 20}}
-        >>> for row in attrition_rows(show_attrition([AttritionStep("known", 91, 12, {"died": 12}, 31, 60)], ends)): row
+        >>> step = AttritionStep("known", 91, 12, {"died": 12}, 31, 60)
+        >>> for row in attrition_rows(show_attrition([step], ends)): row
         ('known', '91', '12')
         ('  died', '', '12')
         ('  cases / controls', '31 / 60', '')

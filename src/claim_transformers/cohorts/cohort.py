@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from claim_transformers.claims.small_cells import show_count
+from claim_transformers.claims.small_cells import show_count, show_part
 from claim_transformers.claims.splits import SPLITS, split_of
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep, Ends, ShownAttrition, attrition_rows, show_attrition
@@ -120,11 +120,13 @@ class Cohort:
         return "patients are split by a hash, and these are too few; take more patients or another seed"
 
     def _write_papers(self, folder: Path, *, raw_counts: bool) -> None:
+        counts = (self.visits_hidden, self.visits_open)
+        hidden, still_open = (n if n is None else show_part(n, n, raw=raw_counts) for n in counts)
         content = {
             **self.definition.to_dict(),
             "sampled_share": list(self.sampled_share),
-            "visits_hidden": self.visits_hidden,
-            "visits_open": self.visits_open,
+            "visits_hidden": hidden,
+            "visits_open": still_open,
             "label_names": list(self.label_names),
             "claims": self.claims,
         }

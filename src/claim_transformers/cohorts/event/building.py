@@ -170,8 +170,8 @@ def _finish_event(
     if not cases or not controls:
         raise ClaimDataError(
             "E_ONE_CLASS",
-            f"expected both labels in {definition.name!r}, found {show_count(cases)} positive of {show_count(examples.num_rows)}; "
-            "the dates, codes or horizon of the definition may not fit these claims",
+            f"expected both labels in {definition.name!r}, found {show_count(cases)} positive of "
+            f"{show_count(examples.num_rows)}; the dates, codes or horizon of the definition may not fit these claims",
         )
     _warn_of_shortfall(definition, cases, controls)
     counts = {"cases": (eligible.cases, cases), "controls": (eligible.controls, controls)}
@@ -199,8 +199,8 @@ def _warn_of_shortfall(definition: EventDefinition, cases: int, controls: int) -
     for name, (asked, found) in wanted.items():
         if asked is not None and found < asked:
             _logger.warning(
-                "%s: expected %d %s, found fewer (attrition.json): ALL OF THEM ARE USED. Take more patients, widen the "
-                "dates, or set %s",
+                "%s: expected %d %s, found fewer (attrition.json): ALL OF THEM ARE USED. Take more patients, widen "
+                "the dates, or set %s",
                 definition.name,
                 asked,
                 name,
@@ -221,7 +221,8 @@ def _finish_diagnoses(
         raise ClaimDataError(
             "E_EMPTY_COHORT",
             f"expected a diagnosis category that {minimum} training patients of {definition.name!r} have at the index "
-            f"date, found none among {show_count(int(is_train.sum()))}; take more patients or lower label.minimum_patients",
+            f"date, found none among {show_count(int(is_train.sum()))}; take more patients or lower "
+            "label.minimum_patients",
         )
     how = "kept (no sampling)" if most is None else f"sampled (at most {most:,} patients)"
     held = f"with one of the {len(names)} categories that {minimum} training patients have"

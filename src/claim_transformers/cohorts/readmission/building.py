@@ -249,8 +249,8 @@ def _last_step(step: AttritionStep, examples: pa.Table) -> AttritionStep:
     if cases in (0, examples.num_rows):
         raise ClaimDataError(
             "E_ONE_CLASS",
-            f"expected both labels, found {show_count(cases)} readmissions after {show_count(examples.num_rows)} index "
-            "stays; take more patients or years of claims, or another rule",
+            f"expected both labels, found {show_count(cases)} readmissions after "
+            f"{show_count(examples.num_rows)} index stays; take more patients or years of claims, or another rule",
         )
     return AttritionStep(step.step, step.patients, step.removed, step.reasons, cases, examples.num_rows - cases)
 
