@@ -14,6 +14,7 @@ both do, the choice would tell.
 """
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from itertools import accumulate
 from typing import TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -110,6 +111,36 @@ def _tied_together(size: int, sums: _Sums) -> list[list[int]]:
         joined = {group[cell] for cell in (total, *parts)}
         group = [min(joined) if number in joined else number for number in group]
     return [[cell for cell in range(size) if group[cell] == number] for number in sorted(set(group))]
+
+
+def merge_bins(cells: Sequence[Sequence[int]]) -> list[int]:
+    """Ends of bins, each made of neighbours, in which every cell is 0 or at least 11; none where no bin is.
+
+    Args:
+        cells (`Sequence[Sequence[int]]`): Counts of each bin in order, such as those with the outcome and without it.
+
+    Returns:
+        `list[int]`: After how many of the given bins each of the new ones ends.
+
+    Examples:
+        >>> merge_bins([(3, 20), (9, 15), (0, 30), (11, 4), (1, 12)])
+        [2, 3, 5]
+    """
+    before = [[0, *accumulate(column)] for column in zip(*cells, strict=True)]
+
+    def is_fine(begin: int, end: int) -> bool:
+        return not any(is_small(column[end] - column[begin]) for column in before)
+
+    ends: list[int] = []
+    for end in range(1, len(cells) + 1):
+        if is_fine(ends[-1] if ends else 0, end):
+            ends.append(end)
+    # What is left over joins the bins before it.
+    while ends and ends[-1] < len(cells):
+        ends.pop()
+        if is_fine(ends[-1] if ends else 0, len(cells)):
+            ends.append(len(cells))
+    return ends
 
 
 class _Cells:

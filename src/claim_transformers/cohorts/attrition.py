@@ -111,6 +111,28 @@ def show_attrition(steps: Sequence[AttritionStep], ends: Ends, *, raw_counts: bo
     )
 
 
+def read_attrition(rows: Sequence[Mapping[str, Any]], ends: Ends, *, raw_counts: bool = False) -> ShownAttrition:
+    """What `attrition.json` holds as it may be shown: with its marks, or judged now where it has none."""
+    splits = rows[-1].get("splits", {}) if rows else {}
+    if any(_has_marks(value) for row in rows for name, value in row.items() if name != "step"):
+        # They were saved as shown, ends included.
+        return ShownAttrition(
+            rows,
+            {what: {split: found[what] for split, found in splits.items()} for what in ends},
+            {},
+            {split: found["all"] for split, found in splits.items()},
+        )
+    names = ("step", "patients", "removed", "reasons", *_LABELS)
+    steps = [AttritionStep(**{name: row[name] for name in names if name in row}) for row in rows]
+    return show_attrition(steps, ends, raw_counts=raw_counts)
+
+
+def _has_marks(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_marks, value.values()))
+    return isinstance(value, str)
+
+
 def _tied_counts(
     steps: Sequence[AttritionStep], ends: Ends
 ) -> tuple[dict[tuple[Hashable, ...], int], list[tuple[tuple[Hashable, ...], list[tuple[Hashable, ...]]]]]:
