@@ -191,9 +191,7 @@ class Ledger:
             totals[entry.source_file] += entry.rows_in
             reasons.setdefault(entry.source_file, Counter()).update(entry.quarantined)
         too_many = [
-            f"{source_file}: {', '.join(f'{reason} {show_count(count)}' for reason, count in sorted(counts.items()))} of "
-            f"{show_count(totals[source_file])} rows "
-            f"({show_share(max(counts.values()), totals[source_file], '.2%')} at most for one reason)"
+            f"{source_file}: {_describe_reasons(counts, totals[source_file])}"
             for source_file, counts in reasons.items()
             if sum(counts.values()) > max_quarantine_share * totals[source_file]
             or any(count > max_reason_share * totals[source_file] for count in counts.values())
@@ -230,6 +228,13 @@ class Ledger:
 
     def _sorted(self) -> list[_LedgerEntry]:
         return [self.entries[key] for key in sorted(self.entries)]
+
+
+def _describe_reasons(counts: Counter[str], rows: int) -> str:
+    """Reasons for quarantine in a file, and the share of the most frequent one."""
+    reasons = ", ".join(f"{reason} {show_count(count)}" for reason, count in sorted(counts.items()))
+    share = show_share(max(counts.values()), rows, ".2%")
+    return f"{reasons} of {show_count(rows)} rows ({share} at most for one reason)"
 
 
 def show_entry(entry: Mapping[str, Any], *, raw: bool = False) -> list[Shown]:

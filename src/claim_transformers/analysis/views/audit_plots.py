@@ -9,6 +9,7 @@ import numpy.typing as npt
 from claim_transformers.analysis.audit.drift import PeriodDrift
 from claim_transformers.analysis.audit.patient_draws import draw
 from claim_transformers.analysis.audit.stability import SLIGHT_INDEX
+from claim_transformers.analysis.audit.subgroup_tables import shown_metrics
 from claim_transformers.analysis.audit.subgroup_verdicts import Gap
 from claim_transformers.analysis.audit.subgroups import SubgroupAudit
 from claim_transformers.analysis.views.curve_plots import HasInterval, interval_plot
@@ -121,21 +122,21 @@ def subgroup_plot(audit: SubgroupAudit, metrics: Sequence[str] = ("AUROC", "obse
         metrics (`list[str]`, *optional*): One panel each.
 
     Returns:
-        `str`: An SVG element; groups that are too small are left out.
+        `str`: An SVG element; groups that are too small, or not shown in [`subgroup_table`], are left out.
 
     Raises:
         ValueError: If no group was tested.
     """
     groups: dict[str, list[str]] = {}
     panels: dict[str, dict[str, HasInterval]] = {metric: {} for metric in metrics}
-    for found in audit.subgroups:
-        if found.p is None:
+    for found, shown in zip(audit.subgroups, shown_metrics(audit), strict=True):
+        if found.p is None or not shown.intersection(metrics):
             continue
         gaps: dict[str, Gap] = {gap.metric: gap for gap in found.gaps}
         # The same word may name groups of two attributes.
         name = found.group if all(found.group not in names for names in groups.values()) else f"{found.group} "
         groups.setdefault(found.attribute, []).append(name)
-        for metric in metrics:
+        for metric in shown.intersection(metrics):
             panels[metric][name] = gaps[metric].excess
     return interval_plot(panels, groups, xlabel="beyond a model as good as elsewhere")
 
