@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from claim_transformers.claims.small_cells import show_part_of
 from claim_transformers.codes.errors import ClaimDataError
 
 CODE_BITS, _TYPE_BITS, _DAY_BITS, _PATIENT_BITS = 20, 4, 18, 22
@@ -73,7 +74,7 @@ def _check_range(name: str, values: Integers, first: int, end: int) -> None:
         outside = int(np.count_nonzero((values < first) | (values >= end)))
         raise ClaimDataError(
             "E_KEY_RANGE",
-            f"expected every {name} between {first} and {end - 1}, found {outside} of {len(values)} outside",
+            f"expected every {name} between {first} and {end - 1}, found {show_part_of(outside, len(values))} outside",
         )
 
 

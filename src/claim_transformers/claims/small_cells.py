@@ -49,9 +49,19 @@ def show_part(part: int, whole: int, *, raw: bool = False) -> Shown:
     return show_counts(counts, [("whole", ["part", "rest"])], public=["whole"], raw=raw)["part"]
 
 
+def show_part_of(part: int, whole: int) -> str:
+    """A part and its whole as messages have them, such as `12 of 90`."""
+    return f"{show(show_part(part, whole))} of {show_count(whole)}"
+
+
+def hides_share(part: int, whole: int) -> bool:
+    """Whether a share gives a count of 1 to 10 back: the part, the rest or the whole."""
+    return any(map(is_small, (part, whole - part, whole)))
+
+
 def show_share(part: int, whole: int, form: str = ".1%", *, raw: bool = False) -> str:
-    """A share as text, unless it gives a count of 1 to 10 back: the part, the rest or the whole."""
-    if not raw and any(map(is_small, (part, whole - part, whole))):
+    """A share as text, where it may be shown."""
+    if not raw and hides_share(part, whole):
         return HIDDEN
     return format(part / whole, form) if whole else "-"
 

@@ -21,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 
 FORMAT_VERSION = 2  # 2: patients have the ends of their visits
@@ -245,7 +246,9 @@ def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
                 column = column.dictionary_encode()
             column = column.cast(field.type)
         if not field.nullable and column.null_count:
-            raise ClaimDataError("E_SCHEMA", f"expected no null in {field.name}, found {column.null_count}")
+            raise ClaimDataError(
+                "E_SCHEMA", f"expected no null in {field.name}, found {show_count(column.null_count)}"
+            )
         columns.append(column)
     return pa.Table.from_arrays(columns, schema=schema)
 
