@@ -1,6 +1,7 @@
 """Small cells: by everything that is shown, and by what adds up to what, no count of 1 to 10 is known."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,8 @@ def ranges(counts, sums, shown, public=()):
 def flows(draw):
     """A selection: steps with reasons, and cases and controls by split at its end."""
     ends = {(what, split): draw(COUNTS) for what in ("cases", "controls") for split in ("train", "test")}
-    counts, sums = {}, []
+    counts: dict[Any, int] = {}
+    sums: list[tuple[Any, Any]] = []
     left = sum(ends.values())
     for step in range(draw(st.integers(1, 4))):
         reasons = {(step, place): draw(COUNTS) for place in range(draw(st.integers(1, 2)))}
@@ -64,6 +66,7 @@ def flows(draw):
         left += counts[f"removed {step}"]
         sums.append((f"left {step + 1}", [f"left {step}", f"removed {step}"]))
     counts[sums[-1][0]] = left
+    cells: list[Any]
     for what in ("cases", "controls"):
         cells = [(what, split) for split in ("train", "test")]
         counts[what] = sum(ends[cell] for cell in cells)
@@ -81,7 +84,8 @@ def groups(draw):
     """Groups of an attribute by outcome, of which the margins of all rows are known where they are not small."""
     names = range(draw(st.integers(1, 4)))
     cells = {(group, side): draw(COUNTS) for group in names for side in ("with", "without")}
-    counts, sums = {}, []
+    counts: dict[Any, int] = {}
+    sums: list[tuple[Any, Any]] = []
     for group in names:
         counts[group] = cells[group, "with"] + cells[group, "without"]
         sums.append((group, [(group, "with"), (group, "without")]))
@@ -113,7 +117,7 @@ def test_no_small_count_is_known_and_no_number_beside_it_narrows_it(table):
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(st.integers(0, 14), min_size=2, max_size=3))
 def test_by_trying_every_table_each_small_part_has_two_values(parts):
-    counts = {"all": sum(parts), **dict(enumerate(parts))}
+    counts: dict[Any, int] = {"all": sum(parts), **dict(enumerate(parts))}
     shown = show_counts(counts, [("all", range(len(parts)))])
     tells = FEW in shown.values()
     allowed = {FEW: range(1, 11), HIDDEN: range(11 if tells else 0, 60)}
@@ -139,7 +143,7 @@ def test_nothing_is_hidden_where_nothing_is_small_and_zero_is_shown():
 
 
 def test_marks_that_would_tell_are_one_word_for_all_cells():
-    ten = {"all": 10, **dict.fromkeys(range(10), 1)}
+    ten: dict[Any, int] = {"all": 10, **dict.fromkeys(range(10), 1)}
     assert set(show_counts(ten, [("all", range(10))]).values()) == {HIDDEN}
     pair = {"all": 20, "a": 10, "b": 10}
     assert show_counts(pair, [("all", "ab")], public=["all"]) == {"all": 20, "a": HIDDEN, "b": HIDDEN}

@@ -110,6 +110,7 @@ def _tokenizer_folder(folder: str) -> Path | None:
 
 def _print_known(out: Path, checkpoint: Path) -> None:
     """How much of the test split the tokenizer of a checkpoint knows, and a warning where that is little."""
+    from claim_transformers.claims.small_cells import show_count, show_share
     from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
     from claim_transformers.training.sequence_vocabulary import known_rows
     from claim_transformers.training.sequences import read_splits
@@ -120,8 +121,9 @@ def _print_known(out: Path, checkpoint: Path) -> None:
     for column, justify in (("system", "left"), ("codes", "right"), ("known", "right")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for row in rows:
-        known = "-" if row["known"] is None else f"{100 * row['known']:.2f} %"
-        table.add_row(row["system"], f"{row['codes']:,}", known)
+        codes = row["codes"]
+        known = "-" if row["known"] is None else show_share(round(row["known"] * codes), codes, ".2%")
+        table.add_row(row["system"], show_count(codes), known)
     console.print(table)
     # A code of no group is unknown to every tokenizer.
     little = [

@@ -130,8 +130,8 @@ def calibration_table(
     """
     if not probabilities:
         raise ValueError("expected at least one prediction, found none")
-    positives = int(np.sum(labels))
-    counts = {"rows": len(np.asarray(labels)), "events": positives, "others": len(np.asarray(labels)) - positives}
+    labels = np.asarray(labels, np.float64)
+    counts = {"rows": len(labels), "events": int(labels.sum()), "others": int((labels == 0).sum())}
     shown = show_counts(counts, [("rows", ["events", "others"])])
     is_rare = FEW in shown.values()
     rows: list[dict[str, Any]] = []
@@ -139,7 +139,7 @@ def calibration_table(
         found = measure_calibration(labels, values, patients, replicates=replicates, seed=seed)
         cells = {**found, "AUROC": float(auroc(labels, values))}
         rows.append({"prediction": name, **(dict.fromkeys(cells) if is_rare else cells)})
-    noise = np.sqrt(np.mean(labels) * (1 - np.mean(labels)) * 10 / counts["rows"])
+    noise = np.sqrt(labels.mean() * (1 - labels.mean()) * 10 / counts["rows"])
     leaves = HIDDEN if is_rare else f"about {noise:.3f}"
     note = (
         f"{show(shown['rows'])} rows, {show(shown['events'])} with the outcome; 95 % intervals draw patients. "

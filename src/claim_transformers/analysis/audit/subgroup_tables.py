@@ -126,14 +126,12 @@ def _shown_cells(subgroups: Sequence[Subgroup]) -> list[dict[str, Shown]]:
             for whole, parts in _SUMS_OF_GROUP.items()
         ]
         shown |= show_counts(totals | cells, sums, public=list(totals))
-    found_cells = []
-    for number in range(len(subgroups)):
-        cells = {name: cell for (of_group, name), cell in shown.items() if of_group == number}
-        if isinstance(cells["patients"], str):
-            # Many rows of few patients are as few.
-            cells["rows"] = HIDDEN
-        found_cells.append(cells)
-    return found_cells
+    by_group = [
+        {name: cell for (of_group, name), cell in shown.items() if of_group == number}
+        for number in range(len(subgroups))
+    ]
+    # Many rows of few patients are as few.
+    return [cells | ({"rows": HIDDEN} if isinstance(cells["patients"], str) else {}) for cells in by_group]
 
 
 def _counts(found: Subgroup) -> dict[str, int]:
