@@ -56,7 +56,7 @@ def pack_keys(patients: Integers, days: Integers, visit_types: Integers) -> Keys
         Traceback (most recent call last):
             ...
         claim_transformers.codes.errors.ClaimDataError: E_KEY_RANGE: expected every day between -100000 and 162143,
-        found 1 of 1 outside
+        found <11 of <11 outside
     """
     _check_range("patient position", patients, 0, MAX_PATIENTS)
     _check_range("day", days, _FIRST_DAY, _FIRST_DAY + _MAX_DAYS)

@@ -45,6 +45,7 @@ class AttritionStep:
 
 Ends = Mapping[str, Mapping[str, int]]  # what the examples are (cases, controls), and how many are in each split
 _LABELS = ("cases", "controls")
+_Key = tuple[Hashable, ...]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def show_attrition(steps: Sequence[AttritionStep], ends: Ends, *, raw_counts: bo
     counts, sums = _tied_counts(steps, ends)
     last = len(steps) - 1
     # What is wanted most comes first: who is in at the end, who was there, then cases and controls.
-    order = [*((name, last) for name in ("patients", *_LABELS)), ("patients", 0)]
+    order: list[_Key] = [*((name, last) for name in ("patients", *_LABELS)), ("patients", 0)]
     order += [key for name in ("patients", *_LABELS) for key in counts if key[0] == name]
     ordered = {key: counts[key] for key in dict.fromkeys([*order, *counts]) if key in counts}
     shown = show_counts(ordered, sums, raw=raw_counts)
@@ -133,12 +134,10 @@ def _has_marks(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _tied_counts(
-    steps: Sequence[AttritionStep], ends: Ends
-) -> tuple[dict[tuple[Hashable, ...], int], list[tuple[tuple[Hashable, ...], list[tuple[Hashable, ...]]]]]:
+def _tied_counts(steps: Sequence[AttritionStep], ends: Ends) -> tuple[dict[_Key, int], list[tuple[_Key, list[_Key]]]]:
     """Every count of a selection by what it is, those in between that are never printed, and what adds up to what."""
-    counts: dict[tuple[Hashable, ...], int] = {}
-    sums: list[tuple[tuple[Hashable, ...], list[tuple[Hashable, ...]]]] = []
+    counts: dict[_Key, int] = {}
+    sums: list[tuple[_Key, list[_Key]]] = []
     for place, step in enumerate(steps):
         counts |= {("patients", place): step.patients, ("removed", place): step.removed}
         counts |= {("reason", place, reason): count for reason, count in step.reasons.items()}
