@@ -178,5 +178,7 @@ def test_a_row_of_the_table_has_no_metric_that_gives_a_count_of_1_to_10_back():
     scores = np.r_[np.full(96, 0.9), np.full(4, 0.1), np.full(50, 0.9), np.full(150, 0.1)]
     result = score_at_threshold((labels, scores), (labels, scores), replicates=20)
     row = result.to_row("LR")
-    assert {name for name, cell in row.items() if cell is None} == {"recall", "F1", "G-mean"}
+    assert {name for name, cell in row.items() if cell is None} == {
+        "recall", "precision", "F1", "G-mean", "share flagged"
+    }  # fmt: skip
     assert result.metrics["recall"].value == 0.96

@@ -144,11 +144,11 @@ def _counts(found: Subgroup) -> dict[str, int]:
         "rows": found.rows,
         "events": found.events,
         "others": others,
-        "flagged": hits + alarms,
         "hits": hits,
         "missed": found.events - hits,
         "alarms": alarms,
         "quiet": others - alarms,
+        "flagged": hits + alarms,
     }
 
 

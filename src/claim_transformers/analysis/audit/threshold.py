@@ -74,7 +74,7 @@ class ThresholdResult:
         """
         totals = {whole: sum(self.counts[part] for part in parts) for whole, parts in _SUMS.items()}
         sums = [(whole, list(parts)) for whole, parts in _SUMS.items()]
-        shown = show_counts({**totals, **self.counts}, sums, public=("events", "others"))
+        shown = show_counts({**self.counts, **totals}, sums, public=("events", "others"))
         hidden = {metric for metric, parts in _PARTS.items() if any(isinstance(shown[part], str) for part in parts)}
         cells = {metric: None if metric in hidden else found for metric, found in self.metrics.items()}
         return {"model": name, "threshold": self.threshold, **cells}
