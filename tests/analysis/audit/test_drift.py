@@ -100,7 +100,7 @@ def test_what_does_not_fit_is_refused():
         field_stability({"field": [np.nan]}, {"field": [1.0]})
     with pytest.raises(ValueError, match="at least one period"):
         measure_drift(sample(0), {})
-    with pytest.raises(ValueError, match="at least 5 patients in the period, found 2"):
+    with pytest.raises(ValueError, match="at least 5 patients in the period, found <11"):
         _domain_auroc(sample(0), sample(1, patients=2))
 
 
