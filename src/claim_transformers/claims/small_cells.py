@@ -17,7 +17,7 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from itertools import accumulate
 from typing import TypeVar
 
-Key = TypeVar("Key", bound=Hashable)
+_Key = TypeVar("_Key", bound=Hashable)
 Shown = int | str
 
 MIN_SHOWN = 11
@@ -67,24 +67,24 @@ def show_share(part: int, whole: int, form: str = ".1%", *, raw: bool = False) -
 
 
 def show_counts(
-    counts: Mapping[Key, int],
-    sums: Sequence[tuple[Key, Sequence[Key]]] = (),
+    counts: Mapping[_Key, int],
+    sums: Sequence[tuple[_Key, Sequence[_Key]]] = (),
     *,
-    public: Collection[Key] = (),
+    public: Collection[_Key] = (),
     raw: bool = False,
-) -> dict[Key, Shown]:
+) -> dict[_Key, Shown]:
     """What may be shown of counts that are tied by sums.
 
     Args:
-        counts (`Mapping[Key, int]`): Counts by name, those first that are wanted most.
-        sums (`Sequence[tuple[Key, Sequence[Key]]]`, *optional*): What readers know to add up: a total and its parts.
+        counts (`Mapping[_Key, int]`): Counts by name, those first that are wanted most.
+        sums (`Sequence[tuple[_Key, Sequence[_Key]]]`, *optional*): What readers know to add up: a total and its parts.
             Of a flow, the patients before a step are those after it and those removed; of a table, each margin.
-        public (`Collection[Key]`, *optional*): Counts of at least 11 that readers know from elsewhere, so that hiding
+        public (`Collection[_Key]`, *optional*): Counts of at least 11 that readers know from elsewhere, so that hiding
             them is of no use.
         raw (`bool`, *optional*, defaults to `False`): Leave the counts as they are, for those who may see patients.
 
     Returns:
-        `dict[Key, int | str]`: The count, `FEW` or `HIDDEN`. Where even the marks would tell (ten groups of one of ten
+        `dict[_Key, int | str]`: The count, `FEW` or `HIDDEN`. Where even the marks would tell (ten groups of one of ten
         patients), all cells that are tied together are `HIDDEN`, and the word means nothing but that.
 
     Raises:
