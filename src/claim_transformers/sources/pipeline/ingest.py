@@ -22,7 +22,7 @@ from claim_transformers.claims.engine import connect
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json, show_entry
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.sequences import write_patients
-from claim_transformers.claims.small_cells import HIDDEN, show, show_count, show_part
+from claim_transformers.claims.small_cells import HIDDEN, MIN_SHOWN, show, show_count, show_part
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
@@ -72,7 +72,7 @@ class IngestSummary:
         text += _describe_notes(self.report)
         # Where rows of a file are hidden, lines of its table would give them away.
         written = ", ".join(
-            f"{HIDDEN if hides_lines and number else show_count(number)} lines of {name}"
+            f"{HIDDEN if hides_lines and number >= MIN_SHOWN else show_count(number)} lines of {name}"
             for name, number in self.lines.items()
         )
         text.append(f"{written} in {self.out}")
