@@ -76,15 +76,15 @@ def show_counts(
     """What may be shown of counts that are tied by sums.
 
     Args:
-        counts (`Mapping[Hashable, int]`): Counts by name, those first that are wanted most.
-        sums (`Sequence[tuple[Hashable, Sequence[Hashable]]]`, *optional*): What readers know to add up: a total and its parts.
+        counts (`Mapping[_Key, int]`): Counts by name, those first that are wanted most.
+        sums (`Sequence[tuple[_Key, Sequence[_Key]]]`, *optional*): What readers know to add up: a total and its parts.
             Of a flow, the patients before a step are those after it and those removed; of a table, each margin.
-        public (`Collection[Hashable]`, *optional*): Counts of at least 11 that readers know from elsewhere, so that hiding
+        public (`Collection[_Key]`, *optional*): Counts of at least 11 that readers know from elsewhere, so that hiding
             them is of no use.
         raw (`bool`, *optional*, defaults to `False`): Leave the counts as they are, for those who may see patients.
 
     Returns:
-        `dict[Hashable, int | str]`: The count, `FEW` or `HIDDEN`. Where even the marks would tell (ten groups of one of
+        `dict[_Key, int | str]`: The count, `FEW` or `HIDDEN`. Where even the marks would tell (ten groups of one, of
         ten patients), all cells that are tied together are `HIDDEN`, and the word means nothing but that.
 
     Raises:
