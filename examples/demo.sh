@@ -12,8 +12,9 @@ claim-transformers simulate pediatric "$run/raw" --patients 60000 --seed 7
 # 2. Canonical tables, quality report and one timeline per patient.
 claim-transformers ingest simulated "$run/raw" "$run/claims"
 
-# 3. A small cohort: children with asthma; the label is an admission within a year.
-claim-transformers cohort event asthma_exacerbation "$run/claims" "$run/cohort"
+# 3. A small cohort: children with asthma; the label is an admission within a year. Counts of 1 to 10 of simulated children
+#    may be shown.
+claim-transformers cohort event asthma_exacerbation "$run/claims" "$run/cohort" --raw-counts
 
 # 4. Pretrain on everybody outside the cohort: next visit prediction and category prediction.
 python examples/run_pretraining.py examples/configs/demo_pretraining.yaml \
@@ -35,4 +36,4 @@ python examples/run_baselines.py --cohort "$run/cohort" --output_dir "$run/model
   --drug_ingredients "$run/raw/drug_ingredients.parquet" --true_risk "$run/raw/true_risk.parquet"
 
 # 7. The table and the pictures.
-claim-transformers report "$run" --title "Asthma admissions within a year, simulated children"
+claim-transformers report "$run" --title "Asthma admissions within a year, simulated children" --raw-counts

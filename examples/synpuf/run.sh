@@ -6,9 +6,9 @@ raw="${1:?usage: examples/synpuf/run.sh FOLDER (with CMS's files; '-' downloads 
 run=runs/synpuf
 
 claim-transformers ingest synpuf "$raw" $run/claims --overwrite
-claim-transformers cohort event examples/synpuf/cohort.yaml $run/claims $run/cohort --overwrite
+claim-transformers cohort event examples/synpuf/cohort.yaml $run/claims $run/cohort --overwrite --raw-counts
 rm -rf $run/pretrained $run/models
 python examples/run_pretraining.py examples/synpuf/pretraining.yaml
 python examples/run_classification.py examples/synpuf/classification.yaml
 python examples/run_baselines.py --cohort $run/cohort --output_dir $run/models
-claim-transformers report $run --title "Hospital admission within a year, DE-SynPUF Sample 1"
+claim-transformers report $run --title "Hospital admission within a year, DE-SynPUF Sample 1" --raw-counts

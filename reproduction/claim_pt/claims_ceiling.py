@@ -146,7 +146,7 @@ class Teaching:
 
         def build(folder: Path) -> None:
             with quiet():
-                build_cohort(definition, claims).save(folder)
+                build_cohort(definition, claims).save(folder, raw_counts=True)  # of simulated people
 
         parameters = {"claims": claims.name, "definition": json.loads(json.dumps(definition.to_dict()))}
         name = f"prepare/cohort-{POPULATION}-{self.name.replace('_', '-')}-{index_date}"

@@ -88,7 +88,7 @@ class PediatricPopulations(Populations[PediatricPlan]):
 
         def build(folder: Path) -> None:
             with quiet():
-                build_cohort(definition, claims).save(folder)
+                build_cohort(definition, claims).save(folder, raw_counts=True)  # of simulated people
 
         # The definition as it is written down, so that tuples and lists are one.
         content = json.loads(json.dumps(definition.to_dict()))

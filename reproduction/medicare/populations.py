@@ -92,7 +92,7 @@ class MedicarePopulations(Populations[MedicarePlan]):
 
             counties = read_county_features(raw / "county_features.parquet", COUNTY_MEASURES)
             with quiet():
-                build_cohort(definition, claims, counties=counties).save(folder)
+                build_cohort(definition, claims, counties=counties).save(folder, raw_counts=True)  # simulated people
 
         # The definition as it is written down, so that tuples and lists are one.
         content = json.loads(json.dumps(definition.to_dict()))

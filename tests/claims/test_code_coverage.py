@@ -34,9 +34,15 @@ def test_nothing_is_reported_about_a_table_without_codes() -> None:
 
 
 def test_only_the_whole_is_shown_as_one_hundred_percent() -> None:
-    whole, almost = (
+    whole, almost, nearly = (
         coverage_rows(cover_codes({"inpatient": [codes]}))[1]
-        for codes in (_codes(ICD9CM_49392=99_999), _codes(ICD9CM_49392=99_999, ICD9CM_00000=1))
+        for codes in (
+            _codes(ICD9CM_49392=99_999),
+            _codes(ICD9CM_49392=99_999, ICD9CM_00000=11),
+            _codes(ICD9CM_49392=99_999, ICD9CM_00000=1),
+        )
     )
     assert whole[3:] == ("99,999", "100 %", "100 %")
-    assert almost[3:] == ("100,000", "99.99 %", "99.99 %")
+    assert almost[3:] == ("100,010", "99.98 %", "99.98 %")
+    # One occurrence is of one patient, and the share would tell.
+    assert nearly[3:] == ("100,000", "hidden", "hidden")

@@ -33,7 +33,7 @@ def run(*arguments):
 def test_sizes_and_seed_of_the_command_line_win_over_the_definition(claims, tmp_path):
     run(claims, tmp_path / "a", "--cases", 10, "--controls-per-case", 1.5)
     output = run(claims, tmp_path / "b", "--cases", 10, "--controls-per-case", 1.5, "--seed", 1)
-    assert "sampled (at most 10 cases, controls: 1.5 per case)" in output
+    assert "sampled (at most 10 cases" in output
     names = []
     for folder, seed in (("a", 0), ("b", 1)):
         content = json.loads((tmp_path / folder / "cohort.json").read_text())
@@ -80,3 +80,17 @@ def test_sizes_that_do_not_fit_end_with_one_line(claims, tmp_path, capsys, monke
 
 def test_help_names_every_event():
     assert _EVENT_HELP.partition(", or")[0].split(", ") == built_in_cohorts("event")
+
+
+def test_counts_of_1_to_10_are_printed_drawn_and_written_only_with_raw_counts(claims, tmp_path):
+    # 20 cases and 40 controls, of which 3 cases are not drawn.
+    arguments = claims, "--cases", 17, "--controls-per-case", 2
+    for folder, options in (("shown", []), ("raw", ["--raw-counts"])):
+        output = run(claims, tmp_path / folder, *arguments[1:], *options)
+        texts = [output, *((tmp_path / folder / name).read_text() for name in ("flow_chart.svg", "attrition.json"))]
+        is_raw = folder == "raw"
+        assert [text in whole for text, whole in zip(
+            ["cases not drawn │ │ 3", "3 cases not drawn", '"cases not drawn": 3'], texts, strict=True
+        )] == [is_raw] * 3  # fmt: skip
+        # 20 less 17 would tell.
+        assert ("20 / 40" in output, '"cases": 20' in texts[2]) == (is_raw, is_raw)

@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from claim_transformers.cohorts import AttritionStep
+from claim_transformers.cohorts.attrition import show_attrition
 from claim_transformers.cohorts.flow_chart import draw_flow_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -31,7 +32,7 @@ def boxes(chart):
 
 
 def test_every_count_of_the_selection_is_drawn():
-    lines = texts(draw_flow_chart("Asthma", STEPS, ENDS))
+    lines = texts(draw_flow_chart("Asthma", show_attrition(STEPS, ENDS, raw_counts=True)))
     for line in ("n = 1,234", "n = 900", "left out: 334", "left out: 40", "33 censored: left", "7 censored: died",
                  "60 cases, 800 controls", "left out: 770", "740 controls not drawn", "n = 30", "n = 60",
                  "train: 20", "test: 10", "train: 41", "test: 19"):  # fmt: skip
@@ -39,12 +40,14 @@ def test_every_count_of_the_selection_is_drawn():
 
 
 def test_a_step_that_removes_nobody_has_no_side_box():
-    chart = draw_flow_chart("t", [AttritionStep("a", 9, 0), AttritionStep("b", 9, 0)], {"examples": {"train": 9}})
+    chart = draw_flow_chart(
+        "t", show_attrition([AttritionStep("a", 9, 0), AttritionStep("b", 9, 0)], {"examples": {"train": 9}})
+    )
     assert not [line for line in texts(chart) if line.startswith("left out")]
 
 
 def test_no_two_boxes_overlap_and_all_lie_inside_the_picture():
-    chart = draw_flow_chart("Asthma", STEPS, ENDS)
+    chart = draw_flow_chart("Asthma", show_attrition(STEPS, ENDS))
     root = ElementTree.fromstring(chart)
     found = boxes(chart)
     assert len(found) == len(STEPS) + 3 + len(ENDS)
@@ -56,15 +59,15 @@ def test_no_two_boxes_overlap_and_all_lie_inside_the_picture():
 
 
 def test_the_picture_is_safe_and_opens_offline():
-    chart = draw_flow_chart("<script>alert(1)</script>", STEPS, ENDS)
+    chart = draw_flow_chart("<script>alert(1)</script>", show_attrition(STEPS, ENDS))
     ElementTree.fromstring(chart)
     assert "<script" not in chart
     assert "age &lt; 21 &amp; insured" in chart
     assert "href" not in chart
     assert chart.replace("http://www.w3.org/2000/svg", "").count("http") == 0
-    assert chart == draw_flow_chart("<script>alert(1)</script>", STEPS, ENDS)
+    assert chart == draw_flow_chart("<script>alert(1)</script>", show_attrition(STEPS, ENDS))
 
 
 def test_nothing_to_draw_is_refused():
     with pytest.raises(ValueError, match="at least one step"):
-        draw_flow_chart("t", [], {})
+        draw_flow_chart("t", show_attrition([], {}))

@@ -78,9 +78,9 @@ def test_a_day_of_death_is_found(cohort):
 
 def test_a_patient_in_two_splits_or_twice_in_one_is_found(cohort):
     splits = cohort.splits()
-    with pytest.raises(ClaimDataError, match="found 2 patients in two splits"):
+    with pytest.raises(ClaimDataError, match="found <11 patients in two splits"):
         check_leaks(splits | {"test": pa.concat_tables([splits["test"], splits["train"].slice(0, 2)])})
-    with pytest.raises(ClaimDataError, match="found 1 patients with two examples"):
+    with pytest.raises(ClaimDataError, match="found <11 patients with two examples"):
         check_leaks(splits | {"test": pa.concat_tables([splits["test"], splits["test"].slice(0, 1)])})
 
 

@@ -164,7 +164,7 @@ def test_results_of_another_checkpoint_write_no_card(tmp_path):
 def test_the_template_asks_only_for_results_that_are_required():
     environment = Environment(undefined=StrictUndefined)
     text = _TEMPLATE_PATH.read_text()
-    assert meta.find_undeclared_variables(environment.parse(text)) == {"card_data", "results", "repo_id"}
+    assert meta.find_undeclared_variables(environment.parse(text)) == {"card_data", "results", "repo_id", "show_count"}
     assert not set(_OPTIONAL_RESULTS) & _REQUIRED_RESULTS.keys()
     only_required = {}
     for name in _REQUIRED_RESULTS:
@@ -173,7 +173,7 @@ def test_the_template_asks_only_for_results_that_are_required():
         for parent in parents:
             inner = inner.setdefault(parent, {})
         inner[last] = RESULTS[parents[0]][last] if parents else RESULTS[last]
-    assert environment.from_string(text).render(results=only_required, card_data="", repo_id="x")
+    assert environment.from_string(text).render(results=only_required, card_data="", repo_id="x", show_count=str)
 
 
 def test_a_comparison_of_models_becomes_the_metrics_of_a_card(tmp_path):
@@ -195,3 +195,16 @@ def test_a_form_of_its_own_stands_on_the_card_of_the_model_that_asks_for_it_alon
     assert "## Input" not in write_model_card(tmp_path, RESULTS).read_text()
     text = write_model_card(tmp_path, {**RESULTS, "input": "Roll the codes up first."}).read_text()
     assert "## Input\n\nRoll the codes up first.\n\n## Training\n" in text
+
+
+def test_few_patients_of_a_split_are_not_named_and_a_metric_of_few_writes_no_card(tmp_path):
+    data = {**RESULTS["data"], "num_patients": {"train": 800, "test": 7}, "num_visits": 9}
+    text = write_model_card(tmp_path, {**RESULTS, "data": data}).read_text()
+    assert "| Patients, train | 800 |" in text
+    assert "| Patients, test | <11 |" in text
+    assert "| Visits | <11 |" in text
+    with pytest.raises(ValueError, match="at least 11 examples, found fewer"):
+        write_model_card(tmp_path, {**RESULTS, "metrics": [{**METRIC, "num_examples": 10}]})
+    found = {"value": 0.7, "low": 0.6, "high": 0.8, "level": 0.95}
+    with pytest.raises(ValueError, match="expected a number of examples, found it 'hidden'"):
+        metrics_of_comparison({"examples": "hidden", "models": {"a": {"metrics": {"AUROC": found}}}}, task="t")

@@ -81,13 +81,13 @@ def test_a_date_before_all_visits_and_one_that_is_none_are_refused():
         # Enrolment shows that nothing happened: all 30 days of both are seen, the last of B is day 129.
         (
             [person("A", [1]), person("B", [99]), person("C", [1])],
-            "saw 2 of 3 test patients of the cohort, and 60",
+            "saw <11 of <11 test patients of the cohort, and 60",
             True,
         ),
-        ([person("B", [99], spans=((0, 100),))], "saw 1 of 3 test patients of the cohort, and 1 days", True),
-        ([person("B", [99], spans=((0, 99),))], "saw 1 of 3 test patients of the cohort, and 0 days", False),
+        ([person("B", [99], spans=((0, 100),))], "saw <11 of <11 test patients of the cohort, and <11 days", True),
+        ([person("B", [99], spans=((0, 99),))], "saw <11 of <11 test patients of the cohort, and 0 days", False),
         ([person("B", [129], spans=())], "and 30 days", True),
-        ([person("A", [1])], "saw 0 of 3 test patients of the cohort, and 0 days", False),
+        ([person("A", [1])], "saw 0 of <11 test patients of the cohort, and 0 days", False),
     ],
 )
 def test_days_of_outcome_periods_are_counted_and_warned_of(people, said, is_warned, cohort, caplog):
@@ -100,9 +100,9 @@ def test_records_cut_at_the_first_index_date_show_no_outcome(cohort):
     patients = of(person("A", [1]), person("B", [20, 110]), person("C", [20, 60]))
     assert "and 60 days" in describe_exposure(patients, cohort)
     # C stands on day 50: cut at the index date of B, half of its outcome period is still there.
-    assert "saw 2 of 3 test patients of the cohort, and 30 days" in describe_exposure(
+    assert "saw <11 of <11 test patients of the cohort, and 30 days" in describe_exposure(
         cut_records(patients, UNTIL), cohort
     )
     assert "and 0 days" in describe_exposure(cut_records(patients, "1970-02-20"), cohort)
     left = leave_out_patients(patients, datasets.load_from_disk(cohort))
-    assert "saw 0 of 3" in describe_exposure(left, cohort)
+    assert "saw 0 of <11" in describe_exposure(left, cohort)

@@ -92,7 +92,7 @@ def test_a_patient_in_two_sets_is_refused_without_being_named(tokens):
     require_disjoint_patients(train, validation)
     mixed = datasets.concatenate_datasets([validation, train.select([4, 4])])
     for held_out in (mixed, TokenizedPatients(mixed), {"clean": validation, "mixed": mixed}):
-        with pytest.raises(ClaimDataError, match="found 1 of 49 evaluation patients") as caught:
+        with pytest.raises(ClaimDataError, match="found <11 of 49 evaluation patients") as caught:
             require_disjoint_patients(TokenizedPatients(train), held_out)
         assert caught.value.reason_code == "E_SPLIT_OVERLAP"
         assert "P0" not in str(caught.value)

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from claim_transformers.claims.small_cells import HIDDEN, hides_share, show_count
 from claim_transformers.codes.coverage import report_coverage
 from claim_transformers.codes.groupers import category_rules
 from claim_transformers.codes.systems import SYSTEMS
@@ -63,7 +64,7 @@ def coverage_rows(coverage: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]
                 entry["table"],
                 entry["system"],
                 f"{entry['num_codes']:,}",
-                f"{entry['num_occurrences']:,}",
+                show_count(entry["num_occurrences"]),
                 _share(entry["num_occurrences_mapped"], entry["num_occurrences"]),
                 "-"
                 if entry["num_occurrences_unlisted"] is None
@@ -76,4 +77,6 @@ def coverage_rows(coverage: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]
 
 def _share(part: int, whole: int) -> str:
     """A share in percent, rounded down, so that a code that is missing is never rounded away."""
+    if hides_share(part, whole):
+        return HIDDEN
     return "100 %" if part == whole else f"{part * 10_000 // whole / 100:.2f} %"

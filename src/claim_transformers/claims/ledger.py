@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from claim_transformers.claims.code_coverage import cover_codes
+from claim_transformers.claims.small_cells import Shown, show_count, show_counts, show_share
 from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
@@ -104,11 +106,11 @@ class Ledger:
     Examples:
         >>> ledger = Ledger()
         >>> entry = ledger.entry("pde.csv", "RX")
-        >>> entry.rows_in, entry.rows_out = 10, 9
+        >>> entry.rows_in, entry.rows_out = 30, 29
         >>> ledger.check_conservation()
         Traceback (most recent call last):
             ...
-        claim_transformers.codes.errors.ClaimDataError: E_CONSERVATION: pde.csv, RX: 10 rows in, but 9 out + 0 ...
+        claim_transformers.codes.errors.ClaimDataError: E_CONSERVATION: pde.csv, RX: 30 rows in, but 29 out + 0 ...
     """
 
     entries: dict[tuple[str, str], _LedgerEntry] = field(default_factory=dict)
@@ -158,8 +160,9 @@ class Ledger:
             ClaimDataError: `E_CONSERVATION` with the numbers of the entries that do not.
         """
         broken = [
-            f"{entry.source_file}, {entry.claim_type}: {entry.rows_in} rows in, but {entry.rows_out} out + "
-            f"{entry.num_quarantined} quarantined + {entry.num_dropped} dropped + {entry.netted_out} netted out"
+            f"{entry.source_file}, {entry.claim_type}: {show_count(entry.rows_in)} rows in, but "
+            f"{show_count(entry.rows_out)} out + {show_count(entry.num_quarantined)} quarantined + "
+            f"{show_count(entry.num_dropped)} dropped + {show_count(entry.netted_out)} netted out"
             for entry in self._sorted()
             if entry.balance != 0
         ]
@@ -188,8 +191,7 @@ class Ledger:
             totals[entry.source_file] += entry.rows_in
             reasons.setdefault(entry.source_file, Counter()).update(entry.quarantined)
         too_many = [
-            f"{source_file}: {dict(sorted(counts.items()))} of {totals[source_file]} rows "
-            f"({max(counts.values()) / totals[source_file]:.2%} at most for one reason)"
+            f"{source_file}: {_describe_reasons(counts, totals[source_file])}"
             for source_file, counts in reasons.items()
             if sum(counts.values()) > max_quarantine_share * totals[source_file]
             or any(count > max_reason_share * totals[source_file] for count in counts.values())
@@ -226,6 +228,19 @@ class Ledger:
 
     def _sorted(self) -> list[_LedgerEntry]:
         return [self.entries[key] for key in sorted(self.entries)]
+
+
+def _describe_reasons(counts: Counter[str], rows: int) -> str:
+    """Reasons for quarantine in a file, and the share of the most frequent one."""
+    reasons = ", ".join(f"{reason} {show_count(count)}" for reason, count in sorted(counts.items()))
+    share = show_share(max(counts.values()), rows, ".2%")
+    return f"{reasons} of {show_count(rows)} rows ({share} at most for one reason)"
+
+
+def show_entry(entry: Mapping[str, Any], *, raw: bool = False) -> list[Shown]:
+    """Rows in and out, in quarantine, dropped and netted out of an entry of the report, as they may be shown."""
+    names = ("rows_in", "rows_out", "quarantined", "dropped", "netted_out")
+    return list(show_counts({name: entry[name] for name in names}, [(names[0], names[1:])], raw=raw).values())
 
 
 def report_to_json(report: dict[str, Any]) -> str:

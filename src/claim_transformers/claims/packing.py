@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from claim_transformers.claims.small_cells import show_part_of
 from claim_transformers.codes.errors import ClaimDataError
 
 CODE_BITS, _TYPE_BITS, _DAY_BITS, _PATIENT_BITS = 20, 4, 18, 22
@@ -55,7 +56,7 @@ def pack_keys(patients: Integers, days: Integers, visit_types: Integers) -> Keys
         Traceback (most recent call last):
             ...
         claim_transformers.codes.errors.ClaimDataError: E_KEY_RANGE: expected every day between -100000 and 162143,
-        found 1 of 1 outside
+        found <11 of <11 outside
     """
     _check_range("patient position", patients, 0, MAX_PATIENTS)
     _check_range("day", days, _FIRST_DAY, _FIRST_DAY + _MAX_DAYS)
@@ -73,7 +74,7 @@ def _check_range(name: str, values: Integers, first: int, end: int) -> None:
         outside = int(np.count_nonzero((values < first) | (values >= end)))
         raise ClaimDataError(
             "E_KEY_RANGE",
-            f"expected every {name} between {first} and {end - 1}, found {outside} of {len(values)} outside",
+            f"expected every {name} between {first} and {end - 1}, found {show_part_of(outside, len(values))} outside",
         )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 
 SPLITS = ("train", "validation", "test")
@@ -47,7 +48,7 @@ def split_numbers(
             f"expected shares of at least 0 that sum to at most 1, found train={train} and validation={validation}"
         )
     if patient_ids.null_count:
-        raise ValueError(f"expected a patient id in every row, found {patient_ids.null_count} nulls")
+        raise ValueError(f"expected a patient id in every row, found {show_count(patient_ids.null_count)} nulls")
     if isinstance(patient_ids, pa.ChunkedArray):
         patient_ids = patient_ids.combine_chunks()
     # Only distinct ids are hashed: hashlib takes about a microsecond each and has no vectorised form.

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.files import publish_folder, to_json
+from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 
 FORMAT_VERSION = 2  # 2: patients have the ends of their visits
@@ -224,7 +225,9 @@ def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
                 column = column.dictionary_encode()
             column = column.cast(field.type)
         if not field.nullable and column.null_count:
-            raise ClaimDataError("E_SCHEMA", f"expected no null in {field.name}, found {column.null_count}")
+            raise ClaimDataError(
+                "E_SCHEMA", f"expected no null in {field.name}, found {show_count(column.null_count)}"
+            )
         columns.append(column)
     return pa.Table.from_arrays(columns, schema=schema)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from claim_transformers.cli.options import Overwrite, as_date, console, new_app, size
+from claim_transformers.cli.options import Overwrite, RawCounts, as_date, console, new_app, size
 
 if TYPE_CHECKING:
     from claim_transformers.claims.counties import CountyFeatures
@@ -41,8 +41,10 @@ def event(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed draws other controls and other splits.")] = None,
     overwrite: Overwrite = False,
+    raw_counts: RawCounts = False,
 ) -> None:
     """One example per patient, labelled by an event or by the diagnoses that follow the index date."""
+    from claim_transformers.claims.small_cells import show_count
     from claim_transformers.cohorts import build_cohort, check_out, load_definition
 
     check_out(out, overwrite=overwrite)
@@ -55,13 +57,14 @@ def event(
     if seed is not None:
         changes["seed"] = seed
     built = build_cohort(load_definition(definition, "event").with_sampling(**changes), claims)
-    built.save(out, overwrite=overwrite)
-    _print_attrition(built, "patients")
+    built.save(out, overwrite=overwrite, raw_counts=raw_counts)
+    _print_attrition(built, "patients", raw_counts=raw_counts)
     if built.visits_hidden is None:
         console.print("No paid dates: every visit before the index date is seen, paid or not.")
     else:
-        console.print(f"{built.visits_hidden:,} visits were not paid by the index date and are hidden.")
-    _print_open(built.visits_open, "visits")
+        hidden = show_count(built.visits_hidden, raw=raw_counts)
+        console.print(f"{hidden} visits were not paid by the index date and are hidden.")
+    _print_open(show_count(built.visits_open, raw=raw_counts), "visits")
     if built.label_names:
         console.print(f"{len(built.label_names)} categories in the label.")
     _print_chart(out)
@@ -95,8 +98,10 @@ def readmission(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed draws other splits.")] = None,
     overwrite: Overwrite = False,
+    raw_counts: RawCounts = False,
 ) -> None:
     """One example per discharge from hospital, labelled by the next admission within 30 days."""
+    from claim_transformers.claims.small_cells import show_count
     from claim_transformers.cohorts import build_cohort, check_out, load_definition
 
     check_out(out, overwrite=overwrite)
@@ -112,11 +117,11 @@ def readmission(
     changes = {name: value for name, value in given.items() if value is not None}
     wanted = replace(load_definition(definition, "readmission"), **changes)
     built = build_cohort(wanted, claims, counties=_read_counties(county_features or [], county_bins_of))
-    built.save(out, overwrite=overwrite)
-    _print_attrition(built, "stays")
-    for line in _sentences(built.facts):
+    built.save(out, overwrite=overwrite, raw_counts=raw_counts)
+    _print_attrition(built, "stays", raw_counts=raw_counts)
+    for line in _sentences(built.shown_facts(raw_counts=raw_counts)):
         console.print(line)
-    _print_open(built.visits_open, "claims")
+    _print_open(show_count(built.visits_open, raw=raw_counts), "claims")
     _print_chart(out)
 
 
@@ -142,7 +147,7 @@ def _read_counties(paths: Sequence[Path], bins_of: str | None) -> "CountyFeature
 # ---- Printing ----
 
 
-def _print_attrition(built: "Cohort", unit: str) -> None:
+def _print_attrition(built: "Cohort", unit: str, *, raw_counts: bool) -> None:
     """Who fell out at each step."""
     from claim_transformers.cohorts import attrition_table
 
@@ -150,13 +155,13 @@ def _print_attrition(built: "Cohort", unit: str) -> None:
     table.add_column("step")
     for column in (unit, "removed"):
         table.add_column(column, justify="right")
-    for row in attrition_table(built):
+    for row in attrition_table(built, raw_counts=raw_counts):
         table.add_row(*row)
     console.print(table)
 
 
-def _print_open(number: int, unit: str) -> None:
-    console.print(f"{number:,} {unit} had not ended by the index date: stays show their admission, others nothing.")
+def _print_open(number: str, unit: str) -> None:
+    console.print(f"{number} {unit} had not ended by the index date: stays show their admission, others nothing.")
 
 
 def _print_chart(out: Path) -> None:
@@ -165,24 +170,28 @@ def _print_chart(out: Path) -> None:
 
 def _sentences(facts: Mapping[str, Any]) -> list[str]:
     """What the attrition table of a readmission cohort does not have, in words."""
-    rate = 100 * facts["readmission_rate"]
-    lines = [f"{facts['readmissions']:,} of {facts['index_stays']:,} index stays were readmitted: {rate:.2f} %."]
+    from claim_transformers.claims.small_cells import show
+
+    cases, stays = show(facts["readmissions"]), show(facts["index_stays"])
+    rate = "" if facts["readmission_rate"] is None else f": {100 * facts['readmission_rate']:.2f} %"
+    lines = [f"{cases} of {stays} index stays were readmitted{rate}."]
     for name, sentence in {
-        "transfer_labels": "{:,} of these are transfers (is_transfer_label): report AUC without them as well.",
-        "overlapping_next_stays": "{:,} next claims overlap the index claim and are labelled 0.",
-        "planned_next_stays": "{:,} next stays are planned and are labelled 0.",
-        "windows_not_observed": "{:,} windows were not observed to their end and are labelled as the paper does.",
+        "transfer_labels": "{} of these are transfers (is_transfer_label): report AUC without them as well.",
+        "overlapping_next_stays": "{} next claims overlap the index claim and are labelled 0.",
+        "planned_next_stays": "{} next stays are planned and are labelled 0.",
+        "windows_not_observed": "{} windows were not observed to their end and are labelled as the paper does.",
     }.items():
         if facts[name]:
-            lines.append(sentence.format(facts[name]))
+            lines.append(sentence.format(show(facts[name])))
     if facts["claims_hidden"] is None:
         lines.append("No paid date hides a claim: every claim that ended by the discharge is seen, paid or not.")
     else:
-        lines.append(f"{facts['claims_hidden']:,} claims were not paid by the index date and are hidden.")
+        lines.append(f"{show(facts['claims_hidden'])} claims were not paid by the index date and are hidden.")
     counties = facts.get("counties")
     if counties is not None:
         lines.append(
-            f"{counties['county unknown']:,} stays have no known county, {counties['county without measures']:,} one "
-            "without measures; readmission.json counts what single measures lack."
+            f"{show(counties['county unknown'])} stays have no known county, "
+            f"{show(counties['county without measures'])} one without measures; readmission.json counts what single "
+            "measures lack."
         )
     return lines

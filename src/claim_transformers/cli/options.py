@@ -8,6 +8,12 @@ from rich.console import Console
 
 console = Console()
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")]
+RawCounts = Annotated[
+    bool,
+    typer.Option(
+        "--raw-counts", help="Show counts of 1 to 10 too; for simulated claims, and where patients may be seen."
+    ),
+]
 
 
 def new_app(**settings: Any) -> typer.Typer:

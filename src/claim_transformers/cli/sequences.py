@@ -110,6 +110,7 @@ def _tokenizer_folder(folder: str) -> Path | None:
 
 def _print_known(out: Path, checkpoint: Path) -> None:
     """How much of the test split the tokenizer of a checkpoint knows, and a warning where that is little."""
+    from claim_transformers.claims.small_cells import HIDDEN, show, show_counts
     from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
     from claim_transformers.training.sequence_vocabulary import known_rows
     from claim_transformers.training.sequences import read_splits
@@ -119,9 +120,18 @@ def _print_known(out: Path, checkpoint: Path) -> None:
     table = Table(title=f"Codes of the test split that the tokenizer of {checkpoint.name} knows")
     for column, justify in (("system", "left"), ("codes", "right"), ("known", "right")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    counts = {(row["system"], "codes"): row["codes"] for row in rows}
     for row in rows:
+        known = round((row["known"] or 0) * row["codes"])
+        counts |= {(row["system"], "known"): known, (row["system"], "unknown"): row["codes"] - known}
+    systems = [row["system"] for row in rows if row["system"] != "all"]
+    sums = [(("all", what), [(system, what) for system in systems]) for what in ("codes", "known", "unknown")]
+    sums += [((row["system"], "codes"), [(row["system"], what) for what in ("known", "unknown")]) for row in rows]
+    shown = show_counts(counts, [one for one in sums if counts.get(one[0]) == sum(counts[part] for part in one[1])])
+    for row in rows:
+        cells = [shown[row["system"], what] for what in ("codes", "known", "unknown")]
         known = "-" if row["known"] is None else f"{100 * row['known']:.2f} %"
-        table.add_row(row["system"], f"{row['codes']:,}", known)
+        table.add_row(row["system"], show(cells[0]), HIDDEN if any(isinstance(cell, str) for cell in cells) else known)
     console.print(table)
     # A code of no group is unknown to every tokenizer.
     little = [

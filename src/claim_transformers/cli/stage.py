@@ -59,6 +59,7 @@ def _run_stage(
     source: str, path: Path, staging: Path, corrects: bool | Sequence[int] | None, options: dict[str, Any]
 ) -> None:
     """Load raw files and print what became of them."""
+    from claim_transformers.claims.small_cells import show, show_count, show_part
     from claim_transformers.sources.deliveries.staging_area import Staging
 
     with Staging(staging) as area:
@@ -70,7 +71,7 @@ def _run_stage(
     for column in ("load", "file", "table", "rows", "unreadable"):
         table.add_column(column, justify="left" if column in ("file", "table") else "right")
     for load in loaded:
-        number, rows = f"{unreadable[load.load_id]:,}", f"{load.num_rows:,}"
+        number, rows = show(show_part(unreadable[load.load_id], load.num_rows)), show_count(load.num_rows)
         table.add_row(str(load.load_id), load.file_name, load.table, rows, number)
     console.print(table)
     still_valid = {load.load_id for load in after}

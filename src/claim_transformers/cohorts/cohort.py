@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from claim_transformers.claims.small_cells import show_count, show_part
 from claim_transformers.claims.splits import SPLITS, split_of
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.cohorts.attrition import AttritionStep, Ends, attrition_rows
+from claim_transformers.cohorts.attrition import AttritionStep, Ends, ShownAttrition, attrition_rows, show_attrition
 from claim_transformers.cohorts.definition import Definition
 from claim_transformers.cohorts.flow_chart import draw_flow_chart
 
@@ -76,16 +77,21 @@ class Cohort:
         labels = {"cases": 1, "controls": 0}
         return {what: {name: int(counts[name][label]) for name in splits} for what, label in labels.items()}
 
-    def flow_chart(self) -> str:
-        """The selection as a flow chart: an SVG document that needs nothing else."""
-        return draw_flow_chart(self.definition.title, self.attrition, self.ends)
+    def shown_attrition(self, *, raw_counts: bool = False) -> ShownAttrition:
+        """The selection as it may be shown: no count of 1 to 10 is in it or follows from it, unless `raw_counts`."""
+        return show_attrition(self.attrition, self.ends, raw_counts=raw_counts)
 
-    def save(self, out: str | Path, *, overwrite: bool = False) -> None:
+    def flow_chart(self, *, raw_counts: bool = False) -> str:
+        """The selection as a flow chart: an SVG document that needs nothing else."""
+        return draw_flow_chart(self.definition.title, self.shown_attrition(raw_counts=raw_counts))
+
+    def save(self, out: str | Path, *, overwrite: bool = False, raw_counts: bool = False) -> None:
         """Writes the examples by `save_to_disk`, attrition, flow chart and definition; all of it or nothing.
 
         Args:
             out (`str` or `Path`): Folder to make.
             overwrite (`bool`): Whether a cohort that stands there is replaced.
+            raw_counts (`bool`): Whether attrition and flow chart hold counts of 1 to 10, and what gives them away.
 
         Raises:
             ClaimDataError: If a split has no example (`E_EMPTY_SPLIT`), the folder exists and may not be replaced
@@ -95,7 +101,7 @@ class Cohort:
 
         def write(folder: Path) -> None:
             self.to_dataset_dict().save_to_disk(str(folder))
-            self._write_papers(folder)
+            self._write_papers(folder, raw_counts=raw_counts)
 
         publish_folder(out, write, overwrite=overwrite)
 
@@ -103,7 +109,7 @@ class Cohort:
         """A split without rows could be written, but `load_from_disk` cannot read the folder then."""
         sizes = {name: table.num_rows for name, table in self.splits().items()}
         if empty := [name for name, rows in sizes.items() if not rows]:
-            found = ", ".join(f"{name} {rows:,}" for name, rows in sizes.items())
+            found = ", ".join(f"{name} {show_count(rows)}" for name, rows in sizes.items())
             raise ClaimDataError(
                 "E_EMPTY_SPLIT",
                 f"expected examples in every split, found none in {' and '.join(empty)} ({found}): "
@@ -113,19 +119,21 @@ class Cohort:
     def _why_a_split_is_empty(self) -> str:
         return "patients are split by a hash, and these are too few; take more patients or another seed"
 
-    def _write_papers(self, folder: Path) -> None:
+    def _write_papers(self, folder: Path, *, raw_counts: bool) -> None:
+        counts = (self.visits_hidden, self.visits_open)
+        hidden, still_open = (n if n is None else show_part(n, n, raw=raw_counts) for n in counts)
         content = {
             **self.definition.to_dict(),
             "sampled_share": list(self.sampled_share),
-            "visits_hidden": self.visits_hidden,
-            "visits_open": self.visits_open,
+            "visits_hidden": hidden,
+            "visits_open": still_open,
             "label_names": list(self.label_names),
             "claims": self.claims,
         }
-        steps = [step.to_dict() for step in self.attrition]
+        steps = self.shown_attrition(raw_counts=raw_counts).to_list()
         for name, values in ((_ATTRITION_FILE, steps), (DEFINITION_FILE, content)):
             (folder / name).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        (folder / _FLOW_CHART_FILE).write_text(self.flow_chart(), encoding="utf-8")
+        (folder / _FLOW_CHART_FILE).write_text(self.flow_chart(raw_counts=raw_counts), encoding="utf-8")
 
 
 def split_examples(examples: pa.Table, definition: Definition) -> pa.Array:
@@ -135,16 +143,17 @@ def split_examples(examples: pa.Table, definition: Definition) -> pa.Array:
     )
 
 
-def attrition_table(cohort: Cohort) -> list[tuple[str, str, str]]:
+def attrition_table(cohort: Cohort, *, raw_counts: bool = False) -> list[tuple[str, str, str]]:
     """The attrition table as rows of text, with cases, controls and splits at the end.
 
     Args:
         cohort (`Cohort`): The cohort.
+        raw_counts (`bool`): Whether counts of 1 to 10 are shown, and what gives them away.
 
     Returns:
         `list[tuple[str, str, str]]`: Step, patients left, patients removed.
     """
-    return attrition_rows(cohort.attrition, cohort.ends)
+    return attrition_rows(cohort.shown_attrition(raw_counts=raw_counts))
 
 
 def publish_folder(out: str | Path, write: Callable[[Path], None], *, overwrite: bool = False) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from claim_transformers.claims.small_cells import show, show_part
+
 _Verdict = Literal["insured", "excluded"]
 
 
@@ -17,19 +19,24 @@ class Enrolment:
             theirs: `"excluded"`, or `"insured"` all the time, where the tables of enrolment are known to be partial.
 
     Examples:
-        >>> Enrolment().step(unknown=0, none=3)
+        >>> Enrolment().step(unknown=0, none=3, of=90)
         'with enrolment'
-        >>> Enrolment().step(unknown=5, none=0)
-        'with enrolment (5 of unknown enrolment count as insured)'
+        >>> Enrolment().step(unknown=15, none=0, of=90)
+        'with enrolment (15 of unknown enrolment count as insured)'
     """
 
     unknown: _Verdict = "insured"
     none: _Verdict = "excluded"
 
-    def step(self, *, unknown: int, none: int) -> str:
-        """Name of the step of the attrition table, which says who counts as insured."""
+    def step(self, *, unknown: int, none: int, of: int) -> str:
+        """Name of the step of the attrition table, which says how many of those before count as insured."""
         kept = [(unknown, self.unknown, "of unknown enrolment"), (none, self.none, "without any enrolment")]
-        words = [f"{number:,} {whose}" for number, verdict, whose in kept if number and verdict == "insured"]
+        left = of - sum(number for number, verdict, _ in kept if verdict == "excluded")
+        words = [
+            f"{show(show_part(number, left))} {whose}"
+            for number, verdict, whose in kept
+            if number and verdict == "insured"
+        ]
         return f"with enrolment ({' and '.join(words)} count as insured)" if words else "with enrolment"
 
 

@@ -5,11 +5,13 @@ opens in any browser and can be edited in any drawing program.
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
-from claim_transformers.cohorts.attrition import AttritionStep, Ends
+from claim_transformers.claims.small_cells import show
+from claim_transformers.cohorts.attrition import ShownAttrition
 
 _BOX_WIDTH, _SIDE_WIDTH, _GAP, _MARGIN = 330, 270, 34, 16
 _LINE_HEIGHT, _PADDING, _FONT_SIZE = 17, 9, 13
@@ -48,23 +50,24 @@ class _Box:
         )
 
 
-def draw_flow_chart(title: str, steps: Sequence[AttritionStep], ends: Ends) -> str:
-    """Draw the steps of a selection from top to bottom, those left out on the right, the examples (`ends`) below.
+def draw_flow_chart(title: str, attrition: ShownAttrition) -> str:
+    """Draw the steps of a selection from top to bottom, those left out on the right, the examples below.
 
     Examples:
-        >>> steps = [AttritionStep("patients", 100, 0), AttritionStep("alive", 90, 10)]
-        >>> chart = draw_flow_chart("Asthma", steps, {"cases": {"train": 20, "test": 10}})
-        >>> [text in chart for text in ("n = 90", "left out: 10", "n = 30", "test: 10")]
-        [True, True, True, True]
+        >>> from claim_transformers.cohorts.attrition import AttritionStep, show_attrition
+        >>> steps = [AttritionStep("patients", 100, 0), AttritionStep("alive", 80, 20), AttritionStep("known", 77, 3)]
+        >>> chart = draw_flow_chart("Asthma", show_attrition(steps, {"cases": {"train": 66, "test": 11}}))
+        >>> [text in chart for text in ("n = 100", "n = hidden", "left out: &lt;11", "n = 77", "test: 11")]
+        [True, True, True, True, True]
     """
-    if not steps:
+    if not attrition.steps:
         raise ValueError("expected at least one step to draw, found none")
     parts, y = [], float(_MARGIN + _LINE_HEIGHT + _PADDING)
     above: _Box | None = None
-    for step in steps:
+    for step in attrition.steps:
         side = None if above is None else _side_box(step, above.y + above.height)
         top = y if side is None else max(y, side.y + side.height + _PADDING)
-        box = _Box(_MARGIN, top, _BOX_WIDTH, (*_wrap(step.step, _BOX_WIDTH), *_counts(step)), _KEPT)
+        box = _Box(_MARGIN, top, _BOX_WIDTH, (*_wrap(str(step["step"]), _BOX_WIDTH), *_counts(step)), _KEPT)
         if above is not None:
             parts.append(_arrow(above.middle, above.y + above.height, above.middle, box.y))
             if side is not None:
@@ -72,37 +75,42 @@ def draw_flow_chart(title: str, steps: Sequence[AttritionStep], ends: Ends) -> s
                 parts += [_arrow(above.middle, turn, side.x, turn), side.draw()]
         parts.append(box.draw())
         above, y = box, box.y + box.height + _GAP
-    last = _end_boxes(ends, y)
+    last = _end_boxes(attrition, y)
     parts += [part for box in last for part in (_arrow(box.middle, y - _GAP, box.middle, y), box.draw())]
     return _document(title, parts, max([y - _GAP, *(box.y + box.height for box in last)]) + _MARGIN)
 
 
-def _counts(step: AttritionStep) -> list[str]:
-    lines = [f"n = {step.patients:,}"]
-    if step.cases is not None:
-        lines.append(f"{step.cases:,} cases, {step.controls:,} controls")
+def _counts(step: Mapping[str, Any]) -> list[str]:
+    lines = [f"n = {show(step['patients'])}"]
+    if "cases" in step:
+        lines.append(f"{show(step['cases'])} cases, {show(step['controls'])} controls")
     return lines
 
 
-def _side_box(step: AttritionStep, y: float) -> _Box | None:
+def _side_box(step: Mapping[str, Any], y: float) -> _Box | None:
     """Those whom a step left out, beside the arrow that leads to it."""
-    if not step.removed:
+    if not step["removed"]:
         return None
-    lines = [f"left out: {step.removed:,}"]
-    for reason, count in step.reasons.items():
-        lines += _wrap(f"{count:,} {reason}", _SIDE_WIDTH)
+    lines = [f"left out: {show(step['removed'])}"]
+    for reason, count in step.get("reasons", {}).items():
+        lines += _wrap(f"{show(count)} {reason}", _SIDE_WIDTH)
     return _Box(_MARGIN + _BOX_WIDTH + _GAP, y + _PADDING, _SIDE_WIDTH, tuple(lines), _LEFT_OUT)
 
 
-def _end_boxes(ends: Ends, y: float) -> list[_Box]:
+def _end_boxes(attrition: ShownAttrition, y: float) -> list[_Box]:
     """Cases and controls side by side under the last step."""
+    ends = attrition.ends
     width = (_BOX_WIDTH - _PADDING * (len(ends) - 1)) / max(len(ends), 1)
     return [
         _Box(
             _MARGIN + place * (width + _PADDING),
             y,
             width,
-            (name, f"n = {sum(splits.values()):,}", *(f"{split}: {count:,}" for split, count in splits.items())),
+            (
+                name,
+                f"n = {show(attrition.totals[name])}",
+                *(f"{split}: {show(count)}" for split, count in splits.items()),
+            ),
             _ENDS[place % len(_ENDS)],
         )
         for place, (name, splits) in enumerate(ends.items())

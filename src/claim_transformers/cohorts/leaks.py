@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.timelines import Timelines
 
@@ -48,7 +49,7 @@ def check_leaks(
         Traceback (most recent call last):
             ...
         claim_transformers.codes.errors.ClaimDataError: E_LEAK: expected nothing that was not known at the index date,
-        found 1 visits at or after it
+        found <11 visits at or after it
     """
     splits = cohort if isinstance(cohort, Mapping) else cohort.splits()
     tables = {name: _table(split) for name, split in splits.items()}
@@ -65,7 +66,7 @@ def check_leaks(
     patients = [pc.unique(table["patient_id"]).cast(pa.string()) for table in tables.values()]
     everybody = pa.chunked_array(patients, pa.string())
     found["patients in two splits"] = len(everybody) - len(pc.unique(everybody))
-    leaks = ", ".join(f"{count:,} {what}" for what, count in found.items() if count)
+    leaks = ", ".join(f"{show_count(count)} {what}" for what, count in found.items() if count)
     if leaks:
         raise ClaimDataError("E_LEAK", f"expected nothing that was not known at the index date, found {leaks}")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from claim_transformers.claims.small_cells import MIN_SHOWN, show_count
 from claim_transformers.hub.checkpoint_files import CARD_NAME
 
 _TEMPLATE_PATH = Path(__file__).with_name("card_template.md")
@@ -44,8 +45,8 @@ def write_model_card(
 
     Raises:
         ValueError: If a result is missing or of another type, a value or an interval is not finite, no number was
-            measured for the checkpoint itself, or the configuration in the folder has another vocabulary size. No card
-            is written then.
+            measured for the checkpoint itself, one has fewer than 11 examples, or the configuration in the folder has
+            another vocabulary size. No card is written then.
 
     Examples:
         >>> write_model_card(".", {"checkpoint": "claim-pt-tiny"})
@@ -67,7 +68,11 @@ def write_model_card(
         eval_results=list(_eval_results(results)),
     )
     card = ModelCard.from_template(
-        card_data, template_path=str(_TEMPLATE_PATH), results=results, repo_id=repo_id or results["checkpoint"]
+        card_data,
+        template_path=str(_TEMPLATE_PATH),
+        results=results,
+        repo_id=repo_id or results["checkpoint"],
+        show_count=show_count,
     )
     path = folder / CARD_NAME
     path.write_text(card.content, encoding="utf-8")
@@ -89,6 +94,11 @@ def _refuse_incomplete_results(results: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"expected metrics[{position}] to hold a value and an interval [low, high], found other numbers"
             )
+        if row["num_examples"] < MIN_SHOWN:
+            raise ValueError(
+                f"expected metrics[{position}] of at least {MIN_SHOWN} examples, found fewer: so few patients are no "
+                "number to publish"
+            )
     if not any(row["model"] == results["checkpoint"] for row in results["metrics"]):
         raise ValueError("expected a measured metric whose model is the checkpoint, found only others")
 
@@ -105,7 +115,7 @@ def metrics_of_comparison(comparison: Mapping[str, Any], *, task: str, split: st
         `list[dict]`: One entry per model and metric.
 
     Raises:
-        ValueError: If a metric is undefined or has no interval.
+        ValueError: If a metric is undefined or has no interval, or the number of examples is hidden.
 
     Examples:
         >>> found = {"value": 0.7, "low": 0.6, "high": 0.8, "level": 0.95}
@@ -118,6 +128,8 @@ def metrics_of_comparison(comparison: Mapping[str, Any], *, task: str, split: st
         for metric, found in measured["metrics"].items():
             if None in (found["value"], found["low"], found["high"]):
                 raise ValueError(f"expected a value and an interval of {metric!r} for {model!r}, found none")
+            if not isinstance(comparison["examples"], int):
+                raise ValueError(f"expected a number of examples, found it {comparison['examples']!r}: a small cell")
             entry = {"task": task, "split": split, "model": model, "metric": metric, "value": found["value"]}
             entry |= {"interval": [found["low"], found["high"]], "interval_level": found["level"]}
             entries.append({**entry, "num_examples": comparison["examples"]})

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from claim_transformers.claims.small_cells import show_part_of
 from claim_transformers.training.keyed_random import Stream, UInt64Array, row_digests, row_keys, uniform_at
 from claim_transformers.training.landmarks import Landmarks, age_at_landmark, horizon_targets, read_landmarks
 from claim_transformers.training.token_columns import (
@@ -353,7 +354,7 @@ class DataCollatorForVisitClassification(ClaimCollator):
             if (short := int((labels.lengths < visits).sum())) > 0:
                 raise ValueError(
                     f"expected a label per visit in column '{self.label_column}', found fewer labels than visits in "
-                    f"{short} of {len(visits)} rows; write -100 for a visit without one"
+                    f"{show_part_of(short, len(visits))} rows; write -100 for a visit without one"
                 )
             in_view = labels.position >= (labels.lengths - visits)[labels.row]
             padded = RaggedColumn(labels.values[in_view], visits).pad(IGNORE_INDEX, batch["visit_days"].shape[1] - 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from claim_transformers.claims.small_cells import show_count, show_part_of
 from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def cut_records(patients: "datasets.DatasetDict", until: str | dt.date) -> "data
         if len(split) and not len(cut[name]):
             raise ClaimDataError(
                 "E_NO_PATIENTS",
-                f"expected visits before the date in the split '{name}', found none of {len(split)} rows with one; "
-                "take a later date",
+                f"expected visits before the date in the split '{name}', found none of {show_count(len(split))} rows "
+                "with one; take a later date",
             )
     return type(patients)(cut)
 
@@ -99,12 +100,12 @@ def describe_exposure(patients: "datasets.DatasetDict", cohort: str | Path) -> s
         _logger.warning(
             "W_OUTCOME_SEEN: expected no outcome period of the test split in pretraining, found %s days of %s "
             "examples; leave its patients out (--exclude_cohort) or cut records at the first index date (--until)",
-            f"{seen_days.sum():,}",
-            f"{np.count_nonzero(seen_days):,}",
+            show_count(int(seen_days.sum())),
+            show_count(int(np.count_nonzero(seen_days))),
         )
     return (
-        f"Pretraining saw {seen:,} of {everybody:,} test patients of the cohort, and {seen_days.sum():,} days of "
-        "their outcome periods"
+        f"Pretraining saw {show_part_of(seen, everybody)} test patients of the cohort, and "
+        f"{show_count(int(seen_days.sum()))} days of their outcome periods"
     )
 
 

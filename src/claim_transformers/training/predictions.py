@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from claim_transformers.claims.files import private_folder, replacing_file, to_json, write_file
+from claim_transformers.claims.small_cells import HIDDEN, is_small
 from claim_transformers.training.bootstrap import MetricInterval, clustered_interval
 from claim_transformers.training.labels import label_name
 from claim_transformers.training.metrics import WeightedMetric, auprc, auroc, brier, calibration_error
@@ -70,7 +71,8 @@ def save_predictions(
         details (*optional*): Further facts for `metrics.json`, such as the seed.
 
     Returns:
-        `dict[str, str]`: Each metric with its interval, ready to print.
+        `dict[str, str]`: Each metric with its interval, ready to print; hidden where 1 to 10 rows have the outcome, or
+            have not. `metrics.json` stays where the patients are and holds them all.
 
     Raises:
         ValueError: If there is not one score per row.
@@ -103,7 +105,8 @@ def save_predictions(
     with replacing_file(folder / _file_of_split(PREDICTIONS, split)) as path:
         pq.write_table(pa.table(table), path)
     write_file(folder / _file_of_split(METRICS, split), text)
-    return {metric: str(interval) for metric, interval in found.items()}
+    smaller = min(int(np.count_nonzero(labels)), int(np.count_nonzero(labels == 0)))
+    return {metric: HIDDEN if is_small(smaller) else str(interval) for metric, interval in found.items()}
 
 
 def _file_of_split(name: str, split: str) -> str:

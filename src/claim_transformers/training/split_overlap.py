@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from claim_transformers.claims.small_cells import show_count, show_part_of
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.training.tokenized_patients import DIGEST_COLUMN, TokenizedPatients, read_numbers
 
@@ -45,10 +46,11 @@ def require_disjoint_patients(train_dataset: Any, eval_dataset: Any) -> None:
         return
     shared = np.intersect1d(train, held_out)
     if len(shared):
+        held = len(np.unique(held_out))
         raise ClaimDataError(
             "E_SPLIT_OVERLAP",
             "expected no patient in both the training and the evaluation set, found "
-            f"{len(shared)} of {len(np.unique(held_out))} evaluation patients in both; split by patient, never by row",
+            f"{show_part_of(len(shared), held)} evaluation patients in both; split by patient, never by row",
         )
 
 
@@ -89,8 +91,8 @@ def leave_out_patients(patients: "datasets.DatasetDict", cohort: "datasets.Datas
         if len(split) and not len(kept[name]):
             raise ClaimDataError(
                 "E_NO_PATIENTS",
-                f"expected patients outside the cohort in the split '{name}', found all {len(split)} rows inside; "
-                "pretrain on a larger population",
+                f"expected patients outside the cohort in the split '{name}', found all {show_count(len(split))} rows "
+                "inside; pretrain on a larger population",
             )
     return type(patients)(kept)
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from claim_transformers.claims.small_cells import show_count
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -93,7 +95,7 @@ def ragged_column(features: Features, name: str) -> RaggedColumn:
 
     column = features.column(name)
     if column.null_count:
-        raise ValueError(f"expected lists in column '{name}', found {column.null_count} null rows")
+        raise ValueError(f"expected lists in column '{name}', found {show_count(column.null_count)} null rows")
     lists = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     lengths = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
     return RaggedColumn(lists.flatten().to_numpy(zero_copy_only=False), lengths)
@@ -125,7 +127,9 @@ def scalar_column(features: Features, name: str) -> npt.NDArray[Any]:
         return np.asarray(values)
     column = features.column(name)
     if column.null_count:
-        raise ValueError(f"expected a value in every row of column '{name}', found {column.null_count} nulls")
+        raise ValueError(
+            f"expected a value in every row of column '{name}', found {show_count(column.null_count)} nulls"
+        )
     if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
         return np.asarray(column.to_numpy())
     lists = ragged_column(features, name)

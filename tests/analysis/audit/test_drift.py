@@ -10,13 +10,15 @@ import pytest
 from scipy.special import expit
 
 from claim_transformers.analysis import drift_figure
-from claim_transformers.analysis.audit.drift import DriftSample, _domain_auroc, measure_drift
+from claim_transformers.analysis.audit.drift import DriftSample, PeriodDrift, _domain_auroc, _true_auroc, measure_drift
 from claim_transformers.analysis.audit.drift_tables import drift_table, field_table
 from claim_transformers.analysis.audit.stability import (
+    FieldStability,
     _FieldBins,
     field_stability,
     unseen_codes,
 )
+from claim_transformers.training import MetricInterval
 
 
 def sample(seed, patients=400, *, age_shift=0.0, spread=1.0, hidden_shift=0.0, codes=("A/1", "A/2")):
@@ -98,7 +100,7 @@ def test_what_does_not_fit_is_refused():
         field_stability({"field": [np.nan]}, {"field": [1.0]})
     with pytest.raises(ValueError, match="at least one period"):
         measure_drift(sample(0), {})
-    with pytest.raises(ValueError, match="at least 5 patients in the period, found 2"):
+    with pytest.raises(ValueError, match="at least 5 patients in the period, found <11"):
         _domain_auroc(sample(0), sample(1, patients=2))
 
 
@@ -250,3 +252,17 @@ def test_a_period_that_can_be_told_without_a_mistake_is_no_division_by_zero():
     (found,) = measure_drift(old, {"later": new}, model="linear", replicates=40)
     assert found.domain_auroc.value == 1.0
     assert found.domain_p == 0.0
+
+
+def test_a_period_of_few_rows_and_a_share_of_few_show_neither():
+    point = MetricInterval(0.7, 0.6, 0.8, 10, 10)
+    rows = []
+    for rows_of_period, unseen in ((8, 0.0), (200, 0.02), (200, 0.1), (200, 0.0)):
+        fields = [FieldStability("state", 0.05, 0.1, unseen)]
+        found = PeriodDrift("2010", rows_of_period, fields, None, point, 1.0)
+        rows.append((drift_table([found]).rows[0]["rows"], field_table([found]).rows[0]["unseen categories"]))
+    assert rows == [("<11", None), (200, None), (200, 0.1), (200, 0.0)]
+    labels = np.r_[np.ones(4), np.zeros(196)]
+    few = DriftSample({"number": np.arange(200.0)}, probabilities=np.linspace(0.1, 0.9, 200), labels=labels)
+    assert _true_auroc(few, 20, 0) is None
+    assert _true_auroc(replace(few, labels=np.tile([0, 1], 100)), 20, 0) is not None

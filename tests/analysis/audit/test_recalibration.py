@@ -173,3 +173,11 @@ def test_the_note_of_a_table_says_what_sampling_alone_leaves():
     labels, risks = np.arange(100) % 4 == 0, np.full(100, 0.25)
     note = calibration_table(labels, {"constant": risks}, replicates=5).to_markdown()
     assert f"about {np.sqrt(0.25 * 0.75 * 10 / 100):.3f}" in note
+
+
+def test_a_calibration_table_of_few_events_shows_neither_how_many_nor_a_metric_of_them():
+    labels, risks = np.r_[np.ones(6), np.zeros(194)], np.linspace(0.01, 0.2, 200)
+    table = calibration_table(labels, {"as trained": risks}, replicates=5)
+    assert "200 rows, <11 with the outcome" in table.notes[0]
+    assert {cell for name, cell in table.rows[0].items() if name != "prediction"} == {None}
+    assert "error of hidden" in table.notes[0]

@@ -432,3 +432,33 @@ def test_what_does_not_fit_is_refused():
         audit_subgroups([0, 1], [0.1, 0.2], {}, threshold=0.5)
     with pytest.raises(ValueError, match="expected probabilities in"):
         audit_subgroups([0, 1, 1], [-0.1, 0.2, 0.3], {"sex": ["F", "M", "M"]}, threshold=0.5, replicates=2)
+
+
+def test_no_row_shown_gives_a_planted_count_back_neither_alone_nor_by_subtraction():
+    # Of 2,000 rows: group b has 4 flagged events, group c has 7 events in all, d has 5 patients with many rows.
+    plan = {("a", 1, 1): 200, ("a", 1, 0): 100, ("a", 0, 1): 300, ("a", 0, 0): 600,
+            ("b", 1, 1): 4, ("b", 1, 0): 46, ("b", 0, 1): 60, ("b", 0, 0): 290,
+            ("c", 1, 1): 0, ("c", 1, 0): 7, ("c", 0, 1): 93, ("c", 0, 0): 100,
+            ("d", 1, 1): 30, ("d", 1, 0): 40, ("d", 0, 1): 60, ("d", 0, 0): 70}  # fmt: skip
+    rows = [key for key, count in plan.items() for _ in range(count)]
+    group, labels, flags = (np.array(column) for column in zip(*rows, strict=True))
+    patients = np.where(group == "d", 100_000 + np.arange(len(rows)) % 5, np.arange(len(rows)))
+    audit = audit_subgroups(
+        labels, np.where(flags == 1, 0.4, 0.1), {"race": group}, threshold=0.2, patients=patients, replicates=20
+    )
+    shown = {row["group"]: row for row in subgroup_table(audit).rows}
+    assert shown["d"]["patients"] == "<11"
+    assert shown["d"]["rows"] == "hidden"
+    rates = ("outcome", "AUROC", "observed/expected", "recall", "false negative rate", "precision", "Youden index",
+             "false positive rate")  # fmt: skip
+    assert not any(shown["d"][name] for name in rates)
+    # Events of c are few: neither its outcome nor any metric of them, nor those of another group beside it.
+    assert not any(shown["c"][name] for name in rates)
+    # Recall and precision of b give its 4 back, its false positive rate does not.
+    assert shown["b"]["recall"] is shown["b"]["false negative rate"] is shown["b"]["precision"] is None
+    # All rows are known, so a small count stands beside another that is hidden in every column.
+    for metric in ("patients", "outcome", "recall", "precision"):
+        hidden = [name for name in shown if shown[name][metric] is None or isinstance(shown[name][metric], str)]
+        assert len(hidden) >= 2, metric
+    assert {row["metric"] for row in gap_table(audit).rows if row["group"] == "b"}.isdisjoint({"recall", "precision"})
+    assert not [row for row in gap_table(audit).rows if row["group"] in "cd"]

@@ -170,3 +170,15 @@ def test_a_fixed_threshold_draws_nobody_and_the_table_says_which_it_is():
     assert "re-chosen in each replicate" in threshold_table({"LR": chosen}).to_markdown()
     assert "re-chosen" not in threshold_table({"LR": fixed}).to_markdown()
     assert fixed.metrics == score_at_threshold(split, split, replicates=50, seed=0).metrics
+
+
+def test_a_row_of_the_table_has_no_metric_that_gives_a_count_of_1_to_10_back():
+    # Of 100 events 4 are missed, of 200 others 50 are flagged.
+    labels = np.r_[np.ones(100), np.zeros(200)]
+    scores = np.r_[np.full(96, 0.9), np.full(4, 0.1), np.full(50, 0.9), np.full(150, 0.1)]
+    result = score_at_threshold((labels, scores), (labels, scores), replicates=20)
+    row = result.to_row("LR")
+    assert {name for name, cell in row.items() if cell is None} == {
+        "recall", "precision", "F1", "G-mean", "share flagged"
+    }  # fmt: skip
+    assert result.metrics["recall"].value == 0.96

@@ -85,7 +85,7 @@ def test_points_are_those_of_the_table():
     assert rest["comorbidity"].tolist() == [0, 1, 2, 3, 5, 5]
     assert rest["emergency"].tolist() == [0, 1, 2, 3, 4, 4]
     assert rest["acute"].tolist() == [3] * 6
-    with pytest.raises(ValueError, match="length of at least 0, found 1 below"):
+    with pytest.raises(ValueError, match="length of at least 0, found <11 below"):
         _lace_points([-1], [True], [0], [0])
 
 
@@ -138,9 +138,9 @@ def test_many_stays_give_what_each_gives_alone():
 
 
 def test_an_example_without_a_stay_and_a_visit_after_the_discharge_are_refused():
-    with pytest.raises(ValueError, match="inpatient visit in every example, missing in 1 of 2"):
+    with pytest.raises(ValueError, match="inpatient visit in every example, missing in <11 of <11"):
         lace_scores(examples((10, [(5, "IP", [])]), (10, [(5, "OP", [])])))
-    with pytest.raises(ValueError, match="found 1 of 2 after it"):
+    with pytest.raises(ValueError, match="found <11 of <11 after it"):
         lace_scores(examples((10, [(5, "IP", []), (11, "OP", [])])))
     with pytest.raises(ValueError, match="expected is_acute of shape"):
         lace_scores(examples((10, [(5, "IP", [])])), is_acute=[True, False])

@@ -54,7 +54,7 @@ def test_sampling_of_controls_raises_the_odds_by_the_ratio_of_the_shares():
 
 def test_a_missing_risk_is_an_error_and_not_a_zero():
     table = risks([("a", 100, "asthma_hospitalization", 365, 0.1)])
-    with pytest.raises(ValueError, match="missing for 1 of 2 examples"):
+    with pytest.raises(ValueError, match="missing for <11 of <11 examples"):
         true_risk_scores(EXAMPLES, table, DEFINITION)
 
 
@@ -117,7 +117,7 @@ def test_controls_at_random_visits_make_the_score_of_an_encounter_calibrated():
 
 
 def test_an_encounter_outside_the_months_at_risk_is_an_error():
-    with pytest.raises(ValueError, match="in the month at every index date, missing for 1 of 1"):
+    with pytest.raises(ValueError, match="in the month at every index date, missing for <11 of <11"):
         true_risk_scores(encounters(a="2013-05-05"), risks(monthly("a", {"2013-04-01": 0.1})), ENCOUNTER)
 
 
@@ -149,14 +149,14 @@ def test_each_stay_of_a_patient_gets_the_risk_of_its_own_discharge_and_outcome()
 def test_stays_without_a_true_risk_are_counted_or_left_open():
     table = stay_risks([("a", 10, "readmission_any", 0.1)])
     examples = stays(("a", 9), ("a", 10), ("b", 10))
-    with pytest.raises(ValueError, match="after every index stay, missing for 2 of 3 examples"):
+    with pytest.raises(ValueError, match="after every index stay, missing for <11 of <11 examples"):
         stay_risk_scores(examples, table)
     assert np.array_equal(stay_risk_scores(examples, table, missing="nan"), [np.nan, 0.1, np.nan], equal_nan=True)
 
 
 def test_two_true_risks_of_one_stay_are_refused():
     table = stay_risks([("a", 10, "readmission_any", 0.1), ("a", 10, "readmission_any", 0.2)])
-    with pytest.raises(ValueError, match="found 2 of 1 stays"):
+    with pytest.raises(ValueError, match="found <11 of <11 stays"):
         stay_risk_scores(stays(("a", 10)), table)
 
 

@@ -15,7 +15,7 @@ LABELS = (RANDOM.random(600) < RISKS).astype(int)
 
 
 def test_the_reliability_curve_has_the_shares_of_its_bins():
-    predicted, observed = _reliability(LABELS, RISKS, bins=5, replicates=60)
+    predicted, observed = _reliability(LABELS, RISKS, bins=5, replicates=60, raw_counts=True)
     order = np.argsort(RISKS)
     shares = [LABELS[part].mean() for part in np.array_split(order, 5)]
     assert [point.value for point in observed] == pytest.approx(shares, abs=0.01)
@@ -39,3 +39,15 @@ def test_nothing_to_draw_is_refused():
         reliability_plot(LABELS, {})
     with pytest.raises(ValueError, match="found 0 panels"):
         _drift_plot({})
+
+
+def test_bins_with_few_rows_of_an_outcome_are_joined():
+    labels, risks = np.tile([1, 0, 0, 0], 50), np.arange(200) / 200
+    # Ten bins of 20 rows would have 5 events each; of the joined ones each has 11 or more, in shares of 1/4.
+    predicted, observed = _reliability(labels, risks, bins=10, replicates=20)
+    assert [point.value for point in observed] == [0.25] * 3
+    assert np.diff(predicted) == pytest.approx([60 / 200, 70 / 200])
+    # Fewer than 11 events in all: nothing is drawn, and the picture is still one.
+    few = np.r_[np.ones(6), np.zeros(194)]
+    assert _reliability(few, risks, bins=5, replicates=20) == ([], [])
+    assert "<svg" in reliability_plot(few, {"all": risks}, replicates=20)

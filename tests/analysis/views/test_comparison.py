@@ -1,10 +1,14 @@
 """Models side by side: the same rows or a refusal, and differences that are paired."""
 
+import io
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from analysis.cohort_by_hand import make_examples
+from rich.console import Console
 
 from claim_transformers.analysis import compare_models
 from claim_transformers.training import save_predictions
@@ -100,3 +104,25 @@ def test_two_examples_of_a_patient_are_told_apart_by_their_index_dates(tmp_path)
 def test_one_score_per_row_is_needed(tmp_path):
     with pytest.raises(ValueError, match="expected one score for each of 10 rows"):
         save_predictions(tmp_path / "short", make_examples(10, seed=0), [0.5], name="Short")
+
+
+def test_few_outcomes_show_no_count_and_no_metric_unless_asked(tmp_path):
+    examples = make_examples(200, seed=5)
+    few = np.zeros(200, np.int8)
+    few[:7] = 1
+    examples = examples.set_column(examples.column_names.index("label"), "label", pa.array(few))
+    save_predictions(tmp_path / "a", examples, np.linspace(0, 1, 200), name="A")
+    save_predictions(tmp_path / "b", examples, np.linspace(1, 0, 200), name="B")
+    comparison = compare_models([tmp_path / "a", tmp_path / "b"])
+    content = comparison.to_dict()
+    assert (content["examples"], content["positives"]) == (200, "<11")
+    assert {found["value"] for model in content["models"].values() for found in model["metrics"].values()} == {None}
+    assert content["models"]["B"]["auroc_difference"] is None
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(comparison.to_rich())
+    printed = " ".join(console.export_text().split())
+    assert "200 patients, <11 with the outcome" in printed
+    assert "0." not in printed
+    raw = replace(comparison, raw_counts=True).to_dict()
+    assert raw["positives"] == 7
+    assert raw["models"]["A"]["metrics"]["AUROC"]["value"] == pytest.approx(comparison.metrics["A"]["AUROC"].value)

@@ -109,3 +109,25 @@ def test_nothing_to_draw_is_refused():
         curve_plot({}, xlabel="x", ylabel="y")
     with pytest.raises(ValueError, match="expected values of the 1 models in the groups, found none"):
         interval_plot({"Suicide": {}}, {"Cold start": ["LR"]})
+
+
+def test_curves_have_steps_of_at_least_11_of_each_outcome_unless_asked(monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(
+        "matplotlib.axes.Axes.plot", lambda self, x, y, **look: drawn.update({look.get("label"): (x, y)})
+    )
+    monkeypatch.setattr("matplotlib.axes.Axes.legend", lambda self, **_: None)
+    labels, scores = np.tile([1, 0, 0, 0], 30), np.arange(120) / 120
+    for is_raw in (False, True):
+        roc_plot(labels, {"a": scores}, raw_counts=is_raw)
+        sensitivity = next(np.asarray(y) for name, (_, y) in drawn.items() if name and name.startswith("a ("))
+        steps = np.diff(sensitivity) * 30
+        assert (min(step for step in steps if step) < 11) == is_raw
+        assert len(sensitivity) == (121 if is_raw else 3)
+        calibration_plot(labels, {"a": scores}, raw_counts=is_raw)
+        assert len(drawn["a"][1]) == (8 if is_raw else 2)
+    few = np.r_[np.ones(6, int), np.zeros(114, int)]
+    drawn.clear()
+    roc_plot(few, {"a": scores})
+    calibration_plot(few, {"a": scores})
+    assert set(drawn) == {None}

@@ -6,9 +6,10 @@ import re
 import numpy as np
 import pytest
 from analysis.cohort_by_hand import make_splits
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, load_from_disk
 
 from claim_transformers.analysis import fit_logistic_regression, write_report
+from claim_transformers.cohorts.attrition import AttritionStep, show_attrition
 from claim_transformers.training import save_predictions
 
 
@@ -98,3 +99,26 @@ def test_a_cohort_that_does_not_say_takes_the_word_of_the_claims_and_a_true_risk
 def test_a_run_without_predictions_says_where_they_belong(run, tmp_path):
     with pytest.raises(FileNotFoundError, match="expected predictions in"):
         write_report(tmp_path / "cohort")
+
+
+@pytest.mark.parametrize("is_saved_raw", [True, False])
+def test_the_page_shows_no_small_cell_nor_what_gives_it_away(run, is_saved_raw):
+    path = run / "cohort" / "attrition.json"
+    tables = {name: table.with_format("arrow")[:] for name, table in load_from_disk(str(path.parent)).items()}
+    ends = {what: {name: int((table["label"].to_numpy() == label).sum()) for name, table in tables.items()}
+            for what, label in {"cases": 1, "controls": 0}.items()}  # fmt: skip
+    steps = [AttritionStep("all", 900, 0), AttritionStep("alive", 896, 4), AttritionStep("kept", 580, 316)]
+    path.write_text(json.dumps(show_attrition(steps, ends, raw_counts=is_saved_raw).to_list()))
+    (run / "claims").mkdir()
+    entry = {"source_file": "a.csv", "claim_type": "IP", "rows_in": 1234, "rows_out": 1229, "quarantined": 5,
+             "dropped": 0, "netted_out": 0}  # fmt: skip
+    (run / "claims" / "quality_report.json").write_text(json.dumps({"files": [entry]}))
+    write_report(run)
+    page = (run / "report.html").read_text()
+    assert "&lt;11" in page
+    assert "1,234" in page
+    assert not re.search(r"<td>(896|316|4|5|1,229)</td>", page)
+    write_report(run, raw_counts=True)
+    page = (run / "report.html").read_text()
+    assert re.search(r"<td>896</td>", page) if is_saved_raw else not re.search(r"<td>896</td>", page)
+    assert "<td>1,229</td>" in page

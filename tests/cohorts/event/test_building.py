@@ -119,14 +119,14 @@ def test_an_outpatient_visit_or_another_disease_is_no_outcome(tmp_path):
 @pytest.mark.parametrize(
     ("rule", "kept", "step", "reasons"),
     [
-        (Enrolment(), {"a", "b", "unknown"}, "with enrolment (1 of unknown enrolment count as insured)",
+        (Enrolment(), {"a", "b", "unknown"}, "with enrolment (<11 of unknown enrolment count as insured)",
          {"without any enrolment": 2}),
         (Enrolment(unknown="excluded"), {"a", "b"}, "with enrolment",
          {"enrolment unknown": 1, "without any enrolment": 2}),
         (Enrolment(none="insured"), {"a", "b", "unknown", "none", "only before"},
-         "with enrolment (1 of unknown enrolment and 2 without any enrolment count as insured)", {}),
+         "with enrolment (<11 of unknown enrolment and <11 without any enrolment count as insured)", {}),
         (Enrolment(unknown="excluded", none="insured"), {"a", "b", "none", "only before"},
-         "with enrolment (2 without any enrolment count as insured)", {"enrolment unknown": 1}),
+         "with enrolment (<11 without any enrolment count as insured)", {"enrolment unknown": 1}),
     ],
 )  # fmt: skip
 def test_a_cohort_says_what_it_does_with_unknown_enrolment_and_with_none(tmp_path, rule, kept, step, reasons):
@@ -241,7 +241,7 @@ def test_splits_are_patient_disjoint_and_add_up(asthma_claims):
 
 def test_the_saved_folder_is_a_dataset_dict_with_labels_and_the_attrition(asthma_claims, tmp_path):
     cohort = build_cohort(EVERYBODY, asthma_claims)
-    cohort.save(tmp_path / "cohort")
+    cohort.save(tmp_path / "cohort", raw_counts=True)
     loaded = load_from_disk(str(tmp_path / "cohort"))
     assert sum(split.num_rows for split in loaded.values()) == 40
     assert {"label", "index_day", "codes", "visit_day"} <= set(loaded["train"].column_names)
@@ -434,7 +434,7 @@ def test_fewer_cases_than_asked_for_are_all_used_and_said_aloud(asthma_claims, c
     cohort = build_cohort(ONE_DATE, asthma_claims)
     assert sum(labels(cohort).values()) == 10
     assert cohort.examples.num_rows == 10 + 19
-    assert "asthma_exacerbation: expected 572 cases, found 10: ALL OF THEM ARE USED" in caplog.text
+    assert "asthma_exacerbation: expected 572 cases, found fewer (attrition.json): ALL OF THEM ARE USED" in caplog.text
     caplog.clear()
     build_cohort(ONE_DATE.with_sampling(cases=10, controls_per_case=1), asthma_claims)
     assert not caplog.text
@@ -443,7 +443,7 @@ def test_fewer_cases_than_asked_for_are_all_used_and_said_aloud(asthma_claims, c
 def test_fewer_controls_than_asked_for_are_said_too(asthma_claims, caplog):
     cohort = build_cohort(ONE_DATE.with_sampling(cases=None, controls_per_case=50), asthma_claims)
     assert cohort.examples.num_rows == 40
-    assert "expected 500 controls, found 30" in caplog.text
+    assert "expected 500 controls, found fewer" in caplog.text
 
 
 def test_those_not_drawn_are_counted_by_label(asthma_claims):
@@ -467,13 +467,17 @@ def test_another_seed_draws_other_controls_and_other_splits(tmp_path):
 
 
 def test_the_flow_chart_is_saved_beside_the_attrition_with_its_counts(asthma_claims, tmp_path):
-    build_cohort(EVERYBODY, asthma_claims).save(tmp_path / "cohort")
+    build_cohort(EVERYBODY, asthma_claims).save(tmp_path / "cohort", raw_counts=True)
     chart = (tmp_path / "cohort" / "flow_chart.svg").read_text()
     steps = json.loads((tmp_path / "cohort" / "attrition.json").read_text())
     assert steps[-2]["cases"] == 10
     for step in steps:
         assert f">n = {step['patients']:,}<" in chart
     assert "1 censored: left enrolment" in chart
+    assert (
+        steps[-1]["splits"]["train"]["cases"] + steps[-1]["splits"]["train"]["controls"]
+        == steps[-1]["splits"]["train"]["all"]
+    )
     content = json.loads((tmp_path / "cohort" / "cohort.json").read_text())
     assert content["hide_unpaid"] is True
     assert content["visits_hidden"] is None

@@ -104,7 +104,7 @@ def test_a_file_that_repeats_most_claims_of_its_name_corrects_and_one_that_repea
     staging.load("cms-rif", _rif(tmp_path / "third", *again))
     assert [load.superseded_by for load in staging.loads()] == [3, None, None]
     half = [claim("inpatient", "20"), claim("inpatient", "40")]
-    with pytest.raises(ClaimDataError, match=r"E_CORRECTION: .* most or none of load 2 .* found 1 of 3 \(CLM_ID\)"):
+    with pytest.raises(ClaimDataError, match=r"E_CORRECTION: .* none of load 2 .* found <11 of <11 \(CLM_ID\)"):
         staging.load("cms-rif", _rif(tmp_path / "fourth", *half))
     assert len(staging.loads()) == 3
 
@@ -117,7 +117,7 @@ def test_a_file_that_repeats_exactly_half_of_a_load_is_asked_about(staging, tmp_
         staging.load("cms-rif", second)
         assert [load.superseded_by for load in staging.loads()] == [2, None]
     else:
-        with pytest.raises(ClaimDataError, match=r"E_CORRECTION: .* found 2 of 4 \(CLM_ID\)"):
+        with pytest.raises(ClaimDataError, match=r"E_CORRECTION: .* found <11 of <11 \(CLM_ID\)"):
             staging.load("cms-rif", second)
 
 
@@ -267,7 +267,7 @@ def test_lines_that_cannot_be_read_are_counted_checked_and_quarantined_as_by_ing
     lines[2] = lines[2].rpartition("|")[0]
     path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*lines, ""]).encode())
     staging.load("cms-rif", folder)
-    with pytest.raises(ClaimDataError, match=r"E_QUARANTINE_RATE.*pde\.csv \(load 1\): \{'R_NCOLS': 1\} of 4 rows"):
+    with pytest.raises(ClaimDataError, match=r"E_QUARANTINE_RATE.*pde\.csv \(load 1\): R_NCOLS <11 of <11 rows"):
         consolidate(staging, tmp_path / "out", progress=False)
     consolidated = consolidate(staging, tmp_path / "out", progress=False, **ANY_SHARE)
     ingested = ingest("cms-rif", folder, tmp_path / "ingested", progress=False, **ANY_SHARE)

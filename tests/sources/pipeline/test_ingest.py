@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import logging
 import random
+import re
 import shutil
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from sources.raw_claims import (
     zip_file,
 )
 
+from claim_transformers.claims.assembly import PatientCounts
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
@@ -265,7 +267,7 @@ def test_a_span_that_ends_before_it_begins_is_quarantined(tmp_path: Path) -> Non
 def test_too_many_rows_in_quarantine_publish_nothing(tmp_path: Path) -> None:
     drugs = [pharmacy_claim(claim=f"R{n}", dispensing_date="20180918" if n < 3 else "2018-09-18") for n in range(50)]
     raw = write_tuva(tmp_path / "raw", pharmacy=drugs)
-    with pytest.raises(ClaimDataError, match=r"E_QUARANTINE_RATE.*\{'R_DATE': 3\} of 50 rows"):
+    with pytest.raises(ClaimDataError, match=r"E_QUARANTINE_RATE.*R_DATE <11 of 50 rows"):
         ingest("tuva", raw, tmp_path / "out", progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
     _run("tuva", raw, tmp_path / "out", max_reason_share=0.06)
@@ -280,7 +282,7 @@ def test_a_row_lost_on_the_way_is_found_by_the_ledger(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(publishing, "_complete", losing)
     raw = write_tuva(tmp_path / "raw", pharmacy=[pharmacy_claim(), pharmacy_claim(claim="R2")])
-    with pytest.raises(ClaimDataError, match=r"E_CONSERVATION.*2 rows in, but 1 out"):
+    with pytest.raises(ClaimDataError, match=r"E_CONSERVATION.*<11 rows in, but <11 out"):
         _run("tuva", raw, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
@@ -295,7 +297,7 @@ def test_a_row_lost_by_the_reader_is_found_by_the_ledger(tmp_path: Path, monkeyp
     monkeypatch.setattr(reading, "_stage_delimited", losing)
     raw = write_tuva(tmp_path / "raw", pharmacy=[pharmacy_claim(), pharmacy_claim(claim="R2")])
     with pytest.raises(
-        ClaimDataError, match=r"E_CONSERVATION.*expected 2 rows in pharmacy_claim.csv, found 1 readable"
+        ClaimDataError, match=r"E_CONSERVATION.*expected <11 rows in pharmacy_claim.csv, found <11 readable"
     ):
         _run("tuva", raw, tmp_path / "out")
 
@@ -375,9 +377,24 @@ def test_the_printed_summary_says_what_was_repaired_kept_with_a_warning_and_left
     people = {"2008": [beneficiary(BENE_SEX_IDENT_CD="Z"), beneficiary("P2")]}
     raw = write_synpuf(tmp_path / "raw", beneficiaries=people, inpatients=rows)
     lines = str(_run("synpuf", raw, tmp_path / "out")).splitlines()
-    assert "repaired: 1 F_AMOUNT_NULL, 1 F_SEX_NULL" in lines
-    assert "kept, with a warning: 1 W_AMOUNT, 1 W_DX_GAP" in lines
-    assert "codes left out: 1 R_CODE_TEXT" in lines
+    assert "repaired: <11 F_AMOUNT_NULL, <11 F_SEX_NULL" in lines
+    assert "kept, with a warning: <11 W_AMOUNT, <11 W_DX_GAP" in lines
+    assert "codes left out: <11 R_CODE_TEXT" in lines
     clean = write_synpuf(tmp_path / "clean", inpatients=rows[2:])
     text = str(_run("synpuf", clean, tmp_path / "clean_out"))
     assert not any(word in text for word in ("repaired", "warning", "left out:", "quality.md"))
+
+
+def test_the_printed_summary_has_no_small_cell_and_none_follows_from_it():
+    counts = {"dropped": 0, "netted_out": 0, "fixes": {"F_ID_FORM": 3}, "warnings": {"W_AMOUNT": 40}}
+    entry = {"source_file": "a.csv", "claim_type": "IP", "rows_in": 5000, "rows_out": 4993, "quarantined": 7, **counts}
+    code = {"table": "a", "system": "ICD9CM", "num_codes": 12, "num_occurrences": 9000, "num_occurrences_mapped": 8996,
+            "num_occurrences_unlisted": 9}  # fmt: skip
+    report = {"files": [entry], "codes": {}, "code_coverage": [code], "unused_columns": {}, "denials": {}}
+    people = PatientCounts(980, 4100, 9000, 12, {"train": 980}, 6, 0, 5, 0, 0, 0, "2012-12-31", "2012-12-31")
+    text = str(IngestSummary(Path("out"), report, {"claim_line": 4993}, people))
+    assert text.split("\n")[1].split() == ["a.csv", "IP", "5,000", "hidden", "<11", "0", "0"]
+    for words in ("hidden lines of claim_line", "<11 F_ID_FORM", "40 W_AMOUNT", "9,000          hidden   hidden",
+                  "980 patients with 4,100 visits; <11 patients without", "<11 without any enrol"):  # fmt: skip
+        assert words in text, words
+    assert not {"7", "3", "6", "5", "4,993"} & set(re.findall(r"[\d,]+", text))

@@ -193,7 +193,7 @@ def test_a_quoted_line_break_is_no_end_of_a_stray_quote_before(connection, tmp_p
 
 def test_quoted_text_that_may_be_records_is_refused(connection, tmp_path: Path) -> None:
     content = b'CLM_ID,PAID,NOTE,CITY\n1,2,"a\n2,3,4,5\nb",x\n'
-    with pytest.raises(ClaimDataError, match=r"E_RECORDS.*quoted text of 3 lines out of which 1 look like records"):
+    with pytest.raises(ClaimDataError, match=r"E_RECORDS.*quoted text of <11 lines out of which <11 look"):
         _stage(connection, tmp_path, content, layout=_WIDE)
 
 
@@ -226,7 +226,7 @@ def test_records_that_the_parser_does_not_give_back_fail_the_file(connection, tm
     monkeypatch.setattr(
         "claim_transformers.sources.pipeline.reading.find_records", lambda *_args, **_kwargs: _Records(3, {})
     )
-    with pytest.raises(ClaimDataError, match=r"E_RECORDS: expected 3 records in raw.csv.*found 2 rows and 0 lines"):
+    with pytest.raises(ClaimDataError, match=r"E_RECORDS: expected <11 records in raw.csv.*found <11 rows and 0"):
         _stage(connection, tmp_path, _lines(2), layout=_WIDE)
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from claim_transformers.analysis.audit.patient_draws import REPLICATES, draw
 from claim_transformers.analysis.result_table import ResultTable
 from claim_transformers.analysis.rivals.linear_models import CLIP
+from claim_transformers.claims.small_cells import FEW, HIDDEN, show, show_counts
 from claim_transformers.training import auroc, brier, calibration_error
 from claim_transformers.training.bootstrap import MetricInterval
 from claim_transformers.training.metrics import FloatArray
@@ -129,15 +130,20 @@ def calibration_table(
     """
     if not probabilities:
         raise ValueError("expected at least one prediction, found none")
+    labels = np.asarray(labels, np.float64)
+    counts = {"rows": len(labels), "events": int(labels.sum()), "others": int((labels == 0).sum())}
+    shown = show_counts(counts, [("rows", ["events", "others"])])
+    is_rare = FEW in shown.values()
     rows: list[dict[str, Any]] = []
     for name, values in probabilities.items():
         found = measure_calibration(labels, values, patients, replicates=replicates, seed=seed)
-        rows.append({"prediction": name, **found, "AUROC": float(auroc(labels, values))})
-    positives = np.asarray(labels, np.float64)
-    noise = np.sqrt(positives.mean() * (1 - positives.mean()) * 10 / len(positives))
+        cells = {**found, "AUROC": float(auroc(labels, values))}
+        rows.append({"prediction": name, **(dict.fromkeys(cells) if is_rare else cells)})
+    noise = np.sqrt(labels.mean() * (1 - labels.mean()) * 10 / counts["rows"])
+    leaves = HIDDEN if is_rare else f"about {noise:.3f}"
     note = (
-        f"{len(positives):,} rows, {int(positives.sum()):,} with the outcome; 95 % intervals draw patients. "
-        f"Sampling alone leaves a calibration error of about {noise:.3f}. "
+        f"{show(shown['rows'])} rows, {show(shown['events'])} with the outcome; 95 % intervals draw patients. "
+        f"Sampling alone leaves a calibration error of {leaves}. "
         "A calibration error is never negative and draws of patients add to it, so its interval can lie above it. "
         "Observed/expected 1, intercept 0 and slope 1 are right."
     )

@@ -30,6 +30,7 @@ from claim_transformers.analysis.audit.stability import (
 )
 from claim_transformers.analysis.audit.subgroup_verdicts import holm
 from claim_transformers.analysis.audit.subgroups import LEVEL
+from claim_transformers.claims.small_cells import is_small, show_count
 from claim_transformers.training import MetricInterval, auroc
 from claim_transformers.training.metrics import FloatArray
 
@@ -78,7 +79,8 @@ class PeriodDrift:
         domain_auroc (`MetricInterval`): Of the classifier that tells the period from the reference.
         domain_p (`float`): Of a domain AUROC of 0.5, corrected over the periods (Holm).
         estimated (`MetricInterval`, *optional*): AUROC as the probabilities let expect.
-        true (`MetricInterval`, *optional*): AUROC, where labels are known.
+        true (`MetricInterval`, *optional*): AUROC, where labels are known and neither outcome has 1 to 10
+            rows.
         change (`MetricInterval`, *optional*): Estimated AUROC minus that of the reference.
         change_p (`float`, *optional*): Of no change, corrected over the periods (Holm).
     """
@@ -207,7 +209,7 @@ def _domain_auroc(
     for name, chosen in (("reference", is_current == 0), ("period", is_current == 1)):
         count = len(np.unique(patients[chosen]))
         if count < _FOLDS:
-            raise ValueError(f"expected at least {_FOLDS} patients in the {name}, found {count}")
+            raise ValueError(f"expected at least {_FOLDS} patients in the {name}, found {show_count(count)}")
     # A patient with rows in both periods is in one fold, so that knowing the patient is no help.
     folds, scores = _out_of_fold(inputs, is_category, is_current, patients, model, seed)
 
@@ -357,6 +359,9 @@ def _true_auroc(sample: DriftSample, replicates: int, seed: int) -> MetricInterv
     from claim_transformers.training import clustered_interval
 
     if sample.labels is None or sample.probabilities is None:
+        return None
+    positives = int(np.asarray(sample.labels).sum())
+    if is_small(min(positives, sample.rows - positives)):
         return None
     return clustered_interval(
         auroc, sample.labels, sample.probabilities, sample.patients, replicates=replicates, seed=seed

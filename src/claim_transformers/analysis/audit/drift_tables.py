@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from claim_transformers.analysis.audit.drift import PeriodDrift
 from claim_transformers.analysis.audit.stability import STABLE
 from claim_transformers.analysis.result_table import Cell, ResultTable
+from claim_transformers.claims.small_cells import hides_share, show_part
 from claim_transformers.training import MetricInterval
 
 
@@ -28,7 +29,7 @@ def drift_table(measured: Sequence[PeriodDrift], *, title: str = "Drift by perio
         moved = [field.field for field in found.fields if field.verdict != STABLE]
         row: dict[str, Cell] = {
             "period": found.period,
-            "rows": found.rows,
+            "rows": show_part(found.rows, found.rows),
             "largest PSI": found.worst_field.index,
             "of field": found.worst_field.field,
             "fields that moved": len(moved),
@@ -71,7 +72,8 @@ def field_table(measured: Sequence[PeriodDrift], *, title: str = "Population sta
             "field": field.field,
             "PSI": field.index,
             "noise": field.noise,
-            "unseen categories": field.unseen,
+            # A share of rows gives their number back.
+            "unseen categories": None if hides_share(round(field.unseen * found.rows), found.rows) else field.unseen,
             "verdict": field.verdict,
         }
         for found in measured

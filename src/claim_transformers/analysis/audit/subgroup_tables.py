@@ -1,12 +1,26 @@
 """Subgroup tables: one row per group, and one row per gap, without counts that would name anybody."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from claim_transformers.analysis.audit.subgroups import MIN_SHOWN_PATIENTS, Subgroup, SubgroupAudit
+from claim_transformers.analysis.audit.subgroups import Subgroup, SubgroupAudit
 from claim_transformers.analysis.result_table import Cell, ResultTable
+from claim_transformers.claims.small_cells import FEW, HIDDEN, Shown, show_counts
 from claim_transformers.training import MetricInterval
 
-_HIDDEN = "hidden"
+_CLASSES = ("events", "others")
+_SUMS_OF_GROUP = {
+    "rows": _CLASSES,
+    "events": ("hits", "missed"),
+    "others": ("alarms", "quiet"),
+    "flagged": ("hits", "alarms"),
+}
+# Counts that a rate gives back, with those that are shown beside it.
+_PARTS = {
+    "recall": ("hits", "missed"),
+    "false positive rate": ("alarms", "quiet"),
+    "precision": ("hits", "alarms"),
+    "Youden index": ("hits", "missed", "alarms", "quiet"),
+}
 # Calibration lines further from 1 than this leave a bias of groups and a misfit of all rows hard to tell apart.
 _SLOPE_TOLERANCE = 0.15
 
@@ -14,9 +28,9 @@ _SLOPE_TOLERANCE = 0.15
 def subgroup_table(audit: SubgroupAudit, *, title: str = "The model by subgroup") -> ResultTable:
     """Show every group in one row: its size, its metrics, and what the audit says.
 
-    A group of fewer than 11 patients shows no number, and one with fewer than 11 rows of either outcome no metric;
-    where what is left out could be derived from the others of its attribute, the next smallest group hides its counts
-    too (CMS cell-size policy).
+    A count of 1 to 10 is hidden, of patients, of rows with or without the outcome, flagged or not, and with it every
+    rate that would give it back. Where it could be derived from the other groups of its attribute, another group hides
+    its count too, see [`show_counts`].
 
     Args:
         audit ([`SubgroupAudit`]): From [`audit_subgroups`].
@@ -33,21 +47,17 @@ def subgroup_table(audit: SubgroupAudit, *, title: str = "The model by subgroup"
         >>> [row["patients"] for row in subgroup_table(audit).rows]
         ['hidden', '<11']
     """
-    small, hidden = _suppressed(audit.subgroups, [found.patients for found in audit.subgroups])
-    rare, unshared = _suppressed(audit.subgroups, [_smaller_class(found) for found in audit.subgroups])
     rows: list[dict[str, Cell]] = []
-    for number, found in enumerate(audit.subgroups):
+    for found, cells in zip(audit.subgroups, _shown_cells(audit.subgroups), strict=True):
         row: dict[str, Cell] = {"attribute": found.attribute, "group": found.group}
-        if number in small:
-            row |= {"patients": f"<{MIN_SHOWN_PATIENTS}", "rows": _HIDDEN}
-        else:
-            keeps = number not in hidden
-            row |= {"patients": found.patients if keeps else _HIDDEN, "rows": found.rows if keeps else _HIDDEN}
-        row["outcome"] = None if number in small | hidden | rare | unshared else found.events / found.rows
-        metrics = {gap.metric: gap.value for gap in found.gaps}
-        row |= dict.fromkeys(metrics) if number in small | rare else metrics
-        row["false negative rate"] = None if number in small | rare else _complement(metrics["recall"])
-        row |= {"p Holm": None if number in small | rare else found.p_holm, "verdict": found.verdict}
+        row |= {"patients": cells["patients"], "rows": cells["rows"]}
+        is_known = not any(isinstance(cells[name], str) for name in ("rows", *_CLASSES))
+        row["outcome"] = found.events / found.rows if is_known else None
+        metrics = {gap.metric: gap.value if _is_shown(gap.metric, cells) else None for gap in found.gaps}
+        recall = metrics["recall"]
+        row |= metrics | {"false negative rate": None if recall is None else _complement(recall)}
+        is_rare = FEW in (cells[name] for name in ("patients", *_CLASSES))
+        row |= {"p Holm": None if is_rare else found.p_holm, "verdict": found.verdict}
         rows.append(row)
     return ResultTable(title, rows, _notes(audit))
 
@@ -63,11 +73,12 @@ def gap_table(audit: SubgroupAudit, *, title: str = "Gaps between subgroups") ->
         [`ResultTable`]: Groups that [`subgroup_table`] hides are left out; metrics without `p` are described, not
         tested.
     """
-    small, _ = _suppressed(audit.subgroups, [found.patients for found in audit.subgroups])
-    rare, _ = _suppressed(audit.subgroups, [_smaller_class(found) for found in audit.subgroups])
+    shown = shown_metrics(audit)
     rows: list[dict[str, Cell]] = []
-    for number, found in enumerate(audit.subgroups):
-        for gap in found.gaps if number not in small | rare else ():
+    for found, metrics in zip(audit.subgroups, shown, strict=True):
+        for gap in found.gaps:
+            if gap.metric not in metrics:
+                continue
             rows.append(
                 {
                     "attribute": found.attribute,
@@ -84,23 +95,61 @@ def gap_table(audit: SubgroupAudit, *, title: str = "Gaps between subgroups") ->
     return ResultTable(title, rows, _notes(audit))
 
 
-def _suppressed(subgroups: Sequence[Subgroup], counts: Sequence[int]) -> tuple[set[int], set[int]]:
-    """Groups with counts of 1 to 10, and groups whose counts would give those away."""
-    small: set[int] = set()
-    hidden: set[int] = set()
+def shown_metrics(audit: SubgroupAudit) -> list[set[str]]:
+    """Of each group the metrics that give no count of 1 to 10 back."""
+    return [
+        {gap.metric for gap in found.gaps if _is_shown(gap.metric, cells)}
+        for found, cells in zip(audit.subgroups, _shown_cells(audit.subgroups), strict=True)
+    ]
+
+
+def _is_shown(metric: str, cells: Mapping[str, Shown]) -> bool:
+    """Whether all counts are shown that a metric is made of, or that it would tell."""
+    parts = ("patients", "rows", *_CLASSES, *_PARTS.get(metric, ()))
+    return not any(isinstance(cells[name], str) for name in parts)
+
+
+def _shown_cells(subgroups: Sequence[Subgroup]) -> list[dict[str, Shown]]:
+    """Of each group what may be shown of its counts; what they add up to over an attribute is known from others."""
+    shown: dict[tuple[int, str], Shown] = {}
     for attribute in dict.fromkeys(found.attribute for found in subgroups):
-        of_attribute = [number for number, found in enumerate(subgroups) if found.attribute == attribute]
-        of_attribute.sort(key=lambda number: counts[number])
-        few = [number for number in of_attribute if counts[number] < MIN_SHOWN_PATIENTS]
-        small |= set(few)
-        # The total minus the groups that are shown gives what the others add up to.
-        if few and sum(counts[number] for number in few) < MIN_SHOWN_PATIENTS:
-            hidden |= set(of_attribute[len(few) : len(few) + 1])
-    return small, hidden
+        # A group is given up for another by its place, not by its size; the first in the alphabet goes first.
+        counts = {number: _counts(found) for number, found in enumerate(subgroups) if found.attribute == attribute}
+        groups = sorted(counts, reverse=True)
+        names = list(counts[groups[0]])
+        totals = {(-1, name): sum(counts[number][name] for number in groups) for name in names}
+        cells = {(number, name): counts[number][name] for name in names for number in groups}
+        sums = [((-1, name), [(number, name) for number in groups]) for name in names]
+        sums += [
+            ((number, whole), [(number, part) for part in parts])
+            for number in (-1, *groups)
+            for whole, parts in _SUMS_OF_GROUP.items()
+        ]
+        shown |= show_counts(totals | cells, sums, public=list(totals))
+    by_group = [
+        {name: cell for (of_group, name), cell in shown.items() if of_group == number}
+        for number in range(len(subgroups))
+    ]
+    # Many rows of few patients are as few.
+    return [cells | ({"rows": HIDDEN} if isinstance(cells["patients"], str) else {}) for cells in by_group]
 
 
-def _smaller_class(found: Subgroup) -> int:
-    return min(found.events, found.rows - found.events)
+def _counts(found: Subgroup) -> dict[str, int]:
+    """Patients and rows of a group, by outcome and by flag; those flagged follow from the rates."""
+    rates = {gap.metric: gap.value.value or 0.0 for gap in found.gaps}
+    others = found.rows - found.events
+    hits, alarms = round(rates["recall"] * found.events), round(rates["false positive rate"] * others)
+    return {
+        "patients": found.patients,
+        "rows": found.rows,
+        "events": found.events,
+        "others": others,
+        "hits": hits,
+        "missed": found.events - hits,
+        "alarms": alarms,
+        "quiet": others - alarms,
+        "flagged": hits + alarms,
+    }
 
 
 def _complement(interval: MetricInterval) -> MetricInterval:
@@ -111,8 +160,13 @@ def _complement(interval: MetricInterval) -> MetricInterval:
 
 def _notes(audit: SubgroupAudit) -> list[str]:
     overall = audit.overall
-    tested = [found.patients for found in audit.subgroups if found.p is not None]
-    smallest = f"the smallest has {min(tested):,} patients" if tested else "none was large enough"
+    tested = [
+        cells["patients"]
+        for found, cells in zip(audit.subgroups, _shown_cells(audit.subgroups), strict=True)
+        if found.p is not None
+    ]
+    sizes = [size for size in tested if not isinstance(size, str)]
+    smallest = f"the smallest that is shown has {min(sizes):,} patients" if sizes else "none that is shown"
     notes = [
         f"Each group against all other rows; {audit.tests} groups tested, {smallest}. 95 % intervals draw patients. A "
         "verdict goes by two looks at what was observed, decided in advance: events over those expected, and how well "

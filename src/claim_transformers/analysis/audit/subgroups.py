@@ -47,8 +47,6 @@ from claim_transformers.training.metrics import FloatArray
 LEVEL = 0.05
 # With fewer patients of either class, in a group or in the rest, nothing is tested: hardly anything could be found.
 _MIN_CLASS_PATIENTS = 20
-# No count of 1 to 10 patients is shown or can be derived (CMS cell-size policy).
-MIN_SHOWN_PATIENTS = 11
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ applied to test.
 Letters: `R` sets of weights, `N` rows.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,25 @@ import numpy.typing as npt
 
 from claim_transformers.analysis.audit.patient_draws import REPLICATES, draw
 from claim_transformers.analysis.result_table import ResultTable
+from claim_transformers.claims.small_cells import show_counts
 from claim_transformers.training import MetricInterval
 from claim_transformers.training.metrics import FloatArray
 
+_SUMS = {
+    "events": ("hits", "missed"),
+    "others": ("alarms", "quiet"),
+    "flagged": ("hits", "alarms"),
+    "not flagged": ("missed", "quiet"),
+}
+# Counts that a metric gives back, beside the rows with and without the outcome.
+_PARTS = {
+    "recall": ("hits", "missed"),
+    "specificity": ("alarms", "quiet"),
+    "precision": ("hits", "alarms"),
+    "F1": ("hits", "missed", "alarms"),
+    "G-mean": ("hits", "missed", "alarms", "quiet"),
+    "share flagged": ("flagged", "not flagged"),
+}
 _METRICS = ("recall", "specificity", "precision", "F1", "G-mean", "share flagged")
 
 
@@ -37,14 +54,17 @@ class ThresholdResult:
         metrics (`dict[str, MetricInterval]`): `recall`, `specificity`, `precision`, `F1`, `G-mean` and
             `share flagged` on test.
         rechosen (`bool`): Whether the intervals count that another validation split gives another threshold.
+        counts (`dict[str, int]`): Test rows with the outcome that are flagged (`hits`) or `missed`, and others that
+            are flagged (`alarms`) or not (`quiet`).
     """
 
     threshold: MetricInterval
     metrics: dict[str, MetricInterval]
     rechosen: bool
+    counts: Mapping[str, int]
 
     def to_row(self, name: str) -> dict[str, Any]:
-        """The result as a row of an [`ResultTable`].
+        """The result as a row of an [`ResultTable`]; metrics that give a count of 1 to 10 back are left out.
 
         Args:
             name (`str`): Name of the model.
@@ -52,7 +72,12 @@ class ThresholdResult:
         Returns:
             `dict`: Cells by column.
         """
-        return {"model": name, "threshold": self.threshold, **self.metrics}
+        totals = {whole: sum(self.counts[part] for part in parts) for whole, parts in _SUMS.items()}
+        sums = [(whole, list(parts)) for whole, parts in _SUMS.items()]
+        shown = show_counts({**self.counts, **totals}, sums, public=("events", "others"))
+        hidden = {metric for metric, parts in _PARTS.items() if any(isinstance(shown[part], str) for part in parts)}
+        cells = {metric: None if metric in hidden else found for metric, found in self.metrics.items()}
+        return {"model": name, "threshold": self.threshold, **cells}
 
 
 def gmean_threshold(
@@ -193,7 +218,10 @@ def score_at_threshold(
         )
         shown = MetricInterval(threshold, None, None, clusters=0, replicates=0)
     metrics = {name: found.interval(number) for number, name in enumerate(_METRICS)}
-    return ThresholdResult(shown, metrics, rechoose)
+    cells = {"hits": (1, True), "missed": (1, False), "alarms": (0, True), "quiet": (0, False)}
+    flags = flagged(scores, threshold)
+    counts = {name: int(((labels == label) & (flags == flag)).sum()) for name, (label, flag) in cells.items()}
+    return ThresholdResult(shown, metrics, rechoose, counts)
 
 
 def threshold_table(results: dict[str, ThresholdResult], *, title: str = "At the G-mean threshold") -> ResultTable:

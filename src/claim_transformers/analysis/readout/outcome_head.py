@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from claim_transformers.analysis.readout.probes import evaluating, token_batches
 from claim_transformers.analysis.readout.zero_shot import outcome_tokens
+from claim_transformers.claims.small_cells import show_part_of
 from claim_transformers.models.claim import ClaimForPreTraining, ClaimForSequenceClassification, ClaimTokenizer
 from claim_transformers.training.token_columns import ragged_column
 
@@ -155,7 +156,8 @@ def _refuse_unknown_rows(tokenized: "pa.Table | datasets.Dataset", tokenizer: Cl
     undated = (days.values[days.position == 0] == 0) & (days.lengths > 1)
     if undated.any():
         raise ValueError(
-            f"expected an index date in every row, found {undated.sum()} of {len(undated)} rows without one; add "
+            f"expected an index date in every row, found "
+            f"{show_part_of(int(undated.sum()), len(undated))} rows without one; add "
             "index_day, the day of the prediction, before the rows are tokenised"
         )
     if ids.size and ids.max() >= len(tokenizer):

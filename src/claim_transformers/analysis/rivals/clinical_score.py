@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from claim_transformers.analysis.rivals.charlson import CHARLSON_WEIGHTS, charlson_scores, comorbidities_of
+from claim_transformers.claims.small_cells import show_count, show_part_of
 from claim_transformers.claims.visits import INPATIENT
 
 _logger = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ def _lace_points(
     for name, (numbers, ends, worth) in parts.items():
         values = np.asarray(numbers, np.int64)
         if (values < 0).any():
-            raise ValueError(f"expected {name} of at least 0, found {int((values < 0).sum())} below")
+            raise ValueError(f"expected {name} of at least 0, found {show_count(int((values < 0).sum()))} below")
         points[name] = np.array(worth)[np.searchsorted(ends, values, side="left")]
     points["acute"] = _ACUTE_POINTS * np.asarray(is_acute, np.int64)
     return {name: points[name] for name in ("length", "acute", "comorbidity", "emergency")}
@@ -150,7 +151,7 @@ def lace_scores(
     admitted, discharged = _stay_days(examples, day[index_visit])
     late = int((day > discharged[owner]).sum())
     if late:
-        raise ValueError(f"expected visits up to the discharge, found {late} of {len(day)} after it")
+        raise ValueError(f"expected visits up to the discharge, found {show_part_of(late, len(day))} after it")
     of_visit, code, codes = _code_occurrences(examples)
     emergency = np.zeros(len(day), bool)
     # Whether a code is one of emergency care is asked once of each distinct code, then carried to its visits.
@@ -220,7 +221,9 @@ def _index_visits(examples: pa.Table, owner: _Integers) -> _Integers:
     last[owner[position]] = position
     missing = int((last < 0).sum())
     if missing:
-        raise ValueError(f"expected an inpatient visit in every example, missing in {missing} of {len(last)}")
+        raise ValueError(
+            f"expected an inpatient visit in every example, missing in {show_part_of(missing, len(last))}"
+        )
     return last
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from claim_transformers.claims.small_cells import show_count, show_part_of
+
 # Outcome of a cohort: its name in the simulator's table of true risks.
 _OUTCOMES = {"asthma_exacerbation": "asthma_hospitalization", "suicide_attempt": "suicide_attempt"}
 # Horizons of the exact monthly risks: the days of the month that begins at their index date.
@@ -84,7 +86,9 @@ def stay_risk_scores(
     by_day = _by_day(of_outcome, "discharge_date")
     stays = by_day.group_by(["patient_id", "day"]).aggregate([]).num_rows
     if stays < by_day.num_rows:
-        raise ValueError(f"expected one true risk of each stay, found {by_day.num_rows} of {stays} stays")
+        raise ValueError(
+            f"expected one true risk of each stay, found {show_count(by_day.num_rows)} of {show_count(stays)} stays"
+        )
     days = examples["discharge_day"].cast(pa.int32())
     if missing == "nan":
         return _joined_risks(examples["patient_id"], days, by_day)
@@ -123,7 +127,9 @@ def _look_up(patient_ids: pa.ChunkedArray, days: pa.ChunkedArray, risks: pa.Tabl
     risk = _joined_risks(patient_ids, days, risks)
     missing = int(np.isnan(risk).sum())
     if missing:
-        raise ValueError(f"expected a true risk {when}, missing for {missing} of {len(patient_ids)} examples")
+        raise ValueError(
+            f"expected a true risk {when}, missing for {show_part_of(missing, len(patient_ids))} examples"
+        )
     return risk
 
 

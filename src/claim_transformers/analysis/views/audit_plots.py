@@ -9,10 +9,12 @@ import numpy.typing as npt
 from claim_transformers.analysis.audit.drift import PeriodDrift
 from claim_transformers.analysis.audit.patient_draws import draw
 from claim_transformers.analysis.audit.stability import SLIGHT_INDEX
+from claim_transformers.analysis.audit.subgroup_tables import shown_metrics
 from claim_transformers.analysis.audit.subgroup_verdicts import Gap
 from claim_transformers.analysis.audit.subgroups import SubgroupAudit
 from claim_transformers.analysis.views.curve_plots import HasInterval, interval_plot
 from claim_transformers.analysis.views.plot_style import SOFT, as_svg, in_house_style, look_of, new_axes
+from claim_transformers.analysis.views.plots import join_bins
 from claim_transformers.training import MetricInterval
 from claim_transformers.training.metrics import FloatArray
 
@@ -31,6 +33,7 @@ def reliability_plot(
     bins: int = 10,
     replicates: int = 500,
     seed: int = 0,
+    raw_counts: bool = False,
 ) -> str:
     """Draw observed against predicted risk in bins of equal size, with intervals over resampled patients.
 
@@ -42,6 +45,8 @@ def reliability_plot(
         bins (`int`, *optional*, defaults to `10`): Quantile bins.
         replicates (`int`, *optional*, defaults to `500`): Bootstrap replicates.
         seed (`int`, *optional*, defaults to `0`): Seed of the draws.
+        raw_counts (`bool`, *optional*, defaults to `False`): Keep bins in which 1 to 10 rows have an outcome, or have
+            none, apart; they are joined to their neighbours otherwise.
 
     Returns:
         `str`: An SVG element.
@@ -54,7 +59,9 @@ def reliability_plot(
     labels = np.asarray(labels, np.float64)
     figure, grid = new_axes(columns=len(probabilities), width=0.5 + _PANEL * len(probabilities), height=_PANEL + 0.2)
     curves = {
-        name: _reliability(labels, values, patients, bins=bins, replicates=replicates, seed=seed)
+        name: _reliability(
+            labels, values, patients, bins=bins, replicates=replicates, seed=seed, raw_counts=raw_counts
+        )
         for name, values in probabilities.items()
     }
     ends = [
@@ -62,7 +69,7 @@ def reliability_plot(
         for predicted, observed in curves.values()
         for end in (*predicted, *(point.high or point.value or 0.0 for point in observed))
     ]
-    limit = min(1.0, 1.05 * max(ends))
+    limit = min(1.0, 1.05 * max(ends, default=1.0))
     for axes, (name, (predicted, observed)), (colour, _, marker) in zip(
         grid, curves.items(), look_of(curves).values(), strict=True
     ):
@@ -82,6 +89,7 @@ def _reliability(
     bins: int = 10,
     replicates: int = 500,
     seed: int = 0,
+    raw_counts: bool = False,
 ) -> tuple[list[float], list[MetricInterval]]:
     """Mean predicted risk and observed share of each quantile bin that has rows; equal probabilities share a bin."""
     labels, values = np.asarray(labels, np.float64), np.asarray(probabilities, np.float64)
@@ -89,6 +97,10 @@ def _reliability(
         raise ValueError(f"expected one label per probability, found shapes {labels.shape} and {values.shape}")
     edges = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])
     used, member = np.unique(np.searchsorted(edges, values, side="left"), return_inverse=True)
+    if not raw_counts:
+        if (joined := join_bins(labels, member)) is None:
+            return [], []
+        used, member = np.unique(joined, return_inverse=True)
     one_hot = np.zeros((len(values), len(used)))
     one_hot[np.arange(len(values)), member] = 1.0
 
@@ -110,21 +122,21 @@ def subgroup_plot(audit: SubgroupAudit, metrics: Sequence[str] = ("AUROC", "obse
         metrics (`list[str]`, *optional*): One panel each.
 
     Returns:
-        `str`: An SVG element; groups that are too small are left out.
+        `str`: An SVG element; groups that are too small, or not shown in [`subgroup_table`], are left out.
 
     Raises:
         ValueError: If no group was tested.
     """
     groups: dict[str, list[str]] = {}
     panels: dict[str, dict[str, HasInterval]] = {metric: {} for metric in metrics}
-    for found in audit.subgroups:
-        if found.p is None:
+    for found, shown in zip(audit.subgroups, shown_metrics(audit), strict=True):
+        if found.p is None or not shown.intersection(metrics):
             continue
         gaps: dict[str, Gap] = {gap.metric: gap for gap in found.gaps}
         # The same word may name groups of two attributes.
         name = found.group if all(found.group not in names for names in groups.values()) else f"{found.group} "
         groups.setdefault(found.attribute, []).append(name)
-        for metric in metrics:
+        for metric in shown.intersection(metrics):
             panels[metric][name] = gaps[metric].excess
     return interval_plot(panels, groups, xlabel="beyond a model as good as elsewhere")
 

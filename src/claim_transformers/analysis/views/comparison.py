@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from claim_transformers.claims.small_cells import FEW, HIDDEN, Shown, is_small, show, show_counts
 from claim_transformers.training import MetricInterval, auroc, paired_difference, score_binary
 from claim_transformers.training.predictions import METRICS, PREDICTION_KEYS, PREDICTIONS
 
@@ -28,6 +29,9 @@ class Comparison:
         metrics (`dict[str, dict[str, MetricInterval]]`): Metrics by model and name.
         reference (`str`): The model that the others are compared with.
         differences (`dict[str, MetricInterval]`): AUROC of each other model minus that of the reference, paired.
+        raw_counts (`bool`, *optional*): Whether counts of 1 to 10 are shown, and metrics of so few.
+        counts (`Mapping[str, int | str]`, *optional*): Rows (`examples`) and `positives` as they are shown, where that
+            follows from more than the split itself.
     """
 
     labels: NDArray[np.int64]
@@ -35,17 +39,41 @@ class Comparison:
     metrics: Mapping[str, Mapping[str, MetricInterval]]
     reference: str
     differences: Mapping[str, MetricInterval]
+    raw_counts: bool = False
+    counts: Mapping[str, Shown] = field(default_factory=dict)
+
+    @property
+    def shown_counts(self) -> Mapping[str, Shown]:
+        """Rows and those with the outcome as they may be shown."""
+        positives = int(self.labels.sum())
+        counts = {"examples": len(self.labels), "positives": positives, "others": len(self.labels) - positives}
+        return self.counts or show_counts(counts, [("examples", ["positives", "others"])], raw=self.raw_counts)
+
+    @property
+    def hides_metrics(self) -> bool:
+        """Whether so few rows have an outcome, or have none, that a metric would tell how many."""
+        smaller = min(int(self.labels.sum()), int((self.labels == 0).sum()))
+        return is_small(smaller) and not self.raw_counts
+
+    def show(self, interval: MetricInterval) -> str:
+        """A metric as text."""
+        return HIDDEN if self.hides_metrics else str(interval)
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain values, for `results.json` and the model card."""
+        hidden = MetricInterval(None, None, None, 0, 0, reason=f"outcomes of {FEW}").to_dict()
         return {
-            "examples": len(self.labels),
-            "positives": int(self.labels.sum()),
+            **{name: self.shown_counts[name] for name in ("examples", "positives")},
             "reference": self.reference,
             "models": {
                 name: {
-                    "metrics": {metric: interval.to_dict() for metric, interval in found.items()},
-                    "auroc_difference": self.differences[name].to_dict() if name in self.differences else None,
+                    "metrics": {
+                        metric: hidden if self.hides_metrics else interval.to_dict()
+                        for metric, interval in found.items()
+                    },
+                    "auroc_difference": self.differences[name].to_dict()
+                    if name in self.differences and not self.hides_metrics
+                    else None,
                 }
                 for name, found in self.metrics.items()
             },
@@ -55,14 +83,15 @@ class Comparison:
         """The table that the command line prints: discrimination only, so that it fits a narrow terminal."""
         from rich.table import Table
 
-        table = Table(title=f"Test split: {len(self.labels)} patients, {int(self.labels.sum())} with the outcome")
+        rows, positives = (show(self.shown_counts[name]) for name in ("examples", "positives"))
+        table = Table(title=f"Test split: {rows} patients, {positives} with the outcome")
         columns = ["AUROC"]
         table.add_column("model")
         for column in [*columns, f"AUROC minus {self.reference}"]:
             table.add_column(column, justify="right")
         for name, found in self.metrics.items():
-            difference = str(self.differences[name]) if name in self.differences else ""
-            table.add_row(name, *(str(found[column]) for column in columns), difference)
+            difference = self.show(self.differences[name]) if name in self.differences else ""
+            table.add_row(name, *(self.show(found[column]) for column in columns), difference)
         return table
 
 

@@ -7,37 +7,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from claim_transformers.analysis.views.plot_style import SOFT, as_svg, in_house_style, look_of, new_axes
+from claim_transformers.claims.small_cells import merge_bins
 
 _Scores = Mapping[str, NDArray[np.float64]]
 
 
 @in_house_style
-def roc_plot(labels: NDArray[np.int64], scores: _Scores) -> str:
-    """Receiver operating characteristic of several models on the same patients."""
-    from sklearn.metrics import roc_auc_score, roc_curve
+def roc_plot(labels: NDArray[np.int64], scores: _Scores, *, raw_counts: bool = False) -> str:
+    """Receiver operating characteristic of several models on the same patients, in steps of 11 unless `raw_counts`."""
+    from sklearn.metrics import roc_auc_score
 
     figure, (axes,) = new_axes()
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=":")
     for name, (colour, line, _) in look_of(scores).items():
-        false_positive_rate, sensitivity, _ = roc_curve(labels, scores[name])
-        area = roc_auc_score(labels, scores[name])
-        label = f"{name} ({area:.3f})"
+        bins = _risk_bins(labels, scores[name], raw_counts=raw_counts)
+        if bins is None:
+            continue
+        # From the highest scores on.
+        reached = [np.r_[0, np.cumsum(np.bincount(bins, labels == label)[::-1])] for label in (0, 1)]
+        false_positive_rate, sensitivity = (count / max(count[-1], 1) for count in reached)
+        if len(sensitivity) == 2 and not raw_counts:
+            # One bin is no curve, but the area stands.
+            false_positive_rate = sensitivity = []
+        label = f"{name} ({roc_auc_score(labels, scores[name]):.3f})"
         axes.plot(false_positive_rate, sensitivity, color=colour, linestyle=line, label=label, linewidth=1.6)
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC, test split (area)")
     axes.set_aspect("equal")
-    axes.legend(loc="lower right")
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(loc="lower right")
     return as_svg(figure, f"ROC curves of {', '.join(scores)}")
 
 
 @in_house_style
-def calibration_plot(labels: NDArray[np.int64], scores: _Scores, bins: int = 8) -> str:
-    """Observed against predicted risk in bins of equal size."""
-    from sklearn.calibration import calibration_curve
-
+def calibration_plot(labels: NDArray[np.int64], scores: _Scores, bins: int = 8, *, raw_counts: bool = False) -> str:
+    """Observed against predicted risk in bins of equal size; each outcome has none or 11 unless `raw_counts`."""
     figure, (axes,) = new_axes()
     top = 0.0
     for name, (colour, line, marker) in look_of(scores).items():
-        observed, predicted = calibration_curve(labels, scores[name], n_bins=bins, strategy="quantile")
+        fine = _risk_bins(labels, scores[name], raw_counts=raw_counts)
+        if fine is None:
+            continue
+        rows = np.bincount(fine)
+        middle = np.cumsum(rows) - rows / 2
+        member = np.unique((middle * bins / len(labels)).astype(np.int64), return_inverse=True)[1][fine]
+        observed, predicted = (np.bincount(member, values) / np.bincount(member) for values in (labels, scores[name]))
         look: dict[str, Any] = {"color": colour, "linestyle": line, "marker": marker, "markersize": 4}
         axes.plot(predicted, observed, label=name, linewidth=1.2, **look)
         top = max(top, float(observed.max(initial=0)), float(predicted.max(initial=0)))
@@ -45,8 +58,26 @@ def calibration_plot(labels: NDArray[np.int64], scores: _Scores, bins: int = 8) 
     axes.plot([0, limit], [0, limit], color=SOFT, linewidth=1, linestyle=":", zorder=1)
     axes.set(xlabel="predicted risk", ylabel="observed share", title="Calibration, test split")
     axes.set_aspect("equal")
-    axes.legend(loc="upper left")
+    if top:
+        axes.legend(loc="upper left")
     return as_svg(figure, f"Observed against predicted risk of {', '.join(scores)}")
+
+
+def _risk_bins(
+    labels: NDArray[np.int64], scores: NDArray[np.float64], *, raw_counts: bool
+) -> NDArray[np.int64] | None:
+    """The bin of each row by its score: as fine as scores differ, or as small cells allow; `None` where none is.
+
+    Both pictures of a report stand on the same bins, so that no difference of the two is a small cell.
+    """
+    place: NDArray[np.int64] = np.unique(scores, return_inverse=True)[1]
+    return place if raw_counts else join_bins(labels, place)
+
+
+def join_bins(labels: NDArray[Any], bins: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Bins of rows, numbered in order, joined until none has 1 to 10 rows of an outcome; `None` where none is left."""
+    ends = merge_bins(np.stack([np.bincount(bins, labels == label) for label in (0, 1)], axis=1).astype(int).tolist())
+    return np.searchsorted(ends, bins, side="right") if ends else None
 
 
 @in_house_style

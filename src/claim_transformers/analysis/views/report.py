@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pyarrow.parquet as pq
 from claim_transformers.analysis.views.comparison import Comparison, compare_models
 from claim_transformers.analysis.views.embedding_map import EmbeddingMap, map_patients
 from claim_transformers.analysis.views.plots import calibration_plot, embedding_plot, learning_plot, roc_plot
+from claim_transformers.claims.ledger import show_entry
+from claim_transformers.claims.small_cells import HIDDEN, show
+from claim_transformers.cohorts.attrition import ShownAttrition, read_attrition
 from claim_transformers.training.predictions import PREDICTIONS
 from claim_transformers.version import __version__
 
@@ -21,7 +25,9 @@ _PRETRAINING_CURVES = ("nvp_loss", "cp_loss", "eval_nvp_loss", "eval_cp_loss")
 _FINE_TUNING_CURVES = ("loss", "eval_loss", "eval_auroc")
 
 
-def write_report(run: str | Path, *, title: str = "Claims to risk", reference: str | None = None) -> Comparison:
+def write_report(
+    run: str | Path, *, title: str = "Claims to risk", reference: str | None = None, raw_counts: bool = False
+) -> Comparison:
     """Writes `report.html` and `results.json` into the folder of a run.
 
     Args:
@@ -29,6 +35,8 @@ def write_report(run: str | Path, *, title: str = "Claims to risk", reference: s
             exist, `claims/` and `pretrained/`, as `examples/demo.sh` lays it out.
         title (`str`): Heading.
         reference (`str`): Model that the others are compared with; see `compare_models`.
+        raw_counts (`bool`): Whether counts of 1 to 10 are shown, what gives them away, and a map with a point for
+            each patient: for simulated claims, and where patients may be seen.
 
     Returns:
         `Comparison`: The table of models.
@@ -40,30 +48,38 @@ def write_report(run: str | Path, *, title: str = "Claims to risk", reference: s
 
     run = Path(run)
     folders = _model_folders(run)
-    comparison = compare_models(folders, reference=reference)
     splits = _cohort_splits(run / "cohort")
+    rows = json.loads((run / "cohort" / "attrition.json").read_text(encoding="utf-8"))
+    attrition = read_attrition(rows, _ends(splits), raw_counts=raw_counts)
+    comparison = replace(compare_models(folders, reference=reference), raw_counts=raw_counts)
+    if not raw_counts:
+        # What the splits may show depends on the whole selection.
+        shown = {"examples": attrition.splits, "positives": attrition.ends["cases"]}
+        comparison = replace(comparison, counts={what: found.get("test", HIDDEN) for what, found in shown.items()})
     definition = json.loads((run / "cohort" / "cohort.json").read_text(encoding="utf-8"))
-    embedding = _embedding(run)
+    embedding = _embedding(run) if raw_counts else None
     learning = _learning_plots(run, folders)
     template = Environment(autoescape=True).from_string(_TEMPLATE.read_text(encoding="utf-8"))
     page = template.render(
         title=title,
         version=__version__,
         cohort=definition,
-        attrition=json.loads((run / "cohort" / "attrition.json").read_text(encoding="utf-8")),
-        splits=[(name, table.num_rows) for name, table in splits.items()],
-        test_examples=len(comparison.labels),
-        test_cases=int(comparison.labels.sum()),
+        attrition=attrition.steps,
+        splits=[(name, attrition.splits.get(name, HIDDEN)) for name in splits],
+        show=show,
+        test_examples=comparison.shown_counts["examples"],
+        test_cases=comparison.shown_counts["positives"],
+        sampled_share=_sampled_share(definition, attrition),
         metrics=list(next(iter(comparison.metrics.values()))),
         rows=_table_rows(comparison),
         reference=comparison.reference,
         has_true_risk=_TRUE_RISK in comparison.scores,
-        roc=roc_plot(comparison.labels, comparison.scores),
-        calibration=calibration_plot(comparison.labels, comparison.scores),
+        roc=roc_plot(comparison.labels, comparison.scores, raw_counts=raw_counts),
+        calibration=calibration_plot(comparison.labels, comparison.scores, raw_counts=raw_counts),
         learning=learning,
         embedding=embedding and embedding_plot(embedding.points, embedding.groups, "Patients before fine-tuning"),
         silhouette=embedding.silhouette if embedding else None,
-        ledger=_ledger(run / "claims" / "quality_report.json"),
+        ledger=_ledger(run / "claims" / "quality_report.json", raw_counts=raw_counts),
         provenance=_provenance(run, definition),
     )
     (run / "report.html").write_text(page, encoding="utf-8")
@@ -113,22 +129,36 @@ def _table_rows(comparison: Comparison) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "cells": [str(interval) for interval in found.values()],
-            "difference": str(comparison.differences[name]) if name in comparison.differences else "",
+            "cells": [comparison.show(interval) for interval in found.values()],
+            "difference": comparison.show(comparison.differences[name]) if name in comparison.differences else "",
             "is_reference": name == comparison.reference,
         }
         for name, found in comparison.metrics.items()
     ]
 
 
-def _ledger(path: Path) -> list[dict[str, Any]]:
+def _ends(splits: Mapping[str, pa.Table]) -> dict[str, dict[str, int]]:
+    """Cases and controls in each split."""
+    labels = {name: table["label"].to_numpy() for name, table in splits.items()}
+    return {
+        what: {name: int((found == label).sum()) for name, found in labels.items()}
+        for what, label in {"cases": 1, "controls": 0}.items()
+    }
+
+
+def _sampled_share(definition: Mapping[str, Any], attrition: ShownAttrition) -> list[float] | None:
+    """Shares of eligible cases and controls that were kept, unless they give a count back that the table hides."""
+    counts = [step.get(what, 0) for step in attrition.steps[-2:] for what in ("cases", "controls")]
+    return None if any(isinstance(count, str) for count in counts) else definition.get("sampled_share")
+
+
+def _ledger(path: Path, *, raw_counts: bool) -> list[dict[str, Any]]:
     """Rows of the conservation ledger of the quality report, one per file and claim type."""
     if not path.is_file():
         return []
     content = json.loads(path.read_text(encoding="utf-8"))
-    keys = ("rows_in", "rows_out", "quarantined", "dropped", "netted_out")
     return [
-        {"file": row["source_file"], "claim_type": row["claim_type"], "numbers": [row[key] for key in keys]}
+        {"file": row["source_file"], "claim_type": row["claim_type"], "numbers": show_entry(row, raw=raw_counts)}
         for row in content["files"]
     ]
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from claim_transformers.claims.last_day import last_day_of, last_enrollment_day_of
 from claim_transformers.claims.patient_files import schema_of
+from claim_transformers.claims.small_cells import show_count
 from claim_transformers.claims.store import IngestedFolder, open_folder
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.cohorts.attrition import AttritionStep
+from claim_transformers.cohorts.attrition import AttritionStep, describe_steps
 from claim_transformers.cohorts.cohort import Cohort, split_examples
 from claim_transformers.cohorts.event.definition import EventDefinition
 from claim_transformers.cohorts.event.diagnoses import label_diagnoses
@@ -42,7 +43,7 @@ def build_event_cohort(definition: EventDefinition, claims: str | Path) -> Cohor
     drawn, counts, hides = _select_and_draw(Path(claims), definition, last_day)
     steps = _selection_steps(definition, counts)
     if not drawn.num_rows:
-        lost = ", ".join(f"{step.step}: {step.patients}" for step in steps)
+        lost = describe_steps(steps)
         raise ClaimDataError(
             "E_EMPTY_COHORT",
             f"expected at least one patient in {definition.name!r}, found ({lost}); change the dates or criteria of "
@@ -144,7 +145,7 @@ def _selection_steps(definition: EventDefinition, counts: SelectionCounts) -> li
     if unknown or none:
         of_state = {"enrolment unknown": (unknown, rule.unknown), "without any enrolment": (none, rule.none)}
         out = {reason: number for reason, (number, verdict) in of_state.items() if number and verdict == "excluded"}
-        rows[1] = AttritionStep(rule.step(unknown=unknown, none=none), left[1], removed[1], out)
+        rows[1] = AttritionStep(rule.step(unknown=unknown, none=none, of=left[0]), left[1], removed[1], out)
     else:
         del rows[1]
     return rows
@@ -169,8 +170,8 @@ def _finish_event(
     if not cases or not controls:
         raise ClaimDataError(
             "E_ONE_CLASS",
-            f"expected both labels in {definition.name!r}, found {cases} positive of {examples.num_rows}; "
-            "the dates, codes or horizon of the definition may not fit these claims",
+            f"expected both labels in {definition.name!r}, found {show_count(cases)} positive of "
+            f"{show_count(examples.num_rows)}; the dates, codes or horizon of the definition may not fit these claims",
         )
     _warn_of_shortfall(definition, cases, controls)
     counts = {"cases": (eligible.cases, cases), "controls": (eligible.controls, controls)}
@@ -198,11 +199,11 @@ def _warn_of_shortfall(definition: EventDefinition, cases: int, controls: int) -
     for name, (asked, found) in wanted.items():
         if asked is not None and found < asked:
             _logger.warning(
-                "%s: expected %d %s, found %d: ALL OF THEM ARE USED. Take more patients, widen the dates, or set %s",
+                "%s: expected %d %s, found fewer (attrition.json): ALL OF THEM ARE USED. Take more patients, widen "
+                "the dates, or set %s",
                 definition.name,
                 asked,
                 name,
-                found,
                 f"sampling.{name}" if name == "cases" else "sampling.controls_per_case",
             )
 
@@ -220,7 +221,8 @@ def _finish_diagnoses(
         raise ClaimDataError(
             "E_EMPTY_COHORT",
             f"expected a diagnosis category that {minimum} training patients of {definition.name!r} have at the index "
-            f"date, found none among {int(is_train.sum())}; take more patients or lower label.minimum_patients",
+            f"date, found none among {show_count(int(is_train.sum()))}; take more patients or lower "
+            "label.minimum_patients",
         )
     how = "kept (no sampling)" if most is None else f"sampled (at most {most:,} patients)"
     held = f"with one of the {len(names)} categories that {minimum} training patients have"

@@ -17,9 +17,10 @@ from claim_transformers.claims.engine import connect, fetch
 from claim_transformers.claims.last_day import last_day_of
 from claim_transformers.claims.later_days import VISIT_PAID_DAY
 from claim_transformers.claims.patient_files import OPTIONAL_FIELDS
+from claim_transformers.claims.small_cells import HIDDEN, Shown, is_small, show_count, show_part
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.cohorts.attrition import AttritionStep
+from claim_transformers.cohorts.attrition import AttritionStep, describe_steps
 from claim_transformers.cohorts.cohort import Cohort, split_examples
 from claim_transformers.cohorts.leaks import check_leaks
 from claim_transformers.cohorts.readmission.claims import CLAIMS, open_tables, prepare
@@ -67,9 +68,34 @@ class ReadmissionCohort(Cohort):
             "and the test split those from it on; choose a day in their midst, or take more patients"
         )
 
-    def _write_papers(self, folder: Path) -> None:
-        super()._write_papers(folder)
-        (folder / _FACTS_FILE).write_text(json.dumps(dict(self.facts), indent=1) + "\n", encoding="utf-8")
+    def shown_facts(self, *, raw_counts: bool = False) -> dict[str, Any]:
+        """The facts as they may be shown, beside the attrition table: no count of 1 to 10, none that gives it away."""
+        if raw_counts:
+            return dict(self.facts)
+        last = self.shown_attrition().steps[-1]
+        known = {"index_stays": last["patients"], "readmissions": last["cases"]}
+
+        def part(count: int, whole: str) -> Shown:
+            """A number beside the whole that it is a part of, of which it is a bound where that is hidden."""
+            shown = show_part(count, self.facts[whole])
+            return HIDDEN if shown and isinstance(known[whole], str) and not is_small(count) else shown
+
+        is_known = not any(isinstance(number, str) for number in (*known.values(), last["controls"]))
+        rate = self.facts["readmission_rate"] if is_known else None
+        shown: dict[str, Any] = {**self.facts, **known, "readmission_rate": rate}
+        for name in ("patients", "overlapping_next_stays", "planned_next_stays", "windows_not_observed"):
+            shown[name] = part(self.facts[name], "index_stays")
+        shown["transfer_labels"] = part(self.facts["transfer_labels"], "readmissions")
+        for name in ("claims_hidden", "claims_open"):
+            shown[name] = None if self.facts[name] is None else show_part(self.facts[name], self.facts[name])
+        if "counties" in self.facts:
+            shown["counties"] = {what: part(count, "index_stays") for what, count in self.facts["counties"].items()}
+        return shown
+
+    def _write_papers(self, folder: Path, *, raw_counts: bool) -> None:
+        super()._write_papers(folder, raw_counts=raw_counts)
+        facts = self.shown_facts(raw_counts=raw_counts)
+        (folder / _FACTS_FILE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         if self.county_bins is not None:
             self.county_bins.bins.save(folder / COUNTY_BINS_FILE)
 
@@ -89,8 +115,9 @@ def build_readmission_cohort(
     )
     keep, steps = _keep_of_split(chosen, stays, definition)
     if not keep.any():
-        lost = ", ".join(f"{step.step}: {step.patients}" for step in steps)
-        raise ClaimDataError("E_EMPTY_COHORT", f"expected at least one index stay, found none ({lost})")
+        raise ClaimDataError(
+            "E_EMPTY_COHORT", f"expected at least one index stay, found none ({describe_steps(steps)})"
+        )
     examples, counts = _read_parts(connection, stays, people, keep, definition)
     examples = _with_outcome(examples, chosen, keep)
     eligible = stays.filter(pa.array(keep)).select(["stay", "patient_id", "discharge_date"])
@@ -222,8 +249,8 @@ def _last_step(step: AttritionStep, examples: pa.Table) -> AttritionStep:
     if cases in (0, examples.num_rows):
         raise ClaimDataError(
             "E_ONE_CLASS",
-            f"expected both labels, found {cases} readmissions after {examples.num_rows} index stays; take more "
-            "patients or years of claims, or another rule",
+            f"expected both labels, found {show_count(cases)} readmissions after "
+            f"{show_count(examples.num_rows)} index stays; take more patients or years of claims, or another rule",
         )
     return AttritionStep(step.step, step.patients, step.removed, step.reasons, cases, examples.num_rows - cases)
 

@@ -124,7 +124,8 @@ class _Counts:
             self._remove("not psychiatric, rehabilitation or medical treatment of cancer", {"": excluded})
         unknown, none = (int((self.keep & marks).sum()) for marks in people.without_span)
         if unknown or none:
-            self._remove(definition.enrolment.step(unknown=unknown, none=none), people.without_enrolment())
+            step = definition.enrolment.step(unknown=unknown, none=none, of=int(self.keep.sum()))
+            self._remove(step, people.without_enrolment())
         reasons = {f"censored: {reason}": censored == place for place, reason in enumerate(CENSORED) if place}
         self._remove(f"seen for {definition.horizon_days} days", reasons)
 

@@ -53,13 +53,12 @@ def warn_of_unknown(levels: Mapping[str, Mapping[str, int]], foreign_types: int,
     if lost > _MOSTLY_UNKNOWN_SHARE * total and "codes" not in warned:
         warned.add("codes")
         worst = sorted(filter(unknown.get, unknown), key=lambda system: (-unknown[system], system))
-        shares = [f"{unknown[system] / totals[system]:.0%} of {totals[system]:,} {system}" for system in worst]
+        shares = [f"{_share(unknown[system], totals[system])} {system}" for system in worst]
         _logger.warning(
-            "W_UNKNOWN_CODE: expected codes that the tokenizer knows, found %.0f %% of %s unknown: %s. Extend it "
+            "W_UNKNOWN_CODE: expected codes that the tokenizer knows, found %s unknown: %s. Extend it "
             "(tokenizer.add_tokens, then model.resize_token_embeddings, and train), take a checkpoint that learned "
             "these systems, or roll the codes up to categories that it knows",
-            100 * lost / total,
-            f"{total:,}",
+            _share(lost, total),
             ", ".join(shares),
         )
     if foreign_types and "types" not in warned:
@@ -71,6 +70,13 @@ def warn_of_unknown(levels: Mapping[str, Mapping[str, int]], foreign_types: int,
             foreign_types,
             UNKNOWN_TYPE,
         )
+
+
+def _share(part: int, whole: int) -> str:
+    """A share of codes, without numbers where one is of 1 to 10, which are of as few patients."""
+    if any(0 < number <= 10 for number in (part, whole - part, whole)):
+        return "all" if part == whole else "a part"
+    return f"{part / whole:.0%} of {whole:,}"
 
 
 def warn_of_patients(histories: list[PatientHistory], examples: list[dict[str, Any]], derived: Derived) -> None:

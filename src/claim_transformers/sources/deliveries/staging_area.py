@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from claim_transformers.claims.engine import engine_errors
 from claim_transformers.claims.fields import clean_id
+from claim_transformers.claims.small_cells import show_part_of
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.contract import RawFile
 from claim_transformers.sources.pipeline.reading import Layout, stage_files
@@ -283,8 +284,8 @@ class Staging:
             elif again:
                 raise ClaimDataError(
                     "E_CORRECTION",
-                    f"expected {name} to repeat most or none of load {load.load_id} of its name, found {again:,} of "
-                    f"{held:,} ({'/'.join(key)}): {_SAY_WHICH}",
+                    f"expected {name} to repeat most or none of load {load.load_id} of its name, found "
+                    f"{show_part_of(again, held)} ({'/'.join(key)}): {_SAY_WHICH}",
                 )
         return repeated
 

@@ -19,9 +19,10 @@ from tqdm import tqdm
 from claim_transformers.claims.assembly import PatientCounts
 from claim_transformers.claims.code_coverage import coverage_rows
 from claim_transformers.claims.engine import connect
-from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
+from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json, show_entry
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.sequences import write_patients
+from claim_transformers.claims.small_cells import HIDDEN, MIN_SHOWN, show, show_count, show_part
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class IngestSummary:
-    """What an ingest did, printable as a table.
+    """What an ingest did, printable as a table without counts of 1 to 10, or what gives them away; the report has all.
 
     Args:
         out (`Path`): The published folder.
@@ -59,26 +60,35 @@ class IngestSummary:
     patients: PatientCounts | None
 
     def __str__(self) -> str:
-        counts = ("rows_in", "rows_out", "quarantined", "dropped", "netted_out")
-        table = [("raw file", "type", *(count.replace("_", " ") for count in counts))]
+        table = [("raw file", "type", "rows in", "rows out", "quarantined", "dropped", "netted out")]
+        hides_lines = False
         for entry in self.report["files"]:
-            table.append((entry["source_file"], entry["claim_type"], *(f"{entry[count]:,}" for count in counts)))
+            cells = show_entry(entry)
+            hides_lines |= isinstance(cells[1], str)
+            table.append((entry["source_file"], entry["claim_type"], *map(show, cells)))
         text = _align(table)
         if coverage := self.report["code_coverage"]:
             text += ["", *_align(coverage_rows(coverage)), ""]
         text += _describe_notes(self.report)
-        written = ", ".join(f"{number:,} lines of {name}" for name, number in self.lines.items())
+        # Where rows of a file are hidden, lines of its table would give them away.
+        written = ", ".join(
+            f"{HIDDEN if hides_lines and number >= MIN_SHOWN else show_count(number)} lines of {name}"
+            for name, number in self.lines.items()
+        )
         text.append(f"{written} in {self.out}")
         if self.patients is None:
             text.append("no claims, so no patients")
         else:
             left_out = self.patients.patients_without_visits
-            others = f"; {left_out:,} patients without a visit are left out" if left_out else ""
-            text.append(f"{self.patients.patients:,} patients with {self.patients.visits:,} visits{others}")
+            others = f"; {show_count(left_out)} patients without a visit are left out" if left_out else ""
+            text.append(
+                f"{show_count(self.patients.patients)} patients with {show_count(self.patients.visits)} visits{others}"
+            )
             text.append(f"the last day of the data is {self.patients.last_day}")
             none, unknown = self.patients.patients_without_enrollment, self.patients.patients_of_unknown_enrollment
             if none or unknown:
-                text.append(f"of these, {none:,} without any enrolment and {unknown:,} of whom no source tells it")
+                parts = [show(show_part(number, self.patients.patients)) for number in (none, unknown)]
+                text.append(f"of these, {parts[0]} without any enrolment and {parts[1]} of whom no source tells it")
         return "\n".join(text)
 
 
@@ -95,7 +105,7 @@ def _describe_notes(report: Mapping[str, Any]) -> list[str]:
     }
     totals: dict[str, Counter[str]] = {what: sum(map(Counter, counts), Counter()) for what, counts in notes.items()}
     lines = [
-        f"{what}: {', '.join(f'{number:,} {code}' for code, number in sorted(total.items()))}"
+        f"{what}: {', '.join(f'{show_count(number)} {code}' for code, number in sorted(total.items()))}"
         for what, total in totals.items()
         if total
     ]

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.engine import engine_errors
+from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import unpack
 from claim_transformers.sources.pipeline.contract import RawFile
@@ -299,8 +300,8 @@ def _check_unnamed(file: str, target: Path, columns: Sequence[str]) -> None:
         raise ClaimDataError(
             "E_COLUMN",
             f"{file}: expected a name for every column that holds values, found none for "
-            f"{sum(number > 0 for number in num_filled)} of them, with values in {max(num_filled):,} rows: name the "
-            "column in the first line, or take it out",
+            f"{sum(number > 0 for number in num_filled)} of them, with values in {show_count(max(num_filled))} rows: "
+            "name the column in the first line, or take it out",
         )
 
 
@@ -338,8 +339,9 @@ def _parse_records(
     if num_rows + rejects.num_rows != records.number:
         raise ClaimDataError(
             "E_RECORDS",
-            f"expected {records.number:,} records in {file}, counted on its bytes, found {num_rows:,} rows and "
-            f"{rejects.num_rows:,} lines set aside: mend quotes that open and do not close, or write the file again",
+            f"expected {show_count(records.number)} records in {file}, counted on its bytes, found "
+            f"{show_count(num_rows)} rows and {show_count(rejects.num_rows)} lines set aside: mend quotes that "
+            "open and do not close, or write the file again",
         )
     if broken:
         lines = [

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 
 _BLOCK = 1 << 24
@@ -202,8 +203,8 @@ class _Finder:
             raise ClaimDataError(
                 "E_RECORDS",
                 f"expected quotes in {self.name} that close in their own record, found quoted text of "
-                f"{len(lines):,} lines out of which {max(num_alike, 1):,} look like records: mend the quotes, or "
-                "write the file again",
+                f"{show_count(len(lines))} lines out of which {show_count(max(num_alike, 1))} look like records: "
+                "mend the quotes, or write the file again",
             )
         self._add(start, stop, _RECORD if num_fields == self.num_fields else _BROKEN)
         self.records.number -= sum(line not in (b"", b"\r") for line in lines) - 1

@@ -19,6 +19,7 @@ from claim_transformers.claims.coding import find_changed_columns, rewrite_codes
 from claim_transformers.claims.engine import create_view, engine_errors, fetch
 from claim_transformers.claims.fields import clean_word
 from claim_transformers.claims.ledger import Ledger
+from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
 from claim_transformers.sources.pipeline.identity import UNKNOWN_TYPE, add_ledger_type, clean_ids, warn_id_share
@@ -134,8 +135,8 @@ def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledg
         if read + file.num_rejected != file.num_rows:
             raise ClaimDataError(
                 "E_CONSERVATION",
-                f"expected {file.num_rows} rows in {file.name}, found {read} readable and {file.num_rejected} "
-                "rejected",
+                f"expected {show_count(file.num_rows)} rows in {file.name}, found {show_count(read)} readable and "
+                f"{show_count(file.num_rejected)} rejected",
             )
         types = sorted(row["ledger_type"] or UNKNOWN_TYPE for row in counts if row["source_file"] == file.name)
         of_rejects = table.claim_type if isinstance(table.claim_type, str) else UNKNOWN_TYPE
@@ -216,6 +217,6 @@ def _check_diagnoses(connection: Backend, table: StagedTable, rows: ir.Table, co
         raise ClaimDataError(
             "E_DIAGNOSES",
             f"expected diagnoses of ICD-9-CM or ICD-10-CM, found none left in {', '.join(sorted(lost))} "
-            f"({sum(lost.values()):,} rows have some). Check what the qualifiers of the codes say and that the "
-            "columns hold diagnoses (docs/quality.md)",
+            f"({show_count(sum(lost.values()))} rows have some). Check what the qualifiers of the codes say and that "
+            "the columns hold diagnoses (docs/quality.md)",
         )

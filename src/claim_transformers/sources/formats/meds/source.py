@@ -22,6 +22,7 @@ from claim_transformers.claims.assembly import SequenceAssembler
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
 from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
 from claim_transformers.claims.schema import CLAIM_TYPES
+from claim_transformers.claims.small_cells import show_count
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.codes.errors import ClaimDataError
@@ -154,14 +155,16 @@ def _read_subjects(dataset: MedsDataset, salt: str) -> _Subjects:
     first = np.flatnonzero(is_first)
     num_torn = int(np.count_nonzero(splits != splits[first][np.cumsum(is_first) - 1]))
     if num_torn:
-        raise ClaimDataError("E_SPLIT_OVERLAP", f"expected every subject in one split, found {num_torn} in several")
+        raise ClaimDataError(
+            "E_SPLIT_OVERLAP", f"expected every subject in one split, found {show_count(num_torn)} in several"
+        )
     patient_ids = pairs["patient_id"].combine_chunks().take(pa.array(first))
     num_names = pairs.group_by(["subject_id", "patient_id"]).aggregate([]).num_rows
     if num_names != len(first) or pc.count_distinct(patient_ids).as_py() != len(first):
         raise ClaimDataError(
             "E_ID_TYPE",
-            f"expected one {PATIENT_COLUMN} for each subject_id, found {len(first)} subjects and "
-            f"{num_names} pairs of both",
+            f"expected one {PATIENT_COLUMN} for each subject_id, found {show_count(len(first))} subjects "
+            f"and {show_count(num_names)} pairs of both",
         )
     return _Subjects(subject_ids[first], patient_ids, splits[first], sorted(visit_types))
 
