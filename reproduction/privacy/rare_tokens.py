@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claim_transformers.models.claim import ClaimTokenizer
+from claim_transformers.models.claim.damage_claim import read_json_object
 from claim_transformers.models.claim.names_claim import resolve_checkpoint
-from claim_transformers.models.claim.vocabulary_claim import read_json_object
 
 if TYPE_CHECKING:
     from datasets import Dataset
