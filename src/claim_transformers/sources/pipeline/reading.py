@@ -169,7 +169,13 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[str, RawFile]:
         if known in layout.columns:
             _check_type(path.name, column, schema.field(column).type)
     kinds = _kinds_of(names, layout)
-    facts, untidy = find_numeric_codes(path, path.name, kinds), find_untidy(path, kinds)
+    try:
+        facts, untidy = find_numeric_codes(path, path.name, kinds), find_untidy(path, kinds)
+    except (pa.ArrowInvalid, OSError) as error:
+        # The message of the engine can hold the cell.
+        raise ClaimDataError(
+            "E_PARQUET", f"expected whole pages with text in UTF-8 in {path.name}, found others: write it again"
+        ) from error
     expressions = [
         f"nullif({_as_text(column, facts, untidy)}, '') AS \"{_identifier(known)}\"" for column, known in names.items()
     ]
