@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from claim_transformers.claims.files import publish_folder
 from claim_transformers.claims.number_bins import DEFAULT_BINS, NumberBins
 from claim_transformers.codes.chapters import chapter_rules
 from claim_transformers.codes.groupers import category_rules
-from claim_transformers.cohorts.cohort import check_out, publish_folder
+from claim_transformers.cohorts.cohort import check_out
 from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, load_county_bins
 from claim_transformers.models.claim.categories_claim import CodeCategories
 from claim_transformers.models.claim.form_claim import (
@@ -168,8 +169,7 @@ def write_sequences(
     if not form.county_bins and Path(cohort, COUNTY_BINS_FILE).is_file():
         form = replace(form, county_bins=load_county_bins(cohort).edges)
     writer = FormWriter(form)
-
-    def write(folder: Path) -> None:
+    with publish_folder(out, check=lambda found: check_out(found, overwrite=overwrite)) as folder:
         # Measures are codes of the patient from here on, in bins that no tokenizer is to change.
         written = {name: decode_codes(writer.write(table)) for name, table in splits.items()}
         sequences = {name: Dataset(_without(table, FORM_COLUMNS[-1])) for name, table in written.items()}
@@ -179,8 +179,6 @@ def write_sequences(
             if paper.is_file() and paper.name not in ("dataset_dict.json", COUNTY_BINS_FILE):
                 (folder / paper.name).write_bytes(paper.read_bytes())
         form.save(folder)
-
-    publish_folder(Path(out), write, overwrite=overwrite)
     return form
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from claim_transformers.analysis.views.comparison import Comparison, compare_models
 from claim_transformers.analysis.views.embedding_map import EmbeddingMap, map_patients
 from claim_transformers.analysis.views.plots import calibration_plot, embedding_plot, learning_plot, roc_plot
+from claim_transformers.claims.files import to_json, write_file
 from claim_transformers.training.predictions import PREDICTIONS
 from claim_transformers.version import __version__
 
@@ -35,6 +36,7 @@ def write_report(run: str | Path, *, title: str = "Claims to risk", reference: s
 
     Raises:
         FileNotFoundError: If the cohort or every prediction is missing.
+        ClaimDataError: `E_WRITE` if the disk is full or cannot be written; the old report stands.
     """
     from jinja2 import Environment
 
@@ -66,8 +68,8 @@ def write_report(run: str | Path, *, title: str = "Claims to risk", reference: s
         ledger=_ledger(run / "claims" / "quality_report.json"),
         provenance=_provenance(run, definition),
     )
-    (run / "report.html").write_text(page, encoding="utf-8")
-    (run / "results.json").write_text(json.dumps(comparison.to_dict(), indent=1) + "\n", encoding="utf-8")
+    write_file(run / "report.html", page)
+    write_file(run / "results.json", to_json(comparison.to_dict(), nan_to_null=True))
     return comparison
 
 
