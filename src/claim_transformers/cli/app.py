@@ -53,3 +53,6 @@ def main() -> None:
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
+    except MemoryError:
+        typer.echo("error: E_MEMORY: memory is full: take fewer patients at a time or a larger machine", err=True)
+        sys.exit(1)

@@ -132,6 +132,9 @@ class Staging:
                 # The log that DuckDB writes beside the file holds raw rows, too.
                 with private_umask():
                     self.connection: Backend = open_engine(str(self.path), read_only=read_only)
+        except duckdb.OutOfMemoryException as error:
+            message = f"memory is full while opening {self.path}: close other programs or take a larger machine"
+            raise ClaimDataError("E_MEMORY", message) from error
         except duckdb.Error as error:
             raise _no_staging(
                 self.path,

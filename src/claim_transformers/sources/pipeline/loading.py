@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from claim_transformers.claims.files import private_folder, private_umask, remove_leftovers, write_errors
 from claim_transformers.claims.patient_files import schema_of
 from claim_transformers.claims.splits import DEFAULT_SALT, SPLITS, assert_disjoint
 from claim_transformers.claims.store import FORMAT_VERSION, MANIFEST, IngestedFolder, open_folder
@@ -144,8 +145,7 @@ def _private_cache(cache_dir: str | Path | None) -> Path:
     from datasets import config
 
     cache = Path(cache_dir if cache_dir is not None else config.HF_DATASETS_CACHE).expanduser() / _CACHE_FOLDER
-    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-    cache.chmod(0o700)
+    private_folder(cache).chmod(0o700)
     return cache
 
 
@@ -163,6 +163,9 @@ def _ingest(
         raise ValueError(f"expected raw files of the source {source!r} at {path}, found nothing there")
     if out is None:
         out = cache / "ingested" / _digest(source, _VERSION, options, [] if path is None else _files(Path(path)))
+        # Raw rows that a killed run left, of other files too.
+        for left in out.parent.glob(".*.writing-*"):
+            remove_leftovers(left.with_name(left.name[1:].rpartition(".writing-")[0]))
         if (out / MANIFEST).exists() and not options.get("overwrite"):
             return open_folder(out)
     ingest(source, path, out, **options)
@@ -198,18 +201,20 @@ def _as_dataset(
     filled = tuple(name for name in SPLITS if sizes[name])
     key = _digest(_INGESTED, __version__, {"split": hash_split}, [folder.path / MANIFEST, *paths])
     schema = schema_of(paths[0])
-    builder = PatientsBuilder(
-        cache_dir=str(cache / "arrow"),
-        dataset_name="patients",
-        config_id=key,
-        files=files,
-        splits=SPLITS if streaming else filled,
-        hash_split=hash_split,
-        schema=schema,
-    )
+    with write_errors(cache), private_umask():
+        builder = PatientsBuilder(
+            cache_dir=str(cache / "arrow"),
+            dataset_name="patients",
+            config_id=key,
+            files=files,
+            splits=SPLITS if streaming else filled,
+            hash_split=hash_split,
+            schema=schema,
+        )
+        if not streaming:
+            builder.download_and_prepare()
     if streaming:
         return builder.as_streaming_dataset(split=split)
-    builder.download_and_prepare()
     # The builder has no data for a split without patients, yet code that names all three should run.
     empty = {name: datasets.Dataset(schema.empty_table()) for name in SPLITS if name not in filled}
     if split is not None:
