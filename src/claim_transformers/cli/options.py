@@ -9,6 +9,10 @@ from rich.console import Console
 console = Console()
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")]
 
+MaxExpansion = Annotated[
+    int | None, typer.Option(min=1, help="How many times as large an archive may become, beyond 64 MiB (100).")
+]
+
 
 def new_app(**settings: Any) -> typer.Typer:
     """A Typer application with the settings of every command: plain help, plain tracebacks, no shell completion."""

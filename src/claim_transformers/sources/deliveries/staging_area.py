@@ -29,6 +29,7 @@ from claim_transformers.claims.engine import engine_errors, open_engine
 from claim_transformers.claims.fields import clean_id
 from claim_transformers.claims.files import private_umask, scratch_folder, write_errors
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.pipeline.archives import MAX_EXPANSION, allow_expansion
 from claim_transformers.sources.pipeline.contract import RawFile
 from claim_transformers.sources.pipeline.reading import Layout, stage_files
 from claim_transformers.sources.registry import find_stageable, load_function
@@ -160,6 +161,7 @@ class Staging:
         path: str | Path,
         *,
         corrects: bool | Sequence[int] | None = None,
+        max_expansion: int = MAX_EXPANSION,
         **options: Any,
     ) -> list[Load]:
         """Load a file, or all files of a folder: all of them or none.
@@ -173,6 +175,8 @@ class Staging:
             corrects (`bool` or `Sequence[int]`, *optional*):
                 `True` if each file corrects the one valid load of its name, `False` if none corrects anything, or the
                 numbers of the loads that the files correct, each by the file of its table. Without it the claims tell.
+            max_expansion (`int`, *optional*, defaults to 100):
+                How many times as large as itself an archive may become, beyond 64 MiB.
             options: Options of the source that say how its files are laid out, such as `layouts` of `"cms-rif"`.
 
         Returns:
@@ -192,8 +196,9 @@ class Staging:
         with write_errors(self.path), private_umask(), scratch_folder(self.path) as scratch:
             self.connection.raw_sql("BEGIN")
             try:
-                for (table, file, layout), older in zip(files, corrected, strict=True):
-                    loaded.append(self._load_file(source, table, file, layout, older, scratch))
+                with allow_expansion(max_expansion):
+                    for (table, file, layout), older in zip(files, corrected, strict=True):
+                        loaded.append(self._load_file(source, table, file, layout, older, scratch))
                 with engine_errors(f"writing {self.path.name}"):
                     self.connection.raw_sql("COMMIT")
             except BaseException:

@@ -178,7 +178,9 @@ def _files(path: Path) -> list[Path]:
 
 def _digest(source: str, version: str, options: Mapping[str, Any], files: Sequence[Path]) -> str:
     """Name of a cache folder: what was read and how, by content."""
-    described = {name: str(value) for name, value in options.items() if name not in {"overwrite", "progress"}}
+    described = {
+        name: str(value) for name, value in options.items() if name not in {"overwrite", "progress", "max_expansion"}
+    }
     digest = hashlib.sha256(json.dumps([source, version, described], sort_keys=True).encode())
     for file in files:
         digest.update(f"|{file.name}|{file.stat().st_size}|".encode())
