@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from claim_transformers.claims.files import publish_folder
+from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.number_bins import DEFAULT_BINS, NumberBins
 from claim_transformers.codes.chapters import chapter_rules
 from claim_transformers.codes.groupers import category_rules
@@ -193,10 +194,11 @@ def read_splits(cohort: "str | Path | DatasetDict") -> dict[str, pa.Table]:
 
     Raises:
         ValueError: If the folder holds no cohort.
+        ClaimDataError: `E_INPUT` if it holds a broken link or what is no file.
     """
     from datasets import load_from_disk
 
-    if isinstance(cohort, str | Path) and not Path(cohort, "dataset_dict.json").is_file():
+    if isinstance(cohort, str | Path) and not (check_inputs(cohort) / "dataset_dict.json").is_file():
         found = "a folder without dataset_dict.json" if Path(cohort).is_dir() else "no such folder"
         raise ValueError(
             f"expected a cohort in {str(cohort)!r}, found {found}; see claim-transformers cohort readmission"

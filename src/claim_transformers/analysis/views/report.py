@@ -12,6 +12,7 @@ from claim_transformers.analysis.views.comparison import Comparison, compare_mod
 from claim_transformers.analysis.views.embedding_map import EmbeddingMap, map_patients
 from claim_transformers.analysis.views.plots import calibration_plot, embedding_plot, learning_plot, roc_plot
 from claim_transformers.claims.files import to_json, write_file
+from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.training.predictions import PREDICTIONS
 from claim_transformers.version import __version__
 
@@ -36,11 +37,12 @@ def write_report(run: str | Path, *, title: str = "Claims to risk", reference: s
 
     Raises:
         FileNotFoundError: If the cohort or every prediction is missing.
-        ClaimDataError: `E_WRITE` if the disk is full or cannot be written; the old report stands.
+        ClaimDataError: `E_INPUT` if the run holds a broken link or what is no file, `E_WRITE` if the disk is full or
+            cannot be written; then the old report stands.
     """
     from jinja2 import Environment
 
-    run = Path(run)
+    run = check_inputs(run)
     folders = _model_folders(run)
     comparison = compare_models(folders, reference=reference)
     splits = _cohort_splits(run / "cohort")

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from claim_transformers.claims.engine import engine_errors, open_engine
 from claim_transformers.claims.fields import clean_id
 from claim_transformers.claims.files import private_umask, scratch_folder, write_errors
+from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import MAX_EXPANSION, allow_expansion
 from claim_transformers.sources.pipeline.contract import RawFile
@@ -190,7 +191,7 @@ class Staging:
         """
         import duckdb
 
-        files = _find(source, Path(path), options)
+        files = _find(source, check_inputs(path), options)
         corrected = self._find_corrected(source, files, corrects)
         loaded: list[Load] = []
         with write_errors(self.path), private_umask(), scratch_folder(self.path) as scratch:
@@ -373,7 +374,7 @@ def stage_table(source: str, table: str) -> str:
 
 def _is_new(path: Path, *, read_only: bool) -> bool:
     """Whether the file is still to be made; raises if the path cannot be a staging area."""
-    if path.is_dir():
+    if check_inputs(path).is_dir():
         raise _no_staging(path, "a folder: name a file, such as staging.duckdb in it")
     if path.exists():
         with path.open("rb") as file:

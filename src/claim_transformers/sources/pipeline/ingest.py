@@ -19,6 +19,7 @@ from tqdm import tqdm
 from claim_transformers.claims.assembly import PatientCounts
 from claim_transformers.claims.code_coverage import coverage_rows
 from claim_transformers.claims.engine import connect
+from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.sequences import write_patients
@@ -173,6 +174,8 @@ def ingest(
     """
     registered = find_source(source)
     registered.check_options(options)
+    if isinstance(path, str | Path):
+        check_inputs(path)
     if registered.publish is not None:
         shares = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
         summary: IngestSummary = load_function(registered.publish)(

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.files import private_folder, private_umask, remove_leftovers, write_errors
+from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.patient_files import schema_of
 from claim_transformers.claims.splits import DEFAULT_SALT, SPLITS, assert_disjoint
 from claim_transformers.claims.store import FORMAT_VERSION, MANIFEST, IngestedFolder, open_folder
@@ -122,7 +123,7 @@ def _load_cohort(path: "RawLocation", split: str | None, given: Sequence[str]) -
             f"the source {_COHORT!r} reads examples that are split already: expected their folder alone, found "
             f"{sorted(given) if given else 'no folder'}"
         )
-    if not (Path(path) / "dataset_dict.json").is_file():
+    if not (check_inputs(path) / "dataset_dict.json").is_file():
         raise ClaimDataError("E_NO_FOLDER", f"expected a cohort or sequences at {Path(path).name!r}, found neither")
     loaded = datasets.load_from_disk(str(path))
     assert_disjoint({name: rows.with_format("arrow")["patient_id"][:] for name, rows in loaded.items()})
@@ -159,7 +160,7 @@ def _ingest(
             raise ValueError(
                 "a warehouse has no files by which the cache could know it again: expected out, found none"
             )
-    elif path is not None and not Path(path).exists():
+    elif path is not None and not check_inputs(path).exists():
         raise ValueError(f"expected raw files of the source {source!r} at {path}, found nothing there")
     if out is None:
         out = cache / "ingested" / _digest(source, _VERSION, options, [] if path is None else _files(Path(path)))

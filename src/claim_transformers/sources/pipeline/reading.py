@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.engine import engine_errors
+from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import unpack
 from claim_transformers.sources.pipeline.contract import RawFile
@@ -106,13 +107,13 @@ def stage_files(
 
     Raises:
         ClaimDataError: `E_EMPTY_FILE`, `E_ARCHIVE`, `E_ARCHIVE_PATH`, `E_PARQUET`, `E_COLUMN`, `E_LAYOUT`,
-            `E_ID_TYPE`, `E_CODE_TYPE`, `E_TIMESTAMP`, `E_RECORDS` or `E_FILE_TWICE`. The message names files and
-            columns, never a cell.
+            `E_ID_TYPE`, `E_CODE_TYPE`, `E_TIMESTAMP`, `E_RECORDS`, `E_FILE_TWICE` or `E_INPUT`. The message
+            names files and columns, never a cell.
     """
     selects: list[tuple[str, list[str]]] = []
     staged: list[RawFile] = []
     for path, layout in files:
-        for position, raw_path in enumerate(unpack(path, scratch)):
+        for position, raw_path in enumerate(unpack(check_inputs(path), scratch)):
             number = len(staged)
             if raw_path.suffix.lower() == ".parquet":
                 select, raw_file = _stage_parquet(raw_path, layout)
