@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import logging
+import os
 import random
 import shutil
 from pathlib import Path
