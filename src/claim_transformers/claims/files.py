@@ -309,7 +309,7 @@ def write_errors(out: str | Path) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENOMEM:
             raise _memory_error(out) from error
-        if error.errno not in _WRITE_ERRORS or _is_elsewhere(error, Path(out)):
+        if error.errno is None or error.errno not in _WRITE_ERRORS or _is_elsewhere(error, Path(out)):
             raise
         cure = "free space there" if error.errno in _FULL else "name a place that may be written to"
         message = (

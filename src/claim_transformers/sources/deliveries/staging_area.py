@@ -56,7 +56,7 @@ _LOADS = {
     "raw_columns": "VARCHAR[]",
 }
 _REJECTS = {"load_id": "BIGINT", "row_no": "BIGINT", "reason_code": "VARCHAR", "raw_line": "VARCHAR"}
-_OFFLINE = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+_OFFLINE: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 # Bytes 8 to 11 of every DuckDB file.
 _MAGIC = slice(8, 12), b"DUCK"
 _SAY_WHICH = "say corrects=True (--corrects) or corrects=False (--adds)"
