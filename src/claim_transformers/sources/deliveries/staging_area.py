@@ -113,6 +113,7 @@ class Staging:
             `E_WRITE` if a new one cannot be written.
 
     Examples:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder, Staging(Path(folder, "staging.duckdb")) as staging:
         ...     raw = Path(folder, "pde.csv")
         ...     _ = raw.write_text("DESYNPUF_ID,PDE_ID,SRVC_DT,PROD_SRVC_ID\nP1,E1,20090107,59591025068\n")
