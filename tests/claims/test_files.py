@@ -15,6 +15,7 @@ from claim_transformers.claims.files import (
     lock_folder,
     make_private,
     private_folder,
+    private_umask,
     publish_folder,
     remove_leftovers,
     replacing_file,
@@ -162,6 +163,29 @@ def test_memory_that_is_full_is_said_and_other_errors_are_not_hidden() -> None:
         raise MemoryError
     with pytest.raises(FileNotFoundError), write_errors("out"):
         raise FileNotFoundError(errno.ENOENT, "an input")
+
+
+def test_an_input_that_may_not_be_read_is_not_said_to_be_the_output(tmp_path: Path) -> None:
+    inputs, out = tmp_path / "in" / "raw.csv", tmp_path / "out" / "claims"
+    with pytest.raises(PermissionError), write_errors(out):
+        raise PermissionError(errno.EACCES, "told by the test", str(inputs))
+    for written in (out / "rows", out.parent):
+        with pytest.raises(ClaimDataError, match=r"E_WRITE.*name a place"), write_errors(out):
+            raise PermissionError(errno.EACCES, "told by the test", str(written))
+
+
+def test_the_umask_comes_back_in_whatever_order_blocks_end() -> None:
+    before = os.umask(0o022)
+    try:
+        first, second = private_umask(), private_umask()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        inside = os.umask(0o077)
+        second.__exit__(None, None, None)
+        assert (inside, os.umask(0o022)) == (0o077, 0o022)
+    finally:
+        os.umask(before)
 
 
 def test_a_lock_is_for_one(tmp_path: Path) -> None:

@@ -147,3 +147,14 @@ def test_a_file_of_the_other_kind_is_refused_where_one_kind_will_do(tmp_path):
 def test_an_empty_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match="expected a mapping of keys, found NoneType"):
         load_definition(written(tmp_path, ""))
+
+
+def test_a_file_that_grows_and_a_message_that_does_not_end_are_cut_short(tmp_path):
+    with pytest.raises(ValueError, match=r"mine\.yaml: expected no aliases"):
+        load_definition(written(tmp_path, BASE + "a: &a [x]\nb: [*a, *a]\n"))
+    keys = "".join(f"{'k' * 900}{number}: 1\n" for number in range(900))
+    with pytest.raises(ValueError, match=r"mine\.yaml: expected keys among .*characters\)$") as raised:
+        load_definition(written(tmp_path, BASE + keys))
+    assert len(str(raised.value)) < 700
+    with pytest.raises(ValueError, match="expected keys among"):
+        load_definition(written(tmp_path, BASE + "1: 1\nx: 1\n"))

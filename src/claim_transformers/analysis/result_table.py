@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from claim_transformers.claims.files import private_folder, to_json, write_file
 from claim_transformers.training import MetricInterval
 
 Cell = str | int | float | bool | MetricInterval | None
@@ -130,18 +130,18 @@ class ResultTable:
         Args:
             folder (`str` or `Path`): Where to; made when absent.
             name (`str`): File name without ending.
+
+        Raises:
+            ClaimDataError: `E_WRITE` if the disk is full or cannot be written; a file is there whole or not at all.
+            ValueError: If a number of the JSON is infinite.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = private_folder(folder)
         contents = {"md": self.to_markdown(name), "csv": self.to_csv()}
-        contents["json"] = json.dumps(self.to_dict(), indent=1) + "\n"
+        contents["json"] = to_json(self.to_dict())
         if self.picture is not None:
             contents["svg"] = self.picture
         for ending, text in contents.items():
-            # Renamed into place: whoever reads a table meanwhile sees the old one or the new one, whole.
-            staging = folder / f".{name}.{ending}.writing"
-            staging.write_text(text, encoding="utf-8")
-            staging.replace(folder / f"{name}.{ending}")
+            write_file(folder / f"{name}.{ending}", text)
 
 
 def plain_rows(rows: Sequence[Mapping[str, Cell]]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.codes.errors import ClaimDataError
 
 _FIPS_LENGTH = 5
@@ -193,7 +194,7 @@ def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
 
 
 def _check_file(path: Path, what: str) -> None:
-    if not path.is_file():
+    if not check_inputs(path).is_file():
         found = "a folder" if path.is_dir() else "no such file"
         raise ClaimDataError("E_NO_FILE", f"expected a file of {what}, at {str(path)!r}, found {found}")
 

@@ -5,11 +5,15 @@ The steps themselves are Ibis expressions; only reading raw files speaks DuckDB'
 
 from __future__ import annotations
 
+import os
+import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from claim_transformers.claims.files import scratch_folder
 from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
@@ -30,7 +34,8 @@ def connect(
         threads (`int`, *optional*): Threads of the engine, all cores if not given.
         memory_limit (`str`, *optional*):
             Such as `"2GB"`; what does not fit is spilled. The process itself may use about a fifth more.
-        spill_folder (`Path`, *optional*): Where to spill, the system's temporary folder if not given.
+        spill_folder (`Path`, *optional*): Where to spill, a folder of the owner alone in the system's temporary one if
+            not given. It goes with the connection, and the next one removes those of runs that were killed.
 
     Returns:
         `Backend`: The connection.
@@ -43,26 +48,33 @@ def connect(
         >>> connection.raw_sql("SELECT current_setting('threads')").fetchall()
         [(1,)]
     """
-    import duckdb
-    import ibis
-
     if threads is not None and threads < 1:
         raise ValueError(f"expected threads >= 1, found {threads}")
-    settings: dict[str, object] = {
-        "preserve_insertion_order": True,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-    }
+    settings: dict[str, Any] = {"preserve_insertion_order": True}
     if threads is not None:
         settings["threads"] = threads
     if memory_limit is not None:
         settings["memory_limit"] = memory_limit
-    if spill_folder is not None:
-        settings["temp_directory"] = str(spill_folder)
+    import duckdb
+
     try:
-        connection: Backend = ibis.duckdb.connect(**settings)
+        return open_engine(spill_folder=spill_folder, **settings)
     except (duckdb.ParserException, duckdb.InvalidInputException, duckdb.BinderException) as error:
         raise ValueError(f"expected a memory_limit such as '2GB', found {memory_limit!r}") from error
+
+
+def open_engine(database: str = ":memory:", *, spill_folder: Path | None = None, **settings: Any) -> Backend:
+    """Open DuckDB behind Ibis so that nothing is fetched and nobody else can read what it spills."""
+    import ibis
+
+    with ExitStack() as stack:
+        if spill_folder is None:
+            # DuckDB would spill into the working folder, for everybody to read.
+            name = f"claim-transformers-{os.getuid()}"
+            spill_folder = stack.enter_context(scratch_folder(Path(tempfile.gettempdir(), name))) / "spill"
+        settings |= dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
+        connection: Backend = ibis.duckdb.connect(database, temp_directory=str(spill_folder), **settings)
+        weakref.finalize(connection, stack.pop_all().close)
     return connection
 
 
@@ -74,7 +86,7 @@ def engine_errors(step: str) -> Iterator[None]:
         step (`str`): What is being done, for the message.
 
     Raises:
-        ClaimDataError: `E_WRITE` if the disk or the memory is full, else `E_ENGINE`.
+        ClaimDataError: `E_WRITE` if the disk is full, `E_MEMORY` if memory is, else `E_ENGINE`.
 
     Examples:
         >>> with engine_errors("counting"):
@@ -87,8 +99,12 @@ def engine_errors(step: str) -> Iterator[None]:
 
     try:
         yield
-    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-        message = f"{type(error).__name__} while {step}: free disk space or raise memory_limit, then run it again"
+    except (duckdb.OutOfMemoryException, MemoryError) as error:
+        message = f"{type(error).__name__} while {step}: raise memory_limit or take a larger machine, and run it again"
+        raise ClaimDataError("E_MEMORY", message) from None
+    except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
+        # A connection is used by one alone, so a transaction or a checkpoint fails where the disk is full.
+        message = f"{type(error).__name__} while {step}: free disk space, then run it again"
         raise ClaimDataError("E_WRITE", message) from None
     except duckdb.Error as error:
         # The plain class stands for a reader that met damaged pages of parquet.

@@ -24,6 +24,8 @@ _EARLIEST_DATE, _LATEST_DATE = "1850-01-01", "2200-12-31"
 # No filler lies between these two, and nearly every date does.
 _FIRST_USUAL_DATE, _LAST_USUAL_DATE = "1900-01-02", "2050-12-30"
 _AMOUNT_PATTERN, _WHOLE_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$", r"^-?[0-9]{1,10}(\.0+)?$"
+# Years of claims and coverage.
+YEARS = 1900, 2099
 # Words that systems write where nobody is known, in lower case.
 _NO_IDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "none", "nil", "unknown", "unk", "missing")
 _MAX_NO_ID = max(map(len, _NO_IDS))
@@ -86,11 +88,22 @@ def subtract_share(cost: ir.DecimalValue, share: ir.DecimalValue) -> ir.DecimalV
     return (cost.cast("decimal(18, 2)") - share).try_cast("decimal(12, 2)")
 
 
-def parse_number(text: ir.StringValue, number_type: Literal["float32", "int16", "int32"]) -> ir.NumericValue:
-    """Read a count or a quantity: a plain decimal that fits the type, a whole one if the type is, or null."""
+def parse_number(
+    text: ir.StringValue,
+    number_type: Literal["float32", "int16", "int32"],
+    *,
+    within: tuple[int, int] | None = None,
+) -> ir.NumericValue:
+    """Read a count or a quantity: a plain decimal that fits the type, a whole one if the type is, or null.
+
+    What is computed with must lie `within` a range: the engine may compute a row before it is set aside.
+    """
     pattern = _AMOUNT_PATTERN if number_type == "float32" else _WHOLE_PATTERN
     plain = ibis.ifelse(text.re_search(pattern), text, ibis.null("string"))
-    return plain.try_cast("float64").try_cast(number_type)
+    number = plain.try_cast("float64")
+    if within is not None:
+        number = ibis.ifelse(number.between(*within), number, ibis.null("float64"))
+    return number.try_cast(number_type)
 
 
 def clean_word(text: ir.StringValue) -> ir.StringValue:

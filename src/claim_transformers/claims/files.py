@@ -11,6 +11,7 @@ import json
 import math
 import os
 import shutil
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ _WRITE_ERRORS = frozenset(
         *("ENOTDIR", "EISDIR", "EEXIST", "ENAMETOOLONG", "EMFILE"),
     )
 )
+# What the umask was before each block that is open; threads may leave theirs in any order.
+_UMASK_LOCK, _umasks = threading.Lock(), list[int]()
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 @contextmanager
@@ -64,15 +68,57 @@ def publish_folder(out: str | Path, *, check: Callable[[Path], None] | None = No
         _make_parents(out.parent)
         remove_leftovers(out)
         may_take(out)
-        temporary, lock = _claim_folder(out)
-        try:
+        with scratch_folder(out) as temporary:
             yield temporary
             make_private(temporary)
             flush(temporary)
             _exchange(temporary, out, may_take)
-        finally:
-            os.close(lock)
-            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder(beside: str | Path) -> Iterator[Path]:
+    """Give a hidden folder beside a path for what is needed for a while; what dead runs left there goes first.
+
+    Args:
+        beside (`str` or `Path`): What the work is for; it need not exist, its folder must.
+
+    Yields:
+        `Path`: The folder, locked while the block runs. Nobody else can read it, and it vanishes with the block.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     with scratch_folder(Path(parent) / "rows.duckdb") as folder:
+        ...         inside = folder.is_dir()
+        ...     inside, folder.exists()
+        (True, False)
+    """
+    beside = Path(beside).absolute()
+    remove_leftovers(beside)
+    folder, lock = _claim_folder(beside)
+    try:
+        yield folder
+    finally:
+        os.close(lock)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def private_umask() -> Iterator[None]:
+    """Make every file that is new while the block runs its owner's alone, for writers that name files themselves.
+
+    The umask is one for all threads: what others write meanwhile is private, too.
+    """
+    with _UMASK_LOCK:
+        _umasks.append(os.umask(0o077))
+    try:
+        yield
+    finally:
+        with _UMASK_LOCK:
+            first = _umasks[0]
+            _umasks.pop()
+            if not _umasks:
+                os.umask(first)
 
 
 @contextmanager
@@ -221,7 +267,7 @@ def lock_folder(folder: Path, *, wait: bool = False) -> Iterator[bool]:
     """
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         yield False
         return
     try:
@@ -263,14 +309,24 @@ def write_errors(out: str | Path) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENOMEM:
             raise _memory_error(out) from error
-        if error.errno is None or error.errno not in _WRITE_ERRORS:
+        if error.errno is None or error.errno not in _WRITE_ERRORS or _is_elsewhere(error, Path(out)):
             raise
+        cure = "free space there" if error.errno in _FULL else "name a place that may be written to"
         message = (
-            f"could not write {out}: {os.strerror(error.errno)}. Nothing was published, and what stood there stands"
+            f"could not write {out}: {os.strerror(error.errno)}. Nothing was published, and what stood there stands: "
+            f"{cure}"
         )
         raise ClaimDataError("E_WRITE", message) from error
     except MemoryError as error:
         raise _memory_error(out) from error
+
+
+def _is_elsewhere(error: OSError, out: Path) -> bool:
+    """Whether the error is of an input; an error of what is written names no file, or one at or above `out`."""
+    if not isinstance(error.filename, str) or error.errno in _FULL:
+        return False
+    folder, named = out.absolute().parent, Path(error.filename).absolute()
+    return folder != named and folder not in named.parents and named not in folder.parents
 
 
 def _memory_error(out: str | Path) -> ClaimDataError:

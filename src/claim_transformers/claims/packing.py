@@ -401,7 +401,8 @@ class KeySpill:
     def append(self, keys: Keys, shards: Integers) -> None:
         """Add keys to the shards they belong to."""
         if len(self._files) == 1:
-            keys.tofile(self._files[0])
+            # Not `tofile`, whose error on a full disk does not say that the disk is full.
+            self._files[0].write(keys.data)
             return
         shards = shards.astype(np.uint16)
         # A stable argsort of 16-bit integers is a radix sort.
@@ -410,7 +411,7 @@ class KeySpill:
         ends = np.cumsum(np.bincount(shards, minlength=len(self._files)))
         for file, start, end in zip(self._files, np.append(0, ends), ends, strict=False):
             if end > start:
-                keys[start:end].tofile(file)
+                file.write(keys[start:end].data)
 
     def read(self, shard: int) -> Keys:
         """All keys of a shard, in the order of arrival."""

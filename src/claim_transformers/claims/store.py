@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.files import publish_folder, to_json
+from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 
@@ -62,8 +63,8 @@ def open_folder(path: str | Path) -> IngestedFolder:
         `IngestedFolder`: The folder and its manifest.
 
     Raises:
-        ClaimDataError: `E_NO_FOLDER` if there is none, `E_INCOMPLETE` without `_SUCCESS`, `E_FORMAT_VERSION` if this
-            version of the package cannot read it.
+        ClaimDataError: `E_NO_FOLDER` if there is none, `E_INPUT` if it holds a broken link or what is no file,
+            `E_INCOMPLETE` without `_SUCCESS`, `E_FORMAT_VERSION` if this version of the package cannot read it.
 
     Examples:
         >>> open_folder("/nowhere")
@@ -71,7 +72,7 @@ def open_folder(path: str | Path) -> IngestedFolder:
             ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
     """
-    path = Path(path)
+    path = check_inputs(path)
     if not path.is_dir():
         raise ClaimDataError("E_NO_FOLDER", f"expected an ingested folder at {path}, found none")
     if not (path / _SUCCESS).is_file() or not (path / MANIFEST).is_file():

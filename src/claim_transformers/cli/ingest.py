@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from claim_transformers.cli.options import Overwrite, as_date, new_app
+from claim_transformers.cli.options import MaxExpansion, Overwrite, as_date, new_app
 from claim_transformers.cli.source_commands import Command, declare, given, source_commands
 from claim_transformers.sources.registry import Source, SourceOption
 
@@ -25,6 +25,7 @@ def _ingest_command(source: Source) -> Command:
         max_reason_share: Annotated[
             float | None, typer.Option(min=0, max=1, help="The same for a single reason (0.01).")
         ] = None,
+        max_expansion: MaxExpansion = None,
         overwrite: Overwrite = False,
         **options: Any,
     ) -> None:
@@ -32,9 +33,10 @@ def _ingest_command(source: Source) -> Command:
 
         if options.get("extract_date") is not None:
             options["extract_date"] = as_date(options["extract_date"], "--extract-date")
-        shares = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
+        limits = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
+        limits["max_expansion"] = max_expansion
         location = None if source.fetches and str(path) == "-" else path
-        summary = run(source.name, location, out, overwrite=overwrite, progress=True, **given(shares | options))
+        summary = run(source.name, location, out, overwrite=overwrite, progress=True, **given(limits | options))
         typer.echo(str(summary))
 
     return declare(ingest, (_EXTRACT_DATE, *source.options))

@@ -15,6 +15,10 @@ RawCounts = Annotated[
     ),
 ]
 
+MaxExpansion = Annotated[
+    int | None, typer.Option(min=1, help="How many times as large an archive may become, beyond 64 MiB (100).")
+]
+
 
 def new_app(**settings: Any) -> typer.Typer:
     """A Typer application with the settings of every command: plain help, plain tracebacks, no shell completion."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from claim_transformers.cli.options import console, new_app
+from claim_transformers.cli.options import MaxExpansion, console, new_app
 from claim_transformers.cli.source_commands import Command, declare, given, source_commands
 from claim_transformers.sources.registry import Source
 
@@ -33,11 +33,14 @@ def _stage_command(source: Source) -> Command:
         corrects_load: Annotated[
             list[int] | None, typer.Option(help="Number of a load that these files supersede; may repeat.")
         ] = None,
+        max_expansion: MaxExpansion = None,
         **options: Any,
     ) -> None:
         if corrects is not None and corrects_load:
             raise ValueError("expected --corrects, --adds or --corrects-load, found two of them")
-        _run_stage(source.name, path, staging, corrects_load or corrects, given(options))
+        _run_stage(
+            source.name, path, staging, corrects_load or corrects, given({"max_expansion": max_expansion, **options})
+        )
 
     taken = () if source.stageable is None else source.stageable.options
     return declare(stage, [option for option in source.options if option.name in taken])

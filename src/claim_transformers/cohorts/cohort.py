@@ -1,9 +1,6 @@
 """Cohort as it is built, and its folder: examples by split, the definition, the attrition table and the flow chart."""
 
-import json
-import shutil
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from claim_transformers.claims.files import publish_folder, to_json
 from claim_transformers.claims.small_cells import show_count, show_part
 from claim_transformers.claims.splits import SPLITS, split_of
 from claim_transformers.codes.errors import ClaimDataError
@@ -95,15 +93,12 @@ class Cohort:
 
         Raises:
             ClaimDataError: If a split has no example (`E_EMPTY_SPLIT`), the folder exists and may not be replaced
-                (`E_EXISTS`; what is no cohort never is), or the disk does not take it (`E_WRITE`).
+                (`E_EXISTS`; what is no cohort never is), or the disk (`E_WRITE`) or memory (`E_MEMORY`) is full.
         """
         self._refuse_empty_splits()
-
-        def write(folder: Path) -> None:
+        with publish_folder(out, check=lambda found: check_out(found, overwrite=overwrite)) as folder:
             self.to_dataset_dict().save_to_disk(str(folder))
             self._write_papers(folder, raw_counts=raw_counts)
-
-        publish_folder(out, write, overwrite=overwrite)
 
     def _refuse_empty_splits(self) -> None:
         """A split without rows could be written, but `load_from_disk` cannot read the folder then."""
@@ -132,7 +127,7 @@ class Cohort:
         }
         steps = self.shown_attrition(raw_counts=raw_counts).to_list()
         for name, values in ((_ATTRITION_FILE, steps), (DEFINITION_FILE, content)):
-            (folder / name).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+            (folder / name).write_text(to_json(values), encoding="utf-8")
         (folder / _FLOW_CHART_FILE).write_text(self.flow_chart(raw_counts=raw_counts), encoding="utf-8")
 
 
@@ -156,29 +151,6 @@ def attrition_table(cohort: Cohort, *, raw_counts: bool = False) -> list[tuple[s
     return attrition_rows(cohort.shown_attrition(raw_counts=raw_counts))
 
 
-def publish_folder(out: str | Path, write: Callable[[Path], None], *, overwrite: bool = False) -> None:
-    """Write a folder beside its place and rename it into it, so that it is there whole or not at all."""
-    out = Path(out)
-    check_out(out, overwrite=overwrite)
-    staging = out.with_name(f".{out.name}.writing-{uuid.uuid4().hex[:12]}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write(staging)
-        if out.exists():
-            # Renamed first, so that a run that stops here has lost neither the old cohort nor the new one.
-            replaced = out.with_name(f"{staging.name}-replaced")
-            out.rename(replaced)
-            staging.rename(out)
-            shutil.rmtree(replaced)
-        else:
-            staging.rename(out)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise ClaimDataError("E_WRITE", f"could not write {out.name!r}: {reason}. Nothing was saved") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
 def check_out(out: str | Path, *, overwrite: bool = False) -> None:
     """Refuses a folder that a cohort may not be saved to; asked before a build, it spares the wait.
 
@@ -193,11 +165,12 @@ def check_out(out: str | Path, *, overwrite: bool = False) -> None:
         >>> check_out("/nowhere/cohort")
     """
     out = Path(out)
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    is_link = out.is_symlink()
+    if not is_link and (not out.exists() or (out.is_dir() and not any(out.iterdir()))):
         return
     if not overwrite:
         raise ClaimDataError(
             "E_EXISTS", f"expected a new folder, found an existing {out.name!r}; choose another or use overwrite"
         )
-    if not (out / DEFINITION_FILE).is_file():
+    if is_link or not (out / DEFINITION_FILE).is_file():
         raise ClaimDataError("E_EXISTS", f"expected a cohort to replace in {out.name!r}, found something else")

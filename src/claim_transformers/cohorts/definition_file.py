@@ -12,8 +12,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints, overload
 
-import yaml
-
+from claim_transformers.claims.inputs import check_inputs, cut_message, read_yaml
+from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.definition import Enrolment
 from claim_transformers.cohorts.event.definition import Criterion, EventDefinition, IndexRule, LabelRule, Sampling
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
@@ -82,11 +82,20 @@ def load_definition(name_or_path: str | Path, kind: _Kind | None = None) -> Even
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         path = next((each for each in _built_in_files("*") if each.stem == str(name_or_path)), path)
-    if not path.is_file():
+    if not check_inputs(path).is_file():
         known = built_in_cohorts(kind)
         close = get_close_matches(str(name_or_path), known, n=1, cutoff=0.3)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"expected a .yaml file or one of the cohorts {known}, found {str(name_or_path)!r}{hint}")
+    try:
+        return _to_definition(path, kind)
+    except ClaimDataError:
+        raise
+    except ValueError as error:
+        raise ValueError(cut_message(str(error))) from error
+
+
+def _to_definition(path: Path, kind: _Kind | None) -> EventDefinition | ReadmissionDefinition:
     content = _read_yaml(path)
     found = content.pop("kind", "event")
     if not isinstance(found, str) or found not in _KINDS:
@@ -102,12 +111,7 @@ def load_definition(name_or_path: str | Path, kind: _Kind | None = None) -> Even
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = "" if where is None else f" in line {where.line + 1}"
-        raise ValueError(f"{path.name}: expected YAML, found something else{line}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path.name}: expected a mapping of keys, found {type(content).__name__}")
     return content
@@ -139,7 +143,7 @@ def _fill(part: type, values: Any, where: str) -> Any:
     if not isinstance(values, dict):
         raise ValueError(f"{where}: expected a mapping of keys, found {type(values).__name__}")
     known = {entry.name for entry in fields(part)}
-    unknown = sorted(set(values) - known)
+    unknown = sorted(map(str, set(values) - known))
     if unknown:
         raise ValueError(f"{where}: expected keys among {sorted(known)}, found {unknown}")
     needed = {entry.name for entry in fields(part) if entry.default is MISSING and entry.default_factory is MISSING}

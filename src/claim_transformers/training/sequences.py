@@ -16,10 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from claim_transformers.claims.files import publish_folder
+from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.number_bins import DEFAULT_BINS, NumberBins
 from claim_transformers.codes.chapters import chapter_rules
 from claim_transformers.codes.groupers import category_rules
-from claim_transformers.cohorts.cohort import check_out, publish_folder
+from claim_transformers.cohorts.cohort import check_out
 from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, load_county_bins
 from claim_transformers.models.claim.categories_claim import CodeCategories
 from claim_transformers.models.claim.damage_claim import read_json_object, refuse_irregular
@@ -169,8 +171,7 @@ def write_sequences(
     if not form.county_bins and Path(cohort, COUNTY_BINS_FILE).is_file():
         form = replace(form, county_bins=load_county_bins(cohort).edges)
     writer = FormWriter(form)
-
-    def write(folder: Path) -> None:
+    with publish_folder(out, check=lambda found: check_out(found, overwrite=overwrite)) as folder:
         # Measures are codes of the patient from here on, in bins that no tokenizer is to change.
         written = {name: decode_codes(writer.write(table)) for name, table in splits.items()}
         sequences = {name: Dataset(_without(table, FORM_COLUMNS[-1])) for name, table in written.items()}
@@ -180,8 +181,6 @@ def write_sequences(
             if paper.is_file() and paper.name not in ("dataset_dict.json", COUNTY_BINS_FILE):
                 (folder / paper.name).write_bytes(paper.read_bytes())
         form.save(folder)
-
-    publish_folder(Path(out), write, overwrite=overwrite)
     return form
 
 
@@ -196,10 +195,11 @@ def read_splits(cohort: "str | Path | DatasetDict") -> dict[str, pa.Table]:
 
     Raises:
         ValueError: If the folder holds no cohort.
+        ClaimDataError: `E_INPUT` if it holds a broken link or what is no file.
     """
     from datasets import load_from_disk
 
-    if isinstance(cohort, str | Path) and not Path(cohort, "dataset_dict.json").is_file():
+    if isinstance(cohort, str | Path) and not (check_inputs(cohort) / "dataset_dict.json").is_file():
         found = "a folder without dataset_dict.json" if Path(cohort).is_dir() else "no such folder"
         raise ValueError(
             f"expected a cohort in {str(cohort)!r}, found {found}; see claim-transformers cohort readmission"

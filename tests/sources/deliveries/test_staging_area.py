@@ -1,6 +1,7 @@
 """A staging area keeps what was received; consolidation makes tables of it and says where each row is from."""
 
 import hashlib
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -203,6 +204,22 @@ def test_what_is_no_staging_area_or_no_staged_source_is_refused(staging, tmp_pat
         staging.load("tuva", tmp_path)
     with pytest.raises(ClaimDataError, match="E_NO_FILE"):
         consolidate(staging, tmp_path / "out", progress=False)
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_pipe_is_no_staging_area_and_nobody_waits_for_it(tmp_path: Path, read_only: bool) -> None:
+    os.mkfifo(tmp_path / "staging.duckdb")
+    with pytest.raises(ClaimDataError, match="E_INPUT"):
+        Staging(tmp_path / "staging.duckdb", read_only=read_only)
+
+
+def test_what_a_killed_load_left_beside_the_staging_area_is_removed(staging, tmp_path: Path) -> None:
+    left = tmp_path / ".staging.duckdb.writing-0123456789ab"
+    left.mkdir()
+    (left / "raw.csv").touch()
+    staging.load("cms-rif", _rif(tmp_path / "raw"))
+    assert not left.exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.parametrize("read_only", [True, False])

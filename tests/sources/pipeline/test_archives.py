@@ -9,7 +9,7 @@ import pytest
 
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline import archives
-from claim_transformers.sources.pipeline.archives import unpack
+from claim_transformers.sources.pipeline.archives import allow_expansion, unpack
 
 
 def _zip(path: Path, **members: bytes) -> Path:
@@ -60,10 +60,11 @@ def test_a_member_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -
     assert not (tmp_path / "a.csv").exists()
 
 
-def test_a_link_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
+def test_a_link_or_a_device_is_refused(tmp_path: Path, kind: int) -> None:
     path = tmp_path / "claims.zip"
     link = zipfile.ZipInfo("a.csv")
-    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    link.external_attr = (kind | 0o777) << 16
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(link, b"/etc/passwd")
     with pytest.raises(ClaimDataError, match=r"E_ARCHIVE_PATH.*link"):
@@ -77,17 +78,47 @@ def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["zip", "gz"])
-def test_a_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_a_bomb_is_stopped_unless_its_size_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     monkeypatch.setattr(archives, "_FREE_BYTES", 1000)
-    monkeypatch.setattr(archives, "_MAX_EXPANSION", 10)
     content = b"0" * 1_000_000
     if kind == "zip":
         path = _zip(tmp_path / "claims.zip", **{"a.csv": content})
     else:
         path = tmp_path / "claims.csv.gz"
         path.write_bytes(gzip.compress(content))
-    with pytest.raises(ClaimDataError, match=r"E_ARCHIVE_PATH.*expands"):
+    with pytest.raises(ClaimDataError, match=r"E_ARCHIVE_PATH.*expands.*--max-expansion"):
         unpack(path, tmp_path / "scratch")
+    assert sum(file.stat().st_size for file in (tmp_path / "scratch").rglob("*.csv")) <= 100 * path.stat().st_size
+    with allow_expansion(1000):
+        assert unpack(path, tmp_path / "allowed")[0].stat().st_size == len(content)
+
+
+def test_members_are_counted_together_and_by_what_they_become(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "_FREE_BYTES", 1000)
+    path = _zip(tmp_path / "claims.zip", **{f"{number}.csv": b"0" * 9_000 for number in range(9)})
+    with allow_expansion(20), pytest.raises(ClaimDataError, match=r"E_ARCHIVE_PATH.*expands"):
+        unpack(path, tmp_path / "scratch")
+    assert not (tmp_path / "scratch").exists()
+    # An author may understate the sizes.
+    monkeypatch.setattr(zipfile.ZipInfo, "file_size", property(lambda self: 1, lambda self, size: None))
+    with allow_expansion(20), pytest.raises(ClaimDataError, match=r"E_ARCHIVE"):
+        unpack(path, tmp_path / "scratch")
+    monkeypatch.setattr(archives, "_MAX_MEMBERS", 8)
+    with pytest.raises(ClaimDataError, match=r"E_ARCHIVE_PATH.*at most 8 files"):
+        unpack(path, tmp_path / "scratch")
+
+
+@pytest.mark.parametrize("name", ["inner.zip", "a.csv.gz", "a.tar"])
+def test_an_archive_in_an_archive_is_refused(tmp_path: Path, name: str) -> None:
+    path = _zip(tmp_path / "claims.zip", **{name: b"1"})
+    with pytest.raises(ClaimDataError, match=r"E_ARCHIVE: .*another archive: unpack it yourself"):
+        unpack(path, tmp_path / "scratch")
+    packed = tmp_path / f"{name}.gz"
+    packed.write_bytes(gzip.compress(b"1"))
+    with pytest.raises(ClaimDataError, match=r"E_ARCHIVE: .*another archive"):
+        unpack(packed, tmp_path / "scratch")
 
 
 def test_a_gzip_file_is_unpacked_under_its_own_name(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import logging
+import os
 import random
 import re
 import shutil
@@ -310,6 +311,20 @@ def test_a_killed_run_leaves_no_readable_folder(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(KeyboardInterrupt):
         _run("tuva", write_tuva(tmp_path / "raw", pharmacy=[pharmacy_claim()]), tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_is_no_file_among_raw_files_is_neither_left_out_nor_waited_for(tmp_path: Path, kind: str) -> None:
+    raw = write_tuva(tmp_path / "raw", pharmacy=[pharmacy_claim()])
+    if kind == "link":
+        (raw / "medical_claim.csv").symlink_to(tmp_path / "unmounted" / "medical_claim.csv")
+    else:
+        os.mkfifo(raw / "medical_claim.csv")
+    with pytest.raises(ClaimDataError, match="E_INPUT"):
+        _run("tuva", raw, tmp_path / "out")
+    with pytest.raises(ClaimDataError, match="E_INPUT"):
+        open_folder(raw)
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_existing_folder_is_replaced_only_when_asked(tmp_path: Path) -> None:

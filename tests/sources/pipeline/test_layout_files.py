@@ -100,6 +100,11 @@ def test_a_rule_finds_listed_values_or_all_others_and_never_an_empty_field(tmp_p
         ({"values": {"N": "x"}}, "a mapping as N of values"),
         ({"aliases": {"OLD": "NEW"}}, "listed under columns"),
         ({"from_file_name": {"DAY": "("}}, "regular expressions"),
+        ({"rules": [1]}, "a rule with column"),
+        ({"rules": [{"column": "N", "in": 1, "verdict": "D_X", "because": "x"}]}, "a list as in or not_in"),
+        ({"columns": {1: ["id", "no_field"]}}, "1 to feed a field"),
+        ({"columns": {"N_<1..999999999>": "id"}}, "a range such as"),
+        ({"columns": {"N": ["x" * 900] * 900}}, r"type, .* \.\.\. \("),
     ],
 )
 def test_a_wrong_layout_file_is_refused_with_what_was_expected(tmp_path: Path, changes, said: str) -> None:

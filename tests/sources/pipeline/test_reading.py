@@ -343,6 +343,14 @@ def test_parquet_types_that_lose_something_are_refused(connection, tmp_path: Pat
         _stage(connection, tmp_path, _parquet(**columns), name="raw.parquet")
 
 
+def test_bytes_that_are_no_text_in_parquet_are_refused_without_the_cell(connection, tmp_path: Path) -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"CLM_ID": ["1"], "PAID": ["2"], "NOTE": pa.array([b"P17\xff"], pa.binary())}), sink)
+    with pytest.raises(ClaimDataError, match="E_PARQUET") as raised:
+        _stage(connection, tmp_path, sink.getvalue(), name="raw.parquet")
+    assert "P17" not in str(raised.value)
+
+
 @pytest.mark.parametrize(("content", "code"), [(b"", "E_EMPTY_FILE"), (b"PAR1 but cut off", "E_PARQUET")])
 def test_a_broken_parquet_file_says_so(connection, tmp_path: Path, content, code) -> None:
     with pytest.raises(ClaimDataError, match=code):

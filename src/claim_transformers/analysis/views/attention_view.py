@@ -19,6 +19,7 @@ from torch import Tensor
 
 from claim_transformers.analysis.readout.probes import encoder_of, evaluating
 from claim_transformers.analysis.views.code_names import chapter_title, code_name, system_title
+from claim_transformers.claims.files import write_file
 from claim_transformers.models.claim import ClaimForSequenceClassification, ClaimPreTrainedModel, ClaimTokenizer
 from claim_transformers.models.claim.patients_claim import encode_history, read_history
 
@@ -87,7 +88,7 @@ def write_attention_view(
         risks=[_predicted_risk(model, inputs) for model in (model_before, model_after)],
     )
     path = Path(path)
-    path.write_text(page.replace(_POLICY, _content_security_policy(page), 1), encoding="utf-8")
+    write_file(path, page.replace(_POLICY, _content_security_policy(page), 1))
     return path
 
 

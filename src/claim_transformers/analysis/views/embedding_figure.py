@@ -4,7 +4,6 @@ The rivals are the same network with its initial weights, and a truncated SVD of
 semantic analysis), fitted on training patients. Scores are taken in the embeddings, not in the pictures.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from claim_transformers.analysis.views.embedding_map import (
     lay_out,
 )
 from claim_transformers.analysis.views.plots import embedding_plot
+from claim_transformers.claims.files import private_folder, to_json, write_file
 from claim_transformers.models.claim import ClaimModel, ClaimPreTrainedModel, ClaimTokenizer
 from claim_transformers.training.token_columns import ragged_column
 
@@ -90,13 +90,12 @@ def write_embedding_figure(
         k = min(NEIGHBOURS, min(map(member.count, set(member))) - 1)
         content[what] = compare_embeddings(member, embeddings, k=k, replicates=replicates, seed=seed)
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = private_folder(folder)
     for what, (member, embeddings) in list(scored.items())[:2]:
         title = f"{what.capitalize()}, pretrained embedding"
         svg = embedding_plot(lay_out(embeddings[_PRETRAINED], seed=seed), member, title, note=_caption(content[what]))
-        (folder / f"{_FIGURE}_{what}.svg").write_text(svg, encoding="utf-8")
-    (folder / f"{_FIGURE}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_file(folder / f"{_FIGURE}_{what}.svg", svg)
+    write_file(folder / f"{_FIGURE}.json", to_json(content, nan_to_null=True))
     return content
 
 

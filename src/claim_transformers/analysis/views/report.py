@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from claim_transformers.analysis.views.comparison import Comparison, compare_models
 from claim_transformers.analysis.views.embedding_map import EmbeddingMap, map_patients
 from claim_transformers.analysis.views.plots import calibration_plot, embedding_plot, learning_plot, roc_plot
+from claim_transformers.claims.files import to_json, write_file
+from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.ledger import show_entry
 from claim_transformers.claims.small_cells import HIDDEN, show
 from claim_transformers.cohorts.attrition import ShownAttrition, read_attrition
@@ -43,10 +45,12 @@ def write_report(
 
     Raises:
         FileNotFoundError: If the cohort or every prediction is missing.
+        ClaimDataError: `E_INPUT` if the run holds a broken link or what is no file, `E_WRITE` if the disk is full or
+            cannot be written; then the old report stands.
     """
     from jinja2 import Environment
 
-    run = Path(run)
+    run = check_inputs(run)
     folders = _model_folders(run)
     splits = _cohort_splits(run / "cohort")
     rows = json.loads((run / "cohort" / "attrition.json").read_text(encoding="utf-8"))
@@ -82,8 +86,8 @@ def write_report(
         ledger=_ledger(run / "claims" / "quality_report.json", raw_counts=raw_counts),
         provenance=_provenance(run, definition),
     )
-    (run / "report.html").write_text(page, encoding="utf-8")
-    (run / "results.json").write_text(json.dumps(comparison.to_dict(), indent=1) + "\n", encoding="utf-8")
+    write_file(run / "report.html", page)
+    write_file(run / "results.json", to_json(comparison.to_dict(), nan_to_null=True))
     return comparison
 
 

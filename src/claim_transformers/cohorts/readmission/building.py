@@ -1,7 +1,6 @@
 """Readmission cohorts from an ingested folder: every discharge is an example, and the next admission is its label."""
 
 import datetime as dt
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.claims.engine import connect, fetch
+from claim_transformers.claims.files import to_json
 from claim_transformers.claims.last_day import last_day_of
 from claim_transformers.claims.later_days import VISIT_PAID_DAY
 from claim_transformers.claims.patient_files import OPTIONAL_FIELDS
@@ -95,7 +95,7 @@ class ReadmissionCohort(Cohort):
     def _write_papers(self, folder: Path, *, raw_counts: bool) -> None:
         super()._write_papers(folder, raw_counts=raw_counts)
         facts = self.shown_facts(raw_counts=raw_counts)
-        (folder / _FACTS_FILE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        (folder / _FACTS_FILE).write_text(to_json(facts), encoding="utf-8")
         if self.county_bins is not None:
             self.county_bins.bins.save(folder / COUNTY_BINS_FILE)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from claim_transformers.simulation.engine.block_tables import BlockTables
 from claim_transformers.simulation.engine.calendar import Calendar, calendar_of
-from claim_transformers.simulation.engine.publication import Publication
+from claim_transformers.simulation.engine.publication import publish_simulation
 
 # Patients of a block share random streams, so a block is always simulated whole, also when only part of it is kept.
 BLOCK_PATIENTS = 2500
@@ -109,7 +109,7 @@ def publish_claims(
     Raises:
         ClaimDataError: `E_EXISTS` if `out` exists and may not be replaced, `E_WRITE` if it cannot be written.
     """
-    with Publication(Path(out), overwrite=overwrite) as publication:
+    with publish_simulation(Path(out), overwrite=overwrite) as publication:
         for tables in _with_bar(contents.blocks, _num_blocks(request.patients), progress):
             publication.write(tables)
         for name, table in contents.tables.items():

@@ -17,17 +17,21 @@ encoder (Lahlou et al.): files are staged in separate tables by type before thei
 from __future__ import annotations
 
 import json
-import tempfile
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from claim_transformers.claims.engine import engine_errors
+from claim_transformers.claims.engine import engine_errors, open_engine
 from claim_transformers.claims.fields import clean_id
+from claim_transformers.claims.files import private_umask, scratch_folder, write_errors
+from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.small_cells import show_part_of
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.pipeline.archives import MAX_EXPANSION, allow_expansion
 from claim_transformers.sources.pipeline.contract import RawFile
 from claim_transformers.sources.pipeline.reading import Layout, stage_files
 from claim_transformers.sources.registry import find_stageable, load_function
@@ -53,6 +57,7 @@ _LOADS = {
     "raw_columns": "VARCHAR[]",
 }
 _REJECTS = {"load_id": "BIGINT", "row_no": "BIGINT", "reason_code": "VARCHAR", "raw_line": "VARCHAR"}
+_OFFLINE: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 # Bytes 8 to 11 of every DuckDB file.
 _MAGIC = slice(8, 12), b"DUCK"
 _SAY_WHICH = "say corrects=True (--corrects) or corrects=False (--adds)"
@@ -106,8 +111,10 @@ class Staging:
 
     Raises:
         ClaimDataError: `E_STAGING` if the path is no staging area or another process holds it. It is then as it was.
+            `E_WRITE` if a new one cannot be written.
 
     Examples:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder, Staging(Path(folder, "staging.duckdb")) as staging:
         ...     raw = Path(folder, "pde.csv")
         ...     _ = raw.write_text("DESYNPUF_ID,PDE_ID,SRVC_DT,PROD_SRVC_ID\nP1,E1,20090107,59591025068\n")
@@ -117,26 +124,21 @@ class Staging:
 
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         import duckdb
-        import ibis
 
         self.path = Path(path)
         is_new = _is_new(self.path, read_only=read_only)
-        settings: dict[str, str | bool | int | float | list[str]] = {
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
         try:
-            if not is_new:
-                with duckdb.connect(str(self.path), read_only=True, config=settings) as existing:
+            with write_errors(self.path):
+                if is_new:
+                    _make(self.path)
+                with duckdb.connect(str(self.path), read_only=True, config=_OFFLINE) as existing:
                     _check_tables(self.path, existing)
-            self.connection: Backend = ibis.duckdb.connect(str(self.path), read_only=read_only, **settings)
-            if is_new:
-                self.path.chmod(0o600)
-                tables = {"loads": _LOADS, "rejects": _REJECTS}
-                for name, columns in tables.items():
-                    listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
-                    self.connection.raw_sql(f"CREATE TABLE {name} ({listed})")
-                self.connection.raw_sql("CREATE SEQUENCE load_ids")
+                # The log that DuckDB writes beside the file holds raw rows, too.
+                with private_umask():
+                    self.connection: Backend = open_engine(str(self.path), read_only=read_only)
+        except duckdb.OutOfMemoryException as error:
+            message = f"memory is full while opening {self.path}: close other programs or take a larger machine"
+            raise ClaimDataError("E_MEMORY", message) from error
         except duckdb.Error as error:
             raise _no_staging(
                 self.path,
@@ -153,7 +155,8 @@ class Staging:
 
     def close(self) -> None:
         """Close the file."""
-        self.connection.disconnect()
+        with private_umask():
+            self.connection.disconnect()
 
     def load(
         self,
@@ -161,6 +164,7 @@ class Staging:
         path: str | Path,
         *,
         corrects: bool | Sequence[int] | None = None,
+        max_expansion: int = MAX_EXPANSION,
         **options: Any,
     ) -> list[Load]:
         """Load a file, or all files of a folder: all of them or none.
@@ -174,6 +178,8 @@ class Staging:
             corrects (`bool` or `Sequence[int]`, *optional*):
                 `True` if each file corrects the one valid load of its name, `False` if none corrects anything, or the
                 numbers of the loads that the files correct, each by the file of its table. Without it the claims tell.
+            max_expansion (`int`, *optional*, defaults to 100):
+                How many times as large as itself an archive may become, beyond 64 MiB.
             options: Options of the source that say how its files are laid out, such as `layouts` of `"cms-rif"`.
 
         Returns:
@@ -183,19 +189,25 @@ class Staging:
             ValueError: If the source is not stageable, or does not know an option.
             ClaimDataError: `E_FILE_TWICE` if a valid load has the content, `E_CORRECTION` if it is not plain which
                 file corrects which load, `E_NO_FILE` if no file is known by its name, and the errors of `stage_files`.
-                The staging area is then as it was.
+                `E_WRITE` if the disk is full, `E_MEMORY` if memory is. The staging area is then as it was.
         """
-        files = _find(source, Path(path), options)
+        import duckdb
+
+        files = _find(source, check_inputs(path), options)
         corrected = self._find_corrected(source, files, corrects)
         loaded: list[Load] = []
-        with tempfile.TemporaryDirectory(dir=self.path.absolute().parent) as scratch:
+        with write_errors(self.path), private_umask(), scratch_folder(self.path) as scratch:
             self.connection.raw_sql("BEGIN")
             try:
-                for (table, file, layout), older in zip(files, corrected, strict=True):
-                    loaded.append(self._load_file(source, table, file, layout, older, Path(scratch)))
-                self.connection.raw_sql("COMMIT")
+                with allow_expansion(max_expansion):
+                    for (table, file, layout), older in zip(files, corrected, strict=True):
+                        loaded.append(self._load_file(source, table, file, layout, older, scratch))
+                with engine_errors(f"writing {self.path.name}"):
+                    self.connection.raw_sql("COMMIT")
             except BaseException:
-                self.connection.raw_sql("ROLLBACK")
+                # A disk that is full has rolled back by itself.
+                with suppress(duckdb.Error):
+                    self.connection.raw_sql("ROLLBACK")
                 raise
         return loaded
 
@@ -364,7 +376,7 @@ def stage_table(source: str, table: str) -> str:
 
 def _is_new(path: Path, *, read_only: bool) -> bool:
     """Whether the file is still to be made; raises if the path cannot be a staging area."""
-    if path.is_dir():
+    if check_inputs(path).is_dir():
         raise _no_staging(path, "a folder: name a file, such as staging.duckdb in it")
     if path.exists():
         with path.open("rb") as file:
@@ -377,6 +389,23 @@ def _is_new(path: Path, *, read_only: bool) -> bool:
     if not path.absolute().parent.is_dir():
         raise _no_staging(path, f"no folder {path.parent} to make it in: make the folder first")
     return True
+
+
+def _make(path: Path) -> None:
+    """Make an empty staging area, whole or not at all."""
+    import duckdb
+
+    with scratch_folder(path) as scratch, private_umask(), engine_errors(f"making {path.name}"):
+        with duckdb.connect(str(scratch / path.name), config=_OFFLINE) as new:
+            for name, columns in {"loads": _LOADS, "rejects": _REJECTS}.items():
+                listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+                new.execute(f"CREATE TABLE {name} ({listed})")
+            new.execute("CREATE SEQUENCE load_ids")
+            # Said here where the disk is full; the log stays behind.
+            new.execute("CHECKPOINT")
+        # Another run may have made one meanwhile, which stands.
+        with suppress(FileExistsError):
+            os.link(scratch / path.name, path)
 
 
 def _check_tables(path: Path, existing: DuckDBPyConnection) -> None:

@@ -6,16 +6,34 @@ import gzip
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
 from claim_transformers.codes.errors import ClaimDataError
 
-# Claims are repetitive and compress 20:1; a thousand to one is an attack or a mistake.
-_MAX_EXPANSION = 1000
+# Claims are repetitive and compress 20:1; far more is an attack or a mistake.
+MAX_EXPANSION = 100
+_max_expansion = ContextVar("max_expansion", default=MAX_EXPANSION)
 # Below this size the ratio says nothing: a file of one repeated row is small either way.
 _FREE_BYTES = 1 << 26
+_MAX_MEMBERS = 10_000
+_ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".tar", ".rar")
 _CHUNK = 1 << 20
+
+
+@contextmanager
+def allow_expansion(times: int) -> Iterator[None]:
+    """Let archives that are unpacked in the block become so many times as large, all members together."""
+    if times < 1:
+        raise ValueError(f"expected max_expansion >= 1, found {times}")
+    before = _max_expansion.set(times)
+    try:
+        yield
+    finally:
+        _max_expansion.reset(before)
 
 
 def unpack(path: Path, scratch: Path) -> list[Path]:
@@ -32,8 +50,8 @@ def _unpack_zip(path: Path, scratch: Path) -> list[Path]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
-            for member in members:
-                _check_member(path, member)
+            _check_members(path, members)
+            left = _limit(path)
             for member in sorted(members, key=lambda member: member.filename):
                 name = PurePosixPath(member.filename).name
                 if name.startswith(".") or member.filename.startswith("__MACOSX/"):
@@ -43,7 +61,7 @@ def _unpack_zip(path: Path, scratch: Path) -> list[Path]:
                     raise ClaimDataError("E_ARCHIVE_PATH", f"{path.name} holds two files of the same name")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as source, target.open("wb") as sink:
-                    _copy(source, sink, limit=max(_FREE_BYTES, _MAX_EXPANSION * member.compress_size), name=path.name)
+                    left -= _copy(source, sink, limit=left, name=path.name)
                 unpacked.append(target)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise ClaimDataError(
@@ -52,21 +70,48 @@ def _unpack_zip(path: Path, scratch: Path) -> list[Path]:
     return unpacked
 
 
-def _check_member(path: Path, member: zipfile.ZipInfo) -> None:
-    inside = PurePosixPath(member.filename.replace("\\", "/"))
-    is_link = stat.S_ISLNK(member.external_attr >> 16)
-    if inside.is_absolute() or ".." in inside.parts or is_link:
-        raise ClaimDataError("E_ARCHIVE_PATH", f"{path.name} holds a link or a path that leaves its folder")
-    if member.file_size > max(_FREE_BYTES, _MAX_EXPANSION * member.compress_size):
-        raise ClaimDataError("E_ARCHIVE_PATH", f"{path.name} expands more than {_MAX_EXPANSION} times")
+def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    if len(members) > _MAX_MEMBERS:
+        raise ClaimDataError(
+            "E_ARCHIVE_PATH",
+            f"expected at most {_MAX_MEMBERS:,} files in {path.name}, found {len(members):,}: unpack it yourself",
+        )
+    for member in members:
+        inside = PurePosixPath(member.filename.replace("\\", "/"))
+        # Unix says of which kind a member is, other systems say nothing.
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if inside.is_absolute() or ".." in inside.parts or kind not in (0, stat.S_IFREG):
+            raise ClaimDataError("E_ARCHIVE_PATH", f"{path.name} holds a link or a path that leaves its folder")
+        _refuse_nested(path, inside.name)
+    if sum(member.file_size for member in members) > _limit(path):
+        raise _expands(path.name)
+
+
+def _refuse_nested(path: Path, name: str) -> None:
+    if name.lower().endswith(_ARCHIVES):
+        raise ClaimDataError("E_ARCHIVE", f"expected files in {path.name}, found another archive: unpack it yourself")
+
+
+def _limit(path: Path) -> int:
+    """Bytes that an archive may become."""
+    return max(_FREE_BYTES, _max_expansion.get() * path.stat().st_size)
+
+
+def _expands(name: str) -> ClaimDataError:
+    return ClaimDataError(
+        "E_ARCHIVE_PATH",
+        f"{name} expands more than {_max_expansion.get()} times: unpack it yourself, or allow more by max_expansion "
+        "(--max-expansion)",
+    )
 
 
 def _unpack_gzip(path: Path, scratch: Path) -> Path:
+    _refuse_nested(path, path.stem)
     target = scratch / path.name / path.stem
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with gzip.open(path) as source, target.open("wb") as sink:
-            _copy(source, sink, limit=max(_FREE_BYTES, _MAX_EXPANSION * path.stat().st_size), name=path.name)
+            _copy(source, sink, limit=_limit(path), name=path.name)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ClaimDataError(
             "E_ARCHIVE", f"expected a whole gzip file, found a damaged one: {path.name}. Fetch it again"
@@ -78,11 +123,13 @@ class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def _copy(source: _Readable, sink: IO[bytes], *, limit: int, name: str) -> None:
+def _copy(source: _Readable, sink: IO[bytes], *, limit: int, name: str) -> int:
+    """Copy at most so many bytes, and say how many they were."""
     copied = 0
     while chunk := source.read(_CHUNK):
         copied += len(chunk)
         # The size in the header of an archive is a claim of its author, so the bytes are counted too.
         if copied > limit:
-            raise ClaimDataError("E_ARCHIVE_PATH", f"{name} expands more than {_MAX_EXPANSION} times")
+            raise _expands(name)
         sink.write(chunk)
+    return copied

@@ -19,12 +19,14 @@ from tqdm import tqdm
 from claim_transformers.claims.assembly import PatientCounts
 from claim_transformers.claims.code_coverage import coverage_rows
 from claim_transformers.claims.engine import connect
+from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json, show_entry
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.small_cells import HIDDEN, MIN_SHOWN, show, show_count, show_part
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest
+from claim_transformers.sources.pipeline.archives import MAX_EXPANSION, allow_expansion
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
 from claim_transformers.sources.pipeline.eligibility import read_people, settle_eligibility
 from claim_transformers.sources.pipeline.publishing import publish_table
@@ -143,6 +145,7 @@ def ingest(
     salt: str = DEFAULT_SALT,
     threads: int | None = None,
     memory_limit: str | None = None,
+    max_expansion: int = MAX_EXPANSION,
     progress: bool = True,
     **options: Any,
 ) -> IngestSummary:
@@ -161,6 +164,8 @@ def ingest(
         salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split by patient.
         threads (`int`, *optional*): Threads of the engine, all cores if not given.
         memory_limit (`str`, *optional*): Memory of the engine, such as `"2GB"`; it spills to the disk of `out`.
+        max_expansion (`int`, *optional*, defaults to 100):
+            How many times as large as itself an archive may become, beyond 64 MiB.
         progress (`bool`, *optional*, defaults to `True`): Whether to show a progress bar.
         options: Options of the source.
 
@@ -179,6 +184,8 @@ def ingest(
     """
     registered = find_source(source)
     registered.check_options(options)
+    if isinstance(path, str | Path):
+        check_inputs(path)
     if registered.publish is not None:
         shares = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
         summary: IngestSummary = load_function(registered.publish)(
@@ -199,7 +206,8 @@ def ingest(
         connection = connect(threads=threads, memory_limit=memory_limit, spill_folder=scratch / "spill")
         try:
             bar.set_postfix_str("reading")
-            staged = reader(path, connection, scratch=scratch, **options)
+            with allow_expansion(max_expansion):
+                staged = reader(path, connection, scratch=scratch, **options)
             bar.update()
             ledger = Ledger()
             lines = settle_tables(

@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from claim_transformers.claims.fields import clean_word
+from claim_transformers.claims.inputs import check_inputs, cut_message, read_yaml
 from claim_transformers.claims.patient_files import OPTIONAL_FIELDS, PATIENTS_SCHEMA
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.claims.schema import CLAIM_TYPES, SCHEMAS
@@ -54,6 +55,7 @@ ROWS = "rows"
 _TYPES = ("id", "code", "icd", "ndc", "modifier", "flag", "text", "date", "time", "amount", "number")
 _TARGETS = (*SCHEMAS, "patients", "none")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEPT", "OCT", "NOV", "DEC")
+_MAX_RANGE = 1000
 _RANGE = re.compile(r"<(\w+)\.\.(\w+)>")
 # What a field is put together from, where one column is not the field itself.
 _PARTS = {
@@ -254,7 +256,7 @@ class FileLayout:
 
 def read_layouts(folder: str | Path) -> dict[str, FileLayout]:
     """Read all layout files of a folder."""
-    files = sorted(Path(folder).glob("*.yaml"))
+    files = sorted(check_inputs(folder).glob("*.yaml"))
     if not files:
         raise ClaimDataError("E_LAYOUT_FILE", f"expected layout files *.yaml in {folder}, found none")
     return {file.stem: _read_layout(file) for file in files}
@@ -272,7 +274,7 @@ def _read_layout(path: str | Path) -> FileLayout:
         files=content.get("files", path.stem),
         delimiter=content.get("delimiter", ","),
         date_format=content.get("date_format", ""),
-        columns=tuple(_read_column(path, name, entry) for name, entry in content["columns"].items()),
+        columns=tuple(_read_column(path, str(name), entry) for name, entry in content["columns"].items()),
         required=tuple(name for entry in content.get("required", ()) for name in _expand(path, str(entry))),
         quote=content.get("quote", '"'),
         is_ordered=content.get("is_ordered", False),
@@ -292,17 +294,15 @@ def _read_layout(path: str | Path) -> FileLayout:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     """The keys of a layout file, each with a value of its kind."""
-    import yaml
-
     try:
-        # The parser in C, where it is there, is ten times as fast.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _wrong(path, "YAML", type(error).__name__) from error
+        content = read_yaml(path)
+    except ValueError as error:
+        if isinstance(error, ClaimDataError):
+            raise
+        raise ClaimDataError("E_LAYOUT_FILE", str(error)) from error
     if not isinstance(content, dict) or not isinstance(content.get("columns"), dict):
         raise _wrong(path, "a mapping with the key columns", "something else")
-    if unknown := sorted(set(content) - set(_KEYS)):
+    if unknown := sorted(map(str, set(content) - set(_KEYS))):
         raise _wrong(path, f"keys out of {sorted(_KEYS)}", f"{unknown}")
     for key, value in content.items():
         if not isinstance(value, _KEYS[key]):
@@ -315,7 +315,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _wrong(path: Path, expected: str, found: str) -> ClaimDataError:
-    return ClaimDataError("E_LAYOUT_FILE", f"{path.name}: expected {expected}, found {found}")
+    return ClaimDataError("E_LAYOUT_FILE", cut_message(f"{path.name}: expected {expected}, found {found}"))
 
 
 def _texts(pairs: Mapping[Any, Any]) -> dict[str, str]:
@@ -328,7 +328,7 @@ def _expand(path: Path, name: str) -> tuple[str, ...]:
     if match is None:
         return (name,)
     first, last = match.groups()
-    if first.isdigit() and last.isdigit() and int(first) <= int(last):
+    if first.isdigit() and last.isdigit() and 0 <= int(last) - int(first) < _MAX_RANGE:
         parts: Sequence[str] = [str(number) for number in range(int(first), int(last) + 1)]
     elif first in _MONTHS and last in _MONTHS:
         parts = _MONTHS[_MONTHS.index(first) : _MONTHS.index(last) + 1]
@@ -351,11 +351,14 @@ def _read_column(path: Path, name: str, entry: Any) -> _LayoutColumn:
     return _LayoutColumn(name, _expand(path, name), kind, feeds, because)
 
 
-def _read_rule(path: Path, rule: Mapping[str, Any]) -> _RowRule:
+def _read_rule(path: Path, rule: Any) -> _RowRule:
     keys = {"column", "verdict", "because"}
-    is_listed = "in" in rule
-    if set(rule) != keys | {"in" if is_listed else "not_in"}:
-        raise _wrong(path, "a rule with column, in or not_in, verdict, because", f"{sorted(rule)}")
+    is_listed = "in" in rule if isinstance(rule, dict) else False
+    if not isinstance(rule, dict) or set(rule) != keys | {"in" if is_listed else "not_in"}:
+        found = sorted(map(str, rule)) if isinstance(rule, dict) else type(rule).__name__
+        raise _wrong(path, "a rule with column, in or not_in, verdict, because", f"{found}")
+    if not isinstance(rule["in" if is_listed else "not_in"], list):
+        raise _wrong(path, "a list as in or not_in of a rule", "something else")
     if not str(rule["verdict"]).startswith(("R_", "D_", "W_")):
         raise _wrong(path, "a verdict R_..., D_... or W_...", repr(rule["verdict"]))
     values = tuple(str(value) for value in rule["in" if is_listed else "not_in"])

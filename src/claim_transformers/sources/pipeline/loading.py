@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.files import write_errors
+from claim_transformers.claims.files import private_folder, private_umask, remove_leftovers, write_errors
+from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.patient_files import schema_of
 from claim_transformers.claims.splits import DEFAULT_SALT, SPLITS, assert_disjoint
 from claim_transformers.claims.store import FORMAT_VERSION, MANIFEST, IngestedFolder, open_folder
@@ -122,7 +123,7 @@ def _load_cohort(path: "RawLocation", split: str | None, given: Sequence[str]) -
             f"the source {_COHORT!r} reads examples that are split already: expected their folder alone, found "
             f"{sorted(given) if given else 'no folder'}"
         )
-    if not (Path(path) / "dataset_dict.json").is_file():
+    if not (check_inputs(path) / "dataset_dict.json").is_file():
         raise ClaimDataError("E_NO_FOLDER", f"expected a cohort or sequences at {Path(path).name!r}, found neither")
     loaded = datasets.load_from_disk(str(path))
     assert_disjoint({name: rows.with_format("arrow")["patient_id"][:] for name, rows in loaded.items()})
@@ -145,8 +146,7 @@ def _private_cache(cache_dir: str | Path | None) -> Path:
     from datasets import config
 
     cache = Path(cache_dir if cache_dir is not None else config.HF_DATASETS_CACHE).expanduser() / _CACHE_FOLDER
-    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-    cache.chmod(0o700)
+    private_folder(cache).chmod(0o700)
     return cache
 
 
@@ -160,10 +160,13 @@ def _ingest(
             raise ValueError(
                 "a warehouse has no files by which the cache could know it again: expected out, found none"
             )
-    elif path is not None and not Path(path).exists():
+    elif path is not None and not check_inputs(path).exists():
         raise ValueError(f"expected raw files of the source {source!r} at {path}, found nothing there")
     if out is None:
         out = cache / "ingested" / _digest(source, _VERSION, options, [] if path is None else _files(Path(path)))
+        # Raw rows that a killed run left, of other files too.
+        for left in out.parent.glob(".*.writing-*"):
+            remove_leftovers(left.with_name(left.name[1:].rpartition(".writing-")[0]))
         if (out / MANIFEST).exists() and not options.get("overwrite"):
             return open_folder(out)
     ingest(source, path, out, **options)
@@ -176,7 +179,9 @@ def _files(path: Path) -> list[Path]:
 
 def _digest(source: str, version: str, options: Mapping[str, Any], files: Sequence[Path]) -> str:
     """Name of a cache folder: what was read and how, by content."""
-    described = {name: str(value) for name, value in options.items() if name not in {"overwrite", "progress"}}
+    described = {
+        name: str(value) for name, value in options.items() if name not in {"overwrite", "progress", "max_expansion"}
+    }
     digest = hashlib.sha256(json.dumps([source, version, described], sort_keys=True).encode())
     for file in files:
         digest.update(f"|{file.name}|{file.stat().st_size}|".encode())
@@ -199,31 +204,36 @@ def _as_dataset(
     filled = tuple(name for name in SPLITS if sizes[name])
     key = _digest(_INGESTED, __version__, {"split": hash_split}, [folder.path / MANIFEST, *paths])
     schema = schema_of(paths[0])
-    builder = PatientsBuilder(
-        cache_dir=str(cache / "arrow"),
-        dataset_name="patients",
-        config_id=key,
-        files=files,
-        splits=SPLITS if streaming else filled,
-        hash_split=hash_split,
-        schema=schema,
-    )
+    with write_errors(cache), private_umask():
+        builder = PatientsBuilder(
+            cache_dir=str(cache / "arrow"),
+            dataset_name="patients",
+            config_id=key,
+            files=files,
+            splits=SPLITS if streaming else filled,
+            hash_split=hash_split,
+            schema=schema,
+        )
+        if not streaming:
+            _prepare(builder)
     if streaming:
         return builder.as_streaming_dataset(split=split)
-    with write_errors(cache):
-        try:
-            builder.download_and_prepare()
-        except datasets.exceptions.DatasetGenerationError as error:
-            # A full disk, under the one name that `datasets` has for everything.
-            if not isinstance(error.__cause__, OSError | MemoryError):
-                raise
-            raise error.__cause__ from error
     # The builder has no data for a split without patients, yet code that names all three should run.
     empty = {name: datasets.Dataset(schema.empty_table()) for name in SPLITS if name not in filled}
     if split is not None:
         return empty[split] if split in empty else builder.as_dataset(split=split)
     loaded = {**builder.as_dataset(), **empty}
     return datasets.DatasetDict({name: loaded[name] for name in SPLITS})
+
+
+def _prepare(builder: PatientsBuilder) -> None:
+    """Fill the cache; a full disk is `OSError` again, under the one name that `datasets` has for everything."""
+    try:
+        builder.download_and_prepare()
+    except datasets.exceptions.DatasetGenerationError as error:
+        if not isinstance(error.__cause__, OSError | MemoryError):
+            raise
+        raise error.__cause__ from error
 
 
 def _check_patients(

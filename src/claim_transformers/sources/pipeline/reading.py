@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.engine import engine_errors
+from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import unpack
@@ -107,13 +108,13 @@ def stage_files(
 
     Raises:
         ClaimDataError: `E_EMPTY_FILE`, `E_ARCHIVE`, `E_ARCHIVE_PATH`, `E_PARQUET`, `E_COLUMN`, `E_LAYOUT`,
-            `E_ID_TYPE`, `E_CODE_TYPE`, `E_TIMESTAMP`, `E_RECORDS` or `E_FILE_TWICE`. The message names files and
-            columns, never a cell.
+            `E_ID_TYPE`, `E_CODE_TYPE`, `E_TIMESTAMP`, `E_RECORDS`, `E_FILE_TWICE` or `E_INPUT`. The message
+            names files and columns, never a cell.
     """
     selects: list[tuple[str, list[str]]] = []
     staged: list[RawFile] = []
     for path, layout in files:
-        for position, raw_path in enumerate(unpack(path, scratch)):
+        for position, raw_path in enumerate(unpack(check_inputs(path), scratch)):
             number = len(staged)
             if raw_path.suffix.lower() == ".parquet":
                 select, raw_file = _stage_parquet(raw_path, layout)
@@ -170,7 +171,13 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[str, RawFile]:
         if known in layout.columns:
             _check_type(path.name, column, schema.field(column).type)
     kinds = _kinds_of(names, layout)
-    facts, untidy = find_numeric_codes(path, path.name, kinds), find_untidy(path, kinds)
+    try:
+        facts, untidy = find_numeric_codes(path, path.name, kinds), find_untidy(path, kinds)
+    except (pa.ArrowInvalid, OSError) as error:
+        # The message of the engine can hold the cell.
+        raise ClaimDataError(
+            "E_PARQUET", f"expected whole pages with text in UTF-8 in {path.name}, found others: write it again"
+        ) from error
     expressions = [
         f"nullif({_as_text(column, facts, untidy)}, '') AS \"{_identifier(known)}\"" for column, known in names.items()
     ]

@@ -52,6 +52,19 @@ def test_a_time_out_of_reach_does_not_come_round_to_a_real_day():
     assert days.tolist() == [2**31 - 1, NULL_DAY + 1]
 
 
+def test_an_end_out_of_reach_is_none_or_the_day_itself_and_one_that_is_no_day_is_refused(tmp_path):
+    far, day = np.iinfo(np.int64), 14_614
+    for name, days in (("far", pa.array([far.max, far.min], pa.int64())), ("words", pa.array(["x", "y"]))):
+        (tmp_path / name / "data").mkdir(parents=True)
+        times = pa.array([-day, day], pa.int32()).cast(pa.date32())
+        table = {"subject_id": [1, 2], "time": times, "code": ["A/1", "A/1"], "visit_end_day": days}
+        pq.write_table(pa.table(table), tmp_path / name / "data" / "0.parquet")
+    rows, _ = _ingest(tmp_path / "far", tmp_path / "out")
+    assert {row["patient_id"]: row["visit_end_day"] for row in rows} == {"1": [None], "2": [day]}
+    with pytest.raises(ClaimDataError, match="E_SCHEMA"):
+        _ingest(tmp_path / "words", tmp_path / "none")
+
+
 @pytest.mark.parametrize(
     "kind",
     [*(pa.timestamp(unit) for unit in PER_DAY), pa.timestamp("ns", "UTC"), pa.date32(), pa.date64()],

@@ -325,8 +325,10 @@ def test_whole_numbers_stay_the_subject_and_other_ids_are_numbered(tmp_path):
 def test_export_never_replaces_anything(tmp_path):
     claims = _claims(tmp_path / "claims", "{}")
     (tmp_path / "meds").mkdir()
+    (tmp_path / "meds" / "mine").touch()
     with pytest.raises(ClaimDataError, match="E_EXISTS"):
         export_meds(claims, tmp_path / "meds")
+    assert [path.name for path in (tmp_path / "meds").iterdir()] == ["mine"]
 
 
 @pytest.mark.skipif("CLAIMS_DATA_DIR" not in os.environ, reason="needs CLAIMS_DATA_DIR")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
-from claim_transformers.claims.fields import parse_date, parse_number
+from claim_transformers.claims.fields import YEARS, parse_date, parse_number
 from claim_transformers.claims.quality import RowCheck, check_id
 from claim_transformers.sources.formats.cms_rif.fields import DATES, add_days, day_of, store_rows, use_columns
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
@@ -140,7 +140,7 @@ def _to_eligibility(rows: ir.Table, layout: FileLayout) -> ir.Table:
     months = range(len(layout.find("enrollment.entitlement")))
     states = [{name: rows[f"{name}_{month}"] for name in _OF_MONTH} for month in months]
     lines = _unfold_spans(rows, _spans(states))
-    year = parse_number(lines[layout.find("enrollment.year")[0]], "int32")
+    year = parse_number(lines[layout.find("enrollment.year")[0]], "int32", within=YEARS)
     first_of_next = ibis.date(year + lines.span.last_month // 12, lines.span.last_month % 12 + 1, ibis.literal(1))
     columns: dict[str, Any] = {
         "patient_id": lines[layout.find("patient_id")[0]],

@@ -109,6 +109,11 @@ def _check_columns(schema: pa.Schema, name: Path) -> None:
             raise ClaimDataError(
                 reason, f"{name}: expected {column} as text, found {schema.field(column).type}: export it as text"
             )
+    for column in ("visit_end_day", "visit_paid_day"):
+        if column in schema.names and not pa.types.is_integer(found := schema.field(column).type):
+            raise ClaimDataError(
+                "E_SCHEMA", f"{name}: expected {column} as whole days since 1970-01-01, found {found}: export it so"
+            )
     time = schema.field("time").type
     is_local = pa.types.is_timestamp(time) and (time.tz or "utc").lower() not in _UNIVERSAL_TIME
     if is_local or not (pa.types.is_timestamp(time) or pa.types.is_date(time)):

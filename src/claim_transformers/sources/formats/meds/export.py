@@ -3,9 +3,6 @@
 An export holds patient ids and dates like its source and belongs inside the same protected boundary.
 """
 
-import json
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from claim_transformers.claims.files import publish_folder, to_json
 from claim_transformers.claims.splits import SPLITS, assert_disjoint
 from claim_transformers.claims.store import open_folder
-from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.meds.codes import (
     BIRTH_CODE,
     DEATH_CODE,
@@ -71,7 +68,8 @@ def export_meds(folder: str | Path, out: str | Path) -> dict[str, int]:
 
     Raises:
         ClaimDataError: `E_NO_FOLDER` or `E_INCOMPLETE` if the source is no whole ingested folder, `E_EXISTS` if there
-            is something at `out`, `E_SPLIT_OVERLAP` if a patient is in two splits.
+            is something at `out`, `E_SPLIT_OVERLAP` if a patient is in two splits, `E_WRITE` or `E_MEMORY` if the
+            disk or memory is full.
 
     Examples:
         >>> export_meds("/nowhere", "/tmp/meds")
@@ -80,17 +78,12 @@ def export_meds(folder: str | Path, out: str | Path) -> dict[str, int]:
         claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
     """
     source = open_folder(folder)
-    out = Path(out).absolute()
-    if out.exists():
-        raise ClaimDataError("E_EXISTS", f"expected no folder at {out}, found one: choose another")
     paths = source.table_files("patients")
     files = {split: [path for path in paths if path.name.startswith(f"{split}-")] for split in SPLITS}
     patient_ids = {split: _patient_ids(files[split]) for split in SPLITS}
     assert_disjoint(patient_ids)
     every_id, subject_ids = _number_subjects(pa.chunked_array([c for ids in patient_ids.values() for c in ids.chunks]))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with publish_folder(out) as temporary:
         codes: set[str] = set()
         counts = Counter(subjects=len(every_id), files=0, events=0)
         (temporary / "metadata").mkdir()
@@ -102,9 +95,6 @@ def export_meds(folder: str | Path, out: str | Path) -> dict[str, int]:
                 counts["events"] += _export_file(path, target, every_id, subject_ids, codes)
         _write_metadata(temporary / "metadata", source.manifest, codes)
         _write_splits(temporary / "metadata", patient_ids, every_id, subject_ids)
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return dict(counts)
 
 
@@ -259,7 +249,7 @@ def _write_metadata(folder: Path, manifest: Any, codes: set[str]) -> None:
         "raw_source_id_columns": [PATIENT_COLUMN],
         "other_extension_columns": [TYPE_COLUMN, *LATER_COLUMNS],
     }
-    (folder / "dataset.json").write_text(json.dumps(dataset, indent=2) + "\n", encoding="utf-8")
+    (folder / "dataset.json").write_text(to_json(dataset, indent=2), encoding="utf-8")
 
 
 def _write_splits(folder: Path, patient_ids: dict[str, pa.ChunkedArray], every_id: pa.Array, subject_ids: Any) -> None:

@@ -113,7 +113,9 @@ def _add_later(
 ) -> None:
     """Add when visits ended and were paid, which an export of ours tells; a visit without an end never ended."""
     later = [
-        table[name].fill_null(unknown).to_numpy() if name in table.column_names else np.full(table.num_rows, NULL_DAY)
+        np.clip(table[name].fill_null(unknown).to_numpy().astype(np.int64), NULL_DAY, _NEVER)
+        if name in table.column_names
+        else np.full(table.num_rows, NULL_DAY)
         for name, unknown in zip(LATER_COLUMNS, (_NEVER, NULL_DAY), strict=True)
     ]
     assembler.add_later(*(column[is_code] for column in (events.patients, events.days, events.types, *later)))

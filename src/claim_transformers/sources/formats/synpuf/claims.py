@@ -43,7 +43,6 @@ DATES: DateFormat = "YYYYMMDD"
 LAYOUTS = SOURCE.read_layouts()
 _STAY = ("CLM_ADMSN_DT", "NCH_BENE_DSCHRG_DT", "CLM_DRG_CD")
 _ADMITTING = "ADMTNG_ICD9_DGNS_CD"
-_SEGMENT = r"^0*[1-9][0-9]?(\.0+)?$"
 # Inpatient and outpatient rows number the same codes alike.
 _DIAGNOSES, _PROCEDURES, _HCPCS = (
     LAYOUTS["inpatient"].series(stem) for stem in ("ICD9_DGNS_CD", "ICD9_PRCDR_CD", "HCPCS_CD")
@@ -55,7 +54,7 @@ _CARRIER_DIAGNOSES, _LINE_DIAGNOSES, _CARRIER_HCPCS = (
 
 
 def _segment(rows: ir.Table) -> ir.NumericValue:
-    return parse_number(rows.SEGMENT, "int32")
+    return parse_number(rows.SEGMENT, "int32", within=(1, 99))
 
 
 def _header_of_segments(connection: Backend, rows: ir.Table, columns: Sequence[str]) -> ir.Table:
@@ -92,7 +91,7 @@ def stage_institutional(
         RowCheck(
             "R_LINE_NUMBER",
             "SEGMENT is no whole number from 1 to 99",
-            lambda rows: ~rows.SEGMENT.re_search(_SEGMENT).fill_null(False),
+            lambda rows: _segment(rows).isnull(),
         ),
         *_claim_checks("CLAIM_CLM_FROM_DT", "CLAIM_CLM_THRU_DT"),
     )

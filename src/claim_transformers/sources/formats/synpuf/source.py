@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import ibis
 
 from claim_transformers.claims.engine import materialize
-from claim_transformers.claims.fields import parse_date, parse_number
+from claim_transformers.claims.fields import YEARS, parse_date, parse_number
 from claim_transformers.claims.quality import RowCheck, check_id
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.synpuf.claims import (
@@ -45,7 +45,7 @@ _SUFFIXES = (".csv", ".csv.gz", ".zip", ".parquet")
 _TABLES = ("beneficiary", "inpatient", "outpatient", "carrier", "prescription")
 _BENEFICIARY = LAYOUTS["beneficiary"]
 _COVERED = ("BENE_HI_CVRAGE_TOT_MONS", "BENE_SMI_CVRAGE_TOT_MONS")
-_YEAR, _MONTHS = r"^(19|20)\d{2}(\.0+)?$", r"^0*([0-9]|1[0-2])(\.0+)?$"
+_MONTHS_OF_YEAR = 0, 12
 _GENDERS, _RACES = (_BENEFICIARY.values[column] for column in ("BENE_SEX_IDENT_CD", "BENE_RACE_CD"))
 
 
@@ -108,14 +108,18 @@ def find_deliveries(path: Path) -> list[tuple[str, Path, Layout]]:
     return [(table, file, LAYOUTS[table].to_layout(file.name)) for table, files in found.items() for file in files]
 
 
+def _year(rows: ir.Table) -> ir.NumericValue:
+    return parse_number(rows.YEAR, "int32", within=YEARS)
+
+
 def _derive_enrollment(rows: ir.Table) -> ir.Table:
     """Turn months of coverage into months of the year: `first_month`, `last_month`, null in years without coverage."""
-    months = [parse_number(rows[name], "int16").fill_null(0) for name in _COVERED]
+    months = [parse_number(rows[name], "int16", within=_MONTHS_OF_YEAR).fill_null(0) for name in _COVERED]
     rows = rows.mutate(covered_months=ibis.greatest(*months))
     # Few patients have a broken year, so only their years are put in order.
     broken = rows.filter(rows.covered_months.between(1, 11)).select("DESYNPUF_ID").distinct()
     few = rows.semi_join(broken, "DESYNPUF_ID").group_by("DESYNPUF_ID", "YEAR")
-    few = few.aggregate(covered_months=rows.covered_months.max(), calendar_year=parse_number(rows.YEAR, "int32").max())
+    few = few.aggregate(covered_months=rows.covered_months.max(), calendar_year=_year(rows).max())
     years = ibis.window(group_by=few.DESYNPUF_ID, order_by=few.calendar_year)
     before, after = few.covered_months.lag().over(years), few.covered_months.lead().over(years)
     # A year without a row between others is one without coverage.
@@ -130,7 +134,7 @@ def _derive_enrollment(rows: ir.Table) -> ir.Table:
     rows = rows.left_join(few, [few.patient == rows.DESYNPUF_ID, few.of_year == rows.YEAR])
     death = parse_date(rows.BENE_DEATH_DT, DATES)
     starts_late = rows.starts_late.notnull() & death.isnull()
-    year = parse_number(rows.YEAR, "int32")
+    year = _year(rows)
     last_month = ibis.ifelse(starts_late, 12, rows.covered_months)
     last_month = ibis.ifelse(
         (death.year() == year).fill_null(False), ibis.least(last_month, death.month()), last_month
@@ -148,7 +152,7 @@ def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
         county = rows.SP_STATE_CODE.lpad(2, "0") + rows.BENE_COUNTY_CD.lpad(3, "0")
         rows = rows.left_join(counties, county == counties.ssacounty)
     rows = _derive_enrollment(rows)
-    year = parse_number(rows.YEAR, "int32")
+    year = _year(rows)
     first_of_next = ibis.date(year + rows.last_month // 12, rows.last_month % 12 + 1, ibis.literal(1))
     return rows.select(
         "source_file",
@@ -167,7 +171,11 @@ def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
 
 def _check_months(name: str) -> RowCheck:
     """`R_SPAN`: months that a year has not; none at all is no coverage."""
-    return RowCheck("R_SPAN", f"{name} is no whole number from 0 to 12", lambda rows: ~rows[name].re_search(_MONTHS))
+
+    def fails(rows: ir.Table) -> ir.BooleanValue:
+        return rows[name].notnull() & parse_number(rows[name], "int16", within=_MONTHS_OF_YEAR).isnull()
+
+    return RowCheck("R_SPAN", f"{name} is no whole number from 0 to 12", fails)
 
 
 def _stage_beneficiaries(
@@ -187,7 +195,7 @@ def _stage_beneficiaries(
         to_canonical=lambda rows: _to_eligibility(rows, counties),
         checks=(
             check_id("DESYNPUF_ID"),
-            RowCheck("R_DATE", "YEAR is no year", lambda rows: ~rows.YEAR.re_search(_YEAR).fill_null(False)),
+            RowCheck("R_DATE", "YEAR is no year", lambda rows: _year(rows).isnull()),
             *(_check_months(name) for name in _COVERED),
             check_life_date("BENE_BIRTH_DT", DATES),
             check_life_date("BENE_DEATH_DT", DATES),
