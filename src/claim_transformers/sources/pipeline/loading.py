@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import datasets
 
     from claim_transformers.sources.pipeline.contract import RawLocation
-    from claim_transformers.sources.pipeline.patients_builder import HashSplit
+    from claim_transformers.sources.pipeline.patients_builder import HashSplit, PatientsBuilder
 
 _INGESTED = "claims"
 _COHORT = "cohort"
@@ -226,8 +226,10 @@ def _as_dataset(
     return datasets.DatasetDict({name: loaded[name] for name in SPLITS})
 
 
-def _prepare(builder: PatientsBuilder) -> None:
+def _prepare(builder: "PatientsBuilder") -> None:
     """Fill the cache; a full disk is `OSError` again, under the one name that `datasets` has for everything."""
+    import datasets
+
     try:
         builder.download_and_prepare()
     except datasets.exceptions.DatasetGenerationError as error:
