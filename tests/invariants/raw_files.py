@@ -72,7 +72,7 @@ World = tuple[RawTable, ...]
 def kinds_of(source: str, table: str) -> dict[str, str]:
     """Type of every raw column of a table: id, code, text, date, amount or number."""
     kinds = {name: column.kind for column in LAYOUTS[source][table].columns for name in column.names}
-    return {name: "code" if kind in ("icd", "flag", "modifier") else kind for name, kind in kinds.items()}
+    return {name: "code" if kind in ("icd", "ndc", "flag", "modifier") else kind for name, kind in kinds.items()}
 
 
 def write_table(source: str, table: RawTable, stem: str, folder: Path) -> str:
