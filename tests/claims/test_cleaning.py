@@ -94,6 +94,8 @@ def test_no_checks_is_a_mistake_of_the_caller(connection) -> None:
         *[("amount", "50.0", "50.00", True), ("amount", "50", " 50 ", True), ("amount", "50.0", "50.01", False)],
         *[("number", "01", "1.0", True), ("number", "1", "-1", False), ("amount", "x", "X ", True)],
         *[("code", "E11.9", " e119", True), ("code", "E119", "E118", False), ("code", "", None, True)],
+        *[("ndc", "0093-0145-05", "00093014505 ", True), ("ndc", "0093-0145-05", "00093-0145-06", False)],
+        *[("ndc", "not one", "Not one", True), ("ndc", "93014505", "00093014505", False)],
         *[("id", "7", "\u30007\u200b", True), ("id", "7", "07", False), ("id", "a1", "A1", False)],
         *[("date", "2018-01-02", "2018-01-02 00:00:00", True), ("date", "02-MAR-2018", "02-Mar-2018 ", True)],
         *[("date", "2018-01-02", "2018-01-03", False), ("text", "Plan A", "plan a ", True), ("text", "a", "b", False)],

@@ -1,8 +1,8 @@
 """Cleaning of raw rows: which leave, and why, duplicates, older versions, claims of two patients.
 
 Every function returns the rows that leave as a small table (`source_file`, `row_no`), so that the wide rows which stay
-are never copied. Rows are compared in canonical writing (`50.0` is `50.00`, `E11.9` is `e119 `) on the columns of
-their layout, and in full only where their key occurs more than once.
+are never copied. Rows are compared in canonical writing (`50.0` is `50.00`, `E11.9` is `e119 `, `0093-0145-05` is
+`00093014505`) on the columns of their layout, and in full only where their key occurs more than once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from ibis import _
 
 from claim_transformers.claims.fields import clean_id, clean_word
 from claim_transformers.claims.quality import RowCheck
+from claim_transformers.codes.expressions import normalize_expr
 
 ROW_ID = ("source_file", "row_no")
 # Beside the types of a layout: an id that was written canonically before.
@@ -33,6 +34,8 @@ def write_canonically(rows: ir.Table, column: str, kinds: _Kinds) -> ir.Value:
         return ibis.struct({"number": number, "word": ibis.ifelse(number.isnull(), clean_word(text), None)})
     if kind in ("code", "icd"):
         return clean_word(text.replace(".", ""))
+    if kind == "ndc":
+        return ibis.coalesce(normalize_expr("NDC", text)[0], clean_word(text))
     return clean_word(text).re_replace(_MIDNIGHT, "") if kind in ("date", "time") else clean_word(text)
 
 

@@ -20,8 +20,8 @@ The layout files of a format are in its folder, `sources/formats/<name>/layouts`
 | `columns` | `NAME: type` or, for all of them, `NAME: [type, field]`; `NAME: [type, unused, why]` for one not read |
 
 `<1..25>` and `<JAN..DEC>` in a name stand for many columns. The type says what a number would lose: zeros of `id`,
-`code`, `icd` (a code that may have a dot) and `modifier` (also any column that feeds `hcpcs_modifiers`) count, so they
-may not come as numbers; a `flag` is a code of one sign or without zeros in front, which a whole number holds; `text`,
+`code`, `icd` (a code that may have a dot), `ndc` and `modifier` (also any column that feeds `hcpcs_modifiers`) count, so
+they may not come as numbers; a `flag` is a code of one sign or without zeros in front, which a whole number holds; `text`,
 `date`, `time`, `amount` and `number` are what they say.
 
 Where the columns say what they feed, the reader is driven by the files and reads a new version of the format without
@@ -51,7 +51,7 @@ _DATE_FORMATS = ("DD-MON-YYYY", "YYYYMMDD", "YYYY-MM-DD")
 UNUSED = "unused"
 ROWS = "rows"
 
-_TYPES = ("id", "code", "icd", "modifier", "flag", "text", "date", "time", "amount", "number")
+_TYPES = ("id", "code", "icd", "ndc", "modifier", "flag", "text", "date", "time", "amount", "number")
 _TARGETS = (*SCHEMAS, "patients", "none")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEPT", "OCT", "NOV", "DEC")
 _RANGE = re.compile(r"<(\w+)\.\.(\w+)>")

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from claim_transformers.codes.errors import ClaimDataError
 
 # Kinds of columns whose zeros count, with what a file with numbers there is refused for.
-_REFUSALS: Mapping[str, str] = {"id": "E_ID_TYPE", **dict.fromkeys(("code", "icd", "modifier"), "E_CODE_TYPE")}
+_REFUSALS: Mapping[str, str] = {"id": "E_ID_TYPE", **dict.fromkeys(("code", "icd", "ndc", "modifier"), "E_CODE_TYPE")}
 _DOTTED, _FLAG = "icd", "flag"
 _FLOAT, _WHOLE_FLOAT = "^(?:0|[1-9][0-9]*)[.](?:0|[0-9]*[1-9])$", "^(?:0|[1-9][0-9]*)[.]0$"
 _DIGITS_BEFORE_A_DOT = ([2], [3])
