@@ -61,8 +61,9 @@ class EpochFromState(TrainerCallback):
     def follow(self, epoch: int | None) -> None:
         """Set the epoch, where there is one."""
         self.epoch = epoch
-        for follower in self.followers if epoch is not None else ():
-            follower.epoch = epoch
+        if epoch is not None:
+            for follower in self.followers:
+                follower.epoch = epoch
 
 
 class RunPosition(TrainerCallback, ExportableState):

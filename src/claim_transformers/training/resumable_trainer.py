@@ -113,7 +113,8 @@ class ResumableTrainer(Trainer):
             dist.broadcast_object_list(said, src=0)
         if said[1] is not None:
             raise said[1]
-        return said[0]
+        chosen: Path | None = said[0]
+        return chosen
 
     # ---- Where a run goes on ----
     def _init_training_state(
@@ -146,10 +147,11 @@ class ResumableTrainer(Trainer):
 
     def _restore_callbacks(self, state: TrainerState) -> None:
         """Give callbacks back what they counted; their settings are those of this run."""
+        of_state: dict[str, Any] = state.stateful_callbacks  # type: ignore[assignment]  # a list only when it is made
         exportable = [one for one in self.callback_handler.callbacks if isinstance(one, ExportableState)]
         for callback in [*exportable, self.control]:
             name = type(callback).__name__
-            saved = state.stateful_callbacks.setdefault(name, callback.state())
+            saved = of_state.setdefault(name, callback.state())
             if callback is not self.control:
                 for attribute, value in (saved[-1] if isinstance(saved, list) else saved)["attributes"].items():
                     setattr(callback, attribute, value)
@@ -164,7 +166,7 @@ class ResumableTrainer(Trainer):
                 "W_RESUME: weights will not be those of a run that was not stopped: %s", "; ".join(changed)
             )
 
-    def _run_epoch(self, **given: Any) -> None:
+    def _run_epoch(self, **given: Any) -> None:  # type: ignore[override]  # all are given by name
         self._catch_up(given["model"], given["trial"], given["ignore_keys_for_eval"], given["start_time"])
         if not self.control.should_training_stop:
             super()._run_epoch(**given)
@@ -237,7 +239,7 @@ class ResumableTrainer(Trainer):
         bad_step, is_asked = self._flags.read(wait=wait)
         self._is_asked = self._is_asked or is_asked
         if bad_step is not None:
-            good = find_valid_checkpoint(self.args.output_dir)
+            good = find_valid_checkpoint(str(self.args.output_dir))
             rate = self._get_learning_rate()
             raise ClaimDataError(
                 "E_NONFINITE",
@@ -282,6 +284,10 @@ class ResumableTrainer(Trainer):
         )
         raise SystemExit(128 + number)
 
+    def _require_finite_weights(self) -> None:
+        if isinstance(self.model, torch.nn.Module):
+            require_finite_weights(self.model.named_parameters())
+
     # ---- What is written ----
     @contextmanager
     def _written_by_all(self, target: Path) -> Iterator[Path]:
@@ -308,7 +314,7 @@ class ResumableTrainer(Trainer):
         return super()._get_output_dir(trial) if self._staging is None else str(self._staging)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        require_finite_weights(self.model.named_parameters())
+        self._require_finite_weights()
         run_dir = Path(self._get_output_dir(trial))
         checkpoint = run_dir / f"checkpoint-{self.state.global_step}"
         with self._written_by_all(checkpoint) as folder:
@@ -349,7 +355,7 @@ class ResumableTrainer(Trainer):
         if _internal_call:
             super().save_model(output_dir, _internal_call=True)
             return
-        require_finite_weights(self.model.named_parameters())
+        self._require_finite_weights()
         target = Path(str(self.args.output_dir if output_dir is None else output_dir))
         if self.args.should_save and target.is_dir():
             clean_run(target)
