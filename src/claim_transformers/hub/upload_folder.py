@@ -12,6 +12,7 @@ from transformers.dynamic_module_utils import get_relative_import_files
 from claim_transformers.hub.checkpoint_files import MANIFEST_NAME, file_sha256, is_allowed
 from claim_transformers.hub.errors import PushRefusedError
 from claim_transformers.hub.saving import drop_code, refuse_foreign_code
+from claim_transformers.training.finite import require_finite_weights
 from claim_transformers.version import __version__
 
 # A path of the machine that made the checkpoint tells who trained it, and on what; `/` inside a URL does not match.
@@ -35,6 +36,7 @@ def stage(source: str | Path, staging: str | Path, *, with_code: bool) -> list[s
         `list[str]`: Names of the staged files, sorted.
 
     Raises:
+        ClaimDataError: `E_NONFINITE` if a weight is not finite.
         PushRefusedError: If the folder holds a file that is not on the list, or an allowed file holds a path of this
             machine, an access token, a date in the vocabulary, or numbers in the vocabulary that are not token ids.
 
@@ -56,6 +58,9 @@ def stage(source: str | Path, staging: str | Path, *, with_code: bool) -> list[s
     if not with_code:
         drop_code(staging)
     _refuse_private_content(staging)
+    for path in sorted(staging.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as weights:
+            require_finite_weights((name, weights.get_tensor(name)) for name in weights.keys())  # noqa: SIM118
     _write_manifest(staging)
     return sorted(path.name for path in staging.iterdir())
 

@@ -1,12 +1,12 @@
 """Predictions for the rows of a cohort, in one form for every model, so that all can be compared."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from claim_transformers.claims.files import private_folder, replacing_file, to_json, write_file
 from claim_transformers.training.bootstrap import MetricInterval, clustered_interval
 from claim_transformers.training.labels import label_name
 from claim_transformers.training.metrics import WeightedMetric, auprc, auroc, brier, calibration_error
@@ -89,9 +89,9 @@ def save_predictions(
     labels = labels.astype(np.int64) if labels.dtype == bool else labels
     table = {name: examples[name] for name in PREDICTION_KEYS if name in examples.column_names}
     table |= {"row": np.arange(len(scores), dtype=np.int32), "patient": patient, "label": labels, "score": scores}
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(table), folder / _file_of_split(PREDICTIONS, split))
+    folder = private_folder(folder)
+    with replacing_file(folder / _file_of_split(PREDICTIONS, split)) as file:
+        pq.write_table(pa.table(table), file)
     found = score_binary(labels, scores, patient.to_numpy())
     content = {
         "name": name,
@@ -100,7 +100,7 @@ def save_predictions(
         "metrics": {metric: interval.to_dict() for metric, interval in found.items()},
         **details,
     }
-    (folder / _file_of_split(METRICS, split)).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_file(folder / _file_of_split(METRICS, split), to_json(content, nan_to_null=True))
     return {metric: str(interval) for metric, interval in found.items()}
 
 
