@@ -49,6 +49,7 @@ class Variant:
     processes: int = 1
     is_streamed: bool = False
     by_epoch: bool = False
+    is_sharded: bool = False
 
 
 VARIANTS = [
@@ -58,6 +59,7 @@ VARIANTS = [
     Variant("pretraining, accumulation 4, 2 workers", accumulation=4, workers=2),
     Variant("pretraining, 2 processes", processes=2),
     Variant("pretraining, 2 processes, accumulation 4", processes=2, accumulation=4),
+    Variant("pretraining, 2 processes, sharded", processes=2, is_sharded=True),
     Variant("masked tokens", kind="masked"),
     Variant("masked tokens, 2 workers", kind="masked", workers=2, by_epoch=True),
     Variant("stream", is_streamed=True),
@@ -99,7 +101,9 @@ def arguments(variant: Variant, folder: Path) -> ClaimTrainingArguments:
     """Arguments of a run that saves and evaluates often."""
     rows = BATCH // (variant.accumulation * variant.processes)
     every = {"save_strategy": "epoch", "eval_strategy": "epoch"} if variant.by_epoch else {}
-    distributed = {"ddp_backend": "gloo"} if variant.processes > 1 else {}
+    distributed: dict[str, Any] = {"ddp_backend": "gloo"} if variant.processes > 1 else {}
+    if variant.is_sharded:
+        distributed |= {"fsdp": True, "fsdp_config": str(Path(__file__).parents[2] / "examples/configs/fsdp.json")}
     return ClaimTrainingArguments(
         output_dir=str(folder),
         max_steps=STEPS,

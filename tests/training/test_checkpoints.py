@@ -67,6 +67,8 @@ def test_a_run_goes_back_to_before_a_damaged_best_model_where_it_needs_one(tmp_p
     flipped(tmp_path / "checkpoint-20" / "model.safetensors", tmp_path)
     assert find_valid_checkpoint(tmp_path) == tmp_path / "checkpoint-30"
     assert find_valid_checkpoint(tmp_path, needs_best_model=True) == tmp_path / "checkpoint-10"
+    with pytest.raises(ClaimDataError, match=r"E_CHECKPOINT.*in checkpoint-20, the best model so far, model\.safeten"):
+        choose_checkpoint(str(tmp_path / "checkpoint-30"), tmp_path, needs_best_model=True)
 
 
 @pytest.mark.parametrize("asked", [True, "True", "true", "auto", "AUTO"])

@@ -1,6 +1,5 @@
 import json
 import math
-import multiprocessing
 import os
 import signal
 import stat
@@ -10,7 +9,7 @@ import pytest
 import torch
 from training.checkpoint_folders import flipped
 from training.test_trainer import DieAt, StopAt, losses, pretraining_trainer, weights_hash
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.models.claim import ClaimForPreTraining
@@ -154,25 +153,28 @@ def test_a_run_that_is_over_is_not_trained_on(tokens, tokenizer, tmp_path, whole
     assert weights_hash(again.model) == whole
 
 
-def test_a_signal_to_the_whole_group_takes_the_workers_and_is_still_saved(tokens, tokenizer, tmp_path, whole):
-    class GroupSignalAt(SignalAt):
-        def on_step_begin(self, args, state, control, **kwargs):
-            super().on_step_begin(args, state, control, **kwargs)
-            if state.global_step == self.step - 1:
-                for worker in multiprocessing.active_children():
-                    os.kill(worker.pid, signal.SIGKILL)
+def test_a_signal_that_takes_the_workers_too_is_still_saved(tokens, tokenizer, tmp_path, whole, monkeypatch):
+    real, calls = Trainer.get_batch_samples, []
 
-    before = signal.getsignal(signal.SIGCHLD)
-    workers = {**OFTEN, "dataloader_num_workers": 1}
-    stopped = pretraining_trainer(tokens, tokenizer, tmp_path, callbacks=[GroupSignalAt(5)], **workers)
-    try:
-        with pytest.raises(SystemExit):
-            stopped.train()
-    finally:
-        signal.signal(signal.SIGCHLD, before)
+    def fetch(self, *given):
+        calls.append(1)
+        if len(calls) in (5, 14):
+            if len(calls) == 5:
+                os.kill(os.getpid(), signal.SIGTERM)
+            raise RuntimeError("DataLoader worker (pid 1) exited unexpectedly")
+        return real(self, *given)
+
+    monkeypatch.setattr(Trainer, "get_batch_samples", fetch)
+    with pytest.raises(SystemExit):
+        pretraining_trainer(tokens, tokenizer, tmp_path, **OFTEN).train()
     resumed = pretraining_trainer(tokens, tokenizer, tmp_path, **OFTEN)
     resumed.train(resume_from_checkpoint="auto")
+    assert len(calls) == 10
     assert weights_hash(resumed.model) == whole
+    # Without a signal it is an error as ever.
+    calls[:] = [1] * 13
+    with pytest.raises(RuntimeError, match="exited unexpectedly"):
+        pretraining_trainer(tokens, tokenizer, tmp_path / "other", **OFTEN).train()
 
 
 def test_another_number_of_threads_or_rows_is_warned_of(tokens, tokenizer, tmp_path, caplog):

@@ -48,3 +48,17 @@ def test_a_thread_listens_to_nothing_and_fails_at_nothing():
     thread.start()
     thread.join()
     assert found == [None]
+
+
+def test_workers_that_a_signal_ends_too_interrupt_nothing():
+    class EndedError(Exception):
+        pass
+
+    def raise_at_any_place(number, frame):
+        raise EndedError
+
+    # As the data loader of torch does.
+    signal.signal(signal.SIGCHLD, raise_at_any_place)
+    with StopSignals().listen():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGCHLD)

@@ -32,6 +32,8 @@ _WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json"
 # Of a checkpoint without a manifest, what a run cannot be resumed without.
 _PARTS = ("trainer_state.json", "scheduler.pt", "optimizer*", "rng_state*.pth")
 
+_CURE = "resume_from_checkpoint 'auto' takes the newest one of output_dir that is whole"
+
 
 def find_valid_checkpoint(output_dir: str | Path, *, needs_best_model: bool = False) -> Path | None:
     """Find the newest checkpoint of a run that is whole, and warn of every newer one that is not.
@@ -82,9 +84,8 @@ def require_valid_checkpoint(checkpoint: str | Path) -> None:
         no folder: ...
     """
     checkpoint = Path(checkpoint)
-    cure = "resume_from_checkpoint 'auto' takes the newest one of output_dir that is whole"
     if not checkpoint.is_dir():
-        raise ClaimDataError("E_CHECKPOINT", f"expected a checkpoint at {checkpoint}, found no folder: {cure}")
+        raise ClaimDataError("E_CHECKPOINT", f"expected a checkpoint at {checkpoint}, found no folder: {_CURE}")
     if (checkpoint / MANIFEST_NAME).exists():
         damage = _why_not_resumed(checkpoint)
     else:
@@ -93,7 +94,7 @@ def require_valid_checkpoint(checkpoint: str | Path) -> None:
         if damage is None:
             _logger.warning("W_CHECKPOINT: %s has no manifest: nothing tells whether it is whole", checkpoint.name)
     if damage is not None:
-        raise ClaimDataError("E_CHECKPOINT", f"expected a whole checkpoint at {checkpoint}, but {damage}: {cure}")
+        raise ClaimDataError("E_CHECKPOINT", f"expected a whole checkpoint at {checkpoint}, but {damage}: {_CURE}")
 
 
 def choose_checkpoint(asked: str | bool | None, output_dir: Path, *, needs_best_model: bool = False) -> Path | None:
@@ -108,8 +109,11 @@ def choose_checkpoint(asked: str | bool | None, output_dir: Path, *, needs_best_
             )
         return None
     if word not in (True, "true", "auto"):
-        require_valid_checkpoint(str(asked))
-        return Path(str(asked))
+        named = Path(str(asked))
+        require_valid_checkpoint(named)
+        if needs_best_model and (damage := _damage_of_best(named)) is not None:
+            raise ClaimDataError("E_CHECKPOINT", f"expected the best model whole, but {damage}: {_CURE}")
+        return named
     found = find_valid_checkpoint(output_dir, needs_best_model=needs_best_model)
     if found is None and word != "auto":
         raise ClaimDataError(
@@ -219,7 +223,7 @@ def _why_not_resumed(checkpoint: Path) -> str | None:
 def _damage_of_best(checkpoint: Path) -> str | None:
     """What is wrong with the checkpoint of the best model that this one names."""
     best = json.loads((checkpoint / TRAINER_STATE).read_bytes()).get("best_global_step")
-    if best is None or best == _step_of(checkpoint):
+    if best is None or checkpoint.name == f"checkpoint-{best}":
         return None
     damage = damage_of(checkpoint.parent / f"checkpoint-{best}")
     return None if damage is None else f"in checkpoint-{best}, the best model so far, {damage}"

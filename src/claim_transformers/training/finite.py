@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
+from torch.distributed.tensor import DTensor
 
 from claim_transformers.codes.errors import ClaimDataError
 
@@ -31,7 +32,7 @@ def require_finite_weights(weights: Iterable[tuple[str, torch.Tensor]]) -> None:
     """
     names, is_bad = [], []
     for name, tensor in weights:
-        here = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+        here = tensor.to_local() if isinstance(tensor, DTensor) else tensor
         if here.is_floating_point():
             names.append(name)
             is_bad.append(~torch.isfinite(here.detach()).all().cpu())
@@ -57,6 +58,8 @@ class StepFlags:
 
     def see(self, value: torch.Tensor | float) -> None:
         """Remember a loss or the norm of a gradient of the step under way."""
+        if isinstance(value, DTensor):
+            value = value.full_tensor()
         self._seen.append(~torch.isfinite(torch.as_tensor(value).detach()).all())
 
     def post(self, step: int, is_asked: bool, device: torch.device) -> None:

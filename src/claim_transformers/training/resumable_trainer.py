@@ -130,8 +130,9 @@ class ResumableTrainer(Trainer):
         state.log_history = [_with_nan(entry) for entry in state.log_history]
         self._restore_callbacks(state)
         best = Path(self._get_output_dir(trial)) / f"checkpoint-{state.best_global_step}"
-        # The folder of the run may have moved.
-        state.best_model_checkpoint = str(best) if state.best_global_step and best.is_dir() else None
+        if state.best_global_step and best.is_dir():
+            # The folder of the run may have moved since.
+            state.best_model_checkpoint = str(best)
         if num_train_epochs == sys.maxsize:
             # A stream has no length: each pass over it is one epoch of the state, counted in shares of all batches.
             epochs = int((state.epoch or 0.0) + 1e-6)
