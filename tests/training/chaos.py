@@ -174,7 +174,7 @@ def main() -> int:
         tables = [
             ("SIGKILL", given.kills, _kills(chaos, variants)),
             ("SIGTERM", given.stops, _stops(chaos, variants)),
-            ("damage", given.damages, _damages(chaos)),
+            ("damage", given.damages, _damages(chaos, variants[0])),
         ]
         for what, limit, cases in tables:
             _print_table(what, chaos, limit, cases)
@@ -217,9 +217,9 @@ def _stops(chaos: Chaos, variants: list[Variant]) -> Iterator[Case]:
         yield (variant.name, "all"), lambda variant=variant: chaos.stop(variant)
 
 
-def _damages(chaos: Chaos) -> Iterator[Case]:
-    variant, half = VARIANTS[0], chaos.new_folder()
-    chaos.attempt(variant, half, Plan("step", 15, signal.SIGKILL))
+def _damages(chaos: Chaos, variant: Variant) -> Iterator[Case]:
+    half = chaos.new_folder()
+    chaos.attempt(variant, half, Plan("step", 17 * variant.accumulation, signal.SIGKILL))
     for how, file in itertools.cycle(itertools.product(DAMAGES, FILES)):
         run = lambda file=file, how=how: chaos.damage(variant, file, how, half)  # noqa: E731
         yield (file, how.__name__, "all"), run

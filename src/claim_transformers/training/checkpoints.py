@@ -221,12 +221,12 @@ def _why_not_resumed(checkpoint: Path) -> str | None:
 
 
 def _damage_of_best(checkpoint: Path) -> str | None:
-    """What is wrong with the checkpoint of the best model that this one names."""
+    """What is wrong with the best model so far, if it is in a checkpoint beside this one."""
     best = json.loads((checkpoint / TRAINER_STATE).read_bytes()).get("best_global_step")
-    if best is None or checkpoint.name == f"checkpoint-{best}":
-        return None
-    damage = damage_of(checkpoint.parent / f"checkpoint-{best}")
-    return None if damage is None else f"in checkpoint-{best}, the best model so far, {damage}"
+    beside = checkpoint.parent / f"checkpoint-{best}"
+    # One that was removed is missed by `Trainer`, which says so.
+    damage = damage_of(beside) if best is not None and beside != checkpoint and beside.is_dir() else None
+    return None if damage is None else f"in {beside.name}, the best model so far, {damage}"
 
 
 def _age_of(path: Path) -> float:
