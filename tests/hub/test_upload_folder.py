@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.hub.checkpoint_files import MANIFEST_NAME, file_sha256
 from claim_transformers.hub.errors import PushRefusedError
 from claim_transformers.hub.upload_folder import stage
@@ -184,3 +185,11 @@ def test_code_of_another_repository_stops_the_push(checkpoint, staging):
     (checkpoint / "config.json").write_text(json.dumps({"auto_map": {"AutoModel": "someone/else--modeling.Model"}}))
     with pytest.raises(ValueError, match="E_FOREIGN_CODE"):
         stage(checkpoint, staging, with_code=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_that_are_not_finite_stop_the_push(checkpoint, staging, dtype):
+    weights = torch.tensor([1.0, float("nan")], dtype=dtype)
+    save_file({"weight": weights}, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ClaimDataError, match=r"E_NONFINITE.*'weight' first"):
+        stage(checkpoint, staging, with_code=False)

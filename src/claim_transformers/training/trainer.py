@@ -39,8 +39,8 @@ class ClaimTrainer(ResumableTrainer):
     * Training and evaluation sets that share a patient are refused (`E_SPLIT_OVERLAP`), and so are a tokenizer or a
       collator that does not fit the model (`E_VOCAB_SIZE`, `E_COLLATOR`).
     * `training_log.jsonl` in the output folder holds every logged figure.
-    * A checkpoint is whole or absent and has a manifest; `train(resume_from_checkpoint="auto")` goes on from the newest
-      whole one as if nothing had happened, or starts anew. Nothing is written in place.
+    * A checkpoint is whole or absent and has a manifest; `train(resume_from_checkpoint="auto")` goes on from the
+      newest whole one as if nothing had happened, or starts anew. Nothing is written in place.
     * SIGTERM and a first SIGINT save the step under way and end the run with the codes 143 and 130.
     * The first loss or gradient that is not finite ends the run, and such weights are not saved (`E_NONFINITE`).
     * Training arguments are saved as JSON without tokens instead of a pickle that holds the hub token in clear.
