@@ -4,15 +4,19 @@ import os
 import signal
 import stat
 
+import datasets
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from training.checkpoint_folders import flipped
+from training.patients_at_random import random_patients
 from training.test_trainer import DieAt, StopAt, losses, pretraining_trainer, weights_hash
 from transformers import Trainer, TrainerCallback
 
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.models.claim import ClaimForPreTraining
+from claim_transformers.training import tokenize_dataset
 from claim_transformers.training.checkpoints import STAGED_MODEL
 from claim_transformers.training.manifests import damage_of, read_manifest
 
@@ -182,6 +186,31 @@ def test_another_number_of_threads_or_rows_is_warned_of(tokens, tokenizer, tmp_p
     changed = {**OFTEN, "per_device_train_batch_size": 20, "gradient_accumulation_steps": 2, "max_steps": 4}
     pretraining_trainer(tokens, tokenizer, tmp_path, **changed).train(resume_from_checkpoint=True)
     assert "W_RESUME: weights will not be those of a run that was not stopped: batch_size 40 -> 20; " in caplog.text
+
+
+# A pass over the stream has six batches: a run is stopped in its second pass, or right before it.
+@pytest.mark.parametrize(("stop", "steps", "accumulation"), [(8, 9, 1), (6, 8, 1), (2, 3, 4)])
+def test_a_stream_goes_on_in_the_pass_where_it_was(stop, steps, accumulation, tokenizer, tmp_path):
+    for shard in range(3):
+        pq.write_table(random_patients(20, shard, first=100 * shard), tmp_path / f"patients-{shard}.parquet")
+    files = {"train": str(tmp_path / "patients-*.parquet")}
+    arguments = {"max_steps": steps, "per_device_train_batch_size": 10, "dropout": 0.1}
+    arguments |= {"gradient_accumulation_steps": accumulation}
+
+    def make(name, **more):
+        stream = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
+        rows = {"train": tokenize_dataset(stream, tokenizer).shuffle(seed=1, buffer_size=20), "validation": None}
+        return pretraining_trainer(rows, tokenizer, tmp_path / name, **arguments, **more)
+
+    first = make("whole")
+    first.train()
+    stopped = make("stopped", callbacks=[StopAt(stop)])
+    stopped.train()
+    assert (stopped.state.epoch > 1) == (stop != 6)
+    second = make("stopped")
+    second.train(resume_from_checkpoint=True)
+    assert losses(second) == losses(first)
+    assert weights_hash(second.model) == weights_hash(first.model)
 
 
 # ---- What is not finite ----

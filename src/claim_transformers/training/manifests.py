@@ -26,7 +26,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
+def _describe_files(folder: Path) -> dict[str, dict[str, Any]]:
     """Size and SHA-256 of all files of a folder but its manifest, by name."""
     return {
         path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": file_sha256(path)}
@@ -37,7 +37,7 @@ def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write the manifest of a folder that is written to its end and that nobody reads yet."""
-    content = {**facts, "format": _FORMAT, "claim_transformers_version": __version__, "files": describe_files(folder)}
+    content = {**facts, "format": _FORMAT, "claim_transformers_version": __version__, "files": _describe_files(folder)}
     content[_DIGEST] = _digest(content)
     (folder / MANIFEST_NAME).write_text(to_json(content, indent=2, sort_keys=True), encoding="utf-8")
 
