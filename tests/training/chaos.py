@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -209,20 +210,19 @@ def _kills(chaos: Chaos, variants: list[Variant]) -> Iterator[Case]:
         event = events[(number + number // len(variants)) % len(events)]
         which = (event, "step", "save")[: 1 + 2 * (number % 4 == 3)]
         labels = (variant.name, f"in {event}", *(["three times"] if len(which) > 1 else []), "all")
-        yield labels, lambda variant=variant, which=which: chaos.kill(variant, which)
+        yield labels, partial(chaos.kill, variant, which)
 
 
 def _stops(chaos: Chaos, variants: list[Variant]) -> Iterator[Case]:
     for variant in itertools.cycle(variants):
-        yield (variant.name, "all"), lambda variant=variant: chaos.stop(variant)
+        yield (variant.name, "all"), partial(chaos.stop, variant)
 
 
 def _damages(chaos: Chaos, variant: Variant) -> Iterator[Case]:
     half = chaos.new_folder()
     chaos.attempt(variant, half, Plan("step", 17 * variant.accumulation, signal.SIGKILL))
     for how, file in itertools.cycle(itertools.product(DAMAGES, FILES)):
-        run = lambda file=file, how=how: chaos.damage(variant, file, how, half)  # noqa: E731
-        yield (file, how.__name__, "all"), run
+        yield (file, how.__name__, "all"), partial(chaos.damage, variant, file, how, half)
 
 
 if __name__ == "__main__":
