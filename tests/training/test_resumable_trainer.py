@@ -35,14 +35,18 @@ class SignalAt(TrainerCallback):
 
 
 class SpoilAt(TrainerCallback):
-    """Makes a weight something else than a number before a step."""
+    """Makes a weight, or its gradient, something else than a number in a step."""
 
-    def __init__(self, step):
-        self.step = step
+    def __init__(self, step, what):
+        self.step, self.what = step, what
 
     def on_step_begin(self, args, state, control, model=None, **kwargs):
         if state.global_step == self.step - 1:
-            next(model.parameters()).data[-1] = math.nan
+            weight = next(model.parameters())
+            if self.what == "loss":
+                weight.data[-1] = math.nan
+            else:
+                weight.register_hook(lambda gradient: gradient * math.inf)
 
 
 def logged_steps(folder, name="loss"):
@@ -115,20 +119,33 @@ def test_a_signal_saves_the_step_under_way_and_ends_the_run(number, code, tokens
     assert logged_steps(tmp_path) == list(range(1, 10))
 
 
+def draws_in_evaluation(trainer):
+    """Let metrics take numbers from the generator that dropout draws from, as the workers of a data loader do."""
+    compute = trainer.compute_metrics
+
+    def compute_and_draw(predictions):
+        torch.rand(1)
+        return compute(predictions)
+
+    trainer.compute_metrics = compute_and_draw
+    return trainer
+
+
 @pytest.mark.parametrize("by", ["steps", "epoch"])
 def test_an_evaluation_that_a_signal_comes_before_is_made_by_the_run_that_goes_on(by, tokens, tokenizer, tmp_path):
     evaluated = {"eval_strategy": by, "save_strategy": by, "eval_steps": 3, "load_best_model_at_end": True}
+    evaluated |= {"save_steps": 9}
     # An epoch has four steps, and step 12 is the last one of all.
     for stop in (4 if by == "epoch" else 3, 12):
         runs = [tmp_path / f"{stop}-{name}" for name in ("whole", "stopped")]
         arguments = {**OFTEN, **evaluated, "max_steps": 12, "early_stopping_patience": 9}
-        first = pretraining_trainer(tokens, tokenizer, runs[0], **arguments)
+        first = draws_in_evaluation(pretraining_trainer(tokens, tokenizer, runs[0], **arguments))
         first.train()
         stopped = pretraining_trainer(tokens, tokenizer, runs[1], callbacks=[SignalAt(stop)], **arguments)
         with pytest.raises(SystemExit):
-            stopped.train()
+            draws_in_evaluation(stopped).train()
         assert logged_steps(runs[1], "eval_loss") == ([] if stop < 12 else logged_steps(runs[0], "eval_loss")[:-1])
-        second = pretraining_trainer(tokens, tokenizer, runs[1], **arguments)
+        second = draws_in_evaluation(pretraining_trainer(tokens, tokenizer, runs[1], **arguments))
         second.train(resume_from_checkpoint="auto")
         assert logged_steps(runs[1], "eval_loss") == logged_steps(runs[0], "eval_loss")
         assert weights_hash(second.model) == weights_hash(first.model)
@@ -152,7 +169,8 @@ def test_patience_goes_on_where_it_was(tokens, tokenizer, tmp_path):
 def test_a_run_that_is_over_is_not_trained_on(tokens, tokenizer, tmp_path, whole):
     pretraining_trainer(tokens, tokenizer, tmp_path, **OFTEN).train()
     again = pretraining_trainer(tokens, tokenizer, tmp_path, **OFTEN)
-    again.train(resume_from_checkpoint="auto")
+    trained = again.train(resume_from_checkpoint="auto")
+    assert math.isnan(trained.training_loss)
     assert again.state.global_step == 9
     assert weights_hash(again.model) == whole
 
@@ -214,10 +232,11 @@ def test_a_stream_goes_on_in_the_pass_where_it_was(stop, steps, accumulation, to
 
 
 # ---- What is not finite ----
+@pytest.mark.parametrize("what", ["loss", "gradient"])
 def test_the_first_loss_that_is_not_finite_ends_the_run_and_leaves_the_last_good_checkpoint(
-    tokens, tokenizer, tmp_path
+    what, tokens, tokenizer, tmp_path
 ):
-    trainer = pretraining_trainer(tokens, tokenizer, tmp_path, callbacks=[SpoilAt(5)], **OFTEN)
+    trainer = pretraining_trainer(tokens, tokenizer, tmp_path, callbacks=[SpoilAt(5, what)], **OFTEN)
     with pytest.raises(ClaimDataError) as raised:
         trainer.train()
     said = str(raised.value)
@@ -226,6 +245,7 @@ def test_the_first_loss_that_is_not_finite_ends_the_run_and_leaves_the_last_good
     assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-3"]
     # The step was not taken: the optimizer saw nothing that is not finite.
     assert all(torch.isfinite(part["exp_avg"]).all() for part in trainer.optimizer.state.values())
+    next(trainer.model.parameters()).data[-1] = math.nan
     with pytest.raises(ClaimDataError, match="E_NONFINITE"):
         trainer.save_model()
     assert not (tmp_path / "config.json").exists()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from transformers.trainer_utils import sort_checkpoints
 
-from claim_transformers.claims.files import lock_folder, remove_leftovers
+from claim_transformers.claims.files import lock_folder, remove_left_files, remove_leftovers
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.training.manifests import MANIFEST_NAME, damage_of, read_manifest
 
@@ -23,8 +23,8 @@ TRAINER_STATE = "trainer_state.json"
 STAGED_MODEL = "tmp-model"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 _LEFT_FOLDER = re.compile(rf"\.(checkpoint-\d+|{STAGED_MODEL})\.(writing|replaced)-[0-9a-f]{{12}}")
-# A single file is beside its place for moments only; nobody locks it. Weights of safetensors have a name of their own.
-_LEFT_FILE = re.compile(r"\.[\w-]+\.writing-[0-9a-f]{12}\.\w+|\.tmp\w{6}")
+# Weights that safetensors had not written to their end, of runs of an older version; nobody locks them.
+_LEFT_FILE = re.compile(r"\.tmp\w{6}")
 _OLD_SECONDS = 3600.0
 # Without these a loader fails, so they leave first and come back last: what is half replaced is refused by everybody.
 _NAMED_LAST = ("adapter_config.json", "config.json", MANIFEST_NAME)
@@ -143,6 +143,7 @@ def clean_run(output_dir: Path) -> None:
     if not output_dir.is_dir():
         return
     finish_model(output_dir)
+    remove_left_files(output_dir)
     for path in sorted(output_dir.iterdir()):
         if path.is_dir() and (of := _LEFT_FOLDER.fullmatch(path.name)):
             remove_leftovers(output_dir / of[1])

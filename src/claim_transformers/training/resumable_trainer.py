@@ -51,7 +51,7 @@ class ResumableTrainer(Trainer):
         for callback in (self._epoch_from_state, self._position, JsonLinesHistory()):
             self.add_callback(callback)
         self._signals, self._flags = StopSignals(), StepFlags()
-        self._is_asked = False
+        self._is_asked = self._is_extra = False
         self._staging: Path | None = None
         self._resumed_from: Path | None = None
         self._random_state: tempfile.TemporaryDirectory[str] | None = None
@@ -87,7 +87,7 @@ class ResumableTrainer(Trainer):
             return choose_checkpoint(resume_from_checkpoint, folder, needs_best_model=needs_best_model)
 
         checkpoint = self._resumed_from = self._first_process_says(choose)
-        self._flags, self._is_asked, self._random_state = StepFlags(), False, None
+        self._flags, self._is_asked, self._is_extra, self._random_state = StepFlags(), False, False, None
         self._position.reset()
         given = self.args.eval_on_start
         with ExitStack() as stack:
@@ -129,10 +129,7 @@ class ResumableTrainer(Trainer):
         state: TrainerState = self.state
         state.log_history = [_with_nan(entry) for entry in state.log_history]
         self._restore_callbacks(state)
-        best = Path(self._get_output_dir(trial)) / f"checkpoint-{state.best_global_step}"
-        if state.best_global_step and best.is_dir():
-            # The folder of the run may have moved since.
-            state.best_model_checkpoint = str(best)
+        self._name_best_model(Path(self._get_output_dir(trial)))
         if num_train_epochs == sys.maxsize:
             # A stream has no length: each pass over it is one epoch of the state, counted in shares of all batches.
             epochs = int((state.epoch or 0.0) + 1e-6)
@@ -161,7 +158,7 @@ class ResumableTrainer(Trainer):
         """Say in one line what differs from the run that is resumed, and so may change its result."""
         before, now = read_manifest(checkpoint) or {}, self._facts()
         changed = [f"{name} {before[name]} -> {now[name]}" for name in now if before.get(name, now[name]) != now[name]]
-        changed = [text for text in changed if not text.startswith(("step ", "is_resumable "))]
+        changed = [text for text in changed if not text.startswith(("step ", "is_resumable ", "is_extra "))]
         if changed and self.args.process_index == 0:
             _logger.warning(
                 "W_RESUME: weights will not be those of a run that was not stopped: %s", "; ".join(changed)
@@ -176,7 +173,11 @@ class ResumableTrainer(Trainer):
         self._catch_up(self.model_wrapped, trial, None, start_time)
         self._agree()
         if self._is_asked:
+            self._is_extra = True
             self._save_and_exit(self.model_wrapped, trial)
+        if self.state.global_step == self._initial_global_step:
+            # No step was trained here, so there is no loss of one.
+            self._total_loss_scalar = math.nan
         return super()._finalize_training(trial, num_train_samples, start_time)
 
     def _catch_up(self, model: Any, trial: Any, ignore_keys: list[str] | None, start_time: float) -> None:
@@ -256,6 +257,7 @@ class ResumableTrainer(Trainer):
         except RuntimeError:
             if self._signals.came is None or self.args.world_size > 1 or self.state.global_step == 0:
                 raise
+            self._is_extra = True
             self._save_and_exit(self.model_wrapped, None)
 
     def _maybe_log_save_evaluate(
@@ -268,6 +270,7 @@ class ResumableTrainer(Trainer):
             # An evaluation may take longer than the time that a signal leaves; the run that goes on makes it.
             self._position.owes_evaluation = self.control.should_evaluate
             self._position.owes_save = self.control.should_save
+            self._is_extra = not self.control.should_save
             self.control.should_evaluate = self.control.should_save = False
         super()._maybe_log_save_evaluate(tr_loss, grad_norm, model, trial, *args, **kw)
         if stops:
@@ -324,20 +327,25 @@ class ResumableTrainer(Trainer):
                 super()._save_checkpoint(model, trial)
             finally:
                 self._staging = None
-            state: TrainerState = self.state
-            best = run_dir / f"checkpoint-{state.best_global_step}"
-            if state.best_global_step and (best == checkpoint or best.is_dir()):
-                state.best_model_checkpoint = str(best)
+            self._name_best_model(run_dir, saving=None if self._is_extra else checkpoint)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 written = folder / checkpoint.name
                 for path in written.iterdir():
                     path.rename(folder / path.name)
                 written.rmdir()
-                (folder / TRAINER_STATE).write_text(_state_json(state), encoding="utf-8")
+                (folder / TRAINER_STATE).write_text(_state_json(self.state), encoding="utf-8")
         if self.args.should_save:
-            kept = {checkpoint} | ({best} if state.best_model_checkpoint == str(best) else set())
+            kept = {checkpoint, Path(self.state.best_model_checkpoint or checkpoint)}
             rotate_checkpoints(run_dir, self.args.save_total_limit, kept)
+
+    def _name_best_model(self, run_dir: Path, saving: Path | None = None) -> None:
+        """Find the checkpoint of the best model, if it has one; the folder of a run that goes on may have moved."""
+        best = run_dir / f"checkpoint-{self.state.best_global_step}"
+        manifest = read_manifest(best) if best.is_dir() else None
+        # What a signal saved would not be there in a run that was not stopped.
+        if best == saving or (manifest is not None and not manifest.get("is_extra")):
+            self.state.best_model_checkpoint = str(best)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save model and tokenizer, whole or not at all.
@@ -428,6 +436,7 @@ class ResumableTrainer(Trainer):
         return {
             "step": self.state.global_step,
             "is_resumable": not args.save_only_model,
+            "is_extra": self._is_extra,
             "seed": args.seed,
             "data_seed": args.data_seed,
             "batch_size": args.per_device_train_batch_size,
