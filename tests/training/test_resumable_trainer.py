@@ -152,6 +152,18 @@ def test_an_evaluation_that_a_signal_comes_before_is_made_by_the_run_that_goes_o
         assert second.state.best_metric == first.state.best_metric
 
 
+def test_what_only_a_signal_saved_is_no_best_model(tokens, tokenizer, tmp_path):
+    # At a learning rate of 0 the first evaluation stays the best; a run that nobody stops has no checkpoint of it.
+    arguments = {**OFTEN, "learning_rate": 0.0, "eval_strategy": "steps", "eval_steps": 3, "save_steps": 9}
+    arguments |= {"load_best_model_at_end": True}
+    with pytest.raises(SystemExit):
+        pretraining_trainer(tokens, tokenizer, tmp_path, callbacks=[SignalAt(3)], **arguments).train()
+    resumed = pretraining_trainer(tokens, tokenizer, tmp_path, **arguments)
+    resumed.train(resume_from_checkpoint=True)
+    assert resumed.state.best_global_step == 3
+    assert resumed.state.best_model_checkpoint is None
+
+
 def test_patience_goes_on_where_it_was(tokens, tokenizer, tmp_path):
     # At a learning rate of 0 no evaluation is better than the first.
     arguments = {**OFTEN, "learning_rate": 0.0, "max_steps": 30, "eval_strategy": "steps", "eval_steps": 3}
