@@ -94,7 +94,7 @@ class Patients:
         """The patients from files, in an order that changes with the pass."""
         files = {"train": self._files}
         stream = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
-        return tokenize_dataset(stream, self.tokenizer).shuffle(seed=3, buffer_size=50)
+        return tokenize_dataset(stream, self.tokenizer).shuffle(seed=3, buffer_size=50, max_buffer_input_shards=1)
 
 
 def arguments(variant: Variant, folder: Path) -> ClaimTrainingArguments:

@@ -229,7 +229,10 @@ def test_a_stream_goes_on_in_the_pass_where_it_was(stop, steps, accumulation, to
 
     def make(name, **more):
         stream = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
-        rows = {"train": tokenize_dataset(stream, tokenizer).shuffle(seed=1, buffer_size=20), "validation": None}
+        rows = {
+            "train": tokenize_dataset(stream, tokenizer).shuffle(seed=1, buffer_size=20, max_buffer_input_shards=1),
+            "validation": None,
+        }
         return pretraining_trainer(rows, tokenizer, tmp_path / name, **arguments, **more)
 
     first = make("whole")
