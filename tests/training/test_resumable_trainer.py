@@ -330,7 +330,7 @@ def test_a_full_disk_leaves_the_old_model_as_it_was(tokens, tokenizer, tmp_path,
 
 def test_a_model_whose_publication_was_cut_is_put_in_place_by_the_next_run(tokens, tokenizer, tmp_path, monkeypatch):
     trainer = pretraining_trainer(tokens, tokenizer, tmp_path, **{**OFTEN, "max_steps": 3})
-    monkeypatch.setattr("claim_transformers.training.resumable_trainer.finish_model", lambda target: None)
+    monkeypatch.setattr("claim_transformers.training.publishing_trainer.finish_model", lambda target: None)
     trainer.save_model()
     assert (tmp_path / STAGED_MODEL).is_dir()
     assert not (tmp_path / "config.json").exists()

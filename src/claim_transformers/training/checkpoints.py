@@ -225,8 +225,9 @@ def _damage_of_best(checkpoint: Path) -> str | None:
     """What is wrong with the best model so far, if it is in a checkpoint beside this one."""
     best = json.loads((checkpoint / TRAINER_STATE).read_bytes()).get("best_global_step")
     beside = checkpoint.parent / f"checkpoint-{best}"
-    # One that was removed is missed by `Trainer`, which says so.
-    damage = damage_of(beside) if best is not None and beside != checkpoint and beside.is_dir() else None
+    # One that was removed, or that is of an older version, is for the end of the run to judge.
+    is_judged = best is not None and beside != checkpoint and (beside / MANIFEST_NAME).exists()
+    damage = damage_of(beside) if is_judged else None
     return None if damage is None else f"in {beside.name}, the best model so far, {damage}"
 
 
