@@ -9,7 +9,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export TOKENIZERS_PARALLELISM = false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-spark check lint types arrows unit style coverage size docs fuzz mutants privacy speed fingerprint benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build audit-deps lock clean
+.PHONY: help install demo test test-spark check lint types arrows unit style coverage size docs fuzz chaos mutants privacy speed fingerprint benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build audit-deps lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-24s\033[0m %s\n", $$1, $$2}'
@@ -71,6 +71,10 @@ unit: $(VENV)/.dev
 # FUZZ_SECONDS says for how long, FUZZ_SEED where to begin: relations of every source and tables of dirt, see its file.
 fuzz: $(VENV)/.dev  ## Random claims and random dirt through every source, for FUZZ_SECONDS (600).
 	PYTHONPATH=tests $(BIN)/python tests/invariants/fuzz.py $(FUZZ)
+
+# CHAOS can be fewer, such as CHAOS="--kills 20 --stops 5 --damages 7", or --only with a part of a variant's name.
+chaos: $(VENV)/.dev  ## Trainings that are killed 100 times, stopped 20 times and damaged 42 times, and what they end with.
+	PYTHONPATH=tests $(BIN)/python tests/training/chaos.py $(CHAOS)
 
 # Nothing else needs mutmut. MUTANTS is a pattern of names, such as 'claim_transformers.codes.*'; it goes on where it was
 # stopped, and `rm -r mutants` begins anew.

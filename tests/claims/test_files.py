@@ -17,6 +17,7 @@ from claim_transformers.claims.files import (
     private_folder,
     private_umask,
     publish_folder,
+    remove_left_files,
     remove_leftovers,
     replacing_file,
     to_json,
@@ -202,3 +203,13 @@ def test_json_is_strict(tmp_path: Path) -> None:
     assert to_json([float("nan")], indent=None, nan_to_null=True) == "[null]\n"
     with pytest.raises(ValueError, match="found -inf"):
         to_json([float("-inf")], nan_to_null=True)
+
+
+def test_a_file_that_a_dead_run_wrote_is_removed_and_one_of_a_living_run_is_not(tmp_path: Path) -> None:
+    (tmp_path / ".n.writing-0123456789ab.txt").write_text("dead")
+    (tmp_path / ".mine").write_text("3")
+    with replacing_file(tmp_path / "n.txt") as living:
+        living.write_text("4")
+        assert remove_left_files(tmp_path) == 1
+        assert living.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", "n.txt"]

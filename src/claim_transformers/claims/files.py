@@ -10,6 +10,7 @@ import fcntl
 import json
 import math
 import os
+import re
 import shutil
 import threading
 import uuid
@@ -22,6 +23,7 @@ from claim_transformers.codes.errors import ClaimDataError
 
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 _WRITING, _REPLACED = "writing", "replaced"
+_LEFT_FILE = re.compile(rf"\..+\.{_WRITING}-[0-9a-f]{{12}}(\.\w+)?")
 _WRITE_ERRORS = frozenset(
     getattr(errno, name)
     for name in (
@@ -147,11 +149,15 @@ def replacing_file(path: str | Path) -> Iterator[Path]:
     temporary = path.parent / f".{path.stem}.{_WRITING}-{uuid.uuid4().hex[:12]}{path.suffix}"
     with write_errors(path):
         try:
-            temporary.touch(_FILE_MODE, exist_ok=False)
-            yield temporary
-            temporary.chmod(_FILE_MODE)
-            _fsync(temporary)
-            temporary.replace(path)
+            lock = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE)
+            try:
+                _try_lock(lock)
+                yield temporary
+                temporary.chmod(_FILE_MODE)
+                _fsync(temporary)
+                temporary.replace(path)
+            finally:
+                os.close(lock)
             _fsync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
@@ -254,6 +260,29 @@ def remove_leftovers(out: str | Path) -> int:
     return removed
 
 
+def remove_left_files(folder: str | Path) -> int:
+    """Remove the hidden files that dead runs left where [`replacing_file`] wrote.
+
+    Args:
+        folder (`str` or `Path`): The folder of the files that they were to replace.
+
+    Returns:
+        `int`: Files removed. Those that a living process still writes stay.
+    """
+    removed = 0
+    for left in sorted(Path(folder).glob(f".*.{_WRITING}-*")):
+        if not _LEFT_FILE.fullmatch(left.name) or left.is_symlink() or not left.is_file():
+            continue
+        lock = os.open(left, os.O_RDONLY)
+        try:
+            if _try_lock(lock):
+                left.unlink(missing_ok=True)
+                removed += 1
+        finally:
+            os.close(lock)
+    return removed
+
+
 @contextmanager
 def lock_folder(folder: Path, *, wait: bool = False) -> Iterator[bool]:
     """Hold the lock of a folder, and give whether it is ours: `False` where a living process holds it.
@@ -327,6 +356,15 @@ def _is_elsewhere(error: OSError, out: Path) -> bool:
         return False
     folder, named = out.absolute().parent, Path(error.filename).absolute()
     return folder != named and folder not in named.parents and named not in folder.parents
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Lock without waiting; on a file system without locks nothing is ever known to be dead."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _memory_error(out: str | Path) -> ClaimDataError:

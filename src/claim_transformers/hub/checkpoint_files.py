@@ -1,14 +1,14 @@
 """Files of a checkpoint that may be shared, by name, how they are read, and their digests. Needs no transformers."""
 
-import hashlib
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 from claim_transformers.hub.errors import PushRefusedError
+from claim_transformers.training.manifests import MANIFEST_NAME as MANIFEST_NAME
+from claim_transformers.training.manifests import file_sha256 as file_sha256
 
-MANIFEST_NAME = "manifest.json"
 CARD_NAME = "README.md"
 _WEIGHT_FILES = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
 _TEXT_FILES = re.compile(r"(config|tokenizer_config|vocab|categories|form|pretraining|manifest)\.json|README\.md")
@@ -19,12 +19,6 @@ def is_allowed(name: str, *, with_code: bool) -> bool:
     """Whether a file of this name is shared."""
     patterns = (_WEIGHT_FILES, _TEXT_FILES, _CODE_FILES) if with_code else (_WEIGHT_FILES, _TEXT_FILES)
     return any(pattern.fullmatch(name) for pattern in patterns)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file of any size, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_strict_json(path: Path) -> dict[str, Any]:

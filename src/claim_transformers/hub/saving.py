@@ -20,6 +20,7 @@ from transformers import (
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from claim_transformers.hub.checkpoint_files import read_strict_json
+from claim_transformers.training.finite import require_finite_weights
 
 _AUTO_MODEL_CLASSES = {
     "AutoModel": MODEL_MAPPING,
@@ -51,6 +52,7 @@ def save_with_code(
         `list[str]`: Names of the Python files that travel with the checkpoint, sorted.
 
     Raises:
+        ClaimDataError: `E_NONFINITE` if a weight is not finite.
         ValueError: If a class was defined in a notebook or in `__main__`, which has no file to copy, or its file
             imports files of other folders of a package.
 
@@ -68,6 +70,7 @@ def save_with_code(
         >>> "modeling_claim.py" in files
         True
     """
+    require_finite_weights(model.named_parameters())
     folder = Path(folder)
     model.save_pretrained(folder, max_shard_size=max_shard_size)
     tokenizer.save_pretrained(folder)

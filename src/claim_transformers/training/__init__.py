@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from claim_transformers.training.backoffs import describe_backoffs
     from claim_transformers.training.bootstrap import MetricInterval, clustered_interval, paired_difference
     from claim_transformers.training.callbacks import EpochFromState, JsonLinesHistory
+    from claim_transformers.training.checkpoints import find_valid_checkpoint, require_valid_checkpoint
     from claim_transformers.training.classification_metrics import (
         binary_metrics,
         multi_label_metrics,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     )
     from claim_transformers.training.evaluate_metrics import Auprc, Auroc, Brier, CalibrationError, RecallAtK
     from claim_transformers.training.fine_tuning import FineTuning, Fitted, fine_tune
+    from claim_transformers.training.finite import require_finite_weights
     from claim_transformers.training.masked_tokens import MaskedTokenMetrics, rank_masked_tokens
     from claim_transformers.training.metrics import auprc, auroc, brier, calibration_error, recall_at_k
     from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
@@ -46,11 +48,12 @@ __all__ = [
     "DataCollatorForVisitClassification", "EpochFromState", "FineTuning", "Fitted", "JsonLinesHistory",
     "LengthGroupedBatches", "MaskedTokenMetrics", "MetricInterval", "NextVisitMetrics", "RecallAtK",
     "TokenizedPatients", "auprc", "auroc", "binary_metrics", "brier", "calibration_error", "clustered_interval",
-    "cut_records", "describe_backoffs", "describe_exposure", "find_form", "fine_tune", "fit_bins",
-    "leave_out_patients", "make_form", "multi_label_metrics", "paired_difference", "parse_arguments",
+    "cut_records", "describe_backoffs", "describe_exposure", "find_form", "find_valid_checkpoint", "fine_tune",
+    "fit_bins", "leave_out_patients", "make_form", "multi_label_metrics", "paired_difference", "parse_arguments",
     "pretraining_collator", "pretraining_metrics", "pretraining_model", "probabilities_of", "rank_masked_tokens",
-    "rank_next_visit", "recall_at_k", "require_disjoint_patients", "run_script", "save_predictions", "score_binary",
-    "tokenize_dataset", "write_sequences",
+    "rank_next_visit", "recall_at_k", "require_disjoint_patients", "require_finite_weights",
+    "require_valid_checkpoint", "run_script", "save_predictions", "score_binary", "tokenize_dataset",
+    "write_sequences",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(__name__)

@@ -1,13 +1,15 @@
 """Callbacks: the epoch of everything random, a history that plots can read, and memory that goes back."""
 
 import ctypes
-import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
+
+from claim_transformers.claims.files import private_folder, to_json, write_file
 
 _HISTORY_NAME = "training_log.jsonl"
 
@@ -39,13 +41,13 @@ class EpochFromState(TrainerCallback):
 
     def __init__(self, followers: Iterable[_HasEpoch] = ()) -> None:
         self.followers: list[_HasEpoch] = list(followers)
-        self._epoch: int | None = None
+        self.epoch: int | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Forget the epoch of an earlier training."""
-        self._epoch = None
+        self.epoch = None
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -54,9 +56,49 @@ class EpochFromState(TrainerCallback):
         # A sum of steps can end at 0.9999999 where 1 is meant; no epoch has a million steps less than that.
         of_state = int(round(state.epoch or 0.0, 6) + 1e-6)
         # A stream has no length, so the state counts no passes over it; here each pass that begins is the next one.
-        self._epoch = of_state if self._epoch is None else max(of_state, self._epoch + 1)
-        for follower in self.followers:
-            follower.epoch = self._epoch
+        self.follow(of_state if self.epoch is None else max(of_state, self.epoch + 1))
+
+    def follow(self, epoch: int | None) -> None:
+        """Set the epoch, where there is one."""
+        self.epoch = epoch
+        if epoch is not None:
+            for follower in self.followers:
+                follower.epoch = epoch
+
+
+class RunPosition(TrainerCallback, ExportableState):
+    """Where in a step or an epoch a run was when it saved, kept in the state of the trainer.
+
+    The state counts steps. It does not say whether the evaluation at the end of an epoch, or the one that a signal
+    came before, is done already.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.is_epoch_over = True
+        self.owes_evaluation = self.owes_save = False
+        # Of a run that goes on: whether it has looked what is due, and whether the end of an epoch is.
+        self.is_due = self.is_epoch_due = False
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Note that the epoch goes on."""
+        self.is_epoch_over = False
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Note the end of the epoch: what is evaluated and saved from here on comes after its last step."""
+        self.is_epoch_over = True
+
+    def state(self) -> dict[str, Any]:
+        """Return what a run that goes on has to know."""
+        names = ("is_epoch_over", "owes_evaluation", "owes_save")
+        return {"args": {}, "attributes": {name: getattr(self, name) for name in names}}
 
 
 class JsonLinesHistory(TrainerCallback):
@@ -81,8 +123,8 @@ class JsonLinesHistory(TrainerCallback):
     ) -> None:
         """Begin the file with what the state remembers: nothing, or the history of a checkpoint."""
         if state.is_world_process_zero:
-            lines = [json.dumps(entry) + "\n" for entry in state.log_history]
-            self._path(args).write_text("".join(lines), encoding="utf-8")
+            lines = [to_json(entry, indent=None, nan_to_null=True) for entry in state.log_history]
+            write_file(self._path(args), "".join(lines))
 
     def on_log(
         self,
@@ -95,13 +137,11 @@ class JsonLinesHistory(TrainerCallback):
         """Append one line."""
         if state.is_world_process_zero and logs:
             with self._path(args).open("a", encoding="utf-8") as history:
-                history.write(json.dumps({**logs, "step": state.global_step}) + "\n")
+                history.write(to_json({**logs, "step": state.global_step}, indent=None, nan_to_null=True))
 
     @staticmethod
     def _path(args: TrainingArguments) -> Path:
-        folder = Path(str(args.output_dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / _HISTORY_NAME
+        return private_folder(str(args.output_dir)) / _HISTORY_NAME
 
 
 class ReturnFreeMemory(TrainerCallback):

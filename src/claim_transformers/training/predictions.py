@@ -100,7 +100,7 @@ def save_predictions(
         "metrics": {metric: interval.to_dict() for metric, interval in found.items()},
         **details,
     }
-    text = to_json(content)
+    text = to_json(content, nan_to_null=True)
     folder = private_folder(folder)
     with replacing_file(folder / _file_of_split(PREDICTIONS, split)) as path:
         pq.write_table(pa.table(table), path)

@@ -1,7 +1,5 @@
 """`ClaimTrainer`: the trainer of transformers, and only what claims need beyond it."""
 
-import json
-from pathlib import Path
 from typing import Any, NoReturn
 
 import datasets
@@ -9,26 +7,25 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, Trainer
+from transformers import EarlyStoppingCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from claim_transformers.models.claim import ClaimForMaskedLM
 from claim_transformers.training.arguments import ClaimTrainingArguments
-from claim_transformers.training.callbacks import EpochFromState, JsonLinesHistory, ReturnFreeMemory
+from claim_transformers.training.callbacks import ReturnFreeMemory
 from claim_transformers.training.fitting_parts import require_fitting_parts
 from claim_transformers.training.loss_parts import LossParts
 from claim_transformers.training.masked_tokens import score_masked_tokens
 from claim_transformers.training.next_visit import IGNORE_INDEX, hold_out_last_visit
+from claim_transformers.training.resumable_trainer import ResumableTrainer
 from claim_transformers.training.samplers import LengthGroupedBatches
 from claim_transformers.training.split_overlap import require_disjoint_patients
 from claim_transformers.training.tokenized_patients import LENGTH_COLUMN, TokenizedPatients, read_numbers
 
 _LOSS_PARTS = ("nvp_loss", "cp_loss", "horizon_loss")
-_PICKLED_ARGUMENTS = "training_args.bin"
-_READABLE_ARGUMENTS = "training_args.json"
 
 
-class ClaimTrainer(Trainer):
+class ClaimTrainer(ResumableTrainer):
     """Train claim models: exact on resume, exact on several processes, with the losses of both pretraining tasks.
 
     Use it like [`~transformers.Trainer`]. What differs:
@@ -42,6 +39,10 @@ class ClaimTrainer(Trainer):
     * Training and evaluation sets that share a patient are refused (`E_SPLIT_OVERLAP`), and so are a tokenizer or a
       collator that does not fit the model (`E_VOCAB_SIZE`, `E_COLLATOR`).
     * `training_log.jsonl` in the output folder holds every logged figure.
+    * A checkpoint is whole or absent and has a manifest; `train(resume_from_checkpoint="auto")` goes on from the
+      newest whole one as if nothing had happened, or starts anew. Nothing is written in place.
+    * SIGTERM and a first SIGINT save the step under way and end the run with the codes 143 and 130.
+    * The first loss or gradient that is not finite ends the run, and such weights are not saved (`E_NONFINITE`).
     * Training arguments are saved as JSON without tokens instead of a pickle that holds the hub token in clear.
     * Nothing is pushed and no model card stub is written: both belong to `claim_transformers.hub`, which lets nothing
       private out.
@@ -93,9 +94,6 @@ class ClaimTrainer(Trainer):
         if isinstance(self.train_dataset, datasets.Dataset):
             self.train_dataset = TokenizedPatients(self.train_dataset)
         require_disjoint_patients(self.train_dataset, self.eval_dataset)
-        self._epoch_from_state = EpochFromState()
-        self.add_callback(self._epoch_from_state)
-        self.add_callback(JsonLinesHistory())
         if isinstance(self.args, ClaimTrainingArguments) and self.args.early_stopping_patience:
             self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience))
         if self.args.device.type == "cpu":
@@ -245,15 +243,7 @@ class ClaimTrainer(Trainer):
             num_samples=output.num_samples,
         )
 
-    # ---- What is written ----
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        super()._save(output_dir, state_dict)
-        if self.args.should_save:
-            folder = Path(str(output_dir if output_dir is not None else self.args.output_dir))
-            (folder / _PICKLED_ARGUMENTS).unlink(missing_ok=True)
-            arguments = json.dumps(self.args.to_dict(), indent=2, sort_keys=True, default=str)
-            (folder / _READABLE_ARGUMENTS).write_text(arguments + "\n", encoding="utf-8")
-
+    # ---- What is written elsewhere ----
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Write nothing: a model card is made from measured results by `claim_transformers.hub`, never from a stub."""
 
