@@ -59,6 +59,7 @@ def test_the_same_run_gives_the_same_bytes(run):
     first = (run / "report.html").read_bytes()
     write_report(run)
     assert (run / "report.html").read_bytes() == first
+    assert {(run / name).stat().st_mode & 0o077 for name in ("report.html", "results.json")} == {0}
 
 
 @pytest.mark.parametrize(
