@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from claim_transformers.claims.files import (
+    _make_private,
     lock_folder,
-    make_private,
     private_folder,
     private_umask,
     publish_folder,
@@ -136,7 +136,7 @@ def test_a_link_to_a_file_elsewhere_keeps_that_file_as_it_is(tmp_path: Path) -> 
     elsewhere.chmod(0o644)
     folder = private_folder(tmp_path / "folder")
     (folder / "link").symlink_to(elsewhere)
-    make_private(folder)
+    _make_private(folder)
     assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o644
 
 

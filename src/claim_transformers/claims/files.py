@@ -72,7 +72,7 @@ def publish_folder(out: str | Path, *, check: Callable[[Path], None] | None = No
         may_take(out)
         with scratch_folder(out) as temporary:
             yield temporary
-            make_private(temporary)
+            _make_private(temporary)
             flush(temporary)
             _exchange(temporary, out, may_take)
 
@@ -205,7 +205,7 @@ def to_json(content: Any, *, indent: int | None = 1, sort_keys: bool = False, na
     return json.dumps(plain, indent=indent, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def make_private(path: str | Path) -> None:
+def _make_private(path: str | Path) -> None:
     """Take a file, or a folder and all in it, from everybody but its owner, whatever the umask was.
 
     Args:
