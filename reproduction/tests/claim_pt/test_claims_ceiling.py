@@ -142,7 +142,7 @@ def test_everybody_eligible_at_one_date_teaches(populations, monkeypatch, tmp_pa
     asked = []
 
     class Built:
-        def save(self, folder):
+        def save(self, folder, *, raw_counts):
             folder.mkdir()
 
     def build(definition, claims):

@@ -228,13 +228,13 @@ def test_a_bad_code_leaves_and_its_row_stays(tmp_path: Path) -> None:
 
 
 def test_the_report_and_the_summary_show_how_many_codes_have_a_category(tmp_path: Path) -> None:
-    claims = [medical_claim(diagnosis_code_1="E11.9"), medical_claim(claim="M2", diagnosis_code_1="E119")]
+    claims = [medical_claim(claim=f"M{n}", diagnosis_code_1=("E11.9", "E119")[n % 2]) for n in range(12)]
     summary = _run("tuva", write_tuva(tmp_path / "raw", medical=claims), tmp_path / "out")
     coverage = json.loads((tmp_path / "out" / "quality_report.json").read_text())["code_coverage"]
     (entry,) = (one for one in coverage if one["system"] == "ICD10CM")
-    assert (entry["table"], entry["num_codes"], entry["num_occurrences"]) == ("medical_claim", 1, 2)
+    assert (entry["table"], entry["num_codes"], entry["num_occurrences"]) == ("medical_claim", 1, 12)
     assert (entry["occurrences_mapped_share"], entry["num_occurrences_unlisted"]) == (1.0, 0)
-    assert ["medical_claim", "ICD10CM", "1", "2", "100", "%", "100", "%"] in [
+    assert ["medical_claim", "ICD10CM", "1", "12", "100", "%", "100", "%"] in [
         line.split() for line in str(summary).splitlines()
     ]
 
