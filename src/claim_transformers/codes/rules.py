@@ -1,6 +1,6 @@
 """Category of a code by longest prefix: a table small enough to travel with a tokenizer."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -183,6 +183,38 @@ def compact_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[
         shortest = next((prefix for prefix in _prefixes_of(code, min_length) if len(below[prefix]) == 1), code)
         compact[shortest] = category
     return compact
+
+
+def nearest_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[str, str]:
+    """Replace codes by prefixes, so that a code that the table does not list has the category of its nearest relatives.
+
+    Looking up a code of the table by longest prefix gives back exactly its category. Another code has the category of
+    most codes that share its longest listed beginning; of two that as many have, that of the first code.
+
+    Args:
+        categories (`Mapping[str, str]`): `SYSTEM/CODE` to category.
+        min_length (`int`): Fewest characters of the bare code in a prefix; shorter codes stand for themselves.
+
+    Returns:
+        `dict[str, str]`: `SYSTEM/PREFIX` to category.
+
+    Examples:
+        >>> table = {"ICD10CM/E1100": "CCSR/END003", "ICD10CM/E1101": "CCSR/END003", "ICD10CM/E119": "CCSR/END002"}
+        >>> nearest_prefixes(table, min_length=3)
+        {'ICD10CM/E11': 'CCSR/END003', 'ICD10CM/E119': 'CCSR/END002'}
+    """
+    below: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for code, category in sorted(categories.items()):
+        for prefix in _prefixes_of(code, min_length):
+            below[prefix][category] += 1
+    prefixes: dict[str, str] = {}
+    nearest = CategoryRules(prefixes)
+    # In this order a prefix comes before all that it begins.
+    for prefix in sorted(below):
+        category = categories.get(prefix) or below[prefix].most_common(1)[0][0]
+        if nearest.prefix_category(prefix) != category:
+            prefixes[prefix] = category
+    return prefixes
 
 
 def _prefixes_of(code: str, min_length: int) -> Iterator[str]:
