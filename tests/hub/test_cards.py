@@ -16,7 +16,7 @@ from claim_transformers.hub.cards import (
     metrics_of_comparison,
     write_model_card,
 )
-from claim_transformers.training import MetricInterval
+from claim_transformers.training import CheckpointCoverage, MetricInterval
 
 CARDS = Path(__file__).parents[2] / "model_cards"
 METRIC = {
@@ -195,3 +195,12 @@ def test_a_form_of_its_own_stands_on_the_card_of_the_model_that_asks_for_it_alon
     assert "## Input" not in write_model_card(tmp_path, RESULTS).read_text()
     text = write_model_card(tmp_path, {**RESULTS, "input": "Roll the codes up first."}).read_text()
     assert "## Input\n\nRoll the codes up first.\n\n## Training\n" in text
+
+
+def test_the_codes_that_a_checkpoint_knows_stand_on_its_card_where_they_were_counted(tmp_path):
+    assert "## Codes that it knows" not in write_model_card(tmp_path, RESULTS).read_text()
+    levels = {"known": 3, "parent": 1, "category": 0, "unknown": 1234}
+    found = CheckpointCoverage({"ICD10CM": levels, "all": levels}, {"ICD10CM": levels, "all": levels}).to_dict()
+    text = write_model_card(tmp_path, {**RESULTS, "coverage": {"a demo": found}}).read_text()
+    assert "| a demo | ICD10CM | 1,238 | 1,238 | 0.2 % | 0.1 % | 0.0 % | 99.7 % |\n| a demo | all |" in text
+    assert "\n\n## How to load" in text

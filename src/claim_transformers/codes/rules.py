@@ -186,7 +186,7 @@ def compact_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[
 
 
 def nearest_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[str, str]:
-    """Replace codes by prefixes, so that a code that the table does not list has the category of its nearest relatives.
+    """Replace codes by prefixes below which an unlisted code has the category of its nearest relatives.
 
     Looking up a code of the table by longest prefix gives back exactly its category. Another code has the category of
     most codes that share its longest listed beginning; of two that as many have, that of the first code.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from claim_transformers.training.evaluate_metrics import Auprc, Auroc, Brier, CalibrationError, RecallAtK
     from claim_transformers.training.fine_tuning import FineTuning, Fitted, fine_tune
+    from claim_transformers.training.known_codes import CheckpointCoverage, coverage
     from claim_transformers.training.masked_tokens import MaskedTokenMetrics, rank_masked_tokens
     from claim_transformers.training.metrics import auprc, auroc, brier, calibration_error, recall_at_k
     from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
@@ -41,12 +42,13 @@ if TYPE_CHECKING:
     from claim_transformers.training.trainer import ClaimTrainer
 
 __all__ = [
-    "Architecture", "Auprc", "Auroc", "Brier", "CalibrationError", "ClaimTrainer", "ClaimTrainingArguments",
+    "Architecture", "Auprc", "Auroc", "Brier", "CalibrationError", "CheckpointCoverage", "ClaimTrainer",
+    "ClaimTrainingArguments",
     "DataCollatorForClaimClassification", "DataCollatorForClaimPretraining", "DataCollatorForMaskedTokens",
     "DataCollatorForVisitClassification", "EpochFromState", "FineTuning", "Fitted", "JsonLinesHistory",
     "LengthGroupedBatches", "MaskedTokenMetrics", "MetricInterval", "NextVisitMetrics", "RecallAtK",
     "TokenizedPatients", "auprc", "auroc", "binary_metrics", "brier", "calibration_error", "clustered_interval",
-    "cut_records", "describe_backoffs", "describe_exposure", "find_form", "fine_tune", "fit_bins",
+    "coverage", "cut_records", "describe_backoffs", "describe_exposure", "find_form", "fine_tune", "fit_bins",
     "leave_out_patients", "make_form", "multi_label_metrics", "paired_difference", "parse_arguments",
     "pretraining_collator", "pretraining_metrics", "pretraining_model", "probabilities_of", "rank_masked_tokens",
     "rank_next_visit", "recall_at_k", "require_disjoint_patients", "save_predictions", "score_binary",

