@@ -44,6 +44,7 @@ def category_rules(
     systems: Iterable[str] = SYSTEMS,
     drug_ingredients: Mapping[str, str] | None = None,
     procedure_ccs: Mapping[str, str] | None = None,
+    drug_classes: Mapping[str, str] | None = None,
 ) -> CategoryRules:
     """Make the rules that give every code its category.
 
@@ -62,6 +63,9 @@ def category_rules(
         procedure_ccs (`Mapping[str, str]`, *optional*):
             What [`read_procedure_ccs`] returns, of one file or joined; it takes the place of what ships for the
             systems that it lists.
+        drug_classes (`Mapping[str, str]`, *optional*):
+            Ingredient to its therapeutic class, as [`read_ndc_directory`] gives both: `EPC/...`, to which an
+            ingredient backs off.
 
     Returns:
         `CategoryRules`: The rules. A code of no list has the category of its nearest relatives.
@@ -85,7 +89,11 @@ def category_rules(
     if drug_ingredients and "NDC" in asked:
         prefixes |= _drug_prefixes(drug_ingredients)
     prefixes |= compact_prefixes(given, min_length=_ICD_CATEGORY_LENGTH)
-    return CategoryRules(prefixes, {system: _PREFIX_LENGTHS[system] for system in _PREFIX_LENGTHS if system in asked})
+    lengths = {system: _PREFIX_LENGTHS[system] for system in _PREFIX_LENGTHS if system in asked}
+    wider = {} if drug_classes is None or not asked & {"NDC", "DRUG"} else drug_classes
+    return CategoryRules(
+        prefixes, lengths, {f"DRUG/{normalize_code('DRUG', name)}": f"EPC/{group}" for name, group in wider.items()}
+    )
 
 
 @functools.cache

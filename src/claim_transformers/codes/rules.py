@@ -22,6 +22,7 @@ class CategoryRules:
         prefixes (`Mapping[str, str]`): `SYSTEM/PREFIX` to category.
         prefix_lengths (`Mapping[str, tuple[str, int]]`): System to the name of its categories and the number of
             characters kept.
+        wider (`Mapping[str, str]`): Category to a wider one, to which a vocabulary without the first backs off.
 
     Examples:
         >>> rules = CategoryRules({"ICD9CM/493": "CCS/128"}, {"HCPCS": ("HCPCSGROUP", 3)})
@@ -31,6 +32,7 @@ class CategoryRules:
 
     prefixes: Mapping[str, str] = field(default_factory=dict)
     prefix_lengths: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    wider: Mapping[str, str] = field(default_factory=dict)
 
     def prefix_category(self, code: str) -> str | None:
         """Return the category by longest prefix alone.
@@ -103,8 +105,8 @@ class CategoryRules:
         """Return the rules in a form for JSON, prefixes grouped by system and category, a quarter of the plain table.
 
         Returns:
-            `dict[str, Any]`: `version`, `prefixes` (system to category to prefixes joined by blanks, sorted) and
-            `prefix_lengths`.
+            `dict[str, Any]`: `version`, `prefixes` (system to category to prefixes joined by blanks, sorted),
+            `prefix_lengths` and, where there are any, `wider`.
 
         Examples:
             >>> CategoryRules({"ICD9CM/493": "CCS/128"}).to_dict()["prefixes"]
@@ -121,6 +123,7 @@ class CategoryRules:
                 for system, categories in grouped.items()
             },
             "prefix_lengths": {system: list(rule) for system, rule in sorted(self.prefix_lengths.items())},
+            **({"wider": dict(sorted(self.wider.items()))} if self.wider else {}),
         }
 
     @classmethod
@@ -151,7 +154,8 @@ class CategoryRules:
             for category, joined in categories.items()
             for bare in joined.split(" ")
         }
-        return cls(prefixes, {system: (name, length) for system, (name, length) in content["prefix_lengths"].items()})
+        lengths = {system: (name, length) for system, (name, length) in content["prefix_lengths"].items()}
+        return cls(prefixes, lengths, dict(content.get("wider", {})))
 
 
 def compact_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[str, str]:

@@ -287,7 +287,7 @@ def _backoff_targets(codes: _PatientCounter, exact: set[str], rules: CodeCategor
     is_exact = np.array([text in exact for text in codes.strings], dtype=bool)
     pairs = codes.pairs[~is_exact[(codes.pairs >> _PATIENT_BITS).astype(np.int64)]]
     targets: dict[str, int] = {}
-    for find in (parent_code, rules.category):
+    for find in (parent_code, rules.category, rules.wider_category):
         pairs, found = _settle(pairs, codes, find, exact)
         targets.update(found)
     return targets

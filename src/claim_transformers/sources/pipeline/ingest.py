@@ -25,6 +25,7 @@ from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
+from claim_transformers.sources.pipeline.drug_names import count_drugs, describe_drugs, read_drug_names
 from claim_transformers.sources.pipeline.eligibility import read_people, settle_eligibility
 from claim_transformers.sources.pipeline.publishing import publish_table
 from claim_transformers.sources.pipeline.screening import ScreenedTable, screen_table, write_quarantine
@@ -67,6 +68,8 @@ class IngestSummary:
         if coverage := self.report["code_coverage"]:
             text += ["", *_align(coverage_rows(coverage)), ""]
         text += _describe_notes(self.report)
+        if drugs := self.report.get("drugs"):
+            text.append(describe_drugs(drugs))
         written = ", ".join(f"{number:,} lines of {name}" for name, number in self.lines.items())
         text.append(f"{written} in {self.out}")
         if self.patients is None:
@@ -130,6 +133,7 @@ def ingest(
     max_quarantine_share: float = MAX_QUARANTINE_SHARE,
     max_reason_share: float = MAX_REASON_SHARE,
     extract_date: dt.date | None = None,
+    ndc_directory: str | Path | None = None,
     salt: str = DEFAULT_SALT,
     threads: int | None = None,
     memory_limit: str | None = None,
@@ -148,6 +152,9 @@ def ingest(
         max_reason_share (`float`, *optional*, defaults to `0.01`): The same for a single reason.
         extract_date (`datetime.date`, *optional*):
             Day of the extract; later services go to quarantine, other dates after it are unknown.
+        ndc_directory (`str` or `Path`, *optional*):
+            The FDA's NDC directory (`product.txt` or its zip file), an address of it, `"-"` for that of the FDA, or a
+            table of `ndc9` and `ingredient`: a fill that it lists stands on its visit as `DRUG/...`, its ingredient.
         salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split by patient.
         threads (`int`, *optional*): Threads of the engine, all cores if not given.
         memory_limit (`str`, *optional*): Memory of the engine, such as `"2GB"`; it spills to the disk of `out`.
@@ -170,6 +177,8 @@ def ingest(
     registered = find_source(source)
     registered.check_options(options)
     if registered.publish is not None:
+        if ndc_directory is not None:
+            raise ValueError(f"expected no ndc_directory for {source!r}, which has no fills by NDC, found one")
         shares = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
         summary: IngestSummary = load_function(registered.publish)(
             path,
@@ -183,6 +192,7 @@ def ingest(
         )
         return summary
     reader = registered.reader()
+    drugs = None if ndc_directory is None else read_drug_names(ndc_directory)
     with write_folder(out, overwrite=overwrite) as folder, tqdm(total=6, desc=source, disable=not progress) as bar:
         scratch = folder / ".scratch"
         scratch.mkdir()
@@ -204,10 +214,15 @@ def ingest(
         patients = None
         if has_claims:
             patients = write_patients(
-                folder, salt=salt, extract_date=extract_date, source=staged.name, without_enrollment=silent
+                folder,
+                salt=salt,
+                extract_date=extract_date,
+                source=staged.name,
+                without_enrollment=silent,
+                drug_names=None if drugs is None else drugs.names,
             )
         bar.update()
-        report = {**ledger.to_dict(), "last_day": patients and patients.last_day}
+        report = {**ledger.to_dict(), "last_day": patients and patients.last_day, "drugs": count_drugs(folder, drugs)}
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         write_manifest(folder, describe_run(staged, lines, patients, salt) | {"simulation": _simulation_of(path)})
     return IngestSummary(Path(out), report, lines, patients)

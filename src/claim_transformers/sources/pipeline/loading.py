@@ -162,7 +162,11 @@ def _ingest(
     elif path is not None and not Path(path).exists():
         raise ValueError(f"expected raw files of the source {source!r} at {path}, found nothing there")
     if out is None:
-        out = cache / "ingested" / _digest(source, _VERSION, options, [] if path is None else _files(Path(path)))
+        files = [] if path is None else _files(Path(path))
+        drugs = Path(options.get("ndc_directory") or "")
+        # What a table of drugs says is part of what was read; an address stands for itself.
+        files += [drugs] if drugs.is_file() else []
+        out = cache / "ingested" / _digest(source, _VERSION, options, files)
         if (out / MANIFEST).exists() and not options.get("overwrite"):
             return open_folder(out)
     ingest(source, path, out, **options)

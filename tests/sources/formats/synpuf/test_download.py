@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.synpuf.download import _fetch_file, _synpuf_urls, download_synpuf
+from claim_transformers.sources.formats.synpuf.download import _synpuf_urls, download_synpuf
+from claim_transformers.sources.pipeline.downloads import fetch_zip
 
 
 def _zip_bytes(content: bytes = bytes(range(256)) * 400) -> bytes:
@@ -78,7 +79,7 @@ def test_a_sample_is_eight_files_and_is_fetched_once(server: _Server, tmp_path: 
 
 def test_a_broken_connection_is_resumed_where_it_stopped(server: _Server, tmp_path: Path) -> None:
     server.cuts = [1000, 2000]
-    _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert server.ranges == [None, "bytes=1000-", "bytes=3000-"]
     assert (tmp_path / "a.zip").read_bytes() == server.content
 
@@ -86,20 +87,20 @@ def test_a_broken_connection_is_resumed_where_it_stopped(server: _Server, tmp_pa
 def test_a_server_without_ranges_sends_the_whole_file_again(server: _Server, tmp_path: Path) -> None:
     server.cuts = [1000]
     server.knows_ranges = False
-    _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert (tmp_path / "a.zip").read_bytes() == server.content
 
 
 def test_a_busy_server_is_asked_again(server: _Server, tmp_path: Path) -> None:
     server.statuses = [503, 429]
-    _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert len(server.ranges) == 3
 
 
 def test_a_missing_file_is_not_asked_for_again(server: _Server, tmp_path: Path) -> None:
     server.statuses = [404] * 9
     with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*404"):
-        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+        fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert len(server.ranges) == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -107,14 +108,21 @@ def test_a_missing_file_is_not_asked_for_again(server: _Server, tmp_path: Path) 
 def test_an_error_page_in_place_of_a_zip_is_refused(server: _Server, tmp_path: Path) -> None:
     server.content = b"<html>please log in</html>"
     with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*no whole zip"):
-        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+        fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_that_never_finishes_is_given_up(server: _Server, tmp_path: Path) -> None:
     server.cuts = [0] * 9
     with pytest.raises(ClaimDataError, match="E_DOWNLOAD"):
-        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+        fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_than_a_file_may_hold_is_not_kept(server: _Server, tmp_path: Path) -> None:
+    with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*more than 1,000 bytes came"):
+        fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0, max_bytes=1000)
+    assert len(server.ranges) == 1
     assert list(tmp_path.iterdir()) == []
 
 
