@@ -31,7 +31,12 @@ if TYPE_CHECKING:
     from claim_transformers.training.masked_tokens import MaskedTokenMetrics, rank_masked_tokens
     from claim_transformers.training.metrics import auprc, auroc, brier, calibration_error, recall_at_k
     from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
-    from claim_transformers.training.objectives import pretraining_collator, pretraining_metrics, pretraining_model
+    from claim_transformers.training.objectives import (
+        extend_checkpoint,
+        pretraining_collator,
+        pretraining_metrics,
+        pretraining_model,
+    )
     from claim_transformers.training.outcome_periods import cut_records, describe_exposure
     from claim_transformers.training.parsing import parse_arguments
     from claim_transformers.training.predictions import save_predictions, score_binary
@@ -48,7 +53,8 @@ __all__ = [
     "DataCollatorForVisitClassification", "EpochFromState", "FineTuning", "Fitted", "JsonLinesHistory",
     "LengthGroupedBatches", "MaskedTokenMetrics", "MetricInterval", "NextVisitMetrics", "RecallAtK",
     "TokenizedPatients", "auprc", "auroc", "binary_metrics", "brier", "calibration_error", "clustered_interval",
-    "coverage", "cut_records", "describe_backoffs", "describe_exposure", "find_form", "fine_tune", "fit_bins",
+    "coverage", "cut_records", "describe_backoffs", "describe_exposure",
+    "extend_checkpoint", "find_form", "fine_tune", "fit_bins",
     "leave_out_patients", "make_form", "multi_label_metrics", "paired_difference", "parse_arguments",
     "pretraining_collator", "pretraining_metrics", "pretraining_model", "probabilities_of", "rank_masked_tokens",
     "rank_next_visit", "recall_at_k", "require_disjoint_patients", "save_predictions", "score_binary",
