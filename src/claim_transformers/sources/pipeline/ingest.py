@@ -210,22 +210,26 @@ def ingest(
         shutil.rmtree(scratch)
         bar.set_postfix_str("patients")
         has_claims = bool(lines.get("claim_line") or lines.get("rx_claim"))
-        silent = {staged.name} if any(not table.has_spans for table in staged.tables) else ()
-        patients = None
-        if has_claims:
-            patients = write_patients(
-                folder,
-                salt=salt,
-                extract_date=extract_date,
-                source=staged.name,
-                without_enrollment=silent,
-                drug_names=None if drugs is None else drugs.names,
-            )
+        names = {} if drugs is None else drugs.names
+        patients = _write_patients(folder, staged, salt, extract_date, names) if has_claims else None
         bar.update()
         report = {**ledger.to_dict(), "last_day": patients and patients.last_day, "drugs": count_drugs(folder, drugs)}
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         write_manifest(folder, describe_run(staged, lines, patients, salt) | {"simulation": _simulation_of(path)})
     return IngestSummary(Path(out), report, lines, patients)
+
+
+def _write_patients(
+    folder: Path, staged: StagedSource, salt: str, extract_date: dt.date | None, drug_names: Mapping[str, str]
+) -> PatientCounts:
+    return write_patients(
+        folder,
+        salt=salt,
+        extract_date=extract_date,
+        source=staged.name,
+        without_enrollment={staged.name} if any(not table.has_spans for table in staged.tables) else (),
+        drug_names=drug_names,
+    )
 
 
 def _simulation_of(path: RawLocation) -> dict[str, Any] | None:
