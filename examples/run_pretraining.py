@@ -26,6 +26,7 @@ from claim_transformers import (
     category_rules,
     cut_records,
     describe_exposure,
+    extend_checkpoint,
     find_form,
     leave_out_patients,
     load_claims,
@@ -48,6 +49,7 @@ class ScriptArguments:
         default="examples/configs/claim-pt-base.json", metadata={"help": "JSON with 'model' and 'tokenizer'."}
     )
     tokenizer: str | None = field(default=None, metadata={"help": "Folder or name; trained on the claims without it."})
+    model_name_or_path: str | None = field(default=None, metadata={"help": "Checkpoint to extend and go on from."})
     min_patients: int = field(default=11, metadata={"help": "Training patients behind every token."})
     exclude_cohort: str | None = field(default=None, metadata={"help": "Cohort whose patients are left out."})
     until: str | None = field(default=None, metadata={"help": "Date, nothing known from which on is learned."})
@@ -68,19 +70,24 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
             patients = cut_records(patients, arguments.until)
         if arguments.cohort:
             print(describe_exposure(patients, arguments.cohort))
-        if arguments.tokenizer:
+        smallest = {"min_patients": arguments.min_patients}
+        if arguments.model_name_or_path:
+            model, tokenizer = extend_checkpoint(arguments.model_name_or_path, patients["train"], **smallest)
+        elif arguments.tokenizer:
             tokenizer = ClaimTokenizer.from_pretrained(arguments.tokenizer)
         else:
             drugs = read_drug_ingredients(arguments.drug_ingredients) if arguments.drug_ingredients else None
             rules = category_rules(drug_ingredients=drugs)
             given: dict[str, Any] = {"form": find_form(arguments.claims, rules), "categories": rules.to_dict()}
-            tokenizer = architecture.train_tokenizer(patients["train"], min_patients=arguments.min_patients, **given)
+            tokenizer = architecture.train_tokenizer(patients["train"], **smallest, **given)
         tokens = tokenize_dataset(patients, tokenizer)
 
-    config = architecture.build_config(tokenizer)
+    if not arguments.model_name_or_path:
+        model = pretraining_model(architecture.build_config(tokenizer))
+    config = model.config
     shares = {name: getattr(arguments, name) for name in ("cp_mask_probability", "mask_probability")}
     trainer = ClaimTrainer(
-        model=pretraining_model(config),
+        model=model,
         args=training_args,
         train_dataset=tokens["train"],
         eval_dataset=tokens["validation"],

@@ -11,7 +11,17 @@ from typer.testing import CliRunner
 
 from claim_transformers.cli import app, main
 
-COMMANDS = ("simulate", "ingest", "stage", "consolidate", "cohort", "sequences", "report", "install-checkpoint")
+COMMANDS = (
+    "simulate",
+    "ingest",
+    "stage",
+    "consolidate",
+    "cohort",
+    "sequences",
+    "coverage",
+    "report",
+    "install-checkpoint",
+)
 ROOT = Path(__file__).parents[2]
 
 

@@ -16,7 +16,7 @@ from claim_transformers.hub.cards import (
     metrics_of_comparison,
     write_model_card,
 )
-from claim_transformers.training import MetricInterval
+from claim_transformers.training import CheckpointCoverage, MetricInterval
 
 CARDS = Path(__file__).parents[2] / "model_cards"
 METRIC = {
@@ -208,3 +208,12 @@ def test_few_patients_of_a_split_are_not_named_and_a_metric_of_few_writes_no_car
     found = {"value": 0.7, "low": 0.6, "high": 0.8, "level": 0.95}
     with pytest.raises(ValueError, match="expected a number of examples, found it 'hidden'"):
         metrics_of_comparison({"examples": "hidden", "models": {"a": {"metrics": {"AUROC": found}}}}, task="t")
+
+
+def test_the_codes_that_a_checkpoint_knows_stand_on_its_card_where_they_were_counted(tmp_path):
+    assert "## Codes that it knows" not in write_model_card(tmp_path, RESULTS).read_text()
+    levels = {"known": 3, "parent": 1, "category": 0, "unknown": 1234}
+    found = CheckpointCoverage({"ICD10CM": levels, "all": levels}, {"ICD10CM": levels, "all": levels}).to_dict()
+    text = write_model_card(tmp_path, {**RESULTS, "coverage": {"a demo": found}}).read_text()
+    assert "| a demo | ICD10CM | 1,238 | 1,238 | 0.2 % | 0.1 % | 0.0 % | 99.7 % |\n| a demo | all |" in text
+    assert "\n\n## How to load" in text

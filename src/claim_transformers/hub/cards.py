@@ -19,8 +19,8 @@ _REQUIRED_RESULTS: dict[str, type | tuple[type, ...]] = {
     "vocabulary.min_patients": int, "training.command": str, "training.seed": int, "training.num_steps": int,
     "training.wall_time_seconds": (int, float), "training.device": str, "versions": dict, "metrics": list,
 }  # fmt: skip
-# Of a model that asks for claims in a form of its own: how to make it.
-_OPTIONAL_RESULTS = ("input",)
+# Of a model that asks for claims in a form of its own: how to make it. By name of claims: `to_dict` of their coverage.
+_OPTIONAL_RESULTS = ("input", "coverage")
 _REQUIRED_METRIC: dict[str, type | tuple[type, ...]] = {
     "task": str, "split": str, "model": str, "metric": str, "value": (int, float), "interval": list,
     "interval_level": (int, float), "num_examples": int,

@@ -1,6 +1,6 @@
 """Diagnosis categories, and the labels of a cohort that predicts all of them ("auto diagnosis").
 
-A label is a list with one 0 or 1 for each category (AHRQ CCS of ICD-9-CM, CCSR of ICD-10-CM). Beside it stands
+A label is a list with one 0 or 1 for each category (AHRQ CCSR, for ICD-9-CM and ICD-10-CM alike). Beside it stands
 `is_new`, with 1 where the patient has no earlier visit of that category: predicting what is already known is easy, and
 the part that is worth knowing is measured there.
 """
@@ -27,7 +27,7 @@ def _rules() -> tuple[CategoryRules, tuple[str, ...]]:
 
 
 def _category_names() -> tuple[str, ...]:
-    """Every category that a diagnosis can have, such as `CCS/128`, in the order of their numbers."""
+    """Every category that a diagnosis can have, such as `CCSR/RSP009`, in the order of their numbers."""
     return _rules()[1]
 
 

@@ -1,0 +1,24 @@
+"""The command `coverage`: how much of the codes of ingested claims a checkpoint knows."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from claim_transformers.cli.options import new_app
+
+app = new_app()
+
+
+@app.command()
+def coverage(
+    checkpoint: Annotated[str, typer.Argument(help="Name or folder of a checkpoint.")],
+    claims: Annotated[Path, typer.Argument(help="Folder that 'ingest' wrote.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with counts by level.")] = False,
+) -> None:
+    """Print, by code system, the share of codes that are known as they are, by parent, by category, and not at all."""
+    from claim_transformers.training import coverage as run
+
+    found = run(checkpoint, claims)
+    typer.echo(json.dumps(found.to_dict(), indent=1, allow_nan=False) if as_json else found.to_table())
