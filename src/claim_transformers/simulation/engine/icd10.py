@@ -1,8 +1,8 @@
 """ICD-10 of the simulators: from which day on claims are coded in it, and the codes that stand for those of ICD-9.
 
 A claim is first written in ICD-9, whatever its date, and rewritten where ICD-10 is in force. The draws of the detail
-that ICD-10 adds (side, encounter, severity) have a stream of their own, so lives, dates, amounts and risks are the same
-in every coding.
+that ICD-10 adds (side, encounter, severity) have a stream of their own, so lives, dates, amounts and risks are the
+same in every coding.
 """
 
 import csv

@@ -25,7 +25,12 @@ from claim_transformers.simulation.pediatric.block import Block
 from claim_transformers.simulation.pediatric.care import add_care
 from claim_transformers.simulation.pediatric.care_chronic import draw_spans
 from claim_transformers.simulation.pediatric.codebook import PediatricCodebook, codebook_of
-from claim_transformers.simulation.pediatric.coding import add_visit_fills, rewrite_in_icd10, write_codes, write_products
+from claim_transformers.simulation.pediatric.coding import (
+    add_visit_fills,
+    rewrite_in_icd10,
+    write_codes,
+    write_products,
+)
 from claim_transformers.simulation.pediatric.dirt import DirtRates, plant_dirt
 from claim_transformers.simulation.pediatric.disease import live
 from claim_transformers.simulation.pediatric.institutions import INSTITUTIONS
