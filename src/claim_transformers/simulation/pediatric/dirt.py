@@ -225,6 +225,11 @@ def _dotted(row: _Row) -> str:
     return f" {dotted.lower()} "
 
 
+def _hyphened(ndc: str) -> str:
+    """NDC in its segments: labeler, product and package."""
+    return f"{ndc[:5]}-{ndc[5:9]}-{ndc[9:]}"
+
+
 def _turn(rows: list[_Row], births: _Days, generator: np.random.Generator) -> list[_Row]:
     """Discharge two days before admission."""
     discharge = dt.date.fromisoformat(rows[0]["admission_date"]) - dt.timedelta(days=2)
@@ -255,7 +260,7 @@ _FAULTS: dict[str, _Fault] = {
     "missing_patient_id": _set(("person_id",), *_BLANK_IDS),
     "code_form": _rewrite("diagnosis_code_1", _dotted),
     "damaged_code": _set(("diagnosis_code_1",), *_DAMAGED_CODES),
-    "ndc_form": _rewrite("ndc_code", lambda row: f"{row['ndc_code'][:5]}-{row['ndc_code'][5:9]}-{row['ndc_code'][9:]}"),
+    "ndc_form": _rewrite("ndc_code", lambda row: _hyphened(row["ndc_code"])),
     # Segments 5-3-2 without hyphens, which no rule can pad for certain.
     "ndc_10_digits": _rewrite("ndc_code", lambda row: row["ndc_code"][:5] + row["ndc_code"][6:]),
     "discharge_before_admission": _turn,
