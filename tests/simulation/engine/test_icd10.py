@@ -67,7 +67,7 @@ def test_icd_10_tells_sides_encounters_and_severity():
     assert {"H6691:4", "H6692:4"} <= set(codes["3829"].split())  # otitis media, right and left
     assert all(part.partition(":")[0][6] == "A" for part in codes["81342"].split())  # fracture of the radius
     assert all(part.partition(":")[0][6] in "DEFGHJ" for part in codes["V5412"].split())  # its aftercare
-    assert all(part.partition(":")[0][6] == "S" for part in codes["9050"].split())  # a late effect
+    assert all(part.partition(":")[0][6] == "S" for part in codes["9062"].split())  # a late effect
     assert {"J4520", "J4530", "J4540", "J4550"} <= {part.partition(":")[0] for part in codes["49300"].split()}
 
 
