@@ -181,15 +181,19 @@ class Icd10Codes:
             `np.ndarray` of `int32`: Positions in `vocabulary`. Where two codes became one, it stands once and those
             behind it move up.
         """
-        claim, slot = np.nonzero((codes >= 0) & is_icd10[:, None])
-        drawn = self._table.draw_habit(codes[claim, slot], key[claim], _REPEAT, generator)
+        place = np.flatnonzero((codes >= 0) & is_icd10[:, None])
+        claim = place // codes.shape[1]
         written = codes.copy()
-        written[claim, slot] = drawn + np.int32(self._first)
-        again = np.zeros(written.shape, dtype=np.bool_)
-        for later in range(1, written.shape[1]):
-            again[:, later] = (written[:, :later] == written[:, later, None]).any(axis=1) & (written[:, later] >= 0)
-        rows = np.flatnonzero(again.any(axis=1))
-        written[rows] = forget(written[rows], again[rows])
+        drawn = self._table.draw_habit(codes.ravel()[place], key[claim], _REPEAT, generator)
+        written.reshape(-1)[place] = drawn + np.int32(self._first)
+        # Codes of a claim stand behind each other, so its second copy of one is at most `slots` places away.
+        again = np.zeros(len(place), dtype=np.bool_)
+        for apart in range(1, codes.shape[1]):
+            again[apart:] |= (drawn[apart:] == drawn[:-apart]) & (claim[apart:] == claim[:-apart])
+        rows = np.unique(claim[again])
+        is_forgotten = np.zeros(codes.shape, dtype=np.bool_)
+        is_forgotten.reshape(-1)[place[again]] = True
+        written[rows] = forget(written[rows], is_forgotten[rows])
         return written
 
 
