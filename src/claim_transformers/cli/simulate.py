@@ -15,10 +15,12 @@ _Seed = Annotated[int, typer.Option(help="Seed; the same seed gives the same byt
 _Start = Annotated[str, typer.Option(help="First day of the claims, ISO.")]
 _End = Annotated[str, typer.Option(help="Last day of the claims, ISO.")]
 _Icd10From = Annotated[
-    str, typer.Option(help="Claims that end on this day or later are in ICD-10; 'always' or 'never' for all of them.")
+    str | None,
+    typer.Option(help="Claims that end on this day or later are in ICD-10; 'always' or 'never' for all of them."),
 ]
 _Version = Annotated[
-    int | None, typer.Option("--simulation-version", help="An earlier version, byte for byte (the latest).")
+    int | None,
+    typer.Option("--simulation-version", help="Version, byte for byte (the first, or the one of --icd10-from)."),
 ]
 
 
@@ -36,7 +38,7 @@ def pediatric(
     end: _End = "2014-12-31",
     institution: Annotated[str, typer.Option(help="'a', or 'b' with a shifted code mix.")] = "a",
     dirt: Annotated[bool, typer.Option("--dirt", help="Plant the dirt that real claims have.")] = False,
-    icd10_from: _Icd10From = "2015-10-01",
+    icd10_from: _Icd10From = None,
     version: _Version = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -74,7 +76,7 @@ def medicare(
     ] = None,
     planted_drift: Annotated[float | None, typer.Option(min=0, max=1, help="Strength of a drift.")] = None,
     drift_year: Annotated[int | None, typer.Option(help="First year of the drift (the last one).")] = None,
-    icd10_from: _Icd10From = "2015-10-01",
+    icd10_from: _Icd10From = None,
     version: _Version = None,
     overwrite: Overwrite = False,
 ) -> None:

@@ -29,7 +29,7 @@ def backoff_chain(code: str, rules: CategoryRules) -> tuple[str, ...]:
     category, `UNK/...`. A category made from the same characters as the step before it says nothing new and is left
     out.
 
-    There is no step of a chapter: every listed diagnosis has a CCSR category, so only codes that no list holds
+    There is no step of a chapter: every listed diagnosis has a CCS or CCSR category, so only codes that no list holds
     would reach it.
 
     Args:

@@ -15,6 +15,7 @@ from claim_transformers.codes.rules import CategoryRules
 
 CATEGORIES_FILE, TITLES_FILE = "era_categories.json", "category_titles.json"
 _CCS = "CCS"
+_CCSR = "CCSR"
 
 
 def _mappers() -> Any:
@@ -40,8 +41,15 @@ def read_ccs() -> MappingProxyType[str, str]:
 
 
 @functools.cache
+def read_ccsr() -> MappingProxyType[str, str]:
+    """Read the first CCSR category of every ICD-10-CM code."""
+    table = _mappers().ICD10toCCSR().ccsr_lookup
+    return MappingProxyType({f"ICD10CM/{code}": f"{_CCSR}/{category}" for code, category in table.items()})
+
+
+@functools.cache
 def era_prefixes(system: str) -> Mapping[str, str]:
-    """Read the shipped categories of one of the four ICD systems, as a table of prefixes.
+    """Read the shipped categories of one of the four ICD systems that are the same in both eras, as prefixes.
 
     Examples:
         >>> era_prefixes("ICD9CM")["ICD9CM/493"], era_prefixes("ICD10CM")["ICD10CM/J45"]
@@ -93,7 +101,7 @@ def listed_codes(system: str) -> frozenset[str] | None:
             return frozenset(read_ccs())
         case "ICD10CM":
             release = _validator("ICD10Validator").diagnostics
-            return frozenset(f"ICD10CM/{code}" for code in {*_mappers().ICD10toCCSR().ccsr_lookup, *release})
+            return frozenset(read_ccsr()) | {f"ICD10CM/{code}" for code in release}
         case "ICD9PCS":
             return frozenset(f"ICD9PCS/{code}" for code in _validator("ICD9Validator").procedures)
         case "ICD10PCS":

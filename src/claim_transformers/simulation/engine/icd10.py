@@ -65,37 +65,38 @@ class Coding:
         object.__setattr__(self, "first_day", days[self.icd10_from])
 
 
-def check_coding(version: int | None, versions: tuple[int, ...], icd10_from: str) -> Coding:
+def check_coding(version: int | None, versions: tuple[int, int], icd10_from: str | None) -> Coding:
     """Give the coding that was asked for, or refuse it.
 
     Args:
-        version (`int | None`): What was asked for; `None` is the latest.
-        versions (`tuple[int, ...]`): What can be asked for, the latest last.
-        icd10_from (`str`): First day of ICD-10.
+        version (`int | None`): What was asked for; `None` is the second where `icd10_from` is given, else the first.
+        versions (`tuple[int, int]`): What can be asked for; the second knows when claims are in ICD-10.
+        icd10_from (`str | None`): First day of ICD-10; `None` is 2015-10-01.
 
     Returns:
         `Coding`: The coding.
 
     Raises:
-        ValueError: If the version or the date is unknown, or an earlier version is asked for another date.
+        ValueError: If the version or the date is unknown, or the first version is asked for a date.
 
     Examples:
-        >>> check_coding(None, (1, 2), "never").version
-        2
+        >>> check_coding(None, (1, 2), None).version, check_coding(None, (1, 2), "never").version
+        (1, 2)
         >>> check_coding(1, (1, 2), "never")
         Traceback (most recent call last):
             ...
-        ValueError: expected icd10_from 2015-10-01 with simulation version 1, which knows no other, found 'never'
+        ValueError: expected no icd10_from with simulation version 1, which knows none, found 'never'; take version 2
     """
-    version = versions[-1] if version is None else version
+    first, second = versions
+    version = (first if icd10_from is None else second) if version is None else version
     if version not in versions:
-        raise ValueError(f"expected a simulation version of {' or '.join(map(str, versions))}, found {version}")
-    if version != versions[-1] and icd10_from != ICD10_FROM:
+        raise ValueError(f"expected a simulation version of {first} or {second}, found {version}")
+    if version == first and icd10_from is not None:
         raise ValueError(
-            f"expected icd10_from {ICD10_FROM} with simulation version {version}, which knows no other, found "
-            f"{icd10_from!r}"
+            f"expected no icd10_from with simulation version {first}, which knows none, found {icd10_from!r}; "
+            f"take version {second}"
         )
-    return Coding(version, icd10_from)
+    return Coding(version, ICD10_FROM if icd10_from is None else icd10_from)
 
 
 @cache

@@ -19,7 +19,7 @@ from claim_transformers.simulation.engine.generation import (
     publish_claims,
     simulate_blocks,
 )
-from claim_transformers.simulation.engine.icd10 import ICD10_FROM, Coding, check_coding
+from claim_transformers.simulation.engine.icd10 import Coding, check_coding
 from claim_transformers.simulation.engine.products import ingredient_table
 from claim_transformers.simulation.engine.random_streams import block_key_of, streams_of
 from claim_transformers.simulation.medicare.care import write_care
@@ -35,9 +35,9 @@ from claim_transformers.simulation.medicare.population import draw_population
 from claim_transformers.simulation.medicare.stays import World, draw_stays
 from claim_transformers.simulation.medicare.tables import eligibility_table, medical_table, pharmacy_table, risk_table
 
-# Raised whenever the same seed would give other claims.
-MEDICARE_SIMULATION_VERSION = 3
-_VERSIONS = (2, MEDICARE_SIMULATION_VERSION)
+# What is written unless another version is asked for. A new one is made whenever the same seed would give other claims.
+MEDICARE_SIMULATION_VERSION = 2
+_VERSIONS = (MEDICARE_SIMULATION_VERSION, MEDICARE_SIMULATION_VERSION + 1)
 # Number of this population in the key of every stream; the pediatric institutions have 0 and 1.
 _POPULATION = 2
 
@@ -95,7 +95,7 @@ def simulate_medicare(
     end: str = "2012-12-31",
     planted_bias: float | PlantedBias = 0.0,
     planted_drift: float | PlantedDrift = 0.0,
-    icd10_from: str = ICD10_FROM,
+    icd10_from: str | None = None,
     simulation_version: int | None = None,
     overwrite: bool = False,
     progress: bool = False,
@@ -116,10 +116,11 @@ def simulate_medicare(
             A subgroup whose records understate its risk; a number from 0 to 1 is the strength against `"race=black"`.
         planted_drift (`float` or `PlantedDrift`, *optional*, defaults to `0.0`):
             A world that changes on a January 1; a number from 0 to 1 is the strength, from the last year on.
-        icd10_from (`str`, *optional*, defaults to `"2015-10-01"`):
+        icd10_from (`str`, *optional*):
             Claims that end on this day or later are coded in ICD-10; `"always"` or `"never"` for all of them. Lives,
-            dates, amounts and risks of a seed are the same whatever it is.
-        simulation_version (`int`, *optional*): An earlier version, byte for byte; the latest by default.
+            dates, amounts and risks of a seed are the same whatever it is. It implies version 3, where it is
+            2015-10-01 by default; version 2 knows none.
+        simulation_version (`int`, *optional*): 2, the default without `icd10_from`, or 3, byte for byte.
         overwrite (`bool`, *optional*, defaults to `False`): Replace an existing folder.
         progress (`bool`, *optional*, defaults to `False`): Show a bar.
 
@@ -153,7 +154,7 @@ def simulate_medicare_tables(
     end: str = "2012-12-31",
     planted_bias: float | PlantedBias = 0.0,
     planted_drift: float | PlantedDrift = 0.0,
-    icd10_from: str = ICD10_FROM,
+    icd10_from: str | None = None,
     simulation_version: int | None = None,
 ) -> MedicareClaims:
     """Simulate a Medicare population in memory, with the rows that `simulate_medicare` would write.
@@ -165,7 +166,7 @@ def simulate_medicare_tables(
         end (`str`, *optional*, defaults to `"2012-12-31"`): Last day.
         planted_bias (`float` or `PlantedBias`, *optional*, defaults to `0.0`): See `simulate_medicare`.
         planted_drift (`float` or `PlantedDrift`, *optional*, defaults to `0.0`): See `simulate_medicare`.
-        icd10_from (`str`, *optional*, defaults to `"2015-10-01"`): See `simulate_medicare`.
+        icd10_from (`str`, *optional*): See `simulate_medicare`.
         simulation_version (`int`, *optional*): See `simulate_medicare`.
 
     Returns:
@@ -200,7 +201,7 @@ def _check(
     end: str,
     planted_bias: float | PlantedBias,
     planted_drift: float | PlantedDrift,
-    icd10_from: str,
+    icd10_from: str | None,
     simulation_version: int | None,
 ) -> _Request:
     """Turn arguments into a request, or refuse them."""

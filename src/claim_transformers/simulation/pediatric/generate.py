@@ -18,7 +18,7 @@ from claim_transformers.simulation.engine.generation import (
     publish_claims,
     simulate_blocks,
 )
-from claim_transformers.simulation.engine.icd10 import ICD10_FROM, Coding, check_coding
+from claim_transformers.simulation.engine.icd10 import Coding, check_coding
 from claim_transformers.simulation.engine.products import ingredient_table
 from claim_transformers.simulation.engine.random_streams import block_key_of, generator_of, streams_of
 from claim_transformers.simulation.pediatric.block import Block
@@ -39,9 +39,9 @@ from claim_transformers.simulation.pediatric.population import draw_population
 from claim_transformers.simulation.pediatric.risk import true_risks
 from claim_transformers.simulation.pediatric.tables import eligibility_table, medical_table, pharmacy_table, risk_table
 
-# Raised whenever the same seed would give other claims.
-SIMULATION_VERSION = 2
-_VERSIONS = (1, SIMULATION_VERSION)
+# What is written unless another version is asked for. A new one is made whenever the same seed would give other claims.
+SIMULATION_VERSION = 1
+_VERSIONS = (SIMULATION_VERSION, SIMULATION_VERSION + 1)
 # Paths per patient behind the long risks.
 _REPLICATES = 16
 
@@ -109,7 +109,7 @@ def simulate(
     dirt: str | DirtRates | None = None,
     institution: str = "a",
     replicates: int = _REPLICATES,
-    icd10_from: str = ICD10_FROM,
+    icd10_from: str | None = None,
     simulation_version: int | None = None,
     overwrite: bool = False,
     progress: bool = False,
@@ -133,10 +133,11 @@ def simulate(
             `"b"` sees other patients and codes the same diseases otherwise.
         replicates (`int`, *optional*, defaults to `16`):
             Paths per patient behind the risks over 180 and 365 days; `0` writes only the exact risks within the month.
-        icd10_from (`str`, *optional*, defaults to `"2015-10-01"`):
+        icd10_from (`str`, *optional*):
             Claims that end on this day or later are coded in ICD-10; `"always"` or `"never"` for all of them. Lives,
-            dates, amounts and risks of a seed are the same whatever it is.
-        simulation_version (`int`, *optional*): An earlier version, byte for byte; the latest by default.
+            dates, amounts and risks of a seed are the same whatever it is. It implies version 2, where it is
+            2015-10-01 by default; version 1 knows none.
+        simulation_version (`int`, *optional*): 1, the default without `icd10_from`, or 2, byte for byte.
         overwrite (`bool`, *optional*, defaults to `False`): Replace an existing folder.
         progress (`bool`, *optional*, defaults to `False`): Show a bar.
 
@@ -176,7 +177,7 @@ def simulate_tables(
     dirt: str | DirtRates | None = None,
     institution: str = "a",
     replicates: int = _REPLICATES,
-    icd10_from: str = ICD10_FROM,
+    icd10_from: str | None = None,
     simulation_version: int | None = None,
 ) -> SimulatedClaims:
     """Simulate a population in memory, with the rows that `simulate` would write.
@@ -189,7 +190,7 @@ def simulate_tables(
         dirt (`str` or `DirtRates`, *optional*): Faults to plant.
         institution (`str`, *optional*, defaults to `"a"`): `"a"` or `"b"`.
         replicates (`int`, *optional*, defaults to `16`): Paths behind the long risks.
-        icd10_from (`str`, *optional*, defaults to `"2015-10-01"`): See `simulate`.
+        icd10_from (`str`, *optional*): See `simulate`.
         simulation_version (`int`, *optional*): See `simulate`.
 
     Returns:
@@ -226,7 +227,7 @@ def _check(
     dirt: str | DirtRates | None,
     institution: str,
     replicates: int,
-    icd10_from: str,
+    icd10_from: str | None,
     simulation_version: int | None,
 ) -> _Request:
     """Turn arguments into a request, or refuse them."""
