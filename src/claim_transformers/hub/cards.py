@@ -8,7 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from claim_transformers.claims.small_cells import MIN_SHOWN, show_count
+from claim_transformers.claims.small_cells import MIN_SHOWN, show, show_count
 from claim_transformers.hub.checkpoint_files import CARD_NAME
 
 _TEMPLATE_PATH = Path(__file__).with_name("card_template.md")
@@ -72,6 +72,7 @@ def write_model_card(
         template_path=str(_TEMPLATE_PATH),
         results=results,
         repo_id=repo_id or results["checkpoint"],
+        show=show,
         show_count=show_count,
     )
     path = folder / CARD_NAME

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from claim_transformers.claims.small_cells import HIDDEN, Shown, show, show_counts
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.systems import SYSTEMS
 from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
@@ -29,7 +30,7 @@ class CheckpointCoverage:
         codes (`Mapping[str, Mapping[str, int]]`): The same of distinct codes.
 
     Examples:
-        >>> levels = {"known": 1, "parent": 1, "category": 2, "unknown": 0}
+        >>> levels = {"known": 11, "parent": 11, "category": 22, "unknown": 0}
         >>> CheckpointCoverage({"all": levels}, {"all": levels}).to_dict()["systems"][0]["shares"]["category"]
         0.5
     """
@@ -37,35 +38,62 @@ class CheckpointCoverage:
     occurrences: Mapping[str, Mapping[str, int]]
     codes: Mapping[str, Mapping[str, int]]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, *, raw: bool = False) -> dict[str, Any]:
         """Return the counts and shares in a form for JSON.
+
+        Args:
+            raw (`bool`, *optional*, defaults to `False`): Show counts of 1 to 10 too, and what gives them away.
 
         Returns:
             `dict[str, Any]`: `systems`, a list with `system`, `num_occurrences`, `num_codes`, and by level
-            `occurrences`, `codes` and `shares` (of occurrences, 0 to 1).
+            `occurrences`, `codes` and `shares` (of occurrences, 0 to 1). What may not be shown is a mark.
         """
-        rows = []
-        for system, occurrences in self.occurrences.items():
-            total = sum(occurrences.values())
-            row = {"system": system, "num_occurrences": total, "num_codes": sum(self.codes[system].values())}
-            shares = {level: occurrences[level] / total for level in _LEVELS}
-            rows.append({**row, "occurrences": dict(occurrences), "codes": dict(self.codes[system]), "shares": shares})
+        shown, rows = self._shown(raw), []
+        for system, codes in self.codes.items():
+            total, occurrences = shown[system, _ALL], {level: shown[system, level] for level in _LEVELS}
+            row = {"system": system, "num_occurrences": total, "num_codes": sum(codes.values())}
+            shares = {level: _share(count, total) for level, count in occurrences.items()}
+            rows.append({**row, "occurrences": occurrences, "codes": dict(codes), "shares": shares})
         return {"systems": rows}
 
-    def to_table(self) -> str:
+    def to_table(self, *, raw: bool = False) -> str:
         """Return the shares as text for a terminal, one line per system under a header.
 
+        Args:
+            raw (`bool`, *optional*, defaults to `False`): Show counts of 1 to 10 too, and what gives them away.
+
         Examples:
-            >>> levels = {"known": 1, "parent": 1, "category": 2, "unknown": 0}
+            >>> levels = {"known": 11, "parent": 11, "category": 22, "unknown": 0}
             >>> print(CheckpointCoverage({"all": levels}, {"all": levels}).to_table())
             system    occurrences    codes     known    parent  category   unknown
-            all                 4        4   25.00 %   25.00 %   50.00 %    0.00 %
+            all                44       44   25.00 %   25.00 %   50.00 %    0.00 %
         """
         lines = [f"{'system':<9}{'occurrences':>12}{'codes':>9}" + "".join(f"{level:>10}" for level in _LEVELS)]
-        for row in self.to_dict()["systems"]:
-            shares = "".join(f"{100 * row['shares'][level]:>8.2f} %" for level in _LEVELS)
-            lines.append(f"{row['system']:<9}{row['num_occurrences']:>12,}{row['num_codes']:>9,}{shares}")
+        for row in self.to_dict(raw=raw)["systems"]:
+            found = [share if isinstance(share, str) else f"{100 * share:.2f} %" for share in row["shares"].values()]
+            shares = "".join(f"{share:>10}" for share in found)
+            lines.append(f"{row['system']:<9}{show(row['num_occurrences']):>12}{row['num_codes']:>9,}{shares}")
         return "\n".join(lines)
+
+    def _shown(self, raw: bool) -> dict[tuple[str, str], Shown]:
+        """What may be shown of the occurrences of each system and level, and of their sums, `all`."""
+        cells = (_ALL, *_LEVELS)
+        counts = {
+            (system, level): sum(found.values()) if level == _ALL else found[level]
+            for system, found in reversed(list(self.occurrences.items()))
+            for level in cells
+        }
+        parts = [system for system in self.occurrences if system != _ALL]
+        sums = [((system, _ALL), [(system, level) for level in _LEVELS]) for system in self.occurrences]
+        sums += [((_ALL, level), [(system, level) for system in parts]) for level in cells if parts]
+        return show_counts(counts, sums, raw=raw)
+
+
+def _share(part: Shown, whole: Shown) -> Shown | float:
+    """A part of a whole, or the mark of what may not be shown."""
+    if isinstance(part, str) or not part:
+        return part or 0.0
+    return HIDDEN if isinstance(whole, str) else part / whole
 
 
 def coverage(checkpoint: ClaimTokenizer | str | Path, claims: str | Path) -> CheckpointCoverage:
