@@ -90,7 +90,7 @@ def test_an_earlier_version_had_the_same_claims_and_other_drugs(population):
     generator = GENERATORS[population]
     before, after = (
         generator.in_memory(PATIENTS, SEED, simulation_version=version, **generator.window)
-        for version in (generator.version - 1, None)
+        for version in (None, generator.version + 1)
     )
     for name in ("medical_claim", "true_risk", "eligibility"):
         assert getattr(before, name).equals(getattr(after, name))
@@ -102,7 +102,7 @@ def test_an_earlier_version_had_the_same_claims_and_other_drugs(population):
 @pytest.mark.parametrize("population", GENERATORS)
 def test_at_least_300_generic_ingredients_can_be_dispensed(population):
     generator = GENERATORS[population]
-    table = generator.in_memory(1, SEED, **generator.window).drug_ingredients
+    table = generator.in_memory(1, SEED, icd10_from="never", **generator.window).drug_ingredients
     names = pc.unique(table["ingredient"])
     assert len(names) >= 300
     assert normalize_codes("DRUG", names).codes.equals(names)

@@ -21,7 +21,7 @@ from typing import IO
 
 import pyarrow as pa
 
-from claim_transformers.codes.groupers import category_of
+from claim_transformers.codes.groupers import category_of, category_rules
 from claim_transformers.codes.planned_readmission import (
     ACUTE_DIAGNOSIS,
     ALWAYS_DIAGNOSIS,
@@ -70,7 +70,8 @@ class _Codes:
         names = sorted(set(codes))
         full = pa.array([f"{system}/{code}" for code in names], pa.string())
         kinds = {kind: has_kind(full, [kind]) for kind in _KINDS}
-        self.category = dict(zip(names, category_of(full).to_pylist(), strict=True))
+        rules = category_rules([system], eras=True)
+        self.category = dict(zip(names, category_of(full, rules).to_pylist(), strict=True))
         self.kinds = {code: {kind for kind in _KINDS if kinds[kind][row]} for row, code in enumerate(names)}
 
 
