@@ -8,12 +8,10 @@ From the repository root, on one device or on several:
     python examples/run_pretraining.py examples/configs/pretraining.yaml --claims claims
     torchrun --standalone --nproc_per_node 4 examples/run_pretraining.py examples/configs/pretraining.yaml
 
-Leaves the model and its tokenizer, `eval_results.json` with the loss and the recall of each patient's last visit, or
-the accuracy at masked tokens, and `training_log.jsonl` with every logged figure in `output_dir`.
+Leaves model, tokenizer, `eval_results.json` and `training_log.jsonl` with every logged figure in `output_dir`.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from datasets import load_from_disk
 from transformers import set_seed
@@ -23,17 +21,15 @@ from claim_transformers import (
     ClaimTokenizer,
     ClaimTrainer,
     ClaimTrainingArguments,
-    category_rules,
     cut_records,
     describe_exposure,
     extend_checkpoint,
-    find_form,
+    find_rules,
     leave_out_patients,
     load_claims,
     pretraining_collator,
     pretraining_metrics,
     pretraining_model,
-    read_drug_ingredients,
     run_script,
     tokenize_dataset,
 )
@@ -55,6 +51,7 @@ class ScriptArguments:
     until: str | None = field(default=None, metadata={"help": "Date, nothing known from which on is learned."})
     cohort: str | None = field(default=None, metadata={"help": "Cohort of whose outcomes the run says what it saw."})
     drug_ingredients: str | None = field(default=None, metadata={"help": "Table of ndc9 and ingredient."})
+    eras: bool = field(default=False, metadata={"help": "Categories of diagnoses that are the same in both ICD."})
     cp_mask_probability: float = field(default=0.0, metadata={"help": "Share of codes hidden for categories."})
     mask_probability: float = field(default=0.15, metadata={"help": "Share of codes hidden in masked token learning."})
 
@@ -76,15 +73,11 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         elif arguments.tokenizer:
             tokenizer = ClaimTokenizer.from_pretrained(arguments.tokenizer)
         else:
-            drugs = read_drug_ingredients(arguments.drug_ingredients) if arguments.drug_ingredients else None
-            rules = category_rules(drug_ingredients=drugs)
-            given: dict[str, Any] = {"form": find_form(arguments.claims, rules), "categories": rules.to_dict()}
+            given = find_rules(arguments.claims, arguments.drug_ingredients, eras=arguments.eras)
             tokenizer = architecture.train_tokenizer(patients["train"], **smallest, **given)
         tokens = tokenize_dataset(patients, tokenizer)
-
     if not arguments.model_name_or_path:
         model = pretraining_model(architecture.build_config(tokenizer))
-    config = model.config
     shares = {name: getattr(arguments, name) for name in ("cp_mask_probability", "mask_probability")}
     trainer = ClaimTrainer(
         model=model,
@@ -92,8 +85,8 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         train_dataset=tokens["train"],
         eval_dataset=tokens["validation"],
         processing_class=tokenizer,
-        data_collator=pretraining_collator(config, tokenizer, seed=training_args.seed, **shares),
-        **pretraining_metrics(config),
+        data_collator=pretraining_collator(model.config, tokenizer, seed=training_args.seed, **shares),
+        **pretraining_metrics(model.config),
     )
     trainer.save_metrics("train", trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint).metrics)
     trainer.save_model()

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from claim_transformers.codes import CategoryRules, category_rules
 from claim_transformers.codes.rules import compact_prefixes, nearest_prefixes
+from claim_transformers.codes.tables import read_ccs, read_ccsr
 
 BARE = st.text(alphabet="01A", min_size=1, max_size=6)
 FOUR = st.text(alphabet="01A", min_size=4, max_size=4).map("ICD9CM/".__add__)
@@ -38,6 +39,15 @@ def test_an_unlisted_code_has_no_category_where_its_relatives_differ():
     assert rules.category("ICD9CM/493") is None
     assert rules.category("ICD9CM/4932") is None
     assert rules.category("ICD9CM/49312") == "CCS/127"
+
+
+@pytest.mark.parametrize("read_table", [read_ccs, read_ccsr])
+def test_every_public_diagnosis_code_has_exactly_its_category(read_table):
+    table = read_table()
+    rules = category_rules()
+    wrong = [code for code, category in table.items() if rules.category(code) != category]
+    assert not wrong
+    assert len(table) > 15_000
 
 
 @settings(max_examples=200, deadline=None)

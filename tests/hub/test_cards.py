@@ -165,7 +165,11 @@ def test_the_template_asks_only_for_results_that_are_required():
     environment = Environment(undefined=StrictUndefined)
     text = _TEMPLATE_PATH.read_text()
     assert meta.find_undeclared_variables(environment.parse(text)) == {
-        "card_data", "results", "repo_id", "show", "show_count"
+        "card_data",
+        "results",
+        "repo_id",
+        "show",
+        "show_count",
     }
     assert not set(_OPTIONAL_RESULTS) & _REQUIRED_RESULTS.keys()
     only_required = {}

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from claim_transformers.training.parsing import parse_arguments, run_script
     from claim_transformers.training.predictions import save_predictions, score_binary
     from claim_transformers.training.samplers import LengthGroupedBatches
-    from claim_transformers.training.sequences import find_form, fit_bins, make_form, write_sequences
+    from claim_transformers.training.sequences import find_form, find_rules, fit_bins, make_form, write_sequences
     from claim_transformers.training.split_overlap import leave_out_patients, require_disjoint_patients
     from claim_transformers.training.tokenized_patients import TokenizedPatients, tokenize_dataset
     from claim_transformers.training.trainer import ClaimTrainer
@@ -55,7 +55,7 @@ __all__ = [
     "DataCollatorForVisitClassification", "EpochFromState", "FineTuning", "Fitted", "JsonLinesHistory",
     "LengthGroupedBatches", "MaskedTokenMetrics", "MetricInterval", "NextVisitMetrics", "RecallAtK",
     "TokenizedPatients", "auprc", "auroc", "binary_metrics", "brier", "calibration_error", "clustered_interval",
-    "coverage", "cut_records", "describe_backoffs", "describe_exposure", "extend_checkpoint", "find_form",
+    "coverage", "cut_records", "describe_backoffs", "describe_exposure", "extend_checkpoint", "find_form", "find_rules",
     "find_valid_checkpoint", "fine_tune", "fit_bins", "leave_out_patients", "make_form", "multi_label_metrics",
     "paired_difference", "parse_arguments",
     "pretraining_collator", "pretraining_metrics", "pretraining_model", "probabilities_of", "rank_masked_tokens",

@@ -49,7 +49,9 @@ def test_products_cannot_be_mistaken_for_real_ones(version):
 
 
 def test_an_ingredient_keeps_its_products_from_one_version_to_the_next():
-    first, latest = (codebook_of("a", version).product_pools for version in (SIMULATION_VERSION, SIMULATION_VERSION + 1))
+    first, latest = (
+        codebook_of("a", version).product_pools for version in (SIMULATION_VERSION, SIMULATION_VERSION + 1)
+    )
     kept = first.keys() & latest.keys()
     assert len(kept) > 100
     assert all(first[name] == latest[name] for name in kept)

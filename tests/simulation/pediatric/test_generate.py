@@ -112,7 +112,10 @@ def test_a_window_may_be_short_and_begin_in_any_month():
         ({"patients": 1, "replicates": -1}, "replicates"),
         ({"patients": 1, "icd10_from": "soon"}, "ISO date such as 2015-10-01, 'always' or 'never' as icd10_from"),
         ({"patients": 1, "simulation_version": 3}, "a simulation version of 1 or 2, found 3"),
-        ({"patients": 1, "simulation_version": 1, "icd10_from": "always"}, "expected no icd10_from with simulation version 1"),
+        (
+            {"patients": 1, "simulation_version": 1, "icd10_from": "always"},
+            "expected no icd10_from with simulation version 1",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

@@ -172,9 +172,7 @@ def test_a_length_that_is_not_true_leaves_no_file(server: _Server, tmp_path: Pat
 
 
 @pytest.mark.parametrize("is_said", [True, False])
-def test_a_file_larger_than_any_is_not_fetched(
-    server: _Server, tmp_path: Path, is_said: bool
-) -> None:
+def test_a_file_larger_than_any_is_not_fetched(server: _Server, tmp_path: Path, is_said: bool) -> None:
     most = len(server.content) - (not is_said)
     server.lie = is_said
     with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*larger than"):
