@@ -18,6 +18,7 @@ def test_the_table_and_the_json_say_the_same_of_a_shipped_checkpoint(tmp_path):
     assert found["systems"][0]["occurrences"] == {"known": 2, "parent": 0, "category": 0, "unknown": 0}
     # Without asking no count of 1 to 10 is told, nor a share that gives one away.
     table = CliRunner().invoke(app, command).output.splitlines()
-    assert table[1].split() == ["ICD9CM", "<11", "2", "<11", *["0.00", "%"] * 3]
+    assert table[1].split() == ["ICD9CM", "<11", "2", "100.00", "%", *["0.00", "%"] * 3]
+    assert table[3].split()[:4] == ["all", "<11", "3", "<11"]
     shown = json.loads(CliRunner().invoke(app, [*command, "--json"]).output)["systems"][0]
-    assert (shown["num_occurrences"], shown["occurrences"]["known"], shown["shares"]["known"]) == ("<11",) * 3
+    assert (shown["num_occurrences"], shown["occurrences"]["known"], shown["shares"]["known"]) == ("<11", "<11", 1.0)

@@ -52,7 +52,7 @@ class CheckpointCoverage:
         for system, codes in self.codes.items():
             total, occurrences = shown[system, _ALL], {level: shown[system, level] for level in _LEVELS}
             row = {"system": system, "num_occurrences": total, "num_codes": sum(codes.values())}
-            shares = {level: _share(count, total) for level, count in occurrences.items()}
+            shares = {level: _share(occurrences, level, total) for level in _LEVELS}
             rows.append({**row, "occurrences": occurrences, "codes": dict(codes), "shares": shares})
         return {"systems": rows}
 
@@ -89,10 +89,14 @@ class CheckpointCoverage:
         return show_counts(counts, sums, raw=raw)
 
 
-def _share(part: Shown, whole: Shown) -> Shown | float:
+def _share(found: Mapping[str, Shown], level: str, whole: Shown) -> Shown | float:
     """A part of a whole, or the mark of what may not be shown."""
-    if isinstance(part, str) or not part:
-        return part or 0.0
+    part = found[level]
+    # What is none or all follows from the zeros, which may be shown.
+    if not part or not any(found[other] for other in found.keys() - {level}):
+        return float(bool(part))
+    if isinstance(part, str):
+        return part
     return HIDDEN if isinstance(whole, str) else part / whole
 
 
