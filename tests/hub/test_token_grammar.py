@@ -34,7 +34,8 @@ def test_every_token_of_structure_follows_the_grammar():
 @pytest.mark.parametrize(
     "word",
     ["", "/", "ICD9CM/", "JANE", "jane/1", "ICD9CM/JANE", "ICD10CM/E119\n", "NDC/0009301450", "DRUG/JANE_100001",
-     "DRUG/2012-03-04X99999", "EPC/JANE_100001", "EPC/jane", "TYPE/JANE", "RACE/JANE", "RACE/WHITE_JANE", "COUNTY/01001", "UNK/JANE", "UNK/CCS/1",
+     "DRUG/2012-03-04X99999", "EPC/JANE_100001",
+     "EPC/jane", "TYPE/JANE", "RACE/JANE", "RACE/WHITE_JANE", "COUNTY/01001", "UNK/JANE", "UNK/CCS/1",
      "PRINCIPAL/SEX/F", "PRINCIPAL/PRINCIPAL/CCS/1", "EVENT/JANE", "[JANE]", "<pad"],
 )  # fmt: skip
 def test_what_could_name_a_person_is_no_token(word):

@@ -121,8 +121,8 @@ def _diagnosis_kinds(lists: Path) -> dict[str, str]:
         kinds[code] = _join(found | {ACUTE_DIAGNOSIS} if is_acute else found)
     for code in listed_codes("ICD10CM") or ():
         bare = code.partition("/")[2]
-        # Of several what most of them are, else what the first is: I25.10 leads to 414.01, then to the acute 429.2, and
-        # I10 to the acute 401.0, then to 401.1 and 401.9.
+        # Of several what most of them are, else what the first is: I25.10 leads to 414.01, then to the acute 429.2,
+        # and I10 to the acute 401.0, then to 401.1 and 401.9.
         sources = [of_icd9.get(icd9, set()) for icd9 in icd10_to_icd9.get(code, [])]
         found = max(sources, key=sources.count, default=set())
         kinds[code] = _join(found | {ACUTE_DIAGNOSIS} if bare in acute else found)

@@ -50,18 +50,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Architecture", "Auprc", "Auroc", "Brier", "CalibrationError", "CheckpointCoverage", "ClaimTrainer",
-    "ClaimTrainingArguments",
-    "DataCollatorForClaimClassification", "DataCollatorForClaimPretraining", "DataCollatorForMaskedTokens",
-    "DataCollatorForVisitClassification", "EpochFromState", "FineTuning", "Fitted", "JsonLinesHistory",
-    "LengthGroupedBatches", "MaskedTokenMetrics", "MetricInterval", "NextVisitMetrics", "RecallAtK",
-    "TokenizedPatients", "auprc", "auroc", "binary_metrics", "brier", "calibration_error", "clustered_interval",
-    "coverage", "cut_records", "describe_backoffs", "describe_exposure", "extend_checkpoint", "find_form", "find_rules",
-    "find_valid_checkpoint", "fine_tune", "fit_bins", "leave_out_patients", "make_form", "multi_label_metrics",
-    "paired_difference", "parse_arguments",
-    "pretraining_collator", "pretraining_metrics", "pretraining_model", "probabilities_of", "rank_masked_tokens",
-    "rank_next_visit", "recall_at_k", "require_disjoint_patients", "require_finite_weights",
-    "require_valid_checkpoint", "run_script", "save_predictions", "score_binary", "tokenize_dataset",
-    "write_sequences",
+    "ClaimTrainingArguments", "DataCollatorForClaimClassification", "DataCollatorForClaimPretraining",
+    "DataCollatorForMaskedTokens", "DataCollatorForVisitClassification", "EpochFromState", "FineTuning", "Fitted",
+    "JsonLinesHistory", "LengthGroupedBatches", "MaskedTokenMetrics", "MetricInterval", "NextVisitMetrics",
+    "RecallAtK", "TokenizedPatients", "auprc", "auroc", "binary_metrics", "brier", "calibration_error",
+    "clustered_interval", "coverage", "cut_records", "describe_backoffs", "describe_exposure", "extend_checkpoint",
+    "find_form", "find_rules", "find_valid_checkpoint", "fine_tune", "fit_bins", "leave_out_patients", "make_form",
+    "multi_label_metrics", "paired_difference", "parse_arguments", "pretraining_collator", "pretraining_metrics",
+    "pretraining_model", "probabilities_of", "rank_masked_tokens", "rank_next_visit", "recall_at_k",
+    "require_disjoint_patients", "require_finite_weights", "require_valid_checkpoint", "run_script",
+    "save_predictions", "score_binary", "tokenize_dataset", "write_sequences",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(__name__)

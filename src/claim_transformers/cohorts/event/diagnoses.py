@@ -1,8 +1,8 @@
 """Diagnosis categories, and the labels of a cohort that predicts all of them ("auto diagnosis").
 
-A label is a list with one 0 or 1 for each category (AHRQ CCS of ICD-9-CM and CCSR of ICD-10-CM, or CCSR of both). Beside it stands
-`is_new`, with 1 where the patient has no earlier visit of that category: predicting what is already known is easy, and
-the part that is worth knowing is measured there.
+A label is a list with one 0 or 1 for each category (AHRQ CCS of ICD-9-CM and CCSR of ICD-10-CM, or CCSR of both).
+Beside it stands `is_new`, with 1 where the patient has no earlier visit of that category: predicting what is already
+known is easy, and the part that is worth knowing is measured there.
 """
 
 from functools import cache
@@ -71,7 +71,7 @@ def append_categories(
 def label_diagnoses(examples: pa.Table, is_train: Flags, rule: LabelRule) -> tuple[pa.Table, tuple[str, ...]]:
     """Turn lists of categories into the columns `label` and `is_new` of equal length, and name the categories.
 
-    A category stays if `rule.minimum_patients` training patients have it at their index date, an example if it has one.
+    A category stays if `minimum_patients` training patients have it at their index date, an example if it has one.
     """
     names = _category_names(rule.both_eras)
     held = _matrix(examples[_NEXT], np.arange(len(names)), len(names))

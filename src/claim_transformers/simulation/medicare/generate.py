@@ -35,7 +35,7 @@ from claim_transformers.simulation.medicare.population import draw_population
 from claim_transformers.simulation.medicare.stays import World, draw_stays
 from claim_transformers.simulation.medicare.tables import eligibility_table, medical_table, pharmacy_table, risk_table
 
-# What is written unless another version is asked for. A new one is made whenever the same seed would give other claims.
+# What is written unless another version is asked for; there is a new one whenever the same seed gives other claims.
 MEDICARE_SIMULATION_VERSION = 2
 _VERSIONS = (MEDICARE_SIMULATION_VERSION, MEDICARE_SIMULATION_VERSION + 1)
 # Number of this population in the key of every stream; the pediatric institutions have 0 and 1.

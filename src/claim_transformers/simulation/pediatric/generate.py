@@ -39,7 +39,7 @@ from claim_transformers.simulation.pediatric.population import draw_population
 from claim_transformers.simulation.pediatric.risk import true_risks
 from claim_transformers.simulation.pediatric.tables import eligibility_table, medical_table, pharmacy_table, risk_table
 
-# What is written unless another version is asked for. A new one is made whenever the same seed would give other claims.
+# What is written unless another version is asked for; there is a new one whenever the same seed gives other claims.
 SIMULATION_VERSION = 1
 _VERSIONS = (SIMULATION_VERSION, SIMULATION_VERSION + 1)
 # Paths per patient behind the long risks.

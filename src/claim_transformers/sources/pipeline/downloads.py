@@ -36,8 +36,8 @@ def fetch_zip(
     """Fetch one zip file if it is not there yet, and leave nothing of it when that fails.
 
     It is written beside its final name, goes on where it stopped if the connection breaks and the server vouches that
-    it still has the same file, and gets its name only when its size is right and its zip is whole. Its hash is recorded
-    in the folder; a file that has another one later, here or at the server, is refused.
+    it still has the same file, and gets its name only when its size is right and its zip is whole. Its hash is
+    recorded in the folder; a file that has another one later, here or at the server, is refused.
     """
     if target.is_file():
         _check_hash(target, target)

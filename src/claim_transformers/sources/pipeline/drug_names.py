@@ -84,8 +84,10 @@ def describe_drugs(drugs: Mapping[str, Any]) -> str:
         '60 of 90 fills stand as their ingredient; the others keep their NDC'
     """
     if drugs["directory_sha256"] is None:
+        fills, products = show_count(drugs["fills"]), show_count(drugs["products"])
         return (
-            f"{show_count(drugs['fills'])} fills of {show_count(drugs['products'])} products stand as their NDC; with the NDC directory "
-            "of the FDA (--ndc-directory FILE, or - to fetch it) those that it lists stand as their ingredient"
+            f"{fills} fills of {products} products stand as their NDC; with the NDC directory of the FDA "
+            "(--ndc-directory FILE, or - to fetch it) those that it lists stand as their ingredient"
         )
-    return f"{show_part_of(drugs['named_fills'], drugs['fills'])} fills stand as their ingredient; the others keep their NDC"
+    named = show_part_of(drugs["named_fills"], drugs["fills"])
+    return f"{named} fills stand as their ingredient; the others keep their NDC"
