@@ -196,8 +196,7 @@ class ClaimPreTrainedModel(PreTrainedModel):
     ) -> nn.Embedding:
         """Resize what has a row for each token; with the extended `tokenizer` new codes begin at the mean of theirs.
 
-        That is the mean of the siblings and of the category of a code; heads of categories grow too. See
-        [`ClaimTokenizer.extend`].
+        That is the mean of its siblings and of its category; heads grow too. See [`ClaimTokenizer.extend`].
         """
         known = self.config.vocab_size
         if tokenizer is not None and new_num_tokens is None:

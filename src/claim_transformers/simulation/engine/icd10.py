@@ -20,7 +20,7 @@ from claim_transformers.simulation.engine.calendar import NEVER, Bool, Int, Key
 from claim_transformers.simulation.engine.data_files import SHARED_DATA
 from claim_transformers.simulation.engine.sampling import CodeTable
 
-ICD10_FROM = ICD10_START_DATE.isoformat()
+_ICD10_FROM = ICD10_START_DATE.isoformat()
 _COLUMNS = ("system", "code", "icd10", "source")
 _SYSTEMS = {"ICD9CM": "ICD10CM", "ICD9PCS": "ICD10PCS"}
 # A patient mostly keeps the side and the severity that were coded before; a judgement.
@@ -58,7 +58,7 @@ class Coding:
                 date = dt.date.fromisoformat(self.icd10_from)
             except ValueError as error:
                 raise ValueError(
-                    f"expected an ISO date such as {ICD10_FROM}, 'always' or 'never' as icd10_from, found "
+                    f"expected an ISO date such as {_ICD10_FROM}, 'always' or 'never' as icd10_from, found "
                     f"{self.icd10_from!r}"
                 ) from error
             days[self.icd10_from] = (date - dt.date(1970, 1, 1)).days
@@ -96,7 +96,7 @@ def check_coding(version: int | None, versions: tuple[int, int], icd10_from: str
             f"expected no icd10_from with simulation version {first}, which knows none, found {icd10_from!r}; "
             f"take version {second}"
         )
-    return Coding(version, ICD10_FROM if icd10_from is None else icd10_from)
+    return Coding(version, _ICD10_FROM if icd10_from is None else icd10_from)
 
 
 @cache
