@@ -28,14 +28,14 @@ _PRODUCT_LENGTH = 9
 
 
 @dataclass(frozen=True)
-class _DrugNames:
+class DrugNames:
     """Names of drugs by labeler and product, and the digest of the file that they come from."""
 
     names: Mapping[str, str]
     sha256: str
 
 
-def read_drug_names(location: str | Path) -> _DrugNames:
+def read_drug_names(location: str | Path) -> DrugNames:
     """Read the FDA's NDC directory, or a table of `ndc9` and `ingredient`; fetch what is an address, once.
 
     `-` is the address of the FDA.
@@ -47,7 +47,7 @@ def read_drug_names(location: str | Path) -> _DrugNames:
         names = {ndc[:_PRODUCT_LENGTH]: normalize_code("DRUG", name) for ndc, name in table.items()}
     else:
         names = dict(read_ndc_directory(path).ingredients)
-    return _DrugNames(names, hashlib.sha256(path.read_bytes()).hexdigest())
+    return DrugNames(names, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _fetch(url: str) -> Path:
@@ -58,7 +58,7 @@ def _fetch(url: str) -> Path:
     return target
 
 
-def count_drugs(folder: Path, drugs: _DrugNames | None) -> dict[str, Any] | None:
+def count_drugs(folder: Path, drugs: DrugNames | None) -> dict[str, Any] | None:
     """Count the fills of an ingested folder and those whose drug is named; `None` without any."""
     counts: Counter[str] = Counter()
     for path in sorted(folder.glob("rx_claim/*.parquet")):

@@ -28,11 +28,11 @@ from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.sources.pipeline.archives import MAX_EXPANSION, allow_expansion
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
-from claim_transformers.sources.pipeline.drug_names import count_drugs, describe_drugs, read_drug_names
+from claim_transformers.sources.pipeline.drug_names import DrugNames, count_drugs, describe_drugs, read_drug_names
 from claim_transformers.sources.pipeline.eligibility import read_people, settle_eligibility
 from claim_transformers.sources.pipeline.publishing import publish_table
 from claim_transformers.sources.pipeline.screening import ScreenedTable, screen_table, write_quarantine
-from claim_transformers.sources.registry import find_source, load_function
+from claim_transformers.sources.registry import Source, find_source, load_function
 from claim_transformers.version import __version__
 
 if TYPE_CHECKING:
@@ -193,9 +193,8 @@ def ingest(
     registered.check_options(options)
     if isinstance(path, str | Path):
         check_inputs(path)
+    drugs = _drugs_of(registered, ndc_directory)
     if registered.publish is not None:
-        if ndc_directory is not None:
-            raise ValueError(f"expected no ndc_directory for {source!r}, which has no fills by NDC, found one")
         shares = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
         summary: IngestSummary = load_function(registered.publish)(
             path,
@@ -209,7 +208,6 @@ def ingest(
         )
         return summary
     reader = registered.reader()
-    drugs = None if ndc_directory is None else read_drug_names(ndc_directory)
     with write_folder(out, overwrite=overwrite) as folder, tqdm(total=6, desc=source, disable=not progress) as bar:
         scratch = folder / ".scratch"
         scratch.mkdir()
@@ -228,8 +226,7 @@ def ingest(
         shutil.rmtree(scratch)
         bar.set_postfix_str("patients")
         has_claims = bool(lines.get("claim_line") or lines.get("rx_claim"))
-        names = {} if drugs is None else drugs.names
-        patients = _write_patients(folder, staged, salt, extract_date, names) if has_claims else None
+        patients = _write_patients(folder, staged, salt, extract_date, drugs) if has_claims else None
         bar.update()
         report = {**ledger.to_dict(), "last_day": patients and patients.last_day, "drugs": count_drugs(folder, drugs)}
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
@@ -237,8 +234,16 @@ def ingest(
     return IngestSummary(Path(out), report, lines, patients)
 
 
+def _drugs_of(source: Source, ndc_directory: str | Path | None) -> DrugNames | None:
+    if ndc_directory is None:
+        return None
+    if source.publish is not None:
+        raise ValueError(f"expected no ndc_directory for {source.name!r}, which has no fills by NDC, found one")
+    return read_drug_names(ndc_directory)
+
+
 def _write_patients(
-    folder: Path, staged: StagedSource, salt: str, extract_date: dt.date | None, drug_names: Mapping[str, str]
+    folder: Path, staged: StagedSource, salt: str, extract_date: dt.date | None, drugs: DrugNames | None
 ) -> PatientCounts:
     return write_patients(
         folder,
@@ -246,7 +251,7 @@ def _write_patients(
         extract_date=extract_date,
         source=staged.name,
         without_enrollment={staged.name} if any(not table.has_spans for table in staged.tables) else (),
-        drug_names=drug_names,
+        drug_names=None if drugs is None else drugs.names,
     )
 
 
