@@ -268,7 +268,7 @@ def test_a_header_without_rows_is_a_warning(connection, tmp_path: Path) -> None:
         (b"CLM_ID|PAID|NOTE\n1|2|3\n", r"E_LAYOUT.*separated by a comma.*found a pipe.*delimiter='\|'"),
         (b"\x00\x01\x02\n", "E_LAYOUT.*binary"),
         (b"CLM_ID,PAID,\xff\n1,2,3\n", "E_LAYOUT.*utf-8"),
-        (b"CLM_ID,PAID,NOTE,\n1,2,3,\n2,3,4,5\n", r"E_COLUMN.*found none for 1 of them, with values in 1 rows"),
+        (b"CLM_ID,PAID,NOTE,\n1,2,3,\n2,3,4,5\n", r"E_COLUMN.*found none for 1 of them, with values in <11 rows"),
         (b'CLM_ID,PAID,"NOTE\n1,2,3\n', "E_LAYOUT.*whole quotes or in none"),
     ],
     ids=[
