@@ -86,7 +86,7 @@ def test_rows_that_the_checkpoint_does_not_know_are_refused(model, tokenizer):
 
     assert len(outcome_probability(model, rows(), tokenizer, ["CCS/128"])) == 2
     faults = {
-        "2 of 2 rows without one; add index_day": rows(index_day=None),
+        "<11 of <11 rows without one; add index_day": rows(index_day=None),
         "found none in any visit": rows(codes=[["ICD10CM/J45"]]),
         "tokenised by another tokenizer": rows().set_column(0, "input_ids", pa.array([[1, 99], [1, 1]])),
     }

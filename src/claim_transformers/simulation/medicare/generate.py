@@ -136,8 +136,8 @@ def simulate_medicare(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     summary = simulate_medicare(folder + "/claims", patients=20, end="2008-12-31")
         ...     sorted(path.name for path in summary.path.glob("*.parquet"))
-        ['county_features.parquet', 'drug_ingredients.parquet', 'eligibility.parquet', 'medical_claim.parquet',
-         'pharmacy_claim.parquet', 'true_risk.parquet']
+        ['county_features.parquet', 'eligibility.parquet', 'medical_claim.parquet', 'pharmacy_claim.parquet',
+         'true_risk.parquet']
     """
     request = _check(patients, seed, start, end, planted_bias, planted_drift, icd10_from, simulation_version)
     ingredients = _ingredients(request)
