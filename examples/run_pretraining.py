@@ -8,12 +8,10 @@ From the repository root, on one device or on several:
     python examples/run_pretraining.py examples/configs/pretraining.yaml --claims claims
     torchrun --standalone --nproc_per_node 4 examples/run_pretraining.py examples/configs/pretraining.yaml
 
-Leaves the model and its tokenizer, `eval_results.json` with the loss and the recall of each patient's last visit, or
-the accuracy at masked tokens, and `training_log.jsonl` with every logged figure in `output_dir`.
+Leaves model, tokenizer, `eval_results.json` and `training_log.jsonl` with every logged figure in `output_dir`.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from datasets import load_from_disk
 from transformers import set_seed
@@ -23,16 +21,15 @@ from claim_transformers import (
     ClaimTokenizer,
     ClaimTrainer,
     ClaimTrainingArguments,
-    category_rules,
     cut_records,
     describe_exposure,
-    find_form,
+    extend_checkpoint,
+    find_rules,
     leave_out_patients,
     load_claims,
     pretraining_collator,
     pretraining_metrics,
     pretraining_model,
-    read_drug_ingredients,
     run_script,
     tokenize_dataset,
 )
@@ -48,11 +45,13 @@ class ScriptArguments:
         default="examples/configs/claim-pt-base.json", metadata={"help": "JSON with 'model' and 'tokenizer'."}
     )
     tokenizer: str | None = field(default=None, metadata={"help": "Folder or name; trained on the claims without it."})
+    model_name_or_path: str | None = field(default=None, metadata={"help": "Checkpoint to extend and go on from."})
     min_patients: int = field(default=11, metadata={"help": "Training patients behind every token."})
     exclude_cohort: str | None = field(default=None, metadata={"help": "Cohort whose patients are left out."})
     until: str | None = field(default=None, metadata={"help": "Date, nothing known from which on is learned."})
     cohort: str | None = field(default=None, metadata={"help": "Cohort of whose outcomes the run says what it saw."})
     drug_ingredients: str | None = field(default=None, metadata={"help": "Table of ndc9 and ingredient."})
+    eras: bool = field(default=False, metadata={"help": "Categories of diagnoses that are the same in both ICD."})
     cp_mask_probability: float = field(default=0.0, metadata={"help": "Share of codes hidden for categories."})
     mask_probability: float = field(default=0.15, metadata={"help": "Share of codes hidden in masked token learning."})
 
@@ -68,25 +67,26 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
             patients = cut_records(patients, arguments.until)
         if arguments.cohort:
             print(describe_exposure(patients, arguments.cohort))
-        if arguments.tokenizer:
+        smallest = {"min_patients": arguments.min_patients}
+        if arguments.model_name_or_path:
+            model, tokenizer = extend_checkpoint(arguments.model_name_or_path, patients["train"], **smallest)
+        elif arguments.tokenizer:
             tokenizer = ClaimTokenizer.from_pretrained(arguments.tokenizer)
         else:
-            drugs = read_drug_ingredients(arguments.drug_ingredients) if arguments.drug_ingredients else None
-            rules = category_rules(drug_ingredients=drugs)
-            given: dict[str, Any] = {"form": find_form(arguments.claims, rules), "categories": rules.to_dict()}
-            tokenizer = architecture.train_tokenizer(patients["train"], min_patients=arguments.min_patients, **given)
+            given = find_rules(arguments.claims, arguments.drug_ingredients, eras=arguments.eras)
+            tokenizer = architecture.train_tokenizer(patients["train"], **smallest, **given)
         tokens = tokenize_dataset(patients, tokenizer)
-
-    config = architecture.build_config(tokenizer)
+    if not arguments.model_name_or_path:
+        model = pretraining_model(architecture.build_config(tokenizer))
     shares = {name: getattr(arguments, name) for name in ("cp_mask_probability", "mask_probability")}
     trainer = ClaimTrainer(
-        model=pretraining_model(config),
+        model=model,
         args=training_args,
         train_dataset=tokens["train"],
         eval_dataset=tokens["validation"],
         processing_class=tokenizer,
-        data_collator=pretraining_collator(config, tokenizer, seed=training_args.seed, **shares),
-        **pretraining_metrics(config),
+        data_collator=pretraining_collator(model.config, tokenizer, seed=training_args.seed, **shares),
+        **pretraining_metrics(model.config),
     )
     trainer.save_metrics("train", trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint).metrics)
     trainer.save_model()

@@ -24,9 +24,12 @@ def card_results(
     texts: Mapping[str, str],
     data: Mapping[str, Any],
     metrics: Sequence[Mapping[str, Any]],
+    coverage_of: Sequence[str] = (),
     num_steps: int | None = None,
 ) -> dict[str, Any]:
-    """Gather the results that the card of a checkpoint is written from."""
+    """Gather the results that the card of a checkpoint is written from; claims are given as `NAME=FOLDER`."""
+    from claim_transformers.training import coverage
+
     args, found = (json.loads((training / f"{name}.json").read_text()) for name in ("training_args", "all_results"))
     lines = command.read_text(encoding="utf-8").splitlines()
     return {
@@ -46,6 +49,10 @@ def card_results(
         },
         "versions": {name: version(name) for name in PACKAGES},
         "metrics": list(metrics),
+        "coverage": {
+            name: coverage(checkpoint, folder).to_dict()
+            for name, _, folder in (claims.partition("=") for claims in coverage_of)
+        },
     }
 
 

@@ -1,5 +1,6 @@
 """The commands: their help, their summaries and how they refuse."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,17 @@ from typer.testing import CliRunner
 
 from claim_transformers.cli import app, main
 
-COMMANDS = ("simulate", "ingest", "stage", "consolidate", "cohort", "sequences", "report", "install-checkpoint")
+COMMANDS = (
+    "simulate",
+    "ingest",
+    "stage",
+    "consolidate",
+    "cohort",
+    "sequences",
+    "coverage",
+    "report",
+    "install-checkpoint",
+)
 ROOT = Path(__file__).parents[2]
 
 
@@ -125,6 +136,21 @@ def test_a_planted_bias_or_drift_needs_a_strength(tmp_path, option, value, stren
     assert result.exit_code == 2
     assert f"expected {strength}, a strength from 0 to 1, with {option}" in " ".join(result.output.split())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("population", "earlier"), [("pediatric", 1), ("medicare", 2)])
+def test_a_simulation_is_coded_as_it_is_asked(tmp_path, population, earlier):
+    command = ["simulate", population, str(tmp_path / "out"), "--patients", "3", "--end", "2010-12-31", "--overwrite"]
+    manifest = tmp_path / "out" / "simulation.json"
+    for options, told in (
+        (["--icd10-from", "always"], {"icd10_from": "always", "simulation_version": earlier + 1}),
+        (["--simulation-version", str(earlier)], {"simulation_version": earlier}),
+        ([], {"simulation_version": earlier}),
+        (["--simulation-version", str(earlier + 1)], {"icd10_from": "2015-10-01", "simulation_version": earlier + 1}),
+    ):
+        assert CliRunner().invoke(app, [*command, *options]).exit_code == 0
+        content = json.loads(manifest.read_text())
+        assert {name: content[name] for name in ("icd10_from", "simulation_version") if name in content} == told
 
 
 @pytest.mark.parametrize(

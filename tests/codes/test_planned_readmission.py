@@ -47,6 +47,12 @@ def test_a_code_without_a_kind_and_a_null_have_none():
     assert not has_kind(codes, _KINDS).any()
 
 
+def test_of_several_codes_that_it_leads_back_to_one_alone_does_not_decide_what_a_diagnosis_is():
+    # 414.01 before the acute 429.2; the acute 401.0 before 401.1 and 401.9.
+    assert has_kind(pa.array(["ICD9CM/4292", "ICD9CM/4010"]), [ACUTE_DIAGNOSIS]).all()
+    assert not has_kind(pa.array(["ICD10CM/I2510", "ICD10CM/I10"]), [ACUTE_DIAGNOSIS]).any()
+
+
 def test_an_unknown_kind_is_refused_by_name():
     with pytest.raises(ValueError, match="found ELECTIVE"):
         has_kind(pa.array(["ICD9CM/4019"]), ["ELECTIVE"])

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claim_transformers.codes import CategoryRules, category_rules
-from claim_transformers.codes.rules import compact_prefixes
+from claim_transformers.codes.rules import compact_prefixes, nearest_prefixes
 from claim_transformers.codes.tables import read_ccs, read_ccsr
 
 BARE = st.text(alphabet="01A", min_size=1, max_size=6)
+FOUR = st.text(alphabet="01A", min_size=4, max_size=4).map("ICD9CM/".__add__)
 TABLES = st.dictionaries(BARE.map("ICD9CM/".__add__), st.sampled_from(["CCS/1", "CCS/2", "CCS/3"]), max_size=40)
 
 
@@ -47,6 +48,23 @@ def test_every_public_diagnosis_code_has_exactly_its_category(read_table):
     wrong = [code for code, category in table.items() if rules.category(code) != category]
     assert not wrong
     assert len(table) > 15_000
+
+
+@settings(max_examples=200, deadline=None)
+@given(TABLES, st.integers(1, 4))
+def test_nearest_prefixes_keep_every_code_of_a_table(table, min_length):
+    rules = CategoryRules(nearest_prefixes(table, min_length=min_length))
+    assert {code: rules.category(code) for code in table} == table
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(FOUR, st.sampled_from(["CCS/1", "CCS/2", "CCS/3"]), max_size=40), FOUR)
+def test_a_code_of_no_table_has_the_category_of_most_that_share_its_longest_beginning(table, code):
+    category = CategoryRules(nearest_prefixes(table, min_length=2)).category(code)
+    beginnings = [code[:end] for end in (len(code), len(code) - 1, len(code) - 2)]
+    near = [[table[other] for other in sorted(table) if other.startswith(text)] for text in beginnings]
+    nearest = next(filter(None, near), [None])
+    assert category == max(nearest, key=nearest.count)
 
 
 def test_no_diagnosis_prefix_is_shorter_than_a_category_of_three_characters():

@@ -77,6 +77,23 @@ def single(run, claims, architecture, tmp_path_factory):
     return folder
 
 
+def test_a_checkpoint_is_extended_by_the_codes_of_the_claims_and_trained_on(
+    run, claims, architecture, single, tmp_path
+):
+    # A checkpoint that lacks the last code of the claims: it comes back behind the others.
+    before = ClaimTokenizer.from_pretrained(single)
+    before.save_pretrained(tmp_path / "checkpoint")
+    vocab = dict(list(before.get_vocab().items())[:-1])
+    (tmp_path / "checkpoint" / "vocab.json").write_text(json.dumps(vocab))
+    model = ClaimForPreTraining.from_pretrained(single)
+    model.resize_token_embeddings(len(vocab))
+    model.save_pretrained(tmp_path / "checkpoint")
+    run(arguments(claims, architecture, tmp_path / "run", model_name_or_path=tmp_path / "checkpoint"))
+    after = ClaimTokenizer.from_pretrained(tmp_path / "run")
+    assert list(after.get_vocab()) == list(before.get_vocab())
+    assert ClaimForPreTraining.from_pretrained(tmp_path / "run").config.vocab_size == len(before)
+
+
 def test_a_configuration_with_codes_as_positions_learns_masked_tokens(run, claims, architecture, tmp_path):
     described = json.loads(Path(architecture).read_text())
     described["model"] = {

@@ -16,7 +16,7 @@ from claim_transformers.hub.cards import (
     metrics_of_comparison,
     write_model_card,
 )
-from claim_transformers.training import MetricInterval
+from claim_transformers.training import CheckpointCoverage, MetricInterval
 
 CARDS = Path(__file__).parents[2] / "model_cards"
 METRIC = {
@@ -164,7 +164,13 @@ def test_results_of_another_checkpoint_write_no_card(tmp_path):
 def test_the_template_asks_only_for_results_that_are_required():
     environment = Environment(undefined=StrictUndefined)
     text = _TEMPLATE_PATH.read_text()
-    assert meta.find_undeclared_variables(environment.parse(text)) == {"card_data", "results", "repo_id", "show_count"}
+    assert meta.find_undeclared_variables(environment.parse(text)) == {
+        "card_data",
+        "results",
+        "repo_id",
+        "show",
+        "show_count",
+    }
     assert not set(_OPTIONAL_RESULTS) & _REQUIRED_RESULTS.keys()
     only_required = {}
     for name in _REQUIRED_RESULTS:
@@ -208,3 +214,12 @@ def test_few_patients_of_a_split_are_not_named_and_a_metric_of_few_writes_no_car
     found = {"value": 0.7, "low": 0.6, "high": 0.8, "level": 0.95}
     with pytest.raises(ValueError, match="expected a number of examples, found it 'hidden'"):
         metrics_of_comparison({"examples": "hidden", "models": {"a": {"metrics": {"AUROC": found}}}}, task="t")
+
+
+def test_the_codes_that_a_checkpoint_knows_stand_on_its_card_where_they_were_counted(tmp_path):
+    assert "## Codes that it knows" not in write_model_card(tmp_path, RESULTS).read_text()
+    levels = {"known": 13, "parent": 11, "category": 0, "unknown": 1214}
+    found = CheckpointCoverage({"ICD10CM": levels, "all": levels}, {"ICD10CM": levels, "all": levels}).to_dict()
+    text = write_model_card(tmp_path, {**RESULTS, "coverage": {"a demo": found}}).read_text()
+    assert "| a demo | ICD10CM | 1,238 | 1,238 | 1.1 % | 0.9 % | 0.0 % | 98.1 % |\n| a demo | all |" in text
+    assert "\n\n## How to load" in text

@@ -13,8 +13,9 @@ def test_every_rule_of_the_package_follows_the_grammar():
     # CCS and CCSR stand in the checkpoints of the package, which may leave.
     systems = set(SYSTEMS) - {"ICD9CM", "ICD10CM"}
     categories = category_rules(systems, {"000930145": "ALBUTEROL"}, {"HCPCS/00100": "CCSPR/232"})
-    for rules in (CodeCategories.parse(categories), CodeCategories.parse(chapter_rules())):
-        words = {*rules.prefixes, *rules.prefixes.values()}
+    eras = category_rules({"ICD9CM", "ICD10CM", *systems}, drug_classes={"METFORMIN": "BIGUANIDE"}, eras=True)
+    for rules in map(CodeCategories.parse, (categories, eras, chapter_rules())):
+        words = {*rules.prefixes, *rules.prefixes.values(), *rules.wider, *rules.wider.values()}
         words |= {category for rule in rules.last_characters.values() for category in rule.values()}
         assert [word for word in words if not is_token(word)] == []
         assert {name for name, _ in rules.prefix_lengths.values()} <= {
@@ -33,7 +34,8 @@ def test_every_token_of_structure_follows_the_grammar():
 @pytest.mark.parametrize(
     "word",
     ["", "/", "ICD9CM/", "JANE", "jane/1", "ICD9CM/JANE", "ICD10CM/E119\n", "NDC/0009301450", "DRUG/JANE_100001",
-     "DRUG/2012-03-04X99999", "TYPE/JANE", "RACE/JANE", "RACE/WHITE_JANE", "COUNTY/01001", "UNK/JANE", "UNK/CCS/1",
+     "DRUG/2012-03-04X99999", "EPC/JANE_100001",
+     "EPC/jane", "TYPE/JANE", "RACE/JANE", "RACE/WHITE_JANE", "COUNTY/01001", "UNK/JANE", "UNK/CCS/1",
      "PRINCIPAL/SEX/F", "PRINCIPAL/PRINCIPAL/CCS/1", "EVENT/JANE", "[JANE]", "<pad"],
 )  # fmt: skip
 def test_what_could_name_a_person_is_no_token(word):

@@ -5,10 +5,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from claim_transformers.codes import category_rules
 from claim_transformers.hub import save_with_code
 from claim_transformers.hub.checkpoint_files import MANIFEST_NAME, file_sha256
 from claim_transformers.hub.errors import PushRefusedError
 from claim_transformers.hub.upload_folder import stage
+from claim_transformers.hub.upload_tokenizer import check_categories, check_vocabulary
 from claim_transformers.models.claim import (
     ClaimConfig,
     ClaimForm,
@@ -268,6 +270,21 @@ def test_the_checkpoints_of_the_package_may_leave(staging, name):
     assert "README.md" in stage(resolve_checkpoint(name), staging, with_code=False)
 
 
+def test_the_files_of_an_extended_tokenizer_with_classes_of_drugs_may_leave(tmp_path):
+    rules = category_rules(
+        drug_ingredients={"000930145": "METFORMIN"}, drug_classes={"METFORMIN": "BIGUANIDE"}, eras=True
+    )
+    day = {"day": 1, "type": "OP", "codes": ["ICD9CM/49390", "ICD10CM/J45909", "ICD9PCS/3722", "NDC/00093014599"]}
+    given = {"categories": rules.to_dict(), "min_patients": 1}
+    tokenizer = ClaimTokenizer.train_from_dataset([{"visits": [day]}], **given)
+    tokenizer.extend(
+        [{"visits": [{**day, "codes": ["DRUG/METFORMIN", "EPC/BIGUANIDE", "CCSR/RSP009"]}]}], min_patients=1
+    )
+    tokenizer.save_pretrained(tmp_path)
+    check_vocabulary(tmp_path / "vocab.json")
+    check_categories(tmp_path / "categories.json")
+
+
 # ---- What is planted in one does not ----
 
 MARK = "ZZCANARY"
@@ -399,6 +416,8 @@ PLANTS = {
     "a letter of a person": in_json(
         "categories.json", lambda rules: rules.update(last_characters={"HCPCS": {"F": MARK}})
     ),
+    "a class of a person": in_json("categories.json", lambda rules: rules.update(wider={"DRUG/METFORMIN": MARK})),
+    "a drug of a person": in_json("categories.json", lambda rules: rules.update(wider={MARK: "EPC/BIGUANIDE"})),
     "a key of the rules": in_json("categories.json", lambda rules: rules.update(patients={MARK: 1})),
     "counts of counties": in_json("form.json", lambda form: form.update(county_counts={"01001": 7})),
     "a county of a person": in_json("form.json", lambda form: form["county_bins"].update({MARK + "1": [1.0]})),

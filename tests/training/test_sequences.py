@@ -18,7 +18,14 @@ from claim_transformers.models.claim.form_table_claim import FormWriter, decode_
 from claim_transformers.models.claim.names_claim import resolve_checkpoint
 from claim_transformers.training import tokenize_dataset
 from claim_transformers.training.sequence_vocabulary import known_rows, vocabulary_rows
-from claim_transformers.training.sequences import find_form, fit_bins, make_form, read_splits, write_sequences
+from claim_transformers.training.sequences import (
+    find_form,
+    find_rules,
+    fit_bins,
+    make_form,
+    read_splits,
+    write_sequences,
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +65,18 @@ def test_bins_are_learned_from_training_stays_alone(cohort, tmp_path):
     form = write_sequences(cohort, tmp_path / "out", make_form("category"))
     assert form.bins == fit_bins(make_form(), read_splits(cohort)["train"]).bins
     assert find_form(tmp_path / "out") == form
+
+
+def test_sequences_of_both_eras_keep_their_categories_and_refuse_others(cohort, tmp_path):
+    write_sequences(cohort, tmp_path / "eras", make_form("category", eras=True))
+    assert find_form(tmp_path / "eras").group("ICD9CM/49390") == "CCSR/RSP009"
+    assert find_rules(tmp_path / "eras", eras=True)["form"].group("ICD9PCS/3722") == "CCSPR/47"
+    with pytest.raises(ValueError, match="expected the categories in which 'eras' is written, found others"):
+        find_rules(tmp_path / "eras")
+    write_sequences(cohort, tmp_path / "out", make_form("category"))
+    assert not (tmp_path / "out" / "categories.json").exists()
+    with pytest.raises(ValueError, match="found others"):
+        find_rules(tmp_path / "out", eras=True)
 
 
 @pytest.mark.parametrize("hidden", ["sex", "race", "disposition", "county"])

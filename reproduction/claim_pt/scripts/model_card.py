@@ -6,7 +6,8 @@ r"""The card of claim-pt-base, from what its training left and from the tables o
 From the repository root, after examples/train_claim_pt_base.sh and the tables:
 
     python -m reproduction.claim_pt.scripts.model_card --training runs/claim-pt-base/model \
-        --claims runs/claim-pt-base/claims
+        --claims runs/claim-pt-base/claims \
+        --coverage_of 'Tuva demo=runs/tuva' 'rif-synthea=runs/rif-synthea'
 
 Writes model_cards/claim-pt-base/results.json, the card beside it, and the same card into the package's checkpoint.
 """
@@ -36,6 +37,7 @@ class CardArguments:
 
     training: str = field(metadata={"help": "Folder that run_pretraining.py left."})
     claims: str = field(metadata={"help": "Ingested claims that it was trained on."})
+    coverage_of: list[str] = field(metadata={"help": "Ingested claims whose codes are looked up, as NAME=FOLDER."})
     docs: str = field(default="docs/benchmark", metadata={"help": "Folder with the tables of the benchmark."})
 
 
@@ -63,6 +65,7 @@ def main(arguments: CardArguments) -> None:
         Path(arguments.training),
         Path(COMMAND),
         checkpoint=CHECKPOINT,
+        coverage_of=arguments.coverage_of,
         texts={"objective": OBJECTIVE},
         data={
             "name": "claims of a pediatric population, simulated by this package: a simulation, no real patient",

@@ -6,7 +6,8 @@
 From the repository root, after examples/train_medicare_encoder_base.sh and the tables:
 
     python -m reproduction.medicare.scripts.model_card --training runs/medicare-encoder-base/model \
-      --sequences runs/medicare-encoder-base/sequences
+      --sequences runs/medicare-encoder-base/sequences \
+      --coverage_of 'Tuva demo=runs/tuva' 'rif-synthea=runs/rif-synthea'
 
 Writes model_cards/medicare-encoder-base/results.json, the card beside it, and the same card into the checkpoint.
 """
@@ -41,6 +42,7 @@ class CardArguments:
 
     training: str = field(metadata={"help": "Folder that run_pretraining.py left."})
     sequences: str = field(metadata={"help": "Sequences that it was trained on."})
+    coverage_of: list[str] = field(metadata={"help": "Ingested claims whose codes are looked up, as NAME=FOLDER."})
     docs: str = field(default="docs/benchmark", metadata={"help": "Folder with the tables of the benchmark."})
 
 
@@ -75,6 +77,7 @@ def main(arguments: CardArguments) -> None:
         training,
         Path(COMMAND),
         checkpoint=CHECKPOINT,
+        coverage_of=arguments.coverage_of,
         texts={"objective": OBJECTIVE, "input": INPUT},
         data={
             "name": "stays of a Medicare population, simulated by this package: a simulation, no real patient",

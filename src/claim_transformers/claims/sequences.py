@@ -8,7 +8,7 @@ they are spread over files and row groups, nor on the number of shards.
 
 import datetime as dt
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -40,6 +40,7 @@ _HEADER_COLUMNS = {"patient_id", "claim_type", "claim_start_date", "admission_da
                    "admitting_diagnosis", *_ENDS.values()}  # fmt: skip
 _FIELDS = {"system", "code", "date", "rank"}
 _PRINCIPAL_RANK = 1
+_DRUG, _PRODUCT_LENGTH = "DRUG", 9
 
 
 def write_patients(
@@ -50,6 +51,7 @@ def write_patients(
     extract_date: dt.date | None = None,
     source: str | None = None,
     without_enrollment: Collection[str] = (),
+    drug_names: Mapping[str, str] | None = None,
     shards: int | None = None,
     progress: bool = False,
 ) -> PatientCounts:
@@ -67,6 +69,8 @@ def write_patients(
         source (`str`, *optional*): The `data_source` of rows that name none: eligibility of it is that of all claims.
         without_enrollment (`Collection[str]`, *optional*): Values of `data_source` whose eligibility tells who a
             patient is and not when the patient was enrolled.
+        drug_names (`Mapping[str, str]`, *optional*): NDC of 9 digits (labeler and product) to the ingredient that
+            takes the place of the code of a fill: `DRUG/...`.
         shards (`int`, *optional*): Number of shards; more take less memory. The result is the same.
         progress (`bool`, *optional*, defaults to `False`): Whether to show progress bars.
 
@@ -117,7 +121,7 @@ def write_patients(
         )
         stack.callback(assembler.close)
         _add_claim_lines(assembler, claim_lines, columns, progress)
-        _add_rx_claims(assembler, rx_claims, columns, progress)
+        _add_rx_claims(assembler, rx_claims, columns, progress, drug_names or {})
         rows, others = EligibilityRows.of_batches(eligibility.batches(ELIGIBILITY_COLUMNS), assembler.positions)
         is_known = _knows_enrollment(assembler, (claim_lines, rx_claims), eligibility, source, without_enrollment)
         counts = assembler.write(written, rows, extract_date=extract_date, is_known=is_known, progress=progress)
@@ -259,7 +263,11 @@ def _add_list(
 
 
 def _add_rx_claims(
-    assembler: SequenceAssembler, files: EncodedFiles, columns: Iterable[CodeColumn], progress: bool
+    assembler: SequenceAssembler,
+    files: EncodedFiles,
+    columns: Iterable[CodeColumn],
+    progress: bool,
+    drug_names: Mapping[str, str],
 ) -> None:
     pharmacy = assembler.visit_types.index(PHARMACY).as_py()
     bar = tqdm(total=files.num_rows, desc="rx_claim", unit=" claims", disable=not progress)
@@ -268,10 +276,22 @@ def _add_rx_claims(
             continue
         for batch in files.batches(["patient_id", code_column.column, code_column.date, "paid_date"]):
             patients = assembler.positions(batch["patient_id"])
-            codes = assembler.codes.number(code_column.system, batch[code_column.column], code_column.name)
+            system, array = _named_drugs(code_column.system, batch[code_column.column], drug_names)
+            codes = assembler.codes.number(system, array, code_column.name)
             visit_types = np.full(batch.num_rows, pharmacy, np.int8)
             days = days_of(batch[code_column.date])
             assembler.add(patients, days, visit_types, codes)
             assembler.add_later(patients, days, visit_types, days, days_of(batch["paid_date"]))
             bar.update(batch.num_rows)
     bar.close()
+
+
+def _named_drugs(system: str, codes: pa.Array, names: Mapping[str, str]) -> tuple[str | pa.Array, pa.Array]:
+    """System and code of each fill: the ingredient of a drug that is named, else what it is."""
+    if not names:
+        return system, codes
+    positions, distinct = dictionary_of(codes)
+    products = [None if code is None else names.get(code[:_PRODUCT_LENGTH]) for code in distinct.to_pylist()]
+    named = pa.array([*products, None], pa.string()).take(pa.array(positions % (len(products) + 1)))
+    systems = pc.if_else(named.is_valid(), _DRUG, system)
+    return systems, pc.coalesce(named, codes.cast(pa.string()))

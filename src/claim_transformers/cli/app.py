@@ -12,7 +12,17 @@ import typer
 from typer.core import TyperGroup
 
 # A command is the `app` of the module of its name: one command, or a group of sub-commands.
-_COMMANDS = ("simulate", "ingest", "stage", "consolidate", "cohort", "sequences", "report", "install-checkpoint")
+_COMMANDS = (
+    "simulate",
+    "ingest",
+    "stage",
+    "consolidate",
+    "cohort",
+    "sequences",
+    "coverage",
+    "report",
+    "install-checkpoint",
+)
 
 
 class _LazyCommands(TyperGroup):

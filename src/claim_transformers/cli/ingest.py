@@ -9,6 +9,11 @@ from claim_transformers.cli.options import MaxExpansion, Overwrite, as_date, new
 from claim_transformers.cli.source_commands import Command, declare, given, source_commands
 from claim_transformers.sources.registry import Source, SourceOption
 
+_NDC_DIRECTORY = SourceOption(
+    "ndc_directory",
+    str,
+    "NDC directory of the FDA (product.txt or zip), its address, or '-' to fetch it: fills become ingredients.",
+)
 _EXTRACT_DATE = SourceOption("extract_date", str, "Day of the extract, ISO; later services go to quarantine.")
 
 
@@ -39,7 +44,7 @@ def _ingest_command(source: Source) -> Command:
         summary = run(source.name, location, out, overwrite=overwrite, progress=True, **given(limits | options))
         typer.echo(str(summary))
 
-    return declare(ingest, (_EXTRACT_DATE, *source.options))
+    return declare(ingest, (_EXTRACT_DATE, *(() if source.read is None else (_NDC_DIRECTORY,)), *source.options))
 
 
 app = new_app(cls=source_commands(_ingest_command), no_args_is_help=True, subcommand_metavar="SOURCE PATH OUT")

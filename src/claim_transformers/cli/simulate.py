@@ -14,6 +14,14 @@ _Patients = Annotated[int, typer.Option(min=1, help="Patients to simulate.")]
 _Seed = Annotated[int, typer.Option(help="Seed; the same seed gives the same bytes.")]
 _Start = Annotated[str, typer.Option(help="First day of the claims, ISO.")]
 _End = Annotated[str, typer.Option(help="Last day of the claims, ISO.")]
+_Icd10From = Annotated[
+    str | None,
+    typer.Option(help="Claims that end on this day or later are in ICD-10; 'always' or 'never' for all of them."),
+]
+_Version = Annotated[
+    int | None,
+    typer.Option("--simulation-version", help="Version, byte for byte (the first, or the one of --icd10-from)."),
+]
 
 
 @app.callback()
@@ -30,6 +38,8 @@ def pediatric(
     end: _End = "2014-12-31",
     institution: Annotated[str, typer.Option(help="'a', or 'b' with a shifted code mix.")] = "a",
     dirt: Annotated[bool, typer.Option("--dirt", help="Plant the dirt that real claims have.")] = False,
+    icd10_from: _Icd10From = None,
+    version: _Version = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Children: chronic conditions, asthma, mood disorders and acute illness."""
@@ -43,6 +53,8 @@ def pediatric(
         end=end,
         institution=institution,
         dirt="typical" if dirt else None,
+        icd10_from=icd10_from,
+        simulation_version=version,
         overwrite=overwrite,
         progress=True,
     )
@@ -64,6 +76,8 @@ def medicare(
     ] = None,
     planted_drift: Annotated[float | None, typer.Option(min=0, max=1, help="Strength of a drift.")] = None,
     drift_year: Annotated[int | None, typer.Option(help="First year of the drift (the last one).")] = None,
+    icd10_from: _Icd10From = None,
+    version: _Version = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Medicare: all seven claim types and drugs, and readmissions after stays."""
@@ -83,6 +97,8 @@ def medicare(
         end=end,
         planted_bias=PlantedBias(biased_subgroup or PlantedBias().subgroup, unrecorded=strength, hidden=strength),
         planted_drift=drift,
+        icd10_from=icd10_from,
+        simulation_version=version,
         overwrite=overwrite,
         progress=True,
     )

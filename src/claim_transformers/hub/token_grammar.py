@@ -31,6 +31,8 @@ _GROUPS = {
     "ICD10PCSGROUP": "[0-9A-HJ-NP-Z]{3}",
     "HCPCSGROUP": "[0-9A-Z]{3}",
     "NDC9": "[0-9]{9}",
+    # Pharmacologic classes, which the FDA calls by several words.
+    "EPC": "(?!.*[0-9]{5})[A-Z0-9]([A-Z0-9_-]{0,126}[A-Z0-9])?",
     "REVGROUP": "[0-9]{3}",
     "ICD9CHAPTER": "[0-9]{1,2}|[EV]",
     "ICD10CHAPTER": "[0-9]{1,2}",

@@ -1,7 +1,7 @@
 """Files of a tokenizer that may leave: tokens of the grammar, rules of public tables, bins, and options."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from claim_transformers.models.claim.categories_claim import CodeCategories
 
 _MOST_EDGES, _LARGEST_OPTION, _LONGEST_CODE = 100, 1_000_000, 64
 _FORM_KEYS = {"version", "depth", "depth_of_system", "bins", "county_bins", "hide", "chapters"}
-_RULE_KEYS = {"prefixes", "prefix_lengths", "last_characters", "category_ids"}
+_RULE_KEYS = {"prefixes", "prefix_lengths", "last_characters", "wider", "category_ids"}
 _ADDED_TOKEN_KEYS = {"content", "lstrip", "normalized", "rstrip", "single_word", "special"}
 
 
@@ -58,7 +58,7 @@ def check_form(path: Path) -> None:
         cure = "name measures by words in capitals, such as IS_RURAL"
         raise refusal(path, "names of county measures", "others", cure)
     if content["chapters"] is not None:
-        _check_rules(path, content["chapters"], _RULE_KEYS - {"category_ids"})
+        _check_rules(path, content["chapters"], _RULE_KEYS - {"wider", "category_ids"})
 
 
 def check_tokenizer_config(path: Path, auto_map: Any) -> None:
@@ -95,7 +95,7 @@ def check_provenance(path: Path) -> None:
         raise refusal(path, "the population, size and seed of a simulation", "more", "remove it")
 
 
-def _refuse_outside_grammar(path: Path, tokens: Mapping[str, Any]) -> None:
+def _refuse_outside_grammar(path: Path, tokens: Iterable[str]) -> None:
     """Stop at tokens that are no codes, groups or bins."""
     if outside := sum(not is_token(token) for token in tokens):
         raise refusal(
@@ -114,7 +114,8 @@ def _check_rules(path: Path, content: Any, keys: set[str]) -> None:
         rules = None
     if rules is None:
         raise refusal(path, "rules of categories", "other content", "save the tokenizer again")
-    _refuse_outside_grammar(path, {**rules.prefixes, **dict.fromkeys(rules.prefixes.values())})
+    words = {*rules.prefixes, *rules.prefixes.values(), *rules.wider, *rules.wider.values()}
+    _refuse_outside_grammar(path, words)
     cuts = all(
         is_system(system) and is_system(name) and 1 <= characters <= _LONGEST_CODE
         for system, (name, characters) in rules.prefix_lengths.items()

@@ -15,6 +15,8 @@ from claim_transformers.training.masked_tokens import MaskedTokenMetrics, rank_m
 from claim_transformers.training.next_visit import NextVisitMetrics, rank_next_visit
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from claim_transformers.models.claim import ClaimConfig, ClaimForMaskedLM, ClaimForPreTraining, ClaimTokenizer
 
 
@@ -37,6 +39,43 @@ def pretraining_model(config: "ClaimConfig") -> "ClaimForPreTraining | ClaimForM
     from claim_transformers.models.claim import ClaimForMaskedLM, ClaimForPreTraining
 
     return ClaimForMaskedLM(config) if config.visit_pooling == "none" else ClaimForPreTraining(config)
+
+
+def extend_checkpoint(
+    checkpoint: "str | Path", train: Any, *, min_patients: int = 11
+) -> "tuple[ClaimForPreTraining | ClaimForMaskedLM, ClaimTokenizer]":
+    """Load a checkpoint to go on pretraining it, extended by the codes of other claims.
+
+    Args:
+        checkpoint (`str` or `Path`): Folder or name of a pretrained model.
+        train (`datasets.Dataset`): Training patients, as [`ClaimTokenizer.extend`] takes them.
+        min_patients (`int`, *optional*, defaults to `11`): Smallest number of distinct patients behind a new token.
+
+    Returns:
+        `tuple`: The [`ClaimForPreTraining`] or [`ClaimForMaskedLM`], whose new codes begin at the mean of codes like
+        them, and its [`ClaimTokenizer`].
+
+    Raises:
+        ValueError: If there is no patient.
+
+    Examples:
+        >>> patient = {"visits": [{"day": 1, "type": "OP", "codes": ["ICD9CM/49390"]}]}
+        >>> model, tokenizer = extend_checkpoint("claim-pt-base", [patient])
+        >>> model.config.vocab_size == len(tokenizer)
+        True
+    """
+    from claim_transformers.models.claim import ClaimConfig, ClaimForMaskedLM, ClaimForPreTraining, ClaimTokenizer
+    from claim_transformers.models.claim.names_claim import resolve_checkpoint
+
+    folder = resolve_checkpoint(checkpoint)
+    is_masked = ClaimConfig.from_pretrained(folder).visit_pooling == "none"
+    model: ClaimForPreTraining | ClaimForMaskedLM = (
+        ClaimForMaskedLM if is_masked else ClaimForPreTraining
+    ).from_pretrained(folder)
+    tokenizer = ClaimTokenizer.from_pretrained(folder)
+    tokenizer.extend(train, min_patients=min_patients)
+    model.resize_token_embeddings(tokenizer=tokenizer)
+    return model, tokenizer
 
 
 def pretraining_collator(

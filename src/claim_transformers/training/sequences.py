@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from claim_transformers.claims.files import publish_folder
+from claim_transformers.claims.files import publish_folder, to_json, write_file
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.number_bins import DEFAULT_BINS, NumberBins
 from claim_transformers.codes.chapters import chapter_rules
+from claim_transformers.codes.drugs import read_drug_ingredients
 from claim_transformers.codes.groupers import category_rules
 from claim_transformers.cohorts.cohort import check_out
 from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, load_county_bins
@@ -49,6 +50,7 @@ def make_form(
     *,
     bins: Mapping[str, Any] | None = None,
     hide: Collection[str] = (),
+    eras: bool = False,
 ) -> ClaimForm:
     """Make a form with the categories and chapters of the public tables.
 
@@ -57,6 +59,7 @@ def make_form(
         depth_of_system (`Mapping[str, str]`, *optional*): Another depth for single systems.
         bins (`Mapping[str, tuple[float, ...]]`, *optional*): Edges of `PAID` and `LOS`; [`fit_bins`] learns them.
         hide (`Collection[str]`, *optional*): `"sex"`, `"race"`, `"county"`, `"disposition"`.
+        eras (`bool`, *optional*, defaults to `False`): Categories as those of `category_rules(eras=True)`.
 
     Returns:
         [`ClaimForm`]: The form.
@@ -72,7 +75,7 @@ def make_form(
         ['ICD9CHAPTER/8', 'HCPCSGROUP/992', 'MDC/08', 'NDC9/000930145', 'UNK/ICD9CM', 'LAB/5']
     """
     form = ClaimForm(depth, depth_of_system or {}, bins or {}, hide=hide)
-    return _with_chapters(replace(form, categories=CodeCategories.parse(category_rules())))
+    return _with_chapters(replace(form, categories=CodeCategories.parse(category_rules(eras=eras))))
 
 
 def find_form(folder: str | Path, categories: Any = None) -> ClaimForm | None:
@@ -87,16 +90,46 @@ def find_form(folder: str | Path, categories: Any = None) -> ClaimForm | None:
         [`ClaimForm`] or `None`: The form; `None` for claims and cohorts, whose codes are as they were billed.
 
     Raises:
-        ValueError: If its form is not understood.
+        ValueError: If its form is not understood, or its sequences were written in other categories of diagnoses.
     """
     refuse_irregular(folder, FORM_FILE, OLD_FORM_FILE, _CATEGORIES_FILE)
     if not any(Path(folder, name).is_file() for name in (FORM_FILE, OLD_FORM_FILE)):
         return None
-    if categories is None:
-        own = Path(folder, _CATEGORIES_FILE)
-        categories = CodeCategories.parse(read_json_object(own) if own.is_file() else None)
-        categories = CodeCategories.parse(category_rules()) if categories.is_empty else categories
-    return _with_chapters(ClaimForm.load(folder, categories))
+    own = Path(folder, _CATEGORIES_FILE)
+    found = CodeCategories.parse(read_json_object(own) if own.is_file() else None)
+    found = CodeCategories.parse(category_rules()) if found.is_empty else found
+    given = found if categories is None else CodeCategories.parse(categories)
+    if _of_diagnoses(given) != _of_diagnoses(found):
+        raise ValueError(
+            f"expected the categories in which {Path(folder).name!r} is written, found others: give category_rules "
+            "the same eras as make_form"
+        )
+    return _with_chapters(ClaimForm.load(folder, given))
+
+
+def find_rules(
+    claims: str | Path, drug_ingredients: str | Path | None = None, *, eras: bool = False
+) -> dict[str, Any]:
+    """Find how a tokenizer is to group and write the codes of claims, by the public tables.
+
+    Args:
+        claims (`str` or `Path`): Ingested folder, or sequences, which have a form.
+        drug_ingredients (`str` or `Path`, *optional*): Table of `ndc9` and `ingredient`.
+        eras (`bool`, *optional*, defaults to `False`): Categories as those of `category_rules(eras=True)`.
+
+    Returns:
+        `dict[str, Any]`: `categories` and `form` of [`ClaimTokenizer.train_from_dataset`].
+
+    Raises:
+        ValueError: If the sequences were written in other categories.
+
+    Examples:
+        >>> find_rules("claims")["form"] is None
+        True
+    """
+    drugs = None if drug_ingredients is None else read_drug_ingredients(drug_ingredients)
+    rules = category_rules(drug_ingredients=drugs, eras=eras)
+    return {"categories": rules.to_dict(), "form": find_form(claims, rules)}
 
 
 def fit_bins(form: ClaimForm, train: pa.Table, *, num_bins: int = DEFAULT_BINS) -> ClaimForm:
@@ -181,6 +214,9 @@ def write_sequences(
             if paper.is_file() and paper.name not in ("dataset_dict.json", COUNTY_BINS_FILE):
                 (folder / paper.name).write_bytes(paper.read_bytes())
         form.save(folder)
+        rules = form.categories.to_dict()
+        if rules != CodeCategories.parse(category_rules()).to_dict():
+            write_file(folder / _CATEGORIES_FILE, to_json(rules))
     return form
 
 
@@ -212,6 +248,10 @@ def _with_chapters(form: ClaimForm) -> ClaimForm:
     """A form that has the chapters it asks for; a form of the old format came without."""
     asks = CHAPTER in (form.depth, *form.depth_of_system.values())
     return replace(form, chapters=CodeCategories.parse(chapter_rules())) if asks and form.chapters is None else form
+
+
+def _of_diagnoses(rules: CodeCategories) -> dict[str, str]:
+    return {prefix: group for prefix, group in rules.prefixes.items() if prefix.startswith(("ICD9CM/", "ICD10CM/"))}
 
 
 def _floats(values: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -47,6 +47,22 @@ def test_the_label_is_the_categories_of_the_index_date_and_what_was_there_before
     assert len(rows["P00"]["codes"]) == 2
 
 
+def test_categories_of_both_eras_are_asked_for(tmp_path):
+    patients = [patient(f"P{i:02d}", *HISTORY, NEXT) for i in range(15)]
+    modern = ("2013-05-01", "OP", ["ICD10CM/J45909", "ICD10CM/H6690"])
+    patients += [patient(f"Q{i:02d}", *HISTORY, modern) for i in range(15)]
+    claims = write_claims(tmp_path / "claims", patients)
+    assert len(build_cohort(FEW, claims).label_names) == 4
+    both = replace(FEW, label=replace(FEW.label, categories="both_eras"))
+    built = build_cohort(both, claims)
+    assert set(built.label_names) == {"CCSR/RSP009", "CCSR/EAR001"}
+    assert rows_of(built)["Q00"]["is_new"] == {"CCSR/RSP009": 0.0, "CCSR/EAR001": 1.0}
+    assert both.to_dict()["label"]["categories"] == "both_eras"
+    assert "categories" not in FEW.to_dict()["label"], "earlier cohorts are known by what they said"
+    with pytest.raises(ValueError, match="'both_eras' with 'next_diagnoses' alone"):
+        replace(both.label, rule="event")
+
+
 def test_a_category_of_too_few_training_patients_is_no_label_and_who_has_no_other_leaves(cohort):
     assert "rare" not in rows_of(cohort)
     assert cohort.attrition[-1].removed == 1

@@ -109,3 +109,29 @@ def test_parents_are_shorter_codes_of_the_same_system():
 
 def test_the_schema_of_the_patients_table_is_encodable():
     assert ClaimTokenizer({"SEX/F": 3}).encode_table(PATIENTS_SCHEMA.empty_table()).num_rows == 0
+
+
+def test_a_drug_backs_off_to_its_ingredient_and_then_to_its_class():
+    rules = {"prefixes": {"NDC/000930145": "DRUG/ALBUTEROL"}, "wider": {"DRUG/ALBUTEROL": "EPC/BETA2_AGONIST"}}
+    rules["prefix_lengths"] = {"DRUG": ["DRUG", 64]}
+    for tokens, found in (
+        ({"DRUG/ALBUTEROL": 3, "EPC/BETA2_AGONIST": 4}, [(3, "category"), (3, "exact"), (5, "unknown")]),
+        ({"EPC/BETA2_AGONIST": 4, "SEX/F": 3}, [(4, "category"), (4, "category"), (5, "unknown")]),
+    ):
+        tokenizer = ClaimTokenizer({**tokens, "[PAD]": 0, "[UNK]": 5, "[MASK]": 2, "AGE/1": 1}, rules)
+        codes_found = map(tokenizer.vocabulary.resolve, ("NDC/00093014505", "DRUG/ALBUTEROL", "NDC/00093014605"))
+        assert list(codes_found) == found
+        assert tokenizer.category_names[-1] == "EPC/BETA2_AGONIST"
+
+
+def test_a_class_gets_a_token_where_the_ingredients_are_too_rare(tmp_path):
+    names = [f"DRUG/RARE{letter}" for letter in "AB"]
+    rules = {"prefixes": {}, "prefix_lengths": {"DRUG": ["DRUG", 64]}, "wider": dict.fromkeys(names, "EPC/CLASS")}
+    patients = [{"visits": [{"day": 1, "type": "RX", "codes": [name]}]} for name in names for _ in range(6)]
+    tokenizer = ClaimTokenizer.train_from_dataset(patients, categories=rules)
+    assert "EPC/CLASS" in tokenizer.get_vocab()
+    assert not set(names) & set(tokenizer.get_vocab())
+    tokenizer.save_pretrained(tmp_path)
+    again = ClaimTokenizer.from_pretrained(tmp_path)
+    assert again(patients[0])["input_ids"] == tokenizer(patients[0])["input_ids"]
+    assert "EPC/CLASS" in again.decode(again(patients[0])["input_ids"])

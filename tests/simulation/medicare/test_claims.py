@@ -136,14 +136,19 @@ def test_counties_are_real_codes_and_deprived_ones_have_more_duals(claims):
     assert is_dual[of_span > 0.5].mean() > is_dual[of_span < -0.5].mean() + 0.03
 
 
-def test_codes_change_to_icd_10_on_october_1_2015():
-    claims = simulate_medicare_tables(300, 2, start="2015-07-01", end="2015-12-31")
+def test_version_2_draws_icd_10_from_pools_of_its_own():
+    claims = simulate_medicare_tables(300, 2, start="2015-07-01", end="2015-12-31", simulation_version=2)
+    new = _texts(_in_icd10(claims), "diagnosis_code_1")
+    assert set(pc.unique(new).to_pylist()) <= {code for pool in DIAGNOSES["ICD10CM"].values() for code in pool.split()}
+
+
+def _in_icd10(claims):
+    """Lines in ICD-10, which are those of claims that end in October 2015 or later."""
     table = claims.medical_claim
     later = table["claim_end_date"].to_numpy() >= np.datetime64("2015-10-01")
-    kinds = np.array(_texts(table, "diagnosis_code_type").to_pylist())
-    assert np.array_equal(kinds == "icd-10-cm", later)
-    new = _texts(table.filter(pc.equal(_texts(table, "diagnosis_code_type"), "icd-10-cm")), "diagnosis_code_1")
-    assert set(pc.unique(new).to_pylist()) <= {code for pool in DIAGNOSES["ICD10CM"].values() for code in pool.split()}
+    is_icd10 = pc.equal(_texts(table, "diagnosis_code_type"), "icd-10-cm")
+    assert np.array_equal(is_icd10.to_numpy(), later)
+    return table.filter(is_icd10)
 
 
 def test_both_versions_have_the_same_pools():

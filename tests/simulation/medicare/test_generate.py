@@ -1,13 +1,10 @@
 import hashlib
 import json
-import tempfile
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from simulation.written_files import MEDICARE_YEAR, PATIENTS, SEED, TABLES, plain
+from simulation.written_files import GENERATORS, MEDICARE_YEAR, PATIENTS, SEED, TABLES, plain
 
-from claim_transformers.simulation import simulate
 from claim_transformers.simulation.medicare import (
     MEDICARE_SIMULATION_VERSION,
     PlantedBias,
@@ -21,23 +18,39 @@ def test_the_manifest_names_the_population_and_its_parameters(medicare_folder):
     out, _ = medicare_folder
     manifest = json.loads((out / "simulation.json").read_text())
     assert manifest["population"] == "medicare"
-    assert manifest["parameters_sha256"] == medicare_parameters_digest()
+    assert manifest["parameters_sha256"] == medicare_parameters_digest(MEDICARE_SIMULATION_VERSION)
 
 
-def test_the_parameters_are_those_that_version_2_published():
+def test_the_parameters_are_those_that_each_version_published():
     assert MEDICARE_SIMULATION_VERSION == 2
-    assert medicare_parameters_digest() == "a9d1349bc06fd8724cf1b9582d0b90cf85f6824257767cca7fe259afc5b4c0a0"
+    assert medicare_parameters_digest(3) == "5e1e9d98763c7a84a575b83bab8ef768f3c418202b523af29c0ad6849fc8b423"
+    assert medicare_parameters_digest(2) == "a9d1349bc06fd8724cf1b9582d0b90cf85f6824257767cca7fe259afc5b4c0a0"
 
 
-def test_the_pediatric_population_keeps_its_bytes():
+_WINDOWS = {
+    "pediatric": {"seed": 1, "end": "2010-06-30", "replicates": 0},
+    "medicare": {"seed": 1, "start": "2015-08-01", "end": "2015-12-31", "planted_drift": 0.0, "planted_bias": 0.5},
+}
+
+
+@pytest.mark.parametrize(
+    ("population", "version", "expected"),
+    [
+        ("pediatric", 1, "cb1ede73cb394be5"),
+        ("pediatric", 2, "01d4109706059516"),
+        ("medicare", 2, "c32d97869c24fa27"),
+        ("medicare", 3, "eda4a0b741be17db"),
+    ],
+)
+def test_every_version_keeps_its_bytes(tmp_path, population, version, expected):
     # The two share blocks, tables and random streams; a change made for one must not move the other.
-    with tempfile.TemporaryDirectory() as folder:
-        out = simulate(Path(folder) / "claims", patients=40, seed=1, end="2010-06-30", replicates=0).path
-        digest = hashlib.sha256()
-        for name in TABLES:
-            for column in plain(pq.read_table(out / f"{name}.parquet")).columns:
-                digest.update(repr(column.to_pylist()).encode())
-    assert digest.hexdigest()[:16] == "cb1ede73cb394be5"
+    write = GENERATORS[population].write
+    out = write(tmp_path / "claims", patients=40, simulation_version=version, **_WINDOWS[population]).path
+    digest = hashlib.sha256()
+    for name in TABLES:
+        for column in plain(pq.read_table(out / f"{name}.parquet")).columns:
+            digest.update(repr(column.to_pylist()).encode())
+    assert digest.hexdigest()[:16] == expected
 
 
 def test_a_planted_bias_or_drift_of_strength_zero_is_none(medicare_folder):

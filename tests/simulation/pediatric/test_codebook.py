@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from claim_transformers.simulation import SIMULATION_VERSION
 from claim_transformers.simulation.engine.data_files import read_pools
 from claim_transformers.simulation.engine.products import _FIRST_LABELER
 from claim_transformers.simulation.engine.sampling import CodeTable, mix, unit
@@ -40,10 +41,20 @@ def test_every_code_stands_in_the_public_tables():
         assert codes - known == set()
 
 
-def test_products_cannot_be_mistaken_for_real_ones():
-    products = [ndc for pool in codebook_of("a").product_pools.values() for ndc in pool.split()]
+@pytest.mark.parametrize("version", [SIMULATION_VERSION, SIMULATION_VERSION + 1])
+def test_products_cannot_be_mistaken_for_real_ones(version):
+    products = [ndc for pool in codebook_of("a", version).product_pools.values() for ndc in pool.split()]
     assert len(set(products)) == len(products) > 2000
     assert all(len(ndc) == 11 and int(ndc[:5]) >= _FIRST_LABELER for ndc in products)
+
+
+def test_an_ingredient_keeps_its_products_from_one_version_to_the_next():
+    first, latest = (
+        codebook_of("a", version).product_pools for version in (SIMULATION_VERSION, SIMULATION_VERSION + 1)
+    )
+    kept = first.keys() & latest.keys()
+    assert len(kept) > 100
+    assert all(first[name] == latest[name] for name in kept)
 
 
 def test_alias_draws_follow_the_weights():

@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from claim_transformers.codes import normalize_code
 from claim_transformers.simulation import DirtRates, simulate_tables
 from claim_transformers.simulation.pediatric.dirt import _DAMAGED_CODES, _IMPOSSIBLE_DATE, _SENTINELS, _as_text
 
@@ -128,3 +129,18 @@ def test_typical_dirt_stays_below_the_limits_of_the_quality_gate():
         if kind.startswith("medical_claim") and kind.split(".")[1] not in harmless:
             assert count < 0.01 * lines
     assert np.sum(list(claims.dirt.values())) > 0
+
+
+def test_a_code_with_its_dot_is_read_as_the_code_that_it_was_in_either_coding():
+    rates = DirtRates(**{name: 0.05 if name == "code_form" else 0.0 for name in DirtRates.__annotations__})
+    for coding, system in (("never", "ICD9CM"), ("always", "ICD10CM")):
+        clean, dirty = (simulate_tables(200, 9, dirt=dirt, icd10_from=coding, **WINDOW) for dirt in (None, rates))
+        before, after = (claims.medical_claim["diagnosis_code_1"].cast("string") for claims in (clean, dirty))
+        changed = [(old, new) for old, new in zip(before.to_pylist(), after.to_pylist(), strict=True) if old != new]
+        assert len(changed) > 50
+        assert any(old.startswith("E") for old, _ in changed) or system == "ICD9CM"
+        for old, new in changed:
+            assert normalize_code(system, new) == old
+            # A dot stands behind three characters, or four of an external cause in ICD-9.
+            whole = 4 if old.startswith("E") and system == "ICD9CM" else 3
+            assert new.strip().partition(".")[0].upper() == old[:whole]

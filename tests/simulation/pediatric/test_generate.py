@@ -23,9 +23,10 @@ def test_blocks_are_independent(monkeypatch):
     assert len(pc.unique(both.eligibility["person_id"].cast("string"))) == 200
 
 
-def test_the_parameters_are_those_that_version_1_published():
+def test_the_parameters_are_those_that_each_version_published():
     assert SIMULATION_VERSION == 1
-    assert parameters_digest() == "90df5aee6dd6de9d05ca08b2edbba3eec3fb52277e613ce92e81185f97a90ef9"
+    assert parameters_digest(2) == "a4af078fc10701c59425152d9ffbbc9a9f2542e156720555fdeaf5632fcd719b"
+    assert parameters_digest(1) == "90df5aee6dd6de9d05ca08b2edbba3eec3fb52277e613ce92e81185f97a90ef9"
 
 
 def test_patient_numbers_do_not_tell_their_order(pediatric_folder):
@@ -109,6 +110,12 @@ def test_a_window_may_be_short_and_begin_in_any_month():
         ({"patients": 1, "end": "2039-12-31"}, "1 to 240 months"),
         ({"patients": 1, "start": "soon"}, "ISO date such as 2010-01-01 as start, found 'soon'"),
         ({"patients": 1, "replicates": -1}, "replicates"),
+        ({"patients": 1, "icd10_from": "soon"}, "ISO date such as 2015-10-01, 'always' or 'never' as icd10_from"),
+        ({"patients": 1, "simulation_version": 3}, "a simulation version of 1 or 2, found 3"),
+        (
+            {"patients": 1, "simulation_version": 1, "icd10_from": "always"},
+            "expected no icd10_from with simulation version 1",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

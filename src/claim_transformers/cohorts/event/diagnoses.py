@@ -1,8 +1,8 @@
 """Diagnosis categories, and the labels of a cohort that predicts all of them ("auto diagnosis").
 
-A label is a list with one 0 or 1 for each category (AHRQ CCS of ICD-9-CM, CCSR of ICD-10-CM). Beside it stands
-`is_new`, with 1 where the patient has no earlier visit of that category: predicting what is already known is easy, and
-the part that is worth knowing is measured there.
+A label is a list with one 0 or 1 for each category (AHRQ CCS of ICD-9-CM and CCSR of ICD-10-CM, or CCSR of both).
+Beside it stands `is_new`, with 1 where the patient has no earlier visit of that category: predicting what is already
+known is easy, and the part that is worth knowing is measured there.
 """
 
 from functools import cache
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from claim_transformers.codes import category_of, category_rules
 from claim_transformers.codes.rules import CategoryRules
+from claim_transformers.cohorts.event.definition import LabelRule
 from claim_transformers.cohorts.timelines import Days, Flags, Timelines
 
 SYSTEMS = ("ICD9CM", "ICD10CM")
@@ -21,19 +22,19 @@ _NEXT, _PAST = "next_categories", "past_categories"
 
 
 @cache
-def _rules() -> tuple[CategoryRules, tuple[str, ...]]:
-    rules = category_rules(SYSTEMS)
+def _rules(both_eras: bool) -> tuple[CategoryRules, tuple[str, ...]]:
+    rules = category_rules(SYSTEMS, eras=both_eras)
     return rules, tuple(sorted(set(rules.prefixes.values())))
 
 
-def _category_names() -> tuple[str, ...]:
+def _category_names(both_eras: bool) -> tuple[str, ...]:
     """Every category that a diagnosis can have, such as `CCS/128`, in the order of their numbers."""
-    return _rules()[1]
+    return _rules(both_eras)[1]
 
 
-def _category_numbers(codes: pa.Array) -> NDArray[np.int64]:
+def _category_numbers(codes: pa.Array, both_eras: bool) -> NDArray[np.int64]:
     """The position in `_category_names` of each `SYSTEM/CODE`, -1 where it is no diagnosis or has no category."""
-    rules, names = _rules()
+    rules, names = _rules(both_eras)
     is_diagnosis = pc.match_substring_regex(codes, f"^(?:{'|'.join(SYSTEMS)})/")
     numbers = np.full(len(codes), -1, np.int64)
     found = pc.index_in(category_of(codes.filter(is_diagnosis), rules), value_set=pa.array(names, pa.string()))
@@ -41,23 +42,23 @@ def _category_numbers(codes: pa.Array) -> NDArray[np.int64]:
     return numbers
 
 
-def visits_with_category(timelines: Timelines) -> Flags:
+def visits_with_category(timelines: Timelines, label: LabelRule) -> Flags:
     """Which visits carry a diagnosis that has a category, shape `(visits,)`."""
-    return timelines.visits_holding(_category_numbers(timelines.code_names) >= 0)
+    return timelines.visits_holding(_category_numbers(timelines.code_names, label.both_eras) >= 0)
 
 
 def append_categories(
-    examples: pa.Table, timelines: Timelines, keep: Flags, index_day: Days, visit_types: tuple[str, ...]
+    examples: pa.Table, timelines: Timelines, keep: Flags, index_day: Days, label: LabelRule
 ) -> pa.Table:
     """Add `next_categories` of the index date and `past_categories` of all visits before it to the kept patients.
 
     What is new is judged by the whole record before the index date, paid or not: a disease does not begin when its
     claim is paid.
     """
-    number_of_code = _category_numbers(timelines.code_names)
+    number_of_code = _category_numbers(timelines.code_names, label.both_eras)
     kept = keep[timelines.patient_of_visit]
     limit = index_day[timelines.patient_of_visit]
-    on_date = kept & (timelines.visit_day == limit) & timelines.visits_with([], visit_types)
+    on_date = kept & (timelines.visit_day == limit) & timelines.visits_with([], label.visit_types)
     for name, visits in ((_NEXT, on_date), (_PAST, kept & (timelines.visit_day < limit))):
         # Pairs come sorted by patient, and only kept patients have any, so their counts alone are the lists' lengths.
         patients, numbers = timelines.numbers_held(number_of_code, visits)
@@ -67,14 +68,14 @@ def append_categories(
     return examples
 
 
-def label_diagnoses(examples: pa.Table, is_train: Flags, minimum_patients: int) -> tuple[pa.Table, tuple[str, ...]]:
+def label_diagnoses(examples: pa.Table, is_train: Flags, rule: LabelRule) -> tuple[pa.Table, tuple[str, ...]]:
     """Turn lists of categories into the columns `label` and `is_new` of equal length, and name the categories.
 
     A category stays if `minimum_patients` training patients have it at their index date, an example if it has one.
     """
-    names = _category_names()
+    names = _category_names(rule.both_eras)
     held = _matrix(examples[_NEXT], np.arange(len(names)), len(names))
-    chosen = np.flatnonzero(held[is_train].sum(axis=0) >= minimum_patients)
+    chosen = np.flatnonzero(held[is_train].sum(axis=0) >= rule.minimum_patients)
     label = held[:, chosen]
     keep = label.any(axis=1)
     # Where a category stands among the chosen ones; -1 takes it out of the matrix of the past.

@@ -82,7 +82,7 @@ def _examples(
 ) -> pa.Table:
     table = timelines.before(keep, index_day)
     if definition.predicts_diagnoses:
-        table = append_categories(table, timelines, keep, index_day, definition.label.visit_types)
+        table = append_categories(table, timelines, keep, index_day, definition.label)
     else:
         table = table.append_column("label", pa.array(label[keep], pa.int8()))
     limit = index_day[timelines.patient_of_visit]

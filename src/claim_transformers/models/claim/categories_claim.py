@@ -15,6 +15,8 @@ class CodeCategories:
         last_characters (`Mapping[str, Mapping[str, str]]`, *optional*):
             System to (last character to category), for systems where a code that begins with a digit and holds a
             letter is told by its end: of HCPCS, `0001F` is a measure. Such a code has no other category.
+        wider (`Mapping[str, str]`, *optional*):
+            Category to a wider one, such as a drug's therapeutic class, to which codes back off.
 
     Raises:
         ValueError: If an entry is no text of that form, or a length is not positive. The message names the field.
@@ -30,6 +32,7 @@ class CodeCategories:
         prefixes: Mapping[str, str] | None = None,
         prefix_lengths: Mapping[str, tuple[str, int]] | None = None,
         last_characters: Mapping[str, Mapping[str, str]] | None = None,
+        wider: Mapping[str, str] | None = None,
     ) -> None:
         prefixes, prefix_lengths, last_characters = prefixes or {}, prefix_lengths or {}, last_characters or {}
         if not isinstance(prefixes, Mapping) or not isinstance(prefix_lengths, Mapping):
@@ -46,6 +49,9 @@ class CodeCategories:
             for rule in last_characters.values()
         ):
             raise ValueError("expected categories['last_characters'] to map a system to {character: category}")
+        if not isinstance(wider or {}, Mapping) or not all(isinstance(text, str) for text in (wider or {}).values()):
+            raise ValueError("expected categories['wider'] to map a category to a wider one")
+        self.wider = dict(wider or {})
         self.last_characters = {system: dict(rule) for system, rule in last_characters.items()}
         self._lengths = sorted({len(prefix) for prefix in self.prefixes}, reverse=True)
 
@@ -71,11 +77,18 @@ class CodeCategories:
         if rules is None:
             return cls()
         if hasattr(rules, "prefixes") and hasattr(rules, "prefix_lengths"):
-            return cls(rules.prefixes, rules.prefix_lengths, getattr(rules, "last_characters", None))
+            return cls(
+                rules.prefixes,
+                rules.prefix_lengths,
+                getattr(rules, "last_characters", None),
+                getattr(rules, "wider", None),
+            )
         if not isinstance(rules, Mapping):
             raise ValueError(f"expected categories to be a mapping or category rules, found {type(rules).__name__}")
         if "prefixes" in rules or "prefix_lengths" in rules:
-            return cls(rules.get("prefixes"), rules.get("prefix_lengths"), rules.get("last_characters"))
+            return cls(
+                rules.get("prefixes"), rules.get("prefix_lengths"), rules.get("last_characters"), rules.get("wider")
+            )
         return cls(rules)
 
     @property
@@ -107,6 +120,10 @@ class CodeCategories:
         name, characters = self.prefix_lengths[system]
         return f"{name}/{text[:characters]}" if text else None
 
+    def wider_category(self, code: str) -> str | None:
+        """Look up what is wider than the category of a code, `None` where nothing is."""
+        return self.wider.get(self.category(code) or "")
+
     def to_dict(self) -> dict[str, Any]:
         """Write the rules as plain values, sorted, prefixes grouped by system and category to a quarter of their size.
 
@@ -132,6 +149,8 @@ class CodeCategories:
             written["last_characters"] = {
                 system: dict(sorted(rule.items())) for system, rule in sorted(self.last_characters.items())
             }
+        if self.wider:
+            written["wider"] = dict(sorted(self.wider.items()))
         return written
 
 
@@ -168,7 +187,7 @@ def category_of_token(token: str, rules: CodeCategories, categories: Iterable[st
 def number_categories(tokens: Iterable[str], rules: CodeCategories) -> dict[str, int]:
     """Number the categories that a vocabulary can reach, sorted by name so that no frequency shows."""
     tokens = list(tokens)
-    listed = {*rules.prefixes.values()}
+    listed = {*rules.prefixes.values(), *rules.wider.values()}
     cut = {name for name, _ in rules.prefix_lengths.values()}
     own = {token for token in tokens if token in listed or token.partition("/")[0] in cut}
     found = {category for token in tokens if (category := category_of_token(token, rules, own))}

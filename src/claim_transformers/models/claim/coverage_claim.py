@@ -56,7 +56,7 @@ def warn_of_unknown(levels: Mapping[str, Mapping[str, int]], foreign_types: int,
         shares = [f"{_share(unknown[system], totals[system])} {system}" for system in worst]
         _logger.warning(
             "W_UNKNOWN_CODE: expected codes that the tokenizer knows, found %s unknown: %s. Extend it "
-            "(tokenizer.add_tokens, then model.resize_token_embeddings, and train), take a checkpoint that learned "
+            "(tokenizer.extend, then model.resize_token_embeddings, and train), take a checkpoint that learned "
             "these systems, or roll the codes up to categories that it knows",
             _share(lost, total),
             ", ".join(shares),

@@ -39,8 +39,8 @@ _DISPOSITION = "DISP/"
 # centers, places and dispositions have no chapters and stop at their category.
 _GROUPS = {
     "CCS": (_CATEGORY, ("ICD9CM",)),
-    "CCSR": (_CATEGORY, ("ICD10CM",)),
-    "CCSPR": (_CATEGORY, ("ICD9PCS", "HCPCS")),
+    "CCSR": (_CATEGORY, ("ICD9CM", "ICD10CM")),
+    "CCSPR": (_CATEGORY, ("ICD9PCS", "ICD10PCS", "HCPCS")),
     "ICD9PCSGROUP": (_CATEGORY, ("ICD9PCS",)),
     "ICD10PCSGROUP": (_CATEGORY, ("ICD10PCS",)),
     "HCPCSGROUP": (_CATEGORY, ("HCPCS",)),

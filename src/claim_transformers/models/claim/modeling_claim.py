@@ -53,6 +53,7 @@ from .encoder_claim import (
 from .losses_claim import multi_hot_bce
 from .names_claim import is_misspelt, naming_alternatives, resolve_checkpoint
 from .pooling_claim import pool_vectors
+from .warm_start_claim import follow_tokenizer
 
 _ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
@@ -185,6 +186,24 @@ class ClaimPreTrainedModel(PreTrainedModel):
         with naming_alternatives(name), naming_damage(folder, MODEL_FILES, kwargs):
             model: Self = super().from_pretrained(folder, *model_args, **kwargs)
         return model
+
+    def resize_token_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
+        tokenizer: Any = None,
+    ) -> nn.Embedding:
+        """Resize what has a row for each token; with the extended `tokenizer` new codes begin at the mean of theirs.
+
+        That is the mean of its siblings and of its category; heads grow too. See [`ClaimTokenizer.extend`].
+        """
+        known = self.config.vocab_size
+        if tokenizer is not None and new_num_tokens is None:
+            new_num_tokens = len(tokenizer)
+        table: nn.Embedding = super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+        follow_tokenizer(self, known, tokenizer)
+        return table
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)

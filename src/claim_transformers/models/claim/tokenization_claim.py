@@ -22,6 +22,7 @@ from .canonical_claim import patients_of
 from .categories_claim import CodeCategories
 from .coverage_claim import Derived, warn_of_patients, warn_of_unknown
 from .damage_claim import naming_damage, naming_file, read_json_object
+from .extension_claim import ExtendableVocabulary
 from .form_claim import FORM_COLUMNS, FORM_FILE, OLD_COUNTY_FILE, OLD_FORM_FILE, ClaimForm, form_by, read_form
 from .form_table_claim import FormWriter
 from .names_claim import checkpoint_hint, is_misspelt, resolve_checkpoint
@@ -47,7 +48,7 @@ _VISIT_SEPARATOR = "|"
 _SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
 
 
-class ClaimTokenizer(PatientPadding):
+class ClaimTokenizer(ExtendableVocabulary, PatientPadding):
     """Write patients as tokens.
 
     Args:

@@ -220,7 +220,8 @@ class ClaimVocabulary:
             return found, "exact"
         # A drug of ten digits has lost a zero in one of three places: a part of it names another one's product.
         if self._backoff and not (code.startswith("NDC/") and len(code) == len("NDC/") + 10):
-            for level, target in (("prefix", parent_code(code)), ("category", self._rules.category(code))):
+            categories = self._rules.category(code), self._rules.wider_category(code)
+            for level, target in (("prefix", parent_code(code)), *(("category", name) for name in categories)):
                 if target is not None and (found := self.code_ids.get(target)) is not None:
                     return found, level
         system = code_system(code)

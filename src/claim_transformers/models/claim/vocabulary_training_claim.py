@@ -164,6 +164,32 @@ def train_tokens(
     return {token: number for number, token in enumerate([*structure, *sorted(chosen)])}
 
 
+def extra_tokens(
+    dataset: Any,
+    vocab: Iterable[str],
+    *,
+    rules: CodeCategories,
+    options: EncodingOptions,
+    min_patients: int,
+    writer: FormWriter | None = None,
+) -> list[str]:
+    """Choose the tokens that patients give a vocabulary in addition, sorted by text inside structure and codes."""
+    if not isinstance(min_patients, int) or isinstance(min_patients, bool) or min_patients < 1:
+        raise ValueError(f"expected min_patients to be an integer of at least 1, found {min_patients!r}")
+    codes, types, principal = (_PatientCounter(min_patients) for _ in range(3))
+    if not _count(dataset, options, codes, types, principal, rules, writer):
+        raise ValueError("expected at least one patient to extend the vocabulary by, found none")
+    known = set(vocab)
+    exact = {code for code in codes.strings_of_at_least_threshold() if _is_code(code)}
+    chosen = {*exact, *_backoff_targets(codes, exact | known, rules)}
+    structure = {
+        *(f"UNK/{system}" for system in map(code_system, exact)),
+        *(f"TYPE/{kind}" for kind in types.strings_of_at_least_threshold() if _is_code(f"CODE/{kind}")),
+        *filter(_CODE_TEXT.fullmatch, principal.strings_of_at_least_threshold()),
+    }
+    return [*sorted(structure - known), *sorted(chosen - known)]
+
+
 def _read_tables(dataset: Any, writer: FormWriter | None = None, *, mark_principal: bool = False) -> Iterator[Any]:
     """Read patients in any of the layouts they come in, as tables."""
     pa, _ = load_arrow()
@@ -287,7 +313,7 @@ def _backoff_targets(codes: _PatientCounter, exact: set[str], rules: CodeCategor
     is_exact = np.array([text in exact for text in codes.strings], dtype=bool)
     pairs = codes.pairs[~is_exact[(codes.pairs >> _PATIENT_BITS).astype(np.int64)]]
     targets: dict[str, int] = {}
-    for find in (parent_code, rules.category):
+    for find in (parent_code, rules.category, rules.wider_category):
         pairs, found = _settle(pairs, codes, find, exact)
         targets.update(found)
     return targets

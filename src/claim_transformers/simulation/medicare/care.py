@@ -6,6 +6,7 @@ import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Bool, Int
 from claim_transformers.simulation.engine.fills import Fills
+from claim_transformers.simulation.engine.icd10 import forget
 from claim_transformers.simulation.medicare.care_after import after_claims, hospice_claims
 from claim_transformers.simulation.medicare.care_community import (
     chemotherapy_claims,
@@ -21,7 +22,7 @@ from claim_transformers.simulation.medicare.care_stays import (
     stay_claims,
 )
 from claim_transformers.simulation.medicare.codebook import MedicareCodebook
-from claim_transformers.simulation.medicare.coding import forget, write_diagnoses
+from claim_transformers.simulation.medicare.coding import write_diagnoses
 from claim_transformers.simulation.medicare.community import Events
 from claim_transformers.simulation.medicare.fills import draw_fills
 from claim_transformers.simulation.medicare.hazards import HORIZON_DAYS

@@ -1,7 +1,7 @@
-"""Tables of codes compiled for drawing: two versions of ICD, and another habit of coding from a drift on."""
+"""Tables of codes compiled for drawing: both versions of ICD, and another habit of coding from a drift on."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from claim_transformers.simulation.engine.calendar import Bool, Float, Int, Key
 from claim_transformers.simulation.engine.data_files import SHARED_DATA, read_pools
+from claim_transformers.simulation.engine.icd10 import Coding, Icd10Codes
 from claim_transformers.simulation.engine.products import product_pools
 from claim_transformers.simulation.engine.sampling import CodeTable
 from claim_transformers.simulation.medicare.conditions import DATA
@@ -33,9 +34,16 @@ def service_pools() -> dict[str, str]:
 
 
 def drug_pools() -> dict[str, str]:
-    """Classes of drugs with their ingredients."""
+    """Classes of drugs with their ingredients, before version 3."""
     shared = read_pools(SHARED_DATA / "drugs.csv")["DRUG"]
     return read_pools(DATA / "drugs.csv")["DRUG"] | {name: shared[name] for name in _SHARED_CLASSES}
+
+
+def more_drug_pools() -> dict[str, str]:
+    """The same classes with the ingredients that fill most prescriptions."""
+    shared = read_pools(SHARED_DATA / "more_drugs.csv")["DRUG"]
+    more = {name: shared[name] for name in _SHARED_CLASSES if name in shared}
+    return drug_pools() | read_pools(DATA / "more_drugs.csv")["DRUG"] | more
 
 
 class _DatedTable:
@@ -115,21 +123,61 @@ class MedicareCodebook:
 
     Args:
         drift (`PlantedDrift`): Moves weights and products.
+        coding (`Coding`): Version of the simulation and first day of ICD-10.
     """
 
-    def __init__(self, drift: PlantedDrift) -> None:
+    def __init__(self, drift: PlantedDrift, coding: Coding) -> None:
         diagnoses, procedures = read_pools(DATA / "diagnoses.csv"), read_pools(DATA / "procedures.csv")
-        self.diagnoses = _DatedTable([diagnoses["ICD9CM"], diagnoses["ICD10CM"]], drift)
-        self.procedures = _DatedTable([procedures["ICD9PCS"], procedures["ICD10PCS"]], drift)
+        # Version 2 drew the codes of either ICD from pools of their own; from version 3 on a claim is written in
+        # ICD-9 and rewritten, so that no category changes its rate.
+        self._rewrites = coding.version > 2
+        self._first_day = coding.first_day
+        systems = (("ICD9CM",), ("ICD9PCS",)) if self._rewrites else (("ICD9CM", "ICD10CM"), ("ICD9PCS", "ICD10PCS"))
+        self.diagnoses = _DatedTable([diagnoses[system] for system in systems[0]], drift)
+        self.procedures = _DatedTable([procedures[system] for system in systems[1]], drift)
         self.services = _DatedTable([service_pools()], drift)
-        self.drugs = _DatedTable([drug_pools()], drift)
-        pools = product_pools(self.drugs.vocabulary.to_pylist())
+        self.drugs = _DatedTable([more_drug_pools() if self._rewrites else drug_pools()], drift)
+        pools = product_pools(self.drugs.vocabulary.to_pylist(), drug_pools())
         self.product_pools = {name: _shift(codes, _LABELER_SHIFT) for name, codes in pools.items()}
         self.products = CodeTable(self.product_pools)
         # A drift brings products of labelers that nobody has seen before.
         self.new_share = DRIFT_NEW_PRODUCTS * drift.strength
         known = " ".join(self.products.vocabulary)
         self.product_vocabulary = pa.array([*known.split(), *_shift(known, _LABELER_SHIFT).split()], pa.string())
+
+    def all_product_pools(self) -> dict[str, str]:
+        """Products of every ingredient, those that a drift brings among them."""
+        return {name: f"{pool} {_shift(pool, _LABELER_SHIFT)}" for name, pool in self.product_pools.items()}
+
+    def is_icd10(self, day: Int) -> Bool:
+        """Whether claims that end on each day are coded in ICD-10."""
+        later: Bool = day >= self._first_day
+        return later
+
+    @cached_property
+    def _icd10(self) -> tuple[Icd10Codes, Icd10Codes]:
+        """ICD-10-CM and ICD-10-PCS, compiled where a simulation reaches them."""
+        return (
+            Icd10Codes("ICD9CM", self.diagnoses.vocabulary.to_pylist()),
+            Icd10Codes("ICD9PCS", self.procedures.vocabulary.to_pylist()),
+        )
+
+    def rewrite(
+        self, diagnoses: Int, procedures: Int, key: Key, end: Int, generator: np.random.Generator
+    ) -> tuple[Int, Int]:
+        """Diagnoses and procedures of claims by their last day, in `words`."""
+        is_icd10 = self.is_icd10(end)
+        if not self._rewrites or not is_icd10.any():
+            return diagnoses, procedures
+        first, second = self._icd10
+        return first.rewrite(diagnoses, key, is_icd10, generator), second.rewrite(procedures, key, is_icd10, generator)
+
+    def words(self, end: Int) -> tuple[pa.Array, pa.Array]:
+        """Vocabularies of the diagnoses and the procedures of claims by their last day."""
+        if not self._rewrites or not self.is_icd10(end).any():
+            return self.diagnoses.vocabulary, self.procedures.vocabulary
+        first, second = self._icd10
+        return pa.array(first.vocabulary, pa.string()), pa.array(second.vocabulary, pa.string())
 
 
 def _shift(codes: str, labelers: int) -> str:
@@ -138,6 +186,6 @@ def _shift(codes: str, labelers: int) -> str:
 
 
 @cache
-def codebook_of(drift: PlantedDrift) -> MedicareCodebook:
-    """The tables for a drift, compiled once per process."""
-    return MedicareCodebook(drift)
+def codebook_of(drift: PlantedDrift, coding: Coding) -> MedicareCodebook:
+    """The tables for a drift and a coding, compiled once per process."""
+    return MedicareCodebook(drift, coding)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from claim_transformers.simulation.engine.calendar import Bool, Int
+from claim_transformers.simulation.engine.calendar import Int
 from claim_transformers.simulation.medicare.codebook import MedicareCodebook
 from claim_transformers.simulation.medicare.conditions import CONDITIONS
 from claim_transformers.simulation.medicare.sheets import TYPE_OF, Sheet
@@ -65,11 +65,3 @@ def _complications(codes: MedicareCodebook, sheet: Sheet, generator: np.random.G
     claim, pool = stays[row], pools[which]
     other = pool != sheet.pool[claim]
     return claim[other], pool[other]
-
-
-def forget(diagnoses: Int, is_forgotten: Bool) -> Int:
-    """Take diagnoses out and close the gaps."""
-    left = np.where(is_forgotten, -1, diagnoses)
-    order = np.argsort(left < 0, axis=1, kind="stable")
-    moved: Int = np.take_along_axis(left, order, axis=1)
-    return moved

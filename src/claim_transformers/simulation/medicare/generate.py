@@ -19,6 +19,8 @@ from claim_transformers.simulation.engine.generation import (
     publish_claims,
     simulate_blocks,
 )
+from claim_transformers.simulation.engine.icd10 import Coding, check_coding
+from claim_transformers.simulation.engine.products import ingredient_table
 from claim_transformers.simulation.engine.random_streams import block_key_of, streams_of
 from claim_transformers.simulation.medicare.care import write_care
 from claim_transformers.simulation.medicare.codebook import codebook_of
@@ -33,8 +35,9 @@ from claim_transformers.simulation.medicare.population import draw_population
 from claim_transformers.simulation.medicare.stays import World, draw_stays
 from claim_transformers.simulation.medicare.tables import eligibility_table, medical_table, pharmacy_table, risk_table
 
-# Raised whenever the same seed would give other claims.
+# What is written unless another version is asked for; there is a new one whenever the same seed gives other claims.
 MEDICARE_SIMULATION_VERSION = 2
+_VERSIONS = (MEDICARE_SIMULATION_VERSION, MEDICARE_SIMULATION_VERSION + 1)
 # Number of this population in the key of every stream; the pediatric institutions have 0 and 1.
 _POPULATION = 2
 
@@ -49,6 +52,7 @@ class MedicareClaims:
         eligibility (`pa.Table`): One row per span of coverage.
         true_risk (`pa.Table`): Risks of readmission for evaluation only.
         county_features (`pa.Table`): What a public table would say about each county.
+        drug_ingredients (`pa.Table | None`): Ingredient of every product; version 2 told none.
     """
 
     medical_claim: pa.Table
@@ -56,6 +60,7 @@ class MedicareClaims:
     eligibility: pa.Table
     true_risk: pa.Table
     county_features: pa.Table
+    drug_ingredients: pa.Table | None
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class _Request(Request):
 
     bias: PlantedBias
     drift: PlantedDrift
+    coding: Coding
 
 
 def simulate_medicare(
@@ -89,6 +95,8 @@ def simulate_medicare(
     end: str = "2012-12-31",
     planted_bias: float | PlantedBias = 0.0,
     planted_drift: float | PlantedDrift = 0.0,
+    icd10_from: str | None = None,
+    simulation_version: int | None = None,
     overwrite: bool = False,
     progress: bool = False,
 ) -> MedicareSummary:
@@ -103,12 +111,16 @@ def simulate_medicare(
             Number of patients. The claims of a patient do not depend on it.
         seed (`int`, *optional*, defaults to `0`): The same seed gives the same bytes.
         start (`str`, *optional*, defaults to `"2008-01-01"`): First day, the first of a month.
-        end (`str`, *optional*, defaults to `"2012-12-31"`): Last day, the last of a month. Claims that end after
-            September 2015 are coded in ICD-10.
+        end (`str`, *optional*, defaults to `"2012-12-31"`): Last day, the last of a month.
         planted_bias (`float` or `PlantedBias`, *optional*, defaults to `0.0`):
             A subgroup whose records understate its risk; a number from 0 to 1 is the strength against `"race=black"`.
         planted_drift (`float` or `PlantedDrift`, *optional*, defaults to `0.0`):
             A world that changes on a January 1; a number from 0 to 1 is the strength, from the last year on.
+        icd10_from (`str`, *optional*):
+            Claims that end on this day or later are coded in ICD-10; `"always"` or `"never"` for all of them. Lives,
+            dates, amounts and risks of a seed are the same whatever it is. It implies version 3, where it is
+            2015-10-01 by default; version 2 knows none.
+        simulation_version (`int`, *optional*): 2, the default without `icd10_from`, or 3, byte for byte.
         overwrite (`bool`, *optional*, defaults to `False`): Replace an existing folder.
         progress (`bool`, *optional*, defaults to `False`): Show a bar.
 
@@ -127,10 +139,10 @@ def simulate_medicare(
         ['county_features.parquet', 'eligibility.parquet', 'medical_claim.parquet', 'pharmacy_claim.parquet',
          'true_risk.parquet']
     """
-    request = _check(patients, seed, start, end, planted_bias, planted_drift)
-    contents = Contents(
-        blocks=_blocks(request), tables={"county_features": county_table()}, manifest=_manifest(request)
-    )
+    request = _check(patients, seed, start, end, planted_bias, planted_drift, icd10_from, simulation_version)
+    ingredients = _ingredients(request)
+    tables = {"county_features": county_table()} | ({} if ingredients is None else {"drug_ingredients": ingredients})
+    contents = Contents(blocks=_blocks(request), tables=tables, manifest=_manifest(request))
     return MedicareSummary(**vars(publish_claims(out, request, contents, overwrite=overwrite, progress=progress)))
 
 
@@ -142,6 +154,8 @@ def simulate_medicare_tables(
     end: str = "2012-12-31",
     planted_bias: float | PlantedBias = 0.0,
     planted_drift: float | PlantedDrift = 0.0,
+    icd10_from: str | None = None,
+    simulation_version: int | None = None,
 ) -> MedicareClaims:
     """Simulate a Medicare population in memory, with the rows that `simulate_medicare` would write.
 
@@ -152,6 +166,8 @@ def simulate_medicare_tables(
         end (`str`, *optional*, defaults to `"2012-12-31"`): Last day.
         planted_bias (`float` or `PlantedBias`, *optional*, defaults to `0.0`): See `simulate_medicare`.
         planted_drift (`float` or `PlantedDrift`, *optional*, defaults to `0.0`): See `simulate_medicare`.
+        icd10_from (`str`, *optional*): See `simulate_medicare`.
+        simulation_version (`int`, *optional*): See `simulate_medicare`.
 
     Returns:
         `MedicareClaims`: The tables.
@@ -168,8 +184,14 @@ def simulate_medicare_tables(
             ...
         ValueError: expected at least 1 patient, found 0
     """
-    request = _check(patients, seed, start, end, planted_bias, planted_drift)
-    return MedicareClaims(**join_blocks(list(_blocks(request))), county_features=county_table())
+    request = _check(patients, seed, start, end, planted_bias, planted_drift, icd10_from, simulation_version)
+    joined = join_blocks(list(_blocks(request)))
+    return MedicareClaims(**joined, county_features=county_table(), drug_ingredients=_ingredients(request))
+
+
+def _ingredients(request: _Request) -> pa.Table | None:
+    codes = codebook_of(request.drift, request.coding)
+    return None if request.coding.version == 2 else ingredient_table(codes.all_product_pools(), generic=True)
 
 
 def _check(
@@ -179,6 +201,8 @@ def _check(
     end: str,
     planted_bias: float | PlantedBias,
     planted_drift: float | PlantedDrift,
+    icd10_from: str | None,
+    simulation_version: int | None,
 ) -> _Request:
     """Turn arguments into a request, or refuse them."""
     calendar = check_request(patients, seed, start, end, example="2008-01-01")
@@ -193,7 +217,8 @@ def _check(
     # Without strength the year means nothing, and must not make another world.
     if not drift.strength:
         drift = PlantedDrift(calendar.end.year)
-    return _Request(patients, seed, calendar, PlantedBias.of(planted_bias), drift)
+    coding = check_coding(simulation_version, _VERSIONS, icd10_from)
+    return _Request(patients, seed, calendar, PlantedBias.of(planted_bias), drift, coding)
 
 
 def _blocks(request: _Request) -> Iterator[BlockTables]:
@@ -203,13 +228,15 @@ def _blocks(request: _Request) -> Iterator[BlockTables]:
 
 def _simulate_block(request: _Request, number: int) -> BlockTables:
     """Simulate one whole block."""
-    codes = codebook_of(request.drift)
+    codes = codebook_of(request.drift, request.coding)
     world, streams = draw_world(request.calendar, request.seed, number, request.bias, request.drift)
     stays, death_day = draw_stays(world, streams["risk"])
     care = write_care(world, codes, stays, death_day, streams["care"], streams["dirt"])
     ingredient, product = write_products(world, codes, care.fills, streams["care"])
+    sheet, key = care.sheet, world.patients.key[care.sheet.patient]
+    diagnoses, sheet.procedures = codes.rewrite(care.diagnoses, sheet.procedures, key, sheet.end, streams["coding"])
     return BlockTables(
-        medical_table(world, codes, care.sheet, care.lines, care.diagnoses, streams["care"]),
+        medical_table(world, codes, sheet, care.lines, diagnoses, streams["care"]),
         pharmacy_table(world, codes, care.fills, ingredient, product, streams["care"]),
         eligibility_table(world, death_day),
         risk_table(world, stays, death_day),
@@ -234,8 +261,9 @@ def _manifest(request: _Request) -> dict[str, Any]:
     """What `simulation.json` says of this population."""
     return {
         "population": "medicare",
-        "simulation_version": MEDICARE_SIMULATION_VERSION,
+        "simulation_version": request.coding.version,
+        **({"icd10_from": request.coding.icd10_from} if request.coding.version > 2 else {}),
         "planted_bias": asdict(request.bias),
         "planted_drift": asdict(request.drift),
-        "parameters_sha256": medicare_parameters_digest(),
+        "parameters_sha256": medicare_parameters_digest(request.coding.version),
     }

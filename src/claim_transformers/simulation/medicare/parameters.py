@@ -8,6 +8,7 @@ from types import ModuleType
 
 from claim_transformers.simulation.engine.data_files import SHARED_DATA, read_pools
 from claim_transformers.simulation.engine.generation import digest_of
+from claim_transformers.simulation.engine.icd10 import read_icd10
 from claim_transformers.simulation.medicare import (
     admission,
     causes,
@@ -17,7 +18,7 @@ from claim_transformers.simulation.medicare import (
     planted,
     population,
 )
-from claim_transformers.simulation.medicare.codebook import drug_pools, service_pools
+from claim_transformers.simulation.medicare.codebook import drug_pools, more_drug_pools, service_pools
 from claim_transformers.simulation.medicare.conditions import DATA
 
 # Version 1 was published as a hash over constants under the names of the modules that then held or imported them. The
@@ -67,7 +68,7 @@ def _constant(module: ModuleType, name: str) -> object:
 
 
 @cache
-def medicare_parameters_digest() -> str:
+def medicare_parameters_digest(version: int) -> str:
     """Hash of the tables of conditions, causes, codes and effects; 64 hexadecimal digits."""
     diagnoses, procedures = read_pools(DATA / "diagnoses.csv"), read_pools(DATA / "procedures.csv")
     named: dict[str, object] = {
@@ -89,9 +90,11 @@ def medicare_parameters_digest() -> str:
         "service_codes.MEDICARE_DRUGS": drug_pools(),
     }
     constants = {f"claim_transformers.simulation.medicare.{name}": value for name, value in named.items()}
-    parts = [
+    parts: list[object] = [
         constants,
         [asdict(condition) for condition in conditions.CONDITIONS],
         [asdict(cause) for cause in causes.STAY_CAUSES],
     ]
+    if version > 2:
+        parts += [read_icd10(), more_drug_pools()]
     return digest_of(parts)

@@ -83,9 +83,9 @@ def medical_table(
     allowed = _cents(lines.dollars, generator)
     shared = np.isin(sheet.claim_type, [TYPE_OF[name] for name in ("CAR", "OP", "DME")])[claim]
     paid = np.where(shared, (allowed * _PAID_SHARE).astype(np.int64), allowed)
-    second = codes.diagnoses.is_second(sheet.end).astype(np.int32)
+    second = codes.is_icd10(sheet.end).astype(np.int32)
     has_stay = sheet.admission >= 0
-    words = codes.diagnoses.vocabulary
+    words, procedure_words = codes.words(sheet.end)
     source = len(claim)
     columns = [
         text_column(sheet.patient[claim], patient_names(world.patients.key)),
@@ -108,7 +108,7 @@ def medical_table(
         pa.array(np.round(lines.units)),
         text_column(second[claim], ["icd-9-cm", "icd-10-cm"]),
         *[text_column(diagnoses[claim, slot], words) for slot in range(DIAGNOSES)],
-        *_procedure_columns(codes, sheet, second, claim),
+        *_procedure_columns(procedure_words, sheet, second, claim),
         day_column(_paid_days(sheet.end, generator)[claim]),
         money_column(paid),
         money_column(allowed),
@@ -118,12 +118,11 @@ def medical_table(
     return pa.Table.from_arrays(columns, schema=MEDICARE_MEDICAL_SCHEMA)
 
 
-def _procedure_columns(codes: MedicareCodebook, sheet: Sheet, second: Int, claim: Int) -> list[pa.Array]:
+def _procedure_columns(words: pa.Array, sheet: Sheet, second: Int, claim: Int) -> list[pa.Array]:
     """Type, codes and dates of procedures; all lines of a claim carry them."""
     present = sheet.procedures >= 0
     kind = np.where(present[:, 0], second, -1).astype(np.int32)
     days = [np.minimum(sheet.start + slot, sheet.end).astype(np.int32) for slot in range(PROCEDURES)]
-    words = codes.procedures.vocabulary
     return [
         text_column(kind[claim], ["icd-9-pcs", "icd-10-pcs"]),
         *[text_column(sheet.procedures[claim, slot], words) for slot in range(PROCEDURES)],

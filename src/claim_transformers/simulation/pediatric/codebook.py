@@ -1,11 +1,12 @@
 """The tables of causes and codes, compiled for an institution into arrays that draws index into."""
 
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
 from claim_transformers.simulation.engine.calendar import Float, Int, season_table
 from claim_transformers.simulation.engine.data_files import SHARED_DATA, read_pools
+from claim_transformers.simulation.engine.icd10 import Icd10Codes
 from claim_transformers.simulation.engine.menus import Menu
 from claim_transformers.simulation.engine.products import product_pools
 from claim_transformers.simulation.engine.sampling import CodeTable
@@ -36,9 +37,11 @@ class PediatricCodebook:
 
     Args:
         institution (`Institution`): Whose coding habits apply.
+        version (`int`): Version of the simulation, which decides the drugs.
     """
 
-    def __init__(self, institution: Institution) -> None:
+    def __init__(self, institution: Institution, version: int) -> None:
+        self._institution = institution
         jitter, number = institution.code_jitter, institution.number
         self.causes: tuple[Cause, ...] = (*EPISODES, *COURSES, *EVENTS)
         self.cause_of = {cause.name: position for position, cause in enumerate(self.causes)}
@@ -47,8 +50,10 @@ class PediatricCodebook:
         self.diagnoses = CodeTable(_diagnosis_pools(), jitter=jitter, seed=number)
         self.services = CodeTable(read_pools(SHARED_DATA / "services.csv")["HCPCS"], jitter=jitter * 0.5, seed=number)
         self.procedures = CodeTable(read_pools(DATA / "procedures.csv")["ICD9PCS"], jitter=jitter, seed=number)
-        self.drugs = CodeTable(read_pools(SHARED_DATA / "drugs.csv")["DRUG"], jitter=jitter * 0.5, seed=number)
-        self.product_pools = product_pools(self.drugs.vocabulary)
+        first = read_pools(SHARED_DATA / "drugs.csv")["DRUG"]
+        pools = first if version == 1 else first | read_pools(SHARED_DATA / "more_drugs.csv")["DRUG"]
+        self.drugs = CodeTable(pools, jitter=jitter * 0.5, seed=number)
+        self.product_pools = product_pools(self.drugs.vocabulary, first)
         self.products = CodeTable(self.product_pools, jitter=jitter * 1.5, seed=number)
 
         self.primary_pool = self.diagnoses.pool_ids([cause.pool for cause in self.causes])
@@ -63,6 +68,18 @@ class PediatricCodebook:
         self.groups = sorted({cause.drg for cause in self.causes})
         self.group: Int = np.array([self.groups.index(cause.drg) for cause in self.causes], dtype=np.int32)
         self.episode_rate, self.episode_cells, self.episode_cause = self._episodes()
+
+    @cached_property
+    def icd10_diagnoses(self) -> Icd10Codes:
+        """ICD-10-CM, compiled where a simulation reaches it."""
+        jitter, number = self._institution.code_jitter, self._institution.number
+        return Icd10Codes("ICD9CM", self.diagnoses.vocabulary, jitter=jitter, seed=number)
+
+    @cached_property
+    def icd10_procedures(self) -> Icd10Codes:
+        """ICD-10-PCS, compiled where a simulation reaches it."""
+        jitter, number = self._institution.code_jitter, self._institution.number
+        return Icd10Codes("ICD9PCS", self.procedures.vocabulary, jitter=jitter, seed=number)
 
     def _menus(self, name: str, table: CodeTable) -> list[Menu]:
         """One menu per position for causes that differ in how many they have."""
@@ -94,12 +111,12 @@ class PediatricCodebook:
 
 
 @cache
-def codebook_of(institution: str) -> PediatricCodebook:
+def codebook_of(institution: str, version: int) -> PediatricCodebook:
     """The codes of an institution, compiled once per process."""
     if institution not in INSTITUTIONS:
         names = " or ".join(repr(name) for name in INSTITUTIONS)
         raise ValueError(f"expected an institution {names}, found {institution!r}")
-    return PediatricCodebook(INSTITUTIONS[institution])
+    return PediatricCodebook(INSTITUTIONS[institution], version)
 
 
 # First service of a visit, by kind; behavioural and preventive visits depend on the year and on age as well.

@@ -1,6 +1,6 @@
 """From visits to the codes on their claims: diagnoses, services, procedures and the dates of stays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class Claims:
         diagnoses: Codes of `PediatricCodebook.diagnoses`, `-1` for none, shape `(claims, _DIAGNOSES)`.
         procedures: Codes of `PediatricCodebook.procedures`, `-1` for none, shape `(claims, _PROCEDURES)`.
         services: Codes of `PediatricCodebook.services`, `-1` for none, shape `(claims, _SERVICE_SLOTS)`.
+        is_icd10: Whether the claim is coded in ICD-10: positions are then those of `icd10_diagnoses.vocabulary` and
+            `icd10_procedures.vocabulary`.
     """
 
     visits: Visits
@@ -40,6 +42,7 @@ class Claims:
     diagnoses: Int
     procedures: Int
     services: Int
+    is_icd10: Bool
 
 
 def write_codes(block: Block, visits: Visits, presence: Bool) -> Claims:
@@ -58,7 +61,19 @@ def write_codes(block: Block, visits: Visits, presence: Bool) -> Claims:
         procedures[stays[done], slot] = block.codes.procedures.draw(pool[done], uniform)
     repeated = (procedures[:, 1] == procedures[:, 0]) | (procedures[:, 0] < 0)
     procedures[repeated, 1] = -1
-    return Claims(visits, end, _diagnoses(block, visits, presence), procedures, services)
+    in_icd9 = np.zeros(len(visits), dtype=np.bool_)
+    return Claims(visits, end, _diagnoses(block, visits, presence), procedures, services, in_icd9)
+
+
+def rewrite_in_icd10(block: Block, claims: Claims, first_day: int, generator: np.random.Generator) -> Claims:
+    """Rewrite the claims that end on a day or later, from a stream that nothing else draws from."""
+    is_icd10 = claims.end >= first_day
+    if not is_icd10.any():
+        return claims
+    key = block.patients.key[claims.visits.patient]
+    diagnoses = block.codes.icd10_diagnoses.rewrite(claims.diagnoses, key, is_icd10, generator)
+    procedures = block.codes.icd10_procedures.rewrite(claims.procedures, key, is_icd10, generator)
+    return replace(claims, diagnoses=diagnoses, procedures=procedures, is_icd10=is_icd10)
 
 
 def _ends(block: Block, visits: Visits) -> Int:

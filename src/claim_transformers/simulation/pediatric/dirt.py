@@ -211,16 +211,23 @@ def _set(columns: tuple[str, ...], *values: Any) -> _Fault:
     return fault
 
 
-def _rewrite(column: str, restyle: Callable[[str], str]) -> _Fault:
+def _rewrite(column: str, restyle: Callable[[_Row], str]) -> _Fault:
     """A fault that writes a code of the first row otherwise, in all rows."""
-    return lambda rows, births, generator: _set((column,), restyle(rows[0][column]))(rows, births, generator)
+    return lambda rows, births, generator: _set((column,), restyle(rows[0]))(rows, births, generator)
 
 
-def _dotted(code: str) -> str:
-    """Diagnosis as a clinician writes it: dot, lower case, blanks."""
-    whole = 4 if code.startswith("E") else 3
+def _dotted(row: _Row) -> str:
+    """First diagnosis as a clinician writes it: dot, lower case, blanks."""
+    code = row["diagnosis_code_1"]
+    # An E code is an external cause in ICD-9 alone.
+    whole = 4 if code.startswith("E") and row["diagnosis_code_type"] == "icd-9-cm" else 3
     dotted = f"{code[:whole]}.{code[whole:]}" if len(code) > whole else code
     return f" {dotted.lower()} "
+
+
+def _hyphened(ndc: str) -> str:
+    """NDC in its segments: labeler, product and package."""
+    return f"{ndc[:5]}-{ndc[5:9]}-{ndc[9:]}"
 
 
 def _turn(rows: list[_Row], births: _Days, generator: np.random.Generator) -> list[_Row]:
@@ -253,9 +260,9 @@ _FAULTS: dict[str, _Fault] = {
     "missing_patient_id": _set(("person_id",), *_BLANK_IDS),
     "code_form": _rewrite("diagnosis_code_1", _dotted),
     "damaged_code": _set(("diagnosis_code_1",), *_DAMAGED_CODES),
-    "ndc_form": _rewrite("ndc_code", lambda ndc: f"{ndc[:5]}-{ndc[5:9]}-{ndc[9:]}"),
+    "ndc_form": _rewrite("ndc_code", lambda row: _hyphened(row["ndc_code"])),
     # Segments 5-3-2 without hyphens, which no rule can pad for certain.
-    "ndc_10_digits": _rewrite("ndc_code", lambda ndc: ndc[:5] + ndc[6:]),
+    "ndc_10_digits": _rewrite("ndc_code", lambda row: row["ndc_code"][:5] + row["ndc_code"][6:]),
     "discharge_before_admission": _turn,
     "before_birth": _unborn,
     "overlapping_enrollment": _overlap,

@@ -18,23 +18,30 @@ from claim_transformers.simulation.engine.generation import (
     publish_claims,
     simulate_blocks,
 )
+from claim_transformers.simulation.engine.icd10 import Coding, check_coding
+from claim_transformers.simulation.engine.products import ingredient_table
 from claim_transformers.simulation.engine.random_streams import block_key_of, generator_of, streams_of
 from claim_transformers.simulation.pediatric.block import Block
 from claim_transformers.simulation.pediatric.care import add_care
 from claim_transformers.simulation.pediatric.care_chronic import draw_spans
 from claim_transformers.simulation.pediatric.codebook import PediatricCodebook, codebook_of
-from claim_transformers.simulation.pediatric.coding import add_visit_fills, write_codes, write_products
+from claim_transformers.simulation.pediatric.coding import (
+    add_visit_fills,
+    rewrite_in_icd10,
+    write_codes,
+    write_products,
+)
 from claim_transformers.simulation.pediatric.dirt import DirtRates, plant_dirt
 from claim_transformers.simulation.pediatric.disease import live
 from claim_transformers.simulation.pediatric.institutions import INSTITUTIONS
 from claim_transformers.simulation.pediatric.parameters import parameters_digest
 from claim_transformers.simulation.pediatric.population import draw_population
 from claim_transformers.simulation.pediatric.risk import true_risks
-from claim_transformers.simulation.pediatric.schemas import INGREDIENT_SCHEMA
 from claim_transformers.simulation.pediatric.tables import eligibility_table, medical_table, pharmacy_table, risk_table
 
-# Raised whenever the same seed would give other claims.
+# What is written unless another version is asked for; there is a new one whenever the same seed gives other claims.
 SIMULATION_VERSION = 1
+_VERSIONS = (SIMULATION_VERSION, SIMULATION_VERSION + 1)
 # Paths per patient behind the long risks.
 _REPLICATES = 16
 
@@ -84,6 +91,12 @@ class _Request(Request):
     institution: str
     replicates: int
     dirt: DirtRates | None
+    coding: Coding
+
+    @property
+    def codes(self) -> PediatricCodebook:
+        """The codes that it is written in."""
+        return codebook_of(self.institution, self.coding.version)
 
 
 def simulate(
@@ -96,6 +109,8 @@ def simulate(
     dirt: str | DirtRates | None = None,
     institution: str = "a",
     replicates: int = _REPLICATES,
+    icd10_from: str | None = None,
+    simulation_version: int | None = None,
     overwrite: bool = False,
     progress: bool = False,
 ) -> SimulationSummary:
@@ -118,6 +133,11 @@ def simulate(
             `"b"` sees other patients and codes the same diseases otherwise.
         replicates (`int`, *optional*, defaults to `16`):
             Paths per patient behind the risks over 180 and 365 days; `0` writes only the exact risks within the month.
+        icd10_from (`str`, *optional*):
+            Claims that end on this day or later are coded in ICD-10; `"always"` or `"never"` for all of them. Lives,
+            dates, amounts and risks of a seed are the same whatever it is. It implies version 2, where it is
+            2015-10-01 by default; version 1 knows none.
+        simulation_version (`int`, *optional*): 1, the default without `icd10_from`, or 2, byte for byte.
         overwrite (`bool`, *optional*, defaults to `False`): Replace an existing folder.
         progress (`bool`, *optional*, defaults to `False`): Show a bar.
 
@@ -136,11 +156,11 @@ def simulate(
         ['drug_ingredients.parquet', 'eligibility.parquet', 'medical_claim.parquet', 'pharmacy_claim.parquet',
          'true_risk.parquet']
     """
-    request = _check(patients, seed, start, end, dirt, institution, replicates)
+    request = _check(patients, seed, start, end, dirt, institution, replicates, icd10_from, simulation_version)
     counts: Counter[str] = Counter()
     contents = Contents(
         blocks=_blocks(request, counts),
-        tables={"drug_ingredients": _ingredient_table(codebook_of(institution))},
+        tables={"drug_ingredients": _ingredients(request)},
         manifest=_manifest(request),
         notes={} if request.dirt is None else {"dirt": counts},
     )
@@ -157,6 +177,8 @@ def simulate_tables(
     dirt: str | DirtRates | None = None,
     institution: str = "a",
     replicates: int = _REPLICATES,
+    icd10_from: str | None = None,
+    simulation_version: int | None = None,
 ) -> SimulatedClaims:
     """Simulate a population in memory, with the rows that `simulate` would write.
 
@@ -168,6 +190,8 @@ def simulate_tables(
         dirt (`str` or `DirtRates`, *optional*): Faults to plant.
         institution (`str`, *optional*, defaults to `"a"`): `"a"` or `"b"`.
         replicates (`int`, *optional*, defaults to `16`): Paths behind the long risks.
+        icd10_from (`str`, *optional*): See `simulate`.
+        simulation_version (`int`, *optional*): See `simulate`.
 
     Returns:
         `SimulatedClaims`: The tables.
@@ -184,34 +208,39 @@ def simulate_tables(
             ...
         ValueError: expected at least 1 patient, found 0
     """
-    request = _check(patients, seed, start, end, dirt, institution, replicates)
+    request = _check(patients, seed, start, end, dirt, institution, replicates, icd10_from, simulation_version)
     counts: Counter[str] = Counter()
     joined = join_blocks(list(_blocks(request, counts)))
-    ingredients = _ingredient_table(codebook_of(institution))
+    ingredients = _ingredients(request)
     return SimulatedClaims(**joined, drug_ingredients=ingredients, dirt=dict(counts))
 
 
-def _ingredient_table(codes: PediatricCodebook) -> pa.Table:
-    """Ingredient of every product the codes can dispense, by labeler and product."""
-    pairs = sorted({(ndc[:9], name) for name, pool in codes.product_pools.items() for ndc in pool.split()})
-    return pa.Table.from_arrays(
-        [pa.array([ndc9 for ndc9, _ in pairs]), pa.array([name for _, name in pairs])], schema=INGREDIENT_SCHEMA
-    )
+def _ingredients(request: _Request) -> pa.Table:
+    return ingredient_table(request.codes.product_pools, generic=request.coding.version > 1)
 
 
 def _check(
-    patients: int, seed: int, start: str, end: str, dirt: str | DirtRates | None, institution: str, replicates: int
+    patients: int,
+    seed: int,
+    start: str,
+    end: str,
+    dirt: str | DirtRates | None,
+    institution: str,
+    replicates: int,
+    icd10_from: str | None,
+    simulation_version: int | None,
 ) -> _Request:
     """Turn arguments into a request, or refuse them."""
     calendar = check_request(patients, seed, start, end, example="2010-01-01")
     if not 0 <= replicates <= 1000:
         raise ValueError(f"expected 0 to 1000 replicates, found {replicates}")
-    codebook_of(institution)
+    coding = check_coding(simulation_version, _VERSIONS, icd10_from)
+    codebook_of(institution, coding.version)
     if isinstance(dirt, str):
         if dirt != "typical":
             raise ValueError(f"expected dirt to be None, 'typical' or DirtRates, found {dirt!r}")
         dirt = DirtRates()
-    return _Request(patients, seed, calendar, institution, replicates, dirt)
+    return _Request(patients, seed, calendar, institution, replicates, dirt, coding)
 
 
 def _blocks(request: _Request, counts: Counter[str]) -> Iterator[BlockTables]:
@@ -235,9 +264,12 @@ def _simulate_block(request: _Request, number: int) -> BlockTables:
     block_key = block_key_of(f"{request.seed}|{institution}|{number}")
     patients = draw_population(BLOCK_PATIENTS, calendar, block_key, streams["people"])
     history = live(patients, calendar, streams["disease"])
-    block = Block(patients, history, calendar, place, codebook_of(institution), streams["care"])
+    block = Block(patients, history, calendar, place, request.codes, streams["care"])
     presence = add_care(block, draw_spans(patients, streams["disease"]))
     claims = write_codes(block, block.visits(), presence)
+    # The first version knew no other coding than ICD-9, whatever the day.
+    if request.coding.version > 1:
+        claims = rewrite_in_icd10(block, claims, request.coding.first_day, streams["coding"])
     add_visit_fills(block, claims.visits, claims.end)
     fills = block.fills()
     ingredient, product = write_products(block, fills)
@@ -253,9 +285,10 @@ def _simulate_block(request: _Request, number: int) -> BlockTables:
 def _manifest(request: _Request) -> dict[str, Any]:
     """What `simulation.json` says of this population."""
     return {
-        "simulation_version": SIMULATION_VERSION,
+        "simulation_version": request.coding.version,
+        **({"icd10_from": request.coding.icd10_from} if request.coding.version > 1 else {}),
         "institution": asdict(INSTITUTIONS[request.institution]),
         "replicates": request.replicates,
         "dirt": None if request.dirt is None else asdict(request.dirt),
-        "parameters_sha256": parameters_digest(),
+        "parameters_sha256": parameters_digest(request.coding.version),
     }

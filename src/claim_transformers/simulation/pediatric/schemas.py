@@ -32,4 +32,3 @@ RISK_SCHEMA = pa.schema(
         ("risk", pa.float32()),
     ]
 )
-INGREDIENT_SCHEMA = pa.schema([("ndc9", pa.string()), ("ingredient", pa.string())])

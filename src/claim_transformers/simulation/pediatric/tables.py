@@ -61,7 +61,9 @@ def medical_table(block: Block, claims: Claims) -> pa.Table:
     group = np.where(visits.pool == codes.diagnoses.pool("prematurity"), _preterm_group(block, claims, group), group)
     disposition = np.where(stay, np.searchsorted([0.96, 0.985], block.generator.random(len(visits))), -1)
     disposition = np.where(stay & (claims.end == block.patients.death_day[visits.patient]), 3, disposition)
-    words = pa.array(codes.diagnoses.vocabulary, pa.string())
+    # Without a claim in ICD-10 its codes are not even read.
+    in_icd10 = bool(claims.is_icd10.any())
+    words = pa.array((codes.icd10_diagnoses if in_icd10 else codes.diagnoses).vocabulary, pa.string())
     columns = [
         text_column(visits.patient[claim], names),
         text_of_bytes(identifiers[claim]),
@@ -77,7 +79,7 @@ def medical_table(block: Block, claims: Claims) -> pa.Table:
         text_column(place_of[visits.kind][claim].astype(np.int32), places.tolist()),
         text_column(group[claim].astype(np.int32), codes.groups),
         text_column(claims.services[billed], codes.services.vocabulary),
-        constant_column("icd-9-cm", len(claim)),
+        text_column(claims.is_icd10[claim].astype(np.int32), ["icd-9-cm", "icd-10-cm"]),
         *[text_column(claims.diagnoses[claim, slot], words) for slot in range(len(DIAGNOSIS_COLUMNS))],
         *_procedure_columns(claims, claim, codes),
         constant_column(None, len(claim)),
@@ -104,10 +106,12 @@ def _procedure_columns(claims: Claims, claim: Int, codes: PediatricCodebook) -> 
     present = done >= 0
     day = claims.visits.day[claim]
     second = np.minimum(day + 1, claims.end[claim]).astype(np.int32)
+    kind = np.where(present[:, 0], claims.is_icd10[claim], -1).astype(np.int32)
+    words = (codes.icd10_procedures if claims.is_icd10.any() else codes.procedures).vocabulary
     return [
-        text_column(np.where(present[:, 0], 0, -1).astype(np.int32), ["icd-9-pcs"]),
-        text_column(done[:, 0], codes.procedures.vocabulary),
-        text_column(done[:, 1], codes.procedures.vocabulary),
+        text_column(kind, ["icd-9-pcs", "icd-10-pcs"]),
+        text_column(done[:, 0], words),
+        text_column(done[:, 1], words),
         day_column(day, ~present[:, 0]),
         day_column(second, ~present[:, 1]),
     ]

@@ -28,10 +28,11 @@ from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.sources.pipeline.archives import MAX_EXPANSION, allow_expansion
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
+from claim_transformers.sources.pipeline.drug_names import DrugNames, count_drugs, describe_drugs, read_drug_names
 from claim_transformers.sources.pipeline.eligibility import read_people, settle_eligibility
 from claim_transformers.sources.pipeline.publishing import publish_table
 from claim_transformers.sources.pipeline.screening import ScreenedTable, screen_table, write_quarantine
-from claim_transformers.sources.registry import find_source, load_function
+from claim_transformers.sources.registry import Source, find_source, load_function
 from claim_transformers.version import __version__
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class IngestSummary:
         if coverage := self.report["code_coverage"]:
             text += ["", *_align(coverage_rows(coverage)), ""]
         text += _describe_notes(self.report)
+        if drugs := self.report.get("drugs"):
+            text.append(describe_drugs(drugs))
         # Where rows of a file are hidden, lines of its table would give them away.
         written = ", ".join(
             f"{HIDDEN if hides_lines and number >= MIN_SHOWN else show_count(number)} lines of {name}"
@@ -142,6 +145,7 @@ def ingest(
     max_quarantine_share: float = MAX_QUARANTINE_SHARE,
     max_reason_share: float = MAX_REASON_SHARE,
     extract_date: dt.date | None = None,
+    ndc_directory: str | Path | None = None,
     salt: str = DEFAULT_SALT,
     threads: int | None = None,
     memory_limit: str | None = None,
@@ -161,6 +165,9 @@ def ingest(
         max_reason_share (`float`, *optional*, defaults to `0.01`): The same for a single reason.
         extract_date (`datetime.date`, *optional*):
             Day of the extract; later services go to quarantine, other dates after it are unknown.
+        ndc_directory (`str` or `Path`, *optional*):
+            The FDA's NDC directory (`product.txt` or its zip file), an address of it, `"-"` for that of the FDA, or a
+            table of `ndc9` and `ingredient`: a fill that it lists stands on its visit as `DRUG/...`, its ingredient.
         salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split by patient.
         threads (`int`, *optional*): Threads of the engine, all cores if not given.
         memory_limit (`str`, *optional*): Memory of the engine, such as `"2GB"`; it spills to the disk of `out`.
@@ -186,6 +193,7 @@ def ingest(
     registered.check_options(options)
     if isinstance(path, str | Path):
         check_inputs(path)
+    drugs = _drugs_of(registered, ndc_directory)
     if registered.publish is not None:
         shares = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
         summary: IngestSummary = load_function(registered.publish)(
@@ -218,21 +226,32 @@ def ingest(
         shutil.rmtree(scratch)
         bar.set_postfix_str("patients")
         has_claims = bool(lines.get("claim_line") or lines.get("rx_claim"))
-        patients = _write_patients(folder, staged, salt, extract_date) if has_claims else None
+        patients = _write_patients(folder, staged, salt, extract_date, drugs) if has_claims else None
         bar.update()
-        report = {**ledger.to_dict(), "last_day": patients and patients.last_day}
+        report = {**ledger.to_dict(), "last_day": patients and patients.last_day, "drugs": count_drugs(folder, drugs)}
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         write_manifest(folder, describe_run(staged, lines, patients, salt) | {"simulation": _simulation_of(path)})
     return IngestSummary(Path(out), report, lines, patients)
 
 
-def _write_patients(folder: Path, staged: StagedSource, salt: str, extract_date: dt.date | None) -> PatientCounts:
+def _drugs_of(source: Source, ndc_directory: str | Path | None) -> DrugNames | None:
+    if ndc_directory is None:
+        return None
+    if source.publish is not None:
+        raise ValueError(f"expected no ndc_directory for {source.name!r}, which has no fills by NDC, found one")
+    return read_drug_names(ndc_directory)
+
+
+def _write_patients(
+    folder: Path, staged: StagedSource, salt: str, extract_date: dt.date | None, drugs: DrugNames | None
+) -> PatientCounts:
     return write_patients(
         folder,
         salt=salt,
         extract_date=extract_date,
         source=staged.name,
         without_enrollment={staged.name} if any(not table.has_spans for table in staged.tables) else (),
+        drug_names=None if drugs is None else drugs.names,
     )
 
 

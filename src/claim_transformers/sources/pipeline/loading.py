@@ -163,7 +163,11 @@ def _ingest(
     elif path is not None and not check_inputs(path).exists():
         raise ValueError(f"expected raw files of the source {source!r} at {path}, found nothing there")
     if out is None:
-        out = cache / "ingested" / _digest(source, _VERSION, options, [] if path is None else _files(Path(path)))
+        files = [] if path is None else _files(Path(path))
+        drugs = Path(options.get("ndc_directory") or "")
+        # What a table of drugs says is part of what was read; an address stands for itself.
+        files += [drugs] if drugs.is_file() else []
+        out = cache / "ingested" / _digest(source, _VERSION, options, files)
         # Raw rows that a killed run left, of other files too.
         for left in out.parent.glob(".*.writing-*"):
             remove_leftovers(left.with_name(left.name[1:].rpartition(".writing-")[0]))

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.synpuf import download
-from claim_transformers.sources.formats.synpuf.download import _fetch_file, _synpuf_urls, download_synpuf
+from claim_transformers.sources.formats.synpuf.download import _synpuf_urls, download_synpuf
+from claim_transformers.sources.pipeline import downloads
+from claim_transformers.sources.pipeline.downloads import fetch_zip
 
 
 def _zip_bytes(content: bytes = bytes(range(256)) * 400) -> bytes:
@@ -98,7 +99,7 @@ def test_a_sample_is_eight_files_and_is_fetched_once(server: _Server, tmp_path: 
 
 def test_a_broken_connection_is_resumed_where_it_stopped(server: _Server, tmp_path: Path) -> None:
     server.cuts = [1000, 2000]
-    _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert server.ranges == [None, "bytes=1000-", "bytes=3000-"]
     assert (tmp_path / "a.zip").read_bytes() == server.content
 
@@ -106,20 +107,20 @@ def test_a_broken_connection_is_resumed_where_it_stopped(server: _Server, tmp_pa
 def test_a_server_without_ranges_sends_the_whole_file_again(server: _Server, tmp_path: Path) -> None:
     server.cuts = [1000]
     server.knows_ranges = False
-    _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert (tmp_path / "a.zip").read_bytes() == server.content
 
 
 def test_a_busy_server_is_asked_again(server: _Server, tmp_path: Path) -> None:
     server.statuses = [503, 429]
-    _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert len(server.ranges) == 3
 
 
 def test_a_missing_file_is_not_asked_for_again(server: _Server, tmp_path: Path) -> None:
     server.statuses = [404] * 9
     with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*404"):
-        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+        fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert len(server.ranges) == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -127,20 +128,20 @@ def test_a_missing_file_is_not_asked_for_again(server: _Server, tmp_path: Path) 
 def test_an_error_page_in_place_of_a_zip_is_refused(server: _Server, tmp_path: Path) -> None:
     server.content = b"<html>please log in</html>"
     with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*no whole zip"):
-        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+        fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_that_never_finishes_is_given_up(server: _Server, tmp_path: Path) -> None:
     server.cuts = [0] * 9
     with pytest.raises(ClaimDataError, match="E_DOWNLOAD"):
-        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+        fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_another_version_of_the_file_is_fetched_from_its_start(server: _Server, tmp_path: Path) -> None:
     server.cuts, server.tags = [1000], ['"v0"']
-    _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert server.ranges == [None, "bytes=1000-"]
     assert (tmp_path / "a.zip").read_bytes() == server.content
 
@@ -150,7 +151,7 @@ def test_a_server_that_vouches_for_no_version_is_asked_for_all_of_it(
     server: _Server, tmp_path: Path, tag: str
 ) -> None:
     server.cuts, server.tags = [1000], [tag, tag]
-    _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+    fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert server.ranges == [None, None]
     assert (tmp_path / "a.zip").read_bytes() == server.content
 
@@ -158,7 +159,7 @@ def test_a_server_that_vouches_for_no_version_is_asked_for_all_of_it(
 def test_another_part_than_asked_for_is_refused(server: _Server, tmp_path: Path) -> None:
     server.cuts, server.wrong_part = [1000], True
     with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*another part"):
-        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+        fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -166,18 +167,16 @@ def test_another_part_than_asked_for_is_refused(server: _Server, tmp_path: Path)
 def test_a_length_that_is_not_true_leaves_no_file(server: _Server, tmp_path: Path, lie: int) -> None:
     server.lie = lie
     with pytest.raises(ClaimDataError, match="E_DOWNLOAD"):
-        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+        fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("is_said", [True, False])
-def test_a_file_larger_than_any_is_not_fetched(
-    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_said: bool
-) -> None:
-    monkeypatch.setattr(download, "_MOST_BYTES", len(server.content) - (not is_said))
+def test_a_file_larger_than_any_is_not_fetched(server: _Server, tmp_path: Path, is_said: bool) -> None:
+    most = len(server.content) - (not is_said)
     server.lie = is_said
     with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*larger than"):
-        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+        fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0, max_bytes=most)
     assert len(server.ranges) == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -186,14 +185,14 @@ def test_a_file_larger_than_any_is_not_fetched(
 def test_a_redirect_leads_to_tls_or_nowhere(server: _Server, tmp_path: Path, location: str) -> None:
     server.location = location
     with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*(without TLS|answered 302)"):
-        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+        fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert len(server.ranges) == 1
 
 
 def test_tls_is_never_left_not_even_for_this_machine() -> None:
     asked = urllib.request.Request("https://www.cms.gov/a.zip")
-    redirects = download._Redirects()
-    with pytest.raises(ClaimDataError, match="without TLS"):
+    redirects = downloads._Redirects()
+    with pytest.raises(downloads._FetchError, match="without TLS"):
         redirects.redirect_request(asked, io.BytesIO(), 302, "", http.client.HTTPMessage(), "http://127.0.0.1/a.zip")
     assert redirects.redirect_request(
         asked, io.BytesIO(), 302, "", http.client.HTTPMessage(), "https://downloads.cms.gov/a.zip"
@@ -202,23 +201,23 @@ def test_tls_is_never_left_not_even_for_this_machine() -> None:
 
 def test_only_web_servers_are_asked(tmp_path: Path) -> None:
     with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*no address of a web server"):
-        _fetch_file("file:///etc/hostname", tmp_path / "a.zip", pause_seconds=0)
+        fetch_zip("file:///etc/hostname", tmp_path / "a.zip", pause_seconds=0)
 
 
 def test_a_server_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(downloads, "_TIMEOUT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.zip"
         with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*(TimeoutError|URLError)"):
-            _fetch_file(url, tmp_path / "a.zip", pause_seconds=0)
+            fetch_zip(url, tmp_path / "a.zip", pause_seconds=0)
 
 
 def test_a_server_that_sends_for_ever_is_given_up(
     server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "_MOST_SECONDS", -1)
+    monkeypatch.setattr(downloads, "_MOST_SECONDS", -1)
     with pytest.raises(ClaimDataError, match=r"E_DOWNLOAD.*within"):
-        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+        fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert len(server.ranges) == 1
 
 
@@ -243,7 +242,7 @@ def test_a_file_that_changed_is_said_at_the_server_and_in_the_folder(server: _Se
 def test_a_file_that_cannot_be_written_is_one_sentence_and_leaves_no_part(server: _Server, tmp_path: Path) -> None:
     (tmp_path / "a.zip").mkdir()
     with pytest.raises(ClaimDataError, match="E_WRITE"):
-        _fetch_file(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
+        fetch_zip(f"{_url(server)}/a.zip", tmp_path / "a.zip", pause_seconds=0)
     assert not list(tmp_path.glob("*.part*"))
 
 
