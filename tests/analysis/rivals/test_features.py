@@ -85,3 +85,8 @@ def test_lists_of_labels_are_read_in_every_form_of_a_list(kind):
 def test_lists_of_several_lengths_are_refused():
     with pytest.raises(ValueError, match="expected lists of one length in column 'label'"):
         read_labels(pa.table({"label": [[1, 0], [1]]}))
+
+
+def test_patients_without_an_index_date_are_refused_with_the_cure():
+    with pytest.raises(ValueError, match=r"E_COLUMN.*found no index_day: run"):
+        demographics(make_examples(3, seed=0).drop_columns(["index_day"]))

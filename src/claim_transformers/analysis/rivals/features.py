@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from claim_transformers.claims.ages import whole_years
 from claim_transformers.codes import CategoryRules
+from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.training.labels import LABEL_COLUMN, label_name
 from claim_transformers.training.token_columns import scalar_column
 
@@ -73,6 +74,9 @@ def categories_of_tokens(tokens: Sequence[str], rules: CategoryRules) -> pa.Arra
 
 def ages_in_years(examples: pa.Table) -> NDArray[np.float64]:
     """Ages at the index date in full calendar years, NaN where unknown."""
+    if missing := [name for name in ("birth_day", "index_day") if name not in examples.column_names]:
+        found = " and ".join(missing)
+        raise ClaimDataError("E_COLUMN", f"expected examples of a cohort, found no {found}: run `cohort`")
     born, index_day = (pc.fill_null(examples[name], 0).to_numpy() for name in ("birth_day", "index_day"))
     is_known = pc.and_(pc.is_valid(examples["birth_day"]), pc.is_valid(examples["index_day"])).to_numpy()
     years: NDArray[np.float64] = np.where(is_known, whole_years(born, index_day), np.nan)
