@@ -154,11 +154,11 @@ def replacing_file(path: str | Path) -> Iterator[Path]:
                 _try_lock(lock)
                 yield temporary
                 temporary.chmod(_FILE_MODE)
-                _fsync(temporary)
+                flush_entry(temporary)
                 temporary.replace(path)
             finally:
                 os.close(lock)
-            _fsync(path.parent)
+            flush_entry(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -320,7 +320,7 @@ def flush(path: str | Path) -> None:
     path = Path(path)
     for one in [*sorted(path.rglob("*"), reverse=True), path]:
         if not one.is_symlink():
-            _fsync(one)
+            flush_entry(one)
 
 
 @contextmanager
@@ -421,12 +421,13 @@ def _exchange(temporary: Path, out: Path, may_take: Callable[[Path], None]) -> N
             if replaced is not None:
                 replaced.rename(out)
             raise
-        _fsync(out.parent)
+        flush_entry(out.parent)
     if replaced is not None:
         shutil.rmtree(replaced, ignore_errors=True)
 
 
-def _fsync(path: Path) -> None:
+def flush_entry(path: Path) -> None:
+    """Wait until one file, or the names in one folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

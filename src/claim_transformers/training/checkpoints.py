@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import re
 import shutil
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from transformers.trainer_utils import sort_checkpoints
 
-from claim_transformers.claims.files import lock_folder, remove_left_files, remove_leftovers
+from claim_transformers.claims.files import flush_entry, lock_folder, remove_left_files, remove_leftovers
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.training.manifests import MANIFEST_NAME, damage_of, read_manifest
 
@@ -166,7 +165,7 @@ def finish_model(output_dir: Path) -> None:
             _make_room(output_dir, names, saved["files"])
         for name in sorted(names, key=lambda name: (name in _NAMED_LAST and _NAMED_LAST.index(name) + 1, name)):
             if name in _NAMED_LAST:
-                _flush_entries(output_dir)
+                flush_entry(output_dir)
             elif (output_dir / name).is_dir():
                 shutil.rmtree(output_dir / name)
             (staged / name).replace(output_dir / name)
@@ -185,15 +184,7 @@ def _make_room(output_dir: Path, names: Collection[str], saved: Collection[str])
         (output_dir / name).unlink(missing_ok=True)
     if MANIFEST_NAME in names:
         (output_dir / MANIFEST_NAME).unlink(missing_ok=True)
-    _flush_entries(output_dir)
-
-
-def _flush_entries(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush_entry(output_dir)
 
 
 def _checkpoints(output_dir: Path) -> list[Path]:

@@ -203,8 +203,7 @@ def ingest(
             extract_date=extract_date,
             salt=salt,
             progress=progress,
-            **shares,
-            **options,
+            **shares | options,
         )
         return summary
     reader = registered.reader()
@@ -225,7 +224,7 @@ def ingest(
             connection.disconnect()
         shutil.rmtree(scratch)
         bar.set_postfix_str("patients")
-        has_claims = bool(lines.get("claim_line") or lines.get("rx_claim"))
+        has_claims = any(lines.get(name) for name in ("claim_line", "rx_claim"))
         patients = _write_patients(folder, staged, salt, extract_date, drugs) if has_claims else None
         bar.update()
         report = {**ledger.to_dict(), "last_day": patients and patients.last_day, "drugs": count_drugs(folder, drugs)}
