@@ -67,7 +67,7 @@ def _diagnosis_categories(ccsr_file: str | Path) -> dict[str, str]:
     found |= _of_relatives(found, ccs)
     reached = set(found.values())
     for code, group in ccsr.items():
-        # The first of several, as the mapping lists its scenarios by how usual they are.
+        # The first of several in the order of their codes: the mapping does not rank them.
         icd9 = back.get(code, [""])[0]
         is_told = icd9 in found and icd9 not in ambiguous
         found[code] = found[icd9] if group not in reached and is_told else group
