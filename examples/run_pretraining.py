@@ -39,7 +39,7 @@ from claim_transformers import (
 class ScriptArguments:
     """What this script adds to [`ClaimTrainingArguments`]."""
 
-    claims: str = field(metadata={"help": "Ingested folder, or raw files of --source."})
+    claims: list[str] = field(metadata={"help": "Ingested folders, or raw files of --source."})
     source: str = field(default="claims", metadata={"help": "'claims' for an ingested folder, or a raw format."})
     model_config: str = field(
         default="examples/configs/claim-pt-base.json", metadata={"help": "JSON with 'model' and 'tokenizer'."}
@@ -50,17 +50,17 @@ class ScriptArguments:
     exclude_cohort: str | None = field(default=None, metadata={"help": "Cohort whose patients are left out."})
     until: str | None = field(default=None, metadata={"help": "Date, nothing known from which on is learned."})
     cohort: str | None = field(default=None, metadata={"help": "Cohort of whose outcomes the run says what it saw."})
-    drug_ingredients: str | None = field(default=None, metadata={"help": "Table of ndc9 and ingredient."})
-    eras: bool = field(default=False, metadata={"help": "Categories of diagnoses that are the same in both ICD."})
     cp_mask_probability: float = field(default=0.0, metadata={"help": "Share of codes hidden for categories."})
     mask_probability: float = field(default=0.15, metadata={"help": "Share of codes hidden in masked token learning."})
+    backoff_probability: float = field(default=0.0, metadata={"help": "Share of codes read as one of their groups."})
 
 
 def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> None:
     set_seed(training_args.seed)
     architecture = Architecture.from_json(arguments.model_config)
     with training_args.main_process_first(desc="data and tokenizer"):
-        patients = load_claims(arguments.source, arguments.claims)
+        location = arguments.claims if len(arguments.claims) > 1 else arguments.claims[0]
+        patients = load_claims(arguments.source, location)
         if arguments.exclude_cohort:
             patients = leave_out_patients(patients, load_from_disk(arguments.exclude_cohort))
         if arguments.until:
@@ -73,12 +73,11 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
         elif arguments.tokenizer:
             tokenizer = ClaimTokenizer.from_pretrained(arguments.tokenizer)
         else:
-            given = find_rules(arguments.claims, arguments.drug_ingredients, eras=arguments.eras)
-            tokenizer = architecture.train_tokenizer(patients["train"], **smallest, **given)
+            tokenizer = architecture.train_tokenizer(patients["train"], **smallest, **find_rules(arguments.claims[0]))
         tokens = tokenize_dataset(patients, tokenizer)
     if not arguments.model_name_or_path:
         model = pretraining_model(architecture.build_config(tokenizer))
-    shares = {name: getattr(arguments, name) for name in ("cp_mask_probability", "mask_probability")}
+    shares = {name: value for name, value in vars(arguments).items() if name.endswith("_probability")}
     trainer = ClaimTrainer(
         model=model,
         args=training_args,

@@ -24,6 +24,7 @@ from claim_transformers.codes.errors import ClaimDataError
 
 FORMAT_VERSION = 2  # 2: patients have the ends of their visits
 MANIFEST = "manifest.json"
+DRUG_NAMES = "drug_names"  # table of ndc9 and ingredient, of the products that patients have under their ingredient
 _SUCCESS = "_SUCCESS"
 _ROWS_PER_GROUP = 1 << 17
 _ROWS_PER_PART = 1 << 22

@@ -12,7 +12,7 @@ from claim_transformers.sources.registry import Source, SourceOption
 _NDC_DIRECTORY = SourceOption(
     "ndc_directory",
     str,
-    "NDC directory of the FDA (product.txt or zip), its address, or '-' to fetch it: fills become ingredients.",
+    "NDC directory of the FDA (product.txt, zip, address, '-' to fetch it; or 'none'): fills become ingredients.",
 )
 _EXTRACT_DATE = SourceOption("extract_date", str, "Day of the extract, ISO; later services go to quarantine.")
 

@@ -24,13 +24,9 @@ def _shorten(system: str, bare: str) -> str:
 def backoff_chain(code: str, rules: CategoryRules) -> tuple[str, ...]:
     """Return a code and what stands in for it, from the closest to the unknown code of its system.
 
-    Diagnoses: the code, its category of 3 characters (4 for ICD-9-CM E codes), the category of the code, `UNK/...`.
-    Drugs: the NDC, its first 9 digits, the ingredient, its therapeutic class, `UNK/NDC`. All others: the code, its
-    category, `UNK/...`. A category made from the same characters as the step before it says nothing new and is left
-    out.
-
-    There is no step of a chapter: every listed diagnosis has a CCS or CCSR category, so only codes that no list holds
-    would reach it.
+    Diagnoses have a category of 3 characters first (4 for ICD-9-CM E codes), drugs their first 9 digits; then come the
+    category of the code, what is wider than that (a body system, a section, a therapeutic class), and `UNK/...`. A
+    category made from the same characters as the step before it says nothing new and is left out.
 
     Args:
         code (`str`): `SYSTEM/CODE`.
@@ -58,5 +54,6 @@ def backoff_chain(code: str, rules: CategoryRules) -> tuple[str, ...]:
     if category is not None:
         is_repetition = rules.prefix_category(code) is None and category.partition("/")[2] == shorter
         steps += [] if is_repetition else [category]
-        steps += [rules.wider[category]] if category in rules.wider else []
+        wider = rules.wider_category(category)
+        steps += [] if wider is None else [wider]
     return tuple(dict.fromkeys([*steps, f"{_UNKNOWN_SYSTEM}/{system}"]))

@@ -15,6 +15,7 @@ from typing import Any
 
 from claim_transformers.codes.groupers import chapter_of
 from claim_transformers.codes.rules import CategoryRules, compact_prefixes
+from claim_transformers.codes.sections import LEVEL_I_SUFFIXES, drg_category, hcpcs_section
 from claim_transformers.codes.systems import split_code
 
 # First two digits with which each chapter of ICD-9-CM volume 3 begins.
@@ -23,27 +24,6 @@ _ICD9PCS_CHAPTERS = (
     (42, "9"), (55, "10"), (60, "11"), (65, "12"), (72, "13"), (76, "14"), (85, "15"), (87, "16"),
 )  # fmt: skip
 _ICD9PCS_STARTS = [start for start, _ in _ICD9PCS_CHAPTERS]
-
-# First code of each run of MS-DRGs in one major diagnostic category; PRE before any category is chosen, ALL in all of
-# them. Obstetrics and blood diseases were extended later and lie apart.
-_DRG_CATEGORIES = (
-    (1, "PRE"), (20, "01"), (113, "02"), (129, "03"), (163, "04"), (215, "05"), (326, "06"), (405, "07"), (453, "08"),
-    (570, "09"), (614, "10"), (650, "11"), (707, "12"), (734, "13"), (765, "14"), (789, "15"), (796, "14"),
-    (799, "16"), (805, "14"), (808, "16"), (817, "14"), (820, "17"), (831, "14"), (834, "17"), (853, "18"),
-    (876, "19"), (894, "20"), (901, "21"), (927, "22"), (939, "23"), (955, "24"), (969, "25"), (981, "ALL"),
-)  # fmt: skip
-_DRG_STARTS = [start for start, _ in _DRG_CATEGORIES]
-_FIRST_UNGROUPABLE_DRG = 998
-
-_EVALUATION = range(99201, 99500)
-_LEVEL_I_SECTIONS = {
-    "0": "ANESTHESIA",
-    **dict.fromkeys("123456", "SURGERY"),
-    "7": "RADIOLOGY",
-    "8": "LABORATORY",
-    "9": "MEDICINE",
-}
-_LEVEL_I_SUFFIXES = {"F": "MEASURE", "T": "NEW", "U": "LABORATORY", "M": "LABORATORY"}
 
 
 def _code_chapter(code: str) -> str | None:
@@ -57,9 +37,9 @@ def _code_chapter(code: str) -> str | None:
         case "ICD10PCS":
             return f"ICD10PCSSECTION/{bare[0]}"
         case "HCPCS":
-            return _hcpcs_section(bare)
+            return hcpcs_section(bare)
         case "DRG":
-            return _drg_category(bare)
+            return drg_category(bare)
     return None
 
 
@@ -92,7 +72,7 @@ def chapter_rules() -> dict[str, Any]:
     return {
         **CategoryRules(prefixes, {"ICD10PCS": ("ICD10PCSSECTION", 1)}).to_dict(),
         "last_characters": {
-            "HCPCS": {letter: f"HCPCSSECTION/{name}" for letter, name in sorted(_LEVEL_I_SUFFIXES.items())}
+            "HCPCS": {letter: f"HCPCSSECTION/{name}" for letter, name in sorted(LEVEL_I_SUFFIXES.items())}
         },
     }
 
@@ -102,20 +82,3 @@ def _icd9pcs_chapter(bare: str) -> str | None:
         return None
     place = bisect.bisect_right(_ICD9PCS_STARTS, int(bare[:2])) - 1
     return f"ICD9PCSCHAPTER/{_ICD9PCS_CHAPTERS[place][1]}"
-
-
-def _hcpcs_section(bare: str) -> str | None:
-    if bare[0].isalpha():
-        return f"HCPCSSECTION/{bare[0]}"
-    if bare[-1] in _LEVEL_I_SUFFIXES:
-        return f"HCPCSSECTION/{_LEVEL_I_SUFFIXES[bare[-1]]}"
-    if not bare.isdigit():
-        return None
-    section = "EVALUATION" if int(bare) in _EVALUATION else _LEVEL_I_SECTIONS[bare[0]]
-    return f"HCPCSSECTION/{section}"
-
-
-def _drg_category(bare: str) -> str | None:
-    if not bare.isdigit() or not 0 < int(bare) < _FIRST_UNGROUPABLE_DRG:
-        return None
-    return f"MDC/{_DRG_CATEGORIES[bisect.bisect_right(_DRG_STARTS, int(bare)) - 1][1]}"

@@ -31,6 +31,8 @@ from claim_transformers.codes.tables import CATEGORIES_FILE, TITLES_FILE, read_c
 _SHORTEST_PREFIX = 3
 # Of the CCS categories of ICD-9-CM, this one alone has no code that the mappings lead anywhere: overexertion, X50.
 _BY_TITLE = {"CCS/2612": "CCSR/EXT013"}
+# Chronic obstructive asthma leads to COPD alone, and is asthma to ICD-9-CM, to CCS, and to those who asked for asthma.
+_JUDGED = ("ICD9CM/4932", "CCSR/RSP009")
 
 
 def _diagnosis_categories(ccsr_file: str | Path) -> dict[str, str]:
@@ -65,6 +67,7 @@ def _diagnosis_categories(ccsr_file: str | Path) -> dict[str, str]:
                 votes[icd9].append(ccsr[icd10])
     found |= {code: max(groups, key=groups.count) for code, groups in votes.items()}
     found |= _of_relatives(found, ccs)
+    found |= {code: _JUDGED[1] for code in found if code.startswith(_JUDGED[0])}
     reached = set(found.values())
     for code, group in ccsr.items():
         # The first of several in the order of their codes: the mapping does not rank them.

@@ -9,6 +9,7 @@ import pyarrow as pa
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.codes.normalize import as_dictionary, normalize_code
 from claim_transformers.codes.rules import CategoryRules, compact_prefixes
+from claim_transformers.codes.sections import wider_groups
 from claim_transformers.codes.systems import SYSTEMS, check_system, split_code
 from claim_transformers.codes.tables import era_prefixes, listed_codes, read_ccs, read_ccsr
 
@@ -107,10 +108,7 @@ def category_rules(
         prefixes |= _drug_prefixes(drug_ingredients)
     prefixes |= compact_prefixes(given, min_length=_ICD_CATEGORY_LENGTH)
     lengths = {system: _PREFIX_LENGTHS[system] for system in _PREFIX_LENGTHS if system in asked}
-    wider = {} if drug_classes is None or not asked & {"NDC", "DRUG"} else drug_classes
-    return CategoryRules(
-        prefixes, lengths, {f"DRUG/{normalize_code('DRUG', name)}": f"EPC/{group}" for name, group in wider.items()}
-    )
+    return CategoryRules(prefixes, lengths, wider_groups(asked if eras else asked & {"NDC", "DRUG"}, drug_classes))
 
 
 @functools.cache

@@ -22,7 +22,8 @@ class CategoryRules:
         prefixes (`Mapping[str, str]`): `SYSTEM/PREFIX` to category.
         prefix_lengths (`Mapping[str, tuple[str, int]]`): System to the name of its categories and the number of
             characters kept.
-        wider (`Mapping[str, str]`): Category to a wider one, to which a vocabulary without the first backs off.
+        wider (`Mapping[str, str]`): Category to a wider one, to which a vocabulary without the first backs off. A key
+            that ends with `*` stands for all categories that begin so.
 
     Examples:
         >>> rules = CategoryRules({"ICD9CM/493": "CCS/128"}, {"HCPCS": ("HCPCSGROUP", 3)})
@@ -76,6 +77,22 @@ class CategoryRules:
             name, length = self.prefix_lengths[system]
             category = f"{name}/{bare[:length]}"
         return category
+
+    def wider_category(self, category: str) -> str | None:
+        """Return what is wider than a category.
+
+        Args:
+            category (`str`): `KIND/NAME`.
+
+        Returns:
+            `str | None`: The wider category, `None` where there is none.
+
+        Examples:
+            >>> rules = CategoryRules(wider={"CCSR/RSP*": "BODYSYSTEM/RSP", "DRUG/METFORMIN": "EPC/BIGUANIDE"})
+            >>> [rules.wider_category(name) for name in ("CCSR/RSP009", "DRUG/METFORMIN", "DRG/470")]
+            ['BODYSYSTEM/RSP', 'EPC/BIGUANIDE', None]
+        """
+        return find_wider(category, self.wider)
 
     def category_of_token(self, token: str) -> str | None:
         """Return the category of a token of a record, whether it is a code or not.
@@ -156,6 +173,15 @@ class CategoryRules:
         }
         lengths = {system: (name, length) for system, (name, length) in content["prefix_lengths"].items()}
         return cls(prefixes, lengths, dict(content.get("wider", {})))
+
+
+def find_wider(category: str, wider: Mapping[str, str]) -> str | None:
+    """Look a category up among wider ones: by itself, else by its longest beginning before a `*`."""
+    found = wider.get(category)
+    for length in range(len(category), category.find("/"), -1) if found is None else ():
+        if (found := wider.get(f"{category[:length]}*")) is not None:
+            break
+    return found
 
 
 def compact_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[str, str]:

@@ -25,11 +25,13 @@ _CODES = {
 }
 _GROUPS = {
     "CCS": "[0-9]{1,4}",
-    "CCSR": "[A-Z]{3}[0-9]{3}",
+    "CCSR": "[A-Z]{3}([0-9]{3})?",
     "CCSPR": "[0-9]{1,3}",
+    "BODYSYSTEM": "[A-Z]{3}",
+    "CCSPRSECTION": "[0-9]{1,2}",
     "ICD9PCSGROUP": "[0-9]{2}",
     "ICD10PCSGROUP": "[0-9A-HJ-NP-Z]{3}",
-    "HCPCSGROUP": "[0-9A-Z]{3}",
+    "HCPCSGROUP": "[0-9A-Z]{1,3}",
     "NDC9": "[0-9]{9}",
     # Pharmacologic classes, which the FDA calls by several words.
     "EPC": "(?!.*[0-9]{5})[A-Z0-9]([A-Z0-9_-]{0,126}[A-Z0-9])?",

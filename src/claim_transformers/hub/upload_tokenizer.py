@@ -114,7 +114,8 @@ def _check_rules(path: Path, content: Any, keys: set[str]) -> None:
         rules = None
     if rules is None:
         raise refusal(path, "rules of categories", "other content", "save the tokenizer again")
-    words = {*rules.prefixes, *rules.prefixes.values(), *rules.wider, *rules.wider.values()}
+    beginnings = (name.removesuffix("*") for name in rules.wider)
+    words = {*rules.prefixes, *rules.prefixes.values(), *beginnings, *rules.wider.values()}
     _refuse_outside_grammar(path, words)
     cuts = all(
         is_system(system) and is_system(name) and 1 <= characters <= _LONGEST_CODE

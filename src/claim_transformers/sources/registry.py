@@ -74,6 +74,8 @@ class Source:
         options (`tuple[SourceOption, ...]`, *optional*): What the function takes beside the path.
         layouts (`Path`, *optional*): Folder of layout files.
         stageable ([`Stageable`], *optional*): What the store of deliveries has to know; without it it takes no files.
+        drug_table (`str`, *optional*): File beside the raw ones that names the ingredient of each product, as a table
+            of `ndc9` and `ingredient`; it is read where no other is given.
         fetches (`bool`, *optional*, defaults to `False`): Whether it fetches public files itself if no path is given.
 
     Raises:
@@ -87,6 +89,7 @@ class Source:
     options: tuple[SourceOption, ...] = ()
     layouts: Path | None = None
     stageable: Stageable | None = None
+    drug_table: str | None = None
     fetches: bool = False
 
     def __post_init__(self) -> None:

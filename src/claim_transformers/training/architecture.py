@@ -10,6 +10,8 @@ from claim_transformers.models.claim.configuration_claim import ClaimConfig
 from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
 from claim_transformers.models.claim.vocabulary_claim import EncodingOptions
 
+# How a vocabulary is chosen, beside how patients are written.
+_OF_VOCABULARY = {"keep_groups", "roll_up"}
 # The vocabulary decides about these.
 _FROM_TOKENIZER = {"vocab_size", "num_categories", "pad_token_id", "mask_token_id", "max_visits"}
 
@@ -20,7 +22,8 @@ class Architecture:
 
     Args:
         model (`dict`): Fields of [`ClaimConfig`], without those that the vocabulary decides.
-        tokenizer (`dict`): Options of [`ClaimTokenizer`], such as `time_tokens` and `max_visits`.
+        tokenizer (`dict`): Options of [`ClaimTokenizer`], such as `time_tokens` and `max_visits`, and `keep_groups`
+            and `roll_up` of its `train_from_dataset`.
 
     Raises:
         ValueError: If a name is unknown. (A configuration of transformers stores a misspelt name without a word.)
@@ -41,7 +44,9 @@ class Architecture:
         known = {field.name for field in dataclasses.fields(ClaimConfig)} - _FROM_TOKENIZER
         _refuse_unknown(self.model, known, "fields of ClaimConfig")
         _refuse_unknown(
-            self.tokenizer, {field.name for field in dataclasses.fields(EncodingOptions)}, "tokenizer options"
+            self.tokenizer,
+            {field.name for field in dataclasses.fields(EncodingOptions)} | _OF_VOCABULARY,
+            "tokenizer options",
         )
 
     @classmethod

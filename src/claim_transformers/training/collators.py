@@ -92,6 +92,7 @@ class _KeyedCollator(ClaimCollator):
 
     seed: int = 0
     epoch: int = 0
+    backoff_probability: float = 0.0
 
     def keys(self, features: Features, tokens: RaggedColumn, stream: Stream) -> UInt64Array:
         """Key the randomness of each row."""
@@ -99,6 +100,19 @@ class _KeyedCollator(ClaimCollator):
         row = scalar_column(features, "row") if "row" in found else row_digests(tokens.values, tokens.lengths)
         epoch = scalar_column(features, "epoch") if "epoch" in found else np.full(len(row), self.epoch)
         return row_keys(self.seed, epoch, row, stream=stream)
+
+    def back_off(self, features: Features, tokens: RaggedColumn, shown: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Write a share of the codes as codes that the vocabulary does not know: as one of their stand-ins."""
+        if not self.backoff_probability:
+            return shown
+        stand_ins = self.tokenizer.vocabulary.stand_ins
+        number = (stand_ins >= 0).sum(axis=1)[tokens.values]
+        draws, steps = (
+            uniform_at(self.keys(features, tokens, stream)[tokens.row], tokens.position)
+            for stream in (Stream.BACKOFF, Stream.BACKOFF_STEP)
+        )
+        step = np.floor(steps * number).astype(np.int64)
+        return np.where((draws < self.backoff_probability) & (number > 0), stand_ins[tokens.values, step], shown)
 
     def hide_principal(
         self, features: Features, tokens: RaggedColumn, hidden: npt.NDArray[np.bool_], shown: npt.NDArray[Any]
@@ -122,6 +136,9 @@ class DataCollatorForClaimPretraining(_KeyedCollator):
         pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
         seed (`int`, *optional*, defaults to `0`): Seed of cuts and masks.
         epoch (`int`, *optional*, defaults to `0`): Epoch of rows that carry none.
+        backoff_probability (`float`, *optional*, defaults to `0.0`): Share of the codes of the input written as if the
+            vocabulary did not know them, as a group of theirs or as unknown, so that these tokens are learned too;
+            what is to be predicted stays.
         nvp_context (`str`, *optional*, defaults to `"mixed"`): How much of the record is context rather than target,
             as the `cut` of each row with n visits. `"full"`: n - 1, the last visit is the target (Zeng et al.);
             `"none"`: 0, every visit is predicted from those before it; `"mixed"`: 0 for half of the rows, else uniform
@@ -158,7 +175,7 @@ class DataCollatorForClaimPretraining(_KeyedCollator):
     def __post_init__(self) -> None:
         if self.nvp_context not in ("full", "none", "mixed"):
             raise ValueError(f"expected nvp_context 'full', 'none' or 'mixed', found {self.nvp_context!r}")
-        for name in ("cp_mask_probability", "landmark_visit_share"):
+        for name in ("backoff_probability", "cp_mask_probability", "landmark_visit_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"expected {name} in [0, 1], found {getattr(self, name)}")
         if self.horizon_days < 0:
@@ -180,6 +197,7 @@ class DataCollatorForClaimPretraining(_KeyedCollator):
         batch["cut"] = self._cut(features, tokens)
         if self.horizon_days:
             shown = self._add_horizon(batch, features, tokens, categories)
+        shown = self.back_off(features, tokens, shown)
         if self.cp_mask_probability > 0.0:
             batch["visit_categories"] = self.pad(RaggedColumn(categories, tokens.lengths), IGNORE_INDEX)
             draws = uniform_at(self.keys(features, tokens, Stream.CATEGORY_MASK)[tokens.row], tokens.position)
@@ -187,7 +205,7 @@ class DataCollatorForClaimPretraining(_KeyedCollator):
             categories = np.where(masked, categories, IGNORE_INDEX)
             shown = np.where(masked, self.tokenizer.mask_token_id, shown)
             shown = self.hide_principal(features, tokens, masked, shown)
-        if self.horizon_days or self.cp_mask_probability > 0.0:
+        if self.horizon_days or self.cp_mask_probability > 0.0 or self.backoff_probability > 0.0:
             batch["input_ids"] = self.pad(RaggedColumn(shown, tokens.lengths), self.tokenizer.pad_token_id)
         batch["category_labels"] = self.pad(RaggedColumn(categories, tokens.lengths), IGNORE_INDEX)
         return batch
@@ -246,10 +264,11 @@ class DataCollatorForMaskedTokens(_KeyedCollator):
         pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
         seed (`int`, *optional*, defaults to `0`): Seed of the masks.
         epoch (`int`, *optional*, defaults to `0`): Epoch of rows that carry none.
+        backoff_probability (`float`, *optional*, defaults to `0.0`): As in [`DataCollatorForClaimPretraining`].
         mask_probability (`float`, *optional*, defaults to `0.15`): Share of the clinical codes chosen.
 
     Raises:
-        ValueError: If `mask_probability` is no probability.
+        ValueError: If `mask_probability` or `backoff_probability` is no probability.
 
     Examples:
         >>> from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
@@ -262,8 +281,9 @@ class DataCollatorForMaskedTokens(_KeyedCollator):
     mask_probability: float = MASK_PROBABILITY
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.mask_probability <= 1.0:
-            raise ValueError(f"expected mask_probability in [0, 1], found {self.mask_probability}")
+        for name in ("backoff_probability", "mask_probability"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"expected {name} in [0, 1], found {getattr(self, name)}")
         self._is_target = np.asarray(self.tokenizer.target_mask, dtype=bool)
         self._clinical_ids = np.flatnonzero(self._is_target)
 
@@ -280,7 +300,7 @@ class DataCollatorForMaskedTokens(_KeyedCollator):
         picks = np.floor(draw(Stream.RANDOM_TOKEN) * len(self._clinical_ids)).astype(np.int64)
         as_mask = chosen & (replacement < _MASK_TOKEN_SHARE)
         as_random = chosen & ~as_mask & (replacement < _MASK_TOKEN_SHARE + _RANDOM_TOKEN_SHARE)
-        shown = np.where(as_mask, self.tokenizer.mask_token_id, tokens.values)
+        shown = np.where(as_mask, self.tokenizer.mask_token_id, self.back_off(features, tokens, tokens.values))
         shown[as_random] = self._clinical_ids[picks[as_random]]
         shown = self.hide_principal(features, tokens, chosen, shown)
         batch["input_ids"] = self.pad(RaggedColumn(shown, tokens.lengths), self.tokenizer.pad_token_id)

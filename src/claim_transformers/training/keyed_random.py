@@ -30,6 +30,8 @@ class Stream(IntEnum):
     TOKEN_REPLACEMENT = 4
     RANDOM_TOKEN = 5
     LANDMARK = 6
+    BACKOFF = 7
+    BACKOFF_STEP = 8
 
 
 def _splitmix64(state: UInt64Array) -> UInt64Array:

@@ -13,9 +13,10 @@ from claim_transformers.claims.small_cells import HIDDEN, Shown, show, show_coun
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.systems import SYSTEMS
 from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
+from claim_transformers.models.claim.vocabulary_claim import LEVELS
 
-_LEVELS = ("known", "parent", "category", "unknown")
-_LEVEL_OF = {"exact": "known", "prefix": "parent", "category": "category", "system": "unknown", "unknown": "unknown"}
+_LEVELS = ("known", "parent", "category", "wider", "unknown")
+_LEVEL_OF = dict(zip(LEVELS, (*_LEVELS, "unknown"), strict=True))
 _ALL = "all"
 
 
@@ -26,11 +27,11 @@ class CheckpointCoverage:
     Args:
         occurrences (`Mapping[str, Mapping[str, int]]`):
             Code system, `all` last, to level to the number of codes on visits. Levels: `known` as they are, by
-            `parent` (a shorter code), by `category`, and `unknown`.
+            `parent` (a shorter code), by `category`, by what is `wider` than that, and `unknown`.
         codes (`Mapping[str, Mapping[str, int]]`): The same of distinct codes.
 
     Examples:
-        >>> levels = {"known": 11, "parent": 11, "category": 22, "unknown": 0}
+        >>> levels = {"known": 11, "parent": 11, "category": 22, "wider": 0, "unknown": 0}
         >>> CheckpointCoverage({"all": levels}, {"all": levels}).to_dict()["systems"][0]["shares"]["category"]
         0.5
     """
@@ -63,10 +64,10 @@ class CheckpointCoverage:
             raw (`bool`, *optional*, defaults to `False`): Show counts of 1 to 10 too, and what gives them away.
 
         Examples:
-            >>> levels = {"known": 11, "parent": 11, "category": 22, "unknown": 0}
+            >>> levels = {"known": 11, "parent": 11, "category": 22, "wider": 0, "unknown": 0}
             >>> print(CheckpointCoverage({"all": levels}, {"all": levels}).to_table())
-            system    occurrences    codes     known    parent  category   unknown
-            all                44       44   25.00 %   25.00 %   50.00 %    0.00 %
+            system    occurrences    codes     known    parent  category     wider   unknown
+            all                44       44   25.00 %   25.00 %   50.00 %    0.00 %    0.00 %
         """
         lines = [f"{'system':<9}{'occurrences':>12}{'codes':>9}" + "".join(f"{level:>10}" for level in _LEVELS)]
         for row in self.to_dict(raw=raw)["systems"]:

@@ -85,6 +85,7 @@ def pretraining_collator(
     seed: int = 0,
     cp_mask_probability: float = 0.0,
     mask_probability: float = MASK_PROBABILITY,
+    backoff_probability: float = 0.0,
 ) -> DataCollatorForClaimPretraining | DataCollatorForMaskedTokens:
     """Make the collator that fits [`pretraining_model`].
 
@@ -94,6 +95,7 @@ def pretraining_collator(
         seed (`int`, *optional*, defaults to `0`): Seed of cuts, landmarks and masks.
         cp_mask_probability (`float`, *optional*, defaults to `0.0`): As in [`DataCollatorForClaimPretraining`].
         mask_probability (`float`, *optional*, defaults to `0.15`): As in [`DataCollatorForMaskedTokens`].
+        backoff_probability (`float`, *optional*, defaults to `0.0`): As in [`DataCollatorForClaimPretraining`].
 
     Returns:
         [`DataCollatorForClaimPretraining`] or [`DataCollatorForMaskedTokens`]: The collator.
@@ -106,13 +108,16 @@ def pretraining_collator(
         90
     """
     if config.visit_pooling == "none":
-        return DataCollatorForMaskedTokens(tokenizer, seed=seed, mask_probability=mask_probability)
+        return DataCollatorForMaskedTokens(
+            tokenizer, seed=seed, mask_probability=mask_probability, backoff_probability=backoff_probability
+        )
     return DataCollatorForClaimPretraining(
         tokenizer,
         nvp_context=config.nvp_context,
         horizon_days=config.horizon_days,
         landmark_visit_share=config.landmark_visit_share,
         cp_mask_probability=cp_mask_probability,
+        backoff_probability=backoff_probability,
         seed=seed,
     )
 

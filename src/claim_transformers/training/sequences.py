@@ -107,15 +107,13 @@ def find_form(folder: str | Path, categories: Any = None) -> ClaimForm | None:
     return _with_chapters(ClaimForm.load(folder, given))
 
 
-def find_rules(
-    claims: str | Path, drug_ingredients: str | Path | None = None, *, eras: bool = False
-) -> dict[str, Any]:
+def find_rules(claims: str | Path, drug_ingredients: str | Path | None = None, *, eras: bool = True) -> dict[str, Any]:
     """Find how a tokenizer is to group and write the codes of claims, by the public tables.
 
     Args:
         claims (`str` or `Path`): Ingested folder, or sequences, which have a form.
         drug_ingredients (`str` or `Path`, *optional*): Table of `ndc9` and `ingredient`.
-        eras (`bool`, *optional*, defaults to `False`): Categories as those of `category_rules(eras=True)`.
+        eras (`bool`, *optional*, defaults to `True`): Categories as those of `category_rules(eras=True)`.
 
     Returns:
         `dict[str, Any]`: `categories` and `form` of [`ClaimTokenizer.train_from_dataset`].

@@ -16,7 +16,8 @@ class CodeCategories:
             System to (last character to category), for systems where a code that begins with a digit and holds a
             letter is told by its end: of HCPCS, `0001F` is a measure. Such a code has no other category.
         wider (`Mapping[str, str]`, *optional*):
-            Category to a wider one, such as a drug's therapeutic class, to which codes back off.
+            Category to a wider one, such as a drug's therapeutic class, to which codes back off; a key that ends with
+            `*` stands for all categories that begin so.
 
     Raises:
         ValueError: If an entry is no text of that form, or a length is not positive. The message names the field.
@@ -121,8 +122,13 @@ class CodeCategories:
         return f"{name}/{text[:characters]}" if text else None
 
     def wider_category(self, code: str) -> str | None:
-        """Look up what is wider than the category of a code, `None` where nothing is."""
-        return self.wider.get(self.category(code) or "")
+        """Look up what is wider than the category of a code, or than the category that it is; `None` without it."""
+        category = self.category(code) or code
+        found = self.wider.get(category)
+        for length in range(len(category), category.find("/"), -1) if found is None else ():
+            if (found := self.wider.get(f"{category[:length]}*")) is not None:
+                break
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Write the rules as plain values, sorted, prefixes grouped by system and category to a quarter of their size.

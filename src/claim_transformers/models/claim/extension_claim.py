@@ -1,17 +1,20 @@
-"""Extending a vocabulary by the codes of other claims: new tokens behind the old ones, which do not move."""
+"""Vocabulary from patients: trained on them, or extended by their codes behind the old ones, which do not move."""
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Self
 
 from .categories_claim import CodeCategories, number_categories
 from .coverage_claim import Derived
-from .form_claim import ClaimForm
+from .form_claim import ClaimForm, form_by
 from .form_table_claim import FormWriter
 from .vocabulary_claim import EncodingOptions
-from .vocabulary_training_claim import extra_tokens
+from .vocabulary_training_claim import extra_tokens, train_tokens
+
+SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
 
 
 class ExtendableVocabulary:
-    """The part of [`ClaimTokenizer`] that grows."""
+    """The part of [`ClaimTokenizer`] that learns tokens from patients."""
 
     _vocab: dict[str, int]
     _id_to_token: list[str]
@@ -20,6 +23,77 @@ class ExtendableVocabulary:
     _form: ClaimForm | None
     _options: EncodingOptions
     _derived: Derived
+
+    @classmethod
+    def train_from_dataset(
+        cls,
+        dataset: Any,
+        *,
+        min_patients: int = 11,
+        categories: Any = None,
+        form: Any = None,
+        max_size: int | None = None,
+        roll_up: Collection[str] = (),
+        keep_groups: bool = False,
+        **options: Any,
+    ) -> Self:
+        """Choose the vocabulary from training patients and make a tokenizer of it.
+
+        A code gets a token when at least `min_patients` distinct patients have it in view. The rest back off: their
+        prefixes, then their categories, get a token when enough patients back off to them. No count is kept, and ids
+        follow the text of the tokens. Memory grows with the rare codes only, unless `max_size` is given.
+
+        Args:
+            dataset (`datasets.Dataset`, `pyarrow.Table` or an iterable):
+                Training patients only: a data set, tables of the patients columns, or patients as mappings. Rows with
+                the same `patient_id` are one patient; without that column each row is one.
+            min_patients (`int`, *optional*, defaults to `11`): Smallest number of distinct patients behind a token.
+            categories (`Mapping` or `CodeCategories`, *optional*): From code to category.
+            form ([`ClaimForm`] or `Mapping`, *optional*):
+                How claims are written before they are counted; patients written in it already are counted as they are.
+            max_size (`int`, *optional*): Largest vocabulary; the codes of most patients stay.
+            roll_up (`Collection[str]`, *optional*):
+                Code systems whose codes get no token of their own: what counts is their category, to which they back
+                off. [`extend`] gives codes of them tokens later.
+            keep_groups (`bool`, *optional*, defaults to `False`):
+                Whether the prefixes and categories of codes with a token have one too, for the codes that a model
+                meets later.
+            **options (`Any`): Options of the tokenizer, for instance `time_tokens`.
+
+        Returns:
+            `ClaimTokenizer`: The tokenizer.
+
+        Raises:
+            ValueError: If there is no patient, no code reaches `min_patients`, or `max_size` is too small,
+                or both `roll_up` and `form` are given.
+
+        Examples:
+            >>> from claim_transformers import ClaimTokenizer
+            >>> patient = {"visits": [{"day": 1, "type": "OP", "codes": ["HCPCS/99213"]}]}
+            >>> tokenizer = ClaimTokenizer.train_from_dataset([patient] * 11, time_tokens="day", max_day=30)
+            >>> tokenizer.convert_ids_to_tokens(len(tokenizer) - 1)
+            'HCPCS/99213'
+        """
+        if categories is None and isinstance(form, ClaimForm):
+            categories = form.categories
+        rules = CodeCategories.parse(categories)
+        names = [str(options.get(name, default)) for name, default in SPECIAL_TOKENS.items()]
+        fields = {name: options[name] for name in EncodingOptions.__dataclass_fields__ if name in options}
+        form = None if form is None else form_by(form, rules)
+        if roll_up and form is not None:
+            raise ValueError("expected roll_up or a form, which says how far codes are rolled up, found both")
+        counted = ClaimForm("code", dict.fromkeys(roll_up, "category"), categories=rules) if roll_up else form
+        vocab = train_tokens(
+            dataset,
+            rules=rules,
+            options=EncodingOptions(**fields),
+            special_tokens=names,
+            min_patients=min_patients,
+            max_size=max_size,
+            writer=None if counted is None else FormWriter(counted),
+            keep_groups=keep_groups,
+        )
+        return cls(vocab, rules, form, **options)  # type: ignore[call-arg]
 
     def extend(self, dataset: Any, *, min_patients: int = 11) -> int:
         """Give the codes of other patients tokens of their own; old ids do not move.

@@ -22,7 +22,7 @@ from .canonical_claim import patients_of
 from .categories_claim import CodeCategories
 from .coverage_claim import Derived, warn_of_patients, warn_of_unknown
 from .damage_claim import naming_damage, naming_file, read_json_object
-from .extension_claim import ExtendableVocabulary
+from .extension_claim import SPECIAL_TOKENS, ExtendableVocabulary
 from .form_claim import FORM_COLUMNS, FORM_FILE, OLD_COUNTY_FILE, OLD_FORM_FILE, ClaimForm, form_by, read_form
 from .form_table_claim import FormWriter
 from .names_claim import checkpoint_hint, is_misspelt, resolve_checkpoint
@@ -42,10 +42,8 @@ from .vocabulary_claim import (
     refuse_unknown_tokens,
     refuse_without_principal,
 )
-from .vocabulary_training_claim import train_tokens
 
 _VISIT_SEPARATOR = "|"
-_SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
 
 
 class ClaimTokenizer(ExtendableVocabulary, PatientPadding):
@@ -126,9 +124,9 @@ class ClaimTokenizer(ExtendableVocabulary, PatientPadding):
         max_age_years: int = 90,
         backoff: bool = True,
         mark_principal: bool = False,
-        pad_token: str | AddedToken = _SPECIAL_TOKENS["pad_token"],
-        unk_token: str | AddedToken = _SPECIAL_TOKENS["unk_token"],
-        mask_token: str | AddedToken = _SPECIAL_TOKENS["mask_token"],
+        pad_token: str | AddedToken = SPECIAL_TOKENS["pad_token"],
+        unk_token: str | AddedToken = SPECIAL_TOKENS["unk_token"],
+        mask_token: str | AddedToken = SPECIAL_TOKENS["mask_token"],
         vocab_file: str | None = None,
         categories_file: str | None = None,
         form_file: str | None = None,
@@ -209,63 +207,6 @@ class ClaimTokenizer(ExtendableVocabulary, PatientPadding):
         )
         refuse_displaced(tokenizer._vocab, tokenizer._added_tokens_encoder)
         return tokenizer
-
-    @classmethod
-    def train_from_dataset(
-        cls,
-        dataset: Any,
-        *,
-        min_patients: int = 11,
-        categories: Any = None,
-        form: Any = None,
-        max_size: int | None = None,
-        **options: Any,
-    ) -> "ClaimTokenizer":
-        """Choose the vocabulary from training patients and make a tokenizer of it.
-
-        A code gets a token when at least `min_patients` distinct patients have it in view. The rest back off: their
-        prefixes, then their categories, get a token when enough patients back off to them. No count is kept, and ids
-        follow the text of the tokens. Memory grows with the rare codes only, unless `max_size` is given.
-
-        Args:
-            dataset (`datasets.Dataset`, `pyarrow.Table` or an iterable):
-                Training patients only: a data set, tables of the patients columns, or patients as mappings. Rows with
-                the same `patient_id` are one patient; without that column each row is one.
-            min_patients (`int`, *optional*, defaults to `11`): Smallest number of distinct patients behind a token.
-            categories (`Mapping` or `CodeCategories`, *optional*): From code to category.
-            form ([`ClaimForm`] or `Mapping`, *optional*):
-                How claims are written before they are counted; patients written in it already are counted as they are.
-            max_size (`int`, *optional*): Largest vocabulary; the codes of most patients stay.
-            **options (`Any`): Options of the tokenizer, for instance `time_tokens`.
-
-        Returns:
-            `ClaimTokenizer`: The tokenizer.
-
-        Raises:
-            ValueError: If there is no patient, no code reaches `min_patients`, or `max_size` is too small.
-
-        Examples:
-            >>> patient = {"visits": [{"day": 1, "type": "OP", "codes": ["HCPCS/99213"]}]}
-            >>> tokenizer = ClaimTokenizer.train_from_dataset([patient] * 11, time_tokens="day", max_day=30)
-            >>> tokenizer.convert_ids_to_tokens(len(tokenizer) - 1)
-            'HCPCS/99213'
-        """
-        if categories is None and isinstance(form, ClaimForm):
-            categories = form.categories
-        rules = CodeCategories.parse(categories)
-        names = [str(options.get(name, default)) for name, default in _SPECIAL_TOKENS.items()]
-        fields = {name: options[name] for name in EncodingOptions.__dataclass_fields__ if name in options}
-        form = None if form is None else form_by(form, rules)
-        vocab = train_tokens(
-            dataset,
-            rules=rules,
-            options=EncodingOptions(**fields),
-            special_tokens=names,
-            min_patients=min_patients,
-            max_size=max_size,
-            writer=None if form is None else FormWriter(form),
-        )
-        return cls(vocab, rules, form, **options)
 
     # ---- Options: read-only, because a vocabulary holds the tokens of its options ----
 

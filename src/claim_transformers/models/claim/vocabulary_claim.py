@@ -5,7 +5,7 @@ a code string means, so that they cannot disagree about it.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -36,7 +36,7 @@ _OPTION_BOUNDS = {
     "max_codes_per_visit": (1, 1_000_000),
 }
 
-LEVELS = ("exact", "prefix", "category", "system", "unknown")
+LEVELS = ("exact", "prefix", "category", "wider", "system", "unknown")
 TimeTokens = Literal["day", "gap", "none"]
 
 
@@ -118,6 +118,11 @@ def parent_code(code: str) -> str | None:
         return None
     length = 4 if system == "ICD9CM" and text.startswith("E") else 3
     return code[: len(system) + 1 + length]
+
+
+def backoff_steps(rules: CodeCategories) -> tuple[Callable[[str], str | None], ...]:
+    """What finds the stand-ins of a code, the nearest first; the levels of `LEVELS` behind the first."""
+    return parent_code, rules.category, rules.wider_category
 
 
 def principal_token(code: str, rules: CodeCategories) -> str:
@@ -220,14 +225,33 @@ class ClaimVocabulary:
             return found, "exact"
         # A drug of ten digits has lost a zero in one of three places: a part of it names another one's product.
         if self._backoff and not (code.startswith("NDC/") and len(code) == len("NDC/") + 10):
-            categories = self._rules.category(code), self._rules.wider_category(code)
-            for level, target in (("prefix", parent_code(code)), *(("category", name) for name in categories)):
-                if target is not None and (found := self.code_ids.get(target)) is not None:
+            for level, find in zip(LEVELS[1:], backoff_steps(self._rules), strict=False):
+                if (target := find(code)) is not None and (found := self.code_ids.get(target)) is not None:
                     return found, level
         system = code_system(code)
         # `UNK/TYPE` stands for visit types; a code that calls itself `TYPE/x` has no system.
         found = -1 if system in STRUCTURAL_SYSTEMS else self.find(f"UNK/{system}")
         return (found, "system") if found >= 0 else (self.unk_id, "unknown")
+
+    @cached_property
+    def stand_ins(self) -> np.ndarray:
+        """`np.ndarray` of shape `(vocabulary, steps)`, int64: ids that a code backs off to, nearest first, else -1.
+
+        The last ones are the unknown codes of the systems that the token may stand for.
+        """
+        sources: dict[str, set[str]] = {"DRUG": {"DRUG", "NDC"}}
+        for prefix, category in self._rules.prefixes.items():
+            sources.setdefault(code_system(category), set()).add(code_system(prefix))
+        rows = {}
+        for token, token_id in self.code_ids.items():
+            found = [self.code_ids.get(find(token) or "") for find in backoff_steps(self._rules)]
+            systems = sorted(sources.get(code_system(token), {code_system(token)}))
+            found += [self._structural.get(f"UNK/{system}") for system in systems]
+            rows[token_id] = [step for step in dict.fromkeys(found) if step is not None and step != token_id]
+        table = np.full((len(self._tokens), max(map(len, rows.values()), default=1) or 1), -1, dtype=np.int64)
+        for token_id, steps in rows.items():
+            table[token_id, : len(steps)] = steps
+        return table
 
     @cached_property
     def unknown_ids(self) -> frozenset[int]:

@@ -24,8 +24,8 @@ from .vocabulary_claim import (
     UNKNOWN_PRINCIPAL,
     UNKNOWN_TYPE,
     EncodingOptions,
+    backoff_steps,
     code_system,
-    parent_code,
     principal_token,
     time_vocabulary,
 )
@@ -115,6 +115,7 @@ def train_tokens(
     min_patients: int,
     max_size: int | None,
     writer: FormWriter | None = None,
+    keep_groups: bool = False,
 ) -> dict[str, int]:
     """Choose the tokens of a vocabulary from patients.
 
@@ -126,6 +127,7 @@ def train_tokens(
         min_patients (`int`): Smallest number of distinct patients behind a token.
         max_size (`int` or `None`): Largest vocabulary; the codes of most patients then stay.
         writer ([`FormWriter`], *optional*): Writes the patients in a form before they are counted.
+        keep_groups (`bool`, *optional*): Whether the groups of codes that have a token have one too.
 
     Returns:
         `dict[str, int]`: Token to id. Tokens are sorted by text inside their group, so ids reveal no frequency.
@@ -161,6 +163,10 @@ def train_tokens(
             f"expected at least one code, prefix or category of {min_patients} or more patients, found none; "
             "train on more patients, or lower min_patients if your data agreement allows it"
         )
+    if keep_groups:
+        # Each has the patients of its codes, which are enough.
+        groups = {group for code in chosen for find in backoff_steps(rules) if (group := find(code)) is not None}
+        chosen |= set(filter(_is_code, groups))
     return {token: number for number, token in enumerate([*structure, *sorted(chosen)])}
 
 
@@ -313,7 +319,7 @@ def _backoff_targets(codes: _PatientCounter, exact: set[str], rules: CodeCategor
     is_exact = np.array([text in exact for text in codes.strings], dtype=bool)
     pairs = codes.pairs[~is_exact[(codes.pairs >> _PATIENT_BITS).astype(np.int64)]]
     targets: dict[str, int] = {}
-    for find in (parent_code, rules.category, rules.wider_category):
+    for find in backoff_steps(rules):
         pairs, found = _settle(pairs, codes, find, exact)
         targets.update(found)
     return targets

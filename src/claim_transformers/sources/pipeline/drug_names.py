@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.files import private_folder
 from claim_transformers.claims.small_cells import show_count, show_part_of
+from claim_transformers.claims.store import DRUG_NAMES
 from claim_transformers.codes.drugs import read_drug_ingredients
 from claim_transformers.codes.ndc_directory import read_ndc_directory
 from claim_transformers.codes.normalize import normalize_code
@@ -23,6 +25,7 @@ from claim_transformers.sources.pipeline.downloads import fetch_zip
 _FDA_URL = "https://www.accessdata.fda.gov/cder/ndctext.zip"
 _MAX_BYTES = 200_000_000  # The directory has about 10 MB.
 _FETCH = "-"
+NO_DRUG_NAMES = "none"
 _TABLES = (".csv", ".parquet")
 _PRODUCT_LENGTH = 9
 
@@ -58,12 +61,31 @@ def _fetch(url: str) -> Path:
     return target
 
 
-def count_drugs(folder: Path, drugs: DrugNames | None) -> dict[str, Any] | None:
-    """Count the fills of an ingested folder and those whose drug is named; `None` without any."""
+def write_drug_names(folder: Path, drugs: DrugNames | None) -> None:
+    """Keep the names of the products that the fills of an ingested folder hold, beside its tables."""
+    if drugs is None:
+        return
+    products = {code[:_PRODUCT_LENGTH] for code in _count_products(folder)}
+    named = sorted((product, drugs.names[product]) for product in products & drugs.names.keys())
+    if named:
+        target = folder / DRUG_NAMES
+        target.mkdir()
+        columns = {"ndc9": [product for product, _ in named], "ingredient": [name for _, name in named]}
+        pq.write_table(pa.table(columns), target / "part-0.parquet")
+
+
+def _count_products(folder: Path) -> Counter[str]:
+    """How often each NDC was filled."""
     counts: Counter[str] = Counter()
     for path in sorted(folder.glob("rx_claim/*.parquet")):
         codes = pq.read_table(path, columns=["ndc_code"])["ndc_code"]
         counts.update({row["values"]: row["counts"] for row in pc.value_counts(codes.drop_null()).to_pylist()})
+    return counts
+
+
+def count_drugs(folder: Path, drugs: DrugNames | None) -> dict[str, Any] | None:
+    """Count the fills of an ingested folder and those whose drug is named; `None` without any."""
+    counts = _count_products(folder)
     if not counts:
         return None
     names = {} if drugs is None else drugs.names

@@ -28,7 +28,14 @@ from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.sources.pipeline.archives import MAX_EXPANSION, allow_expansion
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
-from claim_transformers.sources.pipeline.drug_names import DrugNames, count_drugs, describe_drugs, read_drug_names
+from claim_transformers.sources.pipeline.drug_names import (
+    NO_DRUG_NAMES,
+    DrugNames,
+    count_drugs,
+    describe_drugs,
+    read_drug_names,
+    write_drug_names,
+)
 from claim_transformers.sources.pipeline.eligibility import read_people, settle_eligibility
 from claim_transformers.sources.pipeline.publishing import publish_table
 from claim_transformers.sources.pipeline.screening import ScreenedTable, screen_table, write_quarantine
@@ -168,6 +175,7 @@ def ingest(
         ndc_directory (`str` or `Path`, *optional*):
             The FDA's NDC directory (`product.txt` or its zip file), an address of it, `"-"` for that of the FDA, or a
             table of `ndc9` and `ingredient`: a fill that it lists stands on its visit as `DRUG/...`, its ingredient.
+            A simulated population brings such a table, which is read by itself; `"none"` leaves every fill its NDC.
         salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split by patient.
         threads (`int`, *optional*): Threads of the engine, all cores if not given.
         memory_limit (`str`, *optional*): Memory of the engine, such as `"2GB"`; it spills to the disk of `out`.
@@ -193,7 +201,7 @@ def ingest(
     registered.check_options(options)
     if isinstance(path, str | Path):
         check_inputs(path)
-    drugs = _drugs_of(registered, ndc_directory)
+    drugs = _drugs_of(registered, path, ndc_directory)
     if registered.publish is not None:
         shares = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
         summary: IngestSummary = load_function(registered.publish)(
@@ -226,6 +234,7 @@ def ingest(
         bar.set_postfix_str("patients")
         has_claims = any(lines.get(name) for name in ("claim_line", "rx_claim"))
         patients = _write_patients(folder, staged, salt, extract_date, drugs) if has_claims else None
+        write_drug_names(folder, drugs)
         bar.update()
         report = {**ledger.to_dict(), "last_day": patients and patients.last_day, "drugs": count_drugs(folder, drugs)}
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
@@ -233,9 +242,12 @@ def ingest(
     return IngestSummary(Path(out), report, lines, patients)
 
 
-def _drugs_of(source: Source, ndc_directory: str | Path | None) -> DrugNames | None:
-    if ndc_directory is None:
+def _drugs_of(source: Source, path: RawLocation, ndc_directory: str | Path | None) -> DrugNames | None:
+    if str(ndc_directory) == NO_DRUG_NAMES:
         return None
+    if ndc_directory is None:
+        own = Path(path, source.drug_table) if source.drug_table and isinstance(path, str | Path) else None
+        return read_drug_names(own) if own is not None and own.is_file() else None
     if source.publish is not None:
         raise ValueError(f"expected no ndc_directory for {source.name!r}, which has no fills by NDC, found one")
     return read_drug_names(ndc_directory)

@@ -35,7 +35,7 @@ _BYTES_PER_READ = 1 << 20
 
 def load_claims(
     source: str,
-    path: "RawLocation" = None,
+    path: "RawLocation | Sequence[str | Path]" = None,
     *,
     out: str | Path | None = None,
     split: str | None = None,
@@ -58,8 +58,9 @@ def load_claims(
     Args:
         source (`str`): A raw format such as `"synpuf"`, `"tuva"` or `"meds"`, or `"claims"` for a folder ingested
             before, or `"cohort"` for a folder of examples that `claim-transformers cohort` or `sequences` wrote.
-        path (`str`, `Path` or `ibis.BaseBackend`, *optional*):
-            Where the raw files are, or the ingested folder; for `"tuva"` also a warehouse, which needs `out`.
+        path (`str`, `Path`, `list` or `ibis.BaseBackend`, *optional*):
+            Where the raw files are, or the ingested folder; for `"tuva"` also a warehouse, which needs `out`. Several
+            ingested folders, in a list, are one data set: of no patient in two of them.
         out (`str` or `Path`, *optional*): Folder to ingest into, for raw sources.
         split (`str`, *optional*): Only this split, also as `"train[:10%]"` unless streaming.
         streaming (`bool`, *optional*, defaults to `False`): Read the parquet files on the fly instead of copying them
@@ -76,7 +77,8 @@ def load_claims(
     Raises:
         ValueError: If the source is unknown, the shares do not sum to 1, or an argument does not go with the source.
         ClaimDataError: `E_NO_FOLDER` or `E_INCOMPLETE` if the folder is no whole ingested folder, `E_NO_PATIENTS` if
-            nobody in it has a visit, `E_SPLIT_OVERLAP` if a patient is in two splits, and what `ingest` raises.
+            nobody in it has a visit, `E_SPLIT_OVERLAP` if a patient is in two splits or folders, and what `ingest`
+            raises.
 
     Examples:
         >>> load_claims("sinpuf", "raw")
@@ -93,6 +95,17 @@ def load_claims(
         close = difflib.get_close_matches(source, known, n=1)
         hint = f", did you mean {close[0]!r}?" if close else "."
         raise ValueError(f"unknown source {source!r}{hint} Known sources: {', '.join(sorted(known))}")
+    if isinstance(path, Sequence) and not isinstance(path, str):
+        return _load_several(
+            source,
+            path,
+            split,
+            given={"out": out, **options},
+            streaming=streaming,
+            splits=splits,
+            salt=salt,
+            cache_dir=cache_dir,
+        )
     if source == _COHORT:
         given = {"out": out, "streaming": streaming, "splits": splits, "salt": salt, **options}
         return _load_cohort(path, split, [name for name, value in given.items() if value])
@@ -108,6 +121,27 @@ def load_claims(
     else:
         folder = _ingest(source, path, out, cache, options)
     return _as_dataset(folder, hash_split, cache, split, streaming)
+
+
+def _load_several(
+    source: str, paths: Sequence[str | Path], split: str | None, *, given: Mapping[str, Any], **options: Any
+) -> Any:
+    """Several ingested folders as one data set."""
+    import datasets
+
+    if source != _INGESTED or not paths or any(given.values()):
+        raise ValueError(
+            f"expected a list of ingested folders of the source {_INGESTED!r} alone, found other arguments"
+        )
+    patients = {str(path): _patient_ids(list(map(str, open_folder(path).table_files("patients")))) for path in paths}
+    if len(patients) < len(paths):
+        raise ValueError("expected every ingested folder once, found one twice")
+    assert_disjoint(patients)
+    loaded = [load_claims(source, path, split=split, **options) for path in paths]
+    if split is not None:
+        return datasets.concatenate_datasets(loaded)
+    together = {name: datasets.concatenate_datasets([folder[name] for folder in loaded]) for name in SPLITS}
+    return (datasets.IterableDatasetDict if options["streaming"] else datasets.DatasetDict)(together)
 
 
 def _known_sources() -> list[str]:

@@ -6,4 +6,5 @@ SOURCE = Source(
     name="simulated",
     help="The folder that 'claim-transformers simulate' writes.",
     read=f"{__name__}.source:read_simulated",
+    drug_table="drug_ingredients.parquet",
 )

@@ -1,6 +1,7 @@
 """Simulated claims, the folder that `simulate` writes: the layout of the Tuva input layer, with canonical claim types.
 
-`true_risk.parquet` and `drug_ingredients.parquet` beside the claims are for evaluation and never read here.
+`drug_ingredients.parquet` beside the claims names what is in each product, as the NDC directory does of real ones;
+`true_risk.parquet` is for evaluation and never read.
 """
 
 from __future__ import annotations
