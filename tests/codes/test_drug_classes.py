@@ -19,13 +19,10 @@ from claim_transformers.codes import (
 )
 from claim_transformers.hub.token_grammar import is_token
 
-# What the FDA numbers apart, such as antagonists of histamine-1 and histamine-2, is no misspelling.
-DIGITS = str.maketrans("", "", "0123456789")
-
 
 def are_one_class_spelt_twice(first, second):
-    first, second = first.translate(DIGITS), second.translate(DIGITS)
-    if first == second:
+    # What the FDA numbers apart, such as antagonists of histamine-1 and histamine-2, is no misspelling.
+    if re.findall("[0-9]", first) != re.findall("[0-9]", second):
         return False
     if re.sub("[_-]", "", first) == re.sub("[_-]", "", second):
         return True
@@ -33,7 +30,7 @@ def are_one_class_spelt_twice(first, second):
     pairs = [pair for pair in zip(words, others, strict=False) if pair[0] != pair[1]]
     if len(words) != len(others) or len(pairs) != 1 or min(map(len, pairs[0])) < 5:
         return False
-    return SequenceMatcher(None, *pairs[0]).ratio() > 0.85
+    return SequenceMatcher(None, *pairs[0]).ratio() > 0.9
 
 
 def test_every_name_and_class_is_in_canonical_form():
@@ -49,7 +46,9 @@ def test_no_class_is_spelt_twice():
     assert are_one_class_spelt_twice("ANTI-COAGULANT", "ANTICOAGULANT")
     assert not are_one_class_spelt_twice("BETA2-ADRENERGIC_AGONIST", "BETA3-ADRENERGIC_AGONIST")
     groups = sorted(set(read_drug_classes().values()))
-    assert [pair for pair in combinations(groups, 2) if are_one_class_spelt_twice(*pair)] == []
+    # Two classes in truth.
+    apart = ("ATYPICAL_ANTIPSYCHOTIC", "TYPICAL_ANTIPSYCHOTIC")
+    assert [pair for pair in combinations(groups, 2) if are_one_class_spelt_twice(*pair)] == [apart]
 
 
 def test_a_combination_has_a_class_of_its_ingredients_where_they_have_one():
@@ -64,7 +63,9 @@ def test_a_combination_has_a_class_of_its_ingredients_where_they_have_one():
 @pytest.mark.parametrize(("population", "version", "patients"), [("pediatric", 2, 300), ("medicare", 3, 60)])
 def test_most_fills_of_a_population_have_a_class(tmp_path, population, version, patients):
     generator = GENERATORS[population]
-    out = generator.write(tmp_path / "claims", patients, seed=5, simulation_version=version, **generator.window).path
+    out = generator.write(
+        tmp_path / "claims", patients=patients, seed=5, simulation_version=version, **generator.window
+    ).path
     names = pq.read_table(out / "drug_ingredients.parquet").to_pydict()
     ingredient_of = dict(zip(names["ndc9"], names["ingredient"], strict=True))
     codes = pq.read_table(out / "pharmacy_claim.parquet")["ndc_code"].cast("string").to_pylist()

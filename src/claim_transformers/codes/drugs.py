@@ -1,6 +1,6 @@
 """Drug ingredients, where somebody can name them, and their therapeutic classes.
 
-No complete table of NDC to ingredient is free to ship; the classes of the ingredients that fill most prescriptions are.
+No complete table of NDC to ingredient is free to ship; classes of the ingredients that fill most prescriptions are.
 """
 
 import csv
@@ -73,7 +73,7 @@ def read_drug_classes() -> Mapping[str, str]:
         `Mapping[str, str]`: Class by ingredient, for `category_rules(drug_classes=...)`.
 
     Raises:
-        ClaimDataError: `E_LAYOUT` if the file of the installation is damaged. The message holds the number of the line.
+        ClaimDataError: `E_LAYOUT` if the file of the installation is damaged. The message holds the line.
 
     Examples:
         >>> classes = read_drug_classes()
