@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         backoff_chain,
         category_rules,
         normalize_code,
+        read_drug_classes,
         read_drug_ingredients,
         read_ndc_directory,
         report_coverage,
@@ -138,12 +139,12 @@ __all__ = [
     "fit_platt", "gap_table", "ingest", "install_checkpoint", "lace_scores", "leave_out_patients", "load_claims",
     "load_definition", "measure_calibration", "measure_drift", "normalize_code", "outcome_probability",
     "outcome_readout", "parse_arguments", "pretraining_collator", "pretraining_metrics", "pretraining_model",
-    "push_checkpoint", "push_dataset", "read_drug_ingredients", "read_ndc_directory", "reliability_plot",
-    "report_coverage", "resolve_checkpoint", "run_script", "save_predictions", "score_at_threshold", "simulate",
-    "simulate_medicare", "simulate_stays", "start_from_architecture", "start_from_checkpoint",
-    "start_from_pretraining", "start_from_readout", "subgroup_plot", "subgroup_table", "threshold_table",
-    "tokenize_dataset", "true_risk_scores", "write_attention_view", "write_embedding_figure", "write_model_card",
-    "write_report",
+    "push_checkpoint", "push_dataset", "read_drug_classes", "read_drug_ingredients", "read_ndc_directory",
+    "reliability_plot", "report_coverage", "resolve_checkpoint", "run_script", "save_predictions",
+    "score_at_threshold", "simulate", "simulate_medicare", "simulate_stays", "start_from_architecture",
+    "start_from_checkpoint", "start_from_pretraining", "start_from_readout", "subgroup_plot", "subgroup_table",
+    "threshold_table", "tokenize_dataset", "true_risk_scores", "write_attention_view", "write_embedding_figure",
+    "write_model_card", "write_report",
 ]  # fmt: skip
 
 register()

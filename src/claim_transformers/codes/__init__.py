@@ -9,7 +9,7 @@ terminologies are read on first use.
 
 from claim_transformers.codes.backoff import backoff_chain
 from claim_transformers.codes.coverage import CoverageReport, SystemCoverage, report_coverage
-from claim_transformers.codes.drugs import read_drug_ingredients
+from claim_transformers.codes.drugs import read_drug_classes, read_drug_ingredients
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.codes.expressions import modifiers_expr, normalize_expr
 from claim_transformers.codes.groupers import category_of, category_rules, chapter_of, icd10cm_parents, is_listed
@@ -29,6 +29,6 @@ __all__ = [
     "ICD10_START_DATE", "SYSTEMS", "SYSTEM_TITLES", "CategoryRules", "ClaimDataError", "CoverageReport",
     "NdcDirectory", "NormalizedCodes", "SystemCoverage", "backoff_chain", "category_of", "category_rules",
     "chapter_of", "icd10cm_parents", "is_listed", "join_code", "modifiers_expr", "normalize_code",
-    "normalize_codes", "normalize_expr", "read_drug_ingredients", "read_ndc_directory", "read_procedure_ccs",
-    "report_coverage", "split_code", "split_modifiers",
+    "normalize_codes", "normalize_expr", "read_drug_classes", "read_drug_ingredients", "read_ndc_directory",
+    "read_procedure_ccs", "report_coverage", "split_code", "split_modifiers",
 ]  # fmt: skip
