@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from claim_transformers.codes.drugs import read_drug_classes
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.codes.normalize import as_dictionary, normalize_code
 from claim_transformers.codes.rules import CategoryRules, compact_prefixes
@@ -108,7 +109,8 @@ def category_rules(
         prefixes |= _drug_prefixes(drug_ingredients)
     prefixes |= compact_prefixes(given, min_length=_ICD_CATEGORY_LENGTH)
     lengths = {system: _PREFIX_LENGTHS[system] for system in _PREFIX_LENGTHS if system in asked}
-    return CategoryRules(prefixes, lengths, wider_groups(asked if eras else asked & {"NDC", "DRUG"}, drug_classes))
+    classes = read_drug_classes() if drug_classes is None and eras else drug_classes
+    return CategoryRules(prefixes, lengths, wider_groups(asked if eras else asked & {"NDC", "DRUG"}, classes))
 
 
 @functools.cache
