@@ -240,8 +240,10 @@ class ClaimVocabulary:
         The last ones are the unknown codes of the systems that the token may stand for.
         """
         sources: dict[str, set[str]] = {"DRUG": {"DRUG", "NDC"}}
-        for prefix, category in self._rules.prefixes.items():
-            sources.setdefault(code_system(category), set()).add(code_system(prefix))
+        names = {name: system for system, (name, _) in self._rules.prefix_lengths.items() if name != system}
+        groups = [(code_system(category), code_system(prefix)) for prefix, category in self._rules.prefixes.items()]
+        for name, system in [*names.items(), *groups]:
+            sources.setdefault(name, set()).add(system)
         rows = {}
         for token, token_id in self.code_ids.items():
             found = [self.code_ids.get(find(token) or "") for find in backoff_steps(self._rules)]
