@@ -218,7 +218,7 @@ class ClaimConfig(PreTrainedConfig):
         name = pretrained_model_name_or_path
         if is_misspelt(name):
             kwargs["local_files_only"] = True
-        folder = resolve_checkpoint(name)
+        folder = resolve_checkpoint(name, kwargs.get("revision"))
         with naming_alternatives(name), naming_damage(folder, MODEL_FILES[:1], kwargs):
             values: tuple[dict[str, Any], dict[str, Any]] = super().get_config_dict(folder, **kwargs)
         return values

@@ -182,7 +182,7 @@ class ClaimPreTrainedModel(PreTrainedModel):
             kwargs["local_files_only"] = True
         # A pickle can run code.
         kwargs.setdefault("use_safetensors", True)
-        folder = resolve_checkpoint(name)
+        folder = resolve_checkpoint(name, kwargs.get("revision"))
         with naming_alternatives(name), naming_damage(folder, MODEL_FILES, kwargs):
             model: Self = super().from_pretrained(folder, *model_args, **kwargs)
         return model

@@ -17,12 +17,13 @@ _PACKAGE = "claim_transformers"
 # Two swapped letters in a name of thirteen leave 0.92; another name of the family, such as -large for -base, 0.81.
 _MISSPELT_SIMILARITY = 0.9
 _STORE_FOLDER = "checkpoints"
+_PRESENT = "main"
 _CHECKPOINT_FILES = ("config.json", "tokenizer_config.json", "vocab.json")
 # One path component that starts with a letter or a digit: neither `..` nor a separator can leave the store.
 _STORE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
 
-def resolve_checkpoint(name: str | os.PathLike[str]) -> str:
+def resolve_checkpoint(name: str | os.PathLike[str], revision: str | None = None) -> str:
     """Find where a checkpoint is read from: a local folder, then the store, then the Hub.
 
     Args:
@@ -30,9 +31,14 @@ def resolve_checkpoint(name: str | os.PathLike[str]) -> str:
             A folder, a name in the store such as `"claim-pt-base"`, or a Hub name such as `"organisation/model"`. An
             existing folder wins only when it holds a `config.json` or a tokenizer file, so that an empty output folder
             of the same name does not hide a checkpoint.
+        revision (`str`, *optional*):
+            An older version of a name in the store, such as `"v1"`; without it, and for `"main"`, the present one.
 
     Returns:
         `str`: The folder, or `name` unchanged when it is to be looked up on the Hub.
+
+    Raises:
+        OSError: If the store has the name and not that version of it. The message names the versions it has.
 
     Examples:
         >>> resolve_checkpoint("organisation/model-that-lives-on-the-hub")
@@ -44,8 +50,19 @@ def resolve_checkpoint(name: str | os.PathLike[str]) -> str:
     if _STORE_NAME.fullmatch(text):
         for store in _store_folders():
             if _is_checkpoint(store / text):
-                return str(store / text)
+                return str(_version_of(store / text, revision))
     return text
+
+
+def _version_of(folder: Path, revision: str | None) -> Path:
+    """The folder of a version, which lies beside that of the present one as `NAME@VERSION`."""
+    if revision in (None, _PRESENT):
+        return folder
+    older = sorted(path.name.partition("@")[2] for path in folder.parent.glob(f"{folder.name}@*"))
+    if revision not in older:
+        known = ", ".join(map(repr, [_PRESENT, *older]))
+        raise OSError(f"expected a version of {folder.name!r} out of {known}, found another revision")
+    return folder.with_name(f"{folder.name}@{revision}")
 
 
 def _store_folders() -> list[Path]:

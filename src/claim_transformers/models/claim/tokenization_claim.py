@@ -177,7 +177,8 @@ class ClaimTokenizer(ExtendableVocabulary, PatientPadding):
             pretrained_model_name_or_path (`str` or `os.PathLike`):
                 Folder, name in the store such as `"claim-pt-base"`, or Hub name.
             *init_inputs (`Any`): Passed on.
-            **kwargs (`Any`): Options that override the saved ones, and arguments of the Hub.
+            **kwargs (`Any`): Options that override the saved ones, arguments of the Hub, and `revision`, also of names
+                in the store.
 
         Returns:
             `ClaimTokenizer`: The tokenizer.
@@ -188,7 +189,7 @@ class ClaimTokenizer(ExtendableVocabulary, PatientPadding):
         """
         if is_misspelt(pretrained_model_name_or_path):
             kwargs["local_files_only"] = True
-        folder = resolve_checkpoint(pretrained_model_name_or_path)
+        folder = resolve_checkpoint(pretrained_model_name_or_path, kwargs.get("revision"))
         with naming_damage(folder, (*READ_FILES, *cls.vocab_files_names.values()), kwargs):
             tokenizer: ClaimTokenizer = super().from_pretrained(folder, *init_inputs, **kwargs)
         return tokenizer
