@@ -24,7 +24,9 @@ from claim_transformers.codes.errors import ClaimDataError
 
 FORMAT_VERSION = 2  # 2: patients have the ends of their visits
 MANIFEST = "manifest.json"
-DRUG_NAMES = "drug_names"  # table of ndc9 and ingredient, of the products that patients have under their ingredient
+# Products that patients have under their ingredient, by labeler and product.
+DRUG_NAMES = "drug_names"
+DRUG_NAMES_SCHEMA = pa.schema([("ndc9", pa.string()), ("ingredient", pa.string())])
 _SUCCESS = "_SUCCESS"
 _ROWS_PER_GROUP = 1 << 17
 _ROWS_PER_PART = 1 << 22

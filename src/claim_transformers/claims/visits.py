@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 INPATIENT = "IP"
+_NDC_PRODUCT_LENGTH = len("NDC/") + 9
 PHARMACY = "RX"
 
 
@@ -119,6 +120,15 @@ def collect_code_events(
         table = claim_line if code_column.table == "claim_line" else rx_claim
         events.append(_events_of_column(table, code_column))
     return ibis.union(*events, distinct=True) if len(events) > 1 else events[0].distinct()
+
+
+def name_drugs(events: "ir.Table", drug_names: "ir.Table") -> "ir.Table":
+    """Put the ingredient in the place of the NDC where the ingested folder names it, as its patients have it."""
+    import ibis
+
+    names = drug_names.select(product="NDC/" + drug_names.ndc9, named="DRUG/" + drug_names.ingredient)
+    joined = events.left_join(names, events.code.substr(0, _NDC_PRODUCT_LENGTH) == names.product)
+    return joined.mutate(code=ibis.coalesce(joined.named, joined.code)).select(*events.columns).distinct()
 
 
 def _events_of_column(table: "ir.Table", code_column: CodeColumn) -> "ir.Table":

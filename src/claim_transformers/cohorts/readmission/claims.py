@@ -14,8 +14,8 @@ from claim_transformers.claims.engine import engine_errors, materialize, view_ta
 from claim_transformers.claims.known import line_end_date
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.stays import join_stays
-from claim_transformers.claims.store import open_folder
-from claim_transformers.claims.visits import INPATIENT, PHARMACY, collect_code_events
+from claim_transformers.claims.store import DRUG_NAMES, DRUG_NAMES_SCHEMA, open_folder
+from claim_transformers.claims.visits import INPATIENT, PHARMACY, collect_code_events, name_drugs
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def open_tables(connection: "Backend", claims: str | Path) -> dict[str, "ir.Tabl
     for name, schema in SCHEMAS.items():
         with engine_errors(f"opening {name}"):
             tables[name] = view_table(connection, name, folder.table_files(name), schema)
+    tables[DRUG_NAMES] = view_table(connection, DRUG_NAMES, folder.table_files(DRUG_NAMES), DRUG_NAMES_SCHEMA)
     return tables
 
 
@@ -179,7 +180,8 @@ def prepare(connection: "Backend", tables: dict[str, "ir.Table"], definition: Re
     claim_line, rx_claim = tables["claim_line"], tables["rx_claim"]
     with engine_errors("listing claims and stays"):
         claims, _ = materialize(connection, CLAIMS, _list_claims(claim_line, rx_claim))
-        materialize(connection, EVENTS, _list_code_events(claim_line, rx_claim, definition))
+        events = name_drugs(_list_code_events(claim_line, rx_claim, definition), tables[DRUG_NAMES])
+        materialize(connection, EVENTS, events)
         stays, _ = materialize(connection, "stays", _list_stays(claims, claim_line, definition))
         materialize(connection, STAY_CLAIMS, _stay_claims(stays))
     return stays
