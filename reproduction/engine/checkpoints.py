@@ -88,9 +88,10 @@ def refuse_seen(checkpoint: Path, populations: Mapping[str, Mapping[str, Any]]) 
     path = checkpoint / PROVENANCE
     if not path.is_file():
         return
-    seen = json.loads(path.read_text(encoding="utf-8"))["simulation"]
+    noted = json.loads(path.read_text(encoding="utf-8"))["simulation"]
+    simulations = noted if isinstance(noted, list) else [noted]
     for name, marks in populations.items():
-        if all(seen.get(mark) == value for mark, value in marks.items()):
+        if any(all(seen.get(mark) == value for mark, value in marks.items()) for seen in simulations):
             own = ", ".join(f"{mark} {value!r}" for mark, value in marks.items())
             raise ValueError(
                 f"E_SPLIT_OVERLAP: expected populations that the checkpoint has not seen, found its own in {name!r} "

@@ -22,17 +22,18 @@ from datasets import load_from_disk
 from claim_transformers import ClaimForMaskedLM, resolve_checkpoint
 from claim_transformers.training import run_script
 from reproduction.engine.cards import card_results, write_card
+from reproduction.engine.twins import CODINGS
 
 CHECKPOINT, COMMAND = "medicare-encoder-base", "examples/train_medicare_encoder_base.sh"
-TABLE, OWN, VARIANTS = "medicare_models.json", "Medicare encoder", ("with", "visits", "as in")
+TABLE, OWN = "medicare_twins.json", "Medicare encoder"
 OBJECTIVE = (
     "masked token learning on hospital stays: 15 % of the codes of a stay and of the three months before it are"
     " hidden or replaced, and predicted from the other codes and the days between them"
 )
 INPUT = (
-    "ICD-9-CM codes only (claims of 2008 to 2012), no ICD-10: the diagnoses of later claims are unknown to it. "
-    "Codes are rolled up and numbers are tokens, by the tokenizer itself: give it the stays of a readmission cohort "
-    "as they are. `docs/readmission.md` has the whole way."
+    "Diagnoses of ICD-9-CM and ICD-10-CM and procedures of both ICD, as categories that are the same in both; HCPCS in "
+    "groups, MS-DRG, and drugs by their ingredient. Codes are rolled up and numbers are tokens, by the tokenizer "
+    "itself: give it the stays of a readmission cohort as they are. `docs/readmission.md` has the whole way."
 )
 
 
@@ -47,24 +48,20 @@ class CardArguments:
 
 
 def measured(table: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the card: the encoder and its rivals; its variants stay in the table."""
-    stays = int(table["notes"][0].split(" ")[0].replace(",", ""))
-    shared = {
-        "task": "readmission within 30 days, fine-tuned",
-        "split": "test",
-        "metric": "AUROC",
-        "num_examples": stays,
-    }
+    """Rows of the card: the encoder and its rivals in both codings."""
     return [
         {
-            **shared,
+            "task": f"readmission within 30 days, fine-tuned, {coding}",
+            "split": "test",
+            "metric": "AUROC",
+            "num_examples": row[coding]["clusters"],
             "model": CHECKPOINT if row["model"] == OWN else row["model"],
-            "value": row["AUROC"]["value"],
-            "interval": [row["AUROC"]["low"], row["AUROC"]["high"]],
-            "interval_level": row["AUROC"]["level"],
+            "value": row[coding]["value"],
+            "interval": [row[coding]["low"], row[coding]["high"]],
+            "interval_level": row[coding]["level"],
         }
         for row in table["rows"]
-        if not row["model"].startswith(VARIANTS)
+        for coding in CODINGS
     ]
 
 

@@ -84,13 +84,14 @@ def check_tokenizer_config(path: Path, auto_map: Any) -> None:
 
 
 def check_provenance(path: Path) -> None:
-    """Stop at a note on pretraining that holds more than the name of a simulation."""
+    """Stop at a note on pretraining that holds more than the names of simulations, one or a list of them."""
     content = read_strict_json(path)
-    simulation = content.get("simulation")
-    if (
-        content.keys() != {"simulation"}
-        or not isinstance(simulation, dict)
-        or not all(name in _SIMULATION and _SIMULATION[name](value) for name, value in simulation.items())
+    given = content.get("simulation")
+    simulations = given if isinstance(given, list) and given else [given]
+    if content.keys() != {"simulation"} or not all(
+        isinstance(simulation, dict)
+        and all(name in _SIMULATION and _SIMULATION[name](value) for name, value in simulation.items())
+        for simulation in simulations
     ):
         raise refusal(path, "the population, size and seed of a simulation", "more", "remove it")
 
