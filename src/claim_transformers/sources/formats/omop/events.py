@@ -1,0 +1,257 @@
+"""Conditions, procedures, drugs and eras of a CDM: rows with one code each, lines of the claim that they name.
+
+The system of a code decides where it stands, and not the table: OMOP files a code by what it means, so that claims have
+HCPCS codes among the drugs and procedures among the conditions. NDC codes become fills of `rx_claim`; ICD diagnoses are
+diagnoses, HCPCS codes are services, and all others stand with the table that they are in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import ibis
+from ibis import _
+
+from claim_transformers.claims.engine import fetch
+from claim_transformers.claims.fields import parse_date, parse_number
+from claim_transformers.claims.quality import RowCheck, check_date, check_id
+from claim_transformers.sources.formats.omop.concepts import (
+    CODE,
+    SYSTEM,
+    CodeTriple,
+    ReadCodes,
+    check_codes,
+    count_codes,
+    name_systems,
+    read_codes,
+)
+from claim_transformers.sources.formats.omop.people import DATES
+from claim_transformers.sources.formats.omop.tables import CdmTable
+from claim_transformers.sources.formats.omop.visits import (
+    CLAIM,
+    CLAIM_END,
+    CLAIM_START,
+    CLAIM_TYPE,
+    DRUG_TYPE,
+    claim_columns,
+    claim_of,
+    join_claims,
+    number_lines,
+)
+from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable
+from claim_transformers.sources.pipeline.lines import one_diagnosis
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+_DIAGNOSES, _SERVICE, _FILL = ("ICD9CM", "ICD10CM"), "HCPCS", "NDC"
+_ICD_PROCEDURES = ("ICD9PCS", "ICD10PCS")
+_CONDITION, _DRUG = "condition", "drug"
+# Two letters or digits, also several glued or with signs between.
+_MODIFIER = "^[A-Z0-9]{2}$"
+
+
+@dataclass(frozen=True)
+class EventTable:
+    """A raw table whose rows have one code each.
+
+    Args:
+        name (`str`): Name of the table; its key is `NAME_id`.
+        domain (`str`): `condition`, `procedure` or `drug`, with which its columns of codes begin.
+        day (`str`): Column of the day.
+        is_era (`bool`, *optional*, defaults to `False`): Whether it has standard concepts alone, and no visits.
+    """
+
+    name: str
+    domain: str
+    day: str
+    is_era: bool = False
+
+    @property
+    def key(self) -> str:
+        """Column of the number of a row."""
+        return f"{self.name}_id"
+
+    @property
+    def triple(self) -> CodeTriple:
+        """Columns of its codes."""
+        standard = f"{self.domain}_concept_id"
+        if self.is_era:
+            return CodeTriple(standard)
+        return CodeTriple(standard, f"{self.domain}_source_value", f"{self.domain}_source_concept_id")
+
+
+EVENTS = (
+    EventTable("condition_occurrence", _CONDITION, "condition_start_date"),
+    EventTable("procedure_occurrence", "procedure", "procedure_date"),
+    EventTable("drug_exposure", _DRUG, "drug_exposure_start_date"),
+    EventTable("condition_era", _CONDITION, "condition_era_start_date", is_era=True),
+    EventTable("drug_era", _DRUG, "drug_era_start_date", is_era=True),
+)
+
+
+def read_events(
+    connection: Backend,
+    event: EventTable,
+    table: CdmTable,
+    claims: Mapping[str, ir.Table],
+    concepts: ir.Table | None,
+    system: str | None,
+) -> ReadCodes:
+    """Read the rows of a table with their codes and their claims."""
+    read = read_codes(connection, table.rows, event.triple, concepts, system, event.name)
+    rows = join_claims(read.rows, claims, claim_of(read.rows, event.name))
+    if event.domain == _DRUG:
+        # A drug that is no service of a visit is a claim of its own, as pharmacies write them.
+        is_own = ~name_systems(rows, (_SERVICE,))
+        nothing = ibis.null("string")
+        rows = rows.mutate(
+            **{
+                CLAIM: ibis.ifelse(is_own, claim_of(rows, event.name), rows[CLAIM]),
+                CLAIM_TYPE: ibis.ifelse(is_own, DRUG_TYPE, rows[CLAIM_TYPE]),
+                CLAIM_START: ibis.ifelse(is_own, nothing, rows[CLAIM_START]),
+                CLAIM_END: ibis.ifelse(is_own, nothing, rows[CLAIM_END]),
+            }
+        )
+    return ReadCodes(rows, read.systems)
+
+
+def stage_events(connection: Backend, event: EventTable, table: CdmTable, read: ReadCodes) -> list[StagedTable]:
+    """Stage a table: fills by NDC, and lines of claims."""
+    lines = _stage_lines(event, table, read)
+    if event.name != "drug_exposure":
+        return [lines]
+    is_fill = name_systems(read.rows, (_FILL,))
+    parts = _split(connection, read.rows, is_fill, table.files)
+    fills, lines_left = (replace(lines, rows=rows, files=files) for rows, files in parts)
+    fills = replace(
+        fills,
+        name=f"{event.name}_by_ndc",
+        target="rx_claim",
+        claim_type=DRUG_TYPE,
+        to_canonical=_to_fills,
+        code_columns=(CodeColumns((CODE,), _FILL),),
+    )
+    systems = tuple(one for one in read.systems if one != _FILL)
+    return [fills, replace(lines_left, code_columns=_code_columns(systems))]
+
+
+def _split(
+    connection: Backend, rows: ir.Table, is_first: ir.BooleanValue, files: tuple[RawFile, ...]
+) -> list[tuple[ir.Table, tuple[RawFile, ...]]]:
+    """Part the rows in two, and the files as if each part had been one; what is true of a file is told of the second."""
+    first, second = rows.filter(is_first), rows.filter(~is_first)
+    counts = fetch(connection, first.group_by("source_file").aggregate(n=_.count())).to_pylist()
+    of_first = {row["source_file"]: row["n"] for row in counts}
+    nothing = {"rejects": None, "fixes": {}, "warnings": {}}
+    parts = [
+        (replace(file, num_rows=of_first.get(file.name, 0), **nothing) for file in files),
+        (replace(file, num_rows=file.num_rows - of_first.get(file.name, 0)) for file in files),
+    ]
+    return [(first, tuple(parts[0])), (second, tuple(parts[1]))]
+
+
+def _stage_lines(event: EventTable, table: CdmTable, read: ReadCodes) -> StagedTable:
+    statuses = table.layout.values.get("condition_status_concept_id", {})
+
+    def to_canonical(rows: ir.Table) -> ir.Table:
+        return _to_lines(rows, event, statuses)
+
+    warnings = () if event.is_era or event.domain == _DRUG else (_warn_without_claim(),)
+    return StagedTable(
+        name=event.name,
+        target="claim_line",
+        rows=read.rows,
+        files=table.files,
+        patient_column="person_id",
+        row_key=(event.key,),
+        to_canonical=to_canonical,
+        claim_type=lambda rows: rows[CLAIM_TYPE],
+        kinds=table.layout.kinds,
+        claim_column=None if event.is_era else "visit_occurrence_id",
+        service_date=lambda rows: parse_date(rows[event.day], DATES),
+        checks=(check_id("person_id"), check_id(event.key), check_date(event.day, DATES), *check_codes()),
+        code_columns=_code_columns(read.systems),
+        warnings=(*count_codes(), *warnings),
+    )
+
+
+def _code_columns(systems: tuple[str, ...]) -> tuple[CodeColumns, ...]:
+    return (CodeColumns((CODE,), system_of=lambda rows: rows[SYSTEM], systems=systems),) if systems else ()
+
+
+def _warn_without_claim() -> RowCheck:
+    return RowCheck(
+        "W_CLAIM_TYPE",
+        "a row that names no visit that is there is an outpatient claim of its own",
+        lambda rows: rows[CLAIM_START].isnull(),
+    )
+
+
+def _to_lines(rows: ir.Table, event: EventTable, statuses: Mapping[str, str]) -> ir.Table:
+    day = parse_date(rows[event.day], DATES)
+    is_diagnosis = name_systems(rows, _DIAGNOSES)
+    is_service = name_systems(rows, (_SERVICE,))
+    if event.domain == _CONDITION:
+        is_diagnosis |= ~(is_service | name_systems(rows, _ICD_PROCEDURES))
+    is_admitting, is_primary = (_has_status(rows, statuses, meaning) for meaning in ("admitting", "primary"))
+    is_admitting &= is_diagnosis
+    nothing = ibis.null("string")
+    code = rows[CODE]
+    diagnosis = ibis.struct(
+        {
+            "system": rows[SYSTEM],
+            "code": ibis.ifelse(is_diagnosis & ~is_admitting, code, nothing),
+            "poa": nothing,
+            "rank": ibis.ifelse(is_primary, ibis.literal(1, "int8"), ibis.null("int8")),
+        }
+    )
+    procedure = ibis.struct(
+        {"system": rows[SYSTEM], "code": ibis.ifelse(is_diagnosis | is_service, nothing, code), "date": day}
+    )
+    more = {}
+    if "modifier_source_value" in rows.columns:
+        modifier = rows.modifier_source_value.upper()
+        more["hcpcs_modifiers"] = ibis.array([ibis.ifelse(modifier.re_search(_MODIFIER), modifier, nothing)]).filter(
+            lambda one: one.notnull()
+        )
+    if "quantity" in rows.columns:
+        more["service_unit_quantity"] = parse_number(rows.quantity, "float32")
+    return rows.select(
+        "source_file",
+        "row_no",
+        **claim_columns(rows, rows[event.day]),
+        claim_line_number=number_lines(rows, event.name, event.key),
+        claim_line_start_date=day,
+        claim_line_end_date=day,
+        hcpcs_code=ibis.ifelse(is_service, code, nothing),
+        diagnoses=ibis.array([diagnosis]).filter(lambda entry: entry.code.notnull()),
+        admitting_diagnosis=one_diagnosis(rows[SYSTEM], ibis.ifelse(is_admitting, code, nothing)),
+        procedures=ibis.array([procedure]).filter(lambda entry: entry.code.notnull()),
+        **more,
+    )
+
+
+def _has_status(rows: ir.Table, statuses: Mapping[str, str], meaning: str) -> ir.BooleanValue:
+    """Whether the status of a condition has a meaning; other tables have none."""
+    concepts = [concept for concept, of_concept in statuses.items() if of_concept == meaning]
+    return rows.condition_status_concept_id.isin(concepts).fill_null(False) if concepts else ibis.literal(False)
+
+
+def _to_fills(rows: ir.Table) -> ir.Table:
+    return rows.select(
+        "source_file",
+        "row_no",
+        patient_id=rows.person_id,
+        claim_id=rows[CLAIM],
+        claim_line_number=ibis.literal(1, "int32"),
+        dispensing_date=parse_date(rows.drug_exposure_start_date, DATES),
+        ndc_code=rows[CODE],
+        quantity=parse_number(rows.quantity, "float32"),
+        days_supply=parse_number(rows.days_supply, "int16"),
+        refills=parse_number(rows.refills, "int16"),
+    )
