@@ -94,10 +94,23 @@ def _digits(width: int) -> _Form:
 _HCPCS = "(?:[0-9A-Za-z]{4}[0-9]|[0-9]{4}[A-Za-z]|[1-5][A-Za-z]{3}[S-Xs-x])"
 _MODIFIER = "[0-9A-Za-z]{2}"
 
-# Vocabularies of OMOP of which only this is known, that their codes are text. Their signs are kept: a dot tells codes of
-# some of them apart.
+# Vocabularies of OMOP of which only this is known, that their codes are text. Their signs are kept: a dot tells codes
+# of some of them apart.
 FOREIGN_SYSTEMS = (
-    *("AMT", "ATC", "BDPM", "CANCER_MODIFIER", "CCAM", "CIM10", "CVX", "DM_D", "GCN_SEQNO", "GEMSCRIPT", "GPI", "HEMONC"),
+    *(
+        "AMT",
+        "ATC",
+        "BDPM",
+        "CANCER_MODIFIER",
+        "CCAM",
+        "CIM10",
+        "CVX",
+        "DM_D",
+        "GCN_SEQNO",
+        "GEMSCRIPT",
+        "GPI",
+        "HEMONC",
+    ),
     *("ICD10", "ICD10CN", "ICD10GM", "ICDO3", "ICPC", "KCD7", "LOINC", "MULTUM", "NDFRT", "NEBRASKA_LEXICON"),
     *("OMOP_EXTENSION", "OMOP_GENOMIC", "OPCS4", "OPS", "OXMIS", "READ", "RXNORM_EXTENSION", "SPL", "VANDF"),
 )

@@ -27,7 +27,7 @@ def is_address(path: RawLocation) -> bool:
 
 
 def open_database(path: RawLocation) -> BaseBackend | None:
-    """Open the database at a location for reading: an Ibis connection, a URL, a DuckDB file; `None` for other files."""
+    """Open a database for reading: an Ibis connection, a URL or a DuckDB file; `None` for other files."""
     if path is None or not isinstance(path, (str, Path)):
         return path
     text = str(path)
@@ -50,8 +50,8 @@ def _connect(open_it: Callable[[], BaseBackend]) -> BaseBackend:
     except Exception as error:  # noqa: BLE001
         raise ClaimDataError(
             "E_WAREHOUSE",
-            f"expected a database that opens, found {type(error).__name__}: check the URL, that its server answers, and "
-            "that the driver of Ibis for it is installed",
+            f"expected a database that opens, found {type(error).__name__}: check the URL, that its server answers, "
+            "and that the driver of Ibis for it is installed",
         ) from None
 
 

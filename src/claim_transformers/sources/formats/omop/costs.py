@@ -12,17 +12,18 @@ from claim_transformers.claims.fields import clean_word, parse_amount, parse_dat
 from claim_transformers.claims.quality import RowCheck, check_id, fix_amount, warn_amount
 from claim_transformers.sources.formats.omop.concepts import ReadCodes
 from claim_transformers.sources.formats.omop.events import EventTable
-from claim_transformers.sources.formats.omop.people import DATES
 from claim_transformers.sources.formats.omop.tables import CdmTable
-from claim_transformers.sources.formats.omop.visits import (
+from claim_transformers.sources.formats.omop.visits import number_rows
+from claim_transformers.sources.pipeline.contract import CodeColumns, StagedTable
+from claim_transformers.sources.pipeline.visit_claims import (
     CLAIM,
     CLAIM_END,
+    CLAIM_PARTS,
     CLAIM_START,
     CLAIM_TYPE,
+    VISIT_DATES,
     claim_columns,
-    number_lines,
 )
-from claim_transformers.sources.pipeline.contract import CodeColumns, StagedTable
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -42,7 +43,7 @@ def stage_costs(
     joined = rows.left_join(
         known, [clean_word(rows.cost_domain_id) == known[_DOMAIN], rows.cost_event_id == known[_KEY]]
     )
-    columns = ("person_id", CLAIM, CLAIM_TYPE, CLAIM_START, CLAIM_END, _DAY)
+    columns = ("person_id", *CLAIM_PARTS, _DAY)
     rows = joined.select(*(rows[name] for name in rows.columns), **{name: known[name] for name in columns})
 
     def to_canonical(rows: ir.Table) -> ir.Table:
@@ -50,10 +51,10 @@ def stage_costs(
         return rows.select(
             "source_file",
             "row_no",
-            **claim_columns(rows, day),
-            claim_line_number=number_lines(rows, "cost", "cost_id"),
-            claim_line_start_date=parse_date(day, DATES),
-            claim_line_end_date=parse_date(day, DATES),
+            **claim_columns(rows, "person_id", day),
+            claim_line_number=number_rows(rows, "cost", "cost_id"),
+            claim_line_start_date=parse_date(day, VISIT_DATES),
+            claim_line_end_date=parse_date(day, VISIT_DATES),
             revenue_center_code=rows.revenue_code_source_value,
             drg_code=rows.drg_source_value,
             drg_code_type=ibis.ifelse(rows.drg_source_value.notnull(), "ms-drg", ibis.null("string")),
@@ -72,7 +73,7 @@ def stage_costs(
         to_canonical=to_canonical,
         claim_type=lambda rows: rows[CLAIM_TYPE],
         kinds=table.layout.kinds,
-        service_date=lambda rows: parse_date(rows[_DAY], DATES),
+        service_date=lambda rows: parse_date(rows[_DAY], VISIT_DATES),
         checks=(
             RowCheck("D_NO_EVENT", "the row that the cost is of is not there or is not read", _has_no_event),
             check_id("cost_id"),
@@ -92,7 +93,7 @@ def _events_of(
     for event, read in events.items():
         if not event.is_era:
             rows = read.rows
-            rows = rows.filter(parse_date(rows[event.day], DATES).notnull())
+            rows = rows.filter(parse_date(rows[event.day], VISIT_DATES).notnull())
             parts.append(_event(rows, event.domain, rows[event.key], rows[event.day]))
     for name, known in claims.items():
         stem = name.removesuffix("_occurrence")
@@ -107,13 +108,13 @@ def _events_of(
         )
         parts.append(_event(rows, stem.replace("_", " "), rows.key, start))
     every = ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0]
-    others = {name: every[name].min() for name in ("person_id", CLAIM, CLAIM_TYPE, CLAIM_START, CLAIM_END, _DAY)}
+    others = {name: every[name].min() for name in ("person_id", *CLAIM_PARTS, _DAY)}
     one_each = every.filter(every[_KEY].notnull()).group_by(_DOMAIN, _KEY).aggregate(**others)
     return materialize(connection, "omop_events_of_costs", one_each)[0]
 
 
 def _event(rows: ir.Table, domain: str, key: ir.StringValue, day: ir.StringValue) -> ir.Table:
-    columns = ("person_id", CLAIM, CLAIM_TYPE, CLAIM_START, CLAIM_END)
+    columns = ("person_id", *CLAIM_PARTS)
     return rows.select(*columns, **{_DOMAIN: ibis.literal(domain), _KEY: key, _DAY: day})
 
 

@@ -1,8 +1,8 @@
 """Conditions, procedures, drugs and eras of a CDM: rows with one code each, lines of the claim that they name.
 
-The system of a code decides where it stands, and not the table: OMOP files a code by what it means, so that claims have
-HCPCS codes among the drugs and procedures among the conditions. NDC codes become fills of `rx_claim`; ICD diagnoses are
-diagnoses, HCPCS codes are services, and all others stand with the table that they are in.
+The system of a code decides where it stands, and not the table: OMOP files a code by what it means, so that there are
+HCPCS codes among the drugs and procedures among the conditions. NDC codes become fills of `rx_claim`; ICD diagnoses
+are diagnoses, HCPCS codes are services, and all others stand with the table that they are in.
 """
 
 from __future__ import annotations
@@ -26,21 +26,19 @@ from claim_transformers.sources.formats.omop.concepts import (
     name_systems,
     read_codes,
 )
-from claim_transformers.sources.formats.omop.people import DATES
 from claim_transformers.sources.formats.omop.tables import CdmTable
-from claim_transformers.sources.formats.omop.visits import (
+from claim_transformers.sources.formats.omop.visits import claim_of, join_claims, number_rows
+from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable
+from claim_transformers.sources.pipeline.lines import one_diagnosis
+from claim_transformers.sources.pipeline.visit_claims import (
     CLAIM,
-    CLAIM_END,
     CLAIM_START,
     CLAIM_TYPE,
     DRUG_TYPE,
+    VISIT_DATES,
     claim_columns,
-    claim_of,
-    join_claims,
-    number_lines,
+    own_claim,
 )
-from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable
-from claim_transformers.sources.pipeline.lines import one_diagnosis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,15 +106,8 @@ def read_events(
     if event.domain == _DRUG:
         # A drug that is no service of a visit is a claim of its own, as pharmacies write them.
         is_own = ~name_systems(rows, (_SERVICE,))
-        nothing = ibis.null("string")
-        rows = rows.mutate(
-            **{
-                CLAIM: ibis.ifelse(is_own, claim_of(rows, event.name), rows[CLAIM]),
-                CLAIM_TYPE: ibis.ifelse(is_own, DRUG_TYPE, rows[CLAIM_TYPE]),
-                CLAIM_START: ibis.ifelse(is_own, nothing, rows[CLAIM_START]),
-                CLAIM_END: ibis.ifelse(is_own, nothing, rows[CLAIM_END]),
-            }
-        )
+        own = own_claim(rows, claim_of(rows, event.name), DRUG_TYPE)
+        rows = rows.mutate(**{part: ibis.ifelse(is_own, own[part], rows[part]) for part in own})
     return ReadCodes(rows, read.systems)
 
 
@@ -143,16 +134,15 @@ def stage_events(connection: Backend, event: EventTable, table: CdmTable, read: 
 def _split(
     connection: Backend, rows: ir.Table, is_first: ir.BooleanValue, files: tuple[RawFile, ...]
 ) -> list[tuple[ir.Table, tuple[RawFile, ...]]]:
-    """Part the rows in two, and the files as if each part had been one; what is true of a file is told of the second."""
+    """Part the rows in two, and the files as if each part had been one; facts of a file are told of the second."""
     first, second = rows.filter(is_first), rows.filter(~is_first)
     counts = fetch(connection, first.group_by("source_file").aggregate(n=_.count())).to_pylist()
     of_first = {row["source_file"]: row["n"] for row in counts}
-    nothing = {"rejects": None, "fixes": {}, "warnings": {}}
-    parts = [
-        (replace(file, num_rows=of_first.get(file.name, 0), **nothing) for file in files),
-        (replace(file, num_rows=file.num_rows - of_first.get(file.name, 0)) for file in files),
-    ]
-    return [(first, tuple(parts[0])), (second, tuple(parts[1]))]
+    of_fills = tuple(
+        replace(file, num_rows=of_first.get(file.name, 0), rejects=None, fixes={}, warnings={}) for file in files
+    )
+    others = tuple(replace(file, num_rows=file.num_rows - of_first.get(file.name, 0)) for file in files)
+    return [(first, of_fills), (second, others)]
 
 
 def _stage_lines(event: EventTable, table: CdmTable, read: ReadCodes) -> StagedTable:
@@ -173,8 +163,8 @@ def _stage_lines(event: EventTable, table: CdmTable, read: ReadCodes) -> StagedT
         claim_type=lambda rows: rows[CLAIM_TYPE],
         kinds=table.layout.kinds,
         claim_column=None if event.is_era else "visit_occurrence_id",
-        service_date=lambda rows: parse_date(rows[event.day], DATES),
-        checks=(check_id("person_id"), check_id(event.key), check_date(event.day, DATES), *check_codes()),
+        service_date=lambda rows: parse_date(rows[event.day], VISIT_DATES),
+        checks=(check_id("person_id"), check_id(event.key), check_date(event.day, VISIT_DATES), *check_codes()),
         code_columns=_code_columns(read.systems),
         warnings=(*count_codes(), *warnings),
     )
@@ -193,7 +183,7 @@ def _warn_without_claim() -> RowCheck:
 
 
 def _to_lines(rows: ir.Table, event: EventTable, statuses: Mapping[str, str]) -> ir.Table:
-    day = parse_date(rows[event.day], DATES)
+    day = parse_date(rows[event.day], VISIT_DATES)
     is_diagnosis = name_systems(rows, _DIAGNOSES)
     is_service = name_systems(rows, (_SERVICE,))
     if event.domain == _CONDITION:
@@ -224,8 +214,8 @@ def _to_lines(rows: ir.Table, event: EventTable, statuses: Mapping[str, str]) ->
     return rows.select(
         "source_file",
         "row_no",
-        **claim_columns(rows, rows[event.day]),
-        claim_line_number=number_lines(rows, event.name, event.key),
+        **claim_columns(rows, "person_id", rows[event.day]),
+        claim_line_number=number_rows(rows, event.name, event.key),
         claim_line_start_date=day,
         claim_line_end_date=day,
         hcpcs_code=ibis.ifelse(is_service, code, nothing),
@@ -249,7 +239,7 @@ def _to_fills(rows: ir.Table) -> ir.Table:
         patient_id=rows.person_id,
         claim_id=rows[CLAIM],
         claim_line_number=ibis.literal(1, "int32"),
-        dispensing_date=parse_date(rows.drug_exposure_start_date, DATES),
+        dispensing_date=parse_date(rows.drug_exposure_start_date, VISIT_DATES),
         ndc_code=rows[CODE],
         quantity=parse_number(rows.quantity, "float32"),
         days_supply=parse_number(rows.days_supply, "int16"),

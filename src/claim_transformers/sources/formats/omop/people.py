@@ -12,15 +12,14 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.omop.tables import CdmTable
 from claim_transformers.sources.pipeline.contract import StagedTable
 from claim_transformers.sources.pipeline.demographics import check_life_date, fix_life_dates, fix_sex, map_sex
+from claim_transformers.sources.pipeline.visit_claims import VISIT_DATES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import ibis.expr.types as ir
 
-    from claim_transformers.claims.fields import DateFormat
 
-DATES: DateFormat = "YYYY-MM-DD"
 _PERIODS = ("payer_plan_period", "observation_period")
 # No matching concept, unknown, ambiguous, other.
 _UNKNOWN_SEX = ("0", "8551", "8570", "8521")
@@ -55,7 +54,7 @@ def stage_persons(table: CdmTable, *, has_spans: bool) -> StagedTable:
             source_member_id=rows.person_source_value,
             gender=map_sex(rows.gender_concept_id, genders),
             race=rows.race_source_value.lower(),
-            birth_date=parse_date(_birth_of(rows), DATES),
+            birth_date=parse_date(_birth_of(rows), VISIT_DATES),
         )
 
     return StagedTable(
@@ -76,7 +75,9 @@ def stage_persons(table: CdmTable, *, has_spans: bool) -> StagedTable:
             RowCheck(
                 "W_BIRTH_YEAR",
                 "a birth without month or day stands on the first day that it can be",
-                lambda rows: rows.year_of_birth.notnull() & (rows.month_of_birth.isnull() | rows.day_of_birth.isnull()),
+                lambda rows: (
+                    rows.year_of_birth.notnull() & (rows.month_of_birth.isnull() | rows.day_of_birth.isnull())
+                ),
             ),
         ),
         has_spans=has_spans,
@@ -88,7 +89,7 @@ def stage_deaths(table: CdmTable, *, has_spans: bool) -> StagedTable:
 
     def to_canonical(rows: ir.Table) -> ir.Table:
         return rows.select(
-            "source_file", "row_no", patient_id=rows.person_id, death_date=parse_date(rows.death_date, DATES)
+            "source_file", "row_no", patient_id=rows.person_id, death_date=parse_date(rows.death_date, VISIT_DATES)
         )
 
     return StagedTable(
@@ -100,8 +101,8 @@ def stage_deaths(table: CdmTable, *, has_spans: bool) -> StagedTable:
         row_key=("person_id", "death_date"),
         to_canonical=to_canonical,
         kinds=table.layout.kinds,
-        checks=(check_id("person_id"), check_life_date("death_date", DATES)),
-        warnings=(fix_life_dates(("death_date",), DATES),),
+        checks=(check_id("person_id"), check_life_date("death_date", VISIT_DATES)),
+        warnings=(fix_life_dates(("death_date",), VISIT_DATES),),
         has_spans=has_spans,
     )
 
@@ -112,14 +113,16 @@ def stage_periods(name: str, table: CdmTable) -> StagedTable:
 
     def to_canonical(rows: ir.Table) -> ir.Table:
         of_plan = (
-            {"payer": rows.payer_source_value, "plan": rows.plan_source_value} if "plan_source_value" in rows.columns else {}
+            {"payer": rows.payer_source_value, "plan": rows.plan_source_value}
+            if "plan_source_value" in rows.columns
+            else {}
         )
         return rows.select(
             "source_file",
             "row_no",
             patient_id=rows.person_id,
-            enrollment_start_date=parse_date(rows[start], DATES),
-            enrollment_end_date=parse_date(rows[end], DATES),
+            enrollment_start_date=parse_date(rows[start], VISIT_DATES),
+            enrollment_end_date=parse_date(rows[end], VISIT_DATES),
             **of_plan,
         )
 
@@ -134,15 +137,15 @@ def stage_periods(name: str, table: CdmTable) -> StagedTable:
         kinds=table.layout.kinds,
         checks=(
             check_id("person_id"),
-            check_date(start, DATES),
-            check_date(end, DATES, required=False),
-            check_order(start, end, DATES, reason_code="R_SPAN"),
+            check_date(start, VISIT_DATES),
+            check_date(end, VISIT_DATES, required=False),
+            check_order(start, end, VISIT_DATES, reason_code="R_SPAN"),
         ),
         warnings=(
             RowCheck(
                 "F_OPEN_SPAN",
                 "an enrolment until a filler becomes one without an end",
-                lambda rows: is_filler(rows[end], DATES),
+                lambda rows: is_filler(rows[end], VISIT_DATES),
             ),
         ),
     )
@@ -161,7 +164,5 @@ def _birth_of(rows: ir.Table) -> ir.StringValue:
 
 def _has_no_birth(rows: ir.Table) -> ir.BooleanValue:
     """Whether a part is no number, or the parts are no date; a year that is missing is only not known."""
-    is_no_number = ibis.or_(
-        *(rows[name].notnull() & parse_number(rows[name], "int32").isnull() for name in _BIRTH)
-    )
-    return is_no_number | (rows.year_of_birth.notnull() & parse_date(_birth_of(rows), DATES).isnull())
+    is_no_number = ibis.or_(*(rows[name].notnull() & parse_number(rows[name], "int32").isnull() for name in _BIRTH))
+    return is_no_number | (rows.year_of_birth.notnull() & parse_date(_birth_of(rows), VISIT_DATES).isnull())

@@ -127,5 +127,3 @@ def _describe(connection: Backend, tables: Mapping[str, CdmTable]) -> dict[str, 
     rows = tables["cdm_source"].rows.select("cdm_version", "vocabulary_version").limit(1)
     found = fetch(connection, rows).to_pylist()
     return {name: value[:_MAX_TEXT] for row in found for name, value in row.items() if value is not None}
-
-

@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import ibis
-
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.omop import SOURCE
 from claim_transformers.sources.pipeline.contract import RawFile, RawLocation
 from claim_transformers.sources.pipeline.layout_files import FileLayout, read_layouts
 from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
+from claim_transformers.sources.pipeline.visit_claims import day_of
 from claim_transformers.sources.pipeline.warehouse import fetch_to_parquet, open_database
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 _LAYOUTS = SOURCE.read_layouts()
 _SUFFIXES = (".csv", ".csv.gz", ".zip", ".parquet")
-# A date of a database is a timestamp in some exports; its day is what is written, without a conversion.
-_TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?Z?$"
 # Zero is the number of nothing in a CDM.
 _NO_NUMBER = "0"
 _LINKS = ("visit_occurrence_id", "visit_detail_id")
@@ -71,7 +68,9 @@ def stage_tables(
     else:
         files = _find_files(Path(str(path)))
     if "person" not in files:
-        place = "the database" if database is not None else describe_place(Path(str(path)), sum(map(len, files.values())))
+        place = (
+            "the database" if database is not None else describe_place(Path(str(path)), sum(map(len, files.values())))
+        )
         raise ClaimDataError("E_NO_FILE", f"expected the table person of an OMOP CDM, found none: {place}")
     known = _LAYOUTS if layouts is None else _read_own_layouts(layouts)
     found = {}
@@ -136,10 +135,6 @@ def _sniff(file: Path, layout: Layout) -> Layout:
 
 
 def _tidy(rows: ir.Table, layout: FileLayout) -> ir.Table:
-    days = {name: _day_of(rows[name]) for name in layout.find_kind("time")}
+    days = {name: day_of(rows[name]) for name in layout.find_kind("time")}
     links = {name: rows[name].nullif(_NO_NUMBER) for name in _LINKS if name in layout.names}
     return rows.mutate(**days, **links)
-
-
-def _day_of(text: ir.StringValue) -> ir.StringValue:
-    return ibis.ifelse(text.re_search(_TIMESTAMP), text.substr(0, 10), text)

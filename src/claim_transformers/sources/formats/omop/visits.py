@@ -15,28 +15,30 @@ import ibis
 from claim_transformers.claims.engine import materialize
 from claim_transformers.claims.fields import clean_number, clean_word, parse_date
 from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order, fix_dates
-from claim_transformers.sources.formats.omop.people import DATES
 from claim_transformers.sources.formats.omop.tables import CdmTable
 from claim_transformers.sources.pipeline.contract import CodeColumns, StagedTable
+from claim_transformers.sources.pipeline.visit_claims import (
+    CLAIM,
+    CLAIM_END,
+    CLAIM_PARTS,
+    CLAIM_START,
+    CLAIM_TYPE,
+    OTHER_TYPE,
+    STAY,
+    VISIT_DATES,
+    claim_columns,
+    number_lines,
+)
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-# What joined rows know of their claim; days as text, as the raw rows have them.
-_PARTS = CLAIM, CLAIM_TYPE, CLAIM_START, CLAIM_END = "claim", "claim_type", "claim_start", "claim_end"
-STAY, OTHER_TYPE, DRUG_TYPE = "IP", "OP", "RX"
-# Lines of each raw table have numbers of their own, so that no two lines of a claim share one.
-_LINES_PER_TABLE = 100_000_000
-_NUMBERS: Mapping[str, int] = {
-    name: _LINES_PER_TABLE * place
-    for place, name in enumerate(
-        (
-            *("visit_occurrence", "visit_detail", "condition_occurrence", "procedure_occurrence", "drug_exposure"),
-            *("condition_era", "drug_era", "cost"),
-        )
-    )
-}
+# The order of the lines of a claim.
+_TABLES = (
+    *("visit_occurrence", "visit_detail", "condition_occurrence", "procedure_occurrence", "drug_exposure"),
+    *("condition_era", "drug_era", "cost"),
+)
 _DISPOSITION = "^[0-9]{1,2}$"
 
 
@@ -45,26 +47,32 @@ def read_claims(connection: Backend, tables: Mapping[str, CdmTable]) -> dict[str
     claims: dict[str, ir.Table] = {}
     for name in ("visit_occurrence", "visit_detail"):
         if (table := tables.get(name)) is not None:
-            claims[name] = _claims_of(connection, table, name, claim_of(table.rows, name), claims.get("visit_occurrence"))
+            claims[name] = _claims_of(
+                connection, table, name, claim_of(table.rows, name), claims.get("visit_occurrence")
+            )
     return claims
 
 
 def claim_of(rows: ir.Table, name: str) -> ir.StringValue:
     """Number of the claim of a row that is one itself; those of other tables than visits say which they are of."""
     key = rows[f"{name}_id"]
-    return key if name == "visit_occurrence" else key + f"-{name.partition('_')[0] if name != 'visit_detail' else 'detail'}"
+    return (
+        key
+        if name == "visit_occurrence"
+        else key + f"-{name.partition('_')[0] if name != 'visit_detail' else 'detail'}"
+    )
 
 
 def _claims_of(
     connection: Backend, table: CdmTable, name: str, claim: ir.StringValue, visits: ir.Table | None = None
 ) -> ir.Table:
-    """One row for each visit or detail; columns have the names of the raw columns behind them, which `lineage` reads."""
+    """One row for each visit or detail; its columns have the names of the raw columns behind them, for `lineage`."""
     rows, own_key, (concept, start, end) = table.rows, f"{name}_id", _columns_of(name)
     wanted = {own_key: claim, concept: type_of(table, rows, concept), start: rows[start], end: rows[end]}
     kept = rows.select("person_id", key=clean_number(rows[own_key]), visit=rows.visit_occurrence_id, **wanted)
     if visits is not None:
         kept = _parts_of_stays(kept, visits, own_key, (concept, start, end))
-    day, last = parse_date(kept[start], DATES), parse_date(kept[end], DATES)
+    day, last = parse_date(kept[start], VISIT_DATES), parse_date(kept[end], VISIT_DATES)
     # What is screened out is no claim of any row.
     kept = kept.filter(kept.key.notnull() & day.notnull() & (last.isnull() | (last >= day)))
     grouped = kept.group_by("person_id", "key").aggregate(
@@ -99,15 +107,18 @@ def type_of(table: CdmTable, rows: ir.Table, concept: str) -> ir.StringValue:
     return rows[concept].cases(*table.layout.values[concept].items(), else_=OTHER_TYPE)
 
 
-def join_claims(rows: ir.Table, claims: Mapping[str, ir.Table], own_claim: ir.StringValue) -> ir.Table:
-    """Add claim, type and dates to rows; one that names no claim that is there has a claim of its own without dates."""
+def join_claims(rows: ir.Table, claims: Mapping[str, ir.Table], of_its_own: ir.StringValue) -> ir.Table:
+    """Add claim, type and dates to rows; one that names no claim that is there has one of its own, without dates."""
     columns, found = list(rows.columns), []
-    rows = rows.mutate(own_claim=own_claim)
+    rows = rows.mutate(of_its_own=of_its_own)
     # A detail says more than its visit.
     for name in ("visit_detail", "visit_occurrence"):
         if name in claims and f"{name}_id" in columns:
             known = claims[name].rename(of_person="person_id")
-            parts = {f"{name}_{part}": known[column] for part, column in zip(_PARTS, (f"{name}_id", *_columns_of(name)))}
+            parts = {
+                f"{name}_{part}": known[column]
+                for part, column in zip(CLAIM_PARTS, (f"{name}_id", *_columns_of(name)), strict=True)
+            }
             joined = rows.left_join(known, [rows.person_id == known.of_person, rows[f"{name}_id"] == known.key])
             rows = joined.select(*(rows[column] for column in rows.columns), **parts)
             found.append(name)
@@ -115,12 +126,14 @@ def join_claims(rows: ir.Table, claims: Mapping[str, ir.Table], own_claim: ir.St
     is_found = [(rows[f"{name}_{CLAIM}"].notnull(), name) for name in found]
 
     def pick(part: str, other: ir.StringValue) -> ir.StringValue:
-        return ibis.cases(*((test, rows[f"{name}_{part}"]) for test, name in is_found), else_=other) if found else other
+        return (
+            ibis.cases(*((test, rows[f"{name}_{part}"]) for test, name in is_found), else_=other) if found else other
+        )
 
     return rows.select(
         *columns,
         **{
-            CLAIM: pick(CLAIM, rows.own_claim),
+            CLAIM: pick(CLAIM, rows.of_its_own),
             CLAIM_TYPE: pick(CLAIM_TYPE, ibis.literal(OTHER_TYPE)),
             CLAIM_START: pick(CLAIM_START, nothing),
             CLAIM_END: pick(CLAIM_END, nothing),
@@ -139,7 +152,7 @@ def stage_visits(name: str, table: CdmTable, claims: Mapping[str, ir.Table]) -> 
         rows = rows.mutate(disposition=_disposition_of(table, rows))
 
     def to_canonical(rows: ir.Table) -> ir.Table:
-        number = ibis.literal(1, "int32") if is_visit else number_lines(rows, name, key)
+        number = ibis.literal(1, "int32") if is_visit else number_rows(rows, name, key)
         codes = (
             {"discharge_disposition_code": rows.disposition, "admit_source_code": rows.admitted_from_source_value}
             if is_visit
@@ -148,10 +161,10 @@ def stage_visits(name: str, table: CdmTable, claims: Mapping[str, ir.Table]) -> 
         return rows.select(
             "source_file",
             "row_no",
-            **claim_columns(rows, rows[start]),
+            **claim_columns(rows, "person_id", rows[start]),
             claim_line_number=number,
-            claim_line_start_date=parse_date(rows[start], DATES),
-            claim_line_end_date=parse_date(rows[end], DATES),
+            claim_line_start_date=parse_date(rows[start], VISIT_DATES),
+            claim_line_end_date=parse_date(rows[end], VISIT_DATES),
             **codes,
         )
 
@@ -166,17 +179,17 @@ def stage_visits(name: str, table: CdmTable, claims: Mapping[str, ir.Table]) -> 
         claim_type=lambda rows: rows[CLAIM_TYPE],
         kinds=table.layout.kinds,
         claim_column=key,
-        service_date=lambda rows: parse_date(rows[start], DATES),
+        service_date=lambda rows: parse_date(rows[start], VISIT_DATES),
         checks=(
             check_id("person_id"),
             check_id(key),
-            check_date(start, DATES),
-            check_date(end, DATES, required=False),
-            check_order(start, end, DATES),
+            check_date(start, VISIT_DATES),
+            check_date(end, VISIT_DATES, required=False),
+            check_order(start, end, VISIT_DATES),
         ),
         code_columns=(CodeColumns(("disposition",), "DISP"),) if is_visit else (),
         warnings=(
-            fix_dates((end,), DATES),
+            fix_dates((end,), VISIT_DATES),
             RowCheck(
                 "W_CLAIM_TYPE",
                 "a visit of a concept that names no type of claim is an outpatient one",
@@ -195,29 +208,6 @@ def _disposition_of(table: CdmTable, rows: ir.Table) -> ir.StringValue:
     return ibis.ifelse(is_code.fill_null(False), text, by_concept)
 
 
-def number_lines(rows: ir.Table, name: str, key: str) -> ir.IntegerValue:
+def number_rows(rows: ir.Table, name: str, key: str) -> ir.IntegerValue:
     """Number the rows of each claim by their key, behind the lines of the other tables."""
-    number = ibis.row_number().over(group_by=rows[CLAIM], order_by=[rows[key].try_cast("int64"), rows[key], rows.row_no])
-    return (_NUMBERS[name] + 1 + number).cast("int32")
-
-
-def claim_columns(rows: ir.Table, day: ir.StringValue) -> dict[str, ir.Value]:
-    """Say which claim a row belongs to, and when it was, for rows that `join_claims` has been at.
-
-    The lines of a stay have its dates. Other claims may last for months, so that a line within one begins on its day.
-    """
-    is_found, is_stay = rows[CLAIM_START].notnull(), rows[CLAIM_TYPE] == STAY
-    last = ibis.coalesce(rows[CLAIM_END], day)
-    is_within = day.between(rows[CLAIM_START], last)
-    begin = parse_date(ibis.ifelse(is_found & (is_stay | ~is_within), rows[CLAIM_START], day), DATES)
-    end = parse_date(ibis.cases((~is_found, day), (is_stay, rows[CLAIM_END]), else_=last), DATES)
-    nothing = ibis.null("date")
-    return {
-        "patient_id": rows.person_id,
-        "claim_id": rows[CLAIM],
-        "claim_type": rows[CLAIM_TYPE],
-        "claim_start_date": begin,
-        "claim_end_date": end,
-        "admission_date": ibis.ifelse(is_stay, begin, nothing),
-        "discharge_date": ibis.ifelse(is_stay, end, nothing),
-    }
+    return number_lines(rows, _TABLES.index(name), [rows[key].try_cast("int64"), rows[key]])
