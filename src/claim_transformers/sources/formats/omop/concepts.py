@@ -81,10 +81,32 @@ class CodeTriple:
 
 @dataclass(frozen=True)
 class ReadCodes:
-    """Rows with their codes, `code`, `code_system` and `code_note`, and the systems that occur."""
+    """The codes of a raw table, by its triples.
 
-    rows: ir.Table
+    Args:
+        triple ([`CodeTriple`]): Its columns of codes.
+        table (`ir.Table`): Each triple of the rows with its code.
+        systems (`tuple[str, ...]`): Systems that occur.
+    """
+
+    triple: CodeTriple
+    table: ir.Table
     systems: tuple[str, ...]
+
+    def join(self, rows: ir.Table) -> ir.Table:
+        """Add `code`, `code_system` and `code_note` to rows."""
+        joined = rows.left_join(self.table, self._matches(rows, self.table))
+        columns = {one: self.table[column] for one, column in _columns_of(self.triple).items()}
+        return joined.select(*(rows[column] for column in rows.columns), **columns)
+
+    def pick(self, rows: ir.Table, system: str, *, is_of: bool) -> ir.Table:
+        """The rows whose code is of a system, or all others."""
+        of_system = self.table.filter(self.table[_columns_of(self.triple)[SYSTEM]] == system)
+        join = rows.semi_join if is_of else rows.anti_join
+        return join(of_system, self._matches(rows, of_system))
+
+    def _matches(self, rows: ir.Table, table: ir.Table) -> list[ir.BooleanValue]:
+        return [value == table[key] for key, value in _keys_of(rows, self.triple).items()]
 
 
 def read_codes(
@@ -101,7 +123,7 @@ def read_codes(
         name (`str`): Name of the raw table.
 
     Returns:
-        [`ReadCodes`]: The rows with their codes.
+        [`ReadCodes`]: The codes.
 
     Raises:
         ClaimDataError: `E_CODE_SYSTEM` if neither a table of concepts nor an option says what the codes are.
@@ -118,15 +140,15 @@ def read_codes(
     keys = _keys_of(rows, triple)
     found = fetch(connection, _with_concepts(connection, rows.select(**keys).distinct(), concepts, name))
     judged = _judge(found, system, has_source=triple.source is not None)
-    # Columns of what is looked up have the names of the raw columns that it stands for, which `lineage` reads.
+    named = judged.rename_columns([*keys, *(_columns_of(triple)[one] for one in _JUDGED)])
+    systems = tuple(sorted(set(judged[SYSTEM].drop_null().to_pylist())))
+    return ReadCodes(triple, load(connection, f"codes_of_{name}", named), systems)
+
+
+def _columns_of(triple: CodeTriple) -> dict[str, str]:
+    """Columns of the table of codes: they have the names of the raw columns that they are read from, for `lineage`."""
     source, source_concept = triple.source or triple.standard, triple.source_concept or f"{triple.standard}_system"
-    columns = {CODE: source, SYSTEM: source_concept, NOTE: f"{triple.standard}_note"}
-    table = load(connection, f"codes_of_{name}", judged.rename_columns([*keys, *(columns[one] for one in _JUDGED)]))
-    joined = rows.left_join(table, [keys[key] == table[key] for key in keys])
-    coded = joined.select(
-        *(rows[column] for column in rows.columns), **{one: table[column] for one, column in columns.items()}
-    )
-    return ReadCodes(coded, tuple(sorted(set(judged[SYSTEM].drop_null().to_pylist()))))
+    return {CODE: source, SYSTEM: source_concept, NOTE: f"{triple.standard}_note"}
 
 
 def check_codes() -> tuple[RowCheck, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import ibis
@@ -10,8 +10,7 @@ import ibis
 from claim_transformers.claims.engine import materialize
 from claim_transformers.claims.fields import clean_word, parse_amount, parse_date
 from claim_transformers.claims.quality import RowCheck, check_id, fix_amount, warn_amount
-from claim_transformers.sources.formats.omop.concepts import ReadCodes
-from claim_transformers.sources.formats.omop.events import EventTable
+from claim_transformers.sources.formats.omop.events import ReadEvents
 from claim_transformers.sources.formats.omop.tables import CdmTable
 from claim_transformers.sources.formats.omop.visits import number_rows
 from claim_transformers.sources.pipeline.contract import CodeColumns, StagedTable
@@ -35,7 +34,7 @@ _DOLLARS = ("44818668", "0")
 
 
 def stage_costs(
-    connection: Backend, table: CdmTable, claims: Mapping[str, ir.Table], events: Mapping[EventTable, ReadCodes]
+    connection: Backend, table: CdmTable, claims: Mapping[str, ir.Table], events: Sequence[tuple[CdmTable, ReadEvents]]
 ) -> StagedTable:
     """Costs become lines with amounts; one of a row that is not there, or of a table that is not read, is dropped."""
     known = _events_of(connection, claims, events)
@@ -86,13 +85,14 @@ def stage_costs(
 
 
 def _events_of(
-    connection: Backend, claims: Mapping[str, ir.Table], events: Mapping[EventTable, ReadCodes]
+    connection: Backend, claims: Mapping[str, ir.Table], events: Sequence[tuple[CdmTable, ReadEvents]]
 ) -> ir.Table:
     """Person, claim and day of every row that a cost can be of."""
     parts = []
-    for event, read in events.items():
+    for of_event, read in events:
+        event = read.event
         if not event.is_era:
-            rows = read.rows
+            rows = read.derive(of_event.rows)
             rows = rows.filter(parse_date(rows[event.day], VISIT_DATES).notnull())
             parts.append(_event(rows, event.domain, rows[event.key], rows[event.day]))
     for name, known in claims.items():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import ibis
 from ibis import _
 
-from claim_transformers.claims.engine import fetch
+from claim_transformers.claims.engine import create_view, fetch
 from claim_transformers.claims.fields import parse_date, parse_number
 from claim_transformers.claims.quality import RowCheck, check_date, check_id
 from claim_transformers.sources.formats.omop.concepts import (
@@ -24,11 +24,10 @@ from claim_transformers.sources.formats.omop.concepts import (
     check_codes,
     count_codes,
     name_systems,
-    read_codes,
 )
 from claim_transformers.sources.formats.omop.tables import CdmTable
 from claim_transformers.sources.formats.omop.visits import claim_of, join_claims, number_rows
-from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable
+from claim_transformers.sources.pipeline.contract import CodeColumns, StagedTable
 from claim_transformers.sources.pipeline.lines import one_diagnosis
 from claim_transformers.sources.pipeline.visit_claims import (
     CLAIM,
@@ -92,60 +91,63 @@ EVENTS = (
 )
 
 
-def read_events(
-    connection: Backend,
-    event: EventTable,
-    table: CdmTable,
-    claims: Mapping[str, ir.Table],
-    concepts: ir.Table | None,
-    system: str | None,
-) -> ReadCodes:
-    """Read the rows of a table with their codes and their claims."""
-    read = read_codes(connection, table.rows, event.triple, concepts, system, event.name)
-    rows = join_claims(read.rows, claims, claim_of(read.rows, event.name))
-    if event.domain == _DRUG:
+@dataclass(frozen=True)
+class ReadEvents:
+    """What is read of a table before its rows are staged.
+
+    Args:
+        event ([`EventTable`]): The table.
+        codes ([`ReadCodes`]): Its codes.
+        claims (`Mapping[str, ir.Table]`): The claims that its rows may name.
+    """
+
+    event: EventTable
+    codes: ReadCodes
+    claims: Mapping[str, ir.Table]
+
+    def derive(self, rows: ir.Table) -> ir.Table:
+        """Add code and claim to rows."""
+        rows = join_claims(self.codes.join(rows), self.claims, self.event.name)
+        if self.event.domain != _DRUG:
+            return rows
         # A drug that is no service of a visit is a claim of its own, as pharmacies write them.
         is_own = ~name_systems(rows, (_SERVICE,))
-        own = own_claim(rows, claim_of(rows, event.name), DRUG_TYPE)
-        rows = rows.mutate(**{part: ibis.ifelse(is_own, own[part], rows[part]) for part in own})
-    return ReadCodes(rows, read.systems)
+        own = own_claim(rows, claim_of(rows, self.event.name), DRUG_TYPE)
+        return rows.mutate(**{part: ibis.ifelse(is_own, own[part], rows[part]) for part in own})
 
 
-def stage_events(connection: Backend, event: EventTable, table: CdmTable, read: ReadCodes) -> list[StagedTable]:
+def stage_events(connection: Backend, table: CdmTable, read: ReadEvents) -> list[StagedTable]:
     """Stage a table: fills by NDC, and lines of claims."""
-    lines = _stage_lines(event, table, read)
-    if event.name != "drug_exposure":
+    lines = _stage_lines(table, read)
+    if read.event.name != "drug_exposure":
         return [lines]
-    is_fill = name_systems(read.rows, (_FILL,))
-    parts = _split(connection, read.rows, is_fill, table.files)
-    fills, lines_left = (replace(lines, rows=rows, files=files) for rows, files in parts)
+    fill_rows, other_rows = (
+        create_view(connection, f"omop_drugs_{is_of}", read.codes.pick(table.rows, _FILL, is_of=is_of))
+        for is_of in (True, False)
+    )
+    counts = fetch(connection, fill_rows.group_by("source_file").aggregate(n=_.count())).to_pylist()
+    numbers = {row["source_file"]: row["n"] for row in counts}
+    # Each part has the files as if they held it alone; what is true of a file is told of the second.
+    of_fills = [
+        replace(file, num_rows=numbers.get(file.name, 0), rejects=None, fixes={}, warnings={}) for file in table.files
+    ]
+    of_others = [replace(file, num_rows=file.num_rows - numbers.get(file.name, 0)) for file in table.files]
     fills = replace(
-        fills,
-        name=f"{event.name}_by_ndc",
+        lines,
+        name=f"{read.event.name}_by_ndc",
         target="rx_claim",
+        rows=fill_rows,
+        files=tuple(of_fills),
         claim_type=DRUG_TYPE,
         to_canonical=_to_fills,
         code_columns=(CodeColumns((CODE,), _FILL),),
     )
-    systems = tuple(one for one in read.systems if one != _FILL)
-    return [fills, replace(lines_left, code_columns=_code_columns(systems))]
+    systems = tuple(one for one in read.codes.systems if one != _FILL)
+    return [fills, replace(lines, rows=other_rows, files=tuple(of_others), code_columns=_code_columns(systems))]
 
 
-def _split(
-    connection: Backend, rows: ir.Table, is_first: ir.BooleanValue, files: tuple[RawFile, ...]
-) -> list[tuple[ir.Table, tuple[RawFile, ...]]]:
-    """Part the rows in two, and the files as if each part had been one; facts of a file are told of the second."""
-    first, second = rows.filter(is_first), rows.filter(~is_first)
-    counts = fetch(connection, first.group_by("source_file").aggregate(n=_.count())).to_pylist()
-    of_first = {row["source_file"]: row["n"] for row in counts}
-    of_fills = tuple(
-        replace(file, num_rows=of_first.get(file.name, 0), rejects=None, fixes={}, warnings={}) for file in files
-    )
-    others = tuple(replace(file, num_rows=file.num_rows - of_first.get(file.name, 0)) for file in files)
-    return [(first, of_fills), (second, others)]
-
-
-def _stage_lines(event: EventTable, table: CdmTable, read: ReadCodes) -> StagedTable:
+def _stage_lines(table: CdmTable, read: ReadEvents) -> StagedTable:
+    event = read.event
     statuses = table.layout.values.get("condition_status_concept_id", {})
 
     def to_canonical(rows: ir.Table) -> ir.Table:
@@ -155,17 +157,18 @@ def _stage_lines(event: EventTable, table: CdmTable, read: ReadCodes) -> StagedT
     return StagedTable(
         name=event.name,
         target="claim_line",
-        rows=read.rows,
+        rows=table.rows,
         files=table.files,
         patient_column="person_id",
         row_key=(event.key,),
         to_canonical=to_canonical,
         claim_type=lambda rows: rows[CLAIM_TYPE],
+        derive=read.derive,
         kinds=table.layout.kinds,
         claim_column=None if event.is_era else "visit_occurrence_id",
         service_date=lambda rows: parse_date(rows[event.day], VISIT_DATES),
         checks=(check_id("person_id"), check_id(event.key), check_date(event.day, VISIT_DATES), *check_codes()),
-        code_columns=_code_columns(read.systems),
+        code_columns=_code_columns(read.codes.systems),
         warnings=(*count_codes(), *warnings),
     )
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from claim_transformers.claims.engine import fetch
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.omop.concepts import read_codes
 from claim_transformers.sources.formats.omop.costs import stage_costs
-from claim_transformers.sources.formats.omop.events import EVENTS, EventTable, read_events, stage_events
+from claim_transformers.sources.formats.omop.events import EVENTS, EventTable, ReadEvents, stage_events
 from claim_transformers.sources.formats.omop.people import (
     choose_enrollment,
     stage_deaths,
@@ -101,12 +102,13 @@ def read_omop(
     staged += [stage_visits(name, tables[name], claims) for name in claims]
     concepts = tables["concept"].rows if "concept" in tables else None
     systems = {"condition": condition_system, "procedure": procedure_system, "drug": drug_system}
-    read = {
-        event: read_events(connection, event, tables[event.name], claims, concepts, systems[event.domain])
-        for event in events
-    }
-    for event, of_event in read.items():
-        staged += stage_events(connection, event, tables[event.name], of_event)
+    read = []
+    for event in events:
+        table = tables[event.name]
+        codes = read_codes(connection, table.rows, event.triple, concepts, systems[event.domain], event.name)
+        read.append((table, ReadEvents(event, codes, claims)))
+    for table, of_event in read:
+        staged += stage_events(connection, table, of_event)
     if "cost" in tables:
         staged.append(stage_costs(connection, tables["cost"], claims, read))
     return StagedSource("omop", tuple(staged), _describe(connection, tables) | {"enrollment": chosen})

@@ -107,28 +107,27 @@ def type_of(table: CdmTable, rows: ir.Table, concept: str) -> ir.StringValue:
     return rows[concept].cases(*table.layout.values[concept].items(), else_=OTHER_TYPE)
 
 
-def join_claims(rows: ir.Table, claims: Mapping[str, ir.Table], of_its_own: ir.StringValue) -> ir.Table:
+def join_claims(rows: ir.Table, claims: Mapping[str, ir.Table], name: str) -> ir.Table:
     """Add claim, type and dates to rows; one that names no claim that is there has one of its own, without dates."""
     columns, found = list(rows.columns), []
-    rows = rows.mutate(of_its_own=of_its_own)
+    rows = rows.mutate(of_its_own=claim_of(rows, name))
     # A detail says more than its visit.
-    for name in ("visit_detail", "visit_occurrence"):
-        if name in claims and f"{name}_id" in columns:
-            known = claims[name].rename(of_person="person_id")
-            parts = {
-                f"{name}_{part}": known[column]
-                for part, column in zip(CLAIM_PARTS, (f"{name}_id", *_columns_of(name)), strict=True)
-            }
-            joined = rows.left_join(known, [rows.person_id == known.of_person, rows[f"{name}_id"] == known.key])
-            rows = joined.select(*(rows[column] for column in rows.columns), **parts)
-            found.append(name)
+    for of_claim in ("visit_detail", "visit_occurrence"):
+        key = f"{of_claim}_id"
+        if of_claim in claims and key in columns:
+            known = claims[of_claim].rename(of_person="person_id")
+            parts = zip(CLAIM_PARTS, (key, *_columns_of(of_claim)), strict=True)
+            joined = rows.left_join(known, [rows.person_id == known.of_person, rows[key] == known.key])
+            rows = joined.select(
+                *(rows[column] for column in rows.columns),
+                **{f"{of_claim}_{part}": known[column] for part, column in parts},
+            )
+            found.append(of_claim)
     nothing = ibis.null("string")
-    is_found = [(rows[f"{name}_{CLAIM}"].notnull(), name) for name in found]
+    is_found = [(rows[f"{one}_{CLAIM}"].notnull(), one) for one in found]
 
     def pick(part: str, other: ir.StringValue) -> ir.StringValue:
-        return (
-            ibis.cases(*((test, rows[f"{name}_{part}"]) for test, name in is_found), else_=other) if found else other
-        )
+        return ibis.cases(*((test, rows[f"{one}_{part}"]) for test, one in is_found), else_=other) if found else other
 
     return rows.select(
         *columns,
@@ -147,9 +146,10 @@ def join_claims(rows: ir.Table, claims: Mapping[str, ir.Table], of_its_own: ir.S
 def stage_visits(name: str, table: CdmTable, claims: Mapping[str, ir.Table]) -> StagedTable:
     """Visits, or details, become lines without codes: dates, how the patient came and where the patient went."""
     key, (concept, start, end), is_visit = f"{name}_id", _columns_of(name), name == "visit_occurrence"
-    rows = join_claims(table.rows, {name: claims[name]}, claim_of(table.rows, name))
-    if is_visit:
-        rows = rows.mutate(disposition=_disposition_of(table, rows))
+
+    def derive(rows: ir.Table) -> ir.Table:
+        rows = join_claims(rows, {name: claims[name]}, name)
+        return rows.mutate(disposition=_disposition_of(table, rows)) if is_visit else rows
 
     def to_canonical(rows: ir.Table) -> ir.Table:
         number = ibis.literal(1, "int32") if is_visit else number_rows(rows, name, key)
@@ -171,12 +171,13 @@ def stage_visits(name: str, table: CdmTable, claims: Mapping[str, ir.Table]) -> 
     return StagedTable(
         name=name,
         target="claim_line",
-        rows=rows,
+        rows=table.rows,
         files=table.files,
         patient_column="person_id",
         row_key=(key,),
         to_canonical=to_canonical,
         claim_type=lambda rows: rows[CLAIM_TYPE],
+        derive=derive,
         kinds=table.layout.kinds,
         claim_column=key,
         service_date=lambda rows: parse_date(rows[start], VISIT_DATES),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _TABLES = ("encounters", "conditions", "procedures", "medications", "claims", "claims_transactions")
 _CLASSES = LAYOUTS["encounters"].values["ENCOUNTERCLASS"]
 _DIAGNOSES = tuple(name for name in LAYOUTS["claims"].names if name.startswith("DIAGNOSIS"))
-_SYSTEM, _SNOMED, _RXNORM = "code_system", "SNOMED", "RXNORM"
+_SNOMED, _RXNORM = "SNOMED", "RXNORM"
 
 
 def read_encounters(connection: Backend, rows: ir.Table) -> ir.Table:
@@ -91,12 +91,13 @@ def stage_encounters(
     return StagedTable(
         name="encounters",
         target="claim_line",
-        rows=_join(rows, encounters, "PATIENT", "Id", "START"),
+        rows=rows,
         files=tuple(files),
         patient_column="PATIENT",
         row_key=("Id",),
         to_canonical=to_canonical,
         claim_type=lambda rows: rows[CLAIM_TYPE],
+        derive=lambda rows: _join(rows, encounters, "PATIENT", "Id", "START"),
         kinds=LAYOUTS["encounters"].kinds,
         claim_column="Id",
         service_date=lambda rows: parse_date(rows.START, VISIT_DATES),
@@ -122,40 +123,42 @@ def stage_encounters(
 def stage_codes(name: str, rows: ir.Table, files: Sequence[RawFile], encounters: ir.Table) -> StagedTable:
     """Conditions or procedures, one code each, become lines of their encounter."""
     systems = LAYOUTS[name].values["SYSTEM"]
-    names = ibis.ifelse(
-        rows.SYSTEM.isnull(), _SNOMED, clean_word(rows.SYSTEM).cases(*systems.items(), else_=ibis.null("string"))
-    )
     is_condition = name == "conditions"
+
+    def system_of(rows: ir.Table) -> ir.StringValue:
+        named = clean_word(rows.SYSTEM).cases(*systems.items(), else_=ibis.null("string"))
+        return ibis.ifelse(rows.SYSTEM.isnull(), _SNOMED, named)
 
     def to_canonical(rows: ir.Table) -> ir.Table:
         day = parse_date(rows.START, VISIT_DATES)
-        entry = {"system": rows[_SYSTEM], "code": rows.CODE}
+        entry = {"system": system_of(rows), "code": rows.CODE}
         entry |= {"poa": ibis.null("string"), "rank": ibis.null("int8")} if is_condition else {"date": day}
         codes = ibis.array([ibis.struct(entry)]).filter(lambda one: one.code.notnull())
         return _line(name, rows, "PATIENT", rows.START, **{"diagnoses" if is_condition else "procedures": codes})
 
     return _staged(
         name,
-        _join(rows.mutate(**{_SYSTEM: names}), encounters, "PATIENT", "ENCOUNTER", "START"),
+        rows,
         files,
+        lambda rows: _join(rows, encounters, "PATIENT", "ENCOUNTER", "START"),
         patient="PATIENT",
         encounter="ENCOUNTER",
         day="START",
         to_canonical=to_canonical,
         checks=(
             *_has_code(),
-            RowCheck("R_CODE_SYSTEM", "a code system that is not known", lambda rows: rows[_SYSTEM].isnull()),
+            RowCheck("R_CODE_SYSTEM", "a code system that is not known", lambda rows: system_of(rows).isnull()),
         ),
-        codes=CodeColumns(
-            ("CODE",), system_of=lambda rows: rows[_SYSTEM], systems=tuple(sorted({_SNOMED, *systems.values()}))
-        ),
+        codes=CodeColumns(("CODE",), system_of=system_of, systems=tuple(sorted({_SNOMED, *systems.values()}))),
     )
 
 
 def stage_medications(rows: ir.Table, files: Sequence[RawFile], *, has_charges: bool) -> StagedTable:
     """Medications become drug claims of their own, on the day they begin."""
-    claim = ibis.coalesce(rows.ENCOUNTER, rows.PATIENT) + "-medication"
-    rows = rows.mutate(**own_claim(rows, claim, DRUG_TYPE))
+
+    def derive(rows: ir.Table) -> ir.Table:
+        claim = ibis.coalesce(rows.ENCOUNTER, rows.PATIENT) + "-medication"
+        return rows.mutate(**own_claim(rows, claim, DRUG_TYPE))
 
     def to_canonical(rows: ir.Table) -> ir.Table:
         day = parse_date(rows.START, VISIT_DATES)
@@ -175,6 +178,7 @@ def stage_medications(rows: ir.Table, files: Sequence[RawFile], *, has_charges: 
         "medications",
         rows,
         files,
+        derive,
         patient="PATIENT",
         encounter="ENCOUNTER",
         day="START",
@@ -194,8 +198,9 @@ def stage_claims(rows: ir.Table, files: Sequence[RawFile], encounters: ir.Table)
 
     return _staged(
         "claims",
-        _join(rows, encounters, "PATIENTID", "APPOINTMENTID", "SERVICEDATE"),
+        rows,
         files,
+        lambda rows: _join(rows, encounters, "PATIENTID", "APPOINTMENTID", "SERVICEDATE"),
         patient="PATIENTID",
         encounter="APPOINTMENTID",
         day="SERVICEDATE",
@@ -220,8 +225,9 @@ def stage_transactions(rows: ir.Table, files: Sequence[RawFile], encounters: ir.
 
     return _staged(
         "claims_transactions",
-        _join(rows, encounters, "PATIENTID", "APPOINTMENTID", "FROMDATE"),
+        rows,
         files,
+        lambda rows: _join(rows, encounters, "PATIENTID", "APPOINTMENTID", "FROMDATE"),
         patient="PATIENTID",
         encounter="APPOINTMENTID",
         day="FROMDATE",
@@ -255,6 +261,7 @@ def _staged(
     name: str,
     rows: ir.Table,
     files: Sequence[RawFile],
+    derive: Callable[[ir.Table], ir.Table],
     *,
     patient: str,
     encounter: str,
@@ -283,6 +290,7 @@ def _staged(
         row_key=tuple(used) if key is None else key,
         to_canonical=to_canonical,
         claim_type=lambda rows: rows[CLAIM_TYPE],
+        derive=derive,
         kinds=layout.kinds,
         claim_column=encounter,
         service_date=lambda rows: parse_date(rows[day], VISIT_DATES),
