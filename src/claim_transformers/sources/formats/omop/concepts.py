@@ -147,7 +147,7 @@ def read_codes(
 
 def _columns_of(triple: CodeTriple) -> dict[str, str]:
     """Columns of the table of codes: they have the names of the raw columns that they are read from, for `lineage`."""
-    source, source_concept = triple.source or triple.standard, triple.source_concept or f"{triple.standard}_system"
+    source, source_concept = triple.source or triple.standard, triple.source_concept or "vocabulary_id"
     return {CODE: source, SYSTEM: source_concept, NOTE: f"{triple.standard}_note"}
 
 
