@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-CODE, SYSTEM, NOTE = "code", "code_system", "code_note"
-KNOWN_SYSTEMS = (*SYSTEMS, "SNOMED", "RXNORM", *FOREIGN_SYSTEMS)
+CODE, SYSTEM, _NOTE = "code", "code_system", "code_note"
+_KNOWN_SYSTEMS = (*SYSTEMS, "SNOMED", "RXNORM", *FOREIGN_SYSTEMS)
 _VOCABULARIES = SOURCE.read_layouts()["concept"].values["vocabulary_id"]
 _DOTTED = ("ICD9CM", "ICD9PCS")
 # Codes of these are whole numbers without zeros in front, or have one length.
@@ -129,8 +129,8 @@ def read_codes(
         ClaimDataError: `E_CODE_SYSTEM` if neither a table of concepts nor an option says what the codes are.
         ValueError: If `system` is none that is known.
     """
-    if system is not None and system not in KNOWN_SYSTEMS:
-        raise ValueError(f"expected a code system out of {', '.join(KNOWN_SYSTEMS)}, found another name")
+    if system is not None and system not in _KNOWN_SYSTEMS:
+        raise ValueError(f"expected a code system out of {', '.join(_KNOWN_SYSTEMS)}, found another name")
     if concepts is None and (system is None or triple.source is None):
         raise ClaimDataError(
             "E_CODE_SYSTEM",
@@ -148,7 +148,7 @@ def read_codes(
 def _columns_of(triple: CodeTriple) -> dict[str, str]:
     """Columns of the table of codes: they have the names of the raw columns that they are read from, for `lineage`."""
     source, source_concept = triple.source or triple.standard, triple.source_concept or "vocabulary_id"
-    return {CODE: source, SYSTEM: source_concept, NOTE: f"{triple.standard}_note"}
+    return {CODE: source, SYSTEM: source_concept, _NOTE: f"{triple.standard}_note"}
 
 
 def check_codes() -> tuple[RowCheck, ...]:
@@ -162,10 +162,10 @@ def count_codes() -> tuple[RowCheck, ...]:
 
 
 def _check(reason: str, because: str) -> RowCheck:
-    return RowCheck(reason, because, lambda rows: rows[NOTE] == reason)
+    return RowCheck(reason, because, lambda rows: rows[_NOTE] == reason)
 
 
-_JUDGED = (CODE, SYSTEM, NOTE)
+_JUDGED = (CODE, SYSTEM, _NOTE)
 _KEYS = ("key_source", "key_source_concept", "key_standard")
 
 
@@ -228,11 +228,13 @@ def _judge(triples: pa.Table, declared: str | None, *, has_source: bool) -> pa.T
     source = _normalize(by_concept, _flat(triples["source_code"]))
     standard = _normalize(_systems_of(triples["vocabulary"]), _flat(triples["code"]))
 
-    is_lost = pc.fill_null(pc.equal(written.notes, _R_FLOAT), False)
+    # What ends in `.0` and is another code than that of its concept (`389.0` beside `038.9`) was a float.
+    is_other = pc.and_(pc.match_substring_regex(text, _WHOLE_FLOAT), pc.not_equal(written.codes, source.codes))
+    is_lost = pc.or_(pc.equal(written.notes, _R_FLOAT).fill_null(False), is_other.fill_null(False))
     of_source = pc.if_else(is_lost, _F_FLOAT, pc.if_else(text.is_valid(), _F_SOURCE, pa.scalar(None, pa.string())))
     of_standard = pa.scalar(_W_STANDARD if has_source else None, pa.string())
     why_not = pc.coalesce(written.notes, pc.if_else(text.is_valid(), _R_SYSTEM, _R_NONE))
-    is_written, is_source = written.codes.is_valid(), source.codes.is_valid()
+    is_written, is_source = pc.and_not(written.codes.is_valid(), is_lost), source.codes.is_valid()
     # What a float damaged is not what was mapped, for the mapping met the same text.
     is_standard = pc.and_not(standard.codes.is_valid(), is_lost)
     cases = pc.make_struct(is_written, is_source, is_standard)
@@ -240,7 +242,7 @@ def _judge(triples: pa.Table, declared: str | None, *, has_source: bool) -> pa.T
     columns = {
         CODE: pc.case_when(cases, written.codes, source.codes, standard.codes, nothing),
         SYSTEM: pc.case_when(cases, systems, by_concept, standard.systems, nothing),
-        NOTE: pc.case_when(cases, written.notes, of_source, of_standard, why_not),
+        _NOTE: pc.case_when(cases, written.notes, of_source, of_standard, why_not),
     }
     return pa.table({**{key: triples[key] for key in _KEYS}, **columns})
 

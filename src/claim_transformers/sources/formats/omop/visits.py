@@ -68,7 +68,7 @@ def _claims_of(
 ) -> ir.Table:
     """One row for each visit or detail; its columns have the names of the raw columns behind them, for `lineage`."""
     rows, own_key, (concept, start, end) = table.rows, f"{name}_id", _columns_of(name)
-    wanted = {own_key: claim, concept: type_of(table, rows, concept), start: rows[start], end: rows[end]}
+    wanted = {own_key: claim, concept: _type_of(table, rows, concept), start: rows[start], end: rows[end]}
     kept = rows.select("person_id", key=clean_number(rows[own_key]), visit=rows.visit_occurrence_id, **wanted)
     if visits is not None:
         kept = _parts_of_stays(kept, visits, own_key, (concept, start, end))
@@ -102,7 +102,7 @@ def _columns_of(name: str) -> tuple[str, str, str]:
     return f"{stem}_concept_id", f"{stem}_start_date", f"{stem}_end_date"
 
 
-def type_of(table: CdmTable, rows: ir.Table, concept: str) -> ir.StringValue:
+def _type_of(table: CdmTable, rows: ir.Table, concept: str) -> ir.StringValue:
     """Claim type of visits by their concept, outpatient where it names none."""
     return rows[concept].cases(*table.layout.values[concept].items(), else_=OTHER_TYPE)
 
@@ -148,8 +148,11 @@ def stage_visits(name: str, table: CdmTable, claims: Mapping[str, ir.Table]) -> 
     key, (concept, start, end), is_visit = f"{name}_id", _columns_of(name), name == "visit_occurrence"
 
     def derive(rows: ir.Table) -> ir.Table:
-        rows = join_claims(rows, {name: claims[name]}, name)
-        return rows.mutate(disposition=_disposition_of(table, rows)) if is_visit else rows
+        if not is_visit:
+            # A detail of a stay is a line of it.
+            return join_claims(rows, {name: claims[name]}, name)
+        own = (rows[key], _type_of(table, rows, concept), rows[start], rows[end])
+        return rows.mutate(disposition=_disposition_of(table, rows), **dict(zip(CLAIM_PARTS, own, strict=True)))
 
     def to_canonical(rows: ir.Table) -> ir.Table:
         number = ibis.literal(1, "int32") if is_visit else number_rows(rows, name, key)

@@ -16,6 +16,7 @@ from claim_transformers.sources.pipeline.lines import list_diagnoses
 from claim_transformers.sources.pipeline.visit_claims import (
     CLAIM,
     CLAIM_END,
+    CLAIM_PARTS,
     CLAIM_START,
     CLAIM_TYPE,
     DRUG_TYPE,
@@ -27,7 +28,7 @@ from claim_transformers.sources.pipeline.visit_claims import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
@@ -45,7 +46,7 @@ def read_encounters(connection: Backend, rows: ir.Table) -> ir.Table:
     # What is screened out is no claim of any row.
     kept = rows.filter(rows.Id.notnull() & start.notnull() & (last.isnull() | (last >= start)))
     claims = kept.group_by(PATIENT=clean_id(kept.PATIENT), Id=clean_id(kept.Id)).aggregate(
-        ENCOUNTERCLASS=_type_of(kept).min(), START=kept.START.min(), STOP=kept.STOP.max()
+        encounter_class=_type_of(kept).min(), encounter_start=kept.START.min(), encounter_stop=kept.STOP.max()
     )
     return materialize(connection, "synthea_encounters", claims)[0]
 
@@ -56,24 +57,25 @@ def _type_of(rows: ir.Table) -> ir.StringValue:
 
 def _join(rows: ir.Table, encounters: ir.Table, patient: str, encounter: str, day: str) -> ir.Table:
     """Add the claim to rows; one of an encounter that is not there is a claim of its own, by patient and day."""
-    known = encounters.rename(of_patient="PATIENT", of_encounter="Id", of_class="ENCOUNTERCLASS", of_start="START")
-    known = known.rename(of_stop="STOP")
+    known = encounters.rename(of_patient="PATIENT", of_encounter="Id")
     joined = rows.left_join(known, [rows[patient] == known.of_patient, rows[encounter] == known.of_encounter])
     return joined.select(
         *(rows[name] for name in rows.columns),
         **{
             CLAIM: ibis.coalesce(rows[encounter], rows[patient] + "-" + rows[day]),
-            CLAIM_TYPE: ibis.coalesce(known.of_class, ibis.literal(OTHER_TYPE)),
-            CLAIM_START: known.of_start,
-            CLAIM_END: known.of_stop,
+            CLAIM_TYPE: ibis.coalesce(known.encounter_class, ibis.literal(OTHER_TYPE)),
+            CLAIM_START: known.encounter_start,
+            CLAIM_END: known.encounter_stop,
         },
     )
 
 
-def stage_encounters(
-    rows: ir.Table, files: Sequence[RawFile], encounters: ir.Table, *, has_charges: bool
-) -> StagedTable:
+def stage_encounters(rows: ir.Table, files: Sequence[RawFile], *, has_charges: bool) -> StagedTable:
     """Encounters become lines without codes; charges count once, with the transactions where there are any."""
+
+    def derive(rows: ir.Table) -> ir.Table:
+        own = (rows.Id, _type_of(rows), rows.START, rows.STOP)
+        return rows.mutate(**dict(zip(CLAIM_PARTS, own, strict=True)))
 
     def to_canonical(rows: ir.Table) -> ir.Table:
         charge = {} if has_charges else {"charge_amount": parse_amount(rows.TOTAL_CLAIM_COST)}
@@ -97,7 +99,7 @@ def stage_encounters(
         row_key=("Id",),
         to_canonical=to_canonical,
         claim_type=lambda rows: rows[CLAIM_TYPE],
-        derive=lambda rows: _join(rows, encounters, "PATIENT", "Id", "START"),
+        derive=derive,
         kinds=LAYOUTS["encounters"].kinds,
         claim_column="Id",
         service_date=lambda rows: parse_date(rows.START, VISIT_DATES),
@@ -274,7 +276,6 @@ def _staged(
 ) -> StagedTable:
     """A table whose rows name an encounter; without numbers of their own, rows are told apart by all they say."""
     layout = LAYOUTS[name]
-    used: Mapping[str, str] = layout.to_layout().kinds
     is_drug = layout.claim_type == DRUG_TYPE
     without_visit = RowCheck(
         "W_CLAIM_TYPE",
@@ -287,7 +288,7 @@ def _staged(
         rows=rows,
         files=tuple(files),
         patient_column=patient,
-        row_key=tuple(used) if key is None else key,
+        row_key=layout.names if key is None else key,
         to_canonical=to_canonical,
         claim_type=lambda rows: rows[CLAIM_TYPE],
         derive=derive,

@@ -71,7 +71,7 @@ def read_synthea(path: RawLocation, connection: Backend, *, scratch: Path) -> St
         tables.append(stage_transitions(*staged["payer_transitions"], payers))
     encounters = read_encounters(connection, staged["encounters"][0])
     has_charges = "claims_transactions" in staged
-    tables.append(stage_encounters(*staged["encounters"], encounters, has_charges=has_charges))
+    tables.append(stage_encounters(*staged["encounters"], has_charges=has_charges))
     tables += [stage_codes(name, *staged[name], encounters) for name in ("conditions", "procedures") if name in staged]
     if "medications" in staged:
         tables.append(stage_medications(*staged["medications"], has_charges=has_charges))
