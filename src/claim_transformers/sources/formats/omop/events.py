@@ -74,6 +74,11 @@ class EventTable:
         return f"{self.name}_id"
 
     @property
+    def kinds(self) -> dict[str, str]:
+        """What its columns of codes are, for the comparison of rows."""
+        return {} if self.is_era else {f"{self.domain}_source_value": "ndc" if self.domain == _DRUG else "code"}
+
+    @property
     def triple(self) -> CodeTriple:
         """Columns of its codes."""
         standard = f"{self.domain}_concept_id"
@@ -164,7 +169,8 @@ def _stage_lines(table: CdmTable, read: ReadEvents) -> StagedTable:
         to_canonical=to_canonical,
         claim_type=lambda rows: rows[CLAIM_TYPE],
         derive=read.derive,
-        kinds=table.layout.kinds,
+        # Copies are judged in canonical writing, and a column of codes that were floats is none that cannot be read.
+        kinds={**table.layout.kinds, **event.kinds},
         claim_column=None if event.is_era else "visit_occurrence_id",
         service_date=lambda rows: parse_date(rows[event.day], VISIT_DATES),
         checks=(check_id("person_id"), check_id(event.key), check_date(event.day, VISIT_DATES), *check_codes()),
