@@ -230,6 +230,7 @@ RELATIONS = (
     Relation(
         "everybody_is_shifted_by_weeks",
         shift,
+        _NO_DATE,
         group="shift",
         options={"shift_days": SHIFT_DAYS},
         expected=shift_tables,

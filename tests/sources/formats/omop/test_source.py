@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sources.formats.omop.cdm_rows import ANN, BOB, make_cdm, write_csv, write_database
+from typer.testing import CliRunner
 
+from claim_transformers.cli import app
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.ingest import IngestSummary, ingest
 from claim_transformers.sources.pipeline.loading import load_claims
@@ -183,7 +185,10 @@ def test_a_database_that_does_not_open_is_refused_without_its_password(tmp_path:
         ingest("omop", tmp_path / "no.duckdb", tmp_path / "out", **SHARES)
     assert "no database" not in str(error.value)
     with pytest.raises(ValueError, match="expected out"):
-        load_claims("omop", "duckdb://nowhere.duckdb")
+        load_claims("omop", "duckdb://nowhere.duckdb", cache_dir=tmp_path / "cache")
+    # The command line passes a URL on as it is.
+    result = CliRunner().invoke(app, ["ingest", "omop", "duckdb://nowhere.duckdb", str(tmp_path / "out")])
+    assert "expected a DuckDB file at nowhere.duckdb" in str(result.exception)
     with pytest.raises(ClaimDataError, match="E_WAREHOUSE") as error:
         ingest("omop", "nosuch://somebody:secret@host/cdm", tmp_path / "out", **SHARES)
     assert "secret" not in str(error.value)
@@ -226,8 +231,10 @@ def test_timelines_of_gibleed_are_those_of_its_meds_export(tmp_path: Path) -> No
 
 @pytest.mark.skipif(DATA is None, reason="CLAIMS_DATA_DIR is unset")
 def test_codes_of_a_real_database_that_went_through_a_float_are_whole_again(tmp_path: Path) -> None:
-    summary = ingest("omop", Path(str(DATA)) / "omop_synthea27", tmp_path / "out", progress=False, threads=1)
-    rows = sum(entry_sums(summary, name, "fixes").get("F_CODE_FLOAT", 0) for name in (
-        "condition_occurrence", "procedure_occurrence", "drug_exposure"))  # fmt: skip
-    assert rows == 326 + 1159 + 591
+    rows = {"condition_occurrence": 326, "procedure_occurrence": 1159, "drug_exposure": 591}
+    (tmp_path / "raw").mkdir()
+    for name in ("person", "concept", *rows):
+        (tmp_path / "raw" / f"{name}.parquet").symlink_to(Path(str(DATA)) / "omop_synthea27" / f"{name}.parquet")
+    summary = ingest("omop", tmp_path / "raw", tmp_path / "out", progress=False, threads=1)
+    assert {name: entry_sums(summary, name, "fixes")["F_CODE_FLOAT"] for name in rows} == rows
     assert summary.report["totals"]["quarantined"] == 0

@@ -169,7 +169,7 @@ def _stage_lines(table: CdmTable, read: ReadEvents) -> StagedTable:
         to_canonical=to_canonical,
         claim_type=lambda rows: rows[CLAIM_TYPE],
         derive=read.derive,
-        # Copies are judged in canonical writing, and a column of codes that were floats is none that cannot be read.
+        # Copies are judged by codes in canonical writing; a reader would refuse columns of codes that were floats.
         kinds={**table.layout.kinds, **event.kinds},
         claim_column=None if event.is_era else "visit_occurrence_id",
         service_date=lambda rows: parse_date(rows[event.day], VISIT_DATES),
