@@ -29,6 +29,8 @@ COMMANDS_NOT_RUN = {
     "claim-transformers ingest synpuf -": "fetches from CMS: tests/sources has a server on the loopback",
     "claim-transformers ingest tuva raw claims --ndc-directory": "the file of the FDA: tests/sources/pipeline",
     "claim-transformers ingest mimic3": "real tables only: tests/sources/formats/mimic3",
+    "claim-transformers ingest omop": "somebody's tables: tests/sources/formats/omop",
+    "claim-transformers ingest synthea": "somebody's files: tests/sources/formats/synthea",
     "claim-transformers ingest fills": "the format of the page: tests/sources/test_registry.py builds it",
     "python -m claim_transformers.sources": "rewrites the docs: tests/sources compares them",
     "python examples/run_pretraining.py examples/configs/pretraining.yaml --resume": "goes on after hours",
@@ -36,6 +38,8 @@ COMMANDS_NOT_RUN = {
 # or what a block of python holds.
 PYTHON_NOT_RUN = {
     'load_claims("mimic3"': "real tables only: tests/sources/formats/mimic3",
+    'load_claims("omop"': "somebody's tables: tests/sources/formats/omop",
+    'load_claims("synthea"': "somebody's files: tests/sources/formats/synthea",
     "ibis.snowflake": "somebody's warehouse: tests/sources/formats/tuva has one on DuckDB",
     '"organisation/': "a hub: tests/hub has one on the loopback",
 }

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from claim_transformers.codes import SYSTEMS, join_code, split_code
-from claim_transformers.codes.forms import _FORMS
+from claim_transformers.codes.forms import _FORMS, FOREIGN_SYSTEMS
 from claim_transformers.codes.groupers import _PREFIX_LENGTHS
 
 
@@ -14,7 +14,7 @@ def test_splitting_undoes_joining(system):
 
 
 def test_every_system_has_a_form_and_a_group():
-    assert set(_FORMS) == {*SYSTEMS, "APRDRG"}
+    assert set(_FORMS) == {*SYSTEMS, "APRDRG", "SNOMED", "RXNORM", *FOREIGN_SYSTEMS}
     assert set(_PREFIX_LENGTHS) | {"ICD9CM", "ICD10CM"} == set(SYSTEMS)
 
 

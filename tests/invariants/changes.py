@@ -13,10 +13,13 @@ from invariants.raw_files import LAYOUTS, RawTable, Row, World, kinds_of
 NBSP = "\u00a0"
 SHIFT_DAYS = 28
 PATIENT_COLUMN = {"tuva": "person_id", "simulated": "person_id", "synpuf": "DESYNPUF_ID", "cms-rif": "BENE_ID"}
-PATIENT_COLUMN |= {"mimic3": "subject_id", "meds": "subject_id"}
-CLAIM_COLUMNS = ("claim_id", "CLM_ID", "PDE_ID", "hadm_id")
+PATIENT_COLUMN |= {"mimic3": "subject_id", "meds": "subject_id", "omop": "person_id"}
+CLAIM_COLUMNS = ("claim_id", "CLM_ID", "PDE_ID", "hadm_id", "visit_occurrence_id")
+# Numbers of rows, in whose order the lines of a claim stand.
+_ROW_COLUMNS = ("row_id", "condition_occurrence_id", "procedure_occurrence_id", "drug_exposure_id")
+_ROW_COLUMNS += ("observation_period_id",)
 _STAY = {"tuva": "claim_id", "simulated": "claim_id", "synpuf": "CLM_ID", "cms-rif": "CLM_ID", "mimic3": "hadm_id"}
-_PEOPLE = ("eligibility", "beneficiary", "patients")
+_PEOPLE = ("eligibility", "beneficiary", "patients", "person", "observation_period", "death")
 # Kinds of the layouts in which a number stands that is neither a name nor a year.
 NO_QUANTITY = ("YEAR", "RFRNC_YR", "subject_id")
 _DIAGNOSES = (
@@ -28,7 +31,7 @@ _DIAGNOSES = (
     "LINE_ICD_DGNS",
 )
 _NO_DIAGNOSIS = ("diagnosis_code_type",)
-_NDCS = ("ndc_code", "PROD_SRVC_ID", "ndc")
+_NDCS = ("ndc_code", "PROD_SRVC_ID", "ndc", "drug_source_value")
 
 Change = Callable[[str, World, np.random.Generator], World]
 Tables = dict[str, Rows]
@@ -118,7 +121,8 @@ def other_writing(cell: str) -> str:
 
 
 def _is_diagnosis(name: str, kind: str) -> bool:
-    return (name.startswith(_DIAGNOSES) and name not in _NO_DIAGNOSIS) or name == "icd9_code"
+    is_named = name in ("icd9_code", "condition_source_value")
+    return (name.startswith(_DIAGNOSES) and name not in _NO_DIAGNOSIS) or is_named
 
 
 def _dot(cell: str) -> str:
@@ -229,6 +233,8 @@ def stray_quote(place: str, times: int = 1) -> Change:
         number = int(rng.integers(len(table.rows)))
         row = table.rows[number]
         filled = [name for name in table.columns if row.get(name) and kinds[name] in ("text", "code")]
+        # Numbers of a CDM are flags, and some are names.
+        filled = [name for name in filled if source != "omop" or not name.endswith("_id")]
         if not filled or (source == "meds" and row["code"].startswith(("MEDS", "GENDER", "ENROLL"))):
             return table
         name = str(rng.choice(["text_value"] if source == "meds" else filled))
@@ -254,7 +260,7 @@ def without_quoted(source: str, world: World, tables: Tables) -> Tables:
     marked = [(table.name, row) for table in world for row in table.rows if row.get(_QUOTED)]
     patients = {(row[PATIENT_COLUMN[source]] or "")[5:] for _, row in marked}
     insured = {(row[PATIENT_COLUMN[source]] or "")[5:] for name, row in marked if name in _PEOPLE}
-    claims = {row[name][5:] for _, row in marked for name in (*CLAIM_COLUMNS, "row_id") if row.get(name)}
+    claims = {row[name][5:] for _, row in marked for name in (*CLAIM_COLUMNS, *_ROW_COLUMNS) if row.get(name)}
 
     def stays(name: str, row: dict[str, Any]) -> bool:
         if name in ("claim_line", "rx_claim"):
@@ -277,7 +283,7 @@ def _newcomer(source: str, world: World, number: int, mark: int = 0) -> dict[str
             return None
         if name in (column, "member_id"):
             return f"{cell[:5]}{number}{cell[6:]}"
-        return f"{cell[:5]}5{mark}{cell[6:]}" if name in (*CLAIM_COLUMNS, "row_id") else cell
+        return f"{cell[:5]}5{mark}{cell[6:]}" if name in (*CLAIM_COLUMNS, *_ROW_COLUMNS) else cell
 
     return {
         table.name: [

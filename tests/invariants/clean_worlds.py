@@ -55,6 +55,7 @@ def clean_world(source: str, seed: int, number: int = 0) -> World:
     """Draw a world; worlds of one seed differ in their ids alone."""
     people = _people(source, np.random.default_rng(seed), prefix_of(number))
     rows = {"simulated": _tuva, "tuva": _tuva, "synpuf": _synpuf, "cms-rif": _rif, "mimic3": _mimic3, "meds": _meds}
+    rows["omop"] = _omop
     tables = rows[source](people, FIRST_DAY.get(source, dt.date(2016, 3, 1)))
     return tuple(RawTable(name, _columns(source, name, found), tuple(found)) for name, found in tables.items())
 
@@ -415,3 +416,42 @@ def _meds(people: list[_Person], first: dt.date) -> dict[str, list[Row]]:
         if person.death is not None:
             add(person, person.death, "MEDS_DEATH")
     return {"data": rows}
+
+
+def _omop(people: list[_Person], first: dt.date) -> dict[str, list[Row]]:
+    names = ("person", "observation_period", "death", "visit_occurrence")
+    names += ("condition_occurrence", "procedure_occurrence", "drug_exposure")
+    tables: dict[str, list[Row]] = {name: [] for name in names}
+    numbers = iter(range(1, 10_000))
+
+    def add(table: str, person: _Person, day: str, visit: str | None = None, **cells: str | None) -> None:
+        number = {} if table in ("person", "death", "visit_occurrence") else {f"{table}_id": f"{next(numbers):04d}"}
+        numbered = {name: f"{person.id[:5]}9{cell}" for name, cell in number.items()}
+        dated = {day: cells.pop("at")} if day else {}
+        tables[table].append({**numbered, "person_id": person.id, "visit_occurrence_id": visit, **dated, **cells})
+
+    for person in people:
+        birth = dict(zip(("year", "month", "day"), (f"{part}" for part in person.birth.timetuple()[:3]), strict=True))
+        sex = {"F": "8532", "M": "8507"}[person.sex]
+        add("person", person, "", gender_concept_id=sex, **{f"{part}_of_birth": text for part, text in birth.items()})
+        end = f"{first.year + 3}-12-31"
+        period = "observation_period"
+        add(period, person, f"{period}_start_date", at=f"{first.year - 1}-01-01", **{f"{period}_end_date": end})
+        if person.death is not None:
+            add("death", person, "death_date", at=f"{person.death}")
+        for visit in person.visits:
+            kind = "9201" if visit.is_stay else "9202"
+            start, last = f"{visit.start}", f"{visit.end}"
+            of_visit = {"at": start, "visit_end_date": last, "visit_concept_id": kind}
+            add("visit_occurrence", person, "visit_start_date", visit.claim, **of_visit)
+            for code in visit.diagnoses:
+                cells = {"at": start, "condition_concept_id": "0", "condition_source_value": code}
+                add("condition_occurrence", person, "condition_start_date", visit.claim, **cells)
+            for code in visit.hcpcs:
+                cells = {"at": start, "procedure_concept_id": "0", "procedure_source_value": code}
+                add("procedure_occurrence", person, "procedure_date", visit.claim, **cells)
+        for _, day, ndc, quantity, supply, _cost in person.fills:
+            cells = {"at": f"{day}", "drug_concept_id": "0", "drug_source_value": ndc}
+            cells |= {"quantity": quantity, "days_supply": supply}
+            add("drug_exposure", person, "drug_exposure_start_date", **cells)
+    return tables

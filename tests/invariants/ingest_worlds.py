@@ -85,6 +85,9 @@ def _ingest(source: str, folder: Path, *, shards: int | None = None, **options: 
     options = {"max_quarantine_share": 1.0, "max_reason_share": 1.0, "progress": False, **options}
     if source != "meds":
         options = {"threads": 1, **options}
+    if source == "omop":
+        # A world has no vocabulary.
+        options |= {"condition_system": "ICD10CM", "procedure_system": "HCPCS", "drug_system": "NDC"}
     summary = ingest(source, folder / "raw", folder / "out", **options)
     if shards is not None:
         silent = {"mimic3"} & {source}

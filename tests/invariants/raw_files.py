@@ -15,12 +15,12 @@ from claim_transformers.sources.registry import find_source
 Row = dict[str, str | None]
 # Instead of the cells of a row, when it is written as text.
 RAW_LINE = "raw line"
-SOURCES = ("tuva", "simulated", "synpuf", "cms-rif", "mimic3", "meds")
+SOURCES = ("tuva", "simulated", "synpuf", "cms-rif", "mimic3", "meds", "omop")
 LAYOUTS = {source: find_source("tuva" if source == "simulated" else source).read_layouts() for source in SOURCES}
 # Parquet is the only form of MEDS and none of MIMIC-III; a quote is a letter in RIF.
 TEXT_SOURCES = tuple(source for source in SOURCES if source != "meds")
 PARQUET_SOURCES = tuple(source for source in SOURCES if source != "mimic3")
-QUOTED_SOURCES = ("tuva", "simulated", "synpuf", "mimic3")
+QUOTED_SOURCES = ("tuva", "simulated", "synpuf", "mimic3", "omop")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ def write_table(source: str, table: RawTable, stem: str, folder: Path) -> str:
     """Write a table, and say which name a reader gives its file, unpacked where it is packed."""
     ending = table.form.ending or (".parquet" if source == "meds" else ".csv")
     named = f"{table.name}_{table.part}{stem}"
-    below = folder / {"tuva": table.name, "simulated": table.name, "meds": "data"}.get(source, ".")
+    folders = {**dict.fromkeys(("tuva", "simulated", "omop"), table.name), "meds": "data"}
+    below = folder / folders.get(source, ".")
     below.mkdir(parents=True, exist_ok=True)
     path = below / f"{named}{ending}"
     if ending == ".parquet":

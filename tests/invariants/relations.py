@@ -90,7 +90,7 @@ _ISO = {
     **_PARQUET,
 }
 _NO_CLAIMS = {"meds": "it has no claims"}
-_ONE_PAYER = dict.fromkeys(("synpuf", "cms-rif", "mimic3", "meds"), "a load has one payer")
+_ONE_PAYER = dict.fromkeys(("synpuf", "cms-rif", "mimic3", "meds", "omop"), "a load has one payer")
 _NO_QUOTES = {"cms-rif": "a quote is a letter", **_TEXT}
 _NO_OPTION = dict.fromkeys(("simulated", "synpuf", "cms-rif", "mimic3", "meds"), "it has no such option")
 _NO_AMOUNTS = {"mimic3": "it has neither amounts nor quantities", "meds": "numbers are not read"}
@@ -98,6 +98,8 @@ _NO_SPANS = {"mimic3": "it has no enrolment", "synpuf": "enrolment is months", "
 _ENGINE = {"meds": "no engine reads it"}
 _NOT_STAGED = dict.fromkeys(("tuva", "simulated", "mimic3", "meds"), "the store of deliveries does not take it")
 _NUMBERS = {"meds": "its subjects are whole numbers"}
+_NO_DATE = {"omop": "a birth is three numbers"}
+_FILLS = ("dispensing_date", "SRVC_DT", "startdate", "drug_exposure_start_date")
 
 RELATIONS = (
     Relation("rows_are_permuted", permute),
@@ -107,7 +109,7 @@ RELATIONS = (
         "files_are_delivered_twice",
         files_twice,
         group="files twice",
-        error=dict.fromkeys(("tuva", "simulated", "synpuf", "cms-rif", "mimic3"), "E_FILE_TWICE"),
+        error=dict.fromkeys(("tuva", "simulated", "synpuf", "cms-rif", "mimic3", "omop"), "E_FILE_TWICE"),
     ),
     Relation(
         "rows_are_delivered_twice",
@@ -179,7 +181,7 @@ RELATIONS = (
         Relation(
             f"times_are_in_{name}",
             form(time=kind),
-            dict.fromkeys(("tuva", "simulated", "synpuf", "cms-rif", "mimic3"), "it has no type for times"),
+            dict.fromkeys(("tuva", "simulated", "synpuf", "cms-rif", "mimic3", "omop"), "it has no type for times"),
         )
         for name, kind in (
             ("seconds", pa.timestamp("s")),
@@ -228,6 +230,7 @@ RELATIONS = (
     Relation(
         "everybody_is_shifted_by_weeks",
         shift,
+        _NO_DATE,
         group="shift",
         options={"shift_days": SHIFT_DAYS},
         expected=shift_tables,
@@ -249,20 +252,35 @@ RELATIONS = (
             (
                 "a_stay_that_ends_in_2199",
                 "2199-12-31",
-                ("discharge_date", "NCH_BENE_DSCHRG_DT", "dischtime"),
+                ("discharge_date", "NCH_BENE_DSCHRG_DT", "dischtime", "visit_end_date"),
                 _NO_CLAIMS,
             ),
-            ("a_claim_that_ends_in_2061", "2061-05-05", ("claim_end_date", "CLM_THRU_DT", "dischtime"), _NO_CLAIMS),
-            ("a_claim_of_1800", "1800-01-01", ("claim_start_date", "CLM_FROM_DT", "admittime"), _NO_CLAIMS),
-            ("a_drug_of_9999", "9999-12-31", ("dispensing_date", "SRVC_DT", "startdate"), _NO_CLAIMS),
-            ("a_drug_of_2061", "2061-05-05", ("dispensing_date", "SRVC_DT", "startdate"), _NO_CLAIMS),
-            ("a_birth_in_1800", "1800-01-01", ("birth_date", "BENE_BIRTH_DT", "dob", "time", "MEDS_BIRTH"), {}),
-            ("an_enrolment_until_2199", "2199-12-31", ("enrollment_end_date", "time", "ENROLLMENT//END"), _NO_SPANS),
+            (
+                "a_claim_that_ends_in_2061",
+                "2061-05-05",
+                ("claim_end_date", "CLM_THRU_DT", "dischtime", "visit_end_date"),
+                _NO_CLAIMS,
+            ),
+            (
+                "a_claim_of_1800",
+                "1800-01-01",
+                ("claim_start_date", "CLM_FROM_DT", "admittime", "visit_start_date"),
+                _NO_CLAIMS,
+            ),
+            ("a_drug_of_9999", "9999-12-31", _FILLS, _NO_CLAIMS),
+            ("a_drug_of_2061", "2061-05-05", _FILLS, _NO_CLAIMS),
+            ("a_birth_in_1800", "1800-01-01", ("birth_date", "BENE_BIRTH_DT", "dob", "time", "MEDS_BIRTH"), _NO_DATE),
+            (
+                "an_enrolment_until_2199",
+                "2199-12-31",
+                ("enrollment_end_date", "observation_period_end_date", "time", "ENROLLMENT//END"),
+                _NO_SPANS,
+            ),
             (
                 "a_payment_of_2199",
                 "2199-12-31",
                 ("paid_date", "NCH_WKLY_PROC_DT"),
-                _NO_CLAIMS | {"synpuf": "it has none", "mimic3": "it has none"},
+                _NO_CLAIMS | dict.fromkeys(("synpuf", "mimic3", "omop"), "it has none"),
             ),
         )
     ),

@@ -22,7 +22,7 @@ def _ingest_command(source: Source) -> Command:
     raw = "Folder of raw files; '-' fetches them." if source.fetches else "Folder of raw files."
 
     def ingest(
-        path: Annotated[Path, typer.Argument(help=raw)],
+        path: Annotated[str, typer.Argument(help=raw)],
         out: Annotated[Path, typer.Argument(help="Folder to make.")],
         max_quarantine_share: Annotated[
             float | None, typer.Option(min=0, max=1, help="Share of a file in quarantine above which it fails (0.05).")
@@ -40,7 +40,8 @@ def _ingest_command(source: Source) -> Command:
             options["extract_date"] = as_date(options["extract_date"], "--extract-date")
         limits = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
         limits["max_expansion"] = max_expansion
-        location = None if source.fetches and str(path) == "-" else path
+        # A path would lose a stroke of a URL.
+        location = None if source.fetches and path == "-" else path if "://" in path else Path(path)
         summary = run(source.name, location, out, overwrite=overwrite, progress=True, **given(limits | options))
         typer.echo(str(summary))
 

@@ -94,6 +94,32 @@ def _digits(width: int) -> _Form:
 _HCPCS = "(?:[0-9A-Za-z]{4}[0-9]|[0-9]{4}[A-Za-z]|[1-5][A-Za-z]{3}[S-Xs-x])"
 _MODIFIER = "[0-9A-Za-z]{2}"
 
+# Vocabularies of OMOP of which only this is known, that their codes are text. Their signs are kept: a dot tells codes
+# of some of them apart.
+FOREIGN_SYSTEMS = (
+    *(
+        "AMT",
+        "ATC",
+        "BDPM",
+        "CANCER_MODIFIER",
+        "CCAM",
+        "CIM10",
+        "CVX",
+        "DM_D",
+        "GCN_SEQNO",
+        "GEMSCRIPT",
+        "GPI",
+        "HEMONC",
+    ),
+    *("ICD10", "ICD10CN", "ICD10GM", "ICDO3", "ICPC", "KCD7", "LOINC", "MULTUM", "NDFRT", "NEBRASKA_LEXICON"),
+    *("OMOP_EXTENSION", "OMOP_GENOMIC", "OPCS4", "OPS", "OXMIS", "READ", "RXNORM_EXTENSION", "SPL", "VANDF"),
+)
+_ANY_FORM = _Form(
+    "up to 64 letters, digits and signs; blanks become an underscore",
+    R_CODE_TEXT,
+    (Shape("[A-Za-z0-9](?:[A-Za-z0-9 .,+/_-]{0,63})", squeeze=" +"),),
+)
+
 _FORMS = MappingProxyType(
     {
         "ICD9CM": _Form(
@@ -155,6 +181,10 @@ _FORMS = MappingProxyType(
         ),
         "POS": _digits(2),
         "DISP": _digits(2),
+        # Systems of the vocabularies of OMOP, which claims do not know: no categories, and not in `SYSTEMS` either.
+        "SNOMED": _Form("6 to 18 digits", _R_DOMAIN, (Shape("[1-9][0-9]{5,17}"),)),
+        "RXNORM": _Form("up to 8 digits", _R_DOMAIN, (Shape("[1-9][0-9]{0,7}"),)),
+        **dict.fromkeys(FOREIGN_SYSTEMS, _ANY_FORM),
     }
 )
 

@@ -31,6 +31,11 @@ def add_ledger_type(table: StagedTable, rows: ir.Table) -> ir.Table:
     return rows.mutate(ledger_type=ibis.literal(claim_type) if isinstance(claim_type, str) else claim_type(rows))
 
 
+def _typed(table: StagedTable) -> ir.Table:
+    """Rows that say their claim type, which may need other rows."""
+    return table.rows if table.derive is None or isinstance(table.claim_type, str) else table.derive(table.rows)
+
+
 def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> StagedTable:
     """Write data source, patient and claim in one way, so that what is the same is equal from here on."""
     names = [name for name in (table.source_column, table.patient_column, table.claim_column) if name is not None]
@@ -39,7 +44,7 @@ def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> Staged
     doubtful, number = materialize(
         connection,
         f"doubtful_ids_of_{table.name}",
-        add_ledger_type(table, table.rows)
+        add_ledger_type(table, _typed(table))
         .filter(ibis.or_(*(~is_plain_id(table.rows[name]) for name in names)))
         .select("source_file", "ledger_type", *names),
     )

@@ -22,7 +22,7 @@ The layout files of a format are in its folder, `sources/formats/<name>/layouts`
 `<1..25>` and `<JAN..DEC>` in a name stand for many columns. The type says what a number would lose: zeros of `id`,
 `code`, `icd` (a code that may have a dot), `ndc` and `modifier` (also any column that feeds `hcpcs_modifiers`) count,
 so they may not come as numbers; a `flag` is a code of one sign or without zeros in front, which a whole number holds;
-`text`, `date`, `time`, `amount` and `number` are what they say.
+`text`, `date`, `time`, `amount` and `number` are what they say. Only a `time` may be a timestamp, without a time zone.
 
 Where the columns say what they feed, the reader is driven by the files and reads a new version of the format without
 new code: copy the folder, change and pass it. Where they only have a type, the code of the format says what becomes of

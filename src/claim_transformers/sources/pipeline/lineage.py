@@ -50,7 +50,8 @@ def _describe_columns(source: StagedSource) -> str:
     for table in source.tables:
         traced = _trace_columns(table)
         used = {raw for columns in traced.values() for raw in columns}
-        unused = [name for name in table.rows.columns if name not in used and name not in ROW_ID]
+        names = [name for name in table.rows.columns if name in (table.kinds or table.rows.columns)]
+        unused = [name for name in names if name not in used and name not in ROW_ID]
         lines = [f"### `{table.name}` to `{table.target}`", "", "| canonical | raw |", "|---|---|"]
         lines += [f"| `{name}` | {_join(columns) or 'constant'} |" for name, columns in traced.items()]
         lines += ["", f"Not carried over: {_join(unused) or 'none'}."]

@@ -16,6 +16,7 @@ from claim_transformers.claims.patient_files import schema_of
 from claim_transformers.claims.splits import DEFAULT_SALT, SPLITS, assert_disjoint
 from claim_transformers.claims.store import FORMAT_VERSION, MANIFEST, IngestedFolder, open_folder
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.pipeline.warehouse import is_address
 from claim_transformers.sources.registry import sources
 from claim_transformers.version import __version__
 
@@ -59,8 +60,9 @@ def load_claims(
         source (`str`): A raw format such as `"synpuf"`, `"tuva"` or `"meds"`, or `"claims"` for a folder ingested
             before, or `"cohort"` for a folder of examples that `claim-transformers cohort` or `sequences` wrote.
         path (`str`, `Path`, `list` or `ibis.BaseBackend`, *optional*):
-            Where the raw files are, or the ingested folder; for `"tuva"` also a warehouse, which needs `out`. Several
-            ingested folders, in a list, are one data set: of no patient in two of them.
+            Where the raw files are, or the ingested folder; for `"tuva"` and `"omop"` also a warehouse, which needs
+            `out`; for `"omop"` it may be a URL. Several ingested folders, in a list, are one data set: of no patient
+            in two of them.
         out (`str` or `Path`, *optional*): Folder to ingest into, for raw sources.
         split (`str`, *optional*): Only this split, also as `"train[:10%]"` unless streaming.
         streaming (`bool`, *optional*, defaults to `False`): Read the parquet files on the fly instead of copying them
@@ -189,7 +191,7 @@ def _ingest(
 ) -> IngestedFolder:
     from claim_transformers.sources.pipeline.ingest import ingest
 
-    if path is not None and not isinstance(path, str | Path):
+    if path is not None and (not isinstance(path, str | Path) or is_address(path)):
         if out is None:
             raise ValueError(
                 "a warehouse has no files by which the cache could know it again: expected out, found none"

@@ -168,8 +168,9 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[str, RawFile]:
         ) from error
     names, fixes, warnings = _match_header(path.name, schema.names, layout)
     for column, known in names.items():
-        if known in layout.columns:
-            _check_type(path.name, column, schema.field(column).type)
+        # What a layout names as unused may be of any type.
+        if known in (layout.kinds or layout.columns):
+            _check_type(path.name, column, schema.field(column).type, layout.kinds.get(known, ""))
     kinds = _kinds_of(names, layout)
     try:
         facts, untidy = find_numeric_codes(path, path.name, kinds), find_untidy(path, kinds)
@@ -219,10 +220,10 @@ def _as_text(column: str, facts: ColumnFacts, untidy: UntidyText) -> str:
     return f"nullif(regexp_replace({text}, '[.]0+$', ''), 'nan')" if column in facts.whole else text
 
 
-def _check_type(file: str, column: str, found: pa.DataType) -> None:
+def _check_type(file: str, column: str, found: pa.DataType, kind: str) -> None:
     if pa.types.is_dictionary(found):
         found = found.value_type
-    if pa.types.is_timestamp(found):
+    if pa.types.is_timestamp(found) and (kind != "time" or found.tz is not None):
         raise ClaimDataError(
             "E_TIMESTAMP",
             f"expected a date or a string in {column} of {file}, found {found}: a time zone can move the date",

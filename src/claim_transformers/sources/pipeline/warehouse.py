@@ -2,19 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.engine import read_batches
+from claim_transformers.claims.engine import open_engine, read_batches
 from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis import BaseBackend
+
+    from claim_transformers.sources.pipeline.contract import RawLocation
+
+_DUCKDB, _DUCKDB_SUFFIXES = "duckdb://", (".duckdb", ".ddb", ".db")
+
+
+def is_address(path: RawLocation) -> bool:
+    """Whether a location is the URL of a database, such as `duckdb://cdm.duckdb` or `postgres://host/name`."""
+    return isinstance(path, str) and "://" in path
+
+
+def open_database(path: RawLocation) -> BaseBackend | None:
+    """Open a database for reading: an Ibis connection, a URL or a DuckDB file; `None` for other files."""
+    if path is None or not isinstance(path, (str, Path)):
+        return path
+    text = str(path)
+    file = Path(text.removeprefix(_DUCKDB).partition("?")[0])
+    if text.startswith(_DUCKDB) or (file.suffix.lower() in _DUCKDB_SUFFIXES and file.is_file()):
+        if not file.is_file():
+            raise ClaimDataError("E_NO_FILE", f"expected a DuckDB file at {file}, found none")
+        return _connect(lambda: open_engine(str(file), read_only=True))
+    if not is_address(path):
+        return None
+    import ibis
+
+    return _connect(lambda: ibis.connect(text))
+
+
+def _connect(open_it: Callable[[], BaseBackend]) -> BaseBackend:
+    try:
+        return open_it()
+    # Drivers have errors of their own, and some quote the password of the URL.
+    except Exception as error:  # noqa: BLE001
+        raise ClaimDataError(
+            "E_WAREHOUSE",
+            f"expected a database that opens, found {type(error).__name__}: check the URL, that its server answers, "
+            "and that the driver of Ibis for it is installed",
+        ) from None
 
 
 def fetch_to_parquet(
