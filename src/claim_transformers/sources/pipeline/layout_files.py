@@ -79,7 +79,7 @@ _NEEDED = {
     "patients": ("patient_id", "visit_day", "codes"),
     "none": (),
 }
-_MIXED = frozenset(("paid_amount", "charge_amount"))
+_MIXED = frozenset(("paid_amount", "charge_amount", "bill_type_code"))
 # Keys of a file by what their value has to be.
 _KEYS: Mapping[str, type] = {
     **dict.fromkeys(("source", "target", "claim_type", "files", "delimiter", "quote", "date_format"), str),

@@ -20,20 +20,19 @@ from claim_transformers.sources.formats.fhir_eob.mapping import (
 from claim_transformers.sources.formats.fhir_eob.paths import Elements, quote_text, to_structure
 
 _DATES = ("start", "end", "admission", "discharge", "paid", "line_start", "line_end")
+_SPAN = {"start": ("list_min", "line_start"), "end": ("list_max", "line_end")}
 LISTS = ("diagnoses_9", "diagnoses_10", "poa", "procedures_9", "procedures_10", "procedure_dates", "modifiers")
-DRUG_LISTS = ("ndcs", "quantities")
 # A resource that refers to one inside itself, or to nobody, names no patient.
 _PATIENT = "nullif(CASE WHEN NOT starts_with({0}, '#') THEN regexp_replace({0}, '^.*/', '') END, '')"
 _BILL = "CASE WHEN length({0}) = 4 AND starts_with({0}, '0') THEN substr({0}, 2) ELSE {0} END"
 
 
-def claim_rows_sql(resources: str, names: Iterable[str], *, row_name: str = "resource") -> str:
+def claim_rows_sql(resources: str, names: Iterable[str]) -> str:
     """Write the statement that turns resources into rows.
 
-    Args:
-        resources (`str`): Table or subquery with `resource` (JSON), `resource_no` and `document`.
-        names (`Iterable[str]`): Dialects that occur; a resource of none of them gives a row that names none.
-        row_name (`str`, *optional*): Column of the resource.
+    `resources` is a subquery with `document`, `line_no`, `resource_no`, `next_page`, `kind` and `resource` (JSON), of
+    the dialects `names`. What is no ExplanationOfBenefit gives one row; Patient and Coverage keep their text as
+    `person`. `counted_lines` are the lines that the text of a resource has.
     """
     dialects = [dialect for name, dialect in read_dialects().items() if name in {*names}]
     elements: Elements = {"item": {"": {}}}
@@ -46,13 +45,19 @@ def claim_rows_sql(resources: str, names: Iterable[str], *, row_name: str = "res
     line = [f"{_by_dialect(dialects, _LineSql(name))} AS {_name(name)}" for name in LINE_COLUMNS]
     drug = [f"{_by_dialect(dialects, _DrugSql(name))} AS {_name(name)}" for name in DRUG_COLUMNS]
     kept = ", ".join(_name(name) for name in ("claim_type", *CLAIM_COLUMNS))
+    origin = "document, line_no, resource_no, next_page, kind, person, counted_lines"
     return f"""
 WITH parsed AS (
-    SELECT document, resource_no, json_transform({row_name}, {structure}) AS r FROM {resources}
+    SELECT document, line_no, resource_no, next_page, kind,
+        CASE WHEN kind IN ('Patient', 'Coverage') THEN resource END AS person,
+        CASE WHEN kind = 'ExplanationOfBenefit' THEN greatest(json_array_length(resource, '$.item'), 1) END
+            AS counted_lines,
+        CASE WHEN kind = 'ExplanationOfBenefit' THEN json_transform(resource, {structure}) END AS r
+    FROM {resources}
 ), told AS (
     SELECT *, {_dialect_sql()} AS dialect FROM parsed
 ), claims AS (
-    SELECT document, resource_no, dialect, r, {", ".join(claim)},
+    SELECT {origin}, dialect, r, {", ".join(claim)},
         {_by_dialect(dialects, _claim_type_sql)} AS claim_type,
         {_by_dialect(dialects, _diagnoses_sql, "NULL")} AS ds,
         {_by_dialect(dialects, _procedures_sql, "NULL")} AS ps,
@@ -74,7 +79,7 @@ WITH parsed AS (
         coalesce(len(listed) > 0 OR len(ps) > 0 OR drg IS NOT NULL, false) AS has_claim_codes
     FROM ranked
 ), headers AS (
-    SELECT document, resource_no, dialect, {kept}, unknown_systems, r, lines,
+    SELECT {origin}, dialect, {kept}, unknown_systems, r, lines,
         {_list_sql("ds", "ICD9CM")} AS diagnoses_9, {_list_sql("ds", "ICD10CM")} AS diagnoses_10,
         list_transform(ds, lambda d: d.poa) AS poa,
         {_list_sql("ps", "ICD9PCS")} AS procedures_9, {_list_sql("ps", "ICD10PCS")} AS procedures_10,
@@ -88,14 +93,14 @@ WITH parsed AS (
         unnest(range(1, len(lines) + 1)) AS place_of_line, len(r.item) > 0 AS has_lines,
         unknown_systems FROM headers
 )
-SELECT document, resource_no, dialect, has_codes, {kept},
+SELECT {origin}, dialect, has_codes, {kept},
     {", ".join(f"{name}" for name in ("admitting_9", "admitting_10", *LISTS[:-1]))},
     {", ".join(line)}, {", ".join(drug)},
     {_by_dialect(dialects, _modifiers_sql, "NULL")} AS modifiers,
     {_by_dialect(dialects, _details_sql("detail_ndc"), "NULL")} AS detail_ndcs,
     {_by_dialect(dialects, _details_sql("detail_quantity"), "NULL")} AS detail_quantities,
     coalesce(has_lines, false) AS has_lines,
-    CASE WHEN place_of_line = 1 THEN unknown_systems END AS unknown_systems
+    place_of_line, CASE WHEN place_of_line = 1 THEN unknown_systems END AS unknown_systems
 FROM unfolded"""
 
 
@@ -139,6 +144,11 @@ class _ClaimSql:
 
     def __call__(self, dialect: Dialect) -> str:
         sql = _value(dialect.claim.get(self.column), "r")
+        if self.column in _SPAN:
+            aggregate, of_line = _SPAN[self.column]
+            # A claim that does not say when it was is as long as its lines.
+            days = f"list_transform(r.item, lambda l: left({_value(dialect.lines.get(of_line), 'r', 'l')}, 10))"
+            return f"coalesce(left({sql}, 10), {aggregate}({days}))"
         if self.column in _DATES:
             return f"left({sql}, 10)"
         if self.column == "patient":
