@@ -97,7 +97,7 @@ class _Facts:
         self.rejects = self._read_rejects(connection, staged)
 
     def _read_rejects(self, connection: Backend, staged: str) -> Mapping[str, Any]:
-        found = connection.con.execute(
+        found = connection.con.sql(
             f'SELECT source_file, document, line_no, row_no FROM "{staged}" WHERE kind IS NULL ORDER BY row_no'
         ).to_arrow_table()
         rejects = {}
