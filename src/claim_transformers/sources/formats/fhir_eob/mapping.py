@@ -60,6 +60,16 @@ class Choice:
         """SQL of the value, `line` for columns of a claim line."""
         return first_of(self._one(*entry, base, line) for entry in self.paths)
 
+    def read(self, base: Any, line: Any = None) -> str | None:
+        """The value in a resource that is in memory."""
+        for path, is_of_resource, unless in self.paths:
+            start = base if is_of_resource or line is None else line
+            if unless is None or unless.read(start, line) is None:
+                found = path.read(start, line)
+                if found is not None:
+                    return found
+        return None
+
     def add_to(self, elements: Elements, line: Elements | None = None) -> None:
         """Add the elements of all paths."""
         for path, is_of_resource, unless in self.paths:

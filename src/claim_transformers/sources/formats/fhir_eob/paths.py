@@ -18,8 +18,9 @@ What a resource has beside the elements that some path names is never looked at,
 from __future__ import annotations
 
 import itertools
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,7 @@ from claim_transformers.codes.errors import ClaimDataError
 
 # Element by element: what is below it, nothing for text; a list has one entry under the empty name.
 Elements = dict[str, Any]
+_Follower = Callable[[Any, Any], Any]
 _STEP = re.compile(r"[A-Za-z]\w*")
 _CONDITION = re.compile(r"(?P<path>[\w.\[\]]*?)(?P<sign>\^=|=| in )(?P<values>.+)", re.DOTALL)
 _ENTRY = ""
@@ -67,10 +69,17 @@ class Path:
     def __init__(self, text: str, prefixes: Mapping[str, str]) -> None:
         self.text, self._prefixes = text, prefixes
         self._steps = self._read(text)
+        self._follow: _Follower | None = None
 
     def to_sql(self, base: str, line: str = "") -> str:
         """Write the path as SQL below an expression; `line` is that of the claim line, where there is one."""
         return _sql_of(self._steps, base, line)
+
+    def read(self, base: Any, line: Any = None) -> str | None:
+        """Follow the path in a resource that is in memory: the value that the SQL of the path gives."""
+        if self._follow is None:
+            self._follow = _follower(self._steps)
+        return _text_of(self._follow(base, line))
 
     def add_to(self, elements: Elements, line: Elements | None = None) -> None:
         """Add the elements that the path names."""
@@ -162,6 +171,70 @@ def _fits(condition: _Condition, entry: str, line: str) -> str:
     if len(condition.values) == 1:
         return f"{text} = {quote_text(condition.values[0])}"
     return f"{text} IN ({', '.join(map(quote_text, condition.values))})"
+
+
+def _follower(steps: Sequence[_Step]) -> _Follower:
+    """Put the steps of a path together as functions, because a request follows each of them many times."""
+    plan = [(step.name, step.is_list, [_fitter(one) for one in step.conditions]) for step in steps]
+
+    def follow(base: Any, line: Any) -> Any:
+        found = base
+        for name, is_list, fitters in plan:
+            found = found.get(name) if type(found) is dict else None
+            if found is None:
+                return None
+            if is_list:
+                if type(found) is not list:
+                    return None
+                for entry in found:
+                    for fits in fitters:
+                        if not fits(entry, line):
+                            break
+                    else:
+                        found = entry
+                        break
+                else:
+                    return None
+        return found
+
+    return follow
+
+
+def _fitter(condition: _Condition) -> Callable[[Any, Any], bool]:
+    """Say whether an entry of a list says what a condition wants."""
+    path, values = condition.path, condition.values
+    place = next((number for number, step in enumerate(path) if step.is_list), None)
+    if place is not None:
+        outer = _follower((*path[:place], _Step(path[place].name)))
+        inner = _fitter(_Condition(path[place + 1 :], condition.sign, values))
+
+        def fits_any(entry: Any, line: Any) -> bool:
+            listed = outer(entry, line)
+            if type(listed) is list:
+                for one in listed:
+                    if inner(one, line):
+                        return True
+            return False
+
+        return fits_any
+    follow = _follower(path)
+    if condition.sign == "in":
+        (listed_as,) = values
+        return lambda entry, line: follow(entry, line) in ((line.get(listed_as) if type(line) is dict else None) or ())
+    if condition.sign == "^=":
+        return lambda entry, line: (_text_of(follow(entry, line)) or "").startswith(values)
+    if len(path) == 1:
+        # Most conditions by far are of one element.
+        (name,), wanted = (step.name for step in path), frozenset(values)
+        return lambda entry, line: type(entry) is dict and _text_of(entry.get(name)) in wanted
+    return lambda entry, line: _text_of(follow(entry, line)) in values
+
+
+def _text_of(value: Any) -> str | None:
+    """Text of an element, as the engine gives it; what is no plain value is its JSON."""
+    if value is None or type(value) is str:
+        return value
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _add(steps: Iterable[_Step], elements: Elements, line: Elements | None) -> None:
