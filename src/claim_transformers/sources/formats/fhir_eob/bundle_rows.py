@@ -44,9 +44,13 @@ def read_claim_rows(resource: Resource) -> list[Row]:
     has_lines = lines[0] is not None or len(lines) > 1
     if dialect is None:
         nothing = dict.fromkeys(("dialect", "claim_type", *CLAIM_COLUMNS, *LINE_COLUMNS, *DRUG_COLUMNS))
-        return [{**nothing, "has_codes": "no", "has_lines": has_lines, **_no_lists()} for _ in lines]
-    claim = _read_claim(dialect, resource, lines)
-    return [{**claim, **_read_line(dialect, resource, line, claim["claim_type"]), "has_lines": has_lines} for line in lines]
+        rows = [{**nothing, "has_codes": "no", **_no_lists()} for _ in lines]
+    else:
+        claim = _read_claim(dialect, resource, lines)
+        rows = [{**claim, **_read_line(dialect, resource, line, claim["claim_type"])} for line in lines]
+    for number, row in enumerate(rows):
+        row |= {"has_lines": has_lines, "is_first_row": number == 0}
+    return rows
 
 
 def _no_lists() -> Row:

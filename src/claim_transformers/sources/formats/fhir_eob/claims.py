@@ -37,9 +37,9 @@ DATES: DateFormat = "YYYY-MM-DD"
 LAYOUTS = SOURCE.read_layouts()
 _LINES, _DRUGS = LAYOUTS["claim_lines"], LAYOUTS["drug_events"]
 # What the bill of an institution says, it says of the whole claim.
-_INSTITUTIONAL = ("IP", "OP", "HHA", "HOSP", "SNF")
+INSTITUTIONAL = ("IP", "OP", "HHA", "HOSP", "SNF")
 _CODES = {"hcpcs": "HCPCS", "drg": "DRG", "revenue": "REV", "place": "POS", "discharge_status": "DISP"}
-_PARTS_PER_LINE = 1000
+PARTS_PER_LINE = 1000
 
 
 def stage_claim_lines(rows: ir.Table, files: Sequence[RawFile], widths: Mapping[str, int]) -> StagedTable:
@@ -204,7 +204,7 @@ def _amounts(rows: ir.Table) -> dict[str, Any]:
     """Amounts of a line; what stands once for a whole bill goes to its first line only."""
     order = [parse_number(rows.line_number, "int32"), rows.source_file, rows.row_no]
     position = ibis.row_number().over(group_by=[rows.patient, rows.claim_key], order_by=order)
-    is_institutional = rows.claim_type.isin(_INSTITUTIONAL)
+    is_institutional = rows.claim_type.isin(INSTITUTIONAL)
 
     def of_claim(whole: str, part: str) -> ir.DecimalValue:
         of_bill = ibis.ifelse(position == 0, rows[whole], ibis.null("string"))
@@ -257,7 +257,7 @@ def _to_rx_claims(rows: ir.Table, ndcs: Sequence[str], quantities: Sequence[str]
     # Parts of a compound are lines of their own; what was paid stands on the first.
     is_compound = ibis.or_(ibis.literal(False), *(lines[code].notnull() for code in ndcs[1:]))
     number = parse_number(lines.line_number, "int32")
-    part = number * _PARTS_PER_LINE + lines.line.position
+    part = number * PARTS_PER_LINE + lines.line.position
     cost, share = parse_amount(lines.cost), parse_amount(lines.patient_share)
     amounts = {"paid_amount": ibis.coalesce(subtract_share(cost, share), parse_amount(lines.plan_paid))}
     amounts["allowed_amount"] = cost

@@ -38,14 +38,15 @@ _numbers = itertools.count()
 
 
 @cache
-def _mapping() -> dict[str, Any]:
+def read_enrollment() -> dict[str, Any]:
+    """Read the mapping of Patient and Coverage."""
     content: dict[str, Any] = read_yaml(FOLDER / "enrollment.yaml")
     return content
 
 
 def people_rows_sql(resources: str) -> str:
     """Write the statement that turns Patient and Coverage (`kind`, `person` as JSON, other columns kept) into rows."""
-    content = _mapping()
+    content = read_enrollment()
     elements: Elements = {}
 
     def sql_of(entry: str | Sequence[str]) -> str:
@@ -89,7 +90,7 @@ def _listed(values: Sequence[str]) -> str:
 
 def _spans_sql(rows: str) -> str:
     """SQL that adds `spans` to rows: of each Coverage what it says of enrolment, less what a plan of Part C hides."""
-    content = _mapping()
+    content = read_enrollment()
     medical = (
         f"kind = '{_COVERAGE}' AND coalesce(part NOT IN ({_listed([*content['managed'], *content['not_medical']])}), "
         f"true) AND coalesce(coverage NOT IN ({_listed(content['not_medical'])}), true)"
@@ -177,7 +178,7 @@ def stage_people(connection: Backend, rows: ir.Table, files: Sequence[RawFile], 
             RowCheck(
                 "W_HMO_MONTHS",
                 "months in a plan whose claims CMS does not see are no enrolment",
-                lambda rows: rows.part.isin(_mapping()["managed"]),
+                lambda rows: rows.part.isin(read_enrollment()["managed"]),
             ),
         ),
         has_spans=has_spans,

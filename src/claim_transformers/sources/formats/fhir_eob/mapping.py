@@ -166,7 +166,7 @@ def _read_dialect(path: FilePath) -> Dialect:
     lists |= {f"{name}.coding": str(content[name]["coding"]) for name in ("diagnoses", "procedures")}
     lists["lines.service"] = str(content["lines"]["service"])
     columns = {
-        name: {key: _choice(value, prefixes) for key, value in content[name].items() if key not in left_out}
+        name: {key: read_choice(value, prefixes) for key, value in content[name].items() if key not in left_out}
         for name, left_out in (
             ("claim", ()),
             ("diagnoses", ("list", "coding")),
@@ -183,7 +183,7 @@ def _read_dialect(path: FilePath) -> Dialect:
     return Dialect(
         name=path.stem,
         source=content["source"],
-        told_by=_choice(content["told_by"], prefixes),
+        told_by=read_choice(content["told_by"], prefixes),
         over=tuple(content.get("over", ())),
         systems={kind: _expanded(systems[kind], prefixes) for kind in ("diagnosis", "procedure")},
         services=tuple(expand(text, prefixes) for text in systems["service"]),
@@ -208,7 +208,8 @@ def _claim_type_rule(rule: Mapping[str, Any], prefixes: Mapping[str, str]) -> Cl
     )
 
 
-def _choice(entry: str | Mapping[str, str] | Sequence[Any], prefixes: Mapping[str, str]) -> Choice:
+def read_choice(entry: str | Mapping[str, str] | Sequence[Any], prefixes: Mapping[str, str]) -> Choice:
+    """Read the paths of a column."""
     entries = [entry] if isinstance(entry, str | Mapping) else entry
     found: list[tuple[Path, bool, Path | None]] = []
     for one in entries:
