@@ -32,10 +32,12 @@ def _columns() -> Mapping[str, Mapping[str, Choice]]:
 
 def read_people(resources: Iterable[Resource]) -> tuple[list[Row], dict[str, int], bool]:
     """Give the lines of `eligibility`, how many rows leave by reason, and whether any says when somebody was enrolled."""
-    rows, left = [], dict[str, int]()
+    rows, left, seen = [], dict[str, int](), set[tuple[str | None, ...]]()
     for resource in resources:
         row = _read(resource)
-        reason = _fault(row)
+        content = tuple(tidy_word(row[name]) for name in _LAYOUT.names)
+        reason = "D_DUPLICATE" if content in seen else _fault(row)
+        seen.add(content)
         if reason is None:
             rows.append(row)
         else:

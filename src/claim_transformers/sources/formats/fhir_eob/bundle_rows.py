@@ -17,6 +17,7 @@ from claim_transformers.sources.formats.fhir_eob.mapping import (
     Dialect,
     read_dialects,
 )
+from claim_transformers.sources.formats.fhir_eob.paths import text_of
 
 Resource = Mapping[str, Any]
 Row = dict[str, Any]
@@ -137,17 +138,17 @@ def _entries(resource: Resource, dotted: str) -> list[Any]:
 def _known_coding(entry: Resource, dotted: str, systems: Mapping[str, str]) -> tuple[str, str] | None:
     """System and code of the first coding of a known system."""
     for coding in _entries(entry, dotted):
-        if isinstance(coding, dict) and coding.get("system") in systems:
-            code = coding.get("code")
-            return None if code is None else (systems[coding["system"]], str(code))
+        if isinstance(coding, dict) and (system := text_of(coding.get("system"))) in systems:
+            code = text_of(coding.get("code"))
+            return None if code is None or system is None else (systems[system], code)
     return None
 
 
 def _order(entry: Resource) -> tuple[bool, int]:
     """Place of an entry by its sequence; one without comes last."""
     try:
-        return False, int(str(entry.get("sequence")))
-    except ValueError:
+        return False, round(float(text_of(entry.get("sequence")) or ""))
+    except (ValueError, OverflowError):
         return True, 0
 
 
@@ -201,11 +202,11 @@ def _has_code(dialect: Dialect, resource: Resource, line: Any) -> bool:
 
 def _modifiers(dialect: Dialect, line: Resource) -> list[str]:
     codes = [
-        str(coding["code"])
+        str(text_of(coding["code"]))
         for entry in _entries(line, dialect.lists["modifiers"])
         for coding in _entries(entry, "coding")
         if isinstance(coding, dict) and coding.get("code") is not None
-        if (coding.get("system") or "") not in dialect.no_modifiers
+        if (text_of(coding.get("system")) or "") not in dialect.no_modifiers
     ]
     return list(dict.fromkeys(codes))
 
@@ -229,5 +230,7 @@ def _unknown_systems(dialect: Dialect, resource: Resource) -> Iterable[str]:
     for of_list, dotted, known in places:
         for entry in _entries(resource, of_list):
             for coding in _entries(entry, dotted) if isinstance(entry, dict) else ():
-                if isinstance(coding, dict) and coding.get("code") is not None and coding.get("system") not in known:
-                    yield str(coding.get("system") or "")
+                if isinstance(coding, dict) and coding.get("code") is not None:
+                    system = text_of(coding.get("system"))
+                    if system not in known:
+                        yield system or ""

@@ -63,7 +63,7 @@ def settle_rows(rows: Sequence[Row], lives: Lives, extract_date: dt.date | None)
 def _add_keys(row: Row) -> None:
     """Add the keys of the claim and of its versions, in canonical writing."""
     for name, value in row.items():
-        if value == "":
+        if isinstance(value, str) and not value.replace("\u00a0", " ").strip(" "):
             row[name] = None
     claim, group, claim_type = row["claim"], row["claim_group"], row["claim_type"]
     is_typed = claim is not None and claim_type is not None

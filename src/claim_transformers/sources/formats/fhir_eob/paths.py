@@ -79,7 +79,7 @@ class Path:
         """Follow the path in a resource that is in memory: the value that the SQL of the path gives."""
         if self._follow is None:
             self._follow = _follower(self._steps)
-        return _text_of(self._follow(base, line))
+        return text_of(self._follow(base, line))
 
     def add_to(self, elements: Elements, line: Elements | None = None) -> None:
         """Add the elements that the path names."""
@@ -222,15 +222,15 @@ def _fitter(condition: _Condition) -> Callable[[Any, Any], bool]:
         (listed_as,) = values
         return lambda entry, line: follow(entry, line) in ((line.get(listed_as) if type(line) is dict else None) or ())
     if condition.sign == "^=":
-        return lambda entry, line: (_text_of(follow(entry, line)) or "").startswith(values)
+        return lambda entry, line: (text_of(follow(entry, line)) or "").startswith(values)
     if len(path) == 1:
         # Most conditions by far are of one element.
         (name,), wanted = (step.name for step in path), frozenset(values)
-        return lambda entry, line: type(entry) is dict and _text_of(entry.get(name)) in wanted
-    return lambda entry, line: _text_of(follow(entry, line)) in values
+        return lambda entry, line: type(entry) is dict and text_of(entry.get(name)) in wanted
+    return lambda entry, line: text_of(follow(entry, line)) in values
 
 
-def _text_of(value: Any) -> str | None:
+def text_of(value: Any) -> str | None:
     """Text of an element, as the engine gives it; what is no plain value is its JSON."""
     if value is None or type(value) is str:
         return value

@@ -181,7 +181,7 @@ def _measure_lists(connection: Backend, staged: str) -> dict[str, int]:
 
 def _claim_lines(connection: Backend, staged: str, widths: Mapping[str, int]) -> ir.Table:
     names = [name for name in (*CLAIM_COLUMNS, *LINE_COLUMNS) if name not in ("claim", "claim_group", "updated", "line")]
-    columns = [f"nullif(\"{name}\", '') AS \"{name}\"" for name in (*names, "admitting_9", "admitting_10", "claim_type")]
+    columns = [f'{_filled(name)} AS "{name}"' for name in (*names, "admitting_9", "admitting_10", "claim_type")]
     columns += _numbered(widths, _LISTS)
     left_out = " + ".join(f'greatest(len("{of_list}") - {widths[stem] or 60}, 0)' for stem, of_list in _LISTS.items())
     columns.append(f"CAST(coalesce({left_out}, 0) AS VARCHAR) AS num_left_out")
@@ -190,7 +190,7 @@ def _claim_lines(connection: Backend, staged: str, widths: Mapping[str, int]) ->
 
 def _drug_events(connection: Backend, staged: str, widths: Mapping[str, int]) -> ir.Table:
     names = ("patient", "status", "final_action", "system_type", "paid", "claim_type")
-    columns = [f"nullif(\"{name}\", '') AS \"{name}\"" for name in (*names, *DRUG_COLUMNS[2:])]
+    columns = [f'{_filled(name)} AS "{name}"' for name in (*names, *DRUG_COLUMNS[2:])]
     columns.append("coalesce(line_start, \"start\") AS dispensed")
     # An item names one drug, or the parts of a compound.
     ndcs, quantities = (
@@ -198,14 +198,20 @@ def _drug_events(connection: Backend, staged: str, widths: Mapping[str, int]) ->
         for details, own in (("detail_ndcs", "ndc"), ("detail_quantities", "quantity"))
     )
     for number in range(1, widths["ndc"] + 1):
-        columns += [f"nullif(({ndcs})[{number}], '') AS ndc_{number}", f"({quantities})[{number}] AS quantity_{number}"]
+        part = f"({ndcs})[{number}]"
+        columns += [f"CASE WHEN trim({part}) <> '' THEN {part} END AS ndc_{number}", f"({quantities})[{number}] AS quantity_{number}"]
     columns.append(f"CAST(greatest(coalesce(len({ndcs}), 0) - {widths['ndc']}, 0) AS VARCHAR) AS num_left_out")
     return _view(connection, staged, "drug_events", columns, "claim_type = 'RX'")
 
 
+def _filled(column: str, place: str = "") -> str:
+    """SQL of a column, null where it holds blanks alone."""
+    return f"CASE WHEN trim(replace(\"{column}\"{place}, chr(160), ' ')) <> '' THEN \"{column}\"{place} END"
+
+
 def _numbered(widths: Mapping[str, int], lists: Mapping[str, str]) -> list[str]:
     return [
-        f'nullif("{of_list}"[{number}], \'\') AS {stem}_{number}'
+        f'{_filled(of_list, f"[{number}]")} AS {stem}_{number}'
         for stem, of_list in lists.items()
         for number in range(1, widths[stem] + 1)
     ]
@@ -216,7 +222,8 @@ def _view(connection: Backend, staged: str, name: str, columns: Sequence[str], c
     # A claim that is taken back, or is not final, is no version that could be the latest.
     counts = "coalesce(status, 'active') = 'active' AND coalesce(final_action, '') <> 'NotFinalAction'"
     keys = (
-        "claim || '-' || claim_type AS claim_key, coalesce(claim_group, claim) || '-' || claim_type AS version_key, "
+        f"{_filled('claim')} || '-' || claim_type AS claim_key, "
+        f"coalesce({_filled('claim_group')}, {_filled('claim')}) || '-' || claim_type AS version_key, "
         f"CASE WHEN {counts} THEN coalesce(paid, '') || ' ' || coalesce(updated, '') END AS version, "
         "CASE WHEN has_lines THEN line ELSE '1' END AS line_number, "
         "CASE WHEN has_lines THEN 'yes' ELSE 'no' END AS has_lines"
