@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 _LINES, _DOCUMENTS = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz"), (".json", ".json.gz")
 # Files beyond so many are counted together, because planning grows with the number of files.
-_MAX_NAMED = 50
+_MAX_NAMED = 20
 _BYTES_PER_BATCH = 1 << 26
 _MAX_RESOURCE = 1 << 25
 _MAX_DOCUMENT = 1 << 29
@@ -123,11 +124,12 @@ def _group(files: Sequence[Path]) -> list[RawResources]:
 def _texts_of(connection: Backend, group: RawResources, scratch: Path) -> Iterator[str]:
     """SQL of the texts of a group (`document`, `line_no`, `text`), so many at once as the memory holds."""
     documents: list[tuple[str, bytes]] = []
+    of_lines: list[Path] = []
     for file in group.files:
         for raw in unpack(check_inputs(file), scratch):
             _measure(raw, group)
             if raw.name.lower().endswith(_LINES):
-                yield _lines_sql(raw, group, scratch)
+                of_lines.append(_without_mark(raw, group, scratch))
                 continue
             documents.append((raw.name, raw.read_bytes()))
             if sum(len(content) for _, content in documents) >= _BYTES_PER_BATCH:
@@ -135,6 +137,8 @@ def _texts_of(connection: Backend, group: RawResources, scratch: Path) -> Iterat
                 documents = []
     if documents:
         yield load_documents(connection, documents)
+    if of_lines:
+        yield _lines_sql(of_lines)
 
 
 def _measure(raw: Path, group: RawResources) -> None:
@@ -158,22 +162,26 @@ def _measure(raw: Path, group: RawResources) -> None:
     group.num_lines += 1 if is_document else num_ends + (last != b"\n")
 
 
-def _lines_sql(raw: Path, group: RawResources, scratch: Path) -> str:
-    with raw.open("rb") as file:
-        has_mark = file.read(len(_BYTE_ORDER_MARK)) == _BYTE_ORDER_MARK
-    if has_mark:
+def _without_mark(raw: Path, group: RawResources, scratch: Path) -> Path:
+    """The file itself, or a copy without its byte-order mark, which the engine would take for a part of the JSON."""
+    with raw.open("rb") as source:
+        if source.read(len(_BYTE_ORDER_MARK)) != _BYTE_ORDER_MARK:
+            return raw
         group.fixes["F_BOM"] = group.fixes.get("F_BOM", 0) + 1
-        unmarked = scratch / f"unmarked-{raw.name}"
-        with raw.open("rb") as source, unmarked.open("wb") as sink:
-            source.seek(len(_BYTE_ORDER_MARK))
-            while chunk := source.read(_CHUNK):
-                sink.write(chunk)
-        raw, name = unmarked, raw.name
-    else:
-        name = raw.name
+        unmarked = scratch / "unmarked" / raw.name
+        unmarked.parent.mkdir(exist_ok=True)
+        with unmarked.open("wb") as sink:
+            shutil.copyfileobj(source, sink, _CHUNK)
+    return unmarked
+
+
+def _lines_sql(files: Sequence[Path]) -> str:
+    """SQL of all lines of some files, numbered through."""
+    listed = ", ".join(quote_text(str(file)) for file in files)
     return (
-        f"(SELECT {quote_text(name)} AS document, row_number() OVER () AS line_no, json AS text FROM "
-        f"read_ndjson_objects({quote_text(str(raw))}, ignore_errors = true, maximum_object_size = {_MAX_RESOURCE}))"
+        "(SELECT parse_filename(filename) AS document, row_number() OVER () AS line_no, json AS text FROM "
+        f"read_ndjson_objects([{listed}], filename = true, ignore_errors = true, "
+        f"maximum_object_size = {_MAX_RESOURCE}))"
     )
 
 
@@ -247,7 +255,10 @@ def _num_filled(file: Path) -> int:
 
 
 def read_rejected(group: RawResources, found: pa.Table) -> pa.Table:
-    """Rows of what is no JSON or no resource (`document`, `line_no`, `row_no`), as the quarantine takes them."""
+    """Rows of what is no JSON or no resource, as the quarantine takes them.
+
+    `found` has `row_no`, `document` and `line_no`, the number of the line in its file.
+    """
     lines: dict[tuple[str, int], str] = {}
     for file in group.files:
         name = file.name.removesuffix(".gz")

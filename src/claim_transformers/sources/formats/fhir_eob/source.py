@@ -98,7 +98,10 @@ class _Facts:
 
     def _read_rejects(self, connection: Backend, staged: str) -> Mapping[str, Any]:
         found = connection.con.sql(
-            f'SELECT source_file, document, line_no, row_no FROM "{staged}" WHERE kind IS NULL ORDER BY row_no'
+            # Lines are numbered through the files that are read together.
+            "SELECT source_file, document, line_no - first_line + 1 AS line_no, row_no FROM "
+            f"(SELECT source_file, document, min(line_no) AS first_line FROM \"{staged}\" GROUP BY ALL) "
+            f'JOIN "{staged}" USING (source_file, document) WHERE kind IS NULL ORDER BY row_no'
         ).to_arrow_table()
         rejects = {}
         for group in self.groups:
