@@ -18,7 +18,20 @@ from sources.rif_rows import claim, drug
 
 KINDS = ("inpatient", "outpatient", "carrier", "dme", "home_health", "hospice", "snf")
 _NAMES = ("Ada", "Bob", "Cy")
-_NONSENSE: tuple[Any, ...] = (None, "", 0, 1.5, True, [], {}, ["x"], {"code": "x"}, "2024-02-30", "9999-12-31", "x" * 40)
+_NONSENSE: tuple[Any, ...] = (
+    None,
+    "",
+    0,
+    1.5,
+    True,
+    [],
+    {},
+    ["x"],
+    {"code": "x"},
+    "2024-02-30",
+    "9999-12-31",
+    "x" * 40,
+)
 _NONSENSE += ("  ", "2024-03-05T10:00:00Z", "1950")
 
 
@@ -29,8 +42,8 @@ def every_kind(first: int = 1) -> list[Resource]:
         found.append(make(str(number), _NAMES[number % 3]))
     for place, kind in enumerate(KINDS, start=first + 100):
         for is_stu3 in (False, True):
-            number = str(2 * place + is_stu3)
-            found += rif_resources(kind, [claim(kind, number, line) for line in (1, 2)], is_stu3=is_stu3)
+            name = str(2 * place + is_stu3)
+            found += rif_resources(kind, [claim(kind, name, line) for line in (1, 2)], is_stu3=is_stu3)
     found += [one for n in range(9) for one in rif_resources("part_d", [drug(f"D{first + n}")], is_stu3=n % 2 == 0)]
     found += [patient(name) for name in _NAMES]
     return [*found, *(coverage(name, part) for name in _NAMES[:2] for part in ("Part A", "Part C", "Part D", None))]

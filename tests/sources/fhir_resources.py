@@ -53,10 +53,16 @@ def payer_line(number: int = 1, code: str = "99213", **changes: Any) -> Resource
 def diagnosis(code: str, kind: str, sequence: int, system: str = ICD10, **changes: Any) -> Resource:
     is_hl7 = kind in ("principal", "admitting")
     kinds = f"{HL7}ex-diagnosistype" if is_hl7 else f"{CARIN}CodeSystem/C4BBClaimDiagnosisType"
-    return {"sequence": sequence, "diagnosisCodeableConcept": coded(system, code), "type": [coded(kinds, kind)]} | changes
+    return {
+        "sequence": sequence,
+        "diagnosisCodeableConcept": coded(system, code),
+        "type": [coded(kinds, kind)],
+    } | changes
 
 
-def cms_eob(claim: str = "7", patient: str = "Ada", kind: str = "CARRIER", final: str = "FinalAction", **changes: Any) -> Resource:
+def cms_eob(
+    claim: str = "7", patient: str = "Ada", kind: str = "CARRIER", final: str = "FinalAction", **changes: Any
+) -> Resource:
     """A claim of CMS v3."""
     resource = payer_eob(claim, patient)
     resource["meta"] = {
@@ -67,7 +73,9 @@ def cms_eob(claim: str = "7", patient: str = "Ada", kind: str = "CARRIER", final
     return resource | changes
 
 
-def stu3_eob(claim: str = "7", patient: str = "Ada", kind: str = "CARRIER", group: str = "", **changes: Any) -> Resource:
+def stu3_eob(
+    claim: str = "7", patient: str = "Ada", kind: str = "CARRIER", group: str = "", **changes: Any
+) -> Resource:
     """A claim of Blue Button v1."""
     return {
         "resourceType": "ExplanationOfBenefit",
@@ -98,9 +106,19 @@ def patient(name: str = "Ada", **changes: Any) -> Resource:
     return {"resourceType": "Patient", "id": name, "gender": "female", "birthDate": "1950-02-01"} | changes
 
 
-def coverage(name: str = "Ada", part: str | None = "Part A", start: str | None = "2023-01-01", end: str | None = None, **changes: Any) -> Resource:
+def coverage(
+    name: str = "Ada",
+    part: str | None = "Part A",
+    start: str | None = "2023-01-01",
+    end: str | None = None,
+    **changes: Any,
+) -> Resource:
     period = {key: value for key, value in (("start", start), ("end", end)) if value is not None}
-    resource: Resource = {"resourceType": "Coverage", "status": "active", "beneficiary": {"reference": f"Patient/{name}"}}
+    resource: Resource = {
+        "resourceType": "Coverage",
+        "status": "active",
+        "beneficiary": {"reference": f"Patient/{name}"},
+    }
     resource |= {"period": period} if period else {}
     if part is not None:
         resource["class"] = [{"type": coded(f"{HL7}coverage-class", "plan"), "value": part}]
@@ -175,12 +193,28 @@ def _claim(kind: str, lines: Sequence[Mapping[str, str]]) -> Resource:
     ]
     for one in info:
         if one["category"]["coding"][0]["code"] == "clmrecvddate":
-            one["category"]["coding"].append({"system": f"{BB}codesystem/information", "code": f"{CMS}nch_wkly_proc_dt"})
+            one["category"]["coding"].append(
+                {"system": f"{BB}codesystem/information", "code": f"{CMS}nch_wkly_proc_dt"}
+            )
     if drg := get("CLM_DRG_CD"):
-        info.append({"category": coded(f"{BB}codesystem/information", f"{CMS}clm_drg_cd"), "code": coded(f"{CMS}clm_drg_cd", drg)})
+        info.append(
+            {
+                "category": coded(f"{BB}codesystem/information", f"{CMS}clm_drg_cd"),
+                "code": coded(f"{CMS}clm_drg_cd", drg),
+            }
+        )
     if frequency:
         info += [{"category": coded(f"{CARIN}x", "typeofbill"), "code": coded(f"{CMS}clm_freq_cd", frequency)}]
-    money = [{"category": coded(f"{BB}codesystem/adjudication", f"{CMS}clm_tot_chrg_amt"), "amount": {"value": float(get("CLM_TOT_CHRG_AMT", ""))}}] if get("CLM_TOT_CHRG_AMT") else []
+    money = (
+        [
+            {
+                "category": coded(f"{BB}codesystem/adjudication", f"{CMS}clm_tot_chrg_amt"),
+                "amount": {"value": float(get("CLM_TOT_CHRG_AMT", ""))},
+            }
+        ]
+        if get("CLM_TOT_CHRG_AMT")
+        else []
+    )
     billed = {"start": _day(head["CLM_FROM_DT"]), "end": _day(head["CLM_THRU_DT"])}
     resource: Resource = {
         "resourceType": "ExplanationOfBenefit",
@@ -200,7 +234,11 @@ def _claim(kind: str, lines: Sequence[Mapping[str, str]]) -> Resource:
         "supportingInfo": info,
         "diagnosis": _rif_diagnoses(lines),
         "procedure": [
-            {"sequence": n, "procedureCodeableConcept": coded(PCS9 if get(f"ICD_PRCDR_VRSN_CD{n}") == "9" else PCS10, code), "date": _day(get(f"PRCDR_DT{n}"))}
+            {
+                "sequence": n,
+                "procedureCodeableConcept": coded(PCS9 if get(f"ICD_PRCDR_VRSN_CD{n}") == "9" else PCS10, code),
+                "date": _day(get(f"PRCDR_DT{n}")),
+            }
             for n in range(1, 26)
             if (code := get(f"ICD_PRCDR_CD{n}"))
         ],
@@ -225,7 +263,12 @@ def _rif_diagnoses(lines: Sequence[Mapping[str, str]]) -> list[Resource]:
     add(get("ADMTG_DGNS_CD"), get("ADMTG_DGNS_VRSN_CD"), "admitting")
     first = get("ICD_DGNS_CD1")
     principal = get("PRNCPAL_DGNS_CD") or first
-    add(principal, get("PRNCPAL_DGNS_VRSN_CD") or get("ICD_DGNS_VRSN_CD1"), "principal", get("CLM_POA_IND_SW1") if principal == first else None)
+    add(
+        principal,
+        get("PRNCPAL_DGNS_VRSN_CD") or get("ICD_DGNS_VRSN_CD1"),
+        "principal",
+        get("CLM_POA_IND_SW1") if principal == first else None,
+    )
     for n in range(1, 26):
         if get(f"ICD_DGNS_CD{n}") != principal:
             add(get(f"ICD_DGNS_CD{n}"), get(f"ICD_DGNS_VRSN_CD{n}"), "other", get(f"CLM_POA_IND_SW{n}"))
@@ -240,16 +283,27 @@ def _rif_diagnoses(lines: Sequence[Mapping[str, str]]) -> list[Resource]:
 
 def _line(row: Mapping[str, str]) -> Resource:
     get = row.get
-    amounts = (("line_nch_pmt_amt", "LINE_NCH_PMT_AMT"), ("line_alowd_chrg_amt", "LINE_ALOWD_CHRG_AMT"), ("line_sbmtd_chrg_amt", "LINE_SBMTD_CHRG_AMT"))
+    amounts = (
+        ("line_nch_pmt_amt", "LINE_NCH_PMT_AMT"),
+        ("line_alowd_chrg_amt", "LINE_ALOWD_CHRG_AMT"),
+        ("line_sbmtd_chrg_amt", "LINE_SBMTD_CHRG_AMT"),
+    )
     line: Resource = {
         "sequence": int(get("CLM_LINE_NUM") or get("LINE_NUM") or 0),
         "extension": _variable("line_prcsg_ind_cd", get("LINE_PRCSG_IND_CD")),
         "adjudication": [
-            {"category": coded(f"{BB}codesystem/adjudication", f"{CMS}{name}"), "amount": {"value": float(get(column, ""))}}
+            {
+                "category": coded(f"{BB}codesystem/adjudication", f"{CMS}{name}"),
+                "amount": {"value": float(get(column, ""))},
+            }
             for name, column in amounts
             if get(column)
         ],
-        "modifier": [coded(f"{BB}codesystem/hcpcs", code) for n in ("1ST", "2ND", "3RD", "4TH") if (code := get(f"HCPCS_{n}_MDFR_CD"))],
+        "modifier": [
+            coded(f"{BB}codesystem/hcpcs", code)
+            for n in ("1ST", "2ND", "3RD", "4TH")
+            if (code := get(f"HCPCS_{n}_MDFR_CD"))
+        ],
     }
     if code := get("HCPCS_CD"):
         line["productOrService"] = coded(f"{BB}codesystem/hcpcs", code)
@@ -289,7 +343,10 @@ def _drug(row: Mapping[str, str]) -> Resource:
                 "servicedDate": day,
                 "quantity": {"value": float(row["QTY_DSPNSD_NUM"])},
                 "adjudication": [
-                    {"category": coded(f"{BB}codesystem/adjudication", f"{CMS}{name}"), "amount": {"value": float(row[column])}}
+                    {
+                        "category": coded(f"{BB}codesystem/adjudication", f"{CMS}{name}"),
+                        "amount": {"value": float(row[column])},
+                    }
                     for name, column in amounts
                 ],
             }
@@ -299,9 +356,15 @@ def _drug(row: Mapping[str, str]) -> Resource:
 
 def _stu3(resource: Resource) -> Resource:
     """The same claim in STU3: other names of elements, other places of the stay, the DRG and the supply."""
-    changed = {name: value for name, value in resource.items() if name not in ("meta", "supportingInfo", "total", "extension")}
+    changed = {
+        name: value for name, value in resource.items() if name not in ("meta", "supportingInfo", "total", "extension")
+    }
     info = {one["category"]["coding"][0]["code"]: one for one in resource["supportingInfo"]}
-    variables = {"clmrecvddate": "nch_wkly_proc_dt", "discharge-status": "ptnt_dschrg_stus_cd", "typeofbill": "clm_freq_cd"}
+    variables = {
+        "clmrecvddate": "nch_wkly_proc_dt",
+        "discharge-status": "ptnt_dschrg_stus_cd",
+        "typeofbill": "clm_freq_cd",
+    }
     variables |= {"admtype": "clm_ip_admsn_type_cd", "pointoforigin": "clm_src_ip_admsn_cd"}
     changed["information"] = [
         {**one, "category": coded(f"{BB}codesystem/information", f"{CMS}{variables[kind]}")}
@@ -319,7 +382,10 @@ def _stu3(resource: Resource) -> Resource:
     drg = info.get(f"{CMS}clm_drg_cd")
     changed["diagnosis"] = [
         *([{"sequence": 0, "packageCode": drg["code"]}] if drg else []),
-        *({**one, "type": [coded(f"{BB}codesystem/diagnosis-type", one["type"][0]["coding"][0]["code"])]} for one in resource.get("diagnosis", ())),
+        *(
+            {**one, "type": [coded(f"{BB}codesystem/diagnosis-type", one["type"][0]["coding"][0]["code"])]}
+            for one in resource.get("diagnosis", ())
+        ),
     ]
     changed["item"] = [_stu3_line(line, info) for line in resource["item"]]
     return changed
@@ -336,6 +402,8 @@ def _stu3_line(line: Resource, info: Mapping[str, Resource]) -> Resource:
     if "dayssupply" in info:
         changed["quantity"] = {
             **line["quantity"],
-            "extension": [{"url": f"{CMS}{name}", "valueQuantity": info[kind]["valueQuantity"]} for name, kind in supply],
+            "extension": [
+                {"url": f"{CMS}{name}", "valueQuantity": info[kind]["valueQuantity"]} for name, kind in supply
+            ],
         }
     return changed

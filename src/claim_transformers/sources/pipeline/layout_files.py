@@ -39,8 +39,8 @@ from typing import TYPE_CHECKING, Any
 
 from claim_transformers.claims.fields import clean_word
 from claim_transformers.claims.inputs import check_inputs, cut_message, read_yaml
-from claim_transformers.claims.plain_fields import tidy_word
 from claim_transformers.claims.patient_files import OPTIONAL_FIELDS, PATIENTS_SCHEMA
+from claim_transformers.claims.plain_fields import tidy_word
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.claims.schema import CLAIM_TYPES, SCHEMAS
 from claim_transformers.codes.errors import ClaimDataError

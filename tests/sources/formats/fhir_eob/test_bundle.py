@@ -87,7 +87,11 @@ def test_enrolment_is_unknown_without_a_coverage_and_none_where_another_has_one(
     extension = [{"url": f"{cms}{name}", "valueCoding": {"code": code}} for name, code in months.items()]
     extension.append({"url": f"{cms}rfrnc_yr", "valueDate": "1970"})
     of_year = read_eob_bundle(
-        [payer_eob(), coverage(start=None, extension=extension), coverage(part="Part C", start=None, extension=extension)]
+        [
+            payer_eob(),
+            coverage(start=None, extension=extension),
+            coverage(part="Part C", start=None, extension=extension),
+        ]
     ).patients
     # January, and March to June: in February a plan took the place of Medicare.
     assert of_year["enrollment_start_day"][0].as_py() == [0, 59]
@@ -206,9 +210,9 @@ def test_one_claim_in_two_dialects_is_the_same_rows() -> None:
     assert read_eob_bundle([cms_eob(), stu3_eob("8"), payer_eob("9")]).left_out == {}
 
 
-# What the servers of CMS themselves say differently of one claim: v1 has no billing provider of carriers and suppliers,
-# and v2 counts a drug where v1 counts a service, calls the admitting diagnosis of a nursing facility another, and drops
-# a physician of a hospice.
+# What the servers of CMS themselves say differently of one claim: v1 has no billing provider of carriers and
+# suppliers; v2 counts a drug where v1 counts a service, calls the admitting diagnosis of a nursing facility another
+# one, and drops a physician of a hospice.
 _SAID_DIFFERENTLY = {
     "CAR": {"billing_npi"},
     "DME": {"billing_npi"},
@@ -223,7 +227,9 @@ def test_the_claims_of_cms_in_two_dialects_are_the_same_rows() -> None:
     lines = []
     for folder in ("stu3_v1", "carin_v2"):
         # One of the two carrier claims, which have one number.
-        files = [file for file in sorted((SAMPLES / folder).glob("eobRead*.json")) if file.name != "eobReadCarrier.json"]
+        files = [
+            file for file in sorted((SAMPLES / folder).glob("eobRead*.json")) if file.name != "eobReadCarrier.json"
+        ]
         read = read_eob_bundle([json.loads(file.read_text(encoding="utf-8")) for file in files])
         assert read.left_out == {}
         rows = [*read.tables["claim_line"].to_pylist(), *read.tables["rx_claim"].to_pylist()]

@@ -64,7 +64,7 @@ CASES: dict[str, dict[str, Any]] = {
     "inside": payer_eob("inside") | {"patient": {"reference": "#patient"}},
     "no-day": payer_eob("no-day", billablePeriod=None, item=[{"sequence": 1, "productOrService": coded("x", "y")}]),
     "no-code": payer_eob("no-code", diagnosis=None, item=[{"sequence": 1, "servicedDate": "2024-03-03"}]),
-    "no-line-number": payer_eob("no-line-number", item=[payer_line("first")]),  # type: ignore[arg-type]
+    "no-line-number": payer_eob("no-line-number", item=[payer_line("first")]),
     "no-dialect": {
         "resourceType": "ExplanationOfBenefit",
         "id": "no-dialect",
@@ -97,9 +97,12 @@ CASES: dict[str, dict[str, Any]] = {
         ],
     ),
     "snomed": payer_eob(
-        "snomed", diagnosis=[diagnosis("44054006", "principal", 1, "http://snomed.info/sct"), diagnosis("I10", "other", 2)]
+        "snomed",
+        diagnosis=[diagnosis("44054006", "principal", 1, "http://snomed.info/sct"), diagnosis("I10", "other", 2)],
     ),
-    "own-codes": payer_eob("own-codes", item=[payer_line() | {"productOrService": coded("http://payer/member/1234567", "A")}]),
+    "own-codes": payer_eob(
+        "own-codes", item=[payer_line() | {"productOrService": coded("http://payer/member/1234567", "A")}]
+    ),
 }
 _PART = {"quantity": {"value": 2}}
 CASES["compound"] = payer_eob(
@@ -188,9 +191,19 @@ def test_nothing_is_lost(ingested: IngestSummary) -> None:
 
 @pytest.mark.parametrize(
     ("claim", "claim_type"),
-    [("b111", "IP"), ("b211", "SNF"), ("b329", "HHA"), ("b811", "HOSP"), ("b131", "OP"), ("s-in", "IP"), ("s-out", "OP")],
+    [
+        ("b111", "IP"),
+        ("b211", "SNF"),
+        ("b329", "HHA"),
+        ("b811", "HOSP"),
+        ("b131", "OP"),
+        ("s-in", "IP"),
+        ("s-out", "OP"),
+    ],
 )
-def test_a_payer_says_the_claim_type_by_its_bill_or_its_part(lines: dict[str, Rows], claim: str, claim_type: str) -> None:
+def test_a_payer_says_the_claim_type_by_its_bill_or_its_part(
+    lines: dict[str, Rows], claim: str, claim_type: str
+) -> None:
     (line,) = lines[claim]
     assert (line["claim_type"], line["claim_id"]) == (claim_type, f"{claim}-{claim_type}")
     assert (line["paid_amount"], line["allowed_amount"], line["charge_amount"]) == (None, None, None)
@@ -247,11 +260,16 @@ def test_of_versions_the_final_or_the_newest_that_is_not_taken_back_counts(
 
 def test_a_principal_that_comes_again_is_one_diagnosis(lines: dict[str, Rows]) -> None:
     (line,) = lines["again"]
-    assert [(one["code"], one["rank"], one["poa"]) for one in line["diagnoses"]] == [("I5023", 1, "Y"), ("E119", 2, None)]
+    assert [(one["code"], one["rank"], one["poa"]) for one in line["diagnoses"]] == [
+        ("I5023", 1, "Y"),
+        ("E119", 2, None),
+    ]
     assert line["admitting_diagnosis"] == {"system": "ICD10CM", "code": "I5023"}
 
 
-def test_code_systems_that_nobody_knows_are_counted_by_address(lines: dict[str, Rows], ingested: IngestSummary) -> None:
+def test_code_systems_that_nobody_knows_are_counted_by_address(
+    lines: dict[str, Rows], ingested: IngestSummary
+) -> None:
     assert [one["code"] for one in lines["snomed"][0]["diagnoses"]] == ["I10"]
     counted = ingested.report["unknown_code_systems"]
     # An address that could hold somebody's number, and what is no address, are not named.
@@ -261,7 +279,8 @@ def test_code_systems_that_nobody_knows_are_counted_by_address(lines: dict[str, 
 
 def test_parts_of_a_compound_are_lines_and_what_was_paid_stands_once(lines: dict[str, Rows]) -> None:
     found = sorted(
-        (one["claim_line_number"], one["ndc_code"], one["quantity"], str(one["paid_amount"])) for one in lines["compound"]
+        (one["claim_line_number"], one["ndc_code"], one["quantity"], str(one["paid_amount"]))
+        for one in lines["compound"]
     )
     assert found == [(3001, "00409189001", 2.0, "40.25"), (3002, "52427038290", 2.0, "None")]
 

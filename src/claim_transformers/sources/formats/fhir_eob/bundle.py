@@ -150,11 +150,15 @@ def _flatten(given: Any) -> tuple[list[Resource], bool]:
         if one["resourceType"] != _BUNDLE:
             resources.append(one)
             continue
-        has_next_page |= any(isinstance(link, Mapping) and link.get("relation") == "next" for link in _list(one, "link"))
+        has_next_page |= any(
+            isinstance(link, Mapping) and link.get("relation") == "next" for link in _list(one, "link")
+        )
         for entry in _list(one, "entry"):
             resource = entry.get("resource") if isinstance(entry, Mapping) else None
             if not isinstance(resource, Mapping) or not isinstance(resource.get("resourceType"), str):
-                raise ClaimDataError("E_RESOURCE", "expected a resource in every entry of the bundle, found none in one")
+                raise ClaimDataError(
+                    "E_RESOURCE", "expected a resource in every entry of the bundle, found none in one"
+                )
             resources.append(resource)
     kinds = {resource["resourceType"] for resource in resources}
     if resources and not kinds & {_EOB, *_PEOPLE, _OUTCOME}:

@@ -27,11 +27,14 @@ def _columns() -> Mapping[str, Mapping[str, Choice]]:
     prefixes = content["prefixes"]
     months = {f"{stem}_{n}": text.format(n) for stem, text in content["months"].items() for n in _MONTHS}
     entries = {"Patient": content["patient"], "Coverage": {**content["coverage"], **months}}
-    return {kind: {name: read_choice(entry, prefixes) for name, entry in of_kind.items()} for kind, of_kind in entries.items()}
+    return {
+        kind: {name: read_choice(entry, prefixes) for name, entry in of_kind.items()}
+        for kind, of_kind in entries.items()
+    }
 
 
 def read_people(resources: Iterable[Resource]) -> tuple[list[Row], dict[str, int], bool]:
-    """Give the lines of `eligibility`, how many rows leave by reason, and whether any says when somebody was enrolled."""
+    """Give the lines of `eligibility`, how many rows leave by reason, and whether any tells of enrolment."""
     rows, left, seen = [], dict[str, int](), set[tuple[str | None, ...]]()
     for resource in resources:
         row = _read(resource)
@@ -83,7 +86,11 @@ def _fault(row: Row) -> str | None:
 def _is_medical(row: Row) -> bool:
     content = read_enrollment()
     others = {str(value) for value in (*content["managed"], *content["not_medical"])}
-    return row["kind"] == "Coverage" and row["part"] not in others and row["coverage"] not in set(map(str, content["not_medical"]))
+    return (
+        row["kind"] == "Coverage"
+        and row["part"] not in others
+        and row["coverage"] not in set(map(str, content["not_medical"]))
+    )
 
 
 def _spans(row: Row, months: str, values: Sequence[str]) -> Iterator[Span]:

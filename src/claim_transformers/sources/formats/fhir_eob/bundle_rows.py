@@ -138,9 +138,9 @@ def _entries(resource: Resource, dotted: str) -> list[Any]:
 def _known_coding(entry: Resource, dotted: str, systems: Mapping[str, str]) -> tuple[str, str] | None:
     """System and code of the first coding of a known system."""
     for coding in _entries(entry, dotted):
-        if isinstance(coding, dict) and (system := text_of(coding.get("system"))) in systems:
+        if isinstance(coding, dict) and (system := text_of(coding.get("system")) or "") in systems:
             code = text_of(coding.get("code"))
-            return None if code is None or system is None else (systems[system], code)
+            return None if code is None else (systems[system], code)
     return None
 
 
@@ -168,7 +168,7 @@ def _diagnoses(dialect: Dialect, resource: Resource) -> tuple[list[Row], tuple[s
             kind = "P"
         else:
             kind = "X" if columns["left_out"].read(entry) is not None else "O"
-        row = {"kind": kind, "system": coding[0], "code": coding[1], "poa": columns["poa"].read(entry)}
+        row: Row = {"kind": kind, "system": coding[0], "code": coding[1], "poa": columns["poa"].read(entry)}
         found.append((_order(entry), kind, coding, row["poa"] is None, row["poa"] or "", row))
     ordered = [row for *_, row in sorted(found, key=lambda one: one[:5])]
     principal = next((row for row in ordered if row["kind"] == "P"), None)
@@ -232,5 +232,5 @@ def _unknown_systems(dialect: Dialect, resource: Resource) -> Iterable[str]:
             for coding in _entries(entry, dotted) if isinstance(entry, dict) else ():
                 if isinstance(coding, dict) and coding.get("code") is not None:
                     system = text_of(coding.get("system"))
-                    if system not in known:
+                    if system is None or system not in known:
                         yield system or ""

@@ -42,7 +42,9 @@ def settle_rows(rows: Sequence[Row], lives: Lives, extract_date: dt.date | None)
     for row in rows:
         _add_keys(row)
     left: dict[int, str] = {}
-    repeated = _groups(rows, lambda row: (row["patient"], row["claim_key"], _written("line_number", row["line_number"])))
+    repeated = _groups(
+        rows, lambda row: (row["patient"], row["claim_key"], _written("line_number", row["line_number"]))
+    )
     _add_duplicates(rows, repeated, left)
     _add_superseded(rows, left)
     for number, row in enumerate(rows):
@@ -310,7 +312,8 @@ def to_fills(rows: Iterable[Row], extract_date: dt.date | None) -> list[Row]:
         is_compound = any(ndc is not None for _, ndc, _ in coded[1:])
         filled = [part for part in coded if part[1] is not None] or coded[:1]
         number, service = read_whole(row["line_number"], 32), read_date(row["dispensed"])
-        assert number is not None and service is not None
+        assert number is not None
+        assert service is not None
         cost, share = read_amount(row["cost"]), read_amount(row["patient_share"])
         paid = None if cost is None or share is None else fit_amount(cost - share)
         paid = read_amount(row["plan_paid"]) if paid is None else paid

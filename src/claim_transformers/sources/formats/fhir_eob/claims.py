@@ -81,9 +81,7 @@ def stage_claim_lines(rows: ir.Table, files: Sequence[RawFile], widths: Mapping[
             *_LINES.checks(("W_",)),
             warn_amount("paid_amount", "allowed_amount"),
             fix_amount("paid_amount", "allowed_amount", "charge_amount", "paid_of_claim", "charge_of_claim"),
-            fix_dates(
-                ("admission", "discharge", "line_start", "line_end", "paid", *names["procedure_date"]), DATES
-            ),
+            fix_dates(("admission", "discharge", "line_start", "line_end", "paid", *names["procedure_date"]), DATES),
             _fix_truncated(),
         ),
         denials=_LINES.denials,
@@ -129,7 +127,9 @@ def _kinds(layout: FileLayout, rows: ir.Table) -> dict[str, str]:
 def _first_checks(layout: FileLayout) -> tuple[RowCheck, ...]:
     """What a resource cannot be read without, and whether it counts."""
     return (
-        RowCheck("R_DIALECT", "the resource bears the marks of no dialect, or of two", lambda rows: rows.dialect.isnull()),
+        RowCheck(
+            "R_DIALECT", "the resource bears the marks of no dialect, or of two", lambda rows: rows.dialect.isnull()
+        ),
         *layout.checks(("D_",)),
         RowCheck("R_CLAIM_TYPE", "the resource has no type that is known", lambda rows: rows.claim_type.isnull()),
         check_id("patient"),

@@ -196,7 +196,9 @@ def load_documents(connection: Backend, documents: Sequence[tuple[str, bytes]]) 
         }
     )
     connection.con.register("arrow_documents", table)
-    return "(SELECT document, line_no, CASE WHEN json_valid(raw) THEN CAST(raw AS JSON) END AS text FROM arrow_documents)"
+    return (
+        "(SELECT document, line_no, CASE WHEN json_valid(raw) THEN CAST(raw AS JSON) END AS text FROM arrow_documents)"
+    )
 
 
 def _decode(content: bytes) -> str | None:

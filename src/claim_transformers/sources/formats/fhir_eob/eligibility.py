@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 _LAYOUT = LAYOUTS["people"]
 _PATIENT, _COVERAGE = "Patient", "Coverage"
-_OF_COVERAGE = ("status", "part", "coverage", "member", "period_start", "period_end", "year")
-_OF_COVERAGE += ("medicare_status", "entitlement_reason")
+_OF_COVERAGE = (
+    *("status", "part", "coverage", "member", "period_start", "period_end", "year", "medicare_status"),
+    "entitlement_reason",
+)
 _OF_PATIENT = ("gender", "race", "birth", "death")
 _MONTHS = range(1, 13)
 _UNKNOWN_SEX = ("unknown", "other", "0")
@@ -113,7 +115,8 @@ WITH dated AS (
         SELECT patient, list_filter(CASE
             WHEN starts IS NOT NULL THEN [struct_pack(s := starts, e := coalesce(ends, {_END_OF_TIME}))]
             WHEN year_number BETWEEN 1900 AND 2099 THEN [{away}] ELSE [] END, lambda x: x IS NOT NULL) AS hides
-        FROM dated WHERE part IN ({_listed(content["managed"])}) AND coalesce(status, '') NOT IN ('draft', 'entered-in-error')
+        FROM dated WHERE part IN ({_listed(content["managed"])})
+            AND coalesce(status, '') NOT IN ('draft', 'entered-in-error')
     ) GROUP BY patient
 ), told AS (
     SELECT dated.*, coalesce(hidden, []) AS hidden, part IN ({_listed(content["medicare"])}) AS is_medicare,
@@ -140,7 +143,8 @@ def _last(month: int) -> str:
 def _less_hidden(whole: str) -> str:
     """SQL of what is left of a span between those that are hidden, which are in order and may overlap."""
     within = f"list_filter(hidden, lambda h: h.e >= {whole}.s AND h.s <= {whole}.e)"
-    begins = f"list_concat([{whole}.s], list_transform({within}, lambda h, i: list_max(list_transform({within}[1:i], lambda g: g.e))))"
+    reach = f"list_max(list_transform({within}[1:i], lambda g: g.e))"
+    begins = f"list_concat([{whole}.s], list_transform({within}, lambda h, i: {reach}))"
     ends = f"list_concat(list_transform({within}, lambda h: h.s), [{whole}.e])"
     pairs = (
         f"list_transform({ends}, lambda e, i: struct_pack("
@@ -205,7 +209,7 @@ def _to_eligibility(rows: ir.Table) -> ir.Table:
     rows = rows.mutate(spans_or_none=ibis.ifelse(rows.spans.length() > 0, rows.spans, nobody))
     lines = rows.mutate(span=rows.spans_or_none.unnest(), first=rows.spans_or_none[0])
     is_open = lines.span.e == ibis.date("9999-12-31")
-    race = {code: word for code, word in _LAYOUT.values["race"].items()}
+    race = dict(_LAYOUT.values["race"])
     month = lines.span.s.month()
     duals = [(month == n, lines[f"dual_{n}"]) for n in _MONTHS]
     is_known_dual = lines.year.notnull() & lines.span.s.notnull()

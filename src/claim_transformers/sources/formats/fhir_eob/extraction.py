@@ -154,7 +154,9 @@ class _ClaimSql:
         if self.column == "patient":
             return _PATIENT.format(sql)
         if self.column == "bill_type":
-            parts = [_value(dialect.claim.get(name), "r") for name in ("bill_facility", "bill_class", "bill_frequency")]
+            parts = [
+                _value(dialect.claim.get(name), "r") for name in ("bill_facility", "bill_class", "bill_frequency")
+            ]
             return f"coalesce({_BILL.format(sql)}, {' || '.join(parts)})"
         return sql
 
@@ -237,7 +239,7 @@ def _diagnoses_sql(dialect: Dialect) -> str:
         f"poa := {columns['poa'].to_sql('d')}))"
     )
     plain = (
-        f"list_transform({transformed}, lambda d: struct_pack(\"order\" := d.\"order\", kind := d.kind, "
+        f'list_transform({transformed}, lambda d: struct_pack("order" := d."order", kind := d.kind, '
         f"system := {_system_sql(dialect, 'diagnosis', 'd.coding')}, code := d.coding.code, poa := d.poa))"
     )
     return f"list_sort(list_filter({plain}, lambda d: d.code IS NOT NULL AND d.kind <> 'X'))"
@@ -251,7 +253,7 @@ def _procedures_sql(dialect: Dialect) -> str:
         f"date := left({dialect.procedures['date'].to_sql('d')}, 10)))"
     )
     plain = (
-        f"list_transform({transformed}, lambda d: struct_pack(\"order\" := d.\"order\", "
+        f'list_transform({transformed}, lambda d: struct_pack("order" := d."order", '
         f"system := {_system_sql(dialect, 'procedure', 'd.coding')}, code := d.coding.code, date := d.date))"
     )
     return f"list_sort(list_filter({plain}, lambda d: d.code IS NOT NULL))"
@@ -291,7 +293,8 @@ def _any_line_sql(dialects: Sequence[Dialect]) -> str:
 
 def _modifiers_sql(dialect: Dialect) -> str:
     codings = f"flatten(list_transform({_path('l', dialect.lists['modifiers'])}, lambda m: coalesce(m.coding, [])))"
-    kept = f"list_filter({codings}, lambda c: c.code IS NOT NULL AND coalesce(c.system, '') NOT IN ({_listed(dialect.no_modifiers)}))"
+    is_modifier = f"c.code IS NOT NULL AND coalesce(c.system, '') NOT IN ({_listed(dialect.no_modifiers)})"
+    kept = f"list_filter({codings}, lambda c: {is_modifier})"
     codes = f"list_transform({kept}, lambda c: c.code)"
     # One modifier can stand in the writing of several systems.
     return f"list_filter({codes}, lambda m, i: list_position({codes}, m) = i)"
@@ -302,6 +305,7 @@ def _details_sql(column: str) -> object:
 
     def sql_of(dialect: Dialect) -> str:
         parts = f"list_filter(l.detail, lambda t: {dialect.drugs['detail_ndc'].to_sql('t')} IS NOT NULL)"
-        return f"CASE WHEN claim_type = 'RX' THEN list_transform({parts}, lambda t: {dialect.drugs[column].to_sql('t')}) END"
+        found = f"list_transform({parts}, lambda t: {dialect.drugs[column].to_sql('t')})"
+        return f"CASE WHEN claim_type = 'RX' THEN {found} END"
 
     return sql_of

@@ -8,9 +8,9 @@ The files are in `mappings`, one for each dialect, and hold what a reader has to
 | `prefixes` | short names of the beginnings of addresses |
 | `told_by` | paths of which one is filled if a resource speaks the dialect |
 | `over` | dialects whose marks such a resource also bears |
-| `code_systems` | code systems by address: of diagnoses and procedures what they are, of services those that are known |
+| `code_systems` | by address: of diagnoses and procedures what they are, of services those that are known |
 | `claim_types` | paths with the claim types that their values mean; the first that gives one counts |
-| `claim`, `lines`, `drugs` | columns by name, each with one path or several, of which the first that is filled counts |
+| `claim`, `lines`, `drugs` | columns by name, with one path or several, of which the first that is filled counts |
 | `diagnoses`, `procedures`, `modifiers` | lists, and what their entries say |
 
 How a path is written says [`sources.formats.fhir_eob.paths`].

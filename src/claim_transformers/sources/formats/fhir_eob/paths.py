@@ -91,7 +91,9 @@ class Path:
     def _step(self, part: str) -> _Step:
         name, bracket, rest = part.partition("[")
         if not _STEP.fullmatch(name) or (bracket and not rest.endswith("]")):
-            raise ClaimDataError("E_LAYOUT_FILE", f"expected names of elements in the path {self.text!r}, found others")
+            raise ClaimDataError(
+                "E_LAYOUT_FILE", f"expected names of elements in the path {self.text!r}, found others"
+            )
         inside = rest[:-1]
         conditions = tuple(self._condition(one) for one in _split(inside, " and ")) if inside else ()
         return _Step(name, bool(bracket), conditions)

@@ -28,7 +28,12 @@ from claim_transformers.sources.formats.fhir_eob.documents import (
     stage_resources,
 )
 from claim_transformers.sources.formats.fhir_eob.eligibility import knows_spans_sql, people_rows_sql, stage_people
-from claim_transformers.sources.formats.fhir_eob.mapping import CLAIM_COLUMNS, DRUG_COLUMNS, LINE_COLUMNS, read_dialects
+from claim_transformers.sources.formats.fhir_eob.mapping import (
+    CLAIM_COLUMNS,
+    DRUG_COLUMNS,
+    LINE_COLUMNS,
+    read_dialects,
+)
 from claim_transformers.sources.formats.fhir_eob.paths import quote_text
 from claim_transformers.sources.formats.fhir_eob.systems import count_systems
 from claim_transformers.sources.pipeline.contract import RawFile, RawLocation, StagedSource, StagedTable
@@ -100,7 +105,7 @@ class _Facts:
         found = connection.con.sql(
             # Lines are numbered through the files that are read together.
             "SELECT source_file, document, line_no - first_line + 1 AS line_no, row_no FROM "
-            f"(SELECT source_file, document, min(line_no) AS first_line FROM \"{staged}\" GROUP BY ALL) "
+            f'(SELECT source_file, document, min(line_no) AS first_line FROM "{staged}" GROUP BY ALL) '
             f'JOIN "{staged}" USING (source_file, document) WHERE kind IS NULL ORDER BY row_no'
         ).to_arrow_table()
         rejects = {}
@@ -113,9 +118,7 @@ class _Facts:
     def count(self, *kinds: str, is_drug: bool | None = None) -> int:
         """Rows of some kinds of resources in all files."""
         return sum(
-            number
-            for (_, kind, drug), (number, _) in self.rows.items()
-            if kind in kinds and is_drug in (None, drug)
+            number for (_, kind, drug), (number, _) in self.rows.items() if kind in kinds and is_drug in (None, drug)
         )
 
     def files(self, *kinds: str, is_drug: bool | None = None, takes_rejects: bool = True) -> list[RawFile]:
@@ -149,7 +152,7 @@ class _Facts:
 def _stage_tables(connection: Backend, staged: str, facts: _Facts) -> Iterator[StagedTable]:
     """Stage people, claim lines and drug events, as far as there are any."""
     if facts.count(*PEOPLE):
-        rows = f"(SELECT source_file, row_no, document, kind, person FROM \"{staged}\" WHERE person IS NOT NULL)"
+        rows = f'(SELECT source_file, row_no, document, kind, person FROM "{staged}" WHERE person IS NOT NULL)'
         connection.raw_sql(f'CREATE TABLE "people_of_{staged}" AS {people_rows_sql(rows)}')
         people = connection.table(f"people_of_{staged}")
         (has_spans,) = connection.raw_sql(knows_spans_sql(f'"people_of_{staged}"')).fetchall()[0]
@@ -183,7 +186,9 @@ def _measure_lists(connection: Backend, staged: str) -> dict[str, int]:
 
 
 def _claim_lines(connection: Backend, staged: str, widths: Mapping[str, int]) -> ir.Table:
-    names = [name for name in (*CLAIM_COLUMNS, *LINE_COLUMNS) if name not in ("claim", "claim_group", "updated", "line")]
+    names = [
+        name for name in (*CLAIM_COLUMNS, *LINE_COLUMNS) if name not in ("claim", "claim_group", "updated", "line")
+    ]
     columns = [f'{_filled(name)} AS "{name}"' for name in (*names, "admitting_9", "admitting_10", "claim_type")]
     columns += _numbered(widths, _LISTS)
     left_out = " + ".join(f'greatest(len("{of_list}") - {widths[stem] or 60}, 0)' for stem, of_list in _LISTS.items())
@@ -194,7 +199,7 @@ def _claim_lines(connection: Backend, staged: str, widths: Mapping[str, int]) ->
 def _drug_events(connection: Backend, staged: str, widths: Mapping[str, int]) -> ir.Table:
     names = ("patient", "status", "final_action", "system_type", "paid", "claim_type")
     columns = [f'{_filled(name)} AS "{name}"' for name in (*names, *DRUG_COLUMNS[2:])]
-    columns.append("coalesce(line_start, \"start\") AS dispensed")
+    columns.append('coalesce(line_start, "start") AS dispensed')
     # An item names one drug, or the parts of a compound.
     ndcs, quantities = (
         f"CASE WHEN len(detail_ndcs) > 0 AND ndc IS NULL THEN {details} ELSE [{own}] END"
@@ -202,7 +207,10 @@ def _drug_events(connection: Backend, staged: str, widths: Mapping[str, int]) ->
     )
     for number in range(1, widths["ndc"] + 1):
         part = f"({ndcs})[{number}]"
-        columns += [f"CASE WHEN trim({part}) <> '' THEN {part} END AS ndc_{number}", f"({quantities})[{number}] AS quantity_{number}"]
+        columns += [
+            f"CASE WHEN trim({part}) <> '' THEN {part} END AS ndc_{number}",
+            f"({quantities})[{number}] AS quantity_{number}",
+        ]
     columns.append(f"CAST(greatest(coalesce(len({ndcs}), 0) - {widths['ndc']}, 0) AS VARCHAR) AS num_left_out")
     return _view(connection, staged, "drug_events", columns, "claim_type = 'RX'")
 
@@ -214,7 +222,7 @@ def _filled(column: str, place: str = "") -> str:
 
 def _numbered(widths: Mapping[str, int], lists: Mapping[str, str]) -> list[str]:
     return [
-        f'{_filled(of_list, f"[{number}]")} AS {stem}_{number}'
+        f"{_filled(of_list, f'[{number}]')} AS {stem}_{number}"
         for stem, of_list in lists.items()
         for number in range(1, widths[stem] + 1)
     ]

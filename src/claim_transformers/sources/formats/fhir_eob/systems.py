@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 OTHER = "other"
 _MAX_NAMED = 50
 # An address of a code system, and nothing that could be a number of somebody: no query, no user, no long number.
-_ADDRESS = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]{1,80}(/[A-Za-z0-9._-]{1,60}){0,8}/?|urn:oid:[0-9]+(\.[0-9]+){2,20}")
+_ADDRESS = re.compile(
+    r"https?://[A-Za-z0-9][A-Za-z0-9.-]{1,80}(/[A-Za-z0-9._-]{1,60}){0,8}/?|urn:oid:[0-9]+(\.[0-9]+){2,20}"
+)
 _LONG_NUMBER = re.compile(r"[0-9]{5,}")
 
 
@@ -25,7 +27,8 @@ def name_system(text: str) -> str:
 def count_systems(connection: Backend, staged: str) -> dict[str, Counter[str]]:
     """Count the codings of unknown systems by raw file."""
     found = connection.raw_sql(
-        f'SELECT source_file, system, count(*) FROM (SELECT source_file, unnest(unknown_systems) AS system FROM "{staged}") '
+        "SELECT source_file, system, count(*) FROM "
+        f'(SELECT source_file, unnest(unknown_systems) AS system FROM "{staged}") '
         "GROUP BY ALL ORDER BY count(*) DESC, system"
     ).fetchall()
     counts: dict[str, Counter[str]] = {}
