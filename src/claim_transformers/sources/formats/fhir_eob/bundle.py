@@ -26,7 +26,7 @@ from claim_transformers.sources.formats.fhir_eob.bundle_rows import Resource, Ro
 from claim_transformers.sources.formats.fhir_eob.bundle_rules import settle_rows, to_fills, to_lines
 from claim_transformers.sources.formats.fhir_eob.systems import name_system
 
-EobInput: TypeAlias = "Mapping[str, Any] | Sequence[Mapping[str, Any]] | bytes | str"
+_EobInput: TypeAlias = "Mapping[str, Any] | Sequence[Mapping[str, Any]] | bytes | str"
 _EOB, _BUNDLE, _OUTCOME = "ExplanationOfBenefit", "Bundle", "OperationOutcome"
 _PEOPLE = ("Patient", "Coverage")
 _SOURCE = "fhir-eob"
@@ -60,7 +60,7 @@ class EobBundle:
     has_next_page: bool
 
 
-def read_eob_bundle(bundle: EobInput, *, extract_date: dt.date | None = None) -> EobBundle:
+def read_eob_bundle(bundle: _EobInput, *, extract_date: dt.date | None = None) -> EobBundle:
     """Read claims that a request brings, by the rules of the ingest of `fhir-eob`.
 
     Of these rules those are left out that compare a whole population: shares in quarantine, births of one person that
@@ -130,7 +130,7 @@ def _once(row: Row) -> list[str]:
     return row["unknown_systems"] if row["is_first_row"] else []
 
 
-def _parse(bundle: EobInput) -> Any:
+def _parse(bundle: _EobInput) -> Any:
     if not isinstance(bundle, bytes | str):
         return bundle
     try:

@@ -17,7 +17,7 @@ _DATES = ("birth", "death", "period_start", "period_end")
 _MONTHS = range(1, 13)
 _SOURCE = "fhir-eob"
 _END_OF_TIME = dt.date.max
-Span = tuple[dt.date, dt.date]
+_Span = tuple[dt.date, dt.date]
 _YEARS = 1900, 2099
 
 
@@ -46,7 +46,7 @@ def read_people(resources: Iterable[Resource]) -> tuple[list[Row], dict[str, int
         else:
             left[reason] = left.get(reason, 0) + 1
     knows = any(row["period_start"] is not None or any(row[f"buyin_{n}"] for n in _MONTHS) for row in rows)
-    hidden: dict[str, list[Span]] = {}
+    hidden: dict[str, list[_Span]] = {}
     for row in rows:
         if row["part"] in read_enrollment()["managed"]:
             hidden.setdefault(row["patient"], []).extend(_spans(row, "hmo", _LAYOUT.enrollment["not_observed"]))
@@ -93,7 +93,7 @@ def _is_medical(row: Row) -> bool:
     )
 
 
-def _spans(row: Row, months: str, values: Sequence[str]) -> Iterator[Span]:
+def _spans(row: Row, months: str, values: Sequence[str]) -> Iterator[_Span]:
     """The period of a Coverage, else the months that have one of some values."""
     start = read_date(row["period_start"])
     if start is not None:
@@ -108,7 +108,7 @@ def _spans(row: Row, months: str, values: Sequence[str]) -> Iterator[Span]:
             yield dt.date(year, month, 1), following - dt.timedelta(days=1)
 
 
-def _less_hidden(span: Span, hidden: Iterable[Span]) -> Iterator[Span]:
+def _less_hidden(span: _Span, hidden: Iterable[_Span]) -> Iterator[_Span]:
     """What is left of a span between those that are hidden, which are in order and may overlap."""
     begin, end = span
     for first, last in hidden:
@@ -122,7 +122,7 @@ def _less_hidden(span: Span, hidden: Iterable[Span]) -> Iterator[Span]:
     yield begin, end
 
 
-def _to_line(row: Row, span: Span | None) -> Row:
+def _to_line(row: Row, span: _Span | None) -> Row:
     start, end = span or (None, None)
     dual = row[f"dual_{start.month}"] if start is not None and row["year"] is not None else None
     race = _LAYOUT.values["race"]

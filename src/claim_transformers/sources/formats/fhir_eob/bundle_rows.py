@@ -28,7 +28,7 @@ _BILL_PARTS = ("bill_facility", "bill_class", "bill_frequency")
 _BILL_LENGTH = 4
 
 
-def find_dialect(resource: Resource) -> Dialect | None:
+def _find_dialect(resource: Resource) -> Dialect | None:
     """The one dialect that a resource speaks, none where it bears the marks of none or of two."""
     dialects = read_dialects()
     marked = [dialect for dialect in dialects.values() if dialect.told_by.read(resource) is not None]
@@ -39,7 +39,7 @@ def find_dialect(resource: Resource) -> Dialect | None:
 
 def read_claim_rows(resource: Resource) -> list[Row]:
     """Turn an ExplanationOfBenefit into rows, one for each line, at least one."""
-    dialect = find_dialect(resource)
+    dialect = _find_dialect(resource)
     items = resource.get("item")
     lines = items if isinstance(items, list) and items else [None]
     has_lines = lines[0] is not None or len(lines) > 1

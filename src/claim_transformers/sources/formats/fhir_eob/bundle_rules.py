@@ -34,10 +34,10 @@ _LINES, _DRUGS = LAYOUTS["claim_lines"], LAYOUTS["drug_events"]
 _KINDS = {name: kind for layout in (_LINES, _DRUGS) for name, kind in layout.kinds.items()}
 _SOURCE = "fhir-eob"
 _SIMPLE = tuple(name for name in _KINDS if not name.rpartition("_")[2].isdigit() or name.startswith("admitting"))
-Lives = Mapping[str, tuple[dt.date | None, dt.date | None]]
+_Lives = Mapping[str, tuple[dt.date | None, dt.date | None]]
 
 
-def settle_rows(rows: Sequence[Row], lives: Lives, extract_date: dt.date | None) -> tuple[list[Row], Counter[str]]:
+def settle_rows(rows: Sequence[Row], lives: _Lives, extract_date: dt.date | None) -> tuple[list[Row], Counter[str]]:
     """Give the rows that stay, and of the others how many leave for which reason."""
     for row in rows:
         _add_keys(row)
@@ -129,7 +129,7 @@ def _add_superseded(rows: Sequence[Row], left: dict[int, str]) -> None:
                 left[number] = "D_SUPERSEDED"
 
 
-def _first_fault(row: Row, lives: Lives, extract_date: dt.date | None) -> str | None:
+def _first_fault(row: Row, lives: _Lives, extract_date: dt.date | None) -> str | None:
     """The reason of the first check that a row fails."""
     is_drug = row["claim_type"] == "RX"
     if row["dialect"] is None:

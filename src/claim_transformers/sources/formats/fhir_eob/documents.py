@@ -133,10 +133,10 @@ def _texts_of(connection: Backend, group: RawResources, scratch: Path) -> Iterat
                 continue
             documents.append((raw.name, raw.read_bytes()))
             if sum(len(content) for _, content in documents) >= _BYTES_PER_BATCH:
-                yield load_documents(connection, documents)
+                yield _load_documents(connection, documents)
                 documents = []
     if documents:
-        yield load_documents(connection, documents)
+        yield _load_documents(connection, documents)
     if of_lines:
         yield _lines_sql(of_lines)
 
@@ -185,7 +185,7 @@ def _lines_sql(files: Sequence[Path]) -> str:
     )
 
 
-def load_documents(connection: Backend, documents: Sequence[tuple[str, bytes]]) -> str:
+def _load_documents(connection: Backend, documents: Sequence[tuple[str, bytes]]) -> str:
     """Load documents into the engine, null where one is no JSON, and give the SQL of their texts."""
     texts = [_decode(content) for _, content in documents]
     table = pa.table(
@@ -208,7 +208,7 @@ def _decode(content: bytes) -> str | None:
         return None
 
 
-def resource_rows_sql(texts: str, names: Sequence[str] = DIALECTS) -> str:
+def _resource_rows_sql(texts: str, names: Sequence[str] = DIALECTS) -> str:
     """Write the statement that turns texts into rows: claim lines, and people and what is no resource as they are."""
     return claim_rows_sql(_RESOURCES.format(texts=texts), names)
 
@@ -217,7 +217,7 @@ def _write_rows(connection: Backend, texts: str, group: RawResources, part: Path
     """Write the rows of some texts to a parquet file, numbered after the `first` of the group, and count them."""
     rows = (
         f"SELECT {quote_text(group.name)} AS source_file, {first} + row_number() OVER () AS row_no, * "
-        f"FROM ({resource_rows_sql(texts)})"
+        f"FROM ({_resource_rows_sql(texts)})"
     )
     with engine_errors(f"reading {group.name}"):
         connection.raw_sql(f"COPY ({rows}) TO {quote_text(str(part))} (FORMAT parquet)")

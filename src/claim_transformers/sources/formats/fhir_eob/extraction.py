@@ -21,7 +21,7 @@ from claim_transformers.sources.formats.fhir_eob.paths import Elements, quote_te
 
 _DATES = ("start", "end", "admission", "discharge", "paid", "line_start", "line_end")
 _SPAN = {"start": ("list_min", "line_start"), "end": ("list_max", "line_end")}
-LISTS = ("diagnoses_9", "diagnoses_10", "poa", "procedures_9", "procedures_10", "procedure_dates", "modifiers")
+_LISTS = ("diagnoses_9", "diagnoses_10", "poa", "procedures_9", "procedures_10", "procedure_dates", "modifiers")
 # A resource that refers to one inside itself, or to nobody, names no patient.
 _PATIENT = "nullif(CASE WHEN NOT starts_with({0}, '#') THEN regexp_replace({0}, '^.*/', '') END, '')"
 _BILL = "CASE WHEN length({0}) = 4 AND starts_with({0}, '0') THEN substr({0}, 2) ELSE {0} END"
@@ -94,7 +94,7 @@ WITH parsed AS (
         unknown_systems FROM headers
 )
 SELECT {origin}, dialect, has_codes, {kept},
-    {", ".join(f"{name}" for name in ("admitting_9", "admitting_10", *LISTS[:-1]))},
+    {", ".join(f"{name}" for name in ("admitting_9", "admitting_10", *_LISTS[:-1]))},
     {", ".join(line)}, {", ".join(drug)},
     {_by_dialect(dialects, _modifiers_sql, "NULL")} AS modifiers,
     {_by_dialect(dialects, _details_sql("detail_ndc"), "NULL")} AS detail_ndcs,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
-OTHER = "other"
+_OTHER = "other"
 _MAX_NAMED = 50
 # An address of a code system, and nothing that could be a number of somebody: no query, no user, no long number.
 _ADDRESS = re.compile(
@@ -21,7 +21,7 @@ _LONG_NUMBER = re.compile(r"[0-9]{5,}")
 def name_system(text: str) -> str:
     """Give a code system by its address, or `other` for what is no address of one."""
     is_plain = _ADDRESS.fullmatch(text) is not None
-    return text if is_plain and (text.startswith("urn:oid:") or not _LONG_NUMBER.search(text)) else OTHER
+    return text if is_plain and (text.startswith("urn:oid:") or not _LONG_NUMBER.search(text)) else _OTHER
 
 
 def count_systems(connection: Backend, staged: str) -> dict[str, Counter[str]]:
@@ -35,5 +35,5 @@ def count_systems(connection: Backend, staged: str) -> dict[str, Counter[str]]:
     for source_file, text, number in found:
         of_file = counts.setdefault(source_file, Counter())
         name = name_system(text)
-        of_file[name if name in of_file or len(of_file) < _MAX_NAMED else OTHER] += int(number)
+        of_file[name if name in of_file or len(of_file) < _MAX_NAMED else _OTHER] += int(number)
     return counts
