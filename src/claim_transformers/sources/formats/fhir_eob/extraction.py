@@ -50,10 +50,9 @@ def claim_rows_sql(resources: str, names: Iterable[str]) -> str:
 WITH parsed AS (
     SELECT document, line_no, resource_no, next_page, kind,
         CASE WHEN kind IN ('Patient', 'Coverage') THEN resource END AS person,
-        CASE WHEN kind = 'ExplanationOfBenefit' THEN greatest(json_array_length(resource, '$.item'), 1) END
-            AS counted_lines,
-        CASE WHEN kind = 'ExplanationOfBenefit' THEN json_transform(resource, {structure}) END AS r
-    FROM {resources}
+        CASE WHEN eob IS NOT NULL THEN greatest(json_array_length(eob, '$.item'), 1) END AS counted_lines,
+        json_transform(eob, {structure}) AS r
+    FROM (SELECT *, CASE WHEN kind = 'ExplanationOfBenefit' THEN resource END AS eob FROM {resources})
 ), told AS (
     SELECT *, {_dialect_sql()} AS dialect FROM parsed
 ), claims AS (
