@@ -77,6 +77,9 @@ CASES: dict[str, dict[str, Any]] = {
         "line-days", billablePeriod=None, item=[payer_line(1), payer_line(2, servicedDate="2024-03-05")]
     ),
     "no-lines": payer_eob("no-lines", item=None),
+    # Neither is a claim.
+    "asked": payer_eob("asked", use="preauthorization"),
+    "estimated": cms_eob("estimated", use="predetermination"),
     # Versions.
     "taken-back": payer_eob("taken-back", status="cancelled"),
     "not-final": cms_eob("not-final", final="NotFinalAction"),
@@ -256,6 +259,14 @@ def test_of_versions_the_final_or_the_newest_that_is_not_taken_back_counts(
     assert [name for name in versions if name in lines] == ["final", "new"]
     bulk = [one for one in ingested.report["files"] if one["source_file"] == "ExplanationOfBenefit.ndjson"]
     assert sum(one["drop_reasons"].get("D_SUPERSEDED", 0) for one in bulk) == 4
+
+
+def test_a_request_for_authorisation_and_an_estimate_are_no_claims(
+    lines: dict[str, Rows], ingested: IngestSummary
+) -> None:
+    assert not {"asked", "estimated"} & lines.keys()
+    bulk = [one for one in ingested.report["files"] if one["source_file"] == "ExplanationOfBenefit.ndjson"]
+    assert sum(one["drop_reasons"].get("D_NO_CLAIM", 0) for one in bulk) == 2
 
 
 def test_a_principal_that_comes_again_is_one_diagnosis(lines: dict[str, Rows]) -> None:

@@ -7,13 +7,12 @@ the reader loses does not go unseen.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -69,6 +68,7 @@ class RawResources:
 
     name: str
     files: list[Path] = field(default_factory=list)
+    unpacked: list[Path] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
     num_bytes: int = 0
     num_lines: int = 0
@@ -128,6 +128,7 @@ def _texts_of(connection: Backend, group: RawResources, scratch: Path) -> Iterat
     for file in group.files:
         for raw in unpack(check_inputs(file), scratch):
             _measure(raw, group)
+            group.unpacked.append(raw)
             if raw.name.lower().endswith(_LINES):
                 of_lines.append(_without_mark(raw, group, scratch))
                 continue
@@ -241,7 +242,7 @@ def check_lines(group: RawResources, num_read: int) -> None:
     """Raise if the reader found another number of lines than stand in the files; blank ones do not count."""
     expected = group.num_lines
     if expected != num_read:
-        expected = sum(_num_filled(file) for file in group.files)
+        expected = sum(_num_filled(file) for file in group.unpacked)
     if expected != num_read:
         raise ClaimDataError(
             "E_RECORDS",
@@ -250,9 +251,10 @@ def check_lines(group: RawResources, num_read: int) -> None:
 
 
 def _num_filled(file: Path) -> int:
-    if file.name.lower().endswith(_DOCUMENTS):
+    """Lines of a file that are not blank; a document is one."""
+    if not file.name.lower().endswith(_LINES):
         return 1
-    with _opened(file) as lines:
+    with file.open("rb") as lines:
         return sum(bool(line.strip()) for line in lines)
 
 
@@ -262,10 +264,9 @@ def read_rejected(group: RawResources, found: pa.Table) -> pa.Table:
     `found` has `row_no`, `document` and `line_no`, the number of the line in its file.
     """
     lines: dict[tuple[str, int], str] = {}
-    for file in group.files:
-        name = file.name.removesuffix(".gz")
-        of_file = found.filter(pc.equal(found["document"], name))["line_no"].to_pylist()
-        lines |= {(name, number): text for number, text in _lines_at(file, {*of_file}).items()}
+    for file in group.unpacked:
+        of_file = found.filter(pc.equal(found["document"], file.name))["line_no"].to_pylist()
+        lines |= {(file.name, number): text for number, text in _lines_at(file, {*of_file}).items()}
     places = zip(found["document"].to_pylist(), found["line_no"].to_pylist(), strict=True)
     return pa.table(
         {
@@ -281,11 +282,7 @@ def _lines_at(file: Path, wanted: set[int]) -> dict[int, str]:
     """Text of some lines of a file of lines; a document is too long to be written again."""
     if not wanted or not file.name.lower().endswith(_LINES):
         return {}
-    with _opened(file) as lines:
+    with file.open("rb") as lines:
         filled = (line for line in lines if line.strip())
         found = {number: line for number, line in enumerate(filled, start=1) if number in wanted}
     return {number: line.decode("utf-8", "replace").rstrip("\r\n") for number, line in found.items()}
-
-
-def _opened(file: Path) -> IO[bytes]:
-    return cast("IO[bytes]", gzip.open(file)) if file.name.lower().endswith(".gz") else file.open("rb")

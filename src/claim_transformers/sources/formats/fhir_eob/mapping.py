@@ -32,7 +32,7 @@ FOLDER = FilePath(__file__).parent / "mappings"
 DIALECTS = ("stu3_v1", "carin_v2", "cms_v3")
 # Columns of a claim and of a line, in the order in which they are staged.
 CLAIM_COLUMNS = (
-    *("claim", "claim_group", "patient", "status", "updated", "final_action", "system_type", "start", "end"),
+    *("claim", "claim_group", "patient", "status", "use", "updated", "final_action", "system_type", "start", "end"),
     *("admission", "discharge", "paid", "bill_type", "bill_frequency", "discharge_status", "admit_type"),
     *("admit_source", "drg", "billing_npi", "facility_npi", "paid_of_claim", "charge_of_claim", "payment_denied"),
     *("disposition", "query", "not_paid"),

@@ -197,7 +197,7 @@ def _claim_lines(connection: Backend, staged: str, widths: Mapping[str, int]) ->
 
 
 def _drug_events(connection: Backend, staged: str, widths: Mapping[str, int]) -> ir.Table:
-    names = ("patient", "status", "final_action", "system_type", "paid", "claim_type")
+    names = ("patient", "status", "use", "final_action", "system_type", "paid", "claim_type")
     columns = [f'{_filled(name)} AS "{name}"' for name in (*names, *DRUG_COLUMNS[2:])]
     columns.append('coalesce(line_start, "start") AS dispensed')
     # An item names one drug, or the parts of a compound.
