@@ -113,6 +113,7 @@ test-spark:  ## The same expressions on Spark, row by row; needs Java 17 and CLA
 speed: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, pretraining.
 	$(BIN)/python -m speed.simulation
 	$(BIN)/python -m speed.ingest
+	$(BIN)/python -m speed.fhir_eob
 	$(BIN)/python -m speed.pretraining
 
 # Minutes on one core: it simulates again what both checkpoints of the package learned.

@@ -180,6 +180,14 @@ def prepare_raw(folder: Path) -> dict[str, Any]:
     return {}
 
 
+def prepare_resources(folder: Path) -> dict[str, Any]:
+    """`path/to/fhir-eob` with one claim, because each table takes the engine a second to plan."""
+    from sources.fhir_resources import payer_eob, write_lines
+
+    write_lines(folder / "path" / "to" / "fhir-eob" / "ExplanationOfBenefit.ndjson", [payer_eob()])
+    return {}
+
+
 def prepare_deliveries(folder: Path) -> dict[str, Any]:
     """Deliveries of three years, one of them corrected."""
     from sources.raw_claims import beneficiary, carrier, write_synpuf
@@ -221,6 +229,7 @@ PREPARE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "docs/readmission": prepare_stays,
     "docs/recurrent": prepare_tokens,
     "docs/sources/cms_rif": prepare_raw,
+    "docs/sources/fhir_eob": prepare_resources,
     "docs/sources/meds": prepare_meds,
     "docs/sources/staging": prepare_deliveries,
     "docs/sources/synpuf": prepare_raw,

@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from claim_transformers.simulation import PlantedBias, PlantedDrift, simulate, simulate_medicare
     from claim_transformers.sources.deliveries.consolidation import consolidate
     from claim_transformers.sources.deliveries.staging_area import Staging
+    from claim_transformers.sources.formats.fhir_eob.bundle import EobBundle, read_eob_bundle
     from claim_transformers.sources.formats.meds.export import check_meds, export_meds
     from claim_transformers.sources.pipeline.ingest import ingest
     from claim_transformers.sources.pipeline.loading import load_claims
@@ -128,18 +129,19 @@ __all__ = [
     "Architecture", "ClaimConfig", "ClaimDataError", "ClaimForMaskedLM", "ClaimForPreTraining",
     "ClaimForSequenceClassification", "ClaimForVisitClassification", "ClaimModel", "ClaimTokenizer", "ClaimTrainer",
     "ClaimTrainingArguments", "DataCollatorForClaimClassification", "DataCollatorForClaimPretraining",
-    "DataCollatorForMaskedTokens", "DataCollatorForVisitClassification", "EventDefinition", "FineTuning", "Fitted",
-    "PlantedBias", "PlantedDrift", "PlantedGap", "PriorCorrection", "ReadmissionDefinition", "RecurrentConfig",
-    "RecurrentForSequenceClassification", "RecurrentModel", "Staging", "TokenizedPatients", "__version__",
-    "audit_attributes", "audit_power", "audit_subgroups", "backoff_chain", "binary_metrics", "build_cohort",
-    "calibration_table", "category_rules", "check_leaks", "check_meds", "claims_of_visits", "compare_models",
-    "consolidate", "coverage", "curve_plot", "cut_records", "describe_backoffs", "describe_exposure", "drift_figure",
-    "drift_table", "export_meds", "extend_checkpoint", "field_table", "find_form", "find_rules",
+    "DataCollatorForMaskedTokens", "DataCollatorForVisitClassification", "EobBundle", "EventDefinition", "FineTuning",
+    "Fitted", "PlantedBias", "PlantedDrift", "PlantedGap", "PriorCorrection", "ReadmissionDefinition",
+    "RecurrentConfig", "RecurrentForSequenceClassification", "RecurrentModel", "Staging", "TokenizedPatients",
+    "__version__", "audit_attributes", "audit_power", "audit_subgroups", "backoff_chain", "binary_metrics",
+    "build_cohort", "calibration_table", "category_rules", "check_leaks", "check_meds", "claims_of_visits",
+    "compare_models", "consolidate", "coverage", "curve_plot", "cut_records", "describe_backoffs", "describe_exposure",
+    "drift_figure", "drift_table", "export_meds", "extend_checkpoint", "field_table", "find_form", "find_rules",
     "find_valid_checkpoint", "fine_tune", "fit_gradient_boosting", "fit_isotonic", "fit_logistic_regression",
     "fit_platt", "gap_table", "ingest", "install_checkpoint", "lace_scores", "leave_out_patients", "load_claims",
     "load_definition", "measure_calibration", "measure_drift", "normalize_code", "outcome_probability",
     "outcome_readout", "parse_arguments", "pretraining_collator", "pretraining_metrics", "pretraining_model",
-    "push_checkpoint", "push_dataset", "read_drug_classes", "read_drug_ingredients", "read_ndc_directory",
+    "push_checkpoint", "push_dataset", "read_drug_classes", "read_drug_ingredients", "read_eob_bundle",
+    "read_ndc_directory",
     "reliability_plot", "report_coverage", "resolve_checkpoint", "run_script", "save_predictions",
     "score_at_threshold", "simulate", "simulate_medicare", "simulate_stays", "start_from_architecture",
     "start_from_checkpoint", "start_from_pretraining", "start_from_readout", "subgroup_plot", "subgroup_table",

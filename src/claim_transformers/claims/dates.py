@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 DATE_CODES = _F_FAR_DATE, _F_LINE_DATE, _W_OPEN_STAY = "F_FAR_DATE", "F_LINE_DATE", "W_OPEN_STAY"
 MAX_CLAIM_DAYS = 366
-_MAX_DAYS_TO_PAYMENT = 5 * 366
-_DAYS_BEFORE_STAY = 3
+MAX_DAYS_TO_PAYMENT = 5 * 366
+DAYS_BEFORE_STAY = 3
 _INPATIENT = "IP"
 _LINE = ("claim_line_start_date", "claim_line_end_date")
 
@@ -58,7 +58,7 @@ def settle_dates(
         return _drop({name: (columns[name], is_late(columns[name])) for name in ("birth_date", "death_date")})
     service = columns["dispensing_date" if table == "rx_claim" else "claim_start_date"]
     paid = columns["paid_date"]
-    far = {"paid_date": (paid, (paid < service) | is_late(paid) | (_days(paid, service) > _MAX_DAYS_TO_PAYMENT))}
+    far = {"paid_date": (paid, (paid < service) | is_late(paid) | (_days(paid, service) > MAX_DAYS_TO_PAYMENT))}
     if table == "rx_claim":
         return _drop(far)
 
@@ -84,7 +84,7 @@ def settle_dates(
 
     def is_elsewhere(procedure: ir.StructValue) -> ir.BooleanValue:
         day = procedure["date"]
-        return ((_days(day, first) < -_DAYS_BEFORE_STAY) | (day > last) | is_far(day)).fill_null(False)
+        return ((_days(day, first) < -DAYS_BEFORE_STAY) | (day > last) | is_far(day)).fill_null(False)
 
     procedures = columns["procedures"]
     settled["procedures"] = procedures.map(

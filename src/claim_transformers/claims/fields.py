@@ -20,20 +20,20 @@ FILLER_DATES = (
     *("2050-12-31", "2078-12-31", "2079-06-06", "2099-12-31", "2100-12-31", "2199-12-31", "2262-04-11", "2299-12-31"),
     *("2999-12-31", "3000-12-31", "4712-12-31", "8888-12-31", "9999-01-01", "9999-12-31", "9999-99-99"),
 )
-_EARLIEST_DATE, _LATEST_DATE = "1850-01-01", "2200-12-31"
+EARLIEST_DATE, LATEST_DATE = "1850-01-01", "2200-12-31"
 # No filler lies between these two, and nearly every date does.
 _FIRST_USUAL_DATE, _LAST_USUAL_DATE = "1900-01-02", "2050-12-30"
-_AMOUNT_PATTERN, _WHOLE_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$", r"^-?[0-9]{1,10}(\.0+)?$"
+AMOUNT_PATTERN, WHOLE_PATTERN = r"^-?[0-9]{1,10}(\.[0-9]+)?$", r"^-?[0-9]{1,10}(\.0+)?$"
 # Years of claims and coverage.
 YEARS = 1900, 2099
 # Words that systems write where nobody is known, in lower case.
-_NO_IDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "none", "nil", "unknown", "unk", "missing")
-_MAX_NO_ID = max(map(len, _NO_IDS))
-_NO_ID, _NO_NUMBER = r"""^([-0./_?*# '"]*|(9-?){7,})$""", r"""^[-./_?*# '"]*$"""
+NO_ID_WORDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "none", "nil", "unknown", "unk", "missing")
+_MAX_NO_ID = max(map(len, NO_ID_WORDS))
+NO_ID, NO_NUMBER = r"""^([-0./_?*# '"]*|(9-?){7,})$""", r"""^[-./_?*# '"]*$"""
 # Blanks and control characters of Unicode, and characters without width.
 _NO_WIDTH = "\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
 _BLANK = f"\x01-\x20\x7f\x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000{_NO_WIDTH}"
-_AROUND_ID = f"^[{_BLANK}]+|[{_BLANK}]+$|[{_NO_WIDTH}]"
+AROUND_ID = f"^[{_BLANK}]+|[{_BLANK}]+$|[{_NO_WIDTH}]"
 
 
 # DuckDB's own parser, because a cast accepts several formats where the layout declares one.
@@ -49,7 +49,7 @@ def _strlen(text: types.string) -> types.int64:
 
 def parse_date(text: ir.StringValue, date_format: DateFormat) -> ir.DateValue:
     """Read a date, null if it is impossible, a sentinel or not in the declared format."""
-    earliest, latest = (_write(date, date_format) for date in (_EARLIEST_DATE, _LATEST_DATE))
+    earliest, latest = (_write(date, date_format) for date in (EARLIEST_DATE, LATEST_DATE))
     # The parser skips blanks and accepts one-digit months and days, hence the length. Both formats sort like the dates
     # they stand for, so the text is compared and parsed once.
     is_whole = (text.length() == len(latest)) & ~text.contains(" ")
@@ -72,14 +72,14 @@ def _write(date: str, date_format: DateFormat) -> str:
 
 def is_no_life_date(text: ir.StringValue, date_format: DateFormat) -> ir.BooleanValue:
     """Whether a birth or a death stands for none: a filler, or a date of no insured person's life."""
-    earliest, latest = (_write(date, date_format) for date in (_EARLIEST_DATE, _LATEST_DATE))
+    earliest, latest = (_write(date, date_format) for date in (EARLIEST_DATE, LATEST_DATE))
     is_out = _try_strptime(text, _PATTERNS[date_format]).notnull() & ~text.between(earliest, latest)
     return is_filler(text, date_format) | is_out
 
 
 def parse_amount(text: ir.StringValue) -> ir.DecimalValue:
     """Read an amount in US dollars: a plain decimal or null."""
-    plain = ibis.ifelse(text.re_search(_AMOUNT_PATTERN), text, ibis.null("string"))
+    plain = ibis.ifelse(text.re_search(AMOUNT_PATTERN), text, ibis.null("string"))
     return plain.try_cast("decimal(12, 2)")
 
 
@@ -98,7 +98,7 @@ def parse_number(
 
     What is computed with must lie `within` a range: the engine may compute a row before it is set aside.
     """
-    pattern = _AMOUNT_PATTERN if number_type == "float32" else _WHOLE_PATTERN
+    pattern = AMOUNT_PATTERN if number_type == "float32" else WHOLE_PATTERN
     plain = ibis.ifelse(text.re_search(pattern), text, ibis.null("string"))
     number = plain.try_cast("float64")
     if within is not None:
@@ -125,15 +125,15 @@ def clean_id(text: ir.StringValue) -> ir.StringValue:
     Zeros and case stay as they are. No identifier are the words that say so, zeros or punctuation alone, and seven or
     more nines.
     """
-    return _clean(text, _NO_ID)
+    return _clean(text, NO_ID)
 
 
 def clean_number(text: ir.StringValue) -> ir.StringValue:
     """Write the number of a claim as an identifier; the first claim of a sender can be 0."""
-    return _clean(text, _NO_NUMBER)
+    return _clean(text, NO_NUMBER)
 
 
 def _clean(text: ir.StringValue, none: str) -> ir.StringValue:
-    trimmed = text.re_replace(_AROUND_ID, "")
-    is_none = trimmed.lower().isin(_NO_IDS) | trimmed.re_search(none)
+    trimmed = text.re_replace(AROUND_ID, "")
+    is_none = trimmed.lower().isin(NO_ID_WORDS) | trimmed.re_search(none)
     return ibis.ifelse(is_plain_id(text), text, ibis.ifelse(is_none, ibis.null("string"), trimmed))

@@ -102,6 +102,7 @@ class Ledger:
         volume (`list[dict[str, Any]]`, *optional*): Raw tables and claim types with months of odd volume.
         unused_columns (`dict[str, list[str]]`, *optional*): By raw file, columns with values that nothing reads.
         denials (`dict[str, list[str]]`, *optional*): By raw table of claims, columns that say what was denied.
+        unknown_systems (`dict[str, dict[str, int]]`, *optional*): By raw file, code systems whose codes nothing reads.
 
     Examples:
         >>> ledger = Ledger()
@@ -119,6 +120,7 @@ class Ledger:
     volume: list[dict[str, Any]] = field(default_factory=list)
     unused_columns: dict[str, list[str]] = field(default_factory=dict)
     denials: dict[str, list[str]] = field(default_factory=dict)
+    unknown_systems: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def entry(self, source_file: str, claim_type: str) -> _LedgerEntry:
         """Get the entry of a raw file and claim type, made on first use.
@@ -224,6 +226,7 @@ class Ledger:
             "volume": self.volume,
             "unused_columns": {name: columns for name, columns in sorted(self.unused_columns.items()) if columns},
             "denials": dict(sorted(self.denials.items())),
+            **({"unknown_code_systems": dict(sorted(self.unknown_systems.items()))} if self.unknown_systems else {}),
         }
 
     def _sorted(self) -> list[_LedgerEntry]:

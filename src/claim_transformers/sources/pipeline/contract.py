@@ -57,6 +57,7 @@ class RawFile:
         fixes (`Mapping[str, int]`, *optional*): `F_...` code to count, such as a byte-order mark that was skipped.
         warnings (`Mapping[str, int]`, *optional*): `W_...` code to count.
         unused (`tuple[str, ...]`, *optional*): Columns that hold values and that nothing reads.
+        unknown_systems (`Mapping[str, int]`, *optional*): Code systems by address whose codes nothing reads, counted.
 
     Examples:
         >>> RawFile("inpatient.csv", num_rows=2, num_bytes=120, sha256="00").num_rejected
@@ -71,6 +72,7 @@ class RawFile:
     fixes: Mapping[str, int] = field(default_factory=dict)
     warnings: Mapping[str, int] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
+    unknown_systems: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def num_rejected(self) -> int:

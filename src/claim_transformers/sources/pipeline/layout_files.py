@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, Any
 from claim_transformers.claims.fields import clean_word
 from claim_transformers.claims.inputs import check_inputs, cut_message, read_yaml
 from claim_transformers.claims.patient_files import OPTIONAL_FIELDS, PATIENTS_SCHEMA
+from claim_transformers.claims.plain_fields import tidy_word
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.claims.schema import CLAIM_TYPES, SCHEMAS
 from claim_transformers.codes.errors import ClaimDataError
@@ -79,7 +80,7 @@ _NEEDED = {
     "patients": ("patient_id", "visit_day", "codes"),
     "none": (),
 }
-_MIXED = frozenset(("paid_amount", "charge_amount"))
+_MIXED = frozenset(("paid_amount", "charge_amount", "bill_type_code"))
 # Keys of a file by what their value has to be.
 _KEYS: Mapping[str, type] = {
     **dict.fromkeys(("source", "target", "claim_type", "files", "delimiter", "quote", "date_format"), str),
@@ -142,6 +143,11 @@ class _RowRule:
             return is_listed if self.is_listed else ~is_listed
 
         return RowCheck(self.reason_code, self.because, fails)
+
+    def is_met_by(self, text: str | None) -> bool:
+        """Say of one value in memory whether the row fails, as the check does."""
+        word = None if text is None else tidy_word(text)
+        return word is not None and (word in {value.lower() for value in self.values}) == self.is_listed
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,8 @@ def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledg
         entry.fixes.update(file.fixes)
         entry.warnings.update(file.warnings)
         ledger.unused_columns[file.name] = list(file.unused)
+        if file.unknown_systems:
+            ledger.unknown_systems[file.name] = dict(sorted(file.unknown_systems.items()))
         if file.rejects is not None:
             entry = ledger.entry(file.name, of_rejects)
             entry.rows_in += file.num_rejected
