@@ -155,7 +155,7 @@ FIXED = {"positions": {"ID": [1, 4], "N": [5, 4]}, "record_length": [10, 8]}
         ({"positions": {"X": [1, 4]}}, "listed under columns"),
         ({"positions": {"ID": [1, 4], "N": [4, 2]}}, "N behind ID, found columns that overlap"),
         ({"positions": {"ID": [1, 4], "N": [7, 3]}}, "N within a line of 8 characters or behind it"),
-        ({"positions": {"ID": [1, 4], "N": [9, 4]}}, "columns within 10 characters"),
+        ({"positions": {"ID": [1, 4], "N": [11, 2]}}, "columns within 10 characters"),
         ({"positions": {"N": [1, 4]}, "required": ["ID"]}, "a position of every required column, found none of ID"),
         ({"positions": {"ID": [9, 2]}, "required": ["ID"]}, "ID in every version"),
         ({"record_length": []}, "whole numbers as record_length"),
