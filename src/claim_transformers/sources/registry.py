@@ -124,7 +124,7 @@ def sources() -> Mapping[str, Source]:
 
     Examples:
         >>> list(sources())
-        ['cms-rif', 'meds', 'mimic3', 'simulated', 'synpuf', 'tuva']
+        ['cclf', 'cms-rif', 'meds', 'mimic3', 'simulated', 'synpuf', 'tuva']
     """
     found: dict[str, Source] = {}
     for module in pkgutil.iter_modules(import_module(_FORMATS).__path__, prefix=f"{_FORMATS}."):

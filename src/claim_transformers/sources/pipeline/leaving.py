@@ -125,8 +125,9 @@ def _add_superseded(
 ) -> None:
     if table.versions is None:
         return
-    # What takes a charge back is no version of it.
-    versions = rows if negative is None else rows.anti_join(negative, ROW_ID)
+    # What takes a charge back is no version of it, nor is a copy, even one of a later delivery.
+    versions = leaving.staying(rows)
+    versions = versions if negative is None else versions.anti_join(negative, ROW_ID)
     if table.versions.key == table.row_key:
         if repeated is None:
             return

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
     from claim_transformers.sources.pipeline.contract import RawFile
+    from claim_transformers.sources.pipeline.layout_files import FileLayout
+
+_CODES = ("code", "icd", "ndc", "flag")
 
 
 def read_current_numbers(
@@ -89,8 +92,8 @@ def _last_changes(changes: pa.Table) -> tuple[pa.Array, pa.Array]:
     if torn := pc.sum(pc.greater(counts, 1)).as_py():
         raise ClaimDataError(
             "E_XREF",
-            f"expected one current number of each former one, found {show_count(torn)} former ones with several of the "
-            "same day: ask the sender which counts",
+            f"expected one current number of each former one, found {show_count(torn)} former ones with several of "
+            "the same day: ask the sender which counts",
         )
     return last["former"].combine_chunks().cast(pa.string()), last["current"].combine_chunks().cast(pa.string())
 
@@ -107,20 +110,25 @@ def _follow(former: np.ndarray, current: np.ndarray, number: int) -> np.ndarray:
     if num_turning := int(changes[ends[former]].sum()):
         raise ClaimDataError(
             "E_XREF",
-            f"expected chains of numbers that end, found {show_count(num_turning)} numbers that lead back to themselves: "
-            "ask the sender which number is current",
+            f"expected chains of numbers that end, found {show_count(num_turning)} numbers that lead back to "
+            "themselves: ask the sender which number is current",
         )
     return ends
 
 
 def with_current_numbers(
-    connection: Backend, name: str, rows: ir.Table, column: str, numbers: ir.Table | None
+    connection: Backend, rows: ir.Table, column: str, layout: FileLayout, numbers: ir.Table | None
 ) -> ir.Table:
-    """Add the current number of the person; a number that never changed is its own."""
+    """Add the current number of the person, for one that never changed itself; a tilde in a code stands for none."""
+    # CMS fills codes that are not known with a tilde, also where an empty field would say the same.
+    texts = {name: rows[name].nullif("~") if kind in _CODES else rows[name] for name, kind in layout.kinds.items()}
+    rows = rows.mutate(**texts)
     if numbers is None:
-        return create_view(connection, f"people_of_{name}", rows.mutate(**{PATIENT: rows[column]}))
+        return create_view(connection, f"people_of_{layout.name}", rows.mutate(**{PATIENT: rows[column]}))
     joined = rows.left_join(numbers, clean_id(rows[column]) == numbers.former_num)
     current = ibis.coalesce(joined.current_num, joined[column])
     return create_view(
-        connection, f"people_of_{name}", joined.select(*(joined[one] for one in rows.columns), **{PATIENT: current})
+        connection,
+        f"people_of_{layout.name}",
+        joined.select(*(joined[name] for name in rows.columns), **{PATIENT: current}),
     )

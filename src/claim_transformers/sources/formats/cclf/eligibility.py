@@ -1,7 +1,7 @@
 """Demographics and enrolment: who the people of the deliveries are, and since when they are entitled.
 
-CCLF8 says of each person when Part A and Part B began, and nothing of an end: it lists those of the month. So somebody
-is enrolled from the first of both beginnings until the end of the last month whose delivery lists the person, until the
+CCLF8 says of each person when Part A and Part B began, and nothing of an end: it lists those of the month. So a person
+is enrolled from the first of both beginnings until the end of the last month whose delivery lists them, until the
 death, or to the end of the data where no file says its day. A file of spans, which somebody made from assignment
 reports, takes the place of that.
 """
@@ -20,7 +20,6 @@ from claim_transformers.sources.formats.cclf.fields import (
     PATIENT,
     delivery_order,
     kinds_of,
-    without_tilde,
 )
 from claim_transformers.sources.pipeline.contract import StagedTable, Versions
 from claim_transformers.sources.pipeline.demographics import check_life_date, fix_life_dates, fix_sex, map_sex
@@ -51,7 +50,8 @@ def stage_demographics(
         files=tuple(files),
         patient_column=PATIENT,
         row_key=(PATIENT,),
-        kinds=kinds_of(layout),
+        # The day says until when the person is listed.
+        kinds=kinds_of(layout, with_day=True),
         to_canonical=partial(_to_eligibility, layout=layout, has_enrollment=has_enrollment),
         checks=(
             check_id(PATIENT),
@@ -99,9 +99,9 @@ def _to_eligibility(rows: ir.Table, layout: FileLayout, has_enrollment: bool) ->
         death_date=death,
         enrollment_start_date=ibis.ifelse(has_span, start, nothing),
         enrollment_end_date=ibis.ifelse(has_span, end, nothing),
-        original_reason_entitlement_code=without_tilde(rows.BENE_ORGNL_ENTLMT_RSN_CD),
-        dual_status_code=without_tilde(rows.BENE_DUAL_STUS_CD),
-        medicare_status_code=without_tilde(rows.BENE_MDCR_STUS_CD),
+        original_reason_entitlement_code=rows.BENE_ORGNL_ENTLMT_RSN_CD,
+        dual_status_code=rows.BENE_DUAL_STUS_CD,
+        medicare_status_code=rows.BENE_MDCR_STUS_CD,
         county_fips=ibis.ifelse(is_county, county, ibis.null("string")),
     )
 

@@ -9,10 +9,12 @@ import ibis
 from claim_transformers.claims.fields import DateFormat, parse_date, parse_number
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.codes.systems import ICD10_START_DATE
-from claim_transformers.sources.pipeline.layout_files import FileLayout
+from claim_transformers.sources.pipeline.layout_files import UNUSED, FileLayout
 from claim_transformers.sources.pipeline.qualifiers import Qualifiers, coding_day
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import ibis.expr.types as ir
 
 DATES: DateFormat = "YYYY-MM-DD"
@@ -22,19 +24,17 @@ CLAIM, ADJUSTMENT, ICD = "CUR_CLM_UNIQ_ID", "CLM_ADJSMT_TYPE_CD", "DGNS_PRCDR_IC
 # CCLF Information Packet: 0 original, 1 cancellation, 2 adjustment.
 CANCELLATIONS = ("1", "01")
 _ADJUSTMENTS = ("0", "00", *CANCELLATIONS, "2", "02")
-_OF_FILE = ("FILE_NAME", "FILE_DATE")
+_DELIVERED = "FILE_DATE"
 _CLAIM_TYPES = {"10": "HHA", "20": "SNF", "30": "SNF", "40": "OP", "50": "HOSP", "60": "IP", "61": "IP"}
-_NONE = "~"
 
 
-def kinds_of(layout: FileLayout) -> dict[str, str]:
-    """Kinds of the columns by which copies are judged: the file that a row came in is no fact of the row."""
-    return {name: kind for name, kind in layout.kinds.items() if name not in _OF_FILE}
+def kinds_of(layout: FileLayout, *, with_day: bool = False) -> dict[str, str]:
+    """Kinds of the columns by which copies are judged: those that are read, with or without the day of the delivery.
 
-
-def without_tilde(text: ir.StringValue) -> ir.StringValue:
-    """A code; a tilde stands for none."""
-    return text.nullif(_NONE)
+    Months repeat the rows of months before, at times without a former number of the person or a group of a code.
+    """
+    read = {column for one in layout.columns if one.feeds != UNUSED for column in one.names}
+    return {name: kind for name, kind in layout.kinds.items() if name in read and (with_day or name != _DELIVERED)}
 
 
 def claim_type_of(rows: ir.Table) -> ir.StringValue:
@@ -42,9 +42,9 @@ def claim_type_of(rows: ir.Table) -> ir.StringValue:
     return rows.CLM_TYPE_CD.cases(*_CLAIM_TYPES.items(), else_=ibis.null("string"))
 
 
-def known_date(rows: ir.Table) -> ir.DateValue:
+def known_date(rows: ir.Table, name_of: Callable[[str], str] = str) -> ir.DateValue:
     """The day on which a claim was known: processed, else loaded by CMS."""
-    return ibis.coalesce(parse_date(rows.CLM_EFCTV_DT, DATES), parse_date(rows.CLM_IDR_LD_DT, DATES))
+    return ibis.coalesce(*(parse_date(rows[name_of(name)], DATES) for name in ("CLM_EFCTV_DT", "CLM_IDR_LD_DT")))
 
 
 def version_order(rows: ir.Table) -> ir.StringValue:
@@ -54,7 +54,7 @@ def version_order(rows: ir.Table) -> ir.StringValue:
 
 
 def delivery_order(rows: ir.Table) -> ir.StringValue:
-    """A text that sorts deliveries, null where a file does not say its day: `230118` in its name, else `2023-01-18`."""
+    """A text that sorts deliveries, null without its day: `230118` in a name, `2023-01-18` in a column."""
     digits = rows.FILE_DATE.replace("-", "")
     return ibis.ifelse(digits.length() == len("20230118"), digits.substr(2), digits)
 

@@ -4,8 +4,8 @@ A claim, its cancellation and its adjustment are three claims with numbers of th
 share person, provider and days (the natural key of the CCLF Information Packet, section 5.1.2), but so do two claims
 of one hospital on one day. So a cancellation, which is written like the claim that it takes back, is paired with one
 claim of the same key and payment, the earliest; and a claim is an older version only where an adjustment names its
-control number, or its own number is there again. Lines, procedures and diagnoses know their claim alone, so the fate of
-each claim is settled here, before any of them is looked at.
+control number, or its own number is there again. Lines, procedures and diagnoses know their claim alone, so the fate
+of each claim is settled here, before any of them is looked at.
 """
 
 from __future__ import annotations

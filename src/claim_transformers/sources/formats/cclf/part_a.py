@@ -35,10 +35,8 @@ from claim_transformers.sources.formats.cclf.fields import (
     says_icd10,
     version_order,
     warn_code_version,
-    without_tilde,
 )
 from claim_transformers.sources.formats.cclf.headers import (
-    OF_HEADER,
     add_fate,
     add_header,
     check_fates,
@@ -66,7 +64,8 @@ _EXTERNAL = ("E", "1")
 _STAYS = ("IP", "SNF")
 # NUBC: still a patient when the bill was written, so the end of the claim is no discharge.
 _STILL_A_PATIENT = "30"
-_HEADER_CODES = {"DGNS_DRG_CD": "DRG", "BENE_PTNT_STUS_CD": "DISP"}
+_DRG = "DRG_OF_CLAIM"
+_HEADER_CODES = {_DRG: "DRG", "BENE_PTNT_STUS_CD": "DISP"}
 _LINE_DATES = ("CLM_LINE_FROM_DT", "CLM_LINE_THRU_DT", "CLM_LINE_INSTNL_REV_CTR_DT")
 _MODIFIERS = tuple(f"HCPCS_{number}_MDFR_CD" for number in range(1, 6))
 
@@ -86,7 +85,7 @@ def stage_headers(
         patient_column=PATIENT,
         row_key=(PATIENT, CLAIM, ADJUSTMENT),
         kinds=kinds_of(layout),
-        derive=lambda rows: add_fate(connection, layout.name, rows, headers),
+        derive=lambda rows: _with_drg(add_fate(connection, layout.name, rows, headers)),
         to_canonical=partial(_to_header_lines, qualifiers=qualifiers),
         claim_type=claim_type_of,
         claim_column=CLAIM,
@@ -231,16 +230,21 @@ def _check_claim(layout: FileLayout, name_of: Callable[[str], str]) -> tuple[Row
 # ---- Lines ----
 
 
+def _with_drg(rows: ir.Table) -> ir.Table:
+    """Add the group in three digits: the field has room for four, and some senders fill it with a zero."""
+    return rows.mutate(**{_DRG: rows.DGNS_DRG_CD.re_replace("^0([0-9]{3})$", r"\1")})
+
+
 def _to_header_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
     icd = _diagnosis_system(rows, qualifiers)
-    drg = without_tilde(rows.DGNS_DRG_CD)
+    drg = rows[_DRG]
     return rows.select(
         "source_file",
         "row_no",
-        **_claim_of(rows, ibis.literal(_HEADER, "int32")),
-        discharge_disposition_code=without_tilde(rows.BENE_PTNT_STUS_CD),
-        admit_source_code=without_tilde(rows.CLM_ADMSN_SRC_CD),
-        admit_type_code=without_tilde(rows.CLM_ADMSN_TYPE_CD),
+        **_claim_of(rows, ibis.literal(_HEADER, "int32"), lambda name: name),
+        discharge_disposition_code=rows.BENE_PTNT_STUS_CD,
+        admit_source_code=rows.CLM_ADMSN_SRC_CD,
+        admit_type_code=rows.CLM_ADMSN_TYPE_CD,
         bill_type_code=rows.CLM_BILL_FAC_TYPE_CD + rows.CLM_BILL_CLSFCTN_CD + rows.CLM_BILL_FREQ_CD,
         drg_code_type=ibis.ifelse(drg.notnull(), "ms-drg", ibis.null("string")),
         drg_code=drg,
@@ -262,7 +266,7 @@ def _to_revenue_lines(rows: ir.Table) -> ir.Table:
     return rows.select(
         "source_file",
         "row_no",
-        **_claim_of(_with_header(rows), parse_number(rows.CLM_LINE_NUM, "int32")),
+        **_claim_of(rows, parse_number(rows.CLM_LINE_NUM, "int32")),
         claim_line_start_date=start,
         claim_line_end_date=ibis.coalesce(day[2], day[1], start),
         revenue_center_code=rows.CLM_LINE_PROD_REV_CTR_CD,
@@ -283,7 +287,7 @@ def _to_procedure_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
     return rows.select(
         "source_file",
         "row_no",
-        **_claim_of(_with_header(rows), _PROCEDURES + parse_number(rows.CLM_VAL_SQNC_NUM, "int32")),
+        **_claim_of(rows, _PROCEDURES + parse_number(rows.CLM_VAL_SQNC_NUM, "int32")),
         procedures=ibis.array([procedure]).filter(lambda entry: entry.code.notnull()),
     )
 
@@ -297,11 +301,11 @@ def _to_diagnosis_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
     # The principal diagnosis stands among the others again; the external causes follow them.
     behind = ibis.ifelse(kind.isin(_EXTERNAL), number + _MOST_CODES // 2, number)
     rank = ibis.ifelse(is_principal, 1, ibis.least(behind + 1, 127)).cast("int8")
-    poa = without_tilde(rows.CLM_POA_IND)
+    poa = rows.CLM_POA_IND
     return rows.select(
         "source_file",
         "row_no",
-        **_claim_of(_with_header(rows), (_DIAGNOSES + place).cast("int32")),
+        **_claim_of(rows, (_DIAGNOSES + place).cast("int32")),
         diagnoses=_listed(_diagnosis_system(rows, qualifiers), rows.CLM_DGNS_CD, poa, rank),
     )
 
@@ -315,17 +319,12 @@ def _listed(system: ir.StringValue, code: ir.StringValue, poa: ir.StringValue, r
     return ibis.array([diagnosis]).filter(lambda entry: entry.code.notnull())
 
 
-def _with_header(rows: ir.Table) -> ir.Table:
-    """Rows in which what the claim says is what its header says."""
-    return rows.mutate(**{column: rows[header_of(column)] for column in OF_HEADER})
-
-
-def _claim_of(rows: ir.Table, number: ir.IntegerValue) -> dict[str, Any]:
-    """Say which claim a row belongs to, and when it was."""
-    start, end = parse_date(rows.CLM_FROM_DT, DATES), parse_date(rows.CLM_THRU_DT, DATES)
+def _claim_of(rows: ir.Table, number: ir.IntegerValue, name_of: Callable[[str], str] = header_of) -> dict[str, Any]:
+    """Say which claim a row belongs to, and when it was, as the header has it."""
+    start, end = (parse_date(rows[name_of(name)], DATES) for name in ("CLM_FROM_DT", "CLM_THRU_DT"))
     claim_type = claim_type_of(rows)
     is_stay = claim_type.isin(_STAYS)
-    has_left = is_stay & (rows.BENE_PTNT_STUS_CD != _STILL_A_PATIENT).fill_null(True)
+    has_left = is_stay & (rows[name_of("BENE_PTNT_STUS_CD")] != _STILL_A_PATIENT).fill_null(True)
     return {
         "patient_id": rows[PATIENT],
         "claim_id": rows[CLAIM],
@@ -335,9 +334,9 @@ def _claim_of(rows: ir.Table, number: ir.IntegerValue) -> dict[str, Any]:
         "claim_end_date": end,
         "admission_date": ibis.ifelse(is_stay, start, ibis.null("date")),
         "discharge_date": ibis.ifelse(has_left, end, ibis.null("date")),
-        "paid_date": known_date(rows),
-        "billing_npi": clean_id(rows.CLM_BLG_PRVDR_NPI_NUM),
-        "facility_npi": clean_id(rows.FAC_PRVDR_NPI_NUM),
+        "paid_date": known_date(rows, name_of),
+        "billing_npi": clean_id(rows[name_of("CLM_BLG_PRVDR_NPI_NUM")]),
+        "facility_npi": clean_id(rows[name_of("FAC_PRVDR_NPI_NUM")]),
     }
 
 

@@ -8,10 +8,14 @@ have now, whatever number a claim has.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ibis
+
+from claim_transformers.claims.engine import create_view
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.cclf import SOURCE
 from claim_transformers.sources.formats.cclf.current_numbers import read_current_numbers, with_current_numbers
@@ -38,6 +42,8 @@ _PARTS_OF_A = {"cclf2": stage_revenue_centers, "cclf3": stage_procedures, "cclf4
 _HEADERS, _NUMBERS, _DEMOGRAPHICS, _ENROLLMENT = "cclf1", "cclf9", "cclf8", "enrollment"
 _PART_B, _PART_D = ("cclf5", "cclf6"), "cclf7"
 _CLAIMS = (_HEADERS, *_PARTS_OF_A, *_PART_B, _PART_D)
+# A month in which nothing changed has the content of the month before.
+_REPEATABLE = SOURCE.stageable.repeatable if SOURCE.stageable else ()
 _PERSON_COLUMNS = {_ENROLLMENT: "CURRENT_BENE_MBI_ID"}
 _Staged = dict[str, "tuple[ir.Table, tuple[RawFile, ...]]"]
 
@@ -82,11 +88,13 @@ def read_cclf(
     if _HEADERS not in files and (parts := sorted(set(files) & set(_PARTS_OF_A))):
         raise ClaimDataError(
             "E_NO_FILE",
-            f"expected the headers of Part A claims (CCLF1) beside {', '.join(parts)}, found none: nobody can tell which "
-            "of their claims count",
+            f"expected the headers of Part A claims (CCLF1) beside {', '.join(parts)}, found none: nobody can tell "
+            "which of their claims count",
         )
     staged: _Staged = {
-        name: stage_files(connection, [(file, known[name].to_layout(file.name)) for file in paths], scratch, name=name)
+        name: (_stage_months if name in _REPEATABLE else stage_files)(
+            connection, [(file, known[name].to_layout(file.name)) for file in paths], scratch, name=name
+        )
         for name, paths in files.items()
         if known[name].target != "none" or name == _NUMBERS
     }
@@ -95,7 +103,7 @@ def read_cclf(
         numbers, facts = read_current_numbers(connection, *staged.pop(_NUMBERS))
     staged = {
         name: (
-            with_current_numbers(connection, name, rows, _PERSON_COLUMNS.get(name, "BENE_MBI_ID"), numbers),
+            with_current_numbers(connection, rows, _PERSON_COLUMNS.get(name, "BENE_MBI_ID"), known[name], numbers),
             raw_files,
         )
         for name, (rows, raw_files) in staged.items()
@@ -110,6 +118,29 @@ def read_cclf(
     }
     tables = _stage_tables(connection, staged, known, keep_denied=keep_denied)
     return StagedSource("cclf", tuple(tables), description)
+
+
+def _stage_months(
+    connection: Backend, files: Sequence[tuple[Path, Layout]], scratch: Path, *, name: str
+) -> tuple[ir.Table, tuple[RawFile, ...]]:
+    """Stage files one by one: the same content may come again in another month, and is said."""
+    parts: list[ir.Table] = []
+    every: list[RawFile] = []
+    for number, file in enumerate(files):
+        rows, raw_files = stage_files(connection, [file], scratch, name=f"{name}_{number}")
+        parts.append(rows)
+        for raw in raw_files:
+            if any(other.name == raw.name for other in every):
+                raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {raw.name} twice")
+            is_copy = any(other.sha256 == raw.sha256 and other.num_rows for other in every)
+            every.append(replace(raw, warnings={**raw.warnings, "W_FILE_TWICE": 1}) if is_copy else raw)
+    names = sorted({column for part in parts for column in part.columns})
+    alike = [
+        part.select(**{column: part[column] if column in part.columns else ibis.null("string") for column in names})
+        for part in parts
+    ]
+    rows = alike[0] if len(alike) == 1 else ibis.union(*alike, distinct=False)
+    return create_view(connection, f"months_of_{name}", rows), tuple(every)
 
 
 def _stage_tables(
