@@ -85,9 +85,13 @@ def test_packed_files_and_other_encodings_are_read(connection, tmp_path: Path) -
     assert _stage(connection, tmp_path, packed, layout=layout, name="raw.T0100000.gz")[0] == ROWS
 
 
-def test_zeros_in_front_of_a_number_are_no_digits_of_it_and_those_of_an_id_are(connection, tmp_path: Path) -> None:
-    rows, _, _ = _stage(connection, tmp_path, b"0010-002.50       00\n00110000.00         \n")
-    assert rows == [("0010", "-2.50", None, "00"), ("0011", "0.00", None, None)]
+def test_zeros_that_fill_a_number_up_are_no_digits_of_it_and_those_of_an_id_are(connection, tmp_path: Path) -> None:
+    wide = replace(LAYOUT, positions={"CLM_ID": (1, 12), "PAID": (13, 17)}, record_lengths=(29,))
+    cells = [("000000000010", "-0000000000012.50"), ("000000000011", "0001234567890.25"), ("12", "0012.5")]
+    content = "".join(f"{claim:<12}{paid:>17}\n" for claim, paid in cells).encode()
+    rows, _, _ = _stage(connection, tmp_path, content, layout=wide)
+    found = [(row[0], row[1]) for row in rows]
+    assert found == [("000000000010", "-0000000012.50"), ("000000000011", "1234567890.25"), ("12", "0012.5")]
 
 
 def test_an_older_version_of_a_record_ends_early(connection, tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ _MAX_SHARE = 0.001
 _MARK = b"\xef\xbb\xbf"
 _REJECTS = pa.schema([("row_no", pa.int64()), ("reason_code", pa.string()), ("raw_line", pa.string())])
 _NUMBERS = ("amount", "number")
+# Zeros in front of ten digits only fill the field up, and no number is read with more.
+_LONG_NUMBER = "^([-+]?)0+([0-9]{10})([.]|$)"
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def cut_file(
         target (`Path`): The parquet file.
         positions (`Mapping[str, tuple[int, int]]`): First character, from 1 on, and length of each column.
         record_lengths (`Sequence[int]`): Length of a record; shorter ones are of older versions, which end early.
-        kinds (`Mapping[str, str]`): What columns hold, as layout files say; numbers lose the zeros that fill them up.
+        kinds (`Mapping[str, str]`): What columns hold, as layout files say; long numbers lose zeros in front.
         encoding (`str`): `"utf-8"` or `"latin-1"`.
 
     Returns:
@@ -246,6 +248,6 @@ def _cut(
             cell = pc.utf8_slice_codeunits(whole, start - 1, start - 1 + length).cast(pa.string())
         cell = pc.utf8_trim_whitespace(cell)
         if kinds.get(name) in _NUMBERS:
-            cell = pc.replace_substring_regex(cell, r"^([-+]?)0+([0-9])", r"\1\2")
+            cell = pc.replace_substring_regex(cell, _LONG_NUMBER, r"\1\2\3")
         columns[name] = pc.if_else(pc.equal(cell, ""), pa.scalar(None, pa.string()), cell)
     return pa.table({**columns, "row_no": pa.array(numbers, pa.int64())})
