@@ -15,7 +15,7 @@ SOURCE = Source(
     layouts=Path(__file__).parent / "layouts",
     stageable=Stageable(
         find=f"{__name__}.source:find_deliveries",
-        keys=(("CUR_CLM_UNIQ_ID",), ("BENE_MBI_ID",), ("CURRENT_BENE_MBI_ID",), ("PRVS_NUM",)),
+        keys=(("CUR_CLM_UNIQ_ID",), ("BENE_MBI_ID",), ("PRVS_NUM",)),
         options=("layouts",),
         repeatable=("cclf8", "cclf9"),
     ),

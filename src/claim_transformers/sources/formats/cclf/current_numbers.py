@@ -117,16 +117,16 @@ def _follow(former: np.ndarray, current: np.ndarray, number: int) -> np.ndarray:
 
 
 def with_current_numbers(
-    connection: Backend, rows: ir.Table, column: str, layout: FileLayout, numbers: ir.Table | None
+    connection: Backend, rows: ir.Table, layout: FileLayout, numbers: ir.Table | None
 ) -> ir.Table:
     """Add the current number of the person, for one that never changed itself; a tilde in a code stands for none."""
     # CMS fills codes that are not known with a tilde, also where an empty field would say the same.
     texts = {name: rows[name].nullif("~") if kind in _CODES else rows[name] for name, kind in layout.kinds.items()}
     rows = rows.mutate(**texts)
     if numbers is None:
-        return create_view(connection, f"people_of_{layout.name}", rows.mutate(**{PATIENT: rows[column]}))
-    joined = rows.left_join(numbers, clean_id(rows[column]) == numbers.former_num)
-    current = ibis.coalesce(joined.current_num, joined[column])
+        return create_view(connection, f"people_of_{layout.name}", rows.mutate(**{PATIENT: rows.BENE_MBI_ID}))
+    joined = rows.left_join(numbers, clean_id(rows.BENE_MBI_ID) == numbers.former_num)
+    current = ibis.coalesce(joined.current_num, joined.BENE_MBI_ID)
     return create_view(
         connection,
         f"people_of_{layout.name}",

@@ -100,8 +100,8 @@ def _to_eligibility(rows: ir.Table, layout: FileLayout, has_enrollment: bool) ->
         enrollment_start_date=ibis.ifelse(has_span, start, nothing),
         enrollment_end_date=ibis.ifelse(has_span, end, nothing),
         original_reason_entitlement_code=rows.BENE_ORGNL_ENTLMT_RSN_CD,
-        dual_status_code=rows.BENE_DUAL_STUS_CD,
-        medicare_status_code=rows.BENE_MDCR_STUS_CD,
+        dual_status_code=rows.BENE_DUAL_STUS_CD.upper(),
+        medicare_status_code=rows.BENE_MDCR_STUS_CD.upper(),
         county_fips=ibis.ifelse(is_county, county, ibis.null("string")),
     )
 

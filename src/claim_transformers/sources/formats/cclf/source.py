@@ -44,7 +44,6 @@ _PART_B, _PART_D = ("cclf5", "cclf6"), "cclf7"
 _CLAIMS = (_HEADERS, *_PARTS_OF_A, *_PART_B, _PART_D)
 # A month in which nothing changed has the content of the month before.
 _REPEATABLE = SOURCE.stageable.repeatable if SOURCE.stageable else ()
-_PERSON_COLUMNS = {_ENROLLMENT: "CURRENT_BENE_MBI_ID"}
 _Staged = dict[str, "tuple[ir.Table, tuple[RawFile, ...]]"]
 
 
@@ -103,7 +102,7 @@ def read_cclf(
         numbers, facts = read_current_numbers(connection, *staged.pop(_NUMBERS))
     staged = {
         name: (
-            with_current_numbers(connection, rows, _PERSON_COLUMNS.get(name, "BENE_MBI_ID"), known[name], numbers),
+            with_current_numbers(connection, rows, known[name], numbers),
             raw_files,
         )
         for name, (rows, raw_files) in staged.items()
