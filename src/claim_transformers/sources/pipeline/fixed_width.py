@@ -43,7 +43,7 @@ class _Lines:
 
 
 @dataclass
-class CutFile:
+class _CutFile:
     """What became of a file of fixed width.
 
     Args:
@@ -68,7 +68,7 @@ def cut_file(
     record_lengths: Sequence[int],
     kinds: Mapping[str, str],
     encoding: str,
-) -> CutFile:
+) -> _CutFile:
     r"""Write the columns of a file of fixed width to parquet as strings, with `row_no`, and say which lines are none.
 
     Args:
@@ -81,7 +81,7 @@ def cut_file(
         encoding (`str`): `"utf-8"` or `"latin-1"`.
 
     Returns:
-        `CutFile`: The length that most lines have, how many there are, and those that have another (`R_WIDTH`) or
+        `_CutFile`: The length that most lines have, how many there are, and those that have another (`R_WIDTH`) or
         bytes that are no text (`R_ENC`).
 
     Raises:
@@ -123,7 +123,7 @@ def cut_file(
     found = pa.concat_tables(rejects) if rejects else _REJECTS.empty_table()
     with path.open("rb") as file:
         has_mark = file.read(len(_MARK)) == _MARK
-    return CutFile(length, num_rows, has_mark, found)
+    return _CutFile(length, num_rows, has_mark, found)
 
 
 def _measure(path: Path, name: str, record_lengths: Sequence[int], encoding: str) -> tuple[int, int]:

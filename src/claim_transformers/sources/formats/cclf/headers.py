@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-FATE = "FATE_OF_CLAIM"
+_FATE = "FATE_OF_CLAIM"
 _KEPT = "kept"
 _REASONS = {
     "D_NETTED": "a claim and its cancellation leave together",
@@ -53,7 +53,7 @@ _PAIR = Reversal(
     void_values=CANCELLATIONS,
 )
 # What the rest of a claim takes from its header.
-OF_HEADER = (
+_OF_HEADER = (
     *("CLM_FROM_DT", "CLM_THRU_DT", "BENE_PTNT_STUS_CD", "CLM_EFCTV_DT", "CLM_IDR_LD_DT", "PRNCPL_DGNS_CD"),
     *("FAC_PRVDR_NPI_NUM", "CLM_BLG_PRVDR_NPI_NUM"),
 )
@@ -79,7 +79,7 @@ def settle_headers(connection: Backend, rows: ir.Table, kinds: Mapping[str, str]
             "VERSION": version_order(rows),
         }
     )
-    names = (*OF_HEADER, "CLM_CNTL_NUM", "CLM_ORG_CNTL_NUM", "CLM_PMT_AMT", "PROVIDER", "VERSION")
+    names = (*_OF_HEADER, "CLM_CNTL_NUM", "CLM_ORG_CNTL_NUM", "CLM_PMT_AMT", "PROVIDER", "VERSION")
     # Of copies and later deliveries of one claim the last counts, as the rules of versions have it.
     last = ibis.row_number().over(
         group_by=[rows[PATIENT], rows[CLAIM], rows[ADJUSTMENT]],
@@ -103,8 +103,8 @@ def settle_headers(connection: Backend, rows: ir.Table, kinds: Mapping[str, str]
         (known.is_older.fill_null(False), "D_SUPERSEDED"),
         else_=_KEPT,
     )
-    fates = known.select(PATIENT, CLAIM, ADJUSTMENT, *OF_HEADER, **{FATE: fate})
-    place = fates[FATE].cases(*((one, number) for number, one in enumerate(_ORDER)), else_=len(_ORDER))
+    fates = known.select(PATIENT, CLAIM, ADJUSTMENT, *_OF_HEADER, **{_FATE: fate})
+    place = fates[_FATE].cases(*((one, number) for number, one in enumerate(_ORDER)), else_=len(_ORDER))
     ranked = fates.mutate(
         place=ibis.row_number().over(group_by=[fates[PATIENT], fates[CLAIM]], order_by=[place, fates[ADJUSTMENT]])
     )
@@ -140,7 +140,7 @@ def _older_versions(claims: ir.Table) -> ir.Table:
 def add_fate(connection: Backend, name: str, rows: ir.Table, headers: ir.Table) -> ir.Table:
     """Add the fate of its claim to each row of CCLF1."""
     fates = headers.select(
-        of_patient=headers[PATIENT], of_claim=headers[CLAIM], of_kind=headers[ADJUSTMENT], **{FATE: headers[FATE]}
+        of_patient=headers[PATIENT], of_claim=headers[CLAIM], of_kind=headers[ADJUSTMENT], **{_FATE: headers[_FATE]}
     )
     joined = rows.left_join(
         fates,
@@ -151,7 +151,7 @@ def add_fate(connection: Backend, name: str, rows: ir.Table, headers: ir.Table) 
         ],
     )
     return create_view(
-        connection, f"fates_of_{name}", joined.select(*(joined[one] for one in rows.columns), joined[FATE])
+        connection, f"fates_of_{name}", joined.select(*(joined[one] for one in rows.columns), joined[_FATE])
     )
 
 
@@ -161,13 +161,13 @@ def add_header(connection: Backend, name: str, rows: ir.Table, headers: ir.Table
     taken = first.select(
         of_patient=first[PATIENT],
         of_claim=first[CLAIM],
-        **{FATE: first[FATE]},
-        **{header_of(column): first[column] for column in OF_HEADER},
+        **{_FATE: first[_FATE]},
+        **{header_of(column): first[column] for column in _OF_HEADER},
     )
     joined = rows.left_join(taken, [rows[PATIENT] == taken.of_patient, rows[CLAIM] == taken.of_claim])
-    columns = {column: joined[column] for column in (*rows.columns, *map(header_of, OF_HEADER))}
-    fate = joined[FATE].fill_null("R_NO_HEADER")
-    return create_view(connection, f"headers_of_{name}", joined.select(**columns, **{FATE: fate}))
+    columns = {column: joined[column] for column in (*rows.columns, *map(header_of, _OF_HEADER))}
+    fate = joined[_FATE].fill_null("R_NO_HEADER")
+    return create_view(connection, f"headers_of_{name}", joined.select(**columns, **{_FATE: fate}))
 
 
 def header_of(column: str) -> str:
@@ -179,6 +179,6 @@ def check_fates() -> tuple[RowCheck, ...]:
     """The checks that let rows leave with their claim."""
 
     def check(reason: str, because: str) -> RowCheck:
-        return RowCheck(reason, because, lambda rows: rows[FATE] == reason)
+        return RowCheck(reason, because, lambda rows: rows[_FATE] == reason)
 
     return tuple(check(reason, because) for reason, because in _REASONS.items())
