@@ -71,7 +71,7 @@ def test_a_new_format_has_a_table_of_columns_and_is_loaded_and_not_staged(fills:
     options = {"max_quarantine_share": 1, "max_reason_share": 1, "progress": False}
     loaded = load_claims("fills", fills, cache_dir=tmp_path / "cache", **options)
     assert sum(len(rows) for rows in loaded.values()) == 1
-    with Staging(tmp_path / "staging.duckdb") as area, pytest.raises(ValueError, match="out of cms-rif, synpuf"):
+    with Staging(tmp_path / "staging.duckdb") as area, pytest.raises(ValueError, match="out of cclf, cms-rif, synpuf"):
         area.load("fills", fills)
 
 
