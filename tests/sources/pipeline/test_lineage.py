@@ -25,7 +25,7 @@ _FILL = {"CLM_SRVC_PRVDR_GNRC_ID_NUM", "PRVDR_SRVC_ID_QLFYR_CD", "CLM_LINE_RX_SR
 DECIDING |= {
     **dict.fromkeys(("cclf2", "cclf3", "cclf4"), _VERSION),
     **dict.fromkeys(("cclf5", "cclf6"), _PART_B),
-    **dict.fromkeys(("cclf8", "enrollment"), {"BENE_MBI_ID"}),
+    **{key: {"BENE_MBI_ID"} for key in ("cclf8", "enrollment")},
     "cclf1": _OF_CLAIM | _PROVIDER | {"CLM_ORG_CNTL_NUM", "CLM_MDCR_NPMT_RSN_CD"},
     "cclf7": _VERSION | _FILL | {"CLM_ADJSMT_TYPE_CD", "CLM_TYPE_CD", "CLM_LINE_BENE_PMT_AMT"},
 }
