@@ -160,6 +160,7 @@ def prepare_stays(folder: Path) -> dict[str, Any]:
 
 def prepare_raw(folder: Path) -> dict[str, Any]:
     """`path/to/folder` with the few rows that the tests of a format are made of, which every reader of files takes."""
+    from sources.cclf_rows import fill, header, part_b, person, write_cclf
     from sources.raw_claims import (
         beneficiary,
         carrier,
@@ -176,6 +177,7 @@ def prepare_raw(folder: Path) -> dict[str, Any]:
     write_synpuf(raw / "synpuf", beneficiaries={"2008": [beneficiary()]}, carriers=[carrier()])
     write_tuva(raw / "tuva", medical=[medical_claim()], pharmacy=[pharmacy_claim()], people=[eligibility()])
     write_rif(raw / "cms-rif", beneficiary_2018=[rif_beneficiary()], inpatient=[claim("inpatient")])
+    write_cclf(raw / "cclf", day="230118", cclf1=[header()], cclf5=[part_b()], cclf7=[fill()], cclf8=[person()])
     (folder / "ssa_fips_county_crosswalk.csv").write_text("ssacounty,fipscounty\n01000,01001\n")
     return {}
 
@@ -228,6 +230,7 @@ PREPARE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "docs/hub": prepare_checkpoint,
     "docs/readmission": prepare_stays,
     "docs/recurrent": prepare_tokens,
+    "docs/sources/cclf": prepare_raw,
     "docs/sources/cms_rif": prepare_raw,
     "docs/sources/fhir_eob": prepare_resources,
     "docs/sources/meds": prepare_meds,

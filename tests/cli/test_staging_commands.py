@@ -140,7 +140,7 @@ def test_what_does_not_fit_ends_with_one_line(staging, tmp_path, capsys, monkeyp
 
 def test_sources_and_options_that_there_are_not_are_wrong_usage(staging, tmp_path):
     for given, said in (
-        (["stage", "tuva", tmp_path / "raw", staging], "expected a source out of cms-rif, synpuf, found 'tuva'"),
+        (["stage", "tuva", tmp_path / "raw", staging], "expected a source out of cclf, cms-rif, synpuf, found 'tuva'"),
         (["stage", "synpuf", tmp_path / "raw", staging, "--layouts", tmp_path], "--layouts"),
         (["ingest", "synpuff", tmp_path / "raw", tmp_path / "out"], "simulated, synpuf, synthea, tuva"),
         (["ingest", "synpuf", tmp_path / "raw", tmp_path / "out", "--delimiter", "|"], "--delimiter"),

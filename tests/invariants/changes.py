@@ -13,13 +13,13 @@ from invariants.raw_files import LAYOUTS, RawTable, Row, World, kinds_of
 NBSP = "\u00a0"
 SHIFT_DAYS = 28
 PATIENT_COLUMN = {"tuva": "person_id", "simulated": "person_id", "synpuf": "DESYNPUF_ID", "cms-rif": "BENE_ID"}
-PATIENT_COLUMN |= {"mimic3": "subject_id", "meds": "subject_id", "omop": "person_id"}
-CLAIM_COLUMNS = ("claim_id", "CLM_ID", "PDE_ID", "hadm_id", "visit_occurrence_id")
+PATIENT_COLUMN |= {"cclf": "BENE_MBI_ID", "mimic3": "subject_id", "meds": "subject_id", "omop": "person_id"}
+CLAIM_COLUMNS = ("claim_id", "CLM_ID", "PDE_ID", "CUR_CLM_UNIQ_ID", "hadm_id", "visit_occurrence_id")
 # Numbers of rows, in whose order the lines of a claim stand.
 _ROW_COLUMNS = ("row_id", "condition_occurrence_id", "procedure_occurrence_id", "drug_exposure_id")
 _ROW_COLUMNS += ("observation_period_id",)
 _STAY = {"tuva": "claim_id", "simulated": "claim_id", "synpuf": "CLM_ID", "cms-rif": "CLM_ID", "mimic3": "hadm_id"}
-_PEOPLE = ("eligibility", "beneficiary", "patients", "person", "observation_period", "death")
+_PEOPLE = ("eligibility", "beneficiary", "cclf8", "enrollment", "patients", "person", "observation_period", "death")
 # Kinds of the layouts in which a number stands that is neither a name nor a year.
 NO_QUANTITY = ("YEAR", "RFRNC_YR", "subject_id")
 _DIAGNOSES = (
@@ -29,9 +29,12 @@ _DIAGNOSES = (
     "ICD_DGNS_CD",
     "PRNCPAL_DGNS_CD",
     "LINE_ICD_DGNS",
+    "PRNCPL_DGNS_CD",
+    "CLM_DGNS_",
+    "CLM_LINE_DGNS_CD",
 )
 _NO_DIAGNOSIS = ("diagnosis_code_type",)
-_NDCS = ("ndc_code", "PROD_SRVC_ID", "ndc", "drug_source_value")
+_NDCS = ("ndc_code", "PROD_SRVC_ID", "CLM_LINE_NDC_CD", "ndc", "drug_source_value")
 
 Change = Callable[[str, World, np.random.Generator], World]
 Tables = dict[str, Rows]

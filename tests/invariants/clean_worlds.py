@@ -54,8 +54,16 @@ def prefix_of(number: int) -> str:
 def clean_world(source: str, seed: int, number: int = 0) -> World:
     """Draw a world; worlds of one seed differ in their ids alone."""
     people = _people(source, np.random.default_rng(seed), prefix_of(number))
-    rows = {"simulated": _tuva, "tuva": _tuva, "synpuf": _synpuf, "cms-rif": _rif, "mimic3": _mimic3, "meds": _meds}
-    rows["omop"] = _omop
+    rows = {
+        "simulated": _tuva,
+        "tuva": _tuva,
+        "synpuf": _synpuf,
+        "cms-rif": _rif,
+        "cclf": _cclf,
+        "omop": _omop,
+        "mimic3": _mimic3,
+        "meds": _meds,
+    }
     tables = rows[source](people, FIRST_DAY.get(source, dt.date(2016, 3, 1)))
     return tuple(RawTable(name, _columns(source, name, found), tuple(found)) for name, found in tables.items())
 
@@ -348,6 +356,79 @@ def _rif(people: list[_Person], first: dt.date) -> dict[str, list[Row]]:
                     "TOT_RX_CST_AMT": cost,
                 }
             )
+    return tables
+
+
+def _cclf(people: list[_Person], first: dt.date) -> dict[str, list[Row]]:
+    tables: dict[str, list[Row]] = {name: [] for name in ("cclf1", "cclf4", "cclf5", "cclf7", "cclf8", "enrollment")}
+    for person in people:
+        who: Row = {"BENE_MBI_ID": person.id}
+        for visit in person.visits:
+            claim = who | {"CUR_CLM_UNIQ_ID": visit.claim, "CLM_TYPE_CD": "60" if visit.is_stay else "71"}
+            claim |= {"CLM_FROM_DT": f"{visit.start}", "CLM_THRU_DT": f"{visit.end}"}
+            processed = {"CLM_ADJSMT_TYPE_CD": "0", "CLM_EFCTV_DT": f"{visit.end + dt.timedelta(days=20)}"}
+            if visit.is_stay:
+                tables["cclf1"].append(
+                    claim
+                    | processed
+                    | {
+                        "PRVDR_OSCAR_NUM": "330123",
+                        "CLM_BILL_FAC_TYPE_CD": "1",
+                        "CLM_BILL_CLSFCTN_CD": "1",
+                        "CLM_BILL_FREQ_CD": "1",
+                        "PRNCPL_DGNS_CD": visit.diagnoses[0],
+                        "CLM_PMT_AMT": visit.paid[0],
+                        "BENE_PTNT_STUS_CD": "01",
+                        "DGNS_DRG_CD": visit.drg,
+                        "FAC_PRVDR_NPI_NUM": _NPI[1],
+                        "DGNS_PRCDR_ICD_IND": "0",
+                    }
+                )
+                for place, code in enumerate(visit.diagnoses, start=1):
+                    kind = {"CLM_PROD_TYPE_CD": "D", "CLM_VAL_SQNC_NUM": f"{place}", "CLM_POA_IND": "Y"}
+                    tables["cclf4"].append(claim | kind | {"CLM_DGNS_CD": code, "DGNS_PRCDR_ICD_IND": "0"})
+                continue
+            for line, (hcpcs, paid) in enumerate(zip(visit.hcpcs, visit.paid, strict=True), start=1):
+                row = claim | {"CLM_LINE_NUM": f"{line}", "CLM_LINE_HCPCS_CD": hcpcs, "HCPCS_1_MDFR_CD": "25"}
+                row |= {"CLM_LINE_FROM_DT": f"{visit.start}", "CLM_LINE_SRVC_UNIT_QTY": f"{line}"}
+                row |= {"CLM_CNTL_NUM": f"C{visit.claim}", "CLM_POS_CD": _PLACE[line % 2]}
+                row |= {"CLM_LINE_CVRD_PD_AMT": paid, "CLM_LINE_ALOWD_CHRG_AMT": paid}
+                row |= {f"CLM_DGNS_{place}_CD": code for place, code in enumerate(visit.diagnoses, start=1)}
+                tables["cclf5"].append(row | processed | {"RNDRG_PRVDR_NPI_NUM": _NPI[0], "DGNS_PRCDR_ICD_IND": "0"})
+        for claim_id, day, ndc, quantity, supply, cost in person.fills:
+            tables["cclf7"].append(
+                who
+                | {
+                    "CUR_CLM_UNIQ_ID": claim_id,
+                    "CLM_LINE_NDC_CD": ndc,
+                    "CLM_TYPE_CD": "01",
+                    "CLM_LINE_FROM_DT": f"{day}",
+                    "CLM_SRVC_PRVDR_GNRC_ID_NUM": _NPI[0],
+                    "CLM_LINE_SRVC_UNIT_QTY": quantity,
+                    "CLM_LINE_DAYS_SUPLY_QTY": supply,
+                    "CLM_LINE_BENE_PMT_AMT": cost,
+                    "CLM_ADJSMT_TYPE_CD": "0",
+                    "CLM_IDR_LD_DT": f"{day + dt.timedelta(days=9)}",
+                    "CLM_LINE_RX_FILL_NUM": "1",
+                }
+            )
+        tables["cclf8"].append(
+            who
+            | {
+                "BENE_FIPS_STATE_CD": "36",
+                "BENE_FIPS_CNTY_CD": "061",
+                "BENE_DOB": f"{person.birth}",
+                "BENE_SEX_CD": {"F": "2", "M": "1"}[person.sex],
+                "BENE_RACE_CD": "1",
+                "BENE_MDCR_STUS_CD": "10",
+                "BENE_DUAL_STUS_CD": "02",
+                "BENE_DEATH_DT": None if person.death is None else f"{person.death}",
+                "BENE_ENTLMT_BUYIN_IND": "3",
+                "BENE_PART_A_ENRLMT_BGN_DT": f"{first.year - 1}-01-01",
+            }
+        )
+        span = {"ENROLLMENT_START_DATE": f"{first.year - 1}-01-01", "ENROLLMENT_END_DATE": f"{first.year + 3}-12-31"}
+        tables["enrollment"].append(who | span)
     return tables
 
 

@@ -69,11 +69,17 @@ def _dirty(source: str, table: RawTable, rng: np.random.Generator) -> RawTable:
         row, column = rows[place], str(rng.choice(table.columns))
         fault = rng.choice(("cell", "cell", "cell", "cell", "rare"))
         if fault == "cell":
-            row[column] = str(rng.choice(_FAULTS[kinds[column]].split("~")))
+            cell = str(rng.choice(_FAULTS[kinds[column]].split("~")))
+            # As below, a row is not broken twice.
+            row[column] = row[column] if "," in cell and "\n" in _text_of(row) else cell
             continue
         fault = rng.choice(("copy", "version", "reversal", "swap", "share", "line", "quote", "break", "byte", "nul"))
         rows.extend(_rare(source, table, rows, place, str(fault), column, rng))
     return replace(table, rows=tuple(rows))
+
+
+def _text_of(row: Row) -> str:
+    return "".join(cell or "" for cell in row.values())
 
 
 def _rare(
@@ -100,10 +106,10 @@ def _rare(
     if fault == "line":
         row[RAW_LINE] = str(rng.choice(("x", "a,b|c", "|||,,,;", "0" * 200_000)))
     # What is broken twice in one row is one line or two, as one likes.
-    text = "".join(other or "" for other in row.values())
+    text = _text_of(row)
     if fault == "quote" and "\n" not in text:
         row[column] = str(rng.choice((f'"{cell}', f'{cell}"', f'{cell[:2]}"{cell[2:]}', '"', '""', f'"{cell}"x')))
-    if fault == "break" and source in QUOTED_SOURCES and '"' not in text:
+    if fault == "break" and source in QUOTED_SOURCES and not {'"', ","} & {*text}:
         row[column] = f'"{cell}\n{cell}"'
     if fault == "byte":
         row[column] = f"{cell}\udcff"

@@ -10,17 +10,18 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.registry import find_source
 
 Row = dict[str, str | None]
 # Instead of the cells of a row, when it is written as text.
 RAW_LINE = "raw line"
-SOURCES = ("tuva", "simulated", "synpuf", "cms-rif", "mimic3", "meds", "omop")
+SOURCES = ("tuva", "simulated", "synpuf", "cms-rif", "cclf", "mimic3", "meds", "omop")
 LAYOUTS = {source: find_source("tuva" if source == "simulated" else source).read_layouts() for source in SOURCES}
 # Parquet is the only form of MEDS and none of MIMIC-III; a quote is a letter in RIF.
 TEXT_SOURCES = tuple(source for source in SOURCES if source != "meds")
 PARQUET_SOURCES = tuple(source for source in SOURCES if source != "mimic3")
-QUOTED_SOURCES = ("tuva", "simulated", "synpuf", "mimic3", "omop")
+QUOTED_SOURCES = ("tuva", "simulated", "synpuf", "cclf", "mimic3", "omop")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Form:
     date: pa.DataType | None = None
     time: pa.DataType | None = None
     rows_per_group: int | None = None
+    is_fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,10 @@ def write_table(source: str, table: RawTable, stem: str, folder: Path) -> str:
 
 
 def to_bytes(source: str, table: RawTable) -> bytes:
-    """A table as delimited text. Cells are written as they are: a quote in one is a stray one."""
+    """A table as text. Cells are written as they are: a quote in one is a stray one."""
     form = table.form
+    if form.is_fixed and LAYOUTS[source][table.name].positions:
+        return _to_fixed(LAYOUTS[source][table.name], table)
     delimiter = form.delimiter or LAYOUTS[source][table.name].delimiter
     quote = '"' if form.is_quoted else ""
     header: Row = {name: name for name in table.columns}
@@ -111,6 +115,16 @@ def to_bytes(source: str, table: RawTable) -> bytes:
     return form.mark + "".join(text + end for text, end in zip(texts, ends, strict=True)).encode(
         form.encoding, "surrogateescape"
     )
+
+
+def _to_fixed(layout: FileLayout, table: RawTable) -> bytes:
+    lines = []
+    for row in table.rows:
+        line = [" "] * layout.record_lengths[0]
+        for name, (start, length) in layout.positions.items():
+            line[start - 1 : start - 1 + length] = (row.get(name) or "").ljust(length)[:length]
+        lines.append("".join(line) + table.form.line_end)
+    return "".join(lines).encode(table.form.encoding)
 
 
 def _write_text(path: Path, content: bytes) -> None:

@@ -90,16 +90,19 @@ _ISO = {
     **_PARQUET,
 }
 _NO_CLAIMS = {"meds": "it has no claims"}
-_ONE_PAYER = dict.fromkeys(("synpuf", "cms-rif", "mimic3", "meds", "omop"), "a load has one payer")
+_ONE_PAYER = dict.fromkeys(("synpuf", "cms-rif", "cclf", "mimic3", "meds", "omop"), "a load has one payer")
 _NO_QUOTES = {"cms-rif": "a quote is a letter", **_TEXT}
-_NO_OPTION = dict.fromkeys(("simulated", "synpuf", "cms-rif", "mimic3", "meds"), "it has no such option")
+_NO_OPTION = dict.fromkeys(("simulated", "synpuf", "cms-rif", "cclf", "mimic3", "meds"), "it has no such option")
 _NO_AMOUNTS = {"mimic3": "it has neither amounts nor quantities", "meds": "numbers are not read"}
 _NO_SPANS = {"mimic3": "it has no enrolment", "synpuf": "enrolment is months", "cms-rif": "enrolment is months"}
+_NO_POSITIONS = dict.fromkeys(
+    ("tuva", "simulated", "synpuf", "cms-rif", "mimic3", "meds", "omop"), "its layouts have no positions"
+)
 _ENGINE = {"meds": "no engine reads it"}
 _NOT_STAGED = dict.fromkeys(("tuva", "simulated", "mimic3", "meds"), "the store of deliveries does not take it")
 _NUMBERS = {"meds": "its subjects are whole numbers"}
 _NO_DATE = {"omop": "a birth is three numbers"}
-_FILLS = ("dispensing_date", "SRVC_DT", "startdate", "drug_exposure_start_date")
+_FILLS = ("dispensing_date", "SRVC_DT", "startdate", "drug_exposure_start_date", "CLM_LINE_FROM_DT")
 
 RELATIONS = (
     Relation("rows_are_permuted", permute),
@@ -109,7 +112,7 @@ RELATIONS = (
         "files_are_delivered_twice",
         files_twice,
         group="files twice",
-        error=dict.fromkeys(("tuva", "simulated", "synpuf", "cms-rif", "mimic3", "omop"), "E_FILE_TWICE"),
+        error=dict.fromkeys(("tuva", "simulated", "synpuf", "cms-rif", "cclf", "mimic3", "omop"), "E_FILE_TWICE"),
     ),
     Relation(
         "rows_are_delivered_twice",
@@ -161,6 +164,7 @@ RELATIONS = (
     Relation("lines_end_with_a_separator_too_many", lambda source, world, rng: behind(source, world), _TEXT),
     Relation("files_begin_with_a_byte_order_mark", form(mark=b"\xef\xbb\xbf"), _TEXT),
     Relation("fields_are_in_quotes", form(is_quoted=True), _NO_QUOTES),
+    Relation("files_are_of_fixed_width", form(is_fixed=True), _NO_POSITIONS),
     Relation("files_are_gzipped", form(ending=".csv.gz"), _TEXT),
     Relation("files_are_zipped", form(ending=".zip"), _TEXT | _PARQUET),
     Relation("files_are_parquet", form(ending=".parquet"), _PARQUET | {"meds": "it is parquet always"}),
@@ -175,13 +179,13 @@ RELATIONS = (
         form(ending=".parquet", date=pa.timestamp("us")),
         _ISO,
         group="times",
-        error=dict.fromkeys(("tuva", "simulated"), "E_TIMESTAMP"),
+        error=dict.fromkeys(("tuva", "simulated", "cclf"), "E_TIMESTAMP"),
     ),
     *(
         Relation(
             f"times_are_in_{name}",
             form(time=kind),
-            dict.fromkeys(("tuva", "simulated", "synpuf", "cms-rif", "mimic3", "omop"), "it has no type for times"),
+            dict.fromkeys(("tuva", "simulated", "synpuf", "cms-rif", "cclf", "mimic3", "omop"), "it has no type for times"),
         )
         for name, kind in (
             ("seconds", pa.timestamp("s")),
@@ -252,34 +256,14 @@ RELATIONS = (
             (
                 "a_stay_that_ends_in_2199",
                 "2199-12-31",
-                ("discharge_date", "NCH_BENE_DSCHRG_DT", "dischtime", "visit_end_date"),
-                _NO_CLAIMS,
-            ),
-            (
-                "a_claim_that_ends_in_2061",
-                "2061-05-05",
-                ("claim_end_date", "CLM_THRU_DT", "dischtime", "visit_end_date"),
-                _NO_CLAIMS,
-            ),
-            (
-                "a_claim_of_1800",
-                "1800-01-01",
-                ("claim_start_date", "CLM_FROM_DT", "admittime", "visit_start_date"),
-                _NO_CLAIMS,
-            ),
-            ("a_drug_of_9999", "9999-12-31", _FILLS, _NO_CLAIMS),
-            ("a_drug_of_2061", "2061-05-05", _FILLS, _NO_CLAIMS),
-            ("a_birth_in_1800", "1800-01-01", ("birth_date", "BENE_BIRTH_DT", "dob", "time", "MEDS_BIRTH"), _NO_DATE),
-            (
-                "an_enrolment_until_2199",
-                "2199-12-31",
-                ("enrollment_end_date", "observation_period_end_date", "time", "ENROLLMENT//END"),
+_NO_DATE = {"omop": "a birth is three numbers"}
+_FILLS = ("dispensing_date", "SRVC_DT", "startdate", "drug_exposure_start_date", "CLM_LINE_FROM_DT")
                 _NO_SPANS,
             ),
             (
                 "a_payment_of_2199",
                 "2199-12-31",
-                ("paid_date", "NCH_WKLY_PROC_DT"),
+                ("paid_date", "NCH_WKLY_PROC_DT", "CLM_EFCTV_DT"),
                 _NO_CLAIMS | dict.fromkeys(("synpuf", "mimic3", "omop"), "it has none"),
             ),
         )

@@ -7,7 +7,7 @@ from invariants.raw_files import World
 
 from claim_transformers.codes.errors import ClaimDataError
 
-SOURCES = ("tuva", "synpuf", "cms-rif")
+SOURCES = ("tuva", "synpuf", "cms-rif", "cclf")
 SEED, NUM_WORLDS = 11, 20
 
 

@@ -71,7 +71,7 @@ def test_a_new_format_has_a_table_of_columns_and_is_loaded_and_not_staged(fills:
     options = {"max_quarantine_share": 1, "max_reason_share": 1, "progress": False}
     loaded = load_claims("fills", fills, cache_dir=tmp_path / "cache", **options)
     assert sum(len(rows) for rows in loaded.values()) == 1
-    with Staging(tmp_path / "staging.duckdb") as area, pytest.raises(ValueError, match="out of cms-rif, synpuf"):
+    with Staging(tmp_path / "staging.duckdb") as area, pytest.raises(ValueError, match="out of cclf, cms-rif, synpuf"):
         area.load("fills", fills)
 
 
@@ -124,10 +124,10 @@ def test_each_source_has_a_command_with_its_own_options_alone(source: Source) ->
 def test_unknown_sources_are_answered_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError,
-        match="out of cms-rif, fhir-eob, meds, mimic3, omop, simulated, synpuf, synthea, tuva, found 'hl7'",
+        match="out of cclf, cms-rif, fhir-eob, meds, mimic3, omop, simulated, synpuf, synthea, tuva, found 'hl7'",
     ):
         find_source("hl7")
-    with pytest.raises(ValueError, match="out of cms-rif, synpuf, found 'tuva'"):
+    with pytest.raises(ValueError, match="out of cclf, cms-rif, synpuf, found 'tuva'"):
         find_stageable("tuva")
     with pytest.raises(ClaimDataError, match=r"E_LAYOUT_FILE: .*\.yaml: expected every column with what it feeds"):
         ingest("cms-rif", tmp_path, tmp_path / "out", layouts=find_source("tuva").layouts, progress=False)

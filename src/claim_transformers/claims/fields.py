@@ -14,9 +14,10 @@ DateFormat = Literal["YYYYMMDD", "YYYY-MM-DD"]
 
 _PATTERNS: dict[str, str] = {"YYYYMMDD": "%Y%m%d", "YYYY-MM-DD": "%Y-%m-%d"}
 # What systems write where a date is not known or an end is open: zeros and nines, the first days that Excel, SQL
-# Server and COBOL know, the last days of payers, Oracle, pandas and SQL Server. No date, in any source and column.
+# Server, COBOL and CMS know, the last days of payers, Oracle, pandas, SQL Server. No date, in any source and column.
 FILLER_DATES = (
-    *("0000-00-00", "0001-01-01", "1753-01-01", "1800-01-01", "1899-12-30", "1899-12-31", "1900-01-01"),
+    *("0000-00-00", "0001-01-01", "1000-01-01", "1753-01-01", "1800-01-01"),
+    *("1899-12-30", "1899-12-31", "1900-01-01"),
     *("2050-12-31", "2078-12-31", "2079-06-06", "2099-12-31", "2100-12-31", "2199-12-31", "2262-04-11", "2299-12-31"),
     *("2999-12-31", "3000-12-31", "4712-12-31", "8888-12-31", "9999-01-01", "9999-12-31", "9999-99-99"),
 )

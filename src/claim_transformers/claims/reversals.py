@@ -1,4 +1,4 @@
-"""Reversals: charges that were taken back, found by whatever measure the sender turned negative."""
+"""Reversals: charges that were taken back, found by whatever measure the sender turned negative, or by a code."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ class Reversal:
             reversal that finds no charge of its numbers may be of another line, or of another claim.
         amounts (`tuple[str, ...]`): Raw columns of amounts; the first that is not zero is opposite or equal in both.
         counts (`tuple[str, ...]`, *optional*): Raw columns of units, quantity or days, opposite or equal in both.
+        void_column (`str`, *optional*): Raw column that says what a reversal is, where a code does and the sign of its
+            amounts does not.
+        void_values (`tuple[str, ...]`, *optional*): Its values that say so.
 
     Examples:
         >>> Reversal(("person_id", "ndc_code"), ("claim_id",), ("paid_amount",), ("quantity",)).measures
@@ -38,11 +41,19 @@ class Reversal:
     numbers: tuple[str, ...]
     amounts: tuple[str, ...]
     counts: tuple[str, ...] = ()
+    void_column: str = ""
+    void_values: tuple[str, ...] = ()
 
     @property
     def measures(self) -> tuple[str, ...]:
         """Columns of which one is negative in a reversal."""
         return (*self.amounts, *self.counts)
+
+    def is_void(self, rows: ir.Table) -> ir.BooleanValue:
+        """Tell which rows take a charge back."""
+        if self.void_column:
+            return rows[self.void_column].isin(self.void_values).fill_null(False)
+        return is_negative(rows, self.measures)
 
 
 def is_negative(rows: ir.Table, columns: Sequence[str]) -> ir.BooleanValue:
@@ -105,12 +116,14 @@ def _candidates(
     def size(name: str) -> ir.DecimalValue:
         return parse_amount(rows[name]).abs().nullif(0)
 
+    # A code takes back a charge of nothing too, which its amounts cannot tell from none.
+    nothing = ibis.literal(0, "decimal(12, 2)") if reversal.void_column else ibis.null("decimal(12, 2)")
     columns = [name for name in rows.columns if name in (kinds or rows.columns)]
     sized = rows.select(
         *ROW_ID,
         key_hash=hash_of_key(rows, reversal.key, kinds),
-        is_reversal=is_negative(rows, reversal.measures),
-        amount=ibis.coalesce(*(size(name) for name in reversal.amounts), ibis.null("decimal(12, 2)")),
+        is_reversal=reversal.is_void(rows),
+        amount=ibis.coalesce(*(size(name) for name in reversal.amounts), nothing),
         order=ibis.literal(0) if order is None else order,
         # Charges that differ outside the key need a fixed order, or another row would be netted after a shuffle.
         content=ibis.struct({name: rows[name] for name in columns}).hash(),

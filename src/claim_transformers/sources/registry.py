@@ -127,7 +127,7 @@ def sources() -> Mapping[str, Source]:
 
     Examples:
         >>> list(sources())
-        ['cms-rif', 'fhir-eob', 'meds', 'mimic3', 'omop', 'simulated', 'synpuf', 'synthea', 'tuva']
+        ['cclf', 'cms-rif', 'fhir-eob', 'meds', 'mimic3', 'omop', 'simulated', 'synpuf', 'synthea', 'tuva']
     """
     found: dict[str, Source] = {}
     for module in pkgutil.iter_modules(import_module(_FORMATS).__path__, prefix=f"{_FORMATS}."):

@@ -142,3 +142,34 @@ def _is_of(name: str, file: str) -> bool:
     import re
 
     return re.search(LAYOUTS[name].files, file, re.IGNORECASE) is not None
+
+
+FIXED = {"positions": {"ID": [1, 4], "N": [5, 4]}, "record_length": [10, 8]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"positions": {"ID": [0, 4]}}, r"\[first character, length\] as the position of ID"),
+        ({"positions": {"ID": [1]}}, r"\[first character, length\]"),
+        ({"positions": {"X": [1, 4]}}, "listed under columns"),
+        ({"positions": {"ID": [1, 4], "N": [4, 2]}}, "N behind ID, found columns that overlap"),
+        ({"positions": {"ID": [1, 4], "N": [7, 3]}}, "N within a line of 8 characters or behind it"),
+        ({"positions": {"ID": [1, 4], "N": [11, 2]}}, "columns within 10 characters"),
+        ({"positions": {"N": [1, 4]}, "required": ["ID"]}, "a position of every required column, found none of ID"),
+        ({"positions": {"ID": [9, 2]}, "required": ["ID"]}, "ID in every version"),
+        ({"record_length": []}, "whole numbers as record_length"),
+        ({"record_length": [8, 10]}, "the longest first"),
+        ({"record_length": 10}, "a list as record_length"),
+    ],
+)
+def test_positions_that_cannot_be_are_refused(tmp_path: Path, changes, said: str) -> None:
+    _read_layout(_write(tmp_path, **FIXED))
+    with pytest.raises(ClaimDataError, match=rf"E_LAYOUT_FILE: drugs.yaml: expected .*{said}"):
+        _read_layout(_write(tmp_path, **(FIXED | changes)))
+
+
+def test_a_range_of_columns_stands_one_behind_the_other(tmp_path: Path) -> None:
+    columns = MINIMAL["columns"] | {"C_<1..3>": ["code", "unused", "x"]}
+    layout = _read_layout(_write(tmp_path, columns=columns, positions={"C_<1..3>": [5, 7]}, record_length=[25]))
+    assert layout.positions == {"C_1": (5, 7), "C_2": (12, 7), "C_3": (19, 7)}

@@ -25,6 +25,19 @@ DECIDING = {
     "claims_transactions": {"TYPE"},
     "carrier": {f"LINE_PRCSG_IND_CD_{number}" for number in range(1, 14)},
 }
+# Of CCLF: whose row it is by any number, which version it is of which claim, and what is denied.
+_VERSION = {"BENE_MBI_ID", "FILE_DATE"}
+_OF_CLAIM = _VERSION | {"CLM_ADJSMT_TYPE_CD", "CLM_CNTL_NUM"}
+_PART_B = _OF_CLAIM | {"CLM_TYPE_CD", "CLM_CARR_PMT_DNL_CD", "CLM_PRCSG_IND_CD"}
+_PROVIDER = {"PRVDR_OSCAR_NUM", "CLM_BLG_PRVDR_OSCAR_NUM"}
+_FILL = {"CLM_SRVC_PRVDR_GNRC_ID_NUM", "PRVDR_SRVC_ID_QLFYR_CD", "CLM_LINE_RX_SRVC_RFRNC_NUM", "CLM_DSPNSNG_STUS_CD"}
+DECIDING |= {
+    **dict.fromkeys(("cclf2", "cclf3", "cclf4"), _VERSION),
+    **dict.fromkeys(("cclf5", "cclf6"), _PART_B),
+    **{key: {"BENE_MBI_ID"} for key in ("cclf8", "enrollment")},
+    "cclf1": _OF_CLAIM | _PROVIDER | {"CLM_ORG_CNTL_NUM", "CLM_MDCR_NPMT_RSN_CD"},
+    "cclf7": _VERSION | _FILL | {"CLM_ADJSMT_TYPE_CD", "CLM_TYPE_CD", "CLM_LINE_BENE_PMT_AMT"},
+}
 # Formats whose layout files do not say what their columns feed, so that the code is traced.
 TYPED = [
     source.name

@@ -9,6 +9,8 @@ The layout files of a format are in its folder, `sources/formats/<name>/layouts`
 | `claim_type` | canonical claim type of all rows, for claims |
 | `files` | regular expression that is searched in the file name, in any case |
 | `delimiter`, `date_format` | of the whole file; dates are `DD-MON-YYYY`, `YYYYMMDD` or `YYYY-MM-DD` |
+| `positions` | of fixed width: `NAME: [first character, length]` |
+| `record_length` | of fixed width: list of the lengths of a line, those of older versions last |
 | `quote` | what stands around fields, `"` if not given; empty if the format has none, so that a quote is a letter |
 | `is_ordered` | `true` if another order of the columns is worth a note |
 | `required` | columns without which a file cannot be used |
@@ -18,6 +20,9 @@ The layout files of a format are in its folder, `sources/formats/<name>/layouts`
 | `rules` | values of a column that make a row leave or count, with a reason code and why |
 | `values`, `enrollment` | what raw values mean |
 | `columns` | `NAME: type` or, for all of them, `NAME: [type, field]`; `NAME: [type, unused, why]` for one not read |
+
+A file of a layout with `positions` is of fixed width unless its first line names columns. Characters are counted from
+1 on; the columns of a range stand one behind the other. A line of an older version ends early.
 
 `<1..25>` and `<JAN..DEC>` in a name stand for many columns. The type says what a number would lose: zeros of `id`,
 `code`, `icd` (a code that may have a dot), `ndc` and `modifier` (also any column that feeds `hcpcs_modifiers`) count,
@@ -88,6 +93,8 @@ _KEYS: Mapping[str, type] = {
     **dict.fromkeys(("required", "rules"), list),
     **dict.fromkeys(("aliases", "from_file_name", "values", "enrollment", "columns"), dict),
     "is_ordered": bool,
+    "positions": dict,
+    "record_length": list,
 }
 _NAMES = {str: "text", list: "a list", dict: "a mapping", bool: "true or false"}
 
@@ -173,6 +180,8 @@ class FileLayout:
         version_instruction (`str`, *optional*): Raw column with `INSERT`, `UPDATE` or `DELETE`.
         values (`Mapping[str, Mapping[str, str]]`, *optional*): Meaning of raw values by column.
         enrollment (`Mapping[str, tuple[str, ...]]`, *optional*): `entitled` and `not_observed` values of a month.
+        positions (`Mapping[str, tuple[int, int]]`, *optional*): First character and length of each raw column.
+        record_lengths (`tuple[int, ...]`, *optional*): Characters of a line, the longest first.
     """
 
     name: str
@@ -193,6 +202,8 @@ class FileLayout:
     version_instruction: str | None = None
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     enrollment: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    positions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    record_lengths: tuple[int, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -257,6 +268,8 @@ class FileLayout:
             constants=constants,
             is_ordered=self.is_ordered,
             delimiter_advice=advice if self.is_mapped else "",
+            positions=self.positions,
+            record_lengths=self.record_lengths,
         )
 
 
@@ -291,8 +304,12 @@ def _read_layout(path: str | Path) -> FileLayout:
         version_instruction=content.get("version_instruction"),
         values={name: _texts(pairs) for name, pairs in content.get("values", {}).items()},
         enrollment={key: tuple(map(str, values)) for key, values in content.get("enrollment", {}).items()},
+        positions=_read_positions(path, content.get("positions", {})),
+        record_lengths=tuple(content.get("record_length", ())),
     )
     _check(path, layout)
+    if layout.positions or layout.record_lengths:
+        _check_positions(path, layout)
     if layout.is_mapped:
         _check_fields(path, layout)
     return layout
@@ -355,6 +372,46 @@ def _read_column(path: Path, name: str, entry: Any) -> _LayoutColumn:
     if feeds == "hcpcs_modifiers":
         kind = "modifier"
     return _LayoutColumn(name, _expand(path, name), kind, feeds, because)
+
+
+def _read_positions(path: Path, entries: Mapping[Any, Any]) -> dict[str, tuple[int, int]]:
+    """First character and length of each raw column; those of a range stand one behind the other."""
+    positions: dict[str, tuple[int, int]] = {}
+    for entry, place in entries.items():
+        is_place = (
+            isinstance(place, list) and len(place) == 2 and all(type(part) is int and part > 0 for part in place)
+        )
+        if not is_place:
+            raise _wrong(path, f"[first character, length] as the position of {entry}", repr(place))
+        for number, name in enumerate(_expand(path, str(entry))):
+            positions[name] = (place[0] + number * place[1], place[1])
+    return positions
+
+
+def _check_positions(path: Path, layout: FileLayout) -> None:
+    """Check that columns stand beside each other within a line, and that older versions end between two of them."""
+    lengths = layout.record_lengths
+    if (
+        not lengths
+        or any(type(one) is not int or one < 1 for one in lengths)
+        or list(lengths) != sorted(set(lengths), reverse=True)
+    ):
+        raise _wrong(path, "whole numbers as record_length, the longest first", f"{list(lengths)}")
+    if unknown := sorted(set(layout.positions) - set(layout.names)):
+        raise _wrong(path, "only columns that are listed under columns", f"{unknown} in positions")
+    if lacking := [name for name in layout.required if name not in layout.positions]:
+        raise _wrong(path, "a position of every required column", f"none of {', '.join(lacking)}")
+    last, before = 0, ""
+    for name, (start, length) in sorted(layout.positions.items(), key=lambda item: item[1]):
+        if start <= last:
+            raise _wrong(path, f"{name} behind {before}", "columns that overlap")
+        last, before = start + length - 1, name
+        if torn := [one for one in lengths if start <= one < last]:
+            raise _wrong(path, f"{name} within a line of {torn[0]} characters or behind it", "both")
+        if name in layout.required and last > lengths[-1]:
+            raise _wrong(path, f"{name} in every version, since it is required", f"it behind {lengths[-1]} characters")
+    if last > lengths[0]:
+        raise _wrong(path, f"columns within {lengths[0]} characters", f"{before} behind them")
 
 
 def _read_rule(path: Path, rule: Any) -> _RowRule:

@@ -108,12 +108,14 @@ def flag_rows(
 
 
 def _find_negative(connection: Backend, table: StagedTable) -> ir.Table | None:
-    """Rows with a negative amount or count, few if any; `is_count` where it is a count."""
+    """Rows that take a charge back, few if any; `is_count` where they are nothing without it."""
     if table.reversal is None:
         return None
-    amounts, counts = table.reversal.measures, table.reversal.counts
-    rows = table.rows.filter(is_negative(table.rows, amounts))
+    counts = table.reversal.counts
+    rows = table.rows.filter(table.reversal.is_void(table.rows))
     is_count = is_negative(rows, counts) if counts else ibis.literal(False)
+    if table.reversal.void_column:
+        is_count = ibis.literal(True)
     found, number = materialize(connection, f"negative_{table.name}", rows.select(*ROW_ID, is_count=is_count))
     return found if number else None
 
@@ -123,8 +125,9 @@ def _add_superseded(
 ) -> None:
     if table.versions is None:
         return
-    # What takes a charge back is no version of it.
-    versions = rows if negative is None else rows.anti_join(negative, ROW_ID)
+    # What takes a charge back is no version of it, nor is a copy, even one of a later delivery.
+    versions = leaving.staying(rows)
+    versions = versions if negative is None else versions.anti_join(negative, ROW_ID)
     if table.versions.key == table.row_key:
         if repeated is None:
             return

@@ -1,7 +1,8 @@
 """Raw files to staged rows: every column a string, every row with its file and number, every fault named.
 
-Delimited files are parsed by DuckDB, which keeps the lines it cannot split in a table of rejects; they are written to
-parquet once, so that later steps read only the columns they need. Parquet files are used where they lie.
+Delimited files are parsed by DuckDB, which keeps the lines it cannot split in a table of rejects; files of fixed width
+are cut by `fixed_width`. Both are written to parquet once, so that later steps read only the columns they need.
+Parquet files are used where they lie.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import unpack
 from claim_transformers.sources.pipeline.contract import RawFile
+from claim_transformers.sources.pipeline.fixed_width import cut_file
 from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes
 from claim_transformers.sources.pipeline.records import find_records, write_readable
 from claim_transformers.sources.pipeline.untidy_text import UntidyText, find_untidy
@@ -57,6 +59,9 @@ class Layout:
         is_ordered (`bool`, *optional*, defaults to `True`): Whether another order of columns is worth a note.
         delimiter_advice (`str`, *optional*, defaults to `""`): What a user can do about another delimiter, which
             stands for `{found}`.
+        positions (`Mapping[str, tuple[int, int]]`, *optional*): First character, from 1 on, and length of the columns
+            of a file of fixed width. A file whose first line names columns is delimited nevertheless.
+        record_lengths (`tuple[int, ...]`, *optional*): Characters of its lines, those of older versions last.
 
     Examples:
         >>> Layout(("CLM_ID", "SEGMENT"), ("CLM_ID",)).optional
@@ -73,6 +78,8 @@ class Layout:
     constants: Mapping[str, str] = field(default_factory=dict)
     is_ordered: bool = True
     delimiter_advice: str = ""
+    positions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    record_lengths: tuple[int, ...] = ()
 
     @property
     def optional(self) -> list[str]:
@@ -98,7 +105,7 @@ def stage_files(
 
     Args:
         connection (`Backend`): Ibis connection on DuckDB.
-        files (`Sequence[tuple[Path, Layout]]`): Delimited, zip, gzip or parquet files and how to read them.
+        files (`Sequence[tuple[Path, Layout]]`): Files of text, zip, gzip or parquet and how to read them.
         scratch (`Path`): Folder for unpacked and converted files; it must live as long as the rows are used.
         name (`str`): Name of the raw table.
 
@@ -120,7 +127,8 @@ def stage_files(
                 select, raw_file = _stage_parquet(raw_path, layout)
             else:
                 target = scratch / f"{name}-{number:05d}.parquet"
-                select, raw_file = _stage_delimited(connection, raw_path, layout, target)
+                stage = _stage_fixed if layout.positions and not _names_columns(raw_path, layout) else _stage_delimited
+                select, raw_file = stage(connection, raw_path, layout, target)
             if any(raw_file.name == other.name for other in staged):
                 raw_file = replace(raw_file, name=f"{path.parent.name}-{position}-{raw_file.name}")
             selects.append((select, [raw_file.name]))
@@ -275,6 +283,55 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         unused=_name_unused(names, layout, facts),
     )
     return select, raw_file
+
+
+def _names_columns(path: Path, layout: Layout) -> bool:
+    """Whether the first line names columns of the layout, so that the file is delimited."""
+    with path.open("rb") as file:
+        line = file.readline(_CHUNK).removeprefix(_BYTE_ORDER_MARK).partition(b"\r")[0]
+    known = {name.lower() for name in (*layout.columns, *layout.aliases)}
+    words = line.decode(layout.encoding, "replace").rstrip("\n").lower().split(layout.delimiter)
+    return any(word.strip().strip('"') in known for word in words)
+
+
+def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) -> tuple[str, RawFile]:
+    if path.stat().st_size == 0:
+        raise ClaimDataError("E_EMPTY_FILE", f"expected lines in {path.name}, found 0 bytes")
+    print_of_file = _fingerprint(path)
+    is_old_mac = not print_of_file.num_line_feeds and print_of_file.num_cr > 0
+    cut = cut_file(
+        _with_line_feeds(path, target.with_suffix(".lines")) if is_old_mac else path,
+        path.name,
+        target,
+        positions=layout.positions,
+        record_lengths=layout.record_lengths,
+        kinds=layout.kinds,
+        encoding=layout.encoding,
+    )
+    present = [name for name, place in layout.positions.items() if sum(place) - 1 <= cut.record_length]
+    names = dict(zip(present, present, strict=True))
+    kinds = _kinds_of(names, layout)
+    facts, untidy = find_numeric_codes(target, path.name, kinds), find_untidy(target, kinds)
+    expressions = [f'{_as_text(name, facts, untidy)} AS "{_identifier(name)}"' for name in names]
+    select = (
+        f"SELECT {', '.join(expressions + _filled_in(names, layout))}, $source_file AS source_file, row_no "
+        f"FROM read_parquet({_quote(str(target))})"
+    )
+    ends = print_of_file.num_cr if is_old_mac else print_of_file.num_crlf
+    fixes = {code: number for code, number in (("F_BOM", int(cut.has_mark)), ("F_EOL", ends)) if number}
+    warnings = {"W_RAW_LINES": print_of_file.num_lines} if cut.rejects.num_rows else {}
+    if not cut.num_rows:
+        warnings["W_NO_ROWS"] = 1
+    return select, RawFile(
+        path.name,
+        cut.num_rows,
+        print_of_file.num_bytes,
+        print_of_file.sha256,
+        rejects=cut.rejects if cut.rejects.num_rows else None,
+        fixes=fixes | facts.fixes | untidy.fixes,
+        warnings=warnings,
+        unused=_name_unused(names, layout, facts),
+    )
 
 
 def _with_line_feeds(path: Path, target: Path) -> Path:

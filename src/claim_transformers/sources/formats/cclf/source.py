@@ -1,0 +1,222 @@
+"""CMS Claim and Claim Line Feed (CCLF): monthly files of an accountable care organization, of fixed width or as CSV.
+
+Columns, their places and their types are in layout files; the table of all columns is `docs/sources/cclf.md`. Several
+months lie in one folder, and what is there again or was adjusted counts once. People are known by the number that they
+have now, whatever number a claim has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ibis
+
+from claim_transformers.claims.engine import create_view
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.cclf import SOURCE
+from claim_transformers.sources.formats.cclf.current_numbers import read_current_numbers, with_current_numbers
+from claim_transformers.sources.formats.cclf.eligibility import stage_demographics, stage_enrollment
+from claim_transformers.sources.formats.cclf.fields import kinds_of
+from claim_transformers.sources.formats.cclf.headers import settle_headers
+from claim_transformers.sources.formats.cclf.part_a import (
+    stage_diagnoses,
+    stage_headers,
+    stage_procedures,
+    stage_revenue_centers,
+)
+from claim_transformers.sources.formats.cclf.part_b import stage_part_b
+from claim_transformers.sources.formats.cclf.part_d import stage_part_d
+from claim_transformers.sources.pipeline.contract import RawFile, RawLocation, StagedSource, StagedTable
+from claim_transformers.sources.pipeline.layout_files import FileLayout, read_layouts
+from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+_PARTS_OF_A = {"cclf2": stage_revenue_centers, "cclf3": stage_procedures, "cclf4": stage_diagnoses}
+_HEADERS, _NUMBERS, _DEMOGRAPHICS, _ENROLLMENT = "cclf1", "cclf9", "cclf8", "enrollment"
+_PART_B, _PART_D = ("cclf5", "cclf6"), "cclf7"
+_CLAIMS = (_HEADERS, *_PARTS_OF_A, *_PART_B, _PART_D)
+# A month in which nothing changed has the content of the month before.
+_REPEATABLE = SOURCE.stageable.repeatable if SOURCE.stageable else ()
+_Staged = dict[str, "tuple[ir.Table, tuple[RawFile, ...]]"]
+
+
+def read_cclf(
+    path: RawLocation,
+    connection: Backend,
+    *,
+    scratch: Path,
+    layouts: str | Path | None = None,
+    keep_denied: bool = False,
+) -> StagedSource:
+    """Stage the files of one or several deliveries.
+
+    Args:
+        path (`str` or `Path`): Folder of files, or one file.
+        connection (`Backend`): Ibis connection on DuckDB.
+        scratch (`Path`): Folder for unpacked and converted files.
+        layouts (`str` or `Path`, *optional*): Folder of layout files, copied from the format, with other positions.
+        keep_denied (`bool`, *optional*, defaults to `False`): Whether denied claims and lines of Part B stay.
+
+    Returns:
+        `StagedSource`: Eligibility first; rows of CCLF9, which become none, are counted in its description.
+
+    Raises:
+        ClaimDataError: `E_NO_FILE` if there are no claims at `path`, or parts of Part A claims without their headers;
+            `E_LAYOUT_FILE`, `E_XREF`, and the errors of `stage_files`.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> read_cclf("/nowhere", connect(threads=1), scratch=Path("."))
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected CCLF files at /nowhere, such as ...
+    """
+    if not isinstance(path, (str, Path)):
+        raise ClaimDataError("E_NO_FILE", "expected a folder of CCLF files as path, found none or a connection")
+    known = _known_layouts(layouts)
+    files = _find_files(Path(path), known)
+    if not set(files) & set(_CLAIMS):
+        raise ClaimDataError("E_NO_FILE", f"expected CCLF claims at {path}, found {', '.join(sorted(files))} alone")
+    if _HEADERS not in files and (parts := sorted(set(files) & set(_PARTS_OF_A))):
+        raise ClaimDataError(
+            "E_NO_FILE",
+            f"expected the headers of Part A claims (CCLF1) beside {', '.join(parts)}, found none: nobody can tell "
+            "which of their claims count",
+        )
+    staged: _Staged = {
+        name: (_stage_months if name in _REPEATABLE else stage_files)(
+            connection, [(file, known[name].to_layout(file.name)) for file in paths], scratch, name=name
+        )
+        for name, paths in files.items()
+        if known[name].target != "none" or name == _NUMBERS
+    }
+    numbers, facts = None, None
+    if _NUMBERS in staged:
+        numbers, facts = read_current_numbers(connection, *staged.pop(_NUMBERS))
+    staged = {
+        name: (
+            with_current_numbers(connection, rows, known[name], numbers),
+            raw_files,
+        )
+        for name, (rows, raw_files) in staged.items()
+    }
+    not_read = sorted(
+        file.name for name in files if known[name].target == "none" and name != _NUMBERS for file in files[name]
+    )
+    description = {
+        "layouts": {name: known[name].source for name in sorted(files)},
+        "files_not_read": not_read,
+        "changes_of_numbers": facts,
+    }
+    tables = _stage_tables(connection, staged, known, keep_denied=keep_denied)
+    return StagedSource("cclf", tuple(tables), description)
+
+
+def _stage_months(
+    connection: Backend, files: Sequence[tuple[Path, Layout]], scratch: Path, *, name: str
+) -> tuple[ir.Table, tuple[RawFile, ...]]:
+    """Stage files one by one: the same content may come again in another month, and is said."""
+    parts: list[ir.Table] = []
+    every: list[RawFile] = []
+    for number, file in enumerate(files):
+        rows, raw_files = stage_files(connection, [file], scratch, name=f"{name}_{number}")
+        parts.append(rows)
+        for raw in raw_files:
+            if any(other.name == raw.name for other in every):
+                raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {raw.name} twice")
+            is_copy = any(other.sha256 == raw.sha256 and other.num_rows for other in every)
+            every.append(replace(raw, warnings={**raw.warnings, "W_FILE_TWICE": 1}) if is_copy else raw)
+    names = sorted({column for part in parts for column in part.columns})
+    alike = [
+        part.select(**{column: part[column] if column in part.columns else ibis.null("string") for column in names})
+        for part in parts
+    ]
+    rows = alike[0] if len(alike) == 1 else ibis.union(*alike, distinct=False)
+    return create_view(connection, f"months_of_{name}", rows), tuple(every)
+
+
+def _stage_tables(
+    connection: Backend, staged: _Staged, known: Mapping[str, FileLayout], *, keep_denied: bool
+) -> list[StagedTable]:
+    tables: list[StagedTable] = []
+    if _DEMOGRAPHICS in staged:
+        has_enrollment = _ENROLLMENT in staged
+        tables.append(stage_demographics(*staged[_DEMOGRAPHICS], known[_DEMOGRAPHICS], has_enrollment=has_enrollment))
+    if _ENROLLMENT in staged:
+        tables.append(stage_enrollment(*staged[_ENROLLMENT], known[_ENROLLMENT]))
+    if _HEADERS in staged:
+        rows, files = staged[_HEADERS]
+        layout = known[_HEADERS]
+        headers = settle_headers(connection, rows, kinds_of(layout))
+        tables.append(stage_headers(connection, rows, files, layout, headers))
+        tables += [
+            stage(connection, *staged[name], known[name], headers)
+            for name, stage in _PARTS_OF_A.items()
+            if name in staged
+        ]
+    tables += [
+        stage_part_b(connection, *staged[name], known[name], keep_denied=keep_denied)
+        for name in _PART_B
+        if name in staged
+    ]
+    if _PART_D in staged:
+        tables.append(stage_part_d(*staged[_PART_D], known[_PART_D]))
+    return tables
+
+
+def _find_files(path: Path, layouts: Mapping[str, FileLayout]) -> dict[str, list[Path]]:
+    """Find the files of each layout by their names, which have no ending of their own."""
+    candidates = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
+    found: dict[str, list[Path]] = {}
+    for candidate in candidates:
+        if not candidate.is_file() or candidate.name.startswith("."):
+            continue
+        names = [name for name, layout in layouts.items() if re.search(layout.files, candidate.name, re.IGNORECASE)]
+        if len(names) > 1:
+            raise ClaimDataError(
+                "E_LAYOUT_FILE", f"expected one layout for {candidate.name}, found {', '.join(sorted(names))}"
+            )
+        if names:
+            found.setdefault(names[0], []).append(candidate)
+    if not any(layouts[name].target != "none" for name in found):
+        raise ClaimDataError(
+            "E_NO_FILE",
+            f"expected CCLF files at {path}, such as P.A1234.ACO.ZC1Y23.D230118.T0912345, cclf1.csv or "
+            f"parta_claims_header.csv, found {describe_place(path, sum(one.is_file() for one in candidates))}",
+        )
+    return dict(sorted(found.items()))
+
+
+def find_deliveries(path: Path, layouts: str | Path | None = None) -> list[tuple[str, Path, Layout]]:
+    """List raw table, file and layout of each file for the store of deliveries."""
+    known = _known_layouts(layouts)
+    found = _find_files(path, known)
+    return [
+        (name, file, known[name].to_layout(file.name))
+        for name, files in found.items()
+        if known[name].target != "none" or name == _NUMBERS
+        for file in files
+    ]
+
+
+def _known_layouts(folder: str | Path | None) -> dict[str, FileLayout]:
+    """The layouts of the format, or those of a folder, which need every column that the code reads."""
+    own = SOURCE.read_layouts()
+    if folder is None:
+        return own
+    given = read_layouts(folder)
+    for name, layout in own.items():
+        lacking = sorted(set(layout.names) - set(given[name].names)) if name in given else []
+        if name not in given or lacking:
+            found = f"one without {lacking[0]}" if lacking else "none"
+            raise ClaimDataError(
+                "E_LAYOUT_FILE", f"expected {name}.yaml with every column of the format in {folder}, found {found}"
+            )
+    return {name: given[name] for name in own}
