@@ -89,6 +89,7 @@ _ISO = {
     "meds": "it has times",
     **_PARQUET,
 }
+_TYPELESS = ("tuva", "simulated", "synpuf", "cms-rif", "cclf", "mimic3", "omop")
 _NO_CLAIMS = {"meds": "it has no claims"}
 _ONE_PAYER = dict.fromkeys(("synpuf", "cms-rif", "cclf", "mimic3", "meds", "omop"), "a load has one payer")
 _NO_QUOTES = {"cms-rif": "a quote is a letter", **_TEXT}
@@ -112,7 +113,7 @@ RELATIONS = (
         "files_are_delivered_twice",
         files_twice,
         group="files twice",
-        error=dict.fromkeys(("tuva", "simulated", "synpuf", "cms-rif", "cclf", "mimic3", "omop"), "E_FILE_TWICE"),
+        error=dict.fromkeys(_TYPELESS, "E_FILE_TWICE"),
     ),
     Relation(
         "rows_are_delivered_twice",
@@ -185,7 +186,7 @@ RELATIONS = (
         Relation(
             f"times_are_in_{name}",
             form(time=kind),
-            dict.fromkeys(("tuva", "simulated", "synpuf", "cms-rif", "cclf", "mimic3", "omop"), "it has no type for times"),
+            dict.fromkeys(_TYPELESS, "it has no type for times"),
         )
         for name, kind in (
             ("seconds", pa.timestamp("s")),
@@ -256,8 +257,39 @@ RELATIONS = (
             (
                 "a_stay_that_ends_in_2199",
                 "2199-12-31",
-_NO_DATE = {"omop": "a birth is three numbers"}
-_FILLS = ("dispensing_date", "SRVC_DT", "startdate", "drug_exposure_start_date", "CLM_LINE_FROM_DT")
+                ("discharge_date", "NCH_BENE_DSCHRG_DT", "dischtime", "visit_end_date"),
+                _NO_CLAIMS | {"cclf": "a stay ends with its claim"},
+            ),
+            (
+                "a_claim_that_ends_in_2061",
+                "2061-05-05",
+                ("claim_end_date", "CLM_THRU_DT", "dischtime", "visit_end_date"),
+                _NO_CLAIMS,
+            ),
+            (
+                "a_claim_of_1800",
+                "1800-01-01",
+                ("claim_start_date", "CLM_FROM_DT", "admittime", "visit_start_date"),
+                _NO_CLAIMS,
+            ),
+            ("a_drug_of_9999", "9999-12-31", _FILLS, _NO_CLAIMS),
+            ("a_drug_of_2061", "2061-05-05", _FILLS, _NO_CLAIMS),
+            (
+                "a_birth_in_1800",
+                "1800-01-01",
+                ("birth_date", "BENE_BIRTH_DT", "BENE_DOB", "dob", "time", "MEDS_BIRTH"),
+                _NO_DATE,
+            ),
+            (
+                "an_enrolment_until_2199",
+                "2199-12-31",
+                (
+                    "enrollment_end_date",
+                    "ENROLLMENT_END_DATE",
+                    "observation_period_end_date",
+                    "time",
+                    "ENROLLMENT//END",
+                ),
                 _NO_SPANS,
             ),
             (
