@@ -19,7 +19,7 @@ _EXTRACT_DATE = SourceOption("extract_date", str, "Day of the extract, ISO; late
 
 def _ingest_command(source: Source) -> Command:
     """Make the sub-command of a source."""
-    raw = "Folder of raw files; '-' fetches them." if source.fetches else "Folder of raw files."
+    raw = "Folder of raw files; '-' fetches them." if source.fetches else source.path_help
 
     def ingest(
         path: Annotated[Path, typer.Argument(help=raw)],

@@ -75,6 +75,9 @@ class Source:
         layouts (`Path`, *optional*): Folder of layout files.
         stageable ([`Stageable`], *optional*): What the store of deliveries has to know; without it it takes no files.
         fetches (`bool`, *optional*, defaults to `False`): Whether it fetches public files itself if no path is given.
+        path_help (`str`, *optional*, defaults to `"Folder of raw files."`): What its path is, for the command line.
+        inputs (`str`, *optional*): `module:function` that lists the files that a path names, where the path is no
+            folder of them; a cache knows the claims again by these.
 
     Raises:
         ValueError: If not exactly one of `read` and `publish` is given.
@@ -88,6 +91,8 @@ class Source:
     layouts: Path | None = None
     stageable: Stageable | None = None
     fetches: bool = False
+    path_help: str = "Folder of raw files."
+    inputs: str | None = None
 
     def __post_init__(self) -> None:
         if (self.read is None) == (self.publish is None):
@@ -124,7 +129,7 @@ def sources() -> Mapping[str, Source]:
 
     Examples:
         >>> list(sources())
-        ['cms-rif', 'meds', 'mimic3', 'simulated', 'synpuf', 'tuva']
+        ['cms-rif', 'meds', 'mimic3', 'simulated', 'synpuf', 'tables', 'tuva']
     """
     found: dict[str, Source] = {}
     for module in pkgutil.iter_modules(import_module(_FORMATS).__path__, prefix=f"{_FORMATS}."):
