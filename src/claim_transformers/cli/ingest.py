@@ -32,9 +32,15 @@ def _ingest_command(source: Source) -> Command:
         ] = None,
         max_expansion: MaxExpansion = None,
         overwrite: Overwrite = False,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Show the first rows, of patients, and the report; write nothing.")
+        ] = False,
         **options: Any,
     ) -> None:
-        from claim_transformers.sources.pipeline.ingest import ingest as run
+        if dry_run:
+            from claim_transformers.sources.pipeline.preview import preview_ingest as run
+        else:
+            from claim_transformers.sources.pipeline.ingest import ingest as run  # type: ignore[assignment]
 
         if options.get("extract_date") is not None:
             options["extract_date"] = as_date(options["extract_date"], "--extract-date")

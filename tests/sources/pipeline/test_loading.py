@@ -173,7 +173,7 @@ def test_folder_without_patients_is_refused(tmp_path, cache):
 def test_unknown_source_suggests_a_known_one():
     with pytest.raises(ValueError, match="did you mean 'synpuf'") as caught:
         load_claims("synpouf", "raw")
-    assert "claims, cms-rif, cohort, meds, mimic3, simulated, synpuf, tuva" in str(caught.value)
+    assert "claims, cms-rif, cohort, meds, mimic3, simulated, synpuf, tables, tuva" in str(caught.value)
 
 
 def test_ingested_folder_takes_no_options_of_raw_sources(folder):

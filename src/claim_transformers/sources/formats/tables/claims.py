@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import ibis
 
-from claim_transformers.claims.fields import clean_id, parse_amount, parse_date, parse_number
+from claim_transformers.claims.fields import DateFormat, clean_id, parse_amount, parse_date, parse_number
 from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
@@ -32,11 +32,17 @@ from claim_transformers.sources.formats.tables.expressions import (
     is_in,
     kinds_of,
     mapped,
-    meaning_of,
     text_of,
     warn_values,
 )
-from claim_transformers.sources.formats.tables.mapping import BY_BILL_TYPE, MODIFIERS, FieldMap, RuleMap, TableMap, Where
+from claim_transformers.sources.formats.tables.mapping import (
+    BY_BILL_TYPE,
+    MODIFIERS,
+    FieldMap,
+    RuleMap,
+    TableMap,
+    Where,
+)
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable, Versions
 from claim_transformers.sources.pipeline.institutional import (
     drg_type_of,
@@ -50,10 +56,15 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-COMPACT = "YYYYMMDD"
+COMPACT: DateFormat = "YYYYMMDD"
 _AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
 _COUNTS = ("service_unit_quantity", "quantity", "days_supply")
-_NUMBERS = {"service_unit_quantity": "float32", "quantity": "float32", "days_supply": "int16", "refills": "int16"}
+_NUMBERS: Mapping[str, Literal["float32", "int16"]] = {
+    "service_unit_quantity": "float32",
+    "quantity": "float32",
+    "days_supply": "int16",
+    "refills": "int16",
+}
 _NPIS = ("rendering_npi", "billing_npi", "facility_npi")
 _CODES = {
     "hcpcs_code": "HCPCS",
@@ -65,6 +76,8 @@ _CODES = {
 _REVERSED, _VERSION, _DRG_TYPE = mapped("reversed"), mapped("version"), mapped("drg_code_type")
 _BY_BILL = mapped("by_bill_type")
 _NOTHING = FieldMap()
+_OTHER_DATES = ("claim_end_date", "claim_line_start_date", "claim_line_end_date")
+_STAY = ("admission_date", "discharge_date")
 # What a charge shares with what takes it back.
 _SHARED = ("claim_start_date", "claim_end_date", "claim_line_start_date", "dispensing_date")
 _DONE = ("revenue_center_code", "hcpcs_code", "ndc_code")
@@ -160,19 +173,18 @@ def _checks(table: TableMap) -> tuple[RowCheck, ...]:
         )
     if table.rows == "rx_claim":
         return (*checks, check_date(mapped("dispensing_date"), COMPACT))
-    start, end, first, last, admitted, discharged = (
-        mapped(name) if name in table.fields else None
-        for name in (
-            *("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date"),
-            *("admission_date", "discharge_date"),
-        )
-    )
     claim_type, start = mapped("claim_type"), mapped("claim_start_date")
+    others = [mapped(name) for name in (*_OTHER_DATES, *_STAY) if name in table.fields]
+    pairs = [("claim_start_date", "claim_end_date"), ("claim_line_start_date", "claim_line_end_date"), _STAY]
     checks += [
         RowCheck("R_CLAIM_TYPE", "no canonical claim type", lambda rows: rows[claim_type].isnull()),
         check_date(start, COMPACT),
-        *(check_date(name, COMPACT, required=False) for name in (end, first, last, admitted, discharged) if name),
-        *(check_order(*pair, COMPACT) for pair in ((start, end), (first, last), (admitted, discharged)) if all(pair)),
+        *(check_date(name, COMPACT, required=False) for name in others),
+        *(
+            check_order(mapped(first), mapped(last), COMPACT)
+            for first, last in pairs
+            if first in table.fields and last in table.fields
+        ),
     ]
     return tuple(checks)
 
@@ -187,9 +199,7 @@ def _code_columns(table: TableMap) -> tuple[CodeColumns, ...]:
 
 def _reversal(table: TableMap, source: tuple[str, ...]) -> Reversal | None:
     """A charge and what takes it back share patient, dates and what was done; any amount or count tells them apart."""
-    amounts, counts = (
-        tuple(mapped(name) for name in names if name in table.fields) for names in (_AMOUNTS, _COUNTS)
-    )
+    amounts, counts = (tuple(mapped(name) for name in names if name in table.fields) for names in (_AMOUNTS, _COUNTS))
     if table.reversals is not None:
         # The mark of a reversal is a count of its own, so that one that finds no charge does not stay.
         counts = (*counts, _REVERSED)

@@ -1,4 +1,4 @@
-"""Diagnoses and procedures of a mapping: each code stands under the system that its row says, in a column of its own."""
+"""Diagnoses and procedures of a mapping: each code stands under the system of its row, in a column of its own."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ class _Code:
 
 def _codes_of(table: TableMap, field: str) -> list[_Code]:
     """The code columns of a field in billed order."""
-    columns = [(column, group, place) for group in table.codes.get(field, ()) for place, column in enumerate(group.columns)]
+    columns = [
+        (column, group, place) for group in table.codes.get(field, ()) for place, column in enumerate(group.columns)
+    ]
     return [_Code(column, number, group, place) for number, (column, group, place) in enumerate(columns, start=1)]
 
 
@@ -77,7 +79,9 @@ def map_codes(connection: Backend, rows: ir.Table, table: TableMap) -> dict[str,
                 unknown.append(is_none & text.notnull())
                 is_icd10 = says_icd10.fill_null(by_date)
             for system in code.systems:
-                is_own = (is_icd10 if system == "icd10" else ~is_icd10) if len(code.systems) > 1 else ibis.literal(True)
+                is_own = (
+                    (is_icd10 if system == "icd10" else ~is_icd10) if len(code.systems) > 1 else ibis.literal(True)
+                )
                 added[_name(field, code, system)] = ibis.ifelse(is_own, text, ibis.null("string"))
             if group.dates:
                 added[mapped(field, code.number, "date")] = compact_date(rows[group.dates[code.place]], table.dates)
@@ -112,7 +116,9 @@ def warn_codes(table: TableMap) -> tuple[RowCheck, ...]:
 
 def dates_of_procedures(table: TableMap) -> tuple[str, ...]:
     """The columns that hold dates of procedures."""
-    return tuple(mapped("procedures", code.number, "date") for code in _codes_of(table, "procedures") if code.group.dates)
+    return tuple(
+        mapped("procedures", code.number, "date") for code in _codes_of(table, "procedures") if code.group.dates
+    )
 
 
 def lists_of_codes(rows: ir.Table, table: TableMap) -> dict[str, ir.Value]:
@@ -152,9 +158,7 @@ def _systems_of(codes: Sequence[_Code]) -> list[str]:
 
 
 def _texts(rows: ir.Table, field: str, codes: Sequence[_Code], system: str) -> list[ir.StringValue]:
-    return [
-        rows[_name(field, code, system)] if system in code.systems else ibis.null("string") for code in codes
-    ]
+    return [rows[_name(field, code, system)] if system in code.systems else ibis.null("string") for code in codes]
 
 
 def _joined(lists: Sequence[ir.ArrayValue]) -> ir.ArrayValue:

@@ -1,8 +1,8 @@
 """Dates in the format that a mapping declares, rewritten as `YYYYMMDD`, so that the checks of all sources apply.
 
 A format is put together from `YYYY`, `MM` or `MON` (JAN) and `DD`, with signs between them, such as `MM/DD/YYYY`; `M`
-and `D` stand for one digit or two. ` hh:mm:ss` behind it is a time, which is not read. Years of two digits are refused,
-and nothing else is guessed: what does not have the format stays unreadable, and the checks find it.
+and `D` stand for one digit or two. A time behind it, ` hh:mm:ss`, is not read. Years of two digits are refused, and
+nothing else is guessed: what does not have the format stays unreadable, and the checks find it.
 """
 
 from __future__ import annotations
@@ -64,9 +64,10 @@ def compact_date(text: ir.StringValue, date_format: str) -> ir.StringValue:
         return text
     pattern, (parts, _) = pattern_of(date_format), _split(date_format)
     groups = {part: text.re_extract(pattern, number) for number, part in enumerate(parts, start=1)}
-    month = groups.get("MM", groups.get("M"))
     if "MON" in groups:
         month = groups["MON"].upper().cases(*_MONTH_NUMBERS.items(), else_=_UNREADABLE)
+    else:
+        month = groups["MM"] if "MM" in groups else groups["M"]
     day = groups.get("DD", groups.get("D", ibis.literal("01")))
     compact = groups["YYYY"] + month.lpad(2, "0") + day.lpad(2, "0")
     # A row without the format would be put together from nothing.

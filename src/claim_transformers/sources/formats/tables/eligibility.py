@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import ibis
 
 from claim_transformers.claims.fields import YEARS, clean_id, is_filler, parse_date, parse_number
-from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order, fix_dates
+from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.sources.formats.tables.claims import COMPACT, check_rules
 from claim_transformers.sources.formats.tables.dates import compact_date

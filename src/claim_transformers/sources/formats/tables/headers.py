@@ -39,7 +39,9 @@ def join_headers(lines: ir.Table, headers: ir.Table, table: TableMap, kinds: Map
         keyed = keyed.filter(keyed.version.identical_to(keyed.newest)).drop("version", "newest")
     counted = keyed.mutate(num_headers=_.count().over(group_by=keys))
     single = counted.filter(counted.num_headers == 1)
-    single = single.select(*keys, **{HEADER + name: single[name] for name in names}, **{_HAS_HEADER: ibis.literal(True)})
+    single = single.select(
+        *keys, **{HEADER + name: single[name] for name in names}, **{_HAS_HEADER: ibis.literal(True)}
+    )
     keyed_lines = lines.mutate(**_keys(lines, list(on)))
     joined = keyed_lines.left_join(single, keys)
     found = [joined[HEADER + name] for name in names]

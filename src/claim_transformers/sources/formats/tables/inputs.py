@@ -40,7 +40,9 @@ class Inputs:
     scratch: Path
     taken: dict[str, Path] = field(default_factory=dict)
 
-    def stage(self, connection: Backend, place: Place, layout: Layout, name: str) -> tuple[ir.Table, tuple[RawFile, ...]]:
+    def stage(
+        self, connection: Backend, place: Place, layout: Layout, name: str
+    ) -> tuple[ir.Table, tuple[RawFile, ...]]:
         """Stage the rows of one raw table."""
         paths = self._fetch(place, name) if place.table else find_files(self.folder, place.files, name)
         files = [
@@ -91,7 +93,9 @@ def find_files(folder: Path, patterns: Sequence[str], name: str) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in patterns:
         path = Path(pattern)
-        start, inner = (Path(path.anchor), str(path.relative_to(path.anchor))) if path.is_absolute() else (folder, pattern)
+        start, inner = (
+            (Path(path.anchor), str(path.relative_to(path.anchor))) if path.is_absolute() else (folder, pattern)
+        )
         matches = [start / inner] if (start / inner).is_file() else sorted(start.glob(inner))
         files = [one for one in matches if one.is_file() and one.name.lower().endswith(SUFFIXES)]
         if not files:
@@ -132,9 +136,10 @@ def open_database(url: str, folder: Path, scratch: Path) -> BaseBackend:
 
 def list_inputs(path: Path) -> list[Path]:
     """List the mapping and every file that it names, by which a cache knows the same claims again."""
-    mapping = read_mapping(path)
-    places = [(table.name, place) for table in mapping.tables for place in (table.place, table.header and table.header.place)]
-    if any(place is not None and place.table for _, place in places):
+    places: list[tuple[str, Place]] = []
+    for table in read_mapping(path).tables:
+        places += [(table.name, table.place), *((table.name, one.place) for one in [table.header] if one)]
+    if any(place.table for _, place in places):
         raise ValueError("a database has no files by which the cache could know it again: expected out, found none")
-    found = [file for name, place in places if place is not None for file in find_files(path.parent, place.files, name)]
-    return [path, *sorted(set(found))]
+    found = {file for name, place in places for file in find_files(path.absolute().parent, place.files, name)}
+    return [path, *sorted(found)]

@@ -25,13 +25,13 @@ KEYS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "table": {
         "rows": ("word", "what its rows become: `claim_line`, `rx_claim` or `eligibility`"),
-        "files": ("names", "of files, from the folder of the mapping on: csv, tsv, txt, zip, gz, parquet; `*` and `?`"),
+        "files": ("names", "of files, from the folder of the mapping: csv, tsv, txt, zip, gz, parquet; `*` and `?`"),
         "table": ("text", "name in the database instead of `files`, with its schema before a dot"),
         "delimiter": ("sign", "between columns; without it a comma, and a tab in files called `.tsv` or `.tab`"),
         "encoding": ("word", "of text: `utf-8` (if not given) or `latin-1`"),
         "quote": ("sign", "around fields, a double quote if not given; empty where a quote is a letter"),
         "dates": ("format", "of its dates, where a field does not give another"),
-        "header": ("section `header`", "a second table with what is true of whole claims, joined to each of its lines"),
+        "header": ("section `header`", "a second table with what is true of whole claims, joined to each line"),
         "fields": ("section", "canonical columns, each with a section `field`, or `codes` where it holds diagnoses or "
                    "procedures"),
         "rules": ("sections `rule`", "values of a column that make rows leave or count"),
@@ -55,7 +55,7 @@ KEYS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "columns": ("columns", "several, one text of all; of `hcpcs_modifiers` one modifier each"),
         "between": ("text", "what stands between the parts of `columns`, `-` if not given"),
         "constant": ("text", "the same value for every row"),
-        "values": ("`raw: canonical`", "meaning of raw values, in any case; a value that is not listed becomes null and "
+        "values": ("`raw: canonical`", "meaning of raw values, in any case; another value becomes null and "
                    "is counted"),
         "dates": ("format", "of this date"),
         "day": ("MM-DD", "the day that stands for all, where the column holds a year"),
@@ -65,8 +65,8 @@ KEYS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "codes": {
         "columns": ("columns", "in billed order, the principal one first"),
-        "system": ("word, or section `system`", "`icd9`, `icd10`, or `by_date`: discharge or service from 2015-10-01 on "
-                   "is ICD-10"),
+        "system": ("word, or section `system`", "`icd9`, `icd10`, or `by_date`: discharge or service from 2015-10-01 "
+                   "on is ICD-10"),
         "present_on_admission": ("columns", "flags of diagnoses, as many as `columns`"),
         "dates": ("columns", "of procedures, as many as `columns`, in the format of the table"),
         "where": ("section `where`", "rows for which the codes count"),
@@ -89,7 +89,7 @@ KEYS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "because": ("text", "what the values mean"),
     },
     "versions": {
-        "latest": ("column", "of the versions of one key those with the largest value count, others are `D_SUPERSEDED`"),
+        "latest": ("column", "of the versions of one key the largest value counts, others are `D_SUPERSEDED`"),
         "of": ("word", "what has versions: a `claim` with all its lines, or a `line`"),
         "dates": ("format", "of `latest` if it is a date; without it, it is a number"),
     },
@@ -213,7 +213,8 @@ def _undecided(content: Any, where: str) -> Iterator[str]:
 
 
 def _name(value: Any) -> str:
-    return {dict: "a section", list: "a list", str: "a text"}.get(type(value), "nothing")
+    names = ((dict, "a section"), (list, "a list"), (str, "a text"))
+    return next((name for kind, name in names if isinstance(value, kind)), "nothing")
 
 
 def describe_keys() -> str:

@@ -54,7 +54,7 @@ class FieldMap:
 
 @dataclass(frozen=True)
 class CodesMap:
-    """Where some codes are and of which system, as the keys of `codes` say; `qualifiers` are the columns of `system`."""
+    """Where some codes are and of which system, as keys of `codes` say; `qualifiers` are the columns of `system`."""
 
     columns: tuple[str, ...]
     system: str = BY_DATE
@@ -156,7 +156,9 @@ def read_mapping(path: Path) -> TablesMap:
     if not isinstance(tables, dict) or not tables:
         raise section.wrong("tables", "one section for each raw table", "none")
     database = section.text("database", "")
-    read = tuple(_read_table(Section(path.name, f"tables.{name}", "table", table), name) for name, table in tables.items())
+    read = tuple(
+        _read_table(Section(path.name, f"tables.{name}", "table", table), name) for name, table in tables.items()
+    )
     for table in read:
         for place in (table.place, *((table.header.place,) if table.header else ())):
             if place.table and not database:
@@ -203,7 +205,9 @@ def _read_table(section: Section, name: str) -> TableMap:
         versions=_read_versions(section.section("versions", "versions")) if "versions" in section.content else None,
         reversals=_read_reversals(section) if isinstance(reversals, dict) else None,
         nets=isinstance(reversals, dict) or section.word("reversals", ("negative", "none"), "negative") == "negative",
-        enrollment=_read_enrollment(section.section("enrollment", "enrollment")) if isinstance(enrollment, dict) else None,
+        enrollment=_read_enrollment(section.section("enrollment", "enrollment"))
+        if isinstance(enrollment, dict)
+        else None,
         has_spans=enrollment != "none",
         optional=_expand(section.file, section.place("optional"), section.texts("optional", ())),
     )
@@ -231,7 +235,9 @@ def _check_table(section: Section, table: TableMap) -> None:
 def _read_place(section: Section) -> Place:
     files, table = section.texts("files", ()), section.text("table", "")
     if bool(files) == bool(table):
-        raise section.wrong("files", "either files or the name of a table in a database", "both" if table else "neither")
+        raise section.wrong(
+            "files", "either files or the name of a table in a database", "both" if table else "neither"
+        )
     quote = section.text("quote", '"')
     if quote not in ('"', ""):
         raise section.wrong("quote", "a double quote or nothing", "another sign")
@@ -269,7 +275,9 @@ def _expand(file: str, place: str, names: Sequence[str]) -> tuple[str, ...]:
         last = int(others[1])
         is_alike = (before.removeprefix(HEADER), behind) == (others[0].removeprefix(HEADER), others[2])
         if not is_alike or not 0 <= last - int(first) < _MAX_RANGE:
-            raise wrong(file, f"a range of columns that differ in one number, such as dx1..dx25, at {place}", "another")
+            raise wrong(
+                file, f"a range of columns that differ in one number, such as dx1..dx25, at {place}", "another"
+            )
         found += [f"{before}{number:0{len(first)}d}{behind}" for number in range(int(first), last + 1)]
     if "" in found:
         raise wrong(file, f"names of columns at {place}", "an empty one")

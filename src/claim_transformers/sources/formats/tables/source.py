@@ -78,9 +78,15 @@ def _stage(connection: Backend, table: TableMap, inputs: Inputs) -> list[StagedT
     of_lines = {name: kind for name, kind in kinds.items() if not name.startswith(HEADER)}
     rows, files = inputs.stage(connection, table.place, _layout(of_lines, table.optional), table.name)
     if table.rows == "eligibility":
-        return [stage_people(_store(connection, table.name, map_eligibility(rows, table), inputs.scratch), files, table)]
+        return [
+            stage_people(_store(connection, table.name, map_eligibility(rows, table), inputs.scratch), files, table)
+        ]
     if table.header is None:
-        return [stage_claims(_store(connection, table.name, map_claims(connection, rows, table), inputs.scratch), files, table)]
+        return [
+            stage_claims(
+                _store(connection, table.name, map_claims(connection, rows, table), inputs.scratch), files, table
+            )
+        ]
     name = f"{table.name}_header"
     of_header = {column.removeprefix(HEADER): kind for column, kind in kinds.items() if column.startswith(HEADER)}
     optional = [column.removeprefix(HEADER) for column in table.optional if column.startswith(HEADER)]
