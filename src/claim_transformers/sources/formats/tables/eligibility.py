@@ -143,8 +143,8 @@ def _months_of(rows: ir.Table, table: TableMap) -> list[ir.Value]:
 def _unfold_months(rows: ir.Table) -> ir.Table:
     """One line for each month; spans that touch are joined when timelines are made."""
     names = [f"month_{number}" for number in range(1, _MONTHS + 1)]
-    lines = unfold_lines(rows, [{"first": rows[name]} for name in names], lambda entry: entry.first.notnull())
-    first = lines.line.first
+    lines = unfold_lines(rows, [{"begins": rows[name]} for name in names], lambda entry: entry.begins.notnull())
+    first = lines.line.begins
     spans = lines.mutate(**{_START: first, _END: _last_of_month(first.year(), first.month())})
     return spans.drop("line", *names)
 

@@ -81,11 +81,16 @@ def check_headers(staged: StagedTable) -> StagedTable:
 def count_headers(staged: StagedTable, table: TableMap) -> StagedTable:
     """Headers whose lines are there leave, because they stand on each of them; others are claims of one line."""
     has_lines: Callable[[ir.Table], ir.BooleanValue] = lambda rows: rows[_HAS_LINES]  # noqa: E731
-    return_key: Sequence[str] = [HEADER + name for name in _on(table).values()]
+
+    def to_canonical(rows: ir.Table) -> ir.Table:
+        lines = staged.to_canonical(rows)
+        return lines.mutate(claim_line_number=lines.claim_line_number.fill_null(1))
+
     return replace(
         staged,
         name=f"{staged.name}_header",
-        row_key=tuple(return_key),
+        to_canonical=to_canonical,
+        row_key=tuple(HEADER + name for name in _on(table).values()),
         kinds={name: kind for name, kind in staged.kinds.items() if name.startswith(HEADER)},
         checks=(
             RowCheck("D_HEADER", "what the header says stands on each line of its claim", has_lines),
