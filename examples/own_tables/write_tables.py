@@ -3,9 +3,11 @@
     python examples/own_tables/write_tables.py raw tables
 
 Four wide tables, as commercial claims databases have them: services of inpatients and of outpatients, drugs of
-outpatients and enrolment, each with columns, formats of dates and words of its own. Nobody uses these names.
+outpatients and enrolment, each with columns, formats of dates and words of its own. Nobody uses these names. Their
+mapping lies beside them.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -65,6 +67,7 @@ def write_tables(raw: Path, out: Path) -> None:
     csv.write_csv(wide.filter(pc.invert(is_inpatient)), out / "outpatient_services.tsv", tabs)
     pq.write_table(rename(drugs, DRUGS, None), out / "outpatient_drugs.parquet")
     csv.write_csv(rename(members, MEMBERS, "%d%b%Y"), out / "enrolment_detail.csv")
+    shutil.copy(Path(__file__).with_name("mapping.yaml"), out / "mapping.yaml")
 
 
 if __name__ == "__main__":

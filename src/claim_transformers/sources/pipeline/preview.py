@@ -26,7 +26,7 @@ _WIDTH = 116
 
 
 @dataclass(frozen=True)
-class IngestPreview:
+class _IngestPreview:
     """What an ingest would do, printable with its first rows.
 
     Args:
@@ -38,7 +38,7 @@ class IngestPreview:
         >>> from claim_transformers.sources.pipeline.ingest import IngestSummary
         >>> totals = {"files": [], "codes": {}, "code_coverage": [], "unused_columns": {}, "denials": {}}
         >>> summary = IngestSummary(Path("out"), totals, {}, None)
-        >>> print(str(IngestPreview(summary, {}, "")).splitlines()[-1])
+        >>> print(str(_IngestPreview(summary, {}, "")).splitlines()[-1])
         dry run: nothing is at out; the ingest would hold
     """
 
@@ -56,7 +56,7 @@ class IngestPreview:
         for name, rows in self.rows.items():
             yield f"{name}, the first rows:"
             for row in rows:
-                text = ", ".join(f"{column} {value}" for column, value in row.items() if value is not None)
+                text = ", ".join(f"{column} {value}" for column, value in row.items() if value not in (None, []))
                 yield textwrap.fill(text, _WIDTH, initial_indent="- ", subsequent_indent="  ")
             yield ""
 
@@ -78,7 +78,7 @@ def preview_ingest(
     max_quarantine_share: float = MAX_QUARANTINE_SHARE,
     max_reason_share: float = MAX_REASON_SHARE,
     **options: Any,
-) -> IngestPreview:
+) -> _IngestPreview:
     """Ingest into a hidden folder beside `out` that vanishes, whatever is in quarantine, and look at the result.
 
     Args:
@@ -91,7 +91,7 @@ def preview_ingest(
         options: Further arguments of `ingest`.
 
     Returns:
-        `IngestPreview`: Counts, rows, and whether the ingest would be refused for its quarantine.
+        `_IngestPreview`: Counts, rows, and whether the ingest would be refused for its quarantine.
 
     Raises:
         ValueError: As `ingest` does.
@@ -108,12 +108,15 @@ def preview_ingest(
         beside = beside.parent
     options.pop("overwrite", None)
     with scratch_folder(beside) as scratch:
-        found = ingest(source, path, scratch / "claims", max_quarantine_share=1.0, max_reason_share=1.0, **options)
+        # The folder itself is locked, and publishing locks the one that it publishes in.
+        inner = scratch / "dry"
+        inner.mkdir()
+        found = ingest(source, path, inner / "claims", max_quarantine_share=1.0, max_reason_share=1.0, **options)
         rows = {name: _first_rows(found.out, name, num_rows) for name in (*SCHEMAS, "patients")}
     if any(rows[name] for name in SCHEMAS):
         del rows["patients"]
     refusal = _refusal(found.report, max_quarantine_share, max_reason_share)
-    return IngestPreview(replace(found, out=Path(out)), {name: some for name, some in rows.items() if some}, refusal)
+    return _IngestPreview(replace(found, out=Path(out)), {name: some for name, some in rows.items() if some}, refusal)
 
 
 def _first_rows(folder: Path, name: str, number: int) -> list[dict[str, Any]]:

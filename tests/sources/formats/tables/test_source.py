@@ -4,7 +4,7 @@ import datetime as dt
 import gzip
 import os
 import re
-import sys
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,7 @@ from claim_transformers.sources.pipeline.loading import load_claims
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
 OWN_TABLES = Path(__file__).parents[4] / "examples" / "own_tables"
-sys.path.insert(0, str(OWN_TABLES))
-from write_tables import write_tables  # noqa: E402
+write_tables = runpy.run_path(str(OWN_TABLES / "write_tables.py"))["write_tables"]
 
 # One of each: months as rows and as columns, headers beside lines, a status that takes claims back, versions, a
 # database, a file that another table names too.
@@ -83,8 +82,12 @@ tables:
       days_supply: days
     reversals: none
 """
-HEADER = "NUMBER MEMBER FORM TOB FROM THRU ADMITTED DISCHARGED PAID_ON DRG DX1 DX2 DX3 DXV1 DXV2 DXV3 ADM OP1 OP1ON STATUS ADJ"
-STAY = "{n} 101 I 0111 03.02.2016 09.02.2016 03.02.2016 09.02.2016 01.03.2016 291 I5023 4019 E119 B A x R0602 0SRC0J9 04.02.2016 {s} {a}"
+DIAGNOSES = "DX1 DX2 DX3 DXV1 DXV2 DXV3 ADM OP1 OP1ON"
+HEADER = f"NUMBER MEMBER FORM TOB FROM THRU ADMITTED DISCHARGED PAID_ON DRG {DIAGNOSES} STATUS ADJ"
+STAY = (
+    "{n} 101 I 0111 03.02.2016 09.02.2016 03.02.2016 09.02.2016 01.03.2016 291 I5023 4019 E119 B A x R0602 0SRC0J9 "
+    "04.02.2016 {s} {a}"
+)
 VISIT = "{n} 102 P - 15.09.2015 15.09.2015 - - - - 4019 - - - - - - - - {s} {a}"
 LINES = "CLAIM LINE KIND CODE MOD1 MOD2 PAID"
 
@@ -172,7 +175,12 @@ def test_headers_stand_on_their_lines_and_alone_where_there_is_none(site) -> Non
     assert reasons(site, "warnings", "headers.tsv")["W_HEADER_ALONE"] == 1
     assert lines["F-6", 1]["diagnoses"][0]["code"] == "4019"
     stay = lines["F-1", 2]
-    assert (stay["claim_type"], stay["bill_type_code"], stay["drg_code"], stay["patient_id"]) == ("IP", "0111", "291", "101")
+    assert (stay["claim_type"], stay["bill_type_code"], stay["drg_code"], stay["patient_id"]) == (
+        "IP",
+        "0111",
+        "291",
+        "101",
+    )
     assert (stay["admission_date"], stay["discharge_date"]) == (dt.date(2016, 2, 3), dt.date(2016, 2, 9))
     assert (stay["hcpcs_code"], stay["revenue_center_code"], stay["hcpcs_modifiers"]) == ("99223", None, ["25", "TC"])
     assert lines["F-1", 1]["revenue_center_code"] == "0120"
@@ -202,7 +210,9 @@ def test_versions_denials_reversals_and_lines_without_header_leave_with_their_re
 
 
 def test_months_become_enrolment_whether_they_are_rows_or_columns(site) -> None:
-    spans = [(row["patient_id"], row["enrollment_start_date"], row["enrollment_end_date"]) for row in site[1]["eligibility"]]
+    spans = [
+        (row["patient_id"], row["enrollment_start_date"], row["enrollment_end_date"]) for row in site[1]["eligibility"]
+    ]
     assert ("101", dt.date(2016, 2, 1), dt.date(2016, 2, 29)) in spans
     assert sum(patient == "102" for patient, _, _ in spans) == 10
     assert ("102", dt.date(2015, 10, 1), dt.date(2015, 10, 31)) in spans
@@ -258,8 +268,14 @@ def test_a_simulated_population_as_wide_tables_gives_the_same_rows(tmp_path: Pat
 def tuva_rows(folder: Path) -> Path:
     """Rows of the Tuva layout with a fault of each kind."""
     stay = {
-        **dict(claim_type="institutional", bill_type_code="111", admission_date="2018-11-02", discharge_date="2018-11-09"),
-        **dict(claim_end_date="2018-11-09", drg_code="194", procedure_code_type="icd-10-pcs", procedure_code_1="0SRC0J9"),
+        "claim_type": "institutional",
+        "bill_type_code": "111",
+        "admission_date": "2018-11-02",
+        "discharge_date": "2018-11-09",
+        "claim_end_date": "2018-11-09",
+        "drg_code": "194",
+        "procedure_code_type": "icd-10-pcs",
+        "procedure_code_1": "0SRC0J9",
     }
     medical = [
         medical_claim(claim="M1", **stay, revenue_center_code="0120", diagnosis_poa_1="y", hcpcs_modifier_1="tc"),
@@ -282,19 +298,21 @@ def tuva_rows(folder: Path) -> Path:
     return write_tuva(folder, medical=medical, pharmacy=fills, people=people)
 
 
-@pytest.mark.parametrize("is_demo", [False, pytest.param(True, marks=pytest.mark.skipif(not DATA, reason="no data"))])
+@pytest.mark.parametrize(
+    "is_demo", [False, pytest.param(True, marks=[pytest.mark.slow, pytest.mark.skipif(not DATA, reason="no data")])]
+)
 def test_the_layout_of_tuva_as_a_mapping_gives_the_same_rows(is_demo: bool, tmp_path: Path) -> None:
     text = (Path(__file__).parent / "tuva.yaml").read_text(encoding="utf-8")
     raw = Path(DATA, "tuva") if is_demo else tuva_rows(tmp_path / "raw")
     if is_demo:
         text = text.replace(" person_id", " patient_id").replace("drg_code: drg_code", "drg_code: ms_drg_code")
+    else:
+        # No more are filled, and each costs the engine its planning.
+        text = re.sub(r"_(25|5)$", "_3", text, flags=re.MULTILINE)
     text = re.sub(r"files: (\w+[.]csv)", lambda match: f"files: {raw / match[1]}", text)
     (tmp_path / "mapping.yaml").write_text(text, encoding="utf-8")
     options = {"max_quarantine_share": 1, "max_reason_share": 1, "progress": False, "threads": 1}
-    if is_demo:
-        options["suffix"] = ""
     theirs = ingest("tuva", raw, tmp_path / "theirs", **options)
-    options.pop("suffix", None)
     ours = ingest("tables", tmp_path / "mapping.yaml", tmp_path / "ours", **options)
     before, after = read_tables(theirs.out), read_tables(ours.out)
     assert before["claim_line"]
@@ -305,7 +323,7 @@ def test_the_layout_of_tuva_as_a_mapping_gives_the_same_rows(is_demo: bool, tmp_
 
 
 def counts_of(summary: IngestSummary) -> list[dict[str, Any]]:
-    """What became of the rows of each file and claim type; columns that the layout knows and the mapping does not differ."""
+    """What became of the rows of each file and claim type."""
     names = ("source_file", "claim_type", "rows_in", "rows_out", "netted_out", "quarantine_reasons", "drop_reasons")
     kept = [{name: entry[name] for name in names} | {"fixes": entry["fixes"]} for entry in summary.report["files"]]
     for entry in kept:
@@ -315,8 +333,13 @@ def counts_of(summary: IngestSummary) -> list[dict[str, Any]]:
 
 def in_order(rows: list[dict[str, Any]]) -> list[str]:
     """Rows as texts; a list that no column feeds is as empty as one without entries."""
-    return sorted(repr({name: value or None if isinstance(value, list) else value for name, value in row.items()}) for row in rows)
+    return sorted(
+        repr({name: value or None if isinstance(value, list) else value for name, value in row.items()})
+        for row in rows
+    )
 
 
 def patients_of(out: Path) -> list[str]:
-    return sorted(repr(row) for file in (out / "patients").glob("*.parquet") for row in pq.read_table(file).to_pylist())
+    return sorted(
+        repr(row) for file in (out / "patients").glob("*.parquet") for row in pq.read_table(file).to_pylist()
+    )

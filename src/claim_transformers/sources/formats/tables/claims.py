@@ -25,6 +25,7 @@ from claim_transformers.sources.formats.tables.codes import (
     dates_of_procedures,
     lists_of_codes,
     map_codes,
+    read_qualifiers,
     warn_codes,
 )
 from claim_transformers.sources.formats.tables.dates import compact_date
@@ -108,8 +109,10 @@ def map_claims(connection: Backend, rows: ir.Table, table: TableMap) -> ir.Table
         added[_BY_BILL] = (stated == BY_BILL_TYPE).fill_null(False)
         ends = [texts[name] for name in ("discharge_date", "claim_end_date") if name in texts]
         added[CODING_DAY] = coding_day(texts["claim_start_date"], ends, COMPACT)
-    rows = rows.mutate(**added)
-    return rows.mutate(**map_codes(connection, rows, table)) if table.rows == "claim_line" else rows
+    if table.rows != "claim_line":
+        return rows.mutate(**added)
+    words, rows = read_qualifiers(connection, rows, table), rows.mutate(**added)
+    return rows.mutate(**map_codes(rows, table, words))
 
 
 def stage_claims(rows: ir.Table, files: Sequence[RawFile], table: TableMap) -> StagedTable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,12 +53,17 @@ def _codes_of(table: TableMap, field: str) -> list[_Code]:
     return [_Code(column, number, group, place) for number, (column, group, place) in enumerate(columns, start=1)]
 
 
-def map_codes(connection: Backend, rows: ir.Table, table: TableMap) -> dict[str, ir.Value]:
+def read_qualifiers(connection: Backend, rows: ir.Table, table: TableMap) -> dict[tuple[str, ...], Qualifiers]:
+    """Read the words that qualifiers without `values` of their own have, by their columns."""
+    groups = [group for groups in table.codes.values() for group in groups if group.qualifiers and not group.values]
+    return {columns: Qualifiers.read(connection, rows, columns) for columns in {group.qualifiers for group in groups}}
+
+
+def map_codes(rows: ir.Table, table: TableMap, words: Mapping[tuple[str, ...], Qualifiers]) -> dict[str, ir.Value]:
     """Columns that a row gets: each code once for each system that it can be of, null but under its own."""
     added: dict[str, ir.Value] = {}
     unknown: list[ir.BooleanValue] = []
     by_date = (rows[CODING_DAY] >= ibis.date(ICD10_START_DATE)).fill_null(False)
-    words: dict[tuple[str, ...], Qualifiers] = {}
     for field in table.codes:
         for code in _codes_of(table, field):
             group, text = code.group, rows[code.column]
@@ -72,8 +77,6 @@ def map_codes(connection: Backend, rows: ir.Table, table: TableMap) -> dict[str,
                     is_none = clean_word(qualifier).notnull() & said.isnull()
                     says_icd10 = said == "icd10"
                 else:
-                    if group.qualifiers not in words:
-                        words[group.qualifiers] = Qualifiers.read(connection, rows, group.qualifiers)
                     is_none = words[group.qualifiers].is_none(qualifier)
                     says_icd10 = words[group.qualifiers].says_icd10(qualifier)
                 unknown.append(is_none & text.notnull())

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from claim_transformers.sources.formats.tables.dates import pattern_of
 
-DATE_FORMATS = (
+_DATE_FORMATS = (
     *("YYYY-MM-DD", "YYYYMMDD", "MM/DD/YYYY", "DD/MM/YYYY", "M/D/YYYY", "D/M/YYYY", "DD-MON-YYYY", "DDMONYYYY"),
     *("YYYY/MM/DD", "MM-DD-YYYY", "DD-MM-YYYY", "DD.MM.YYYY", "YYYY-MM-DD hh:mm:ss"),
 )
@@ -76,8 +76,8 @@ class Profile:
 
     def formats(self) -> list[str]:
         """Formats in which nearly all values are dates, the likeliest first."""
-        found = [one for one in DATE_FORMATS if self.share(one) >= 0.95]
-        return sorted(found, key=lambda one: (-self.counts[one], len(one) < 10, DATE_FORMATS.index(one)))
+        found = [one for one in _DATE_FORMATS if self.share(one) >= 0.95]
+        return sorted(found, key=lambda one: (-self.counts[one], len(one) < 10, _DATE_FORMATS.index(one)))
 
 
 def profile(name: str, column: pa.ChunkedArray | pa.Array) -> Profile:
@@ -96,7 +96,7 @@ def profile(name: str, column: pa.ChunkedArray | pa.Array) -> Profile:
     values, numbers = counted.field("values"), counted.field("counts")
     counts = {
         form: int(pc.sum(numbers.filter(pc.match_substring_regex(values, pattern))).as_py() or 0)
-        for form, pattern in (*_FORMS.items(), *((one, _date_pattern(one)) for one in DATE_FORMATS))
+        for form, pattern in (*_FORMS.items(), *((one, _date_pattern(one)) for one in _DATE_FORMATS))
     }
     return Profile(
         name,

@@ -1,12 +1,16 @@
 """Keys of a mapping: which there are, what each takes, and how a file of them is read strictly.
 
-The tables of keys in `docs/sources/tables.md` are written from here, and a test compares them. Every value is read as
-it is written, so that `010` keeps its zero and `no` is a word.
+The tables of keys in a page of the documentation are written from here, and a test compares them:
+
+    python -m claim_transformers.sources.formats.tables.keys docs/sources/tables.md
+
+Every value is read as it is written, so that `010` keeps its zero and `no` is a word.
 """
 
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,7 @@ from claim_transformers.codes.errors import ClaimDataError
 DECIDE = "DECIDE"
 _MOST_DECISIONS = 20
 # By section and key: what it takes, and what it means.
-KEYS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+_KEYS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "mapping": {
         "name": ("text", "`data_source` of rows that do not name their own"),
         "database": ("URL", "of the database that has the tables, or `$NAME` of the environment variable that has it"),
@@ -118,16 +122,16 @@ class Section:
     Args:
         file (`str`): Name of the mapping, for messages.
         where (`str`): Place within it, such as `tables.inpatient`.
-        kind (`str`): Name of the section in `KEYS`.
+        kind (`str`): Name of the section in `_KEYS`.
         content (`Any`): What stands there.
     """
 
     def __init__(self, file: str, where: str, kind: str, content: Any) -> None:
         self.file, self.where, self.kind = file, where, kind
         if not isinstance(content, dict):
-            raise wrong(file, f"a section with keys out of {', '.join(KEYS[kind])} at {where}", _name(content))
+            raise wrong(file, f"a section with keys out of {', '.join(_KEYS[kind])} at {where}", _name(content))
         self.content: Mapping[str, Any] = content
-        check_names(file, where, content, list(KEYS[kind]))
+        check_names(file, where, content, list(_KEYS[kind]))
 
     def place(self, key: str) -> str:
         """Where a key of the section stands."""
@@ -141,7 +145,7 @@ class Section:
         """A text; without a default it has to be there."""
         value = self.content.get(key, default)
         if not isinstance(value, str):
-            raise self.wrong(key, KEYS[self.kind][key][0], "nothing" if value is None else _name(value))
+            raise self.wrong(key, _KEYS[self.kind][key][0], "nothing" if value is None else _name(value))
         return value
 
     def word(self, key: str, known: Sequence[str], default: str | None = None) -> str:
@@ -156,14 +160,14 @@ class Section:
         value = self.content.get(key, default)
         values = [value] if isinstance(value, str) else value
         if not isinstance(values, (list, tuple)) or not all(isinstance(one, str) for one in values):
-            raise self.wrong(key, KEYS[self.kind][key][0], "nothing" if value is None else _name(value))
+            raise self.wrong(key, _KEYS[self.kind][key][0], "nothing" if value is None else _name(value))
         return tuple(values)
 
     def pairs(self, key: str) -> dict[str, str]:
         """Texts by text, none if the key is not there."""
         value = self.content.get(key, {})
         if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
-            raise self.wrong(key, KEYS[self.kind][key][0], _name(value))
+            raise self.wrong(key, _KEYS[self.kind][key][0], _name(value))
         return dict(value)
 
     def section(self, key: str, kind: str) -> Section:
@@ -176,9 +180,9 @@ def check_names(file: str, where: str, names: Mapping[str, Any], known: Sequence
     for name in names:
         if name not in known:
             close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-            hint = f", did you mean {close[0]!r}?" if close else ""
+            hint = f", did you mean {close[0]!r}?" if close else "."
             place = f" at {where}" if where else ""
-            raise wrong(file, f"keys out of {', '.join(known)}{place}", f"{str(name)[:80]!r}{hint}")
+            raise wrong(file, f"a known key{place}", f"{str(name)[:80]!r}{hint} Known are {', '.join(known)}")
 
 
 def read_section(path: Path) -> Section:
@@ -217,11 +221,19 @@ def _name(value: Any) -> str:
     return next((name for kind, name in names if isinstance(value, kind)), "nothing")
 
 
-def describe_keys() -> str:
+def _describe_keys() -> str:
     """Write the reference of all keys as markdown."""
     parts = []
-    for section, keys in KEYS.items():
+    for section, keys in _KEYS.items():
         lines = [f"### `{section}`", "", "| key | takes | meaning |", "|---|---|---|"]
         lines += [f"| `{key}` | {takes} | {meaning} |" for key, (takes, meaning) in keys.items()]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+if __name__ == "__main__":
+    page = Path(sys.argv[1])
+    before, _, rest = page.read_text(encoding="utf-8").partition("<!-- keys: begin -->")
+    behind = rest.partition("<!-- keys: end -->")[2]
+    keys = f"<!-- keys: begin -->\n\n{_describe_keys()}\n\n<!-- keys: end -->"
+    page.write_text(before + keys + behind, encoding="utf-8")

@@ -14,7 +14,7 @@ from claim_transformers.sources.formats.tables.keys import Section, check_names,
 
 HEADER = "header."
 BY_BILL_TYPE, BY_DATE, SYSTEMS = "by_bill_type", "by_date", ("icd9", "icd10")
-CODES = ("diagnoses", "admitting_diagnosis", "procedures")
+_CODES = ("diagnoses", "admitting_diagnosis", "procedures")
 MODIFIERS = "hcpcs_modifiers"
 _NEEDED = {
     "claim_line": ("patient_id", "claim_id", "claim_type", "claim_start_date"),
@@ -82,7 +82,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class HeaderMap:
+class _HeaderMap:
     """The table of whole claims, and the columns that lines share with it, by their name in the table of lines."""
 
     place: Place
@@ -101,7 +101,7 @@ class RuleMap:
 
 
 @dataclass(frozen=True)
-class VersionMap:
+class _VersionMap:
     """The column by which versions are ordered."""
 
     latest: str
@@ -110,7 +110,7 @@ class VersionMap:
 
 
 @dataclass(frozen=True)
-class EnrollmentMap:
+class _EnrollmentMap:
     """Months of enrolment, as columns of a year or as rows."""
 
     month: str = ""
@@ -130,18 +130,18 @@ class TableMap:
     dates: str
     fields: Mapping[str, FieldMap]
     codes: Mapping[str, tuple[CodesMap, ...]]
-    header: HeaderMap | None = None
+    header: _HeaderMap | None = None
     rules: tuple[RuleMap, ...] = ()
-    versions: VersionMap | None = None
+    versions: _VersionMap | None = None
     reversals: Where | None = None
     nets: bool = True
-    enrollment: EnrollmentMap | None = None
+    enrollment: _EnrollmentMap | None = None
     has_spans: bool = True
     optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class TablesMap:
+class _TablesMap:
     """A whole mapping."""
 
     name: str
@@ -149,7 +149,7 @@ class TablesMap:
     tables: tuple[TableMap, ...]
 
 
-def read_mapping(path: Path) -> TablesMap:
+def read_mapping(path: Path) -> _TablesMap:
     """Read a mapping; `ClaimDataError` with `E_MAPPING` or `E_DECIDE` if it is none."""
     section = read_section(path)
     tables = section.content.get("tables")
@@ -165,7 +165,7 @@ def read_mapping(path: Path) -> TablesMap:
                 raise section.wrong("database", "its URL, because a table is named", "none")
     if all(table.rows == "eligibility" for table in read):
         raise section.wrong("tables", "at least one table of claim_line or rx_claim", "eligibility alone")
-    return TablesMap(section.text("name"), database, read)
+    return _TablesMap(section.text("name"), database, read)
 
 
 def _read_table(section: Section, name: str) -> TableMap:
@@ -182,12 +182,12 @@ def _read_table(section: Section, name: str) -> TableMap:
     fields = {
         field: _read_field(section.file, f"{place}.{field}", field, value, dates)
         for field, value in content.items()
-        if field not in CODES
+        if field not in _CODES
     }
     codes = {
         field: tuple(_read_codes(section.file, f"{place}.{field}", field, one) for one in _listed(value))
         for field, value in content.items()
-        if field in CODES
+        if field in _CODES
     }
     if lacking := [field for field in _NEEDED[rows] if field not in fields]:
         raise section.wrong("fields", f"the fields {', '.join(_NEEDED[rows])}", f"none for {', '.join(lacking)}")
@@ -247,12 +247,12 @@ def _read_place(section: Section) -> Place:
     return Place(files, table, delimiter, section.word("encoding", ("utf-8", "latin-1"), "utf-8"), quote)
 
 
-def _read_header(section: Section) -> HeaderMap:
+def _read_header(section: Section) -> _HeaderMap:
     on = section.content.get("on")
     pairs = section.pairs("on") if isinstance(on, dict) else {name: name for name in section.texts("on")}
     if not pairs or any(name.startswith(HEADER) for pair in pairs.items() for name in pair):
         raise section.wrong("on", f"columns that both tables have, without {HEADER!r}", "none")
-    return HeaderMap(_read_place(section), pairs)
+    return _HeaderMap(_read_place(section), pairs)
 
 
 def _listed(value: Any) -> list[Any]:
@@ -384,22 +384,22 @@ def _read_rule(section: Section, content: Any, number: int) -> RuleMap:
     return RuleMap(inner.text("column"), values, is_listed, verdict, inner.text("because"))
 
 
-def _read_versions(section: Section) -> VersionMap:
+def _read_versions(section: Section) -> _VersionMap:
     dates = section.text("dates", "")
     if dates:
         _check_format(section, "dates", dates)
-    return VersionMap(section.text("latest"), section.word("of", ("claim", "line")) == "claim", dates)
+    return _VersionMap(section.text("latest"), section.word("of", ("claim", "line")) == "claim", dates)
 
 
-def _read_enrollment(section: Section) -> EnrollmentMap:
+def _read_enrollment(section: Section) -> _EnrollmentMap:
     by_row, by_year = {"month", "format"}, {"year", "months", "in"}
     if set(section.content) not in (by_row, by_year):
         raise wrong(section.file, f"month and format, or year, months and in, at {section.where}", "other keys")
     if set(section.content) == by_row:
         if not is_format(section.text("format"), of_month=True):
             raise section.wrong("format", "a format such as YYYYMM", "another text")
-        return EnrollmentMap(month=section.text("month"), format=section.text("format"))
+        return _EnrollmentMap(month=section.text("month"), format=section.text("format"))
     months = _columns(section, "months")
     if len(months) != 12:
         raise section.wrong("months", "twelve columns, January first", f"{len(months)}")
-    return EnrollmentMap(year=section.text("year"), months=months, values=section.texts("in"))
+    return _EnrollmentMap(year=section.text("year"), months=months, values=section.texts("in"))

@@ -71,6 +71,10 @@ def _drg_type_of(rows: ir.Table) -> ir.StringValue:
     return drg_type_of(rows.drg_code, rows.drg_code_type)
 
 
+def _drg_system(rows: ir.Table) -> ir.StringValue:
+    return system_of_drg(_drg_type_of(rows))
+
+
 def _warn_bill_type() -> RowCheck:
     return RowCheck(
         "W_BILL_TYPE",
@@ -149,9 +153,7 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
             CodeColumns(_DIAGNOSES, system_of=diagnosis_system, systems=("ICD9CM", "ICD10CM")),
             CodeColumns(_PROCEDURES, system_of=procedure_system, systems=("ICD9PCS", "ICD10PCS")),
             CodeColumns(("hcpcs_code",), "HCPCS"),
-            CodeColumns(
-                ("drg_code",), system_of=lambda rows: system_of_drg(_drg_type_of(rows)), systems=("DRG", "APRDRG")
-            ),
+            CodeColumns(("drg_code",), system_of=_drg_system, systems=("DRG", "APRDRG")),
             CodeColumns(("revenue_center_code",), "REV"),
             CodeColumns(("place_of_service_code",), "POS"),
             CodeColumns(("discharge_disposition_code",), "DISP"),
