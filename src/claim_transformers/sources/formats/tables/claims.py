@@ -30,6 +30,7 @@ from claim_transformers.sources.formats.tables.codes import (
 )
 from claim_transformers.sources.formats.tables.dates import compact_date
 from claim_transformers.sources.formats.tables.expressions import (
+    FIELD_KINDS,
     is_in,
     kinds_of,
     mapped,
@@ -125,6 +126,7 @@ def stage_claims(rows: ir.Table, files: Sequence[RawFile], table: TableMap) -> S
     kinds = {name: kind for name, kind in kinds_of(table).items() if name in rows.columns}
     # Lines without numbers are told apart by all that stands in them.
     row_key = (*of_claim, number) if is_numbered else tuple(kinds)
+    compared = [name for name in ("claim_line_number", *_DONE) if name in table.fields]
     return StagedTable(
         name=table.name,
         target="rx_claim" if is_rx else "claim_line",
@@ -134,7 +136,7 @@ def stage_claims(rows: ir.Table, files: Sequence[RawFile], table: TableMap) -> S
         row_key=row_key,
         to_canonical=lambda rows: _to_lines(rows, table, kinds),
         claim_type="RX" if is_rx else lambda rows: rows[mapped("claim_type")],
-        kinds=kinds,
+        kinds=kinds | {mapped(name): FIELD_KINDS[name] for name in compared},
         source_column=source[0] if source else None,
         claim_column=claim,
         service_date=lambda rows: parse_date(rows[start], COMPACT),

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 # What the mapping makes of a row stands beside it, under the name of the canonical column.
 _MAPPED = "mapped."
 _PART = "part"
-# What a canonical column loses by, as in layout files; the first of the list wins where a raw column feeds several.
+# What a canonical column loses by, as in layout files: the first of the list wins where a raw column feeds several.
 _STRENGTH = ("id", "ndc", "icd", "code", "modifier", "amount", "number", "date", "flag", "text", _PART)
-_KINDS: Mapping[str, str] = {
+FIELD_KINDS: Mapping[str, str] = {
     **dict.fromkeys(("patient_id", "claim_id", "source_member_id"), "id"),
     **dict.fromkeys(("rendering_npi", "billing_npi", "facility_npi"), "id"),
     **dict.fromkeys(("claim_line_number", "service_unit_quantity", "quantity", "days_supply", "refills"), "number"),
@@ -103,7 +103,7 @@ def kinds_of(table: TableMap) -> dict[str, str]:
 def _uses(table: TableMap) -> Iterator[tuple[str, str]]:
     """Each use of a raw column, with the kind that it asks for."""
     for name, field in table.fields.items():
-        kind = "date" if field.dates else _KINDS.get(name, "text")
+        kind = "date" if field.dates else FIELD_KINDS.get(name, "text")
         if len(field.columns) > 1 and name != MODIFIERS:
             kind = _PART
         elif field.values or field.is_number or field.day:
