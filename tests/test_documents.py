@@ -29,6 +29,7 @@ COMMANDS_NOT_RUN = {
     "claim-transformers ingest synpuf -": "fetches from CMS: tests/sources has a server on the loopback",
     "claim-transformers ingest tuva raw claims --ndc-directory": "the file of the FDA: tests/sources/pipeline",
     "claim-transformers ingest mimic3": "real tables only: tests/sources/formats/mimic3",
+    "claim-transformers ingest tables tables/mapping.yaml claims --dry-run": "tests/sources/pipeline/test_preview.py",
     "claim-transformers ingest fills": "the format of the page: tests/sources/test_registry.py builds it",
     "python -m claim_transformers.sources": "rewrites the docs: tests/sources compares them",
     "python examples/run_pretraining.py examples/configs/pretraining.yaml --resume": "goes on after hours",

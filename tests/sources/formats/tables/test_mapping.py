@@ -60,6 +60,7 @@ def test_a_range_keeps_its_zeros_and_every_value_is_as_it_was_written(tmp_path: 
         (("files: visits.csv", "files: visits.csv\n    enrollment: none"), "only eligibility tells of enrolment"),
         (("patient_id: MEMBER", "patient_id: {column: MEMBER, day: 07-01}"), "nothing, because the field is no date"),
         (("claim_line", "eligibility"), "a known key at tables.visits.fields, found 'claim_id'"),
+        (("  visits:", "  visits_header:\n    rows: eligibility\n  visits:"), "another name than visits_header"),
         (("tables:", PEOPLE.replace("  people", "tables:\n  people", 1)), "one of: the fields enrollment_start_date"),
     ],
 )

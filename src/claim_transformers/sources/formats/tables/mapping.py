@@ -155,6 +155,8 @@ def read_mapping(path: Path) -> _TablesMap:
     tables = section.content.get("tables")
     if not isinstance(tables, dict) or not tables:
         raise section.wrong("tables", "one section for each raw table", "none")
+    if twice := [name for name in tables if f"{name}_header" in tables]:
+        raise section.wrong("tables", f"another name than {twice[0]}_header, which the header of {twice[0]} has", "it")
     database = section.text("database", "")
     read = tuple(
         _read_table(Section(path.name, f"tables.{name}", "table", table), name) for name, table in tables.items()

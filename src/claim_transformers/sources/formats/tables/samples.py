@@ -26,7 +26,8 @@ SAMPLED_ROWS = 20_000
 _MOST_FILES = 4
 _FIRST_BYTES = 1 << 20
 _DELIMITERS = ",\t|;"
-_VALUE = re.compile(r"[-+$0-9./: ]+|[A-Z][0-9]{2}[0-9A-Z.]*")
+# A number, a day or a code with a dot, none of which is a name.
+_VALUE = re.compile(r"[-+$0-9./: ]+|[A-Z][0-9]{2}[.][0-9A-Z]+")
 
 
 @dataclass(frozen=True)
