@@ -14,6 +14,7 @@ from claim_transformers.cli import app, main
 
 COMMANDS = (
     "simulate",
+    "map",
     "ingest",
     "stage",
     "consolidate",

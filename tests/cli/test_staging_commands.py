@@ -142,7 +142,7 @@ def test_sources_and_options_that_there_are_not_are_wrong_usage(staging, tmp_pat
     for given, said in (
         (["stage", "tuva", tmp_path / "raw", staging], "expected a source out of cclf, cms-rif, synpuf, found 'tuva'"),
         (["stage", "synpuf", tmp_path / "raw", staging, "--layouts", tmp_path], "--layouts"),
-        (["ingest", "synpuff", tmp_path / "raw", tmp_path / "out"], "simulated, synpuf, synthea, tuva"),
+        (["ingest", "synpuff", tmp_path / "raw", tmp_path / "out"], "simulated, synpuf, synthea, tables, tuva"),
         (["ingest", "synpuf", tmp_path / "raw", tmp_path / "out", "--delimiter", "|"], "--delimiter"),
     ):
         result = CliRunner().invoke(app, [str(one) for one in given])

@@ -81,14 +81,21 @@ def _shared(worlds: Mapping[int, World]) -> list[tuple[list[int], RawTable]]:
     ]
 
 
-def _ingest(source: str, folder: Path, *, shards: int | None = None, **options: Any) -> Sequence[Mapping[str, Any]]:
+def _ingest(
+    source: str, folder: Path, *, shards: int | None = None, mapping: str | None = None, **options: Any
+) -> Sequence[Mapping[str, Any]]:
+    """Ingest the files of a source, or the same files as own tables if a mapping says how."""
     options = {"max_quarantine_share": 1.0, "max_reason_share": 1.0, "progress": False, **options}
     if source != "meds":
         options = {"threads": 1, **options}
     if source == "omop":
         # A world has no vocabulary.
         options |= {"condition_system": "ICD10CM", "procedure_system": "HCPCS", "drug_system": "NDC"}
-    summary = ingest(source, folder / "raw", folder / "out", **options)
+    raw = folder / "raw"
+    if mapping is not None:
+        raw, source = raw / "mapping.yaml", "tables"
+        raw.write_text(mapping, encoding="utf-8")
+    summary = ingest(source, raw, folder / "out", **options)
     if shards is not None:
         silent = {"mimic3"} & {source}
         write_patients(folder / "out", source=source, without_enrollment=silent, shards=shards)

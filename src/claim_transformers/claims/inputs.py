@@ -58,12 +58,14 @@ def _fault(path: Path) -> str | None:
     return _KINDS.get(stat.S_IFMT(mode), "a device")
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: Path, *, as_text: bool = False) -> Any:
     """Read a YAML file that somebody wrote.
 
     Args:
         path (`Path`): The file, at most 1 MiB, nested at most 20 deep, with texts of at most 1,000 letters and each
             key once. Aliases are refused: a few lines of them become more than any memory holds.
+        as_text (`bool`, *optional*, defaults to `False`): Keep every value as it is written: `010` is no eight, `no`
+            is no boolean, and a day is no date.
 
     Returns:
         `Any`: Its content.
@@ -83,7 +85,7 @@ def read_yaml(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
         _check_events(yaml.parse(text, Loader=loader))
-        return yaml.load(text, Loader=loader)
+        return yaml.load(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader) if as_text else loader)
     except _RefusedError as refusal:
         raise ValueError(f"{path.name}: {refusal}") from None
     # A date that no calendar has is a ValueError of the parser, and quotes it.

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 # A command is the `app` of the module of its name: one command, or a group of sub-commands.
 _COMMANDS = (
     "simulate",
+    "map",
     "ingest",
     "stage",
     "consolidate",

@@ -19,7 +19,7 @@ _EXTRACT_DATE = SourceOption("extract_date", str, "Day of the extract, ISO; late
 
 def _ingest_command(source: Source) -> Command:
     """Make the sub-command of a source."""
-    raw = "Folder of raw files; '-' fetches them." if source.fetches else "Folder of raw files."
+    raw = "Folder of raw files; '-' fetches them." if source.fetches else source.path_help
 
     def ingest(
         path: Annotated[str, typer.Argument(help=raw)],
@@ -32,9 +32,15 @@ def _ingest_command(source: Source) -> Command:
         ] = None,
         max_expansion: MaxExpansion = None,
         overwrite: Overwrite = False,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Show the first rows, of patients, and the report; write nothing.")
+        ] = False,
         **options: Any,
     ) -> None:
-        from claim_transformers.sources.pipeline.ingest import ingest as run
+        if dry_run:
+            from claim_transformers.sources.pipeline.preview import preview_ingest as run
+        else:
+            from claim_transformers.sources.pipeline.ingest import ingest as run  # type: ignore[assignment]
 
         if options.get("extract_date") is not None:
             options["extract_date"] = as_date(options["extract_date"], "--extract-date")

@@ -77,6 +77,9 @@ class Source:
         drug_table (`str`, *optional*): File beside the raw ones that names the ingredient of each product, as a table
             of `ndc9` and `ingredient`; it is read where no other is given.
         fetches (`bool`, *optional*, defaults to `False`): Whether it fetches public files itself if no path is given.
+        path_help (`str`, *optional*, defaults to `"Folder of raw files."`): What its path is, for the command line.
+        inputs (`str`, *optional*): `module:function` that lists the files that a path names, where the path is no
+            folder of them; a cache knows the claims again by these.
 
     Raises:
         ValueError: If not exactly one of `read` and `publish` is given.
@@ -91,6 +94,8 @@ class Source:
     stageable: Stageable | None = None
     drug_table: str | None = None
     fetches: bool = False
+    path_help: str = "Folder of raw files."
+    inputs: str | None = None
 
     def __post_init__(self) -> None:
         if (self.read is None) == (self.publish is None):
@@ -127,7 +132,7 @@ def sources() -> Mapping[str, Source]:
 
     Examples:
         >>> list(sources())
-        ['cclf', 'cms-rif', 'fhir-eob', 'meds', 'mimic3', 'omop', 'simulated', 'synpuf', 'synthea', 'tuva']
+        ['cclf', 'cms-rif', 'fhir-eob', 'meds', 'mimic3', 'omop', 'simulated', 'synpuf', 'synthea', 'tables', 'tuva']
     """
     found: dict[str, Source] = {}
     for module in pkgutil.iter_modules(import_module(_FORMATS).__path__, prefix=f"{_FORMATS}."):

@@ -173,7 +173,8 @@ def test_folder_without_patients_is_refused(tmp_path, cache):
 def test_unknown_source_suggests_a_known_one():
     with pytest.raises(ValueError, match="did you mean 'synpuf'") as caught:
         load_claims("synpouf", "raw")
-    assert "claims, cms-rif, cohort, meds, mimic3, omop, simulated, synpuf, synthea, tuva" in str(caught.value)
+    known = "cclf, claims, cms-rif, cohort, fhir-eob, meds, mimic3, omop, simulated, synpuf, synthea, tables, tuva"
+    assert known in str(caught.value)
 
 
 def test_ingested_folder_takes_no_options_of_raw_sources(folder):

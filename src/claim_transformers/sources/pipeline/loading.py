@@ -17,7 +17,7 @@ from claim_transformers.claims.splits import DEFAULT_SALT, SPLITS, assert_disjoi
 from claim_transformers.claims.store import FORMAT_VERSION, MANIFEST, IngestedFolder, open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.warehouse import is_address
-from claim_transformers.sources.registry import sources
+from claim_transformers.sources.registry import find_source, load_function, sources
 from claim_transformers.version import __version__
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _ingest(
     elif path is not None and not check_inputs(path).exists():
         raise ValueError(f"expected raw files of the source {source!r} at {path}, found nothing there")
     if out is None:
-        files = [] if path is None else _files(Path(path))
+        files = [] if path is None else _files(source, Path(path))
         drugs = Path(options.get("ndc_directory") or "")
         # What a table of drugs says is part of what was read; an address stands for itself.
         files += [drugs] if drugs.is_file() else []
@@ -213,7 +213,10 @@ def _ingest(
     return open_folder(out)
 
 
-def _files(path: Path) -> list[Path]:
+def _files(source: str, path: Path) -> list[Path]:
+    if (inputs := find_source(source).inputs) is not None:
+        listed: list[Path] = load_function(inputs)(path)
+        return listed
     return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 

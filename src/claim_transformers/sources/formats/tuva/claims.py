@@ -24,6 +24,12 @@ from claim_transformers.claims.schema import CLAIM_TYPES
 from claim_transformers.codes.systems import ICD10_START_DATE
 from claim_transformers.sources.formats.tuva import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable, Versions
+from claim_transformers.sources.pipeline.institutional import (
+    drg_type_of,
+    read_bill_type,
+    system_of_drg,
+    type_of_facility,
+)
 from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
 from claim_transformers.sources.pipeline.qualifiers import Qualifiers, coding_day
@@ -37,17 +43,7 @@ _MEDICAL_CLAIM, _PHARMACY_CLAIM = LAYOUTS["medical_claim"], LAYOUTS["pharmacy_cl
 _MODIFIERS = _MEDICAL_CLAIM.series("hcpcs_modifier")
 _DIAGNOSES, _DIAGNOSES_POA = (_MEDICAL_CLAIM.series(stem) for stem in ("diagnosis_code", "diagnosis_poa"))
 _PROCEDURES, _PROCEDURE_DATES = (_MEDICAL_CLAIM.series(stem) for stem in ("procedure_code", "procedure_date"))
-# First two digits of the type of bill. CMS, Medicare Claims Processing Manual (Pub. 100-04), chapters 1, 3, 6, 10, 11:
-# facility and classification; 12x, 22x and 23x are paid under Part B and count as outpatient, as in CMS's own files.
-_BILL_TYPES = {"11": "IP", "41": "IP", "18": "SNF", "21": "SNF", "28": "SNF", "81": "HOSP", "82": "HOSP"}
-_HOME_HEALTH = "3"
-# Facility, classification and, where it was not cut off, frequency (a digit or letter).
-_BILL_TYPE = "^0?[1-9][0-9][0-9A-Z]?$"
 _INSTITUTIONAL = "institutional"
-# DRGs of three digits, with the severity of APR-DRG. Their types without hyphens and blanks; the older generation,
-# which has no type, names its column after MS-DRG.
-_DRG = "^[0-9]{1,3}(-?[0-4])?$"
-_DRG_TYPES = {"msdrg": "ms-drg", "ms": "ms-drg", "aprdrg": "apr-drg", "apr": "apr-drg"}
 _DIAGNOSIS_TYPE, _PROCEDURE_TYPE = "diagnosis_code_type", "procedure_code_type"
 _WORDS = {"inpatient": "IP", "outpatient": "OP", "professional": "CAR", "pharmacy": "RX"}
 _DATES_OF_CLAIM = ("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date")
@@ -59,16 +55,7 @@ _AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
 def _claim_type_of(rows: ir.Table) -> ir.StringValue:
     """Map `claim_type` and `bill_type_code` to a canonical claim type."""
     word = rows.claim_type.lower()
-    bill = _bill_type_of(rows)
-    # Four digits begin with a zero that says nothing.
-    bill = ibis.ifelse(bill.startswith("0"), bill.substr(1), bill)
-    # Either alone is on other claims too: nursing facilities admit, and some payers group outpatient claims.
-    is_stay = rows.admission_date.notnull() & rows.drg_code.re_search(_DRG)
-    facility = ibis.ifelse(
-        bill.isnull(),
-        ibis.ifelse(is_stay, "IP", "OP"),
-        bill.substr(0, 2).cases(*_BILL_TYPES.items(), else_=ibis.ifelse(bill.startswith(_HOME_HEALTH), "HHA", "OP")),
-    )
+    facility = type_of_facility(_bill_type_of(rows), rows.admission_date, rows.drg_code)
     return ibis.cases(
         (word == _INSTITUTIONAL, facility),
         (word.upper().isin(CLAIM_TYPES), word.upper()),
@@ -77,24 +64,15 @@ def _claim_type_of(rows: ir.Table) -> ir.StringValue:
 
 
 def _bill_type_of(rows: ir.Table) -> ir.StringValue:
-    """Trim the type of bill; what is none, such as a number in scientific notation, is null."""
-    text = rows.bill_type_code.upper().re_replace(r"\.0+$", "")
-    return ibis.ifelse(text.re_search(_BILL_TYPE), text, ibis.null("string"))
+    return read_bill_type(rows.bill_type_code)
 
 
 def _drg_type_of(rows: ir.Table) -> ir.StringValue:
-    """Name the grouper of a DRG; null for one whose numbers mean other groups than those of MS-DRG and APR-DRG."""
-    word = rows.drg_code_type.lower()
-    for sign in "-_ ":
-        word = word.replace(sign, "")
-    nothing = ibis.null("string")
-    known = ibis.ifelse(word.isnull(), "ms-drg", word.cases(*_DRG_TYPES.items(), else_=nothing))
-    # Few lines have a DRG, and the engine reads the type of those only.
-    return ibis.ifelse(rows.drg_code.isnull(), nothing, known)
+    return drg_type_of(rows.drg_code, rows.drg_code_type)
 
 
 def _drg_system(rows: ir.Table) -> ir.StringValue:
-    return _drg_type_of(rows).cases(("ms-drg", "DRG"), ("apr-drg", "APRDRG"), else_=ibis.null("string"))
+    return system_of_drg(_drg_type_of(rows))
 
 
 def _warn_bill_type() -> RowCheck:

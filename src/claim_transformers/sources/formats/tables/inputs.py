@@ -1,0 +1,145 @@
+"""Rows of a raw table as a mapping names them: from files, by name or pattern, or from a table of a database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from claim_transformers.claims.engine import open_engine
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.tables.mapping import Place, read_mapping
+from claim_transformers.sources.pipeline.contract import RawFile
+from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
+from claim_transformers.sources.pipeline.warehouse import fetch_to_parquet
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis import BaseBackend
+    from ibis.backends.duckdb import Backend
+
+_DUCKDB = "duckdb://"
+SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".tab.gz", ".txt.gz", ".zip", ".parquet")
+
+
+@dataclass
+class Inputs:
+    """Where the tables of a mapping are, and the names that their files have in the report.
+
+    Args:
+        folder (`Path`): Folder of the mapping, from which names of files begin.
+        database (`BaseBackend` or `str`): Connection or URL; empty if no table is in a database.
+        scratch (`Path`): Folder for what is fetched and unpacked.
+        taken (`dict[str, Path]`, *optional*): Files by their name in the report.
+    """
+
+    folder: Path
+    database: BaseBackend | str
+    scratch: Path
+    taken: dict[str, Path] = field(default_factory=dict)
+
+    def stage(
+        self, connection: Backend, place: Place, layout: Layout, name: str
+    ) -> tuple[ir.Table, tuple[RawFile, ...]]:
+        """Stage the rows of one raw table."""
+        paths = self._fetch(place, name) if place.table else find_files(self.folder, place.files, name)
+        files = [
+            (
+                self._named(path, name),
+                Layout(
+                    layout.columns,
+                    layout.required,
+                    kinds=layout.kinds,
+                    delimiter=place.delimiter_of(path),
+                    encoding=place.encoding,
+                    quote=place.quote,
+                    is_ordered=False,
+                    delimiter_advice="write delimiter: {found} into the mapping, at tables." + name,
+                ),
+            )
+            for path in paths
+        ]
+        return stage_files(connection, files, self.scratch, name=name)
+
+    def _named(self, path: Path, name: str) -> Path:
+        """The file, under a name of its own where another table has a file of that name."""
+        reported = path.name.removesuffix(".gz")
+        if reported not in self.taken:
+            self.taken[reported] = path
+            return path
+        link = self.scratch / "links" / f"{name}-{path.parent.name}-{path.name}"
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(path.resolve())
+        self.taken[link.name.removesuffix(".gz")] = path
+        return link
+
+    def _fetch(self, place: Place, name: str) -> list[Path]:
+        """Fetch a table of the database."""
+        if isinstance(self.database, str):
+            self.database = open_database(self.database, self.folder, self.scratch)
+        schema, _, table = place.table.rpartition(".")
+        found = fetch_to_parquet(self.database, [table], self.scratch / "fetched" / name, schema=schema or None)
+        if not found:
+            raise ClaimDataError(
+                "E_NO_FILE", f"expected a table of the name at tables.{name} in the database, found none"
+            )
+        return found[table]
+
+
+def find_files(folder: Path, patterns: Sequence[str], name: str) -> list[Path]:
+    """Find the files of a table; each pattern has to find some."""
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        path = Path(pattern)
+        start, inner = (
+            (Path(path.anchor), str(path.relative_to(path.anchor))) if path.is_absolute() else (folder, pattern)
+        )
+        matches = [start / inner] if (start / inner).is_file() else sorted(start.glob(inner))
+        files = [one for one in matches if one.is_file() and one.name.lower().endswith(SUFFIXES)]
+        if not files:
+            raise ClaimDataError(
+                "E_NO_FILE",
+                f"expected files {pattern!r} of tables.{name} in {folder}, csv, tsv, txt, zip, gzip or parquet, found "
+                f"{describe_place(folder, sum(one.is_file() for one in folder.iterdir()))}",
+            )
+        found |= dict.fromkeys(files)
+    return list(found)
+
+
+def open_database(url: str, folder: Path, scratch: Path) -> BaseBackend:
+    """Connect to a database by its URL, or by that in an environment variable; no message quotes it."""
+    if url.startswith("$"):
+        name, url = url[1:], os.environ.get(url[1:], "")
+        if not url:
+            raise ClaimDataError("E_WAREHOUSE", f"expected the URL of the database in the variable {name}, found none")
+    try:
+        if url.startswith(_DUCKDB):
+            path = folder / url.removeprefix(_DUCKDB)
+            if not path.is_file():
+                raise ClaimDataError("E_NO_FILE", f"expected a DuckDB database at {path}, found no file")
+            database: BaseBackend = open_engine(str(path), spill_folder=scratch / "database-spill", read_only=True)
+            return database
+        import ibis
+
+        return ibis.connect(url)
+    except ClaimDataError:
+        raise
+    except Exception as error:  # noqa: BLE001 - any driver raises errors of its own, and quotes the password.
+        raise ClaimDataError(
+            "E_WAREHOUSE",
+            f"expected a database that answers, found {type(error).__name__}: check the URL and that the extra of "
+            "Ibis for this database is installed",
+        ) from None
+
+
+def list_inputs(path: Path) -> list[Path]:
+    """List the mapping and every file that it names, by which a cache knows the same claims again."""
+    places: list[tuple[str, Place]] = []
+    for table in read_mapping(path).tables:
+        places += [(table.name, table.place), *((table.name, one.place) for one in [table.header] if one)]
+    if any(place.table for _, place in places):
+        raise ValueError("a database has no files by which the cache could know it again: expected out, found none")
+    found = {file for name, place in places for file in find_files(path.absolute().parent, place.files, name)}
+    return [path, *sorted(found)]

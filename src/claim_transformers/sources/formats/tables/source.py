@@ -1,0 +1,132 @@
+"""A site's own tables, read as a mapping says: one YAML file instead of code.
+
+`docs/sources/tables.md` has every key. What the mapping makes of a row is written beside the row once, as text, under
+`mapped.` and the name of the canonical column; from there on everything is as in other sources.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from claim_transformers.claims.engine import engine_errors
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.tables.claims import map_claims, stage_claims
+from claim_transformers.sources.formats.tables.eligibility import map_eligibility, stage_people
+from claim_transformers.sources.formats.tables.expressions import kinds_of
+from claim_transformers.sources.formats.tables.headers import (
+    check_headers,
+    count_headers,
+    headers_alone,
+    join_headers,
+)
+from claim_transformers.sources.formats.tables.inputs import Inputs
+from claim_transformers.sources.formats.tables.mapping import HEADER, TableMap, read_mapping
+from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource, StagedTable
+from claim_transformers.sources.pipeline.reading import Layout
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis import BaseBackend
+    from ibis.backends.duckdb import Backend
+
+_numbers = itertools.count()
+
+
+def read_tables(
+    path: RawLocation, connection: Backend, *, scratch: Path, database: str | BaseBackend | None = None
+) -> StagedSource:
+    """Stage the tables of a mapping.
+
+    Args:
+        path (`str` or `Path`): The mapping, a YAML file.
+        connection (`Backend`): Ibis connection on DuckDB.
+        scratch (`Path`): Folder for unpacked, fetched and mapped rows.
+        database (`str` or `ibis.BaseBackend`, *optional*): URL or connection instead of that of the mapping.
+
+    Returns:
+        `StagedSource`: Its tables, eligibility first.
+
+    Raises:
+        ClaimDataError: `E_NO_FILE`, `E_MAPPING` or `E_DECIDE` if the mapping or its files are not there or not
+            understood, `E_WAREHOUSE`, and the errors of `stage_files`.
+
+    Examples:
+        >>> from claim_transformers.claims.engine import connect
+        >>> read_tables("/nowhere.yaml", connect(threads=1), scratch=Path("."))
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a mapping at /nowhere.yaml, found no file
+    """
+    if not isinstance(path, (str, Path)) or not Path(path).is_file():
+        found = "a folder" if isinstance(path, (str, Path)) and Path(path).is_dir() else "no file"
+        raise ClaimDataError("E_NO_FILE", f"expected a mapping at {path}, found {found}")
+    mapping = read_mapping(Path(path))
+    inputs = Inputs(Path(path).absolute().parent, mapping.database if database is None else database, scratch)
+    tables: list[StagedTable] = []
+    for table in sorted(mapping.tables, key=lambda table: table.rows != "eligibility"):
+        tables += _stage(connection, table, inputs)
+    return StagedSource(mapping.name, tuple(tables))
+
+
+def _stage(connection: Backend, table: TableMap, inputs: Inputs) -> list[StagedTable]:
+    """Stage one table, and the headers of its claims beside it."""
+    kinds = kinds_of(table)
+    _check_columns(table, kinds)
+    of_lines = {name: kind for name, kind in kinds.items() if not name.startswith(HEADER)}
+    rows, files = inputs.stage(connection, table.place, _layout(of_lines, table.optional), table.name)
+    if table.rows == "eligibility":
+        return [
+            stage_people(_store(connection, table.name, map_eligibility(rows, table), inputs.scratch), files, table)
+        ]
+    if table.header is None:
+        return [
+            stage_claims(
+                _store(connection, table.name, map_claims(connection, rows, table), inputs.scratch), files, table
+            )
+        ]
+    name = f"{table.name}_header"
+    of_header = {column.removeprefix(HEADER): kind for column, kind in kinds.items() if column.startswith(HEADER)}
+    optional = [column.removeprefix(HEADER) for column in table.optional if column.startswith(HEADER)]
+    headers, header_files = inputs.stage(connection, table.header.place, _layout(of_header, optional), name)
+    joined = map_claims(connection, join_headers(rows, headers, table, kinds), table)
+    alone = map_claims(connection, headers_alone(headers, rows, table), table)
+    lines = stage_claims(_store(connection, table.name, joined, inputs.scratch), files, table)
+    of_headers = stage_claims(_store(connection, name, alone, inputs.scratch), header_files, table)
+    return [check_headers(lines), count_headers(of_headers, table)]
+
+
+def _layout(kinds: Mapping[str, str], optional: Iterable[str]) -> Layout:
+    may_lack = {*optional}
+    return Layout(tuple(kinds), tuple(name for name in kinds if name not in may_lack), kinds=kinds)
+
+
+def _check_columns(table: TableMap, kinds: Mapping[str, str]) -> None:
+    """Refuse a column in two spellings, one that only `optional` names, and a header without its section."""
+    spelt: dict[str, str] = {}
+    for name in kinds:
+        if (other := spelt.setdefault(name.lower(), name)) != name:
+            raise ClaimDataError(
+                "E_MAPPING", f"expected one spelling of each column of tables.{table.name}, found {other} and {name}"
+            )
+    if unknown := [name for name in table.optional if name not in kinds]:
+        raise ClaimDataError(
+            "E_MAPPING",
+            f"expected columns that tables.{table.name} names elsewhere as optional, found {', '.join(unknown)}",
+        )
+    if table.header is None and (named := [name for name in kinds if name.startswith(HEADER)]):
+        raise ClaimDataError(
+            "E_MAPPING", f"expected a section header of tables.{table.name}, because it names {named[0]}, found none"
+        )
+
+
+def _store(connection: Backend, name: str, rows: ir.Table, scratch: Path) -> ir.Table:
+    """Write rows to a parquet file once, so that later steps read the columns they need and map none again."""
+    name = f"mapped_{name}_{next(_numbers)}"
+    path = str(scratch / f"{name}.parquet").replace("'", "''")
+    with engine_errors(f"mapping {name}"):
+        connection.raw_sql(f"COPY ({connection.compile(rows)}) TO '{path}' (FORMAT parquet)")
+        connection.raw_sql(f"CREATE VIEW \"{name}\" AS SELECT * FROM read_parquet('{path}')")
+    return connection.table(name)
