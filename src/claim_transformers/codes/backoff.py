@@ -55,5 +55,5 @@ def backoff_chain(code: str, rules: CategoryRules) -> tuple[str, ...]:
         is_repetition = rules.prefix_category(code) is None and category.partition("/")[2] == shorter
         steps += [] if is_repetition else [category]
         wider = rules.wider_category(category)
-        steps += [] if wider is None else [wider]
+        steps += [] if wider is None else [wider, *filter(None, [rules.wider.get(wider)])]
     return tuple(dict.fromkeys([*steps, f"{_UNKNOWN_SYSTEM}/{system}"]))

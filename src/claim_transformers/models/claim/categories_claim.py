@@ -130,6 +130,10 @@ class CodeCategories:
                 break
         return found
 
+    def widest_category(self, code: str) -> str | None:
+        """Look up what is wider than [`wider_category`], `None` where nothing is."""
+        return self.wider.get(self.wider_category(code) or "")
+
     def to_dict(self) -> dict[str, Any]:
         """Write the rules as plain values, sorted, prefixes grouped by system and category to a quarter of their size.
 

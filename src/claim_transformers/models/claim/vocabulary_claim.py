@@ -37,6 +37,7 @@ _OPTION_BOUNDS = {
 }
 
 LEVELS = ("exact", "prefix", "category", "wider", "system", "unknown")
+_STEP_LEVELS = ("prefix", "category", "wider", "wider")
 TimeTokens = Literal["day", "gap", "none"]
 
 
@@ -121,8 +122,8 @@ def parent_code(code: str) -> str | None:
 
 
 def backoff_steps(rules: CodeCategories) -> tuple[Callable[[str], str | None], ...]:
-    """What finds the stand-ins of a code, the nearest first; the levels of `LEVELS` behind the first."""
-    return parent_code, rules.category, rules.wider_category
+    """What finds the stand-ins of a code, the nearest first; `_STEP_LEVELS` names the level of each."""
+    return parent_code, rules.category, rules.wider_category, rules.widest_category
 
 
 def principal_token(code: str, rules: CodeCategories) -> str:
@@ -225,7 +226,7 @@ class ClaimVocabulary:
             return found, "exact"
         # A drug of ten digits has lost a zero in one of three places: a part of it names another one's product.
         if self._backoff and not (code.startswith("NDC/") and len(code) == len("NDC/") + 10):
-            for level, find in zip(LEVELS[1:], backoff_steps(self._rules), strict=False):
+            for level, find in zip(_STEP_LEVELS, backoff_steps(self._rules), strict=True):
                 if (target := find(code)) is not None and (found := self.code_ids.get(target)) is not None:
                     return found, level
         system = code_system(code)
