@@ -11,4 +11,4 @@ export OMP_NUM_THREADS=1
 claim-transformers simulate pediatric "$run/raw" --patients 300000 --seed 11
 claim-transformers ingest simulated "$run/raw" "$run/claims"
 python examples/run_pretraining.py examples/configs/pretraining.yaml --use_cpu True \
-  --claims "$run/claims" --drug_ingredients "$run/raw/drug_ingredients.parquet" --output_dir "$run/model"
+  --claims "$run/claims" --output_dir "$run/model"

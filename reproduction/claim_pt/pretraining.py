@@ -87,15 +87,14 @@ def tokenised(populations: PediatricPopulations, plan: Pretraining, architecture
     }
 
     def tokenise(folder: Path) -> None:
-        from claim_transformers.codes import category_rules, read_drug_ingredients
+        from claim_transformers.codes import category_rules
         from claim_transformers.training import tokenize_dataset
 
-        ingredients = read_drug_ingredients(populations.raw(FIRST) / "drug_ingredients.parquet")
         with quiet():
             outside = populations.outside(most=plan.patients)
             tokenizer = architecture.train_tokenizer(
                 outside["train"],
-                categories=category_rules(drug_ingredients=ingredients).to_dict(),
+                categories=category_rules().to_dict(),
                 min_patients=plan.min_patients,
             )
             tokenize_dataset(outside, tokenizer).save_to_disk(str(folder / "tokens"))
