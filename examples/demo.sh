@@ -6,7 +6,7 @@ run="${1:-runs/demo}"
 rm -rf "$run"
 mkdir -p "$run"
 
-# 1. Claims of a pediatric population, and the true risk of everybody, which no model sees.
+# 1. Claims of a pediatric population, in ICD-10, and the true risk of everybody, which no model sees.
 claim-transformers simulate pediatric "$run/raw" --patients 60000 --seed 7 --start 2017-01-01 --end 2021-12-31
 
 # 2. Canonical tables, quality report and one timeline per patient.
@@ -14,7 +14,8 @@ claim-transformers ingest simulated "$run/raw" "$run/claims"
 
 # 3. A small cohort: children with asthma; the label is an admission within a year. Counts of 1 to 10 of simulated children
 #    may be shown.
-claim-transformers cohort event asthma_exacerbation "$run/claims" "$run/cohort" --raw-counts
+claim-transformers cohort event asthma_exacerbation "$run/claims" "$run/cohort" --raw-counts \
+  --index-date 2020-01-01 --index-date 2021-01-01
 
 # 4. Pretrain on everybody outside the cohort: next visit prediction and category prediction.
 python examples/run_pretraining.py examples/configs/demo_pretraining.yaml \

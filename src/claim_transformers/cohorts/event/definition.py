@@ -1,7 +1,7 @@
 """Event definition: who is in, from when, and which event or diagnoses are predicted."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -245,6 +245,15 @@ class EventDefinition:
     def with_sampling(self, **changes: Any) -> "EventDefinition":
         """The same cohort with other fields of [`Sampling`]; `ValueError` if a size does not fit the cohort."""
         return replace(self, sampling=replace(self.sampling, **changes))
+
+    def with_index_dates(self, dates: Sequence[str]) -> "EventDefinition":
+        """The same cohort at other fixed dates; `ValueError` if it has none, or one of them is not ISO."""
+        if self.index.rule != "fixed_date":
+            raise ValueError(
+                f"expected index dates with the rule 'fixed_date' alone, found {self.index.rule!r}: set first_date and "
+                "last_date in a definition file"
+            )
+        return replace(self, index=replace(self.index, dates=tuple(dates)))
 
     def to_dict(self) -> dict[str, Any]:
         """The definition as plain values, for the folder of the cohort."""
