@@ -14,7 +14,7 @@ import torch
 from claim_transformers.training.architecture import Architecture
 from claim_transformers.training.metrics import weighted_mean
 from claim_transformers.training.next_visit import rank_next_visit, recall_of_patients
-from reproduction.claim_pt.populations import FIRST, PediatricPopulations
+from reproduction.claim_pt.populations import PediatricPopulations
 from reproduction.claim_pt.profiles import Pretraining
 from reproduction.engine.pretraining_run import pretraining_arguments, save_metrics, train_and_save
 from reproduction.engine.silence import quiet

@@ -42,7 +42,7 @@ def read_sizes(
         >>> _ = path.write_text("populations: {a: {patients: 9}}")
         >>> read_sizes(path, by_name={"populations": plan})
         {'populations': {'a': Plan(patients=9)}, 'name': 'tiny'}
-        >>> _ = path.write_text("simulation: {patients: 8}\npopulations: {a: {}, b: {patients: 9}}")
+        >>> _ = path.write_text("{simulation: {patients: 8}, populations: {a: {}, b: {patients: 9}}}")
         >>> read_sizes(path, by_name={"populations": plan}, shared={"populations": "simulation"})["populations"]
         {'a': Plan(patients=8), 'b': Plan(patients=9)}
         >>> _ = path.write_text("- a")

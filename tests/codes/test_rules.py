@@ -46,9 +46,11 @@ def test_a_public_code_has_what_ships_whichever_systems_are_asked_for(system):
     codes = sorted(listed_codes(system))[::5]
     alone, of_all = category_rules([system]), category_rules()
     found = [of_all.category(code) for code in codes]
-    assert found == [alone.category(code) for code in codes] == [
-        CategoryRules(era_prefixes(system), alone.prefix_lengths).category(code) for code in codes
-    ]
+    assert (
+        found
+        == [alone.category(code) for code in codes]
+        == [CategoryRules(era_prefixes(system), alone.prefix_lengths).category(code) for code in codes]
+    )
     # Some codes of the list of procedures are in no table of CCS.
     assert sum(category is None for category in found) < 0.01 * len(codes)
 

@@ -415,6 +415,9 @@ PLANTS = {
         "categories.json", lambda rules: rules.update(last_characters={"HCPCS": {"F": MARK}})
     ),
     "a class of a person": in_json("categories.json", lambda rules: rules.update(wider={"DRUG/METFORMIN": MARK})),
+    "a beginning of a person": in_json(
+        "categories.json", lambda rules: rules.update(wider={f"{MARK}*": "BODYSYSTEM/RSP"})
+    ),
     "a drug of a person": in_json("categories.json", lambda rules: rules.update(wider={MARK: "EPC/BIGUANIDE"})),
     "a key of the rules": in_json("categories.json", lambda rules: rules.update(patients={MARK: 1})),
     "counts of counties": in_json("form.json", lambda form: form.update(county_counts={"01001": 7})),

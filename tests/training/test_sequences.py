@@ -89,7 +89,7 @@ def test_categories_of_sequences_that_do_not_tell_theirs_are_not_guessed(cohort,
     for depth in ("category", "code"):
         write_sequences(cohort, tmp_path / depth, make_form(depth))
         (tmp_path / depth / "categories.json").unlink()
-    with pytest.raises(ValueError, match="expected categories.json beside the form of 'category'.*from the cohort"):
+    with pytest.raises(ValueError, match=r"expected categories.json beside the form of 'category'.*from the cohort"):
         find_form(tmp_path / "category")
     assert find_form(tmp_path / "code").depth == "code"
 

@@ -250,8 +250,8 @@ class EventDefinition:
         """The same cohort at other fixed dates; `ValueError` if it has none, or one of them is not ISO."""
         if self.index.rule != "fixed_date":
             raise ValueError(
-                f"expected index dates with the rule 'fixed_date' alone, found {self.index.rule!r}: set first_date and "
-                "last_date in a definition file"
+                f"expected index dates with the rule 'fixed_date' alone, found {self.index.rule!r}, "
+                "whose first_date and last_date stand in a definition file"
             )
         return replace(self, index=replace(self.index, dates=tuple(dates)))
 

@@ -118,7 +118,8 @@ def simulate_medicare(
             A world that changes on a January 1; a number from 0 to 1 is the strength, from the last year on.
         icd10_from (`str`, *optional*):
             Claims that end on this day or later are coded in ICD-10; `"always"` or `"never"` for all of them. Lives,
-            dates, amounts and risks of a seed are the same whatever it is. 2015-10-01 by default; version 2 knows none.
+            dates, amounts and risks of a seed are the same whatever it is. It is 2015-10-01 by default; version 2
+            knows none.
         simulation_version (`int`, *optional*, defaults to `3`): 2, which is in ICD-9 alone, or 3, byte for byte.
         overwrite (`bool`, *optional*, defaults to `False`): Replace an existing folder.
         progress (`bool`, *optional*, defaults to `False`): Show a bar.

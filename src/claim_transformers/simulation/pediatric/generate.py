@@ -135,7 +135,8 @@ def simulate(
             Paths per patient behind the risks over 180 and 365 days; `0` writes only the exact risks within the month.
         icd10_from (`str`, *optional*):
             Claims that end on this day or later are coded in ICD-10; `"always"` or `"never"` for all of them. Lives,
-            dates, amounts and risks of a seed are the same whatever it is. 2015-10-01 by default; version 1 knows none.
+            dates, amounts and risks of a seed are the same whatever it is. It is 2015-10-01 by default; version 1
+            knows none.
         simulation_version (`int`, *optional*, defaults to `2`): 1, which is in ICD-9 alone, or 2, byte for byte.
         overwrite (`bool`, *optional*, defaults to `False`): Replace an existing folder.
         progress (`bool`, *optional*, defaults to `False`): Show a bar.
