@@ -50,7 +50,7 @@ class BenchmarkCohort:
 
         Args:
             folder (`str` or `Path`): Folder that `claim-transformers cohort` or a step wrote; its name is the key.
-            raw (`str` or `Path`, *optional*): Folder of the simulation, for drug ingredients and true risks.
+            raw (`str` or `Path`, *optional*): Folder of the simulation, for true risks.
             name (`str`, *optional*): Another name than that of the definition.
 
         Returns:
