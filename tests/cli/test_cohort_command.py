@@ -54,7 +54,7 @@ def test_index_dates_of_the_command_line_win_over_the_definition(claims, tmp_pat
 
 def test_index_dates_go_with_definitions_that_have_some():
     with pytest.raises(
-        ValueError, match="expected index dates with the rule 'fixed_date' alone, found 'next_encounter'"
+        ValueError, match=r"expected index dates with the rule 'fixed_date' alone, found 'next_encounter'"
     ):
         load_definition("next_diagnoses", "event").with_index_dates(["2013-01-01"])
     with pytest.raises(ValueError, match="index.dates: expected an ISO date"):

@@ -78,11 +78,12 @@ def test_sequences_keep_the_categories_that_they_are_written_in_and_refuse_other
     old = CategoryRules({"ICD9CM/493": "CCS/128", "ICD10CM/J45": "CCSR/RSP009"}, category_rules().prefix_lengths)
     write_sequences(cohort, tmp_path / "old", replace(make_form("category"), categories=CodeCategories.parse(old)))
     assert find_form(tmp_path / "old").group("ICD9CM/49390") == "CCS/128"
+    assert CodeCategories.parse(find_rules(tmp_path / "old")["categories"]).category("ICD9CM/49390") == "CCS/128"
     with pytest.raises(ValueError, match="expected the categories in which 'old' is written, found others"):
-        find_rules(tmp_path / "old")
+        find_form(tmp_path / "old", category_rules())
     # Codes and chapters are the same whatever the categories are.
     write_sequences(cohort, tmp_path / "codes", replace(make_form("code"), categories=CodeCategories.parse(old)))
-    assert find_rules(tmp_path / "codes")["form"].group("ICD9CM/49390") == "ICD9CM/49390"
+    assert find_form(tmp_path / "codes", category_rules()).group("ICD9CM/49390") == "ICD9CM/49390"
 
 
 def test_categories_of_sequences_that_do_not_tell_theirs_are_not_guessed(cohort, tmp_path):

@@ -109,30 +109,31 @@ def find_form(folder: str | Path, categories: Any = None) -> ClaimForm | None:
         )
     if _of_systems(given, rolled_up) != _of_systems(found, rolled_up):
         raise ValueError(
-            f"expected the categories in which {Path(folder).name!r} is written, found others: write the sequences "
-            "from the cohort again, or give the categories of their tokenizer"
+            f"expected the categories in which {Path(folder).name!r} is written, found others; leave them out, or "
+            "write the sequences from the cohort again"
         )
     return _with_chapters(form)
 
 
 def find_rules(claims: str | Path) -> dict[str, Any]:
-    """Find how a tokenizer is to group and write the codes of claims, by the public tables.
+    """Find how a tokenizer is to group and write the codes of claims: as sequences do, else by the public tables.
 
     Args:
-        claims (`str` or `Path`): Ingested folder, or sequences, which have a form.
+        claims (`str` or `Path`): Ingested folder, or sequences, which have a form and categories of their own.
 
     Returns:
         `dict[str, Any]`: `categories` and `form` of [`ClaimTokenizer.train_from_dataset`].
 
     Raises:
-        ValueError: If the sequences were written in other categories, or do not tell in which.
+        ValueError: If the sequences do not tell in which categories they were written.
 
     Examples:
         >>> find_rules("claims")["form"] is None
         True
     """
-    rules = category_rules()
-    return {"categories": rules.to_dict(), "form": find_form(claims, rules)}
+    form = find_form(claims)
+    rules = category_rules() if form is None else form.categories
+    return {"categories": rules.to_dict(), "form": form}
 
 
 def fit_bins(form: ClaimForm, train: pa.Table, *, num_bins: int = DEFAULT_BINS) -> ClaimForm:
