@@ -57,7 +57,7 @@ def test_index_dates_go_with_definitions_that_have_some():
         ValueError, match=r"expected index dates with the rule 'fixed_date' alone, found 'next_encounter'"
     ):
         load_definition("next_diagnoses", "event").with_index_dates(["2013-01-01"])
-    with pytest.raises(ValueError, match="index.dates: expected an ISO date"):
+    with pytest.raises(ValueError, match=r"index.dates: expected an ISO date"):
         load_definition("asthma_exacerbation", "event").with_index_dates(["soon"])
 
 
