@@ -23,7 +23,6 @@ from datasets import load_from_disk
 from claim_transformers import (
     category_rules,
     fit_logistic_regression,
-    read_drug_ingredients,
     run_script,
     save_predictions,
     true_risk_scores,
@@ -38,19 +37,16 @@ class ScriptArguments:
     cohort: str = field(metadata={"help": "Folder that 'claim-transformers cohort' wrote."})
     output_dir: str = field(metadata={"help": "Folder that gets one folder per model."})
     true_risk: str | None = field(default=None, metadata={"help": "The simulator's true_risk.parquet, if any."})
-    drug_ingredients: str | None = field(default=None, metadata={"help": "Parquet file with ndc9 and ingredient."})
     seed: int = field(default=0, metadata={"help": "Seed of the solver."})
 
 
 def main(arguments: ScriptArguments) -> None:
     cohort = load_from_disk(arguments.cohort)
     splits: dict[str, pa.Table] = {name: split.with_format("arrow")[:] for name, split in cohort.items()}
-    ingredients = read_drug_ingredients(arguments.drug_ingredients) if arguments.drug_ingredients else None
-    rules = category_rules(drug_ingredients=ingredients)
     out = Path(arguments.output_dir)
 
     for features in ("sparse", "dense"):
-        result = fit_logistic_regression(splits, features=features, rules=rules, seed=arguments.seed)
+        result = fit_logistic_regression(splits, features=features, rules=category_rules(), seed=arguments.seed)
         folder = out / f"lr-{features}"
         save_predictions(
             folder, splits["validation"], result.scores["validation"], name=result.name, split="validation"

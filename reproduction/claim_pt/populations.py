@@ -26,11 +26,19 @@ class PediatricPlan:
         patients (`int`): How many.
         seed (`int`): Seed of the simulation.
         institution (`str`, *optional*, defaults to `"a"`): `"b"` has other patients and shifted codes.
+        start (`str`, *optional*, defaults to `"2010-01-01"`): First day of the claims.
+        end (`str`, *optional*, defaults to `"2014-12-31"`): Last day.
+        icd10_from (`str`, *optional*): First day of ICD-10; that of the version without it.
+        simulation_version (`int`, *optional*): The newest without it.
     """
 
     patients: int
     seed: int
     institution: str = "a"
+    start: str = "2010-01-01"
+    end: str = "2014-12-31"
+    icd10_from: str | None = None
+    simulation_version: int | None = None
 
 
 @dataclass(frozen=True)

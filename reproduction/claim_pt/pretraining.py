@@ -14,7 +14,7 @@ import torch
 from claim_transformers.training.architecture import Architecture
 from claim_transformers.training.metrics import weighted_mean
 from claim_transformers.training.next_visit import rank_next_visit, recall_of_patients
-from reproduction.claim_pt.populations import FIRST, PediatricPopulations
+from reproduction.claim_pt.populations import PediatricPopulations
 from reproduction.claim_pt.profiles import Pretraining
 from reproduction.engine.pretraining_run import pretraining_arguments, save_metrics, train_and_save
 from reproduction.engine.silence import quiet
@@ -87,15 +87,14 @@ def tokenised(populations: PediatricPopulations, plan: Pretraining, architecture
     }
 
     def tokenise(folder: Path) -> None:
-        from claim_transformers.codes import category_rules, read_drug_ingredients
+        from claim_transformers.codes import category_rules
         from claim_transformers.training import tokenize_dataset
 
-        ingredients = read_drug_ingredients(populations.raw(FIRST) / "drug_ingredients.parquet")
         with quiet():
             outside = populations.outside(most=plan.patients)
             tokenizer = architecture.train_tokenizer(
                 outside["train"],
-                categories=category_rules(drug_ingredients=ingredients).to_dict(),
+                categories=category_rules().to_dict(),
                 min_patients=plan.min_patients,
             )
             tokenize_dataset(outside, tokenizer).save_to_disk(str(folder / "tokens"))

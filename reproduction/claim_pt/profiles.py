@@ -44,7 +44,7 @@ class ClaimPTProfile:
 
     Args:
         populations (`dict[str, PediatricPlan]`): By name; `"a"` is pretrained on and holds the cohorts of the
-            tables.
+            tables. In the file, `simulation` holds fields that all of them have.
         cohorts (`dict[str, dict]`): Built-in cohorts, each with changes of its sampling.
         checkpoint (`str`, *optional*): Folder or name of the pretrained model; without it the benchmark pretrains one
             by `pretraining["base"]`.
@@ -104,6 +104,7 @@ class ClaimPTProfile:
             ValueError: tiny.yaml: expected keys among checkpoint, cohorts, epochs, ..., found 'repeat'
         """
         path = Path(path)
-        values = read_sizes(path, by_name={"populations": PediatricPlan, "pretraining": Pretraining})
+        by_name: dict[str, type] = {"populations": PediatricPlan, "pretraining": Pretraining}
+        values = read_sizes(path, by_name=by_name, shared={"populations": "simulation"})
         values["cohorts"] = {name: changes or {} for name, changes in (values.get("cohorts") or {}).items()}
         return fill(cls, values, path.name)

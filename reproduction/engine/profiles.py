@@ -15,7 +15,11 @@ Filled = TypeVar("Filled", bound="DataclassInstance")
 
 
 def read_sizes(
-    path: Path, *, by_name: Mapping[str, type], single: Mapping[str, type] = MappingProxyType({})
+    path: Path,
+    *,
+    by_name: Mapping[str, type],
+    single: Mapping[str, type] = MappingProxyType({}),
+    shared: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Read a YAML file of sizes and make dataclasses of its parts.
 
@@ -23,6 +27,7 @@ def read_sizes(
         path (`Path`): YAML file.
         by_name (`Mapping[str, type]`): Keys that hold instances of a dataclass by name.
         single (`Mapping[str, type]`, *optional*): Keys that hold one instance.
+        shared (`Mapping[str, str]`, *optional*): Keys whose fields all instances of another key have, by that key.
 
     Returns:
         `dict[str, Any]`: Values by key, and the name of the file as `name`; parts that are no mapping as they are.
@@ -37,6 +42,9 @@ def read_sizes(
         >>> _ = path.write_text("populations: {a: {patients: 9}}")
         >>> read_sizes(path, by_name={"populations": plan})
         {'populations': {'a': Plan(patients=9)}, 'name': 'tiny'}
+        >>> _ = path.write_text("{simulation: {patients: 8}, populations: {a: {}, b: {patients: 9}}}")
+        >>> read_sizes(path, by_name={"populations": plan}, shared={"populations": "simulation"})["populations"]
+        {'a': Plan(patients=8), 'b': Plan(patients=9)}
         >>> _ = path.write_text("- a")
         >>> read_sizes(path, by_name={})
         Traceback (most recent call last):
@@ -47,10 +55,14 @@ def read_sizes(
     if not isinstance(content, dict):
         raise ValueError(f"{path.name}: expected a mapping of keys, found {type(content).__name__}")
     values = dict(content)
+    common = {key: values.pop(source, None) or {} for key, source in shared.items()}
     for key, kind in by_name.items():
         entries = values.get(key)
         if isinstance(entries, dict):
-            values[key] = {name: fill(kind, entry, f"{path.name}: {key}.{name}") for name, entry in entries.items()}
+            values[key] = {
+                name: fill(kind, {**common.get(key, {}), **(entry or {})}, f"{path.name}: {key}.{name}")
+                for name, entry in entries.items()
+            }
     for key, kind in single.items():
         if isinstance(values.get(key), dict):
             values[key] = fill(kind, values[key], f"{path.name}: {key}")

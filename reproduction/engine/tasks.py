@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from claim_transformers.codes import CategoryRules, category_rules, read_drug_ingredients
+from claim_transformers.codes import CategoryRules, category_rules
 from reproduction.engine.splits import Repeat, limit_training, number_patients, split_examples
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class BenchmarkCohort:
 
         Args:
             folder (`str` or `Path`): Folder that `claim-transformers cohort` or a step wrote; its name is the key.
-            raw (`str` or `Path`, *optional*): Folder of the simulation, for drug ingredients and true risks.
+            raw (`str` or `Path`, *optional*): Folder of the simulation, for true risks.
             name (`str`, *optional*): Another name than that of the definition.
 
         Returns:
@@ -69,14 +69,12 @@ class BenchmarkCohort:
         splits = load_from_disk(str(folder))
         examples = pa.concat_tables(split.with_format("arrow")[:] for split in splits.values() if len(split))
         definition = json.loads((folder / DEFINITION).read_text(encoding="utf-8"))
-        ingredients = None if raw is None else read_drug_ingredients(Path(raw) / "drug_ingredients.parquet")
-        rules = category_rules(drug_ingredients=ingredients)
         return cls(
             name or str(definition["name"]).replace("_", "-"),
             folder.name,
             number_patients(examples),
             definition,
-            rules,
+            category_rules(),
             None if raw is None else Path(raw) / "true_risk.parquet",
         )
 

@@ -196,10 +196,9 @@ def _pretrain(sequences: Path, architecture: Architecture, plan: MaskedTraining,
     from datasets import load_from_disk
     from transformers import set_seed
 
-    from claim_transformers.codes import category_rules
     from claim_transformers.training import (
         ClaimTrainer,
-        find_form,
+        find_rules,
         pretraining_collator,
         pretraining_metrics,
         pretraining_model,
@@ -209,10 +208,7 @@ def _pretrain(sequences: Path, architecture: Architecture, plan: MaskedTraining,
     with quiet():
         splits = load_from_disk(str(sequences))
         tokenizer: ClaimTokenizer = architecture.train_tokenizer(
-            splits["train"],
-            categories=category_rules().to_dict(),
-            form=find_form(sequences),
-            min_patients=MIN_PATIENTS,
+            splits["train"], min_patients=MIN_PATIENTS, **find_rules(sequences)
         )
         tokens = tokenize_dataset(splits, tokenizer)
         set_seed(plan.seed)

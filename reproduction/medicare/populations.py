@@ -30,6 +30,10 @@ class MedicarePlan:
         bias_hidden (`float`, *optional*, defaults to 0.0): From 0 to 1, a hazard of theirs that no claim shows.
         drift_year (`int`, *optional*, defaults to 2012): First year of a changed world.
         drift_strength (`float`, *optional*, defaults to 0.0): From 0, no change, to 1.
+        start (`str`, *optional*, defaults to `"2008-01-01"`): First day of the claims.
+        end (`str`, *optional*, defaults to `"2012-12-31"`): Last day.
+        icd10_from (`str`, *optional*): First day of ICD-10; that of the version without it.
+        simulation_version (`int`, *optional*): The newest without it.
     """
 
     patients: int
@@ -39,6 +43,10 @@ class MedicarePlan:
     bias_hidden: float = 0.0
     drift_year: int = 2012
     drift_strength: float = 0.0
+    start: str = "2008-01-01"
+    end: str = "2012-12-31"
+    icd10_from: str | None = None
+    simulation_version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,10 @@ class MedicarePopulations(Populations[MedicarePlan]):
             folder,
             patients=plan.patients,
             seed=plan.seed,
+            start=plan.start,
+            end=plan.end,
+            icd10_from=plan.icd10_from,
+            simulation_version=plan.simulation_version,
             planted_bias=PlantedBias(plan.bias_subgroup, plan.bias_unrecorded, plan.bias_hidden),
             planted_drift=PlantedDrift(plan.drift_year, plan.drift_strength),
             progress=sys.stderr.isatty(),

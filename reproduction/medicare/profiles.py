@@ -42,7 +42,7 @@ class MedicareProfile:
     Args:
         populations (`dict[str, MedicarePlan]`): `"study"` holds the patients of the tables, `"pretraining"`
             those that encoders are pretrained on, `"drifted"` those of `"study"` in a world that changes; `"plain"`
-            and `"biased"` are audited.
+            and `"biased"` are audited. In the file, `simulation` holds fields that all of them have.
         pretraining ([`MaskedTraining`]): Of all encoders of the tables, alike.
         fine_tuning ([`FineTuning`]): Of all encoders of the tables, alike.
         checkpoint (`str`, *optional*): The encoder itself; without it the benchmark pretrains one.
@@ -105,5 +105,6 @@ class MedicareProfile:
         path = Path(path)
         single: dict[str, type] = {"pretraining": MaskedTraining, "paper": MaskedTraining, "fine_tuning": FineTuning}
         single |= {"power": PowerOptions, "drift": DriftOptions}
-        values = read_sizes(path, by_name={"populations": MedicarePlan}, single=single)
+        shared = {"populations": "simulation"}
+        values = read_sizes(path, by_name={"populations": MedicarePlan}, single=single, shared=shared)
         return fill(cls, values, path.name)

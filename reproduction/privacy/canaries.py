@@ -73,7 +73,7 @@ def _run_pipeline(folder: Path, steps: int) -> None:
     trained = ("--use_cpu", True, "--logging_steps", 1, "--disable_tqdm", True)
     _run_example(
         "run_pretraining", "demo_pretraining", "--claims", claims, "--model_config", folder / "tiny.json",
-        "--drug_ingredients", folder / "raw" / "drug_ingredients.parquet", "--output_dir", models / "pretrained",
+        "--output_dir", models / "pretrained",
         "--max_steps", steps, "--eval_steps", steps, "--save_steps", steps, *trained,
     )  # fmt: skip
     _run_example(

@@ -30,9 +30,12 @@ def learned_by(checkpoint: str, folder: Path, *, patients: int | None = None) ->
         RuntimeError: If a command fails; what it says stands above.
     """
     note = json.loads(Path(resolve_checkpoint(checkpoint), PROVENANCE).read_text(encoding="utf-8"))["simulation"]
-    size = ("--patients", patients or note["patients"], "--seed", note["seed"])
-    raw, claims, cohort, sequences = (folder / name for name in ("raw", "claims", "cohort", "sequences"))
     is_medicare = note.get("population") == "medicare"
+    # A note of the first checkpoints tells no version of the simulation that can be asked for.
+    asked = {"simulation_version": 2 if is_medicare else 1, **note, "patients": patients or note["patients"]}
+    names = ("patients", "seed", "start", "end", "icd10_from", "simulation_version")
+    size = [text for name in names if name in asked for text in (f"--{name.replace('_', '-')}", asked[name])]
+    raw, claims, cohort, sequences = (folder / name for name in ("raw", "claims", "cohort", "sequences"))
     steps: list[tuple[object, ...]] = [
         ("simulate", "medicare" if is_medicare else "pediatric", raw, *size),
         ("ingest", "simulated", raw, claims),

@@ -27,7 +27,7 @@ def rules():
 
 @pytest.fixture(scope="session")
 def raw(tmp_path_factory):
-    """What a simulation leaves beside the claims: true risks of the cohort by hand, and drug ingredients."""
+    """What a simulation leaves beside the claims: true risks of the cohort by hand."""
     import pyarrow.parquet as pq
 
     folder = tmp_path_factory.mktemp("raw")
@@ -41,9 +41,6 @@ def raw(tmp_path_factory):
         "risk": pa.array(risk, pa.float32()),
     }
     pq.write_table(pa.table(rows), folder / "true_risk.parquet")
-    pq.write_table(
-        pa.table({"ndc9": ["001730602"], "ingredient": ["fluticasone"]}), folder / "drug_ingredients.parquet"
-    )
     return folder
 
 

@@ -146,8 +146,7 @@ def test_a_simulation_is_coded_as_it_is_asked(tmp_path, population, earlier):
     for options, told in (
         (["--icd10-from", "always"], {"icd10_from": "always", "simulation_version": earlier + 1}),
         (["--simulation-version", str(earlier)], {"simulation_version": earlier}),
-        ([], {"simulation_version": earlier}),
-        (["--simulation-version", str(earlier + 1)], {"icd10_from": "2015-10-01", "simulation_version": earlier + 1}),
+        ([], {"icd10_from": "2015-10-01", "simulation_version": earlier + 1}),
     ):
         assert CliRunner().invoke(app, [*command, *options]).exit_code == 0
         content = json.loads(manifest.read_text())

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from claim_transformers.cli import app, main
 from claim_transformers.cli.cohort import _EVENT_HELP
-from claim_transformers.cohorts import built_in_cohorts
+from claim_transformers.cohorts import built_in_cohorts, load_definition
 
 
 @pytest.fixture
@@ -42,6 +42,23 @@ def test_sizes_and_seed_of_the_command_line_win_over_the_definition(claims, tmp_
         names.append({name for split in splits.values() for name in split["patient_id"]})
         assert len(names[-1]) == 25
     assert names[0] != names[1]
+
+
+def test_index_dates_of_the_command_line_win_over_the_definition(claims, tmp_path):
+    run(claims, tmp_path / "out", "--cases", 10, "--index-date", "2013-02-01", "--index-date", "2012-11-01")
+    content = json.loads((tmp_path / "out" / "cohort.json").read_text())
+    assert content["index"]["dates"] == ["2013-02-01", "2012-11-01"]
+    days = {day for split in load_from_disk(str(tmp_path / "out")).values() for day in split["index_day"]}
+    assert days <= {15737, 15645}
+
+
+def test_index_dates_go_with_definitions_that_have_some():
+    with pytest.raises(
+        ValueError, match=r"expected index dates with the rule 'fixed_date' alone, found 'next_encounter'"
+    ):
+        load_definition("next_diagnoses", "event").with_index_dates(["2013-01-01"])
+    with pytest.raises(ValueError, match=r"index.dates: expected an ISO date"):
+        load_definition("asthma_exacerbation", "event").with_index_dates(["soon"])
 
 
 def test_all_takes_everybody(claims, tmp_path):

@@ -101,7 +101,7 @@ def test_sequences_are_written_and_their_vocabulary_is_printed(claims, tmp_path,
     result = CliRunner().invoke(app, ["sequences", *map(str, arguments)], catch_exceptions=False)
     assert result.exit_code == 0
     assert "Tokens at the depth of category" in " ".join(result.output.split())
-    assert "CCS/108" in str(load_from_disk(str(tmp_path / "out"))["train"]["codes"][:])
+    assert "CCSR/CIR019" in str(load_from_disk(str(tmp_path / "out"))["train"]["codes"][:])
     form = json.loads((tmp_path / "out" / "form.json").read_text())
     assert (form["depth"], form["depth_of_system"], form["hide"]) == ("category", {"DISP": "code"}, ["race"])
     again = [tmp_path / "cohort", tmp_path / "again", "--form-of", tmp_path / "out"]
@@ -166,14 +166,14 @@ def test_the_tokenizer_of_a_checkpoint_is_asked_what_it_knows(claims, tmp_path):
     cohort, form = tmp_path / "cohort", tmp_path / "form"
     run(claims, cohort, "--rule", "plain")
     run_sequences(cohort, form, "--depth", "category", "--number-bins", 0)
-    modern = checkpoint(tmp_path / "modern", ["CCSR/CIR019", "DISP/01"], find_form(form))
-    output = run_sequences(cohort, tmp_path / "a", "--form-of", modern)
-    assert "that the tokenizer of modern knows" in output
-    assert "Warning: modern knows less than half of the codes of CCS, all: it was pretrained on others" in output
-    ours = checkpoint(tmp_path / "ours", ["CCS/108", "DISP/01"], find_form(form))
+    other = checkpoint(tmp_path / "other", ["CCSR/END002", "DISP/01"], find_form(form))
+    output = run_sequences(cohort, tmp_path / "a", "--form-of", other)
+    assert "that the tokenizer of other knows" in output
+    assert "Warning: other knows less than half of the codes of CCSR, all: it was pretrained on others" in output
+    ours = checkpoint(tmp_path / "ours", ["CCSR/CIR019", "DISP/01"], find_form(form))
     output = run_sequences(cohort, tmp_path / "b", "--form-of", ours)
     # Few codes of one system: neither their number nor that of all less the others, nor the shares that would tell.
-    assert "│ CCS │ 18 │ 100.00 % │ │ DISP │ <11 │ hidden │ │ all │ hidden │ hidden │" in output
+    assert "│ CCSR │ 18 │ 100.00 % │ │ DISP │ <11 │ hidden │ │ all │ hidden │ hidden │" in output
     assert "Warning" not in output
 
 
@@ -188,7 +188,7 @@ def test_bins_of_counties_come_from_a_cohort_or_a_checkpoint(claims, tmp_path, m
     table = tmp_path / "svi.csv"
     table.write_text("FIPS,smokers\n01001,3\n")
     edges = {"SMOKERS": (1.0, 2.0)}
-    other = checkpoint(tmp_path / "other", ["CCS/108"], replace(make_form("category"), county_bins=edges))
+    other = checkpoint(tmp_path / "other", ["CCSR/CIR019"], replace(make_form("category"), county_bins=edges))
     run(claims, tmp_path / "own", "--county-features", table)
     run(claims, tmp_path / "reused", "--county-features", table, "--county-bins-of", other)
     bins = [NumberBins.load(tmp_path / name / "county_bins.json").edges for name in ("own", "reused")]

@@ -13,19 +13,22 @@ def rules():
 @pytest.mark.parametrize(
     ("code", "chain"),
     [
-        ("ICD9CM/49392", ("ICD9CM/49392", "ICD9CM/493", "CCS/128", "UNK/ICD9CM")),
-        ("ICD9CM/V1046", ("ICD9CM/V1046", "ICD9CM/V10", "CCS/29", "UNK/ICD9CM")),
-        ("ICD9CM/E8120", ("ICD9CM/E8120", "ICD9CM/E812", "CCS/2607", "UNK/ICD9CM")),
-        ("ICD10CM/J45909", ("ICD10CM/J45909", "ICD10CM/J45", "CCSR/RSP009", "UNK/ICD10CM")),
+        ("ICD9CM/49392", ("ICD9CM/49392", "ICD9CM/493", "CCSR/RSP009", "BODYSYSTEM/RSP", "UNK/ICD9CM")),
+        ("ICD9CM/V1046", ("ICD9CM/V1046", "ICD9CM/V10", "CCSR/FAC021", "BODYSYSTEM/FAC", "UNK/ICD9CM")),
+        ("ICD9CM/E8120", ("ICD9CM/E8120", "ICD9CM/E812", "CCSR/EXT007", "BODYSYSTEM/EXT", "UNK/ICD9CM")),
+        ("ICD10CM/J45909", ("ICD10CM/J45909", "ICD10CM/J45", "CCSR/RSP009", "BODYSYSTEM/RSP", "UNK/ICD10CM")),
         ("ICD9CM/000", ("ICD9CM/000", "UNK/ICD9CM")),
-        ("NDC/00093014505", ("NDC/00093014505", "NDC/000930145", "DRUG/ALBUTEROL", "UNK/NDC")),
+        (
+            "NDC/00093014505",
+            ("NDC/00093014505", "NDC/000930145", "DRUG/ALBUTEROL", "EPC/BETA2-ADRENERGIC_AGONIST", "UNK/NDC"),
+        ),
         ("NDC/00093014605", ("NDC/00093014605", "NDC/000930146", "UNK/NDC")),
-        ("HCPCS/99213", ("HCPCS/99213", "HCPCSGROUP/992", "UNK/HCPCS")),
-        ("ICD9PCS/8154", ("ICD9PCS/8154", "ICD9PCSGROUP/81", "UNK/ICD9PCS")),
-        ("ICD10PCS/0SR90JZ", ("ICD10PCS/0SR90JZ", "ICD10PCSGROUP/0SR", "UNK/ICD10PCS")),
+        ("HCPCS/99213", ("HCPCS/99213", "HCPCSGROUP/992", "HCPCSSECTION/EVALUATION", "UNK/HCPCS")),
+        ("ICD9PCS/8154", ("ICD9PCS/8154", "CCSPR/152", "CCSPRSECTION/14", "UNK/ICD9PCS")),
+        ("ICD10PCS/0SR90JZ", ("ICD10PCS/0SR90JZ", "CCSPR/153", "CCSPRSECTION/14", "UNK/ICD10PCS")),
         ("REV/0450", ("REV/0450", "REVGROUP/045", "UNK/REV")),
-        ("DRUG/ALBUTEROL", ("DRUG/ALBUTEROL", "UNK/DRUG")),
-        ("DRG/470", ("DRG/470", "UNK/DRG")),
+        ("DRUG/ALBUTEROL", ("DRUG/ALBUTEROL", "EPC/BETA2-ADRENERGIC_AGONIST", "UNK/DRUG")),
+        ("DRG/470", ("DRG/470", "MDC/08", "UNK/DRG")),
         ("POS/11", ("POS/11", "UNK/POS")),
         ("DISP/01", ("DISP/01", "UNK/DISP")),
     ],
@@ -45,7 +48,7 @@ def test_a_chain_begins_with_the_code_and_has_no_step_twice(rules, system, bare)
 
 def test_a_table_category_stays_even_where_its_number_equals_the_code():
     rules = category_rules(["ICD9PCS"], procedure_ccs={"ICD9PCS/152": "CCSPR/152"})
-    assert backoff_chain("ICD9PCS/152", rules) == ("ICD9PCS/152", "CCSPR/152", "UNK/ICD9PCS")
+    assert backoff_chain("ICD9PCS/152", rules) == ("ICD9PCS/152", "CCSPR/152", "CCSPRSECTION/14", "UNK/ICD9PCS")
 
 
 def test_a_string_that_is_no_code_is_refused(rules):

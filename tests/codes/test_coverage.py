@@ -47,7 +47,7 @@ def test_codes_and_counts_that_do_not_fit_are_refused(codes, counts):
         report_coverage(codes, counts)
 
 
-def test_every_inpatient_diagnosis_of_synpuf_has_a_ccs_category(claims_data_dir):
+def test_every_inpatient_diagnosis_of_synpuf_has_a_category(claims_data_dir):
     columns = ["ADMTNG_ICD9_DGNS_CD", *(f"ICD9_DGNS_CD_{number}" for number in range(1, 11))]
     table = pq.read_table(claims_data_dir / "synpuf" / "sample1" / "inpatient.parquet", columns=columns)
     raw = pa.chunked_array([chunk for column in columns for chunk in table[column].chunks])

@@ -8,7 +8,7 @@ from claim_transformers.codes.tables import category_titles, listed_codes, read_
 
 @pytest.fixture(scope="module")
 def rules():
-    return category_rules(eras=True)
+    return category_rules()
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_heading_and_a_code_of_no_list_have_the_category_of_most_below_them(ru
 
 
 def test_every_category_of_the_rules_has_a_title():
-    assert set(category_rules(eras=True).prefixes.values()) == set(category_titles())
+    assert set(category_rules().prefixes.values()) == set(category_titles())
 
 
 def test_what_ships_is_what_the_public_files_give(claims_data_dir):
@@ -55,6 +55,6 @@ def test_what_ships_is_what_the_public_files_give(claims_data_dir):
     ccsr, ccs = folder / "ccsr" / "DXCCSR-Reference-File-v2023-1.xlsx", folder / "ccs_icd9" / "prref_2015.csv"
     found = _diagnosis_categories(ccsr) | _procedure_categories(ccs, folder / "gem" / "icd9toicd10pcsgem.csv.gz")
     rules = CategoryRules(nearest_prefixes(found, min_length=3))
-    assert rules.prefixes == category_rules(eras=True).prefixes
+    assert rules.prefixes == category_rules().prefixes
     named = _read_titles(ccsr, ccs)
     assert {name: named[name] for name in category_titles()} == dict(category_titles())

@@ -22,12 +22,14 @@ DIFFERENT_IN_THE_CLEAN_COPY = {"V1204", "V1255", "5353"}
 @pytest.mark.parametrize(
     ("code", "category"),
     [
-        ("ICD9CM/49392", "CCS/128"),
+        ("ICD9CM/49392", "CCSR/RSP009"),
         ("ICD10CM/J45909", "CCSR/RSP009"),
         ("ICD10CM/S72001A", "CCSR/INJ006"),
         ("ICD10CM/S72001D", "CCSR/INJ043"),
-        ("ICD9PCS/8154", "ICD9PCSGROUP/81"),
-        ("ICD10PCS/0SR90JZ", "ICD10PCSGROUP/0SR"),
+        ("ICD9PCS/8154", "CCSPR/152"),
+        ("ICD9PCS/99", "ICD9PCSGROUP/99"),
+        ("ICD10PCS/0SR90JZ", "CCSPR/153"),
+        ("ICD10PCS/XY0", "ICD10PCSGROUP/XY0"),
         ("HCPCS/99213", "HCPCSGROUP/992"),
         ("NDC/00093014505", "NDC9/000930145"),
         ("DRUG/ALBUTEROL", "DRUG/ALBUTEROL"),
@@ -45,7 +47,7 @@ def test_a_code_has_the_category_of_its_system(code, category):
 
 def test_categories_follow_the_rows_of_the_column():
     column = pa.chunked_array([["DRG/470", None], ["ICD9CM/49392", "DRG/470"]])
-    assert category_of(column).to_pylist() == ["DRG/470", None, "CCS/128", "DRG/470"]
+    assert category_of(column).to_pylist() == ["DRG/470", None, "CCSR/RSP009", "DRG/470"]
 
 
 def test_a_string_that_is_no_code_is_refused():
@@ -78,6 +80,19 @@ def test_a_procedure_table_wins_over_the_first_characters():
     rules = category_rules(procedure_ccs={"ICD9PCS/8154": "CCSPR/152", "HCPCS/27447": "CCSPR/152"})
     codes = ["ICD9PCS/8154", "HCPCS/27447", "ICD9PCS/3893"]
     assert category_of(codes, rules).to_pylist() == ["CCSPR/152", "CCSPR/152", "ICD9PCSGROUP/38"]
+
+
+def test_a_procedure_table_leaves_the_systems_that_it_does_not_list_as_they_ship():
+    rules = category_rules(procedure_ccs={"HCPCS/27447": "CCSPR/152"})
+    assert category_of(["HCPCS/27447", "ICD9PCS/3722"], rules).to_pylist() == ["CCSPR/152", "CCSPR/47"]
+
+
+def test_classes_of_drugs_ship_and_others_take_their_place():
+    assert category_rules().wider_category("DRUG/METFORMIN") == "EPC/BIGUANIDE"
+    rules = category_rules(drug_classes={"METFORMIN": "SUGAR"})
+    assert rules.wider_category("DRUG/METFORMIN") == "EPC/SUGAR"
+    assert rules.wider_category("DRUG/LISINOPRIL") is None
+    assert category_rules(drug_classes={}).wider_category("DRUG/METFORMIN") is None
 
 
 @pytest.mark.parametrize(

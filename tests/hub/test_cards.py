@@ -218,8 +218,9 @@ def test_few_patients_of_a_split_are_not_named_and_a_metric_of_few_writes_no_car
 
 def test_the_codes_that_a_checkpoint_knows_stand_on_its_card_where_they_were_counted(tmp_path):
     assert "## Codes that it knows" not in write_model_card(tmp_path, RESULTS).read_text()
-    levels = {"known": 13, "parent": 11, "category": 0, "unknown": 1214}
+    levels = {"known": 13, "parent": 11, "category": 0, "wider": 0, "unknown": 1214}
     found = CheckpointCoverage({"ICD10CM": levels, "all": levels}, {"ICD10CM": levels, "all": levels}).to_dict()
     text = write_model_card(tmp_path, {**RESULTS, "coverage": {"a demo": found}}).read_text()
-    assert "| a demo | ICD10CM | 1,238 | 1,238 | 1.1 % | 0.9 % | 0.0 % | 98.1 % |\n| a demo | all |" in text
+    assert "| a demo | ICD10CM | 1,238 | 1,238 | 1.1 % | 0.9 % | 0.0 % | 0.0 % | 98.1 % |\n| a demo | all |" in text
+    assert "| By category | Wider | Unknown |\n|---|---|---:|---:|---:|---:|---:|---:|---:|\n| a demo |" in text
     assert "\n\n## How to load" in text

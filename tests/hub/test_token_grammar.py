@@ -10,12 +10,10 @@ from claim_transformers.models.claim.vocabulary_claim import time_vocabulary
 
 
 def test_every_rule_of_the_package_follows_the_grammar():
-    # CCS and CCSR stand in the checkpoints of the package, which may leave.
-    systems = set(SYSTEMS) - {"ICD9CM", "ICD10CM"}
-    categories = category_rules(systems, {"000930145": "ALBUTEROL"}, {"HCPCS/00100": "CCSPR/232"})
-    eras = category_rules({"ICD9CM", "ICD10CM", *systems}, drug_classes={"METFORMIN": "BIGUANIDE"}, eras=True)
-    for rules in map(CodeCategories.parse, (categories, eras, chapter_rules())):
-        words = {*rules.prefixes, *rules.prefixes.values(), *rules.wider, *rules.wider.values()}
+    given = category_rules(SYSTEMS, {"000930145": "ALBUTEROL"}, {"HCPCS/00100": "CCSPR/232"})
+    for rules in map(CodeCategories.parse, (category_rules(), given, chapter_rules())):
+        words = {*rules.prefixes, *rules.prefixes.values(), *rules.wider.values()}
+        words |= {category.removesuffix("*") for category in rules.wider}
         words |= {category for rule in rules.last_characters.values() for category in rule.values()}
         assert [word for word in words if not is_token(word)] == []
         assert {name for name, _ in rules.prefix_lengths.values()} <= {
@@ -28,6 +26,14 @@ def test_every_token_of_structure_follows_the_grammar():
     words += ["AGE/0", "AGE/110", "SEX/U", "UNK/TYPE", "UNK/PRINCIPAL", "UNK/ICD10CM", "[MASK]", "<pad>", "<|eos|>"]
     words += ["RACE/BLACK_OR_AFRICAN_AMERICAN", "RACE/NORTH_AMERICAN_NATIVE", "ENTITLEMENT/1", "DUAL/NA", "PAID/9"]
     words += ["COUNTY/DEPRIVATION_INDEX-9", "PRINCIPAL/CCS/108", "PRINCIPAL/ICD10CM/I50", "HCPCSSECTION/NEW"]
+    words += [
+        "BODYSYSTEM/RSP",
+        "CCSPRSECTION/16",
+        "HCPCSSECTION/EVALUATION",
+        "MDC/PRE",
+        "EPC/BIGUANIDE",
+        "HCPCSGROUP/J",
+    ]
     assert [word for word in words if not is_token(word)] == []
 
 
@@ -36,6 +42,7 @@ def test_every_token_of_structure_follows_the_grammar():
     ["", "/", "ICD9CM/", "JANE", "jane/1", "ICD9CM/JANE", "ICD10CM/E119\n", "NDC/0009301450", "DRUG/JANE_100001",
      "DRUG/2012-03-04X99999", "EPC/JANE_100001",
      "EPC/jane", "TYPE/JANE", "RACE/JANE", "RACE/WHITE_JANE", "COUNTY/01001", "UNK/JANE", "UNK/CCS/1",
+     "BODYSYSTEM/JANE", "BODYSYSTEM/RSP1", "CCSPRSECTION/1234", "CCSR/RSP*",
      "PRINCIPAL/SEX/F", "PRINCIPAL/PRINCIPAL/CCS/1", "EVENT/JANE", "[JANE]", "<pad"],
 )  # fmt: skip
 def test_what_could_name_a_person_is_no_token(word):

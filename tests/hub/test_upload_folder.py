@@ -271,9 +271,7 @@ def test_the_checkpoints_of_the_package_may_leave(staging, name):
 
 
 def test_the_files_of_an_extended_tokenizer_with_classes_of_drugs_may_leave(tmp_path):
-    rules = category_rules(
-        drug_ingredients={"000930145": "METFORMIN"}, drug_classes={"METFORMIN": "BIGUANIDE"}, eras=True
-    )
+    rules = category_rules(drug_ingredients={"000930145": "METFORMIN"})
     day = {"day": 1, "type": "OP", "codes": ["ICD9CM/49390", "ICD10CM/J45909", "ICD9PCS/3722", "NDC/00093014599"]}
     given = {"categories": rules.to_dict(), "min_patients": 1}
     tokenizer = ClaimTokenizer.train_from_dataset([{"visits": [day]}], **given)
@@ -417,6 +415,9 @@ PLANTS = {
         "categories.json", lambda rules: rules.update(last_characters={"HCPCS": {"F": MARK}})
     ),
     "a class of a person": in_json("categories.json", lambda rules: rules.update(wider={"DRUG/METFORMIN": MARK})),
+    "a beginning of a person": in_json(
+        "categories.json", lambda rules: rules.update(wider={f"{MARK}*": "BODYSYSTEM/RSP"})
+    ),
     "a drug of a person": in_json("categories.json", lambda rules: rules.update(wider={MARK: "EPC/BIGUANIDE"})),
     "a key of the rules": in_json("categories.json", lambda rules: rules.update(patients={MARK: 1})),
     "counts of counties": in_json("form.json", lambda form: form.update(county_counts={"01001": 7})),

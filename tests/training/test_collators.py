@@ -5,11 +5,13 @@ import torch
 from scipy import stats
 from training.tokenized_rows import CATEGORIES, FIRST_CODE
 
+from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
 from claim_transformers.training import (
     DataCollatorForClaimClassification,
     DataCollatorForClaimPretraining,
     DataCollatorForMaskedTokens,
     DataCollatorForVisitClassification,
+    tokenize_dataset,
 )
 
 ALL_KINDS = [
@@ -251,3 +253,66 @@ def test_settings_that_mean_nothing_are_refused(vocabulary):
         DataCollatorForClaimPretraining(vocabulary, cp_mask_probability=15)
     with pytest.raises(ValueError, match="mask_probability in"):
         DataCollatorForMaskedTokens(vocabulary, mask_probability=-0.1)
+
+
+# ---- Codes written as one of their groups ----
+BACKING = [
+    lambda tokenizer, share: DataCollatorForClaimPretraining(tokenizer, backoff_probability=share, seed=3),
+    lambda tokenizer, share: DataCollatorForMaskedTokens(
+        tokenizer, backoff_probability=share, mask_probability=0.0, seed=3
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def backing(patients):
+    """A tokenizer whose codes have groups, and tokens of it."""
+    rules = {
+        "prefixes": {f"ICD9CM/{ten}": f"CCS/{ten}" for ten in range(10, 100)},
+        "wider": {"CCS/*": "BODYSYSTEM/ALL"},
+    }
+    tokenizer = ClaimTokenizer.train_from_dataset(patients["train"], categories=rules, keep_groups=True)
+    return tokenizer, with_rows(tokenize_dataset(patients["train"], tokenizer).with_format("arrow")[:])
+
+
+@pytest.mark.parametrize("make", BACKING)
+def test_a_share_of_the_codes_is_written_as_each_of_their_groups_equally_often(make, backing):
+    tokenizer, rows = backing
+    plain, shown = (make(tokenizer, share)(rows) for share in (0.0, 0.3))
+    before, after = plain.pop("input_ids").numpy().ravel(), shown.pop("input_ids").numpy().ravel()
+    number = (tokenizer.vocabulary.stand_ins >= 0).sum(axis=1)[before]
+    assert (before == after)[number == 0].all()
+    moved = before != after
+    assert moved[number > 0].mean() == pytest.approx(0.3, abs=0.02)
+    steps = tokenizer.vocabulary.stand_ins[before[moved]] == after[moved, None]
+    assert (steps.sum(axis=1) == 1).all()
+    most = number[moved] == number[moved].max()
+    assert stats.chisquare(steps[most].sum(axis=0)[: number.max()]).pvalue > 0.001
+    # What is to be predicted stays, and so does everything else.
+    assert equal(plain, shown)
+
+
+@pytest.mark.parametrize("make", BACKING)
+def test_which_codes_are_written_as_a_group_is_a_hash_of_seed_epoch_and_row(make, backing):
+    tokenizer, rows = backing
+    collator = make(tokenizer, 0.5)
+    whole, alone = collator(rows)["input_ids"], collator(rows.slice(17, 1))["input_ids"]
+    assert torch.equal(whole[17, : alone.shape[1]], alone[0])
+    assert torch.equal(collator(rows)["input_ids"], whole)
+    later = rows.set_column(rows.column_names.index("epoch"), "epoch", pa.array(np.ones(len(rows), np.int64)))
+    assert not torch.equal(collator(later)["input_ids"], whole)
+
+
+@pytest.mark.parametrize("make", BACKING)
+def test_a_share_that_is_none_is_refused(make, backing):
+    with pytest.raises(ValueError, match=r"expected backoff_probability in \[0, 1\], found 1.5"):
+        make(backing[0], 1.5)
+
+
+def test_a_code_that_is_hidden_is_hidden_whatever_stands_for_it(backing):
+    tokenizer, rows = backing
+    collator = DataCollatorForClaimPretraining(tokenizer, backoff_probability=1.0, cp_mask_probability=0.5)
+    batch = collator(rows)
+    hidden = batch["category_labels"] != -100
+    assert hidden.any()
+    assert (batch["input_ids"][hidden] == tokenizer.mask_token_id).all()

@@ -8,12 +8,13 @@ import pytest
 from cohorts.sequences_by_hand import random_stays, save_stays
 from datasets import Dataset, load_from_disk
 
-from claim_transformers.codes import category_rules
+from claim_transformers.codes import CategoryRules, category_rules
 from claim_transformers.codes.chapters import _code_chapter
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.codes.systems import SYSTEMS
 from claim_transformers.codes.tables import listed_codes
 from claim_transformers.models.claim import ClaimForm, ClaimTokenizer
+from claim_transformers.models.claim.categories_claim import CodeCategories
 from claim_transformers.models.claim.form_table_claim import FormWriter, decode_codes
 from claim_transformers.models.claim.names_claim import resolve_checkpoint
 from claim_transformers.training import tokenize_dataset
@@ -67,16 +68,31 @@ def test_bins_are_learned_from_training_stays_alone(cohort, tmp_path):
     assert find_form(tmp_path / "out") == form
 
 
-def test_sequences_of_both_eras_keep_their_categories_and_refuse_others(cohort, tmp_path):
-    write_sequences(cohort, tmp_path / "eras", make_form("category", eras=True))
-    assert find_form(tmp_path / "eras").group("ICD9CM/49390") == "CCSR/RSP009"
-    assert find_rules(tmp_path / "eras", eras=True)["form"].group("ICD9PCS/3722") == "CCSPR/47"
-    with pytest.raises(ValueError, match="expected the categories in which 'eras' is written, found others"):
-        find_rules(tmp_path / "eras")
-    write_sequences(cohort, tmp_path / "out", make_form("category"))
-    assert not (tmp_path / "out" / "categories.json").exists()
-    with pytest.raises(ValueError, match="found others"):
-        find_rules(tmp_path / "out", eras=True)
+def test_sequences_keep_the_categories_that_they_are_written_in_and_refuse_others(cohort, tmp_path):
+    write_sequences(cohort, tmp_path / "new", make_form("category"))
+    form = find_form(tmp_path / "new")
+    assert [form.group(code) for code in ("ICD9CM/49390", "ICD10CM/J45909", "ICD9PCS/3722")] == [
+        "CCSR/RSP009", "CCSR/RSP009", "CCSPR/47",
+    ]  # fmt: skip
+    assert find_rules(tmp_path / "new")["form"] == form
+    old = CategoryRules({"ICD9CM/493": "CCS/128", "ICD10CM/J45": "CCSR/RSP009"}, category_rules().prefix_lengths)
+    write_sequences(cohort, tmp_path / "old", replace(make_form("category"), categories=CodeCategories.parse(old)))
+    assert find_form(tmp_path / "old").group("ICD9CM/49390") == "CCS/128"
+    assert CodeCategories.parse(find_rules(tmp_path / "old")["categories"]).category("ICD9CM/49390") == "CCS/128"
+    with pytest.raises(ValueError, match="expected the categories in which 'old' is written, found others"):
+        find_form(tmp_path / "old", category_rules())
+    # Codes and chapters are the same whatever the categories are.
+    write_sequences(cohort, tmp_path / "codes", replace(make_form("code"), categories=CodeCategories.parse(old)))
+    assert find_form(tmp_path / "codes", category_rules()).group("ICD9CM/49390") == "ICD9CM/49390"
+
+
+def test_categories_of_sequences_that_do_not_tell_theirs_are_not_guessed(cohort, tmp_path):
+    for depth in ("category", "code"):
+        write_sequences(cohort, tmp_path / depth, make_form(depth))
+        (tmp_path / depth / "categories.json").unlink()
+    with pytest.raises(ValueError, match=r"expected categories.json beside the form of 'category'.*from the cohort"):
+        find_form(tmp_path / "category")
+    assert find_form(tmp_path / "code").depth == "code"
 
 
 @pytest.mark.parametrize("hidden", ["sex", "race", "disposition", "county"])

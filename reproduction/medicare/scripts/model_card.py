@@ -31,8 +31,8 @@ OBJECTIVE = (
     " hidden or replaced, and predicted from the other codes and the days between them"
 )
 INPUT = (
-    "Diagnoses of ICD-9-CM and ICD-10-CM and procedures of both ICD, as categories that are the same in both; HCPCS in "
-    "groups, MS-DRG, and drugs by their ingredient. Codes are rolled up and numbers are tokens, by the tokenizer "
+    "Diagnoses and procedures of ICD-9 and ICD-10, as categories that are the same in both; HCPCS in groups, MS-DRG, "
+    "and drugs by their ingredient. Codes are rolled up and numbers are tokens, by the tokenizer "
     "itself: give it the stays of a readmission cohort as they are. `docs/readmission.md` has the whole way."
 )
 

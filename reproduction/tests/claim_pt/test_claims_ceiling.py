@@ -60,8 +60,6 @@ def write_children(folder, raw, seed=8, rows=400):
     }
     raw.mkdir(exist_ok=True)
     pq.write_table(pa.table(risks), raw / "true_risk.parquet")
-    drugs = pa.table({"ndc9": ["001730602"], "ingredient": ["fluticasone"]})
-    pq.write_table(drugs, raw / "drug_ingredients.parquet")
 
 
 @pytest.fixture

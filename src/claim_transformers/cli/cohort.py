@@ -39,6 +39,9 @@ def event(
     patients: Annotated[
         str | None, typer.Option(help="Most patients to keep, or 'all', where diagnoses are predicted.")
     ] = None,
+    index_date: Annotated[
+        list[str] | None, typer.Option(help="Another index date than the definition's, ISO; may repeat.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed draws other controls and other splits.")] = None,
     overwrite: Overwrite = False,
     raw_counts: RawCounts = False,
@@ -56,7 +59,10 @@ def event(
     }
     if seed is not None:
         changes["seed"] = seed
-    built = build_cohort(load_definition(definition, "event").with_sampling(**changes), claims)
+    wanted = load_definition(definition, "event").with_sampling(**changes)
+    if index_date:
+        wanted = wanted.with_index_dates(index_date)
+    built = build_cohort(wanted, claims)
     built.save(out, overwrite=overwrite, raw_counts=raw_counts)
     _print_attrition(built, "patients", raw_counts=raw_counts)
     if built.visits_hidden is None:

@@ -30,9 +30,6 @@ def sequences(
     number_bins: Annotated[
         int | None, typer.Option(min=0, help="Bins of amounts and lengths of stay; 0 for none (10).")
     ] = None,
-    eras: Annotated[
-        bool, typer.Option("--eras", help="Categories that are the same before and after October 2015.")
-    ] = False,
     form_of: Annotated[
         str | None, typer.Option(help="Sequences or a checkpoint whose depths and bins are used; --hide adds to it.")
     ] = None,
@@ -45,11 +42,10 @@ def sequences(
     from claim_transformers.training.sequences import find_form, make_form, write_sequences
 
     if form_of is None:
-        form = make_form(CHAPTER if depth is None else depth, _depths(depth_of or []), hide=hide or [], eras=eras)
+        form = make_form(CHAPTER if depth is None else depth, _depths(depth_of or []), hide=hide or [])
         num_bins = DEFAULT_BINS if number_bins is None else number_bins
     else:
         given = {"--depth": depth is not None, "--depth-of": bool(depth_of), "--number-bins": number_bins is not None}
-        given["--eras"] = eras
         if both := [option for option, is_given in given.items() if is_given]:
             raise ValueError(f"expected no {', '.join(both)} with --form-of, whose form has its own, found it")
         found = find_form(resolve_checkpoint(form_of))

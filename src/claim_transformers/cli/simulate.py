@@ -20,7 +20,7 @@ _Icd10From = Annotated[
 ]
 _Version = Annotated[
     int | None,
-    typer.Option("--simulation-version", help="Version, byte for byte (the first, or the one of --icd10-from)."),
+    typer.Option("--simulation-version", help="Version, byte for byte (the newest)."),
 ]
 
 

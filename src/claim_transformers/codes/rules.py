@@ -92,7 +92,11 @@ class CategoryRules:
             >>> [rules.wider_category(name) for name in ("CCSR/RSP009", "DRUG/METFORMIN", "DRG/470")]
             ['BODYSYSTEM/RSP', 'EPC/BIGUANIDE', None]
         """
-        return find_wider(category, self.wider)
+        found = self.wider.get(category)
+        for length in range(len(category), category.find("/"), -1) if found is None else ():
+            if (found := self.wider.get(f"{category[:length]}*")) is not None:
+                break
+        return found
 
     def category_of_token(self, token: str) -> str | None:
         """Return the category of a token of a record, whether it is a code or not.
@@ -173,15 +177,6 @@ class CategoryRules:
         }
         lengths = {system: (name, length) for system, (name, length) in content["prefix_lengths"].items()}
         return cls(prefixes, lengths, dict(content.get("wider", {})))
-
-
-def find_wider(category: str, wider: Mapping[str, str]) -> str | None:
-    """Look a category up among wider ones: by itself, else by its longest beginning before a `*`."""
-    found = wider.get(category)
-    for length in range(len(category), category.find("/"), -1) if found is None else ():
-        if (found := wider.get(f"{category[:length]}*")) is not None:
-            break
-    return found
 
 
 def compact_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[str, str]:

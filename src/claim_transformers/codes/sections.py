@@ -82,7 +82,7 @@ def wider_groups(systems: Collection[str], drug_classes: Mapping[str, str] | Non
 
     Examples:
         >>> wider = wider_groups(["ICD10CM", "HCPCS"], None)
-        >>> wider["CCSR/RSP*"], wider["HCPCSGROUP/992"], wider["HCPCSGROUP/9*"], "CCSPR/152" in wider
+        >>> wider["CCSR/RSP*"], wider["HCPCSGROUP/992"], wider["HCPCSGROUP/9*"], "DRG/470" in wider
         ('BODYSYSTEM/RSP', 'HCPCSSECTION/EVALUATION', 'HCPCSSECTION/MEDICINE', False)
     """
     wider: dict[str, str] = {}

@@ -15,7 +15,6 @@ from claim_transformers.codes.rules import CategoryRules
 
 CATEGORIES_FILE, TITLES_FILE = "era_categories.json", "category_titles.json"
 _CCS = "CCS"
-_CCSR = "CCSR"
 
 
 def _mappers() -> Any:
@@ -38,13 +37,6 @@ def read_ccs() -> MappingProxyType[str, str]:
     """Read the CCS category of every ICD-9-CM diagnosis code (AHRQ CCS Appendix A, 1980 to September 2015)."""
     table = _mappers().ICD9toCCS().icd9_to_ccs
     return MappingProxyType({f"ICD9CM/{code}": f"{_CCS}/{category}" for code, category in table.items()})
-
-
-@functools.cache
-def read_ccsr() -> MappingProxyType[str, str]:
-    """Read the first CCSR category of every ICD-10-CM code."""
-    table = _mappers().ICD10toCCSR().ccsr_lookup
-    return MappingProxyType({f"ICD10CM/{code}": f"{_CCSR}/{category}" for code, category in table.items()})
 
 
 @functools.cache
@@ -101,7 +93,7 @@ def listed_codes(system: str) -> frozenset[str] | None:
             return frozenset(read_ccs())
         case "ICD10CM":
             release = _validator("ICD10Validator").diagnostics
-            return frozenset(read_ccsr()) | {f"ICD10CM/{code}" for code in release}
+            return frozenset(f"ICD10CM/{code}" for code in {*_mappers().ICD10toCCSR().ccsr_lookup, *release})
         case "ICD9PCS":
             return frozenset(f"ICD9PCS/{code}" for code in _validator("ICD9Validator").procedures)
         case "ICD10PCS":

@@ -20,7 +20,6 @@ from claim_transformers.claims.files import publish_folder, to_json, write_file
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.number_bins import DEFAULT_BINS, NumberBins
 from claim_transformers.codes.chapters import chapter_rules
-from claim_transformers.codes.drugs import read_drug_ingredients
 from claim_transformers.codes.groupers import category_rules
 from claim_transformers.cohorts.cohort import check_out
 from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, load_county_bins
@@ -42,6 +41,8 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 _CATEGORIES_FILE = "categories.json"
+# The systems whose categories an earlier version of this package wrote otherwise.
+_ICD = ("ICD9CM", "ICD10CM", "ICD9PCS", "ICD10PCS")
 
 
 def make_form(
@@ -50,7 +51,6 @@ def make_form(
     *,
     bins: Mapping[str, Any] | None = None,
     hide: Collection[str] = (),
-    eras: bool = False,
 ) -> ClaimForm:
     """Make a form with the categories and chapters of the public tables.
 
@@ -59,7 +59,6 @@ def make_form(
         depth_of_system (`Mapping[str, str]`, *optional*): Another depth for single systems.
         bins (`Mapping[str, tuple[float, ...]]`, *optional*): Edges of `PAID` and `LOS`; [`fit_bins`] learns them.
         hide (`Collection[str]`, *optional*): `"sex"`, `"race"`, `"county"`, `"disposition"`.
-        eras (`bool`, *optional*, defaults to `False`): Categories as those of `category_rules(eras=True)`.
 
     Returns:
         [`ClaimForm`]: The form.
@@ -75,7 +74,7 @@ def make_form(
         ['ICD9CHAPTER/8', 'HCPCSGROUP/992', 'MDC/08', 'NDC9/000930145', 'UNK/ICD9CM', 'LAB/5']
     """
     form = ClaimForm(depth, depth_of_system or {}, bins or {}, hide=hide)
-    return _with_chapters(replace(form, categories=CodeCategories.parse(category_rules(eras=eras))))
+    return _with_chapters(replace(form, categories=CodeCategories.parse(category_rules())))
 
 
 def find_form(folder: str | Path, categories: Any = None) -> ClaimForm | None:
@@ -90,44 +89,51 @@ def find_form(folder: str | Path, categories: Any = None) -> ClaimForm | None:
         [`ClaimForm`] or `None`: The form; `None` for claims and cohorts, whose codes are as they were billed.
 
     Raises:
-        ValueError: If its form is not understood, or its sequences were written in other categories of diagnoses.
+        ValueError: If its form is not understood, its sequences were written in other categories than those given, or
+            they do not tell in which.
     """
     refuse_irregular(folder, FORM_FILE, OLD_FORM_FILE, _CATEGORIES_FILE)
     if not any(Path(folder, name).is_file() for name in (FORM_FILE, OLD_FORM_FILE)):
         return None
     own = Path(folder, _CATEGORIES_FILE)
-    found = CodeCategories.parse(read_json_object(own) if own.is_file() else None)
+    has_own = own.is_file()
+    found = CodeCategories.parse(read_json_object(own) if has_own else None)
     found = CodeCategories.parse(category_rules()) if found.is_empty else found
     given = found if categories is None else CodeCategories.parse(categories)
-    if _of_diagnoses(given) != _of_diagnoses(found):
+    form = ClaimForm.load(folder, given)
+    rolled_up = form.systems_in_categories()
+    if not has_own and not rolled_up.isdisjoint(_ICD):
         raise ValueError(
-            f"expected the categories in which {Path(folder).name!r} is written, found others: give category_rules "
-            "the same eras as make_form"
+            f"expected {_CATEGORIES_FILE} beside the form of {Path(folder).name!r}, which writes categories, found "
+            "none: sequences of an earlier version had others; write them from the cohort again"
         )
-    return _with_chapters(ClaimForm.load(folder, given))
+    if _of_systems(given, rolled_up) != _of_systems(found, rolled_up):
+        raise ValueError(
+            f"expected the categories in which {Path(folder).name!r} is written, found others; leave them out, or "
+            "write the sequences from the cohort again"
+        )
+    return _with_chapters(form)
 
 
-def find_rules(claims: str | Path, drug_ingredients: str | Path | None = None, *, eras: bool = True) -> dict[str, Any]:
-    """Find how a tokenizer is to group and write the codes of claims, by the public tables.
+def find_rules(claims: str | Path) -> dict[str, Any]:
+    """Find how a tokenizer is to group and write the codes of claims: as sequences do, else by the public tables.
 
     Args:
-        claims (`str` or `Path`): Ingested folder, or sequences, which have a form.
-        drug_ingredients (`str` or `Path`, *optional*): Table of `ndc9` and `ingredient`.
-        eras (`bool`, *optional*, defaults to `True`): Categories as those of `category_rules(eras=True)`.
+        claims (`str` or `Path`): Ingested folder, or sequences, which have a form and categories of their own.
 
     Returns:
         `dict[str, Any]`: `categories` and `form` of [`ClaimTokenizer.train_from_dataset`].
 
     Raises:
-        ValueError: If the sequences were written in other categories.
+        ValueError: If the sequences do not tell in which categories they were written.
 
     Examples:
         >>> find_rules("claims")["form"] is None
         True
     """
-    drugs = None if drug_ingredients is None else read_drug_ingredients(drug_ingredients)
-    rules = category_rules(drug_ingredients=drugs, eras=eras)
-    return {"categories": rules.to_dict(), "form": find_form(claims, rules)}
+    form = find_form(claims)
+    rules = category_rules() if form is None else form.categories
+    return {"categories": rules.to_dict(), "form": form}
 
 
 def fit_bins(form: ClaimForm, train: pa.Table, *, num_bins: int = DEFAULT_BINS) -> ClaimForm:
@@ -212,9 +218,8 @@ def write_sequences(
             if paper.is_file() and paper.name not in ("dataset_dict.json", COUNTY_BINS_FILE):
                 (folder / paper.name).write_bytes(paper.read_bytes())
         form.save(folder)
-        rules = form.categories.to_dict()
-        if rules != CodeCategories.parse(category_rules()).to_dict():
-            write_file(folder / _CATEGORIES_FILE, to_json(rules))
+        # A category means nothing without its rules, and those of the package may change.
+        write_file(folder / _CATEGORIES_FILE, to_json(form.categories.to_dict()))
     return form
 
 
@@ -248,8 +253,10 @@ def _with_chapters(form: ClaimForm) -> ClaimForm:
     return replace(form, chapters=CodeCategories.parse(chapter_rules())) if asks and form.chapters is None else form
 
 
-def _of_diagnoses(rules: CodeCategories) -> dict[str, str]:
-    return {prefix: group for prefix, group in rules.prefixes.items() if prefix.startswith(("ICD9CM/", "ICD10CM/"))}
+def _of_systems(rules: CodeCategories, systems: Collection[str]) -> tuple[dict[str, str], dict[str, tuple[str, int]]]:
+    """What the rules say of some systems."""
+    prefixes = {prefix: group for prefix, group in rules.prefixes.items() if prefix.partition("/")[0] in systems}
+    return prefixes, {system: cut for system, cut in rules.prefix_lengths.items() if system in systems}
 
 
 def _floats(values: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]]:

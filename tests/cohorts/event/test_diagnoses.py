@@ -14,7 +14,7 @@ from claim_transformers.cohorts import build_cohort, check_leaks, load_definitio
 from claim_transformers.cohorts.event.definition import Sampling
 
 ASTHMA, DIABETES, OTITIS = "ICD9CM/49390", "ICD9CM/25001", "ICD9CM/3829"
-CATEGORY = {ASTHMA: "CCS/128", DIABETES: "CCS/49", OTITIS: "CCS/92"}
+CATEGORY = {ASTHMA: "CCSR/RSP009", DIABETES: "CCSR/END002", OTITIS: "CCSR/EAR001"}
 DIAGNOSES = load_definition("next_diagnoses", "event")
 FEW = replace(DIAGNOSES, label=replace(DIAGNOSES.label, minimum_patients=2), sampling=Sampling())
 HISTORY = [("2012-01-01", "OP", [ASTHMA, "HCPCS/99213"]), ("2012-06-01", "OP", ["HCPCS/99213"])]
@@ -40,27 +40,21 @@ def cohort(tmp_path):
 def test_the_label_is_the_categories_of_the_index_date_and_what_was_there_before_is_not_new(cohort):
     rows = rows_of(cohort)
     assert set(cohort.label_names) == set(CATEGORY.values())
-    assert rows["P00"]["label"] == {"CCS/128": 1.0, "CCS/92": 1.0, "CCS/49": 0.0}
-    assert rows["P00"]["is_new"] == {"CCS/128": 0.0, "CCS/92": 1.0, "CCS/49": 1.0}
-    assert rows["Q00"]["label"] == {"CCS/128": 0.0, "CCS/92": 0.0, "CCS/49": 1.0}
+    assert rows["P00"]["label"] == {CATEGORY[ASTHMA]: 1.0, CATEGORY[OTITIS]: 1.0, CATEGORY[DIABETES]: 0.0}
+    assert rows["P00"]["is_new"] == {CATEGORY[ASTHMA]: 0.0, CATEGORY[OTITIS]: 1.0, CATEGORY[DIABETES]: 1.0}
+    assert rows["Q00"]["label"] == {CATEGORY[ASTHMA]: 0.0, CATEGORY[OTITIS]: 0.0, CATEGORY[DIABETES]: 1.0}
     assert rows["P00"]["index_day"] == day("2013-05-01")
     assert len(rows["P00"]["codes"]) == 2
 
 
-def test_categories_of_both_eras_are_asked_for(tmp_path):
+def test_a_diagnosis_is_one_label_whichever_icd_it_is_coded_in(tmp_path):
     patients = [patient(f"P{i:02d}", *HISTORY, NEXT) for i in range(15)]
     modern = ("2013-05-01", "OP", ["ICD10CM/J45909", "ICD10CM/H6690"])
     patients += [patient(f"Q{i:02d}", *HISTORY, modern) for i in range(15)]
     claims = write_claims(tmp_path / "claims", patients)
-    assert len(build_cohort(FEW, claims).label_names) == 4
-    both = replace(FEW, label=replace(FEW.label, categories="both_eras"))
-    built = build_cohort(both, claims)
+    built = build_cohort(FEW, claims)
     assert set(built.label_names) == {"CCSR/RSP009", "CCSR/EAR001"}
     assert rows_of(built)["Q00"]["is_new"] == {"CCSR/RSP009": 0.0, "CCSR/EAR001": 1.0}
-    assert both.to_dict()["label"]["categories"] == "both_eras"
-    assert "categories" not in FEW.to_dict()["label"], "earlier cohorts are known by what they said"
-    with pytest.raises(ValueError, match="'both_eras' with 'next_diagnoses' alone"):
-        replace(both.label, rule="event")
 
 
 def test_a_category_of_too_few_training_patients_is_no_label_and_who_has_no_other_leaves(cohort):
@@ -98,7 +92,7 @@ def test_all_claims_of_the_index_date_count_and_pharmacy_claims_do_not_make_one(
     both = [("2013-05-01", "IP", [DIABETES]), ("2013-05-01", "OP", [ASTHMA])]
     patients = [patient(f"P{i:02d}", *HISTORY, *both) for i in range(30)]
     rows = rows_of(build_cohort(FEW, write_claims(tmp_path / "claims", patients)))
-    assert rows["P00"]["label"] == {"CCS/128": 1.0, "CCS/49": 1.0}
+    assert rows["P00"]["label"] == {CATEGORY[ASTHMA]: 1.0, CATEGORY[DIABETES]: 1.0}
 
 
 def test_what_is_not_paid_yet_is_hidden_from_the_model_but_is_not_new(tmp_path):
@@ -111,7 +105,7 @@ def test_what_is_not_paid_yet_is_hidden_from_the_model_but_is_not_new(tmp_path):
     cohort = build_cohort(FEW, write_claims(tmp_path / "claims", patients))
     rows = rows_of(cohort)
     assert [len(rows[name]["visit_day"]) for name in ("P00", "R00")] == [2, 2]
-    assert [rows[name]["is_new"]["CCS/128"] for name in ("P00", "R00")] == [1.0, 0.0]
+    assert [rows[name]["is_new"][CATEGORY[ASTHMA]] for name in ("P00", "R00")] == [1.0, 0.0]
     assert cohort.visits_hidden == 40
 
 

@@ -1,6 +1,7 @@
 """Rules of the tokenizer are the rules of the codes room, kept in two places so that a checkpoint can travel."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
@@ -11,6 +12,7 @@ from claim_transformers.claims import schema
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.models.claim.canonical_claim import CLAIM_TYPES, CODE_SYSTEMS, canonical_code
 from claim_transformers.models.claim.categories_claim import CodeCategories
+from claim_transformers.models.claim.names_claim import resolve_checkpoint
 from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
 from claim_transformers.models.claim.vocabulary_claim import ClaimVocabulary, parent_code
 
@@ -21,6 +23,12 @@ PREFIXES = {
     "ICD10CM/E11": "CCSR/END002",
     "NDC/00093": "DRUG/ALBUTEROL",
     "DRG/47": "MDC/08",
+}
+WIDER = {
+    "CCSR/END*": "BODYSYSTEM/END",
+    "CCS/12*": "BODYSYSTEM/RSP",
+    "CCS/127": "BODYSYSTEM/OWN",
+    "HCPCSGROUP/9*": "H/9",
 }
 LENGTHS = {"HCPCS": ("HCPCSGROUP", 3), "NDC": ("NDC9", 9)}
 code = st.builds("{}/{}".format, st.sampled_from(CODE_SYSTEMS), st.text("0349EV18", min_size=1, max_size=11))
@@ -57,8 +65,11 @@ def test_codes_are_written_as_in_the_codes_room(system, raw, blank):
 @given(code=st.one_of(code, known))
 @settings(max_examples=100, deadline=None)
 def test_categories_are_those_of_the_codes_room(code):
-    room = codes.CategoryRules(PREFIXES, LENGTHS)
-    assert CodeCategories(PREFIXES, LENGTHS).category(code) == room.category(code)
+    room = codes.CategoryRules(PREFIXES, LENGTHS, WIDER)
+    ours = CodeCategories(PREFIXES, LENGTHS, wider=WIDER)
+    assert ours.category(code) == room.category(code)
+    if (category := room.category(code)) is not None:
+        assert ours.wider_category(code) == ours.wider_category(category) == room.wider_category(category)
 
 
 @given(code=st.one_of(code, known), kept=st.lists(st.one_of(code, known), max_size=3), data=st.data())
@@ -66,10 +77,11 @@ def test_categories_are_those_of_the_codes_room(code):
 def test_back_off_follows_the_chain_of_the_codes_room(code, kept, data):
     written = canonical_code(code)
     assume(not (written.startswith("NDC/") and len(written) == len("NDC/") + 10))
-    chain = (code, *codes.backoff_chain(written, codes.CategoryRules(PREFIXES, LENGTHS)))
+    chain = (code, *codes.backoff_chain(written, codes.CategoryRules(PREFIXES, LENGTHS, WIDER)))
     held = sorted({*data.draw(st.lists(st.sampled_from(chain), max_size=3)), *kept, "[UNK]"})
     tokens = {token: number for number, token in enumerate(held)}
-    vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", CodeCategories(PREFIXES, LENGTHS), {}, backoff=True)
+    rules = CodeCategories(PREFIXES, LENGTHS, wider=WIDER)
+    vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", rules, {}, backoff=True)
     expected = next((tokens[step] for step in chain if step in tokens), tokens["[UNK]"])
     assert vocabulary.resolve(code)[0] == expected
 
@@ -116,7 +128,7 @@ def test_a_drug_backs_off_to_its_ingredient_and_then_to_its_class():
     rules["prefix_lengths"] = {"DRUG": ["DRUG", 64]}
     for tokens, found in (
         ({"DRUG/ALBUTEROL": 3, "EPC/BETA2_AGONIST": 4}, [(3, "category"), (3, "exact"), (5, "unknown")]),
-        ({"EPC/BETA2_AGONIST": 4, "SEX/F": 3}, [(4, "category"), (4, "category"), (5, "unknown")]),
+        ({"EPC/BETA2_AGONIST": 4, "SEX/F": 3}, [(4, "wider"), (4, "wider"), (5, "unknown")]),
     ):
         tokenizer = ClaimTokenizer({**tokens, "[PAD]": 0, "[UNK]": 5, "[MASK]": 2, "AGE/1": 1}, rules)
         codes_found = map(tokenizer.vocabulary.resolve, ("NDC/00093014505", "DRUG/ALBUTEROL", "NDC/00093014605"))
@@ -135,3 +147,26 @@ def test_a_class_gets_a_token_where_the_ingredients_are_too_rare(tmp_path):
     again = ClaimTokenizer.from_pretrained(tmp_path)
     assert again(patients[0])["input_ids"] == tokenizer(patients[0])["input_ids"]
     assert "EPC/CLASS" in again.decode(again(patients[0])["input_ids"])
+
+
+def test_a_tokenizer_keeps_the_categories_that_it_learned(tmp_path):
+    # Those of ICD-9-CM were CCS before the package had one system for both.
+    old = {"prefixes": {"ICD9CM/493": "CCS/128", "ICD10CM/J45": "CCSR/RSP009"}}
+    ClaimTokenizer({"CCS/128": 3, "CCSR/RSP009": 4, "ICD9CM/49390": 5}, old).save_pretrained(tmp_path)
+    tokenizer = ClaimTokenizer.from_pretrained(tmp_path)
+    assert tokenizer.category_names == ["CCS/128", "CCSR/RSP009"]
+    found = [tokenizer.vocabulary.resolve(code) for code in ("ICD9CM/49390", "ICD9CM/49392", "ICD10CM/J45909")]
+    assert found == [(5, "exact"), (3, "category"), (4, "category")]
+
+
+def test_the_checkpoints_of_the_package_group_codes_by_rules_of_their_own():
+    for name in ("claim-pt-base", "medicare-encoder-base"):
+        content = json.loads((Path(resolve_checkpoint(name)) / "categories.json").read_text(encoding="utf-8"))
+        own = CodeCategories.parse(content)
+        tokenizer = ClaimTokenizer.from_pretrained(name)
+        assert own.category("ICD9CM/49390") is not None
+        for code in ("ICD9CM/49390", "ICD10CM/J45909", "ICD9PCS/3722"):
+            assert tokenizer.form is None or tokenizer.form.group(code) == own.category(code)
+            expected = tokenizer.vocabulary.resolve(own.category(code))[0]
+            if (step := tokenizer.vocabulary.resolve(code))[1] == "category":
+                assert step[0] == expected

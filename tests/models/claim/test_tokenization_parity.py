@@ -337,9 +337,9 @@ def test_every_level_of_the_back_off_is_counted():
     codes = ["ICD9CM/49392", "ICD9CM/49390", "ICD9CM/2500", "ICD9CM/1", "REV/1", "LOINC/1", "LOINC/1"]
     table = pa.Table.from_pylist([{"visit_day": [1], "visit_type": ["OP"], "codes": [codes]}])
     expected = {
-        "ICD9CM": {"exact": 1, "prefix": 1, "category": 1, "system": 1, "unknown": 0},
-        "REV": {"exact": 0, "prefix": 0, "category": 0, "system": 0, "unknown": 1},
-        "OTHER": {"exact": 0, "prefix": 0, "category": 0, "system": 0, "unknown": 2},
+        "ICD9CM": {"exact": 1, "prefix": 1, "category": 1, "wider": 0, "system": 1, "unknown": 0},
+        "REV": {"exact": 0, "prefix": 0, "category": 0, "wider": 0, "system": 0, "unknown": 1},
+        "OTHER": {"exact": 0, "prefix": 0, "category": 0, "wider": 0, "system": 0, "unknown": 2},
     }
     assert tokenizer.count_backoffs(table) == expected
     assert tokenizer.encode_table(table, return_statistics=True)[1] == expected

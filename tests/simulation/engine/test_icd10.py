@@ -31,7 +31,7 @@ def test_every_code_is_listed():
 
 
 def test_a_code_and_what_stands_for_it_are_of_one_category():
-    rules = category_rules(eras=True)
+    rules = category_rules()
     before, after = (category_of(codes, rules).to_pylist() for codes in zip(*PAIRS, strict=True))
     moved = {icd9.partition("/")[2] for (icd9, _), old, new in zip(PAIRS, before, after, strict=True) if old != new}
     assert moved == OTHER_CATEGORIES

@@ -90,7 +90,7 @@ def test_an_earlier_version_had_the_same_claims_and_other_drugs(population):
     generator = GENERATORS[population]
     before, after = (
         generator.in_memory(PATIENTS, SEED, simulation_version=version, **generator.window)
-        for version in (None, generator.version + 1)
+        for version in (generator.version - 1, None)
     )
     for name in ("medical_claim", "true_risk", "eligibility"):
         assert getattr(before, name).equals(getattr(after, name))

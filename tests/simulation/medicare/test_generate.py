@@ -22,7 +22,7 @@ def test_the_manifest_names_the_population_and_its_parameters(medicare_folder):
 
 
 def test_the_parameters_are_those_that_each_version_published():
-    assert MEDICARE_SIMULATION_VERSION == 2
+    assert MEDICARE_SIMULATION_VERSION == 3
     assert medicare_parameters_digest(3) == "7e5cf7adf67bc9e8bb604bc94cd794a254cef3d86a0185c1aa52c0e032a655b6"
     assert medicare_parameters_digest(2) == "a9d1349bc06fd8724cf1b9582d0b90cf85f6824257767cca7fe259afc5b4c0a0"
 

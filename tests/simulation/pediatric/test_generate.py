@@ -24,7 +24,7 @@ def test_blocks_are_independent(monkeypatch):
 
 
 def test_the_parameters_are_those_that_each_version_published():
-    assert SIMULATION_VERSION == 1
+    assert SIMULATION_VERSION == 2
     assert parameters_digest(2) == "2cad37f13e3fa598a15b650b2ba70213526369a02605c2c08487905eb1d2a6cd"
     assert parameters_digest(1) == "90df5aee6dd6de9d05ca08b2edbba3eec3fb52277e613ce92e81185f97a90ef9"
 

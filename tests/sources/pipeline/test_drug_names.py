@@ -2,14 +2,22 @@ import http.server
 import json
 import threading
 import zipfile
+from collections import Counter
 from functools import partial
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sources.raw_claims import eligibility, medical_claim, pharmacy_claim, write_tuva
 
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.cohorts import EventDefinition, build_cohort, check_leaks
+from claim_transformers.cohorts.event.definition import IndexRule, LabelRule
+from claim_transformers.simulation import simulate
+from claim_transformers.sources.pipeline.ingest import _drugs_of as drug_names_of
 from claim_transformers.sources.pipeline.ingest import ingest
 from claim_transformers.sources.pipeline.loading import load_claims
+from claim_transformers.sources.registry import sources
 
 DIRECTORY = "PRODUCTNDC\tNONPROPRIETARYNAME\tSUBSTANCENAME\tPHARM_CLASSES\n52427-382\tx\tMETFORMIN HYDROCHLORIDE\t\n"
 
@@ -78,3 +86,64 @@ def test_the_directory_is_fetched_once(raw, directory, tmp_path, monkeypatch):
 def test_a_source_without_fills_by_ndc_refuses_a_directory(directory, tmp_path):
     with pytest.raises(ValueError, match="expected no ndc_directory for 'meds'"):
         ingest("meds", tmp_path, tmp_path / "out", ndc_directory=directory)
+
+
+# ---- A population that tells what is in its products ----
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("simulated") / "raw"
+    simulate(folder, patients=120, seed=3, start="2012-01-01", end="2014-12-31", replicates=0)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["named", "none"])
+def ingested(request, simulated, tmp_path_factory):
+    """The population with the ingredients that it tells, and without; and what the ingest said."""
+    out = tmp_path_factory.mktemp("out") / request.param
+    names = {} if request.param == "named" else {"ndc_directory": "none"}
+    return out, str(ingest("simulated", simulated, out, progress=False, **names))
+
+
+def test_simulated_fills_stand_as_their_ingredients_unless_no_names_are_asked_for(simulated, ingested):
+    out, said = ingested
+    rows = [row for path in sorted((out / "patients").iterdir()) for row in pq.read_table(path).to_pylist()]
+    kinds = Counter(code.partition("/")[0] for row in rows for visit in row["codes"] for code in visit)
+    if out.name == "none":
+        assert (kinds["DRUG"], (out / "drug_names").exists()) == (0, False)
+        assert kinds["NDC"] > 100
+        return
+    assert kinds["DRUG"] > 100
+    assert kinds["NDC"] == 0
+    assert "fills stand as their ingredient" in said
+    names = pq.read_table(out / "drug_names").to_pydict()
+    table = pq.read_table(simulated / "drug_ingredients.parquet").to_pydict()
+    assert dict(zip(*names.values(), strict=True)).items() <= dict(zip(*table.values(), strict=True)).items()
+    filled = {code[:9] for code in pq.read_table(out / "rx_claim")["ndc_code"].to_pylist()}
+    assert set(names["ndc9"]) == filled
+
+
+def test_a_table_that_is_given_takes_the_place_of_that_of_the_simulation(simulated, tmp_path):
+    (tmp_path / "drugs.csv").write_text("ndc9,ingredient\n000930145,metformin\n")
+    source = sources()["simulated"]
+    own, given = (drug_names_of(source, simulated, table) for table in (None, tmp_path / "drugs.csv"))
+    assert given.names == {"000930145": "METFORMIN"}
+    assert len(own.names) > 300
+
+
+def test_a_cohort_of_claims_whose_drugs_are_named_passes_the_leak_check(ingested):
+    out, _ = ingested
+    definition = EventDefinition(
+        name="admission", title="Any admission", source="this test", codes={}, criteria=(),
+        index=IndexRule("fixed_date", ("2014-01-01",)), label=LabelRule(100, visit_types=("OP",)),
+    )  # fmt: skip
+    splits = build_cohort(definition, out).splits()
+    kind = "NDC" if out.name == "none" else "DRUG"
+    codes = splits["train"]["codes"].to_pylist()
+    assert sum(code.startswith(kind) for row in codes for visit in row for code in visit) > 20
+    check_leaks(splits, out)
+    # A drug that the patient has no fill of is found, whichever of the two names it has.
+    train = splits["train"]
+    shown = [[[*visit, f"{kind}/99999999999"] for visit in row] for row in codes]
+    planted = train.set_column(train.column_names.index("codes"), "codes", pa.array(shown, train["codes"].type))
+    with pytest.raises(ClaimDataError, match="E_LEAK"):
+        check_leaks({**splits, "train": planted}, out)

@@ -22,11 +22,11 @@ from claim_transformers.sources.pipeline.loading import load_claims
 NUM_PATIENTS = 60
 
 
-def _ingested(out: Path, num_patients: int = NUM_PATIENTS) -> Path:
+def _ingested(out: Path, num_patients: int = NUM_PATIENTS, *, prefix: str = "P") -> Path:
     start = dt.date(2010, 1, 1)
     rows = [
         {
-            "patient_id": f"P{number:03d}",
+            "patient_id": f"{prefix}{number:03d}",
             "claim_id": f"C{number}-{visit}",
             "claim_line_number": 1,
             "claim_type": "OP",
@@ -273,3 +273,38 @@ def test_a_full_disk_under_the_cache_is_one_sentence_and_the_next_load_succeeds(
         signal.signal(signal.SIGXFSZ, handler)
     assert not list(cache.rglob("*.arrow"))
     assert load_claims("claims", folder, cache_dir=cache).num_rows
+
+
+@pytest.fixture(scope="module")
+def more(tmp_path_factory) -> Path:
+    return _ingested(tmp_path_factory.mktemp("more") / "out", 20, prefix="Q")
+
+
+def test_several_folders_are_one_data_set(folder, more, cache):
+    alone = [load_claims("claims", each, cache_dir=cache) for each in (folder, more)]
+    together = load_claims("claims", [folder, str(more)], cache_dir=cache)
+    for split in SPLITS:
+        assert together[split].to_list() == alone[0][split].to_list() + alone[1][split].to_list()
+    assert sum(len(split) for split in together.values()) == NUM_PATIENTS + 20
+    assert (
+        load_claims("claims", [folder, more], split="train", cache_dir=cache).to_list() == together["train"].to_list()
+    )
+    streamed = load_claims("claims", [folder, more], streaming=True, cache_dir=cache)
+    assert list(streamed["test"]) == together["test"].to_list()
+
+
+def test_a_patient_of_two_folders_is_refused_without_naming_them(folder, more, tmp_path, cache):
+    again = _ingested(tmp_path / "again", 1)
+    with pytest.raises(ClaimDataError, match=r"E_SPLIT_OVERLAP.*1 patient in both") as caught:
+        load_claims("claims", [folder, more, again], cache_dir=cache)
+    assert "P000" not in str(caught.value)
+    with pytest.raises(ValueError, match="expected every ingested folder once, found one twice"):
+        load_claims("claims", [folder, folder], cache_dir=cache)
+
+
+@pytest.mark.parametrize(("source", "given"), [("tuva", {}), ("cohort", {}), ("claims", {"out": "out"})])
+def test_only_ingested_folders_can_be_several(folder, more, cache, source, given):
+    with pytest.raises(ValueError, match="expected a list of ingested folders of the source 'claims' alone"):
+        load_claims(source, [folder, more], cache_dir=cache, **given)
+    with pytest.raises(ValueError, match="expected a list of ingested folders"):
+        load_claims("claims", [], cache_dir=cache)

@@ -1,7 +1,7 @@
 """Event definition: who is in, from when, and which event or diagnoses are predicted."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -89,12 +89,9 @@ class LabelRule:
         death (`str`): Whether death inside the horizon without the outcome is a `"negative"` or `"censored"`.
         minimum_patients (`int`): Fewest training patients that have a category of `"next_diagnoses"`; others are left
             out.
-        categories (`str`): Those of `"next_diagnoses"`: `"each_era"`, AHRQ CCS of ICD-9-CM and CCSR of ICD-10-CM, or
-            `"both_eras"`, CCSR of both, as `category_rules(eras=True)` gives them.
 
     Raises:
-        ValueError: If the horizon is empty, or a set of codes is given where all diagnoses are predicted, or
-            categories where they are not.
+        ValueError: If the horizon is empty, or a set of codes is given where all diagnoses are predicted.
     """
 
     horizon_days: int
@@ -105,7 +102,6 @@ class LabelRule:
     death: Literal["negative", "censored"] = "censored"
     # The cell size below which CMS publishes no count, and the least number of patients of a code in a vocabulary.
     minimum_patients: int = 11
-    categories: Literal["each_era", "both_eras"] = "each_era"
 
     def __post_init__(self) -> None:
         if self.horizon_days < 1:
@@ -114,15 +110,8 @@ class LabelRule:
             raise ValueError(f"label.minimum_patients: expected at least 1, found {self.minimum_patients}")
         if self.rule == "next_diagnoses" and self.codes is not None:
             raise ValueError("label.codes: expected none with 'next_diagnoses', which predicts every diagnosis")
-        if self.rule != "next_diagnoses" and self.both_eras:
-            raise ValueError("label.categories: expected 'both_eras' with 'next_diagnoses' alone")
         if self.principal and self.codes is None:
             raise ValueError("label.principal: expected codes that the principal diagnosis is one of, found none")
-
-    @property
-    def both_eras(self) -> bool:
-        """Whether a category holds codes of both systems of diagnoses."""
-        return self.categories == "both_eras"
 
 
 @dataclass(frozen=True)
@@ -257,13 +246,18 @@ class EventDefinition:
         """The same cohort with other fields of [`Sampling`]; `ValueError` if a size does not fit the cohort."""
         return replace(self, sampling=replace(self.sampling, **changes))
 
+    def with_index_dates(self, dates: Sequence[str]) -> "EventDefinition":
+        """The same cohort at other fixed dates; `ValueError` if it has none, or one of them is not ISO."""
+        if self.index.rule != "fixed_date":
+            raise ValueError(
+                f"expected index dates with the rule 'fixed_date' alone, found {self.index.rule!r}, "
+                "whose first_date and last_date stand in a definition file"
+            )
+        return replace(self, index=replace(self.index, dates=tuple(dates)))
+
     def to_dict(self) -> dict[str, Any]:
         """The definition as plain values, for the folder of the cohort."""
-        content = asdict(self)
-        if not self.label.both_eras:
-            # As cohorts of earlier versions were written, which are known by it.
-            del content["label"]["categories"]
-        return content
+        return asdict(self)
 
 
 def _epoch_day(text: str | None, where: str) -> int:

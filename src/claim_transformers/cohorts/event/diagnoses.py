@@ -1,8 +1,8 @@
 """Diagnosis categories, and the labels of a cohort that predicts all of them ("auto diagnosis").
 
-A label is a list with one 0 or 1 for each category (AHRQ CCS of ICD-9-CM and CCSR of ICD-10-CM, or CCSR of both).
-Beside it stands `is_new`, with 1 where the patient has no earlier visit of that category: predicting what is already
-known is easy, and the part that is worth knowing is measured there.
+A label is a list with one 0 or 1 for each category (AHRQ CCSR, of either ICD-CM). Beside it stands `is_new`, with 1
+where the patient has no earlier visit of that category: predicting what is already known is easy, and the part that is
+worth knowing is measured there.
 """
 
 from functools import cache
@@ -22,19 +22,15 @@ _NEXT, _PAST = "next_categories", "past_categories"
 
 
 @cache
-def _rules(both_eras: bool) -> tuple[CategoryRules, tuple[str, ...]]:
-    rules = category_rules(SYSTEMS, eras=both_eras)
+def _rules() -> tuple[CategoryRules, tuple[str, ...]]:
+    """The categories of diagnoses, and their names, such as `CCSR/RSP009`, in the order of their numbers."""
+    rules = category_rules(SYSTEMS)
     return rules, tuple(sorted(set(rules.prefixes.values())))
 
 
-def _category_names(both_eras: bool) -> tuple[str, ...]:
-    """Every category that a diagnosis can have, such as `CCS/128`, in the order of their numbers."""
-    return _rules(both_eras)[1]
-
-
-def _category_numbers(codes: pa.Array, both_eras: bool) -> NDArray[np.int64]:
-    """The position in `_category_names` of each `SYSTEM/CODE`, -1 where it is no diagnosis or has no category."""
-    rules, names = _rules(both_eras)
+def _category_numbers(codes: pa.Array) -> NDArray[np.int64]:
+    """The number of the category of each `SYSTEM/CODE`, -1 where it is no diagnosis or has no category."""
+    rules, names = _rules()
     is_diagnosis = pc.match_substring_regex(codes, f"^(?:{'|'.join(SYSTEMS)})/")
     numbers = np.full(len(codes), -1, np.int64)
     found = pc.index_in(category_of(codes.filter(is_diagnosis), rules), value_set=pa.array(names, pa.string()))
@@ -42,9 +38,9 @@ def _category_numbers(codes: pa.Array, both_eras: bool) -> NDArray[np.int64]:
     return numbers
 
 
-def visits_with_category(timelines: Timelines, label: LabelRule) -> Flags:
+def visits_with_category(timelines: Timelines) -> Flags:
     """Which visits carry a diagnosis that has a category, shape `(visits,)`."""
-    return timelines.visits_holding(_category_numbers(timelines.code_names, label.both_eras) >= 0)
+    return timelines.visits_holding(_category_numbers(timelines.code_names) >= 0)
 
 
 def append_categories(
@@ -55,7 +51,7 @@ def append_categories(
     What is new is judged by the whole record before the index date, paid or not: a disease does not begin when its
     claim is paid.
     """
-    number_of_code = _category_numbers(timelines.code_names, label.both_eras)
+    number_of_code = _category_numbers(timelines.code_names)
     kept = keep[timelines.patient_of_visit]
     limit = index_day[timelines.patient_of_visit]
     on_date = kept & (timelines.visit_day == limit) & timelines.visits_with([], label.visit_types)
@@ -73,7 +69,7 @@ def label_diagnoses(examples: pa.Table, is_train: Flags, rule: LabelRule) -> tup
 
     A category stays if `minimum_patients` training patients have it at their index date, an example if it has one.
     """
-    names = _category_names(rule.both_eras)
+    names = _rules()[1]
     held = _matrix(examples[_NEXT], np.arange(len(names)), len(names))
     chosen = np.flatnonzero(held[is_train].sum(axis=0) >= rule.minimum_patients)
     label = held[:, chosen]

@@ -25,7 +25,7 @@ def _encounter_days(timelines: Timelines, definition: EventDefinition) -> tuple[
     # The draw is a function of seed and patient, so it does not move when other patients come or go.
     rank = unit_hash(timelines.patients["patient_id"], f"index/{definition.sampling.seed}")
     if definition.predicts_diagnoses:
-        has_category = visits_with_category(timelines, definition.label)
+        has_category = visits_with_category(timelines)
         choice = in_span & has_category & timelines.visits_with([], definition.label.visit_types)
     else:
         # A case's index is its first outcome visit. A control's is drawn among all its visits in the window with

@@ -159,6 +159,10 @@ class ClaimForm:
         """Whether a code of a visit is left out."""
         return "disposition" in self.hide and code.startswith(_DISPOSITION)
 
+    def systems_in_categories(self) -> frozenset[str]:
+        """The systems whose codes become categories."""
+        return frozenset(system for system in CODE_SYSTEMS if self._reach(system) == _CATEGORY)
+
     def _reach(self, system: str) -> str:
         """The depth that codes of a system end at."""
         depth = self.depth_of(system)

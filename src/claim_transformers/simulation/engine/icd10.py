@@ -69,7 +69,7 @@ def check_coding(version: int | None, versions: tuple[int, int], icd10_from: str
     """Give the coding that was asked for, or refuse it.
 
     Args:
-        version (`int | None`): What was asked for; `None` is the second where `icd10_from` is given, else the first.
+        version (`int | None`): What was asked for; `None` is the second.
         versions (`tuple[int, int]`): What can be asked for; the second knows when claims are in ICD-10.
         icd10_from (`str | None`): First day of ICD-10; `None` is 2015-10-01.
 
@@ -80,15 +80,15 @@ def check_coding(version: int | None, versions: tuple[int, int], icd10_from: str
         ValueError: If the version or the date is unknown, or the first version is asked for a date.
 
     Examples:
-        >>> check_coding(None, (1, 2), None).version, check_coding(None, (1, 2), "never").version
-        (1, 2)
+        >>> check_coding(None, (1, 2), None).version, check_coding(1, (1, 2), None).version
+        (2, 1)
         >>> check_coding(1, (1, 2), "never")
         Traceback (most recent call last):
             ...
         ValueError: expected no icd10_from with simulation version 1, which knows none, found 'never'; take version 2
     """
     first, second = versions
-    version = (first if icd10_from is None else second) if version is None else version
+    version = second if version is None else version
     if version not in versions:
         raise ValueError(f"expected a simulation version of {first} or {second}, found {version}")
     if version == first and icd10_from is not None:

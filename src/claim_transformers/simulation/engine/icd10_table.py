@@ -70,7 +70,7 @@ class _Codes:
         names = sorted(set(codes))
         full = pa.array([f"{system}/{code}" for code in names], pa.string())
         kinds = {kind: has_kind(full, [kind]) for kind in _KINDS}
-        rules = category_rules([system], eras=True)
+        rules = category_rules([system])
         self.category = dict(zip(names, category_of(full, rules).to_pylist(), strict=True))
         self.kinds = {code: {kind for kind in _KINDS if kinds[kind][row]} for row, code in enumerate(names)}
 

@@ -36,8 +36,8 @@ from claim_transformers.simulation.medicare.stays import World, draw_stays
 from claim_transformers.simulation.medicare.tables import eligibility_table, medical_table, pharmacy_table, risk_table
 
 # What is written unless another version is asked for; there is a new one whenever the same seed gives other claims.
-MEDICARE_SIMULATION_VERSION = 2
-_VERSIONS = (MEDICARE_SIMULATION_VERSION, MEDICARE_SIMULATION_VERSION + 1)
+MEDICARE_SIMULATION_VERSION = 3
+_VERSIONS = (MEDICARE_SIMULATION_VERSION - 1, MEDICARE_SIMULATION_VERSION)
 # Number of this population in the key of every stream; the pediatric institutions have 0 and 1.
 _POPULATION = 2
 
@@ -118,9 +118,9 @@ def simulate_medicare(
             A world that changes on a January 1; a number from 0 to 1 is the strength, from the last year on.
         icd10_from (`str`, *optional*):
             Claims that end on this day or later are coded in ICD-10; `"always"` or `"never"` for all of them. Lives,
-            dates, amounts and risks of a seed are the same whatever it is. It implies version 3, where it is
-            2015-10-01 by default; version 2 knows none.
-        simulation_version (`int`, *optional*): 2, the default without `icd10_from`, or 3, byte for byte.
+            dates, amounts and risks of a seed are the same whatever it is. It is 2015-10-01 by default; version 2
+            knows none.
+        simulation_version (`int`, *optional*, defaults to `3`): 2, which is in ICD-9 alone, or 3, byte for byte.
         overwrite (`bool`, *optional*, defaults to `False`): Replace an existing folder.
         progress (`bool`, *optional*, defaults to `False`): Show a bar.
 
@@ -136,8 +136,8 @@ def simulate_medicare(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     summary = simulate_medicare(folder + "/claims", patients=20, end="2008-12-31")
         ...     sorted(path.name for path in summary.path.glob("*.parquet"))
-        ['county_features.parquet', 'eligibility.parquet', 'medical_claim.parquet', 'pharmacy_claim.parquet',
-         'true_risk.parquet']
+        ['county_features.parquet', 'drug_ingredients.parquet', 'eligibility.parquet', 'medical_claim.parquet',
+         'pharmacy_claim.parquet', 'true_risk.parquet']
     """
     request = _check(patients, seed, start, end, planted_bias, planted_drift, icd10_from, simulation_version)
     ingredients = _ingredients(request)

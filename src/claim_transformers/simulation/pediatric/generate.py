@@ -40,8 +40,8 @@ from claim_transformers.simulation.pediatric.risk import true_risks
 from claim_transformers.simulation.pediatric.tables import eligibility_table, medical_table, pharmacy_table, risk_table
 
 # What is written unless another version is asked for; there is a new one whenever the same seed gives other claims.
-SIMULATION_VERSION = 1
-_VERSIONS = (SIMULATION_VERSION, SIMULATION_VERSION + 1)
+SIMULATION_VERSION = 2
+_VERSIONS = (SIMULATION_VERSION - 1, SIMULATION_VERSION)
 # Paths per patient behind the long risks.
 _REPLICATES = 16
 
@@ -135,9 +135,9 @@ def simulate(
             Paths per patient behind the risks over 180 and 365 days; `0` writes only the exact risks within the month.
         icd10_from (`str`, *optional*):
             Claims that end on this day or later are coded in ICD-10; `"always"` or `"never"` for all of them. Lives,
-            dates, amounts and risks of a seed are the same whatever it is. It implies version 2, where it is
-            2015-10-01 by default; version 1 knows none.
-        simulation_version (`int`, *optional*): 1, the default without `icd10_from`, or 2, byte for byte.
+            dates, amounts and risks of a seed are the same whatever it is. It is 2015-10-01 by default; version 1
+            knows none.
+        simulation_version (`int`, *optional*, defaults to `2`): 1, which is in ICD-9 alone, or 2, byte for byte.
         overwrite (`bool`, *optional*, defaults to `False`): Replace an existing folder.
         progress (`bool`, *optional*, defaults to `False`): Show a bar.
 
