@@ -13,7 +13,6 @@ from claim_transformers.codes import (
     ClaimDataError,
     backoff_chain,
     category_rules,
-    drugs,
     normalize_code,
     read_drug_classes,
 )
@@ -94,6 +93,6 @@ def test_an_ingredient_backs_off_to_its_class():
 )
 def test_a_damaged_file_is_refused(tmp_path, monkeypatch, text, place):
     (tmp_path / "drug_classes.csv").write_text(text)
-    monkeypatch.setattr(drugs.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr("claim_transformers.codes.drugs.resources.files", lambda package: tmp_path)
     with pytest.raises(ClaimDataError, match=f"E_LAYOUT.*{place}"):
         read_drug_classes.__wrapped__()

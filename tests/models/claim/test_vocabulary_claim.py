@@ -1,5 +1,7 @@
 """What stands in for a token, and vocabularies that roll codes up or keep their groups."""
 
+from typing import Any
+
 import pytest
 
 from claim_transformers.models.claim import ClaimForm, ClaimTokenizer
@@ -10,7 +12,11 @@ RULES = {
     "prefix_lengths": {"HCPCS": ["HCPCSGROUP", 3], "DRUG": ["DRUG", 64], "DRG": ["DRG", 3]},
     "wider": {"CCSR/RSP*": "BODYSYSTEM/RSP", "DRUG/ALBUTEROL": "EPC/AGONIST", "DRG/202": "MDC/04"},
 }
-DAY = {"day": 1, "type": "OP", "codes": ["ICD9CM/49390", "ICD10CM/J45909", "HCPCS/99213", "DRUG/ALBUTEROL", "DRG/202"]}
+DAY: dict[str, Any] = {
+    "day": 1,
+    "type": "OP",
+    "codes": ["ICD9CM/49390", "ICD10CM/J45909", "HCPCS/99213", "DRUG/ALBUTEROL", "DRG/202"],
+}
 PATIENTS = [{"sex": "F", "visits": [DAY]}] * 11
 
 
