@@ -16,9 +16,8 @@ PAIRS = [
     for part in pool.split()
 ]
 PROCEDURES = [part for pool in read_icd10()["ICD9PCS"].values() for part in pool.split()]
-# Chronic obstructive asthma (493.2) is in COPD before and in asthma after, so that an outcome stays one. Vaccines
-# (978.1 to 978.5) lead to an attempt alone, and V72.3 is a heading that is no longer billed.
-OTHER_CATEGORIES = {"49320", "49321", "49322", "9781", "9782", "9783", "9784", "9785", "V723"}
+# Vaccines (978.1 to 978.5) lead to an attempt alone, and V72.3 is a heading that is no longer billed.
+OTHER_CATEGORIES = {"9781", "9782", "9783", "9784", "9785", "V723"}
 
 
 def generator():
