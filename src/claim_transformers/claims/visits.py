@@ -121,6 +121,15 @@ def collect_code_events(
     return ibis.union(*events, distinct=True) if len(events) > 1 else events[0].distinct()
 
 
+def name_drugs(events: "ir.Table", names: "ir.Table") -> "ir.Table":
+    """Give the drugs that a table of `ndc9` and `ingredient` lists their ingredient, as patients have them."""
+    import ibis
+
+    names = names.select(product="NDC/" + names.ndc9, named="DRUG/" + names.ingredient)
+    joined = events.left_join(names, events.code.substr(0, len("NDC/") + 9) == names.product)
+    return joined.mutate(code=ibis.coalesce(joined.named, joined.code)).select(*events.columns)
+
+
 def _events_of_column(table: "ir.Table", code_column: CodeColumn) -> "ir.Table":
     """Codes of one column as rows of patient, date, type and `SYSTEM/CODE`."""
     import ibis

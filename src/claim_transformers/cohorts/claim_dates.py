@@ -16,16 +16,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from claim_transformers.claims.engine import connect, create_view, engine_errors, load, view_table
-from claim_transformers.claims.schema import SCHEMAS
+from claim_transformers.claims.schema import DRUG_NAMES_SCHEMA, SCHEMAS
 from claim_transformers.claims.store import DRUG_NAMES, open_folder
-from claim_transformers.claims.visits import CODE_COLUMNS, INPATIENT, collect_code_events
+from claim_transformers.claims.visits import CODE_COLUMNS, INPATIENT, collect_code_events, name_drugs
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 _EXAMPLES_AT_ONCE = 50_000
 _COLUMNS = ("patient_id", "index_day", "visit_day", "visit_type", "codes")
-_NAMES_SCHEMA = pa.schema([("ndc9", pa.string()), ("ingredient", pa.string())])
 _NEVER = np.iinfo(np.int32).max
 _STAYS = ("HHA", "HOSP", INPATIENT, "SNF")
 
@@ -44,8 +43,8 @@ def count_unknown_codes(tables: Sequence[pa.Table], claims: str | Path, *, hides
             view_table(connection, name, paths, SCHEMAS[name]).semi_join(codes, "patient_id")
             for name, paths in files.items()
         )
-        names = view_table(connection, DRUG_NAMES, open_folder(claims).table_files(DRUG_NAMES), _NAMES_SCHEMA)
-        events = create_view(connection, "dated_events", _named(_dated_events(claim_line, rx_claim), names))
+        names = view_table(connection, DRUG_NAMES, open_folder(claims).table_files(DRUG_NAMES), DRUG_NAMES_SCHEMA)
+        events = create_view(connection, "dated_events", name_drugs(_dated_events(claim_line, rx_claim), names))
         unknown = connection.compile(_unknown_codes(codes, events, hides_unpaid=hides_unpaid).count())
         for start in range(0, examples.num_rows, _EXAMPLES_AT_ONCE):
             load(connection, "shown_codes", _shown_codes(examples.slice(start, _EXAMPLES_AT_ONCE)))
@@ -98,13 +97,6 @@ def _unknown_codes(codes: "ir.Table", events: "ir.Table", *, hides_unpaid: bool)
         ],
     )
     return ibis.union(unknown.select("code"), foreign.select("code"))
-
-
-def _named(events: "ir.Table", names: "ir.Table") -> "ir.Table":
-    """Drugs by their ingredient where the folder names it, as patients have them."""
-    names = names.select(product="NDC/" + names.ndc9, named="DRUG/" + names.ingredient)
-    joined = events.left_join(names, events.code.substr(0, len("NDC/") + 9) == names.product)
-    return joined.mutate(code=ibis.coalesce(joined.named, joined.code)).select(*events.columns)
 
 
 def _dated_events(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
