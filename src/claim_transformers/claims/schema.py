@@ -126,3 +126,6 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "rx_claim": _RX_CLAIM_SCHEMA,
     "eligibility": _ELIGIBILITY_SCHEMA,
 }
+
+# Beside the tables: the products that patients have under their ingredient.
+DRUG_NAMES_SCHEMA = pa.schema([("ndc9", pa.string()), ("ingredient", pa.string())])

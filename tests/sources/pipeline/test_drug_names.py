@@ -11,9 +11,9 @@ import pytest
 from sources.raw_claims import eligibility, medical_claim, pharmacy_claim, write_tuva
 
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.cohorts import EventDefinition, build_cohort, check_leaks
+from claim_transformers.cohorts import EventDefinition, build_cohort, check_leaks, load_definition
 from claim_transformers.cohorts.event.definition import IndexRule, LabelRule
-from claim_transformers.simulation import simulate
+from claim_transformers.simulation import simulate, simulate_medicare
 from claim_transformers.sources.pipeline.ingest import _drugs_of as drug_names_of
 from claim_transformers.sources.pipeline.ingest import ingest
 from claim_transformers.sources.pipeline.loading import load_claims
@@ -147,3 +147,16 @@ def test_a_cohort_of_claims_whose_drugs_are_named_passes_the_leak_check(ingested
     planted = train.set_column(train.column_names.index("codes"), "codes", pa.array(shown, train["codes"].type))
     with pytest.raises(ClaimDataError, match="E_LEAK"):
         check_leaks({**splits, "train": planted}, out)
+
+
+def test_a_readmission_cohort_has_the_drugs_of_its_claims_by_their_ingredient(tmp_path):
+    simulate_medicare(tmp_path / "raw", patients=90, seed=3, start="2010-01-01", end="2011-12-31")
+    ingest("simulated", tmp_path / "raw", tmp_path / "out", progress=False)
+    splits = build_cohort(load_definition("readmission"), tmp_path / "out").splits()
+    codes = [
+        code for split in splits.values() for row in split["codes"].to_pylist() for visit in row for code in visit
+    ]
+    kinds = Counter(code.partition("/")[0] for code in codes)
+    assert kinds["DRUG"] > 20
+    assert kinds["NDC"] == 0
+    check_leaks(splits, tmp_path / "out")
