@@ -122,7 +122,6 @@ def collect_code_events(
     return ibis.union(*events, distinct=True) if len(events) > 1 else events[0].distinct()
 
 
-<<<<<<< HEAD
 def name_drugs(events: "ir.Table", drug_names: "ir.Table") -> "ir.Table":
     """Put the ingredient in the place of the NDC where the ingested folder names it, as its patients have it."""
     import ibis
@@ -130,15 +129,6 @@ def name_drugs(events: "ir.Table", drug_names: "ir.Table") -> "ir.Table":
     names = drug_names.select(product="NDC/" + drug_names.ndc9, named="DRUG/" + drug_names.ingredient)
     joined = events.left_join(names, events.code.substr(0, _NDC_PRODUCT_LENGTH) == names.product)
     return joined.mutate(code=ibis.coalesce(joined.named, joined.code)).select(*events.columns).distinct()
-=======
-def name_drugs(events: "ir.Table", names: "ir.Table") -> "ir.Table":
-    """Give the drugs that a table of `ndc9` and `ingredient` lists their ingredient, as patients have them."""
-    import ibis
-
-    names = names.select(product="NDC/" + names.ndc9, named="DRUG/" + names.ingredient)
-    joined = events.left_join(names, events.code.substr(0, len("NDC/") + 9) == names.product)
-    return joined.mutate(code=ibis.coalesce(joined.named, joined.code)).select(*events.columns)
->>>>>>> h/flip
 
 
 def _events_of_column(table: "ir.Table", code_column: CodeColumn) -> "ir.Table":

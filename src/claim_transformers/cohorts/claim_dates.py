@@ -16,13 +16,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from claim_transformers.claims.engine import connect, create_view, engine_errors, load, view_table
-<<<<<<< HEAD
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import DRUG_NAMES, DRUG_NAMES_SCHEMA, open_folder
-=======
-from claim_transformers.claims.schema import DRUG_NAMES_SCHEMA, SCHEMAS
-from claim_transformers.claims.store import DRUG_NAMES, open_folder
->>>>>>> h/flip
 from claim_transformers.claims.visits import CODE_COLUMNS, INPATIENT, collect_code_events, name_drugs
 
 if TYPE_CHECKING:

@@ -12,13 +12,9 @@ import ibis
 
 from claim_transformers.claims.engine import engine_errors, materialize, view_table
 from claim_transformers.claims.known import line_end_date
-from claim_transformers.claims.schema import DRUG_NAMES_SCHEMA, SCHEMAS
+from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.stays import join_stays
-<<<<<<< HEAD
 from claim_transformers.claims.store import DRUG_NAMES, DRUG_NAMES_SCHEMA, open_folder
-=======
-from claim_transformers.claims.store import DRUG_NAMES, open_folder
->>>>>>> h/flip
 from claim_transformers.claims.visits import INPATIENT, PHARMACY, collect_code_events, name_drugs
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
 
@@ -35,7 +31,7 @@ def open_tables(connection: "Backend", claims: str | Path) -> dict[str, "ir.Tabl
     """The canonical tables of an ingested folder, as views of the engine; a table without files has no rows."""
     folder = open_folder(claims)
     tables = {}
-    for name, schema in {**SCHEMAS, DRUG_NAMES: DRUG_NAMES_SCHEMA}.items():
+    for name, schema in SCHEMAS.items():
         with engine_errors(f"opening {name}"):
             tables[name] = view_table(connection, name, folder.table_files(name), schema)
     tables[DRUG_NAMES] = view_table(connection, DRUG_NAMES, folder.table_files(DRUG_NAMES), DRUG_NAMES_SCHEMA)
@@ -97,17 +93,14 @@ def _list_claims(claim_line: "ir.Table", rx_claim: "ir.Table") -> "ir.Table":
     )
 
 
-def _list_code_events(tables: dict[str, "ir.Table"], definition: ReadmissionDefinition) -> "ir.Table":
+def _list_code_events(claim_line: "ir.Table", rx_claim: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
     """Every code with its claim and service date, each once, and whether it is the principal diagnosis."""
 
     # Visits are made per patient; with the claim as part of the patient, each code keeps its claim.
     def keyed(table: "ir.Table") -> "ir.Table":
         return table.mutate(patient_id=ibis.struct({name: table[name] for name in CLAIM_KEY[:3]}))
 
-    claim_line, rx_claim = tables["claim_line"], tables["rx_claim"]
     events = collect_code_events(keyed(claim_line), keyed(rx_claim), definition.code_columns)
-    # Two products of a claim may be of one ingredient.
-    events = name_drugs(events, tables[DRUG_NAMES]).distinct()
     events = events.select(
         "visit_date",
         "code",
@@ -187,12 +180,8 @@ def prepare(connection: "Backend", tables: dict[str, "ir.Table"], definition: Re
     claim_line, rx_claim = tables["claim_line"], tables["rx_claim"]
     with engine_errors("listing claims and stays"):
         claims, _ = materialize(connection, CLAIMS, _list_claims(claim_line, rx_claim))
-<<<<<<< HEAD
         events = name_drugs(_list_code_events(claim_line, rx_claim, definition), tables[DRUG_NAMES])
         materialize(connection, EVENTS, events)
-=======
-        materialize(connection, EVENTS, _list_code_events(tables, definition))
->>>>>>> h/flip
         stays, _ = materialize(connection, "stays", _list_stays(claims, claim_line, definition))
         materialize(connection, STAY_CLAIMS, _stay_claims(stays))
     return stays
