@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from claim_transformers.analysis import ResultTable
 from claim_transformers.analysis.readout.probes import patient_vectors
-from claim_transformers.sources import load_claims
+from claim_transformers.sources.pipeline.loading import load_claims
 from claim_transformers.training import run_script
 from reproduction.claim_pt.benchmark import ClaimPTBenchmark
 from reproduction.claim_pt.cold_start import GradientBoosting, LogisticRegression, RecentCounts, TrueRiskCeiling

@@ -128,4 +128,3 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 }
 
 # Beside the tables: the products that patients have under their ingredient.
-DRUG_NAMES_SCHEMA = pa.schema([("ndc9", pa.string()), ("ingredient", pa.string())])
