@@ -126,5 +126,3 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "rx_claim": _RX_CLAIM_SCHEMA,
     "eligibility": _ELIGIBILITY_SCHEMA,
 }
-
-# Beside the tables: the products that patients have under their ingredient.
