@@ -1,6 +1,7 @@
 """Files of a tokenizer that may leave: tokens of the grammar, rules of public tables, bins, and options."""
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -176,8 +177,18 @@ _OPTIONS: dict[str, Callable[[Any], bool]] = {
     "time_tokens": _one_of("day", "gap", "none"),
     "tokenizer_class": _one_of("ClaimTokenizer"),
 }
+
+
+def _is_date(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value) is not None
+
+
 _SIMULATION: dict[str, Callable[[Any], bool]] = {
     "population": _one_of("medicare", "pediatric"),
     "institution": lambda value: isinstance(value, str) and len(value) == 1,
-    **dict.fromkeys(("patients", "seed", "version"), lambda value: type(value) is int and 0 <= value <= 10**8),
+    # Of a simulation, whose window and switch are no patient's.
+    **dict.fromkeys(("start", "end", "icd10_from"), _is_date),
+    **dict.fromkeys(
+        ("patients", "seed", "simulation_version", "version"), lambda value: type(value) is int and 0 <= value <= 10**8
+    ),
 }
