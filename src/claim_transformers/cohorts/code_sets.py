@@ -32,6 +32,16 @@ def is_entry(text: str) -> bool:
     return _ENTRY.fullmatch(text) is not None and _DOTLESS.fullmatch(bare) is None
 
 
+def is_plain(text: str) -> bool:
+    """Whether an entry is the beginning of codes and nothing else.
+
+    Examples:
+        >>> [is_plain(text) for text in ("ICD9CM/493", "ICD10CM/X7[1-9]", "not ICD10CM/T149")]
+        [True, False, False]
+    """
+    return not text.startswith(NOT) and _WILDCARD.search(text) is None
+
+
 def find_codes(codes: pa.Array, entries: Sequence[str]) -> NDArray[np.bool_]:
     """Which codes belong to a set: an entry stands for the code, and none takes it out.
 

@@ -3,19 +3,58 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from claim_transformers.analysis.readout.outcome_head import Readout, outcome_readout
+from claim_transformers.codes.rules import compact_prefixes
+from claim_transformers.codes.tables import listed_codes
+from claim_transformers.cohorts.code_sets import NOT, find_codes, is_plain
 
 if TYPE_CHECKING:
     from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
 
 _NEXT_ENCOUNTER = "next_encounter"
+_SHORTEST_PREFIX = 3
 
 
 def outcome_prefixes(definition: Mapping[str, Any]) -> tuple[Sequence[str], list[Sequence[str]]]:
     """Codes that denote the outcome of a cohort, and groups of which one must be there too."""
     rule = definition["label"]
     together: list[Sequence[str]] = [["DRG/"]] if list(rule["visit_types"]) == ["IP"] else []
-    return definition["codes"][rule["codes"]], together
+    return plain_prefixes(definition["codes"][rule["codes"]]), together
+
+
+def plain_prefixes(entries: Sequence[str]) -> list[str]:
+    """Write a set of codes as beginnings of codes alone, by the public list of a system that has wildcards in it.
+
+    Raises:
+        ValueError: If a system without a list has wildcards, or no listed code is in the set.
+
+    Examples:
+        >>> plain_prefixes(["ICD9CM/E95[0-1]", "not ICD9CM/E9501", "HCPCS/992"])
+        ['HCPCS/992', 'ICD9CM/E9500', 'ICD9CM/E9502', ...]
+    """
+    with_signs = {entry.removeprefix(NOT).partition("/")[0] for entry in entries if not is_plain(entry)}
+    found = [entry for entry in entries if entry.partition("/")[0] not in with_signs and is_plain(entry)]
+    for system in sorted(with_signs):
+        listed = listed_codes(system)
+        if listed is None:
+            raise ValueError(f"expected no wildcards in codes of {system}, of which there is no list, found some")
+        codes = sorted(listed)
+        of_system = [entry for entry in entries if entry.removeprefix(NOT).startswith(f"{system}/")]
+        inside = find_codes(pa.array(codes, pa.string()), of_system)
+        kinds = {code: "in" if is_in else "out" for code, is_in in zip(codes, inside.tolist(), strict=True)}
+        prefixes = compact_prefixes(kinds, min_length=_SHORTEST_PREFIX)
+        # A heading whose codes are not all inside is no beginning of the set, although it may be listed itself.
+        outside = tuple(prefix for prefix, kind in prefixes.items() if kind == "out")
+        found += sorted(
+            prefix
+            for prefix, kind in prefixes.items()
+            if kind == "in" and not any(other.startswith(prefix) for other in outside)
+        )
+    if not found:
+        raise ValueError("expected codes of the public lists in the outcome, found none")
+    return found
 
 
 def cohort_readout(

@@ -157,11 +157,11 @@ def _members_of_categories(tokenizer: ClaimTokenizer) -> dict[str, list[str]]:
 
 def _wider_tokens(wanted: tuple[str, ...], known: Collection[str], members: Mapping[str, list[str]]) -> list[str]:
     """Outputs that mean the outcome and more: its entries' shorter prefixes, and categories that hold part of it."""
-    shorter = [name for name in known if "/" in name and any(code.startswith(name) for code in wanted)]
-    holding = [
-        name
-        for name in known
-        for code in members.get(name, ())
-        if code.startswith(wanted) or any(entry.startswith(code) for entry in wanted)
-    ]
-    return sorted({*shorter, *holding})
+    shorter = {name for name in known if "/" in name and any(code.startswith(name) for code in wanted)}
+    category_of = {code: name for name, codes in members.items() for code in codes}
+    holding = {name for code, name in category_of.items() if code.startswith(wanted)}
+    for entry in wanted:
+        # The longest beginning decides: that of a poisoning by intent, not that of poisonings.
+        owner = next((code for end in range(len(entry), 0, -1) if (code := entry[:end]) in category_of), None)
+        holding |= {category_of[owner]} if owner is not None else set()
+    return sorted(shorter | (holding & set(known)))
