@@ -6,6 +6,7 @@ outcome. It ranks patients; as a risk over a horizon it is not calibrated, becau
 """
 
 import difflib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from claim_transformers.analysis.readout.probes import evaluating, token_batches
 from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
 from claim_transformers.models.claim.canonical_claim import CODE_SYSTEMS
+
+_STRAY_SHARE = 0.01
 
 if TYPE_CHECKING:
     import datasets
@@ -159,9 +162,11 @@ def _wider_tokens(wanted: tuple[str, ...], known: Collection[str], members: Mapp
     """Outputs that mean the outcome and more: its entries' shorter prefixes, and categories that hold part of it."""
     shorter = {name for name in known if "/" in name and any(code.startswith(name) for code in wanted)}
     category_of = {code: name for name, codes in members.items() for code in codes}
-    holding = {name for code, name in category_of.items() if code.startswith(wanted)}
+    holding = Counter(name for code, name in category_of.items() if code.startswith(wanted))
     for entry in wanted:
         # The longest beginning decides: that of a poisoning by intent, not that of poisonings.
         owner = next((code for end in range(len(entry), 0, -1) if (code := entry[:end]) in category_of), None)
-        holding |= {category_of[owner]} if owner is not None else set()
-    return sorted(shorter | (holding & set(known)))
+        holding.update([] if owner is None or owner.startswith(wanted) else [category_of[owner]])
+    # A category of a stray code among hundreds would say more of its other codes than of the outcome.
+    most = {name for name, count in holding.items() if count > _STRAY_SHARE * holding.total()}
+    return sorted(shorter | (most & set(known)))
