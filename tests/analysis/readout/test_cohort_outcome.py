@@ -2,7 +2,7 @@ import pytest
 from analysis.outcome_by_hand import outcome_config, outcome_model, outcome_tokenizer
 
 from claim_transformers.analysis import cohort_readout, outcome_readout
-from claim_transformers.analysis.readout.cohort_outcome import plain_prefixes
+from claim_transformers.analysis.readout.cohort_outcome import outcome_prefixes
 from claim_transformers.cohorts import load_definition
 
 DEFINITION = {
@@ -37,7 +37,7 @@ def test_the_question_of_the_cohort_chooses_the_head(model, tokenizer):
 
 
 def test_the_codes_of_a_shipped_cohort_are_written_as_beginnings_inside_the_set_alone():
-    found = plain_prefixes(load_definition("suicide_attempt", "event").to_dict()["codes"]["suicide_attempt"])
+    found, _ = outcome_prefixes(load_definition("suicide_attempt", "event").to_dict())
     assert {"ICD9CM/E950", "ICD10CM/T1491XA", "ICD10CM/T360X2A"} <= set(found)
     outside = ("ICD10CM/T1491XD", "ICD10CM/T360X1A", "ICD9CM/E9590")
     assert not [code for code in outside if code.startswith(tuple(found))]
@@ -45,4 +45,4 @@ def test_the_codes_of_a_shipped_cohort_are_written_as_beginnings_inside_the_set_
 
 def test_wildcards_of_a_system_without_a_list_are_refused():
     with pytest.raises(ValueError, match="expected no wildcards in codes of HCPCS"):
-        plain_prefixes(["HCPCS/992[0-9]"])
+        outcome_prefixes({**DEFINITION, "codes": {"asthma": ["HCPCS/992[0-9]"]}})

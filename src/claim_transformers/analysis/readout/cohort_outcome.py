@@ -21,17 +21,17 @@ def outcome_prefixes(definition: Mapping[str, Any]) -> tuple[Sequence[str], list
     """Codes that denote the outcome of a cohort, and groups of which one must be there too."""
     rule = definition["label"]
     together: list[Sequence[str]] = [["DRG/"]] if list(rule["visit_types"]) == ["IP"] else []
-    return plain_prefixes(definition["codes"][rule["codes"]]), together
+    return _plain_prefixes(definition["codes"][rule["codes"]]), together
 
 
-def plain_prefixes(entries: Sequence[str]) -> list[str]:
+def _plain_prefixes(entries: Sequence[str]) -> list[str]:
     """Write a set of codes as beginnings of codes alone, by the public list of a system that has wildcards in it.
 
     Raises:
         ValueError: If a system without a list has wildcards, or no listed code is in the set.
 
     Examples:
-        >>> plain_prefixes(["ICD9CM/E95[0-1]", "not ICD9CM/E9501", "HCPCS/992"])
+        >>> _plain_prefixes(["ICD9CM/E95[0-1]", "not ICD9CM/E9501", "HCPCS/992"])
         ['HCPCS/992', 'ICD9CM/E9500', 'ICD9CM/E9502', ...]
     """
     with_signs = {entry.removeprefix(NOT).partition("/")[0] for entry in entries if not is_plain(entry)}

@@ -27,6 +27,24 @@ _PATIENT = "nullif(CASE WHEN NOT starts_with({0}, '#') THEN regexp_replace({0}, 
 _BILL = "CASE WHEN length({0}) = 4 AND starts_with({0}, '0') THEN substr({0}, 2) ELSE {0} END"
 
 
+# Of the diagnoses of a claim the principal one stands first, once, and the admitting one apart.
+_RANKED = """), ranked AS (
+    SELECT *, list_filter(ds, lambda d: d.kind = 'P')[1] AS principal,
+        list_filter(ds, lambda d: d.kind = 'A')[1] AS admitting,
+        list_filter(ds, lambda d: d.kind IN ('P', 'O')) AS listed
+    FROM claims
+), coded AS (
+    SELECT * EXCLUDE (ds, listed, principal), CASE
+        WHEN principal IS NULL THEN listed
+        ELSE list_concat([struct_update(principal, poa := coalesce(principal.poa, list_filter(listed,
+            lambda d: d.code = principal.code AND d.poa IS NOT NULL)[1].poa))],
+            list_filter(listed, lambda d: d.code <> principal.code OR d.system <> principal.system))
+        END AS ds,
+        coalesce(len(listed) > 0 OR len(ps) > 0 OR drg IS NOT NULL, false) AS has_claim_codes
+    FROM ranked
+"""
+
+
 def claim_rows_sql(resources: str, names: Iterable[str]) -> str:
     """Write the statement that turns resources into rows.
 
@@ -63,21 +81,7 @@ WITH parsed AS (
         {_by_dialect(dialects, _unknown_systems_sql, "NULL")} AS unknown_systems,
         CASE WHEN len(r.item) > 0 THEN r.item ELSE [NULL] END AS lines
     FROM told
-), ranked AS (
-    SELECT *, list_filter(ds, lambda d: d.kind = 'P')[1] AS principal,
-        list_filter(ds, lambda d: d.kind = 'A')[1] AS admitting,
-        list_filter(ds, lambda d: d.kind IN ('P', 'O')) AS listed
-    FROM claims
-), coded AS (
-    SELECT * EXCLUDE (ds, listed, principal), CASE
-        WHEN principal IS NULL THEN listed
-        ELSE list_concat([struct_update(principal, poa := coalesce(principal.poa, list_filter(listed,
-            lambda d: d.code = principal.code AND d.poa IS NOT NULL)[1].poa))],
-            list_filter(listed, lambda d: d.code <> principal.code OR d.system <> principal.system))
-        END AS ds,
-        coalesce(len(listed) > 0 OR len(ps) > 0 OR drg IS NOT NULL, false) AS has_claim_codes
-    FROM ranked
-), headers AS (
+{_RANKED}), headers AS (
     SELECT {origin}, dialect, {kept}, unknown_systems, r, lines,
         {_list_sql("ds", "ICD9CM")} AS diagnoses_9, {_list_sql("ds", "ICD10CM")} AS diagnoses_10,
         list_transform(ds, lambda d: d.poa) AS poa,
