@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from datasets import DatasetDict, load_from_disk
 
+from claim_transformers.codes import category_rules
 from claim_transformers.models.claim import ClaimForm, ClaimForMaskedLM, ClaimForPreTraining, ClaimTokenizer
 from claim_transformers.training import ClaimTrainingArguments, parse_arguments
 
@@ -119,6 +120,7 @@ def test_the_form_of_sequences_goes_into_the_tokenizer(run, claims, architecture
     sequences = shutil.copytree(claims, tmp_path / "sequences")
     form = ClaimForm("category", county_bins={"SVI": (0.5,)})
     form.save(sequences)
+    (sequences / "categories.json").write_text(json.dumps(category_rules().to_dict()))
     run(arguments(sequences, architecture, tmp_path / "run", max_steps=1))
     assert ClaimTokenizer.from_pretrained(tmp_path / "run").form == form
 
