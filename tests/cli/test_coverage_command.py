@@ -24,4 +24,8 @@ def test_the_table_and_the_json_say_the_same_of_a_shipped_checkpoint(tmp_path):
     assert table[1].split() == ["ICD9CM", "<11", "2", *_BY_CATEGORY]
     assert table[4].split()[:4] == ["all", "<11", "4", "<11"]
     shown = json.loads(CliRunner().invoke(app, [*command, "--json"]).output)["systems"][0]
-    assert (shown["num_occurrences"], shown["occurrences"]["category"], shown["shares"]["category"]) == ("<11", "<11", 1.0)
+    assert (shown["num_occurrences"], shown["occurrences"]["category"], shown["shares"]["category"]) == (
+        "<11",
+        "<11",
+        1.0,
+    )

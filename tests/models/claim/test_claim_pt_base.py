@@ -26,11 +26,11 @@ from claim_transformers.models.claim import (
 
 NAME = "claim-pt-base"
 GOLDEN = {
-    "asthma within a year, inpatient": -7.83489,
-    "asthma within a year, elsewhere": -2.20492,
-    "asthma at the next visit": -2.58881,
-    "all next visits": 1.33550,
-    "norm of the patient vector": 12.83307,
+    "asthma within a year, inpatient": -7.11112,
+    "asthma within a year, elsewhere": -1.04921,
+    "asthma at the next visit": -1.73798,
+    "all next visits": 1.42767,
+    "norm of the patient vector": 12.90285,
 }
 CHILD: dict[str, Any] = {
     "birth_day": 12_000,
@@ -39,13 +39,14 @@ CHILD: dict[str, Any] = {
     "visit_day": [15_000, 15_010, 15_300, 15_301, 15_600],
     "visit_type": ["OP", "RX", "OP", "IP", "OP"],
     "codes": [
-        ["ICD9CM/49390", "HCPCS/99213"],
-        ["ICD9CM/V202"],
-        ["ICD9CM/49392", "HCPCS/99284"],
-        ["ICD9CM/49391", "REV/0120"],
-        ["ICD9CM/4660", "HCPCS/99213"],
+        ["ICD10CM/J45909", "HCPCS/99213"],
+        ["ICD10CM/Z00129"],
+        ["ICD10CM/J45901", "HCPCS/99284"],
+        ["ICD10CM/J45902", "DRG/203"],
+        ["ICD10CM/J209", "HCPCS/99213"],
     ],
 }
+EARLIER = {"J45909": "49390", "Z00129": "V202", "J45901": "49392", "J45902": "49391", "J209": "4660"}
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +75,9 @@ def test_golden_logits(model, tokenizer, batch):
         following = model.predict_next_visit(**batch)[0]
         vector = model.claim(**batch).pooler_output[0]
     found = {
-        "asthma within a year, inpatient": _logit(model, tokenizer, batch, "CCS/128", is_inpatient=True),
-        "asthma within a year, elsewhere": _logit(model, tokenizer, batch, "CCS/128", is_inpatient=False),
-        "asthma at the next visit": following[tokenizer.category_names.index("CCS/128")].item(),
+        "asthma within a year, inpatient": _logit(model, tokenizer, batch, "CCSR/RSP009", is_inpatient=True),
+        "asthma within a year, elsewhere": _logit(model, tokenizer, batch, "CCSR/RSP009", is_inpatient=False),
+        "asthma at the next visit": following[tokenizer.category_names.index("CCSR/RSP009")].item(),
         "all next visits": following.double().logsumexp(0).item(),
         "norm of the patient vector": vector.norm().item(),
     }
@@ -84,10 +85,27 @@ def test_golden_logits(model, tokenizer, batch):
 
 
 def test_an_asthmatic_child_is_at_more_risk_than_the_same_child_without_asthma(model, tokenizer, batch):
-    healthy = {**CHILD, "codes": [[code for code in codes if "/493" not in code] for codes in CHILD["codes"]]}
+    healthy = {**CHILD, "codes": [[code for code in codes if "/J45" not in code] for codes in CHILD["codes"]]}
     other = encode(tokenizer, healthy)
-    with_asthma, without = (_logit(model, tokenizer, one, "CCS/128", is_inpatient=True) for one in (batch, other))
+    with_asthma, without = (_logit(model, tokenizer, one, "CCSR/RSP009", is_inpatient=True) for one in (batch, other))
     assert with_asthma > without + 1
+
+
+def test_the_same_child_has_the_same_tokens_in_icd9_and_in_icd10(tokenizer, batch):
+    def in_icd9(code: str) -> str:
+        system, _, bare = code.partition("/")
+        return f"ICD9CM/{EARLIER[bare]}" if system == "ICD10CM" else code
+
+    other = encode(tokenizer, {**CHILD, "codes": [[in_icd9(code) for code in codes] for codes in CHILD["codes"]]})
+    assert all(torch.equal(other[name], batch[name]) for name in batch)
+
+
+def test_the_earlier_version_loads_by_its_name():
+    earlier = ClaimTokenizer.from_pretrained(NAME, revision="v1")
+    assert ClaimModel.from_pretrained(NAME, revision="v1").config.vocab_size == len(earlier)
+    assert "ICD9CM/49392" in earlier.get_vocab()
+    with pytest.raises(OSError, match="expected a version of 'claim-pt-base' out of 'main', 'v1'"):
+        ClaimModel.from_pretrained(NAME, revision="v7")
 
 
 @pytest.mark.parametrize("head", [ClaimModel, ClaimForSequenceClassification, ClaimForVisitClassification])
