@@ -16,8 +16,13 @@ PATIENT_COLUMN = {"tuva": "person_id", "simulated": "person_id", "synpuf": "DESY
 PATIENT_COLUMN |= {"cclf": "BENE_MBI_ID", "mimic3": "subject_id", "meds": "subject_id", "omop": "person_id"}
 CLAIM_COLUMNS = ("claim_id", "CLM_ID", "PDE_ID", "CUR_CLM_UNIQ_ID", "hadm_id", "visit_occurrence_id")
 # Numbers of rows, in whose order the lines of a claim stand.
-_ROW_COLUMNS = ("row_id", "condition_occurrence_id", "procedure_occurrence_id", "drug_exposure_id")
-_ROW_COLUMNS += ("observation_period_id",)
+_ROW_COLUMNS = (
+    "row_id",
+    "condition_occurrence_id",
+    "procedure_occurrence_id",
+    "drug_exposure_id",
+    "observation_period_id",
+)
 _STAY = {"tuva": "claim_id", "simulated": "claim_id", "synpuf": "CLM_ID", "cms-rif": "CLM_ID", "mimic3": "hadm_id"}
 _PEOPLE = ("eligibility", "beneficiary", "cclf8", "enrollment", "patients", "person", "observation_period", "death")
 # Kinds of the layouts in which a number stands that is neither a name nor a year.

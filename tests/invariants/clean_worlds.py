@@ -500,8 +500,8 @@ def _meds(people: list[_Person], first: dt.date) -> dict[str, list[Row]]:
 
 
 def _omop(people: list[_Person], first: dt.date) -> dict[str, list[Row]]:
-    names = ("person", "observation_period", "death", "visit_occurrence")
-    names += ("condition_occurrence", "procedure_occurrence", "drug_exposure")
+    names = ["person", "observation_period", "death", "visit_occurrence"]
+    names += ["condition_occurrence", "procedure_occurrence", "drug_exposure"]
     tables: dict[str, list[Row]] = {name: [] for name in names}
     numbers = iter(range(1, 10_000))
 

@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -89,7 +90,7 @@ def read(folder: Path, name: str) -> list[Row]:
     return pa.concat_tables(pq.read_table(path) for path in sorted((folder / "out" / name).glob("*"))).to_pylist()
 
 
-def entries(summary: IngestSummary, file: str) -> dict[str, dict[str, int]]:
+def entries(summary: IngestSummary, file: str) -> dict[str, Any]:
     return {entry["claim_type"]: entry for entry in summary.report["files"] if entry["source_file"] == f"{file}.csv"}
 
 
@@ -143,7 +144,7 @@ def test_amounts_stand_once(done: tuple[Path, IngestSummary]) -> None:
     first = min(lines, key=lambda line: line["claim_line_number"])
     # What was charged stands with the transactions, once.
     assert (f"{first['paid_amount']}", first["charge_amount"]) == ("7000.50", None)
-    assert sum(line["charge_amount"] or 0 for line in lines) == 2 * 300
+    assert sum(float(line["charge_amount"] or 0) for line in lines) == 2 * 300
     assert (first["admission_date"], first["discharge_date"]) == (dt.date(2016, 3, 1), dt.date(2016, 3, 5))
     assert len({line["claim_line_number"] for line in lines}) == len(lines) == 7
 
