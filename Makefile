@@ -65,8 +65,12 @@ types: $(VENV)/.dev
 arrows: $(VENV)/.dev
 	$(BIN)/lint-imports
 
+# Without what takes more than ten seconds or says the same of one more source.
 unit: $(VENV)/.dev
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: $(VENV)/.dev  ## The tests that `make test` leaves out: more sources through every relation, kills, whole real files.
+	$(BIN)/pytest -n 2 --dist loadfile -m slow
 
 # FUZZ_SECONDS says for how long, FUZZ_SEED where to begin: relations of every source and tables of dirt, see its file.
 fuzz: $(VENV)/.dev  ## Random claims and random dirt through every source, for FUZZ_SECONDS (600).

@@ -21,6 +21,8 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.simulation import simulate
 from claim_transformers.sources.formats.meds.export import export_meds
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = {
     "raw": ["simulate", "pediatric", "{raw}", "--patients", "30", "--overwrite"],
     "claims": ["ingest", "simulated", "{raw}", "{claims}", "--overwrite"],

@@ -59,6 +59,7 @@ def test_help_of_everything_and_of_one_command_takes_less_than_half_a_second_of_
         assert min(seconds) < 0.5
 
 
+@pytest.mark.slow
 def test_from_simulation_to_cohorts_and_sequences_nothing_imports_torch(tmp_path):
     raw, claims, cohort = tmp_path / "raw", tmp_path / "claims", tmp_path / "cohort"
     assert modules_after("simulate", "medicare", raw, "--patients", 300).isdisjoint(ENGINES)

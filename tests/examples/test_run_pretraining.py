@@ -136,6 +136,7 @@ def test_the_folder_holds_a_model_that_loads_and_figures_that_plots_read(single)
     assert not list(single.rglob("*.bin"))
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_steps_of_one(single, claims, architecture, tmp_path):
     given = arguments(
         claims,

@@ -11,6 +11,8 @@ from invariants.raw_files import LAYOUTS, World
 from invariants.relations import RELATIONS, Relation
 from invariants.test_relations import SEED, changed_world
 
+pytestmark = pytest.mark.slow
+
 MAPPING = Path(__file__).parents[1] / "sources" / "formats" / "tables" / "tuva.yaml"
 # What a mapping could spoil; how files are read is the same code as for the others.
 NAMES = (

@@ -70,6 +70,8 @@ def _cases() -> list[ParameterSet]:
     cases = []
     for relation, source in itertools.product(RELATIONS, SOURCES):
         marks = []
+        if source in ("cclf", "omop"):
+            marks.append(pytest.mark.slow)
         if source in _FEWER and relation.group != TOGETHER:
             marks.append(pytest.mark.skip(reason=_FEWER[source]))
         elif source in relation.left_out:
