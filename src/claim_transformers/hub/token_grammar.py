@@ -30,7 +30,7 @@ _GROUPS = {
     "BODYSYSTEM": "[A-Z]{3}",
     "CCSPRSECTION": "[0-9]{1,2}",
     "ICD9PCSGROUP": "[0-9]{2}",
-    "ICD10PCSGROUP": "[0-9A-HJ-NP-Z]{3}",
+    "ICD10PCSGROUP": "[0-9A-HJ-NP-Z]{1,3}",
     "HCPCSGROUP": "[0-9A-Z]{1,3}",
     "NDC9": "[0-9]{9}",
     # Pharmacologic classes, which the FDA calls by several words.
