@@ -58,7 +58,7 @@ def diagnoses(rules):
     labels = np.column_stack([examples["label"].to_numpy(), generator.random((260, 2)) < 0.4]).astype(np.float32)
     examples = examples.drop_columns(["label"]).append_column("label", pa.array(list(labels)))
     examples = examples.append_column("is_new", pa.array(list(1.0 - labels)))
-    definition = {**DEFINITION, "name": "next_diagnoses", "label_names": ["CCS/128", "CCS/1", "CCS/2"]}
+    definition = {**DEFINITION, "name": "next_diagnoses", "label_names": ["CCSR/RSP009", "CCS/1", "CCS/2"]}
     definition["index"] = {"rule": "next_encounter"}
     return BenchmarkCohort("next-diagnoses", "next-0", number_patients(examples), definition, rules)
 

@@ -74,9 +74,9 @@ def test_a_category_is_as_likely_as_the_head_says(target, checkpoint, diagnoses)
     (_, batch), *_ = token_batches(tokens.slice(0, 1), config, 1)
     risk = torch.sigmoid(model.predict_next_visit(**batch)).detach().double().numpy()[0]
     if target == "category":
-        expected = risk[list(tokenizer.category_names).index("CCS/128")]
+        expected = risk[list(tokenizer.category_names).index("CCSR/RSP009")]
     else:
-        of_asthma = [tokenizer.convert_tokens_to_ids(name) for name in ("ICD9CM/49390", "CCS/128")]
+        of_asthma = [tokenizer.convert_tokens_to_ids(name) for name in ("ICD9CM/49390", "CCSR/RSP009")]
         unknown = tokenizer.unk_token_id
         expected = 1 - np.prod([1 - risk[i] for i in of_asthma if i != unknown])
     assert found[0, 0] == pytest.approx(expected, rel=1e-4)

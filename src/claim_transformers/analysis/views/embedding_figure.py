@@ -71,7 +71,8 @@ def write_embedding_figure(
         seed (`int`, *optional*, defaults to `0`): Seed of the draw, the initial weights, the SVD, t-SNE and intervals.
 
     Returns:
-        `dict`: The content of `figure_3.json`: for each of the three, what `compare_embeddings` returns.
+        `dict`: The content of `figure_3.json`: for each of the three, what `compare_embeddings` returns; without the
+            codes where the vocabulary has their categories alone.
 
     Raises:
         ValueError: If fewer than two groups have enough codes, or patients.
@@ -79,10 +80,9 @@ def write_embedding_figure(
     drawn, names = _draw_patients(patients, groups, most_per_group, seed)
     ids, code_names = _measured_codes(tokenizer, groups)
     encoders = _Encoders(model, tokenizer, training_patients, seed)
-    codes, people = encoders.embed_codes(ids), encoders.embed_patients(drawn)
-    scored = {
-        "codes": (code_names, codes),
-        "patients": (names, people),
+    scored = {"codes": (code_names, encoders.embed_codes(ids))} if code_names else {}
+    scored |= {
+        "patients": (names, encoders.embed_patients(drawn)),
         "patients_without_group_codes": (names, encoders.embed_patients(hide_group_codes(drawn, groups))),
     }
     content: dict[str, Any] = {"seed": seed}
@@ -91,7 +91,7 @@ def write_embedding_figure(
         content[what] = compare_embeddings(member, embeddings, k=k, replicates=replicates, seed=seed)
 
     folder = private_folder(folder)
-    for what, (member, embeddings) in list(scored.items())[:2]:
+    for what, (member, embeddings) in list(scored.items())[:-1]:
         title = f"{what.capitalize()}, pretrained embedding"
         svg = embedding_plot(lay_out(embeddings[_PRETRAINED], seed=seed), member, title, note=_caption(content[what]))
         write_file(folder / f"{_FIGURE}_{what}.svg", svg)
@@ -113,8 +113,10 @@ def _draw_patients(patients: pa.Table, groups: Groups, most_per_group: int, seed
 
 
 def _measured_codes(tokenizer: ClaimTokenizer, groups: Groups) -> tuple[NDArray[np.int64], list[str]]:
-    """Ids and groups of the codes of the groups that are large enough."""
+    """Ids and groups of the codes of the groups that are large enough; none of a vocabulary of categories alone."""
     ids, _, names = grouped_codes(tokenizer, groups)
+    if not names:
+        return ids, []
     member = np.array(names)
     kept = np.isin(member, _large_groups(member, _MIN_CODES, "codes"))
     return ids[kept], member[kept].tolist()

@@ -45,7 +45,7 @@ def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> Staged
         connection,
         f"doubtful_ids_of_{table.name}",
         add_ledger_type(table, _typed(table))
-        .filter(ibis.or_(*(~is_plain_id(table.rows[name]) for name in names)))
+        .filter(lambda rows: ibis.or_(*(~is_plain_id(rows[name]) for name in names)))
         .select("source_file", "ledger_type", *names),
     )
     if not number:
