@@ -254,3 +254,8 @@ def test_category_file_numbers_the_categories_of_the_vocabulary(tmp_path):
     patients = patients_with({"ICD9CM/49392": 11, "REV/0450": 11})
     ClaimTokenizer.train_from_dataset(patients, categories=CATEGORIES).save_pretrained(tmp_path)
     assert json.loads((tmp_path / "categories.json").read_text())["category_ids"] == {"CCS/128": 0}
+
+
+def test_groups_of_every_code_have_no_largest_vocabulary():
+    with pytest.raises(ValueError, match="expected keep_groups or max_size"):
+        ClaimTokenizer.train_from_dataset(patients_with({"REV/0450": 11}), keep_groups=True, max_size=500)

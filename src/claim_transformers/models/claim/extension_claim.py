@@ -51,7 +51,7 @@ class ExtendableVocabulary:
             categories (`Mapping` or `CodeCategories`, *optional*): From code to category.
             form ([`ClaimForm`] or `Mapping`, *optional*):
                 How claims are written before they are counted; patients written in it already are counted as they are.
-            max_size (`int`, *optional*): Largest vocabulary; the codes of most patients stay.
+            max_size (`int`, *optional*): Largest vocabulary; the codes of most patients stay. Not with `keep_groups`.
             roll_up (`Collection[str]`, *optional*):
                 Code systems whose codes get no token of their own: what counts is their category, to which they back
                 off. [`extend`] gives codes of them tokens later.
@@ -65,7 +65,7 @@ class ExtendableVocabulary:
 
         Raises:
             ValueError: If there is no patient, no code reaches `min_patients`, or `max_size` is too small,
-                or both `roll_up` and `form` are given.
+                or `roll_up` is given with `form`, or `keep_groups` with `max_size`.
 
         Examples:
             >>> from claim_transformers import ClaimTokenizer
@@ -80,6 +80,8 @@ class ExtendableVocabulary:
         names = [str(options.get(name, default)) for name, default in SPECIAL_TOKENS.items()]
         fields = {name: options[name] for name in EncodingOptions.__dataclass_fields__ if name in options}
         form = None if form is None else form_by(form, rules)
+        if keep_groups and max_size is not None:
+            raise ValueError("expected keep_groups or max_size, which leaves no room for every group, found both")
         if roll_up and form is not None:
             raise ValueError("expected roll_up or a form, which says how far codes are rolled up, found both")
         counted = ClaimForm("code", dict.fromkeys(roll_up, "category"), categories=rules) if roll_up else form

@@ -203,17 +203,10 @@ def ingest(
         check_inputs(path)
     drugs = _drugs_of(registered, path, ndc_directory)
     if registered.publish is not None:
-        shares = {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
-        summary: IngestSummary = load_function(registered.publish)(
-            path,
-            out,
-            overwrite=overwrite,
-            extract_date=extract_date,
-            salt=salt,
-            progress=progress,
-            **shares | options,
-        )
-        return summary
+        given = options | {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
+        given |= {"overwrite": overwrite, "extract_date": extract_date, "salt": salt, "progress": progress}
+        published: IngestSummary = load_function(registered.publish)(path, out, **given)
+        return published
     reader = registered.reader()
     with write_folder(out, overwrite=overwrite) as folder, tqdm(total=6, desc=source, disable=not progress) as bar:
         scratch = folder / ".scratch"

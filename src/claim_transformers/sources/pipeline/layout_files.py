@@ -49,7 +49,7 @@ from claim_transformers.claims.plain_fields import tidy_word
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.claims.schema import CLAIM_TYPES, SCHEMAS
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.pipeline.reading import Layout
+from claim_transformers.sources.pipeline.reading import Layout, describe_place
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -279,6 +279,51 @@ def read_layouts(folder: str | Path) -> dict[str, FileLayout]:
     if not files:
         raise ClaimDataError("E_LAYOUT_FILE", f"expected layout files *.yaml in {folder}, found none")
     return {file.stem: _read_layout(file) for file in files}
+
+
+def find_layout_files(
+    path: Path, layouts: Mapping[str, FileLayout], *, expected: str, suffixes: tuple[str, ...] = ("",)
+) -> dict[str, list[Path]]:
+    """Find the files of each layout by their names.
+
+    Args:
+        path (`Path`): A file, or a folder, whose folders are not searched.
+        layouts (`Mapping[str, FileLayout]`): Layouts by name.
+        expected (`str`): What was expected, with names of files as examples, for the message.
+        suffixes (`tuple[str, ...]`, *optional*): Endings of names that are looked at.
+
+    Returns:
+        `dict[str, list[Path]]`: Files by the name of their layout, both sorted.
+
+    Raises:
+        ClaimDataError: `E_LAYOUT_FILE` if two layouts claim a file, `E_NO_FILE` if no file becomes rows.
+
+    Examples:
+        >>> find_layout_files(Path("/nowhere"), {}, expected="RIF files")
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected RIF files, found ...
+    """
+    candidates = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
+    found: dict[str, list[Path]] = {}
+    for candidate in candidates:
+        if not candidate.is_file() or candidate.name.startswith("."):
+            continue
+        if not candidate.name.lower().endswith(suffixes):
+            continue
+        names = [name for name, layout in layouts.items() if re.search(layout.files, candidate.name, re.IGNORECASE)]
+        if len(names) > 1:
+            raise ClaimDataError(
+                "E_LAYOUT_FILE", f"expected one layout for {candidate.name}, found {', '.join(sorted(names))}"
+            )
+        if names:
+            found.setdefault(names[0], []).append(candidate)
+    if not any(layouts[name].target != "none" for name in found):
+        raise ClaimDataError(
+            "E_NO_FILE",
+            f"expected {expected}, found {describe_place(path, sum(one.is_file() for one in candidates))}",
+        )
+    return dict(sorted(found.items()))
 
 
 def _read_layout(path: str | Path) -> FileLayout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,17 +27,27 @@ def is_address(path: RawLocation) -> bool:
     return isinstance(path, str) and "://" in path
 
 
-def open_database(path: RawLocation) -> BaseBackend | None:
-    """Open a database for reading: an Ibis connection, a URL or a DuckDB file; `None` for other files."""
+def open_database(
+    path: RawLocation, *, folder: Path | None = None, spill_folder: Path | None = None
+) -> BaseBackend | None:
+    """Open a database for reading: an Ibis connection, a URL or a DuckDB file; `None` for other files.
+
+    `$NAME` is the URL in an environment variable, so that no file holds a password. A DuckDB file is looked up from
+    `folder`, and spills to `spill_folder`.
+    """
     if path is None or not isinstance(path, (str, Path)):
         return path
     text = str(path)
-    file = Path(text.removeprefix(_DUCKDB).partition("?")[0])
+    if text.startswith("$"):
+        text = os.environ.get(text[1:], "")
+        if not text:
+            raise ClaimDataError("E_WAREHOUSE", f"expected the URL of the database in the variable {path}, found none")
+    file = (folder or Path()) / text.removeprefix(_DUCKDB).partition("?")[0]
     if text.startswith(_DUCKDB) or (file.suffix.lower() in _DUCKDB_SUFFIXES and file.is_file()):
         if not file.is_file():
             raise ClaimDataError("E_NO_FILE", f"expected a DuckDB file at {file}, found none")
-        return _connect(lambda: open_engine(str(file), read_only=True))
-    if not is_address(path):
+        return _connect(lambda: open_engine(str(file), spill_folder=spill_folder, read_only=True))
+    if not is_address(text):
         return None
     import ibis
 

@@ -7,7 +7,6 @@ have now, whatever number a claim has.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +30,8 @@ from claim_transformers.sources.formats.cclf.part_a import (
 from claim_transformers.sources.formats.cclf.part_b import stage_part_b
 from claim_transformers.sources.formats.cclf.part_d import stage_part_d
 from claim_transformers.sources.pipeline.contract import RawFile, RawLocation, StagedSource, StagedTable
-from claim_transformers.sources.pipeline.layout_files import FileLayout, read_layouts
-from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
+from claim_transformers.sources.pipeline.layout_files import FileLayout, find_layout_files, read_layouts
+from claim_transformers.sources.pipeline.reading import Layout, stage_files
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -173,25 +172,8 @@ def _stage_tables(
 
 def _find_files(path: Path, layouts: Mapping[str, FileLayout]) -> dict[str, list[Path]]:
     """Find the files of each layout by their names, which have no ending of their own."""
-    candidates = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
-    found: dict[str, list[Path]] = {}
-    for candidate in candidates:
-        if not candidate.is_file() or candidate.name.startswith("."):
-            continue
-        names = [name for name, layout in layouts.items() if re.search(layout.files, candidate.name, re.IGNORECASE)]
-        if len(names) > 1:
-            raise ClaimDataError(
-                "E_LAYOUT_FILE", f"expected one layout for {candidate.name}, found {', '.join(sorted(names))}"
-            )
-        if names:
-            found.setdefault(names[0], []).append(candidate)
-    if not any(layouts[name].target != "none" for name in found):
-        raise ClaimDataError(
-            "E_NO_FILE",
-            f"expected CCLF files at {path}, such as P.A1234.ACO.ZC1Y23.D230118.T0912345, cclf1.csv or "
-            f"parta_claims_header.csv, found {describe_place(path, sum(one.is_file() for one in candidates))}",
-        )
-    return dict(sorted(found.items()))
+    examples = "P.A1234.ACO.ZC1Y23.D230118.T0912345, cclf1.csv or parta_claims_header.csv"
+    return find_layout_files(path, layouts, expected=f"CCLF files at {path}, such as {examples}")
 
 
 def find_deliveries(path: Path, layouts: str | Path | None = None) -> list[tuple[str, Path, Layout]]:

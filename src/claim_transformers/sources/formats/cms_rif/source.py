@@ -7,7 +7,6 @@ others are given. The table of all columns is `docs/sources/cms_rif.md`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +20,8 @@ from claim_transformers.sources.formats.cms_rif import SOURCE
 from claim_transformers.sources.formats.cms_rif.claims import stage_rif_claims
 from claim_transformers.sources.formats.cms_rif.eligibility import stage_rif_beneficiaries
 from claim_transformers.sources.pipeline.contract import RawFile, RawLocation, StagedSource, StagedTable
-from claim_transformers.sources.pipeline.layout_files import FileLayout, read_layouts
-from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
+from claim_transformers.sources.pipeline.layout_files import FileLayout, find_layout_files, read_layouts
+from claim_transformers.sources.pipeline.reading import Layout, stage_files
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -68,26 +67,8 @@ def read_cms_rif(
 
 
 def _find_rif_files(path: Path, layouts: Mapping[str, FileLayout]) -> dict[str, list[Path]]:
-    """Find the files of each layout by their names."""
-    candidates = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
-    found: dict[str, list[Path]] = {}
-    for candidate in candidates:
-        if not candidate.is_file() or not candidate.name.lower().endswith(_SUFFIXES):
-            continue
-        names = [name for name, layout in layouts.items() if re.search(layout.files, candidate.name, re.IGNORECASE)]
-        if len(names) > 1:
-            raise ClaimDataError(
-                "E_LAYOUT_FILE", f"expected one layout for {candidate.name}, found {', '.join(sorted(names))}"
-            )
-        if names:
-            found.setdefault(names[0], []).append(candidate)
-    if not any(layouts[name].target != "none" for name in found):
-        raise ClaimDataError(
-            "E_NO_FILE",
-            f"expected RIF files at {path}, such as inpatient.csv or beneficiary_2015.csv, found "
-            f"{describe_place(path, sum(one.is_file() for one in candidates))}",
-        )
-    return found
+    expected = f"RIF files at {path}, such as inpatient.csv or beneficiary_2015.csv"
+    return find_layout_files(path, layouts, expected=expected, suffixes=_SUFFIXES)
 
 
 def find_deliveries(path: Path, layouts: str | Path | None = None) -> list[tuple[str, Path, Layout]]:

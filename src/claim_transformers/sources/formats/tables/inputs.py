@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from claim_transformers.claims.engine import open_engine
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.tables.mapping import Place, read_mapping
 from claim_transformers.sources.pipeline.contract import RawFile
 from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
-from claim_transformers.sources.pipeline.warehouse import fetch_to_parquet
+from claim_transformers.sources.pipeline.warehouse import fetch_to_parquet, open_database
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis import BaseBackend
     from ibis.backends.duckdb import Backend
 
-_DUCKDB = "duckdb://"
 SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".tab.gz", ".txt.gz", ".zip", ".parquet")
 
 
@@ -78,7 +75,7 @@ class Inputs:
     def _fetch(self, place: Place, name: str) -> list[Path]:
         """Fetch a table of the database."""
         if isinstance(self.database, str):
-            self.database = open_database(self.database, self.folder, self.scratch)
+            self.database = connect_database(self.database, self.folder, self.scratch)
         schema, _, table = place.table.rpartition(".")
         found = fetch_to_parquet(self.database, [table], self.scratch / "fetched" / name, schema=schema or None)
         if not found:
@@ -108,30 +105,14 @@ def find_files(folder: Path, patterns: Sequence[str], name: str) -> list[Path]:
     return list(found)
 
 
-def open_database(url: str, folder: Path, scratch: Path) -> BaseBackend:
-    """Connect to a database by its URL, or by that in an environment variable; no message quotes it."""
-    if url.startswith("$"):
-        name, url = url[1:], os.environ.get(url[1:], "")
-        if not url:
-            raise ClaimDataError("E_WAREHOUSE", f"expected the URL of the database in the variable {name}, found none")
-    try:
-        if url.startswith(_DUCKDB):
-            path = folder / url.removeprefix(_DUCKDB)
-            if not path.is_file():
-                raise ClaimDataError("E_NO_FILE", f"expected a DuckDB database at {path}, found no file")
-            database: BaseBackend = open_engine(str(path), spill_folder=scratch / "database-spill", read_only=True)
-            return database
-        import ibis
-
-        return ibis.connect(url)
-    except ClaimDataError:
-        raise
-    except Exception as error:  # noqa: BLE001 - any driver raises errors of its own, and quotes the password.
+def connect_database(url: str, folder: Path, scratch: Path) -> BaseBackend:
+    """Connect to the database of a mapping; no message quotes its URL."""
+    opened = open_database(url, folder=folder, spill_folder=scratch / "database-spill")
+    if opened is None:
         raise ClaimDataError(
-            "E_WAREHOUSE",
-            f"expected a database that answers, found {type(error).__name__}: check the URL and that the extra of "
-            "Ibis for this database is installed",
-        ) from None
+            "E_WAREHOUSE", "expected the URL of a database, such as duckdb://claims.duckdb, found none"
+        )
+    return opened
 
 
 def list_inputs(path: Path) -> list[Path]:

@@ -23,7 +23,7 @@ from claim_transformers.sources.formats.tables.guesses import (
     kind_of_rows,
     type_by_name,
 )
-from claim_transformers.sources.formats.tables.inputs import find_files, open_database
+from claim_transformers.sources.formats.tables.inputs import connect_database, find_files
 from claim_transformers.sources.formats.tables.keys import DECIDE
 from claim_transformers.sources.formats.tables.samples import SAMPLED_ROWS, Sample, sample_files, sample_table
 
@@ -73,7 +73,7 @@ def propose_mapping(
         samples = [_sample_of(folder, pattern, rows) for pattern in inputs]
     else:
         with scratch_folder(folder / "mapping.yaml") as scratch:
-            opened = open_database(database, folder, scratch)
+            opened = connect_database(database, folder, scratch)
             samples = [sample_table(opened, table, rows=rows) for table in inputs]
             opened.disconnect()
     return "\n".join(_lines(samples, database)) + "\n"
