@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from claim_transformers.training import ClaimTrainingArguments
-from claim_transformers.training.arguments import _is_bf16_fast
+from claim_transformers.training.arguments import is_bf16_fast
 
 
 @pytest.fixture
@@ -34,13 +34,13 @@ def machine(monkeypatch):
 )
 def test_bf16_is_fast_where_the_device_that_trains_computes_it(machine, hardware, expected):
     machine(**hardware)
-    assert _is_bf16_fast() is expected
+    assert is_bf16_fast() is expected
 
 
 def test_the_processor_decides_when_the_accelerator_is_left_alone(machine):
     machine(cuda=True, native=True)
-    assert _is_bf16_fast()
-    assert not _is_bf16_fast(use_cpu=True)
+    assert is_bf16_fast()
+    assert not is_bf16_fast(use_cpu=True)
 
 
 @pytest.mark.parametrize("use_cpu", [True, False])

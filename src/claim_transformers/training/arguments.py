@@ -9,7 +9,7 @@ from transformers import TrainingArguments
 _BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 
 
-def _is_bf16_fast(*, use_cpu: bool = False) -> bool:
+def is_bf16_fast(*, use_cpu: bool = False) -> bool:
     """Say whether the device that trains computes bf16 in hardware."""
     if use_cpu or not torch.accelerator.is_available():
         capabilities = torch.cpu.get_capabilities()
@@ -27,7 +27,7 @@ class ClaimTrainingArguments(TrainingArguments):
     stream.
 
     Args:
-        bf16_where_fast (`bool`, *optional*, defaults to `False`): Set `bf16=True` where [`_is_bf16_fast`] and `fp16`
+        bf16_where_fast (`bool`, *optional*, defaults to `False`): Set `bf16=True` where [`is_bf16_fast`] and `fp16`
             is not set; leave it alone elsewhere.
         expected_world_size (`int`, *optional*): Number of processes that were asked for. Some launch commands start a
             single process without a word (`accelerate launch --cpu --num_processes 2`); with this set they fail.
@@ -61,7 +61,7 @@ class ClaimTrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
-        if self.bf16_where_fast and not self.fp16 and _is_bf16_fast(use_cpu=self.use_cpu):
+        if self.bf16_where_fast and not self.fp16 and is_bf16_fast(use_cpu=self.use_cpu):
             # On a CPU, transformers wants to hear that the CPU is meant before it takes bf16.
             self.bf16, self.use_cpu = True, self.use_cpu or not torch.accelerator.is_available()
         if self.accelerator_config is None:

@@ -1,0 +1,115 @@
+"""Who is scored at a date, and what was known of them: the rules of the cohorts, for everybody and without labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from claim_transformers.cohorts.timelines import UNKNOWN_DAY, Timelines
+
+LEFT_OUT = ("born after the date", "died before the date", "without any enrolment", "not enrolled at the date")
+
+_Days = NDArray[np.int64]
+_Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class KnownPatients:
+    """The patients of a table who are scored, and what the claims covered.
+
+    Args:
+        examples (`pa.Table`): Patients with what was known of them at the date, and `index_day`.
+        enrolled_days (`pa.Array`): Days of enrolment within the look-back; null where enrolment is unknown.
+        last_visit_day (`pa.Array`): Day of the last visit known, days since 1970-01-01; null without one.
+        left_out (`dict[str, int]`): How many patients are not scored, by each of `LEFT_OUT`.
+
+    Examples:
+        >>> KnownPatients(pa.table({"patient_id": ["a"]}), pa.array([365]), pa.array([None]), {}).examples.num_rows
+        1
+    """
+
+    examples: pa.Table
+    enrolled_days: pa.Array
+    last_visit_day: pa.Array
+    left_out: dict[str, int]
+
+
+def known_patients(patients: pa.Table, day: int, *, look_back_days: int = 365, everyone: bool = False) -> KnownPatients:
+    """Choose the patients of a table who are scored at a date, and cut them to what was known then.
+
+    Visits that were not over, or that are known to be unpaid at the date, are hidden as in a cohort.
+
+    Args:
+        patients (`pa.Table`): Rows of the patients table.
+        day (`int`): The date, days since 1970-01-01; nothing of that day is seen but a payment.
+        look_back_days (`int`, *optional*, defaults to `365`): Days before the date whose enrolment is counted.
+        everyone (`bool`, *optional*, defaults to `False`): Whether who is not enrolled is scored too. Who is not born
+            yet, or dead, never is.
+
+    Returns:
+        [`KnownPatients`]: The patients, in the order of the table.
+
+    Examples:
+        >>> spans = {"enrollment_start_day": [[0], [0]], "enrollment_end_day": [[400], [50]]}
+        >>> days = pa.array([None, None], pa.int32())
+        >>> table = pa.table({
+        ...     "patient_id": ["a", "b"], "sex": ["F", "M"], "birth_day": days, "death_day": days,
+        ...     **{name: pa.array(values, pa.list_(pa.int32())) for name, values in spans.items()},
+        ...     "visit_day": pa.array([[10, 100], [20]], pa.list_(pa.int32())),
+        ...     "visit_type": [["OP", "OP"], ["OP"]], "codes": [[["NDC/1"], ["NDC/2"]], [["NDC/1"]]],
+        ... })
+        >>> known = known_patients(table, 90)
+        >>> known.examples["visit_day"].to_pylist(), known.enrolled_days.to_pylist()
+        ([[10]], [90])
+        >>> known.left_out["not enrolled at the date"]
+        1
+    """
+    timelines = Timelines(patients, hide_unpaid=True)
+    days = np.full(timelines.num_patients, day, np.int64)
+    keep, left_out = _choose(timelines, days, everyone)
+    examples = timelines.before(keep, days)
+    return KnownPatients(
+        examples, _enrolled_days(examples, day, look_back_days), _last_values(examples["visit_day"]), left_out
+    )
+
+
+def _choose(timelines: Timelines, days: _Days, everyone: bool) -> tuple[_Flags, dict[str, int]]:
+    """Who is scored, and how many are not, by the first reason that holds."""
+    unborn = timelines.birth_day > days
+    dead = (timelines.death_day != UNKNOWN_DAY) & (timelines.death_day < days)
+    nobody = np.zeros(len(days), bool)
+    without = nobody if everyone else timelines.without_span[1]
+    absent = nobody if everyone else timelines.enrolled_until(days) == UNKNOWN_DAY
+    keep, left_out = ~nobody, {}
+    for reason, marks in zip(LEFT_OUT, (unborn, dead, without, absent), strict=True):
+        left_out[reason] = int(np.count_nonzero(keep & marks))
+        keep = keep & ~marks
+    return keep, left_out
+
+
+def _enrolled_days(examples: pa.Table, day: int, look_back_days: int) -> pa.Array:
+    """Days of the spans in the days before the date; spans do not overlap."""
+    starts, ends = (examples[f"enrollment_{end}_day"].combine_chunks() for end in ("start", "end"))
+    first = np.maximum(_numbers(starts.flatten()), day - look_back_days)
+    last = np.minimum(_numbers(ends.flatten()), day - 1)
+    owner = _numbers(pc.list_parent_indices(starts))
+    found = np.bincount(owner, weights=np.maximum(last - first + 1, 0), minlength=len(starts)).astype(np.int32)
+    return pa.array(found, mask=starts.is_null().to_numpy(zero_copy_only=False))
+
+
+def _last_values(lists: pa.ChunkedArray) -> pa.Array:
+    """The last value of each list, null of an empty one."""
+    lengths = _numbers(pc.list_value_length(lists))
+    values = _numbers(lists.combine_chunks().flatten())
+    place = np.cumsum(lengths) - 1
+    last = np.append(values, 0)[np.where(lengths > 0, place, -1)].astype(np.int32)
+    return pa.array(last, mask=lengths == 0)
+
+
+def _numbers(values: pa.Array | pa.ChunkedArray) -> _Days:
+    numbers: _Days = values.to_numpy(zero_copy_only=False).astype(np.int64) if isinstance(values, pa.Array) else (
+        values.to_numpy().astype(np.int64)
+    )
+    return numbers
