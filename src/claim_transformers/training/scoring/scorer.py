@@ -335,4 +335,4 @@ def _in_float32(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[t
 def _constant(value: str, num_rows: int) -> "pa.Array":
     import pyarrow as pa
 
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(num_rows, np.int32)), pa.array([value]))
+    return pa.repeat(pa.scalar(value), num_rows)

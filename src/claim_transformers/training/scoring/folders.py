@@ -1,0 +1,344 @@
+"""Scores of an ingested folder of any size: part by part, so that memory stays flat and a killed run goes on."""
+
+import datetime as dt
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from claim_transformers.claims.files import (
+    lock_folder,
+    private_folder,
+    publish_folder,
+    remove_left_files,
+    replacing_file,
+    to_json,
+    write_file,
+)
+from claim_transformers.claims.last_day import last_day_of, last_enrollment_day_of
+from claim_transformers.claims.packing import NULL_DAY
+from claim_transformers.claims.small_cells import Shown, show, show_counts
+from claim_transformers.claims.store import MANIFEST, IngestedFolder, open_folder
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.cohorts.timelines import patient_files
+from claim_transformers.training.manifests import file_sha256
+from claim_transformers.training.scoring.patients import LEFT_OUT
+from claim_transformers.training.scoring.scorer import ROWS_AT_A_TIME, Scorer
+from claim_transformers.training.scoring.unclaimed import unclaimed_patients
+from claim_transformers.version import __version__
+
+SCORES_FILE = "scores.json"
+_FORMAT = 1
+_ROWS_PER_PART = 20_000
+_EPOCH = dt.date(1970, 1, 1)
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What a run scored.
+
+    Args:
+        members (`int`): Patients in the claims, with claims or without.
+        scored (`int`): Those who have a score.
+        left_out (`Mapping[str, int]`): Those who have none, by reason.
+        seconds (`float`): How long this run took.
+        parts (`int`): Files written in all.
+        parts_kept (`int`): Those of them that an earlier run had finished.
+
+    Examples:
+        >>> print(ScoreSummary(120, 100, {"not enrolled at the date": 20}, 2.0, 1, 0))
+        120 members, 100 scored, 20 not (20 not enrolled at the date), in 2.0 seconds
+    """
+
+    members: int
+    scored: int
+    left_out: Mapping[str, int]
+    seconds: float
+    parts: int
+    parts_kept: int
+
+    def shown(self, *, raw: bool = False) -> dict[str, Shown]:
+        """Return the counts that may be shown.
+
+        Args:
+            raw (`bool`, *optional*, defaults to `False`): Show counts of 1 to 10 too, and what gives them away.
+
+        Returns:
+            `dict`: `members`, `scored`, and the reasons for which somebody is left out.
+        """
+        reasons = {reason: count for reason, count in self.left_out.items() if count}
+        counts = {"members": self.members, "scored": self.scored, **reasons}
+        return show_counts(counts, [("members", ["scored", *reasons])], raw=raw)
+
+    def to_text(self, *, raw: bool = False) -> str:
+        """Return a line for a terminal.
+
+        Args:
+            raw (`bool`, *optional*, defaults to `False`): As of `shown`.
+        """
+        shown = self.shown(raw=raw)
+        members, scored = (show(shown.pop(name)) for name in ("members", "scored"))
+        reasons = ", ".join(f"{show(count)} {reason}" for reason, count in shown.items())
+        not_scored = self.members - self.scored
+        total = f"{not_scored:,}" if raw or len(shown) > 1 and not any(isinstance(one, str) for one in shown.values()) else show(next(iter(shown.values()), 0))
+        left = f"{total} not ({reasons})" if reasons else "none left out"
+        kept = f", {self.parts_kept} of {self.parts} parts from an earlier run" if self.parts_kept else ""
+        return f"{members} members, {scored} scored, {left}, in {self.seconds:.1f} seconds{kept}"
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Patients that become one file: where they come from, a digest of it, and how they are read."""
+
+    source: Mapping[str, Any]
+    tables: Iterator[pa.Table]
+
+
+def score_claims(
+    checkpoint: "str | Path | Scorer",
+    claims: str | Path,
+    out: str | Path,
+    *,
+    at: dt.date | str,
+    overwrite: bool = False,
+    progress: bool = False,
+    raw_counts: bool = False,
+    threads: int | None = None,
+    **options: Any,
+) -> ScoreSummary:
+    """Score every member of an ingested folder who is enrolled at a date, with claims or without.
+
+    What is done is kept beside `out` until all is: the same call after a kill goes on where it was, and the result is
+    that of a run which nobody killed, to the byte. `out` appears whole, for its owner alone.
+
+    Args:
+        checkpoint (`str`, `Path` or [`Scorer`]): Name or folder of a checkpoint, or one that is loaded.
+        claims (`str` or `Path`): Folder that `ingest` wrote.
+        out (`str` or `Path`): Folder to make, of parquet files with the columns of [`score_table`] and `scores.json`.
+        at (`datetime.date` or `str`): The date, or one written as `"2024-12-31"`. Nothing of that day is seen but a
+            payment.
+        overwrite (`bool`, *optional*, defaults to `False`): Whether scores at `out` may be replaced.
+        progress (`bool`, *optional*, defaults to `False`): Whether there is a bar.
+        raw_counts (`bool`, *optional*, defaults to `False`): Whether `scores.json` shows counts of 1 to 10.
+        threads (`int`, *optional*): Threads of the engine that looks for members without claims.
+        **options: As of [`Scorer`], for a checkpoint that is to be loaded.
+
+    Returns:
+        [`ScoreSummary`]: Counts.
+
+    Raises:
+        OSError: If there is no checkpoint under that name.
+        ClaimDataError: If the folder is not ingested, `out` is there and may not be replaced (`E_EXISTS`), another
+            process is scoring into it (`E_BUSY`), or a file is damaged (`E_PARQUET`).
+        ValueError: If the checkpoint predicts nothing of patients, or an option does not fit.
+
+    Examples:
+        >>> score_claims("claim-pt-base", "/nowhere", "scores", at="2024-12-31")
+        Traceback (most recent call last):
+            ...
+        claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
+    """
+    start, out = time.monotonic(), Path(out).absolute()
+    at = dt.date.fromisoformat(at) if isinstance(at, str) else at
+    folder = open_folder(claims)
+    files = patient_files(claims)
+    _warn_of_late_date(folder, (at - _EPOCH).days)
+    _check_out(out, overwrite)
+    scorer = checkpoint if isinstance(checkpoint, Scorer) else Scorer.from_pretrained(checkpoint, **options)
+    facts = {"index_date": at.isoformat(), **scorer.options, "format": _FORMAT, "version": __version__}
+    digests = {path: file_sha256(path) for path in (*files, *folder.table_files("eligibility"))}
+    key = _digest({**facts, "manifest": file_sha256(folder.path / MANIFEST), "files": list(digests.values())})
+    private_folder(out.parent)
+    counts = dict.fromkeys(("members", "scored", *LEFT_OUT), 0)
+    with _work_folder(out, key) as work:
+        kept = number = 0
+        with _bar(files, progress) as bar:
+            for number, part in enumerate(_parts(folder, files, digests, threads), 1):
+                found = _finished(work, number, part.source)
+                kept += found is not None
+                if found is None:
+                    found = _score_part(scorer, part, at, work, number, facts)
+                counts = {name: count + found[name] for name, count in counts.items()}
+                bar.update(found["members"])
+        seconds = time.monotonic() - start
+        left_out = {reason: counts[reason] for reason in LEFT_OUT}
+        summary = ScoreSummary(counts["members"], counts["scored"], left_out, seconds, number, kept)
+        with publish_folder(out, check=lambda found: _check_out(found, overwrite)) as temporary:
+            for one in range(1, number + 1):
+                _link(work / _name(one), temporary / _name(one))
+            content = {**facts, "counts": summary.shown(raw=raw_counts)}
+            write_file(temporary / SCORES_FILE, to_json(content, indent=2, sort_keys=True))
+        shutil.rmtree(work, ignore_errors=True)
+    return summary
+
+
+# ---- Parts ----
+
+
+def _parts(
+    folder: IngestedFolder, files: list[Path], digests: Mapping[Path, str], threads: int | None
+) -> Iterator[_Part]:
+    """Row groups of the patients, some together, and then members without claims."""
+    for path in files:
+        with _reading(path), pq.ParquetFile(path) as file:
+            groups: list[int] = []
+            rows = 0
+            for group in range(file.num_row_groups):
+                groups.append(group)
+                rows += file.metadata.row_group(group).num_rows
+                if rows >= _ROWS_PER_PART or group == file.num_row_groups - 1:
+                    yield _Part({"input": digests[path], "groups": groups}, _tables(file, groups))
+                    groups, rows = [], 0
+    last_day = NULL_DAY if folder.manifest["patients"].get("last_day") is None else last_enrollment_day_of(folder)
+    everything = _digest(list(digests.values()))
+    for number, table in enumerate(unclaimed_patients(folder, last_day, threads=threads)):
+        yield _Part({"input": everything, "groups": [number]}, iter([table]))
+
+
+def _tables(file: pq.ParquetFile, groups: list[int]) -> Iterator[pa.Table]:
+    for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME, row_groups=groups):
+        yield pa.Table.from_batches([batch])
+
+
+def _score_part(
+    scorer: Scorer, part: _Part, at: dt.date, work: Path, number: int, facts: Mapping[str, Any]
+) -> dict[str, int]:
+    """Score a part into its file, and note what it was made of when that is on the disk."""
+    counts = dict.fromkeys(("members", "scored", *LEFT_OUT), 0)
+    metadata = {f"claim_transformers.{name}": str(facts[name]) for name in ("checkpoint", "index_date", "version")}
+    path = work / _name(number)
+    with replacing_file(path) as temporary:
+        writer: pq.ParquetWriter | None = None
+        try:
+            for table in part.tables:
+                scores, left_out = scorer.score(table, at)
+                if writer is None:
+                    writer = pq.ParquetWriter(
+                        temporary, scores.schema.with_metadata(metadata), compression="zstd", store_schema=False
+                    )
+                writer.write_table(scores)
+                found = {"members": table.num_rows, "scored": scores.num_rows, **left_out}
+                counts = {name: count + found[name] for name, count in counts.items()}
+        finally:
+            if writer is not None:
+                writer.close()
+    note = {"source": dict(part.source), "sha256": file_sha256(path), "counts": counts}
+    write_file(_note(path), to_json(note))
+    return counts
+
+
+def _finished(work: Path, number: int, source: Mapping[str, Any]) -> dict[str, int] | None:
+    """Counts of a part that an earlier run finished, of the same patients and undamaged."""
+    path = work / _name(number)
+    if not path.is_file() or not _note(path).is_file():
+        return None
+    try:
+        note = json.loads(_note(path).read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    if note.get("source") != dict(source) or note.get("sha256") != file_sha256(path):
+        return None
+    counts: dict[str, int] = note["counts"]
+    return counts
+
+
+def _name(number: int) -> str:
+    return f"part-{number - 1:05d}.parquet"
+
+
+def _note(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Name a damaged file; Arrow quotes what it found there."""
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise ClaimDataError(
+            "E_PARQUET", f"expected patients in {path.name}, found a damaged file ({type(error).__name__}): ingest again"
+        ) from None
+
+
+# ---- Folders ----
+
+
+@contextmanager
+def _work_folder(out: Path, key: str) -> Iterator[Path]:
+    """The folder of finished parts beside `out`, held by this process; those of other questions are removed."""
+    prefix = f".{out.name}.parts-"
+    work = private_folder(out.parent / f"{prefix}{key[:16]}")
+    with lock_folder(work) as is_mine:
+        if not is_mine:
+            raise ClaimDataError(
+                "E_BUSY", f"expected nobody at work on {out}, found another process: wait for it, or choose another OUT"
+            )
+        for other in sorted(out.parent.iterdir()):
+            if other.name.startswith(prefix) and other != work and other.is_dir() and not other.is_symlink():
+                with lock_folder(other) as is_dead:
+                    if is_dead:
+                        shutil.rmtree(other, ignore_errors=True)
+        remove_left_files(work)
+        yield work
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    if not out.exists() and not out.is_symlink():
+        return
+    if out.is_dir() and not out.is_symlink() and not any(out.iterdir()):
+        return
+    if not overwrite:
+        raise ClaimDataError(
+            "E_EXISTS", f"expected no folder at {out}, found one: choose another or pass overwrite (--overwrite)"
+        )
+    if out.is_symlink() or not (out / SCORES_FILE).is_file():
+        raise ClaimDataError("E_EXISTS", f"expected a folder of scores to replace at {out}, found something else")
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name, or a copy where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _warn_of_late_date(folder: IngestedFolder, day: int) -> None:
+    if folder.manifest["patients"].get("last_day") is None:
+        return
+    if day > last_enrollment_day_of(folder):
+        _logger.warning(
+            "the date lies behind the last day of enrolment in the claims: WHO IS ENROLLED THEN IS NOT KNOWN, and spans "
+            "end with the data. Take an earlier date, later claims, or everyone (--everyone)"
+        )
+    elif day > last_day_of(folder) + 1:
+        _logger.warning("the date lies behind the last day of service in the claims: WHAT HAPPENED BETWEEN IS NOT SEEN")
+
+
+@contextmanager
+def _bar(files: list[Path], progress: bool) -> Iterator[Any]:
+    from tqdm import tqdm
+
+    total = sum(pq.read_metadata(path).num_rows for path in files) if progress else None
+    with tqdm(total=total, desc="scores", unit=" members", disable=not progress) as bar:
+        yield bar
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(to_json(content, indent=None, sort_keys=True).encode()).hexdigest()
