@@ -21,6 +21,7 @@ COMMANDS = (
     "cohort",
     "sequences",
     "coverage",
+    "score",
     "report",
     "install-checkpoint",
 )

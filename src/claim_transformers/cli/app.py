@@ -21,6 +21,7 @@ _COMMANDS = (
     "cohort",
     "sequences",
     "coverage",
+    "score",
     "report",
     "install-checkpoint",
 )

@@ -65,7 +65,7 @@ class Calibration:
         first, second = (np.asarray(self.content[name], np.float64) for name in names)
         is_fine = bool(np.isfinite(first).all() and np.isfinite(second).all()) and first.shape == second.shape
         if self.method == "prior":
-            is_fine = is_fine and 0.0 < first < 1.0 and 0.0 < second < 1.0
+            is_fine = is_fine and bool(0.0 < first < 1.0 and 0.0 < second < 1.0)
         if self.method == "isotonic":
             is_fine = is_fine and first.ndim == 1 and len(first) > 0 and bool((np.diff(first) > 0).all())
             is_fine = is_fine and bool((np.diff(second) >= 0).all() and 0.0 <= second[0] <= second[-1] <= 1.0)

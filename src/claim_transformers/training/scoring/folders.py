@@ -59,7 +59,7 @@ class ScoreSummary:
 
     Examples:
         >>> print(ScoreSummary(120, 100, {"not enrolled at the date": 20}, 2.0, 1, 0))
-        120 members, 100 scored, 20 not (20 not enrolled at the date), in 2.0 seconds
+        120 members, 100 scored; left out: 20 not enrolled at the date; 2.0 seconds
     """
 
     members: int
@@ -90,12 +90,9 @@ class ScoreSummary:
         """
         shown = self.shown(raw=raw)
         members, scored = (show(shown.pop(name)) for name in ("members", "scored"))
-        reasons = ", ".join(f"{show(count)} {reason}" for reason, count in shown.items())
-        not_scored = self.members - self.scored
-        total = f"{not_scored:,}" if raw or len(shown) > 1 and not any(isinstance(one, str) for one in shown.values()) else show(next(iter(shown.values()), 0))
-        left = f"{total} not ({reasons})" if reasons else "none left out"
-        kept = f", {self.parts_kept} of {self.parts} parts from an earlier run" if self.parts_kept else ""
-        return f"{members} members, {scored} scored, {left}, in {self.seconds:.1f} seconds{kept}"
+        reasons = ", ".join(f"{show(count)} {reason}" for reason, count in shown.items()) or "nobody"
+        kept = f", {self.parts_kept} of {self.parts} parts by an earlier run" if self.parts_kept else ""
+        return f"{members} members, {scored} scored; left out: {reasons}; {self.seconds:.1f} seconds{kept}"
 
     def __str__(self) -> str:
         return self.to_text()
@@ -202,17 +199,23 @@ def _parts(
                 groups.append(group)
                 rows += file.metadata.row_group(group).num_rows
                 if rows >= _ROWS_PER_PART or group == file.num_row_groups - 1:
-                    yield _Part({"input": digests[path], "groups": groups}, _tables(file, groups))
+                    yield _Part({"input": digests[path], "groups": groups}, _tables(path, file, groups))
                     groups, rows = [], 0
-    last_day = NULL_DAY if folder.manifest["patients"].get("last_day") is None else last_enrollment_day_of(folder)
+    last_day = last_day_of(folder) if _has_last_day(folder) else NULL_DAY
     everything = _digest(list(digests.values()))
     for number, table in enumerate(unclaimed_patients(folder, last_day, threads=threads)):
         yield _Part({"input": everything, "groups": [number]}, iter([table]))
 
 
-def _tables(file: pq.ParquetFile, groups: list[int]) -> Iterator[pa.Table]:
-    for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME, row_groups=groups):
-        yield pa.Table.from_batches([batch])
+def _tables(path: Path, file: pq.ParquetFile, groups: list[int]) -> Iterator[pa.Table]:
+    """Patients of row groups, so many at a time; at least one table, if need be without rows."""
+    with _reading(path):
+        rows = 0
+        for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME, row_groups=groups):
+            rows += batch.num_rows
+            yield pa.Table.from_batches([batch])
+        if not rows:
+            yield file.schema_arrow.empty_table()
 
 
 def _score_part(
@@ -272,7 +275,8 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise ClaimDataError(
-            "E_PARQUET", f"expected patients in {path.name}, found a damaged file ({type(error).__name__}): ingest again"
+            "E_PARQUET",
+            f"expected patients in {path.name}, found a damaged file ({type(error).__name__}): ingest again",
         ) from None
 
 
@@ -287,7 +291,8 @@ def _work_folder(out: Path, key: str) -> Iterator[Path]:
     with lock_folder(work) as is_mine:
         if not is_mine:
             raise ClaimDataError(
-                "E_BUSY", f"expected nobody at work on {out}, found another process: wait for it, or choose another OUT"
+                "E_BUSY",
+                f"expected nobody at work on {out}, found another process: wait for it, or choose another OUT",
             )
         for other in sorted(out.parent.iterdir()):
             if other.name.startswith(prefix) and other != work and other.is_dir() and not other.is_symlink():
@@ -319,16 +324,22 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def _has_last_day(folder: IngestedFolder) -> bool:
+    return (folder.manifest.get("patients") or {}).get("last_day") is not None
+
+
 def _warn_of_late_date(folder: IngestedFolder, day: int) -> None:
-    if folder.manifest["patients"].get("last_day") is None:
+    if not _has_last_day(folder):
         return
     if day > last_enrollment_day_of(folder):
         _logger.warning(
-            "the date lies behind the last day of enrolment in the claims: WHO IS ENROLLED THEN IS NOT KNOWN, and spans "
-            "end with the data. Take an earlier date, later claims, or everyone (--everyone)"
+            "the date lies behind the last day of enrolment in the claims: WHO IS ENROLLED THEN IS NOT KNOWN, and "
+            "spans end with the data. Take an earlier date, later claims, or everyone (--everyone)"
         )
     elif day > last_day_of(folder) + 1:
-        _logger.warning("the date lies behind the last day of service in the claims: WHAT HAPPENED BETWEEN IS NOT SEEN")
+        _logger.warning(
+            "the date lies behind the last day of service in the claims: WHAT HAPPENED BETWEEN IS NOT SEEN"
+        )
 
 
 @contextmanager

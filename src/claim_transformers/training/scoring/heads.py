@@ -79,7 +79,8 @@ def head_of(model: torch.nn.Module, tokenizer: "ClaimTokenizer", top_k: int) -> 
     Raises:
         ValueError: If the model says nothing of patients, or its configuration not what, or `top_k` is below 1.
     """
-    name, config = type(model).__name__, model.config
+    config: Any = model.config
+    name = type(model).__name__
     if top_k < 1:
         raise ValueError(f"expected at least one label of each patient, found top_k={top_k}")
     if name == "ClaimForPreTraining":

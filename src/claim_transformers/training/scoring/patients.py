@@ -36,7 +36,9 @@ class KnownPatients:
     left_out: dict[str, int]
 
 
-def known_patients(patients: pa.Table, day: int, *, look_back_days: int = 365, everyone: bool = False) -> KnownPatients:
+def known_patients(
+    patients: pa.Table, day: int, *, look_back_days: int = 365, everyone: bool = False
+) -> KnownPatients:
     """Choose the patients of a table who are scored at a date, and cut them to what was known then.
 
     Visits that were not over, or that are known to be unpaid at the date, are hidden as in a cohort.
@@ -109,7 +111,9 @@ def _last_values(lists: pa.ChunkedArray) -> pa.Array:
 
 
 def _numbers(values: pa.Array | pa.ChunkedArray) -> _Days:
-    numbers: _Days = values.to_numpy(zero_copy_only=False).astype(np.int64) if isinstance(values, pa.Array) else (
-        values.to_numpy().astype(np.int64)
+    numbers: _Days = (
+        values.to_numpy(zero_copy_only=False).astype(np.int64)
+        if isinstance(values, pa.Array)
+        else (values.to_numpy().astype(np.int64))
     )
     return numbers

@@ -47,7 +47,7 @@ class Scorer:
         tokenizer ([`ClaimTokenizer`]): Its tokenizer.
         precision (`str`, *optional*, defaults to `"auto"`): `"float32"`, `"bfloat16"`, or the latter where the device
             computes it in hardware.
-        calibration ([`Calibration`], *optional*): Of probabilities of one outcome. Without it they are the model's own.
+        calibration ([`Calibration`], *optional*): Of probabilities of one outcome, which are the model's own without.
         look_back_days (`int`, *optional*, defaults to `365`): Days before the date whose enrolment is counted.
         everyone (`bool`, *optional*, defaults to `False`): Whether who is not enrolled at the date is scored too.
         top_k (`int`, *optional*, defaults to `10`): Labels of each patient, where there are many.
