@@ -215,6 +215,16 @@ def prepare_checkpoint(folder: Path) -> dict[str, Any]:
     return {}
 
 
+def prepare_scores(folder: Path) -> dict[str, Any]:
+    """`claims`, and a tiny `checkpoint` that knows nothing."""
+    from training.scoring.scored_people import model, tokenizer
+
+    shutil.copytree(pediatric_claims(), folder / "claims")
+    model().save_pretrained(folder / "checkpoint")
+    tokenizer().save_pretrained(folder / "checkpoint")
+    return {}
+
+
 def prepare_meds(folder: Path) -> dict[str, Any]:
     """`path/to/ingested` claims, and the same as `path/to/meds`."""
     from claim_transformers.sources.formats.meds.export import export_meds
@@ -231,6 +241,7 @@ PREPARE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "docs/hub": prepare_checkpoint,
     "docs/readmission": prepare_stays,
     "docs/recurrent": prepare_tokens,
+    "docs/scoring": prepare_scores,
     "docs/sources/cclf": prepare_raw,
     "docs/sources/cms_rif": prepare_raw,
     "docs/sources/fhir_eob": prepare_resources,

@@ -49,7 +49,7 @@ def _model(kind: type, **facts):
         **facts,
     )
     torch.manual_seed(0)
-    return randomise(kind(config)).eval()
+    return randomise(kind(config), scale=1.0).eval()
 
 
 def members(number: int, seed: int = 0) -> pa.Table:
@@ -88,7 +88,8 @@ def folder_of(folder: Path, tables: list[pa.Table], rows_per_group: int = 100, e
         path = folder / "patients" / f"train-{number:05d}.parquet"
         pq.write_table(table, path, row_group_size=rows_per_group)
     if eligibility:
-        spans = [("silent-1", "2012-07-01", None), ("silent-2", "2012-12-31", "2013-01-01"), ("gone", "2010-01-01", "2011-01-01")]
+        spans = [("silent-1", "2012-07-01", None), ("silent-2", "2012-12-31", "2013-01-01")]
+        spans += [("gone", "2010-01-01", "2011-01-01")]
         spans += [(identifier, "2010-01-01", "2014-12-31") for identifier in tables[0]["patient_id"].to_pylist()[:3]]
         dates = [None if text is None else dt.date.fromisoformat(text) for _, _, text in spans]
         rows = [
@@ -103,5 +104,6 @@ def folder_of(folder: Path, tables: list[pa.Table], rows_per_group: int = 100, e
             for (identifier, start, _), end in zip(spans, dates, strict=True)
         ]
         (folder / "eligibility").mkdir()
-        pq.write_table(pa.Table.from_pylist(rows, SCHEMAS["eligibility"]), folder / "eligibility" / "part-00000.parquet")
+        table = pa.Table.from_pylist(rows, SCHEMAS["eligibility"])
+        pq.write_table(table, folder / "eligibility" / "part-00000.parquet")
     return folder

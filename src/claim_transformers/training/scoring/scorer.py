@@ -96,7 +96,7 @@ class Scorer:
         self.look_back_days, self.everyone, self.batch_tokens = look_back_days, everyone, batch_tokens
         self.checkpoint = checkpoint_digest(model, tokenizer)
         self.device = torch.device(device) if device is not None else next(model.parameters()).device
-        self.precision = _precision(precision, self.device)
+        self.precision = _precision(precision, self.device, is_recurrent=config.model_type != "claim")
         self._model = copy.deepcopy(model).eval().to(self.device)
         _set_precision(self._model, self.precision)
         self._positions = "input_ids" if getattr(config, "visit_pooling", "sum") == "none" else "visit_days"
@@ -308,11 +308,15 @@ def checkpoint_digest(model: torch.nn.Module, tokenizer: ClaimTokenizer) -> str:
     return digest.hexdigest()
 
 
-def _precision(asked: Precision, device: torch.device) -> Precision:
+def _precision(asked: Precision, device: torch.device, *, is_recurrent: bool) -> Precision:
     if asked not in ("auto", "float32", "bfloat16"):
         raise ValueError(f"expected precision 'auto', 'float32' or 'bfloat16', found {asked!r}")
-    if asked != "auto":
-        return asked
+    if is_recurrent and asked == "bfloat16":
+        raise ValueError(
+            "expected precision 'float32' for a recurrent model, whose cells have no other, found 'bfloat16'"
+        )
+    if asked != "auto" or is_recurrent:
+        return "float32" if is_recurrent else asked
     return "bfloat16" if is_bf16_fast(use_cpu=device.type == "cpu") else "float32"
 
 
