@@ -5,8 +5,8 @@
 The loop gets its tokens for nothing, made before the clock starts; ours is measured from the patients table to the
 table of scores, so it cuts the claims at the date and tokenises them as well. Scores are equal in float32 before
 anything is measured. The loop runs as the model is, which packs positions inside a batch, and with every padded
-position computed, as most models do; the gate is against the latter. Figures are ratios of CPU time within a round. The
-exit code is 1 when the gate is missed. `--members` measures rate and memory of a whole folder instead.
+position computed, as most models do; the gate is against the latter. Figures are ratios of CPU time within a round.
+The exit code is 1 when the gate is missed. `--members` measures rate and memory of a whole folder instead.
 """
 
 import argparse
