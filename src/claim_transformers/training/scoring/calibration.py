@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from claim_transformers.claims.files import to_json, write_file
 
-CALIBRATION_FILE = "calibration.json"
+_CALIBRATION_FILE = "calibration.json"
 _CLIP = 1e-6  # log odds of 0 and 1 are finite
 _NUMBERS = {
     "platt": ("intercept", "slope"),
@@ -117,13 +117,13 @@ def save_calibration(checkpoint: str | Path, calibration: _HasDict) -> Path:
     if not (folder / "config.json").is_file():
         raise ValueError(f"expected the folder of a checkpoint, found no config.json at {folder}")
     content = Calibration(calibration.to_dict()).content
-    write_file(folder / CALIBRATION_FILE, to_json(dict(content)))
-    return folder / CALIBRATION_FILE
+    write_file(folder / _CALIBRATION_FILE, to_json(dict(content)))
+    return folder / _CALIBRATION_FILE
 
 
 def read_calibration(checkpoint: str | Path) -> Calibration | None:
     """Read the calibration of a checkpoint; `None` where it has none."""
-    path = Path(checkpoint) / CALIBRATION_FILE
+    path = Path(checkpoint) / _CALIBRATION_FILE
     if not path.is_file():
         return None
     try:

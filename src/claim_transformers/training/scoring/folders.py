@@ -33,11 +33,11 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.timelines import patient_files
 from claim_transformers.training.manifests import file_sha256
 from claim_transformers.training.scoring.patients import LEFT_OUT
-from claim_transformers.training.scoring.scorer import ROWS_AT_A_TIME, Scorer
+from claim_transformers.training.scoring.scorer import ROWS_AT_A_TIME, Scorer, date_of
 from claim_transformers.training.scoring.unclaimed import unclaimed_patients
 from claim_transformers.version import __version__
 
-SCORES_FILE = "scores.json"
+_SCORES_FILE = "scores.json"
 _FORMAT = 1
 _ROWS_PER_PART = 20_000
 _EPOCH = dt.date(1970, 1, 1)
@@ -87,6 +87,9 @@ class ScoreSummary:
 
         Args:
             raw (`bool`, *optional*, defaults to `False`): As of `shown`.
+
+        Returns:
+            `str`: Members, scores, who is left out and why, and how long it took.
         """
         shown = self.shown(raw=raw)
         members, scored = (show(shown.pop(name)) for name in ("members", "scored"))
@@ -151,7 +154,7 @@ def score_claims(
         claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
     """
     start, out = time.monotonic(), Path(out).absolute()
-    at = dt.date.fromisoformat(at) if isinstance(at, str) else at
+    at = date_of(at)
     folder = open_folder(claims)
     files = patient_files(claims)
     _warn_of_late_date(folder, (at - _EPOCH).days)
@@ -179,7 +182,7 @@ def score_claims(
             for one in range(1, number + 1):
                 _link(work / _name(one), temporary / _name(one))
             content = {**facts, "counts": summary.shown(raw=raw_counts)}
-            write_file(temporary / SCORES_FILE, to_json(content, indent=2, sort_keys=True))
+            write_file(temporary / _SCORES_FILE, to_json(content, indent=2, sort_keys=True))
         shutil.rmtree(work, ignore_errors=True)
     return summary
 
@@ -312,7 +315,7 @@ def _check_out(out: Path, overwrite: bool) -> None:
         raise ClaimDataError(
             "E_EXISTS", f"expected no folder at {out}, found one: choose another or pass overwrite (--overwrite)"
         )
-    if out.is_symlink() or not (out / SCORES_FILE).is_file():
+    if out.is_symlink() or not (out / _SCORES_FILE).is_file():
         raise ClaimDataError("E_EXISTS", f"expected a folder of scores to replace at {out}, found something else")
 
 

@@ -19,7 +19,7 @@ from claim_transformers.training.arguments import is_bf16_fast
 from claim_transformers.training.finite import require_finite_weights
 from claim_transformers.training.scoring.batches import BATCH_TOKENS, length_batches
 from claim_transformers.training.scoring.calibration import Calibration, read_calibration
-from claim_transformers.training.scoring.heads import head_of
+from claim_transformers.training.scoring.heads import ScoreHead, head_of
 from claim_transformers.training.scoring.patients import LEFT_OUT, KnownPatients, known_patients
 from claim_transformers.training.tokenized_patients import tokenizer_digest
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-LOOK_BACK_DAYS = 365
-TOP_K = 10
+_LOOK_BACK_DAYS = 365
+_TOP_K = 10
 # Rows whose tokens are in memory at a time, and among which batches of equal length are found.
 ROWS_AT_A_TIME = 5000
 _EPOCH = dt.date(1970, 1, 1)
 # Of a configuration, what says nothing of the scores.
 _NO_CHOICE = ("_name_or_path", "transformers_version", "dtype")
 
-Precision = Literal["auto", "float32", "bfloat16"]
+_Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class Scorer:
@@ -73,11 +73,11 @@ class Scorer:
         model: torch.nn.Module,
         tokenizer: ClaimTokenizer,
         *,
-        precision: Precision = "auto",
+        precision: _Precision = "auto",
         calibration: Calibration | None = None,
-        look_back_days: int = LOOK_BACK_DAYS,
+        look_back_days: int = _LOOK_BACK_DAYS,
         everyone: bool = False,
-        top_k: int = TOP_K,
+        top_k: int = _TOP_K,
         batch_tokens: int = BATCH_TOKENS,
         device: str | None = None,
     ) -> None:
@@ -89,12 +89,12 @@ class Scorer:
                 f"expected look_back_days and batch_tokens of at least 1, found {look_back_days} and {batch_tokens}"
             )
         self.tokenizer = tokenizer
-        self.head = head_of(model, tokenizer, top_k)
+        self.head: ScoreHead = head_of(model, tokenizer, top_k)
         if calibration is not None and self.head.kind != "probability":
             raise ValueError("expected a calibration with probabilities of one outcome alone, found another model")
         self.calibration = calibration
         self.look_back_days, self.everyone, self.batch_tokens = look_back_days, everyone, batch_tokens
-        self.checkpoint = checkpoint_digest(model, tokenizer)
+        self.checkpoint = _checkpoint_digest(model, tokenizer)
         self.device = torch.device(device) if device is not None else next(model.parameters()).device
         self.precision = _precision(precision, self.device, is_recurrent=config.model_type != "claim")
         self._model = copy.deepcopy(model).eval().to(self.device)
@@ -288,15 +288,29 @@ def score(
     Raises:
         ValueError: If model, tokenizer, table or an option does not fit.
         ClaimDataError: `E_NONFINITE` if a weight or a score is not finite.
+
+    Examples:
+        >>> score(None, None, None, at="yesterday")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected a date, or an ISO text such as 2024-12-31, found another text
     """
     import pyarrow as pa
 
-    at = dt.date.fromisoformat(at) if isinstance(at, str) else at
+    day = date_of(at)
     table = patients if isinstance(patients, pa.Table) else patients.with_format("arrow")[:]
-    return score_table(model, tokenizer, table, at, **options)
+    return score_table(model, tokenizer, table, day, **options)
 
 
-def checkpoint_digest(model: torch.nn.Module, tokenizer: ClaimTokenizer) -> str:
+def date_of(at: dt.date | str) -> dt.date:
+    """Read a date that may be written as ISO."""
+    try:
+        return dt.date.fromisoformat(at) if isinstance(at, str) else at
+    except ValueError as error:
+        raise ValueError("expected a date, or an ISO text such as 2024-12-31, found another text") from error
+
+
+def _checkpoint_digest(model: torch.nn.Module, tokenizer: ClaimTokenizer) -> str:
     """Digest weights, configuration and tokenizer: all that decides what a model says; SHA-256 in hexadecimal."""
     config: Any = model.config
     content = {name: value for name, value in config.to_dict().items() if name not in _NO_CHOICE}
@@ -308,7 +322,7 @@ def checkpoint_digest(model: torch.nn.Module, tokenizer: ClaimTokenizer) -> str:
     return digest.hexdigest()
 
 
-def _precision(asked: Precision, device: torch.device, *, is_recurrent: bool) -> Precision:
+def _precision(asked: _Precision, device: torch.device, *, is_recurrent: bool) -> _Precision:
     if asked not in ("auto", "float32", "bfloat16"):
         raise ValueError(f"expected precision 'auto', 'float32' or 'bfloat16', found {asked!r}")
     if is_recurrent and asked == "bfloat16":
@@ -320,7 +334,7 @@ def _precision(asked: Precision, device: torch.device, *, is_recurrent: bool) ->
     return "bfloat16" if is_bf16_fast(use_cpu=device.type == "cpu") else "float32"
 
 
-def _set_precision(model: torch.nn.Module, precision: Precision) -> None:
+def _set_precision(model: torch.nn.Module, precision: _Precision) -> None:
     """Convert the weights; what makes the logits stays in float32, or scores would tie and counts end at 256."""
     model.to(torch.float32 if precision == "float32" else torch.bfloat16)
     for name in ("classifier", "code_skip"):
