@@ -79,7 +79,7 @@ def members(number: int, seed: int = 0) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=PATIENTS)
 
 
-def folder_of(folder: Path, tables: list[pa.Table], rows_per_group: int = 100, eligibility: bool = True) -> Path:
+def folder_of(folder: Path, tables: list[pa.Table], rows_per_group: int = 10, eligibility: bool = True) -> Path:
     """Claims of these members, and two more who are enrolled and have none, and one who was."""
     write_claims(folder, tables[0].slice(0, 1).to_pylist(), last_day="2014-12-31", last_enrollment_day="2014-12-31")
     for path in folder.glob("patients/*"):

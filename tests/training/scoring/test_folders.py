@@ -45,7 +45,7 @@ def test_everybody_is_scored_or_counted_with_claims_or_without(claims, scorer, t
     assert found["patient_id"].to_pylist() == [*expected["patient_id"].to_pylist(), *SILENT]
     assert found["enrolled_days"].to_pylist()[-2:] == [184, 1]
     assert found["last_visit_date"].to_pylist()[-2:] == [None, None]
-    facts = json.loads((tmp_path / "out" / "scores.json").read_text())
+    facts = json.loads((tmp_path / "out" / "_scores.json").read_text())
     assert facts["checkpoint"] == scorer.checkpoint == found["checkpoint"][0].as_py()
     assert facts["counts"] == {"members": 53, "scored": 42, "not enrolled at the date": 11}
     metadata = pq.read_schema(tmp_path / "out" / "part-00000.parquet").metadata
@@ -112,7 +112,7 @@ def test_what_stands_at_the_target_is_replaced_only_if_it_holds_scores(claims, s
     with pytest.raises(ClaimDataError, match="E_EXISTS"):
         score_claims(scorer, claims, tmp_path / "other", at="2013-01-01")
     score_claims(scorer, claims, tmp_path / "other", at="2012-01-01", overwrite=True)
-    assert json.loads((tmp_path / "other" / "scores.json").read_text())["index_date"] == "2012-01-01"
+    assert json.loads((tmp_path / "other" / "_scores.json").read_text())["index_date"] == "2012-01-01"
 
 
 def test_a_damaged_file_is_named_and_nothing_of_it_is_quoted(claims, scorer, tmp_path):

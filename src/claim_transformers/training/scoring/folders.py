@@ -37,7 +37,7 @@ from claim_transformers.training.scoring.scorer import ROWS_AT_A_TIME, Scorer, d
 from claim_transformers.training.scoring.unclaimed import unclaimed_patients
 from claim_transformers.version import __version__
 
-_SCORES_FILE = "scores.json"
+_SCORES_FILE = "_scores.json"
 _FORMAT = 1
 _ROWS_PER_PART = 20_000
 _EPOCH = dt.date(1970, 1, 1)
@@ -129,12 +129,12 @@ def score_claims(
     Args:
         checkpoint (`str`, `Path` or [`Scorer`]): Name or folder of a checkpoint, or one that is loaded.
         claims (`str` or `Path`): Folder that `ingest` wrote.
-        out (`str` or `Path`): Folder to make, of parquet files with the columns of [`score_table`] and `scores.json`.
+        out (`str` or `Path`): Folder to make, of parquet files with the columns of [`score_table`] and `_scores.json`.
         at (`datetime.date` or `str`): The date, or one written as `"2024-12-31"`. Nothing of that day is seen but a
             payment.
         overwrite (`bool`, *optional*, defaults to `False`): Whether scores at `out` may be replaced.
         progress (`bool`, *optional*, defaults to `False`): Whether there is a bar.
-        raw_counts (`bool`, *optional*, defaults to `False`): Whether `scores.json` shows counts of 1 to 10.
+        raw_counts (`bool`, *optional*, defaults to `False`): Whether `_scores.json` shows counts of 1 to 10.
         threads (`int`, *optional*): Threads of the engine that looks for members without claims.
         **options: As of [`Scorer`], for a checkpoint that is to be loaded.
 
