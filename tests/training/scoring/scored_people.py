@@ -46,10 +46,11 @@ def _model(kind: type, **facts):
         num_attention_heads=2,
         intermediate_size=16,
         visit_pooling="sum",
+        history_skip=True,
         **facts,
     )
     torch.manual_seed(0)
-    return randomise(kind(config), scale=1.0).eval()
+    return randomise(kind(config)).eval()
 
 
 def members(number: int, seed: int = 0) -> pa.Table:

@@ -44,7 +44,7 @@ def test_the_scores_are_those_of_a_plain_forward_pass():
     assert np.abs(found["score"].to_numpy() - expected).max() < 1e-5
     assert np.ptp(expected) > 0.1
     rounded = score_table(net, tokenizer(), PEOPLE, AT, precision="bfloat16")["score"].to_numpy()
-    assert 0 < np.abs(rounded - expected).max() < 0.05
+    assert 0 < np.abs(rounded - expected).max() < 0.1
 
 
 def test_a_pretrained_model_gives_the_likeliest_categories_of_the_next_visit():

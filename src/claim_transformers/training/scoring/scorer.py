@@ -33,7 +33,7 @@ _TOP_K = 10
 ROWS_AT_A_TIME = 5000
 _EPOCH = dt.date(1970, 1, 1)
 # Of a configuration, what says nothing of the scores.
-_NO_CHOICE = ("_name_or_path", "transformers_version", "dtype")
+_NO_CHOICE = ("_name_or_path", "architectures", "transformers_version", "dtype")
 
 _Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -314,7 +314,8 @@ def _checkpoint_digest(model: torch.nn.Module, tokenizer: ClaimTokenizer) -> str
     """Digest weights, configuration and tokenizer: all that decides what a model says; SHA-256 in hexadecimal."""
     config: Any = model.config
     content = {name: value for name, value in config.to_dict().items() if name not in _NO_CHOICE}
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode())
+    named = {"model": type(model).__name__, "config": content}
+    digest = hashlib.sha256(json.dumps(named, sort_keys=True, default=str).encode())
     digest.update(tokenizer_digest(tokenizer).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
