@@ -234,9 +234,8 @@ def _score_part(
             for table in part.tables:
                 scores, left_out = scorer.score(table, at)
                 if writer is None:
-                    writer = pq.ParquetWriter(
-                        temporary, scores.schema.with_metadata(metadata), compression="zstd", store_schema=False
-                    )
+                    writer = pq.ParquetWriter(temporary, scores.schema, compression="zstd", store_schema=False)
+                    writer.add_key_value_metadata(metadata)
                 writer.write_table(scores)
                 found = {"members": table.num_rows, "scored": scores.num_rows, **left_out}
                 counts = {name: count + found[name] for name, count in counts.items()}
