@@ -82,7 +82,7 @@ def make_checkpoint() -> tuple[ClaimForSequenceClassification, ClaimTokenizer]:
     names += [*(f"GAP/{bound}" for bound in GAP_BOUNDS_DAYS), *(f"ICD10CM/A{code:05d}" for code in range(NUM_CODES))]
     tokenizer = ClaimTokenizer({name: number for number, name in enumerate(names, 3)})
     torch.manual_seed(SEED)
-    config = ClaimConfig(
+    config = ClaimConfig(  # type: ignore[call-arg]  # num_labels is of PreTrainedConfig
         vocab_size=len(tokenizer),
         hidden_size=128,
         num_hidden_layers=2,
@@ -111,7 +111,7 @@ def measure_ratios(number: int, rounds: int) -> bool:
     model, tokenizer = make_checkpoint()
     members = make_members(np.random.default_rng(SEED), number)
     encoded = tokenizer.encode_table(known_patients(members, (AT - _EPOCH).days).examples)
-    scorers = {name: Scorer(model, tokenizer, precision=name) for name in ("float32", "bfloat16")}  # type: ignore[arg-type]
+    scorers = {name: Scorer(model, tokenizer, precision=name) for name in ("float32", "bfloat16")}
     expected = padded_loop(model, tokenizer, encoded)
     scores = {name: scorer.score(members, AT)[0]["score"].to_numpy() for name, scorer in scorers.items()}
     errors = {name: float(np.abs(found - expected).max()) for name, found in scores.items()}

@@ -22,7 +22,9 @@ def test_a_file_gives_what_was_fitted(kind, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     save_calibration(tmp_path, fitted(kind))
     scores = np.array([0.0, 1e-9, 0.1, 0.5, 0.97, 1.0])
-    assert np.abs(read_calibration(tmp_path)(scores) - fitted(kind)(scores)).max() < 1e-9
+    found = read_calibration(tmp_path)
+    assert found is not None
+    assert np.abs(found(scores) - fitted(kind)(scores)).max() < 1e-9
 
 
 @pytest.mark.parametrize(

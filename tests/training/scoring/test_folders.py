@@ -9,6 +9,7 @@ import pytest
 from training.scoring.scored_people import AT, folder_of, members, model, tokenizer
 
 from claim_transformers.claims.files import lock_folder
+from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.training import Calibration, Scorer, save_calibration, score_claims, score_table
 from claim_transformers.training.scoring import folders, unclaimed
@@ -132,7 +133,7 @@ def test_a_date_behind_the_data_is_warned_of(claims, scorer, tmp_path, caplog):
 
 def test_members_without_claims_are_cut_between_patients(claims, monkeypatch):
     monkeypatch.setattr(unclaimed, "_ROWS_AT_A_TIME", 1)
-    tables = list(unclaimed.unclaimed_patients(folders.open_folder(claims), 16_000))
+    tables = list(unclaimed.unclaimed_patients(open_folder(claims), 16_000))
     assert [table["patient_id"].to_pylist() for table in tables] == [["gone"], ["silent-1"], ["silent-2"]]
     assert tables[1]["enrollment_end_day"].to_pylist() == [[16_000]]
 

@@ -175,7 +175,7 @@ def test_a_calibration_moves_the_risks_and_is_named():
 
 @pytest.mark.parametrize("architecture", ["doctor_ai", "dipole", "retain"])
 def test_recurrent_models_score_too(architecture):
-    config = RecurrentConfig(
+    config = RecurrentConfig(  # type: ignore[call-arg]  # num_labels is of PreTrainedConfig
         architecture=architecture, vocab_size=len(tokenizer()), embedding_size=8, hidden_size=4, num_labels=2
     )
     found = score_table(RecurrentForSequenceClassification(config), tokenizer(), PEOPLE, AT)
