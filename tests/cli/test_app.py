@@ -21,6 +21,7 @@ COMMANDS = (
     "cohort",
     "sequences",
     "coverage",
+    "explain",
     "report",
     "install-checkpoint",
 )

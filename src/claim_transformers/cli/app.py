@@ -21,6 +21,7 @@ _COMMANDS = (
     "cohort",
     "sequences",
     "coverage",
+    "explain",
     "report",
     "install-checkpoint",
 )

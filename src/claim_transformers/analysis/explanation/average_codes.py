@@ -23,9 +23,11 @@ _SYSTEMS_APART = (
 
 
 def token_kinds(tokenizer: ClaimTokenizer) -> list[str | None]:
-    """Kind of each token of the vocabulary: `codes`, `time` or a system that stands apart; special tokens have none."""
+    """Kind of each token of the vocabulary: `codes`, `time` or a system of its own; special tokens have none."""
     special = set(tokenizer.all_special_tokens)
-    return [None if token in special else _kind(token) for token in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))]
+    return [
+        None if token in special else _kind(token) for token in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    ]
 
 
 def _kind(token: str) -> str:

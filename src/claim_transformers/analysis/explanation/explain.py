@@ -36,7 +36,7 @@ def explain(
     method: _Method = "integrated",
     steps: int = 16,
     most_steps: int = 256,
-    tolerance: float = 0.005,
+    tolerance: float = 0.001,
 ) -> Explanation:
     """Explain the prediction of one patient, see [`explain_patients`].
 
@@ -48,7 +48,7 @@ def explain(
         method (`"integrated"` or `"gradient"`, *optional*, defaults to `"integrated"`): As in [`explain_patients`].
         steps (`int`, *optional*, defaults to `16`): As in [`explain_patients`].
         most_steps (`int`, *optional*, defaults to `256`): As in [`explain_patients`].
-        tolerance (`float`, *optional*, defaults to `0.005`): As in [`explain_patients`].
+        tolerance (`float`, *optional*, defaults to `0.001`): As in [`explain_patients`].
 
     Returns:
         [`Explanation`]: Base, prediction and contributions.
@@ -88,7 +88,7 @@ def explain_patients(
     method: _Method = "integrated",
     steps: int = 16,
     most_steps: int = 256,
-    tolerance: float = 0.005,
+    tolerance: float = 0.001,
 ) -> list[Explanation]:
     """Explain the predictions of a few patients by integrated gradients (Sundararajan et al., 2017, arXiv:1703.01365).
 
@@ -110,8 +110,8 @@ def explain_patients(
         steps (`int`, *optional*, defaults to `16`): Midpoints of the line where slopes are taken.
         most_steps (`int`, *optional*, defaults to `256`): Steps to which they are doubled for a patient whose
             contributions do not add up yet.
-        tolerance (`float`, *optional*, defaults to `0.005`): How far base and contributions may miss the prediction:
-            of a probability, or, of another number, as a share of the larger of base and prediction (at least 1).
+        tolerance (`float`, *optional*, defaults to `0.001`): How far base and contributions may miss the prediction:
+            of a probability, or, of another number, as a share of the larger of base and prediction.
 
     Returns:
         `list[Explanation]`: One per patient, in their order; a probability is in percentage points.
@@ -219,7 +219,10 @@ def _check(
 ) -> int:
     """Refuse what cannot be explained, and give the number of the target."""
     if not isinstance(model, ClaimForSequenceClassification):
-        raise ValueError(f"expected a ClaimForSequenceClassification to explain, found {type(model).__name__}")
+        raise ValueError(
+            f"expected a ClaimForSequenceClassification to explain, found {type(model).__name__}; of a model with "
+            "adapters give what merge_and_unload() returns"
+        )
     tokenizer.check_vocabulary(model.config)
     if method not in _METHODS:
         raise ValueError(f"expected method to be one of {', '.join(_METHODS)}, found {method!r}")

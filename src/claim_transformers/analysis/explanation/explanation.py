@@ -122,14 +122,14 @@ class Explanation:
         """
         lines = [f"{self.target}, {self.unit}", _line("base", "average codes and patient", self.base)]
         lines += [_line(row["code"], row["name"], row["contribution"], "+") for row in self.patient.to_pylist()]
-        codes, visits = self.codes, self.visits.take(_largest_first(self.visits))
+        codes, visits = self.codes, _largest_first(self.visits, "visit")
         for row in codes.slice(0, top).to_pylist():
             times = f" ({row['visits']} visits)" if row["visits"] > 1 else ""
             lines.append(_line(row["code"], row["name"], row["contribution"], "+", times))
         others = [("other codes", _total(codes.slice(top)))] if codes.num_rows > top else []
         others += [(kind, total) for kind in (VISIT_TYPE, TIME) if (total := _total(self._of_kind(kind)))]
         lines += [_line(name, "", total, "+") for name, total in [*others, ("unexplained", self.unexplained)]]
-        lines += [_line("prediction", "", self.prediction), "the same by visit:"]
+        lines += [_line("prediction", "", self.prediction), *(["the same by visit:"] if visits.num_rows else [])]
         for row in visits.slice(0, top).to_pylist():
             lines.append(_line(f"{row['days_before_index']} days before", row["name"], row["contribution"], "+"))
         return "\n".join(lines)
@@ -142,7 +142,9 @@ class Explanation:
         """
         rows = pa.concat_tables([self.reasons, self.visits])
         same = {"target": self.target, "unit": self.unit, "base": self.base, "prediction": self.prediction}
-        columns = {name: pa.array([value]).take(pa.array([0] * rows.num_rows, pa.int32())) for name, value in same.items()}
+        columns = {
+            name: pa.array([value]).take(pa.array([0] * rows.num_rows, pa.int32())) for name, value in same.items()
+        }
         first, *last = columns.items()
         rows = rows.add_column(0, *first)
         for name, column in last:
@@ -153,15 +155,20 @@ class Explanation:
         return self.reasons.filter(pc.equal(self.reasons["kind"], kind))
 
     def _summed(self, kind: str) -> pa.Table:
-        sums = self._of_kind(kind).group_by(["code", "name"]).aggregate([("visit", "count_distinct"), ("contribution", "sum")])
+        sums = (
+            self._of_kind(kind)
+            .group_by(["code", "name"])
+            .aggregate([("visit", "count_distinct"), ("contribution", "sum")])
+        )
         columns = [sums[name] for name in ("code", "name", "visit_count_distinct", "contribution_sum")]
         table = pa.table(columns, names=["code", "name", "visits", "contribution"])
-        return table.take(_largest_first(table))
+        return _largest_first(table, "code")
 
 
-def _largest_first(table: pa.Table) -> pa.Array:
-    """Rows by the size of their contribution."""
-    return pc.sort_indices(pc.negate(pc.abs(table["contribution"])))
+def _largest_first(table: pa.Table, tie: str) -> pa.Table:
+    """Rows by the size of their contribution, then by a column."""
+    sized = table.append_column("size", pc.abs(table["contribution"]))
+    return sized.sort_by([("size", "descending"), (tie, "ascending")]).drop_columns(["size"])
 
 
 def _total(table: pa.Table) -> float:

@@ -109,6 +109,6 @@ class GatedModel:
 
 
 def outcome_kind(model: ClaimForSequenceClassification) -> str:
-    """The problem type of a model; where its configuration has none, one output is a number and several are classes."""
+    """The problem type of a model; without one, a single output is a number and several are classes."""
     fallback = "regression" if model.num_labels == 1 else "single_label_classification"
     return str(model.config.problem_type or fallback)

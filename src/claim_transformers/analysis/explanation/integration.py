@@ -10,6 +10,8 @@ from claim_transformers.claims.small_cells import show_count
 
 # Numbers that a pass may keep for its gradient: 0.5 GB in float32.
 _MOST_NUMBERS = 2**27
+# A number below this is 0 to float32 beside an ordinary one.
+_SMALLEST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def integrate(
     base_B, prediction_B = _ends(model, patients)
     limit_B = torch.full_like(base_B, tolerance)
     if is_share:
-        limit_B *= torch.maximum(base_B.abs(), prediction_B.abs()).clamp(min=1)
+        limit_B *= torch.maximum(base_B.abs(), prediction_B.abs()).clamp(min=_SMALLEST)
     tokens_BT = torch.zeros(patients.input_ids.shape, dtype=torch.float64, device=base_B.device)
     steps_B = torch.zeros(len(base_B), dtype=torch.long, device=base_B.device)
     rows = torch.arange(len(base_B), device=base_B.device)
@@ -65,8 +67,8 @@ def integrate(
 def _not_complete(found: Contributions, count: int, steps: int) -> str:
     """What to tell of contributions that do not add up."""
     return (
-        f"expected contributions that add up to the prediction, found {show_count(count)} patients where they miss it, "
-        f"by up to {float(found.gap.abs().max()):.2g} after {steps} steps; raise steps and most_steps to "
+        f"expected contributions that add up to the prediction, found {show_count(count)} patients where they miss "
+        f"it, by up to {float(found.gap.abs().max()):.2g} after {steps} steps; raise steps and most_steps to "
         f"{4 * steps}, or the tolerance"
     )
 
@@ -82,7 +84,9 @@ def take_gradients(model: GatedModel, patients: PatientBatch) -> Contributions:
 def _ends(model: GatedModel, patients: PatientBatch) -> tuple[Tensor, Tensor]:
     """Predictions for average codes and for the patients themselves, in float64."""
     bases, predictions = [], []
-    for rows in torch.arange(len(patients.input_ids), device=patients.input_ids.device).split(_copies(model, patients)):
+    for rows in torch.arange(len(patients.input_ids), device=patients.input_ids.device).split(
+        _copies(model, patients)
+    ):
         part = patients.take(rows)
         with torch.no_grad():
             bases.append(model.predict_gated(part, torch.zeros(part.input_ids.shape, device=rows.device)))

@@ -1,5 +1,6 @@
 """Attention of one patient before and after fine-tuning, as one HTML file that opens offline.
 
+It shows where a model looks and is no explanation of a prediction; `analysis.explanation` gives reasons that add up.
 The page holds codes and days relative to the first visit in view; no date and no identifier is read. It allows itself
 nothing from outside: a content security policy with the digests of its one script and one style sheet is part of it,
 so text of a code could not run even if it were not escaped.
