@@ -215,6 +215,22 @@ def prepare_checkpoint(folder: Path) -> dict[str, Any]:
     return {}
 
 
+def prepare_reasons(folder: Path) -> dict[str, Any]:
+    """`claims`, a `checkpoint` of a classifier that learned nothing, and `patients.txt`."""
+    import pyarrow.parquet as pq
+
+    from claim_transformers import ClaimConfig, ClaimForSequenceClassification, ClaimTokenizer
+
+    (folder / "claims").symlink_to(pediatric_claims())
+    patients = pq.read_table(next((folder / "claims" / "patients").glob("train-*.parquet")))
+    tokenizer = ClaimTokenizer.train_from_dataset(patients)
+    config = ClaimConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, visit_pooling="sum")
+    ClaimForSequenceClassification(config).save_pretrained(folder / "checkpoint")
+    tokenizer.save_pretrained(folder / "checkpoint")
+    (folder / "patients.txt").write_text("\n".join(patients["patient_id"].slice(0, 2).to_pylist()))
+    return {}
+
+
 def prepare_meds(folder: Path) -> dict[str, Any]:
     """`path/to/ingested` claims, and the same as `path/to/meds`."""
     from claim_transformers.sources.formats.meds.export import export_meds
@@ -230,6 +246,7 @@ PREPARE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "docs/cohorts": prepare_claims,
     "docs/hub": prepare_checkpoint,
     "docs/readmission": prepare_stays,
+    "docs/reasons": prepare_reasons,
     "docs/recurrent": prepare_tokens,
     "docs/sources/cclf": prepare_raw,
     "docs/sources/cms_rif": prepare_raw,

@@ -45,9 +45,11 @@ def ids_in(folder, *ids):
 
 
 def test_the_file_adds_up_and_holds_nothing_of_what_was_not_known(tmp_path, checkpoint):
-    known = write_claims(tmp_path / "known", [patient("SECRET1", FIRST, SECOND, **paid(*PAID)), patient("P2", FIRST)])
+    known = write_claims(
+        tmp_path / "known", [patient("SECRET1", FIRST, SECOND, **paid(*PAID)), patient("P2", FIRST, **paid(PAID[0]))]
+    )
     more = patient("SECRET1", FIRST, SECOND, UNPAID, FUTURE, **paid(*PAID, "2012-06-02", None))
-    more = write_claims(tmp_path / "more", [more, patient("P2", FIRST)], files=2)
+    more = write_claims(tmp_path / "more", [more, patient("P2", FIRST, **paid(PAID[0]))], files=2)
     wanted = ids_in(tmp_path, "SECRET1", "P2", "SECRET3")
     options = ["--patient-file", wanted, "--at", "2012-06-01"]
     printed = run(checkpoint, known, tmp_path / "a.parquet", *options)
@@ -78,10 +80,8 @@ def test_the_table_of_one_patient_is_printed_and_a_file_is_replaced_only_if_aske
 
 
 def test_examples_of_a_cohort_are_explained_as_they_are(tmp_path, checkpoint):
-    rows = [
-        {"patient_id": "P1", "sex": "F", "visit_day": [10], "visit_type": ["OP"], "codes": [["HCPCS/99213"]], "index_day": day}
-        for day in (30, 20)
-    ]  # fmt: skip
+    visits = {"visit_day": [10], "visit_type": ["OP"], "codes": [["HCPCS/99213"]]}
+    rows = [{"patient_id": "P1", "sex": "F", "index_day": day, **visits} for day in (30, 20)]
     DatasetDict(train=Dataset.from_list(rows[:1]), test=Dataset.from_list(rows[1:])).save_to_disk(tmp_path / "cohort")
     options = ["--patient-file", ids_in(tmp_path, "P1")]
     run(checkpoint, tmp_path / "cohort", tmp_path / "out.parquet", *options)
