@@ -49,13 +49,13 @@ def test_the_file_adds_up_and_holds_nothing_of_what_was_not_known(tmp_path, chec
         tmp_path / "known", [patient("SECRET1", FIRST, SECOND, **paid(*PAID)), patient("P2", FIRST, **paid(PAID[0]))]
     )
     more = patient("SECRET1", FIRST, SECOND, UNPAID, FUTURE, **paid(*PAID, "2012-06-02", None))
-    more = write_claims(tmp_path / "more", [more, patient("P2", FIRST, **paid(PAID[0]))], files=2)
+    later = write_claims(tmp_path / "more", [more, patient("P2", FIRST, **paid(PAID[0]))], files=2)
     wanted = ids_in(tmp_path, "SECRET1", "P2", "SECRET3")
     options = ["--patient-file", wanted, "--at", "2012-06-01"]
     printed = run(checkpoint, known, tmp_path / "a.parquet", *options)
     assert "<11 predictions explained" in printed
     assert "SECRET" not in printed
-    run(checkpoint, more, tmp_path / "b.parquet", *options)
+    run(checkpoint, later, tmp_path / "b.parquet", *options)
     table = pq.read_table(tmp_path / "a.parquet")
     assert table.equals(pq.read_table(tmp_path / "b.parquet"))
     assert stat.S_IMODE((tmp_path / "a.parquet").stat().st_mode) == 0o600

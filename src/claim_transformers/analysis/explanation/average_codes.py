@@ -26,7 +26,8 @@ def token_kinds(tokenizer: ClaimTokenizer) -> list[str | None]:
     """Kind of each token of the vocabulary: `codes`, `time` or a system of its own; special tokens have none."""
     special = set(tokenizer.all_special_tokens)
     return [
-        None if token in special else _kind(token) for token in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+        None if token in special else _kind(token)
+        for token in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     ]
 
 

@@ -150,7 +150,8 @@ class _ReasonWriter:
     ) -> None:
         self._tokenizer, self._kinds = tokenizer, kinds
         self._names: dict[int, str] = {}
-        self._target = str((model.config.id2label or {}).get(label, label))
+        names: Mapping[Any, str] = model.config.id2label or {}
+        self._target = str(names.get(label, label))
         self.is_number = outcome_kind(model) == "regression"
 
     def write(self, inputs: Mapping[str, torch.Tensor], contributions: Contributions, row: int) -> Explanation:

@@ -1,8 +1,9 @@
 """Explanations of patients of ingested claims or of a cohort: what is read and what is written."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,9 +32,12 @@ def load_classifier(checkpoint: str | Path) -> ClaimForSequenceClassification:
         OSError: If there is no checkpoint of that name.
         ValueError: If it is damaged, or has no classifier, whose random start would explain nothing.
     """
-    model, info = ClaimForSequenceClassification.from_pretrained(
+    # With its loading info the method gives a pair, which no signature says.
+    loaded: Any = ClaimForSequenceClassification.from_pretrained(
         checkpoint, dtype=torch.float32, output_loading_info=True
     )
+    model: ClaimForSequenceClassification = loaded[0]
+    info: Mapping[str, Any] = loaded[1]
     if absent := sorted(info["missing_keys"]):
         raise ValueError(
             f"expected a fine-tuned classifier in {Path(checkpoint).name}, found no {', '.join(absent[:3])}; "
