@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from claim_transformers.analysis.explanation.explanation import CODE, TIME, VISIT_TYPE
 from claim_transformers.models.claim import ClaimTokenizer
 
-_TIME = "time"
 _SYSTEMS_OF_TIME = ("DAY", "GAP")
 _UNKNOWN = "UNK"
 _CODES = "codes"
@@ -35,8 +35,8 @@ def _kind(token: str) -> str:
     system, _, bare = token.partition("/")
     # What stands for the unknown codes of a system is of the kind of that system.
     system = bare if system == _UNKNOWN else system
-    if system in _SYSTEMS_OF_TIME:
-        return _TIME
+    if system in _SYSTEMS_OFTIME:
+        return TIME
     return system if system in _SYSTEMS_APART else _CODES
 
 
@@ -60,5 +60,5 @@ def average_rows(table_KE: Tensor, kinds: list[str | None]) -> Tensor:
 
 def reason_kinds(kinds: list[str | None]) -> NDArray[np.object_]:
     """What a reader is told that a token of a visit is: `code`, `visit type` or `time`."""
-    told = {"TYPE": "visit type", _TIME: _TIME}
-    return np.array([told.get(kind or "", "code") for kind in kinds], dtype=object)
+    told = {"TYPE": VISIT_TYPE, TIME: TIME}
+    return np.array([told.get(kind or "", CODE) for kind in kinds], dtype=object)

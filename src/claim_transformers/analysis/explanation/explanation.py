@@ -6,7 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-CODE, PATIENT, VISIT, VISIT_TYPE, TIME = "code", "patient", "visit", "visit type", "time"
+CODE, PATIENT, VISIT_TYPE, TIME = "code", "patient", "visit type", "time"
+_VISIT = "visit"
 PERCENTAGE_POINTS = "percentage points"
 REASONS_SCHEMA = pa.schema(
     [
@@ -72,7 +73,7 @@ class Explanation:
         types = of_visits.filter(pc.equal(of_visits["kind"], VISIT_TYPE))
         place = pc.index_in(sums["visit"], value_set=types["visit"].combine_chunks())
         columns = {
-            "kind": pa.array([VISIT], pa.string()).take(pa.array([0] * sums.num_rows, pa.int32())),
+            "kind": pa.array([_VISIT], pa.string()).take(pa.array([0] * sums.num_rows, pa.int32())),
             "code": types["code"].take(place),
             "name": types["name"].take(place),
             "visit": sums["visit"],
