@@ -216,18 +216,18 @@ def prepare_checkpoint(folder: Path) -> dict[str, Any]:
 
 
 def prepare_reasons(folder: Path) -> dict[str, Any]:
-    """`claims`, a `checkpoint` of a classifier that learned nothing, and `patients.txt`."""
-    import pyarrow.parquet as pq
+    """`claims` of two patients, a `checkpoint` of a classifier that learned nothing, and `patients.txt`."""
+    from cohorts.patients_by_hand import ASTHMA_VISIT, patient, write_claims
 
     from claim_transformers import ClaimConfig, ClaimForSequenceClassification, ClaimTokenizer
 
-    (folder / "claims").symlink_to(pediatric_claims())
-    patients = pq.read_table(next((folder / "claims" / "patients").glob("train-*.parquet")))
-    tokenizer = ClaimTokenizer.train_from_dataset(patients)
+    write_claims(folder / "claims", [patient("P1", ASTHMA_VISIT), patient("P2", ASTHMA_VISIT)])
+    tokens = ["SEX/F", "SEX/M", "TYPE/OP", "TYPE/IP", "ICD9CM/49390", "ICD9CM/49392"]
+    tokenizer = ClaimTokenizer({token: number for number, token in enumerate(tokens, start=3)})
     config = ClaimConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, visit_pooling="sum")
     ClaimForSequenceClassification(config).save_pretrained(folder / "checkpoint")
     tokenizer.save_pretrained(folder / "checkpoint")
-    (folder / "patients.txt").write_text("\n".join(patients["patient_id"].slice(0, 2).to_pylist()))
+    (folder / "patients.txt").write_text("P1\nP2\n")
     return {}
 
 

@@ -35,7 +35,7 @@ def _kind(token: str) -> str:
     system, _, bare = token.partition("/")
     # What stands for the unknown codes of a system is of the kind of that system.
     system = bare if system == _UNKNOWN else system
-    if system in _SYSTEMS_OFTIME:
+    if system in _SYSTEMS_OF_TIME:
         return TIME
     return system if system in _SYSTEMS_APART else _CODES
 
