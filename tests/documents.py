@@ -225,6 +225,22 @@ def prepare_scores(folder: Path) -> dict[str, Any]:
     return {}
 
 
+def prepare_reasons(folder: Path) -> dict[str, Any]:
+    """`claims` of two patients, a `checkpoint` of a classifier that learned nothing, and `patients.txt`."""
+    from cohorts.patients_by_hand import ASTHMA_VISIT, patient, write_claims
+
+    from claim_transformers import ClaimConfig, ClaimForSequenceClassification, ClaimTokenizer
+
+    write_claims(folder / "claims", [patient("P1", ASTHMA_VISIT), patient("P2", ASTHMA_VISIT)])
+    tokens = ["SEX/F", "SEX/M", "TYPE/OP", "TYPE/IP", "ICD9CM/49390", "ICD9CM/49392"]
+    tokenizer = ClaimTokenizer({token: number for number, token in enumerate(tokens, start=3)})
+    config = ClaimConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, visit_pooling="sum")
+    ClaimForSequenceClassification(config).save_pretrained(folder / "checkpoint")
+    tokenizer.save_pretrained(folder / "checkpoint")
+    (folder / "patients.txt").write_text("P1\nP2\n")
+    return {}
+
+
 def prepare_meds(folder: Path) -> dict[str, Any]:
     """`path/to/ingested` claims, and the same as `path/to/meds`."""
     from claim_transformers.sources.formats.meds.export import export_meds
@@ -240,6 +256,7 @@ PREPARE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "docs/cohorts": prepare_claims,
     "docs/hub": prepare_checkpoint,
     "docs/readmission": prepare_stays,
+    "docs/reasons": prepare_reasons,
     "docs/recurrent": prepare_tokens,
     "docs/scoring": prepare_scores,
     "docs/sources/cclf": prepare_raw,

@@ -22,6 +22,7 @@ COMMANDS = (
     "sequences",
     "coverage",
     "score",
+    "explain",
     "report",
     "install-checkpoint",
 )

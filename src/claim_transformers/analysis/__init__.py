@@ -1,4 +1,4 @@
-"""Analysis of a model: rivals to beat, audits before it is trusted, views for a reader, and outcomes read off a head.
+"""Analysis of a model: rivals, audits before it is trusted, reasons and views for a reader, outcomes read off a head.
 
 Names are imported when they are first used, so that scikit-learn and matplotlib are loaded by those who use them.
 """
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         score_at_threshold,
         threshold_table,
     )
+    from claim_transformers.analysis.explanation.explain import explain, explain_patients
+    from claim_transformers.analysis.explanation.explanation import Explanation
     from claim_transformers.analysis.readout.cohort_outcome import cohort_readout
     from claim_transformers.analysis.readout.outcome_head import (
         outcome_probability,
@@ -55,16 +57,17 @@ if TYPE_CHECKING:
     from claim_transformers.analysis.views.report import write_report
 
 __all__ = [
-    "AuditPower", "BaselineResult", "BoostingParameters", "Comparison", "DriftSample", "LaceScores", "PlantedGap",
-    "PriorCorrection", "Recalibration", "ResultTable", "SimulatedStays", "SubgroupAudit", "ThresholdResult",
-    "age_bands", "audit_attributes", "audit_power", "audit_subgroups", "calibration_table", "cohort_readout",
-    "compare_models", "curve_plot", "drift_figure", "drift_table", "embed_patients", "field_table",
-    "fit_gradient_boosting", "fit_isotonic", "fit_linear_probe", "fit_logistic_regression", "fit_platt", "gap_table",
-    "gmean_threshold", "interval_plot", "lace_scores", "map_patients", "measure_calibration", "measure_drift",
-    "next_visit_probability", "outcome_probability", "outcome_readout", "patient_vectors", "reliability_plot",
-    "score_at_threshold", "simulate_stays", "start_from_architecture", "start_from_checkpoint",
-    "start_from_pretraining", "start_from_readout", "subgroup_plot", "subgroup_table", "threshold_table",
-    "true_risk_scores", "write_attention_view", "write_embedding_figure", "write_report",
+    "AuditPower", "BaselineResult", "BoostingParameters", "Comparison", "DriftSample", "Explanation", "LaceScores",
+    "PlantedGap", "PriorCorrection", "Recalibration", "ResultTable", "SimulatedStays", "SubgroupAudit",
+    "ThresholdResult", "age_bands", "audit_attributes", "audit_power", "audit_subgroups", "calibration_table",
+    "cohort_readout", "compare_models", "curve_plot", "drift_figure", "drift_table", "embed_patients", "explain",
+    "explain_patients", "field_table", "fit_gradient_boosting", "fit_isotonic", "fit_linear_probe",
+    "fit_logistic_regression", "fit_platt", "gap_table", "gmean_threshold", "interval_plot", "lace_scores",
+    "map_patients", "measure_calibration", "measure_drift", "next_visit_probability", "outcome_probability",
+    "outcome_readout", "patient_vectors", "reliability_plot", "score_at_threshold", "simulate_stays",
+    "start_from_architecture", "start_from_checkpoint", "start_from_pretraining", "start_from_readout",
+    "subgroup_plot", "subgroup_table", "threshold_table", "true_risk_scores", "write_attention_view",
+    "write_embedding_figure", "write_report",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(__name__)

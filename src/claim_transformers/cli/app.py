@@ -22,6 +22,7 @@ _COMMANDS = (
     "sequences",
     "coverage",
     "score",
+    "explain",
     "report",
     "install-checkpoint",
 )

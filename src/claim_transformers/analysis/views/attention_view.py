@@ -1,5 +1,6 @@
 """Attention of one patient before and after fine-tuning, as one HTML file that opens offline.
 
+It shows where a model looks and is no explanation of a prediction; `analysis.explanation` gives reasons that add up.
 The page holds codes and days relative to the first visit in view; no date and no identifier is read. It allows itself
 nothing from outside: a content security policy with the digests of its one script and one style sheet is part of it,
 so text of a code could not run even if it were not escaped.
@@ -28,8 +29,8 @@ _TEMPLATE = Path(__file__).parent / "attention_view.html"
 _SCALE = 10_000
 # Above this a page is slower to open than to read: the weights of 8 heads and 2 models take about 5 MB.
 _MAX_POSITIONS = 400
-_KIND_TITLES = {"IP": "inpatient", "OP": "outpatient", "RX": "pharmacy", "CAR": "carrier", "SNF": "nursing facility"}
-_SEX_TITLES = {"F": "female", "M": "male", "U": "sex unknown"}
+KIND_TITLES = {"IP": "inpatient", "OP": "outpatient", "RX": "pharmacy", "CAR": "carrier", "SNF": "nursing facility"}
+SEX_TITLES = {"F": "female", "M": "male", "U": "sex unknown"}
 _POLICY = "content-security-policy-goes-here"
 
 
@@ -152,7 +153,7 @@ def _describe(tokenizer: ClaimTokenizer, encoded: Mapping[str, list[int]], *, po
     for token_id, token, slot in zip(encoded["input_ids"], tokens, encoded["visit_ids"], strict=True):
         system, _, bare = token.partition("/")
         if slot == 0:
-            slots[0]["about"].append({"AGE": f"{bare} years", "SEX": _SEX_TITLES.get(bare, bare)}.get(system, token))
+            slots[0]["about"].append({"AGE": f"{bare} years", "SEX": SEX_TITLES.get(bare, bare)}.get(system, token))
         elif system == "TYPE":
             slots[slot]["kind"] = bare
         elif system not in ("DAY", "GAP"):
@@ -161,7 +162,7 @@ def _describe(tokenizer: ClaimTokenizer, encoded: Mapping[str, list[int]], *, po
         "slots": slots,
         "positions": list(range(len(days))) if pooled else encoded["visit_ids"],
         "tokens": [] if pooled else tokens,
-        "kinds": _KIND_TITLES,
+        "kinds": KIND_TITLES,
         "end": "the index date" if end > days[-1] else "the last visit",
     }
 
@@ -188,7 +189,7 @@ def _table_rows(
             "number": number,
             "day": slot["day"],
             "before": slot["before"],
-            "kind": _KIND_TITLES.get(slot["kind"], slot["kind"]) if number else "patient",
+            "kind": KIND_TITLES.get(slot["kind"], slot["kind"]) if number else "patient",
             "text": ", ".join(slot["about"]) if number == 0 else "; ".join(_short(code) for code in slot["codes"]),
             "shares": [f"{100 * share[number]:.1f}" for share in shares],
         }

@@ -204,15 +204,23 @@ class ClaimCodeSkip(nn.Module):
         """Weigh the codes of each patient and of its visits, `(batch, tokens)` to `(batch, labels)`."""
         if input_ids is None:
             raise ValueError("expected input_ids for code_skip=True, found inputs_embeds: vectors cannot be counted")
+        shares_BT = self.shares(slots_BT, days_BV, cut_B)
+        return self.counts(input_ids, shares_BT).log1p() @ self.weight
+
+    def shares(self, slots_BT: Tensor, days_BV: Tensor, cut_B: Tensor) -> Tensor:
+        """How much each token counts: 1, less the longer ago it was, 0 for padding."""
         shares_BT = (slots_BT >= 0).to(self.weight.dtype)
-        if self.half_life_days is not None:
-            slot_BT = slots_BT.clamp(min=0)
-            patient_day_B1 = position_days(torch.zeros_like(slot_BT[:, :1]), days_BV, cut_B)
-            # The patient's own codes, such as its age, hold on the day it stands on.
-            ago_BT = (patient_day_B1 - days_BV.gather(1, slot_BT)).clamp(min=0) * (slot_BT > 0)
-            shares_BT = shares_BT * torch.exp2(-ago_BT / self.half_life_days)
-        counts_BK = shares_BT.new_zeros(len(shares_BT), len(self.weight)).scatter_add(1, input_ids.long(), shares_BT)
-        return counts_BK.log1p() @ self.weight
+        if self.half_life_days is None:
+            return shares_BT
+        slot_BT = slots_BT.clamp(min=0)
+        patient_day_B1 = position_days(torch.zeros_like(slot_BT[:, :1]), days_BV, cut_B)
+        # The patient's own codes, such as its age, hold on the day it stands on.
+        ago_BT = (patient_day_B1 - days_BV.gather(1, slot_BT)).clamp(min=0) * (slot_BT > 0)
+        return shares_BT * torch.exp2(-ago_BT / self.half_life_days)
+
+    def counts(self, input_ids: Tensor, shares_BT: Tensor) -> Tensor:
+        """How often each code of the vocabulary stands in the record, `(batch, tokens)` to `(batch, vocabulary)`."""
+        return shares_BT.new_zeros(len(shares_BT), len(self.weight)).scatter_add(1, input_ids.long(), shares_BT)
 
 
 class ClaimAttention(nn.Module):

@@ -1,0 +1,1 @@
+"""Reasons for a prediction: how much each code, visit and fact of a patient added to it."""

@@ -1,0 +1,181 @@
+"""An explanation: what a prediction is made of, for a reader, for JSON and as a table."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+CODE, PATIENT, VISIT_TYPE, TIME = "code", "patient", "visit type", "time"
+_VISIT = "visit"
+PERCENTAGE_POINTS = "percentage points"
+REASONS_SCHEMA = pa.schema(
+    [
+        ("kind", pa.string()),
+        ("code", pa.string()),
+        ("name", pa.string()),
+        ("visit", pa.int32()),
+        ("days_before_index", pa.int32()),
+        ("contribution", pa.float64()),
+    ]
+)
+_NAME_WIDTH = 60
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Signed contributions to one prediction: `base` and all of them add up to `prediction`, but for `unexplained`.
+
+    It shows one record: keep it inside the boundary that the claims are in.
+
+    Args:
+        target (`str`): Name of the label that is predicted.
+        unit (`str`): Unit of all numbers: `"percentage points"` of a probability, or `"units of the outcome"`.
+        base (`float`): Prediction for the same visits on the same days with average codes and an average patient.
+        prediction (`float`): Prediction of the model.
+        steps (`int`): Steps of the integral; 0 for `method="gradient"`, whose contributions do not add up.
+        reasons (`pa.Table`): One row per token: `kind` (`patient`, `code`, `visit type` or `time`), `code`, `name`,
+            `visit` (number of the visit in view, 0 for the patient), `days_before_index` (days from the visit to the
+            index date, without one to the last visit; null for the patient) and `contribution`.
+
+    Examples:
+        >>> rows = [
+        ...     ("patient", "SEX/F", "female", 0, None, -1.0),
+        ...     ("code", "HCPCS/99213", "99213", 1, 30, 0.5),
+        ...     ("code", "HCPCS/99213", "99213", 2, 3, 1.5),
+        ... ]
+        >>> columns = [pa.array(column, field.type) for column, field in zip(zip(*rows), REASONS_SCHEMA)]
+        >>> reasons = pa.table(columns, REASONS_SCHEMA)
+        >>> found = Explanation("readmitted", "percentage points", 12.0, 13.0, 16, reasons)
+        >>> found.codes.select(["code", "visits", "contribution"]).to_pylist()
+        [{'code': 'HCPCS/99213', 'visits': 2, 'contribution': 2.0}]
+        >>> found.visits["contribution"].to_pylist(), found.unexplained
+        ([0.5, 1.5], 0.0)
+    """
+
+    target: str
+    unit: str
+    base: float
+    prediction: float
+    steps: int
+    reasons: pa.Table
+
+    @property
+    def unexplained(self) -> float:
+        """`float`: What is left of the prediction beside `base` and all contributions."""
+        return self.prediction - self.base - float(pc.sum(self.reasons["contribution"], min_count=0).as_py())
+
+    @property
+    def visits(self) -> pa.Table:
+        """`pa.Table`: One row per visit, the sum of its codes, its type and its time, in the columns of `reasons`."""
+        of_visits = self.reasons.filter(pc.greater(self.reasons["visit"], 0))
+        sums = of_visits.group_by(["visit", "days_before_index"]).aggregate([("contribution", "sum")])
+        types = of_visits.filter(pc.equal(of_visits["kind"], VISIT_TYPE))
+        place = pc.index_in(sums["visit"], value_set=types["visit"].combine_chunks())
+        columns = {
+            "kind": pa.array([_VISIT], pa.string()).take(pa.array([0] * sums.num_rows, pa.int32())),
+            "code": types["code"].take(place),
+            "name": types["name"].take(place),
+            "visit": sums["visit"],
+            "days_before_index": sums["days_before_index"],
+            "contribution": sums["contribution_sum"],
+        }
+        return pa.table(columns, REASONS_SCHEMA).sort_by("visit")
+
+    @property
+    def codes(self) -> pa.Table:
+        """`pa.Table`: `code`, `name`, `visits` and `contribution` of each code over all visits, the largest first."""
+        return self._summed(CODE)
+
+    @property
+    def patient(self) -> pa.Table:
+        """`pa.Table`: The same of age, sex and what else describes the patient."""
+        return self._summed(PATIENT)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the explanation in a form for JSON.
+
+        Returns:
+            `dict[str, Any]`: `target`, `unit`, `base`, `prediction`, `unexplained`, `steps`, and lists `patient`,
+            `codes`, `visits` and `reasons`.
+        """
+        return {
+            "target": self.target,
+            "unit": self.unit,
+            "base": self.base,
+            "prediction": self.prediction,
+            "unexplained": self.unexplained,
+            "steps": self.steps,
+            "patient": self.patient.to_pylist(),
+            "codes": self.codes.to_pylist(),
+            "visits": self.visits.to_pylist(),
+            "reasons": self.reasons.to_pylist(),
+        }
+
+    def to_table(self, top: int = 10) -> str:
+        """Return the explanation as text for a terminal.
+
+        Args:
+            top (`int`, *optional*, defaults to `10`): Codes and visits that are shown, the largest first.
+
+        Returns:
+            `str`: One line per code, visit and fact of the patient, and sums that add up.
+        """
+        lines = [f"{self.target}, {self.unit}", _line("base", "average codes and patient", self.base)]
+        lines += [_line(row["code"], row["name"], row["contribution"], "+") for row in self.patient.to_pylist()]
+        codes, visits = self.codes, _largest_first(self.visits, "visit")
+        for row in codes.slice(0, top).to_pylist():
+            times = f" ({row['visits']} visits)" if row["visits"] > 1 else ""
+            lines.append(_line(row["code"], row["name"], row["contribution"], "+", times))
+        others = [("other codes", _total(codes.slice(top)))] if codes.num_rows > top else []
+        others += [(kind, total) for kind in (VISIT_TYPE, TIME) if (total := _total(self._of_kind(kind)))]
+        lines += [_line(name, "", total, "+") for name, total in [*others, ("unexplained", self.unexplained)]]
+        lines += [_line("prediction", "", self.prediction), *(["the same by visit:"] if visits.num_rows else [])]
+        for row in visits.slice(0, top).to_pylist():
+            lines.append(_line(f"{row['days_before_index']} days before", row["name"], row["contribution"], "+"))
+        return "\n".join(lines)
+
+    def to_arrow(self) -> pa.Table:
+        """Return tokens and visits in one table; the rows of kind `visit` are sums of others.
+
+        Returns:
+            `pa.Table`: `target`, the columns of `reasons`, `unit`, `base`, `prediction`.
+        """
+        rows = pa.concat_tables([self.reasons, self.visits])
+        same = {"target": self.target, "unit": self.unit, "base": self.base, "prediction": self.prediction}
+        columns = {
+            name: pa.array([value]).take(pa.array([0] * rows.num_rows, pa.int32())) for name, value in same.items()
+        }
+        first, *last = columns.items()
+        rows = rows.add_column(0, *first)
+        for name, column in last:
+            rows = rows.append_column(name, column)
+        return rows
+
+    def _of_kind(self, kind: str) -> pa.Table:
+        return self.reasons.filter(pc.equal(self.reasons["kind"], kind))
+
+    def _summed(self, kind: str) -> pa.Table:
+        sums = (
+            self._of_kind(kind)
+            .group_by(["code", "name"])
+            .aggregate([("visit", "count_distinct"), ("contribution", "sum")])
+        )
+        columns = [sums[name] for name in ("code", "name", "visit_count_distinct", "contribution_sum")]
+        table = pa.table(columns, names=["code", "name", "visits", "contribution"])
+        return _largest_first(table, "code")
+
+
+def _largest_first(table: pa.Table, tie: str) -> pa.Table:
+    """Rows by the size of their contribution, then by a column."""
+    sized = table.append_column("size", pc.abs(table["contribution"]))
+    return sized.sort_by([("size", "descending"), (tie, "ascending")]).drop_columns(["size"])
+
+
+def _total(table: pa.Table) -> float:
+    return float(pc.sum(table["contribution"], min_count=0).as_py())
+
+
+def _line(code: str | None, name: str | None, value: float, sign: str = "", after: str = "") -> str:
+    text = (name or "")[: _NAME_WIDTH - len(after)] + after
+    return f"  {code or '':<20} {text:<{_NAME_WIDTH}} {value:{sign}10.3f}"

@@ -1,0 +1,117 @@
+"""Integrated gradients (Sundararajan et al., 2017, arXiv:1703.01365) on gates, in batches that a limit bounds."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from claim_transformers.analysis.explanation.gated_model import GatedModel, PatientBatch
+from claim_transformers.claims.small_cells import show_count
+
+# Numbers that a pass may keep for its gradient: 0.5 GB in float32.
+_MOST_NUMBERS = 2**27
+# A number below this is 0 to float32 beside an ordinary one.
+_SMALLEST = 1e-6
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What each token of each patient added to the prediction.
+
+    Args:
+        base (`torch.FloatTensor` of shape `(B,)`): Prediction for average codes.
+        prediction (`torch.FloatTensor` of shape `(B,)`): Prediction of the model.
+        tokens (`torch.FloatTensor` of shape `(B, T)`): Contributions, 0 for padding.
+        steps (`torch.LongTensor` of shape `(B,)`): Steps of the integral; 0 where there was none.
+    """
+
+    base: Tensor
+    prediction: Tensor
+    tokens: Tensor
+    steps: Tensor
+
+    @property
+    def gap(self) -> Tensor:
+        """What the contributions leave unexplained, `(B,)`."""
+        return self.prediction - self.base - self.tokens.sum(dim=1)
+
+
+def integrate(
+    model: GatedModel, patients: PatientBatch, *, steps: int, most_steps: int, tolerance: float, is_share: bool
+) -> Contributions:
+    """Integrate the slopes from the average codes to the patient at the midpoints of equal steps.
+
+    A patient whose contributions miss the prediction by more than the tolerance is integrated again with twice the
+    steps, while these are no more than `most_steps`; a patient whose contributions still do is an error.
+    """
+    base_B, prediction_B = _ends(model, patients)
+    limit_B = torch.full_like(base_B, tolerance)
+    if is_share:
+        limit_B *= torch.maximum(base_B.abs(), prediction_B.abs()).clamp(min=_SMALLEST)
+    tokens_BT = torch.zeros(patients.input_ids.shape, dtype=torch.float64, device=base_B.device)
+    steps_B = torch.zeros(len(base_B), dtype=torch.long, device=base_B.device)
+    rows = torch.arange(len(base_B), device=base_B.device)
+    while True:
+        midpoints_S = (torch.arange(steps, device=rows.device) + 0.5) / steps
+        tokens_BT[rows] = _mean_slopes(model, patients, rows, midpoints_S)
+        steps_B[rows] = steps
+        found = Contributions(base_B, prediction_B, tokens_BT, steps_B)
+        rows = (found.gap.abs() > limit_B).nonzero().squeeze(1)
+        if not len(rows):
+            return found
+        if 2 * steps > most_steps:
+            raise ValueError(_not_complete(found, len(rows), steps))
+        steps *= 2
+
+
+def _not_complete(found: Contributions, count: int, steps: int) -> str:
+    """What to tell of contributions that do not add up."""
+    return (
+        f"expected contributions that add up to the prediction, found {show_count(count)} patients where they miss "
+        f"it, by up to {float(found.gap.abs().max()):.2g} after {steps} steps; raise steps and most_steps to "
+        f"{4 * steps}, or the tolerance"
+    )
+
+
+def take_gradients(model: GatedModel, patients: PatientBatch) -> Contributions:
+    """Take the slopes at the patient alone: a sixteenth of the work, and no sum that agrees."""
+    base_B, prediction_B = _ends(model, patients)
+    rows = torch.arange(len(base_B), device=base_B.device)
+    tokens_BT = _mean_slopes(model, patients, rows, torch.ones(1, device=rows.device))
+    return Contributions(base_B, prediction_B, tokens_BT, torch.zeros_like(rows))
+
+
+def _ends(model: GatedModel, patients: PatientBatch) -> tuple[Tensor, Tensor]:
+    """Predictions for average codes and for the patients themselves, in float64."""
+    bases, predictions = [], []
+    for rows in torch.arange(len(patients.input_ids), device=patients.input_ids.device).split(
+        _copies(model, patients)
+    ):
+        part = patients.take(rows)
+        with torch.no_grad():
+            bases.append(model.predict_gated(part, torch.zeros(part.input_ids.shape, device=rows.device)))
+            predictions.append(model.predict(part))
+    return torch.cat(bases).double(), torch.cat(predictions).double()
+
+
+def _mean_slopes(model: GatedModel, patients: PatientBatch, rows: Tensor, gate_S: Tensor) -> Tensor:
+    """Mean of the slopes of some patients over gates; as many copies at once as the limit allows."""
+    dtype = patients.skip_average.dtype
+    sums_RT = torch.zeros(len(rows), patients.input_ids.shape[1], dtype=torch.float64, device=rows.device)
+    copies = torch.arange(len(rows) * len(gate_S), device=rows.device)
+    for chunk in copies.split(_copies(model, patients)):
+        place, step = chunk // len(gate_S), chunk % len(gate_S)
+        slopes_NT = model.slopes(patients.take(rows[place]), gate_S[step].to(dtype))
+        sums_RT.index_add_(0, place, slopes_NT.double())
+    return sums_RT / len(gate_S)
+
+
+def _copies(model: GatedModel, patients: PatientBatch) -> int:
+    """How many copies of a patient a pass takes, by the numbers that each layer keeps of one."""
+    config = model.model.config
+    tokens, slots = patients.input_ids.shape[1], patients.visit_days.shape[1]
+    positions = tokens if config.visit_pooling == "none" else slots
+    per_layer = positions * (8 * config.hidden_size + 3 * config.intermediate_size)
+    per_layer += 3 * config.num_attention_heads * positions**2
+    numbers = config.num_hidden_layers * per_layer + 4 * tokens * config.hidden_size
+    return max(1, _MOST_NUMBERS // numbers)
