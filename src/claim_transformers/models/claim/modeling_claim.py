@@ -23,6 +23,7 @@ from transformers.modeling_outputs import MaskedLMOutput, SequenceClassifierOutp
 from transformers.utils.generic import ModelOutput, can_return_tuple
 from transformers.utils.output_capturing import capture_outputs
 
+from .carried_code_claim import CarriesCode
 from .configuration_claim import ClaimConfig
 from .context_claim import (
     IGNORE_INDEX,
@@ -122,7 +123,7 @@ class ClaimForPreTrainingOutput(ModelOutput):
 # ---- Base model ----
 
 
-class ClaimPreTrainedModel(PreTrainedModel):
+class ClaimPreTrainedModel(CarriesCode, PreTrainedModel):
     """What all claim models share: loading by name, initial weights and how their losses are averaged.
 
     Examples:

@@ -19,6 +19,7 @@ from transformers.tokenization_utils_base import TruncationStrategy
 from transformers.utils.generic import PaddingStrategy
 
 from .canonical_claim import patients_of
+from .carried_code_claim import CarriesCode
 from .categories_claim import CodeCategories
 from .coverage_claim import Derived, warn_of_patients, warn_of_unknown
 from .damage_claim import naming_damage, naming_file, read_json_object
@@ -46,7 +47,7 @@ from .vocabulary_claim import (
 _VISIT_SEPARATOR = "|"
 
 
-class ClaimTokenizer(ExtendableVocabulary, PatientPadding):
+class ClaimTokenizer(CarriesCode, ExtendableVocabulary, PatientPadding):
     """Write patients as tokens.
 
     Args:
