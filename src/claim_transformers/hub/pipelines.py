@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoModelForPreTraining, AutoModelForSequenc
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.pipelines.base import Pipeline
 
-from claim_transformers.codes.tables import category_titles
+from claim_transformers.codes.tables import category_name
 from claim_transformers.models.claim.canonical_claim import patients_of
 from claim_transformers.training.collators import ClaimCollator
 
@@ -29,6 +29,11 @@ class _ClaimPipeline(Pipeline):
     """What the pipelines over patients share: how patients become batches."""
 
     _load_tokenizer = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # A model that comes from a training has its dropout on.
+        self.model.eval()
 
     def __call__(self, inputs: Any, *, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Answer for one patient, for each of a list or table, or, over a stream, for one after the other.
@@ -64,13 +69,8 @@ class _ClaimPipeline(Pipeline):
             if isinstance(input_[0], Mapping) and "input_ids" in input_[0]:
                 return dict(collator(input_))
             return dict(self.tokenizer(input_, padding=True, return_tensors="pt"))
-        return dict(
-            collator(
-                input_
-                if "input_ids" in input_.column_names
-                else self.tokenizer.encode_table(input_, keep_columns=[])
-            )
-        )
+        is_tokenized = "input_ids" in input_.column_names
+        return dict(collator(input_ if is_tokenized else self.tokenizer.encode_table(input_, keep_columns=[])))
 
     def _forward(self, input_tensors: dict[str, Any], **_: Any) -> Any:
         return self.model(**input_tensors)
@@ -158,8 +158,10 @@ class ClaimNextVisitPipeline(_ClaimPipeline):
         ]
 
     def _describe_category(self, number: int) -> dict[str, Any]:
-        name = None if number < 0 else self.tokenizer.category_names[number]
-        return {"category": name, "name": None if name is None else category_titles().get(name)}
+        if number < 0:
+            return {"category": None, "name": None}
+        category = self.tokenizer.category_names[number]
+        return {"category": category, "name": category_name(category)}
 
     def _describe_code(self, token: int) -> dict[str, Any]:
         category = self._describe_category(int(self.tokenizer.category_of_token[token]))

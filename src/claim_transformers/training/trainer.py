@@ -13,7 +13,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from claim_transformers.models.claim import ClaimForMaskedLM
 from claim_transformers.training.arguments import ClaimTrainingArguments
 from claim_transformers.training.callbacks import ReturnFreeMemory
-from claim_transformers.training.fitting_parts import require_fitting_parts
+from claim_transformers.training.fitting_parts import require_fitting_classes, require_fitting_parts
 from claim_transformers.training.loss_parts import LossParts
 from claim_transformers.training.masked_tokens import score_masked_tokens
 from claim_transformers.training.next_visit import IGNORE_INDEX, hold_out_last_visit
@@ -95,6 +95,7 @@ class ClaimTrainer(SharingTrainer):
         if isinstance(self.train_dataset, datasets.Dataset):
             self.train_dataset = TokenizedPatients(self.train_dataset)
         require_disjoint_patients(self.train_dataset, self.eval_dataset)
+        require_fitting_classes(self.accelerator.unwrap_model(self.model), self.train_dataset, self.eval_dataset)
         if isinstance(self.args, ClaimTrainingArguments) and self.args.early_stopping_patience:
             self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience))
         if self.args.device.type == "cpu":
