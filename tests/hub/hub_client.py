@@ -145,7 +145,13 @@ def share_tokenised(name):
 def train_and_share(folder, name, *, planted=(), **options):
     """Train two steps with the arguments of `Trainer` for the Hub; files are planted in the output folder first."""
     model, tokenizer = tiny_checkpoint(categories=0)
-    row = {"patient_id": "a", "sex": "F", "visit_day": [7, 9], "visit_type": ["OP"] * 2, "codes": [["ICD9CM/4659"]] * 2}
+    row = {
+        "patient_id": "a",
+        "sex": "F",
+        "visit_day": [7, 9],
+        "visit_type": ["OP"] * 2,
+        "codes": [["ICD9CM/4659"]] * 2,
+    }
     tokens = tokenize_dataset(Dataset.from_list([row, {**row, "patient_id": "b"}]), tokenizer)
     for file in planted:
         (folder / file).write_text("secret")

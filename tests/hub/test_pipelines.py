@@ -132,6 +132,15 @@ def test_auto_classes_know_the_names_of_the_store_and_what_was_meant_by_others()
         AutoConfig.from_pretrained("claim-pt-base", revision="v99")
 
 
+def test_lora_adapts_queries_and_values_where_nothing_else_is_said(tokenizer):
+    peft = pytest.importorskip("peft")
+    model = classifier(tokenizer).model
+    adapted = peft.get_peft_model(model, peft.LoraConfig(task_type="SEQ_CLS", r=2))
+    trained = {name.split(".")[-4] for name, weight in adapted.named_parameters() if "lora_A" in name}
+    assert trained == {"q_proj", "v_proj"}
+    assert any("classifier" in name for name, weight in adapted.named_parameters() if weight.requires_grad)
+
+
 def test_the_tasks_cost_no_import_until_pipelines_are_used():
     script = (
         "import sys, claim_transformers\n"

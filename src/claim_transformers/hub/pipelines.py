@@ -54,9 +54,7 @@ class _ClaimPipeline(Pipeline):
         is_one = isinstance(inputs, str) or (isinstance(inputs, Mapping) and not _is_batch(inputs))
         batches = _batches([inputs] if is_one else inputs, size)
         answers = (
-            answer
-            for batch in batches
-            for answer in self.postprocess(self.forward(self.preprocess(batch)), **given)
+            answer for batch in batches for answer in self.postprocess(self.forward(self.preprocess(batch)), **given)
         )
         if is_one:
             return next(answers)

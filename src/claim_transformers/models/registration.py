@@ -32,7 +32,7 @@ from claim_transformers.models.claim.names_claim import (
 _AUTO = "transformers.models.auto"
 _CLAIM = "claim_transformers.models.claim"
 _RECURRENT = "claim_transformers.models.recurrent"
-_PIPELINES = "transformers.pipelines"
+_PIPELINES, _PEFT = "transformers.pipelines", "peft.utils.constants"
 # A room above, which is told by its name: rooms import downwards.
 _OUR_PIPELINES = "claim_transformers.hub.pipelines:register_pipelines"
 
@@ -149,12 +149,19 @@ def _teach_pipelines() -> None:
     getattr(import_module(room), function)()
 
 
+def _teach_lora() -> None:
+    """Tell `peft` which linears of ours LoRA adapts by default: those of its paper, queries and values."""
+    known = sys.modules[_PEFT].TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+    known.setdefault("claim", ["q_proj", "v_proj"])
+
+
 # What is done once, when a module is there, whatever the families are.
 _ONCE: dict[str, Callable[[], None]] = {
     f"{_AUTO}.configuration_auto": lambda: _teach_names(sys.modules[f"{_AUTO}.configuration_auto"].AutoConfig),
     f"{_AUTO}.tokenization_auto": lambda: _teach_names(sys.modules[f"{_AUTO}.tokenization_auto"].AutoTokenizer),
     f"{_AUTO}.auto_factory": lambda: _teach_names(sys.modules[f"{_AUTO}.auto_factory"]._BaseAutoModelClass),
     _PIPELINES: _teach_pipelines,
+    _PEFT: _teach_lora,
 }
 # What is done when an Auto module and the modules of a family are there, all of them executed to their end.
 _STEPS = {
@@ -231,7 +238,7 @@ _FINDER = _AutoModuleFinder()
 def register() -> None:
     """Register the `claim` and `claim_recurrent` families with the Auto classes, now or when these are loaded.
 
-    With them go the tasks of `pipeline`, and the names of the store.
+    With them go the tasks of `pipeline`, the names of the store, and what LoRA of `peft` adapts by default.
 
     Calling it again changes nothing.
 

@@ -136,7 +136,9 @@ class SharingTrainer(ResumableTrainer):
     ) -> Any:
         tokenizer = self.processing_class or getattr(self.data_collator, "tokenizer", None)
         if tokenizer is None:
-            raise ValueError("expected a tokenizer to share with the model, found none: pass processing_class=tokenizer")
+            raise ValueError(
+                "expected a tokenizer to share with the model, found none: pass processing_class=tokenizer"
+            )
         if not any(Path(folder).glob("vocab.json")):
             tokenizer.save_pretrained(folder)
         return _looked_up("claim_transformers.hub.trained:push_trained")(

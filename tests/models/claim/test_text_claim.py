@@ -67,7 +67,10 @@ def test_the_newest_visits_leave_where_the_truncation_side_is_right():
     whole = tokenizer(PATIENT)
     assert len(whole["input_ids"]) == 11
     left = tokenizer(PATIENT, truncation=True, max_length=8)
-    assert tokenizer.decode(left["input_ids"]) == "AGE/9 SEX/F | TYPE/RX DAY/0 NDC/00093014501 | TYPE/OP DAY/37 HCPCS/99213"
+    assert (
+        tokenizer.decode(left["input_ids"])
+        == "AGE/9 SEX/F | TYPE/RX DAY/0 NDC/00093014501 | TYPE/OP DAY/37 HCPCS/99213"
+    )
     tokenizer.truncation_side = "right"
     right = tokenizer(PATIENT, truncation=True, max_length=8)
     assert right["input_ids"] == whole["input_ids"][:8]
