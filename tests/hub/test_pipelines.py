@@ -119,7 +119,7 @@ def test_the_next_visit_of_a_model_of_codes_holds_codes_alone(tokenizer):
     ids = tokenizer.convert_tokens_to_ids([entry["code"] for entry in answer])
     assert tokenizer.target_mask[ids].all()
     masked = ClaimForMaskedLM(ClaimConfig(vocab_size=len(tokenizer), visit_pooling="none", **sizes))
-    with pytest.raises(ValueError, match="expected a model pretrained on next visits .* found ClaimForMaskedLM"):
+    with pytest.raises(ValueError, match=r"expected a model pretrained on next visits .* found ClaimForMaskedLM"):
         pipeline("claim-next-visit", model=masked, tokenizer=tokenizer, device="cpu")(PATIENT)
 
 

@@ -9,8 +9,8 @@ its Auto modules, the family's modules are imported and registered. What is load
 A family's module may be the one that loads the Auto module: `modeling_claim` imports a layer of transformers that
 imports `modeling_auto`. The class does not exist yet then, so the end of the family's module is awaited likewise.
 
-Names of the store, such as `claim-pt-base`, are no names of the Hub: where an Auto class or `pipeline` is given one, it
-reads the folder that the name stands for, as the classes of this package do, and no network is asked.
+Names of the store, such as `claim-pt-base`, are no names of the Hub: where an Auto class or `pipeline` is given one,
+it reads the folder that the name stands for, as the classes of this package do, and no network is asked.
 """
 
 import sys

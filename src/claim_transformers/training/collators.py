@@ -314,8 +314,8 @@ class DataCollatorForMaskedTokens(_KeyedCollator):
 class DataCollatorForClaimClassification(ClaimCollator):
     """Make batches for [`ClaimForSequenceClassification`] from labelled patients.
 
-    Whole numbers and truth values become `(B,)` of `int64`, a list of labels per row becomes `(B, K)` of `float32`. Without a
-    label column the batch has no labels, for prediction.
+    Whole numbers and truth values become `(B,)` of `int64`, a list of labels per row becomes `(B, K)` of `float32`.
+    Without a label column the batch has no labels, for prediction.
 
     Args:
         tokenizer ([`ClaimTokenizer`]): Gives the special tokens.

@@ -93,5 +93,5 @@ def test_truth_values_are_classes_and_classes_that_the_model_lacks_say_what_to_d
     losses = [model(**inputs, labels=torch.tensor([label])).loss for label in (True, 1)]
     assert torch.equal(*losses)
     assert model.config.problem_type == "single_label_classification"
-    with pytest.raises(ValueError, match="expected classes from 0 to 1, .* found 2 to 2; number the classes from 0"):
+    with pytest.raises(ValueError, match=r"expected classes from 0 to 1, .* found 2 to 2; number the classes from 0"):
         model(**inputs, labels=torch.tensor([2]))

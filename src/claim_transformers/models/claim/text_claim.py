@@ -10,9 +10,9 @@ _TYPE, _DAY, _GAP = "TYPE/", "DAY/", "GAP/"
 def visits_of_tokens(tokens: Iterable[str]) -> tuple[list[int], list[int]]:
     """Number the visits of a stream of tokens, and date them as well as its tokens of time can tell.
 
-    A visit begins at its claim type; what stands before the first one is the patient's. Days are exact with `DAY/n` up to
-    the largest of them. With `GAP/n`, the least number of days that its bucket holds is counted on, so that no visit is
-    later than it was; without tokens of time all visits are on one day. There is no index date.
+    A visit begins at its claim type; what stands before the first one is the patient's. Days are exact with `DAY/n` up
+    to the largest of them. With `GAP/n`, the least number of days that its bucket holds is counted on, so that no
+    visit is later than it was; without tokens of time all visits are on one day. There is no index date.
 
     Args:
         tokens (`Iterable[str]`): Tokens.
