@@ -190,16 +190,6 @@ class ClaimEmbeddingPipeline(_ClaimPipeline):
         return list(model_outputs["pooler_output"].float().numpy())
 
 
-def register_pipelines() -> None:
-    """Tell transformers of the three tasks."""
-    for task, class_, auto_class in (
-        ("claim-classification", ClaimClassificationPipeline, AutoModelForSequenceClassification),
-        ("claim-next-visit", ClaimNextVisitPipeline, AutoModelForPreTraining),
-        ("claim-embedding", ClaimEmbeddingPipeline, AutoModel),
-    ):
-        PIPELINE_REGISTRY.register_pipeline(task, pipeline_class=class_, pt_model=auto_class, type="text")
-
-
 def _only(given: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """The parameters of a pipeline, and no other."""
     if unknown := sorted(set(given) - set(names)):
@@ -244,3 +234,12 @@ def _scores(logits_BK: torch.Tensor, config: Any, function: str | None) -> np.nd
     if function == "sigmoid":
         return torch.sigmoid(logits_BK).numpy()
     return (torch.softmax(logits_BK, dim=1) if function == "softmax" else logits_BK).numpy()
+
+
+# At the end of the module, which is imported when transformers has loaded its own pipelines.
+for _task, _class, _auto_class in (
+    ("claim-classification", ClaimClassificationPipeline, AutoModelForSequenceClassification),
+    ("claim-next-visit", ClaimNextVisitPipeline, AutoModelForPreTraining),
+    ("claim-embedding", ClaimEmbeddingPipeline, AutoModel),
+):
+    PIPELINE_REGISTRY.register_pipeline(_task, pipeline_class=_class, pt_model=_auto_class, type="text")

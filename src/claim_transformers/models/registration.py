@@ -34,7 +34,7 @@ _CLAIM = "claim_transformers.models.claim"
 _RECURRENT = "claim_transformers.models.recurrent"
 _PIPELINES, _PEFT = "transformers.pipelines", "peft.utils.constants"
 # A room above, which is told by its name: rooms import downwards.
-_OUR_PIPELINES = "claim_transformers.hub.pipelines:register_pipelines"
+_OUR_PIPELINES = "claim_transformers.hub.pipelines"
 
 
 class _Family(NamedTuple):
@@ -145,8 +145,8 @@ def _teach_pipelines() -> None:
         return _names_of_store(lambda name, **named: build(task, name, *args, **named))(model, **kwargs)
 
     module.pipeline = pipeline  # type: ignore[attr-defined]
-    room, _, function = _OUR_PIPELINES.partition(":")
-    getattr(import_module(room), function)()
+    # It registers its tasks at its end; no-op where it is what loads the pipelines of transformers.
+    import_module(_OUR_PIPELINES)
 
 
 def _teach_lora() -> None:

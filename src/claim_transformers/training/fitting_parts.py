@@ -36,13 +36,14 @@ def require_fitting_parts(config: Any, tokenizer: Any, collator: Any) -> None:
 def require_fitting_classes(model: torch.nn.Module, train: Any, evaluation: Any) -> None:
     """Refuse labels that a classifier of ours is not made for, before the first step; a stream is not looked at."""
     of_patients = (ClaimForSequenceClassification, RecurrentForSequenceClassification)
-    parts = list(model.modules())
-    of_visits = any(isinstance(part, ClaimForVisitClassification) for part in parts)
-    if not of_visits and not any(isinstance(part, of_patients) for part in parts):
+    kinds = (*of_patients, ClaimForVisitClassification)
+    classifier = next((part for part in model.modules() if isinstance(part, kinds)), None)
+    if classifier is None:
         return
+    of_visits = isinstance(classifier, ClaimForVisitClassification)
     splits = evaluation if isinstance(evaluation, dict) else {"evaluation": evaluation}
     for name, split in {"train": train, **splits}.items():
         # A view of tokenised patients has the data set behind it.
         rows = getattr(split, "source", split)
         if hasattr(rows, "select_columns") and hasattr(rows, "__len__") and label_name(rows.column_names) is not None:
-            require_fitting_labels(rows, name, model.config, of_visits=of_visits)
+            require_fitting_labels(rows, name, classifier.config, of_visits=of_visits)

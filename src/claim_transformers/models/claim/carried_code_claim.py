@@ -30,12 +30,12 @@ class CarriesCode(PushToHubMixin):
         """Add the files to the folder that is about to be sent."""
         config = getattr(self, "config", None)
         if isinstance(config, PreTrainedConfig):
-            merge_json(Path(working_dir, "config.json"), {"auto_map": _config_entries(config)})
-            copy_sources(working_dir, [type(self), type(config), *_model_classes(config).values()])
+            _merge_json(Path(working_dir, "config.json"), {"auto_map": _config_entries(config)})
+            _copy_sources(working_dir, [type(self), type(config), *_model_classes(config).values()])
         else:
             entry = {"AutoTokenizer": _tokenizer_entry(type(self))}
-            merge_json(Path(working_dir, "tokenizer_config.json"), {"auto_map": entry})
-            copy_sources(working_dir, [type(self)])
+            _merge_json(Path(working_dir, "tokenizer_config.json"), {"auto_map": entry})
+            _copy_sources(working_dir, [type(self)])
         return super()._upload_modified_files(working_dir, *args, **kwargs)  # type: ignore[no-untyped-call]
 
 
@@ -55,10 +55,10 @@ def add_code(folder: str | Path, config: PreTrainedConfig, tokenizer_class: type
             imports files of other folders of a package.
     """
     auto_map = auto_map_of(config, tokenizer_class)
-    merge_json(Path(folder, "config.json"), {"auto_map": auto_map})
+    _merge_json(Path(folder, "config.json"), {"auto_map": auto_map})
     entry = {"AutoTokenizer": auto_map["AutoTokenizer"]}
-    merge_json(Path(folder, "tokenizer_config.json"), {"auto_map": entry})
-    return copy_sources(folder, [type(config), tokenizer_class, *_model_classes(config).values()])
+    _merge_json(Path(folder, "tokenizer_config.json"), {"auto_map": entry})
+    return _copy_sources(folder, [type(config), tokenizer_class, *_model_classes(config).values()])
 
 
 def auto_map_of(config: PreTrainedConfig, tokenizer_class: type) -> _AutoMap:
@@ -66,7 +66,7 @@ def auto_map_of(config: PreTrainedConfig, tokenizer_class: type) -> _AutoMap:
     return {**_config_entries(config), "AutoTokenizer": _tokenizer_entry(tokenizer_class)}
 
 
-def copy_sources(folder: str | Path, classes: Iterable[type]) -> list[str]:
+def _copy_sources(folder: str | Path, classes: Iterable[type]) -> list[str]:
     """Copy the files of classes and all that these import; their names, sorted."""
     sources = {source for class_ in classes for source in _source_files(class_)}
     for source in sources:
@@ -74,7 +74,7 @@ def copy_sources(folder: str | Path, classes: Iterable[type]) -> list[str]:
     return sorted(source.name for source in sources)
 
 
-def merge_json(path: Path, entries: dict[str, object]) -> None:
+def _merge_json(path: Path, entries: dict[str, object]) -> None:
     """Replace top-level entries of a JSON file."""
     content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     write_json(path, {**content, **entries})
