@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from claim_transformers.hub.saving import refuse_foreign_code, save_with_code
 
 __all__ = [
-    "ClaimClassificationPipeline", "ClaimEmbeddingPipeline", "ClaimNextVisitPipeline", "HubError", "PushRefusedError", "install_checkpoint", "metrics_of_comparison", "push_checkpoint", "push_dataset",
-    "push_folder", "refuse_foreign_code", "save_with_code", "write_model_card",
+    "ClaimClassificationPipeline", "ClaimEmbeddingPipeline", "ClaimNextVisitPipeline", "HubError", "PushRefusedError",
+    "install_checkpoint", "metrics_of_comparison", "push_checkpoint", "push_dataset", "push_folder",
+    "refuse_foreign_code", "save_with_code", "write_model_card",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(__name__)
