@@ -255,6 +255,7 @@ PREPARE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "docs/auditing": prepare_stays,
     "docs/cohorts": prepare_claims,
     "docs/hub": prepare_checkpoint,
+    "docs/huggingface": prepare_claims,
     "docs/readmission": prepare_stays,
     "docs/reasons": prepare_reasons,
     "docs/recurrent": prepare_tokens,

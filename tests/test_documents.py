@@ -42,6 +42,7 @@ PYTHON_NOT_RUN = {
     'load_claims("omop"': "somebody's tables: tests/sources/formats/omop",
     'load_claims("synthea"': "somebody's files: tests/sources/formats/synthea",
     "ibis.snowflake": "somebody's warehouse: tests/sources/formats/tuva has one on DuckDB",
+    "hyperparameter_search": "optuna is no dependency",
     '"organisation/': "a hub: tests/hub has one on the loopback",
 }
 MOST_MODULES = 8

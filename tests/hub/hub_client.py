@@ -14,7 +14,12 @@ from transformers import AutoModel, AutoModelForPreTraining, AutoTokenizer, set_
 from claim_transformers.hub import connection, push_checkpoint, push_dataset, push_folder
 from claim_transformers.models.claim import ClaimConfig, ClaimForPreTraining, ClaimModel, ClaimTokenizer
 from claim_transformers.models.registration import register
-from claim_transformers.training import tokenize_dataset
+from claim_transformers.training import (
+    ClaimTrainer,
+    ClaimTrainingArguments,
+    DataCollatorForClaimPretraining,
+    tokenize_dataset,
+)
 
 CODES = ["AGE/9", "SEX/F", "TYPE/OP", "GAP/START", "GAP/1", "ICD9CM/49392", "ICD9CM/4659", "HCPCS/99213"]
 
@@ -27,11 +32,11 @@ def write_waits_down():
     mock.patch.object(connection, "sleep", waits.append).start()
 
 
-def tiny_checkpoint(seed=0):
+def tiny_checkpoint(seed=0, categories=2):
     tokenizer = ClaimTokenizer({code: number for number, code in enumerate(CODES, start=3)})
     set_seed(seed)
     sizes = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 8}
-    config = ClaimConfig(vocab_size=len(tokenizer), num_categories=2, **sizes)
+    config = ClaimConfig(vocab_size=len(tokenizer), num_categories=categories, **sizes)
     return ClaimForPreTraining(config), tokenizer
 
 
@@ -135,6 +140,38 @@ def share_tokenised(name):
         refused = str(error)
     push_dataset(tokens.remove_columns("patient_digest"), name)
     return {"refused": refused, "pushed": load_dataset(f"loopback/{name}")["train"].column_names}
+
+
+def train_and_share(folder, name, *, planted=(), **options):
+    """Train two steps with the arguments of `Trainer` for the Hub; files are planted in the output folder first."""
+    model, tokenizer = tiny_checkpoint(categories=0)
+    row = {
+        "patient_id": "a",
+        "sex": "F",
+        "visit_day": [7, 9],
+        "visit_type": ["OP"] * 2,
+        "codes": [["ICD9CM/4659"]] * 2,
+    }
+    tokens = tokenize_dataset(Dataset.from_list([row, {**row, "patient_id": "b"}]), tokenizer)
+    for file in planted:
+        (folder / file).write_text("secret")
+    waits.clear()
+    try:
+        trainer = ClaimTrainer(
+            model=model,
+            args=ClaimTrainingArguments(
+                output_dir=str(folder), hub_model_id=name, use_cpu=True, max_steps=2, save_steps=1, report_to="none",
+                disable_tqdm=True, **options,
+            ),
+            train_dataset=tokens,
+            processing_class=tokenizer,
+            data_collator=DataCollatorForClaimPretraining(tokenizer),
+        )  # fmt: skip
+        trainer.train()
+        commit = trainer.push_to_hub(license="mit", tags="pediatric", dataset="simulated children").oid
+    except (OSError, ValueError) as error:
+        return {"error": str(error), "kind": type(error).__name__}
+    return {"commit": commit, "weights": weight_sum(model), "loaded": load_pushed(f"loopback/{name}")}
 
 
 def save_to_store(folder):

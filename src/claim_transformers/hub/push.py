@@ -83,6 +83,7 @@ def push_folder(
     with_code: bool = False,
     revision: str | None = None,
     commit_message: str | None = None,
+    token: str | None = None,
 ) -> CommitInfo:
     """Push a saved checkpoint as one commit, refusing a folder that holds anything else.
 
@@ -96,6 +97,7 @@ def push_folder(
         with_code (`bool`, *optional*, defaults to `False`): Whether the model's Python files in the folder are sent.
         revision (`str`, *optional*): Branch to push to, created when missing. Defaults to `main`.
         commit_message (`str`, *optional*): First line of the commit.
+        token (`str`, *optional*): Token of a trainer that has its own (`hub_token`). Defaults to that of `HF_TOKEN`.
 
     Returns:
         `CommitInfo`: The commit, with its `oid` and `commit_url`.
@@ -116,14 +118,14 @@ def push_folder(
     with tempfile.TemporaryDirectory() as staging:
         names = stage(folder, staging, with_code=with_code)
         with explained(repo_id):
-            return _commit(Path(staging), names, repo_id, private, revision, commit_message or "Upload checkpoint")
+            message = commit_message or "Upload checkpoint"
+            return _commit(HfApi(token=token), Path(staging), names, repo_id, private, revision, message)
 
 
 def _commit(
-    staging: Path, names: Sequence[str], repo_id: str, private: bool, revision: str | None, message: str
+    api: HfApi, staging: Path, names: Sequence[str], repo_id: str, private: bool, revision: str | None, message: str
 ) -> CommitInfo:
     """Create the repository and the branch when missing, then send everything at once."""
-    api = HfApi()
     repo_id = retried(lambda: api.create_repo(repo_id, private=private, exist_ok=True)).repo_id
     if revision is not None:
         retried(lambda: api.create_branch(repo_id, branch=revision, exist_ok=True))

@@ -14,9 +14,9 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from claim_transformers.hub.checkpoint_files import read_strict_json, refusal
 from claim_transformers.hub.errors import PushRefusedError
-from claim_transformers.hub.saving import auto_map_of
 from claim_transformers.hub.token_grammar import is_label
 from claim_transformers.models import claim, recurrent
+from claim_transformers.models.claim.carried_code_claim import auto_map_of
 
 _SAVE_AGAIN = "save it again with save_pretrained"
 _CONFIGS: dict[str, type[PreTrainedConfig]] = {

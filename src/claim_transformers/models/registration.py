@@ -8,19 +8,33 @@ its Auto modules, the family's modules are imported and registered. What is load
 
 A family's module may be the one that loads the Auto module: `modeling_claim` imports a layer of transformers that
 imports `modeling_auto`. The class does not exist yet then, so the end of the family's module is awaited likewise.
+
+Names of the store, such as `claim-pt-base`, are no names of the Hub: where an Auto class or `pipeline` is given one,
+it reads the folder that the name stands for, as the classes of this package do, and no network is asked.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from claim_transformers.models.claim.names_claim import (
+    checkpoint_hint,
+    is_misspelt,
+    naming_alternatives,
+    resolve_checkpoint,
+)
 
 _AUTO = "transformers.models.auto"
 _CLAIM = "claim_transformers.models.claim"
 _RECURRENT = "claim_transformers.models.recurrent"
+_PIPELINES, _PEFT = "transformers.pipelines", "peft.utils.constants"
+# A room above, which is told by its name: rooms import downwards.
+_OUR_PIPELINES = "claim_transformers.hub.pipelines"
 
 
 class _Family(NamedTuple):
@@ -82,6 +96,73 @@ def _register_models(family: _Family) -> None:
         getattr(auto, auto_class).register(config_class, getattr(modeling, model_class), exist_ok=True)
 
 
+def _names_of_store(load: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function that loads a checkpoint by its name read names of the store where they lie."""
+
+    @wraps(load)
+    def resolved(name: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(name, str):
+            return load(name, *args, **kwargs)
+        folder = resolve_checkpoint(name, kwargs.get("revision"))
+        if folder != name:
+            # A version of the store is a folder of its own.
+            kwargs.pop("revision", None)
+        elif is_misspelt(name) and not _is_cached(name, kwargs.get("cache_dir")):
+            # Before the Hub is asked, which takes minutes where no network is.
+            raise OSError(f"expected a checkpoint, found none named {name!r}. {checkpoint_hint(name)}")
+        with naming_alternatives(name):
+            return load(folder, *args, **kwargs)
+
+    return resolved
+
+
+def _is_cached(name: str, cache_dir: Any) -> bool:
+    """Whether the cache of the Hub's client holds a checkpoint of that name."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(name, "config.json", cache_dir=cache_dir), str)
+
+
+def _teach_names(class_: Any) -> None:
+    """Let `from_pretrained` of an Auto class know the names of the store."""
+    load = class_.from_pretrained.__func__
+
+    def from_pretrained(cls: Any, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        return _names_of_store(lambda name, *given, **named: load(cls, name, *given, **named))(
+            pretrained_model_name_or_path, *args, **kwargs
+        )
+
+    class_.from_pretrained = classmethod(wraps(load)(from_pretrained))
+
+
+def _teach_pipelines() -> None:
+    """Tell `pipeline` of our tasks, and of the names of the store."""
+    module = sys.modules[_PIPELINES]
+    build = module.pipeline
+
+    @wraps(build)
+    def pipeline(task: Any = None, model: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return _names_of_store(lambda name, **named: build(task, name, *args, **named))(model, **kwargs)
+
+    module.pipeline = pipeline  # type: ignore[attr-defined]
+    # It registers its tasks at its end; no-op where it is what loads the pipelines of transformers.
+    import_module(_OUR_PIPELINES)
+
+
+def _teach_lora() -> None:
+    """Tell `peft` which linears of ours LoRA adapts by default: those of its paper, queries and values."""
+    known = sys.modules[_PEFT].TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+    known.setdefault("claim", ["q_proj", "v_proj"])
+
+
+# What is done once, when a module is there, whatever the families are.
+_ONCE: dict[str, Callable[[], None]] = {
+    f"{_AUTO}.configuration_auto": lambda: _teach_names(sys.modules[f"{_AUTO}.configuration_auto"].AutoConfig),
+    f"{_AUTO}.tokenization_auto": lambda: _teach_names(sys.modules[f"{_AUTO}.tokenization_auto"].AutoTokenizer),
+    f"{_AUTO}.auto_factory": lambda: _teach_names(sys.modules[f"{_AUTO}.auto_factory"]._BaseAutoModelClass),
+    _PIPELINES: _teach_pipelines,
+    _PEFT: _teach_lora,
+}
 # What is done when an Auto module and the modules of a family are there, all of them executed to their end.
 _STEPS = {
     f"{_AUTO}.configuration_auto": (_register_configuration, lambda family: (family.configuration,)),
@@ -90,6 +171,7 @@ _STEPS = {
 }
 _WATCHED = {
     *_STEPS,
+    *_ONCE,
     _TOKENIZATION,
     *(name for family in _FAMILIES for name in (family.configuration, family.modeling)),
 }
@@ -98,6 +180,8 @@ _executed: set[str] = set()
 
 def _after(name: str) -> None:
     """Register what can be registered now that a watched module has been executed."""
+    if name in _ONCE and name not in _executed:
+        _ONCE[name]()
     _executed.add(name)
     for auto_module, (step, needs) in _STEPS.items():
         if auto_module not in _executed:
@@ -154,6 +238,8 @@ _FINDER = _AutoModuleFinder()
 def register() -> None:
     """Register the `claim` and `claim_recurrent` families with the Auto classes, now or when these are loaded.
 
+    With them go the tasks of `pipeline`, the names of the store, and what LoRA of `peft` adapts by default.
+
     Calling it again changes nothing.
 
     Examples:
@@ -168,7 +254,7 @@ def register() -> None:
     if _FINDER in sys.meta_path:
         return
     sys.meta_path.insert(0, _FINDER)
-    for auto_module in _STEPS:
-        if auto_module in sys.modules:
+    for auto_module in (*_ONCE, *_STEPS):
+        if auto_module in sys.modules and auto_module not in _executed:
             import_module(auto_module)  # waits for another thread that is loading it
             _after(auto_module)

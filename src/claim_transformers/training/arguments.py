@@ -35,7 +35,7 @@ class ClaimTrainingArguments(TrainingArguments):
             the training of a [`ClaimTrainer`].
 
     Raises:
-        ValueError: If the number of processes is another one, or `push_to_hub` is set.
+        ValueError: If the number of processes is another one.
 
     Examples:
         >>> import tempfile

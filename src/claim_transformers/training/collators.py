@@ -29,6 +29,7 @@ _NvpContext = Literal["full", "none", "mixed"]
 
 IGNORE_INDEX = -100
 _PADDING_SLOT = -1
+_OTHER_LABELS = "labels"
 _MIXED_CAUSAL_PROBABILITY = (
     0.5  # half causal and dense, half a uniform prefix; the trained patient token needs the latter
 )
@@ -313,13 +314,13 @@ class DataCollatorForMaskedTokens(_KeyedCollator):
 class DataCollatorForClaimClassification(ClaimCollator):
     """Make batches for [`ClaimForSequenceClassification`] from labelled patients.
 
-    Whole-number labels become `(B,)` of `int64`, a list of labels per row becomes `(B, K)` of `float32`. Without a
-    label column the batch has no labels, for prediction.
+    Whole numbers and truth values become `(B,)` of `int64`, a list of labels per row becomes `(B, K)` of `float32`.
+    Without a label column the batch has no labels, for prediction.
 
     Args:
         tokenizer ([`ClaimTokenizer`]): Gives the special tokens.
         pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
-        label_column (`str`, *optional*, defaults to `"label"`): Column with the label.
+        label_column (`str`, *optional*, defaults to `"label"`): Column with the label; `labels` where it is absent.
 
     Examples:
         >>> from types import SimpleNamespace
@@ -333,8 +334,8 @@ class DataCollatorForClaimClassification(ClaimCollator):
     def collate(self, features: Features) -> dict[str, npt.NDArray[Any]]:
         """Pad the inputs and add `labels` where the rows carry one."""
         batch = super().collate(features)
-        if self.label_column in column_names(features):
-            labels = scalar_column(features, self.label_column)
+        if (name := _label_column(features, self.label_column)) is not None:
+            labels = scalar_column(features, name)
             is_class = labels.ndim == 1 and labels.dtype.kind in "iub"
             batch["labels"] = labels.astype(np.int64 if is_class else np.float32)
         return batch
@@ -351,7 +352,7 @@ class DataCollatorForVisitClassification(ClaimCollator):
     Args:
         tokenizer ([`ClaimTokenizer`]): Gives the special tokens.
         pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
-        label_column (`str`, *optional*, defaults to `"label"`): Column with the labels.
+        label_column (`str`, *optional*, defaults to `"label"`): Column with the labels; `labels` where it is absent.
 
     Examples:
         >>> from types import SimpleNamespace
@@ -368,15 +369,21 @@ class DataCollatorForVisitClassification(ClaimCollator):
     def collate(self, features: Features) -> dict[str, npt.NDArray[Any]]:
         """Pad the inputs and add `labels` `(B, S)` where the rows carry them; slot 0, the patient, has none."""
         batch = super().collate(features)
-        if self.label_column in column_names(features):
-            labels = ragged_column(features, self.label_column)
+        if (name := _label_column(features, self.label_column)) is not None:
+            labels = ragged_column(features, name)
             visits = ragged_column(features, "visit_days").lengths - 1
             if (short := int((labels.lengths < visits).sum())) > 0:
                 raise ValueError(
-                    f"expected a label per visit in column '{self.label_column}', found fewer labels than visits in "
+                    f"expected a label per visit in column '{name}', found fewer labels than visits in "
                     f"{show_part_of(short, len(visits))} rows; write -100 for a visit without one"
                 )
             in_view = labels.position >= (labels.lengths - visits)[labels.row]
             padded = RaggedColumn(labels.values[in_view], visits).pad(IGNORE_INDEX, batch["visit_days"].shape[1] - 1)
             batch["labels"] = np.pad(padded, ((0, 0), (1, 0)), constant_values=IGNORE_INDEX)
         return batch
+
+
+def _label_column(features: Features, asked: str) -> str | None:
+    """The column that holds the labels: the one asked for, else the one that other data sets have."""
+    found = column_names(features)
+    return asked if asked in found else _OTHER_LABELS if _OTHER_LABELS in found else None

@@ -2,7 +2,12 @@
 
 from typing import Any
 
+import torch
+
+from claim_transformers.models.claim import ClaimForSequenceClassification, ClaimForVisitClassification
 from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
+from claim_transformers.models.recurrent import RecurrentForSequenceClassification
+from claim_transformers.training.labels import label_name, require_fitting_labels
 
 
 def require_fitting_parts(config: Any, tokenizer: Any, collator: Any) -> None:
@@ -26,3 +31,19 @@ def require_fitting_parts(config: Any, tokenizer: Any, collator: Any) -> None:
                 f"E_COLLATOR: expected a collator with {name}={expected} as the model has, found {found}; pass "
                 f"{name}=model.config.{name} to the collator"
             )
+
+
+def require_fitting_classes(model: torch.nn.Module, train: Any, evaluation: Any) -> None:
+    """Refuse labels that a classifier of ours is not made for, before the first step; a stream is not looked at."""
+    of_patients = (ClaimForSequenceClassification, RecurrentForSequenceClassification)
+    kinds = (*of_patients, ClaimForVisitClassification)
+    classifier = next((part for part in model.modules() if isinstance(part, kinds)), None)
+    if classifier is None:
+        return
+    of_visits = isinstance(classifier, ClaimForVisitClassification)
+    splits = evaluation if isinstance(evaluation, dict) else {"evaluation": evaluation}
+    for name, split in {"train": train, **splits}.items():
+        # A view of tokenised patients has the data set behind it.
+        rows = getattr(split, "source", split)
+        if hasattr(rows, "select_columns") and hasattr(rows, "__len__") and label_name(rows.column_names) is not None:
+            require_fitting_labels(rows, name, classifier.config, of_visits=of_visits)

@@ -116,7 +116,7 @@ class PublishingTrainer(Trainer):
         if self.args.should_save and target.is_dir():
             finish_model(target)
         with self._written_by_all(target / STAGED_MODEL) as folder:
-            super().save_model(str(folder))
+            super().save_model(str(folder), _internal_call=True)
         if self.args.should_save:
             finish_model(target)
         self.accelerator.wait_for_everyone()

@@ -1,6 +1,6 @@
 """`ClaimTrainer`: the trainer of transformers, and only what claims need beyond it."""
 
-from typing import Any, NoReturn
+from typing import Any
 
 import datasets
 import numpy as np
@@ -13,19 +13,19 @@ from transformers.trainer_utils import EvalLoopOutput
 from claim_transformers.models.claim import ClaimForMaskedLM
 from claim_transformers.training.arguments import ClaimTrainingArguments
 from claim_transformers.training.callbacks import ReturnFreeMemory
-from claim_transformers.training.fitting_parts import require_fitting_parts
+from claim_transformers.training.fitting_parts import require_fitting_classes, require_fitting_parts
 from claim_transformers.training.loss_parts import LossParts
 from claim_transformers.training.masked_tokens import score_masked_tokens
 from claim_transformers.training.next_visit import IGNORE_INDEX, hold_out_last_visit
-from claim_transformers.training.resumable_trainer import ResumableTrainer
 from claim_transformers.training.samplers import LengthGroupedBatches
+from claim_transformers.training.sharing_trainer import SharingTrainer
 from claim_transformers.training.split_overlap import require_disjoint_patients
 from claim_transformers.training.tokenized_patients import LENGTH_COLUMN, TokenizedPatients, read_numbers
 
 _LOSS_PARTS = ("nvp_loss", "cp_loss", "horizon_loss")
 
 
-class ClaimTrainer(ResumableTrainer):
+class ClaimTrainer(SharingTrainer):
     """Train claim models: exact on resume, exact on several processes, with the losses of both pretraining tasks.
 
     Use it like [`~transformers.Trainer`]. What differs:
@@ -44,8 +44,8 @@ class ClaimTrainer(ResumableTrainer):
     * SIGTERM and a first SIGINT save the step under way and end the run with the codes 143 and 130.
     * The first loss or gradient that is not finite ends the run, and such weights are not saved (`E_NONFINITE`).
     * Training arguments are saved as JSON without tokens instead of a pickle that holds the hub token in clear.
-    * Nothing is pushed and no model card stub is written: both belong to `claim_transformers.hub`, which lets nothing
-      private out.
+    * `push_to_hub`, as an argument and as a method, sends what `claim_transformers.hub` lets out and nothing else that
+      lies in the output folder, as one commit, to a private repository unless `hub_private_repo=False`.
 
     Args:
         *args: As for [`~transformers.Trainer`].
@@ -53,8 +53,9 @@ class ClaimTrainer(ResumableTrainer):
 
     Raises:
         ClaimDataError: `E_SPLIT_OVERLAP` if a patient is in both the training and an evaluation set.
-        ValueError: If `push_to_hub`, `dataloader_persistent_workers` or `dataloader_drop_last` is set, one process
-            has several accelerators, or tokenizer or collator do not fit the model, see [`require_fitting_parts`].
+        ValueError: If `dataloader_persistent_workers` or `dataloader_drop_last` is set, `hub_strategy` sends whole
+            checkpoints, one process has several accelerators, or tokenizer or collator do not fit the model, see
+            [`require_fitting_parts`].
 
     Examples:
         >>> import tempfile
@@ -94,6 +95,7 @@ class ClaimTrainer(ResumableTrainer):
         if isinstance(self.train_dataset, datasets.Dataset):
             self.train_dataset = TokenizedPatients(self.train_dataset)
         require_disjoint_patients(self.train_dataset, self.eval_dataset)
+        require_fitting_classes(self.accelerator.unwrap_model(self.model), self.train_dataset, self.eval_dataset)
         if isinstance(self.args, ClaimTrainingArguments) and self.args.early_stopping_patience:
             self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience))
         if self.args.device.type == "cpu":
@@ -241,24 +243,6 @@ class ClaimTrainer(ResumableTrainer):
             label_ids=_restore_order(output.label_ids, order),
             metrics=metrics,
             num_samples=output.num_samples,
-        )
-
-    # ---- What is written elsewhere ----
-    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """Write nothing: a model card is made from measured results by `claim_transformers.hub`, never from a stub."""
-
-    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> NoReturn:
-        """Refuse: called for `push_to_hub=True`, before anything is uploaded."""
-        raise ValueError(
-            "expected push_to_hub=False, found True: it uploads the whole output folder; push with "
-            "claim_transformers.hub after training"
-        )
-
-    def push_to_hub(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse: `Trainer.push_to_hub` uploads everything in the output folder."""
-        raise NotImplementedError(
-            "expected a push through claim_transformers.hub, which uploads an allow-list of files; "
-            "Trainer.push_to_hub uploads the whole output folder"
         )
 
 

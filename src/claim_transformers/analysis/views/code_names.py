@@ -13,10 +13,9 @@ from types import MappingProxyType
 from typing import Any
 
 from claim_transformers.codes import SYSTEM_TITLES, chapter_of
-from claim_transformers.codes.tables import category_titles
+from claim_transformers.codes.tables import category_name
 
 _UNKNOWN = "UNK"
-_CCS_HEADING = re.compile(r"^(\d+)\s+(\S.*?)\s*$", re.MULTILINE)
 
 # ICD-9-CM, official chapter titles (NCHS and CMS), shortened where they run over a line.
 _ICD9_CHAPTERS = (
@@ -46,14 +45,12 @@ def code_name(code: str) -> str | None:
     """Name a code in words."""
     system, _, bare = code.partition("/")
     match system:
-        case "CCSR" | "CCSPR":
-            return category_titles().get(code)
-        case "ICD9CM" | "ICD9PCS" | "ICD10PCS" | "CCS":
+        case "CCSR" | "CCSPR" | "CCS" | "DRUG":
+            return category_name(code)
+        case "ICD9CM" | "ICD9PCS" | "ICD10PCS":
             return _texts(system).get(bare)
         case "ICD10CM":
             return _icd10cm_text(bare)
-        case "DRUG":
-            return bare.replace("_", " ").lower()
         case _ if system == _UNKNOWN:
             return f"a code outside the vocabulary: {SYSTEM_TITLES.get(bare, 'of an unknown system')}"
     return None
@@ -92,8 +89,6 @@ def _texts(system: str) -> Mapping[str, str]:
     """Code to text of one of the plain lists."""
     if not _is_installed():
         return MappingProxyType({})
-    if system == "CCS":
-        return MappingProxyType(dict(_CCS_HEADING.findall(_read("CCS-SingleDiagnosisGrouper.txt"))))
     file = {
         "ICD9CM": "ICD_9_CM_v32_master_descriptions/CMS32_DESC_LONG_DX.txt",
         "ICD9PCS": "ICD_9_CM_v32_master_descriptions/CMS32_DESC_LONG_SG.txt",

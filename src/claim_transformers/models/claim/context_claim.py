@@ -8,6 +8,8 @@ the last visit predicts the last visit), and `cut = n` sees everything and is us
 Letters: `B` patients, `V` slots, `T` code tokens, `L` positions (slots when visits are pooled, tokens otherwise).
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -60,6 +62,23 @@ def checked_inputs(
     if attention_mask is not None:
         valid_BT = valid_BT & (attention_mask != 0)
     return torch.where(valid_BT, visit_ids.long(), -1), visit_days.long(), valid_BT
+
+
+def dummy_patient(config: Any) -> dict[str, Tensor]:
+    """Inputs of one patient with two visits, which every model of the family takes.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> {name: tuple(one.shape) for name, one in dummy_patient(SimpleNamespace(vocab_size=9)).items()}
+        {'input_ids': (1, 5), 'visit_ids': (1, 5), 'visit_days': (1, 3), 'attention_mask': (1, 5)}
+    """
+    visit_ids = torch.tensor([[0, 1, 1, 2, 2]])
+    return {
+        "input_ids": torch.tensor([[3, 4, 5, 4, 6]]).remainder(config.vocab_size),
+        "visit_ids": visit_ids,
+        "visit_days": torch.tensor([[0, 0, 30]]),
+        "attention_mask": torch.ones_like(visit_ids),
+    }
 
 
 def visible_positions(slots_BL: Tensor, valid_BL: Tensor, cut_B: Tensor) -> Tensor:

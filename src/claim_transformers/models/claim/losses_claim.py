@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from .context_claim import IGNORE_INDEX
+
 # Logits of one chunk, chosen by measurement: on a CPU few enough to stay in the cache, but in 16 bits, where repacking
 # the weight for a matrix product costs more than the product, as many as memory allows.
 _CHUNK_LOGITS_CPU = 2**20
@@ -217,3 +219,63 @@ def _to_probabilities(z_CK: Tensor, is_low: bool) -> Tensor:
             total += functional.softplus(z_K).sum()
             z_K.sigmoid_()
     return total
+
+
+def classification_targets(labels: Tensor, config: Any) -> Tensor:
+    """Bring labels of patients into the form that their loss takes.
+
+    Without `problem_type` the labels choose it, and the configuration keeps it: one output is a regression, whole
+    numbers or truth values of shape `(batch,)` are classes, all else is several labels at once.
+
+    Args:
+        labels (`torch.Tensor` of shape `(batch,)` or `(batch, num_labels)`): Labels.
+        config (`ClaimConfig`): Configuration of the model.
+
+    Returns:
+        `torch.Tensor`: Whole numbers for classes, else float32.
+
+    Raises:
+        ValueError: If a class is none of the model's.
+    """
+    num_labels = len(config.id2label or {})
+    if config.problem_type is None:
+        is_class = labels.dim() == 1 and not labels.is_floating_point()
+        several = "single_label_classification" if is_class else "multi_label_classification"
+        config.problem_type = "regression" if num_labels == 1 else several
+    if config.problem_type != "single_label_classification":
+        return labels.float()
+    return checked_classes(labels, num_labels)
+
+
+def checked_classes(labels: Tensor, num_labels: int) -> Tensor:
+    """Refuse classes that a head does not have, where a look at them does not wait for an accelerator.
+
+    Args:
+        labels (`torch.Tensor`): Classes from 0, truth values, and -100 for none.
+        num_labels (`int`): Classes of the head.
+
+    Returns:
+        `torch.LongTensor`: The classes.
+
+    Raises:
+        ValueError: If there is another class. The message has the range that was found.
+
+    Examples:
+        >>> checked_classes(torch.tensor([True, False]), 2).tolist()
+        [1, 0]
+        >>> checked_classes(torch.tensor([1, 2]), 2)
+        Traceback (most recent call last):
+            ...
+        ValueError: expected classes from 0 to 1, as num_labels=2 of the model, found 1 to 2; number the classes from
+        0, or give the model more labels
+    """
+    classes = labels.long()
+    if labels.device.type != "cpu" or torch.compiler.is_compiling():
+        return classes
+    known = classes[classes != IGNORE_INDEX]
+    if known.numel() and (known.min() < 0 or known.max() >= num_labels):
+        raise ValueError(
+            f"expected classes from 0 to {num_labels - 1}, as num_labels={num_labels} of the model, found "
+            f"{int(known.min())} to {int(known.max())}; number the classes from 0, or give the model more labels"
+        )
+    return classes

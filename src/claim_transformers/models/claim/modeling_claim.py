@@ -12,7 +12,7 @@ its target.
 
 import os
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +23,13 @@ from transformers.modeling_outputs import MaskedLMOutput, SequenceClassifierOutp
 from transformers.utils.generic import ModelOutput, can_return_tuple
 from transformers.utils.output_capturing import capture_outputs
 
+from .carried_code_claim import CarriesCode
 from .configuration_claim import ClaimConfig
 from .context_claim import (
     IGNORE_INDEX,
     checked_inputs,
     count_visits,
+    dummy_patient,
     horizon_pairs,
     horizon_slots,
     next_visit_pairs,
@@ -50,12 +52,10 @@ from .encoder_claim import (
     Packing,
     Positions,
 )
-from .losses_claim import multi_hot_bce
+from .losses_claim import checked_classes, classification_targets, multi_hot_bce
 from .names_claim import is_misspelt, naming_alternatives, resolve_checkpoint
 from .pooling_claim import pool_vectors
 from .warm_start_claim import follow_tokenizer
-
-_ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 
 @dataclass
@@ -122,7 +122,7 @@ class ClaimForPreTrainingOutput(ModelOutput):
 # ---- Base model ----
 
 
-class ClaimPreTrainedModel(PreTrainedModel):
+class ClaimPreTrainedModel(CarriesCode, PreTrainedModel):
     """What all claim models share: loading by name, initial weights and how their losses are averaged.
 
     Examples:
@@ -186,6 +186,11 @@ class ClaimPreTrainedModel(PreTrainedModel):
         with naming_alternatives(name), naming_damage(folder, MODEL_FILES, kwargs):
             model: Self = super().from_pretrained(folder, *model_args, **kwargs)
         return model
+
+    @property
+    def dummy_inputs(self) -> dict[str, Tensor]:
+        """`dict[str, torch.LongTensor]`: A patient of two visits, for tools that trace a model."""
+        return dummy_patient(self.config)
 
     def resize_token_embeddings(
         self,
@@ -782,10 +787,7 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
             logits_BK = logits_BK + self.code_skip(input_ids, slots_BT, days_BV, _resolved_cut(cut, days_BV))
         loss = None
         if labels is not None:
-            if self.config.problem_type is None:
-                self.config.problem_type = _problem_type(labels, self.num_labels)
-            is_class = self.config.problem_type == "single_label_classification"
-            targets = labels.long() if is_class else labels.float()
+            targets = classification_targets(labels, self.config)
             loss = self.loss_function(labels=targets, pooled_logits=logits_BK.float(), config=self.config)
         return SequenceClassifierOutput(
             loss=loss, logits=logits_BK, hidden_states=outputs.hidden_states, attentions=outputs.attentions
@@ -864,7 +866,8 @@ class ClaimForVisitClassification(ClaimPreTrainedModel):
         loss = None
         if labels is not None:
             flat = logits_BVK.flatten(0, 1).float()
-            total = functional.cross_entropy(flat, labels.flatten().long(), ignore_index=IGNORE_INDEX, reduction="sum")
+            classes = checked_classes(labels.flatten(), self.num_labels)
+            total = functional.cross_entropy(flat, classes, ignore_index=IGNORE_INDEX, reduction="sum")
             loss = _per_item(total, labels, None)
         return TokenClassifierOutput(
             loss=loss, logits=logits_BVK, hidden_states=outputs.hidden_states, attentions=outputs.attentions
@@ -874,14 +877,6 @@ class ClaimForVisitClassification(ClaimPreTrainedModel):
 def _classifier_dropout(config: ClaimConfig) -> float:
     dropout = config.classifier_dropout
     return float(config.hidden_dropout_prob if dropout is None else dropout)
-
-
-def _problem_type(labels: Tensor, num_labels: int) -> _ProblemType:
-    """Choose the loss of a patient-level head by its number of outputs and the kind of labels."""
-    if num_labels == 1:
-        return "regression"
-    is_class = labels.dim() == 1 and not labels.is_floating_point()
-    return "single_label_classification" if is_class else "multi_label_classification"
 
 
 def _per_item(total: Tensor | None, labels: Tensor | None, num_items: Tensor | int | None) -> Tensor | None:

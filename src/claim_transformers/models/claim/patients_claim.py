@@ -168,13 +168,24 @@ def encode_history(
 
 
 def encode_within(
-    history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_length: int
+    history: PatientHistory,
+    vocabulary: ClaimVocabulary,
+    options: EncodingOptions,
+    max_length: int,
+    side: str = "left",
 ) -> dict[str, list[int]]:
-    """Write one patient in a limited number of tokens: the oldest visits go first, then codes of the last visit."""
+    """Write one patient in a limited number of tokens: visits go first, then codes of the one that is left.
+
+    The oldest visits go for the side `"left"`, of those in view the newest for `"right"`.
+    """
     encoded = encode_history(history, vocabulary, options, options.max_visits)
     if len(encoded["input_ids"]) <= max_length:
         return encoded
     tokens_per_slot = np.bincount(encoded["visit_ids"], minlength=len(encoded["visit_days"]))
+    if side == "right":
+        slots = max(2, int((np.cumsum(tokens_per_slot) <= max_length).sum()))
+        tokens = min(max_length, int(tokens_per_slot[:slots].sum()))
+        return {key: values[: slots if key == "visit_days" else tokens] for key, values in encoded.items()}
     tokens_of_recent = np.cumsum(tokens_per_slot[:0:-1]) + tokens_per_slot[0]
     # Encoded again, because days, gaps and age follow from the first visit in view.
     encoded = encode_history(history, vocabulary, options, max(1, int((tokens_of_recent <= max_length).sum())))

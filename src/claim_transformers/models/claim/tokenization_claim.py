@@ -19,6 +19,7 @@ from transformers.tokenization_utils_base import TruncationStrategy
 from transformers.utils.generic import PaddingStrategy
 
 from .canonical_claim import patients_of
+from .carried_code_claim import CarriesCode
 from .categories_claim import CodeCategories
 from .coverage_claim import Derived, warn_of_patients, warn_of_unknown
 from .damage_claim import naming_damage, naming_file, read_json_object
@@ -28,6 +29,7 @@ from .form_table_claim import FormWriter
 from .names_claim import checkpoint_hint, is_misspelt, resolve_checkpoint
 from .padding_claim import PatientPadding
 from .patients_claim import encode_history, encode_within, read_history
+from .text_claim import visits_of_tokens
 from .token_stream_claim import PATIENT_COLUMNS, TableEncoder, empty_batch
 from .tokenizer_files_claim import READ_FILES, check_tokenizer_files, read_vocabulary, refuse_displaced
 from .visits_claim import load_arrow, read_batches
@@ -46,7 +48,7 @@ from .vocabulary_claim import (
 _VISIT_SEPARATOR = "|"
 
 
-class ClaimTokenizer(ExtendableVocabulary, PatientPadding):
+class ClaimTokenizer(CarriesCode, ExtendableVocabulary, PatientPadding):
     """Write patients as tokens.
 
     Args:
@@ -108,7 +110,7 @@ class ClaimTokenizer(ExtendableVocabulary, PatientPadding):
     # In a slot: the fingerprint under which `datasets` caches is that of `__dict__`, whatever the pickle holds.
     __slots__ = ("_derived",)
     model_input_names = ["input_ids", "visit_ids", "visit_days", "attention_mask"]  # noqa: RUF012
-    # The recent visits matter, so text is cut at the beginning too.
+    # The recent visits matter, so the oldest leave, and text is cut at the beginning; `"right"` lets the newest leave.
     truncation_side = "left"
 
     def __init__(
@@ -426,7 +428,7 @@ class ClaimTokenizer(ExtendableVocabulary, PatientPadding):
         found = patients_of(text)
         if found is None:
             kwargs.pop("return_category_ids", None)
-            return super()._encode_plus(text, text_pair=text_pair, **kwargs)
+            return self._encode_text(text, text_pair, **kwargs)
         read = partial(read_history, form=self._form, mark_principal=self.mark_principal)
         histories, is_batch = list(map(read, found[0])), found[1]
         if text_pair is not None:
@@ -436,7 +438,7 @@ class ClaimTokenizer(ExtendableVocabulary, PatientPadding):
         if strategy == TruncationStrategy.DO_NOT_TRUNCATE or max_length is None:
             write = partial(encode_history, max_visits=self.max_visits)
         else:
-            write = partial(encode_within, max_length=max_length)
+            write = partial(encode_within, max_length=max_length, side=self.truncation_side)
         examples = [dict[str, Any](write(history, self.vocabulary, self.options)) for history in histories]
         warn_of_patients(histories, examples, self._derived)
         for example in examples:
@@ -453,6 +455,26 @@ class ClaimTokenizer(ExtendableVocabulary, PatientPadding):
             return_attention_mask=kwargs.get("return_attention_mask"),
         )
         return BatchEncoding(dict(batch), tensor_type=kwargs.get("return_tensors"), prepend_batch_axis=not is_batch)
+
+    def _encode_text(self, text: Any, text_pair: Any, **kwargs: Any) -> BatchEncoding:
+        """Encode text, with the visits that its tokens tell of."""
+        is_batch = isinstance(text, (list, tuple)) and not (text and isinstance(text[0], int))
+        if is_batch or text_pair is not None or kwargs.get("is_split_into_words"):
+            # A batch comes back here text by text.
+            return super()._encode_plus(text, text_pair=text_pair, **kwargs)
+        plain = {"padding_strategy": PaddingStrategy.DO_NOT_PAD, "return_tensors": None, "pad_to_multiple_of": None}
+        example = dict(super()._encode_plus(text, **{**kwargs, **plain}))
+        tokens = self.convert_ids_to_tokens(example["input_ids"])
+        example["visit_ids"], example["visit_days"] = visits_of_tokens(tokens)
+        batch = self.pad(
+            example,
+            padding=kwargs.get("padding_strategy", PaddingStrategy.DO_NOT_PAD),
+            max_length=kwargs.get("max_length"),
+            pad_to_multiple_of=kwargs.get("pad_to_multiple_of"),
+            padding_side=kwargs.get("padding_side"),
+            return_attention_mask=kwargs.get("return_attention_mask"),
+        )
+        return BatchEncoding(dict(batch), tensor_type=kwargs.get("return_tensors"), prepend_batch_axis=True)
 
     def decode_patient(
         self, input_ids: Sequence[int], visit_ids: Sequence[int], visit_days: Sequence[int] | None = None

@@ -1,0 +1,149 @@
+"""Pipelines of transformers over patients, and names of the store through the Auto classes."""
+
+import subprocess
+import sys
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from transformers import AutoConfig, AutoModel, AutoTokenizer, pipeline
+
+from claim_transformers import tokenize_dataset
+from claim_transformers.models.claim import (
+    ClaimConfig,
+    ClaimForMaskedLM,
+    ClaimForPreTraining,
+    ClaimForSequenceClassification,
+)
+
+ROWS = [
+    {"sex": "F", "birth_day": -3000, "visit_day": days, "visit_type": ["OP"] * len(days),
+     "codes": [["ICD9CM/49392", "HCPCS/99213"]] * len(days)}
+    for days in ([7, 9], [], [1], [3, 4, 5])
+]  # fmt: skip
+PATIENT = {"sex": "F", "visits": [{"day": 7, "type": "OP", "codes": ["ICD9CM/49392"]}]}
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained("claim-pt-base")
+
+
+@pytest.fixture(scope="module")
+def embed(tokenizer):
+    return pipeline("claim-embedding", model="claim-pt-base", tokenizer=tokenizer, device="cpu")
+
+
+def classifier(tokenizer, **choices):
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "intermediate_size": 8, "num_attention_heads": 2}
+    model = ClaimForSequenceClassification(ClaimConfig(vocab_size=len(tokenizer), **sizes, **choices))
+    return pipeline("claim-classification", model=model, tokenizer=tokenizer, device="cpu")
+
+
+def test_every_form_of_the_same_patients_gives_the_same_vectors(embed, tokenizer):
+    rows = datasets.Dataset.from_list(ROWS)
+    expected = np.stack([embed(row) for row in ROWS])
+    assert expected.shape == (4, 96)
+    forms = [ROWS, rows, rows.to_dict(), rows.with_format("arrow")[:], tokenize_dataset(rows, tokenizer)]
+    forms += [tokenize_dataset(rows, tokenizer).to_list(), iter(ROWS), rows.to_iterable_dataset()]
+    for form in forms:
+        np.testing.assert_allclose(list(embed(form, batch_size=3)), expected, atol=1e-5)
+    assert isinstance(rows.with_format("arrow")[:], pa.Table)
+
+
+def test_a_stream_is_read_as_far_as_it_is_asked_for(embed):
+    read = []
+    answers = embed((read.append(row) or row for row in ROWS), batch_size=2)
+    assert not read
+    next(answers)
+    assert len(read) == 2
+
+
+def test_text_is_a_patient_too(embed, tokenizer):
+    text = tokenizer.decode(tokenizer(PATIENT)["input_ids"])
+    np.testing.assert_allclose(embed(text), embed(PATIENT), atol=1e-5)
+    assert len(embed([text, text])) == 2
+
+
+def test_a_class_comes_with_its_score(tokenizer):
+    classify = classifier(tokenizer, id2label={0: "none", 1: "readmission", 2: "death"})
+    (best,) = classify([PATIENT])
+    ranked = classify(PATIENT, top_k=None)
+    assert best == classify(PATIENT) == ranked[0]
+    assert [entry["score"] for entry in ranked] == sorted((entry["score"] for entry in ranked), reverse=True)
+    assert {entry["label"] for entry in ranked} == {"none", "readmission", "death"}
+    assert sum(entry["score"] for entry in ranked) == pytest.approx(1.0)
+    with torch.no_grad():
+        batch = tokenizer([PATIENT], padding=True, return_tensors="pt")
+        logits = classify.model(**batch).logits[0]
+    assert best["score"] == pytest.approx(float(logits.softmax(0).max()), abs=1e-6)
+    numbers = classify(PATIENT, top_k=None, function_to_apply="none")
+    assert [entry["score"] for entry in numbers] == pytest.approx(sorted(logits.tolist(), reverse=True), abs=1e-6)
+
+
+def test_several_labels_at_once_are_each_a_probability_and_a_regression_is_its_number(tokenizer):
+    several = classifier(tokenizer, num_labels=2, problem_type="multi_label_classification")
+    number = classifier(tokenizer, num_labels=1)
+    logits = {}
+    with torch.no_grad():
+        batch = tokenizer([PATIENT], padding=True, return_tensors="pt")
+        for name, one in (("several", several), ("number", number)):
+            logits[name] = one.model(**batch).logits[0]
+    expected = torch.sigmoid(logits["several"]).sort(descending=True).values.tolist()
+    assert [entry["score"] for entry in several(PATIENT, top_k=None)] == pytest.approx(expected, abs=1e-6)
+    assert number(PATIENT)["score"] == pytest.approx(float(logits["number"]), abs=1e-6)
+    with pytest.raises(TypeError, match="expected parameters out of batch_size, top_k, function_to_apply, found topk"):
+        several(PATIENT, topk=3)
+
+
+def test_the_next_visit_is_told_in_categories_with_their_titles(tokenizer):
+    expect = pipeline("claim-next-visit", model="claim-pt-base", tokenizer=tokenizer, device="cpu")
+    answers = expect(ROWS, top_k=5)
+    assert [len(answer) for answer in answers] == [5] * 4
+    found = {entry["category"]: entry["name"] for answer in answers for entry in answer}
+    assert found["CCS/128"] == "Asthma"
+    with torch.no_grad():
+        batch = tokenizer(ROWS[:1], padding=True, return_tensors="pt")
+        scores = torch.sigmoid(expect.model.predict_next_visit(**batch))[0]
+    assert answers[0][0]["score"] == pytest.approx(float(scores.max()), abs=1e-5)
+    assert answers[0][0]["category"] == tokenizer.category_names[int(scores.argmax())]
+
+
+def test_the_next_visit_of_a_model_of_codes_holds_codes_alone(tokenizer):
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "intermediate_size": 8, "num_attention_heads": 2}
+    model = ClaimForPreTraining(ClaimConfig(vocab_size=len(tokenizer), num_categories=554, **sizes))
+    expect = pipeline("claim-next-visit", model=model, tokenizer=tokenizer, device="cpu")
+    answer = expect(PATIENT, top_k=50)
+    ids = tokenizer.convert_tokens_to_ids([entry["code"] for entry in answer])
+    assert tokenizer.target_mask[ids].all()
+    masked = ClaimForMaskedLM(ClaimConfig(vocab_size=len(tokenizer), visit_pooling="none", **sizes))
+    with pytest.raises(ValueError, match=r"expected a model pretrained on next visits .* found ClaimForMaskedLM"):
+        pipeline("claim-next-visit", model=masked, tokenizer=tokenizer, device="cpu")(PATIENT)
+
+
+def test_auto_classes_know_the_names_of_the_store_and_what_was_meant_by_others():
+    assert AutoConfig.from_pretrained("medicare-encoder-base").visit_pooling == "none"
+    assert AutoModel.from_pretrained("claim-pt-base", revision="main").config.hidden_size == 96
+    with pytest.raises(OSError, match="Did you mean 'claim-pt-base'"):
+        AutoModel.from_pretrained("claim-pt-bsae")
+    with pytest.raises(OSError, match="expected a version of 'claim-pt-base'"):
+        AutoConfig.from_pretrained("claim-pt-base", revision="v99")
+
+
+def test_lora_adapts_queries_and_values_where_nothing_else_is_said(tokenizer):
+    peft = pytest.importorskip("peft")
+    model = classifier(tokenizer).model
+    adapted = peft.get_peft_model(model, peft.LoraConfig(task_type="SEQ_CLS", r=2))
+    trained = {name.split(".")[-4] for name, weight in adapted.named_parameters() if "lora_A" in name}
+    assert trained == {"q_proj", "v_proj"}
+    assert any("classifier" in name for name, weight in adapted.named_parameters() if weight.requires_grad)
+
+
+def test_the_tasks_cost_no_import_until_pipelines_are_used():
+    script = (
+        "import sys, claim_transformers\n"
+        "assert not {'torch', 'transformers', 'claim_transformers.hub.pipelines'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
