@@ -78,8 +78,8 @@ def switch_probe(vectors: Mapping[str, NDArray[np.floating[Any]]], *, seed: int 
     Examples:
         >>> generator = np.random.default_rng(0)
         >>> same = generator.normal(size=(2000, 4))
-        >>> switch_probe({"ICD-9": same, "ICD-10": same + 3}).value
-        1.0
+        >>> switch_probe({"ICD-9": same, "ICD-10": same + 3}).value > 0.999
+        True
         >>> chance = switch_probe({"ICD-9": same, "ICD-10": same})
         >>> chance.low < 0.5 < chance.high
         True
