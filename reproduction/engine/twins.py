@@ -51,8 +51,10 @@ def twin_table(
         difference = after - before
         found = [replicated.interval(len(patients)) for replicated in (before, after, difference)]
         rows.append({"model": pair[0].name, **dict(zip((*CODINGS, "difference"), found, strict=True))})
+    splits = len(pairs[0][0].repeats)
+    over = "one split" if splits == 1 else f"mean over {splits} splits"
     note = (
-        f"AUROC, mean over {len(pairs[0][0].repeats)} splits by patient, {len(patients):,} patients in a test part at "
+        f"AUROC, {over} by patient, {len(patients):,} patients in a test part at "
         f"least once; 95 % intervals from {replicates:,} bootstrap replicates that draw patients, the same under both "
         "codings. Every model learns and is tested under one coding."
     )
