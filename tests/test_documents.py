@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 from documents import PAGES, PREPARE, ROOT, Block, blocks_of, code_of, commands_of, name_of, prepare_nothing
 from huggingface_hub import constants
 
@@ -49,6 +50,15 @@ MOST_MODULES = 8
 _IMPORT = re.compile(r"^(?:>>> )?((?:from|import) claim_transformers\b[^\n(]*(?:\([^)]*\))?)", re.MULTILINE)
 
 
+# Long ways that few walk.
+SLOW_PAGES = {"docs/simulation_medicare", "docs/sources/cclf", "docs/sources/staging", "examples/readmission/README"}
+
+
+def _case(page: Path) -> ParameterSet:
+    marks = [pytest.mark.slow] if name_of(page) in SLOW_PAGES else []
+    return pytest.param(page, id=name_of(page), marks=marks)
+
+
 def test_every_file_that_a_document_links_to_exists() -> None:
     for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
@@ -78,7 +88,7 @@ def test_a_reader_imports_from_the_root_what_is_exported_there() -> None:
     assert {entry for entry in found if entry[1] != "claim_transformers" and entry[2] in exported} == set()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if code_of(page)], ids=name_of)
+@pytest.mark.parametrize("page", [_case(page) for page in PAGES if code_of(page)])
 def test_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
