@@ -33,10 +33,10 @@ def test_rows_are_those_of_the_tokenizer(patients, tokens, tokenizer):
 
 
 def test_a_stream_gives_the_tokens_of_the_table(tmp_path, tokenizer):
-    pq.write_table(random_patients(40, 5), tmp_path / "patients.parquet", row_group_size=16)
+    pq.write_table(random_patients(40, 5, labels=True), tmp_path / "patients.parquet", row_group_size=16)
     files = {"train": [str(tmp_path / "patients.parquet")]}
     stream = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
-    rows = datasets.Dataset(random_patients(40, 5))
+    rows = datasets.Dataset(random_patients(40, 5, labels=True))
     whole = tokenize_dataset(rows, tokenizer)
     assert "label" in whole.column_names
     # The one knows its columns before it is read, the other does not.
