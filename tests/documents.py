@@ -30,6 +30,7 @@ SMALLER = {
     "num_train_epochs=10": "num_train_epochs=1, max_steps=2",
     "FineTuning(learning_rate=3e-5)": "FineTuning(learning_rate=3e-5, epochs=2)",
     "FineTuning(learning_rate=1e-3)": "FineTuning(learning_rate=1e-3, epochs=1)",
+    "n_trials=20": "n_trials=2",
     "most_per_group=100": "most_per_group=20",
     "replicates=200": "replicates=20",
     "replicates=400": "replicates=20",

@@ -9,6 +9,7 @@ import runpy
 import shlex
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ PYTHON_NOT_RUN = {
     'load_claims("omop"': "somebody's tables: tests/sources/formats/omop",
     'load_claims("synthea"': "somebody's files: tests/sources/formats/synthea",
     "ibis.snowflake": "somebody's warehouse: tests/sources/formats/tuva has one on DuckDB",
-    "hyperparameter_search": "optuna is no dependency",
+    "torch.onnx.export": "seconds that tests/models/claim/test_compilation_claim.py spends",
     '"organisation/': "a hub: tests/hub has one on the loopback",
 }
 MOST_MODULES = 8
@@ -99,6 +100,8 @@ def test_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             for command in commands_of(block):
                 if not command.startswith(tuple(COMMANDS_NOT_RUN)):
                     run_command(command, monkeypatch)
+        elif "hyperparameter_search" in block.text and find_spec("optuna") is None:
+            continue  # no dependency of ours
         elif not any(part in block.text for part in PYTHON_NOT_RUN):
             printed = run_python(block, page, names)
             if block.printed is not None and block.small == block.text:

@@ -103,7 +103,7 @@ def test_the_next_visit_is_told_in_categories_with_their_titles(tokenizer):
     answers = expect(ROWS, top_k=5)
     assert [len(answer) for answer in answers] == [5] * 4
     found = {entry["category"]: entry["name"] for answer in answers for entry in answer}
-    assert found["CCS/128"] == "Asthma"
+    assert found["CCSR/RSP009"] == "Asthma"
     with torch.no_grad():
         batch = tokenizer(ROWS[:1], padding=True, return_tensors="pt")
         scores = torch.sigmoid(expect.model.predict_next_visit(**batch))[0]

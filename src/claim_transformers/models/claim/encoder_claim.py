@@ -264,16 +264,16 @@ class ClaimAttention(nn.Module):
         return self.o_proj(attended_BLE), weights_BHLL
 
     def _attention_function(self, query_BHLD: Tensor) -> Callable[..., tuple[Tensor, Tensor | None]]:
-        """Give the configured function, but plain operations where sdpa is slow on a CPU."""
+        """Give the configured function, but plain operations where sdpa is slow on a CPU or becomes no ONNX."""
         is_slow = (
-            self.config._attn_implementation == "sdpa"
-            and not torch.compiler.is_compiling()
+            not torch.compiler.is_compiling()
             and query_BHLD.device.type == "cpu"
             and query_BHLD.dtype == torch.bfloat16
             and query_BHLD.requires_grad
             and query_BHLD.shape[2] <= _SLOW_SDPA_POSITIONS
         )
-        if is_slow:
+        # The exporter of torch 2.13 fails on the memory layout that sdpa gives its result.
+        if self.config._attn_implementation == "sdpa" and (is_slow or torch.onnx.is_in_onnx_export()):
             return _eager_attention_forward
         function: Callable[..., tuple[Tensor, Tensor | None]] = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, _eager_attention_forward
