@@ -276,11 +276,11 @@ def _fit_calibration(
     """Fit the calibration of a model that predicts one outcome of patients, on the validation split."""
     risks = predictions.get("validation")
     of_visits = any(isinstance(part, ClaimForVisitClassification) for part in model.modules())
-    if risks is None or risks.ndim != 1 or of_visits or model.config.problem_type == "regression":
+    if risks is None or risks.size != len(risks) or of_visits or model.config.problem_type == "regression":
         return None
     split = tokens["validation"]
     labels = np.asarray(split[str(label_name(split.column_names))][:], np.float64).reshape(-1)
-    return fit_calibration(labels, risks, shift)
+    return fit_calibration(labels, risks.reshape(-1), shift)
 
 
 def _replace_calibration(folder: Path, calibration: Calibration | None) -> None:

@@ -22,8 +22,8 @@ from .pooling_claim import pool_codes, pool_vectors
 # (torch 2.13, x86); beyond it sdpa wins.
 _SLOW_SDPA_POSITIONS = 256
 # Each number of rows is a matrix product of its own, for which oneDNN compiles and keeps half a megabyte of code
-# (torch 2.13, x86). At inference so many positions or more are rounded up, so that batches share it.
-_ROUNDED_POSITIONS, _POSITION_STEP = 1024, 256
+# (torch 2.13, x86). At inference so many positions or more are rounded up to a multiple, so that batches share it.
+_ROUNDED_POSITIONS, _ROUNDED_TO = (64, 1024), (64, 256)
 _NUM_SEGMENTS = 3  # the patient, earlier visits, the last visit in view
 
 
@@ -48,7 +48,8 @@ class Packing(NamedTuple):
         """Find the real positions of a batch; `None` where it is packed as it is."""
         real = valid_BL.flatten().nonzero().squeeze(1)
         count = len(real)
-        more = -count % _POSITION_STEP if is_rounded and count >= _ROUNDED_POSITIONS else 0
+        few, many = _ROUNDED_POSITIONS
+        more = -count % _ROUNDED_TO[count >= many] if is_rounded and count >= few else 0
         if not more and count == valid_BL.numel():
             return None
         return cls(torch.cat([real, real[:1].expand(more)]) if more else real, count, *valid_BL.shape)
