@@ -125,7 +125,7 @@ def test_two_numbers_that_calibrate_these_weights_may_leave_and_nothing_else(che
     path = save_calibration(checkpoint, Calibration({"method": "platt", "intercept": -1.0, "slope": 0.5}))
     fine = json.loads(path.read_text())
     curve = {"method": "isotonic", "knots": [0.1, 0.2], "values": [0.0, 1.0]}
-    refused = [{**fine, "patient": 1}, {**fine, "slope": "0.5"}, {**fine, "slope": True}, {**fine, "method": ["platt"]}]
+    refused = [{**fine, **other} for other in ({"patient": 1}, {"slope": "1"}, {"slope": True}, {"method": ["platt"]})]
     for content in [*refused, {**fine, "weights": "0" * 64}, {"weights": fine["weights"], **curve}]:
         path.write_text(json.dumps(content))
         with pytest.raises(PushRefusedError, match=r"expected two numbers .* in 'calibration\.json'"):

@@ -31,9 +31,8 @@ def tokens() -> datasets.DatasetDict:
 
 
 def test_the_mean_score_is_the_base_rate(tokens, tmp_path):
-    arguments = ClaimTrainingArguments(
-        output_dir=str(tmp_path / "run"), num_train_epochs=2, learning_rate=1e-3, use_cpu=True, seed=1, report_to="none"
-    )
+    settings = {"num_train_epochs": 2, "learning_rate": 1e-3, "use_cpu": True, "seed": 1, "report_to": "none"}
+    arguments = ClaimTrainingArguments(output_dir=str(tmp_path / "run"), **settings)
     fitted = fine_tune(model(), tokenizer(), tokens, arguments)
     base_rate = np.mean(tokens["validation"]["label"])
     people = members(200, seed=4)

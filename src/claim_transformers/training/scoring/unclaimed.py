@@ -25,7 +25,7 @@ def unclaimed_patients(folder: IngestedFolder, last_day: int, *, threads: int | 
     Args:
         folder ([`IngestedFolder`]): The claims.
         last_day (`int`): Last day of the data, which closes a span without an end; `NULL_DAY` if there is none.
-        threads (`int`, *optional*): Threads of the engine, which spills what does not fit into its quarter of a gigabyte.
+        threads (`int`, *optional*): Threads of the engine, which spills what its memory does not hold.
 
     Yields:
         `pa.Table`: Patients in the order of their identifiers, cut alike whatever the engine does.
