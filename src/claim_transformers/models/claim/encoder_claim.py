@@ -33,13 +33,13 @@ class Packing(NamedTuple):
     Args:
         real (`torch.LongTensor` of shape `(N,)`): Real positions of the flattened batch, and behind them the first
             again where their number is rounded up.
-        count (`int`): Real positions.
+        num_real (`int`): Real positions.
         batch (`int`): Patients.
         length (`int`): Positions per patient, padding included.
     """
 
     real: Tensor
-    count: int
+    num_real: int
     batch: int
     length: int
 
@@ -61,7 +61,9 @@ class Packing(NamedTuple):
     def unpack(self, states_NE: Tensor) -> Tensor:
         """Put the real positions back between zeros, `(N, width)` to `(batch, positions, width)`."""
         padded = states_NE.new_zeros(self.batch * self.length, states_NE.shape[-1])
-        return padded.index_copy(0, self.real[: self.count], states_NE[: self.count]).view(self.batch, self.length, -1)
+        return padded.index_copy(0, self.real[: self.num_real], states_NE[: self.num_real]).view(
+            self.batch, self.length, -1
+        )
 
 
 class Positions(NamedTuple):
