@@ -317,8 +317,7 @@ class ClaimModel(ClaimPreTrainedModel):
             output_hidden_states = self.config.output_hidden_states
         if output_hidden_states or torch.compiler.is_compiling():
             return None
-        index_N = valid_BL.flatten().nonzero().squeeze(1)
-        return None if len(index_N) == valid_BL.numel() else Packing(index_N, *valid_BL.shape)
+        return Packing.of(valid_BL, is_rounded=not self.training)
 
     def _attention_mask(self, positions: Positions, days_BV: Tensor, dtype: torch.dtype, sees_all: bool) -> Tensor:
         """Write who sees whom, and the bias of time, as one tensor that is added to the attention scores."""

@@ -16,7 +16,7 @@ from claim_transformers.claims.store import IngestedFolder
 
 # Rows of eligibility that become patients at a time, twelve or so per patient and year in monthly files.
 _ROWS_AT_A_TIME = 1 << 16
-_MEMORY = "1GB"
+_MEMORY = "256MB"
 
 
 def unclaimed_patients(folder: IngestedFolder, last_day: int, *, threads: int | None = None) -> Iterator[pa.Table]:
@@ -25,7 +25,7 @@ def unclaimed_patients(folder: IngestedFolder, last_day: int, *, threads: int | 
     Args:
         folder ([`IngestedFolder`]): The claims.
         last_day (`int`): Last day of the data, which closes a span without an end; `NULL_DAY` if there is none.
-        threads (`int`, *optional*): Threads of the engine, which spills what does not fit into a gigabyte.
+        threads (`int`, *optional*): Threads of the engine, which spills what its memory does not hold.
 
     Yields:
         `pa.Table`: Patients in the order of their identifiers, cut alike whatever the engine does.
