@@ -8,7 +8,8 @@ From the repository root, on one device or on several:
     python examples/run_pretraining.py examples/configs/pretraining.yaml --claims claims
     torchrun --standalone --nproc_per_node 4 examples/run_pretraining.py examples/configs/pretraining.yaml
 
-`claim-transformers pretrain` does the same from an installed package. Leaves model, tokenizer, `eval_results.json` and `training_log.jsonl` with every logged figure in `output_dir`.
+`claim-transformers pretrain` does the same from an installed package. Leaves model, tokenizer, `eval_results.json` and
+`training_log.jsonl` with every logged figure in `output_dir`.
 """
 
 from transformers import set_seed

@@ -1,4 +1,7 @@
-"""What pretraining and fine-tuning are told beside training arguments, by scripts and by commands; imports no engine."""
+"""What pretraining and fine-tuning are told beside training arguments, by scripts and by commands alike.
+
+No engine is imported: the help of the commands is made of these fields.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path

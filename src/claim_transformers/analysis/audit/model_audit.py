@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _TEST, _VALIDATION = "test", "validation"
 # A period of fewer rows, or patients, says nothing of drift.
 _FEWEST_OF_PERIOD = 100
+# Two numbers are fitted; from fewer rows of an outcome they are worse than none.
+_FEWEST_TO_FIT = 20
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def _has_both(labels: NDArray[Any]) -> bool:
 
 def _rising_line(validation: SplitPredictions) -> Recalibration | None:
     """Platt scaling, unless it has nothing to learn from or would turn the order of a poor model round."""
-    if not _has_both(validation.labels):
+    if min(int((validation.labels == label).sum()) for label in (0, 1)) < _FEWEST_TO_FIT:
         return None
     line = fit_platt(validation.labels, validation.scores)
     low, high = line(np.array([0.25, 0.75]))

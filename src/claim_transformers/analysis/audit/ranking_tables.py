@@ -41,9 +41,9 @@ def decile_table(
         seed (`int`, *optional*, defaults to `0`): Seed of the draws.
 
     Returns:
-        [`ResultTable`]: One row per band: `rows`, the mean `predicted` and `observed`, `observed/predicted`, the `lift`
-        (observed over that of all rows) and the `share found` of all that was observed, with the bands above. No row
-        where there are too few for one.
+        [`ResultTable`]: One row per band: `rows`, the mean `predicted` and `observed`, `observed/predicted`, the
+        `lift` (observed over that of all rows) and the `share found` of all that was observed, with the bands above.
+        No row where there are too few for one.
 
     Examples:
         >>> table = decile_table([0, 0, 0, 1] * 25 + [0, 1, 1, 1] * 25, [0.25] * 100 + [0.75] * 100, replicates=20)

@@ -33,8 +33,8 @@ class SplitPredictions:
         found = split.take(pc.sort_indices(split.select(names), [(name, "ascending") for name in names]))
         if not found.select(names).combine_chunks().equals(self.keys.cast(found.select(names).schema)):
             raise ValueError(
-                "expected predictions of the examples of the cohort, found others; score its splits again, or give the "
-                "cohort that the model was fine-tuned on"
+                "expected predictions of the examples of the cohort, found others; score its splits again, or give "
+                "the cohort that the model was fine-tuned on"
             )
         return found
 
