@@ -8,7 +8,7 @@ From the repository root, on one device or on several:
     python examples/run_classification.py examples/configs/classification.yaml --cohort cohort --output_dir runs/asthma
     torchrun --standalone --nproc_per_node 4 examples/run_classification.py examples/configs/classification.yaml
 
-`claim-transformers finetune` does the same from an installed package. `--start_at head` begins at what pretraining says
+`claim-transformers finetune` is the same in an installed package. `--start_at head` begins at what pretraining says
 of the outcome, `scratch` without the weights of the checkpoint, and `architecture` at a JSON of sizes. Leaves the best
 model on validation patients, and what it says of them and others.
 """

@@ -142,7 +142,11 @@ def audit_model(
             (test.scores, cut) if line is None else (line(test.scores), float(line(np.array([cut]))[0]))
         )
         groups = audit_subgroups(test.labels, risks, attributes, threshold=flag_above, patients=test.patients, **draws)
-        tables |= {"subgroups": subgroup_table(groups), "gaps": gap_table(groups)}
+        try:
+            tables |= {"subgroups": subgroup_table(groups), "gaps": gap_table(groups)}
+        except ValueError:
+            # Of a few patients even the marks would tell; the tables refuse then.
+            groups, missing["subgroups"] = None, "the groups are so small that any count would tell of a few patients"
     elif not is_outcome:
         tables["subgroups"] = number_group_table(test.labels, test.scores, attributes, test.patients, **draws)
     if validation is not None:

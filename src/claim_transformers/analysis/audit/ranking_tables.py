@@ -129,7 +129,9 @@ def alert_table(
         with np.errstate(invalid="ignore", divide="ignore"):
             mean, share = found / flagged, found / total
             specificity = 1 - (flagged - found) / (rows - total)
-            return np.concatenate([mean, share, specificity, flagged / found, mean * rows / total], axis=1)
+            # Where nobody is found, there is no number to evaluate for one.
+            effort = np.where(found > 0, flagged / found, np.nan)
+            return np.concatenate([mean, share, specificity, effort, mean * rows / total], axis=1)
 
     drawn = draw(numbers, len(labels), patients, replicates=replicates, seed=seed).intervals()
     chosen = None if threshold is None else nearest_cut(bins, int((scores > threshold).sum()))
