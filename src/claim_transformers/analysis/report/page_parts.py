@@ -19,6 +19,7 @@ class PageTable:
     columns: list[str]
     rows: list[list[tuple[str, str]]]
     notes: list[str]
+    texts: set[int]
     marked: set[int]
 
 
@@ -28,7 +29,10 @@ def page_table(table: ResultTable, caption: str, *, without: Collection[str] = (
     marked = {number for number, row in enumerate(table.rows) if row.get("chosen") == "yes"}
     kept = [place for place, name in enumerate(columns) if name not in {*without, "chosen"}]
     cells = [[_split(row[place]) for place in kept] for row in rows]
-    return PageTable(caption, [columns[place] for place in kept], cells, list(table.notes) if notes else [], marked)
+    names = [columns[place] for place in kept]
+    # A column of words begins where its heading does; a mark in place of a number is no word.
+    texts = {at for at, name in enumerate(names) if all(isinstance(row.get(name), str) for row in table.rows)}
+    return PageTable(caption, names, cells, list(table.notes) if notes else [], texts, marked)
 
 
 def page_picture(svg: str, number: int) -> str:

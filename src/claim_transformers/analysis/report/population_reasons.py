@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from claim_transformers.analysis.explanation.explain import explain_patients
 from claim_transformers.analysis.explanation.reason_files import load_classifier
 from claim_transformers.analysis.result_table import Cell, ResultTable
-from claim_transformers.claims.small_cells import is_small, show, show_part
+from claim_transformers.claims.small_cells import is_small, show_part
 from claim_transformers.models.claim import ClaimTokenizer
 
 # A mean over a population needs no prediction to the third digit, and is minutes sooner.
@@ -61,7 +61,7 @@ def population_reasons(
         {
             "reason": row["name"],
             "kind": row["kind"],
-            "patients": show(show_part(row["owner_count"], count)),
+            "patients": show_part(row["owner_count"], count),
             "average of all": row["size_sum"] / count,
             "where present": row["contribution_sum_mean"],
         }

@@ -66,6 +66,7 @@ def write_report(
     reference: str | None = None,
     model: str | None = None,
     reasons: int = 200,
+    replicates: int = 1000,
     raw_counts: bool = False,
 ) -> Comparison:
     """Write `report.html` and `results.json` into the folder of a run.
@@ -79,6 +80,7 @@ def write_report(
         model (`str`): Folder below `models/` that is looked at closely: threshold, lift, calibration, subgroups,
             drift and reasons. The best checkpoint on validation when `None`.
         reasons (`int`): Patients of the test split whose predictions are explained and averaged; 0 for none.
+        replicates (`int`): Bootstrap replicates of the closer look.
         raw_counts (`bool`): Whether counts of 1 to 10 are shown, what gives them away, and a map with a point for
             each patient: for simulated claims, and where patients may be seen.
 
@@ -103,7 +105,7 @@ def write_report(
         comparison = replace(comparison, counts={what: found.get("test", HIDDEN) for what, found in shown.items()})
     definition = json.loads((run / "cohort" / "cohort.json").read_text(encoding="utf-8"))
     chosen = main_model(folders, model)
-    audit = audit_model(chosen, run / "cohort", raw_counts=raw_counts)
+    audit = audit_model(chosen, run / "cohort", raw_counts=raw_counts, replicates=replicates)
     page = _Page(comparison, audit, chosen, splits["test"], raw_counts)
     content = {
         "title": title,
