@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from claim_transformers.training.outcome_periods import cut_records, describe_exposure
     from claim_transformers.training.parsing import parse_arguments, run_script
     from claim_transformers.training.predictions import save_predictions, score_binary
-    from claim_transformers.training.pretraining_parts import pretraining_parts
+    from claim_transformers.training.pretraining_runs import pretraining_parts
     from claim_transformers.training.run_arguments import FineTuningArguments, PretrainingArguments
     from claim_transformers.training.samplers import LengthGroupedBatches
     from claim_transformers.training.scoring.calibration import Calibration, save_calibration

@@ -202,7 +202,7 @@ def test_reasons_over_a_population_name_what_moves_the_predictions(tmp_path):
     named = {row["reason"]: row for row in table.rows}
     # Half of the patients have the drug, and half are girls: all that are shown are at least 11 of 30.
     assert {row["patients"] for row in table.rows} <= {*range(11, 31), "hidden"}
-    assert named["99213"]["patients"] == 30
+    assert named["HCPCS/99213"]["patients"] == 30
     assert all(abs(row["where present"]) * 11 / 30 <= 1.01 * row["average of all"] for row in table.rows)
     sizes = [row["average of all"] for row in table.rows]
     assert sizes == sorted(sizes, reverse=True)

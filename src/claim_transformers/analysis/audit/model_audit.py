@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from claim_transformers.analysis.audit.subgroups import SubgroupAudit, audit_sub
 from claim_transformers.analysis.audit.threshold import gmean_threshold
 from claim_transformers.analysis.result_table import ResultTable
 from claim_transformers.analysis.rivals.features import ages_in_years
-from claim_transformers.claims.small_cells import is_small, show_count
+from claim_transformers.claims.small_cells import is_small
 
 if TYPE_CHECKING:
     from claim_transformers.analysis.audit.drift import PeriodDrift
@@ -36,6 +36,7 @@ _TEST, _VALIDATION = "test", "validation"
 _FEWEST_OF_PERIOD = 100
 # Two numbers are fitted; from fewer rows of an outcome they are worse than none.
 _FEWEST_TO_FIT = 20
+_RECALIBRATED = "Probabilities are recalibrated on validation patients (Platt scaling), and the threshold with them."
 
 
 @dataclass(frozen=True)
@@ -109,53 +110,67 @@ def audit_model(
     test, validation = read_predictions(Path(model), _TEST), None
     with suppress(FileNotFoundError):
         validation = read_predictions(Path(model), _VALIDATION)
-    splits = _read_splits(Path(cohort))
+    splits, name = _read_splits(Path(cohort)), Path(model).name
     examples = test.examples(splits[_TEST])
     draws: dict[str, Any] = {"replicates": replicates, "seed": seed}
-    is_outcome, name = not test.is_number, Path(model).name
-    too_few = _too_few(test)
-    if too_few is not None:
+    if (too_few := _too_few(test, raw_counts)) is not None:
         return ModelAudit(name, {}, {"everything": too_few})
-    threshold = None
-    if is_outcome and validation is not None and _has_both(validation.labels):
+    threshold = line = groups = None
+    if validation is not None and not test.is_number and _has_both(validation.labels):
         threshold = float(gmean_threshold(validation.labels, validation.scores))
-    ranked = (test.labels, test.scores, test.patients)
+        line = _rising_line(validation)
+    ranked, attributes = (test.labels, test.scores, test.patients), audit_attributes(examples)
     tables = {
         "bands": decile_table(*ranked, raw_counts=raw_counts, **draws),
         "thresholds": alert_table(*ranked, threshold=threshold, raw_counts=raw_counts, **draws),
     }
     missing: dict[str, str] = {}
-    groups, measured = None, []
-    line: Recalibration | None = None
-    if validation is None:
-        missing["recalibration, a chosen threshold and drift"] = (
-            "there are no predictions of validation patients beside those of the test split"
-        )
-    if is_outcome:
-        line = None if validation is None else _rising_line(validation)
+    if test.is_number:
+        tables["subgroups"] = number_group_table(test.labels, test.scores, attributes, test.patients, **draws)
+    else:
         kinds = {"as it is": test.scores} | ({} if line is None else {"recalibrated on validation": line(test.scores)})
         tables["calibration"] = calibration_table(test.labels, kinds, test.patients, title="Calibration", **draws)
-    attributes = audit_attributes(examples)
-    if is_outcome and threshold is not None:
-        cut = _shown_threshold(test, threshold, raw_counts)
-        risks, flag_above = (
-            (test.scores, cut) if line is None else (line(test.scores), float(line(np.array([cut]))[0]))
-        )
-        groups = audit_subgroups(test.labels, risks, attributes, threshold=flag_above, patients=test.patients, **draws)
-        try:
-            tables |= {"subgroups": subgroup_table(groups), "gaps": gap_table(groups)}
-        except ValueError:
-            # Of a few patients even the marks would tell; the tables refuse then.
+    if threshold is not None:
+        groups = _audit_groups(test, line, _shown_threshold(test, threshold, raw_counts), attributes, draws)
+        found = _group_tables(groups, [] if line is None else [_RECALIBRATED])
+        tables |= found
+        if not found:
             groups, missing["subgroups"] = None, "the groups are so small that any count would tell of a few patients"
-    elif not is_outcome:
-        tables["subgroups"] = number_group_table(test.labels, test.scores, attributes, test.patients, **draws)
-    if validation is not None:
-        measured = _measure_drift(validation, test, splits, line, **draws)
-        tables |= {"drift": drift_table(measured), "drift-fields": field_table(measured)} if measured else {}
-        if not measured:
-            fewest = f"no calendar year of index dates has {_FEWEST_OF_PERIOD} examples in the test split, or"
-            missing["drift"] = f"{fewest} the validation split has fewer"
+    elif not test.is_number:
+        missing["subgroups"] = (
+            "validation patients with and without the outcome choose a threshold, and there are none"
+        )
+    measured = [] if validation is None else _measure_drift(validation, test, splits, line, **draws)
+    if measured:
+        tables |= {"drift": drift_table(measured), "drift-fields": field_table(measured)}
+    else:
+        missing["drift"] = (
+            f"it takes {_FEWEST_OF_PERIOD} validation examples with predictions, and as many examples and patients of "
+            "the test split whose index dates are in one year"
+        )
     return ModelAudit(name, tables, missing, groups, measured)
+
+
+def _audit_groups(
+    test: SplitPredictions,
+    line: Recalibration | None,
+    threshold: float,
+    attributes: Mapping[str, NDArray[np.str_]],
+    draws: Mapping[str, Any],
+) -> SubgroupAudit:
+    """Groups at a threshold, by recalibrated risks where there are some."""
+    risks, above = test.scores, threshold
+    if line is not None:
+        risks, above = line(test.scores), float(line(np.array([threshold]))[0])
+    return audit_subgroups(test.labels, risks, attributes, threshold=above, patients=test.patients, **draws)
+
+
+def _group_tables(groups: SubgroupAudit, notes: list[str]) -> dict[str, ResultTable]:
+    """The tables of groups; none where they refuse, because of a few patients even the marks would tell."""
+    with suppress(ValueError):
+        tables = {"subgroups": subgroup_table(groups), "gaps": gap_table(groups)}
+        return {name: replace(table, notes=[*table.notes, *notes]) for name, table in tables.items()}
+    return {}
 
 
 def _read_splits(cohort: Path) -> dict[str, pa.Table]:
@@ -165,12 +180,11 @@ def _read_splits(cohort: Path) -> dict[str, pa.Table]:
     return {name: splits[name].with_format("arrow")[:] for name in (_TEST, _VALIDATION) if name in splits}
 
 
-def _too_few(test: SplitPredictions) -> str | None:
+def _too_few(test: SplitPredictions, raw_counts: bool) -> str | None:
     if test.is_number:
-        rows = len(test.labels)
-        return f"expected at least 11 examples in the test split, found {show_count(rows)}" if is_small(rows) else None
+        return "the test split has fewer than 11 examples" if is_small(len(test.labels)) else None
     smaller = min(int((test.labels == label).sum()) for label in (0, 1))
-    if smaller and not is_small(smaller):
+    if smaller and (raw_counts or not is_small(smaller)):
         return None
     return "the test split has fewer than 11 examples with, or without, the outcome"
 

@@ -30,8 +30,12 @@ def page_table(table: ResultTable, caption: str, *, without: Collection[str] = (
     kept = [place for place, name in enumerate(columns) if name not in {*without, "chosen"}]
     cells = [[_split(row[place]) for place in kept] for row in rows]
     names = [columns[place] for place in kept]
-    # A column of words begins where its heading does; a mark in place of a number is no word.
-    texts = {at for at, name in enumerate(names) if all(isinstance(row.get(name), str) for row in table.rows)}
+    # A column of words begins where its heading does; a value with its interval, or a mark in its place, is no word.
+    texts = {
+        at
+        for at, name in enumerate(names)
+        if all(isinstance(row.get(name), str) for row in table.rows) and not any(row[at][1] for row in cells)
+    }
     return PageTable(caption, names, cells, list(table.notes) if notes else [], texts, marked)
 
 

@@ -46,7 +46,11 @@ def population_reasons(
     found = explain_patients(
         load_classifier(checkpoint), tokenizer, examples.take(pa.array(rows)), steps=8, tolerance=_TOLERANCE
     )
-    reasons = pa.concat_tables(one.reasons.select(["kind", "name", "contribution"]) for one in found)
+    reasons = pa.concat_tables(one.reasons.select(["kind", "code", "name", "contribution"]) for one in found)
+    # A name that is no more than the code does not say of what: `01` may be a discharge or a chapter.
+    bare = pc.replace_substring_regex(reasons["code"], "^[^/]*/", "")
+    named = pc.if_else(pc.equal(bare, reasons["name"]), reasons["code"], reasons["name"])
+    reasons = pa.table({"kind": reasons["kind"], "name": named, "contribution": reasons["contribution"]})
     owner = np.repeat(np.arange(count), [one.reasons.num_rows for one in found])
     of_patient = reasons.append_column("owner", pa.array(owner)).group_by(["owner", "kind", "name"])
     sums = of_patient.aggregate([("contribution", "sum")])

@@ -164,7 +164,7 @@ class _Page:
             "headline": comparison.headline,
             "main_headline": comparison.show(comparison.metrics[self.name][comparison.headline]),
             "has_true_risk": _TRUE_RISK in comparison.scores,
-            "missing": dict(self.audit.missing),
+            "missing": {"everything": "", "subgroups": "", "drift": "", **self.audit.missing},
             "chosen": self._chosen_threshold(),
         }
 
