@@ -35,7 +35,7 @@ def pretraining_parts(
     """
     from datasets import load_from_disk
 
-    from claim_transformers.sources import load_claims
+    from claim_transformers.sources.pipeline.loading import load_claims
 
     architecture = Architecture.from_json(arguments.model_config)
     smallest = {"min_patients": arguments.min_patients}
