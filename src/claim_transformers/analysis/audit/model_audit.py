@@ -36,6 +36,8 @@ _TEST, _VALIDATION = "test", "validation"
 _FEWEST_OF_PERIOD = 100
 # Two numbers are fitted; from fewer rows of an outcome they are worse than none.
 _FEWEST_TO_FIT = 20
+# Of a few patients even the marks would tell; `show_counts` refuses then.
+_SMALL_GROUPS = "the groups are so small that any count would tell of a few patients"
 _RECALIBRATED = "Probabilities are recalibrated on validation patients (Platt scaling), and the threshold with them."
 
 
@@ -126,7 +128,10 @@ def audit_model(
     }
     missing: dict[str, str] = {}
     if test.is_number:
-        tables["subgroups"] = number_group_table(test.labels, test.scores, attributes, test.patients, **draws)
+        with suppress(ValueError):
+            tables["subgroups"] = number_group_table(test.labels, test.scores, attributes, test.patients, **draws)
+        if "subgroups" not in tables:
+            missing["subgroups"] = _SMALL_GROUPS
     else:
         kinds = {"as it is": test.scores} | ({} if line is None else {"recalibrated on validation": line(test.scores)})
         tables["calibration"] = calibration_table(test.labels, kinds, test.patients, title="Calibration", **draws)
@@ -135,7 +140,7 @@ def audit_model(
         found = _group_tables(groups, [] if line is None else [_RECALIBRATED])
         tables |= found
         if not found:
-            groups, missing["subgroups"] = None, "the groups are so small that any count would tell of a few patients"
+            groups, missing["subgroups"] = None, _SMALL_GROUPS
     elif not test.is_number:
         missing["subgroups"] = (
             "validation patients with and without the outcome choose a threshold, and there are none"

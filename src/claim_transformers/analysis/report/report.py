@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 
 from claim_transformers.analysis.audit.model_audit import ModelAudit, audit_model
-from claim_transformers.analysis.audit.split_predictions import read_predictions
 from claim_transformers.analysis.report.page_parts import PageTable, page_picture, page_table
 from claim_transformers.analysis.report.population_reasons import population_reasons
 from claim_transformers.analysis.report.run_folder import (
@@ -35,6 +34,7 @@ from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.small_cells import HIDDEN, show
 from claim_transformers.cohorts.attrition import read_attrition
 from claim_transformers.training import MetricInterval
+from claim_transformers.training.predictions import METRICS
 from claim_transformers.version import __version__
 
 _TEMPLATE = Path(__file__).parent / "report_template.html"
@@ -148,8 +148,7 @@ class _Page:
     @property
     def name(self) -> str:
         """The model that is looked at closely, as the tables call it."""
-        own = read_predictions(self.chosen).scores
-        return next(name for name, scores in self.comparison.scores.items() if (scores == own).all())
+        return str(json.loads((self.chosen / METRICS).read_text(encoding="utf-8"))["name"])
 
     def figures(self) -> dict[str, Any]:
         """Numbers of the first lines, and the table of models."""
