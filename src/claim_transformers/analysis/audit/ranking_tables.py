@@ -14,7 +14,7 @@ from claim_transformers.analysis.result_table import Cell, ResultTable
 from claim_transformers.training import MetricInterval
 from claim_transformers.training.metrics import FloatArray
 
-SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 _JOINED = "Neighbouring rows share a line where fewer than 11 with, or without, the outcome would stand in one."
 _JOINED_NUMBERS = "Neighbouring rows share a line where fewer than 11 would stand in one."
 
@@ -87,7 +87,7 @@ def alert_table(
     patients: npt.ArrayLike | None = None,
     *,
     threshold: float | None = None,
-    shares: Sequence[float] = SHARES,
+    shares: Sequence[float] = _SHARES,
     raw_counts: bool = False,
     replicates: int = REPLICATES,
     seed: int = 0,
