@@ -202,7 +202,9 @@ class _Page:
         found["reasons"] = None
         if reasons and is_checkpoint(self.chosen):
             table = population_reasons(self.chosen, self.test, patients=reasons)
-            found["reasons"] = page_table(table, f"What moves the predictions of {self.name} most")
+            found["reasons"] = (
+                page_table(table, f"What moves the predictions of {self.name} most") if table.rows else None
+            )
         return found
 
     def pictures(self, run: Path, folders: Sequence[Path]) -> dict[str, Any]:
