@@ -204,6 +204,6 @@ def test_reasons_over_a_population_name_what_moves_the_predictions(tmp_path):
     assert {row["patients"] for row in table.rows} <= {*range(11, 31), "hidden"}
     assert named["HCPCS/99213"]["patients"] == 30
     assert all(abs(row["where present"]) * 11 / 30 <= 1.01 * row["average of all"] for row in table.rows)
-    sizes = [row["average of all"] for row in table.rows]
+    sizes = [float(row["average of all"]) for row in table.rows]
     assert sizes == sorted(sizes, reverse=True)
     assert population_reasons(tmp_path, examples.slice(0, 9)).rows == []
