@@ -25,6 +25,8 @@ SMALLER = {
     "patients=10_000": "patients=60",
     "raw --patients 10000 --seed 7": "raw --patients 60 --seed 7",
     "--patients 30000": "--patients 6000",
+    "claim-transformers report walk": "claim-transformers report walk --reasons 11",
+    "claim-transformers report .": "claim-transformers report . --reasons 11",
     "--patients 6000": "--patients 800",
     "--patients 8000": "--patients 400",
     "num_train_epochs=10": "num_train_epochs=1, max_steps=2",

@@ -139,6 +139,8 @@ def run_command(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
         arguments += ["--use_cpu", "True", "--max_steps", "2"]
     with monkeypatch.context() as patch:
         if program == "claim-transformers":
+            if arguments[0] in ("pretrain", "finetune"):
+                arguments += ["--use_cpu", "True", "--max_steps", "2"]
             patch.setattr(sys, "argv", [program, *arguments])
             with pytest.raises(SystemExit) as ended:
                 main()

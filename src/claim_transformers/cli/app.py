@@ -21,8 +21,11 @@ _COMMANDS = (
     "cohort",
     "sequences",
     "coverage",
+    "pretrain",
+    "finetune",
     "score",
     "explain",
+    "audit",
     "report",
     "install-checkpoint",
 )

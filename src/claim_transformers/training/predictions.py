@@ -102,14 +102,14 @@ def save_predictions(
     }
     text = to_json(content, nan_to_null=True)
     folder = private_folder(folder)
-    with replacing_file(folder / _file_of_split(PREDICTIONS, split)) as path:
+    with replacing_file(folder / file_of_split(PREDICTIONS, split)) as path:
         pq.write_table(pa.table(table), path)
-    write_file(folder / _file_of_split(METRICS, split), text)
+    write_file(folder / file_of_split(METRICS, split), text)
     smaller = min(int(np.count_nonzero(labels)), int(np.count_nonzero(labels == 0)))
     return {metric: HIDDEN if is_small(smaller) else str(interval) for metric, interval in found.items()}
 
 
-def _file_of_split(name: str, split: str) -> str:
+def file_of_split(name: str, split: str) -> str:
     """Name the file of a split."""
     path = Path(name)
     return name if split == _TEST else f"{path.stem}_{split}{path.suffix}"
