@@ -16,6 +16,7 @@ from claim_transformers.models.claim import (
     ClaimForSequenceClassification,
     ClaimTokenizer,
 )
+from claim_transformers.training import Calibration
 
 HISTORY = {"history_skip": True, "history_half_lives_days": [90], "index_gap": True, "time_attention": "bucketed"}
 KINDS_OF_MODELS = [
@@ -102,6 +103,25 @@ def average_by_hand(table, tokenizer):
     return means
 
 
+@pytest.mark.parametrize("options", [KINDS_OF_MODELS[1], {"history_skip": True}], ids=str)
+def test_the_contributions_are_those_that_captum_finds(make_classifier, tokenizer, rows, options):
+    captum = pytest.importorskip("captum.attr")
+    model = make_classifier(**options).double()
+    table = model.claim.embeddings.code_embeddings.weight.detach()
+    inputs = tokenizer(rows[0], return_tensors="pt")
+    visits = {name: inputs[name] for name in ("visit_ids", "visit_days")}
+
+    def outcome(embeddings):
+        many = {name: tensor.expand(len(embeddings), -1) for name, tensor in visits.items()}
+        outputs = model.claim(inputs_embeds=embeddings, **many)
+        return model.classifier(outputs.pooler_output).softmax(-1)[:, 1]
+
+    vectors, averages = (rows_of[inputs["input_ids"]] for rows_of in (table, average_by_hand(table, tokenizer)))
+    expected = captum.IntegratedGradients(outcome).attribute(vectors, averages, n_steps=32, method="riemann_middle")
+    found = explain(model, tokenizer, rows[0], steps=32, most_steps=32, tolerance=1.0)
+    np.testing.assert_allclose(contributions(found), 100 * expected.sum(-1)[0].numpy(), atol=1e-6)
+
+
 def test_counts_of_codes_alone_give_their_exact_share(make_classifier, tokenizer, rows):
     model = make_classifier(code_skip=True, num_labels=1, problem_type="regression")
     with torch.no_grad():
@@ -174,6 +194,44 @@ def test_the_tokens_of_a_visit_add_up_to_the_visit(make_classifier, tokenizer, r
     total = sum(sum(part["contribution"].to_pylist()) for part in (found.codes, found.patient))
     others = [kind in ("time", "visit type") for kind in found.reasons["kind"].to_pylist()]
     assert total + values[others].sum() == pytest.approx(values.sum())
+
+
+# ---- Calibrated probabilities ----
+
+CALIBRATIONS = [
+    Calibration({"method": "platt", "intercept": -2.0, "slope": 0.7}),
+    Calibration({"method": "prior", "training_share": 0.5, "true_share": 0.02}),
+    Calibration({"method": "isotonic", "knots": [0.1, 0.4, 0.400001, 0.9], "values": [0.0, 0.1, 0.3, 1.0]}),
+]
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS, ids=lambda one: one.method)
+def test_calibrated_contributions_add_up_from_the_calibrated_base_to_the_calibrated_risk(
+    make_classifier, tokenizer, rows, calibration
+):
+    model = make_classifier()
+    own = explain_patients(model, tokenizer, rows)
+    for one, other in zip(own, explain_patients(model, tokenizer, rows, calibration=calibration), strict=True):
+        expected = 100 * calibration([one.base / 100, one.prediction / 100])
+        np.testing.assert_allclose([other.base, other.prediction], expected, atol=1e-4)
+        stretch = (expected[1] - expected[0]) / (one.prediction - one.base)
+        np.testing.assert_allclose(contributions(other), stretch * contributions(one), rtol=1e-3, atol=1e-6)
+        assert abs(other.unexplained) <= 0.1 * max(1.0, stretch) + 1e-3
+        assert calibration.method in other.to_table()
+        assert {one.calibration, *other.to_arrow()["calibration"].to_pylist()} == {"none", calibration.method}
+
+
+def test_where_base_and_prediction_are_one_the_slope_of_the_calibration_stretches():
+    half = torch.tensor([0.5, 0.5], dtype=torch.float64)
+    own = integration.Contributions(half, half, torch.tensor([[0.2, -0.2]] * 2, dtype=torch.float64), half.long())
+    line = Calibration({"method": "isotonic", "knots": [0.0, 1.0], "values": [0.1, 0.6]})
+    np.testing.assert_allclose(own.calibrated(line).tokens, [[0.1, -0.1]] * 2)
+
+
+def test_a_calibration_of_another_outcome_is_refused(make_classifier, tokenizer, rows):
+    for model, target in ((make_classifier(), 0), (make_classifier(num_labels=3), 1)):
+        with pytest.raises(ValueError, match="one outcome alone"):
+            explain(model, tokenizer, rows[0], target=target, calibration=CALIBRATIONS[0])
 
 
 # ---- A code that decides ----

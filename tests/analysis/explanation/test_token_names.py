@@ -17,6 +17,11 @@ NAMES = {
     CATEGORY: category_titles()[CATEGORY],
     f"PRINCIPAL/{CATEGORY}": f"principal diagnosis: {category_titles()[CATEGORY]}",
     "RACE/WHITE": "WHITE",
+    "BODYSYSTEM/RSP": "Diseases of the respiratory system",
+    "CCSPRSECTION/7": "Operations on the cardiovascular system",
+    "HCPCSSECTION/J": "Drugs given other than by mouth",
+    "MDC/22": "Burns",
+    "EPC/BETA2-ADRENERGIC_AGONIST": "beta2-adrenergic agonist",
 }
 
 

@@ -34,6 +34,7 @@ class Explanation:
         base (`float`): Prediction for the same visits on the same days with average codes and an average patient.
         prediction (`float`): Prediction of the model.
         steps (`int`): Steps of the integral; 0 for `method="gradient"`, whose contributions do not add up.
+        calibration (`str`): Method by which probabilities were calibrated, `"none"` where they are the model's own.
         reasons (`pa.Table`): One row per token: `kind` (`patient`, `code`, `visit type` or `time`), `code`, `name`,
             `visit` (number of the visit in view, 0 for the patient), `days_before_index` (days from the visit to the
             index date, without one to the last visit; null for the patient) and `contribution`.
@@ -46,7 +47,7 @@ class Explanation:
         ... ]
         >>> columns = [pa.array(column, field.type) for column, field in zip(zip(*rows), REASONS_SCHEMA)]
         >>> reasons = pa.table(columns, REASONS_SCHEMA)
-        >>> found = Explanation("readmitted", "percentage points", 12.0, 13.0, 16, reasons)
+        >>> found = Explanation("readmitted", "percentage points", 12.0, 13.0, 16, "none", reasons)
         >>> found.codes.select(["code", "visits", "contribution"]).to_pylist()
         [{'code': 'HCPCS/99213', 'visits': 2, 'contribution': 2.0}]
         >>> found.visits["contribution"].to_pylist(), found.unexplained
@@ -58,6 +59,7 @@ class Explanation:
     base: float
     prediction: float
     steps: int
+    calibration: str
     reasons: pa.Table
 
     @property
@@ -96,7 +98,7 @@ class Explanation:
         """Return the explanation in a form for JSON.
 
         Returns:
-            `dict[str, Any]`: `target`, `unit`, `base`, `prediction`, `unexplained`, `steps`, and lists `patient`,
+            `dict[str, Any]`: `target`, `unit`, `base`, `prediction`, `unexplained`, `steps`, `calibration`, and lists `patient`,
             `codes`, `visits` and `reasons`.
         """
         return {
@@ -106,6 +108,7 @@ class Explanation:
             "prediction": self.prediction,
             "unexplained": self.unexplained,
             "steps": self.steps,
+            "calibration": self.calibration,
             "patient": self.patient.to_pylist(),
             "codes": self.codes.to_pylist(),
             "visits": self.visits.to_pylist(),
@@ -121,7 +124,8 @@ class Explanation:
         Returns:
             `str`: One line per code, visit and fact of the patient, and sums that add up.
         """
-        lines = [f"{self.target}, {self.unit}", _line("base", "average codes and patient", self.base)]
+        calibrated = "" if self.calibration == "none" else f", calibrated ({self.calibration})"
+        lines = [f"{self.target}, {self.unit}{calibrated}", _line("base", "average codes and patient", self.base)]
         lines += [_line(row["code"], row["name"], row["contribution"], "+") for row in self.patient.to_pylist()]
         codes, visits = self.codes, _largest_first(self.visits, "visit")
         for row in codes.slice(0, top).to_pylist():
@@ -139,10 +143,11 @@ class Explanation:
         """Return tokens and visits in one table; the rows of kind `visit` are sums of others.
 
         Returns:
-            `pa.Table`: `target`, the columns of `reasons`, `unit`, `base`, `prediction`.
+            `pa.Table`: `target`, the columns of `reasons`, `unit`, `base`, `prediction`, `calibration`.
         """
         rows = pa.concat_tables([self.reasons, self.visits])
-        same = {"target": self.target, "unit": self.unit, "base": self.base, "prediction": self.prediction}
+        names = ("target", "unit", "base", "prediction", "calibration")
+        same = {name: getattr(self, name) for name in names}
         columns = {
             name: pa.array([value]).take(pa.array([0] * rows.num_rows, pa.int32())) for name, value in same.items()
         }
