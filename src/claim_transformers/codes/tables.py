@@ -89,7 +89,9 @@ def category_name(category: str) -> str | None:
     system, _, bare = category.partition("/")
     if system in ("DRUG", "EPC"):
         return bare.replace("_", " ").lower()
-    return _ccs_titles().get(bare) if system == _CCS else category_titles().get(category, _section_titles().get(category))
+    return (
+        _ccs_titles().get(bare) if system == _CCS else category_titles().get(category, _section_titles().get(category))
+    )
 
 
 @functools.cache

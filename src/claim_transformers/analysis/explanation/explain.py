@@ -119,7 +119,7 @@ def explain_patients(
             contributions do not add up yet.
         tolerance (`float`, *optional*, defaults to `0.001`): How far base and contributions may miss the prediction:
             of the model's own probability, or, of another number, as a share of the larger of base and prediction.
-        calibration ([`Calibration`], *optional*): That of the checkpoint, `Scorer.from_pretrained(folder).calibration`.
+        calibration ([`Calibration`], *optional*): That of the checkpoint, as [`Scorer`] reads it.
             Base and prediction are then calibrated, and all contributions of a patient are stretched alike.
 
     Returns:
@@ -127,8 +127,9 @@ def explain_patients(
 
     Raises:
         ValueError: If the model is no claim classifier or has another vocabulary, the target is none of its labels, a
-            number is out of range, a calibration is given for other than the second of two labels, or contributions miss the prediction by more than the tolerance after
-            `most_steps`. The message says how many patients, by how much, and what to do.
+            number is out of range, a calibration is given for other than the second of two labels, or contributions
+            miss the prediction by more than the tolerance after `most_steps`. The message says how many patients, by
+            how much, and what to do.
     """
     label = _check(model, tokenizer, target, method, steps, most_steps, tolerance)
     assert isinstance(model, ClaimForSequenceClassification)  # as was checked

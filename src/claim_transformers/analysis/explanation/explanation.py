@@ -20,6 +20,9 @@ REASONS_SCHEMA = pa.schema(
     ]
 )
 _NAME_WIDTH = 60
+# A code or a visit is shown from this share of all contributions without their signs on: a smaller one has too often
+# the wrong sign (docs/benchmark, reasons_rule and reasons_sign).
+SHOWN_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Explanation:
         >>> columns = [pa.array(column, field.type) for column, field in zip(zip(*rows), REASONS_SCHEMA)]
         >>> reasons = pa.table(columns, REASONS_SCHEMA)
         >>> found = Explanation("readmitted", "percentage points", 12.0, 13.0, 16, "none", reasons)
-        >>> found.codes.select(["code", "visits", "contribution"]).to_pylist()
-        [{'code': 'HCPCS/99213', 'visits': 2, 'contribution': 2.0}]
+        >>> found.codes.select(["code", "visits", "contribution", "shown"]).to_pylist()
+        [{'code': 'HCPCS/99213', 'visits': 2, 'contribution': 2.0, 'shown': True}]
         >>> found.visits["contribution"].to_pylist(), found.unexplained
         ([0.5, 1.5], 0.0)
     """
@@ -69,7 +72,11 @@ class Explanation:
 
     @property
     def visits(self) -> pa.Table:
-        """`pa.Table`: One row per visit, the sum of its codes, its type and its time, in the columns of `reasons`."""
+        """`pa.Table`: One row per visit, the sum of its codes, its type and its time.
+
+        It has the columns of `reasons`, and `shown`: whether it has more than a share `SHOWN_SHARE` of the
+        contributions of all visits without their signs. The sign of a smaller one is not to be relied on.
+        """
         of_visits = self.reasons.filter(pc.greater(self.reasons["visit"], 0))
         sums = of_visits.group_by(["visit", "days_before_index"]).aggregate([("contribution", "sum")])
         types = of_visits.filter(pc.equal(of_visits["kind"], VISIT_TYPE))
@@ -82,12 +89,12 @@ class Explanation:
             "days_before_index": sums["days_before_index"],
             "contribution": sums["contribution_sum"],
         }
-        return pa.table(columns, REASONS_SCHEMA).sort_by("visit")
+        return _with_shown(pa.table(columns, REASONS_SCHEMA).sort_by("visit"))
 
     @property
     def codes(self) -> pa.Table:
-        """`pa.Table`: `code`, `name`, `visits` and `contribution` of each code over all visits, the largest first."""
-        return self._summed(CODE)
+        """`pa.Table`: `code`, `name`, `visits`, `contribution` and `shown` of each code, the largest first."""
+        return _with_shown(self._summed(CODE))
 
     @property
     def patient(self) -> pa.Table:
@@ -98,8 +105,8 @@ class Explanation:
         """Return the explanation in a form for JSON.
 
         Returns:
-            `dict[str, Any]`: `target`, `unit`, `base`, `prediction`, `unexplained`, `steps`, `calibration`, and lists `patient`,
-            `codes`, `visits` and `reasons`.
+            `dict[str, Any]`: `target`, `unit`, `base`, `prediction`, `unexplained`, `steps`, `calibration`, and lists
+            `patient`, `codes`, `visits` and `reasons`.
         """
         return {
             "target": self.target,
@@ -116,10 +123,10 @@ class Explanation:
         }
 
     def to_table(self, top: int = 10) -> str:
-        """Return the explanation as text for a terminal.
+        """Return the explanation as text for a terminal, with the codes and visits that are shown.
 
         Args:
-            top (`int`, *optional*, defaults to `10`): Codes and visits that are shown, the largest first.
+            top (`int`, *optional*, defaults to `10`): Codes and visits at most, the largest first.
 
         Returns:
             `str`: One line per code, visit and fact of the patient, and sums that add up.
@@ -127,25 +134,32 @@ class Explanation:
         calibrated = "" if self.calibration == "none" else f", calibrated ({self.calibration})"
         lines = [f"{self.target}, {self.unit}{calibrated}", _line("base", "average codes and patient", self.base)]
         lines += [_line(row["code"], row["name"], row["contribution"], "+") for row in self.patient.to_pylist()]
-        codes, visits = self.codes, _largest_first(self.visits, "visit")
-        for row in codes.slice(0, top).to_pylist():
+        all_codes, all_visits = self.codes, _largest_first(self.visits, "visit")
+        codes, visits = (table.filter(table["shown"]).slice(0, top) for table in (all_codes, all_visits))
+        for row in codes.to_pylist():
             times = f" ({row['visits']} visits)" if row["visits"] > 1 else ""
             lines.append(_line(row["code"], row["name"], row["contribution"], "+", times))
-        others = [("other codes", _total(codes.slice(top)))] if codes.num_rows > top else []
+        others = [("other codes", _total(all_codes) - _total(codes))] if codes.num_rows < all_codes.num_rows else []
         others += [(kind, total) for kind in (VISIT_TYPE, TIME) if (total := _total(self._of_kind(kind)))]
         lines += [_line(name, "", total, "+") for name, total in [*others, ("unexplained", self.unexplained)]]
-        lines += [_line("prediction", "", self.prediction), *(["the same by visit:"] if visits.num_rows else [])]
-        for row in visits.slice(0, top).to_pylist():
+        lines += [_line("prediction", "", self.prediction), *(["the same by visit:"] if all_visits.num_rows else [])]
+        for row in visits.to_pylist():
             lines.append(_line(f"{row['days_before_index']} days before", row["name"], row["contribution"], "+"))
+        if visits.num_rows < all_visits.num_rows:
+            lines.append(_line("other visits", "", _total(all_visits) - _total(visits), "+"))
         return "\n".join(lines)
 
     def to_arrow(self) -> pa.Table:
         """Return tokens and visits in one table; the rows of kind `visit` are sums of others.
 
         Returns:
-            `pa.Table`: `target`, the columns of `reasons`, `unit`, `base`, `prediction`, `calibration`.
+            `pa.Table`: `target`, the columns of `reasons`, `shown` (of codes, whether the code is, of visits, else
+            null), `unit`, `base`, `prediction`, `calibration`.
         """
-        rows = pa.concat_tables([self.reasons, self.visits])
+        codes = self.codes
+        place = pc.index_in(self.reasons["code"], value_set=codes["code"].combine_chunks())
+        of_code = pc.if_else(pc.equal(self.reasons["kind"], CODE), codes["shown"].combine_chunks().take(place), None)
+        rows = pa.concat_tables([self.reasons.append_column("shown", of_code), self.visits])
         names = ("target", "unit", "base", "prediction", "calibration")
         same = {name: getattr(self, name) for name in names}
         columns = {
@@ -175,6 +189,12 @@ def _largest_first(table: pa.Table, tie: str) -> pa.Table:
     """Rows by the size of their contribution, then by a column."""
     sized = table.append_column("size", pc.abs(table["contribution"]))
     return sized.sort_by([("size", "descending"), (tie, "ascending")]).drop_columns(["size"])
+
+
+def _with_shown(table: pa.Table) -> pa.Table:
+    sizes = pc.abs(table["contribution"])
+    limit = SHOWN_SHARE * (pc.sum(sizes, min_count=0).as_py())
+    return table.append_column("shown", pc.greater(sizes, limit))
 
 
 def _total(table: pa.Table) -> float:
