@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from claim_transformers.analysis import ResultTable
-from claim_transformers.analysis.explanation.explanation import SHOWN_SHARE
+from claim_transformers.analysis.explanation.explanation import SHOWN_CODE_SHARE, SHOWN_VISIT_SHARE
 from claim_transformers.training import MetricInterval, clustered_interval
 from claim_transformers.training.metrics import Value, weighted_mean
 from reproduction.claim_pt.reasons_study import RANKINGS, SHARES
@@ -19,7 +19,8 @@ from reproduction.engine.tables import setting_table
 
 # A cause that changes the true risk by less, in percentage points, has no sign.
 NO_EFFECT = 0.05
-_TRIED_SHARES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2)
+_TRIED = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2)
+_SHOWN = {"visit": (SHOWN_VISIT_SHARE, False), "code": (SHOWN_CODE_SHARE, True)}
 _UNITS = ("visit", "code")
 _METHOD = (
     "Truth: the simulated life of each child again without a cause (asthma stays, emergency visits, flares in the "
@@ -29,40 +30,44 @@ _METHOD = (
 )
 _CAUSES_OF_REASONS = (
     "A visit shows the cause that its codes name as the simulator writes them; the cause of a code is that of the "
-    f"visits from which most of its contribution comes. A change below {NO_EFFECT} percentage points has no sign; fills of a "
-    "controller with another drug are left out."
+    f"visits from which most of its contribution comes. A change below {NO_EFFECT} percentage points has no sign; "
+    "fills of a controller with another drug are left out."
 )
 
 
 def rule_table(reasons: pa.Table) -> ResultTable:
-    """Signs of the reasons that rules would show, on the split that is for the choice of one."""
+    """Signs of the reasons that rules would show, on the splits that are for the choice of one."""
     rows = []
-    for agree in (False, True):
-        for share in _TRIED_SHARES:
-            for unit in _UNITS:
-                found = _Reasons.of(reasons, unit)
-                shown = found.is_large(share) & (found.agrees if agree else np.ones(len(found), bool))
-                rule = f"at least {share:.0%} of the sum" + (", and left out it moves alike" if agree else "")
-                rows.append({"rule": rule, "reasons": f"{unit}s", **found.signs(shown)})
-    return setting_table(
-        "Signs of the reasons that a rule shows, where it was chosen", rows, [_METHOD, _CAUSES_OF_REASONS]
-    )
+    for unit in _UNITS:
+        found = _Reasons.of(reasons, unit)
+        for left_out in (False, True):
+            for share in _TRIED:
+                rule = f"more than {share:.0%} of all" + (", and the same way when left out" if left_out else "")
+                signs = found.signs(found.is_large(share, left_out=left_out))
+                rows.append({"reasons": f"{unit}s", "shown where a contribution is": rule, **signs})
+    title = "Signs of the reasons that a rule shows, on the splits that it was chosen on"
+    return setting_table(title, rows, [_METHOD, _CAUSES_OF_REASONS])
 
 
 def sign_table(reasons: pa.Table) -> ResultTable:
     """Signs of all reasons and of those that are shown, on other patients and models than those of the rule."""
     rows: list[dict[str, Any]] = []
     for unit in _UNITS:
-        found = _Reasons.of(reasons, unit)
-        everything, shown = np.ones(len(found), bool), found.is_large(SHOWN_SHARE)
+        found, (share, left_out) = _Reasons.of(reasons, unit), _SHOWN[unit]
+        everything, shown = np.ones(len(found), bool), found.is_large(share, left_out=left_out)
         rows.append({"reasons": f"all {unit}s", **found.signs(everything)})
         rows.append({"reasons": f"{unit}s that are shown", **found.signs(shown)})
         for cause in CAUSES:
             if (mask := shown & (found.cause == cause)).any():
                 rows.append({"reasons": f"{unit}s that are shown, {cause.replace('_', ' ')}", **found.signs(mask)})
-    return setting_table(
-        "Signs of reasons against what their causes bring in truth", rows, [_METHOD, _CAUSES_OF_REASONS]
+    rule = (
+        f"Shown: visits of more than {SHOWN_VISIT_SHARE:.0%} of the contributions of all visits without their signs; "
+        f"codes of more than {SHOWN_CODE_SHARE:.0%} of those of all codes that also change the prediction the same way "
+        "when they are left out of all visits. Every model and patient here is another than those on which this "
+        "was chosen."
     )
+    title = "Signs of reasons against what their causes bring in truth"
+    return setting_table(title, rows, [rule, _METHOD, _CAUSES_OF_REASONS])
 
 
 def rank_table(reasons: pa.Table) -> ResultTable:
@@ -98,9 +103,8 @@ def erasure_table(erased: pa.Table) -> ResultTable:
     rows: list[dict[str, Any]] = []
     for ranking in RANKINGS:
         of_ranking = erased.filter(pc.equal(erased["ranking"], ranking))
-        row: dict[str, Any] = {
-            "visits ranked by": ranking.replace("_", " ").replace("integrated", "integrated gradients")
-        }
+        name = "integrated gradients" if ranking == "integrated" else ranking.replace("_", " ")
+        row: dict[str, Any] = {"visits ranked by": name}
         for measure in ("comprehensiveness", "sufficiency"):
             for share in SHARES:
                 part = of_ranking.filter(pc.equal(of_ranking["share"], share))
@@ -108,36 +112,39 @@ def erasure_table(erased: pa.Table) -> ResultTable:
                 row[f"{measure}, {share:.0%}"] = _mean(values, patient)
         rows.append(row)
     notes = [
-        "Percentage points by which the prediction falls towards its base: comprehensiveness when the first visits are "
-        "left out (more is better), sufficiency when only they stay (less is better). Visits that push the prediction "
-        "the way it lies come first; attention, the vector of the paper, has no sign. Random: three orders.",
+        "Percentage points by which the prediction moves towards its base: comprehensiveness when the first visits "
+        "are left out (more is better), sufficiency when only they stay (less is better). Visits that push the "
+        "prediction the way it lies come first; attention, the vector of the paper, has no sign. Random: three orders."
     ]
     return setting_table("Leaving out whole visits", rows, notes)
 
 
 class _Reasons:
-    """Reasons of one unit as arrays."""
+    """Reasons of one unit as arrays; those of mixed causes count in sums alone."""
 
     def __init__(self, table: pa.Table) -> None:
-        self.patient, self.prediction = table["patient"].to_numpy(), table["prediction"].to_numpy()
-        self.cause = np.array(table["cause"].to_pylist(), dtype=object)
-        self.contribution, self.change = table["contribution"].to_numpy(), table["change"].to_numpy()
-        self.agrees = np.sign(self.contribution) == np.sign(table["left_out"].to_numpy())
-        self._of = np.unique(np.stack([self.patient, self.prediction]), axis=1, return_inverse=True)[1].ravel()
+        patients = np.stack([table[name].to_numpy() for name in ("patient", "prediction")])
+        of_row = np.unique(patients, axis=1, return_inverse=True)[1].ravel()
+        sizes = np.abs(table["contribution"].to_numpy())
+        is_told = pc.not_equal(table["cause"], MIXED)
+        told = np.asarray(is_told)
+        self._share, self._of = (sizes / np.bincount(of_row, sizes)[of_row])[told], of_row[told]
+        table = table.filter(is_told)
+        self.patient, self.cause = table["patient"].to_numpy(), np.array(table["cause"].to_pylist(), dtype=object)
+        names = ("contribution", "change", "left_out")
+        self.contribution, self.change, self.left_out = (table[name].to_numpy() for name in names)
 
     def __len__(self) -> int:
         return len(self.patient)
 
     @classmethod
     def of(cls, reasons: pa.Table, unit: str) -> "_Reasons":
-        is_unit = pc.and_(pc.equal(reasons["unit"], unit), pc.not_equal(reasons["cause"], MIXED))
-        return cls(reasons.filter(is_unit))
+        return cls(reasons.filter(pc.equal(reasons["unit"], unit)))
 
-    def is_large(self, share: float) -> NDArray[np.bool_]:
-        """At least a share of the sum of all contributions of the patient without their signs."""
-        sums = np.bincount(self._of, np.abs(self.contribution))[self._of]
-        large: NDArray[np.bool_] = np.abs(self.contribution) > share * sums
-        return large
+    def is_large(self, share: float, *, left_out: bool) -> NDArray[np.bool_]:
+        """More than a share of all of the patient without signs; with `left_out`, that change has the same sign."""
+        large: NDArray[np.bool_] = self._share > share
+        return large & (np.sign(self.left_out) == np.sign(self.contribution)) if left_out else large
 
     def signs(self, shown: NDArray[np.bool_]) -> dict[str, Any]:
         """How many are shown, and how often their sign is right."""
@@ -148,6 +155,7 @@ class _Reasons:
             "per patient": float(shown.sum() / patients),
             "have a cause": _mean(has_sign[shown].astype(np.float64), self.patient[shown]),
             "right sign, of these": _mean(right[has_sign], self.patient[has_sign]),
+            "right sign, of all": _mean((right * has_sign)[shown], self.patient[shown]),
         }
 
 

@@ -17,7 +17,7 @@ _CONDITIONS = {
     "eczema": ("ICD10CM/L20",),
     "obesity": ("ICD10CM/E66", "ICD10CM/Z685"),
 }
-# A stay goes on under its date for some days, an arrival is billed the day before, and a course of steroids soon after.
+# A stay goes on under its date for some days, an arrival is billed the day before, steroids are filled soon after.
 _STAY_DAYS, _ARRIVAL_DAYS, _FILL_DAYS = 7, 1, 7
 
 
@@ -33,10 +33,10 @@ def visible_causes(patient: Mapping[str, Any]) -> list[str]:
         patient (`Mapping`): `visit_day`, `visit_type` and `codes` of an example coded in ICD-10.
 
     Returns:
-        `list[str]`: One of `removed_causes.CAUSES` each: a stay, an emergency visit or a flare in the office (`steroid`)
-        where a flare of asthma is coded, `asthma` where asthma or its rescue inhaler is, `controller` for a fill of
-        one, else the condition that is coded. `"none"` where nothing shows a cause: the true risk does not know of the
-        visit. `"mixed"` for fills of a controller and something else.
+        `list[str]`: One of `removed_causes.CAUSES` each: a stay, an emergency visit or a flare in the office
+        (`steroid`) where a flare of asthma is coded, `asthma` where asthma or its rescue inhaler is, `controller` for
+        a fill of one, else the condition that is coded. `"none"` where nothing shows a cause: the true risk does not
+        know of the visit. `"mixed"` for fills of a controller and something else.
 
     Examples:
         >>> flare, check_up = ["HCPCS/99283", "ICD10CM/J45901"], ["HCPCS/99393", "ICD10CM/Z00129"]

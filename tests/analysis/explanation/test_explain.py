@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from claim_transformers.analysis import explain, explain_patients
 from claim_transformers.analysis.explanation import integration
 from claim_transformers.analysis.explanation.average_codes import average_rows, token_kinds
+from claim_transformers.analysis.explanation.explanation import REASONS_SCHEMA, Explanation
 from claim_transformers.models.claim import (
     ClaimConfig,
     ClaimForPreTraining,
@@ -196,6 +198,47 @@ def test_the_tokens_of_a_visit_add_up_to_the_visit(make_classifier, tokenizer, r
     assert total + values[others].sum() == pytest.approx(values.sum())
 
 
+# ---- What is shown ----
+
+
+@pytest.mark.parametrize("options", KINDS_OF_MODELS, ids=str)
+def test_a_code_that_is_left_out_changes_the_prediction_as_a_record_without_it(
+    make_classifier, tokenizer, rows, options
+):
+    model = make_classifier(**options)
+    for row, found in zip(rows, explain_patients(model, tokenizer, rows, tolerance=1.0), strict=True):
+        inputs = tokenizer(row, return_tensors="pt")
+        total = sum(abs(code["contribution"]) for code in found.codes.to_pylist())
+        large = {code["code"] for code in found.codes.to_pylist() if abs(code["contribution"]) > 0.15 * total}
+        assert set(found.left_out) == large
+        for code, change in found.left_out.items():
+            stays = (inputs["input_ids"] != tokenizer.convert_tokens_to_ids(code)) | (inputs["visit_ids"] == 0)
+            less = {name: inputs[name][stays][None] for name in ("input_ids", "visit_ids")}
+            with torch.no_grad():
+                without = model(**less, visit_days=inputs["visit_days"]).logits[0].double().softmax(0)[1]
+            assert found.prediction - change == pytest.approx(100 * float(without), abs=1e-3)
+
+
+def test_only_what_is_large_and_moves_the_prediction_alike_when_left_out_is_shown():
+    names = ["HCPCS/1", "HCPCS/2", "HCPCS/3", "HCPCS/4"]
+    rows = [("code", name, name, 1, 9, value) for name, value in zip(names, (9, 8, -7, 2), strict=True)]
+    rows.append(("visit type", "TYPE/OP", "outpatient", 1, 9, -7.0))
+    rows.append(("visit type", "TYPE/IP", "inpatient", 2, 3, 0.5))
+    columns = zip(*rows, strict=True)
+    arrays = [pa.array(one, field.type) for one, field in zip(columns, REASONS_SCHEMA, strict=True)]
+    reasons = pa.table(arrays, REASONS_SCHEMA)
+    left_out = {"HCPCS/1": 6.0, "HCPCS/2": -6.0, "HCPCS/3": -6.0, "HCPCS/4": 2.0}
+    found = Explanation("ill", "percentage points", 46.0, 50.0, 16, "none", reasons, left_out)
+    assert found.codes["shown"].to_pylist() == [True, False, True, False]
+    assert found.visits["shown"].to_pylist() == [True, False]
+    lines = found.to_table().splitlines()
+    assert [line.split()[0] for line in lines if "HCPCS" in line] == ["HCPCS/1", "HCPCS/3"]
+    sums = {line.strip().rsplit(None, 1)[0]: float(line.rsplit(None, 1)[1]) for line in lines if line.startswith("  ")}
+    assert (sums["other codes"], sums["other visits"]) == (10.0, 0.5)
+    shown = found.to_arrow().select(["kind", "shown"]).to_pylist()
+    assert [row["shown"] for row in shown] == [True, False, True, False, None, None, True, False]
+
+
 # ---- Calibrated probabilities ----
 
 CALIBRATIONS = [
@@ -277,7 +320,7 @@ def test_a_visit_with_the_code_that_decides_raises_the_risk_as_its_removal_lower
     cases = patients[:16:2]
     for patient, found in zip(cases, explain_patients(model, tokenizer, cases), strict=True):
         largest = found.codes.slice(0, 1).to_pylist()[0]
-        assert (largest["code"], largest["contribution"] > 20) == (code, True)
+        assert (largest["code"], largest["contribution"] > 20, largest["shown"]) == (code, True, True)
         (place,) = [number for number, visit in enumerate(patient["visits"]) if code in visit["codes"]]
         without = patient | {"visits": [visit for number, visit in enumerate(patient["visits"]) if number != place]}
         removed = 100 * float(predicted(model, tokenizer, without).softmax(0)[1])
@@ -391,7 +434,8 @@ def test_what_a_reader_sees_adds_up_and_json_takes_it(make_classifier, tokenizer
     lines = top.splitlines()[1:]
     *parts, end = [float(line.split()[-1]) for line in lines]
     assert sum(parts) == pytest.approx(end, abs=0.001 * len(parts))
-    assert len(bottom.strip().splitlines()) == 3
+    by_visit = [float(line.split()[-1]) for line in bottom.strip().splitlines()]
+    assert sum(by_visit) == pytest.approx(sum(found.visits["contribution"].to_pylist()), abs=0.01)
     content = json.loads(json.dumps(found.to_dict()))
     assert sum(one["contribution"] for one in content["reasons"]) + content["base"] == pytest.approx(
         content["prediction"] - content["unexplained"]

@@ -18,6 +18,7 @@ from claim_transformers.analysis.explanation.explanation import (
 )
 from claim_transformers.analysis.explanation.gated_model import GatedModel, outcome_kind
 from claim_transformers.analysis.explanation.integration import Contributions, integrate, take_gradients
+from claim_transformers.analysis.explanation.left_out import leave_codes_out
 from claim_transformers.analysis.explanation.token_names import token_name
 from claim_transformers.analysis.readout.probes import token_batches
 from claim_transformers.models.claim import ClaimForSequenceClassification, ClaimPreTrainedModel, ClaimTokenizer
@@ -151,8 +152,9 @@ def explain_patients(
                 )
             if calibration is not None:
                 contributions = contributions.calibrated(calibration)
-            for place, row in enumerate(rows):
-                found[row] = reasons.write(inputs, contributions, place)
+            written = [reasons.write(inputs, contributions, place) for place in range(len(rows))]
+            for row, one in zip(rows, leave_codes_out(written, gated, batch, tokenizer, calibration), strict=True):
+                found[row] = one
     return [one for one in found if one is not None]
 
 

@@ -1,10 +1,13 @@
 """An explanation: what a prediction is made of, for a reader, for JSON and as a table."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 CODE, PATIENT, VISIT_TYPE, TIME = "code", "patient", "visit type", "time"
 _VISIT = "visit"
@@ -20,9 +23,9 @@ REASONS_SCHEMA = pa.schema(
     ]
 )
 _NAME_WIDTH = 60
-# A code or a visit is shown from this share of all contributions without their signs on: a smaller one has too often
-# the wrong sign (docs/benchmark, reasons_rule and reasons_sign).
-SHOWN_SHARE = 0.05
+# A visit or a code is shown where it has more than this share of the contributions of all visits, or of all codes,
+# without their signs: the sign of a smaller one is too often wrong (docs/benchmark, reasons_rule and reasons_sign).
+SHOWN_VISIT_SHARE, SHOWN_CODE_SHARE = 0.1, 0.15
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Explanation:
         reasons (`pa.Table`): One row per token: `kind` (`patient`, `code`, `visit type` or `time`), `code`, `name`,
             `visit` (number of the visit in view, 0 for the patient), `days_before_index` (days from the visit to the
             index date, without one to the last visit; null for the patient) and `contribution`.
+        left_out (`Mapping[str, float]`, *optional*): Of each code that is large enough to be shown, how much less is
+            predicted when it is left out of all visits.
 
     Examples:
         >>> rows = [
@@ -50,7 +55,8 @@ class Explanation:
         ... ]
         >>> columns = [pa.array(column, field.type) for column, field in zip(zip(*rows), REASONS_SCHEMA)]
         >>> reasons = pa.table(columns, REASONS_SCHEMA)
-        >>> found = Explanation("readmitted", "percentage points", 12.0, 13.0, 16, "none", reasons)
+        >>> left_out = {"HCPCS/99213": 2.5}
+        >>> found = Explanation("readmitted", "percentage points", 12.0, 13.0, 16, "none", reasons, left_out)
         >>> found.codes.select(["code", "visits", "contribution", "shown"]).to_pylist()
         [{'code': 'HCPCS/99213', 'visits': 2, 'contribution': 2.0, 'shown': True}]
         >>> found.visits["contribution"].to_pylist(), found.unexplained
@@ -64,6 +70,7 @@ class Explanation:
     steps: int
     calibration: str
     reasons: pa.Table
+    left_out: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def unexplained(self) -> float:
@@ -74,8 +81,7 @@ class Explanation:
     def visits(self) -> pa.Table:
         """`pa.Table`: One row per visit, the sum of its codes, its type and its time.
 
-        It has the columns of `reasons`, and `shown`: whether it has more than a share `SHOWN_SHARE` of the
-        contributions of all visits without their signs. The sign of a smaller one is not to be relied on.
+        It has the columns of `reasons`, and `shown`: whether it is more than 10 % of all visits without signs.
         """
         of_visits = self.reasons.filter(pc.greater(self.reasons["visit"], 0))
         sums = of_visits.group_by(["visit", "days_before_index"]).aggregate([("contribution", "sum")])
@@ -89,12 +95,22 @@ class Explanation:
             "days_before_index": sums["days_before_index"],
             "contribution": sums["contribution_sum"],
         }
-        return _with_shown(pa.table(columns, REASONS_SCHEMA).sort_by("visit"))
+        table = pa.table(columns, REASONS_SCHEMA).sort_by("visit")
+        return table.append_column("shown", pa.array(is_large(table, SHOWN_VISIT_SHARE)))
 
     @property
     def codes(self) -> pa.Table:
-        """`pa.Table`: `code`, `name`, `visits`, `contribution` and `shown` of each code, the largest first."""
-        return _with_shown(self._summed(CODE))
+        """`pa.Table`: `code`, `name`, `visits`, `contribution`, `left_out` and `shown` of each code.
+
+        The largest is first. A code is shown where it is more than 15 % of all codes without signs, and the prediction
+        changes the same way when it is left out of all visits.
+        """
+        table = self._summed(CODE)
+        left_out = pa.array([self.left_out.get(code) for code in table["code"].to_pylist()], pa.float64())
+        # What was not left out is too small to be shown.
+        change = np.nan_to_num(left_out.to_numpy(zero_copy_only=False))
+        shown = is_large(table, SHOWN_CODE_SHARE) & (np.sign(change) == np.sign(table["contribution"].to_numpy()))
+        return table.append_column("left_out", left_out).append_column("shown", pa.array(shown))
 
     @property
     def patient(self) -> pa.Table:
@@ -185,16 +201,17 @@ class Explanation:
         return _largest_first(table, "code")
 
 
+def is_large(table: pa.Table, share: float) -> NDArray[np.bool_]:
+    """Which contributions are more than a share of all in the table, without their signs."""
+    sizes = np.abs(table["contribution"].to_numpy())
+    large: NDArray[np.bool_] = sizes > share * sizes.sum()
+    return large
+
+
 def _largest_first(table: pa.Table, tie: str) -> pa.Table:
     """Rows by the size of their contribution, then by a column."""
     sized = table.append_column("size", pc.abs(table["contribution"]))
     return sized.sort_by([("size", "descending"), (tie, "ascending")]).drop_columns(["size"])
-
-
-def _with_shown(table: pa.Table) -> pa.Table:
-    sizes = pc.abs(table["contribution"])
-    limit = SHOWN_SHARE * (pc.sum(sizes, min_count=0).as_py())
-    return table.append_column("shown", pc.greater(sizes, limit))
 
 
 def _total(table: pa.Table) -> float:

@@ -102,6 +102,17 @@ def take_gradients(model: GatedModel, patients: PatientBatch) -> Contributions:
     return Contributions(base_B, prediction_B, tokens_BT, torch.zeros_like(rows))
 
 
+def leave_out(model: GatedModel, patients: PatientBatch, rows_N: Tensor, tokens_N: Tensor) -> Tensor:
+    """Predictions without one token each, in float64."""
+    found = [torch.zeros(0, dtype=torch.float64, device=rows_N.device)]
+    if not len(rows_N):
+        return found[0]
+    for chunk in torch.arange(len(rows_N), device=rows_N.device).split(_copies(model, patients)):
+        with torch.no_grad():
+            found.append(model.predict_without(patients, rows_N[chunk], tokens_N[chunk]).double())
+    return torch.cat(found)
+
+
 def _ends(model: GatedModel, patients: PatientBatch) -> tuple[Tensor, Tensor]:
     """Predictions for average codes and for the patients themselves, in float64."""
     bases, predictions = [], []
