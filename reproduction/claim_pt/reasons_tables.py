@@ -63,8 +63,7 @@ def sign_table(reasons: pa.Table) -> ResultTable:
     rule = (
         f"Shown: visits of more than {SHOWN_VISIT_SHARE:.0%} of the contributions of all visits without their signs; "
         f"codes of more than {SHOWN_CODE_SHARE:.0%} of those of all codes that also change the prediction the same way "
-        "when they are left out of all visits. Every model and patient here is another than those on which this "
-        "was chosen."
+        "when they are left out of all visits. Every model and patient is another than in that choice."
     )
     title = "Signs of reasons against what their causes bring in truth"
     return setting_table(title, rows, [rule, _METHOD, _CAUSES_OF_REASONS])

@@ -8,8 +8,8 @@ From the repository root:
     python -m reproduction.claim_pt.scripts.reasons --profile reproduction/claim_pt/profiles/twins.yaml \
       --docs docs/benchmark
 
-The rule by which a reason is shown is chosen on a split of its own and the first two; its signs are told of the others,
-without the patients whom these splits share.
+The rule by which a reason is shown is chosen on a split of its own and the first two; its signs are told of the
+others, without the patients whom these splits share.
 """
 
 import pyarrow as pa
