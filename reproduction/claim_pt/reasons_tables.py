@@ -62,7 +62,7 @@ def sign_table(reasons: pa.Table) -> ResultTable:
                 rows.append({"reasons": f"{unit}s that are shown, {cause.replace('_', ' ')}", **found.signs(mask)})
     rule = (
         f"Shown: visits of more than {SHOWN_VISIT_SHARE:.0%} of the contributions of all visits without their signs; "
-        f"codes of more than {SHOWN_CODE_SHARE:.0%} of those of all codes that also change the prediction the same way "
+        f"codes of more than {SHOWN_CODE_SHARE:.0%} of those of all codes which also change the prediction alike "
         "when they are left out of all visits. Every model and patient is another than in that choice."
     )
     title = "Signs of reasons against what their causes bring in truth"
