@@ -60,11 +60,11 @@ def _era_categories() -> Mapping[str, str]:
 
 
 @functools.cache
-def category_titles() -> Mapping[str, str]:
+def _category_titles() -> Mapping[str, str]:
     """Read the titles of the categories, as AHRQ writes them.
 
     Examples:
-        >>> category_titles()["CCSR/RSP009"], category_titles()["CCSPR/152"]
+        >>> _category_titles()["CCSR/RSP009"], _category_titles()["CCSPR/152"]
         ('Asthma', 'Arthropl kne')
     """
     text = resources.files("claim_transformers.codes").joinpath(TITLES_FILE).read_text(encoding="utf-8")
@@ -89,9 +89,9 @@ def category_name(category: str) -> str | None:
     system, _, bare = category.partition("/")
     if system in ("DRUG", "EPC"):
         return bare.replace("_", " ").lower()
-    return (
-        _ccs_titles().get(bare) if system == _CCS else category_titles().get(category, _section_titles().get(category))
-    )
+    if system == _CCS:
+        return _ccs_titles().get(bare)
+    return _category_titles().get(category, _section_titles().get(category))
 
 
 @functools.cache
