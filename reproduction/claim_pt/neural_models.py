@@ -11,6 +11,7 @@ from transformers import set_seed
 from claim_transformers.analysis import start_from_checkpoint, start_from_pretraining
 from claim_transformers.analysis.readout.starts import CODE_SKIP_HALF_LIFE_DAYS
 from claim_transformers.training import FineTuning, fine_tune
+from claim_transformers.training.fine_tuning import Fitted
 from reproduction.engine.checkpoints import (
     checkpoint_digest,
     checkpoint_folder,
@@ -94,6 +95,13 @@ class NeuralContestant:
 
     def fit(self, task: Task, hyper: Mapping[str, Any], seed: int) -> Scores:
         """Train the model and score validation and test with its best epoch."""
+        model, fitted = self.train(task, hyper, seed)
+        trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        details = {"best_epoch": fitted.best_epoch, "history": fitted.history, "trained_parameters": trained}
+        return Scores(fitted.predictions["validation"], fitted.predictions["test"], details)
+
+    def train(self, task: Task, hyper: Mapping[str, Any], seed: int) -> tuple[torch.nn.Module, Fitted]:
+        """Train the model; it ends with the weights of its best epoch."""
         tokenizer = load_tokenizer(self.checkpoint)
         settings = {name: value for name, value in hyper.items() if name in _TRAINING_FIELDS}
         labels: dict[str, Any] = {
@@ -119,10 +127,7 @@ class NeuralContestant:
             else:
                 classifier = self.build(labels, hyper)
             model = self.wrap(classifier, hyper)
-            fitted = fine_tune(model, tokenizer, tokens, FineTuning(epochs=self.epochs, **settings), seed=seed)
-        trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-        details = {"best_epoch": fitted.best_epoch, "history": fitted.history, "trained_parameters": trained}
-        return Scores(fitted.predictions["validation"], fitted.predictions["test"], details)
+            return model, fine_tune(model, tokenizer, tokens, FineTuning(epochs=self.epochs, **settings), seed=seed)
 
     def build(self, labels: Mapping[str, Any], hyper: Mapping[str, Any]) -> torch.nn.Module:
         """Make the classifier that is trained.
