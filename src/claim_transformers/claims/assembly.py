@@ -268,7 +268,10 @@ class SequenceAssembler:
         for shard in np.unique(shards):
             here = shards == shard
             rows = pack_amounts(
-                owners[here] - shard * self._shard_size, days[kept[here]], visit_types[kept[here]], cents[:, kept[here]]
+                owners[here] - shard * self._shard_size,
+                days[kept[here]],
+                visit_types[kept[here]],
+                cents[:, kept[here]],
             )
             self._other_spill(_AMOUNTS).append(rows, np.full(len(rows), shard))
 

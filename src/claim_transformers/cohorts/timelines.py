@@ -129,7 +129,9 @@ class Timelines:
                 f"expected {column} in the patients of the claims, found none: no claim line has an {name}; ask for "
                 "the other amount (outcome.amount), or ingest claims with amounts again",
             )
-        dollars: NDArray[np.float64] = pc.fill_null(_flat(self.patients[column]), np.nan).to_numpy(zero_copy_only=False)
+        dollars: NDArray[np.float64] = pc.fill_null(_flat(self.patients[column]), np.nan).to_numpy(
+            zero_copy_only=False
+        )
         return dollars
 
     @property

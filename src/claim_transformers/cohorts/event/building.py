@@ -21,7 +21,15 @@ from claim_transformers.cohorts.cohort import Cohort, split_examples
 from claim_transformers.cohorts.event.definition import EventDefinition
 from claim_transformers.cohorts.event.diagnoses import label_diagnoses
 from claim_transformers.cohorts.event.sampling import draw_rows
-from claim_transformers.cohorts.event.selection import CENSORED, HIDDEN, OPEN, UNPRICED, SelectionCounts, select, step_names
+from claim_transformers.cohorts.event.selection import (
+    CENSORED,
+    HIDDEN,
+    OPEN,
+    UNPRICED,
+    SelectionCounts,
+    select,
+    step_names,
+)
 from claim_transformers.cohorts.leaks import check_leaks
 from claim_transformers.cohorts.timelines import Timelines, patient_files
 

@@ -253,7 +253,9 @@ class EventDefinition:
         if self.index.rule != "fixed_date":
             raise ValueError(f"an amount needs index.rule 'fixed_date', found {self.index.rule!r}")
         if label.rule != "event" or label.codes is not None or label.visit_types:
-            raise ValueError("outcome: expected a label of horizon_days and death alone, found an event beside an amount")
+            raise ValueError(
+                "outcome: expected a label of horizon_days and death alone, found an event beside an amount"
+            )
         if sampling.cases is not None or sampling.controls_per_case is not None:
             raise ValueError("an amount has no cases: expected sampling.patients, found cases or controls")
 
