@@ -3,8 +3,8 @@
 `visit_end_day` is the last day of the claims behind a visit, null where one of them is a stay without an end. Files
 hold columns beyond the schema where the source knows them (`OPTIONAL_FIELDS`): `visit_paid_day`, null where no paid
 date is known; `principal_codes` and `admitting_codes`, the principal and the admitting diagnoses of each visit;
-`visit_amount` and `visit_allowed_amount` (`claims.visit_amounts`), what was paid and allowed, in US dollars, null where
-unknown. The days say what could be known on which day (`claims.known`) and are never an input of a model.
+`visit_amount` and `visit_allowed_amount` (`claims.visit_amounts`), what was paid and allowed, in US dollars, null
+where unknown. The days say what could be known on which day (`claims.known`) and are never an input of a model.
 
 Enrollment has three states: spans; an empty list, none, where a source tells of enrollment and not of this patient's;
 null, unknown, where no source of the patient's claims tells of enrollment at all.

@@ -1,7 +1,7 @@
 """Amounts of visits: what was paid and allowed for the claim lines behind each visit, summed in cents.
 
-An amount stands on the day of the codes that it pays for: on the first day of its claim, or on the day of the line where
-the claim has no diagnosis. A visit without any amount has null, not 0: nobody knows what it cost.
+An amount stands on the day of the codes that it pays for: on the first day of its claim, or on the day of the line
+where the claim has no diagnosis. A visit without any amount has null, not 0: nobody knows what it cost.
 """
 
 from collections.abc import Collection, Mapping

@@ -43,7 +43,7 @@ class Cohort:
         visits_open (`int`): Visits before the index dates of the examples that had not ended by then: a stay shows its
             admission, another visit nothing. Of a readmission cohort, claims.
         label_names (`tuple[str, ...]`): Categories of the label; empty for an event.
-        visits_without_amount (`int`, *optional*): Visits of the horizon without an amount, where an amount is the label;
+        visits_without_amount (`int`, *optional*): Where an amount is the label, visits of the horizon without one;
             nothing is put in their place.
         claims (`Mapping[str, Any]`, *optional*): Source of the claims, and the simulation that made them, if one did.
     """

@@ -231,8 +231,8 @@ class Timelines:
         """The kept patients with nothing but what is known of their visits at their index dates.
 
         The columns are those of the patients table and `index_day`. A stay that is open has no end, no amount, and no
-        codes but its admitting diagnosis, where that is known. Enrolment and payments after the index date and the day of death
-        are removed as well: they are known later.
+        codes but its admitting diagnosis, where that is known. Enrolment and payments after the index date and the
+        day of death are removed as well: they are known later.
         """
         whole, admissions = self.known_before(index_day)
         seen = (whole | admissions) & keep[self.patient_of_visit]

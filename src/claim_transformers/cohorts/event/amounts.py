@@ -1,4 +1,4 @@
-"""Labels that are amounts: what the claims of the horizon cost, and what becomes of those who were not enrolled in all."""
+"""Labels that are amounts: what the claims of the horizon cost, and what becomes of those who left before its end."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -226,8 +226,8 @@ def _finish_amounts(
     if pc.max(examples["label"]).as_py() == pc.min(examples["label"]).as_py():
         raise ClaimDataError(
             "E_ONE_CLASS",
-            f"expected amounts that differ in {definition.name!r}, found the same one of all patients; the dates, claim "
-            "types or horizon of the definition may not fit these claims",
+            f"expected amounts that differ in {definition.name!r}, found the same one of all patients; the dates, "
+            "claim types or horizon of the definition may not fit these claims",
         )
     removed = eligible.patients - examples.num_rows
     return examples, [AttritionStep(_sample_of_all(definition), examples.num_rows, removed)], ()
