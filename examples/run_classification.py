@@ -8,7 +8,7 @@ From the repository root, on one device or on several:
     python examples/run_classification.py examples/configs/classification.yaml --cohort cohort --output_dir runs/asthma
     torchrun --standalone --nproc_per_node 4 examples/run_classification.py examples/configs/classification.yaml
 
-`--start_at head` begins at what pretraining says of the outcome, `scratch` without the weights of the checkpoint, and
+`--start_at head` begins at what pretraining says of the outcome, `amounts` (a cohort of cost) at a regression, `scratch` without the weights of the checkpoint, and
 `architecture` at a JSON of sizes. Leaves the best model on validation patients, and what it says of them and others.
 """
 
@@ -25,6 +25,7 @@ from claim_transformers import (
     fine_tune,
     run_script,
     save_predictions,
+    start_from_amounts,
     start_from_architecture,
     start_from_checkpoint,
     start_from_pretraining,
@@ -38,7 +39,8 @@ class ScriptArguments:
 
     cohort: str = field(metadata={"help": "Cohort, or its sequences: three splits with a column 'label'."})
     model_name_or_path: str = field(metadata={"help": "Checkpoint, folder or name; or the JSON of an architecture."})
-    start_at: Literal["checkpoint", "head", "scratch", "architecture"] = "checkpoint"
+    start_at: Literal["checkpoint", "head", "amounts", "scratch", "architecture"] = "checkpoint"
+    regression_loss: Literal["log", "tweedie", "two_part"] = "tweedie"
     name: str | None = field(default=None, metadata={"help": "Name of the model in tables."})
 
 
@@ -48,6 +50,7 @@ def main(arguments: ScriptArguments, training_args: ClaimTrainingArguments) -> N
     starts = {
         "checkpoint": lambda: start_from_checkpoint(source),
         "head": lambda: start_from_pretraining(source, arguments.cohort, cohort["train"], seed=training_args.seed),
+        "amounts": lambda: start_from_amounts(source, cohort["train"], regression_loss=arguments.regression_loss),
         "scratch": lambda: start_from_checkpoint(source, is_pretrained=False),
         "architecture": lambda: start_from_architecture(source, cohort["train"], form=form),
     }
