@@ -117,8 +117,8 @@ class CostStudy:
         about = (
             f"{len(labels):,} test patients of {sum(split.num_rows for split in self.splits.values()):,} in the "
             f"cohort `next_year_cost` at {self.index_date}; {self.patients:,} simulated Medicare patients, seed "
-            f"{self.seed}, in ICD-10. Mean {labels.mean():,.0f}, median {np.median(labels):,.0f} US dollars. Intervals at 95 % over "
-            "resampled patients."
+            f"{self.seed}, in ICD-10. Mean {labels.mean():,.0f}, median {np.median(labels):,.0f} US dollars. "
+            "Intervals at 95 % over resampled patients."
         )
         notes = [about, *self._notes(rows)]
         return {
