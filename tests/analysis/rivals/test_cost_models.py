@@ -28,7 +28,10 @@ def splits():
         amounts = [(random.gamma(2.0, 50.0, len(days))).round(2).tolist() for days in table["visit_day"].to_pylist()]
         marked = np.array([any("NDC/00173060202" in visit for visit in row) for row in table["codes"].to_pylist()])
         cost = np.array([sum(row) for row in amounts]) * np.where(marked, 3.0, 1.0)
-        table = table.drop_columns(["label"]).append_column("label", pa.array(cost * random.gamma(8.0, 1 / 8, len(cost))))
+        table = table.drop_columns(["label", "index_day"]).append_column(
+            "label", pa.array(cost * random.gamma(8.0, 1 / 8, len(cost)))
+        )
+        table = table.append_column("index_day", pa.array([15_200] * len(cost), pa.int32()))
         made[name] = table.append_column("visit_allowed_amount", pa.array(amounts, pa.list_(pa.float64())))
     return made
 

@@ -278,7 +278,9 @@ def _recent_diagnoses(table: pa.Table, days: int) -> list[list[str]]:
 
 def _on_a_line(name: str, values: Mapping[str, _Amounts], splits: Mapping[str, pa.Table]) -> CostModel:
     """Dollars as a straight line of one number, by least squares on the training split."""
-    slope, constant = np.polyfit(values["train"], _labels(splits["train"]), 1)
+    column, labels = values["train"], _labels(splits["train"])
+    # Where all have one value, it tells nothing, and the mean is the line.
+    slope, constant = np.polyfit(column, labels, 1) if np.ptp(column) else (0.0, labels.mean())
     scores = {split: np.maximum(slope * column + constant, 0.0) for split, column in values.items()}
     return CostModel(name, scores, {"slope": float(slope), "constant": float(constant)})
 
