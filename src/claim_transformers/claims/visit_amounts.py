@@ -22,7 +22,7 @@ AMOUNT_FIELDS: Mapping[str, pa.Field] = {
 }
 NULL_CENTS = np.iinfo(np.int64).min
 # Of a row: the key of the visit, then the cents of each of `AMOUNT_FIELDS`.
-ROW_WIDTH = 1 + len(AMOUNT_FIELDS)
+_ROW_WIDTH = 1 + len(AMOUNT_FIELDS)
 
 Cents = npt.NDArray[np.int64]
 
@@ -77,7 +77,7 @@ def amounts_of(
         >>> found["visit_amount"].tolist(), lost
         ([5, -9223372036854775808], 1)
     """
-    rows = rows.reshape(-1, ROW_WIDTH)
+    rows = rows.reshape(-1, _ROW_WIDTH)
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
     rows = _sum_neighbours(rows[:, 0], rows[:, 1:].T.view(np.int64))
     owners = np.repeat(timelines.patients - first_patient, np.diff(timelines.visit_offsets))
@@ -96,7 +96,7 @@ def amounts_of(
 def _sum_neighbours(keys: Keys, cents: Cents) -> "npt.NDArray[np.uint64]":
     """One row for each run of equal keys, with the sums of what is known; `NULL_CENTS` where nothing is."""
     starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
-    rows = np.empty((len(starts), ROW_WIDTH), np.uint64)
+    rows = np.empty((len(starts), _ROW_WIDTH), np.uint64)
     rows[:, 0] = keys[starts]
     for place, column in enumerate(cents, start=1):
         known = column != NULL_CENTS

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from claim_transformers.training.bootstrap import ClusterDraws, MetricInterval, percentile_interval
 from claim_transformers.training.metrics import FloatArray, Value, WeightedMetric, as_given, quotient, weighted_rows
 
-TRUNCATED_DOLLARS = 100_000.0
+_TRUNCATED_DOLLARS = 100_000.0
 _DECILES = 10
 
 
@@ -172,7 +172,7 @@ def top_capture(
 
 COST_METRICS: Mapping[str, WeightedMetric] = {
     "R2": r2,
-    "truncated R2": partial(r2, limit=TRUNCATED_DOLLARS),
+    "truncated R2": partial(r2, limit=_TRUNCATED_DOLLARS),
     "mean absolute error": mean_absolute_error,
     "predictive ratio": predictive_ratio,
     "Gini": gini,

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from claim_transformers.cohorts.event.definition import AmountRule, LabelRule
 from claim_transformers.cohorts.timelines import UNKNOWN_DAY, Days, Flags, Timelines
 
-DAYS_PER_MONTH = 365.25 / 12
+_DAYS_PER_MONTH = 365.25 / 12
 
 
 def label_amounts(
@@ -44,10 +44,10 @@ def label_amounts(
     is_whole = (observed_days >= label.horizon_days) | to_the_end
     known = is_whole
     if rule.partial_enrollment == "annualize":
-        known = is_whole | (observed_days >= rule.minimum_months * DAYS_PER_MONTH)
+        known = is_whole | (observed_days >= rule.minimum_months * _DAYS_PER_MONTH)
         spent *= np.where(is_whole, 1.0, label.horizon_days / np.maximum(observed_days, 1))
     spent = np.clip(spent, 0.0, rule.cap)
     spent[(without > 0) & (timelines.count(is_priced) == 0)] = np.nan
     if rule.per == "member_month":
-        spent /= label.horizon_days / DAYS_PER_MONTH
+        spent /= label.horizon_days / _DAYS_PER_MONTH
     return spent, known, died & ~known, without

@@ -132,6 +132,7 @@ def _judge(
     passed = [is_in, is_in & has_index]
     for criterion in definition.criteria:
         passed.append(passed[-1] & satisfies(timelines, definition, criterion, index_day))
+    label: NDArray[Any]
     unpriced = np.zeros(timelines.num_patients, np.int64)
     if definition.outcome is None:
         label, known, died = _labels(timelines, definition, index_day)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from claim_transformers.simulation.engine.calendar import calendar_of
+from claim_transformers.simulation.engine.calendar import Int, calendar_of
 from claim_transformers.simulation.engine.generation import BLOCK_PATIENTS
 from claim_transformers.simulation.engine.icd10 import check_coding
 from claim_transformers.simulation.engine.identifiers import patient_names
@@ -100,7 +100,7 @@ def _cost_of_a_life(
     world: World,
     codes: MedicareCodebook,
     stays: Stays,
-    death_day: NDArray[np.int32],
+    death_day: Int,
     day: int,
     horizon_days: int,
     again: np.random.Generator,
