@@ -9,7 +9,8 @@ From the repository root, on one device or on several:
     torchrun --standalone --nproc_per_node 4 examples/run_classification.py examples/configs/classification.yaml
 
 `--start_at head` begins at what pretraining says of the outcome, `amounts` at a regression of cost, `scratch` without
-the weights of the checkpoint, and `architecture` at a JSON of sizes. Leaves the best model on validation patients, and what it says of them and others.
+the weights of the checkpoint, and `architecture` at a JSON of sizes. Leaves the best model on validation patients, and
+what it says of them and others.
 """
 
 from dataclasses import dataclass, field

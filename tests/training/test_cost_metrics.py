@@ -42,9 +42,11 @@ def test_ratios_are_by_group_or_by_tenth_and_intervals_hold_the_value():
     tenths = predictive_ratios(LABELS, SCORES, replicates=50)
     fifth = np.argsort(SCORES, kind="stable")[160:200]
     assert tenths["tenth 5"].value == pytest.approx(SCORES[fifth].sum() / LABELS[fifth].sum())
-    assert len(tenths) == 10 and tenths["tenth 1"].value is None  # nothing was spent there
+    assert len(tenths) == 10
+    assert tenths["tenth 1"].value is None
     for interval in score_amounts(LABELS, SCORES, np.arange(400) // 2, replicates=60).values():
-        assert interval.low <= interval.value <= interval.high and interval.clusters == 200
+        assert interval.low <= interval.value <= interval.high
+        assert interval.clusters == 200
 
 
 def test_what_is_no_amount_is_refused():

@@ -93,11 +93,15 @@ def claims(tmp_path_factory):
 def test_a_cohort_has_amounts_as_labels_and_hides_what_an_open_stay_will_cost(claims, tmp_path):
     cohort = build_cohort(COST, claims)
     rows = {row["patient_id"]: row for row in cohort.examples.to_pylist()}
-    assert rows["P7"]["label"] == 70.0 and rows["P7"]["visit_allowed_amount"] == [12.0]
-    assert rows["open"]["visit_allowed_amount"] == [1.0, None] and rows["open"]["label"] == 3.0
-    assert "left" not in rows and "blank" not in rows
+    assert rows["P7"]["label"] == 70.0
+    assert rows["P7"]["visit_allowed_amount"] == [12.0]
+    assert rows["open"]["visit_allowed_amount"] == [1.0, None]
+    assert rows["open"]["label"] == 3.0
+    assert "left" not in rows
+    assert "blank" not in rows
     known = cohort.attrition[-2]
-    assert known.removed == 2 and known.cases is None
+    assert known.removed == 2
+    assert known.cases is None
     assert known.reasons == {
         "censored: left enrolment within the horizon": 1,
         "censored: visits within the horizon, all without an amount": 1,
@@ -108,14 +112,15 @@ def test_a_cohort_has_amounts_as_labels_and_hides_what_an_open_stay_will_cost(cl
 
 def test_patients_are_sampled_alike_whatever_they_cost(claims):
     few = build_cohort(replace(COST, sampling=Sampling(patients=15)), claims)
-    assert few.examples.num_rows == 15 and few.examples["label"].to_numpy().any()
+    assert few.examples.num_rows == 15
+    assert few.examples["label"].to_numpy().any()
 
 
 def test_claims_without_amounts_and_rules_that_do_not_fit_are_refused(tmp_path):
     bare = write_claims(tmp_path / "claims", [patient("a", ("2012-05-01", "OP", OFFICE))])
     with pytest.raises(ClaimDataError, match="E_COLUMN: expected visit_allowed_amount"):
         build_cohort(COST, bare)
-    with pytest.raises(ValueError, match="expected sampling.patients"):
+    with pytest.raises(ValueError, match=r"expected sampling\.patients"):
         COST.with_sampling(cases=3)
     with pytest.raises(ValueError, match="found an event beside an amount"):
         replace(COST, label=LabelRule(365, visit_types=("IP",)))

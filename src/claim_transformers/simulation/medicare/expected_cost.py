@@ -1,9 +1,9 @@
-"""The expected cost of each patient, by living the time after a date again and again: for evaluation, never for training.
+"""The expected cost of each patient, by living the time after a date again: for evaluation, never for training.
 
-What had happened by the date stays as it was: conditions, stays and what they left behind, visits. From then on stays,
-deaths, visits, care and drugs are drawn anew, and an amount counts with its mean. The course of each condition and of a
-patient's hidden instability is part of the patient and is not drawn anew, so the mean knows more than any record tells:
-it is a bound, and what is left of it is chance alone.
+What had happened by the date stays as it was: conditions, stays and what they left behind, visits. From then on
+stays, deaths, visits, care and drugs are drawn anew, and an amount counts with its mean. The course of each condition
+and of a patient's hidden instability is part of the patient and is not drawn anew, so the mean knows more than any
+record tells: it is a bound, and what is left of it is chance alone.
 """
 
 import datetime as dt
@@ -55,8 +55,8 @@ def expected_costs(
         simulation_version (`int`, *optional*): As of `simulate_medicare`.
 
     Returns:
-        `pa.Table`: `patient_id`, `index_date`, `horizon_days` and `allowed_amount`, the mean in US dollars of a patient
-        who stays insured, for those alive at the date.
+        `pa.Table`: `patient_id`, `index_date`, `horizon_days` and `allowed_amount`, the mean in US dollars of a
+        patient who stays insured, for those alive at the date.
 
     Raises:
         ValueError: If the date or the horizon lies outside the window.

@@ -11,9 +11,9 @@ from claim_transformers.claims.engine import connect, engine_errors, read_batche
 from claim_transformers.claims.enrollment import ELIGIBILITY_COLUMNS, SEXES, EligibilityRows, merge_eligibility
 from claim_transformers.claims.packing import NULL_DAY
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA, PRINCIPAL_CODES
-from claim_transformers.claims.visit_amounts import AMOUNT_FIELDS
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import IngestedFolder
+from claim_transformers.claims.visit_amounts import AMOUNT_FIELDS
 
 # Rows of eligibility that become patients at a time, twelve or so per patient and year in monthly files.
 _ROWS_AT_A_TIME = 1 << 16
