@@ -72,7 +72,7 @@ def test_the_start_knows_past_amounts_and_scores_of_the_claims_are_its_predictio
     patients = cohort["test"].with_format("arrow")[:].drop_columns(["label", "index_day"])
     scorer = Scorer.from_pretrained(tmp_path, precision="float32")
     scores, _ = scorer.score(patients, dt.date(1970, 1, 1) + dt.timedelta(days=INDEX_DAY))
-    np.testing.assert_allclose(scores["score"].to_numpy(), found, rtol=0.02)
+    np.testing.assert_allclose(scores["score"].to_numpy(), found, rtol=0.05)  # fine-tuning may compute in bf16
 
 
 def test_what_is_no_cohort_of_amounts_is_refused(cohort, checkpoint):
