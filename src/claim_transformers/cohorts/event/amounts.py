@@ -37,7 +37,7 @@ def label_amounts(
     in_view &= timelines.visits_with((), rule.types)
     is_priced = in_view & ~np.isnan(dollars)
     owners = timelines.patient_of_visit[is_priced]
-    spent = np.bincount(owners, weights=dollars[is_priced], minlength=timelines.num_patients)
+    spent: NDArray[np.float64] = np.bincount(owners, weights=dollars[is_priced], minlength=timelines.num_patients)
     without = timelines.count(in_view & ~is_priced)
     # Nothing is spent after a death that is no end of enrolment.
     to_the_end = died & (label.death == "negative") & (insured_until >= timelines.death_day)
@@ -46,7 +46,7 @@ def label_amounts(
     if rule.partial_enrollment == "annualize":
         known = is_whole | (observed_days >= rule.minimum_months * _DAYS_PER_MONTH)
         spent *= np.where(is_whole, 1.0, label.horizon_days / np.maximum(observed_days, 1))
-    spent = np.clip(spent, 0.0, rule.cap)
+    spent = np.clip(spent, 0.0, rule.cap).astype(np.float64)
     spent[(without > 0) & (timelines.count(is_priced) == 0)] = np.nan
     if rule.per == "member_month":
         spent /= label.horizon_days / _DAYS_PER_MONTH

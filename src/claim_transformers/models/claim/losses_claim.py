@@ -245,14 +245,16 @@ def amount_loss(labels: Tensor, pooled_logits: Tensor, config: Any, **_: Any) ->
         True
     """
     logits_BK = pooled_logits.float().clamp(max=_MOST_LOGIT)
-    amounts_B = labels.float().reshape(-1) / config.amount_scale
+    scale: float = config.amount_scale
+    amounts_B = labels.float().reshape(-1) / scale
     logit_B = logits_BK[:, -1]
     if config.regression_loss == "log":
-        wanted_B = torch.log1p(labels.float().reshape(-1)) - math.log1p(config.amount_scale)
+        wanted_B = torch.log1p(labels.float().reshape(-1)) - math.log1p(scale)
         return functional.mse_loss(logit_B, wanted_B)
     if config.regression_loss == "tweedie":
         # Of the compound Poisson density only what depends on the mean (Joergensen, 1987).
-        below_1, below_2 = 1.0 - config.tweedie_power, 2.0 - config.tweedie_power
+        power: float = config.tweedie_power
+        below_1, below_2 = 1.0 - power, 2.0 - power
         return (torch.exp(below_2 * logit_B) / below_2 - amounts_B * torch.exp(below_1 * logit_B) / below_1).mean()
     is_any_B = (amounts_B > 0).float()
     of_any = functional.binary_cross_entropy_with_logits(logits_BK[:, 0], is_any_B)
@@ -279,10 +281,10 @@ def amounts_of_logits(logits: Tensor, config: Any) -> Tensor:
     if loss == "squared":
         return logits_BK.reshape(len(logits_BK))
     logits_BK = logits_BK.clamp(max=_MOST_LOGIT)
-    grown_B = torch.exp(logits_BK[:, -1])
+    grown_B, scale = torch.exp(logits_BK[:, -1]), float(config.amount_scale)
     if loss == "log":
-        return (grown_B * (1.0 + config.amount_scale) * config.smearing_factor - 1.0).clamp(min=0.0)
-    amounts_B = grown_B * config.amount_scale
+        return (grown_B * ((1.0 + scale) * float(config.smearing_factor)) - 1.0).clamp(min=0.0)
+    amounts_B = grown_B * scale
     return amounts_B if loss == "tweedie" else amounts_B * torch.sigmoid(logits_BK[:, 0])
 
 
