@@ -266,8 +266,9 @@ def _fit_smearing(trainer: ClaimTrainer, model: torch.nn.Module, validation: "da
     config.smearing_factor = 1.0
     output = trainer.predict(validation)
     values = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
-    amounts = _scores(np.asarray(values, np.float64), np.asarray(output.label_ids), config)
-    config.smearing_factor = float((np.mean(output.label_ids) + 1.0) / (np.mean(amounts) + 1.0))
+    labels = np.asarray(output.label_ids, np.float64)
+    amounts = _scores(np.asarray(values, np.float64), labels, config)
+    config.smearing_factor = float((labels.mean() + 1.0) / (amounts.mean() + 1.0))
 
 
 def _scores(logits: _FloatArray, labels: NDArray[Any], config: Any) -> _FloatArray:

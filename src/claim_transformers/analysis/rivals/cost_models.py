@@ -90,8 +90,8 @@ def prior_amounts(
     if types:
         kinds = pc.list_flatten(examples["visit_type"]).cast(pa.string())
         counts = counts & pc.is_in(kinds, value_set=pa.array(list(types), pa.string())).to_numpy()
-    spent: _Amounts = np.bincount(owner[counts], weights=dollars[counts], minlength=examples.num_rows)
-    return spent
+    spent = np.bincount(owner[counts], weights=dollars[counts], minlength=examples.num_rows)
+    return spent.astype(np.float64)
 
 
 def fit_prior_cost(splits: Mapping[str, pa.Table], *, amount: Literal["allowed", "paid"] = "allowed") -> CostModel:

@@ -37,7 +37,7 @@ def label_amounts(
     in_view &= timelines.visits_with((), rule.types)
     is_priced = in_view & ~np.isnan(dollars)
     owners = timelines.patient_of_visit[is_priced]
-    spent: NDArray[np.float64] = np.bincount(owners, weights=dollars[is_priced], minlength=timelines.num_patients)
+    spent = np.bincount(owners, weights=dollars[is_priced], minlength=timelines.num_patients).astype(np.float64)
     without = timelines.count(in_view & ~is_priced)
     # Nothing is spent after a death that is no end of enrolment.
     to_the_end = died & (label.death == "negative") & (insured_until >= timelines.death_day)
