@@ -9,8 +9,8 @@ From the repository root, on one device or on several:
     torchrun --standalone --nproc_per_node 4 examples/run_classification.py examples/configs/classification.yaml
 
 `claim-transformers finetune` is the same in an installed package. `--start_at head` begins at what pretraining says
-of the outcome, `scratch` without the weights of the checkpoint, and `architecture` at a JSON of sizes. Leaves the best
-model on validation patients, calibrated, and what it says of all.
+of the outcome, `amounts` at a regression of cost, `scratch` without the weights of the checkpoint, and `architecture`
+at a JSON of sizes. Leaves the best model on validation patients, calibrated, and what it says of all.
 """
 
 from datasets import load_from_disk

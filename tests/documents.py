@@ -228,6 +228,19 @@ def prepare_scores(folder: Path) -> dict[str, Any]:
     return {}
 
 
+def prepare_cost(folder: Path) -> dict[str, Any]:
+    """`claims` with amounts, and a tiny pretrained `checkpoint` that knows nothing."""
+    from training.scoring.scored_people import tokenizer
+
+    from claim_transformers import ClaimConfig, ClaimForPreTraining
+
+    shutil.copytree(medicare_claims(), folder / "claims")
+    config = ClaimConfig(vocab_size=len(tokenizer()), hidden_size=16, num_hidden_layers=1)
+    ClaimForPreTraining(config).save_pretrained(folder / "checkpoint")
+    tokenizer().save_pretrained(folder / "checkpoint")
+    return {}
+
+
 def prepare_reasons(folder: Path) -> dict[str, Any]:
     """`claims` of two patients, a `checkpoint` of a classifier that learned nothing, and `patients.txt`."""
     from cohorts.patients_by_hand import ASTHMA_VISIT, patient, write_claims
@@ -257,6 +270,7 @@ def prepare_meds(folder: Path) -> dict[str, Any]:
 PREPARE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "docs/auditing": prepare_stays,
     "docs/cohorts": prepare_claims,
+    "docs/cost": prepare_cost,
     "docs/hub": prepare_checkpoint,
     "docs/huggingface": prepare_claims,
     "docs/readmission": prepare_stays,

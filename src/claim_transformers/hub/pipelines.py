@@ -16,6 +16,7 @@ from transformers.pipelines.base import Pipeline
 
 from claim_transformers.codes.tables import category_name
 from claim_transformers.models.claim.canonical_claim import patients_of
+from claim_transformers.models.claim.losses_claim import amounts_of_logits
 from claim_transformers.training.collators import ClaimCollator
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class ClaimClassificationPipeline(_ClaimPipeline):
             of these.
         function_to_apply (`"softmax"`, `"sigmoid"` or `"none"`, *optional*):
             What makes scores of logits. Without it `problem_type` of the model decides: several labels at once take
-            the sigmoid, a regression nothing, all else the softmax.
+            the sigmoid, a regression nothing (one of amounts gives US dollars), all else the softmax.
 
     Examples:
         >>> import claim_transformers
@@ -227,6 +228,8 @@ def _scores(logits_BK: torch.Tensor, config: Any, function: str | None) -> np.nd
     """Scores of logits by the kind of problem."""
     if function is None:
         is_number = config.problem_type == "regression" or (config.problem_type is None and logits_BK.shape[1] == 1)
+        if getattr(config, "regression_loss", "squared") != "squared":
+            return amounts_of_logits(logits_BK, config)[:, None].numpy()
         is_several = config.problem_type == "multi_label_classification"
         function = "none" if is_number else "sigmoid" if is_several else "softmax"
     if function not in ("softmax", "sigmoid", "none"):

@@ -13,6 +13,7 @@ from transformers import TrainerCallback, TrainerState
 from transformers.trainer_callback import PrinterCallback
 
 from claim_transformers.models.claim import ClaimForMaskedLM, ClaimForPreTraining, ClaimForVisitClassification
+from claim_transformers.models.claim.losses_claim import amounts_of_logits
 from claim_transformers.training.arguments import ClaimTrainingArguments
 from claim_transformers.training.best_epoch import BestEpoch, choice_metrics
 from claim_transformers.training.classification_metrics import classifier_metrics, label_probabilities
@@ -167,6 +168,7 @@ def fine_tune(
         metrics = None if _has_pretraining_heads(model) else classifier_metrics
         trainer = ClaimTrainer(args=settings, train_dataset=tokens["train"], compute_metrics=metrics, **parts)
         trainer.train(resume_from_checkpoint=settings.resume_from_checkpoint)
+        _fit_smearing(trainer, model, tokens["validation"])
         trainer.save_model()
         predictions = _predict(trainer, model, tokens)
         calibration = _fit_calibration(model, tokens, predictions)
@@ -196,6 +198,7 @@ def fine_tune(
         trainer.remove_callback(PrinterCallback)
         trainer.train()
         best.restore(model)
+        _fit_smearing(trainer, model, tokens["validation"])
         predictions = _predict(trainer, model, tokens, log_odds)
         return Fitted(predictions, best.epoch, best.history, _fit_calibration(model, tokens, predictions, log_odds))
 
@@ -291,10 +294,23 @@ def _replace_calibration(folder: Path, calibration: Calibration | None) -> None:
         (folder / CALIBRATION_FILE).unlink(missing_ok=True)
 
 
+def _fit_smearing(trainer: ClaimTrainer, model: torch.nn.Module, validation: "datasets.Dataset") -> None:
+    """Scale predictions of logarithms so that their mean is that of the validation amounts (Duan, 1983)."""
+    config: Any = model.config
+    if getattr(config, "regression_loss", "squared") != "log":
+        return
+    config.smearing_factor = 1.0
+    output = trainer.predict(validation)
+    values = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
+    labels = np.asarray(output.label_ids, np.float64)
+    amounts = _scores(np.asarray(values, np.float64), labels, config)
+    config.smearing_factor = float((labels.mean() + 1.0) / (amounts.mean() + 1.0))
+
+
 def _scores(logits: _FloatArray, labels: NDArray[Any], config: Any) -> _FloatArray:
     """What a model predicts, from logits; visits `(N, V, K)` are judged one by one and put back in their place."""
     if config.problem_type == "regression":
-        return logits.reshape(len(logits))
+        return amounts_of_logits(torch.from_numpy(logits), config).double().numpy()
     if logits.ndim < 3:
         return label_probabilities(logits, labels)
     judged = label_probabilities(logits[labels >= 0], labels[labels >= 0])

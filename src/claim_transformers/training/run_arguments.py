@@ -52,9 +52,15 @@ class FineTuningArguments:
 
     cohort: str = field(metadata={"help": "Cohort, or its sequences: three splits with a column 'label'."})
     model_name_or_path: str = field(metadata={"help": "Checkpoint, folder or name; or the JSON of an architecture."})
-    start_at: Literal["checkpoint", "head", "scratch", "architecture"] = field(
+    start_at: Literal["checkpoint", "head", "amounts", "scratch", "architecture"] = field(
         default="checkpoint",
-        metadata={"help": "checkpoint; head: what pretraining says of the outcome; scratch; or architecture."},
+        metadata={
+            "help": "checkpoint; head: what pretraining says of the outcome; amounts: a regression of cost; scratch; "
+            "or architecture."
+        },
+    )
+    regression_loss: Literal["log", "tweedie", "two_part"] = field(
+        default="tweedie", metadata={"help": "How an amount is learned, where the start is at amounts."}
     )
     name: str | None = field(default=None, metadata={"help": "Name of the model in tables."})
 

@@ -7,6 +7,7 @@ from claim_transformers.models.claim import ClaimConfig
 
 # What config.json holds. A key that appears or disappears here changes checkpoints: say so in the changelog.
 SAVED_KEYS = {
+    "amount_scale",
     "attention_probs_dropout_prob",
     "classifier_dropout",
     "classifier_pooling",
@@ -37,10 +38,13 @@ SAVED_KEYS = {
     "nvp_target",
     "nvp_weight",
     "pad_token_id",
+    "regression_loss",
     "segments",
+    "smearing_factor",
     "tie_word_embeddings",
     "time_attention",
     "transformers_version",
+    "tweedie_power",
     "visit_pooling",
     "vocab_size",
 }

@@ -19,8 +19,6 @@ from claim_transformers.models.claim import (
     ClaimTokenizer,
 )
 from claim_transformers.training.architecture import Architecture
-from claim_transformers.training.run_arguments import FineTuningArguments
-from claim_transformers.training.sequences import find_form
 from claim_transformers.training.tokenized_patients import tokenize_dataset
 
 if TYPE_CHECKING:
@@ -137,32 +135,3 @@ def start_from_pretraining(
     labels = np.asarray(tokens.with_format("numpy")["label"][:])
     start_from_readout(classifier, readout, tokens, labels, inverse_penalty=inverse_penalty, seed=seed)
     return classifier, tokenizer
-
-
-def start_on_cohort(
-    arguments: FineTuningArguments, train: "datasets.Dataset", *, seed: int = 0
-) -> tuple[ClaimForSequenceClassification, ClaimTokenizer]:
-    """Make the classifier that a fine-tuning begins with, as its arguments say, and a tokenizer in the cohort's form.
-
-    Args:
-        arguments ([`FineTuningArguments`]): Cohort, checkpoint or architecture, and where to start.
-        train (`datasets.Dataset`): Training split of the cohort, not tokenised.
-        seed (`int`, *optional*, defaults to `0`): Seed of the solver of a start at the head.
-
-    Returns:
-        `tuple[ClaimForSequenceClassification, ClaimTokenizer]`: The classifier and its tokenizer.
-
-    Raises:
-        OSError: If there is no such checkpoint, or no definition of the cohort for a start at the head.
-        ValueError: If the form of the cohort is not that of the checkpoint, or as the start itself raises it.
-    """
-    source, form = arguments.model_name_or_path, find_form(arguments.cohort)
-    match arguments.start_at:
-        case "head":
-            model, tokenizer = start_from_pretraining(source, arguments.cohort, train, seed=seed)
-        case "architecture":
-            model, tokenizer = start_from_architecture(source, train, form=form)
-        case start:
-            model, tokenizer = start_from_checkpoint(source, is_pretrained=start == "checkpoint")
-    tokenizer.take_form(form)
-    return model, tokenizer

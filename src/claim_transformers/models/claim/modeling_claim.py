@@ -52,7 +52,7 @@ from .encoder_claim import (
     Packing,
     Positions,
 )
-from .losses_claim import checked_classes, classification_targets, multi_hot_bce
+from .losses_claim import amount_loss, checked_classes, classification_targets, multi_hot_bce
 from .names_claim import is_misspelt, naming_alternatives, resolve_checkpoint
 from .pooling_claim import pool_vectors
 from .warm_start_claim import follow_tokenizer
@@ -746,6 +746,8 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
         self.dropout = nn.Dropout(_classifier_dropout(config))
         self.classifier = nn.Linear(config.hidden_size, self.num_labels)
         self.code_skip = ClaimCodeSkip(config, self.num_labels) if config.code_skip else None
+        if config.regression_loss != "squared":
+            self.loss_function = amount_loss
         self.post_init()
 
     @can_return_tuple  # type: ignore[untyped-decorator]
