@@ -10,7 +10,8 @@ from claim_transformers.analysis.readout.probes import evaluating, token_batches
 from claim_transformers.models.claim import ClaimForSequenceClassification
 
 COLUMNS = ("input_ids", "visit_ids", "visit_days")
-Bools, Floats = NDArray[np.bool_], NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 _AT_ONCE = 256
 
 

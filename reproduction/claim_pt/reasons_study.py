@@ -51,9 +51,9 @@ def measure_reasons(classifier: Classifier, examples: pa.Table, changes: pa.Tabl
     model, tokenizer = classifier.model, classifier.tokenizer
     encoded = tokenizer.encode_table(examples, keep_columns=[])
     patients, attention = tokens_of(encoded), _attention(model, encoded)
-    options = {"calibration": classifier.calibration}
-    found = explain_patients(model, tokenizer, examples, **options)
-    fast = explain_patients(model, tokenizer, examples, method="gradient", **options)
+    calibration = classifier.calibration
+    found = explain_patients(model, tokenizer, examples, calibration=calibration)
+    fast = explain_patients(model, tokenizer, examples, method="gradient", calibration=calibration)
     predict = _Predictor(classifier, patients)
     reasons, erased = [], []
     columns = ["visit_day", "visit_type", "codes", "index_day", "patient"]
@@ -95,7 +95,7 @@ class _Predictor:
     def without_codes(self, row: int, found: Explanation, tokenizer: ClaimTokenizer) -> Floats:
         """Without each of the codes, in the order of the explanation."""
         ids, slots = self.patients[row]["input_ids"], self.patients[row]["visit_ids"]
-        codes = tokenizer.convert_tokens_to_ids(found.codes["code"].to_pylist())
+        codes: Any = tokenizer.convert_tokens_to_ids(found.codes["code"].to_pylist())
         everything = np.ones(len(self.patients[row]["visit_days"]), bool)
         return self.kept(row, [everything] * len(codes), [(ids != code) | (slots == 0) for code in codes])
 

@@ -82,7 +82,7 @@ def _block_risks(
     for place_of_cause, without in enumerate([(), *([cause] for cause in causes)]):
         history = live(patients, calendar, generator_of(plan.seed, place.number, number, "disease"), without=without)
         states = dict(zip(history.snapshots.tolist(), history.atopy_states, strict=True))
-        state = join([take(states[int(one)], [where]) for one, where in zip(when, at, strict=True)])
+        state = join([take(states[int(one)], np.array([where])) for one, where in zip(when, at, strict=True)])
         as_it_was = as_it_was or state
         # What is taken away is the past: from the index date on a condition may begin as it might have.
         state = replace(state, proneness=as_it_was.proneness)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from claim_transformers.analysis import ResultTable, age_bands
+from claim_transformers.analysis import Cell, ResultTable, age_bands
 from claim_transformers.analysis.rivals.features import ages_in_years
 from claim_transformers.training import predictive_ratios, score_amounts
 from reproduction.engine.steps import Workspace
@@ -106,7 +106,8 @@ class CostStudy:
         labels = test["label"].to_numpy()
         sexes = pc.fill_null(test["sex"], "unknown").to_numpy(zero_copy_only=False)
         ages = age_bands(ages_in_years(test))
-        rows, ratios = [], []
+        rows: list[dict[str, Cell]] = []
+        ratios: list[dict[str, Cell]] = []
         for name, scores in self.predicted():
             found = scores["test"]
             rows.append({"model": name, **score_amounts(labels, found, replicates=self.replicates)})

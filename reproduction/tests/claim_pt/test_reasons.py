@@ -8,6 +8,7 @@ import torch
 from analysis.cohort_by_hand import make_examples
 
 from claim_transformers.models.claim import ClaimForSequenceClassification, ClaimTokenizer
+from claim_transformers.simulation.engine.calendar import calendar_of
 from claim_transformers.simulation.engine.generation import BLOCK_PATIENTS
 from claim_transformers.simulation.engine.identifiers import patient_names
 from claim_transformers.simulation.engine.random_streams import block_key_of, generator_of
@@ -24,7 +25,7 @@ PLAN = PediatricPlan(BLOCK_PATIENTS, seed=5, start="2010-01-01", end="2010-12-31
 
 def test_without_asthma_there_is_no_risk_and_without_its_stays_no_more_than_before(monkeypatch):
     monkeypatch.setattr(removed_causes, "_PATHS", 16)
-    calendar = removed_causes.calendar_of(PLAN.start, PLAN.end, example="2010-01-01")
+    calendar = calendar_of(PLAN.start, PLAN.end, example="2010-01-01")
     key = block_key_of("5|a|0")
     ids = patient_names(draw_population(BLOCK_PATIENTS, calendar, key, generator_of(5, 0, 0, "people")).key)
     july = int(calendar.first_day(np.int32(6)))

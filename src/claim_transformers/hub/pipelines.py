@@ -29,14 +29,16 @@ _TOP_CATEGORIES = 10
 class _ClaimPipeline(Pipeline):
     """What the pipelines over patients share: how patients become batches."""
 
-    _load_tokenizer = True
+    _load_tokenizer: Any = True
+    tokenizer: Any
+    model: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # A model that comes from a training has its dropout on.
         self.model.eval()
 
-    def __call__(self, inputs: Any, *, batch_size: int | None = None, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Any, *_: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Answer for one patient, for each of a list or table, or, over a stream, for one after the other.
 
         Args:
@@ -101,7 +103,7 @@ class ClaimClassificationPipeline(_ClaimPipeline):
     def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         return {}, {}, _only(given, "top_k", "function_to_apply")
 
-    def postprocess(
+    def postprocess(  # type: ignore[override]
         self, model_outputs: Any, top_k: int | None = 1, function_to_apply: str | None = None
     ) -> list[Any]:
         """Labels and scores of every patient of a batch."""
@@ -141,7 +143,7 @@ class ClaimNextVisitPipeline(_ClaimPipeline):
             )
         return {"logits": self.model.predict_next_visit(**input_tensors)}
 
-    def postprocess(self, model_outputs: Any, top_k: int = _TOP_CATEGORIES) -> list[Any]:
+    def postprocess(self, model_outputs: Any, top_k: int = _TOP_CATEGORIES) -> list[Any]:  # type: ignore[override]
         """Categories, or codes with their category, of every patient of a batch."""
         scores_BK = torch.sigmoid(model_outputs["logits"].float()).numpy()
         of_codes = self.model.config.nvp_target == "code"
@@ -181,7 +183,7 @@ class ClaimEmbeddingPipeline(_ClaimPipeline):
     def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         return {}, {}, _only(given)
 
-    def postprocess(self, model_outputs: Any) -> list[Any]:
+    def postprocess(self, model_outputs: Any) -> list[Any]:  # type: ignore[override]
         """Vectors of a batch, as arrays of float32."""
         if model_outputs.get("pooler_output") is None:
             raise ValueError(

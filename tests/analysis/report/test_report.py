@@ -17,7 +17,7 @@ from claim_transformers.analysis.report.population_reasons import population_rea
 from claim_transformers.analysis.report.run_folder import provenance
 from claim_transformers.cohorts.attrition import AttritionStep, show_attrition
 from claim_transformers.models.claim import ClaimConfig, ClaimForSequenceClassification, ClaimTokenizer
-from claim_transformers.training import save_predictions
+from claim_transformers.training import COST_METRICS, save_predictions
 
 STEPS = [{"step": "all <b>", "patients": 900, "removed": 0}, {"step": "kept", "patients": 580, "removed": 320}]
 
@@ -185,7 +185,7 @@ def test_a_number_is_reported_by_what_it_is_off_and_whom_it_finds(tmp_path):
     (tmp_path / "models" / "ours" / "metrics.json").write_text(json.dumps({"name": "Ours"}))
     comparison, page = write(tmp_path)
     assert comparison.metrics["Ours"]["R2"].value > 0.5
-    assert list(comparison.metrics["Ours"]) == ["R2", "absolute error", "predicted/observed", "top 5 % found"]
+    assert list(comparison.metrics["Ours"]) == list(COST_METRICS)
     for section in ("share found", "predicted/observed", "1 (highest)"):
         assert section in page, section
     assert "with the outcome" not in page

@@ -13,7 +13,7 @@ AMOUNTS = torch.tensor([0.0, 30.0, 600.0, 90.0, 0.0, 1200.0])
 
 def config_of(loss, **options):
     outputs = 2 if loss == "two_part" else 1
-    return ClaimConfig(
+    return ClaimConfig(  # type: ignore[call-arg]  # transformers takes num_labels
         vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, problem_type="regression",
         regression_loss=loss, num_labels=outputs, amount_scale=250.0, **options,
     )  # fmt: skip

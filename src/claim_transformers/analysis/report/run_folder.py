@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from claim_transformers.analysis.audit.number_measures import r_squared
 from claim_transformers.analysis.audit.split_predictions import read_predictions
 from claim_transformers.analysis.views.embedding_map import EmbeddingMap, map_patients
 from claim_transformers.claims.ledger import show_entry
 from claim_transformers.cohorts.attrition import Ends, ShownAttrition
 from claim_transformers.training import auroc
+from claim_transformers.training.cost_metrics import r2
 from claim_transformers.training.manifests import MANIFEST_NAME
 from claim_transformers.training.predictions import PREDICTIONS, file_of_split
 
@@ -135,4 +135,4 @@ def training_logs(run: Path, folders: Sequence[Path]) -> list[tuple[str, bool, l
 
 def _validation_score(folder: Path) -> float:
     found = read_predictions(folder, "validation")
-    return float((r_squared if found.is_number else auroc)(found.labels, found.scores))
+    return float((r2 if found.is_number else auroc)(found.labels, found.scores))

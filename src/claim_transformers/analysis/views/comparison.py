@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from claim_transformers.analysis.audit.number_measures import r_squared, score_numbers
 from claim_transformers.analysis.audit.split_predictions import read_predictions
 from claim_transformers.claims.small_cells import FEW, HIDDEN, Shown, is_small, show, show_counts
 from claim_transformers.training import MetricInterval, auroc, paired_difference, score_binary
+from claim_transformers.training.cost_metrics import r2, score_amounts
 from claim_transformers.training.predictions import METRICS
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def compare_models(folders: Sequence[str | Path], *, reference: str | None = Non
                 f"{' and '.join(examples.column_names)}, and labels must agree"
             )
         scores[name] = found.scores
-    measure, headline = (score_numbers, r_squared) if is_number else (score_binary, auroc)
+    measure, headline = (score_amounts, r2) if is_number else (score_binary, auroc)
     metrics = {name: measure(labels, score, patients) for name, score in scores.items()}
     reference = reference or _default_reference(metrics)
     if reference not in scores:
