@@ -43,8 +43,8 @@ class SharingTrainer(ResumableTrainer):
         """
         if self.args.push_to_hub and self.args.hub_strategy not in _STRATEGIES:
             raise ValueError(
-                f"expected hub_strategy 'end' or 'every_save', found {HubStrategy(self.args.hub_strategy).value!r}: it "
-                "sends checkpoints with the state of the optimizer and of the run; resume from the checkpoints in output_dir"
+                f"expected hub_strategy 'end' or 'every_save', found {HubStrategy(self.args.hub_strategy).value!r}: "
+                "it sends checkpoints with the state of the optimizer and of the run; resume from those in output_dir"
             )
         self.push_in_progress = None
         name = self.args.hub_model_id or Path(str(self.args.output_dir)).absolute().name
