@@ -59,7 +59,7 @@ class ClaimClassifier(nn.Linear):
     def __init__(self, config: ClaimConfig, num_labels: int) -> None:
         super().__init__(config.hidden_size, num_labels)
         self.dropout = nn.Dropout(classifier_dropout(config))
-        self.rate = config.classifier_rate
+        self.rate = config.classifier_rate or None
         if self.rate is not None:
             self.register_buffer("mean", torch.zeros(config.hidden_size))
             self.register_buffer("variance", torch.ones(config.hidden_size))
@@ -74,6 +74,12 @@ class ClaimClassifier(nn.Linear):
         for tensor in (self.weight, self.mean, self.patients):
             init.zeros_(tensor)
         init.ones_(self.variance)
+
+    def become_plain(self) -> None:
+        """Be a linear layer without a rate from now on, for weights that were fitted elsewhere."""
+        if self.rate is not None:
+            self.rate = None
+            del self.mean, self.variance, self.patients
 
     def forward(self, vectors_BE: Tensor) -> Tensor:
         """Give the logits of each patient; in training the patients are learned from."""

@@ -118,8 +118,8 @@ class ClaimConfig(PreTrainedConfig):
         classifier_rate (`float`, *optional*):
             How many times as long as elsewhere the steps of the classifier of [`ClaimForSequenceClassification`] are,
             which then reads patient vectors in units of the patients that it has learned from and begins at zero.
-            `None` chooses it where an encoder that was pretrained gets a new classifier; a classifier that was saved
-            without it, and one of a fresh model, are plain linear layers.
+            `0` is a plain linear layer. `None` chooses a rate where an encoder that was pretrained gets a new
+            classifier; a classifier that was saved without it, and one of a fresh model, are plain.
         classifier_pooling (`str`, *optional*, defaults to `"patient"`):
             What represents a patient: the `"patient"` position (Claim-PT, pe), or the `"mean"` or `"max"` of all
             positions (Claim-PT Pool).
@@ -317,7 +317,7 @@ class ClaimConfig(PreTrainedConfig):
         for half_life_days in self.history_half_lives_days or ():
             _check_range("history_half_lives_days", half_life_days, 1, _MAX_HORIZON_DAYS)
         if self.classifier_rate is not None:
-            _check_range("classifier_rate", self.classifier_rate, 1e-3, 1e6)
+            _check_range("classifier_rate", self.classifier_rate, 0, 1e6)
         if self.code_skip_half_life_days is not None:
             _check_range("code_skip_half_life_days", self.code_skip_half_life_days, 1, _MAX_HORIZON_DAYS)
 
