@@ -34,7 +34,9 @@ def patients():
     rows = random_patients(1, (2,) * 160)
     for number, row in enumerate(rows):
         row["labels"] = number % 2
-        row["slots"] = [[*slot, 6, 7, 8, 9] if row["labels"] and place else slot for place, slot in enumerate(row["slots"])]
+        row["slots"] = [
+            [*slot, 6, 7, 8, 9] if row["labels"] and place else slot for place, slot in enumerate(row["slots"])
+        ]
     return rows
 
 
@@ -78,7 +80,9 @@ def test_a_classifier_of_an_earlier_version_stays_the_plain_layer_that_it_was(tm
 
 
 def test_weights_of_a_plain_layer_such_as_those_of_an_adapter_say_what_they_said(pretrained):
-    plain, rated = (ClaimForSequenceClassification.from_pretrained(pretrained, classifier_rate=rate) for rate in (0, 9))
+    plain, rated = (
+        ClaimForSequenceClassification.from_pretrained(pretrained, classifier_rate=rate) for rate in (0, 9)
+    )
     rated.classifier.load_state_dict(plain.classifier.state_dict())
     vectors = torch.randn(5, 16, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(rated.classifier(vectors), plain.classifier(vectors), rtol=1e-4, atol=1e-5)

@@ -2,8 +2,8 @@
 
 A pretrained model already has an output for most outcomes: "a category, on an inpatient visit, within the horizon" or
 "a category at the next visit". Its row of the decoder is a linear readout of the very vector that a classifier reads.
-So a classifier can begin there: the readout is put into it, weighed against what the cohort itself tells of vectors and
-of counts, and fine-tuning goes on from a model that ranks patients already.
+So a classifier can begin there: the readout is put into it, weighed against what the cohort itself tells of vectors
+and of counts, and fine-tuning goes on from a model that ranks patients already.
 """
 
 from collections.abc import Sequence
@@ -106,9 +106,7 @@ def outcome_readout(
     return Readout(decoder.weight.detach()[columns].clone(), decoder.bias.detach()[columns].clone())
 
 
-def _vectors(
-    model: Any, tokenized: "pa.Table | datasets.Dataset", *, batch_size: int = 256
-) -> NDArray[np.float64]:
+def _vectors(model: Any, tokenized: "pa.Table | datasets.Dataset", *, batch_size: int = 256) -> NDArray[np.float64]:
     """The vector of each patient, as a head reads it."""
     vectors = np.zeros((len(tokenized), model.config.hidden_size))
     with evaluating(model):

@@ -3,7 +3,7 @@
 Adam moves every number by about its learning rate, whatever the size of its gradient. At 5e-5 a layer that begins at
 random is still there after the few hundred steps that a cohort of hundreds gives, while the encoder, which reads
 claims already, needs no more. So this layer multiplies what it says by a rate, which makes its steps as much longer,
-and reads patient vectors in units of the patients that it has learned from, so that no direction of theirs is far ahead
+and reads patient vectors in units of the patients that it has learned from, so that none of their directions is ahead
 of the others. It begins at zero: at no opinion, and not at a random one.
 
 Letters as in `modeling_claim.py`.
@@ -104,7 +104,7 @@ class ClaimClassifier(nn.Linear):
         self.patients.copy_(known + batch)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Read the weights of a layer without a rate, as an adapter of an earlier version holds them, as that layer."""
+        """Let weights of a plain layer, such as those in an adapter of an earlier version, say what they said."""
         weight = state_dict.get(f"{prefix}weight")
         if self.rate is not None and weight is not None and f"{prefix}patients" not in state_dict:
             state_dict |= {f"{prefix}{name}": state_dict[f"{prefix}{name}"] / self.rate for name in ("weight", "bias")}

@@ -58,7 +58,6 @@ from .outputs_claim import ClaimForPreTrainingOutput, ClaimModelOutput
 from .pooling_claim import pool_vectors
 from .warm_start_claim import follow_tokenizer
 
-
 # ---- Base model ----
 
 
