@@ -29,7 +29,7 @@ class PlainTrainer:
 
     def key(self) -> dict[str, Any]:
         """What decides about a fit beside task, setting and seed."""
-        return {"kind": "plain trainer", "checkpoint": checkpoint_digest(self.checkpoint), "rate": None}
+        return {"kind": "plain trainer", "checkpoint": checkpoint_digest(self.checkpoint)}
 
     def takes(self, task: Task) -> bool:
         """Whether the model can be fitted on the task: with one label only."""
