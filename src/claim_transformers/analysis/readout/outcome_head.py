@@ -276,13 +276,31 @@ def _stack(
     parts = [(of_vectors, vectors / deviations), *([] if counts is None else [(of_counts, counts)])]
     folds = StratifiedKFold(min(_FOLDS, int(np.bincount(labels).min())), shuffle=True, random_state=seed)
     unseen = [cross_val_predict(part, given, labels, cv=folds, method="decision_function") for part, given in parts]
-    weighed = LogisticRegression(C=1e3, max_iter=1000).fit(np.column_stack([logit, *unseen]), labels)
-    slope, *shares = (float(value) for value in weighed.coef_[0])
+    slope, shift, shares = _weigh(logit, unseen, labels)
     fitted = [part.fit(given, labels) for part, given in parts]
-    shift = float(weighed.intercept_[0])
     shift += sum(share * float(part.intercept_[0]) for share, part in zip(shares, fitted, strict=True))
     of_codes = np.zeros(0) if counts is None else shares[1] * of_counts.coef_[0]
     return _Start(slope, shift, shares[0] * of_vectors.coef_[0] / deviations, of_codes)
+
+
+def _weigh(
+    logit: NDArray[np.float64], unseen: Sequence[NDArray[np.float64]], labels: NDArray[np.int64]
+) -> tuple[float, float, list[float]]:
+    """Slope of the readout, intercept, and share of each regression, none of which counts against itself."""
+    from sklearn.linear_model import LogisticRegression
+
+    shares = np.zeros(len(unseen))
+    kept = list(range(len(unseen)))
+    while True:
+        columns = np.column_stack([logit, *(unseen[number] for number in kept)])
+        weighed = LogisticRegression(C=1e3, max_iter=1000).fit(columns, labels)
+        found = weighed.coef_[0, 1:]
+        if not kept or found.min() >= 0:
+            break
+        # Two that say nearly the same are of opposite signs by chance (Breiman, 1996: stacks without negative shares).
+        kept.pop(int(found.argmin()))
+    shares[kept] = found
+    return float(weighed.coef_[0, 0]), float(weighed.intercept_[0]), shares.tolist()
 
 
 def _write(model: ClaimForSequenceClassification, weight: torch.Tensor, bias: torch.Tensor) -> None:
