@@ -56,6 +56,10 @@ def classifier_dropout(config: ClaimConfig) -> float:
 class ClaimClassifier(nn.Linear):
     """A linear layer; with a rate, one over standardised vectors that takes longer steps."""
 
+    mean: Tensor
+    variance: Tensor
+    patients: Tensor
+
     def __init__(self, config: ClaimConfig, num_labels: int) -> None:
         super().__init__(config.hidden_size, num_labels)
         self.dropout = nn.Dropout(classifier_dropout(config))
