@@ -30,6 +30,7 @@ SMALLER = {
     "--patients 6000": "--patients 800",
     "--patients 8000": "--patients 400",
     "num_train_epochs=10": "num_train_epochs=1, max_steps=2",
+    "num_train_epochs=3": "num_train_epochs=1, max_steps=2",
     "FineTuning(learning_rate=3e-5)": "FineTuning(learning_rate=3e-5, epochs=2)",
     "FineTuning(learning_rate=1e-3)": "FineTuning(learning_rate=1e-3, epochs=1)",
     "n_trials=20": "n_trials=2",

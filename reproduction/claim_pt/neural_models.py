@@ -43,19 +43,21 @@ FINE_TUNING_GRID = (
     {**_WARM, "learning_rate": 3e-5},
     {**_WARM_AND_RECENT, "learning_rate": 3e-5},
     {**_WARM_AND_RECENT, "learning_rate": 3e-4, "layer_decay": 0.4},
-    {"learning_rate": 3e-4, "layer_decay": 0.4},
+    {"learning_rate": 5e-5},
 )
+# A classifier with a rate of its own is not the paper's, and takes no such learning rates.
+_PLAIN = {"classifier_rate": 0}
 PAPER_GRID = (
-    {"learning_rate": 1e-4},
-    {"learning_rate": 3e-4},
-    {"learning_rate": 1e-3, "layer_decay": 0.4},
-    {"learning_rate": 1e-3, "layer_decay": 0.4, "unfreeze_every": 2},
+    {**_PLAIN, "learning_rate": 1e-4},
+    {**_PLAIN, "learning_rate": 3e-4},
+    {**_PLAIN, "learning_rate": 1e-3, "layer_decay": 0.4},
+    {**_PLAIN, "learning_rate": 1e-3, "layer_decay": 0.4, "unfreeze_every": 2},
 )
 LORA_GRID = (
     {**_WARM, "learning_rate": 1e-4, "rank": 4},
     {**_WARM_AND_RECENT, "learning_rate": 1e-4, "rank": 4},
     {**_WARM_AND_RECENT, "learning_rate": 1e-3, "rank": 8},
-    {"learning_rate": 1e-3, "rank": 8},
+    {**_PLAIN, "learning_rate": 1e-3, "rank": 8},
 )
 _TRAINING_FIELDS = {field.name for field in fields(FineTuning)}
 
@@ -155,8 +157,9 @@ class NeuralContestant:
 
 
 def _choices(hyper: Mapping[str, Any]) -> dict[str, Any]:
-    """Dropout of states, none on attention weights, which costs a tenth of the time on a CPU; and the code skip."""
+    """Dropout of states, none on attention weights, which costs a tenth of the time on a CPU; skip and classifier."""
     return {
+        **({"classifier_rate": hyper["classifier_rate"]} if "classifier_rate" in hyper else {}),
         "hidden_dropout_prob": hyper.get("dropout", 0.1),
         "attention_probs_dropout_prob": 0.0,
         "code_skip": bool(hyper.get("code_skip", False)),

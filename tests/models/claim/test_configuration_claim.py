@@ -11,6 +11,7 @@ SAVED_KEYS = {
     "attention_probs_dropout_prob",
     "classifier_dropout",
     "classifier_pooling",
+    "classifier_rate",
     "code_skip",
     "code_skip_half_life_days",
     "cp_weight",

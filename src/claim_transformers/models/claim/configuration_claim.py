@@ -115,6 +115,11 @@ class ClaimConfig(PreTrainedConfig):
             the start: logistic regression on counts beside the network.
         code_skip_half_life_days (`int`, *optional*):
             Half-life of the counts of `code_skip`: a code that was so many days ago counts half.
+        classifier_rate (`float`, *optional*):
+            How many times as long as elsewhere the steps of the classifier of [`ClaimForSequenceClassification`] are,
+            which then reads patient vectors in units of the patients that it has learned from and begins at zero.
+            `0` is a plain linear layer. `None` chooses a rate where an encoder that was pretrained gets a new
+            classifier; a classifier that was saved without it, and one of a fresh model, are plain.
         classifier_pooling (`str`, *optional*, defaults to `"patient"`):
             What represents a patient: the `"patient"` position (Claim-PT, pe), or the `"mean"` or `"max"` of all
             positions (Claim-PT Pool).
@@ -191,6 +196,7 @@ class ClaimConfig(PreTrainedConfig):
     max_visits: int = 256
     code_skip: bool = False
     code_skip_half_life_days: int | None = None
+    classifier_rate: float | int | None = None
     classifier_pooling: Literal["patient", "mean", "max"] = "patient"
     regression_loss: Literal["squared", "log", "tweedie", "two_part"] = "squared"
     tweedie_power: float | int = 1.5
@@ -324,6 +330,8 @@ class ClaimConfig(PreTrainedConfig):
             raise ValueError(f"expected one of {', '.join(weights)} above 0, found all 0: there is nothing to learn")
         for half_life_days in self.history_half_lives_days or ():
             _check_range("history_half_lives_days", half_life_days, 1, _MAX_HORIZON_DAYS)
+        if self.classifier_rate is not None:
+            _check_range("classifier_rate", self.classifier_rate, 0, 1e6)
         if self.code_skip_half_life_days is not None:
             _check_range("code_skip_half_life_days", self.code_skip_half_life_days, 1, _MAX_HORIZON_DAYS)
 
