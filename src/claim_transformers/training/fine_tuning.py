@@ -172,8 +172,7 @@ def fine_tune(
         trainer.save_model()
         predictions = _predict(trainer, model, tokens)
         calibration = _fit_calibration(model, tokens, predictions)
-        if trainer.is_world_process_zero():
-            _replace_calibration(Path(str(settings.output_dir)), calibration)
+        _replace_calibration(trainer, calibration)
         return Fitted(predictions, _epoch_of_weights(trainer), _history(trainer.state), calibration)
     train, log_odds = _balanced(tokens["train"], seed) if settings.is_balanced else (tokens["train"], 0.0)
     best = BestEpoch(settings.patience)
@@ -286,8 +285,11 @@ def _fit_calibration(
     return fit_calibration(labels, risks.reshape(-1), shift)
 
 
-def _replace_calibration(folder: Path, calibration: Calibration | None) -> None:
+def _replace_calibration(trainer: ClaimTrainer, calibration: Calibration | None) -> None:
     """Write the calibration beside weights that are whole, in place of that of others; an adapter has none."""
+    if not trainer.is_world_process_zero():
+        return
+    folder = Path(str(trainer.args.output_dir))
     if calibration is not None and (folder / "config.json").is_file():
         save_calibration(folder, calibration)
     else:

@@ -283,7 +283,7 @@ def test_a_calibration_of_another_outcome_is_refused(make_classifier, tokenizer,
 @pytest.fixture(scope="module")
 def planted():
     """Patients with a few visits, a model that learned that one code decides, and its tokenizer."""
-    codes = [f"HCPCS/992{number:02}" for number in range(12)]
+    codes = [f"HCPCS/992{number:02}" for number in range(40)]
     tokens = ["SEX/F", "SEX/M", "TYPE/OP", "TYPE/IP", *codes]
     tokenizer = ClaimTokenizer({token: number for number, token in enumerate(tokens, 3)})
     random = np.random.default_rng(0)
@@ -295,7 +295,7 @@ def planted():
                 for day in range(4)
             ],
         }
-        for _ in range(96)
+        for _ in range(384)
     ]
     for patient in patients[::2]:
         patient["visits"][int(random.integers(4))]["codes"].append(codes[0])
@@ -308,9 +308,13 @@ def planted():
     batch = tokenizer(patients, padding=True, return_tensors="pt")
     labels = torch.arange(len(patients)) % 2 == 0
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-    for _ in range(60):
+    for _ in range(300):
         optimizer.zero_grad()
-        model(**batch, labels=labels.long()).loss.backward()
+        loss = model(**batch, labels=labels.long()).loss
+        # Nearer to 0 and 1 nothing moves a risk.
+        if loss < 0.1:
+            break
+        loss.backward()
         optimizer.step()
     return patients, model.eval(), tokenizer, codes[0]
 
