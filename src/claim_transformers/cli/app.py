@@ -23,6 +23,7 @@ _COMMANDS = (
     "coverage",
     "score",
     "explain",
+    "serve",
     "report",
     "install-checkpoint",
 )
