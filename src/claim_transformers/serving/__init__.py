@@ -1,6 +1,6 @@
-"""Serving: a prediction where it is used, as a card of CDS Hooks, with what the claims cover and where it must not speak.
+"""Serving: a prediction where it is used, as a card of CDS Hooks, and where it must not speak the reason alone.
 
-Names are imported when they are first used: the web parts need the extra `serve`, an assessment does not start a server.
+Names are imported when they are first used; the room needs the extra `serve`.
 """
 
 from typing import TYPE_CHECKING

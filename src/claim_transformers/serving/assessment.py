@@ -157,6 +157,7 @@ class Assessor:
         record = self._record(bundle, _WARM_UP_DATE, IndexStay(_WARM_UP_DATE - dt.timedelta(days=1)), None)
         tokens, _ = self._encode(record.table)
         self._finder.find(tokens)
+        self._finder.name_all()
 
     def assess(
         self,

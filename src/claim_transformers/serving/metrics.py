@@ -1,6 +1,6 @@
 """Counts and times of requests, in the text format that Prometheus reads; labels are routes, statuses and codes."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 _BOUNDS_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -11,12 +11,12 @@ class Metrics:
     def __init__(self) -> None:
         self._answers: Counter[tuple[str, int, str]] = Counter()
         self._buckets: Counter[tuple[str, float]] = Counter()
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def observe(self, route: str, status: int, code: str, seconds: float) -> None:
         """Count an answer."""
         self._answers[route, status, code] += 1
-        self._seconds[route] += seconds  # type: ignore[assignment]
+        self._seconds[route] += seconds
         for bound in _BOUNDS_SECONDS:
             self._buckets[route, bound] += seconds <= bound
 

@@ -16,7 +16,8 @@ from claim_transformers.analysis.explanation.gated_model import GatedModel
 from claim_transformers.analysis.explanation.integration import take_gradients
 from claim_transformers.analysis.explanation.token_names import token_name
 from claim_transformers.analysis.readout.probes import token_batches
-from claim_transformers.analysis.views.code_names import code_name, system_title
+from claim_transformers.analysis.views.code_names import system_title
+from claim_transformers.codes.tables import category_name
 from claim_transformers.models.claim import ClaimForSequenceClassification, ClaimTokenizer
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _PRINCIPAL = "PRINCIPAL"
-_ALONE = ("AGE", "SEX", "TYPE")
-# The sex is no reason that a clinician can act on, and neither is what stands for no code at all.
+_ALONE = {"AGE": "age", "SEX": "sex", "TYPE": "visits"}
 _UNKNOWN = "UNK"
 
 
@@ -68,6 +68,11 @@ class ReasonFinder:
         self._gated = GatedModel(model, kinds, model.num_labels - 1)
         self._kinds = reason_kinds(kinds)
         self._groups: dict[int, tuple[str, str] | None] = {}
+
+    def name_all(self) -> None:
+        """Name every token, so that no patient waits for lists that are loaded once."""
+        for token_id in range(len(self._tokenizer)):
+            self._group(token_id)
 
     def find(self, tokens: "pa.Table") -> tuple[float, list[Reason]]:
         """The probability of the model, and its reasons, the heaviest first."""
@@ -112,15 +117,13 @@ class ReasonFinder:
         system, slash, bare = token.partition("/")
         if not slash or system == _UNKNOWN or self._kinds[token_id] == TIME:
             return None
-        name = token_name(self._tokenizer, token_id)
         if system in _ALONE:
             group = token if system == "TYPE" else system
-            return group, f"visits: {name}" if system == "TYPE" else f"{'age' if system == 'AGE' else 'sex'}: {name}"
+            return group, f"{_ALONE[system]}: {token_name(self._tokenizer, token_id)}"
         category_id = int(self._tokenizer.category_of_token[token_id])
         category = self._tokenizer.category_names[category_id] if category_id >= 0 else None
         group = category or (bare if system == _PRINCIPAL and "/" in bare else token)
-        title = code_name(group)
-        if title is None:
-            # A bare number says nothing without its system.
-            title = f"{system_title(token)} {bare}" if name == bare else name
-        return group, title
+        # The lists of single codes take seconds to load, so they are asked last.
+        title = category_name(group) or token_name(self._tokenizer, token_id)
+        # A bare number says nothing without its system.
+        return group, f"{system_title(token)} {bare}" if title == bare else title

@@ -14,7 +14,7 @@ _logger = logging.getLogger(__name__)
 
 
 def run_server(checkpoint: str | Path, config: ServeConfig) -> None:
-    """Serve a checkpoint until the process is told to end; a checkpoint that cannot be loaded ends it with its error."""
+    """Serve a checkpoint until the process is told to end; one that cannot be loaded ends it with its error."""
     write_json_logs()
     failures: list[BaseException] = []
 
