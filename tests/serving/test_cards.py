@@ -28,11 +28,14 @@ def holes(value):
 def test_a_hook_is_answered_by_a_card_with_risk_reasons_and_cover(client, kind):
     card = card_of(client, hook(kind))
     assert card["summary"].startswith("Readmission within 30 days: ")
-    assert len(card["summary"]) < 140 and "no interval known" in card["summary"]
-    assert card["indicator"] == "info" and card["source"]["label"] == "claim-transformers"
+    assert len(card["summary"]) < 140
+    assert "no interval known" in card["summary"]
+    assert card["indicator"] == "info"
+    assert card["source"]["label"] == "claim-transformers"
     assert sum(f"\n{number}. " in card["detail"] for number in (1, 2, 3)) == 3
     assert ("present stay has no claim yet" in card["detail"]) == (kind == "encounter-discharge")
-    assert "not calibrated" in card["detail"] and "of the 365 days" in card["detail"]
+    assert "not calibrated" in card["detail"]
+    assert "of the 365 days" in card["detail"]
     assert not list(holes(card))
 
 
@@ -49,7 +52,8 @@ def test_suggestions_are_drafts_with_a_behaviour_and_override_reasons_have_texts
         body = hook("encounter-discharge")
         card = card_of(client, body)
         assert all("Call" not in str(answer) for answer in [card_of(client, body).get("links")])
-    assert card["indicator"] == "warning" and card["selectionBehavior"] == "any"
+    assert card["indicator"] == "warning"
+    assert card["selectionBehavior"] == "any"
     (suggestion,) = card["suggestions"]
     (action,) = suggestion["actions"]
     order = action["resource"]
@@ -63,7 +67,8 @@ def test_suggestions_are_drafts_with_a_behaviour_and_override_reasons_have_texts
     assert all(reason["display"] and reason["system"] and reason["code"] for reason in card["overrideReasons"])
     (link,) = card["links"]
     assert (link["type"], link["url"]) == ("smart", "https://cds.example.org/launch")
-    assert msgspec.json.decode(link["appContext"])["card"] == card["uuid"] and MARK not in link["appContext"]
+    assert msgspec.json.decode(link["appContext"])["card"] == card["uuid"]
+    assert MARK not in link["appContext"]
     assert not list(holes(card))
 
 
@@ -94,8 +99,10 @@ def eob_on(day, **changes):
 def test_where_the_model_must_not_speak_the_card_says_that_and_nothing_else(client, code, given):
     card = card_of(client, hook(prefetch=prefetch(**given)))
     assert card["source"]["topic"]["code"] == code
-    assert set(card) == {"uuid", "summary", "indicator", "source"} and "no estimate" in card["summary"]
-    assert len(card["summary"]) < 140 and "%" not in card["summary"]
+    assert set(card) == {"uuid", "summary", "indicator", "source"}
+    assert "no estimate" in card["summary"]
+    assert len(card["summary"]) < 140
+    assert "%" not in card["summary"]
 
 
 def test_a_model_of_discharges_speaks_at_a_discharge_alone(tmp_path, checkpoint):
@@ -110,3 +117,12 @@ def test_a_model_of_discharges_speaks_at_a_discharge_alone(tmp_path, checkpoint)
 def test_two_calls_give_cards_and_suggestions_of_their_own(client):
     body = hook()
     assert card_of(client, body)["uuid"] != card_of(client, body)["uuid"]
+
+
+def test_a_name_cannot_be_markup():
+    from claim_transformers.serving import Assessment, Reason
+    from claim_transformers.serving.cards import _detail
+
+    reason = Reason("X", "<b>*a*</b> [x](http://y)", 1.0, 2, 3)
+    detail = _detail(Assessment("Death", TODAY, risk=0.5, reasons=(reason,), newest_claim_days=1))
+    assert "raises the risk: \\<b\\>\\*a\\*\\</b\\> \\[x\\](http://y) (2 visits, the last 3 days before)" in detail

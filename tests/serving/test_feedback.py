@@ -30,8 +30,11 @@ def test_feedback_of_several_cards_is_stored_as_it_came(client, tmp_path):
     assert log.append(body(ACCEPTED, OVERRIDDEN), "claims-risk") == 2
     log.close()
     first, second = map(json.loads, (tmp_path / "feedback.jsonl").read_text().splitlines())
-    assert ACCEPTED.items() <= first.items() and first["service"] == "claims-risk" and first["received"]
-    assert second["overrideReason"] == REASON and "acceptedSuggestions" not in second
+    assert ACCEPTED.items() <= first.items()
+    assert first["service"] == "claims-risk"
+    assert first["received"]
+    assert second["overrideReason"] == REASON
+    assert "acceptedSuggestions" not in second
     assert (tmp_path / "feedback.jsonl").stat().st_mode & 0o777 == 0o600
 
 
@@ -51,7 +54,8 @@ def test_feedback_of_several_cards_is_stored_as_it_came(client, tmp_path):
 )
 def test_what_is_no_feedback_is_refused_whole(client, tmp_path, item):
     answer = client.post(f"{PATH}/feedback", content=body(ACCEPTED, item))
-    assert (answer.status_code, answer.json()["code"]) == (400, "E_FEEDBACK") and MARK not in answer.text
+    assert (answer.status_code, answer.json()["code"]) == (400, "E_FEEDBACK")
+    assert MARK not in answer.text
     for other in (b"", b"{}", body()):
         assert client.post(f"{PATH}/feedback", content=other).json()["code"] == "E_FEEDBACK"
 

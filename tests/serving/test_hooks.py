@@ -15,7 +15,8 @@ PLAIN = re.compile(r"[A-Z]\w+(/\{\{[\w.]+\}\}|\?patient=\{\{[\w.]+\}\}(&_count=\
 def test_discovery_lists_one_service_on_two_hooks(client):
     answer = client.get("/cds-services")
     services = answer.json()["services"]
-    assert answer.status_code == 200 and answer.headers["content-type"] == "application/json"
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
     assert [service["hook"] for service in services] == ["patient-view", "encounter-discharge"]
     assert {service["id"] for service in services} == {"claims-risk"}
     assert all(service[name] for service in services for name in ("title", "description", "usageRequirements"))
@@ -29,13 +30,16 @@ def test_templates_hold_fields_of_the_context_and_plain_searches_alone(client):
         "context.encounterId",
     }
     assert all(map(PLAIN.fullmatch, templates))
-    assert "encounter" not in services[0]["prefetch"] and "encounter" in services[1]["prefetch"]
+    assert "encounter" not in services[0]["prefetch"]
+    assert "encounter" in services[1]["prefetch"]
 
 
 def test_the_additions_of_3_come_by_option(tmp_path):
     old, new = (discovery(config_of(tmp_path, hooks_version=version))["services"][0] for version in ("2.0", "3.0"))
-    assert {"version", "hookVersion"} <= set(new) and not {"version", "hookVersion"} & set(old)
-    assert "today()" in new["prefetch"]["claims"] and "today()" not in old["prefetch"]["claims"]
+    assert {"version", "hookVersion"} <= set(new)
+    assert not {"version", "hookVersion"} & set(old)
+    assert "today()" in new["prefetch"]["claims"]
+    assert "today()" not in old["prefetch"]["claims"]
 
 
 BAD_CONTEXT = {"userId": "Practitioner/9", "patientId": "../Patient/1"}

@@ -21,7 +21,8 @@ def next_page(address):
 
 
 def code_of(answer, status=412):
-    assert answer.status_code == status and MARK not in answer.text, answer.text
+    assert answer.status_code == status, answer.text
+    assert MARK not in answer.text
     assert set(answer.json()) == {"code", "message"}
     return answer.json()["code"]
 

@@ -39,7 +39,8 @@ def verify(keys, tmp_path_factory):
 def refusal(verify, token):
     with pytest.raises(ServiceError) as caught:
         verify(f"Bearer {token}")
-    assert caught.value.status == 401 and ISSUER not in str(caught.value)
+    assert caught.value.status == 401
+    assert ISSUER not in str(caught.value)
     return caught.value.reason_code
 
 
@@ -73,7 +74,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "code"), WRONG, ids=[f"{list(changes)[0]}-{code}" for changes, code in WRONG])
+@pytest.mark.parametrize(("changes", "code"), WRONG, ids=[f"{next(iter(changes))}-{code}" for changes, code in WRONG])
 def test_a_wrong_token_is_refused(verify, keys, changes, code):
     assert refusal(verify, keys.token(**changes)) == code
 
@@ -133,5 +134,5 @@ def test_keys_out_of_band_are_read_from_a_file_and_take_no_address(tmp_path, key
     with pytest.raises(ServiceError, match="E_TOKEN_ISSUER"):
         asyncio.run(verifier.verify(f"Bearer {keys.token()}", (SERVICE,)))
     token = keys.token(header={"jku": None})
-    with pytest.raises(ServiceError, match="E_TOKEN_ISSUER|E_TOKEN"):
+    with pytest.raises(ServiceError, match=r"E_TOKEN\b"):
         asyncio.run(verifier.verify(f"Bearer {token[:-4]}", (SERVICE,)))

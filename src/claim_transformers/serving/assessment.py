@@ -30,25 +30,12 @@ _EPOCH = dt.date(1970, 1, 1)
 _KNOWN_LEVELS = ("exact", "prefix", "category", "wider")
 _ROUTINE = "D_"  # Copies and cancelled claims leave by rule and are no sign of damage.
 _WARM_UP_DATE = dt.date(2024, 6, 1)
-_HCPCS = "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
 _CLAIM_TYPE = "http://terminology.hl7.org/CodeSystem/claim-type"
 _BASIS = (
     "http://hl7.org/fhir/us/carin-bb/StructureDefinition/C4BB-ExplanationOfBenefit-Professional-NonClinician-Basis"
 )
-# A claim of nobody, so that the first patient does not wait for what is loaded once.
-_NOBODY = [
-    {"resourceType": "Patient", "id": "nobody", "gender": "female", "birthDate": "1950-01-01"},
-    {
-        "resourceType": "ExplanationOfBenefit",
-        "meta": {"profile": [_BASIS]},
-        "identifier": [{"type": {"coding": [{"code": "uc"}]}, "value": "1"}],
-        "status": "active",
-        "type": {"coding": [{"system": _CLAIM_TYPE, "code": "professional"}]},
-        "patient": {"reference": "Patient/nobody"},
-        "billablePeriod": {"start": "2024-05-01", "end": "2024-05-01"},
-        "item": [{"sequence": 1, "productOrService": {"coding": [{"system": _HCPCS, "code": "99213"}]}}],
-    },
-]
+_HCPCS, _NDC = "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets", "http://hl7.org/fhir/sid/ndc"
+_ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 
 
 @dataclass(frozen=True)
@@ -153,7 +140,7 @@ class Assessor:
 
     def warm_up(self) -> None:
         """Go the whole way with a claim of nobody, so that the first patient does not wait for what is loaded once."""
-        bundle = read_eob_bundle(_NOBODY, extract_date=_WARM_UP_DATE)
+        bundle = read_eob_bundle(_nobody(), extract_date=_WARM_UP_DATE)
         record = self._record(bundle, _WARM_UP_DATE, IndexStay(_WARM_UP_DATE - dt.timedelta(days=1)), None)
         tokens, _ = self._encode(record.table)
         self._finder.find(tokens)
@@ -269,3 +256,32 @@ _FOREIGN_CODES = Silence("S_FOREIGN_CODES", "The claims hold too many codes that
 _UNREADABLE = Silence("S_UNREADABLE", "Too many claims of this patient could not be read.")
 _NOT_LIVING = Silence("S_NOT_LIVING", "The patient is not alive on this day by the claims.")
 _NO_STAY = Silence("S_NO_STAY", "The model speaks at a discharge alone.")
+
+
+def _nobody() -> list[dict[str, Any]]:
+    """Claims of nobody, a visit and a fill, so that the first patient does not wait for what is loaded once."""
+
+    def coded(system: str, code: str) -> dict[str, Any]:
+        return {"coding": [{"system": system, "code": code}]}
+
+    def eob(kind: str, number: str, service: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "resourceType": "ExplanationOfBenefit",
+            "meta": {"profile": [_BASIS]},
+            "identifier": [{"type": coded("", "uc"), "value": number}],
+            "status": "active",
+            "type": coded(_CLAIM_TYPE, kind),
+            "patient": {"reference": "Patient/nobody"},
+            "billablePeriod": {"start": "2024-05-01", "end": "2024-05-01"},
+            "diagnosis": [{"sequence": 1, "diagnosisCodeableConcept": coded(_ICD10, "I10")}],
+            "item": [{"sequence": 1, "productOrService": service, "servicedDate": "2024-05-01"}],
+        }
+
+    person = {"resourceType": "Patient", "id": "nobody", "gender": "female", "birthDate": "1950-01-01"}
+    enrolment = {"resourceType": "Coverage", "beneficiary": {"reference": "Patient/nobody"}}
+    return [
+        person,
+        {**enrolment, "status": "active", "period": {"start": "2023-01-01"}},
+        eob("professional", "1", coded(_HCPCS, "99213")),
+        eob("pharmacy", "2", coded(_NDC, "00093014505")),
+    ]
