@@ -1,7 +1,16 @@
 import pytest
 from serving.served import Keys, config_of, save_checkpoint, serving
 
+from claim_transformers.analysis.views import code_names
 from claim_transformers.serving import Assessor
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_lists_of_codes():
+    """The lists of ICD take seconds to load; names of categories ship."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(code_names, "_is_installed", lambda: False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -29,9 +29,8 @@ def found(assessor):
 
 def test_the_risk_is_the_score_of_the_same_claims_on_the_same_day(checkpoint, found):
     patients = read_eob_bundle(RESOURCES, extract_date=TODAY).patients
-    scores, _ = Scorer.from_pretrained(checkpoint, precision="float32").score(patients, TODAY)
+    scores, _ = Scorer.from_pretrained(checkpoint, precision="float32", everyone=True).score(patients, TODAY)
     assert found.risk == pytest.approx(scores["score"][0].as_py(), abs=1e-6)
-    assert found.enrolled_days == scores["enrolled_days"][0].as_py()
     assert found.newest_claim_days == (TODAY - scores["last_visit_date"][0].as_py()).days
     assert (found.checkpoint, found.calibration) == (scores["checkpoint"][0].as_py(), "none")
 
@@ -59,7 +58,9 @@ def test_the_order_of_resources_and_bundles_does_not_matter(assessor, found):
 
 def test_a_stay_that_ends_is_the_last_visit_and_hides_what_follows_the_discharge(assessor):
     def record(*more, stay=STAY):
-        return assessor.assess([*RESOURCES, *more], TODAY, index_stay=stay).record
+        seen = assessor.assess([*RESOURCES, *more], TODAY, index_stay=stay).record
+        # The last day of the claims is where enrolment without an end ends.
+        return seen.drop_columns(["enrollment_end_day"])
 
     def eob(number, day):
         one = payer_eob(number, MARK, billablePeriod={"start": day, "end": day}, created=day)
@@ -77,6 +78,21 @@ def test_a_stay_that_ends_is_the_last_visit_and_hides_what_follows_the_discharge
 def test_a_later_claim_changes_nothing(assessor, found):
     later = payer_eob("3", MARK, billablePeriod={"start": "2024-07-01", "end": "2024-07-01"}, created="2024-07-01")
     assert assessor.assess([*RESOURCES, later], TODAY).risk == found.risk
+
+
+@pytest.mark.parametrize(
+    ("spans", "days"),
+    [
+        ([("2020-01-01", None)], 365),
+        ([("2024-05-02", None), ("2024-05-12", "2024-05-20")], 30),
+        ([("2024-05-02", "2024-05-11"), ("2024-05-22", "2030-01-01")], 20),
+        ([("2024-06-01", None)], 0),
+        ([(None, None)], None),
+    ],
+)
+def test_days_of_enrolment_are_counted_once_up_to_the_day(assessor, spans, days):
+    covered = [coverage(MARK, start=start, end=end) for start, end in spans]
+    assert assessor.assess([patient(MARK), claims(), *covered], TODAY).enrolled_days == days
 
 
 def test_an_encounter_is_a_stay_that_ends_today_at_the_latest():

@@ -1,5 +1,6 @@
 """Bounded work: beyond its capacity the service says so, and finishes what it took."""
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ from serving.served import PATH, TODAY, config_of, hook, serving
 
 from claim_transformers.serving import Assessment, Silence
 from claim_transformers.serving.config import Limits
+from claim_transformers.serving.limits import Gate
 
 
 class Blocked:
@@ -48,13 +50,20 @@ def test_four_times_the_capacity_is_told_to_come_again_and_what_was_taken_is_ans
     assert assessor.done == taken.count(200)
 
 
-def test_a_service_that_ends_finishes_what_it_took(tmp_path):
-    assessor = Blocked()
-    with ThreadPoolExecutor(1) as people, serving(config_of(tmp_path), assessor) as client:
-        taken = people.submit(client.post, PATH, json=hook())
-        assert assessor.begun.acquire(timeout=60)
-        threading.Timer(0.05, assessor.go.set).start()
-    assert taken.result().status_code == 200
+def test_a_gate_that_closes_waits_for_what_it_took():
+    go, done = threading.Event(), []
+
+    async def work():
+        gate = Gate(1, 0)
+        async with gate:
+            taken = asyncio.create_task(gate.run(lambda: done.append(go.wait(60))))
+            await asyncio.sleep(0)
+            threading.Timer(0.05, go.set).start()
+            await asyncio.to_thread(gate.close)
+            assert done == [True]
+            await taken
+
+    asyncio.run(work())
 
 
 def test_it_is_alive_and_not_ready_while_the_checkpoint_is_loaded(tmp_path):

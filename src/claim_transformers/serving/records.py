@@ -58,8 +58,10 @@ def read_record(
     table = pa.Table.from_pylist([row], _schema_of(known.examples))
     table = table.append_column("visit_amount", pa.array([[None] * len(row["visit_day"])], _AMOUNTS))
     table = table.append_column("patient_codes", patient_codes(_facts(bundle.tables["eligibility"], at)))
-    enrolled, last = known.enrolled_days[0].as_py(), known.last_visit_day[0].as_py()
-    return PatientRecord(table, enrolled, last, True)
+    enrolled = None
+    if known.enrolled_days[0].is_valid:
+        enrolled = _enrolled_days(bundle.tables["eligibility"], at, look_back_days)
+    return PatientRecord(table, enrolled, known.last_visit_day[0].as_py(), True)
 
 
 def _check_one_patient(bundle: EobBundle, patient_id: str | None) -> None:
@@ -105,6 +107,18 @@ def _facts(eligibility: pa.Table, at: dt.date) -> pa.Table:
     rows.sort(key=lambda row: row["enrollment_start_date"] or dt.date.min)
     last = rows[-1] if rows else {}
     return pa.table({name: pa.array([last.get(name)], pa.string()) for name in _FACTS})
+
+
+def _enrolled_days(eligibility: pa.Table, at: dt.date, look_back_days: int) -> int:
+    """Days before a day that a span covers; one without an end is in force, other than in a delivery that is old."""
+    is_covered = np.zeros(look_back_days, bool)
+    begin = _day_of(at) - look_back_days
+    for row in eligibility.to_pylist():
+        start, end = row["enrollment_start_date"], row["enrollment_end_date"]
+        if start is not None:
+            last = look_back_days if end is None else _day_of(end) + 1 - begin
+            is_covered[max(_day_of(start) - begin, 0) : max(last, 0)] = True
+    return int(is_covered.sum())
 
 
 def _day_of(date: dt.date) -> int:
