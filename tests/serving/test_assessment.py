@@ -100,6 +100,8 @@ def test_an_encounter_is_a_stay_that_ends_today_at_the_latest():
     given = {"period": {"start": "2024-05-27T01:00:00-05:00", "end": "2024-12-01"}, "reasonCode": [code, None]}
     assert read_encounter(given, TODAY) == IndexStay(TODAY, dt.date(2024, 5, 27), ("ICD10CM/I5023",))
     assert read_encounter({}, TODAY) == IndexStay(TODAY)
+    assert read_encounter({"class": {"code": "IMP"}}, TODAY) == IndexStay(TODAY)
+    assert read_encounter({"class": {"code": "AMB"}}, TODAY) is None
 
 
 def test_calibration_and_intervals_go_with_the_checkpoint(tmp_path):

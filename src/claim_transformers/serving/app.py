@@ -69,7 +69,7 @@ def create_app(
         >>> sorted(route.path for route in create_app(config, lambda: None).routes)[:2]
         ['/cds-services', '/cds-services/{service}']
     """
-    client = http or httpx2.AsyncClient()
+    client = http or httpx2.AsyncClient(timeout=None)
     service = HookService(config, client, today)
 
     @asynccontextmanager

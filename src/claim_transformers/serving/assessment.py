@@ -135,8 +135,9 @@ class Assessor:
         self._calibration, self.checkpoint = scorer.calibration, scorer.checkpoint
         self._intervals = read_risk_intervals(folder)
         self._finder = ReasonFinder(self._model, self._tokenizer)
-        # Tokenizers count what they see, and are not made for two threads.
-        self._lock = threading.Lock()
+        # Tokenizers count what they see, and are not made for two threads; an explanation would hold one for long.
+        self._lock, self._explaining = threading.Lock(), threading.Lock()
+        self._second_tokenizer = ClaimTokenizer.from_pretrained(checkpoint)
 
     def warm_up(self) -> None:
         """Go the whole way with a claim of nobody, so that the first patient does not wait for what is loaded once."""
@@ -216,8 +217,8 @@ class Assessor:
         """
         if assessment.risk is None:
             raise ValueError("expected an assessment with a risk to explain, found one without")
-        with self._lock:
-            (explanation,) = explain_patients(self._model, self._tokenizer, assessment.record)
+        with self._explaining:
+            (explanation,) = explain_patients(self._model, self._second_tokenizer, assessment.record)
         return explanation
 
     def _record(

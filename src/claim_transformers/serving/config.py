@@ -19,7 +19,7 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """A part of the file: unknown names are refused."""
 
 
-class Secret(_Section):
+class Secret(_Section, frozen=True, kw_only=True):
     """Where a secret is: exactly one of an environment variable and a file."""
 
     env: str | None = None
@@ -37,7 +37,7 @@ class Secret(_Section):
         return text.strip()
 
 
-class TrustedClient(_Section):
+class TrustedClient(_Section, frozen=True, kw_only=True):
     """A client whose signed requests are taken: its issuer, and where its public keys are."""
 
     issuer: str
@@ -51,7 +51,7 @@ class TrustedClient(_Section):
             check_address(self.jku, "jku")
 
 
-class ServiceText(_Section):
+class ServiceText(_Section, frozen=True, kw_only=True):
     """What the service is called: its id, and texts for people."""
 
     id: str = "claims-risk"
@@ -71,7 +71,7 @@ class ServiceText(_Section):
             check_address(self.source_url, "source_url")
 
 
-class SmartApp(_Section):
+class SmartApp(_Section, frozen=True, kw_only=True):
     """The page behind the card: the client that it is registered as, who may launch it, and who may frame it."""
 
     client_id: str
@@ -85,7 +85,7 @@ class SmartApp(_Section):
             check_address(issuer, "issuers of smart")
 
 
-class Limits(_Section):
+class Limits(_Section, frozen=True, kw_only=True):
     """How much a request, and all of them together, may cost."""
 
     concurrency: int = 2
@@ -105,7 +105,7 @@ class Limits(_Section):
                 raise ValueError(f"expected {name} of limits above 0, found {getattr(self, name)}")
 
 
-class SpeakRules(_Section):
+class SpeakRules(_Section, frozen=True, kw_only=True):
     """When the model may speak of a patient.
 
     Args:
@@ -128,14 +128,14 @@ class SpeakRules(_Section):
             raise ValueError("expected days of at least 1 and shares from 0 to 1 in speak, found others")
 
 
-class TlsFiles(_Section):
+class TlsFiles(_Section, frozen=True, kw_only=True):
     """Certificate and private key, where no proxy speaks TLS for the service."""
 
     certificate: str
     key: str
 
 
-class ServeConfig(_Section):
+class ServeConfig(_Section, frozen=True, kw_only=True):
     """How a checkpoint is served.
 
     Args:

@@ -10,6 +10,8 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.serving.errors import ServiceError
 
 _ICD10 = ("http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-10")
+# HL7 v3 ActEncounterCode: what has no night in a hospital.
+_NO_STAYS = ("AMB", "EMER", "FLD", "HH", "PRENC", "VR")
 _MOST_CODES = 100
 
 
@@ -48,8 +50,11 @@ class IndexStay:
         return None if self.admission_date is None else (self.discharge_date - self.admission_date).days
 
 
-def read_encounter(encounter: Mapping[str, Any], today: dt.date) -> IndexStay:
-    """The stay of an Encounter of FHIR R4; one without an end, or with one that is planned, ends today."""
+def read_encounter(encounter: Mapping[str, Any], today: dt.date) -> IndexStay | None:
+    """The stay of an Encounter of FHIR R4, none of a visit; without an end, or with a planned one, it ends today."""
+    kind = encounter.get("class")
+    if isinstance(kind, Mapping) and kind.get("code") in _NO_STAYS:
+        return None
     period = encounter.get("period")
     start, end = (_day(period, name) for name in ("start", "end"))
     discharge = today if end is None else min(end, today)

@@ -38,64 +38,69 @@ class Gathered:
 
 async def gather(request: HookRequest, server: FhirServer | None) -> Gathered:
     """Take what was prefetched and fetch the rest."""
-    names = TEMPLATES[request.hook]
-    if server is None:
-        of_name = {name: await _part(name, request, None) for name in names}
-    else:
+    found: dict[str, list[_Resource]] = {}
+    missing: dict[str, str] = {}
+    for name, template in TEMPLATES[request.hook].items():
+        given = (request.prefetch or {}).get(name)
+        page = None if given is None else _page(name, bytes(given))
+        found[name] = [] if page is None else [page]
+        following = fill_template(template, request.context) if given is None else _next_page(name, page)
+        if following is not None:
+            missing[name] = following
+    if server is not None and missing:
         async with server.within_budget():
-            of_name = await _all_parts(request, server)
-    for name in ("patient", "encounter"):
-        if name in of_name and not of_name[name]:
-            raise ServiceError(412, "E_UNKNOWN_PATIENT", f"expected a resource as {name}, found that there is none")
-    patient_id = request.context.patient_id
-    (patient,) = of_name["patient"]
-    if patient.get("id") != patient_id:
-        raise ServiceError(412, "E_FOREIGN", "expected the patient of the context, found another one as patient")
-    encounter = next(iter(of_name.get("encounter", [])), None)
-    if encounter is not None and _subject(encounter) not in (patient_id, None):
-        raise ServiceError(412, "E_FOREIGN", "expected an encounter of the patient of the context, found another's")
-    resources = [one for name in ("patient", "claims", "coverage") for one in of_name[name]]
-    return Gathered(resources, encounter)
+            await _fetch_all(missing, found, server)
+    elif needed := [name for name in missing if found[name] or name != _OPTIONAL]:
+        _refuse(needed[0], is_part=bool(found[needed[0]]))
+    return _checked(request, found)
 
 
-async def _all_parts(request: HookRequest, server: FhirServer) -> dict[str, list[_Resource]]:
-    """All parts at once; the first error ends the others."""
+def _refuse(name: str, *, is_part: bool) -> None:
+    """Say what is missing and may not be fetched."""
+    if is_part:
+        raise ServiceError(
+            412, "E_PAGED", f"expected all of {name}, found one page and no fhirAuthorization to fetch the next"
+        )
+    raise ServiceError(
+        412, "E_PREFETCH", f"expected {name} in the prefetch, or fhirServer and fhirAuthorization, found neither"
+    )
+
+
+async def _fetch_all(missing: Mapping[str, str], found: Mapping[str, list[_Resource]], server: FhirServer) -> None:
+    """Fetch all that is missing at once; the first error ends the others."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = {name: group.create_task(_part(name, request, server)) for name in TEMPLATES[request.hook]}
+            for name, address in missing.items():
+                group.create_task(_fetch(name, address, found[name], server))
     except BaseExceptionGroup as errors:
         # All of them are of one request, which has one answer.
         raise errors.exceptions[0] from errors
-    return {name: task.result() for name, task in tasks.items()}
 
 
-async def _part(name: str, request: HookRequest, server: FhirServer | None) -> list[_Resource]:
-    """The resource of a key, or the pages of it; none where there is nothing."""
-    given = (request.prefetch or {}).get(name)
-    if given is not None:
-        content = bytes(given)
-    elif server is None:
-        if name == _OPTIONAL:
-            return []
-        raise ServiceError(
-            412, "E_PREFETCH", f"expected {name} in the prefetch, or fhirServer and fhirAuthorization, found neither"
-        )
-    else:
-        content = await server.read(fill_template(TEMPLATES[request.hook][name], request.context))
-    pages: list[_Resource] = []
-    while True:
-        page = _page(name, content)
-        if page is None:
-            return pages
-        pages.append(page)
-        following = _next_page(page) if name in _SEARCHES else None
-        if following is None:
-            return pages
-        if server is None:
-            raise ServiceError(
-                412, "E_PAGED", f"expected all of {name}, found one page and no fhirAuthorization to fetch the next"
-            )
-        content = await server.read(following)
+async def _fetch(name: str, address: str, pages: list[_Resource], server: FhirServer) -> None:
+    """Fetch a resource, or a page and those that follow it."""
+    following: str | None = address
+    while following is not None:
+        page = _page(name, await server.read(following))
+        if page is not None:
+            pages.append(page)
+        following = _next_page(name, page)
+
+
+def _checked(request: HookRequest, found: Mapping[str, list[_Resource]]) -> Gathered:
+    """What was found, refused where it is of somebody else or of another stay."""
+    context = request.context
+    for name in ("patient", "encounter"):
+        if name in found and not found[name]:
+            raise ServiceError(412, "E_UNKNOWN_PATIENT", f"expected a resource as {name}, found that there is none")
+    if found["patient"][0].get("id") != context.patient_id:
+        raise ServiceError(412, "E_FOREIGN", "expected the patient of the context, found another one as patient")
+    encounter = found["encounter"][0] if "encounter" in found else None
+    if encounter is not None:
+        subject = _subject(encounter)
+        if encounter.get("id") != context.encounter_id or subject not in (context.patient_id, None):
+            raise ServiceError(412, "E_FOREIGN", "expected the encounter of the context, found another one")
+    return Gathered([one for name in ("patient", "claims", "coverage") for one in found[name]], encounter)
 
 
 def _page(name: str, content: bytes) -> _Resource | None:
@@ -119,9 +124,9 @@ def _page(name: str, content: bytes) -> _Resource | None:
     return resource
 
 
-def _next_page(bundle: _Resource) -> str | None:
+def _next_page(name: str, page: _Resource | None) -> str | None:
     """Address of the next page of a search."""
-    links = bundle.get("link")
+    links = page.get("link") if page is not None and name in _SEARCHES else None
     for link in links if isinstance(links, list) else []:
         if isinstance(link, Mapping) and link.get("relation") == "next":
             address = link.get("url")
