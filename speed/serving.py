@@ -21,9 +21,9 @@ from typing import Any
 import httpx2
 import msgspec
 import numpy as np
-from speed.fhir_eob import make_claim
 
 from claim_transformers import ClaimConfig, ClaimForSequenceClassification, ClaimTokenizer
+from speed.fhir_eob import make_claim
 
 _CLAIMS = 40
 # Milliseconds at the 99th percentile by the number of clients, on two cores with nobody else.

@@ -35,7 +35,7 @@ def save_checkpoint(folder: Path, num_labels: int = 2) -> Path:
     names = ["SEX/F", "SEX/M", *(f"TYPE/{kind}" for kind in ("CAR", "IP", "OP", "RX"))]
     names += [*(f"AGE/{age}" for age in range(91)), *CODES]
     tokenizer = ClaimTokenizer(dict(zip(names, range(3, 999), strict=False)), CODES, time_tokens="none")
-    config = ClaimConfig(
+    config = ClaimConfig(  # type: ignore[call-arg]  # num_labels is of PreTrainedConfig
         vocab_size=len(tokenizer),
         hidden_size=8,
         num_hidden_layers=1,

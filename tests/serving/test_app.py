@@ -12,7 +12,7 @@ from serving.served import FHIR, MARK, PATH, Fhir, claims, config_of, encounter,
 from sources.fhir_resources import payer_eob
 
 from claim_transformers.serving.config import Limits
-from claim_transformers.serving.logs import JsonLines
+from claim_transformers.serving.logs import _JsonLines
 
 ROOT = Path(__file__).parents[2]
 ORIGIN = "https://ehr.example.org"
@@ -81,7 +81,7 @@ def test_no_identifier_and_no_token_stands_in_a_log_a_metric_or_an_error(tmp_pat
         answers.append(client.post(PATH, json=hook()))
         answers.append(client.get(f"/Patient/{MARK}?access_token={SECRET}"))
         metrics = client.get("/metrics").text
-    lines = "\n".join(map(JsonLines().format, caplog.records))
+    lines = "\n".join(map(_JsonLines().format, caplog.records))
     told = "\n".join([lines, metrics, *(answer.text for answer in answers[1:])])
     assert [answer.status_code for answer in answers] == [200, 400, 500, 404]
     assert [word for word in (MARK, SECRET, "1950-02-01", "2024-03-03", FHIR) if word in told] == []

@@ -5,7 +5,7 @@ import pytest
 from documents import ROOT, blocks_of
 
 from claim_transformers.serving import load_config
-from claim_transformers.serving.config import Secret
+from claim_transformers.serving.config import _Secret
 
 LEAST = {"base_url": "https://cds.example.org", "outcome": "Death", "feedback_file": "f.jsonl"}
 CLIENT = {"issuer": "https://ehr.example.org", "jku": "https://ehr.example.org/keys"}
@@ -72,7 +72,7 @@ def test_what_is_no_yaml_is_told_so(tmp_path):
 def test_a_secret_comes_from_the_environment_or_a_file_and_its_absence_is_told(tmp_path, monkeypatch):
     (tmp_path / "secret").write_text(" word\n")
     monkeypatch.setenv("CDS_WORD", "word")
-    assert Secret(env="CDS_WORD").read() == Secret(file=str(tmp_path / "secret")).read() == "word"
+    assert _Secret(env="CDS_WORD").read() == _Secret(file=str(tmp_path / "secret")).read() == "word"
     monkeypatch.delenv("CDS_WORD")
     with pytest.raises(ValueError, match="CDS_WORD"):
-        Secret(env="CDS_WORD").read()
+        _Secret(env="CDS_WORD").read()

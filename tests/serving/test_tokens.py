@@ -1,6 +1,8 @@
 """Signed requests: what is right is taken once, and everything else is refused by its code."""
 
+import asyncio
 import time
+from typing import Any
 
 import httpx2
 import pytest
@@ -13,27 +15,28 @@ from claim_transformers.serving.tokens import TokenVerifier
 STRANGER = ec.generate_private_key(ec.SECP384R1())
 
 
+class Verify:
+    """Verifies a header at once, and keeps how often keys were asked for."""
+
+    def __init__(self, keys, folder):
+        self.asked, self.loop = [], asyncio.new_event_loop()
+
+        def answer(request):
+            self.asked.append(request)
+            return httpx2.Response(200, json=keys.jwks())
+
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
+        self.verifier = TokenVerifier(trusting(folder), http)
+
+    def __call__(self, header, audiences=(SERVICE,)):
+        self.loop.run_until_complete(self.verifier.verify(header, audiences))
+
+
 @pytest.fixture(scope="module")
 def verify(keys, tmp_path_factory):
-    """Verifies a header at once; counts how often keys are asked for."""
-    import asyncio
-
-    asked = []
-
-    def answer(request):
-        asked.append(request)
-        return httpx2.Response(200, json=keys.jwks())
-
-    http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
-    verifier = TokenVerifier(trusting(tmp_path_factory.mktemp("tokens")), http)
-    loop = asyncio.new_event_loop()
-
-    def run(header, audiences=(SERVICE,)):
-        loop.run_until_complete(verifier.verify(header, audiences))
-
-    run.asked = asked
-    yield run
-    loop.close()
+    found = Verify(keys, tmp_path_factory.mktemp("tokens"))
+    yield found
+    found.loop.close()
 
 
 def refusal(verify, token):
@@ -51,7 +54,7 @@ def test_a_right_token_is_taken_and_keys_are_asked_for_once(verify, keys, kid, a
     assert len(verify.asked) == 1
 
 
-WRONG = [
+WRONG: list[tuple[dict[str, Any], str]] = [
     ({"aud": f"{SERVICE}/"}, "E_TOKEN_AUDIENCE"),
     ({"aud": "https://cds.example.org"}, "E_TOKEN_AUDIENCE"),
     ({"aud": [SERVICE, "https://other.example"]}, "E_TOKEN_AUDIENCE"),
@@ -120,7 +123,6 @@ def test_every_call_but_discovery_needs_a_token_of_its_own(tmp_path, assessor, k
 
 
 def test_keys_out_of_band_are_read_from_a_file_and_take_no_address(tmp_path, keys):
-    import asyncio
     import json
 
     from serving.served import config_of

@@ -19,7 +19,7 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """A part of the file: unknown names are refused."""
 
 
-class Secret(_Section, frozen=True, kw_only=True):
+class _Secret(_Section, frozen=True, kw_only=True):
     """Where a secret is: exactly one of an environment variable and a file."""
 
     env: str | None = None
@@ -48,10 +48,10 @@ class TrustedClient(_Section, frozen=True, kw_only=True):
         if (self.jku is None) == (self.jwks_file is None):
             raise ValueError("expected the keys of a client as an address (jku) or a file (jwks_file)")
         if self.jku is not None:
-            check_address(self.jku, "jku")
+            _check_address(self.jku, "jku")
 
 
-class ServiceText(_Section, frozen=True, kw_only=True):
+class _ServiceText(_Section, frozen=True, kw_only=True):
     """What the service is called: its id, and texts for people."""
 
     id: str = "claims-risk"
@@ -68,21 +68,21 @@ class ServiceText(_Section, frozen=True, kw_only=True):
         if not (0 < len(self.title) <= _MOST_TITLE and self.description and self.source_label):
             raise ValueError(f"expected a title of 1 to {_MOST_TITLE} characters, a description and a source_label")
         if self.source_url is not None:
-            check_address(self.source_url, "source_url")
+            _check_address(self.source_url, "source_url")
 
 
-class SmartApp(_Section, frozen=True, kw_only=True):
+class _SmartApp(_Section, frozen=True, kw_only=True):
     """The page behind the card: the client that it is registered as, who may launch it, and who may frame it."""
 
     client_id: str
-    secret: Secret | None = None
+    secret: _Secret | None = None
     issuers: tuple[str, ...] = ()
     frame_ancestors: tuple[str, ...] = ()
     link_label: str = "Why this risk"
 
     def __post_init__(self) -> None:
         for issuer in self.issuers:
-            check_address(issuer, "issuers of smart")
+            _check_address(issuer, "issuers of smart")
 
 
 class Limits(_Section, frozen=True, kw_only=True):
@@ -128,7 +128,7 @@ class SpeakRules(_Section, frozen=True, kw_only=True):
             raise ValueError("expected days of at least 1 and shares from 0 to 1 in speak, found others")
 
 
-class TlsFiles(_Section, frozen=True, kw_only=True):
+class _TlsFiles(_Section, frozen=True, kw_only=True):
     """Certificate and private key, where no proxy speaks TLS for the service."""
 
     certificate: str
@@ -147,12 +147,12 @@ class ServeConfig(_Section, frozen=True, kw_only=True):
         allow_unsigned (`bool`, *optional*, defaults to `False`): Take unsigned requests; on a loopback address alone.
         allowed_origins (`tuple[str, ...]`): Origins of clients that run in a browser (CORS).
         host, port: Where the service listens.
-        tls (`TlsFiles`, *optional*): Certificate and key.
-        service (`ServiceText`): Id, title and description.
+        tls (`_TlsFiles`, *optional*): Certificate and key.
+        service (`_ServiceText`): Id, title and description.
         hooks_version (`"2.0"` or `"3.0"`): `"3.0"` adds what its ballot has; clients of 2.0 do not know it.
         interventions (`str`, *optional*): Table of suggestions; the one that ships without.
         warn_from (`float`, *optional*): Risk from which a card is a warning.
-        smart (`SmartApp`, *optional*): The page that the card links to; no link without.
+        smart (`_SmartApp`, *optional*): The page that the card links to; no link without.
         limits (`Limits`): What a request may cost.
         speak (`SpeakRules`): When the model may speak.
         metrics (`bool`, *optional*, defaults to `False`): Whether `/metrics` answers.
@@ -180,19 +180,19 @@ class ServeConfig(_Section, frozen=True, kw_only=True):
     allowed_origins: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8080
-    tls: TlsFiles | None = None
-    service: ServiceText = ServiceText()
+    tls: _TlsFiles | None = None
+    service: _ServiceText = _ServiceText()
     hooks_version: Literal["2.0", "3.0"] = "2.0"
     interventions: str | None = None
     warn_from: float | None = None
-    smart: SmartApp | None = None
+    smart: _SmartApp | None = None
     limits: Limits = Limits()
     speak: SpeakRules = SpeakRules()
     metrics: bool = False
 
     def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "base_url", check_address(self.base_url, "base_url"))
-        servers = tuple(check_address(server, "fhir_servers") for server in self.fhir_servers)
+        msgspec.structs.force_setattr(self, "base_url", _check_address(self.base_url, "base_url"))
+        servers = tuple(_check_address(server, "fhir_servers") for server in self.fhir_servers)
         msgspec.structs.force_setattr(self, "fhir_servers", servers)
         if not 0 < len(self.outcome) <= _MOST_OUTCOME or "\n" in self.outcome:
             raise ValueError(f"expected an outcome of 1 to {_MOST_OUTCOME} characters on one line, found another")
@@ -265,7 +265,7 @@ def _beside(config: ServeConfig, folder: Path) -> ServeConfig:
     )
 
 
-def check_address(address: str, what: str) -> str:
+def _check_address(address: str, what: str) -> str:
     """An address without its last slash, refused where it is not https, or http on a loopback address."""
     try:
         parts = urlsplit(address)

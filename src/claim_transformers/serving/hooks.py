@@ -16,14 +16,14 @@ from claim_transformers.serving.errors import ServiceError
 from claim_transformers.serving.feedback import where
 from claim_transformers.version import __version__
 
-PATIENT_VIEW, ENCOUNTER_DISCHARGE = "patient-view", "encounter-discharge"
+_PATIENT_VIEW, _ENCOUNTER_DISCHARGE = "patient-view", "encounter-discharge"
 _PATIENT = "Patient/{{context.patientId}}"
 _CLAIMS = "ExplanationOfBenefit?patient={{context.patientId}}&_count=200"
 _COVERAGE = "Coverage?patient={{context.patientId}}"
 _ENCOUNTER = "Encounter/{{context.encounterId}}"
 _VIEW = {"patient": _PATIENT, "claims": _CLAIMS, "coverage": _COVERAGE}
 TEMPLATES: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {PATIENT_VIEW: _VIEW, ENCOUNTER_DISCHARGE: {**_VIEW, "encounter": _ENCOUNTER}}
+    {_PATIENT_VIEW: _VIEW, _ENCOUNTER_DISCHARGE: {**_VIEW, "encounter": _ENCOUNTER}}
 )
 # FHIR R4, data type id; one that is longer or has other letters could not be put into an address.
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
@@ -31,7 +31,7 @@ _DAYS_OF_CLAIMS = 730
 _HOOK_VERSION = "1.0"
 
 
-class FhirAuthorization(msgspec.Struct):
+class _FhirAuthorization(msgspec.Struct):
     """Access to the FHIR server of the client, for this request alone."""
 
     access_token: str
@@ -39,7 +39,7 @@ class FhirAuthorization(msgspec.Struct):
     patient: str | None = None
 
 
-class HookContext(msgspec.Struct, rename="camel"):
+class _HookContext(msgspec.Struct, rename="camel"):
     """Whom the request is about."""
 
     patient_id: str
@@ -52,9 +52,9 @@ class HookRequest(msgspec.Struct, rename="camel"):
 
     hook: str
     hook_instance: str
-    context: HookContext
+    context: _HookContext
     fhir_server: str | None = None
-    fhir_authorization: FhirAuthorization | None = None
+    fhir_authorization: _FhirAuthorization | None = None
     prefetch: dict[str, msgspec.Raw] | None = None
 
 
@@ -71,14 +71,14 @@ def read_request(body: bytes) -> HookRequest:
     if not request.hook_instance:
         raise ServiceError(400, "E_REQUEST", "expected a hookInstance, found an empty one")
     ids = [request.context.patient_id]
-    if request.hook == ENCOUNTER_DISCHARGE:
+    if request.hook == _ENCOUNTER_DISCHARGE:
         ids.append(request.context.encounter_id or "")
     if not all(map(_ID.fullmatch, ids)):
         raise ServiceError(400, "E_CONTEXT", "expected ids of FHIR in the context of the hook, found others or none")
     return request
 
 
-def fill_template(template: str, context: HookContext) -> str:
+def fill_template(template: str, context: _HookContext) -> str:
     """A template with the ids of a context, as an address below the base of a server."""
     filled = template.replace("{{context.patientId}}", context.patient_id)
     return filled.replace("{{context.encounterId}}", context.encounter_id or "")

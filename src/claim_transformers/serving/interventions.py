@@ -12,7 +12,7 @@ _SHIPPED = Path(__file__).parent / "interventions.yaml"
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 
 
-class ServiceCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _ServiceCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A code of what is ordered."""
 
     system: _Text
@@ -25,7 +25,7 @@ class Intervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     reasons: Annotated[tuple[_Text, ...], msgspec.Meta(min_length=1)]
     action: _Text
-    service: ServiceCode | None = None
+    service: _ServiceCode | None = None
 
 
 def read_interventions(path: str | Path | None) -> tuple[Intervention, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 _OURS = ("claim_transformers", "uvicorn")
 
 
-class JsonLines(logging.Formatter):
+class _JsonLines(logging.Formatter):
     """Writes a record as a line of JSON; of an exception its type alone, since its text may quote what was read."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -33,7 +33,7 @@ class JsonLines(logging.Formatter):
 def write_json_logs() -> None:
     """Let all loggers of the process write to standard error as JSON."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(_JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     for name in _OURS:
         logging.getLogger(name).setLevel(logging.INFO)

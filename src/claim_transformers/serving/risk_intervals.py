@@ -33,7 +33,7 @@ class RiskInterval:
 
 
 @dataclass(frozen=True)
-class RiskIntervals:
+class _RiskIntervals:
     """Groups of validation patients by risk.
 
     Args:
@@ -91,7 +91,7 @@ def save_risk_intervals(checkpoint: str | Path, labels: npt.ArrayLike, probabili
     return folder / _FILE
 
 
-def read_risk_intervals(checkpoint: str | Path) -> RiskIntervals | None:
+def read_risk_intervals(checkpoint: str | Path) -> _RiskIntervals | None:
     """Read the intervals of a checkpoint; none where it has none, an error where its calibration is another one."""
     path = Path(checkpoint) / _FILE
     if not path.is_file():
@@ -109,7 +109,7 @@ def read_risk_intervals(checkpoint: str | Path) -> RiskIntervals | None:
         raise ValueError(f"expected intervals of risks in {path.name}, found others")
     if digest != _calibration_digest(Path(checkpoint)):
         raise ValueError(f"expected {path.name} of this calibration, found that of another: save_risk_intervals anew")
-    return RiskIntervals(edges, intervals)
+    return _RiskIntervals(edges, intervals)
 
 
 def _groups(outcome: _Floats, risks: _Floats) -> tuple[list[float], list[tuple[float, float]]]:
