@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _Answer = Callable[[Request], Awaitable[tuple[dict[str, Any], str]]]
 _NOT_TO_BE_KEPT = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_PROBES = ("health", "ready")
 _CODES_OF_STATUS = {404: "E_ROUTE", 405: "E_METHOD"}
 
 _logger = logging.getLogger(__name__)
@@ -171,7 +172,8 @@ class _Answers:
         self._service.metrics.observe(route, status, code, seconds)
         fields = {"event": "answer", "route": route, "status": status, "code": code}
         fields |= {"milliseconds": round(1000 * seconds, 1), **more}
-        _logger.log(logging.ERROR if status == 500 else logging.INFO, "answer", extra={"fields": fields})
+        level = logging.DEBUG if route in _PROBES else logging.ERROR if status == 500 else logging.INFO
+        _logger.log(level, "answer", extra={"fields": fields})
 
     def _error(self, error: ServiceError) -> Response:
         message = str(error.args[1])
