@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import gc
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -51,6 +52,9 @@ class HookService:
         """Load the checkpoint and warm it up, while the service answers that it is not ready."""
         assessor = await asyncio.to_thread(load)
         await asyncio.to_thread(assessor.warm_up)
+        # What is loaded stays: looking through it for garbage would hold a request for a second now and then.
+        gc.collect()
+        gc.freeze()
         self.assessor = assessor
         _logger.info("ready", extra={"fields": {"event": "ready", "checkpoint": assessor.checkpoint}})
 
