@@ -99,9 +99,9 @@ def processor_seconds(process: int) -> float:
 
 def measure(folder: Path, requests: int) -> bool:
     """Serve, ask, and say whether the gates hold."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     base = f"http://127.0.0.1:{port}"
     config = {"base_url": base, "port": port, "outcome": "Readmission", "feedback_file": "feedback.jsonl"}
     config |= {"allow_unsigned": True, "speak": {"newest_claim_days": 40_000, "unknown_code_share": 1.0}}

@@ -1,6 +1,7 @@
 """The process: it starts from the command line, answers, and ends at SIGTERM with what it took."""
 
 import contextlib
+import http.client
 import json
 import signal
 import socket
@@ -58,10 +59,19 @@ def test_the_command_serves_and_ends_at_sigterm(tmp_path, checkpoint):
                     break
             time.sleep(0.2)
         answer = client.post(PATH, json=hook(prefetch=prefetch()))
+        late = http.client.HTTPConnection(base.removeprefix("http://"), timeout=60)
+        body = json.dumps(hook(prefetch=prefetch())).encode()
+        late.putrequest("POST", PATH)
+        late.putheader("Content-Length", str(len(body)))
+        late.endheaders(body[:100])
         assert client.get("/cds-services").status_code == 200
         item = {"card": "1", "outcome": "overridden", "outcomeTimestamp": "2024-06-01T10:00:00Z"}
         stored = client.post(f"{PATH}/feedback", json={"feedback": [item]})
     process.send_signal(signal.SIGTERM)
+    while "Shutting down" not in (tmp_path / "log").read_text():
+        time.sleep(0.02)
+    late.send(body[100:])
+    assert late.getresponse().status == 200
     process.wait(timeout=60)
     told = (tmp_path / "log").read_text()
     assert (answer.status_code, stored.status_code) == (200, 200), told
