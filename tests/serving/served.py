@@ -19,6 +19,7 @@ from sources.fhir_resources import bundle, coverage, patient, payer_eob
 from starlette.testclient import TestClient
 
 from claim_transformers.models.claim import ClaimConfig, ClaimForSequenceClassification, ClaimTokenizer
+from claim_transformers.models.claim.form_claim import ClaimForm
 from claim_transformers.serving import Assessor, ServeConfig, create_app
 from claim_transformers.serving.config import TrustedClient
 
@@ -31,10 +32,13 @@ CODES = {"ICD10CM/I5023": "CCSR/CIR019", "ICD10CM/E119": "CCSR/END002", "HCPCS/9
 MARK = "Ada-77131"  # An id that must stand in no log, metric or error.
 
 
-def save_checkpoint(folder: Path, num_labels: int = 2) -> Path:
+def save_checkpoint(folder: Path, num_labels: int = 2, form: ClaimForm | None = None) -> Path:
     names = ["SEX/F", "SEX/M", *(f"TYPE/{kind}" for kind in ("CAR", "IP", "OP", "RX"))]
     names += [*(f"AGE/{age}" for age in range(91)), *CODES]
+    if form is not None:
+        names += [*CODES.values(), "LOS/0", "LOS/1", "PAID/0", "PAID/1"]
     tokenizer = ClaimTokenizer(dict(zip(names, range(3, 999), strict=False)), CODES, time_tokens="none")
+    tokenizer.take_form(form)
     config = ClaimConfig(  # type: ignore[call-arg]  # num_labels is of PreTrainedConfig
         vocab_size=len(tokenizer),
         hidden_size=8,

@@ -10,6 +10,7 @@ from sources.fhir_resources import bundle, coverage, patient, payer_eob
 
 from claim_transformers.analysis import PriorCorrection
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.models.claim.form_claim import ClaimForm
 from claim_transformers.serving import Assessor, IndexStay, save_risk_intervals
 from claim_transformers.serving.index_stays import read_encounter
 from claim_transformers.serving.interventions import choose_interventions, read_interventions
@@ -73,6 +74,19 @@ def test_a_stay_that_ends_is_the_last_visit_and_hides_what_follows_the_discharge
     assert seen["length_of_stay_days"][0].as_py() == 5
     assert record(eob("9", f"{TODAY}")).equals(seen)
     assert not record(eob("9", "2024-05-30")).equals(seen)
+
+
+def test_a_form_of_readmissions_writes_the_length_of_the_stay_and_no_amount(tmp_path):
+    form = ClaimForm("category", bins={"LOS": (3.0,), "PAID": (1.0,)}, categories=CODES)
+    assessor = Assessor(save_checkpoint(tmp_path, form=form), "Death")
+    found = assessor.assess(RESOURCES, TODAY, index_stay=STAY)
+    tokens, share = assessor._encode(found.record)
+    names = assessor._tokenizer.convert_ids_to_tokens(tokens["input_ids"][0].as_py())
+    assert share == 0.0
+    assert {"LOS/1", "CCSR/CIR019"} <= set(names)
+    assert not any(name.startswith("PAID/") for name in names)
+    assert assessor.explain(found).prediction / 100 == pytest.approx(found.risk, abs=1e-6)
+    assert assessor.assess(RESOURCES, TODAY).risk is not None
 
 
 def test_a_later_claim_changes_nothing(assessor, found):
