@@ -30,6 +30,7 @@ import pyarrow.parquet as pq  # isort: skip
 import torch  # isort: skip
 
 from claim_transformers import ClaimConfig, ClaimForSequenceClassification, ClaimTokenizer  # isort: skip
+from claim_transformers.claims.schema import SCHEMAS  # isort: skip
 from claim_transformers.training import Scorer  # isort: skip
 from claim_transformers.training.collators import ClaimCollator  # isort: skip
 from claim_transformers.training.scoring.patients import known_patients  # isort: skip
@@ -42,7 +43,7 @@ _EPOCH = dt.date(1970, 1, 1)
 _ROWS_PER_FILE = 20_000
 
 
-def make_members(rng: np.random.Generator, number: int) -> pa.Table:
+def make_members(rng: np.random.Generator, number: int, first: int = 0) -> pa.Table:
     """Draw members: visits lognormal around 8, codes per visit lognormal around 3, zipf-like codes."""
     visits = np.clip(np.round(rng.lognormal(np.log(8), 1.0, number)), 1, 200).astype(np.int64)
     codes = np.clip(np.round(rng.lognormal(np.log(3), 0.66, int(visits.sum()))), 1, 20).astype(np.int64)
@@ -56,7 +57,7 @@ def make_members(rng: np.random.Generator, number: int) -> pa.Table:
     days = pa.array(day)
     return pa.table(
         {
-            "patient_id": pa.array([f"P{row:08d}" for row in range(number)]),
+            "patient_id": pa.array([f"P{row:08d}" for row in range(first, first + number)]),
             "sex": pa.array(["F", "M"]).take(pa.array(rng.integers(0, 2, number))),
             "birth_day": pa.array(rng.integers(-10_000, 10_000, number).astype(np.int32)),
             "death_day": pa.nulls(number, pa.int32()),
@@ -68,6 +69,24 @@ def make_members(rng: np.random.Generator, number: int) -> pa.Table:
             "visit_end_day": _lists(visits, days),
         }
     )
+
+
+def make_eligibility(members: pa.Table) -> pa.Table:
+    """Enrolment of members, and of a tenth more who have no claim."""
+    people = members["patient_id"].to_pylist()
+    silent = [f"{identifier}-silent" for identifier in people[::10]]
+    number = len(people) + len(silent)
+    known = {
+        "patient_id": pa.array([*people, *silent]),
+        "gender": pa.repeat(pa.scalar("F"), number),
+        "birth_date": pa.repeat(pa.scalar(dt.date(1970, 1, 1)), number),
+        "enrollment_start_date": pa.repeat(pa.scalar(dt.date(2010, 1, 1)), number),
+        "enrollment_end_date": pa.repeat(pa.scalar(dt.date(2026, 1, 1)), number),
+        "data_source": pa.repeat(pa.scalar("speed"), number),
+    }
+    schema = SCHEMAS["eligibility"]
+    columns = [known.get(field.name, pa.nulls(number, field.type)) for field in schema]
+    return pa.table([column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema=schema)
 
 
 def _lists(lengths: npt.NDArray[np.int64], values: pa.Array) -> pa.Array:
@@ -148,11 +167,13 @@ def measure_folder(number: int) -> None:
     model, tokenizer = make_checkpoint()
     with tempfile.TemporaryDirectory() as parent:
         claims = Path(parent, "claims")
-        (claims / "patients").mkdir(parents=True)
+        for table in ("patients", "eligibility"):
+            (claims / table).mkdir(parents=True)
         for place, begin in enumerate(range(0, number, _ROWS_PER_FILE)):
-            members = make_members(np.random.default_rng(SEED + place), min(_ROWS_PER_FILE, number - begin))
+            members = make_members(np.random.default_rng(SEED + place), min(_ROWS_PER_FILE, number - begin), begin)
             path = claims / "patients" / f"train-{place:05d}.parquet"
             pq.write_table(members, path, row_group_size=5000)
+            pq.write_table(make_eligibility(members), claims / "eligibility" / path.name)
         del members
         write_manifest(claims, {"patients": {"last_day": "2025-12-31"}})
         (claims / "_SUCCESS").touch()
@@ -162,7 +183,7 @@ def measure_folder(number: int) -> None:
         seconds, cpu = time.monotonic() - start, time.process_time() - cpu
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         print(f"  {summary}")
-        print(f"  {number / cpu:.0f} members per CPU second, {number / seconds:.0f} per second")
+        print(f"  {summary.members / cpu:.0f} members per CPU second, {summary.members / seconds:.0f} per second")
         print(f"  memory at most {most / 1024:.0f} MiB, before the first member {before / 1024:.0f} MiB")
 
 

@@ -25,11 +25,15 @@ SMALLER = {
     "patients=10_000": "patients=60",
     "raw --patients 10000 --seed 7": "raw --patients 60 --seed 7",
     "--patients 30000": "--patients 6000",
+    "claim-transformers report walk": "claim-transformers report walk --reasons 11",
+    "claim-transformers report .": "claim-transformers report . --reasons 11",
     "--patients 6000": "--patients 800",
     "--patients 8000": "--patients 400",
     "num_train_epochs=10": "num_train_epochs=1, max_steps=2",
+    "num_train_epochs=3": "num_train_epochs=1, max_steps=2",
     "FineTuning(learning_rate=3e-5)": "FineTuning(learning_rate=3e-5, epochs=2)",
     "FineTuning(learning_rate=1e-3)": "FineTuning(learning_rate=1e-3, epochs=1)",
+    "n_trials=20": "n_trials=2",
     "most_per_group=100": "most_per_group=20",
     "replicates=200": "replicates=20",
     "replicates=400": "replicates=20",
@@ -232,6 +236,19 @@ def prepare_risks(folder: Path) -> dict[str, Any]:
     return {"labels": [0, 1] * 50, "risks": [0.4, 0.6] * 50}
 
 
+def prepare_cost(folder: Path) -> dict[str, Any]:
+    """`claims` with amounts, and a tiny pretrained `checkpoint` that knows nothing."""
+    from training.scoring.scored_people import tokenizer
+
+    from claim_transformers import ClaimConfig, ClaimForPreTraining
+
+    shutil.copytree(medicare_claims(), folder / "claims")
+    config = ClaimConfig(vocab_size=len(tokenizer()), hidden_size=16, num_hidden_layers=1)
+    ClaimForPreTraining(config).save_pretrained(folder / "checkpoint")
+    tokenizer().save_pretrained(folder / "checkpoint")
+    return {}
+
+
 def prepare_reasons(folder: Path) -> dict[str, Any]:
     """`claims` of two patients, a `checkpoint` of a classifier that learned nothing, and `patients.txt`."""
     from cohorts.patients_by_hand import ASTHMA_VISIT, patient, write_claims
@@ -261,6 +278,7 @@ def prepare_meds(folder: Path) -> dict[str, Any]:
 PREPARE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "docs/auditing": prepare_stays,
     "docs/cohorts": prepare_claims,
+    "docs/cost": prepare_cost,
     "docs/hub": prepare_checkpoint,
     "docs/huggingface": prepare_claims,
     "docs/readmission": prepare_stays,

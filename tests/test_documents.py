@@ -9,10 +9,12 @@ import runpy
 import shlex
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 from documents import PAGES, PREPARE, ROOT, Block, blocks_of, code_of, commands_of, name_of, prepare_nothing
 from huggingface_hub import constants
 
@@ -43,11 +45,20 @@ PYTHON_NOT_RUN = {
     'load_claims("omop"': "somebody's tables: tests/sources/formats/omop",
     'load_claims("synthea"': "somebody's files: tests/sources/formats/synthea",
     "ibis.snowflake": "somebody's warehouse: tests/sources/formats/tuva has one on DuckDB",
-    "hyperparameter_search": "optuna is no dependency",
+    "torch.onnx.export": "seconds that tests/models/claim/test_compilation_claim.py spends",
     '"organisation/': "a hub: tests/hub has one on the loopback",
 }
 MOST_MODULES = 8
 _IMPORT = re.compile(r"^(?:>>> )?((?:from|import) claim_transformers\b[^\n(]*(?:\([^)]*\))?)", re.MULTILINE)
+
+
+# Long ways that few walk.
+SLOW_PAGES = {"docs/simulation_medicare", "docs/sources/cclf", "docs/sources/staging", "examples/readmission/README"}
+
+
+def _case(page: Path) -> ParameterSet:
+    marks = [pytest.mark.slow] if name_of(page) in SLOW_PAGES else []
+    return pytest.param(page, id=name_of(page), marks=marks)
 
 
 def test_every_file_that_a_document_links_to_exists() -> None:
@@ -79,7 +90,7 @@ def test_a_reader_imports_from_the_root_what_is_exported_there() -> None:
     assert {entry for entry in found if entry[1] != "claim_transformers" and entry[2] in exported} == set()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if code_of(page)], ids=name_of)
+@pytest.mark.parametrize("page", [_case(page) for page in PAGES if code_of(page)])
 def test_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -90,6 +101,8 @@ def test_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             for command in commands_of(block):
                 if not command.startswith(tuple(COMMANDS_NOT_RUN)):
                     run_command(command, monkeypatch)
+        elif "hyperparameter_search" in block.text and find_spec("optuna") is None:
+            continue  # no dependency of ours
         elif not any(part in block.text for part in PYTHON_NOT_RUN):
             printed = run_python(block, page, names)
             if block.printed is not None and block.small == block.text:
@@ -127,6 +140,8 @@ def run_command(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
         arguments += ["--use_cpu", "True", "--max_steps", "2"]
     with monkeypatch.context() as patch:
         if program == "claim-transformers":
+            if arguments[0] in ("pretrain", "finetune"):
+                arguments += ["--use_cpu", "True", "--max_steps", "2"]
             patch.setattr(sys, "argv", [program, *arguments])
             with pytest.raises(SystemExit) as ended:
                 main()

@@ -11,6 +11,7 @@ from transformers import set_seed
 from claim_transformers.analysis import start_from_checkpoint, start_from_pretraining
 from claim_transformers.analysis.readout.starts import CODE_SKIP_HALF_LIFE_DAYS
 from claim_transformers.training import FineTuning, fine_tune
+from claim_transformers.training.fine_tuning import Fitted
 from reproduction.engine.checkpoints import (
     checkpoint_digest,
     checkpoint_folder,
@@ -42,19 +43,21 @@ FINE_TUNING_GRID = (
     {**_WARM, "learning_rate": 3e-5},
     {**_WARM_AND_RECENT, "learning_rate": 3e-5},
     {**_WARM_AND_RECENT, "learning_rate": 3e-4, "layer_decay": 0.4},
-    {"learning_rate": 3e-4, "layer_decay": 0.4},
+    {"learning_rate": 5e-5},
 )
+# A classifier with a rate of its own is not the paper's, and takes no such learning rates.
+_PLAIN = {"classifier_rate": 0}
 PAPER_GRID = (
-    {"learning_rate": 1e-4},
-    {"learning_rate": 3e-4},
-    {"learning_rate": 1e-3, "layer_decay": 0.4},
-    {"learning_rate": 1e-3, "layer_decay": 0.4, "unfreeze_every": 2},
+    {**_PLAIN, "learning_rate": 1e-4},
+    {**_PLAIN, "learning_rate": 3e-4},
+    {**_PLAIN, "learning_rate": 1e-3, "layer_decay": 0.4},
+    {**_PLAIN, "learning_rate": 1e-3, "layer_decay": 0.4, "unfreeze_every": 2},
 )
 LORA_GRID = (
     {**_WARM, "learning_rate": 1e-4, "rank": 4},
     {**_WARM_AND_RECENT, "learning_rate": 1e-4, "rank": 4},
     {**_WARM_AND_RECENT, "learning_rate": 1e-3, "rank": 8},
-    {"learning_rate": 1e-3, "rank": 8},
+    {**_PLAIN, "learning_rate": 1e-3, "rank": 8},
 )
 _TRAINING_FIELDS = {field.name for field in fields(FineTuning)}
 
@@ -94,6 +97,13 @@ class NeuralContestant:
 
     def fit(self, task: Task, hyper: Mapping[str, Any], seed: int) -> Scores:
         """Train the model and score validation and test with its best epoch."""
+        model, fitted = self.train(task, hyper, seed)
+        trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        details = {"best_epoch": fitted.best_epoch, "history": fitted.history, "trained_parameters": trained}
+        return Scores(fitted.predictions["validation"], fitted.predictions["test"], details)
+
+    def train(self, task: Task, hyper: Mapping[str, Any], seed: int) -> tuple[torch.nn.Module, Fitted]:
+        """Train the model; it ends with the weights of its best epoch."""
         tokenizer = load_tokenizer(self.checkpoint)
         settings = {name: value for name, value in hyper.items() if name in _TRAINING_FIELDS}
         labels: dict[str, Any] = {
@@ -119,10 +129,7 @@ class NeuralContestant:
             else:
                 classifier = self.build(labels, hyper)
             model = self.wrap(classifier, hyper)
-            fitted = fine_tune(model, tokenizer, tokens, FineTuning(epochs=self.epochs, **settings), seed=seed)
-        trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-        details = {"best_epoch": fitted.best_epoch, "history": fitted.history, "trained_parameters": trained}
-        return Scores(fitted.predictions["validation"], fitted.predictions["test"], details)
+            return model, fine_tune(model, tokenizer, tokens, FineTuning(epochs=self.epochs, **settings), seed=seed)
 
     def build(self, labels: Mapping[str, Any], hyper: Mapping[str, Any]) -> torch.nn.Module:
         """Make the classifier that is trained.
@@ -150,8 +157,9 @@ class NeuralContestant:
 
 
 def _choices(hyper: Mapping[str, Any]) -> dict[str, Any]:
-    """Dropout of states, none on attention weights, which costs a tenth of the time on a CPU; and the code skip."""
+    """Dropout of states, none on attention weights, which costs a tenth of the time on a CPU; skip and classifier."""
     return {
+        **({"classifier_rate": hyper["classifier_rate"]} if "classifier_rate" in hyper else {}),
         "hidden_dropout_prob": hyper.get("dropout", 0.1),
         "attention_probs_dropout_prob": 0.0,
         "code_skip": bool(hyper.get("code_skip", False)),

@@ -51,8 +51,10 @@ def twin_table(
         difference = after - before
         found = [replicated.interval(len(patients)) for replicated in (before, after, difference)]
         rows.append({"model": pair[0].name, **dict(zip((*CODINGS, "difference"), found, strict=True))})
+    splits = len(pairs[0][0].repeats)
+    over = "one split" if splits == 1 else f"mean over {splits} splits"
     note = (
-        f"AUROC, mean over {len(pairs[0][0].repeats)} splits by patient, {len(patients):,} patients in a test part at "
+        f"AUROC, {over} by patient, {len(patients):,} patients in a test part at "
         f"least once; 95 % intervals from {replicates:,} bootstrap replicates that draw patients, the same under both "
         "codings. Every model learns and is tested under one coding."
     )
@@ -78,8 +80,8 @@ def switch_probe(vectors: Mapping[str, NDArray[np.floating[Any]]], *, seed: int 
     Examples:
         >>> generator = np.random.default_rng(0)
         >>> same = generator.normal(size=(2000, 4))
-        >>> switch_probe({"ICD-9": same, "ICD-10": same + 3}).value
-        1.0
+        >>> switch_probe({"ICD-9": same, "ICD-10": same + 3}).value > 0.999
+        True
         >>> chance = switch_probe({"ICD-9": same, "ICD-10": same})
         >>> chance.low < 0.5 < chance.high
         True

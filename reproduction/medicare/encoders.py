@@ -126,7 +126,8 @@ def fine_tune_encoder(
         with quiet():
             splits = load_from_disk(str(sequences))
             set_seed(seed)
-            model, tokenizer = start_from_checkpoint(checkpoint, is_pretrained=is_pretrained)
+            # A plain layer, for which the learning rates of the profiles were chosen.
+            model, tokenizer = start_from_checkpoint(checkpoint, is_pretrained=is_pretrained, classifier_rate=0)
             tokens = tokenize_dataset(limit_stays(splits, stays), tokenizer)
             fitted = fine_tune(model, tokenizer, tokens, settings, seed=seed)
         value = {"best_epoch": fitted.best_epoch, "history": fitted.history, "train_stays": len(tokens["train"])}

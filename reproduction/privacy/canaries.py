@@ -20,7 +20,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from claim_transformers.hub.upload_folder import stage
-from claim_transformers.training import ClaimTrainingArguments, parse_arguments
+from claim_transformers.training import (
+    ClaimTrainingArguments,
+    FineTuningArguments,
+    PretrainingArguments,
+    parse_arguments,
+)
 from reproduction.privacy.commands import run_command
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -99,7 +104,8 @@ def _run_example(name: str, config: str, *arguments: object) -> None:
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     given = [str(_EXAMPLES / "configs" / f"{config}.yaml"), *map(str, arguments)]
-    module.main(*parse_arguments(module.ScriptArguments, ClaimTrainingArguments, arguments=given))
+    kind = PretrainingArguments if name == "run_pretraining" else FineTuningArguments
+    module.main(*parse_arguments(kind, ClaimTrainingArguments, arguments=given))
 
 
 # ---- Planting ----

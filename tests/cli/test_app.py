@@ -21,8 +21,11 @@ COMMANDS = (
     "cohort",
     "sequences",
     "coverage",
+    "pretrain",
+    "finetune",
     "score",
     "explain",
+    "audit",
     "report",
     "install-checkpoint",
 )

@@ -76,7 +76,11 @@ def test_the_table_of_one_patient_is_printed_and_a_file_is_replaced_only_if_aske
     assert "(2 visits)" in printed
     assert "SECRET" not in printed
     assert "--overwrite" in run(*command, "--at", "2012-06-01", fails=True)
-    run(*command, "--at", "2012-06-01", "--overwrite")
+    (checkpoint / "calibration.json").write_text('{"method": "platt", "intercept": -3.0, "slope": 1.0}')
+    try:
+        assert "calibrated (platt)" in run(*command, "--at", "2012-06-01", "--overwrite")
+    finally:
+        (checkpoint / "calibration.json").unlink()
 
 
 def test_examples_of_a_cohort_are_explained_as_they_are(tmp_path, checkpoint):

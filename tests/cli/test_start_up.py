@@ -47,16 +47,22 @@ def test_help_loads_no_engine(command):
     assert modules_after(*command, "--help").isdisjoint(HELP_ENGINES)
 
 
-def test_help_of_everything_and_of_one_command_takes_less_than_half_a_second_of_the_processor():
-    code = "from claim_transformers.cli import main; main()"
+def processor_seconds(code: str, *arguments: str) -> float:
+    """Least seconds of the processor that a process takes, out of three."""
+    seconds = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(seconds)
+
+
+def test_help_costs_little_more_than_the_library_that_writes_it():
+    # Half a second of an idle processor is some five times `import typer`; a busy one stretches both alike.
+    typer = processor_seconds("import typer")
     for command in ([], ["simulate", "pediatric"]):
-        seconds = []
-        for _ in range(3):
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            subprocess.run([sys.executable, "-c", code, *command, "--help"], capture_output=True, check=True)
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        assert min(seconds) < 0.5
+        assert processor_seconds("from claim_transformers.cli import main; main()", *command, "--help") < 4 * typer
 
 
 @pytest.mark.slow

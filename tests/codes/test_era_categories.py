@@ -3,7 +3,7 @@ import pytest
 from claim_transformers.codes import category_rules
 from claim_transformers.codes.era_categories import _diagnosis_categories, _procedure_categories, _read_titles
 from claim_transformers.codes.rules import CategoryRules, nearest_prefixes
-from claim_transformers.codes.tables import category_titles, listed_codes, read_ccs
+from claim_transformers.codes.tables import _category_titles, listed_codes, read_ccs
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_a_heading_and_a_code_of_no_list_have_the_category_of_most_below_them(ru
 
 
 def test_every_category_of_the_rules_has_a_title():
-    assert set(category_rules().prefixes.values()) == set(category_titles())
+    assert set(category_rules().prefixes.values()) == set(_category_titles())
 
 
 def test_what_ships_is_what_the_public_files_give(claims_data_dir):
@@ -57,4 +57,4 @@ def test_what_ships_is_what_the_public_files_give(claims_data_dir):
     rules = CategoryRules(nearest_prefixes(found, min_length=3))
     assert rules.prefixes == category_rules().prefixes
     named = _read_titles(ccsr, ccs)
-    assert {name: named[name] for name in category_titles()} == dict(category_titles())
+    assert {name: named[name] for name in _category_titles()} == dict(_category_titles())

@@ -4,7 +4,7 @@ import pytest
 
 from claim_transformers.codes import CategoryRules, category_rules
 from claim_transformers.codes.sections import drg_category, hcpcs_section, wider_groups
-from claim_transformers.codes.tables import category_titles, listed_codes
+from claim_transformers.codes.tables import _category_titles, listed_codes
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_a_category_has_the_section_of_its_system(rules, category, wider):
 
 
 def test_every_category_of_icd_codes_that_has_a_title_has_a_section(rules):
-    without = [category for category in category_titles() if rules.wider_category(category) is None]
+    without = [category for category in _category_titles() if rules.wider_category(category) is None]
     assert without == []
 
 

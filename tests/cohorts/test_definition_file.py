@@ -30,6 +30,7 @@ def test_every_built_in_cohort_loads():
         "asthma_exacerbation",
         "hospital_admission",
         "next_diagnoses",
+        "next_year_cost",
         "readmission",
         "suicide_attempt",
     ]

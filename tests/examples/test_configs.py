@@ -6,7 +6,13 @@ import yaml
 from transformers import TrainingArguments
 
 from claim_transformers.models.claim import ClaimForPreTraining, ClaimTokenizer
-from claim_transformers.training import Architecture, ClaimTrainingArguments, parse_arguments
+from claim_transformers.training import (
+    Architecture,
+    ClaimTrainingArguments,
+    FineTuningArguments,
+    PretrainingArguments,
+    parse_arguments,
+)
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MODELS = [
@@ -40,28 +46,27 @@ def test_the_paper_is_described_as_the_authors_list_it():
 
 
 @pytest.mark.parametrize(
-    ("script", "name"),
+    ("kind", "name"),
     [
-        ("run_pretraining", "pretraining"),
-        ("run_pretraining", "pretraining_paper"),
-        ("run_pretraining", "demo_pretraining"),
-        ("run_classification", "classification"),
-        ("run_classification", "demo_classification"),
+        (PretrainingArguments, "pretraining"),
+        (PretrainingArguments, "pretraining_paper"),
+        (PretrainingArguments, "demo_pretraining"),
+        (FineTuningArguments, "classification"),
+        (FineTuningArguments, "demo_classification"),
     ],
 )
-def test_every_key_of_a_yaml_file_is_an_argument_of_its_script(script, name, load_script, tmp_path):
+def test_every_key_of_a_yaml_file_is_an_argument_of_its_script(kind, name, tmp_path):
     path = EXAMPLES / "configs" / f"{name}.yaml"
     given = [str(path), "--output_dir", str(tmp_path), "--use_cpu", "True"]
-    arguments, training_args = parse_arguments(
-        load_script(script).ScriptArguments, ClaimTrainingArguments, arguments=given
-    )
+    arguments, training_args = parse_arguments(kind, ClaimTrainingArguments, arguments=given)
     assert training_args.output_dir == str(tmp_path)
     for key, value in yaml.safe_load(path.read_text()).items():
         parsed = getattr(arguments, key, None) if hasattr(arguments, key) else getattr(training_args, key)
         assert key == "output_dir" or parsed in (value, [value])
     assert isinstance(training_args, TrainingArguments)
-    if hasattr(arguments, "model_config") and arguments.model_config:
-        assert (EXAMPLES.parent / arguments.model_config).is_file()
+    if name.endswith("pretraining"):
+        shipped = arguments.model_config == "claim-pt-base"
+        assert Architecture.from_json(arguments.model_config if shipped else EXAMPLES.parent / arguments.model_config)
 
 
 def test_sharding_wraps_the_layer_of_the_model():

@@ -7,7 +7,14 @@ import pytest
 from datasets import load_from_disk
 
 from claim_transformers.models.claim import ClaimForPreTraining, ClaimForSequenceClassification, ClaimTokenizer
-from claim_transformers.training import Architecture, ClaimTrainingArguments, auroc, make_form, parse_arguments
+from claim_transformers.training import (
+    Architecture,
+    ClaimTrainingArguments,
+    FineTuningArguments,
+    auroc,
+    make_form,
+    parse_arguments,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +39,7 @@ def run(script, cohort, out, *flags, epochs=12):
     given = ["--cohort", cohort, "--output_dir", out, "--num_train_epochs", epochs, "--learning_rate", 1e-2, *flags]
     given += ["--per_device_train_batch_size", 10, "--disable_tqdm", True, "--use_cpu", True]
     yaml = str(ROOT / "examples" / "configs" / "demo_classification.yaml")
-    script.main(*parse_arguments(script.ScriptArguments, ClaimTrainingArguments, arguments=[yaml, *map(str, given)]))
+    script.main(*parse_arguments(FineTuningArguments, ClaimTrainingArguments, arguments=[yaml, *map(str, given)]))
 
 
 def test_a_fine_tuned_model_predicts_every_row_of_the_test_split(script, cohort, checkpoint, tmp_path):

@@ -13,7 +13,7 @@ from datasets import DatasetDict, load_from_disk
 
 from claim_transformers.codes import category_rules
 from claim_transformers.models.claim import ClaimForm, ClaimForMaskedLM, ClaimForPreTraining, ClaimTokenizer
-from claim_transformers.training import ClaimTrainingArguments, parse_arguments
+from claim_transformers.training import ClaimTrainingArguments, PretrainingArguments, parse_arguments
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +39,7 @@ def run(load_script):
     script = load_script("run_pretraining")
 
     def run_here(given):
-        script.main(*parse_arguments(script.ScriptArguments, ClaimTrainingArguments, arguments=given))
+        script.main(*parse_arguments(PretrainingArguments, ClaimTrainingArguments, arguments=given))
 
     return run_here
 

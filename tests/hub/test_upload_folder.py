@@ -24,6 +24,7 @@ from claim_transformers.models.claim import (
 from claim_transformers.models.claim.names_claim import resolve_checkpoint
 from claim_transformers.models.recurrent import RecurrentForSequenceClassification, RecurrentModel
 from claim_transformers.models.registration import register
+from claim_transformers.training import Calibration, save_calibration
 
 FORBIDDEN_FILES = [
     "training_args.bin",
@@ -118,6 +119,21 @@ def test_a_clean_checkpoint_is_staged_whole_with_a_manifest_that_can_be_checked(
     assert sorted(files) == [name for name in names if name != MANIFEST_NAME]
     for name, entry in files.items():
         assert entry == {"size": (staging / name).stat().st_size, "sha256": file_sha256(staging / name)}
+
+
+def test_two_numbers_that_calibrate_these_weights_may_leave_and_nothing_else(checkpoint, staging):
+    path = save_calibration(checkpoint, Calibration({"method": "platt", "intercept": -1.0, "slope": 0.5}))
+    fine = json.loads(path.read_text())
+    curve = {"method": "isotonic", "knots": [0.1, 0.2], "values": [0.0, 1.0]}
+    refused = [{**fine, **other} for other in ({"patient": 1}, {"slope": "1"}, {"slope": True}, {"method": ["platt"]})]
+    for content in [*refused, {**fine, "weights": "0" * 64}, {"weights": fine["weights"], **curve}]:
+        path.write_text(json.dumps(content))
+        with pytest.raises(PushRefusedError, match=r"expected two numbers .* in 'calibration\.json'"):
+            stage(checkpoint, staging, with_code=False)
+        for left in staging.iterdir():
+            left.unlink()
+    path.write_text(json.dumps(fine))
+    assert "calibration.json" in stage(checkpoint, staging, with_code=False)
 
 
 @pytest.mark.parametrize("name", FORBIDDEN_FILES)

@@ -70,7 +70,8 @@ def _cases() -> list[ParameterSet]:
     cases = []
     for relation, source in itertools.product(RELATIONS, SOURCES):
         marks = []
-        if source in ("cclf", "omop"):
+        # The first is read as tuva is, the others are ten tables each.
+        if source in ("simulated", "cclf", "omop"):
             marks.append(pytest.mark.slow)
         if source in _FEWER and relation.group != TOGETHER:
             marks.append(pytest.mark.skip(reason=_FEWER[source]))

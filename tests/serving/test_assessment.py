@@ -124,7 +124,9 @@ def test_calibration_and_intervals_go_with_the_checkpoint(tmp_path):
     rng = np.random.default_rng(0)
     risks = rng.random(2000)
     save_risk_intervals(folder, rng.random(2000) < risks, risks)
-    found = Assessor(folder, "Death").assess(RESOURCES, TODAY)
+    assessor = Assessor(folder, "Death")
+    found = assessor.assess(RESOURCES, TODAY)
+    assert assessor.explain(found).prediction / 100 == pytest.approx(found.risk, abs=1e-6)
     assert found.calibration == "prior"
     assert found.interval.low <= found.risk <= found.interval.high
     save_calibration(folder, PriorCorrection(0.5, 0.3))

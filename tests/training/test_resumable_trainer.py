@@ -112,7 +112,7 @@ def draws_in_evaluation(trainer):
     return trainer
 
 
-@pytest.mark.parametrize("by", ["steps", "epoch"])
+@pytest.mark.parametrize("by", ["steps", pytest.param("epoch", marks=pytest.mark.slow)])
 def test_an_evaluation_that_a_signal_comes_before_is_made_by_the_run_that_goes_on(by, tokens, tokenizer, tmp_path):
     evaluated = {"eval_strategy": by, "save_strategy": by, "eval_steps": 3, "load_best_model_at_end": True}
     evaluated |= {"save_steps": 9}
@@ -200,7 +200,9 @@ def test_another_number_of_threads_or_rows_is_warned_of(tokens, tokenizer, tmp_p
 
 
 # A pass over the stream has six batches: a run is stopped in its second pass, or right before it.
-@pytest.mark.parametrize(("stop", "steps", "accumulation"), [(8, 9, 1), (6, 8, 1), (2, 3, 4)])
+@pytest.mark.parametrize(
+    ("stop", "steps", "accumulation"), [(8, 9, 1), pytest.param(6, 8, 1, marks=pytest.mark.slow), (2, 3, 4)]
+)
 def test_a_stream_goes_on_in_the_pass_where_it_was(stop, steps, accumulation, tokenizer, tmp_path):
     for shard in range(3):
         pq.write_table(random_patients(20, shard, first=100 * shard), tmp_path / f"patients-{shard}.parquet")

@@ -33,11 +33,15 @@ def test_rows_are_those_of_the_tokenizer(patients, tokens, tokenizer):
 
 
 def test_a_stream_gives_the_tokens_of_the_table(tmp_path, tokenizer):
-    pq.write_table(random_patients(40, 5), tmp_path / "patients.parquet", row_group_size=16)
+    pq.write_table(random_patients(40, 5, labels=True), tmp_path / "patients.parquet", row_group_size=16)
     files = {"train": [str(tmp_path / "patients.parquet")]}
     stream = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
-    whole = tokenize_dataset(datasets.Dataset(random_patients(40, 5)), tokenizer)
-    assert list(tokenize_dataset(stream, tokenizer, batch_size=7)) == whole.to_list()
+    rows = datasets.Dataset(random_patients(40, 5, labels=True))
+    whole = tokenize_dataset(rows, tokenizer)
+    assert "label" in whole.column_names
+    # The one knows its columns before it is read, the other does not.
+    for rows_one_by_one in (stream, rows.to_iterable_dataset()):
+        assert list(tokenize_dataset(rows_one_by_one, tokenizer, batch_size=7)) == whole.to_list()
     with pytest.raises(ValueError, match="no num_proc for a streamed"):
         tokenize_dataset(stream, tokenizer, num_proc=2)
 

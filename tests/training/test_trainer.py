@@ -105,7 +105,12 @@ class DieAt(TrainerCallback):
 
 
 @pytest.mark.parametrize(
-    ("stop", "accumulation", "workers"), [(7, 1, 0), (13, 1, 0), (10, 1, 0), (4, 2, 0), (13, 1, 1)]
+    ("stop", "accumulation", "workers"),
+    [
+        (7, 1, 0),
+        (4, 2, 0),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in [(13, 1, 0), (10, 1, 0), (13, 1, 1)]),
+    ],
 )
 def test_a_resumed_run_ends_with_the_weights_of_a_run_that_was_not_stopped(
     tokens, tokenizer, tmp_path, stop, accumulation, workers

@@ -11,18 +11,20 @@ from claim_transformers.models.claim import ClaimConfig, ClaimForPreTraining
 from claim_transformers.training import auroc
 from reproduction.claim_pt.cold_start import TrueRiskCeiling
 from reproduction.claim_pt.contestants import standard_contestants
+from reproduction.claim_pt.plain_trainer import PlainTrainer
 from reproduction.claim_pt.pretrained_features import next_visit_categories
 from reproduction.engine.checkpoints import load_tokenizer
 from reproduction.engine.contestants import MAX_SETTINGS
 from reproduction.engine.splits import Repeat
 from reproduction.engine.tasks import Task, predictions_table
 
-SLUGS = [contestant.slug for contestant in standard_contestants("claim-pt-base")]
+SLUGS = [*(contestant.slug for contestant in standard_contestants("claim-pt-base")), PlainTrainer.slug]
 
 
 @pytest.fixture
 def contestants(checkpoint):
-    return {c.slug: c for c in standard_contestants(checkpoint, paper_checkpoint=checkpoint, epochs=1)}
+    standard = standard_contestants(checkpoint, paper_checkpoint=checkpoint, epochs=1)
+    return {c.slug: c for c in [*standard, PlainTrainer(checkpoint)]}
 
 
 def with_other_test_labels(task):

@@ -96,14 +96,23 @@ class ResultTable:
         Returns:
             `str`: Text that ends with a line feed.
         """
-        columns = [column for column in _columns(self.rows) if column not in self.hidden]
+        columns, rows = self.to_texts()
         lines = [f"# {self.title}", ""]
         lines += [f"![{self.title}]({name}.svg)", ""] if self.picture is not None and name is not None else []
         lines += [_line(columns), _line(["---"] * len(columns))]
-        for position, row in enumerate(self.rows):
-            cells = [_shown(column, row.get(column), self.formats.get(column, ".3f")) for column in columns]
+        for position, cells in enumerate(rows):
             lines.append(_line([f"**{cell}**" if cell and position in self.bold else cell for cell in cells]))
         return "\n".join([*lines, *(f"\n{note}" for note in self.notes)]) + "\n"
+
+    def to_texts(self) -> tuple[list[str], list[list[str]]]:
+        """Columns and cells as readers see them.
+
+        Returns:
+            `tuple[list[str], list[list[str]]]`: Names of the columns, and the texts of each row in their order.
+        """
+        columns = [column for column in _columns(self.rows) if column not in self.hidden]
+        formats = {column: self.formats.get(column, ".3f") for column in columns}
+        return columns, [[_shown(column, row.get(column), formats[column]) for column in columns] for row in self.rows]
 
     def to_csv(self) -> str:
         """The table as CSV; an interval takes three columns, `NAME`, `NAME_low` and `NAME_high`.

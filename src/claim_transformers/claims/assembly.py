@@ -30,11 +30,12 @@ from claim_transformers.claims.packing import (
 )
 from claim_transformers.claims.patient_files import PatientFiles, PatientNames
 from claim_transformers.claims.splits import SPLITS
+from claim_transformers.claims.visit_amounts import NULL_CENTS, Cents, amounts_of, pack_amounts
 
 # 8 million keys are 64 MB: small beside the rows being read, and few files even for hundreds of millions of lines.
 _KEYS_PER_SHARD = 8_000_000
 _MAX_SHARDS = 512  # each is an open file
-_END, _PAID = "end", "paid"
+_END, _PAID, _AMOUNTS = "end", "paid", "amounts"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class PatientCounts:
         patients_of_unknown_enrollment (`int`): Rows written for whom no source tells of enrollment.
         repeated_codes (`int`): Codes that stood more than once on a visit.
         codes_without_visit (`int`): Codes left out because they have no patient, service date or claim type.
+        amounts_without_visit (`int`): Patient, day and claim type with an amount and without a code, left out.
         last_day (`str`, *optional*): Last day of the data, ISO, see `claims.last_day`; none if nobody has a visit.
         last_enrollment_day (`str`, *optional*): The same of ends of enrollment; none if none is known.
 
@@ -72,6 +74,7 @@ class PatientCounts:
     patients_of_unknown_enrollment: int
     repeated_codes: int
     codes_without_visit: int
+    amounts_without_visit: int = 0
     last_day: str | None = None
     last_enrollment_day: str | None = None
 
@@ -131,7 +134,7 @@ class SequenceAssembler:
         self._spill = KeySpill(workspace, self._num_shards)
         self._other_spills: dict[str, KeySpill] = {}
         self._marked_codes: dict[str, CodeNumbers] = {}
-        self._num_added = self._num_without_visit = 0
+        self._num_added = self._num_without_visit = self._num_lost_amounts = 0
         self._last_shard: tuple[int, TimelineArrays] | None = None
         self._ranks: Integers | None = None
 
@@ -241,6 +244,37 @@ class SequenceAssembler:
         keys = pack_keys(patients[rows] - shards * self._shard_size, days[rows], visit_types[rows])
         self._other_spill(name).append(keys | numbers[rows].astype(np.uint64), shards)
 
+    def add_amounts(self, patients: Integers, days: Integers, visit_types: Integers, cents: Cents) -> None:
+        """Add amounts of claim lines; without any, the patients table has no columns of amounts.
+
+        Args:
+            patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
+            days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
+            visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
+            cents (`np.ndarray` of shape `(amounts, rows)`): As `cents_of` gives them.
+
+        Raises:
+            ClaimDataError: `E_KEY_RANGE`, if a day lies outside the years 1697 to 2412.
+        """
+        is_known = (patients >= 0) & (days != NULL_DAY) & (visit_types >= 0) & (cents != NULL_CENTS).any(axis=0)
+        if not is_known.any():
+            return
+        owners = patients[is_known]
+        shards = owners // self._shard_size
+        # Rows of one shard together, so that each row that comes out lies in one.
+        order = np.argsort(shards, kind="stable")
+        owners, shards = owners[order], shards[order]
+        kept = np.flatnonzero(is_known)[order]
+        for shard in np.unique(shards):
+            here = shards == shard
+            rows = pack_amounts(
+                owners[here] - shard * self._shard_size,
+                days[kept[here]],
+                visit_types[kept[here]],
+                cents[:, kept[here]],
+            )
+            self._other_spill(_AMOUNTS).append(rows, np.full(len(rows), shard))
+
     def _other_spill(self, name: str) -> KeySpill:
         if name not in self._other_spills:
             folder = self._workspace / name
@@ -293,7 +327,10 @@ class SequenceAssembler:
         bar = tqdm(total=len(self.patient_ids), desc="patients", unit=" patients", disable=not progress)
         for split, start, end in zip(SPLITS, self._split_ends[:-1], self._split_ends[1:], strict=True):
             has_paid_days = _PAID in self._other_spills
-            with PatientFiles(folder, split, enrollment, names, has_paid_days=has_paid_days) as files:
+            has_amounts = _AMOUNTS in self._other_spills
+            with PatientFiles(
+                folder, split, enrollment, names, has_paid_days=has_paid_days, has_amounts=has_amounts
+            ) as files:
                 for shard in range(start // self._shard_size, math.ceil(end / self._shard_size)):
                     timelines = self._read_shard(shard)
                     first, stop = np.searchsorted(timelines.patients, [start, end])
@@ -320,6 +357,7 @@ class SequenceAssembler:
             patients_of_unknown_enrollment=num_unknown,
             repeated_codes=self._num_added - num_codes,
             codes_without_visit=self._num_without_visit,
+            amounts_without_visit=self._num_lost_amounts,
             last_day=write_day(last_day),
             last_enrollment_day=write_day(find_last_day(last_ends, extract_date)),
         )
@@ -335,6 +373,10 @@ class SequenceAssembler:
             if _PAID in self._other_spills:
                 paid_days = paid_days_of(timelines, self._other_spills[_PAID].read(shard), first_patient)
                 timelines = replace(timelines, visit_paid_days=paid_days)
+            if _AMOUNTS in self._other_spills:
+                cents, lost = amounts_of(timelines, self._other_spills[_AMOUNTS].read(shard), first_patient)
+                timelines = replace(timelines, visit_cents=cents)
+                self._num_lost_amounts += lost
             marked = {
                 name: marked_codes(timelines, self._other_spills[name].read(shard), numbers.ranks(), first_patient)
                 for name, numbers in self._marked_codes.items()

@@ -63,6 +63,11 @@ class EncodedFiles:
                 for group in range(file.num_row_groups):
                     yield from file.iter_batches(_ROWS_PER_BATCH, row_groups=[group], columns=list(leaves))
 
+    @property
+    def column_names(self) -> list[str]:
+        """Columns of the table; none without files."""
+        return pq.read_schema(self.paths[0]).names if self.paths else []
+
     def distinct(self, column: str) -> pa.Array:
         """Sorted distinct strings of a column, without null."""
         distinct = pa.array([], pa.string())

@@ -117,6 +117,7 @@ class TimelineArrays:
         visit_end_days (`np.ndarray` of shape `(visits,)`): Last day of the claims, `NULL_DAY` where one never ended.
         visit_paid_days (`np.ndarray` of shape `(visits,)`, *optional*): Day of payment, `NULL_DAY` where unknown.
         marked (`dict[str, _CodeLists]`, *optional*): Codes that stand out, by the name of their column.
+        visit_cents (`dict[str, np.ndarray]`, *optional*): Amounts of each visit, by the name of their column.
 
     Examples:
         >>> timelines = unpack_keys(pack_keys(np.array([3, 3]), np.array([10, 12]), np.array([0, 0])))
@@ -133,6 +134,7 @@ class TimelineArrays:
     visit_end_days: Integers
     visit_paid_days: Integers | None = None
     marked: Mapping[str, _CodeLists] = field(default_factory=dict)
+    visit_cents: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
     @property
     def num_patients(self) -> int:
@@ -158,6 +160,7 @@ class TimelineArrays:
             self.visit_end_days[visits],
             None if self.visit_paid_days is None else self.visit_paid_days[visits],
             {name: lists.slice(visits.start, visits.stop) for name, lists in self.marked.items()},
+            {name: cents[visits] for name, cents in self.visit_cents.items()},
         )
 
 
@@ -190,6 +193,7 @@ def concatenate(parts: Sequence[TimelineArrays]) -> TimelineArrays:
         np.concatenate([part.visit_end_days for part in parts]),
         np.concatenate(paid_days) if paid_days else None,
         {name: _concatenate_lists([part.marked[name] for part in parts]) for name in parts[0].marked},
+        {name: np.concatenate([part.visit_cents[name] for part in parts]) for name in parts[0].visit_cents},
     )
 
 

@@ -2,8 +2,9 @@
 
 `visit_end_day` is the last day of the claims behind a visit, null where one of them is a stay without an end. Files
 hold columns beyond the schema where the source knows them (`OPTIONAL_FIELDS`): `visit_paid_day`, null where no paid
-date is known; `principal_codes` and `admitting_codes`, the principal and the admitting diagnoses of each visit. The
-days say what could be known on which day (`claims.known`) and are never an input of a model.
+date is known; `principal_codes` and `admitting_codes`, the principal and the admitting diagnoses of each visit;
+`visit_amount` and `visit_allowed_amount` (`claims.visit_amounts`), what was paid and allowed, in US dollars, null
+where unknown. The days say what could be known on which day (`claims.known`) and are never an input of a model.
 
 Enrollment has three states: spans; an empty list, none, where a source tells of enrollment and not of this patient's;
 null, unknown, where no source of the patient's claims tells of enrollment at all.
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 from claim_transformers.claims.enrollment import SEXES, Enrollment
 from claim_transformers.claims.later_days import VISIT_PAID_DAY
 from claim_transformers.claims.packing import NULL_DAY, Integers, TimelineArrays, concatenate
+from claim_transformers.claims.visit_amounts import AMOUNT_FIELDS, dollars_of
 
 PATIENTS_SCHEMA = pa.schema(
     [
@@ -43,6 +45,7 @@ _CODE_LISTS = pa.list_(pa.list_(pa.string()))
 PRINCIPAL_CODES = pa.field("principal_codes", _CODE_LISTS)
 ADMITTING_CODES = pa.field("admitting_codes", _CODE_LISTS)
 OPTIONAL_FIELDS = (VISIT_PAID_DAY, PRINCIPAL_CODES, ADMITTING_CODES)
+_BEYOND_SCHEMA = (*OPTIONAL_FIELDS, *AMOUNT_FIELDS.values())
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class PatientNames:
 def schema_of(path: Path) -> pa.Schema:
     """Schema of patients as the files of a folder have it: with the optional fields that one of them holds."""
     names = pq.read_schema(path).names
-    return pa.schema([*PATIENTS_SCHEMA, *(field for field in OPTIONAL_FIELDS if field.name in names)])
+    return pa.schema([*PATIENTS_SCHEMA, *(field for field in _BEYOND_SCHEMA if field.name in names)])
 
 
 def _to_table(timelines: TimelineArrays, enrollment: Enrollment, names: PatientNames) -> pa.Table:
@@ -103,6 +106,8 @@ def _to_table(timelines: TimelineArrays, enrollment: Enrollment, names: PatientN
             lists, strings = timelines.marked[field.name], names.marked[field.name]
             codes = _list(lists.offsets, _dictionary(lists.codes, strings))
             columns[field.name] = _list(timelines.visit_offsets, codes)
+    for name, cents in timelines.visit_cents.items():
+        columns[name] = _list(timelines.visit_offsets, dollars_of(cents))
     return pa.table(columns)
 
 
@@ -136,6 +141,7 @@ class PatientFiles:
         enrollment (`Enrollment`): Demographics and spans of all positions.
         names (`PatientNames`): Strings of all positions.
         has_paid_days (`bool`, *optional*, defaults to `False`): Whether the patients to come have paid days.
+        has_amounts (`bool`, *optional*, defaults to `False`): Whether they have amounts.
 
     Examples:
         >>> import tempfile
@@ -151,11 +157,19 @@ class PatientFiles:
     """
 
     def __init__(
-        self, folder: Path, split: str, enrollment: Enrollment, names: PatientNames, *, has_paid_days: bool = False
+        self,
+        folder: Path,
+        split: str,
+        enrollment: Enrollment,
+        names: PatientNames,
+        *,
+        has_paid_days: bool = False,
+        has_amounts: bool = False,
     ) -> None:
         self.num_patients = 0
         known = {*names.marked, *([VISIT_PAID_DAY.name] if has_paid_days else [])}
-        self._schema = pa.schema([*PATIENTS_SCHEMA, *(field for field in OPTIONAL_FIELDS if field.name in known)])
+        known |= {field.name for field in AMOUNT_FIELDS.values()} if has_amounts else set()
+        self._schema = pa.schema([*PATIENTS_SCHEMA, *(field for field in _BEYOND_SCHEMA if field.name in known)])
         lists = ["codes", *names.marked]
         self._dictionaries = [
             "sex",

@@ -25,6 +25,7 @@ from claim_transformers.claims.known import STAY_TYPES, line_end_days
 from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
 from claim_transformers.claims.patient_files import ADMITTING_CODES, PRINCIPAL_CODES
 from claim_transformers.claims.splits import DEFAULT_SALT, split_numbers
+from claim_transformers.claims.visit_amounts import Cents, amount_columns, amount_days, cents_of, without_more
 from claim_transformers.claims.visits import (
     DEFAULT_CODE_COLUMNS,
     INPATIENT,
@@ -58,7 +59,7 @@ def write_patients(
     """Read the canonical tables of a folder and write its patients table, `patients/SPLIT-NNNNN.parquet`.
 
     Each visit gets the last day of its claims (`visit_end_day`, see `claims.known`) and, where a table has paid dates,
-    the day on which the last of them was paid (`visit_paid_day`).
+    the day on which the last of them was paid (`visit_paid_day`); where a table has amounts, their sums.
     The files appear all at once: they are written beside `patients` and renamed, and an older `patients` goes last.
 
     Args:
@@ -174,7 +175,8 @@ def _add_claim_lines(
     types = {code_column.other[0] for code_column in of_table if code_column.other is not None}
     stays = [assembler.visit_types.index(name).as_py() for name in STAY_TYPES]
     bar = tqdm(total=files.num_rows, desc="claim_line", unit=" lines", disable=not progress)
-    for batch in files.batches(sorted(_HEADER_COLUMNS | names | dates | types)):
+    amounts = amount_columns(files.column_names)
+    for batch in files.batches(sorted({*_HEADER_COLUMNS, *names, *dates, *types, *amounts})):
         patients = assembler.positions(batch["patient_id"])
         visit_types = assembler.type_positions(batch["claim_type"])
         header_days, admission_days = days_of(batch["claim_start_date"]), days_of(batch["admission_date"])
@@ -185,11 +187,16 @@ def _add_claim_lines(
             assembler.add_days(patients, ends[name])
         later = line_end_days(np.isin(visit_types, stays), is_inpatient, **ends), days_of(batch["paid_date"])
         assembler.add_later(patients, header_days, visit_types, *later)
+        cents = cents_of(batch)
+        nothing = without_more(cents)
         for date in sorted(dates):
             own_days = days_of(batch[date])
             moved = np.flatnonzero((own_days != NULL_DAY) & (own_days != header_days))
             assembler.add_later(*(column[moved] for column in (patients, own_days, visit_types, *later)))
+            assembler.add_amounts(patients[moved], own_days[moved], visit_types[moved], nothing[:, moved])
         _add_marked(assembler, batch, patients, header_days, visit_types)
+        stands_on = amount_days(batch, header_days, np.where(is_inpatient, NULL_DAY, ends["line_start"]))
+        assembler.add_amounts(patients, stands_on, visit_types, cents)
         for code_column in of_table:
             array = batch[code_column.column]
             if code_column.system:
@@ -198,7 +205,7 @@ def _add_claim_lines(
                 codes = assembler.codes.number(_system_of(code_column, batch), array, code_column.name)
                 assembler.add(patients, days, visit_types, codes)
             else:
-                _add_list(assembler, code_column, array, patients, header_days, visit_types, later)
+                _add_list(assembler, code_column, array, patients, header_days, visit_types, later, nothing)
         bar.update(batch.num_rows)
     bar.close()
 
@@ -242,6 +249,7 @@ def _add_list(
     header_days: Integers,
     visit_types: Integers,
     later: tuple[Integers, Integers],
+    nothing: Cents,
 ) -> None:
     """Add the codes of a list column, which stand on the header date or, procedures, on a date of their own."""
     lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
@@ -260,6 +268,8 @@ def _add_list(
     assembler.add(patients, days, visit_types, codes)
     moved = np.flatnonzero(days != header_days)
     assembler.add_later(*(column[moved] for column in (patients, days, visit_types, *repeated)))
+    nothing = np.repeat(nothing, lengths, axis=1)[:, moved]
+    assembler.add_amounts(patients[moved], days[moved], visit_types[moved], nothing)
 
 
 def _add_rx_claims(
@@ -274,7 +284,8 @@ def _add_rx_claims(
     for code_column in columns:
         if code_column.table != "rx_claim" or code_column.system is None or code_column.date is None:
             continue
-        for batch in files.batches(["patient_id", code_column.column, code_column.date, "paid_date"]):
+        amounts = amount_columns(files.column_names)
+        for batch in files.batches(["patient_id", code_column.column, code_column.date, "paid_date", *amounts]):
             patients = assembler.positions(batch["patient_id"])
             system, array = _named_drugs(code_column.system, batch[code_column.column], drug_names)
             codes = assembler.codes.number(system, array, code_column.name)
@@ -282,6 +293,7 @@ def _add_rx_claims(
             days = days_of(batch[code_column.date])
             assembler.add(patients, days, visit_types, codes)
             assembler.add_later(patients, days, visit_types, days, days_of(batch["paid_date"]))
+            assembler.add_amounts(patients, days, visit_types, cents_of(batch))
             bar.update(batch.num_rows)
     bar.close()
 

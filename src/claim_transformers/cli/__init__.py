@@ -1,4 +1,4 @@
-"""The command line: from raw claims to labelled examples. Training stays in `examples/run_*.py`."""
+"""The command line: from raw claims to a report. What `examples/run_*.py` show, commands run."""
 
 from claim_transformers.cli.app import app, main
 

@@ -21,9 +21,12 @@ _COMMANDS = (
     "cohort",
     "sequences",
     "coverage",
+    "pretrain",
+    "finetune",
     "score",
     "explain",
     "serve",
+    "audit",
     "report",
     "install-checkpoint",
 )

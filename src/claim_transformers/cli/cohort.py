@@ -21,7 +21,7 @@ app = new_app(
 
 # Stands here, because reading the names would import the cohorts; a test compares them.
 _EVENT_HELP = (
-    "asthma_exacerbation, hospital_admission, next_diagnoses, suicide_attempt, or a YAML file with a definition."
+    "asthma_exacerbation, hospital_admission, next_diagnoses, next_year_cost, suicide_attempt, or a YAML file."
 )
 _Claims = Annotated[Path, typer.Argument(help="Folder that 'ingest' wrote.")]
 _Out = Annotated[Path, typer.Argument(help="Folder to make: a DatasetDict with a 'label' column.")]
@@ -37,7 +37,7 @@ def event(
     ] = None,
     controls_per_case: Annotated[str | None, typer.Option(help="Controls to draw per case, or 'all'.")] = None,
     patients: Annotated[
-        str | None, typer.Option(help="Most patients to keep, or 'all', where diagnoses are predicted.")
+        str | None, typer.Option(help="Most patients to keep, or 'all', where diagnoses or amounts are predicted.")
     ] = None,
     index_date: Annotated[
         list[str] | None, typer.Option(help="Another index date than the definition's, ISO; may repeat.")
@@ -46,7 +46,7 @@ def event(
     overwrite: Overwrite = False,
     raw_counts: RawCounts = False,
 ) -> None:
-    """One example per patient, labelled by an event or by the diagnoses that follow the index date."""
+    """One example per patient, labelled by an event, by the diagnoses or by the cost that follow the index date."""
     from claim_transformers.claims.small_cells import show_count
     from claim_transformers.cohorts import build_cohort, check_out, load_definition
 
@@ -71,6 +71,9 @@ def event(
         hidden = show_count(built.visits_hidden, raw=raw_counts)
         console.print(f"{hidden} visits were not paid by the index date and are hidden.")
     _print_open(show_count(built.visits_open, raw=raw_counts), "visits")
+    if built.visits_without_amount is not None:
+        without = show_count(built.visits_without_amount, raw=raw_counts)
+        console.print(f"{without} visits of the horizon have no amount and add nothing to it.")
     if built.label_names:
         console.print(f"{len(built.label_names)} categories in the label.")
     _print_chart(out)

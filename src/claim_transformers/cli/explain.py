@@ -38,6 +38,8 @@ def explain(
     )
     from claim_transformers.claims.small_cells import show_count, show_part_of
     from claim_transformers.models.claim import ClaimTokenizer
+    from claim_transformers.models.claim.names_claim import resolve_checkpoint
+    from claim_transformers.training.scoring.calibration import read_calibration
 
     ids = read_ids(patient_file)
     patients = read_patients(claims, ids, None if at is None else as_date(at, "--at"))
@@ -50,6 +52,7 @@ def explain(
         method="gradient" if fast else "integrated",
         steps=steps,
         most_steps=16 * steps,
+        calibration=read_calibration(resolve_checkpoint(checkpoint)),
     )
     write_reasons(out, reasons_table(found, patients), overwrite=overwrite)
     if len(found) == 1:

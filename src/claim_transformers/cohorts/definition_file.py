@@ -15,7 +15,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints, overload
 from claim_transformers.claims.inputs import check_inputs, cut_message, read_yaml
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.definition import Enrolment
-from claim_transformers.cohorts.event.definition import Criterion, EventDefinition, IndexRule, LabelRule, Sampling
+from claim_transformers.cohorts.event.definition import (
+    AmountRule,
+    Criterion,
+    EventDefinition,
+    IndexRule,
+    LabelRule,
+    Sampling,
+)
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
 
 _Kind = Literal["event", "readmission"]
@@ -122,7 +129,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _event_values(content: dict[str, Any], where: str) -> dict[str, Any]:
     """The keys of an event with their own mappings filled in."""
     values = dict(content)
-    for key, part in (("index", IndexRule), ("label", LabelRule), ("sampling", Sampling)):
+    for key, part in (("index", IndexRule), ("label", LabelRule), ("outcome", AmountRule), ("sampling", Sampling)):
         if key in values:
             values[key] = _fill(part, values[key], f"{where}: {key}")
     steps = values.get("criteria") or []

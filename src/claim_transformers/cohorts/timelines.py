@@ -17,6 +17,7 @@ from claim_transformers.claims.known import STAY_TYPES, known_on
 from claim_transformers.claims.later_days import VISIT_PAID_DAY
 from claim_transformers.claims.patient_files import ADMITTING_CODES, OPTIONAL_FIELDS, PATIENTS_SCHEMA, PRINCIPAL_CODES
 from claim_transformers.claims.store import open_folder
+from claim_transformers.claims.visit_amounts import AMOUNT_FIELDS
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.code_sets import find_codes
 from claim_transformers.cohorts.definition import Enrolment
@@ -32,7 +33,7 @@ Flags = NDArray[np.bool_]
 # Of one visit, without the dictionaries in which strings may have been read.
 _VALUE_TYPES = {
     field.name: field.type.value_type
-    for field in (*PATIENTS_SCHEMA, *OPTIONAL_FIELDS)
+    for field in (*PATIENTS_SCHEMA, *OPTIONAL_FIELDS, *AMOUNT_FIELDS.values())
     if pa.types.is_list(field.type) and not field.name.startswith("enrollment")
 }
 
@@ -118,6 +119,20 @@ class Timelines:
                 found &= _holding(codes, find_codes(codes[0].dictionary, code_entries))
             self._marks[asked] = found
         return self._marks[asked]
+
+    def amounts(self, name: str) -> NDArray[np.float64]:
+        """US dollars of each visit, shape `(visits,)`, NaN where unknown; `name` is that of canonical tables."""
+        column = AMOUNT_FIELDS[name].name
+        if column not in self.patients.column_names:
+            raise ClaimDataError(
+                "E_COLUMN",
+                f"expected {column} in the patients of the claims, found none: no claim line has an {name}; ask for "
+                "the other amount (outcome.amount), or ingest claims with amounts again",
+            )
+        dollars: NDArray[np.float64] = pc.fill_null(_flat(self.patients[column]), np.nan).to_numpy(
+            zero_copy_only=False
+        )
+        return dollars
 
     @property
     def code_names(self) -> pa.Array:
@@ -215,9 +230,9 @@ class Timelines:
     def before(self, keep: Flags, index_day: Days) -> pa.Table:
         """The kept patients with nothing but what is known of their visits at their index dates.
 
-        The columns are those of the patients table and `index_day`. A stay that is open has no end, and no codes but
-        its admitting diagnosis, where that is known. Enrolment and payments after the index date and the day of death
-        are removed as well: they are known later.
+        The columns are those of the patients table and `index_day`. A stay that is open has no end, no amount, and no
+        codes but its admitting diagnosis, where that is known. Enrolment and payments after the index date and the
+        day of death are removed as well: they are known later.
         """
         whole, admissions = self.known_before(index_day)
         seen = (whole | admissions) & keep[self.patient_of_visit]
@@ -229,6 +244,7 @@ class Timelines:
         is_whole = whole[visits]
         limit = index_day[self.patient_of_visit[visits]]
         later = {_VISIT_END_DAY: is_whole, VISIT_PAID_DAY.name: self.paid_day[visits] <= limit}
+        later |= {field.name: is_whole for field in AMOUNT_FIELDS.values()}
         lists = {
             name: _flat(self.patients[name]).take(pa.array(visits)).cast(kind)
             for name, kind in _VALUE_TYPES.items()

@@ -16,6 +16,7 @@ from transformers.pipelines.base import Pipeline
 
 from claim_transformers.codes.tables import category_name
 from claim_transformers.models.claim.canonical_claim import patients_of
+from claim_transformers.models.claim.losses_claim import amounts_of_logits
 from claim_transformers.training.collators import ClaimCollator
 
 if TYPE_CHECKING:
@@ -28,14 +29,16 @@ _TOP_CATEGORIES = 10
 class _ClaimPipeline(Pipeline):
     """What the pipelines over patients share: how patients become batches."""
 
-    _load_tokenizer = True
+    _load_tokenizer: Any = True
+    tokenizer: Any
+    model: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # A model that comes from a training has its dropout on.
         self.model.eval()
 
-    def __call__(self, inputs: Any, *, batch_size: int | None = None, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Any, *_: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Answer for one patient, for each of a list or table, or, over a stream, for one after the other.
 
         Args:
@@ -83,7 +86,7 @@ class ClaimClassificationPipeline(_ClaimPipeline):
             of these.
         function_to_apply (`"softmax"`, `"sigmoid"` or `"none"`, *optional*):
             What makes scores of logits. Without it `problem_type` of the model decides: several labels at once take
-            the sigmoid, a regression nothing, all else the softmax.
+            the sigmoid, a regression nothing (one of amounts gives US dollars), all else the softmax.
 
     Examples:
         >>> import claim_transformers
@@ -100,7 +103,7 @@ class ClaimClassificationPipeline(_ClaimPipeline):
     def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         return {}, {}, _only(given, "top_k", "function_to_apply")
 
-    def postprocess(
+    def postprocess(  # type: ignore[override]
         self, model_outputs: Any, top_k: int | None = 1, function_to_apply: str | None = None
     ) -> list[Any]:
         """Labels and scores of every patient of a batch."""
@@ -140,7 +143,7 @@ class ClaimNextVisitPipeline(_ClaimPipeline):
             )
         return {"logits": self.model.predict_next_visit(**input_tensors)}
 
-    def postprocess(self, model_outputs: Any, top_k: int = _TOP_CATEGORIES) -> list[Any]:
+    def postprocess(self, model_outputs: Any, top_k: int = _TOP_CATEGORIES) -> list[Any]:  # type: ignore[override]
         """Categories, or codes with their category, of every patient of a batch."""
         scores_BK = torch.sigmoid(model_outputs["logits"].float()).numpy()
         of_codes = self.model.config.nvp_target == "code"
@@ -180,7 +183,7 @@ class ClaimEmbeddingPipeline(_ClaimPipeline):
     def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         return {}, {}, _only(given)
 
-    def postprocess(self, model_outputs: Any) -> list[Any]:
+    def postprocess(self, model_outputs: Any) -> list[Any]:  # type: ignore[override]
         """Vectors of a batch, as arrays of float32."""
         if model_outputs.get("pooler_output") is None:
             raise ValueError(
@@ -227,6 +230,8 @@ def _scores(logits_BK: torch.Tensor, config: Any, function: str | None) -> np.nd
     """Scores of logits by the kind of problem."""
     if function is None:
         is_number = config.problem_type == "regression" or (config.problem_type is None and logits_BK.shape[1] == 1)
+        if getattr(config, "regression_loss", "squared") != "squared":
+            return amounts_of_logits(logits_BK, config)[:, None].numpy()
         is_several = config.problem_type == "multi_label_classification"
         function = "none" if is_number else "sigmoid" if is_several else "softmax"
     if function not in ("softmax", "sigmoid", "none"):

@@ -17,6 +17,7 @@ from claim_transformers.hub.errors import PushRefusedError
 from claim_transformers.hub.token_grammar import is_label
 from claim_transformers.models import claim, recurrent
 from claim_transformers.models.claim.carried_code_claim import auto_map_of
+from claim_transformers.training.scoring.calibration import NUMBERS, read_calibration
 
 _SAVE_AGAIN = "save it again with save_pretrained"
 _CONFIGS: dict[str, type[PreTrainedConfig]] = {
@@ -67,6 +68,34 @@ def check_config(path: Path) -> PreTrainedModel | None:
     if not _is_own_code(content.get("auto_map"), config):
         raise refusal(path, "auto_map to the files of the package", "other entries", "save it with save_with_code")
     return _model_of(path, content.get("architectures"), config)
+
+
+def check_calibration(path: Path) -> None:
+    """Stop at a calibration that is more than two numbers: the steps of a curve are the risks of single patients.
+
+    Args:
+        path (`Path`): `calibration.json`, beside the weights.
+
+    Raises:
+        PushRefusedError: If it has another method or key, no numbers, or is of other weights.
+    """
+    keys = {method: {*names, "method", "weights"} for method, names in NUMBERS.items() if method != "isotonic"}
+    content = read_strict_json(path)
+    method = content.get("method")
+    numbers = [value for name, value in content.items() if name not in ("method", "weights")]
+    is_plain = isinstance(method, str) and content.keys() == keys.get(method) and all(map(_is_number, numbers))
+    try:
+        calibration = read_calibration(path.parent) if is_plain else None
+    except ValueError:
+        # Without the cause: it may hold a value.
+        calibration = None
+    if calibration is None:
+        cure = "fit it with fine_tune or fit_platt, or remove it"
+        raise refusal(path, "two numbers that calibrate these weights", "something else", cure)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_weights(folder: Path, model: PreTrainedModel | None) -> None:

@@ -210,7 +210,7 @@ class Assessor:
             assessment ([`Assessment`]): One of this assessor, with a risk.
 
         Returns:
-            [`Explanation`]: Contributions to the model's own probability, before calibration.
+            [`Explanation`]: Contributions that add up to the calibrated risk.
 
         Raises:
             ValueError: If it has no risk, or contributions do not add up.
@@ -218,7 +218,9 @@ class Assessor:
         if assessment.risk is None:
             raise ValueError("expected an assessment with a risk to explain, found one without")
         with self._explaining:
-            (explanation,) = explain_patients(self._model, self._second_tokenizer, assessment.record)
+            (explanation,) = explain_patients(
+                self._model, self._second_tokenizer, assessment.record, calibration=self._calibration
+            )
         return explanation
 
     def _record(

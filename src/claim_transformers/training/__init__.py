@@ -26,6 +26,16 @@ if TYPE_CHECKING:
         DataCollatorForMaskedTokens,
         DataCollatorForVisitClassification,
     )
+    from claim_transformers.training.cost_metrics import (
+        COST_METRICS,
+        gini,
+        mean_absolute_error,
+        predictive_ratio,
+        predictive_ratios,
+        r2,
+        score_amounts,
+        top_capture,
+    )
     from claim_transformers.training.evaluate_metrics import Auprc, Auroc, Brier, CalibrationError, RecallAtK
     from claim_transformers.training.fine_tuning import FineTuning, Fitted, fine_tune
     from claim_transformers.training.finite import require_finite_weights
@@ -42,6 +52,8 @@ if TYPE_CHECKING:
     from claim_transformers.training.outcome_periods import cut_records, describe_exposure
     from claim_transformers.training.parsing import parse_arguments, run_script
     from claim_transformers.training.predictions import save_predictions, score_binary
+    from claim_transformers.training.pretraining_runs import pretraining_parts
+    from claim_transformers.training.run_arguments import FineTuningArguments, PretrainingArguments
     from claim_transformers.training.samplers import LengthGroupedBatches
     from claim_transformers.training.scoring.calibration import Calibration, save_calibration
     from claim_transformers.training.scoring.folders import ScoreSummary, score_claims
@@ -52,18 +64,20 @@ if TYPE_CHECKING:
     from claim_transformers.training.trainer import ClaimTrainer
 
 __all__ = [
-    "Architecture", "Auprc", "Auroc", "Brier", "Calibration", "CalibrationError", "CheckpointCoverage",
-    "ClaimTrainer", "ClaimTrainingArguments", "DataCollatorForClaimClassification",
+    "COST_METRICS", "Architecture", "Auprc", "Auroc", "Brier", "Calibration", "CalibrationError",
+    "CheckpointCoverage", "ClaimTrainer", "ClaimTrainingArguments", "DataCollatorForClaimClassification",
     "DataCollatorForClaimPretraining", "DataCollatorForMaskedTokens", "DataCollatorForVisitClassification",
-    "EpochFromState", "FineTuning", "Fitted", "JsonLinesHistory", "LengthGroupedBatches", "MaskedTokenMetrics",
-    "MetricInterval", "NextVisitMetrics", "RecallAtK", "ScoreSummary", "Scorer", "TokenizedPatients", "auprc",
-    "auroc", "binary_metrics", "brier", "calibration_error", "clustered_interval", "coverage", "cut_records",
-    "describe_backoffs", "describe_exposure", "extend_checkpoint", "find_form", "find_rules",
-    "find_valid_checkpoint", "fine_tune", "fit_bins", "leave_out_patients", "make_form", "multi_label_metrics",
-    "paired_difference", "parse_arguments", "pretraining_collator", "pretraining_metrics", "pretraining_model",
-    "probabilities_of", "rank_masked_tokens", "rank_next_visit", "recall_at_k", "require_disjoint_patients",
-    "require_finite_weights", "require_valid_checkpoint", "run_script", "save_calibration", "save_predictions",
-    "score", "score_binary", "score_claims", "score_table", "tokenize_dataset", "write_sequences",
+    "EpochFromState", "FineTuning", "FineTuningArguments", "Fitted", "JsonLinesHistory", "LengthGroupedBatches",
+    "MaskedTokenMetrics", "MetricInterval", "NextVisitMetrics", "PretrainingArguments", "RecallAtK", "ScoreSummary",
+    "Scorer", "TokenizedPatients", "auprc", "auroc", "binary_metrics", "brier", "calibration_error",
+    "clustered_interval", "coverage", "cut_records", "describe_backoffs", "describe_exposure", "extend_checkpoint",
+    "find_form", "find_rules", "find_valid_checkpoint", "fine_tune", "fit_bins", "gini", "leave_out_patients",
+    "make_form", "mean_absolute_error", "multi_label_metrics", "paired_difference", "parse_arguments",
+    "predictive_ratio", "predictive_ratios", "pretraining_collator", "pretraining_metrics", "pretraining_model",
+    "pretraining_parts", "probabilities_of", "r2", "rank_masked_tokens", "rank_next_visit", "recall_at_k",
+    "require_disjoint_patients", "require_finite_weights", "require_valid_checkpoint", "run_script",
+    "save_calibration", "save_predictions", "score", "score_amounts", "score_binary", "score_claims", "score_table",
+    "tokenize_dataset", "top_capture", "write_sequences",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(__name__)

@@ -9,6 +9,9 @@ from typing import Any
 from claim_transformers.models.claim.configuration_claim import ClaimConfig
 from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
 from claim_transformers.models.claim.vocabulary_claim import EncodingOptions
+from claim_transformers.training.run_arguments import recipe
+
+_SHIPPED = ("claim-pt-base", "medicare-encoder-base")
 
 # How a vocabulary is chosen, beside how patients are written.
 _OF_VOCABULARY = {"keep_groups", "roll_up"}
@@ -51,10 +54,10 @@ class Architecture:
 
     @classmethod
     def from_json(cls, path: str | Path) -> "Architecture":
-        """Read a file with the objects `model` and `tokenizer`, such as `examples/configs/claim-pt-base.json`.
+        """Read a file with the objects `model` and `tokenizer`.
 
         Args:
-            path (`str` or `Path`): JSON file.
+            path (`str` or `Path`): JSON file, or `claim-pt-base` or `medicare-encoder-base`, which ship.
 
         Returns:
             [`Architecture`]: Its content.
@@ -68,7 +71,11 @@ class Architecture:
             >>> _ = path.write_text('{"model": {"hidden_size": 32}, "tokenizer": {"max_visits": 30}}')
             >>> Architecture.from_json(path).tokenizer["max_visits"]
             30
+            >>> Architecture.from_json("claim-pt-base").model["hidden_size"]
+            96
         """
+        if str(path) in _SHIPPED:
+            path = recipe(f"{path}.json")
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(content, dict) or set(content) != {"model", "tokenizer"}:
             found = sorted(content) if isinstance(content, dict) else type(content).__name__

@@ -23,7 +23,9 @@ def choice_metrics(prediction: EvalPrediction) -> dict[str, float]:
         {'first': 1.0, 'second': 1.0}
     """
     logits, labels = judged_labels(prediction)
-    is_chosen_by_scores = labels.shape == logits.shape or logits.shape[1:] == (2,)
+    # Two outputs of an amount, whose labels are no classes, are judged by the loss.
+    is_class = not np.issubdtype(labels.dtype, np.floating)
+    is_chosen_by_scores = labels.shape == logits.shape or (logits.shape[1:] == (2,) and is_class)
     return choice_of(labels, label_probabilities(logits, labels)) if is_chosen_by_scores else {}
 
 

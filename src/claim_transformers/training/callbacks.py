@@ -2,7 +2,7 @@
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -152,23 +152,22 @@ class ReturnFreeMemory(TrainerCallback):
     does nothing elsewhere: other C libraries have no `malloc_trim`, and memory of accelerators is not theirs.
     """
 
-    def __init__(self, every_steps: int = 50, *, trim: Callable[[int], Any] | None = None) -> None:
+    def __init__(self, every_steps: int = 50) -> None:
         if every_steps < 1:
             raise ValueError(f"expected every_steps of at least 1, found {every_steps}")
         self.every_steps = every_steps
-        self._trim = trim or _malloc_trim()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Trim where it is time to."""
-        if self._trim is not None and state.global_step % self.every_steps == 0:
-            # No bytes are left at the top of the heap either.
-            self._trim(0)
+        if state.global_step % self.every_steps == 0:
+            return_free_memory()
 
 
-def _malloc_trim() -> Callable[[int], Any] | None:
-    """`malloc_trim` of the GNU C library, `None` on other systems."""
-    if not sys.platform.startswith("linux"):
-        return None
-    return getattr(ctypes.CDLL(None), "malloc_trim", None)
+def return_free_memory() -> None:
+    """Give freed memory back to the system, where the C library is that of GNU."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
+    if trim is not None:
+        # No bytes are left at the top of the heap either.
+        trim(0)

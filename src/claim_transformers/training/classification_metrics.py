@@ -100,7 +100,9 @@ def classifier_metrics(prediction: EvalPrediction) -> dict[str, float]:
     judged = EvalPrediction(predictions=logits, label_ids=labels)
     if labels.shape == logits.shape:
         return multi_label_metrics(judged)
-    return binary_metrics(judged) if logits.shape[1] == 2 else {}
+    # Labels of two outputs that are fractions are amounts, which the loss judges.
+    is_class = not np.issubdtype(labels.dtype, np.floating)
+    return binary_metrics(judged) if logits.shape[1] == 2 and is_class else {}
 
 
 def judged_labels(prediction: EvalPrediction) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:

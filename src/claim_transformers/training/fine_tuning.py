@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from transformers import TrainerCallback, TrainerState
 from transformers.trainer_callback import PrinterCallback
 
 from claim_transformers.models.claim import ClaimForMaskedLM, ClaimForPreTraining, ClaimForVisitClassification
+from claim_transformers.models.claim.losses_claim import amounts_of_logits
 from claim_transformers.training.arguments import ClaimTrainingArguments
 from claim_transformers.training.best_epoch import BestEpoch, choice_metrics
 from claim_transformers.training.classification_metrics import classifier_metrics, label_probabilities
@@ -23,6 +25,12 @@ from claim_transformers.training.collators import (
 from claim_transformers.training.labels import label_name, require_fitting_labels
 from claim_transformers.training.layer_rates import GradualUnfreezing, layer_optimizer
 from claim_transformers.training.objectives import pretraining_collator
+from claim_transformers.training.scoring.calibration import (
+    CALIBRATION_FILE,
+    Calibration,
+    fit_calibration,
+    save_calibration,
+)
 from claim_transformers.training.trainer import ClaimTrainer
 
 if TYPE_CHECKING:
@@ -96,11 +104,14 @@ class Fitted:
             NaN. A model with pretraining heads has none.
         best_epoch (`int`): Epoch whose weights were used; 0 is the model as it was given.
         history (`list[dict]`): Validation metrics of every evaluation, in order.
+        calibration ([`Calibration`], *optional*): Of what the model says of patients with one outcome, fitted on the
+            validation split; predictions are as they were before it. See [`save_calibration`].
     """
 
     predictions: dict[str, _FloatArray]
     best_epoch: int
     history: list[dict[str, float]]
+    calibration: Calibration | None = None
 
 
 def fine_tune(
@@ -118,7 +129,7 @@ def fine_tune(
     With [`FineTuning`] everything stays in memory: the model ends with the weights of the epoch that was best on the
     validation split by AUROC, AUPRC, then the loss. With [`ClaimTrainingArguments`] the trainer does what they say, as
     [`ClaimTrainer`] would: logs, checkpoints, `load_best_model_at_end`, `early_stopping_patience`,
-    `resume_from_checkpoint`, several processes; the model is saved in `output_dir`.
+    `resume_from_checkpoint`, several processes; the model is saved in `output_dir`, with its calibration.
 
     Args:
         model (`torch.nn.Module`): A model of this package with a head, or a `peft` model around one; changed in place.
@@ -157,8 +168,13 @@ def fine_tune(
         metrics = None if _has_pretraining_heads(model) else classifier_metrics
         trainer = ClaimTrainer(args=settings, train_dataset=tokens["train"], compute_metrics=metrics, **parts)
         trainer.train(resume_from_checkpoint=settings.resume_from_checkpoint)
+        _fit_smearing(trainer, model, tokens["validation"])
         trainer.save_model()
-        return Fitted(_predict(trainer, model, tokens), _epoch_of_weights(trainer), _history(trainer.state))
+        predictions = _predict(trainer, model, tokens)
+        calibration = _fit_calibration(model, tokens, predictions)
+        if trainer.is_world_process_zero():
+            _replace_calibration(Path(str(settings.output_dir)), calibration)
+        return Fitted(predictions, _epoch_of_weights(trainer), _history(trainer.state), calibration)
     train, log_odds = _balanced(tokens["train"], seed) if settings.is_balanced else (tokens["train"], 0.0)
     best = BestEpoch(settings.patience)
     callbacks: list[TrainerCallback] = [best]
@@ -182,7 +198,9 @@ def fine_tune(
         trainer.remove_callback(PrinterCallback)
         trainer.train()
         best.restore(model)
-        return Fitted(_predict(trainer, model, tokens, log_odds), best.epoch, best.history)
+        _fit_smearing(trainer, model, tokens["validation"])
+        predictions = _predict(trainer, model, tokens, log_odds)
+        return Fitted(predictions, best.epoch, best.history, _fit_calibration(model, tokens, predictions, log_odds))
 
 
 def _has_pretraining_heads(model: torch.nn.Module) -> bool:
@@ -255,10 +273,44 @@ def _predict(
     return found
 
 
+def _fit_calibration(
+    model: Any, tokens: Mapping[str, "datasets.Dataset"], predictions: Mapping[str, _FloatArray], shift: float = 0.0
+) -> Calibration | None:
+    """Fit the calibration of a model that predicts one outcome of patients, on the validation split."""
+    risks = predictions.get("validation")
+    of_visits = any(isinstance(part, ClaimForVisitClassification) for part in model.modules())
+    if risks is None or risks.size != len(risks) or of_visits or model.config.problem_type == "regression":
+        return None
+    split = tokens["validation"]
+    labels = np.asarray(split[str(label_name(split.column_names))][:], np.float64).reshape(-1)
+    return fit_calibration(labels, risks.reshape(-1), shift)
+
+
+def _replace_calibration(folder: Path, calibration: Calibration | None) -> None:
+    """Write the calibration beside weights that are whole, in place of that of others; an adapter has none."""
+    if calibration is not None and (folder / "config.json").is_file():
+        save_calibration(folder, calibration)
+    else:
+        (folder / CALIBRATION_FILE).unlink(missing_ok=True)
+
+
+def _fit_smearing(trainer: ClaimTrainer, model: torch.nn.Module, validation: "datasets.Dataset") -> None:
+    """Scale predictions of logarithms so that their mean is that of the validation amounts (Duan, 1983)."""
+    config: Any = model.config
+    if getattr(config, "regression_loss", "squared") != "log":
+        return
+    config.smearing_factor = 1.0
+    output = trainer.predict(validation)
+    values = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
+    labels = np.asarray(output.label_ids, np.float64)
+    amounts = _scores(np.asarray(values, np.float64), labels, config)
+    config.smearing_factor = float((labels.mean() + 1.0) / (amounts.mean() + 1.0))
+
+
 def _scores(logits: _FloatArray, labels: NDArray[Any], config: Any) -> _FloatArray:
     """What a model predicts, from logits; visits `(N, V, K)` are judged one by one and put back in their place."""
     if config.problem_type == "regression":
-        return logits.reshape(len(logits))
+        return amounts_of_logits(torch.from_numpy(logits), config).double().numpy()
     if logits.ndim < 3:
         return label_probabilities(logits, labels)
     judged = label_probabilities(logits[labels >= 0], labels[labels >= 0])

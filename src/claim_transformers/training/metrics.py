@@ -27,13 +27,21 @@ class WeightedMetric(Protocol):
 def _prepare(
     labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Refuse labels that are no classes, and give the weights two dimensions."""
+    labels, scores, weights_RN = weighted_rows(labels, scores, weights)
+    if not np.isin(labels, (0.0, 1.0)).all():
+        raise ValueError("expected labels 0 or 1, found other values")
+    return labels, scores, weights_RN
+
+
+def weighted_rows(
+    labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Check the arguments and give the weights two dimensions."""
     labels, scores = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if labels.ndim != 1 or labels.shape != scores.shape:
         raise ValueError(f"expected one label and one score per row, found shapes {labels.shape} and {scores.shape}")
-    if not np.isin(labels, (0.0, 1.0)).all():
-        raise ValueError("expected labels 0 or 1, found other values")
-    if not np.isfinite(scores).all():
+    if not (np.isfinite(labels).all() and np.isfinite(scores).all()):
         raise ValueError("expected finite scores, found NaN or infinity")
     weights = np.ones(len(labels)) if weights is None else np.asarray(weights, dtype=np.float64)
     if weights.shape[-1] != len(labels):
@@ -41,12 +49,12 @@ def _prepare(
     return labels, scores, np.atleast_2d(weights)
 
 
-def _as_given(values: FloatArray, weights: npt.ArrayLike | None) -> Value:
+def as_given(values: FloatArray, weights: npt.ArrayLike | None) -> Value:
     """One number for one set of weights, an array for many."""
     return values if weights is not None and np.ndim(weights) == 2 else float(values[0])
 
 
-def _divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+def quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     """Quotient, NaN where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
 
@@ -77,7 +85,7 @@ def auroc(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike |
     negative = np.add.reduceat(sorted_weights * (1.0 - labels[order]), starts, axis=1)
     below = np.cumsum(negative, axis=1) - negative
     wins = (positive * (below + 0.5 * negative)).sum(axis=1)
-    return _as_given(_divide(wins, positive.sum(axis=1) * negative.sum(axis=1)), weights)
+    return as_given(quotient(wins, positive.sum(axis=1) * negative.sum(axis=1)), weights)
 
 
 def auprc(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Value:
@@ -105,9 +113,9 @@ def auprc(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike |
     sorted_weights = weights_RN[:, order]
     positive = np.add.reduceat(sorted_weights * labels[order], starts, axis=1)
     everyone = np.cumsum(np.add.reduceat(sorted_weights, starts, axis=1), axis=1)
-    precision = _divide(np.cumsum(positive, axis=1), everyone)
+    precision = quotient(np.cumsum(positive, axis=1), everyone)
     area = np.where(positive > 0, positive * precision, 0.0).sum(axis=1)
-    return _as_given(_divide(area, positive.sum(axis=1)), weights)
+    return as_given(quotient(area, positive.sum(axis=1)), weights)
 
 
 def brier(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Value:
@@ -130,7 +138,7 @@ def brier(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike |
     """
     labels, scores, weights_RN = _prepare(labels, scores, weights)
     _require_probabilities(scores)
-    return _as_given(_divide(weights_RN @ (scores - labels) ** 2, weights_RN.sum(axis=1)), weights)
+    return as_given(quotient(weights_RN @ (scores - labels) ** 2, weights_RN.sum(axis=1)), weights)
 
 
 def calibration_error(
@@ -172,7 +180,7 @@ def calibration_error(
     member = np.searchsorted(edges, scores, side="left")
     gaps = np.zeros((len(scores), bins))
     gaps[np.arange(len(scores)), member] = scores - labels
-    return _as_given(_divide(np.abs(weights_RN @ gaps).sum(axis=1), weights_RN.sum(axis=1)), weights)
+    return as_given(quotient(np.abs(weights_RN @ gaps).sum(axis=1), weights_RN.sum(axis=1)), weights)
 
 
 def recall_at_k(
@@ -206,7 +214,7 @@ def recall_at_k(
     top = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     hits = np.take_along_axis(labels, top, axis=1).sum(axis=1)
     true = labels.sum(axis=1)
-    return weighted_mean(_divide(hits.astype(np.float64), true.astype(np.float64)), weights)
+    return weighted_mean(quotient(hits.astype(np.float64), true.astype(np.float64)), weights)
 
 
 def weighted_mean(values: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Value:
@@ -215,7 +223,7 @@ def weighted_mean(values: npt.ArrayLike, weights: npt.ArrayLike | None = None) -
     weights_RN = np.atleast_2d(np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64))
     counts = ~np.isnan(values)
     totals = weights_RN[:, counts] @ values[counts]
-    return _as_given(_divide(totals, weights_RN[:, counts].sum(axis=1)), weights)
+    return as_given(quotient(totals, weights_RN[:, counts].sum(axis=1)), weights)
 
 
 def _require_probabilities(scores: FloatArray) -> None:

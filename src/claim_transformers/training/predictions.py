@@ -9,6 +9,7 @@ import numpy.typing as npt
 from claim_transformers.claims.files import private_folder, replacing_file, to_json, write_file
 from claim_transformers.claims.small_cells import HIDDEN, is_small
 from claim_transformers.training.bootstrap import MetricInterval, clustered_interval
+from claim_transformers.training.cost_metrics import score_amounts
 from claim_transformers.training.labels import label_name
 from claim_transformers.training.metrics import WeightedMetric, auprc, auroc, brier, calibration_error
 
@@ -65,7 +66,7 @@ def save_predictions(
     Args:
         folder (`str` or `Path`): Folder of the model; made when absent.
         examples (`pa.Table`): The split, with `patient_id`, `label` and, for a cohort, `index_day`.
-        scores (array of shape `(N,)`): Probabilities of label 1, in row order.
+        scores (array of shape `(N,)`): Probabilities of label 1, or predicted amounts, in row order.
         name (`str`): Name of the model for tables.
         split (`str`, *optional*, defaults to `"test"`): The split, which names the files.
         details (*optional*): Further facts for `metrics.json`, such as the seed.
@@ -92,7 +93,9 @@ def save_predictions(
     labels = labels.astype(np.int64) if labels.dtype == bool else labels
     table = {name: examples[name] for name in PREDICTION_KEYS if name in examples.column_names}
     table |= {"row": np.arange(len(scores), dtype=np.int32), "patient": patient, "label": labels, "score": scores}
-    found = score_binary(labels, scores, patient.to_numpy())
+    # An amount of money is a fraction; 0 and 1 are classes, however they are stored.
+    is_amount = np.issubdtype(labels.dtype, np.floating) and not np.isin(labels, (0, 1)).all()
+    found = (score_amounts if is_amount else score_binary)(labels, scores, patient.to_numpy())
     content = {
         "name": name,
         "examples": len(scores),
@@ -102,14 +105,16 @@ def save_predictions(
     }
     text = to_json(content, nan_to_null=True)
     folder = private_folder(folder)
-    with replacing_file(folder / _file_of_split(PREDICTIONS, split)) as path:
+    with replacing_file(folder / file_of_split(PREDICTIONS, split)) as path:
         pq.write_table(pa.table(table), path)
-    write_file(folder / _file_of_split(METRICS, split), text)
+    write_file(folder / file_of_split(METRICS, split), text)
+    if is_amount:
+        return {metric: HIDDEN if is_small(len(labels)) else str(interval) for metric, interval in found.items()}
     smaller = min(int(np.count_nonzero(labels)), int(np.count_nonzero(labels == 0)))
     return {metric: HIDDEN if is_small(smaller) else str(interval) for metric, interval in found.items()}
 
 
-def _file_of_split(name: str, split: str) -> str:
+def file_of_split(name: str, split: str) -> str:
     """Name the file of a split."""
     path = Path(name)
     return name if split == _TEST else f"{path.stem}_{split}{path.suffix}"

@@ -26,6 +26,8 @@ _SETTINGS = (
 class SharingTrainer(ResumableTrainer):
     """Share a model, its tokenizer, their code and a card in one commit, in a private repository by default."""
 
+    hub_model_id: Any
+
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         """Create the repository: called when a trainer is made with `push_to_hub=True`, before any step.
 
@@ -41,8 +43,8 @@ class SharingTrainer(ResumableTrainer):
         """
         if self.args.push_to_hub and self.args.hub_strategy not in _STRATEGIES:
             raise ValueError(
-                f"expected hub_strategy 'end' or 'every_save', found {str(self.args.hub_strategy.value)!r}: it sends "
-                "checkpoints with the state of the optimizer and of the run; resume from the checkpoints in output_dir"
+                f"expected hub_strategy 'end' or 'every_save', found {HubStrategy(self.args.hub_strategy).value!r}: "
+                "it sends checkpoints with the state of the optimizer and of the run; resume from those in output_dir"
             )
         self.push_in_progress = None
         name = self.args.hub_model_id or Path(str(self.args.output_dir)).absolute().name

@@ -116,7 +116,7 @@ def tokenize_dataset(
 
     Returns:
         The same kind of object with the columns `input_ids`, `visit_ids`, `visit_days`, `category_ids`, `length`, a
-        `patient_digest` where the rows have a `patient_id`, and `label` where they have one, or `labels`. Rows without
+        `patient_digest` where the rows have a `patient_id`, and `label` if they have that or `labels`. Rows without
         an index date, those of pretraining, get `span_start_days` and `span_end_days` (enrolment, counted from the
         first visit in view), `age_birth_day` and `age_first_day` (that visit), where the patients table knows them.
 
@@ -142,7 +142,6 @@ def tokenize_dataset(
         "batched": True,
         "batch_size": batch_size,
         "fn_kwargs": {"tokenizer": tokenizer},
-        "remove_columns": dataset.column_names,
     }
     fingerprint = getattr(dataset, "_fingerprint", None)
     if fingerprint is None:
@@ -151,7 +150,8 @@ def tokenize_dataset(
     else:
         key = f"{fingerprint}|{tokenizer_digest(tokenizer)}|{__version__}"
         options["new_fingerprint"] = hashlib.sha256(key.encode()).hexdigest()[:32]
-        options |= {"num_proc": num_proc, "desc": "Tokenising patients"}
+        # Not of a stream, which would lose the label: it removes these from what the function gives (datasets 5.2).
+        options |= {"num_proc": num_proc, "desc": "Tokenising patients", "remove_columns": dataset.column_names}
     return dataset.with_format("arrow").map(_encode_batch, **options).with_format(None)
 
 
@@ -196,8 +196,8 @@ def _encode_batch(table: "pa.Table", tokenizer: "ClaimTokenizer") -> "pa.Table":
     """Encode one Arrow batch and carry along what the trainer needs beside the tokens."""
     import pyarrow as pa
 
-    encoded = tokenizer.encode_table(table)
-    if (name := label_name(table.column_names)) is not None and LABEL_COLUMN not in encoded.column_names:
+    encoded = tokenizer.encode_table(table, keep_columns=[])
+    if (name := label_name(table.column_names)) is not None:
         encoded = encoded.append_column(LABEL_COLUMN, table.column(name))
     if "index_day" not in table.column_names:
         for name, column in observation_columns(table, encoded.column("visit_days")).items():

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import torch
@@ -10,12 +11,14 @@ import torch
 from claim_transformers.analysis import explain, explain_patients
 from claim_transformers.analysis.explanation import integration
 from claim_transformers.analysis.explanation.average_codes import average_rows, token_kinds
+from claim_transformers.analysis.explanation.explanation import REASONS_SCHEMA, Explanation
 from claim_transformers.models.claim import (
     ClaimConfig,
     ClaimForPreTraining,
     ClaimForSequenceClassification,
     ClaimTokenizer,
 )
+from claim_transformers.training import Calibration
 
 HISTORY = {"history_skip": True, "history_half_lives_days": [90], "index_gap": True, "time_attention": "bucketed"}
 KINDS_OF_MODELS = [
@@ -102,6 +105,25 @@ def average_by_hand(table, tokenizer):
     return means
 
 
+@pytest.mark.parametrize("options", [KINDS_OF_MODELS[1], {"history_skip": True}], ids=str)
+def test_the_contributions_are_those_that_captum_finds(make_classifier, tokenizer, rows, options):
+    captum = pytest.importorskip("captum.attr")
+    model = make_classifier(**options).double()
+    table = model.claim.embeddings.code_embeddings.weight.detach()
+    inputs = tokenizer(rows[0], return_tensors="pt")
+    visits = {name: inputs[name] for name in ("visit_ids", "visit_days")}
+
+    def outcome(embeddings):
+        many = {name: tensor.expand(len(embeddings), -1) for name, tensor in visits.items()}
+        outputs = model.claim(inputs_embeds=embeddings, **many)
+        return model.classifier(outputs.pooler_output).softmax(-1)[:, 1]
+
+    vectors, averages = (rows_of[inputs["input_ids"]] for rows_of in (table, average_by_hand(table, tokenizer)))
+    expected = captum.IntegratedGradients(outcome).attribute(vectors, averages, n_steps=32, method="riemann_middle")
+    found = explain(model, tokenizer, rows[0], steps=32, most_steps=32, tolerance=1.0)
+    np.testing.assert_allclose(contributions(found), 100 * expected.sum(-1)[0].numpy(), atol=1e-6)
+
+
 def test_counts_of_codes_alone_give_their_exact_share(make_classifier, tokenizer, rows):
     model = make_classifier(code_skip=True, num_labels=1, problem_type="regression")
     with torch.no_grad():
@@ -176,6 +198,85 @@ def test_the_tokens_of_a_visit_add_up_to_the_visit(make_classifier, tokenizer, r
     assert total + values[others].sum() == pytest.approx(values.sum())
 
 
+# ---- What is shown ----
+
+
+@pytest.mark.parametrize("options", KINDS_OF_MODELS, ids=str)
+def test_a_code_that_is_left_out_changes_the_prediction_as_a_record_without_it(
+    make_classifier, tokenizer, rows, options
+):
+    model = make_classifier(**options)
+    for row, found in zip(rows, explain_patients(model, tokenizer, rows, tolerance=1.0), strict=True):
+        inputs = tokenizer(row, return_tensors="pt")
+        total = sum(abs(code["contribution"]) for code in found.codes.to_pylist())
+        large = {code["code"] for code in found.codes.to_pylist() if abs(code["contribution"]) > 0.15 * total}
+        assert set(found.left_out) == large
+        for code, change in found.left_out.items():
+            stays = (inputs["input_ids"] != tokenizer.convert_tokens_to_ids(code)) | (inputs["visit_ids"] == 0)
+            less = {name: inputs[name][stays][None] for name in ("input_ids", "visit_ids")}
+            with torch.no_grad():
+                without = model(**less, visit_days=inputs["visit_days"]).logits[0].double().softmax(0)[1]
+            assert found.prediction - change == pytest.approx(100 * float(without), abs=1e-3)
+
+
+def test_only_what_is_large_and_moves_the_prediction_alike_when_left_out_is_shown():
+    names = ["HCPCS/1", "HCPCS/2", "HCPCS/3", "HCPCS/4"]
+    rows = [("code", name, name, 1, 9, value) for name, value in zip(names, (9, 8, -7, 2), strict=True)]
+    rows.append(("visit type", "TYPE/OP", "outpatient", 1, 9, -7.0))
+    rows.append(("visit type", "TYPE/IP", "inpatient", 2, 3, 0.5))
+    columns = zip(*rows, strict=True)
+    arrays = [pa.array(one, field.type) for one, field in zip(columns, REASONS_SCHEMA, strict=True)]
+    reasons = pa.table(arrays, REASONS_SCHEMA)
+    left_out = {"HCPCS/1": 6.0, "HCPCS/2": -6.0, "HCPCS/3": -6.0, "HCPCS/4": 2.0}
+    found = Explanation("ill", "percentage points", 46.0, 50.0, 16, "none", reasons, left_out)
+    assert found.codes["shown"].to_pylist() == [True, False, True, False]
+    assert found.visits["shown"].to_pylist() == [True, False]
+    lines = found.to_table().splitlines()
+    assert [line.split()[0] for line in lines if "HCPCS" in line] == ["HCPCS/1", "HCPCS/3"]
+    sums = {line.strip().rsplit(None, 1)[0]: float(line.rsplit(None, 1)[1]) for line in lines if line.startswith("  ")}
+    assert (sums["other codes"], sums["other visits"]) == (10.0, 0.5)
+    shown = found.to_arrow().select(["kind", "shown"]).to_pylist()
+    assert [row["shown"] for row in shown] == [True, False, True, False, None, None, True, False]
+
+
+# ---- Calibrated probabilities ----
+
+CALIBRATIONS = [
+    Calibration({"method": "platt", "intercept": -2.0, "slope": 0.7}),
+    Calibration({"method": "prior", "training_share": 0.5, "true_share": 0.02}),
+    Calibration({"method": "isotonic", "knots": [0.1, 0.4, 0.400001, 0.9], "values": [0.0, 0.1, 0.3, 1.0]}),
+]
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS, ids=lambda one: one.method)
+def test_calibrated_contributions_add_up_from_the_calibrated_base_to_the_calibrated_risk(
+    make_classifier, tokenizer, rows, calibration
+):
+    model = make_classifier()
+    own = explain_patients(model, tokenizer, rows)
+    for one, other in zip(own, explain_patients(model, tokenizer, rows, calibration=calibration), strict=True):
+        expected = 100 * calibration([one.base / 100, one.prediction / 100])
+        np.testing.assert_allclose([other.base, other.prediction], expected, atol=1e-4)
+        stretch = (expected[1] - expected[0]) / (one.prediction - one.base)
+        np.testing.assert_allclose(contributions(other), stretch * contributions(one), rtol=1e-3, atol=1e-6)
+        assert abs(other.unexplained) <= 0.1 * max(1.0, stretch) + 1e-3
+        assert calibration.method in other.to_table()
+        assert {one.calibration, *other.to_arrow()["calibration"].to_pylist()} == {"none", calibration.method}
+
+
+def test_where_base_and_prediction_are_one_the_slope_of_the_calibration_stretches():
+    half = torch.tensor([0.5, 0.5], dtype=torch.float64)
+    own = integration.Contributions(half, half, torch.tensor([[0.2, -0.2]] * 2, dtype=torch.float64), half.long())
+    line = Calibration({"method": "isotonic", "knots": [0.0, 1.0], "values": [0.1, 0.6]})
+    np.testing.assert_allclose(own.calibrated(line).tokens, [[0.1, -0.1]] * 2)
+
+
+def test_a_calibration_of_another_outcome_is_refused(make_classifier, tokenizer, rows):
+    for model, target in ((make_classifier(), 0), (make_classifier(num_labels=3), 1)):
+        with pytest.raises(ValueError, match="one outcome alone"):
+            explain(model, tokenizer, rows[0], target=target, calibration=CALIBRATIONS[0])
+
+
 # ---- A code that decides ----
 
 
@@ -219,7 +320,7 @@ def test_a_visit_with_the_code_that_decides_raises_the_risk_as_its_removal_lower
     cases = patients[:16:2]
     for patient, found in zip(cases, explain_patients(model, tokenizer, cases), strict=True):
         largest = found.codes.slice(0, 1).to_pylist()[0]
-        assert (largest["code"], largest["contribution"] > 20) == (code, True)
+        assert (largest["code"], largest["contribution"] > 20, largest["shown"]) == (code, True, True)
         (place,) = [number for number, visit in enumerate(patient["visits"]) if code in visit["codes"]]
         without = patient | {"visits": [visit for number, visit in enumerate(patient["visits"]) if number != place]}
         removed = 100 * float(predicted(model, tokenizer, without).softmax(0)[1])
@@ -333,7 +434,8 @@ def test_what_a_reader_sees_adds_up_and_json_takes_it(make_classifier, tokenizer
     lines = top.splitlines()[1:]
     *parts, end = [float(line.split()[-1]) for line in lines]
     assert sum(parts) == pytest.approx(end, abs=0.001 * len(parts))
-    assert len(bottom.strip().splitlines()) == 3
+    by_visit = [float(line.split()[-1]) for line in bottom.strip().splitlines()]
+    assert sum(by_visit) == pytest.approx(sum(found.visits["contribution"].to_pylist()), abs=0.01)
     content = json.loads(json.dumps(found.to_dict()))
     assert sum(one["contribution"] for one in content["reasons"]) + content["base"] == pytest.approx(
         content["prediction"] - content["unexplained"]

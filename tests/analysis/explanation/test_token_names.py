@@ -1,10 +1,10 @@
 import pytest
 
 from claim_transformers.analysis.explanation.token_names import token_name
-from claim_transformers.codes.tables import category_titles
+from claim_transformers.codes.tables import _category_titles
 from claim_transformers.models.claim import ClaimTokenizer
 
-CATEGORY = next(code for code in sorted(category_titles()) if code.startswith("CCSR/"))
+CATEGORY = next(code for code in sorted(_category_titles()) if code.startswith("CCSR/"))
 NAMES = {
     "AGE/9": "9 years",
     "SEX/F": "female",
@@ -14,9 +14,14 @@ NAMES = {
     "DRUG/INSULIN_LISPRO": "insulin lispro",
     "HCPCS/99213": "99213",
     "NDC/00002751001": "00002751001",
-    CATEGORY: category_titles()[CATEGORY],
-    f"PRINCIPAL/{CATEGORY}": f"principal diagnosis: {category_titles()[CATEGORY]}",
+    CATEGORY: _category_titles()[CATEGORY],
+    f"PRINCIPAL/{CATEGORY}": f"principal diagnosis: {_category_titles()[CATEGORY]}",
     "RACE/WHITE": "WHITE",
+    "BODYSYSTEM/RSP": "Diseases of the respiratory system",
+    "CCSPRSECTION/7": "Operations on the cardiovascular system",
+    "HCPCSSECTION/J": "Drugs given other than by mouth",
+    "MDC/22": "Burns",
+    "EPC/BETA2-ADRENERGIC_AGONIST": "beta2-adrenergic agonist",
 }
 
 

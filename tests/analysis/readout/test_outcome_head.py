@@ -5,7 +5,8 @@ import torch
 from analysis.outcome_by_hand import PATIENTS, outcome_config, outcome_model, outcome_patients, outcome_tokenizer
 
 from claim_transformers.analysis.readout.outcome_head import (
-    _read_out,
+    Readout,
+    _vectors,
     count_tokens,
     outcome_probability,
     outcome_readout,
@@ -19,6 +20,7 @@ from claim_transformers.models.claim import (
     ClaimForSequenceClassification,
     ClaimTokenizer,
 )
+from claim_transformers.training.metrics import auroc
 
 
 @pytest.fixture(scope="module")
@@ -97,18 +99,26 @@ def test_rows_that_the_checkpoint_does_not_know_are_refused(model, tokenizer):
     assert len(outcome_probability(model, tokenizer.encode_table(nobody), tokenizer, ["CCS/128"])) == 1
 
 
-def test_a_classifier_starts_at_the_scaled_readout(model, config, tokenizer, patients, tmp_path):
+def test_a_classifier_starts_at_the_readout_and_at_what_its_cohort_tells_of_vectors(
+    model, config, tokenizer, patients, tmp_path
+):
     table, labels = patients
     model.save_pretrained(tmp_path)
     classifier = ClaimForSequenceClassification.from_pretrained(tmp_path)
-    readout = outcome_readout(model, tokenizer, ["ICD9CM/493"])
-    start_from_readout(classifier, readout, table, labels)
-    logit = _difference(classifier, table, tokenizer)
-    before = _read_out(model, table, readout)[:, 0]
-    slope, shift = np.polyfit(before, logit, 1)
-    np.testing.assert_allclose(logit, slope * before + shift, atol=1e-4)
+    of_noise = Readout(torch.zeros(1, config.hidden_size), torch.zeros(1))
+    start_from_readout(classifier, of_noise, table, labels)
+    of_vectors = _difference(classifier, table, tokenizer)
+    assert auroc(labels, of_vectors) > 0.7
     # A fitted logistic regression with an intercept predicts the prevalence on average.
-    assert (1 / (1 + np.exp(-logit))).mean() == pytest.approx(labels.mean(), abs=0.01)
+    assert (1 / (1 + np.exp(-of_vectors))).mean() == pytest.approx(labels.mean(), abs=0.03)
+    # A readout that says what the vectors cannot tell in so few rows is believed.
+    exact = np.linalg.lstsq(_vectors(model, table), 4.0 * labels - 2, rcond=None)[0]
+    start_from_readout(classifier, Readout(torch.tensor(exact[None]).float(), torch.zeros(1)), table, labels)
+    assert auroc(labels, _difference(classifier, table, tokenizer)) > auroc(labels, of_vectors)
+    assert classifier.config.classifier_rate == 0
+    classifier.save_pretrained(tmp_path / "started")
+    loaded = ClaimForSequenceClassification.from_pretrained(tmp_path / "started")
+    assert np.array_equal(_difference(loaded, table, tokenizer), _difference(classifier, table, tokenizer))
 
 
 @pytest.mark.parametrize("half_life_days", [None, 90])
@@ -123,7 +133,7 @@ def test_counts_of_codes_are_weighed_beside_the_readout(half_life_days, model, c
     assert weight[tokenizer.convert_tokens_to_ids("ICD9CM/49390")] == weight.max() > 0
     row = classifier.classifier.weight[1] - classifier.classifier.weight[0]
     bias = classifier.classifier.bias[1] - classifier.classifier.bias[0]
-    by_hand = _read_out(model, table, type(readout)(row.detach()[None], bias.detach()[None]))[:, 0]
+    by_hand = Readout(row.detach()[None], bias.detach()[None]).apply(_vectors(model, table))[:, 0]
     by_hand = by_hand + count_tokens(table, len(tokenizer), half_life_days=half_life_days) @ weight
     np.testing.assert_allclose(_difference(classifier, table, tokenizer), by_hand, atol=1e-4)
 

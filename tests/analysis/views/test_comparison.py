@@ -121,7 +121,7 @@ def test_few_outcomes_show_no_count_and_no_metric_unless_asked(tmp_path):
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(comparison.to_rich())
     printed = " ".join(console.export_text().split())
-    assert "200 patients, <11 with the outcome" in printed
+    assert "200 examples, <11 with the outcome" in printed
     assert "0." not in printed
     raw = replace(comparison, raw_counts=True).to_dict()
     assert raw["positives"] == 7

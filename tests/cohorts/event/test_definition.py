@@ -18,7 +18,7 @@ def test_the_sizes_of_the_paper_are_those_of_the_built_in_cohorts():
 
 
 def test_unpaid_visits_are_hidden_by_every_built_in_cohort():
-    for name in ("asthma_exacerbation", "hospital_admission", "next_diagnoses", "suicide_attempt"):
+    for name in ("asthma_exacerbation", "hospital_admission", "next_diagnoses", "next_year_cost", "suicide_attempt"):
         assert load_definition(name).hide_unpaid
 
 

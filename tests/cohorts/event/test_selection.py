@@ -194,9 +194,9 @@ def test_a_patient_leaves_at_the_first_step_it_fails_and_only_who_passed_all_is_
     table, counts = selected(patients, definition)
     assert table["patient_id"].to_pylist() == ["stays", "comes back"]
     assert counts.left.tolist() == [10, 10, 10, 7, 5, 4, 2]
-    assert (counts.eligible.tolist(), counts.censored.tolist()) == ([1, 1], [1, 1, 0])
+    assert (counts.eligible.tolist(), counts.censored.tolist()) == ([1, 1], [1, 1, 0, 0])
     _, cut = selected(patients, definition, last_day="2013-01-10")
-    assert (cut.eligible.tolist(), cut.censored.tolist()) == ([0, 0], [0, 0, 4])
+    assert (cut.eligible.tolist(), cut.censored.tolist()) == ([0, 0], [0, 0, 4, 0])
     assert step_names(definition)[2:-1] == ["with an index date", "asthma", "an adult", "alive"]
 
 
@@ -231,7 +231,7 @@ SPANS = {"enrollment_start_day": [day("2011-01-01"), day("2012-06-01")],
 def test_what_ends_the_horizon_of_a_date_whose_steps_were_not_passed_is_no_reason(facts, last_day):
     found = patient("p", ("2011-12-20", "OP", CASE), **facts)
     _, counts = selected([found], TWO, last_day)
-    assert (counts.eligible.tolist(), counts.censored.tolist()) == ([0, 0], [1, 0, 0])
+    assert (counts.eligible.tolist(), counts.censored.tolist()) == ([0, 0], [1, 0, 0, 0])
 
 
 def test_a_date_whose_label_is_unknown_is_not_drawn():

@@ -1,5 +1,6 @@
-"""`torch.compile` without graph breaks and `torch.export` with dynamic sizes, through the padded path."""
+"""`torch.compile` without graph breaks, `torch.export` and ONNX with dynamic sizes, through the padded path."""
 
+import numpy as np
 import pytest
 import torch
 from claim_batches import collate, random_patients
@@ -64,3 +65,26 @@ def test_an_exported_model_takes_other_numbers_of_patients_tokens_and_visits(cho
         other = _batch(visits, seed=1)
         with torch.no_grad():
             torch.testing.assert_close(exported(**other).logits, model(**other).logits, atol=1e-12, rtol=1e-10)
+
+
+@pytest.mark.slow
+def test_onnx_of_the_default_attention_gives_the_logits_of_torch_at_other_sizes():
+    onnx = pytest.importorskip("onnx.reference")
+    pytest.importorskip("onnxscript")
+    # A learned bias is what the exporter fails on with sdpa as it is.
+    model = ClaimForSequenceClassification(_config(num_hidden_layers=1, time_attention="bucketed")).eval()
+    assert model.config._attn_implementation == "sdpa"
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(std=0.3)
+    batch = _batch((3, 1, 4))
+    sizes = {name: {0: Dim.DYNAMIC, 1: Dim.DYNAMIC} for name in batch}
+    program = torch.onnx.export(
+        model, (), kwargs=batch, dynamic_shapes=sizes, output_names=["logits"], dynamo=True, verbose=False
+    )
+    runner = onnx.ReferenceEvaluator(program.model_proto)
+    for visits in ((3, 1, 4), (2, 9), (5,)):
+        other = _batch(visits, seed=1)
+        (logits,) = runner.run(["logits"], {name: values.numpy() for name, values in other.items()})
+        with torch.no_grad():
+            np.testing.assert_allclose(logits, model(**other).logits.numpy(), atol=1e-5)

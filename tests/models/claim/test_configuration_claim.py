@@ -7,9 +7,11 @@ from claim_transformers.models.claim import ClaimConfig
 
 # What config.json holds. A key that appears or disappears here changes checkpoints: say so in the changelog.
 SAVED_KEYS = {
+    "amount_scale",
     "attention_probs_dropout_prob",
     "classifier_dropout",
     "classifier_pooling",
+    "classifier_rate",
     "code_skip",
     "code_skip_half_life_days",
     "cp_weight",
@@ -37,10 +39,13 @@ SAVED_KEYS = {
     "nvp_target",
     "nvp_weight",
     "pad_token_id",
+    "regression_loss",
     "segments",
+    "smearing_factor",
     "tie_word_embeddings",
     "time_attention",
     "transformers_version",
+    "tweedie_power",
     "visit_pooling",
     "vocab_size",
 }

@@ -6,7 +6,8 @@ from claim_transformers.simulation.engine.random_streams import generator_of
 from claim_transformers.simulation.pediatric import atopy, mood
 from claim_transformers.simulation.pediatric.care_chronic import draw_spans
 from claim_transformers.simulation.pediatric.courses import _CANDIDATE_BYTES
-from claim_transformers.simulation.pediatric.population import RACES, band_of_age
+from claim_transformers.simulation.pediatric.disease import live
+from claim_transformers.simulation.pediatric.population import RACES, band_of_age, draw_population
 
 
 def _rows(lived, take):
@@ -158,3 +159,24 @@ def test_sickle_cell_disease_is_a_disease_of_black_children(lived):
         black.append(sick[is_black])
         others.append(sick[~is_black])
     assert np.concatenate(black).mean() > 10 * np.concatenate(others).mean()
+
+
+@pytest.mark.parametrize("cause", ["stay", "controller", "food_allergy"])
+def test_a_life_without_a_cause_differs_in_what_follows_from_it_alone(window, cause):
+    patients = draw_population(400, window, 7, generator_of(3, 0, 0, "people"))
+    as_it_was, without = (
+        live(patients, window, generator_of(3, 0, 0, "disease"), without=given) for given in ((), (cause,))
+    )
+    if cause == "food_allergy":
+        had = as_it_was.atopy_states[-1].ever[atopy._FOOD] > 0
+        assert not without.conditions[:, atopy._FOOD].any()
+    else:
+        # What happened before the window is forgotten slowly, so only the memory of it tells of all of it.
+        memory = {"stay": "stays", "controller": "prescribed"}[cause]
+        had = getattr(as_it_was.atopy_states[-1], memory) + as_it_was.stay.sum(axis=0) * (cause == "stay") > 0
+        assert not getattr(without, cause).any()
+    assert 0 < had.sum() < 400
+    np.testing.assert_array_equal(as_it_was.attempt, without.attempt)
+    hazards = np.stack([as_it_was.stay_hazard, without.stay_hazard])[:, :54]
+    np.testing.assert_array_equal(hazards[0][:, ~had], hazards[1][:, ~had])
+    assert (hazards[0] != hazards[1]).any()

@@ -5,7 +5,7 @@ from claim_transformers.simulation import OUTCOMES
 from claim_transformers.simulation.engine.random_streams import generator_of
 from claim_transformers.simulation.pediatric import atopy, mood
 from claim_transformers.simulation.pediatric.courses import take
-from claim_transformers.simulation.pediatric.risk import _survive, true_risks
+from claim_transformers.simulation.pediatric.risk import survive, true_risks
 
 EVENTS = ("stay", "attempt")
 
@@ -75,7 +75,7 @@ def test_risk_equals_the_share_of_paths_with_an_outcome(lived, window, outcome):
     patient = int(np.argmax(hazard[month] * (hazard[month] < 0.1)))
     paths = np.full(20_000, patient)
     months = np.full(len(paths), month, dtype=np.int32)
-    survival = _survive(take(states[2], paths), months, window, generator)[1].astype(float)
+    survival = survive(take(states[2], paths), months, window, generator)[1].astype(float)
     state, hit = take(states[2], paths), np.zeros(len(paths), dtype=bool)
     for step in range(12):
         events = process.advance(state, months + step, window, generator)

@@ -200,7 +200,7 @@ def test_what_is_no_staging_area_or_no_staged_source_is_refused(staging, tmp_pat
     with pytest.raises(ClaimDataError, match=r"E_STAGING: .* found no file"):
         Staging(tmp_path / "none.duckdb", read_only=True)
     assert not (tmp_path / "none.duckdb").exists()
-    with pytest.raises(ValueError, match="expected a source out of cms-rif, synpuf"):
+    with pytest.raises(ValueError, match="expected a source out of cclf, cms-rif, synpuf"):
         staging.load("tuva", tmp_path)
     with pytest.raises(ClaimDataError, match="E_NO_FILE"):
         consolidate(staging, tmp_path / "out", progress=False)

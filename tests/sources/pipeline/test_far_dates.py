@@ -72,7 +72,7 @@ def timelines(out):
     return {row["patient_id"]: [row[name] for name in ("visit_day", "visit_type", "codes")] for row in patients(out)}
 
 
-@pytest.mark.parametrize("extract_date", [None, dt.date(2019, 6, 30)])
+@pytest.mark.parametrize("extract_date", [None, pytest.param(dt.date(2019, 6, 30), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_far_date_beside_the_date_of_service_changes_no_timeline(tmp_path, source, extract_date):
     summaries = {}

@@ -96,7 +96,7 @@ def test_blanks_and_invisible_characters_about_ids_change_no_table(tmp_path: Pat
 
 
 @pytest.mark.parametrize("source", _SOURCES)
-@pytest.mark.parametrize("filler", ["NULL", "000000"])
+@pytest.mark.parametrize("filler", ["NULL", pytest.param("000000", marks=pytest.mark.slow)])
 def test_what_stands_for_nobody_is_no_person_in_any_table(tmp_path: Path, source: str, filler: str) -> None:
     raw = _SOURCES[source](tmp_path / "raw", lambda text: filler if text == "P1" else text)
     reasons = _totals(_ingest(source, raw, tmp_path / "out"), "quarantine_reasons")

@@ -14,6 +14,7 @@ from claim_transformers.cohorts.readmission.patient_codes import DUAL, ENTITLEME
 
 TextArray = NDArray[np.str_]
 
+_MEDICARE_AGES, _AGES = (65, 75, 85), (5, 12, 18, 45, 65, 75, 85)
 _ATTRIBUTES = ("sex", "age", "race", "entitlement", "dual status", "region", "place")
 # Original reason for entitlement as the CMS Master Beneficiary Summary File codes it. Code 3 is disability and renal
 # disease: these patients are on dialysis or have a transplant as those of code 2 are, and either group is small.
@@ -36,12 +37,13 @@ def audit_attributes(examples: pa.Table) -> dict[str, TextArray]:
     """Name the groups of each example, for [`audit_subgroups`].
 
     Args:
-        examples (`pa.Table`): Examples of a readmission cohort, with `sex`, `birth_day`, `index_day`, `patient_codes`
-            and `county_fips`; `county_measures` with `IS_RURAL` (0 or 1) where counties have it.
+        examples (`pa.Table`): Examples of a cohort, with `sex`, `birth_day` and `index_day`; those of a readmission
+            cohort have `patient_codes` and `county_fips` too, and `county_measures` with `IS_RURAL` (0 or 1) where
+            counties have it.
 
     Returns:
-        `dict[str, NDArray[str]]`: Arrays of shape `(examples,)` under `sex`, `age` (band in years at the index date),
-        `race`, `entitlement`, `dual status`, `region`, and `place` (rural or urban) where counties have the measure;
+        `dict[str, NDArray[str]]`: Arrays of shape `(examples,)` under `sex` and `age` (band in years at the index
+        date); where examples tell of them `race`, `entitlement`, `dual status`, `region` and `place` (rural or urban);
         `"unknown"` where nothing is known.
 
     Examples:
@@ -50,16 +52,22 @@ def audit_attributes(examples: pa.Table) -> dict[str, TextArray]:
         >>> {name: groups.tolist() for name, groups in audit_attributes(examples).items()}
         {'sex': ['F'], 'age': ['65 to 74'], 'race': ['white'], 'entitlement': ['age'], 'dual status': ['dual'],
          'region': ['Northeast']}
+        >>> audit_attributes(pa.table({"sex": ["M"], "birth_day": [12000], "index_day": [15000]}))["age"].tolist()
+        ['5 to 11']
     """
-    found = {
-        "sex": _texts(examples["sex"]),
-        "age": age_bands(ages_in_years(examples)),
-        "race": race_names(patient_token(examples, RACE)),
-        "entitlement": entitlement_names(patient_token(examples, ENTITLEMENT)),
-        "dual status": dual_names(patient_token(examples, DUAL)),
-        "region": census_regions(examples["county_fips"]),
-    }
-    measures = examples["county_measures"].combine_chunks() if "county_measures" in examples.column_names else None
+    names = set(examples.column_names)
+    # A stay in hospital under Medicare is told apart as Lahlou et al. do; elsewhere there are children.
+    edges = _MEDICARE_AGES if "patient_codes" in names else _AGES
+    found = {"sex": _texts(examples["sex"]), "age": age_bands(ages_in_years(examples), edges)}
+    if "patient_codes" in names:
+        found |= {
+            "race": race_names(patient_token(examples, RACE)),
+            "entitlement": entitlement_names(patient_token(examples, ENTITLEMENT)),
+            "dual status": dual_names(patient_token(examples, DUAL)),
+        }
+    if "county_fips" in names:
+        found["region"] = census_regions(examples["county_fips"])
+    measures = examples["county_measures"].combine_chunks() if "county_measures" in names else None
     if measures is not None and measures.type.get_field_index(_RURAL_MEASURE) >= 0:
         found["place"] = place_names(pc.struct_field(measures, _RURAL_MEASURE))
     return found

@@ -18,13 +18,17 @@ from claim_transformers.analysis.explanation.explanation import (
 )
 from claim_transformers.analysis.explanation.gated_model import GatedModel, outcome_kind
 from claim_transformers.analysis.explanation.integration import Contributions, integrate, take_gradients
+from claim_transformers.analysis.explanation.left_out import leave_codes_out
 from claim_transformers.analysis.explanation.token_names import token_name
 from claim_transformers.analysis.readout.probes import token_batches
 from claim_transformers.models.claim import ClaimForSequenceClassification, ClaimPreTrainedModel, ClaimTokenizer
+from claim_transformers.training import Calibration
 
 _Method = Literal["integrated", "gradient"]
 _METHODS = ("integrated", "gradient")
 _PATIENTS_PER_BATCH = 32
+# Problem, number of labels and label whose probability a calibration is of.
+_CALIBRATED = (("single_label_classification", 2, 1), ("multi_label_classification", 1, 0))
 
 
 def explain(
@@ -37,6 +41,7 @@ def explain(
     steps: int = 16,
     most_steps: int = 256,
     tolerance: float = 0.001,
+    calibration: Calibration | None = None,
 ) -> Explanation:
     """Explain the prediction of one patient, see [`explain_patients`].
 
@@ -49,6 +54,7 @@ def explain(
         steps (`int`, *optional*, defaults to `16`): As in [`explain_patients`].
         most_steps (`int`, *optional*, defaults to `256`): As in [`explain_patients`].
         tolerance (`float`, *optional*, defaults to `0.001`): As in [`explain_patients`].
+        calibration ([`Calibration`], *optional*): As in [`explain_patients`].
 
     Returns:
         [`Explanation`]: Base, prediction and contributions.
@@ -75,6 +81,7 @@ def explain(
         steps=steps,
         most_steps=most_steps,
         tolerance=tolerance,
+        calibration=calibration,
     )
     return found
 
@@ -89,6 +96,7 @@ def explain_patients(
     steps: int = 16,
     most_steps: int = 256,
     tolerance: float = 0.001,
+    calibration: Calibration | None = None,
 ) -> list[Explanation]:
     """Explain the predictions of a few patients by integrated gradients (Sundararajan et al., 2017, arXiv:1703.01365).
 
@@ -111,24 +119,29 @@ def explain_patients(
         most_steps (`int`, *optional*, defaults to `256`): Steps to which they are doubled for a patient whose
             contributions do not add up yet.
         tolerance (`float`, *optional*, defaults to `0.001`): How far base and contributions may miss the prediction:
-            of a probability, or, of another number, as a share of the larger of base and prediction.
+            of the model's own probability, or, of another number, as a share of the larger of base and prediction.
+        calibration ([`Calibration`], *optional*): That of the checkpoint, as [`Scorer`] reads it.
+            Base and prediction are then calibrated, and all contributions of a patient are stretched alike.
 
     Returns:
         `list[Explanation]`: One per patient, in their order; a probability is in percentage points.
 
     Raises:
         ValueError: If the model is no claim classifier or has another vocabulary, the target is none of its labels, a
-            number is out of range, or contributions miss the prediction by more than the tolerance after
-            `most_steps`. The message says how many patients, by how much, and what to do.
+            number is out of range, a calibration is given for other than the second of two labels, or contributions
+            miss the prediction by more than the tolerance after `most_steps`. The message says how many patients, by
+            how much, and what to do.
     """
     label = _check(model, tokenizer, target, method, steps, most_steps, tolerance)
     assert isinstance(model, ClaimForSequenceClassification)  # as was checked
+    if calibration is not None and (outcome_kind(model), model.num_labels, label) not in _CALIBRATED:
+        raise ValueError("expected a calibration with the probability of one outcome alone, found another target")
     tokens = _tokenize(tokenizer, patients)
     kinds = token_kinds(tokenizer)
     found: list[Explanation | None] = [None] * tokens.num_rows
     with _frozen(model) as frozen:
         gated = GatedModel(frozen, kinds, label)
-        reasons = _ReasonWriter(tokenizer, reason_kinds(kinds), frozen, label)
+        reasons = _ReasonWriter(tokenizer, reason_kinds(kinds), frozen, label, calibration)
         for rows, inputs in token_batches(tokens, frozen.config, _PATIENTS_PER_BATCH, frozen.device):
             batch = gated.batch(inputs)
             if method == "gradient":
@@ -137,8 +150,11 @@ def explain_patients(
                 contributions = integrate(
                     gated, batch, steps=steps, most_steps=most_steps, tolerance=tolerance, is_share=reasons.is_number
                 )
-            for place, row in enumerate(rows):
-                found[row] = reasons.write(inputs, contributions, place)
+            if calibration is not None:
+                contributions = contributions.calibrated(calibration)
+            written = [reasons.write(inputs, contributions, place) for place in range(len(rows))]
+            for row, one in zip(rows, leave_codes_out(written, gated, batch, tokenizer, calibration), strict=True):
+                found[row] = one
     return [one for one in found if one is not None]
 
 
@@ -146,10 +162,16 @@ class _ReasonWriter:
     """Writes contributions of tokens with their names and days."""
 
     def __init__(
-        self, tokenizer: ClaimTokenizer, kinds: np.ndarray, model: ClaimForSequenceClassification, label: int
+        self,
+        tokenizer: ClaimTokenizer,
+        kinds: np.ndarray,
+        model: ClaimForSequenceClassification,
+        label: int,
+        calibration: Calibration | None,
     ) -> None:
         self._tokenizer, self._kinds = tokenizer, kinds
         self._names: dict[int, str] = {}
+        self._calibration = "none" if calibration is None else calibration.method
         names: Mapping[Any, str] = model.config.id2label or {}
         self._target = str(names.get(label, label))
         self.is_number = outcome_kind(model) == "regression"
@@ -178,6 +200,7 @@ class _ReasonWriter:
             scale * float(contributions.base[row]),
             scale * float(contributions.prediction[row]),
             int(contributions.steps[row]),
+            self._calibration,
             pa.table(columns, REASONS_SCHEMA),
         )
 

@@ -1,10 +1,13 @@
 """An explanation: what a prediction is made of, for a reader, for JSON and as a table."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 CODE, PATIENT, VISIT_TYPE, TIME = "code", "patient", "visit type", "time"
 _VISIT = "visit"
@@ -20,6 +23,9 @@ REASONS_SCHEMA = pa.schema(
     ]
 )
 _NAME_WIDTH = 60
+# A visit or a code is shown where it has more than this share of the contributions of all visits, or of all codes,
+# without their signs: the sign of a smaller one is too often wrong (docs/benchmark, reasons_rule and reasons_sign).
+SHOWN_VISIT_SHARE, SHOWN_CODE_SHARE = 0.1, 0.15
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,12 @@ class Explanation:
         base (`float`): Prediction for the same visits on the same days with average codes and an average patient.
         prediction (`float`): Prediction of the model.
         steps (`int`): Steps of the integral; 0 for `method="gradient"`, whose contributions do not add up.
+        calibration (`str`): Method by which probabilities were calibrated, `"none"` where they are the model's own.
         reasons (`pa.Table`): One row per token: `kind` (`patient`, `code`, `visit type` or `time`), `code`, `name`,
             `visit` (number of the visit in view, 0 for the patient), `days_before_index` (days from the visit to the
             index date, without one to the last visit; null for the patient) and `contribution`.
+        left_out (`Mapping[str, float]`, *optional*): Of each code that is large enough to be shown, how much less is
+            predicted when it is left out of all visits.
 
     Examples:
         >>> rows = [
@@ -46,9 +55,10 @@ class Explanation:
         ... ]
         >>> columns = [pa.array(column, field.type) for column, field in zip(zip(*rows), REASONS_SCHEMA)]
         >>> reasons = pa.table(columns, REASONS_SCHEMA)
-        >>> found = Explanation("readmitted", "percentage points", 12.0, 13.0, 16, reasons)
-        >>> found.codes.select(["code", "visits", "contribution"]).to_pylist()
-        [{'code': 'HCPCS/99213', 'visits': 2, 'contribution': 2.0}]
+        >>> left_out = {"HCPCS/99213": 2.5}
+        >>> found = Explanation("readmitted", "percentage points", 12.0, 13.0, 16, "none", reasons, left_out)
+        >>> found.codes.select(["code", "visits", "contribution", "shown"]).to_pylist()
+        [{'code': 'HCPCS/99213', 'visits': 2, 'contribution': 2.0, 'shown': True}]
         >>> found.visits["contribution"].to_pylist(), found.unexplained
         ([0.5, 1.5], 0.0)
     """
@@ -58,7 +68,9 @@ class Explanation:
     base: float
     prediction: float
     steps: int
+    calibration: str
     reasons: pa.Table
+    left_out: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def unexplained(self) -> float:
@@ -67,7 +79,10 @@ class Explanation:
 
     @property
     def visits(self) -> pa.Table:
-        """`pa.Table`: One row per visit, the sum of its codes, its type and its time, in the columns of `reasons`."""
+        """`pa.Table`: One row per visit, the sum of its codes, its type and its time.
+
+        It has the columns of `reasons`, and `shown`: whether it is more than 10 % of all visits without signs.
+        """
         of_visits = self.reasons.filter(pc.greater(self.reasons["visit"], 0))
         sums = of_visits.group_by(["visit", "days_before_index"]).aggregate([("contribution", "sum")])
         types = of_visits.filter(pc.equal(of_visits["kind"], VISIT_TYPE))
@@ -80,12 +95,22 @@ class Explanation:
             "days_before_index": sums["days_before_index"],
             "contribution": sums["contribution_sum"],
         }
-        return pa.table(columns, REASONS_SCHEMA).sort_by("visit")
+        table = pa.table(columns, REASONS_SCHEMA).sort_by("visit")
+        return table.append_column("shown", pa.array(is_large(table, SHOWN_VISIT_SHARE)))
 
     @property
     def codes(self) -> pa.Table:
-        """`pa.Table`: `code`, `name`, `visits` and `contribution` of each code over all visits, the largest first."""
-        return self._summed(CODE)
+        """`pa.Table`: `code`, `name`, `visits`, `contribution`, `left_out` and `shown` of each code.
+
+        The largest is first. A code is shown where it is more than 15 % of all codes without signs, and the prediction
+        changes the same way when it is left out of all visits.
+        """
+        table = self._summed(CODE)
+        left_out = pa.array([self.left_out.get(code) for code in table["code"].to_pylist()], pa.float64())
+        # What was not left out is too small to be shown.
+        change = np.nan_to_num(left_out.to_numpy(zero_copy_only=False))
+        shown = is_large(table, SHOWN_CODE_SHARE) & (np.sign(change) == np.sign(table["contribution"].to_numpy()))
+        return table.append_column("left_out", left_out).append_column("shown", pa.array(shown))
 
     @property
     def patient(self) -> pa.Table:
@@ -96,8 +121,8 @@ class Explanation:
         """Return the explanation in a form for JSON.
 
         Returns:
-            `dict[str, Any]`: `target`, `unit`, `base`, `prediction`, `unexplained`, `steps`, and lists `patient`,
-            `codes`, `visits` and `reasons`.
+            `dict[str, Any]`: `target`, `unit`, `base`, `prediction`, `unexplained`, `steps`, `calibration`, and lists
+            `patient`, `codes`, `visits` and `reasons`.
         """
         return {
             "target": self.target,
@@ -106,6 +131,7 @@ class Explanation:
             "prediction": self.prediction,
             "unexplained": self.unexplained,
             "steps": self.steps,
+            "calibration": self.calibration,
             "patient": self.patient.to_pylist(),
             "codes": self.codes.to_pylist(),
             "visits": self.visits.to_pylist(),
@@ -113,36 +139,45 @@ class Explanation:
         }
 
     def to_table(self, top: int = 10) -> str:
-        """Return the explanation as text for a terminal.
+        """Return the explanation as text for a terminal, with the codes and visits that are shown.
 
         Args:
-            top (`int`, *optional*, defaults to `10`): Codes and visits that are shown, the largest first.
+            top (`int`, *optional*, defaults to `10`): Codes and visits at most, the largest first.
 
         Returns:
             `str`: One line per code, visit and fact of the patient, and sums that add up.
         """
-        lines = [f"{self.target}, {self.unit}", _line("base", "average codes and patient", self.base)]
+        calibrated = "" if self.calibration == "none" else f", calibrated ({self.calibration})"
+        lines = [f"{self.target}, {self.unit}{calibrated}", _line("base", "average codes and patient", self.base)]
         lines += [_line(row["code"], row["name"], row["contribution"], "+") for row in self.patient.to_pylist()]
-        codes, visits = self.codes, _largest_first(self.visits, "visit")
-        for row in codes.slice(0, top).to_pylist():
+        all_codes, all_visits = self.codes, _largest_first(self.visits, "visit")
+        codes, visits = (table.filter(table["shown"]).slice(0, top) for table in (all_codes, all_visits))
+        for row in codes.to_pylist():
             times = f" ({row['visits']} visits)" if row["visits"] > 1 else ""
             lines.append(_line(row["code"], row["name"], row["contribution"], "+", times))
-        others = [("other codes", _total(codes.slice(top)))] if codes.num_rows > top else []
+        others = [("other codes", _total(all_codes) - _total(codes))] if codes.num_rows < all_codes.num_rows else []
         others += [(kind, total) for kind in (VISIT_TYPE, TIME) if (total := _total(self._of_kind(kind)))]
         lines += [_line(name, "", total, "+") for name, total in [*others, ("unexplained", self.unexplained)]]
-        lines += [_line("prediction", "", self.prediction), *(["the same by visit:"] if visits.num_rows else [])]
-        for row in visits.slice(0, top).to_pylist():
+        lines += [_line("prediction", "", self.prediction), *(["the same by visit:"] if all_visits.num_rows else [])]
+        for row in visits.to_pylist():
             lines.append(_line(f"{row['days_before_index']} days before", row["name"], row["contribution"], "+"))
+        if visits.num_rows < all_visits.num_rows:
+            lines.append(_line("other visits", "", _total(all_visits) - _total(visits), "+"))
         return "\n".join(lines)
 
     def to_arrow(self) -> pa.Table:
         """Return tokens and visits in one table; the rows of kind `visit` are sums of others.
 
         Returns:
-            `pa.Table`: `target`, the columns of `reasons`, `unit`, `base`, `prediction`.
+            `pa.Table`: `target`, the columns of `reasons`, `shown` (of codes, whether the code is, of visits, else
+            null), `unit`, `base`, `prediction`, `calibration`.
         """
-        rows = pa.concat_tables([self.reasons, self.visits])
-        same = {"target": self.target, "unit": self.unit, "base": self.base, "prediction": self.prediction}
+        codes = self.codes
+        place = pc.index_in(self.reasons["code"], value_set=codes["code"].combine_chunks())
+        of_code = pc.if_else(pc.equal(self.reasons["kind"], CODE), codes["shown"].combine_chunks().take(place), None)
+        rows = pa.concat_tables([self.reasons.append_column("shown", of_code), self.visits])
+        names = ("target", "unit", "base", "prediction", "calibration")
+        same = {name: getattr(self, name) for name in names}
         columns = {
             name: pa.array([value]).take(pa.array([0] * rows.num_rows, pa.int32())) for name, value in same.items()
         }
@@ -164,6 +199,13 @@ class Explanation:
         columns = [sums[name] for name in ("code", "name", "visit_count_distinct", "contribution_sum")]
         table = pa.table(columns, names=["code", "name", "visits", "contribution"])
         return _largest_first(table, "code")
+
+
+def is_large(table: pa.Table, share: float) -> NDArray[np.bool_]:
+    """Which contributions are more than a share of all in the table, without their signs."""
+    sizes = np.abs(table["contribution"].to_numpy())
+    large: NDArray[np.bool_] = sizes > share * sizes.sum()
+    return large
 
 
 def _largest_first(table: pa.Table, tie: str) -> pa.Table:

@@ -78,6 +78,13 @@ class GatedModel:
         logits_BK = self.model(patients.input_ids, patients.visit_ids, patients.visit_days).logits
         return self._outcome(logits_BK)
 
+    def predict_without(self, patients: PatientBatch, rows_N: Tensor, tokens_N: Tensor) -> Tensor:
+        """What the model says of patients from whose visits one token each is left out, `(N,)`."""
+        ids_NT, slots_NT = patients.input_ids[rows_N], patients.visit_ids[rows_N]
+        left_out_NT = (ids_NT == tokens_N[:, None]) & (slots_NT > 0)
+        logits_NK = self.model(ids_NT, torch.where(left_out_NT, -1, slots_NT), patients.visit_days[rows_N]).logits
+        return self._outcome(logits_NK)
+
     def predict_gated(self, patients: PatientBatch, gates_NT: Tensor) -> Tensor:
         """What it says of each patient with every token at its gate, `(N,)`."""
         average_NTE = self._average_KE[patients.input_ids]

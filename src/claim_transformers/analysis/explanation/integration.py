@@ -1,6 +1,8 @@
 """Integrated gradients (Sundararajan et al., 2017, arXiv:1703.01365) on gates, in batches that a limit bounds."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +14,8 @@ from claim_transformers.claims.small_cells import show_count
 _MOST_NUMBERS = 2**27
 # A number below this is 0 to float32 beside an ordinary one.
 _SMALLEST = 1e-6
+# Probabilities that are nearer to each other have no slope between them that can be told from rounding.
+_APART = 1e-4
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,23 @@ class Contributions:
     def gap(self) -> Tensor:
         """What the contributions leave unexplained, `(B,)`."""
         return self.prediction - self.base - self.tokens.sum(dim=1)
+
+    def calibrated(self, calibration: Callable[[Any], Any]) -> "Contributions":
+        """The same of calibrated probabilities: all contributions of a patient are stretched alike.
+
+        A calibration bends the way from base to prediction as a whole, so that what each token is of it stays: order
+        and signs are the model's, and a curve with corners adds up as well as a line. Where base and prediction are
+        nearly equal, the stretch is that of the calibration around them.
+        """
+        low_B, high_B = (end(self.base, self.prediction) for end in (torch.minimum, torch.maximum))
+        apart_B = (_APART - (high_B - low_B)).clamp(min=0) / 2
+        low_B, high_B = (low_B - apart_B).clamp(0, 1), (high_B + apart_B).clamp(0, 1)
+        base_B, prediction_B, from_B, to_B = (
+            torch.from_numpy(calibration(one_B.cpu().numpy())).to(one_B)
+            for one_B in (self.base, self.prediction, low_B, high_B)
+        )
+        stretch_B = (to_B - from_B) / (high_B - low_B)
+        return Contributions(base_B, prediction_B, stretch_B[:, None] * self.tokens, self.steps)
 
 
 def integrate(
@@ -79,6 +100,17 @@ def take_gradients(model: GatedModel, patients: PatientBatch) -> Contributions:
     rows = torch.arange(len(base_B), device=base_B.device)
     tokens_BT = _mean_slopes(model, patients, rows, torch.ones(1, device=rows.device))
     return Contributions(base_B, prediction_B, tokens_BT, torch.zeros_like(rows))
+
+
+def leave_out(model: GatedModel, patients: PatientBatch, rows_N: Tensor, tokens_N: Tensor) -> Tensor:
+    """Predictions without one token each, in float64."""
+    found = [torch.zeros(0, dtype=torch.float64, device=rows_N.device)]
+    if not len(rows_N):
+        return found[0]
+    for chunk in torch.arange(len(rows_N), device=rows_N.device).split(_copies(model, patients)):
+        with torch.no_grad():
+            found.append(model.predict_without(patients, rows_N[chunk], tokens_N[chunk]).double())
+    return torch.cat(found)
 
 
 def _ends(model: GatedModel, patients: PatientBatch) -> tuple[Tensor, Tensor]:

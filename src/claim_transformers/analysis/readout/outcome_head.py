@@ -2,8 +2,8 @@
 
 A pretrained model already has an output for most outcomes: "a category, on an inpatient visit, within the horizon" or
 "a category at the next visit". Its row of the decoder is a linear readout of the very vector that a classifier reads.
-So a classifier can begin there: the readout is put into it, scaled to the prevalence of the cohort by a logistic
-regression on one number (Platt, 1999), and fine-tuning goes on from a model that ranks patients already.
+So a classifier can begin there: the readout is put into it, weighed against what the cohort itself tells of vectors
+and of counts, and fine-tuning goes on from a model that ranks patients already.
 """
 
 from collections.abc import Sequence
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _FOLDS = 5
+# Of a regression on patient vectors in units of their deviations; a cohort has few patients for each of its numbers.
+_PROBE_INVERSE_PENALTY = 0.003
+_SMALLEST_DEVIATION = 1e-6
 _Question = Literal["horizon", "next_visit"]
 
 
@@ -40,6 +43,12 @@ class Readout:
 
     weight: torch.Tensor
     bias: torch.Tensor
+
+    def apply(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the rows say of patient vectors, `(patients, outputs)`."""
+        weight, bias = (tensor.double().cpu().numpy() for tensor in (self.weight, self.bias))
+        found: NDArray[np.float64] = vectors @ weight.T + bias
+        return found
 
     def mean(self) -> "Readout":
         """The mean of all rows, for an outcome that several outputs denote."""
@@ -97,19 +106,13 @@ def outcome_readout(
     return Readout(decoder.weight.detach()[columns].clone(), decoder.bias.detach()[columns].clone())
 
 
-def _read_out(
-    model: Any, tokenized: "pa.Table | datasets.Dataset", readout: Readout, *, batch_size: int = 256
-) -> NDArray[np.float64]:
-    """Apply a readout to the vector of each patient."""
-    logits = np.zeros((len(tokenized), len(readout.bias)))
+def _vectors(model: Any, tokenized: "pa.Table | datasets.Dataset", *, batch_size: int = 256) -> NDArray[np.float64]:
+    """The vector of each patient, as a head reads it."""
+    vectors = np.zeros((len(tokenized), model.config.hidden_size))
     with evaluating(model):
         for rows, batch in token_batches(tokenized, model.config, batch_size, model.device):
-            vectors_BE = model.claim(**batch).pooler_output
-            found_BK = torch.nn.functional.linear(
-                vectors_BE, readout.weight.to(vectors_BE), readout.bias.to(vectors_BE)
-            )
-            logits[rows] = found_BK.double().cpu().numpy()
-    return logits
+            vectors[rows] = model.claim(**batch).pooler_output.double().cpu().numpy()
+    return vectors
 
 
 def outcome_probability(
@@ -140,7 +143,7 @@ def outcome_probability(
     """
     _refuse_unknown_rows(tokenized, tokenizer)
     readout = outcome_readout(model, tokenizer, codes, is_inpatient=is_inpatient)
-    logits = _read_out(model, tokenized, readout, batch_size=batch_size)
+    logits = readout.apply(_vectors(model, tokenized, batch_size=batch_size))
     probability: NDArray[np.float64] = -np.expm1(-np.logaddexp(0.0, logits).sum(axis=1))
     return probability
 
@@ -183,8 +186,8 @@ def start_from_readout(
 ) -> None:
     """Put a readout into a classifier, in place.
 
-    Two classes get the mean of the rows, scaled and shifted by a logistic regression of the labels on that one logit.
-    With `code_skip` a second logit is weighed beside it, that of a logistic regression on log counts of codes, whose
+    Two classes get the mean of the rows and a regression of the labels on patient vectors, weighed against each other.
+    With `code_skip` a third logit is weighed beside them, that of a logistic regression on log counts of codes, whose
     coefficients become the weights of the skip. Several labels get one row each as it is.
 
     Args:
@@ -201,21 +204,22 @@ def start_from_readout(
     if labels.ndim == 2:
         if len(readout.bias) != labels.shape[1]:
             raise ValueError(f"expected one row per label, {labels.shape[1]}, found {len(readout.bias)}")
-        _write(classifier.classifier, readout.weight, readout.bias)
+        _write(classifier, readout.weight, readout.bias)
         return
     if len(np.unique(labels)) != 2:
         raise ValueError(f"expected two classes in the training rows, found {len(np.unique(labels))}")
     readout = readout.mean()
-    logit = _read_out(classifier, tokenized, readout)
+    vectors = _vectors(classifier, tokenized)
     config, counts = classifier.config, None
     if classifier.code_skip is not None:
         counts = count_tokens(tokenized, config.vocab_size, half_life_days=config.code_skip_half_life_days)
-    slope, shift, of_codes = _regress(logit, counts, labels, inverse_penalty, seed)
-    row, constant = slope * readout.weight[0], slope * readout.bias[0] + shift
+    start = _stack(readout.apply(vectors)[:, 0], vectors, counts, labels, inverse_penalty, seed)
+    row = start.slope * readout.weight[0] + torch.from_numpy(start.of_vector).to(readout.weight)
+    constant = start.slope * readout.bias[0] + start.shift
     # Two logits that differ by the fitted one, half on each side.
-    _write(classifier.classifier, torch.stack([-row, row]) / 2, torch.stack([-constant, constant]) / 2)
+    _write(classifier, torch.stack([-row, row]) / 2, torch.stack([-constant, constant]) / 2)
     if classifier.code_skip is not None:
-        half = torch.from_numpy(of_codes) / 2
+        half = torch.from_numpy(start.of_codes) / 2
         with torch.no_grad():
             classifier.code_skip.weight.copy_(torch.stack([-half, half], dim=1))
 
@@ -241,34 +245,68 @@ def count_tokens(
     return counts
 
 
-def _regress(
+@dataclass(frozen=True)
+class _Start:
+    """Slope of the readout, intercept, and coefficients of the patient vector and of the counts."""
+
+    slope: float
+    shift: float
+    of_vector: NDArray[np.float64]
+    of_codes: NDArray[np.float64]
+
+
+def _stack(
     logit: NDArray[np.float64],
+    vectors: NDArray[np.float64],
     counts: "csr_matrix | None",
     labels: NDArray[np.int64],
     inverse_penalty: float,
     seed: int,
-) -> tuple[float, float, NDArray[np.float64]]:
-    """Slope of the logit, intercept, and one coefficient per token."""
+) -> _Start:
+    """Weigh the readout, a regression on the vectors and one on the counts against each other."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-    if counts is None:
-        fitted = LogisticRegression(C=1e3, max_iter=1000).fit(logit, labels)
-        return float(fitted.coef_[0, 0]), float(fitted.intercept_[0]), np.zeros(0)
-    # Stacked generalisation (Wolpert, 1992): the counts are regressed alone, and both logits are then weighed by what
-    # the first regression says of rows that it was not fitted on. Fitted jointly, the counts of a few hundred patients
-    # explain the noise that the readout leaves.
+    # Stacked generalisation (Wolpert, 1992): each is regressed alone, and their logits are then weighed by what they
+    # say of rows that they were not fitted on. Fitted jointly, the counts of a few hundred patients explain the noise
+    # that the readout leaves.
+    deviations = vectors.std(axis=0) + _SMALLEST_DEVIATION
+    of_vectors = LogisticRegression(C=_PROBE_INVERSE_PENALTY, max_iter=2000)
     of_counts = LogisticRegression(C=inverse_penalty, max_iter=2000, solver="liblinear", random_state=seed)
+    parts = [(of_vectors, vectors / deviations), *([] if counts is None else [(of_counts, counts)])]
     folds = StratifiedKFold(min(_FOLDS, int(np.bincount(labels).min())), shuffle=True, random_state=seed)
-    unseen = cross_val_predict(of_counts, counts, labels, cv=folds, method="decision_function")
-    both = LogisticRegression(C=1e3, max_iter=1000).fit(np.column_stack([logit[:, 0], unseen]), labels)
-    slope, share = (float(value) for value in both.coef_[0])
-    of_counts.fit(counts, labels)
-    shift = float(both.intercept_[0]) + share * float(of_counts.intercept_[0])
-    return slope, shift, share * of_counts.coef_[0]
+    unseen = [cross_val_predict(part, given, labels, cv=folds, method="decision_function") for part, given in parts]
+    slope, shift, shares = _weigh(logit, unseen, labels)
+    fitted = [part.fit(given, labels) for part, given in parts]
+    shift += sum(share * float(part.intercept_[0]) for share, part in zip(shares, fitted, strict=True))
+    of_codes = np.zeros(0) if counts is None else shares[1] * of_counts.coef_[0]
+    return _Start(slope, shift, shares[0] * of_vectors.coef_[0] / deviations, of_codes)
 
 
-def _write(linear: torch.nn.Linear, weight: torch.Tensor, bias: torch.Tensor) -> None:
+def _weigh(
+    logit: NDArray[np.float64], unseen: Sequence[NDArray[np.float64]], labels: NDArray[np.int64]
+) -> tuple[float, float, list[float]]:
+    """Slope of the readout, intercept, and share of each regression, none of which counts against itself."""
+    from sklearn.linear_model import LogisticRegression
+
+    shares = np.zeros(len(unseen))
+    kept = list(range(len(unseen)))
+    while True:
+        columns = np.column_stack([logit, *(unseen[number] for number in kept)])
+        weighed = LogisticRegression(C=1e3, max_iter=1000).fit(columns, labels)
+        found = weighed.coef_[0, 1:]
+        if not kept or found.min() >= 0:
+            break
+        # Two that say nearly the same are of opposite signs by chance (Breiman, 1996: stacks without negative shares).
+        kept.pop(int(found.argmin()))
+    shares[kept] = found
+    return float(weighed.coef_[0, 0]), float(weighed.intercept_[0]), shares.tolist()
+
+
+def _write(model: ClaimForSequenceClassification, weight: torch.Tensor, bias: torch.Tensor) -> None:
+    # Weights that are good already need no longer steps than the encoder's.
+    model.classifier.become_plain()
+    model.config.classifier_rate = 0
     with torch.no_grad():
-        linear.weight.copy_(weight)
-        linear.bias.copy_(bias)
+        model.classifier.weight.copy_(weight)
+        model.classifier.bias.copy_(bias)

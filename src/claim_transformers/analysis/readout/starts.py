@@ -53,7 +53,8 @@ def start_from_checkpoint(
     if is_pretrained:
         model = ClaimForSequenceClassification.from_pretrained(checkpoint, num_labels=num_labels, **changes)
     else:
-        config = ClaimConfig.from_pretrained(checkpoint, num_labels=num_labels, **changes)
+        # Where all weights are fresh, the classifier has nothing to catch up with.
+        config = ClaimConfig.from_pretrained(checkpoint, num_labels=num_labels, **{"classifier_rate": 0, **changes})
         model = ClaimForSequenceClassification(config)
     return model, tokenizer
 

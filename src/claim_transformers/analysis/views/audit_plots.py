@@ -8,13 +8,13 @@ import numpy.typing as npt
 
 from claim_transformers.analysis.audit.drift import PeriodDrift
 from claim_transformers.analysis.audit.patient_draws import draw
+from claim_transformers.analysis.audit.risk_bins import join_bins
 from claim_transformers.analysis.audit.stability import SLIGHT_INDEX
 from claim_transformers.analysis.audit.subgroup_tables import shown_metrics
 from claim_transformers.analysis.audit.subgroup_verdicts import Gap
 from claim_transformers.analysis.audit.subgroups import SubgroupAudit
 from claim_transformers.analysis.views.curve_plots import HasInterval, interval_plot
 from claim_transformers.analysis.views.plot_style import SOFT, as_svg, in_house_style, look_of, new_axes
-from claim_transformers.analysis.views.plots import join_bins
 from claim_transformers.training import MetricInterval
 from claim_transformers.training.metrics import FloatArray
 

@@ -45,7 +45,7 @@ def code_name(code: str) -> str | None:
     """Name a code in words."""
     system, _, bare = code.partition("/")
     match system:
-        case "CCSR" | "CCSPR" | "CCS" | "DRUG":
+        case "CCSR" | "CCSPR" | "CCS" | "DRUG" | "BODYSYSTEM" | "CCSPRSECTION" | "HCPCSSECTION" | "MDC" | "EPC":
             return category_name(code)
         case "ICD9CM" | "ICD9PCS" | "ICD10PCS":
             return _texts(system).get(bare)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from claim_transformers.analysis.audit.split_predictions import read_predictions
 from claim_transformers.claims.small_cells import FEW, HIDDEN, Shown, is_small, show, show_counts
 from claim_transformers.training import MetricInterval, auroc, paired_difference, score_binary
-from claim_transformers.training.predictions import METRICS, PREDICTION_KEYS, PREDICTIONS
+from claim_transformers.training.cost_metrics import r2, score_amounts
+from claim_transformers.training.predictions import METRICS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,17 +25,18 @@ class Comparison:
     """Metrics of several models on one split, with patient-clustered intervals.
 
     Args:
-        labels (`NDArray[int]` of shape `(examples,)`): Outcomes.
+        labels (`NDArray` of shape `(examples,)`): Outcomes, 0 and 1, or numbers.
         scores (`dict[str, NDArray[float]]`): Scores by name of the model.
         metrics (`dict[str, dict[str, MetricInterval]]`): Metrics by model and name.
         reference (`str`): The model that the others are compared with.
-        differences (`dict[str, MetricInterval]`): AUROC of each other model minus that of the reference, paired.
+        differences (`dict[str, MetricInterval]`): The first metric of each other model minus that of the reference,
+            paired: AUROC, or R2 of numbers.
         raw_counts (`bool`, *optional*): Whether counts of 1 to 10 are shown, and metrics of so few.
         counts (`Mapping[str, int | str]`, *optional*): Rows (`examples`) and `positives` as they are shown, where that
             follows from more than the split itself.
     """
 
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     scores: Mapping[str, NDArray[np.float64]]
     metrics: Mapping[str, Mapping[str, MetricInterval]]
     reference: str
@@ -43,16 +45,27 @@ class Comparison:
     counts: Mapping[str, Shown] = field(default_factory=dict)
 
     @property
+    def is_number(self) -> bool:
+        """Whether the outcome is a number, such as a cost."""
+        return not bool(np.isin(self.labels, (0, 1)).all())
+
+    @property
+    def headline(self) -> str:
+        """The metric by which models are compared."""
+        return next(iter(self.metrics[self.reference]))
+
+    @property
     def shown_counts(self) -> Mapping[str, Shown]:
         """Rows and those with the outcome as they may be shown."""
-        positives = int(self.labels.sum())
+        positives = int(np.count_nonzero(self.labels))
         counts = {"examples": len(self.labels), "positives": positives, "others": len(self.labels) - positives}
         return self.counts or show_counts(counts, [("examples", ["positives", "others"])], raw=self.raw_counts)
 
     @property
     def hides_metrics(self) -> bool:
         """Whether so few rows have an outcome, or have none, that a metric would tell how many."""
-        smaller = min(int(self.labels.sum()), int((self.labels == 0).sum()))
+        zeros = int((self.labels == 0).sum())
+        smaller = len(self.labels) if self.is_number else min(len(self.labels) - zeros, zeros)
         return is_small(smaller) and not self.raw_counts
 
     def show(self, interval: MetricInterval) -> str:
@@ -71,7 +84,7 @@ class Comparison:
                         metric: hidden if self.hides_metrics else interval.to_dict()
                         for metric, interval in found.items()
                     },
-                    "auroc_difference": self.differences[name].to_dict()
+                    f"{self.headline.lower()}_difference": self.differences[name].to_dict()
                     if name in self.differences and not self.hides_metrics
                     else None,
                 }
@@ -84,10 +97,11 @@ class Comparison:
         from rich.table import Table
 
         rows, positives = (show(self.shown_counts[name]) for name in ("examples", "positives"))
-        table = Table(title=f"Test split: {rows} patients, {positives} with the outcome")
-        columns = ["AUROC"]
+        with_outcome = "" if self.is_number else f", {positives} with the outcome"
+        table = Table(title=f"Test split: {rows} examples{with_outcome}")
+        columns = [self.headline]
         table.add_column("model")
-        for column in [*columns, f"AUROC minus {self.reference}"]:
+        for column in [*columns, f"{self.headline} minus {self.reference}"]:
             table.add_column(column, justify="right")
         for name, found in self.metrics.items():
             difference = self.show(self.differences[name]) if name in self.differences else ""
@@ -96,7 +110,7 @@ class Comparison:
 
 
 def compare_models(folders: Sequence[str | Path], *, reference: str | None = None) -> Comparison:
-    """Reads the predictions of several models and compares them on the same rows, joined by patient and index date.
+    """Read the predictions of several models and compare them on the same rows, joined by patient and index date.
 
     Args:
         folders (`list[str]`): Folders with `predictions.parquet` and `metrics.json`, as `save_predictions` writes.
@@ -113,7 +127,7 @@ def compare_models(folders: Sequence[str | Path], *, reference: str | None = Non
     if not folders:
         raise ValueError("expected folders with predictions, found none")
     scores: dict[str, NDArray[np.float64]] = {}
-    labels, patients, examples = np.zeros(0, np.int64), np.zeros(0, np.int64), pa.table({})
+    labels, patients, examples, is_number = np.zeros(0), np.zeros(0, np.int64), pa.table({}), False
     for position, folder in enumerate(map(Path, folders)):
         name = str(json.loads((folder / METRICS).read_text(encoding="utf-8"))["name"])
         if name in scores:
@@ -121,45 +135,26 @@ def compare_models(folders: Sequence[str | Path], *, reference: str | None = Non
                 f"expected models of different names, found {name!r} in {folder.name!r} and in a folder before it; "
                 "give one of them a --name"
             )
-        table, keys = _by_example(folder)
-        found = table["label"].to_numpy().astype(np.int64)
+        found = read_predictions(folder)
         if position == 0:
-            labels, patients, examples = found, table["patient"].to_numpy(), keys
-        elif not keys.equals(examples) or not np.array_equal(found, labels):
+            labels, patients, examples, is_number = found.labels, found.patients, found.keys, found.is_number
+        elif not found.keys.equals(examples) or not np.array_equal(found.labels, labels):
             raise ValueError(
                 f"expected all models on the same rows, found others in {folder.name!r}: predictions are joined by "
                 f"{' and '.join(examples.column_names)}, and labels must agree"
             )
-        scores[name] = table["score"].to_numpy()
-    metrics = {name: score_binary(labels, score, patients) for name, score in scores.items()}
+        scores[name] = found.scores
+    measure, headline = (score_amounts, r2) if is_number else (score_binary, auroc)
+    metrics = {name: measure(labels, score, patients) for name, score in scores.items()}
     reference = reference or _default_reference(metrics)
     if reference not in scores:
         raise ValueError(f"expected a reference among {sorted(scores)}, found {reference!r}")
     differences = {
-        name: paired_difference(auroc, labels, score, scores[reference], patients)
+        name: paired_difference(headline, labels, score, scores[reference], patients)
         for name, score in scores.items()
         if name != reference
     }
     return Comparison(labels, scores, metrics, reference, differences)
-
-
-def _by_example(folder: Path) -> tuple[pa.Table, pa.Table]:
-    """Predictions in the order of their examples, whatever the order of the file, and which examples those are."""
-    table = pq.read_table(folder / PREDICTIONS)
-    names = [name for name in PREDICTION_KEYS if name in table.column_names]
-    if "patient_id" not in names:
-        raise ValueError(
-            f"expected patient_id in {PREDICTIONS} of {folder.name!r}, found none: it is of an older version; score "
-            "the split again"
-        )
-    table = table.sort_by([(name, "ascending") for name in names])
-    keys = table.select(names).combine_chunks()
-    if keys.group_by(names).aggregate([]).num_rows != keys.num_rows:
-        raise ValueError(
-            f"expected one prediction for each {' and '.join(names)} in {folder.name!r}, found several; keep "
-            "index_day in the examples that are scored"
-        )
-    return table, keys
 
 
 def _default_reference(metrics: Mapping[str, Mapping[str, MetricInterval]]) -> str:
@@ -167,4 +162,4 @@ def _default_reference(metrics: Mapping[str, Mapping[str, MetricInterval]]) -> s
     rivals = [name for name in metrics if name.startswith("LR")]
     if not rivals:
         return next(iter(metrics))
-    return max(rivals, key=lambda name: metrics[name]["AUROC"].value or 0.0)
+    return max(rivals, key=lambda name: next(iter(metrics[name].values())).value or 0.0)

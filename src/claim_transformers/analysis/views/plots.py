@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from claim_transformers.analysis.audit.risk_bins import group_bins, risk_bins
 from claim_transformers.analysis.views.plot_style import SOFT, as_svg, in_house_style, look_of, new_axes
-from claim_transformers.claims.small_cells import merge_bins
 
 _Scores = Mapping[str, NDArray[np.float64]]
 
@@ -20,7 +20,7 @@ def roc_plot(labels: NDArray[np.int64], scores: _Scores, *, raw_counts: bool = F
     figure, (axes,) = new_axes()
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=":")
     for name, (colour, line, _) in look_of(scores).items():
-        bins = _risk_bins(labels, scores[name], raw_counts=raw_counts)
+        bins = risk_bins(labels, scores[name], raw_counts=raw_counts)
         if bins is None:
             continue
         # From the highest scores on.
@@ -44,40 +44,23 @@ def calibration_plot(labels: NDArray[np.int64], scores: _Scores, bins: int = 8, 
     figure, (axes,) = new_axes()
     top = 0.0
     for name, (colour, line, marker) in look_of(scores).items():
-        fine = _risk_bins(labels, scores[name], raw_counts=raw_counts)
+        fine = risk_bins(labels, scores[name], raw_counts=raw_counts)
         if fine is None:
             continue
-        rows = np.bincount(fine)
-        middle = np.cumsum(rows) - rows / 2
-        member = np.unique((middle * bins / len(labels)).astype(np.int64), return_inverse=True)[1][fine]
+        member = group_bins(fine, bins)
         observed, predicted = (np.bincount(member, values) / np.bincount(member) for values in (labels, scores[name]))
         look: dict[str, Any] = {"color": colour, "linestyle": line, "marker": marker, "markersize": 4}
         axes.plot(predicted, observed, label=name, linewidth=1.2, **look)
         top = max(top, float(observed.max(initial=0)), float(predicted.max(initial=0)))
-    limit = min(1.0, top * 1.08 + 0.02)
+    is_outcome = bool(np.isin(labels, (0, 1)).all())
+    limit = min(1.0, top * 1.08 + 0.02) if is_outcome else top * 1.08 + 0.02
     axes.plot([0, limit], [0, limit], color=SOFT, linewidth=1, linestyle=":", zorder=1)
-    axes.set(xlabel="predicted risk", ylabel="observed share", title="Calibration, test split")
+    what = ("predicted risk", "observed share") if is_outcome else ("mean predicted", "mean observed")
+    axes.set(xlabel=what[0], ylabel=what[1], title="Calibration, test split")
     axes.set_aspect("equal")
     if top:
         axes.legend(loc="upper left")
     return as_svg(figure, f"Observed against predicted risk of {', '.join(scores)}")
-
-
-def _risk_bins(
-    labels: NDArray[np.int64], scores: NDArray[np.float64], *, raw_counts: bool
-) -> NDArray[np.int64] | None:
-    """The bin of each row by its score: as fine as scores differ, or as small cells allow; `None` where none is.
-
-    Both pictures of a report stand on the same bins, so that no difference of the two is a small cell.
-    """
-    place: NDArray[np.int64] = np.unique(scores, return_inverse=True)[1]
-    return place if raw_counts else join_bins(labels, place)
-
-
-def join_bins(labels: NDArray[Any], bins: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """Bins of rows, numbered in order, joined until none has 1 to 10 rows of an outcome; `None` where none is left."""
-    ends = merge_bins(np.stack([np.bincount(bins, labels == label) for label in (0, 1)], axis=1).astype(int).tolist())
-    return np.searchsorted(ends, bins, side="right") if ends else None
 
 
 @in_house_style

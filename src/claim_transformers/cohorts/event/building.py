@@ -21,7 +21,15 @@ from claim_transformers.cohorts.cohort import Cohort, split_examples
 from claim_transformers.cohorts.event.definition import EventDefinition
 from claim_transformers.cohorts.event.diagnoses import label_diagnoses
 from claim_transformers.cohorts.event.sampling import draw_rows
-from claim_transformers.cohorts.event.selection import CENSORED, HIDDEN, OPEN, SelectionCounts, select, step_names
+from claim_transformers.cohorts.event.selection import (
+    CENSORED,
+    HIDDEN,
+    OPEN,
+    UNPRICED,
+    SelectionCounts,
+    select,
+    step_names,
+)
 from claim_transformers.cohorts.leaks import check_leaks
 from claim_transformers.cohorts.timelines import Timelines, patient_files
 
@@ -50,16 +58,18 @@ def build_event_cohort(definition: EventDefinition, claims: str | Path) -> Cohor
             "the definition where the numbers fall to 0",
         )
     finish = _finish_diagnoses if definition.predicts_diagnoses else _finish_event
+    finish = finish if definition.outcome is None else _finish_amounts
     examples, last_steps, names = finish(drawn, steps[-1], definition)
     hidden = int(pc.sum(examples[HIDDEN]).as_py()) if hides else None
     cohort = Cohort(
         definition,
-        examples.drop_columns([HIDDEN, OPEN]),
+        examples.drop_columns([HIDDEN, OPEN, *([] if definition.outcome is None else [UNPRICED])]),
         (*steps, *last_steps),
         _sampled_share(examples, counts.pairs, definition),
         hidden,
         int(pc.sum(examples[OPEN]).as_py()),
         names,
+        visits_without_amount=None if definition.outcome is None else int(pc.sum(examples[UNPRICED]).as_py()),
     )
     check_leaks(cohort, claims)
     return cohort
@@ -113,8 +123,7 @@ def _select_and_draw(
 
 def _draw(parts: Sequence[pa.Table], definition: EventDefinition, *, is_part: bool = False) -> pa.Table:
     examples = pa.concat_tables(parts)
-    is_event = not definition.predicts_diagnoses
-    label = examples["label"].to_numpy() if is_event else np.ones(examples.num_rows, np.int8)
+    label = examples["label"].to_numpy() if definition.has_cases else np.ones(examples.num_rows, np.int8)
     return examples.take(pa.array(draw_rows(examples["patient_id"], label, definition.sampling, is_part=is_part)))
 
 
@@ -138,7 +147,7 @@ def _selection_steps(definition: EventDefinition, counts: SelectionCounts) -> li
     censored = zip(CENSORED, counts.censored.tolist(), strict=True)
     reasons = {f"censored: {reason}": count for reason, count in censored if count}
     cases = controls = None
-    if not definition.predicts_diagnoses:
+    if definition.has_cases:
         controls, cases = counts.eligible.tolist()
     rows[-1] = AttritionStep(rows[-1].step, left[-1], removed[-1], reasons, cases, controls)
     unknown, none = counts.without_span.tolist()
@@ -152,7 +161,7 @@ def _selection_steps(definition: EventDefinition, counts: SelectionCounts) -> li
 
 
 def _sampled_share(examples: pa.Table, pairs: NDArray[np.int64], definition: EventDefinition) -> tuple[float, float]:
-    if definition.predicts_diagnoses:
+    if not definition.has_cases:
         share = examples.num_rows / int(pairs.sum())
         return share, share
     kept = np.bincount(examples["label"].to_numpy(), minlength=2)
@@ -208,13 +217,34 @@ def _warn_of_shortfall(definition: EventDefinition, cases: int, controls: int) -
             )
 
 
+# ---- An amount ----
+
+
+def _finish_amounts(
+    examples: pa.Table, eligible: AttritionStep, definition: EventDefinition
+) -> tuple[pa.Table, list[AttritionStep], tuple[str, ...]]:
+    if pc.max(examples["label"]).as_py() == pc.min(examples["label"]).as_py():
+        raise ClaimDataError(
+            "E_ONE_CLASS",
+            f"expected amounts that differ in {definition.name!r}, found the same one of all patients; the dates, "
+            "claim types or horizon of the definition may not fit these claims",
+        )
+    removed = eligible.patients - examples.num_rows
+    return examples, [AttritionStep(_sample_of_all(definition), examples.num_rows, removed)], ()
+
+
+def _sample_of_all(definition: EventDefinition) -> str:
+    most = definition.sampling.patients
+    return "kept (no sampling)" if most is None else f"sampled (at most {most:,} patients)"
+
+
 # ---- All diagnoses of the next visit ----
 
 
 def _finish_diagnoses(
     examples: pa.Table, eligible: AttritionStep, definition: EventDefinition
 ) -> tuple[pa.Table, list[AttritionStep], tuple[str, ...]]:
-    drawn, minimum, most = examples.num_rows, definition.label.minimum_patients, definition.sampling.patients
+    drawn, minimum = examples.num_rows, definition.label.minimum_patients
     is_train = pc.equal(split_examples(examples, definition), "train").to_numpy(zero_copy_only=False)
     examples, names = label_diagnoses(examples, is_train, definition.label)
     if not names:
@@ -224,10 +254,9 @@ def _finish_diagnoses(
             f"date, found none among {show_count(int(is_train.sum()))}; take more patients or lower "
             "label.minimum_patients",
         )
-    how = "kept (no sampling)" if most is None else f"sampled (at most {most:,} patients)"
     held = f"with one of the {len(names)} categories that {minimum} training patients have"
     steps = [
-        AttritionStep(how, drawn, eligible.patients - drawn),
+        AttritionStep(_sample_of_all(definition), drawn, eligible.patients - drawn),
         AttritionStep(held, examples.num_rows, drawn - examples.num_rows),
     ]
     return examples, steps, names

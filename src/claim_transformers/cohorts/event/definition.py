@@ -86,7 +86,8 @@ class LabelRule:
         codes (`str`): Name of the code set of the outcome; any code when `None`.
         principal (`bool`): Whether the code must be the principal diagnosis of the visit.
         visit_types (`list[str]`): Claim types on which the outcome counts; all when empty.
-        death (`str`): Whether death inside the horizon without the outcome is a `"negative"` or `"censored"`.
+        death (`str`): Whether death inside the horizon without the outcome is a `"negative"` or `"censored"`. Of an
+            amount, `"negative"` is that nothing is spent after death, `"censored"` that enrolment ends with it.
         minimum_patients (`int`): Fewest training patients that have a category of `"next_diagnoses"`; others are left
             out.
 
@@ -112,6 +113,44 @@ class LabelRule:
             raise ValueError("label.codes: expected none with 'next_diagnoses', which predicts every diagnosis")
         if self.principal and self.codes is None:
             raise ValueError("label.principal: expected codes that the principal diagnosis is one of, found none")
+
+
+@dataclass(frozen=True)
+class AmountRule:
+    """An outcome that is an amount of money: what the claims of the horizon cost.
+
+    Args:
+        amount (`str`): `"allowed"` or `"paid"`, in US dollars.
+        types (`list[str]`): Claim types that count; all when empty.
+        cap (`float`): Most dollars of a patient over the horizon; no limit when `None`.
+        per (`str`): `"period"`, the whole horizon, or `"member_month"`, an average month of it.
+        partial_enrollment (`str`): What becomes of patients who leave within the horizon: `"exclude"`, or
+            `"annualize"`, which scales what they cost while enrolled to the whole horizon.
+        minimum_months (`float`): Fewest months of enrolment that are scaled; who has fewer is excluded.
+
+    Raises:
+        ValueError: If a choice is unknown, or a number is not above 0.
+    """
+
+    amount: Literal["allowed", "paid"]
+    types: tuple[str, ...] = ()
+    cap: float | None = None
+    per: Literal["period", "member_month"] = "period"
+    partial_enrollment: Literal["annualize", "exclude"] = "exclude"
+    minimum_months: float = 1.0
+
+    def __post_init__(self) -> None:
+        choices = {
+            "amount": ("allowed", "paid"),
+            "per": ("period", "member_month"),
+            "partial_enrollment": ("annualize", "exclude"),
+        }
+        for name, known in choices.items():
+            if (found := getattr(self, name)) not in known:
+                raise ValueError(f"outcome.{name}: expected {' or '.join(map(repr, known))}, found {found!r}")
+        for name, number in (("cap", self.cap), ("minimum_months", self.minimum_months)):
+            if number is not None and not number > 0:
+                raise ValueError(f"outcome.{name}: expected more than 0, found {number}")
 
 
 @dataclass(frozen=True)
@@ -155,6 +194,7 @@ class EventDefinition:
         index (`IndexRule`): From when.
         criteria (`list[Criterion]`): Steps of the selection, in order.
         label (`LabelRule`): What is predicted.
+        outcome (`AmountRule`): An amount that is predicted instead of an event, over the horizon of the label.
         sampling (`Sampling`): How many are kept.
         hide_unpaid (`bool`): Whether visits that were not paid by the index date are hidden from the criteria and
             from the examples, as they would be on that day. Where no paid date is known, a visit is seen.
@@ -179,6 +219,7 @@ class EventDefinition:
     index: IndexRule
     criteria: tuple[Criterion, ...]
     label: LabelRule
+    outcome: AmountRule | None = None
     sampling: Sampling = field(default_factory=Sampling)
     hide_unpaid: bool = True
     enrolment: Enrolment = field(default_factory=Enrolment)
@@ -194,7 +235,9 @@ class EventDefinition:
             )
         if self.index.rule == "next_encounter" and self.label.horizon_days != 1:
             raise ValueError(f"'next_encounter' needs label.horizon_days 1, found {self.label.horizon_days}")
-        if self.predicts_diagnoses:
+        if self.outcome is not None:
+            self._check_amount()
+        elif self.predicts_diagnoses:
             if self.index.rule != "next_encounter":
                 raise ValueError(f"'next_diagnoses' needs index.rule 'next_encounter', found {self.index.rule!r}")
             if self.sampling.cases is not None or self.sampling.controls_per_case is not None:
@@ -204,6 +247,17 @@ class EventDefinition:
                 "an event has cases and controls: expected sampling.cases and sampling.controls_per_case, "
                 "found sampling.patients"
             )
+
+    def _check_amount(self) -> None:
+        label, sampling = self.label, self.sampling
+        if self.index.rule != "fixed_date":
+            raise ValueError(f"an amount needs index.rule 'fixed_date', found {self.index.rule!r}")
+        if label.rule != "event" or label.codes is not None or label.visit_types:
+            raise ValueError(
+                "outcome: expected a label of horizon_days and death alone, found an event beside an amount"
+            )
+        if sampling.cases is not None or sampling.controls_per_case is not None:
+            raise ValueError("an amount has no cases: expected sampling.patients, found cases or controls")
 
     def _check_codes(self) -> None:
         for name, entries in self.codes.items():
@@ -223,6 +277,11 @@ class EventDefinition:
     def predicts_diagnoses(self) -> bool:
         """Whether the label is a list of categories and not a single event."""
         return self.label.rule == "next_diagnoses"
+
+    @property
+    def has_cases(self) -> bool:
+        """Whether the label is 0 or 1: neither several categories nor an amount."""
+        return self.outcome is None and not self.predicts_diagnoses
 
     @property
     def split_salt(self) -> str:

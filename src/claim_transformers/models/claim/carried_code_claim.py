@@ -10,7 +10,7 @@ from typing import Any
 import transformers
 from transformers import PreTrainedConfig
 from transformers.dynamic_module_utils import get_relative_import_files
-from transformers.utils import PushToHubMixin
+from transformers.utils.hub import PushToHubMixin
 
 # By name: a tokenizer needs none of them until it is shared, and they load every model.
 _AUTO_MODEL_CLASSES = {
@@ -36,7 +36,7 @@ class CarriesCode(PushToHubMixin):
             entry = {"AutoTokenizer": _tokenizer_entry(type(self))}
             _merge_json(Path(working_dir, "tokenizer_config.json"), {"auto_map": entry})
             _copy_sources(working_dir, [type(self)])
-        return super()._upload_modified_files(working_dir, *args, **kwargs)  # type: ignore[no-untyped-call]
+        return super()._upload_modified_files(working_dir, *args, **kwargs)
 
 
 def add_code(folder: str | Path, config: PreTrainedConfig, tokenizer_class: type) -> list[str]:

@@ -115,9 +115,24 @@ class ClaimConfig(PreTrainedConfig):
             the start: logistic regression on counts beside the network.
         code_skip_half_life_days (`int`, *optional*):
             Half-life of the counts of `code_skip`: a code that was so many days ago counts half.
+        classifier_rate (`float`, *optional*):
+            How many times as long as elsewhere the steps of the classifier of [`ClaimForSequenceClassification`] are,
+            which then reads patient vectors in units of the patients that it has learned from and begins at zero.
+            `0` is a plain linear layer. `None` chooses a rate where an encoder that was pretrained gets a new
+            classifier; a classifier that was saved without it, and one of a fresh model, are plain.
         classifier_pooling (`str`, *optional*, defaults to `"patient"`):
             What represents a patient: the `"patient"` position (Claim-PT, pe), or the `"mean"` or `"max"` of all
             positions (Claim-PT Pool).
+        regression_loss (`str`, *optional*, defaults to `"squared"`):
+            What `problem_type="regression"` minimises. Amounts of money are skewed and often 0: `"log"` is the squared
+            error of their logarithm, `"tweedie"` the deviance of a compound Poisson distribution, `"two_part"` (with
+            `num_labels=2`) the chance of any amount and the gamma deviance of those above 0.
+        tweedie_power (`float`, *optional*, defaults to `1.5`):
+            Power of the variance of `"tweedie"`, above 1 and below 2.
+        amount_scale (`float`, *optional*, defaults to `1.0`):
+            Amount that a logit of 0 stands for, such as the mean of the training patients.
+        smearing_factor (`float`, *optional*, defaults to `1.0`):
+            Of `"log"`, what turns the exponential of a mean logarithm into a mean (Duan, 1983).
 
     Raises:
         huggingface_hub.errors.StrictDataclassFieldValidationError: If a field has the wrong type or an unknown choice.
@@ -181,7 +196,12 @@ class ClaimConfig(PreTrainedConfig):
     max_visits: int = 256
     code_skip: bool = False
     code_skip_half_life_days: int | None = None
+    classifier_rate: float | int | None = None
     classifier_pooling: Literal["patient", "mean", "max"] = "patient"
+    regression_loss: Literal["squared", "log", "tweedie", "two_part"] = "squared"
+    tweedie_power: float | int = 1.5
+    amount_scale: float | int = 1.0
+    smearing_factor: float | int = 1.0
 
     def __post_init__(self, **kwargs: Any) -> None:
         # The base class builds one dictionary entry per label before any validator runs.
@@ -310,8 +330,31 @@ class ClaimConfig(PreTrainedConfig):
             raise ValueError(f"expected one of {', '.join(weights)} above 0, found all 0: there is nothing to learn")
         for half_life_days in self.history_half_lives_days or ():
             _check_range("history_half_lives_days", half_life_days, 1, _MAX_HORIZON_DAYS)
+        if self.classifier_rate is not None:
+            _check_range("classifier_rate", self.classifier_rate, 0, 1e6)
         if self.code_skip_half_life_days is not None:
             _check_range("code_skip_half_life_days", self.code_skip_half_life_days, 1, _MAX_HORIZON_DAYS)
+
+    def validate_amounts(self) -> None:
+        """Refuse a regression of amounts that cannot be fitted.
+
+        Raises:
+            ValueError: If a number is out of its range, or the labels are not those of the loss.
+
+        Examples:
+            >>> ClaimConfig(regression_loss="tweedie", problem_type="regression", num_labels=1).validate_amounts()
+        """
+        _check_range("tweedie_power", self.tweedie_power, 1.01, 1.99)
+        _check_range("amount_scale", self.amount_scale, 1e-9, 1e12)
+        _check_range("smearing_factor", self.smearing_factor, 1e-6, 1e6)
+        if self.regression_loss == "squared":
+            return
+        outputs = 2 if self.regression_loss == "two_part" else 1
+        if self.problem_type != "regression" or len(self.id2label or ()) != outputs:
+            raise ValueError(
+                f"expected problem_type='regression' and num_labels={outputs} for "
+                f"regression_loss={self.regression_loss!r}, found {self.problem_type!r} and {len(self.id2label or ())}"
+            )
 
     def validate_special_tokens(self) -> None:
         """Refuse special tokens outside the vocabulary.

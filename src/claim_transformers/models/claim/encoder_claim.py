@@ -21,6 +21,9 @@ from .pooling_claim import pool_codes, pool_vectors
 # Up to this many positions the backward pass of sdpa in bf16 takes 1.3 to 7 times the CPU time of plain operations
 # (torch 2.13, x86); beyond it sdpa wins.
 _SLOW_SDPA_POSITIONS = 256
+# Each number of rows is a matrix product of its own, for which oneDNN compiles and keeps half a megabyte of code
+# (torch 2.13, x86). At inference so many positions or more are rounded up to a multiple, so that batches share it.
+_ROUNDED_POSITIONS, _ROUNDED_TO = (64, 1024), (64, 256)
 _NUM_SEGMENTS = 3  # the patient, earlier visits, the last visit in view
 
 
@@ -28,14 +31,28 @@ class Packing(NamedTuple):
     """Where the positions that are no padding stand, so that linears and norms run on these alone.
 
     Args:
-        real (`torch.LongTensor` of shape `(N,)`): Real positions of the flattened batch.
+        real (`torch.LongTensor` of shape `(N,)`): Real positions of the flattened batch, and behind them the first
+            again where their number is rounded up.
+        num_real (`int`): Real positions.
         batch (`int`): Patients.
         length (`int`): Positions per patient, padding included.
     """
 
     real: Tensor
+    num_real: int
     batch: int
     length: int
+
+    @classmethod
+    def of(cls, valid_BL: Tensor, *, is_rounded: bool) -> "Packing | None":
+        """Find the real positions of a batch; `None` where it is packed as it is."""
+        real = valid_BL.flatten().nonzero().squeeze(1)
+        count = len(real)
+        few, many = _ROUNDED_POSITIONS
+        more = -count % _ROUNDED_TO[count >= many] if is_rounded and count >= few else 0
+        if not more and count == valid_BL.numel():
+            return None
+        return cls(torch.cat([real, real[:1].expand(more)]) if more else real, count, *valid_BL.shape)
 
     def pack(self, states_BLE: Tensor) -> Tensor:
         """Take the real positions, `(batch, positions, width)` to `(N, width)`."""
@@ -44,7 +61,9 @@ class Packing(NamedTuple):
     def unpack(self, states_NE: Tensor) -> Tensor:
         """Put the real positions back between zeros, `(N, width)` to `(batch, positions, width)`."""
         padded = states_NE.new_zeros(self.batch * self.length, states_NE.shape[-1])
-        return padded.index_copy(0, self.real, states_NE).view(self.batch, self.length, -1)
+        return padded.index_copy(0, self.real[: self.num_real], states_NE[: self.num_real]).view(
+            self.batch, self.length, -1
+        )
 
 
 class Positions(NamedTuple):
@@ -264,16 +283,16 @@ class ClaimAttention(nn.Module):
         return self.o_proj(attended_BLE), weights_BHLL
 
     def _attention_function(self, query_BHLD: Tensor) -> Callable[..., tuple[Tensor, Tensor | None]]:
-        """Give the configured function, but plain operations where sdpa is slow on a CPU."""
+        """Give the configured function, but plain operations where sdpa is slow on a CPU or becomes no ONNX."""
         is_slow = (
-            self.config._attn_implementation == "sdpa"
-            and not torch.compiler.is_compiling()
+            not torch.compiler.is_compiling()
             and query_BHLD.device.type == "cpu"
             and query_BHLD.dtype == torch.bfloat16
             and query_BHLD.requires_grad
             and query_BHLD.shape[2] <= _SLOW_SDPA_POSITIONS
         )
-        if is_slow:
+        # The exporter of torch 2.13 fails on the memory layout that sdpa gives its result.
+        if self.config._attn_implementation == "sdpa" and (is_slow or torch.onnx.is_in_onnx_export()):
             return _eager_attention_forward
         function: Callable[..., tuple[Tensor, Tensor | None]] = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, _eager_attention_forward

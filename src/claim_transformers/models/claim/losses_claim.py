@@ -9,6 +9,7 @@ which equals binary cross-entropy with logits, summed. Letters: `N` predictions,
 pairs.
 """
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -219,6 +220,72 @@ def _to_probabilities(z_CK: Tensor, is_low: bool) -> Tensor:
             total += functional.softplus(z_K).sum()
             z_K.sigmoid_()
     return total
+
+
+# A logit beyond this is no amount of money; its exponential would overflow the sums of a batch.
+_MOST_LOGIT = 15.0
+
+
+def amount_loss(labels: Tensor, pooled_logits: Tensor, config: Any, **_: Any) -> Tensor:
+    """Compute the mean loss of predicted amounts.
+
+    Args:
+        labels (`torch.FloatTensor` of shape `(batch,)`): Amounts in US dollars, none below 0.
+        pooled_logits (`torch.FloatTensor` of shape `(batch, num_labels)`): Outputs of a head.
+        config (`ClaimConfig`): Says which loss, by `regression_loss`.
+
+    Returns:
+        `torch.FloatTensor`: A scalar: a squared error, or a negative log likelihood without its constant.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> config = SimpleNamespace(regression_loss="tweedie", tweedie_power=1.5, amount_scale=100.0)
+        >>> right, wrong = (amount_loss(torch.tensor([100.0]), torch.tensor([[z]]), config) for z in (0.0, 1.0))
+        >>> bool(right < wrong)
+        True
+    """
+    logits_BK = pooled_logits.float().clamp(max=_MOST_LOGIT)
+    scale: float = config.amount_scale
+    amounts_B = labels.float().reshape(-1) / scale
+    logit_B = logits_BK[:, -1]
+    if config.regression_loss == "log":
+        wanted_B = torch.log1p(labels.float().reshape(-1)) - math.log1p(scale)
+        return functional.mse_loss(logit_B, wanted_B)
+    if config.regression_loss == "tweedie":
+        # Of the compound Poisson density only what depends on the mean (Joergensen, 1987).
+        power: float = config.tweedie_power
+        below_1, below_2 = 1.0 - power, 2.0 - power
+        return (torch.exp(below_2 * logit_B) / below_2 - amounts_B * torch.exp(below_1 * logit_B) / below_1).mean()
+    is_any_B = (amounts_B > 0).float()
+    of_any = functional.binary_cross_entropy_with_logits(logits_BK[:, 0], is_any_B)
+    return of_any + (is_any_B * (logit_B + amounts_B * torch.exp(-logit_B))).mean()
+
+
+def amounts_of_logits(logits: Tensor, config: Any) -> Tensor:
+    """Turn outputs of a regression into amounts on their own scale.
+
+    Args:
+        logits (`torch.Tensor` of shape `(batch, num_labels)`): Outputs of a head.
+        config (`ClaimConfig`): Says of which loss, by `regression_loss`.
+
+    Returns:
+        `torch.FloatTensor` of shape `(batch,)`: Expected amounts in US dollars; of `"squared"` the output itself.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> amounts_of_logits(torch.zeros(1, 1), SimpleNamespace(regression_loss="tweedie", amount_scale=250.0))
+        tensor([250.])
+    """
+    loss = getattr(config, "regression_loss", "squared")
+    logits_BK = logits.float()
+    if loss == "squared":
+        return logits_BK.reshape(len(logits_BK))
+    logits_BK = logits_BK.clamp(max=_MOST_LOGIT)
+    grown_B, scale = torch.exp(logits_BK[:, -1]), float(config.amount_scale)
+    if loss == "log":
+        return (grown_B * ((1.0 + scale) * float(config.smearing_factor)) - 1.0).clamp(min=0.0)
+    amounts_B = grown_B * scale
+    return amounts_B if loss == "tweedie" else amounts_B * torch.sigmoid(logits_BK[:, 0])
 
 
 def classification_targets(labels: Tensor, config: Any) -> Tensor:

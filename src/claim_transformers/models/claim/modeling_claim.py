@@ -11,7 +11,6 @@ its target.
 """
 
 import os
-from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -20,10 +19,11 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import MaskedLMOutput, SequenceClassifierOutput, TokenClassifierOutput
-from transformers.utils.generic import ModelOutput, can_return_tuple
+from transformers.utils.generic import can_return_tuple
 from transformers.utils.output_capturing import capture_outputs
 
 from .carried_code_claim import CarriesCode
+from .classifier_claim import ClaimClassifier, choose_rate, classifier_dropout
 from .configuration_claim import ClaimConfig
 from .context_claim import (
     IGNORE_INDEX,
@@ -52,72 +52,11 @@ from .encoder_claim import (
     Packing,
     Positions,
 )
-from .losses_claim import checked_classes, classification_targets, multi_hot_bce
+from .losses_claim import amount_loss, checked_classes, classification_targets, multi_hot_bce
 from .names_claim import is_misspelt, naming_alternatives, resolve_checkpoint
+from .outputs_claim import ClaimForPreTrainingOutput, ClaimModelOutput
 from .pooling_claim import pool_vectors
 from .warm_start_claim import follow_tokenizer
-
-
-@dataclass
-class ClaimModelOutput(ModelOutput):
-    """What [`ClaimModel`] returns.
-
-    Args:
-        last_hidden_state (`torch.FloatTensor` of shape `(batch, positions, hidden)`):
-            One vector per slot, or per code token with `visit_pooling="none"`. Zero where a position is padding.
-        pooler_output (`torch.FloatTensor` of shape `(batch, hidden)`):
-            The patient vector that classification reads, the history skip included.
-        history_states (`torch.FloatTensor` of shape `(batch, positions, hidden)`, *optional*):
-            What the history skip adds to each position before a prediction, with `history_skip=True`.
-        hidden_states (`tuple[torch.FloatTensor, ...]`, *optional*):
-            Input of the first layer and output of every layer, with `output_hidden_states=True`.
-        attentions (`tuple[torch.FloatTensor, ...]`, *optional*):
-            Attention weights `(batch, heads, positions, positions)`, with `output_attentions=True` and eager
-            attention.
-    """
-
-    last_hidden_state: Tensor | None = None
-    pooler_output: Tensor | None = None
-    history_states: Tensor | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
-
-
-@dataclass
-class ClaimForPreTrainingOutput(ModelOutput):
-    """What [`ClaimForPreTraining`] returns.
-
-    Args:
-        loss (`torch.FloatTensor`, *optional*):
-            `nvp_weight * nvp_loss + cp_weight * cp_loss + horizon_weight * horizon_loss`, of those that there are.
-        nvp_loss (`torch.FloatTensor`, *optional*):
-            Next-visit prediction: binary cross-entropy summed over predictions and outputs, per labelled code.
-        cp_loss (`torch.FloatTensor`, *optional*):
-            Category prediction: likewise, per labelled code.
-        horizon_loss (`torch.FloatTensor`, *optional*):
-            Horizon prediction: likewise, per labelled code.
-        nvp_logits (`torch.FloatTensor` of shape `(batch, slots, vocabulary or categories)`, *optional*):
-            Next-visit logits of every slot, only when asked for.
-        category_logits (`torch.FloatTensor` of shape `(batch, slots, categories)`, *optional*):
-            Category logits of every slot, only when asked for.
-        horizon_logits (`torch.FloatTensor` of shape `(batch, slots, 2 * categories)`, *optional*):
-            Logits of what follows within the horizon, on other visits and then on inpatient ones, only when asked for.
-        hidden_states (`tuple[torch.FloatTensor, ...]`, *optional*):
-            As in [`ClaimModelOutput`].
-        attentions (`tuple[torch.FloatTensor, ...]`, *optional*):
-            As in [`ClaimModelOutput`].
-    """
-
-    loss: Tensor | None = None
-    nvp_loss: Tensor | None = None
-    cp_loss: Tensor | None = None
-    horizon_loss: Tensor | None = None
-    nvp_logits: Tensor | None = None
-    category_logits: Tensor | None = None
-    horizon_logits: Tensor | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
-
 
 # ---- Base model ----
 
@@ -212,7 +151,9 @@ class ClaimPreTrainedModel(CarriesCode, PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        if isinstance(module, ClaimTimeBias | ClaimIndexGap | ClaimSegments | ClaimHistorySkip | ClaimCodeSkip):
+        if isinstance(module, ClaimClassifier):
+            module.begin(self.config.initializer_range)
+        elif isinstance(module, ClaimTimeBias | ClaimIndexGap | ClaimSegments | ClaimHistorySkip | ClaimCodeSkip):
             init.zeros_(module.weight)
         elif isinstance(module, _ClaimPresenceDecoder):
             init.constant_(module.bias, self.config.nvp_bias_init)
@@ -317,8 +258,7 @@ class ClaimModel(ClaimPreTrainedModel):
             output_hidden_states = self.config.output_hidden_states
         if output_hidden_states or torch.compiler.is_compiling():
             return None
-        index_N = valid_BL.flatten().nonzero().squeeze(1)
-        return None if len(index_N) == valid_BL.numel() else Packing(index_N, *valid_BL.shape)
+        return Packing.of(valid_BL, is_rounded=not self.training)
 
     def _attention_mask(self, positions: Positions, days_BV: Tensor, dtype: torch.dtype, sees_all: bool) -> Tensor:
         """Write who sees whom, and the bias of time, as one tensor that is added to the attention scores."""
@@ -743,10 +683,12 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
     def __init__(self, config: ClaimConfig) -> None:
         super().__init__(config)
         self.num_labels = len(config.id2label or {})
+        config.classifier_rate = choose_rate(config, type(self).__name__)
         self.claim = ClaimModel(config)
-        self.dropout = nn.Dropout(_classifier_dropout(config))
-        self.classifier = nn.Linear(config.hidden_size, self.num_labels)
+        self.classifier = ClaimClassifier(config, self.num_labels)
         self.code_skip = ClaimCodeSkip(config, self.num_labels) if config.code_skip else None
+        if config.regression_loss != "squared":
+            self.loss_function = amount_loss
         self.post_init()
 
     @can_return_tuple  # type: ignore[untyped-decorator]
@@ -781,7 +723,7 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
             ValueError: If the inputs do not fit together.
         """
         outputs = self.claim(input_ids, visit_ids, visit_days, attention_mask, cut, inputs_embeds, **kwargs)
-        logits_BK = self.classifier(self.dropout(outputs.pooler_output))
+        logits_BK = self.classifier(outputs.pooler_output)
         if self.code_skip is not None:
             slots_BT, days_BV, _ = checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
             logits_BK = logits_BK + self.code_skip(input_ids, slots_BT, days_BV, _resolved_cut(cut, days_BV))
@@ -817,7 +759,7 @@ class ClaimForVisitClassification(ClaimPreTrainedModel):
         super().__init__(config)
         self.num_labels = len(config.id2label or {})
         self.claim = ClaimModel(config)
-        self.dropout = nn.Dropout(_classifier_dropout(config))
+        self.dropout = nn.Dropout(classifier_dropout(config))
         self.classifier = nn.Linear(config.hidden_size, self.num_labels)
         self.post_init()
 
@@ -872,11 +814,6 @@ class ClaimForVisitClassification(ClaimPreTrainedModel):
         return TokenClassifierOutput(
             loss=loss, logits=logits_BVK, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
-
-
-def _classifier_dropout(config: ClaimConfig) -> float:
-    dropout = config.classifier_dropout
-    return float(config.hidden_dropout_prob if dropout is None else dropout)
 
 
 def _per_item(total: Tensor | None, labels: Tensor | None, num_items: Tensor | int | None) -> Tensor | None:

@@ -375,7 +375,7 @@ class ClaimTokenizer(CarriesCode, ExtendableVocabulary, PatientPadding):
                 Rows of the patients table; `index_day` and `age` may be there too. A tokenizer with a form also reads
                 `visit_amount`, `length_of_stay_days` and `county_measures`.
             keep_columns (`Sequence[str]`, *optional*):
-                Columns to carry over. `None` carries `label` when it is there. Identifiers and dates are dropped.
+                Columns to carry over. `None` carries `label` and `labels`. Identifiers and dates are dropped.
             return_statistics (`bool`, *optional*, defaults to `False`): Whether to report back-off too.
 
         Returns:
@@ -388,7 +388,7 @@ class ClaimTokenizer(CarriesCode, ExtendableVocabulary, PatientPadding):
         """
         pa, _ = load_arrow()
         if keep_columns is None:
-            keep_columns = [name for name in ("label",) if name in table.column_names]
+            keep_columns = [name for name in ("label", "labels") if name in table.column_names]
         absent = [name for name in keep_columns if name not in table.column_names]
         if absent:
             raise ValueError(f"expected the columns {list(keep_columns)} to keep, found no {', '.join(absent)}")

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-_STREAMS = {"people": 0, "disease": 1, "care": 2, "risk": 3, "dirt": 4, "coding": 5}
+_STREAMS = {"people": 0, "disease": 1, "care": 2, "risk": 3, "dirt": 4, "coding": 5, "again": 6}
 
 
 def generator_of(seed: int, population: int, block: int, purpose: str) -> np.random.Generator:

@@ -1,5 +1,6 @@
 """A simulated Medicare population: all seven claim types and drugs, and the true risk of readmission."""
 
+from claim_transformers.simulation.medicare.expected_cost import expected_costs
 from claim_transformers.simulation.medicare.generate import (
     MEDICARE_SIMULATION_VERSION,
     MedicareClaims,
@@ -12,5 +13,5 @@ from claim_transformers.simulation.medicare.tables import OUTCOMES
 
 __all__ = [
     "MEDICARE_SIMULATION_VERSION", "OUTCOMES", "MedicareClaims", "MedicareSummary", "PlantedBias", "PlantedDrift",
-    "simulate_medicare", "simulate_medicare_tables",
+    "expected_costs", "simulate_medicare", "simulate_medicare_tables",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ import numpy as np
 
 from claim_transformers.simulation.engine.calendar import NEVER, Bool, Calendar, Float, Int
 from claim_transformers.simulation.medicare.admission import Admissions, admit
+from claim_transformers.simulation.medicare.causes import IS_PLANNED
 from claim_transformers.simulation.medicare.community import Contacts, event_keys
 from claim_transformers.simulation.medicare.conditions import BURN_IN_MONTHS, Illness
 from claim_transformers.simulation.medicare.hazards import (
@@ -36,6 +37,8 @@ from claim_transformers.simulation.medicare.population import MedicarePopulation
 _UNPLANNED, _PLANNED, _DEATH = range(3)
 # A hospital cannot be left and entered more often than this; the loop would end long before.
 _MAX_ROUNDS = 400
+# Days in which what earlier stays leave behind falls to a third.
+_MEMORY_DAYS = 75.0
 
 
 @dataclass
@@ -134,14 +137,82 @@ class World:
 
 def draw_stays(world: World, generator: np.random.Generator) -> tuple[Stays, Int]:
     """Draw the stays and the deaths of one block."""
-    size = len(world.patients)
-    death_day = np.full(size, NEVER, dtype=np.int32)
-    waiting = _everyone(world)
-    parts: list[Stays] = []
+    death_day = np.full(len(world.patients), NEVER, dtype=np.int32)
+    return _join(_draw_chain(world, _everyone(world), death_day, generator)), death_day
+
+
+def continue_stays(
+    world: World, stays: Stays, death_day: Int, first_day: int, generator: np.random.Generator
+) -> tuple[Stays, Int]:
+    """Draw other stays and deaths from a day on, given everything that had begun by then."""
+    had_begun = np.flatnonzero(stays.admission < first_day)
+    names = [item.name for item in fields(Stays) if item.name != "hazards"]
+    hazards = Discharge(*(getattr(stays.hazards, item.name)[had_begun] for item in fields(Discharge)))
+    past = Stays(hazards=hazards, **{name: getattr(stays, name)[had_begun] for name in names})
+    waiting, dies_inside = _waiting_on(world, past, first_day)
+    is_settled = (death_day < first_day) | dies_inside
+    deaths = np.where(is_settled, death_day, np.int32(NEVER)).astype(np.int32)
+    waiting = _take(waiting, np.flatnonzero(~is_settled))
+    return _join([past, *_draw_chain(world, waiting, deaths, generator, first_day)]), deaths
+
+
+def _waiting_on(world: World, past: Stays, first_day: int) -> tuple[_Waiting, Bool]:
+    """Where each patient is in the chain on a day, and who will not leave the hospital alive."""
+    waiting, size = _everyone(world), len(world.patients)
+    waiting.since[:] = first_day - 1
+    last = np.full(size, -1)
+    last[past.patient] = np.arange(len(past))
+    came, stay = np.flatnonzero(last >= 0), last[last >= 0]
+    is_planned = IS_PLANNED[past.cause]
+    repeats = np.bincount(past.patient, weights=~is_planned, minlength=size)
+    # Days outside hospital up to each stay, from which what is left of earlier ones fades.
+    gap_days = past.admission - np.append(0, past.discharge[:-1])
+    gap_days[np.append(True, past.patient[1:] != past.patient[:-1])[: len(past)]] = 0
+    outside = np.cumsum(gap_days)
+    left = np.exp(-(outside[last[past.patient]] - outside) / _MEMORY_DAYS) * np.where(is_planned, 0.35, 1.0)
+    memory = np.bincount(past.patient, weights=left, minlength=size).astype(np.float32)
+    waiting.unplanned_factor = np.minimum(1.05**repeats, 2.0).astype(np.float32)
+    discharge = past.discharge[stay]
+    waiting.discharge = Discharge(*(getattr(waiting.discharge, item.name).copy() for item in fields(Discharge)))
+    for item in fields(Discharge):
+        getattr(waiting.discharge, item.name)[came] = getattr(past.hazards, item.name)[stay]
+    # Hazards are raised for half a year; who was at home for longer has no memory of the days since.
+    is_recent = discharge + ELEVATED_DAYS >= first_day - 1
+    faded_days = np.where(is_recent, 0, first_day - 1 - discharge)
+    waiting.since[came] = np.where(is_recent, discharge, first_day - 1)
+    waiting.is_after_stay[came] = is_recent
+    waiting.follow_up[came] = np.where(past.follow_up[stay] > 0, past.follow_up[stay] - discharge, -1)
+    waiting.is_filled[came], waiting.last_cause[came] = past.is_filled[stay], past.cause[stay]
+    waiting.memory = memory
+    waiting.memory[came] *= np.exp(-faded_days / _MEMORY_DAYS).astype(np.float32)
+    dies_inside = np.zeros(size, dtype=np.bool_)
+    dies_inside[came] = past.disposition[stay] == 0
+    return waiting, dies_inside
+
+
+def _end_after(world: World, waiting: _Waiting, first_day: int, generator: np.random.Generator) -> tuple[Int, Int]:
+    """The next end given that there was none before a day: drawn again until it is so."""
+    day, end = _next_end(world, waiting, generator)
     for _ in range(_MAX_ROUNDS):
+        early = np.flatnonzero(day < first_day)
+        if not len(early):
+            break
+        day[early], end[early] = _next_end(world, _take(waiting, early), generator)
+    return np.maximum(day, first_day).astype(np.int32), end
+
+
+def _draw_chain(
+    world: World, waiting: _Waiting, death_day: Int, generator: np.random.Generator, first_day: int | None = None
+) -> list[Stays]:
+    """Stays of every round, from where the patients wait; deaths are written in place."""
+    parts: list[Stays] = []
+    for number in range(_MAX_ROUNDS):
         if not len(waiting.patient):
             break
-        day, end = _next_end(world, waiting, generator)
+        if number or first_day is None:
+            day, end = _next_end(world, waiting, generator)
+        else:
+            day, end = _end_after(world, waiting, first_day, generator)
         inside = day <= world.calendar.last
         died = inside & (end == _DEATH)
         death_day[waiting.patient[died]] = day[died]
@@ -152,7 +223,7 @@ def draw_stays(world: World, generator: np.random.Generator) -> tuple[Stays, Int
         deceased = stays.disposition == 0
         death_day[stays.patient[deceased]] = stays.discharge[deceased]
         parts.append(stays)
-    return _join(parts), death_day
+    return parts
 
 
 def _everyone(world: World) -> _Waiting:
@@ -284,7 +355,7 @@ def _one_round(
 ) -> tuple[Stays, _Waiting]:
     """The next stay of each of these patients, and what awaits them after it."""
     gap_days = day - waiting.since
-    memory = waiting.memory * np.exp(-gap_days / np.float32(75.0)).astype(np.float32)
+    memory = waiting.memory * np.exp(-gap_days / np.float32(_MEMORY_DAYS)).astype(np.float32)
     last_cause = np.where(waiting.is_after_stay & (gap_days <= 60), waiting.last_cause, -1)
     last_discharge = np.where(waiting.is_after_stay, waiting.since, np.int32(-(1 << 20)))
     found: Admissions = admit(world, waiting.patient, day, is_planned, last_cause, last_discharge, memory, generator)

@@ -59,9 +59,20 @@ def covered(world: World, death_day: Int, patient: Int, day: Int) -> Bool:
     return enrolled
 
 
+# Spread of an amount around its median, and how far its mean lies above the median.
+_SPREAD = 0.4
+MEAN_OVER_MEDIAN = float(np.exp(_SPREAD**2 / 2))
+
+
+def fill_dollars(ingredient: Int, fills: Fills) -> Float:
+    """Median amount of each fill. Prices differ by ingredient, not by class: generics are cheap, a few are not."""
+    dollars: Float = np.exp(1.9 + 3.2 * ((ingredient * 37) % 101 / 101.0) ** 2) * fills.days_supply / 30
+    return dollars
+
+
 def _cents(dollars: Float, generator: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Amounts spread around their median."""
-    spread = np.exp(np.float32(0.4) * generator.standard_normal(len(dollars), dtype=np.float32))
+    spread = np.exp(np.float32(_SPREAD) * generator.standard_normal(len(dollars), dtype=np.float32))
     cents: np.ndarray[Any, np.dtype[np.int64]] = (dollars * spread * 100).astype(np.int64)
     return cents
 
@@ -134,14 +145,12 @@ def pharmacy_table(
     world: World, codes: MedicareCodebook, fills: Fills, ingredient: Int, product: Int, generator: np.random.Generator
 ) -> pa.Table:
     """Pharmacy claims in order of patient and day."""
-    # Prices differ by ingredient, not by class: generics are cheap, a few are not.
-    dollars = np.exp(1.9 + 3.2 * ((ingredient * 37) % 101 / 101.0) ** 2) * fills.days_supply / 30
     return fills_table(
         fills,
         world.patients.key,
         ingredient,
         text_column(product, codes.product_vocabulary),
-        _cents(dollars.astype(np.float32), generator),
+        _cents(fill_dollars(ingredient, fills).astype(np.float32), generator),
         generator,
         salt=401,
         data_source=_DATA_SOURCE,

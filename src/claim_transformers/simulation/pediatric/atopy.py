@@ -4,6 +4,7 @@ The state is complete: what happens next depends on it and on the month alone. T
 copy of it forward and know the risk of a stay.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -155,22 +156,28 @@ def _stay_hazard(state: AtopyState, month: int | Int, calendar: Calendar) -> Flo
 
 
 def advance(
-    state: AtopyState, month: int | Int, calendar: Calendar, generator: np.random.Generator, *, stays: bool = True
+    state: AtopyState,
+    month: int | Int,
+    calendar: Calendar,
+    generator: np.random.Generator,
+    *,
+    stays: bool = True,
+    without: Collection[str] = (),
 ) -> _AtopyMonth:
-    """Live through one month, in place."""
+    """Live through one month, in place; `without` are events that do not happen, whatever is drawn for them."""
     hazard = _stay_hazard(state, month, calendar)
     asthma, rhinitis = state.conditions[ASTHMA], state.conditions[_RHINITIS]
     month_of_year = calendar.month_of_year(np.asarray(month))
     season = _ASTHMA_SEASON[month_of_year]
     score = 0.35 * state.severity + 0.75 * state.control + 0.35 * np.minimum(state.emergencies, 3) + season - 4.75
-    emergency = occurs(asthma * np.minimum(np.exp(score), 0.5), generator)
+    emergency = occurs(asthma * np.minimum(np.exp(score), 0.5) * ("emergency" not in without), generator)
     score = 0.3 * state.severity + 0.7 * state.control + 0.6 * season - 4.25
-    steroid = occurs(asthma * np.minimum(np.exp(score), 0.5), generator)
-    stay = occurs(hazard, generator) if stays else np.zeros_like(hazard)
+    steroid = occurs(asthma * np.minimum(np.exp(score), 0.5) * ("steroid" not in without), generator)
+    stay = occurs(hazard * ("stay" not in without), generator) if stays else np.zeros_like(hazard)
 
     event = np.maximum(stay, emergency)
     start = asthma * (0.05 + 0.05 * np.minimum(state.severity, 2) + 0.05 * state.adherence + 0.35 * event)
-    start *= 0.35 + 0.65 * np.minimum(state.severity, 1)
+    start *= (0.35 + 0.65 * np.minimum(state.severity, 1)) * ("controller" not in without)
     switch(state.controller, start, 0.02 + 0.26 * (1 - state.adherence) + (1 - asthma), generator)
     np.maximum(state.prescribed, state.controller, out=state.prescribed)
 

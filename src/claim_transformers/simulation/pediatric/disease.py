@@ -1,5 +1,6 @@
 """Run both disease processes over the life of a block of patients and keep what claims and risks are made from."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,15 +61,27 @@ class History:
     mood_states: list[MoodState] = field(default_factory=list, init=False)
 
 
-def live(patients: PediatricPopulation, calendar: Calendar, generator: np.random.Generator) -> History:
-    """Simulate both processes from birth to the end of the window."""
+def live(
+    patients: PediatricPopulation,
+    calendar: Calendar,
+    generator: np.random.Generator,
+    *,
+    without: Collection[str] = (),
+) -> History:
+    """Simulate both processes from birth to the end of the window.
+
+    `without` names conditions of `atopy.CONDITIONS` that never begin, and events of asthma (`stay`, `emergency`,
+    `steroid`, `controller`) that never happen: the same lives, drawn with the same numbers, but for what follows from
+    these.
+    """
     size, everyone = len(patients), np.arange(len(patients))
     allergic, mental = atopy.first_state(patients, generator), mood.first_state(patients)
+    allergic.proneness[[name in without for name in atopy.CONDITIONS]] = 0
     for month in range(-MAX_AGE_MONTHS - _RUN_IN_MONTHS, -_RUN_IN_MONTHS, 12):
         atopy.move_conditions(allergic, month, 12, generator)
         mood.move_disorders(mental, month, 12, generator)
     for month in range(-_RUN_IN_MONTHS, 0):
-        atopy.advance(allergic, month, calendar, generator)
+        atopy.advance(allergic, month, calendar, generator, without=without)
         mood.advance(mental, month, calendar, generator)
 
     history = History(
@@ -88,7 +101,7 @@ def live(patients: PediatricPopulation, calendar: Calendar, generator: np.random
         history.controller[month], history.prescribed[month] = allergic.controller, allergic.prescribed
         history.recent_steroid[month] = allergic.steroids
         history.crisis[month], history.antidepressant[month] = mental.crisis, mental.antidepressant
-        asthma = atopy.advance(allergic, month, calendar, generator)
+        asthma = atopy.advance(allergic, month, calendar, generator, without=without)
         history.stay[month], history.stay_hazard[month] = asthma.stay, asthma.hazard
         history.emergency[month], history.steroid[month] = asthma.emergency, asthma.steroid
         minds = mood.advance(mental, month, calendar, generator)

@@ -106,7 +106,7 @@ def _snapshot_risks(
     survival = np.concatenate(
         [np.empty((len(_HORIZONS_DAYS), 0), dtype=np.float32)]
         + [
-            _survive(take(state, batch), month[batch], calendar, generator)
+            survive(take(state, batch), month[batch], calendar, generator)
             for batch in np.split(path, range(_BATCH_PATHS, len(path), _BATCH_PATHS))
         ],
         axis=1,
@@ -118,7 +118,7 @@ def _snapshot_risks(
     return risks
 
 
-def _survive(
+def survive(
     state: atopy.AtopyState | mood.MoodState, month: Int, calendar: Calendar, generator: np.random.Generator
 ) -> Float:
     """Chance of no outcome within each horizon along one path per entry, shape `(horizons, paths)`."""

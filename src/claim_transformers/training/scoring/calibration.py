@@ -1,10 +1,12 @@
 """Calibration that goes with a checkpoint: `calibration.json`, a map from probabilities to better ones.
 
-It is fitted where the labels are (`fit_platt`, `fit_isotonic`, `PriorCorrection`), on a split that the model has not
-learned from, and applied wherever the checkpoint scores.
+Fine-tuning fits it on the validation split and writes it beside the weights it is of; it is applied wherever the
+checkpoint scores. The recalibrations of the audit can be written in its place.
 """
 
+import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +16,21 @@ import numpy as np
 import numpy.typing as npt
 
 from claim_transformers.claims.files import to_json, write_file
+from claim_transformers.claims.small_cells import is_small
+from claim_transformers.training.manifests import file_sha256
 
-_CALIBRATION_FILE = "calibration.json"
+_logger = logging.getLogger(__name__)
+
+CALIBRATION_FILE = "calibration.json"
 _CLIP = 1e-6  # log odds of 0 and 1 are finite
-_NUMBERS = {
+NUMBERS = {
     "platt": ("intercept", "slope"),
     "prior": ("training_share", "true_share"),
     "isotonic": ("knots", "values"),
 }
+
+_WEIGHTS, _WEIGHTS_KEY = "*.safetensors", "weights"
+_STEPS, _LONGEST_STEP = 50, 2.0
 
 _Floats = npt.NDArray[np.float64]
 
@@ -56,7 +65,7 @@ class Calibration:
     content: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        names = _NUMBERS.get(str(self.content.get("method")))
+        names = NUMBERS.get(str(self.content.get("method")))
         if names is None:
             raise ValueError("expected a calibration of method isotonic, platt or prior, found another")
         missing = [name for name in names if name not in self.content]
@@ -77,10 +86,18 @@ class Calibration:
         """`str`: The method."""
         return str(self.content["method"])
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the method and its numbers.
+
+        Returns:
+            `dict`: The content.
+        """
+        return dict(self.content)
+
     def __call__(self, probabilities: npt.ArrayLike) -> _Floats:
         """Return the calibrated probabilities."""
         values = np.asarray(probabilities, np.float64)
-        first, second = (np.asarray(self.content[name], np.float64) for name in _NUMBERS[self.method])
+        first, second = (np.asarray(self.content[name], np.float64) for name in NUMBERS[self.method])
         if self.method == "isotonic":
             return np.interp(values, first, second)
         moved: _Floats
@@ -93,12 +110,58 @@ class Calibration:
         return np.where(moved >= 0, 1.0, smaller) / (1.0 + smaller)
 
 
-def save_calibration(checkpoint: str | Path, calibration: _HasDict) -> Path:
-    """Write a recalibration beside the weights of a checkpoint, so that its scores are calibrated.
+def fit_calibration(labels: npt.ArrayLike, probabilities: npt.ArrayLike, shift: float = 0.0) -> Calibration | None:
+    """Fit Platt scaling with the targets of Platt (1999), which are finite on any split that has both classes.
 
     Args:
-        checkpoint (`str` or `Path`): Folder of a fine-tuned checkpoint.
-        calibration ([`PlattScaling`], [`IsotonicCurve`] or [`PriorCorrection`]): What was fitted, on a split that the
+        labels (array of shape `(N,)`): 0 or 1, of a split that the model has not learned from.
+        probabilities (array of shape `(N,)`): Its probabilities of 1.
+        shift (`float`, *optional*, defaults to `0.0`): Log odds by which the model exceeds these probabilities.
+
+    Returns:
+        [`Calibration`] or `None`: The line; `None`, with a warning, where 1 to 10 rows, or none, have the outcome, or
+            have not, or where the risks do not rise with it.
+
+    Examples:
+        >>> fit_calibration([0] * 30 + [1] * 20, [0.2] * 25 + [0.8] * 25)([0.2, 0.8]).round(2).tolist()
+        [0.05, 0.77]
+        >>> fit_calibration([0, 1], [0.2, 0.8]) is None
+        True
+    """
+    truth = np.asarray(labels, np.float64)
+    positives = int(np.count_nonzero(truth == 1))
+    numbers = positives, len(truth) - positives
+    if not all(numbers) or any(map(is_small, numbers)):
+        _logger.warning("too few rows with or without the outcome: NO CALIBRATION, scores are the model's own")
+        return None
+    targets = np.where(truth == 1, (numbers[0] + 1) / (numbers[0] + 2), 1 / (numbers[1] + 2))
+    odds = _log_odds(np.asarray(probabilities, np.float64))
+    center, spread = float(odds.mean()), float(odds.std()) or 1.0
+    columns = np.stack([np.ones(len(odds)), (odds - center) / spread], axis=1)
+    line = np.zeros(2)
+    for _ in range(_STEPS):
+        risks = 1.0 / (1.0 + np.exp(-(columns @ line)))
+        # A little on the diagonal, for scores that are all equal.
+        curvature = (columns * (risks * (1.0 - risks))[:, None]).T @ columns + 1e-9 * np.eye(2)
+        step = np.linalg.solve(curvature, columns.T @ (targets - risks))
+        # A long step from a poor start can overshoot.
+        line = line + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
+        if np.abs(step).max() < 1e-9:
+            break
+    slope = float(line[1]) / spread
+    if slope <= 0.0:
+        _logger.warning("the risks do not rise with the outcome: NO CALIBRATION, scores are the model's own")
+        return None
+    intercept = float(line[0]) - slope * (center + shift)
+    return Calibration({"method": "platt", "intercept": intercept, "slope": slope})
+
+
+def save_calibration(checkpoint: str | Path, calibration: _HasDict) -> Path:
+    """Write a calibration beside the weights of a checkpoint, so that its scores are calibrated.
+
+    Args:
+        checkpoint (`str` or `Path`): Folder of a fine-tuned checkpoint. Other weights are not scored with it.
+        calibration ([`Calibration`], or a recalibration of the audit): What was fitted, on a split that the
             checkpoint has not learned from.
 
     Returns:
@@ -116,14 +179,14 @@ def save_calibration(checkpoint: str | Path, calibration: _HasDict) -> Path:
     folder = Path(checkpoint)
     if not (folder / "config.json").is_file():
         raise ValueError(f"expected the folder of a checkpoint, found no config.json at {folder}")
-    content = Calibration(calibration.to_dict()).content
-    write_file(folder / _CALIBRATION_FILE, to_json(dict(content)))
-    return folder / _CALIBRATION_FILE
+    content = Calibration(calibration.to_dict()).to_dict()
+    write_file(folder / CALIBRATION_FILE, to_json({**content, _WEIGHTS_KEY: _weights_digest(folder)}))
+    return folder / CALIBRATION_FILE
 
 
 def read_calibration(checkpoint: str | Path) -> Calibration | None:
     """Read the calibration of a checkpoint; `None` where it has none."""
-    path = Path(checkpoint) / _CALIBRATION_FILE
+    path = Path(checkpoint) / CALIBRATION_FILE
     if not path.is_file():
         return None
     try:
@@ -132,7 +195,16 @@ def read_calibration(checkpoint: str | Path) -> Calibration | None:
         raise ValueError(f"expected JSON in {path}, found something else") from error
     if not isinstance(content, dict):
         raise ValueError(f"expected one JSON object in {path}, found something else")
+    if content.pop(_WEIGHTS_KEY, None) != _weights_digest(path.parent):
+        raise ValueError(
+            f"expected the calibration of these weights in {path}, found that of others: fit it again, or remove it"
+        )
     return Calibration(content)
+
+
+def _weights_digest(folder: Path) -> str:
+    digests = "".join(file_sha256(path) for path in sorted(folder.glob(_WEIGHTS)))
+    return hashlib.sha256(digests.encode()).hexdigest()
 
 
 def _log_odds(probabilities: _Floats) -> _Floats:

@@ -31,6 +31,7 @@ from claim_transformers.claims.small_cells import Shown, show, show_counts
 from claim_transformers.claims.store import MANIFEST, IngestedFolder, open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.timelines import patient_files
+from claim_transformers.training.callbacks import return_free_memory
 from claim_transformers.training.manifests import file_sha256
 from claim_transformers.training.scoring.patients import LEFT_OUT
 from claim_transformers.training.scoring.scorer import ROWS_AT_A_TIME, Scorer, date_of
@@ -233,6 +234,7 @@ def _score_part(
         try:
             for table in part.tables:
                 scores, left_out = scorer.score(table, at)
+                return_free_memory()
                 if writer is None:
                     writer = pq.ParquetWriter(temporary, scores.schema, compression="zstd", store_schema=False)
                     writer.add_key_value_metadata(metadata)

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from claim_transformers.models.claim.losses_claim import amounts_of_logits
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -26,6 +28,7 @@ class ScoreHead:
             may hold together, or of `"classes"` that exclude each other.
         names (`Sequence[str]`): Names of the labels.
         top_k (`int`): How many labels are given of each patient.
+        config (`ClaimConfig`, *optional*): Of a `"number"`, says how outputs become amounts.
 
     Examples:
         >>> head = ScoreHead("classes", ["A", "B", "C"], 2)
@@ -37,12 +40,13 @@ class ScoreHead:
     kind: _Kind
     names: Sequence[str]
     top_k: int
+    config: Any = None
 
     def read(self, logits: torch.Tensor) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Read scores of shape `(B, k)` and the labels they are of, likeliest first, from logits `(B, K)`."""
         values = logits.float()
         if self.kind == "number":
-            scores = values
+            scores = amounts_of_logits(values, self.config)[:, None]
         elif self.kind == "probability":
             scores = torch.sigmoid(values[:, 1:] - values[:, :1] if values.shape[1] == 2 else values)
         else:
@@ -94,8 +98,9 @@ def head_of(model: torch.nn.Module, tokenizer: "ClaimTokenizer", top_k: int) -> 
             f"(ClaimForPreTraining), found {name}: fine-tune the checkpoint first"
         )
     labels: Mapping[int, str] = config.id2label
-    kind = _kind_of(config.problem_type, len(labels))
-    return ScoreHead(kind, [labels[number] for number in sorted(labels)], min(top_k, len(labels)))
+    is_two_part = getattr(config, "regression_loss", "squared") == "two_part"
+    kind = _kind_of(config.problem_type, 1 if is_two_part else len(labels))
+    return ScoreHead(kind, [labels[number] for number in sorted(labels)], min(top_k, len(labels)), config)
 
 
 def _kind_of(problem_type: str | None, num_labels: int) -> _Kind:

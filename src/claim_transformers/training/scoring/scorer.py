@@ -139,7 +139,7 @@ class Scorer:
         """What decides scores beside patients and date, as plain values."""
         return {
             "checkpoint": self.checkpoint,
-            "calibration": None if self.calibration is None else dict(self.calibration.content),
+            "calibration": None if self.calibration is None else self.calibration.to_dict(),
             "precision": self.precision,
             "device": self.device.type,
             "look_back_days": self.look_back_days,

@@ -13,10 +13,11 @@ from claim_transformers.claims.packing import NULL_DAY
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA, PRINCIPAL_CODES
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import IngestedFolder
+from claim_transformers.claims.visit_amounts import AMOUNT_FIELDS
 
 # Rows of eligibility that become patients at a time, twelve or so per patient and year in monthly files.
 _ROWS_AT_A_TIME = 1 << 16
-_MEMORY = "1GB"
+_MEMORY = "256MB"
 
 
 def unclaimed_patients(folder: IngestedFolder, last_day: int, *, threads: int | None = None) -> Iterator[pa.Table]:
@@ -25,7 +26,7 @@ def unclaimed_patients(folder: IngestedFolder, last_day: int, *, threads: int | 
     Args:
         folder ([`IngestedFolder`]): The claims.
         last_day (`int`): Last day of the data, which closes a span without an end; `NULL_DAY` if there is none.
-        threads (`int`, *optional*): Threads of the engine, which spills what does not fit into a gigabyte.
+        threads (`int`, *optional*): Threads of the engine, which spills what its memory does not hold.
 
     Yields:
         `pa.Table`: Patients in the order of their identifiers, cut alike whatever the engine does.
@@ -79,7 +80,7 @@ def _patients_of(rows: pa.Table, last_day: int) -> pa.Table:
         "enrollment_start_day": pa.ListArray.from_arrays(spans, pa.array(known.span_starts, pa.int32())),
         "enrollment_end_day": pa.ListArray.from_arrays(spans, pa.array(known.span_ends, pa.int32())),
     }
-    for field in (*list(PATIENTS_SCHEMA)[len(columns) :], PRINCIPAL_CODES):
+    for field in (*list(PATIENTS_SCHEMA)[len(columns) :], PRINCIPAL_CODES, *AMOUNT_FIELDS.values()):
         columns[field.name] = pa.ListArray.from_arrays(nothing, pa.array([], field.type.value_type))
     return pa.table(columns)
 

@@ -1,0 +1,113 @@
+"""Amounts of visits: what was paid and allowed for the claim lines behind each visit, summed in cents.
+
+An amount stands on the day of the codes that it pays for: on the first day of its claim, or on the day of the line
+where the claim has no diagnosis. A visit without any amount has null, not 0: nobody knows what it cost.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from claim_transformers.claims.packing import NULL_DAY, Integers, Keys, TimelineArrays, pack_keys
+
+_DOLLARS = pa.list_(pa.float64())
+# By the column of the canonical tables; `visit_amount` is what was paid, as in a readmission cohort.
+AMOUNT_FIELDS: Mapping[str, pa.Field] = {
+    "paid_amount": pa.field("visit_amount", _DOLLARS),
+    "allowed_amount": pa.field("visit_allowed_amount", _DOLLARS),
+}
+NULL_CENTS = np.iinfo(np.int64).min
+# Of a row: the key of the visit, then the cents of each of `AMOUNT_FIELDS`.
+_ROW_WIDTH = 1 + len(AMOUNT_FIELDS)
+
+Cents = npt.NDArray[np.int64]
+
+
+def amount_columns(names: Collection[str]) -> list[str]:
+    """The columns of amounts that a canonical table has."""
+    return [name for name in AMOUNT_FIELDS if name in names]
+
+
+def cents_of(batch: pa.RecordBatch) -> Cents:
+    """Amounts of the lines of a batch, shape `(amounts, rows)`, `NULL_CENTS` where unknown.
+
+    Examples:
+        >>> cents_of(pa.record_batch({"paid_amount": pa.array([1.25, None])})).tolist()[0]
+        [125, -9223372036854775808]
+    """
+    cents = np.full((len(AMOUNT_FIELDS), batch.num_rows), NULL_CENTS, np.int64)
+    for place, name in enumerate(AMOUNT_FIELDS):
+        if name in batch.schema.names and batch[name].null_count < batch.num_rows:
+            dollars = pc.cast(batch[name], pa.float64()).to_numpy(zero_copy_only=False)
+            known = np.isfinite(dollars)
+            cents[place, known] = np.rint(dollars[known] * 100)
+    return cents
+
+
+def without_more(cents: Cents) -> Cents:
+    """What a claim costs on its later days, once its first day has all of it: nothing, where that is known."""
+    return np.where(cents == NULL_CENTS, cents, 0)
+
+
+def amount_days(batch: pa.RecordBatch, header_days: Integers, line_days: Integers) -> Integers:
+    """The day on which the amount of each claim line stands."""
+    has_diagnosis = pc.fill_null(pc.list_value_length(batch["diagnoses"]), 0).to_numpy(zero_copy_only=False) > 0
+    return np.where(has_diagnosis | (line_days == NULL_DAY), header_days, line_days)
+
+
+def pack_amounts(patients: Integers, days: Integers, visit_types: Integers, cents: Cents) -> "npt.NDArray[np.uint64]":
+    """Rows of visit and cents, shape `(visits, 1 + amounts)`; neighbours of one visit, as of a claim, become one."""
+    return _sum_neighbours(pack_keys(patients, days, visit_types), cents)
+
+
+def amounts_of(
+    timelines: TimelineArrays, rows: "npt.NDArray[np.uint64]", first_patient: int = 0
+) -> tuple[Mapping[str, Cents], int]:
+    """Cents of each visit by name of its column, and how many visits have amounts and no code, so that they are lost.
+
+    Examples:
+        >>> from claim_transformers.claims.packing import unpack_keys
+        >>> zero, days, none = np.zeros(3, np.int64), np.array([5, 7, 5]), np.full(3, NULL_CENTS)
+        >>> timelines = unpack_keys(pack_keys(zero[:2], np.array([5, 9]), zero[:2]))
+        >>> found, lost = amounts_of(timelines, pack_amounts(zero, days, zero, np.stack([np.array([1, 2, 4]), none])))
+        >>> found["visit_amount"].tolist(), lost
+        ([5, -9223372036854775808], 1)
+    """
+    rows = rows.reshape(-1, _ROW_WIDTH)
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    rows = _sum_neighbours(rows[:, 0], rows[:, 1:].T.view(np.int64))
+    owners = np.repeat(timelines.patients - first_patient, np.diff(timelines.visit_offsets))
+    visits = pack_keys(owners, timelines.visit_days, timelines.visit_types)
+    place = np.minimum(np.searchsorted(visits, rows[:, 0]), max(len(visits) - 1, 0))
+    is_visit = visits[place] == rows[:, 0] if len(visits) else np.zeros(len(rows), bool)
+    found = {}
+    for field, column in zip(AMOUNT_FIELDS.values(), rows[:, 1:].T.view(np.int64), strict=True):
+        cents = np.full(len(visits), NULL_CENTS, np.int64)
+        cents[place[is_visit]] = column[is_visit]
+        found[field.name] = cents
+    is_lost = ~is_visit & ~np.isin(rows[:, 1:].view(np.int64), (0, NULL_CENTS)).all(axis=1)
+    return found, int(np.count_nonzero(is_lost))
+
+
+def _sum_neighbours(keys: Keys, cents: Cents) -> "npt.NDArray[np.uint64]":
+    """One row for each run of equal keys, with the sums of what is known; `NULL_CENTS` where nothing is."""
+    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
+    rows = np.empty((len(starts), _ROW_WIDTH), np.uint64)
+    rows[:, 0] = keys[starts]
+    for place, column in enumerate(cents, start=1):
+        known = column != NULL_CENTS
+        if len(starts):
+            sums = np.add.reduceat(np.where(known, column, 0), starts)
+            rows[:, place] = np.where(np.logical_or.reduceat(known, starts), sums, NULL_CENTS).view(np.uint64)
+    return rows
+
+
+def dollars_of(cents: Cents) -> pa.Array:
+    """Cents as dollars, null where unknown."""
+    known = cents != NULL_CENTS
+    dollars: Any = np.where(known, cents, 0) / 100
+    return pa.array(dollars, pa.float64(), mask=~known)
