@@ -114,12 +114,13 @@ test-spark:  ## The same expressions on Spark, row by row; needs Java 17 and CLA
 	$(call fill,build/spark,--editable .,claims$(COMMA)spark,pytest)
 	build/spark/bin/python -m pytest tests/sources/test_spark.py
 
-speed: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, pretraining, scoring.
+speed: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, pretraining, scoring, serving.
 	$(BIN)/python -m speed.simulation
 	$(BIN)/python -m speed.ingest
 	$(BIN)/python -m speed.fhir_eob
 	$(BIN)/python -m speed.pretraining
 	$(BIN)/python -m speed.scoring
+	$(BIN)/python -m speed.serving
 
 # Minutes on one core: it simulates again what both checkpoints of the package learned.
 privacy: $(VENV)/.runtime  ## Canaries in artefacts, tokens of too few patients, membership inference with its control.

@@ -26,7 +26,7 @@ OUTSIDE = {
     "model_cards/claim-pt-base/README.md": "model_cards/claim-pt-base.md",
     "model_cards/medicare-encoder-base/README.md": "model_cards/medicare-encoder-base.md",
 }
-ROOMS = ("claim_transformers", "analysis", "training", "cohorts", "simulation", "hub", "codes")
+ROOMS = ("claim_transformers", "analysis", "training", "cohorts", "simulation", "hub", "serving", "codes")
 # The theme's offline search would load this from another host.
 FOREIGN_WORKER = re.compile(r'<script src="https?://[^"]*iframe-worker[^"]*"></script>')
 FOREIGN = re.compile(r'<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)="(?:https?:)?//[^"]*"')

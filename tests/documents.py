@@ -229,6 +229,13 @@ def prepare_scores(folder: Path) -> dict[str, Any]:
     return {}
 
 
+def prepare_risks(folder: Path) -> dict[str, Any]:
+    """`checkpoint`, and what it said of validation patients."""
+    (folder / "checkpoint").mkdir()
+    (folder / "checkpoint" / "config.json").write_text("{}")
+    return {"labels": [0, 1] * 50, "risks": [0.4, 0.6] * 50}
+
+
 def prepare_cost(folder: Path) -> dict[str, Any]:
     """`claims` with amounts, and a tiny pretrained `checkpoint` that knows nothing."""
     from training.scoring.scored_people import tokenizer
@@ -278,6 +285,7 @@ PREPARE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "docs/reasons": prepare_reasons,
     "docs/recurrent": prepare_tokens,
     "docs/scoring": prepare_scores,
+    "docs/serving": prepare_risks,
     "docs/sources/cclf": prepare_raw,
     "docs/sources/cms_rif": prepare_raw,
     "docs/sources/fhir_eob": prepare_resources,

@@ -42,6 +42,7 @@ LAZY = (
     "claim_transformers.hub",
     "claim_transformers.models.claim",
     "claim_transformers.models.recurrent",
+    "claim_transformers.serving",
     "claim_transformers.training",
 )
 

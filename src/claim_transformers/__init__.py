@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     )
     from claim_transformers.models.claim.names_claim import resolve_checkpoint
     from claim_transformers.models.recurrent import RecurrentConfig, RecurrentForSequenceClassification, RecurrentModel
+    from claim_transformers.serving import Assessor, save_risk_intervals
     from claim_transformers.simulation import PlantedBias, PlantedDrift, simulate, simulate_medicare
     from claim_transformers.sources.deliveries.consolidation import consolidate
     from claim_transformers.sources.deliveries.staging_area import Staging
@@ -147,7 +148,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Architecture", "ClaimConfig", "ClaimDataError", "ClaimForMaskedLM", "ClaimForPreTraining",
+    "Architecture", "Assessor", "ClaimConfig", "ClaimDataError", "ClaimForMaskedLM", "ClaimForPreTraining",
     "ClaimForSequenceClassification", "ClaimForVisitClassification", "ClaimModel", "ClaimTokenizer", "ClaimTrainer",
     "ClaimTrainingArguments", "DataCollatorForClaimClassification", "DataCollatorForClaimPretraining",
     "DataCollatorForMaskedTokens", "DataCollatorForVisitClassification", "EobBundle", "EventDefinition",
@@ -166,11 +167,11 @@ __all__ = [
     "pretraining_collator", "pretraining_metrics", "pretraining_model", "pretraining_parts", "push_checkpoint",
     "push_dataset", "read_drug_classes", "read_drug_ingredients", "read_eob_bundle", "read_ndc_directory",
     "reliability_plot", "report_coverage", "resolve_checkpoint", "run_script", "save_calibration",
-    "save_predictions", "score", "score_amounts", "score_at_threshold", "score_claims", "score_table", "simulate",
-    "simulate_medicare", "simulate_stays", "start_from_amounts", "start_from_architecture", "start_from_checkpoint",
-    "start_from_pretraining", "start_from_readout", "start_on_cohort", "subgroup_plot", "subgroup_table",
-    "threshold_table", "tokenize_dataset", "true_risk_scores", "write_attention_view", "write_embedding_figure",
-    "write_model_card", "write_report",
+    "save_predictions", "save_risk_intervals", "score", "score_amounts", "score_at_threshold", "score_claims",
+    "score_table", "simulate", "simulate_medicare", "simulate_stays", "start_from_amounts",
+    "start_from_architecture", "start_from_checkpoint", "start_from_pretraining", "start_from_readout",
+    "start_on_cohort", "subgroup_plot", "subgroup_table", "threshold_table", "tokenize_dataset", "true_risk_scores",
+    "write_attention_view", "write_embedding_figure", "write_model_card", "write_report",
 ]  # fmt: skip
 
 register()

@@ -25,6 +25,7 @@ _COMMANDS = (
     "finetune",
     "score",
     "explain",
+    "serve",
     "audit",
     "report",
     "install-checkpoint",

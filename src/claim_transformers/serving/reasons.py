@@ -1,0 +1,129 @@
+"""Reasons of a single prediction, fast enough for a card: the slopes of the prediction at the patient, by group.
+
+This is the fast form of `analysis.explanation`: it says what weighs most and in which direction, and its parts do not
+add up to the risk. The page takes the form that adds up.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from claim_transformers.analysis.explanation.average_codes import reason_kinds, token_kinds
+from claim_transformers.analysis.explanation.explanation import TIME
+from claim_transformers.analysis.explanation.gated_model import GatedModel
+from claim_transformers.analysis.explanation.integration import take_gradients
+from claim_transformers.analysis.explanation.token_names import token_name
+from claim_transformers.analysis.readout.probes import token_batches
+from claim_transformers.analysis.views.code_names import system_title
+from claim_transformers.codes.tables import category_name
+from claim_transformers.models.claim import ClaimForSequenceClassification, ClaimTokenizer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from torch import Tensor
+
+_PRINCIPAL = "PRINCIPAL"
+_ALONE = {"AGE": "age", "SEX": "sex", "TYPE": "visits"}
+_UNKNOWN = "UNK"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One of the things that weigh most in a prediction.
+
+    Args:
+        group (`str`): What it is filed under: a category such as `CCSR/CIR019`, a code without one, `AGE`, `SEX`, or a
+            type of visit such as `TYPE/IP`.
+        name (`str`): What it is called, in public words.
+        points (`float`): Percentage points of the model's own probability, by its slope at the patient: a sign and a
+            rank, no share of the risk.
+        num_visits (`int`): Visits that hold it; 0 for what is of the patient.
+        days_before (`int`, *optional*): Days from the last of them to the index date.
+
+    Examples:
+        >>> Reason("CCSR/CIR019", "Heart failure", 2.5, 3, 12).raises
+        True
+    """
+
+    group: str
+    name: str
+    points: float
+    num_visits: int
+    days_before: int | None
+
+    @property
+    def raises(self) -> bool:
+        """`bool`: Whether the risk is higher for it."""
+        return self.points > 0
+
+
+class ReasonFinder:
+    """A classifier, prepared once, that gives its probability and what weighs most in it."""
+
+    def __init__(self, model: ClaimForSequenceClassification, tokenizer: ClaimTokenizer) -> None:
+        kinds = token_kinds(tokenizer)
+        self._model, self._tokenizer = model, tokenizer
+        self._gated = GatedModel(model, kinds, model.num_labels - 1)
+        self._kinds = reason_kinds(kinds)
+        self._groups: dict[int, tuple[str, str] | None] = {}
+
+    def name_all(self) -> None:
+        """Name every token, so that no patient waits for lists that are loaded once."""
+        for token_id in range(len(self._tokenizer)):
+            self._group(token_id)
+
+    def find(self, tokens: "pa.Table") -> tuple[float, list[Reason]]:
+        """The probability of the model, and its reasons, the heaviest first."""
+        ((_, inputs),) = token_batches(tokens, self._model.config, 1, self._model.device)
+        found = take_gradients(self._gated, self._gated.batch(inputs))
+        points = 100.0 * found.tokens[0].cpu().numpy()
+        return float(found.prediction[0]), self._grouped(inputs, points)
+
+    def _grouped(self, inputs: "Mapping[str, Tensor]", points: np.ndarray) -> list[Reason]:
+        ids, slots, days = (inputs[name][0].cpu().numpy() for name in ("input_ids", "visit_ids", "visit_days"))
+        index_day = max(int(days[0]), int(days.max()))
+        sums: dict[str, float] = {}
+        visits: dict[str, set[int]] = {}
+        names: dict[str, str] = {}
+        for token_id, slot, value in zip(ids.tolist(), slots.tolist(), points.tolist(), strict=True):
+            named = self._group(token_id) if slot >= 0 else None
+            if named is not None:
+                group, name = named
+                names.setdefault(group, name)
+                sums[group] = sums.get(group, 0.0) + value
+                visits.setdefault(group, set()).update({slot} - {0})
+        reasons = [
+            Reason(
+                group,
+                names[group],
+                sums[group],
+                len(visits[group]),
+                index_day - int(days[max(visits[group])]) if visits[group] else None,
+            )
+            for group in sums
+        ]
+        return sorted(reasons, key=lambda reason: (-abs(reason.points), reason.group))
+
+    def _group(self, token_id: int) -> tuple[str, str] | None:
+        """What a token is filed under and called; none for time and for what stands for unknown codes."""
+        if token_id not in self._groups:
+            self._groups[token_id] = self._name(token_id)
+        return self._groups[token_id]
+
+    def _name(self, token_id: int) -> tuple[str, str] | None:
+        token = self._tokenizer.convert_ids_to_tokens([token_id])[0]
+        system, slash, bare = token.partition("/")
+        if not slash or system == _UNKNOWN or self._kinds[token_id] == TIME:
+            return None
+        if system in _ALONE:
+            group = token if system == "TYPE" else system
+            return group, f"{_ALONE[system]}: {token_name(self._tokenizer, token_id)}"
+        category_id = int(self._tokenizer.category_of_token[token_id])
+        category = self._tokenizer.category_names[category_id] if category_id >= 0 else None
+        group = category or (bare if system == _PRINCIPAL and "/" in bare else token)
+        # The lists of single codes take seconds to load, so they are asked last.
+        title = category_name(group) or token_name(self._tokenizer, token_id)
+        # A bare number says nothing without its system.
+        return group, f"{system_title(token)} {bare}" if title == bare else title
