@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from claim_transformers.cli import app
 from claim_transformers.models.claim import ClaimConfig, ClaimForSequenceClassification, ClaimTokenizer
+from claim_transformers.training import Calibration, save_calibration
 
 TOKENS = ["SEX/F", "SEX/M", "AGE/8", "AGE/9", "TYPE/OP", "TYPE/IP", "HCPCS/99213", "HCPCS/99214", "HCPCS/99215"]
 FIRST, SECOND = ("2012-01-05", "OP", ["HCPCS/99213"]), ("2012-02-01", "OP", ["HCPCS/99214", "HCPCS/99213"])
@@ -76,7 +77,7 @@ def test_the_table_of_one_patient_is_printed_and_a_file_is_replaced_only_if_aske
     assert "(2 visits)" in printed
     assert "SECRET" not in printed
     assert "--overwrite" in run(*command, "--at", "2012-06-01", fails=True)
-    (checkpoint / "calibration.json").write_text('{"method": "platt", "intercept": -3.0, "slope": 1.0}')
+    save_calibration(checkpoint, Calibration({"method": "platt", "intercept": -3.0, "slope": 1.0}))
     try:
         assert "calibrated (platt)" in run(*command, "--at", "2012-06-01", "--overwrite")
     finally:

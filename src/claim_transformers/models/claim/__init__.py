@@ -14,13 +14,12 @@ if TYPE_CHECKING:
     from .modeling_claim import (
         ClaimForMaskedLM,
         ClaimForPreTraining,
-        ClaimForPreTrainingOutput,
         ClaimForSequenceClassification,
         ClaimForVisitClassification,
         ClaimModel,
-        ClaimModelOutput,
         ClaimPreTrainedModel,
     )
+    from .outputs_claim import ClaimForPreTrainingOutput, ClaimModelOutput
     from .tokenization_claim import ClaimTokenizer
 
 _MODULE_OF_NAME = {
@@ -28,11 +27,11 @@ _MODULE_OF_NAME = {
     "ClaimForMaskedLM": "modeling_claim",
     "ClaimForm": "form_claim",
     "ClaimForPreTraining": "modeling_claim",
-    "ClaimForPreTrainingOutput": "modeling_claim",
+    "ClaimForPreTrainingOutput": "outputs_claim",
     "ClaimForSequenceClassification": "modeling_claim",
     "ClaimForVisitClassification": "modeling_claim",
     "ClaimModel": "modeling_claim",
-    "ClaimModelOutput": "modeling_claim",
+    "ClaimModelOutput": "outputs_claim",
     "ClaimPreTrainedModel": "modeling_claim",
     "ClaimTokenizer": "tokenization_claim",
 }
