@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from claim_transformers.analysis import Cell, ResultTable, age_bands
+from claim_transformers.analysis import ResultTable, age_bands
+from claim_transformers.analysis.result_table import Cell
 from claim_transformers.analysis.rivals.features import ages_in_years
 from claim_transformers.training import predictive_ratios, score_amounts
 from reproduction.engine.steps import Workspace
