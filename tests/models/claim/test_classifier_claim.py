@@ -59,7 +59,8 @@ def test_means_and_variances_are_those_of_all_patients_whatever_the_batch(batch)
 def test_a_classifier_on_a_pretrained_encoder_begins_without_an_opinion_and_is_saved_whole(pretrained, tmp_path):
     model = ClaimForSequenceClassification.from_pretrained(pretrained, num_labels=3)
     batch = collate(random_patients(0, (2, 4, 3)))
-    assert model.config.classifier_rate > 1 and model.config.classifier_half_life_days
+    assert model.config.classifier_rate > 1
+    assert model.config.classifier_half_life_days > 1
     assert model(**batch).logits.eq(0).all()
     torch.nn.init.normal_(model.classifier.weight)
     model.train()(**batch)

@@ -8,7 +8,7 @@ of the others. It begins at zero: at no opinion, and not at a random one.
 
 Beside the patient vector it reads the codes of the record as a sum that fades with time, of the vectors that the
 encoder has for them: how much of what kind was billed lately. Attention averages, so that the patient vector says
-little of it, and a sum has as few directions as the vector, which a cohort of hundreds can weigh; counts have thousands.
+little of it. A cohort of hundreds can weigh a sum of as few directions as the vector has; counts have thousands.
 
 Letters as in `modeling_claim.py`.
 """

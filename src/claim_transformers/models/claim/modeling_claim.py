@@ -748,7 +748,7 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
         cut: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
     ) -> Tensor:
-        """Give what the classifier reads of each patient: its vector and, with a half-life, the fading sum of its codes."""
+        """Give what the classifier reads of each patient: its vector and, with a half-life, the sum of its codes."""
         half_life_days = self.config.classifier_half_life_days
         vector_BE: Tensor = outputs.pooler_output
         if not half_life_days:
