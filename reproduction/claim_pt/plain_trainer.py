@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from claim_transformers.models.claim import ClaimForSequenceClassification
+from claim_transformers.models.claim import ClaimConfig, ClaimForSequenceClassification
+from claim_transformers.models.claim.classifier_claim import choose_classifier
 from claim_transformers.training import DataCollatorForClaimClassification
 from reproduction.engine.checkpoints import checkpoint_digest, checkpoint_folder, load_tokenizer
 from reproduction.engine.silence import quiet
@@ -29,7 +30,8 @@ class PlainTrainer:
 
     def key(self) -> dict[str, Any]:
         """What decides about a fit beside task, setting and seed."""
-        return {"kind": "plain trainer", "checkpoint": checkpoint_digest(self.checkpoint)}
+        digest = checkpoint_digest(self.checkpoint)
+        return {"kind": "plain trainer", "checkpoint": digest, "classifier": new_classifier()}
 
     def takes(self, task: Task) -> bool:
         """Whether the model can be fitted on the task: with one label only."""
@@ -51,6 +53,12 @@ class PlainTrainer:
             logits = [trainer.predict(tokens[split]).predictions for split in ("validation", "test")]
         validation, test = (_risk(values) for values in logits)
         return Scores(validation, test)
+
+
+def new_classifier() -> list[float | int | None]:
+    """What a new classifier on a pretrained encoder is by default, which decides about a fit as well."""
+    pretrained = ClaimConfig(architectures=["ClaimForPreTraining"])
+    return list(choose_classifier(pretrained, ClaimForSequenceClassification.__name__))
 
 
 def _risk(logits: Any) -> Any:

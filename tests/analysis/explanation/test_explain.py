@@ -23,9 +23,9 @@ from claim_transformers.training import Calibration
 HISTORY = {"history_skip": True, "history_half_lives_days": [90], "index_gap": True, "time_attention": "bucketed"}
 KINDS_OF_MODELS = [
     {"visit_pooling": "sum", "norm_first": True, "code_skip": True, "code_skip_half_life_days": 120, **HISTORY},
-    {"visit_pooling": "none", "segments": True},
+    {"visit_pooling": "none", "segments": True, "classifier_half_life_days": 200},
     {"visit_pooling": "none", "code_skip": True, "classifier_pooling": "mean"},
-    {"visit_pooling": "max"},
+    {"visit_pooling": "max", "classifier_half_life_days": 60},
 ]
 
 

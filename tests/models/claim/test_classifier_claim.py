@@ -60,6 +60,7 @@ def test_a_classifier_on_a_pretrained_encoder_begins_without_an_opinion_and_is_s
     model = ClaimForSequenceClassification.from_pretrained(pretrained, num_labels=3)
     batch = collate(random_patients(0, (2, 4, 3)))
     assert model.config.classifier_rate > 1
+    assert model.config.classifier_half_life_days > 1
     assert model(**batch).logits.eq(0).all()
     torch.nn.init.normal_(model.classifier.weight)
     model.train()(**batch)
@@ -85,8 +86,34 @@ def test_weights_of_a_plain_layer_such_as_those_of_an_adapter_say_what_they_said
         ClaimForSequenceClassification.from_pretrained(pretrained, classifier_rate=rate) for rate in (0, 9)
     )
     rated.classifier.load_state_dict(plain.classifier.state_dict())
-    vectors = torch.randn(5, 16, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(rated.classifier(vectors), plain.classifier(vectors), rtol=1e-4, atol=1e-5)
+    vectors = torch.randn(5, 32, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(rated.classifier(vectors), plain.classifier(vectors[:, :16]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["sum", "none"])
+def test_beside_the_patient_vector_stands_the_sum_of_its_codes_which_fades(pooling):
+    config = ClaimConfig(**SIZES, visit_pooling=pooling, classifier_half_life_days=50)
+    model = ClaimForSequenceClassification(config).eval()
+    batch = collate(random_patients(0, (2, 4, 3)))
+    table, days = model.get_input_embeddings().weight, batch["visit_days"]
+    expected = torch.zeros(3, 16)
+    for row, patient in enumerate(zip(batch["input_ids"], batch["visit_ids"], strict=True)):
+        for code, slot in zip(*patient, strict=True):
+            if slot >= 0:
+                expected[row] += table[code] * 2 ** (-float((days[row].max() - days[row, slot]) * (slot > 0)) / 50)
+    outputs = model.claim(**batch)
+    read = model.vectors(outputs, **batch)
+    torch.testing.assert_close(read, torch.cat([outputs.pooler_output, expected], dim=1))
+    by_vector = {name: tensor for name, tensor in batch.items() if name != "input_ids"}
+    by_vector["inputs_embeds"] = model.get_input_embeddings()(batch["input_ids"])
+    torch.testing.assert_close(model(**by_vector).logits, model(**batch).logits)
+    with torch.no_grad():
+        # What comes after the last visit in view is not seen.
+        cut = torch.ones(3, dtype=torch.long)
+        seen = model(**batch, cut=cut).logits
+        later = batch["visit_ids"] > 1
+        changed = batch | {"input_ids": torch.where(later, 5, batch["input_ids"])}
+        torch.testing.assert_close(model(**changed, cut=cut).logits, seen)
 
 
 def test_the_defaults_of_trainer_teach_it_and_leave_a_plain_layer_where_it_began(pretrained, patients, tmp_path):

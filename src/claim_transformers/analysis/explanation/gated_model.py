@@ -1,7 +1,7 @@
 """A classifier as a function of gates: each token stands between the average code of its kind (0) and itself (1).
 
 Between the two lies a straight line in every table that has a row per token: the embeddings, which the history skip
-reads too, and the counts of the code skip. The slope in a gate is the gradient times (input - average), so no vector
+and the classifier's sum read too, and the counts of the code skip. The slope in a gate is the gradient times (input - average), so no vector
 is kept for it. Letters as in `modeling_claim.py`; `N` are copies of patients, one for each step.
 """
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from claim_transformers.analysis.explanation.average_codes import average_rows
 from claim_transformers.models.claim import ClaimForSequenceClassification
 from claim_transformers.models.claim.context_claim import checked_inputs, count_visits
+from claim_transformers.models.claim.encoder_claim import count_codes
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class GatedModel:
         if skip is not None and self._skip_average_KK is not None:
             slots_BT, days_BV, _ = checked_inputs(input_ids, None, visit_ids, visit_days, None)
             shares_BT = skip.shares(slots_BT, days_BV, count_visits(days_BV))
-            counts_BT = skip.counts(input_ids, shares_BT).gather(1, input_ids)
+            counts_BT = count_codes(input_ids, shares_BT, len(skip.weight)).gather(1, input_ids)
             # A code counts on a log scale; of that its tokens have parts as they count.
             parts_BT = torch.where(counts_BT > 0, counts_BT.log1p() * shares_BT / counts_BT, 0)
             means_BTK = self._skip_average_KK[input_ids]
@@ -89,13 +90,15 @@ class GatedModel:
         """What it says of each patient with every token at its gate, `(N,)`."""
         average_NTE = self._average_KE[patients.input_ids]
         change_NTE = self._table_KE[patients.input_ids] - average_NTE
-        outputs = self.model.claim(
-            inputs_embeds=average_NTE + gates_NT[:, :, None] * change_NTE,
-            visit_ids=patients.visit_ids,
-            visit_days=patients.visit_days,
-        )
+        given = {
+            "visit_ids": patients.visit_ids,
+            "visit_days": patients.visit_days,
+            "inputs_embeds": average_NTE + gates_NT[:, :, None] * change_NTE,
+        }
+        outputs = self.model.claim(**given)
         skip_NK = patients.skip_average + (gates_NT[:, :, None] * patients.skip_change).sum(dim=1)
-        return self._outcome(self.model.classifier(outputs.pooler_output) + skip_NK)
+        vectors_NE = self.model.vectors(outputs, input_ids=None, **given)
+        return self._outcome(self.model.classifier(vectors_NE) + skip_NK)
 
     def slopes(self, patients: PatientBatch, gate_N: Tensor) -> Tensor:
         """How fast the prediction changes with each gate, where all gates of a patient are equal, `(N, T)`."""

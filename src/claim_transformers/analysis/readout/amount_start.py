@@ -75,6 +75,7 @@ def start_from_amounts(
             "amounts, or take num_bins=0 to go without past amounts"
         )
     fields = {
+        "classifier_rate": 0,  # the counts are where it begins, and the network has 20 epochs
         "code_skip": True,
         "code_skip_half_life_days": CODE_SKIP_HALF_LIFE_DAYS,
         "problem_type": "regression",
@@ -116,7 +117,8 @@ def _begin_at_regression(
         counts = count_tokens(tokenized, config.vocab_size, half_life_days=config.code_skip_half_life_days)
         fits = _fit_counts(counts, labels, config)
         model.code_skip.weight.copy_(torch.from_numpy(np.stack([weights for weights, _ in fits], axis=1)))
-        model.classifier.bias.copy_(torch.tensor([constant for _, constant in fits]))
+        constants = torch.tensor([constant for _, constant in fits])
+        model.classifier.bias.copy_(constants / (model.classifier.rate or 1))
 
 
 def _fit_counts(counts: "csr_matrix", labels: _Amounts, config: Any) -> list[tuple[_Amounts, float]]:

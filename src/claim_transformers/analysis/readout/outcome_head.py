@@ -107,11 +107,16 @@ def outcome_readout(
 
 
 def _vectors(model: Any, tokenized: "pa.Table | datasets.Dataset", *, batch_size: int = 256) -> NDArray[np.float64]:
-    """The vector of each patient, as a head reads it."""
-    vectors = np.zeros((len(tokenized), model.config.hidden_size))
+    """What a head reads of each patient: its vector, and behind it what a classifier has beside it."""
+    found: list[tuple[Any, NDArray[np.float64]]] = []
     with evaluating(model):
         for rows, batch in token_batches(tokenized, model.config, batch_size, model.device):
-            vectors[rows] = model.claim(**batch).pooler_output.double().cpu().numpy()
+            outputs = model.claim(**batch)
+            read_BE = model.vectors(outputs, **batch) if hasattr(model, "vectors") else outputs.pooler_output
+            found.append((rows, read_BE.double().cpu().numpy()))
+    vectors = np.zeros((len(tokenized), found[0][1].shape[1] if found else model.config.hidden_size))
+    for rows, part in found:
+        vectors[rows] = part
     return vectors
 
 
@@ -210,11 +215,13 @@ def start_from_readout(
         raise ValueError(f"expected two classes in the training rows, found {len(np.unique(labels))}")
     readout = readout.mean()
     vectors = _vectors(classifier, tokenized)
+    width = readout.weight.shape[1]
     config, counts = classifier.config, None
     if classifier.code_skip is not None:
         counts = count_tokens(tokenized, config.vocab_size, half_life_days=config.code_skip_half_life_days)
-    start = _stack(readout.apply(vectors)[:, 0], vectors, counts, labels, inverse_penalty, seed)
-    row = start.slope * readout.weight[0] + torch.from_numpy(start.of_vector).to(readout.weight)
+    start = _stack(readout.apply(vectors[:, :width])[:, 0], vectors, counts, labels, inverse_penalty, seed)
+    row = torch.from_numpy(start.of_vector).to(readout.weight)
+    row[:width] += start.slope * readout.weight[0]
     constant = start.slope * readout.bias[0] + start.shift
     # Two logits that differ by the fitted one, half on each side.
     _write(classifier, torch.stack([-row, row]) / 2, torch.stack([-constant, constant]) / 2)
@@ -308,5 +315,5 @@ def _write(model: ClaimForSequenceClassification, weight: torch.Tensor, bias: to
     model.classifier.become_plain()
     model.config.classifier_rate = 0
     with torch.no_grad():
-        model.classifier.weight.copy_(weight)
+        model.classifier.weight.zero_()[:, : weight.shape[1]] = weight
         model.classifier.bias.copy_(bias)

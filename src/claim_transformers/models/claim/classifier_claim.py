@@ -6,6 +6,10 @@ claims already, needs no more. So this layer multiplies what it says by a rate, 
 and reads patient vectors in units of the patients that it has learned from, so that none of their directions is ahead
 of the others. It begins at zero: at no opinion, and not at a random one.
 
+Beside the patient vector it reads the codes of the record as a sum that fades with time, of the vectors that the
+encoder has for them: how much of what kind was billed lately. Attention averages, so that the patient vector says
+little of it. A cohort of hundreds can weigh a sum of as few directions as the vector has; counts have thousands.
+
 Letters as in `modeling_claim.py`.
 """
 
@@ -20,31 +24,40 @@ from .configuration_claim import ClaimConfig
 
 # Of the layer of a pretrained encoder; chosen on cohorts that are in no table (docs/benchmark/log.md).
 _RATE = 30.0
+# Half-life of the sum of codes beside it, chosen likewise.
+_HALF_LIFE_DAYS = 365
 # Patients that the first deviations stand for: those of a first batch alone are too few.
 _PRIOR_PATIENTS = 8.0
 # Of so many patients means and deviations are remembered; the vectors of earlier ones are those of an older encoder.
 _MOST_PATIENTS = 4096.0
 
 
-def choose_rate(config: ClaimConfig, head: str) -> float | None:
-    """Choose the rate of a new classifier: on an encoder that was pretrained under another head, and nowhere else.
+def choose_classifier(config: ClaimConfig, head: str) -> tuple[float | None, int | None]:
+    """Choose how a new classifier begins: on an encoder that was pretrained under another head, and nowhere else.
 
     Args:
         config ([`ClaimConfig`]): Of the checkpoint, if there is one.
         head (`str`): Name of the class of the classifier.
 
     Returns:
-        `float`, *optional*: What the configuration says; without it a rate where a checkpoint has another head.
+        `tuple[float, int]`, each *optional*: Rate, and half-life of the sum of codes that it reads, in days: what the
+        configuration says, or, where it says nothing and a checkpoint has another head, those chosen here. A plain
+        layer, of rate 0, reads the sum only where the configuration says so.
 
     Examples:
-        >>> choose_rate(ClaimConfig(), "ClaimForSequenceClassification") is None
-        True
-        >>> choose_rate(ClaimConfig(architectures=["ClaimForPreTraining"]), "ClaimForSequenceClassification")
-        30.0
+        >>> choose_classifier(ClaimConfig(), "ClaimForSequenceClassification")
+        (None, None)
+        >>> choose_classifier(ClaimConfig(architectures=["ClaimForPreTraining"]), "ClaimForSequenceClassification")
+        (30.0, 365)
     """
     # A classifier that was saved without a rate was trained without one.
     is_new = bool(config.architectures) and head not in (config.architectures or ())
-    return _RATE if config.classifier_rate is None and is_new else config.classifier_rate
+    rate, half_life_days = config.classifier_rate, config.classifier_half_life_days
+    if is_new and rate is None:
+        rate = _RATE
+    if is_new and half_life_days is None and rate:
+        half_life_days = _HALF_LIFE_DAYS
+    return rate, half_life_days
 
 
 def classifier_dropout(config: ClaimConfig) -> float:
@@ -61,12 +74,12 @@ class ClaimClassifier(nn.Linear):
     patients: Tensor
 
     def __init__(self, config: ClaimConfig, num_labels: int) -> None:
-        super().__init__(config.hidden_size, num_labels)
+        super().__init__(config.hidden_size * (2 if config.classifier_half_life_days else 1), num_labels)
         self.dropout = nn.Dropout(classifier_dropout(config))
         self.rate = config.classifier_rate or None
         if self.rate is not None:
-            self.register_buffer("mean", torch.zeros(config.hidden_size))
-            self.register_buffer("variance", torch.ones(config.hidden_size))
+            self.register_buffer("mean", torch.zeros(self.in_features))
+            self.register_buffer("variance", torch.ones(self.in_features))
             self.register_buffer("patients", torch.zeros(()))
 
     def begin(self, deviation: float) -> None:
@@ -110,6 +123,10 @@ class ClaimClassifier(nn.Linear):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Let weights of a plain layer, such as those in an adapter of an earlier version, say what they said."""
         weight = state_dict.get(f"{prefix}weight")
+        if weight is not None and weight.shape[1] < self.in_features:
+            # Of a layer that read the patient vector alone.
+            fewer = self.in_features - weight.shape[1]
+            weight = state_dict[f"{prefix}weight"] = functional.pad(weight, (0, fewer))
         if self.rate is not None and weight is not None and f"{prefix}patients" not in state_dict:
             state_dict |= {f"{prefix}{name}": state_dict[f"{prefix}{name}"] / self.rate for name in ("weight", "bias")}
             state_dict |= {f"{prefix}mean": torch.zeros_like(self.mean), f"{prefix}patients": self.patients * 0}

@@ -206,6 +206,23 @@ class ClaimHistorySkip(nn.Module):
         return functional.linear(seen_BVE, self.weight) * positions.valid[:, :, None]
 
 
+def fading_shares(slots_BT: Tensor, days_BV: Tensor, cut_B: Tensor, half_life_days: int | None) -> Tensor:
+    """How much each token counts, in float32: 1, less the longer ago it was, 0 for padding and what is not in view."""
+    shares_BT = ((slots_BT >= 0) & (slots_BT <= cut_B[:, None])).float()
+    if half_life_days is None:
+        return shares_BT
+    slot_BT = slots_BT.clamp(min=0)
+    patient_day_B1 = position_days(torch.zeros_like(slot_BT[:, :1]), days_BV, cut_B)
+    # The patient's own codes, such as its age, hold on the day it stands on.
+    ago_BT = (patient_day_B1 - days_BV.gather(1, slot_BT)).clamp(min=0) * (slot_BT > 0)
+    return shares_BT * torch.exp2(-ago_BT / half_life_days)
+
+
+def count_codes(input_ids: Tensor, shares_BT: Tensor, vocab_size: int) -> Tensor:
+    """How often each code of the vocabulary stands in the record, `(batch, tokens)` to `(batch, vocabulary)`."""
+    return shares_BT.new_zeros(len(shares_BT), vocab_size).scatter_add(1, input_ids.long(), shares_BT)
+
+
 class ClaimCodeSkip(nn.Module):
     """A linear term of how often each code stands in the record, on a log scale, beside the network.
 
@@ -224,22 +241,11 @@ class ClaimCodeSkip(nn.Module):
         if input_ids is None:
             raise ValueError("expected input_ids for code_skip=True, found inputs_embeds: vectors cannot be counted")
         shares_BT = self.shares(slots_BT, days_BV, cut_B)
-        return self.counts(input_ids, shares_BT).log1p() @ self.weight
+        return count_codes(input_ids, shares_BT, len(self.weight)).log1p() @ self.weight
 
     def shares(self, slots_BT: Tensor, days_BV: Tensor, cut_B: Tensor) -> Tensor:
-        """How much each token counts: 1, less the longer ago it was, 0 for padding."""
-        shares_BT = (slots_BT >= 0).to(self.weight.dtype)
-        if self.half_life_days is None:
-            return shares_BT
-        slot_BT = slots_BT.clamp(min=0)
-        patient_day_B1 = position_days(torch.zeros_like(slot_BT[:, :1]), days_BV, cut_B)
-        # The patient's own codes, such as its age, hold on the day it stands on.
-        ago_BT = (patient_day_B1 - days_BV.gather(1, slot_BT)).clamp(min=0) * (slot_BT > 0)
-        return shares_BT * torch.exp2(-ago_BT / self.half_life_days)
-
-    def counts(self, input_ids: Tensor, shares_BT: Tensor) -> Tensor:
-        """How often each code of the vocabulary stands in the record, `(batch, tokens)` to `(batch, vocabulary)`."""
-        return shares_BT.new_zeros(len(shares_BT), len(self.weight)).scatter_add(1, input_ids.long(), shares_BT)
+        """How much each token counts."""
+        return fading_shares(slots_BT, days_BV, cut_B, self.half_life_days).to(self.weight.dtype)
 
 
 class ClaimAttention(nn.Module):
