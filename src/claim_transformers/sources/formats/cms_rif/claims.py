@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
+from claim_transformers.claims.engine import store_rows
 from claim_transformers.claims.fields import clean_id, parse_amount, parse_date, parse_number, subtract_share
+from claim_transformers.claims.planning import build
 from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
@@ -36,11 +38,10 @@ from claim_transformers.sources.formats.cms_rif.fields import (
     find_diagnosis_columns,
     split_diagnoses,
     split_procedures,
-    store_rows,
     use_columns,
     warn_code_version,
 )
-from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable, Versions
+from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable, Versions, are_few
 from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures, one_diagnosis
 
@@ -86,7 +87,13 @@ def stage_rif_claims(
         patient_column=patient,
         row_key=(patient, claim, *layout.find("claim_line_number")),
         kinds=layout.kinds,
-        derive=lambda rows: store_rows(connection, layout.name, _derive_rif_rows(rows, layout), scratch),
+        derive=lambda rows: store_rows(
+            connection,
+            f"derived_{layout.name}",
+            build(_derive_rif_rows, rows, layout),
+            scratch,
+            are_few=are_few(rows, files),
+        ),
         to_canonical=(lambda rows: _to_rx_claims(rows, layout)) if is_rx else lambda rows: _to_lines(rows, layout),
         claim_type=layout.claim_type,
         claim_column=claim,

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.engine import engine_errors
 from claim_transformers.claims.fields import DateFormat
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.codes.systems import ICD10_START_DATE
@@ -18,7 +15,6 @@ from claim_transformers.sources.pipeline.qualifiers import coding_day
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
-    from ibis.backends.duckdb import Backend
 
 DATES: DateFormat = "YYYYMMDD"
 # Versions of codes: 9 and 0 in the codebook (CCW), and words that say the same. Patterns or longer lists, in 50
@@ -29,7 +25,6 @@ _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT",
 _MONTH_NUMBERS = {month: f"{number:02d}" for number, month in enumerate(_MONTHS, start=1)}
 # What is no date in the declared format stays unreadable, whatever it looks like, and the checks find it.
 _NO_DATE = "unreadable"
-_numbers = itertools.count()
 
 
 def day_of(column: str) -> str:
@@ -66,16 +61,6 @@ def use_columns(rows: ir.Table, layout: FileLayout) -> ir.Table:
         if column.feeds not in (ROWS, UNUSED) or name in ruled
     ]
     return rows.select("source_file", "row_no", *used)
-
-
-def store_rows(connection: Backend, name: str, rows: ir.Table, scratch: Path) -> ir.Table:
-    """Write rows to a parquet file once, so that later steps read the columns they need and compute none again."""
-    name = f"derived_{name}_{next(_numbers)}"
-    path = str(scratch / f"{name}.parquet").replace("'", "''")
-    with engine_errors(f"deriving columns of {name}"):
-        connection.raw_sql(f"COPY ({connection.compile(rows)}) TO '{path}' (FORMAT parquet)")
-        connection.raw_sql(f"CREATE VIEW \"{name}\" AS SELECT * FROM read_parquet('{path}')")
-    return connection.table(name)
 
 
 def add_days(rows: ir.Table, layout: FileLayout) -> ir.Table:
