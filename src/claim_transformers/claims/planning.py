@@ -25,7 +25,7 @@ _Given = ParamSpec("_Given")
 _Built = TypeVar("_Built")
 _T = TypeVar("_T")
 # Expressions of all tables of a few sources; a process that has planned more begins anew.
-_MOST_KEPT = 2048
+_MOST_KEPT = 1024
 _built: dict[Hashable, object] = {}
 _sql: dict[Hashable, str] = {}
 _tables: dict[Hashable, ir.Table] = {}

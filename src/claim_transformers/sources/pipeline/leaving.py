@@ -59,8 +59,7 @@ class _Leaving:
         """Give every row that leaves its first reason and its `ledger_type`."""
         name, every = f"flagged_{self.name}", self._union()
         if every is None:
-            nothing = rows.filter(ibis.literal(False)).select(*ROW_ID, "ledger_type", reason_code=ibis.literal(""))
-            return materialize(self.connection, name, nothing)
+            return materialize(self.connection, name, build(_nothing, rows))
         return materialize(self.connection, name, build(_with_first_reason, rows, every))
 
     def _union(self, *, but: str = "") -> ir.Table | None:
@@ -74,6 +73,10 @@ def _union(parts: Mapping[str, ir.Table]) -> ir.Table:
         for reason, part in parts.items()
     ]
     return ibis.union(*placed, distinct=False) if len(placed) > 1 else placed[0]
+
+
+def _nothing(rows: ir.Table) -> ir.Table:
+    return rows.filter(ibis.literal(False)).select(*ROW_ID, "ledger_type", reason_code=ibis.literal(""))
 
 
 def _with_first_reason(rows: ir.Table, leaving: ir.Table) -> ir.Table:

@@ -229,6 +229,9 @@ def _claim_id(rows: ir.Table, layout: FileLayout) -> ir.StringValue:
 
 def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
     (patient,), (number,) = layout.find("patient_id"), layout.find("claim_line_number")
+    # Dates that stand in two lists are read, and planned, once.
+    dated = layout.find("procedures.date")
+    rows = rows.mutate(**{_procedure_date(name): parse_date(rows[day_of(name)], DATES) for name in dated})
     columns: dict[str, Any] = {
         "patient_id": rows[patient],
         "claim_id": _claim_id(rows, layout),
@@ -303,9 +306,13 @@ def _diagnoses(rows: ir.Table, layout: FileLayout) -> ir.ArrayValue:
     return lists[0].concat(lists[1])
 
 
+def _procedure_date(name: str) -> str:
+    return f"date of {name}"
+
+
 def _procedures(rows: ir.Table, layout: FileLayout) -> ir.ArrayValue:
     names, dated = layout.find("procedures.code"), layout.find("procedures.date")
-    dates = [parse_date(rows[day_of(name)], DATES) for name in dated] or None
+    dates = [rows[_procedure_date(name)] for name in dated] or None
     lists = [
         list_procedures(system, [rows[code_of(system, name)] for name in names], dates)
         for system in ("ICD9PCS", "ICD10PCS")
