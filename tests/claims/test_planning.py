@@ -20,8 +20,8 @@ def _is(value, column="a"):
 
 
 def _keep(rows, *conditions, negated=False):
-    conditions = [condition(rows) for condition in conditions]
-    return rows.filter(~ibis.and_(*conditions) if negated else ibis.and_(*conditions))
+    is_kept = ibis.and_(*(condition(rows) for condition in conditions))
+    return rows.filter(~is_kept if negated else is_kept)
 
 
 def _with(rows, value):

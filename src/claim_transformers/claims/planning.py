@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from types import FunctionType
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
@@ -111,7 +111,7 @@ def _is_nowhere(operation: ops.Node) -> bool:
     return all(isinstance(table, ops.DatabaseTable) and table.source is _nowhere() for table in tables)
 
 
-def _key(value: object) -> Hashable:
+def _key(value: Any) -> Any:
     """What an argument is told apart by."""
     match value:
         case ir.Expr():

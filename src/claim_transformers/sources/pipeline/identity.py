@@ -38,7 +38,9 @@ def _with_type(rows: ir.Table, claim_type: str | Callable[[ir.Table], ir.StringV
 
 def _typed(table: StagedTable) -> ir.Table:
     """Rows that say their claim type, which may need other rows."""
-    return table.rows if table.derive is None or isinstance(table.claim_type, str) else table.derive(table.rows)
+    if table.derive is None or isinstance(table.claim_type, str):
+        return table.rows
+    return build(table.derive, table.rows)
 
 
 def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> StagedTable:

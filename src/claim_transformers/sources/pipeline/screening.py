@@ -58,7 +58,7 @@ def screen_table(
         if are_few := table.has_few_rows:
             table = replace(table, rows=materialize(connection, f"raw_of_{table.name}", table.rows)[0])
         as_received, table = table, clean_ids(connection, table, ledger)
-        rows = table.rows if table.derive is None else table.derive(table.rows)
+        rows = table.rows if table.derive is None else build(table.derive, table.rows)
         rows = hold_rows(connection, f"rows_of_{table.name}", add_ledger_type(table, rows), are_few=are_few)
         _enter_rows_in(connection, table, rows, ledger)
         warn_id_share(connection, table, rows, ledger)
