@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from claim_transformers.claims.reversals import Reversal
 
 # About as many as the engine computes in the time that it takes to plan them again for every step.
-_FEW_CELLS = 1 << 20
+_FEW_CELLS = 1 << 18
 TargetTable = Literal["claim_line", "rx_claim", "eligibility"]
 RawLocation: TypeAlias = "str | Path | BaseBackend | None"
 
