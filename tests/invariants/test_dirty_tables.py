@@ -6,6 +6,7 @@ from invariants.ingest_worlds import Outcome, ingest_worlds
 from invariants.raw_files import World
 
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.pipeline import contract
 
 SOURCES = ("tuva", "synpuf", "cms-rif", "cclf")
 SEED, NUM_WORLDS = 11, 20
@@ -40,3 +41,15 @@ def _holds_cell(message: str, world: World) -> bool:
 @pytest.mark.parametrize("source", [*SOURCES[:-1], pytest.param(SOURCES[-1], marks=pytest.mark.slow)])
 def test_dirty_tables_are_read_or_refused(source: str) -> None:
     assert findings(source, SEED, range(1, NUM_WORLDS + 1))[1] == {}
+
+
+@pytest.mark.parametrize("source", ["tuva", pytest.param("cms-rif", marks=pytest.mark.slow)])
+def test_few_rows_are_computed_at_once_and_many_when_they_are_needed_to_the_same_end(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worlds = {number: dirty_world(source, SEED, number) for number in (1, 2)}
+    few = ingest_worlds(source, worlds, labels=False)
+    monkeypatch.setattr(contract, "_FEW_CELLS", -1)
+    many = ingest_worlds(source, worlds, labels=False)
+    assert any(outcome.tables for outcome in few.values())
+    assert [(one.tables, one.counts) for one in few.values()] == [(one.tables, one.counts) for one in many.values()]

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from ibis import _
 
 from claim_transformers.claims.engine import fetch
+from claim_transformers.claims.planning import build
 from claim_transformers.codes.expressions import modifiers_expr, normalize_expr
 from claim_transformers.codes.normalize import normalize_codes
 
@@ -28,6 +29,7 @@ _W_UNKNOWN_CODE = "W_UNKNOWN_CODE"
 # What stays in a tolerant column: a text that can be a code of some system.
 _ANY_CODE = "^[A-Z0-9]{2,11}$"
 _MAX_CODES_TO_LOOK_FOR = 100
+_SYSTEM = "system of codes"
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def survey_codes(
         (3, {'F_CODE_FORM': 1}, {'R_CODE_TEXT': 1})
     """
     of_row = ibis.literal(systems[0]) if system is None else system
-    found = fetch(connection, _distinct_codes(rows, columns, of_row))
+    found = fetch(connection, build(_distinct_codes, rows, columns, of_row))
     surveys = []
     for name in systems:
         of_system = found.filter(pc.equal(found["system"], name))
@@ -157,6 +159,10 @@ def rewrite_codes(
         ['4019', 'V4976', '51881']
     """
     changed: dict[str, ir.StringValue] = {}
+    if system is not None:
+        # Joined with every column, it is planned once.
+        rows = rows.mutate(**{_SYSTEM: system})
+        system = rows[_SYSTEM]
     for column in columns:
         raw = rows[column]
         codes = {name: normalize_expr(name, raw)[0] for name in systems}
@@ -170,7 +176,7 @@ def rewrite_codes(
         changed[column] = code
         if "HCPCS" in systems:
             changed[f"{column}_modifiers"] = modifiers_expr(raw)
-    return rows.mutate(**changed)
+    return rows.mutate(**changed) if system is None else rows.mutate(**changed).drop(_SYSTEM)
 
 
 def _bare(raw: pa.Array) -> pa.Array:

@@ -5,6 +5,7 @@ The steps themselves are Ibis expressions; only reading raw files speaks DuckDB'
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 import weakref
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from claim_transformers.claims.files import scratch_folder
+from claim_transformers.claims.planning import describe_table, name_table, to_sql
 from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
@@ -122,19 +124,50 @@ def read_batches(connection: Backend, expression: ir.Table, *, rows_per_batch: i
     """Execute an expression as a stream of record batches, so that a result larger than the memory can be written."""
     # A cursor of its own, because an open result would block the next query of the connection.
     cursor = connection.con.cursor()
-    return cursor.sql(connection.compile(expression)).to_arrow_reader(rows_per_batch)
+    return cursor.sql(to_sql(connection, expression)).to_arrow_reader(rows_per_batch)
 
 
 def materialize(connection: Backend, name: str, expression: ir.Table) -> tuple[ir.Table, int]:
     """Execute an expression into a table of the engine, which lives as long as the connection."""
-    created = connection.raw_sql(f'CREATE OR REPLACE TABLE "{name}" AS {connection.compile(expression)}').fetchall()
-    return connection.table(name), int(created[0][0])
+    created = connection.raw_sql(f'CREATE OR REPLACE TABLE "{name}" AS {to_sql(connection, expression)}').fetchall()
+    return describe_table(connection, name, expression.op()), int(created[0][0])
 
 
 def create_view(connection: Backend, name: str, expression: ir.Table) -> ir.Table:
     """Give an expression a name in the engine, so that what is built on it need not compile it again."""
-    connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS {connection.compile(expression)}')
-    return connection.table(name)
+    connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS {to_sql(connection, expression)}')
+    return describe_table(connection, name, expression.op())
+
+
+def hold_rows(connection: Backend, name: str, expression: ir.Table, *, are_few: bool) -> ir.Table:
+    """Give an expression a name: few rows are computed once, and of many each step computes the columns it needs."""
+    return materialize(connection, name, expression)[0] if are_few else create_view(connection, name, expression)
+
+
+def open_table(connection: Backend, name: str) -> ir.Table:
+    """Open a table or view of the engine."""
+    return name_table(name, connection.table(name).schema())
+
+
+def free_name(connection: Backend, stem: str) -> str:
+    """Give a name for a table that the connection does not have: the same ones in the same order in every run."""
+    found = connection.con.execute(
+        "SELECT table_name FROM information_schema.tables WHERE starts_with(table_name, ?)", [f"{stem}_"]
+    ).fetchall()
+    taken = {name for (name,) in found}
+    return next(name for number in itertools.count() if (name := f"{stem}_{number}") not in taken)
+
+
+def store_rows(connection: Backend, stem: str, rows: ir.Table, scratch: Path, *, are_few: bool) -> ir.Table:
+    """Compute rows once, so that later steps read the columns they need: few into memory, many to a parquet file."""
+    name = free_name(connection, stem)
+    with engine_errors(f"computing {stem}"):
+        if are_few:
+            return materialize(connection, name, rows)[0]
+        path = str(scratch / f"{name}.parquet").replace("'", "''")
+        connection.raw_sql(f"COPY ({to_sql(connection, rows)}) TO '{path}' (FORMAT parquet)")
+        connection.raw_sql(f"CREATE VIEW \"{name}\" AS SELECT * FROM read_parquet('{path}')")
+        return open_table(connection, name)
 
 
 def view_table(connection: Backend, name: str, files: Sequence[Path], schema: pa.Schema) -> ir.Table:
@@ -143,7 +176,7 @@ def view_table(connection: Backend, name: str, files: Sequence[Path], schema: pa
         return load(connection, name, schema.empty_table())
     listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
     connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM read_parquet([{listed}])')
-    return connection.table(name)
+    return open_table(connection, name)
 
 
 def load(connection: Backend, name: str, table: pa.Table) -> ir.Table:
@@ -151,4 +184,4 @@ def load(connection: Backend, name: str, table: pa.Table) -> ir.Table:
     connection.con.register("arrow_rows", table)
     connection.raw_sql(f'CREATE OR REPLACE TABLE "{name}" AS SELECT * FROM arrow_rows')
     connection.con.unregister("arrow_rows")
-    return connection.table(name)
+    return describe_table(connection, name, table.schema)

@@ -12,6 +12,7 @@ from ibis import _
 from claim_transformers.claims.cleaning import ROW_ID, hash_of_key, write_canonically
 from claim_transformers.claims.engine import materialize
 from claim_transformers.claims.fields import parse_amount
+from claim_transformers.claims.planning import build, to_sql
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -89,7 +90,9 @@ def find_reversals(
         >>> sorted(fetch(connection, pairs)["row_no"].to_pylist())
         [1, 2]
     """
-    candidates = _candidates(connection, rows, negative, reversal, kinds, order)
+    candidates, _number = materialize(
+        connection, "reversal_candidates", build(_candidates, rows, negative, reversal, kinds, order)
+    )
     counts = [f"count_{place}" for place in range(len(reversal.counts))]
     nothing = candidates.filter(ibis.literal(False)).select(*ROW_ID)
     pairs = materialize(connection, "reversal_pairs", nothing)[0]
@@ -97,14 +100,12 @@ def find_reversals(
     compared += [(["amount"], counts), (counts, ["amount"])] if counts else []
     for width in range(len(reversal.numbers), -1, -1):
         for sizes, blank in compared:
-            left = candidates.anti_join(pairs, ROW_ID)
-            found = _pair(left, (*reversal.key, *reversal.numbers[:width]), sizes, blank)
-            connection.raw_sql(f"INSERT INTO reversal_pairs {connection.compile(found)}")
+            found = build(_pair, candidates, pairs, (*reversal.key, *reversal.numbers[:width]), sizes, blank)
+            connection.raw_sql(f"INSERT INTO reversal_pairs {to_sql(connection, found)}")
     return pairs
 
 
 def _candidates(
-    connection: Backend,
     rows: ir.Table,
     negative: ir.Table,
     reversal: Reversal,
@@ -131,10 +132,14 @@ def _candidates(
         **{name: write_canonically(rows, name, kinds) for name in (*reversal.key, *reversal.numbers)},
     )
     hashes = sized.semi_join(negative, ROW_ID).select("key_hash").distinct()
-    return materialize(connection, "reversal_candidates", sized.semi_join(hashes, "key_hash"))[0]
+    return sized.semi_join(hashes, "key_hash")
 
 
-def _pair(rows: ir.Table, key: Sequence[str], sizes: Sequence[str], blank: Sequence[str]) -> ir.Table:
+def _pair(
+    candidates: ir.Table, paired: ir.Table, key: Sequence[str], sizes: Sequence[str], blank: Sequence[str]
+) -> ir.Table:
+    """Pairs of the candidates that are in none yet."""
+    rows = candidates.anti_join(paired, ROW_ID)
     is_stated = ibis.or_(*(rows[name].notnull() for name in sizes))
     is_blank = ibis.and_(ibis.literal(True), *(rows[name].isnull() for name in blank))
     rows = rows.filter(is_stated & (~rows.is_reversal | is_blank))

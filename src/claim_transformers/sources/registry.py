@@ -10,6 +10,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -110,15 +111,21 @@ class Source:
 
     def read_layouts(self) -> dict[str, FileLayout]:
         """Read the layout files by name, none if the format has none."""
-        from claim_transformers.sources.pipeline.layout_files import read_layouts
-
-        return {} if self.layouts is None else read_layouts(self.layouts)
+        return {} if self.layouts is None else dict(_read_own_layouts(self.layouts))
 
     def check_options(self, given: Iterable[str]) -> None:
         """Raise `ValueError` if a name is none of the options."""
         known = sorted(option.name for option in self.options)
         if unknown := sorted(set(given) - set(known)):
             raise ValueError(f"expected options of {self.name!r} out of {known}, found {unknown}")
+
+
+@cache
+def _read_own_layouts(folder: Path) -> dict[str, FileLayout]:
+    """Layouts that come with the package, which do not change while it runs."""
+    from claim_transformers.sources.pipeline.layout_files import read_layouts
+
+    return read_layouts(folder)
 
 
 def sources() -> Mapping[str, Source]:

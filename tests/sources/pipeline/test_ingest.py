@@ -7,6 +7,7 @@ import os
 import random
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -293,7 +294,7 @@ def test_a_row_lost_by_the_reader_is_found_by_the_ledger(tmp_path: Path, monkeyp
 
     def losing(*arguments):
         select, raw_file = stage_delimited(*arguments)
-        return f"{select} LIMIT 1", raw_file
+        return replace(select, source=f"(SELECT * FROM {select.source} LIMIT 1)"), raw_file
 
     monkeypatch.setattr(reading, "_stage_delimited", losing)
     raw = write_tuva(tmp_path / "raw", pharmacy=[pharmacy_claim(), pharmacy_claim(claim="R2")])

@@ -29,6 +29,7 @@ from claim_transformers.claims.engine import engine_errors, open_engine
 from claim_transformers.claims.fields import clean_id
 from claim_transformers.claims.files import private_umask, scratch_folder, write_errors
 from claim_transformers.claims.inputs import check_inputs
+from claim_transformers.claims.planning import to_sql
 from claim_transformers.claims.small_cells import show_part_of
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import MAX_EXPANSION, allow_expansion
@@ -308,7 +309,11 @@ class Staging:
             part.select(**{name: clean_id(part[name]).fill_null(part[name]) for name in key}).distinct()
             for part in (staged.filter(staged.load_id == load.load_id), rows)
         )
-        num_held, num_again = (int(part.count().to_pyarrow().as_py()) for part in (held, held.semi_join(new, key)))
+        # No cursor: the load is part of a transaction, which no other sees yet.
+        num_held, num_again = (
+            int(self.connection.raw_sql(to_sql(self.connection, part.aggregate(n=part.count()))).fetchall()[0][0])
+            for part in (held, held.semi_join(new, key))
+        )
         return num_held, num_again
 
     def _insert(self, name: str, rows: ir.Table, columns: Sequence[str], load: Load) -> None:

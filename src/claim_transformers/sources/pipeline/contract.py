@@ -24,7 +24,7 @@ disk of the output, for unpacked files, removed by the caller. Further keyword a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from claim_transformers.claims.quality import RowCheck
     from claim_transformers.claims.reversals import Reversal
 
+# About as many as the engine computes in the time that it takes to plan them again for every step.
+_FEW_CELLS = 1 << 18
 TargetTable = Literal["claim_line", "rx_claim", "eligibility"]
 RawLocation: TypeAlias = "str | Path | BaseBackend | None"
 
@@ -197,11 +199,21 @@ class StagedTable:
     has_spans: bool = True
 
     @property
+    def has_few_rows(self) -> bool:
+        """Whether all rows are so few that planning a step takes longer than computing every column."""
+        return are_few(self.rows, self.files)
+
+    @property
     def claim_key(self) -> tuple[str, ...]:
         """Columns that tell claims apart, none without claims."""
         if self.claim_column is None:
             return ()
         return (self.claim_column,) if self.source_column is None else (self.source_column, self.claim_column)
+
+
+def are_few(rows: ir.Table, files: Sequence[RawFile]) -> bool:
+    """Whether the rows of files have few cells, those that are empty included."""
+    return sum(file.num_rows for file in files) * len(rows.columns) <= _FEW_CELLS
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from ibis import _
 
 from claim_transformers.claims.cleaning import ROW_ID
 from claim_transformers.claims.encoded_files import EncodedFiles
-from claim_transformers.claims.engine import create_view, engine_errors, fetch, load, materialize
+from claim_transformers.claims.engine import create_view, engine_errors, fetch, hold_rows, load, materialize
 from claim_transformers.claims.enrollment import (
     ELIGIBILITY_COLUMNS,
     MAX_YEARS_APART,
@@ -32,6 +32,7 @@ from claim_transformers.claims.enrollment import (
 )
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
+from claim_transformers.claims.planning import build
 from claim_transformers.sources.pipeline.screening import ScreenedTable
 
 if TYPE_CHECKING:
@@ -49,31 +50,36 @@ def settle_eligibility(
     if not screened:
         return []
     with engine_errors("comparing the rows of eligibility"):
-        lines = [_with_columns(one.table.to_canonical(one.rows)) for one in screened]
-        every = _union([of_table.select("enrollment_start_date") for of_table in lines])
-        latest = fetch(connection, every.aggregate(latest=every.enrollment_start_date.max()))["latest"][0].as_py()
+        lines = [
+            hold_rows(
+                connection,
+                f"spans_of_{one.table.name}",
+                build(_with_columns, build(one.table.to_canonical, one.rows)),
+                are_few=one.table.has_few_rows,
+            )
+            for one in screened
+        ]
+        latest = fetch(connection, build(_latest, *lines))["latest"][0].as_py()
 
         def judge(rows: ir.Table) -> ir.Table:
             return _judge(_with_columns(rows), latest, extract_date)
 
         screened = [_judged(one, judge) for one in screened]
         lines = [
-            judge(of_table) if one.table.has_spans else of_table.mutate(is_mended=False)
+            build(judge, of_table) if one.table.has_spans else of_table.mutate(is_mended=False)
             for one, of_table in zip(screened, lines, strict=True)
         ]
         compared = (*ROW_ID, *ELIGIBILITY_COLUMNS, "is_mended")
-        every, _rows = materialize(
-            connection, "eligibility_rows", _union([of_table.select(*compared) for of_table in lines])
-        )
-        _enter(connection, ledger, "F_LIFE_DATE", every.filter(every.is_mended))
-        losing, torn = _compare(fetch(connection, _contradicting(every)))
+        every, _rows = materialize(connection, "eligibility_rows", build(_union, lines, compared))
+        _enter(connection, ledger, "F_LIFE_DATE", build(_mended, every))
+        losing, torn = _compare(fetch(connection, build(_contradicting, every)))
         if len(torn):
             leaving = load(connection, "torn_patients", pa.table({name: torn[name] for name in ROW_ID}))
             screened = [_without(connection, one, leaving, ledger) for one in screened]
             every = every.anti_join(leaving, ROW_ID)
         if len(losing):
             _enter(connection, ledger, "F_DEMOGRAPHICS", load(connection, "losing_rows", losing))
-        _enter(connection, ledger, "F_SPANS", _overlapping(every))
+        _enter(connection, ledger, "F_SPANS", build(_overlapping, every))
     return screened
 
 
@@ -98,7 +104,13 @@ def read_people(connection: Backend, folder: Path) -> ir.Table:
     return load(connection, "people", pa.table({**columns, "has_span": pa.array(has_span)}))
 
 
-def _union(tables: Sequence[ir.Table]) -> ir.Table:
+def _latest(*lines: ir.Table) -> ir.Table:
+    every = _union(lines, ["enrollment_start_date"])
+    return every.aggregate(latest=every.enrollment_start_date.max())
+
+
+def _union(lines: Sequence[ir.Table], columns: Sequence[str]) -> ir.Table:
+    tables = [of_table.select(*columns) for of_table in lines]
     return tables[0] if len(tables) == 1 else ibis.union(*tables, distinct=False)
 
 
@@ -195,6 +207,13 @@ def _without(connection: Backend, one: ScreenedTable, leaving: ir.Table, ledger:
 
 def _enter(connection: Backend, ledger: Ledger, fix: str, lines: ir.Table) -> None:
     """Count raw rows, of which each may have given several lines."""
-    counts = lines.select(*ROW_ID).distinct().group_by("source_file").aggregate(n=_.count())
-    for row in fetch(connection, counts).to_pylist():
+    for row in fetch(connection, build(_count_rows, lines)).to_pylist():
         ledger.entry(row["source_file"], "NONE").fixes[fix] += row["n"]
+
+
+def _count_rows(lines: ir.Table) -> ir.Table:
+    return lines.select(*ROW_ID).distinct().group_by("source_file").aggregate(n=_.count())
+
+
+def _mended(lines: ir.Table) -> ir.Table:
+    return lines.filter(lines.is_mended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ import ibis
 from ibis import _
 
 from claim_transformers.claims.cleaning import CLEAN, hash_of_ids
-from claim_transformers.claims.engine import create_view, fetch, materialize
+from claim_transformers.claims.engine import fetch, hold_rows, materialize
 from claim_transformers.claims.fields import clean_id, clean_number, is_plain_id
+from claim_transformers.claims.planning import build
 from claim_transformers.sources.pipeline.contract import StagedTable
 
 if TYPE_CHECKING:
@@ -27,13 +29,18 @@ _MIN_ROWS, _MIN_TIMES_THE_MEAN, _MIN_SHARE, _MIN_OTHERS = 200, 100, 0.001, 20
 
 def add_ledger_type(table: StagedTable, rows: ir.Table) -> ir.Table:
     """Add the claim type under which each row is counted."""
-    claim_type = table.claim_type
+    return build(_with_type, rows, table.claim_type)
+
+
+def _with_type(rows: ir.Table, claim_type: str | Callable[[ir.Table], ir.StringValue]) -> ir.Table:
     return rows.mutate(ledger_type=ibis.literal(claim_type) if isinstance(claim_type, str) else claim_type(rows))
 
 
 def _typed(table: StagedTable) -> ir.Table:
     """Rows that say their claim type, which may need other rows."""
-    return table.rows if table.derive is None or isinstance(table.claim_type, str) else table.derive(table.rows)
+    if table.derive is None or isinstance(table.claim_type, str):
+        return table.rows
+    return build(table.derive, table.rows)
 
 
 def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> StagedTable:
@@ -44,30 +51,45 @@ def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> Staged
     doubtful, number = materialize(
         connection,
         f"doubtful_ids_of_{table.name}",
-        add_ledger_type(table, _typed(table))
-        .filter(lambda rows: ibis.or_(*(~is_plain_id(rows[name]) for name in names)))
-        .select("source_file", "ledger_type", *names),
+        build(_doubtful, add_ledger_type(table, _typed(table)), names),
     )
     if not number:
         return table
-
-    def write(rows: ir.Table, name: str) -> ir.StringValue:
-        return clean_id(rows[name]) if name == table.patient_column else clean_number(rows[name])
-
-    changed = doubtful.filter(ibis.or_(*(~doubtful[name].identical_to(write(doubtful, name)) for name in names)))
-    typed = changed.mutate(is_mended=ibis.or_(*(changed[name] != write(changed, name) for name in names)))
-    found = fetch(connection, typed.group_by("source_file", "ledger_type").aggregate(n=_.is_mended.sum())).to_pylist()
+    found = fetch(connection, build(_count_mended, doubtful, names, table.patient_column)).to_pylist()
     for row in found:
         if row["n"]:
             ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).fixes["F_ID_FORM"] += int(row["n"])
     if not found:
         return table
-    rows = table.rows.mutate(**{name: write(table.rows, name) for name in names})
-    return replace(table, rows=create_view(connection, f"ids_of_{table.name}", rows))
+    rows = build(_write_ids, table.rows, names, table.patient_column)
+    return replace(table, rows=hold_rows(connection, f"ids_of_{table.name}", rows, are_few=table.has_few_rows))
+
+
+def _doubtful(rows: ir.Table, names: Sequence[str]) -> ir.Table:
+    found = rows.filter(ibis.or_(*(~is_plain_id(rows[name]) for name in names)))
+    return found.select("source_file", "ledger_type", *names)
+
+
+def _write(rows: ir.Table, name: str, patient: str) -> ir.StringValue:
+    return clean_id(rows[name]) if name == patient else clean_number(rows[name])
+
+
+def _count_mended(rows: ir.Table, names: Sequence[str], patient: str) -> ir.Table:
+    """Count the rows whose ids change, and in which one is not lost but written otherwise."""
+    changed = rows.filter(ibis.or_(*(~rows[name].identical_to(_write(rows, name, patient)) for name in names)))
+    typed = changed.mutate(is_mended=ibis.or_(*(changed[name] != _write(changed, name, patient) for name in names)))
+    return typed.group_by("source_file", "ledger_type").aggregate(n=_.is_mended.sum())
+
+
+def _write_ids(rows: ir.Table, names: Sequence[str], patient: str) -> ir.Table:
+    return rows.mutate(**{name: _write(rows, name, patient) for name in names})
 
 
 def warn_id_share(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> None:
     """Enter `W_ID_SHARE`: rows of an id that has more of them than a person can."""
+    # Where all rows are not more, no id has more.
+    if sum(file.num_rows for file in table.files) < _MIN_ROWS:
+        return
     keyed = rows.mutate(patient_hash=hash_of_ids(rows, [table.patient_column])).filter(_.patient_hash.notnull())
     counts = keyed.group_by("patient_hash").aggregate(num_rows=_.count())
     sums = fetch(connection, counts.aggregate(total=_.num_rows.sum(), ids=_.count(), most=_.num_rows.max()))

@@ -205,6 +205,9 @@ class FileLayout:
     positions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     record_lengths: tuple[int, ...] = ()
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.source, self.target, self.files))
+
     @property
     def names(self) -> tuple[str, ...]:
         """All raw columns."""

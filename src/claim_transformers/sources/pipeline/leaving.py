@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import ibis
@@ -18,8 +19,9 @@ from claim_transformers.claims.cleaning import (
     hash_of_ids,
 )
 from claim_transformers.claims.engine import create_view, materialize
+from claim_transformers.claims.planning import build
 from claim_transformers.claims.quality import check_future, check_life
-from claim_transformers.claims.reversals import find_reversals, is_negative
+from claim_transformers.claims.reversals import Reversal, find_reversals, is_negative
 from claim_transformers.sources.pipeline.contract import StagedTable
 
 if TYPE_CHECKING:
@@ -57,19 +59,30 @@ class _Leaving:
         """Give every row that leaves its first reason and its `ledger_type`."""
         name, every = f"flagged_{self.name}", self._union()
         if every is None:
-            nothing = rows.filter(ibis.literal(False)).select(*ROW_ID, "ledger_type", reason_code=ibis.literal(""))
-            return materialize(self.connection, name, nothing)
-        first = every.mutate(at=ibis.row_number().over(group_by=list(ROW_ID), order_by="place")).filter(_.at == 0)
-        typed = rows.select(*ROW_ID, "ledger_type").inner_join(first, ROW_ID)
-        return materialize(self.connection, name, typed.select(*ROW_ID, "ledger_type", "reason_code"))
+            return materialize(self.connection, name, build(_nothing, rows))
+        return materialize(self.connection, name, build(_with_first_reason, rows, every))
 
     def _union(self, *, but: str = "") -> ir.Table | None:
-        parts = [
-            part.select(*ROW_ID, "reason_code", place=ibis.literal(_ORDER.index(reason), "int8"))
-            for reason, part in self.parts.items()
-            if reason != but
-        ]
-        return ibis.union(*parts, distinct=False) if len(parts) > 1 else next(iter(parts), None)
+        parts = {reason: part for reason, part in self.parts.items() if reason != but}
+        return build(_union, parts) if parts else None
+
+
+def _union(parts: Mapping[str, ir.Table]) -> ir.Table:
+    placed = [
+        part.select(*ROW_ID, "reason_code", place=ibis.literal(_ORDER.index(reason), "int8"))
+        for reason, part in parts.items()
+    ]
+    return ibis.union(*placed, distinct=False) if len(placed) > 1 else placed[0]
+
+
+def _nothing(rows: ir.Table) -> ir.Table:
+    return rows.filter(ibis.literal(False)).select(*ROW_ID, "ledger_type", reason_code=ibis.literal(""))
+
+
+def _with_first_reason(rows: ir.Table, leaving: ir.Table) -> ir.Table:
+    first = leaving.mutate(at=ibis.row_number().over(group_by=list(ROW_ID), order_by="place")).filter(_.at == 0)
+    typed = rows.select(*ROW_ID, "ledger_type").inner_join(first, ROW_ID)
+    return typed.select(*ROW_ID, "ledger_type", "reason_code")
 
 
 def flag_rows(
@@ -83,24 +96,27 @@ def flag_rows(
     leaving = _Leaving(connection, table.name)
     repeated: ir.Table | None
     repeated, number = materialize(
-        connection, f"repeated_{table.name}", find_repeated_keys(table.rows, table.row_key, table.kinds)
+        connection, f"repeated_{table.name}", build(find_repeated_keys, table.rows, table.row_key, table.kinds)
     )
     repeated = repeated if number else None
     if repeated is not None:
-        leaving.add(_DUPLICATE, find_duplicates(table.rows, repeated, table.kinds))
+        leaving.add(_DUPLICATE, build(find_duplicates, table.rows, repeated, table.kinds))
     negative = _find_negative(connection, table)
     _add_superseded(table, rows, leaving, repeated, negative)
     _add_failing(table, rows, leaving, people, extract_date)
     if table.claim_key:
         shared, number = materialize(
-            connection, f"shared_{table.name}", find_shared_claims(table.rows, table.claim_key, table.patient_column)
+            connection,
+            f"shared_{table.name}",
+            build(find_shared_claims, table.rows, table.claim_key, table.patient_column),
         )
         if number:
             hashed = table.rows.select(*ROW_ID, claim_hash=hash_of_ids(table.rows, table.claim_key))
             leaving.add(_SHARED, hashed.semi_join(shared, "claim_hash"))
     if negative is not None and table.reversal is not None:
+        # Few rows too: of these, few columns are read.
         charges = create_view(connection, f"charges_of_{table.name}", leaving.staying(rows, but=_SUPERSEDED))
-        order = None if table.versions is None else table.versions.order(charges)
+        order = None if table.versions is None else build(table.versions.order, charges)
         leaving.add(NETTED, find_reversals(connection, charges, negative, table.reversal, table.kinds, order))
     if table.target != "eligibility":
         _add_doubtful_keys(leaving, repeated, negative)
@@ -111,13 +127,16 @@ def _find_negative(connection: Backend, table: StagedTable) -> ir.Table | None:
     """Rows that take a charge back, few if any; `is_count` where they are nothing without it."""
     if table.reversal is None:
         return None
-    counts = table.reversal.counts
-    rows = table.rows.filter(table.reversal.is_void(table.rows))
-    is_count = is_negative(rows, counts) if counts else ibis.literal(False)
-    if table.reversal.void_column:
-        is_count = ibis.literal(True)
-    found, number = materialize(connection, f"negative_{table.name}", rows.select(*ROW_ID, is_count=is_count))
+    found, number = materialize(connection, f"negative_{table.name}", build(_negative, table.rows, table.reversal))
     return found if number else None
+
+
+def _negative(rows: ir.Table, reversal: Reversal) -> ir.Table:
+    rows = rows.filter(reversal.is_void(rows))
+    is_count = is_negative(rows, reversal.counts) if reversal.counts else ibis.literal(False)
+    if reversal.void_column:
+        is_count = ibis.literal(True)
+    return rows.select(*ROW_ID, is_count=is_count)
 
 
 def _add_superseded(
@@ -133,9 +152,8 @@ def _add_superseded(
             return
         versions = versions.semi_join(repeated, ROW_ID)
     versions = create_view(leaving.connection, f"versions_of_{table.name}", versions)
-    leaving.add(
-        _SUPERSEDED, find_superseded(versions, table.versions.key, table.versions.order(versions), table.kinds)
-    )
+    order = build(table.versions.order, versions)
+    leaving.add(_SUPERSEDED, build(find_superseded, versions, table.versions.key, order, table.kinds))
 
 
 def _add_failing(
@@ -143,11 +161,15 @@ def _add_failing(
 ) -> None:
     checks = list(table.checks)
     if table.service_date is not None and people is not None:
-        rows = rows.left_join(people, rows[table.patient_column] == people.known_patient_id)
+        rows = build(_beside_people, rows, people, table.patient_column)
         checks.extend(check_life(table.service_date))
     if table.service_date is not None and extract_date is not None:
         checks.append(check_future(table.service_date, extract_date))
-    leaving.add("checks", find_failing_rows(rows, checks))
+    leaving.add("checks", build(find_failing_rows, rows, checks))
+
+
+def _beside_people(rows: ir.Table, people: ir.Table, patient: str) -> ir.Table:
+    return rows.left_join(people, rows[patient] == people.known_patient_id)
 
 
 def _add_doubtful_keys(leaving: _Leaving, repeated: ir.Table | None, negative: ir.Table | None) -> None:

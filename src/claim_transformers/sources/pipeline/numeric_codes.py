@@ -63,13 +63,14 @@ def find_numeric_codes(path: Path, file: str, kinds: Mapping[str, str]) -> Colum
         ClaimDataError: `E_ID_TYPE` or `E_CODE_TYPE`, with the columns and what was found.
     """
     with pq.ParquetFile(path) as parquet:
-        names = parquet.schema_arrow.names
-        filled = frozenset(name for name in names if _has_value(parquet, name))
+        schema = parquet.schema_arrow
+        names = schema.names
+        filled = _find_filled(parquet, schema)
         wrong: dict[tuple[str, str], list[str]] = {}
         whole: dict[str, int] = {}
         for name in names:
             kind = kinds.get(name, "")
-            found = parquet.schema_arrow.field(name).type
+            found = schema.field(name).type
             if name not in filled or kind not in (*_REFUSALS, _FLAG):
                 continue
             if kind == _FLAG:
@@ -104,19 +105,24 @@ def _is_pointed(found: pa.DataType) -> bool:
     return bool(pa.types.is_floating(found) or pa.types.is_decimal(found))
 
 
-def _has_value(parquet: pq.ParquetFile, name: str) -> bool:
-    metadata, kind = parquet.metadata, parquet.schema_arrow.field(name).type
-    paths = [metadata.schema.column(place).path for place in range(metadata.num_columns)]
-    if name in paths and not pa.types.is_floating(kind):
-        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-        found = [group.column(paths.index(name)).statistics for group in groups]
-        if all(facts is not None and facts.has_null_count for facts in found):
-            return any(facts.num_values for facts in found)
-    # Some writers have no statistics, and some no null for a missing float.
-    return any(
-        pc.any(pc.invert(pc.is_null(batch[name], nan_is_null=True))).as_py()
-        for batch in parquet.iter_batches(_ROWS, columns=[name])
-    )
+def _find_filled(parquet: pq.ParquetFile, schema: pa.Schema) -> frozenset[str]:
+    """The columns that hold any value."""
+    metadata = parquet.metadata
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    places = {metadata.schema.column(place).path: place for place in range(metadata.num_columns)}
+    filled = set()
+    for name, kind in zip(schema.names, schema.types, strict=True):
+        if name in places and not pa.types.is_floating(kind):
+            found = [group.column(places[name]).statistics for group in groups]
+            if all(facts is not None and facts.has_null_count for facts in found):
+                if any(facts.num_values for facts in found):
+                    filled.add(name)
+                continue
+        # Some writers have no statistics, and some no null for a missing float.
+        batches = parquet.iter_batches(_ROWS, columns=[name])
+        if any(pc.any(pc.invert(pc.is_null(batch[name], nan_is_null=True))).as_py() for batch in batches):
+            filled.add(name)
+    return frozenset(filled)
 
 
 def _texts(parquet: pq.ParquetFile, name: str, pattern: str) -> tuple[pa.Array, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from claim_transformers.claims.dates import DATE_CODES, settle_dates
-from claim_transformers.claims.engine import create_view, engine_errors, read_batches
+from claim_transformers.claims.engine import engine_errors, hold_rows, read_batches
 from claim_transformers.claims.ledger import Ledger
+from claim_transformers.claims.planning import build
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import write_table
 from claim_transformers.claims.volume import MonthCounts
@@ -59,9 +60,7 @@ def publish_table(
     with engine_errors(f"writing {target}"):
         lines = [_complete(connection, one, target, source, keys, extract_date) for one in becoming]
     schema = SCHEMAS[target]
-    every_line = lines[0] if len(lines) == 1 else ibis.union(*lines, distinct=False)
-    tie_breaker = ibis.struct({name: every_line[name] for name in schema.names}).hash()
-    ordered = every_line.order_by([*_SORT_KEYS[target], tie_breaker])
+    ordered = build(_in_order, target, *lines)
     with engine_errors(f"writing {target}"):
         return write_table(folder / target, schema, _counted(read_batches(connection, ordered), ledger, keys, groups))
 
@@ -74,9 +73,22 @@ def _complete(
     keys: Sequence[tuple[str, str]],
     extract_date: dt.date | None,
 ) -> ir.Table:
-    """Lines with every column of the target, dates settled, and `ledger_number`: entry, codes to count, first line."""
+    """Lines as [`_settle`] gives them."""
     # The engine computes what a view of its own gives once, and what stands in one query as often as it is used.
-    lines = create_view(connection, f"lines_of_{one.table.name}", one.table.to_canonical(one.rows))
+    lines = build(one.table.to_canonical, one.rows)
+    lines = hold_rows(connection, f"lines_of_{one.table.name}", lines, are_few=one.table.has_few_rows)
+    return build(_settle, lines, target, source, keys, one.table.claim_type, extract_date)
+
+
+def _settle(
+    lines: ir.Table,
+    target: TargetTable,
+    source: str,
+    keys: Sequence[tuple[str, str]],
+    claim_type: str | Callable[[ir.Table], ir.StringValue],
+    extract_date: dt.date | None,
+) -> ir.Table:
+    """Lines with every column of the target, dates settled, and `ledger_number`: entry, codes to count, first line."""
     columns: dict[str, ir.Value] = {}
     for field in SCHEMAS[target]:
         wanted = _ibis_type(field.type)
@@ -90,9 +102,9 @@ def _complete(
         columns[field.name] = column if column.type() == wanted else column.cast(wanted)
     settled, counted = settle_dates(columns, target, extract_date)
     is_first = lines.is_first_line if "is_first_line" in lines.columns else ibis.literal(True)
-    claim_type = columns["claim_type"] if target == "claim_line" else ibis.literal(one.table.claim_type)
+    own_type = columns["claim_type"] if target == "claim_line" else ibis.literal(claim_type)
     branches = [
-        ((lines.source_file == source_file) & (claim_type == of_type), _NUMBERS_PER_ENTRY * number)
+        ((lines.source_file == source_file) & (own_type == of_type), _NUMBERS_PER_ENTRY * number)
         for number, (source_file, of_type) in enumerate(keys)
     ]
     number = ibis.cases(*branches, else_=ibis.null("int32")) + is_first.cast("int32")
@@ -100,6 +112,12 @@ def _complete(
         if code in counted:
             number += ibis.ifelse(counted[code], 2**place, 0)
     return lines.select(ledger_number=number, **columns | settled)
+
+
+def _in_order(target: TargetTable, *lines: ir.Table) -> ir.Table:
+    every_line = lines[0] if len(lines) == 1 else ibis.union(*lines, distinct=False)
+    tie_breaker = ibis.struct({name: every_line[name] for name in SCHEMAS[target].names}).hash()
+    return every_line.order_by([*_SORT_KEYS[target], tie_breaker])
 
 
 def _ibis_type(arrow_type: pa.DataType) -> types.DataType:

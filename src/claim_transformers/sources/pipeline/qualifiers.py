@@ -11,6 +11,7 @@ import ibis
 from claim_transformers.claims.dates import MAX_CLAIM_DAYS
 from claim_transformers.claims.engine import fetch
 from claim_transformers.claims.fields import DateFormat, parse_date
+from claim_transformers.claims.planning import build
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +46,8 @@ class Qualifiers:
         """Read the different values of the columns."""
         found: set[str] = set()
         for column in columns:
-            values = rows.select(value=rows[column].cast("string")).distinct()
-            found |= {value for value in fetch(connection, values)["value"].to_pylist() if value is not None}
+            values = fetch(connection, build(_different, rows, column))["value"].to_pylist()
+            found |= {value for value in values if value is not None}
         by_word = {value: _word_of(value) for value in sorted(found)}
         return cls(
             tuple(value for value, word in by_word.items() if word in _ICD9),
@@ -74,6 +75,10 @@ def coding_day(start: ir.StringValue, ends: Sequence[ir.StringValue], date_forma
         ibis.ifelse(day.delta(begin, unit="day").between(0, MAX_CLAIM_DAYS), day, ibis.null("date")) for day in days
     ]
     return ibis.coalesce(*real, begin)
+
+
+def _different(rows: ir.Table, column: str) -> ir.Table:
+    return rows.select(value=rows[column].cast("string")).distinct()
 
 
 def _word_of(value: str) -> str:

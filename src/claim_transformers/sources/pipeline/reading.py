@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.engine import engine_errors
+from claim_transformers.claims.engine import engine_errors, free_name
 from claim_transformers.claims.inputs import check_inputs
+from claim_transformers.claims.planning import describe_table
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import unpack
@@ -98,6 +99,15 @@ class _Fingerprint:
     has_nul: bool
 
 
+@dataclass(frozen=True)
+class _Select:
+    """How the rows of a file are read: SQL of its columns, all text, of the number of a row, of where they lie."""
+
+    columns: str
+    row_no: str
+    source: str
+
+
 def stage_files(
     connection: Backend, files: Sequence[tuple[Path, Layout]], scratch: Path, *, name: str
 ) -> tuple[ir.Table, tuple[RawFile, ...]]:
@@ -118,7 +128,7 @@ def stage_files(
             `E_ID_TYPE`, `E_CODE_TYPE`, `E_TIMESTAMP`, `E_RECORDS`, `E_FILE_TWICE` or `E_INPUT`. The message
             names files and columns, never a cell.
     """
-    selects: list[tuple[str, list[str]]] = []
+    selects: list[_Select] = []
     staged: list[RawFile] = []
     for path, layout in files:
         for position, raw_path in enumerate(unpack(check_inputs(path), scratch)):
@@ -131,14 +141,17 @@ def stage_files(
                 select, raw_file = stage(connection, raw_path, layout, target)
             if any(raw_file.name == other.name for other in staged):
                 raw_file = replace(raw_file, name=f"{path.parent.name}-{position}-{raw_file.name}")
-            selects.append((select, [raw_file.name]))
+            selects.append(select)
             staged.append(raw_file)
     _check_files_differ(staged)
-    view = f"staged_{name}_{next(_view_numbers)}"
-    parts = [select.replace("$source_file", _quote(names[0])) for select, names in selects]
+    parts = [
+        f"SELECT {select.columns}, {_quote(file.name)} AS source_file, {select.row_no} AS row_no FROM {select.source}"
+        for select, file in zip(selects, staged, strict=True)
+    ]
     with engine_errors(f"staging {name}"):
+        view = free_name(connection, f"staged_{name}")
         connection.raw_sql(f'CREATE VIEW "{view}" AS ' + " UNION ALL BY NAME ".join(parts))
-        return connection.table(view), tuple(staged)
+        return describe_table(connection, view, tuple(select.columns for select in selects)), tuple(staged)
 
 
 def _check_files_differ(files: Sequence[RawFile]) -> None:
@@ -164,7 +177,7 @@ def describe_place(path: Path, num_files: int) -> str:
     return f"{files} and {folders}: folders inside are not searched, name the one that holds the files"
 
 
-def _stage_parquet(path: Path, layout: Layout) -> tuple[str, RawFile]:
+def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
     if path.stat().st_size == 0:
         raise ClaimDataError("E_EMPTY_FILE", f"expected rows or at least a footer in {path.name}, found 0 bytes")
     try:
@@ -190,10 +203,10 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[str, RawFile]:
     expressions = [
         f"nullif({_as_text(column, facts, untidy)}, '') AS \"{_identifier(known)}\"" for column, known in names.items()
     ]
-    select = (
-        f"SELECT {', '.join(expressions + _filled_in(names, layout))}, $source_file AS source_file, "
-        f"file_row_number + 1 AS row_no FROM read_parquet({_quote(str(path))}, file_row_number = true, "
-        "binary_as_string = true)"
+    select = _Select(
+        ", ".join(expressions + _filled_in(names, layout)),
+        "file_row_number + 1",
+        f"read_parquet({_quote(str(path))}, file_row_number = true, binary_as_string = true)",
     )
     if not num_rows:
         warnings["W_NO_ROWS"] = 1
@@ -240,7 +253,7 @@ def _check_type(file: str, column: str, found: pa.DataType, kind: str) -> None:
         raise ClaimDataError("E_SCHEMA", f"expected a plain column {column} in {file}, found {found}")
 
 
-def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Path) -> tuple[str, RawFile]:
+def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Path) -> tuple[_Select, RawFile]:
     if path.stat().st_size == 0:
         raise ClaimDataError("E_EMPTY_FILE", f"expected at least a header in {path.name}, found 0 bytes")
     print_of_file = _fingerprint(path)
@@ -267,10 +280,10 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
     kinds = _kinds_of(names, layout)
     facts, untidy = find_numeric_codes(target, path.name, kinds), find_untidy(target, kinds)
     expressions = [f'{_as_text(column, facts, untidy)} AS "{_identifier(known)}"' for column, known in names.items()]
-    row_no = "row_no" if rejects.num_rows else "file_row_number + 1 AS row_no"
-    select = (
-        f"SELECT {', '.join(expressions + _filled_in(names, layout))}, $source_file AS source_file, {row_no} "
-        f"FROM read_parquet({_quote(str(target))}, file_row_number = true)"
+    select = _Select(
+        ", ".join(expressions + _filled_in(names, layout)),
+        "row_no" if rejects.num_rows else "file_row_number + 1",
+        f"read_parquet({_quote(str(target))}, file_row_number = true)",
     )
     raw_file = RawFile(
         path.name,
@@ -294,7 +307,7 @@ def _names_columns(path: Path, layout: Layout) -> bool:
     return any(word.strip().strip('"') in known for word in words)
 
 
-def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) -> tuple[str, RawFile]:
+def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) -> tuple[_Select, RawFile]:
     if path.stat().st_size == 0:
         raise ClaimDataError("E_EMPTY_FILE", f"expected lines in {path.name}, found 0 bytes")
     print_of_file = _fingerprint(path)
@@ -313,9 +326,8 @@ def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) 
     kinds = _kinds_of(names, layout)
     facts, untidy = find_numeric_codes(target, path.name, kinds), find_untidy(target, kinds)
     expressions = [f'{_as_text(name, facts, untidy)} AS "{_identifier(name)}"' for name in names]
-    select = (
-        f"SELECT {', '.join(expressions + _filled_in(names, layout))}, $source_file AS source_file, row_no "
-        f"FROM read_parquet({_quote(str(target))})"
+    select = _Select(
+        ", ".join(expressions + _filled_in(names, layout)), "row_no", f"read_parquet({_quote(str(target))})"
     )
     ends = print_of_file.num_cr if is_old_mac else print_of_file.num_crlf
     fixes = {code: number for code, number in (("F_BOM", int(cut.has_mark)), ("F_EOL", ends)) if number}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,11 @@ from ibis import _
 
 from claim_transformers.claims.cleaning import ROW_ID
 from claim_transformers.claims.coding import find_changed_columns, rewrite_codes, survey_codes
-from claim_transformers.claims.engine import create_view, engine_errors, fetch
+from claim_transformers.claims.engine import engine_errors, fetch, hold_rows, materialize
 from claim_transformers.claims.fields import clean_word
 from claim_transformers.claims.ledger import Ledger
+from claim_transformers.claims.planning import build
+from claim_transformers.claims.quality import RowCheck
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
@@ -53,32 +55,46 @@ def screen_table(
 ) -> ScreenedTable:
     """Decide for every row of a staged table whether it stays, and enter it in the ledger."""
     with engine_errors(f"screening {table.name}"):
+        if are_few := table.has_few_rows:
+            table = replace(table, rows=materialize(connection, f"raw_of_{table.name}", table.rows)[0])
         as_received, table = table, clean_ids(connection, table, ledger)
-        rows = table.rows if table.derive is None else table.derive(table.rows)
-        rows = create_view(connection, f"rows_of_{table.name}", add_ledger_type(table, rows))
+        rows = table.rows if table.derive is None else build(table.derive, table.rows)
+        rows = hold_rows(connection, f"rows_of_{table.name}", add_ledger_type(table, rows), are_few=are_few)
         _enter_rows_in(connection, table, rows, ledger)
         warn_id_share(connection, table, rows, ledger)
         flagged, num_flagged = flag_rows(connection, table, rows, people, extract_date)
         _enter_flagged(connection, flagged, num_flagged, ledger)
         if num_flagged:
-            rows = create_view(connection, f"staying_of_{table.name}", rows.anti_join(flagged, ROW_ID))
+            staying = build(_without, rows, flagged)
+            rows = hold_rows(connection, f"staying_of_{table.name}", staying, are_few=are_few)
         _enter_warnings(connection, table, rows, ledger)
         if people is not None and has_spans:
             _enter_unenrolled(connection, table, rows, people, ledger)
-        raw = table.rows.anti_join(flagged, ROW_ID) if num_flagged else table.rows
+        raw = build(_without, table.rows, flagged) if num_flagged else table.rows
         rows = _rewrite(connection, table, rows, raw, ledger)
     return ScreenedTable(as_received, rows, flagged, num_flagged)
+
+
+def _without(rows: ir.Table, flagged: ir.Table) -> ir.Table:
+    return rows.anti_join(flagged, ROW_ID)
+
+
+def _count_by(rows: ir.Table, *more: str) -> ir.Table:
+    """Count rows by file, type and more."""
+    return rows.group_by("source_file", "ledger_type", *more).aggregate(n=_.count())
 
 
 def _enter_unenrolled(
     connection: Backend, table: StagedTable, rows: ir.Table, people: ir.Table, ledger: Ledger
 ) -> None:
     """Enter `W_NO_ELIGIBILITY`: claims of patients without any span of a source that tells of enrolment."""
-    enrolled = people.filter(people.has_span)
-    found = rows.anti_join(enrolled, rows[table.patient_column] == enrolled.known_patient_id)
-    counts = found.group_by("source_file", "ledger_type").aggregate(n=_.count())
-    for row in fetch(connection, counts).to_pylist():
+    for row in fetch(connection, build(_count_unenrolled, rows, people, table.patient_column)).to_pylist():
         ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).warnings["W_NO_ELIGIBILITY"] += row["n"]
+
+
+def _count_unenrolled(rows: ir.Table, people: ir.Table, patient: str) -> ir.Table:
+    enrolled = people.filter(people.has_span)
+    return _count_by(rows.anti_join(enrolled, rows[patient] == enrolled.known_patient_id))
 
 
 def write_quarantine(connection: Backend, screened: Sequence[ScreenedTable], folder: Path) -> int:
@@ -86,11 +102,10 @@ def write_quarantine(connection: Backend, screened: Sequence[ScreenedTable], fol
     stems = _quarantine_names([(file.name, one.table.name) for one in screened for file in one.table.files])
     num_rows = 0
     for one in screened:
-        quarantined = one.flagged.filter(one.flagged.reason_code.startswith("R_")).drop("ledger_type")
         found = None
         if one.num_flagged:
             with engine_errors(f"writing the quarantine of {one.table.name}"):
-                found = fetch(connection, one.table.rows.inner_join(quarantined, ROW_ID).order_by(ROW_ID))
+                found = fetch(connection, build(_quarantined, one.table.rows, one.flagged))
         for file in one.table.files:
             rows = _quarantine_of(file, found)
             if rows.num_rows:
@@ -98,6 +113,11 @@ def write_quarantine(connection: Backend, screened: Sequence[ScreenedTable], fol
                 pq.write_table(rows, folder / f"{stems[file.name, one.table.name]}.parquet")
             num_rows += rows.num_rows
     return num_rows
+
+
+def _quarantined(rows: ir.Table, flagged: ir.Table) -> ir.Table:
+    quarantined = flagged.filter(flagged.reason_code.startswith("R_")).drop("ledger_type")
+    return rows.inner_join(quarantined, ROW_ID).order_by(ROW_ID)
 
 
 def _quarantine_names(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -125,7 +145,7 @@ def _quarantine_of(file: RawFile, found: pa.Table | None) -> pa.Table:
 
 
 def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> None:
-    counts = fetch(connection, rows.group_by("source_file", "ledger_type").aggregate(n=_.count())).to_pylist()
+    counts = fetch(connection, build(_count_by, rows)).to_pylist()
     for row in counts:
         ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).rows_in += row["n"]
     if table.target != "eligibility":
@@ -156,8 +176,7 @@ def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledg
 def _enter_flagged(connection: Backend, flagged: ir.Table, num_flagged: int, ledger: Ledger) -> None:
     if not num_flagged:
         return
-    counted = flagged.group_by("source_file", "ledger_type", "reason_code").aggregate(n=_.count())
-    for row in fetch(connection, counted).to_pylist():
+    for row in fetch(connection, build(_count_by, flagged, "reason_code")).to_pylist():
         entry = ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE)
         if row["reason_code"] == NETTED:
             entry.netted_out += row["n"]
@@ -170,8 +189,7 @@ def _enter_flagged(connection: Backend, flagged: ir.Table, num_flagged: int, led
 def _enter_warnings(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> None:
     if not table.warnings:
         return
-    counts = {f"n_{position}": check.fails(rows).sum() for position, check in enumerate(table.warnings)}
-    for row in fetch(connection, rows.group_by("source_file", "ledger_type").aggregate(**counts)).to_pylist():
+    for row in fetch(connection, build(_count_warnings, rows, table.warnings)).to_pylist():
         entry = ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE)
         for position, check in enumerate(table.warnings):
             if number := row[f"n_{position}"]:
@@ -180,12 +198,17 @@ def _enter_warnings(connection: Backend, table: StagedTable, rows: ir.Table, led
                 counter[check.reason_code] += int(number)
 
 
+def _count_warnings(rows: ir.Table, warnings: Sequence[RowCheck]) -> ir.Table:
+    counts = {f"n_{position}": check.fails(rows).sum() for position, check in enumerate(warnings)}
+    return rows.group_by("source_file", "ledger_type").aggregate(**counts)
+
+
 def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: ir.Table, ledger: Ledger) -> ir.Table:
     staying, has_lost_diagnoses = rows, False
     for group in table.code_columns:
         # Columns that need no other rows are looked at without the joins of `derive`.
         source = raw if set(group.columns) <= set(raw.columns) else staying
-        system = None if group.system_of is None else group.system_of(source)
+        system = None if group.system_of is None else build(group.system_of, source)
         surveys = survey_codes(connection, source, group.columns, group.systems, system, tolerant=group.tolerant)
         for survey in surveys:
             ledger.add_codes(table.name, survey)
@@ -193,11 +216,11 @@ def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: ir.Ta
         codes = pa.concat_arrays([survey.changed for survey in surveys])
         if len(codes):
             columns = find_changed_columns(connection, source, group.columns, codes)
-            system = None if group.system_of is None else group.system_of(rows)
-            rows = rewrite_codes(rows, columns, group.systems, system, tolerant=group.tolerant)
+            system = None if group.system_of is None else build(group.system_of, rows)
+            rows = build(rewrite_codes, rows, columns, group.systems, system, tolerant=group.tolerant)
     if rows is staying:
         return rows
-    coded = create_view(connection, f"coded_of_{table.name}", rows)
+    coded = hold_rows(connection, f"coded_of_{table.name}", rows, are_few=table.has_few_rows)
     if has_lost_diagnoses:
         _check_diagnoses(connection, table, staying, coded)
     return coded
@@ -210,8 +233,7 @@ def _check_diagnoses(connection: Backend, table: StagedTable, rows: ir.Table, co
         return
 
     def count(rows: ir.Table) -> dict[str, int]:
-        filled = rows.filter(ibis.coalesce(*(clean_word(rows[name]) for name in names)).notnull())
-        counts = fetch(connection, filled.group_by("source_file").aggregate(n=_.count())).to_pylist()
+        counts = fetch(connection, build(_count_filled, rows, names)).to_pylist()
         return {row["source_file"]: row["n"] for row in counts}
 
     left = count(coded)
@@ -222,3 +244,9 @@ def _check_diagnoses(connection: Backend, table: StagedTable, rows: ir.Table, co
             f"({show_count(sum(lost.values()))} rows have some). Check what the qualifiers of the codes say and that "
             "the columns hold diagnoses (docs/quality.md)",
         )
+
+
+def _count_filled(rows: ir.Table, names: Sequence[str]) -> ir.Table:
+    """Count the rows of each file that hold anything in some columns."""
+    filled = rows.filter(ibis.coalesce(*(clean_word(rows[name]) for name in names)).notnull())
+    return filled.group_by("source_file").aggregate(n=_.count())

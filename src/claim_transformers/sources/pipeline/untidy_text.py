@@ -78,7 +78,7 @@ def find_untidy(path: Path, kinds: Mapping[str, str]) -> UntidyText:
             table = parquet.read_row_group(group, columns=wanted)
             for name in wanted:
                 for chunk in table[name].chunks:
-                    if found := _count(chunk, kinds[name]):
+                    if len(chunk) > chunk.null_count and (found := _count(chunk, kinds[name])):
                         untidy[name] = kinds[name]
                         fixes.update(found)
     return UntidyText(untidy, dict(fixes))

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
+from claim_transformers.claims.engine import store_rows
 from claim_transformers.claims.fields import clean_id, parse_amount, parse_date, parse_number, subtract_share
+from claim_transformers.claims.planning import build
 from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
@@ -36,11 +38,10 @@ from claim_transformers.sources.formats.cms_rif.fields import (
     find_diagnosis_columns,
     split_diagnoses,
     split_procedures,
-    store_rows,
     use_columns,
     warn_code_version,
 )
-from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable, Versions
+from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable, Versions, are_few
 from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures, one_diagnosis
 
@@ -86,7 +87,13 @@ def stage_rif_claims(
         patient_column=patient,
         row_key=(patient, claim, *layout.find("claim_line_number")),
         kinds=layout.kinds,
-        derive=lambda rows: store_rows(connection, layout.name, _derive_rif_rows(rows, layout), scratch),
+        derive=lambda rows: store_rows(
+            connection,
+            f"derived_{layout.name}",
+            build(_derive_rif_rows, rows, layout),
+            scratch,
+            are_few=are_few(rows, files),
+        ),
         to_canonical=(lambda rows: _to_rx_claims(rows, layout)) if is_rx else lambda rows: _to_lines(rows, layout),
         claim_type=layout.claim_type,
         claim_column=claim,
@@ -222,6 +229,9 @@ def _claim_id(rows: ir.Table, layout: FileLayout) -> ir.StringValue:
 
 def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
     (patient,), (number,) = layout.find("patient_id"), layout.find("claim_line_number")
+    # Dates that stand in two lists are read, and planned, once.
+    dated = layout.find("procedures.date")
+    rows = rows.mutate(**{_procedure_date(name): parse_date(rows[day_of(name)], DATES) for name in dated})
     columns: dict[str, Any] = {
         "patient_id": rows[patient],
         "claim_id": _claim_id(rows, layout),
@@ -296,9 +306,13 @@ def _diagnoses(rows: ir.Table, layout: FileLayout) -> ir.ArrayValue:
     return lists[0].concat(lists[1])
 
 
+def _procedure_date(name: str) -> str:
+    return f"date of {name}"
+
+
 def _procedures(rows: ir.Table, layout: FileLayout) -> ir.ArrayValue:
     names, dated = layout.find("procedures.code"), layout.find("procedures.date")
-    dates = [parse_date(rows[day_of(name)], DATES) for name in dated] or None
+    dates = [rows[_procedure_date(name)] for name in dated] or None
     lists = [
         list_procedures(system, [rows[code_of(system, name)] for name in names], dates)
         for system in ("ICD9PCS", "ICD10PCS")

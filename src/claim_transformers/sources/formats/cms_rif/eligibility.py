@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
+from claim_transformers.claims.engine import store_rows
 from claim_transformers.claims.fields import YEARS, parse_date, parse_number
+from claim_transformers.claims.planning import build
 from claim_transformers.claims.quality import RowCheck, check_id
-from claim_transformers.sources.formats.cms_rif.fields import DATES, add_days, day_of, store_rows, use_columns
-from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
+from claim_transformers.sources.formats.cms_rif.fields import DATES, add_days, day_of, use_columns
+from claim_transformers.sources.pipeline.contract import RawFile, StagedTable, are_few
 from claim_transformers.sources.pipeline.demographics import check_life_date, fix_life_dates, fix_sex, map_sex
 from claim_transformers.sources.pipeline.layout_files import FileLayout
 
@@ -43,7 +45,13 @@ def stage_rif_beneficiaries(
         patient_column=patient,
         row_key=(patient, year),
         kinds=layout.kinds,
-        derive=lambda rows: store_rows(connection, layout.name, _derive_rif_months(rows, layout, counties), scratch),
+        derive=lambda rows: store_rows(
+            connection,
+            f"derived_{layout.name}",
+            build(_derive_rif_months, rows, layout, counties),
+            scratch,
+            are_few=are_few(rows, files),
+        ),
         to_canonical=lambda rows: _to_eligibility(rows, layout),
         checks=(
             *(rule.to_check() for rule in layout.rules if rule.reason_code.startswith("D_")),

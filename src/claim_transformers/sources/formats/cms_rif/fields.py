@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ibis
+import ibis.expr.datatypes as types
 
-from claim_transformers.claims.engine import engine_errors
 from claim_transformers.claims.fields import DateFormat
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.codes.systems import ICD10_START_DATE
@@ -18,18 +16,15 @@ from claim_transformers.sources.pipeline.qualifiers import coding_day
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
-    from ibis.backends.duckdb import Backend
 
 DATES: DateFormat = "YYYYMMDD"
 # Versions of codes: 9 and 0 in the codebook (CCW), and words that say the same. Patterns or longer lists, in 50
 # columns, cost the engine four times the planning; another spelling is counted.
 _ICD9, _ICD10 = ("9", "09", "ICD9", "ICD-9"), ("0", "10", "ICD10", "ICD-10")
 CODING_DAY = "CODING_DAY"
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_MONTH_NUMBERS = {month: f"{number:02d}" for number, month in enumerate(_MONTHS, start=1)}
+_MONTHS = "|JAN01|FEB02|MAR03|APR04|MAY05|JUN06|JUL07|AUG08|SEP09|OCT10|NOV11|DEC12"
 # What is no date in the declared format stays unreadable, whatever it looks like, and the checks find it.
 _NO_DATE = "unreadable"
-_numbers = itertools.count()
 
 
 def day_of(column: str) -> str:
@@ -42,18 +37,32 @@ def code_of(system: str, column: str) -> str:
     return f"{system}_OF_{column}"
 
 
+# Ibis writes its own `substr` and `find` as cases, of which each takes time to plan.
+@ibis.udf.scalar.builtin(name="substr")  # type: ignore[untyped-decorator]
+def _cut(text: types.string, first: types.int64, length: types.int64) -> types.string:
+    """Cut out a part of a text."""
+
+
+@ibis.udf.scalar.builtin(name="strpos")  # type: ignore[untyped-decorator]
+def _find(text: types.string, part: types.string) -> types.int64:
+    """Find a part of a text; 0 if it is not there."""
+
+
 def _compact_date(text: ir.StringValue, date_format: str) -> ir.StringValue:
     """Write a date as `YYYYMMDD`, as text, so that the checks of all sources apply to it."""
     if date_format == "DD-MON-YYYY":
         is_whole = text.re_search(r"^\d{2}-[A-Za-z]{3}-\d{4}$")
-        month = text.substr(3, 3).upper().cases(*_MONTH_NUMBERS.items(), else_=ibis.null("string"))
-        compact = text.substr(7, 4) + month + text.substr(0, 2)
+        # One look into a text: a case for each month, in thirty columns, takes longer to plan than to run.
+        place = _find(_MONTHS, "|" + _cut(text, 4, 3).upper())
+        month = ibis.ifelse(place > 0, _cut(_MONTHS, place + len("|JAN"), 2), ibis.null("string"))
+        compact = _cut(text, 8, 4) + month + _cut(text, 1, 2)
     elif date_format == "YYYY-MM-DD":
         is_whole = text.re_search(r"^\d{4}-\d{2}-\d{2}$")
         compact = text.replace("-", "")
     else:
         is_whole, compact = text.length() == len("YYYYMMDD"), text
-    return ibis.ifelse(text.notnull(), ibis.ifelse(is_whole, compact, _NO_DATE).fill_null(_NO_DATE), compact)
+    written = ibis.ifelse(is_whole, compact, _NO_DATE).fill_null(_NO_DATE)
+    return ibis.ifelse(text.notnull(), written, ibis.null("string"))
 
 
 def use_columns(rows: ir.Table, layout: FileLayout) -> ir.Table:
@@ -66,16 +75,6 @@ def use_columns(rows: ir.Table, layout: FileLayout) -> ir.Table:
         if column.feeds not in (ROWS, UNUSED) or name in ruled
     ]
     return rows.select("source_file", "row_no", *used)
-
-
-def store_rows(connection: Backend, name: str, rows: ir.Table, scratch: Path) -> ir.Table:
-    """Write rows to a parquet file once, so that later steps read the columns they need and compute none again."""
-    name = f"derived_{name}_{next(_numbers)}"
-    path = str(scratch / f"{name}.parquet").replace("'", "''")
-    with engine_errors(f"deriving columns of {name}"):
-        connection.raw_sql(f"COPY ({connection.compile(rows)}) TO '{path}' (FORMAT parquet)")
-        connection.raw_sql(f"CREATE VIEW \"{name}\" AS SELECT * FROM read_parquet('{path}')")
-    return connection.table(name)
 
 
 def add_days(rows: ir.Table, layout: FileLayout) -> ir.Table:

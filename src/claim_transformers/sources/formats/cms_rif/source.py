@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import ibis
 
 from claim_transformers.claims.engine import create_view, materialize
+from claim_transformers.claims.planning import build
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.cms_rif import SOURCE
 from claim_transformers.sources.formats.cms_rif.claims import stage_rif_claims
@@ -105,13 +106,16 @@ def _stage_years(
             is_copy = any(other.sha256 == file.sha256 and other.num_rows for other in files)
             files.append(replace(file, warnings={**file.warnings, "W_FILE_TWICE": 1}) if is_copy else file)
         parts.append(rows)
+    return create_view(connection, f"years_of_{layout.name}", build(_union, *parts)), tuple(files)
+
+
+def _union(*parts: ir.Table) -> ir.Table:
     every_column = sorted({name for part in parts for name in part.columns})
     alike = [
         part.select(**{name: part[name] if name in part.columns else ibis.null("string") for name in every_column})
         for part in parts
     ]
-    rows = alike[0] if len(alike) == 1 else ibis.union(*alike, distinct=False)
-    return create_view(connection, f"years_of_{layout.name}", rows), tuple(files)
+    return alike[0] if len(alike) == 1 else ibis.union(*alike, distinct=False)
 
 
 def _read_counties(connection: Backend, path: Path, scratch: Path) -> ir.Table:

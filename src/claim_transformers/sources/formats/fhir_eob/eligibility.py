@@ -7,14 +7,15 @@ CMS writes as extensions are spans; without those nobody knows, and `has_spans` 
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from claim_transformers.claims.engine import free_name
 from claim_transformers.claims.fields import parse_date
 from claim_transformers.claims.inputs import read_yaml
+from claim_transformers.claims.planning import describe_table, to_sql
 from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order
 from claim_transformers.sources.formats.fhir_eob.claims import DATES, LAYOUTS
 from claim_transformers.sources.formats.fhir_eob.mapping import FOLDER
@@ -36,7 +37,6 @@ _OF_PATIENT = ("gender", "race", "birth", "death")
 _MONTHS = range(1, 13)
 _UNKNOWN_SEX = ("unknown", "other", "0")
 _END_OF_TIME = "DATE '9999-12-31'"
-_numbers = itertools.count()
 
 
 @cache
@@ -196,9 +196,9 @@ def knows_spans_sql(rows: str) -> str:
 
 
 def _with_spans(connection: Backend, rows: ir.Table) -> ir.Table:
-    name = f"people_with_spans_{next(_numbers)}"
-    connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS {_spans_sql(f"({connection.compile(rows)})")}')
-    return connection.table(name)
+    name = free_name(connection, "people_with_spans")
+    connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS {_spans_sql(f"({to_sql(connection, rows)})")}')
+    return describe_table(connection, name, rows.op())
 
 
 def _to_eligibility(rows: ir.Table) -> ir.Table:

@@ -7,7 +7,6 @@ but in the files of `mappings`; the columns that they become are those of `layou
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
-from claim_transformers.claims.engine import engine_errors
+from claim_transformers.claims.engine import engine_errors, free_name, open_table
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.fhir_eob.claims import LAYOUTS, stage_claim_lines, stage_drug_events
 from claim_transformers.sources.formats.fhir_eob.documents import (
@@ -52,7 +51,6 @@ _LISTS = {
     "procedure_date": "procedure_dates",
     "modifier": "modifiers",
 }
-_numbers = itertools.count()
 
 
 def read_fhir_eob(path: RawLocation, connection: Backend, *, scratch: Path) -> StagedSource:
@@ -60,7 +58,7 @@ def read_fhir_eob(path: RawLocation, connection: Backend, *, scratch: Path) -> S
     if not isinstance(path, (str, Path)):
         raise ClaimDataError("E_NO_FILE", "expected a file or a folder of FHIR resources, found none or a connection")
     groups = stage_resources(connection, Path(path), scratch)
-    staged = f"resources_{next(_numbers)}"
+    staged = free_name(connection, "resources")
     parts = ", ".join(quote_text(str(part)) for group in groups for part in group.parts)
     with engine_errors("reading resources"):
         connection.raw_sql(f'CREATE VIEW "{staged}" AS SELECT * FROM read_parquet([{parts}])')
@@ -154,7 +152,7 @@ def _stage_tables(connection: Backend, staged: str, facts: _Facts) -> Iterator[S
     if facts.count(*PEOPLE):
         rows = f'(SELECT source_file, row_no, document, kind, person FROM "{staged}" WHERE person IS NOT NULL)'
         connection.raw_sql(f'CREATE TABLE "people_of_{staged}" AS {people_rows_sql(rows)}')
-        people = connection.table(f"people_of_{staged}")
+        people = open_table(connection, f"people_of_{staged}")
         (has_spans,) = connection.raw_sql(knows_spans_sql(f'"people_of_{staged}"')).fetchall()[0]
         files = facts.files(*PEOPLE, takes_rejects=False)
         yield stage_people(connection, people, files, has_spans=bool(has_spans))
@@ -243,4 +241,4 @@ def _view(connection: Backend, staged: str, name: str, columns: Sequence[str], c
         f'CREATE VIEW "{name}_of_{staged}" AS SELECT source_file, row_no, document, dialect, has_codes, {keys}, '
         f"{', '.join(columns)} FROM \"{staged}\" WHERE kind = '{EOB}' AND {condition}"
     )
-    return connection.table(f"{name}_of_{staged}")
+    return open_table(connection, f"{name}_of_{staged}")

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from claim_transformers.claims.engine import engine_errors
+from claim_transformers.claims.engine import store_rows
+from claim_transformers.claims.planning import build
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.tables.claims import map_claims, stage_claims
 from claim_transformers.sources.formats.tables.eligibility import map_eligibility, stage_people
@@ -24,15 +24,13 @@ from claim_transformers.sources.formats.tables.headers import (
 )
 from claim_transformers.sources.formats.tables.inputs import Inputs
 from claim_transformers.sources.formats.tables.mapping import HEADER, TableMap, read_mapping
-from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource, StagedTable
+from claim_transformers.sources.pipeline.contract import RawFile, RawLocation, StagedSource, StagedTable, are_few
 from claim_transformers.sources.pipeline.reading import Layout
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis import BaseBackend
     from ibis.backends.duckdb import Backend
-
-_numbers = itertools.count()
 
 
 def read_tables(
@@ -77,24 +75,22 @@ def _stage(connection: Backend, table: TableMap, inputs: Inputs) -> list[StagedT
     _check_columns(table, kinds)
     of_lines = {name: kind for name, kind in kinds.items() if not name.startswith(HEADER)}
     rows, files = inputs.stage(connection, table.place, _layout(of_lines, table.optional), table.name)
+
+    def store(name: str, mapped: ir.Table, files: Sequence[RawFile]) -> ir.Table:
+        return store_rows(connection, f"mapped_{name}", mapped, inputs.scratch, are_few=are_few(mapped, files))
+
     if table.rows == "eligibility":
-        return [
-            stage_people(_store(connection, table.name, map_eligibility(rows, table), inputs.scratch), files, table)
-        ]
+        return [stage_people(store(table.name, build(map_eligibility, rows, table), files), files, table)]
     if table.header is None:
-        return [
-            stage_claims(
-                _store(connection, table.name, map_claims(connection, rows, table), inputs.scratch), files, table
-            )
-        ]
+        return [stage_claims(store(table.name, map_claims(connection, rows, table), files), files, table)]
     name = f"{table.name}_header"
     of_header = {column.removeprefix(HEADER): kind for column, kind in kinds.items() if column.startswith(HEADER)}
     optional = [column.removeprefix(HEADER) for column in table.optional if column.startswith(HEADER)]
     headers, header_files = inputs.stage(connection, table.header.place, _layout(of_header, optional), name)
     joined = map_claims(connection, join_headers(rows, headers, table, kinds), table)
     alone = map_claims(connection, headers_alone(headers, rows, table), table)
-    lines = stage_claims(_store(connection, table.name, joined, inputs.scratch), files, table)
-    of_headers = stage_claims(_store(connection, name, alone, inputs.scratch), header_files, table)
+    lines = stage_claims(store(table.name, joined, files), files, table)
+    of_headers = stage_claims(store(name, alone, header_files), header_files, table)
     return [check_headers(lines), count_headers(of_headers, table)]
 
 
@@ -120,13 +116,3 @@ def _check_columns(table: TableMap, kinds: Mapping[str, str]) -> None:
         raise ClaimDataError(
             "E_MAPPING", f"expected a section header of tables.{table.name}, because it names {named[0]}, found none"
         )
-
-
-def _store(connection: Backend, name: str, rows: ir.Table, scratch: Path) -> ir.Table:
-    """Write rows to a parquet file once, so that later steps read the columns they need and map none again."""
-    name = f"mapped_{name}_{next(_numbers)}"
-    path = str(scratch / f"{name}.parquet").replace("'", "''")
-    with engine_errors(f"mapping {name}"):
-        connection.raw_sql(f"COPY ({connection.compile(rows)}) TO '{path}' (FORMAT parquet)")
-        connection.raw_sql(f"CREATE VIEW \"{name}\" AS SELECT * FROM read_parquet('{path}')")
-    return connection.table(name)

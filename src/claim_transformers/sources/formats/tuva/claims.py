@@ -36,6 +36,7 @@ from claim_transformers.sources.pipeline.qualifiers import Qualifiers, coding_da
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
 
 DATES: DateFormat = "YYYY-MM-DD"
 LAYOUTS = SOURCE.read_layouts()
@@ -44,6 +45,7 @@ _MODIFIERS = _MEDICAL_CLAIM.series("hcpcs_modifier")
 _DIAGNOSES, _DIAGNOSES_POA = (_MEDICAL_CLAIM.series(stem) for stem in ("diagnosis_code", "diagnosis_poa"))
 _PROCEDURES, _PROCEDURE_DATES = (_MEDICAL_CLAIM.series(stem) for stem in ("procedure_code", "procedure_date"))
 _INSTITUTIONAL = "institutional"
+_SYSTEM_OF_DIAGNOSES, _SYSTEM_OF_PROCEDURES = "system of diagnoses", "system of procedures"
 _DIAGNOSIS_TYPE, _PROCEDURE_TYPE = "diagnosis_code_type", "procedure_code_type"
 _WORDS = {"inpatient": "IP", "outpatient": "OP", "professional": "CAR", "pharmacy": "RX"}
 _DATES_OF_CLAIM = ("claim_start_date", "claim_end_date", "claim_line_start_date", "claim_line_end_date")
@@ -119,10 +121,10 @@ def _warn_code_type(qualifiers: Qualifiers) -> RowCheck:
     return RowCheck("W_CODE_TYPE", "a qualifier that says neither ICD-9 nor ICD-10: the date decides", fails)
 
 
-def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
+def stage_medical_claims(connection: Backend, rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
     """Say what the rows of `medical_claim` mean."""
     secondary_dates = (*_DATES_OF_CLAIM[1:], *_DATES_OF_STAY, "paid_date", *_PROCEDURE_DATES)
-    qualifiers = Qualifiers.read(rows.get_backend(), rows, (_DIAGNOSIS_TYPE, _PROCEDURE_TYPE))
+    qualifiers = Qualifiers.read(connection, rows, (_DIAGNOSIS_TYPE, _PROCEDURE_TYPE))
     diagnosis_system = partial(_diagnosis_system, qualifiers=qualifiers)
     procedure_system = partial(_procedure_system, qualifiers=qualifiers)
     return StagedTable(
@@ -182,7 +184,7 @@ def stage_medical_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTabl
     )
 
 
-def stage_pharmacy_claims(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
+def stage_pharmacy_claims(connection: Backend, rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
     """Say what the rows of `pharmacy_claim` mean."""
     return StagedTable(
         name="pharmacy_claim",
@@ -224,6 +226,13 @@ def _to_claim_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
     if "hcpcs_code_modifiers" in rows.columns:
         glued = rows.hcpcs_code_modifiers
         modifiers = [*(glued.substr(start, 2).nullif("") for start in (0, 2)), *modifiers]
+    # What every code of a row is joined with is computed, and planned, once.
+    rows = rows.mutate(
+        **{
+            _SYSTEM_OF_DIAGNOSES: _diagnosis_system(rows, qualifiers),
+            _SYSTEM_OF_PROCEDURES: _procedure_system(rows, qualifiers),
+        }
+    )
     return rows.select(
         "source_file",
         "row_no",
@@ -243,12 +252,12 @@ def _to_claim_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
         hcpcs_code=rows.hcpcs_code,
         hcpcs_modifiers=ibis.array(modifiers).filter(lambda modifier: modifier.notnull()),
         diagnoses=list_diagnoses(
-            _diagnosis_system(rows, qualifiers),
+            rows[_SYSTEM_OF_DIAGNOSES],
             [rows[name] for name in _DIAGNOSES],
             [rows[name] for name in _DIAGNOSES_POA],
         ),
         procedures=list_procedures(
-            _procedure_system(rows, qualifiers),
+            rows[_SYSTEM_OF_PROCEDURES],
             [rows[name] for name in _PROCEDURES],
             [parse_date(rows[name], DATES) for name in _PROCEDURE_DATES],
         ),

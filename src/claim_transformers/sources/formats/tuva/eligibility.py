@@ -13,12 +13,13 @@ from claim_transformers.sources.pipeline.demographics import check_life_date, fi
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
 
 _GENDERS = LAYOUTS["eligibility"].values["gender"]
 _UNKNOWN_GENDERS = ("unknown", "u")
 
 
-def stage_eligibility(rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
+def stage_eligibility(connection: Backend, rows: ir.Table, files: Sequence[RawFile]) -> StagedTable:
     """Say what the rows of `eligibility` mean."""
     return StagedTable(
         name="eligibility",

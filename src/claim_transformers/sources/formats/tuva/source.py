@@ -92,7 +92,7 @@ def read_tuva(
                 delimiter_advice="pass delimiter={found} (--delimiter)",
             )
             rows, raw_files = stage_files(connection, [(file, used) for file in files[table]], scratch, name=table)
-            staged = _STAGES[table](rows, raw_files)
+            staged = _STAGES[table](connection, rows, raw_files)
             tables.append(
                 replace(
                     staged,

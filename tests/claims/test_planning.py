@@ -1,0 +1,114 @@
+"""Plans are made once for equal steps, and never for others, for another connection's tables or for rows in memory."""
+
+import gc
+import weakref
+from functools import partial
+
+import ibis
+import pyarrow as pa
+import pytest
+
+from claim_transformers.claims import planning
+from claim_transformers.claims.engine import connect, create_view, fetch, free_name, hold_rows, load
+from claim_transformers.claims.planning import build, name_table, to_sql
+
+ROWS = name_table("planned_rows", ibis.schema({"a": "string", "b": "string"}))
+
+
+def _is(value, column="a"):
+    return lambda rows: rows[column] == value
+
+
+def _keep(rows, *conditions, negated=False):
+    is_kept = ibis.and_(*(condition(rows) for condition in conditions))
+    return rows.filter(~is_kept if negated else is_kept)
+
+
+def _with(rows, value):
+    return rows.mutate(value=value)
+
+
+@pytest.fixture(scope="module")
+def connection():
+    return connect(threads=1)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda: build(_keep, ROWS, _is("x")),
+        lambda: build(_keep, ROWS, partial(lambda rows, name: rows[name].isnull(), name="b"), negated=True),
+        lambda: build(_keep, name_table("planned_rows", ibis.schema({"a": "string", "b": "string"})), _is("y", "b")),
+    ],
+)
+def test_equal_steps_are_one_expression_and_compiled_once(step, connection, monkeypatch):
+    first = step()
+    assert step() is first
+    sql = to_sql(connection, first)
+    monkeypatch.setattr(type(connection), "compile", None)
+    assert to_sql(connection, first) == sql
+
+
+def test_a_value_a_type_a_name_or_a_column_more_is_another_step():
+    wider = name_table("planned_rows", ibis.schema({"a": "string", "b": "string", "c": "string"}))
+    steps = [
+        build(_keep, ROWS, _is("x")),
+        build(_keep, ROWS, _is("z")),
+        build(_with, ROWS, 1),
+        build(_with, ROWS, True),
+        build(_keep, ROWS, _is("x", "b")),
+        build(_keep, ROWS, _is("x"), negated=True),
+        build(_keep, wider, _is("x")),
+        build(_keep, name_table("other_rows", ROWS.schema()), _is("x")),
+    ]
+    assert len({step.op() for step in steps}) == len(steps)
+
+
+def test_connections_share_plans_and_not_their_rows_or_columns():
+    texts = [pa.table({"a": ["x"]}), pa.table({"a": ["y"]}), pa.table({"a": ["y"], "more": [1]})]
+    found = []
+    for table in texts:
+        connection = connect(threads=1)
+        rows = create_view(connection, "a_view", load(connection, "planned_texts", table))
+        found.append(fetch(connection, build(_keep, rows, _is("y"))))
+    assert [one.to_pylist() for one in found] == [[], [{"a": "y"}], [{"a": "y", "more": 1}]]
+
+
+def test_what_names_a_connection_or_holds_rows_is_not_kept():
+    kept = [len(plans) for plans in (planning._built, planning._sql, planning._tables)]
+    connection = connect(threads=1)
+    connection.raw_sql("CREATE TABLE own (a VARCHAR)")
+    own = build(_keep, connection.table("own"), _is("x"))
+    to_sql(connection, own)
+    assert build(_keep, connection.table("own"), _is("x")) is not own
+    to_sql(connection, build(_keep, ibis.memtable({"a": ["x"]}), _is("x")))
+    assert [len(plans) for plans in (planning._built, planning._sql, planning._tables)] == kept
+    gone = weakref.ref(connection)
+    connection.disconnect()
+    del connection, own
+    gc.collect()
+    assert gone() is None
+
+
+def test_no_more_is_kept_than_a_few_sources_need(monkeypatch):
+    monkeypatch.setattr(planning, "_MOST_KEPT", 3)
+    monkeypatch.setattr(planning, "_built", {})
+    for value in "abcdefg":
+        build(_keep, ROWS, _is(value))
+        assert len(planning._built) <= 3
+
+
+@pytest.mark.parametrize("are_few", [True, False])
+def test_rows_that_are_held_are_the_rows_of_then_if_few_and_of_now_if_many(are_few, connection):
+    rows = load(connection, "held_rows", pa.table({"a": ["x"]}))
+    held = hold_rows(connection, f"held_{are_few}", rows, are_few=are_few)
+    load(connection, "held_rows", pa.table({"a": ["x", "y"]}))
+    assert fetch(connection, held).num_rows == (1 if are_few else 2)
+
+
+def test_a_free_name_is_the_same_in_every_run_and_new_in_each():
+    connection = connect(threads=1)
+    assert free_name(connection, "staged") == "staged_0"
+    for name in ("staged_0", "staged_more_1", "staged_2"):
+        connection.raw_sql(f'CREATE VIEW "{name}" AS SELECT 1 AS a')
+    assert free_name(connection, "staged") == "staged_1"
