@@ -115,8 +115,8 @@ def test_the_contributions_are_those_that_captum_finds(make_classifier, tokenize
 
     def outcome(embeddings):
         many = {name: tensor.expand(len(embeddings), -1) for name, tensor in visits.items()}
-        outputs = model.claim(inputs_embeds=embeddings, **many)
-        return model.classifier(outputs.pooler_output).softmax(-1)[:, 1]
+        many["inputs_embeds"] = embeddings
+        return model.classifier(model.vectors(model.claim(**many), None, **many)).softmax(-1)[:, 1]
 
     vectors, averages = (rows_of[inputs["input_ids"]] for rows_of in (table, average_by_hand(table, tokenizer)))
     expected = captum.IntegratedGradients(outcome).attribute(vectors, averages, n_steps=32, method="riemann_middle")

@@ -755,11 +755,15 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
             return vector_BE
         slots_BT, days_BV, _ = checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
         shares_BT = fading_shares(slots_BT, days_BV, _resolved_cut(cut, days_BV), half_life_days)
+        table_KE: Tensor = self.get_input_embeddings().weight
+        # At least float32, which counts of hundreds need.
+        dtype = torch.promote_types(table_KE.dtype, torch.float32)
+        shares_BT = shares_BT.to(dtype)
         if inputs_embeds is not None:
-            sum_BE = (shares_BT[:, None] @ inputs_embeds.float())[:, 0]
+            sum_BE = (shares_BT[:, None] @ inputs_embeds.to(dtype))[:, 0]
         else:
-            table_KE = self.get_input_embeddings().weight.float()
-            sum_BE = count_codes(input_ids, shares_BT, len(table_KE)) @ table_KE
+            assert input_ids is not None
+            sum_BE = count_codes(input_ids, shares_BT, len(table_KE)) @ table_KE.to(dtype)
         return torch.cat([vector_BE, sum_BE.to(vector_BE.dtype)], dim=-1)
 
 
