@@ -131,8 +131,10 @@ class Scorer:
                 f"expected a checkpoint of {', '.join(one.__name__ for one in classes)}, found "
                 f"{', '.join(names) or 'none of them'}: fine-tune it first"
             )
-        options.setdefault("calibration", read_calibration(folder))
-        return cls(found.from_pretrained(folder), tokenizer, **options)
+        model = found.from_pretrained(folder)
+        if "calibration" not in options:
+            options["calibration"] = read_calibration(folder)
+        return cls(model, tokenizer, **options)
 
     @property
     def options(self) -> dict[str, Any]:
