@@ -63,7 +63,9 @@ def test_the_start_knows_past_amounts_and_scores_of_the_claims_are_its_predictio
     assert tokenizer.form.bins["PAID"] == (100.0, 1000.0)
     assert tokenizer.convert_tokens_to_ids("PAID/2") != tokenizer.unk_token_id
     # The regression is there as it was fitted, without the rate of a classifier that begins at nothing.
-    start = Scorer(model, tokenizer, precision="float32").score(cohort["train"].with_format("arrow")[:], AT)[0]["score"]
+    start = Scorer(model, tokenizer, precision="float32").score(cohort["train"].with_format("arrow")[:], AT)[0][
+        "score"
+    ]
     assert 0.6 < np.mean(start.to_numpy()) / np.mean(cohort["train"]["label"][:]) < 1.6
     fitted = fine_tune(model, tokenizer, tokenize_dataset(cohort, tokenizer), FineTuning(epochs=1, learning_rate=1e-4))
     labels, found = np.array(cohort["test"]["label"][:]), fitted.predictions["test"]
