@@ -183,7 +183,7 @@ def train_and_share(folder, name, *, planted=(), **options):
 
 
 def fine_tune_and_share(folder, name):
-    """Fine-tune with `push_to_hub`; the calibration that was fitted, and that of the pipeline and of scores by name."""
+    """Fine-tune with `push_to_hub`: the calibration that was fitted, and what pipeline and scorer make of the name."""
     tokenizer = tiny_checkpoint()[1]
     codes = (["ICD9CM/4659"], ["ICD9CM/49392"])
     visits = {"sex": "F", "visit_day": [7], "visit_type": ["OP"]}

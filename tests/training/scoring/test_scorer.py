@@ -208,7 +208,7 @@ def test_what_does_not_fit_is_refused_without_a_person_in_the_message():
 def test_a_checkpoint_that_stands_on_a_discharge_is_refused_with_the_way_on():
     words = tokenizer()
     words.take_form(ClaimForm("code", bins={"LOS": (3.0,)}))
-    with pytest.raises(ValueError, match="length_of_stay_days.*predicts at a discharge.*'finetune'"):
+    with pytest.raises(ValueError, match=r"length_of_stay_days.*predicts at a discharge.*'finetune'"):
         score_table(model(), words, PEOPLE, AT)
 
 

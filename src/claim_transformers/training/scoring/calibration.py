@@ -207,7 +207,7 @@ def read_calibration(checkpoint: str | Path) -> Calibration | None:
 
 
 def calibration_of(model: torch.nn.Module) -> Calibration | None:
-    """Read the calibration of the checkpoint that a model was loaded from; `None` once it has learned anything since."""
+    """Read the calibration of the checkpoint that a model was loaded from; `None` once it has learned more."""
     name = str(getattr(model, "name_or_path", ""))
     try:
         path = _calibration_file(name) if name else None
