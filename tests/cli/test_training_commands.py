@@ -1,6 +1,7 @@
 """From claims to an audit by commands alone, in a folder that is no clone."""
 
 import json
+import re
 import sys
 
 import datasets
@@ -12,6 +13,7 @@ from training.patients_at_random import random_patients
 from typer.testing import CliRunner
 
 from claim_transformers.cli import app, main
+from claim_transformers.training import Calibration, save_calibration
 from claim_transformers.training.run_arguments import FineTuningArguments, PretrainingArguments, recipe
 
 TINY = {"visit_pooling": "sum", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -51,6 +53,8 @@ def test_commands_leave_what_the_scripts_leave(folder):
 
 
 def test_an_audit_of_them_is_tables_in_a_folder_of_its_own(folder):
+    line = Calibration({"method": "prior", "training_share": 0.5, "true_share": 0.1})
+    save_calibration(folder / "models" / "ours", line)
     arguments = ["audit", str(folder / "models" / "ours"), str(folder / "cohort"), str(folder / "audit")]
     result = CliRunner().invoke(app, [*arguments, "--replicates", "20"], catch_exceptions=False)
     assert result.exit_code == 0
@@ -58,6 +62,9 @@ def test_an_audit_of_them_is_tables_in_a_folder_of_its_own(folder):
         assert (folder / "audit" / f"{name}.csv").is_file(), name
     rows = json.loads((folder / "audit" / "bands.json").read_text())["rows"]
     assert sum(row["rows"] for row in rows) == 80
+    # A threshold of the tables is none of the scores, which are calibrated.
+    said = re.search(r"calibrated: (\S+) here is (\S+) there", (folder / "audit" / "thresholds.md").read_text())
+    assert float(said[2].rstrip(".")) == pytest.approx(line([float(said[1])])[0], abs=0.01)
     assert rows[-1]["share found"]["value"] == pytest.approx(1)
     assert "Not measured: drift" in result.output
     with pytest.raises(ValueError, match="E_EXISTS"):

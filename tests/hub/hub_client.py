@@ -9,15 +9,23 @@ import torch
 from datasets import Dataset, DatasetDict, load_dataset
 from hub.load_auto import PATIENT
 from huggingface_hub import constants
-from transformers import AutoModel, AutoModelForPreTraining, AutoTokenizer, set_seed
+from transformers import AutoModel, AutoModelForPreTraining, AutoTokenizer, pipeline, set_seed
 
 from claim_transformers.hub import connection, push_checkpoint, push_dataset, push_folder
-from claim_transformers.models.claim import ClaimConfig, ClaimForPreTraining, ClaimModel, ClaimTokenizer
+from claim_transformers.models.claim import (
+    ClaimConfig,
+    ClaimForPreTraining,
+    ClaimForSequenceClassification,
+    ClaimModel,
+    ClaimTokenizer,
+)
 from claim_transformers.models.registration import register
 from claim_transformers.training import (
     ClaimTrainer,
     ClaimTrainingArguments,
     DataCollatorForClaimPretraining,
+    Scorer,
+    fine_tune,
     tokenize_dataset,
 )
 
@@ -172,6 +180,36 @@ def train_and_share(folder, name, *, planted=(), **options):
     except (OSError, ValueError) as error:
         return {"error": str(error), "kind": type(error).__name__}
     return {"commit": commit, "weights": weight_sum(model), "loaded": load_pushed(f"loopback/{name}")}
+
+
+def fine_tune_and_share(folder, name):
+    """Fine-tune with `push_to_hub`: the calibration that was fitted, and what pipeline and scorer make of the name."""
+    tokenizer = tiny_checkpoint()[1]
+    codes = (["ICD9CM/4659"], ["ICD9CM/49392"])
+    visits = {"sex": "F", "visit_day": [7], "visit_type": ["OP"]}
+    rows = [{"patient_id": str(row), **visits, "codes": [codes[row % 2]], "label": row % 2} for row in range(48)]
+    tokens = tokenize_dataset(Dataset.from_list(rows), tokenizer)
+    splits = {"train": tokens.select(range(24)), "validation": tokens.select(range(24, 48))}
+    arguments = ClaimTrainingArguments(
+        output_dir=str(folder), hub_model_id=name, push_to_hub=True, use_cpu=True, max_steps=20, learning_rate=1e-2,
+        report_to="none", disable_tqdm=True, save_strategy="no",
+    )  # fmt: skip
+    sizes = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 8}
+    set_seed(0)
+    model = ClaimForSequenceClassification(ClaimConfig(vocab_size=len(tokenizer), num_labels=2, **sizes))
+    fitted = fine_tune(model, tokenizer, splits, arguments).calibration
+    classify = pipeline("claim-classification", model=f"loopback/{name}", device="cpu")
+    row = {name: rows[-1][name] for name in ("sex", "visit_day", "visit_type", "codes")}
+    answer = {entry["label"]: entry["score"] for entry in classify(row, top_k=None)}
+    own = {entry["label"]: entry["score"] for entry in classify(row, top_k=None, function_to_apply="softmax")}
+    by_name = Scorer.from_pretrained(f"loopback/{name}").calibration
+    return {
+        "fitted": fitted and fitted.to_dict(),
+        "by_name": by_name and by_name.to_dict(),
+        "answer": answer["LABEL_1"],
+        "expected": float(fitted([own["LABEL_1"]])[0]) if fitted else None,
+        "own": own["LABEL_1"],
+    }
 
 
 def save_to_store(folder):

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from cohorts.patients_by_hand import day
+from training.scoring import scored_people
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers import pipeline as typed_pipeline
 
@@ -19,6 +21,8 @@ from claim_transformers.models.claim import (
     ClaimForPreTraining,
     ClaimForSequenceClassification,
 )
+from claim_transformers.training import Calibration, Scorer, save_calibration
+from claim_transformers.training.scoring.patients import known_patients
 
 # Types of transformers know its own tasks alone.
 pipeline: Any = typed_pipeline
@@ -106,6 +110,35 @@ def test_several_labels_at_once_are_each_a_probability_and_a_regression_is_its_n
     assert number(PATIENT)["score"] == pytest.approx(float(logits["number"]), abs=1e-6)
     with pytest.raises(TypeError, match="expected parameters out of batch_size, top_k, function_to_apply, found topk"):
         several(PATIENT, topk=3)
+
+
+@pytest.mark.parametrize("num_labels", [1, 2])
+def test_a_calibrated_checkpoint_says_what_score_says_until_it_learns_more(tmp_path, num_labels):
+    kind = "single_label_classification" if num_labels == 2 else "multi_label_classification"
+    scored_people.model(num_labels, kind).save_pretrained(tmp_path)
+    scored_people.tokenizer().save_pretrained(tmp_path)
+    save_calibration(tmp_path, Calibration({"method": "platt", "intercept": -1.0, "slope": 0.5}))
+    people = scored_people.members(20, seed=4)
+    scorer = Scorer.from_pretrained(tmp_path, everyone=True, precision="float32")
+    scores, examples = (
+        scorer.score(people, scored_people.AT)[0]["score"].to_pylist(),
+        known_patients(people, day(scored_people.AT.isoformat()), everyone=True).examples,
+    )
+    classify = pipeline("claim-classification", model=str(tmp_path), device="cpu")
+
+    def risks(**options):
+        return [
+            {entry["label"]: entry["score"] for entry in answer}[f"LABEL_{num_labels - 1}"]
+            for answer in classify(examples, top_k=None, **options)
+        ]
+
+    assert risks() == pytest.approx(scores, abs=1e-6)
+    own = risks(function_to_apply="softmax" if num_labels == 2 else "sigmoid")
+    assert np.abs(np.array(own) - scores).max() > 0.05
+    with torch.no_grad():
+        classify.model.classifier.weight.add_(0.1)
+    classify = pipeline("claim-classification", model=classify.model, tokenizer=classify.tokenizer, device="cpu")
+    assert risks() == risks(function_to_apply="softmax" if num_labels == 2 else "sigmoid")
 
 
 def test_the_next_visit_is_told_in_categories_with_their_titles(tokenizer):

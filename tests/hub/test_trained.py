@@ -36,6 +36,16 @@ def test_push_to_hub_sends_the_checkpoint_in_one_commit_and_nothing_that_lies_be
         assert TOKEN.encode() not in content, name
 
 
+def test_a_classifier_is_shared_with_its_calibration_and_scored_with_it_by_name(hub, client, tmp_path):
+    seen = client("fine_tune_and_share", tmp_path, "tuned")
+    repo = hub.repos["model", "loopback/tuned"]
+    assert [repo.messages[sha] for sha in repo.commits] == ["initial commit", "Model save"]
+    assert seen["fitted"] is not None
+    assert seen["by_name"] == seen["fitted"]
+    assert seen["answer"] == pytest.approx(seen["expected"], abs=1e-6)
+    assert abs(seen["own"] - seen["answer"]) > 0.01
+
+
 def test_every_save_is_shared_and_a_hub_that_is_down_costs_one_of_them(hub, client, tmp_path):
     hub.faults = [Fault("POST", "/commit/", status=403)]
     seen = client("train_and_share", tmp_path, "often", push_to_hub=True, hub_strategy="every_save", hub_token=TOKEN)

@@ -18,6 +18,8 @@ from claim_transformers.codes.tables import category_name
 from claim_transformers.models.claim.canonical_claim import patients_of
 from claim_transformers.models.claim.losses_claim import amounts_of_logits
 from claim_transformers.training.collators import ClaimCollator
+from claim_transformers.training.scoring.calibration import calibration_of
+from claim_transformers.training.scoring.heads import head_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,7 +88,12 @@ class ClaimClassificationPipeline(_ClaimPipeline):
             of these.
         function_to_apply (`"softmax"`, `"sigmoid"` or `"none"`, *optional*):
             What makes scores of logits. Without it `problem_type` of the model decides: several labels at once take
-            the sigmoid, a regression nothing (one of amounts gives US dollars), all else the softmax.
+            the sigmoid, a regression nothing (one of amounts gives US dollars), all else the softmax; the calibration
+            of the checkpoint, where it has one, then holds as it does for [`Scorer`]. With it scores are the model's
+            own.
+
+    Raises:
+        ValueError: If the checkpoint has a calibration and no probability of one outcome.
 
     Examples:
         >>> import claim_transformers
@@ -100,6 +107,14 @@ class ClaimClassificationPipeline(_ClaimPipeline):
         (['label', 'score'], 2)
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._calibration = calibration_of(self.model)
+        if self._calibration is not None and (kind := head_of(self.model, self.tokenizer, 1).kind) != "probability":
+            raise ValueError(
+                f"expected a calibration with probabilities of one outcome alone, found one with {kind}: remove it"
+            )
+
     def _sanitize_parameters(self, **given: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         return {}, {}, _only(given, "top_k", "function_to_apply")
 
@@ -108,6 +123,9 @@ class ClaimClassificationPipeline(_ClaimPipeline):
     ) -> list[Any]:
         """Labels and scores of every patient of a batch."""
         scores_BK = _scores(model_outputs["logits"].float(), self.model.config, function_to_apply)
+        if function_to_apply is None and self._calibration is not None:
+            risks_B = self._calibration(scores_BK[:, -1])
+            scores_BK = np.stack([1.0 - risks_B, risks_B], axis=1)[:, -scores_BK.shape[1] :]
         names = self.model.config.id2label
         order_BK = np.argsort(-scores_BK, axis=1, kind="stable")[:, :top_k]
         answers = [

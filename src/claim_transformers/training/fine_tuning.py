@@ -169,10 +169,13 @@ def fine_tune(
         trainer = ClaimTrainer(args=settings, train_dataset=tokens["train"], compute_metrics=metrics, **parts)
         trainer.train(resume_from_checkpoint=settings.resume_from_checkpoint)
         _fit_smearing(trainer, model, tokens["validation"])
-        trainer.save_model()
+        # Shared when the calibration is there too.
+        trainer.save_model(_internal_call=True)
         predictions = _predict(trainer, model, tokens)
         calibration = _fit_calibration(model, tokens, predictions)
         _replace_calibration(trainer, calibration)
+        if settings.push_to_hub:
+            trainer.push_to_hub(commit_message="Model save")
         return Fitted(predictions, _epoch_of_weights(trainer), _history(trainer.state), calibration)
     train, log_odds = _balanced(tokens["train"], seed) if settings.is_balanced else (tokens["train"], 0.0)
     best = BestEpoch(settings.patience)

@@ -57,7 +57,8 @@ def require_fitting_labels(dataset: "datasets.Dataset", split: str, config: Any,
     if pa.types.is_floating(values.type):
         raise ValueError(
             f"expected whole numbers as classes {where}, found {values.type}; cast classes with "
-            "dataset.cast_column('label', Value('int64')), or estimate a number with num_labels=1"
+            "dataset.cast_column('label', Value('int64')), or estimate a number with num_labels=1 (an amount with "
+            "start_from_amounts, or --start_at amounts)"
         )
     judged = numbers[numbers != IGNORE_INDEX] if of_visits else numbers
     if judged.size and not (judged.min() >= 0 and judged.max() < classes):

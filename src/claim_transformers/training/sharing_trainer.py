@@ -12,6 +12,7 @@ import transformers
 from transformers.trainer_utils import HubStrategy
 
 from claim_transformers.training.resumable_trainer import ResumableTrainer
+from claim_transformers.training.scoring.calibration import copy_calibration
 from claim_transformers.version import __version__
 
 _logger = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class SharingTrainer(ResumableTrainer):
         private: bool | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Share the model as it is now: weights, configuration, tokenizer, code and card, and no other file.
+        """Share the model as it is now: weights, their calibration, configuration, tokenizer, code and card alone.
 
         Args:
             commit_message (`str`, *optional*, defaults to `"End of training"`): First line of the one commit.
@@ -106,6 +107,7 @@ class SharingTrainer(ResumableTrainer):
             self.save_model(folder, _internal_call=True)
             if not self.is_world_process_zero():
                 return None
+            copy_calibration(str(self.args.output_dir), folder)
             kwargs.setdefault("model_name", str(self.hub_model_id).rpartition("/")[2])
             self.create_model_card(**kwargs)
             return self._push(

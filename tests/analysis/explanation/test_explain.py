@@ -18,6 +18,7 @@ from claim_transformers.models.claim import (
     ClaimForSequenceClassification,
     ClaimTokenizer,
 )
+from claim_transformers.models.claim.losses_claim import amounts_of_logits
 from claim_transformers.training import Calibration
 
 HISTORY = {"history_skip": True, "history_half_lives_days": [90], "index_gap": True, "time_attention": "bucketed"}
@@ -357,6 +358,17 @@ def test_each_of_several_outputs_can_be_asked_for(make_classifier, tokenizer, ro
             pytest.approx(float(expected[number]), abs=1e-3),
         )
         assert abs(found.unexplained) <= 0.1
+
+
+@pytest.mark.parametrize(("loss", "outputs"), [("tweedie", 1), ("two_part", 2), ("log", 1)])
+def test_an_amount_is_explained_in_dollars_as_it_is_scored(make_classifier, tokenizer, rows, loss, outputs):
+    facts = {"regression_loss": loss, "amount_scale": 7000.0}
+    model = make_classifier(num_labels=outputs, problem_type="regression", **facts)
+    found = explain(model, tokenizer, rows[0])
+    expected = float(amounts_of_logits(predicted(model, tokenizer, rows[0])[None], model.config)[0])
+    assert (found.unit, found.prediction) == ("US dollars", pytest.approx(expected, rel=1e-4))
+    assert expected > 10
+    assert found.base + contributions(found).sum() == pytest.approx(expected, rel=0.01)
 
 
 def test_the_classes_of_a_patient_take_from_each_other_what_they_gain(make_classifier, tokenizer, rows):

@@ -13,6 +13,7 @@ from claim_transformers.models.claim import ClaimConfig, ClaimForPreTraining, Cl
 from claim_transformers.training import FineTuning, Scorer, fine_tune, gini, tokenize_dataset
 
 INDEX_DAY = 15_500
+AT = dt.date(1970, 1, 1) + dt.timedelta(days=INDEX_DAY)
 
 
 def members(rows, seed):
@@ -61,6 +62,11 @@ def test_the_start_knows_past_amounts_and_scores_of_the_claims_are_its_predictio
     model, tokenizer = start_from_amounts(checkpoint, cohort["train"], regression_loss=loss, num_bins=9)
     assert tokenizer.form.bins["PAID"] == (100.0, 1000.0)
     assert tokenizer.convert_tokens_to_ids("PAID/2") != tokenizer.unk_token_id
+    # The regression is there as it was fitted, without the rate of a classifier that begins at nothing.
+    start = Scorer(model, tokenizer, precision="float32").score(cohort["train"].with_format("arrow")[:], AT)[0][
+        "score"
+    ]
+    assert 0.6 < np.mean(start.to_numpy()) / np.mean(cohort["train"]["label"][:]) < 1.6
     fitted = fine_tune(model, tokenizer, tokenize_dataset(cohort, tokenizer), FineTuning(epochs=1, learning_rate=1e-4))
     labels, found = np.array(cohort["test"]["label"][:]), fitted.predictions["test"]
     # The order is what a log link is sure of where amounts add up; its mean is near.
@@ -70,8 +76,7 @@ def test_the_start_knows_past_amounts_and_scores_of_the_claims_are_its_predictio
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     patients = cohort["test"].with_format("arrow")[:].drop_columns(["label", "index_day"])
-    scorer = Scorer.from_pretrained(tmp_path, precision="float32")
-    scores, _ = scorer.score(patients, dt.date(1970, 1, 1) + dt.timedelta(days=INDEX_DAY))
+    scores, _ = Scorer.from_pretrained(tmp_path, precision="float32").score(patients, AT)
     np.testing.assert_allclose(scores["score"].to_numpy(), found, rtol=0.05)  # fine-tuning may compute in bf16
 
 

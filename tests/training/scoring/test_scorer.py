@@ -12,6 +12,7 @@ from training.scoring.scored_people import AT, PATIENTS, members, model, pretrai
 
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.timelines import Timelines
+from claim_transformers.models.claim import ClaimForm
 from claim_transformers.models.recurrent import RecurrentConfig, RecurrentForSequenceClassification
 from claim_transformers.training import Calibration, Scorer, score, score_table
 from claim_transformers.training.collators import ClaimCollator
@@ -202,6 +203,13 @@ def test_what_does_not_fit_is_refused_without_a_person_in_the_message():
     with pytest.raises(ClaimDataError, match="E_NONFINITE: expected finite scores") as refused:
         score_table(net, tokenizer(), PEOPLE, AT, **F32)
     assert "member" not in str(refused.value)
+
+
+def test_a_checkpoint_that_stands_on_a_discharge_is_refused_with_the_way_on():
+    words = tokenizer()
+    words.take_form(ClaimForm("code", bins={"LOS": (3.0,)}))
+    with pytest.raises(ValueError, match=r"length_of_stay_days.*predicts at a discharge.*'finetune'"):
+        score_table(model(), words, PEOPLE, AT)
 
 
 def test_batches_are_bounded_and_hold_every_row_once():

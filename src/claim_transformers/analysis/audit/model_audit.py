@@ -27,6 +27,7 @@ from claim_transformers.analysis.audit.threshold import gmean_threshold
 from claim_transformers.analysis.result_table import ResultTable
 from claim_transformers.analysis.rivals.features import ages_in_years
 from claim_transformers.claims.small_cells import is_small
+from claim_transformers.training.scoring.calibration import read_calibration
 
 if TYPE_CHECKING:
     from claim_transformers.analysis.audit.drift import PeriodDrift
@@ -126,6 +127,9 @@ def audit_model(
         "bands": decile_table(*ranked, raw_counts=raw_counts, **draws),
         "thresholds": alert_table(*ranked, threshold=threshold, raw_counts=raw_counts, **draws),
     }
+    shown = None if threshold is None else _shown_threshold(test, threshold, raw_counts)
+    notes = _scale_notes(Path(model), shown)
+    tables = {key: replace(table, notes=[*table.notes, *notes]) for key, table in tables.items()}
     missing: dict[str, str] = {}
     if test.is_number:
         with suppress(ValueError):
@@ -135,8 +139,8 @@ def audit_model(
     else:
         kinds = {"as it is": test.scores} | ({} if line is None else {"recalibrated on validation": line(test.scores)})
         tables["calibration"] = calibration_table(test.labels, kinds, test.patients, title="Calibration", **draws)
-    if threshold is not None:
-        groups = _audit_groups(test, line, _shown_threshold(test, threshold, raw_counts), attributes, draws)
+    if shown is not None:
+        groups = _audit_groups(test, line, shown, attributes, draws)
         found = _group_tables(groups, [] if line is None else [_RECALIBRATED])
         tables |= found
         if not found:
@@ -154,6 +158,15 @@ def audit_model(
             "the test split whose index dates are in one year"
         )
     return ModelAudit(name, tables, missing, groups, measured)
+
+
+def _scale_notes(model: Path, threshold: float | None) -> list[str]:
+    """Say of what the thresholds are, where scores are calibrated and the predictions of a run are not."""
+    calibration = read_calibration(model)
+    if calibration is None:
+        return []
+    example = "" if threshold is None else f": {threshold:.3g} here is {calibration([threshold])[0]:.3g} there"
+    return [f"Probabilities are the model's own; those of 'score' are calibrated{example}."]
 
 
 def _audit_groups(

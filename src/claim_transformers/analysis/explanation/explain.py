@@ -16,7 +16,7 @@ from claim_transformers.analysis.explanation.explanation import (
     REASONS_SCHEMA,
     Explanation,
 )
-from claim_transformers.analysis.explanation.gated_model import GatedModel, outcome_kind
+from claim_transformers.analysis.explanation.gated_model import GatedModel, is_amount, outcome_kind
 from claim_transformers.analysis.explanation.integration import Contributions, integrate, take_gradients
 from claim_transformers.analysis.explanation.left_out import leave_codes_out
 from claim_transformers.analysis.explanation.token_names import token_name
@@ -175,10 +175,11 @@ class _ReasonWriter:
         names: Mapping[Any, str] = model.config.id2label or {}
         self._target = str(names.get(label, label))
         self.is_number = outcome_kind(model) == "regression"
+        self._unit = "US dollars" if is_amount(model.config) else "units of the outcome"
 
     def write(self, inputs: Mapping[str, torch.Tensor], contributions: Contributions, row: int) -> Explanation:
         """The explanation of one patient of a batch."""
-        scale, unit = (1.0, "units of the outcome") if self.is_number else (100.0, PERCENTAGE_POINTS)
+        scale, unit = (1.0, self._unit) if self.is_number else (100.0, PERCENTAGE_POINTS)
         ids, slots, days = (inputs[name][row].cpu().numpy() for name in ("input_ids", "visit_ids", "visit_days"))
         is_token = slots >= 0
         ids, slots = ids[is_token], slots[is_token]

@@ -36,7 +36,8 @@ class Explanation:
 
     Args:
         target (`str`): Name of the label that is predicted.
-        unit (`str`): Unit of all numbers: `"percentage points"` of a probability, or `"units of the outcome"`.
+        unit (`str`): Unit of all numbers: `"percentage points"` of a probability, `"US dollars"` of an amount, or
+            `"units of the outcome"`.
         base (`float`): Prediction for the same visits on the same days with average codes and an average patient.
         prediction (`float`): Prediction of the model.
         steps (`int`): Steps of the integral; 0 for `method="gradient"`, whose contributions do not add up.

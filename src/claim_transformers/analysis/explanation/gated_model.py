@@ -7,6 +7,7 @@ is kept for it. Letters as in `modeling_claim.py`; `N` are copies of patients, o
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from claim_transformers.analysis.explanation.average_codes import average_rows
 from claim_transformers.models.claim import ClaimForSequenceClassification
 from claim_transformers.models.claim.context_claim import checked_inputs, count_visits
 from claim_transformers.models.claim.encoder_claim import count_codes
+from claim_transformers.models.claim.losses_claim import amounts_of_logits
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,10 @@ class GatedModel:
 
     def _outcome(self, logits_NK: Tensor) -> Tensor:
         """The probability of the target, or the number that is predicted."""
+        config = self.model.config
         match outcome_kind(self.model):
             case "regression":
-                return logits_NK[:, self.target]
+                return amounts_of_logits(logits_NK, config) if is_amount(config) else logits_NK[:, self.target]
             case "multi_label_classification":
                 return logits_NK[:, self.target].sigmoid()
         return logits_NK.softmax(dim=-1)[:, self.target]
@@ -122,3 +125,8 @@ def outcome_kind(model: ClaimForSequenceClassification) -> str:
     """The problem type of a model; without one, a single output is a number and several are classes."""
     fallback = "regression" if model.num_labels == 1 else "single_label_classification"
     return str(model.config.problem_type or fallback)
+
+
+def is_amount(config: Any) -> bool:
+    """Whether the outputs of a regression stand for an amount in US dollars, of which they are logarithms."""
+    return bool(config.regression_loss != "squared")

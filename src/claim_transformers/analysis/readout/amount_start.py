@@ -81,6 +81,8 @@ def start_from_amounts(
         "problem_type": "regression",
         "regression_loss": regression_loss,
         "amount_scale": float(labels.mean()),
+        # Fitted weights need no rate, which would multiply them.
+        "classifier_rate": 0,
     }
     outputs = 2 if regression_loss == "two_part" else 1
     model, tokenizer = start_from_checkpoint(

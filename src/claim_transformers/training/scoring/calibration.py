@@ -14,9 +14,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from safetensors import safe_open
+from transformers.utils.hub import cached_file, is_offline_mode
 
 from claim_transformers.claims.files import to_json, write_file
 from claim_transformers.claims.small_cells import is_small
+from claim_transformers.models.claim.names_claim import resolve_checkpoint
 from claim_transformers.training.manifests import file_sha256
 
 _logger = logging.getLogger(__name__)
@@ -185,9 +189,9 @@ def save_calibration(checkpoint: str | Path, calibration: _HasDict) -> Path:
 
 
 def read_calibration(checkpoint: str | Path) -> Calibration | None:
-    """Read the calibration of a checkpoint; `None` where it has none."""
-    path = Path(checkpoint) / CALIBRATION_FILE
-    if not path.is_file():
+    """Read the calibration of a checkpoint, a folder or a name; `None` where it has none. Load its weights first."""
+    path = _calibration_file(checkpoint)
+    if path is None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -200,6 +204,54 @@ def read_calibration(checkpoint: str | Path) -> Calibration | None:
             f"expected the calibration of these weights in {path}, found that of others: fit it again, or remove it"
         )
     return Calibration(content)
+
+
+def calibration_of(model: torch.nn.Module) -> Calibration | None:
+    """Read the calibration of the checkpoint that a model was loaded from; `None` once it has learned more."""
+    name = str(getattr(model, "name_or_path", ""))
+    try:
+        path = _calibration_file(name) if name else None
+    except OSError:
+        _logger.warning("no checkpoint was found under the name of the model: scores are the model's own")
+        return None
+    return read_calibration(path.parent) if path is not None and _has_weights_of(model, path.parent) else None
+
+
+def _calibration_file(checkpoint: str | Path) -> Path | None:
+    """The file beside the weights, in a folder or in the cache of the Hub."""
+    folder = Path(resolve_checkpoint(checkpoint))
+    if folder.is_dir() or folder.is_absolute():
+        return folder / CALIBRATION_FILE if (folder / CALIBRATION_FILE).is_file() else None
+    # What is not in the cache of a machine without a network is not there; a network that fails is an error.
+    found = cached_file(
+        str(checkpoint),
+        CALIBRATION_FILE,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=not is_offline_mode(),
+    )
+    return None if found is None else Path(found)
+
+
+def _has_weights_of(model: torch.nn.Module, folder: Path) -> bool:
+    """Whether a model has the weights that lie in a folder, in its own precision."""
+    weights, paths = model.state_dict(), sorted(folder.glob(_WEIGHTS))
+    for path in paths:
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118  # no mapping
+                mine = weights.get(name)
+                if mine is None or not torch.equal(mine.cpu(), file.get_tensor(name).to(mine.dtype)):
+                    return False
+    return bool(paths)
+
+
+def copy_calibration(run: str | Path, checkpoint: str | Path) -> None:
+    """Copy the calibration of a run into a folder with the same weights, and not into one with others."""
+    path = Path(run) / CALIBRATION_FILE
+    if not path.is_file():
+        return
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content.get(_WEIGHTS_KEY) == _weights_digest(Path(checkpoint)):
+        write_file(Path(checkpoint) / CALIBRATION_FILE, path.read_text(encoding="utf-8"))
 
 
 def _weights_digest(folder: Path) -> str:

@@ -14,6 +14,7 @@ import torch
 from claim_transformers.claims.small_cells import show_part_of
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.models.claim import ClaimTokenizer
+from claim_transformers.models.claim.form_claim import NUMBER_COLUMNS
 from claim_transformers.models.claim.names_claim import resolve_checkpoint
 from claim_transformers.training.arguments import is_bf16_fast
 from claim_transformers.training.finite import require_finite_weights
@@ -131,8 +132,10 @@ class Scorer:
                 f"expected a checkpoint of {', '.join(one.__name__ for one in classes)}, found "
                 f"{', '.join(names) or 'none of them'}: fine-tune it first"
             )
-        options.setdefault("calibration", read_calibration(folder))
-        return cls(found.from_pretrained(folder), tokenizer, **options)
+        model = found.from_pretrained(folder)
+        if "calibration" not in options:
+            options["calibration"] = read_calibration(folder)
+        return cls(model, tokenizer, **options)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -165,6 +168,7 @@ class Scorer:
         """
         import pyarrow as pa
 
+        self._require_numbers(patients)
         day = (at - _EPOCH).days
         tables, left_out = [], dict.fromkeys(LEFT_OUT, 0)
         for begin in range(0, max(patients.num_rows, 1), ROWS_AT_A_TIME):
@@ -173,6 +177,18 @@ class Scorer:
             tables.append(self._score_known(known, day))
             left_out = {reason: count + known.left_out[reason] for reason, count in left_out.items()}
         return pa.concat_tables(tables), left_out
+
+    def _require_numbers(self, patients: "pa.Table") -> None:
+        """Refuse patients without a number that the form of the tokenizer writes."""
+        bins = () if self.tokenizer.form is None else self.tokenizer.form.bins
+        found = patients.column_names
+        missing = [column for name, column in NUMBER_COLUMNS.items() if name in bins and column not in found]
+        if missing:
+            raise ValueError(
+                f"expected patients with {' and '.join(missing)}, which the checkpoint reads, found none: ingest the "
+                "claims again where amounts are missing; a checkpoint of readmissions predicts at a discharge, of "
+                "which a date knows nothing, and its cohort is scored by 'finetune', its new discharges by 'serve'"
+            )
 
     def _score_known(self, known: KnownPatients, day: int) -> "pa.Table":
         """Score patients that are cut already."""
