@@ -1,4 +1,4 @@
-"""Simulated claims as the FHIR resources that a hospital's server gives: one patient, one stay that ends, its history."""
+"""Simulated claims as the FHIR resources that a hospital's server gives: a patient, a stay that ends, its history."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -121,8 +121,12 @@ def _claim(name: str, lines: Sequence[Mapping[str, Any]]) -> Resource:
     ]
     for place, row in enumerate(lines, 1):
         day = row["claim_line_start_date"] or row["claim_start_date"]
-        service = _coded(f"{_CMS_CODING}HCPCSReleaseCodeSets", str(row["hcpcs_code"])) if row["hcpcs_code"] else {}
-        claim["item"].append({"sequence": place, "productOrService": service, "servicedDate": str(day)})
+        item: Resource = {"sequence": place, "servicedDate": str(day)}
+        if row["hcpcs_code"]:
+            item["productOrService"] = _coded(f"{_CMS_CODING}HCPCSReleaseCodeSets", str(row["hcpcs_code"]))
+        if row["revenue_center_code"]:
+            item["revenue"] = _coded("https://www.nubc.org/CodeSystem/RevenueCodes", row["revenue_center_code"])
+        claim["item"].append(item)
     return claim | {
         name: values
         for name, values in (("supportingInfo", info), ("diagnosis", diagnoses), ("procedure", procedures))

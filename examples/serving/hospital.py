@@ -16,7 +16,7 @@ import time
 import uuid
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import httpx2
 import uvicorn
@@ -87,11 +87,11 @@ class Hospital:
 
     async def feedback(self, request: Request) -> Response:
         """Tell the service what became of a card."""
-        form = dict(item.split("=", 1) for item in (await request.body()).decode().split("&") if "=" in item)
-        one = {"card": form.get("card", ""), "outcome": form.get("outcome", "overridden")}
+        form = await _form(request)
+        one: dict[str, Any] = {"card": form.get("card", ""), "outcome": form.get("outcome", "overridden")}
         one["outcomeTimestamp"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         if one["outcome"] == "accepted":
-            one["acceptedSuggestions"] = [{"id": form.get("suggestion", "")}]  # type: ignore[assignment]
+            one["acceptedSuggestions"] = [{"id": form.get("suggestion", "")}]
         await self._post("/feedback", {"feedback": [one]})
         return RedirectResponse(f"/?{urlencode({'patient': form.get('patient', '')})}", 303)
 
@@ -150,9 +150,7 @@ class Hospital:
 
     async def token(self, request: Request) -> Response:
         """Exchange a code and the verifier of PKCE for a token of one patient."""
-        from urllib.parse import parse_qs
-
-        form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
+        form = await _form(request)
         pair = base64.b64encode(f"{_CLIENT}:{self.secret}".encode()).decode()
         known = self.grants.pop(form.get("code", ""), None)
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
@@ -190,6 +188,10 @@ class Hospital:
         if request.path_params["kind"] not in found:
             return JSONResponse({"resourceType": "OperationOutcome"}, 404)
         return JSONResponse(_bundle(found[request.path_params["kind"]]), media_type="application/fhir+json")
+
+
+async def _form(request: Request) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
 
 
 def _bundle(resources: list[dict[str, Any]]) -> dict[str, Any]:

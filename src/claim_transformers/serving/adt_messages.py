@@ -15,7 +15,7 @@ from claim_transformers.claims.plain_fields import tidy_id
 from claim_transformers.codes import normalize_code
 from claim_transformers.codes.errors import ClaimDataError
 
-EVENTS = ("A01", "A03", "A08", "A11", "A13")
+_EVENTS = ("A01", "A03", "A08", "A11", "A13")
 DROPPED_EVENT = "D_EVENT"
 MESSAGE_SCHEMA = pa.schema(
     [
@@ -102,7 +102,7 @@ def _row(segments: Sequence[str], file: int, message: int, id_type: str | None) 
         return "" if text == '""' else text
 
     kind, event = get("MSH", 9), get("MSH", 9, 2)
-    if kind != "ADT" or event not in EVENTS:
+    if kind != "ADT" or event not in _EVENTS:
         return {"reason": DROPPED_EVENT if kind else "R_MESSAGE"}
     patient_id, visit = _patient_id(rows, part, repeat, id_type), get("PV1", 19)
     if patient_id is None or not visit:
