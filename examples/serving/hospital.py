@@ -209,6 +209,8 @@ def _write_config(run: Path, service: str, port: int, fhir: str) -> Path:
         "fhir_servers": [fhir],
         "allow_unsigned": True,
         "warn_from": 0.2,
+        # Simulated drugs stand in no directory: the checkpoint knows their ingredients, and requests have their NDC.
+        "speak": {"unknown_code_share": 0.6},
         "smart": {"client_id": _CLIENT, "secret": {"env": "DEMO_PAGE_SECRET"}, "issuers": [fhir]},
     }
     path = run / "serve.yaml"

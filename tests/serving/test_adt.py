@@ -159,7 +159,9 @@ def folder(tmp_path_factory):
     return path
 
 
-def test_a_stay_has_the_risk_of_its_card_and_the_rest_are_told_why(assessor, checkpoint, folder, tmp_path):
+def test_a_stay_has_the_risk_of_its_card_and_the_rest_are_told_why(
+    assessor, checkpoint, folder, tmp_path, monkeypatch, capsys
+):
     feed = tmp_path / "feed.hl7"
     messages = [*stay(), *stay("v2", "stranger"), *stay("early", begin="20100101", end="20100105")]
     messages += [line for number in range(20) for line in stay(f"many-{number}")]
@@ -181,8 +183,13 @@ def test_a_stay_has_the_risk_of_its_card_and_the_rest_are_told_why(assessor, che
     assert json.loads((tmp_path / "out" / "report.json").read_text())["facilities"][0]["stays"] == 21
     with pytest.raises(ClaimDataError, match="E_EXISTS"):
         report_adt(feed, folder, checkpoint, tmp_path / "out")
-    hidden = report_adt(feed, folder, checkpoint, tmp_path / "out", id_type="MC", overwrite=True)
-    assert hidden.counts["S_NO_CLAIMS"] == "<11"
+    paths = [str(path) for path in (feed, folder, checkpoint, tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", ["claim-transformers", "report-adt", *paths, "--id-type", "MC", "--overwrite"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capsys.readouterr().out[:8]) == (0, "23 stays")
+    counts = json.loads((tmp_path / "out" / "report.json").read_text())["counts"]
+    assert (counts["stays"], counts["S_NO_CLAIMS"], counts["assessed"]) == (23, "<11", "hidden")
     old = report_adt(
         feed,
         folder,
@@ -193,16 +200,6 @@ def test_a_stay_has_the_risk_of_its_card_and_the_rest_are_told_why(assessor, che
         raw_counts=True,
     )
     assert (old.counts["S_OLD_CLAIMS"], old.expected) == (21, 0.0)
-
-
-def test_the_command_prints_counts_alone(folder, checkpoint, tmp_path, capsys, monkeypatch):
-    (tmp_path / "feed.hl7").write_text("\r".join(stay()))
-    paths = [str(path) for path in (tmp_path / "feed.hl7", folder, checkpoint, tmp_path / "out")]
-    monkeypatch.setattr("sys.argv", ["claim-transformers", "report-adt", *paths, "--id-type", "MC"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert not ended.value.code
-    assert MARK not in capsys.readouterr().out
 
 
 def test_the_interval_is_that_of_exact_chances():
