@@ -9,7 +9,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export TOKENIZERS_PARALLELISM = false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-spark check lint types arrows unit style coverage size docs fuzz chaos mutants privacy speed fingerprint benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build audit-deps lock clean
+.PHONY: help install demo demo-serving test test-spark check lint types arrows unit style coverage size docs fuzz chaos mutants privacy speed fingerprint benchmark benchmark-quick benchmark-medicare benchmark-medicare-quick build audit-deps lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-24s\033[0m %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ install: $(VENV)/.dev  ## Make the environment in .venv with everything a develo
 
 demo: $(VENV)/.runtime  ## Simulate, ingest, pretrain, fine-tune, compare; leaves runs/demo/report.html.
 	PATH="$(abspath $(BIN)):$$PATH" bash examples/demo.sh runs/demo
+
+demo-serving: $(VENV)/.runtime  ## A simulated hospital with an EHR page and the service behind it; Ctrl-C ends it.
+	PATH="$(abspath $(BIN)):$$PATH" bash examples/serving/demo.sh runs/demo-serving
 
 test: check unit  ## Everything that must be green: the checks, then all tests and doctests.
 

@@ -35,6 +35,7 @@ COMMANDS_NOT_RUN = {
     "claim-transformers ingest synthea": "somebody's files: tests/sources/formats/synthea",
     "claim-transformers ingest tables tables/mapping.yaml claims --dry-run": "tests/sources/pipeline/test_preview.py",
     "claim-transformers serve": "waits for clients: tests/serving",
+    "claim-transformers report-adt": "somebody's feed: tests/serving/test_adt.py",
     "claim-transformers ingest fills": "the format of the page: tests/sources/test_registry.py builds it",
     "python -m claim_transformers.sources": "rewrites the docs: tests/sources compares them",
     "python examples/run_pretraining.py examples/configs/pretraining.yaml --resume": "goes on after hours",

@@ -25,6 +25,7 @@ COMMANDS = (
     "finetune",
     "score",
     "explain",
+    "report-adt",
     "audit",
     "report",
     "install-checkpoint",

@@ -26,6 +26,7 @@ _COMMANDS = (
     "score",
     "explain",
     "serve",
+    "report-adt",
     "audit",
     "report",
     "install-checkpoint",

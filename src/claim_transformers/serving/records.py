@@ -1,25 +1,22 @@
 """A bundle of one patient as the record that the model reads: what was known on the day, and the stay that ends."""
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from claim_transformers.claims.patient_files import OPTIONAL_FIELDS, PATIENTS_SCHEMA
 from claim_transformers.claims.plain_fields import tidy_id
-from claim_transformers.claims.visits import INPATIENT
 from claim_transformers.cohorts.readmission.patient_codes import patient_codes
 from claim_transformers.serving.errors import ServiceError
 from claim_transformers.serving.index_stays import IndexStay
+from claim_transformers.serving.index_visits import with_index_stays
 from claim_transformers.sources.formats.fhir_eob.bundle import EobBundle
 from claim_transformers.training.scoring.patients import known_patients
 
 _EPOCH = dt.date(1970, 1, 1)
 _FACTS = ("race", "original_reason_entitlement_code", "dual_status_code")
-_DAYS, _AMOUNTS = pa.list_(pa.int32()), pa.list_(pa.float64())
+_AMOUNTS = pa.list_(pa.float64())
 
 
 @dataclass(frozen=True)
@@ -51,12 +48,13 @@ def read_record(
     known = known_patients(bundle.patients, day, look_back_days=look_back_days, everyone=True)
     if not known.examples.num_rows:
         return PatientRecord(known.examples, None, None, False)
-    (row,) = known.examples.to_pylist()
-    row |= {"patient_id": "", "length_of_stay_days": None}
-    if index_stay is not None:
-        row = _with_stay(row, index_stay)
-    table = pa.Table.from_pylist([row], _schema_of(known.examples))
-    table = table.append_column("visit_amount", pa.array([[None] * len(row["visit_day"])], _AMOUNTS))
+    table = known.examples.set_column(0, "patient_id", pa.array([""]))
+    if index_stay is None:
+        table = table.append_column("length_of_stay_days", pa.nulls(1, pa.int32()))
+    else:
+        table = with_index_stays(table, _stays_of(index_stay))
+    nothing = [None] * len(table["visit_day"][0])
+    table = table.append_column("visit_amount", pa.array([nothing], _AMOUNTS))
     table = table.append_column("patient_codes", patient_codes(_facts(bundle.tables["eligibility"], at)))
     enrolled = None
     if known.enrolled_days[0].is_valid:
@@ -76,29 +74,11 @@ def _check_one_patient(bundle: EobBundle, patient_id: str | None) -> None:
         raise ServiceError(412, "E_FOREIGN", "expected claims of the one patient of the request, found others' too")
 
 
-def _with_stay(row: Mapping[str, Any], stay: IndexStay) -> dict[str, Any]:
-    """The record with the index stay as its last visit, as readmission cohorts have it (`cohorts.readmission`)."""
-    discharge = _day_of(stay.discharge_date)
-    begin = discharge if stay.admission_date is None else _day_of(stay.admission_date)
-    days, types = row["visit_day"], row["visit_type"]
-    # An interim bill of the stay itself would be a second stay.
-    keep = np.array([kind != INPATIENT or day < begin for day, kind in zip(days, types, strict=True)], bool)
-    visits = {name: [row[name][place] for place in np.flatnonzero(keep)] for name in _visit_columns(row)}
-    added: dict[str, Any] = {"visit_day": discharge, "visit_type": INPATIENT, "visit_end_day": discharge}
-    added |= {"codes": list(stay.codes), "principal_codes": [], "admitting_codes": []}
-    visits = {name: [*values, added.get(name)] for name, values in visits.items()}
-    return {**row, **visits, "index_day": discharge + 1, "length_of_stay_days": stay.length_of_stay_days}
-
-
-def _visit_columns(row: Mapping[str, Any]) -> list[str]:
-    names = [field.name for field in (*PATIENTS_SCHEMA, *OPTIONAL_FIELDS)]
-    return [
-        name for name in names if name in row and not name.startswith(("patient", "sex", "birth", "death", "enrol"))
-    ]
-
-
-def _schema_of(examples: pa.Table) -> pa.Schema:
-    return examples.schema.append(pa.field("length_of_stay_days", pa.int32()))
+def _stays_of(stay: IndexStay) -> pa.Table:
+    admission = None if stay.admission_date is None else _day_of(stay.admission_date)
+    days = {"admission_day": admission, "discharge_day": _day_of(stay.discharge_date)}
+    columns = {name: pa.array([day], pa.int32()) for name, day in days.items()}
+    return pa.table({**columns, "codes": pa.array([list(stay.codes)], pa.list_(pa.string()))})
 
 
 def _facts(eligibility: pa.Table, at: dt.date) -> pa.Table:

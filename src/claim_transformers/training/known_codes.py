@@ -125,7 +125,7 @@ def coverage(checkpoint: ClaimTokenizer | str | Path, claims: str | Path) -> Che
     """
     counts = _count_codes(claims)
     tokenizer = checkpoint if isinstance(checkpoint, ClaimTokenizer) else ClaimTokenizer.from_pretrained(checkpoint)
-    level_of = _levels(tokenizer)
+    level_of = level_finder(tokenizer)
     systems = {code.partition("/")[0] for code in counts}
     order = [*(name for name in SYSTEMS if name in systems), *sorted(systems - set(SYSTEMS)), _ALL]
     occurrences: dict[str, Counter[str]] = {name: Counter(dict.fromkeys(_LEVELS, 0)) for name in order}
@@ -139,8 +139,8 @@ def coverage(checkpoint: ClaimTokenizer | str | Path, claims: str | Path) -> Che
     return CheckpointCoverage({name: occurrences[name] for name in kept}, {name: codes[name] for name in kept})
 
 
-def _levels(tokenizer: ClaimTokenizer) -> Callable[[str], str | None]:
-    """How a code is found; `None` where the form leaves it out."""
+def level_finder(tokenizer: ClaimTokenizer) -> Callable[[str], str | None]:
+    """How a code is found, `unknown` where it is not; `None` where the form leaves it out."""
 
     def level_of(code: str) -> str | None:
         written = code if tokenizer.form is None else tokenizer.form.group(code)

@@ -37,7 +37,7 @@ class KnownPatients:
 
 
 def known_patients(
-    patients: pa.Table, day: int, *, look_back_days: int = 365, everyone: bool = False
+    patients: pa.Table, day: int | _Days, *, look_back_days: int = 365, everyone: bool = False
 ) -> KnownPatients:
     """Choose the patients of a table who are scored at a date, and cut them to what was known then.
 
@@ -45,7 +45,8 @@ def known_patients(
 
     Args:
         patients (`pa.Table`): Rows of the patients table.
-        day (`int`): The date, days since 1970-01-01; nothing of that day is seen but a payment.
+        day (`int` or array of shape `(patients,)`): The date, days since 1970-01-01, one for all or one of each row;
+            nothing of that day is seen but a payment.
         look_back_days (`int`, *optional*, defaults to `365`): Days before the date whose enrolment is counted.
         everyone (`bool`, *optional*, defaults to `False`): Whether who is not enrolled is scored too. Who is not born
             yet, or dead, never is.
@@ -69,11 +70,11 @@ def known_patients(
         1
     """
     timelines = Timelines(patients, hide_unpaid=True)
-    days = np.full(timelines.num_patients, day, np.int64)
+    days = np.broadcast_to(np.asarray(day, np.int64), timelines.num_patients)
     keep, left_out = _choose(timelines, days, everyone)
     examples = timelines.before(keep, days)
     return KnownPatients(
-        examples, _enrolled_days(examples, day, look_back_days), _last_values(examples["visit_day"]), left_out
+        examples, _enrolled_days(examples, look_back_days), _last_values(examples["visit_day"]), left_out
     )
 
 
@@ -91,12 +92,13 @@ def _choose(timelines: Timelines, days: _Days, everyone: bool) -> tuple[_Flags, 
     return keep, left_out
 
 
-def _enrolled_days(examples: pa.Table, day: int, look_back_days: int) -> pa.Array:
+def _enrolled_days(examples: pa.Table, look_back_days: int) -> pa.Array:
     """Days of the spans in the days before the date; spans do not overlap."""
     starts, ends = (examples[f"enrollment_{end}_day"].combine_chunks() for end in ("start", "end"))
+    owner = _numbers(pc.list_parent_indices(starts))
+    day = _numbers(examples["index_day"])[owner]
     first = np.maximum(_numbers(starts.flatten()), day - look_back_days)
     last = np.minimum(_numbers(ends.flatten()), day - 1)
-    owner = _numbers(pc.list_parent_indices(starts))
     found = np.bincount(owner, weights=np.maximum(last - first + 1, 0), minlength=len(starts)).astype(np.int32)
     return pa.array(found, mask=starts.is_null().to_numpy(zero_copy_only=False))
 

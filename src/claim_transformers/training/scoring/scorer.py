@@ -174,7 +174,7 @@ class Scorer:
         for begin in range(0, max(patients.num_rows, 1), ROWS_AT_A_TIME):
             rows = patients.slice(begin, ROWS_AT_A_TIME)
             known = known_patients(rows, day, look_back_days=self.look_back_days, everyone=self.everyone)
-            tables.append(self._score_known(known, day))
+            tables.append(self.score_known(known))
             left_out = {reason: count + known.left_out[reason] for reason, count in left_out.items()}
         return pa.concat_tables(tables), left_out
 
@@ -190,8 +190,18 @@ class Scorer:
                 "which a date knows nothing, and its cohort is scored by 'finetune', its new discharges by 'serve'"
             )
 
-    def _score_known(self, known: KnownPatients, day: int) -> "pa.Table":
-        """Score patients that are cut already."""
+    def score_known(self, known: KnownPatients) -> "pa.Table":
+        """Score patients that are cut to what was known at their index dates already.
+
+        Args:
+            known ([`KnownPatients`]): The patients.
+
+        Returns:
+            `pa.Table`: As [`score_table`].
+
+        Raises:
+            ClaimDataError: `E_NONFINITE` if a score is not finite.
+        """
         import pyarrow as pa
 
         examples, num_rows = known.examples, known.examples.num_rows
@@ -214,7 +224,7 @@ class Scorer:
         method = "none" if self.calibration is None else self.calibration.method
         columns: dict[str, Any] = {
             "patient_id": examples["patient_id"],
-            "index_date": pa.array(np.full(num_rows, day, np.int32)).cast(pa.date32()),
+            "index_date": examples["index_day"].cast(pa.int32()).cast(pa.date32()),
             **self.head.columns(probabilities, labels),
             "calibration": _constant(method, num_rows),
             "enrolled_days": known.enrolled_days,
