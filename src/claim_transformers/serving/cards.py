@@ -74,7 +74,7 @@ def _summary(assessment: Assessment) -> str:
         sentence = "" if assessment.cannot_speak is None else assessment.cannot_speak.sentence
         return f"{assessment.outcome}: no estimate. {sentence}"[:_MOST_SUMMARY]
     interval = assessment.interval
-    spread = "no interval known" if interval is None else f"95 % interval {_span(interval.low, interval.high)}"
+    spread = "no interval known" if interval is None else f"95 % interval {span(interval.low, interval.high)}"
     age = f"newest claim {days(assessment.newest_claim_days or 0)} old"
     return f"{assessment.outcome}: {percent(assessment.risk)} ({spread}); {age}"[:_MOST_SUMMARY]
 
@@ -115,7 +115,7 @@ def how_sure(assessment: Assessment) -> str:
     first = (
         "No interval is known: nobody measured it for this model."
         if interval is None
-        else f"Among validation patients of a like risk {_span(interval.low, interval.high)} had the outcome "
+        else f"Among validation patients of a like risk {span(interval.low, interval.high)} had the outcome "
         "(95 % interval of their share)."
     )
     if assessment.calibration == "none":
@@ -151,7 +151,8 @@ def percent(share: float) -> str:
     return "above 99 %" if whole > _MOST_PERCENT else f"{whole} %"
 
 
-def _span(low: float, high: float) -> str:
+def span(low: float, high: float) -> str:
+    """The bounds of an interval of shares, in whole percent."""
     return f"{100 * low:.0f} to {100 * high:.0f} %"
 
 

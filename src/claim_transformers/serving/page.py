@@ -25,7 +25,7 @@ _FOLDER = Path(__file__).parent
 
 
 def page_routes(service: "HookService") -> Sequence[BaseRoute]:
-    """The routes of the page: where a record launches it, and where the authorization server sends the browser back."""
+    """The routes of the page: where a record launches it, and where the browser comes back to."""
     page = _Page(service)
     wrap = _PageAnswers(service, page)
     return [
@@ -44,10 +44,11 @@ class _Page:
         environment.globals["style"] = style
         self._template = environment.from_string((_FOLDER / "page.html").read_text(encoding="utf-8"))
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        ancestors = service.config.smart.frame_ancestors if service.config.smart is not None else ()
+        framing = () if service.config.smart is None else service.config.smart.frame_ancestors
+        ancestors = " ".join(framing) or "'none'"
         policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
         self.headers = NOT_TO_BE_KEPT | {
-            "Content-Security-Policy": f"{policy}; frame-ancestors {' '.join(ancestors) or chr(39) + 'none' + chr(39)}",
+            "Content-Security-Policy": f"{policy}; frame-ancestors {ancestors}",
             "Referrer-Policy": "no-referrer",
         }
 

@@ -11,7 +11,7 @@ from claim_transformers.analysis.rivals.charlson import CHARLSON_WEIGHTS, charls
 from claim_transformers.analysis.views.attention_view import KIND_TITLES, SEX_TITLES
 from claim_transformers.analysis.views.code_names import code_name, system_title
 from claim_transformers.serving.assessment import Assessment
-from claim_transformers.serving.cards import cover_sentences, days, how_sure, percent
+from claim_transformers.serving.cards import cover_sentences, days, how_sure, percent, span
 from claim_transformers.serving.interventions import Intervention, choose_interventions
 from claim_transformers.serving.reasons import Reason
 
@@ -76,7 +76,9 @@ def _banner(person: Mapping[str, Any]) -> str:
     given = name.get("given")
     parts = [*(given if isinstance(given, list) else []), name.get("family")]
     text = name.get("text") or " ".join(part for part in parts if isinstance(part, str))
-    return ", ".join(filter(None, [str(text or "name unknown"), f"born {person.get('birthDate') or 'on an unknown day'}"]))
+    return ", ".join(
+        filter(None, [str(text or "name unknown"), f"born {person.get('birthDate') or 'on an unknown day'}"])
+    )
 
 
 def _patient(record: Mapping[str, Any], day: int) -> str:
@@ -88,10 +90,11 @@ def _patient(record: Mapping[str, Any], day: int) -> str:
 # ---- Risk and contributions ----
 
 
-def _scale(assessment: Assessment) -> dict[str, float | None]:
-    """Places on a scale from 0 to 100."""
+def _scale(assessment: Assessment) -> dict[str, Any]:
+    """Places on a scale from 0 to 100, and the interval in words."""
     interval = assessment.interval
     return {
+        "text": None if interval is None else f"95 % interval {span(interval.low, interval.high)}",
         "risk": round(100 * (assessment.risk or 0.0), 1),
         "low": None if interval is None else round(100 * interval.low, 1),
         "width": None if interval is None else round(max(100 * (interval.high - interval.low), 0.5), 1),
@@ -128,7 +131,7 @@ def _contributions(explanation: "Explanation", shown: Sequence[Reason], others: 
 def _when(reason: Reason) -> str:
     if not reason.num_visits or reason.days_before is None:
         return "of the patient"
-    visits = "1 visit" if reason.num_visits == 1 else f"{reason.num_visits} visits, the last"
+    visits = "1 visit," if reason.num_visits == 1 else f"{reason.num_visits} visits, the last"
     return f"{visits} {days(reason.days_before)} before"
 
 
@@ -153,18 +156,18 @@ def _time_line(record: Mapping[str, Any], day: int) -> dict[str, Any]:
     starts, ends, kinds = record["visit_day"], record["visit_end_day"], record["visit_type"]
     counts = Counter(kinds)
     lanes = {kind: row for row, kind in enumerate(sorted(counts, key=lambda kind: (-counts[kind], kind)))}
-    span = max(day - min(starts), _LEAST_SPAN)
+    num_days = max(day - min(starts), _LEAST_SPAN)
     reach = _WIDTH - _LEFT - _RIGHT
 
     def place(when: int) -> int:
-        return _LEFT + round(reach * (when - (day - span)) / span)
+        return _LEFT + round(reach * (when - (day - num_days)) / num_days)
 
     marks = {
         (lanes[kind], place(start), max(place(start if end is None else min(end, day)) - place(start), 0))
         for start, end, kind in zip(starts, ends, kinds, strict=True)
     }
-    step = next((step for step in _STEPS_DAYS if span / step <= _MOST_STEPS), _STEPS_DAYS[-1])
-    ticks = [{"x": place(day - before), "label": str(before)} for before in range(0, span + 1, step)]
+    step = next((step for step in _STEPS_DAYS if num_days / step <= _MOST_STEPS), _STEPS_DAYS[-1])
+    ticks = [{"x": place(day - before), "label": str(before)} for before in range(0, num_days + 1, step)]
     height = _LANE * len(lanes)
     return {
         "width": _WIDTH,

@@ -56,7 +56,10 @@ class SmartLaunch:
         self._smart: SmartApp = smart
         self._secret = smart.secret.read()
         self._issuers = tuple(issuer.rstrip("/") for issuer in smart.issuers)
-        self._http, self._limits = http, msgspec.structs.replace(config.limits, fetch_seconds=config.limits.page_seconds)
+        self._http, self._limits = (
+            http,
+            msgspec.structs.replace(config.limits, fetch_seconds=config.limits.page_seconds),
+        )
         self._redirect_uri = f"{config.base_url}/callback"
         self._key = secrets.token_bytes(32)
         self._used: dict[str, float] = {}
@@ -138,7 +141,9 @@ class SmartLaunch:
         _, issuer, end = content.split(".")
         now = time.time()
         if int(end) < now:
-            raise ServiceError(400, "E_STATE_EXPIRED", "expected a launch of the last five minutes: open the page anew")
+            raise ServiceError(
+                400, "E_STATE_EXPIRED", "expected a launch of the last five minutes: open the page anew"
+            )
         self._used = {used: last for used, last in self._used.items() if last >= now}
         if len(self._used) >= _MOST_STATES:
             raise ServiceError(503, "E_BUSY", "expected fewer launches at a time: ask again later", retry_after=1)
