@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from claim_transformers.analysis.rivals.charlson import CHARLSON_WEIGHTS, charlson_scores, comorbidities_of
@@ -148,7 +149,7 @@ def _comorbidities(record: Mapping[str, Any], day: int) -> dict[str, Any]:
         if visits:
             last = max(record["visit_day"][visit] for visit in visits)
             rows.append({"name": name, "weight": weight, "visits": len(visits), "last": _before(last, day)})
-    return {"rows": rows, "score": int(charlson_scores(flags.any(axis=0, keepdims=True))[0])}
+    return {"rows": rows, "score": int(charlson_scores(np.array([flags.any(axis=0)]))[0])}
 
 
 def _time_line(record: Mapping[str, Any], day: int) -> dict[str, Any]:
@@ -156,7 +157,7 @@ def _time_line(record: Mapping[str, Any], day: int) -> dict[str, Any]:
     starts, ends, kinds = record["visit_day"], record["visit_end_day"], record["visit_type"]
     counts = Counter(kinds)
     lanes = {kind: row for row, kind in enumerate(sorted(counts, key=lambda kind: (-counts[kind], kind)))}
-    num_days = max(day - min(starts), _LEAST_SPAN)
+    num_days: int = max(day - min(starts), _LEAST_SPAN)
     reach = _WIDTH - _LEFT - _RIGHT
 
     def place(when: int) -> int:

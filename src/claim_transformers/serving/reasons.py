@@ -86,9 +86,10 @@ class ReasonFinder:
         """The contributions of an explanation by group, which add up to all that has a group."""
         found: dict[str, Reason] = {}
         visits: dict[str, set[int]] = {}
+        ids = self._tokenizer.get_vocab()
         rows = zip(*(reasons[name].to_pylist() for name in _OF_REASONS), strict=True)
         for code, visit, days, points in rows:
-            named = self._group(self._tokenizer.convert_tokens_to_ids(code))
+            named = self._group(ids[code])
             if named is not None:
                 group, name = named
                 before = found.get(group, Reason(group, name, 0.0, 0, None))
