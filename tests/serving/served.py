@@ -150,7 +150,10 @@ def trusting(folder: Path, **changes: Any) -> ServeConfig:
 
 @contextmanager
 def serving(
-    config: ServeConfig, assessor: Assessor | Any, answer: Callable[[httpx2.Request], Any] | None = None
+    config: ServeConfig,
+    assessor: Assessor | Any,
+    answer: Callable[[httpx2.Request], Any] | None = None,
+    more_routes: Any = None,
 ) -> Iterator[TestClient]:
     """A client of a service that is ready; `answer` is the rest of the web."""
 
@@ -158,7 +161,7 @@ def serving(
         return httpx2.Response(500)
 
     http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer or nothing))
-    app = create_app(config, lambda: assessor, http=http, today=lambda: TODAY)
+    app = create_app(config, lambda: assessor, http=http, today=lambda: TODAY, more_routes=more_routes)
     with TestClient(app, base_url=BASE, raise_server_exceptions=True) as client:
         deadline = time.monotonic() + 20
         while client.get("/readyz").status_code != 200 and time.monotonic() < deadline:

@@ -5,7 +5,7 @@ import pytest
 from serving.served import MARK, PATH, TODAY, claims, config_of, hook, prefetch, serving
 from sources.fhir_resources import patient, payer_eob
 
-from claim_transformers.serving.config import _SmartApp
+from claim_transformers.serving.config import SmartApp
 
 
 def card_of(client, body):
@@ -47,7 +47,7 @@ def test_enrolment_that_nobody_told_of_is_said_to_be_unknown(client):
 def test_suggestions_are_drafts_with_a_behaviour_and_override_reasons_have_texts(tmp_path, assessor):
     table = tmp_path / "table.yaml"
     table.write_text('- {reasons: ["A", "S", "T", "C", "H"], action: Call, service: {system: s, code: "1"}}')
-    smart = _SmartApp(client_id="cds")
+    smart = SmartApp(client_id="cds")
     with serving(config_of(tmp_path, interventions=str(table), smart=smart, warn_from=1e-9), assessor) as client:
         body = hook("encounter-discharge")
         card = card_of(client, body)

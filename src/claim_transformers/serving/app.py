@@ -28,8 +28,8 @@ from claim_transformers.serving.service import HookService
 if TYPE_CHECKING:
     from claim_transformers.serving.assessment import Assessor
 
-_Answer = Callable[[Request], Awaitable[tuple[dict[str, Any], str]]]
-_NOT_TO_BE_KEPT = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_Answer = Callable[[Request], Awaitable[tuple[Any, str]]]
+NOT_TO_BE_KEPT = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _PROBES = ("health", "ready")
 _CODES_OF_STATUS = {404: "E_ROUTE", 405: "E_METHOD"}
 
@@ -91,9 +91,9 @@ def create_app(
         return {"status": "ready", "checkpoint": service.ready().checkpoint}, "OK"
 
     async def metrics(_: Request) -> Response:
-        return PlainTextResponse(service.metrics.to_text(), headers=_NOT_TO_BE_KEPT)
+        return PlainTextResponse(service.metrics.to_text(), headers=NOT_TO_BE_KEPT)
 
-    wrap = _Answers(service)
+    wrap = Answers(service)
     routes: list[BaseRoute] = [
         Route("/cds-services", wrap.coded("discovery", discover), methods=["GET"]),
         Route("/cds-services/{service}", wrap.coded("hook", service.call), methods=["POST"]),
@@ -131,7 +131,7 @@ async def _load(
         on_failure(error)
 
 
-class _Answers:
+class Answers:
     """Turns what a handler gives or raises into an answer with a body, a line in the log and a count."""
 
     def __init__(self, service: HookService) -> None:
@@ -145,7 +145,7 @@ class _Answers:
             more: dict[str, str] = {}
             try:
                 content, code = await answer(request)
-                response = _json(200, content)
+                response = self._success(content)
             except ServiceError as error:
                 response, code = self._error(error), error.reason_code
             except ClaimDataError as error:
@@ -175,7 +175,18 @@ class _Answers:
         level = logging.DEBUG if route in _PROBES else logging.ERROR if status == 500 else logging.INFO
         _logger.log(level, "answer", extra={"fields": fields})
 
+    def _success(self, content: Any) -> Response:
+        return _json(200, content)
+
     def _error(self, error: ServiceError) -> Response:
+        response = self._failure(error)
+        if error.retry_after is not None:
+            response.headers["Retry-After"] = str(error.retry_after)
+        if error.status == 401:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    def _failure(self, error: ServiceError) -> Response:
         message = str(error.args[1])
         content: dict[str, Any] = {"code": error.reason_code, "message": message}
         if self._service.config.hooks_version == "3.0":
@@ -183,13 +194,8 @@ class _Answers:
             details = {"coding": [coding], "text": message}
             issue = {"severity": "error", "code": "processing", "details": details}
             content = {"resourceType": "OperationOutcome", "issue": [issue]}
-        response = _json(error.status, content)
-        if error.retry_after is not None:
-            response.headers["Retry-After"] = str(error.retry_after)
-        if error.status == 401:
-            response.headers["WWW-Authenticate"] = "Bearer"
-        return response
+        return _json(error.status, content)
 
 
 def _json(status: int, content: dict[str, Any]) -> Response:
-    return Response(msgspec.json.encode(content), status, _NOT_TO_BE_KEPT, "application/json")
+    return Response(msgspec.json.encode(content), status, NOT_TO_BE_KEPT, "application/json")

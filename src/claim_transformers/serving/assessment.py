@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from claim_transformers.analysis.explanation.explain import explain_patients
 from claim_transformers.analysis.explanation.reason_files import load_classifier
+from claim_transformers.analysis.views.code_names import code_name
 from claim_transformers.models.claim import ClaimTokenizer
 from claim_transformers.models.claim.names_claim import resolve_checkpoint
 from claim_transformers.serving.config import SpeakRules
@@ -35,6 +36,7 @@ _BASIS = (
     "http://hl7.org/fhir/us/carin-bb/StructureDefinition/C4BB-ExplanationOfBenefit-Professional-NonClinician-Basis"
 )
 _HCPCS, _NDC = "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets", "http://hl7.org/fhir/sid/ndc"
+_DIAGNOSIS = "ICD10CM/I10"
 _ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 
 
@@ -146,6 +148,7 @@ class Assessor:
         tokens, _ = self._encode(record.table)
         self._finder.find(tokens)
         self._finder.name_all()
+        code_name(_DIAGNOSIS)
 
     def assess(
         self,
@@ -222,6 +225,17 @@ class Assessor:
                 self._model, self._second_tokenizer, assessment.record, calibration=self._calibration
             )
         return explanation
+
+    def contributions(self, explanation: "Explanation") -> list[Reason]:
+        """The contributions of an explanation by group.
+
+        Args:
+            explanation ([`Explanation`]): What `explain` gives.
+
+        Returns:
+            `list[Reason]`: The heaviest first; with what has no group, such as time, they add up to the risk.
+        """
+        return self._finder.group(explanation.reasons)
 
     def _record(
         self, bundle: EobBundle, at: dt.date, index_stay: IndexStay | None, patient_id: str | None

@@ -74,16 +74,16 @@ def _summary(assessment: Assessment) -> str:
         sentence = "" if assessment.cannot_speak is None else assessment.cannot_speak.sentence
         return f"{assessment.outcome}: no estimate. {sentence}"[:_MOST_SUMMARY]
     interval = assessment.interval
-    spread = "no interval known" if interval is None else f"95 % interval {_span(interval.low, interval.high)}"
-    age = f"newest claim {_days(assessment.newest_claim_days or 0)} old"
-    return f"{assessment.outcome}: {_percent(assessment.risk)} ({spread}); {age}"[:_MOST_SUMMARY]
+    spread = "no interval known" if interval is None else f"95 % interval {span(interval.low, interval.high)}"
+    age = f"newest claim {days(assessment.newest_claim_days or 0)} old"
+    return f"{assessment.outcome}: {percent(assessment.risk)} ({spread}); {age}"[:_MOST_SUMMARY]
 
 
 def _detail(assessment: Assessment) -> str:
     reasons = [f"{number}. {_reason(one)}" for number, one in enumerate(assessment.reasons, start=1)]
     parts = ["**What weighs most** (what the model read, which need not be causes)", "\n".join(reasons)]
     return "\n\n".join(
-        [*parts, f"**What the claims cover** {_cover(assessment)}", f"**How sure** {_sure(assessment)}"]
+        [*parts, f"**What the claims cover** {cover_sentences(assessment)}", f"**How sure** {how_sure(assessment)}"]
     )
 
 
@@ -92,11 +92,12 @@ def _reason(reason: Reason) -> str:
     if not reason.num_visits or reason.days_before is None:
         return f"{verb} the risk: {_plain(reason.name)}"
     visits = "1 visit" if reason.num_visits == 1 else f"{reason.num_visits} visits, the last"
-    return f"{verb} the risk: {_plain(reason.name)} ({visits} {_days(reason.days_before)} before)"
+    return f"{verb} the risk: {_plain(reason.name)} ({visits} {days(reason.days_before)} before)"
 
 
-def _cover(assessment: Assessment) -> str:
-    sentences = [f"The newest claim is {_days(assessment.newest_claim_days or 0)} old."]
+def cover_sentences(assessment: Assessment) -> str:
+    """What the claims cover, and what they cannot tell."""
+    sentences = [f"The newest claim is {days(assessment.newest_claim_days or 0)} old."]
     if assessment.enrolled_days is None:
         sentences.append("Enrolment is unknown: what other insurers paid may be missing.")
     else:
@@ -108,12 +109,13 @@ def _cover(assessment: Assessment) -> str:
     return " ".join(sentences)
 
 
-def _sure(assessment: Assessment) -> str:
+def how_sure(assessment: Assessment) -> str:
+    """What is known of the precision of a risk."""
     interval = assessment.interval
     first = (
         "No interval is known: nobody measured it for this model."
         if interval is None
-        else f"Among validation patients of a like risk {_span(interval.low, interval.high)} had the outcome "
+        else f"Among validation patients of a like risk {span(interval.low, interval.high)} had the outcome "
         "(95 % interval of their share)."
     )
     if assessment.calibration == "none":
@@ -141,18 +143,21 @@ def _suggestion(intervention: Intervention, request: HookRequest) -> dict[str, A
     return {"label": intervention.action, "uuid": str(uuid.uuid4()), "actions": [action]}
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share as a whole percentage that is never 0 or 100."""
     whole = round(100 * share)
     if whole < _LEAST_PERCENT:
         return "below 1 %"
     return "above 99 %" if whole > _MOST_PERCENT else f"{whole} %"
 
 
-def _span(low: float, high: float) -> str:
+def span(low: float, high: float) -> str:
+    """The bounds of an interval of shares, in whole percent."""
     return f"{100 * low:.0f} to {100 * high:.0f} %"
 
 
-def _days(number: int) -> str:
+def days(number: int) -> str:
+    """A number of days in words."""
     return "1 day" if number == 1 else f"{number} days"
 
 

@@ -5,6 +5,7 @@ What is not on a list is refused. A secret is named by an environment variable o
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import msgspec
 import yaml
 
 _MOST_OUTCOME, _MOST_TITLE = 60, 80
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -48,7 +50,7 @@ class TrustedClient(_Section, frozen=True, kw_only=True):
         if (self.jku is None) == (self.jwks_file is None):
             raise ValueError("expected the keys of a client as an address (jku) or a file (jwks_file)")
         if self.jku is not None:
-            _check_address(self.jku, "jku")
+            check_address(self.jku, "jku")
 
 
 class _ServiceText(_Section, frozen=True, kw_only=True):
@@ -68,10 +70,10 @@ class _ServiceText(_Section, frozen=True, kw_only=True):
         if not (0 < len(self.title) <= _MOST_TITLE and self.description and self.source_label):
             raise ValueError(f"expected a title of 1 to {_MOST_TITLE} characters, a description and a source_label")
         if self.source_url is not None:
-            _check_address(self.source_url, "source_url")
+            check_address(self.source_url, "source_url")
 
 
-class _SmartApp(_Section, frozen=True, kw_only=True):
+class SmartApp(_Section, frozen=True, kw_only=True):
     """The page behind the card: the client that it is registered as, who may launch it, and who may frame it."""
 
     client_id: str
@@ -82,7 +84,11 @@ class _SmartApp(_Section, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for issuer in self.issuers:
-            _check_address(issuer, "issuers of smart")
+            check_address(issuer, "issuers of smart")
+        for origin in self.frame_ancestors:
+            # It becomes part of a header.
+            if check_address(origin, "frame_ancestors") != origin or not _ORIGIN.fullmatch(origin):
+                raise ValueError("expected origins as frame_ancestors, such as https://ehr.example.org, found another")
 
 
 class Limits(_Section, frozen=True, kw_only=True):
@@ -96,6 +102,7 @@ class Limits(_Section, frozen=True, kw_only=True):
     fetch_bytes: int = 32 * 2**20
     fetch_pages: int = 20
     keys_seconds: float = 2.0
+    page_seconds: float = 2.0
     token_seconds: int = 600
     drain_seconds: int = 20
 
@@ -152,7 +159,7 @@ class ServeConfig(_Section, frozen=True, kw_only=True):
         hooks_version (`"2.0"` or `"3.0"`): `"3.0"` adds what its ballot has; clients of 2.0 do not know it.
         interventions (`str`, *optional*): Table of suggestions; the one that ships without.
         warn_from (`float`, *optional*): Risk from which a card is a warning.
-        smart (`_SmartApp`, *optional*): The page that the card links to; no link without.
+        smart (`SmartApp`, *optional*): The page that the card links to; no link without.
         limits (`Limits`): What a request may cost.
         speak (`SpeakRules`): When the model may speak.
         metrics (`bool`, *optional*, defaults to `False`): Whether `/metrics` answers.
@@ -185,14 +192,14 @@ class ServeConfig(_Section, frozen=True, kw_only=True):
     hooks_version: Literal["2.0", "3.0"] = "2.0"
     interventions: str | None = None
     warn_from: float | None = None
-    smart: _SmartApp | None = None
+    smart: SmartApp | None = None
     limits: Limits = Limits()
     speak: SpeakRules = SpeakRules()
     metrics: bool = False
 
     def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "base_url", _check_address(self.base_url, "base_url"))
-        servers = tuple(_check_address(server, "fhir_servers") for server in self.fhir_servers)
+        msgspec.structs.force_setattr(self, "base_url", check_address(self.base_url, "base_url"))
+        servers = tuple(check_address(server, "fhir_servers") for server in self.fhir_servers)
         msgspec.structs.force_setattr(self, "fhir_servers", servers)
         if not 0 < len(self.outcome) <= _MOST_OUTCOME or "\n" in self.outcome:
             raise ValueError(f"expected an outcome of 1 to {_MOST_OUTCOME} characters on one line, found another")
@@ -265,7 +272,7 @@ def _beside(config: ServeConfig, folder: Path) -> ServeConfig:
     )
 
 
-def _check_address(address: str, what: str) -> str:
+def check_address(address: str, what: str) -> str:
     """An address without its last slash, refused where it is not https, or http on a loopback address."""
     try:
         parts = urlsplit(address)

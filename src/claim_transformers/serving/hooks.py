@@ -16,14 +16,14 @@ from claim_transformers.serving.errors import ServiceError
 from claim_transformers.serving.feedback import where
 from claim_transformers.version import __version__
 
-_PATIENT_VIEW, _ENCOUNTER_DISCHARGE = "patient-view", "encounter-discharge"
+PATIENT_VIEW, ENCOUNTER_DISCHARGE = "patient-view", "encounter-discharge"
 _PATIENT = "Patient/{{context.patientId}}"
 _CLAIMS = "ExplanationOfBenefit?patient={{context.patientId}}&_count=200"
 _COVERAGE = "Coverage?patient={{context.patientId}}"
 _ENCOUNTER = "Encounter/{{context.encounterId}}"
 _VIEW = {"patient": _PATIENT, "claims": _CLAIMS, "coverage": _COVERAGE}
 TEMPLATES: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {_PATIENT_VIEW: _VIEW, _ENCOUNTER_DISCHARGE: {**_VIEW, "encounter": _ENCOUNTER}}
+    {PATIENT_VIEW: _VIEW, ENCOUNTER_DISCHARGE: {**_VIEW, "encounter": _ENCOUNTER}}
 )
 # FHIR R4, data type id; one that is longer or has other letters could not be put into an address.
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
@@ -71,7 +71,7 @@ def read_request(body: bytes) -> HookRequest:
     if not request.hook_instance:
         raise ServiceError(400, "E_REQUEST", "expected a hookInstance, found an empty one")
     ids = [request.context.patient_id]
-    if request.hook == _ENCOUNTER_DISCHARGE:
+    if request.hook == ENCOUNTER_DISCHARGE:
         ids.append(request.context.encounter_id or "")
     if not all(map(_ID.fullmatch, ids)):
         raise ServiceError(400, "E_CONTEXT", "expected ids of FHIR in the context of the hook, found others or none")

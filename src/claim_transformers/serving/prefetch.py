@@ -29,14 +29,14 @@ _BUNDLE, _OUTCOME = "Bundle", "OperationOutcome"
 
 
 @dataclass(frozen=True)
-class _Gathered:
+class Gathered:
     """What is known of a patient: resources for the reader of claims, and the encounter that ends."""
 
     resources: list[_Resource]
     encounter: _Resource | None
 
 
-async def gather(request: HookRequest, server: FhirServer | None) -> _Gathered:
+async def gather(request: HookRequest, server: FhirServer | None) -> Gathered:
     """Take what was prefetched and fetch the rest."""
     found: dict[str, list[_Resource]] = {}
     missing: dict[str, str] = {}
@@ -87,7 +87,7 @@ async def _fetch(name: str, address: str, pages: list[_Resource], server: FhirSe
         following = _next_page(name, page)
 
 
-def _checked(request: HookRequest, found: Mapping[str, list[_Resource]]) -> _Gathered:
+def _checked(request: HookRequest, found: Mapping[str, list[_Resource]]) -> Gathered:
     """What was found, refused where it is of somebody else or of another stay."""
     context = request.context
     for name in ("patient", "encounter"):
@@ -100,7 +100,7 @@ def _checked(request: HookRequest, found: Mapping[str, list[_Resource]]) -> _Gat
         subject = _subject(encounter)
         if encounter.get("id") != context.encounter_id or subject not in (context.patient_id, None):
             raise ServiceError(412, "E_FOREIGN", "expected the encounter of the context, found another one")
-    return _Gathered([one for name in ("patient", "claims", "coverage") for one in found[name]], encounter)
+    return Gathered([one for name in ("patient", "claims", "coverage") for one in found[name]], encounter)
 
 
 def _page(name: str, content: bytes) -> _Resource | None:

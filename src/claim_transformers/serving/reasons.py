@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _PRINCIPAL = "PRINCIPAL"
+_OF_REASONS = ("code", "visit", "days_before_index", "contribution")
 _ALONE = {"AGE": "age", "SEX": "sex", "TYPE": "visits"}
 _UNKNOWN = "UNK"
 
@@ -80,6 +81,22 @@ class ReasonFinder:
         found = take_gradients(self._gated, self._gated.batch(inputs))
         points = 100.0 * found.tokens[0].cpu().numpy()
         return float(found.prediction[0]), self._grouped(inputs, points)
+
+    def group(self, reasons: "pa.Table") -> list[Reason]:
+        """The contributions of an explanation by group, which add up to all that has a group."""
+        found: dict[str, Reason] = {}
+        visits: dict[str, set[int]] = {}
+        ids = self._tokenizer.get_vocab()
+        rows = zip(*(reasons[name].to_pylist() for name in _OF_REASONS), strict=True)
+        for code, visit, days, points in rows:
+            named = self._group(ids[code])
+            if named is not None:
+                group, name = named
+                before = found.get(group, Reason(group, name, 0.0, 0, None))
+                visits.setdefault(group, set()).update({visit} - {0})
+                nearest = min((day for day in (before.days_before, days) if day is not None), default=None)
+                found[group] = Reason(group, name, before.points + points, len(visits[group]), nearest)
+        return sorted(found.values(), key=lambda reason: (-abs(reason.points), reason.group))
 
     def _grouped(self, inputs: "Mapping[str, Tensor]", points: np.ndarray) -> list[Reason]:
         ids, slots, days = (inputs[name][0].cpu().numpy() for name in ("input_ids", "visit_ids", "visit_days"))

@@ -9,6 +9,7 @@ from claim_transformers.serving.app import create_app
 from claim_transformers.serving.assessment import Assessor
 from claim_transformers.serving.config import ServeConfig
 from claim_transformers.serving.logs import write_json_logs
+from claim_transformers.serving.page import page_routes
 
 _logger = logging.getLogger(__name__)
 
@@ -22,7 +23,11 @@ def run_server(checkpoint: str | Path, config: ServeConfig) -> None:
         failures.append(error)
         server.should_exit = True
 
-    app = create_app(config, lambda: Assessor(checkpoint, config.outcome, config.speak), on_failure=fail)
+    def load() -> Assessor:
+        return Assessor(checkpoint, config.outcome, config.speak)
+
+    more = None if config.smart is None else page_routes
+    app = create_app(config, load, on_failure=fail, more_routes=more)
     settings = uvicorn.Config(
         app,
         host=config.host,

@@ -15,18 +15,18 @@ from claim_transformers.serving.config import ServeConfig
 from claim_transformers.serving.errors import ServiceError
 from claim_transformers.serving.feedback import FeedbackLog
 from claim_transformers.serving.fhir_server import FhirServer
-from claim_transformers.serving.hooks import read_request
+from claim_transformers.serving.hooks import HookRequest, read_request
 from claim_transformers.serving.index_stays import read_encounter
 from claim_transformers.serving.interventions import read_interventions
 from claim_transformers.serving.limits import Gate
 from claim_transformers.serving.metrics import Metrics
-from claim_transformers.serving.prefetch import gather
+from claim_transformers.serving.prefetch import Gathered, gather
 from claim_transformers.serving.tokens import TokenVerifier
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from claim_transformers.serving.assessment import Assessor
+    from claim_transformers.serving.assessment import Assessment, Assessor
 
 _FEEDBACK_BYTES = 2**20
 _FEEDBACK_WAITING = 64
@@ -42,9 +42,9 @@ class HookService:
         self.config, self.http, self.metrics = config, http, Metrics()
         self.assessor: Assessor | None = None
         self._today = today
-        self._table = read_interventions(config.interventions)
+        self.table = read_interventions(config.interventions)
         self._verifier = TokenVerifier(config, http)
-        self._gate = Gate(config.limits.concurrency, config.limits.waiting)
+        self.gate = Gate(config.limits.concurrency, config.limits.waiting)
         self._feedback_gate = Gate(1, _FEEDBACK_WAITING)
         self._feedback = FeedbackLog(config.feedback_file)
 
@@ -60,7 +60,7 @@ class HookService:
 
     def close(self) -> None:
         """Finish what was taken."""
-        self._gate.close()
+        self.gate.close()
         self._feedback_gate.close()
         self._feedback.close()
 
@@ -74,19 +74,23 @@ class HookService:
 
     async def call(self, request: "Request") -> tuple[dict[str, Any], str]:
         """Answer a hook: the cards, and the code of what they say."""
-        assessor = self.ready()
+        self.ready()
         self._check_service(request)
-        async with self._gate:
+        async with self.gate:
             await self._verifier.verify(request.headers.get("authorization"), (self.config.service_url,))
             hook = read_request(await self._body(request, self.config.limits.request_bytes))
             gathered = await gather(hook, FhirServer.of_request(hook, self.http, self.config))
-            today = self._today()
-            stay = None if gathered.encounter is None else read_encounter(gathered.encounter, today)
-            assess = partial(assessor.assess, index_stay=stay, patient_id=hook.context.patient_id)
-            assessment = await self._gate.run(partial(assess, gathered.resources, today))
-        card = write_card(assessment, hook, self.config, self._table)
+            assessment = await self.assess(hook, gathered)
+        card = write_card(assessment, hook, self.config, self.table)
         silence = assessment.cannot_speak
         return {"cards": [card]}, "OK" if silence is None else silence.code
+
+    async def assess(self, hook: HookRequest, gathered: Gathered) -> "Assessment":
+        """Assess a patient by what is known; who asks holds a place of `gate`."""
+        today = self._today()
+        stay = None if gathered.encounter is None else read_encounter(gathered.encounter, today)
+        assess = partial(self.ready().assess, index_stay=stay, patient_id=hook.context.patient_id)
+        return await self.gate.run(partial(assess, gathered.resources, today))
 
     async def feedback(self, request: "Request") -> tuple[dict[str, Any], str]:
         """Store what became of cards."""
