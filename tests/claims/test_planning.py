@@ -2,7 +2,10 @@
 
 import gc
 import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import ibis
 import pyarrow as pa
@@ -88,6 +91,17 @@ def test_what_names_a_connection_or_holds_rows_is_not_kept():
     del connection, own
     gc.collect()
     assert gone() is None
+
+
+def test_what_can_change_or_refers_to_itself_is_planned_anew():
+    @dataclass
+    class Counter:
+        column: str
+        is_kept: Callable[..., Any] | None = None
+
+    counter = Counter("a")
+    counter.is_kept = lambda rows: rows[counter.column].notnull()
+    assert build(_keep, ROWS, counter.is_kept) is not build(_keep, ROWS, counter.is_kept)
 
 
 def test_no_more_is_kept_than_a_few_sources_need(monkeypatch):

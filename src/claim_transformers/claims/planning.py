@@ -127,7 +127,8 @@ def _key(value: Any) -> Any:
         case FunctionType():
             referred = [cell.cell_contents for cell in value.__closure__ or ()]
             return value.__module__, value.__code__, _key((value.__defaults__, value.__kwdefaults__, referred))
-    if not is_dataclass(value):
+    # What has no hash can change, and what changes can refer to itself.
+    if not is_dataclass(value) or type(value).__hash__ is None:
         raise _NoKeyError
     parts = [getattr(value, field.name) for field in fields(value)]
     if any(callable(part) for part in parts):
