@@ -1,8 +1,9 @@
 """A classifier as a function of gates: each token stands between the average code of its kind (0) and itself (1).
 
 Between the two lies a straight line in every table that has a row per token: the embeddings, which the history skip
-and the classifier's sum read too, and the counts of the code skip. The slope in a gate is the gradient times (input - average), so no vector
-is kept for it. Letters as in `modeling_claim.py`; `N` are copies of patients, one for each step.
+and the classifier's sum read too, and the counts of the code skip. The slope in a gate is the gradient times (input -
+average), so no vector is kept for it. Letters as in `modeling_claim.py`; `N` are copies of patients, one for each
+step.
 """
 
 from collections.abc import Mapping
