@@ -196,9 +196,10 @@ def fine_tune_and_share(folder, name):
     )  # fmt: skip
     sizes = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 8}
     set_seed(0)
-    model = ClaimForSequenceClassification(ClaimConfig(vocab_size=len(tokenizer), num_labels=2, **sizes))
+    model = ClaimForSequenceClassification(ClaimConfig(vocab_size=len(tokenizer), **sizes))
     fitted = fine_tune(model, tokenizer, splits, arguments).calibration
-    classify = pipeline("claim-classification", model=f"loopback/{name}", device="cpu")
+    ask: Any = pipeline
+    classify = ask("claim-classification", model=f"loopback/{name}", device="cpu")
     row = {name: rows[-1][name] for name in ("sex", "visit_day", "visit_type", "codes")}
     answer = {entry["label"]: entry["score"] for entry in classify(row, top_k=None)}
     own = {entry["label"]: entry["score"] for entry in classify(row, top_k=None, function_to_apply="softmax")}

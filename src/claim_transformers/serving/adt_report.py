@@ -1,6 +1,6 @@
 """The population at discharge: every stay of an ADT feed with its risk, and one page about all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,7 +161,7 @@ def _content(found: AdtFeed, stays: pa.Table, *, raw: bool) -> dict[str, Any]:
     groups = {("facility", number): int(count) for number, count in enumerate(of_facility)}
     groups |= {("band", number): int((bands == number).sum()) for number in range(len(_BANDS) + 1)}
     counts: dict[Any, int] = {"stays": found.stays.num_rows, DISCHARGED: 0, ASSESSED: 0, **states, **assessments}
-    sums = [
+    sums: list[tuple[Any, Sequence[Any]]] = [
         ("stays", list(dict.fromkeys([*states, DISCHARGED]))),
         (DISCHARGED, list(dict.fromkeys([*assessments, ASSESSED]))),
         *((ASSESSED, [key for key in groups if key[0] == kind]) for kind in ("facility", "band")),

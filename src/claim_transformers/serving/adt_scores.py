@@ -137,7 +137,8 @@ class StayScorer:
         visit = pc.list_parent_indices(of_visit).to_numpy(zero_copy_only=False)
         record = pc.list_parent_indices(visits).to_numpy(zero_copy_only=False)[visit]
         total, foreign = (np.bincount(record, flags[codes], len(visits)) for flags in (counted, unknown))
-        return np.divide(foreign, total, out=np.full(len(visits), np.nan), where=total > 0)
+        shares: _Floats = np.divide(foreign, total, out=np.full(len(visits), np.nan), where=total > 0)
+        return shares
 
     def _bounds(self, risk: pa.Array) -> dict[str, pa.Array]:
         """Interval of each risk, null where nobody measured it."""

@@ -75,14 +75,13 @@ def start_from_amounts(
             "amounts, or take num_bins=0 to go without past amounts"
         )
     fields = {
-        "classifier_rate": 0,  # the counts are where it begins, and the network has 20 epochs
+        # Fitted weights need no rate, which would multiply them.
+        "classifier_rate": 0,
         "code_skip": True,
         "code_skip_half_life_days": CODE_SKIP_HALF_LIFE_DAYS,
         "problem_type": "regression",
         "regression_loss": regression_loss,
         "amount_scale": float(labels.mean()),
-        # Fitted weights need no rate, which would multiply them.
-        "classifier_rate": 0,
     }
     outputs = 2 if regression_loss == "two_part" else 1
     model, tokenizer = start_from_checkpoint(

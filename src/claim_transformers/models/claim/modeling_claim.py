@@ -750,12 +750,12 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
     ) -> Tensor:
         """Give what the classifier reads of each patient: its vector and, with a half-life, the sum of its codes."""
         half_life_days = self.config.classifier_half_life_days
-        vector_BE: Tensor = outputs.pooler_output
+        vector_BE: Any = outputs.pooler_output
         if not half_life_days:
             return vector_BE
         slots_BT, days_BV, _ = checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
         shares_BT = fading_shares(slots_BT, days_BV, _resolved_cut(cut, days_BV), half_life_days)
-        table_KE: Tensor = self.get_input_embeddings().weight
+        table_KE: Any = self.get_input_embeddings().weight
         # At least float32, which counts of hundreds need.
         dtype = torch.promote_types(table_KE.dtype, torch.float32)
         shares_BT = shares_BT.to(dtype)

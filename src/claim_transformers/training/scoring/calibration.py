@@ -15,8 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+from huggingface_hub import is_offline_mode
 from safetensors import safe_open
-from transformers.utils.hub import cached_file, is_offline_mode
+from transformers.utils.hub import cached_file
 
 from claim_transformers.claims.files import to_json, write_file
 from claim_transformers.claims.small_cells import is_small
