@@ -179,6 +179,7 @@ def test_a_stay_has_the_risk_of_its_card_and_the_rest_are_told_why(
     assert summary.expected == pytest.approx(21 * rows["v1"]["risk"])
     page = (tmp_path / "out" / "report.html").read_text()
     assert MARK not in page
+    assert "no calibration" in page
     assert not re.search(r"https?://|<script", page)
     assert json.loads((tmp_path / "out" / "report.json").read_text())["facilities"][0]["stays"] == 21
     with pytest.raises(ClaimDataError, match="E_EXISTS"):

@@ -99,7 +99,8 @@ def report_adt(
     ended = pc.equal(found.stays["state"], DISCHARGED)
     stays = scorer.score(found.stays.filter(ended), claims)
     content = _content(found, stays, raw=raw_counts)
-    page = _render({**content, "checkpoint": scorer.scorer.checkpoint, "has_intervals": scorer.has_intervals})
+    trust = {"has_intervals": scorer.has_intervals, "is_calibrated": scorer.scorer.calibration is not None}
+    page = _render({**content, **trust, "checkpoint": scorer.scorer.checkpoint})
     with publish_folder(out, check=_check if overwrite else None) as folder:
         pq.write_table(stays, folder / "stays.parquet", compression="zstd")
         pq.write_table(found.quarantine, folder / "quarantine.parquet", compression="zstd")

@@ -106,14 +106,11 @@ class StayScorer:
 
     @staticmethod
     def _examples(known: pa.Table, stays: pa.Table, facts: pa.Table) -> pa.Table:
-        """Records with their index stay and what was on file, as those of requests are."""
+        """Records with their index stay, which has no amount yet, and what was on file."""
         days = {name: stays[name].cast(pa.int32()) for name in ("admission_date", "discharge_date")}
         index = {"admission_day": days["admission_date"], "discharge_day": days["discharge_date"]}
         examples = with_index_stays(known, pa.table({**index, "codes": stays["codes"]}))
-        lengths = pc.list_value_length(examples["visit_day"]).to_numpy()
-        offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
-        amounts = pa.ListArray.from_arrays(offsets, pa.nulls(int(lengths.sum()), pa.float64()))
-        return examples.append_column("visit_amount", amounts).append_column("patient_codes", patient_codes(facts))
+        return examples.append_column("patient_codes", patient_codes(facts))
 
     def _silence(self, examples: pa.Table, newest: pa.Array) -> pa.Array:
         """Why the model must not speak of each, null where it may."""
