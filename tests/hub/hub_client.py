@@ -3,6 +3,7 @@
 Every function takes and returns plain values, so that it can be sent to that process.
 """
 
+from typing import Any
 from unittest import mock
 
 import torch
