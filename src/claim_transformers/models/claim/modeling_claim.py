@@ -750,7 +750,8 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
     ) -> Tensor:
         """Give what the classifier reads of each patient: its vector and, with a half-life, the sum of its codes."""
         half_life_days = self.config.classifier_half_life_days
-        vector_BE: Tensor = outputs.pooler_output
+        vector_BE = outputs.pooler_output
+        assert vector_BE is not None
         if not half_life_days:
             return vector_BE
         slots_BT, days_BV, _ = checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
