@@ -38,7 +38,7 @@ _OPAQUE = re.compile(r"[\x21-\x7e]{1,16384}")
 
 
 @dataclass(frozen=True, repr=False)
-class Launched:
+class _Launched:
     """Whose page is asked for, and the server that may be read for it. It has no `repr` that could get into a log."""
 
     request: HookRequest
@@ -87,7 +87,7 @@ class SmartLaunch:
         }
         return f"{endpoints['authorization_endpoint']}?{urlencode(asked)}"
 
-    async def finish(self, query: Mapping[str, list[str]]) -> Launched:
+    async def finish(self, query: Mapping[str, list[str]]) -> _Launched:
         """Exchange what the authorization server sent back for a token, and say whose page is asked for."""
         state = _single(query, "state")
         issuer = self._use_state(state)
@@ -106,7 +106,7 @@ class SmartLaunch:
         token = await self._ask("POST", endpoint, headers=headers, data=form)
         return self._launched(issuer, token)
 
-    def _launched(self, issuer: str, token: Mapping[str, Any]) -> Launched:
+    def _launched(self, issuer: str, token: Mapping[str, Any]) -> _Launched:
         access = token.get("access_token")
         is_bearer = str(token.get("token_type", "")).lower() == "bearer"
         if not is_bearer or not isinstance(access, str) or not _OPAQUE.fullmatch(access):
@@ -124,7 +124,7 @@ class SmartLaunch:
         hook = ENCOUNTER_DISCHARGE if is_discharge else PATIENT_VIEW
         request = read_request(msgspec.json.encode({"hook": hook, "hookInstance": "page", "context": context}))
         server = FhirServer(self._http, issuer, access, self._limits)
-        return Launched(request, server, token.get("need_patient_banner") is True)
+        return _Launched(request, server, token.get("need_patient_banner") is True)
 
     # ---- State ----
 
