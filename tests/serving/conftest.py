@@ -5,12 +5,13 @@ from claim_transformers.analysis.views import code_names
 from claim_transformers.serving import Assessor
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def no_lists_of_codes():
     """The lists of ICD take seconds to load; names of categories ship."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(code_names, "_is_installed", lambda: False)
         yield
+    code_names._texts.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -165,18 +165,7 @@ def fine_tune(
         "data_collator": data_collator or _collator(model, tokenizer, seed),
     }
     if isinstance(settings, ClaimTrainingArguments):
-        metrics = None if _has_pretraining_heads(model) else classifier_metrics
-        trainer = ClaimTrainer(args=settings, train_dataset=tokens["train"], compute_metrics=metrics, **parts)
-        trainer.train(resume_from_checkpoint=settings.resume_from_checkpoint)
-        _fit_smearing(trainer, model, tokens["validation"])
-        # Shared when the calibration is there too.
-        trainer.save_model(_internal_call=True)
-        predictions = _predict(trainer, model, tokens)
-        calibration = _fit_calibration(model, tokens, predictions)
-        _replace_calibration(trainer, calibration)
-        if settings.push_to_hub:
-            trainer.push_to_hub(commit_message="Model save")
-        return Fitted(predictions, _epoch_of_weights(trainer), _history(trainer.state), calibration)
+        return _train_as_told(model, tokens, settings, parts)
     train, log_odds = _balanced(tokens["train"], seed) if settings.is_balanced else (tokens["train"], 0.0)
     best = BestEpoch(settings.patience)
     callbacks: list[TrainerCallback] = [best]
@@ -203,6 +192,27 @@ def fine_tune(
         _fit_smearing(trainer, model, tokens["validation"])
         predictions = _predict(trainer, model, tokens, log_odds)
         return Fitted(predictions, best.epoch, best.history, _fit_calibration(model, tokens, predictions, log_odds))
+
+
+def _train_as_told(
+    model: torch.nn.Module,
+    tokens: Mapping[str, "datasets.Dataset"],
+    settings: ClaimTrainingArguments,
+    parts: Mapping[str, Any],
+) -> Fitted:
+    """Do what the arguments of a trainer say, and leave the model with its calibration."""
+    metrics = None if _has_pretraining_heads(model) else classifier_metrics
+    trainer = ClaimTrainer(args=settings, train_dataset=tokens["train"], compute_metrics=metrics, **parts)
+    trainer.train(resume_from_checkpoint=settings.resume_from_checkpoint)
+    _fit_smearing(trainer, model, tokens["validation"])
+    # Shared when the calibration is there too.
+    trainer.save_model(_internal_call=True)
+    predictions = _predict(trainer, model, tokens)
+    calibration = _fit_calibration(model, tokens, predictions)
+    _replace_calibration(trainer, calibration)
+    if settings.push_to_hub:
+        trainer.push_to_hub(commit_message="Model save")
+    return Fitted(predictions, _epoch_of_weights(trainer), _history(trainer.state), calibration)
 
 
 def _has_pretraining_heads(model: torch.nn.Module) -> bool:

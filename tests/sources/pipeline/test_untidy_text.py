@@ -29,10 +29,9 @@ def _stage(tmp_path: Path, rows: Sequence[Mapping[str, str | None]], form: str) 
         pq.write_table(pa.table(of_kind if form == "parquet" else encoded), path, row_group_size=2)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    staged, (file,) = stage_files(connect(threads=1), [(path, LAYOUT)], scratch, name="rows")
-    return fetch(staged.get_backend(), staged.select(*KINDS, "row_no").order_by("row_no")).to_pylist(), dict(
-        file.fixes
-    )
+    connection = connect(threads=1)
+    staged, (file,) = stage_files(connection, [(path, LAYOUT)], scratch, name="rows")
+    return fetch(connection, staged.select(*KINDS, "row_no").order_by("row_no")).to_pylist(), dict(file.fixes)
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "dictionaries"])

@@ -129,7 +129,7 @@ def fit_calibration(labels: npt.ArrayLike, probabilities: npt.ArrayLike, shift: 
 
     Examples:
         >>> fit_calibration([0] * 30 + [1] * 20, [0.2] * 25 + [0.8] * 25)([0.2, 0.8]).round(2).tolist()
-        [0.05, 0.77]
+        [0.03, 0.77]
         >>> fit_calibration([0, 1], [0.2, 0.8]) is None
         True
     """
