@@ -46,3 +46,9 @@ def test_the_codes_of_a_shipped_cohort_are_written_as_beginnings_inside_the_set_
 def test_wildcards_of_a_system_without_a_list_are_refused():
     with pytest.raises(ValueError, match="expected no wildcards in codes of HCPCS"):
         outcome_prefixes({**DEFINITION, "codes": {"asthma": ["HCPCS/992[0-9]"]}})
+
+
+def test_an_outcome_of_any_codes_is_refused_with_the_way_to_go():
+    anything = {**DEFINITION, "codes": {}, "label": {"codes": None, "visit_types": ["IP"]}}
+    with pytest.raises(ValueError, match=r"found one of any: start at the checkpoint"):
+        outcome_prefixes(anything)

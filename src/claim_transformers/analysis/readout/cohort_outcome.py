@@ -18,8 +18,16 @@ _SHORTEST_PREFIX = 3
 
 
 def outcome_prefixes(definition: Mapping[str, Any]) -> tuple[Sequence[str], list[Sequence[str]]]:
-    """Codes that denote the outcome of a cohort, and groups of which one must be there too."""
+    """Codes that denote the outcome of a cohort, and groups of which one must be there too.
+
+    Raises:
+        ValueError: If the outcome is a visit of any codes, which no row of a head stands for.
+    """
     rule = definition["label"]
+    if rule.get("codes") is None:
+        raise ValueError(
+            "expected an outcome of named codes, found one of any: start at the checkpoint ('--start_at checkpoint')"
+        )
     together: list[Sequence[str]] = [["DRG/"]] if list(rule["visit_types"]) == ["IP"] else []
     return _plain_prefixes(definition["codes"][rule["codes"]]), together
 
