@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlencode
 import httpx2
 import uvicorn
 import yaml
-from fhir_claims import Chart, read_charts  # type: ignore[import-not-found]
+from fhir_claims import Chart, read_charts
 from jinja2 import Environment, StrictUndefined
 from starlette.applications import Starlette
 from starlette.requests import Request
