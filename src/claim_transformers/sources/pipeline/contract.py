@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    import datetime as dt
     from pathlib import Path
 
     import ibis.expr.types as ir
@@ -137,6 +138,19 @@ class Versions:
 
 
 @dataclass(frozen=True)
+class WholeTable:
+    """What is true of a whole raw table, for those who look at the rows of some patients alone.
+
+    Args:
+        id_counts (`tuple[int, int, int]`): Rows with a patient id, such ids, and the most rows that one of them has.
+        shared_claims (`ir.Table`): Hashes (`claim_hash`) of claims that stand under more than one patient.
+    """
+
+    id_counts: tuple[int, int, int]
+    shared_claims: ir.Table
+
+
+@dataclass(frozen=True)
 class StagedTable:
     """The rows of one raw table, all files of it together, and what they mean.
 
@@ -175,6 +189,7 @@ class StagedTable:
         denials (`tuple[str, ...]`, *optional*): Raw columns that say which claims or lines were denied.
         has_spans (`bool`, *optional*, defaults to `True`):
             Of eligibility, whether it tells when patients were enrolled. If so, a patient without a span was not.
+        whole (`WholeTable`, *optional*): Where `rows` are those of some patients, what is true of all.
     """
 
     name: str
@@ -197,6 +212,7 @@ class StagedTable:
     warnings: tuple[RowCheck, ...] = ()
     denials: tuple[str, ...] = ()
     has_spans: bool = True
+    whole: WholeTable | None = None
 
     @property
     def has_few_rows(self) -> bool:
@@ -224,6 +240,7 @@ class StagedSource:
         name (`str`): Name of the source, `data_source` of rows that do not name their own.
         tables (`tuple[StagedTable, ...]`): Eligibility first, because claims are checked against it.
         description (`Mapping[str, Any]`, *optional*): Facts for the manifest, such as the year of an extract.
+        latest_start (`datetime.date`, *optional*): Of rows of some patients, the latest start of enrolment of all.
 
     Examples:
         >>> StagedSource("synpuf", ()).tables
@@ -233,6 +250,7 @@ class StagedSource:
     name: str
     tables: tuple[StagedTable, ...]
     description: Mapping[str, Any] = field(default_factory=dict)
+    latest_start: dt.date | None = None
 
 
 class SourceReader(Protocol):

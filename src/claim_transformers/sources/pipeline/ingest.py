@@ -284,7 +284,7 @@ def settle_tables(
     for table in staged.tables:
         if table.target == "eligibility":
             screened.append(screen_table(connection, table, ledger))
-    screened = settle_eligibility(connection, screened, ledger, extract_date)
+    screened = settle_eligibility(connection, screened, ledger, extract_date, staged.latest_start)
     lines["eligibility"] = publish_table(
         connection, "eligibility", screened, folder, ledger, source=staged.name, extract_date=extract_date
     )

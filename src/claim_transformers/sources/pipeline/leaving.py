@@ -108,7 +108,9 @@ def flag_rows(
         shared, number = materialize(
             connection,
             f"shared_{table.name}",
-            build(find_shared_claims, table.rows, table.claim_key, table.patient_column),
+            build(find_shared_claims, table.rows, table.claim_key, table.patient_column)
+            if table.whole is None
+            else table.whole.shared_claims,
         )
         if number:
             hashed = table.rows.select(*ROW_ID, claim_hash=hash_of_ids(table.rows, table.claim_key))

@@ -55,7 +55,7 @@ def publish_table(
     if not becoming:
         return 0
     table_of_file = {file.name: one.table.name for one in becoming for file in one.table.files}
-    keys = [key for key in ledger.entries if key[0] in table_of_file]
+    keys = sorted(key for key in ledger.entries if key[0] in table_of_file)
     groups = [(table_of_file[source_file], claim_type) for source_file, claim_type in keys]
     with engine_errors(f"writing {target}"):
         lines = [_complete(connection, one, target, source, keys, extract_date) for one in becoming]
@@ -153,7 +153,5 @@ def _counted(
         for place, code in enumerate(DATE_CODES, start=1):
             if rows := int(of_entry[is_first & (number >> place & 1 == 1)].sum()):
                 (entry.fixes if code.startswith("F_") else entry.warnings)[code] += rows
-    for group, (table, claim_type) in enumerate(named):
-        if low_months := months.low_months(group):
-            ledger.volume.append({"table": table, "claim_type": claim_type, "low_months": low_months})
-            ledger.entry(*keys[groups.index((table, claim_type))]).warnings["W_VOLUME"] += len(low_months)
+    for group, of_months in enumerate(months.rows):
+        ledger.add_months(*named[group], keys[groups.index(named[group])], of_months)

@@ -28,6 +28,7 @@ from claim_transformers.sources.pipeline.contract import RawFile
 from claim_transformers.sources.pipeline.fixed_width import cut_file
 from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes
 from claim_transformers.sources.pipeline.records import find_records, write_readable
+from claim_transformers.sources.pipeline.staging import staging_elsewhere
 from claim_transformers.sources.pipeline.untidy_text import UntidyText, find_untidy
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ def stage_files(
             `E_ID_TYPE`, `E_CODE_TYPE`, `E_TIMESTAMP`, `E_RECORDS`, `E_FILE_TWICE` or `E_INPUT`. The message
             names files and columns, never a cell.
     """
+    if (stage := staging_elsewhere()) is not None:
+        return stage(connection, files, name)
     selects: list[_Select] = []
     staged: list[RawFile] = []
     for path, layout in files:
@@ -139,11 +142,9 @@ def stage_files(
                 target = scratch / f"{name}-{number:05d}.parquet"
                 stage = _stage_fixed if layout.positions and not _names_columns(raw_path, layout) else _stage_delimited
                 select, raw_file = stage(connection, raw_path, layout, target)
-            if any(raw_file.name == other.name for other in staged):
-                raw_file = replace(raw_file, name=f"{path.parent.name}-{position}-{raw_file.name}")
             selects.append(select)
-            staged.append(raw_file)
-    _check_files_differ(staged)
+            staged.append(name_apart(raw_file, staged, path, position))
+    check_files_differ(staged)
     parts = [
         f"SELECT {select.columns}, {_quote(file.name)} AS source_file, {select.row_no} AS row_no FROM {select.source}"
         for select, file in zip(selects, staged, strict=True)
@@ -154,7 +155,13 @@ def stage_files(
         return describe_table(connection, view, tuple(select.columns for select in selects)), tuple(staged)
 
 
-def _check_files_differ(files: Sequence[RawFile]) -> None:
+def name_apart(file: RawFile, others: Sequence[RawFile], path: Path, position: int) -> RawFile:
+    """Give a raw file that shares its name with another one of its own, by its folder and place in an archive."""
+    is_shared = any(file.name == other.name for other in others)
+    return replace(file, name=f"{path.parent.name}-{position}-{file.name}") if is_shared else file
+
+
+def check_files_differ(files: Sequence[RawFile]) -> None:
     """Raise if two files have the same content: counting claims twice is not dirt but a mistake."""
     seen: dict[str, str] = {}
     for file in files:

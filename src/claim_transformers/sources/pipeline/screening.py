@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,20 +145,30 @@ def _quarantine_of(file: RawFile, found: pa.Table | None) -> pa.Table:
 
 
 def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> None:
-    counts = fetch(connection, build(_count_by, rows)).to_pylist()
-    for row in counts:
-        ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).rows_in += row["n"]
+    counts = Counter(
+        {
+            (row["source_file"], row["ledger_type"] or UNKNOWN_TYPE): row["n"]
+            for row in fetch(connection, build(_count_by, rows)).to_pylist()
+        }
+    )
+    ledger.add_rows_in(table.name, counts)
+    enter_files(table, counts, ledger)
+
+
+def enter_files(table: StagedTable, counts: Mapping[tuple[str, str], int], ledger: Ledger) -> None:
+    """Enter what is true of whole raw files, whose rows are counted by file and type; each row must have been read."""
     if table.target != "eligibility":
         ledger.denials[table.name] = list(table.denials)
     for file in table.files:
-        read = sum(row["n"] for row in counts if row["source_file"] == file.name)
+        of_file = {kind: number for (name, kind), number in counts.items() if name == file.name}
+        read = sum(of_file.values())
         if read + file.num_rejected != file.num_rows:
             raise ClaimDataError(
                 "E_CONSERVATION",
                 f"expected {show_count(file.num_rows)} rows in {file.name}, found {show_count(read)} readable and "
                 f"{show_count(file.num_rejected)} rejected",
             )
-        types = sorted(row["ledger_type"] or UNKNOWN_TYPE for row in counts if row["source_file"] == file.name)
+        types = sorted(of_file)
         of_rejects = table.claim_type if isinstance(table.claim_type, str) else UNKNOWN_TYPE
         # What is true of a whole file is entered once, under the first of its types.
         entry = ledger.entry(file.name, types[0] if types else of_rejects)
@@ -218,32 +228,27 @@ def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: ir.Ta
             columns = find_changed_columns(connection, source, group.columns, codes)
             system = None if group.system_of is None else build(group.system_of, rows)
             rows = build(rewrite_codes, rows, columns, group.systems, system, tolerant=group.tolerant)
-    if rows is staying:
-        return rows
-    coded = hold_rows(connection, f"coded_of_{table.name}", rows, are_few=table.has_few_rows)
-    if has_lost_diagnoses:
-        _check_diagnoses(connection, table, staying, coded)
-    return coded
+    if rows is not staying:
+        rows = hold_rows(connection, f"coded_of_{table.name}", rows, are_few=table.has_few_rows)
+    # Rows of some patients that lose nothing may be those in which the diagnoses of a file are left.
+    if has_lost_diagnoses or table.whole is not None:
+        _enter_diagnoses(connection, table, staying, rows, ledger)
+    return rows
 
 
-def _check_diagnoses(connection: Backend, table: StagedTable, rows: ir.Table, coded: ir.Table) -> None:
-    """Raise if a file had diagnoses and none is left: its codes are then of another system than the layout says."""
+def _enter_diagnoses(
+    connection: Backend, table: StagedTable, rows: ir.Table, coded: ir.Table, ledger: Ledger
+) -> None:
+    """Enter the rows of each file that have diagnoses, before and after the codes are written."""
     names = [name for group in table.code_columns if _DIAGNOSIS_SYSTEMS & {*group.systems} for name in group.columns]
     if not names:
         return
 
-    def count(rows: ir.Table) -> dict[str, int]:
+    def count(rows: ir.Table) -> Counter[str]:
         counts = fetch(connection, build(_count_filled, rows, names)).to_pylist()
-        return {row["source_file"]: row["n"] for row in counts}
+        return Counter({row["source_file"]: row["n"] for row in counts})
 
-    left = count(coded)
-    if lost := {file: number for file, number in count(rows).items() if file not in left}:
-        raise ClaimDataError(
-            "E_DIAGNOSES",
-            f"expected diagnoses of ICD-9-CM or ICD-10-CM, found none left in {', '.join(sorted(lost))} "
-            f"({show_count(sum(lost.values()))} rows have some). Check what the qualifiers of the codes say and that "
-            "the columns hold diagnoses (docs/quality.md)",
-        )
+    ledger.add_diagnoses(count(rows), count(coded))
 
 
 def _count_filled(rows: ir.Table, names: Sequence[str]) -> ir.Table:
