@@ -2,7 +2,8 @@
 
 import datetime as dt
 import math
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,16 @@ class PatientCounts:
     def to_dict(self) -> dict[str, Any]:
         """The counts as plain values, for a report."""
         return asdict(self)
+
+    @classmethod
+    def of_parts(cls, parts: "Iterable[PatientCounts]") -> "PatientCounts":
+        """The sums of parts that share no patient; distinct codes and days do not add up and are left out."""
+        numbers: Counter[str] = Counter()
+        by_split: Counter[str] = Counter()
+        for part in parts:
+            numbers.update({name: value for name, value in asdict(part).items() if isinstance(value, int)})
+            by_split.update(part.patients_by_split)
+        return cls(**{**numbers, "distinct_codes": 0}, patients_by_split=dict(by_split))  # type: ignore[arg-type]
 
     def with_patients_without_visits(self, num_patients: int) -> "PatientCounts":
         """The same counts with further patients who have no visit."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from claim_transformers.claims.code_coverage import cover_codes
@@ -72,6 +72,15 @@ class _LedgerEntry:
     def balance(self) -> int:
         """Rows that are not accounted for; zero where the ledger holds."""
         return self.rows_in - self.rows_out - self.num_quarantined - self.num_dropped - self.netted_out
+
+    def add(self, other: _LedgerEntry) -> None:
+        """Add the rows of another entry."""
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, Counter):
+                value.update(getattr(other, one.name))
+            elif isinstance(value, int):
+                setattr(self, one.name, value + getattr(other, one.name))
 
     def to_dict(self) -> dict[str, Any]:
         """The entry as plain values, reasons in alphabetical order."""

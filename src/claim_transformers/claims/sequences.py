@@ -57,6 +57,7 @@ class PatientFacts:
         columns (`frozenset[str]`): Optional columns that they have.
         claim_sources (`frozenset[str | None]`): Values of `data_source` of claims.
         eligibility_sources (`frozenset[str | None]`): Those of eligibility.
+        has_open_ends (`bool`, *optional*, defaults to `False`): Whether an enrollment ends with the data.
         codes (`pa.Array`, *optional*): Distinct codes.
 
     Examples:
@@ -70,21 +71,34 @@ class PatientFacts:
     columns: frozenset[str]
     claim_sources: frozenset[str | None]
     eligibility_sources: frozenset[str | None]
+    has_open_ends: bool = False
     codes: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
+
+    def decides_alike(self, whole: "PatientFacts", extract_date: dt.date | None) -> bool:
+        """Whether patients written by these facts are those that are written by what all of them say."""
+        if (self.columns, self.claim_sources, self.eligibility_sources) != (
+            whole.columns,
+            whole.claim_sources,
+            whole.eligibility_sources,
+        ):
+            return False
+        own, of_all = (find_counted_last_day(facts.last_days, extract_date) for facts in (self, whole))
+        return own == of_all or not self.has_open_ends
 
     @classmethod
     def of_parts(cls, parts: "Iterable[PatientFacts]") -> "PatientFacts":
         """What all parts say together."""
         days: list[Counter[int]] = [Counter(), Counter()]
         sets: list[set[str | None]] = [set(), set(), set()]
-        codes = pa.array([], pa.string())
+        codes, has_open_ends = pa.array([], pa.string()), False
         for part in parts:
+            has_open_ends |= part.has_open_ends
             for count, of_part in zip(days, (part.last_days, part.last_ends), strict=True):
                 count.update(of_part)
             for names, found in zip(sets, (part.columns, part.claim_sources, part.eligibility_sources), strict=True):
                 names |= found
             codes = pc.unique(pa.chunked_array([codes, part.codes]))
-        return cls(*days, *map(frozenset, sets), codes)  # type: ignore[arg-type]
+        return cls(*days, *map(frozenset, sets), has_open_ends, codes)  # type: ignore[arg-type]
 
 
 def write_patients(
@@ -220,7 +234,11 @@ def _facts_of(
     last_ends = np.full(len(assembler.patient_ids), NULL_DAY, np.int32)
     raise_last_days(last_ends, rows.patients, rows.ends)
     days = count_last_days(assembler.last_days), count_last_days(last_ends)
-    return PatientFacts(*days, frozenset(assembler.columns), of_claims, of_eligibility, assembler.codes.names())
+    is_open = (rows.starts != NULL_DAY) & (rows.ends == NULL_DAY)
+    columns = frozenset(assembler.columns)
+    return PatientFacts(
+        *days, columns, of_claims, of_eligibility, bool(is_open.any()), assembler.codes.names()
+    )
 
 
 def _knows_enrollment(

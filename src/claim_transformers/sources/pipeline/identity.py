@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -43,14 +43,9 @@ def _typed(table: StagedTable) -> ir.Table:
     return build(table.derive, table.rows)
 
 
-def id_columns(table: StagedTable) -> list[str]:
-    """Columns of the data source, the patient and the claim, as far as there are any."""
-    return [name for name in (table.source_column, table.patient_column, table.claim_column) if name is not None]
-
-
 def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> StagedTable:
     """Write data source, patient and claim in one way, so that what is the same is equal from here on."""
-    names = id_columns(table)
+    names = [name for name in (table.source_column, table.patient_column, table.claim_column) if name is not None]
     table = replace(table, kinds={**table.kinds, **dict.fromkeys(names, CLEAN)})
     # Ids without doubt, nearly all, are looked at once.
     doubtful, number = materialize(
@@ -86,7 +81,7 @@ def _count_mended(rows: ir.Table, names: Sequence[str], patient: str) -> ir.Tabl
     return typed.group_by("source_file", "ledger_type").aggregate(n=_.is_mended.sum())
 
 
-def write_ids(rows: ir.Table, names: Sequence[str], patient: str) -> ir.Table:
+def write_ids(rows: ir.Table, names: Collection[str], patient: str) -> ir.Table:
     """Write some ids, of which one is that of the patient, in one way."""
     return rows.mutate(**{name: _write(rows, name, patient) for name in names})
 

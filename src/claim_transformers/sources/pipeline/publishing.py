@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-    from claim_transformers.sources.pipeline.contract import TargetTable
+    from claim_transformers.sources.pipeline.contract import StagedTable, TargetTable
 
 # By entry of the ledger, two for a first and a later line, times two for each code that a line may have.
 _NUMBERS_PER_ENTRY = 2 ** (1 + len(DATE_CODES))
@@ -54,15 +54,22 @@ def publish_table(
     becoming = [one for one in screened if one.table.target == target]
     if not becoming:
         return 0
-    table_of_file = {file.name: one.table.name for one in becoming for file in one.table.files}
-    keys = sorted(key for key in ledger.entries if key[0] in table_of_file)
-    groups = [(table_of_file[source_file], claim_type) for source_file, claim_type in keys]
+    keys, groups = group_entries([one.table for one in becoming], ledger)
     with engine_errors(f"writing {target}"):
         lines = [_complete(connection, one, target, source, keys, extract_date) for one in becoming]
     schema = SCHEMAS[target]
     ordered = build(_in_order, target, *lines)
     with engine_errors(f"writing {target}"):
         return write_table(folder / target, schema, _counted(read_batches(connection, ordered), ledger, keys, groups))
+
+
+def group_entries(
+    tables: Sequence[StagedTable], ledger: Ledger
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Keys of the entries of some raw tables, and raw table and claim type of each."""
+    table_of_file = {file.name: table.name for table in tables for file in table.files}
+    keys = sorted(key for key in ledger.entries if key[0] in table_of_file)
+    return keys, [(table_of_file[source_file], claim_type) for source_file, claim_type in keys]
 
 
 def _complete(

@@ -99,7 +99,7 @@ def _count_unenrolled(rows: ir.Table, people: ir.Table, patient: str) -> ir.Tabl
 
 def write_quarantine(connection: Backend, screened: Sequence[ScreenedTable], folder: Path) -> int:
     """Write the quarantined rows of each raw file as they came, with reason, file, number and stage."""
-    stems = _quarantine_names([(file.name, one.table.name) for one in screened for file in one.table.files])
+    stems = name_quarantine([(file.name, one.table.name) for one in screened for file in one.table.files])
     num_rows = 0
     for one in screened:
         found = None
@@ -107,7 +107,7 @@ def write_quarantine(connection: Backend, screened: Sequence[ScreenedTable], fol
             with engine_errors(f"writing the quarantine of {one.table.name}"):
                 found = fetch(connection, build(_quarantined, one.table.rows, one.flagged))
         for file in one.table.files:
-            rows = _quarantine_of(file, found)
+            rows = quarantine_of(file, found)
             if rows.num_rows:
                 folder.mkdir(exist_ok=True)
                 pq.write_table(rows, folder / f"{stems[file.name, one.table.name]}.parquet")
@@ -120,7 +120,7 @@ def _quarantined(rows: ir.Table, flagged: ir.Table) -> ir.Table:
     return rows.inner_join(quarantined, ROW_ID).order_by(ROW_ID)
 
 
-def _quarantine_names(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+def name_quarantine(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """By name and table of a raw file, the shortest name that no other raw file shares."""
     stems = Counter(Path(name).stem for name, _ in files)
     longer = Counter((Path(name).stem, table) for name, table in files)
@@ -133,7 +133,8 @@ def _quarantine_names(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str],
     return names
 
 
-def _quarantine_of(file: RawFile, found: pa.Table | None) -> pa.Table:
+def quarantine_of(file: RawFile, found: pa.Table | None) -> pa.Table:
+    """Give the rows of a raw file that are in quarantine, of which `found` those that could be read."""
     tables = []
     if found is not None:
         rows = found.filter(pa.compute.equal(found["source_file"], file.name))
