@@ -236,9 +236,7 @@ def _facts_of(
     days = count_last_days(assembler.last_days), count_last_days(last_ends)
     is_open = (rows.starts != NULL_DAY) & (rows.ends == NULL_DAY)
     columns = frozenset(assembler.columns)
-    return PatientFacts(
-        *days, columns, of_claims, of_eligibility, bool(is_open.any()), assembler.codes.names()
-    )
+    return PatientFacts(*days, columns, of_claims, of_eligibility, bool(is_open.any()), assembler.codes.names())
 
 
 def _knows_enrollment(

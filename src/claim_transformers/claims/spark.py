@@ -77,6 +77,10 @@ class SparkTasks:
 
     Args:
         session (`SparkSession`): The session.
+
+    Examples:
+        >>> list(SparkTasks(None).run(len, []))
+        []
     """
 
     def __init__(self, session: SparkSession) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from claim_transformers.cli.options import MaxExpansion, Overwrite, as_date, new_app
+from claim_transformers.cli.options import Engine, MaxExpansion, Overwrite, as_date, new_app, open_tasks
 from claim_transformers.cli.source_commands import Command, declare, given, source_commands
 from claim_transformers.sources.registry import Source, SourceOption
 
@@ -31,14 +31,19 @@ def _ingest_command(source: Source) -> Command:
             float | None, typer.Option(min=0, max=1, help="The same for a single reason (0.01).")
         ] = None,
         max_expansion: MaxExpansion = None,
+        engine: Engine = "duckdb",
         overwrite: Overwrite = False,
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Show the first rows, of patients, and the report; write nothing.")
         ] = False,
         **options: Any,
     ) -> None:
-        if dry_run:
-            from claim_transformers.sources.pipeline.preview import preview_ingest as run
+        if dry_run and engine != "duckdb":
+            raise ValueError("expected a dry run on one machine, found --engine: take a sample of the files")
+        if engine != "duckdb":
+            from claim_transformers.sources.distribution.ingest import ingest_on_spark as run
+        elif dry_run:
+            from claim_transformers.sources.pipeline.preview import preview_ingest as run  # type: ignore[assignment]
         else:
             from claim_transformers.sources.pipeline.ingest import ingest as run  # type: ignore[assignment]
 
@@ -48,6 +53,8 @@ def _ingest_command(source: Source) -> Command:
         limits["max_expansion"] = max_expansion
         # A path would lose a stroke of a URL.
         location = None if source.fetches and path == "-" else path if "://" in path else Path(path)
+        if (tasks := open_tasks(engine)) is not None:
+            options["spark"] = tasks
         summary = run(source.name, location, out, overwrite=overwrite, progress=True, **given(limits | options))
         typer.echo(str(summary))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,11 +144,9 @@ def ingest_on_spark(
             whole, staged = read_whole(job, units, connection, own)
             check_by_patient(staged.tables)
             bar.set_postfix_str("checks")
-            parts = _settle_parts(tasks, job, whole, staged, num_parts or _count_parts(units))
+            parts = _settle_parts(tasks, whole, num_parts or _count_parts(units))
             bar.update()
-            ledger = add_up(
-                [part.ledger for part in parts], [part_folder(job, part.number) for part in parts], staged
-            )
+            ledger = add_up([part.ledger for part in parts], [part_folder(job, part.number) for part in parts], staged)
         ledger.check_rates(max_quarantine_share=max_quarantine_share, max_reason_share=max_reason_share)
         ledger.check_conservation()
         bar.set_postfix_str("patients")
@@ -176,36 +174,20 @@ def _count_parts(units: Iterable[Unit]) -> int:
     return max(1, math.ceil(sum(unit.num_bytes for unit in units) / _BYTES_PER_PART))
 
 
-def _settle_parts(
-    tasks: SparkTasks, job: Job, whole: Whole, staged: StagedSource, num_parts: int
-) -> list[Part]:
-    """Settle the rows of every part, told what the whole says."""
-    of_tables = [unit for unit in whole.units if unit.number in whole.table_of_unit]
-    id_counts, shared_claims = _look_across(tasks, job, whole, staged, of_tables)
-    eligibility = {table.name for table in staged.tables if table.target == "eligibility"}
-    of_people = [unit for unit in of_tables if whole.table_of_unit[unit.number] in eligibility]
-    cut, latest = CutUnit(job, whole, num_parts), None
+def _settle_parts(tasks: SparkTasks, whole: Whole, num_parts: int) -> list[Part]:
+    """Settle the rows of every part, told what the whole says of ids, claims and enrolment."""
+    of_patients, of_people = whole.of_patients(), whole.of_patients(only_people=True)
+    counts, shared = tasks.count_keys(KeysOfUnit(whole), of_patients)
+    id_counts = {row["table"]: (row["total"], row["ids"], row["most"]) for row in counts.to_pylist()}
+    claims = {name: shared["claim"].filter(pc.equal(shared["table"], name)).to_pylist() for name in id_counts}
+    cut, latest = CutUnit(whole, num_parts), None
     if of_people:
-        found = tasks.exchange(cut, of_people, LatestStart(job, whole), num_parts)
+        found = tasks.exchange(cut, of_people, LatestStart(whole), num_parts)
         latest = max((day for day in found if day is not None), default=None)
-    settle = SettlePart(job, whole, id_counts, shared_claims, latest)
-    return list(tasks.exchange(cut, of_tables, settle, num_parts))
+    return list(tasks.exchange(cut, of_patients, SettlePart(whole, id_counts, claims, latest), num_parts))
 
 
-def _look_across(
-    tasks: SparkTasks, job: Job, whole: Whole, staged: StagedSource, units: Sequence[Unit]
-) -> tuple[dict[str, tuple[int, int, int]], dict[str, list[int]]]:
-    """Count the rows of ids, and find the claims that stand under two patients, of each raw table."""
-    keys_of = KeysOfUnit(job, whole, {table.name: table.claim_key for table in staged.tables})
-    counts, shared = tasks.count_keys(keys_of, units)
-    of_tables = {row["table"]: (row["total"], row["ids"], row["most"]) for row in counts.to_pylist()}
-    claims = {name: shared["claim"].filter(pc.equal(shared["table"], name)).to_pylist() for name in of_tables}
-    return of_tables, claims
-
-
-def _settle_patients(
-    tasks: SparkTasks, job: Job, staged: StagedSource, parts: Sequence[Part]
-) -> PatientCounts:
+def _settle_patients(tasks: SparkTasks, job: Job, staged: StagedSource, parts: Sequence[Part]) -> PatientCounts:
     """Write the patients of those parts again that would be others by what all parts say, and count all."""
     known = {part.number: part.facts for part in parts if part.facts is not None}
     facts = PatientFacts.of_parts(known.values())

@@ -9,20 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from claim_transformers.claims.assembly import PatientCounts
-from claim_transformers.claims.engine import load, open_table
+from claim_transformers.claims.engine import load
 from claim_transformers.claims.sequences import PatientFacts, write_some_patients
 from claim_transformers.sources.distribution.ledgers import PartLedger
-from claim_transformers.sources.distribution.units import Job, Unit, Whole, rows_of_nobody, unpack_piece
+from claim_transformers.sources.distribution.units import Job, Whole, unpack_piece
 from claim_transformers.sources.pipeline.contract import RawFile, StagedSource, WholeTable
 from claim_transformers.sources.pipeline.eligibility import find_latest_start
 from claim_transformers.sources.pipeline.ingest import settle_tables
-from claim_transformers.sources.pipeline.reading import Layout
 from claim_transformers.sources.pipeline.screening import screen_table
 
 if TYPE_CHECKING:
@@ -58,12 +56,12 @@ def part_folder(job: Job, number: int) -> Path:
 class LatestStart:
     """Task that finds the latest start of enrolment of its patients."""
 
-    job: Job
     whole: Whole
 
     def __call__(self, number: int, pieces: Iterator[bytes]) -> dt.date | None:
-        with self.job.engine() as (connection, scratch):
-            source = _read_part(self.job, self.whole, connection, scratch, pieces)
+        """Read the rows of eligibility of a part."""
+        with self.whole.job.engine() as (connection, scratch):
+            source = _read_part(self.whole, connection, scratch, pieces)
             tables = [replace(table, whole=_nobody_else(connection)) for table in source.tables]
             screened = [
                 screen_table(connection, table, PartLedger()) for table in tables if table.target == "eligibility"
@@ -76,7 +74,7 @@ def _nobody_else(connection: Backend) -> WholeTable:
 
 
 def _claims(hashes: Sequence[int]) -> pa.Table:
-    return pa.table({"claim_hash": pa.array(hashes, pa.int64()).view(pa.uint64())})
+    return pa.table({"claim_hash": pa.array(hashes, pa.int64())})
 
 
 @dataclass(frozen=True)
@@ -84,21 +82,20 @@ class SettlePart:
     """Task that settles the rows of its patients and writes their canonical tables, quarantine and patients.
 
     Args:
-        job (`Job`): What every task knows.
         whole (`Whole`): The units.
         id_counts (`Mapping[str, tuple[int, int, int]]`): Of each raw table, as [`WholeTable`] has them.
         shared_claims (`Mapping[str, Sequence[int]]`): Of each raw table, hashes of claims of two patients.
         latest_start (`datetime.date`, *optional*): Latest start of enrolment of all patients.
     """
 
-    job: Job
     whole: Whole
     id_counts: Mapping[str, tuple[int, int, int]]
     shared_claims: Mapping[str, Sequence[int]]
     latest_start: dt.date | None
 
     def __call__(self, number: int, pieces: Iterator[bytes]) -> Part:
-        target = part_folder(self.job, number)
+        """Settle a part."""
+        target = part_folder(self.whole.job, number)
         target.parent.mkdir(exist_ok=True)
         # Of two attempts at a part the first that ends stays: they write the same.
         folder = target.parent / f".{target.name}-{uuid.uuid4().hex[:12]}"
@@ -116,15 +113,17 @@ class SettlePart:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _settle(self, number: int, pieces: Iterator[bytes], folder: Path) -> Part:
-        job, ledger = self.job, PartLedger()
+        job, ledger = self.whole.job, PartLedger()
         with job.engine() as (connection, scratch):
-            source = _read_part(job, self.whole, connection, scratch, pieces)
+            source = _read_part(self.whole, connection, scratch, pieces)
             tables = tuple(
                 replace(
                     table,
                     whole=WholeTable(
                         self.id_counts.get(table.name, (0, 0, 0)),
-                        load(connection, f"shared_by_all_{table.name}", _claims(self.shared_claims.get(table.name, ()))),
+                        load(
+                            connection, f"shared_by_all_{table.name}", _claims(self.shared_claims.get(table.name, ()))
+                        ),
                     ),
                 )
                 for table in source.tables
@@ -152,6 +151,7 @@ class WritePatients:
         return cls(job, source.name, _is_silent(source), facts)
 
     def __call__(self, number: int) -> PatientCounts:
+        """Write the patients of a part."""
         return _write_patients(self.job, self.source, self.is_silent, part_folder(self.job, number), self.facts)[0]
 
 
@@ -174,7 +174,7 @@ def _write_patients(
     )
 
 
-def _read_part(job: Job, whole: Whole, connection: Backend, scratch: Path, pieces: Iterator[bytes]) -> StagedSource:
+def _read_part(whole: Whole, connection: Backend, scratch: Path, pieces: Iterator[bytes]) -> StagedSource:
     """Run the reader over the rows of a part."""
     folder = scratch / "pieces"
     folder.mkdir()
@@ -183,32 +183,22 @@ def _read_part(job: Job, whole: Whole, connection: Backend, scratch: Path, piece
         path = folder / f"{place:06d}.parquet"
         path.write_bytes(content)
         paths.setdefault(whole.units[number].name, []).append(path)
-    units: dict[str, list[Unit]] = {}
-    for unit in whole.units:
-        units.setdefault(unit.name, []).append(unit)
+    cut = {unit.number for unit in whole.of_patients()}
 
-    def stage(
-        connection: Backend, files: Sequence[tuple[Path, Layout]], name: str
-    ) -> tuple[ir.Table, tuple[RawFile, ...]]:
+    def stage(connection: Backend, files: Sequence[tuple[Path, Any]], name: str) -> tuple[ir.Table, tuple[Any, ...]]:
+        places = {Path(path).absolute() for path, _ in files}
+        asked = [unit for unit in whole.units if unit.name == name and unit.path in places]
         # What is no raw table of patients goes to every part as it is.
-        everywhere = [unit.staged(job) for unit in units[name] if unit.number not in whole.table_of_unit]
-        nothing = folder / f"{name}.parquet"
-        pq.write_table(rows_of_nobody(whole.columns(name)), nothing)
-        listed = ", ".join(
-            "'" + str(path).replace("'", "''") + "'" for path in (nothing, *everywhere, *paths.get(name, ()))
-        )
-        view = f"staged_{name}"
-        connection.raw_sql(
-            f'CREATE VIEW "{view}" AS SELECT * FROM read_parquet([{listed}], union_by_name = true)'
-        )
-        counts = dict(connection.raw_sql(f'SELECT source_file, count(*) FROM "{view}" GROUP BY 1').fetchall())
-        named = [
+        everywhere = [unit.staged(whole.job) for unit in asked if unit.number not in cut]
+        rows = whole.open(connection, name, [*everywhere, *paths.get(name, ())])
+        if whole.is_staged_by_source:
+            return rows, tuple(replace(facts, is_part=True) for unit in asked for facts in unit.files)
+        counted = f'SELECT source_file, count(*) FROM "{rows.get_name()}" GROUP BY 1'
+        counts = dict(connection.raw_sql(counted).fetchall())
+        return rows, tuple(
             RawFile(own_name, counts.get(own_name, 0), file.num_bytes, file.sha256)
-            for unit in units[name]
+            for unit in asked
             for own_name, file in zip(unit.names, unit.files, strict=True)
-            if unit.path in {Path(path).absolute() for path, _ in files}
-        ]
-        return open_table(connection, view), tuple(named)
+        )
 
-    return job.read(connection, scratch, stage)
-
+    return whole.job.read(connection, scratch, stage)

@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from ibis import _
 
-from claim_transformers.claims.engine import connect, engine_errors, fetch, load, open_table
+from claim_transformers.claims.cleaning import hash_of_ids
+from claim_transformers.claims.engine import connect, engine_errors, fetch, free_name, load, open_table
 from claim_transformers.claims.fields import clean_id
 from claim_transformers.claims.files import replacing_file, scratch_folder
-from claim_transformers.claims.cleaning import hash_of_ids
 from claim_transformers.claims.planning import to_sql
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.sources.pipeline.archives import MAX_EXPANSION, allow_expansion
 from claim_transformers.sources.pipeline.contract import RawFile, StagedSource, StagedTable
 from claim_transformers.sources.pipeline.identity import write_ids
 from claim_transformers.sources.pipeline.reading import Layout, check_files_differ, name_apart, stage_files
-from claim_transformers.sources.pipeline.staging import stage_elsewhere
-from claim_transformers.sources.registry import find_source
+from claim_transformers.sources.pipeline.staging import KEY_PATIENT, stage_elsewhere
+from claim_transformers.sources.registry import find_source, load_function
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -71,9 +71,7 @@ class Job:
         """Open an engine and a folder on the disk of this machine, for one task."""
         place = Path(tempfile.gettempdir(), f"claim-transformers-{os.getuid()}")
         with scratch_folder(place) as scratch, allow_expansion(self.max_expansion):
-            connection = connect(
-                threads=self.threads, memory_limit=self.memory_limit, spill_folder=scratch / "spill"
-            )
+            connection = connect(threads=self.threads, memory_limit=self.memory_limit, spill_folder=scratch / "spill")
             try:
                 yield connection, scratch
             finally:
@@ -93,9 +91,9 @@ class Unit:
         name (`str`): Name under which the reader asks for it.
         number (`int`): Its number among all.
         path (`Path`): The file.
-        layout (`Layout`): Its layout.
-        files (`tuple[RawFile, ...]`, *optional*): The raw files in it, several in an archive.
-        names (`tuple[str, ...]`, *optional*): What they are called where two of a table share a name.
+        layout (`Layout`): Its layout, or what else the source stages it by.
+        files (`tuple[RawFile, ...]`, *optional*): The raw files in it, several in an archive, or what the source says.
+        names (`tuple[str, ...]`, *optional*): Names of the raw files, no two of a table the same.
         columns (`tuple[str, ...]`, *optional*): Columns of its rows.
         num_bytes (`int`, *optional*): Bytes of the rows, as they are staged.
     """
@@ -103,8 +101,8 @@ class Unit:
     name: str
     number: int
     path: Path
-    layout: Layout
-    files: tuple[RawFile, ...] = ()
+    layout: Any
+    files: tuple[Any, ...] = ()
     names: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     num_bytes: int = 0
@@ -121,16 +119,22 @@ class StageUnit:
     job: Job
 
     def __call__(self, unit: Unit) -> Unit:
+        """Stage a unit."""
         target = unit.staged(self.job)
         target.parent.mkdir(exist_ok=True)
         with self.job.engine() as (connection, scratch):
-            rows, files = stage_files(connection, [(unit.path, unit.layout)], scratch, name=unit.name)
+            if (own := find_source(self.job.source).stage) is None:
+                rows, files = stage_files(connection, [(unit.path, unit.layout)], scratch, name=unit.name)
+                names = tuple(file.name for file in files)
+            else:
+                rows, files = load_function(own)(connection, unit.path, unit.layout, scratch)
+                names = ()
             with replacing_file(target) as temporary, engine_errors(f"staging {unit.name}"):
                 _copy(connection, to_sql(connection, rows), temporary)
             return replace(
                 unit,
                 files=files,
-                names=tuple(file.name for file in files),
+                names=names,
                 columns=tuple(rows.columns),
                 num_bytes=target.stat().st_size,
             )
@@ -140,19 +144,20 @@ def list_units(job: Job, connection: Backend, scratch: Path) -> list[Unit]:
     """List what the reader of a source asks for, without reading any of it."""
     units: list[Unit] = []
 
-    def stage(connection: Backend, files: Sequence[tuple[Path, Layout]], name: str) -> tuple[ir.Table, tuple[()]]:
+    def stage(connection: Backend, files: Sequence[tuple[Path, Any]], name: str) -> tuple[ir.Table, tuple[()]]:
         first = len(units)
         units.extend(
             Unit(name, first + place, Path(path).absolute(), layout) for place, (path, layout) in enumerate(files)
         )
-        columns = dict.fromkeys(column for _, layout in files for column in (*layout.columns, *layout.constants))
-        return load(connection, f"listed_{first}", rows_of_nobody(columns)), ()
+        layouts = [layout for _, layout in files if isinstance(layout, Layout)]
+        columns = dict.fromkeys(column for layout in layouts for column in (*layout.columns, *layout.constants))
+        return load(connection, f"listed_{first}", _rows_of_nobody(columns)), ()
 
     job.read(connection, scratch, stage)
     return units
 
 
-def rows_of_nobody(columns: Collection[str]) -> pa.Table:
+def _rows_of_nobody(columns: Collection[str]) -> pa.Table:
     """No rows of some columns of text."""
     names = [name for name in columns if name not in ("source_file", _ROW_NO)]
     fields = [*((name, pa.string()) for name in (*names, "source_file")), (_ROW_NO, pa.int64())]
@@ -160,106 +165,152 @@ def rows_of_nobody(columns: Collection[str]) -> pa.Table:
 
 
 @dataclass(frozen=True)
+class _Keys:
+    """Columns that say of a row whose it is, and of which claim: none without claims."""
+
+    table: str
+    patient: str
+    claim: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Whole:
     """A source of which every unit is staged.
 
     Args:
+        job (`Job`): What every task knows.
         units (`tuple[Unit, ...]`): Units by number.
-        table_of_unit (`Mapping[int, str]`): Raw table that each becomes; one that becomes none goes to every part.
-        patient_of_table (`Mapping[str, str]`): Column of the patient of each raw table.
+        keys (`Mapping[int, _Keys]`): _Keys of each unit that is a raw table; another one goes to every part.
+        people (`frozenset[int]`): Units with rows of eligibility.
     """
 
+    job: Job
     units: tuple[Unit, ...]
-    table_of_unit: Mapping[int, str]
-    patient_of_table: Mapping[str, str]
+    keys: Mapping[int, _Keys] = field(default_factory=dict)
+    people: frozenset[int] = frozenset()
 
-    def columns(self, name: str) -> list[str]:
-        """Columns of all rows that a reader asks for under a name."""
-        return list(dict.fromkeys(column for unit in self.units if unit.name == name for column in unit.columns))
+    @property
+    def is_staged_by_source(self) -> bool:
+        """Whether rows are staged by the source itself, under a key of the patient that it gives them."""
+        return find_source(self.job.source).stage is not None
+
+    def of_patients(self, *, only_people: bool = False) -> list[Unit]:
+        """Units whose rows are cut by patient."""
+        return [
+            unit
+            for unit in self.units
+            if (self.is_staged_by_source or unit.number in self.keys)
+            and (unit.number in self.people or not only_people)
+        ]
+
+    def open(self, connection: Backend, name: str, paths: Sequence[Path]) -> ir.Table:
+        """Open files of rows that a reader asks for under a name, with the columns of all."""
+        units = [unit for unit in self.units if unit.name == name]
+        if self.is_staged_by_source:
+            nobody = f"(SELECT * FROM read_parquet({_quote(units[0].staged(self.job))}) LIMIT 0)"
+        else:
+            columns = dict.fromkeys(column for unit in units for column in unit.columns)
+            load(connection, f"nobody_of_{name}", _rows_of_nobody(columns))
+            nobody = f'"nobody_of_{name}"'
+        view, sql = free_name(connection, f"staged_{name}"), f"SELECT * FROM {nobody}"
+        if paths:
+            listed = ", ".join(map(_quote, paths))
+            sql += f" UNION ALL BY NAME SELECT * FROM read_parquet([{listed}], union_by_name = true)"
+        connection.raw_sql(f'CREATE VIEW "{view}" AS {sql}')
+        return open_table(connection, view)
 
 
 def read_whole(job: Job, units: Sequence[Unit], connection: Backend, scratch: Path) -> tuple[Whole, StagedSource]:
     """Run the reader over what was staged, without rows: what it makes of the files, and which becomes which table."""
     by_place = {(unit.name, unit.path): unit for unit in units}
-    whole = Whole(tuple(units), {}, {})
+    whole = Whole(job, tuple(units))
     named: dict[int, Unit] = {unit.number: unit for unit in units}
 
-    def stage(
-        connection: Backend, files: Sequence[tuple[Path, Layout]], name: str
-    ) -> tuple[ir.Table, tuple[RawFile, ...]]:
+    def stage(connection: Backend, files: Sequence[tuple[Path, Any]], name: str) -> tuple[ir.Table, tuple[Any, ...]]:
+        asked = [by_place[name, Path(path).absolute()] for path, _ in files]
+        rows = whole.open(connection, name, [])
+        if whole.is_staged_by_source:
+            return rows, tuple(file for unit in asked for file in unit.files)
         staged: list[RawFile] = []
-        for path, _ in files:
-            unit = by_place[name, Path(path).absolute()]
+        for unit in asked:
             own: list[RawFile] = []
             for position, file in enumerate(unit.files):
-                own.append(name_apart(file, [*staged, *own], Path(path), position))
+                own.append(name_apart(file, [*staged, *own], unit.path, position))
             staged += own
             named[unit.number] = replace(unit, names=tuple(file.name for file in own))
         check_files_differ(staged)
-        return load(connection, f"staged_{name}", rows_of_nobody(whole.columns(name))), tuple(staged)
+        return rows, tuple(staged)
 
     source = job.read(connection, scratch, stage)
+    if whole.is_staged_by_source:
+        return replace(whole, people=frozenset(named)), source
     known = {(file.name, file.sha256): table for table in source.tables for file in table.files}
     tables = {
-        unit.number: known[unit.names[0], unit.files[0].sha256].name
+        unit.number: known[unit.names[0], unit.files[0].sha256]
         for unit in named.values()
         if unit.files and (unit.names[0], unit.files[0].sha256) in known
     }
-    patients = {table.name: table.patient_column for table in source.tables}
-    return Whole(tuple(named.values()), tables, patients), source
+    keys = {number: _keys_of(table) for number, table in tables.items()}
+    people = frozenset(number for number, table in tables.items() if table.target == "eligibility")
+    return Whole(job, tuple(named.values()), keys, people), source
+
+
+def _keys_of(table: StagedTable) -> _Keys:
+    return _Keys(table.name, table.patient_column, table.claim_key)
 
 
 @dataclass(frozen=True)
 class KeysOfUnit:
     """Task that counts the rows of each claim and patient of a unit, both as hashes."""
 
-    job: Job
     whole: Whole
-    claim_keys: Mapping[str, tuple[str, ...]]
 
     def __call__(self, unit: Unit) -> Iterator[pa.RecordBatch]:
-        table = self.whole.table_of_unit[unit.number]
-        patient = self.whole.patient_of_table[table]
-        claim = self.claim_keys[table] or (patient,)
-        with self.job.engine() as (connection, _scratch), engine_errors(f"reading the ids of {table}"):
-            rows = write_ids(_open_unit(connection, unit, self.job), {*claim, patient}, patient)
-            keyed = rows.select(patient=hash_of_ids(rows, [patient]), claim=hash_of_ids(rows, claim))
-            counted = keyed.filter(keyed.patient.notnull()).group_by("claim", "patient")
-            found = fetch(connection, counted.aggregate(num_rows=_.count()))
-        hashes = [_as_signed(found[name]) for name in ("claim", "patient")]
-        for batch in pa.table(
-            [pa.array([table] * found.num_rows, pa.string()), *hashes, found["num_rows"].cast(pa.int64())],
-            names=["table", "claim", "patient", "num_rows"],
-        ).to_batches():
-            yield batch
+        """Count a unit."""
+        with self.whole.job.engine() as (connection, scratch):
+            rows = _open_unit(connection, unit, self.whole.job)
+            if not self.whole.is_staged_by_source:
+                yield from _count_keys(connection, rows, self.whole.keys[unit.number])
+                return
+            source = self.whole.job.read(connection, scratch, lambda *_: (rows, unit.files))
+            for table in source.tables:
+                yield from _count_keys(connection, table.rows, _keys_of(table))
 
 
-def _as_signed(hashes: pa.ChunkedArray) -> pa.Array:
-    """Hashes of 64 bits as Spark can hold them."""
-    return hashes.cast(pa.decimal128(20)).cast(pa.uint64()).combine_chunks().view(pa.int64())
+def _count_keys(connection: Backend, rows: ir.Table, keys: _Keys) -> Iterator[pa.RecordBatch]:
+    claim = keys.claim or (keys.patient,)
+    rows = write_ids(rows, list(dict.fromkeys([*claim, keys.patient])), keys.patient)
+    keyed = rows.select(patient=hash_of_ids(rows, [keys.patient]), claim=hash_of_ids(rows, claim))
+    counted = keyed.filter(keyed.patient.notnull()).group_by("claim", "patient").aggregate(num_rows=_.count())
+    with engine_errors(f"reading the ids of {keys.table}"):
+        found = fetch(connection, counted)
+    columns = [found[name].cast(pa.int64()) for name in ("claim", "patient", "num_rows")]
+    names = pa.array([keys.table] * found.num_rows, pa.string())
+    yield from pa.table([names, *columns], names=["table", "claim", "patient", "num_rows"]).to_batches()
 
 
 @dataclass(frozen=True)
 class CutUnit:
     """Cuts the rows of a unit by patient, for as many parts."""
 
-    job: Job
     whole: Whole
     num_parts: int
 
     def __call__(self, unit: Unit) -> Iterator[tuple[int, bytes]]:
-        patient = self.whole.patient_of_table[self.whole.table_of_unit[unit.number]]
-        with self.job.engine() as (connection, scratch):
-            rows = _open_unit(connection, unit, self.job)
-            part = (clean_id(rows[patient]).hash() % self.num_parts).name("part")
+        """Cut a unit."""
+        patient = KEY_PATIENT if self.whole.is_staged_by_source else self.whole.keys[unit.number].patient
+        with self.whole.job.engine() as (connection, scratch):
+            rows = _open_unit(connection, unit, self.whole.job)
+            # A hash can be negative, and so can what is left of it.
+            part = ((clean_id(rows[patient]).hash() % self.num_parts + self.num_parts) % self.num_parts).name("part")
             with engine_errors(f"cutting {unit.name}"):
                 sql = to_sql(connection, rows.mutate(part))
                 _copy(connection, sql, scratch / "cut", ", PARTITION_BY (part), OVERWRITE_OR_IGNORE true")
             for path in sorted((scratch / "cut").glob("part=*/*.parquet")):
-                yield int(path.parent.name.removeprefix("part=")), pack_piece(unit.number, path.read_bytes())
+                yield int(path.parent.name.removeprefix("part=")), _pack_piece(unit.number, path.read_bytes())
 
 
-def pack_piece(number: int, content: bytes) -> bytes:
+def _pack_piece(number: int, content: bytes) -> bytes:
     """A piece of a unit, as it travels."""
     return number.to_bytes(4, "big") + content
 
@@ -271,18 +322,21 @@ def unpack_piece(piece: bytes) -> tuple[int, bytes]:
 
 def _open_unit(connection: Backend, unit: Unit, job: Job) -> ir.Table:
     """Rows of a unit, under the names that its raw files have in the whole."""
-    path = str(unit.staged(job)).replace("'", "''")
-    connection.raw_sql(f"CREATE VIEW unit AS SELECT * FROM read_parquet('{path}')")
-    rows = open_table(connection, "unit")
-    renamed = {
-        file.name: name for file, name in zip(unit.files, unit.names, strict=True) if file.name != name
-    }
-    return rows.mutate(source_file=rows.source_file.cases(*renamed.items(), else_=rows.source_file)) if renamed else rows
+    view = free_name(connection, "unit")
+    connection.raw_sql(f'CREATE VIEW "{view}" AS SELECT * FROM read_parquet({_quote(unit.staged(job))})')
+    rows = open_table(connection, view)
+    renamed = {file.name: name for file, name in zip(unit.files, unit.names, strict=False) if file.name != name}
+    return (
+        rows.mutate(source_file=rows.source_file.cases(*renamed.items(), else_=rows.source_file)) if renamed else rows
+    )
 
 
 def _copy(connection: Backend, sql: str, target: Path, more: str = "") -> None:
-    quoted = str(target).replace("'", "''")
-    connection.raw_sql(f"COPY ({sql}) TO '{quoted}' (FORMAT parquet{more})")
+    connection.raw_sql(f"COPY ({sql}) TO {_quote(target)} (FORMAT parquet{more})")
+
+
+def _quote(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def check_by_patient(tables: Sequence[StagedTable]) -> None:

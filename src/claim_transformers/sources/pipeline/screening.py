@@ -172,9 +172,10 @@ def enter_files(table: StagedTable, counts: Mapping[tuple[str, str], int], ledge
         types = sorted(of_file)
         of_rejects = table.claim_type if isinstance(table.claim_type, str) else UNKNOWN_TYPE
         # What is true of a whole file is entered once, under the first of its types.
-        entry = ledger.entry(file.name, types[0] if types else of_rejects)
-        entry.fixes.update(file.fixes)
-        entry.warnings.update(file.warnings)
+        if types or table.whole is None:
+            entry = ledger.entry(file.name, types[0] if types else of_rejects)
+            entry.fixes.update(file.fixes)
+            entry.warnings.update(file.warnings)
         ledger.unused_columns[file.name] = list(file.unused)
         if file.unknown_systems:
             ledger.unknown_systems[file.name] = dict(sorted(file.unknown_systems.items()))
@@ -237,9 +238,7 @@ def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: ir.Ta
     return rows
 
 
-def _enter_diagnoses(
-    connection: Backend, table: StagedTable, rows: ir.Table, coded: ir.Table, ledger: Ledger
-) -> None:
+def _enter_diagnoses(connection: Backend, table: StagedTable, rows: ir.Table, coded: ir.Table, ledger: Ledger) -> None:
     """Enter the rows of each file that have diagnoses, before and after the codes are written."""
     names = [name for group in table.code_columns if _DIAGNOSIS_SYSTEMS & {*group.systems} for name in group.columns]
     if not names:

@@ -90,7 +90,9 @@ def ingest_meds(
                     _add_later(assembler, table, events, is_code)
                 demographics.add(events.patients, events.days, events.ticks, events.roles, events.is_used)
             (folder / "patients").mkdir()
-            eligibility = demographics.to_eligibility(len(assembler.patient_ids), find_last_day(assembler.last_days, extract_date))
+            eligibility = demographics.to_eligibility(
+                len(assembler.patient_ids), find_last_day(assembler.last_days, extract_date)
+            )
             for number, file in enumerate(dataset.files):
                 entry = ledger.entry(dataset.name(file), _VISIT_TYPE)
                 entry.fixes.update(demographics.fixes.get(number, {}))
