@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 _ROWS_PER_BATCH = 1000
 
 
-def tokenize_claims(tokenizer: str | Path, claims: str | Path, out: str | Path, *, tasks: SparkTasks | None = None) -> int:
+def tokenize_claims(
+    tokenizer: str | Path, claims: str | Path, out: str | Path, *, tasks: SparkTasks | None = None
+) -> int:
     """Tokenise the patients of an ingested folder: a shard of tokens for each of its files, by the same name.
 
-    `datasets.load_dataset("parquet", data_files=..., streaming=True)` reads the shards of a split as a stream, of which
-    each process of a run reads shards of its own if their number is a multiple of that of the processes.
+    `datasets.load_dataset("parquet", data_files=..., streaming=True)` reads the shards of a split as a stream, of
+    which each process of a run reads shards of its own, if there are as many as processes.
 
     Args:
         tokenizer (`str` or `Path`): Folder or name of a tokenizer or checkpoint.
         claims (`str` or `Path`): Folder that `ingest` wrote.
         out (`str` or `Path`): Folder to make; it appears whole or not at all. It is patient data in clear.
-        tasks ([`SparkTasks`], *optional*): Tokenise in tasks of Spark, for which the three folders lie on a file system
-            that every executor shares.
+        tasks ([`SparkTasks`], *optional*): Tokenise in tasks of Spark, for which the three folders lie on a file
+            system that every executor shares.
 
     Returns:
         `int`: Number of patients.
@@ -74,7 +76,6 @@ class _EncodeFile:
 
 @cache
 def _load_tokenizer(name: str) -> Any:
-    from claim_transformers import resolve_checkpoint
     from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
 
-    return ClaimTokenizer.from_pretrained(resolve_checkpoint(name))
+    return ClaimTokenizer.from_pretrained(name)

@@ -114,9 +114,7 @@ class _SelectFile:
         counts: list[SelectionCounts] = []
         hides, limit = False, _ROWS_BEFORE_THINNING
         for table in _patient_groups(path):
-            timelines = Timelines(
-                table, hide_unpaid=self.definition.hide_unpaid, enrolment=self.definition.enrolment
-            )
+            timelines = Timelines(table, hide_unpaid=self.definition.hide_unpaid, enrolment=self.definition.enrolment)
             part, counts_of_part = select(timelines, self.definition, self.last_day)
             parts.append(part)
             counts.append(counts_of_part)
@@ -133,7 +131,9 @@ def _select_and_draw(
     counts: list[SelectionCounts] = []
     hides, limit = False, _ROWS_BEFORE_THINNING
     select_file = _SelectFile(definition, last_day)
-    for more, counts_of_file, hides_unpaid in (map if tasks is None else tasks.run)(select_file, patient_files(claims)):
+    for more, counts_of_file, hides_unpaid in (map if tasks is None else tasks.run)(
+        select_file, patient_files(claims)
+    ):
         parts += more
         counts += counts_of_file
         hides |= hides_unpaid
@@ -144,7 +144,7 @@ def _select_and_draw(
 
 
 def _thin(parts: list[pa.Table], definition: EventDefinition, limit: int) -> tuple[list[pa.Table], int]:
-    """Leave out what is drawn by no chance, where there are more rows than the limit, which then follows what stays."""
+    """Leave out what cannot be drawn, where there are more rows than the limit, which then follows what stays."""
     if sum(part.num_rows for part in parts) <= limit:
         return parts, limit
     parts = [_draw(parts, definition, is_part=True)]

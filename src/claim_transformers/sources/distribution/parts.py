@@ -119,6 +119,8 @@ class SettlePart:
             tables = tuple(
                 replace(
                     table,
+                    # What is true of whole files is entered for the whole.
+                    files=tuple(RawFile(one.name, one.num_rows, one.num_bytes, one.sha256) for one in table.files),
                     whole=WholeTable(
                         self.id_counts.get(table.name, (0, 0, 0)),
                         load(

@@ -257,9 +257,7 @@ def _parts(files: list[Path], digests: Mapping[Path, str]) -> Iterator[_Part]:
                 groups, rows = [], 0
 
 
-def _parts_without_claims(
-    folder: IngestedFolder, digests: Mapping[Path, str], threads: int | None
-) -> Iterator[_Part]:
+def _parts_without_claims(folder: IngestedFolder, digests: Mapping[Path, str], threads: int | None) -> Iterator[_Part]:
     """Members without claims."""
     last_day = last_day_of(folder) if _has_last_day(folder) else NULL_DAY
     everything = _digest(list(digests.values()))
