@@ -108,6 +108,7 @@ class _SelectFile:
 
     definition: EventDefinition
     last_day: int
+    sends: bool = False
 
     def __call__(self, path: Path) -> tuple[list[pa.Table], list[SelectionCounts], bool]:
         parts: list[pa.Table] = []
@@ -120,7 +121,8 @@ class _SelectFile:
             counts.append(counts_of_part)
             hides |= timelines.hides_unpaid
             parts, limit = _thin(parts, self.definition, limit)
-        return parts, counts, hides
+        # What travels to another machine is no more than it needs.
+        return _thin(parts, self.definition, 0)[0] if self.sends else parts, counts, hides
 
 
 def _select_and_draw(
@@ -130,7 +132,7 @@ def _select_and_draw(
     parts: list[pa.Table] = []
     counts: list[SelectionCounts] = []
     hides, limit = False, _ROWS_BEFORE_THINNING
-    select_file = _SelectFile(definition, last_day)
+    select_file = _SelectFile(definition, last_day, sends=tasks is not None)
     for more, counts_of_file, hides_unpaid in (map if tasks is None else tasks.run)(
         select_file, patient_files(claims)
     ):

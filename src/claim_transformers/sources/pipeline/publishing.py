@@ -52,9 +52,9 @@ def publish_table(
     the order of the input.
     """
     becoming = [one for one in screened if one.table.target == target]
-    if not becoming:
-        return 0
     keys, groups = group_entries([one.table for one in becoming], ledger)
+    if not keys:
+        return 0
     with engine_errors(f"writing {target}"):
         lines = [_complete(connection, one, target, source, keys, extract_date) for one in becoming]
     schema = SCHEMAS[target]
