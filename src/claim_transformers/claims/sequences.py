@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -49,56 +49,40 @@ _DRUG, _PRODUCT_LENGTH = "DRUG", 9
 
 @dataclass(frozen=True)
 class PatientFacts:
-    """What patients say that decides about all others too, so that those of a few folders can be written alike.
-
-    Args:
-        last_days (`Mapping[int, int]`): Patients by their last day of service.
-        last_ends (`Mapping[int, int]`): Patients by the last end of their enrollment.
-        columns (`frozenset[str]`): Optional columns that they have.
-        claim_sources (`frozenset[str | None]`): Values of `data_source` of claims.
-        eligibility_sources (`frozenset[str | None]`): Those of eligibility.
-        has_open_ends (`bool`, *optional*, defaults to `False`): Whether an enrollment ends with the data.
-        codes (`pa.Array`, *optional*): Distinct codes.
-
-    Examples:
-        >>> one, other = (PatientFacts({day: 1}, {}, frozenset(), frozenset("a"), frozenset()) for day in (5, 9))
-        >>> sorted(PatientFacts.of_parts([one, other]).last_days)
-        [5, 9]
-    """
+    """What patients say that decides about all others too, so that those of a few folders can be written alike."""
 
     last_days: Mapping[int, int]
     last_ends: Mapping[int, int]
     columns: frozenset[str]
     claim_sources: frozenset[str | None]
     eligibility_sources: frozenset[str | None]
-    has_open_ends: bool = False
-    codes: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
+    has_open_ends: bool
+    codes: pa.Array
 
     def decides_alike(self, whole: "PatientFacts", extract_date: dt.date | None) -> bool:
         """Whether patients written by these facts are those that are written by what all of them say."""
-        if (self.columns, self.claim_sources, self.eligibility_sources) != (
-            whole.columns,
-            whole.claim_sources,
-            whole.eligibility_sources,
-        ):
-            return False
-        own, of_all = (find_counted_last_day(facts.last_days, extract_date) for facts in (self, whole))
-        return own == of_all or not self.has_open_ends
+        own, of_all = ((facts.columns, facts.claim_sources, facts.eligibility_sources) for facts in (self, whole))
+        days = {find_counted_last_day(facts.last_days, extract_date) for facts in (self, whole)}
+        return own == of_all and (len(days) == 1 or not self.has_open_ends)
 
     @classmethod
-    def of_parts(cls, parts: "Iterable[PatientFacts]") -> "PatientFacts":
+    def of_parts(cls, parts: "Collection[PatientFacts]") -> "PatientFacts":
         """What all parts say together."""
-        days: list[Counter[int]] = [Counter(), Counter()]
-        sets: list[set[str | None]] = [set(), set(), set()]
-        codes, has_open_ends = pa.array([], pa.string()), False
+        last_days, last_ends = Counter[int](), Counter[int]()
+        codes = pa.array([], pa.string())
         for part in parts:
-            has_open_ends |= part.has_open_ends
-            for count, of_part in zip(days, (part.last_days, part.last_ends), strict=True):
-                count.update(of_part)
-            for names, found in zip(sets, (part.columns, part.claim_sources, part.eligibility_sources), strict=True):
-                names |= found
+            last_days.update(part.last_days)
+            last_ends.update(part.last_ends)
             codes = pc.unique(pa.chunked_array([codes, part.codes]))
-        return cls(*days, *map(frozenset, sets), has_open_ends, codes)  # type: ignore[arg-type]
+        return cls(
+            last_days,
+            last_ends,
+            frozenset().union(*(part.columns for part in parts)),
+            frozenset().union(*(part.claim_sources for part in parts)),
+            frozenset().union(*(part.eligibility_sources for part in parts)),
+            any(part.has_open_ends for part in parts),
+            codes,
+        )
 
 
 def write_patients(
@@ -255,7 +239,7 @@ def _knows_enrollment(
     if not eligibility:
         return False
     of_claims, of_eligibility = every.claim_sources, every.eligibility_sources
-    silent = set(without_enrollment)
+    silent: set[str | None] = set(without_enrollment)
     if of_claims & of_eligibility and source not in of_eligibility - silent:
         silent |= of_claims - of_eligibility
     if not silent & (of_claims | of_eligibility):

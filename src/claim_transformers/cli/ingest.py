@@ -1,5 +1,6 @@
 """The command `ingest`: raw claims to canonical tables, one sub-command for each source."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,14 +39,17 @@ def _ingest_command(source: Source) -> Command:
         ] = False,
         **options: Any,
     ) -> None:
-        if dry_run and engine != "duckdb":
-            raise ValueError("expected a dry run on one machine, found --engine: take a sample of the files")
+        run: Any
         if engine != "duckdb":
-            from claim_transformers.sources.distribution.ingest import ingest_on_spark as run
+            if dry_run:
+                raise ValueError("expected a dry run on one machine, found --engine: take a sample of the files")
+            from claim_transformers.sources.distribution.ingest import ingest_on_spark
+
+            run = partial(ingest_on_spark, spark=open_tasks(engine))
         elif dry_run:
-            from claim_transformers.sources.pipeline.preview import preview_ingest as run  # type: ignore[assignment]
+            from claim_transformers.sources.pipeline.preview import preview_ingest as run
         else:
-            from claim_transformers.sources.pipeline.ingest import ingest as run  # type: ignore[assignment]
+            from claim_transformers.sources.pipeline.ingest import ingest as run
 
         if options.get("extract_date") is not None:
             options["extract_date"] = as_date(options["extract_date"], "--extract-date")
@@ -53,8 +57,6 @@ def _ingest_command(source: Source) -> Command:
         limits["max_expansion"] = max_expansion
         # A path would lose a stroke of a URL.
         location = None if source.fetches and path == "-" else path if "://" in path else Path(path)
-        if (tasks := open_tasks(engine)) is not None:
-            options["spark"] = tasks
         summary = run(source.name, location, out, overwrite=overwrite, progress=True, **given(limits | options))
         typer.echo(str(summary))
 

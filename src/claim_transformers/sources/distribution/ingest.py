@@ -37,7 +37,7 @@ from claim_transformers.sources.distribution.units import (
     read_whole,
 )
 from claim_transformers.sources.pipeline.archives import MAX_EXPANSION
-from claim_transformers.sources.pipeline.contract import StagedSource
+from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
 from claim_transformers.sources.pipeline.ingest import IngestSummary, drugs_of, write_facts
 from claim_transformers.sources.pipeline.screening import name_quarantine, quarantine_of
 from claim_transformers.sources.registry import find_source, sources
@@ -52,7 +52,7 @@ _TABLES = ("eligibility", "claim_line", "rx_claim")
 
 def ingest_on_spark(
     source: str,
-    path: str | Path,
+    path: RawLocation,
     out: str | Path,
     *,
     spark: SparkSession | SparkTasks | str | None = None,
@@ -82,15 +82,15 @@ def ingest_on_spark(
         spark (`SparkSession` or `str`, *optional*): The session, or the address of one, as of [`open_spark`].
         num_parts (`int`, *optional*): Parts that the patients are cut into; so many by default that the rows of each
             take 128 MiB, compressed.
-        overwrite (`bool`, *optional*, defaults to `False`): As of [`ingest`], like the arguments up to `salt`.
-        max_quarantine_share (`float`, *optional*, defaults to `0.05`): Largest share of a file in quarantine.
-        max_reason_share (`float`, *optional*, defaults to `0.01`): The same for a single reason.
+        overwrite (`bool`, *optional*, defaults to `False`): As of [`ingest`], like all that follow up to `salt`.
+        max_quarantine_share (`float`, *optional*, defaults to `0.05`): Of a file.
+        max_reason_share (`float`, *optional*, defaults to `0.01`): Of a file.
         extract_date (`datetime.date`, *optional*): Day of the extract.
         ndc_directory (`str` or `Path`, *optional*): Names of drugs.
-        salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split by patient.
+        salt (`str`, *optional*, defaults to `"claim-transformers"`): Of the split.
         threads (`int`, *optional*, defaults to 1): Threads of the engine in a task: `spark.task.cpus`.
         memory_limit (`str`, *optional*): Memory of the engine in a task; it spills to the disk of the executor.
-        max_expansion (`int`, *optional*, defaults to 100): How many times as large an archive may become.
+        max_expansion (`int`, *optional*, defaults to 100): As of [`ingest`].
         progress (`bool`, *optional*, defaults to `True`): Whether to show a progress bar.
         options: Options of the source.
 
@@ -114,6 +114,8 @@ def ingest_on_spark(
         raise ValueError(
             f"expected a source that is cut by patient on Spark ({known}), found {source!r}: ingest it on one machine"
         )
+    if not isinstance(path, str | Path):
+        raise ValueError("expected the folder of raw files, found none: fetch or export them on one machine")
     path = check_inputs(path).absolute()
     drugs = drugs_of(registered, path, ndc_directory)
     with (
@@ -122,18 +124,8 @@ def ingest_on_spark(
     ):
         scratch = folder / ".scratch"
         scratch.mkdir()
-        job = Job(
-            source,
-            str(path),
-            scratch,
-            options,
-            extract_date,
-            salt,
-            None if drugs is None else drugs.names,
-            threads,
-            memory_limit,
-            max_expansion,
-        )
+        names = None if drugs is None else drugs.names
+        job = Job(source, str(path), scratch, options, extract_date, salt, names, threads, memory_limit, max_expansion)
         with job.engine() as (connection, own):
             listed = list_units(job, connection, own)
         tasks = _tasks_of(spark)
@@ -190,7 +182,7 @@ def _settle_parts(tasks: SparkTasks, whole: Whole, num_parts: int) -> list[Part]
 def _settle_patients(tasks: SparkTasks, job: Job, staged: StagedSource, parts: Sequence[Part]) -> PatientCounts:
     """Write the patients of those parts again that would be others by what all parts say, and count all."""
     known = {part.number: part.facts for part in parts if part.facts is not None}
-    facts = PatientFacts.of_parts(known.values())
+    facts = PatientFacts.of_parts(list(known.values()))
     again = [number for number, of_part in known.items() if not of_part.decides_alike(facts, job.extract_date)]
     rewritten = dict(zip(again, tasks.run(WritePatients.of(job, staged, facts), again), strict=True))
     counts = [rewritten.get(part.number, part.counts) for part in parts if part.counts is not None]

@@ -29,14 +29,7 @@ _RAW, _KEPT = "raw_codes.parquet", "kept_codes.parquet"
 
 @dataclass
 class PartLedger(Ledger):
-    """The ledger of the rows of some patients: what only the whole can be judged by is kept instead of judged.
-
-    Args:
-        rows_in (`dict`, *optional*): Rows that came in by raw table, then raw file and claim type.
-        months (`dict`, *optional*): Rows by raw table and claim type, then month.
-        diagnoses (`tuple[Counter, Counter]`, *optional*): Rows with diagnoses by raw file, as they came and left.
-        raw_codes (`list[tuple[str, str, pa.Array]]`, *optional*): Survey, system and distinct raw codes.
-    """
+    """The ledger of the rows of some patients: what only the whole can be judged by is kept instead of judged."""
 
     rows_in: dict[str, Counter[_Key]] = field(default_factory=dict)
     months: dict[_Key, Counter[int]] = field(default_factory=dict)
@@ -62,7 +55,7 @@ class PartLedger(Ledger):
         super().add_codes(table, survey)
         self.raw_codes.append((f"{table}/{len(self.kept[table])}", survey.system, survey.raw))
 
-    def check_rates(self, **_: float) -> None:  # type: ignore[override]
+    def check_rates(self, **_: float) -> None:
         """Say nothing: a part of a file can be worse than the file."""
 
     def put_codes_down(self, folder: Path) -> None:
@@ -98,9 +91,10 @@ def add_up(parts: Sequence[PartLedger], folders: Sequence[Path], source: StagedS
             ledger.entry(*key).add(entry)
         for system, facts in part.codes.items():
             _add_facts(ledger.codes.setdefault(system, {}), facts)
-        for kept, found in ((rows_in, part.rows_in), (months, part.months)):
-            for key, counts in found.items():
-                kept.setdefault(key, Counter()).update(counts)  # type: ignore[call-overload, arg-type]
+        for table_name, counts in part.rows_in.items():
+            rows_in.setdefault(table_name, Counter()).update(counts)
+        for group, by_month in part.months.items():
+            months.setdefault(group, Counter()).update(by_month)
         before.update(part.diagnoses[0])
         left.update(part.diagnoses[1])
     _add_codes(ledger, folders)

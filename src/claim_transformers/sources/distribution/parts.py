@@ -30,15 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """What became of the patients of a part.
-
-    Args:
-        number (`int`): Number of the part.
-        ledger (`PartLedger`): Its counts.
-        lines (`Mapping[str, int]`): Lines of its canonical tables.
-        counts (`PatientCounts`, *optional*): Its patients, none without claims.
-        facts (`PatientFacts`, *optional*): What they say that decides about others.
-    """
+    """What became of the patients of a part."""
 
     number: int
     ledger: PartLedger
@@ -79,16 +71,10 @@ def _claims(hashes: Sequence[int]) -> pa.Table:
 
 @dataclass(frozen=True)
 class SettlePart:
-    """Task that settles the rows of its patients and writes their canonical tables, quarantine and patients.
-
-    Args:
-        whole (`Whole`): The units.
-        id_counts (`Mapping[str, tuple[int, int, int]]`): Of each raw table, as [`WholeTable`] has them.
-        shared_claims (`Mapping[str, Sequence[int]]`): Of each raw table, hashes of claims of two patients.
-        latest_start (`datetime.date`, *optional*): Latest start of enrolment of all patients.
-    """
+    """Task that settles the rows of its patients and writes their canonical tables, quarantine and patients."""
 
     whole: Whole
+    # By raw table, as `WholeTable` has them.
     id_counts: Mapping[str, tuple[int, int, int]]
     shared_claims: Mapping[str, Sequence[int]]
     latest_start: dt.date | None

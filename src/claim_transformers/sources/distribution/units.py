@@ -40,23 +40,11 @@ _ROW_NO = "row_no"
 
 @dataclass(frozen=True)
 class Job:
-    """What every task of an ingest knows.
-
-    Args:
-        source (`str`): Name of the source.
-        path (`str`): Where the raw files are, for every executor alike.
-        folder (`Path`): Folder of what is under way, which every executor can write.
-        options (`Mapping[str, Any]`, *optional*): Options of the source.
-        extract_date (`datetime.date`, *optional*): Day of the extract.
-        salt (`str`, *optional*): Salt of the split by patient.
-        drug_names (`Mapping[str, str]`, *optional*): Ingredients of products.
-        threads (`int`, *optional*, defaults to 1): Threads of the engine in a task.
-        memory_limit (`str`, *optional*): Memory of the engine in a task.
-        max_expansion (`int`, *optional*): How many times as large an archive may become.
-    """
+    """What every task of an ingest knows."""
 
     source: str
     path: str
+    # On a file system that every executor shares.
     folder: Path
     options: Mapping[str, Any] = field(default_factory=dict)
     extract_date: dt.date | None = None
@@ -85,23 +73,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Unit:
-    """One file that a reader asks for, and once it is staged what is in it.
-
-    Args:
-        name (`str`): Name under which the reader asks for it.
-        number (`int`): Its number among all.
-        path (`Path`): The file.
-        layout (`Layout`): Its layout, or what else the source stages it by.
-        files (`tuple[RawFile, ...]`, *optional*): The raw files in it, several in an archive, or what the source says.
-        names (`tuple[str, ...]`, *optional*): Names of the raw files, no two of a table the same.
-        columns (`tuple[str, ...]`, *optional*): Columns of its rows.
-        num_bytes (`int`, *optional*): Bytes of the rows, as they are staged.
-    """
+    """One file that a reader asks for, and once it is staged what is in it."""
 
     name: str
     number: int
     path: Path
+    # A `Layout`, or what else the source stages it by.
     layout: Any
+    # The raw files in it, several in an archive, or what the source says of it; and their names, no two the same.
     files: tuple[Any, ...] = ()
     names: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
@@ -131,8 +110,10 @@ class StageUnit:
                 names = ()
             with replacing_file(target) as temporary, engine_errors(f"staging {unit.name}"):
                 _copy(connection, to_sql(connection, rows), temporary)
+            # The layout has done its work, and would travel to every task with all others.
             return replace(
                 unit,
+                layout=None,
                 files=files,
                 names=names,
                 columns=tuple(rows.columns),
@@ -175,18 +156,13 @@ class _Keys:
 
 @dataclass(frozen=True)
 class Whole:
-    """A source of which every unit is staged.
-
-    Args:
-        job (`Job`): What every task knows.
-        units (`tuple[Unit, ...]`): Units by number.
-        keys (`Mapping[int, _Keys]`): _Keys of each unit that is a raw table; another one goes to every part.
-        people (`frozenset[int]`): Units with rows of eligibility.
-    """
+    """A source of which every unit is staged."""
 
     job: Job
     units: tuple[Unit, ...]
+    # Of units that are a raw table; what is none goes to every part.
     keys: Mapping[int, _Keys] = field(default_factory=dict)
+    # Units with rows of eligibility.
     people: frozenset[int] = frozenset()
 
     @property
@@ -222,6 +198,9 @@ class Whole:
 
 def read_whole(job: Job, units: Sequence[Unit], connection: Backend, scratch: Path) -> tuple[Whole, StagedSource]:
     """Run the reader over what was staged, without rows: what it makes of the files, and which becomes which table."""
+    columns: dict[tuple[str, ...], tuple[str, ...]] = {}
+    # Of equal columns one tuple travels.
+    units = [replace(unit, columns=columns.setdefault(unit.columns, unit.columns)) for unit in units]
     by_place = {(unit.name, unit.path): unit for unit in units}
     whole = Whole(job, tuple(units))
     named: dict[int, Unit] = {unit.number: unit for unit in units}

@@ -129,8 +129,8 @@ def stage_files(
             `E_ID_TYPE`, `E_CODE_TYPE`, `E_TIMESTAMP`, `E_RECORDS`, `E_FILE_TWICE` or `E_INPUT`. The message
             names files and columns, never a cell.
     """
-    if (stage := staging_elsewhere()) is not None:
-        return stage(connection, files, name)
+    if (elsewhere := staging_elsewhere()) is not None:
+        return elsewhere(connection, files, name)
     selects: list[_Select] = []
     staged: list[RawFile] = []
     for path, layout in files:

@@ -40,27 +40,17 @@ _Kind = tuple[str, str, bool]
 
 @dataclass(frozen=True)
 class ResourceFacts:
-    """What stands in raw files.
-
-    Args:
-        groups (`tuple[RawResources, ...]`): The files, some counted together.
-        rows (`Mapping`): By file, kind of resource and whether it is a fill, rows and lines counted on the text.
-        pages (`frozenset[str]`): Files with a bundle that goes on elsewhere.
-        dialects (`Mapping[str, int]`): Claims of each dialect.
-        systems (`Mapping`): By file, codes of systems that nothing reads.
-        rejects (`Mapping[str, pa.Table]`): By file, what is no resource.
-        lengths (`tuple[int, ...]`): The longest of each of `LISTS` and of the drugs of an item.
-        has_icd9 (`tuple[bool, ...]`): Whether there are diagnoses and procedures of ICD-9.
-        has_spans (`bool`): Whether any row says when somebody was enrolled.
-        is_part (`bool`, *optional*, defaults to `False`): Whether the rows at hand are those of some patients.
-    """
+    """What stands in raw files; `is_part` where the rows at hand are those of some patients."""
 
     groups: tuple[RawResources, ...]
+    # By file, kind of resource and whether it is a fill: rows, and lines counted on the text.
     rows: Mapping[_Kind, tuple[int, int]]
+    # Files with a bundle that goes on elsewhere.
     pages: frozenset[str]
     dialects: Mapping[str, int]
     systems: Mapping[str, Mapping[str, int]]
     rejects: Mapping[str, Any]
+    # The longest of each of `LISTS`, and of the drugs of an item.
     lengths: tuple[int, ...]
     has_icd9: tuple[bool, ...]
     has_spans: bool
