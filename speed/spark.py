@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -65,7 +66,7 @@ def peak_of_workers() -> float:
 
 def measure(engine: str, raw: Path, out: Path, parts: int) -> dict[str, float]:
     """Ingest in this process and say what it took."""
-    limits = {"max_quarantine_share": 1.0, "max_reason_share": 1.0, "progress": False, "threads": 1}
+    limits: dict[str, Any] = {"max_quarantine_share": 1.0, "max_reason_share": 1.0, "progress": False, "threads": 1}
     if engine == "duckdb":
         before = cpu_seconds()
         summary = ingest("simulated", raw, out, **limits)
