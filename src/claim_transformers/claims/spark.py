@@ -86,6 +86,7 @@ class SparkTasks:
 
     def __init__(self, session: SparkSession) -> None:
         self.session = session
+        self._keys: dict[int, list[int]] = {}
 
     def run(self, function: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:
         """Run a function over items, each in a task of its own, and give what it gave in their order.
@@ -164,15 +165,14 @@ class SparkTasks:
 
     def _keys_of_partitions(self, number: int) -> list[int]:
         """For each partition a key that Spark's hash sends there, so that one has the pieces of one place alone."""
-        from pyspark.sql import functions as sql
-
-        tried = self.session.range(0, _TRIES * number, 1, 1)
-        placed = tried.select("id", sql.expr(f"pmod(hash(id), {number})").alias("place"))
-        found = _rows_of(placed.groupBy("place").agg(sql.min("id").alias("key"))).sort_by("place")
-        if found.num_rows < number:
-            raise ClaimDataError("E_SPARK", f"expected keys for {number} parts, found {found.num_rows}: take fewer")
-        keys: list[int] = found["key"].to_pylist()
-        return keys
+        if number not in self._keys:
+            tried = self.session.range(0, _TRIES * number, 1, 1).selectExpr("id", f"pmod(hash(id), {number}) AS place")
+            places = _rows_of(tried)["place"].to_pylist()
+            first = {place: key for key, place in reversed(list(enumerate(places)))}
+            if len(first) < number:
+                raise ClaimDataError("E_SPARK", f"expected keys for {number} parts, found {len(first)}: take fewer")
+            self._keys[number] = [first[place] for place in range(number)]
+        return self._keys[number]
 
 
 def _rows_of(frame: DataFrame) -> pa.Table:
