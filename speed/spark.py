@@ -128,8 +128,8 @@ def main() -> int:
     hours = LINES / rate / 3600
     print(f"{one['lines']:,} lines of {one['patients']:,} patients in {given.parts} parts")
     print(
-        f"DuckDB {one['cpu']:.1f} CPU s, Spark {other['cpu']:.1f} CPU s on one core, {other['jvm']:.1f} of them of the "
-        f"JVM: {ratio:.2f} times (gate {GATE})"
+        f"DuckDB {one['cpu']:.1f} CPU s, Spark {other['cpu']:.1f} CPU s on one core, {other['jvm']:.1f} of them the "
+        f"JVM's: {ratio:.2f} times (gate {GATE})"
     )
     print(f"the start of Spark takes {other['start']:.1f} CPU s more, whatever the claims")
     print(f"a Python worker took {other['peak']:.0f} MiB at most")
