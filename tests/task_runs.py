@@ -1,7 +1,7 @@
 """Tasks that run in this process, one after the other: what Spark is asked for, without Spark."""
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -11,16 +11,17 @@ from claim_transformers.claims.spark import SparkTasks
 
 
 class TasksHere(SparkTasks):
-    """Runs tasks as Spark does: what goes to a task and comes back is pickled, and pieces arrive in another order."""
+    """Runs tasks as Spark does: what goes to a task and comes back is pickled, and pieces arrive in another order.
 
-    def __init__(self, *, kill: Callable[[Any], None] = lambda _: None) -> None:
-        self.kill = kill
+    With several `attempts` a task is run again when it has ended, as if its executor had died before it could say so.
+    """
+
+    def __init__(self, attempts: int = 1) -> None:
+        self.attempts = attempts
 
     def run(self, function: Any, items: Sequence[Any]) -> Iterator[Any]:
         for item in items:
-            for _ in self._attempts():
-                answer = _travel(_travel(function)(_travel(item)))
-            yield answer
+            yield _travel(_travel(function)(_travel(item)))
 
     def exchange(self, cut: Any, items: Sequence[Any], take: Any, num_places: int) -> Iterator[Any]:
         places: list[list[bytes]] = [[] for _ in range(num_places)]
@@ -28,7 +29,7 @@ class TasksHere(SparkTasks):
             for place, piece in _travel(cut)(_travel(item)):
                 places[place].insert(0, piece)
         for number, pieces in enumerate(places):
-            for _ in self._attempts():
+            for _ in range(self.attempts):
                 answer = _travel(_travel(take)(number, iter(pieces)))
             yield answer
 
@@ -39,10 +40,6 @@ class TasksHere(SparkTasks):
         extremes = keys.group_by(["table", "claim"]).aggregate([("patient", "min"), ("patient", "max")])
         shared = extremes.filter(pc.less(extremes["patient_min"], extremes["patient_max"]))
         return counts.rename_columns(["table", "total", "ids", "most"]), shared
-
-    def _attempts(self) -> Iterable[int]:
-        """Once, or as often as the test wants a task to be run."""
-        return range(1)
 
 
 def _travel(thing: Any) -> Any:

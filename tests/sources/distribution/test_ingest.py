@@ -15,13 +15,6 @@ from claim_transformers.sources.pipeline.ingest import ingest
 ANYTHING = {"max_quarantine_share": 1.0, "max_reason_share": 1.0, "progress": False}
 
 
-class _Twice(TasksHere):
-    """Every task is run again when it has ended, as Spark does when its executor dies before it could say so."""
-
-    def _attempts(self) -> range:
-        return range(2)
-
-
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Claims of ten patients with every kind of dirt that is found by looking at other rows."""
@@ -46,7 +39,7 @@ def test_parts_of_patients_add_up_to_the_folder_of_one_machine(raw: Path, tmp_pa
     at_once = ingest("tuva", raw, one, **ANYTHING)
     reasons = {reason for entry in at_once.report["files"] for reason in entry["quarantine_reasons"]}
     assert {"R_NO_ID", "R_CLAIM_SHARED", "R_DEMOGRAPHICS", "R_DATE"} <= reasons
-    in_parts = ingest_on_spark("tuva", raw, other, spark=_Twice(), num_parts=3, **ANYTHING)
+    in_parts = ingest_on_spark("tuva", raw, other, spark=TasksHere(attempts=2), num_parts=2, **ANYTHING)
     assert len(list((other / "claim_line").iterdir())) > 1
     assert_same_folders(one, other)
     assert str(in_parts) == str(at_once).replace(str(one), str(other))
