@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from claim_transformers.analysis.explanation.average_codes import reason_kinds, token_kinds
 from claim_transformers.analysis.explanation.explanation import TIME
 from claim_transformers.analysis.explanation.gated_model import GatedModel
-from claim_transformers.analysis.explanation.integration import take_gradients
 from claim_transformers.analysis.explanation.token_names import token_name
 from claim_transformers.analysis.readout.probes import token_batches
 from claim_transformers.analysis.views.code_names import system_title
@@ -78,9 +78,11 @@ class ReasonFinder:
     def find(self, tokens: "pa.Table") -> tuple[float, list[Reason]]:
         """The probability of the model, and its reasons, the heaviest first."""
         ((_, inputs),) = token_batches(tokens, self._model.config, 1, self._model.device)
-        found = take_gradients(self._gated, self._gated.batch(inputs))
-        points = 100.0 * found.tokens[0].cpu().numpy()
-        return float(found.prediction[0]), self._grouped(inputs, points)
+        patient = self._gated.batch(inputs)
+        with torch.no_grad():
+            prediction = self._gated.predict(patient)
+        slopes = self._gated.slopes(patient, torch.ones(1, device=prediction.device))
+        return float(prediction[0]), self._grouped(inputs, 100.0 * slopes[0].double().cpu().numpy())
 
     def group(self, reasons: "pa.Table") -> list[Reason]:
         """The contributions of an explanation by group, which add up to all that has a group."""

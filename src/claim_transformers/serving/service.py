@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _FEEDBACK_BYTES = 2**20
 _FEEDBACK_WAITING = 64
 _START_SECONDS = 5
+_OBJECTS_BETWEEN_LOOKS = 100_000
 
 _logger = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class HookService:
         # What is loaded stays: looking through it for garbage would hold a request for a second now and then.
         gc.collect()
         gc.freeze()
+        # Resources are many small objects without cycles, which go when their request does.
+        gc.set_threshold(_OBJECTS_BETWEEN_LOOKS)
         self.assessor = assessor
         _logger.info("ready", extra={"fields": {"event": "ready", "checkpoint": assessor.checkpoint}})
 
