@@ -56,10 +56,10 @@ def create_app(
         more_routes (`Callable`, *optional*): Makes further routes of the service, such as those of a page.
 
     Returns:
-        `starlette.applications.Starlette`: The application; it holds the feedback file from its start to its end.
+        `starlette.applications.Starlette`: The application; it holds its files from its start to its end.
 
     Raises:
-        ValueError: If the table of interventions does not fit, or another process writes the feedback file.
+        ValueError: If the table of interventions or the file of used tokens does not fit.
 
     Examples:
         >>> import tempfile

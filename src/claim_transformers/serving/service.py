@@ -22,6 +22,7 @@ from claim_transformers.serving.limits import Gate
 from claim_transformers.serving.metrics import Metrics
 from claim_transformers.serving.prefetch import Gathered, gather
 from claim_transformers.serving.tokens import TokenVerifier
+from claim_transformers.serving.used_once import UsedOnce
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -44,7 +45,8 @@ class HookService:
         self.assessor: Assessor | None = None
         self._today = today
         self.table = read_interventions(config.interventions)
-        self._verifier = TokenVerifier(config, http)
+        self.used = UsedOnce(f"{config.feedback_file}.used")
+        self._verifier = TokenVerifier(config, http, self.used)
         self.gate = Gate(config.limits.concurrency, config.limits.waiting)
         self._feedback_gate = Gate(1, _FEEDBACK_WAITING)
         self._feedback = FeedbackLog(config.feedback_file)
@@ -66,6 +68,7 @@ class HookService:
         self.gate.close()
         self._feedback_gate.close()
         self._feedback.close()
+        self.used.close()
 
     def ready(self) -> "Assessor":
         """The assessor; `E_STARTING` while the checkpoint is loaded."""
