@@ -1,4 +1,4 @@
-"""Parquet files of a table, read with their strings still dictionary-encoded, as they are stored; or a table in memory.
+"""Parquet files of a table, read with their strings still dictionary-encoded, as they are stored; or one in memory.
 
 The work on a column of codes then is work on its few distinct strings, and the many rows are integers.
 """

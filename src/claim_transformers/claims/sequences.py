@@ -127,7 +127,7 @@ def write_patients(
 def fold_patients(
     tables: Mapping[str, pa.Table], *, extract_date: dt.date | None, source: str, without_enrollment: Collection[str]
 ) -> pa.Table:
-    """Fold canonical tables of few patients, by name, into the rows that `write_patients` writes; nothing is on a disk."""
+    """Fold canonical tables of few patients, by name, into the rows that `write_patients` writes, all in memory."""
     claim_lines, rx_claims, eligibility = (
         TableInMemory(tables[name]) for name in ("claim_line", "rx_claim", "eligibility")
     )

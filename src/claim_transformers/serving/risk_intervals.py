@@ -19,6 +19,7 @@ from claim_transformers.training.scoring.calibration import file_beside, read_ca
 
 _FILE = "risk_intervals.json"
 _GROUPS = 10
+_DIGITS = 3
 _REACH = 1.96  # Standard errors on either side of a 95 % interval.
 
 _Floats = npt.NDArray[np.float64]
@@ -92,7 +93,7 @@ def save_risk_intervals(checkpoint: str | Path, labels: npt.ArrayLike, probabili
 
 
 def read_risk_intervals(checkpoint: str | Path) -> _RiskIntervals | None:
-    """Read the intervals of a checkpoint, a folder or a name; none where it has none, an error where its calibration is another one."""
+    """Read the intervals of a checkpoint, a folder or a name; none where it has none, an error if of another calibration."""
     path = file_beside(checkpoint, _FILE)
     if path is None:
         return None
@@ -114,7 +115,9 @@ def read_risk_intervals(checkpoint: str | Path) -> _RiskIntervals | None:
 
 def _groups(outcome: _Floats, risks: _Floats) -> tuple[list[float], list[tuple[float, float]]]:
     """Inner edges at quantiles, and the Wilson interval of each group."""
-    quantiles = np.unique(np.quantile(risks, np.linspace(0, 1, _GROUPS + 1)[1:-1])) if len(risks) else risks
+    # Rounded: a quantile may be the risk of one patient.
+    quantiles = np.quantile(risks, np.linspace(0, 1, _GROUPS + 1)[1:-1]).round(_DIGITS) if len(risks) else risks
+    quantiles = np.unique(quantiles)
     group = np.searchsorted(quantiles, risks, side="right")
     cases = np.bincount(group, outcome, len(quantiles) + 1)
     others = np.bincount(group, 1 - outcome, len(quantiles) + 1)

@@ -1,8 +1,8 @@
 """The launch of the page from a record: who may launch it, the way to the authorization server and back, the token.
 
 Source: SMART App Launch 2.2 (HL7), EHR Launch, as a confidential client; RFC 6749 and 7636 (PKCE). Between the two
-halves of a launch nothing is kept here and nothing in the browser: the state is signed for a browser as it says what it
-is, and the verifier of PKCE follows from it by a key of the service.
+halves of a launch nothing is kept here and nothing in the browser: the state is signed for what the browser says that
+it is, and the verifier of PKCE follows from it by a key of the service.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class SmartLaunch:
         self._locks = {issuer: asyncio.Lock() for issuer in self._issuers}
 
     async def begin(self, query: Mapping[str, list[str]], browser: str) -> str:
-        """The address at the authorization server that a launch goes on to; `browser` is what the browser says it is."""
+        """The address at the authorization server that a launch goes on to; `browser` is what it says that it is."""
         issuer, launch = _single(query, "iss").rstrip("/"), _single(query, "launch")
         if issuer not in self._issuers:
             raise ServiceError(403, "E_LAUNCH_ISSUER", "expected an issuer of the list of this service, found another")

@@ -80,7 +80,7 @@ class Path:
     def read(self, base: Any, line: Any = None, seen: Seen | None = None) -> str | None:
         """Follow the path in a resource that is in memory: the value that the SQL of the path gives.
 
-        With `seen`, empty at first and of this resource alone, lists that many paths look through are looked through once.
+        With `seen`, empty at first and of this resource alone, a list that many paths look through is indexed once.
         """
         if self._follow is None:
             self._follow = _follower(self._steps)
