@@ -93,7 +93,7 @@ def save_risk_intervals(checkpoint: str | Path, labels: npt.ArrayLike, probabili
 
 
 def read_risk_intervals(checkpoint: str | Path) -> _RiskIntervals | None:
-    """Read the intervals of a checkpoint, a folder or a name; none where it has none, an error if of another calibration."""
+    """Read the intervals of a checkpoint, if it has any; those of another calibration are an error."""
     path = file_beside(checkpoint, _FILE)
     if path is None:
         return None
