@@ -27,7 +27,8 @@ def test_feedback_of_several_cards_is_stored_as_it_came(client, tmp_path):
     answer = client.post(f"{PATH}/feedback", content=body(ACCEPTED, OVERRIDDEN))
     assert (answer.status_code, answer.json()) == (200, {"stored": 2})
     log = FeedbackLog(tmp_path / "feedback.jsonl")
-    assert log.append(body(ACCEPTED, OVERRIDDEN), "claims-risk") == 2
+    # Some clients write null where there is nothing.
+    assert log.append(body(ACCEPTED, {**OVERRIDDEN, "acceptedSuggestions": None}), "claims-risk") == 2
     log.close()
     first, second = map(json.loads, (tmp_path / "feedback.jsonl").read_text().splitlines())
     assert ACCEPTED.items() <= first.items()

@@ -151,6 +151,15 @@ def test_a_refusal_of_the_server_is_told(launched):
     assert (answer.status_code, "E_LAUNCH_DENIED" in answer.text) == (403, True)
 
 
+def test_the_query_of_an_authorization_endpoint_stays(tmp_path, assessor):
+    record = Record()
+    record.configuration = {"authorization_endpoint": f"{FHIR}/authorize?tenant=7"}
+    with serving(with_page(tmp_path), assessor, record, page_routes) as client:
+        client.follow_redirects = False
+        address = go(client)
+    assert address.startswith(f"{FHIR}/authorize?tenant=7&response_type=code&")
+
+
 @pytest.mark.parametrize(
     "configuration",
     [

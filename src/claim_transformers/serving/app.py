@@ -111,12 +111,15 @@ def create_app(
         expose_headers=["Retry-After"],
     )
     handlers: dict[Any, Any] = {HTTPException: wrap.unknown_route}
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[origins] if config.allowed_origins else [],
         exception_handlers=handlers,
         lifespan=lifespan,
     )
+    # An answer without a body, to an address that the request itself names.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _load(

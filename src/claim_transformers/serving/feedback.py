@@ -48,7 +48,7 @@ class _Outcome(msgspec.Struct, omit_defaults=True, rename="camel"):
     card: _Text
     outcome: Literal["accepted", "overridden"]
     outcome_timestamp: Annotated[dt.datetime, msgspec.Meta(tz=True)]
-    accepted_suggestions: Annotated[list[_Accepted], msgspec.Meta(max_length=100)] = []
+    accepted_suggestions: Annotated[list[_Accepted], msgspec.Meta(max_length=100)] | None = None
     override_reason: _OverrideReason | None = None
 
     def __post_init__(self) -> None:

@@ -85,7 +85,9 @@ class SmartLaunch:
             "code_challenge": challenge.rstrip(b"=").decode(),
             "code_challenge_method": "S256",
         }
-        return f"{endpoints['authorization_endpoint']}?{urlencode(asked)}"
+        # RFC 6749, 3.1: the address of the endpoint may have a query, which stays.
+        endpoint = endpoints["authorization_endpoint"]
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}"
 
     async def finish(self, query: Mapping[str, list[str]], browser: str) -> _Launched:
         """Exchange what the authorization server sent back for a token, and say whose page is asked for."""
@@ -213,8 +215,10 @@ def _single(query: Mapping[str, list[str]], name: str) -> str:
 
 
 def _endpoint(found: Mapping[str, Any], name: str) -> str:
+    address = str(found.get(name))
+    base, mark, query = address.partition("?")
     try:
-        return check_address(str(found.get(name)), name)
+        return f"{check_address(base, name)}{mark}{query.partition('#')[0]}"
     except ValueError as error:
         raise _refused(f"expected an https address as {name}, found another or none") from error
 
