@@ -128,6 +128,7 @@ async def _load(
     try:
         await service.load(load)
     except Exception as error:
+        # Whatever it is: nobody waits for this task, so that an error would be lost and the service never be ready.
         _logger.error("failed", extra={"fields": {"event": "failed", "error": type(error).__name__}})
         if on_failure is None:
             raise
