@@ -109,15 +109,7 @@ class EncodedFiles:
 
 
 class TableInMemory(EncodedFiles):
-    """A small table that is no file: the few rows of a request, which are read as they are.
-
-    Args:
-        table (`pa.Table`): The rows.
-
-    Examples:
-        >>> TableInMemory(pa.table({"code": ["B", "A", "B"]})).distinct("code").to_pylist()
-        ['A', 'B']
-    """
+    """A small table that is no file: the few rows of a request, which are read as they are."""
 
     def __init__(self, table: pa.Table) -> None:
         super().__init__([])
