@@ -105,7 +105,7 @@ def check_risk_intervals(path: Path) -> None:
     if content.keys() == set(_INTERVAL_KEYS) and isinstance(edges, list) and isinstance(intervals, list):
         pairs = [one if isinstance(one, list) and len(one) == 2 else [None] for one in intervals]
         is_fine = len(edges) == len(pairs) - 1 < _MOST_GROUPS and (digest is None or _is_digest(digest))
-        is_fine = is_fine and all(_is_number(one) and 0 <= one <= 1 for part in (edges, *pairs) for one in part)
+        is_fine = is_fine and all(_is_share(one) for part in (edges, *pairs) for one in part)
         is_fine = is_fine and all(edge == round(edge, 3) for edge in edges)
     if not is_fine:
         cure = "write it with save_risk_intervals, or remove it"
@@ -114,6 +114,10 @@ def check_risk_intervals(path: Path) -> None:
 
 def _is_digest(value: Any) -> bool:
     return isinstance(value, str) and bool(_SHA256.fullmatch(value))
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and bool(0 <= value <= 1)
 
 
 def _is_number(value: Any) -> bool:
