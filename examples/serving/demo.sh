@@ -31,7 +31,10 @@ from claim_transformers import Scorer, save_risk_intervals
 stays = pq.read_table(f"{sys.argv[1]}/predictions.parquet")
 calibration = Scorer.from_pretrained(sys.argv[1]).calibration
 risks = stays["score"].to_numpy()
-save_risk_intervals(sys.argv[1], stays["label"].to_numpy(), risks if calibration is None else calibration(risks))
+try:
+    save_risk_intervals(sys.argv[1], stays["label"].to_numpy(), risks if calibration is None else calibration(risks))
+except ValueError as error:
+    print(f"the card tells no interval: {error}")
 INTERVALS
 fi
 
