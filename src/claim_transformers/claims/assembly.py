@@ -28,7 +28,7 @@ from claim_transformers.claims.packing import (
     pack_keys,
     unpack_keys,
 )
-from claim_transformers.claims.patient_files import PatientFiles, PatientNames
+from claim_transformers.claims.patient_files import PatientFiles, PatientNames, read_back, to_table
 from claim_transformers.claims.splits import SPLITS
 from claim_transformers.claims.visit_amounts import NULL_CENTS, Cents, amounts_of, pack_amounts
 
@@ -94,7 +94,8 @@ class SequenceAssembler:
         patient_ids (`pa.Array` of strings): Every patient once, sorted.
         splits (`np.ndarray` of int8): Split of each patient, as a position in `SPLITS`.
         visit_types (`Sequence[str]`): Every type of visit.
-        workspace (`Path`): Existing folder for temporary files; it holds patient data and belongs to the output.
+        workspace (`Path`, *optional*): Existing folder for temporary files; it holds patient data and belongs to the
+            output. In memory without.
         num_codes (`int`): About how many codes are to come, which decides the number of shards.
         shards (`int`, *optional*): Number of shards instead. The result is the same.
 
@@ -115,7 +116,7 @@ class SequenceAssembler:
         patient_ids: pa.Array,
         splits: Integers,
         visit_types: Sequence[str],
-        workspace: Path,
+        workspace: Path | None,
         *,
         num_codes: int,
         shards: int | None = None,
@@ -277,8 +278,9 @@ class SequenceAssembler:
 
     def _other_spill(self, name: str) -> KeySpill:
         if name not in self._other_spills:
-            folder = self._workspace / name
-            folder.mkdir()
+            folder = self._workspace and self._workspace / name
+            if folder is not None:
+                folder.mkdir()
             self._other_spills[name] = KeySpill(folder, self._num_shards)
         return self._other_spills[name]
 
@@ -317,8 +319,7 @@ class SequenceAssembler:
         last_ends = np.full(len(self.patient_ids), NULL_DAY, np.int32)
         raise_last_days(last_ends, eligibility.patients, eligibility.ends)
         enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day, is_known)
-        marked = {name: numbers.sorted_codes() for name, numbers in self._marked_codes.items() if len(numbers)}
-        names = PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes(), marked)
+        names = self._names()
         is_eligible = np.zeros(len(self.patient_ids), dtype=bool)
         is_eligible[eligibility.patients] = True
         has_no_span = np.diff(enrollment.span_offsets) == 0
@@ -361,6 +362,21 @@ class SequenceAssembler:
             last_day=write_day(last_day),
             last_enrollment_day=write_day(find_last_day(last_ends, extract_date)),
         )
+
+    def to_table(
+        self,
+        eligibility: EligibilityRows,
+        *,
+        extract_date: dt.date | None = None,
+        is_known: "npt.NDArray[np.bool_] | bool" = False,
+    ) -> pa.Table:
+        """Give the rows that `write` would write, all splits one after the other, where there is one shard."""
+        enrollment = merge_eligibility(eligibility, len(self.patient_ids), self.last_day(extract_date), is_known)
+        return read_back(to_table(self._read_shard(0), enrollment, self._names()))
+
+    def _names(self) -> PatientNames:
+        marked = {name: numbers.sorted_codes() for name, numbers in self._marked_codes.items() if len(numbers)}
+        return PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes(), marked)
 
     def _read_shard(self, shard: int) -> TimelineArrays:
         """Sorted visits of a shard. The last one is kept, because a shard can end one split and begin the next."""

@@ -10,6 +10,7 @@ data set needs its days moved to fit, not even one with dates shifted into the f
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from io import SEEK_END, BufferedRandom, BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -381,7 +382,8 @@ class KeySpill:
     """Files that hold the keys of each shard until all keys are known, so that memory stays flat.
 
     Args:
-        folder (`Path`): An existing folder, within the protected boundary, that the caller removes.
+        folder (`Path`, *optional*): An existing folder, within the protected boundary, that the caller removes; in
+            memory without, where there are few keys.
         num_shards (`int`): Number of shards.
 
     Examples:
@@ -394,8 +396,11 @@ class KeySpill:
         [7, 9]
     """
 
-    def __init__(self, folder: Path, num_shards: int) -> None:
-        self._files = [(folder / f"keys-{shard:05d}").open("w+b") for shard in range(num_shards)]
+    def __init__(self, folder: Path | None, num_shards: int) -> None:
+        shards = range(num_shards)
+        self._files: list[BufferedRandom | BytesIO] = [
+            BytesIO() if folder is None else (folder / f"keys-{shard:05d}").open("w+b") for shard in shards
+        ]
 
     def close(self) -> None:
         """Close the files."""
@@ -419,5 +424,7 @@ class KeySpill:
 
     def read(self, shard: int) -> Keys:
         """All keys of a shard, in the order of arrival."""
+        keys = np.empty(self._files[shard].seek(0, SEEK_END) // np.dtype(np.uint64).itemsize, np.uint64)
         self._files[shard].seek(0)
-        return np.fromfile(self._files[shard], np.uint64)
+        self._files[shard].readinto(keys.data)
+        return keys

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from claim_transformers.claims.assembly import PatientCounts, SequenceAssembler
-from claim_transformers.claims.encoded_files import EncodedFiles
+from claim_transformers.claims.encoded_files import EncodedFiles, TableInMemory
 from claim_transformers.claims.enrollment import ELIGIBILITY_COLUMNS, EligibilityRows, days_of
 from claim_transformers.claims.known import STAY_TYPES, line_end_days
 from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
@@ -105,21 +105,13 @@ def write_patients(
                 "expected claim_line/*.parquet, rx_claim/*.parquet or eligibility/*.parquet in the folder, found "
                 "none; ingest a source first",
             )
-        patient_ids = EncodedFiles([*claim_lines.paths, *rx_claims.paths]).distinct("patient_id")
-        visit_types = set(claim_lines.distinct("claim_type").to_pylist()) | ({PHARMACY} if rx_claims else set())
         # A folder of its own beside the tables: same disk, same protected boundary, and a name no reader looks for.
         temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix=".patients-", dir=folder))
         workspace, written = Path(temporary, "keys"), Path(temporary, "patients")
         workspace.mkdir()
         written.mkdir()
-        assembler = SequenceAssembler(
-            patient_ids,
-            split_numbers(patient_ids, salt),
-            sorted(visit_types),
-            workspace,
-            num_codes=sum(files.count_values(names) for files in (claim_lines, rx_claims)),
-            shards=shards,
-        )
+        num_codes = sum(files.count_values(names) for files in (claim_lines, rx_claims))
+        assembler = _new_assembler(claim_lines, rx_claims, salt, workspace, num_codes, shards)
         stack.callback(assembler.close)
         _add_claim_lines(assembler, claim_lines, columns, progress)
         _add_rx_claims(assembler, rx_claims, columns, progress, drug_names or {})
@@ -130,6 +122,44 @@ def write_patients(
             (folder / "patients").rename(Path(temporary, "replaced"))
         written.rename(folder / "patients")
     return counts.with_patients_without_visits(len(others))
+
+
+def fold_patients(
+    tables: Mapping[str, pa.Table], *, extract_date: dt.date | None, source: str, without_enrollment: Collection[str]
+) -> pa.Table:
+    """Fold canonical tables of few patients, by name, into the rows that `write_patients` writes, all in memory."""
+    claim_lines, rx_claims, eligibility = (
+        TableInMemory(tables[name]) for name in ("claim_line", "rx_claim", "eligibility")
+    )
+    columns = resolve_code_columns(DEFAULT_CODE_COLUMNS)
+    assembler = _new_assembler(claim_lines, rx_claims, DEFAULT_SALT, None, 0, 1)
+    _add_claim_lines(assembler, claim_lines, columns, progress=False)
+    _add_rx_claims(assembler, rx_claims, columns, progress=False, drug_names={})
+    rows, _ = EligibilityRows.of_batches(eligibility.batches(ELIGIBILITY_COLUMNS), assembler.positions)
+    is_known = _knows_enrollment(assembler, (claim_lines, rx_claims), eligibility, source, without_enrollment)
+    return assembler.to_table(rows, extract_date=extract_date, is_known=is_known)
+
+
+def _new_assembler(
+    claim_lines: EncodedFiles,
+    rx_claims: EncodedFiles,
+    salt: str,
+    workspace: Path | None,
+    num_codes: int,
+    shards: int | None,
+) -> SequenceAssembler:
+    """An assembler of everybody with claims, and of their types of visits."""
+    ids = pc.unique(pa.chunked_array([files.distinct("patient_id") for files in (claim_lines, rx_claims)]))
+    patient_ids = ids.take(pc.sort_indices(ids))
+    visit_types = set(claim_lines.distinct("claim_type").to_pylist()) | ({PHARMACY} if rx_claims else set())
+    return SequenceAssembler(
+        patient_ids,
+        split_numbers(patient_ids, salt),
+        sorted(visit_types),
+        workspace,
+        num_codes=num_codes,
+        shards=shards,
+    )
 
 
 def _knows_enrollment(

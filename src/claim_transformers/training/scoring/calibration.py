@@ -191,7 +191,7 @@ def save_calibration(checkpoint: str | Path, calibration: _HasDict) -> Path:
 
 def read_calibration(checkpoint: str | Path) -> Calibration | None:
     """Read the calibration of a checkpoint, a folder or a name; `None` where it has none. Load its weights first."""
-    path = _calibration_file(checkpoint)
+    path = file_beside(checkpoint, CALIBRATION_FILE)
     if path is None:
         return None
     try:
@@ -211,22 +211,22 @@ def calibration_of(model: torch.nn.Module) -> Calibration | None:
     """Read the calibration of the checkpoint that a model was loaded from; `None` once it has learned more."""
     name = str(getattr(model, "name_or_path", ""))
     try:
-        path = _calibration_file(name) if name else None
+        path = file_beside(name, CALIBRATION_FILE) if name else None
     except OSError:
         _logger.warning("no checkpoint was found under the name of the model: scores are the model's own")
         return None
     return read_calibration(path.parent) if path is not None and _has_weights_of(model, path.parent) else None
 
 
-def _calibration_file(checkpoint: str | Path) -> Path | None:
-    """The file beside the weights, in a folder or in the cache of the Hub."""
+def file_beside(checkpoint: str | Path, file: str) -> Path | None:
+    """A file beside the weights, in a folder or in the cache of the Hub; `None` where there is none."""
     folder = Path(resolve_checkpoint(checkpoint))
     if folder.is_dir() or folder.is_absolute():
-        return folder / CALIBRATION_FILE if (folder / CALIBRATION_FILE).is_file() else None
+        return folder / file if (folder / file).is_file() else None
     # What is not in the cache of a machine without a network is not there; a network that fails is an error.
     found = cached_file(
         str(checkpoint),
-        CALIBRATION_FILE,
+        file,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=not is_offline_mode(),
     )
