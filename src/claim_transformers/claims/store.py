@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.files import publish_folder, to_json
+from claim_transformers.claims.folder_kinds import no_claims
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
@@ -67,7 +68,7 @@ def open_folder(path: str | Path) -> IngestedFolder:
 
     Raises:
         ClaimDataError: `E_NO_FOLDER` if there is none, `E_INPUT` if it holds a broken link or what is no file,
-            `E_INCOMPLETE` without `_SUCCESS`, `E_FORMAT_VERSION` if this version of the package cannot read it.
+            `E_INCOMPLETE` for any other folder, `E_FORMAT_VERSION` if this version of the package cannot read it.
 
     Examples:
         >>> open_folder("/nowhere")
@@ -76,11 +77,11 @@ def open_folder(path: str | Path) -> IngestedFolder:
         claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
     """
     path = check_inputs(path)
-    if not path.is_dir():
+    if not path.exists():
         raise ClaimDataError("E_NO_FOLDER", f"expected an ingested folder at {path}, found none")
     if not (path / _SUCCESS).is_file() or not (path / MANIFEST).is_file():
         raise ClaimDataError(
-            "E_INCOMPLETE", f"expected {_SUCCESS} and {MANIFEST} in {path}, found an unfinished folder: ingest again"
+            "E_INCOMPLETE", f"expected ingested claims, with {_SUCCESS} and {MANIFEST}, at {path}, {no_claims(path)}"
         )
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
