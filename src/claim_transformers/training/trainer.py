@@ -23,8 +23,8 @@ from claim_transformers.training.next_visit import IGNORE_INDEX, hold_out_last_v
 from claim_transformers.training.samplers import LengthGroupedBatches
 from claim_transformers.training.sharing_trainer import SharingTrainer
 from claim_transformers.training.split_overlap import require_disjoint_patients
-from claim_transformers.training.told_metrics import TellingPrinter, TellingProgress, is_of_few, told
 from claim_transformers.training.tokenized_patients import LENGTH_COLUMN, TokenizedPatients, read_numbers
+from claim_transformers.training.told_metrics import TellingPrinter, TellingProgress, is_of_few, told
 
 _logger = logging.getLogger(__name__)
 
@@ -45,8 +45,8 @@ class ClaimTrainer(SharingTrainer):
       processes.
     * Training and evaluation sets that share a patient are refused (`E_SPLIT_OVERLAP`), and so are a tokenizer or a
       collator that does not fit the model (`E_VOCAB_SIZE`, `E_COLLATOR`).
-    * Where the evaluation set has one class, `metric_for_best_model` is the loss in place of an area under a curve, and
-      a warning says so (`W_ONE_CLASS`).
+    * Where the evaluation set has one class, `metric_for_best_model` is the loss in place of an area under a curve,
+      and a warning says so (`W_ONE_CLASS`).
     * The console shows no figure of an evaluation of fewer than 11 patients, or of so few with the outcome.
     * `training_log.jsonl` in the output folder holds every logged figure.
     * A checkpoint is whole or absent and has a manifest; `train(resume_from_checkpoint="auto")` goes on from the

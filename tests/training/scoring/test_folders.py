@@ -136,7 +136,7 @@ def test_a_date_behind_the_data_is_warned_of(claims, scorer, tmp_path, caplog):
 
 def test_a_date_before_every_claim_is_refused_and_leaves_nothing(claims, scorer, tmp_path):
     first = min(min(days) for table in TABLES for days in table["visit_day"].to_pylist() if days)
-    with pytest.raises(ClaimDataError, match="E_NO_HISTORY: .*before any") as refused:
+    with pytest.raises(ClaimDataError, match=r"E_NO_HISTORY: .*before any") as refused:
         score_claims(scorer, claims, tmp_path / "out", at=EPOCH + dt.timedelta(days=first))
     assert not any(str(year) in str(refused.value) for year in range(1990, 2030))
     assert not list(tmp_path.iterdir())

@@ -227,8 +227,8 @@ def refuse_other_keys(visit: Mapping[str, Any], where: str) -> None:
         near = _near(unknown[0], _VISIT_KEYS, 0.6)
         cure = f"; write {unknown[0]} as {near[0]}" if near else "; remove what is not read"
         raise ValueError(
-            f"expected keys out of {', '.join(_VISIT_KEYS)} of {where}, found {', '.join(unknown[:3])}, which would be "
-            f"left out{cure}"
+            f"expected keys out of {', '.join(_VISIT_KEYS)} of {where}, found {', '.join(unknown[:3])}, which would "
+            f"be left out{cure}"
         )
 
 

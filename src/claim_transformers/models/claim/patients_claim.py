@@ -86,9 +86,9 @@ def read_history(
         `PatientHistory`: Visits of one day and type are joined, and all are ordered.
 
     Raises:
-        ValueError: If a key is missing or would be left out, a value has the wrong type, or a visit is not before `index_day`. The message
-            names the position, never a value. Also if its codes are written in another form, a code has no system, a
-            sex is none, or the patient is not born yet.
+        ValueError: If a key is missing or would be left out, a value has the wrong type, or a visit is not before
+            `index_day`. The message names the position, never a value. Also if its codes are written in another form,
+            a code has no system, a sex is none, or the patient is not born yet.
 
     Examples:
         >>> patient = {"sex": "F", "visits": [{"day": 1, "type": "OP", "codes": ["HCPCS/99213"]}]}
