@@ -49,13 +49,6 @@ class NumberBins:
 
         Equal quantiles, such as those of many zeros, are one edge, so a variable can have fewer bins than asked for.
 
-        Args:
-            values (`Mapping[str, NDArray[float]]`): Values of training patients by name, NaN where unknown.
-            num_bins (`int`, *optional*, defaults to 10): Bins of a variable, at most one for 11 known values.
-
-        Returns:
-            `NumberBins`: The edges.
-
         Raises:
             ValueError: If `num_bins` is below 1, or a name is empty or holds `/`.
 
@@ -81,13 +74,6 @@ class NumberBins:
     def tokens(self, name: str, values: _Numbers) -> pa.Array:
         """Write values as tokens.
 
-        Args:
-            name (`str`): The variable.
-            values (`NDArray[float]` of shape `(values,)`): Values, NaN where unknown.
-
-        Returns:
-            `pa.Array` of strings: `NAME/k`, null where unknown.
-
         Raises:
             KeyError: If no edges were learned for the name.
         """
@@ -112,12 +98,6 @@ class NumberBins:
     def from_dict(cls, content: Mapping[str, Any]) -> "NumberBins":
         """Read what [`~NumberBins.to_dict`] wrote.
 
-        Args:
-            content (`Mapping[str, Any]`): The parsed JSON.
-
-        Returns:
-            `NumberBins`: Equal to the bins that were written.
-
         Raises:
             ValueError: If the version is not the one this package writes, or edges do not ascend.
         """
@@ -129,11 +109,7 @@ class NumberBins:
         return cls(edges)
 
     def save(self, path: str | Path) -> None:
-        """Write the edges as JSON.
-
-        Args:
-            path (`str` or `Path`): The file.
-        """
+        """Write the edges as JSON."""
         Path(path).write_text(json.dumps(self.to_dict(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     @classmethod

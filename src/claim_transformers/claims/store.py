@@ -46,25 +46,12 @@ class IngestedFolder:
     manifest: Mapping[str, Any]
 
     def table_files(self, name: str) -> list[Path]:
-        """List the parquet files of a table.
-
-        Args:
-            name (`str`): Such as `"claim_line"` or `"patients"`.
-
-        Returns:
-            `list[Path]`: Files in order, empty if the table has no rows.
-        """
+        """List the parquet files of a table."""
         return sorted((self.path / name).glob("*.parquet"))
 
 
 def open_folder(path: str | Path) -> IngestedFolder:
     """Open an ingested folder, refusing one that is not whole.
-
-    Args:
-        path (`str` or `Path`): Folder that `ingest` wrote.
-
-    Returns:
-        `IngestedFolder`: The folder and its manifest.
 
     Raises:
         ClaimDataError: `E_NO_FOLDER` if there is none, `E_INPUT` if it holds a broken link or what is no file,
@@ -103,13 +90,6 @@ def write_folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     The block writes tables and calls [`write_manifest`]. On leaving, every file is flushed to the disk, `_SUCCESS` is
     added and the folder is renamed. An old `out` is moved away first and deleted last; if the machine stops between
     the two renames it is still there under a hidden name beside `out`.
-
-    Args:
-        out (`str` or `Path`): The folder to publish.
-        overwrite (`bool`, *optional*, defaults to `False`): Whether an ingested folder at `out` may be replaced.
-
-    Yields:
-        `Path`: A hidden folder beside `out`.
 
     Raises:
         ClaimDataError: `E_EXISTS` if `out` is there and may not be replaced (a folder that this package did not write

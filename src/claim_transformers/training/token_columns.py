@@ -69,13 +69,6 @@ def column_names(features: Features) -> list[str]:
 def ragged_column(features: Features, name: str) -> RaggedColumn:
     """Read a list column of tokenised rows.
 
-    Args:
-        features (`pa.Table` or `list[dict]`): Tokenised rows.
-        name (`str`): Column whose rows are lists of integers.
-
-    Returns:
-        [`RaggedColumn`]: The column, without a copy where Arrow allows it.
-
     Raises:
         KeyError: If the column is missing.
         ValueError: If the column holds a null row.
@@ -103,13 +96,6 @@ def ragged_column(features: Features, name: str) -> RaggedColumn:
 
 def scalar_column(features: Features, name: str) -> npt.NDArray[Any]:
     """Read a column with one number, or one list of equal length, per row.
-
-    Args:
-        features (`pa.Table` or `list[dict]`): Tokenised rows.
-        name (`str`): Column name.
-
-    Returns:
-        `np.ndarray` of shape `(rows,)`, or `(rows, K)` for a list column.
 
     Raises:
         ValueError: If the column holds nulls, or lists of different length.

@@ -65,14 +65,6 @@ def read_ids(path: str | Path) -> list[str]:
 def read_patients(source: str | Path, patient_ids: Sequence[str], at: dt.date | None) -> pa.Table:
     """Read patients with what was known of them on a day, by the rule of cohorts, or examples of a cohort as they are.
 
-    Args:
-        source (`str` or `Path`): Folder that `ingest` or `cohort` wrote.
-        patient_ids (`Sequence[str]`): Whom to read; whom the folder does not have is left out.
-        at (`dt.date`, *optional*): The index date; needed for claims, not given for a cohort, whose rows have theirs.
-
-    Returns:
-        `pa.Table`: Rows with `patient_id` and `index_day`, sorted by both.
-
     Raises:
         ValueError: If the day is missing or given beside a cohort.
         ClaimDataError: `E_NO_PATIENTS` if the folder has none of them.

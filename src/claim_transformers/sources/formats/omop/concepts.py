@@ -114,17 +114,6 @@ def read_codes(
 ) -> ReadCodes:
     """Read the codes of a raw table.
 
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        rows (`ir.Table`): Raw rows.
-        triple ([`CodeTriple`]): Their columns of codes.
-        concepts (`ir.Table`, *optional*): Rows of `concept`.
-        system (`str`, *optional*): System of source values whose concept is not known, as the user declared it.
-        name (`str`): Name of the raw table.
-
-    Returns:
-        [`ReadCodes`]: The codes.
-
     Raises:
         ClaimDataError: `E_CODE_SYSTEM` if neither a table of concepts nor an option says what the codes are.
         ValueError: If `system` is none that is known.
