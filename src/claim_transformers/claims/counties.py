@@ -113,11 +113,6 @@ def read_county_features(path: str | Path, columns: Sequence[str] | None = None)
         columns (`Sequence[str]`, *optional*): Columns to read, by their names in the file. The percentile ranks of the
             four themes and of all in the Social Vulnerability Index, else every column that holds numbers alone.
 
-    Raises:
-        ClaimDataError: `E_NO_FILE` if there is no such file, `E_COLUMN` if there is no FIPS column, a column is
-            missing or holds no numbers, `E_LAYOUT` if a county stands in two rows or the file is no table.
-        OSError: If the file cannot be read.
-
     Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:

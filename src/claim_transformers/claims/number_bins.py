@@ -49,9 +49,6 @@ class NumberBins:
 
         Equal quantiles, such as those of many zeros, are one edge, so a variable can have fewer bins than asked for.
 
-        Raises:
-            ValueError: If `num_bins` is below 1, or a name is empty or holds `/`.
-
         Examples:
             >>> NumberBins.fit({"LOS": np.array([0.0] * 50 + [5.0] * 50)}, num_bins=3).edges
             {'LOS': (5.0,)}
@@ -72,11 +69,7 @@ class NumberBins:
         return cls(edges)
 
     def tokens(self, name: str, values: _Numbers) -> pa.Array:
-        """Write values as tokens.
-
-        Raises:
-            KeyError: If no edges were learned for the name.
-        """
+        """Write values as tokens."""
         if name not in self.edges:
             raise KeyError(f"expected one of the variables {', '.join(sorted(self.edges))}, found {name!r}")
         numbers = np.asarray(values, np.float64)
@@ -96,11 +89,7 @@ class NumberBins:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "NumberBins":
-        """Read what [`~NumberBins.to_dict`] wrote.
-
-        Raises:
-            ValueError: If the version is not the one this package writes, or edges do not ascend.
-        """
+        """Read what [`~NumberBins.to_dict`] wrote."""
         if content.get("version") != _FORMAT_VERSION:
             raise ValueError(f"expected number bins of version {_FORMAT_VERSION}, found another; fit them again")
         edges = {str(name): tuple(float(edge) for edge in column) for name, column in content["edges"].items()}

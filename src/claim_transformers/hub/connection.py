@@ -33,9 +33,6 @@ _Answer = TypeVar("_Answer")
 def retried(request: Callable[[], _Answer]) -> _Answer:
     """Send a request that may be repeated without harm, again after a wait when the Hub is busy or the line is cut.
 
-    Raises:
-        HfHubHTTPError: If the Hub refuses, or is still busy after the last attempt.
-
     Examples:
         >>> retried(lambda: "answer")
         'answer'
@@ -71,9 +68,6 @@ def _wait_before_retry(error: Exception, attempt: int) -> None:
 def explained(repo_id: str) -> Iterator[None]:
     """Turn the many errors of the Hub's client into one that says what to do.
 
-    Raises:
-        HubError: In place of every error of the client inside the block.
-
     Examples:
         >>> with explained("organisation/model"):
         ...     raise OfflineModeIsEnabled("HF_HUB_OFFLINE=1")
@@ -103,9 +97,6 @@ def last_commit(
     api: HfApi, repo_id: str, *, private: bool, repo_type: str = "model", revision: str | None = None
 ) -> str:
     """Read the last commit of a branch, and stop a private push at a repository that everyone can read.
-
-    Raises:
-        PushRefusedError: If the repository has to be private and is public.
 
     Examples:
         >>> from types import SimpleNamespace

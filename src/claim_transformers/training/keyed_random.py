@@ -62,9 +62,6 @@ def row_digests(values: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer
 
     The digest serves equality and keys of random numbers. It hides nothing: anyone who can guess a row can verify it.
 
-    Raises:
-        ValueError: If the lengths do not sum to the number of values.
-
     Examples:
         >>> both = row_digests(np.array([7, 8, 9]), np.array([2, 1]))
         >>> bool(both[1] == row_digests(np.array([9]), np.array([1]))[0])

@@ -224,12 +224,7 @@ def write_sequences(
 
 
 def read_splits(cohort: "str | Path | DatasetDict") -> dict[str, pa.Table]:
-    """Read the splits of a cohort as tables.
-
-    Raises:
-        ValueError: If the folder holds no cohort.
-        ClaimDataError: `E_INPUT` if it holds a broken link or what is no file.
-    """
+    """Read the splits of a cohort as tables."""
     from datasets import load_from_disk
 
     if isinstance(cohort, str | Path) and not (check_inputs(cohort) / "dataset_dict.json").is_file():

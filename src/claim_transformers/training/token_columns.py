@@ -69,10 +69,6 @@ def column_names(features: Features) -> list[str]:
 def ragged_column(features: Features, name: str) -> RaggedColumn:
     """Read a list column of tokenised rows.
 
-    Raises:
-        KeyError: If the column is missing.
-        ValueError: If the column holds a null row.
-
     Examples:
         >>> ragged_column([{"input_ids": [3, 4]}, {"input_ids": []}], "input_ids").lengths.tolist()
         [2, 0]
@@ -96,9 +92,6 @@ def ragged_column(features: Features, name: str) -> RaggedColumn:
 
 def scalar_column(features: Features, name: str) -> npt.NDArray[Any]:
     """Read a column with one number, or one list of equal length, per row.
-
-    Raises:
-        ValueError: If the column holds nulls, or lists of different length.
 
     Examples:
         >>> scalar_column([{"label": 1}, {"label": 0}], "label").tolist()

@@ -52,11 +52,7 @@ class CountyBins:
 
     @classmethod
     def reuse(cls, features: CountyFeatures, bins: NumberBins) -> "CountyBins":
-        """Divide counties by bins that were learned on other claims, so that a token means what it meant there.
-
-        Raises:
-            ValueError: If the bins name a measure that is not among the features.
-        """
+        """Divide counties by bins that were learned on other claims, so that a token means what it meant there."""
         if missing := sorted(set(bins.edges) - set(features.values)):
             raise ValueError(
                 f"expected county measures of all bins, found none of the name {', '.join(missing)} among "
@@ -88,11 +84,7 @@ class CountyBins:
 
 
 def load_county_bins(folder: str | Path) -> NumberBins:
-    """Read the bins of county measures that a cohort was written with, or that belong to a tokenizer's form.
-
-    Raises:
-        ValueError: If the folder has none, or some that are not understood.
-    """
+    """Read the bins of county measures that a cohort was written with, or that belong to a tokenizer's form."""
     form, path = Path(folder, _FORM_FILE), Path(folder, COUNTY_BINS_FILE)
     edges = json.loads(form.read_text(encoding="utf-8")).get("county_bins") if form.is_file() else None
     if edges:

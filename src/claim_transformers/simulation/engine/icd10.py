@@ -68,9 +68,6 @@ class Coding:
 def check_coding(version: int | None, versions: tuple[int, int], icd10_from: str | None) -> Coding:
     """Give the coding that was asked for, or refuse it.
 
-    Raises:
-        ValueError: If the version or the date is unknown, or the first version is asked for a date.
-
     Examples:
         >>> check_coding(None, (1, 2), None).version, check_coding(1, (1, 2), None).version
         (2, 1)
@@ -93,12 +90,7 @@ def check_coding(version: int | None, versions: tuple[int, int], icd10_from: str
 
 @cache
 def read_icd10(path: Path = SHARED_DATA / "icd10_codes.csv") -> dict[str, dict[str, str]]:
-    """Read the ICD-10 codes of every ICD-9 code, once per process.
-
-    Raises:
-        ValueError: If a column, a source, a system, a code or its ICD-10 codes are not as expected; the message names
-            the file and the row.
-    """
+    """Read the ICD-10 codes of every ICD-9 code, once per process."""
     read: dict[str, dict[str, str]] = {system: {} for system in _SYSTEMS}
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)

@@ -29,9 +29,6 @@ def length_batches(
 
     Which rows are in a batch follows from the patients and not from the order of the table, so that equal patients
     give equal scores to the last bit.
-
-    Raises:
-        ValueError: If `most` is below 1.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -70,11 +70,7 @@ class ScoreHead:
 
 
 def head_of(model: torch.nn.Module, tokenizer: "ClaimTokenizer", top_k: int) -> ScoreHead:
-    """Find out what a model predicts of a patient.
-
-    Raises:
-        ValueError: If the model says nothing of patients, or its configuration not what, or `top_k` is below 1.
-    """
+    """Find out what a model predicts of a patient."""
     config: Any = model.config
     name = type(model).__name__
     if top_k < 1:

@@ -21,11 +21,7 @@ _MEMORY = "256MB"
 
 
 def unclaimed_patients(folder: IngestedFolder, last_day: int, *, threads: int | None = None) -> Iterator[pa.Table]:
-    """Read who is in the table of eligibility and has no claim, as rows of the patients table without visits.
-
-    Raises:
-        ClaimDataError: If a table cannot be read, or the disk is full.
-    """
+    """Read who is in the table of eligibility and has no claim, as rows of the patients table without visits."""
     files = folder.table_files("eligibility")
     if not files:
         return

@@ -39,10 +39,6 @@ def read_current_numbers(
     Returns:
         `tuple[ir.Table, dict[str, int]]`: `former_num` and `current_num`, and counts for the manifest: rows, those
         without two numbers, numbers that changed.
-
-    Raises:
-        ClaimDataError: `E_XREF` if a line cannot be read, a number changed into several at once, or numbers lead back
-            to themselves.
     """
     if num_rejected := sum(file.num_rejected for file in files):
         raise ClaimDataError(

@@ -56,10 +56,6 @@ def read_cclf(
 ) -> StagedSource:
     """Stage the files of one or several deliveries.
 
-    Raises:
-        ClaimDataError: `E_NO_FILE` if there are no claims at `path`, or parts of Part A claims without their headers;
-            `E_LAYOUT_FILE`, `E_XREF`, and the errors of `stage_files`.
-
     Examples:
         >>> from claim_transformers.claims.engine import connect
         >>> read_cclf("/nowhere", connect(threads=1), scratch=Path("."))

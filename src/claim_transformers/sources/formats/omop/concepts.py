@@ -112,12 +112,7 @@ class ReadCodes:
 def read_codes(
     connection: Backend, rows: ir.Table, triple: CodeTriple, concepts: ir.Table | None, system: str | None, name: str
 ) -> ReadCodes:
-    """Read the codes of a raw table.
-
-    Raises:
-        ClaimDataError: `E_CODE_SYSTEM` if neither a table of concepts nor an option says what the codes are.
-        ValueError: If `system` is none that is known.
-    """
+    """Read the codes of a raw table."""
     if system is not None and system not in _KNOWN_SYSTEMS:
         raise ValueError(f"expected a code system out of {', '.join(_KNOWN_SYSTEMS)}, found another name")
     if concepts is None and (system is None or triple.source is None):

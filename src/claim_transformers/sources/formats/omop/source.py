@@ -48,11 +48,6 @@ def read_omop(
 ) -> StagedSource:
     """Stage the tables of an OMOP CDM.
 
-    Raises:
-        ClaimDataError: `E_NO_FILE` without persons or events, `E_CODE_SYSTEM` if nothing says what the codes are,
-            `E_WAREHOUSE`, `E_LAYOUT_FILE`, and the errors of `stage_files`.
-        ValueError: If `enrollment` or a system is none that is known.
-
     Examples:
         >>> from claim_transformers.claims.engine import connect
         >>> read_omop("/nowhere", connect(threads=1), scratch=Path("."))

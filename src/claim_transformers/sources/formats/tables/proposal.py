@@ -59,9 +59,6 @@ def propose_mapping(
         `str`: YAML. Comments say how sure a guess is and how many rows look like it, never what stands in them; what a
         person has to decide is marked `DECIDE`, and `ingest` refuses it until it is.
 
-    Raises:
-        ClaimDataError: `E_NO_FILE`, `E_COLUMN`, `E_EMPTY_FILE`, `E_ARCHIVE`, `E_PARQUET` or `E_WAREHOUSE`.
-
     Examples:
         >>> propose_mapping(["no_such_file.csv"], folder="/")
         Traceback (most recent call last):
