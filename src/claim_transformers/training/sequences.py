@@ -230,7 +230,7 @@ def read_splits(cohort: "str | Path | DatasetDict") -> dict[str, pa.Table]:
     if isinstance(cohort, str | Path) and not (check_inputs(cohort) / "dataset_dict.json").is_file():
         found = "a folder without dataset_dict.json" if Path(cohort).is_dir() else "no such folder"
         raise ValueError(
-            f"expected a cohort in {str(cohort)!r}, found {found}; see claim-transformers cohort readmission"
+            f"expected a cohort in {str(cohort)!r}, found {found}; give one that 'cohort' or 'sequences' wrote"
         )
     splits = load_from_disk(str(cohort)) if isinstance(cohort, str | Path) else cohort
     return {name: split.with_format("arrow")[:] for name, split in splits.items()}

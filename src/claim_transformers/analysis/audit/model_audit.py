@@ -28,6 +28,7 @@ from claim_transformers.analysis.result_table import ResultTable
 from claim_transformers.analysis.rivals.features import ages_in_years
 from claim_transformers.claims.small_cells import is_small
 from claim_transformers.training.scoring.calibration import Calibration, read_calibration
+from claim_transformers.training.sequences import read_splits
 
 if TYPE_CHECKING:
     from claim_transformers.analysis.audit.drift import PeriodDrift
@@ -113,7 +114,7 @@ def audit_model(
     test, validation = read_predictions(Path(model), _TEST), None
     with suppress(FileNotFoundError):
         validation = read_predictions(Path(model), _VALIDATION)
-    splits, name = _read_splits(Path(cohort)), Path(model).name
+    splits, name = read_splits(cohort), Path(model).name
     examples = test.examples(splits[_TEST])
     draws: dict[str, Any] = {"replicates": replicates, "seed": seed}
     if (too_few := _too_few(test, raw_counts)) is not None:
@@ -189,13 +190,6 @@ def _group_tables(groups: SubgroupAudit, notes: list[str]) -> dict[str, ResultTa
         tables = {"subgroups": subgroup_table(groups), "gaps": gap_table(groups)}
         return {name: replace(table, notes=[*table.notes, *notes]) for name, table in tables.items()}
     return {}
-
-
-def _read_splits(cohort: Path) -> dict[str, pa.Table]:
-    from datasets import load_from_disk
-
-    splits = load_from_disk(str(cohort))
-    return {name: splits[name].with_format("arrow")[:] for name in (_TEST, _VALIDATION) if name in splits}
 
 
 def _too_few(test: SplitPredictions, raw_counts: bool) -> str | None:
