@@ -106,6 +106,8 @@ class ClaimTrainer(SharingTrainer):
             self.train_dataset = TokenizedPatients(self.train_dataset)
         require_disjoint_patients(self.train_dataset, self.eval_dataset)
         require_fitting_classes(self.accelerator.unwrap_model(self.model), self.train_dataset, self.eval_dataset)
+        if has_one_class(self.train_dataset):
+            _logger.warning("%s in the training set: NOTHING CAN BE LEARNED from it", ONE_CLASS)
         best = str(self.args.metric_for_best_model).removeprefix("eval_")
         if best in _OF_TWO_CLASSES and has_one_class(self.eval_dataset):
             _logger.warning("%s in the evaluation set: the best model is the one of LEAST LOSS", ONE_CLASS)

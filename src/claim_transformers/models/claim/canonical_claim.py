@@ -61,7 +61,7 @@ _LEFT = (
     "admitting_codes", "visit_allowed_amount", "label", "labels",
 )  # fmt: skip
 _VISIT_KEYS = ("day", "type", "codes", "amount", "principal")
-_ALIKE = 0.85
+_ALIKE = 0.8
 # Columns that hold one value for each row; a list there is a batch.
 _ROW_KEYS = ("sex", "birth_day", "index_day", "age", "patient_id", "length_of_stay_days")
 
@@ -224,7 +224,7 @@ def refuse_other_keys(visit: Mapping[str, Any], where: str) -> None:
     """Refuse a visit with what the tokenizer would leave out."""
     unknown = sorted(str(name) for name in set(visit) - set(_VISIT_KEYS))
     if unknown:
-        near = _near(unknown[0], _VISIT_KEYS, 0.6)
+        near = _near(unknown[0], _VISIT_KEYS)
         cure = f"; write {unknown[0]} as {near[0]}" if near else "; remove what is not read"
         raise ValueError(
             f"expected keys out of {', '.join(_VISIT_KEYS)} of {where}, found {', '.join(unknown[:3])}, which would "
@@ -233,8 +233,8 @@ def refuse_other_keys(visit: Mapping[str, Any], where: str) -> None:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _near(name: str, known: tuple[str, ...], alike: float = _ALIKE) -> list[str]:
-    return difflib.get_close_matches(name.lower(), known, n=1, cutoff=alike)
+def _near(name: str, known: tuple[str, ...]) -> list[str]:
+    return difflib.get_close_matches(name.lower(), known, n=1, cutoff=_ALIKE)
 
 
 def patients_of(given: Any) -> tuple[list[Mapping[str, Any]], bool] | None:

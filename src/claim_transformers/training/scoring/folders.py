@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.files import (
@@ -342,8 +343,7 @@ def _has_last_day(folder: IngestedFolder) -> bool:
 
 def _check_date(folder: IngestedFolder, files: list[Path], day: int) -> None:
     """Refuse a date before which nobody has a claim, and warn of one behind the data."""
-    first_day = _first_visit_day(files)
-    if first_day is not None and day <= first_day:
+    if _is_before_every_visit(files, day):
         raise ClaimDataError(
             "E_NO_HISTORY",
             "expected a date after the first claim known, found one before any: every score would be of a patient "
@@ -362,20 +362,17 @@ def _check_date(folder: IngestedFolder, files: list[Path], day: int) -> None:
         )
 
 
-def _first_visit_day(files: list[Path]) -> int | None:
-    """The first day of any visit, as the statistics of the files have it; none where they do not say."""
-    found = []
+def _is_before_every_visit(files: list[Path], day: int) -> bool:
+    """Whether there are visits, and none before a day; the first few patients tell where there is one."""
+    found = False
     for path in files:
-        with _reading(path):
-            metadata = pq.read_metadata(path)
-        for group in map(metadata.row_group, range(metadata.num_row_groups)):
-            columns = map(group.column, range(group.num_columns))
-            of_days = next((one for one in columns if one.path_in_schema.startswith("visit_day.")), None)
-            statistics = None if of_days is None else of_days.statistics
-            if statistics is None or not statistics.has_min_max:
-                return None
-            found.append(statistics.min)
-    return min(found, default=None)
+        with _reading(path), pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME, columns=["visit_day"]):
+                first = pc.min(batch.column(0).flatten()).as_py()
+                if first is not None and first < day:
+                    return False
+                found = found or first is not None
+    return found
 
 
 @contextmanager
