@@ -26,7 +26,7 @@ def tokens(tokenizer):
 def fit(tokens, tokenizer, tmp_path):
     def run(rows, **settings):
         set_seed(0)
-        model = ClaimForSequenceClassification(ClaimConfig(vocab_size=len(tokenizer), num_labels=2, **SIZES))
+        model = ClaimForSequenceClassification(ClaimConfig(vocab_size=len(tokenizer), **SIZES))
         given = {"train": tokens["train"], "validation": tokens["validation"].select(rows)}
         asked = ClaimTrainingArguments(
             output_dir=str(tmp_path / "run"), use_cpu=True, num_train_epochs=3, learning_rate=0.1,
@@ -52,7 +52,7 @@ def test_with_one_class_the_loss_chooses_the_weights_and_a_warning_says_so(fit, 
 
 
 def test_in_memory_the_loss_is_said_to_choose_too(tokens, tokenizer, caplog):
-    model = ClaimForSequenceClassification(ClaimConfig(vocab_size=len(tokenizer), num_labels=2, **SIZES))
+    model = ClaimForSequenceClassification(ClaimConfig(vocab_size=len(tokenizer), **SIZES))
     given = {"train": tokens["train"], "validation": tokens["validation"].select(of_class(tokens, 1))}
     fine_tune(model, tokenizer, given, FineTuning(epochs=1))
     assert caplog.text.count("LEAST LOSS") == 1
