@@ -13,11 +13,13 @@ import ibis
 import ibis.expr.types as ir
 
 from claim_transformers.claims.fields import DateFormat, is_filler, parse_amount, parse_date
+from claim_transformers.claims.planning import holds_no_rows
 
 # Bills for services of the last days of life arrive late and are dated carelessly.
 DAYS_AFTER_DEATH = 30
 
 
+@holds_no_rows
 @dataclass(frozen=True)
 class RowCheck:
     """One fault of a raw row.
@@ -85,7 +87,6 @@ def check_life(service_date: Callable[[ir.Table], ir.DateValue]) -> tuple[RowChe
         >>> [check.reason_code for check in check_life(lambda rows: rows.date)]
         ['R_BEFORE_BIRTH', 'R_AFTER_DEATH']
     """
-    grace = ibis.interval(days=DAYS_AFTER_DEATH)
     return (
         RowCheck(
             "R_BEFORE_BIRTH",
@@ -95,7 +96,10 @@ def check_life(service_date: Callable[[ir.Table], ir.DateValue]) -> tuple[RowChe
         RowCheck(
             "R_AFTER_DEATH",
             f"the service lies more than {DAYS_AFTER_DEATH} days after the patient's death",
-            lambda rows: service_date(rows).cast("timestamp") > rows.known_death_date.cast("timestamp") + grace,
+            lambda rows: (
+                service_date(rows).cast("timestamp")
+                > rows.known_death_date.cast("timestamp") + ibis.interval(days=DAYS_AFTER_DEATH)
+            ),
         ),
     )
 

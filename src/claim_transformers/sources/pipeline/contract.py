@@ -28,6 +28,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from claim_transformers.claims.planning import holds_no_rows
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -119,6 +121,7 @@ class CodeColumns:
             raise ValueError("expected the systems that system_of can name, found none")
 
 
+@holds_no_rows
 @dataclass(frozen=True)
 class Versions:
     """How versions of a claim or of a line are told apart.

@@ -32,7 +32,7 @@ from claim_transformers.claims.enrollment import (
 )
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
-from claim_transformers.claims.planning import build
+from claim_transformers.claims.planning import Plan, build
 from claim_transformers.sources.pipeline.screening import ScreenedTable
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def settle_eligibility(
 
         screened = [_judged(one, judge) for one in screened]
         lines = [
-            build(judge, of_table) if one.table.has_spans else of_table.mutate(is_mended=False)
+            build(judge if one.table.has_spans else _unmended, of_table)
             for one, of_table in zip(screened, lines, strict=True)
         ]
         compared = (*ROW_ID, *ELIGIBILITY_COLUMNS, "is_mended")
@@ -76,7 +76,7 @@ def settle_eligibility(
         if len(torn):
             leaving = load(connection, "torn_patients", pa.table({name: torn[name] for name in ROW_ID}))
             screened = [_without(connection, one, leaving, ledger) for one in screened]
-            every = every.anti_join(leaving, ROW_ID)
+            every = build(_staying, every, leaving)
         if len(losing):
             _enter(connection, ledger, "F_DEMOGRAPHICS", load(connection, "losing_rows", losing))
         _enter(connection, ledger, "F_SPANS", build(_overlapping, every))
@@ -205,7 +205,7 @@ def _without(connection: Backend, one: ScreenedTable, leaving: ir.Table, ledger:
     return replace(one, rows=rows, flagged=flagged, num_flagged=num_flagged)
 
 
-def _enter(connection: Backend, ledger: Ledger, fix: str, lines: ir.Table) -> None:
+def _enter(connection: Backend, ledger: Ledger, fix: str, lines: Plan) -> None:
     """Count raw rows, of which each may have given several lines."""
     for row in fetch(connection, build(_count_rows, lines)).to_pylist():
         ledger.entry(row["source_file"], "NONE").fixes[fix] += row["n"]
@@ -213,6 +213,14 @@ def _enter(connection: Backend, ledger: Ledger, fix: str, lines: ir.Table) -> No
 
 def _count_rows(lines: ir.Table) -> ir.Table:
     return lines.select(*ROW_ID).distinct().group_by("source_file").aggregate(n=_.count())
+
+
+def _unmended(lines: ir.Table) -> ir.Table:
+    return lines.mutate(is_mended=ibis.literal(False))
+
+
+def _staying(rows: ir.Table, leaving: ir.Table) -> ir.Table:
+    return rows.anti_join(leaving, ROW_ID)
 
 
 def _mended(lines: ir.Table) -> ir.Table:

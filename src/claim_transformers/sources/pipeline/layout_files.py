@@ -46,6 +46,7 @@ from claim_transformers.claims.fields import clean_word
 from claim_transformers.claims.inputs import check_inputs, cut_message, read_yaml
 from claim_transformers.claims.patient_files import OPTIONAL_FIELDS, PATIENTS_SCHEMA
 from claim_transformers.claims.plain_fields import tidy_word
+from claim_transformers.claims.planning import holds_no_rows
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.claims.schema import CLAIM_TYPES, SCHEMAS
 from claim_transformers.codes.errors import ClaimDataError
@@ -99,6 +100,7 @@ _KEYS: Mapping[str, type] = {
 _NAMES = {str: "text", list: "a list", dict: "a mapping", bool: "true or false"}
 
 
+@holds_no_rows
 @dataclass(frozen=True)
 class _LayoutColumn:
     """One raw column, or a run of numbered ones.
@@ -124,6 +126,7 @@ class _LayoutColumn:
         return self.feeds.partition(".")[0]
 
 
+@holds_no_rows
 @dataclass(frozen=True)
 class _RowRule:
     """Values of a column that make a row leave, or count.
@@ -157,6 +160,7 @@ class _RowRule:
         return word is not None and (word in {value.lower() for value in self.values}) == self.is_listed
 
 
+@holds_no_rows
 @dataclass(frozen=True)
 class FileLayout:
     """One layout file.
