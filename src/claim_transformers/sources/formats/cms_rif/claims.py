@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ibis
 
 from claim_transformers.claims.engine import store_rows
-from claim_transformers.claims.fields import clean_id, parse_amount, parse_date, parse_number, subtract_share
+from claim_transformers.claims.fields import add_each, clean_id, parse_amount, parse_date, parse_number, subtract_share
 from claim_transformers.claims.planning import build
 from claim_transformers.claims.quality import (
     RowCheck,
@@ -36,8 +36,7 @@ from claim_transformers.sources.formats.cms_rif.fields import (
     day_of,
     find_admitting_columns,
     find_diagnosis_columns,
-    split_diagnoses,
-    split_procedures,
+    split_codes,
     use_columns,
     warn_code_version,
 )
@@ -115,8 +114,7 @@ def _derive_rif_rows(rows: ir.Table, layout: FileLayout) -> ir.Table:
     """Add what the checks and the lines read: days, codes by system, and the version of the claim."""
     rows = add_days(use_columns(rows, layout), layout)
     if layout.target == "claim_line":
-        rows = add_coding_day(rows, layout)
-        rows = split_procedures(split_diagnoses(rows, layout), layout)
+        rows = split_codes(add_coding_day(rows, layout), layout)
     if layout.version_day is None:
         return rows
     version = rows[day_of(layout.version_day)]
@@ -230,8 +228,8 @@ def _claim_id(rows: ir.Table, layout: FileLayout) -> ir.StringValue:
 def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
     (patient,), (number,) = layout.find("patient_id"), layout.find("claim_line_number")
     # Dates that stand in two lists are read, and planned, once.
-    dated = layout.find("procedures.date")
-    rows = rows.mutate(**{_procedure_date(name): parse_date(rows[day_of(name)], DATES) for name in dated})
+    dated = {_procedure_date(name): rows[day_of(name)] for name in layout.find("procedures.date")}
+    rows = add_each(rows, dated, lambda text: parse_date(text, DATES))
     columns: dict[str, Any] = {
         "patient_id": rows[patient],
         "claim_id": _claim_id(rows, layout),
