@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ibis.expr.operations as ops
+
 from claim_transformers.claims.files import scratch_folder
 from claim_transformers.claims.planning import Plan, describe_table, name_table, to_sql
 from claim_transformers.codes.errors import ClaimDataError
@@ -146,6 +148,15 @@ def create_view(connection: Backend, name: str, expression: Plan) -> ir.Table:
 def hold_rows(connection: Backend, name: str, expression: Plan, *, are_few: bool) -> ir.Table:
     """Give an expression a name: few rows are computed once, and of many each step computes the columns it needs."""
     return materialize(connection, name, expression)[0] if are_few else create_view(connection, name, expression)
+
+
+def is_computed(connection: Backend, rows: ir.Table) -> bool:
+    """Whether rows are a table of the engine, and no view or expression."""
+    operation = rows.op()
+    if not isinstance(operation, ops.DatabaseTable):
+        return False
+    found = connection.con.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [operation.name])
+    return bool(found.fetchall()[0][0])
 
 
 def open_table(connection: Backend, name: str) -> ir.Table:

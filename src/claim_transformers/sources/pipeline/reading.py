@@ -24,7 +24,7 @@ from claim_transformers.claims.planning import describe_table
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import unpack
-from claim_transformers.sources.pipeline.contract import RawFile
+from claim_transformers.sources.pipeline.contract import RawFile, have_few_cells
 from claim_transformers.sources.pipeline.fixed_width import cut_file
 from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes
 from claim_transformers.sources.pipeline.records import find_records, write_readable
@@ -149,9 +149,12 @@ def stage_files(
         for select, file in zip(selects, staged, strict=True)
     ]
     with engine_errors(f"staging {name}"):
-        view = free_name(connection, f"staged_{name}")
-        connection.raw_sql(f'CREATE VIEW "{view}" AS ' + " UNION ALL BY NAME ".join(parts))
-        return describe_table(connection, view, tuple(select.columns for select in selects)), tuple(staged)
+        staged_name, rows = free_name(connection, f"staged_{name}"), " UNION ALL BY NAME ".join(parts)
+        num_columns = max(len(layout.columns) for _, layout in files)
+        # Each step on a view would plan it again.
+        kind = "TABLE" if have_few_cells(staged, num_columns) else "VIEW"
+        connection.raw_sql(f'CREATE {kind} "{staged_name}" AS {rows}')
+        return describe_table(connection, staged_name, tuple(select.columns for select in selects)), tuple(staged)
 
 
 def _check_files_differ(files: Sequence[RawFile]) -> None:
@@ -219,6 +222,7 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
         fixes=fixes | facts.fixes | untidy.fixes,
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
+        filled=frozenset(known for column, known in names.items() if column in facts.filled),
     )
 
 
@@ -294,6 +298,7 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         fixes=fixes | facts.fixes | untidy.fixes,
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
+        filled=frozenset(known for column, known in names.items() if column in facts.filled),
     )
     return select, raw_file
 
@@ -343,6 +348,7 @@ def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) 
         fixes=fixes | facts.fixes | untidy.fixes,
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
+        filled=frozenset(known for column, known in names.items() if column in facts.filled),
     )
 
 

@@ -16,7 +16,7 @@ from ibis import _
 
 from claim_transformers.claims.cleaning import ROW_ID
 from claim_transformers.claims.coding import find_changed_columns, rewrite_codes, survey_codes
-from claim_transformers.claims.engine import engine_errors, fetch, hold_rows, materialize
+from claim_transformers.claims.engine import engine_errors, fetch, hold_rows, is_computed, materialize
 from claim_transformers.claims.fields import clean_word
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.planning import Plan, build
@@ -55,7 +55,7 @@ def screen_table(
 ) -> ScreenedTable:
     """Decide for every row of a staged table whether it stays, and enter it in the ledger."""
     with engine_errors(f"screening {table.name}"):
-        if are_few := table.has_few_rows:
+        if (are_few := table.has_few_rows) and not is_computed(connection, table.rows):
             table = replace(table, rows=materialize(connection, f"raw_of_{table.name}", table.rows)[0])
         as_received, table = table, clean_ids(connection, table, ledger)
         rows = table.rows if table.derive is None else build(table.derive, table.rows)

@@ -75,6 +75,10 @@ def stage_rif_claims(
     keep_denied: bool = False,
 ) -> StagedTable:
     """Say what the rows of a claims file mean."""
+    whole = layout
+    # Most claims fill few of their numbered columns, and every one of them would be planned at every step.
+    if all(file.filled is not None for file in files):
+        layout = layout.up_to_last({name for file in files for name in file.filled or ()})
     (patient,), (claim,) = layout.find("patient_id"), layout.find("claim_id")
     is_rx = layout.target == "rx_claim"
     start = layout.find("dispensing_date" if is_rx else "claim_start_date")[0]
@@ -85,7 +89,7 @@ def stage_rif_claims(
         files=tuple(files),
         patient_column=patient,
         row_key=(patient, claim, *layout.find("claim_line_number")),
-        kinds=layout.kinds,
+        kinds=whole.kinds,
         derive=lambda rows: store_rows(
             connection,
             f"derived_{layout.name}",
@@ -93,7 +97,7 @@ def stage_rif_claims(
             scratch,
             are_few=are_few(rows, files),
         ),
-        to_canonical=(lambda rows: _to_rx_claims(rows, layout)) if is_rx else lambda rows: _to_lines(rows, layout),
+        to_canonical=(lambda rows: _to_rx_claims(rows, layout)) if is_rx else lambda rows: _to_lines(rows, layout, whole),
         claim_type=layout.claim_type,
         claim_column=claim,
         service_date=lambda rows: parse_date(rows[day_of(start)], DATES),
@@ -225,7 +229,7 @@ def _claim_id(rows: ir.Table, layout: FileLayout) -> ir.StringValue:
     return rows[layout.find("claim_id")[0]] + f"-{layout.claim_type}"
 
 
-def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
+def _to_lines(rows: ir.Table, layout: FileLayout, whole: FileLayout) -> ir.Table:
     (patient,), (number,) = layout.find("patient_id"), layout.find("claim_line_number")
     # Dates that stand in two lists are read, and planned, once.
     dated = {_procedure_date(name): rows[day_of(name)] for name in layout.find("procedures.date")}
@@ -239,7 +243,7 @@ def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
         **{name: rows[raw[0]] for name in _PLAIN if (raw := layout.find(name))},
         **{name: rows[raw[0]] for name in ("revenue_center_code", "hcpcs_code") if (raw := layout.find(name))},
         **_amounts(rows, layout),
-        "diagnoses": _diagnoses(rows, layout),
+        "diagnoses": _diagnoses(rows, layout, whole),
     }
     for name in ("rendering_npi", "billing_npi", "facility_npi"):
         if raw := layout.find(name):
@@ -291,14 +295,20 @@ def _amounts(rows: ir.Table, layout: FileLayout) -> dict[str, ir.DecimalValue]:
     return amounts
 
 
-def _diagnoses(rows: ir.Table, layout: FileLayout) -> ir.ArrayValue:
+def _diagnoses(rows: ir.Table, layout: FileLayout, whole: FileLayout) -> ir.ArrayValue:
     columns = find_diagnosis_columns(layout)
+    ranks = {code: rank for rank, (code, _, _) in enumerate(find_diagnosis_columns(whole), start=1)}
     principal = layout.find("diagnoses.principal.code")
     flags = [ibis.null("string") if flag is None else rows[flag] for _, _, flag in columns]
     if principal and (flag := code_of("POA", principal[0])) in rows.columns:
         flags[0] = rows[flag]
     lists = [
-        list_diagnoses(system, [rows[code_of(system, code)] for code, _, _ in columns], flags)
+        list_diagnoses(
+            system,
+            [rows[code_of(system, code)] for code, _, _ in columns],
+            flags,
+            ranks=[ranks[code] for code, _, _ in columns],
+        )
         for system in ("ICD9CM", "ICD10CM")
     ]
     return lists[0].concat(lists[1])
