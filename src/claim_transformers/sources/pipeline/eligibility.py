@@ -64,7 +64,7 @@ def settle_eligibility(
         def judge(rows: ir.Table) -> ir.Table:
             return _judge(_with_columns(rows), latest, extract_date)
 
-        screened = [_judged(one, judge) for one in screened]
+        screened = [_judged(one, judge, spans) for one, spans in zip(screened, lines, strict=True)]
         lines = [
             build(judge if one.table.has_spans else _unmended, of_table)
             for one, of_table in zip(screened, lines, strict=True)
@@ -149,10 +149,15 @@ def _judge(lines: ir.Table, latest: dt.date | None, extract_date: dt.date | None
     )
 
 
-def _judged(one: ScreenedTable, judge: Callable[[ir.Table], ir.Table]) -> ScreenedTable:
+def _judged(one: ScreenedTable, judge: Callable[[ir.Table], ir.Table], spans: ir.Table) -> ScreenedTable:
     if not one.table.has_spans:
         return one
     to_canonical = one.table.to_canonical
+    if one.table.has_few_rows:
+        # They are computed already, and the rows that stay are told by their place.
+        def to_canonical(rows: ir.Table) -> ir.Table:
+            return spans.semi_join(rows, ROW_ID)
+
     return replace(
         one, table=replace(one.table, to_canonical=lambda rows: judge(to_canonical(rows)).drop("is_mended"))
     )

@@ -217,6 +217,9 @@ def ingest(
             with allow_expansion(max_expansion):
                 staged = reader(path, connection, scratch=scratch, **options)
             bar.update()
+            if all(table.has_few_rows for table in staged.tables):
+                # Threads of few rows do little but wait for each other.
+                connection.raw_sql("SET threads = 1")
             ledger = Ledger()
             lines = settle_tables(
                 connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date

@@ -106,10 +106,16 @@ class _Select:
     columns: str
     row_no: str
     source: str
+    names: tuple[str, ...]
 
 
 def stage_files(
-    connection: Backend, files: Sequence[tuple[Path, Layout]], scratch: Path, *, name: str
+    connection: Backend,
+    files: Sequence[tuple[Path, Layout]],
+    scratch: Path,
+    *,
+    name: str,
+    may_repeat: bool = False,
 ) -> tuple[ir.Table, tuple[RawFile, ...]]:
     """Stage all files of one raw table.
 
@@ -118,6 +124,8 @@ def stage_files(
         files (`Sequence[tuple[Path, Layout]]`): Files of text, zip, gzip or parquet and how to read them.
         scratch (`Path`): Folder for unpacked and converted files; it must live as long as the rows are used.
         name (`str`): Name of the raw table.
+        may_repeat (`bool`, *optional*, defaults to `False`): Whether two files may have the same content, and columns
+            of their own; each has another name, and the columns are in the order of theirs.
 
     Returns:
         `tuple[ir.Table, tuple[RawFile, ...]]`: Rows as [`sources.pipeline.contract.StagedTable`] describes them, and
@@ -140,16 +148,22 @@ def stage_files(
                 stage = _stage_fixed if layout.positions and not _names_columns(raw_path, layout) else _stage_delimited
                 select, raw_file = stage(connection, raw_path, layout, target)
             if any(raw_file.name == other.name for other in staged):
+                if may_repeat:
+                    raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {raw_file.name} twice")
                 raw_file = replace(raw_file, name=f"{path.parent.name}-{position}-{raw_file.name}")
             selects.append(select)
             staged.append(raw_file)
-    _check_files_differ(staged)
+    if not may_repeat:
+        _check_files_differ(staged)
     parts = [
         f"SELECT {select.columns}, {_quote(file.name)} AS source_file, {select.row_no} AS row_no FROM {select.source}"
         for select, file in zip(selects, staged, strict=True)
     ]
     with engine_errors(f"staging {name}"):
         staged_name, rows = free_name(connection, f"staged_{name}"), " UNION ALL BY NAME ".join(parts)
+        if may_repeat:
+            columns = sorted({"source_file", "row_no"}.union(*(select.names for select in selects)))
+            rows = f"SELECT {', '.join(map(_quote_name, columns))} FROM ({rows})"
         num_columns = max(len(layout.columns) for _, layout in files)
         # Each step on a view would plan it again.
         kind = "TABLE" if have_few_cells(staged, num_columns) else "VIEW"
@@ -210,6 +224,7 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
         ", ".join(expressions + _filled_in(names, layout)),
         "file_row_number + 1",
         f"read_parquet({_quote(str(path))}, file_row_number = true, binary_as_string = true)",
+        _all_names(names, layout),
     )
     if not num_rows:
         warnings["W_NO_ROWS"] = 1
@@ -288,6 +303,7 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         ", ".join(expressions + _filled_in(names, layout)),
         "row_no" if rejects.num_rows else "file_row_number + 1",
         f"read_parquet({_quote(str(target))}, file_row_number = true)",
+        _all_names(names, layout),
     )
     raw_file = RawFile(
         path.name,
@@ -332,7 +348,10 @@ def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) 
     facts, untidy = find_numeric_codes(target, path.name, kinds), find_untidy(target, kinds)
     expressions = [f'{_as_text(name, facts, untidy)} AS "{_identifier(name)}"' for name in names]
     select = _Select(
-        ", ".join(expressions + _filled_in(names, layout)), "row_no", f"read_parquet({_quote(str(target))})"
+        ", ".join(expressions + _filled_in(names, layout)),
+        "row_no",
+        f"read_parquet({_quote(str(target))})",
+        _all_names(names, layout),
     )
     ends = print_of_file.num_cr if is_old_mac else print_of_file.num_crlf
     fixes = {code: number for code, number in (("F_BOM", int(cut.has_mark)), ("F_EOL", ends)) if number}
@@ -514,6 +533,11 @@ def _filled_in(names: Mapping[str, str], layout: Layout) -> list[str]:
     ]
 
 
+def _all_names(names: Mapping[str, str], layout: Layout) -> tuple[str, ...]:
+    """Columns of the staged rows of a file."""
+    return tuple({*names.values(), *layout.optional, *layout.constants})
+
+
 def _fingerprint(path: Path) -> _Fingerprint:
     digest = hashlib.sha256()
     num_bytes = num_line_feeds = num_crlf = num_cr = 0
@@ -585,6 +609,10 @@ def _number_rows(connection: Backend, target: Path, rejects: str) -> None:
 
 def _quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _quote_name(name: str) -> str:
+    return f'"{_identifier(name)}"'
 
 
 def _identifier(name: str) -> str:
