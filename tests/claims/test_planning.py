@@ -64,7 +64,8 @@ def test_a_value_a_type_a_name_or_a_column_more_is_another_step():
         build(_keep, wider, _is("x")),
         build(_keep, name_table("other_rows", ROWS.schema()), _is("x")),
     ]
-    assert len({step.op() for step in steps}) == len(steps)
+    assert len({step.key for step in steps}) == len(steps)
+    assert len({step.expression.op() for step in steps}) == len(steps)
 
 
 def test_connections_share_plans_and_not_their_rows_or_columns():
@@ -78,14 +79,14 @@ def test_connections_share_plans_and_not_their_rows_or_columns():
 
 
 def test_what_names_a_connection_or_holds_rows_is_not_kept():
-    kept = [len(plans) for plans in (planning._built, planning._sql, planning._tables)]
+    kept = [len(plans) for plans in (planning._steps, planning._sql, planning._tables)]
     connection = connect(threads=1)
     connection.raw_sql("CREATE TABLE own (a VARCHAR)")
     own = build(_keep, connection.table("own"), _is("x"))
     to_sql(connection, own)
     assert build(_keep, connection.table("own"), _is("x")) is not own
     to_sql(connection, build(_keep, ibis.memtable({"a": ["x"]}), _is("x")))
-    assert [len(plans) for plans in (planning._built, planning._sql, planning._tables)] == kept
+    assert [len(plans) for plans in (planning._steps, planning._sql, planning._tables)] == kept
     gone = weakref.ref(connection)
     connection.disconnect()
     del connection, own
@@ -106,10 +107,10 @@ def test_what_can_change_or_refers_to_itself_is_planned_anew():
 
 def test_no_more_is_kept_than_a_few_sources_need(monkeypatch):
     monkeypatch.setattr(planning, "_MOST_KEPT", 3)
-    monkeypatch.setattr(planning, "_built", {})
+    monkeypatch.setattr(planning, "_steps", {})
     for value in "abcdefg":
         build(_keep, ROWS, _is(value))
-        assert len(planning._built) <= 3
+        assert len(planning._steps) <= 3
 
 
 @pytest.mark.parametrize("are_few", [True, False])

@@ -111,9 +111,7 @@ def parse_number(
     return number.try_cast(number_type)
 
 
-def any_of(
-    values: Sequence[ir.Value], is_so: Callable[[ir.Value], ir.BooleanValue]
-) -> ir.BooleanValue:
+def any_of(values: Sequence[ir.Value], is_so: Callable[[ir.Value], ir.BooleanValue]) -> ir.BooleanValue:
     """Whether something, never null, is true of any of some values of a row; planned once for all of them."""
     if len(values) < _MANY_VALUES:
         return ibis.or_(*map(is_so, values))

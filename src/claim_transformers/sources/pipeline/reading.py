@@ -168,7 +168,9 @@ def stage_files(
         # Each step on a view would plan it again.
         kind = "TABLE" if have_few_cells(staged, num_columns) else "VIEW"
         connection.raw_sql(f'CREATE {kind} "{staged_name}" AS {rows}')
-        return describe_table(connection, staged_name, tuple(select.columns for select in selects)), tuple(staged)
+        return describe_table(
+            connection, staged_name, tuple((select.columns, select.names) for select in selects)
+        ), tuple(staged)
 
 
 def _check_files_differ(files: Sequence[RawFile]) -> None:
@@ -298,9 +300,8 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         warnings["W_NO_ROWS"] = 1
     kinds = _kinds_of(names, layout)
     facts, untidy = find_numeric_codes(target, path.name, kinds), find_untidy(target, kinds)
-    expressions = [f'{_as_text(column, facts, untidy)} AS "{_identifier(known)}"' for column, known in names.items()]
     select = _Select(
-        ", ".join(expressions + _filled_in(names, layout)),
+        ", ".join([_own_columns(names, facts, untidy, rejects.num_rows > 0), *_filled_in(names, layout)]),
         "row_no" if rejects.num_rows else "file_row_number + 1",
         f"read_parquet({_quote(str(target))}, file_row_number = true)",
         _all_names(names, layout),
@@ -524,6 +525,17 @@ def _match_header(
     return names, fixes, warnings
 
 
+def _own_columns(names: Mapping[str, str], facts: ColumnFacts, untidy: UntidyText, has_numbers: bool) -> str:
+    """SQL of the columns of a file that was written as text; where they keep their names, only of what is mended."""
+    if any(column != known for column, known in names.items()):
+        every = [f"{_as_text(column, facts, untidy)} AS {_quote_name(known)}" for column, known in names.items()]
+        return ", ".join(every)
+    mended = [column for column in names if column in untidy.kinds or column in facts.whole]
+    texts = ", ".join(f"{_as_text(column, facts, untidy)} AS {_quote_name(column)}" for column in mended)
+    numbers = "file_row_number, row_no" if has_numbers else "file_row_number"
+    return f"* EXCLUDE ({numbers})" + (f" REPLACE ({texts})" if texts else "")
+
+
 def _filled_in(names: Mapping[str, str], layout: Layout) -> list[str]:
     present = set(names.values())
     constants = {name: value for name, value in layout.constants.items() if name not in present}
@@ -535,7 +547,7 @@ def _filled_in(names: Mapping[str, str], layout: Layout) -> list[str]:
 
 def _all_names(names: Mapping[str, str], layout: Layout) -> tuple[str, ...]:
     """Columns of the staged rows of a file."""
-    return tuple({*names.values(), *layout.optional, *layout.constants})
+    return tuple(dict.fromkeys((*names.values(), *layout.optional, *layout.constants)))
 
 
 def _fingerprint(path: Path) -> _Fingerprint:

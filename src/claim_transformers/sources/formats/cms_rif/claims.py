@@ -97,7 +97,9 @@ def stage_rif_claims(
             scratch,
             are_few=are_few(rows, files),
         ),
-        to_canonical=(lambda rows: _to_rx_claims(rows, layout)) if is_rx else lambda rows: _to_lines(rows, layout, whole),
+        to_canonical=(lambda rows: _to_rx_claims(rows, layout))
+        if is_rx
+        else lambda rows: _to_lines(rows, layout, whole),
         claim_type=layout.claim_type,
         claim_column=claim,
         service_date=lambda rows: parse_date(rows[day_of(start)], DATES),
