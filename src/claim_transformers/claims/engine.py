@@ -9,7 +9,7 @@ import itertools
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,11 +126,19 @@ def fetch(connection: Backend, expression: Plan) -> pa.Table:
     return found
 
 
-def read_batches(connection: Backend, expression: Plan, *, rows_per_batch: int = 1 << 17) -> pa.RecordBatchReader:
-    """Execute an expression as a stream of record batches, so that a result larger than the memory can be written."""
+def read_batches(
+    connection: Backend, expression: Plan, *, rows_per_batch: int = 1 << 17, names: Mapping[str, str] | None = None
+) -> pa.RecordBatchReader:
+    """Execute an expression as a stream of record batches, so that a result larger than the memory can be written.
+
+    `names` are texts by the texts that stand for them in the expression, which so is the same in every run.
+    """
+    sql = to_sql(connection, expression)
+    for stand_in, name in (names or {}).items():
+        sql = sql.replace(f"'{stand_in}'", "'" + name.replace("'", "''") + "'")
     # A cursor of its own, because an open result would block the next query of the connection.
     cursor = connection.con.cursor()
-    return cursor.sql(to_sql(connection, expression)).to_arrow_reader(rows_per_batch)
+    return cursor.sql(sql).to_arrow_reader(rows_per_batch)
 
 
 def materialize(connection: Backend, name: str, expression: Plan) -> tuple[ir.Table, int]:
