@@ -166,7 +166,7 @@ def stage_files(
             rows = f"SELECT {', '.join(map(_quote_name, columns))} FROM ({rows})"
         num_columns = max(len(layout.columns) for _, layout in files)
         # Each step on a view would plan it again.
-        kind = "TABLE" if have_few_cells(staged, num_columns) else "VIEW"
+        kind = "TEMP TABLE" if have_few_cells(staged, num_columns) else "VIEW"
         connection.raw_sql(f'CREATE {kind} "{staged_name}" AS {rows}')
         return describe_table(
             connection, staged_name, tuple((select.columns, select.names) for select in selects)
