@@ -31,7 +31,7 @@ _T = TypeVar("_T")
 # Steps of all tables of a few sources; a process that has planned more begins anew.
 _MOST_KEPT = 2048
 _PACKAGE = __name__.partition(".")[0]
-_steps: dict[str, Step] = {}
+_steps: dict[str, _Step] = {}
 _sql: dict[Hashable, str] = {}
 _tables: dict[Hashable, ir.Table] = {}
 _written: dict[Hashable, str] = {}
@@ -42,7 +42,7 @@ class _NoKeyError(Exception):
     """Something that is planned anew each time."""
 
 
-class Step:
+class _Step:
     """A function that gives a table, and what it is called with; the expression is built when it is asked for.
 
     Args:
@@ -60,7 +60,7 @@ class Step:
         return self.call()
 
 
-Plan: TypeAlias = "ir.Table | Step"
+Plan: TypeAlias = "ir.Table | _Step"
 
 
 @cache
@@ -108,7 +108,7 @@ def build(function: Callable[..., ir.Table], *args: Any, **kwargs: Any) -> Plan:
         return call()
     name = key.digest()
     if (step := _steps.get(name)) is None:
-        step = Step(call, name, lasts=key.lasts)
+        step = _Step(call, name, lasts=key.lasts)
         _keep(_steps, name, step)
     return step
 
@@ -116,7 +116,7 @@ def build(function: Callable[..., ir.Table], *args: Any, **kwargs: Any) -> Plan:
 def to_expression(value: Any) -> Any:
     """The expression of a step, also in a list or mapping; anything else as it is."""
     match value:
-        case Step():
+        case _Step():
             return value.expression
         case tuple() | list():
             return type(value)(map(to_expression, value)) if type(value) in (tuple, list) else value
@@ -127,25 +127,25 @@ def to_expression(value: Any) -> Any:
 
 def to_sql(connection: Backend, plan: Plan) -> str:
     """Compile a step or an expression."""
-    key = plan.key if isinstance(plan, Step) else plan.op()
+    key = plan.key if isinstance(plan, _Step) else plan.op()
     if (known := _find(_sql, key)) is not None:
         return known
-    if isinstance(plan, Step) and plan.lasts and (known := read_plan(plan.key)) is not None:
+    if isinstance(plan, _Step) and plan.lasts and (known := read_plan(plan.key)) is not None:
         _keep(_sql, key, known)
         return known
     expression = to_expression(plan)
     sql: str = connection.compile(expression)
     if _is_nowhere(expression.op()):
         _keep(_sql, key, sql)
-        if isinstance(plan, Step) and plan.lasts:
+        if isinstance(plan, _Step) and plan.lasts:
             keep_plan(plan.key, sql)
     return sql
 
 
 def describe_table(connection: Backend, name: str, content: Hashable) -> ir.Table:
     """Name a table of the engine with the columns that it has there; equal content has the same ones."""
-    lasts = isinstance(content, Step) and content.lasts
-    content = content.key if isinstance(content, Step) else content.op() if isinstance(content, ir.Table) else content
+    lasts = isinstance(content, _Step) and content.lasts
+    content = content.key if isinstance(content, _Step) else content.op() if isinstance(content, ir.Table) else content
     key = (name, content)
     if (table := _find(_tables, key)) is not None:
         return table
@@ -209,7 +209,7 @@ class _Key:
     def add(self, value: Any) -> None:
         """Add an argument."""
         match value:
-            case Step():
+            case _Step():
                 self._write("step", value.key, lasts=value.lasts)
             case ir.Expr():
                 self._add_expression(value)

@@ -106,7 +106,6 @@ class _Select:
     columns: str
     row_no: str
     source: str
-    names: tuple[str, ...]
 
 
 def stage_files(
@@ -124,8 +123,7 @@ def stage_files(
         files (`Sequence[tuple[Path, Layout]]`): Files of text, zip, gzip or parquet and how to read them.
         scratch (`Path`): Folder for unpacked and converted files; it must live as long as the rows are used.
         name (`str`): Name of the raw table.
-        may_repeat (`bool`, *optional*, defaults to `False`): Whether two files may have the same content, and columns
-            of their own; each has another name, and the columns are in the order of theirs.
+        may_repeat (`bool`, *optional*): Whether two files may have the same content; each has its own name then.
 
     Returns:
         `tuple[ir.Table, tuple[RawFile, ...]]`: Rows as [`sources.pipeline.contract.StagedTable`] describes them, and
@@ -161,16 +159,11 @@ def stage_files(
     ]
     with engine_errors(f"staging {name}"):
         staged_name, rows = free_name(connection, f"staged_{name}"), " UNION ALL BY NAME ".join(parts)
-        if may_repeat:
-            columns = sorted({"source_file", "row_no"}.union(*(select.names for select in selects)))
-            rows = f"SELECT {', '.join(map(_quote_name, columns))} FROM ({rows})"
         num_columns = max(len(layout.columns) for _, layout in files)
         # Each step on a view would plan it again.
         kind = "TEMP TABLE" if have_few_cells(staged, num_columns) else "VIEW"
         connection.raw_sql(f'CREATE {kind} "{staged_name}" AS {rows}')
-        return describe_table(
-            connection, staged_name, tuple((select.columns, select.names) for select in selects)
-        ), tuple(staged)
+        return describe_table(connection, staged_name, tuple(select.columns for select in selects)), tuple(staged)
 
 
 def _check_files_differ(files: Sequence[RawFile]) -> None:
@@ -226,7 +219,6 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
         ", ".join(expressions + _filled_in(names, layout)),
         "file_row_number + 1",
         f"read_parquet({_quote(str(path))}, file_row_number = true, binary_as_string = true)",
-        _all_names(names, layout),
     )
     if not num_rows:
         warnings["W_NO_ROWS"] = 1
@@ -300,11 +292,11 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         warnings["W_NO_ROWS"] = 1
     kinds = _kinds_of(names, layout)
     facts, untidy = find_numeric_codes(target, path.name, kinds), find_untidy(target, kinds)
+    expressions = [f'{_as_text(column, facts, untidy)} AS "{_identifier(known)}"' for column, known in names.items()]
     select = _Select(
-        ", ".join([_own_columns(names, facts, untidy, rejects.num_rows > 0), *_filled_in(names, layout)]),
+        ", ".join(expressions + _filled_in(names, layout)),
         "row_no" if rejects.num_rows else "file_row_number + 1",
         f"read_parquet({_quote(str(target))}, file_row_number = true)",
-        _all_names(names, layout),
     )
     raw_file = RawFile(
         path.name,
@@ -352,7 +344,6 @@ def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) 
         ", ".join(expressions + _filled_in(names, layout)),
         "row_no",
         f"read_parquet({_quote(str(target))})",
-        _all_names(names, layout),
     )
     ends = print_of_file.num_cr if is_old_mac else print_of_file.num_crlf
     fixes = {code: number for code, number in (("F_BOM", int(cut.has_mark)), ("F_EOL", ends)) if number}
@@ -525,17 +516,6 @@ def _match_header(
     return names, fixes, warnings
 
 
-def _own_columns(names: Mapping[str, str], facts: ColumnFacts, untidy: UntidyText, has_numbers: bool) -> str:
-    """SQL of the columns of a file that was written as text; where they keep their names, only of what is mended."""
-    if any(column != known for column, known in names.items()):
-        every = [f"{_as_text(column, facts, untidy)} AS {_quote_name(known)}" for column, known in names.items()]
-        return ", ".join(every)
-    mended = [column for column in names if column in untidy.kinds or column in facts.whole]
-    texts = ", ".join(f"{_as_text(column, facts, untidy)} AS {_quote_name(column)}" for column in mended)
-    numbers = "file_row_number, row_no" if has_numbers else "file_row_number"
-    return f"* EXCLUDE ({numbers})" + (f" REPLACE ({texts})" if texts else "")
-
-
 def _filled_in(names: Mapping[str, str], layout: Layout) -> list[str]:
     present = set(names.values())
     constants = {name: value for name, value in layout.constants.items() if name not in present}
@@ -543,11 +523,6 @@ def _filled_in(names: Mapping[str, str], layout: Layout) -> list[str]:
     return [f'CAST(NULL AS VARCHAR) AS "{name}"' for name in absent] + [
         f'{_quote(value)} AS "{name}"' for name, value in constants.items()
     ]
-
-
-def _all_names(names: Mapping[str, str], layout: Layout) -> tuple[str, ...]:
-    """Columns of the staged rows of a file."""
-    return tuple(dict.fromkeys((*names.values(), *layout.optional, *layout.constants)))
 
 
 def _fingerprint(path: Path) -> _Fingerprint:
@@ -621,10 +596,6 @@ def _number_rows(connection: Backend, target: Path, rejects: str) -> None:
 
 def _quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _quote_name(name: str) -> str:
-    return f'"{_identifier(name)}"'
 
 
 def _identifier(name: str) -> str:
