@@ -159,10 +159,8 @@ def stage_files(
     ]
     with engine_errors(f"staging {name}"):
         staged_name, rows = free_name(connection, f"staged_{name}"), " UNION ALL BY NAME ".join(parts)
-        num_columns = max(len(layout.columns) for _, layout in files)
-        # Each step on a view would plan it again.
-        kind = "TEMP TABLE" if have_few_cells(staged, num_columns) else "VIEW"
-        connection.raw_sql(f'CREATE {kind} "{staged_name}" AS {rows}')
+        are_few = have_few_cells(staged, max(len(layout.columns) for _, layout in files))
+        connection.raw_sql(f'CREATE {"TEMP TABLE" if are_few else "VIEW"} "{staged_name}" AS {rows}')
         return describe_table(connection, staged_name, tuple(select.columns for select in selects)), tuple(staged)
 
 
