@@ -28,6 +28,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from claim_transformers.claims.planning import holds_no_rows
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -60,6 +62,7 @@ class RawFile:
         warnings (`Mapping[str, int]`, *optional*): `W_...` code to count.
         unused (`tuple[str, ...]`, *optional*): Columns that hold values and that nothing reads.
         unknown_systems (`Mapping[str, int]`, *optional*): Code systems by address whose codes nothing reads, counted.
+        filled (`frozenset[str]`, *optional*): Columns that hold values, by their names in the layout, where known.
 
     Examples:
         >>> RawFile("inpatient.csv", num_rows=2, num_bytes=120, sha256="00").num_rejected
@@ -75,6 +78,7 @@ class RawFile:
     warnings: Mapping[str, int] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     unknown_systems: Mapping[str, int] = field(default_factory=dict)
+    filled: frozenset[str] | None = None
 
     @property
     def num_rejected(self) -> int:
@@ -119,6 +123,7 @@ class CodeColumns:
             raise ValueError("expected the systems that system_of can name, found none")
 
 
+@holds_no_rows
 @dataclass(frozen=True)
 class Versions:
     """How versions of a claim or of a line are told apart.
@@ -213,7 +218,12 @@ class StagedTable:
 
 def are_few(rows: ir.Table, files: Sequence[RawFile]) -> bool:
     """Whether the rows of files have few cells, those that are empty included."""
-    return sum(file.num_rows for file in files) * len(rows.columns) <= _FEW_CELLS
+    return have_few_cells(files, len(rows.columns))
+
+
+def have_few_cells(files: Sequence[RawFile], num_columns: int) -> bool:
+    """Whether the rows of files have few cells in so many columns."""
+    return sum(file.num_rows for file in files) * num_columns <= _FEW_CELLS
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 
+_FEW_BYTES = 1 << 22
+
+
 @dataclass(frozen=True)
 class IngestSummary:
     """What an ingest did, printable as a table without counts of 1 to 10, or what gives them away; the report has all.
@@ -214,9 +217,14 @@ def ingest(
         connection = connect(threads=threads, memory_limit=memory_limit, spill_folder=scratch / "spill")
         try:
             bar.set_postfix_str("reading")
+            if threads is None and _is_small(path):
+                # Threads of few rows do little but wait for each other.
+                connection.raw_sql("SET threads = 1")
             with allow_expansion(max_expansion):
                 staged = reader(path, connection, scratch=scratch, **options)
             bar.update()
+            if threads is None and not all(table.has_few_rows for table in staged.tables):
+                connection.raw_sql("RESET threads")
             ledger = Ledger()
             lines = settle_tables(
                 connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date
@@ -233,6 +241,15 @@ def ingest(
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         write_manifest(folder, describe_run(staged, lines, patients, salt) | {"simulation": _simulation_of(path)})
     return IngestSummary(Path(out), report, lines, patients)
+
+
+def _is_small(path: RawLocation) -> bool:
+    """Whether raw files can be expected to hold few rows."""
+    if not isinstance(path, str | Path):
+        return False
+    place = Path(path)
+    files = [place] if place.is_file() else place.glob("*") if place.is_dir() else []
+    return sum(file.stat().st_size for file in files) <= _FEW_BYTES
 
 
 def _drugs_of(source: Source, path: RawLocation, ndc_directory: str | Path | None) -> DrugNames | None:

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def list_diagnoses(
-    system: str | ir.StringValue, codes: Sequence[ir.StringValue], poa: Sequence[ir.StringValue] | None = None
+    system: str | ir.StringValue,
+    codes: Sequence[ir.StringValue],
+    poa: Sequence[ir.StringValue] | None = None,
+    *,
+    ranks: Sequence[int] | None = None,
 ) -> ir.ArrayValue:
     """Put diagnosis columns into one list; the rank is the number of the column, also where an earlier one is empty.
 
@@ -20,6 +24,7 @@ def list_diagnoses(
         system (`str` or `ir.StringValue`): Code system of all of them.
         codes (`Sequence[ir.StringValue]`): Columns in billed order.
         poa (`Sequence[ir.StringValue]`, *optional*): Their present-on-admission flags.
+        ranks (`Sequence[int]`, *optional*): Their ranks, where columns that nothing fills are left out.
 
     Returns:
         `ir.ArrayValue`: As `claim_line.diagnoses`; empty columns are left out.
@@ -33,7 +38,7 @@ def list_diagnoses(
     flags = poa if poa is not None else [ibis.null("string")] * len(codes)
     structs = [
         ibis.struct({"system": _of_system(system), "code": code, "poa": flag, "rank": ibis.literal(rank, "int8")})
-        for rank, (code, flag) in enumerate(zip(codes, flags, strict=True), start=1)
+        for rank, code, flag in zip(ranks or range(1, len(codes) + 1), codes, flags, strict=True)
     ]
     return ibis.array(structs).filter(lambda entry: entry.code.notnull())
 

@@ -58,11 +58,15 @@ def publish_table(
     keys = [key for key in ledger.entries if key[0] in table_of_file]
     groups = [(table_of_file[source_file], claim_type) for source_file, claim_type in keys]
     with engine_errors(f"writing {target}"):
-        lines = [_complete(connection, one, target, source, keys, extract_date) for one in becoming]
+        stand_ins = {file: f"raw file <{number}>" for number, file in enumerate(table_of_file)}
+        placed = [(stand_ins[source_file], claim_type) for source_file, claim_type in keys]
+        lines = [_complete(connection, one, target, source, placed, extract_date) for one in becoming]
     schema = SCHEMAS[target]
     ordered = build(_in_order, target, *lines)
     with engine_errors(f"writing {target}"):
-        return write_table(folder / target, schema, _counted(read_batches(connection, ordered), ledger, keys, groups))
+        names = {stand_in: file for file, stand_in in stand_ins.items()}
+        batches = read_batches(connection, ordered, names=names)
+        return write_table(folder / target, schema, _counted(batches, ledger, keys, groups))
 
 
 def _complete(

@@ -24,7 +24,7 @@ from claim_transformers.claims.planning import describe_table
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import unpack
-from claim_transformers.sources.pipeline.contract import RawFile
+from claim_transformers.sources.pipeline.contract import RawFile, have_few_cells
 from claim_transformers.sources.pipeline.fixed_width import cut_file
 from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes
 from claim_transformers.sources.pipeline.records import find_records, write_readable
@@ -109,7 +109,12 @@ class _Select:
 
 
 def stage_files(
-    connection: Backend, files: Sequence[tuple[Path, Layout]], scratch: Path, *, name: str
+    connection: Backend,
+    files: Sequence[tuple[Path, Layout]],
+    scratch: Path,
+    *,
+    name: str,
+    may_repeat: bool = False,
 ) -> tuple[ir.Table, tuple[RawFile, ...]]:
     """Stage all files of one raw table.
 
@@ -118,6 +123,7 @@ def stage_files(
         files (`Sequence[tuple[Path, Layout]]`): Files of text, zip, gzip or parquet and how to read them.
         scratch (`Path`): Folder for unpacked and converted files; it must live as long as the rows are used.
         name (`str`): Name of the raw table.
+        may_repeat (`bool`, *optional*): Whether two files may have the same content; each has its own name then.
 
     Returns:
         `tuple[ir.Table, tuple[RawFile, ...]]`: Rows as [`sources.pipeline.contract.StagedTable`] describes them, and
@@ -140,18 +146,22 @@ def stage_files(
                 stage = _stage_fixed if layout.positions and not _names_columns(raw_path, layout) else _stage_delimited
                 select, raw_file = stage(connection, raw_path, layout, target)
             if any(raw_file.name == other.name for other in staged):
+                if may_repeat:
+                    raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {raw_file.name} twice")
                 raw_file = replace(raw_file, name=f"{path.parent.name}-{position}-{raw_file.name}")
             selects.append(select)
             staged.append(raw_file)
-    _check_files_differ(staged)
+    if not may_repeat:
+        _check_files_differ(staged)
     parts = [
         f"SELECT {select.columns}, {_quote(file.name)} AS source_file, {select.row_no} AS row_no FROM {select.source}"
         for select, file in zip(selects, staged, strict=True)
     ]
     with engine_errors(f"staging {name}"):
-        view = free_name(connection, f"staged_{name}")
-        connection.raw_sql(f'CREATE VIEW "{view}" AS ' + " UNION ALL BY NAME ".join(parts))
-        return describe_table(connection, view, tuple(select.columns for select in selects)), tuple(staged)
+        staged_name, rows = free_name(connection, f"staged_{name}"), " UNION ALL BY NAME ".join(parts)
+        are_few = have_few_cells(staged, max(len(layout.columns) for _, layout in files))
+        connection.raw_sql(f'CREATE {"TEMP TABLE" if are_few else "VIEW"} "{staged_name}" AS {rows}')
+        return describe_table(connection, staged_name, tuple(select.columns for select in selects)), tuple(staged)
 
 
 def _check_files_differ(files: Sequence[RawFile]) -> None:
@@ -219,6 +229,7 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
         fixes=fixes | facts.fixes | untidy.fixes,
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
+        filled=frozenset(known for column, known in names.items() if column in facts.filled),
     )
 
 
@@ -294,6 +305,7 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         fixes=fixes | facts.fixes | untidy.fixes,
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
+        filled=frozenset(known for column, known in names.items() if column in facts.filled),
     )
     return select, raw_file
 
@@ -327,7 +339,9 @@ def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) 
     facts, untidy = find_numeric_codes(target, path.name, kinds), find_untidy(target, kinds)
     expressions = [f'{_as_text(name, facts, untidy)} AS "{_identifier(name)}"' for name in names]
     select = _Select(
-        ", ".join(expressions + _filled_in(names, layout)), "row_no", f"read_parquet({_quote(str(target))})"
+        ", ".join(expressions + _filled_in(names, layout)),
+        "row_no",
+        f"read_parquet({_quote(str(target))})",
     )
     ends = print_of_file.num_cr if is_old_mac else print_of_file.num_crlf
     fixes = {code: number for code, number in (("F_BOM", int(cut.has_mark)), ("F_EOL", ends)) if number}
@@ -343,6 +357,7 @@ def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) 
         fixes=fixes | facts.fixes | untidy.fixes,
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
+        filled=frozenset(known for column, known in names.items() if column in facts.filled),
     )
 
 
