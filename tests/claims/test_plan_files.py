@@ -1,5 +1,6 @@
 """Plans of other processes: read whole, of one version, of the owner alone, or made again."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ SQL = "SELECT '\r\n\u00a0' AS blank"
 
 
 @pytest.fixture
-def plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("CLAIM_TRANSFORMERS_PLANS", str(tmp_path / "plans"))
     plan_files._folder.cache_clear()
     yield tmp_path / "plans"
