@@ -123,6 +123,7 @@ speed: $(VENV)/.runtime  ## Ratios against named baselines, appended to speed/hi
 	$(BIN)/python -m speed.fhir_eob
 	$(BIN)/python -m speed.pretraining
 	$(BIN)/python -m speed.tokens
+	$(BIN)/python -m speed.imports
 	$(BIN)/python -m speed.scoring
 	$(BIN)/python -m speed.serving
 	$(BIN)/python -m speed.history

@@ -66,7 +66,9 @@ def test_gradient_of_rare_codes_survives_bf16():
 def test_chunk_size_does_not_change_the_loss(chunk_outputs):
     problem = _problem(num_rows=50, num_outputs=40)
     whole = _loss_and_gradients(multi_hot_bce, *problem, impl="plain")
-    assert max(_relative_errors(_loss_and_gradients(multi_hot_bce, *problem, chunk_outputs=chunk_outputs), whole)) <= 1e-5
+    assert (
+        max(_relative_errors(_loss_and_gradients(multi_hot_bce, *problem, chunk_outputs=chunk_outputs), whole)) <= 1e-5
+    )
 
 
 def test_repeated_pairs_count_once():

@@ -212,7 +212,9 @@ def _in_blocks(z_CN: Tensor, bias_C: Tensor, sums_C: Tensor) -> Tensor:
     """
     num_rows = z_CN.shape[1]
     block_rows = max(1, _BLOCK_LOGITS // max(1, num_rows * _PER_LOGARITHM)) * _PER_LOGARITHM
-    present_RN, absent_RN = bias_C.new_empty(2, min(block_rows, math.ceil(len(z_CN) / _PER_LOGARITHM) * _PER_LOGARITHM), num_rows).unbind()
+    present_RN, absent_RN = bias_C.new_empty(
+        2, min(block_rows, math.ceil(len(z_CN) / _PER_LOGARITHM) * _PER_LOGARITHM), num_rows
+    ).unbind()
     one, loss = bias_C.new_ones(()), bias_C.new_zeros(())
     for z_RN, bias_R, sums_R in zip(*(part.split(block_rows) for part in (z_CN, bias_C, sums_C)), strict=True):
         size = len(z_RN)
