@@ -20,13 +20,16 @@ from torch.nn import functional
 
 from .context_claim import IGNORE_INDEX
 
-# Logits of one chunk: on a CPU few enough to stay in the cache, elsewhere as many as memory allows.
+# Logits of one chunk, chosen by measurement: on a CPU few enough to stay in the cache, but in 16 bits, where a matrix
+# product takes less time than its beginning, more; elsewhere as many as memory allows.
 _CHUNK_LOGITS_CPU = 2**20
+_CHUNK_LOGITS_CPU_16_BIT = 2**22
 _CHUNK_LOGITS_ACCELERATOR = 2**26
 _MIN_CHUNK_OUTPUTS = 128
-# Logits that several element-wise passes run over on a CPU, and how many probabilities share a logarithm.
-_BLOCK_LOGITS = 2**16
+# Logits that several element-wise passes run over on a CPU, and how many of them share a logarithm.
+_BLOCK_LOGITS = 2**17
 _PER_LOGARITHM = 8
+_LOW_PRECISION = (torch.bfloat16, torch.float16)
 
 
 def multi_hot_bce(
@@ -42,7 +45,7 @@ def multi_hot_bce(
 
     The chunked form computes the gradients next to the loss, some outputs at a time, so that neither logits nor
     probabilities are computed twice or kept, and each weight is read and its gradient written once. Under bf16 or fp16
-    autocast its matrix products run in that type; probabilities, and what is summed over outputs, are float32.
+    autocast its matrix products run in that type; probabilities, and what is summed over chunks, are float32.
 
     Args:
         hidden_NE (`torch.FloatTensor` of shape `(N, E)`):
@@ -85,7 +88,8 @@ def multi_hot_bce(
     device = hidden_NE.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight_KE.dtype
     if chunk_outputs is None:
-        chunk_logits = _CHUNK_LOGITS_CPU if device == "cpu" else _CHUNK_LOGITS_ACCELERATOR
+        on_cpu = _CHUNK_LOGITS_CPU_16_BIT if dtype in _LOW_PRECISION else _CHUNK_LOGITS_CPU
+        chunk_logits = on_cpu if device == "cpu" else _CHUNK_LOGITS_ACCELERATOR
         chunk_outputs = max(_MIN_CHUNK_OUTPUTS, chunk_logits // max(1, len(hidden_NE)))
     needs_grad = torch.is_grad_enabled()
     loss: Tensor = _ChunkedMultiHotBCE.apply(
@@ -115,7 +119,7 @@ def _sum_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 class _ChunkedMultiHotBCE(torch.autograd.Function):
-    """Loss and gradients in one sweep."""
+    """Loss and gradients in one sweep; the bias is a last column of the weight, against a column of ones."""
 
     @staticmethod
     def forward(
@@ -129,13 +133,14 @@ class _ChunkedMultiHotBCE(torch.autograd.Function):
         chunk_outputs: int,
         needs_grad: bool,
     ) -> Tensor:
-        given = (hidden_NE.to(dtype), weight_KE, bias_K, rows_P, cols_P, chunk_outputs, needs_grad)
+        hidden_NF = _with_column(hidden_NE, torch.ones_like(hidden_NE[:, 0]), dtype)
+        given = (hidden_NF, weight_KE, bias_K, rows_P, cols_P, chunk_outputs, needs_grad)
         on_cpu = hidden_NE.device.type == "cpu"
         with torch.autocast(hidden_NE.device.type, enabled=False):
-            loss, *gradients = _sweep(*given, probabilities=_in_blocks if on_cpu else _exactly)
-            # Probabilities of so many certain outputs have a product that is no number any more.
+            loss, *gradients = _sweep(*given, to_probabilities=_in_blocks if on_cpu else _exactly)
+            # Outputs that are all but certain have probabilities of absence whose product is no number any more.
             if on_cpu and not torch.isfinite(loss):
-                loss, *gradients = _sweep(*given, probabilities=_exactly)
+                loss, *gradients = _sweep(*given, to_probabilities=_exactly)
         if needs_grad:
             ctx.save_for_backward(*gradients)
         ctx.dtypes = (hidden_NE.dtype, weight_KE.dtype, bias_K.dtype)
@@ -144,87 +149,89 @@ class _ChunkedMultiHotBCE(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
+        hidden_grad_NF, weight_grad_KF = ctx.saved_tensors
+        gradients = (hidden_grad_NF[:, :-1], weight_grad_KF[:, :-1], weight_grad_KF[:, -1])
         scaled = (
-            gradient.to(dtype, copy=True).mul_(grad_loss)
-            for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+            gradient.to(dtype, copy=True, memory_format=torch.contiguous_format).mul_(grad_loss)
+            for gradient, dtype in zip(gradients, ctx.dtypes, strict=True)
         )
         return (*scaled, *(None,) * 5)
 
 
+def _with_column(matrix: Tensor, column: Tensor, dtype: torch.dtype) -> Tensor:
+    """Convert to `dtype` with `column` appended."""
+    wide = matrix.new_empty(matrix.shape[0], matrix.shape[1] + 1, dtype=dtype)
+    wide[:, :-1] = matrix
+    wide[:, -1] = column
+    return wide
+
+
 def _sweep(
-    hidden_NE: Tensor,
+    hidden_NF: Tensor,
     weight_KE: Tensor,
     bias_K: Tensor,
     rows_P: Tensor,
     cols_P: Tensor,
     chunk_outputs: int,
     needs_grad: bool,
-    probabilities: Callable[[Tensor, Tensor, Tensor], Tensor],
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Run over the outputs in chunks and return the loss and its gradients, of no meaning if not needed.
+    to_probabilities: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run over the outputs in chunks and return the loss and both gradients, of no meaning if not needed.
 
-    Outputs are the rows of the logits: that is the layout in which most of the three matrix products are fast. The
-    bias is added to them and its gradient is summed outside of the products, in float32.
+    Outputs are the rows of the logits: that is the layout in which most of the three matrix products are fast.
     """
-    num_rows, num_outputs, dtype = len(hidden_NE), len(weight_KE), hidden_NE.dtype
+    (num_rows, width), num_outputs, dtype = hidden_NF.shape, len(weight_KE), hidden_NF.dtype
     sum_dtype = _sum_dtype(dtype)
     chunk_outputs = max(1, min(chunk_outputs, num_outputs))
-    bias_K = bias_K.to(sum_dtype)
-    hidden_grad_NE = hidden_NE.new_zeros(hidden_NE.shape, dtype=sum_dtype)
-    weight_grad_KE = hidden_NE.new_empty(weight_KE.shape if needs_grad else (0,))
-    bias_grad_K = torch.bincount(cols_P, minlength=num_outputs).to(sum_dtype).neg_()
-    logits_CN = hidden_NE.new_empty(chunk_outputs, num_rows)
+    hidden_grad_NF = hidden_NF.new_zeros(hidden_NF.shape, dtype=sum_dtype)
+    weight_grad_KF = hidden_NF.new_empty(num_outputs if needs_grad else 0, width)
+    logits_CN = hidden_NF.new_empty(chunk_outputs, num_rows)
     edges = torch.tensor([*range(0, num_outputs, chunk_outputs), num_outputs], device=cols_P.device)
     pair_edges = torch.searchsorted(cols_P, edges).tolist()
-    loss = -bias_K[cols_P].sum()
+    loss = hidden_NF.new_zeros((), dtype=sum_dtype)
 
     for chunk, start in enumerate(range(0, num_outputs, chunk_outputs)):
         outputs = slice(start, min(start + chunk_outputs, num_outputs))
-        part_CE = weight_KE[outputs].to(dtype)
-        z_CN = torch.mm(part_CE, hidden_NE.t(), out=logits_CN[: len(part_CE)])
+        part_CF = _with_column(weight_KE[outputs], bias_K[outputs], dtype)
+        z_CN = torch.mm(part_CF, hidden_NF.t(), out=logits_CN[: len(part_CF)])
         pairs = slice(pair_edges[chunk], pair_edges[chunk + 1])
         pair_index = (cols_P[pairs] - start, rows_P[pairs])
         loss -= z_CN[pair_index].sum(dtype=sum_dtype)
-        loss += probabilities(z_CN, bias_K[outputs], bias_grad_K[outputs])
+        loss += to_probabilities(z_CN)
         if needs_grad:
             z_CN[pair_index] -= 1
-            torch.mm(z_CN, hidden_NE, out=weight_grad_KE[outputs])
+            torch.mm(z_CN, hidden_NF, out=weight_grad_KF[outputs])
             if dtype == sum_dtype:
-                hidden_grad_NE.addmm_(z_CN.t(), part_CE)
+                hidden_grad_NF.addmm_(z_CN.t(), part_CF)
             else:
-                hidden_grad_NE += torch.mm(z_CN.t(), part_CE)
-    return loss, hidden_grad_NE, weight_grad_KE, bias_grad_K
+                hidden_grad_NF += torch.mm(z_CN.t(), part_CF)
+    return loss, hidden_grad_NF, weight_grad_KF
 
 
-def _exactly(z_CN: Tensor, bias_C: Tensor, sums_C: Tensor) -> Tensor:
-    """Replace logits without their bias by probabilities, sum these by output, and return the sum of the softplus."""
-    biased_CN = z_CN.to(bias_C.dtype) + bias_C[:, None]
-    loss = functional.softplus(biased_CN).sum()
-    sums_C += biased_CN.sigmoid_().sum(dim=1)
-    z_CN.copy_(biased_CN)
+def _exactly(z_CN: Tensor) -> Tensor:
+    """Replace logits by probabilities and return the sum of the logits' softplus."""
+    exact_CN = z_CN.to(_sum_dtype(z_CN.dtype))
+    loss = functional.softplus(exact_CN).sum()
+    z_CN.copy_(exact_CN.sigmoid())
     return loss
 
 
-def _in_blocks(z_CN: Tensor, bias_C: Tensor, sums_C: Tensor) -> Tensor:
-    """Do as [`_exactly`], a few outputs at a time, with one logarithm for several probabilities.
+def _in_blocks(z_CN: Tensor) -> Tensor:
+    """Do as [`_exactly`], some logits at a time, with one logarithm for several probabilities.
 
     A handful of passes over few numbers stays in the cache next to the core, and takes no new memory for each.
     """
-    num_rows = z_CN.shape[1]
-    block_rows = max(1, _BLOCK_LOGITS // max(1, num_rows * _PER_LOGARITHM)) * _PER_LOGARITHM
-    present_RN, absent_RN = bias_C.new_empty(
-        2, min(block_rows, math.ceil(len(z_CN) / _PER_LOGARITHM) * _PER_LOGARITHM), num_rows
-    ).unbind()
-    one, loss = bias_C.new_ones(()), bias_C.new_zeros(())
-    for z_RN, bias_R, sums_R in zip(*(part.split(block_rows) for part in (z_CN, bias_C, sums_C)), strict=True):
-        size = len(z_RN)
-        p_RN = present_RN[:size].copy_(z_RN).add_(bias_R[:, None]).sigmoid_()
-        sums_R += p_RN.sum(dim=1)
-        z_RN.copy_(p_RN)
-        torch.sub(one, p_RN, out=absent_RN[:size])
-        if size < len(absent_RN):
-            absent_RN[size:] = 1.0
-        loss -= absent_RN.view(_PER_LOGARITHM, -1).prod(dim=0).log_().sum()
+    sum_dtype = _sum_dtype(z_CN.dtype)
+    size = min(_BLOCK_LOGITS, math.ceil(z_CN.numel() / _PER_LOGARITHM) * _PER_LOGARITHM)
+    present, absent = z_CN.new_empty(2, size, dtype=sum_dtype).unbind()
+    one, loss = present.new_ones(()), present.new_zeros(())
+    for z in z_CN.flatten().split(_BLOCK_LOGITS):
+        p = present[: len(z)].copy_(z).sigmoid_()
+        z.copy_(p)
+        # Of a rounded probability in 16 bits, what is left to one would lose the rare codes.
+        torch.sub(one, p, out=absent[: len(z)])
+        absent[len(z) :] = 1.0
+        loss -= absent.view(_PER_LOGARITHM, -1).prod(dim=0).log_().sum()
     return loss
 
 
