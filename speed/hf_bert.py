@@ -33,7 +33,7 @@ class TunedBert(nn.Module):
         attention: Literal["eager", "sdpa"],
     ) -> None:
         super().__init__()
-        config = BertConfig(
+        config = BertConfig(  # type: ignore[call-arg]  # attn_implementation is of PreTrainedConfig
             vocab_size=vocab_size,
             hidden_size=hidden_size,
             num_hidden_layers=num_layers,

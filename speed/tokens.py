@@ -4,8 +4,8 @@
 
 [`tokenize_dataset`] runs against `datasets.map` with one patient a call: of the same tokenizer, as examples of
 transformers do, and of a function written by hand for codes that are all known. All tokens are shown to be the same.
-The encoder runs against itself with the bias of time looked up for each pair of codes instead of each pair of a
-visit and a code; its output is shown to be the same bit for bit. Figures are ratios of CPU time within a round. The exit
+The encoder runs against itself with the bias of time looked up for each pair of codes instead of each pair of a visit
+and a code; its output is shown to be the same bit for bit. Figures are ratios of CPU time within a round. The exit
 code is 1 when a gate is missed.
 """
 
