@@ -13,7 +13,7 @@ import os
 import statistics
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +29,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 from claim_transformers import ClaimConfig, ClaimForPreTraining  # noqa: E402
-from claim_transformers.models.claim import modeling_claim  # noqa: E402
+from claim_transformers.models.claim import losses_claim, modeling_claim  # noqa: E402
 from speed.hf_bert import TunedBert, bert_batches  # noqa: E402
 from speed.history import describe_machine, remember  # noqa: E402
 from speed.naive_claim_pt import GRID_VISITS, NaiveClaimPT, to_grid  # noqa: E402
@@ -268,7 +268,7 @@ def run_setting(setting: Setting, pooling: Pooling, rounds: int, num_batches: in
 
 def parts_of_step(model: ClaimForPreTraining, batches: list[dict[str, torch.Tensor]]) -> dict[str, float]:
     """Measure the share of each part of a step in bf16."""
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
 
     def timed(part: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **kwargs: Any) -> Any:
@@ -280,7 +280,7 @@ def parts_of_step(model: ClaimForPreTraining, batches: list[dict[str, torch.Tens
         return run
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-    heads = timed("heads with their gradients", modeling_claim.multi_hot_bce)
+    heads = timed("heads with their gradients", losses_claim.multi_hot_bce)
     encoder = timed("encoder forward", model.claim.forward)
     with mock.patch.object(modeling_claim, "multi_hot_bce", heads), mock.patch.object(model.claim, "forward", encoder):
         for index in range(len(batches)):
@@ -291,7 +291,7 @@ def parts_of_step(model: ClaimForPreTraining, batches: list[dict[str, torch.Tens
             optimizer.zero_grad()
     of_forward = seconds["heads with their gradients"] + seconds["encoder forward"]
     seconds["targets"] = seconds.pop("forward") - of_forward
-    return {part: spent / seconds.total() for part, spent in seconds.items()}
+    return {part: spent / sum(seconds.values()) for part, spent in seconds.items()}
 
 
 def run_in_turn(steps: dict[str, Callable[[int], Any]], rounds: int, num_batches: int) -> dict[str, list[float]]:
