@@ -117,13 +117,16 @@ test-spark:  ## The same expressions on Spark, row by row; needs Java 17 and CLA
 	$(call fill,build/spark,--editable .,claims$(COMMA)spark,pytest)
 	build/spark/bin/python -m pytest tests/sources/test_spark.py
 
-speed: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, pretraining, scoring, serving.
+speed: $(VENV)/.runtime  ## Ratios against named baselines, appended to speed/history.jsonl, and their plot in docs/performance.md.
 	$(BIN)/python -m speed.simulation
 	$(BIN)/python -m speed.ingest
 	$(BIN)/python -m speed.fhir_eob
 	$(BIN)/python -m speed.pretraining
+	$(BIN)/python -m speed.tokens
+	$(BIN)/python -m speed.imports
 	$(BIN)/python -m speed.scoring
 	$(BIN)/python -m speed.serving
+	$(BIN)/python -m speed.history
 
 # Minutes on one core: it simulates again what both checkpoints of the package learned.
 privacy: $(VENV)/.runtime  ## Canaries in artefacts, tokens of too few patients, membership inference with its control.

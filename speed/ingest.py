@@ -33,6 +33,7 @@ import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
 from claim_transformers import ClaimTokenizer, ingest  # noqa: E402
+from speed.history import remember  # noqa: E402
 from speed.naive_ingest import DIAGNOSES, HCPCS, PROCEDURES, ingest_naively  # noqa: E402
 
 SEED = 20260101
@@ -204,6 +205,7 @@ def main() -> None:
         low, middle, high = min(of_rounds), statistics.median(of_rounds), max(of_rounds)
         figures = "noisy" if high / low > NOISY_SPREAD else f"{middle:.1f} (min {low:.1f}, max {high:.1f})"
         print(f"CPU time of {name} over ours: {figures}{f', gate {GATE}' if name == BASELINE else ''}")
+    remember("ingest", {f"CPU time of {name} : ours": statistics.median(found) for name, found in ratios.items()})
     sys.exit(int(statistics.median(ratios[BASELINE]) < GATE))
 
 
