@@ -153,11 +153,11 @@ def fold_raw(raw: Path, out: Path) -> None:
     codes += [f"'HCPCS/' || {name}" for name in HCPCS]
 
     def rows(file: str, visit_type: str, begin: str, end: str, codes: list[str], of_claim: str) -> str:
-        days = ", ".join(f"CAST(strptime({name}, '%Y%m%d') AS DATE) - DATE '1970-01-01'" for name in (begin, end))
-        first, last = days.split(", CAST")
+        first, last = (f"CAST(strptime({name}, '%Y%m%d') AS DATE) - DATE '1970-01-01'" for name in (begin, end))
         return (
             f"SELECT DESYNPUF_ID AS patient_id, {first} AS visit_day, '{visit_type}' AS visit_type, "
-            f"[{', '.join(codes)}] AS codes, CAST{last} AS end_day, {of_claim} FROM read_parquet('{raw}/{file}.parquet')"
+            f"[{', '.join(codes)}] AS codes, {last} AS end_day, {of_claim} "
+            f"FROM read_parquet('{raw}/{file}.parquet')"
         )
 
     of_claim = "'ICD9CM/' || ICD9_DGNS_CD_1 AS principal, CAST(CLM_PMT_AMT AS DECIMAL(12, 2)) AS amount"

@@ -56,7 +56,9 @@ def _ingest_command(source: Source) -> Command:
         summary = run(source.name, location, out, overwrite=overwrite, progress=True, **given(limits | options))
         typer.echo(str(summary))
 
-    return declare(ingest, (_EXTRACT_DATE, *(() if source.read is None else (_NDC_DIRECTORY, *_ENGINE)), *source.options))
+    return declare(
+        ingest, (_EXTRACT_DATE, *(() if source.read is None else (_NDC_DIRECTORY, *_ENGINE)), *source.options)
+    )
 
 
 app = new_app(cls=source_commands(_ingest_command), no_args_is_help=True, subcommand_metavar="SOURCE PATH OUT")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-ROWS_PER_RANGE = 1 << 18
+_ROWS_PER_RANGE = 1 << 18
 _SAMPLED_ROWS_PER_RANGE = 1 << 12
 _PATIENT, _VIEW = "patient_id", "rows_of_range"
 
@@ -51,7 +51,7 @@ def sort_batches(
     Yields:
         `pa.RecordBatch`: Rows in order.
     """
-    num_ranges = -(-num_rows // ROWS_PER_RANGE)
+    num_ranges = -(-num_rows // _ROWS_PER_RANGE)
     if num_ranges <= 1:
         yield from read_batches(connection, build(in_order, rows), rows_per_batch=rows_per_batch)
         return
@@ -86,7 +86,9 @@ def _spread(batches: pa.RecordBatchReader, bounds: pa.Array, paths: list[Path]) 
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(pa.ipc.new_stream(stack.enter_context(path.open("wb")), batches.schema, options=options))
+            stack.enter_context(
+                pa.ipc.new_stream(stack.enter_context(path.open("wb")), batches.schema, options=options)
+            )
             for path in paths
         ]
         for batch in batches:
