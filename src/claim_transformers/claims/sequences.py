@@ -210,8 +210,8 @@ def _add_claim_lines(
                 assembler.add(patients, days, visit_types, codes)
             elif code_column.date is None:
                 assembler.add_repeats(_count_codes(array.filter(pa.array(~is_new))))
-                codes = _number_list(assembler, code_column, diagnoses)
-                assembler.add(*diagnosed, codes, _lengths_of(diagnoses))
+                of_lists = _number_list(assembler, code_column, diagnoses)
+                assembler.add(diagnosed[0], diagnosed[1], diagnosed[2], of_lists, _lengths_of(diagnoses))
             else:
                 _add_dated(assembler, code_column, array, visits, later, nothing)
         bar.update(batch.num_rows)
@@ -251,7 +251,8 @@ def _find_new(lists: pa.ListArray, columns: Sequence[Integers]) -> "npt.NDArray[
         numbers = days_of(values) if pa.types.is_date(field.type) else _numbers_of(values)
         differs |= numbers[here] != numbers[before]
     is_same[np.repeat(np.flatnonzero(is_same), of_row)[differs]] = False
-    return ~is_same
+    is_new: npt.NDArray[np.bool_] = ~is_same
+    return is_new
 
 
 def _numbers_of(values: pa.Array) -> Integers:
