@@ -231,10 +231,7 @@ def _system_of(code_column: CodeColumn, batch: pa.RecordBatch) -> str | pa.Array
 def _find_new(lists: pa.ListArray, columns: Sequence[Integers]) -> "npt.NDArray[np.bool_]":
     """Find the rows that say anything new: the lines of a claim, one after the other, mostly repeat its codes.
 
-    Args:
-        lists (`pa.ListArray`): Codes of each row.
-        columns (`Sequence[np.ndarray]`): What else a row repeats: patient, day and type, of which one is unknown in
-            rows that are new anyway, and more.
+    The columns begin with patient, day and type; a row that lacks one of them is new.
     """
     lengths = _lengths_of(lists)
     is_same = (columns[0] >= 0) & (columns[1] != NULL_DAY) & (columns[2] >= 0)

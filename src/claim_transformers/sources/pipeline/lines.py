@@ -106,14 +106,7 @@ def fold_lines(
     entries: Sequence[Mapping[str, ir.Value]],
     is_there: Callable[[ir.StructValue], ir.BooleanValue],
 ) -> ir.Table:
-    """Put the lines of each row into one list, `lines`; arguments and entries are those of [`unfold_lines`].
-
-    Examples:
-        >>> rows = ibis.memtable({"h1": [None, "99213"], "h2": ["G0008", "36415"]}, schema={"h1": "str", "h2": "str"})
-        >>> folded = fold_lines(rows, [{"code": rows.h1}, {"code": rows.h2}], lambda entry: entry.code.notnull())
-        >>> [[line["position"] for line in lines] for lines in folded.to_pyarrow()["lines"].to_pylist()]
-        [[2], [1, 2]]
-    """
+    """Put the lines of each row into one list, `lines`; arguments and entries are those of [`unfold_lines`]."""
     structs = [
         ibis.struct({"position": ibis.literal(position, "int32"), **entry})
         for position, entry in enumerate(entries, start=1)
@@ -129,12 +122,6 @@ def unfold_claims(folded: ir.Table) -> ir.Table:
 
     A line takes what its row says but for what stands in `lines`; its number counts on from `claim_line_number` of the
     row, and the amounts of the row stand on its first line alone.
-
-    Args:
-        folded (`ir.Table`): Columns of `claim_line` and `lines`: a list of `position` and of columns of the line.
-
-    Returns:
-        `ir.Table`: One row per line, with `is_first_line`.
 
     Examples:
         >>> rows = ibis.memtable({"claim_line_number": [45], "paid_amount": [9], "h1": ["99213"], "h2": ["36415"]})

@@ -38,19 +38,7 @@ def sort_batches(
     rows_per_batch: int,
     folder: Path,
 ) -> Iterator[pa.RecordBatch]:
-    """Execute an expression in an order that begins with `patient_id`.
-
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        rows (`ir.Table`): Rows with a `patient_id`.
-        in_order (`Callable[[ir.Table], ir.Table]`): From rows to the same rows in order.
-        num_rows (`int`): About how many rows there are.
-        rows_per_batch (`int`): Rows of a batch at most.
-        folder (`Path`): Existing folder within the protected boundary, for a folder that holds the rows meanwhile.
-
-    Yields:
-        `pa.RecordBatch`: Rows in order.
-    """
+    """Execute an expression in an order that begins with `patient_id`; `folder` holds the rows meanwhile."""
     num_ranges = -(-num_rows // _ROWS_PER_RANGE)
     if num_ranges <= 1:
         yield from read_batches(connection, build(in_order, rows), rows_per_batch=rows_per_batch)
