@@ -124,6 +124,7 @@ speed: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, 
 	$(BIN)/python -m speed.pretraining
 	$(BIN)/python -m speed.scoring
 	$(BIN)/python -m speed.serving
+	$(BIN)/python -m speed.folding
 
 # Minutes on one core: it simulates again what both checkpoints of the package learned.
 privacy: $(VENV)/.runtime  ## Canaries in artefacts, tokens of too few patients, membership inference with its control.

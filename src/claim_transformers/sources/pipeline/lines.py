@@ -121,14 +121,7 @@ def unfold_claims(folded: ir.Table) -> ir.Table:
     """Unfold canonical rows of which each holds its `lines`, as `StagedTable.to_folded` gives them.
 
     A line takes what its row says but for what stands in `lines`; its number counts on from `claim_line_number` of the
-    row, and the amounts of the row stand on its first line alone.
-
-    Examples:
-        >>> rows = ibis.memtable({"claim_line_number": [45], "paid_amount": [9], "h1": ["99213"], "h2": ["36415"]})
-        >>> entries = [{"hcpcs_code": rows.h1}, {"hcpcs_code": rows.h2}]
-        >>> lines = unfold_claims(fold_lines(rows, entries, lambda entry: entry.hcpcs_code.notnull()))
-        >>> lines.order_by("claim_line_number").to_pyarrow().select(["claim_line_number", "paid_amount"]).to_pylist()
-        [{'claim_line_number': 46, 'paid_amount': 9}, {'claim_line_number': 47, 'paid_amount': None}]
+    row, and the amounts of the row stand on its first line alone (`is_first_line`).
     """
     lines = folded.mutate(line=folded.lines.unnest(), first_line=folded.lines[0])
     is_first_line = lines.line.position == lines.first_line.position

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 _ROWS_PER_RANGE = 1 << 18
+_MOST_RANGES = 512  # each is an open file
 _SAMPLED_ROWS_PER_RANGE = 1 << 12
 _PATIENT, _VIEW = "patient_id", "rows_of_range"
 
@@ -39,7 +40,7 @@ def sort_batches(
     folder: Path,
 ) -> Iterator[pa.RecordBatch]:
     """Execute an expression in an order that begins with `patient_id`; `folder` holds the rows meanwhile."""
-    num_ranges = -(-num_rows // _ROWS_PER_RANGE)
+    num_ranges = min(-(-num_rows // _ROWS_PER_RANGE), _MOST_RANGES)
     if num_ranges <= 1:
         yield from read_batches(connection, build(in_order, rows), rows_per_batch=rows_per_batch)
         return
