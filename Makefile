@@ -126,6 +126,7 @@ speed: $(VENV)/.runtime  ## Ratios against named baselines, appended to speed/hi
 	$(BIN)/python -m speed.imports
 	$(BIN)/python -m speed.scoring
 	$(BIN)/python -m speed.serving
+	$(BIN)/python -m speed.folding
 	$(BIN)/python -m speed.history
 
 # Minutes on one core: it simulates again what both checkpoints of the package learned.

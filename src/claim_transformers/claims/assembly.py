@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -123,6 +124,9 @@ class SequenceAssembler:
     ) -> None:
         order = np.argsort(splits, kind="stable")
         self.patient_ids = patient_ids.take(pa.array(order))
+        self._sorted_ids = patient_ids
+        self._places = np.empty(len(order) + 1, np.int32)
+        self._places[order], self._places[-1] = np.arange(len(order)), -1
         self.visit_types = pa.array(sorted(visit_types), pa.string())
         self.codes = CodeNumbers()
         self._last_days = np.full(len(patient_ids), NULL_DAY, np.int32)
@@ -146,7 +150,16 @@ class SequenceAssembler:
 
     def positions(self, patient_ids: pa.Array) -> Integers:
         """Position of each patient, -1 where the id is null or not known."""
-        return _positions(patient_ids, self.patient_ids)
+        positions, strings = dictionary_of(patient_ids)
+        # Batches of sorted tables hold neighbours, so only these are hashed, and not all patients for every batch.
+        bounds = pc.min_max(strings).as_py()
+        start, stop = (
+            side(range(len(self._sorted_ids)), bound, key=lambda place: self._sorted_ids[place].as_py())
+            for side, bound in ((bisect_left, bounds["min"] or ""), (bisect_right, bounds["max"] or ""))
+        )
+        found = pc.index_in(strings, value_set=self._sorted_ids.slice(start, stop - start))
+        places = self._places[pc.add(found, pa.scalar(start, pa.int32())).fill_null(-1).to_numpy(zero_copy_only=False)]
+        return np.append(places, -1)[positions]
 
     def type_positions(self, visit_types: pa.Array) -> Integers:
         """Position of each type of visit, -1 where it is null."""
@@ -174,22 +187,21 @@ class SequenceAssembler:
         """
         is_complete = (patients >= 0) & (days != NULL_DAY) & (visit_types >= 0)
         self.add_days(patients[is_complete], days[is_complete])
-        shards = np.where(is_complete, patients // self._shard_size, 0)
-        keys = pack_keys(
-            np.where(is_complete, patients - shards * self._shard_size, 0),
-            np.where(is_complete, days, 0),
-            np.where(is_complete, visit_types, 0),
-        )
-        if lengths is not None:
-            keys, shards, is_complete = (np.repeat(column, lengths) for column in (keys, shards, is_complete))
         is_code = codes >= 0
-        is_kept = is_code & is_complete
-        if not is_kept.all():
-            self._num_without_visit += int(np.count_nonzero(is_code & ~is_complete))
-            keys, shards, codes = keys[is_kept], shards[is_kept], codes[is_kept]
+        rows = np.flatnonzero(is_code) if lengths is None else np.repeat(np.arange(len(lengths)), lengths)[is_code]
+        is_kept = is_complete[rows]
+        rows, codes = rows[is_kept], codes[is_code][is_kept]
+        self._num_without_visit += len(is_kept) - len(rows)
+        self._num_added += len(rows)
+        owners = patients[rows]
+        shards = owners // self._shard_size
+        keys = pack_keys(owners - shards * self._shard_size, days[rows], visit_types[rows])
         keys |= codes.astype(np.uint64)
-        self._num_added += len(keys)
         self._spill.append(keys, shards)
+
+    def add_repeats(self, num_codes: int) -> None:
+        """Count codes that stand on their visit already, and need not be added again."""
+        self._num_added += num_codes
 
     def add_later(
         self, patients: Integers, days: Integers, visit_types: Integers, end_days: Integers, paid_days: Integers

@@ -64,8 +64,9 @@ def _distinct_codes(rows: ir.Table, columns: Sequence[str], system: _System) -> 
     narrow = rows.select(*columns, system=_of_rows(system, rows))
     # Wide layouts are nearly empty: rows without any code are left out before they are unfolded.
     filled = narrow.filter(ibis.coalesce(*(narrow[name] for name in columns)).notnull())
-    unfolded = filled.select("system", raw=ibis.array([filled[name] for name in columns]).unnest())
-    return unfolded.filter(unfolded.raw.notnull()).group_by("system", "raw").aggregate(occurrences=_.count())
+    codes = ibis.array([filled[name] for name in columns]).filter(lambda code: code.notnull())
+    unfolded = filled.select("system", raw=codes.unnest())
+    return unfolded.group_by("system", "raw").aggregate(occurrences=_.count())
 
 
 def survey_codes(

@@ -70,13 +70,18 @@ class EncodedFiles:
 
     def distinct(self, column: str) -> pa.Array:
         """Sorted distinct strings of a column, without null."""
-        distinct = pa.array([], pa.string())
+        distinct: pa.Array = pa.array([], pa.string())
+        parts: list[pa.Array] = []
         for batch in self.batches([column]):
             positions, strings = dictionary_of(batch[column])
             # A dictionary can hold strings that no row uses.
             is_used = np.zeros(len(strings), dtype=bool)
             is_used[positions[positions >= 0]] = True
-            distinct = pc.unique(pa.chunked_array([distinct, strings.filter(pa.array(is_used))]))
+            parts.append(strings.filter(pa.array(is_used)))
+            # Joined only once as many have come as there are, each is looked at a few times, however many batches.
+            if sum(map(len, parts)) > len(distinct):
+                distinct, parts = pc.unique(pa.chunked_array([distinct, *parts])), []
+        distinct = pc.unique(pa.chunked_array([distinct, *parts]))
         return distinct.take(pc.sort_indices(distinct))
 
     def count_values(self, columns: set[str]) -> int:

@@ -290,6 +290,7 @@ class CodeNumbers:
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
+        self._names = pa.array([], pa.string())
         self._tables: dict[str, tuple[pa.Array, pa.Array, Integers]] = {}
 
     def __len__(self) -> int:
@@ -327,8 +328,9 @@ class CodeNumbers:
         new = np.flatnonzero(is_used & (table < 0))
         if len(new):
             prefixes = systems.take(pa.array(new // len(strings)))
-            names = pc.binary_join_element_wise(prefixes, strings.take(pa.array(new % len(strings))), "/").to_pylist()
-            table[new] = [self._numbers.setdefault(name, len(self._numbers)) for name in names]
+            table[new] = self._number_names(
+                pc.binary_join_element_wise(prefixes, strings.take(pa.array(new % len(strings))), "/")
+            )
         if len(self._numbers) > MAX_CODES:
             raise ClaimDataError(
                 "E_KEY_RANGE",
@@ -338,9 +340,21 @@ class CodeNumbers:
         numbers: npt.NDArray[np.int32] = table[pairs]
         return numbers
 
+    def _number_names(self, names: pa.Array) -> npt.NDArray[np.int32]:
+        """Number names, of which each batch brings many that are known already and few that are new."""
+        found = pc.index_in(names, value_set=self.names())
+        if found.null_count:
+            for name in names.filter(found.is_null()).to_pylist():
+                self._numbers.setdefault(name, len(self._numbers))
+            found = pc.index_in(names, value_set=self.names())
+        numbers: npt.NDArray[np.int32] = found.to_numpy(zero_copy_only=False)
+        return numbers
+
     def names(self) -> pa.Array:
         """All codes met, in the order of their numbers."""
-        return pa.array(list(self._numbers), pa.string())
+        if len(self._names) != len(self._numbers):
+            self._names = pa.array(list(self._numbers), pa.string())
+        return self._names
 
     def sorted_codes(self) -> pa.Array:
         """All codes met, sorted."""

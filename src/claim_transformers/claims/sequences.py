@@ -224,7 +224,11 @@ def _add_claim_lines(
             moved = np.flatnonzero((own_days != NULL_DAY) & (own_days != header_days))
             assembler.add_later(*(column[moved] for column in (patients, own_days, visit_types, *later)))
             assembler.add_amounts(patients[moved], own_days[moved], visit_types[moved], nothing[:, moved])
-        _add_marked(assembler, batch, patients, header_days, visit_types)
+        visits = patients, header_days, visit_types
+        _add_admitting(assembler, batch["admitting_diagnosis"], visits)
+        is_new = _find_new(batch["diagnoses"], visits)
+        diagnoses, diagnosed = batch["diagnoses"].filter(pa.array(is_new)), [column[is_new] for column in visits]
+        _add_principal(assembler, diagnoses, diagnosed)
         stands_on = amount_days(batch, header_days, np.where(is_inpatient, NULL_DAY, ends["line_start"]))
         assembler.add_amounts(patients, stands_on, visit_types, cents)
         for code_column in of_table:
@@ -234,8 +238,12 @@ def _add_claim_lines(
                 days = np.where(own_days == NULL_DAY, header_days, own_days)
                 codes = assembler.codes.number(_system_of(code_column, batch), array, code_column.name)
                 assembler.add(patients, days, visit_types, codes)
+            elif code_column.date is None:
+                assembler.add_repeats(_count_codes(array.filter(pa.array(~is_new))))
+                of_lists = _number_list(assembler, code_column, diagnoses)
+                assembler.add(diagnosed[0], diagnosed[1], diagnosed[2], of_lists, _lengths_of(diagnoses))
             else:
-                _add_list(assembler, code_column, array, patients, header_days, visit_types, later, nothing)
+                _add_dated(assembler, code_column, array, visits, later, nothing)
         bar.update(batch.num_rows)
     bar.close()
 
@@ -250,20 +258,63 @@ def _system_of(code_column: CodeColumn, batch: pa.RecordBatch) -> str | pa.Array
     return pc.if_else(is_other, other, system) if pc.any(is_other).as_py() else system
 
 
-def _add_marked(
-    assembler: SequenceAssembler,
-    batch: pa.RecordBatch,
-    patients: Integers,
-    header_days: Integers,
-    visit_types: Integers,
-) -> None:
-    """Add the principal and the admitting diagnosis of each line; both stand on the header date."""
-    visits = patients, header_days, visit_types
-    admitting = batch["admitting_diagnosis"]
+def _find_new(lists: pa.ListArray, columns: Sequence[Integers]) -> "npt.NDArray[np.bool_]":
+    """Find the rows that say anything new: the lines of a claim, one after the other, mostly repeat its codes.
+
+    The columns begin with patient, day and type; a row that lacks one of them is new.
+    """
+    lengths = _lengths_of(lists)
+    is_same = (columns[0] >= 0) & (columns[1] != NULL_DAY) & (columns[2] >= 0)
+    is_same[:1] = False
+    for column in (lengths, *columns):
+        is_same[1:] &= column[1:] == column[:-1]
+    of_row = lengths[is_same]
+    here = np.flatnonzero(np.repeat(is_same, lengths))
+    before = here - np.repeat(of_row, of_row)
+    structs = lists.flatten()
+    differs = np.zeros(len(here), bool)
+    for field in structs.type:
+        values = pc.struct_field(structs, field.name)
+        numbers = days_of(values) if pa.types.is_date(field.type) else _numbers_of(values)
+        differs |= numbers[here] != numbers[before]
+    is_same[np.repeat(np.flatnonzero(is_same), of_row)[differs]] = False
+    is_new: npt.NDArray[np.bool_] = ~is_same
+    return is_new
+
+
+def _numbers_of(values: pa.Array) -> Integers:
+    """Equal numbers for equal values."""
+    if pa.types.is_integer(values.type):
+        return values.fill_null(-1).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    return dictionary_of(values)[0]
+
+
+def _lengths_of(lists: pa.ListArray) -> Integers:
+    lengths: Integers = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+    return lengths
+
+
+def _count_codes(lists: pa.ListArray) -> int:
+    structs = lists.flatten()
+    is_code = pc.and_(*(pc.struct_field(structs, name).is_valid() for name in ("system", "code")))
+    return pc.sum(is_code).as_py() or 0
+
+
+def _number_list(assembler: SequenceAssembler, code_column: CodeColumn, lists: pa.ListArray) -> Integers:
+    structs = lists.flatten()
+    system, code = (pc.struct_field(structs, name) for name in ("system", "code"))
+    return assembler.codes.number(system, code, code_column.name)
+
+
+def _add_admitting(assembler: SequenceAssembler, admitting: pa.StructArray, visits: Sequence[Integers]) -> None:
+    """Add the admitting diagnosis of each line, which stands on the header date."""
     if admitting.null_count < len(admitting):
         fields = (pc.struct_field(admitting, name) for name in ("system", "code"))
         assembler.add_marked(ADMITTING_CODES.name, *visits, *fields)
-    diagnoses = batch["diagnoses"]
+
+
+def _add_principal(assembler: SequenceAssembler, diagnoses: pa.ListArray, visits: Sequence[Integers]) -> None:
+    """Add the principal diagnosis of each line, which stands on the header date."""
     structs = diagnoses.flatten()
     is_principal = pc.fill_null(pc.equal(pc.struct_field(structs, "rank"), _PRINCIPAL_RANK), False)
     lines = pc.list_parent_indices(diagnoses).filter(is_principal).to_numpy()
@@ -271,34 +322,28 @@ def _add_marked(
     assembler.add_marked(PRINCIPAL_CODES.name, *(column[lines] for column in visits), *fields)
 
 
-def _add_list(
+def _add_dated(
     assembler: SequenceAssembler,
     code_column: CodeColumn,
     array: pa.ListArray,
-    patients: Integers,
-    header_days: Integers,
-    visit_types: Integers,
-    later: tuple[Integers, Integers],
+    visits: Sequence[Integers],
+    later: Sequence[Integers],
     nothing: Cents,
 ) -> None:
-    """Add the codes of a list column, which stand on the header date or, procedures, on a date of their own."""
-    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-    structs = array.flatten()
-    codes = assembler.codes.number(
-        pc.struct_field(structs, "system"), pc.struct_field(structs, "code"), code_column.name
-    )
-    if code_column.date is None:
-        assembler.add(patients, header_days, visit_types, codes, lengths)
-        return
+    """Add the codes of a list column, procedures, which stand on a date of their own or on the header date."""
+    is_new = _find_new(array, (*visits, *later, *nothing))
+    assembler.add_repeats(_count_codes(array.filter(pa.array(~is_new))))
+    array = array.filter(pa.array(is_new))
+    codes, lengths = _number_list(assembler, code_column, array), _lengths_of(array)
     patients, header_days, visit_types, *repeated = (
-        np.repeat(column, lengths) for column in (patients, header_days, visit_types, *later)
+        np.repeat(column[is_new], lengths) for column in (*visits, *later)
     )
-    own_days = days_of(pc.struct_field(structs, code_column.date))
+    own_days = days_of(pc.struct_field(array.flatten(), code_column.date))
     days = np.where(own_days == NULL_DAY, header_days, own_days)
     assembler.add(patients, days, visit_types, codes)
     moved = np.flatnonzero(days != header_days)
     assembler.add_later(*(column[moved] for column in (patients, days, visit_types, *repeated)))
-    nothing = np.repeat(nothing, lengths, axis=1)[:, moved]
+    nothing = np.repeat(nothing[:, is_new], lengths, axis=1)[:, moved]
     assembler.add_amounts(patients[moved], days[moved], visit_types[moved], nothing)
 
 

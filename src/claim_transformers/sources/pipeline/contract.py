@@ -161,6 +161,9 @@ class StagedTable:
             `target`: any subset of its columns, named and typed as in `claims.schema`; missing ones become null. Every
             row gives at least one line. It passes `source_file` and `row_no` on; where one row gives several lines it
             adds `is_first_line` (boolean, true once per row).
+        to_folded (`Callable[[ir.Table], ir.Table]`, *optional*):
+            Of a layout whose rows hold several lines of one claim: what `to_canonical` gives, folded as
+            `lines.unfold_claims` describes it. Rows are then sorted in place of their many lines.
         claim_type (`str` or `Callable[[ir.Table], ir.StringValue]`, *optional*, defaults to `"NONE"`):
             Claim type of the rows, a constant or an expression over `rows`; `"NONE"` for eligibility.
         derive (`Callable[[ir.Table], ir.Table]`, *optional*):
@@ -189,6 +192,7 @@ class StagedTable:
     patient_column: str
     row_key: tuple[str, ...]
     to_canonical: Callable[[ir.Table], ir.Table]
+    to_folded: Callable[[ir.Table], ir.Table] | None = None
     claim_type: str | Callable[[ir.Table], ir.StringValue] = "NONE"
     derive: Callable[[ir.Table], ir.Table] | None = None
     kinds: Mapping[str, str] = field(default_factory=dict)

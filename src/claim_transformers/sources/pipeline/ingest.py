@@ -45,6 +45,8 @@ from claim_transformers.version import __version__
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
+_MEMORY_LIMIT = "1GB"
+
 
 _FEW_BYTES = 1 << 22
 
@@ -158,7 +160,7 @@ def ingest(
     ndc_directory: str | Path | None = None,
     salt: str = DEFAULT_SALT,
     threads: int | None = None,
-    memory_limit: str | None = None,
+    memory_limit: str | None = _MEMORY_LIMIT,
     max_expansion: int = MAX_EXPANSION,
     progress: bool = True,
     **options: Any,
@@ -181,7 +183,9 @@ def ingest(
             A simulated population brings such a table, which is read by itself; `"none"` leaves every fill its NDC.
         salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split by patient.
         threads (`int`, *optional*): Threads of the engine, all cores if not given.
-        memory_limit (`str`, *optional*): Memory of the engine, such as `"2GB"`; it spills to the disk of `out`.
+        memory_limit (`str`, *optional*, defaults to `"1GB"`):
+            Memory of the engine, which spills to the disk of `out`; the process takes less than twice as much. Without
+            a limit the engine takes what the machine has.
         max_expansion (`int`, *optional*, defaults to 100):
             How many times as large as itself an archive may become, beyond 64 MiB.
         progress (`bool`, *optional*, defaults to `True`): Whether to show a progress bar.
