@@ -118,13 +118,17 @@ test-spark:  ## The way of the data on Spark, row by row, and its CPU; needs Jav
 	PYTHONPATH=tests build/spark/bin/python -m pytest tests/sources/test_spark.py
 	OMP_NUM_THREADS=1 build/spark/bin/python -m speed.spark
 
-speed: $(VENV)/.runtime  ## Ratios against named baselines: simulation, ingest, pretraining, scoring, serving.
+speed: $(VENV)/.runtime  ## Ratios against named baselines, appended to speed/history.jsonl, and their plot in docs/performance.md.
 	$(BIN)/python -m speed.simulation
 	$(BIN)/python -m speed.ingest
 	$(BIN)/python -m speed.fhir_eob
 	$(BIN)/python -m speed.pretraining
+	$(BIN)/python -m speed.tokens
+	$(BIN)/python -m speed.imports
 	$(BIN)/python -m speed.scoring
 	$(BIN)/python -m speed.serving
+	$(BIN)/python -m speed.folding
+	$(BIN)/python -m speed.history
 
 # Minutes on one core: it simulates again what both checkpoints of the package learned.
 privacy: $(VENV)/.runtime  ## Canaries in artefacts, tokens of too few patients, membership inference with its control.

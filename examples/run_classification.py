@@ -13,7 +13,6 @@ of the outcome, `amounts` at a regression of cost, `scratch` without the weights
 at a JSON of sizes. Leaves the best model on validation patients, calibrated, and what it says of all.
 """
 
-from datasets import load_from_disk
 from transformers import set_seed
 
 from claim_transformers import (
@@ -21,6 +20,7 @@ from claim_transformers import (
     FineTuningArguments,
     describe_backoffs,
     fine_tune,
+    load_claims,
     run_script,
     save_predictions,
     start_on_cohort,
@@ -30,7 +30,7 @@ from claim_transformers import (
 
 def main(arguments: FineTuningArguments, training_args: ClaimTrainingArguments) -> None:
     set_seed(training_args.seed)
-    cohort = load_from_disk(arguments.cohort)
+    cohort = load_claims("cohort", arguments.cohort)
     with training_args.main_process_first(desc="tokenising"):
         model, tokenizer = start_on_cohort(arguments, cohort["train"], seed=training_args.seed)
         tokens = tokenize_dataset(cohort, tokenizer)

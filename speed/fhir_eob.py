@@ -29,8 +29,8 @@ def _coded(system: str, code: str, display: str = "") -> dict[str, Any]:
     return {"coding": [{"system": system, "code": code, "display": display}]}
 
 
-def make_claim(number: int) -> dict[str, Any]:
-    """A carrier or outpatient claim of CMS v3 with four lines."""
+def make_claim(number: int, facts: int = 30) -> dict[str, Any]:
+    """A carrier or outpatient claim of CMS v3 with four lines, and so many facts that nobody reads."""
     kind = ("CARRIER", "OUTPATIENT")[number % 2]
     amounts = (
         "BENE_PMT",
@@ -63,7 +63,7 @@ def make_claim(number: int) -> dict[str, Any]:
             ),
             "code": _coded(f"{_CODES}CLM-FACT-{place}-CD", "1", "What the code of the fact means, in many words " * 3),
         }
-        for place in range(30)
+        for place in range(facts)
     ]
     return {
         "resourceType": "ExplanationOfBenefit",

@@ -1,6 +1,7 @@
 """Raw DE-SynPUF files to token ids: this package against pandas with one `datasets.map` call per row.
 
     OMP_NUM_THREADS=1 python -m speed.ingest --data path/to/synpuf/sample1
+    OMP_NUM_THREADS=1 python -m speed.ingest --tiny cms-rif path/to/rif
 
 Both are shown to give the same tokens for every patient, and then run in turn over the same files. Figures are ratios
 of CPU time, children included, within a round; a ratio that spreads by more than 1.5 between rounds is called noisy
@@ -14,6 +15,7 @@ import argparse
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -31,6 +33,7 @@ import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
 from claim_transformers import ClaimTokenizer, ingest  # noqa: E402
+from speed.history import remember  # noqa: E402
 from speed.naive_ingest import DIAGNOSES, HCPCS, PROCEDURES, ingest_naively  # noqa: E402
 
 SEED = 20260101
@@ -149,13 +152,28 @@ def measure(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[s
     return ratios
 
 
+def measure_tiny(source: str, raw: Path) -> None:
+    """CPU time of the whole command on a few rows, in new processes: without plans of earlier ones, then with them."""
+    with tempfile.TemporaryDirectory() as temporary:
+        environment = os.environ | {"CLAIM_TRANSFORMERS_PLANS": str(Path(temporary, "plans"))}
+        call = "from claim_transformers.cli import main; main()"
+        command = [sys.executable, "-c", call, "ingest", source, str(raw), str(Path(temporary, "out")), "--overwrite"]
+        for name in ("the first process", "the second", "the third"):
+            before = cpu_seconds()
+            subprocess.run(command, env=environment, check=True, capture_output=True)
+            print(f"{name}: {cpu_seconds() - before:.1f} CPU s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="Folder of DE-SynPUF parquet files; generated if not given.")
     # Below some ten thousand patients the fixed cost of the engine, about two seconds, decides the ratio.
     parser.add_argument("--patients", type=int, default=120_000, help="Patients to generate; Sample 1 has 116,352.")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tiny", nargs=2, metavar=("SOURCE", "PATH"), help="Only the command, on a few rows.")
     arguments = parser.parse_args()
+    if arguments.tiny is not None:
+        return measure_tiny(arguments.tiny[0], Path(arguments.tiny[1]))
     datasets.disable_progress_bars()
     datasets.disable_caching()
     print(
@@ -187,6 +205,7 @@ def main() -> None:
         low, middle, high = min(of_rounds), statistics.median(of_rounds), max(of_rounds)
         figures = "noisy" if high / low > NOISY_SPREAD else f"{middle:.1f} (min {low:.1f}, max {high:.1f})"
         print(f"CPU time of {name} over ours: {figures}{f', gate {GATE}' if name == BASELINE else ''}")
+    remember("ingest", {f"CPU time of {name} : ours": statistics.median(found) for name, found in ratios.items()})
     sys.exit(int(statistics.median(ratios[BASELINE]) < GATE))
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from speed.history import remember
 from speed.pretraining import SEED, cpu_seconds, print_machine, ratio_text  # sets the number of threads first
 
 import pyarrow as pa  # isort: skip
@@ -150,12 +151,15 @@ def measure_ratios(number: int, rounds: int) -> bool:
     for name, found in seconds.items():
         print(f"  {name:24} {number / statistics.median(found):8.0f} members per CPU second, this run only")
     holds = True
+    ratios: dict[str, float | None] = {}
     for ours in ("ours float32", "ours bfloat16"):
         for loop in ("loop", "loop, padding computed"):
             text, median = ratio_text(seconds[loop], seconds[ours])
+            ratios[f"{ours} : {loop}"] = median
             print(f"  {ours} : {loop} {text}")
             if (ours, loop) == ("ours bfloat16", "loop, padding computed"):
                 holds = median is not None and median >= GATE
+    remember("scoring", ratios)
     return holds
 
 

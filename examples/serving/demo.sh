@@ -19,7 +19,24 @@ if [ ! -f "$run/encoder/config.json" ]; then
   claim-transformers finetune examples/readmission/classification.yaml --cohort "$run/cohort" \
     --num_train_epochs 2 --output_dir "$run/training"
   mv "$run/training" "$run/encoder"
+
+  # 3. How sure its risks are, by stays that it has not learned from.
+  python - "$run/encoder" <<'INTERVALS'
+import sys
+
+import pyarrow.parquet as pq
+
+from claim_transformers import Scorer, save_risk_intervals
+
+stays = pq.read_table(f"{sys.argv[1]}/predictions.parquet")
+calibration = Scorer.from_pretrained(sys.argv[1]).calibration
+risks = stays["score"].to_numpy()
+try:
+    save_risk_intervals(sys.argv[1], stays["label"].to_numpy(), risks if calibration is None else calibration(risks))
+except ValueError as error:
+    print(f"the card tells no interval: {error}")
+INTERVALS
 fi
 
-# 3. The hospital: its FHIR server, its authorization server, a page of its EHR, and `claim-transformers serve`.
+# 4. The hospital: its FHIR server, its authorization server, a page of its EHR, and `claim-transformers serve`.
 exec python examples/serving/hospital.py "$run" --port "${PORT:-8400}"

@@ -9,6 +9,7 @@ import argparse
 import base64
 import hashlib
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import uvicorn
 import yaml
 from fhir_claims import Chart, read_charts
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -67,6 +69,8 @@ class Hospital:
         if name not in self.charts or hook not in ("encounter-discharge", "patient-view"):
             return HTMLResponse("no such patient or hook", 404)
         cards, error = await self._fire(name, hook)
+        for card in cards:
+            card["html"] = _html(card.get("detail", ""))
         content = {"charts": self.charts, "name": name, "chart": self.charts[name], "hook": hook, "cards": cards}
         return HTMLResponse(self.page.render(error=error, **content))
 
@@ -188,6 +192,14 @@ class Hospital:
         if request.path_params["kind"] not in found:
             return JSONResponse({"resourceType": "OperationOutcome"}, 404)
         return JSONResponse(_bundle(found[request.path_params["kind"]]), media_type="application/fhir+json")
+
+
+def _html(detail: str) -> Markup:
+    """The Markdown of a card: words in bold and numbered lines, with everything else as it stands."""
+    text = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(detail)))
+    text = re.sub(r"(?m)^\d+\. (.*)\n?", r"<li>\1</li>", text)
+    text = re.sub(r"(?:<li>.*?</li>)+", r"<ol>\g<0></ol>", text)
+    return Markup("".join(f"<div>{block}</div>" for block in re.sub(r"\\(.)", r"\1", text).split("\n\n")))
 
 
 async def _form(request: Request) -> dict[str, str]:

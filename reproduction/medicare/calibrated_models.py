@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from claim_transformers.analysis.audit.recalibration import PlattScaling, fit_platt
+from claim_transformers.analysis.audit.recalibration import fit_platt
 from claim_transformers.analysis.audit.threshold import gmean_threshold
 from claim_transformers.analysis.rivals.features import read_labels
+from claim_transformers.training import Calibration
 from reproduction.medicare import count_models
 from reproduction.medicare.count_models import CountModel
 
@@ -23,12 +24,12 @@ class CalibratedModel:
 
     Args:
         model (`CountModel`): The model.
-        line ([`PlattScaling`]): Fitted on validation.
+        line ([`Calibration`]): Fitted on validation.
         threshold (`float`): Of the recalibrated risks, with the largest geometric mean of recall and specificity.
     """
 
     model: CountModel
-    line: PlattScaling
+    line: Calibration
     threshold: float
 
     def predict(self, examples: pa.Table) -> NDArray[np.float64]:

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from claim_transformers.analysis.audit.recalibration import IsotonicCurve, fit_isotonic
+from claim_transformers.analysis.audit.recalibration import fit_isotonic
 from claim_transformers.analysis.rivals.clinical_score import EMERGENCY_DAYS, lace_scores
 from claim_transformers.analysis.rivals.features import read_labels
 from claim_transformers.cohorts.readmission.definition import ReadmissionDefinition
+from claim_transformers.training import Calibration
 
 MOST_POINTS = 19
 EMERGENCY_COLUMNS = ("rev", "pos")
@@ -25,12 +26,12 @@ class LaceModel:
     """The index, recalibrated.
 
     Args:
-        curve ([`IsotonicCurve`]): From points, as a share of all, to a probability.
+        curve ([`Calibration`]): From points, as a share of all, to a probability.
         name (`str`, *optional*, defaults to `"LACE index"`): Name for tables.
         slug (`str`, *optional*, defaults to `"lace"`): Name for steps and files.
     """
 
-    curve: IsotonicCurve
+    curve: Calibration
     name: str = "LACE index"
     slug: str = "lace"
 

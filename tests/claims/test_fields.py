@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from claim_transformers.claims.engine import connect, fetch, load
 from claim_transformers.claims.fields import (
     FILLER_DATES,
+    add_each,
+    any_of,
     clean_id,
     clean_number,
     is_filler,
@@ -131,3 +133,16 @@ def test_a_cleaned_id_is_clean(texts: list[str]) -> None:
 
 
 _SHARED = connect(threads=1)
+
+
+@pytest.mark.parametrize("number", [2, 5, 8])
+def test_many_values_of_a_row_are_read_as_few_are(connection, number) -> None:
+    texts = {f"t{place}": ["1", None, "x" if place == 1 else "2"] for place in range(number)}
+    rows = load(connection, "values_of_rows", pa.table({n: pa.array(v, pa.string()) for n, v in texts.items()}))
+    made = add_each(rows, {f"m{name}": rows[name] for name in texts}, parse_amount)
+    made = made.mutate(any=any_of([rows[name] for name in texts], lambda text: text.notnull() & (text == "x")))
+    assert made.columns == (*texts, *(f"m{name}" for name in texts), "any")
+    found = fetch(connection, made).to_pylist()
+    assert [row["any"] for row in found] == [False, False, True]
+    assert [row["mt0"] for row in found] == [1, None, 2]
+    assert [row["mt1"] for row in found] == [1, None, None]

@@ -1,5 +1,6 @@
 """Plans are made once for equal steps, and never for others, for another connection's tables or for rows in memory."""
 
+import datetime as dt
 import gc
 import weakref
 from collections.abc import Callable
@@ -11,7 +12,8 @@ import ibis
 import pyarrow as pa
 import pytest
 
-from claim_transformers.claims import planning
+from claim_transformers.claims import plan_files, planning
+from claim_transformers.claims.cleaning import find_repeated_keys
 from claim_transformers.claims.engine import connect, create_view, fetch, free_name, hold_rows, load
 from claim_transformers.claims.planning import build, name_table, to_sql
 
@@ -64,7 +66,8 @@ def test_a_value_a_type_a_name_or_a_column_more_is_another_step():
         build(_keep, wider, _is("x")),
         build(_keep, name_table("other_rows", ROWS.schema()), _is("x")),
     ]
-    assert len({step.op() for step in steps}) == len(steps)
+    assert len({step.key for step in steps}) == len(steps)
+    assert len({step.expression.op() for step in steps}) == len(steps)
 
 
 def test_connections_share_plans_and_not_their_rows_or_columns():
@@ -78,14 +81,14 @@ def test_connections_share_plans_and_not_their_rows_or_columns():
 
 
 def test_what_names_a_connection_or_holds_rows_is_not_kept():
-    kept = [len(plans) for plans in (planning._built, planning._sql, planning._tables)]
+    kept = [len(plans) for plans in (planning._steps, planning._sql, planning._tables)]
     connection = connect(threads=1)
     connection.raw_sql("CREATE TABLE own (a VARCHAR)")
     own = build(_keep, connection.table("own"), _is("x"))
     to_sql(connection, own)
     assert build(_keep, connection.table("own"), _is("x")) is not own
     to_sql(connection, build(_keep, ibis.memtable({"a": ["x"]}), _is("x")))
-    assert [len(plans) for plans in (planning._built, planning._sql, planning._tables)] == kept
+    assert [len(plans) for plans in (planning._steps, planning._sql, planning._tables)] == kept
     gone = weakref.ref(connection)
     connection.disconnect()
     del connection, own
@@ -106,10 +109,10 @@ def test_what_can_change_or_refers_to_itself_is_planned_anew():
 
 def test_no_more_is_kept_than_a_few_sources_need(monkeypatch):
     monkeypatch.setattr(planning, "_MOST_KEPT", 3)
-    monkeypatch.setattr(planning, "_built", {})
+    monkeypatch.setattr(planning, "_steps", {})
     for value in "abcdefg":
         build(_keep, ROWS, _is(value))
-        assert len(planning._built) <= 3
+        assert len(planning._steps) <= 3
 
 
 @pytest.mark.parametrize("are_few", [True, False])
@@ -126,3 +129,39 @@ def test_a_free_name_is_the_same_in_every_run_and_new_in_each():
     for name in ("staged_0", "staged_more_1", "staged_2"):
         connection.raw_sql(f'CREATE VIEW "{name}" AS SELECT 1 AS a')
     assert free_name(connection, "staged") == "staged_1"
+
+
+@dataclass(frozen=True)
+class _Words:
+    found: tuple[str, ...]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lasts"),
+    [
+        ((["a"], {"a": "id"}), True),
+        ((["a"], {"a": "id", "b": dt.date(2018, 3, 3)}), False),
+        ((["a"], _Words(("of a row",))), False),
+        ((["a"], lambda rows: rows), False),
+    ],
+)
+def test_what_can_be_of_rows_or_is_of_other_code_does_not_outlast_its_process(arguments, lasts):
+    assert build(find_repeated_keys, ROWS, *arguments).lasts is lasts
+
+
+def test_another_process_neither_builds_nor_compiles_nor_describes(connection, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLAIM_TRANSFORMERS_PLANS", str(tmp_path))
+    rows = load(connection, "lasting", pa.table({name: ["x"] for name in ("source_file", "row_no", "a")}))
+    found = []
+    for _process in range(2):
+        plan_files._folder.cache_clear()
+        for kept in ("_steps", "_sql", "_tables", "_written"):
+            monkeypatch.setattr(planning, kept, {})
+        step = build(find_repeated_keys, rows, ["a"], {"a": "text"})
+        table = create_view(connection, "repeated_keys", step)
+        found.append((to_sql(connection, step), table.schema()))
+        monkeypatch.setattr(type(connection), "compile", None)
+        monkeypatch.setattr(planning, "_columns_of", None)
+    assert found[0] == found[1]
+    assert "expression" not in vars(step)
+    plan_files._folder.cache_clear()

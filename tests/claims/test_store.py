@@ -93,6 +93,33 @@ def test_a_folder_without_success_mark_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("file", "found"),
+    [
+        ("attrition.json", "found a cohort: give the claims that it was built from"),
+        ("dataset_dict.json", "found a data set of sequences or tokens: give the claims"),
+        ("_scores.json", "found scores: give the claims"),
+        ("claims/_SUCCESS", "found a run: give its folder claims"),
+        ("config.json", "found a checkpoint: give the claims"),
+        ("first/_SUCCESS", "found a folder that holds ingested ones: give one of them, such as 'first'"),
+        ("claims.csv", "found another folder: if it holds raw files, ingest them first"),
+        (None, "found an empty folder: ingest into it first"),
+    ],
+)
+def test_a_folder_of_another_kind_is_named_with_what_to_give_instead(tmp_path: Path, file: str, found: str) -> None:
+    if file is not None:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    with pytest.raises(ClaimDataError, match=f"E_INCOMPLETE: expected ingested claims, .*, {found}"):
+        open_folder(tmp_path)
+
+
+def test_a_file_is_named_as_one(tmp_path: Path) -> None:
+    (tmp_path / "claims.csv").touch()
+    with pytest.raises(ClaimDataError, match="found a file: ingest it first"):
+        open_folder(tmp_path / "claims.csv")
+
+
+@pytest.mark.parametrize(
     ("content", "code"),
     [('{"format_version": 99}', "E_FORMAT_VERSION"), ("{", "E_INCOMPLETE"), ("[]", "E_FORMAT_VERSION")],
 )

@@ -48,7 +48,7 @@ def folder(tmp_path_factory):
 def test_commands_leave_what_the_scripts_leave(folder):
     assert (folder / "pretrained" / "eval_results.json").is_file()
     found = json.loads((folder / "models" / "ours" / "metrics.json").read_text())
-    assert (found["name"], found["examples"]) == ("Claim-PT, fine-tuned", 80)
+    assert (found["name"], found["examples"]) == ("cohort: pretrained, fine-tuned", 80)
     assert pq.read_table(folder / "models" / "ours" / "predictions_validation.parquet").num_rows == 60
 
 

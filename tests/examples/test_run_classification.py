@@ -53,7 +53,7 @@ def test_a_fine_tuned_model_predicts_every_row_of_the_test_split(script, cohort,
     assert metrics["metrics"]["AUROC"]["value"] == pytest.approx(found)
     assert metrics["metrics"]["AUROC"]["low"] <= found <= metrics["metrics"]["AUROC"]["high"]
     assert found > 0.8
-    assert metrics["name"] == "Claim-PT, fine-tuned"
+    assert metrics["name"] == f"{cohort.name}: {checkpoint.name}, fine-tuned"
     best = json.loads((next(tmp_path.glob("checkpoint-*")) / "trainer_state.json").read_text())["best_metric"]
     assert best > 0.8
     assert ClaimForSequenceClassification.from_pretrained(tmp_path).config.num_labels == 2
@@ -63,18 +63,18 @@ def test_a_fine_tuned_model_predicts_every_row_of_the_test_split(script, cohort,
 def test_the_same_network_without_pretraining_is_named_so(start, script, cohort, checkpoint, architecture, tmp_path):
     source = architecture if start == "architecture" else checkpoint
     run(script, cohort, tmp_path, "--model_name_or_path", source, "--start_at", start, epochs=1)
-    assert json.loads((tmp_path / "metrics.json").read_text())["name"] == "Claim-PT, from scratch"
+    assert json.loads((tmp_path / "metrics.json").read_text())["name"] == f"{cohort.name}: {source.stem}, from scratch"
 
 
 def test_a_start_at_the_head_needs_the_definition_of_the_cohort(script, cohort, checkpoint, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"cohort\.json"):
         run(script, cohort, tmp_path / "none", "--model_name_or_path", checkpoint, "--start_at", "head")
     defined = shutil.copytree(cohort, tmp_path / "cohort")
-    definition = {"codes": {"any": ["ICD9CM/4"]}, "label": {"codes": "any", "visit_types": []}}
+    definition = {"name": "any_code", "codes": {"any": ["ICD9CM/4"]}, "label": {"codes": "any", "visit_types": []}}
     (defined / "cohort.json").write_text(json.dumps(definition | {"index": {"rule": "fixed_date"}}))
     out = tmp_path / "out"
     run(script, defined, out, "--model_name_or_path", checkpoint, "--start_at", "head", epochs=1)
-    assert json.loads((out / "metrics.json").read_text())["name"] == "Claim-PT, fine-tuned"
+    assert json.loads((out / "metrics.json").read_text())["name"] == f"any_code: {checkpoint.name}, fine-tuned"
     assert ClaimForSequenceClassification.from_pretrained(out).config.code_skip
 
 

@@ -75,6 +75,12 @@ def test_a_stream_is_read_as_far_as_it_is_asked_for(embed):
     assert len(read) == 2
 
 
+def test_what_is_no_patient_is_refused_at_once(embed):
+    for nothing in (None, 3):
+        with pytest.raises(ValueError, match="expected a patient, or patients, found"):
+            embed(nothing)
+
+
 def test_text_is_a_patient_too(embed, tokenizer):
     text = tokenizer.decode(tokenizer(PATIENT)["input_ids"])
     np.testing.assert_allclose(embed(text), embed(PATIENT), atol=1e-5)

@@ -136,6 +136,21 @@ def test_two_numbers_that_calibrate_these_weights_may_leave_and_nothing_else(che
     assert "calibration.json" in stage(checkpoint, staging, with_code=False)
 
 
+def test_intervals_of_risks_may_leave_where_no_edge_is_the_risk_of_a_patient(checkpoint, staging):
+    path = checkpoint / "risk_intervals.json"
+    path.write_text(json.dumps({"calibration": None, "edges": [0.2], "intervals": [[0.1, 0.2], [0.3, 0.4]]}))
+    fine = json.loads(path.read_text())
+    assert path.name in stage(checkpoint, staging, with_code=False)
+    others = ({"edges": [0.2001]}, {"edges": [0.1, 0.2]}, {"intervals": [[0.1, 2], [0.3, 0.4]]}, {"patients": ["a"]})
+    for other in (*others, {"calibration": "a"}, {"intervals": ["ab", [0.3, 0.4]]}, {"edges": [True]}):
+        path.write_text(json.dumps(fine | other))
+        for left in staging.iterdir():
+            left.unlink()
+        with pytest.raises(PushRefusedError, match=r"in 'risk_intervals\.json'"):
+            stage(checkpoint, staging, with_code=False)
+    path.unlink()
+
+
 @pytest.mark.parametrize("name", FORBIDDEN_FILES)
 @pytest.mark.parametrize("with_code", [False, True])
 def test_a_file_that_is_no_part_of_a_checkpoint_stops_the_push(checkpoint, staging, name, with_code):

@@ -56,6 +56,7 @@ def test_what_is_no_route_is_told_so(client):
     for answer, status, code in [
         (client.get("/"), 404, "E_ROUTE"),
         (client.get(PATH), 405, "E_METHOD"),
+        (client.post(f"{PATH}/", json=hook(), follow_redirects=False), 404, "E_ROUTE"),
         (client.get("/metrics"), 404, "E_ROUTE"),
         (client.post("/cds-services/other", json=hook()), 404, "E_SERVICE"),
     ]:

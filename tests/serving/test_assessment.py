@@ -1,6 +1,8 @@
 """Assessments: the same risk as a score, the same reasons as an explanation, and a stay without a claim."""
 
+import dataclasses
 import datetime as dt
+from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
@@ -12,9 +14,10 @@ from claim_transformers.analysis import PriorCorrection
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.models.claim.form_claim import ClaimForm
 from claim_transformers.serving import Assessor, IndexStay, save_risk_intervals
+from claim_transformers.serving.cards import how_sure
 from claim_transformers.serving.index_stays import read_encounter
 from claim_transformers.serving.interventions import choose_interventions, read_interventions
-from claim_transformers.serving.reasons import Reason
+from claim_transformers.serving.reasons import VISIT_KINDS, Reason, _name_services
 from claim_transformers.serving.risk_intervals import read_risk_intervals
 from claim_transformers.sources.formats.fhir_eob.bundle import read_eob_bundle
 from claim_transformers.training import Scorer, save_calibration
@@ -45,6 +48,23 @@ def test_the_explanation_is_of_the_same_record_and_probability(assessor, found):
     assert [abs(one.points) for one in found.reasons] == sorted(
         (abs(one.points) for one in found.reasons), reverse=True
     )
+
+
+def test_amounts_of_the_claims_are_read_and_the_stay_that_ends_has_none(assessor):
+    category = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/adjudication", "code": "benefit"}]}
+    paid = [{"category": category, "amount": {"value": 80.5, "currency": "USD"}}]
+    eob = payer_eob("1", MARK)
+    eob["item"] = [{**eob["item"][0], "adjudication": paid}]
+    seen = [assessor.assess([patient(MARK), eob], TODAY, index_stay=stay).record for stay in (None, STAY)]
+    assert [record["visit_amount"].to_pylist() for record in seen] == [[[80.5]], [[80.5, None]]]
+    assert all(len(set(record.column_names)) == record.num_columns for record in seen)
+
+
+def test_what_a_card_names_is_in_words_of_a_clinic():
+    assert _name_services("992") == "visits and consultations (HCPCS codes that begin with 992)"
+    assert _name_services("70").startswith("imaging")
+    assert _name_services("G0").startswith("services (")
+    assert VISIT_KINDS["CAR"] == "physician"
 
 
 def test_no_identifier_is_kept(found):
@@ -129,6 +149,8 @@ def test_calibration_and_intervals_go_with_the_checkpoint(tmp_path):
     assert assessor.explain(found).prediction / 100 == pytest.approx(found.risk, abs=1e-6)
     assert found.calibration == "prior"
     assert found.interval.low <= found.risk <= found.interval.high
+    assert "outside" not in how_sure(found)
+    assert "lies outside" in how_sure(dataclasses.replace(found, risk=found.interval.high + 0.01))
     save_calibration(folder, PriorCorrection(0.5, 0.3))
     with pytest.raises(ValueError, match="anew"):
         Assessor(folder, "Death")
@@ -152,6 +174,18 @@ def test_intervals_cover_and_hide_small_groups(tmp_path):
         save_risk_intervals(tmp_path, [0] * 90 + [1] * 10, [0.1] * 100)
     with pytest.raises(ValueError, match="from 0 to 1"):
         save_risk_intervals(tmp_path, [0, 1], [0.1, np.nan])
+
+
+def test_intervals_are_found_by_a_name_of_the_hub_as_a_calibration_is(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text("{}")
+    save_risk_intervals(tmp_path, [0, 1] * 50, [0.5] * 100)
+
+    def cached(name: str, file: str, **_: object) -> str | None:
+        assert name == "organisation/model"
+        return str(tmp_path / file) if Path(tmp_path, file).is_file() else None
+
+    monkeypatch.setattr("claim_transformers.training.scoring.calibration.cached_file", cached)
+    assert read_risk_intervals("organisation/model") == read_risk_intervals(tmp_path) is not None
 
 
 def test_a_checkpoint_of_several_outcomes_is_refused(tmp_path):

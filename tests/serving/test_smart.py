@@ -14,6 +14,7 @@ from claim_transformers.serving.config import SmartApp
 from claim_transformers.serving.logs import _JsonLines
 from claim_transformers.serving.page import page_routes
 from claim_transformers.serving.smart import SmartLaunch
+from claim_transformers.serving.used_once import UsedOnce
 
 LAUNCH = {"iss": FHIR, "launch": "xyz"}
 
@@ -83,7 +84,7 @@ def test_a_foreign_issuer_is_refused_before_any_request(launched, query, status,
     assert record.asked == []
 
 
-def test_a_state_is_of_this_process_young_and_used_once(launched, monkeypatch):
+def test_a_state_is_of_this_service_and_browser_young_and_used_once(launched, monkeypatch):
     client, record = launched
     back = record.authorize(go(client))
     other = record.authorize(go(client))
@@ -93,6 +94,8 @@ def test_a_state_is_of_this_process_young_and_used_once(launched, monkeypatch):
     for wrong in (forged, "a.0.99999999999.b", ".", "é.é"):
         answer = client.get("/callback", params={"code": "c", "state": wrong})
         assert (answer.status_code, "E_STATE<" in answer.text) == (400, True)
+    for another in ({"User-Agent": "another browser"}, {"Accept-Language": "fr"}):
+        assert "E_STATE<" in client.get(back, headers=another).text
     assert record.asked == []
     assert client.get(back).status_code == 200
     num_asked = len(record.asked)
@@ -148,6 +151,15 @@ def test_a_refusal_of_the_server_is_told(launched):
     assert (answer.status_code, "E_LAUNCH_DENIED" in answer.text) == (403, True)
 
 
+def test_the_query_of_an_authorization_endpoint_stays(tmp_path, assessor):
+    record = Record()
+    record.configuration = {"authorization_endpoint": f"{FHIR}/authorize?tenant=7"}
+    with serving(with_page(tmp_path), assessor, record, page_routes) as client:
+        client.follow_redirects = False
+        address = go(client)
+    assert address.startswith(f"{FHIR}/authorize?tenant=7&response_type=code&")
+
+
 @pytest.mark.parametrize(
     "configuration",
     [
@@ -184,7 +196,7 @@ def test_no_code_state_token_or_patient_stands_in_a_log(launched, caplog):
 def test_the_page_needs_a_client_with_a_secret(tmp_path):
     for smart in (None, SmartApp(client_id="a"), SmartApp(client_id="a", issuers=(FHIR,))):
         with pytest.raises(ValueError, match="a secret and issuers"):
-            SmartLaunch(config_of(tmp_path, smart=smart), httpx2.AsyncClient())
+            SmartLaunch(config_of(tmp_path, smart=smart), httpx2.AsyncClient(), UsedOnce(tmp_path / "used"))
     for origin in ("https://a.example; script-src *", "https://a.example/path", "*", "http://a.example"):
         with pytest.raises(ValueError, match="frame_ancestors"):
             SmartApp(client_id="a", frame_ancestors=(origin,))

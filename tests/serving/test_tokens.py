@@ -11,6 +11,7 @@ from serving.served import ISSUER, JKU, MARK, PATH, SERVICE, serving, trusting
 
 from claim_transformers.serving.errors import ServiceError
 from claim_transformers.serving.tokens import TokenVerifier
+from claim_transformers.serving.used_once import UsedOnce
 
 STRANGER = ec.generate_private_key(ec.SECP384R1())
 
@@ -26,7 +27,8 @@ class Verify:
             return httpx2.Response(200, json=keys.jwks())
 
         http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
-        self.verifier = TokenVerifier(trusting(folder), http)
+        self.file = folder / "used"
+        self.verifier = TokenVerifier(trusting(folder), http, UsedOnce(self.file))
 
     def __call__(self, header, audiences=(SERVICE,)):
         self.loop.run_until_complete(self.verifier.verify(header, audiences))
@@ -105,6 +107,26 @@ def test_a_token_is_used_once(verify, keys):
     assert len(verify.asked) == 1
 
 
+def test_a_used_token_is_known_to_another_process_and_after_a_kill_and_none_is_written_down(verify, keys, tmp_path):
+    token = keys.token(jti=MARK)
+    verify(f"Bearer {token}")
+    files = [verify.file, *verify.file.parent.glob("used-*")]
+    assert len(files) > 1
+    assert [file for file in files if file.stat().st_mode & 0o077 or MARK.encode() in file.read_bytes()] == []
+    mine, verify.verifier._used = verify.verifier._used, UsedOnce(verify.file)
+    assert refusal(verify, token) == "E_TOKEN_REPLAYED"
+    assert verify.verifier._used.key == mine.key
+    assert verify.verifier._used.take("a", "bc", last=time.time() + 9)
+    assert verify.verifier._used.take("ab", "c", last=time.time() - 9)
+    assert not mine.take("a", "bc", last=time.time() + 9)
+    assert mine.take("ab", "c", last=time.time() + 9)
+    verify.verifier._used.close()
+    verify.verifier._used = mine
+    (tmp_path / "other").write_text("no database " * 99)
+    with pytest.raises(ValueError, match="remove it"):
+        UsedOnce(tmp_path / "other")
+
+
 def test_every_call_but_discovery_needs_a_token_of_its_own(tmp_path, assessor, keys):
     def answer(request):
         return httpx2.Response(200, json=keys.jwks()) if str(request.url) == JKU else httpx2.Response(500)
@@ -132,7 +154,8 @@ def test_keys_out_of_band_are_read_from_a_file_and_take_no_address(tmp_path, key
     file = tmp_path / "keys.json"
     file.write_text(json.dumps({"keys": [{"kty": "oct"}, 1, *keys.jwks()["keys"]]}))
     listed = TrustedClient(issuer=ISSUER, jwks_file=str(file))
-    verifier = TokenVerifier(config_of(tmp_path, allow_unsigned=False, clients=(listed,)), httpx2.AsyncClient())
+    config = config_of(tmp_path, allow_unsigned=False, clients=(listed,))
+    verifier = TokenVerifier(config, httpx2.AsyncClient(), UsedOnce(tmp_path / "used"))
     with pytest.raises(ServiceError, match="E_TOKEN_ISSUER"):
         asyncio.run(verifier.verify(f"Bearer {keys.token()}", (SERVICE,)))
     token = keys.token(header={"jku": None})

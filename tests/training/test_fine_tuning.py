@@ -129,8 +129,11 @@ def test_balancing_leaves_the_mean_risk_at_the_prevalence(build, tokenizer, spli
 
 
 def test_a_missing_split_is_refused(tokenizer, splits):
-    with pytest.raises(ValueError, match="found no validation"):
+    with pytest.raises(ValueError, match="found none in validation"):
         fine_tune(torch.nn.Linear(1, 1), tokenizer, {"train": splits["train"]}, FineTuning())
+    empty = {"train": splits["train"], "validation": splits["validation"].select([])}
+    with pytest.raises(ValueError, match="found none in validation"):
+        fine_tune(torch.nn.Linear(1, 1), tokenizer, empty, FineTuning())
 
 
 # ---- Labels ----

@@ -179,7 +179,7 @@ def test_a_cohort_is_never_replaced_by_its_own_sequences(cohort, tmp_path, out):
 
 
 def test_a_folder_without_a_cohort_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"nowhere', found no such folder; see claim-transformers cohort"):
+    with pytest.raises(ValueError, match=r"nowhere', found no such folder; give one that 'cohort'"):
         write_sequences(tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "claims").mkdir()
     with pytest.raises(ValueError, match=r"expected a cohort in .*claims', found a folder without dataset_dict.json"):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from claim_transformers.analysis.audit.drift_tables import drift_table, field_table
     from claim_transformers.analysis.audit.model_audit import ModelAudit, audit_model
     from claim_transformers.analysis.audit.ranking_tables import alert_table, decile_table
-    from claim_transformers.analysis.audit.recalibration import PriorCorrection, Recalibration, fit_isotonic, fit_platt
+    from claim_transformers.analysis.audit.recalibration import PriorCorrection, fit_isotonic, fit_platt
     from claim_transformers.analysis.audit.subgroup_attributes import audit_attributes
     from claim_transformers.analysis.audit.subgroup_tables import gap_table, subgroup_table
     from claim_transformers.analysis.audit.subgroups import SubgroupAudit, age_bands, audit_subgroups
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AuditPower", "BaselineResult", "BoostingParameters", "Comparison", "CostModel", "DriftSample", "Explanation",
-    "LaceScores", "ModelAudit", "PlantedGap", "PriorCorrection", "Recalibration", "ResultTable", "SimulatedStays",
+    "LaceScores", "ModelAudit", "PlantedGap", "PriorCorrection", "ResultTable", "SimulatedStays",
     "SubgroupAudit", "ThresholdResult", "age_bands", "alert_table", "audit_attributes", "audit_model",
     "audit_power", "audit_subgroups", "calibration_table", "cohort_readout", "compare_models", "curve_plot",
     "decile_table", "drift_figure", "drift_table", "embed_patients", "explain", "explain_patients", "field_table",

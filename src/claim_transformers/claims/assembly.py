@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,7 +30,7 @@ from claim_transformers.claims.packing import (
     pack_keys,
     unpack_keys,
 )
-from claim_transformers.claims.patient_files import PatientFiles, PatientNames
+from claim_transformers.claims.patient_files import PatientFiles, PatientNames, read_back, to_table
 from claim_transformers.claims.splits import SPLITS
 from claim_transformers.claims.visit_amounts import NULL_CENTS, Cents, amounts_of, pack_amounts
 
@@ -105,7 +106,8 @@ class SequenceAssembler:
         patient_ids (`pa.Array` of strings): Every patient once, sorted.
         splits (`np.ndarray` of int8): Split of each patient, as a position in `SPLITS`.
         visit_types (`Sequence[str]`): Every type of visit.
-        workspace (`Path`): Existing folder for temporary files; it holds patient data and belongs to the output.
+        workspace (`Path`, *optional*): Existing folder for temporary files; it holds patient data and belongs to the
+            output. In memory without.
         num_codes (`int`): About how many codes are to come, which decides the number of shards.
         shards (`int`, *optional*): Number of shards instead. The result is the same.
 
@@ -126,13 +128,16 @@ class SequenceAssembler:
         patient_ids: pa.Array,
         splits: Integers,
         visit_types: Sequence[str],
-        workspace: Path,
+        workspace: Path | None,
         *,
         num_codes: int,
         shards: int | None = None,
     ) -> None:
         order = np.argsort(splits, kind="stable")
         self.patient_ids = patient_ids.take(pa.array(order))
+        self._sorted_ids = patient_ids
+        self._places = np.empty(len(order) + 1, np.int32)
+        self._places[order], self._places[-1] = np.arange(len(order)), -1
         self.visit_types = pa.array(sorted(visit_types), pa.string())
         self.codes = CodeNumbers()
         self._last_days = np.full(len(patient_ids), NULL_DAY, np.int32)
@@ -157,7 +162,16 @@ class SequenceAssembler:
 
     def positions(self, patient_ids: pa.Array) -> Integers:
         """Position of each patient, -1 where the id is null or not known."""
-        return _positions(patient_ids, self.patient_ids)
+        positions, strings = dictionary_of(patient_ids)
+        # Batches of sorted tables hold neighbours, so only these are hashed, and not all patients for every batch.
+        bounds = pc.min_max(strings).as_py()
+        start, stop = (
+            side(range(len(self._sorted_ids)), bound, key=lambda place: self._sorted_ids[place].as_py())
+            for side, bound in ((bisect_left, bounds["min"] or ""), (bisect_right, bounds["max"] or ""))
+        )
+        found = pc.index_in(strings, value_set=self._sorted_ids.slice(start, stop - start))
+        places = self._places[pc.add(found, pa.scalar(start, pa.int32())).fill_null(-1).to_numpy(zero_copy_only=False)]
+        return np.append(places, -1)[positions]
 
     def type_positions(self, visit_types: pa.Array) -> Integers:
         """Position of each type of visit, -1 where it is null."""
@@ -185,22 +199,21 @@ class SequenceAssembler:
         """
         is_complete = (patients >= 0) & (days != NULL_DAY) & (visit_types >= 0)
         self.add_days(patients[is_complete], days[is_complete])
-        shards = np.where(is_complete, patients // self._shard_size, 0)
-        keys = pack_keys(
-            np.where(is_complete, patients - shards * self._shard_size, 0),
-            np.where(is_complete, days, 0),
-            np.where(is_complete, visit_types, 0),
-        )
-        if lengths is not None:
-            keys, shards, is_complete = (np.repeat(column, lengths) for column in (keys, shards, is_complete))
         is_code = codes >= 0
-        is_kept = is_code & is_complete
-        if not is_kept.all():
-            self._num_without_visit += int(np.count_nonzero(is_code & ~is_complete))
-            keys, shards, codes = keys[is_kept], shards[is_kept], codes[is_kept]
+        rows = np.flatnonzero(is_code) if lengths is None else np.repeat(np.arange(len(lengths)), lengths)[is_code]
+        is_kept = is_complete[rows]
+        rows, codes = rows[is_kept], codes[is_code][is_kept]
+        self._num_without_visit += len(is_kept) - len(rows)
+        self._num_added += len(rows)
+        owners = patients[rows]
+        shards = owners // self._shard_size
+        keys = pack_keys(owners - shards * self._shard_size, days[rows], visit_types[rows])
         keys |= codes.astype(np.uint64)
-        self._num_added += len(keys)
         self._spill.append(keys, shards)
+
+    def add_repeats(self, num_codes: int) -> None:
+        """Count codes that stand on their visit already, and need not be added again."""
+        self._num_added += num_codes
 
     def add_later(
         self, patients: Integers, days: Integers, visit_types: Integers, end_days: Integers, paid_days: Integers
@@ -289,8 +302,9 @@ class SequenceAssembler:
 
     def _other_spill(self, name: str) -> KeySpill:
         if name not in self._other_spills:
-            folder = self._workspace / name
-            folder.mkdir()
+            folder = self._workspace and self._workspace / name
+            if folder is not None:
+                folder.mkdir()
             self._other_spills[name] = KeySpill(folder, self._num_shards)
         return self._other_spills[name]
 
@@ -346,9 +360,7 @@ class SequenceAssembler:
         last_ends = np.full(len(self.patient_ids), NULL_DAY, np.int32)
         raise_last_days(last_ends, eligibility.patients, eligibility.ends)
         enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day, is_known)
-        has = self.columns | self._expected
-        marked = {name: numbers.sorted_codes() for name, numbers in self._marked_codes.items() if name in has}
-        names = PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes(), marked)
+        names = self._names()
         is_eligible = np.zeros(len(self.patient_ids), dtype=bool)
         is_eligible[eligibility.patients] = True
         has_no_span = np.diff(enrollment.span_offsets) == 0
@@ -391,6 +403,23 @@ class SequenceAssembler:
             last_day=write_day(last_day),
             last_enrollment_day=write_day(find_last_day(last_ends, extract_date)),
         )
+
+    def to_table(
+        self,
+        eligibility: EligibilityRows,
+        *,
+        extract_date: dt.date | None = None,
+        is_known: "npt.NDArray[np.bool_] | bool" = False,
+    ) -> pa.Table:
+        """Give the rows that `write` would write, all splits one after the other, where there is one shard."""
+        last_day = find_last_day(self._last_days, extract_date)
+        enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day, is_known)
+        return read_back(to_table(self._read_shard(0), enrollment, self._names()))
+
+    def _names(self) -> PatientNames:
+        has = self.columns | self._expected
+        marked = {name: numbers.sorted_codes() for name, numbers in self._marked_codes.items() if name in has}
+        return PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes(), marked)
 
     def _read_shard(self, shard: int) -> TimelineArrays:
         """Sorted visits of a shard. The last one is kept, because a shard can end one split and begin the next."""

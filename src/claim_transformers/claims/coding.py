@@ -7,9 +7,9 @@ canonical already, the usual case, are then left as they are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import ibis
 import ibis.expr.types as ir
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from ibis import _
 
 from claim_transformers.claims.engine import fetch
-from claim_transformers.claims.planning import build
+from claim_transformers.claims.planning import Plan, build, to_expression
 from claim_transformers.codes.expressions import modifiers_expr, normalize_expr
 from claim_transformers.codes.normalize import normalize_codes
 
@@ -30,6 +30,8 @@ _W_UNKNOWN_CODE = "W_UNKNOWN_CODE"
 _ANY_CODE = "^[A-Z0-9]{2,11}$"
 _MAX_CODES_TO_LOOK_FOR = 100
 _SYSTEM = "system of codes"
+# Of every row, or the expression that says it, or how to make that of rows.
+_System: TypeAlias = "str | ir.StringValue | Callable[[ir.Table], ir.StringValue]"
 
 
 @dataclass(frozen=True)
@@ -62,21 +64,22 @@ class CodeSurvey:
         return len(self.raw)
 
 
-def _distinct_codes(rows: ir.Table, columns: Sequence[str], system: ir.StringValue) -> ir.Table:
+def _distinct_codes(rows: ir.Table, columns: Sequence[str], system: _System) -> ir.Table:
     """Count distinct values over several columns."""
-    narrow = rows.select(*columns, system=system)
+    narrow = rows.select(*columns, system=_of_rows(system, rows))
     # Wide layouts are nearly empty: rows without any code are left out before they are unfolded.
     filled = narrow.filter(ibis.coalesce(*(narrow[name] for name in columns)).notnull())
-    unfolded = filled.select("system", raw=ibis.array([filled[name] for name in columns]).unnest())
-    return unfolded.filter(unfolded.raw.notnull()).group_by("system", "raw").aggregate(occurrences=_.count())
+    codes = ibis.array([filled[name] for name in columns]).filter(lambda code: code.notnull())
+    unfolded = filled.select("system", raw=codes.unnest())
+    return unfolded.group_by("system", "raw").aggregate(occurrences=_.count())
 
 
 def survey_codes(
     connection: Backend,
-    rows: ir.Table,
+    rows: Plan,
     columns: Sequence[str],
     systems: Sequence[str],
-    system: ir.StringValue | None = None,
+    system: _System | None = None,
     *,
     tolerant: bool = False,
 ) -> list[CodeSurvey]:
@@ -90,7 +93,7 @@ def survey_codes(
         >>> survey.distinct, dict(survey.fixes), dict(survey.quarantined)
         (3, {'F_CODE_FORM': 1}, {'R_CODE_TEXT': 1})
     """
-    of_row = ibis.literal(systems[0]) if system is None else system
+    of_row = systems[0] if system is None else system
     found = fetch(connection, build(_distinct_codes, rows, columns, of_row))
     surveys = []
     for name in systems:
@@ -128,7 +131,7 @@ def _survey(system: str, raw: pa.ChunkedArray, counts: pa.ChunkedArray, *, toler
     )
 
 
-def find_changed_columns(connection: Backend, rows: ir.Table, columns: Sequence[str], changed: pa.Array) -> list[str]:
+def find_changed_columns(connection: Backend, rows: Plan, columns: Sequence[str], changed: pa.Array) -> list[str]:
     """Find the columns that hold a code which is not canonical, so that only they are rewritten.
 
     Examples:
@@ -141,7 +144,8 @@ def find_changed_columns(connection: Backend, rows: ir.Table, columns: Sequence[
     if len(changed) > _MAX_CODES_TO_LOOK_FOR or len(columns) == 1:
         return list(columns)
     codes = changed.to_pylist()
-    narrow = rows.select(*columns)
+    # Codes of the rows stand in the query, which is planned anew.
+    narrow = to_expression(rows).select(*columns)
     found = fetch(connection, narrow.aggregate(**{name: narrow[name].isin(codes).any() for name in columns}))
     return [name for name in columns if found[name][0].as_py()]
 
@@ -150,7 +154,7 @@ def rewrite_codes(
     rows: ir.Table,
     columns: Sequence[str],
     systems: Sequence[str],
-    system: ir.StringValue | None = None,
+    system: _System | None = None,
     *,
     tolerant: bool = False,
 ) -> ir.Table:
@@ -166,7 +170,7 @@ def rewrite_codes(
     changed: dict[str, ir.StringValue] = {}
     if system is not None:
         # Joined with every column, it is planned once.
-        rows = rows.mutate(**{_SYSTEM: system})
+        rows = rows.mutate(**{_SYSTEM: _of_rows(system, rows)})
         system = rows[_SYSTEM]
     for column in columns:
         raw = rows[column]
@@ -182,6 +186,10 @@ def rewrite_codes(
         if "HCPCS" in systems:
             changed[f"{column}_modifiers"] = modifiers_expr(raw)
     return rows.mutate(**changed) if system is None else rows.mutate(**changed).drop(_SYSTEM)
+
+
+def _of_rows(system: _System, rows: ir.Table) -> ir.StringValue:
+    return ibis.literal(system) if isinstance(system, str) else system(rows) if callable(system) else system
 
 
 def _bare(raw: pa.Array) -> pa.Array:

@@ -87,14 +87,7 @@ class CountyFeatures:
     values: Mapping[str, NDArray[np.float64]]
 
     def of_counties(self, county_fips: pa.Array | pa.ChunkedArray) -> dict[str, NDArray[np.float64]]:
-        """Look counties up.
-
-        Args:
-            county_fips (`pa.Array` of strings): Counties in any order, repeats and nulls allowed.
-
-        Returns:
-            `dict[str, NDArray[float]]`: Each measure, NaN where county or measure is unknown.
-        """
+        """Look counties up."""
         places = pc.fill_null(pc.index_in(county_fips, value_set=self.county_fips), len(self.county_fips))
         numbers = places.to_numpy() if isinstance(places, pa.ChunkedArray) else places.to_numpy(zero_copy_only=False)
         # `index_in` finds a null among the values as well, but a county that is not known has no measures.
@@ -119,14 +112,6 @@ def read_county_features(path: str | Path, columns: Sequence[str] | None = None)
         path (`str` or `Path`): The file.
         columns (`Sequence[str]`, *optional*): Columns to read, by their names in the file. The percentile ranks of the
             four themes and of all in the Social Vulnerability Index, else every column that holds numbers alone.
-
-    Returns:
-        [`CountyFeatures`]: The measures.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE` if there is no such file, `E_COLUMN` if there is no FIPS column, a column is
-            missing or holds no numbers, `E_LAYOUT` if a county stands in two rows or the file is no table.
-        OSError: If the file cannot be read.
 
     Examples:
         >>> import tempfile

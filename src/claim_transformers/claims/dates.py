@@ -38,11 +38,6 @@ def settle_dates(
 ) -> tuple[dict[str, ir.Value], dict[str, ir.BooleanValue]]:
     """Judge the dates of a canonical table.
 
-    Args:
-        columns (`Mapping[str, ir.Value]`): All columns of the table.
-        table (`str`): Its name.
-        extract_date (`datetime.date`, *optional*): Day of the extract.
-
     Returns:
         `tuple[dict[str, ir.Value], dict[str, ir.BooleanValue]]`: The columns that may change, and by code which rows
         to count.

@@ -1,4 +1,4 @@
-"""Parquet files of a table, read with their strings still dictionary-encoded, as they are stored.
+"""Parquet files of a table, read with their strings still dictionary-encoded, as they are stored; or one in memory.
 
 The work on a column of codes then is work on its few distinct strings, and the many rows are integers.
 """
@@ -70,13 +70,18 @@ class EncodedFiles:
 
     def distinct(self, column: str) -> pa.Array:
         """Sorted distinct strings of a column, without null."""
-        distinct = pa.array([], pa.string())
+        distinct: pa.Array = pa.array([], pa.string())
+        parts: list[pa.Array] = []
         for batch in self.batches([column]):
             positions, strings = dictionary_of(batch[column])
             # A dictionary can hold strings that no row uses.
             is_used = np.zeros(len(strings), dtype=bool)
             is_used[positions[positions >= 0]] = True
-            distinct = pc.unique(pa.chunked_array([distinct, strings.filter(pa.array(is_used))]))
+            parts.append(strings.filter(pa.array(is_used)))
+            # Joined only once as many have come as there are, each is looked at a few times, however many batches.
+            if sum(map(len, parts)) > len(distinct):
+                distinct, parts = pc.unique(pa.chunked_array([distinct, *parts])), []
+        distinct = pc.unique(pa.chunked_array([distinct, *parts]))
         return distinct.take(pc.sort_indices(distinct))
 
     def count_values(self, columns: set[str]) -> int:
@@ -106,3 +111,23 @@ class EncodedFiles:
                 if leaf.path == column or self._fields(leaf.path.rsplit(".", 1)[1]):
                     leaves[leaf.path] = leaf.physical_type == "BYTE_ARRAY"
         return leaves
+
+
+class TableInMemory(EncodedFiles):
+    """A small table that is no file: the few rows of a request, which are read as they are."""
+
+    def __init__(self, table: pa.Table) -> None:
+        super().__init__([])
+        self._table, self.num_rows = table, table.num_rows
+
+    def __bool__(self) -> bool:
+        return bool(self.num_rows)
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows, with some columns."""
+        yield from self._table.select(columns).to_batches()
+
+    @property
+    def column_names(self) -> list[str]:
+        """Columns of the table."""
+        return list(self._table.column_names)

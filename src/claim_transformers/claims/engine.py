@@ -9,13 +9,15 @@ import itertools
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ibis.expr.operations as ops
+
 from claim_transformers.claims.files import scratch_folder
-from claim_transformers.claims.planning import describe_table, name_table, to_sql
+from claim_transformers.claims.planning import Plan, describe_table, name_table, to_sql
 from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
@@ -115,33 +117,54 @@ def engine_errors(step: str) -> Iterator[None]:
         raise ClaimDataError("E_ENGINE", message) from None
 
 
-def fetch(connection: Backend, expression: ir.Table) -> pa.Table:
+def fetch(connection: Backend, expression: Plan) -> pa.Table:
     """Execute an expression into memory."""
-    return read_batches(connection, expression).read_all()
+    # Read as a stream, a query is parsed and planned twice.
+    connection.raw_sql(f"CREATE OR REPLACE TEMP TABLE fetched_rows AS {to_sql(connection, expression)}")
+    found = connection.con.sql("FROM temp.fetched_rows").to_arrow_table()
+    connection.raw_sql("DROP TABLE temp.fetched_rows")
+    return found
 
 
-def read_batches(connection: Backend, expression: ir.Table, *, rows_per_batch: int = 1 << 17) -> pa.RecordBatchReader:
-    """Execute an expression as a stream of record batches, so that a result larger than the memory can be written."""
+def read_batches(
+    connection: Backend, expression: Plan, *, rows_per_batch: int = 1 << 17, names: Mapping[str, str] | None = None
+) -> pa.RecordBatchReader:
+    """Execute an expression as a stream of record batches, so that a result larger than the memory can be written.
+
+    `names` are texts by the texts that stand for them in the expression, which so is the same in every run.
+    """
+    sql = to_sql(connection, expression)
+    for stand_in, name in (names or {}).items():
+        sql = sql.replace(f"'{stand_in}'", "'" + name.replace("'", "''") + "'")
     # A cursor of its own, because an open result would block the next query of the connection.
     cursor = connection.con.cursor()
-    return cursor.sql(to_sql(connection, expression)).to_arrow_reader(rows_per_batch)
+    return cursor.sql(sql).to_arrow_reader(rows_per_batch)
 
 
-def materialize(connection: Backend, name: str, expression: ir.Table) -> tuple[ir.Table, int]:
+def materialize(connection: Backend, name: str, expression: Plan) -> tuple[ir.Table, int]:
     """Execute an expression into a table of the engine, which lives as long as the connection."""
     created = connection.raw_sql(f'CREATE OR REPLACE TABLE "{name}" AS {to_sql(connection, expression)}').fetchall()
-    return describe_table(connection, name, expression.op()), int(created[0][0])
+    return describe_table(connection, name, expression), int(created[0][0])
 
 
-def create_view(connection: Backend, name: str, expression: ir.Table) -> ir.Table:
+def create_view(connection: Backend, name: str, expression: Plan) -> ir.Table:
     """Give an expression a name in the engine, so that what is built on it need not compile it again."""
     connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS {to_sql(connection, expression)}')
-    return describe_table(connection, name, expression.op())
+    return describe_table(connection, name, expression)
 
 
-def hold_rows(connection: Backend, name: str, expression: ir.Table, *, are_few: bool) -> ir.Table:
+def hold_rows(connection: Backend, name: str, expression: Plan, *, are_few: bool) -> ir.Table:
     """Give an expression a name: few rows are computed once, and of many each step computes the columns it needs."""
     return materialize(connection, name, expression)[0] if are_few else create_view(connection, name, expression)
+
+
+def is_computed(connection: Backend, rows: ir.Table) -> bool:
+    """Whether rows are a table of the engine, and no view or expression."""
+    operation = rows.op()
+    if not isinstance(operation, ops.DatabaseTable):
+        return False
+    found = connection.con.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [operation.name])
+    return bool(found.fetchall()[0][0])
 
 
 def open_table(connection: Backend, name: str) -> ir.Table:
@@ -158,7 +181,7 @@ def free_name(connection: Backend, stem: str) -> str:
     return next(name for number in itertools.count() if (name := f"{stem}_{number}") not in taken)
 
 
-def store_rows(connection: Backend, stem: str, rows: ir.Table, scratch: Path, *, are_few: bool) -> ir.Table:
+def store_rows(connection: Backend, stem: str, rows: Plan, scratch: Path, *, are_few: bool) -> ir.Table:
     """Compute rows once, so that later steps read the columns they need: few into memory, many to a parquet file."""
     name = free_name(connection, stem)
     with engine_errors(f"computing {stem}"):

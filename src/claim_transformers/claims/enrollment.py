@@ -86,15 +86,7 @@ class EligibilityRows:
     def of_batches(
         cls, batches: Iterable[pa.RecordBatch], position: Callable[[pa.Array], Integers]
     ) -> "tuple[EligibilityRows, pa.Array]":
-        """Read the canonical table and keep the rows of known patients.
-
-        Args:
-            batches (`Iterable[pa.RecordBatch]`): Batches with `ELIGIBILITY_COLUMNS`.
-            position (`Callable`): From patient ids to positions, -1 for a patient that is not known.
-
-        Returns:
-            `tuple[EligibilityRows, pa.Array]`: The rows of known patients, and the distinct ids of all others.
-        """
+        """Read the canonical table and keep the rows of known patients."""
         parts: list[list[Integers]] = [[] for _ in ELIGIBILITY_COLUMNS]
         others = [pa.array([], pa.string())]
         for batch in batches:
@@ -128,9 +120,6 @@ def merge_eligibility(
             span is left out, like one that has no start.
         is_known (`np.ndarray` of bool, *optional*, defaults to `False`): Whether a source tells when each patient was
             enrolled; a patient with a span is known anyway.
-
-    Returns:
-        `Enrollment`: One entry per position, empty for a patient without rows.
 
     Examples:
         >>> year = lambda start, end: [np.array([start, end], np.int32)] * 2

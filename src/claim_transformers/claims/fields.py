@@ -4,6 +4,7 @@ The format of a date is declared by the layout of its file and never guessed fro
 here; whether that costs the row is decided by the checks in [`quality`].
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import ibis
@@ -34,6 +35,9 @@ NO_ID, NO_NUMBER = r"""^([-0./_?*# '"]*|(9-?){7,})$""", r"""^[-./_?*# '"]*$"""
 # Blanks and control characters of Unicode, and characters without width.
 _NO_WIDTH = "\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
 _BLANK = f"\x01-\x20\x7f\x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000{_NO_WIDTH}"
+# So many columns of a row are read as a list, whose expression is planned once and not for each.
+_MANY_VALUES = 5
+_LISTED = "values in a list"
 AROUND_ID = f"^[{_BLANK}]+|[{_BLANK}]+$|[{_NO_WIDTH}]"
 
 
@@ -105,6 +109,21 @@ def parse_number(
     if within is not None:
         number = ibis.ifelse(number.between(*within), number, ibis.null("float64"))
     return number.try_cast(number_type)
+
+
+def any_of(values: Sequence[ir.Value], is_so: Callable[[ir.Value], ir.BooleanValue]) -> ir.BooleanValue:
+    """Whether something, never null, is true of any of some values of a row; planned once for all of them."""
+    if len(values) < _MANY_VALUES:
+        return ibis.or_(*map(is_so, values))
+    return ibis.array(values).filter(is_so).length() > 0
+
+
+def add_each(rows: ir.Table, values: Mapping[str, ir.Value], made_of: Callable[[ir.Value], ir.Value]) -> ir.Table:
+    """Add a column made of each of some values of a row; of many it is planned once, over a list of them."""
+    if len(values) < _MANY_VALUES:
+        return rows.mutate(**{name: made_of(value) for name, value in values.items()})
+    listed = rows.mutate(**{_LISTED: ibis.array([*values.values()]).map(made_of)})
+    return listed.mutate(**{name: listed[_LISTED][place] for place, name in enumerate(values)}).drop(_LISTED)
 
 
 def clean_word(text: ir.StringValue) -> ir.StringValue:

@@ -49,9 +49,6 @@ def publish_folder(out: str | Path, *, check: Callable[[Path], None] | None = No
             Raises where `out` may not be replaced. It is asked at the start and again right before the rename, since
             another run may have published in between. Without it only an empty or absent `out` is taken.
 
-    Yields:
-        `Path`: A hidden folder beside `out`, locked while the block runs. Nobody else can read it.
-
     Raises:
         ClaimDataError: `E_EXISTS` without `check` if `out` is there; `E_WRITE` if the disk is full or cannot be
             written, `E_MEMORY` if memory is full; then the old `out` stands as it was.
@@ -80,12 +77,6 @@ def publish_folder(out: str | Path, *, check: Callable[[Path], None] | None = No
 @contextmanager
 def scratch_folder(beside: str | Path) -> Iterator[Path]:
     """Give a hidden folder beside a path for what is needed for a while; what dead runs left there goes first.
-
-    Args:
-        beside (`str` or `Path`): What the work is for; it need not exist, its folder must.
-
-    Yields:
-        `Path`: The folder, locked while the block runs. Nobody else can read it, and it vanishes with the block.
 
     Examples:
         >>> import tempfile
@@ -127,12 +118,6 @@ def private_umask() -> Iterator[None]:
 def replacing_file(path: str | Path) -> Iterator[Path]:
     """Give a hidden file beside `path` to write that replaces it when the block ends well, readable by its owner only.
 
-    Args:
-        path (`str` or `Path`): The file to replace or make.
-
-    Yields:
-        `Path`: Where to write. It ends as `path` does, because some writers choose their format by that.
-
     Raises:
         ClaimDataError: `E_WRITE` if the disk is full or cannot be written, `E_MEMORY` if memory is full; the old file
             stands as it was.
@@ -166,10 +151,6 @@ def replacing_file(path: str | Path) -> Iterator[Path]:
 def write_file(path: str | Path, content: str | bytes) -> None:
     """Write a file whole or not at all, readable by its owner only.
 
-    Args:
-        path (`str` or `Path`): The file to replace or make.
-        content (`str` or `bytes`): Text is written as UTF-8.
-
     Raises:
         ClaimDataError: As [`replacing_file`].
     """
@@ -187,9 +168,6 @@ def to_json(content: Any, *, indent: int | None = 1, sort_keys: bool = False, na
         nan_to_null (`bool`, *optional*, defaults to `False`):
             Whether a number that is not one, such as a rate of nothing, is written as `null`.
 
-    Returns:
-        `str`: The text.
-
     Raises:
         ValueError: If a number is not finite; where it stands is said, not what it is beside.
 
@@ -206,11 +184,7 @@ def to_json(content: Any, *, indent: int | None = 1, sort_keys: bool = False, na
 
 
 def _make_private(path: str | Path) -> None:
-    """Take a file, or a folder and all in it, from everybody but its owner, whatever the umask was.
-
-    Args:
-        path (`str` or `Path`): File or folder.
-    """
+    """Take a file, or a folder and all in it, from everybody but its owner, whatever the umask was."""
     path = Path(path)
     for one in [path, *path.rglob("*")] if path.is_dir() else [path]:
         if not one.is_symlink():
@@ -219,12 +193,6 @@ def _make_private(path: str | Path) -> None:
 
 def private_folder(path: str | Path) -> Path:
     """Make a folder that only its owner can enter; one that stands already is left as its owner made it.
-
-    Args:
-        path (`str` or `Path`): Folder to make, with its parents.
-
-    Returns:
-        `Path`: The folder.
 
     Raises:
         ClaimDataError: `E_WRITE` if it cannot be made.
@@ -236,14 +204,7 @@ def private_folder(path: str | Path) -> Path:
 
 
 def remove_leftovers(out: str | Path) -> int:
-    """Remove what runs that died left beside `out`; an `out` that one of them had moved away is put back.
-
-    Args:
-        out (`str` or `Path`): The folder that they were to publish.
-
-    Returns:
-        `int`: Folders removed. Those that a living process still writes stay.
-    """
+    """Remove what runs that died left beside `out`; an `out` that one of them had moved away is put back."""
     out, removed = Path(out).absolute(), 0
     for left in sorted(out.parent.glob(f".{_glob_text(out.name)}.*-*")):
         kind = left.name.removeprefix(f".{out.name}.").partition("-")[0]
@@ -261,14 +222,7 @@ def remove_leftovers(out: str | Path) -> int:
 
 
 def remove_left_files(folder: str | Path) -> int:
-    """Remove the hidden files that dead runs left where [`replacing_file`] wrote.
-
-    Args:
-        folder (`str` or `Path`): The folder of the files that they were to replace.
-
-    Returns:
-        `int`: Files removed. Those that a living process still writes stay.
-    """
+    """Remove the hidden files that dead runs left where [`replacing_file`] wrote."""
     removed = 0
     for left in sorted(Path(folder).glob(f".*.{_WRITING}-*")):
         if not _LEFT_FILE.fullmatch(left.name) or left.is_symlink() or not left.is_file():
@@ -285,15 +239,7 @@ def remove_left_files(folder: str | Path) -> int:
 
 @contextmanager
 def lock_folder(folder: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Hold the lock of a folder, and give whether it is ours: `False` where a living process holds it.
-
-    Args:
-        folder (`Path`): Any folder.
-        wait (`bool`, *optional*, defaults to `False`): Whether to wait for the lock.
-
-    Yields:
-        `bool`: Whether the lock is held; always with `wait`, but where the file system has no locks.
-    """
+    """Hold the lock of a folder, and give whether it is ours: `False` where a living process holds it."""
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, PermissionError):
@@ -312,11 +258,7 @@ def lock_folder(folder: Path, *, wait: bool = False) -> Iterator[bool]:
 
 
 def flush(path: str | Path) -> None:
-    """Wait until a file, or a folder with all in it, is on the disk.
-
-    Args:
-        path (`str` or `Path`): File or folder.
-    """
+    """Wait until a file, or a folder with all in it, is on the disk."""
     path = Path(path)
     for one in [*sorted(path.rglob("*"), reverse=True), path]:
         if not one.is_symlink():
@@ -326,9 +268,6 @@ def flush(path: str | Path) -> None:
 @contextmanager
 def write_errors(out: str | Path) -> Iterator[None]:
     """Turn a full or closed disk and full memory into one line with a code.
-
-    Args:
-        out (`str` or `Path`): What is being written, for the message.
 
     Raises:
         ClaimDataError: `E_WRITE` or `E_MEMORY`.

@@ -22,9 +22,6 @@ def check_inputs(path: str | Path) -> Path:
         path (`str` or `Path`): File or folder. One that is not there passes, because its reader knows what it lacks.
             Hidden entries of a folder are not looked at.
 
-    Returns:
-        `Path`: The path.
-
     Raises:
         ClaimDataError: `E_INPUT` for a link that leads nowhere, a pipe, a socket, a device, or a file or folder that
             may not be read.
@@ -66,9 +63,6 @@ def read_yaml(path: Path, *, as_text: bool = False) -> Any:
             key once. Aliases are refused: a few lines of them become more than any memory holds.
         as_text (`bool`, *optional*, defaults to `False`): Keep every value as it is written: `010` is no eight, `no`
             is no boolean, and a day is no date.
-
-    Returns:
-        `Any`: Its content.
 
     Raises:
         ValueError: If it is none, or breaks one of these rules. The message has the file and the line, and quotes

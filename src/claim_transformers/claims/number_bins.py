@@ -49,16 +49,6 @@ class NumberBins:
 
         Equal quantiles, such as those of many zeros, are one edge, so a variable can have fewer bins than asked for.
 
-        Args:
-            values (`Mapping[str, NDArray[float]]`): Values of training patients by name, NaN where unknown.
-            num_bins (`int`, *optional*, defaults to 10): Bins of a variable, at most one for 11 known values.
-
-        Returns:
-            `NumberBins`: The edges.
-
-        Raises:
-            ValueError: If `num_bins` is below 1, or a name is empty or holds `/`.
-
         Examples:
             >>> NumberBins.fit({"LOS": np.array([0.0] * 50 + [5.0] * 50)}, num_bins=3).edges
             {'LOS': (5.0,)}
@@ -79,18 +69,7 @@ class NumberBins:
         return cls(edges)
 
     def tokens(self, name: str, values: _Numbers) -> pa.Array:
-        """Write values as tokens.
-
-        Args:
-            name (`str`): The variable.
-            values (`NDArray[float]` of shape `(values,)`): Values, NaN where unknown.
-
-        Returns:
-            `pa.Array` of strings: `NAME/k`, null where unknown.
-
-        Raises:
-            KeyError: If no edges were learned for the name.
-        """
+        """Write values as tokens."""
         if name not in self.edges:
             raise KeyError(f"expected one of the variables {', '.join(sorted(self.edges))}, found {name!r}")
         numbers = np.asarray(values, np.float64)
@@ -110,17 +89,7 @@ class NumberBins:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "NumberBins":
-        """Read what [`~NumberBins.to_dict`] wrote.
-
-        Args:
-            content (`Mapping[str, Any]`): The parsed JSON.
-
-        Returns:
-            `NumberBins`: Equal to the bins that were written.
-
-        Raises:
-            ValueError: If the version is not the one this package writes, or edges do not ascend.
-        """
+        """Read what [`~NumberBins.to_dict`] wrote."""
         if content.get("version") != _FORMAT_VERSION:
             raise ValueError(f"expected number bins of version {_FORMAT_VERSION}, found another; fit them again")
         edges = {str(name): tuple(float(edge) for edge in column) for name, column in content["edges"].items()}
@@ -129,11 +98,7 @@ class NumberBins:
         return cls(edges)
 
     def save(self, path: str | Path) -> None:
-        """Write the edges as JSON.
-
-        Args:
-            path (`str` or `Path`): The file.
-        """
+        """Write the edges as JSON."""
         Path(path).write_text(json.dumps(self.to_dict(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     @classmethod

@@ -10,6 +10,7 @@ data set needs its days moved to fit, not even one with dates shifted into the f
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from io import SEEK_END, BufferedRandom, BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -289,6 +290,7 @@ class CodeNumbers:
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
+        self._names = pa.array([], pa.string())
         self._tables: dict[str, tuple[pa.Array, pa.Array, Integers]] = {}
 
     def __len__(self) -> int:
@@ -326,8 +328,9 @@ class CodeNumbers:
         new = np.flatnonzero(is_used & (table < 0))
         if len(new):
             prefixes = systems.take(pa.array(new // len(strings)))
-            names = pc.binary_join_element_wise(prefixes, strings.take(pa.array(new % len(strings))), "/").to_pylist()
-            table[new] = [self._numbers.setdefault(name, len(self._numbers)) for name in names]
+            table[new] = self._number_names(
+                pc.binary_join_element_wise(prefixes, strings.take(pa.array(new % len(strings))), "/")
+            )
         if len(self._numbers) > MAX_CODES:
             raise ClaimDataError(
                 "E_KEY_RANGE",
@@ -337,9 +340,21 @@ class CodeNumbers:
         numbers: npt.NDArray[np.int32] = table[pairs]
         return numbers
 
+    def _number_names(self, names: pa.Array) -> npt.NDArray[np.int32]:
+        """Number names, of which each batch brings many that are known already and few that are new."""
+        found = pc.index_in(names, value_set=self.names())
+        if found.null_count:
+            for name in names.filter(found.is_null()).to_pylist():
+                self._numbers.setdefault(name, len(self._numbers))
+            found = pc.index_in(names, value_set=self.names())
+        numbers: npt.NDArray[np.int32] = found.to_numpy(zero_copy_only=False)
+        return numbers
+
     def names(self) -> pa.Array:
         """All codes met, in the order of their numbers."""
-        return pa.array(list(self._numbers), pa.string())
+        if len(self._names) != len(self._numbers):
+            self._names = pa.array(list(self._numbers), pa.string())
+        return self._names
 
     def sorted_codes(self) -> pa.Array:
         """All codes met, sorted."""
@@ -381,7 +396,8 @@ class KeySpill:
     """Files that hold the keys of each shard until all keys are known, so that memory stays flat.
 
     Args:
-        folder (`Path`): An existing folder, within the protected boundary, that the caller removes.
+        folder (`Path`, *optional*): An existing folder, within the protected boundary, that the caller removes; in
+            memory without, where there are few keys.
         num_shards (`int`): Number of shards.
 
     Examples:
@@ -394,8 +410,11 @@ class KeySpill:
         [7, 9]
     """
 
-    def __init__(self, folder: Path, num_shards: int) -> None:
-        self._files = [(folder / f"keys-{shard:05d}").open("w+b") for shard in range(num_shards)]
+    def __init__(self, folder: Path | None, num_shards: int) -> None:
+        shards = range(num_shards)
+        self._files: list[BufferedRandom | BytesIO] = [
+            BytesIO() if folder is None else (folder / f"keys-{shard:05d}").open("w+b") for shard in shards
+        ]
 
     def close(self) -> None:
         """Close the files."""
@@ -419,5 +438,7 @@ class KeySpill:
 
     def read(self, shard: int) -> Keys:
         """All keys of a shard, in the order of arrival."""
+        keys = np.empty(self._files[shard].seek(0, SEEK_END) // np.dtype(np.uint64).itemsize, np.uint64)
         self._files[shard].seek(0)
-        return np.fromfile(self._files[shard], np.uint64)
+        self._files[shard].readinto(keys.data)
+        return keys

@@ -10,7 +10,7 @@ Enrollment has three states: spans; an empty list, none, where a source tells of
 null, unknown, where no source of the patient's claims tells of enrollment at all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -72,11 +72,19 @@ class PatientNames:
 
 def schema_of(path: Path) -> pa.Schema:
     """Schema of patients as the files of a folder have it: with the optional fields that one of them holds."""
-    names = pq.read_schema(path).names
+    return _schema_with(pq.read_schema(path).names)
+
+
+def _schema_with(names: Collection[str]) -> pa.Schema:
     return pa.schema([*PATIENTS_SCHEMA, *(field for field in _BEYOND_SCHEMA if field.name in names)])
 
 
-def _to_table(timelines: TimelineArrays, enrollment: Enrollment, names: PatientNames) -> pa.Table:
+def read_back(table: pa.Table) -> pa.Table:
+    """What `to_table` gives, as readers of its file see it: without dictionaries."""
+    return table.cast(_schema_with(table.column_names))
+
+
+def to_table(timelines: TimelineArrays, enrollment: Enrollment, names: PatientNames) -> pa.Table:
     """Build rows of the patients table, with sexes, types and codes dictionary-encoded."""
     patients = timelines.patients
     span_counts = np.diff(enrollment.span_offsets)[patients]
@@ -169,7 +177,7 @@ class PatientFiles:
         self.num_patients = 0
         known = {*names.marked, *([VISIT_PAID_DAY.name] if has_paid_days else [])}
         known |= {field.name for field in AMOUNT_FIELDS.values()} if has_amounts else set()
-        self._schema = pa.schema([*PATIENTS_SCHEMA, *(field for field in _BEYOND_SCHEMA if field.name in known)])
+        self._schema = _schema_with(known)
         lists = ["codes", *names.marked]
         self._dictionaries = [
             "sex",
@@ -207,7 +215,7 @@ class PatientFiles:
     def _write_group(self, parts: Sequence[TimelineArrays]) -> None:
         table = self._schema.empty_table()
         if parts:
-            table = _to_table(concatenate(parts), self._enrollment, self._names)
+            table = to_table(concatenate(parts), self._enrollment, self._names)
         if self._writer is not None and self._num_groups == _ROW_GROUPS_PER_FILE:
             self._writer.close()
             self._writer, self._num_groups = None, 0

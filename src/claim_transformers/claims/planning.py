@@ -1,38 +1,66 @@
-"""What a process plans once: an expression by what it is built from, its SQL, and the columns that it gives.
+"""What is planned once: a step by what it is built from, its SQL, and the columns that it gives.
 
 Planning a step takes longer than running it on a few thousand rows, and from run to run the steps of a source differ
-in little. Tables of the engine are therefore named without the connection that holds them, so that a step of two runs
-is one expression. What names a connection or holds rows is planned anew each time.
+in little. A step is therefore a function with its arguments, told apart by what they say: its expression is built, and
+compiled, only where neither this process nor an earlier one did (`claims.plan_files`). Tables of the engine are named
+without the connection that holds them. What names a connection or holds rows is planned anew each time.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import itertools
+import json
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields, is_dataclass
-from functools import cache, partial
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from functools import cache, cached_property, partial
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
+
+from claim_transformers.claims.plan_files import keep_plan, read_plan
 
 if TYPE_CHECKING:
     from ibis import Schema
     from ibis.backends.duckdb import Backend
 
-_Given = ParamSpec("_Given")
-_Built = TypeVar("_Built")
 _T = TypeVar("_T")
-# Expressions of all tables of a few sources; a process that has planned more begins anew.
-_MOST_KEPT = 1024
-_built: dict[Hashable, object] = {}
+# Steps of all tables of a few sources; a process that has planned more begins anew.
+_MOST_KEPT = 2048
+_PACKAGE = __name__.partition(".")[0]
+_steps: dict[str, _Step] = {}
 _sql: dict[Hashable, str] = {}
 _tables: dict[Hashable, ir.Table] = {}
+_written: dict[Hashable, str] = {}
+_numbers = itertools.count()
 
 
 class _NoKeyError(Exception):
     """Something that is planned anew each time."""
+
+
+class _Step:
+    """A function that gives a table, and what it is called with; the expression is built when it is asked for.
+
+    Args:
+        call (`Callable[[], ir.Table]`): Builds the expression.
+        key (`str`): Tells the step from any other.
+        lasts (`bool`): Whether it is the same step in another process, and holds nothing of rows.
+    """
+
+    def __init__(self, call: Callable[[], ir.Table], key: str, *, lasts: bool) -> None:
+        self.call, self.key, self.lasts = call, key, lasts
+
+    @cached_property
+    def expression(self) -> ir.Table:
+        """The expression itself."""
+        return self.call()
+
+
+Plan: TypeAlias = "ir.Table | _Step"
 
 
 @cache
@@ -48,48 +76,104 @@ def name_table(name: str, schema: Schema) -> ir.Table:
     return ops.DatabaseTable(name, schema=schema, source=_nowhere(), namespace=ops.Namespace()).to_expr()
 
 
-def build(function: Callable[_Given, _Built], *args: _Given.args, **kwargs: _Given.kwargs) -> _Built:
-    """Call a function that builds an expression out of its arguments alone, once for equal ones.
+def holds_no_rows(of_class: type[_T]) -> type[_T]:
+    """Mark a dataclass whose values say how rows are read and nothing of the rows, so that its steps outlast a run."""
+    _lasting.add(of_class)
+    return of_class
+
+
+_lasting: set[type] = set()
+
+
+def build(function: Callable[..., ir.Table], *args: Any, **kwargs: Any) -> Plan:
+    """Give the step that calls a function with arguments; equal steps are one, and steps can be arguments.
 
     Functions among the arguments are equal if their code and what they refer to are.
 
     Examples:
         >>> import ibis
         >>> rows = name_table("raw_rows", ibis.schema({"paid": "string"}))
-        >>> first, again = (build(lambda rows, name: rows[name] == "5", rows, "paid") for _ in range(2))
+        >>> first, again = (build(lambda rows, name: rows.select(name), rows, "paid") for _ in range(2))
         >>> first is again
         True
     """
+
+    def call() -> ir.Table:
+        return function(*map(to_expression, args), **{name: to_expression(value) for name, value in kwargs.items()})
+
+    key = _Key()
     try:
-        key = (_key(function), _key(args), _key(kwargs))
+        key.add((function, args, kwargs))
     except _NoKeyError:
-        return function(*args, **kwargs)
-    if (found := _find(_built, key)) is not None:
-        return found  # type: ignore[return-value]
-    built = function(*args, **kwargs)
-    if all(_is_nowhere(value.op()) for value in (*args, *kwargs.values(), built) if isinstance(value, ir.Expr)):
-        _keep(_built, key, built)
-    return built
+        return call()
+    name = key.digest()
+    if (step := _steps.get(name)) is None:
+        step = _Step(call, name, lasts=key.lasts)
+        _keep(_steps, name, step)
+    return step
 
 
-def to_sql(connection: Backend, expression: ir.Table) -> str:
-    """Compile an expression."""
-    operation = expression.op()
-    if (sql := _find(_sql, operation)) is None:
-        sql = connection.compile(expression)
-        if _is_nowhere(operation):
-            _keep(_sql, operation, sql)
+def to_expression(value: Any) -> Any:
+    """The expression of a step, also in a list or mapping; anything else as it is."""
+    match value:
+        case _Step():
+            return value.expression
+        case tuple() | list():
+            return type(value)(map(to_expression, value)) if type(value) in (tuple, list) else value
+        case dict():
+            return {name: to_expression(part) for name, part in value.items()}
+    return value
+
+
+def to_sql(connection: Backend, plan: Plan) -> str:
+    """Compile a step or an expression."""
+    key = plan.key if isinstance(plan, _Step) else plan.op()
+    if (known := _find(_sql, key)) is not None:
+        return known
+    if isinstance(plan, _Step) and plan.lasts and (known := read_plan(plan.key)) is not None:
+        _keep(_sql, key, known)
+        return known
+    expression = to_expression(plan)
+    sql: str = connection.compile(expression)
+    if _is_nowhere(expression.op()):
+        _keep(_sql, key, sql)
+        if isinstance(plan, _Step) and plan.lasts:
+            keep_plan(plan.key, sql)
     return sql
 
 
 def describe_table(connection: Backend, name: str, content: Hashable) -> ir.Table:
     """Name a table of the engine with the columns that it has there; equal content has the same ones."""
+    lasts = isinstance(content, _Step) and content.lasts
+    content = content.key if isinstance(content, _Step) else content.op() if isinstance(content, ir.Table) else content
     key = (name, content)
-    if (table := _find(_tables, key)) is None:
-        table = name_table(name, connection.table(name).schema())
-        if not isinstance(content, ops.Node) or _is_nowhere(content):
-            _keep(_tables, key, table)
+    if (table := _find(_tables, key)) is not None:
+        return table
+    written = read_plan(f"{content}-columns") if lasts else None
+    columns = dict(json.loads(written)) if written is not None else _columns_of(connection, name)
+    table = name_table(name, _schema_of(columns))
+    if not isinstance(content, ops.Node) or _is_nowhere(content):
+        _keep(_tables, key, table)
+    if lasts and written is None:
+        keep_plan(f"{content}-columns", json.dumps(columns))
     return table
+
+
+def _columns_of(connection: Backend, name: str) -> dict[str, str]:
+    found = connection.con.execute(f'DESCRIBE "{name}"').fetchall()
+    return {column: of_type for column, of_type, *_ in found}
+
+
+def _schema_of(columns: Mapping[str, str]) -> Schema:
+    import ibis
+
+    return ibis.schema({name: _type_of(text) for name, text in columns.items()})
+
+
+@cache
+def _type_of(text: str) -> Any:
+    """A type of the engine as Ibis has it."""
+    return _nowhere().compiler.type_mapper.from_string(text)
 
 
 def _find(kept: Mapping[Hashable, _T], key: Hashable) -> _T | None:
@@ -100,7 +184,7 @@ def _find(kept: Mapping[Hashable, _T], key: Hashable) -> _T | None:
         return None
 
 
-def _keep(kept: dict[Hashable, _T], key: Hashable, value: _T) -> None:
+def _keep(kept: dict[Any, _T], key: Hashable, value: _T) -> None:
     if len(kept) >= _MOST_KEPT:
         kept.clear()
     kept[key] = value
@@ -111,30 +195,101 @@ def _is_nowhere(operation: ops.Node) -> bool:
     return all(isinstance(table, ops.DatabaseTable) and table.source is _nowhere() for table in tables)
 
 
-def _key(value: Any) -> Any:
-    """What an argument is told apart by."""
-    match value:
-        case ir.Expr():
-            return value.op()
-        case None | str() | int() | float() | dt.date() | type():
-            return type(value), value
-        case tuple() | list():
-            return tuple(map(_key, value))
-        case Mapping():
-            return tuple((name, _key(part)) for name, part in value.items())
-        case partial():
-            return _key(value.func), _key(value.args), _key(value.keywords)
-        case FunctionType():
-            referred = [cell.cell_contents for cell in value.__closure__ or ()]
-            return value.__module__, value.__code__, _key((value.__defaults__, value.__kwdefaults__, referred))
-    # What has no hash can change, and what changes can refer to itself.
-    if not is_dataclass(value) or type(value).__hash__ is None:
-        raise _NoKeyError
-    parts = [getattr(value, field.name) for field in fields(value)]
-    if any(callable(part) for part in parts):
-        return type(value), _key(parts)
+class _Key:
+    """What a step is told apart by, as text, and whether that says the same in another process."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.lasts = True
+
+    def digest(self) -> str:
+        """A name of all that was added."""
+        return hashlib.sha256("\0".join(self.parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def add(self, value: Any) -> None:
+        """Add an argument."""
+        match value:
+            case _Step():
+                self._write("step", value.key, lasts=value.lasts)
+            case ir.Expr():
+                self._add_expression(value)
+            case None | bool() | int() | float() | str():
+                self._write(type(value).__name__, repr(value))
+            case dt.date():
+                # It can be one of the rows.
+                self._write("date", value.isoformat(), lasts=False)
+            case type():
+                self._write("type", f"{value.__module__}.{value.__qualname__}")
+            case tuple() | list():
+                self._add_all("list", value)
+            case set() | frozenset():
+                self._add_all("set", sorted(value, key=repr))
+            case Mapping():
+                self._add_all("mapping", [part for pair in value.items() for part in pair])
+            case partial():
+                self._add_all("partial", (value.func, value.args, value.keywords))
+            case FunctionType():
+                self._add_function(value)
+            case _:
+                self._add_dataclass(value)
+
+    def _write(self, *texts: str, lasts: bool = True) -> None:
+        self.parts.extend(texts)
+        self.lasts &= lasts
+
+    def _add_all(self, kind: str, values: Any) -> None:
+        self._write(kind, str(len(values)))
+        for value in values:
+            self.add(value)
+
+    def _add_expression(self, value: ir.Expr) -> None:
+        operation = value.op()
+        if (text := _find(_written, operation)) is None:
+            if not _is_nowhere(operation):
+                raise _NoKeyError
+            if isinstance(operation, ops.DatabaseTable):
+                columns = [f"{name} {of_type}" for name, of_type in operation.schema.items()]
+                text = "\0".join(("table", operation.name, str(len(columns)), *columns))
+            else:
+                text = f"expression {next(_numbers)}"
+            _keep(_written, operation, text)
+        self._write(text, lasts=text.startswith("table"))
+
+    def _add_function(self, value: FunctionType) -> None:
+        self._write("function", value.__module__, value.__qualname__, lasts=value.__module__.startswith(_PACKAGE))
+        self._add_code(value.__code__)
+        referred = [cell.cell_contents for cell in value.__closure__ or ()]
+        self._add_all("refers", (value.__defaults__, value.__kwdefaults__, referred))
+
+    def _add_code(self, code: CodeType) -> None:
+        self._write(code.co_code.hex(), *map(repr, (code.co_names, code.co_freevars, code.co_varnames)))
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                self._add_code(constant)
+            else:
+                self._write(
+                    repr(constant) if not isinstance(constant, frozenset) else repr(sorted(constant, key=repr))
+                )
+
+    def _add_dataclass(self, value: Any) -> None:
+        # What has no hash can change, and what changes can refer to itself.
+        if not is_dataclass(value) or type(value).__hash__ is None:
+            raise _NoKeyError
+        self._write(type(value).__qualname__, lasts=type(value) in _lasting)
+        parts = [getattr(value, field.name) for field in fields(value)]
+        if isinstance(value, Hashable) and type(value) in _lasting and not any(map(callable, parts)):
+            self._write(_text_of(value))
+        else:
+            self._add_all("fields", parts)
+
+
+def _text_of(value: Any) -> str:
+    """The text of a value that cannot change, written once: some have hundreds of parts."""
     try:
-        hash(value)
+        text = _written.get(value)
     except TypeError:
-        return type(value), _key(parts)
-    return value
+        return repr(value)
+    if text is None:
+        text = hashlib.sha256(repr(value).encode("utf-8", "surrogatepass")).hexdigest()
+        _keep(_written, value, text)
+    return text

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
-from claim_transformers.claims.fields import DateFormat, is_filler, parse_amount, parse_date
+from claim_transformers.claims.fields import DateFormat, any_of, is_filler, parse_amount, parse_date
+from claim_transformers.claims.planning import holds_no_rows
 
 # Bills for services of the last days of life arrive late and are dated carelessly.
 DAYS_AFTER_DEATH = 30
 
 
+@holds_no_rows
 @dataclass(frozen=True)
 class RowCheck:
     """One fault of a raw row.
@@ -85,7 +87,6 @@ def check_life(service_date: Callable[[ir.Table], ir.DateValue]) -> tuple[RowChe
         >>> [check.reason_code for check in check_life(lambda rows: rows.date)]
         ['R_BEFORE_BIRTH', 'R_AFTER_DEATH']
     """
-    grace = ibis.interval(days=DAYS_AFTER_DEATH)
     return (
         RowCheck(
             "R_BEFORE_BIRTH",
@@ -95,7 +96,10 @@ def check_life(service_date: Callable[[ir.Table], ir.DateValue]) -> tuple[RowChe
         RowCheck(
             "R_AFTER_DEATH",
             f"the service lies more than {DAYS_AFTER_DEATH} days after the patient's death",
-            lambda rows: service_date(rows).cast("timestamp") > rows.known_death_date.cast("timestamp") + grace,
+            lambda rows: (
+                service_date(rows).cast("timestamp")
+                > rows.known_death_date.cast("timestamp") + ibis.interval(days=DAYS_AFTER_DEATH)
+            ),
         ),
     )
 
@@ -117,7 +121,9 @@ def fix_amount(*columns: str) -> RowCheck:
     return RowCheck(
         "F_AMOUNT_NULL",
         "an amount that is no plain decimal becomes null",
-        lambda rows: ibis.or_(*(rows[column].notnull() & parse_amount(rows[column]).isnull() for column in columns)),
+        lambda rows: any_of(
+            [rows[name] for name in columns], lambda text: text.notnull() & parse_amount(text).isnull()
+        ),
     )
 
 
@@ -126,8 +132,8 @@ def fix_dates(columns: Sequence[str], date_format: DateFormat) -> RowCheck:
     return RowCheck(
         "F_DATE_NULL",
         "a date that the row can do without is no real date or a filler, and becomes null",
-        lambda rows: ibis.or_(
-            *(rows[name].notnull() & parse_date(rows[name], date_format).isnull() for name in columns)
+        lambda rows: any_of(
+            [rows[name] for name in columns], lambda text: text.notnull() & parse_date(text, date_format).isnull()
         ),
     )
 

@@ -12,13 +12,14 @@ from ibis import _
 from claim_transformers.claims.cleaning import ROW_ID, hash_of_key, write_canonically
 from claim_transformers.claims.engine import materialize
 from claim_transformers.claims.fields import parse_amount
-from claim_transformers.claims.planning import build, to_sql
+from claim_transformers.claims.planning import build, holds_no_rows, to_sql
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
 
+@holds_no_rows
 @dataclass(frozen=True)
 class Reversal:
     """How a charge and its reversal find each other.

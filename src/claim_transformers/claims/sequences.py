@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from claim_transformers.claims.assembly import PatientCounts, SequenceAssembler
-from claim_transformers.claims.encoded_files import EncodedFiles
+from claim_transformers.claims.encoded_files import EncodedFiles, TableInMemory
 from claim_transformers.claims.enrollment import ELIGIBILITY_COLUMNS, EligibilityRows, days_of
 from claim_transformers.claims.known import STAY_TYPES, line_end_days
 from claim_transformers.claims.last_day import count_last_days, find_counted_last_day, raise_last_days
@@ -173,21 +173,13 @@ def write_some_patients(
                 "expected claim_line/*.parquet, rx_claim/*.parquet or eligibility/*.parquet in the folder, found "
                 "none; ingest a source first",
             )
-        patient_ids = EncodedFiles([*claim_lines.paths, *rx_claims.paths]).distinct("patient_id")
-        visit_types = set(claim_lines.distinct("claim_type").to_pylist()) | ({PHARMACY} if rx_claims else set())
         # A folder of its own beside the tables: same disk, same protected boundary, and a name no reader looks for.
         temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix=".patients-", dir=folder))
         workspace, written = Path(temporary, "keys"), Path(temporary, "patients")
         workspace.mkdir()
         written.mkdir()
-        assembler = SequenceAssembler(
-            patient_ids,
-            split_numbers(patient_ids, salt),
-            sorted(visit_types),
-            workspace,
-            num_codes=sum(files.count_values(names) for files in (claim_lines, rx_claims)),
-            shards=shards,
-        )
+        num_codes = sum(files.count_values(names) for files in (claim_lines, rx_claims))
+        assembler = _new_assembler(claim_lines, rx_claims, salt, workspace, num_codes, shards)
         stack.callback(assembler.close)
         _add_claim_lines(assembler, claim_lines, columns, progress)
         _add_rx_claims(assembler, rx_claims, columns, progress, drug_names or {})
@@ -221,6 +213,46 @@ def _facts_of(
     is_open = (rows.starts != NULL_DAY) & (rows.ends == NULL_DAY)
     columns = frozenset(assembler.columns)
     return PatientFacts(*days, columns, of_claims, of_eligibility, bool(is_open.any()), assembler.codes.names())
+
+
+def fold_patients(
+    tables: Mapping[str, pa.Table], *, extract_date: dt.date | None, source: str, without_enrollment: Collection[str]
+) -> pa.Table:
+    """Fold canonical tables of few patients, by name, into the rows that `write_patients` writes, all in memory."""
+    claim_lines, rx_claims, eligibility = (
+        TableInMemory(tables[name]) for name in ("claim_line", "rx_claim", "eligibility")
+    )
+    columns = resolve_code_columns(DEFAULT_CODE_COLUMNS)
+    assembler = _new_assembler(claim_lines, rx_claims, DEFAULT_SALT, None, 0, 1)
+    _add_claim_lines(assembler, claim_lines, columns, progress=False)
+    _add_rx_claims(assembler, rx_claims, columns, progress=False, drug_names={})
+    rows, _ = EligibilityRows.of_batches(eligibility.batches(ELIGIBILITY_COLUMNS), assembler.positions)
+    claims = (claim_lines, rx_claims)
+    every = _facts_of(assembler, rows, claims, eligibility)
+    is_known = _knows_enrollment(assembler, claims, eligibility, source, without_enrollment, every)
+    return assembler.to_table(rows, extract_date=extract_date, is_known=is_known)
+
+
+def _new_assembler(
+    claim_lines: EncodedFiles,
+    rx_claims: EncodedFiles,
+    salt: str,
+    workspace: Path | None,
+    num_codes: int,
+    shards: int | None,
+) -> SequenceAssembler:
+    """An assembler of everybody with claims, and of their types of visits."""
+    ids = pc.unique(pa.chunked_array([files.distinct("patient_id") for files in (claim_lines, rx_claims)]))
+    patient_ids = ids.take(pc.sort_indices(ids))
+    visit_types = set(claim_lines.distinct("claim_type").to_pylist()) | ({PHARMACY} if rx_claims else set())
+    return SequenceAssembler(
+        patient_ids,
+        split_numbers(patient_ids, salt),
+        sorted(visit_types),
+        workspace,
+        num_codes=num_codes,
+        shards=shards,
+    )
 
 
 def _knows_enrollment(
@@ -283,7 +315,11 @@ def _add_claim_lines(
             moved = np.flatnonzero((own_days != NULL_DAY) & (own_days != header_days))
             assembler.add_later(*(column[moved] for column in (patients, own_days, visit_types, *later)))
             assembler.add_amounts(patients[moved], own_days[moved], visit_types[moved], nothing[:, moved])
-        _add_marked(assembler, batch, patients, header_days, visit_types)
+        visits = patients, header_days, visit_types
+        _add_admitting(assembler, batch["admitting_diagnosis"], visits)
+        is_new = _find_new(batch["diagnoses"], visits)
+        diagnoses, diagnosed = batch["diagnoses"].filter(pa.array(is_new)), [column[is_new] for column in visits]
+        _add_principal(assembler, diagnoses, diagnosed)
         stands_on = amount_days(batch, header_days, np.where(is_inpatient, NULL_DAY, ends["line_start"]))
         assembler.add_amounts(patients, stands_on, visit_types, cents)
         for code_column in of_table:
@@ -293,8 +329,12 @@ def _add_claim_lines(
                 days = np.where(own_days == NULL_DAY, header_days, own_days)
                 codes = assembler.codes.number(_system_of(code_column, batch), array, code_column.name)
                 assembler.add(patients, days, visit_types, codes)
+            elif code_column.date is None:
+                assembler.add_repeats(_count_codes(array.filter(pa.array(~is_new))))
+                of_lists = _number_list(assembler, code_column, diagnoses)
+                assembler.add(diagnosed[0], diagnosed[1], diagnosed[2], of_lists, _lengths_of(diagnoses))
             else:
-                _add_list(assembler, code_column, array, patients, header_days, visit_types, later, nothing)
+                _add_dated(assembler, code_column, array, visits, later, nothing)
         bar.update(batch.num_rows)
     bar.close()
 
@@ -309,20 +349,63 @@ def _system_of(code_column: CodeColumn, batch: pa.RecordBatch) -> str | pa.Array
     return pc.if_else(is_other, other, system) if pc.any(is_other).as_py() else system
 
 
-def _add_marked(
-    assembler: SequenceAssembler,
-    batch: pa.RecordBatch,
-    patients: Integers,
-    header_days: Integers,
-    visit_types: Integers,
-) -> None:
-    """Add the principal and the admitting diagnosis of each line; both stand on the header date."""
-    visits = patients, header_days, visit_types
-    admitting = batch["admitting_diagnosis"]
+def _find_new(lists: pa.ListArray, columns: Sequence[Integers]) -> "npt.NDArray[np.bool_]":
+    """Find the rows that say anything new: the lines of a claim, one after the other, mostly repeat its codes.
+
+    The columns begin with patient, day and type; a row that lacks one of them is new.
+    """
+    lengths = _lengths_of(lists)
+    is_same = (columns[0] >= 0) & (columns[1] != NULL_DAY) & (columns[2] >= 0)
+    is_same[:1] = False
+    for column in (lengths, *columns):
+        is_same[1:] &= column[1:] == column[:-1]
+    of_row = lengths[is_same]
+    here = np.flatnonzero(np.repeat(is_same, lengths))
+    before = here - np.repeat(of_row, of_row)
+    structs = lists.flatten()
+    differs = np.zeros(len(here), bool)
+    for field in structs.type:
+        values = pc.struct_field(structs, field.name)
+        numbers = days_of(values) if pa.types.is_date(field.type) else _numbers_of(values)
+        differs |= numbers[here] != numbers[before]
+    is_same[np.repeat(np.flatnonzero(is_same), of_row)[differs]] = False
+    is_new: npt.NDArray[np.bool_] = ~is_same
+    return is_new
+
+
+def _numbers_of(values: pa.Array) -> Integers:
+    """Equal numbers for equal values."""
+    if pa.types.is_integer(values.type):
+        return values.fill_null(-1).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    return dictionary_of(values)[0]
+
+
+def _lengths_of(lists: pa.ListArray) -> Integers:
+    lengths: Integers = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+    return lengths
+
+
+def _count_codes(lists: pa.ListArray) -> int:
+    structs = lists.flatten()
+    is_code = pc.and_(*(pc.struct_field(structs, name).is_valid() for name in ("system", "code")))
+    return pc.sum(is_code).as_py() or 0
+
+
+def _number_list(assembler: SequenceAssembler, code_column: CodeColumn, lists: pa.ListArray) -> Integers:
+    structs = lists.flatten()
+    system, code = (pc.struct_field(structs, name) for name in ("system", "code"))
+    return assembler.codes.number(system, code, code_column.name)
+
+
+def _add_admitting(assembler: SequenceAssembler, admitting: pa.StructArray, visits: Sequence[Integers]) -> None:
+    """Add the admitting diagnosis of each line, which stands on the header date."""
     if admitting.null_count < len(admitting):
         fields = (pc.struct_field(admitting, name) for name in ("system", "code"))
         assembler.add_marked(ADMITTING_CODES.name, *visits, *fields)
-    diagnoses = batch["diagnoses"]
+
+
+def _add_principal(assembler: SequenceAssembler, diagnoses: pa.ListArray, visits: Sequence[Integers]) -> None:
+    """Add the principal diagnosis of each line, which stands on the header date."""
     structs = diagnoses.flatten()
     is_principal = pc.fill_null(pc.equal(pc.struct_field(structs, "rank"), _PRINCIPAL_RANK), False)
     lines = pc.list_parent_indices(diagnoses).filter(is_principal).to_numpy()
@@ -330,34 +413,28 @@ def _add_marked(
     assembler.add_marked(PRINCIPAL_CODES.name, *(column[lines] for column in visits), *fields)
 
 
-def _add_list(
+def _add_dated(
     assembler: SequenceAssembler,
     code_column: CodeColumn,
     array: pa.ListArray,
-    patients: Integers,
-    header_days: Integers,
-    visit_types: Integers,
-    later: tuple[Integers, Integers],
+    visits: Sequence[Integers],
+    later: Sequence[Integers],
     nothing: Cents,
 ) -> None:
-    """Add the codes of a list column, which stand on the header date or, procedures, on a date of their own."""
-    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-    structs = array.flatten()
-    codes = assembler.codes.number(
-        pc.struct_field(structs, "system"), pc.struct_field(structs, "code"), code_column.name
-    )
-    if code_column.date is None:
-        assembler.add(patients, header_days, visit_types, codes, lengths)
-        return
+    """Add the codes of a list column, procedures, which stand on a date of their own or on the header date."""
+    is_new = _find_new(array, (*visits, *later, *nothing))
+    assembler.add_repeats(_count_codes(array.filter(pa.array(~is_new))))
+    array = array.filter(pa.array(is_new))
+    codes, lengths = _number_list(assembler, code_column, array), _lengths_of(array)
     patients, header_days, visit_types, *repeated = (
-        np.repeat(column, lengths) for column in (patients, header_days, visit_types, *later)
+        np.repeat(column[is_new], lengths) for column in (*visits, *later)
     )
-    own_days = days_of(pc.struct_field(structs, code_column.date))
+    own_days = days_of(pc.struct_field(array.flatten(), code_column.date))
     days = np.where(own_days == NULL_DAY, header_days, own_days)
     assembler.add(patients, days, visit_types, codes)
     moved = np.flatnonzero(days != header_days)
     assembler.add_later(*(column[moved] for column in (patients, days, visit_types, *repeated)))
-    nothing = np.repeat(nothing, lengths, axis=1)[:, moved]
+    nothing = np.repeat(nothing[:, is_new], lengths, axis=1)[:, moved]
     assembler.add_amounts(patients[moved], days[moved], visit_types[moved], nothing)
 
 

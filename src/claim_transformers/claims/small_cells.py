@@ -126,12 +126,6 @@ def _tied_together(size: int, sums: _Sums) -> list[list[int]]:
 def merge_bins(cells: Sequence[Sequence[int]]) -> list[int]:
     """Ends of bins, each made of neighbours, in which every cell is 0 or at least 11; none where no bin is.
 
-    Args:
-        cells (`Sequence[Sequence[int]]`): Counts of each bin in order, such as those with the outcome and without it.
-
-    Returns:
-        `list[int]`: After how many of the given bins each of the new ones ends.
-
     Examples:
         >>> merge_bins([(3, 20), (9, 15), (0, 30), (11, 4), (1, 12)])
         [2, 3, 5]

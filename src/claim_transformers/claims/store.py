@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.files import publish_folder, to_json
+from claim_transformers.claims.folder_kinds import no_claims
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
@@ -45,29 +46,16 @@ class IngestedFolder:
     manifest: Mapping[str, Any]
 
     def table_files(self, name: str) -> list[Path]:
-        """List the parquet files of a table.
-
-        Args:
-            name (`str`): Such as `"claim_line"` or `"patients"`.
-
-        Returns:
-            `list[Path]`: Files in order, empty if the table has no rows.
-        """
+        """List the parquet files of a table."""
         return sorted((self.path / name).glob("*.parquet"))
 
 
 def open_folder(path: str | Path) -> IngestedFolder:
     """Open an ingested folder, refusing one that is not whole.
 
-    Args:
-        path (`str` or `Path`): Folder that `ingest` wrote.
-
-    Returns:
-        `IngestedFolder`: The folder and its manifest.
-
     Raises:
         ClaimDataError: `E_NO_FOLDER` if there is none, `E_INPUT` if it holds a broken link or what is no file,
-            `E_INCOMPLETE` without `_SUCCESS`, `E_FORMAT_VERSION` if this version of the package cannot read it.
+            `E_INCOMPLETE` for any other folder, `E_FORMAT_VERSION` if this version of the package cannot read it.
 
     Examples:
         >>> open_folder("/nowhere")
@@ -76,11 +64,11 @@ def open_folder(path: str | Path) -> IngestedFolder:
         claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
     """
     path = check_inputs(path)
-    if not path.is_dir():
+    if not path.exists():
         raise ClaimDataError("E_NO_FOLDER", f"expected an ingested folder at {path}, found none")
     if not (path / _SUCCESS).is_file() or not (path / MANIFEST).is_file():
         raise ClaimDataError(
-            "E_INCOMPLETE", f"expected {_SUCCESS} and {MANIFEST} in {path}, found an unfinished folder: ingest again"
+            "E_INCOMPLETE", f"expected ingested claims, with {_SUCCESS} and {MANIFEST}, at {path}, {no_claims(path)}"
         )
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
@@ -102,13 +90,6 @@ def write_folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     The block writes tables and calls [`write_manifest`]. On leaving, every file is flushed to the disk, `_SUCCESS` is
     added and the folder is renamed. An old `out` is moved away first and deleted last; if the machine stops between
     the two renames it is still there under a hidden name beside `out`.
-
-    Args:
-        out (`str` or `Path`): The folder to publish.
-        overwrite (`bool`, *optional*, defaults to `False`): Whether an ingested folder at `out` may be replaced.
-
-    Yields:
-        `Path`: A hidden folder beside `out`.
 
     Raises:
         ClaimDataError: `E_EXISTS` if `out` is there and may not be replaced (a folder that this package did not write

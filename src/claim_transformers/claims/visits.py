@@ -63,15 +63,6 @@ DEFAULT_CODE_COLUMNS = ("diagnoses", "procedures", "hcpcs", "drg", "ndc")
 def resolve_code_columns(code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS) -> list[CodeColumn]:
     """Look the chosen code columns up by name.
 
-    Args:
-        code_columns (`Sequence[str]`, *optional*): Names out of `CODE_COLUMNS`, in any order.
-
-    Returns:
-        `list[CodeColumn]`: The columns in the order of `CODE_COLUMNS`, each once.
-
-    Raises:
-        ValueError: If a name is unknown or none is given.
-
     Examples:
         >>> [code_column.column for code_column in resolve_code_columns(["ndc", "diagnoses"])]
         ['diagnoses', 'ndc_code']

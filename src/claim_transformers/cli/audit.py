@@ -39,4 +39,4 @@ def audit(
             typer.echo(found.tables[name].to_markdown())
     for what, why in found.missing.items():
         typer.echo(f"Not measured: {what}, because {why}.")
-    console.print(f"[bold]{out}[/bold] holds {', '.join(found.tables)}", soft_wrap=True)
+    console.print(f"[bold]{out}[/bold] holds {', '.join(found.tables) or 'no table'}", soft_wrap=True)

@@ -33,14 +33,14 @@ def finetune(context: typer.Context) -> None:
 
 
 def _finetune(arguments: FineTuningArguments, training_args: "ClaimTrainingArguments") -> None:
-    from datasets import load_from_disk
     from transformers import set_seed
 
     from claim_transformers.analysis import start_on_cohort
+    from claim_transformers.sources.pipeline.loading import load_claims
     from claim_transformers.training import describe_backoffs, fine_tune, save_predictions, tokenize_dataset
 
     set_seed(training_args.seed)
-    cohort = load_from_disk(arguments.cohort)
+    cohort = load_claims("cohort", arguments.cohort)
     with training_args.main_process_first(desc="tokenising"):
         model, tokenizer = start_on_cohort(arguments, cohort["train"], seed=training_args.seed)
         tokens = tokenize_dataset(cohort, tokenizer)

@@ -15,6 +15,11 @@ _NDC_DIRECTORY = SourceOption(
     str,
     "NDC directory of the FDA (product.txt, zip, address, '-' to fetch it; or 'none'): fills become ingredients.",
 )
+# Of sources that the engine reads.
+_ENGINE = (
+    SourceOption("threads", int, "Threads of the engine, all cores if not given."),
+    SourceOption("memory_limit", str, "Memory of the engine (1GB); what does not fit goes to the disk of OUT."),
+)
 _EXTRACT_DATE = SourceOption("extract_date", str, "Day of the extract, ISO; later services go to quarantine.")
 
 
@@ -60,7 +65,9 @@ def _ingest_command(source: Source) -> Command:
         summary = run(source.name, location, out, overwrite=overwrite, progress=True, **given(limits | options))
         typer.echo(str(summary))
 
-    return declare(ingest, (_EXTRACT_DATE, *(() if source.read is None else (_NDC_DIRECTORY,)), *source.options))
+    return declare(
+        ingest, (_EXTRACT_DATE, *(() if source.read is None else (_NDC_DIRECTORY, *_ENGINE)), *source.options)
+    )
 
 
 app = new_app(cls=source_commands(_ingest_command), no_args_is_help=True, subcommand_metavar="SOURCE PATH OUT")

@@ -48,9 +48,6 @@ class ClaimDataError(ValueError):
 def error_line(error: BaseException) -> str | None:
     """Say what a program ends with when an error is its user's to cure; every command and script does so.
 
-    Args:
-        error (`BaseException`): What was raised.
-
     Returns:
         `str` or `None`: One line: the code where there is one, what happened, and what to do. `None` for an error of
         the program itself, whose traceback is wanted.

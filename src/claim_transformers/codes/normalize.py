@@ -224,15 +224,6 @@ def normalize_codes(system: str, values: pa.Array | pa.ChunkedArray) -> Normaliz
 def as_dictionary(values: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
     """Return a column of strings as indices into its distinct strings.
 
-    Args:
-        values (`pa.Array` or `pa.ChunkedArray`): Strings, dictionary-encoded or not.
-
-    Returns:
-        `pa.DictionaryArray`: One chunk; the distinct strings hold no null.
-
-    Raises:
-        ValueError: If the column does not hold strings.
-
     Examples:
         >>> as_dictionary(pa.array(["b", None, "b"])).dictionary.to_pylist()
         ['b']

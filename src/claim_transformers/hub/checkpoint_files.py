@@ -12,7 +12,7 @@ from claim_transformers.training.manifests import file_sha256 as file_sha256
 CARD_NAME = "README.md"
 _WEIGHT_FILES = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
 _TEXT_FILES = re.compile(
-    r"(config|tokenizer_config|vocab|categories|form|pretraining|calibration|manifest)\.json|README\.md"
+    r"(config|tokenizer_config|vocab|categories|form|pretraining|calibration|risk_intervals|manifest)\.json|README\.md"
 )
 _CODE_FILES = re.compile(r"[a-z][a-z0-9_]*\.py")
 

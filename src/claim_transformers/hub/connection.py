@@ -33,15 +33,6 @@ _Answer = TypeVar("_Answer")
 def retried(request: Callable[[], _Answer]) -> _Answer:
     """Send a request that may be repeated without harm, again after a wait when the Hub is busy or the line is cut.
 
-    Args:
-        request (`Callable`): Sends the request.
-
-    Returns:
-        The answer of the first attempt that succeeds.
-
-    Raises:
-        HfHubHTTPError: If the Hub refuses, or is still busy after the last attempt.
-
     Examples:
         >>> retried(lambda: "answer")
         'answer'
@@ -77,12 +68,6 @@ def _wait_before_retry(error: Exception, attempt: int) -> None:
 def explained(repo_id: str) -> Iterator[None]:
     """Turn the many errors of the Hub's client into one that says what to do.
 
-    Args:
-        repo_id (`str`): Repository named in the message.
-
-    Raises:
-        HubError: In place of every error of the client inside the block.
-
     Examples:
         >>> with explained("organisation/model"):
         ...     raise OfflineModeIsEnabled("HF_HUB_OFFLINE=1")
@@ -112,19 +97,6 @@ def last_commit(
     api: HfApi, repo_id: str, *, private: bool, repo_type: str = "model", revision: str | None = None
 ) -> str:
     """Read the last commit of a branch, and stop a private push at a repository that everyone can read.
-
-    Args:
-        api (`HfApi`): Client of the Hub.
-        repo_id (`str`): Full name of an existing repository.
-        private (`bool`): Whether the repository has to be private.
-        repo_type (`str`, *optional*, defaults to `"model"`): `"model"` or `"dataset"`.
-        revision (`str`, *optional*): Branch. Defaults to `main`.
-
-    Returns:
-        `str`: The commit, 40 hexadecimal digits.
-
-    Raises:
-        PushRefusedError: If the repository has to be private and is public.
 
     Examples:
         >>> from types import SimpleNamespace

@@ -27,20 +27,6 @@ def write_draft_card(
 ) -> Path:
     """Write the `README.md` of a run, unless a card that is no draft lies there already.
 
-    Args:
-        folder (`str` or `Path`): Output folder of the run.
-        model_class (`str`): Name of the model class.
-        settings (`Mapping`): Settings of the run that tell how to train it again.
-        metrics (`Mapping`): Figures of the last evaluation.
-        examples (`int`): Rows that these were measured on; figures of fewer than 11 are not written.
-        model_name (`str`, *optional*): Title.
-        tags (`list[str]`, *optional*): Tags beside those of the package.
-        dataset (`str`, *optional*): What the model was trained on, in words.
-        **card_data (`Any`): Further entries of the front matter, such as `license`.
-
-    Returns:
-        `Path`: The card.
-
     Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:

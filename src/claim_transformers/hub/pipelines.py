@@ -53,6 +53,8 @@ class _ClaimPipeline(Pipeline):
         Returns:
             One answer, a list of them, or an iterator where `inputs` is one.
         """
+        if not (hasattr(inputs, "__iter__") or hasattr(inputs, "column_names")):
+            raise ValueError(f"expected a patient, or patients, found {type(inputs).__name__}")
         size = batch_size or self._batch_size or _BATCH_SIZE
         _, _, asked = self._sanitize_parameters(**kwargs)
         given = {**self._postprocess_params, **asked}

@@ -80,12 +80,6 @@ def find_private(text: str) -> tuple[str, str] | None:
 def find_person(text: str) -> tuple[str, str] | None:
     """Find what tells of a person in a model card.
 
-    Args:
-        text (`str`): The whole card, front matter included.
-
-    Returns:
-        `tuple[str, str]` or `None`: What was found, without its text, and the cure.
-
     Examples:
         >>> find_person("| ZZ100001 | F | 2012-03-04 |")
         ('a row that looks like a patient', 'remove it')

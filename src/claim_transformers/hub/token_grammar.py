@@ -77,12 +77,6 @@ def is_special(token: str) -> bool:
 def is_token(token: str) -> bool:
     """Whether a token of a vocabulary says nothing but a public code, a group of codes, or a bin.
 
-    Args:
-        token (`str`): Token, or `SYSTEM/PREFIX` of a table of categories.
-
-    Returns:
-        `bool`: Whether it follows the grammar of `docs/tokenizer.md`, with a system that is known.
-
     Examples:
         >>> [is_token(text) for text in ("ICD10CM/E119", "CCS/128", "PRINCIPAL/CCS/108", "UNK/NDC", "[MASK]")]
         [True, True, True, True, True]

@@ -24,20 +24,7 @@ HUB_ERROR = HubError
 
 
 def prepare_repository(repo_id: str, *, private: bool, token: str | None) -> str:
-    """Create the repository before the first step, so that a name or a token that is wrong costs no training.
-
-    Args:
-        repo_id (`str`): `"name"` or `"organisation/name"`.
-        private (`bool`): Whether the repository has to be private.
-        token (`str`, *optional*): Token; that of `HF_TOKEN` without it.
-
-    Returns:
-        `str`: The full name.
-
-    Raises:
-        HubError: If the Hub refuses or does not answer.
-        PushRefusedError: If the repository has to be private and is public.
-    """
+    """Create the repository before the first step, so that a name or a token that is wrong costs no training."""
     api = HfApi(token=token)
     with explained(repo_id):
         full = retried(lambda: api.create_repo(repo_id, private=private, exist_ok=True)).repo_id
@@ -57,26 +44,7 @@ def push_trained(
     commit_message: str | None = None,
     card: str | Path | None = None,
 ) -> CommitInfo:
-    """Push the files of a checkpoint out of a folder of a run, whatever else lies there, as one commit.
-
-    Args:
-        folder (`str` or `Path`): Folder that the trainer saved a model into.
-        repo_id (`str`): Repository.
-        config (`PreTrainedConfig`): Configuration of the model.
-        tokenizer_class (`type`): Class of its tokenizer.
-        private (`bool`): Whether the repository has to be private.
-        token (`str`, *optional*): Token; that of `HF_TOKEN` without it.
-        revision (`str`, *optional*): Branch, created when missing.
-        commit_message (`str`, *optional*): First line of the commit.
-        card (`str` or `Path`, *optional*): Model card; without it the card on the Hub stays.
-
-    Returns:
-        `CommitInfo`: The commit.
-
-    Raises:
-        PushRefusedError: If something private would leave, or the folder holds an adapter. Nothing has been sent.
-        HubError: If the Hub refuses or does not answer.
-    """
+    """Push the files of a checkpoint out of a folder of a run, whatever else lies there, as one commit."""
     folder = Path(folder)
     if (folder / _ADAPTER).exists():
         raise PushRefusedError(

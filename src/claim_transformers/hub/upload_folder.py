@@ -18,7 +18,7 @@ from claim_transformers.hub.checkpoint_files import (
 from claim_transformers.hub.errors import PushRefusedError
 from claim_transformers.hub.private_text import find_person, find_private
 from claim_transformers.hub.saving import drop_code, refuse_foreign_code
-from claim_transformers.hub.upload_model import check_calibration, check_config, check_weights
+from claim_transformers.hub.upload_model import check_calibration, check_config, check_risk_intervals, check_weights
 from claim_transformers.hub.upload_tokenizer import (
     check_categories,
     check_form,
@@ -38,6 +38,7 @@ _CHECKS: dict[str, Callable[[Path], None]] = {
     "tokenizer_config.json": partial(check_tokenizer_config, auto_map=_AUTO_TOKENIZER),
     "pretraining.json": check_provenance,
     CALIBRATION_FILE: check_calibration,
+    "risk_intervals.json": check_risk_intervals,
 }
 
 

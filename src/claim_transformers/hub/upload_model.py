@@ -29,6 +29,9 @@ _CONFIG_KEYS = frozenset({"model_type", "auto_map", "use_cache"})
 _DTYPES = ("float64", "float32", "float16", "bfloat16", None)
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+){1,3}[a-z0-9.]{0,12}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_INTERVAL_KEYS = ("edges", "intervals", "calibration")
+_MOST_GROUPS = 10
 _MOST_LABELS, _LONGEST_LIST, _LARGEST_NUMBER = 1000, 16, 10_000_000
 _TENSOR_KEYS = {"dtype", "shape", "data_offsets"}
 _Tensors: TypeAlias = dict[str, tuple[list[int], bool]]
@@ -92,6 +95,29 @@ def check_calibration(path: Path) -> None:
     if calibration is None:
         cure = "fit it with fine_tune or fit_platt, or remove it"
         raise refusal(path, "two numbers that calibrate these weights", "something else", cure)
+
+
+def check_risk_intervals(path: Path) -> None:
+    """Stop at intervals of risks that are more than a few groups, or whose edges may be risks of patients."""
+    content = read_strict_json(path)
+    edges, intervals, digest = map(content.get, _INTERVAL_KEYS)
+    is_fine = False
+    if content.keys() == set(_INTERVAL_KEYS) and isinstance(edges, list) and isinstance(intervals, list):
+        pairs = [one if isinstance(one, list) and len(one) == 2 else [None] for one in intervals]
+        is_fine = len(edges) == len(pairs) - 1 < _MOST_GROUPS and (digest is None or _is_digest(digest))
+        is_fine = is_fine and all(_is_share(one) for part in (edges, *pairs) for one in part)
+        is_fine = is_fine and all(edge == round(edge, 3) for edge in edges)
+    if not is_fine:
+        cure = "write it with save_risk_intervals, or remove it"
+        raise refusal(path, "groups of like risk with edges of three digits", "something else", cure)
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and bool(_SHA256.fullmatch(value))
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and bool(0 <= value <= 1)
 
 
 def _is_number(value: Any) -> bool:

@@ -63,15 +63,7 @@ def check_form(path: Path) -> None:
 
 
 def check_tokenizer_config(path: Path, auto_map: Any) -> None:
-    """Stop at an option that the tokenizer does not have, or at a value that is none.
-
-    Args:
-        path (`Path`): `tokenizer_config.json`.
-        auto_map: What the package writes under `auto_map`.
-
-    Raises:
-        PushRefusedError: If there is anything else in the file.
-    """
+    """Stop at an option that the tokenizer does not have, or at a value that is none."""
     content = read_strict_json(path)
     unknown = content.keys() - _OPTIONS.keys() - {"auto_map"}
     if unknown:

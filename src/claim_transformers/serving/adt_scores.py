@@ -15,7 +15,6 @@ from claim_transformers.claims.store import open_folder
 from claim_transformers.cohorts.readmission.examples import read_facts
 from claim_transformers.cohorts.readmission.patient_codes import patient_codes
 from claim_transformers.cohorts.timelines import patient_files
-from claim_transformers.models.claim.names_claim import resolve_checkpoint
 from claim_transformers.serving.config import SpeakRules
 from claim_transformers.serving.index_visits import with_index_stays
 from claim_transformers.serving.risk_intervals import read_risk_intervals
@@ -52,7 +51,7 @@ class StayScorer:
         )
         if self.scorer.head.kind != "probability":
             raise ValueError(f"expected a checkpoint with a probability of one outcome, found {self.scorer.head.kind}")
-        self._intervals = read_risk_intervals(resolve_checkpoint(checkpoint))
+        self._intervals = read_risk_intervals(checkpoint)
         self._level_of = level_finder(self.scorer.tokenizer)
 
     @property

@@ -56,10 +56,10 @@ def create_app(
         more_routes (`Callable`, *optional*): Makes further routes of the service, such as those of a page.
 
     Returns:
-        `starlette.applications.Starlette`: The application; it holds the feedback file from its start to its end.
+        `starlette.applications.Starlette`: The application; it holds its files from its start to its end.
 
     Raises:
-        ValueError: If the table of interventions does not fit, or another process writes the feedback file.
+        ValueError: If the table of interventions or the file of used tokens does not fit.
 
     Examples:
         >>> import tempfile
@@ -111,12 +111,15 @@ def create_app(
         expose_headers=["Retry-After"],
     )
     handlers: dict[Any, Any] = {HTTPException: wrap.unknown_route}
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[origins] if config.allowed_origins else [],
         exception_handlers=handlers,
         lifespan=lifespan,
     )
+    # An answer without a body, to an address that the request itself names.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _load(
@@ -125,6 +128,7 @@ async def _load(
     try:
         await service.load(load)
     except Exception as error:
+        # Whatever it is: nobody waits for this task, so that an error would be lost and the service never be ready.
         _logger.error("failed", extra={"fields": {"event": "failed", "error": type(error).__name__}})
         if on_failure is None:
             raise

@@ -13,7 +13,6 @@ from claim_transformers.analysis.explanation.explain import explain_patients
 from claim_transformers.analysis.explanation.reason_files import load_classifier
 from claim_transformers.analysis.views.code_names import code_name
 from claim_transformers.models.claim import ClaimTokenizer
-from claim_transformers.models.claim.names_claim import resolve_checkpoint
 from claim_transformers.serving.config import SpeakRules
 from claim_transformers.serving.index_stays import IndexStay
 from claim_transformers.serving.reasons import Reason, ReasonFinder
@@ -129,13 +128,12 @@ class Assessor:
         self.outcome, self.rules = outcome, rules or SpeakRules()
         self._tokenizer = ClaimTokenizer.from_pretrained(checkpoint)
         self._model = load_classifier(checkpoint).eval()
-        folder = resolve_checkpoint(checkpoint)
         # It refuses what has no single probability, and knows the digest.
-        scorer = Scorer(self._model, self._tokenizer, precision="float32", calibration=read_calibration(folder))
+        scorer = Scorer(self._model, self._tokenizer, precision="float32", calibration=read_calibration(checkpoint))
         if scorer.head.kind != "probability":
             raise ValueError(f"expected a checkpoint with a probability of one outcome, found {scorer.head.kind}")
         self._calibration, self.checkpoint = scorer.calibration, scorer.checkpoint
-        self._intervals = read_risk_intervals(folder)
+        self._intervals = read_risk_intervals(checkpoint)
         self._finder = ReasonFinder(self._model, self._tokenizer)
         # Tokenizers count what they see, and are not made for two threads; an explanation would hold one for long.
         self._lock, self._explaining = threading.Lock(), threading.Lock()

@@ -118,6 +118,8 @@ def how_sure(assessment: Assessment) -> str:
         else f"Among validation patients of a like risk {span(interval.low, interval.high)} had the outcome "
         "(95 % interval of their share)."
     )
+    if interval is not None and not interval.low <= (assessment.risk or 0.0) <= interval.high:
+        first = f"{first} The risk lies outside of it: the model is off for such patients."
     if assessment.calibration == "none":
         return f"{first} The risk is the model's own and was not calibrated."
     return f"{first} The risk is calibrated ({assessment.calibration})."

@@ -7,6 +7,8 @@ import datetime as dt
 import fcntl
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -46,7 +48,7 @@ class _Outcome(msgspec.Struct, omit_defaults=True, rename="camel"):
     card: _Text
     outcome: Literal["accepted", "overridden"]
     outcome_timestamp: Annotated[dt.datetime, msgspec.Meta(tz=True)]
-    accepted_suggestions: Annotated[list[_Accepted], msgspec.Meta(max_length=100)] = []
+    accepted_suggestions: Annotated[list[_Accepted], msgspec.Meta(max_length=100)] | None = None
     override_reason: _OverrideReason | None = None
 
     def __post_init__(self) -> None:
@@ -61,25 +63,18 @@ class _Feedback(msgspec.Struct):
 
 
 class FeedbackLog:
-    """A file that grows by whole lines, for one process at a time.
+    """A file that grows by whole lines, of one process or several.
 
-    What a process that was killed left of a line was never confirmed, and is cut off when the next one opens the file.
+    What a process that was killed left of a line was never confirmed, and is cut off before the next line.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._lock, self._path = threading.Lock(), Path(path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _FILE_MODE)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._file)
-            raise ValueError(
-                f"expected {self._path.name} for this service alone, found another one writing"
-            ) from error
-        self._end = self._whole_lines()
-        os.ftruncate(self._file, self._end)
-        os.fsync(self._file)
+        with self._alone():
+            os.ftruncate(self._file, self._whole_lines())
+            os.fsync(self._file)
 
     def append(self, body: bytes, service_id: str) -> int:
         """Store the feedback of a call and return how many cards it is of; the disk has it when this returns."""
@@ -91,13 +86,23 @@ class FeedbackLog:
             ) from error
         received = {"service": service_id, "received": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}
         lines = b"".join(msgspec.json.encode({**received, **_plain(item)}) + b"\n" for item in items)
-        with self._lock:
+        with self._alone():
             self._write(lines)
         return len(items)
 
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._file)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other threads and other processes from the file."""
+        with self._lock:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _whole_lines(self) -> int:
         """Where the last whole line ends."""
@@ -111,6 +116,9 @@ class FeedbackLog:
         return 0
 
     def _write(self, lines: bytes) -> None:
+        end, size = self._whole_lines(), os.fstat(self._file).st_size
+        if end < size:
+            os.ftruncate(self._file, end)
         try:
             written = 0
             while written < len(lines):
@@ -118,11 +126,10 @@ class FeedbackLog:
             os.fsync(self._file)
         except OSError as error:
             # Half a line in the midst of the file would spoil the next one.
-            os.ftruncate(self._file, self._end)
+            os.ftruncate(self._file, end)
             raise ServiceError(
                 503, "E_WRITE", "expected a disk that takes feedback, found that it does not: send it again later"
             ) from error
-        self._end += len(lines)
 
 
 def where(error: BaseException) -> str:

@@ -38,7 +38,7 @@ class _Page:
     """What the two routes do, and how HTML is sent."""
 
     def __init__(self, service: "HookService") -> None:
-        self._service, self._launches = service, SmartLaunch(service.config, service.http)
+        self._service, self._launches = service, SmartLaunch(service.config, service.http, service.used)
         style = (_FOLDER / "page.css").read_text(encoding="utf-8")
         environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
         environment.globals["style"] = style
@@ -56,14 +56,14 @@ class _Page:
         """Send the browser on to the authorization server."""
         self._service.ready()
         async with self._service.gate:
-            address = await self._launches.begin(_query(request))
+            address = await self._launches.begin(_query(request), _browser(request))
         return RedirectResponse(address, 302, self.headers), "OK"
 
     async def show(self, request: Request) -> tuple[Response, str]:
         """Answer with the page."""
         assessor = self._service.ready()
         async with self._service.gate:
-            launched = await self._launches.finish(_query(request))
+            launched = await self._launches.finish(_query(request), _browser(request))
             async with launched.server.within_budget():
                 gathered = await gather(launched.request, launched.server)
             assessment = await self._service.assess(launched.request, gathered)
@@ -100,3 +100,8 @@ class _PageAnswers(Answers):
 
 def _query(request: Request) -> dict[str, list[str]]:
     return {name: request.query_params.getlist(name) for name in request.query_params}
+
+
+def _browser(request: Request) -> str:
+    """What a browser says it is, which is the same on the way there and back."""
+    return "\n".join(request.headers.get(name, "") for name in ("user-agent", "accept-language"))

@@ -9,19 +9,18 @@ import numpy as np
 import pyarrow as pa
 
 from claim_transformers.analysis.rivals.charlson import CHARLSON_WEIGHTS, charlson_scores, comorbidities_of
-from claim_transformers.analysis.views.attention_view import KIND_TITLES, SEX_TITLES
+from claim_transformers.analysis.views.attention_view import SEX_TITLES
 from claim_transformers.analysis.views.code_names import code_name, system_title
 from claim_transformers.serving.assessment import Assessment
 from claim_transformers.serving.cards import cover_sentences, days, how_sure, percent, span
 from claim_transformers.serving.interventions import Intervention, choose_interventions
-from claim_transformers.serving.reasons import Reason
+from claim_transformers.serving.reasons import VISIT_KINDS, Reason
 
 if TYPE_CHECKING:
     from claim_transformers.analysis.explanation.explanation import Explanation
 
 _EPOCH = dt.date(1970, 1, 1)
 _MOST_GROUPS, _MOST_INTERVENTIONS, _MOST_VISITS, _MOST_NAMES = 8, 5, 60, 3
-_KINDS = {**KIND_TITLES, "DME": "equipment", "HHA": "home health", "HOSP": "hospice"}
 _DIAGNOSES = ("ICD10CM/", "ICD9CM/")
 # ICD-10-CM, chapter 21: persons with potential health hazards related to socioeconomic and psychosocial circumstances.
 _SOCIAL = tuple(f"ICD10CM/Z{number}" for number in range(55, 66))
@@ -30,7 +29,7 @@ _ENTITLEMENTS = {"0": "age", "1": "disability", "2": "kidney failure", "3": "dis
 _WITH_MEDICAID = ("01", "02", "03", "04", "05", "06", "08")
 _STEPS_DAYS = (30, 90, 180, 365, 730, 1825)
 _MOST_STEPS, _LEAST_SPAN = 6, 30
-_WIDTH, _LEFT, _RIGHT, _LANE = 760, 120, 24, 30
+_WIDTH, _LEFT, _RIGHT, _LANE = 760, 140, 24, 30
 _DAYS_OF_YEAR = 365.25
 
 
@@ -176,7 +175,7 @@ def _time_line(record: Mapping[str, Any], day: int) -> dict[str, Any]:
         "foot": height + 6,
         "left": _LEFT,
         "lanes": [
-            {"y": _LANE * row + _LANE // 2 + 4, "name": _KINDS.get(kind, kind), "count": counts[kind]}
+            {"y": _LANE * row + _LANE // 2 + 4, "name": VISIT_KINDS.get(kind, kind), "count": counts[kind]}
             for kind, row in lanes.items()
         ],
         "marks": [
@@ -194,7 +193,7 @@ def _visits(record: Mapping[str, Any], day: int) -> list[dict[str, str]]:
         {
             "date": _date(_EPOCH + dt.timedelta(days=start)),
             "before": _before(start, day),
-            "kind": _KINDS.get(kind, kind),
+            "kind": VISIT_KINDS.get(kind, kind),
             "codes": _code_texts(codes),
         }
         for start, kind, codes in reversed(rows)

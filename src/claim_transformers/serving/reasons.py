@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from claim_transformers.analysis.explanation.average_codes import reason_kinds, token_kinds
 from claim_transformers.analysis.explanation.explanation import TIME
 from claim_transformers.analysis.explanation.gated_model import GatedModel
-from claim_transformers.analysis.explanation.integration import take_gradients
 from claim_transformers.analysis.explanation.token_names import token_name
 from claim_transformers.analysis.readout.probes import token_batches
+from claim_transformers.analysis.views.attention_view import KIND_TITLES
 from claim_transformers.analysis.views.code_names import system_title
+from claim_transformers.codes.sections import hcpcs_section
 from claim_transformers.codes.tables import category_name
 from claim_transformers.models.claim import ClaimForSequenceClassification, ClaimTokenizer
 
@@ -26,8 +28,25 @@ if TYPE_CHECKING:
 
 _PRINCIPAL = "PRINCIPAL"
 _OF_REASONS = ("code", "visit", "days_before_index", "contribution")
-_ALONE = {"AGE": "age", "SEX": "sex", "TYPE": "visits"}
+_ALONE = {"AGE": "age", "SEX": "sex"}
 _UNKNOWN = "UNK"
+# In words of a clinic, which knows no carriers.
+VISIT_KINDS = {
+    **KIND_TITLES,
+    "CAR": "physician",
+    "DME": "equipment",
+    "HHA": "home health",
+    "HOSP": "hospice",
+}
+_SERVICES = "HCPCSGROUP/"
+_SECTIONS = {
+    "EVALUATION": "visits and consultations",
+    "ANESTHESIA": "anesthesia",
+    "SURGERY": "surgery",
+    "RADIOLOGY": "imaging",
+    "LABORATORY": "laboratory tests",
+    "MEDICINE": "medical services",
+}
 
 
 @dataclass(frozen=True)
@@ -78,9 +97,11 @@ class ReasonFinder:
     def find(self, tokens: "pa.Table") -> tuple[float, list[Reason]]:
         """The probability of the model, and its reasons, the heaviest first."""
         ((_, inputs),) = token_batches(tokens, self._model.config, 1, self._model.device)
-        found = take_gradients(self._gated, self._gated.batch(inputs))
-        points = 100.0 * found.tokens[0].cpu().numpy()
-        return float(found.prediction[0]), self._grouped(inputs, points)
+        patient = self._gated.batch(inputs)
+        with torch.no_grad():
+            prediction = self._gated.predict(patient)
+        slopes = self._gated.slopes(patient, torch.ones(1, device=prediction.device))
+        return float(prediction[0]), self._grouped(inputs, 100.0 * slopes[0].double().cpu().numpy())
 
     def group(self, reasons: "pa.Table") -> list[Reason]:
         """The contributions of an explanation by group, which add up to all that has a group."""
@@ -134,13 +155,22 @@ class ReasonFinder:
         system, slash, bare = token.partition("/")
         if not slash or system == _UNKNOWN or self._kinds[token_id] == TIME:
             return None
+        if system == "TYPE":
+            return token, f"visits: {VISIT_KINDS.get(bare, bare)}"
         if system in _ALONE:
-            group = token if system == "TYPE" else system
-            return group, f"{_ALONE[system]}: {token_name(self._tokenizer, token_id)}"
+            return system, f"{_ALONE[system]}: {token_name(self._tokenizer, token_id)}"
         category_id = int(self._tokenizer.category_of_token[token_id])
         category = self._tokenizer.category_names[category_id] if category_id >= 0 else None
         group = category or (bare if system == _PRINCIPAL and "/" in bare else token)
+        if group.startswith(_SERVICES):
+            return group, _name_services(group.removeprefix(_SERVICES))
         # The lists of single codes take seconds to load, so they are asked last.
         title = category_name(group) or token_name(self._tokenizer, token_id)
         # A bare number says nothing without its system.
         return group, f"{system_title(token)} {bare}" if title == bare else title
+
+
+def _name_services(begin: str) -> str:
+    """Name the services whose codes begin alike, by their section."""
+    section = (hcpcs_section(begin.ljust(5, "9")) or "").partition("/")[2]
+    return f"{_SECTIONS.get(section, 'services')} (HCPCS codes that begin with {begin})"

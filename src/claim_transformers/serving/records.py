@@ -53,8 +53,9 @@ def read_record(
         table = table.append_column("length_of_stay_days", pa.nulls(1, pa.int32()))
     else:
         table = with_index_stays(table, _stays_of(index_stay))
-    nothing = [None] * len(table["visit_day"][0])
-    table = table.append_column("visit_amount", pa.array([nothing], _AMOUNTS))
+    if "visit_amount" not in table.column_names:
+        nothing = [None] * len(table["visit_day"][0])
+        table = table.append_column("visit_amount", pa.array([nothing], _AMOUNTS))
     table = table.append_column("patient_codes", patient_codes(_facts(bundle.tables["eligibility"], at)))
     enrolled = None
     if known.enrolled_days[0].is_valid:

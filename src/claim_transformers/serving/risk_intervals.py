@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from claim_transformers.claims.files import to_json, write_file
 from claim_transformers.claims.small_cells import MIN_SHOWN
-from claim_transformers.training.scoring.calibration import read_calibration
+from claim_transformers.training.scoring.calibration import file_beside, read_calibration
 
 _FILE = "risk_intervals.json"
 _GROUPS = 10
+_DIGITS = 3
 _REACH = 1.96  # Standard errors on either side of a 95 % interval.
 
 _Floats = npt.NDArray[np.float64]
@@ -92,9 +93,9 @@ def save_risk_intervals(checkpoint: str | Path, labels: npt.ArrayLike, probabili
 
 
 def read_risk_intervals(checkpoint: str | Path) -> _RiskIntervals | None:
-    """Read the intervals of a checkpoint; none where it has none, an error where its calibration is another one."""
-    path = Path(checkpoint) / _FILE
-    if not path.is_file():
+    """Read the intervals of a checkpoint, if it has any; those of another calibration are an error."""
+    path = file_beside(checkpoint, _FILE)
+    if path is None:
         return None
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -107,14 +108,16 @@ def read_risk_intervals(checkpoint: str | Path) -> _RiskIntervals | None:
     is_fine = len(intervals) == len(edges) + 1 and all(0 <= bound <= 1 for bound in bounds)
     if not is_fine or list(edges) != sorted(edges) or any(one.low > one.high for one in intervals):
         raise ValueError(f"expected intervals of risks in {path.name}, found others")
-    if digest != _calibration_digest(Path(checkpoint)):
+    if digest != _calibration_digest(checkpoint):
         raise ValueError(f"expected {path.name} of this calibration, found that of another: save_risk_intervals anew")
     return _RiskIntervals(edges, intervals)
 
 
 def _groups(outcome: _Floats, risks: _Floats) -> tuple[list[float], list[tuple[float, float]]]:
     """Inner edges at quantiles, and the Wilson interval of each group."""
-    quantiles = np.unique(np.quantile(risks, np.linspace(0, 1, _GROUPS + 1)[1:-1])) if len(risks) else risks
+    # Rounded: a quantile may be the risk of one patient.
+    quantiles = np.quantile(risks, np.linspace(0, 1, _GROUPS + 1)[1:-1]).round(_DIGITS) if len(risks) else risks
+    quantiles = np.unique(quantiles)
     group = np.searchsorted(quantiles, risks, side="right")
     cases = np.bincount(group, outcome, len(quantiles) + 1)
     others = np.bincount(group, 1 - outcome, len(quantiles) + 1)
@@ -146,8 +149,8 @@ def _wilson(cases: float, others: float) -> tuple[float, float]:
     return float((centre - spread) / (1 + square / number)), float((centre + spread) / (1 + square / number))
 
 
-def _calibration_digest(folder: Path) -> str | None:
-    calibration = read_calibration(folder)
+def _calibration_digest(checkpoint: str | Path) -> str | None:
+    calibration = read_calibration(checkpoint)
     if calibration is None:
         return None
     return hashlib.sha256(json.dumps(dict(calibration.content), sort_keys=True).encode()).hexdigest()

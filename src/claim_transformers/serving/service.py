@@ -22,6 +22,7 @@ from claim_transformers.serving.limits import Gate
 from claim_transformers.serving.metrics import Metrics
 from claim_transformers.serving.prefetch import Gathered, gather
 from claim_transformers.serving.tokens import TokenVerifier
+from claim_transformers.serving.used_once import UsedOnce
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _FEEDBACK_BYTES = 2**20
 _FEEDBACK_WAITING = 64
 _START_SECONDS = 5
+_OBJECTS_BETWEEN_LOOKS = 100_000
 
 _logger = logging.getLogger(__name__)
 
@@ -43,7 +45,8 @@ class HookService:
         self.assessor: Assessor | None = None
         self._today = today
         self.table = read_interventions(config.interventions)
-        self._verifier = TokenVerifier(config, http)
+        self.used = UsedOnce(f"{config.feedback_file}.used")
+        self._verifier = TokenVerifier(config, http, self.used)
         self.gate = Gate(config.limits.concurrency, config.limits.waiting)
         self._feedback_gate = Gate(1, _FEEDBACK_WAITING)
         self._feedback = FeedbackLog(config.feedback_file)
@@ -55,6 +58,8 @@ class HookService:
         # What is loaded stays: looking through it for garbage would hold a request for a second now and then.
         gc.collect()
         gc.freeze()
+        # Resources are many small objects without cycles, which go when their request does.
+        gc.set_threshold(_OBJECTS_BETWEEN_LOOKS)
         self.assessor = assessor
         _logger.info("ready", extra={"fields": {"event": "ready", "checkpoint": assessor.checkpoint}})
 
@@ -63,6 +68,7 @@ class HookService:
         self.gate.close()
         self._feedback_gate.close()
         self._feedback.close()
+        self.used.close()
 
     def ready(self) -> "Assessor":
         """The assessor; `E_STARTING` while the checkpoint is loaded."""

@@ -1,8 +1,8 @@
 """The launch of the page from a record: who may launch it, the way to the authorization server and back, the token.
 
 Source: SMART App Launch 2.2 (HL7), EHR Launch, as a confidential client; RFC 6749 and 7636 (PKCE). Between the two
-halves of a launch nothing is kept here and nothing in the browser: the state is signed, and the verifier of PKCE
-follows from it by a key of the process.
+halves of a launch nothing is kept here and nothing in the browser: the state is signed for what the browser says that
+it is, and the verifier of PKCE follows from it by a key of the service.
 """
 
 import asyncio
@@ -25,13 +25,14 @@ from claim_transformers.serving.config import ServeConfig, SmartApp, check_addre
 from claim_transformers.serving.errors import ServiceError
 from claim_transformers.serving.fhir_server import FhirServer
 from claim_transformers.serving.hooks import ENCOUNTER_DISCHARGE, PATIENT_VIEW, HookRequest, read_request
+from claim_transformers.serving.used_once import UsedOnce
 
 # Reading by id is r, searching is s; the encounter may be refused, and then the page stands on today.
 _SCOPES = {"Patient": "r", "ExplanationOfBenefit": "s", "Coverage": "s", "Encounter": "r"}
 _NEEDED = ("Patient", "ExplanationOfBenefit")
 _SCOPE = re.compile(r"(?:patient|user)/(\*|[A-Za-z]+)\.(read|write|\*|[cruds]+)(\?.*)?")
 _OF_VERSION_1 = {"read": "rs", "*": "cruds", "write": "cud"}
-_STATE_SECONDS, _MOST_STATES = 300, 100_000
+_STATE_SECONDS = 300
 _CONFIGURATION_SECONDS = 3600
 _MOST_TEXT, _MOST_BYTES = 4096, 2**20
 _OPAQUE = re.compile(r"[\x21-\x7e]{1,16384}")
@@ -49,7 +50,7 @@ class _Launched:
 class SmartLaunch:
     """Launches of one client at the issuers of its list."""
 
-    def __init__(self, config: ServeConfig, http: httpx2.AsyncClient) -> None:
+    def __init__(self, config: ServeConfig, http: httpx2.AsyncClient, used: UsedOnce) -> None:
         smart = config.smart
         if smart is None or smart.secret is None or not smart.issuers:
             raise ValueError("expected smart with a client_id, a secret and issuers, to serve the page; found less")
@@ -61,18 +62,17 @@ class SmartLaunch:
             msgspec.structs.replace(config.limits, fetch_seconds=config.limits.page_seconds),
         )
         self._redirect_uri = f"{config.base_url}/callback"
-        self._key = secrets.token_bytes(32)
-        self._used: dict[str, float] = {}
+        self._used = used
         self._known: dict[str, tuple[float, Mapping[str, str]]] = {}
         self._locks = {issuer: asyncio.Lock() for issuer in self._issuers}
 
-    async def begin(self, query: Mapping[str, list[str]]) -> str:
-        """The address at the authorization server that a launch goes on to."""
+    async def begin(self, query: Mapping[str, list[str]], browser: str) -> str:
+        """The address at the authorization server that a launch goes on to; `browser` is what it says that it is."""
         issuer, launch = _single(query, "iss").rstrip("/"), _single(query, "launch")
         if issuer not in self._issuers:
             raise ServiceError(403, "E_LAUNCH_ISSUER", "expected an issuer of the list of this service, found another")
         endpoints = await self._endpoints(issuer)
-        state = self._new_state(issuer)
+        state = self._new_state(issuer, browser)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(self._verifier(state).encode()).digest())
         asked = {
             "response_type": "code",
@@ -85,12 +85,14 @@ class SmartLaunch:
             "code_challenge": challenge.rstrip(b"=").decode(),
             "code_challenge_method": "S256",
         }
-        return f"{endpoints['authorization_endpoint']}?{urlencode(asked)}"
+        # RFC 6749, 3.1: the address of the endpoint may have a query, which stays.
+        endpoint = endpoints["authorization_endpoint"]
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}"
 
-    async def finish(self, query: Mapping[str, list[str]]) -> _Launched:
+    async def finish(self, query: Mapping[str, list[str]], browser: str) -> _Launched:
         """Exchange what the authorization server sent back for a token, and say whose page is asked for."""
         state = _single(query, "state")
-        issuer = self._use_state(state)
+        issuer = self._use_state(state, browser)
         if "error" in query:
             raise ServiceError(403, "E_LAUNCH_DENIED", "expected access to the record, found that it was refused")
         form = {
@@ -128,35 +130,32 @@ class SmartLaunch:
 
     # ---- State ----
 
-    def _new_state(self, issuer: str) -> str:
+    def _new_state(self, issuer: str, browser: str) -> str:
         end = int(time.time()) + _STATE_SECONDS
         content = f"{secrets.token_urlsafe(16)}.{self._issuers.index(issuer)}.{end}"
-        return f"{content}.{self._signed('state', content)}"
+        return f"{content}.{self._signed('state', content, browser)}"
 
-    def _use_state(self, state: str) -> str:
-        """The issuer of a state that is signed by this process, young, and used for the first time."""
+    def _use_state(self, state: str, browser: str) -> str:
+        """The issuer of a state that was signed for this browser, is young, and is used for the first time."""
         content, _, signature = state.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._signed("state", content).encode()):
-            raise ServiceError(400, "E_STATE", "expected the state of a launch that began here, found another")
+        if not hmac.compare_digest(signature.encode(), self._signed("state", content, browser).encode()):
+            raise ServiceError(
+                400, "E_STATE", "expected the state of a launch that began here in this browser, found another"
+            )
         _, issuer, end = content.split(".")
-        now = time.time()
-        if int(end) < now:
+        if int(end) < time.time():
             raise ServiceError(
                 400, "E_STATE_EXPIRED", "expected a launch of the last five minutes: open the page anew"
             )
-        self._used = {used: last for used, last in self._used.items() if last >= now}
-        if len(self._used) >= _MOST_STATES:
-            raise ServiceError(503, "E_BUSY", "expected fewer launches at a time: ask again later", retry_after=1)
-        if state in self._used:
+        if not self._used.take("state", state, last=int(end) + 1):
             raise ServiceError(400, "E_STATE_USED", "expected a launch that is used once: open the page anew")
-        self._used[state] = int(end)
         return self._issuers[int(issuer)]
 
     def _verifier(self, state: str) -> str:
         return self._signed("verifier", state)
 
-    def _signed(self, purpose: str, text: str) -> str:
-        digest = hmac.digest(self._key, f"{purpose}:{text}".encode(), "sha256")
+    def _signed(self, purpose: str, text: str, browser: str = "") -> str:
+        digest = hmac.digest(self._used.key, f"{purpose}:{text}:{browser}".encode(), "sha256")
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
     # ---- The authorization server ----
@@ -216,8 +215,10 @@ def _single(query: Mapping[str, list[str]], name: str) -> str:
 
 
 def _endpoint(found: Mapping[str, Any], name: str) -> str:
+    address = str(found.get(name))
+    base, mark, query = address.partition("?")
     try:
-        return check_address(str(found.get(name)), name)
+        return f"{check_address(base, name)}{mark}{query.partition('#')[0]}"
     except ValueError as error:
         raise _refused(f"expected an https address as {name}, found another or none") from error
 

@@ -16,6 +16,7 @@ import msgspec
 
 from claim_transformers.serving.config import ServeConfig, TrustedClient
 from claim_transformers.serving.errors import ServiceError
+from claim_transformers.serving.used_once import UsedOnce
 
 _ALGORITHMS = ("ES384", "RS384")
 _KEY_TYPES = {"ES384": "EC", "RS384": "RSA"}
@@ -26,18 +27,17 @@ _LEAST_RSA_BITS = 2048
 _MOST_KEYS_BYTES = 2**20
 # Keys are looked up again for a new kid this often at most, whatever tokens name, and anew after an hour.
 _KEYS_SECONDS, _KEYS_LIFE_SECONDS = 60, 3600
-_MOST_TOKENS = 200_000
 
 
 class TokenVerifier:
     """Verifies the tokens of requests against the clients of the configuration."""
 
-    def __init__(self, config: ServeConfig, http: httpx2.AsyncClient) -> None:
+    def __init__(self, config: ServeConfig, http: httpx2.AsyncClient, used: UsedOnce) -> None:
         self._clients = {client.issuer: client for client in config.clients}
         self._http, self._limits, self._allows_unsigned = http, config.limits, config.allow_unsigned
         self._keys: dict[str, Mapping[str, jwt.PyJWK]] = {}
         self._asked: dict[str, float] = {}
-        self._used: dict[tuple[str, str], float] = {}
+        self._used = used
         self._locks = {issuer: asyncio.Lock() for issuer in self._clients}
 
     async def verify(self, authorization: str | None, audiences: tuple[str, ...]) -> None:
@@ -107,21 +107,15 @@ class TokenVerifier:
         raise ServiceError(503, "E_TOKEN_KEYS", "expected the keys of the client, found no answer", retry_after=1)
 
     def _use_once(self, issuer: str, payload: Mapping[str, Any]) -> None:
-        now = time.time()
         identifier = payload["jti"]
         if not isinstance(identifier, str) or not identifier:
             raise _refused("E_TOKEN", "expected a jti in the token, found none")
-        if payload["exp"] - now > self._limits.token_seconds:
+        if payload["exp"] - time.time() > self._limits.token_seconds:
             raise _refused(
                 "E_TOKEN_EXPIRED", f"expected a token that lives {self._limits.token_seconds} seconds at most"
             )
-        if len(self._used) >= _MOST_TOKENS:
-            self._used = {token: end for token, end in self._used.items() if end > now}
-        if len(self._used) >= _MOST_TOKENS:
-            raise ServiceError(503, "E_BUSY", "expected fewer tokens at a time: ask again later", retry_after=1)
-        if (issuer, identifier) in self._used:
+        if not self._used.take("token", issuer, identifier, last=payload["exp"] + _LEEWAY_SECONDS):
             raise _refused("E_TOKEN_REPLAYED", "expected a token that is used once, found one that was used")
-        self._used[issuer, identifier] = payload["exp"] + _LEEWAY_SECONDS
 
 
 def _parse_keys(content: bytes) -> dict[str, jwt.PyJWK]:

@@ -1,5 +1,6 @@
 """Best epoch of a fine-tuning: what epochs are compared by, and the weights of the best one, kept in memory."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,9 @@ from numpy.typing import NDArray
 from transformers import EvalPrediction, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from claim_transformers.training.classification_metrics import judged_labels, label_probabilities
-from claim_transformers.training.metrics import auprc, auroc, recall_at_k
+from claim_transformers.training.metrics import ONE_CLASS, auprc, auroc, recall_at_k
+
+_logger = logging.getLogger(__name__)
 
 _MULTI_LABEL_K = 10
 
@@ -89,6 +92,8 @@ class BestEpoch(TrainerCallback):
         figures = {name: float(metrics[f"eval_{name}"]) for name in names}
         self.history.append(figures)
         # With one class in the validation split only the loss is defined.
+        if len(self.history) == 1 and np.isnan(figures.get("first", 0.0)):
+            _logger.warning("%s in the validation split: the best epoch is the one of LEAST LOSS", ONE_CLASS)
         first, second = (_or_least(figures.get(name, np.nan)) for name in ("first", "second"))
         found = (first, second, -figures["loss"])
         if self._best is None or found > self._best:

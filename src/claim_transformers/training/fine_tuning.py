@@ -150,9 +150,9 @@ def fine_tune(
         ValueError: If `train` or `validation` is missing, labels do not fit the model, or balancing is asked for with
             labels other than 0 and 1.
     """
-    missing = {"train", "validation"} - set(tokens)
+    missing = [name for name in ("train", "validation") if not getattr(tokens.get(name), "num_rows", name in tokens)]
     if missing:
-        raise ValueError(f"expected the splits train and validation, found no {' and no '.join(sorted(missing))}")
+        raise ValueError(f"expected rows in the splits train and validation, found none in {' and '.join(missing)}")
     if not _has_pretraining_heads(model):
         of_visits = any(isinstance(part, ClaimForVisitClassification) for part in model.modules())
         for name, split in tokens.items():

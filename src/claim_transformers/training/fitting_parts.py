@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import datasets
+import numpy as np
 import torch
 
 from claim_transformers.models.claim import ClaimForSequenceClassification, ClaimForVisitClassification
 from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
 from claim_transformers.models.recurrent import RecurrentForSequenceClassification
+from claim_transformers.training.collators import IGNORE_INDEX
 from claim_transformers.training.labels import label_name, require_fitting_labels
 
 
@@ -47,3 +50,15 @@ def require_fitting_classes(model: torch.nn.Module, train: Any, evaluation: Any)
         rows = getattr(split, "source", split)
         if hasattr(rows, "select_columns") and hasattr(rows, "__len__") and label_name(rows.column_names) is not None:
             require_fitting_labels(rows, name, classifier.config, of_visits=of_visits)
+
+
+def has_one_class(evaluation: Any) -> bool:
+    """Whether all labels of an evaluation set are the same; a stream, or several sets, are not looked at."""
+    rows = getattr(evaluation, "source", evaluation)
+    if not isinstance(rows, datasets.Dataset) or (name := label_name(rows.column_names)) is None:
+        return False
+    labels = rows.select_columns([name]).with_format("arrow")[:].column(name).combine_chunks()
+    while hasattr(labels, "flatten") and hasattr(labels.type, "value_type"):
+        labels = labels.flatten()
+    values = np.unique(labels.to_numpy(zero_copy_only=False))
+    return len(values[values != IGNORE_INDEX]) < 2

@@ -62,16 +62,6 @@ def row_digests(values: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer
 
     The digest serves equality and keys of random numbers. It hides nothing: anyone who can guess a row can verify it.
 
-    Args:
-        values (`np.ndarray` of integers): All rows, one after the other.
-        lengths (`np.ndarray` of integers): Length of each row; they sum to `len(values)`.
-
-    Returns:
-        `np.ndarray` of `int64`: One non-negative digest of 63 bits per row, independent of the other rows.
-
-    Raises:
-        ValueError: If the lengths do not sum to the number of values.
-
     Examples:
         >>> both = row_digests(np.array([7, 8, 9]), np.array([2, 1]))
         >>> bool(both[1] == row_digests(np.array([9]), np.array([1]))[0])

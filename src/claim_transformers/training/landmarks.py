@@ -95,15 +95,6 @@ def horizon_targets(
 ) -> "Int64Array":
     """Number what may follow: the category of a code, plus the number of categories on an inpatient visit.
 
-    Args:
-        tokens ([`RaggedColumn`]): Tokens of the rows.
-        visits ([`RaggedColumn`]): Slot of each token.
-        categories (`np.ndarray` of shape `(tokens,)`): Category of each token, -100 where there is none.
-        tokenizer ([`ClaimTokenizer`]): Gives the token of inpatient visits and the number of categories.
-
-    Returns:
-        `np.ndarray` of shape `(tokens,)`: Target of each token, -100 where there is none.
-
     Examples:
         >>> from types import SimpleNamespace
         >>> tokenizer = SimpleNamespace(num_categories=10, convert_tokens_to_ids={"TYPE/IP": 3}.get)

@@ -3,6 +3,7 @@
 No engine is imported: the help of the commands is made of these fields.
 """
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -47,7 +48,7 @@ class FineTuningArguments:
 
     Examples:
         >>> FineTuningArguments("cohort", "claim-pt-base", start_at="scratch").shown_name
-        'Claim-PT, from scratch'
+        'cohort: claim-pt-base, from scratch'
     """
 
     cohort: str = field(metadata={"help": "Cohort, or its sequences: three splits with a column 'label'."})
@@ -66,9 +67,14 @@ class FineTuningArguments:
 
     @property
     def shown_name(self) -> str:
-        """The name of the model in tables."""
-        is_scratch = self.start_at in ("scratch", "architecture")
-        return self.name or f"Claim-PT, {'from scratch' if is_scratch else 'fine-tuned'}"
+        """The name of the model in tables: that it is given, else by its outcome and what it began as."""
+        if self.name:
+            return self.name
+        definition = Path(self.cohort, "cohort.json")
+        named = json.loads(definition.read_text(encoding="utf-8")) if definition.is_file() else {}
+        outcome = named.get("name") or Path(self.cohort).name
+        how = "from scratch" if self.start_at in ("scratch", "architecture") else "fine-tuned"
+        return f"{outcome}: {Path(self.model_name_or_path).name.removesuffix('.json')}, {how}"
 
 
 def recipe(name: str) -> Path:

@@ -11,10 +11,6 @@ import pyarrow.compute as pc
 def vocabulary_rows(splits: Mapping[str, pa.Table], *, min_patients: int = 11) -> list[dict[str, Any]]:
     """Measure the vocabulary of sequences: how many tokens, how many enough patients hold, what these cover on test.
 
-    Args:
-        splits (`Mapping[str, pa.Table]`): `train` and `test` with `patient_id` and `codes`.
-        min_patients (`int`, *optional*, defaults to 11): Patients behind a token.
-
     Returns:
         `list[dict]`: One row per system and one for all: `system`, `different`, `kept`, `covered` (share of the codes
         of the test split, `None` without one).
@@ -48,10 +44,6 @@ def vocabulary_rows(splits: Mapping[str, pa.Table], *, min_patients: int = 11) -
 
 def known_rows(examples: pa.Table, is_known: Callable[[str], bool]) -> list[dict[str, Any]]:
     """Measure how much of sequences a tokenizer that was trained elsewhere knows.
-
-    Args:
-        examples (`pa.Table`): Examples with `codes` and `patient_codes`.
-        is_known (`Callable`): Whether the tokenizer has a token for a code, or for its prefix or category.
 
     Returns:
         `list[dict]`: One row per system and one for all: `system`, `codes` (how many the examples hold) and `known`

@@ -224,24 +224,13 @@ def write_sequences(
 
 
 def read_splits(cohort: "str | Path | DatasetDict") -> dict[str, pa.Table]:
-    """Read the splits of a cohort as tables.
-
-    Args:
-        cohort (`str`, `Path` or `DatasetDict`): A cohort, or its folder.
-
-    Returns:
-        `dict[str, pa.Table]`: `train`, `validation` and `test`, as far as there are such.
-
-    Raises:
-        ValueError: If the folder holds no cohort.
-        ClaimDataError: `E_INPUT` if it holds a broken link or what is no file.
-    """
+    """Read the splits of a cohort as tables."""
     from datasets import load_from_disk
 
     if isinstance(cohort, str | Path) and not (check_inputs(cohort) / "dataset_dict.json").is_file():
         found = "a folder without dataset_dict.json" if Path(cohort).is_dir() else "no such folder"
         raise ValueError(
-            f"expected a cohort in {str(cohort)!r}, found {found}; see claim-transformers cohort readmission"
+            f"expected a cohort in {str(cohort)!r}, found {found}; give one that 'cohort' or 'sequences' wrote"
         )
     splits = load_from_disk(str(cohort)) if isinstance(cohort, str | Path) else cohort
     return {name: split.with_format("arrow")[:] for name, split in splits.items()}

@@ -69,17 +69,6 @@ def column_names(features: Features) -> list[str]:
 def ragged_column(features: Features, name: str) -> RaggedColumn:
     """Read a list column of tokenised rows.
 
-    Args:
-        features (`pa.Table` or `list[dict]`): Tokenised rows.
-        name (`str`): Column whose rows are lists of integers.
-
-    Returns:
-        [`RaggedColumn`]: The column, without a copy where Arrow allows it.
-
-    Raises:
-        KeyError: If the column is missing.
-        ValueError: If the column holds a null row.
-
     Examples:
         >>> ragged_column([{"input_ids": [3, 4]}, {"input_ids": []}], "input_ids").lengths.tolist()
         [2, 0]
@@ -103,16 +92,6 @@ def ragged_column(features: Features, name: str) -> RaggedColumn:
 
 def scalar_column(features: Features, name: str) -> npt.NDArray[Any]:
     """Read a column with one number, or one list of equal length, per row.
-
-    Args:
-        features (`pa.Table` or `list[dict]`): Tokenised rows.
-        name (`str`): Column name.
-
-    Returns:
-        `np.ndarray` of shape `(rows,)`, or `(rows, K)` for a list column.
-
-    Raises:
-        ValueError: If the column holds nulls, or lists of different length.
 
     Examples:
         >>> scalar_column([{"label": 1}, {"label": 0}], "label").tolist()

@@ -100,7 +100,7 @@ def read_numbers(dataset: "datasets.Dataset", column: str) -> npt.NDArray[np.int
 
 
 def tokenize_dataset(
-    dataset: Any, tokenizer: "ClaimTokenizer", *, batch_size: int = 1000, num_proc: int | None = None
+    dataset: Any, tokenizer: "ClaimTokenizer", *, batch_size: int = 2500, num_proc: int | None = None
 ) -> Any:
     """Tokenise patients or cohort examples in Arrow batches.
 
@@ -111,7 +111,7 @@ def tokenize_dataset(
         dataset (`datasets.Dataset`, `DatasetDict`, `IterableDataset` or `IterableDatasetDict`): Rows of the patients
             table, with `index_day` and `label` for a cohort.
         tokenizer ([`ClaimTokenizer`]): Tokenizer with a vocabulary.
-        batch_size (`int`, *optional*, defaults to `1000`): Rows per call of `tokenizer.encode_table`.
+        batch_size (`int`, *optional*, defaults to `2500`): Rows per call of `tokenizer.encode_table`.
         num_proc (`int`, *optional*): Processes; only for data sets that are not streamed.
 
     Returns:
@@ -157,12 +157,6 @@ def tokenize_dataset(
 
 def tokenizer_digest(tokenizer: "ClaimTokenizer") -> str:
     """Digest every file that a tokenizer saves, which is all that decides about its tokens.
-
-    Args:
-        tokenizer ([`ClaimTokenizer`]): The tokenizer.
-
-    Returns:
-        `str`: SHA-256 in hexadecimal.
 
     Examples:
         >>> from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer

@@ -1,5 +1,6 @@
 """`ClaimTrainer`: the trainer of transformers, and only what claims need beyond it."""
 
+import logging
 from typing import Any
 
 import datasets
@@ -8,21 +9,27 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from claim_transformers.models.claim import ClaimForMaskedLM
 from claim_transformers.training.arguments import ClaimTrainingArguments
 from claim_transformers.training.callbacks import ReturnFreeMemory
-from claim_transformers.training.fitting_parts import require_fitting_classes, require_fitting_parts
+from claim_transformers.training.fitting_parts import has_one_class, require_fitting_classes, require_fitting_parts
 from claim_transformers.training.loss_parts import LossParts
 from claim_transformers.training.masked_tokens import score_masked_tokens
+from claim_transformers.training.metrics import ONE_CLASS
 from claim_transformers.training.next_visit import IGNORE_INDEX, hold_out_last_visit
 from claim_transformers.training.samplers import LengthGroupedBatches
 from claim_transformers.training.sharing_trainer import SharingTrainer
 from claim_transformers.training.split_overlap import require_disjoint_patients
 from claim_transformers.training.tokenized_patients import LENGTH_COLUMN, TokenizedPatients, read_numbers
+from claim_transformers.training.told_metrics import TellingPrinter, TellingProgress, is_of_few, told
+
+_logger = logging.getLogger(__name__)
 
 _LOSS_PARTS = ("nvp_loss", "cp_loss", "horizon_loss")
+_OF_TWO_CLASSES = ("auroc", "auprc", "macro_auroc")
 
 
 class ClaimTrainer(SharingTrainer):
@@ -38,6 +45,9 @@ class ClaimTrainer(SharingTrainer):
       processes.
     * Training and evaluation sets that share a patient are refused (`E_SPLIT_OVERLAP`), and so are a tokenizer or a
       collator that does not fit the model (`E_VOCAB_SIZE`, `E_COLLATOR`).
+    * Where the evaluation set has one class, `metric_for_best_model` is the loss in place of an area under a curve,
+      and a warning says so (`W_ONE_CLASS`).
+    * The console shows no figure of an evaluation of fewer than 11 patients, or of so few with the outcome.
     * `training_log.jsonl` in the output folder holds every logged figure.
     * A checkpoint is whole or absent and has a manifest; `train(resume_from_checkpoint="auto")` goes on from the
       newest whole one as if nothing had happened, or starts anew. Nothing is written in place.
@@ -96,11 +106,21 @@ class ClaimTrainer(SharingTrainer):
             self.train_dataset = TokenizedPatients(self.train_dataset)
         require_disjoint_patients(self.train_dataset, self.eval_dataset)
         require_fitting_classes(self.accelerator.unwrap_model(self.model), self.train_dataset, self.eval_dataset)
+        if has_one_class(self.train_dataset):
+            _logger.warning("%s in the training set: NOTHING CAN BE LEARNED from it", ONE_CLASS)
+        best = str(self.args.metric_for_best_model).removeprefix("eval_")
+        if best in _OF_TWO_CLASSES and has_one_class(self.eval_dataset):
+            _logger.warning("%s in the evaluation set: the best model is the one of LEAST LOSS", ONE_CLASS)
+            self.args.metric_for_best_model, self.args.greater_is_better = "eval_loss", False
         if isinstance(self.args, ClaimTrainingArguments) and self.args.early_stopping_patience:
             self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience))
         if self.args.device.type == "cpu":
             self.add_callback(ReturnFreeMemory())
         self._parts = LossParts()
+        self._of_few: set[str] = set()
+        for kind, telling in ((PrinterCallback, TellingPrinter), (ProgressCallback, TellingProgress)):
+            if self.pop_callback(kind) is not None:
+                self.add_callback(telling(self._of_few))
 
     # ---- Data ----
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -212,6 +232,10 @@ class ClaimTrainer(SharingTrainer):
             logs.update(self._parts.mean_per_step(self.accelerator, self.state.global_step))
         super().log(logs, start_time)
 
+    def log_metrics(self, split: str, metrics: dict[str, float]) -> None:
+        """Print the figures of a split that a console may be told."""
+        super().log_metrics(split, told(metrics, self._of_few))
+
     def evaluation_loop(
         self,
         dataloader: DataLoader[Any],
@@ -235,6 +259,9 @@ class ClaimTrainer(SharingTrainer):
         finally:
             self._parts = of_training
         metrics = {**(output.metrics or {}), **{f"{metric_key_prefix}_{name}": mean for name, mean in means.items()}}
+        self._of_few.discard(metric_key_prefix)
+        if is_of_few(output.num_samples or 0, output.label_ids):
+            self._of_few.add(metric_key_prefix)
         order = self._evaluation_order(dataloader.dataset)
         if order is None:
             return output._replace(metrics=metrics)

@@ -27,8 +27,8 @@ def test_platt_scaling_undoes_a_stretch_and_a_shift_of_log_odds():
     risks, labels = risks_and_outcomes(40_000, 0)
     wrong = expit(0.7 + 2.0 * scipy_logit(risks))
     line = fit_platt(labels, wrong)
-    assert line.slope == pytest.approx(0.5, abs=0.03)
-    assert line.intercept == pytest.approx(-0.35, abs=0.06)
+    assert line.content["slope"] == pytest.approx(0.5, abs=0.03)
+    assert line.content["intercept"] == pytest.approx(-0.35, abs=0.06)
     assert np.abs(line(wrong) - risks).max() < 0.03
 
 

@@ -177,6 +177,11 @@ def test_neither_the_order_of_visits_codes_and_patients_nor_company_nor_memory_c
 LISTS = ("visit_day", "visit_type", "codes", "visit_end_day", "principal_codes")
 
 
+def test_one_patient_is_a_mapping_and_no_table(make_classifier, tokenizer, rows):
+    with pytest.raises(ValueError, match="expected one patient as a mapping, found list; explain_patients"):
+        explain(make_classifier(), tokenizer, rows)
+
+
 def test_a_table_of_patients_gives_what_its_rows_give(make_classifier, tokenizer, patients):
     model, few = make_classifier(), patients.slice(5, 3)
     for one, other in zip(

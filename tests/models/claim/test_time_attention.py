@@ -10,6 +10,8 @@ import torch
 from claim_batches import collate, random_patients, randomise
 
 from claim_transformers.models.claim import ClaimConfig, ClaimModel
+from claim_transformers.models.claim.context_claim import count_visits, position_days, time_buckets, visible_positions
+from claim_transformers.models.claim.encoder_claim import Positions
 
 Floats = npt.NDArray[np.float64]
 HEADS, HEAD_SIZE = 2, 8
@@ -153,3 +155,19 @@ def test_the_patients_above_meet_every_kind_of_bucket():
         days = [max(visit_days[0], visit_days[cut]), *[day for day in visit_days[1:] if day >= 0]]
         buckets |= {bucket_of(q, one, k, other) for q, one in enumerate(days) for k, other in enumerate(days)}
     assert {0, 1, 2, 4, FARTHEST, SAME_VISIT, SAME_VISIT + 1, SAME_VISIT + FARTHEST} <= buckets
+
+
+@pytest.mark.parametrize("cut", [None, 1])
+def test_mask_of_tokens_is_bit_for_bit_that_of_each_pair_of_them(cut: int | None) -> None:
+    model, batch = model_of(visit_pooling="none"), three_patients()
+    assert model.time_bias is not None
+    order = torch.randperm(batch["visit_ids"].shape[1], generator=torch.Generator().manual_seed(0))
+    slots, days = batch["visit_ids"][:, order], batch["visit_days"]
+    cuts = count_visits(days) if cut is None else torch.full((len(days),), cut)
+    positions = Positions(slots.clamp(min=0), slots >= 0, cuts)
+    bias = model.time_bias(time_buckets(positions.slots, position_days(positions.slots, days, cuts)))
+    expected = torch.where(visible_positions(*positions)[:, None], bias, torch.finfo(torch.float32).min)
+    found = model.time_bias.mask_of_tokens(positions, days, torch.float32)
+    assert torch.equal(found, expected)
+    gradients = [torch.autograd.grad(mask.tanh().sum(), model.time_bias.weight)[0] for mask in (found, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-5, atol=0)

@@ -35,6 +35,7 @@ from sources.raw_claims import (
 )
 
 from claim_transformers.claims.assembly import PatientCounts
+from claim_transformers.claims.planning import to_expression
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
@@ -279,7 +280,7 @@ def test_a_row_lost_on_the_way_is_found_by_the_ledger(tmp_path: Path, monkeypatc
     complete = publishing._complete
 
     def losing(*arguments):
-        lines = complete(*arguments)
+        lines = to_expression(complete(*arguments))
         return lines.filter(lines.claim_id != "R2")
 
     monkeypatch.setattr(publishing, "_complete", losing)

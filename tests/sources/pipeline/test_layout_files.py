@@ -173,3 +173,19 @@ def test_a_range_of_columns_stands_one_behind_the_other(tmp_path: Path) -> None:
     columns = MINIMAL["columns"] | {"C_<1..3>": ["code", "unused", "x"]}
     layout = _read_layout(_write(tmp_path, columns=columns, positions={"C_<1..3>": [5, 7]}, record_length=[25]))
     assert layout.positions == {"C_1": (5, 7), "C_2": (12, 7), "C_3": (19, 7)}
+
+
+def test_numbered_columns_end_with_the_last_that_is_filled_and_their_parts_stay_as_long() -> None:
+    layout = find_source("cms-rif").read_layouts()["inpatient"]
+    narrow = layout.up_to_last({"PRCDR_DT3", "ICD_DGNS_CD2", "CLM_POA_IND_SW2"})
+    lengths = {
+        f"{kind}.{part}": len(narrow.find(f"{kind}.{part}"))
+        for kind in ("procedures", "diagnoses.listed", "diagnoses.external")
+        for part in ("code", "version")
+    }
+    assert len(narrow.find("procedures.date")) == 3
+    assert set(lengths.values()) == {1, 2, 3}
+    assert all(lengths[f"{kind}.code"] == lengths[f"{kind}.version"] for kind in ("procedures", "diagnoses.listed"))
+    others = [[column for column in one.columns if "<" not in column.name] for one in (layout, narrow)]
+    assert others[0] == others[1]
+    assert layout.up_to_last(set(layout.names)) == layout

@@ -1,5 +1,6 @@
 """Scores of a folder: everybody counted, a killed run goes on to the same bytes, nothing in the way is lost."""
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from training.scoring.scored_people import AT, folder_of, members, model, tokeni
 from claim_transformers.claims.files import lock_folder
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.models.claim.form_claim import ClaimForm
 from claim_transformers.training import Calibration, Scorer, save_calibration, score_claims, score_table
 from claim_transformers.training.scoring import folders, unclaimed
 
 TABLES = [members(30), members(20, seed=1)]
+EPOCH = dt.date(1970, 1, 1)
 SILENT = ["silent-1", "silent-2"]
 
 
@@ -130,6 +133,24 @@ def test_a_date_behind_the_data_is_warned_of(claims, scorer, tmp_path, caplog):
     summary = score_claims(scorer, claims, tmp_path / "out", at="2016-01-01")
     assert summary.scored == 0
     assert "WHO IS ENROLLED THEN IS NOT KNOWN" in caplog.text
+
+
+def test_a_date_before_every_claim_is_refused_and_leaves_nothing(claims, scorer, tmp_path):
+    first = min(min(days) for table in TABLES for days in table["visit_day"].to_pylist() if days)
+    with pytest.raises(ClaimDataError, match=r"E_NO_HISTORY: .*before any") as refused:
+        score_claims(scorer, claims, tmp_path / "out", at=EPOCH + dt.timedelta(days=first))
+    assert not any(str(year) in str(refused.value) for year in range(1990, 2030))
+    assert not list(tmp_path.iterdir())
+    score_claims(scorer, claims, tmp_path / "out", at=EPOCH + dt.timedelta(days=first + 1))
+
+
+def test_a_run_that_is_refused_leaves_no_folder_of_parts(claims, tmp_path):
+    words = tokenizer()
+    words.take_form(ClaimForm("code", bins={"LOS": (3.0,)}))
+    scorer = Scorer(model(), words)
+    with pytest.raises(ValueError, match="expected patients with"):
+        score_claims(scorer, claims, tmp_path / "out", at=AT)
+    assert not list(tmp_path.iterdir())
 
 
 def test_members_without_claims_are_cut_between_patients(claims, monkeypatch):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -219,3 +220,23 @@ def test_batches_are_bounded_and_hold_every_row_once():
     assert (cuts[0][0], cuts[-1][1]) == (0, 500)
     assert all((end - begin) * lengths[end - 1] <= 1000 or end - begin == 1 for begin, end in cuts)
     assert all((end - begin) * lengths[end - 1] ** 2 <= 128_000 or end - begin == 1 for begin, end in cuts)
+
+
+@pytest.mark.parametrize(
+    ("patients", "at", "message"),
+    [
+        (PEOPLE.drop_columns(["codes", "sex"]), AT, "found no sex, codes$"),
+        (
+            PEOPLE.drop_columns(["death_day"]).append_column("label", [[0] * PEOPLE.num_rows]),
+            AT,
+            "pipeline takes them",
+        ),
+        (PEOPLE.to_pylist(), AT, "expected a table or a data set of patients, found list"),
+        (datasets.DatasetDict(test=datasets.Dataset(PEOPLE)), AT, r"score each, such as patients\['test'\]"),
+        (PEOPLE, dt.datetime(2013, 1, 1, 12), "found datetime"),
+        (PEOPLE, 20130101, "found int"),
+    ],
+)
+def test_what_is_no_table_of_patients_or_no_date_is_refused_with_what_is(patients, at, message):
+    with pytest.raises(ValueError, match=message):
+        score(model(), tokenizer(), patients, at=at)

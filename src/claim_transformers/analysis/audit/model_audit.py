@@ -17,7 +17,7 @@ from claim_transformers.analysis.audit.drift_tables import drift_table, field_ta
 from claim_transformers.analysis.audit.number_groups import number_group_table
 from claim_transformers.analysis.audit.patient_draws import REPLICATES
 from claim_transformers.analysis.audit.ranking_tables import alert_table, cut_value, decile_table, nearest_cut
-from claim_transformers.analysis.audit.recalibration import Recalibration, fit_platt
+from claim_transformers.analysis.audit.recalibration import fit_platt
 from claim_transformers.analysis.audit.risk_bins import risk_bins
 from claim_transformers.analysis.audit.split_predictions import SplitPredictions, read_predictions
 from claim_transformers.analysis.audit.subgroup_attributes import audit_attributes
@@ -27,7 +27,8 @@ from claim_transformers.analysis.audit.threshold import gmean_threshold
 from claim_transformers.analysis.result_table import ResultTable
 from claim_transformers.analysis.rivals.features import ages_in_years
 from claim_transformers.claims.small_cells import is_small
-from claim_transformers.training.scoring.calibration import read_calibration
+from claim_transformers.training.scoring.calibration import Calibration, read_calibration
+from claim_transformers.training.sequences import read_splits
 
 if TYPE_CHECKING:
     from claim_transformers.analysis.audit.drift import PeriodDrift
@@ -113,7 +114,7 @@ def audit_model(
     test, validation = read_predictions(Path(model), _TEST), None
     with suppress(FileNotFoundError):
         validation = read_predictions(Path(model), _VALIDATION)
-    splits, name = _read_splits(Path(cohort)), Path(model).name
+    splits, name = read_splits(cohort), Path(model).name
     examples = test.examples(splits[_TEST])
     draws: dict[str, Any] = {"replicates": replicates, "seed": seed}
     if (too_few := _too_few(test, raw_counts)) is not None:
@@ -171,7 +172,7 @@ def _scale_notes(model: Path, threshold: float | None) -> list[str]:
 
 def _audit_groups(
     test: SplitPredictions,
-    line: Recalibration | None,
+    line: Calibration | None,
     threshold: float,
     attributes: Mapping[str, NDArray[np.str_]],
     draws: Mapping[str, Any],
@@ -191,13 +192,6 @@ def _group_tables(groups: SubgroupAudit, notes: list[str]) -> dict[str, ResultTa
     return {}
 
 
-def _read_splits(cohort: Path) -> dict[str, pa.Table]:
-    from datasets import load_from_disk
-
-    splits = load_from_disk(str(cohort))
-    return {name: splits[name].with_format("arrow")[:] for name in (_TEST, _VALIDATION) if name in splits}
-
-
 def _too_few(test: SplitPredictions, raw_counts: bool) -> str | None:
     if test.is_number:
         return "the test split has fewer than 11 examples" if is_small(len(test.labels)) else None
@@ -211,7 +205,7 @@ def _has_both(labels: NDArray[Any]) -> bool:
     return len(np.unique(labels)) == 2
 
 
-def _rising_line(validation: SplitPredictions) -> Recalibration | None:
+def _rising_line(validation: SplitPredictions) -> Calibration | None:
     """Platt scaling, unless it has nothing to learn from or would turn the order of a poor model round."""
     if min(int((validation.labels == label).sum()) for label in (0, 1)) < _FEWEST_TO_FIT:
         return None
@@ -232,7 +226,7 @@ def _measure_drift(
     validation: SplitPredictions,
     test: SplitPredictions,
     splits: Mapping[str, pa.Table],
-    line: Recalibration | None,
+    line: Calibration | None,
     **draws: Any,
 ) -> "list[PeriodDrift]":
     """Years of index dates of the test split against the validation split."""
@@ -253,7 +247,7 @@ def _years(examples: pa.Table) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 
 def _sample(
-    found: SplitPredictions, examples: pa.Table, line: Recalibration | None, rows: NDArray[np.bool_]
+    found: SplitPredictions, examples: pa.Table, line: Calibration | None, rows: NDArray[np.bool_]
 ) -> DriftSample:
     examples = examples.filter(pa.array(rows))
     visits, index_day = examples["visit_day"], examples["index_day"].to_numpy()

@@ -8,77 +8,16 @@
 All three keep the order of the scores (isotonic makes ties), so AUROC hardly changes. scikit-learn fits the first two.
 """
 
-from dataclasses import dataclass
-from typing import Any, Protocol
-
 import numpy as np
 import numpy.typing as npt
 
 from claim_transformers.analysis.audit.calibration_measures import logit
 from claim_transformers.analysis.rivals.linear_models import CLIP
+from claim_transformers.training import Calibration
 from claim_transformers.training.metrics import FloatArray
 
 
-class Recalibration(Protocol):
-    """A map from probabilities to better ones."""
-
-    def __call__(self, probabilities: npt.ArrayLike) -> FloatArray:
-        """Return the recalibrated probabilities."""
-        ...
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the map as plain values, for JSON."""
-        ...
-
-
-@dataclass(frozen=True)
-class PlattScaling:
-    """`logit(new) = intercept + slope * logit(old)`.
-
-    Args:
-        intercept (`float`): Added to the log odds.
-        slope (`float`): Factor of the log odds; below 1 makes predictions less extreme.
-    """
-
-    intercept: float
-    slope: float
-
-    def __call__(self, probabilities: npt.ArrayLike) -> FloatArray:
-        """Return the recalibrated probabilities."""
-        from scipy.special import expit
-
-        moved: FloatArray = expit(self.intercept + self.slope * logit(probabilities))
-        return moved
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the method and its numbers."""
-        return {"method": "platt", "intercept": self.intercept, "slope": self.slope}
-
-
-@dataclass(frozen=True)
-class IsotonicCurve:
-    """A non-decreasing curve through knots, straight between them and level outside.
-
-    Args:
-        knots (`NDArray[float]` of shape `(K,)`): Increasing probabilities.
-        values (`NDArray[float]` of shape `(K,)`): What they become.
-    """
-
-    knots: FloatArray
-    values: FloatArray
-
-    def __call__(self, probabilities: npt.ArrayLike) -> FloatArray:
-        """Return the recalibrated probabilities."""
-        moved: FloatArray = np.interp(np.asarray(probabilities, np.float64), self.knots, self.values)
-        return moved
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the method and its knots."""
-        return {"method": "isotonic", "knots": self.knots.tolist(), "values": self.values.tolist()}
-
-
-@dataclass(frozen=True)
-class PriorCorrection:
+class PriorCorrection(Calibration):
     """The odds, multiplied by how much rarer the outcome is where the model is used than where it learned.
 
     Args:
@@ -97,31 +36,13 @@ class PriorCorrection:
         ValueError: expected shares between 0 and 1, found 0.5 and 0.0
     """
 
-    training_share: float
-    true_share: float
-
-    def __post_init__(self) -> None:
-        if not (0.0 < self.training_share < 1.0 and 0.0 < self.true_share < 1.0):
-            raise ValueError(f"expected shares between 0 and 1, found {self.training_share} and {self.true_share}")
-
-    def __call__(self, probabilities: npt.ArrayLike) -> FloatArray:
-        """Return the recalibrated probabilities."""
-        from scipy.special import expit
-
-        before, after = logit([self.training_share, self.true_share])
-        moved: FloatArray = expit(logit(probabilities) + after - before)
-        return moved
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the method and its shares.
-
-        Returns:
-            `dict`: `method`, `training_share`, `true_share`.
-        """
-        return {"method": "prior", "training_share": self.training_share, "true_share": self.true_share}
+    def __init__(self, training_share: float, true_share: float) -> None:
+        if not (0.0 < training_share < 1.0 and 0.0 < true_share < 1.0):
+            raise ValueError(f"expected shares between 0 and 1, found {training_share} and {true_share}")
+        super().__init__({"method": "prior", "training_share": training_share, "true_share": true_share})
 
 
-def fit_platt(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> PlattScaling:
+def fit_platt(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> Calibration:
     """Fit Platt scaling on a validation split.
 
     Args:
@@ -129,7 +50,7 @@ def fit_platt(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> PlattScali
         probabilities (array of shape `(N,)`): Probabilities of 1 by the model, which has not learned from these rows.
 
     Returns:
-        [`PlattScaling`]: The line.
+        [`Calibration`]: The line, `logit(new) = intercept + slope * logit(old)`.
 
     Raises:
         ValueError: If there is one class only, shapes differ, or a probability is not in [0, 1].
@@ -143,10 +64,10 @@ def fit_platt(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> PlattScali
 
     labels, odds = _checked(labels, logit(probabilities))
     model = LogisticRegression(C=np.inf, max_iter=1000, tol=1e-8).fit(odds[:, None], labels)
-    return PlattScaling(float(model.intercept_[0]), float(model.coef_[0, 0]))
+    return Calibration({"method": "platt", "intercept": float(model.intercept_[0]), "slope": float(model.coef_[0, 0])})
 
 
-def fit_isotonic(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> IsotonicCurve:
+def fit_isotonic(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> Calibration:
     """Fit isotonic regression on a validation split.
 
     Args:
@@ -154,7 +75,8 @@ def fit_isotonic(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> Isotoni
         probabilities (array of shape `(N,)`): Probabilities of 1 by the model, which has not learned from these rows.
 
     Returns:
-        [`IsotonicCurve`]: The curve; it never says 0 or 1 outright, because a few validation rows cannot know that.
+        [`Calibration`]: The curve, straight between knots and level outside; it never says 0 or 1 outright, because a
+            few validation rows cannot know that.
 
     Raises:
         ValueError: If there is one class only, shapes differ, or a probability is not in [0, 1].
@@ -170,7 +92,9 @@ def fit_isotonic(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> Isotoni
     labels, _ = _checked(labels, logit(probabilities))
     model = IsotonicRegression(y_min=CLIP, y_max=1.0 - CLIP, out_of_bounds="clip")
     model.fit(np.asarray(probabilities, np.float64), labels)
-    return IsotonicCurve(np.asarray(model.X_thresholds_, np.float64), np.asarray(model.y_thresholds_, np.float64))
+    return Calibration(
+        {"method": "isotonic", "knots": model.X_thresholds_.tolist(), "values": model.y_thresholds_.tolist()}
+    )
 
 
 def _checked(labels: npt.ArrayLike, odds: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -72,6 +72,10 @@ def explain(
         >>> found.reasons["code"].to_pylist(), abs(found.unexplained) < 0.5
         (['SEX/F', 'TYPE/OP', 'HCPCS/99213'], True)
     """
+    if not isinstance(patient, Mapping):
+        raise ValueError(
+            f"expected one patient as a mapping, found {type(patient).__name__}; explain_patients takes many"
+        )
     (found,) = explain_patients(
         model,
         tokenizer,

@@ -26,12 +26,7 @@ _MOST_PATIENTS = 10_000
 
 
 def load_classifier(checkpoint: str | Path) -> ClaimForSequenceClassification:
-    """Load a fine-tuned classifier in float32.
-
-    Raises:
-        OSError: If there is no checkpoint of that name.
-        ValueError: If it is damaged, or has no classifier, whose random start would explain nothing.
-    """
+    """Load a fine-tuned classifier in float32."""
     # With its loading info the method gives a pair, which no signature says.
     loaded: Any = ClaimForSequenceClassification.from_pretrained(
         checkpoint, dtype=torch.float32, output_loading_info=True
@@ -47,11 +42,7 @@ def load_classifier(checkpoint: str | Path) -> ClaimForSequenceClassification:
 
 
 def read_ids(path: str | Path) -> list[str]:
-    """Read patient ids, one a line; blank lines and repetitions do not count.
-
-    Raises:
-        ValueError: If there is none, or there are more than 10,000.
-    """
+    """Read patient ids, one a line; blank lines and repetitions do not count."""
     lines = (line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines())
     ids = list(dict.fromkeys(line for line in lines if line))
     if not 1 <= len(ids) <= _MOST_PATIENTS:
@@ -63,20 +54,7 @@ def read_ids(path: str | Path) -> list[str]:
 
 
 def read_patients(source: str | Path, patient_ids: Sequence[str], at: dt.date | None) -> pa.Table:
-    """Read patients with what was known of them on a day, by the rule of cohorts, or examples of a cohort as they are.
-
-    Args:
-        source (`str` or `Path`): Folder that `ingest` or `cohort` wrote.
-        patient_ids (`Sequence[str]`): Whom to read; whom the folder does not have is left out.
-        at (`dt.date`, *optional*): The index date; needed for claims, not given for a cohort, whose rows have theirs.
-
-    Returns:
-        `pa.Table`: Rows with `patient_id` and `index_day`, sorted by both.
-
-    Raises:
-        ValueError: If the day is missing or given beside a cohort.
-        ClaimDataError: `E_NO_PATIENTS` if the folder has none of them.
-    """
+    """Read patients with what was known of them on a day, by the rule of cohorts, or examples as they are."""
     source = Path(source)
     is_cohort = (source / _COHORT_FILE).is_file()
     if is_cohort != (at is None):
@@ -106,11 +84,7 @@ def reasons_table(explanations: Sequence[Explanation], patients: pa.Table) -> pa
 
 
 def write_reasons(path: str | Path, reasons: pa.Table, *, overwrite: bool = False) -> None:
-    """Write the reasons as parquet that its owner alone reads, whole or not at all.
-
-    Raises:
-        ClaimDataError: `E_EXISTS` if the file may not be replaced, `E_WRITE` if the disk does not take it.
-    """
+    """Write the reasons as parquet that its owner alone reads, whole or not at all."""
     path = Path(path)
     if path.exists() and not (overwrite and path.is_file()):
         raise ClaimDataError(

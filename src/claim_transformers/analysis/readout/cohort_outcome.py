@@ -18,11 +18,7 @@ _SHORTEST_PREFIX = 3
 
 
 def outcome_prefixes(definition: Mapping[str, Any]) -> tuple[Sequence[str], list[Sequence[str]]]:
-    """Codes that denote the outcome of a cohort, and groups of which one must be there too.
-
-    Raises:
-        ValueError: If the outcome is a visit of any codes, which no row of a head stands for.
-    """
+    """Codes that denote the outcome of a cohort, and groups of which one must be there too."""
     rule = definition["label"]
     if rule.get("codes") is None:
         raise ValueError(
@@ -34,9 +30,6 @@ def outcome_prefixes(definition: Mapping[str, Any]) -> tuple[Sequence[str], list
 
 def _plain_prefixes(entries: Sequence[str]) -> list[str]:
     """Write a set of codes as beginnings of codes alone, by the public list of a system that has wildcards in it.
-
-    Raises:
-        ValueError: If a system without a list has wildcards, or no listed code is in the set.
 
     Examples:
         >>> _plain_prefixes(["ICD9CM/E95[0-1]", "not ICD9CM/E9501", "HCPCS/992"])

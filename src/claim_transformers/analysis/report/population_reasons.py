@@ -21,20 +21,10 @@ def population_reasons(
 ) -> ResultTable:
     """Explain a sample of patients, and add up what each code contributed to their predictions.
 
-    Args:
-        checkpoint (`str` or `Path`): Folder of a fine-tuned classifier.
-        examples (`pa.Table`): Examples of a cohort, such as its test split.
-        patients (`int`, *optional*, defaults to `200`): Patients that are drawn, one example of each.
-        most (`int`, *optional*, defaults to `20`): Rows at most.
-        seed (`int`, *optional*, defaults to `0`): Seed of the draw.
-
     Returns:
         [`ResultTable`]: One row per code or category that at least 11 of them hold, those first that move predictions
         most: in how many `patients`, by how much on the `average of all`, and on the average `where present`, where
         the sign says which way. Empty where fewer than 11 patients are there.
-
-    Raises:
-        ValueError: If the checkpoint is no classifier, or contributions do not add up.
     """
     first = np.unique(pc.rank(examples["patient_id"], tiebreaker="dense").to_numpy(), return_index=True)[1]
     generator = np.random.Generator(np.random.Philox(key=seed))

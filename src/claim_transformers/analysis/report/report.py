@@ -14,7 +14,6 @@ from claim_transformers.analysis.report.page_parts import PageTable, page_pictur
 from claim_transformers.analysis.report.population_reasons import population_reasons
 from claim_transformers.analysis.report.run_folder import (
     checkpoint_facts,
-    cohort_splits,
     embedding_of,
     ends_of,
     is_checkpoint,
@@ -35,6 +34,7 @@ from claim_transformers.claims.small_cells import HIDDEN, show
 from claim_transformers.cohorts.attrition import read_attrition
 from claim_transformers.training import MetricInterval
 from claim_transformers.training.predictions import METRICS
+from claim_transformers.training.sequences import read_splits
 from claim_transformers.version import __version__
 
 _TEMPLATE = Path(__file__).parent / "report_template.html"
@@ -95,7 +95,7 @@ def write_report(
     """
     run = check_inputs(run)
     folders = model_folders(run)
-    splits = cohort_splits(run / "cohort")
+    splits = read_splits(run / "cohort")
     rows = json.loads((run / "cohort" / "attrition.json").read_text(encoding="utf-8"))
     attrition = read_attrition(rows, ends_of(splits), raw_counts=raw_counts)
     comparison = replace(compare_models(folders, reference=reference), raw_counts=raw_counts)

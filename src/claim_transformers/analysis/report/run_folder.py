@@ -44,13 +44,6 @@ def is_checkpoint(folder: Path) -> bool:
     return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("model_type") == "claim"
 
 
-def cohort_splits(folder: Path) -> dict[str, pa.Table]:
-    """The examples of a cohort by split."""
-    from datasets import load_from_disk
-
-    return {name: split.with_format("arrow")[:] for name, split in load_from_disk(str(folder)).items()}
-
-
 def ends_of(splits: Mapping[str, pa.Table]) -> Ends:
     """Cases and controls in each split, or all examples where the outcome is a number."""
     labels = {name: table["label"].to_numpy() for name, table in splits.items()}

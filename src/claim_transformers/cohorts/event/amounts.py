@@ -17,15 +17,6 @@ def label_amounts(
     A visit counts by its day, with all that its claims cost, while the patient is enrolled. What is below 0 after
     reversals counts as 0. NaN stands where visits are there and none has an amount; a visit without one beside others
     adds nothing and is counted.
-
-    Args:
-        timelines (`Timelines`): Patients.
-        rule (`AmountRule`): What is asked.
-        label (`LabelRule`): Its horizon, and what death within it is.
-        index_day (`NDArray[int]` of shape `(patients,)`): First day of the horizon.
-
-    Returns:
-        `tuple`: Amounts `(patients,)`, two rows of flags, and counts of visits.
     """
     last_day = index_day + label.horizon_days - 1
     insured_until = timelines.enrolled_until(index_day)

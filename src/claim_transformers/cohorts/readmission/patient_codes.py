@@ -52,18 +52,7 @@ class CountyBins:
 
     @classmethod
     def reuse(cls, features: CountyFeatures, bins: NumberBins) -> "CountyBins":
-        """Divide counties by bins that were learned on other claims, so that a token means what it meant there.
-
-        Args:
-            features ([`CountyFeatures`]): The measures; those that the bins do not name are left out.
-            bins ([`NumberBins`]): What [`load_county_bins`] reads.
-
-        Returns:
-            [`CountyBins`]: The measures of the bins.
-
-        Raises:
-            ValueError: If the bins name a measure that is not among the features.
-        """
+        """Divide counties by bins that were learned on other claims, so that a token means what it meant there."""
         if missing := sorted(set(bins.edges) - set(features.values)):
             raise ValueError(
                 f"expected county measures of all bins, found none of the name {', '.join(missing)} among "
@@ -73,14 +62,7 @@ class CountyBins:
         return cls(CountyFeatures(features.county_fips, values), bins)
 
     def tokens(self, county_fips: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
-        """Write the measures of counties as tokens.
-
-        Args:
-            county_fips (`pa.Array` of strings): County of each example, null where unknown.
-
-        Returns:
-            `list[pa.Array]`: For each measure by name `COUNTY/NAME-k`, null where unknown.
-        """
+        """Write the measures of counties as tokens."""
         values = self.features.of_counties(county_fips)
         words = (self.bins.tokens(name, values[name]) for name in sorted(values))
         return [pc.binary_join_element_wise(f"{_COUNTY}/", pc.replace_substring(word, "/", "-"), "") for word in words]
@@ -92,14 +74,7 @@ class CountyBins:
         return pa.StructArray.from_arrays([pa.array(values[name], from_pandas=True) for name in names], names)
 
     def count_missing(self, county_fips: pa.Array | pa.ChunkedArray) -> dict[str, int]:
-        """Count the examples that a county measure is missing for.
-
-        Args:
-            county_fips (`pa.Array` of strings): County of each example, null where unknown.
-
-        Returns:
-            `dict[str, int]`: `county unknown`, `county without measures`, and the measures that lack single counties.
-        """
+        """Count the examples that a county measure is missing for."""
         unknown = county_fips.null_count
         listed = pc.sum(pc.is_in(county_fips, value_set=self.features.county_fips)).as_py() or 0
         counts = {"county unknown": unknown, "county without measures": len(county_fips) - unknown - listed}
@@ -109,17 +84,7 @@ class CountyBins:
 
 
 def load_county_bins(folder: str | Path) -> NumberBins:
-    """Read the bins of county measures that a cohort was written with, or that belong to a tokenizer's form.
-
-    Args:
-        folder (`str` or `Path`): Folder of a cohort, of sequences or of a checkpoint.
-
-    Returns:
-        [`NumberBins`]: Their edges.
-
-    Raises:
-        ValueError: If the folder has none, or some that are not understood.
-    """
+    """Read the bins of county measures that a cohort was written with, or that belong to a tokenizer's form."""
     form, path = Path(folder, _FORM_FILE), Path(folder, COUNTY_BINS_FILE)
     edges = json.loads(form.read_text(encoding="utf-8")).get("county_bins") if form.is_file() else None
     if edges:
@@ -134,13 +99,6 @@ def load_county_bins(folder: str | Path) -> NumberBins:
 
 def patient_codes(facts: pa.Table, county_tokens: Sequence[pa.Array] = ()) -> pa.ListArray:
     """Write what is known about patients as lists of tokens.
-
-    Args:
-        facts (`pa.Table`): `race`, `original_reason_entitlement_code` and `dual_status_code`, null where unknown.
-        county_tokens (`Sequence[pa.Array]`, *optional*): What [`CountyBins.tokens`] returns.
-
-    Returns:
-        `pa.ListArray` of strings: Tokens of each row in a fixed order; what is unknown has none.
 
     Examples:
         >>> facts = pa.table({"race": ["white", "unknown"], "dual_status_code": ["02", None],

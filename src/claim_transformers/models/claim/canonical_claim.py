@@ -6,6 +6,7 @@ things is refused or left as it is, never guessed.
 """
 
 import datetime as dt
+import difflib
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -50,6 +51,17 @@ _OTHER_NAMES = {
     "visit_days": "visit_day",
     "visit_types": "visit_type",
 }
+# What is read of a patient and of a visit, and what a row of claims or of a cohort holds beside it.
+_READ = (
+    "age", "sex", "birth_day", "index_day", "visits", "visit_day", "visit_type", "codes", "visit_amount",
+    "principal_codes", "patient_codes", "length_of_stay_days", "county_measures",
+)  # fmt: skip
+_LEFT = (
+    "patient_id", "death_day", "enrollment_start_day", "enrollment_end_day", "visit_end_day", "visit_paid_day",
+    "admitting_codes", "visit_allowed_amount", "label", "labels",
+)  # fmt: skip
+_VISIT_KEYS = ("day", "type", "codes", "amount", "principal")
+_ALIKE = 0.8
 # Columns that hold one value for each row; a list there is a batch.
 _ROW_KEYS = ("sex", "birth_day", "index_day", "age", "patient_id", "length_of_stay_days")
 
@@ -189,13 +201,40 @@ def whole_number(value: Any) -> int | None:
 
 
 def refuse_other_names(names: Any) -> None:
-    """Refuse columns whose content the tokenizer would leave out because they go by another name."""
-    found = sorted(name for name, ours in _OTHER_NAMES.items() if name in names and ours not in names)
-    if found:
-        cures = ", ".join(f"{name} as {_OTHER_NAMES[name]}" for name in found)
+    """Refuse columns whose content the tokenizer would leave out because they go by another name.
+
+    A patient who was written by hand, with a list of visits, has no columns beside those that are known.
+    """
+    meant = {name: ours for name, ours in _OTHER_NAMES.items() if name in names and ours not in names}
+    unknown = sorted(str(name) for name in set(names) - set(_READ) - set(_LEFT) - set(_OTHER_NAMES))
+    meant |= {name: near[0] for name in unknown if (near := _near(name, _READ)) and near[0] not in names}
+    if meant:
+        cures = ", ".join(f"{name} as {ours}" for name, ours in sorted(meant.items()))
         raise ValueError(
             f"expected the names of the patients table, found others that would be left out; write {cures}"
         )
+    if "visits" in names and unknown:
+        raise ValueError(
+            f"expected keys out of {', '.join(_READ)} of a patient, found {', '.join(unknown[:3])}, which would be "
+            "left out; remove what is not read"
+        )
+
+
+def refuse_other_keys(visit: Mapping[str, Any], where: str) -> None:
+    """Refuse a visit with what the tokenizer would leave out."""
+    unknown = sorted(str(name) for name in set(visit) - set(_VISIT_KEYS))
+    if unknown:
+        near = _near(unknown[0], _VISIT_KEYS)
+        cure = f"; write {unknown[0]} as {near[0]}" if near else "; remove what is not read"
+        raise ValueError(
+            f"expected keys out of {', '.join(_VISIT_KEYS)} of {where}, found {', '.join(unknown[:3])}, which would "
+            f"be left out{cure}"
+        )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _near(name: str, known: tuple[str, ...]) -> list[str]:
+    return difflib.get_close_matches(name.lower(), known, n=1, cutoff=_ALIKE)
 
 
 def patients_of(given: Any) -> tuple[list[Mapping[str, Any]], bool] | None:

@@ -15,7 +15,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .configuration_claim import ClaimConfig
-from .context_claim import NUM_TIME_BUCKETS, NUM_TIME_MAGNITUDES, position_days, time_magnitudes
+from .context_claim import NUM_TIME_BUCKETS, NUM_TIME_MAGNITUDES, position_days, time_buckets, time_magnitudes
 from .pooling_claim import pool_codes, pool_vectors
 
 # Up to this many positions the backward pass of sdpa in bf16 takes 1.3 to 7 times the CPU time of plain operations
@@ -134,6 +134,26 @@ class ClaimTimeBias(nn.Module):
     def forward(self, buckets_BLL: Tensor) -> Tensor:
         """Look the biases up, `(batch, positions, positions)` to `(batch, heads, positions, positions)`."""
         return functional.embedding(buckets_BLL, self.weight).permute(0, 3, 1, 2)
+
+    def mask_of_tokens(self, positions: Positions, days_BV: Tensor, dtype: torch.dtype) -> Tensor:
+        """Give bias and visibility of tokens as one mask, which the tokens of a slot have in common.
+
+        Both are computed for pairs of a slot and a token and then taken for each token of the slot.
+        """
+        slots_BL, valid_BL, cut_B = positions
+        (batch, length), num_slots = slots_BL.shape, days_BV.shape[1]
+        slots_BV = torch.arange(num_slots, device=days_BV.device).expand_as(days_BV)
+        bias_BHVV = self(time_buckets(slots_BV, position_days(slots_BV, days_BV, cut_B))).to(dtype)
+        key_B1L, key_B11L = slots_BL[:, None], slots_BL[:, None, None]
+        bias_BHVL = bias_BHVV.gather(3, key_B11L.expand(-1, bias_BHVV.shape[1], num_slots, -1))
+        seen_BVL = valid_BL[:, None] & ((key_B1L <= cut_B[:, None, None]) | (key_B1L <= slots_BV[:, :, None]))
+        mask_BVHL = torch.where(seen_BVL[:, None], bias_BHVL, torch.finfo(dtype).min).transpose(1, 2)
+        row_BL = torch.arange(batch, device=slots_BL.device)[:, None] * num_slots + slots_BL
+        mask_BLHL = mask_BVHL.flatten(2).flatten(0, 1).index_select(0, row_BL.flatten())
+        mask_BHLL = mask_BLHL.view(batch, length, -1, length).transpose(1, 2)
+        # A token sees itself, so that padding, whose slot may be empty, sees something.
+        mask_BHLL.diagonal(dim1=2, dim2=3).copy_(self.weight[NUM_TIME_MAGNITUDES][:, None].to(dtype))
+        return mask_BHLL
 
 
 class ClaimIndexGap(nn.Module):

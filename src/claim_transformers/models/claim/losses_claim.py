@@ -10,6 +10,7 @@ pairs.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -19,14 +20,15 @@ from torch.nn import functional
 
 from .context_claim import IGNORE_INDEX
 
-# Logits of one chunk, chosen by measurement: on a CPU few enough to stay in the cache, but in 16 bits, where repacking
-# the weight for a matrix product costs more than the product, as many as memory allows.
+# Logits of one chunk, chosen by measurement: on a CPU few enough to stay in the cache, but in 16 bits, where a matrix
+# product takes less time than its beginning, more; elsewhere as many as memory allows.
 _CHUNK_LOGITS_CPU = 2**20
-_CHUNK_LOGITS_CPU_16_BIT = 2**23
+_CHUNK_LOGITS_CPU_16_BIT = 2**22
 _CHUNK_LOGITS_ACCELERATOR = 2**26
-# Logits that several element-wise passes run over on a CPU.
+_MIN_CHUNK_OUTPUTS = 128
+# Logits that several element-wise passes run over on a CPU, and how many of them share a logarithm.
 _BLOCK_LOGITS = 2**17
-_MIN_CHUNK_ROWS = 128
+_PER_LOGARITHM = 8
 _LOW_PRECISION = (torch.bfloat16, torch.float16)
 
 
@@ -37,14 +39,13 @@ def multi_hot_bce(
     rows_P: Tensor,
     cols_P: Tensor,
     impl: Literal["chunked", "plain"] = "chunked",
-    chunk_rows: int | None = None,
+    chunk_outputs: int | None = None,
 ) -> Tensor:
     """Sum the binary cross-entropy of a linear many-hot prediction without dense targets or dense logits.
 
-    The chunked form computes the gradients next to the loss, chunk by chunk, so that neither logits nor probabilities
-    are computed twice or kept. Under bf16 or fp16 autocast its matrix products run in that type and everything that is
-    summed is summed in float32; probabilities are `1 - sigmoid(-z)` in float32, where no precision is lost to
-    cancellation that bf16 would keep.
+    The chunked form computes the gradients next to the loss, some outputs at a time, so that neither logits nor
+    probabilities are computed twice or kept, and each weight is read and its gradient written once. Under bf16 or fp16
+    autocast its matrix products run in that type; probabilities, and what is summed over chunks, are float32.
 
     Args:
         hidden_NE (`torch.FloatTensor` of shape `(N, E)`):
@@ -60,8 +61,8 @@ def multi_hot_bce(
         impl (`str`, *optional*, defaults to `"chunked"`):
             `"plain"` is the reference form in ordinary operations, which holds `N x K` logits and can be
             differentiated twice.
-        chunk_rows (`int`, *optional*):
-            Predictions per chunk. `None` chooses by the number of outputs and the device.
+        chunk_outputs (`int`, *optional*):
+            Outputs per chunk. `None` chooses by the number of predictions and the device.
 
     Returns:
         `torch.FloatTensor`: The loss, a scalar: a sum over predictions and outputs, in float32 or wider.
@@ -86,23 +87,19 @@ def multi_hot_bce(
         return functional.softplus(logits_NK).sum() - logits_NK[rows_P, cols_P].sum()
     device = hidden_NE.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight_KE.dtype
-    if chunk_rows is None:
-        chunk_rows = _chunk_rows(weight_KE.shape[0], device, dtype)
+    if chunk_outputs is None:
+        on_cpu = _CHUNK_LOGITS_CPU_16_BIT if dtype in _LOW_PRECISION else _CHUNK_LOGITS_CPU
+        chunk_logits = on_cpu if device == "cpu" else _CHUNK_LOGITS_ACCELERATOR
+        chunk_outputs = max(_MIN_CHUNK_OUTPUTS, chunk_logits // max(1, len(hidden_NE)))
     needs_grad = torch.is_grad_enabled()
     loss: Tensor = _ChunkedMultiHotBCE.apply(
-        hidden_NE, weight_KE, bias_K, rows_P, cols_P, dtype, chunk_rows, needs_grad
+        hidden_NE, weight_KE, bias_K, rows_P, cols_P, dtype, chunk_outputs, needs_grad
     )
     return loss
 
 
-def _chunk_rows(num_outputs: int, device: str, dtype: torch.dtype) -> int:
-    """Choose how many predictions are computed at a time."""
-    on_cpu = _CHUNK_LOGITS_CPU_16_BIT if dtype in _LOW_PRECISION else _CHUNK_LOGITS_CPU
-    return max(_MIN_CHUNK_ROWS, (on_cpu if device == "cpu" else _CHUNK_LOGITS_ACCELERATOR) // num_outputs)
-
-
 def _distinct_pairs(rows_P: Tensor, cols_P: Tensor, num_rows: int, num_cols: int) -> tuple[Tensor, Tensor]:
-    """Sort the pairs by row and drop repetitions, which several codes that back off to one token produce."""
+    """Sort the pairs by output and drop repetitions, which several codes that back off to one token produce."""
     if rows_P.numel() == 0:
         return rows_P.long(), cols_P.long()
     for name, index_P, size in (("rows", rows_P, num_rows), ("targets", cols_P, num_cols)):
@@ -112,8 +109,8 @@ def _distinct_pairs(rows_P: Tensor, cols_P: Tensor, num_rows: int, num_cols: int
                 f"expected {name} in 0..{size - 1}, found {low if low < 0 else high}; "
                 "the labels do not belong to this vocabulary"
             )
-    key_P = torch.unique(rows_P.long() * num_cols + cols_P.long())
-    return key_P // num_cols, key_P % num_cols
+    key_P = torch.unique(cols_P.long() * num_rows + rows_P.long())
+    return key_P % num_rows, key_P // num_rows
 
 
 def _sum_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -133,15 +130,19 @@ class _ChunkedMultiHotBCE(torch.autograd.Function):
         rows_P: Tensor,
         cols_P: Tensor,
         dtype: torch.dtype,
-        chunk_rows: int,
+        chunk_outputs: int,
         needs_grad: bool,
     ) -> Tensor:
+        hidden_NF = _with_column(hidden_NE, torch.ones_like(hidden_NE[:, 0]), dtype)
+        given = (hidden_NF, weight_KE, bias_K, rows_P, cols_P, chunk_outputs, needs_grad)
+        on_cpu = hidden_NE.device.type == "cpu"
         with torch.autocast(hidden_NE.device.type, enabled=False):
-            hidden_NF = _with_column(hidden_NE, torch.ones_like(hidden_NE[:, 0]), dtype)
-            weight_KF = _with_column(weight_KE, bias_K, dtype)
-            loss, hidden_grad_NF, weight_grad_KF = _sweep(hidden_NF, weight_KF, rows_P, cols_P, chunk_rows, needs_grad)
+            loss, *gradients = _sweep(*given, to_probabilities=_in_blocks if on_cpu else _exactly)
+            # Outputs that are all but certain have probabilities of absence whose product is no number any more.
+            if on_cpu and not torch.isfinite(loss):
+                loss, *gradients = _sweep(*given, to_probabilities=_exactly)
         if needs_grad:
-            ctx.save_for_backward(hidden_grad_NF, weight_grad_KF)
+            ctx.save_for_backward(*gradients)
         ctx.dtypes = (hidden_NE.dtype, weight_KE.dtype, bias_K.dtype)
         return loss
 
@@ -149,13 +150,12 @@ class _ChunkedMultiHotBCE(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
         hidden_grad_NF, weight_grad_KF = ctx.saved_tensors
-        hidden_dtype, weight_dtype, bias_dtype = ctx.dtypes
-        return (
-            (hidden_grad_NF[:, :-1] * grad_loss).to(hidden_dtype),
-            (weight_grad_KF[:, :-1] * grad_loss).to(weight_dtype),
-            (weight_grad_KF[:, -1] * grad_loss).to(bias_dtype),
-            *(None,) * 5,
+        gradients = (hidden_grad_NF[:, :-1], weight_grad_KF[:, :-1], weight_grad_KF[:, -1])
+        scaled = (
+            gradient.to(dtype, copy=True, memory_format=torch.contiguous_format).mul_(grad_loss)
+            for gradient, dtype in zip(gradients, ctx.dtypes, strict=True)
         )
+        return (*scaled, *(None,) * 5)
 
 
 def _with_column(matrix: Tensor, column: Tensor, dtype: torch.dtype) -> Tensor:
@@ -167,59 +167,72 @@ def _with_column(matrix: Tensor, column: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _sweep(
-    hidden_NF: Tensor, weight_KF: Tensor, rows_P: Tensor, cols_P: Tensor, chunk_rows: int, needs_grad: bool
+    hidden_NF: Tensor,
+    weight_KE: Tensor,
+    bias_K: Tensor,
+    rows_P: Tensor,
+    cols_P: Tensor,
+    chunk_outputs: int,
+    needs_grad: bool,
+    to_probabilities: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Run over the rows in chunks and return the loss and its gradients, zero if not needed; the weight is used up."""
-    num_rows, dtype = hidden_NF.shape[0], hidden_NF.dtype
-    is_low = dtype in _LOW_PRECISION
+    """Run over the outputs in chunks and return the loss and both gradients, of no meaning if not needed.
+
+    Outputs are the rows of the logits: that is the layout in which most of the three matrix products are fast.
+    """
+    (num_rows, width), num_outputs, dtype = hidden_NF.shape, len(weight_KE), hidden_NF.dtype
     sum_dtype = _sum_dtype(dtype)
-    chunk_rows = max(1, min(chunk_rows, num_rows))
+    chunk_outputs = max(1, min(chunk_outputs, num_outputs))
     hidden_grad_NF = hidden_NF.new_zeros(hidden_NF.shape, dtype=sum_dtype)
-    weight_grad_KF = weight_KF.new_zeros(weight_KF.shape, dtype=sum_dtype)
-    logits_CK = weight_KF.new_empty(chunk_rows, weight_KF.shape[0])
-    edges = torch.tensor([*range(0, num_rows, chunk_rows), num_rows], device=rows_P.device)
-    pair_edges = torch.searchsorted(rows_P, edges).tolist()
+    weight_grad_KF = hidden_NF.new_empty(num_outputs if needs_grad else 0, width)
+    logits_CN = hidden_NF.new_empty(chunk_outputs, num_rows)
+    edges = torch.tensor([*range(0, num_outputs, chunk_outputs), num_outputs], device=cols_P.device)
+    pair_edges = torch.searchsorted(cols_P, edges).tolist()
     loss = hidden_NF.new_zeros((), dtype=sum_dtype)
-    # 16-bit logits are computed with their sign turned, which saves a pass over them.
-    sign = -1 if is_low else 1
-    weight_KF = weight_KF.neg_() if is_low else weight_KF
-    # Matrix products repack a transposed view for every chunk, which costs more than one copy.
-    weight_FK = weight_KF.t().contiguous()
 
-    for chunk, start in enumerate(range(0, num_rows, chunk_rows)):
-        part_CF = hidden_NF[start : start + chunk_rows]
-        z_CK = logits_CK[: len(part_CF)]
+    for chunk, start in enumerate(range(0, num_outputs, chunk_outputs)):
+        outputs = slice(start, min(start + chunk_outputs, num_outputs))
+        part_CF = _with_column(weight_KE[outputs], bias_K[outputs], dtype)
+        z_CN = torch.mm(part_CF, hidden_NF.t(), out=logits_CN[: len(part_CF)])
         pairs = slice(pair_edges[chunk], pair_edges[chunk + 1])
-        pair_index = (rows_P[pairs] - start, cols_P[pairs])
-        torch.mm(part_CF, weight_FK, out=z_CK)
-        loss -= sign * z_CK[pair_index].sum(dtype=sum_dtype)
-        loss += _to_probabilities(z_CK, is_low)
+        pair_index = (cols_P[pairs] - start, rows_P[pairs])
+        loss -= z_CN[pair_index].sum(dtype=sum_dtype)
+        loss += to_probabilities(z_CN)
         if needs_grad:
-            z_CK[pair_index] -= 1
-            hidden_grad_NF[start : start + chunk_rows] = torch.mm(z_CK, weight_KF)
-            if is_low:
-                weight_grad_KF += torch.mm(z_CK.t(), part_CF)
+            z_CN[pair_index] -= 1
+            torch.mm(z_CN, hidden_NF, out=weight_grad_KF[outputs])
+            if dtype == sum_dtype:
+                hidden_grad_NF.addmm_(z_CN.t(), part_CF)
             else:
-                weight_grad_KF.addmm_(z_CK.t(), part_CF)
-    return loss, hidden_grad_NF.neg_() if is_low else hidden_grad_NF, weight_grad_KF
+                hidden_grad_NF += torch.mm(z_CN.t(), part_CF)
+    return loss, hidden_grad_NF, weight_grad_KF
 
 
-def _to_probabilities(z_CK: Tensor, is_low: bool) -> Tensor:
-    """Replace logits, their sign turned if in 16 bits, by probabilities and return the sum of the logits' softplus."""
-    # A handful of passes over few rows stays in the cache next to the core, which passes over a whole chunk do not.
-    block_rows = max(1, _BLOCK_LOGITS // z_CK.shape[1]) if z_CK.device.type == "cpu" else len(z_CK)
-    total = z_CK.new_zeros((), dtype=_sum_dtype(z_CK.dtype))
-    one = torch.ones_like(total)
-    for z_K in z_CK.split(block_rows):
-        if is_low:
-            absent = z_K.to(total.dtype).sigmoid_()
-            total -= absent.log().sum()
-            # One minus the odds of absence is exact enough in float32; in 16 bits it would lose rare codes.
-            z_K.copy_(torch.sub(one, absent, out=absent))
-        else:
-            total += functional.softplus(z_K).sum()
-            z_K.sigmoid_()
-    return total
+def _exactly(z_CN: Tensor) -> Tensor:
+    """Replace logits by probabilities and return the sum of the logits' softplus."""
+    exact_CN = z_CN.to(_sum_dtype(z_CN.dtype))
+    loss = functional.softplus(exact_CN).sum()
+    z_CN.copy_(exact_CN.sigmoid())
+    return loss
+
+
+def _in_blocks(z_CN: Tensor) -> Tensor:
+    """Do as [`_exactly`], some logits at a time, with one logarithm for several probabilities.
+
+    A handful of passes over few numbers stays in the cache next to the core, and takes no new memory for each.
+    """
+    sum_dtype = _sum_dtype(z_CN.dtype)
+    size = min(_BLOCK_LOGITS, math.ceil(z_CN.numel() / _PER_LOGARITHM) * _PER_LOGARITHM)
+    present, absent = z_CN.new_empty(2, size, dtype=sum_dtype).unbind()
+    one, loss = present.new_ones(()), present.new_zeros(())
+    for z in z_CN.flatten().split(_BLOCK_LOGITS):
+        p = present[: len(z)].copy_(z).sigmoid_()
+        z.copy_(p)
+        # Of a rounded probability in 16 bits, what is left to one would lose the rare codes.
+        torch.sub(one, p, out=absent[: len(z)])
+        absent[len(z) :] = 1.0
+        loss -= absent.view(_PER_LOGARITHM, -1).prod(dim=0).log_().sum()
+    return loss
 
 
 # A logit beyond this is no amount of money; its exponential would overflow the sums of a batch.

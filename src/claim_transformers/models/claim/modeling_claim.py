@@ -271,6 +271,8 @@ class ClaimModel(ClaimPreTrainedModel):
                     f"'{self.config._attn_implementation}', which takes no additive mask"
                 )
             return positions.valid
+        if self.time_bias is not None and self.config.visit_pooling == "none":
+            return self.time_bias.mask_of_tokens(positions, days_BV, dtype)
         visible_BLL = visible_positions(*positions)
         bias = torch.zeros((), dtype=dtype, device=visible_BLL.device)
         if self.time_bias is not None:

@@ -16,6 +16,7 @@ from .canonical_claim import (
     has_system,
     impossible_age,
     no_principal,
+    refuse_other_keys,
     refuse_other_names,
     two_kinds_of_days,
     whole_number,
@@ -85,9 +86,9 @@ def read_history(
         `PatientHistory`: Visits of one day and type are joined, and all are ordered.
 
     Raises:
-        ValueError: If a key is missing, a value has the wrong type, or a visit is not before `index_day`. The message
-            names the position, never a value. Also if its codes are written in another form, a code has no system, a
-            sex is none, or the patient is not born yet.
+        ValueError: If a key is missing or would be left out, a value has the wrong type, or a visit is not before
+            `index_day`. The message names the position, never a value. Also if its codes are written in another form,
+            a code has no system, a sex is none, or the patient is not born yet.
 
     Examples:
         >>> patient = {"sex": "F", "visits": [{"day": 1, "type": "OP", "codes": ["HCPCS/99213"]}]}
@@ -286,6 +287,7 @@ def _visits_of_list(visits: Any) -> list[tuple[int, str, list[str]]]:
                 f"expected {where} to be a mapping with the keys 'day', 'type' and 'codes', found no "
                 f"{', '.join(missing)}; write None for what is not known"
             )
+        refuse_other_keys(visit, where)
         found.append(_visit(visit["day"], visit["type"], visit["codes"], where))
     return found
 

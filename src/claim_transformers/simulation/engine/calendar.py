@@ -125,17 +125,6 @@ class Calendar:
 def calendar_of(start: str, end: str, example: str) -> Calendar:
     """Read the window between two dates in ISO form.
 
-    Args:
-        start (`str`): First day of the window.
-        end (`str`): Last day of the window.
-        example (`str`): A date to show to whoever gives none.
-
-    Returns:
-        `Calendar`: The window.
-
-    Raises:
-        ValueError: If one is no date, or they make no window of whole months.
-
     Examples:
         >>> calendar_of("2010-01-01", "2010-06-30", "2010-01-01").months
         6

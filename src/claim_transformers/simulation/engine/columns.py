@@ -28,13 +28,6 @@ def text_of_bytes(rows: np.ndarray[Any, np.dtype[np.uint8]]) -> pa.Array:
 def text_column(codes: Int, words: Sequence[str] | pa.Array) -> pa.DictionaryArray:
     """Dictionary column with only the words in use.
 
-    Args:
-        codes (`np.ndarray` of `int32`): Position in `words` per row, `-1` for null.
-        words (`Sequence[str]` or `pa.Array`): All words.
-
-    Returns:
-        `pa.DictionaryArray`: One entry per row.
-
     Examples:
         >>> column = text_column(np.array([2, -1, 2], dtype=np.int32), ["a", "b", "c"])
         >>> column.to_pylist(), column.dictionary.to_pylist()

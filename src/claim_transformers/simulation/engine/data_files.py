@@ -27,13 +27,6 @@ def read_pools(path: Path) -> dict[str, dict[str, str]]:
     Args:
         path (`Path`): CSV file with the columns `_POOL_COLUMNS`. The rows of a pool stand together in order of rank;
             all of them have a weight, or none has and the weights fall with the rank.
-
-    Returns:
-        `dict[str, dict[str, str]]`: From the code system to its pools, as `parse_weights` reads them.
-
-    Raises:
-        ValueError: If a column, a source, a rank, a weight, a system or the canonical form of a code is not as
-            expected; the message names the file and the row.
     """
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
@@ -98,20 +91,7 @@ def _check_codes(path: Path, rows: list[dict[str, str]]) -> None:
 
 
 def read_rows(path: Path, kind: type[_Row], words: dict[str, tuple[str, ...]] | None = None) -> tuple[_Row, ...]:
-    """Read causes or conditions.
-
-    Args:
-        path (`Path`): YAML file with a list of mappings, whose keys are the fields of `kind` and `source`.
-        kind (`type`): Dataclass of one row, with a field `name`.
-        words (`dict[str, tuple[str, ...]]`, *optional*): Fields that are written as a word and kept as its position.
-
-    Returns:
-        `tuple`: One `kind` per row, without its source, in the order of the file.
-
-    Raises:
-        ValueError: If a key is unknown or missing, a source is missing, a value is of another kind or refused by
-            `kind`, or a name stands twice; the message names the file and the row.
-    """
+    """Read causes or conditions."""
     # The parser in C, where it is there, is ten times as fast.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)

@@ -94,21 +94,7 @@ def _num_blocks(patients: int) -> int:
 def publish_claims(
     out: str | Path, request: Request, contents: Contents, *, overwrite: bool, progress: bool
 ) -> Summary:
-    """Simulate a population and publish its folder: all files at once, or none.
-
-    Args:
-        out (`str` or `Path`): Folder to write.
-        request (`Request`): What was asked for.
-        contents (`Contents`): What the population puts into the folder.
-        overwrite (`bool`): Replace an existing folder.
-        progress (`bool`): Show a bar.
-
-    Returns:
-        `Summary`: Where the files are and how many rows they have.
-
-    Raises:
-        ClaimDataError: `E_EXISTS` if `out` exists and may not be replaced, `E_WRITE` if it cannot be written.
-    """
+    """Simulate a population and publish its folder: all files at once, or none."""
     with publish_simulation(Path(out), overwrite=overwrite) as publication:
         for tables in _with_bar(contents.blocks, _num_blocks(request.patients), progress):
             publication.write(tables)

@@ -68,17 +68,6 @@ class Coding:
 def check_coding(version: int | None, versions: tuple[int, int], icd10_from: str | None) -> Coding:
     """Give the coding that was asked for, or refuse it.
 
-    Args:
-        version (`int | None`): What was asked for; `None` is the second.
-        versions (`tuple[int, int]`): What can be asked for; the second knows when claims are in ICD-10.
-        icd10_from (`str | None`): First day of ICD-10; `None` is 2015-10-01.
-
-    Returns:
-        `Coding`: The coding.
-
-    Raises:
-        ValueError: If the version or the date is unknown, or the first version is asked for a date.
-
     Examples:
         >>> check_coding(None, (1, 2), None).version, check_coding(1, (1, 2), None).version
         (2, 1)
@@ -101,18 +90,7 @@ def check_coding(version: int | None, versions: tuple[int, int], icd10_from: str
 
 @cache
 def read_icd10(path: Path = SHARED_DATA / "icd10_codes.csv") -> dict[str, dict[str, str]]:
-    """Read the ICD-10 codes of every ICD-9 code, once per process.
-
-    Args:
-        path (`Path`): CSV file with the columns `_COLUMNS`, one row per ICD-9 code; `icd10` is a weighted pool.
-
-    Returns:
-        `dict[str, dict[str, str]]`: From the system of ICD-9 to code and pool.
-
-    Raises:
-        ValueError: If a column, a source, a system, a code or its ICD-10 codes are not as expected; the message names
-            the file and the row.
-    """
+    """Read the ICD-10 codes of every ICD-9 code, once per process."""
     read: dict[str, dict[str, str]] = {system: {} for system in _SYSTEMS}
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
@@ -171,12 +149,6 @@ class Icd10Codes:
 
     def rewrite(self, codes: Int, key: Key, is_icd10: Bool, generator: np.random.Generator) -> Int:
         """Rewrite some claims.
-
-        Args:
-            codes (`np.ndarray` of `int32`): Positions in `icd9`, `-1` for none, shape `(claims, slots)`.
-            key (`np.ndarray` of `uint64`): Key of the patient of each claim.
-            is_icd10 (`np.ndarray` of `bool`): Whether each claim is coded in ICD-10.
-            generator (`np.random.Generator`): The stream of coding.
 
         Returns:
             `np.ndarray` of `int32`: Positions in `vocabulary`. Where two codes became one, it stands once and those

@@ -11,15 +11,6 @@ from claim_transformers.simulation.engine.sampling import CodeTable
 def parse_menu(text: str) -> list[tuple[str, float]]:
     """Read a menu: names with the chance of each; what is left to one is the chance of nothing.
 
-    Args:
-        text (`str`): Such as `"strep_test:0.5 urine_test:0.1"`; a name alone is certain.
-
-    Returns:
-        `list[tuple[str, float]]`: Names and chances.
-
-    Raises:
-        ValueError: If the chances exceed one.
-
     Examples:
         >>> parse_menu("strep_test:0.5 urine_test:0.1")
         [('strep_test', 0.5), ('urine_test', 0.1)]

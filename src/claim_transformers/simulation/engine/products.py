@@ -41,15 +41,7 @@ _GENERIC_NAMES = {
 
 
 def product_pools(ingredients: Sequence[str], first: Mapping[str, str]) -> dict[str, str]:
-    """Products of every ingredient: 11 digits, labeler, product and package.
-
-    Args:
-        ingredients (`Sequence[str]`): Their names, in the order of the result.
-        first (`Mapping[str, str]`): Classes of drugs of the first version, whose ingredients keep their products.
-
-    Returns:
-        `dict[str, str]`: Name of an ingredient to its products.
-    """
+    """Products of every ingredient: 11 digits, labeler, product and package."""
     pools = {}
     generator = np.random.Generator(np.random.Philox(20100101))
     least, most = _PRODUCTS_PER_INGREDIENT

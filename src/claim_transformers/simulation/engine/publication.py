@@ -17,14 +17,6 @@ from claim_transformers.simulation.engine.block_tables import BlockTables
 def publish_simulation(out: Path, *, overwrite: bool = False) -> Iterator["_Publication"]:
     """Give what writes the files of a folder that becomes `out` when the block ends well.
 
-    Args:
-        out (`Path`): Folder to publish.
-        overwrite (`bool`, *optional*, defaults to `False`): Replace an existing folder.
-
-    Raises:
-        ClaimDataError: `E_EXISTS` if `out` exists and `overwrite` is not set or `out` is no folder that a simulation
-            wrote; `E_WRITE` if the disk is full or cannot be written, `E_MEMORY` if memory is full.
-
     Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:

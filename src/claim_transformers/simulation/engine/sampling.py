@@ -13,13 +13,6 @@ _RANK_EXPONENT = 1.15
 def mix(key: Key, salt: int | Key) -> Key:
     """Hash 64-bit keys, so that a habit can be recomputed instead of stored (splitmix64, Steele et al., 2014).
 
-    Args:
-        key (`np.ndarray` of `uint64`): One key per patient.
-        salt (`int` or `np.ndarray` of `uint64`): What the hash is for.
-
-    Returns:
-        `np.ndarray` of `uint64`: Keys that look independent of `key` and of each other for different salts.
-
     Examples:
         >>> mix(np.array([1, 2], dtype=np.uint64), 3).tolist() == mix(np.array([1, 2], dtype=np.uint64), 3).tolist()
         True

@@ -181,12 +181,6 @@ def true_risk(discharge: Discharge) -> tuple[Float, Float]:
     The visit and the fill have not happened yet at discharge, so the risk is the mean over both: the chance of having
     had a visit is carried along day by day, and the fill has two branches. Death competes.
 
-    Args:
-        discharge (`Discharge`): Hazards.
-
-    Returns:
-        `tuple[np.ndarray, np.ndarray]`: Unplanned and any.
-
     Examples:
         >>> one = np.ones(1, dtype=np.float32)
         >>> unplanned, either = true_risk(Discharge(one * 0.001, one * 4, one * 0.0, one * 0.0, one, one))

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from claim_transformers.claims.engine import engine_errors, open_engine
+from claim_transformers.claims.engine import engine_errors, is_computed, open_engine
 from claim_transformers.claims.fields import clean_id
 from claim_transformers.claims.files import private_umask, scratch_folder, write_errors
 from claim_transformers.claims.inputs import check_inputs
@@ -272,8 +272,9 @@ class Staging:
                 self.connection.con.register("reject_rows", raw.rejects)
                 self.connection.raw_sql(f"INSERT INTO rejects SELECT {load.load_id}, * FROM reject_rows")
                 self.connection.con.unregister("reject_rows")
-        # The view reads a file that goes away with the scratch folder.
-        self.connection.raw_sql(f'DROP VIEW "{rows.get_name()}"')
+        # A view reads a file that goes away with the scratch folder.
+        kind = "TABLE" if is_computed(self.connection, rows) else "VIEW"
+        self.connection.raw_sql(f'DROP {kind} "{rows.get_name()}"')
         return load
 
     def _find_repeated(self, source: str, table: str, name: str, rows: ir.Table, columns: Sequence[str]) -> list[Load]:

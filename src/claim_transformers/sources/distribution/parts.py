@@ -173,7 +173,9 @@ def _read_part(whole: Whole, connection: Backend, scratch: Path, pieces: Iterato
         paths.setdefault(whole.units[number].name, []).append(path)
     cut = {unit.number for unit in whole.of_patients()}
 
-    def stage(connection: Backend, files: Sequence[tuple[Path, Any]], name: str) -> tuple[ir.Table, tuple[Any, ...]]:
+    def stage(
+        connection: Backend, files: Sequence[tuple[Path, Any]], name: str, _: bool = False
+    ) -> tuple[ir.Table, tuple[Any, ...]]:
         places = {Path(path).absolute() for path, _ in files}
         asked = [unit for unit in whole.units if unit.name == name and unit.path in places]
         # What is no raw table of patients goes to every part as it is.

@@ -26,9 +26,15 @@ from claim_transformers.claims.files import replacing_file, scratch_folder
 from claim_transformers.claims.planning import to_sql
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.sources.pipeline.archives import MAX_EXPANSION, allow_expansion
-from claim_transformers.sources.pipeline.contract import RawFile, StagedSource, StagedTable
+from claim_transformers.sources.pipeline.contract import (
+    RawFile,
+    StagedSource,
+    StagedTable,
+    check_files_differ,
+    name_apart,
+)
 from claim_transformers.sources.pipeline.identity import write_ids
-from claim_transformers.sources.pipeline.reading import Layout, check_files_differ, name_apart, stage_files
+from claim_transformers.sources.pipeline.reading import Layout, stage_files
 from claim_transformers.sources.pipeline.staging import KEY_PATIENT, stage_elsewhere
 from claim_transformers.sources.registry import find_source, load_function
 
@@ -126,7 +132,9 @@ def list_units(job: Job, connection: Backend, scratch: Path) -> list[Unit]:
     """List what the reader of a source asks for, without reading any of it."""
     units: list[Unit] = []
 
-    def stage(connection: Backend, files: Sequence[tuple[Path, Any]], name: str) -> tuple[ir.Table, tuple[()]]:
+    def stage(
+        connection: Backend, files: Sequence[tuple[Path, Any]], name: str, _: bool = False
+    ) -> tuple[ir.Table, tuple[()]]:
         first = len(units)
         units.extend(
             Unit(name, first + place, Path(path).absolute(), layout) for place, (path, layout) in enumerate(files)
@@ -206,7 +214,9 @@ def read_whole(job: Job, units: Sequence[Unit], connection: Backend, scratch: Pa
     whole = Whole(job, tuple(units))
     named: dict[int, Unit] = {unit.number: unit for unit in units}
 
-    def stage(connection: Backend, files: Sequence[tuple[Path, Any]], name: str) -> tuple[ir.Table, tuple[Any, ...]]:
+    def stage(
+        connection: Backend, files: Sequence[tuple[Path, Any]], name: str, may_repeat: bool = False
+    ) -> tuple[ir.Table, tuple[Any, ...]]:
         asked = [by_place[name, Path(path).absolute()] for path, _ in files]
         rows = whole.open(connection, name, [])
         if whole.is_staged_by_source:
@@ -218,7 +228,8 @@ def read_whole(job: Job, units: Sequence[Unit], connection: Backend, scratch: Pa
                 own.append(name_apart(file, [*staged, *own], unit.path, position))
             staged += own
             named[unit.number] = replace(unit, names=tuple(file.name for file in own))
-        check_files_differ(staged)
+        if not may_repeat:
+            check_files_differ(staged)
         return rows, tuple(staged)
 
     source = job.read(connection, scratch, stage)

@@ -25,8 +25,11 @@ disk of the output, for unpacked files, removed by the caller. Further keyword a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from claim_transformers.claims.planning import holds_no_rows
+from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -61,6 +64,7 @@ class RawFile:
         warnings (`Mapping[str, int]`, *optional*): `W_...` code to count.
         unused (`tuple[str, ...]`, *optional*): Columns that hold values and that nothing reads.
         unknown_systems (`Mapping[str, int]`, *optional*): Code systems by address whose codes nothing reads, counted.
+        filled (`frozenset[str]`, *optional*): Columns that hold values, by their names in the layout, where known.
 
     Examples:
         >>> RawFile("inpatient.csv", num_rows=2, num_bytes=120, sha256="00").num_rejected
@@ -76,11 +80,29 @@ class RawFile:
     warnings: Mapping[str, int] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     unknown_systems: Mapping[str, int] = field(default_factory=dict)
+    filled: frozenset[str] | None = None
 
     @property
     def num_rejected(self) -> int:
         """Number of rows that the reader could not split into columns."""
         return 0 if self.rejects is None else int(self.rejects.num_rows)
+
+
+def name_apart(file: RawFile, others: Sequence[RawFile], path: Path, position: int) -> RawFile:
+    """Give a raw file that shares its name with another one of its own, by its folder and place in an archive."""
+    is_shared = any(file.name == other.name for other in others)
+    return replace(file, name=f"{path.parent.name}-{position}-{file.name}") if is_shared else file
+
+
+def check_files_differ(files: Sequence[RawFile]) -> None:
+    """Raise if two files have the same content: counting claims twice is not dirt but a mistake."""
+    seen: dict[str, str] = {}
+    for file in files:
+        if file.num_rows and file.sha256 in seen:
+            raise ClaimDataError(
+                "E_FILE_TWICE", f"{seen[file.sha256]} and {file.name} have the same content: remove one"
+            )
+        seen[file.sha256] = file.name
 
 
 @dataclass(frozen=True)
@@ -120,6 +142,7 @@ class CodeColumns:
             raise ValueError("expected the systems that system_of can name, found none")
 
 
+@holds_no_rows
 @dataclass(frozen=True)
 class Versions:
     """How versions of a claim or of a line are told apart.
@@ -170,6 +193,9 @@ class StagedTable:
             `target`: any subset of its columns, named and typed as in `claims.schema`; missing ones become null. Every
             row gives at least one line. It passes `source_file` and `row_no` on; where one row gives several lines it
             adds `is_first_line` (boolean, true once per row).
+        to_folded (`Callable[[ir.Table], ir.Table]`, *optional*):
+            Of a layout whose rows hold several lines of one claim: what `to_canonical` gives, folded as
+            `lines.unfold_claims` describes it. Rows are then sorted in place of their many lines.
         claim_type (`str` or `Callable[[ir.Table], ir.StringValue]`, *optional*, defaults to `"NONE"`):
             Claim type of the rows, a constant or an expression over `rows`; `"NONE"` for eligibility.
         derive (`Callable[[ir.Table], ir.Table]`, *optional*):
@@ -199,6 +225,7 @@ class StagedTable:
     patient_column: str
     row_key: tuple[str, ...]
     to_canonical: Callable[[ir.Table], ir.Table]
+    to_folded: Callable[[ir.Table], ir.Table] | None = None
     claim_type: str | Callable[[ir.Table], ir.StringValue] = "NONE"
     derive: Callable[[ir.Table], ir.Table] | None = None
     kinds: Mapping[str, str] = field(default_factory=dict)
@@ -229,7 +256,12 @@ class StagedTable:
 
 def are_few(rows: ir.Table, files: Sequence[RawFile]) -> bool:
     """Whether the rows of files have few cells, those that are empty included."""
-    return sum(file.num_rows for file in files) * len(rows.columns) <= _FEW_CELLS
+    return have_few_cells(files, len(rows.columns))
+
+
+def have_few_cells(files: Sequence[RawFile], num_columns: int) -> bool:
+    """Whether the rows of files have few cells in so many columns."""
+    return sum(file.num_rows for file in files) * num_columns <= _FEW_CELLS
 
 
 @dataclass(frozen=True)

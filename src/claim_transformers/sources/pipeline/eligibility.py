@@ -32,7 +32,7 @@ from claim_transformers.claims.enrollment import (
 )
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
-from claim_transformers.claims.planning import build
+from claim_transformers.claims.planning import Plan, build
 from claim_transformers.sources.pipeline.screening import ScreenedTable
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def settle_eligibility(
         def judge(rows: ir.Table) -> ir.Table:
             return _judge(_with_columns(rows), latest, extract_date)
 
-        screened = [_judged(one, judge) for one in screened]
+        screened = [_judged(one, judge, spans) for one, spans in zip(screened, lines, strict=True)]
         lines = [
-            build(judge, of_table) if one.table.has_spans else of_table.mutate(is_mended=False)
+            build(judge if one.table.has_spans else _unmended, of_table)
             for one, of_table in zip(screened, lines, strict=True)
         ]
         compared = (*ROW_ID, *ELIGIBILITY_COLUMNS, "is_mended")
@@ -81,7 +81,7 @@ def settle_eligibility(
         if len(torn):
             leaving = load(connection, "torn_patients", pa.table({name: torn[name] for name in ROW_ID}))
             screened = [_without(connection, one, leaving, ledger) for one in screened]
-            every = every.anti_join(leaving, ROW_ID)
+            every = build(_staying, every, leaving)
         if len(losing):
             _enter(connection, ledger, "F_DEMOGRAPHICS", load(connection, "losing_rows", losing))
         _enter(connection, ledger, "F_SPANS", build(_overlapping, every))
@@ -171,10 +171,15 @@ def _judge(lines: ir.Table, latest: dt.date | None, extract_date: dt.date | None
     )
 
 
-def _judged(one: ScreenedTable, judge: Callable[[ir.Table], ir.Table]) -> ScreenedTable:
+def _judged(one: ScreenedTable, judge: Callable[[ir.Table], ir.Table], spans: ir.Table) -> ScreenedTable:
     if not one.table.has_spans:
         return one
     to_canonical = one.table.to_canonical
+    if one.table.has_few_rows:
+        # They are computed already, and the rows that stay are told by their place.
+        def to_canonical(rows: ir.Table) -> ir.Table:
+            return spans.semi_join(rows, ROW_ID)
+
     return replace(
         one, table=replace(one.table, to_canonical=lambda rows: judge(to_canonical(rows)).drop("is_mended"))
     )
@@ -227,7 +232,7 @@ def _without(connection: Backend, one: ScreenedTable, leaving: ir.Table, ledger:
     return replace(one, rows=rows, flagged=flagged, num_flagged=num_flagged)
 
 
-def _enter(connection: Backend, ledger: Ledger, fix: str, lines: ir.Table) -> None:
+def _enter(connection: Backend, ledger: Ledger, fix: str, lines: Plan) -> None:
     """Count raw rows, of which each may have given several lines."""
     for row in fetch(connection, build(_count_rows, lines)).to_pylist():
         ledger.entry(row["source_file"], "NONE").fixes[fix] += row["n"]
@@ -235,6 +240,14 @@ def _enter(connection: Backend, ledger: Ledger, fix: str, lines: ir.Table) -> No
 
 def _count_rows(lines: ir.Table) -> ir.Table:
     return lines.select(*ROW_ID).distinct().group_by("source_file").aggregate(n=_.count())
+
+
+def _unmended(lines: ir.Table) -> ir.Table:
+    return lines.mutate(is_mended=ibis.literal(False))
+
+
+def _staying(rows: ir.Table, leaving: ir.Table) -> ir.Table:
+    return rows.anti_join(leaving, ROW_ID)
 
 
 def _mended(lines: ir.Table) -> ir.Table:

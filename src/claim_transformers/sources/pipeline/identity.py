@@ -12,7 +12,7 @@ from ibis import _
 from claim_transformers.claims.cleaning import CLEAN, hash_of_ids
 from claim_transformers.claims.engine import fetch, hold_rows, materialize
 from claim_transformers.claims.fields import clean_id, clean_number, is_plain_id
-from claim_transformers.claims.planning import build
+from claim_transformers.claims.planning import Plan, build
 from claim_transformers.sources.pipeline.contract import StagedTable
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ UNKNOWN_TYPE = "UNKNOWN"
 _MIN_ROWS, _MIN_TIMES_THE_MEAN, _MIN_SHARE, _MIN_OTHERS = 200, 100, 0.001, 20
 
 
-def add_ledger_type(table: StagedTable, rows: ir.Table) -> ir.Table:
+def add_ledger_type(table: StagedTable, rows: Plan) -> Plan:
     """Add the claim type under which each row is counted."""
     return build(_with_type, rows, table.claim_type)
 
@@ -36,7 +36,7 @@ def _with_type(rows: ir.Table, claim_type: str | Callable[[ir.Table], ir.StringV
     return rows.mutate(ledger_type=ibis.literal(claim_type) if isinstance(claim_type, str) else claim_type(rows))
 
 
-def _typed(table: StagedTable) -> ir.Table:
+def _typed(table: StagedTable) -> Plan:
     """Rows that say their claim type, which may need other rows."""
     if table.derive is None or isinstance(table.claim_type, str):
         return table.rows

@@ -45,6 +45,11 @@ from claim_transformers.version import __version__
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
+_MEMORY_LIMIT = "1GB"
+
+
+_FEW_BYTES = 1 << 22
+
 
 @dataclass(frozen=True)
 class IngestSummary:
@@ -155,7 +160,7 @@ def ingest(
     ndc_directory: str | Path | None = None,
     salt: str = DEFAULT_SALT,
     threads: int | None = None,
-    memory_limit: str | None = None,
+    memory_limit: str | None = _MEMORY_LIMIT,
     max_expansion: int = MAX_EXPANSION,
     progress: bool = True,
     **options: Any,
@@ -178,7 +183,9 @@ def ingest(
             A simulated population brings such a table, which is read by itself; `"none"` leaves every fill its NDC.
         salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split by patient.
         threads (`int`, *optional*): Threads of the engine, all cores if not given.
-        memory_limit (`str`, *optional*): Memory of the engine, such as `"2GB"`; it spills to the disk of `out`.
+        memory_limit (`str`, *optional*, defaults to `"1GB"`):
+            Memory of the engine, which spills to the disk of `out`; the process takes less than twice as much. Without
+            a limit the engine takes what the machine has.
         max_expansion (`int`, *optional*, defaults to 100):
             How many times as large as itself an archive may become, beyond 64 MiB.
         progress (`bool`, *optional*, defaults to `True`): Whether to show a progress bar.
@@ -214,9 +221,14 @@ def ingest(
         connection = connect(threads=threads, memory_limit=memory_limit, spill_folder=scratch / "spill")
         try:
             bar.set_postfix_str("reading")
+            if threads is None and _is_small(path):
+                # Threads of few rows do little but wait for each other.
+                connection.raw_sql("SET threads = 1")
             with allow_expansion(max_expansion):
                 staged = reader(path, connection, scratch=scratch, **options)
             bar.update()
+            if threads is None and not all(table.has_few_rows for table in staged.tables):
+                connection.raw_sql("RESET threads")
             ledger = Ledger()
             lines = settle_tables(
                 connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date
@@ -248,6 +260,15 @@ def write_facts(
     (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
     write_manifest(folder, describe_run(staged, lines, patients, salt) | {"simulation": _simulation_of(path)})
     return report
+
+
+def _is_small(path: RawLocation) -> bool:
+    """Whether raw files can be expected to hold few rows."""
+    if not isinstance(path, str | Path):
+        return False
+    place = Path(path)
+    files = [place] if place.is_file() else place.glob("*") if place.is_dir() else []
+    return sum(file.stat().st_size for file in files) <= _FEW_BYTES
 
 
 def drugs_of(source: Source, path: RawLocation, ndc_directory: str | Path | None) -> DrugNames | None:

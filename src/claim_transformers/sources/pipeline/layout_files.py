@@ -37,8 +37,8 @@ them, and `lineage` reads it there.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,7 @@ from claim_transformers.claims.fields import clean_word
 from claim_transformers.claims.inputs import check_inputs, cut_message, read_yaml
 from claim_transformers.claims.patient_files import OPTIONAL_FIELDS, PATIENTS_SCHEMA
 from claim_transformers.claims.plain_fields import tidy_word
+from claim_transformers.claims.planning import holds_no_rows
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.claims.schema import CLAIM_TYPES, SCHEMAS
 from claim_transformers.codes.errors import ClaimDataError
@@ -99,6 +100,7 @@ _KEYS: Mapping[str, type] = {
 _NAMES = {str: "text", list: "a list", dict: "a mapping", bool: "true or false"}
 
 
+@holds_no_rows
 @dataclass(frozen=True)
 class _LayoutColumn:
     """One raw column, or a run of numbered ones.
@@ -123,7 +125,18 @@ class _LayoutColumn:
         """Canonical field without its part."""
         return self.feeds.partition(".")[0]
 
+    @property
+    def is_numbered(self) -> bool:
+        """Whether it is a run of columns that are filled from the first on, with what they feed."""
+        return bool(self.feeds) and self.feeds != UNUSED and re.search(r"<\d", self.name) is not None
 
+    @property
+    def run(self) -> str:
+        """What the runs of one field have in common."""
+        return self.feeds.rpartition(".")[0]
+
+
+@holds_no_rows
 @dataclass(frozen=True)
 class _RowRule:
     """Values of a column that make a row leave, or count.
@@ -157,6 +170,7 @@ class _RowRule:
         return word is not None and (word in {value.lower() for value in self.values}) == self.is_listed
 
 
+@holds_no_rows
 @dataclass(frozen=True)
 class FileLayout:
     """One layout file.
@@ -239,6 +253,22 @@ class FileLayout:
     def find_kind(self, kind: str) -> tuple[str, ...]:
         """Name the raw columns of a type."""
         return tuple(name for column in self.columns if column.kind == kind for name in column.names)
+
+    def up_to_last(self, filled: Set[str]) -> FileLayout:
+        """Leave out the columns at the end of each run of numbered ones that no file fills, all but the first.
+
+        The parts of a field, such as codes and their dates, stay equally long.
+        """
+        runs: dict[str, int] = {}
+        for column in self.columns:
+            if column.is_numbered:
+                last = max((place for place, name in enumerate(column.names, 1) if name in filled), default=1)
+                runs[column.run] = max(last, runs.get(column.run, 1))
+        columns = tuple(
+            replace(column, names=column.names[: runs[column.run]]) if column.is_numbered else column
+            for column in self.columns
+        )
+        return replace(self, columns=columns)
 
     def series(self, stem: str) -> tuple[str, ...]:
         """Name the numbered raw columns `STEM_1`, `STEM_2` and so on; there must be some."""

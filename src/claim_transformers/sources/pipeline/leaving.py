@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import ibis
@@ -19,10 +19,10 @@ from claim_transformers.claims.cleaning import (
     hash_of_ids,
 )
 from claim_transformers.claims.engine import create_view, materialize
-from claim_transformers.claims.planning import build
+from claim_transformers.claims.planning import Plan, build
 from claim_transformers.claims.quality import check_future, check_life
 from claim_transformers.claims.reversals import Reversal, find_reversals, is_negative
-from claim_transformers.sources.pipeline.contract import StagedTable
+from claim_transformers.sources.pipeline.contract import StagedTable, Versions
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -42,18 +42,16 @@ class _Leaving:
         self.connection, self.name = connection, name
         self.parts: dict[str, ir.Table] = {}
 
-    def add(self, reason: str, rows: ir.Table) -> None:
+    def add(self, reason: str, rows: Plan) -> None:
         """Add rows, with a reason of their own if they have one."""
-        if "reason_code" not in rows.columns:
-            rows = rows.select(*ROW_ID, reason_code=ibis.literal(reason))
-        found, number = materialize(self.connection, f"{reason}_of_{self.name}", rows)
+        found, number = materialize(self.connection, f"{reason}_of_{self.name}", build(_with_reason, rows, reason))
         if number:
             self.parts[reason] = found
 
-    def staying(self, rows: ir.Table, *, but: str = "") -> ir.Table:
+    def staying(self, rows: Plan, *, but: str = "") -> Plan:
         """The rows that do not leave, or only for one reason."""
         found = self._union(but=but)
-        return rows if found is None else rows.anti_join(found, ROW_ID)
+        return rows if found is None else build(_without, rows, found)
 
     def settle(self, rows: ir.Table) -> tuple[ir.Table, int]:
         """Give every row that leaves its first reason and its `ledger_type`."""
@@ -62,7 +60,7 @@ class _Leaving:
             return materialize(self.connection, name, build(_nothing, rows))
         return materialize(self.connection, name, build(_with_first_reason, rows, every))
 
-    def _union(self, *, but: str = "") -> ir.Table | None:
+    def _union(self, *, but: str = "") -> Plan | None:
         parts = {reason: part for reason, part in self.parts.items() if reason != but}
         return build(_union, parts) if parts else None
 
@@ -73,6 +71,18 @@ def _union(parts: Mapping[str, ir.Table]) -> ir.Table:
         for reason, part in parts.items()
     ]
     return ibis.union(*placed, distinct=False) if len(placed) > 1 else placed[0]
+
+
+def _with_reason(rows: ir.Table, reason: str) -> ir.Table:
+    return rows if "reason_code" in rows.columns else rows.select(*ROW_ID, reason_code=ibis.literal(reason))
+
+
+def _with(rows: ir.Table, others: ir.Table) -> ir.Table:
+    return rows.semi_join(others, ROW_ID)
+
+
+def _without(rows: ir.Table, others: ir.Table) -> ir.Table:
+    return rows.anti_join(others, ROW_ID)
 
 
 def _nothing(rows: ir.Table) -> ir.Table:
@@ -113,16 +123,19 @@ def flag_rows(
             else table.whole.shared_claims,
         )
         if number:
-            hashed = table.rows.select(*ROW_ID, claim_hash=hash_of_ids(table.rows, table.claim_key))
-            leaving.add(_SHARED, hashed.semi_join(shared, "claim_hash"))
+            leaving.add(_SHARED, build(_of_claims, table.rows, shared, table.claim_key))
     if negative is not None and table.reversal is not None:
         # Few rows too: of these, few columns are read.
         charges = create_view(connection, f"charges_of_{table.name}", leaving.staying(rows, but=_SUPERSEDED))
-        order = None if table.versions is None else build(table.versions.order, charges)
+        order = None if table.versions is None else table.versions.order(charges)
         leaving.add(NETTED, find_reversals(connection, charges, negative, table.reversal, table.kinds, order))
     if table.target != "eligibility":
         _add_doubtful_keys(leaving, repeated, negative)
     return leaving.settle(rows)
+
+
+def _of_claims(rows: ir.Table, shared: ir.Table, claim_key: Sequence[str]) -> ir.Table:
+    return rows.select(*ROW_ID, claim_hash=hash_of_ids(rows, claim_key)).semi_join(shared, "claim_hash")
 
 
 def _find_negative(connection: Backend, table: StagedTable) -> ir.Table | None:
@@ -148,26 +161,29 @@ def _add_superseded(
         return
     # What takes a charge back is no version of it, nor is a copy, even one of a later delivery.
     versions = leaving.staying(rows)
-    versions = versions if negative is None else versions.anti_join(negative, ROW_ID)
+    versions = versions if negative is None else build(_without, versions, negative)
     if table.versions.key == table.row_key:
         if repeated is None:
             return
-        versions = versions.semi_join(repeated, ROW_ID)
+        versions = build(_with, versions, repeated)
     versions = create_view(leaving.connection, f"versions_of_{table.name}", versions)
-    order = build(table.versions.order, versions)
-    leaving.add(_SUPERSEDED, build(find_superseded, versions, table.versions.key, order, table.kinds))
+    leaving.add(_SUPERSEDED, build(_superseded, versions, table.versions, table.kinds))
+
+
+def _superseded(rows: ir.Table, versions: Versions, kinds: Mapping[str, str]) -> ir.Table:
+    return find_superseded(rows, versions.key, versions.order(rows), kinds)
 
 
 def _add_failing(
     table: StagedTable, rows: ir.Table, leaving: _Leaving, people: ir.Table | None, extract_date: dt.date | None
 ) -> None:
-    checks = list(table.checks)
+    checks, beside = list(table.checks), rows
     if table.service_date is not None and people is not None:
-        rows = build(_beside_people, rows, people, table.patient_column)
+        beside = build(_beside_people, rows, people, table.patient_column)
         checks.extend(check_life(table.service_date))
     if table.service_date is not None and extract_date is not None:
         checks.append(check_future(table.service_date, extract_date))
-    leaving.add("checks", build(find_failing_rows, rows, checks))
+    leaving.add("checks", build(find_failing_rows, beside, checks))
 
 
 def _beside_people(rows: ir.Table, people: ir.Table, patient: str) -> ir.Table:
@@ -177,16 +193,19 @@ def _beside_people(rows: ir.Table, people: ir.Table, patient: str) -> ir.Table:
 def _add_doubtful_keys(leaving: _Leaving, repeated: ir.Table | None, negative: ir.Table | None) -> None:
     """Reversals without their charge, then rows of one key of which nobody can tell which counts."""
 
-    def still_repeated() -> ir.Table | None:
-        if repeated is None:
-            return None
-        left = leaving.staying(repeated)
-        return left.filter(_.count().over(group_by=left.key_hash) > 1)
+    def still_repeated() -> Plan | None:
+        return None if repeated is None else build(_several, leaving.staying(repeated))
 
     if negative is not None:
-        orphans = leaving.staying(negative)
-        several = still_repeated()
-        of_key = orphans.filter(ibis.literal(False)) if several is None else orphans.semi_join(several, ROW_ID)
-        leaving.add(_ORPHAN, orphans.filter(orphans.is_count).union(of_key, distinct=True))
+        leaving.add(_ORPHAN, build(_orphans, leaving.staying(negative), still_repeated()))
     if (several := still_repeated()) is not None:
         leaving.add(_REPEATED, several)
+
+
+def _several(left: ir.Table) -> ir.Table:
+    return left.filter(_.count().over(group_by=left.key_hash) > 1)
+
+
+def _orphans(negative: ir.Table, several: ir.Table | None) -> ir.Table:
+    of_key = negative.filter(ibis.literal(False)) if several is None else negative.semi_join(several, ROW_ID)
+    return negative.filter(negative.is_count).union(of_key, distinct=True)

@@ -10,9 +10,15 @@ import ibis
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
+AMOUNTS = ("paid_amount", "allowed_amount", "charge_amount")
+
 
 def list_diagnoses(
-    system: str | ir.StringValue, codes: Sequence[ir.StringValue], poa: Sequence[ir.StringValue] | None = None
+    system: str | ir.StringValue,
+    codes: Sequence[ir.StringValue],
+    poa: Sequence[ir.StringValue] | None = None,
+    *,
+    ranks: Sequence[int] | None = None,
 ) -> ir.ArrayValue:
     """Put diagnosis columns into one list; the rank is the number of the column, also where an earlier one is empty.
 
@@ -20,6 +26,7 @@ def list_diagnoses(
         system (`str` or `ir.StringValue`): Code system of all of them.
         codes (`Sequence[ir.StringValue]`): Columns in billed order.
         poa (`Sequence[ir.StringValue]`, *optional*): Their present-on-admission flags.
+        ranks (`Sequence[int]`, *optional*): Their ranks, where columns that nothing fills are left out.
 
     Returns:
         `ir.ArrayValue`: As `claim_line.diagnoses`; empty columns are left out.
@@ -33,7 +40,7 @@ def list_diagnoses(
     flags = poa if poa is not None else [ibis.null("string")] * len(codes)
     structs = [
         ibis.struct({"system": _of_system(system), "code": code, "poa": flag, "rank": ibis.literal(rank, "int8")})
-        for rank, (code, flag) in enumerate(zip(codes, flags, strict=True), start=1)
+        for rank, code, flag in zip(ranks or range(1, len(codes) + 1), codes, flags, strict=True)
     ]
     return ibis.array(structs).filter(lambda entry: entry.code.notnull())
 
@@ -93,6 +100,18 @@ def unfold_lines(
         >>> [tuple(line.values()) for line in lines.to_pylist()]
         [('G0008', 2, True), ('99213', 1, True), ('36415', 2, False)]
     """
+    rows = fold_lines(rows, entries, is_there)
+    unfolded = rows.mutate(line=rows.lines.unnest(), first_line=rows.lines[0])
+    is_first_line = unfolded.line.position == unfolded.first_line.position
+    return unfolded.mutate(is_first_line=is_first_line).drop("lines", "first_line")
+
+
+def fold_lines(
+    rows: ir.Table,
+    entries: Sequence[Mapping[str, ir.Value]],
+    is_there: Callable[[ir.StructValue], ir.BooleanValue],
+) -> ir.Table:
+    """Put the lines of each row into one list, `lines`; arguments and entries are those of [`unfold_lines`]."""
     structs = [
         ibis.struct({"position": ibis.literal(position, "int32"), **entry})
         for position, entry in enumerate(entries, start=1)
@@ -100,10 +119,28 @@ def unfold_lines(
     # Most rows of some tables have no entry at all, and building the list for them would be most of the work.
     is_filled = ibis.or_(*(value.notnull() for entry in entries for value in entry.values()))
     filled = ibis.array(structs).filter(is_there)
-    rows = rows.mutate(lines=ibis.ifelse(is_filled & (filled.length() > 0), filled, ibis.array(structs[:1])))
-    unfolded = rows.mutate(line=rows.lines.unnest(), first_line=rows.lines[0])
-    is_first_line = unfolded.line.position == unfolded.first_line.position
-    return unfolded.mutate(is_first_line=is_first_line).drop("lines", "first_line")
+    return rows.mutate(lines=ibis.ifelse(is_filled & (filled.length() > 0), filled, ibis.array(structs[:1])))
+
+
+def unfold_claims(folded: ir.Table) -> ir.Table:
+    """Unfold canonical rows of which each holds its `lines`, as `StagedTable.to_folded` gives them.
+
+    A line takes what its row says but for what stands in `lines`; its number counts on from `claim_line_number` of the
+    row, and the amounts of the row stand on its first line alone (`is_first_line`).
+    """
+    lines = folded.mutate(line=folded.lines.unnest(), first_line=folded.lines[0])
+    is_first_line = lines.line.position == lines.first_line.position
+    of_line = {name: lines.line[name] for name in lines.line.type().names if name != "position"}
+    amounts = {
+        name: ibis.ifelse(is_first_line, lines[name], None)
+        for name in AMOUNTS
+        if name in lines.columns and name not in of_line
+    }
+    return lines.mutate(
+        claim_line_number=lines.claim_line_number + lines.line.position,
+        is_first_line=is_first_line,
+        **(amounts | of_line),
+    ).drop("lines", "line", "first_line")
 
 
 def _of_system(system: str | ir.StringValue) -> ir.StringValue:

@@ -160,7 +160,11 @@ def _load_cohort(path: "RawLocation", split: str | None, given: Sequence[str]) -
             f"{sorted(given) if given else 'no folder'}"
         )
     if not (check_inputs(path) / "dataset_dict.json").is_file():
-        raise ClaimDataError("E_NO_FOLDER", f"expected a cohort or sequences at {Path(path).name!r}, found neither")
+        raise ClaimDataError(
+            "E_NO_FOLDER",
+            f"expected a cohort or sequences at {Path(path).name!r}, found neither: give a folder that 'cohort' or "
+            "'sequences' wrote",
+        )
     loaded = datasets.load_from_disk(str(path))
     assert_disjoint({name: rows.with_format("arrow")["patient_id"][:] for name, rows in loaded.items()})
     return loaded if split is None else loaded[split]

@@ -66,6 +66,8 @@ def find_numeric_codes(path: Path, file: str, kinds: Mapping[str, str]) -> Colum
         schema = parquet.schema_arrow
         names = schema.names
         filled = _find_filled(parquet, schema)
+        # Reading the columns of a small file one by one takes longer than looking at them.
+        held = parquet.read() if parquet.metadata.num_rows <= _ROWS else None
         wrong: dict[tuple[str, str], list[str]] = {}
         whole: dict[str, int] = {}
         for name in names:
@@ -76,11 +78,11 @@ def find_numeric_codes(path: Path, file: str, kinds: Mapping[str, str]) -> Colum
             if kind == _FLAG:
                 if _is_pointed(found):
                     whole[name] = 0
-                elif is_text(found) and (number := _texts(parquet, name, _WHOLE_FLOAT)[1]):
+                elif is_text(found) and (number := _texts(parquet, held, name, _WHOLE_FLOAT)[1]):
                     whole[name] = number
             elif not is_text(found):
                 wrong.setdefault((_REFUSALS[kind], str(found)), []).append(name)
-            elif are_floats(_texts(parquet, name, _FLOAT)[0], may_have_dot=kind == _DOTTED):
+            elif are_floats(_texts(parquet, held, name, _FLOAT)[0], may_have_dot=kind == _DOTTED):
                 wrong.setdefault((_REFUSALS[kind], "text that a float was written to"), []).append(name)
     for (code, type_name), columns in wrong.items():
         others = f" and {len(columns) - 1} more columns" if len(columns) > 1 else ""
@@ -125,10 +127,10 @@ def _find_filled(parquet: pq.ParquetFile, schema: pa.Schema) -> frozenset[str]:
     return frozenset(filled)
 
 
-def _texts(parquet: pq.ParquetFile, name: str, pattern: str) -> tuple[pa.Array, int]:
+def _texts(parquet: pq.ParquetFile, held: pa.Table | None, name: str, pattern: str) -> tuple[pa.Array, int]:
     """The different texts of a column and how many it has, none unless all are of a pattern."""
     parts, number = [], 0
-    for batch in parquet.iter_batches(_ROWS, columns=[name]):
+    for batch in parquet.iter_batches(_ROWS, columns=[name]) if held is None else held.select([name]).to_batches():
         texts = pc.utf8_trim_whitespace(batch[name].cast(pa.string()))
         texts = texts.filter(pc.fill_null(pc.not_equal(texts, ""), False))
         # Nearly every column shows within its first rows that it is no column of floats.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,15 @@ import numpy as np
 import pyarrow as pa
 
 from claim_transformers.claims.dates import DATE_CODES, settle_dates
-from claim_transformers.claims.engine import engine_errors, hold_rows, read_batches
+from claim_transformers.claims.engine import engine_errors, hold_rows
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.planning import build
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import write_table
 from claim_transformers.claims.volume import MonthCounts
+from claim_transformers.sources.pipeline.folded_lines import keep_order, unfold_batches
 from claim_transformers.sources.pipeline.screening import ScreenedTable
+from claim_transformers.sources.pipeline.sorting import sort_batches
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 # By entry of the ledger, two for a first and a later line, times two for each code that a line may have.
 _NUMBERS_PER_ENTRY = 2 ** (1 + len(DATE_CODES))
+_ROWS_PER_BATCH, _FOLDED_ROWS_PER_BATCH = 1 << 17, 1 << 15
 _SORT_KEYS = {
     "claim_line": ("patient_id", "claim_start_date", "claim_id", "claim_line_number"),
     "rx_claim": ("patient_id", "dispensing_date", "claim_id", "claim_line_number"),
@@ -55,12 +59,24 @@ def publish_table(
     keys, groups = group_entries([one.table for one in becoming], ledger)
     if not keys:
         return 0
+    files = dict.fromkeys(source_file for source_file, _ in keys)
+    is_folded = all(one.table.to_folded is not None for one in becoming)
     with engine_errors(f"writing {target}"):
-        lines = [_complete(connection, one, target, source, keys, extract_date) for one in becoming]
-    schema = SCHEMAS[target]
-    ordered = build(_in_order, target, *lines)
-    with engine_errors(f"writing {target}"):
-        return write_table(folder / target, schema, _counted(read_batches(connection, ordered), ledger, keys, groups))
+        stand_ins = {file: f"raw file <{number}>" for number, file in enumerate(files)}
+        placed = [(stand_ins[source_file], claim_type) for source_file, claim_type in keys]
+        lines = [_complete(connection, one, target, source, placed, extract_date, is_folded) for one in becoming]
+        batches = sort_batches(
+            connection,
+            lines[0] if len(lines) == 1 else build(ibis.union, *lines, distinct=False),
+            partial(_in_order, target),
+            num_rows=sum(file.num_rows for one in becoming for file in one.table.files),
+            rows_per_batch=_FOLDED_ROWS_PER_BATCH if is_folded else _ROWS_PER_BATCH,
+            folder=folder,
+            names={stand_in: file for file, stand_in in stand_ins.items()},
+        )
+        if is_folded:
+            batches = keep_order(connection, unfold_batches(batches))
+        return write_table(folder / target, SCHEMAS[target], _counted(batches, ledger, keys, groups))
 
 
 def group_entries(
@@ -79,10 +95,12 @@ def _complete(
     source: str,
     keys: Sequence[tuple[str, str]],
     extract_date: dt.date | None,
+    is_folded: bool,
 ) -> ir.Table:
     """Lines as [`_settle`] gives them."""
     # The engine computes what a view of its own gives once, and what stands in one query as often as it is used.
-    lines = build(one.table.to_canonical, one.rows)
+    to_canonical = one.table.to_folded if is_folded and one.table.to_folded else one.table.to_canonical
+    lines = build(to_canonical, one.rows)
     lines = hold_rows(connection, f"lines_of_{one.table.name}", lines, are_few=one.table.has_few_rows)
     return build(_settle, lines, target, source, keys, one.table.claim_type, extract_date)
 
@@ -108,7 +126,8 @@ def _settle(
             column = column.fill_null(source)
         columns[field.name] = column if column.type() == wanted else column.cast(wanted)
     settled, counted = settle_dates(columns, target, extract_date)
-    is_first = lines.is_first_line if "is_first_line" in lines.columns else ibis.literal(True)
+    folded = {"lines": lines.lines} if "lines" in lines.columns else {}
+    is_first = lines.is_first_line if "is_first_line" in lines.columns else ibis.literal(not folded)
     own_type = columns["claim_type"] if target == "claim_line" else ibis.literal(claim_type)
     branches = [
         ((lines.source_file == source_file) & (own_type == of_type), _NUMBERS_PER_ENTRY * number)
@@ -118,13 +137,14 @@ def _settle(
     for place, code in enumerate(DATE_CODES, start=1):
         if code in counted:
             number += ibis.ifelse(counted[code], 2**place, 0)
-    return lines.select(ledger_number=number, **columns | settled)
+    return lines.select(ledger_number=number, **columns | settled, **folded)
 
 
-def _in_order(target: TargetTable, *lines: ir.Table) -> ir.Table:
-    every_line = lines[0] if len(lines) == 1 else ibis.union(*lines, distinct=False)
-    tie_breaker = ibis.struct({name: every_line[name] for name in SCHEMAS[target].names}).hash()
-    return every_line.order_by([*_SORT_KEYS[target], tie_breaker])
+def _in_order(target: TargetTable, rows: ir.Table) -> ir.Table:
+    if "lines" in rows.columns:
+        return rows.order_by([*_SORT_KEYS[target], rows.lines[0].position])
+    tie_breaker = ibis.struct({name: rows[name] for name in SCHEMAS[target].names}).hash()
+    return rows.order_by([*_SORT_KEYS[target], tie_breaker])
 
 
 def _ibis_type(arrow_type: pa.DataType) -> types.DataType:
@@ -135,7 +155,7 @@ def _ibis_type(arrow_type: pa.DataType) -> types.DataType:
 
 
 def _counted(
-    batches: pa.RecordBatchReader,
+    batches: Iterable[pa.RecordBatch],
     ledger: Ledger,
     keys: Sequence[tuple[str, str]],
     groups: Sequence[tuple[str, str]],
@@ -143,9 +163,9 @@ def _counted(
     """Pass batches on and enter what goes by in the ledger; `groups` has raw table and claim type of each entry."""
     named = list(dict.fromkeys(groups))
     group_of_entry, months = np.array([named.index(group) for group in groups], np.int64), MonthCounts(len(named))
-    (dated,) = {"claim_start_date", "dispensing_date"} & {*batches.schema.names} or (None,)
     counts = np.zeros(_NUMBERS_PER_ENTRY * len(keys), np.int64)
     for batch in batches:
+        (dated,) = {"claim_start_date", "dispensing_date"} & {*batch.schema.names} or (None,)
         numbers = batch["ledger_number"].to_numpy(zero_copy_only=False)
         counts += np.bincount(numbers, minlength=len(counts))
         if dated is not None:

@@ -11,7 +11,7 @@ import csv
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from claim_transformers.claims.planning import describe_table
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import unpack
-from claim_transformers.sources.pipeline.contract import RawFile
+from claim_transformers.sources.pipeline.contract import RawFile, check_files_differ, have_few_cells, name_apart
 from claim_transformers.sources.pipeline.fixed_width import cut_file
 from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes
 from claim_transformers.sources.pipeline.records import find_records, write_readable
@@ -110,7 +110,12 @@ class _Select:
 
 
 def stage_files(
-    connection: Backend, files: Sequence[tuple[Path, Layout]], scratch: Path, *, name: str
+    connection: Backend,
+    files: Sequence[tuple[Path, Layout]],
+    scratch: Path,
+    *,
+    name: str,
+    may_repeat: bool = False,
 ) -> tuple[ir.Table, tuple[RawFile, ...]]:
     """Stage all files of one raw table.
 
@@ -119,6 +124,7 @@ def stage_files(
         files (`Sequence[tuple[Path, Layout]]`): Files of text, zip, gzip or parquet and how to read them.
         scratch (`Path`): Folder for unpacked and converted files; it must live as long as the rows are used.
         name (`str`): Name of the raw table.
+        may_repeat (`bool`, *optional*): Whether two files may have the same content; each has its own name then.
 
     Returns:
         `tuple[ir.Table, tuple[RawFile, ...]]`: Rows as [`sources.pipeline.contract.StagedTable`] describes them, and
@@ -130,7 +136,7 @@ def stage_files(
             names files and columns, never a cell.
     """
     if (elsewhere := staging_elsewhere()) is not None:
-        return elsewhere(connection, files, name)
+        return elsewhere(connection, files, name, may_repeat)
     selects: list[_Select] = []
     staged: list[RawFile] = []
     for path, layout in files:
@@ -142,34 +148,21 @@ def stage_files(
                 target = scratch / f"{name}-{number:05d}.parquet"
                 stage = _stage_fixed if layout.positions and not _names_columns(raw_path, layout) else _stage_delimited
                 select, raw_file = stage(connection, raw_path, layout, target)
+            if may_repeat and any(raw_file.name == other.name for other in staged):
+                raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {raw_file.name} twice")
             selects.append(select)
             staged.append(name_apart(raw_file, staged, path, position))
-    check_files_differ(staged)
+    if not may_repeat:
+        check_files_differ(staged)
     parts = [
         f"SELECT {select.columns}, {_quote(file.name)} AS source_file, {select.row_no} AS row_no FROM {select.source}"
         for select, file in zip(selects, staged, strict=True)
     ]
     with engine_errors(f"staging {name}"):
-        view = free_name(connection, f"staged_{name}")
-        connection.raw_sql(f'CREATE VIEW "{view}" AS ' + " UNION ALL BY NAME ".join(parts))
-        return describe_table(connection, view, tuple(select.columns for select in selects)), tuple(staged)
-
-
-def name_apart(file: RawFile, others: Sequence[RawFile], path: Path, position: int) -> RawFile:
-    """Give a raw file that shares its name with another one of its own, by its folder and place in an archive."""
-    is_shared = any(file.name == other.name for other in others)
-    return replace(file, name=f"{path.parent.name}-{position}-{file.name}") if is_shared else file
-
-
-def check_files_differ(files: Sequence[RawFile]) -> None:
-    """Raise if two files have the same content: counting claims twice is not dirt but a mistake."""
-    seen: dict[str, str] = {}
-    for file in files:
-        if file.num_rows and file.sha256 in seen:
-            raise ClaimDataError(
-                "E_FILE_TWICE", f"{seen[file.sha256]} and {file.name} have the same content: remove one"
-            )
-        seen[file.sha256] = file.name
+        staged_name, rows = free_name(connection, f"staged_{name}"), " UNION ALL BY NAME ".join(parts)
+        are_few = have_few_cells(staged, max(len(layout.columns) for _, layout in files))
+        connection.raw_sql(f'CREATE {"TEMP TABLE" if are_few else "VIEW"} "{staged_name}" AS {rows}')
+        return describe_table(connection, staged_name, tuple(select.columns for select in selects)), tuple(staged)
 
 
 def describe_place(path: Path, num_files: int) -> str:
@@ -226,6 +219,7 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
         fixes=fixes | facts.fixes | untidy.fixes,
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
+        filled=frozenset(known for column, known in names.items() if column in facts.filled),
     )
 
 
@@ -301,6 +295,7 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         fixes=fixes | facts.fixes | untidy.fixes,
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
+        filled=frozenset(known for column, known in names.items() if column in facts.filled),
     )
     return select, raw_file
 
@@ -334,7 +329,9 @@ def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) 
     facts, untidy = find_numeric_codes(target, path.name, kinds), find_untidy(target, kinds)
     expressions = [f'{_as_text(name, facts, untidy)} AS "{_identifier(name)}"' for name in names]
     select = _Select(
-        ", ".join(expressions + _filled_in(names, layout)), "row_no", f"read_parquet({_quote(str(target))})"
+        ", ".join(expressions + _filled_in(names, layout)),
+        "row_no",
+        f"read_parquet({_quote(str(target))})",
     )
     ends = print_of_file.num_cr if is_old_mac else print_of_file.num_crlf
     fixes = {code: number for code, number in (("F_BOM", int(cut.has_mark)), ("F_EOL", ends)) if number}
@@ -350,6 +347,7 @@ def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) 
         fixes=fixes | facts.fixes | untidy.fixes,
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
+        filled=frozenset(known for column, known in names.items() if column in facts.filled),
     )
 
 

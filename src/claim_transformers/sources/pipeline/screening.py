@@ -16,10 +16,10 @@ from ibis import _
 
 from claim_transformers.claims.cleaning import ROW_ID
 from claim_transformers.claims.coding import find_changed_columns, rewrite_codes, survey_codes
-from claim_transformers.claims.engine import engine_errors, fetch, hold_rows, materialize
+from claim_transformers.claims.engine import engine_errors, fetch, hold_rows, is_computed, materialize
 from claim_transformers.claims.fields import clean_word
 from claim_transformers.claims.ledger import Ledger
-from claim_transformers.claims.planning import build
+from claim_transformers.claims.planning import Plan, build
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
@@ -55,7 +55,7 @@ def screen_table(
 ) -> ScreenedTable:
     """Decide for every row of a staged table whether it stays, and enter it in the ledger."""
     with engine_errors(f"screening {table.name}"):
-        if are_few := table.has_few_rows:
+        if (are_few := table.has_few_rows) and not is_computed(connection, table.rows):
             table = replace(table, rows=materialize(connection, f"raw_of_{table.name}", table.rows)[0])
         as_received, table = table, clean_ids(connection, table, ledger)
         rows = table.rows if table.derive is None else build(table.derive, table.rows)
@@ -215,12 +215,13 @@ def _count_warnings(rows: ir.Table, warnings: Sequence[RowCheck]) -> ir.Table:
     return rows.group_by("source_file", "ledger_type").aggregate(**counts)
 
 
-def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: ir.Table, ledger: Ledger) -> ir.Table:
+def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: Plan, ledger: Ledger) -> ir.Table:
     staying, has_lost_diagnoses = rows, False
+    coded: Plan = rows
     for group in table.code_columns:
         # Columns that need no other rows are looked at without the joins of `derive`.
-        source = raw if set(group.columns) <= set(raw.columns) else staying
-        system = None if group.system_of is None else build(group.system_of, source)
+        source = raw if set(group.columns) <= set(table.rows.columns) else staying
+        system = group.system_of
         surveys = survey_codes(connection, source, group.columns, group.systems, system, tolerant=group.tolerant)
         for survey in surveys:
             ledger.add_codes(table.name, survey)
@@ -228,14 +229,13 @@ def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: ir.Ta
         codes = pa.concat_arrays([survey.changed for survey in surveys])
         if len(codes):
             columns = find_changed_columns(connection, source, group.columns, codes)
-            system = None if group.system_of is None else build(group.system_of, rows)
-            rows = build(rewrite_codes, rows, columns, group.systems, system, tolerant=group.tolerant)
-    if rows is not staying:
-        rows = hold_rows(connection, f"coded_of_{table.name}", rows, are_few=table.has_few_rows)
+            coded = build(rewrite_codes, coded, columns, group.systems, system, tolerant=group.tolerant)
+    is_same = coded is staying
+    held = staying if is_same else hold_rows(connection, f"coded_of_{table.name}", coded, are_few=table.has_few_rows)
     # Rows of some patients that lose nothing may be those in which the diagnoses of a file are left.
     if has_lost_diagnoses or table.whole is not None:
-        _enter_diagnoses(connection, table, staying, rows, ledger)
-    return rows
+        _enter_diagnoses(connection, table, staying, held, ledger)
+    return held
 
 
 def _enter_diagnoses(connection: Backend, table: StagedTable, rows: ir.Table, coded: ir.Table, ledger: Ledger) -> None:

@@ -29,19 +29,6 @@ def length_batches(
 
     Which rows are in a batch follows from the patients and not from the order of the table, so that equal patients
     give equal scores to the last bit.
-
-    Args:
-        encoded (`pa.Table`): Rows of `tokenizer.encode_table`.
-        identifiers (`pa.ChunkedArray`): `patient_id` of each row.
-        tokenizer ([`ClaimTokenizer`]): Gives the padding.
-        positions (`str`): Column whose length is that of the transformer: `visit_days` or `input_ids`.
-        most (`int`): Positions of a batch at most, padding included; a longer row is a batch of its own.
-
-    Yields:
-        `tuple`: Row numbers of shape `(B,)`, and the inputs of the model.
-
-    Raises:
-        ValueError: If `most` is below 1.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -1,7 +1,7 @@
 """Calibration that goes with a checkpoint: `calibration.json`, a map from probabilities to better ones.
 
 Fine-tuning fits it on the validation split and writes it beside the weights it is of; it is applied wherever the
-checkpoint scores. The recalibrations of the audit can be written in its place.
+checkpoint scores. What the audit fits can be written in its place.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,20 +40,13 @@ _STEPS, _LONGEST_STEP = 50, 2.0
 _Floats = npt.NDArray[np.float64]
 
 
-class _HasDict(Protocol):
-    """A recalibration that can be written as plain values."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the method and its numbers."""
-
-
 @dataclass(frozen=True)
 class Calibration:
     """A map from probabilities to calibrated ones, as plain values.
 
     Args:
         content (`Mapping[str, Any]`): `method`, one of `"platt"`, `"prior"` and `"isotonic"`, and its numbers, as the
-            recalibrations of the audit give them.
+            `to_dict` gives them.
 
     Raises:
         ValueError: If the method is unknown, a number is missing, not finite or out of range, or a curve falls.
@@ -161,13 +154,12 @@ def fit_calibration(labels: npt.ArrayLike, probabilities: npt.ArrayLike, shift: 
     return Calibration({"method": "platt", "intercept": intercept, "slope": slope})
 
 
-def save_calibration(checkpoint: str | Path, calibration: _HasDict) -> Path:
+def save_calibration(checkpoint: str | Path, calibration: Calibration) -> Path:
     """Write a calibration beside the weights of a checkpoint, so that its scores are calibrated.
 
     Args:
         checkpoint (`str` or `Path`): Folder of a fine-tuned checkpoint. Other weights are not scored with it.
-        calibration ([`Calibration`], or a recalibration of the audit): What was fitted, on a split that the
-            checkpoint has not learned from.
+        calibration ([`Calibration`]): What was fitted, on a split that the checkpoint has not learned from.
 
     Returns:
         `Path`: `calibration.json` in the folder.
@@ -191,7 +183,7 @@ def save_calibration(checkpoint: str | Path, calibration: _HasDict) -> Path:
 
 def read_calibration(checkpoint: str | Path) -> Calibration | None:
     """Read the calibration of a checkpoint, a folder or a name; `None` where it has none. Load its weights first."""
-    path = _calibration_file(checkpoint)
+    path = file_beside(checkpoint, CALIBRATION_FILE)
     if path is None:
         return None
     try:
@@ -211,22 +203,22 @@ def calibration_of(model: torch.nn.Module) -> Calibration | None:
     """Read the calibration of the checkpoint that a model was loaded from; `None` once it has learned more."""
     name = str(getattr(model, "name_or_path", ""))
     try:
-        path = _calibration_file(name) if name else None
+        path = file_beside(name, CALIBRATION_FILE) if name else None
     except OSError:
         _logger.warning("no checkpoint was found under the name of the model: scores are the model's own")
         return None
     return read_calibration(path.parent) if path is not None and _has_weights_of(model, path.parent) else None
 
 
-def _calibration_file(checkpoint: str | Path) -> Path | None:
-    """The file beside the weights, in a folder or in the cache of the Hub."""
+def file_beside(checkpoint: str | Path, file: str) -> Path | None:
+    """A file beside the weights, in a folder or in the cache of the Hub; `None` where there is none."""
     folder = Path(resolve_checkpoint(checkpoint))
     if folder.is_dir() or folder.is_absolute():
-        return folder / CALIBRATION_FILE if (folder / CALIBRATION_FILE).is_file() else None
+        return folder / file if (folder / file).is_file() else None
     # What is not in the cache of a machine without a network is not there; a network that fails is an error.
     found = cached_file(
         str(checkpoint),
-        CALIBRATION_FILE,
+        file,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=not is_offline_mode(),
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.files import (
@@ -186,7 +187,8 @@ def score_claims(
     Raises:
         OSError: If there is no checkpoint under that name.
         ClaimDataError: If the folder is not ingested, `out` is there and may not be replaced (`E_EXISTS`), another
-            process is scoring into it (`E_BUSY`), or a file is damaged (`E_PARQUET`).
+            process is scoring into it (`E_BUSY`), nobody has a claim before the date (`E_NO_HISTORY`), or a file is
+            damaged (`E_PARQUET`).
         ValueError: If the checkpoint predicts nothing of patients, or an option does not fit.
 
     Examples:
@@ -199,7 +201,7 @@ def score_claims(
     at = date_of(at)
     folder = open_folder(claims)
     files = patient_files(claims)
-    _warn_of_late_date(folder, (at - _EPOCH).days)
+    _check_date(folder, files, (at - _EPOCH).days)
     _check_out(out, overwrite)
     if isinstance(checkpoint, Scorer) and tasks is not None:
         raise ValueError("expected the name or folder of a checkpoint, which tasks can read, found one that is loaded")
@@ -228,6 +230,8 @@ def score_claims(
                 counts = {name: count + found[name] for name, count in counts.items()}
                 bar.update(found["members"])
         seconds = time.monotonic() - start
+        if not counts["scored"]:
+            _logger.warning("NOBODY IS SCORED: every member is left out, for the reasons that the counts give")
         left_out = {reason: counts[reason] for reason in LEFT_OUT}
         summary = ScoreSummary(counts["members"], counts["scored"], left_out, seconds, number, kept)
         with publish_folder(out, check=lambda found: _check_out(found, overwrite)) as temporary:
@@ -347,7 +351,12 @@ def _work_folder(out: Path, key: str) -> Iterator[Path]:
                     if is_dead:
                         shutil.rmtree(other, ignore_errors=True)
         remove_left_files(work)
-        yield work
+        try:
+            yield work
+        finally:
+            # What a refusal leaves; a run that goes on needs a part that is whole.
+            if work.is_dir() and not any(work.iterdir()):
+                work.rmdir()
 
 
 def _check_out(out: Path, overwrite: bool) -> None:
@@ -375,7 +384,14 @@ def _has_last_day(folder: IngestedFolder) -> bool:
     return (folder.manifest.get("patients") or {}).get("last_day") is not None
 
 
-def _warn_of_late_date(folder: IngestedFolder, day: int) -> None:
+def _check_date(folder: IngestedFolder, files: list[Path], day: int) -> None:
+    """Refuse a date before which nobody has a claim, and warn of one behind the data."""
+    if _is_before_every_visit(files, day):
+        raise ClaimDataError(
+            "E_NO_HISTORY",
+            "expected a date after the first claim known, found one before any: every score would be of a patient "
+            "without a past. Take a later date, or ingest earlier claims",
+        )
     if not _has_last_day(folder):
         return
     if day > last_enrollment_day_of(folder):
@@ -387,6 +403,19 @@ def _warn_of_late_date(folder: IngestedFolder, day: int) -> None:
         _logger.warning(
             "the date lies behind the last day of service in the claims: WHAT HAPPENED BETWEEN IS NOT SEEN"
         )
+
+
+def _is_before_every_visit(files: list[Path], day: int) -> bool:
+    """Whether there are visits, and none before a day; the first few patients tell where there is one."""
+    found = False
+    for path in files:
+        with _reading(path), pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME, columns=["visit_day"]):
+                first = pc.min(batch.column(0).flatten()).as_py()
+                if first is not None and first < day:
+                    return False
+                found = found or first is not None
+    return found
 
 
 @contextmanager

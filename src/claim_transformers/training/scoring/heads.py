@@ -70,19 +70,7 @@ class ScoreHead:
 
 
 def head_of(model: torch.nn.Module, tokenizer: "ClaimTokenizer", top_k: int) -> ScoreHead:
-    """Find out what a model predicts of a patient.
-
-    Args:
-        model (`torch.nn.Module`): The model.
-        tokenizer ([`ClaimTokenizer`]): Names categories and codes.
-        top_k (`int`): How many labels are given, where there are many.
-
-    Returns:
-        [`ScoreHead`]: The head.
-
-    Raises:
-        ValueError: If the model says nothing of patients, or its configuration not what, or `top_k` is below 1.
-    """
+    """Find out what a model predicts of a patient."""
     config: Any = model.config
     name = type(model).__name__
     if top_k < 1:

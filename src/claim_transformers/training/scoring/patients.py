@@ -51,9 +51,6 @@ def known_patients(
         everyone (`bool`, *optional*, defaults to `False`): Whether who is not enrolled is scored too. Who is not born
             yet, or dead, never is.
 
-    Returns:
-        [`KnownPatients`]: The patients, in the order of the table.
-
     Examples:
         >>> spans = {"enrollment_start_day": [[0], [0]], "enrollment_end_day": [[400], [50]]}
         >>> days = pa.array([None, None], pa.int32())

@@ -33,6 +33,10 @@ _TOP_K = 10
 # Rows whose tokens are in memory at a time, and among which batches of equal length are found.
 ROWS_AT_A_TIME = 5000
 _EPOCH = dt.date(1970, 1, 1)
+_COLUMNS = (
+    "patient_id", "sex", "birth_day", "death_day", "enrollment_start_day", "enrollment_end_day", "visit_day",
+    "visit_type", "codes",
+)  # fmt: skip
 # Of a configuration, what says nothing of the scores.
 _NO_CHOICE = ("_name_or_path", "architectures", "transformers_version", "dtype")
 
@@ -168,7 +172,7 @@ class Scorer:
         """
         import pyarrow as pa
 
-        self._require_numbers(patients)
+        self._require_columns(patients)
         day = (at - _EPOCH).days
         tables, left_out = [], dict.fromkeys(LEFT_OUT, 0)
         for begin in range(0, max(patients.num_rows, 1), ROWS_AT_A_TIME):
@@ -178,10 +182,18 @@ class Scorer:
             left_out = {reason: count + known.left_out[reason] for reason, count in left_out.items()}
         return pa.concat_tables(tables), left_out
 
-    def _require_numbers(self, patients: "pa.Table") -> None:
-        """Refuse patients without a number that the form of the tokenizer writes."""
+    def _require_columns(self, patients: "pa.Table") -> None:
+        """Refuse what is no table of patients, or patients without a number that the form of the tokenizer writes."""
         bins = () if self.tokenizer.form is None else self.tokenizer.form.bins
         found = patients.column_names
+        if missing := [name for name in _COLUMNS if name not in found]:
+            raise ValueError(
+                f"expected rows of the patients table, as load_claims gives them, found no {', '.join(missing)}"
+                + (
+                    "; patients of a cohort are cut at their index dates already: pipeline takes them"
+                    * ("label" in found)
+                )
+            )
         missing = [column for name, column in NUMBER_COLUMNS.items() if name in bins and column not in found]
         if missing:
             raise ValueError(
@@ -324,6 +336,10 @@ def score(
     import pyarrow as pa
 
     day = date_of(at)
+    if not isinstance(patients, pa.Table) and not hasattr(patients, "column_names"):
+        raise ValueError(f"expected a table or a data set of patients, found {type(patients).__name__}")
+    if isinstance(patients, dict):
+        raise ValueError(f"expected one split, found {len(patients)}: score each, such as patients['test']")
     table = patients if isinstance(patients, pa.Table) else patients.with_format("arrow")[:]
     return score_table(model, tokenizer, table, day, **options)
 
@@ -331,9 +347,12 @@ def score(
 def date_of(at: dt.date | str) -> dt.date:
     """Read a date that may be written as ISO."""
     try:
-        return dt.date.fromisoformat(at) if isinstance(at, str) else at
+        day = dt.date.fromisoformat(at) if isinstance(at, str) else at
     except ValueError as error:
         raise ValueError("expected a date, or an ISO text such as 2024-12-31, found another text") from error
+    if isinstance(day, dt.datetime) or not isinstance(day, dt.date):
+        raise ValueError(f"expected a date, or an ISO text such as 2024-12-31, found {type(day).__name__}")
+    return day
 
 
 def _checkpoint_digest(model: torch.nn.Module, tokenizer: ClaimTokenizer) -> str:

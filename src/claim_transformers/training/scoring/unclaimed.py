@@ -21,19 +21,7 @@ _MEMORY = "256MB"
 
 
 def unclaimed_patients(folder: IngestedFolder, last_day: int, *, threads: int | None = None) -> Iterator[pa.Table]:
-    """Read who is in the table of eligibility and has no claim, as rows of the patients table without visits.
-
-    Args:
-        folder ([`IngestedFolder`]): The claims.
-        last_day (`int`): Last day of the data, which closes a span without an end; `NULL_DAY` if there is none.
-        threads (`int`, *optional*): Threads of the engine, which spills what its memory does not hold.
-
-    Yields:
-        `pa.Table`: Patients in the order of their identifiers, cut alike whatever the engine does.
-
-    Raises:
-        ClaimDataError: If a table cannot be read, or the disk is full.
-    """
+    """Read who is in the table of eligibility and has no claim, as rows of the patients table without visits."""
     files = folder.table_files("eligibility")
     if not files:
         return

@@ -11,8 +11,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from ibis.backends.duckdb import Backend
 from sources.rif_rows import LAYOUTS, Row, beneficiary, claim, drug, write_rif
 
+from claim_transformers.claims import plan_files, planning
 from claim_transformers.claims.engine import connect, fetch
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.store import open_folder
@@ -333,7 +335,9 @@ def test_another_version_of_the_layout_is_a_file(connection, tmp_path: Path) -> 
 @pytest.mark.parametrize("kind", [name for name, layout in LAYOUTS.items() if layout.target != "none"])
 def test_a_column_is_used_if_and_only_if_its_layout_says_so(connection, tmp_path: Path, kind: str) -> None:
     layout = LAYOUTS[kind]
-    folder = write_rif(tmp_path / "raw", **{kind: []})
+    # Numbered columns that nothing fills are left out.
+    filled = {name: "1" for column in layout.columns if column.is_numbered for name in column.names}
+    folder = write_rif(tmp_path / "raw", **{kind: [filled]})
     (table,) = read_cms_rif(folder, connection, scratch=tmp_path).tables
     # Without the file between them, so that derived columns are traced to raw ones.
     derive = _derive_rif_months if kind == "beneficiary" else _derive_rif_rows
@@ -508,3 +512,44 @@ def test_values_of_an_own_layout_may_be_written_in_small_letters(connection, tmp
         (dt.date(2018, 1, 1), "white"),
         (None, "white"),
     ]
+
+
+def test_ranks_count_the_numbered_columns_that_no_row_fills(connection, tmp_path: Path) -> None:
+    line = _line(connection, tmp_path, ICD_DGNS_E_CD1="W19XXXA", ICD_DGNS_E_VRSN_CD1="0")
+    ranks = {entry["code"]: entry["rank"] for entry in line["diagnoses"]}
+    (listed,) = (column.names for column in LAYOUTS["inpatient"].columns if column.feeds == "diagnoses.listed.code")
+    assert ranks == {"I5023": 1, "E119": 3, "W19XXXA": 2 + len(listed)}
+
+
+def test_a_second_process_plans_next_to_nothing_and_its_plans_hold_nothing_of_rows(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("CLAIM_TRANSFORMERS_PLANS", str(tmp_path / "plans"))
+    rows = [claim("inpatient", "777", patient="PATIENT7"), claim("inpatient", "778", 2, patient="PATIENT8")]
+    years = [beneficiary(patient) for patient in ("PATIENT7", "PATIENT8")]
+    raw = write_rif(tmp_path / "raw", inpatient=rows, beneficiary=years)
+    (raw / "inpatient.csv").rename(raw / "inpatient-of-PATIENT7.csv")
+    compiled, compile_one = [0, 0], Backend.compile
+    for process in (0, 1):
+        plan_files._folder.cache_clear()
+        for kept in ("_steps", "_sql", "_tables", "_written"):
+            monkeypatch.setattr(planning, kept, {})
+
+        def count(self, *args, process=process, **kwargs):
+            compiled[process] += 1
+            return compile_one(self, *args, **kwargs)
+
+        monkeypatch.setattr(Backend, "compile", count)
+        ingest("cms-rif", raw, tmp_path / f"out{process}", threads=1, progress=False)
+    plan_files._folder.cache_clear()
+    assert compiled[0] > 30
+    assert compiled[1] <= 8
+    first, second = (
+        {path.relative_to(out): path.read_bytes() for path in out.rglob("*.*")}
+        for out in (tmp_path / "out0", tmp_path / "out1")
+    )
+    assert first == second
+    told = ("PATIENT7", "777", "inpatient-of", "2018", "Mar", "I5023", "E119", "99213", "1200.50")
+    plans = [path.read_text(encoding="utf-8").partition("\n")[2] for path in (tmp_path / "plans").glob("*/*")]
+    assert len(plans) > 50
+    assert not [word for word in told for plan in plans if word in plan]

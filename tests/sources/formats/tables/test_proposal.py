@@ -158,6 +158,11 @@ def test_tables_of_a_database_are_looked_at_like_files(folder: Path, tmp_path: P
     assert "rows: eligibility" in found
 
 
+def test_a_folder_is_refused_with_what_to_give_of_it(tmp_path: Path) -> None:
+    with pytest.raises(ClaimDataError, match=r"E_NO_FILE: .*found the folder .*/claims_\*\.csv'"):
+        propose_mapping([str(tmp_path)])
+
+
 def test_a_file_without_names_is_refused_before_its_values_are_taken_for_some(tmp_path: Path) -> None:
     (tmp_path / "bare.csv").write_text("P1,2016-01-01,E11.9\nP2,2016-01-02,I10\n", encoding="utf-8")
     with pytest.raises(ClaimDataError, match=r"E_COLUMN: expected names in the first line of bare.csv") as caught:

@@ -36,18 +36,9 @@ def read_current_numbers(
 ) -> tuple[ir.Table, dict[str, int]]:
     """Follow the changes of numbers to their end.
 
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        rows (`ir.Table`): Staged rows of CCLF9.
-        files (`Sequence[RawFile]`): Their files.
-
     Returns:
         `tuple[ir.Table, dict[str, int]]`: `former_num` and `current_num`, and counts for the manifest: rows, those
         without two numbers, numbers that changed.
-
-    Raises:
-        ClaimDataError: `E_XREF` if a line cannot be read, a number changed into several at once, or numbers lead back
-            to themselves.
     """
     if num_rejected := sum(file.num_rejected for file in files):
         raise ClaimDataError(

@@ -62,11 +62,6 @@ _OF_HEADER = (
 def settle_headers(connection: Backend, rows: ir.Table, kinds: Mapping[str, str]) -> ir.Table:
     """Settle which claims count.
 
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        rows (`ir.Table`): Staged rows of CCLF1 with the current number of the person.
-        kinds (`Mapping[str, str]`): Their kinds.
-
     Returns:
         `ir.Table`: One row per person, claim and kind of claim (`ADJUSTMENT`): its fate, the fate of its number as a
         whole (`FATE_OF_NUMBER`, on one of them, `IS_FIRST`), and what the rest of the claim takes from it.

@@ -56,20 +56,6 @@ def read_cclf(
 ) -> StagedSource:
     """Stage the files of one or several deliveries.
 
-    Args:
-        path (`str` or `Path`): Folder of files, or one file.
-        connection (`Backend`): Ibis connection on DuckDB.
-        scratch (`Path`): Folder for unpacked and converted files.
-        layouts (`str` or `Path`, *optional*): Folder of layout files, copied from the format, with other positions.
-        keep_denied (`bool`, *optional*, defaults to `False`): Whether denied claims and lines of Part B stay.
-
-    Returns:
-        `StagedSource`: Eligibility first; rows of CCLF9, which become none, are counted in its description.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE` if there are no claims at `path`, or parts of Part A claims without their headers;
-            `E_LAYOUT_FILE`, `E_XREF`, and the errors of `stage_files`.
-
     Examples:
         >>> from claim_transformers.claims.engine import connect
         >>> read_cclf("/nowhere", connect(threads=1), scratch=Path("."))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ibis
 
 from claim_transformers.claims.engine import store_rows
-from claim_transformers.claims.fields import clean_id, parse_amount, parse_date, parse_number, subtract_share
+from claim_transformers.claims.fields import add_each, clean_id, parse_amount, parse_date, parse_number, subtract_share
 from claim_transformers.claims.planning import build
 from claim_transformers.claims.quality import (
     RowCheck,
@@ -36,8 +36,7 @@ from claim_transformers.sources.formats.cms_rif.fields import (
     day_of,
     find_admitting_columns,
     find_diagnosis_columns,
-    split_diagnoses,
-    split_procedures,
+    split_codes,
     use_columns,
     warn_code_version,
 )
@@ -76,6 +75,10 @@ def stage_rif_claims(
     keep_denied: bool = False,
 ) -> StagedTable:
     """Say what the rows of a claims file mean."""
+    whole = layout
+    # Most claims fill few of their numbered columns, and every one of them would be planned at every step.
+    if all(file.filled is not None for file in files):
+        layout = layout.up_to_last({name for file in files for name in file.filled or ()})
     (patient,), (claim,) = layout.find("patient_id"), layout.find("claim_id")
     is_rx = layout.target == "rx_claim"
     start = layout.find("dispensing_date" if is_rx else "claim_start_date")[0]
@@ -86,7 +89,7 @@ def stage_rif_claims(
         files=tuple(files),
         patient_column=patient,
         row_key=(patient, claim, *layout.find("claim_line_number")),
-        kinds=layout.kinds,
+        kinds=whole.kinds,
         derive=lambda rows: store_rows(
             connection,
             f"derived_{layout.name}",
@@ -94,7 +97,9 @@ def stage_rif_claims(
             scratch,
             are_few=are_few(rows, files),
         ),
-        to_canonical=(lambda rows: _to_rx_claims(rows, layout)) if is_rx else lambda rows: _to_lines(rows, layout),
+        to_canonical=(lambda rows: _to_rx_claims(rows, layout))
+        if is_rx
+        else lambda rows: _to_lines(rows, layout, whole),
         claim_type=layout.claim_type,
         claim_column=claim,
         service_date=lambda rows: parse_date(rows[day_of(start)], DATES),
@@ -115,8 +120,7 @@ def _derive_rif_rows(rows: ir.Table, layout: FileLayout) -> ir.Table:
     """Add what the checks and the lines read: days, codes by system, and the version of the claim."""
     rows = add_days(use_columns(rows, layout), layout)
     if layout.target == "claim_line":
-        rows = add_coding_day(rows, layout)
-        rows = split_procedures(split_diagnoses(rows, layout), layout)
+        rows = split_codes(add_coding_day(rows, layout), layout)
     if layout.version_day is None:
         return rows
     version = rows[day_of(layout.version_day)]
@@ -227,11 +231,11 @@ def _claim_id(rows: ir.Table, layout: FileLayout) -> ir.StringValue:
     return rows[layout.find("claim_id")[0]] + f"-{layout.claim_type}"
 
 
-def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
+def _to_lines(rows: ir.Table, layout: FileLayout, whole: FileLayout) -> ir.Table:
     (patient,), (number,) = layout.find("patient_id"), layout.find("claim_line_number")
     # Dates that stand in two lists are read, and planned, once.
-    dated = layout.find("procedures.date")
-    rows = rows.mutate(**{_procedure_date(name): parse_date(rows[day_of(name)], DATES) for name in dated})
+    dated = {_procedure_date(name): rows[day_of(name)] for name in layout.find("procedures.date")}
+    rows = add_each(rows, dated, lambda text: parse_date(text, DATES))
     columns: dict[str, Any] = {
         "patient_id": rows[patient],
         "claim_id": _claim_id(rows, layout),
@@ -241,7 +245,7 @@ def _to_lines(rows: ir.Table, layout: FileLayout) -> ir.Table:
         **{name: rows[raw[0]] for name in _PLAIN if (raw := layout.find(name))},
         **{name: rows[raw[0]] for name in ("revenue_center_code", "hcpcs_code") if (raw := layout.find(name))},
         **_amounts(rows, layout),
-        "diagnoses": _diagnoses(rows, layout),
+        "diagnoses": _diagnoses(rows, layout, whole),
     }
     for name in ("rendering_npi", "billing_npi", "facility_npi"):
         if raw := layout.find(name):
@@ -293,14 +297,20 @@ def _amounts(rows: ir.Table, layout: FileLayout) -> dict[str, ir.DecimalValue]:
     return amounts
 
 
-def _diagnoses(rows: ir.Table, layout: FileLayout) -> ir.ArrayValue:
+def _diagnoses(rows: ir.Table, layout: FileLayout, whole: FileLayout) -> ir.ArrayValue:
     columns = find_diagnosis_columns(layout)
+    ranks = {code: rank for rank, (code, _, _) in enumerate(find_diagnosis_columns(whole), start=1)}
     principal = layout.find("diagnoses.principal.code")
     flags = [ibis.null("string") if flag is None else rows[flag] for _, _, flag in columns]
     if principal and (flag := code_of("POA", principal[0])) in rows.columns:
         flags[0] = rows[flag]
     lists = [
-        list_diagnoses(system, [rows[code_of(system, code)] for code, _, _ in columns], flags)
+        list_diagnoses(
+            system,
+            [rows[code_of(system, code)] for code, _, _ in columns],
+            flags,
+            ranks=[ranks[code] for code, _, _ in columns],
+        )
         for system in ("ICD9CM", "ICD10CM")
     ]
     return lists[0].concat(lists[1])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import ibis
 import ibis.expr.datatypes as types
 
-from claim_transformers.claims.fields import DateFormat
+from claim_transformers.claims.fields import DateFormat, add_each, any_of
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.codes.systems import ICD10_START_DATE
 from claim_transformers.sources.pipeline.layout_files import ROWS, UNUSED, FileLayout
@@ -21,7 +20,7 @@ DATES: DateFormat = "YYYYMMDD"
 # Versions of codes: 9 and 0 in the codebook (CCW), and words that say the same. Patterns or longer lists, in 50
 # columns, cost the engine four times the planning; another spelling is counted.
 _ICD9, _ICD10 = ("9", "09", "ICD9", "ICD-9"), ("0", "10", "ICD10", "ICD-10")
-CODING_DAY = "CODING_DAY"
+CODING_DAY, _IS_ICD10 = "CODING_DAY", "IS_ICD10"
 _MONTHS = "|JAN01|FEB02|MAR03|APR04|MAY05|JUN06|JUL07|AUG08|SEP09|OCT10|NOV11|DEC12"
 # What is no date in the declared format stays unreadable, whatever it looks like, and the checks find it.
 _NO_DATE = "unreadable"
@@ -81,7 +80,8 @@ def add_days(rows: ir.Table, layout: FileLayout) -> ir.Table:
     """Add every date that feeds something, as `YYYYMMDD`."""
     used = [column for column in layout.columns if column.kind == "date" and column.feeds != UNUSED]
     names = [name for column in used for name in column.names]
-    return rows.mutate(**{day_of(name): _compact_date(rows[name], layout.date_format) for name in names})
+    texts = {day_of(name): rows[name] for name in names}
+    return add_each(rows, texts, lambda text: _compact_date(text, layout.date_format))
 
 
 def add_coding_day(rows: ir.Table, layout: FileLayout) -> ir.Table:
@@ -109,8 +109,33 @@ def _at(columns: tuple[str, ...], position: int) -> str | None:
     return columns[position] if position < len(columns) else None
 
 
-def split_diagnoses(rows: ir.Table, layout: FileLayout) -> ir.Table:
-    """Add each diagnosis twice, as `ICD9CM` and as `ICD10CM`, one of them null, as its version column says.
+def split_codes(rows: ir.Table, layout: FileLayout) -> ir.Table:
+    """Add each diagnosis and procedure twice, of ICD-9 and of ICD-10, one of them null, as its version column says."""
+    codes, versions, flags = _list_diagnoses(rows, layout)
+    systems = dict.fromkeys(codes, ("ICD9CM", "ICD10CM"))
+    names, stated = layout.find("procedures.code"), layout.find("procedures.version")
+    systems |= dict.fromkeys(names, ("ICD9PCS", "ICD10PCS"))
+    codes |= {name: rows[name] for name in names}
+    versions |= {name: _version(rows, _at(stated, position)) for position, name in enumerate(names)}
+
+    # CCW: 9 is ICD-9, 0 is ICD-10. A version that says so wins over the date.
+    def says_icd10(version: ir.Value) -> ir.Value:
+        by_date = (rows[CODING_DAY] >= ibis.date(ICD10_START_DATE)).fill_null(False)
+        return ibis.cases((version.isin(_ICD10), True), (version.isin(_ICD9), False), else_=by_date)
+
+    told = add_each(rows, {code_of(_IS_ICD10, name): version for name, version in versions.items()}, says_icd10)
+    split: dict[str, ir.Value] = {}
+    for name, code in codes.items():
+        is_icd10, (icd9, icd10) = told[code_of(_IS_ICD10, name)], systems[name]
+        split[code_of(icd9, name)] = ibis.ifelse(is_icd10, ibis.null("string"), code)
+        split[code_of(icd10, name)] = ibis.ifelse(is_icd10, code, ibis.null("string"))
+    return told.mutate(**split, **flags).drop([code_of(_IS_ICD10, name) for name in codes])
+
+
+def _list_diagnoses(
+    rows: ir.Table, layout: FileLayout
+) -> tuple[dict[str, ir.StringValue], dict[str, ir.StringValue], dict[str, ir.Value]]:
+    """The diagnoses of a row with what says their version, and present-on-admission flags of the principal one.
 
     The principal diagnosis is as a rule the first of those listed again; then the listed one is left out and its
     present-on-admission flag goes to the principal one. Without a principal diagnosis the first listed takes its
@@ -135,36 +160,11 @@ def split_diagnoses(rows: ir.Table, layout: FileLayout) -> ir.Table:
             added[code_of("POA", top)] = ibis.null("string")
     for code, version in find_admitting_columns(layout):
         codes[code], versions[code] = rows[code], _version(rows, version)
-    return rows.mutate(**_split(rows, codes, versions, ("ICD9CM", "ICD10CM")), **added)
-
-
-def split_procedures(rows: ir.Table, layout: FileLayout) -> ir.Table:
-    """Add each procedure twice, as `ICD9PCS` and as `ICD10PCS`, one of them null, as its version column says."""
-    names, stated = layout.find("procedures.code"), layout.find("procedures.version")
-    codes: dict[str, ir.StringValue] = {name: rows[name] for name in names}
-    versions = {name: _version(rows, _at(stated, position)) for position, name in enumerate(names)}
-    return rows.mutate(**_split(rows, codes, versions, ("ICD9PCS", "ICD10PCS")))
+    return codes, versions, added
 
 
 def _version(rows: ir.Table, column: str | None) -> ir.StringValue:
     return ibis.null("string") if column is None else rows[column]
-
-
-def _split(
-    rows: ir.Table,
-    codes: Mapping[str, ir.StringValue],
-    versions: Mapping[str, ir.StringValue],
-    systems: tuple[str, str],
-) -> dict[str, ir.Value]:
-    # CCW: 9 is ICD-9, 0 is ICD-10. A version that says so wins over the date.
-    by_date = (rows[CODING_DAY] >= ibis.date(ICD10_START_DATE)).fill_null(False)
-    split: dict[str, ir.Value] = {}
-    for name, code in codes.items():
-        version = versions[name]
-        is_icd10 = ibis.cases((version.isin(_ICD10), True), (version.isin(_ICD9), False), else_=by_date)
-        split[code_of(systems[0], name)] = ibis.ifelse(is_icd10, ibis.null("string"), code)
-        split[code_of(systems[1], name)] = ibis.ifelse(is_icd10, code, ibis.null("string"))
-    return split
 
 
 def warn_code_version(layout: FileLayout) -> RowCheck | None:
@@ -179,6 +179,7 @@ def warn_code_version(layout: FileLayout) -> RowCheck | None:
     known = ("", *_ICD9, *_ICD10)
 
     def fails(rows: ir.Table) -> ir.BooleanValue:
-        return ibis.or_(*(rows[code].notnull() & ~rows[version].fill_null("0").isin(known) for code, version in pairs))
+        stated = [ibis.ifelse(rows[code].notnull(), rows[version], ibis.null("string")) for code, version in pairs]
+        return any_of(stated, lambda version: ~version.fill_null("0").isin(known))
 
     return RowCheck("W_CODE_TYPE", "a version of a code that says neither ICD-9 nor ICD-10: the date decides", fails)

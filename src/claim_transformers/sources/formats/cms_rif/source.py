@@ -12,10 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import ibis
-
 from claim_transformers.claims.engine import create_view, materialize
-from claim_transformers.claims.planning import build
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.cms_rif import SOURCE
 from claim_transformers.sources.formats.cms_rif.claims import stage_rif_claims
@@ -93,29 +90,15 @@ def _known_layouts(folder: str | Path | None) -> dict[str, FileLayout]:
 def _stage_years(
     connection: Backend, paths: Sequence[Path], layout: FileLayout, scratch: Path
 ) -> tuple[ir.Table, tuple[RawFile, ...]]:
-    """Stage beneficiary files one by one: a year that is delivered twice is dropped row by row, and said."""
-    parts: list[ir.Table] = []
+    """Stage beneficiary files: a year that is delivered twice is dropped row by row, and said."""
+    columns = layout.to_layout()
+    given = [(path, columns) for path in paths]
+    rows, raw_files = stage_files(connection, given, scratch, name=layout.name, may_repeat=True)
     files: list[RawFile] = []
-    for number, path in enumerate(paths):
-        rows, raw_files = stage_files(
-            connection, [(path, layout.to_layout())], scratch, name=f"{layout.name}_{number}"
-        )
-        for file in raw_files:
-            if any(other.name == file.name for other in files):
-                raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {file.name} twice")
-            is_copy = any(other.sha256 == file.sha256 and other.num_rows for other in files)
-            files.append(replace(file, warnings={**file.warnings, "W_FILE_TWICE": 1}) if is_copy else file)
-        parts.append(rows)
-    return create_view(connection, f"years_of_{layout.name}", build(_union, *parts)), tuple(files)
-
-
-def _union(*parts: ir.Table) -> ir.Table:
-    every_column = sorted({name for part in parts for name in part.columns})
-    alike = [
-        part.select(**{name: part[name] if name in part.columns else ibis.null("string") for name in every_column})
-        for part in parts
-    ]
-    return alike[0] if len(alike) == 1 else ibis.union(*alike, distinct=False)
+    for file in raw_files:
+        is_copy = any(other.sha256 == file.sha256 and other.num_rows for other in files)
+        files.append(replace(file, warnings={**file.warnings, "W_FILE_TWICE": 1}) if is_copy else file)
+    return create_view(connection, f"years_of_{layout.name}", rows.select(*sorted(rows.columns))), tuple(files)
 
 
 def _read_counties(connection: Backend, path: Path, scratch: Path) -> ir.Table:

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from claim_transformers.claims.patient_files import PATIENTS_SCHEMA, schema_of
 from claim_transformers.claims.schema import SCHEMAS
-from claim_transformers.claims.sequences import write_patients
+from claim_transformers.claims.sequences import fold_patients
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.fhir_eob.bundle_people import read_people
 from claim_transformers.sources.formats.fhir_eob.bundle_rows import Resource, Row, read_claim_rows
@@ -30,8 +26,6 @@ _EobInput: TypeAlias = "Mapping[str, Any] | Sequence[Mapping[str, Any]] | bytes 
 _EOB, _BUNDLE, _OUTCOME = "ExplanationOfBenefit", "Bundle", "OperationOutcome"
 _PEOPLE = ("Patient", "Coverage")
 _SOURCE = "fhir-eob"
-# Memory that looks like a folder: what is written there is on no disk.
-_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -117,7 +111,9 @@ def read_eob_bundle(bundle: _EobInput, *, extract_date: dt.date | None = None) -
     }
     return EobBundle(
         tables,
-        _fold(tables, extract_date, knows=knows),
+        fold_patients(
+            tables, extract_date=extract_date, source=_SOURCE, without_enrollment=set() if knows else {_SOURCE}
+        ),
         dict(left + left_drugs + Counter(left_people)),
         dict(systems),
         {kind: number for kind, number in kinds.items() if kind not in (_EOB, *_PEOPLE)},
@@ -175,31 +171,3 @@ def _list(resource: Resource, name: str) -> Sequence[Any]:
 
 def _table(name: str, rows: Sequence[Row]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), SCHEMAS[name])
-
-
-def _fold(tables: Mapping[str, pa.Table], extract_date: dt.date | None, *, knows: bool) -> pa.Table:
-    """Fold the lines into visits as the ingest does, in memory that only this process may read."""
-    if not any(tables[name].num_rows for name in ("claim_line", "rx_claim")):
-        return PATIENTS_SCHEMA.empty_table()
-    memory = _MEMORY if _MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="claim-transformers-", dir=memory) as temporary:
-        folder = Path(temporary)
-        for name, table in tables.items():
-            if table.num_rows:
-                (folder / name).mkdir()
-                pq.write_table(table, folder / name / "part-00000.parquet", compression="none")
-        write_patients(
-            folder,
-            extract_date=extract_date,
-            source=_SOURCE,
-            without_enrollment=set() if knows else {_SOURCE},
-        )
-        parts = [pq.read_table(path, schema=schema_of(path)) for path in _parts(folder)]
-    return pa.concat_tables(parts, promote_options="default")
-
-
-def _parts(folder: Path) -> Iterator[Path]:
-    """Files of patients that hold somebody."""
-    for path in sorted((folder / "patients").glob("*.parquet")):
-        if pq.read_metadata(path).num_rows:
-            yield path

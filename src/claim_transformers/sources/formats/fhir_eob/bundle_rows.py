@@ -17,7 +17,7 @@ from claim_transformers.sources.formats.fhir_eob.mapping import (
     Dialect,
     read_dialects,
 )
-from claim_transformers.sources.formats.fhir_eob.paths import text_of
+from claim_transformers.sources.formats.fhir_eob.paths import Seen, text_of
 
 Resource = Mapping[str, Any]
 Row = dict[str, Any]
@@ -60,8 +60,8 @@ def _no_lists() -> Row:
 
 
 def _read_claim(dialect: Dialect, resource: Resource, lines: Sequence[Any]) -> Row:
-    choices = dialect.claim
-    row: Row = {name: choices[name].read(resource) if name in choices else None for name in CLAIM_COLUMNS}
+    choices, seen = dialect.claim, Seen()
+    row: Row = {name: choices[name].read(resource, seen=seen) if name in choices else None for name in CLAIM_COLUMNS}
     for name in _DATES:
         row[name] = row[name] and row[name][:10]
     for name, of_line, bound in (("start", "line_start", min), ("end", "line_end", max)):

@@ -26,7 +26,7 @@ from typing import Any
 
 from claim_transformers.claims.inputs import read_yaml
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.fhir_eob.paths import Elements, Path, expand, first_of, list_entries
+from claim_transformers.sources.formats.fhir_eob.paths import Elements, Path, Seen, expand, first_of, list_entries
 
 FOLDER = FilePath(__file__).parent / "mappings"
 DIALECTS = ("stu3_v1", "carin_v2", "cms_v3")
@@ -60,12 +60,12 @@ class Choice:
         """SQL of the value, `line` for columns of a claim line."""
         return first_of(self._one(*entry, base, line) for entry in self.paths)
 
-    def read(self, base: Any, line: Any = None) -> str | None:
-        """The value in a resource that is in memory."""
+    def read(self, base: Any, line: Any = None, seen: Seen | None = None) -> str | None:
+        """The value in a resource that is in memory; `seen` as [`Path`] takes it."""
         for path, is_of_resource, unless in self.paths:
             start = base if is_of_resource or line is None else line
             if unless is None or unless.read(start, line) is None:
-                found = path.read(start, line)
+                found = path.read(start, line, seen)
                 if found is not None:
                     return found
         return None

@@ -28,7 +28,9 @@ from claim_transformers.codes.errors import ClaimDataError
 
 # Element by element: what is below it, nothing for text; a list has one entry under the empty name.
 Elements = dict[str, Any]
-_Follower = Callable[[Any, Any], Any]
+# First entries by their values, by the list and where the values stand.
+Seen = dict[tuple[int, str, str, str], dict[str | None, Any]]
+_Follower = Callable[..., Any]
 _STEP = re.compile(r"[A-Za-z]\w*")
 _CONDITION = re.compile(r"(?P<path>[\w.\[\]]*?)(?P<sign>\^=|=| in )(?P<values>.+)", re.DOTALL)
 _ENTRY = ""
@@ -75,11 +77,14 @@ class Path:
         """Write the path as SQL below an expression; `line` is that of the claim line, where there is one."""
         return _sql_of(self._steps, base, line)
 
-    def read(self, base: Any, line: Any = None) -> str | None:
-        """Follow the path in a resource that is in memory: the value that the SQL of the path gives."""
+    def read(self, base: Any, line: Any = None, seen: Seen | None = None) -> str | None:
+        """Follow the path in a resource that is in memory: the value that the SQL of the path gives.
+
+        With `seen`, empty at first and of this resource alone, a list that many paths look through is indexed once.
+        """
         if self._follow is None:
             self._follow = _follower(self._steps)
-        return text_of(self._follow(base, line))
+        return text_of(self._follow(base, line, seen))
 
     def add_to(self, elements: Elements, line: Elements | None = None) -> None:
         """Add the elements that the path names."""
@@ -177,17 +182,20 @@ def _fits(condition: _Condition, entry: str, line: str) -> str:
 
 def _follower(steps: Sequence[_Step]) -> _Follower:
     """Put the steps of a path together as functions, because a request follows each of them many times."""
-    plan = [(step.name, step.is_list, [_fitter(one) for one in step.conditions]) for step in steps]
+    plan = [(step.name, step.is_list, [_fitter(one) for one in step.conditions], _key_of(step)) for step in steps]
 
-    def follow(base: Any, line: Any) -> Any:
+    def follow(base: Any, line: Any, seen: Seen | None = None) -> Any:
         found = base
-        for name, is_list, fitters in plan:
+        for name, is_list, fitters, key in plan:
             found = found.get(name) if type(found) is dict else None
             if found is None:
                 return None
             if is_list:
                 if type(found) is not list:
                     return None
+                if seen is not None and key is not None:
+                    found = _first_entries(found, key, seen).get(key[-1])
+                    continue
                 for entry in found:
                     for fits in fitters:
                         if not fits(entry, line):
@@ -200,6 +208,34 @@ def _follower(steps: Sequence[_Step]) -> _Follower:
         return found
 
     return follow
+
+
+def _key_of(step: _Step) -> tuple[str, ...] | None:
+    """List of codings, element and value of a step with the one condition that a coding has a value."""
+    if len(step.conditions) != 1:
+        return None
+    (condition,) = step.conditions
+    *outer, last = condition.path or (_Step(""),)
+    is_plain = condition.sign == "=" and len(condition.values) == 1 and not last.is_list
+    if not is_plain or [one.is_list for one in outer] != [False, True] or outer[-1].conditions:
+        return None
+    return (*(one.name for one in condition.path), *condition.values)
+
+
+def _first_entries(entries: list[Any], key: tuple[str, ...], seen: Seen) -> dict[str | None, Any]:
+    """The first entry with each value of an element of its codings."""
+    concept, codings, name, _ = key
+    place = (id(entries), concept, codings, name)
+    if place not in seen:
+        first: dict[str | None, Any] = {}
+        for entry in entries:
+            found = entry.get(concept) if type(entry) is dict else None
+            listed = found.get(codings) if type(found) is dict else None
+            for coding in listed if type(listed) is list else ():
+                if type(coding) is dict:
+                    first.setdefault(text_of(coding.get(name)), entry)
+        seen[place] = first
+    return seen[place]
 
 
 def _fitter(condition: _Condition) -> Callable[[Any, Any], bool]:

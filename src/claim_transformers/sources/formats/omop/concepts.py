@@ -112,23 +112,7 @@ class ReadCodes:
 def read_codes(
     connection: Backend, rows: ir.Table, triple: CodeTriple, concepts: ir.Table | None, system: str | None, name: str
 ) -> ReadCodes:
-    """Read the codes of a raw table.
-
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        rows (`ir.Table`): Raw rows.
-        triple ([`CodeTriple`]): Their columns of codes.
-        concepts (`ir.Table`, *optional*): Rows of `concept`.
-        system (`str`, *optional*): System of source values whose concept is not known, as the user declared it.
-        name (`str`): Name of the raw table.
-
-    Returns:
-        [`ReadCodes`]: The codes.
-
-    Raises:
-        ClaimDataError: `E_CODE_SYSTEM` if neither a table of concepts nor an option says what the codes are.
-        ValueError: If `system` is none that is known.
-    """
+    """Read the codes of a raw table."""
     if system is not None and system not in _KNOWN_SYSTEMS:
         raise ValueError(f"expected a code system out of {', '.join(_KNOWN_SYSTEMS)}, found another name")
     if concepts is None and (system is None or triple.source is None):

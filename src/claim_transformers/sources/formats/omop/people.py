@@ -27,12 +27,7 @@ _BIRTH = ("year_of_birth", "month_of_birth", "day_of_birth")
 
 
 def choose_enrollment(tables: Mapping[str, CdmTable], enrollment: str | None) -> str | None:
-    """Name the table that tells of enrolment: the one asked for, else the first that has rows.
-
-    Raises:
-        ValueError: If another table is asked for.
-        ClaimDataError: `E_NO_FILE` if the table asked for is not there.
-    """
+    """Name the table that tells of enrolment: the one asked for, else the first that has rows."""
     if enrollment is None:
         return next((name for name in _PERIODS if name in tables and tables[name].has_rows), None)
     if enrollment not in _PERIODS:

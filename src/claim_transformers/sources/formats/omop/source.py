@@ -48,27 +48,6 @@ def read_omop(
 ) -> StagedSource:
     """Stage the tables of an OMOP CDM.
 
-    Args:
-        path (`str`, `Path` or `ibis.BaseBackend`): Folder of files, a DuckDB file, a URL or an Ibis connection.
-        connection (`Backend`): Ibis connection on DuckDB.
-        scratch (`Path`): Folder for unpacked files.
-        enrollment (`str`, *optional*): `"payer_plan_period"` or `"observation_period"`; the first if it has rows.
-        condition_system (`str`, *optional*): Code system of conditions whose source concept is not known.
-        procedure_system (`str`, *optional*): The same of procedures.
-        drug_system (`str`, *optional*): The same of drugs.
-        schema (`str`, *optional*): Schema of the tables in a database.
-        delimiter (`str`, *optional*, defaults to `","`): Of delimited files.
-        encoding (`str`, *optional*, defaults to `"utf-8"`): Of delimited files.
-        layouts (`str` or `Path`, *optional*): Folder of layout files, copied from the format, with values of your own.
-
-    Returns:
-        `StagedSource`: The tables that are there.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE` without persons or events, `E_CODE_SYSTEM` if nothing says what the codes are,
-            `E_WAREHOUSE`, `E_LAYOUT_FILE`, and the errors of `stage_files`.
-        ValueError: If `enrollment` or a system is none that is known.
-
     Examples:
         >>> from claim_transformers.claims.engine import connect
         >>> read_omop("/nowhere", connect(threads=1), scratch=Path("."))

@@ -32,7 +32,14 @@ from claim_transformers.claims.reversals import Reversal
 from claim_transformers.sources.formats.synpuf import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, StagedTable
 from claim_transformers.sources.pipeline.layout_files import FileLayout
-from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures, one_diagnosis, unfold_lines
+from claim_transformers.sources.pipeline.lines import (
+    fold_lines,
+    list_diagnoses,
+    list_procedures,
+    one_diagnosis,
+    unfold_claims,
+    unfold_lines,
+)
 from claim_transformers.sources.pipeline.reading import stage_files
 
 if TYPE_CHECKING:
@@ -118,7 +125,8 @@ def stage_institutional(
         patient_column="DESYNPUF_ID",
         row_key=("DESYNPUF_ID", "CLM_ID", "SEGMENT"),
         derive=lambda rows: _with_headers(rows, headers, carried),
-        to_canonical=lambda rows: _institutional_lines(rows, claim_type),
+        to_canonical=lambda rows: unfold_claims(_fold_institutional(rows, claim_type)),
+        to_folded=lambda rows: _fold_institutional(rows, claim_type),
         claim_type=claim_type,
         kinds=layout.kinds,
         claim_column="CLM_ID",
@@ -130,37 +138,35 @@ def stage_institutional(
     )
 
 
-def _institutional_lines(rows: ir.Table, claim_type: str) -> ir.Table:
-    lines = unfold_lines(rows, [{"hcpcs": rows[column]} for column in _HCPCS], lambda line: line.hcpcs.notnull())
+def _fold_institutional(rows: ir.Table, claim_type: str) -> ir.Table:
+    rows = fold_lines(rows, [{"hcpcs_code": rows[name]} for name in _HCPCS], lambda line: line.hcpcs_code.notnull())
     stay = {}
     if claim_type == "IP":
         stay = {
-            "admission_date": parse_date(lines.CLAIM_CLM_ADMSN_DT, DATES),
-            "discharge_date": parse_date(lines.CLAIM_NCH_BENE_DSCHRG_DT, DATES),
-            "drg_code": lines.CLAIM_CLM_DRG_CD,
-            "drg_code_type": ibis.ifelse(lines.CLAIM_CLM_DRG_CD.notnull(), "ms-drg", ibis.null("string")),
+            "admission_date": parse_date(rows.CLAIM_CLM_ADMSN_DT, DATES),
+            "discharge_date": parse_date(rows.CLAIM_NCH_BENE_DSCHRG_DT, DATES),
+            "drg_code": rows.CLAIM_CLM_DRG_CD,
+            "drg_code_type": ibis.ifelse(rows.CLAIM_CLM_DRG_CD.notnull(), "ms-drg", ibis.null("string")),
         }
-    start, end = parse_date(lines.CLAIM_CLM_FROM_DT, DATES), parse_date(lines.CLAIM_CLM_THRU_DT, DATES)
-    # The amount is of the segment, so it stands on one line only.
-    paid = ibis.ifelse(lines.is_first_line, lines.CLM_PMT_AMT, ibis.null("string"))
-    return lines.select(
+    start, end = parse_date(rows.CLAIM_CLM_FROM_DT, DATES), parse_date(rows.CLAIM_CLM_THRU_DT, DATES)
+    return rows.select(
         "source_file",
         "row_no",
-        "is_first_line",
-        patient_id=lines.DESYNPUF_ID,
-        claim_id=lines.CLM_ID,
-        claim_line_number=(_segment(lines) - 1) * len(_HCPCS) + lines.line.position,
+        "lines",
+        patient_id=rows.DESYNPUF_ID,
+        claim_id=rows.CLM_ID,
+        claim_line_number=(_segment(rows) - 1) * len(_HCPCS),
         claim_type=ibis.literal(claim_type),
         claim_start_date=start,
         claim_end_date=end,
         claim_line_start_date=start,
         claim_line_end_date=end,
-        hcpcs_code=lines.line.hcpcs,
-        diagnoses=list_diagnoses("ICD9CM", [lines[column] for column in _DIAGNOSES]),
-        admitting_diagnosis=one_diagnosis("ICD9CM", lines[_ADMITTING]),
-        procedures=list_procedures("ICD9PCS", [lines[column] for column in _PROCEDURES]),
-        rendering_npi=clean_id(lines.AT_PHYSN_NPI),
-        paid_amount=parse_amount(paid),
+        diagnoses=list_diagnoses("ICD9CM", [rows[column] for column in _DIAGNOSES]),
+        admitting_diagnosis=one_diagnosis("ICD9CM", rows[_ADMITTING]),
+        procedures=list_procedures("ICD9PCS", [rows[column] for column in _PROCEDURES]),
+        rendering_npi=clean_id(rows.AT_PHYSN_NPI),
+        # The amount is of the segment, so it stands on its first line only.
+        paid_amount=parse_amount(rows.CLM_PMT_AMT),
         **stay,
     )
 

@@ -36,17 +36,6 @@ _ENDING = re.compile(r"[.](csv|csv[.]gz|zip|parquet)$", re.IGNORECASE)
 def read_synthea(path: RawLocation, connection: Backend, *, scratch: Path) -> StagedSource:
     """Stage the tables of a CSV export of Synthea.
 
-    Args:
-        path (`str` or `Path`): The folder `csv` of the export.
-        connection (`Backend`): Ibis connection on DuckDB.
-        scratch (`Path`): Folder for unpacked files.
-
-    Returns:
-        `StagedSource`: The tables that are there.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE` without patients and encounters, and the errors of `stage_files`.
-
     Examples:
         >>> from claim_transformers.claims.engine import connect
         >>> read_synthea("/nowhere", connect(threads=1), scratch=Path("."))

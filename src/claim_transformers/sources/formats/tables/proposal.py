@@ -9,6 +9,7 @@ from pathlib import Path
 
 from claim_transformers.claims.files import scratch_folder
 from claim_transformers.claims.small_cells import show_count
+from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.tables.forms import Profile
 from claim_transformers.sources.formats.tables.guesses import (
     DATE,
@@ -59,9 +60,6 @@ def propose_mapping(
         `str`: YAML. Comments say how sure a guess is and how many rows look like it, never what stands in them; what a
         person has to decide is marked `DECIDE`, and `ingest` refuses it until it is.
 
-    Raises:
-        ClaimDataError: `E_NO_FILE`, `E_COLUMN`, `E_EMPTY_FILE`, `E_ARCHIVE`, `E_PARQUET` or `E_WAREHOUSE`.
-
     Examples:
         >>> propose_mapping(["no_such_file.csv"], folder="/")
         Traceback (most recent call last):
@@ -81,6 +79,12 @@ def propose_mapping(
 
 def _sample_of(folder: Path, pattern: str, rows: int) -> Sample:
     path = Path(pattern)
+    if path.is_dir():
+        raise ClaimDataError(
+            "E_NO_FILE",
+            f"expected the files of one table, found the folder {pattern!r}: give each table of it, such as "
+            f"'{pattern}/claims_*.csv'",
+        )
     paths = [path.absolute()] if path.is_file() else find_files(folder, [pattern], "the command line")
     stem = re.sub(r"[.](csv|tsv|tab|txt|parquet)([.]gz)?$", "", paths[0].name, flags=re.IGNORECASE)
     name = re.sub(r"\W+", "_", re.sub(r"[-_.]*[0-9]+$", "", stem) if len(paths) > 1 else stem).strip("_").lower()

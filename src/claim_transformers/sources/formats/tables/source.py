@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claim_transformers.claims.engine import store_rows
-from claim_transformers.claims.planning import build
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.tables.claims import map_claims, stage_claims
 from claim_transformers.sources.formats.tables.eligibility import map_eligibility, stage_people
@@ -80,7 +79,7 @@ def _stage(connection: Backend, table: TableMap, inputs: Inputs) -> list[StagedT
         return store_rows(connection, f"mapped_{name}", mapped, inputs.scratch, are_few=are_few(mapped, files))
 
     if table.rows == "eligibility":
-        return [stage_people(store(table.name, build(map_eligibility, rows, table), files), files, table)]
+        return [stage_people(store(table.name, map_eligibility(rows, table), files), files, table)]
     if table.header is None:
         return [stage_claims(store(table.name, map_claims(connection, rows, table), files), files, table)]
     name = f"{table.name}_header"

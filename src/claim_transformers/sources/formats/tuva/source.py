@@ -59,12 +59,6 @@ def read_tuva(
             `rules` of your own, such as which claims are denied.
         name (`str`, *optional*, defaults to `"tuva"`): `data_source` of rows that do not name their own.
 
-    Returns:
-        `StagedSource`: Those of the three tables that are there.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE` if there are no claims at `path`, `E_LAYOUT_FILE`, and the errors of `stage_files`.
-
     Examples:
         >>> from claim_transformers.claims.engine import connect
         >>> read_tuva("/nowhere", connect(threads=1), scratch=Path("."))

@@ -1,0 +1,78 @@
+"""Sorting by ranges of patients: the bytes are those of one sort, whatever fits into memory at once."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from sources.raw_claims import inpatient, outpatient, prescription, write_synpuf
+
+from claim_transformers.claims.engine import connect, fetch, load
+from claim_transformers.sources.pipeline import ingest as ingesting
+from claim_transformers.sources.pipeline import sorting
+from claim_transformers.sources.pipeline.publishing import publish_table
+
+PATIENTS = [f"P{number}" for number in (3, 1, 12, 2, 7)]
+
+
+def _raw(folder: Path) -> Path:
+    stays = [inpatient(patient, f"I{patient}") for patient in PATIENTS]
+    # A claim that goes on in another segment, and one whose number another kind of claim has too, on the same day.
+    stays += [inpatient("P7", "IP7", SEGMENT="2", CLM_PMT_AMT="7.00", HCPCS_CD_1="99213", HCPCS_CD_3="G0008")]
+    visits = [outpatient(patient, f"O{place}") for place, patient in enumerate(PATIENTS)]
+    visits += [outpatient("P1", "IP1", CLM_FROM_DT="20090412", CLM_THRU_DT="20090412", HCPCS_CD_1="36415")]
+    fills = [prescription(patient, f"E{patient}") for patient in PATIENTS]
+    return write_synpuf(folder, inpatients=stays, outpatients=visits, prescriptions=fills)
+
+
+def _content(raw: Path, out: Path, **options: str) -> dict[str, bytes]:
+    ingesting.ingest("synpuf", raw, out, progress=False, threads=1, **options)
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def test_ranges_and_little_memory_give_the_same_bytes_as_one_sort(tmp_path: Path, monkeypatch) -> None:
+    raw = _raw(tmp_path / "raw")
+    expected = _content(raw, tmp_path / "whole", memory_limit="4GB")
+    monkeypatch.setattr(sorting, "_ROWS_PER_RANGE", 3)
+    spread = []
+    monkeypatch.setattr(
+        sorting, "_spread", lambda *of, spread_rows=sorting._spread: (spread.append(of), spread_rows(*of))
+    )
+
+    assert _content(raw, tmp_path / "ranges", memory_limit="100MB") == expected
+    assert min(len(paths) for _, _, paths in spread) > 1
+
+
+def test_lines_unfolded_after_the_sort_are_those_unfolded_before_it(tmp_path: Path, monkeypatch) -> None:
+    raw = _raw(tmp_path / "raw")
+    folded = _content(raw, tmp_path / "folded")
+
+    def publish_unfolded(connection, target, screened, *others, **options):
+        unfolded = [replace(one, table=replace(one.table, to_folded=None)) for one in screened]
+        return publish_table(connection, target, unfolded, *others, **options)
+
+    monkeypatch.setattr(ingesting, "publish_table", publish_unfolded)
+
+    assert _content(raw, tmp_path / "unfolded") == folded
+
+
+@pytest.mark.parametrize("patient_ids", [["b", "a", "c", "a", "a", "d"], ["a"] * 6, []])
+def test_rows_come_in_one_order_and_none_is_lost(tmp_path: Path, monkeypatch, patient_ids: list[str]) -> None:
+    monkeypatch.setattr(sorting, "_ROWS_PER_RANGE", 2)
+    monkeypatch.setattr(sorting, "_SAMPLED_ROWS_PER_RANGE", 100)
+    connection = connect(threads=1)
+    columns = {
+        "patient_id": pa.array(patient_ids, pa.string()),
+        "place": pa.array(range(len(patient_ids)), pa.int64()),
+    }
+    rows = load(connection, "rows", pa.table(columns))
+
+    def in_order(rows):
+        return rows.order_by(["patient_id", rows.place.desc()])
+
+    batches = sorting.sort_batches(connection, rows, in_order, num_rows=6, rows_per_batch=2, folder=tmp_path)
+    found = [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
+
+    assert found == [tuple(row.values()) for row in fetch(connection, in_order(rows)).to_pylist()]
+    assert len(found) == len(patient_ids)
+    assert not list(tmp_path.iterdir())
