@@ -110,12 +110,13 @@ style: $(VENV)/.dev  ## Rewrite the code in the house format, and the table of r
 	$(BIN)/python tests/house/size.py --write
 
 # An environment of its own: Spark is large and nothing else needs it. Without Java or data the test would be skipped.
-test-spark:  ## The same expressions on Spark, row by row; needs Java 17 and CLAIMS_DATA_DIR.
+test-spark:  ## The way of the data on Spark, row by row, and its CPU; needs Java 17 and CLAIMS_DATA_DIR; SPARK_PATIENTS=100000 for 5 million lines.
 	@command -v java > /dev/null || { echo "expected java, found none"; exit 2; }
 	@test -d "$$CLAIMS_DATA_DIR" || { echo "expected CLAIMS_DATA_DIR to be a folder"; exit 2; }
 	$(PYTHON) -m venv build/spark
 	$(call fill,build/spark,--editable .,claims$(COMMA)spark,pytest)
-	build/spark/bin/python -m pytest tests/sources/test_spark.py
+	PYTHONPATH=tests build/spark/bin/python -m pytest tests/sources/test_spark.py
+	OMP_NUM_THREADS=1 build/spark/bin/python -m speed.spark
 
 speed: $(VENV)/.runtime  ## Ratios against named baselines, appended to speed/history.jsonl, and their plot in docs/performance.md.
 	$(BIN)/python -m speed.simulation

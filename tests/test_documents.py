@@ -46,6 +46,8 @@ PYTHON_NOT_RUN = {
     'load_claims("omop"': "somebody's tables: tests/sources/formats/omop",
     'load_claims("synthea"': "somebody's files: tests/sources/formats/synthea",
     "ibis.snowflake": "somebody's warehouse: tests/sources/formats/tuva has one on DuckDB",
+    "ingest_on_spark(": "needs Spark: tests/sources/test_spark.py",
+    "/data/tokens/train-*": "somebody's tokens: tests/training/test_token_shards.py",
     "torch.onnx.export": "seconds that tests/models/claim/test_compilation_claim.py spends",
     '"organisation/': "a hub: tests/hub has one on the loopback",
 }

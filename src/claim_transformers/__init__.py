@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         write_embedding_figure,
         write_report,
     )
+    from claim_transformers.claims.spark import SparkTasks, open_spark
     from claim_transformers.codes import (
         ClaimDataError,
         backoff_chain,
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
     from claim_transformers.simulation import PlantedBias, PlantedDrift, simulate, simulate_medicare
     from claim_transformers.sources.deliveries.consolidation import consolidate
     from claim_transformers.sources.deliveries.staging_area import Staging
+    from claim_transformers.sources.distribution.ingest import ingest_on_spark
     from claim_transformers.sources.formats.fhir_eob.bundle import EobBundle, read_eob_bundle
     from claim_transformers.sources.formats.meds.export import check_meds, export_meds
     from claim_transformers.sources.pipeline.ingest import ingest
@@ -144,6 +146,7 @@ if TYPE_CHECKING:
         score_amounts,
         score_claims,
         score_table,
+        tokenize_claims,
         tokenize_dataset,
     )
 
@@ -151,27 +154,27 @@ __all__ = [
     "Architecture", "Assessor", "ClaimConfig", "ClaimDataError", "ClaimForMaskedLM", "ClaimForPreTraining",
     "ClaimForSequenceClassification", "ClaimForVisitClassification", "ClaimModel", "ClaimTokenizer", "ClaimTrainer",
     "ClaimTrainingArguments", "DataCollatorForClaimClassification", "DataCollatorForClaimPretraining",
-    "DataCollatorForMaskedTokens", "DataCollatorForVisitClassification", "EobBundle", "EventDefinition",
-    "Explanation", "FineTuning", "FineTuningArguments", "Fitted", "ModelAudit", "PlantedBias", "PlantedDrift",
-    "PlantedGap", "PretrainingArguments", "PriorCorrection", "ReadmissionDefinition", "RecurrentConfig",
-    "RecurrentForSequenceClassification", "RecurrentModel", "Scorer", "Staging", "TokenizedPatients", "__version__",
-    "audit_attributes", "audit_model", "audit_power", "audit_subgroups", "backoff_chain", "binary_metrics",
-    "build_cohort", "calibration_table", "category_rules", "check_leaks", "check_meds", "claims_of_visits",
-    "compare_models", "consolidate", "coverage", "curve_plot", "cut_records", "describe_backoffs",
+    "DataCollatorForMaskedTokens", "DataCollatorForVisitClassification", "EobBundle", "EventDefinition", "Explanation",
+    "FineTuning", "FineTuningArguments", "Fitted", "ModelAudit", "PlantedBias", "PlantedDrift", "PlantedGap",
+    "PretrainingArguments", "PriorCorrection", "ReadmissionDefinition", "RecurrentConfig",
+    "RecurrentForSequenceClassification", "RecurrentModel", "Scorer", "SparkTasks", "Staging", "TokenizedPatients",
+    "__version__", "audit_attributes", "audit_model", "audit_power", "audit_subgroups", "backoff_chain",
+    "binary_metrics", "build_cohort", "calibration_table", "category_rules", "check_leaks", "check_meds",
+    "claims_of_visits", "compare_models", "consolidate", "coverage", "curve_plot", "cut_records", "describe_backoffs",
     "describe_exposure", "drift_figure", "drift_table", "explain", "explain_patients", "export_meds",
     "extend_checkpoint", "field_table", "find_form", "find_rules", "find_valid_checkpoint", "fine_tune",
     "fit_cost_boosting", "fit_cost_regression", "fit_gradient_boosting", "fit_hcc_score", "fit_isotonic",
-    "fit_logistic_regression", "fit_platt", "fit_prior_cost", "gap_table", "ingest", "install_checkpoint",
-    "lace_scores", "leave_out_patients", "load_claims", "load_definition", "measure_calibration", "measure_drift",
-    "normalize_code", "outcome_probability", "outcome_readout", "parse_arguments", "predictive_ratios",
-    "pretraining_collator", "pretraining_metrics", "pretraining_model", "pretraining_parts", "push_checkpoint",
-    "push_dataset", "read_drug_classes", "read_drug_ingredients", "read_eob_bundle", "read_ndc_directory",
-    "reliability_plot", "report_coverage", "resolve_checkpoint", "run_script", "save_calibration",
-    "save_predictions", "save_risk_intervals", "score", "score_amounts", "score_at_threshold", "score_claims",
-    "score_table", "simulate", "simulate_medicare", "simulate_stays", "start_from_amounts",
+    "fit_logistic_regression", "fit_platt", "fit_prior_cost", "gap_table", "ingest", "ingest_on_spark",
+    "install_checkpoint", "lace_scores", "leave_out_patients", "load_claims", "load_definition", "measure_calibration",
+    "measure_drift", "normalize_code", "open_spark", "outcome_probability", "outcome_readout", "parse_arguments",
+    "predictive_ratios", "pretraining_collator", "pretraining_metrics", "pretraining_model", "pretraining_parts",
+    "push_checkpoint", "push_dataset", "read_drug_classes", "read_drug_ingredients", "read_eob_bundle",
+    "read_ndc_directory", "reliability_plot", "report_coverage", "resolve_checkpoint", "run_script",
+    "save_calibration", "save_predictions", "save_risk_intervals", "score", "score_amounts", "score_at_threshold",
+    "score_claims", "score_table", "simulate", "simulate_medicare", "simulate_stays", "start_from_amounts",
     "start_from_architecture", "start_from_checkpoint", "start_from_pretraining", "start_from_readout",
-    "start_on_cohort", "subgroup_plot", "subgroup_table", "threshold_table", "tokenize_dataset", "true_risk_scores",
-    "write_attention_view", "write_embedding_figure", "write_model_card", "write_report",
+    "start_on_cohort", "subgroup_plot", "subgroup_table", "threshold_table", "tokenize_claims", "tokenize_dataset",
+    "true_risk_scores", "write_attention_view", "write_embedding_figure", "write_model_card", "write_report",
 ]  # fmt: skip
 
 register()

@@ -127,6 +127,18 @@ def test_the_shares_of_quarantine_can_be_moved(tmp_path, capsys, monkeypatch):
     assert "with category" in result.output
 
 
+def test_an_engine_that_is_none_is_refused(tmp_path, capsys, monkeypatch):
+    claims, out = str(write_claims(tmp_path / "claims", [patient("P1", ASTHMA_VISIT)])), str(tmp_path / "out")
+    for command in (
+        ["ingest", "tuva", claims, out],
+        ["cohort", "event", "hospital_admission", claims, out],
+        ["score", "no checkpoint", claims, out, "--at", "2013-01-01"],
+    ):
+        assert "E_SPARK" in _fails(capsys, monkeypatch, *command, "--engine", "somewhere")
+    dry = _fails(capsys, monkeypatch, "ingest", "tuva", claims, out, "--engine", "spark", "--dry-run")
+    assert "expected a dry run on one machine" in dry
+
+
 def test_dates_that_do_not_fit_are_refused(tmp_path, capsys, monkeypatch):
     raw, out = str(tmp_path), str(tmp_path / "out")
     assert "an ISO date" in _fails(capsys, monkeypatch, "ingest", "tuva", raw, out, "--extract-date", "soon")

@@ -1,79 +1,165 @@
-"""The expressions that make canonical lines give the same rows on Spark as on DuckDB: `make test-spark`."""
+"""The whole way of the data on Spark gives the rows of one machine, also where tasks are killed: `make test-spark`."""
 
 import importlib.util
 import os
 import shutil
+import signal
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ibis
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from same_folders import assert_same_folders
 
-from claim_transformers.claims.engine import connect
-from claim_transformers.sources.deliveries.consolidation import _trace_lines
-from claim_transformers.sources.formats.synpuf.claims import stage_institutional
+from claim_transformers import (
+    ClaimConfig,
+    ClaimForSequenceClassification,
+    ClaimTokenizer,
+    build_cohort,
+    ingest,
+    ingest_on_spark,
+    load_claims,
+    load_definition,
+    score_claims,
+    simulate,
+    simulate_medicare,
+    tokenize_claims,
+    tokenize_dataset,
+)
+from claim_transformers.claims.spark import SparkTasks, open_spark
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
 HAS_SPARK = importlib.util.find_spec("pyspark") is not None and shutil.which("java") is not None
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not HAS_SPARK, reason="needs pyspark and Java 17: pip install 'claim-transformers[spark]'"),
-    pytest.mark.skipif(not DATA, reason="CLAIMS_DATA_DIR is not set"),
 ]
-# What DuckDB has built in, in the SQL of Spark 4.
-_FUNCTIONS = (
-    "CREATE TEMPORARY FUNCTION try_strptime(text STRING, pattern STRING) RETURNS TIMESTAMP RETURN "
-    "try_to_timestamp(text, CASE pattern WHEN '%Y%m%d' THEN 'yyyyMMdd' ELSE 'yyyy-MM-dd' END)",
-    "CREATE TEMPORARY FUNCTION strlen(text STRING) RETURNS BIGINT RETURN octet_length(text)",
-)
+NUM_PATIENTS = int(os.environ.get("SPARK_PATIENTS", "2000"))
+ANYTHING = {"max_quarantine_share": 1.0, "max_reason_share": 1.0, "progress": False}
+SOURCES = {
+    "cms-rif": "cms_rif/rif-synthea",
+    "fhir-eob": "fhir_eob/stu3_ndjson",
+    "synpuf": "synpuf/sample1",
+    "tuva": "tuva",
+}
 
 
 @pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkTasks]:
+    from pyspark import cloudpickle
     from pyspark.sql import SparkSession
 
-    folder = tmp_path_factory.mktemp("spark")
-    session = (
-        SparkSession.builder.master("local[1]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.warehouse.dir", str(folder))
-        .config("spark.sql.shuffle.partitions", "2")
-        .getOrCreate()
-    )
-    for function in _FUNCTIONS:
-        session.sql(function)
-    yield session
+    # What tests define is sent to the workers by its code.
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    builder = SparkSession.builder.master("local[1,3]").config("spark.ui.enabled", "false")
+    builder = builder.config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("spark")))
+    session = builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield SparkTasks(open_spark())
     session.stop()
 
 
-def test_sample_1_gives_the_same_inpatient_lines_row_by_row(spark: Any, tmp_path: Path) -> None:
-    raw = Path(str(DATA)) / "synpuf" / "sample1" / "inpatient.parquet"
-    duckdb = connect(threads=1)
-    table = stage_institutional(duckdb, [raw], tmp_path, is_inpatient=True)
-    staged = tmp_path / "rows.parquet"
-    assert table.derive is not None
-    derived = table.derive(table.rows)
-    duckdb.raw_sql(f"COPY ({duckdb.compile(derived)}) TO '{staged}' (FORMAT parquet)")
-    found = {}
-    for name, backend in (("duckdb", duckdb), ("spark", ibis.pyspark.connect(spark))):
-        rows = backend.read_parquet(str(staged), table_name=f"staged_{name}")
-        lines = table.to_canonical(rows)
-        lines = lines.mutate(data_source=ibis.literal("synpuf"))
-        traced = _trace_lines(lines.mutate(source_file=ibis.literal("inpatient.csv (load 1)")), "claim_line", "rule")
-        found[name] = [_sorted(_fetch(backend, one)) for one in (lines.drop("source_file"), traced)]
-    for one, other in zip(found["duckdb"], found["spark"], strict=True):
-        assert one.num_rows == other.num_rows > 66_000
-        assert one.to_pylist() == other.to_pylist()
+@pytest.fixture(scope="module")
+def folders(tasks: SparkTasks, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Simulated claims, ingested on one machine and, with tasks that are killed, on Spark."""
+    place = tmp_path_factory.mktemp("folders")
+    simulate(place / "raw", patients=NUM_PATIENTS, seed=7, dirt="typical")
+    one, other = place / "one", place / "other"
+    ingest("simulated", place / "raw", one, **ANYTHING)
+    killing = KillingTasks(tasks.session, place)
+    ingest_on_spark("simulated", place / "raw", other, spark=killing, num_parts=2, **ANYTHING)
+    assert len(list(place.glob("killed-*"))) == 3
+    return one, other
 
 
-def _fetch(backend: Any, expression: Any) -> pa.Table:
-    if backend.name == "duckdb":
-        return backend.con.sql(backend.compile(expression)).to_arrow_table()
-    return backend.to_pyarrow(expression)
+@dataclass(frozen=True)
+class KilledOnce:
+    """A task whose process is killed the first time, when it has done half or all of its work."""
+
+    function: Any
+    marker: Path
+    after: bool = False
+
+    def __call__(self, *given: Any) -> Any:
+        if self.after:
+            answer = self.function(*given)
+        if not self.marker.exists():
+            self.marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer if self.after else self.function(*given)
 
 
-def _sorted(table: pa.Table) -> pa.Table:
-    return table.sort_by([("row_no", "ascending"), ("claim_line_number", "ascending")])
+class KillingTasks(SparkTasks):
+    """Tasks of which one of each kind is killed."""
+
+    def __init__(self, session: Any, place: Path) -> None:
+        super().__init__(session)
+        self.place = place
+
+    def run(self, function: Any, items: Any) -> Iterator[Any]:
+        return super().run(KilledOnce(function, self.place / "killed-run", after=True), items)
+
+    def exchange(self, cut: Any, items: Any, take: Any, num_places: int) -> Iterator[Any]:
+        cut = KilledOnce(cut, self.place / "killed-cut")
+        return super().exchange(cut, items, KilledOnce(take, self.place / "killed-take", after=True), num_places)
+
+
+def test_simulated_claims_are_the_same_where_tasks_were_killed(folders: tuple[Path, Path]) -> None:
+    assert_same_folders(*folders)
+
+
+@pytest.mark.skipif(not DATA, reason="CLAIMS_DATA_DIR is not set")
+@pytest.mark.parametrize("source", SOURCES)
+def test_real_files_give_the_same_rows(source: str, tasks: SparkTasks, tmp_path: Path) -> None:
+    raw = Path(str(DATA), SOURCES[source])
+    ingest(source, raw, tmp_path / "one", **ANYTHING)
+    ingest_on_spark(source, raw, tmp_path / "other", spark=tasks, num_parts=2, **ANYTHING)
+    assert_same_folders(tmp_path / "one", tmp_path / "other")
+
+
+def test_simulated_medicare_claims_give_the_same_rows(tasks: SparkTasks, tmp_path: Path) -> None:
+    simulate_medicare(tmp_path / "raw", patients=NUM_PATIENTS // 10, seed=7)
+    ingest("simulated", tmp_path / "raw", tmp_path / "one", progress=False)
+    ingest_on_spark("simulated", tmp_path / "raw", tmp_path / "other", spark=tasks, num_parts=2, progress=False)
+    assert_same_folders(tmp_path / "one", tmp_path / "other")
+
+
+def test_cohorts_tokens_and_scores_are_the_same(folders: tuple[Path, Path], tasks: SparkTasks, tmp_path: Path) -> None:
+    one, other = folders
+    definition = load_definition("hospital_admission", "event").with_index_dates(["2012-01-01"])
+    cohorts = [build_cohort(definition, one), build_cohort(definition, other, tasks=tasks)]
+    assert (
+        cohorts[0].examples.sort_by("patient_id").to_pylist() == cohorts[1].examples.sort_by("patient_id").to_pylist()
+    )
+    assert cohorts[0].attrition == cohorts[1].attrition
+
+    splits = load_claims("claims", one)
+    tokenizer = ClaimTokenizer.train_from_dataset(splits["train"])
+    config = ClaimConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
+    checkpoint = tmp_path / "checkpoint"
+    ClaimForSequenceClassification(config).save_pretrained(checkpoint)
+    tokenizer.save_pretrained(checkpoint)
+
+    tokens = tokenize_dataset(splits["train"], tokenizer).with_format("arrow")[:]
+    num_patients = tokenize_claims(checkpoint, other, tmp_path / "tokens", tasks=tasks)
+    assert num_patients == sum(split.num_rows for split in splits.values())
+    shards = pa.concat_tables(pq.read_table(path) for path in sorted((tmp_path / "tokens").glob("train-*")))
+    by_patient = [rows.sort_by("patient_digest").to_pylist() for rows in (tokens, shards.select(tokens.column_names))]
+    assert by_patient[0] == by_patient[1]
+
+    expected = score_claims(checkpoint, one, tmp_path / "scores", at="2012-01-01", precision="float32")
+    found = score_claims(checkpoint, other, tmp_path / "others", at="2012-01-01", precision="float32", tasks=tasks)
+    assert (found.members, found.scored, found.parts_kept) == (expected.members, expected.scored, 0)
+    scores = [
+        pa.concat_tables(map(pq.read_table, sorted((tmp_path / name).glob("*.parquet"))))
+        for name in ("scores", "others")
+    ]
+    ids = [rows.sort_by("patient_id")["patient_id"].to_pylist() for rows in scores]
+    assert ids[0] == ids[1]
+    values = [rows.sort_by("patient_id")["score"].to_numpy() for rows in scores]
+    # Patients stand in other batches, whose sums are added in another order.
+    assert abs(values[0] - values[1]).max() < 1e-5

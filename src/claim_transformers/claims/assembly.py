@@ -3,7 +3,8 @@
 import datetime as dt
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,16 @@ class PatientCounts:
         """The counts as plain values, for a report."""
         return asdict(self)
 
+    @classmethod
+    def of_parts(cls, parts: "Iterable[PatientCounts]") -> "PatientCounts":
+        """The sums of parts that share no patient; distinct codes and days do not add up and are left out."""
+        numbers: Counter[str] = Counter()
+        by_split: Counter[str] = Counter()
+        for part in parts:
+            numbers.update({name: value for name, value in asdict(part).items() if isinstance(value, int)})
+            by_split.update(part.patients_by_split)
+        return cls(**{**numbers, "distinct_codes": 0}, patients_by_split=dict(by_split))  # type: ignore[arg-type]
+
     def with_patients_without_visits(self, num_patients: int) -> "PatientCounts":
         """The same counts with further patients who have no visit."""
         return replace(self, patients_without_visits=self.patients_without_visits + num_patients)
@@ -142,6 +153,7 @@ class SequenceAssembler:
         self._num_added = self._num_without_visit = self._num_lost_amounts = 0
         self._last_shard: tuple[int, TimelineArrays] | None = None
         self._ranks: Integers | None = None
+        self._expected: set[str] = set()
 
     def close(self) -> None:
         """Close the temporary files; the caller removes their folder."""
@@ -301,9 +313,24 @@ class SequenceAssembler:
         is_known = patients >= 0
         raise_last_days(self._last_days, patients[is_known], days[is_known])
 
-    def last_day(self, extract_date: dt.date | None = None) -> int:
-        """The last day of the data, of what was added so far."""
-        return find_last_day(self._last_days, extract_date)
+    @property
+    def last_days(self) -> Integers:
+        """The last day of service of each patient, `NULL_DAY` where none, of what was added so far."""
+        return self._last_days
+
+    @property
+    def columns(self) -> set[str]:
+        """Optional columns that the patients have, of what was added so far."""
+        marked = {name for name, numbers in self._marked_codes.items() if len(numbers)}
+        return marked | ({_PAID, _AMOUNTS} & self._other_spills.keys())
+
+    def expect(self, columns: Collection[str]) -> None:
+        """Give the patients optional columns even if nothing is added to them, as other patients have them."""
+        for name in sorted(columns):
+            self._other_spill(name)
+        for name in {*columns} - {_PAID, _AMOUNTS}:
+            self._marked_codes.setdefault(name, CodeNumbers())
+        self._expected |= {*columns}
 
     def write(
         self,
@@ -311,6 +338,7 @@ class SequenceAssembler:
         eligibility: EligibilityRows,
         *,
         extract_date: dt.date | None = None,
+        last_day: int | None = None,
         is_known: "npt.NDArray[np.bool_] | bool" = False,
         progress: bool = False,
     ) -> PatientCounts:
@@ -320,6 +348,7 @@ class SequenceAssembler:
             folder (`Path`): Existing folder for `SPLIT-NNNNN.parquet`.
             eligibility (`EligibilityRows`): Eligibility of the known patients.
             extract_date (`datetime.date`, *optional*): Day of the extract, which bounds the last day of the data.
+            last_day (`int`, *optional*): Last day of the data, where these are not all patients.
             is_known (`np.ndarray` of bool, *optional*, defaults to `False`): Whether a source tells when each patient
                 was enrolled, so that no span is none and not unknown.
             progress (`bool`, *optional*, defaults to `False`): Whether to show a progress bar.
@@ -327,7 +356,7 @@ class SequenceAssembler:
         Returns:
             `PatientCounts`: What was written.
         """
-        last_day = self.last_day(extract_date)
+        last_day = find_last_day(self._last_days, extract_date) if last_day is None else last_day
         last_ends = np.full(len(self.patient_ids), NULL_DAY, np.int32)
         raise_last_days(last_ends, eligibility.patients, eligibility.ends)
         enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day, is_known)
@@ -383,11 +412,13 @@ class SequenceAssembler:
         is_known: "npt.NDArray[np.bool_] | bool" = False,
     ) -> pa.Table:
         """Give the rows that `write` would write, all splits one after the other, where there is one shard."""
-        enrollment = merge_eligibility(eligibility, len(self.patient_ids), self.last_day(extract_date), is_known)
+        last_day = find_last_day(self._last_days, extract_date)
+        enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day, is_known)
         return read_back(to_table(self._read_shard(0), enrollment, self._names()))
 
     def _names(self) -> PatientNames:
-        marked = {name: numbers.sorted_codes() for name, numbers in self._marked_codes.items() if len(numbers)}
+        has = self.columns | self._expected
+        marked = {name: numbers.sorted_codes() for name, numbers in self._marked_codes.items() if name in has}
         return PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes(), marked)
 
     def _read_shard(self, shard: int) -> TimelineArrays:
@@ -408,7 +439,7 @@ class SequenceAssembler:
             marked = {
                 name: marked_codes(timelines, self._other_spills[name].read(shard), numbers.ranks(), first_patient)
                 for name, numbers in self._marked_codes.items()
-                if len(numbers)
+                if len(numbers) or name in self._expected
             }
             timelines = replace(timelines, marked=marked)
             self._last_shard = shard, timelines

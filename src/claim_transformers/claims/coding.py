@@ -40,7 +40,7 @@ class CodeSurvey:
 
     Args:
         system (`str`): Code system.
-        distinct (`int`): Number of distinct raw codes.
+        raw (`pa.Array`): Distinct raw codes.
         occurrences (`int`): Number of raw codes.
         changed (`pa.Array`): Distinct raw codes that are not canonical already.
         fixes (`Counter[str]`): Occurrences that are rewritten, by `F_...`.
@@ -50,13 +50,18 @@ class CodeSurvey:
     """
 
     system: str
-    distinct: int
+    raw: pa.Array
     occurrences: int
     changed: pa.Array
     fixes: Counter[str]
     quarantined: Counter[str]
     warnings: Counter[str]
     kept: pa.Table
+
+    @property
+    def distinct(self) -> int:
+        """Number of distinct raw codes."""
+        return len(self.raw)
 
 
 def _distinct_codes(rows: ir.Table, columns: Sequence[str], system: _System) -> ir.Table:
@@ -116,7 +121,7 @@ def _survey(system: str, raw: pa.ChunkedArray, counts: pa.ChunkedArray, *, toler
     kept = pa.table({"code": pc.binary_join_element_wise(system, codes, "/"), "count": counts})
     return CodeSurvey(
         system=system,
-        distinct=len(raw),
+        raw=raw,
         occurrences=pc.sum(counts).as_py() or 0,
         changed=raw.filter(pc.or_(is_changed, refused.is_valid())),
         fixes=_weigh(fixes, counts),

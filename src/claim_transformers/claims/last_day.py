@@ -11,6 +11,7 @@ patients are enrolled, by the same rule and bounded by the day of the extract, a
 """
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -42,9 +43,37 @@ def find_last_day(last_days: Integers, extract_date: dt.date | None = None) -> i
     known = last_days[last_days != NULL_DAY]
     if not len(known):
         return NULL_DAY
-    witnesses = min(max(_MIN_PATIENTS, -(-len(known) // _PATIENTS_PER_WITNESS)), len(known))
+    witnesses = _num_witnesses(len(known))
     last_day = int(np.partition(known, len(known) - witnesses)[-witnesses])
     return last_day if extract_date is None else min(last_day, (extract_date - _EPOCH).days)
+
+
+def find_counted_last_day(patients: Mapping[int, int], extract_date: dt.date | None = None) -> int:
+    """Find the last day of the data as [`find_last_day`] does, from how many patients have each last day.
+
+    Examples:
+        >>> find_counted_last_day({17_000: 2, 16_900: 1, 33_000: 1})
+        17000
+    """
+    missing = _num_witnesses(sum(patients.values()))
+    for day in sorted(patients, reverse=True):
+        missing -= patients[day]
+        if missing <= 0:
+            return day if extract_date is None else min(day, (extract_date - _EPOCH).days)
+    return NULL_DAY
+
+
+def count_last_days(last_days: Integers) -> dict[int, int]:
+    """Count patients by their last day; `NULL_DAY` is none."""
+    known = last_days[last_days != NULL_DAY].astype(np.int64)
+    if not len(known):
+        return {}
+    first, counts = int(known.min()), np.bincount(known - known.min())
+    return {first + int(place): int(counts[place]) for place in np.flatnonzero(counts)}
+
+
+def _num_witnesses(num_patients: int) -> int:
+    return min(max(_MIN_PATIENTS, -(-num_patients // _PATIENTS_PER_WITNESS)), num_patients)
 
 
 def raise_last_days(last_days: Integers, patients: Integers, days: npt.NDArray[Any]) -> None:

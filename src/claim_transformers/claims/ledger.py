@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from claim_transformers.claims.code_coverage import cover_codes
 from claim_transformers.claims.small_cells import Shown, show_count, show_counts, show_share
+from claim_transformers.claims.volume import low_months
 from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
@@ -71,6 +72,15 @@ class _LedgerEntry:
     def balance(self) -> int:
         """Rows that are not accounted for; zero where the ledger holds."""
         return self.rows_in - self.rows_out - self.num_quarantined - self.num_dropped - self.netted_out
+
+    def add(self, other: _LedgerEntry) -> None:
+        """Add the rows of another entry."""
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, Counter):
+                value.update(getattr(other, one.name))
+            elif isinstance(value, int):
+                setattr(self, one.name, value + getattr(other, one.name))
 
     def to_dict(self) -> dict[str, Any]:
         """The entry as plain values, reasons in alphabetical order."""
@@ -154,6 +164,32 @@ class Ledger:
         facts["fixes"].update(survey.fixes)
         facts["quarantined"].update(survey.quarantined)
         facts["warnings"].update(survey.warnings)
+
+    def add_rows_in(self, table: str, counts: Mapping[tuple[str, str], int]) -> None:
+        """Add the rows of a raw table that came in, by raw file and claim type."""
+        for key, number in counts.items():
+            self.entry(*key).rows_in += number
+
+    def add_months(self, table: str, claim_type: str, first: tuple[str, str], rows: Mapping[int, int]) -> None:
+        """Add the rows of a raw table and claim type by month; months of odd volume warn in the `first` entry."""
+        if low := low_months(rows):
+            self.volume.append({"table": table, "claim_type": claim_type, "low_months": low})
+            self.entry(*first).warnings["W_VOLUME"] += len(low)
+
+    def add_diagnoses(self, before: Mapping[str, int], left: Mapping[str, int]) -> None:
+        """Add the rows of each raw file that have diagnoses, as they came and once their codes are written.
+
+        Raises:
+            ClaimDataError: `E_DIAGNOSES` if a file had some and none is left: its codes are then of another system
+                than the layout says.
+        """
+        if lost := {file: number for file, number in before.items() if not left.get(file)}:
+            raise ClaimDataError(
+                "E_DIAGNOSES",
+                f"expected diagnoses of ICD-9-CM or ICD-10-CM, found none left in {', '.join(sorted(lost))} "
+                f"({show_count(sum(lost.values()))} rows have some). Check what the qualifiers of the codes say and "
+                "that the columns hold diagnoses (docs/quality.md)",
+            )
 
     def check_conservation(self) -> None:
         """Raise unless every entry adds up.

@@ -8,8 +8,10 @@ they are spread over files and row groups, nor on the number of shards.
 
 import datetime as dt
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from claim_transformers.claims.assembly import PatientCounts, SequenceAssembler
 from claim_transformers.claims.encoded_files import EncodedFiles, TableInMemory
 from claim_transformers.claims.enrollment import ELIGIBILITY_COLUMNS, EligibilityRows, days_of
 from claim_transformers.claims.known import STAY_TYPES, line_end_days
+from claim_transformers.claims.last_day import count_last_days, find_counted_last_day, raise_last_days
 from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
 from claim_transformers.claims.patient_files import ADMITTING_CODES, PRINCIPAL_CODES
 from claim_transformers.claims.splits import DEFAULT_SALT, split_numbers
@@ -42,6 +45,44 @@ _HEADER_COLUMNS = {"patient_id", "claim_type", "claim_start_date", "admission_da
 _FIELDS = {"system", "code", "date", "rank"}
 _PRINCIPAL_RANK = 1
 _DRUG, _PRODUCT_LENGTH = "DRUG", 9
+
+
+@dataclass(frozen=True)
+class PatientFacts:
+    """What patients say that decides about all others too, so that those of a few folders can be written alike."""
+
+    last_days: Mapping[int, int]
+    last_ends: Mapping[int, int]
+    columns: frozenset[str]
+    claim_sources: frozenset[str | None]
+    eligibility_sources: frozenset[str | None]
+    has_open_ends: bool
+    codes: pa.Array
+
+    def decides_alike(self, whole: "PatientFacts", extract_date: dt.date | None) -> bool:
+        """Whether patients written by these facts are those that are written by what all of them say."""
+        own, of_all = ((facts.columns, facts.claim_sources, facts.eligibility_sources) for facts in (self, whole))
+        days = {find_counted_last_day(facts.last_days, extract_date) for facts in (self, whole)}
+        return own == of_all and (len(days) == 1 or not self.has_open_ends)
+
+    @classmethod
+    def of_parts(cls, parts: "Collection[PatientFacts]") -> "PatientFacts":
+        """What all parts say together."""
+        last_days, last_ends = Counter[int](), Counter[int]()
+        codes = pa.array([], pa.string())
+        for part in parts:
+            last_days.update(part.last_days)
+            last_ends.update(part.last_ends)
+            codes = pc.unique(pa.chunked_array([codes, part.codes]))
+        return cls(
+            last_days,
+            last_ends,
+            frozenset().union(*(part.columns for part in parts)),
+            frozenset().union(*(part.claim_sources for part in parts)),
+            frozenset().union(*(part.eligibility_sources for part in parts)),
+            any(part.has_open_ends for part in parts),
+            codes,
+        )
 
 
 def write_patients(
@@ -89,6 +130,33 @@ def write_patients(
             ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_TABLE: expected claim_line/*.parquet, ...
     """
+    return write_some_patients(
+        folder,
+        salt=salt,
+        code_columns=code_columns,
+        extract_date=extract_date,
+        source=source,
+        without_enrollment=without_enrollment,
+        drug_names=drug_names,
+        shards=shards,
+        progress=progress,
+    )[0]
+
+
+def write_some_patients(
+    folder: str | Path,
+    *,
+    salt: str = DEFAULT_SALT,
+    code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS,
+    extract_date: dt.date | None = None,
+    source: str | None = None,
+    without_enrollment: Collection[str] = (),
+    drug_names: Mapping[str, str] | None = None,
+    shards: int | None = None,
+    progress: bool = False,
+    whole: PatientFacts | None = None,
+) -> tuple[PatientCounts, PatientFacts]:
+    """Write patients as [`write_patients`] does, of whom others may be elsewhere: `whole` is what all of them say."""
     folder = Path(folder)
     columns = resolve_code_columns(code_columns)
     names = {code_column.column for code_column in columns}
@@ -116,12 +184,35 @@ def write_patients(
         _add_claim_lines(assembler, claim_lines, columns, progress)
         _add_rx_claims(assembler, rx_claims, columns, progress, drug_names or {})
         rows, others = EligibilityRows.of_batches(eligibility.batches(ELIGIBILITY_COLUMNS), assembler.positions)
-        is_known = _knows_enrollment(assembler, (claim_lines, rx_claims), eligibility, source, without_enrollment)
-        counts = assembler.write(written, rows, extract_date=extract_date, is_known=is_known, progress=progress)
+        facts = _facts_of(assembler, rows, (claim_lines, rx_claims), eligibility)
+        every = whole or facts
+        assembler.expect(every.columns)
+        is_known = _knows_enrollment(
+            assembler, (claim_lines, rx_claims), eligibility, source, without_enrollment, every
+        )
+        last_day = find_counted_last_day(every.last_days, extract_date)
+        counts = assembler.write(
+            written, rows, extract_date=extract_date, last_day=last_day, is_known=is_known, progress=progress
+        )
         if (folder / "patients").exists():
             (folder / "patients").rename(Path(temporary, "replaced"))
         written.rename(folder / "patients")
-    return counts.with_patients_without_visits(len(others))
+    return counts.with_patients_without_visits(len(others)), facts
+
+
+def _facts_of(
+    assembler: SequenceAssembler, rows: EligibilityRows, claims: Sequence[EncodedFiles], eligibility: EncodedFiles
+) -> PatientFacts:
+    of_claims, of_eligibility = (
+        frozenset(name for files in tables for name in files.distinct("data_source").to_pylist() if eligibility)
+        for tables in (claims, [eligibility])
+    )
+    last_ends = np.full(len(assembler.patient_ids), NULL_DAY, np.int32)
+    raise_last_days(last_ends, rows.patients, rows.ends)
+    days = count_last_days(assembler.last_days), count_last_days(last_ends)
+    is_open = (rows.starts != NULL_DAY) & (rows.ends == NULL_DAY)
+    columns = frozenset(assembler.columns)
+    return PatientFacts(*days, columns, of_claims, of_eligibility, bool(is_open.any()), assembler.codes.names())
 
 
 def fold_patients(
@@ -136,7 +227,9 @@ def fold_patients(
     _add_claim_lines(assembler, claim_lines, columns, progress=False)
     _add_rx_claims(assembler, rx_claims, columns, progress=False, drug_names={})
     rows, _ = EligibilityRows.of_batches(eligibility.batches(ELIGIBILITY_COLUMNS), assembler.positions)
-    is_known = _knows_enrollment(assembler, (claim_lines, rx_claims), eligibility, source, without_enrollment)
+    claims = (claim_lines, rx_claims)
+    every = _facts_of(assembler, rows, claims, eligibility)
+    is_known = _knows_enrollment(assembler, claims, eligibility, source, without_enrollment, every)
     return assembler.to_table(rows, extract_date=extract_date, is_known=is_known)
 
 
@@ -168,6 +261,7 @@ def _knows_enrollment(
     eligibility: EncodedFiles,
     source: str | None,
     without_enrollment: Collection[str],
+    every: PatientFacts,
 ) -> "npt.NDArray[np.bool_] | bool":
     """Tell of which patients a source says when they were enrolled: those with a row of a source that has enrollment.
 
@@ -176,11 +270,8 @@ def _knows_enrollment(
     """
     if not eligibility:
         return False
-    of_claims, of_eligibility = (
-        {name for files in tables for name in files.distinct("data_source").to_pylist()}
-        for tables in (claims, [eligibility])
-    )
-    silent = set(without_enrollment)
+    of_claims, of_eligibility = every.claim_sources, every.eligibility_sources
+    silent: set[str | None] = set(without_enrollment)
     if of_claims & of_eligibility and source not in of_eligibility - silent:
         silent |= of_claims - of_eligibility
     if not silent & (of_claims | of_eligibility):

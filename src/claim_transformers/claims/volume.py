@@ -1,6 +1,6 @@
 """Months of odd volume: a partition that is missing or cut shows as a month with far fewer rows than the others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,12 @@ class MonthCounts:
         >>> january, march = (pa.array([day] * 30, pa.date32()) for day in (0, 60))
         >>> for dates in (january, march):
         ...     counts.add(dates, np.zeros(30, np.int64))
-        >>> counts.low_months(group=0)
+        >>> low_months(counts.rows[0])
         ['1970-02']
     """
 
     def __init__(self, num_groups: int) -> None:
-        self._rows: list[dict[int, int]] = [{} for _ in range(num_groups)]
+        self.rows: list[dict[int, int]] = [{} for _ in range(num_groups)]
 
     def add(self, dates: pa.Array, groups: npt.NDArray[np.int64]) -> None:
         """Count rows that have a date; groups are numbered from 0."""
@@ -39,18 +39,18 @@ class MonthCounts:
         width = int(months.max() - first) + 1
         counts = np.bincount(groups[is_dated] * width + months - first)
         for place in np.flatnonzero(counts).tolist():
-            rows, month = self._rows[place // width], place % width + int(first)
+            rows, month = self.rows[place // width], place % width + int(first)
             rows[month] = rows.get(month, 0) + int(counts[place])
 
-    def low_months(self, group: int) -> Sequence[str]:
-        """Months with less than half of the rows of the median month, between the first and last that have as many.
 
-        Months before and after are the beginning and the end of the data, or single rows far away.
-        """
-        rows = self._rows[group]
-        least = _LOW_SHARE * float(np.median(list(rows.values()))) if rows else 0.0
-        if least < _LOW_SHARE * _MIN_MEDIAN_ROWS:
-            return []
-        full = [month for month, number in rows.items() if number >= least]
-        low = [month for month in range(min(full), max(full)) if rows.get(month, 0) < least]
-        return [str(np.datetime64(month, "M")) for month in low]
+def low_months(rows: Mapping[int, int]) -> list[str]:
+    """Months with less than half of the rows of the median month, between the first and last that have as many.
+
+    Months before and after are the beginning and the end of the data, or single rows far away.
+    """
+    least = _LOW_SHARE * float(np.median(list(rows.values()))) if rows else 0.0
+    if least < _LOW_SHARE * _MIN_MEDIAN_ROWS:
+        return []
+    full = [month for month, number in rows.items() if number >= least]
+    low = [month for month in range(min(full), max(full)) if rows.get(month, 0) < least]
+    return [str(np.datetime64(month, "M")) for month in low]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from claim_transformers.cli.options import Overwrite, RawCounts, as_date, console, new_app, size
+from claim_transformers.cli.options import Engine, Overwrite, RawCounts, as_date, console, new_app, open_tasks, size
 
 if TYPE_CHECKING:
     from claim_transformers.claims.counties import CountyFeatures
@@ -43,6 +43,7 @@ def event(
         list[str] | None, typer.Option(help="Another index date than the definition's, ISO; may repeat.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed draws other controls and other splits.")] = None,
+    engine: Engine = "duckdb",
     overwrite: Overwrite = False,
     raw_counts: RawCounts = False,
 ) -> None:
@@ -62,7 +63,7 @@ def event(
     wanted = load_definition(definition, "event").with_sampling(**changes)
     if index_date:
         wanted = wanted.with_index_dates(index_date)
-    built = build_cohort(wanted, claims)
+    built = build_cohort(wanted, claims, tasks=open_tasks(engine))
     built.save(out, overwrite=overwrite, raw_counts=raw_counts)
     _print_attrition(built, "patients", raw_counts=raw_counts)
     if built.visits_hidden is None:

@@ -1,11 +1,12 @@
 """The command `ingest`: raw claims to canonical tables, one sub-command for each source."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from claim_transformers.cli.options import MaxExpansion, Overwrite, as_date, new_app
+from claim_transformers.cli.options import Engine, MaxExpansion, Overwrite, as_date, new_app, open_tasks
 from claim_transformers.cli.source_commands import Command, declare, given, source_commands
 from claim_transformers.sources.registry import Source, SourceOption
 
@@ -36,16 +37,24 @@ def _ingest_command(source: Source) -> Command:
             float | None, typer.Option(min=0, max=1, help="The same for a single reason (0.01).")
         ] = None,
         max_expansion: MaxExpansion = None,
+        engine: Engine = "duckdb",
         overwrite: Overwrite = False,
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Show the first rows, of patients, and the report; write nothing.")
         ] = False,
         **options: Any,
     ) -> None:
-        if dry_run:
+        run: Any
+        if engine != "duckdb":
+            if dry_run:
+                raise ValueError("expected a dry run on one machine, found --engine: take a sample of the files")
+            from claim_transformers.sources.distribution.ingest import ingest_on_spark
+
+            run = partial(ingest_on_spark, spark=open_tasks(engine))
+        elif dry_run:
             from claim_transformers.sources.pipeline.preview import preview_ingest as run
         else:
-            from claim_transformers.sources.pipeline.ingest import ingest as run  # type: ignore[assignment]
+            from claim_transformers.sources.pipeline.ingest import ingest as run
 
         if options.get("extract_date") is not None:
             options["extract_date"] = as_date(options["extract_date"], "--extract-date")

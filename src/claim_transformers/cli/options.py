@@ -1,10 +1,13 @@
 """Options and parsers that several commands share."""
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from claim_transformers.claims.spark import SparkTasks
 
 console = Console()
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")]
@@ -18,6 +21,24 @@ RawCounts = Annotated[
 MaxExpansion = Annotated[
     int | None, typer.Option(min=1, help="How many times as large an archive may become, beyond 64 MiB (100).")
 ]
+
+
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="'duckdb', this machine; 'spark', the session that SPARK_REMOTE or the configuration of Spark names; or "
+        "the address of one: sc://host:15002, yarn, spark://host:7077, local[4]."
+    ),
+]
+
+
+def open_tasks(engine: str) -> "SparkTasks | None":
+    """Tasks of the engine that an option names, none for this machine."""
+    if engine == "duckdb":
+        return None
+    from claim_transformers.claims.spark import SparkTasks, open_spark
+
+    return SparkTasks(open_spark(None if engine == "spark" else engine))
 
 
 def new_app(**settings: Any) -> typer.Typer:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from claim_transformers.cli.options import Overwrite, RawCounts, as_date, new_app
+from claim_transformers.cli.options import Engine, Overwrite, RawCounts, as_date, new_app, open_tasks
 
 app = new_app()
 
@@ -37,6 +37,7 @@ def score(
     ] = _Precision.AUTO,
     batch_tokens: Annotated[int | None, typer.Option(min=1, help="Positions of a batch at most (8192).")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads, all cores if not given.")] = None,
+    engine: Engine = "duckdb",
     overwrite: Overwrite = False,
     raw_counts: RawCounts = False,
 ) -> None:
@@ -59,6 +60,7 @@ def score(
         progress=True,
         raw_counts=raw_counts,
         threads=threads,
+        tasks=open_tasks(engine),
         everyone=everyone,
         precision=precision.value,
         **options,

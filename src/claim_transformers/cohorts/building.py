@@ -12,6 +12,7 @@ from claim_transformers.cohorts.readmission.definition import ReadmissionDefinit
 
 if TYPE_CHECKING:
     from claim_transformers.claims.counties import CountyFeatures
+    from claim_transformers.claims.spark import SparkTasks
     from claim_transformers.cohorts.readmission.building import ReadmissionCohort
     from claim_transformers.cohorts.readmission.patient_codes import CountyBins
 
@@ -28,6 +29,7 @@ def build_cohort(
     claims: str | Path,
     *,
     counties: "CountyFeatures | CountyBins | None" = None,
+    tasks: "SparkTasks | None" = None,
 ) -> Cohort: ...
 
 
@@ -36,6 +38,7 @@ def build_cohort(
     claims: str | Path,
     *,
     counties: "CountyFeatures | CountyBins | None" = None,
+    tasks: "SparkTasks | None" = None,
 ) -> Cohort:
     """Build a cohort from an ingested folder.
 
@@ -46,6 +49,8 @@ def build_cohort(
         counties ([`CountyFeatures`] or [`CountyBins`], *optional*): Measures that a readmission cohort adds as
             `COUNTY/NAME-k`: with bins of training examples, or with those that [`CountyBins.reuse`] takes from
             elsewhere, such as a checkpoint.
+        tasks ([`SparkTasks`], *optional*): Select the examples of an event in tasks of Spark, for which the folder
+            lies on a file system that every executor shares.
 
     Returns:
         [`Cohort`]: Examples, labels and attrition.
@@ -53,11 +58,14 @@ def build_cohort(
     Raises:
         ClaimDataError: If the folder is no ingested folder, nobody is left (`E_EMPTY_COHORT`), all labels are equal
             (`E_ONE_CLASS`), or an example holds anything that was not known at its index date (`E_LEAK`).
-        ValueError: If the definition does not fit, or measures of counties are given for an event.
+        ValueError: If the definition does not fit, measures of counties are given for an event, or tasks for
+            readmissions, whose stays one machine joins.
     """
     if isinstance(definition, str | Path):
         definition = load_definition(definition)
     if isinstance(definition, ReadmissionDefinition):
+        if tasks is not None:
+            raise ValueError("expected an event on Spark, found readmissions: build their cohort on one machine")
         # Imported here, because the stays need an engine that events do without.
         from claim_transformers.cohorts.readmission.building import build_readmission_cohort
 
@@ -68,7 +76,7 @@ def build_cohort(
         raise ValueError(
             f"expected no measures of counties for the event {definition.name!r}, found some; readmissions have them"
         )
-    return replace(build_event_cohort(definition, claims), claims=_facts(claims))
+    return replace(build_event_cohort(definition, claims, tasks), claims=_facts(claims))
 
 
 def _facts(claims: str | Path) -> dict[str, Any]:

@@ -81,6 +81,11 @@ class Source:
         path_help (`str`, *optional*, defaults to `"Folder of raw files."`): What its path is, for the command line.
         inputs (`str`, *optional*): `module:function` that lists the files that a path names, where the path is no
             folder of them; a cache knows the claims again by these.
+        is_by_patient (`bool`, *optional*, defaults to `False`): Whether its reader, given the rows of some patients,
+            makes of them what it makes of them among all, so that Spark may cut the rows by patient.
+        stage (`str`, *optional*): `module:function` of `(connection, path, layout, scratch)` that stages one of the
+            files that the reader asks for and says what stands in it, where that is not the work of `stage_files`;
+            the column `key_patient` of its rows says whose they are.
 
     Raises:
         ValueError: If not exactly one of `read` and `publish` is given.
@@ -97,6 +102,8 @@ class Source:
     fetches: bool = False
     path_help: str = "Folder of raw files."
     inputs: str | None = None
+    is_by_patient: bool = False
+    stage: str | None = None
 
     def __post_init__(self) -> None:
         if (self.read is None) == (self.publish is None):

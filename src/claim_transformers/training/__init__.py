@@ -60,24 +60,25 @@ if TYPE_CHECKING:
     from claim_transformers.training.scoring.scorer import Scorer, score, score_table
     from claim_transformers.training.sequences import find_form, find_rules, fit_bins, make_form, write_sequences
     from claim_transformers.training.split_overlap import leave_out_patients, require_disjoint_patients
+    from claim_transformers.training.token_shards import tokenize_claims
     from claim_transformers.training.tokenized_patients import TokenizedPatients, tokenize_dataset
     from claim_transformers.training.trainer import ClaimTrainer
 
 __all__ = [
-    "COST_METRICS", "Architecture", "Auprc", "Auroc", "Brier", "Calibration", "CalibrationError",
-    "CheckpointCoverage", "ClaimTrainer", "ClaimTrainingArguments", "DataCollatorForClaimClassification",
-    "DataCollatorForClaimPretraining", "DataCollatorForMaskedTokens", "DataCollatorForVisitClassification",
-    "EpochFromState", "FineTuning", "FineTuningArguments", "Fitted", "JsonLinesHistory", "LengthGroupedBatches",
-    "MaskedTokenMetrics", "MetricInterval", "NextVisitMetrics", "PretrainingArguments", "RecallAtK", "ScoreSummary",
-    "Scorer", "TokenizedPatients", "auprc", "auroc", "binary_metrics", "brier", "calibration_error",
-    "clustered_interval", "coverage", "cut_records", "describe_backoffs", "describe_exposure", "extend_checkpoint",
-    "find_form", "find_rules", "find_valid_checkpoint", "fine_tune", "fit_bins", "gini", "leave_out_patients",
-    "make_form", "mean_absolute_error", "multi_label_metrics", "paired_difference", "parse_arguments",
-    "predictive_ratio", "predictive_ratios", "pretraining_collator", "pretraining_metrics", "pretraining_model",
-    "pretraining_parts", "probabilities_of", "r2", "rank_masked_tokens", "rank_next_visit", "recall_at_k",
-    "require_disjoint_patients", "require_finite_weights", "require_valid_checkpoint", "run_script",
-    "save_calibration", "save_predictions", "score", "score_amounts", "score_binary", "score_claims", "score_table",
-    "tokenize_dataset", "top_capture", "write_sequences",
+    "COST_METRICS", "Architecture", "Auprc", "Auroc", "Brier", "Calibration", "CalibrationError", "CheckpointCoverage",
+    "ClaimTrainer", "ClaimTrainingArguments", "DataCollatorForClaimClassification", "DataCollatorForClaimPretraining",
+    "DataCollatorForMaskedTokens", "DataCollatorForVisitClassification", "EpochFromState", "FineTuning",
+    "FineTuningArguments", "Fitted", "JsonLinesHistory", "LengthGroupedBatches", "MaskedTokenMetrics",
+    "MetricInterval", "NextVisitMetrics", "PretrainingArguments", "RecallAtK", "ScoreSummary", "Scorer",
+    "TokenizedPatients", "auprc", "auroc", "binary_metrics", "brier", "calibration_error", "clustered_interval",
+    "coverage", "cut_records", "describe_backoffs", "describe_exposure", "extend_checkpoint", "find_form",
+    "find_rules", "find_valid_checkpoint", "fine_tune", "fit_bins", "gini", "leave_out_patients", "make_form",
+    "mean_absolute_error", "multi_label_metrics", "paired_difference", "parse_arguments", "predictive_ratio",
+    "predictive_ratios", "pretraining_collator", "pretraining_metrics", "pretraining_model", "pretraining_parts",
+    "probabilities_of", "r2", "rank_masked_tokens", "rank_next_visit", "recall_at_k", "require_disjoint_patients",
+    "require_finite_weights", "require_valid_checkpoint", "run_script", "save_calibration", "save_predictions",
+    "score", "score_amounts", "score_binary", "score_claims", "score_table", "tokenize_claims", "tokenize_dataset",
+    "top_capture", "write_sequences",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(__name__)

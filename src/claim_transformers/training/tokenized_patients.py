@@ -152,7 +152,7 @@ def tokenize_dataset(
         options["new_fingerprint"] = hashlib.sha256(key.encode()).hexdigest()[:32]
         # Not of a stream, which would lose the label: it removes these from what the function gives (datasets 5.2).
         options |= {"num_proc": num_proc, "desc": "Tokenising patients", "remove_columns": dataset.column_names}
-    return dataset.with_format("arrow").map(_encode_batch, **options).with_format(None)
+    return dataset.with_format("arrow").map(encode_batch, **options).with_format(None)
 
 
 def tokenizer_digest(tokenizer: "ClaimTokenizer") -> str:
@@ -186,7 +186,7 @@ def patient_digests(patient_ids: "pa.ChunkedArray") -> npt.NDArray[np.int64]:
     return row_digests(letters[offsets[0] : offsets[len(identifiers)]], lengths)
 
 
-def _encode_batch(table: "pa.Table", tokenizer: "ClaimTokenizer") -> "pa.Table":
+def encode_batch(table: "pa.Table", tokenizer: "ClaimTokenizer") -> "pa.Table":
     """Encode one Arrow batch and carry along what the trainer needs beside the tokens."""
     import pyarrow as pa
 

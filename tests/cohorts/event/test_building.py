@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from cohorts.patients_by_hand import ADMISSION, ASTHMA_VISIT, day, paid, patient, write_claims
 from datasets import load_from_disk
+from task_runs import TasksHere
 
 from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.codes.errors import ClaimDataError
@@ -37,6 +38,16 @@ def test_counties_are_for_readmissions(asthma_claims):
     counties = CountyFeatures(pa.array(["01001"]), {"SVI": np.array([0.3])})
     with pytest.raises(ValueError, match="expected no measures of counties for the event 'asthma_exacerbation'"):
         build_cohort(EVERYBODY, asthma_claims, counties=counties)
+
+
+def test_files_selected_in_tasks_give_the_cohort_of_one_process(asthma_claims):
+    drawn = replace(ONE_DATE, sampling=Sampling(cases=4, controls_per_case=2))
+    for wanted in (drawn, EVERYBODY):
+        one, many = build_cohort(wanted, asthma_claims), build_cohort(wanted, asthma_claims, tasks=TasksHere())
+        assert many.examples.equals(one.examples)
+        assert many.attrition == one.attrition
+    with pytest.raises(ValueError, match="expected an event on Spark, found readmissions"):
+        build_cohort("readmission", asthma_claims, tasks=TasksHere())
 
 
 def test_each_dropout_leaves_at_its_own_step_and_the_counts_add_up(asthma_claims):

@@ -14,7 +14,7 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts import EventDefinition, build_cohort, check_leaks, load_definition
 from claim_transformers.cohorts.event.definition import IndexRule, LabelRule
 from claim_transformers.simulation import simulate, simulate_medicare
-from claim_transformers.sources.pipeline.ingest import _drugs_of as drug_names_of
+from claim_transformers.sources.pipeline.ingest import drugs_of as drug_names_of
 from claim_transformers.sources.pipeline.ingest import ingest
 from claim_transformers.sources.pipeline.loading import load_claims
 from claim_transformers.sources.registry import sources

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from task_runs import TasksHere
 from training.scoring.scored_people import AT, folder_of, members, model, tokenizer
 
 from claim_transformers.claims.files import lock_folder
@@ -175,3 +176,16 @@ def test_a_checkpoint_brings_its_calibration(claims, tmp_path):
     tokenizer().save_pretrained(tmp_path / "encoder")
     with pytest.raises(ValueError, match="expected a checkpoint of ClaimForPreTraining"):
         Scorer.from_pretrained(tmp_path / "encoder")
+
+
+def test_tasks_write_the_bytes_of_one_process(claims, tmp_path):
+    checkpoint = tmp_path / "checkpoint"
+    model().save_pretrained(checkpoint)
+    tokenizer().save_pretrained(checkpoint)
+    one = score_claims(checkpoint, claims, tmp_path / "one", at=AT, precision="float32")
+    many = score_claims(checkpoint, claims, tmp_path / "many", at=AT, precision="float32", tasks=TasksHere())
+    assert (many.members, many.scored, many.left_out) == (one.members, one.scored, one.left_out)
+    assert (many.parts, many.parts_kept) == (one.parts, 0)
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")
+    with pytest.raises(ValueError, match="expected the name or folder of a checkpoint"):
+        score_claims(Scorer(model(), tokenizer()), claims, tmp_path / "other", at=AT, tasks=TasksHere())

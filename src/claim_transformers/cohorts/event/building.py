@@ -3,6 +3,7 @@
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from claim_transformers.claims.last_day import last_day_of, last_enrollment_day_of
 from claim_transformers.claims.patient_files import schema_of
 from claim_transformers.claims.small_cells import show_count
+from claim_transformers.claims.spark import SparkTasks
 from claim_transformers.claims.store import IngestedFolder, open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep, describe_steps
@@ -41,14 +43,14 @@ _DICTIONARY_COLUMNS = {
 }
 
 
-def build_event_cohort(definition: EventDefinition, claims: str | Path) -> Cohort:
+def build_event_cohort(definition: EventDefinition, claims: str | Path, tasks: SparkTasks | None = None) -> Cohort:
     """Build the cohort of an event, see [`build_cohort`].
 
     Reads one row group at a time, so memory follows the examples that are kept. Where fewer cases or controls exist
     than asked for, all of them are used and a warning is logged.
     """
     last_day = _check_windows(definition, open_folder(claims))
-    drawn, counts, hides = _select_and_draw(Path(claims), definition, last_day)
+    drawn, counts, hides = _select_and_draw(Path(claims), definition, last_day, tasks)
     steps = _selection_steps(definition, counts)
     if not drawn.num_rows:
         lost = describe_steps(steps)
@@ -100,25 +102,55 @@ def _check_windows(definition: EventDefinition, folder: IngestedFolder) -> int:
     return last_enrollment_day
 
 
+@dataclass(frozen=True)
+class _SelectFile:
+    """Selection of the examples in a file of patients, thinned by what would be drawn of them alone."""
+
+    definition: EventDefinition
+    last_day: int
+    sends: bool = False
+
+    def __call__(self, path: Path) -> tuple[list[pa.Table], list[SelectionCounts], bool]:
+        parts: list[pa.Table] = []
+        counts: list[SelectionCounts] = []
+        hides, limit = False, _ROWS_BEFORE_THINNING
+        for table in _patient_groups(path):
+            timelines = Timelines(table, hide_unpaid=self.definition.hide_unpaid, enrolment=self.definition.enrolment)
+            part, counts_of_part = select(timelines, self.definition, self.last_day)
+            parts.append(part)
+            counts.append(counts_of_part)
+            hides |= timelines.hides_unpaid
+            parts, limit = _thin(parts, self.definition, limit)
+        # What travels to another machine is no more than it needs.
+        return _thin(parts, self.definition, 0)[0] if self.sends else parts, counts, hides
+
+
 def _select_and_draw(
-    claims: Path, definition: EventDefinition, last_day: int
+    claims: Path, definition: EventDefinition, last_day: int, tasks: SparkTasks | None
 ) -> tuple[pa.Table, SelectionCounts, bool]:
     """The examples drawn from all row groups, the counts of everybody, and whether unpaid visits could be hidden."""
     parts: list[pa.Table] = []
     counts: list[SelectionCounts] = []
     hides, limit = False, _ROWS_BEFORE_THINNING
-    for table in _patient_groups(claims):
-        timelines = Timelines(table, hide_unpaid=definition.hide_unpaid, enrolment=definition.enrolment)
-        part, counts_of_part = select(timelines, definition, last_day)
-        parts.append(part)
-        counts.append(counts_of_part)
-        hides |= timelines.hides_unpaid
-        if sum(part.num_rows for part in parts) > limit:
-            parts = [_draw(parts, definition, is_part=True)]
-            limit = max(limit, 2 * parts[0].num_rows)
+    select_file = _SelectFile(definition, last_day, sends=tasks is not None)
+    for more, counts_of_file, hides_unpaid in (map if tasks is None else tasks.run)(
+        select_file, patient_files(claims)
+    ):
+        parts += more
+        counts += counts_of_file
+        hides |= hides_unpaid
+        parts, limit = _thin(parts, definition, limit)
     columns = ([each.eligible, each.left, each.pairs, each.censored, each.without_span] for each in counts)
     sums = (np.sum(column, axis=0) for column in zip(*columns, strict=True))
     return _draw(parts, definition).sort_by("patient_id"), SelectionCounts(*sums), hides
+
+
+def _thin(parts: list[pa.Table], definition: EventDefinition, limit: int) -> tuple[list[pa.Table], int]:
+    """Leave out what cannot be drawn, where there are more rows than the limit, which then follows what stays."""
+    if sum(part.num_rows for part in parts) <= limit:
+        return parts, limit
+    parts = [_draw(parts, definition, is_part=True)]
+    return parts, max(limit, 2 * parts[0].num_rows)
 
 
 def _draw(parts: Sequence[pa.Table], definition: EventDefinition, *, is_part: bool = False) -> pa.Table:
@@ -127,16 +159,15 @@ def _draw(parts: Sequence[pa.Table], definition: EventDefinition, *, is_part: bo
     return examples.take(pa.array(draw_rows(examples["patient_id"], label, definition.sampling, is_part=is_part)))
 
 
-def _patient_groups(claims: Path) -> Iterator[pa.Table]:
-    for path in patient_files(claims):
-        # Strings stay the dictionaries that they are in the file, which differ from one row group to the next.
-        names = schema_of(path).names
-        dictionaries = [leaf for name, leaf in _DICTIONARY_COLUMNS.items() if name in names]
-        with pq.ParquetFile(path, read_dictionary=dictionaries) as file:
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group)
-            if not file.num_row_groups:
-                yield file.read()
+def _patient_groups(path: Path) -> Iterator[pa.Table]:
+    # Strings stay the dictionaries that they are in the file, which differ from one row group to the next.
+    names = schema_of(path).names
+    dictionaries = [leaf for name, leaf in _DICTIONARY_COLUMNS.items() if name in names]
+    with pq.ParquetFile(path, read_dictionary=dictionaries) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group)
+        if not file.num_row_groups:
+            yield file.read()
 
 
 def _selection_steps(definition: EventDefinition, counts: SelectionCounts) -> list[AttritionStep]:

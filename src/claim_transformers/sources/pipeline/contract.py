@@ -25,12 +25,14 @@ disk of the output, for unpacked files, removed by the caller. Further keyword a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from claim_transformers.claims.planning import holds_no_rows
+from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from pathlib import Path
 
     import ibis.expr.types as ir
@@ -84,6 +86,23 @@ class RawFile:
     def num_rejected(self) -> int:
         """Number of rows that the reader could not split into columns."""
         return 0 if self.rejects is None else int(self.rejects.num_rows)
+
+
+def name_apart(file: RawFile, others: Sequence[RawFile], path: Path, position: int) -> RawFile:
+    """Give a raw file that shares its name with another one of its own, by its folder and place in an archive."""
+    is_shared = any(file.name == other.name for other in others)
+    return replace(file, name=f"{path.parent.name}-{position}-{file.name}") if is_shared else file
+
+
+def check_files_differ(files: Sequence[RawFile]) -> None:
+    """Raise if two files have the same content: counting claims twice is not dirt but a mistake."""
+    seen: dict[str, str] = {}
+    for file in files:
+        if file.num_rows and file.sha256 in seen:
+            raise ClaimDataError(
+                "E_FILE_TWICE", f"{seen[file.sha256]} and {file.name} have the same content: remove one"
+            )
+        seen[file.sha256] = file.name
 
 
 @dataclass(frozen=True)
@@ -142,6 +161,19 @@ class Versions:
 
 
 @dataclass(frozen=True)
+class WholeTable:
+    """What is true of a whole raw table, for those who look at the rows of some patients alone.
+
+    Args:
+        id_counts (`tuple[int, int, int]`): Rows with a patient id, such ids, and the most rows that one of them has.
+        shared_claims (`ir.Table`): Hashes (`claim_hash`) of claims that stand under more than one patient.
+    """
+
+    id_counts: tuple[int, int, int]
+    shared_claims: ir.Table
+
+
+@dataclass(frozen=True)
 class StagedTable:
     """The rows of one raw table, all files of it together, and what they mean.
 
@@ -183,6 +215,7 @@ class StagedTable:
         denials (`tuple[str, ...]`, *optional*): Raw columns that say which claims or lines were denied.
         has_spans (`bool`, *optional*, defaults to `True`):
             Of eligibility, whether it tells when patients were enrolled. If so, a patient without a span was not.
+        whole (`WholeTable`, *optional*): Where `rows` are those of some patients, what is true of all.
     """
 
     name: str
@@ -206,6 +239,7 @@ class StagedTable:
     warnings: tuple[RowCheck, ...] = ()
     denials: tuple[str, ...] = ()
     has_spans: bool = True
+    whole: WholeTable | None = None
 
     @property
     def has_few_rows(self) -> bool:
@@ -238,6 +272,7 @@ class StagedSource:
         name (`str`): Name of the source, `data_source` of rows that do not name their own.
         tables (`tuple[StagedTable, ...]`): Eligibility first, because claims are checked against it.
         description (`Mapping[str, Any]`, *optional*): Facts for the manifest, such as the year of an extract.
+        latest_start (`datetime.date`, *optional*): Of rows of some patients, the latest start of enrolment of all.
 
     Examples:
         >>> StagedSource("synpuf", ()).tables
@@ -247,6 +282,7 @@ class StagedSource:
     name: str
     tables: tuple[StagedTable, ...]
     description: Mapping[str, Any] = field(default_factory=dict)
+    latest_start: dt.date | None = None
 
 
 class SourceReader(Protocol):

@@ -43,23 +43,28 @@ _MAX_AGE_YEARS = 120
 _END_OF_TIME = dt.date(9999, 12, 31)
 
 
+def find_latest_start(connection: Backend, screened: Sequence[ScreenedTable]) -> dt.date | None:
+    """Find the latest day on which an enrolment begins."""
+    with engine_errors("comparing the rows of eligibility"):
+        return _find_latest(connection, _spans_of(connection, screened)) if screened else None
+
+
 def settle_eligibility(
-    connection: Backend, screened: Sequence[ScreenedTable], ledger: Ledger, extract_date: dt.date | None
+    connection: Backend,
+    screened: Sequence[ScreenedTable],
+    ledger: Ledger,
+    extract_date: dt.date | None,
+    latest: dt.date | None = None,
 ) -> list[ScreenedTable]:
-    """Judge the rows of every eligibility table together, count what is mended, and take out who is two people."""
+    """Judge the rows of every eligibility table together, count what is mended, and take out who is two people.
+
+    `latest` is the latest start of enrolment of all patients, where these are only some.
+    """
     if not screened:
         return []
     with engine_errors("comparing the rows of eligibility"):
-        lines = [
-            hold_rows(
-                connection,
-                f"spans_of_{one.table.name}",
-                build(_with_columns, build(one.table.to_canonical, one.rows)),
-                are_few=one.table.has_few_rows,
-            )
-            for one in screened
-        ]
-        latest = fetch(connection, build(_latest, *lines))["latest"][0].as_py()
+        lines = _spans_of(connection, screened)
+        latest = latest or _find_latest(connection, lines)
 
         def judge(rows: ir.Table) -> ir.Table:
             return _judge(_with_columns(rows), latest, extract_date)
@@ -81,6 +86,23 @@ def settle_eligibility(
             _enter(connection, ledger, "F_DEMOGRAPHICS", load(connection, "losing_rows", losing))
         _enter(connection, ledger, "F_SPANS", build(_overlapping, every))
     return screened
+
+
+def _spans_of(connection: Backend, screened: Sequence[ScreenedTable]) -> list[ir.Table]:
+    return [
+        hold_rows(
+            connection,
+            f"spans_of_{one.table.name}",
+            build(_with_columns, build(one.table.to_canonical, one.rows)),
+            are_few=one.table.has_few_rows,
+        )
+        for one in screened
+    ]
+
+
+def _find_latest(connection: Backend, lines: Sequence[ir.Table]) -> dt.date | None:
+    latest: dt.date | None = fetch(connection, build(_latest, *lines))["latest"][0].as_py()
+    return latest
 
 
 def read_people(connection: Backend, folder: Path) -> ir.Table:

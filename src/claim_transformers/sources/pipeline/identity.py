@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -61,7 +61,7 @@ def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> Staged
             ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).fixes["F_ID_FORM"] += int(row["n"])
     if not found:
         return table
-    rows = build(_write_ids, table.rows, names, table.patient_column)
+    rows = build(write_ids, table.rows, names, table.patient_column)
     return replace(table, rows=hold_rows(connection, f"ids_of_{table.name}", rows, are_few=table.has_few_rows))
 
 
@@ -81,19 +81,23 @@ def _count_mended(rows: ir.Table, names: Sequence[str], patient: str) -> ir.Tabl
     return typed.group_by("source_file", "ledger_type").aggregate(n=_.is_mended.sum())
 
 
-def _write_ids(rows: ir.Table, names: Sequence[str], patient: str) -> ir.Table:
+def write_ids(rows: ir.Table, names: Collection[str], patient: str) -> ir.Table:
+    """Write some ids, of which one is that of the patient, in one way."""
     return rows.mutate(**{name: _write(rows, name, patient) for name in names})
 
 
 def warn_id_share(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> None:
     """Enter `W_ID_SHARE`: rows of an id that has more of them than a person can."""
     # Where all rows are not more, no id has more.
-    if sum(file.num_rows for file in table.files) < _MIN_ROWS:
+    if table.whole is None and sum(file.num_rows for file in table.files) < _MIN_ROWS:
         return
     keyed = rows.mutate(patient_hash=hash_of_ids(rows, [table.patient_column])).filter(_.patient_hash.notnull())
     counts = keyed.group_by("patient_hash").aggregate(num_rows=_.count())
-    sums = fetch(connection, counts.aggregate(total=_.num_rows.sum(), ids=_.count(), most=_.num_rows.max()))
-    total, ids, most = (int(sums[name][0].as_py() or 0) for name in ("total", "ids", "most"))
+    if table.whole is None:
+        sums = fetch(connection, counts.aggregate(total=_.num_rows.sum(), ids=_.count(), most=_.num_rows.max()))
+        total, ids, most = (int(sums[name][0].as_py() or 0) for name in ("total", "ids", "most"))
+    else:
+        total, ids, most = table.whole.id_counts
     # So many times the mean of the others, written with the sum of all.
     least = max(_MIN_ROWS, _MIN_SHARE * total, _MIN_TIMES_THE_MEAN * total / (ids - 1 + _MIN_TIMES_THE_MEAN))
     if ids <= _MIN_OTHERS or most < least:

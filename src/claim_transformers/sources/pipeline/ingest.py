@@ -208,7 +208,7 @@ def ingest(
     registered.check_options(options)
     if isinstance(path, str | Path):
         check_inputs(path)
-    drugs = _drugs_of(registered, path, ndc_directory)
+    drugs = drugs_of(registered, path, ndc_directory)
     if registered.publish is not None:
         given = options | {"max_quarantine_share": max_quarantine_share, "max_reason_share": max_reason_share}
         given |= {"overwrite": overwrite, "extract_date": extract_date, "salt": salt, "progress": progress}
@@ -239,12 +239,27 @@ def ingest(
         bar.set_postfix_str("patients")
         has_claims = any(lines.get(name) for name in ("claim_line", "rx_claim"))
         patients = _write_patients(folder, staged, salt, extract_date, drugs) if has_claims else None
-        write_drug_names(folder, drugs)
         bar.update()
-        report = {**ledger.to_dict(), "last_day": patients and patients.last_day, "drugs": count_drugs(folder, drugs)}
-        (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
-        write_manifest(folder, describe_run(staged, lines, patients, salt) | {"simulation": _simulation_of(path)})
+        report = write_facts(folder, path, staged, ledger, lines, patients, drugs, salt)
     return IngestSummary(Path(out), report, lines, patients)
+
+
+def write_facts(
+    folder: Path,
+    path: RawLocation,
+    staged: StagedSource,
+    ledger: Ledger,
+    lines: Mapping[str, int],
+    patients: PatientCounts | None,
+    drugs: DrugNames | None,
+    salt: str,
+) -> dict[str, Any]:
+    """Write the names of drugs, the report and the manifest beside the tables of a folder, and give the report."""
+    write_drug_names(folder, drugs)
+    report = {**ledger.to_dict(), "last_day": patients and patients.last_day, "drugs": count_drugs(folder, drugs)}
+    (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
+    write_manifest(folder, describe_run(staged, lines, patients, salt) | {"simulation": _simulation_of(path)})
+    return report
 
 
 def _is_small(path: RawLocation) -> bool:
@@ -256,7 +271,8 @@ def _is_small(path: RawLocation) -> bool:
     return sum(file.stat().st_size for file in files) <= _FEW_BYTES
 
 
-def _drugs_of(source: Source, path: RawLocation, ndc_directory: str | Path | None) -> DrugNames | None:
+def drugs_of(source: Source, path: RawLocation, ndc_directory: str | Path | None) -> DrugNames | None:
+    """Read the names of drugs that were given, or that lie beside the raw files."""
     if str(ndc_directory) == NO_DRUG_NAMES:
         return None
     if ndc_directory is None:
@@ -305,7 +321,7 @@ def settle_tables(
     for table in staged.tables:
         if table.target == "eligibility":
             screened.append(screen_table(connection, table, ledger))
-    screened = settle_eligibility(connection, screened, ledger, extract_date)
+    screened = settle_eligibility(connection, screened, ledger, extract_date, staged.latest_start)
     lines["eligibility"] = publish_table(
         connection, "eligibility", screened, folder, ledger, source=staged.name, extract_date=extract_date
     )

@@ -118,7 +118,9 @@ def flag_rows(
         shared, number = materialize(
             connection,
             f"shared_{table.name}",
-            build(find_shared_claims, table.rows, table.claim_key, table.patient_column),
+            build(find_shared_claims, table.rows, table.claim_key, table.patient_column)
+            if table.whole is None
+            else table.whole.shared_claims,
         )
         if number:
             leaving.add(_SHARED, build(_of_claims, table.rows, shared, table.claim_key))

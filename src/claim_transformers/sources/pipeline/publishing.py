@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-    from claim_transformers.sources.pipeline.contract import TargetTable
+    from claim_transformers.sources.pipeline.contract import StagedTable, TargetTable
 
 # By entry of the ledger, two for a first and a later line, times two for each code that a line may have.
 _NUMBERS_PER_ENTRY = 2 ** (1 + len(DATE_CODES))
@@ -56,14 +56,13 @@ def publish_table(
     the order of the input.
     """
     becoming = [one for one in screened if one.table.target == target]
-    if not becoming:
+    keys, groups = group_entries([one.table for one in becoming], ledger)
+    if not keys:
         return 0
-    table_of_file = {file.name: one.table.name for one in becoming for file in one.table.files}
-    keys = [key for key in ledger.entries if key[0] in table_of_file]
-    groups = [(table_of_file[source_file], claim_type) for source_file, claim_type in keys]
+    files = dict.fromkeys(source_file for source_file, _ in keys)
     is_folded = all(one.table.to_folded is not None for one in becoming)
     with engine_errors(f"writing {target}"):
-        stand_ins = {file: f"raw file <{number}>" for number, file in enumerate(table_of_file)}
+        stand_ins = {file: f"raw file <{number}>" for number, file in enumerate(files)}
         placed = [(stand_ins[source_file], claim_type) for source_file, claim_type in keys]
         lines = [_complete(connection, one, target, source, placed, extract_date, is_folded) for one in becoming]
         batches = sort_batches(
@@ -78,6 +77,15 @@ def publish_table(
         if is_folded:
             batches = keep_order(connection, unfold_batches(batches))
         return write_table(folder / target, SCHEMAS[target], _counted(batches, ledger, keys, groups))
+
+
+def group_entries(
+    tables: Sequence[StagedTable], ledger: Ledger
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Keys of the entries of some raw tables, and raw table and claim type of each."""
+    table_of_file = {file.name: table.name for table in tables for file in table.files}
+    keys = sorted(key for key in ledger.entries if key[0] in table_of_file)
+    return keys, [(table_of_file[source_file], claim_type) for source_file, claim_type in keys]
 
 
 def _complete(
@@ -172,7 +180,5 @@ def _counted(
         for place, code in enumerate(DATE_CODES, start=1):
             if rows := int(of_entry[is_first & (number >> place & 1 == 1)].sum()):
                 (entry.fixes if code.startswith("F_") else entry.warnings)[code] += rows
-    for group, (table, claim_type) in enumerate(named):
-        if low_months := months.low_months(group):
-            ledger.volume.append({"table": table, "claim_type": claim_type, "low_months": low_months})
-            ledger.entry(*keys[groups.index((table, claim_type))]).warnings["W_VOLUME"] += len(low_months)
+    for group, of_months in enumerate(months.rows):
+        ledger.add_months(*named[group], keys[groups.index(named[group])], of_months)

@@ -11,7 +11,7 @@ import csv
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,10 +24,11 @@ from claim_transformers.claims.planning import describe_table
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import unpack
-from claim_transformers.sources.pipeline.contract import RawFile, have_few_cells
+from claim_transformers.sources.pipeline.contract import RawFile, check_files_differ, have_few_cells, name_apart
 from claim_transformers.sources.pipeline.fixed_width import cut_file
 from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes
 from claim_transformers.sources.pipeline.records import find_records, write_readable
+from claim_transformers.sources.pipeline.staging import staging_elsewhere
 from claim_transformers.sources.pipeline.untidy_text import UntidyText, find_untidy
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ def stage_files(
             `E_ID_TYPE`, `E_CODE_TYPE`, `E_TIMESTAMP`, `E_RECORDS`, `E_FILE_TWICE` or `E_INPUT`. The message
             names files and columns, never a cell.
     """
+    if (elsewhere := staging_elsewhere()) is not None:
+        return elsewhere(connection, files, name, may_repeat)
     selects: list[_Select] = []
     staged: list[RawFile] = []
     for path, layout in files:
@@ -145,14 +148,12 @@ def stage_files(
                 target = scratch / f"{name}-{number:05d}.parquet"
                 stage = _stage_fixed if layout.positions and not _names_columns(raw_path, layout) else _stage_delimited
                 select, raw_file = stage(connection, raw_path, layout, target)
-            if any(raw_file.name == other.name for other in staged):
-                if may_repeat:
-                    raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {raw_file.name} twice")
-                raw_file = replace(raw_file, name=f"{path.parent.name}-{position}-{raw_file.name}")
+            if may_repeat and any(raw_file.name == other.name for other in staged):
+                raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {raw_file.name} twice")
             selects.append(select)
-            staged.append(raw_file)
+            staged.append(name_apart(raw_file, staged, path, position))
     if not may_repeat:
-        _check_files_differ(staged)
+        check_files_differ(staged)
     parts = [
         f"SELECT {select.columns}, {_quote(file.name)} AS source_file, {select.row_no} AS row_no FROM {select.source}"
         for select, file in zip(selects, staged, strict=True)
@@ -162,17 +163,6 @@ def stage_files(
         are_few = have_few_cells(staged, max(len(layout.columns) for _, layout in files))
         connection.raw_sql(f'CREATE {"TEMP TABLE" if are_few else "VIEW"} "{staged_name}" AS {rows}')
         return describe_table(connection, staged_name, tuple(select.columns for select in selects)), tuple(staged)
-
-
-def _check_files_differ(files: Sequence[RawFile]) -> None:
-    """Raise if two files have the same content: counting claims twice is not dirt but a mistake."""
-    seen: dict[str, str] = {}
-    for file in files:
-        if file.num_rows and file.sha256 in seen:
-            raise ClaimDataError(
-                "E_FILE_TWICE", f"{seen[file.sha256]} and {file.name} have the same content: remove one"
-            )
-        seen[file.sha256] = file.name
 
 
 def describe_place(path: Path, num_files: int) -> str:

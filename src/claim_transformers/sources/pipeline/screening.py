@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,7 +99,7 @@ def _count_unenrolled(rows: ir.Table, people: ir.Table, patient: str) -> ir.Tabl
 
 def write_quarantine(connection: Backend, screened: Sequence[ScreenedTable], folder: Path) -> int:
     """Write the quarantined rows of each raw file as they came, with reason, file, number and stage."""
-    stems = _quarantine_names([(file.name, one.table.name) for one in screened for file in one.table.files])
+    stems = name_quarantine([(file.name, one.table.name) for one in screened for file in one.table.files])
     num_rows = 0
     for one in screened:
         found = None
@@ -107,7 +107,7 @@ def write_quarantine(connection: Backend, screened: Sequence[ScreenedTable], fol
             with engine_errors(f"writing the quarantine of {one.table.name}"):
                 found = fetch(connection, build(_quarantined, one.table.rows, one.flagged))
         for file in one.table.files:
-            rows = _quarantine_of(file, found)
+            rows = quarantine_of(file, found)
             if rows.num_rows:
                 folder.mkdir(exist_ok=True)
                 pq.write_table(rows, folder / f"{stems[file.name, one.table.name]}.parquet")
@@ -120,7 +120,7 @@ def _quarantined(rows: ir.Table, flagged: ir.Table) -> ir.Table:
     return rows.inner_join(quarantined, ROW_ID).order_by(ROW_ID)
 
 
-def _quarantine_names(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+def name_quarantine(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """By name and table of a raw file, the shortest name that no other raw file shares."""
     stems = Counter(Path(name).stem for name, _ in files)
     longer = Counter((Path(name).stem, table) for name, table in files)
@@ -133,7 +133,8 @@ def _quarantine_names(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str],
     return names
 
 
-def _quarantine_of(file: RawFile, found: pa.Table | None) -> pa.Table:
+def quarantine_of(file: RawFile, found: pa.Table | None) -> pa.Table:
+    """Give the rows of a raw file that are in quarantine, of which `found` those that could be read."""
     tables = []
     if found is not None:
         rows = found.filter(pa.compute.equal(found["source_file"], file.name))
@@ -145,25 +146,36 @@ def _quarantine_of(file: RawFile, found: pa.Table | None) -> pa.Table:
 
 
 def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> None:
-    counts = fetch(connection, build(_count_by, rows)).to_pylist()
-    for row in counts:
-        ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).rows_in += row["n"]
+    counts = Counter(
+        {
+            (row["source_file"], row["ledger_type"] or UNKNOWN_TYPE): row["n"]
+            for row in fetch(connection, build(_count_by, rows)).to_pylist()
+        }
+    )
+    ledger.add_rows_in(table.name, counts)
+    enter_files(table, counts, ledger)
+
+
+def enter_files(table: StagedTable, counts: Mapping[tuple[str, str], int], ledger: Ledger) -> None:
+    """Enter what is true of whole raw files, whose rows are counted by file and type; each row must have been read."""
     if table.target != "eligibility":
         ledger.denials[table.name] = list(table.denials)
     for file in table.files:
-        read = sum(row["n"] for row in counts if row["source_file"] == file.name)
+        of_file = {kind: number for (name, kind), number in counts.items() if name == file.name}
+        read = sum(of_file.values())
         if read + file.num_rejected != file.num_rows:
             raise ClaimDataError(
                 "E_CONSERVATION",
                 f"expected {show_count(file.num_rows)} rows in {file.name}, found {show_count(read)} readable and "
                 f"{show_count(file.num_rejected)} rejected",
             )
-        types = sorted(row["ledger_type"] or UNKNOWN_TYPE for row in counts if row["source_file"] == file.name)
+        types = sorted(of_file)
         of_rejects = table.claim_type if isinstance(table.claim_type, str) else UNKNOWN_TYPE
         # What is true of a whole file is entered once, under the first of its types.
-        entry = ledger.entry(file.name, types[0] if types else of_rejects)
-        entry.fixes.update(file.fixes)
-        entry.warnings.update(file.warnings)
+        if types or table.whole is None:
+            entry = ledger.entry(file.name, types[0] if types else of_rejects)
+            entry.fixes.update(file.fixes)
+            entry.warnings.update(file.warnings)
         ledger.unused_columns[file.name] = list(file.unused)
         if file.unknown_systems:
             ledger.unknown_systems[file.name] = dict(sorted(file.unknown_systems.items()))
@@ -218,32 +230,25 @@ def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: Plan,
         if len(codes):
             columns = find_changed_columns(connection, source, group.columns, codes)
             coded = build(rewrite_codes, coded, columns, group.systems, system, tolerant=group.tolerant)
-    if coded is staying:
-        return staying
-    held = hold_rows(connection, f"coded_of_{table.name}", coded, are_few=table.has_few_rows)
-    if has_lost_diagnoses:
-        _check_diagnoses(connection, table, staying, held)
+    is_same = coded is staying
+    held = staying if is_same else hold_rows(connection, f"coded_of_{table.name}", coded, are_few=table.has_few_rows)
+    # Rows of some patients that lose nothing may be those in which the diagnoses of a file are left.
+    if has_lost_diagnoses or table.whole is not None:
+        _enter_diagnoses(connection, table, staying, held, ledger)
     return held
 
 
-def _check_diagnoses(connection: Backend, table: StagedTable, rows: ir.Table, coded: ir.Table) -> None:
-    """Raise if a file had diagnoses and none is left: its codes are then of another system than the layout says."""
+def _enter_diagnoses(connection: Backend, table: StagedTable, rows: ir.Table, coded: ir.Table, ledger: Ledger) -> None:
+    """Enter the rows of each file that have diagnoses, before and after the codes are written."""
     names = [name for group in table.code_columns if _DIAGNOSIS_SYSTEMS & {*group.systems} for name in group.columns]
     if not names:
         return
 
-    def count(rows: ir.Table) -> dict[str, int]:
+    def count(rows: ir.Table) -> Counter[str]:
         counts = fetch(connection, build(_count_filled, rows, names)).to_pylist()
-        return {row["source_file"]: row["n"] for row in counts}
+        return Counter({row["source_file"]: row["n"] for row in counts})
 
-    left = count(coded)
-    if lost := {file: number for file, number in count(rows).items() if file not in left}:
-        raise ClaimDataError(
-            "E_DIAGNOSES",
-            f"expected diagnoses of ICD-9-CM or ICD-10-CM, found none left in {', '.join(sorted(lost))} "
-            f"({show_count(sum(lost.values()))} rows have some). Check what the qualifiers of the codes say and that "
-            "the columns hold diagnoses (docs/quality.md)",
-        )
+    ledger.add_diagnoses(count(rows), count(coded))
 
 
 def _count_filled(rows: ir.Table, names: Sequence[str]) -> ir.Table:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from claim_transformers.claims.files import (
 from claim_transformers.claims.last_day import last_day_of, last_enrollment_day_of
 from claim_transformers.claims.packing import NULL_DAY
 from claim_transformers.claims.small_cells import Shown, show, show_counts
+from claim_transformers.claims.spark import SparkTasks
 from claim_transformers.claims.store import MANIFEST, IngestedFolder, open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.timelines import patient_files
@@ -108,7 +111,42 @@ class _Part:
     """Patients that become one file: where they come from, a digest of it, and how they are read."""
 
     source: Mapping[str, Any]
-    tables: Iterator[pa.Table]
+    path: Path | None = None
+    of_no_file: tuple[pa.Table, ...] = ()
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Rows of the patients, so many at a time; at least one table, if need be without rows."""
+        if self.path is None:
+            yield from self.of_no_file
+            return
+        with _reading(self.path), pq.ParquetFile(self.path) as file:
+            rows = 0
+            for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME, row_groups=self.source["groups"]):
+                rows += batch.num_rows
+                yield pa.Table.from_batches([batch])
+            if not rows:
+                yield file.schema_arrow.empty_table()
+
+
+@dataclass(frozen=True)
+class _ScorePart:
+    """Task that scores a part where it lies; the checkpoint is read once by each process."""
+
+    checkpoint: str
+    options: Mapping[str, Any]
+    at: dt.date
+    work: Path
+    facts: Mapping[str, Any]
+
+    def __call__(self, numbered: tuple[int, _Part]) -> dict[str, int]:
+        number, part = numbered
+        scorer = _load_scorer(self.checkpoint, tuple(sorted(self.options.items())))
+        return _score_part(scorer, part, self.at, self.work, number, self.facts)
+
+
+@cache
+def _load_scorer(checkpoint: str, options: tuple[tuple[str, Any], ...]) -> Scorer:
+    return Scorer.from_pretrained(checkpoint, **dict(options))
 
 
 def score_claims(
@@ -121,6 +159,7 @@ def score_claims(
     progress: bool = False,
     raw_counts: bool = False,
     threads: int | None = None,
+    tasks: SparkTasks | None = None,
     **options: Any,
 ) -> ScoreSummary:
     """Score every member of an ingested folder who is enrolled at a date, with claims or without.
@@ -138,6 +177,8 @@ def score_claims(
         progress (`bool`, *optional*, defaults to `False`): Whether there is a bar.
         raw_counts (`bool`, *optional*, defaults to `False`): Whether `_scores.json` shows counts of 1 to 10.
         threads (`int`, *optional*): Threads of the engine that looks for members without claims.
+        tasks ([`SparkTasks`], *optional*): Score the patients in tasks of Spark, for which the three folders lie on a
+            file system that every executor shares; members without claims are scored by this process.
         **options: As of [`Scorer`], for a checkpoint that is to be loaded.
 
     Returns:
@@ -162,16 +203,26 @@ def score_claims(
     files = patient_files(claims)
     _check_date(folder, files, (at - _EPOCH).days)
     _check_out(out, overwrite)
+    if isinstance(checkpoint, Scorer) and tasks is not None:
+        raise ValueError("expected the name or folder of a checkpoint, which tasks can read, found one that is loaded")
     scorer = checkpoint if isinstance(checkpoint, Scorer) else Scorer.from_pretrained(checkpoint, **options)
     facts = {"index_date": at.isoformat(), **scorer.options, "format": _FORMAT, "version": __version__}
-    digests = {path: file_sha256(path) for path in (*files, *folder.table_files("eligibility"))}
+    read = [*files, *folder.table_files("eligibility")]
+    digests = dict(zip(read, (map if tasks is None else tasks.run)(file_sha256, read), strict=True))
     key = _digest({**facts, "manifest": file_sha256(folder.path / MANIFEST), "files": list(digests.values())})
     private_folder(out.parent)
     counts = dict.fromkeys(("members", "scored", *LEFT_OUT), 0)
     with _work_folder(out, key) as work:
         kept = number = 0
+        if tasks is not None:
+            score = _ScorePart(str(checkpoint), options, at, work, facts)
+            # What each task did is found below, as what an earlier run did is.
+            numbered = enumerate(_parts(files, digests), 1)
+            missing = [(place, part) for place, part in numbered if _finished(work, place, part.source) is None]
+            kept -= len(list(tasks.run(score, missing)))
         with _bar(files, progress) as bar:
-            for number, part in enumerate(_parts(folder, files, digests, threads), 1):
+            every = itertools.chain(_parts(files, digests), _parts_without_claims(folder, digests, threads))
+            for number, part in enumerate(every, 1):
                 found = _finished(work, number, part.source)
                 kept += found is not None
                 if found is None:
@@ -195,35 +246,27 @@ def score_claims(
 # ---- Parts ----
 
 
-def _parts(
-    folder: IngestedFolder, files: list[Path], digests: Mapping[Path, str], threads: int | None
-) -> Iterator[_Part]:
-    """Row groups of the patients, some together, and then members without claims."""
+def _parts(files: list[Path], digests: Mapping[Path, str]) -> Iterator[_Part]:
+    """Row groups of the patients, some together."""
     for path in files:
-        with _reading(path), pq.ParquetFile(path) as file:
-            groups: list[int] = []
-            rows = 0
-            for group in range(file.num_row_groups):
-                groups.append(group)
-                rows += file.metadata.row_group(group).num_rows
-                if rows >= _ROWS_PER_PART or group == file.num_row_groups - 1:
-                    yield _Part({"input": digests[path], "groups": groups}, _tables(path, file, groups))
-                    groups, rows = [], 0
+        with _reading(path):
+            metadata = pq.read_metadata(path)
+        groups: list[int] = []
+        rows = 0
+        for group in range(metadata.num_row_groups):
+            groups.append(group)
+            rows += metadata.row_group(group).num_rows
+            if rows >= _ROWS_PER_PART or group == metadata.num_row_groups - 1:
+                yield _Part({"input": digests[path], "groups": groups}, path)
+                groups, rows = [], 0
+
+
+def _parts_without_claims(folder: IngestedFolder, digests: Mapping[Path, str], threads: int | None) -> Iterator[_Part]:
+    """Members without claims."""
     last_day = last_day_of(folder) if _has_last_day(folder) else NULL_DAY
     everything = _digest(list(digests.values()))
     for number, table in enumerate(unclaimed_patients(folder, last_day, threads=threads)):
-        yield _Part({"input": everything, "groups": [number]}, iter([table]))
-
-
-def _tables(path: Path, file: pq.ParquetFile, groups: list[int]) -> Iterator[pa.Table]:
-    """Patients of row groups, so many at a time; at least one table, if need be without rows."""
-    with _reading(path):
-        rows = 0
-        for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME, row_groups=groups):
-            rows += batch.num_rows
-            yield pa.Table.from_batches([batch])
-        if not rows:
-            yield file.schema_arrow.empty_table()
+        yield _Part({"input": everything, "groups": [number]}, of_no_file=(table,))
 
 
 def _score_part(
@@ -236,7 +279,7 @@ def _score_part(
     with replacing_file(path) as temporary:
         writer: pq.ParquetWriter | None = None
         try:
-            for table in part.tables:
+            for table in part.tables():
                 scores, left_out = scorer.score(table, at)
                 return_free_memory()
                 if writer is None:

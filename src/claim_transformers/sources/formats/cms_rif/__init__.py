@@ -20,4 +20,5 @@ SOURCE = Source(
         options=("layouts",),
         repeatable=("beneficiary",),
     ),
+    is_by_patient=True,
 )

@@ -9,4 +9,6 @@ SOURCE = Source(
     help="FHIR ExplanationOfBenefit, Patient and Coverage: bulk ndjson, bundles, single resources; three dialects.",
     read=f"{__name__}.source:read_fhir_eob",
     layouts=Path(__file__).parent / "layouts",
+    is_by_patient=True,
+    stage=f"{__name__}.source:stage_group",
 )

@@ -85,14 +85,24 @@ class RawResources:
 
 def stage_resources(connection: Backend, path: Path, scratch: Path) -> list[RawResources]:
     """Turn every resource at a path into rows, one parquet file for each raw file or batch of documents."""
-    groups = _group(_find_files(path))
+    groups = list_groups(path)
     for number, group in enumerate(groups):
-        first = 0
-        for texts in _texts_of(connection, group, scratch):
-            part = scratch / f"resources-{number:05d}-{len(group.parts):05d}.parquet"
-            first += _write_rows(connection, texts, group, part, first)
-    _check_files_differ(groups)
+        write_group(connection, group, number, scratch)
+    check_resources_differ(groups)
     return groups
+
+
+def list_groups(path: Path, *, max_named: int = _MAX_NAMED) -> list[RawResources]:
+    """List the files at a path, some to be counted together."""
+    return _group(_find_files(path), max_named)
+
+
+def write_group(connection: Backend, group: RawResources, number: int, scratch: Path) -> None:
+    """Turn every resource of some files into rows."""
+    first = 0
+    for texts in _texts_of(connection, group, scratch):
+        part = scratch / f"resources-{number:05d}-{len(group.parts):05d}.parquet"
+        first += _write_rows(connection, texts, group, part, first)
 
 
 def _find_files(path: Path) -> list[Path]:
@@ -108,11 +118,11 @@ def _find_files(path: Path) -> list[Path]:
     return found
 
 
-def _group(files: Sequence[Path]) -> list[RawResources]:
+def _group(files: Sequence[Path], max_named: int) -> list[RawResources]:
     """Files that are counted by themselves, and documents, or very many files, together."""
     lines = [file for file in files if not file.name.lower().endswith(_DOCUMENTS)]
     documents = [file for file in files if file not in {*lines}]
-    if len(lines) <= _MAX_NAMED:
+    if len(lines) <= max_named:
         groups = [RawResources(file.name, [file]) for file in lines]
     else:
         groups = [RawResources("*.ndjson", lines)]
@@ -226,7 +236,7 @@ def _write_rows(connection: Backend, texts: str, group: RawResources, part: Path
     return int(pq.read_metadata(part).num_rows)
 
 
-def _check_files_differ(groups: Sequence[RawResources]) -> None:
+def check_resources_differ(groups: Sequence[RawResources]) -> None:
     """Raise if two files have the same content: counting claims twice is not dirt but a mistake."""
     seen: dict[str, str] = {}
     for group in groups:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from claim_transformers.claims.assembly import SequenceAssembler
+from claim_transformers.claims.last_day import find_last_day
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
 from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
 from claim_transformers.claims.schema import CLAIM_TYPES
@@ -89,7 +90,9 @@ def ingest_meds(
                     _add_later(assembler, table, events, is_code)
                 demographics.add(events.patients, events.days, events.ticks, events.roles, events.is_used)
             (folder / "patients").mkdir()
-            eligibility = demographics.to_eligibility(len(assembler.patient_ids), assembler.last_day(extract_date))
+            eligibility = demographics.to_eligibility(
+                len(assembler.patient_ids), find_last_day(assembler.last_days, extract_date)
+            )
             for number, file in enumerate(dataset.files):
                 entry = ledger.entry(dataset.name(file), _VISIT_TYPE)
                 entry.fixes.update(demographics.fixes.get(number, {}))

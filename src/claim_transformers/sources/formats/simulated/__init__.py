@@ -7,4 +7,5 @@ SOURCE = Source(
     help="The folder that 'claim-transformers simulate' writes.",
     read=f"{__name__}.source:read_simulated",
     drug_table="drug_ingredients.parquet",
+    is_by_patient=True,
 )

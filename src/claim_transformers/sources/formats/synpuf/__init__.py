@@ -28,4 +28,5 @@ SOURCE = Source(
         repeatable=("beneficiary",),
     ),
     fetches=True,
+    is_by_patient=True,
 )

@@ -17,4 +17,5 @@ SOURCE = Source(
         SourceOption("name", str, "data_source of rows that do not name their own.", "tuva"),
     ),
     layouts=Path(__file__).parent / "layouts",
+    is_by_patient=True,
 )
