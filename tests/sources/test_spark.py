@@ -55,6 +55,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkTasks]:
 
     # What tests define is sent to the workers by its code.
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master("local[1,3]").config("spark.ui.enabled", "false")
     builder = builder.config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("spark")))
     session = builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()

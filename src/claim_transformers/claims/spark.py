@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -64,6 +65,9 @@ def open_spark(address: str | None = None) -> SparkSession:
         builder = builder.remote(address) if address.startswith("sc://") else builder.master(address)
     elif not os.environ.get("SPARK_REMOTE") and (active := SparkSession.getActiveSession()) is not None:
         return active
+    if "SPARK_HOME" not in os.environ and (address or "local").startswith("local"):
+        # Spark would start the first `python3` of the path, which need not be the one that this package is in.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
         return builder.getOrCreate()
     # Spark has several families of errors, none of which is a Python one.
