@@ -15,8 +15,7 @@ from torch import Tensor
 
 from claim_transformers.analysis.explanation.average_codes import average_rows
 from claim_transformers.models.claim import ClaimForSequenceClassification
-from claim_transformers.models.claim.context_claim import checked_inputs, count_visits
-from claim_transformers.models.claim.encoder_claim import count_codes
+from claim_transformers.models.claim.context_claim import checked_inputs, count_codes, count_visits
 from claim_transformers.models.claim.losses_claim import amounts_of_logits
 
 

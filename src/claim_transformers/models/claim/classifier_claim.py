@@ -21,7 +21,7 @@ from torch.nn import functional
 from transformers import initialization as init
 
 from .configuration_claim import ClaimConfig
-from .encoder_claim import count_codes, fading_shares
+from .context_claim import count_codes, fading_shares
 
 # Of the layer of a pretrained encoder. This and what follows was chosen on cohorts of no table: docs/benchmark/log.md.
 _RATE = 30.0
