@@ -238,7 +238,7 @@ def check_equal(patients: Path, folded: Path) -> None:
             f"SELECT (SELECT count(*) FROM ({ours})), (SELECT count(*) FROM ({theirs})), "
             f"(SELECT count(*) FROM ({ours}) AS a JOIN ({theirs}) AS b USING (patient_id) "
             f"WHERE {' AND '.join(f'a.{name} IS NOT DISTINCT FROM b.{name}' for name in COMPARED[1:])})"
-        ).fetchone()
+        ).fetchall()[0]
     if len(set(counts)) > 1:
         sys.exit(f"not equivalent: {counts[0]:,} and {counts[1]:,} patients, {counts[2]:,} alike; no figures")
 
@@ -288,7 +288,7 @@ def main() -> None:
         )
         missed |= figures["megabytes"] > MAX_MEGABYTES or figures["of folding"] > MAX_OF_FOLDING
         missed |= figures["times less"] < MIN_TIMES_LESS or growth > MAX_GROWTH
-    return sys.exit(int(missed))
+    sys.exit(int(missed))
 
 
 if __name__ == "__main__":

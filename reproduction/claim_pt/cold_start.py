@@ -73,7 +73,7 @@ class LogisticRegression:
 class RecentCounts:
     """LR Recent: logistic regression on counts of codes that fade with time, age and sex.
 
-    The term that fine-tuning stacks beside the network, alone: what it brings without pretraining.
+    The term that fine-tuning has beside the network, alone: what it brings without pretraining.
 
     Args:
         checkpoint (`str`): Checkpoint whose tokenizer is used.

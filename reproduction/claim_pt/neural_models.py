@@ -12,6 +12,7 @@ from claim_transformers.analysis import start_from_checkpoint, start_from_pretra
 from claim_transformers.analysis.readout.starts import CODE_SKIP_HALF_LIFE_DAYS
 from claim_transformers.training import FineTuning, fine_tune
 from claim_transformers.training.fine_tuning import Fitted
+from reproduction.claim_pt.plain_trainer import new_classifier
 from reproduction.engine.checkpoints import (
     checkpoint_digest,
     checkpoint_folder,
@@ -37,10 +38,9 @@ SCRATCH_GRID = (
     {"learning_rate": 1e-3, "dropout": 0.3},
 )
 # Fine-tuning begins at the pretraining head, beside a linear term of counts; docs/benchmark/log.md has what was tried.
-_WARM = {"is_head_warm": True, "code_skip": True, "inverse_penalty": 0.03}
+_WARM = {"is_head_warm": True, "code_skip": True}
 _WARM_AND_RECENT = {**_WARM, "code_skip_half_life_days": CODE_SKIP_HALF_LIFE_DAYS}
 FINE_TUNING_GRID = (
-    {**_WARM, "learning_rate": 3e-5},
     {**_WARM_AND_RECENT, "learning_rate": 3e-5},
     {**_WARM_AND_RECENT, "learning_rate": 3e-4, "layer_decay": 0.4},
     {"learning_rate": 5e-5},
@@ -121,7 +121,6 @@ class NeuralContestant:
                     checkpoint_folder(self.checkpoint),
                     task.cohort.definition,
                     tokens["train"],
-                    inverse_penalty=hyper["inverse_penalty"],
                     seed=seed,
                     **labels,
                     **_choices(hyper),
@@ -250,6 +249,10 @@ class FineTuned(NeuralContestant):
     name: str = "Claim-PT + Fine-tune"
     group: ClassVar[str] = FINE_TUNED
     default_grid: ClassVar[Sequence[Mapping[str, Any]]] = FINE_TUNING_GRID
+
+    def key(self) -> dict[str, Any]:
+        """What decides about a fit beside task, setting and seed."""
+        return {**super().key(), "classifier": new_classifier()}
 
     def build(self, labels: Mapping[str, Any], hyper: Mapping[str, Any]) -> torch.nn.Module:
         """Load the pretrained encoder under a fresh classifier."""

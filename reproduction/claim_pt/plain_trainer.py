@@ -55,7 +55,7 @@ class PlainTrainer:
         return Scores(validation, test)
 
 
-def new_classifier() -> list[float | int | None]:
+def new_classifier() -> list[Any]:
     """What a new classifier on a pretrained encoder is by default, which decides about a fit as well."""
     pretrained = ClaimConfig(architectures=["ClaimForPreTraining"])
     return list(choose_classifier(pretrained, ClaimForSequenceClassification.__name__))

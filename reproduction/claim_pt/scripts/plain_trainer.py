@@ -8,13 +8,15 @@ From the repository root:
     python -m reproduction.claim_pt.scripts.plain_trainer --profile reproduction/claim_pt/profiles/plain_trainer.yaml \
       --docs docs/benchmark
 
-The cohorts are those of Tables 1 and 2 and that of `examples/demo.sh`; the splits are those of `twins.py`.
+The cohorts are those of Tables 1 and 2 and that of `examples/demo.sh`; the splits are those of `twins.py`. For the
+former two there is a second table, of `fine_tune` against the best model without pretraining.
 """
 
 from claim_transformers.cohorts import build_cohort, load_definition
 from claim_transformers.training import run_script
 from reproduction.claim_pt.benchmark import ClaimPTBenchmark
-from reproduction.claim_pt.cold_start import LogisticRegression, RecentCounts, TrueRiskCeiling
+from reproduction.claim_pt.cold_start import GradientBoosting, LogisticRegression, RecentCounts, TrueRiskCeiling
+from reproduction.claim_pt.neural_models import FineTuned
 from reproduction.claim_pt.plain_trainer import PlainTrainer
 from reproduction.engine.benchmark import BenchmarkArguments
 from reproduction.engine.contestants import Contestant, run_contestants
@@ -27,6 +29,10 @@ TITLES = {
     "asthma_exacerbation": "The obvious way: admission with asthma within a year",
     "suicide_attempt": "The obvious way: suicide attempt at the next encounter",
 }
+FINE_TUNED_TITLES = {
+    "asthma_exacerbation": "Fine-tuned: admission with asthma within a year",
+    "suicide_attempt": "Fine-tuned: suicide attempt at the next encounter",
+}
 DEMO_DATES = ["2020-01-01", "2021-01-01"]
 NOTE = (
     "Plain Trainer: `ClaimForSequenceClassification.from_pretrained(..., num_labels=2)`, `TrainingArguments` with "
@@ -34,15 +40,14 @@ NOTE = (
 )
 
 
-def contestants(checkpoint: str) -> list[Contestant]:
-    """Logistic regressions, the obvious way, and the ceiling."""
-    return [
+def contestants(checkpoint: str, *models: Contestant) -> list[Contestant]:
+    """Logistic regressions, models to be set beside them, and the ceiling."""
+    regressions: list[Contestant] = [
         LogisticRegression("sparse"),
         LogisticRegression("dense"),
         RecentCounts(checkpoint),
-        PlainTrainer(checkpoint),
-        TrueRiskCeiling(),
     ]
+    return [*regressions, *models, TrueRiskCeiling()]
 
 
 def demo_cohort(benchmark: ClaimPTBenchmark) -> BenchmarkCohort:
@@ -67,11 +72,16 @@ def main(arguments: BenchmarkArguments) -> None:
         shown = f"twins-{name.replace('_', '-')}"
         cohorts[name] = BenchmarkCohort.load(folder, raw=populations.raw("a"), name=shown)
     for name, cohort in cohorts.items():
-        models = run_contestants(
-            benchmark.workspace, cohort, contestants(checkpoint), repeats=benchmark.profile.repeats
-        )
-        table = compare_over_repeats(TITLES[name], models, notes=[cohort.describe(), NOTE]).to_table()
-        tables[f"plain_trainer_{name}"] = table
+        notes, repeats = [cohort.describe()], benchmark.profile.repeats
+        models = contestants(checkpoint, PlainTrainer(checkpoint))
+        scored = run_contestants(benchmark.workspace, cohort, models, repeats=repeats)
+        table = compare_over_repeats(TITLES[name], scored, notes=[*notes, NOTE])
+        tables[f"plain_trainer_{name}"] = table.to_table()
+        if name in FINE_TUNED_TITLES:
+            models = contestants(checkpoint, GradientBoosting(), FineTuned(checkpoint, benchmark.profile.epochs))
+            scored = run_contestants(benchmark.workspace, cohort, models, repeats=repeats)
+            table = compare_over_repeats(FINE_TUNED_TITLES[name], scored, notes=notes)
+            tables[f"fine_tuned_{name}"] = table.to_table()
     benchmark.publish(tables)
 
 

@@ -24,9 +24,9 @@ from claim_transformers.training import Calibration
 HISTORY = {"history_skip": True, "history_half_lives_days": [90], "index_gap": True, "time_attention": "bucketed"}
 KINDS_OF_MODELS = [
     {"visit_pooling": "sum", "norm_first": True, "code_skip": True, "code_skip_half_life_days": 120, **HISTORY},
-    {"visit_pooling": "none", "segments": True, "classifier_half_life_days": 200},
+    {"visit_pooling": "none", "segments": True},
     {"visit_pooling": "none", "code_skip": True, "classifier_pooling": "mean"},
-    {"visit_pooling": "max", "classifier_half_life_days": 60},
+    {"visit_pooling": "max", "code_skip": True, "code_skip_half_life_days": 60, "classifier_rate": 9},
 ]
 
 
@@ -117,7 +117,7 @@ def test_the_contributions_are_those_that_captum_finds(make_classifier, tokenize
     def outcome(embeddings):
         many = {name: tensor.expand(len(embeddings), -1) for name, tensor in visits.items()}
         many["inputs_embeds"] = embeddings
-        return model.classifier(model.vectors(model.claim(**many), None, **many)).softmax(-1)[:, 1]
+        return model.classifier(model.claim(**many).pooler_output).softmax(-1)[:, 1]
 
     vectors, averages = (rows_of[inputs["input_ids"]] for rows_of in (table, average_by_hand(table, tokenizer)))
     expected = captum.IntegratedGradients(outcome).attribute(vectors, averages, n_steps=32, method="riemann_middle")

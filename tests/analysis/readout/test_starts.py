@@ -75,7 +75,7 @@ def test_a_classifier_starts_at_the_head_of_its_cohort(kind, checkpoint, model, 
     (tmp_path / "cohort.json").write_text(json.dumps(DEFINITION))
     cohort = tmp_path if kind == "folder" else DEFINITION
     classifier, _ = start_from_pretraining(checkpoint, cohort, train, code_skip=False)
-    by_hand, _ = start_from_checkpoint(checkpoint)
+    by_hand, _ = start_from_checkpoint(checkpoint, classifier_rate=0)
     readout = outcome_readout(model, tokenizer, ["ICD9CM/493"], is_inpatient=True)
     start_from_readout(by_hand, readout, train, np.array(train["label"]))
     torch.testing.assert_close(classifier.classifier.weight, by_hand.classifier.weight)
@@ -83,8 +83,7 @@ def test_a_classifier_starts_at_the_head_of_its_cohort(kind, checkpoint, model, 
 
 
 def test_counts_of_codes_stand_beside_the_head(checkpoint, tokenizer, train):
-    changes = {"classifier_half_life_days": 0}  # so few codes are told by their fading sum as well
-    classifier, _ = start_from_pretraining(checkpoint, DEFINITION, train, inverse_penalty=1.0, **changes)
+    classifier, _ = start_from_pretraining(checkpoint, DEFINITION, train)
     weight = classifier.code_skip.weight.detach()
     of_asthma = tokenizer.convert_tokens_to_ids("ICD9CM/49390")
     assert weight[of_asthma, 1] > 0 > weight[of_asthma, 0]
@@ -108,7 +107,7 @@ def test_patients_that_are_not_tokenised_give_the_same_start(tmp_path):
     assert raw.code_skip.weight.equal(tokenised.code_skip.weight)
 
 
-def test_a_model_without_a_head_for_the_question_starts_at_random_and_says_so(checkpoint, train, caplog):
+def test_a_model_without_a_head_for_the_question_starts_without_it_and_says_so(checkpoint, train, caplog):
     with caplog.at_level(logging.WARNING):
         classifier, _ = start_from_pretraining(checkpoint, {"label_names": ["no such category"]}, train)
     assert "no head for the question of the cohort" in caplog.text

@@ -9,7 +9,7 @@ from claim_batches import collate, random_patients
 from transformers import Trainer, TrainingArguments, set_seed
 
 from claim_transformers.models.claim import ClaimConfig, ClaimForPreTraining, ClaimForSequenceClassification
-from claim_transformers.models.claim.classifier_claim import ClaimClassifier
+from claim_transformers.models.claim.classifier_claim import ClaimClassifier, ClaimCodeSkip
 from claim_transformers.training.metrics import auroc
 
 SIZES = {"vocab_size": 60, "num_categories": 7, "hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
@@ -60,9 +60,10 @@ def test_a_classifier_on_a_pretrained_encoder_begins_without_an_opinion_and_is_s
     model = ClaimForSequenceClassification.from_pretrained(pretrained, num_labels=3)
     batch = collate(random_patients(0, (2, 4, 3)))
     assert model.config.classifier_rate > 1
-    assert model.config.classifier_half_life_days > 1
+    assert model.config.code_skip_half_life_days > 1
     assert model(**batch).logits.eq(0).all()
-    torch.nn.init.normal_(model.classifier.weight)
+    for part in (model.classifier, model.code_skip):
+        torch.nn.init.normal_(part.weight)
     model.train()(**batch)
     model.eval().save_pretrained(tmp_path)
     loaded = ClaimForSequenceClassification.from_pretrained(tmp_path)
@@ -86,34 +87,38 @@ def test_weights_of_a_plain_layer_such_as_those_of_an_adapter_say_what_they_said
         ClaimForSequenceClassification.from_pretrained(pretrained, classifier_rate=rate) for rate in (0, 9)
     )
     rated.classifier.load_state_dict(plain.classifier.state_dict())
-    vectors = torch.randn(5, 32, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(rated.classifier(vectors), plain.classifier(vectors[:, :16]), rtol=1e-4, atol=1e-5)
+    assert plain.code_skip is None is not rated.code_skip
+    vectors = torch.randn(5, 16, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(rated.classifier(vectors), plain.classifier(vectors), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("pooling", ["sum", "none"])
-def test_beside_the_patient_vector_stands_the_sum_of_its_codes_which_fades(pooling):
-    config = ClaimConfig(**SIZES, visit_pooling=pooling, classifier_half_life_days=50)
-    model = ClaimForSequenceClassification(config).eval()
-    batch = collate(random_patients(0, (2, 4, 3)))
-    table, days = model.get_input_embeddings().weight, batch["visit_days"]
-    expected = torch.zeros(3, 16)
-    for row, patient in enumerate(zip(batch["input_ids"], batch["visit_ids"], strict=True)):
-        for code, slot in zip(*patient, strict=True):
-            if slot >= 0:
-                expected[row] += table[code] * 2 ** (-float((days[row].max() - days[row, slot]) * (slot > 0)) / 50)
-    outputs = model.claim(**batch)
-    read = model.vectors(outputs, **batch)
-    torch.testing.assert_close(read, torch.cat([outputs.pooler_output, expected], dim=1))
-    by_vector = {name: tensor for name, tensor in batch.items() if name != "input_ids"}
-    by_vector["inputs_embeds"] = model.get_input_embeddings()(batch["input_ids"])
-    torch.testing.assert_close(model(**by_vector).logits, model(**batch).logits)
+def test_with_a_rate_counts_are_read_from_their_mean_and_a_code_that_varies_little_is_read_quietly():
+    layer = ClaimCodeSkip(ClaimConfig(**SIZES, classifier_rate=3.0), 2).train()
+    layer.begin()
+    batch = collate(random_patients(0, (2, 4, 3, 1)))
+    given = [batch[name] for name in ("input_ids", "visit_ids", "visit_days")] + [
+        batch["visit_days"].new_full((4,), 9)
+    ]
+    layer(*given)
     with torch.no_grad():
-        # What comes after the last visit in view is not seen.
-        cut = torch.ones(3, dtype=torch.long)
-        seen = model(**batch, cut=cut).logits
-        later = batch["visit_ids"] > 1
-        changed = batch | {"input_ids": torch.where(later, 5, batch["input_ids"])}
-        torch.testing.assert_close(model(**changed, cut=cut).logits, seen)
+        torch.nn.init.normal_(layer.weight)
+        counts = torch.zeros(4, 60)
+        for row, patient in enumerate(zip(batch["input_ids"], batch["visit_ids"], strict=True)):
+            for code, slot in zip(*patient, strict=True):
+                counts[row, code] += slot >= 0
+        counts = counts.log1p()
+        torch.testing.assert_close(layer.mean, counts.mean(dim=0))
+        loud = (counts - counts.mean(dim=0)) * counts.std(dim=0, correction=0) ** 1.5
+        # All together they vary as four vectors of the encoder would.
+        loud *= (4 * 16 / loud.var(dim=0, correction=0).sum()).sqrt()
+        said = layer.eval()(*given)
+        torch.testing.assert_close(said, loud @ layer.weight * 3, rtol=1e-4, atol=1e-4)
+        # A table of what each code adds, and what is said of nobody's codes.
+        torch.testing.assert_close(counts @ layer.table() + layer.constant(), said, rtol=1e-4, atol=1e-4)
+        wider = [torch.cat([part, part.new_zeros(5, *part.shape[1:])]) for part in (layer.weight, layer.variance)]
+        layer.resize(65)
+        torch.testing.assert_close([layer.weight.detach(), layer.variance], wider)
+        torch.testing.assert_close(layer(*given), said)
 
 
 def test_the_defaults_of_trainer_teach_it_and_leave_a_plain_layer_where_it_began(pretrained, patients, tmp_path):
@@ -123,6 +128,7 @@ def test_the_defaults_of_trainer_teach_it_and_leave_a_plain_layer_where_it_began
         set_seed(0)
         model = ClaimForSequenceClassification.from_pretrained(pretrained, num_labels=2, **options)
         before = model.classifier.weight.detach().clone()
+        assert (model.code_skip is None) == (name == "plain")
         arguments = TrainingArguments(tmp_path / name, use_cpu=True, disable_tqdm=True, remove_unused_columns=False)
         trainer = Trainer(model, arguments, train_dataset=patients, data_collator=_labelled)
         trainer.train()

@@ -10,7 +10,6 @@ SAVED_KEYS = {
     "amount_scale",
     "attention_probs_dropout_prob",
     "classifier_dropout",
-    "classifier_half_life_days",
     "classifier_pooling",
     "classifier_rate",
     "code_skip",

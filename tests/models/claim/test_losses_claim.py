@@ -135,7 +135,7 @@ def test_no_tensor_is_larger_than_a_chunk_of_logits(autocast):
 def test_outputs_that_are_certain_cost_what_they_must(autocast):
     # The product of eight such probabilities of absence is zero in float32, its logarithm no number.
     hidden, weight, bias, rows, cols = _problem(num_rows=16, num_outputs=24, bias=60.0)
-    exact = _loss_and_gradients(_dense_bce, *(part.double() for part in (hidden, weight, bias)), rows, cols)
+    exact = _loss_and_gradients(_dense_bce, hidden.double(), weight.double(), bias.double(), rows, cols)
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         found = _loss_and_gradients(multi_hot_bce, hidden, weight, bias, rows, cols)
     assert max(_relative_errors(found, exact)) <= (1e-2 if autocast else 1e-5)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -34,10 +35,13 @@ def test_ranges_and_little_memory_give_the_same_bytes_as_one_sort(tmp_path: Path
     raw = _raw(tmp_path / "raw")
     expected = _content(raw, tmp_path / "whole", memory_limit="4GB")
     monkeypatch.setattr(sorting, "_ROWS_PER_RANGE", 3)
-    spread = []
-    monkeypatch.setattr(
-        sorting, "_spread", lambda *of, spread_rows=sorting._spread: (spread.append(of), spread_rows(*of))
-    )
+    spread, spread_rows = [], sorting._spread
+
+    def watch(*given: Any) -> None:
+        spread.append(given)
+        spread_rows(*given)
+
+    monkeypatch.setattr(sorting, "_spread", watch)
 
     assert _content(raw, tmp_path / "ranges", memory_limit="100MB") == expected
     assert min(len(paths) for _, _, paths in spread) > 1

@@ -1,7 +1,7 @@
 """A classifier as a function of gates: each token stands between the average code of its kind (0) and itself (1).
 
 Between the two lies a straight line in every table that has a row per token: the embeddings, which the history skip
-and the classifier's sum read too, and the counts of the code skip. The slope in a gate is the gradient times (input -
+reads too, and the counts of the code skip. The slope in a gate is the gradient times (input -
 average), so no vector is kept for it. Letters as in `modeling_claim.py`; `N` are copies of patients, one for each
 step.
 """
@@ -15,8 +15,7 @@ from torch import Tensor
 
 from claim_transformers.analysis.explanation.average_codes import average_rows
 from claim_transformers.models.claim import ClaimForSequenceClassification
-from claim_transformers.models.claim.context_claim import checked_inputs, count_visits
-from claim_transformers.models.claim.encoder_claim import count_codes
+from claim_transformers.models.claim.context_claim import checked_inputs, count_codes, count_visits
 from claim_transformers.models.claim.losses_claim import amounts_of_logits
 
 
@@ -57,7 +56,7 @@ class GatedModel:
         self._table_KE = model.claim.embeddings.code_embeddings.weight.detach()
         self._average_KE = average_rows(self._table_KE, kinds)
         skip = model.code_skip
-        self._skip_average_KK = None if skip is None else average_rows(skip.weight, kinds)
+        self._skip_average_KK = None if skip is None else average_rows(skip.table().detach(), kinds)
 
     def batch(self, inputs: Mapping[str, Tensor]) -> PatientBatch:
         """Prepare padded patients."""
@@ -73,8 +72,8 @@ class GatedModel:
             # A code counts on a log scale; of that its tokens have parts as they count.
             parts_BT = torch.where(counts_BT > 0, counts_BT.log1p() * shares_BT / counts_BT, 0)
             means_BTK = self._skip_average_KK[input_ids]
-            average_BK = (parts_BT[:, :, None] * means_BTK).sum(dim=1)
-            change_BTK = parts_BT[:, :, None] * (skip.weight.detach()[input_ids] - means_BTK)
+            average_BK = (parts_BT[:, :, None] * means_BTK).sum(dim=1) + skip.constant().detach()
+            change_BTK = parts_BT[:, :, None] * (skip.table().detach()[input_ids] - means_BTK)
         return PatientBatch(input_ids, visit_ids, visit_days, average_BK, change_BTK)
 
     def predict(self, patients: PatientBatch) -> Tensor:
@@ -100,8 +99,7 @@ class GatedModel:
         }
         outputs = self.model.claim(**given)
         skip_NK = patients.skip_average + (gates_NT[:, :, None] * patients.skip_change).sum(dim=1)
-        vectors_NE = self.model.vectors(outputs, input_ids=None, **given)
-        return self._outcome(self.model.classifier(vectors_NE) + skip_NK)
+        return self._outcome(self.model.classifier(outputs.pooler_output) + skip_NK)
 
     def slopes(self, patients: PatientBatch, gate_N: Tensor) -> Tensor:
         """How fast the prediction changes with each gate, where all gates of a patient are equal, `(N, T)`."""

@@ -24,7 +24,7 @@ def start_on_cohort(
     Args:
         arguments ([`FineTuningArguments`]): Cohort, checkpoint or architecture, and where to start.
         train (`datasets.Dataset`): Training split of the cohort, not tokenised.
-        seed (`int`, *optional*, defaults to `0`): Seed of the solver of a start at the head.
+        seed (`int`, *optional*, defaults to `0`): Seed of the folds of a start at the head.
 
     Returns:
         `tuple[ClaimForSequenceClassification, ClaimTokenizer]`: The classifier and its tokenizer.

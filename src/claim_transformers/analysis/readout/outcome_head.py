@@ -2,8 +2,8 @@
 
 A pretrained model already has an output for most outcomes: "a category, on an inpatient visit, within the horizon" or
 "a category at the next visit". Its row of the decoder is a linear readout of the very vector that a classifier reads.
-So a classifier can begin there: the readout is put into it, weighed against what the cohort itself tells of vectors
-and of counts, and fine-tuning goes on from a model that ranks patients already.
+So a classifier can begin there: the readout is put into it with what the cohort itself tells of vectors and of counts,
+and fine-tuning goes on from a model that ranks patients already.
 """
 
 from collections.abc import Sequence
@@ -26,9 +26,13 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _FOLDS = 5
-# Of a regression on patient vectors in units of their deviations; a cohort has few patients for each of its numbers.
-_PROBE_INVERSE_PENALTY = 0.003
 _SMALLEST_DEVIATION = 1e-6
+# How a count grows with its deviation, which leaves a rare code little to say.
+_LOUDNESS = 0.5
+# Variance of the log odds by the patient vector, the counts and the readout, as two regressions expect it before they
+# see a label: one of them trusts the pretraining, the other the cohort. Chosen on cohorts of no table
+# (docs/benchmark/log.md).
+_BELIEFS = ((0.2, 0.3, 0.3), (0.2, 1.2, 0.0))
 _Question = Literal["horizon", "next_visit"]
 
 
@@ -107,14 +111,12 @@ def outcome_readout(
 
 
 def _vectors(model: Any, tokenized: "pa.Table | datasets.Dataset", *, batch_size: int = 256) -> NDArray[np.float64]:
-    """What a head reads of each patient: its vector, and behind it what a classifier has beside it."""
+    """Vectors of patients, which a head reads."""
     found: list[tuple[Any, NDArray[np.float64]]] = []
     with evaluating(model):
         for rows, batch in token_batches(tokenized, model.config, batch_size, model.device):
-            outputs = model.claim(**batch)
-            read_BE = model.vectors(outputs, **batch) if hasattr(model, "vectors") else outputs.pooler_output
-            found.append((rows, read_BE.double().cpu().numpy()))
-    vectors = np.zeros((len(tokenized), found[0][1].shape[1] if found else model.config.hidden_size))
+            found.append((rows, model.claim(**batch).pooler_output.double().cpu().numpy()))
+    vectors = np.zeros((len(tokenized), model.config.hidden_size))
     for rows, part in found:
         vectors[rows] = part
     return vectors
@@ -186,22 +188,20 @@ def start_from_readout(
     tokenized: "pa.Table | datasets.Dataset",
     labels: NDArray[np.int64],
     *,
-    inverse_penalty: float = 0.03,
     seed: int = 0,
 ) -> None:
     """Put a readout into a classifier, in place.
 
-    Two classes get the mean of the rows and a regression of the labels on patient vectors, weighed against each other.
-    With `code_skip` a third logit is weighed beside them, that of a logistic regression on log counts of codes, whose
-    coefficients become the weights of the skip. Several labels get one row each as it is.
+    Two classes get regressions of the labels on patient vectors, the mean of the rows and, with `code_skip`, log
+    counts of codes: one that trusts the readout and one that trusts the counts, weighed by what they say of patients
+    that they were not fitted on. Several labels get one row each as it is.
 
     Args:
         classifier (`ClaimForSequenceClassification`): A classifier around the encoder of the readout.
         readout ([`Readout`]): Rows of a decoder; one per label for several labels.
         tokenized (`pa.Table` or `datasets.Dataset`): Training rows.
         labels (`NDArray[int]`): Their labels, `(patients,)` or `(patients, labels)`.
-        inverse_penalty (`float`, *optional*, defaults to `0.03`): `C` of the regression for the counts.
-        seed (`int`, *optional*, defaults to `0`): Seed of the solver.
+        seed (`int`, *optional*, defaults to `0`): Seed of the folds.
 
     Raises:
         ValueError: If there is not one row per label, or the training rows have one class only.
@@ -215,13 +215,11 @@ def start_from_readout(
         raise ValueError(f"expected two classes in the training rows, found {len(np.unique(labels))}")
     readout = readout.mean()
     vectors = _vectors(classifier, tokenized)
-    width = readout.weight.shape[1]
     config, counts = classifier.config, None
     if classifier.code_skip is not None:
         counts = count_tokens(tokenized, config.vocab_size, half_life_days=config.code_skip_half_life_days)
-    start = _stack(readout.apply(vectors[:, :width])[:, 0], vectors, counts, labels, inverse_penalty, seed)
-    row = torch.from_numpy(start.of_vector).to(readout.weight)
-    row[:width] += start.slope * readout.weight[0]
+    start = _fit_start(readout.apply(vectors)[:, 0], vectors, counts, labels, seed)
+    row = torch.from_numpy(start.of_vector).to(readout.weight) + start.slope * readout.weight[0]
     constant = start.slope * readout.bias[0] + start.shift
     # Two logits that differ by the fitted one, half on each side.
     _write(classifier, torch.stack([-row, row]) / 2, torch.stack([-constant, constant]) / 2)
@@ -262,58 +260,63 @@ class _Start:
     of_codes: NDArray[np.float64]
 
 
-def _stack(
+def _fit_start(
     logit: NDArray[np.float64],
     vectors: NDArray[np.float64],
     counts: "csr_matrix | None",
     labels: NDArray[np.int64],
-    inverse_penalty: float,
     seed: int,
 ) -> _Start:
-    """Weigh the readout, a regression on the vectors and one on the counts against each other."""
+    """Fit a regression for each belief, and weigh them by the likelihood of what they say of rows held out."""
+    from scipy.sparse import csr_matrix, hstack
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-    # Stacked generalisation (Wolpert, 1992): each is regressed alone, and their logits are then weighed by what they
-    # say of rows that they were not fitted on. Fitted jointly, the counts of a few hundred patients explain the noise
-    # that the readout leaves.
-    deviations = vectors.std(axis=0) + _SMALLEST_DEVIATION
-    of_vectors = LogisticRegression(C=_PROBE_INVERSE_PENALTY, max_iter=2000)
-    of_counts = LogisticRegression(C=inverse_penalty, max_iter=2000, solver="liblinear", random_state=seed)
-    parts = [(of_vectors, vectors / deviations), *([] if counts is None else [(of_counts, counts)])]
+    counts = csr_matrix((len(labels), 0)) if counts is None else counts
+    centre = np.append(vectors.mean(axis=0), logit.mean())
+    dense = np.column_stack([vectors, logit]) - centre
+    scales_of = [_unit_scales(vectors.var(axis=0), 0.0), _unit_scales(_variances(counts), _LOUDNESS), logit.std()]
     folds = StratifiedKFold(min(_FOLDS, int(np.bincount(labels).min())), shuffle=True, random_state=seed)
-    unseen = [cross_val_predict(part, given, labels, cv=folds, method="decision_function") for part, given in parts]
-    slope, shift, shares = _weigh(logit, unseen, labels)
-    fitted = [part.fit(given, labels) for part, given in parts]
-    shift += sum(share * float(part.intercept_[0]) for share, part in zip(shares, fitted, strict=True))
-    of_codes = np.zeros(0) if counts is None else shares[1] * of_counts.coef_[0]
-    return _Start(slope, shift, shares[0] * of_vectors.coef_[0] / deviations, of_codes)
+    found, likelihood = [], []
+    for belief in _BELIEFS:
+        of_vector, of_codes, of_logit = np.sqrt(belief)
+        scales = np.append(of_vector * scales_of[0], of_logit / (scales_of[2] + _SMALLEST_DEVIATION))
+        of_codes = of_codes * scales_of[1]
+        given = hstack([csr_matrix(dense * scales), counts.multiply(of_codes[None])], format="csr")
+        regression = LogisticRegression(C=1.0, max_iter=2000)
+        unseen = cross_val_predict(regression, given, labels, cv=folds, method="decision_function")
+        likelihood.append(float((labels * unseen - np.logaddexp(0.0, unseen)).sum()))
+        regression.fit(given, labels)
+        weights = regression.coef_[0] * np.append(scales, of_codes)
+        found.append(np.append(weights, regression.intercept_[0] - weights[: len(centre)] @ centre))
+    shares = np.exp(np.array(likelihood) - max(likelihood))
+    mean = (shares / shares.sum()) @ np.stack(found)
+    width = vectors.shape[1]
+    return _Start(float(mean[width]), float(mean[-1]), mean[:width], mean[width + 1 : -1])
 
 
-def _weigh(
-    logit: NDArray[np.float64], unseen: Sequence[NDArray[np.float64]], labels: NDArray[np.int64]
-) -> tuple[float, float, list[float]]:
-    """Slope of the readout, intercept, and share of each regression, none of which counts against itself."""
-    from sklearn.linear_model import LogisticRegression
+def _variances(counts: "csr_matrix") -> NDArray[np.float64]:
+    """Variance of each column."""
+    rows = max(counts.shape[0], 1)
+    mean = np.asarray(counts.sum(axis=0)).ravel() / rows
+    found: NDArray[np.float64] = np.asarray(counts.multiply(counts).sum(axis=0)).ravel() / rows - mean**2
+    return found.clip(min=0.0)
 
-    shares = np.zeros(len(unseen))
-    kept = list(range(len(unseen)))
-    while True:
-        columns = np.column_stack([logit, *(unseen[number] for number in kept)])
-        weighed = LogisticRegression(C=1e3, max_iter=1000).fit(columns, labels)
-        found = weighed.coef_[0, 1:]
-        if not kept or found.min() >= 0:
-            break
-        # Two that say nearly the same are of opposite signs by chance (Breiman, 1996: stacks without negative shares).
-        kept.pop(int(found.argmin()))
-    shares[kept] = found
-    return float(weighed.coef_[0, 0]), float(weighed.intercept_[0]), shares.tolist()
+
+def _unit_scales(variances: NDArray[np.float64], loudness: float) -> NDArray[np.float64]:
+    """Factors by which columns have a total variance of 1, shared evenly (0), or by their deviations."""
+    deviations = np.sqrt(variances)
+    scales: NDArray[np.float64] = deviations**loudness if loudness else 1 / (deviations + _SMALLEST_DEVIATION)
+    total = float((variances * scales**2).sum())
+    return scales / np.sqrt(total) if total else scales
 
 
 def _write(model: ClaimForSequenceClassification, weight: torch.Tensor, bias: torch.Tensor) -> None:
     # Weights that are good already need no longer steps than the encoder's.
     model.classifier.become_plain()
+    if model.code_skip is not None:
+        model.code_skip.become_plain()
     model.config.classifier_rate = 0
     with torch.no_grad():
-        model.classifier.weight.zero_()[:, : weight.shape[1]] = weight
+        model.classifier.weight.copy_(weight)
         model.classifier.bias.copy_(bias)

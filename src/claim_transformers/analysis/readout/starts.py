@@ -96,22 +96,19 @@ def start_from_pretraining(
     cohort: Mapping[str, Any] | str | Path,
     train: "datasets.Dataset",
     *,
-    inverse_penalty: float = 0.03,
     seed: int = 0,
     **changes: Any,
 ) -> tuple[ClaimForSequenceClassification, ClaimTokenizer]:
     """Make a classifier that begins at what the pretraining head says of a cohort's outcome.
 
-    A regression on counts of codes, which fade, is stacked beside it; `code_skip=False` leaves it out, which is better
-    for a hundred patients. See [`start_from_readout`]. A checkpoint without a head for the question gives a fresh
-    classifier, and the log says so.
+    Counts of codes, which fade, stand beside it; `code_skip=False` leaves them out. See [`start_from_readout`]. A
+    checkpoint without a head for the question gives a fresh classifier, and the log says so.
 
     Args:
         checkpoint (`str` or `Path`): Folder or name of a model with pretraining heads.
         cohort (`dict`, `str` or `Path`): Definition of the cohort, or its folder, which holds `cohort.json`.
         train (`datasets.Dataset`): Training split with a column `label`, tokenised or not.
-        inverse_penalty (`float`, *optional*, defaults to `0.03`): `C` of the regression for counts of codes.
-        seed (`int`, *optional*, defaults to `0`): Seed of the solver; that of fresh weights is the caller's.
+        seed (`int`, *optional*, defaults to `0`): Seed of the folds; that of fresh weights is the caller's.
         **changes: Fields of [`ClaimConfig`], such as `num_labels`.
 
     Returns:
@@ -121,18 +118,20 @@ def start_from_pretraining(
         ValueError: If the training rows have one class only, no category of the head has to do with the outcome, or
             the positions of the model are single codes (`visit_pooling="none"`), beside which no counts can stand.
     """
-    skip = {"code_skip": True, "code_skip_half_life_days": CODE_SKIP_HALF_LIFE_DAYS}
-    classifier, tokenizer = start_from_checkpoint(checkpoint, **{**skip, **changes})
-    tokens = train if "input_ids" in train.column_names else tokenize_dataset(train, tokenizer)
     definition: Mapping[str, Any] = (
         json.loads((Path(cohort) / "cohort.json").read_text(encoding="utf-8"))
         if isinstance(cohort, str | Path)
         else cohort
     )
-    readout = cohort_readout(ClaimForPreTraining.from_pretrained(checkpoint), tokenizer, definition)
+    pretrained, tokenizer = ClaimForPreTraining.from_pretrained(checkpoint), ClaimTokenizer.from_pretrained(checkpoint)
+    readout = cohort_readout(pretrained, tokenizer, definition)
     if readout is None:
-        _logger.warning("The checkpoint has no head for the question of the cohort: the classifier begins at random.")
-        return classifier, tokenizer
+        _logger.warning("The checkpoint has no head for the question of the cohort: the classifier begins without it.")
+        return start_from_checkpoint(checkpoint, **changes)
+    # Fitted weights need no rate, which would multiply them.
+    fields = {"classifier_rate": 0, "code_skip": True, "code_skip_half_life_days": CODE_SKIP_HALF_LIFE_DAYS}
+    classifier, tokenizer = start_from_checkpoint(checkpoint, **{**fields, **changes})
+    tokens = train if "input_ids" in train.column_names else tokenize_dataset(train, tokenizer)
     labels = np.asarray(tokens.with_format("numpy")["label"][:])
-    start_from_readout(classifier, readout, tokens, labels, inverse_penalty=inverse_penalty, seed=seed)
+    start_from_readout(classifier, readout, tokens, labels, seed=seed)
     return classifier, tokenizer

@@ -112,18 +112,15 @@ class ClaimConfig(PreTrainedConfig):
             Most recent visits that the tokenizer keeps. The model itself has no position table and no such limit.
         code_skip (`bool`, *optional*, defaults to `False`):
             Whether [`ClaimForSequenceClassification`] adds a linear term of log counts of codes to its logits, zero at
-            the start: logistic regression on counts beside the network.
+            the start: logistic regression on counts beside the network. A new classifier with a rate has one.
         code_skip_half_life_days (`int`, *optional*):
-            Half-life of the counts of `code_skip`: a code that was so many days ago counts half.
+            Half-life of the counts of `code_skip`: a code that was so many days ago counts half. `None` chooses one
+            where `classifier_rate` chooses a rate.
         classifier_rate (`float`, *optional*):
             How many times as long as elsewhere the steps of the classifier of [`ClaimForSequenceClassification`] are,
-            which then reads patient vectors in units of the patients that it has learned from and begins at zero.
-            `0` is a plain linear layer. `None` chooses a rate where an encoder that was pretrained gets a new
-            classifier; a classifier that was saved without it, and one of a fresh model, are plain.
-        classifier_half_life_days (`int`, *optional*):
-            Half-life of the sum of code vectors that the classifier of [`ClaimForSequenceClassification`] reads beside
-            the patient vector: a code that was so many days ago counts half. `0` is no such sum. `None` chooses one
-            where `classifier_rate` chooses a rate.
+            which then reads patient vectors in units of the patients that it has learned from, has counts beside it
+            and begins at zero. `0` is a plain linear layer. `None` chooses a rate where an encoder that was pretrained
+            gets a new classifier; a classifier that was saved without it, and one of a fresh model, are plain.
         classifier_pooling (`str`, *optional*, defaults to `"patient"`):
             What represents a patient: the `"patient"` position (Claim-PT, pe), or the `"mean"` or `"max"` of all
             positions (Claim-PT Pool).
@@ -201,7 +198,6 @@ class ClaimConfig(PreTrainedConfig):
     code_skip: bool = False
     code_skip_half_life_days: int | None = None
     classifier_rate: float | int | None = None
-    classifier_half_life_days: int | None = None
     classifier_pooling: Literal["patient", "mean", "max"] = "patient"
     regression_loss: Literal["squared", "log", "tweedie", "two_part"] = "squared"
     tweedie_power: float | int = 1.5
@@ -337,8 +333,6 @@ class ClaimConfig(PreTrainedConfig):
             _check_range("history_half_lives_days", half_life_days, 1, _MAX_HORIZON_DAYS)
         if self.classifier_rate is not None:
             _check_range("classifier_rate", self.classifier_rate, 0, 1e6)
-        if self.classifier_half_life_days is not None:
-            _check_range("classifier_half_life_days", self.classifier_half_life_days, 0, _MAX_HORIZON_DAYS)
         if self.code_skip_half_life_days is not None:
             _check_range("code_skip_half_life_days", self.code_skip_half_life_days, 1, _MAX_HORIZON_DAYS)
 

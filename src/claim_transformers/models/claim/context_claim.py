@@ -275,3 +275,20 @@ def own_category_pairs(slots_BT: Tensor, labels_BT: Tensor, num_slots: int) -> t
     predicts[flat_slot_P] = True
     rows_P = (predicts.cumsum(0) - 1)[flat_slot_P]
     return predicts.view(slots_BT.shape[0], num_slots), rows_P, labels_BT[is_label_BT]
+
+
+def fading_shares(slots_BT: Tensor, days_BV: Tensor, cut_B: Tensor, half_life_days: int | None) -> Tensor:
+    """How much each token counts, in float32: 1, less the longer ago it was, 0 for padding and what is not in view."""
+    shares_BT = ((slots_BT >= 0) & (slots_BT <= cut_B[:, None])).float()
+    if half_life_days is None:
+        return shares_BT
+    slot_BT = slots_BT.clamp(min=0)
+    patient_day_B1 = position_days(torch.zeros_like(slot_BT[:, :1]), days_BV, cut_B)
+    # The patient's own codes, such as its age, hold on the day it stands on.
+    ago_BT = (patient_day_B1 - days_BV.gather(1, slot_BT)).clamp(min=0) * (slot_BT > 0)
+    return shares_BT * torch.exp2(-ago_BT / half_life_days)
+
+
+def count_codes(input_ids: Tensor, shares_BT: Tensor, vocab_size: int) -> Tensor:
+    """How often each code of the vocabulary stands in the record, `(batch, tokens)` to `(batch, vocabulary)`."""
+    return shares_BT.new_zeros(len(shares_BT), vocab_size).scatter_add(1, input_ids.long(), shares_BT)

@@ -226,48 +226,6 @@ class ClaimHistorySkip(nn.Module):
         return functional.linear(seen_BVE, self.weight) * positions.valid[:, :, None]
 
 
-def fading_shares(slots_BT: Tensor, days_BV: Tensor, cut_B: Tensor, half_life_days: int | None) -> Tensor:
-    """How much each token counts, in float32: 1, less the longer ago it was, 0 for padding and what is not in view."""
-    shares_BT = ((slots_BT >= 0) & (slots_BT <= cut_B[:, None])).float()
-    if half_life_days is None:
-        return shares_BT
-    slot_BT = slots_BT.clamp(min=0)
-    patient_day_B1 = position_days(torch.zeros_like(slot_BT[:, :1]), days_BV, cut_B)
-    # The patient's own codes, such as its age, hold on the day it stands on.
-    ago_BT = (patient_day_B1 - days_BV.gather(1, slot_BT)).clamp(min=0) * (slot_BT > 0)
-    return shares_BT * torch.exp2(-ago_BT / half_life_days)
-
-
-def count_codes(input_ids: Tensor, shares_BT: Tensor, vocab_size: int) -> Tensor:
-    """How often each code of the vocabulary stands in the record, `(batch, tokens)` to `(batch, vocabulary)`."""
-    return shares_BT.new_zeros(len(shares_BT), vocab_size).scatter_add(1, input_ids.long(), shares_BT)
-
-
-class ClaimCodeSkip(nn.Module):
-    """A linear term of how often each code stands in the record, on a log scale, beside the network.
-
-    A small cohort tells from counts what no pretrained vector holds, and from vectors what it is too small to learn
-    (wide and deep: Cheng et al., 2016, arXiv:1606.07792). With a half-life a code counts less the longer ago it was.
-    The weights begin at zero.
-    """
-
-    def __init__(self, config: ClaimConfig, num_labels: int) -> None:
-        super().__init__()
-        self.half_life_days = config.code_skip_half_life_days
-        self.weight = nn.Parameter(torch.zeros(config.vocab_size, num_labels))
-
-    def forward(self, input_ids: Tensor | None, slots_BT: Tensor, days_BV: Tensor, cut_B: Tensor) -> Tensor:
-        """Weigh the codes of each patient and of its visits, `(batch, tokens)` to `(batch, labels)`."""
-        if input_ids is None:
-            raise ValueError("expected input_ids for code_skip=True, found inputs_embeds: vectors cannot be counted")
-        shares_BT = self.shares(slots_BT, days_BV, cut_B)
-        return count_codes(input_ids, shares_BT, len(self.weight)).log1p() @ self.weight
-
-    def shares(self, slots_BT: Tensor, days_BV: Tensor, cut_B: Tensor) -> Tensor:
-        """How much each token counts."""
-        return fading_shares(slots_BT, days_BV, cut_B, self.half_life_days).to(self.weight.dtype)
-
-
 class ClaimAttention(nn.Module):
     """Multi-head self-attention over the positions of one patient."""
 

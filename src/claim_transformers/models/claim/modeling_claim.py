@@ -23,7 +23,7 @@ from transformers.utils.generic import can_return_tuple
 from transformers.utils.output_capturing import capture_outputs
 
 from .carried_code_claim import CarriesCode
-from .classifier_claim import ClaimClassifier, choose_classifier, classifier_dropout
+from .classifier_claim import ClaimClassifier, ClaimCodeSkip, choose_classifier, classifier_dropout
 from .configuration_claim import ClaimConfig
 from .context_claim import (
     IGNORE_INDEX,
@@ -42,7 +42,6 @@ from .context_claim import (
 from .damage_claim import MODEL_FILES, load_checked, naming_damage
 from .encoder_claim import (
     ClaimAttention,
-    ClaimCodeSkip,
     ClaimEmbeddings,
     ClaimHistorySkip,
     ClaimIndexGap,
@@ -51,8 +50,6 @@ from .encoder_claim import (
     ClaimTimeBias,
     Packing,
     Positions,
-    count_codes,
-    fading_shares,
 )
 from .losses_claim import amount_loss, checked_classes, classification_targets, multi_hot_bce
 from .names_claim import is_misspelt, naming_alternatives, resolve_checkpoint
@@ -155,7 +152,9 @@ class ClaimPreTrainedModel(CarriesCode, PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, ClaimClassifier):
             module.begin(self.config.initializer_range)
-        elif isinstance(module, ClaimTimeBias | ClaimIndexGap | ClaimSegments | ClaimHistorySkip | ClaimCodeSkip):
+        elif isinstance(module, ClaimCodeSkip):
+            module.begin()
+        elif isinstance(module, ClaimTimeBias | ClaimIndexGap | ClaimSegments | ClaimHistorySkip):
             init.zeros_(module.weight)
         elif isinstance(module, _ClaimPresenceDecoder):
             init.constant_(module.bias, self.config.nvp_bias_init)
@@ -687,7 +686,9 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
     def __init__(self, config: ClaimConfig) -> None:
         super().__init__(config)
         self.num_labels = len(config.id2label or {})
-        config.classifier_rate, config.classifier_half_life_days = choose_classifier(config, type(self).__name__)
+        config.classifier_rate, config.code_skip, config.code_skip_half_life_days = choose_classifier(
+            config, type(self).__name__
+        )
         self.claim = ClaimModel(config)
         self.classifier = ClaimClassifier(config, self.num_labels)
         self.code_skip = ClaimCodeSkip(config, self.num_labels) if config.code_skip else None
@@ -727,8 +728,7 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
             ValueError: If the inputs do not fit together.
         """
         outputs = self.claim(input_ids, visit_ids, visit_days, attention_mask, cut, inputs_embeds, **kwargs)
-        given = (input_ids, visit_ids, visit_days, attention_mask, cut, inputs_embeds)
-        logits_BK = self.classifier(self.vectors(outputs, *given))
+        logits_BK = self.classifier(outputs.pooler_output)
         if self.code_skip is not None:
             slots_BT, days_BV, _ = checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
             logits_BK = logits_BK + self.code_skip(input_ids, slots_BT, days_BV, _resolved_cut(cut, days_BV))
@@ -739,35 +739,6 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
         return SequenceClassifierOutput(
             loss=loss, logits=logits_BK, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
-
-    def vectors(
-        self,
-        outputs: ClaimModelOutput,
-        input_ids: Tensor | None,
-        visit_ids: Tensor | None,
-        visit_days: Tensor | None,
-        attention_mask: Tensor | None = None,
-        cut: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-    ) -> Tensor:
-        """Give what the classifier reads of each patient: its vector and, with a half-life, the sum of its codes."""
-        half_life_days = self.config.classifier_half_life_days
-        vector_BE = outputs.pooler_output
-        assert vector_BE is not None
-        if not half_life_days:
-            return vector_BE
-        slots_BT, days_BV, _ = checked_inputs(input_ids, inputs_embeds, visit_ids, visit_days, attention_mask)
-        shares_BT = fading_shares(slots_BT, days_BV, _resolved_cut(cut, days_BV), half_life_days)
-        table_KE: Any = self.get_input_embeddings().weight
-        # At least float32, which counts of hundreds need.
-        dtype = torch.promote_types(table_KE.dtype, torch.float32)
-        shares_BT = shares_BT.to(dtype)
-        if inputs_embeds is not None:
-            sum_BE = (shares_BT[:, None] @ inputs_embeds.to(dtype))[:, 0]
-        else:
-            assert input_ids is not None
-            sum_BE = count_codes(input_ids, shares_BT, len(table_KE)) @ table_KE.to(dtype)
-        return torch.cat([vector_BE, sum_BE.to(vector_BE.dtype)], dim=-1)
 
 
 class ClaimForVisitClassification(ClaimPreTrainedModel):

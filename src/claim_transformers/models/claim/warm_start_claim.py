@@ -47,8 +47,7 @@ def _tables(model: Any, known: int) -> list[Tensor]:
     tables, decoder = [model.get_input_embeddings().weight], model.get_output_embeddings()
     for name, part in model.named_children():
         if name == "code_skip":
-            rows = part.weight.new_zeros(max(model.config.vocab_size - known, 0), part.weight.shape[1])
-            part.weight = nn.Parameter(torch.cat([part.weight.detach()[: model.config.vocab_size], rows]))
+            part.resize(model.config.vocab_size)
             tables.append(part.weight)
     if decoder is not None:
         tables += [decoder.bias] if decoder.weight is tables[0] else [decoder.weight, decoder.bias]

@@ -40,7 +40,7 @@ from claim_transformers.sources.pipeline.archives import MAX_EXPANSION
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
 from claim_transformers.sources.pipeline.ingest import IngestSummary, drugs_of, write_facts
 from claim_transformers.sources.pipeline.screening import name_quarantine, quarantine_of
-from claim_transformers.sources.registry import find_source, sources
+from claim_transformers.sources.registry import Source, find_source, sources
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -107,13 +107,7 @@ def ingest_on_spark(
             ...
         ValueError: expected a source that is cut by patient on Spark (...), found 'omop': ingest it on one machine
     """
-    registered = find_source(source)
-    registered.check_options(options)
-    if not registered.is_by_patient:
-        known = ", ".join(name for name, one in sources().items() if one.is_by_patient)
-        raise ValueError(
-            f"expected a source that is cut by patient on Spark ({known}), found {source!r}: ingest it on one machine"
-        )
+    registered = _find_source_by_patient(source, options)
     if not isinstance(path, str | Path):
         raise ValueError("expected the folder of raw files, found none: fetch or export them on one machine")
     path = check_inputs(path).absolute()
@@ -154,6 +148,17 @@ def ingest_on_spark(
         report = write_facts(folder, path, staged, ledger, lines, patients, drugs, salt)
         bar.update()
     return IngestSummary(Path(out), report, lines, patients)
+
+
+def _find_source_by_patient(name: str, options: dict[str, Any]) -> Source:
+    registered = find_source(name)
+    registered.check_options(options)
+    if not registered.is_by_patient:
+        known = ", ".join(name for name, one in sources().items() if one.is_by_patient)
+        raise ValueError(
+            f"expected a source that is cut by patient on Spark ({known}), found {name!r}: ingest it on one machine"
+        )
+    return registered
 
 
 def _tasks_of(spark: SparkSession | SparkTasks | str | None) -> SparkTasks:
