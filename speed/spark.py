@@ -76,6 +76,7 @@ def measure(engine: str, raw: Path, out: Path, parts: int) -> dict[str, float]:
         from pyspark.sql import SparkSession
 
         begin = cpu_seconds()
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
         builder = builder.config("spark.ui.showConsoleProgress", "false")
         # The JVM moves bytes, for which code that is compiled in haste is as good.
