@@ -16,6 +16,7 @@ from claim_transformers.hub.checkpoint_files import (
     read_strict_json,
 )
 from claim_transformers.hub.errors import PushRefusedError
+from claim_transformers.hub.folding import fold_checkpoint
 from claim_transformers.hub.private_text import find_person, find_private
 from claim_transformers.hub.saving import drop_code, refuse_foreign_code
 from claim_transformers.hub.upload_model import check_calibration, check_config, check_risk_intervals, check_weights
@@ -75,6 +76,7 @@ def stage(source: str | Path, staging: str | Path, *, with_code: bool) -> list[s
     if not with_code:
         drop_code(staging)
     _refuse_private_content(staging)
+    fold_checkpoint(staging)
     _write_manifest(staging)
     return sorted(path.name for path in staging.iterdir())
 

@@ -142,6 +142,15 @@ class ClaimClassifier(_Rated, nn.Linear):
         standard_BE = self.dropout(standard_BE).to(self.weight.dtype)
         return functional.linear(standard_BE, self.weight, self.bias) * self.rate
 
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Say the same as a plain layer, without means and variances of anybody."""
+        if self.rate is not None:
+            scale_E = self.rate * (self.variance + 1e-6).rsqrt()
+            self.bias.copy_(self.bias * self.rate - self.weight @ (scale_E * self.mean).to(self.weight.dtype))
+            self.weight.mul_(scale_E.to(self.weight.dtype))
+            self.become_plain()
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Let weights of a plain layer, such as those in an adapter of an earlier version, say what they said."""
         if self.rate is not None and f"{prefix}weight" in state_dict and f"{prefix}patients" not in state_dict:
@@ -194,6 +203,14 @@ class ClaimCodeSkip(_Rated, nn.Module):
     def constant(self) -> Tensor:
         """What is said of who has no codes, `(labels,)`."""
         return self.weight.new_zeros(self.weight.shape[1]) if self.rate is None else -(self.mean @ self.table())
+
+    @torch.no_grad()
+    def fold(self) -> Tensor:
+        """Say the same as a plain term, but for a constant, which is given: no count of anybody is left."""
+        constant, table = self.constant(), self.table()
+        self.weight.copy_(table)
+        self.become_plain()
+        return constant
 
     def shares(self, slots_BT: Tensor, days_BV: Tensor, cut_B: Tensor) -> Tensor:
         """How much each token counts."""
