@@ -57,7 +57,8 @@ def test_what_leaves_says_the_same_and_tells_of_no_frequency(trained: Path, tmp_
 
 def test_a_folded_checkpoint_is_sent_as_it_is(trained: Path, tmp_path: Path) -> None:
     once, twice = tmp_path / "once", tmp_path / "twice"
-    once.mkdir(), twice.mkdir()
+    once.mkdir()
+    twice.mkdir()
     stage(trained, once, with_code=False)
     shutil.rmtree(trained)
     stage(once, twice, with_code=False)
