@@ -35,6 +35,7 @@ import pyarrow.parquet as pq  # noqa: E402
 
 from claim_transformers.claims.sequences import write_patients  # noqa: E402
 from claim_transformers.sources.pipeline.ingest import ingest  # noqa: E402
+from speed.history import remember  # noqa: E402
 
 SEED = 20260101
 YEARS = (2008, 2009, 2010)
@@ -288,6 +289,13 @@ def main() -> None:
         )
         missed |= figures["megabytes"] > MAX_MEGABYTES or figures["of folding"] > MAX_OF_FOLDING
         missed |= figures["times less"] < MIN_TIMES_LESS or growth > MAX_GROWTH
+        remember(
+            "folding",
+            {
+                f"{num_lines:,} lines, whole ingest : folding by SQL": figures["of folding"],
+                f"{num_lines:,} lines, folding of tables by SQL : ours": figures["times less"],
+            },
+        )
     sys.exit(int(missed))
 
 

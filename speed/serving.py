@@ -29,6 +29,7 @@ import numpy as np
 
 from claim_transformers import ClaimConfig, ClaimForSequenceClassification, ClaimTokenizer
 from speed.fhir_eob import make_claim
+from speed.history import remember
 
 _CLAIMS, _FACTS = 40, 47  # 1.4 MB
 # Milliseconds at the 99th percentile by the number of clients, on two cores with nobody else.
@@ -186,13 +187,14 @@ def measure(folder: Path, requests: int) -> bool:
                 }
                 asked[f"a page, {size}"] = partial(page_waits, base, record, _PAGES), _PAGE_GATE
                 # All are measured, whatever the first says.
-                held = [_is_within(name, ask, gate, process.pid) for name, (ask, gate) in asked.items()]
-                return all(held)
+                shares = {name: _share_of_gate(name, ask, gate, process.pid) for name, (ask, gate) in asked.items()}
+                remember("serving", {f"99th percentile of {name} : its gate": share for name, share in shares.items()})
+                return max(shares.values()) <= 1.0
             finally:
                 process.terminate()
 
 
-def _is_within(name: str, ask: Callable[[], np.ndarray], gate: float, process: int) -> bool:
+def _share_of_gate(name: str, ask: Callable[[], np.ndarray], gate: float, process: int) -> float:
     before = processor_seconds(process)
     found = ask()
     cost = 1000 * (processor_seconds(process) - before) / len(found)
@@ -201,7 +203,7 @@ def _is_within(name: str, ask: Callable[[], np.ndarray], gate: float, process: i
         f"  {name}: p50 {middle:.0f} ms, p99 {high:.0f} ms (gate {gate:.0f}), {cost:.0f} ms of the processor each",
         flush=True,
     )
-    return bool(high <= gate)
+    return float(high / gate)
 
 
 def main() -> int:
