@@ -82,3 +82,4 @@ def test_a_user_without_a_home_plans_anew(monkeypatch):
     monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
     plan_files._folder.cache_clear()
     assert read_plan("a-step") is None
+    plan_files._folder.cache_clear()
