@@ -73,3 +73,13 @@ def test_no_more_is_kept_than_fits(plans: Path, monkeypatch) -> None:
     plan_files._folder.cache_clear()
     keep_plan("other", SQL)
     assert len(list(plans.glob("*/*"))) == 1
+
+
+def test_a_user_without_a_home_plans_anew(monkeypatch):
+    for name in ("CLAIM_TRANSFORMERS_PLANS", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    # As of a number that a container gives, which has no entry in the table of users.
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    plan_files._folder.cache_clear()
+    assert read_plan("a-step") is None
+    plan_files._folder.cache_clear()

@@ -107,6 +107,15 @@ def test_what_can_change_or_refers_to_itself_is_planned_anew():
     assert build(_keep, ROWS, counter.is_kept) is not build(_keep, ROWS, counter.is_kept)
 
 
+def test_a_function_of_other_code_is_planned_anew_where_it_refers_to_what_its_module_holds():
+    found = []
+    notebook: dict[str, Any] = {"__name__": "notebook"}
+    for word in "xy":
+        exec(f"WORD = {word!r}\ndef with_word(rows):\n    return rows.filter(rows.a == WORD)", notebook)
+        found.append(to_sql(connect(threads=1), build(notebook["with_word"], ROWS)))
+    assert ["'x'" in found[0], "'y'" in found[1]] == [True, True]
+
+
 def test_no_more_is_kept_than_a_few_sources_need(monkeypatch):
     monkeypatch.setattr(planning, "_MOST_KEPT", 3)
     monkeypatch.setattr(planning, "_steps", {})

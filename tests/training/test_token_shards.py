@@ -1,8 +1,11 @@
 """Tokens of a folder: shards of its files, read as a stream of which each process has its own."""
 
+import shutil
+
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from task_runs import TasksHere
 from training.ingested_folder import ingested
 
@@ -31,3 +34,13 @@ def test_shards_hold_the_tokens_of_their_files_and_processes_read_their_own(toke
     empty = pq.read_table(tmp_path / "out" / "validation-00000.parquet")
     assert empty.num_rows == 0
     assert empty.schema.equals(pa.schema(pq.read_schema(tmp_path / "out" / names[-2])))
+
+
+def test_a_run_takes_no_tokenizer_that_an_earlier_one_found_under_its_name(tokenizer, tmp_path):
+    claims = ingested(tmp_path / "claims", {"train": 3, "validation": 0, "test": 0})
+    place = tmp_path / "tokenizer"
+    tokenizer.save_pretrained(place)
+    tokenize_claims(place, claims, tmp_path / "first")
+    shutil.rmtree(place)
+    with pytest.raises(OSError, match="tokenizer"):
+        tokenize_claims(place, claims, tmp_path / "second")

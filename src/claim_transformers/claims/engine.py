@@ -189,7 +189,9 @@ def store_rows(connection: Backend, stem: str, rows: Plan, scratch: Path, *, are
             return materialize(connection, name, rows)[0]
         path = str(scratch / f"{name}.parquet").replace("'", "''")
         connection.raw_sql(f"COPY ({to_sql(connection, rows)}) TO '{path}' (FORMAT parquet)")
-        connection.raw_sql(f"CREATE VIEW \"{name}\" AS SELECT * FROM read_parquet('{path}')")
+        connection.raw_sql(
+            f"CREATE VIEW \"{name}\" AS SELECT * FROM read_parquet('{path}', hive_partitioning = false)"
+        )
         return open_table(connection, name)
 
 
@@ -198,7 +200,8 @@ def view_table(connection: Backend, name: str, files: Sequence[Path], schema: pa
     if not files:
         return load(connection, name, schema.empty_table())
     listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
-    connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM read_parquet([{listed}])')
+    rows = f"read_parquet([{listed}], hive_partitioning = false)"
+    connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM {rows}')
     return open_table(connection, name)
 
 

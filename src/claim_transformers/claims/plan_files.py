@@ -64,10 +64,10 @@ def _folder() -> Path | None:
     given = os.environ.get(_VARIABLE)
     if given == "":
         return None
-    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "claim_transformers"
-    folder = Path(given) if given else home / "plans"
-    own = folder / _name_version()
     try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "claim_transformers"
+        folder = Path(given) if given else home / "plans"
+        own = folder / _name_version()
         is_new = not own.is_dir()
         own.mkdir(mode=0o700, parents=True, exist_ok=True)
         facts = own.stat()
@@ -77,7 +77,8 @@ def _folder() -> Path | None:
         if is_new:
             _forget_others(folder, own)
         return own if sum(1 for _ in os.scandir(own)) < _MOST_FILES else None
-    except OSError:
+    # A user of a container can have no home.
+    except (OSError, RuntimeError):
         return None
 
 

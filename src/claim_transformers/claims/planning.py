@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache, cached_property, partial
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import ibis.expr.operations as ops
@@ -88,7 +88,8 @@ _lasting: set[type] = set()
 def build(function: Callable[..., ir.Table], *args: Any, **kwargs: Any) -> Plan:
     """Give the step that calls a function with arguments; equal steps are one, and steps can be arguments.
 
-    Functions among the arguments are equal if their code and what they refer to are.
+    Functions among the arguments are equal if their code and what they refer to are. One of another package that
+    refers to globals is planned anew each time.
 
     Examples:
         >>> import ibis
@@ -256,7 +257,11 @@ class _Key:
         self._write(text, lasts=text.startswith("table"))
 
     def _add_function(self, value: FunctionType) -> None:
-        self._write("function", value.__module__, value.__qualname__, lasts=value.__module__.startswith(_PACKAGE))
+        is_ours = value.__module__.partition(".")[0] == _PACKAGE
+        # Of this package they stay as they are; elsewhere, as in a notebook, they are set anew between two runs.
+        if not is_ours and _uses_globals(value.__code__, value.__globals__):
+            raise _NoKeyError
+        self._write("function", value.__module__, value.__qualname__, lasts=is_ours)
         self._add_code(value.__code__)
         referred = [cell.cell_contents for cell in value.__closure__ or ()]
         self._add_all("refers", (value.__defaults__, value.__kwdefaults__, referred))
@@ -281,6 +286,13 @@ class _Key:
             self._write(_text_of(value))
         else:
             self._add_all("fields", parts)
+
+
+def _uses_globals(code: CodeType, names: Mapping[str, Any]) -> bool:
+    """Whether code can refer to what a module holds, other modules apart."""
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    found = (names[name] for name in code.co_names if name in names)
+    return not all(isinstance(value, ModuleType) for value in found) or any(_uses_globals(one, names) for one in inner)
 
 
 def _text_of(value: Any) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ def tokenize_claims(
     """
     files = patient_files(claims)
     with publish_folder(Path(out).absolute()) as folder:
-        encode = _EncodeFile(str(tokenizer), folder)
+        encode = _EncodeFile(str(tokenizer), folder, uuid.uuid4().hex)
         return sum((map if tasks is None else tasks.run)(encode, files))
 
 
@@ -60,9 +61,11 @@ class _EncodeFile:
 
     tokenizer: str
     folder: Path
+    # Told apart by it, a run never takes what an earlier one found under the same name.
+    run: str
 
     def __call__(self, path: Path) -> int:
-        tokenizer, writer = _load_tokenizer(self.tokenizer), None
+        tokenizer, writer = _load_tokenizer(self.tokenizer, self.run), None
         with replacing_file(self.folder / path.name) as temporary, pq.ParquetFile(path) as file:
             batches = (pa.Table.from_batches([batch]) for batch in file.iter_batches(_ROWS_PER_BATCH))
             for table in batches if file.metadata.num_rows else [file.schema_arrow.empty_table()]:
@@ -74,8 +77,8 @@ class _EncodeFile:
             return int(file.metadata.num_rows)
 
 
-@cache
-def _load_tokenizer(name: str) -> Any:
+@lru_cache(maxsize=1)
+def _load_tokenizer(name: str, run: str) -> Any:
     from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
 
     return ClaimTokenizer.from_pretrained(name)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from same_folders import assert_same_folders
 from sources.raw_claims import eligibility, medical_claim, pharmacy_claim, write_tuva
@@ -10,6 +12,7 @@ from task_runs import TasksHere
 from claim_transformers.claims.spark import open_spark
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.distribution.ingest import ingest_on_spark
+from claim_transformers.sources.distribution.units import CutUnit, Job, Unit, Whole, _Keys, unpack_piece
 from claim_transformers.sources.pipeline.ingest import ingest
 
 ANYTHING = {"max_quarantine_share": 1.0, "max_reason_share": 1.0, "progress": False}
@@ -35,7 +38,10 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_parts_of_patients_add_up_to_the_folder_of_one_machine(raw: Path, tmp_path: Path) -> None:
-    one, other = tmp_path / "one", tmp_path / "other"
+    # As lakes name their folders, here like a column of the rows.
+    lake = tmp_path / "patient_id=P0"
+    lake.mkdir()
+    one, other = tmp_path / "one", lake / "other"
     at_once = ingest("tuva", raw, one, **ANYTHING)
     reasons = {reason for entry in at_once.report["files"] for reason in entry["quarantine_reasons"]}
     assert {"R_NO_ID", "R_CLAIM_SHARED", "R_DEMOGRAPHICS", "R_DATE"} <= reasons
@@ -43,6 +49,17 @@ def test_parts_of_patients_add_up_to_the_folder_of_one_machine(raw: Path, tmp_pa
     assert len(list((other / "claim_line").iterdir())) > 1
     assert_same_folders(one, other)
     assert str(in_parts) == str(at_once).replace(str(one), str(other))
+
+
+def test_a_column_of_parts_of_medicare_is_no_part_of_patients(tmp_path: Path) -> None:
+    job, unit = Job("tuva", "", tmp_path), Unit("medical_claim", 0, tmp_path, None)
+    rows = pa.table({"patient_id": [f"P{number}" for number in range(9)], "part": ["A"] * 9})
+    unit.staged(job).parent.mkdir()
+    pq.write_table(rows, unit.staged(job))
+    whole = Whole(job, (unit,), {0: _Keys("medical_claim", "patient_id", ())})
+    pieces = [unpack_piece(piece)[1] for _, piece in CutUnit(whole, 2)(unit)]
+    found = pa.concat_tables(pq.read_table(pa.BufferReader(piece)) for piece in pieces)
+    assert found.sort_by("patient_id") == rows
 
 
 def test_a_file_too_bad_for_one_machine_is_too_bad_in_parts(raw: Path, tmp_path: Path) -> None:

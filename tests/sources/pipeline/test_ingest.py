@@ -97,6 +97,12 @@ def test_a_source_becomes_canonical_tables_and_patients(tmp_path: Path) -> None:
     assert "inpatient" in str(summary).lower()
 
 
+def test_a_link_that_leads_nowhere_beside_the_files_is_passed_over(tmp_path: Path) -> None:
+    raw = write_tuva(tmp_path / "raw", medical=[medical_claim("P1", "M1")], people=[eligibility("P1")])
+    (raw / ".#medical_claim.csv").symlink_to("somebody@somewhere")
+    assert ingest("tuva", raw, tmp_path / "out", progress=False).lines["claim_line"] == 1
+
+
 def test_the_manifest_names_inputs_counts_and_versions_but_not_the_salt(tmp_path: Path) -> None:
     raw = write_tuva(tmp_path / "raw", pharmacy=[pharmacy_claim()])
     _run("tuva", raw, tmp_path / "out", salt="a secret salt")

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from claim_transformers.claims.engine import connect, fetch
+from claim_transformers.claims.engine import connect, fetch, store_rows
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.contract import RawFile
 from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
@@ -85,6 +85,17 @@ def test_harmless_forms_of_a_file_are_repaired_and_counted(connection, tmp_path:
     rows, (file,) = _stage(connection, tmp_path, content)
     assert [rows[name][0].as_py() for name in LAYOUT.columns] == ["1", "2", "3"]
     assert dict(file.fixes) == fixes
+
+
+def test_a_folder_that_is_named_like_a_column_and_its_value_says_nothing(connection, tmp_path: Path) -> None:
+    lake = tmp_path / "CLM_ID=9"
+    lake.mkdir()
+    pq.write_table(pa.table({"CLM_ID": ["1"], "PAID": ["2.50"]}), lake / "raw.parquet")
+    (lake / "raw.csv").write_bytes(b"CLM_ID,PAID\n1,2.50\n")
+    rows, _ = stage_files(connection, [(lake / f"raw.{of}", LAYOUT) for of in ("csv", "parquet")], lake, name="lake")
+    stored = store_rows(connection, "lake_rows", rows, lake, are_few=False)
+    for found in (rows, stored):
+        assert fetch(connection, found)["CLM_ID"].to_pylist() == ["1", "1"]
 
 
 def test_a_missing_optional_column_is_null_and_an_extra_one_is_kept_with_a_warning(connection, tmp_path: Path) -> None:

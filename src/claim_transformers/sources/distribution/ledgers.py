@@ -125,7 +125,9 @@ def _add_codes(ledger: Ledger, folders: Sequence[Path]) -> None:
 
     def run(name: str, sql: str) -> pa.Table:
         files = ", ".join("'" + str(folder / name).replace("'", "''") + "'" for folder in folders)
-        return connection.con.sql(sql.format(rows=f"read_parquet([{files}])")).to_arrow_table()
+        return connection.con.sql(
+            sql.format(rows=f"read_parquet([{files}], hive_partitioning = false)")
+        ).to_arrow_table()
 
     distinct = run(
         _RAW,

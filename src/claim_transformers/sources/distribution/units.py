@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 _ROW_NO = "row_no"
+# No layout has a column of this name, as it may have one of parts of Medicare.
+_PART = "part_of_patients"
 
 
 @dataclass(frozen=True)
@@ -192,15 +194,14 @@ class Whole:
         """Open files of rows that a reader asks for under a name, with the columns of all."""
         units = [unit for unit in self.units if unit.name == name]
         if self.is_staged_by_source:
-            nobody = f"(SELECT * FROM read_parquet({_quote(units[0].staged(self.job))}) LIMIT 0)"
+            nobody = f"(SELECT * FROM {_rows_of([units[0].staged(self.job)])} LIMIT 0)"
         else:
             columns = dict.fromkeys(column for unit in units for column in unit.columns)
             load(connection, f"nobody_of_{name}", _rows_of_nobody(columns))
             nobody = f'"nobody_of_{name}"'
         view, sql = free_name(connection, f"staged_{name}"), f"SELECT * FROM {nobody}"
         if paths:
-            listed = ", ".join(map(_quote, paths))
-            sql += f" UNION ALL BY NAME SELECT * FROM read_parquet([{listed}], union_by_name = true)"
+            sql += f" UNION ALL BY NAME SELECT * FROM {_rows_of(paths)}"
         connection.raw_sql(f'CREATE VIEW "{view}" AS {sql}')
         return open_table(connection, view)
 
@@ -296,12 +297,12 @@ class CutUnit:
             empty = _find_empty(unit.staged(self.whole.job)) - {patient}
             rows = rows.select([name for name in rows.columns if name not in empty])
             # A hash can be negative, and so can what is left of it.
-            part = ((clean_id(rows[patient]).hash() % self.num_parts + self.num_parts) % self.num_parts).name("part")
+            part = (clean_id(rows[patient]).hash() % self.num_parts + self.num_parts) % self.num_parts
             with engine_errors(f"cutting {unit.name}"):
-                sql = to_sql(connection, rows.mutate(part))
-                _copy(connection, sql, scratch / "cut", ", PARTITION_BY (part), OVERWRITE_OR_IGNORE true")
-            for path in sorted((scratch / "cut").glob("part=*/*.parquet")):
-                yield int(path.parent.name.removeprefix("part=")), _pack_piece(unit.number, path.read_bytes())
+                sql = to_sql(connection, rows.mutate(part.name(_PART)))
+                _copy(connection, sql, scratch / "cut", f", PARTITION_BY ({_PART}), OVERWRITE_OR_IGNORE true")
+            for path in sorted((scratch / "cut").glob(f"{_PART}=*/*.parquet")):
+                yield int(path.parent.name.removeprefix(f"{_PART}=")), _pack_piece(unit.number, path.read_bytes())
 
 
 def _find_empty(path: Path) -> set[str]:
@@ -329,7 +330,7 @@ def unpack_piece(piece: bytes) -> tuple[int, bytes]:
 def _open_unit(connection: Backend, unit: Unit, job: Job) -> ir.Table:
     """Rows of a unit, under the names that its raw files have in the whole."""
     view = free_name(connection, "unit")
-    connection.raw_sql(f'CREATE VIEW "{view}" AS SELECT * FROM read_parquet({_quote(unit.staged(job))})')
+    connection.raw_sql(f'CREATE VIEW "{view}" AS SELECT * FROM {_rows_of([unit.staged(job)])}')
     rows = open_table(connection, view)
     renamed = {file.name: name for file, name in zip(unit.files, unit.names, strict=False) if file.name != name}
     return (
@@ -339,6 +340,11 @@ def _open_unit(connection: Backend, unit: Unit, job: Job) -> ir.Table:
 
 def _copy(connection: Backend, sql: str, target: Path, more: str = "") -> None:
     connection.raw_sql(f"COPY ({sql}) TO {_quote(target)} (FORMAT parquet{more})")
+
+
+def _rows_of(paths: Sequence[Path]) -> str:
+    """Rows of files; folders above them that are named like a column and its value, as in lakes, say nothing."""
+    return f"read_parquet([{', '.join(map(_quote, paths))}], union_by_name = true, hive_partitioning = false)"
 
 
 def _quote(path: Path) -> str:

@@ -268,7 +268,8 @@ def _is_small(path: RawLocation) -> bool:
         return False
     place = Path(path)
     files = [place] if place.is_file() else place.glob("*") if place.is_dir() else []
-    return sum(file.stat().st_size for file in files) <= _FEW_BYTES
+    # A link that leads nowhere, such as the lock of an editor, is no file.
+    return sum(file.stat().st_size for file in files if file.is_file()) <= _FEW_BYTES
 
 
 def drugs_of(source: Source, path: RawLocation, ndc_directory: str | Path | None) -> DrugNames | None:

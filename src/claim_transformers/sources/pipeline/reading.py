@@ -206,7 +206,8 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
     select = _Select(
         ", ".join(expressions + _filled_in(names, layout)),
         "file_row_number + 1",
-        f"read_parquet({_quote(str(path))}, file_row_number = true, binary_as_string = true)",
+        f"read_parquet({_quote(str(path))}, file_row_number = true, binary_as_string = true, "
+        "hive_partitioning = false)",
     )
     if not num_rows:
         warnings["W_NO_ROWS"] = 1
@@ -284,7 +285,7 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
     select = _Select(
         ", ".join(expressions + _filled_in(names, layout)),
         "row_no" if rejects.num_rows else "file_row_number + 1",
-        f"read_parquet({_quote(str(target))}, file_row_number = true)",
+        f"read_parquet({_quote(str(target))}, file_row_number = true, hive_partitioning = false)",
     )
     raw_file = RawFile(
         path.name,
@@ -331,7 +332,7 @@ def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) 
     select = _Select(
         ", ".join(expressions + _filled_in(names, layout)),
         "row_no",
-        f"read_parquet({_quote(str(target))})",
+        f"read_parquet({_quote(str(target))}, hive_partitioning = false)",
     )
     ends = print_of_file.num_cr if is_old_mac else print_of_file.num_crlf
     fixes = {code: number for code, number in (("F_BOM", int(cut.has_mark)), ("F_EOL", ends)) if number}
@@ -543,7 +544,7 @@ def _parse(
         f"quote = {_quote(layout.quote)}, escape = {_quote(layout.quote)}, nullstr = '', "
         f"columns = {{{columns}}}, strict_mode = true, "
         f"null_padding = false, store_rejects = true, rejects_table = '{rejects}', rejects_scan = '{scans}', "
-        f"rejects_limit = 0, encoding = {_quote(layout.encoding)})"
+        f"rejects_limit = 0, hive_partitioning = false, encoding = {_quote(layout.encoding)})"
     )
     into = f"TO {_quote(str(target))} (FORMAT parquet)"
     with engine_errors(f"reading {file} (is it delimited text with one header line?)"):
@@ -575,7 +576,7 @@ def _number_rows(connection: Backend, target: Path, rejects: str) -> None:
         "gaps AS (SELECT row_no - num_rejected AS num_before, max(num_rejected) AS num_rejected FROM numbers "
         "GROUP BY 1) "
         "SELECT rows.* EXCLUDE (file_row_number), file_row_number + 1 + coalesce(num_rejected, 0) AS row_no "
-        f"FROM read_parquet({_quote(str(target))}, file_row_number = true) AS rows "
+        f"FROM read_parquet({_quote(str(target))}, file_row_number = true, hive_partitioning = false) AS rows "
         "ASOF LEFT JOIN gaps ON rows.file_row_number >= gaps.num_before ORDER BY row_no) "
         f"TO {_quote(str(numbered))} (FORMAT parquet)"
     )

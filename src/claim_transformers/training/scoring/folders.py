@@ -8,10 +8,11 @@ import logging
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -137,15 +138,17 @@ class _ScorePart:
     at: dt.date
     work: Path
     facts: Mapping[str, Any]
+    # Told apart by it, a run never takes what an earlier one found under the same name.
+    run: str
 
     def __call__(self, numbered: tuple[int, _Part]) -> dict[str, int]:
         number, part = numbered
-        scorer = _load_scorer(self.checkpoint, tuple(sorted(self.options.items())))
+        scorer = _load_scorer(self.checkpoint, tuple(sorted(self.options.items())), self.run)
         return _score_part(scorer, part, self.at, self.work, number, self.facts)
 
 
-@cache
-def _load_scorer(checkpoint: str, options: tuple[tuple[str, Any], ...]) -> Scorer:
+@lru_cache(maxsize=1)
+def _load_scorer(checkpoint: str, options: tuple[tuple[str, Any], ...], run: str) -> Scorer:
     return Scorer.from_pretrained(checkpoint, **dict(options))
 
 
@@ -215,7 +218,7 @@ def score_claims(
     with _work_folder(out, key) as work:
         kept = number = 0
         if tasks is not None:
-            score = _ScorePart(str(checkpoint), options, at, work, facts)
+            score = _ScorePart(str(checkpoint), options, at, work, facts, uuid.uuid4().hex)
             # What each task did is found below, as what an earlier run did is.
             numbered = enumerate(_parts(files, digests), 1)
             missing = [(place, part) for place, part in numbered if _finished(work, place, part.source) is None]

@@ -191,7 +191,7 @@ def _lines_sql(files: Sequence[Path]) -> str:
     listed = ", ".join(quote_text(str(file)) for file in files)
     return (
         "(SELECT parse_filename(filename) AS document, row_number() OVER () AS line_no, json AS text FROM "
-        f"read_ndjson_objects([{listed}], filename = true, ignore_errors = true, "
+        f"read_ndjson_objects([{listed}], filename = true, hive_partitioning = false, ignore_errors = true, "
         f"maximum_object_size = {_MAX_RESOURCE}))"
     )
 

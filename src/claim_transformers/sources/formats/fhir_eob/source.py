@@ -90,7 +90,8 @@ def _stage_groups(connection: Backend, groups: Sequence[RawResources]) -> tuple[
     staged = free_name(connection, "resources")
     parts = ", ".join(quote_text(str(part)) for group in groups for part in group.parts)
     with engine_errors("reading resources"):
-        connection.raw_sql(f'CREATE VIEW "{staged}" AS SELECT * FROM read_parquet([{parts}])')
+        rows = f"read_parquet([{parts}], hive_partitioning = false)"
+        connection.raw_sql(f'CREATE VIEW "{staged}" AS SELECT * FROM {rows}')
         return staged, ResourceFacts.read(connection, staged, groups)
 
 

@@ -131,6 +131,7 @@ def _first_of_text(path: Path, rows: int) -> tuple[pa.Table, str, str]:
         connection = connect(threads=1)
         found = connection.con.sql(
             f"SELECT * FROM read_csv('{place}', all_varchar = true, header = true, delim = '{sign}', quote = '\"', "
+            "hive_partitioning = false, "
             f"escape = '\"', auto_detect = false, columns = {_columns(header)}, ignore_errors = true, "
             f"encoding = '{encoding}', null_padding = true, nullstr = '') LIMIT {rows}"
         ).to_arrow_table()
