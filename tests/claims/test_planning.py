@@ -14,9 +14,10 @@ import pytest
 
 from claim_transformers.claims import plan_files, planning
 from claim_transformers.claims.cleaning import find_repeated_keys
-from claim_transformers.claims.engine import connect, create_view, fetch, free_name, hold_rows, load
+from claim_transformers.claims.engine import connect, create_view, fetch, free_name, hold_rows, load, read_batches
 from claim_transformers.claims.planning import build, name_table, to_sql
 
+NAMED = name_table("named_rows", ibis.schema({"number": "int64"}))
 ROWS = name_table("planned_rows", ibis.schema({"a": "string", "b": "string"}))
 
 
@@ -174,3 +175,11 @@ def test_another_process_neither_builds_nor_compiles_nor_describes(connection, t
     assert found[0] == found[1]
     assert "expression" not in vars(step)
     plan_files._folder.cache_clear()
+
+
+def test_a_name_that_stands_for_another_one_is_taken_as_it_is(connection):
+    load(connection, "named_rows", pa.table({"number": [0]}))
+    rows = build(lambda table: table.mutate(file=ibis.literal("raw file <0>")), NAMED)
+    names = {"raw file <0>": "raw file <1>", "raw file <1>": "it's"}
+    (batch,) = read_batches(connection, rows, names=names)
+    assert batch["file"].to_pylist() == ["raw file <1>"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -134,8 +135,10 @@ def read_batches(
     `names` are texts by the texts that stand for them in the expression, which so is the same in every run.
     """
     sql = to_sql(connection, expression)
-    for stand_in, name in (names or {}).items():
-        sql = sql.replace(f"'{stand_in}'", "'" + name.replace("'", "''") + "'")
+    if names:
+        # In one pass, because a name can be what stands for another.
+        quoted = {f"'{stand_in}'": "'" + name.replace("'", "''") + "'" for stand_in, name in names.items()}
+        sql = re.sub("|".join(map(re.escape, quoted)), lambda found: quoted[found[0]], sql)
     # A cursor of its own, because an open result would block the next query of the connection.
     cursor = connection.con.cursor()
     return cursor.sql(sql).to_arrow_reader(rows_per_batch)

@@ -62,7 +62,8 @@ def _digest(content: bytes) -> bytes:
 def _folder() -> Path | None:
     """The folder of the plans of this version, none where they cannot be kept for the owner alone."""
     given = os.environ.get(_VARIABLE)
-    if given == "":
+    # In an archive the sources that decide have no files.
+    if given == "" or not Path(__file__).is_file():
         return None
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "claim_transformers"

@@ -145,6 +145,8 @@ def test_one_class_and_a_head_that_is_not_there_are_refused(model, config, token
     classifier = ClaimForSequenceClassification(config)
     with pytest.raises(ValueError, match="expected two classes in the training rows, found 1"):
         start_from_readout(classifier, readout, table, np.zeros_like(labels))
+    with pytest.raises(ValueError, match="two or more training rows of each class, found fewer"):
+        start_from_readout(classifier, readout, table, np.eye(1, PATIENTS, dtype=np.int64)[0])
     with pytest.raises(ValueError, match="expected one row per label, 3, found 1"):
         start_from_readout(classifier, readout, table, np.zeros((PATIENTS, 3), np.int64))
     plain = ClaimForPreTraining(ClaimConfig(**{**config.to_diff_dict(), "horizon_days": 0}))

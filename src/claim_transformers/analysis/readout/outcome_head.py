@@ -213,6 +213,8 @@ def start_from_readout(
         return
     if len(np.unique(labels)) != 2:
         raise ValueError(f"expected two classes in the training rows, found {len(np.unique(labels))}")
+    if np.bincount(labels).min() < 2:
+        raise ValueError("expected two or more training rows of each class, found fewer: take a larger cohort")
     readout = readout.mean()
     vectors = _vectors(classifier, tokenized)
     config, counts = classifier.config, None
