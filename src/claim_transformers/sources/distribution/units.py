@@ -226,7 +226,7 @@ def read_whole(job: Job, units: Sequence[Unit], connection: Backend, scratch: Pa
         for unit in asked:
             own: list[RawFile] = []
             for position, file in enumerate(unit.files):
-                own.append(name_apart(file, [*staged, *own], unit.path, position))
+                own.append(name_apart(file, [*staged, *own], unit.path, position, may_repeat=may_repeat))
             staged += own
             named[unit.number] = replace(unit, names=tuple(file.name for file in own))
         if not may_repeat:

@@ -88,9 +88,16 @@ class RawFile:
         return 0 if self.rejects is None else int(self.rejects.num_rows)
 
 
-def name_apart(file: RawFile, others: Sequence[RawFile], path: Path, position: int) -> RawFile:
-    """Give a raw file that shares its name with another one of its own, by its folder and place in an archive."""
+def name_apart(
+    file: RawFile, others: Sequence[RawFile], path: Path, position: int, *, may_repeat: bool = False
+) -> RawFile:
+    """Give a raw file that shares its name with another one of its own, by its folder and place in an archive.
+
+    Where contents may repeat, a name that does is a file given twice.
+    """
     is_shared = any(file.name == other.name for other in others)
+    if is_shared and may_repeat:
+        raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {file.name} twice")
     return replace(file, name=f"{path.parent.name}-{position}-{file.name}") if is_shared else file
 
 

@@ -148,10 +148,8 @@ def stage_files(
                 target = scratch / f"{name}-{number:05d}.parquet"
                 stage = _stage_fixed if layout.positions and not _names_columns(raw_path, layout) else _stage_delimited
                 select, raw_file = stage(connection, raw_path, layout, target)
-            if may_repeat and any(raw_file.name == other.name for other in staged):
-                raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {raw_file.name} twice")
             selects.append(select)
-            staged.append(name_apart(raw_file, staged, path, position))
+            staged.append(name_apart(raw_file, staged, path, position, may_repeat=may_repeat))
     if not may_repeat:
         check_files_differ(staged)
     parts = [
