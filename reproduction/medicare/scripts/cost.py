@@ -5,8 +5,8 @@ r"""What each patient costs next year: a transformer, prior cost, regression, bo
 
 From the repository root:
 
-    python -m reproduction.medicare.scripts.cost --docs docs/benchmark --losses tweedie --lives 20 --epochs 5 \
-      --replicates 500
+    python -m reproduction.medicare.scripts.cost --docs docs/benchmark --patients 15000 --losses tweedie --lives 20 \
+      --epochs 5 --replicates 500
 
 Simulated Medicare patients in ICD-10, so that the score of CMS can read them, with the expected cost of each patient
 as the ceiling. Where `hccinfhir` is not installed the score is left out, and the table says so.
