@@ -24,12 +24,14 @@ python examples/run_pretraining.py examples/configs/demo_pretraining.yaml \
 # 5. Fine-tune on the cohort, the same network without pretraining, and claim-pt-base, which comes with the package and was
 #    pretrained for longer on other children.
 python examples/run_classification.py examples/configs/demo_classification.yaml --start_at head \
-  --cohort "$run/cohort" --model_name_or_path "$run/pretrained" --output_dir "$run/models/claim-pt-finetuned"
+  --cohort "$run/cohort" --model_name_or_path "$run/pretrained" --name "Claim-PT, fine-tuned" \
+  --output_dir "$run/models/claim-pt-finetuned"
 python examples/run_classification.py examples/configs/demo_classification.yaml --start_at head \
   --cohort "$run/cohort" --model_name_or_path claim-pt-base --name "claim-pt-base, fine-tuned" \
   --output_dir "$run/models/claim-pt-base-finetuned"
 python examples/run_classification.py examples/configs/demo_classification.yaml \
-  --cohort "$run/cohort" --model_name_or_path "$run/pretrained" --start_at scratch --output_dir "$run/models/claim-pt-scratch"
+  --cohort "$run/cohort" --model_name_or_path "$run/pretrained" --start_at scratch --name "Claim-PT, from scratch" \
+  --output_dir "$run/models/claim-pt-scratch"
 
 # 6. Logistic regression on the same split, and the true risk as the ceiling.
 python examples/run_baselines.py --cohort "$run/cohort" --output_dir "$run/models" \

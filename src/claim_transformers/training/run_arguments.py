@@ -48,7 +48,7 @@ class FineTuningArguments:
 
     Examples:
         >>> FineTuningArguments("cohort", "claim-pt-base", start_at="scratch").shown_name
-        'cohort: claim-pt-base, from scratch'
+        'cohort: as claim-pt-base, from scratch'
     """
 
     cohort: str = field(metadata={"help": "Cohort, or its sequences: three splits with a column 'label'."})
@@ -73,8 +73,9 @@ class FineTuningArguments:
         definition = Path(self.cohort, "cohort.json")
         named = json.loads(definition.read_text(encoding="utf-8")) if definition.is_file() else {}
         outcome = named.get("name") or Path(self.cohort).name
-        how = "from scratch" if self.start_at in ("scratch", "architecture") else "fine-tuned"
-        return f"{outcome}: {Path(self.model_name_or_path).name.removesuffix('.json')}, {how}"
+        base = Path(self.model_name_or_path).name.removesuffix(".json")
+        is_fresh = self.start_at in ("scratch", "architecture")
+        return f"{outcome}: as {base}, from scratch" if is_fresh else f"{outcome}: {base}, fine-tuned"
 
 
 def recipe(name: str) -> Path:
