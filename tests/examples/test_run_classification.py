@@ -63,7 +63,8 @@ def test_a_fine_tuned_model_predicts_every_row_of_the_test_split(script, cohort,
 def test_the_same_network_without_pretraining_is_named_so(start, script, cohort, checkpoint, architecture, tmp_path):
     source = architecture if start == "architecture" else checkpoint
     run(script, cohort, tmp_path, "--model_name_or_path", source, "--start_at", start, epochs=1)
-    assert json.loads((tmp_path / "metrics.json").read_text())["name"] == f"{cohort.name}: as {source.stem}, from scratch"
+    name = json.loads((tmp_path / "metrics.json").read_text())["name"]
+    assert name == f"{cohort.name}: as {source.stem}, from scratch"
 
 
 def test_a_start_at_the_head_needs_the_definition_of_the_cohort(script, cohort, checkpoint, tmp_path):
