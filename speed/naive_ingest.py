@@ -133,7 +133,9 @@ def encode_patient(row: Mapping[str, Any], vocab: Mapping[str, int], max_visits:
     visits = list(zip(row["day"], row["type"], row["codes"], strict=True))[-max_visits:]
     input_ids = []
     if row["birth_day"] is not None:
-        input_ids.append(vocab[f"AGE/{min(max(4 * (visits[0][0] - int(row['birth_day'])) // 1461, 0), 90)}"])
+        first, born = (EPOCH + dt.timedelta(days=int(day)) for day in (visits[0][0], row["birth_day"]))
+        age = first.year - born.year - ((first.month, first.day) < (born.month, born.day))
+        input_ids.append(vocab[f"AGE/{min(max(age, 0), 90)}"])
     input_ids.append(vocab[f"SEX/{row['sex'] or 'U'}"])
     visit_ids = [0] * len(input_ids)
     previous_day = None

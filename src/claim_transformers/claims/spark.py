@@ -11,6 +11,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
@@ -68,13 +69,8 @@ def open_spark(address: str | None = None) -> SparkSession:
     if "SPARK_HOME" not in os.environ and (address or "local").startswith("local"):
         # Spark would start the first `python3` of the path, which need not be the one that this package is in.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    try:
+    with _errors_of_spark("a session of Spark", "is Java 17 there, and the server?"):
         return builder.getOrCreate()
-    # Spark has several families of errors, none of which is a Python one.
-    except Exception as error:  # noqa: BLE001
-        raise ClaimDataError(
-            "E_SPARK", f"expected a session of Spark, found {type(error).__name__}: is Java 17 there, and the server?"
-        ) from None
 
 
 class SparkTasks:
@@ -181,13 +177,18 @@ class SparkTasks:
 
 def _rows_of(frame: DataFrame) -> pa.Table:
     """Execute a frame and give its few rows."""
-    try:
+    with _errors_of_spark("every task to end well", "the log of Spark says of which"):
         return frame.toArrow()
-    # Its errors quote the traceback of the task, in which a row may stand.
+
+
+@contextmanager
+def _errors_of_spark(expected: str, cure: str) -> Iterator[None]:
+    """Raise what Spark raises as `E_SPARK`, without its words: they quote the traceback of a task, with rows in it."""
+    try:
+        yield
+    # Its errors are of pyspark, of py4j and, of a server, of grpc, and have nothing in common.
     except Exception as error:  # noqa: BLE001
-        raise ClaimDataError(
-            "E_SPARK", f"expected every task to end well, found {type(error).__name__}: the log of Spark says of which"
-        ) from None
+        raise ClaimDataError("E_SPARK", f"expected {expected}, found {type(error).__name__}: {cure}") from None
 
 
 def _numbers(batches: Iterable[pa.RecordBatch]) -> Iterator[int]:

@@ -38,7 +38,7 @@ from claim_transformers.sources.distribution.units import (
 )
 from claim_transformers.sources.pipeline.archives import MAX_EXPANSION
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
-from claim_transformers.sources.pipeline.ingest import IngestSummary, drugs_of, write_facts
+from claim_transformers.sources.pipeline.ingest import MEMORY_LIMIT, IngestSummary, drugs_of, write_facts
 from claim_transformers.sources.pipeline.screening import name_quarantine, quarantine_of
 from claim_transformers.sources.registry import Source, find_source, sources
 
@@ -64,7 +64,7 @@ def ingest_on_spark(
     ndc_directory: str | Path | None = None,
     salt: str = DEFAULT_SALT,
     threads: int = 1,
-    memory_limit: str | None = None,
+    memory_limit: str | None = MEMORY_LIMIT,
     max_expansion: int = MAX_EXPANSION,
     progress: bool = True,
     **options: Any,
@@ -89,7 +89,8 @@ def ingest_on_spark(
         ndc_directory (`str` or `Path`, *optional*): Names of drugs.
         salt (`str`, *optional*, defaults to `"claim-transformers"`): Of the split.
         threads (`int`, *optional*, defaults to 1): Threads of the engine in a task: `spark.task.cpus`.
-        memory_limit (`str`, *optional*): Memory of the engine in a task; it spills to the disk of the executor.
+        memory_limit (`str`, *optional*, defaults to `"1GB"`): Memory of the engine in a task; it spills to the disk of
+            the executor.
         max_expansion (`int`, *optional*, defaults to 100): As of [`ingest`].
         progress (`bool`, *optional*, defaults to `True`): Whether to show a progress bar.
         options: Options of the source.
@@ -108,9 +109,7 @@ def ingest_on_spark(
         ValueError: expected a source that is cut by patient on Spark (...), found 'omop': ingest it on one machine
     """
     registered = _find_source_by_patient(source, options)
-    if not isinstance(path, str | Path):
-        raise ValueError("expected the folder of raw files, found none: fetch or export them on one machine")
-    path = check_inputs(path).absolute()
+    path = _raw_files(path)
     drugs = drugs_of(registered, path, ndc_directory)
     with (
         write_folder(Path(out).absolute(), overwrite=overwrite) as folder,
@@ -159,6 +158,12 @@ def _find_source_by_patient(name: str, options: dict[str, Any]) -> Source:
             f"expected a source that is cut by patient on Spark ({known}), found {name!r}: ingest it on one machine"
         )
     return registered
+
+
+def _raw_files(path: RawLocation) -> Path:
+    if not isinstance(path, str | Path):
+        raise ValueError("expected the folder of raw files, found none: fetch or export them on one machine")
+    return check_inputs(path).absolute()
 
 
 def _tasks_of(spark: SparkSession | SparkTasks | str | None) -> SparkTasks:

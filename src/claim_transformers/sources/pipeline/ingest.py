@@ -45,7 +45,7 @@ from claim_transformers.version import __version__
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
-_MEMORY_LIMIT = "1GB"
+MEMORY_LIMIT = "1GB"
 
 
 _FEW_BYTES = 1 << 22
@@ -160,7 +160,7 @@ def ingest(
     ndc_directory: str | Path | None = None,
     salt: str = DEFAULT_SALT,
     threads: int | None = None,
-    memory_limit: str | None = _MEMORY_LIMIT,
+    memory_limit: str | None = MEMORY_LIMIT,
     max_expansion: int = MAX_EXPANSION,
     progress: bool = True,
     **options: Any,
