@@ -231,7 +231,7 @@ def rivals_of(
     return steps
 
 
-def run_setting(setting: Setting, pooling: Pooling, rounds: int, num_batches: int, bf16_rate: float) -> Result:
+def run_setting(setting: Setting, pooling: Pooling, rounds: int, num_batches: int, rates: dict[str, float]) -> Result:
     """Measure one setting and return its ratios by name, and whether its gates hold."""
     print(f"{setting}, {pooling} pooling")
     torch.manual_seed(SEED)
@@ -258,9 +258,10 @@ def run_setting(setting: Setting, pooling: Pooling, rounds: int, num_batches: in
         holds &= gate is None or (median is not None and median >= gate)
     text, _ = ratio_text(seconds["read and collate"], seconds["ours bf16"])
     print(f"  read and collate : step of ours bf16 {text}")
-    share = useful_operations(setting, batches) / statistics.median(seconds["ours bf16"]) / bf16_rate
-    ratios[f"{setting} bf16 of GEMM rate"] = share
-    print(f"  products of a step of ours bf16 in its time: {share:.0%} of the bf16 rate of this run")
+    for name in models:
+        share = useful_operations(setting, batches) / statistics.median(seconds[name]) / rates[name]
+        ratios[f"{setting} {name.split()[1]} of GEMM rate"] = share
+        print(f"  products of a step of {name} in its time: {share:.0%} of the rate of this run")
     parts = parts_of_step(models["ours bf16"], batches)
     print(f"  parts of that step: {', '.join(f'{part} {of_step:.0%}' for part, of_step in parts.items())}")
     return ratios, holds
@@ -306,17 +307,18 @@ def run_in_turn(steps: dict[str, Callable[[int], Any]], rounds: int, num_batches
     return seconds
 
 
-def print_machine() -> float:
-    """Print what figures of this run depend on, and return the rate of bf16 matrix products."""
+def print_machine() -> dict[str, float]:
+    """Print what figures of this run depend on, and return the rates of matrix products by contestant."""
     print(f"torch {torch.__version__}, {torch.get_num_threads()} thread, {describe_machine()}")
     print(f"load {' '.join(f'{load:.2f}' for load in os.getloadavg())}, seed {SEED}")
-    rate = 0.0
-    for dtype in (torch.float32, torch.bfloat16):
+    rates = {}
+    for name, dtype in (("ours f32", torch.float32), ("ours bf16", torch.bfloat16)):
         left, right = torch.randn(1000, 512).to(dtype), torch.randn(512, 2048).to(dtype)
         left @ right
         rate = 2 * 1000 * 512 * 2048 / min(cpu_seconds(lambda _: left @ right, 5) / 5 for _ in range(5))  # noqa: B023
         print(f"matrix product {dtype}: {rate / 1e9:.0f} GF/s")
-    return rate
+        rates[name] = rate
+    return rates
 
 
 def main() -> int:
@@ -327,9 +329,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--num_batches", type=int, default=4, help="batches per round")
     arguments = parser.parse_args()
-    bf16_rate = print_machine()
+    rates = print_machine()
     results = [
-        run_setting(setting, arguments.pooling, arguments.rounds, arguments.num_batches, bf16_rate)
+        run_setting(setting, arguments.pooling, arguments.rounds, arguments.num_batches, rates)
         for setting in SETTINGS
         if not arguments.vocab_size or setting.vocab_size in arguments.vocab_size
     ]

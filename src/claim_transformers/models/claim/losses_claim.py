@@ -27,8 +27,8 @@ _CHUNK_LOGITS_CPU_16_BIT = 2**22
 _CHUNK_LOGITS_ACCELERATOR = 2**26
 _MIN_CHUNK_OUTPUTS = 128
 # Logits that several element-wise passes run over on a CPU, and how many of them share a logarithm.
-_BLOCK_LOGITS = 2**17
-_PER_LOGARITHM = 8
+_BLOCK_LOGITS = 2**18
+_PER_LOGARITHM = 16
 _LOW_PRECISION = (torch.bfloat16, torch.float16)
 
 
@@ -80,11 +80,11 @@ def multi_hot_bce(
             ...
         ValueError: expected targets in 0..2, found 3; the labels do not belong to this vocabulary
     """
-    rows_P, cols_P = _distinct_pairs(rows_P, cols_P, num_rows=hidden_NE.shape[0], num_cols=weight_KE.shape[0])
+    index_P = _distinct_pairs(rows_P, cols_P, num_rows=hidden_NE.shape[0], num_cols=weight_KE.shape[0])
     if impl == "plain":
-        logits_NK = functional.linear(hidden_NE, weight_KE, bias_K)
-        logits_NK = logits_NK.to(_sum_dtype(logits_NK.dtype))
-        return functional.softplus(logits_NK).sum() - logits_NK[rows_P, cols_P].sum()
+        logits_KN = functional.linear(hidden_NE, weight_KE, bias_K).t()
+        logits_KN = logits_KN.to(_sum_dtype(logits_KN.dtype))
+        return functional.softplus(logits_KN).sum() - logits_KN.flatten()[index_P].sum()
     device = hidden_NE.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight_KE.dtype
     if chunk_outputs is None:
@@ -92,16 +92,17 @@ def multi_hot_bce(
         chunk_logits = on_cpu if device == "cpu" else _CHUNK_LOGITS_ACCELERATOR
         chunk_outputs = max(_MIN_CHUNK_OUTPUTS, chunk_logits // max(1, len(hidden_NE)))
     needs_grad = torch.is_grad_enabled()
-    loss: Tensor = _ChunkedMultiHotBCE.apply(
-        hidden_NE, weight_KE, bias_K, rows_P, cols_P, dtype, chunk_outputs, needs_grad
-    )
+    loss: Tensor = _ChunkedMultiHotBCE.apply(hidden_NE, weight_KE, bias_K, index_P, dtype, chunk_outputs, needs_grad)
     return loss
 
 
-def _distinct_pairs(rows_P: Tensor, cols_P: Tensor, num_rows: int, num_cols: int) -> tuple[Tensor, Tensor]:
-    """Sort the pairs by output and drop repetitions, which several codes that back off to one token produce."""
+def _distinct_pairs(rows_P: Tensor, cols_P: Tensor, num_rows: int, num_cols: int) -> Tensor:
+    """Give the places of the pairs in a flat table of outputs by rows, in order and without repetitions.
+
+    Several codes that back off to one token repeat it.
+    """
     if rows_P.numel() == 0:
-        return rows_P.long(), cols_P.long()
+        return cols_P.long()
     for name, index_P, size in (("rows", rows_P, num_rows), ("targets", cols_P, num_cols)):
         low, high = (int(bound) for bound in torch.aminmax(index_P))
         if low < 0 or high >= size:
@@ -109,8 +110,8 @@ def _distinct_pairs(rows_P: Tensor, cols_P: Tensor, num_rows: int, num_cols: int
                 f"expected {name} in 0..{size - 1}, found {low if low < 0 else high}; "
                 "the labels do not belong to this vocabulary"
             )
-    key_P = torch.unique(cols_P.long() * num_rows + rows_P.long())
-    return key_P % num_rows, key_P // num_rows
+    index_P: Tensor = torch.unique(cols_P.long() * num_rows + rows_P.long())
+    return index_P
 
 
 def _sum_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -127,14 +128,13 @@ class _ChunkedMultiHotBCE(torch.autograd.Function):
         hidden_NE: Tensor,
         weight_KE: Tensor,
         bias_K: Tensor,
-        rows_P: Tensor,
-        cols_P: Tensor,
+        index_P: Tensor,
         dtype: torch.dtype,
         chunk_outputs: int,
         needs_grad: bool,
     ) -> Tensor:
         hidden_NF = _with_column(hidden_NE, torch.ones_like(hidden_NE[:, 0]), dtype)
-        given = (hidden_NF, weight_KE, bias_K, rows_P, cols_P, chunk_outputs, needs_grad)
+        given = (hidden_NF, weight_KE, bias_K, index_P, chunk_outputs, needs_grad)
         on_cpu = hidden_NE.device.type == "cpu"
         with torch.autocast(hidden_NE.device.type, enabled=False):
             loss, *gradients = _sweep(*given, to_probabilities=_in_blocks if on_cpu else _exactly)
@@ -155,7 +155,7 @@ class _ChunkedMultiHotBCE(torch.autograd.Function):
             gradient.to(dtype, copy=True, memory_format=torch.contiguous_format).mul_(grad_loss)
             for gradient, dtype in zip(gradients, ctx.dtypes, strict=True)
         )
-        return (*scaled, *(None,) * 5)
+        return (*scaled, *(None,) * 4)
 
 
 def _with_column(matrix: Tensor, column: Tensor, dtype: torch.dtype) -> Tensor:
@@ -170,8 +170,7 @@ def _sweep(
     hidden_NF: Tensor,
     weight_KE: Tensor,
     bias_K: Tensor,
-    rows_P: Tensor,
-    cols_P: Tensor,
+    index_P: Tensor,
     chunk_outputs: int,
     needs_grad: bool,
     to_probabilities: Callable[[Tensor], Tensor],
@@ -183,23 +182,24 @@ def _sweep(
     (num_rows, width), num_outputs, dtype = hidden_NF.shape, len(weight_KE), hidden_NF.dtype
     sum_dtype = _sum_dtype(dtype)
     chunk_outputs = max(1, min(chunk_outputs, num_outputs))
+    hidden_FN = hidden_NF.t().contiguous()
     hidden_grad_NF = hidden_NF.new_zeros(hidden_NF.shape, dtype=sum_dtype)
     weight_grad_KF = hidden_NF.new_empty(num_outputs if needs_grad else 0, width)
     logits_CN = hidden_NF.new_empty(chunk_outputs, num_rows)
-    edges = torch.tensor([*range(0, num_outputs, chunk_outputs), num_outputs], device=cols_P.device)
-    pair_edges = torch.searchsorted(cols_P, edges).tolist()
+    starts = range(0, num_outputs, chunk_outputs)
+    edges = torch.tensor([*starts, num_outputs], device=index_P.device) * num_rows
+    pairs_of = index_P.tensor_split(torch.searchsorted(index_P, edges[1:-1]).cpu())
     loss = hidden_NF.new_zeros((), dtype=sum_dtype)
 
-    for chunk, start in enumerate(range(0, num_outputs, chunk_outputs)):
+    for start, pair_P in zip(starts, pairs_of, strict=True):
         outputs = slice(start, min(start + chunk_outputs, num_outputs))
         part_CF = _with_column(weight_KE[outputs], bias_K[outputs], dtype)
-        z_CN = torch.mm(part_CF, hidden_NF.t(), out=logits_CN[: len(part_CF)])
-        pairs = slice(pair_edges[chunk], pair_edges[chunk + 1])
-        pair_index = (cols_P[pairs] - start, rows_P[pairs])
-        loss -= z_CN[pair_index].sum(dtype=sum_dtype)
-        loss += to_probabilities(z_CN)
+        z_CN = torch.mm(part_CF, hidden_FN, out=logits_CN[: len(part_CF)])
+        place_P, z = pair_P - start * num_rows, z_CN.view(-1)
+        loss -= z.index_select(0, place_P).sum(dtype=sum_dtype)
+        loss += to_probabilities(z)
         if needs_grad:
-            z_CN[pair_index] -= 1
+            z.index_add_(0, place_P, z.new_full(place_P.shape, -1.0))
             torch.mm(z_CN, hidden_NF, out=weight_grad_KF[outputs])
             if dtype == sum_dtype:
                 hidden_grad_NF.addmm_(z_CN.t(), part_CF)
@@ -208,30 +208,35 @@ def _sweep(
     return loss, hidden_grad_NF, weight_grad_KF
 
 
-def _exactly(z_CN: Tensor) -> Tensor:
+def _exactly(z: Tensor) -> Tensor:
     """Replace logits by probabilities and return the sum of the logits' softplus."""
-    exact_CN = z_CN.to(_sum_dtype(z_CN.dtype))
-    loss = functional.softplus(exact_CN).sum()
-    z_CN.copy_(exact_CN.sigmoid())
+    exact = z.to(_sum_dtype(z.dtype))
+    loss = functional.softplus(exact).sum()
+    z.copy_(exact.sigmoid())
     return loss
 
 
-def _in_blocks(z_CN: Tensor) -> Tensor:
+def _in_blocks(z: Tensor) -> Tensor:
     """Do as [`_exactly`], some logits at a time, with one logarithm for several probabilities.
 
     A handful of passes over few numbers stays in the cache next to the core, and takes no new memory for each.
     """
-    sum_dtype = _sum_dtype(z_CN.dtype)
-    size = min(_BLOCK_LOGITS, math.ceil(z_CN.numel() / _PER_LOGARITHM) * _PER_LOGARITHM)
-    present, absent = z_CN.new_empty(2, size, dtype=sum_dtype).unbind()
-    one, loss = present.new_ones(()), present.new_zeros(())
-    for z in z_CN.flatten().split(_BLOCK_LOGITS):
-        p = present[: len(z)].copy_(z).sigmoid_()
-        z.copy_(p)
+    sum_dtype = _sum_dtype(z.dtype)
+    size = min(_BLOCK_LOGITS, math.ceil(z.numel() / _PER_LOGARITHM) * _PER_LOGARITHM)
+    block = z.new_empty(size, dtype=sum_dtype)
+    one, loss = block.new_ones(()), block.new_zeros(())
+    for part in z.split(_BLOCK_LOGITS):
+        p = block[: len(part)].copy_(part).sigmoid_()
+        part.copy_(p)
         # Of a rounded probability in 16 bits, what is left to one would lose the rare codes.
-        torch.sub(one, p, out=absent[: len(z)])
-        absent[len(z) :] = 1.0
-        loss -= absent.view(_PER_LOGARITHM, -1).prod(dim=0).log_().sum()
+        torch.sub(one, p, out=p)
+        if len(part) < size:
+            block[len(part) :] = 1.0
+        absent = block
+        while len(absent) * _PER_LOGARITHM > size:
+            first, second = absent.chunk(2)
+            absent = first.mul_(second)
+        loss -= absent.log_().sum()
     return loss
 
 
