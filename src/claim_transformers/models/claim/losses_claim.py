@@ -110,8 +110,8 @@ def _distinct_pairs(rows_P: Tensor, cols_P: Tensor, num_rows: int, num_cols: int
                 f"expected {name} in 0..{size - 1}, found {low if low < 0 else high}; "
                 "the labels do not belong to this vocabulary"
             )
-    index_P: Tensor = torch.unique(cols_P.long() * num_rows + rows_P.long())
-    return index_P
+    place_P: Tensor = torch.unique(cols_P.long() * num_rows + rows_P.long())
+    return place_P
 
 
 def _sum_dtype(dtype: torch.dtype) -> torch.dtype:
