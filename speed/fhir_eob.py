@@ -18,6 +18,7 @@ from typing import Any
 from claim_transformers import ingest, read_eob_bundle
 from claim_transformers.claims.engine import connect
 from claim_transformers.sources.formats.fhir_eob.source import read_fhir_eob
+from speed.history import remember
 
 _CODES = "https://bluebutton.cms.gov/fhir/CodeSystem/"
 _CARIN = "http://hl7.org/fhir/us/carin-bb/CodeSystem/"
@@ -112,10 +113,15 @@ def measure(folder: Path, claims: int) -> list[str]:
         "read to rows": lambda: read_fhir_eob(path, connection, scratch=folder / "scratch"),
         "ingested whole": lambda: ingest("fhir-eob", path, folder / "out", threads=1, progress=False),
     }
+    spent: dict[str, float] = {}
     said = [f"{claims:,} claims of {path.stat().st_size / claims / 1000:.1f} kB"]
     for name, step in steps.items():
-        seconds = processor_time(step)
+        seconds = spent[name] = processor_time(step)
         said.append(f"{name:20s} {seconds:7.2f} s  {claims / seconds:>8,.0f} claims a second and core")
+    parsed = spent.pop("json.loads alone")
+    remember(
+        "fhir_eob", {f"CPU time of {name} : json.loads alone": of_step / parsed for name, of_step in spent.items()}
+    )
     entries = [{"resource": make_claim(number)} for number in range(_BUNDLE)]
     text = json.dumps({"resourceType": "Bundle", "type": "searchset", "entry": entries}).encode()
     read_eob_bundle(text)
