@@ -22,6 +22,7 @@ from claim_transformers.claims.visits import CODE_COLUMNS, INPATIENT, collect_co
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
 
 _EXAMPLES_AT_ONCE = 50_000
 _COLUMNS = ("patient_id", "index_day", "visit_day", "visit_type", "codes")
@@ -29,14 +30,16 @@ _NEVER = np.iinfo(np.int32).max
 _STAYS = ("HHA", "HOSP", INPATIENT, "SNF")
 
 
-def count_unknown_codes(tables: Sequence[pa.Table], claims: str | Path, *, hides_unpaid: bool) -> int:
+def count_unknown_codes(
+    tables: Sequence[pa.Table], claims: str | Path, *, hides_unpaid: bool, connection: "Backend | None" = None
+) -> int:
     """How many codes of the examples stand on no claim that was known; none where the folder has no claims."""
     files = {name: open_folder(claims).table_files(name) for name in ("claim_line", "rx_claim")}
     if not any(files.values()):
         return 0
     names = [*_COLUMNS, *(("admission_day",) if "discharge_day" in tables[0].column_names else ())]
     examples = pa.concat_tables(table.select(names) for table in tables)
-    connection, count = connect(), 0
+    connection, count = connection or connect(), 0
     with engine_errors("checking a cohort against its claims"):
         codes = load(connection, "shown_codes", _shown_codes(examples.slice(0, 0)))
         claim_line, rx_claim = (

@@ -1,42 +1,34 @@
 """Readmission cohorts from an ingested folder: every discharge is an example, and the next admission is its label."""
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from claim_transformers.claims.counties import CountyFeatures
-from claim_transformers.claims.engine import connect, fetch
+from claim_transformers.claims.engine import connect
 from claim_transformers.claims.files import to_json
 from claim_transformers.claims.last_day import last_day_of
 from claim_transformers.claims.later_days import VISIT_PAID_DAY
 from claim_transformers.claims.patient_files import OPTIONAL_FIELDS
+from claim_transformers.claims.patient_parts import run_on_parts
 from claim_transformers.claims.small_cells import HIDDEN, Shown, is_small, show_count, show_part
+from claim_transformers.claims.spark import SparkTasks
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep, describe_steps
 from claim_transformers.cohorts.cohort import Cohort, split_examples
-from claim_transformers.cohorts.leaks import check_leaks
-from claim_transformers.cohorts.readmission.claims import CLAIMS, open_tables, prepare
+from claim_transformers.cohorts.leaks import refuse_leaks
 from claim_transformers.cohorts.readmission.definition import BY_TIME, ReadmissionDefinition
-from claim_transformers.cohorts.readmission.examples import index_days, read_examples, read_facts
+from claim_transformers.cohorts.readmission.examples import ON_FILE
+from claim_transformers.cohorts.readmission.parts import TABLES, PartOfStays, ReadStays
 from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, CountyBins, patient_codes
-from claim_transformers.cohorts.readmission.selection import IndexStays, select_index_stays
-from claim_transformers.cohorts.timelines import Flags, Timelines, patient_files
-
-if TYPE_CHECKING:
-    from ibis.backends.duckdb import Backend
+from claim_transformers.cohorts.timelines import patient_files
 
 _FACTS_FILE = "readmission.json"
-_STAYS_PER_PART = 200_000  # Examples whose visits are in memory at once.
-_PEOPLE = ("patient_id", "sex", "birth_day", "death_day", "enrollment_start_day", "enrollment_end_day")
-_EPOCH = dt.date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -101,36 +93,34 @@ class ReadmissionCohort(Cohort):
 
 
 def build_readmission_cohort(
-    definition: ReadmissionDefinition, claims: str | Path, *, counties: CountyFeatures | CountyBins | None = None
+    definition: ReadmissionDefinition,
+    claims: str | Path,
+    *,
+    counties: CountyFeatures | CountyBins | None = None,
+    tasks: SparkTasks | None = None,
 ) -> ReadmissionCohort:
     """Build a readmission cohort, see [`build_cohort`]."""
-    connection = connect()
-    tables = open_tables(connection, claims)
-    stays_table = prepare(connection, tables, definition)
-    stays = fetch(connection, stays_table.order_by("stay"))
-    people = _people_of(claims, stays["patient_id"])
-    people_of_stays = Timelines(_without_visits(people), enrolment=definition.enrolment)
-    chosen = select_index_stays(
-        connection, tables, stays, people_of_stays, definition, last_day_of(open_folder(claims))
-    )
-    keep, steps = _keep_of_split(chosen, stays, definition)
-    if not keep.any():
+    folder = open_folder(claims)
+    patient_files(claims)
+    read = ReadStays(definition, last_day_of(folder))
+    parts = [read(0, connect(), folder.path)] if tasks is None else [*run_on_parts(tasks, folder, TABLES, read)]
+    stays = PartOfStays.of_all(parts)
+    steps = stays.selection.steps(definition)
+    if not stays.examples.num_rows:
         raise ClaimDataError(
             "E_EMPTY_COHORT", f"expected at least one index stay, found none ({describe_steps(steps)})"
         )
-    examples, counts = _read_parts(connection, stays, people, keep, definition)
-    examples = _with_outcome(examples, chosen, keep)
-    eligible = stays.filter(pa.array(keep)).select(["stay", "patient_id", "discharge_date"])
-    facts_of_patients = read_facts(connection, eligible, tables["eligibility"])
-    examples = examples.append_column("county_fips", facts_of_patients["county_fips"])
+    examples = _without_unknown(stays.examples, knows_paid=stays.counts["paid_dates"] > 0)
+    on_file = examples.select(ON_FILE)
+    examples = examples.drop_columns([name for name in ON_FILE if name != "county_fips"])
     is_train = pc.equal(split_examples(examples, definition), "train")
     county_bins = counties if isinstance(counties, CountyBins) else None
     if isinstance(counties, CountyFeatures):
         training = examples["county_fips"].filter(is_train)
         county_bins = CountyBins.fit(counties, training, num_bins=definition.county_bins)
     tokens = [] if county_bins is None else county_bins.tokens(examples["county_fips"].combine_chunks())
-    examples = examples.append_column("patient_codes", patient_codes(facts_of_patients, tokens))
-    facts = _facts(examples, chosen, keep) | counts
+    examples = examples.append_column("patient_codes", patient_codes(on_file, tokens))
+    facts = _facts(examples, stays.counts, definition)
     if county_bins is not None:
         examples = examples.append_column("county_measures", county_bins.measures(examples["county_fips"]))
         facts["counties"] = county_bins.count_missing(examples["county_fips"])
@@ -139,108 +129,26 @@ def build_readmission_cohort(
         examples=examples,
         attrition=(*steps[:-1], _last_step(steps[-1], examples)),
         sampled_share=(1.0, 1.0),
-        visits_hidden=counts["claims_hidden"],
-        visits_open=counts["claims_open"],
+        visits_hidden=facts["claims_hidden"],
+        visits_open=facts["claims_open"],
         facts=facts,
         county_bins=county_bins,
     )
-    check_leaks(cohort, claims)
+    refuse_leaks(cohort.splits(), stays.counts["unknown_codes"])
     return cohort
 
 
-# ---- Reading ----
-
-
-def _people_of(claims: str | Path, patient_ids: pa.ChunkedArray) -> pa.Table:
-    """Demographics and enrolment of the patient of each stay."""
-    tables = [pq.read_table(path, columns=list(_PEOPLE)) for path in patient_files(claims)]
-    everybody = pa.concat_tables(tables).combine_chunks()
-    place = pc.index_in(patient_ids, value_set=everybody["patient_id"].combine_chunks())
-    people = everybody.take(place)
-    # A stay without any code belongs to nobody in the patients table, but is a stay.
-    return people.set_column(0, "patient_id", patient_ids)
-
-
-def _without_visits(people: pa.Table) -> pa.Table:
-    empty = pa.array([[]] * people.num_rows, pa.list_(pa.int32()))
-    return people.append_column("visit_day", empty)
-
-
-def _read_parts(
-    connection: "Backend", stays: pa.Table, people: pa.Table, keep: Flags, definition: ReadmissionDefinition
-) -> tuple[pa.Table, dict[str, Any]]:
-    """Examples with their visits, and how many claims were open or, where paid dates are known, not paid in time."""
-    rows = np.flatnonzero(keep)
-    parts, counts = [], dict.fromkeys(("claims_hidden", "claims_open"), 0)
-    columns = ["stay", "patient_id", "admission_date", "discharge_date", "disposition"]
-    for start in range(0, len(rows), _STAYS_PER_PART):
-        place = pa.array(rows[start : start + _STAYS_PER_PART])
-        index_stays = stays.select(columns).take(place)
-        visits = read_examples(connection, index_stays, definition)
-        for name in counts:
-            counts[name] += int(pc.sum(visits[name]).as_py())
-        parts.append(_cut(people.take(place), index_stays, visits, definition))
-    examples = pa.concat_tables(parts)
-    claims = connection.table(CLAIMS)
-    knows_paid = fetch(connection, claims.aggregate(known=claims.paid_date.count()))["known"][0].as_py() > 0
+def _without_unknown(examples: pa.Table, *, knows_paid: bool) -> pa.Table:
+    """The examples without the optional columns of which no claim tells."""
     for name in (each.name for each in OPTIONAL_FIELDS):
         is_known = knows_paid if name == VISIT_PAID_DAY.name else len(_flattened(examples[name])) > 0
         if not is_known:
             examples = examples.drop_columns([name])
-    return examples, counts if definition.hide_unpaid and knows_paid else counts | {"claims_hidden": None}
+    return examples
 
 
 def _flattened(lists: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.list_flatten(pc.list_flatten(lists))
-
-
-def _cut(people: pa.Table, index_stays: pa.Table, visits: pa.Table, definition: ReadmissionDefinition) -> pa.Table:
-    """The examples as every cohort has them, and what is particular to stays."""
-    names = ["visit_day", "visit_type", "codes", "visit_end_day", *(each.name for each in OPTIONAL_FIELDS)]
-    table = pa.table({name: people[name] for name in _PEOPLE} | {name: visits[name] for name in names})
-    admission, discharge = (
-        index_stays[name].cast(pa.int32()).to_numpy().astype(np.int64) for name in ("admission_date", "discharge_date")
-    )
-    index_day = index_days(discharge)
-    timelines = Timelines(table, hide_unpaid=definition.hide_unpaid)
-    if not np.logical_or(*timelines.known_before(index_day)).all():
-        raise ClaimDataError("E_LEAK", "expected only visits known before the index date, found others; report this")
-    examples = timelines.before(np.ones(table.num_rows, bool), index_day)
-    return (
-        examples.append_column("visit_amount", visits["visit_amount"])
-        .append_column("admission_day", pa.array(admission, pa.int32()))
-        .append_column("discharge_day", pa.array(discharge, pa.int32()))
-        .append_column("length_of_stay_days", pa.array(discharge - admission, pa.int32()))
-    )
-
-
-# ---- Selecting ----
-
-
-def _keep_of_split(
-    chosen: IndexStays, stays: pa.Table, definition: ReadmissionDefinition
-) -> tuple[Flags, list[AttritionStep]]:
-    """All index stays or, with a split by time, those that lie on the side of their patients."""
-    steps = list(chosen.steps)
-    if definition.split != BY_TIME or definition.test_from is None:
-        return chosen.keep, steps
-    test_from = (definition.test_from - _EPOCH).days
-    is_test = pc.equal(split_examples(stays, definition), "test").to_numpy(zero_copy_only=False)
-    is_late = chosen.discharge_day >= test_from
-    is_early = chosen.discharge_day + definition.horizon_days < test_from
-    keep = chosen.keep & np.where(is_test, is_late, is_early)
-    kept = int(keep.sum())
-    step = f"before {definition.test_from} for training and validation patients, from then on for test patients"
-    steps.append(AttritionStep(step, kept, steps[-1].patients - kept))
-    return keep, steps
-
-
-def _with_outcome(examples: pa.Table, chosen: IndexStays, keep: Flags) -> pa.Table:
-    return (
-        examples.append_column("label", pa.array(chosen.label[keep], pa.int8()))
-        .append_column("is_transfer_label", pa.array(chosen.is_transfer_label[keep]))
-        .append_column("is_observed", pa.array(chosen.is_observed[keep]))
-    )
 
 
 def _last_step(step: AttritionStep, examples: pa.Table) -> AttritionStep:
@@ -255,15 +163,18 @@ def _last_step(step: AttritionStep, examples: pa.Table) -> AttritionStep:
     return AttritionStep(step.step, step.patients, step.removed, step.reasons, cases, examples.num_rows - cases)
 
 
-def _facts(examples: pa.Table, chosen: IndexStays, keep: Flags) -> dict[str, Any]:
+def _facts(examples: pa.Table, counts: Mapping[str, int], definition: ReadmissionDefinition) -> dict[str, Any]:
     cases = int(pc.sum(examples["label"]).as_py())
+    hides = definition.hide_unpaid and counts["paid_dates"] > 0
     return {
         "index_stays": examples.num_rows,
         "patients": len(pc.unique(examples["patient_id"])),
         "readmissions": cases,
         "readmission_rate": cases / examples.num_rows,
         "transfer_labels": int(pc.sum(examples["is_transfer_label"]).as_py()),
-        "overlapping_next_stays": int(np.count_nonzero(chosen.gap_days[keep] < 0)),
-        "planned_next_stays": int(np.count_nonzero(chosen.is_planned_next[keep])),
-        "windows_not_observed": int(np.count_nonzero(~chosen.is_observed[keep])),
+        "overlapping_next_stays": counts["overlapping_next_stays"],
+        "planned_next_stays": counts["planned_next_stays"],
+        "windows_not_observed": int(pc.sum(pc.invert(examples["is_observed"])).as_py()),
+        "claims_hidden": counts["claims_hidden"] if hides else None,
+        "claims_open": counts["claims_open"],
     }
