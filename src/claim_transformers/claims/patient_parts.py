@@ -75,9 +75,10 @@ def unpack_piece(piece: bytes) -> tuple[int, bytes]:
     return int.from_bytes(piece[:4], "big"), piece[4:]
 
 
-def count_parts(files: Sequence[Path]) -> int:
-    """Into how many parts files are cut, so that one fits a task: the same number in every run."""
-    return max(1, -(-sum(path.stat().st_size for path in files) // _BYTES_PER_PART))
+def count_parts(folder: IngestedFolder, *tables: str) -> int:
+    """Into how many parts tables are cut, so that one fits a task: the same number in every run."""
+    num_bytes = sum(path.stat().st_size for name in tables for path in folder.table_files(name))
+    return max(1, -(-num_bytes // _BYTES_PER_PART))
 
 
 def run_on_parts(
@@ -85,13 +86,13 @@ def run_on_parts(
     folder: IngestedFolder,
     columns: Mapping[str, Sequence[str] | None],
     function: Callable[[int, Backend, Path], _Result],
+    num_parts: int,
 ) -> Iterator[_Result]:
     """Run a function over the patients of each part, given its number, an engine and an ingested folder of theirs.
 
     The folder has the tables of `columns`, whole where these are none, and always a file of patients.
     """
     files = [(number, path) for number, name in enumerate(columns) for path in folder.table_files(name)]
-    num_parts = count_parts([path for _, path in files])
     cut = _CutFile(tuple(columns.items()), num_parts)
     return tasks.exchange(cut, files, _OpenPart(folder, tuple(columns), function), num_parts)
 

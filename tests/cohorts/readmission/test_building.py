@@ -18,7 +18,6 @@ import pytest
 from cohorts.stays_by_hand import day, enrolled, inpatient, outpatient, write_stays
 from task_runs import TasksHere
 
-from claim_transformers.claims import patient_parts
 from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.claims.number_bins import NumberBins
 from claim_transformers.claims.sequences import write_patients
@@ -26,6 +25,7 @@ from claim_transformers.claims.small_cells import FEW
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts import ReadmissionDefinition, attrition_table, build_cohort, check_leaks
 from claim_transformers.cohorts.definition import Enrolment
+from claim_transformers.cohorts.readmission import building
 from claim_transformers.cohorts.readmission.building import _FACTS_FILE, ReadmissionCohort
 from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, CountyBins
 
@@ -134,7 +134,7 @@ def labels_of(cohort: ReadmissionCohort, patient_id: str) -> list[int]:
 
 def test_stays_of_patients_in_parts_are_those_of_all(build, claims, monkeypatch):
     one = build("unplanned")
-    monkeypatch.setattr(patient_parts, "count_parts", lambda _: 2)
+    monkeypatch.setattr(building, "count_parts", lambda *_: 2)
     many = build_cohort(one.definition, claims, counties=COUNTIES, tasks=TasksHere())
     assert many.examples.equals(one.examples)
     assert (many.attrition, many.facts, many.county_bins.bins) == (one.attrition, one.facts, one.county_bins.bins)

@@ -14,7 +14,7 @@ from claim_transformers.claims.files import to_json
 from claim_transformers.claims.last_day import last_day_of
 from claim_transformers.claims.later_days import VISIT_PAID_DAY
 from claim_transformers.claims.patient_files import OPTIONAL_FIELDS
-from claim_transformers.claims.patient_parts import run_on_parts
+from claim_transformers.claims.patient_parts import count_parts, run_on_parts
 from claim_transformers.claims.small_cells import HIDDEN, Shown, is_small, show_count, show_part
 from claim_transformers.claims.spark import SparkTasks
 from claim_transformers.claims.store import open_folder
@@ -103,8 +103,10 @@ def build_readmission_cohort(
     folder = open_folder(claims)
     patient_files(claims)
     read = ReadStays(definition, last_day_of(folder))
-    parts = [read(0, connect(), folder.path)] if tasks is None else [*run_on_parts(tasks, folder, TABLES, read)]
-    stays = PartOfStays.of_all(parts)
+    if tasks is None:
+        stays = read(0, connect(), folder.path)
+    else:
+        stays = PartOfStays.of_all([*run_on_parts(tasks, folder, TABLES, read, count_parts(folder, *TABLES))])
     steps = stays.selection.steps(definition)
     if not stays.examples.num_rows:
         raise ClaimDataError(

@@ -9,9 +9,9 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ from claim_transformers.claims.files import (
 )
 from claim_transformers.claims.last_day import last_day_of, last_enrollment_day_of
 from claim_transformers.claims.packing import NULL_DAY
+from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
+from claim_transformers.claims.patient_parts import count_parts, run_on_parts
 from claim_transformers.claims.small_cells import Shown, show, show_counts
 from claim_transformers.claims.spark import SparkTasks
 from claim_transformers.claims.store import MANIFEST, IngestedFolder, open_folder
@@ -40,6 +42,7 @@ from claim_transformers.training.callbacks import return_free_memory
 from claim_transformers.training.manifests import file_sha256
 from claim_transformers.training.scoring.patients import LEFT_OUT
 from claim_transformers.training.scoring.scorer import ROWS_AT_A_TIME, Scorer, date_of
+from claim_transformers.training.scoring.unclaimed import TABLES as UNCLAIMED_TABLES
 from claim_transformers.training.scoring.unclaimed import unclaimed_patients
 from claim_transformers.version import __version__
 
@@ -147,6 +150,20 @@ class _ScorePart:
         return _score_part(scorer, part, self.at, self.work, number, self.facts)
 
 
+@dataclass(frozen=True)
+class _ScoreUnclaimed:
+    """Task that scores the members without claims among some patients, for whom it is given a part to fill."""
+
+    score: _ScorePart
+    numbered: Sequence[tuple[int, _Part]]
+    last_day: int
+
+    def __call__(self, place: int, connection: Any, claims: Path) -> dict[str, int]:
+        number, part = self.numbered[place]
+        found = tuple(unclaimed_patients(open_folder(claims), self.last_day, connection=connection))
+        return self.score((number, replace(part, of_no_file=found or (PATIENTS_SCHEMA.empty_table(),))))
+
+
 @lru_cache(maxsize=1)
 def _load_scorer(checkpoint: str, options: tuple[tuple[str, Any], ...], run: str) -> Scorer:
     return Scorer.from_pretrained(checkpoint, **dict(options))
@@ -181,7 +198,7 @@ def score_claims(
         raw_counts (`bool`, *optional*, defaults to `False`): Whether `_scores.json` shows counts of 1 to 10.
         threads (`int`, *optional*): Threads of the engine that looks for members without claims.
         tasks ([`SparkTasks`], *optional*): Score the patients in tasks of Spark, for which the three folders lie on a
-            file system that every executor shares; members without claims are scored by this process.
+            file system that every executor shares.
         **options: As of [`Scorer`], for a checkpoint that is to be loaded.
 
     Returns:
@@ -191,7 +208,7 @@ def score_claims(
         OSError: If there is no checkpoint under that name.
         ClaimDataError: If the folder is not ingested, `out` is there and may not be replaced (`E_EXISTS`), another
             process is scoring into it (`E_BUSY`), nobody has a claim before the date (`E_NO_HISTORY`), or a file is
-            damaged (`E_PARQUET`).
+            damaged (`E_PARQUET`); `E_SPARK` if what tasks wrote is not here.
         ValueError: If the checkpoint predicts nothing of patients, or an option does not fit.
 
     Examples:
@@ -217,18 +234,24 @@ def score_claims(
     counts = dict.fromkeys(("members", "scored", *LEFT_OUT), 0)
     with _work_folder(out, key) as work:
         kept = number = 0
-        if tasks is not None:
+        if tasks is None:
+            every: Iterable[_Part] = itertools.chain(
+                _parts(files, digests), _parts_without_claims(folder, digests, threads)
+            )
+        else:
             score = _ScorePart(str(checkpoint), options, at, work, facts, uuid.uuid4().hex)
-            # What each task did is found below, as what an earlier run did is.
-            numbered = enumerate(_parts(files, digests), 1)
-            missing = [(place, part) for place, part in numbered if _finished(work, place, part.source) is None]
-            kept -= len(list(tasks.run(score, missing)))
+            done, every = _score_in_tasks(tasks, score, [*_parts(files, digests)], folder, digests)
+            kept -= done
         with _bar(files, progress) as bar:
-            every = itertools.chain(_parts(files, digests), _parts_without_claims(folder, digests, threads))
             for number, part in enumerate(every, 1):
                 found = _finished(work, number, part.source)
                 kept += found is not None
                 if found is None:
+                    if tasks is not None:
+                        raise ClaimDataError(
+                            "E_SPARK",
+                            f"expected what a task wrote beside {out}, found none: share it with all executors",
+                        )
                     found = _score_part(scorer, part, at, work, number, facts)
                 counts = {name: count + found[name] for name, count in counts.items()}
                 bar.update(found["members"])
@@ -266,10 +289,27 @@ def _parts(files: list[Path], digests: Mapping[Path, str]) -> Iterator[_Part]:
 
 def _parts_without_claims(folder: IngestedFolder, digests: Mapping[Path, str], threads: int | None) -> Iterator[_Part]:
     """Members without claims."""
-    last_day = last_day_of(folder) if _has_last_day(folder) else NULL_DAY
     everything = _digest(list(digests.values()))
-    for number, table in enumerate(unclaimed_patients(folder, last_day, threads=threads)):
+    for number, table in enumerate(unclaimed_patients(folder, _end_of(folder), threads=threads)):
         yield _Part({"input": everything, "groups": [number]}, of_no_file=(table,))
+
+
+def _score_in_tasks(
+    tasks: SparkTasks, score: _ScorePart, parts: list[_Part], folder: IngestedFolder, digests: Mapping[Path, str]
+) -> tuple[int, list[_Part]]:
+    """Score what no earlier run did, and give the number of parts that were scored and all parts."""
+    num_places = count_parts(folder, "eligibility") if folder.table_files("eligibility") else 0
+    source = {"input": _digest(list(digests.values())), "places": num_places}
+    places = [_Part({**source, "groups": [place]}) for place in range(num_places)]
+    numbered = [*enumerate([*parts, *places], 1)]
+    missing = [(number, part) for number, part in numbered if _finished(score.work, number, part.source) is None]
+    of_files = [(number, part) for number, part in missing if part.path is not None]
+    done = len(list(tasks.run(score, of_files)))
+    if len(missing) > done:
+        # Whoever is cut again is scored again, lest an engine of another version cuts otherwise.
+        take = _ScoreUnclaimed(score, numbered[len(parts) :], _end_of(folder))
+        done += len(list(run_on_parts(tasks, folder, UNCLAIMED_TABLES, take, num_places)))
+    return done, [*parts, *places]
 
 
 def _score_part(
@@ -381,6 +421,11 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def _end_of(folder: IngestedFolder) -> int:
+    """The last day of the data, where it is known."""
+    return last_day_of(folder) if _has_last_day(folder) else NULL_DAY
 
 
 def _has_last_day(folder: IngestedFolder) -> bool:
