@@ -189,14 +189,14 @@ class Whole:
         """Open files of rows that a reader asks for under a name, with the columns of all."""
         units = [unit for unit in self.units if unit.name == name]
         if self.is_staged_by_source:
-            nobody = f"(SELECT * FROM {_rows_of([units[0].staged(self.job)])} LIMIT 0)"
+            nobody = f"(SELECT * FROM {rows_of([units[0].staged(self.job)])} LIMIT 0)"
         else:
             columns = dict.fromkeys(column for unit in units for column in unit.columns)
             load(connection, f"nobody_of_{name}", _rows_of_nobody(columns))
             nobody = f'"nobody_of_{name}"'
         view, sql = free_name(connection, f"staged_{name}"), f"SELECT * FROM {nobody}"
         if paths:
-            sql += f" UNION ALL BY NAME SELECT * FROM {_rows_of(paths)}"
+            sql += f" UNION ALL BY NAME SELECT * FROM {rows_of(paths)}"
         connection.raw_sql(f'CREATE VIEW "{view}" AS {sql}')
         return open_table(connection, view)
 
@@ -311,7 +311,7 @@ def _find_empty(path: Path) -> set[str]:
 def _open_unit(connection: Backend, unit: Unit, job: Job) -> ir.Table:
     """Rows of a unit, under the names that its raw files have in the whole."""
     view = free_name(connection, "unit")
-    connection.raw_sql(f'CREATE VIEW "{view}" AS SELECT * FROM {_rows_of([unit.staged(job)])}')
+    connection.raw_sql(f'CREATE VIEW "{view}" AS SELECT * FROM {rows_of([unit.staged(job)])}')
     rows = open_table(connection, view)
     renamed = {file.name: name for file, name in zip(unit.files, unit.names, strict=False) if file.name != name}
     return (
@@ -319,7 +319,7 @@ def _open_unit(connection: Backend, unit: Unit, job: Job) -> ir.Table:
     )
 
 
-def _rows_of(paths: Sequence[Path]) -> str:
+def rows_of(paths: Sequence[Path]) -> str:
     """Rows of files; folders above them that are named like a column and its value, as in lakes, say nothing."""
     return f"read_parquet([{', '.join(map(_quote, paths))}], union_by_name = true, hive_partitioning = false)"
 
