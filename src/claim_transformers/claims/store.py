@@ -38,7 +38,7 @@ class IngestedFolder:
     """A published folder.
 
     Args:
-        path (`Path`): The folder.
+        path (`Path`): The folder, absolute: a task that reads of it stands elsewhere.
         manifest (`Mapping[str, Any]`): Content of `manifest.json`.
     """
 
@@ -80,7 +80,7 @@ def open_folder(path: str | Path) -> IngestedFolder:
             "E_FORMAT_VERSION",
             f"expected format version {FORMAT_VERSION} in {path / MANIFEST}, found {found!r}: ingest again",
         )
-    return IngestedFolder(path, manifest)
+    return IngestedFolder(path.absolute(), manifest)
 
 
 @contextmanager

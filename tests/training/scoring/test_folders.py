@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -179,7 +180,8 @@ def test_a_checkpoint_brings_its_calibration(claims, tmp_path):
 
 
 def test_tasks_write_the_bytes_of_one_process(claims, tmp_path, monkeypatch):
-    checkpoint = tmp_path / "checkpoint"
+    monkeypatch.chdir(tmp_path)
+    checkpoint, claims = Path("checkpoint"), Path(os.path.relpath(claims, tmp_path))
     model().save_pretrained(checkpoint)
     tokenizer().save_pretrained(checkpoint)
     one = score_claims(checkpoint, claims, tmp_path / "one", at=AT, precision="float32")

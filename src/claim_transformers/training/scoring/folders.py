@@ -38,6 +38,7 @@ from claim_transformers.claims.spark import SparkTasks
 from claim_transformers.claims.store import MANIFEST, IngestedFolder, open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.timelines import patient_files
+from claim_transformers.models.claim.names_claim import name_for_others
 from claim_transformers.training.callbacks import return_free_memory
 from claim_transformers.training.manifests import file_sha256
 from claim_transformers.training.scoring.patients import LEFT_OUT
@@ -239,7 +240,7 @@ def score_claims(
                 _parts(files, digests), _parts_without_claims(folder, digests, threads)
             )
         else:
-            score = _ScorePart(str(checkpoint), options, at, work, facts, uuid.uuid4().hex)
+            score = _ScorePart(name_for_others(checkpoint), options, at, work, facts, uuid.uuid4().hex)
             done, every = _score_in_tasks(tasks, score, [*_parts(files, digests)], folder, digests)
             kept -= done
         with _bar(files, progress) as bar:
