@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 _Result = TypeVar("_Result")
+_Columns = Mapping[str, Sequence[str] | None]
 _PATIENTS = "patients"
 # No table has a column of this name, as raw ones may have one of parts of Medicare.
 _PART = "part_of_patients"
@@ -82,57 +83,44 @@ def count_parts(folder: IngestedFolder, *tables: str) -> int:
 
 
 def run_on_parts(
-    tasks: SparkTasks,
-    folder: IngestedFolder,
-    columns: Mapping[str, Sequence[str] | None],
-    function: Callable[[int, Backend, Path], _Result],
-    num_parts: int,
+    tasks: SparkTasks, folder: IngestedFolder, columns: _Columns, function: Callable[..., _Result], num_parts: int
 ) -> Iterator[_Result]:
     """Run a function over the patients of each part, given its number, an engine and an ingested folder of theirs.
 
     The folder has the tables of `columns`, whole where these are none, and always a file of patients.
     """
-    files = [(number, path) for number, name in enumerate(columns) for path in folder.table_files(name)]
-    cut = _CutFile(tuple(columns.items()), num_parts)
-    return tasks.exchange(cut, files, _OpenPart(folder, tuple(columns), function), num_parts)
+    tables = list(columns)
+    files = [(number, path) for number, name in enumerate(tables) for path in folder.table_files(name)]
+    cut, take = partial(_cut_file, columns, num_parts), partial(_open_part, folder, tables, function)
+    return tasks.exchange(cut, files, take, num_parts)
 
 
-@dataclass(frozen=True)
-class _CutFile:
-    """Cuts a file of a table by patient."""
-
-    tables: Sequence[tuple[str, Sequence[str] | None]]
-    num_parts: int
-
-    def __call__(self, numbered: tuple[int, Path]) -> Iterator[tuple[int, bytes]]:
-        number, path = numbered
-        with task_engine() as (connection, scratch):
-            name, columns = self.tables[number]
-            rows = view_table(connection, name, [path], SCHEMAS.get(name, PATIENTS_SCHEMA))
-            rows = rows if columns is None else rows.select(*columns)
-            for part, content in cut_by_patient(connection, rows, rows.patient_id, self.num_parts, scratch):
-                yield part, pack_piece(number, content)
+def _cut_file(columns: _Columns, num_parts: int, numbered: tuple[int, Path]) -> Iterator[tuple[int, bytes]]:
+    """Cut a file of a table by patient."""
+    number, path = numbered
+    with task_engine() as (connection, scratch):
+        name = list(columns)[number]
+        rows = view_table(connection, name, [path], SCHEMAS.get(name, PATIENTS_SCHEMA))
+        rows = rows.select(*(columns[name] or rows.columns))
+        for part, content in cut_by_patient(connection, rows, rows.patient_id, num_parts, scratch):
+            yield part, pack_piece(number, content)
 
 
-@dataclass(frozen=True)
-class _OpenPart:
-    """Puts what came for a part into a folder, and runs the function there."""
-
-    folder: IngestedFolder
-    tables: Sequence[str]
-    function: Callable[[int, Any, Path], Any]
-
-    def __call__(self, number: int, pieces: Iterator[bytes]) -> Any:
-        with task_engine() as (connection, scratch):
-            own = scratch / "claims"
-            for name in (*self.tables, _PATIENTS):
-                (own / name).mkdir(parents=True, exist_ok=True)
-            for place, (table, content) in enumerate(map(unpack_piece, pieces)):
-                (own / self.tables[table] / f"part-{place:06d}.parquet").write_bytes(content)
-            if not any((own / _PATIENTS).iterdir()):
-                pq.write_table(PATIENTS_SCHEMA.empty_table(), own / _PATIENTS / "part-000000.parquet")
-            for path in (self.folder.path / MANIFEST, self.folder.path / SUCCESS):
-                shutil.copyfile(path, own / path.name)
-            if self.folder.table_files(DRUG_NAMES):
-                shutil.copytree(self.folder.path / DRUG_NAMES, own / DRUG_NAMES)
-            return self.function(number, connection, own)
+def _open_part(
+    folder: IngestedFolder, tables: Sequence[str], function: Callable[..., Any], number: int, pieces: Iterator[bytes]
+) -> Any:
+    """Put what came for a part into a folder, and run the function there."""
+    with task_engine() as (connection, scratch):
+        own = scratch / "claims"
+        for place, (table, content) in enumerate(map(unpack_piece, pieces)):
+            path = own / tables[table] / f"part-{place:06d}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        if not (own / _PATIENTS).is_dir():
+            (own / _PATIENTS).mkdir(parents=True)
+            pq.write_table(PATIENTS_SCHEMA.empty_table(), own / _PATIENTS / "part-000000.parquet")
+        for name in (MANIFEST, SUCCESS):
+            shutil.copyfile(folder.path / name, own / name)
+        if folder.table_files(DRUG_NAMES):
+            shutil.copytree(folder.path / DRUG_NAMES, own / DRUG_NAMES)
+        return function(number, connection, own)

@@ -35,16 +35,9 @@ TABLES = {"claim_line": None, "rx_claim": None, "eligibility": None, "patients":
 
 @dataclass(frozen=True)
 class PartOfStays:
-    """Index stays of some patients.
+    """Index stays of some patients as labelled examples, and counts that add up to those of all patients."""
 
-    Args:
-        examples (`pa.Table`): In the order of patient and admission, with the label and what was on file of the
-            patient; without columns where there is no index stay.
-        selection (`StayCounts`): How many stays each step left.
-        counts (`Counter[str]`): Of the index stays, the claims that they do not see, and codes without a claim that
-            was known.
-    """
-
+    # In the order of patient and admission, with what is on file; without columns where there is none.
     examples: pa.Table
     selection: StayCounts
     counts: Counter[str]
@@ -91,10 +84,11 @@ class ReadStays:
         on_file = read_facts(connection, eligible, tables["eligibility"])
         for name in on_file.column_names:
             examples = examples.append_column(name, on_file[name])
-        counts["overlapping_next_stays"] = int(np.count_nonzero(chosen.gap_days[keep] < 0))
-        counts["planned_next_stays"] = int(np.count_nonzero(chosen.is_planned_next[keep]))
-        counts["unknown_codes"] = count_unknown_codes(
-            [examples], claims, hides_unpaid=definition.hide_unpaid, connection=connection
+        hides = definition.hide_unpaid
+        counts += Counter(
+            overlapping_next_stays=int(np.count_nonzero(chosen.gap_days[keep] < 0)),
+            planned_next_stays=int(np.count_nonzero(chosen.is_planned_next[keep])),
+            unknown_codes=count_unknown_codes([examples], claims, hides_unpaid=hides, connection=connection),
         )
         return PartOfStays(examples, chosen.counts, counts)
 

@@ -37,20 +37,13 @@ _ENROLMENT = "enrolment"
 
 @dataclass
 class StayCounts:
-    """How many stays left at each step, by reason; counts of the stays of some patients add up to those of all.
-
-    Args:
-        num_claims (`int`): Inpatient claims.
-        num_stays (`int`): Stays that they are joined to.
-        removed (`dict[str, Counter[str]]`): Stays that left at each step, by reason, in order; a step without reasons
-            has one without words.
-        without_span (`tuple[int, int]`): Stays of patients whose enrolment is unknown, and who have none, at their
-            step.
-    """
+    """How many stays left at each step; counts of the stays of some patients add up to those of all."""
 
     num_claims: int = 0
     num_stays: int = 0
+    # By step and reason, in order; a step that needs no reasons has one without words.
     removed: dict[str, Counter[str]] = field(default_factory=dict)
+    # Whose enrolment is unknown, and who have none.
     without_span: tuple[int, int] = (0, 0)
 
     def remove(self, keep: Flags, step: str, groups: Mapping[str, Flags]) -> Flags:
@@ -67,10 +60,8 @@ class StayCounts:
         self.num_stays += other.num_stays
         for step, counts in other.removed.items():
             self.removed.setdefault(step, Counter()).update(counts)
-        self.without_span = (
-            self.without_span[0] + other.without_span[0],
-            self.without_span[1] + other.without_span[1],
-        )
+        (unknown, none), (more_unknown, more_none) = self.without_span, other.without_span
+        self.without_span = unknown + more_unknown, none + more_none
 
     def steps(self, definition: ReadmissionDefinition) -> list[AttritionStep]:
         """The rows of the attrition table; they count stays, not patients."""
@@ -93,24 +84,16 @@ class StayCounts:
 
 @dataclass(frozen=True)
 class IndexStays:
-    """All stays, which of them are index stays, and their labels; arrays of shape `(stays,)`.
-
-    Args:
-        keep (`NDArray[bool]`): Index stays with a label.
-        label (`NDArray[int8]`): 1 for a readmission.
-        gap_days (`NDArray[int]`): Days from discharge to the next admission.
-        is_planned_next (`NDArray[bool]`): Whether the label is 0 because the next admission was planned.
-        is_transfer_label (`NDArray[bool]`): Whether the label is 1 because of a transfer.
-        is_observed (`NDArray[bool]`): Whether the window was observed.
-        discharge_day (`NDArray[int]`): Days since 1970-01-01.
-        counts (`StayCounts`): How many stays each step left.
-    """
+    """All stays, which of them are index stays with a label, and what is known of each; arrays of shape `(stays,)`."""
 
     keep: Flags
     label: NDArray[np.int8]
+    # Days from discharge to the next admission.
     gap_days: Days
+    # Whether the label is 0 because the next admission was planned, or 1 because of a transfer.
     is_planned_next: Flags
     is_transfer_label: Flags
+    # Whether the window was observed.
     is_observed: Flags
     discharge_day: Days
     counts: StayCounts
