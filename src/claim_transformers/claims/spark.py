@@ -99,7 +99,7 @@ class SparkTasks:
                 yield _answer(number, lambda number=number: function(items[number]))  # type: ignore[misc]
 
         if items:
-            yield from _open_answers(_numbered(self.session, items).mapInArrow(task, _ANSWERS))
+            yield from _open_answers(self._numbered(items).mapInArrow(task, _ANSWERS))
 
     def exchange(
         self,
@@ -126,10 +126,15 @@ class SparkTasks:
             number = 0 if context is None else context.partitionId()
             yield _answer(number, lambda: take(number, _pieces(batches)))
 
-        # Pieces are handed to a task one by one, because they are large.
-        with _rows_per_batch(self.session, 1) as session:
-            pieces = _numbered(session, items).mapInArrow(cut_items, "key long, piece binary, refusal binary")
+        pieces = self._numbered(items).mapInArrow(cut_items, "key long, piece binary, refusal binary")
+        conf = self.session.conf
+        before = conf.getAll.get(_ROWS_PER_BATCH)
+        # Pieces are handed to a task one by one, because they are large. Spark Connect has no second session for it.
+        conf.set(_ROWS_PER_BATCH, "1")
+        try:
             answers = list(_open_answers(pieces.repartition(num_places, "key").mapInArrow(take_pieces, _ANSWERS)))
+        finally:
+            conf.unset(_ROWS_PER_BATCH) if before is None else conf.set(_ROWS_PER_BATCH, before)
         yield from answers
 
     def count_keys(
@@ -145,7 +150,7 @@ class SparkTasks:
             for number in _numbers(batches):
                 yield from keys_of(items[number])
 
-        keys = _numbered(self.session, items).mapInArrow(rows, _KEYS).persist()
+        keys = self._numbered(items).mapInArrow(rows, _KEYS).persist()
         of_ids = keys.groupBy("table", "patient").agg(sql.sum("num_rows").alias("n"))
         sums = sql.sum("n").alias("total"), sql.count("n").alias("ids"), sql.max("n").alias("most")
         extremes = sql.min("patient").alias("lowest"), sql.max("patient").alias("highest")
@@ -154,6 +159,10 @@ class SparkTasks:
             return _rows_of(of_ids.groupBy("table").agg(*sums)), _rows_of(shared)
         finally:
             keys.unpersist()
+
+    def _numbered(self, items: Sequence[Any]) -> DataFrame:
+        """The numbers of items, each in a partition of its own."""
+        return self.session.range(0, len(items), 1, max(1, len(items)))
 
     def _keys_of_partitions(self, number: int) -> list[int]:
         """For each partition a key that Spark's hash sends there, so that one has the pieces of one place alone."""
@@ -165,32 +174,6 @@ class SparkTasks:
                 raise ClaimDataError("E_SPARK", f"expected keys for {number} parts, found {len(first)}: take fewer")
             self._keys[number] = [first[place] for place in range(number)]
         return self._keys[number]
-
-
-def _numbered(session: SparkSession, items: Sequence[Any]) -> DataFrame:
-    """The numbers of items, each in a partition of its own."""
-    return session.range(0, len(items), 1, max(1, len(items)))
-
-
-@contextmanager
-def _rows_per_batch(session: SparkSession, number: int) -> Iterator[SparkSession]:
-    """A session whose tasks are given so many rows at a time, while that of the user stays as it is."""
-    try:
-        own = session.newSession()
-    except AttributeError:
-        # Spark Connect knows no second session, so that of the user is set and set back.
-        before = session.conf.getAll.get(_ROWS_PER_BATCH)
-        session.conf.set(_ROWS_PER_BATCH, str(number))
-        try:
-            yield session
-        finally:
-            if before is None:
-                session.conf.unset(_ROWS_PER_BATCH)
-            else:
-                session.conf.set(_ROWS_PER_BATCH, before)
-    else:
-        own.conf.set(_ROWS_PER_BATCH, str(number))
-        yield own
 
 
 def _rows_of(frame: DataFrame) -> pa.Table:

@@ -82,23 +82,6 @@ class StayCounts:
         return steps
 
 
-@dataclass(frozen=True)
-class IndexStays:
-    """All stays, which of them are index stays with a label, and what is known of each; arrays of shape `(stays,)`."""
-
-    keep: Flags
-    label: NDArray[np.int8]
-    # Days from discharge to the next admission.
-    gap_days: Days
-    # Whether the label is 0 because the next admission was planned, or 1 because of a transfer.
-    is_planned_next: Flags
-    is_transfer_label: Flags
-    # Whether the window was observed.
-    is_observed: Flags
-    discharge_day: Days
-    counts: StayCounts
-
-
 def select_index_stays(
     connection: "Backend",
     tables: Mapping[str, "ir.Table"],
@@ -106,10 +89,12 @@ def select_index_stays(
     people: Timelines,
     definition: ReadmissionDefinition,
     last_day: int,
-) -> IndexStays:
+) -> tuple[Flags, pa.Table, StayCounts]:
     """Label all stays, in order, and choose the index stays among them.
 
-    `people` are their patients without visits, `last_day` is the last day of the data.
+    `people` are their patients without visits, `last_day` is the last day of the data. Of all stays come whether they
+    are index stays, and their `label`, `is_transfer_label` (whether a transfer made it 1), `is_observed` (whether the
+    window was), `is_planned_next` (whether a planned admission made it 0), and `gap_days` to the next admission.
     """
     admission, discharge = (
         stays[name].cast(pa.int32()).to_numpy().astype(np.int64) for name in ("admission_date", "discharge_date")
@@ -135,7 +120,8 @@ def select_index_stays(
     ends = _ends(stays, admission, discharge, people)
     transfer = (label == 1) & ((gap == 0) | (ends["to another hospital"] & (gap <= 1)))
     keep, counts = _count_stays(stays, definition, ends, excluded, censored, people)
-    return IndexStays(keep, label, gap, planned_next, transfer, censored == OBSERVED, discharge, counts)
+    marks = {"label": label, "is_transfer_label": transfer, "is_observed": censored == OBSERVED}
+    return keep, pa.table({**marks, "is_planned_next": planned_next, "gap_days": gap}), counts
 
 
 def _count_stays(

@@ -9,12 +9,12 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,6 +46,9 @@ from claim_transformers.training.scoring.scorer import ROWS_AT_A_TIME, Scorer, d
 from claim_transformers.training.scoring.unclaimed import TABLES as UNCLAIMED_TABLES
 from claim_transformers.training.scoring.unclaimed import unclaimed_patients
 from claim_transformers.version import __version__
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
 
 _SCORES_FILE = "_scores.json"
 _FORMAT = 1
@@ -149,20 +152,6 @@ class _ScorePart:
         number, part = numbered
         scorer = _load_scorer(self.checkpoint, tuple(sorted(self.options.items())), self.run)
         return _score_part(scorer, part, self.at, self.work, number, self.facts)
-
-
-@dataclass(frozen=True)
-class _ScoreUnclaimed:
-    """Task that scores the members without claims among some patients, for whom it is given a part to fill."""
-
-    score: _ScorePart
-    numbered: Sequence[tuple[int, _Part]]
-    last_day: int
-
-    def __call__(self, place: int, connection: Any, claims: Path) -> dict[str, int]:
-        number, part = self.numbered[place]
-        found = tuple(unclaimed_patients(open_folder(claims), self.last_day, connection=connection))
-        return self.score((number, replace(part, of_no_file=found or (PATIENTS_SCHEMA.empty_table(),))))
 
 
 @lru_cache(maxsize=1)
@@ -298,19 +287,32 @@ def _parts_without_claims(folder: IngestedFolder, digests: Mapping[Path, str], t
 def _score_in_tasks(
     tasks: SparkTasks, score: _ScorePart, parts: list[_Part], folder: IngestedFolder, digests: Mapping[Path, str]
 ) -> tuple[int, list[_Part]]:
-    """Score what no earlier run did, and give the number of parts that were scored and all parts."""
-    num_places = count_parts(folder, "eligibility") if folder.table_files("eligibility") else 0
+    """Score what no earlier run did, and who has no claims; give the number of parts of this run, and all parts."""
+    numbered = [*enumerate(parts, 1)]
+    missing = [(number, part) for number, part in numbered if _finished(score.work, number, part.source) is None]
+    done = len(list(tasks.run(score, missing)))
+    if not folder.table_files("eligibility"):
+        return done, parts
+    num_places = count_parts(folder, "eligibility")
     source = {"input": _digest(list(digests.values())), "places": num_places}
     places = [_Part({**source, "groups": [place]}) for place in range(num_places)]
-    numbered = [*enumerate([*parts, *places], 1)]
-    missing = [(number, part) for number, part in numbered if _finished(score.work, number, part.source) is None]
-    of_files = [(number, part) for number, part in missing if part.path is not None]
-    done = len(list(tasks.run(score, of_files)))
-    if len(missing) > done:
-        # Whoever is cut again is scored again, lest an engine of another version cuts otherwise.
-        take = _ScoreUnclaimed(score, numbered[len(parts) :], _end_of(folder))
-        done += len(list(run_on_parts(tasks, folder, UNCLAIMED_TABLES, take, num_places)))
+    fill = partial(_score_unclaimed, score, [*enumerate(places, len(parts) + 1)], _end_of(folder))
+    done += len(list(run_on_parts(tasks, folder, UNCLAIMED_TABLES, fill, num_places)))
     return done, [*parts, *places]
+
+
+def _score_unclaimed(
+    score: _ScorePart,
+    numbered: list[tuple[int, _Part]],
+    last_day: int,
+    place: int,
+    connection: "Backend",
+    claims: Path,
+) -> dict[str, int]:
+    """Score the members without claims among the patients of a place."""
+    number, part = parts[place]
+    found = tuple(unclaimed_patients(open_folder(claims), last_day, connection=connection))
+    return score((number, replace(part, of_no_file=found or (PATIENTS_SCHEMA.empty_table(),))))
 
 
 def _score_part(
