@@ -5,7 +5,7 @@ What is asked about one patient at a time is asked of some patients where there 
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,15 +121,15 @@ def build_readmission_cohort(
     patient_files(claims)
     read = _ReadStays(definition, last_day_of(folder))
     if tasks is None:
-        stays = read(0, connect(), folder.path)
+        examples, counts = read(0, connect(), folder.path)
     else:
-        stays = _Stays.of_all([*run_on_parts(tasks, folder, _TABLES, read, count_parts(folder, *_TABLES))])
-    steps = stays.selection.steps(definition)
-    if not stays.examples.num_rows:
+        examples, counts = _join_parts(run_on_parts(tasks, folder, _TABLES, read, count_parts(folder, *_TABLES)))
+    steps = counts.steps(definition)
+    if not examples.num_rows:
         raise ClaimDataError(
             "E_EMPTY_COHORT", f"expected at least one index stay, found none ({describe_steps(steps)})"
         )
-    examples = _without_unknown(stays.examples, knows_paid=stays.counts["paid_dates"] > 0)
+    examples = _without_unknown(examples, knows_paid=counts.found["paid_dates"] > 0)
     on_file = examples.select(ON_FILE)
     examples = examples.drop_columns([name for name in ON_FILE if name != "county_fips"])
     is_train = pc.equal(split_examples(examples, definition), "train")
@@ -139,7 +139,7 @@ def build_readmission_cohort(
         county_bins = CountyBins.fit(counties, training, num_bins=definition.county_bins)
     tokens = [] if county_bins is None else county_bins.tokens(examples["county_fips"].combine_chunks())
     examples = examples.append_column("patient_codes", patient_codes(on_file, tokens))
-    facts = _facts(examples, stays.counts, definition)
+    facts = _facts(examples, counts.found, definition)
     if county_bins is not None:
         examples = examples.append_column("county_measures", county_bins.measures(examples["county_fips"]))
         facts["counties"] = county_bins.count_missing(examples["county_fips"])
@@ -153,7 +153,7 @@ def build_readmission_cohort(
         facts=facts,
         county_bins=county_bins,
     )
-    refuse_leaks(cohort.splits(), stays.counts["unknown_codes"])
+    refuse_leaks(cohort.splits(), counts.found["unknown_codes"])
     return cohort
 
 
@@ -191,8 +191,8 @@ def _facts(examples: pa.Table, counts: Mapping[str, int], definition: Readmissio
         "readmissions": cases,
         "readmission_rate": cases / examples.num_rows,
         "transfer_labels": int(pc.sum(examples["is_transfer_label"]).as_py()),
-        "overlapping_next_stays": counts["overlapping_next_stays"],
-        "planned_next_stays": counts["planned_next_stays"],
+        "overlapping_next_stays": counts["overlapping"],
+        "planned_next_stays": counts["planned"],
         "windows_not_observed": int(pc.sum(pc.invert(examples["is_observed"])).as_py()),
         "claims_hidden": counts["claims_hidden"] if hides else None,
         "claims_open": counts["claims_open"],
@@ -203,64 +203,48 @@ def _facts(examples: pa.Table, counts: Mapping[str, int], definition: Readmissio
 
 
 @dataclass(frozen=True)
-class _Stays:
-    """Index stays of some patients as labelled examples, and counts that add up to those of all patients."""
-
-    # In the order of patient and admission, with what is on file; without columns where there is none.
-    examples: pa.Table
-    selection: StayCounts
-    counts: Counter[str]
-
-    @classmethod
-    def of_all(cls, parts: Sequence["_Stays"]) -> "_Stays":
-        """Put the stays of all patients together, in the order in which one part would have them."""
-        selection, counts = StayCounts(), Counter[str]()
-        for part in parts:
-            selection.add(part.selection)
-            counts.update(part.counts)
-        found = [part.examples for part in parts if part.examples.num_rows] or [parts[0].examples]
-        examples = found[0] if len(found) == 1 else pa.concat_tables(found).sort_by("patient_id")
-        return cls(examples, selection, counts)
-
-
-@dataclass(frozen=True)
 class _ReadStays:
-    """Task that reads the index stays of the patients of an ingested folder, which may be some of those of another."""
+    """Task that reads labelled examples, with what is on file, and counts of the stays of some patients."""
 
     definition: ReadmissionDefinition
     # Of the data, which the patients of a part do not tell.
     last_day: int
 
-    def __call__(self, _: int, connection: "Backend", claims: Path) -> _Stays:
-        """Read the stays of a folder with an engine that nobody used before."""
+    def __call__(self, _: int, connection: "Backend", claims: Path) -> tuple[pa.Table, StayCounts]:
         definition = self.definition
         tables = open_tables(connection, claims)
-        stays_table = prepare(connection, tables, definition)
-        stays = fetch(connection, stays_table.order_by("stay"))
+        stays = fetch(connection, prepare(connection, tables, definition).order_by("stay"))
         people = _people_of(claims, stays["patient_id"])
-        people_of_stays = Timelines(_without_visits(people), enrolment=definition.enrolment)
-        keep, marks, selection = select_index_stays(
-            connection, tables, stays, people_of_stays, definition, self.last_day
-        )
-        keep = _keep_of_split(keep, stays, definition, selection)
+        without_visits = people.append_column("visit_day", pa.array([[]] * people.num_rows, pa.list_(pa.int32())))
+        people_of_stays = Timelines(without_visits, enrolment=definition.enrolment)
+        keep, marks, counts = select_index_stays(connection, tables, stays, people_of_stays, definition, self.last_day)
+        keep = _keep_of_split(keep, stays, definition, counts)
+        paid = connection.table(CLAIMS).paid_date
+        counts.found["paid_dates"] = fetch(connection, paid.count().as_table())[0][0].as_py()
         if not keep.any():
-            return _Stays(pa.table({}), selection, Counter())
-        examples, counts = _read_examples(connection, stays, people, keep, definition)
+            return pa.table({}), counts
+        examples = _read_examples(connection, stays, people, keep, definition, counts.found)
         eligible, marks = (table.filter(pa.array(keep)) for table in (stays, marks))
         on_file = read_facts(
             connection, eligible.select(["stay", "patient_id", "discharge_date"]), tables["eligibility"]
         )
-        for name, column in zip(("label", "is_transfer_label", "is_observed"), marks.columns, strict=False):
+        for name, column in zip((*marks.column_names[:3], *ON_FILE), (*marks.columns[:3], *on_file), strict=True):
             examples = examples.append_column(name, column)
-        for name in ON_FILE:
-            examples = examples.append_column(name, on_file[name])
-        hides = definition.hide_unpaid
-        counts += Counter(
-            overlapping_next_stays=int(pc.sum(pc.less(marks["gap_days"], 0)).as_py()),
-            planned_next_stays=int(pc.sum(marks["is_planned_next"]).as_py()),
-            unknown_codes=count_unknown_codes([examples], claims, hides_unpaid=hides, connection=connection),
+        counts.found["overlapping"] = int(pc.sum(pc.less(marks["gap_days"], 0)).as_py())
+        counts.found["planned"] = int(pc.sum(marks["is_planned_next"]).as_py())
+        counts.found["unknown_codes"] = count_unknown_codes(
+            [examples], claims, hides_unpaid=definition.hide_unpaid, connection=connection
         )
-        return _Stays(examples, selection, counts)
+        return examples, counts
+
+
+def _join_parts(parts: Iterable[tuple[pa.Table, StayCounts]]) -> tuple[pa.Table, StayCounts]:
+    """Put the stays of all patients together, in the order in which one part has them: by patient and admission."""
+    examples, counts = [], StayCounts()
+    for table, counts_of_part in parts:
+        counts.add(counts_of_part)
+        examples += [table] if table.num_rows else []
+    return pa.concat_tables(examples).sort_by("patient_id") if examples else pa.table({}), counts
 
 
 def _people_of(claims: Path, patient_ids: pa.ChunkedArray) -> pa.Table:
@@ -271,11 +255,6 @@ def _people_of(claims: Path, patient_ids: pa.ChunkedArray) -> pa.Table:
     people = everybody.take(place)
     # A stay without any code belongs to nobody in the patients table, but is a stay.
     return people.set_column(0, "patient_id", patient_ids)
-
-
-def _without_visits(people: pa.Table) -> pa.Table:
-    empty = pa.array([[]] * people.num_rows, pa.list_(pa.int32()))
-    return people.append_column("visit_day", empty)
 
 
 def _keep_of_split(keep: Flags, stays: pa.Table, definition: ReadmissionDefinition, selection: StayCounts) -> Flags:
@@ -292,11 +271,15 @@ def _keep_of_split(keep: Flags, stays: pa.Table, definition: ReadmissionDefiniti
 
 
 def _read_examples(
-    connection: "Backend", stays: pa.Table, people: pa.Table, keep: Flags, definition: ReadmissionDefinition
-) -> tuple[pa.Table, Counter[str]]:
-    """Examples with their visits, and how many claims were open, were not paid in time, or have a paid date at all."""
-    rows = np.flatnonzero(keep)
-    parts, counts = [], Counter[str]()
+    connection: "Backend",
+    stays: pa.Table,
+    people: pa.Table,
+    keep: Flags,
+    definition: ReadmissionDefinition,
+    counts: Counter[str],
+) -> pa.Table:
+    """Examples with their visits; how many claims were open or not paid in time is added to the counts."""
+    rows, parts = np.flatnonzero(keep), []
     columns = ["stay", "patient_id", "admission_date", "discharge_date", "disposition"]
     for start in range(0, len(rows), _STAYS_PER_PART):
         place = pa.array(rows[start : start + _STAYS_PER_PART])
@@ -305,9 +288,7 @@ def _read_examples(
         for name in ("claims_hidden", "claims_open"):
             counts[name] += int(pc.sum(visits[name]).as_py())
         parts.append(_cut(people.take(place), index_stays, visits, definition))
-    claims = connection.table(CLAIMS)
-    counts["paid_dates"] = fetch(connection, claims.aggregate(known=claims.paid_date.count()))["known"][0].as_py()
-    return pa.concat_tables(parts), counts
+    return pa.concat_tables(parts)
 
 
 def _cut(people: pa.Table, index_stays: pa.Table, visits: pa.Table, definition: ReadmissionDefinition) -> pa.Table:

@@ -37,14 +37,10 @@ _ENROLMENT = "enrolment"
 
 @dataclass
 class StayCounts:
-    """How many stays left at each step; counts of the stays of some patients add up to those of all."""
+    """What was found of stays, and how many left at each step, by reason; counts of parts of the patients add up."""
 
-    num_claims: int = 0
-    num_stays: int = 0
-    # By step and reason, in order; a step that needs no reasons has one without words.
+    found: Counter[str] = field(default_factory=Counter)
     removed: dict[str, Counter[str]] = field(default_factory=dict)
-    # Whose enrolment is unknown, and who have none.
-    without_span: tuple[int, int] = (0, 0)
 
     def remove(self, keep: Flags, step: str, groups: Mapping[str, Flags]) -> Flags:
         """Remove groups in turn, so that each stay has one reason, and give the stays that are left."""
@@ -56,29 +52,24 @@ class StayCounts:
 
     def add(self, other: "StayCounts") -> None:
         """Add the counts of other patients."""
-        self.num_claims += other.num_claims
-        self.num_stays += other.num_stays
+        self.found.update(other.found)
         for step, counts in other.removed.items():
             self.removed.setdefault(step, Counter()).update(counts)
-        (unknown, none), (more_unknown, more_none) = self.without_span, other.without_span
-        self.without_span = unknown + more_unknown, none + more_none
 
     def steps(self, definition: ReadmissionDefinition) -> list[AttritionStep]:
         """The rows of the attrition table; they count stays, not patients."""
-        steps, left = [AttritionStep("inpatient claims", self.num_claims, 0)], self.num_stays
+        claims, left, unknown, none = (self.found[name] for name in ("claims", "stays", "unknown", "none"))
+        steps = [AttritionStep("inpatient claims", claims, 0)]
         if definition.joins_stays:
-            joined = self.num_claims - left
-            steps.append(AttritionStep("stays (transfers and interim bills joined)", left, joined))
-        unknown, none = self.without_span
+            steps.append(AttritionStep("stays (transfers and interim bills joined)", left, claims - left))
         for step, counts in self.removed.items():
-            name = step
             if step == _ENROLMENT:
                 if not unknown and not none:
                     continue
-                name = definition.enrolment.step(unknown=unknown, none=none, of=left)
+                step = definition.enrolment.step(unknown=unknown, none=none, of=left)
             left -= counts.total()
             reasons = {reason: count for reason, count in counts.items() if reason and count}
-            steps.append(AttritionStep(name, left, counts.total(), reasons))
+            steps.append(AttritionStep(step, left, counts.total(), reasons))
         return steps
 
 
@@ -133,7 +124,8 @@ def _count_stays(
     people: Timelines,
 ) -> tuple[Flags, StayCounts]:
     """Take the steps of the selection, each one row of the attrition table."""
-    counts = StayCounts(int(pc.sum(pc.list_value_length(stays["claims"])).as_py() or 0), stays.num_rows)
+    num_claims = int(pc.sum(pc.list_value_length(stays["claims"])).as_py() or 0)
+    counts = StayCounts(Counter(claims=num_claims, stays=stays.num_rows))
     keep: Flags = np.ones(stays.num_rows, bool)
     is_open = stays["is_open"].to_numpy()
     if not definition.joins_stays:
@@ -142,8 +134,7 @@ def _count_stays(
     keep = counts.remove(keep, "can be readmitted", ends)
     if definition.rule == UNPLANNED:
         keep = counts.remove(keep, "not psychiatric, rehabilitation or medical treatment of cancer", {"": excluded})
-    unknown, none = (int((keep & marks).sum()) for marks in people.without_span)
-    counts.without_span = unknown, none
+    counts.found["unknown"], counts.found["none"] = (int((keep & marks).sum()) for marks in people.without_span)
     keep = counts.remove(keep, _ENROLMENT, people.without_enrolment())
     reasons = {f"censored: {reason}": censored == place for place, reason in enumerate(CENSORED) if place}
     return counts.remove(keep, f"seen for {definition.horizon_days} days", reasons), counts

@@ -9,12 +9,12 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,9 +46,6 @@ from claim_transformers.training.scoring.scorer import ROWS_AT_A_TIME, Scorer, d
 from claim_transformers.training.scoring.unclaimed import TABLES as UNCLAIMED_TABLES
 from claim_transformers.training.scoring.unclaimed import unclaimed_patients
 from claim_transformers.version import __version__
-
-if TYPE_CHECKING:
-    from ibis.backends.duckdb import Backend
 
 _SCORES_FILE = "_scores.json"
 _FORMAT = 1
@@ -223,25 +220,18 @@ def score_claims(
     private_folder(out.parent)
     counts = dict.fromkeys(("members", "scored", *LEFT_OUT), 0)
     with _work_folder(out, key) as work:
-        kept = number = 0
+        every: Iterable[_Part]
         if tasks is None:
-            every: Iterable[_Part] = itertools.chain(
-                _parts(files, digests), _parts_without_claims(folder, digests, threads)
-            )
+            done, every = 0, itertools.chain(_parts(files, digests), _parts_without_claims(folder, digests, threads))
         else:
             score = _ScorePart(name_for_others(checkpoint), options, at, work, facts, uuid.uuid4().hex)
             done, every = _score_in_tasks(tasks, score, [*_parts(files, digests)], folder, digests)
-            kept -= done
+        kept, number = -done, 0
         with _bar(files, progress) as bar:
             for number, part in enumerate(every, 1):
                 found = _finished(work, number, part.source)
                 kept += found is not None
                 if found is None:
-                    if tasks is not None:
-                        raise ClaimDataError(
-                            "E_SPARK",
-                            f"expected what a task wrote beside {out}, found none: share it with all executors",
-                        )
                     found = _score_part(scorer, part, at, work, number, facts)
                 counts = {name: count + found[name] for name, count in counts.items()}
                 bar.update(found["members"])
@@ -288,30 +278,24 @@ def _score_in_tasks(
     tasks: SparkTasks, score: _ScorePart, parts: list[_Part], folder: IngestedFolder, digests: Mapping[Path, str]
 ) -> tuple[int, list[_Part]]:
     """Score what no earlier run did, and who has no claims; give the number of parts of this run, and all parts."""
-    numbered = [*enumerate(parts, 1)]
-    missing = [(number, part) for number, part in numbered if _finished(score.work, number, part.source) is None]
-    done = len(list(tasks.run(score, missing)))
-    if not folder.table_files("eligibility"):
-        return done, parts
-    num_places = count_parts(folder, "eligibility")
-    source = {"input": _digest(list(digests.values())), "places": num_places}
-    places = [_Part({**source, "groups": [place]}) for place in range(num_places)]
-    fill = partial(_score_unclaimed, score, [*enumerate(places, len(parts) + 1)], _end_of(folder))
-    done += len(list(run_on_parts(tasks, folder, UNCLAIMED_TABLES, fill, num_places)))
-    return done, [*parts, *places]
+    numbered = enumerate(parts, 1)
+    done = len([*tasks.run(score, [one for one in numbered if not _finished(score.work, one[0], one[1].source)])])
+    if folder.table_files("eligibility"):
+        first, source = len(parts), {"input": _digest(list(digests.values()))}
+        parts += [_Part({**source, "place": place}) for place in range(count_parts(folder, "eligibility"))]
+        fill = partial(_score_unclaimed, score, [*enumerate(parts, 1)][first:], _end_of(folder))
+        done += len([*run_on_parts(tasks, folder, UNCLAIMED_TABLES, fill, len(parts) - first)])
+    if not all((score.work / _name(number)).is_file() for number, _ in enumerate(parts, 1)):
+        raise ClaimDataError("E_SPARK", f"expected what tasks wrote beside {score.work}, found none: share the folder")
+    return done, parts
 
 
 def _score_unclaimed(
-    score: _ScorePart,
-    numbered: list[tuple[int, _Part]],
-    last_day: int,
-    place: int,
-    connection: "Backend",
-    claims: Path,
+    score: _ScorePart, numbered: Sequence[tuple[int, _Part]], last_day: int, place: int, engine: Any, claims: Path
 ) -> dict[str, int]:
     """Score the members without claims among the patients of a place."""
-    number, part = parts[place]
-    found = tuple(unclaimed_patients(open_folder(claims), last_day, connection=connection))
+    number, part = numbered[place]
+    found = tuple(unclaimed_patients(open_folder(claims), last_day, connection=engine))
     return score((number, replace(part, of_no_file=found or (PATIENTS_SCHEMA.empty_table(),))))
 
 
