@@ -152,8 +152,9 @@ def test_readmissions_and_their_sequences_are_the_same_where_tasks_were_killed(
         cohort.save(tmp_path / name)
         form = write_sequences(tmp_path / name, tmp_path / f"sequences of {name}", tasks=used)
         splits = read_splits(tmp_path / f"sequences of {name}")
-        rows.append((cohort.examples.to_pylist(), cohort.attrition, cohort.shown_facts(raw_counts=True), form))
-        rows[-1] += ({split: table.to_pylist() for split, table in splits.items()},)
+        sequences = {split: table.to_pylist() for split, table in splits.items()}
+        facts = cohort.attrition, cohort.shown_facts(raw_counts=True), form
+        rows.append((cohort.examples.to_pylist(), facts, sequences))
     assert rows[0] == rows[1]
     assert len(list(tmp_path.glob("killed-*"))) == 3
     assert ROWS_PER_BATCH not in tasks.session.conf.getAll

@@ -224,7 +224,7 @@ def score_claims(
         if tasks is None:
             done, every = 0, itertools.chain(_parts(files, digests), _parts_without_claims(folder, digests, threads))
         else:
-            score = _ScorePart(name_for_others(checkpoint), options, at, work, facts, uuid.uuid4().hex)
+            score = _ScorePart(name_for_others(str(checkpoint)), options, at, work, facts, uuid.uuid4().hex)
             done, every = _score_in_tasks(tasks, score, [*_parts(files, digests)], folder, digests)
         kept, number = -done, 0
         with _bar(files, progress) as bar:
