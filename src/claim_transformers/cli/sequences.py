@@ -42,6 +42,7 @@ def sequences(
     from claim_transformers.models.claim.names_claim import resolve_checkpoint
     from claim_transformers.training.sequences import find_form, make_form, write_sequences
 
+    tasks = open_tasks(engine)
     if form_of is None:
         form = make_form(CHAPTER if depth is None else depth, _depths(depth_of or []), hide=hide or [])
         num_bins = DEFAULT_BINS if number_bins is None else number_bins
