@@ -35,13 +35,9 @@ _ROWS_PER_PART = 1 << 22
 
 @dataclass(frozen=True)
 class IngestedFolder:
-    """A published folder.
+    """A published folder, and the content of its `manifest.json`."""
 
-    Args:
-        path (`Path`): The folder, absolute: a task that reads of it stands elsewhere.
-        manifest (`Mapping[str, Any]`): Content of `manifest.json`.
-    """
-
+    # Absolute, because a task that reads of it stands elsewhere.
     path: Path
     manifest: Mapping[str, Any]
 
@@ -120,13 +116,8 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
 class _TableWriter:
     """Write a stream of record batches as `part-NNNNN.parquet`, in row groups of a fixed size.
 
-    The engine cuts its batches as it likes; cutting them anew is what makes equal rows give equal files.
-
-    Args:
-        folder (`Path`): Folder of the table, made with the first row.
-        schema (`pa.Schema`): Columns and types of the file.
-        rows_per_group (`int`, *optional*, defaults to 131072): Rows of a row group.
-        rows_per_part (`int`, *optional*, defaults to 4194304): Rows of a file, a multiple of `rows_per_group`.
+    The engine cuts its batches as it likes; cutting them anew is what makes equal rows give equal files. The folder is
+    made with the first row; a file has a multiple of the rows of a group.
 
     Examples:
         >>> import tempfile

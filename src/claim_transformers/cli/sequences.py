@@ -58,7 +58,7 @@ def sequences(
         # What is hidden is absent, which changes no token; a form without bins learns none, or its tokens would not be
         # those of the checkpoint.
         form, num_bins = replace(found, hide=(*found.hide, *(hide or ()))), 0
-    written = write_sequences(cohort, out, form, num_bins=num_bins, overwrite=overwrite, tasks=open_tasks(engine))
+    written = write_sequences(cohort, out, form, num_bins=num_bins, overwrite=overwrite, tasks=tasks)
     checkpoint = None if form_of is None else _tokenizer_folder(resolve_checkpoint(form_of))
     if checkpoint is None:
         _print_vocabulary(out, written.depth)
