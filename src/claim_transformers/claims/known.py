@@ -43,8 +43,8 @@ def known_on(
     Columns of numpy and of an engine are asked alike, so nobody needs a second form of the rule. What `has_end` and
     `has_paid` deny may be null or any number.
 
-    `begin_day` is the first day of the claim or the day of the visit; `end_day` and `paid_day` are the last ones of the
-    claims behind it. Nothing of the index date is seen but a payment. `is_stay` tells the types of `STAY_TYPES`.
+    `begin_day` is the first day of the claim or the day of the visit; `end_day` and `paid_day` are the last ones of
+    the claims behind it. Nothing of the index date is seen but a payment. `is_stay` tells the types of `STAY_TYPES`.
 
     Examples:
         >>> yes, no = np.array([True, True]), np.array([False, False])
