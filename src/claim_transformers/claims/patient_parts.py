@@ -22,7 +22,7 @@ from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.planning import to_sql
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.spark import SparkTasks
-from claim_transformers.claims.store import DRUG_NAMES, MANIFEST, SUCCESS, IngestedFolder
+from claim_transformers.claims.store import DRUG_NAMES, IngestedFolder
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -119,8 +119,8 @@ def _open_part(
         if not (own / _PATIENTS).is_dir():
             (own / _PATIENTS).mkdir(parents=True)
             pq.write_table(PATIENTS_SCHEMA.empty_table(), own / _PATIENTS / "part-000000.parquet")
-        for name in (MANIFEST, SUCCESS):
-            shutil.copyfile(folder.path / name, own / name)
+        for path in filter(Path.is_file, folder.path.iterdir()):
+            shutil.copyfile(path, own / path.name)
         if folder.table_files(DRUG_NAMES):
             shutil.copytree(folder.path / DRUG_NAMES, own / DRUG_NAMES)
         return function(number, connection, own)

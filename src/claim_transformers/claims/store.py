@@ -28,7 +28,7 @@ MANIFEST = "manifest.json"
 # Products that patients have under their ingredient, by labeler and product.
 DRUG_NAMES = "drug_names"
 DRUG_NAMES_SCHEMA = pa.schema([("ndc9", pa.string()), ("ingredient", pa.string())])
-SUCCESS = "_SUCCESS"
+_SUCCESS = "_SUCCESS"
 _ROWS_PER_GROUP = 1 << 17
 _ROWS_PER_PART = 1 << 22
 
@@ -62,9 +62,9 @@ def open_folder(path: str | Path) -> IngestedFolder:
     path = check_inputs(path)
     if not path.exists():
         raise ClaimDataError("E_NO_FOLDER", f"expected an ingested folder at {path}, found none")
-    if not (path / SUCCESS).is_file() or not (path / MANIFEST).is_file():
+    if not (path / _SUCCESS).is_file() or not (path / MANIFEST).is_file():
         raise ClaimDataError(
-            "E_INCOMPLETE", f"expected ingested claims, with {SUCCESS} and {MANIFEST}, at {path}, {no_claims(path)}"
+            "E_INCOMPLETE", f"expected ingested claims, with {_SUCCESS} and {MANIFEST}, at {path}, {no_claims(path)}"
         )
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
@@ -104,7 +104,7 @@ def write_folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         yield temporary
         if not (temporary / MANIFEST).is_file():
             raise RuntimeError(f"expected the block to write {MANIFEST}, found none")
-        (temporary / SUCCESS).touch()
+        (temporary / _SUCCESS).touch()
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -116,8 +116,13 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
 class _TableWriter:
     """Write a stream of record batches as `part-NNNNN.parquet`, in row groups of a fixed size.
 
-    The engine cuts its batches as it likes; cutting them anew is what makes equal rows give equal files. The folder is
-    made with the first row; a file has a multiple of the rows of a group.
+    The engine cuts its batches as it likes; cutting them anew is what makes equal rows give equal files.
+
+    Args:
+        folder (`Path`): Folder of the table, made with the first row.
+        schema (`pa.Schema`): Columns and types of the file.
+        rows_per_group (`int`, *optional*, defaults to 131072): Rows of a row group.
+        rows_per_part (`int`, *optional*, defaults to 4194304): Rows of a file, a multiple of `rows_per_group`.
 
     Examples:
         >>> import tempfile
@@ -225,5 +230,5 @@ def _check_target(out: Path, overwrite: bool) -> None:
         raise ClaimDataError(
             "E_EXISTS", f"expected no folder at {out}, found one: choose another or pass overwrite (--overwrite)"
         )
-    if out.is_symlink() or not (out / MANIFEST).is_file() or not (out / SUCCESS).is_file():
+    if out.is_symlink() or not (out / MANIFEST).is_file() or not (out / _SUCCESS).is_file():
         raise ClaimDataError("E_EXISTS", f"expected an ingested folder to replace at {out}, found something else")
