@@ -1,7 +1,10 @@
 """Tasks that run in this process, one after the other: what Spark is asked for, without Spark."""
 
+import contextlib
 import pickle
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pyarrow as pa
@@ -21,16 +24,20 @@ class TasksHere(SparkTasks):
 
     def run(self, function: Any, items: Sequence[Any]) -> Iterator[Any]:
         for item in items:
-            yield _travel(_travel(function)(_travel(item)))
+            with _elsewhere():
+                answer = _travel(_travel(function)(_travel(item)))
+            yield answer
 
     def exchange(self, cut: Any, items: Sequence[Any], take: Any, num_places: int) -> Iterator[Any]:
         places: list[list[bytes]] = [[] for _ in range(num_places)]
         for item in items:
-            for place, piece in _travel(cut)(_travel(item)):
-                places[place].insert(0, piece)
+            with _elsewhere():
+                for place, piece in _travel(cut)(_travel(item)):
+                    places[place].insert(0, piece)
         for number, pieces in enumerate(places):
-            for _ in range(self.attempts):
-                answer = _travel(_travel(take)(number, iter(pieces)))
+            with _elsewhere():
+                for _ in range(self.attempts):
+                    answer = _travel(_travel(take)(number, iter(pieces)))
             yield answer
 
     def count_keys(self, keys_of: Any, items: Sequence[Any]) -> tuple[pa.Table, pa.Table]:
@@ -40,6 +47,11 @@ class TasksHere(SparkTasks):
         extremes = keys.group_by(["table", "claim"]).aggregate([("patient", "min"), ("patient", "max")])
         shared = extremes.filter(pc.less(extremes["patient_min"], extremes["patient_max"]))
         return counts.rename_columns(["table", "total", "ids", "most"]), shared
+
+
+def _elsewhere() -> AbstractContextManager[None]:
+    """The folder that a process of an executor stands in, which is not that of the driver."""
+    return contextlib.chdir(tempfile.gettempdir())
 
 
 def _travel(thing: Any) -> Any:

@@ -132,6 +132,8 @@ def test_an_engine_that_is_none_is_refused(tmp_path, capsys, monkeypatch):
     for command in (
         ["ingest", "tuva", claims, out],
         ["cohort", "event", "hospital_admission", claims, out],
+        ["cohort", "readmission", claims, out],
+        ["sequences", claims, out],
         ["score", "no checkpoint", claims, out, "--at", "2013-01-01"],
     ):
         assert "E_SPARK" in _fails(capsys, monkeypatch, *command, "--engine", "somewhere")

@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from cohorts.stays_by_hand import date, day, inpatient, outpatient, write_stays
+from task_runs import TasksHere
 
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.cohorts import EventDefinition, ReadmissionDefinition, build_cohort, check_leaks
+from claim_transformers.cohorts import EventDefinition, ReadmissionDefinition, build_cohort, check_leaks, claim_dates
 from claim_transformers.cohorts.event.definition import IndexRule, LabelRule
 
 INDEX = "2009-06-10"
@@ -53,6 +54,18 @@ def test_an_open_stay_shows_its_admission_in_the_cohort_of_a_fixed_date(folder):
         assert row["visit_end_day"] == [day("2009-05-01"), None]
     assert (cohort.visits_hidden, cohort.visits_open) == (None, 80)
     check_leaks(cohort.splits(), folder)
+
+
+def test_codes_are_counted_in_parts_as_in_the_whole(folder, monkeypatch):
+    planted = replaced(
+        build_cohort(ADMISSION, folder),
+        "codes",
+        lambda train: pa.array([[["ICD9CM/4019"], ["ICD9CM/4280"]]] * train.num_rows),
+    )
+    one = claim_dates.count_unknown_codes([*planted.values()], folder, hides_unpaid=True)
+    monkeypatch.setattr(claim_dates, "count_parts", lambda *_: 2)
+    many = claim_dates.count_unknown_codes([*planted.values()], folder, hides_unpaid=True, tasks=TasksHere())
+    assert one == many == planted["train"].num_rows
 
 
 @pytest.mark.parametrize("code", ["ICD9CM/4280", "DRG/291", "ICD9CM/9999"])

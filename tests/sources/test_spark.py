@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ from claim_transformers import (
     tokenize_dataset,
 )
 from claim_transformers.claims.spark import SparkTasks, open_spark
+from claim_transformers.cohorts.readmission import building
+from claim_transformers.training.scoring import folders as scores_of_folders
+from claim_transformers.training.sequences import read_splits, write_sequences
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
 HAS_SPARK = importlib.util.find_spec("pyspark") is not None and shutil.which("java") is not None
@@ -39,6 +42,7 @@ pytestmark = [
     pytest.mark.skipif(not HAS_SPARK, reason="needs pyspark and Java 17: pip install 'claim-transformers[spark]'"),
 ]
 NUM_PATIENTS = int(os.environ.get("SPARK_PATIENTS", "2000"))
+ROWS_PER_BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
 ANYTHING = {"max_quarantine_share": 1.0, "max_reason_share": 1.0, "progress": False}
 SOURCES = {
     "cms-rif": "cms_rif/rif-synthea",
@@ -122,14 +126,43 @@ def test_real_files_give_the_same_rows(source: str, tasks: SparkTasks, tmp_path:
     assert_same_folders(tmp_path / "one", tmp_path / "other")
 
 
-def test_simulated_medicare_claims_give_the_same_rows(tasks: SparkTasks, tmp_path: Path) -> None:
-    simulate_medicare(tmp_path / "raw", patients=NUM_PATIENTS // 10, seed=7)
-    ingest("simulated", tmp_path / "raw", tmp_path / "one", progress=False)
-    ingest_on_spark("simulated", tmp_path / "raw", tmp_path / "other", spark=tasks, num_parts=2, progress=False)
-    assert_same_folders(tmp_path / "one", tmp_path / "other")
+@pytest.fixture(scope="module")
+def medicare(tasks: SparkTasks, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Simulated claims of Medicare, ingested on one machine and on Spark."""
+    place = tmp_path_factory.mktemp("medicare")
+    simulate_medicare(place / "raw", patients=NUM_PATIENTS // 10, seed=7)
+    ingest("simulated", place / "raw", place / "one", progress=False)
+    ingest_on_spark("simulated", place / "raw", place / "other", spark=tasks, num_parts=2, progress=False)
+    return place / "one", place / "other"
 
 
-def test_cohorts_tokens_and_scores_are_the_same(folders: tuple[Path, Path], tasks: SparkTasks, tmp_path: Path) -> None:
+def test_simulated_medicare_claims_give_the_same_rows(medicare: tuple[Path, Path]) -> None:
+    assert_same_folders(*medicare)
+
+
+def test_readmissions_and_their_sequences_are_the_same_where_tasks_were_killed(
+    medicare: tuple[Path, Path], tasks: SparkTasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "count_parts", lambda *_: 3)
+    killing = KillingTasks(tasks.session, tmp_path)
+    definition = replace(load_definition("readmission", "readmission"), rule="unplanned")
+    rows = []
+    for name, claims, used in (("one", medicare[0], None), ("other", medicare[1], killing)):
+        cohort = build_cohort(definition, claims, tasks=used)
+        cohort.save(tmp_path / name)
+        form = write_sequences(tmp_path / name, tmp_path / f"sequences of {name}", tasks=used)
+        splits = read_splits(tmp_path / f"sequences of {name}")
+        sequences = {split: table.to_pylist() for split, table in splits.items()}
+        facts = cohort.attrition, cohort.shown_facts(raw_counts=True), form
+        rows.append((cohort.examples.to_pylist(), facts, sequences))
+    assert rows[0] == rows[1]
+    assert len(list(tmp_path.glob("killed-*"))) == 3
+    assert ROWS_PER_BATCH not in tasks.session.conf.getAll
+
+
+def test_cohorts_tokens_and_scores_are_the_same(
+    folders: tuple[Path, Path], tasks: SparkTasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, other = folders
     definition = load_definition("hospital_admission", "event").with_index_dates(["2012-01-01"])
     cohorts = [build_cohort(definition, one), build_cohort(definition, other, tasks=tasks)]
@@ -152,15 +185,20 @@ def test_cohorts_tokens_and_scores_are_the_same(folders: tuple[Path, Path], task
     by_patient = [rows.sort_by("patient_digest").to_pylist() for rows in (tokens, shards.select(tokens.column_names))]
     assert by_patient[0] == by_patient[1]
 
+    monkeypatch.setattr(scores_of_folders, "count_parts", lambda *_: 2)
+    killing = KillingTasks(tasks.session, tmp_path)
     expected = score_claims(checkpoint, one, tmp_path / "scores", at="2012-01-01", precision="float32")
-    found = score_claims(checkpoint, other, tmp_path / "others", at="2012-01-01", precision="float32", tasks=tasks)
-    assert (found.members, found.scored, found.parts_kept) == (expected.members, expected.scored, 0)
+    found = score_claims(checkpoint, other, tmp_path / "others", at="2012-01-01", precision="float32", tasks=killing)
+    assert (found.members, found.left_out, found.parts_kept) == (expected.members, expected.left_out, 0)
+    assert found.members > num_patients
+    assert len(list(tmp_path.glob("killed-*"))) == 3
     scores = [
         pa.concat_tables(map(pq.read_table, sorted((tmp_path / name).glob("*.parquet"))))
         for name in ("scores", "others")
     ]
     ids = [rows.sort_by("patient_id")["patient_id"].to_pylist() for rows in scores]
     assert ids[0] == ids[1]
+    assert len(ids[0]) == expected.scored
     values = [rows.sort_by("patient_id")["score"].to_numpy() for rows in scores]
     # Patients stand in other batches, whose sums are added in another order.
     assert abs(values[0] - values[1]).max() < 1e-5

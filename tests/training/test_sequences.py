@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from cohorts.sequences_by_hand import random_stays, save_stays
 from datasets import Dataset, load_from_disk
+from task_runs import TasksHere
 
 from claim_transformers.codes import CategoryRules, category_rules
 from claim_transformers.codes.chapters import _code_chapter
@@ -17,7 +18,7 @@ from claim_transformers.models.claim import ClaimForm, ClaimTokenizer
 from claim_transformers.models.claim.categories_claim import CodeCategories
 from claim_transformers.models.claim.form_table_claim import FormWriter, decode_codes
 from claim_transformers.models.claim.names_claim import resolve_checkpoint
-from claim_transformers.training import tokenize_dataset
+from claim_transformers.training import sequences, tokenize_dataset
 from claim_transformers.training.sequence_vocabulary import known_rows, vocabulary_rows
 from claim_transformers.training.sequences import (
     find_form,
@@ -124,6 +125,17 @@ def test_sequences_are_a_cohort_still_and_keep_its_papers(cohort, tmp_path):
         write_sequences(cohort, tmp_path / "out")
     write_sequences(cohort, tmp_path / "out", make_form("code"), overwrite=True)
     assert ClaimForm.load(tmp_path / "out").depth == "code"
+
+
+def test_rows_written_in_tasks_are_those_of_one_process(cohort, tmp_path, monkeypatch):
+    form = write_sequences(cohort, tmp_path / "one", make_form("category"))
+    monkeypatch.setattr(sequences, "_ROWS_AT_A_TIME", 50)
+    monkeypatch.chdir(cohort.parent)
+    assert write_sequences(cohort.name, tmp_path / "many", make_form("category"), tasks=TasksHere()) == form
+    one, many = load_from_disk(str(tmp_path / "one")), load_from_disk(str(tmp_path / "many"))
+    assert {name: split[:] for name, split in many.items()} == {name: split[:] for name, split in one.items()}
+    assert many["train"].features == load_from_disk(str(cohort))["train"].features
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["many", "one"]
 
 
 def test_the_form_of_a_checkpoint_is_used_as_it_is(cohort, tmp_path):

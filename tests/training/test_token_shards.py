@@ -12,14 +12,15 @@ from training.ingested_folder import ingested
 from claim_transformers.training import tokenize_claims, tokenize_dataset
 
 
-def test_shards_hold_the_tokens_of_their_files_and_processes_read_their_own(tokenizer, tmp_path):
+def test_shards_hold_the_tokens_of_their_files_and_processes_read_their_own(tokenizer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     claims = ingested(tmp_path / "claims", {"train": 30, "validation": 0, "test": 5})
     first = pq.read_table(claims / "patients" / "train-00000.parquet")
     pq.write_table(first.slice(0, 20), claims / "patients" / "train-00000.parquet", row_group_size=7)
     pq.write_table(first.slice(20), claims / "patients" / "train-00001.parquet")
     tokenizer.save_pretrained(tmp_path / "tokenizer")
     assert tokenize_claims(tmp_path / "tokenizer", claims, tmp_path / "here") == 35
-    assert tokenize_claims(tmp_path / "tokenizer", claims, tmp_path / "out", tasks=TasksHere()) == 35
+    assert tokenize_claims("tokenizer", "claims", "out", tasks=TasksHere()) == 35
 
     names = [path.name for path in sorted((claims / "patients").iterdir())]
     assert [path.name for path in sorted((tmp_path / "out").iterdir())] == names

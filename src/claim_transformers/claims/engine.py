@@ -35,15 +35,9 @@ def connect(
     The order of results is kept (`preserve_insertion_order`): without it DuckDB 2.0 hands Arrow readers rows in
     another order than `ORDER BY` asks for. Extensions are never fetched, so a run needs no network.
 
-    Args:
-        threads (`int`, *optional*): Threads of the engine, all cores if not given.
-        memory_limit (`str`, *optional*):
-            Such as `"2GB"`; what does not fit is spilled. The process itself may use about a fifth more.
-        spill_folder (`Path`, *optional*): Where to spill, a folder of the owner alone in the system's temporary one if
-            not given. It goes with the connection, and the next one removes those of runs that were killed.
-
-    Returns:
-        `Backend`: The connection.
+    What does not fit into `memory_limit`, such as `"2GB"`, is spilled; the process itself may use about a fifth more.
+    Without `spill_folder` it goes to a folder of the owner alone in the system's temporary one, which vanishes with
+    the connection; the next one removes those of runs that were killed.
 
     Raises:
         ValueError: If `threads` is below 1 or `memory_limit` is not understood by DuckDB.
@@ -86,9 +80,6 @@ def open_engine(database: str = ":memory:", *, spill_folder: Path | None = None,
 @contextmanager
 def engine_errors(step: str) -> Iterator[None]:
     """Turn DuckDB's errors into [`ClaimDataError`], because DuckDB quotes cell values in its messages.
-
-    Args:
-        step (`str`): What is being done, for the message.
 
     Raises:
         ClaimDataError: `E_WRITE` if the disk is full, `E_MEMORY` if memory is, else `E_ENGINE`.

@@ -43,18 +43,8 @@ def known_on(
     Columns of numpy and of an engine are asked alike, so nobody needs a second form of the rule. What `has_end` and
     `has_paid` deny may be null or any number.
 
-    Args:
-        index_day (`np.ndarray` or `ir.Value`): Index date; nothing of that day is seen but a payment.
-        begin_day (`np.ndarray` or `ir.Value`): First day of the claim, day of the visit.
-        end_day (`np.ndarray` or `ir.Value`): Last day of the claim, or of the claims behind the visit.
-        paid_day (`np.ndarray` or `ir.Value`): When the claim, or the last of them, was paid.
-        has_end (`np.ndarray` or `ir.BooleanValue`): Whether the end is known.
-        has_paid (`np.ndarray` or `ir.BooleanValue`): Whether the day of payment is known.
-        is_stay (`np.ndarray` or `ir.BooleanValue`): Whether the type is one of `STAY_TYPES`.
-        hides_unpaid (`bool`): Whether what is not paid by the index date is hidden.
-
-    Returns:
-        `tuple`: Flags of what is known whole, and of admissions.
+    `begin_day` is the first day of the claim or the day of the visit; `end_day` and `paid_day` are the last ones of
+    the claims behind it. Nothing of the index date is seen but a payment. `is_stay` tells the types of `STAY_TYPES`.
 
     Examples:
         >>> yes, no = np.array([True, True]), np.array([False, False])

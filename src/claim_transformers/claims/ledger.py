@@ -133,27 +133,14 @@ class Ledger:
     unknown_systems: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def entry(self, source_file: str, claim_type: str) -> _LedgerEntry:
-        """Get the entry of a raw file and claim type, made on first use.
-
-        Args:
-            source_file (`str`): Name of the raw file.
-            claim_type (`str`): Claim type.
-
-        Returns:
-            `_LedgerEntry`: The entry.
-        """
+        """Get the entry of a raw file and claim type, made on first use."""
         key = (source_file, claim_type)
         if key not in self.entries:
             self.entries[key] = _LedgerEntry(source_file, claim_type)
         return self.entries[key]
 
     def add_codes(self, table: str, survey: CodeSurvey) -> None:
-        """Add what normalisation does to the codes of some columns.
-
-        Args:
-            table (`str`): Name of the raw table.
-            survey (`CodeSurvey`): The counts. `distinct` is per raw table, so it is kept as the largest.
-        """
+        """Add what normalisation does to codes of a raw table; `distinct` is per table, so the largest is kept."""
         self.kept.setdefault(table, []).append(survey.kept)
         facts = self.codes.setdefault(
             survey.system,
@@ -211,10 +198,6 @@ class Ledger:
         self, *, max_quarantine_share: float = MAX_QUARANTINE_SHARE, max_reason_share: float = MAX_REASON_SHARE
     ) -> None:
         """Raise if more rows of a raw file are in quarantine than dirt explains: the layout is then likely wrong.
-
-        Args:
-            max_quarantine_share (`float`, *optional*, defaults to `0.05`): Largest share for all reasons together.
-            max_reason_share (`float`, *optional*, defaults to `0.01`): Largest share for one reason.
 
         Raises:
             ValueError: If a share is not between 0 and 1.

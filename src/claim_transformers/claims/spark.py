@@ -127,13 +127,14 @@ class SparkTasks:
             yield _answer(number, lambda: take(number, _pieces(batches)))
 
         pieces = self._numbered(items).mapInArrow(cut_items, "key long, piece binary, refusal binary")
-        before = self.session.conf.get(_ROWS_PER_BATCH) or "10000"
-        # Pieces are handed to a task one by one, because they are large.
-        self.session.conf.set(_ROWS_PER_BATCH, "1")
+        conf = self.session.conf
+        before = conf.getAll.get(_ROWS_PER_BATCH)
+        # Pieces are handed to a task one by one, because they are large. Spark Connect has no second session for it.
+        conf.set(_ROWS_PER_BATCH, "1")
         try:
             answers = list(_open_answers(pieces.repartition(num_places, "key").mapInArrow(take_pieces, _ANSWERS)))
         finally:
-            self.session.conf.set(_ROWS_PER_BATCH, before)
+            conf.unset(_ROWS_PER_BATCH) if before is None else conf.set(_ROWS_PER_BATCH, before)
         yield from answers
 
     def count_keys(

@@ -28,15 +28,6 @@ def split_numbers(
 ) -> np.ndarray:
     """Do what `split_of` does and answer with positions in `SPLITS`, which sort and compare faster than names.
 
-    Args:
-        patient_ids (`pa.Array` or `pa.ChunkedArray` of strings): Patient ids in any order, repeats allowed.
-        salt (`str`, *optional*, defaults to `"claim-transformers"`): Another salt draws other splits.
-        train (`float`, *optional*, defaults to `0.8`): Share of patients in train, between 0 and 1.
-        validation (`float`, *optional*, defaults to `0.1`): Share of patients in validation; the rest is test.
-
-    Returns:
-        `np.ndarray` of int8: 0 train, 1 validation, 2 test, in the order given.
-
     Raises:
         ValueError: If a share is negative, the two shares exceed 1, or an id is null.
 

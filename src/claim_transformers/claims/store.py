@@ -35,13 +35,9 @@ _ROWS_PER_PART = 1 << 22
 
 @dataclass(frozen=True)
 class IngestedFolder:
-    """A published folder.
+    """A published folder, and the content of its `manifest.json`."""
 
-    Args:
-        path (`Path`): The folder.
-        manifest (`Mapping[str, Any]`): Content of `manifest.json`.
-    """
-
+    # Absolute, because a task that reads of it stands elsewhere.
     path: Path
     manifest: Mapping[str, Any]
 
@@ -80,7 +76,7 @@ def open_folder(path: str | Path) -> IngestedFolder:
             "E_FORMAT_VERSION",
             f"expected format version {FORMAT_VERSION} in {path / MANIFEST}, found {found!r}: ingest again",
         )
-    return IngestedFolder(path, manifest)
+    return IngestedFolder(path.absolute(), manifest)
 
 
 @contextmanager

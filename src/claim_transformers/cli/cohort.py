@@ -107,6 +107,7 @@ def readmission(
         str | None, typer.Option(help="Cohort or checkpoint whose bins of county measures are used.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed draws other splits.")] = None,
+    engine: Engine = "duckdb",
     overwrite: Overwrite = False,
     raw_counts: RawCounts = False,
 ) -> None:
@@ -126,7 +127,8 @@ def readmission(
     }
     changes = {name: value for name, value in given.items() if value is not None}
     wanted = replace(load_definition(definition, "readmission"), **changes)
-    built = build_cohort(wanted, claims, counties=_read_counties(county_features or [], county_bins_of))
+    counties = _read_counties(county_features or [], county_bins_of)
+    built = build_cohort(wanted, claims, counties=counties, tasks=open_tasks(engine))
     built.save(out, overwrite=overwrite, raw_counts=raw_counts)
     _print_attrition(built, "stays", raw_counts=raw_counts)
     for line in _sentences(built.shown_facts(raw_counts=raw_counts)):

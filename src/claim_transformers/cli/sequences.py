@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from claim_transformers.cli.options import Overwrite, console, new_app
+from claim_transformers.cli.options import Engine, Overwrite, console, new_app, open_tasks
 
 if TYPE_CHECKING:
     from claim_transformers.models.claim.form_claim import ClaimForm
@@ -33,6 +33,7 @@ def sequences(
     form_of: Annotated[
         str | None, typer.Option(help="Sequences or a checkpoint whose depths and bins are used; --hide adds to it.")
     ] = None,
+    engine: Engine = "duckdb",
     overwrite: Overwrite = False,
 ) -> None:
     """Roll the codes of a readmission cohort up, write numbers as tokens, and print the vocabulary."""
@@ -41,6 +42,7 @@ def sequences(
     from claim_transformers.models.claim.names_claim import resolve_checkpoint
     from claim_transformers.training.sequences import find_form, make_form, write_sequences
 
+    tasks = open_tasks(engine)
     if form_of is None:
         form = make_form(CHAPTER if depth is None else depth, _depths(depth_of or []), hide=hide or [])
         num_bins = DEFAULT_BINS if number_bins is None else number_bins
@@ -56,7 +58,7 @@ def sequences(
         # What is hidden is absent, which changes no token; a form without bins learns none, or its tokens would not be
         # those of the checkpoint.
         form, num_bins = replace(found, hide=(*found.hide, *(hide or ()))), 0
-    written = write_sequences(cohort, out, form, num_bins=num_bins, overwrite=overwrite)
+    written = write_sequences(cohort, out, form, num_bins=num_bins, overwrite=overwrite, tasks=tasks)
     checkpoint = None if form_of is None else _tokenizer_folder(resolve_checkpoint(form_of))
     if checkpoint is None:
         _print_vocabulary(out, written.depth)

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @overload
 def build_cohort(
-    definition: ReadmissionDefinition, claims: str | Path, *, counties: "CountyFeatures | CountyBins | None" = None
+    definition: ReadmissionDefinition,
+    claims: str | Path,
+    *,
+    counties: "CountyFeatures | CountyBins | None" = None,
+    tasks: "SparkTasks | None" = None,
 ) -> "ReadmissionCohort": ...
 
 
@@ -49,8 +53,8 @@ def build_cohort(
         counties ([`CountyFeatures`] or [`CountyBins`], *optional*): Measures that a readmission cohort adds as
             `COUNTY/NAME-k`: with bins of training examples, or with those that [`CountyBins.reuse`] takes from
             elsewhere, such as a checkpoint.
-        tasks ([`SparkTasks`], *optional*): Select the examples of an event in tasks of Spark, for which the folder
-            lies on a file system that every executor shares.
+        tasks ([`SparkTasks`], *optional*): Select the examples in tasks of Spark, for which the folder lies on a file
+            system that every executor shares.
 
     Returns:
         [`Cohort`]: Examples, labels and attrition.
@@ -58,18 +62,17 @@ def build_cohort(
     Raises:
         ClaimDataError: If the folder is no ingested folder, nobody is left (`E_EMPTY_COHORT`), all labels are equal
             (`E_ONE_CLASS`), or an example holds anything that was not known at its index date (`E_LEAK`).
-        ValueError: If the definition does not fit, measures of counties are given for an event, or tasks for
-            readmissions, whose stays one machine joins.
+        ValueError: If the definition does not fit, or measures of counties are given for an event.
     """
     if isinstance(definition, str | Path):
         definition = load_definition(definition)
     if isinstance(definition, ReadmissionDefinition):
-        if tasks is not None:
-            raise ValueError("expected an event on Spark, found readmissions: build their cohort on one machine")
         # Imported here, because the stays need an engine that events do without.
         from claim_transformers.cohorts.readmission.building import build_readmission_cohort
 
-        return replace(build_readmission_cohort(definition, claims, counties=counties), claims=_facts(claims))
+        return replace(
+            build_readmission_cohort(definition, claims, counties=counties, tasks=tasks), claims=_facts(claims)
+        )
     from claim_transformers.cohorts.event.building import build_event_cohort
 
     if counties is not None:

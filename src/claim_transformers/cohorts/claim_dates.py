@@ -6,6 +6,7 @@ claim of its patient that was over, and paid where that is asked for, at the ind
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,20 @@ import ibis
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from claim_transformers.claims.engine import connect, create_view, engine_errors, load, view_table
+from claim_transformers.claims.patient_parts import count_parts, run_on_parts
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import DRUG_NAMES, DRUG_NAMES_SCHEMA, open_folder
 from claim_transformers.claims.visits import CODE_COLUMNS, INPATIENT, collect_code_events, name_drugs
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+    from claim_transformers.claims.spark import SparkTasks
 
 _EXAMPLES_AT_ONCE = 50_000
 _COLUMNS = ("patient_id", "index_day", "visit_day", "visit_type", "codes")
@@ -29,27 +35,49 @@ _NEVER = np.iinfo(np.int32).max
 _STAYS = ("HHA", "HOSP", INPATIENT, "SNF")
 
 
-def count_unknown_codes(tables: Sequence[pa.Table], claims: str | Path, *, hides_unpaid: bool) -> int:
-    """How many codes of the examples stand on no claim that was known; none where the folder has no claims."""
-    files = {name: open_folder(claims).table_files(name) for name in ("claim_line", "rx_claim")}
-    if not any(files.values()):
+def count_unknown_codes(
+    tables: Sequence[pa.Table],
+    claims: str | Path,
+    *,
+    hides_unpaid: bool,
+    connection: "Backend | None" = None,
+    tasks: "SparkTasks | None" = None,
+) -> int:
+    """How many codes of the examples stand on no claim that was known; none where the folder has no claims.
+
+    The folder of a part, for which there is a connection, may have none and is asked all the same.
+    """
+    folder = open_folder(claims)
+    files = {name: folder.table_files(name) for name in ("claim_line", "rx_claim")}
+    if connection is None and not any(files.values()):
         return 0
     names = [*_COLUMNS, *(("admission_day",) if "discharge_day" in tables[0].column_names else ())]
     examples = pa.concat_tables(table.select(names) for table in tables)
-    connection, count = connect(), 0
+    if tasks is not None:
+        columns = {**dict.fromkeys(files), "patients": ("patient_id",)}
+        count_part = partial(_count_in_part, examples, hides_unpaid)
+        return sum(run_on_parts(tasks, folder, columns, count_part, count_parts(folder, *files)))
+    connection, count = connection or connect(), 0
     with engine_errors("checking a cohort against its claims"):
         codes = load(connection, "shown_codes", _shown_codes(examples.slice(0, 0)))
         claim_line, rx_claim = (
             view_table(connection, name, paths, SCHEMAS[name]).semi_join(codes, "patient_id")
             for name, paths in files.items()
         )
-        names = view_table(connection, DRUG_NAMES, open_folder(claims).table_files(DRUG_NAMES), DRUG_NAMES_SCHEMA)
+        names = view_table(connection, DRUG_NAMES, folder.table_files(DRUG_NAMES), DRUG_NAMES_SCHEMA)
         events = create_view(connection, "dated_events", name_drugs(_dated_events(claim_line, rx_claim), names))
         unknown = connection.compile(_unknown_codes(codes, events, hides_unpaid=hides_unpaid).count())
         for start in range(0, examples.num_rows, _EXAMPLES_AT_ONCE):
             load(connection, "shown_codes", _shown_codes(examples.slice(start, _EXAMPLES_AT_ONCE)))
             count += int(connection.raw_sql(unknown).fetchall()[0][0])
     return count
+
+
+def _count_in_part(examples: pa.Table, hides_unpaid: bool, _: int, connection: "Backend", claims: Path) -> int:
+    """Count for the examples of the patients of a part."""
+    ids = pa.concat_tables(pq.read_table(path, columns=["patient_id"]) for path in (claims / "patients").iterdir())
+    own = examples.filter(pc.is_in(examples["patient_id"], value_set=ids["patient_id"].combine_chunks()))
+    return count_unknown_codes([own], claims, hides_unpaid=hides_unpaid, connection=connection) if own.num_rows else 0
 
 
 def _shown_codes(examples: pa.Table) -> pa.Table:

@@ -53,17 +53,23 @@ def check_leaks(
     """
     splits = cohort if isinstance(cohort, Mapping) else cohort.splits()
     tables = {name: _table(split) for name, split in splits.items()}
-    found: dict[str, int] = {}
-    for table in tables.values():
-        for what, count in _leaks_of_split(table).items():
-            found[what] = found.get(what, 0) + count
+    unknown = 0
     if claims is not None:
         from claim_transformers.cohorts.claim_dates import count_unknown_codes
 
         hides = hide_unpaid if isinstance(cohort, Mapping) else cohort.definition.hide_unpaid
         unknown = count_unknown_codes(list(tables.values()), claims, hides_unpaid=hides)
-        found["codes that no claim known by then has"] = unknown
-    patients = [pc.unique(table["patient_id"]).cast(pa.string()) for table in tables.values()]
+    refuse_leaks(tables, unknown)
+
+
+def refuse_leaks(splits: Mapping[str, pa.Table], unknown_codes: int) -> None:
+    """Refuse splits that tell of their future, where it is known how many codes no claim known by then has."""
+    found: dict[str, int] = {}
+    for table in splits.values():
+        for what, count in _leaks_of_split(table).items():
+            found[what] = found.get(what, 0) + count
+    found["codes that no claim known by then has"] = unknown_codes
+    patients = [pc.unique(table["patient_id"]).cast(pa.string()) for table in splits.values()]
     everybody = pa.chunked_array(patients, pa.string())
     found["patients in two splits"] = len(everybody) - len(pc.unique(everybody))
     leaks = ", ".join(f"{show_count(count)} {what}" for what, count in found.items() if count)

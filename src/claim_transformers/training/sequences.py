@@ -7,8 +7,8 @@ left is the form of the codes ([`ClaimForm`]). A tokenizer with a form applies i
 for those who look at the codes, or pretrain from nothing and have the bins to learn.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from claim_transformers.claims.files import publish_folder, to_json, write_file
+from claim_transformers.claims.files import publish_folder, replacing_file, scratch_folder, to_json, write_file
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.number_bins import DEFAULT_BINS, NumberBins
 from claim_transformers.codes.chapters import chapter_rules
@@ -40,6 +40,9 @@ from claim_transformers.models.claim.form_table_claim import FormWriter, decode_
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
+    from claim_transformers.claims.spark import SparkTasks
+
+_ROWS_AT_A_TIME = 50_000
 _CATEGORIES_FILE = "categories.json"
 # The systems whose categories an earlier version of this package wrote otherwise.
 _ICD = ("ICD9CM", "ICD10CM", "ICD9PCS", "ICD10PCS")
@@ -169,6 +172,7 @@ def write_sequences(
     *,
     num_bins: int = DEFAULT_BINS,
     overwrite: bool = False,
+    tasks: "SparkTasks | None" = None,
 ) -> ClaimForm:
     """Write a readmission cohort as sequences, beside the cohort's own papers.
 
@@ -179,6 +183,8 @@ def write_sequences(
             county measures those of the cohort are part of it.
         num_bins (`int`, *optional*, defaults to 10): Bins of each number that is learned.
         overwrite (`bool`, *optional*, defaults to `False`): Whether sequences that stand there are replaced.
+        tasks ([`SparkTasks`], *optional*): Write the examples in tasks of Spark, for which both folders lie on a file
+            system that every executor shares.
 
     Returns:
         [`ClaimForm`]: The form that was used, bins included.
@@ -188,8 +194,6 @@ def write_sequences(
             the two is inside the other.
         ClaimDataError: `E_EXISTS` if `out` may not be replaced, `E_WRITE` if the disk does not take it.
     """
-    from datasets import Dataset, DatasetDict
-
     _refuse_one_folder(Path(cohort), Path(out))
     check_out(Path(out), overwrite=overwrite)
     if any(Path(cohort, name).is_file() for name in (FORM_FILE, OLD_FORM_FILE)):
@@ -207,12 +211,13 @@ def write_sequences(
         form = fit_bins(form, splits["train"], num_bins=num_bins)
     if not form.county_bins and Path(cohort, COUNTY_BINS_FILE).is_file():
         form = replace(form, county_bins=load_county_bins(cohort).edges)
-    writer = FormWriter(form)
-    with publish_folder(out, check=lambda found: check_out(found, overwrite=overwrite)) as folder:
-        # Measures are codes of the patient from here on, in bins that no tokenizer is to change.
-        written = {name: decode_codes(writer.write(table)) for name, table in splits.items()}
-        sequences = {name: Dataset(_without(table, FORM_COLUMNS[-1])) for name, table in written.items()}
-        DatasetDict(sequences).save_to_disk(str(folder))
+    starts = [(name, start) for name, table in splits.items() for start in range(0, table.num_rows, _ROWS_AT_A_TIME)]
+    with (
+        publish_folder(out, check=lambda found: check_out(found, overwrite=overwrite)) as folder,
+        scratch_folder(Path(out)) as scratch,
+    ):
+        write = _WriteRows(str(Path(cohort).absolute()), form, scratch)
+        _join_files([*(map if tasks is None else tasks.run)(write, starts)], folder)
         for paper in sorted(Path(cohort).glob("*")):
             # The form holds the bins of counties, which need not be those of the cohort.
             if paper.is_file() and paper.name not in ("dataset_dict.json", COUNTY_BINS_FILE):
@@ -221,6 +226,36 @@ def write_sequences(
         # A category means nothing without its rules, and those of the package may change.
         write_file(folder / _CATEGORIES_FILE, to_json(form.categories.to_dict()))
     return form
+
+
+@dataclass(frozen=True)
+class _WriteRows:
+    """Task that writes some rows of a split in a form."""
+
+    cohort: str
+    form: ClaimForm
+    folder: Path
+
+    def __call__(self, start: tuple[str, int]) -> tuple[str, Path]:
+        split, first = start
+        rows = read_splits(self.cohort)[split].slice(first, _ROWS_AT_A_TIME)
+        written = decode_codes(FormWriter(self.form).write(rows))
+        # Measures are codes of the patient from here on, in bins that no tokenizer is to change.
+        written = written.drop_columns([name for name in FORM_COLUMNS[-1:] if name in written.column_names])
+        path = self.folder / f"{split}-{first:012d}.arrow"
+        with replacing_file(path) as temporary, pa.ipc.new_stream(temporary, written.schema) as writer:
+            writer.write_table(written)
+        return split, path
+
+
+def _join_files(files: Sequence[tuple[str, Path]], folder: Path) -> None:
+    """Write files of rows as the splits of a `DatasetDict`, without holding them in memory."""
+    from datasets import Dataset, DatasetDict, concatenate_datasets
+
+    splits: dict[str, list[Dataset]] = {}
+    for split, path in files:
+        splits.setdefault(split, []).append(Dataset.from_file(str(path)))
+    DatasetDict({name: concatenate_datasets(parts) for name, parts in splits.items()}).save_to_disk(str(folder))
 
 
 def read_splits(cohort: "str | Path | DatasetDict") -> dict[str, pa.Table]:
@@ -251,11 +286,6 @@ def _of_systems(rules: CodeCategories, systems: Collection[str]) -> tuple[dict[s
 def _floats(values: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Numbers as float64, NaN where null."""
     return np.asarray(pc.fill_null(pc.cast(values, pa.float64()), np.nan).to_numpy())
-
-
-def _without(table: pa.Table, column: str) -> pa.Table:
-    """The table without a column, where it has it."""
-    return table.drop_columns([column]) if column in table.column_names else table
 
 
 def _refuse_one_folder(cohort: Path, out: Path) -> None:

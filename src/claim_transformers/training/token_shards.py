@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from claim_transformers.claims.files import publish_folder, replacing_file
 from claim_transformers.cohorts.timelines import patient_files
+from claim_transformers.models.claim.names_claim import name_for_others
 from claim_transformers.training.tokenized_patients import encode_batch
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def tokenize_claims(
     """
     files = patient_files(claims)
     with publish_folder(Path(out).absolute()) as folder:
-        encode = _EncodeFile(str(tokenizer), folder, uuid.uuid4().hex)
+        encode = _EncodeFile(name_for_others(tokenizer), folder, uuid.uuid4().hex)
         return sum((map if tasks is None else tasks.run)(encode, files))
 
 

@@ -46,8 +46,6 @@ def test_files_selected_in_tasks_give_the_cohort_of_one_process(asthma_claims):
         one, many = build_cohort(wanted, asthma_claims), build_cohort(wanted, asthma_claims, tasks=TasksHere())
         assert many.examples.equals(one.examples)
         assert many.attrition == one.attrition
-    with pytest.raises(ValueError, match="expected an event on Spark, found readmissions"):
-        build_cohort("readmission", asthma_claims, tasks=TasksHere())
 
 
 def test_each_dropout_leaves_at_its_own_step_and_the_counts_add_up(asthma_claims):

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from cohorts.stays_by_hand import day, enrolled, inpatient, outpatient, write_stays
+from task_runs import TasksHere
 
 from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.claims.number_bins import NumberBins
@@ -24,12 +25,14 @@ from claim_transformers.claims.small_cells import FEW
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts import ReadmissionDefinition, attrition_table, build_cohort, check_leaks
 from claim_transformers.cohorts.definition import Enrolment
+from claim_transformers.cohorts.readmission import building
 from claim_transformers.cohorts.readmission.building import _FACTS_FILE, ReadmissionCohort
 from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, CountyBins
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
 TEST_FROM = dt.date(2010, 1, 1)
 NUM_CROWD = 120
+COUNTIES = CountyFeatures(pa.array(["01001"]), {"SVI": np.array([0.3])})
 Build = Callable[..., ReadmissionCohort]
 
 
@@ -115,8 +118,7 @@ def build(claims: Path) -> Build:
     def build_once(rule: str = "plain", **options: Any) -> ReadmissionCohort:
         definition = ReadmissionDefinition(rule, **options)
         if definition not in built:
-            features = CountyFeatures(pa.array(["01001"]), {"SVI": np.array([0.3])})
-            built[definition] = build_cohort(definition, claims, counties=features)
+            built[definition] = build_cohort(definition, claims, counties=COUNTIES)
         return built[definition]
 
     return build_once
@@ -128,6 +130,14 @@ def rows_of(cohort: ReadmissionCohort, patient_id: str) -> list[dict[str, Any]]:
 
 def labels_of(cohort: ReadmissionCohort, patient_id: str) -> list[int]:
     return [row["label"] for row in rows_of(cohort, patient_id)]
+
+
+def test_stays_of_patients_in_parts_are_those_of_all(build, claims, monkeypatch):
+    one = build("unplanned")
+    monkeypatch.setattr(building, "count_parts", lambda *_: 2)
+    many = build_cohort(one.definition, claims, counties=COUNTIES, tasks=TasksHere())
+    assert many.examples.equals(one.examples)
+    assert (many.attrition, many.facts, many.county_bins.bins) == (one.attrition, one.facts, one.county_bins.bins)
 
 
 # ---- Labels ----

@@ -9,10 +9,11 @@ from same_folders import assert_same_folders
 from sources.raw_claims import eligibility, medical_claim, pharmacy_claim, write_tuva
 from task_runs import TasksHere
 
+from claim_transformers.claims.patient_parts import unpack_piece
 from claim_transformers.claims.spark import open_spark
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.distribution.ingest import ingest_on_spark
-from claim_transformers.sources.distribution.units import CutUnit, Job, Unit, Whole, _Keys, unpack_piece
+from claim_transformers.sources.distribution.units import CutUnit, Job, Unit, Whole, _Keys
 from claim_transformers.sources.pipeline.ingest import ingest
 
 ANYTHING = {"max_quarantine_share": 1.0, "max_reason_share": 1.0, "progress": False}

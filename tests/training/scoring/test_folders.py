@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -178,8 +179,9 @@ def test_a_checkpoint_brings_its_calibration(claims, tmp_path):
         Scorer.from_pretrained(tmp_path / "encoder")
 
 
-def test_tasks_write_the_bytes_of_one_process(claims, tmp_path):
-    checkpoint = tmp_path / "checkpoint"
+def test_tasks_write_the_bytes_of_one_process(claims, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoint, claims = Path("checkpoint"), Path(os.path.relpath(claims, tmp_path))
     model().save_pretrained(checkpoint)
     tokenizer().save_pretrained(checkpoint)
     one = score_claims(checkpoint, claims, tmp_path / "one", at=AT, precision="float32")
@@ -187,5 +189,17 @@ def test_tasks_write_the_bytes_of_one_process(claims, tmp_path):
     assert (many.members, many.scored, many.left_out) == (one.members, one.scored, one.left_out)
     assert (many.parts, many.parts_kept) == (one.parts, 0)
     assert contents(tmp_path / "many") == contents(tmp_path / "one")
+    monkeypatch.setattr(folders, "count_parts", lambda *_: 3)
+    with monkeypatch.context() as killed:
+        killed.setattr(folders, "publish_folder", stops)
+        with pytest.raises(KeyboardInterrupt):
+            score_claims(checkpoint, claims, tmp_path / "cut", at=AT, precision="float32", tasks=TasksHere())
+    next(tmp_path.glob(".cut.parts-*/part-00004.parquet")).unlink()
+    cut = score_claims(checkpoint, claims, tmp_path / "cut", at=AT, precision="float32", tasks=TasksHere())
+    assert (cut.members, cut.scored, cut.left_out, cut.parts, cut.parts_kept) == (
+        one.members, one.scored, one.left_out, one.parts + 2, one.parts - 1
+    )  # fmt: skip
+    ids = [sorted(pq.read_table(tmp_path / name)["patient_id"].to_pylist()) for name in ("cut", "one")]
+    assert ids[0] == ids[1]
     with pytest.raises(ValueError, match="expected the name or folder of a checkpoint"):
         score_claims(Scorer(model(), tokenizer()), claims, tmp_path / "other", at=AT, tasks=TasksHere())

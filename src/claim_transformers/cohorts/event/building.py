@@ -19,6 +19,7 @@ from claim_transformers.claims.spark import SparkTasks
 from claim_transformers.claims.store import IngestedFolder, open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep, describe_steps
+from claim_transformers.cohorts.claim_dates import count_unknown_codes
 from claim_transformers.cohorts.cohort import Cohort, split_examples
 from claim_transformers.cohorts.event.definition import EventDefinition
 from claim_transformers.cohorts.event.diagnoses import label_diagnoses
@@ -32,7 +33,7 @@ from claim_transformers.cohorts.event.selection import (
     select,
     step_names,
 )
-from claim_transformers.cohorts.leaks import check_leaks
+from claim_transformers.cohorts.leaks import refuse_leaks
 from claim_transformers.cohorts.timelines import Timelines, patient_files
 
 _logger = logging.getLogger(__name__)
@@ -73,7 +74,10 @@ def build_event_cohort(definition: EventDefinition, claims: str | Path, tasks: S
         names,
         visits_without_amount=None if definition.outcome is None else int(pc.sum(examples[UNPRICED]).as_py()),
     )
-    check_leaks(cohort, claims)
+    hides_unpaid = definition.hide_unpaid
+    refuse_leaks(
+        cohort.splits(), count_unknown_codes([cohort.examples], claims, hides_unpaid=hides_unpaid, tasks=tasks)
+    )
     return cohort
 
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-_FACTS = ("race", "original_reason_entitlement_code", "dual_status_code", "county_fips")
+# What is on file of a patient.
+ON_FILE = ("race", "original_reason_entitlement_code", "dual_status_code", "county_fips")
 _VISIT = ("stay", "visit_date", "visit_type")
 _CODE_LISTS = ("codes", "principal", "admitting")
 _INDEX_DAY_OFFSET = 1  # From the day of discharge, which is seen, to the index date, which is not.
@@ -64,12 +65,12 @@ def read_facts(connection: "Backend", index_stays: pa.Table, eligibility: "ir.Ta
         rows = stays.join(eligibility, "patient_id")
         rows = rows.filter(rows.enrollment_start_date <= rows.discharge_date)
         fact = ibis.struct({"start": rows.enrollment_start_date, "end": rows.enrollment_end_date}
-                           | {name: rows[name].cast("string") for name in _FACTS})  # fmt: skip
+                           | {name: rows[name].cast("string") for name in ON_FILE})  # fmt: skip
         latest = rows.group_by("stay").aggregate(facts=fact.collect(), num_rows=rows.count())
         last = latest.facts.sort()[latest.num_rows - 1]
-        found = fetch(connection, latest.select("stay", **{name: last[name] for name in _FACTS}))
+        found = fetch(connection, latest.select("stay", **{name: last[name] for name in ON_FILE}))
     place = pc.index_in(index_stays["stay"], value_set=found["stay"].combine_chunks())
-    return found.select(_FACTS).take(place)
+    return found.select(ON_FILE).take(place)
 
 
 def index_days(discharge_day: NDArray[np.int64]) -> NDArray[np.int64]:

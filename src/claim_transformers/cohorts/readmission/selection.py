@@ -1,7 +1,8 @@
 """Index stays: which stays they are, what their labels are, and how many fell out at each step."""
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,30 +31,46 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
+# Its name in the table says of how many stays nobody knows.
+_ENROLMENT = "enrolment"
 
-@dataclass(frozen=True)
-class IndexStays:
-    """All stays, which of them are index stays, and their labels; arrays of shape `(stays,)`.
 
-    Args:
-        keep (`NDArray[bool]`): Index stays with a label.
-        label (`NDArray[int8]`): 1 for a readmission.
-        gap_days (`NDArray[int]`): Days from discharge to the next admission.
-        is_planned_next (`NDArray[bool]`): Whether the label is 0 because the next admission was planned.
-        is_transfer_label (`NDArray[bool]`): Whether the label is 1 because of a transfer.
-        is_observed (`NDArray[bool]`): Whether the window was observed.
-        discharge_day (`NDArray[int]`): Days since 1970-01-01.
-        steps (`list[AttritionStep]`): How many stays each step left; they count stays, not patients.
-    """
+@dataclass
+class StayCounts:
+    """What was found of stays, and how many left at each step, by reason; counts of parts of the patients add up."""
 
-    keep: Flags
-    label: NDArray[np.int8]
-    gap_days: Days
-    is_planned_next: Flags
-    is_transfer_label: Flags
-    is_observed: Flags
-    discharge_day: Days
-    steps: tuple[AttritionStep, ...]
+    found: Counter[str] = field(default_factory=Counter)
+    removed: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def remove(self, keep: Flags, step: str, groups: Mapping[str, Flags]) -> Flags:
+        """Remove groups in turn, so that each stay has one reason, and give the stays that are left."""
+        counts = self.removed.setdefault(step, Counter())
+        for reason, marked in groups.items():
+            counts[reason] += int((keep & marked).sum())
+            keep = keep & ~marked
+        return keep
+
+    def add(self, other: "StayCounts") -> None:
+        """Add the counts of other patients."""
+        self.found.update(other.found)
+        for step, counts in other.removed.items():
+            self.removed.setdefault(step, Counter()).update(counts)
+
+    def steps(self, definition: ReadmissionDefinition) -> list[AttritionStep]:
+        """The rows of the attrition table; they count stays, not patients."""
+        claims, left, unknown, none = (self.found[name] for name in ("claims", "stays", "unknown", "none"))
+        steps = [AttritionStep("inpatient claims", claims, 0)]
+        if definition.joins_stays:
+            steps.append(AttritionStep("stays (transfers and interim bills joined)", left, claims - left))
+        for step, counts in self.removed.items():
+            if step == _ENROLMENT:
+                if not unknown and not none:
+                    continue
+                step = definition.enrolment.step(unknown=unknown, none=none, of=left)
+            left -= counts.total()
+            reasons = {reason: count for reason, count in counts.items() if reason and count}
+            steps.append(AttritionStep(step, left, counts.total(), reasons))
+        return steps
 
 
 def select_index_stays(
@@ -63,10 +80,12 @@ def select_index_stays(
     people: Timelines,
     definition: ReadmissionDefinition,
     last_day: int,
-) -> IndexStays:
+) -> tuple[Flags, pa.Table, StayCounts]:
     """Label all stays, in order, and choose the index stays among them.
 
-    `people` are their patients without visits, `last_day` is the last day of the data.
+    `people` are their patients without visits, `last_day` is the last day of the data. Of all stays come whether they
+    are index stays, and their `label`, `is_transfer_label` (whether a transfer made it 1), `is_observed` (whether the
+    window was), `is_planned_next` (whether a planned admission made it 0), and `gap_days` to the next admission.
     """
     admission, discharge = (
         stays[name].cast(pa.int32()).to_numpy().astype(np.int64) for name in ("admission_date", "discharge_date")
@@ -91,55 +110,34 @@ def select_index_stays(
     )
     ends = _ends(stays, admission, discharge, people)
     transfer = (label == 1) & ((gap == 0) | (ends["to another hospital"] & (gap <= 1)))
-    counts = _Counts(stays, definition, ends, excluded, censored, people)
-    return IndexStays(
-        counts.keep, label, gap, planned_next, transfer, censored == OBSERVED, discharge, tuple(counts.steps)
-    )
+    keep, counts = _count_stays(stays, definition, ends, excluded, censored, people)
+    marks = {"label": label, "is_transfer_label": transfer, "is_observed": censored == OBSERVED}
+    return keep, pa.table({**marks, "is_planned_next": planned_next, "gap_days": gap}), counts
 
 
-class _Counts:
-    """The steps of the selection, each one row of the attrition table."""
-
-    def __init__(
-        self,
-        stays: pa.Table,
-        definition: ReadmissionDefinition,
-        ends: Mapping[str, Flags],
-        excluded: Flags,
-        censored: NDArray[np.int8],
-        people: Timelines,
-    ) -> None:
-        num_claims = int(pc.sum(pc.list_value_length(stays["claims"])).as_py() or 0)
-        self.keep: Flags = np.ones(stays.num_rows, bool)
-        self.steps = [AttritionStep("inpatient claims", num_claims, 0)]
-        is_open = stays["is_open"].to_numpy()
-        if not definition.joins_stays:
-            self._remove("with a discharge date", {"": is_open})
-            return
-        joined = num_claims - stays.num_rows
-        self.steps.append(AttritionStep("stays (transfers and interim bills joined)", stays.num_rows, joined))
-        self._remove("left the hospital", {"": is_open})
-        self._remove("can be readmitted", ends)
-        if definition.rule == UNPLANNED:
-            self._remove("not psychiatric, rehabilitation or medical treatment of cancer", {"": excluded})
-        unknown, none = (int((self.keep & marks).sum()) for marks in people.without_span)
-        if unknown or none:
-            step = definition.enrolment.step(unknown=unknown, none=none, of=int(self.keep.sum()))
-            self._remove(step, people.without_enrolment())
-        reasons = {f"censored: {reason}": censored == place for place, reason in enumerate(CENSORED) if place}
-        self._remove(f"seen for {definition.horizon_days} days", reasons)
-
-    def _remove(self, step: str, groups: Mapping[str, Flags]) -> None:
-        """Remove groups in turn, so that each stay has one reason."""
-        before = int(self.keep.sum())
-        reasons = {}
-        for reason, marked in groups.items():
-            gone = self.keep & marked
-            if reason and gone.any():
-                reasons[reason] = int(gone.sum())
-            self.keep = self.keep & ~marked
-        left = int(self.keep.sum())
-        self.steps.append(AttritionStep(step, left, before - left, reasons))
+def _count_stays(
+    stays: pa.Table,
+    definition: ReadmissionDefinition,
+    ends: Mapping[str, Flags],
+    excluded: Flags,
+    censored: NDArray[np.int8],
+    people: Timelines,
+) -> tuple[Flags, StayCounts]:
+    """Take the steps of the selection, each one row of the attrition table."""
+    num_claims = int(pc.sum(pc.list_value_length(stays["claims"])).as_py() or 0)
+    counts = StayCounts(Counter(claims=num_claims, stays=stays.num_rows))
+    keep: Flags = np.ones(stays.num_rows, bool)
+    is_open = stays["is_open"].to_numpy()
+    if not definition.joins_stays:
+        return counts.remove(keep, "with a discharge date", {"": is_open}), counts
+    keep = counts.remove(keep, "left the hospital", {"": is_open})
+    keep = counts.remove(keep, "can be readmitted", ends)
+    if definition.rule == UNPLANNED:
+        keep = counts.remove(keep, "not psychiatric, rehabilitation or medical treatment of cancer", {"": excluded})
+    counts.found["unknown"], counts.found["none"] = (int((keep & marks).sum()) for marks in people.without_span)
+    keep = counts.remove(keep, _ENROLMENT, people.without_enrolment())
+    reasons = {f"censored: {reason}": censored == place for place, reason in enumerate(CENSORED) if place}
+    return counts.remove(keep, f"seen for {definition.horizon_days} days", reasons), counts
 
 
 def _ends(stays: pa.Table, admission: Days, discharge: Days, people: Timelines) -> dict[str, Flags]:

@@ -54,6 +54,12 @@ def resolve_checkpoint(name: str | os.PathLike[str], revision: str | None = None
     return text
 
 
+def name_for_others(name: str | os.PathLike[str]) -> str:
+    """A checkpoint by the name that a process understands which stands in another folder."""
+    text = os.fspath(name)
+    return str(Path(text).absolute()) if _is_checkpoint(Path(text)) else text
+
+
 def _version_of(folder: Path, revision: str | None) -> Path:
     """The folder of a version, which lies beside that of the present one as `NAME@VERSION`."""
     if revision in (None, _PRESENT):

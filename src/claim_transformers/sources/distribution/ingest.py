@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 import shutil
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from claim_transformers.claims.assembly import PatientCounts
+from claim_transformers.claims.engine import engine_errors
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.last_day import find_counted_last_day, write_day
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE
@@ -35,6 +37,7 @@ from claim_transformers.sources.distribution.units import (
     check_by_patient,
     list_units,
     read_whole,
+    rows_of,
 )
 from claim_transformers.sources.pipeline.archives import MAX_EXPANSION
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
@@ -43,6 +46,7 @@ from claim_transformers.sources.pipeline.screening import name_quarantine, quara
 from claim_transformers.sources.registry import Source, find_source, sources
 
 if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
     from pyspark.sql import SparkSession
 
 # Rows of text, compressed; as tables of the engine they take some ten times as much.
@@ -216,16 +220,27 @@ def _gather(job: Job, staged: StagedSource, parts: Sequence[Part], folder: Path,
         _move(folder / "patients", split, files)
     tables = [(table.name, file) for table in staged.tables for file in table.files]
     names = name_quarantine([(file.name, table) for table, file in tables])
-    for table, file in tables:
-        name = f"{names[file.name, table]}.parquet"
-        found = [pq.read_table(one / "quarantine" / name) for one in folders if (one / "quarantine" / name).is_file()]
-        rows = quarantine_of(file, None)
-        if found:
-            of_checks = pa.concat_tables(found, promote_options="default").sort_by("row_no")
-            rows = pa.concat_tables([of_checks, rows], promote_options="default") if rows.num_rows else of_checks
-        if rows.num_rows:
-            (folder / "quarantine").mkdir(exist_ok=True)
-            pq.write_table(rows, folder / "quarantine" / name)
+    with job.engine() as (connection, _):
+        for table, file in tables:
+            name = f"{names[file.name, table]}.parquet"
+            found = [path for one in folders if (path := one / "quarantine" / name).is_file()]
+            rejects = quarantine_of(file, None)
+            if found or rejects.num_rows:
+                (folder / "quarantine").mkdir(exist_ok=True)
+                with engine_errors(f"writing the quarantine of {table}"):
+                    _write_quarantine(connection, found, rejects, folder / "quarantine" / name)
+
+
+def _write_quarantine(connection: Backend, paths: Sequence[Path], rejects: pa.Table, target: Path) -> None:
+    """Write what the checks of all parts left of a raw file, in its order, then what could not be read."""
+    schema, rows = rejects.schema, iter(())
+    if paths:
+        # Sorted by the engine, which spills, because a file may be bad as a whole.
+        reader = connection.con.sql(f"SELECT * FROM {rows_of(paths)} ORDER BY row_no").to_arrow_reader(1 << 16)
+        schema, rows = pa.unify_schemas([reader.schema, schema]), (pa.Table.from_batches([one]) for one in reader)
+    with pq.ParquetWriter(target, schema) as writer:
+        for table in itertools.chain(rows, [rejects]):
+            writer.write_table(pa.concat_tables([schema.empty_table(), table], promote_options="default"))
 
 
 def _move(target: Path, stem: str, files: Sequence[Path]) -> None:

@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from claim_transformers.claims.assembly import PatientCounts
 from claim_transformers.claims.engine import load
+from claim_transformers.claims.patient_parts import unpack_piece
 from claim_transformers.claims.sequences import PatientFacts, write_some_patients
 from claim_transformers.sources.distribution.ledgers import PartLedger
-from claim_transformers.sources.distribution.units import Job, Whole, unpack_piece
+from claim_transformers.sources.distribution.units import Job, Whole
 from claim_transformers.sources.pipeline.contract import RawFile, StagedSource, WholeTable
 from claim_transformers.sources.pipeline.eligibility import find_latest_start
 from claim_transformers.sources.pipeline.ingest import settle_tables

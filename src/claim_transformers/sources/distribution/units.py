@@ -7,8 +7,6 @@ them where it asks for its raw files.
 from __future__ import annotations
 
 import datetime as dt
-import os
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,9 +18,10 @@ import pyarrow.parquet as pq
 from ibis import _
 
 from claim_transformers.claims.cleaning import hash_of_ids
-from claim_transformers.claims.engine import connect, engine_errors, fetch, free_name, load, open_table
+from claim_transformers.claims.engine import engine_errors, fetch, free_name, load, open_table
 from claim_transformers.claims.fields import clean_id
-from claim_transformers.claims.files import replacing_file, scratch_folder
+from claim_transformers.claims.files import replacing_file
+from claim_transformers.claims.patient_parts import cut_by_patient, pack_piece, task_engine
 from claim_transformers.claims.planning import to_sql
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.sources.pipeline.archives import MAX_EXPANSION, allow_expansion
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 _ROW_NO = "row_no"
-# No layout has a column of this name, as it may have one of parts of Medicare.
-_PART = "part_of_patients"
 
 
 @dataclass(frozen=True)
@@ -66,13 +63,11 @@ class Job:
     @contextmanager
     def engine(self) -> Iterator[tuple[Backend, Path]]:
         """Open an engine and a folder on the disk of this machine, for one task."""
-        place = Path(tempfile.gettempdir(), f"claim-transformers-{os.getuid()}")
-        with scratch_folder(place) as scratch, allow_expansion(self.max_expansion):
-            connection = connect(threads=self.threads, memory_limit=self.memory_limit, spill_folder=scratch / "spill")
-            try:
-                yield connection, scratch
-            finally:
-                connection.disconnect()
+        with (
+            allow_expansion(self.max_expansion),
+            task_engine(threads=self.threads, memory_limit=self.memory_limit) as opened,
+        ):
+            yield opened
 
     def read(self, connection: Backend, scratch: Path, stage: Any) -> StagedSource:
         """Run the reader of the source over rows that `stage` gives."""
@@ -118,7 +113,7 @@ class StageUnit:
                 rows, files = load_function(own)(connection, unit.path, unit.layout, scratch)
                 names = ()
             with replacing_file(target) as temporary, engine_errors(f"staging {unit.name}"):
-                _copy(connection, to_sql(connection, rows), temporary)
+                connection.raw_sql(f"COPY ({to_sql(connection, rows)}) TO {_quote(temporary)} (FORMAT parquet)")
             # The layout has done its work, and would travel to every task with all others.
             return replace(
                 unit,
@@ -194,14 +189,14 @@ class Whole:
         """Open files of rows that a reader asks for under a name, with the columns of all."""
         units = [unit for unit in self.units if unit.name == name]
         if self.is_staged_by_source:
-            nobody = f"(SELECT * FROM {_rows_of([units[0].staged(self.job)])} LIMIT 0)"
+            nobody = f"(SELECT * FROM {rows_of([units[0].staged(self.job)])} LIMIT 0)"
         else:
             columns = dict.fromkeys(column for unit in units for column in unit.columns)
             load(connection, f"nobody_of_{name}", _rows_of_nobody(columns))
             nobody = f'"nobody_of_{name}"'
         view, sql = free_name(connection, f"staged_{name}"), f"SELECT * FROM {nobody}"
         if paths:
-            sql += f" UNION ALL BY NAME SELECT * FROM {_rows_of(paths)}"
+            sql += f" UNION ALL BY NAME SELECT * FROM {rows_of(paths)}"
         connection.raw_sql(f'CREATE VIEW "{view}" AS {sql}')
         return open_table(connection, view)
 
@@ -296,13 +291,9 @@ class CutUnit:
             # Layouts are wide and files are not: what is empty in all rows is filled in again where rows are opened.
             empty = _find_empty(unit.staged(self.whole.job)) - {patient}
             rows = rows.select([name for name in rows.columns if name not in empty])
-            # A hash can be negative, and so can what is left of it.
-            part = (clean_id(rows[patient]).hash() % self.num_parts + self.num_parts) % self.num_parts
-            with engine_errors(f"cutting {unit.name}"):
-                sql = to_sql(connection, rows.mutate(part.name(_PART)))
-                _copy(connection, sql, scratch / "cut", f", PARTITION_BY ({_PART}), OVERWRITE_OR_IGNORE true")
-            for path in sorted((scratch / "cut").glob(f"{_PART}=*/*.parquet")):
-                yield int(path.parent.name.removeprefix(f"{_PART}=")), _pack_piece(unit.number, path.read_bytes())
+            key = clean_id(rows[patient])
+            for part, content in cut_by_patient(connection, rows, key, self.num_parts, scratch):
+                yield part, pack_piece(unit.number, content)
 
 
 def _find_empty(path: Path) -> set[str]:
@@ -317,20 +308,10 @@ def _find_empty(path: Path) -> set[str]:
     return found - filled
 
 
-def _pack_piece(number: int, content: bytes) -> bytes:
-    """A piece of a unit, as it travels."""
-    return number.to_bytes(4, "big") + content
-
-
-def unpack_piece(piece: bytes) -> tuple[int, bytes]:
-    """Number of the unit and content of a piece."""
-    return int.from_bytes(piece[:4], "big"), piece[4:]
-
-
 def _open_unit(connection: Backend, unit: Unit, job: Job) -> ir.Table:
     """Rows of a unit, under the names that its raw files have in the whole."""
     view = free_name(connection, "unit")
-    connection.raw_sql(f'CREATE VIEW "{view}" AS SELECT * FROM {_rows_of([unit.staged(job)])}')
+    connection.raw_sql(f'CREATE VIEW "{view}" AS SELECT * FROM {rows_of([unit.staged(job)])}')
     rows = open_table(connection, view)
     renamed = {file.name: name for file, name in zip(unit.files, unit.names, strict=False) if file.name != name}
     return (
@@ -338,11 +319,7 @@ def _open_unit(connection: Backend, unit: Unit, job: Job) -> ir.Table:
     )
 
 
-def _copy(connection: Backend, sql: str, target: Path, more: str = "") -> None:
-    connection.raw_sql(f"COPY ({sql}) TO {_quote(target)} (FORMAT parquet{more})")
-
-
-def _rows_of(paths: Sequence[Path]) -> str:
+def rows_of(paths: Sequence[Path]) -> str:
     """Rows of files; folders above them that are named like a column and its value, as in lakes, say nothing."""
     return f"read_parquet([{', '.join(map(_quote, paths))}], union_by_name = true, hive_partitioning = false)"
 

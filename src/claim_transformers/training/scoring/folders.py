@@ -9,10 +9,10 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,19 @@ from claim_transformers.claims.files import (
 )
 from claim_transformers.claims.last_day import last_day_of, last_enrollment_day_of
 from claim_transformers.claims.packing import NULL_DAY
+from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
+from claim_transformers.claims.patient_parts import count_parts, run_on_parts
 from claim_transformers.claims.small_cells import Shown, show, show_counts
 from claim_transformers.claims.spark import SparkTasks
 from claim_transformers.claims.store import MANIFEST, IngestedFolder, open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.timelines import patient_files
+from claim_transformers.models.claim.names_claim import name_for_others
 from claim_transformers.training.callbacks import return_free_memory
 from claim_transformers.training.manifests import file_sha256
 from claim_transformers.training.scoring.patients import LEFT_OUT
 from claim_transformers.training.scoring.scorer import ROWS_AT_A_TIME, Scorer, date_of
+from claim_transformers.training.scoring.unclaimed import TABLES as UNCLAIMED_TABLES
 from claim_transformers.training.scoring.unclaimed import unclaimed_patients
 from claim_transformers.version import __version__
 
@@ -181,7 +185,7 @@ def score_claims(
         raw_counts (`bool`, *optional*, defaults to `False`): Whether `_scores.json` shows counts of 1 to 10.
         threads (`int`, *optional*): Threads of the engine that looks for members without claims.
         tasks ([`SparkTasks`], *optional*): Score the patients in tasks of Spark, for which the three folders lie on a
-            file system that every executor shares; members without claims are scored by this process.
+            file system that every executor shares.
         **options: As of [`Scorer`], for a checkpoint that is to be loaded.
 
     Returns:
@@ -191,7 +195,7 @@ def score_claims(
         OSError: If there is no checkpoint under that name.
         ClaimDataError: If the folder is not ingested, `out` is there and may not be replaced (`E_EXISTS`), another
             process is scoring into it (`E_BUSY`), nobody has a claim before the date (`E_NO_HISTORY`), or a file is
-            damaged (`E_PARQUET`).
+            damaged (`E_PARQUET`); `E_SPARK` if what tasks wrote is not here.
         ValueError: If the checkpoint predicts nothing of patients, or an option does not fit.
 
     Examples:
@@ -216,15 +220,14 @@ def score_claims(
     private_folder(out.parent)
     counts = dict.fromkeys(("members", "scored", *LEFT_OUT), 0)
     with _work_folder(out, key) as work:
-        kept = number = 0
-        if tasks is not None:
-            score = _ScorePart(str(checkpoint), options, at, work, facts, uuid.uuid4().hex)
-            # What each task did is found below, as what an earlier run did is.
-            numbered = enumerate(_parts(files, digests), 1)
-            missing = [(place, part) for place, part in numbered if _finished(work, place, part.source) is None]
-            kept -= len(list(tasks.run(score, missing)))
+        every: Iterable[_Part]
+        if tasks is None:
+            done, every = 0, itertools.chain(_parts(files, digests), _parts_without_claims(folder, digests, threads))
+        else:
+            score = _ScorePart(name_for_others(str(checkpoint)), options, at, work, facts, uuid.uuid4().hex)
+            done, every = _score_in_tasks(tasks, score, [*_parts(files, digests)], folder, digests)
+        kept, number = -done, 0
         with _bar(files, progress) as bar:
-            every = itertools.chain(_parts(files, digests), _parts_without_claims(folder, digests, threads))
             for number, part in enumerate(every, 1):
                 found = _finished(work, number, part.source)
                 kept += found is not None
@@ -266,10 +269,34 @@ def _parts(files: list[Path], digests: Mapping[Path, str]) -> Iterator[_Part]:
 
 def _parts_without_claims(folder: IngestedFolder, digests: Mapping[Path, str], threads: int | None) -> Iterator[_Part]:
     """Members without claims."""
-    last_day = last_day_of(folder) if _has_last_day(folder) else NULL_DAY
     everything = _digest(list(digests.values()))
-    for number, table in enumerate(unclaimed_patients(folder, last_day, threads=threads)):
+    for number, table in enumerate(unclaimed_patients(folder, _end_of(folder), threads=threads)):
         yield _Part({"input": everything, "groups": [number]}, of_no_file=(table,))
+
+
+def _score_in_tasks(
+    tasks: SparkTasks, score: _ScorePart, parts: list[_Part], folder: IngestedFolder, digests: Mapping[Path, str]
+) -> tuple[int, list[_Part]]:
+    """Score what no earlier run did, and who has no claims; give the number of parts of this run, and all parts."""
+    numbered = enumerate(parts, 1)
+    done = len([*tasks.run(score, [one for one in numbered if not _finished(score.work, one[0], one[1].source)])])
+    if folder.table_files("eligibility"):
+        first, source = len(parts), {"input": _digest(list(digests.values()))}
+        parts += [_Part({**source, "place": place}) for place in range(count_parts(folder, "eligibility"))]
+        fill = partial(_score_unclaimed, score, [*enumerate(parts, 1)][first:], _end_of(folder))
+        done += len([*run_on_parts(tasks, folder, UNCLAIMED_TABLES, fill, len(parts) - first)])
+    if not all((score.work / _name(number)).is_file() for number, _ in enumerate(parts, 1)):
+        raise ClaimDataError("E_SPARK", f"expected what tasks wrote beside {score.work}, found none: share the folder")
+    return done, parts
+
+
+def _score_unclaimed(
+    score: _ScorePart, numbered: Sequence[tuple[int, _Part]], last_day: int, place: int, engine: Any, claims: Path
+) -> dict[str, int]:
+    """Score the members without claims among the patients of a place."""
+    number, part = numbered[place]
+    found = tuple(unclaimed_patients(open_folder(claims), last_day, connection=engine))
+    return score((number, replace(part, of_no_file=found or (PATIENTS_SCHEMA.empty_table(),))))
 
 
 def _score_part(
@@ -381,6 +408,11 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def _end_of(folder: IngestedFolder) -> int:
+    """The last day of the data, where it is known."""
+    return last_day_of(folder) if _has_last_day(folder) else NULL_DAY
 
 
 def _has_last_day(folder: IngestedFolder) -> bool:

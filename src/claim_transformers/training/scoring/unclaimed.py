@@ -1,6 +1,7 @@
 """Members without any claim: they are in no row of the patients table, are enrolled all the same, and have a risk."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +16,26 @@ from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import IngestedFolder
 from claim_transformers.claims.visit_amounts import AMOUNT_FIELDS
 
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
 # Rows of eligibility that become patients at a time, twelve or so per patient and year in monthly files.
 _ROWS_AT_A_TIME = 1 << 16
 _MEMORY = "256MB"
 
+# What is read of an ingested folder.
+TABLES = {"eligibility": ELIGIBILITY_COLUMNS, "patients": ("patient_id",)}
 
-def unclaimed_patients(folder: IngestedFolder, last_day: int, *, threads: int | None = None) -> Iterator[pa.Table]:
+
+def unclaimed_patients(
+    folder: IngestedFolder, last_day: int, *, threads: int | None = None, connection: "Backend | None" = None
+) -> Iterator[pa.Table]:
     """Read who is in the table of eligibility and has no claim, as rows of the patients table without visits."""
     files = folder.table_files("eligibility")
     if not files:
         return
     with engine_errors("looking for members without claims"):
-        connection = connect(threads=threads, memory_limit=_MEMORY)
+        connection = connection or connect(threads=threads, memory_limit=_MEMORY)
         eligibility = view_table(connection, "eligibility", files, SCHEMAS["eligibility"])
         patients = view_table(connection, "patients", folder.table_files("patients"), PATIENTS_SCHEMA)
         rows = eligibility.anti_join(patients, "patient_id").select(*ELIGIBILITY_COLUMNS).order_by("patient_id")

@@ -1,0 +1,126 @@
+"""Parts of an ingested folder: the rows of some patients, which a task of Spark opens as a folder of its own.
+
+What asks about one patient at a time is asked of each part by the functions that one machine asks of all.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow.parquet as pq
+
+from claim_transformers.claims.engine import connect, engine_errors, view_table
+from claim_transformers.claims.files import scratch_folder
+from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
+from claim_transformers.claims.planning import to_sql
+from claim_transformers.claims.schema import SCHEMAS
+from claim_transformers.claims.spark import SparkTasks
+from claim_transformers.claims.store import DRUG_NAMES, IngestedFolder
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+_Result = TypeVar("_Result")
+_Columns = Mapping[str, Sequence[str] | None]
+_PATIENTS = "patients"
+# No table has a column of this name, as raw ones may have one of parts of Medicare.
+_PART = "part_of_patients"
+# Canonical rows, compressed; as tables of the engine they take some ten times as much.
+_BYTES_PER_PART = 1 << 26
+_MEMORY_LIMIT = "1GB"
+
+
+@contextmanager
+def task_engine(*, threads: int = 1, memory_limit: str | None = _MEMORY_LIMIT) -> Iterator[tuple[Backend, Path]]:
+    """Open an engine and a folder on the disk of this machine, for one task."""
+    place = Path(tempfile.gettempdir(), f"claim-transformers-{os.getuid()}")
+    with scratch_folder(place) as scratch:
+        connection = connect(threads=threads, memory_limit=memory_limit, spill_folder=scratch / "spill")
+        try:
+            yield connection, scratch
+        finally:
+            connection.disconnect()
+
+
+def cut_by_patient(
+    connection: Backend, rows: ir.Table, patient: ir.Value, num_parts: int, scratch: Path
+) -> Iterator[tuple[int, bytes]]:
+    """Cut rows by a hash of the patient, and give parquet files with the numbers of their parts."""
+    # A hash can be negative, and so can what is left of it.
+    part = (patient.hash() % num_parts + num_parts) % num_parts
+    folder = scratch / "cut"
+    with engine_errors("cutting rows by patient"):
+        sql, target = to_sql(connection, rows.mutate(part.name(_PART))), str(folder).replace("'", "''")
+        connection.raw_sql(
+            f"COPY ({sql}) TO '{target}' (FORMAT parquet, PARTITION_BY ({_PART}), OVERWRITE_OR_IGNORE true)"
+        )
+    for path in sorted(folder.glob(f"{_PART}=*/*.parquet")):
+        yield int(path.parent.name.removeprefix(f"{_PART}=")), path.read_bytes()
+
+
+def pack_piece(number: int, content: bytes) -> bytes:
+    """A piece with the number of what it was cut from, as it travels."""
+    return number.to_bytes(4, "big") + content
+
+
+def unpack_piece(piece: bytes) -> tuple[int, bytes]:
+    """Number and content of a piece."""
+    return int.from_bytes(piece[:4], "big"), piece[4:]
+
+
+def count_parts(folder: IngestedFolder, *tables: str) -> int:
+    """Into how many parts tables are cut, so that one fits a task: the same number in every run."""
+    num_bytes = sum(path.stat().st_size for name in tables for path in folder.table_files(name))
+    return max(1, -(-num_bytes // _BYTES_PER_PART))
+
+
+def run_on_parts(
+    tasks: SparkTasks, folder: IngestedFolder, columns: _Columns, function: Callable[..., _Result], num_parts: int
+) -> Iterator[_Result]:
+    """Run a function over the patients of each part, given its number, an engine and an ingested folder of theirs.
+
+    The folder has the tables of `columns`, whole where these are none, and always a file of patients.
+    """
+    tables = list(columns)
+    files = [(number, path) for number, name in enumerate(tables) for path in folder.table_files(name)]
+    cut, take = partial(_cut_file, columns, num_parts), partial(_open_part, folder, tables, function)
+    return tasks.exchange(cut, files, take, num_parts)
+
+
+def _cut_file(columns: _Columns, num_parts: int, numbered: tuple[int, Path]) -> Iterator[tuple[int, bytes]]:
+    """Cut a file of a table by patient."""
+    number, path = numbered
+    with task_engine() as (connection, scratch):
+        name = list(columns)[number]
+        rows = view_table(connection, name, [path], SCHEMAS.get(name, PATIENTS_SCHEMA))
+        rows = rows.select(*(columns[name] or rows.columns))
+        for part, content in cut_by_patient(connection, rows, rows.patient_id, num_parts, scratch):
+            yield part, pack_piece(number, content)
+
+
+def _open_part(
+    folder: IngestedFolder, tables: Sequence[str], function: Callable[..., Any], number: int, pieces: Iterator[bytes]
+) -> Any:
+    """Put what came for a part into a folder, and run the function there."""
+    with task_engine() as (connection, scratch):
+        own = scratch / "claims"
+        for place, (table, content) in enumerate(map(unpack_piece, pieces)):
+            path = own / tables[table] / f"part-{place:06d}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        if not (own / _PATIENTS).is_dir():
+            (own / _PATIENTS).mkdir(parents=True)
+            pq.write_table(PATIENTS_SCHEMA.empty_table(), own / _PATIENTS / "part-000000.parquet")
+        for path in filter(Path.is_file, folder.path.iterdir()):
+            shutil.copyfile(path, own / path.name)
+        if folder.table_files(DRUG_NAMES):
+            shutil.copytree(folder.path / DRUG_NAMES, own / DRUG_NAMES)
+        return function(number, connection, own)
