@@ -17,22 +17,27 @@ from tqdm import tqdm
 
 from claim_transformers.claims.enrollment import EligibilityRows, merge_eligibility
 from claim_transformers.claims.last_day import find_last_day, raise_last_days, write_day
-from claim_transformers.claims.later_days import end_days_of, later_rows, pack_later, paid_days_of
+from claim_transformers.claims.later_days import end_days_of, pack_later, paid_days_of
 from claim_transformers.claims.packing import (
     MAX_PATIENTS,
+    NO_VISIT,
     NULL_DAY,
     CodeNumbers,
+    EncodedCodes,
     Integers,
+    Keys,
     KeySpill,
     TimelineArrays,
+    VisitKeys,
     dictionary_of,
     marked_codes,
     pack_keys,
     unpack_keys,
+    visit_keys_of,
 )
 from claim_transformers.claims.patient_files import PatientFiles, PatientNames, read_back, to_table
 from claim_transformers.claims.splits import SPLITS
-from claim_transformers.claims.visit_amounts import NULL_CENTS, Cents, amounts_of, pack_amounts
+from claim_transformers.claims.visit_amounts import NULL_CENTS, Cents, amounts_of, sum_neighbours
 
 # 8 million keys are 64 MB: small beside the rows being read, and few files even for hundreds of millions of lines.
 _KEYS_PER_SHARD = 8_000_000
@@ -117,7 +122,8 @@ class SequenceAssembler:
         ...     train = np.zeros(1, np.int8)
         ...     assembler = SequenceAssembler(pa.array(["P1"]), train, ["OP"], Path(folder), num_codes=2)
         ...     here = np.zeros(2, np.int64)
-        ...     assembler.add(here, here, here, assembler.codes.number("NDC", pa.array(["2", "1"])))
+        ...     codes = EncodedCodes.of("NDC", pa.array(["2", "1"]))
+        ...     assembler.add(assembler.visits(here, here, here), assembler.codes.number(codes))
         ...     assembler.write(Path(folder), EligibilityRows.empty()).codes
         ...     assembler.close()
         2
@@ -171,134 +177,114 @@ class SequenceAssembler:
         )
         found = pc.index_in(strings, value_set=self._sorted_ids.slice(start, stop - start))
         places = self._places[pc.add(found, pa.scalar(start, pa.int32())).fill_null(-1).to_numpy(zero_copy_only=False)]
-        return np.append(places, -1)[positions]
+        return np.append(places, np.int32(-1)).take(positions, mode="wrap")
 
     def type_positions(self, visit_types: pa.Array) -> Integers:
         """Position of each type of visit, -1 where it is null."""
         return _positions(visit_types, self.visit_types)
 
-    def add(
-        self,
-        patients: Integers,
-        days: Integers,
-        visit_types: Integers,
-        codes: Integers,
-        lengths: Integers | None = None,
-    ) -> None:
-        """Add code events.
+    def visits(self, patients: Integers, days: Integers, visit_types: Integers) -> VisitKeys:
+        """Pack the visits of rows, to which what the rows have is then added.
 
         Args:
             patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
             days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
             visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
-            codes (`np.ndarray` of shape `(codes,)`): Number of each code out of `self.codes`, -1 where null.
-            lengths (`np.ndarray` of shape `(rows,)`, *optional*): How many of the codes each row has; one by default.
+
+        Returns:
+            `VisitKeys`: The visit of each row, none where one of the three is unknown.
 
         Raises:
             ClaimDataError: `E_KEY_RANGE`, if a day lies outside the years 1697 to 2412.
         """
-        is_complete = (patients >= 0) & (days != NULL_DAY) & (visit_types >= 0)
-        self.add_days(patients[is_complete], days[is_complete])
+        is_known = (patients >= 0) & (days != NULL_DAY) & (visit_types >= 0)
+        shards = patients // self._shard_size
+        columns = (patients - shards * self._shard_size, days, visit_types)
+        if is_known.all():
+            return VisitKeys(pack_keys(*columns), shards, patients, days)
+        keys = np.full(len(patients), NO_VISIT)
+        keys[is_known] = pack_keys(*(column[is_known] for column in columns))
+        return VisitKeys(keys, shards, patients, days)
+
+    def add(self, visits: VisitKeys, codes: Integers, lengths: Integers | None = None) -> None:
+        """Add code events.
+
+        Args:
+            visits (`VisitKeys`): The visit of each row.
+            codes (`np.ndarray` of shape `(codes,)`): Number of each code out of `self.codes`, -1 where null.
+            lengths (`np.ndarray` of shape `(rows,)`, *optional*): How many of the codes each row has; one by default.
+        """
+        rows = np.flatnonzero(visits.is_known & ~visits.find_repeats())
+        self.add_days(visits.patients.take(rows), visits.days.take(rows))
+        keys, shards = visits.keys, visits.shards
+        if lengths is not None:
+            keys, shards = np.repeat(keys, lengths), np.repeat(shards, lengths)
         is_code = codes >= 0
-        rows = np.flatnonzero(is_code) if lengths is None else np.repeat(np.arange(len(lengths)), lengths)[is_code]
-        is_kept = is_complete[rows]
-        rows, codes = rows[is_kept], codes[is_code][is_kept]
-        self._num_without_visit += len(is_kept) - len(rows)
-        self._num_added += len(rows)
-        owners = patients[rows]
-        shards = owners // self._shard_size
-        keys = pack_keys(owners - shards * self._shard_size, days[rows], visit_types[rows])
-        keys |= codes.astype(np.uint64)
-        self._spill.append(keys, shards)
+        is_kept = is_code & (keys != NO_VISIT)
+        num_kept = int(np.count_nonzero(is_kept))
+        self._num_without_visit += int(np.count_nonzero(is_code)) - num_kept
+        self._num_added += num_kept
+        if num_kept < len(codes):
+            keys, shards, codes = keys[is_kept], shards[is_kept], codes[is_kept]
+        self._spill.append(keys | codes.astype(np.uint64), shards)
 
     def add_repeats(self, num_codes: int) -> None:
         """Count codes that stand on their visit already, and need not be added again."""
         self._num_added += num_codes
 
-    def add_later(
-        self, patients: Integers, days: Integers, visit_types: Integers, end_days: Integers, paid_days: Integers
-    ) -> None:
+    def add_later(self, visits: VisitKeys, end_days: Integers, paid_days: Integers) -> None:
         """Add the ends and paid dates of claims; a visit has ended, and is paid, when the last claim behind it is.
 
         A visit of which no end is told ends on its day. Without any paid date, the table has no paid days.
 
         Args:
-            patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
-            days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
-            visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
+            visits (`VisitKeys`): The visit of each row.
             end_days (`np.ndarray` of shape `(rows,)`): Last day of each row, `NULL_DAY` unknown, far ahead if none.
             paid_days (`np.ndarray` of shape `(rows,)`): Paid date of each row, `NULL_DAY` unknown.
-
-        Raises:
-            ClaimDataError: `E_KEY_RANGE`, if a day lies outside the years 1697 to 2412.
         """
         # Most claims end on the day on which they begin, which needs no key.
-        end_days = np.where(end_days > days, end_days, NULL_DAY)
+        end_days = np.where(end_days > visits.days, end_days, NULL_DAY)
         for name, later_days in ((_END, end_days), (_PAID, paid_days)):
-            rows = later_rows(patients, days, visit_types, later_days)
-            if not len(rows):
-                continue
-            owners = patients[rows]
-            shards = owners // self._shard_size
-            keys = pack_later(owners - shards * self._shard_size, days[rows], visit_types[rows], later_days[rows])
-            self._other_spill(name).append(keys, shards)
+            self._append(name, *pack_later(visits, later_days))
 
-    def add_marked(
-        self, name: str, patients: Integers, days: Integers, visit_types: Integers, systems: pa.Array, codes: pa.Array
-    ) -> None:
+    def add_marked(self, name: str, visits: VisitKeys, codes: EncodedCodes) -> None:
         """Add codes that stand out on their visits, such as principal diagnoses; they become a column of their own.
 
         Without any, the patients table has no such column.
 
         Args:
             name (`str`): Name of the column.
-            patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
-            days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
-            visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
-            systems (`pa.Array` of strings): Code system of each row, null for none.
-            codes (`pa.Array` of strings): Code of each row, null for none.
+            visits (`VisitKeys`): The visit of each row.
+            codes (`EncodedCodes`): Code of each row.
 
         Raises:
             ClaimDataError: `E_KEY_RANGE`, if there are too many distinct codes.
         """
-        numbers = self._marked_codes.setdefault(name, CodeNumbers()).number(systems, codes)
-        rows = later_rows(patients, days, visit_types, np.where(numbers >= 0, numbers, NULL_DAY))
-        if not len(rows):
-            return
-        shards = patients[rows] // self._shard_size
-        keys = pack_keys(patients[rows] - shards * self._shard_size, days[rows], visit_types[rows])
-        self._other_spill(name).append(keys | numbers[rows].astype(np.uint64), shards)
+        numbers = self._marked_codes.setdefault(name, CodeNumbers()).number(codes)
+        is_repeat = visits.find_repeats()
+        is_repeat[1:] &= numbers[1:] == numbers[:-1]
+        rows = np.flatnonzero(visits.is_known & (numbers >= 0) & ~is_repeat)
+        self._append(name, visits.keys.take(rows) | numbers.take(rows).astype(np.uint64), visits.shards.take(rows))
 
-    def add_amounts(self, patients: Integers, days: Integers, visit_types: Integers, cents: Cents) -> None:
+    def add_amounts(self, visits: VisitKeys, cents: Cents) -> None:
         """Add amounts of claim lines; without any, the patients table has no columns of amounts.
 
         Args:
-            patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
-            days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
-            visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
+            visits (`VisitKeys`): The visit of each row.
             cents (`np.ndarray` of shape `(amounts, rows)`): As `cents_of` gives them.
-
-        Raises:
-            ClaimDataError: `E_KEY_RANGE`, if a day lies outside the years 1697 to 2412.
         """
-        is_known = (patients >= 0) & (days != NULL_DAY) & (visit_types >= 0) & (cents != NULL_CENTS).any(axis=0)
-        if not is_known.any():
-            return
-        owners = patients[is_known]
-        shards = owners // self._shard_size
+        rows = np.flatnonzero(visits.is_known & (cents != NULL_CENTS).any(axis=0))
         # Rows of one shard together, so that each row that comes out lies in one.
-        order = np.argsort(shards, kind="stable")
-        owners, shards = owners[order], shards[order]
-        kept = np.flatnonzero(is_known)[order]
+        rows = rows[np.argsort(visits.shards[rows].astype(np.uint16), kind="stable")]
+        keys, shards = visits.keys[rows], visits.shards[rows]
         for shard in np.unique(shards):
             here = shards == shard
-            rows = pack_amounts(
-                owners[here] - shard * self._shard_size,
-                days[kept[here]],
-                visit_types[kept[here]],
-                cents[:, kept[here]],
-            )
-            self._other_spill(_AMOUNTS).append(rows, np.full(len(rows), shard))
+            summed = sum_neighbours(keys[here], cents[:, rows[here]])
+            self._append(_AMOUNTS, summed, np.full(len(summed), shard))
+
+    def _append(self, name: str, keys: Keys, shards: Integers) -> None:
+        if len(keys):
+            self._other_spill(name).append(keys, shards)
 
     def _other_spill(self, name: str) -> KeySpill:
         if name not in self._other_spills:
@@ -426,18 +412,19 @@ class SequenceAssembler:
         if self._last_shard is None or self._last_shard[0] != shard:
             first_patient = shard * self._shard_size
             timelines = unpack_keys(self._spill.read(shard), self._code_ranks(), first_patient)
+            visits = visit_keys_of(timelines, first_patient)
             if _END in self._other_spills:
-                end_days = end_days_of(timelines, self._other_spills[_END].read(shard), first_patient)
+                end_days = end_days_of(timelines, visits, self._other_spills[_END].read(shard))
                 timelines = replace(timelines, visit_end_days=end_days)
             if _PAID in self._other_spills:
-                paid_days = paid_days_of(timelines, self._other_spills[_PAID].read(shard), first_patient)
+                paid_days = paid_days_of(timelines, visits, self._other_spills[_PAID].read(shard))
                 timelines = replace(timelines, visit_paid_days=paid_days)
             if _AMOUNTS in self._other_spills:
-                cents, lost = amounts_of(timelines, self._other_spills[_AMOUNTS].read(shard), first_patient)
+                cents, lost = amounts_of(visits, self._other_spills[_AMOUNTS].read(shard))
                 timelines = replace(timelines, visit_cents=cents)
                 self._num_lost_amounts += lost
             marked = {
-                name: marked_codes(timelines, self._other_spills[name].read(shard), numbers.ranks(), first_patient)
+                name: marked_codes(visits, self._other_spills[name].read(shard), numbers.ranks())
                 for name, numbers in self._marked_codes.items()
                 if len(numbers) or name in self._expected
             }
@@ -455,4 +442,4 @@ def _positions(values: pa.Array, value_set: pa.Array) -> Integers:
     """Position of each value in a set, -1 where there is none; only distinct values are looked up."""
     positions, strings = dictionary_of(values)
     found = pc.index_in(strings, value_set=value_set).fill_null(-1).to_numpy(zero_copy_only=False)
-    return np.append(found, -1)[positions]
+    return np.append(found, np.int32(-1)).take(positions, mode="wrap")

@@ -199,8 +199,9 @@ def _latest(rows: EligibilityRows, values: Integers, num_patients: int, null: in
 
 def days_of(dates: pa.Array) -> Integers:
     """Turn dates into days since 1970-01-01."""
-    days = pc.cast(pc.cast(dates, pa.date32()), pa.int32())
-    return days.fill_null(NULL_DAY).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    days = pc.cast(dates, pa.date32()).view(pa.int32())
+    days = days.fill_null(NULL_DAY) if days.null_count else days
+    return days.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def _sexes_of(genders: pa.Array) -> Integers:

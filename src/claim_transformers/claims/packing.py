@@ -25,6 +25,7 @@ from claim_transformers.codes.errors import ClaimDataError
 CODE_BITS, _TYPE_BITS, _DAY_BITS, _PATIENT_BITS = 20, 4, 18, 22
 _FIRST_DAY = -100_000  # in 1696; the last day that fits is in 2413
 NULL_DAY = np.iinfo(np.int32).min
+NO_VISIT = np.uint64(2**64 - 1)
 
 MAX_CODES = 1 << CODE_BITS
 _MAX_TYPES = 1 << _TYPE_BITS
@@ -68,6 +69,51 @@ def pack_keys(patients: Integers, days: Integers, visit_types: Integers) -> Keys
     keys |= visit_types.astype(np.uint64)
     keys <<= np.uint64(CODE_BITS)
     return keys
+
+
+@dataclass(frozen=True)
+class VisitKeys:
+    """The visit on which each row stands, packed once for all that the row has.
+
+    Args:
+        keys (`np.ndarray` of uint64): As `pack_keys` gives them; `NO_VISIT` where patient, day or type is unknown.
+        shards (`np.ndarray`): Shard of each row.
+        patients (`np.ndarray`): Position of the patient of each row among all.
+        days (`np.ndarray`): Day of each row.
+
+    Examples:
+        >>> zero = np.zeros(3, np.int32)
+        >>> visits = VisitKeys(np.array([7, 7, NO_VISIT]), zero, zero, zero)
+        >>> visits.is_known.tolist(), visits.find_repeats().tolist(), visits.take(np.array([2])).keys.tolist()
+        ([True, True, False], [False, True, False], [18446744073709551615])
+    """
+
+    keys: Keys
+    shards: Integers
+    patients: Integers
+    days: Integers
+
+    @property
+    def is_known(self) -> npt.NDArray[np.bool_]:
+        """Which rows have a visit."""
+        is_known: npt.NDArray[np.bool_] = self.keys != NO_VISIT
+        return is_known
+
+    def find_repeats(self) -> npt.NDArray[np.bool_]:
+        """Which rows stand on the visit of the row before; lines of a claim mostly do."""
+        is_repeat = ~_is_first(self.keys) & self.is_known
+        is_repeat[1:] &= self.shards[1:] == self.shards[:-1]
+        return is_repeat
+
+    def take(self, rows: Integers) -> "VisitKeys":
+        """Some of the rows."""
+        return VisitKeys(*(column.take(rows) for column in (self.keys, self.shards, self.patients, self.days)))
+
+
+def visit_keys_of(timelines: "TimelineArrays", first_patient: int = 0) -> Keys:
+    """The keys of all visits of a shard, ascending."""
+    owners = np.repeat(timelines.patients - first_patient, np.diff(timelines.visit_offsets))
+    return pack_keys(owners, timelines.visit_days, timelines.visit_types)
 
 
 def _check_range(name: str, values: Integers, first: int, end: int) -> None:
@@ -246,21 +292,16 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
     )
 
 
-def marked_codes(timelines: TimelineArrays, keys: Keys, code_ranks: Integers, first_patient: int = 0) -> _CodeLists:
-    """Read the codes of keys onto visits that are known; a key of another visit is left out. The keys are overwritten.
+def marked_codes(visits: Keys, keys: Keys, code_ranks: Integers) -> _CodeLists:
+    """Read the codes of keys onto the visits of a shard; a key of another visit is left out. The keys are overwritten.
 
     Examples:
         >>> visits = pack_keys(np.array([0, 0]), np.array([5, 9]), np.array([0, 0]))
-        >>> timelines = unpack_keys(visits.copy())
-        >>> marked_codes(timelines, visits[1:] | np.uint64(3), np.arange(4)).offsets.tolist()
+        >>> marked_codes(visits, visits[1:] | np.uint64(3), np.arange(4)).offsets.tolist()
         [0, 0, 1]
     """
-    found = unpack_keys(keys, code_ranks, first_patient)
-    sides = []
-    for part in (timelines, found):
-        owners = np.repeat(part.patients - first_patient, np.diff(part.visit_offsets))
-        sides.append(pack_keys(owners, part.visit_days, part.visit_types))
-    visits, marked = sides
+    found = unpack_keys(keys, code_ranks)
+    marked = visit_keys_of(found)
     place = np.minimum(np.searchsorted(visits, marked), max(len(visits) - 1, 0))
     is_known = visits[place] == marked if len(visits) else np.zeros(len(marked), bool)
     lengths, counts = np.diff(found.code_offsets), np.zeros(len(visits), np.int64)
@@ -275,6 +316,43 @@ def _is_first(values: Keys) -> npt.NDArray[np.bool_]:
     return first
 
 
+@dataclass(frozen=True)
+class EncodedCodes:
+    """Codes as the dictionaries of their columns have them; no string of a row is looked at.
+
+    Args:
+        positions (`np.ndarray` of integers): Position of each pair in a table of systems by codes, -1 where null.
+        systems (`pa.Array` of strings): The systems.
+        strings (`pa.Array` of strings): The codes without their system.
+
+    Examples:
+        >>> codes = EncodedCodes.of(pa.array(["A", "B", None]), pa.array(["1", "1", "1"]))
+        >>> codes.positions.tolist(), codes.take(np.array([1])).positions.tolist()
+        ([0, 1, -1], [1])
+    """
+
+    positions: Integers
+    systems: pa.Array
+    strings: pa.Array
+
+    @classmethod
+    def of(cls, system: str | pa.Array, codes: pa.Array) -> "EncodedCodes":
+        """Codes of one system, or of that of each."""
+        code_index, strings = dictionary_of(codes)
+        if isinstance(system, str):
+            return cls(code_index, pa.array([system]), strings)
+        system_index, systems = dictionary_of(system)
+        if len(systems) == 1 and not system.null_count:
+            return cls(code_index, systems, strings)
+        pairs = system_index.astype(np.int64) * len(strings) + code_index
+        pairs[(system_index < 0) | (code_index < 0)] = -1
+        return cls(pairs, systems, strings)
+
+    def take(self, rows: Integers) -> "EncodedCodes":
+        """Some of the codes."""
+        return EncodedCodes(self.positions.take(rows), self.systems, self.strings)
+
+
 class CodeNumbers:
     """Number the codes of a data set in the order in which they are met, and rank them at the end.
 
@@ -282,7 +360,7 @@ class CodeNumbers:
 
     Examples:
         >>> numbers = CodeNumbers()
-        >>> numbers.number("NDC", pa.array(["2", None, "1", "2"])).tolist()
+        >>> numbers.number(EncodedCodes.of("NDC", pa.array(["2", None, "1", "2"]))).tolist()
         [0, -1, 1, 0]
         >>> numbers.sorted_codes().to_pylist(), numbers.ranks().tolist()
         (['NDC/1', 'NDC/2'], [1, 0])
@@ -290,18 +368,16 @@ class CodeNumbers:
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
-        self._names = pa.array([], pa.string())
         self._tables: dict[str, tuple[pa.Array, pa.Array, Integers]] = {}
 
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def number(self, system: str | pa.Array, codes: pa.Array, column: str = "") -> npt.NDArray[np.int32]:
+    def number(self, codes: EncodedCodes, column: str = "") -> npt.NDArray[np.int32]:
         """Number codes.
 
         Args:
-            system (`str` or `pa.Array` of strings): The code system of all codes, or of each.
-            codes (`pa.Array` of strings): Codes without their system.
+            codes (`EncodedCodes`): Codes with their systems.
             column (`str`, *optional*): Name under which the table of a dictionary is kept for the next batch.
 
         Returns:
@@ -310,51 +386,34 @@ class CodeNumbers:
         Raises:
             ClaimDataError: `E_KEY_RANGE`, if there are more distinct codes than a key can tell apart.
         """
-        if isinstance(system, str):
-            system = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(codes), np.int8)), pa.array([system]))
-        system_index, systems = dictionary_of(system)
-        code_index, strings = dictionary_of(codes)
-        pairs = system_index.astype(np.int64) * len(strings) + code_index
-        pairs[(system_index < 0) | (code_index < 0)] = len(systems) * len(strings)
+        systems, strings = codes.systems, codes.strings
         known = self._tables.get(column)
         if known is not None and known[0].equals(systems) and known[1].equals(strings):
             table = known[2]
         else:
             table = np.full(len(systems) * len(strings) + 1, -1, np.int32)
             self._tables[column] = (systems, strings, table)
+        # The last entry is that of null, at -1. A dictionary can hold codes that no row has: they get no number.
         is_used = np.zeros(len(table), dtype=bool)
-        is_used[pairs] = True
-        is_used[-1] = False
-        new = np.flatnonzero(is_used & (table < 0))
+        is_used[codes.positions] = True
+        new = np.flatnonzero(is_used[:-1] & (table[:-1] < 0))
         if len(new):
             prefixes = systems.take(pa.array(new // len(strings)))
-            table[new] = self._number_names(
-                pc.binary_join_element_wise(prefixes, strings.take(pa.array(new % len(strings))), "/")
-            )
+            names = pc.binary_join_element_wise(prefixes, strings.take(pa.array(new % len(strings))), "/")
+            table[new] = [self._numbers.setdefault(name, len(self._numbers)) for name in names.to_pylist()]
         if len(self._numbers) > MAX_CODES:
             raise ClaimDataError(
                 "E_KEY_RANGE",
                 f"expected at most {MAX_CODES} distinct codes, found {len(self._numbers)}; check that no identifier "
                 "stands in a code column",
             )
-        numbers: npt.NDArray[np.int32] = table[pairs]
-        return numbers
-
-    def _number_names(self, names: pa.Array) -> npt.NDArray[np.int32]:
-        """Number names, of which each batch brings many that are known already and few that are new."""
-        found = pc.index_in(names, value_set=self.names())
-        if found.null_count:
-            for name in names.filter(found.is_null()).to_pylist():
-                self._numbers.setdefault(name, len(self._numbers))
-            found = pc.index_in(names, value_set=self.names())
-        numbers: npt.NDArray[np.int32] = found.to_numpy(zero_copy_only=False)
+        # `take` with a mode needs no check of bounds, which is most of what an index costs.
+        numbers: npt.NDArray[np.int32] = table.take(codes.positions, mode="wrap")
         return numbers
 
     def names(self) -> pa.Array:
         """All codes met, in the order of their numbers."""
-        if len(self._names) != len(self._numbers):
-            self._names = pa.array(list(self._numbers), pa.string())
-        return self._names
+        return pa.array(list(self._numbers), pa.string())
 
     def sorted_codes(self) -> pa.Array:
         """All codes met, sorted."""
@@ -362,10 +421,8 @@ class CodeNumbers:
 
     def ranks(self) -> Integers:
         """Position of each code number in `sorted_codes`."""
-        names = np.array(list(self._numbers.values()), dtype=np.int64)
-        order = sorted(range(len(names)), key=list(self._numbers).__getitem__)
-        ranks = np.empty(len(names), np.int64)
-        ranks[names[order]] = np.arange(len(names))
+        ranks = np.empty(len(self._numbers), np.int64)
+        ranks[[self._numbers[name] for name in sorted(self._numbers)]] = np.arange(len(ranks))
         return ranks
 
 
