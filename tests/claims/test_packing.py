@@ -132,8 +132,8 @@ def test_a_code_has_one_number_through_batches_with_other_dictionaries():
         [0, -1, 1, 0], [0, -1, 1, 0], [2, 1, -1], [1, 3, -1, -1],
     ]  # fmt: skip
     assert numbers.names().to_pylist() == ["NDC/2", "NDC/1", "NDC/3", "ICD9CM/2"]
-    assert numbers.sorted_codes().to_pylist() == ["ICD9CM/2", "NDC/1", "NDC/2", "NDC/3"]
-    assert numbers.ranks().tolist() == [2, 1, 3, 0]
+    assert numbers.ranked()[0].to_pylist() == ["ICD9CM/2", "NDC/1", "NDC/2", "NDC/3"]
+    assert numbers.ranked()[1].tolist() == [2, 1, 3, 0]
     assert len(numbers) == 4
 
 

@@ -142,6 +142,7 @@ class SequenceAssembler:
         order = np.argsort(splits, kind="stable")
         self.patient_ids = patient_ids.take(pa.array(order))
         self._sorted_ids = patient_ids
+        self._known_ids = pa.array([], pa.string()), np.full(1, -1, np.int32)
         self._places = np.empty(len(order) + 1, np.int32)
         self._places[order], self._places[-1] = np.arange(len(order)), -1
         self.visit_types = pa.array(sorted(visit_types), pa.string())
@@ -158,7 +159,6 @@ class SequenceAssembler:
         self._marked_codes: dict[str, CodeNumbers] = {}
         self._num_added = self._num_without_visit = self._num_lost_amounts = 0
         self._last_shard: tuple[int, TimelineArrays] | None = None
-        self._ranks: Integers | None = None
         self._expected: set[str] = set()
 
     def close(self) -> None:
@@ -169,6 +169,12 @@ class SequenceAssembler:
     def positions(self, patient_ids: pa.Array) -> Integers:
         """Position of each patient, -1 where the id is null or not known."""
         positions, strings = dictionary_of(patient_ids)
+        if not self._known_ids[0].equals(strings):
+            self._known_ids = strings, np.append(self._places_of(strings), np.int32(-1))
+        return self._known_ids[1].take(positions, mode="wrap")
+
+    def _places_of(self, strings: pa.Array) -> Integers:
+        """Position of distinct ids, -1 where an id is not known."""
         # Batches of sorted tables hold neighbours, so only these are hashed, and not all patients for every batch.
         bounds = pc.min_max(strings).as_py()
         start, stop = (
@@ -176,8 +182,7 @@ class SequenceAssembler:
             for side, bound in ((bisect_left, bounds["min"] or ""), (bisect_right, bounds["max"] or ""))
         )
         found = pc.index_in(strings, value_set=self._sorted_ids.slice(start, stop - start))
-        places = self._places[pc.add(found, pa.scalar(start, pa.int32())).fill_null(-1).to_numpy(zero_copy_only=False)]
-        return np.append(places, np.int32(-1)).take(positions, mode="wrap")
+        return self._places[pc.add(found, pa.scalar(start, pa.int32())).fill_null(-1).to_numpy(zero_copy_only=False)]
 
     def type_positions(self, visit_types: pa.Array) -> Integers:
         """Position of each type of visit, -1 where it is null."""
@@ -404,14 +409,14 @@ class SequenceAssembler:
 
     def _names(self) -> PatientNames:
         has = self.columns | self._expected
-        marked = {name: numbers.sorted_codes() for name, numbers in self._marked_codes.items() if name in has}
-        return PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes(), marked)
+        marked = {name: numbers.ranked()[0] for name, numbers in self._marked_codes.items() if name in has}
+        return PatientNames(self.patient_ids, self.visit_types, self.codes.ranked()[0], marked)
 
     def _read_shard(self, shard: int) -> TimelineArrays:
         """Sorted visits of a shard. The last one is kept, because a shard can end one split and begin the next."""
         if self._last_shard is None or self._last_shard[0] != shard:
             first_patient = shard * self._shard_size
-            timelines = unpack_keys(self._spill.read(shard), self._code_ranks(), first_patient)
+            timelines = unpack_keys(self._spill.read(shard), self.codes.ranked()[1], first_patient)
             visits = visit_keys_of(timelines, first_patient)
             if _END in self._other_spills:
                 end_days = end_days_of(timelines, visits, self._other_spills[_END].read(shard))
@@ -424,18 +429,13 @@ class SequenceAssembler:
                 timelines = replace(timelines, visit_cents=cents)
                 self._num_lost_amounts += lost
             marked = {
-                name: marked_codes(visits, self._other_spills[name].read(shard), numbers.ranks())
+                name: marked_codes(visits, self._other_spills[name].read(shard), numbers.ranked()[1])
                 for name, numbers in self._marked_codes.items()
                 if len(numbers) or name in self._expected
             }
             timelines = replace(timelines, marked=marked)
             self._last_shard = shard, timelines
         return self._last_shard[1]
-
-    def _code_ranks(self) -> Integers:
-        if self._ranks is None or len(self._ranks) != len(self.codes):
-            self._ranks = self.codes.ranks()
-        return self._ranks
 
 
 def _positions(values: pa.Array, value_set: pa.Array) -> Integers:

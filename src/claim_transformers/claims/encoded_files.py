@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from claim_transformers.claims.packing import dictionary_of
 from claim_transformers.codes.errors import ClaimDataError
 
-_ROWS_PER_BATCH = 1 << 18
+# So few that what is made of a batch fits the cache of a processor, and takes the memory that the one before gave back.
+_ROWS_PER_BATCH = 1 << 15
 
 
 class EncodedFiles:

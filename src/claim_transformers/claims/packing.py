@@ -269,15 +269,15 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
     """
     code_mask = np.uint64(MAX_CODES - 1)
     if code_ranks is not None and len(keys):
-        ranked = code_ranks.astype(np.uint64)[(keys & code_mask).astype(np.int32)]
+        ranked = code_ranks.take((keys & code_mask).view(np.int64), mode="clip")
         keys &= ~code_mask
-        keys |= ranked
+        keys |= ranked.view(np.uint64)
     keys.sort()
     # Sorting and comparing neighbours is tens of times faster than np.unique on arrays of this size.
     keys = keys[_is_first(keys)]
     visits = keys >> np.uint64(CODE_BITS)
     visit_starts = np.flatnonzero(_is_first(visits))
-    visits = visits[visit_starts]
+    visits = visits.take(visit_starts)
     patients = visits >> np.uint64(_TYPE_BITS + _DAY_BITS)
     patient_starts = np.flatnonzero(_is_first(patients))
     days = ((visits >> np.uint64(_TYPE_BITS)) & np.uint64(_MAX_DAYS - 1)).astype(np.int32) + np.int32(_FIRST_DAY)
@@ -362,13 +362,14 @@ class CodeNumbers:
         >>> numbers = CodeNumbers()
         >>> numbers.number(EncodedCodes.of("NDC", pa.array(["2", None, "1", "2"]))).tolist()
         [0, -1, 1, 0]
-        >>> numbers.sorted_codes().to_pylist(), numbers.ranks().tolist()
-        (['NDC/1', 'NDC/2'], [1, 0])
+        >>> [part.tolist() for part in numbers.ranked()]
+        [['NDC/1', 'NDC/2'], [1, 0]]
     """
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
         self._tables: dict[str, tuple[pa.Array, pa.Array, Integers]] = {}
+        self._ranked = pa.array([], pa.string()), np.empty(0, np.int64)
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -393,37 +394,38 @@ class CodeNumbers:
         else:
             table = np.full(len(systems) * len(strings) + 1, -1, np.int32)
             self._tables[column] = (systems, strings, table)
-        # The last entry is that of null, at -1. A dictionary can hold codes that no row has: they get no number.
-        is_used = np.zeros(len(table), dtype=bool)
-        is_used[codes.positions] = True
-        new = np.flatnonzero(is_used[:-1] & (table[:-1] < 0))
+        # The last entry of the table is that of null, at -1. `take` with a mode checks no bounds, which is much of an
+        # index. A dictionary can hold codes that no row has: they get no number.
+        numbers: npt.NDArray[np.int32] = table.take(codes.positions, mode="wrap")
+        is_new = np.zeros(len(table), dtype=bool)
+        is_new[codes.positions[numbers < 0]] = True
+        new = np.flatnonzero(is_new[:-1])
         if len(new):
             prefixes = systems.take(pa.array(new // len(strings)))
             names = pc.binary_join_element_wise(prefixes, strings.take(pa.array(new % len(strings))), "/")
             table[new] = [self._numbers.setdefault(name, len(self._numbers)) for name in names.to_pylist()]
+            numbers = table.take(codes.positions, mode="wrap")
         if len(self._numbers) > MAX_CODES:
             raise ClaimDataError(
                 "E_KEY_RANGE",
                 f"expected at most {MAX_CODES} distinct codes, found {len(self._numbers)}; check that no identifier "
                 "stands in a code column",
             )
-        # `take` with a mode needs no check of bounds, which is most of what an index costs.
-        numbers: npt.NDArray[np.int32] = table.take(codes.positions, mode="wrap")
         return numbers
 
     def names(self) -> pa.Array:
         """All codes met, in the order of their numbers."""
         return pa.array(list(self._numbers), pa.string())
 
-    def sorted_codes(self) -> pa.Array:
-        """All codes met, sorted."""
-        return pa.array(sorted(self._numbers), pa.string())
-
-    def ranks(self) -> Integers:
-        """Position of each code number in `sorted_codes`."""
-        ranks = np.empty(len(self._numbers), np.int64)
-        ranks[[self._numbers[name] for name in sorted(self._numbers)]] = np.arange(len(ranks))
-        return ranks
+    def ranked(self) -> tuple[pa.Array, Integers]:
+        """All codes met, sorted, and the position there of each code number."""
+        if len(self._ranked[1]) != len(self._numbers):
+            names = self.names()
+            order = pc.sort_indices(names)
+            ranks = np.empty(len(names), np.int64)
+            ranks[order.to_numpy()] = np.arange(len(names))
+            self._ranked = names.take(order), ranks
+        return self._ranked
 
 
 def dictionary_of(array: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:

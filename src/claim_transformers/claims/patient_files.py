@@ -130,11 +130,12 @@ def _list(offsets: Integers, values: pa.Array, is_null: "npt.NDArray[np.bool_] |
 
 def _dictionary(positions: Integers, strings: pa.Array) -> pa.Array:
     """Dictionary-encode with only the strings that occur, so that a row group does not carry the whole vocabulary."""
-    is_used = np.zeros(len(strings), dtype=bool)
-    is_used[positions[positions >= 0]] = True
-    compact = (np.cumsum(is_used, dtype=np.int32) - 1)[positions]
-    indices = pa.array(compact, mask=positions < 0) if (positions < 0).any() else pa.array(compact)
-    return pa.DictionaryArray.from_arrays(indices, strings.filter(pa.array(is_used)))
+    # The last entry is that of null, at -1.
+    is_used = np.zeros(len(strings) + 1, dtype=bool)
+    is_used[positions] = True
+    compact = (np.cumsum(is_used, dtype=np.int32) - 1).take(positions, mode="wrap")
+    indices = pa.array(compact, mask=positions < 0) if is_used[-1] else pa.array(compact)
+    return pa.DictionaryArray.from_arrays(indices, strings.filter(pa.array(is_used[:-1])))
 
 
 class PatientFiles:

@@ -42,9 +42,10 @@ def cents_of(batch: pa.RecordBatch) -> Cents:
     cents = np.full((len(AMOUNT_FIELDS), batch.num_rows), NULL_CENTS, np.int64)
     for place, name in enumerate(AMOUNT_FIELDS):
         if name in batch.schema.names and batch[name].null_count < batch.num_rows:
-            dollars = pc.cast(batch[name], pa.float64()).to_numpy(zero_copy_only=False)
-            known = np.isfinite(dollars)
-            cents[place, known] = np.rint(dollars[known] * 100)
+            rows = np.flatnonzero(batch[name].is_valid().to_numpy(zero_copy_only=False))
+            dollars = pc.cast(batch[name].drop_null(), pa.float64()).to_numpy()
+            is_finite = np.isfinite(dollars)
+            cents[place, rows[is_finite]] = np.rint(dollars[is_finite] * 100)
     return cents
 
 
@@ -69,7 +70,7 @@ def amounts_of(visits: Keys, rows: "npt.NDArray[np.uint64]") -> tuple[Mapping[st
         ([5, -9223372036854775808], 1)
     """
     rows = rows.reshape(-1, _ROW_WIDTH)
-    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    rows = rows[np.argsort(rows[:, 0])]
     rows = sum_neighbours(rows[:, 0], rows[:, 1:].T.view(np.int64))
     place = np.minimum(np.searchsorted(visits, rows[:, 0]), max(len(visits) - 1, 0))
     is_visit = visits[place] == rows[:, 0] if len(visits) else np.zeros(len(rows), bool)
