@@ -219,7 +219,7 @@ class SequenceAssembler:
             codes (`np.ndarray` of shape `(codes,)`): Number of each code out of `self.codes`, -1 where null.
             lengths (`np.ndarray` of shape `(rows,)`, *optional*): How many of the codes each row has; one by default.
         """
-        rows = np.flatnonzero(visits.is_known & ~visits.find_repeats())
+        rows = np.flatnonzero(visits.is_known & ~visits.is_repeat)
         self.add_days(visits.patients.take(rows), visits.days.take(rows))
         keys, shards = visits.keys, visits.shards
         if lengths is not None:
@@ -266,7 +266,7 @@ class SequenceAssembler:
             ClaimDataError: `E_KEY_RANGE`, if there are too many distinct codes.
         """
         numbers = self._marked_codes.setdefault(name, CodeNumbers()).number(codes)
-        is_repeat = visits.find_repeats()
+        is_repeat = visits.is_repeat.copy()
         is_repeat[1:] &= numbers[1:] == numbers[:-1]
         rows = np.flatnonzero(visits.is_known & (numbers >= 0) & ~is_repeat)
         self._append(name, visits.keys.take(rows) | numbers.take(rows).astype(np.uint64), visits.shards.take(rows))
@@ -382,7 +382,7 @@ class SequenceAssembler:
             patients=num_patients,
             visits=num_visits,
             codes=num_codes,
-            distinct_codes=len(self.codes),
+            distinct_codes=len(names.codes),
             patients_by_split=by_split,
             patients_without_visits=len(self.patient_ids) - num_patients,
             patients_without_eligibility=num_patients - num_eligible,

@@ -23,7 +23,7 @@ def pack_later(visits: VisitKeys, later_days: Integers) -> tuple[Keys, Integers]
         >>> pack_later(VisitKeys(zero.astype(np.uint64), zero, zero, zero), paid)[0].tolist()
         [30, 31]
     """
-    is_repeat = visits.find_repeats()
+    is_repeat = visits.is_repeat.copy()
     is_repeat[1:] &= later_days[1:] == later_days[:-1]
     rows = np.flatnonzero(visits.is_known & (later_days != NULL_DAY) & ~is_repeat)
     delays = later_days.take(rows).astype(np.int64) - visits.days.take(rows)

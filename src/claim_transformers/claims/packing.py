@@ -10,6 +10,7 @@ data set needs its days moved to fit, not even one with dates shifted into the f
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from io import SEEK_END, BufferedRandom, BytesIO
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ class VisitKeys:
     Examples:
         >>> zero = np.zeros(3, np.int32)
         >>> visits = VisitKeys(np.array([7, 7, NO_VISIT]), zero, zero, zero)
-        >>> visits.is_known.tolist(), visits.find_repeats().tolist(), visits.take(np.array([2])).keys.tolist()
+        >>> visits.is_known.tolist(), visits.is_repeat.tolist(), visits.take(np.array([2])).keys.tolist()
         ([True, True, False], [False, True, False], [18446744073709551615])
     """
 
@@ -93,13 +94,14 @@ class VisitKeys:
     patients: Integers
     days: Integers
 
-    @property
+    @cached_property
     def is_known(self) -> npt.NDArray[np.bool_]:
         """Which rows have a visit."""
         is_known: npt.NDArray[np.bool_] = self.keys != NO_VISIT
         return is_known
 
-    def find_repeats(self) -> npt.NDArray[np.bool_]:
+    @cached_property
+    def is_repeat(self) -> npt.NDArray[np.bool_]:
         """Which rows stand on the visit of the row before; lines of a claim mostly do."""
         is_repeat = ~_is_first(self.keys) & self.is_known
         is_repeat[1:] &= self.shards[1:] == self.shards[:-1]
@@ -353,6 +355,11 @@ class EncodedCodes:
         return EncodedCodes(self.positions.take(rows), self.systems, self.strings)
 
 
+_UNKNOWN = np.full(1, -1, np.int32)
+# Codes that were met, and their numbers.
+_NOTHING_KNOWN = pa.array([], pa.string()), _UNKNOWN[:0]
+
+
 class CodeNumbers:
     """Number the codes of a data set in the order in which they are met, and rank them at the end.
 
@@ -367,12 +374,14 @@ class CodeNumbers:
     """
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
+        self._num_codes = 0
+        # By system.
+        self._known: dict[str, tuple[pa.Array, Integers]] = {}
         self._tables: dict[str, tuple[pa.Array, pa.Array, Integers]] = {}
         self._ranked = pa.array([], pa.string()), np.empty(0, np.int64)
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return self._num_codes
 
     def number(self, codes: EncodedCodes, column: str = "") -> npt.NDArray[np.int32]:
         """Number codes.
@@ -392,39 +401,58 @@ class CodeNumbers:
         if known is not None and known[0].equals(systems) and known[1].equals(strings):
             table = known[2]
         else:
-            table = np.full(len(systems) * len(strings) + 1, -1, np.int32)
+            # The last entry is that of null, at -1.
+            table = np.concatenate([*(self._find(system, strings) for system in systems.to_pylist()), _UNKNOWN])
             self._tables[column] = (systems, strings, table)
-        # The last entry of the table is that of null, at -1. `take` with a mode checks no bounds, which is much of an
-        # index. A dictionary can hold codes that no row has: they get no number.
+        # `take` with a mode checks no bounds, which is much of an index. A dictionary can hold codes that no row has:
+        # they get no number.
         numbers: npt.NDArray[np.int32] = table.take(codes.positions, mode="wrap")
         is_new = np.zeros(len(table), dtype=bool)
         is_new[codes.positions[numbers < 0]] = True
         new = np.flatnonzero(is_new[:-1])
         if len(new):
-            prefixes = systems.take(pa.array(new // len(strings)))
-            names = pc.binary_join_element_wise(prefixes, strings.take(pa.array(new % len(strings))), "/")
-            table[new] = [self._numbers.setdefault(name, len(self._numbers)) for name in names.to_pylist()]
+            owners, places = np.divmod(new, len(strings))
+            for owner in np.unique(owners):
+                here = owners == owner
+                table[new[here]] = self._number_strings(systems[owner].as_py(), strings.take(pa.array(places[here])))
             numbers = table.take(codes.positions, mode="wrap")
-        if len(self._numbers) > MAX_CODES:
+        if len(self) > MAX_CODES:
             raise ClaimDataError(
                 "E_KEY_RANGE",
-                f"expected at most {MAX_CODES} distinct codes, found {len(self._numbers)}; check that no identifier "
-                "stands in a code column",
+                f"expected at most {MAX_CODES} distinct codes, found {len(self)}; check that no identifier stands in "
+                "a code column",
             )
         return numbers
 
+    def _number_strings(self, system: str, strings: pa.Array) -> Integers:
+        """Number codes of a system, some of which are new."""
+        is_new = self._find(system, strings) < 0
+        known, numbers = self._known.get(system, _NOTHING_KNOWN)
+        known = pa.concat_arrays([known, pc.unique(strings.filter(pa.array(is_new)))])
+        first, self._num_codes = self._num_codes, self._num_codes + len(known) - len(numbers)
+        self._known[system] = known, np.append(numbers, np.arange(first, self._num_codes, dtype=np.int32))
+        return self._find(system, strings)
+
+    def _find(self, system: str, strings: pa.Array) -> Integers:
+        """Numbers of codes of a system, -1 for those that were not met."""
+        known, numbers = self._known.get(system, _NOTHING_KNOWN)
+        found = pc.index_in(strings, value_set=known).fill_null(-1)
+        return np.append(numbers, _UNKNOWN).take(found.to_numpy(), mode="wrap")
+
     def names(self) -> pa.Array:
         """All codes met, in the order of their numbers."""
-        return pa.array(list(self._numbers), pa.string())
+        names = [pc.binary_join_element_wise(system, known, "/") for system, (known, _) in self._known.items()]
+        numbers = [numbers for _, numbers in self._known.values()]
+        order = np.argsort(np.concatenate([np.empty(0, np.int32), *numbers]))
+        return pa.concat_arrays([pa.array([], pa.string()), *names]).take(pa.array(order))
 
     def ranked(self) -> tuple[pa.Array, Integers]:
-        """All codes met, sorted, and the position there of each code number."""
-        if len(self._ranked[1]) != len(self._numbers):
+        """All codes met, each once and sorted, and the position there of each code number."""
+        if len(self._ranked[1]) != len(self):
             names = self.names()
-            order = pc.sort_indices(names)
-            ranks = np.empty(len(names), np.int64)
-            ranks[order.to_numpy()] = np.arange(len(names))
-            self._ranked = names.take(order), ranks
+            codes = pc.unique(names)
+            codes = codes.take(pc.sort_indices(codes))
+            self._ranked = codes, pc.index_in(names, value_set=codes).to_numpy().astype(np.int64)
         return self._ranked
 
 

@@ -295,7 +295,8 @@ def _add_claim_lines(
     dates = {code_column.date for code_column in of_table if code_column.system and code_column.date}
     inpatient = assembler.visit_types.index(INPATIENT).as_py()
     types = {code_column.other[0] for code_column in of_table if code_column.other is not None}
-    stays = [assembler.visit_types.index(name).as_py() for name in STAY_TYPES]
+    # The last entry is that of an unknown type, at -1.
+    is_stay = np.array([*(name in STAY_TYPES for name in assembler.visit_types.to_pylist()), False])
     bar = tqdm(total=files.num_rows, desc="claim_line", unit=" lines", disable=not progress)
     amounts = amount_columns(files.column_names)
     for batch in files.batches(sorted({*_HEADER_COLUMNS, *names, *dates, *types, *amounts})):
@@ -309,7 +310,7 @@ def _add_claim_lines(
         lines = _Lines(
             assembler.visits(patients, header_days, visit_types),
             visit_types,
-            line_end_days(np.isin(visit_types, stays), is_inpatient, **ends),
+            line_end_days(is_stay.take(visit_types, mode="wrap"), is_inpatient, **ends),
             days_of(batch["paid_date"]),
             cents_of(batch),
         )
@@ -320,7 +321,7 @@ def _add_claim_lines(
             on_date[date] = _on_own_days(assembler, lines, np.where(own_days == NULL_DAY, header_days, own_days))
         diagnoses = ListedCodes.of(batch["diagnoses"], "rank")
         _add_admitting(assembler, batch["admitting_diagnosis"], lines.visits)
-        new = np.flatnonzero(~diagnoses.find_repeats(lines.visits.find_repeats()))
+        new = np.flatnonzero(~diagnoses.find_repeats(lines.visits.is_repeat))
         new_diagnoses = diagnoses.take(new)
         _add_principal(assembler, new_diagnoses, lines.visits.take(new))
         stands_on = amount_days(diagnoses.lengths, header_days, np.where(is_inpatient, NULL_DAY, ends["line_start"]))
@@ -401,7 +402,7 @@ def _add_principal(assembler: SequenceAssembler, diagnoses: ListedCodes, visits:
 
 def _add_dated(assembler: SequenceAssembler, name: str, lists: ListedCodes, lines: _Lines) -> None:
     """Add the codes of a list column, procedures, which stand on a date of their own or on the header date."""
-    is_same = lines.visits.find_repeats()
+    is_same = lines.visits.is_repeat.copy()
     if lists.field is not None:
         for column in (lines.end_days, lines.paid_days, *without_more(lines.cents)):
             is_same[1:] &= column[1:] == column[:-1]
