@@ -279,12 +279,9 @@ class SequenceAssembler:
             cents (`np.ndarray` of shape `(amounts, rows)`): As `cents_of` gives them.
         """
         rows = np.flatnonzero(visits.is_known & (cents != NULL_CENTS).any(axis=0))
-        # Rows of one shard together, so that each row that comes out lies in one.
-        rows = rows[np.argsort(visits.shards[rows].astype(np.uint16), kind="stable")]
-        keys, shards = visits.keys[rows], visits.shards[rows]
-        for shard in np.unique(shards):
-            here = shards == shard
-            summed = sum_neighbours(keys[here], cents[:, rows[here]])
+        for shard in np.unique(visits.shards[rows]):
+            here = rows[visits.shards[rows] == shard]
+            summed = sum_neighbours(visits.keys[here], cents[:, here])
             self._append(_AMOUNTS, summed, np.full(len(summed), shard))
 
     def _append(self, name: str, keys: Keys, shards: Integers) -> None:

@@ -8,10 +8,12 @@ The patient needs few bits because shards are cut by patient, which leaves 18 bi
 data set needs its days moved to fit, not even one with dates shifted into the future.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import SEEK_END, BufferedRandom, BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -355,11 +357,6 @@ class EncodedCodes:
         return EncodedCodes(self.positions.take(rows), self.systems, self.strings)
 
 
-_UNKNOWN = np.full(1, -1, np.int32)
-# Codes that were met, and their numbers.
-_NOTHING_KNOWN = pa.array([], pa.string()), _UNKNOWN[:0]
-
-
 class CodeNumbers:
     """Number the codes of a data set in the order in which they are met, and rank them at the end.
 
@@ -374,14 +371,13 @@ class CodeNumbers:
     """
 
     def __init__(self) -> None:
-        self._num_codes = 0
-        # By system.
-        self._known: dict[str, tuple[pa.Array, Integers]] = {}
+        next_number = count().__next__
+        self._numbers: dict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(next_number))
         self._tables: dict[str, tuple[pa.Array, pa.Array, Integers]] = {}
         self._ranked = pa.array([], pa.string()), np.empty(0, np.int64)
 
     def __len__(self) -> int:
-        return self._num_codes
+        return sum(map(len, self._numbers.values()))
 
     def number(self, codes: EncodedCodes, column: str = "") -> npt.NDArray[np.int32]:
         """Number codes.
@@ -402,7 +398,11 @@ class CodeNumbers:
             table = known[2]
         else:
             # The last entry is that of null, at -1.
-            table = np.concatenate([*(self._find(system, strings) for system in systems.to_pylist()), _UNKNOWN])
+            table = np.full(len(systems) * len(strings) + 1, -1, np.int32)
+            for place, known in enumerate(map(self._numbers.get, systems.to_pylist())):
+                if known:
+                    of_system = [known.get(code, -1) for code in strings.to_pylist()]
+                    table[place * len(strings) : (place + 1) * len(strings)] = of_system
             self._tables[column] = (systems, strings, table)
         # `take` with a mode checks no bounds, which is much of an index. A dictionary can hold codes that no row has:
         # they get no number.
@@ -411,10 +411,8 @@ class CodeNumbers:
         is_new[codes.positions[numbers < 0]] = True
         new = np.flatnonzero(is_new[:-1])
         if len(new):
-            owners, places = np.divmod(new, len(strings))
-            for owner in np.unique(owners):
-                here = owners == owner
-                table[new[here]] = self._number_strings(systems[owner].as_py(), strings.take(pa.array(places[here])))
+            of_new = systems.take(pa.array(new // len(strings))), strings.take(pa.array(new % len(strings)))
+            table[new] = [self._numbers[one][code] for one, code in zip(*map(pa.Array.to_pylist, of_new), strict=True)]
             numbers = table.take(codes.positions, mode="wrap")
         if len(self) > MAX_CODES:
             raise ClaimDataError(
@@ -424,27 +422,10 @@ class CodeNumbers:
             )
         return numbers
 
-    def _number_strings(self, system: str, strings: pa.Array) -> Integers:
-        """Number codes of a system, some of which are new."""
-        is_new = self._find(system, strings) < 0
-        known, numbers = self._known.get(system, _NOTHING_KNOWN)
-        known = pa.concat_arrays([known, pc.unique(strings.filter(pa.array(is_new)))])
-        first, self._num_codes = self._num_codes, self._num_codes + len(known) - len(numbers)
-        self._known[system] = known, np.append(numbers, np.arange(first, self._num_codes, dtype=np.int32))
-        return self._find(system, strings)
-
-    def _find(self, system: str, strings: pa.Array) -> Integers:
-        """Numbers of codes of a system, -1 for those that were not met."""
-        known, numbers = self._known.get(system, _NOTHING_KNOWN)
-        found = pc.index_in(strings, value_set=known).fill_null(-1)
-        return np.append(numbers, _UNKNOWN).take(found.to_numpy(), mode="wrap")
-
     def names(self) -> pa.Array:
         """All codes met, in the order of their numbers."""
-        names = [pc.binary_join_element_wise(system, known, "/") for system, (known, _) in self._known.items()]
-        numbers = [numbers for _, numbers in self._known.values()]
-        order = np.argsort(np.concatenate([np.empty(0, np.int32), *numbers]))
-        return pa.concat_arrays([pa.array([], pa.string()), *names]).take(pa.array(order))
+        names = {number: f"{system}/{code}" for system, of in self._numbers.items() for code, number in of.items()}
+        return pa.array([names[number] for number in range(len(names))], pa.string())
 
     def ranked(self) -> tuple[pa.Array, Integers]:
         """All codes met, each once and sorted, and the position there of each code number."""
@@ -514,12 +495,12 @@ class KeySpill:
             # Not `tofile`, whose error on a full disk does not say that the disk is full.
             self._files[0].write(keys.data)
             return
-        shards = shards.astype(np.uint16)
-        # A stable argsort of 16-bit integers is a radix sort.
-        order = np.argsort(shards, kind="stable")
-        keys = keys[order]
-        ends = np.cumsum(np.bincount(shards, minlength=len(self._files)))
-        for file, start, end in zip(self._files, np.append(0, ends), ends, strict=False):
+        if (shards[1:] < shards[:-1]).any():
+            # A stable argsort of 16-bit integers is a radix sort.
+            order = np.argsort(shards.astype(np.uint16), kind="stable")
+            keys, shards = keys.take(order, axis=0), shards.take(order)
+        bounds = np.searchsorted(shards, np.arange(len(self._files) + 1))
+        for file, start, end in zip(self._files, bounds[:-1], bounds[1:], strict=True):
             if end > start:
                 file.write(keys[start:end].data)
 
