@@ -23,7 +23,6 @@ from claim_transformers.claims.packing import (
     NO_VISIT,
     NULL_DAY,
     CodeNumbers,
-    EncodedCodes,
     Integers,
     Keys,
     KeySpill,
@@ -118,6 +117,7 @@ class SequenceAssembler:
 
     Examples:
         >>> import tempfile
+        >>> from claim_transformers.claims.packing import EncodedCodes
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     train = np.zeros(1, np.int8)
         ...     assembler = SequenceAssembler(pa.array(["P1"]), train, ["OP"], Path(folder), num_codes=2)
@@ -159,7 +159,6 @@ class SequenceAssembler:
         self._marked_codes: dict[str, CodeNumbers] = {}
         self._num_added = self._num_without_visit = self._num_lost_amounts = 0
         self._last_shard: tuple[int, TimelineArrays] | None = None
-        self._expected: set[str] = set()
 
     def close(self) -> None:
         """Close the temporary files; the caller removes their folder."""
@@ -252,7 +251,7 @@ class SequenceAssembler:
         for name, later_days in ((_END, end_days), (_PAID, paid_days)):
             self._append(name, *pack_later(visits, later_days))
 
-    def add_marked(self, name: str, visits: VisitKeys, codes: EncodedCodes) -> None:
+    def add_marked(self, name: str, visits: VisitKeys, numbers: Integers, codes: CodeNumbers) -> None:
         """Add codes that stand out on their visits, such as principal diagnoses; they become a column of their own.
 
         Without any, the patients table has no such column.
@@ -260,12 +259,11 @@ class SequenceAssembler:
         Args:
             name (`str`): Name of the column.
             visits (`VisitKeys`): The visit of each row.
-            codes (`EncodedCodes`): Code of each row.
-
-        Raises:
-            ClaimDataError: `E_KEY_RANGE`, if there are too many distinct codes.
+            numbers (`np.ndarray`): Number of the code of each row, -1 where null.
+            codes (`CodeNumbers`): Who numbered them, the same for all codes of a column.
         """
-        numbers = self._marked_codes.setdefault(name, CodeNumbers()).number(codes)
+        if (numbers >= 0).any():
+            self._marked_codes[name] = codes
         is_repeat = visits.is_repeat.copy()
         is_repeat[1:] &= numbers[1:] == numbers[:-1]
         rows = np.flatnonzero(visits.is_known & (numbers >= 0) & ~is_repeat)
@@ -309,8 +307,7 @@ class SequenceAssembler:
     @property
     def columns(self) -> set[str]:
         """Optional columns that the patients have, of what was added so far."""
-        marked = {name for name, numbers in self._marked_codes.items() if len(numbers)}
-        return marked | ({_PAID, _AMOUNTS} & self._other_spills.keys())
+        return self._marked_codes.keys() | ({_PAID, _AMOUNTS} & self._other_spills.keys())
 
     def expect(self, columns: Collection[str]) -> None:
         """Give the patients optional columns even if nothing is added to them, as other patients have them."""
@@ -318,7 +315,6 @@ class SequenceAssembler:
             self._other_spill(name)
         for name in {*columns} - {_PAID, _AMOUNTS}:
             self._marked_codes.setdefault(name, CodeNumbers())
-        self._expected |= {*columns}
 
     def write(
         self,
@@ -405,8 +401,7 @@ class SequenceAssembler:
         return read_back(to_table(self._read_shard(0), enrollment, self._names()))
 
     def _names(self) -> PatientNames:
-        has = self.columns | self._expected
-        marked = {name: numbers.ranked()[0] for name, numbers in self._marked_codes.items() if name in has}
+        marked = {name: numbers.ranked()[0] for name, numbers in self._marked_codes.items()}
         return PatientNames(self.patient_ids, self.visit_types, self.codes.ranked()[0], marked)
 
     def _read_shard(self, shard: int) -> TimelineArrays:
@@ -428,7 +423,6 @@ class SequenceAssembler:
             marked = {
                 name: marked_codes(visits, self._other_spills[name].read(shard), numbers.ranked()[1])
                 for name, numbers in self._marked_codes.items()
-                if len(numbers) or name in self._expected
             }
             timelines = replace(timelines, marked=marked)
             self._last_shard = shard, timelines

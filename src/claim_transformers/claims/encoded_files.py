@@ -43,14 +43,15 @@ class EncodedFiles:
     def __bool__(self) -> bool:
         return bool(self.paths)
 
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: Sequence[str], max_rows: int = _ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
         """Read some columns, strings as dictionaries.
 
         Args:
             columns (`Sequence[str]`): Names of columns.
+            max_rows (`int`, *optional*): Most rows of a batch.
 
         Yields:
-            `pa.RecordBatch`: At most `_ROWS_PER_BATCH` rows of one row group of one file.
+            `pa.RecordBatch`: Rows of one row group of one file.
 
         Raises:
             ClaimDataError: `E_COLUMN`, if a file lacks a column.
@@ -62,7 +63,7 @@ class EncodedFiles:
             with pq.ParquetFile(path, read_dictionary=strings) as file:
                 # Row groups differ in their dictionaries, and Arrow 26 cannot join those of strings within lists.
                 for group in range(file.num_row_groups):
-                    yield from file.iter_batches(_ROWS_PER_BATCH, row_groups=[group], columns=list(leaves))
+                    yield from file.iter_batches(max_rows, row_groups=[group], columns=list(leaves))
 
     @property
     def column_names(self) -> list[str]:
@@ -73,7 +74,7 @@ class EncodedFiles:
         """Sorted distinct strings of a column, without null."""
         distinct: pa.Array = pa.array([], pa.string())
         parts: list[pa.Array] = []
-        for batch in self.batches([column]):
+        for batch in self.batches([column], 8 * _ROWS_PER_BATCH):
             positions, strings = dictionary_of(batch[column])
             # A dictionary can hold strings that no row uses.
             is_used = np.zeros(len(strings), dtype=bool)
@@ -124,7 +125,7 @@ class TableInMemory(EncodedFiles):
     def __bool__(self) -> bool:
         return bool(self.num_rows)
 
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: Sequence[str], max_rows: int = _ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
         """The rows, with some columns."""
         yield from self._table.select(columns).to_batches()
 

@@ -26,7 +26,7 @@ from claim_transformers.claims.enrollment import ELIGIBILITY_COLUMNS, Eligibilit
 from claim_transformers.claims.known import STAY_TYPES, line_end_days
 from claim_transformers.claims.last_day import count_last_days, find_counted_last_day, raise_last_days
 from claim_transformers.claims.listed_codes import ListedCodes
-from claim_transformers.claims.packing import NULL_DAY, EncodedCodes, Integers, VisitKeys, dictionary_of
+from claim_transformers.claims.packing import NULL_DAY, CodeNumbers, EncodedCodes, Integers, VisitKeys, dictionary_of
 from claim_transformers.claims.patient_files import ADMITTING_CODES, PRINCIPAL_CODES
 from claim_transformers.claims.splits import DEFAULT_SALT, split_numbers
 from claim_transformers.claims.visit_amounts import Cents, amount_columns, amount_days, cents_of, without_more
@@ -297,6 +297,9 @@ def _add_claim_lines(
     types = {code_column.other[0] for code_column in of_table if code_column.other is not None}
     # The last entry is that of an unknown type, at -1.
     is_stay = np.array([*(name in STAY_TYPES for name in assembler.visit_types.to_pylist()), False])
+    # Principal diagnoses are numbered as codes, unless diagnoses are none.
+    is_among_codes = any(code_column.column == "diagnoses" for code_column in of_table)
+    of_diagnoses, of_admitting = assembler.codes if is_among_codes else CodeNumbers(), CodeNumbers()
     bar = tqdm(total=files.num_rows, desc="claim_line", unit=" lines", disable=not progress)
     amounts = amount_columns(files.column_names)
     for batch in files.batches(sorted({*_HEADER_COLUMNS, *names, *dates, *types, *amounts})):
@@ -320,10 +323,11 @@ def _add_claim_lines(
             own_days = days_of(batch[date])
             on_date[date] = _on_own_days(assembler, lines, np.where(own_days == NULL_DAY, header_days, own_days))
         diagnoses = ListedCodes.of(batch["diagnoses"], "rank")
-        _add_admitting(assembler, batch["admitting_diagnosis"], lines.visits)
+        _add_admitting(assembler, batch["admitting_diagnosis"], lines.visits, of_admitting)
         new = _by_shard(np.flatnonzero(~diagnoses.find_repeats(lines.visits.is_repeat)), lines.visits)
         new_diagnoses = diagnoses.take(new)
-        _add_principal(assembler, new_diagnoses, lines.visits.take(new))
+        numbers = of_diagnoses.number(new_diagnoses.codes, "diagnoses")
+        _add_principal(assembler, new_diagnoses, lines.visits.take(new), numbers, of_diagnoses)
         stands_on = amount_days(diagnoses.lengths, header_days, np.where(is_inpatient, NULL_DAY, ends["line_start"]))
         assembler.add_amounts(_visits_on(assembler, lines, stands_on), lines.cents)
         for code_column in of_table:
@@ -333,7 +337,6 @@ def _add_claim_lines(
                 assembler.add(on_date[code_column.date], assembler.codes.number(codes, code_column.name))
             elif code_column.date is None:
                 assembler.add_repeats(diagnoses.num_codes - new_diagnoses.num_codes)
-                numbers = assembler.codes.number(new_diagnoses.codes, code_column.name)
                 assembler.add(lines.visits.take(new), numbers, new_diagnoses.lengths)
             else:
                 _add_dated(assembler, code_column.name, ListedCodes.of(array, code_column.date), lines)
@@ -390,19 +393,23 @@ def _system_of(code_column: CodeColumn, batch: pa.RecordBatch) -> str | pa.Array
     return system if is_other is None else pc.if_else(is_other, other, system)
 
 
-def _add_admitting(assembler: SequenceAssembler, admitting: pa.StructArray, visits: VisitKeys) -> None:
+def _add_admitting(
+    assembler: SequenceAssembler, admitting: pa.StructArray, visits: VisitKeys, numbers: CodeNumbers
+) -> None:
     """Add the admitting diagnosis of each line, which stands on the header date."""
     if admitting.null_count < len(admitting):
         system, code = (pc.struct_field(admitting, name) for name in ("system", "code"))
-        assembler.add_marked(ADMITTING_CODES.name, visits, EncodedCodes.of(system, code))
+        assembler.add_marked(ADMITTING_CODES.name, visits, numbers.number(EncodedCodes.of(system, code)), numbers)
 
 
-def _add_principal(assembler: SequenceAssembler, diagnoses: ListedCodes, visits: VisitKeys) -> None:
+def _add_principal(
+    assembler: SequenceAssembler, diagnoses: ListedCodes, visits: VisitKeys, numbers: Integers, codes: CodeNumbers
+) -> None:
     """Add the principal diagnosis of each line, which stands on the header date."""
     if diagnoses.field is not None:
         places = np.flatnonzero(diagnoses.field == _PRINCIPAL_RANK)
         lines = np.searchsorted(np.cumsum(diagnoses.lengths), places, "right")
-        assembler.add_marked(PRINCIPAL_CODES.name, visits.take(lines), diagnoses.codes.take(places))
+        assembler.add_marked(PRINCIPAL_CODES.name, visits.take(lines), numbers.take(places), codes)
 
 
 def _add_dated(assembler: SequenceAssembler, name: str, lists: ListedCodes, lines: _Lines) -> None:

@@ -79,8 +79,8 @@ def amounts_of(visits: Keys, rows: "npt.NDArray[np.uint64]") -> tuple[Mapping[st
         cents = np.full(len(visits), NULL_CENTS, np.int64)
         cents[place[is_visit]] = column[is_visit]
         found[field.name] = cents
-    is_lost = ~is_visit & ~np.isin(rows[:, 1:].view(np.int64), (0, NULL_CENTS)).all(axis=1)
-    return found, int(np.count_nonzero(is_lost))
+    lost = rows[~is_visit, 1:].view(np.int64)
+    return found, int(np.count_nonzero(((lost != 0) & (lost != NULL_CENTS)).any(axis=1)))
 
 
 def sum_neighbours(keys: Keys, cents: Cents) -> "npt.NDArray[np.uint64]":
