@@ -15,7 +15,7 @@ from claim_transformers.claims.packing import dictionary_of
 from claim_transformers.codes.errors import ClaimDataError
 
 # So few that what is made of a batch fits the cache of a processor, and takes the memory that the one before gave back.
-_ROWS_PER_BATCH = 1 << 15
+_ROWS_PER_BATCH = 1 << 16
 
 
 class EncodedFiles:
@@ -74,7 +74,7 @@ class EncodedFiles:
         """Sorted distinct strings of a column, without null."""
         distinct: pa.Array = pa.array([], pa.string())
         parts: list[pa.Array] = []
-        for batch in self.batches([column], 8 * _ROWS_PER_BATCH):
+        for batch in self.batches([column], 4 * _ROWS_PER_BATCH):
             positions, strings = dictionary_of(batch[column])
             # A dictionary can hold strings that no row uses.
             is_used = np.zeros(len(strings), dtype=bool)

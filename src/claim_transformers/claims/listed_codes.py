@@ -61,7 +61,8 @@ class ListedCodes:
         if not len(self.codes.positions):
             return is_repeat
         # A code stands where that of the row before does, one list earlier, if both lists are of the same length.
-        before = np.arange(len(self.codes.positions)) - np.repeat(self.lengths, self.lengths)
+        before = np.repeat(-self.lengths, self.lengths)
+        before += np.arange(len(before))
         differs = self.codes.positions != self.codes.positions.take(before, mode="clip")
         if self.field is not None:
             differs |= self.field != self.field.take(before, mode="clip")
