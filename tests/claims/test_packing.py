@@ -177,7 +177,7 @@ def test_positions_and_strings_of_a_column_are_those_of_its_dictionary(kind):
 @pytest.mark.parametrize("num_shards", [1, 2, 4])
 def test_keys_come_back_from_their_shard_in_the_order_of_arrival(num_shards, tmp_path):
     generator = np.random.default_rng(5)
-    spill, expected = KeySpill(tmp_path, num_shards), [[] for _ in range(num_shards)]
+    spill, expected = KeySpill(tmp_path / "keys", num_shards), [[] for _ in range(num_shards)]
     for _ in range(4):
         keys, shards = generator.integers(0, 1 << 60, 20).astype(np.uint64), generator.integers(0, num_shards, 20)
         shards[shards == 1] = num_shards - 1

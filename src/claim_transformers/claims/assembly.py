@@ -36,11 +36,11 @@ from claim_transformers.claims.packing import (
 )
 from claim_transformers.claims.patient_files import PatientFiles, PatientNames, read_back, to_table
 from claim_transformers.claims.splits import SPLITS
-from claim_transformers.claims.visit_amounts import NULL_CENTS, Cents, amounts_of, sum_neighbours
+from claim_transformers.claims.visit_amounts import NULL_CENTS, Cents, amounts_of, sum_runs
 
-# 8 million keys are 64 MB: small beside the rows being read, and few files even for hundreds of millions of lines.
-_KEYS_PER_SHARD = 8_000_000
-_MAX_SHARDS = 512  # each is an open file
+# 2 million keys are 16 MB: small beside the rows being read. A shard is read in pieces, one for each block of its file.
+_KEYS_PER_SHARD = 2_000_000
+_MAX_SHARDS = 512
 _END, _PAID, _AMOUNTS = "end", "paid", "amounts"
 
 
@@ -154,7 +154,7 @@ class SequenceAssembler:
         self._shard_size = max(1, math.ceil(len(patient_ids) / num_shards))
         self._num_shards = max(1, math.ceil(len(patient_ids) / self._shard_size))
         self._workspace = workspace
-        self._spill = KeySpill(workspace, self._num_shards)
+        self._spill = self._new_spill("keys")
         self._other_spills: dict[str, KeySpill] = {}
         self._marked_codes: dict[str, CodeNumbers] = {}
         self._num_added = self._num_without_visit = self._num_lost_amounts = 0
@@ -277,10 +277,9 @@ class SequenceAssembler:
             cents (`np.ndarray` of shape `(amounts, rows)`): As `cents_of` gives them.
         """
         rows = np.flatnonzero(visits.is_known & (cents != NULL_CENTS).any(axis=0))
-        for shard in np.unique(visits.shards[rows]):
-            here = rows[visits.shards[rows] == shard]
-            summed = sum_neighbours(visits.keys[here], cents[:, here])
-            self._append(_AMOUNTS, summed, np.full(len(summed), shard))
+        visits = visits.take(rows)
+        starts = np.flatnonzero(~visits.is_repeat)
+        self._append(_AMOUNTS, sum_runs(visits.keys, cents[:, rows], starts), visits.shards.take(starts))
 
     def _append(self, name: str, keys: Keys, shards: Integers) -> None:
         if len(keys):
@@ -288,11 +287,11 @@ class SequenceAssembler:
 
     def _other_spill(self, name: str) -> KeySpill:
         if name not in self._other_spills:
-            folder = self._workspace and self._workspace / name
-            if folder is not None:
-                folder.mkdir()
-            self._other_spills[name] = KeySpill(folder, self._num_shards)
+            self._other_spills[name] = self._new_spill(name)
         return self._other_spills[name]
+
+    def _new_spill(self, name: str) -> KeySpill:
+        return KeySpill(self._workspace and self._workspace / name, self._num_shards)
 
     def add_days(self, patients: Integers, days: Integers) -> None:
         """Add days of service without codes, such as ends of claims, for the last day of the data."""

@@ -35,6 +35,8 @@ _MAX_TYPES = 1 << _TYPE_BITS
 _MAX_DAYS = 1 << _DAY_BITS
 MAX_PATIENTS = 1 << _PATIENT_BITS
 
+_KEYS_PER_BLOCK = 1 << 18
+
 Integers = npt.NDArray[np.integer[Any]]
 Keys = npt.NDArray[np.uint64]
 
@@ -272,10 +274,12 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
         ([2, 5], [0, 1, 2], [0, 1])
     """
     code_mask = np.uint64(MAX_CODES - 1)
-    if code_ranks is not None and len(keys):
-        ranked = code_ranks.take((keys & code_mask).view(np.int64), mode="clip")
-        keys &= ~code_mask
-        keys |= ranked.view(np.uint64)
+    if code_ranks is not None:
+        for start in range(0, len(keys), _KEYS_PER_BLOCK):
+            part = keys[start : start + _KEYS_PER_BLOCK]
+            ranked = code_ranks.take((part & code_mask).view(np.int64), mode="clip")
+            part &= ~code_mask
+            part |= ranked.view(np.uint64)
     keys.sort()
     # Sorting and comparing neighbours is tens of times faster than np.unique on arrays of this size.
     keys = keys[_is_first(keys)]
@@ -291,7 +295,7 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
         days,
         (visits & np.uint64(_MAX_TYPES - 1)).astype(np.int8),
         np.append(visit_starts, len(keys)),
-        (keys & code_mask).astype(np.int32),
+        np.bitwise_and(keys, code_mask, out=keys).astype(np.int32),
         days,
     )
 
@@ -461,52 +465,63 @@ def dictionary_of(array: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
 
 
 class KeySpill:
-    """Files that hold the keys of each shard until all keys are known, so that memory stays flat.
+    """A file that holds the keys of all shards until all keys are known, so that memory stays flat.
 
     Args:
-        folder (`Path`, *optional*): An existing folder, within the protected boundary, that the caller removes; in
-            memory without, where there are few keys.
+        path (`Path`, *optional*): A file to be, within the protected boundary, that the caller removes; in memory
+            without, where there are few keys.
         num_shards (`int`): Number of shards.
 
     Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     spill = KeySpill(Path(folder), 2)
+        ...     spill = KeySpill(Path(folder, "keys"), 2)
         ...     spill.append(np.array([7, 8, 9], np.uint64), np.array([1, 0, 1]))
         ...     spill.read(1).tolist()
         ...     spill.close()
         [7, 9]
     """
 
-    def __init__(self, folder: Path | None, num_shards: int) -> None:
-        shards = range(num_shards)
-        self._files: list[BufferedRandom | BytesIO] = [
-            BytesIO() if folder is None else (folder / f"keys-{shard:05d}").open("w+b") for shard in shards
-        ]
+    def __init__(self, path: Path | None, num_shards: int) -> None:
+        self._file: BufferedRandom | BytesIO = BytesIO() if path is None else path.open("w+b")
+        self._num_shards = num_shards
+        self._waiting: list[tuple[Keys, Integers]] = []
+        self._num_waiting = 0
+        # Of each block that was written, where in the file each shard begins and the last one ends.
+        self._bounds: list[Integers] = []
 
     def close(self) -> None:
-        """Close the files."""
-        for file in self._files:
-            file.close()
+        """Close the file."""
+        self._file.close()
 
     def append(self, keys: Keys, shards: Integers) -> None:
-        """Add keys to the shards they belong to."""
-        if len(self._files) == 1:
-            # Not `tofile`, whose error on a full disk does not say that the disk is full.
-            self._files[0].write(keys.data)
-            return
-        if (shards[1:] < shards[:-1]).any():
+        """Add keys, or rows of several numbers, to the shards they belong to."""
+        self._waiting.append((keys, shards))
+        self._num_waiting += len(keys)
+        if self._num_waiting >= _KEYS_PER_BLOCK:
+            self._write_block()
+
+    def _write_block(self) -> None:
+        keys, shards = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
+        if self._num_shards > 1:
             # A stable argsort of 16-bit integers is a radix sort.
-            order = np.argsort(shards.astype(np.uint16), kind="stable")
+            shards = shards.astype(np.uint16)
+            order = np.argsort(shards, kind="stable")
             keys, shards = keys.take(order, axis=0), shards.take(order)
-        bounds = np.searchsorted(shards, np.arange(len(self._files) + 1))
-        for file, start, end in zip(self._files, bounds[:-1], bounds[1:], strict=True):
-            if end > start:
-                file.write(keys[start:end].data)
+        bounds = np.searchsorted(shards, np.arange(self._num_shards + 1)) * keys[:1].nbytes
+        self._bounds.append(bounds + self._file.seek(0, SEEK_END))
+        # Not `tofile`, whose error on a full disk does not say that the disk is full.
+        self._file.write(keys.data)
+        self._waiting, self._num_waiting = [], 0
 
     def read(self, shard: int) -> Keys:
-        """All keys of a shard, in the order of arrival."""
-        keys = np.empty(self._files[shard].seek(0, SEEK_END) // np.dtype(np.uint64).itemsize, np.uint64)
-        self._files[shard].seek(0)
-        self._files[shard].readinto(keys.data)
-        return keys
+        """All keys of a shard, in the order of arrival; rows of several numbers one after the other."""
+        if self._num_waiting:
+            self._write_block()
+        spans = [(int(bounds[shard]), int(bounds[shard + 1])) for bounds in self._bounds]
+        keys = np.empty(sum(end - start for start, end in spans), np.uint8)
+        place = 0
+        for start, end in spans:
+            self._file.seek(start)
+            place += self._file.readinto(keys[place : place + end - start].data)
+        return keys.view(np.uint64)

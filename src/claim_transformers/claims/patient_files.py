@@ -135,7 +135,7 @@ def _dictionary(positions: Integers, strings: pa.Array) -> pa.Array:
     is_used[positions] = True
     compact = (np.cumsum(is_used, dtype=np.int32) - 1).take(positions, mode="wrap")
     indices = pa.array(compact, mask=positions < 0) if is_used[-1] else pa.array(compact)
-    return pa.DictionaryArray.from_arrays(indices, strings.filter(pa.array(is_used[:-1])))
+    return pa.DictionaryArray.from_arrays(indices, strings.filter(pa.array(is_used[:-1])), safe=False)
 
 
 class PatientFiles:

@@ -324,7 +324,7 @@ def _add_claim_lines(
             on_date[date] = _on_own_days(assembler, lines, np.where(own_days == NULL_DAY, header_days, own_days))
         diagnoses = ListedCodes.of(batch["diagnoses"], "rank")
         _add_admitting(assembler, batch["admitting_diagnosis"], lines.visits, of_admitting)
-        new = _by_shard(np.flatnonzero(~diagnoses.find_repeats(lines.visits.is_repeat)), lines.visits)
+        new = np.flatnonzero(~diagnoses.find_repeats(lines.visits.is_repeat))
         new_diagnoses = diagnoses.take(new)
         numbers = of_diagnoses.number(new_diagnoses.codes, "diagnoses")
         _add_principal(assembler, new_diagnoses, lines.visits.take(new), numbers, of_diagnoses)
@@ -357,11 +357,6 @@ class _Lines:
     def take(self, rows: Integers) -> "_Lines":
         columns = (column.take(rows) for column in (self.types, self.end_days, self.paid_days))
         return _Lines(self.visits.take(rows), *columns, self.cents[:, rows])
-
-
-def _by_shard(rows: Integers, visits: VisitKeys) -> Integers:
-    """Rows by shard: the many codes of a few rows need not be sorted then."""
-    return rows.take(np.argsort(visits.shards.take(rows).astype(np.uint16), kind="stable"))
 
 
 def _visits_on(assembler: SequenceAssembler, lines: _Lines, days: Integers) -> VisitKeys:
@@ -418,7 +413,7 @@ def _add_dated(assembler: SequenceAssembler, name: str, lists: ListedCodes, line
     if lists.field is not None:
         for column in (lines.end_days, lines.paid_days, *without_more(lines.cents)):
             is_same[1:] &= column[1:] == column[:-1]
-    new = _by_shard(np.flatnonzero(~lists.find_repeats(is_same)), lines.visits)
+    new = np.flatnonzero(~lists.find_repeats(is_same))
     listed, lines = lists.take(new), lines.take(new)
     assembler.add_repeats(lists.num_codes - listed.num_codes)
     codes = assembler.codes.number(listed.codes, name)

@@ -64,14 +64,15 @@ def amounts_of(visits: Keys, rows: "npt.NDArray[np.uint64]") -> tuple[Mapping[st
 
     Examples:
         >>> cents = np.stack([np.array([1, 2, 4]), np.full(3, NULL_CENTS)])
-        >>> rows = sum_neighbours(np.array([5, 7, 5], np.uint64), cents)
+        >>> rows = sum_runs(np.array([5, 7, 5], np.uint64), cents, np.arange(3))
         >>> found, lost = amounts_of(np.array([5, 9], np.uint64), rows)
         >>> found["visit_amount"].tolist(), lost
         ([5, -9223372036854775808], 1)
     """
     rows = rows.reshape(-1, _ROW_WIDTH)
     rows = rows[np.argsort(rows[:, 0])]
-    rows = sum_neighbours(rows[:, 0], rows[:, 1:].T.view(np.int64))
+    starts = np.flatnonzero(np.append(True, rows[1:, 0] != rows[:-1, 0])[: len(rows)])
+    rows = sum_runs(rows[:, 0], rows[:, 1:].T.view(np.int64), starts)
     place = np.minimum(np.searchsorted(visits, rows[:, 0]), max(len(visits) - 1, 0))
     is_visit = visits[place] == rows[:, 0] if len(visits) else np.zeros(len(rows), bool)
     found = {}
@@ -83,12 +84,11 @@ def amounts_of(visits: Keys, rows: "npt.NDArray[np.uint64]") -> tuple[Mapping[st
     return found, int(np.count_nonzero(((lost != 0) & (lost != NULL_CENTS)).any(axis=1)))
 
 
-def sum_neighbours(keys: Keys, cents: Cents) -> "npt.NDArray[np.uint64]":
+def sum_runs(keys: Keys, cents: Cents, starts: Integers) -> "npt.NDArray[np.uint64]":
     """Rows of visit and cents, shape `(visits, 1 + amounts)`, one for each run of a visit, as the lines of a claim are.
 
-    It holds the sums of what is known, and `NULL_CENTS` where nothing is.
+    It holds the sums of what is known, and `NULL_CENTS` where nothing is. `starts` says where each run begins.
     """
-    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
     rows = np.empty((len(starts), _ROW_WIDTH), np.uint64)
     rows[:, 0] = keys[starts]
     for place, column in enumerate(cents, start=1):
