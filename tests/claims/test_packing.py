@@ -12,12 +12,14 @@ from claim_transformers.claims.packing import (
     MAX_PATIENTS,
     NULL_DAY,
     CodeNumbers,
+    EncodedCodes,
     KeySpill,
     concatenate,
     dictionary_of,
     marked_codes,
     pack_keys,
     unpack_keys,
+    visit_keys_of,
 )
 from claim_transformers.codes.errors import ClaimDataError
 
@@ -82,7 +84,8 @@ def random_timelines(generator, *, with_paid):
     codes = generator.integers(0, 8, rows)
     timelines = unpack_keys(keys_of(patients, days, types, codes))
     marks = generator.random(rows) < 0.4
-    marked = marked_codes(timelines, keys_of(patients[marks], days[marks], types[marks], codes[marks]), np.arange(8))
+    keys = keys_of(patients[marks], days[marks], types[marks], codes[marks])
+    marked = marked_codes(visit_keys_of(timelines), keys, np.arange(8))
     return packing.TimelineArrays(
         timelines.patients, timelines.visit_offsets, timelines.visit_days, timelines.visit_types,
         timelines.code_offsets, timelines.codes, timelines.visit_days + 3,
@@ -111,23 +114,27 @@ def test_timelines_cut_between_patients_and_joined_again_are_the_same(cuts, with
 def test_marked_codes_stand_at_their_visit_and_those_of_other_visits_nowhere():
     timelines = unpack_keys(keys_of([0, 0, 1, 1], [3, 5, 3, 9], [0, 0, 0, 1], [0, 0, 0, 0]), first_patient=4)
     marks = keys_of([1, 1, 0, 0, 0, 1, 1, 2], [9, 9, 5, 5, 4, 9, 10, 3], [1, 1, 0, 0, 0, 0, 1, 0], [3, 2, 1, 1] * 2)
-    found = marked_codes(timelines, marks, np.arange(4), first_patient=4)
+    found = marked_codes(visit_keys_of(timelines, 4), marks, np.arange(4))
     assert found.offsets.tolist() == [0, 0, 1, 1, 3]
     assert found.codes.tolist() == [1, 2, 3]
 
 
 def test_marks_without_any_visit_are_left_out():
-    nothing = unpack_keys(keys_of([], [], [], []).astype(np.uint64))
+    nothing = keys_of([], [], [], []).astype(np.uint64)
     found = marked_codes(nothing, keys_of([0], [1], [0], [2]), np.arange(3))
     assert (found.offsets.tolist(), found.codes.tolist()) == ([0], [])
 
 
+def number(numbers, system, codes, column=""):
+    return numbers.number(EncodedCodes.of(system, codes), column)
+
+
 def test_a_code_has_one_number_through_batches_with_other_dictionaries():
     numbers = CodeNumbers()
-    first = numbers.number("NDC", pa.array(["2", None, "1", "2"]), "drug")
-    again = numbers.number("NDC", pa.array(["2", None, "1", "2"]), "drug")
-    other = numbers.number("NDC", pa.array(["3", "1", None]), "drug")
-    systems = numbers.number(pa.array(["NDC", "ICD9CM", None, "NDC"]), pa.array(["1", "2", "1", None]), "diagnosis")
+    first = number(numbers, "NDC", pa.array(["2", None, "1", "2"]), "drug")
+    again = number(numbers, "NDC", pa.array(["2", None, "1", "2"]), "drug")
+    other = number(numbers, "NDC", pa.array(["3", "1", None]), "drug")
+    systems = number(numbers, pa.array(["NDC", "ICD9CM", None, "NDC"]), pa.array(["1", "2", "1", None]), "diagnosis")
     assert [part.tolist() for part in (first, again, other, systems)] == [
         [0, -1, 1, 0], [0, -1, 1, 0], [2, 1, -1], [1, 3, -1, -1],
     ]  # fmt: skip
@@ -140,16 +147,23 @@ def test_a_code_has_one_number_through_batches_with_other_dictionaries():
 def test_the_table_of_a_column_is_not_read_for_the_same_codes_of_another_system():
     numbers = CodeNumbers()
     codes = pa.array(["1", "2"])
-    assert numbers.number("1", codes, "code").tolist() == [0, 1]
-    assert numbers.number("2", codes, "code").tolist() == [2, 3]
-    assert numbers.number(codes, codes, "code").tolist() == [0, 3]
-    assert numbers.number(pa.array(["3", "4"]), codes, "code").tolist() == [4, 5]
+    assert number(numbers, "1", codes, "code").tolist() == [0, 1]
+    assert number(numbers, "2", codes, "code").tolist() == [2, 3]
+    assert number(numbers, codes, codes, "code").tolist() == [0, 3]
+    assert number(numbers, pa.array(["3", "4"]), codes, "code").tolist() == [4, 5]
+
+
+def test_two_ways_to_cut_one_name_are_one_code():
+    numbers = CodeNumbers()
+    assert number(numbers, pa.array(["A", "A/B", "A"]), pa.array(["B/C", "C", "A"])).tolist() == [0, 2, 1]
+    codes, ranks = numbers.ranked()
+    assert (codes.to_pylist(), ranks.tolist()) == (["A/A", "A/B/C"], [1, 0, 1])
 
 
 def test_a_dictionary_that_holds_unused_codes_gives_them_no_number():
     codes = pa.DictionaryArray.from_arrays(pa.array([2, 2, None]), pa.array(["a", "b", "c"]))
     numbers = CodeNumbers()
-    assert numbers.number("HCPCS", codes).tolist() == [0, 0, -1]
+    assert number(numbers, "HCPCS", codes).tolist() == [0, 0, -1]
     assert numbers.names().to_pylist() == ["HCPCS/c"]
 
 
@@ -158,10 +172,10 @@ def test_as_many_codes_as_a_key_can_tell_apart_are_taken_and_no_more(codes, fits
     monkeypatch.setattr(packing, "MAX_CODES", 4)
     column = pa.array([str(code) for code in range(codes)])
     if fits:
-        assert CodeNumbers().number("NDC", column).tolist() == [0, 1, 2, 3]
+        assert number(CodeNumbers(), "NDC", column).tolist() == [0, 1, 2, 3]
     else:
         with pytest.raises(ClaimDataError, match="E_KEY_RANGE"):
-            CodeNumbers().number("NDC", column)
+            number(CodeNumbers(), "NDC", column)
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
@@ -175,11 +189,14 @@ def test_positions_and_strings_of_a_column_are_those_of_its_dictionary(kind):
 
 
 @pytest.mark.parametrize("num_shards", [1, 2, 4])
-def test_keys_come_back_from_their_shard_in_the_order_of_arrival(num_shards, tmp_path):
+@pytest.mark.parametrize("block", [1, 30, 1000])
+def test_keys_come_back_from_their_shard_in_the_order_of_arrival(num_shards, block, tmp_path, monkeypatch):
+    monkeypatch.setattr(packing, "_KEYS_PER_BLOCK", block)
     generator = np.random.default_rng(5)
     spill, expected = KeySpill(tmp_path / "keys", num_shards), [[] for _ in range(num_shards)]
     for _ in range(4):
-        keys, shards = generator.integers(0, 1 << 60, 20).astype(np.uint64), generator.integers(0, num_shards, 20)
+        keys = generator.integers(0, 1 << 60, 20).astype(np.uint64)
+        shards = generator.integers(0, num_shards, 20).astype(np.uint16)
         shards[shards == 1] = num_shards - 1
         spill.append(keys, shards)
         for key, shard in zip(keys.tolist(), shards.tolist(), strict=True):

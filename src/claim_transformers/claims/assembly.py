@@ -38,7 +38,7 @@ from claim_transformers.claims.patient_files import PatientFiles, PatientNames, 
 from claim_transformers.claims.splits import SPLITS
 from claim_transformers.claims.visit_amounts import NULL_CENTS, Cents, amounts_of, sum_runs
 
-# 2 million keys are 16 MB: small beside the rows being read. A shard is read in pieces, one for each block of its file.
+# 2 million keys are 16 MB: small beside the rows being read. A shard lies in pieces, one for each block of its file.
 _KEYS_PER_SHARD = 2_000_000
 _MAX_SHARDS = 512
 _END, _PAID, _AMOUNTS = "end", "paid", "amounts"
@@ -204,6 +204,7 @@ class SequenceAssembler:
         is_known = (patients >= 0) & (days != NULL_DAY) & (visit_types >= 0)
         shards = patients // self._shard_size
         columns = (patients - shards * self._shard_size, days, visit_types)
+        shards = shards.astype(np.uint16)
         if is_known.all():
             return VisitKeys(pack_keys(*columns), shards, patients, days)
         keys = np.full(len(patients), NO_VISIT)

@@ -206,6 +206,8 @@ def _latest(patients: Integers, lateness: Integers, values: Integers, num_patien
 
 def days_of(dates: pa.Array) -> Integers:
     """Turn dates into days since 1970-01-01."""
+    if dates.null_count == len(dates):
+        return np.full(len(dates), NULL_DAY, np.int32)
     days = pc.cast(dates, pa.date32()).view(pa.int32())
     days = days.fill_null(NULL_DAY) if days.null_count else days
     return days.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]

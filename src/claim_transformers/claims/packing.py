@@ -94,7 +94,7 @@ class VisitKeys:
     """
 
     keys: Keys
-    shards: Integers
+    shards: npt.NDArray[np.uint16]
     patients: Integers
     days: Integers
 
@@ -405,8 +405,9 @@ class CodeNumbers:
             table = np.full(len(systems) * len(strings) + 1, -1, np.int32)
             for place, known in enumerate(map(self._numbers.get, systems.to_pylist())):
                 if known:
-                    of_system = [known.get(code, -1) for code in strings.to_pylist()]
-                    table[place * len(strings) : (place + 1) * len(strings)] = of_system
+                    found = pc.index_in(strings, value_set=pa.array(list(known), pa.string())).fill_null(-1).to_numpy()
+                    of_known = np.array([*known.values(), -1], np.int32)
+                    table[place * len(strings) : (place + 1) * len(strings)] = of_known.take(found, mode="wrap")
             self._tables[column] = (systems, strings, table)
         # `take` with a mode checks no bounds, which is much of an index. A dictionary can hold codes that no row has:
         # they get no number.
@@ -476,7 +477,7 @@ class KeySpill:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     spill = KeySpill(Path(folder, "keys"), 2)
-        ...     spill.append(np.array([7, 8, 9], np.uint64), np.array([1, 0, 1]))
+        ...     spill.append(np.array([7, 8, 9], np.uint64), np.array([1, 0, 1], np.uint16))
         ...     spill.read(1).tolist()
         ...     spill.close()
         [7, 9]
@@ -485,7 +486,7 @@ class KeySpill:
     def __init__(self, path: Path | None, num_shards: int) -> None:
         self._file: BufferedRandom | BytesIO = BytesIO() if path is None else path.open("w+b")
         self._num_shards = num_shards
-        self._waiting: list[tuple[Keys, Integers]] = []
+        self._waiting: list[tuple[Keys, npt.NDArray[np.uint16]]] = []
         self._num_waiting = 0
         # Of each block that was written, where in the file each shard begins and the last one ends.
         self._bounds: list[Integers] = []
@@ -494,7 +495,7 @@ class KeySpill:
         """Close the file."""
         self._file.close()
 
-    def append(self, keys: Keys, shards: Integers) -> None:
+    def append(self, keys: Keys, shards: npt.NDArray[np.uint16]) -> None:
         """Add keys, or rows of several numbers, to the shards they belong to."""
         self._waiting.append((keys, shards))
         self._num_waiting += len(keys)
@@ -505,7 +506,6 @@ class KeySpill:
         keys, shards = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
         if self._num_shards > 1:
             # A stable argsort of 16-bit integers is a radix sort.
-            shards = shards.astype(np.uint16)
             order = np.argsort(shards, kind="stable")
             keys, shards = keys.take(order, axis=0), shards.take(order)
         bounds = np.searchsorted(shards, np.arange(self._num_shards + 1)) * keys[:1].nbytes

@@ -85,7 +85,7 @@ def amounts_of(visits: Keys, rows: "npt.NDArray[np.uint64]") -> tuple[Mapping[st
 
 
 def sum_runs(keys: Keys, cents: Cents, starts: Integers) -> "npt.NDArray[np.uint64]":
-    """Rows of visit and cents, shape `(visits, 1 + amounts)`, one for each run of a visit, as the lines of a claim are.
+    """Rows of visit and cents, shape `(runs, 1 + amounts)`, one for each run of a visit, as the lines of a claim are.
 
     It holds the sums of what is known, and `NULL_CENTS` where nothing is. `starts` says where each run begins.
     """

@@ -84,7 +84,9 @@ def ingest_meds(
                 is_code = events.is_used & (events.roles == Role.CODE)
                 codes = events.codes[is_code]
                 ledger.kept.setdefault("data", []).append(_count_codes(codes, assembler))
-                visits = assembler.visits(*(column[is_code] for column in (events.patients, events.days, events.types)))
+                visits = assembler.visits(
+                    *(column[is_code] for column in (events.patients, events.days, events.types))
+                )
                 assembler.add(visits, codes)
                 if dataset.has_column(LATER_COLUMNS[0]):
                     _add_later(assembler, table, visits, is_code)
