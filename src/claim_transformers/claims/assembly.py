@@ -181,22 +181,15 @@ class SequenceAssembler:
             for side, bound in ((bisect_left, bounds["min"] or ""), (bisect_right, bounds["max"] or ""))
         )
         found = pc.index_in(strings, value_set=self._sorted_ids.slice(start, stop - start))
-        return self._places[pc.add(found, pa.scalar(start, pa.int32())).fill_null(-1).to_numpy(zero_copy_only=False)]
+        places: Integers = self._places[pc.add(found, pa.scalar(start, pa.int32())).fill_null(-1).to_numpy()]
+        return places
 
     def type_positions(self, visit_types: pa.Array) -> Integers:
         """Position of each type of visit, -1 where it is null."""
         return _positions(visit_types, self.visit_types)
 
     def visits(self, patients: Integers, days: Integers, visit_types: Integers) -> VisitKeys:
-        """Pack the visits of rows, to which what the rows have is then added.
-
-        Args:
-            patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
-            days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
-            visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
-
-        Returns:
-            `VisitKeys`: The visit of each row, none where one of the three is unknown.
+        """Pack the visits of rows, to which what the rows have is then added; none where one of the three is unknown.
 
         Raises:
             ClaimDataError: `E_KEY_RANGE`, if a day lies outside the years 1697 to 2412.
@@ -212,13 +205,7 @@ class SequenceAssembler:
         return VisitKeys(keys, shards, patients, days)
 
     def add(self, visits: VisitKeys, codes: Integers, lengths: Integers | None = None) -> None:
-        """Add code events.
-
-        Args:
-            visits (`VisitKeys`): The visit of each row.
-            codes (`np.ndarray` of shape `(codes,)`): Number of each code out of `self.codes`, -1 where null.
-            lengths (`np.ndarray` of shape `(rows,)`, *optional*): How many of the codes each row has; one by default.
-        """
+        """Add codes, numbered by `self.codes` and -1 where null: one of each row, or as many as `lengths` says."""
         rows = np.flatnonzero(visits.is_known & ~visits.is_repeat)
         self.add_days(visits.patients.take(rows), visits.days.take(rows))
         keys, shards = visits.keys, visits.shards
@@ -240,12 +227,8 @@ class SequenceAssembler:
     def add_later(self, visits: VisitKeys, end_days: Integers, paid_days: Integers) -> None:
         """Add the ends and paid dates of claims; a visit has ended, and is paid, when the last claim behind it is.
 
-        A visit of which no end is told ends on its day. Without any paid date, the table has no paid days.
-
-        Args:
-            visits (`VisitKeys`): The visit of each row.
-            end_days (`np.ndarray` of shape `(rows,)`): Last day of each row, `NULL_DAY` unknown, far ahead if none.
-            paid_days (`np.ndarray` of shape `(rows,)`): Paid date of each row, `NULL_DAY` unknown.
+        Days are `NULL_DAY` where unknown, and an end that never comes lies far ahead. A visit of which no end is told
+        ends on its day. Without any paid date, the table has no paid days.
         """
         # Most claims end on the day on which they begin, which needs no key.
         end_days = np.where(end_days > visits.days, end_days, NULL_DAY)
@@ -255,13 +238,8 @@ class SequenceAssembler:
     def add_marked(self, name: str, visits: VisitKeys, numbers: Integers, codes: CodeNumbers) -> None:
         """Add codes that stand out on their visits, such as principal diagnoses; they become a column of their own.
 
-        Without any, the patients table has no such column.
-
-        Args:
-            name (`str`): Name of the column.
-            visits (`VisitKeys`): The visit of each row.
-            numbers (`np.ndarray`): Number of the code of each row, -1 where null.
-            codes (`CodeNumbers`): Who numbered them, the same for all codes of a column.
+        Their numbers are those of `codes`, which is the same for a whole column, and -1 where null. Without any, the
+        patients table has no such column.
         """
         if (numbers >= 0).any():
             self._marked_codes[name] = codes
@@ -271,12 +249,7 @@ class SequenceAssembler:
         self._append(name, visits.keys.take(rows) | numbers.take(rows).astype(np.uint64), visits.shards.take(rows))
 
     def add_amounts(self, visits: VisitKeys, cents: Cents) -> None:
-        """Add amounts of claim lines; without any, the patients table has no columns of amounts.
-
-        Args:
-            visits (`VisitKeys`): The visit of each row.
-            cents (`np.ndarray` of shape `(amounts, rows)`): As `cents_of` gives them.
-        """
+        """Add amounts of claim lines as `cents_of` gives them; without any, the table has no columns of amounts."""
         rows = np.flatnonzero(visits.is_known & (cents != NULL_CENTS).any(axis=0))
         visits = visits.take(rows)
         starts = np.flatnonzero(~visits.is_repeat)

@@ -3,7 +3,7 @@
 The work on a column of codes then is work on its few distinct strings, and the many rows are integers.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,6 @@ from claim_transformers.codes.errors import ClaimDataError
 
 # So few that what is made of a batch is small, and takes the memory that the batch before gave back.
 _ROWS_PER_BATCH = 1 << 16
-_DICTIONARY = pa.dictionary(pa.int8(), pa.string())
-_LONGEST_TOLD = 32  # a writer may cut longer strings in its statistics
 
 
 class EncodedFiles:
@@ -65,10 +63,7 @@ class EncodedFiles:
             with pq.ParquetFile(path, read_dictionary=strings) as file:
                 # Row groups differ in their dictionaries, and Arrow 26 cannot join those of strings within lists.
                 for group in range(file.num_row_groups):
-                    told = _told_by_statistics(file.metadata.row_group(group), leaves)
-                    read = [leaf for leaf in leaves if leaf not in told]
-                    for batch in file.iter_batches(max_rows, row_groups=[group], columns=read):
-                        yield _with_told(batch, columns, told, file.schema_arrow) if told else batch
+                    yield from file.iter_batches(max_rows, row_groups=[group], columns=list(leaves))
 
     @property
     def column_names(self) -> list[str]:
@@ -118,66 +113,6 @@ class EncodedFiles:
                 if leaf.path == column or self._fields(leaf.path.rsplit(".", 1)[1]):
                     leaves[leaf.path] = leaf.physical_type == "BYTE_ARRAY"
         return leaves
-
-
-def _told_by_statistics(group: pq.RowGroupMetaData, leaves: Mapping[str, bool]) -> dict[str, str | None]:
-    """What need not be decoded: leaves of nulls alone, or of one string alone, with what they hold.
-
-    Of nested columns one leaf is left, which says how long the lists are.
-    """
-    told: dict[str, str | None] = {}
-    for number in range(group.num_columns):
-        found = group.column(number)
-        leaf, statistics = found.path_in_schema, found.statistics
-        if leaf not in leaves or statistics is None or not statistics.has_null_count:
-            continue
-        if statistics.null_count == found.num_values:
-            told[leaf] = None
-        elif leaves[leaf] and statistics.null_count == 0 and statistics.has_min_max:
-            value = statistics.min
-            if value == statistics.max and isinstance(value, str) and len(value) < _LONGEST_TOLD:
-                told[leaf] = value
-    for column in {leaf.split(".")[0] for leaf in told}:
-        of_column = [leaf for leaf in leaves if leaf.split(".")[0] == column]
-        if of_column != [column] and all(leaf in told for leaf in of_column):
-            del told[of_column[-1]]
-    if told.keys() == leaves.keys():
-        told.popitem()
-    return told
-
-
-def _with_told(
-    batch: pa.RecordBatch, columns: Sequence[str], told: Mapping[str, str | None], schema: pa.Schema
-) -> pa.RecordBatch:
-    """Put what was told into the place of what was not decoded."""
-    arrays = {}
-    for column in columns:
-        mine = {leaf.rsplit(".", 1)[-1]: value for leaf, value in told.items() if leaf.split(".")[0] == column}
-        arrays[column] = batch[column] if column in batch.schema.names else None
-        if not mine:
-            continue
-        kind = schema.field(column).type
-        if arrays[column] is None:
-            arrays[column] = _repeat(mine[column], kind, batch.num_rows)
-            continue
-        lists = arrays[column] if pa.types.is_list(kind) else None
-        structs = arrays[column] if lists is None else lists.values
-        kind = kind if lists is None else kind.value_type
-        fields = {name: _repeat(value, kind.field(name).type, len(structs)) for name, value in mine.items()}
-        fields |= {field.name: structs.field(field.name) for field in structs.type}
-        mask = structs.is_null() if structs.null_count else None
-        structs = pa.StructArray.from_arrays(list(fields.values()), list(fields), mask=mask)
-        if lists is not None:
-            mask = lists.is_null() if lists.null_count else None
-            structs = pa.ListArray.from_arrays(lists.offsets, structs, mask=mask)
-        arrays[column] = structs
-    return pa.record_batch(arrays)
-
-
-def _repeat(value: str | None, kind: pa.DataType, times: int) -> pa.Array:
-    if value is None:
-        return pa.nulls(times, _DICTIONARY if pa.types.is_string(kind) else kind)
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(times, np.int8)), pa.array([value]), safe=False)
 
 
 class TableInMemory(EncodedFiles):

@@ -16,12 +16,7 @@ from claim_transformers.claims.packing import EncodedCodes, Integers
 
 @dataclass(frozen=True)
 class ListedCodes:
-    """The codes of some rows, those of a row together, with one more field of each.
-
-    Args:
-        lengths (`np.ndarray` of shape `(rows,)`): How many codes each row has.
-        codes (`EncodedCodes`): The codes of all rows.
-        field (`np.ndarray` of shape `(codes,)`, *optional*): Rank or day of each code; none where no code has one.
+    """The codes of some rows, `lengths` of each, with the rank or the day of each where any has one.
 
     Examples:
         >>> diagnoses = [[{"system": "A", "code": "1", "rank": 1}, {"system": "A", "code": "2", "rank": 2}]]

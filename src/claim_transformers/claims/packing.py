@@ -25,12 +25,12 @@ import pyarrow.compute as pc
 from claim_transformers.claims.small_cells import show_part_of
 from claim_transformers.codes.errors import ClaimDataError
 
-CODE_BITS, _TYPE_BITS, _DAY_BITS, _PATIENT_BITS = 20, 4, 18, 22
+_CODE_BITS, _TYPE_BITS, _DAY_BITS, _PATIENT_BITS = 20, 4, 18, 22
 _FIRST_DAY = -100_000  # in 1696; the last day that fits is in 2413
 NULL_DAY = np.iinfo(np.int32).min
 NO_VISIT = np.uint64(2**64 - 1)
 
-MAX_CODES = 1 << CODE_BITS
+MAX_CODES = 1 << _CODE_BITS
 _MAX_TYPES = 1 << _TYPE_BITS
 _MAX_DAYS = 1 << _DAY_BITS
 MAX_PATIENTS = 1 << _PATIENT_BITS
@@ -72,29 +72,16 @@ def pack_keys(patients: Integers, days: Integers, visit_types: Integers) -> Keys
     keys |= (days.astype(np.int64) - _FIRST_DAY).astype(np.uint64)
     keys <<= np.uint64(_TYPE_BITS)
     keys |= visit_types.astype(np.uint64)
-    keys <<= np.uint64(CODE_BITS)
+    keys <<= np.uint64(_CODE_BITS)
     return keys
 
 
 @dataclass(frozen=True)
 class VisitKeys:
-    """The visit on which each row stands, packed once for all that the row has.
-
-    Args:
-        keys (`np.ndarray` of uint64): As `pack_keys` gives them; `NO_VISIT` where patient, day or type is unknown.
-        shards (`np.ndarray`): Shard of each row.
-        patients (`np.ndarray`): Position of the patient of each row among all.
-        days (`np.ndarray`): Day of each row.
-
-    Examples:
-        >>> zero = np.zeros(3, np.int32)
-        >>> visits = VisitKeys(np.array([7, 7, NO_VISIT]), zero, zero, zero)
-        >>> visits.is_known.tolist(), visits.is_repeat.tolist(), visits.take(np.array([2])).keys.tolist()
-        ([True, True, False], [False, True, False], [18446744073709551615])
-    """
+    """The visit on which each row stands, packed once for all that the row has; `NO_VISIT` where it has none."""
 
     keys: Keys
-    shards: npt.NDArray[np.uint16]
+    shards: Integers
     patients: Integers
     days: Integers
 
@@ -113,7 +100,7 @@ class VisitKeys:
 
     def take(self, rows: Integers) -> "VisitKeys":
         """Some of the rows."""
-        return VisitKeys(*(column.take(rows) for column in (self.keys, self.shards, self.patients, self.days)))
+        return VisitKeys(self.keys.take(rows), self.shards.take(rows), self.patients.take(rows), self.days.take(rows))
 
 
 def visit_keys_of(timelines: "TimelineArrays", first_patient: int = 0) -> Keys:
@@ -134,10 +121,6 @@ def _check_range(name: str, values: Integers, first: int, end: int) -> None:
 @dataclass(frozen=True)
 class _CodeLists:
     """Some codes of each visit, beside all of them: visit `v` has `codes[offsets[v]:offsets[v + 1]]`.
-
-    Args:
-        offsets (`np.ndarray` of shape `(visits + 1,)`): Where the codes of each visit begin.
-        codes (`np.ndarray` of shape `(codes,)`): Position of each code, ascending within a visit.
 
     Examples:
         >>> lists = _CodeLists(np.array([0, 2, 2, 3]), np.array([7, 9, 8]))
@@ -220,12 +203,6 @@ class TimelineArrays:
 def concatenate(parts: Sequence[TimelineArrays]) -> TimelineArrays:
     """Join timelines one after the other.
 
-    Args:
-        parts (`Sequence[TimelineArrays]`): Arrays whose patients follow each other.
-
-    Returns:
-        `TimelineArrays`: All patients of all parts.
-
     Examples:
         >>> day = unpack_keys(pack_keys(np.array([0, 1]), np.array([10, 10]), np.array([0, 0])))
         >>> concatenate([day.slice(0, 1), day.slice(1, 2)]).visit_offsets.tolist()
@@ -283,7 +260,7 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
     keys.sort()
     # Sorting and comparing neighbours is tens of times faster than np.unique on arrays of this size.
     keys = keys[_is_first(keys)]
-    visits = keys >> np.uint64(CODE_BITS)
+    visits = keys >> np.uint64(_CODE_BITS)
     visit_starts = np.flatnonzero(_is_first(visits))
     visits = visits.take(visit_starts)
     patients = visits >> np.uint64(_TYPE_BITS + _DAY_BITS)
@@ -326,18 +303,7 @@ def _is_first(values: Keys) -> npt.NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class EncodedCodes:
-    """Codes as the dictionaries of their columns have them; no string of a row is looked at.
-
-    Args:
-        positions (`np.ndarray` of integers): Position of each pair in a table of systems by codes, -1 where null.
-        systems (`pa.Array` of strings): The systems.
-        strings (`pa.Array` of strings): The codes without their system.
-
-    Examples:
-        >>> codes = EncodedCodes.of(pa.array(["A", "B", None]), pa.array(["1", "1", "1"]))
-        >>> codes.positions.tolist(), codes.take(np.array([1])).positions.tolist()
-        ([0, 1, -1], [1])
-    """
+    """Codes as positions in a table of systems by codes, -1 where null; no string of a row is looked at."""
 
     positions: Integers
     systems: pa.Array
@@ -383,7 +349,7 @@ class CodeNumbers:
     def __len__(self) -> int:
         return sum(map(len, self._numbers.values()))
 
-    def number(self, codes: EncodedCodes, column: str = "") -> npt.NDArray[np.int32]:
+    def number(self, codes: EncodedCodes, column: str = "") -> Integers:
         """Number codes.
 
         Args:
@@ -397,9 +363,9 @@ class CodeNumbers:
             ClaimDataError: `E_KEY_RANGE`, if there are more distinct codes than a key can tell apart.
         """
         systems, strings = codes.systems, codes.strings
-        known = self._tables.get(column)
-        if known is not None and known[0].equals(systems) and known[1].equals(strings):
-            table = known[2]
+        last = self._tables.get(column)
+        if last is not None and last[0].equals(systems) and last[1].equals(strings):
+            table = last[2]
         else:
             # The last entry is that of null, at -1.
             table = np.full(len(systems) * len(strings) + 1, -1, np.int32)
@@ -411,7 +377,7 @@ class CodeNumbers:
             self._tables[column] = (systems, strings, table)
         # `take` with a mode checks no bounds, which is much of an index. A dictionary can hold codes that no row has:
         # they get no number.
-        numbers: npt.NDArray[np.int32] = table.take(codes.positions, mode="wrap")
+        numbers = table.take(codes.positions, mode="wrap")
         is_new = np.zeros(len(table), dtype=bool)
         is_new[codes.positions[numbers < 0]] = True
         new = np.flatnonzero(is_new[:-1])
@@ -486,7 +452,7 @@ class KeySpill:
     def __init__(self, path: Path | None, num_shards: int) -> None:
         self._file: BufferedRandom | BytesIO = BytesIO() if path is None else path.open("w+b")
         self._num_shards = num_shards
-        self._waiting: list[tuple[Keys, npt.NDArray[np.uint16]]] = []
+        self._waiting: list[tuple[Keys, Integers]] = []
         self._num_waiting = 0
         # Of each block that was written, where in the file each shard begins and the last one ends.
         self._bounds: list[Integers] = []
@@ -495,7 +461,7 @@ class KeySpill:
         """Close the file."""
         self._file.close()
 
-    def append(self, keys: Keys, shards: npt.NDArray[np.uint16]) -> None:
+    def append(self, keys: Keys, shards: Integers) -> None:
         """Add keys, or rows of several numbers, to the shards they belong to."""
         self._waiting.append((keys, shards))
         self._num_waiting += len(keys)

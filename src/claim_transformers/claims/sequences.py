@@ -98,7 +98,8 @@ def write_patients(
     drug_names: Mapping[str, str] | None = None,
     shards: int | None = None,
     progress: bool = False,
-) -> PatientCounts:
+    whole: PatientFacts | None = None,
+) -> tuple[PatientCounts, PatientFacts]:
     """Read the canonical tables of a folder and write its patients table, `patients/SPLIT-NNNNN.parquet`.
 
     Each visit gets the last day of its claims (`visit_end_day`, see `claims.known`) and, where a table has paid dates,
@@ -117,9 +118,10 @@ def write_patients(
             takes the place of the code of a fill: `DRUG/...`.
         shards (`int`, *optional*): Number of shards; more take less memory. The result is the same.
         progress (`bool`, *optional*, defaults to `False`): Whether to show progress bars.
+        whole (`PatientFacts`, *optional*): What all patients say together, where others are elsewhere.
 
     Returns:
-        `PatientCounts`: What was written and what was left out.
+        `tuple[PatientCounts, PatientFacts]`: What was written and left out, and what decides about others too.
 
     Raises:
         ClaimDataError: `E_COLUMN` if a column is missing, `E_KEY_RANGE` if dates or codes are beyond any claims data,
@@ -132,33 +134,6 @@ def write_patients(
             ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_TABLE: expected claim_line/*.parquet, ...
     """
-    return write_some_patients(
-        folder,
-        salt=salt,
-        code_columns=code_columns,
-        extract_date=extract_date,
-        source=source,
-        without_enrollment=without_enrollment,
-        drug_names=drug_names,
-        shards=shards,
-        progress=progress,
-    )[0]
-
-
-def write_some_patients(
-    folder: str | Path,
-    *,
-    salt: str = DEFAULT_SALT,
-    code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS,
-    extract_date: dt.date | None = None,
-    source: str | None = None,
-    without_enrollment: Collection[str] = (),
-    drug_names: Mapping[str, str] | None = None,
-    shards: int | None = None,
-    progress: bool = False,
-    whole: PatientFacts | None = None,
-) -> tuple[PatientCounts, PatientFacts]:
-    """Write patients as [`write_patients`] does, of whom others may be elsewhere: `whole` is what all of them say."""
     folder = Path(folder)
     columns = resolve_code_columns(code_columns)
     names = {code_column.column for code_column in columns}
@@ -328,7 +303,7 @@ def _add_claim_lines(
             cents_of(batch),
         )
         assembler.add_later(lines.visits, lines.end_days, lines.paid_days)
-        on_date = {None: lines.visits}
+        on_date: dict[str | None, VisitKeys] = {None: lines.visits}
         for date in sorted(dates):
             own_days = days_of(batch[date])
             on_date[date] = _on_own_days(assembler, lines, np.where(own_days == NULL_DAY, header_days, own_days))
@@ -365,8 +340,8 @@ class _Lines:
     cents: Cents
 
     def take(self, rows: Integers) -> "_Lines":
-        columns = (column.take(rows) for column in (self.types, self.end_days, self.paid_days))
-        return _Lines(self.visits.take(rows), *columns, self.cents[:, rows])
+        days = self.end_days.take(rows), self.paid_days.take(rows)
+        return _Lines(self.visits.take(rows), self.types.take(rows), *days, self.cents[:, rows])
 
 
 def _visits_on(assembler: SequenceAssembler, lines: _Lines, days: Integers) -> VisitKeys:
