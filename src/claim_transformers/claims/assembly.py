@@ -38,8 +38,8 @@ from claim_transformers.claims.patient_files import PatientFiles, PatientNames, 
 from claim_transformers.claims.splits import SPLITS
 from claim_transformers.claims.visit_amounts import NULL_CENTS, Cents, amounts_of, sum_runs
 
-# 2 million keys are 16 MB: small beside the rows being read. A shard lies in pieces, one for each block of its file.
-_KEYS_PER_SHARD = 2_000_000
+# A million keys are 8 MB: small beside the rows being read. A shard lies in pieces, one for each block of its file.
+_KEYS_PER_SHARD = 1_000_000
 _MAX_SHARDS = 512
 _END, _PAID, _AMOUNTS = "end", "paid", "amounts"
 

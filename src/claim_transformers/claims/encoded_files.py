@@ -32,7 +32,7 @@ class EncodedFiles:
         ...     pq.write_table(pa.table({"code": ["B", "A", "B", None]}), path)
         ...     files = EncodedFiles([path])
         ...     files.num_rows, files.distinct("code").to_pylist(), files.count_values({"code"})
-        (4, ['A', 'B'], 4)
+        (4, ['B', 'A'], 4)
     """
 
     def __init__(self, paths: Sequence[Path], fields: Callable[[str], bool] = lambda name: True) -> None:
@@ -71,7 +71,7 @@ class EncodedFiles:
         return pq.read_schema(self.paths[0]).names if self.paths else []
 
     def distinct(self, column: str) -> pa.Array:
-        """Sorted distinct strings of a column, without null."""
+        """Distinct strings of a column, without null."""
         distinct: pa.Array = pa.array([], pa.string())
         parts: list[pa.Array] = []
         for batch in self.batches([column], 4 * _ROWS_PER_BATCH):
@@ -83,8 +83,7 @@ class EncodedFiles:
             # Joined only once as many have come as there are, each is looked at a few times, however many batches.
             if sum(map(len, parts)) > len(distinct):
                 distinct, parts = pc.unique(pa.chunked_array([distinct, *parts])), []
-        distinct = pc.unique(pa.chunked_array([distinct, *parts]))
-        return distinct.take(pc.sort_indices(distinct))
+        return pc.unique(pa.chunked_array([distinct, *parts]))
 
     def count_values(self, columns: set[str]) -> int:
         """Count the values of some columns, lists unrolled and nulls included, out of the footers alone."""

@@ -39,8 +39,8 @@ class ListedCodes:
         system, code, values = (pc.struct_field(structs, name) for name in ("system", "code", field))
         numbers = None
         if values.null_count < len(values):
-            is_date = pa.types.is_date(values.type)
-            numbers = days_of(values) if is_date else values.fill_null(-1).to_numpy(zero_copy_only=False)
+            values = values.fill_null(-1) if values.null_count and pa.types.is_integer(values.type) else values
+            numbers = days_of(values) if pa.types.is_date(values.type) else values.to_numpy(zero_copy_only=False)
         return cls(lengths, EncodedCodes.of(system, code), numbers)
 
     @property

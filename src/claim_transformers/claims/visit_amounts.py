@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from claim_transformers.claims.packing import NULL_DAY, Integers, Keys
 
-_DOLLARS = pa.list_(pa.float64())
+_DOLLARS, _CENTS = pa.list_(pa.float64()), pa.decimal128(12, 2)
 # By the column of the canonical tables; `visit_amount` is what was paid, as in a readmission cohort.
 AMOUNT_FIELDS: Mapping[str, pa.Field] = {
     "paid_amount": pa.field("visit_amount", _DOLLARS),
@@ -42,10 +42,15 @@ def cents_of(batch: pa.RecordBatch) -> Cents:
     cents = np.full((len(AMOUNT_FIELDS), batch.num_rows), NULL_CENTS, np.int64)
     for place, name in enumerate(AMOUNT_FIELDS):
         if name in batch.schema.names and batch[name].null_count < batch.num_rows:
-            rows = np.flatnonzero(batch[name].is_valid().to_numpy(zero_copy_only=False))
-            dollars = pc.cast(batch[name].drop_null(), pa.float64()).to_numpy()
-            is_finite = np.isfinite(dollars)
-            cents[place, rows[is_finite]] = np.rint(dollars[is_finite] * 100)
+            known = batch[name].is_valid().to_numpy(zero_copy_only=False)
+            if batch[name].type == _CENTS:
+                # Cents as they are stored: integers of 16 bytes, of which the lower half holds all.
+                halves = np.frombuffer(batch[name].buffers()[1], np.int64)[2 * batch[name].offset :]
+                np.copyto(cents[place], halves[: 2 * len(known) : 2], where=known)
+            else:
+                dollars = pc.cast(batch[name], pa.float64()).to_numpy(zero_copy_only=False)
+                known &= np.isfinite(dollars)
+                cents[place, known] = np.rint(dollars[known] * 100)
     return cents
 
 
@@ -102,5 +107,7 @@ def sum_runs(keys: Keys, cents: Cents, starts: Integers) -> "npt.NDArray[np.uint
 def dollars_of(cents: Cents) -> pa.Array:
     """Cents as dollars, null where unknown."""
     known = cents != NULL_CENTS
+    if not known.any():
+        return pa.nulls(len(cents), pa.float64())
     dollars: Any = np.where(known, cents, 0) / 100
     return pa.array(dollars, pa.float64(), mask=~known)
