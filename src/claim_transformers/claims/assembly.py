@@ -151,8 +151,7 @@ class SequenceAssembler:
         self._split_ends = np.append(0, np.cumsum(np.bincount(splits, minlength=len(SPLITS))))
         num_shards = shards if shards is not None else math.ceil(num_codes / _KEYS_PER_SHARD)
         num_shards = max(1, min(num_shards, _MAX_SHARDS), math.ceil(len(patient_ids) / MAX_PATIENTS))
-        self._shard_size = max(1, math.ceil(len(patient_ids) / num_shards))
-        self._num_shards = max(1, math.ceil(len(patient_ids) / self._shard_size))
+        self._shard_bits = max(0, math.ceil(len(patient_ids) / num_shards) - 1).bit_length()
         self._workspace = workspace
         self._spill = self._new_spill("keys")
         self._other_spills: dict[str, KeySpill] = {}
@@ -195,30 +194,29 @@ class SequenceAssembler:
             ClaimDataError: `E_KEY_RANGE`, if a day lies outside the years 1697 to 2412.
         """
         is_known = (patients >= 0) & (days != NULL_DAY) & (visit_types >= 0)
-        shards = patients // self._shard_size
-        columns = (patients - shards * self._shard_size, days, visit_types)
-        shards = shards.astype(np.uint16)
+        ranges = (patients // MAX_PATIENTS).astype(np.uint8)
+        columns = (patients % MAX_PATIENTS, days, visit_types)
         if is_known.all():
-            return VisitKeys(pack_keys(*columns), shards, patients, days)
+            return VisitKeys(pack_keys(*columns), ranges, patients, days)
         keys = np.full(len(patients), NO_VISIT)
         keys[is_known] = pack_keys(*(column[is_known] for column in columns))
-        return VisitKeys(keys, shards, patients, days)
+        return VisitKeys(keys, ranges, patients, days)
 
     def add(self, visits: VisitKeys, codes: Integers, lengths: Integers | None = None) -> None:
         """Add codes, numbered by `self.codes` and -1 where null: one of each row, or as many as `lengths` says."""
         rows = np.flatnonzero(visits.is_known & ~visits.is_repeat)
         self.add_days(visits.patients.take(rows), visits.days.take(rows))
-        keys, shards = visits.keys, visits.shards
+        keys, ranges = visits.keys, visits.ranges
         if lengths is not None:
-            keys, shards = np.repeat(keys, lengths), np.repeat(shards, lengths)
+            keys, ranges = np.repeat(keys, lengths), np.repeat(ranges, lengths)
         is_code = codes >= 0
         is_kept = is_code & (keys != NO_VISIT)
         num_kept = int(np.count_nonzero(is_kept))
         self._num_without_visit += int(np.count_nonzero(is_code)) - num_kept
         self._num_added += num_kept
         if num_kept < len(codes):
-            keys, shards, codes = keys[is_kept], shards[is_kept], codes[is_kept]
-        self._spill.append(keys | codes.astype(np.uint64), shards)
+            keys, ranges, codes = keys[is_kept], ranges[is_kept], codes[is_kept]
+        self._spill.append(keys | codes.astype(np.uint64), ranges)
 
     def add_repeats(self, num_codes: int) -> None:
         """Count codes that stand on their visit already, and need not be added again."""
@@ -246,18 +244,18 @@ class SequenceAssembler:
         is_repeat = visits.is_repeat.copy()
         is_repeat[1:] &= numbers[1:] == numbers[:-1]
         rows = np.flatnonzero(visits.is_known & (numbers >= 0) & ~is_repeat)
-        self._append(name, visits.keys.take(rows) | numbers.take(rows).astype(np.uint64), visits.shards.take(rows))
+        self._append(name, visits.keys.take(rows) | numbers.take(rows).astype(np.uint64), visits.ranges.take(rows))
 
     def add_amounts(self, visits: VisitKeys, cents: Cents) -> None:
         """Add amounts of claim lines as `cents_of` gives them; without any, the table has no columns of amounts."""
         rows = np.flatnonzero(visits.is_known & (cents != NULL_CENTS).any(axis=0))
         visits = visits.take(rows)
         starts = np.flatnonzero(~visits.is_repeat)
-        self._append(_AMOUNTS, sum_runs(visits.keys, cents[:, rows], starts), visits.shards.take(starts))
+        self._append(_AMOUNTS, sum_runs(visits.keys, cents[:, rows], starts), visits.ranges.take(starts))
 
-    def _append(self, name: str, keys: Keys, shards: Integers) -> None:
+    def _append(self, name: str, keys: Keys, ranges: Integers) -> None:
         if len(keys):
-            self._other_spill(name).append(keys, shards)
+            self._other_spill(name).append(keys, ranges)
 
     def _other_spill(self, name: str) -> KeySpill:
         if name not in self._other_spills:
@@ -265,7 +263,7 @@ class SequenceAssembler:
         return self._other_spills[name]
 
     def _new_spill(self, name: str) -> KeySpill:
-        return KeySpill(self._workspace and self._workspace / name, self._num_shards)
+        return KeySpill(self._workspace and self._workspace / name, self._shard_bits, len(self.patient_ids))
 
     def add_days(self, patients: Integers, days: Integers) -> None:
         """Add days of service without codes, such as ends of claims, for the last day of the data."""
@@ -330,7 +328,7 @@ class SequenceAssembler:
             with PatientFiles(
                 folder, split, enrollment, names, has_paid_days=has_paid_days, has_amounts=has_amounts
             ) as files:
-                for shard in range(start // self._shard_size, math.ceil(end / self._shard_size)):
+                for shard in range(start >> self._shard_bits, -(-end >> self._shard_bits)):
                     timelines = self._read_shard(shard)
                     first, stop = np.searchsorted(timelines.patients, [start, end])
                     part = timelines.slice(int(first), int(stop))
@@ -380,7 +378,7 @@ class SequenceAssembler:
     def _read_shard(self, shard: int) -> TimelineArrays:
         """Sorted visits of a shard. The last one is kept, because a shard can end one split and begin the next."""
         if self._last_shard is None or self._last_shard[0] != shard:
-            first_patient = shard * self._shard_size
+            first_patient = (shard << self._shard_bits) // MAX_PATIENTS * MAX_PATIENTS
             timelines = unpack_keys(self._spill.read(shard), self.codes.ranked()[1], first_patient)
             visits = visit_keys_of(timelines, first_patient)
             if _END in self._other_spills:

@@ -1,10 +1,10 @@
 """Codes, days and patients packed into one integer, so that building sequences is sorting integers.
 
-A key holds, from the highest bits down, the position of the patient within its shard, the day, the claim type and the
+A key holds, from the highest bits down, the position of the patient within its range, the day, the claim type and the
 code. Sorted keys are patients in order, their visits in order, and the codes of each visit in order; equal neighbours
 are the same code billed twice. NumPy sorts such keys about ten times faster than an engine groups and sorts strings.
 
-The patient needs few bits because shards are cut by patient, which leaves 18 bits for the day: 717 years, so that no
+The patient needs few bits because each range of patients is packed from 0, which leaves 18 bits for the day: 717 years, so that no
 data set needs its days moved to fit, not even one with dates shifted into the future.
 """
 
@@ -45,7 +45,7 @@ def pack_keys(patients: Integers, days: Integers, visit_types: Integers) -> Keys
     """Pack patient, day and claim type into keys whose code bits are still zero.
 
     Args:
-        patients (`np.ndarray` of integers): Position of the patient within its shard, from 0.
+        patients (`np.ndarray` of integers): Position of the patient within its range, from 0.
         days (`np.ndarray` of integers): Service date in days since 1970-01-01.
         visit_types (`np.ndarray` of integers): Position of the claim type in its sorted list.
 
@@ -81,7 +81,7 @@ class VisitKeys:
     """The visit on which each row stands, packed once for all that the row has; `NO_VISIT` where it has none."""
 
     keys: Keys
-    shards: Integers
+    ranges: Integers
     patients: Integers
     days: Integers
 
@@ -95,12 +95,12 @@ class VisitKeys:
     def is_repeat(self) -> npt.NDArray[np.bool_]:
         """Which rows stand on the visit of the row before; lines of a claim mostly do."""
         is_repeat = ~_is_first(self.keys) & self.is_known
-        is_repeat[1:] &= self.shards[1:] == self.shards[:-1]
+        is_repeat[1:] &= self.ranges[1:] == self.ranges[:-1]
         return is_repeat
 
     def take(self, rows: Integers) -> "VisitKeys":
         """Some of the rows."""
-        return VisitKeys(self.keys.take(rows), self.shards.take(rows), self.patients.take(rows), self.days.take(rows))
+        return VisitKeys(self.keys.take(rows), self.ranges.take(rows), self.patients.take(rows), self.days.take(rows))
 
 
 def visit_keys_of(timelines: "TimelineArrays", first_patient: int = 0) -> Keys:
@@ -239,7 +239,7 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
     Args:
         keys (`np.ndarray` of uint64): Complete keys in any order, repeats allowed.
         code_ranks (`np.ndarray`, *optional*): Final position of each code number, applied before sorting.
-        first_patient (`int`, *optional*, defaults to `0`): Position of the first patient of the shard.
+        first_patient (`int`, *optional*, defaults to `0`): Position of the first patient of the range.
 
     Returns:
         `TimelineArrays`: Distinct codes in order.
@@ -434,60 +434,69 @@ def dictionary_of(array: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
 class KeySpill:
     """A file that holds the keys of all shards until all keys are known, so that memory stays flat.
 
+    Keys are sorted before they are written, a block at a time, so that each shard lies together in each block. A key
+    has no room for more than `MAX_PATIENTS`, so patients beyond are packed from 0 again and belong to the next range,
+    which has blocks of its own.
+
     Args:
         path (`Path`, *optional*): A file to be, within the protected boundary, that the caller removes; in memory
             without, where there are few keys.
-        num_shards (`int`): Number of shards.
+        shard_bits (`int`): A shard is of `2 ** shard_bits` patients.
+        num_patients (`int`): Number of patients of all ranges.
 
     Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     spill = KeySpill(Path(folder, "keys"), 2)
-        ...     spill.append(np.array([7, 8, 9], np.uint64), np.array([1, 0, 1], np.uint16))
-        ...     spill.read(1).tolist()
+        ...     spill = KeySpill(Path(folder, "keys"), 1, 4)
+        ...     keys = pack_keys(np.array([2, 0, 3]), np.array([9, 9, 5]), np.array([0, 0, 0]))
+        ...     spill.append(keys, np.zeros(3, np.uint8))
+        ...     unpack_keys(spill.read(1)).visit_days.tolist()
         ...     spill.close()
-        [7, 9]
+        [9, 5]
     """
 
-    def __init__(self, path: Path | None, num_shards: int) -> None:
+    def __init__(self, path: Path | None, shard_bits: int, num_patients: int) -> None:
         self._file: BufferedRandom | BytesIO = BytesIO() if path is None else path.open("w+b")
-        self._num_shards = num_shards
-        self._waiting: list[tuple[Keys, Integers]] = []
-        self._num_waiting = 0
-        # Of each block that was written, where in the file each shard begins and the last one ends.
-        self._bounds: list[Integers] = []
+        self._waiting: list[list[Keys]] = [[] for _ in range(0, max(num_patients, 1), MAX_PATIENTS)]
+        # First key of each shard of a range.
+        first_patients = np.arange(0, min(max(num_patients, 1), MAX_PATIENTS), 1 << shard_bits, np.uint64)
+        self._first_keys = first_patients << np.uint64(_DAY_BITS + _TYPE_BITS + _CODE_BITS)
+        # Of each block of a range, where in the file each shard begins and the last one ends.
+        self._bounds: list[list[list[int]]] = [[] for _ in self._waiting]
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def append(self, keys: Keys, shards: Integers) -> None:
-        """Add keys, or rows of several numbers, to the shards they belong to."""
-        self._waiting.append((keys, shards))
-        self._num_waiting += len(keys)
-        if self._num_waiting >= _KEYS_PER_BLOCK:
-            self._write_block()
+    def append(self, keys: Keys, ranges: Integers) -> None:
+        """Add keys, or rows that begin with one, of some ranges of patients."""
+        for number, waiting in enumerate(self._waiting):
+            waiting.append(keys if len(self._waiting) == 1 else keys[ranges == number])
+            if sum(map(len, waiting)) >= _KEYS_PER_BLOCK:
+                self._write_block(number)
 
-    def _write_block(self) -> None:
-        keys, shards = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
-        if self._num_shards > 1:
-            # A stable argsort of 16-bit integers is a radix sort.
-            order = np.argsort(shards, kind="stable")
-            keys, shards = keys.take(order, axis=0), shards.take(order)
-        bounds = np.searchsorted(shards, np.arange(self._num_shards + 1)) * keys[:1].nbytes
-        self._bounds.append(bounds + self._file.seek(0, SEEK_END))
+    def _write_block(self, number: int) -> None:
+        keys = np.concatenate(self._waiting[number])
+        self._waiting[number] = []
+        if keys.ndim == 1:
+            keys.sort()
+        else:
+            keys = keys.take(np.argsort(keys[:, 0]), axis=0)
+        starts = np.searchsorted(keys.reshape(len(keys), -1)[:, 0], self._first_keys)
+        bounds = np.append(starts, len(keys)) * keys[:1].nbytes + self._file.seek(0, SEEK_END)
+        self._bounds[number].append(bounds.tolist())
         # Not `tofile`, whose error on a full disk does not say that the disk is full.
         self._file.write(keys.data)
-        self._waiting, self._num_waiting = [], 0
 
     def read(self, shard: int) -> Keys:
-        """All keys of a shard, in the order of arrival; rows of several numbers one after the other."""
-        if self._num_waiting:
-            self._write_block()
-        spans = [(int(bounds[shard]), int(bounds[shard + 1])) for bounds in self._bounds]
-        keys = np.empty(sum(end - start for start, end in spans), np.uint8)
-        place = 0
+        """All keys of a shard, a flat array of rows where they are rows; it may be overwritten."""
+        number, place = divmod(shard, len(self._first_keys))
+        if self._waiting[number]:
+            self._write_block(number)
+        spans = [bounds[place : place + 2] for bounds in self._bounds[number]]
+        content = np.empty(sum(end - start for start, end in spans), np.uint8)
+        filled = 0
         for start, end in spans:
             self._file.seek(start)
-            place += self._file.readinto(keys[place : place + end - start].data)
-        return keys.view(np.uint64)
+            filled += self._file.readinto(content[filled : filled + end - start].data)
+        return content.view(np.uint64)
