@@ -3,7 +3,7 @@
 The work on a column of codes then is work on its few distinct strings, and the many rows are integers.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from claim_transformers.codes.errors import ClaimDataError
 
 # So few that what is made of a batch is small, and takes the memory that the batch before gave back.
 _ROWS_PER_BATCH = 1 << 16
+_LONGEST_TOLD = 32  # a writer may cut longer strings in its statistics
 
 
 class EncodedFiles:
@@ -46,6 +47,9 @@ class EncodedFiles:
     def batches(self, columns: Sequence[str], max_rows: int = _ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
         """Read some columns, strings as dictionaries.
 
+        Fields of lists that hold one string, or null alone, are not decoded where the statistics of the file say so:
+        they are missing, and the metadata of the batch has that string, or nothing, under their path.
+
         Args:
             columns (`Sequence[str]`): Names of columns.
             max_rows (`int`, *optional*): Most rows of a batch.
@@ -63,7 +67,10 @@ class EncodedFiles:
             with pq.ParquetFile(path, read_dictionary=strings) as file:
                 # Row groups differ in their dictionaries, and Arrow 26 cannot join those of strings within lists.
                 for group in range(file.num_row_groups):
-                    yield from file.iter_batches(max_rows, row_groups=[group], columns=list(leaves))
+                    told = _told_by_statistics(file.metadata.row_group(group), leaves)
+                    read = [leaf for leaf in leaves if leaf not in told]
+                    for batch in file.iter_batches(max_rows, row_groups=[group], columns=read):
+                        yield batch.replace_schema_metadata(told) if told else batch
 
     @property
     def column_names(self) -> list[str]:
@@ -112,6 +119,21 @@ class EncodedFiles:
                 if leaf.path == column or self._fields(leaf.path.rsplit(".", 1)[1]):
                     leaves[leaf.path] = leaf.physical_type == "BYTE_ARRAY"
         return leaves
+
+
+def _told_by_statistics(group: pq.RowGroupMetaData, leaves: Collection[str]) -> dict[str, str]:
+    """Fields of lists, beside the code, of which the statistics tell all: the one string that they hold, or nothing."""
+    told = {}
+    for column in map(group.column, range(group.num_columns)):
+        leaf, found = column.path_in_schema, column.statistics
+        if leaf not in leaves or ".list.element." not in leaf or leaf.endswith(".code"):
+            continue
+        if found is not None and found.has_null_count and found.null_count == column.num_values:
+            told[leaf] = ""
+        elif found is not None and found.has_null_count and found.null_count == 0 and found.has_min_max:
+            if found.min == found.max and isinstance(found.min, str) and 0 < len(found.min) < _LONGEST_TOLD:
+                told[leaf] = found.min
+    return told
 
 
 class TableInMemory(EncodedFiles):

@@ -20,7 +20,8 @@ class ListedCodes:
 
     Examples:
         >>> diagnoses = [[{"system": "A", "code": "1", "rank": 1}, {"system": "A", "code": "2", "rank": 2}]]
-        >>> lists = ListedCodes.of(pa.array([*diagnoses * 2, [], None]), "rank")
+        >>> batch = pa.record_batch({"diagnoses": [*diagnoses * 2, [], None]})
+        >>> lists = ListedCodes.of(batch, "diagnoses", "rank")
         >>> lists.lengths.tolist(), lists.field.tolist(), lists.take(np.array([1])).codes.positions.tolist()
         ([2, 2, 0, 0], [1, 2, 1, 2], [0, 1])
         >>> lists.find_repeats(np.ones(4, bool)).tolist()
@@ -32,11 +33,17 @@ class ListedCodes:
     field: Integers | None
 
     @classmethod
-    def of(cls, lists: pa.ListArray, field: str) -> "ListedCodes":
-        """Read a column of lists of structs with `system`, `code` and the field."""
+    def of(cls, batch: pa.RecordBatch, column: str, field: str) -> "ListedCodes":
+        """Read a column of lists of structs with `system`, `code` and the field, as `EncodedFiles.batches` gives it."""
+        lists, told = batch[column], batch.schema.metadata or {}
         lengths = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False).astype(np.intp)
         structs = lists.flatten()
-        system, code, values = (pc.struct_field(structs, name) for name in ("system", "code", field))
+        system, code, values = (
+            pc.struct_field(structs, name)
+            if f"{column}.list.element.{name}".encode() not in told
+            else told[f"{column}.list.element.{name}".encode()].decode() or pa.nulls(len(structs))
+            for name in ("system", "code", field)
+        )
         numbers = None
         if values.null_count < len(values):
             values = values.fill_null(-1) if values.null_count and pa.types.is_integer(values.type) else values

@@ -307,7 +307,7 @@ def _add_claim_lines(
         for date in sorted(dates):
             own_days = days_of(batch[date])
             on_date[date] = _on_own_days(assembler, lines, np.where(own_days == NULL_DAY, header_days, own_days))
-        diagnoses = ListedCodes.of(batch["diagnoses"], "rank")
+        diagnoses = ListedCodes.of(batch, "diagnoses", "rank")
         _add_admitting(assembler, batch["admitting_diagnosis"], lines.visits, of_admitting)
         new = np.flatnonzero(~diagnoses.find_repeats(lines.visits.is_repeat))
         new_diagnoses = diagnoses.take(new)
@@ -316,15 +316,14 @@ def _add_claim_lines(
         stands_on = amount_days(diagnoses.lengths, header_days, np.where(is_inpatient, NULL_DAY, ends["line_start"]))
         assembler.add_amounts(_visits_on(assembler, lines, stands_on), lines.cents)
         for code_column in of_table:
-            array = batch[code_column.column]
             if code_column.system:
-                codes = EncodedCodes.of(_system_of(code_column, batch), array)
+                codes = EncodedCodes.of(_system_of(code_column, batch), batch[code_column.column])
                 assembler.add(on_date[code_column.date], assembler.codes.number(codes, code_column.name))
             elif code_column.date is None:
                 assembler.add_repeats(diagnoses.num_codes - new_diagnoses.num_codes)
                 assembler.add(lines.visits.take(new), numbers, new_diagnoses.lengths)
             else:
-                _add_dated(assembler, code_column.name, ListedCodes.of(array, code_column.date), lines)
+                _add_dated(assembler, code_column.name, ListedCodes.of(batch, code_column.column, code_column.date), lines)
         bar.update(batch.num_rows)
     bar.close()
 
