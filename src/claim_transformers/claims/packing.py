@@ -395,8 +395,11 @@ class CodeNumbers:
 
     def names(self) -> pa.Array:
         """All codes met, in the order of their numbers."""
-        names = {number: f"{system}/{code}" for system, of in self._numbers.items() for code, number in of.items()}
-        return pa.array([names[number] for number in range(len(names))], pa.string())
+        names, numbers = [pa.array([], pa.string())], [np.empty(0, np.int64)]
+        for system, known in self._numbers.items():
+            names.append(pc.binary_join_element_wise(system, pa.array(list(known), pa.string()), "/"))
+            numbers.append(np.fromiter(known.values(), np.int64))
+        return pa.concat_arrays(names).take(pa.array(np.argsort(np.concatenate(numbers))))
 
     def ranked(self) -> tuple[pa.Array, Integers]:
         """All codes met, each once and sorted, and the position there of each code number."""

@@ -323,7 +323,9 @@ def _add_claim_lines(
                 assembler.add_repeats(diagnoses.num_codes - new_diagnoses.num_codes)
                 assembler.add(lines.visits.take(new), numbers, new_diagnoses.lengths)
             else:
-                _add_dated(assembler, code_column.name, ListedCodes.of(batch, code_column.column, code_column.date), lines)
+                _add_dated(
+                    assembler, code_column.name, ListedCodes.of(batch, code_column.column, code_column.date), lines
+                )
         bar.update(batch.num_rows)
     bar.close()
 
