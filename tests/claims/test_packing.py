@@ -188,20 +188,27 @@ def test_positions_and_strings_of_a_column_are_those_of_its_dictionary(kind):
         assert strings.type == pa.string()
 
 
-@pytest.mark.parametrize("num_shards", [1, 2, 4])
 @pytest.mark.parametrize("block", [1, 30, 1000])
-def test_keys_come_back_from_their_shard_in_the_order_of_arrival(num_shards, block, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("shard_bits", "max_patients"), [(4, 16), (2, 16), (1, 4), (0, 2)])
+def test_keys_come_back_from_the_shard_of_their_patient(shard_bits, max_patients, block, tmp_path, monkeypatch):
     monkeypatch.setattr(packing, "_KEYS_PER_BLOCK", block)
+    monkeypatch.setattr(packing, "MAX_PATIENTS", max_patients)
     generator = np.random.default_rng(5)
-    spill, expected = KeySpill(tmp_path / "keys", num_shards), [[] for _ in range(num_shards)]
-    for _ in range(4):
-        keys = generator.integers(0, 1 << 60, 20).astype(np.uint64)
-        shards = generator.integers(0, num_shards, 20).astype(np.uint16)
-        shards[shards == 1] = num_shards - 1
-        spill.append(keys, shards)
-        for key, shard in zip(keys.tolist(), shards.tolist(), strict=True):
-            expected[shard].append(key)
-    assert [spill.read(shard).tolist() for shard in range(num_shards)] == expected
+    num_patients = 13
+    spill, expected = KeySpill(tmp_path / "keys", shard_bits, num_patients), {}
+    rows_of_spill, rows = KeySpill(None, shard_bits, num_patients), {}
+    for size in (20, 0, 20, 20):
+        patients, days = generator.integers(0, num_patients, size), generator.integers(0, 9, size)
+        keys, ranges = pack_keys(patients % max_patients, days, np.zeros(size, int)), patients // max_patients
+        spill.append(keys, ranges)
+        rows_of_spill.append(np.stack([keys, days.astype(np.uint64)], axis=1), ranges)
+        for key, day, shard in zip(keys.tolist(), days.tolist(), (patients >> shard_bits).tolist(), strict=True):
+            expected.setdefault(shard, []).append(key)
+            rows.setdefault(shard, []).append((key, day))
+    for shard in range(-(-num_patients >> shard_bits)):
+        assert sorted(spill.read(shard).tolist()) == sorted(expected.get(shard, []))
+        found = rows_of_spill.read(shard).reshape(-1, 2)
+        assert sorted(map(tuple, found.tolist())) == sorted(rows.get(shard, []))
     spill.close()
 
 

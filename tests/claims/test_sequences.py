@@ -11,7 +11,7 @@ from claims.timelines_by_ibis import group_visits, order_timelines
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from claim_transformers.claims import patient_files
+from claim_transformers.claims import assembly, packing, patient_files
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA, _ELIGIBILITY_SCHEMA, _RX_CLAIM_SCHEMA
 from claim_transformers.claims.sequences import write_patients
@@ -234,6 +234,11 @@ def test_bytes_do_not_depend_on_row_order_files_row_groups_or_shards(tmp_path, m
     }
     write_patients(_folder(tmp_path / "b", **shuffled, num_files=3, row_group_size=17), shards=5)
     first, second = _bytes(tmp_path / "a"), _bytes(tmp_path / "b")
+    # As with more patients than a key has room for.
+    for module in (packing, assembly):
+        monkeypatch.setattr(module, "MAX_PATIENTS", 16)
+    write_patients(tmp_path / "b")
+    assert first == _bytes(tmp_path / "b")
     assert list(first) == [
         "test-00000.parquet",
         "train-00000.parquet",

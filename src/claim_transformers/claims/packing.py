@@ -4,8 +4,8 @@ A key holds, from the highest bits down, the position of the patient within its 
 code. Sorted keys are patients in order, their visits in order, and the codes of each visit in order; equal neighbours
 are the same code billed twice. NumPy sorts such keys about ten times faster than an engine groups and sorts strings.
 
-The patient needs few bits because each range of patients is packed from 0, which leaves 18 bits for the day: 717 years, so that no
-data set needs its days moved to fit, not even one with dates shifted into the future.
+The patient needs few bits because each range of patients is packed from 0, which leaves 18 bits for the day: 717
+years, so that no data set needs its days moved to fit, not even one with dates shifted into the future.
 """
 
 from collections import defaultdict
@@ -462,8 +462,8 @@ class KeySpill:
         self._file: BufferedRandom | BytesIO = BytesIO() if path is None else path.open("w+b")
         self._waiting: list[list[Keys]] = [[] for _ in range(0, max(num_patients, 1), MAX_PATIENTS)]
         # First key of each shard of a range.
-        first_patients = np.arange(0, min(max(num_patients, 1), MAX_PATIENTS), 1 << shard_bits, np.uint64)
-        self._first_keys = first_patients << np.uint64(_DAY_BITS + _TYPE_BITS + _CODE_BITS)
+        first_patients = np.arange(0, min(max(num_patients, 1), MAX_PATIENTS), 1 << shard_bits, dtype=np.int64)
+        self._first_keys = first_patients.astype(np.uint64) << np.uint64(_DAY_BITS + _TYPE_BITS + _CODE_BITS)
         # Of each block of a range, where in the file each shard begins and the last one ends.
         self._bounds: list[list[list[int]]] = [[] for _ in self._waiting]
 
@@ -485,7 +485,7 @@ class KeySpill:
             keys.sort()
         else:
             keys = keys.take(np.argsort(keys[:, 0]), axis=0)
-        starts = np.searchsorted(keys.reshape(len(keys), -1)[:, 0], self._first_keys)
+        starts = np.searchsorted(keys if keys.ndim == 1 else keys[:, 0], self._first_keys)
         bounds = np.append(starts, len(keys)) * keys[:1].nbytes + self._file.seek(0, SEEK_END)
         self._bounds[number].append(bounds.tolist())
         # Not `tofile`, whose error on a full disk does not say that the disk is full.
