@@ -46,23 +46,11 @@ _END, _PAID, _AMOUNTS = "end", "paid", "amounts"
 
 @dataclass(frozen=True)
 class PatientCounts:
-    """What went into the patients table and what stayed out.
+    """What went into the patients table and what stayed out: patients without visits, codes and amounts without one.
 
-    Args:
-        patients (`int`): Rows written.
-        visits (`int`): Visits of all patients.
-        codes (`int`): Codes of all visits, each once per visit.
-        distinct_codes (`int`): Different codes.
-        patients_by_split (`dict[str, int]`): Rows of each split.
-        patients_without_visits (`int`): Patients of the input who have no visit and are left out.
-        patients_without_eligibility (`int`): Rows written without any eligibility: sex and birth unknown.
-        patients_without_enrollment (`int`): Rows written without a span though a source tells of enrollment: none.
-        patients_of_unknown_enrollment (`int`): Rows written for whom no source tells of enrollment.
-        repeated_codes (`int`): Codes that stood more than once on a visit.
-        codes_without_visit (`int`): Codes left out because they have no patient, service date or claim type.
-        amounts_without_visit (`int`): Patient, day and claim type with an amount and without a code, left out.
-        last_day (`str`, *optional*): Last day of the data, ISO, see `claims.last_day`; none if nobody has a visit.
-        last_enrollment_day (`str`, *optional*): The same of ends of enrollment; none if none is known.
+    `patients_without_enrollment` have no span though a source tells of enrollment, those `of_unknown_enrollment` have
+    no such source. `codes_without_visit` have no patient, service date or claim type; `amounts_without_visit` are of a
+    patient, day and type without a code. The last days are in ISO form (`claims.last_day`), none where nobody has one.
 
     Examples:
         >>> PatientCounts(1, 2, 5, 4, {"train": 1}, 0, 0, 0, 0, 3, 0).to_dict()["visits"]
@@ -98,10 +86,6 @@ class PatientCounts:
             by_split.update(part.patients_by_split)
         return cls(**{**numbers, "distinct_codes": 0}, patients_by_split=dict(by_split))  # type: ignore[arg-type]
 
-    def with_patients_without_visits(self, num_patients: int) -> "PatientCounts":
-        """The same counts with further patients who have no visit."""
-        return replace(self, patients_without_visits=self.patients_without_visits + num_patients)
-
 
 class SequenceAssembler:
     """Collect code events of known patients in any order and write the patients table.
@@ -113,7 +97,7 @@ class SequenceAssembler:
         workspace (`Path`, *optional*): Existing folder for temporary files; it holds patient data and belongs to the
             output. In memory without.
         num_codes (`int`): About how many codes are to come, which decides the number of shards.
-        shards (`int`, *optional*): Number of shards instead. The result is the same.
+        shards (`int`, *optional*): About how many shards instead. The result is the same.
 
     Examples:
         >>> import tempfile
@@ -147,7 +131,8 @@ class SequenceAssembler:
         self._places[order], self._places[-1] = np.arange(len(order)), -1
         self.visit_types = pa.array(sorted(visit_types), pa.string())
         self.codes = CodeNumbers()
-        self._last_days = np.full(len(patient_ids), NULL_DAY, np.int32)
+        # Of service of each patient, of what was added so far.
+        self.last_days = np.full(len(patient_ids), NULL_DAY, np.int32)
         self._split_ends = np.append(0, np.cumsum(np.bincount(splits, minlength=len(SPLITS))))
         num_shards = shards if shards is not None else math.ceil(num_codes / _KEYS_PER_SHARD)
         num_shards = max(1, min(num_shards, _MAX_SHARDS), math.ceil(len(patient_ids) / MAX_PATIENTS))
@@ -268,12 +253,7 @@ class SequenceAssembler:
     def add_days(self, patients: Integers, days: Integers) -> None:
         """Add days of service without codes, such as ends of claims, for the last day of the data."""
         is_known = patients >= 0
-        raise_last_days(self._last_days, patients[is_known], days[is_known])
-
-    @property
-    def last_days(self) -> Integers:
-        """The last day of service of each patient, `NULL_DAY` where none, of what was added so far."""
-        return self._last_days
+        raise_last_days(self.last_days, patients[is_known], days[is_known])
 
     @property
     def columns(self) -> set[str]:
@@ -297,21 +277,12 @@ class SequenceAssembler:
         is_known: "npt.NDArray[np.bool_] | bool" = False,
         progress: bool = False,
     ) -> PatientCounts:
-        """Write all splits, one shard at a time.
+        """Write all splits, `SPLIT-NNNNN.parquet`, one shard at a time.
 
-        Args:
-            folder (`Path`): Existing folder for `SPLIT-NNNNN.parquet`.
-            eligibility (`EligibilityRows`): Eligibility of the known patients.
-            extract_date (`datetime.date`, *optional*): Day of the extract, which bounds the last day of the data.
-            last_day (`int`, *optional*): Last day of the data, where these are not all patients.
-            is_known (`np.ndarray` of bool, *optional*, defaults to `False`): Whether a source tells when each patient
-                was enrolled, so that no span is none and not unknown.
-            progress (`bool`, *optional*, defaults to `False`): Whether to show a progress bar.
-
-        Returns:
-            `PatientCounts`: What was written.
+        The day of the extract bounds the last day of the data, which is given where these are not all patients.
+        `is_known` says whether a source tells when each patient was enrolled, so that no span is none and not unknown.
         """
-        last_day = find_last_day(self._last_days, extract_date) if last_day is None else last_day
+        last_day = find_last_day(self.last_days, extract_date) if last_day is None else last_day
         last_ends = np.full(len(self.patient_ids), NULL_DAY, np.int32)
         raise_last_days(last_ends, eligibility.patients, eligibility.ends)
         enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day, is_known)
@@ -319,15 +290,13 @@ class SequenceAssembler:
         is_eligible = np.zeros(len(self.patient_ids), dtype=bool)
         is_eligible[eligibility.patients] = True
         has_no_span = np.diff(enrollment.span_offsets) == 0
-        num_visits = num_codes = num_eligible = num_without_span = num_unknown = 0
+        is_written = np.zeros(len(self.patient_ids), dtype=bool)
+        num_visits = num_codes = 0
         by_split: dict[str, int] = {}
         bar = tqdm(total=len(self.patient_ids), desc="patients", unit=" patients", disable=not progress)
         for split, start, end in zip(SPLITS, self._split_ends[:-1], self._split_ends[1:], strict=True):
-            has_paid_days = _PAID in self._other_spills
-            has_amounts = _AMOUNTS in self._other_spills
-            with PatientFiles(
-                folder, split, enrollment, names, has_paid_days=has_paid_days, has_amounts=has_amounts
-            ) as files:
+            has = {"has_paid_days": _PAID in self._other_spills, "has_amounts": _AMOUNTS in self._other_spills}
+            with PatientFiles(folder, split, enrollment, names, **has) as files:
                 for shard in range(start >> self._shard_bits, -(-end >> self._shard_bits)):
                     timelines = self._read_shard(shard)
                     first, stop = np.searchsorted(timelines.patients, [start, end])
@@ -335,13 +304,12 @@ class SequenceAssembler:
                     files.append(part)
                     num_visits += part.num_visits
                     num_codes += len(part.codes)
-                    num_eligible += int(np.count_nonzero(is_eligible[part.patients]))
-                    num_without_span += int(np.count_nonzero(has_no_span[part.patients]))
-                    num_unknown += int(np.count_nonzero(~enrollment.is_known[part.patients]))
+                    is_written[part.patients] = True
                     bar.update(part.num_patients)
             by_split[split] = files.num_patients
         bar.close()
         num_patients = sum(by_split.values())
+        is_unknown = is_written & ~enrollment.is_known
         return PatientCounts(
             patients=num_patients,
             visits=num_visits,
@@ -349,9 +317,9 @@ class SequenceAssembler:
             distinct_codes=len(names.codes),
             patients_by_split=by_split,
             patients_without_visits=len(self.patient_ids) - num_patients,
-            patients_without_eligibility=num_patients - num_eligible,
-            patients_without_enrollment=num_without_span - num_unknown,
-            patients_of_unknown_enrollment=num_unknown,
+            patients_without_eligibility=int(np.count_nonzero(is_written & ~is_eligible)),
+            patients_without_enrollment=int(np.count_nonzero(is_written & has_no_span & ~is_unknown)),
+            patients_of_unknown_enrollment=int(np.count_nonzero(is_unknown)),
             repeated_codes=self._num_added - num_codes,
             codes_without_visit=self._num_without_visit,
             amounts_without_visit=self._num_lost_amounts,
@@ -367,7 +335,7 @@ class SequenceAssembler:
         is_known: "npt.NDArray[np.bool_] | bool" = False,
     ) -> pa.Table:
         """Give the rows that `write` would write, all splits one after the other, where there is one shard."""
-        last_day = find_last_day(self._last_days, extract_date)
+        last_day = find_last_day(self.last_days, extract_date)
         enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day, is_known)
         return read_back(to_table(self._read_shard(0), enrollment, self._names()))
 

@@ -48,8 +48,8 @@ class EncodedFiles:
     def batches(self, columns: Sequence[str], max_rows: int = _ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
         """Read some columns, strings as dictionaries.
 
-        What the statistics of the file tell whole is not decoded. Fields of lists that hold one string, or null alone,
-        are missing: the metadata of the batch has the string, or nothing, under their path.
+        Fields of lists that hold one string, or null alone, are not decoded where the statistics say so: they
+        are missing, and the metadata of the batch has the string, or nothing, under their path.
 
         Args:
             columns (`Sequence[str]`): Names of columns.
@@ -70,10 +70,7 @@ class EncodedFiles:
                 for group in range(file.num_row_groups):
                     told = _told_by_statistics(file.metadata.row_group(group), leaves)
                     read = [leaf for leaf in leaves if leaf not in told]
-                    nulls = {*columns} - {leaf.split(".")[0] for leaf in read}
                     for batch in file.iter_batches(max_rows, row_groups=[group], columns=read):
-                        for column in map(file.schema_arrow.field, sorted(nulls)):
-                            batch = batch.append_column(column, pa.nulls(len(batch), column.type))
                         yield batch.replace_schema_metadata(told)
 
     @property
@@ -126,21 +123,17 @@ class EncodedFiles:
 
 
 def _told_by_statistics(group: pq.RowGroupMetaData, leaves: Collection[str]) -> dict[str, str]:
-    """What the statistics tell whole: columns of nulls, and fields of lists that hold nulls or one string, with it."""
+    """Fields of lists, beside the code, that the statistics tell whole: the one string that they hold, or nothing."""
     told = {}
     for chunk in map(group.column, range(group.num_columns)):
         leaf, found = chunk.path_in_schema, chunk.statistics
-        # The codes of a list say how long it is.
-        if leaf not in leaves or leaf.endswith(f"{_LIST}code") or found is None or not found.has_null_count:
+        if leaf not in leaves or _LIST not in leaf or leaf.endswith(f"{_LIST}code") or not found:
             continue
-        if found.null_count == chunk.num_values:
+        if found.has_null_count and found.null_count == chunk.num_values:
             told[leaf] = ""
-        elif _LIST in leaf and found.null_count == 0 and found.has_min_max and found.min == found.max:
-            if isinstance(found.min, str) and 0 < len(found.min) < _LONGEST_TOLD:
-                told[leaf] = found.min
-    partly = {leaf.split(".")[0] for leaf in leaves if leaf not in told}
-    told = {leaf: value for leaf, value in told.items() if _LIST in leaf or leaf.split(".")[0] not in partly}
-    return told if partly else {}
+        elif found.has_null_count and not found.null_count and found.has_min_max and found.min == found.max:
+            told |= {leaf: found.min} if isinstance(found.min, str) and 0 < len(found.min) < _LONGEST_TOLD else {}
+    return told
 
 
 class TableInMemory(EncodedFiles):

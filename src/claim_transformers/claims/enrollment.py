@@ -26,17 +26,10 @@ ELIGIBILITY_COLUMNS = (
 
 @dataclass(frozen=True)
 class Enrollment:
-    """Sex, birth, death and merged enrollment spans of patients, by position.
+    """Sex, birth, death and merged enrollment spans of patients, by position; both days of a span are inclusive.
 
-    Args:
-        sexes (`np.ndarray` of int8): Position in `SEXES`, -1 unknown.
-        birth_days (`np.ndarray` of int32): Days since 1970-01-01, `NULL_DAY` unknown.
-        death_days (`np.ndarray` of int32): Days since 1970-01-01, `NULL_DAY` alive or unknown.
-        span_offsets (`np.ndarray` of shape `(patients + 1,)`): Where the spans of each patient begin.
-        span_starts (`np.ndarray` of int32): First day of each span.
-        span_ends (`np.ndarray` of int32): Last day of each span, inclusive.
-        is_known (`np.ndarray` of bool): Whether a source tells when the patient was enrolled, so that no span is
-            none; else the enrollment of a patient without a span is unknown.
+    Sexes are positions in `SEXES`, -1 unknown; days are since 1970-01-01, `NULL_DAY` unknown or alive. `is_known` says
+    whether a source tells when the patient was enrolled, so that no span is none and not unknown.
 
     Examples:
         >>> merge_eligibility(EligibilityRows.empty(), num_patients=2).span_offsets.tolist()
@@ -54,20 +47,7 @@ class Enrollment:
 
 @dataclass(frozen=True)
 class EligibilityRows:
-    """Eligibility as flat arrays, one entry per row of the canonical table, in any order.
-
-    Args:
-        patients (`np.ndarray`): Position of the patient.
-        sexes (`np.ndarray` of int8): Position in `SEXES`, -1 unknown.
-        birth_days (`np.ndarray` of int32): Days since 1970-01-01 or `NULL_DAY`, like the three that follow.
-        death_days (`np.ndarray` of int32): Day of death.
-        starts (`np.ndarray` of int32): First day of enrollment.
-        ends (`np.ndarray` of int32): Last day of enrollment, inclusive; null for a span that is still open.
-
-    Examples:
-        >>> len(EligibilityRows.empty().patients)
-        0
-    """
+    """Eligibility as flat arrays, one entry per row of the canonical table, in any order; an open span has no end."""
 
     patients: Integers
     sexes: Integers

@@ -34,14 +34,14 @@ class ListedCodes:
 
     @classmethod
     def of(cls, batch: pa.RecordBatch, column: str, field: str) -> "ListedCodes":
-        """Read a column of lists of structs with `system`, `code` and the field, as `EncodedFiles.batches` gives it."""
+        """Read a column of lists of structs with `system`, `code` and the field, as `EncodedFiles` gives it."""
         lists, told = batch[column], batch.schema.metadata or {}
         lengths = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False).astype(np.intp)
         structs = lists.flatten()
         system, code, values = (
             pc.struct_field(structs, name)
-            if f"{column}.list.element.{name}".encode() not in told
-            else told[f"{column}.list.element.{name}".encode()].decode() or pa.nulls(len(structs))
+            if (path := f"{column}.list.element.{name}".encode()) not in told
+            else told[path].decode() or pa.nulls(len(structs), pa.string())
             for name in ("system", "code", field)
         )
         numbers = None

@@ -42,15 +42,7 @@ Keys = npt.NDArray[np.uint64]
 
 
 def pack_keys(patients: Integers, days: Integers, visit_types: Integers) -> Keys:
-    """Pack patient, day and claim type into keys whose code bits are still zero.
-
-    Args:
-        patients (`np.ndarray` of integers): Position of the patient within its range, from 0.
-        days (`np.ndarray` of integers): Service date in days since 1970-01-01.
-        visit_types (`np.ndarray` of integers): Position of the claim type in its sorted list.
-
-    Returns:
-        `np.ndarray` of uint64: Keys that sort by patient, day and type.
+    """Pack patient, day and claim type into keys whose code bits are still zero, which sort by these three.
 
     Raises:
         ClaimDataError: `E_KEY_RANGE`, if a field does not fit. The message names the field and its bounds.
@@ -236,13 +228,7 @@ def _concatenate_lists(parts: Sequence[_CodeLists]) -> _CodeLists:
 def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: int = 0) -> TimelineArrays:
     """Sort keys and read patients, visits and codes off them; each visit ends on its day. The keys are overwritten.
 
-    Args:
-        keys (`np.ndarray` of uint64): Complete keys in any order, repeats allowed.
-        code_ranks (`np.ndarray`, *optional*): Final position of each code number, applied before sorting.
-        first_patient (`int`, *optional*, defaults to `0`): Position of the first patient of the range.
-
-    Returns:
-        `TimelineArrays`: Distinct codes in order.
+    Keys may repeat. The ranks say the final position of each code number, and `first_patient` where the range begins.
 
     Examples:
         >>> keys = pack_keys(np.array([0, 0, 0]), np.array([5, 5, 2]), np.array([0, 0, 0]))
@@ -350,14 +336,7 @@ class CodeNumbers:
         return sum(map(len, self._numbers.values()))
 
     def number(self, codes: EncodedCodes, column: str = "") -> Integers:
-        """Number codes.
-
-        Args:
-            codes (`EncodedCodes`): Codes with their systems.
-            column (`str`, *optional*): Name under which the table of a dictionary is kept for the next batch.
-
-        Returns:
-            `np.ndarray` of int32: Number of each `SYSTEM/CODE`, -1 where the code or its system is null.
+        """Number each `SYSTEM/CODE`, -1 where one is null; `column` names the table kept for the next batch.
 
         Raises:
             ClaimDataError: `E_KEY_RANGE`, if there are more distinct codes than a key can tell apart.
@@ -448,13 +427,9 @@ class KeySpill:
         num_patients (`int`): Number of patients of all ranges.
 
     Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     spill = KeySpill(Path(folder, "keys"), 1, 4)
-        ...     keys = pack_keys(np.array([2, 0, 3]), np.array([9, 9, 5]), np.array([0, 0, 0]))
-        ...     spill.append(keys, np.zeros(3, np.uint8))
-        ...     unpack_keys(spill.read(1)).visit_days.tolist()
-        ...     spill.close()
+        >>> spill = KeySpill(None, shard_bits=1, num_patients=4)
+        >>> spill.append(pack_keys(np.array([2, 0, 3]), np.array([9, 9, 5]), np.zeros(3, int)), np.zeros(3, int))
+        >>> unpack_keys(spill.read(1)).visit_days.tolist()
         [9, 5]
     """
 

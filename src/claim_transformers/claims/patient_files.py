@@ -50,18 +50,9 @@ _BEYOND_SCHEMA = (*OPTIONAL_FIELDS, *AMOUNT_FIELDS.values())
 
 @dataclass(frozen=True)
 class PatientNames:
-    """The strings behind the integers of `TimelineArrays`.
+    """The strings behind the integers of `TimelineArrays`, by position; types and codes are sorted.
 
-    Args:
-        patient_ids (`pa.Array` of strings): By position.
-        visit_types (`pa.Array` of strings): By position, sorted.
-        codes (`pa.Array` of strings): By position, sorted.
-        marked (`dict[str, pa.Array]`): Codes that stand out, by the name of their column; by position, sorted.
-
-    Examples:
-        >>> names = PatientNames(pa.array(["P1"]), pa.array(["OP"]), pa.array(["NDC/1"]), {})
-        >>> names.codes[0].as_py()
-        'NDC/1'
+    Codes that stand out are by the name of their column.
     """
 
     patient_ids: pa.Array
@@ -143,14 +134,6 @@ class PatientFiles:
 
     Parts are collected until a row group is full, so the bytes depend on the patients alone and not on the shards they
     come from. A split without patients gets one file without rows.
-
-    Args:
-        folder (`Path`): Existing folder for `SPLIT-NNNNN.parquet`.
-        split (`str`): Name of the split.
-        enrollment (`Enrollment`): Demographics and spans of all positions.
-        names (`PatientNames`): Strings of all positions.
-        has_paid_days (`bool`, *optional*, defaults to `False`): Whether the patients to come have paid days.
-        has_amounts (`bool`, *optional*, defaults to `False`): Whether they have amounts.
 
     Examples:
         >>> import tempfile

@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +116,7 @@ def write_patients(
             patient is and not when the patient was enrolled.
         drug_names (`Mapping[str, str]`, *optional*): NDC of 9 digits (labeler and product) to the ingredient that
             takes the place of the code of a fill: `DRUG/...`.
-        shards (`int`, *optional*): Number of shards; more take less memory. The result is the same.
+        shards (`int`, *optional*): About how many shards; more take less memory. The result is the same.
         progress (`bool`, *optional*, defaults to `False`): Whether to show progress bars.
         whole (`PatientFacts`, *optional*): What all patients say together, where others are elsewhere.
 
@@ -175,7 +175,7 @@ def write_patients(
         if (folder / "patients").exists():
             (folder / "patients").rename(Path(temporary, "replaced"))
         written.rename(folder / "patients")
-    return counts.with_patients_without_visits(len(others)), facts
+    return replace(counts, patients_without_visits=counts.patients_without_visits + len(others)), facts
 
 
 def _keep_freed_memory() -> None:
