@@ -12,12 +12,14 @@ from claim_transformers.claims.packing import (
     MAX_PATIENTS,
     NULL_DAY,
     CodeNumbers,
+    EncodedCodes,
     KeySpill,
     concatenate,
     dictionary_of,
     marked_codes,
     pack_keys,
     unpack_keys,
+    visit_keys_of,
 )
 from claim_transformers.codes.errors import ClaimDataError
 
@@ -82,7 +84,8 @@ def random_timelines(generator, *, with_paid):
     codes = generator.integers(0, 8, rows)
     timelines = unpack_keys(keys_of(patients, days, types, codes))
     marks = generator.random(rows) < 0.4
-    marked = marked_codes(timelines, keys_of(patients[marks], days[marks], types[marks], codes[marks]), np.arange(8))
+    keys = keys_of(patients[marks], days[marks], types[marks], codes[marks])
+    marked = marked_codes(visit_keys_of(timelines), keys, np.arange(8))
     return packing.TimelineArrays(
         timelines.patients, timelines.visit_offsets, timelines.visit_days, timelines.visit_types,
         timelines.code_offsets, timelines.codes, timelines.visit_days + 3,
@@ -111,45 +114,56 @@ def test_timelines_cut_between_patients_and_joined_again_are_the_same(cuts, with
 def test_marked_codes_stand_at_their_visit_and_those_of_other_visits_nowhere():
     timelines = unpack_keys(keys_of([0, 0, 1, 1], [3, 5, 3, 9], [0, 0, 0, 1], [0, 0, 0, 0]), first_patient=4)
     marks = keys_of([1, 1, 0, 0, 0, 1, 1, 2], [9, 9, 5, 5, 4, 9, 10, 3], [1, 1, 0, 0, 0, 0, 1, 0], [3, 2, 1, 1] * 2)
-    found = marked_codes(timelines, marks, np.arange(4), first_patient=4)
+    found = marked_codes(visit_keys_of(timelines, 4), marks, np.arange(4))
     assert found.offsets.tolist() == [0, 0, 1, 1, 3]
     assert found.codes.tolist() == [1, 2, 3]
 
 
 def test_marks_without_any_visit_are_left_out():
-    nothing = unpack_keys(keys_of([], [], [], []).astype(np.uint64))
+    nothing = keys_of([], [], [], []).astype(np.uint64)
     found = marked_codes(nothing, keys_of([0], [1], [0], [2]), np.arange(3))
     assert (found.offsets.tolist(), found.codes.tolist()) == ([0], [])
 
 
+def number(numbers, system, codes, column=""):
+    return numbers.number(EncodedCodes.of(system, codes), column)
+
+
 def test_a_code_has_one_number_through_batches_with_other_dictionaries():
     numbers = CodeNumbers()
-    first = numbers.number("NDC", pa.array(["2", None, "1", "2"]), "drug")
-    again = numbers.number("NDC", pa.array(["2", None, "1", "2"]), "drug")
-    other = numbers.number("NDC", pa.array(["3", "1", None]), "drug")
-    systems = numbers.number(pa.array(["NDC", "ICD9CM", None, "NDC"]), pa.array(["1", "2", "1", None]), "diagnosis")
+    first = number(numbers, "NDC", pa.array(["2", None, "1", "2"]), "drug")
+    again = number(numbers, "NDC", pa.array(["2", None, "1", "2"]), "drug")
+    other = number(numbers, "NDC", pa.array(["3", "1", None]), "drug")
+    systems = number(numbers, pa.array(["NDC", "ICD9CM", None, "NDC"]), pa.array(["1", "2", "1", None]), "diagnosis")
     assert [part.tolist() for part in (first, again, other, systems)] == [
         [0, -1, 1, 0], [0, -1, 1, 0], [2, 1, -1], [1, 3, -1, -1],
     ]  # fmt: skip
     assert numbers.names().to_pylist() == ["NDC/2", "NDC/1", "NDC/3", "ICD9CM/2"]
-    assert numbers.sorted_codes().to_pylist() == ["ICD9CM/2", "NDC/1", "NDC/2", "NDC/3"]
-    assert numbers.ranks().tolist() == [2, 1, 3, 0]
+    assert numbers.ranked()[0].to_pylist() == ["ICD9CM/2", "NDC/1", "NDC/2", "NDC/3"]
+    assert numbers.ranked()[1].tolist() == [2, 1, 3, 0]
     assert len(numbers) == 4
 
 
 def test_the_table_of_a_column_is_not_read_for_the_same_codes_of_another_system():
     numbers = CodeNumbers()
     codes = pa.array(["1", "2"])
-    assert numbers.number("1", codes, "code").tolist() == [0, 1]
-    assert numbers.number("2", codes, "code").tolist() == [2, 3]
-    assert numbers.number(codes, codes, "code").tolist() == [0, 3]
-    assert numbers.number(pa.array(["3", "4"]), codes, "code").tolist() == [4, 5]
+    assert number(numbers, "1", codes, "code").tolist() == [0, 1]
+    assert number(numbers, "2", codes, "code").tolist() == [2, 3]
+    assert number(numbers, codes, codes, "code").tolist() == [0, 3]
+    assert number(numbers, pa.array(["3", "4"]), codes, "code").tolist() == [4, 5]
+
+
+def test_two_ways_to_cut_one_name_are_one_code():
+    numbers = CodeNumbers()
+    assert number(numbers, pa.array(["A", "A/B", "A"]), pa.array(["B/C", "C", "A"])).tolist() == [0, 2, 1]
+    codes, ranks = numbers.ranked()
+    assert (codes.to_pylist(), ranks.tolist()) == (["A/A", "A/B/C"], [1, 0, 1])
 
 
 def test_a_dictionary_that_holds_unused_codes_gives_them_no_number():
     codes = pa.DictionaryArray.from_arrays(pa.array([2, 2, None]), pa.array(["a", "b", "c"]))
     numbers = CodeNumbers()
-    assert numbers.number("HCPCS", codes).tolist() == [0, 0, -1]
+    assert number(numbers, "HCPCS", codes).tolist() == [0, 0, -1]
     assert numbers.names().to_pylist() == ["HCPCS/c"]
 
 
@@ -158,10 +172,10 @@ def test_as_many_codes_as_a_key_can_tell_apart_are_taken_and_no_more(codes, fits
     monkeypatch.setattr(packing, "MAX_CODES", 4)
     column = pa.array([str(code) for code in range(codes)])
     if fits:
-        assert CodeNumbers().number("NDC", column).tolist() == [0, 1, 2, 3]
+        assert number(CodeNumbers(), "NDC", column).tolist() == [0, 1, 2, 3]
     else:
         with pytest.raises(ClaimDataError, match="E_KEY_RANGE"):
-            CodeNumbers().number("NDC", column)
+            number(CodeNumbers(), "NDC", column)
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
@@ -174,17 +188,27 @@ def test_positions_and_strings_of_a_column_are_those_of_its_dictionary(kind):
         assert strings.type == pa.string()
 
 
-@pytest.mark.parametrize("num_shards", [1, 2, 4])
-def test_keys_come_back_from_their_shard_in_the_order_of_arrival(num_shards, tmp_path):
+@pytest.mark.parametrize("block", [1, 30, 1000])
+@pytest.mark.parametrize(("shard_bits", "max_patients"), [(4, 16), (2, 16), (1, 4), (0, 2)])
+def test_keys_come_back_from_the_shard_of_their_patient(shard_bits, max_patients, block, tmp_path, monkeypatch):
+    monkeypatch.setattr(packing, "_KEYS_PER_BLOCK", block)
+    monkeypatch.setattr(packing, "MAX_PATIENTS", max_patients)
     generator = np.random.default_rng(5)
-    spill, expected = KeySpill(tmp_path, num_shards), [[] for _ in range(num_shards)]
-    for _ in range(4):
-        keys, shards = generator.integers(0, 1 << 60, 20).astype(np.uint64), generator.integers(0, num_shards, 20)
-        shards[shards == 1] = num_shards - 1
-        spill.append(keys, shards)
-        for key, shard in zip(keys.tolist(), shards.tolist(), strict=True):
-            expected[shard].append(key)
-    assert [spill.read(shard).tolist() for shard in range(num_shards)] == expected
+    num_patients = 13
+    spill, expected = KeySpill(tmp_path / "keys", shard_bits, num_patients), {}
+    rows_of_spill, rows = KeySpill(None, shard_bits, num_patients), {}
+    for size in (20, 0, 20, 20):
+        patients, days = generator.integers(0, num_patients, size), generator.integers(0, 9, size)
+        keys, ranges = pack_keys(patients % max_patients, days, np.zeros(size, int)), patients // max_patients
+        spill.append(keys, ranges)
+        rows_of_spill.append(np.stack([keys, days.astype(np.uint64)], axis=1), ranges)
+        for key, day, shard in zip(keys.tolist(), days.tolist(), (patients >> shard_bits).tolist(), strict=True):
+            expected.setdefault(shard, []).append(key)
+            rows.setdefault(shard, []).append((key, day))
+    for shard in range(-(-num_patients >> shard_bits)):
+        assert sorted(spill.read(shard).tolist()) == sorted(expected.get(shard, []))
+        found = rows_of_spill.read(shard).reshape(-1, 2)
+        assert sorted(map(tuple, found.tolist())) == sorted(rows.get(shard, []))
     spill.close()
 
 

@@ -11,7 +11,7 @@ from claims.timelines_by_ibis import group_visits, order_timelines
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from claim_transformers.claims import patient_files
+from claim_transformers.claims import assembly, packing, patient_files
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA, _ELIGIBILITY_SCHEMA, _RX_CLAIM_SCHEMA
 from claim_transformers.claims.sequences import write_patients
@@ -168,7 +168,7 @@ def test_rows_equal_the_definition(
         row_group_size=row_group_size,
         num_files=num_files,
     )
-    counts = write_patients(folder, code_columns=ALL_COLUMNS, shards=shards)
+    counts, _ = write_patients(folder, code_columns=ALL_COLUMNS, shards=shards)
     rows = _read(folder)
     expected = _expected_timelines(engine, folder)
     assert _timelines(rows) == expected
@@ -234,6 +234,11 @@ def test_bytes_do_not_depend_on_row_order_files_row_groups_or_shards(tmp_path, m
     }
     write_patients(_folder(tmp_path / "b", **shuffled, num_files=3, row_group_size=17), shards=5)
     first, second = _bytes(tmp_path / "a"), _bytes(tmp_path / "b")
+    # As with more patients than a key has room for.
+    for module in (packing, assembly):
+        monkeypatch.setattr(module, "MAX_PATIENTS", 16)
+    write_patients(tmp_path / "b")
+    assert first == _bytes(tmp_path / "b")
     assert list(first) == [
         "test-00000.parquet",
         "train-00000.parquet",
@@ -309,7 +314,7 @@ def test_latest_known_demographics_win_whatever_the_row_order(tmp_path):
 
 def test_patient_without_eligibility_is_kept_and_counted(tmp_path):
     folder = _folder(tmp_path, [_line(hcpcs_code="1"), _line("P2", hcpcs_code="1")], (), [_span(0, 9)])
-    counts = write_patients(folder)
+    counts, _ = write_patients(folder)
     assert (counts.patients_without_eligibility, counts.patients_without_enrollment) == (1, 1)
     (row,) = [row for row in _read(folder) if row["patient_id"] == "P2"]
     assert (row["sex"], row["birth_day"], row["enrollment_start_day"]) == (None, None, [])
@@ -333,7 +338,7 @@ def test_enrolment_is_none_or_unknown_by_the_sources_that_tell_of_it(
     lines = [_line(hcpcs_code="1", data_source=of_claims)]
     lines += [_line("P3", hcpcs_code="1", data_source=source) for source in options.pop("others", ())]
     eligibility = [] if of_eligibility is None else [_span(None, None, "P2", data_source=of_eligibility)]
-    counts = write_patients(_folder(tmp_path, lines, (), eligibility), **options)
+    counts, _ = write_patients(_folder(tmp_path, lines, (), eligibility), **options)
     row = next(row for row in _read(tmp_path) if row["patient_id"] == "P1")
     assert (row["enrollment_start_day"], row["enrollment_end_day"]) == (expected, expected)
     assert counts.patients_without_enrollment + counts.patients_of_unknown_enrollment == counts.patients
@@ -342,14 +347,14 @@ def test_enrolment_is_none_or_unknown_by_the_sources_that_tell_of_it(
 
 def test_patients_without_visits_are_left_out_and_counted(tmp_path):
     lines = [_line(hcpcs_code="1"), _line("P2")]
-    counts = write_patients(_folder(tmp_path, lines, (), [_span(0, 9), _span(0, 9, "P3")]))
+    counts, _ = write_patients(_folder(tmp_path, lines, (), [_span(0, 9), _span(0, 9, "P3")]))
     assert counts.patients_without_visits == 2
     assert [row["patient_id"] for row in _read(tmp_path)] == ["P1"]
 
 
 def test_repeated_and_incomplete_codes_are_counted(tmp_path):
     lines = [_line(hcpcs_code="1"), _line(hcpcs_code="1"), _line(hcpcs_code="2", claim_start_date=None)]
-    counts = write_patients(_folder(tmp_path, lines))
+    counts, _ = write_patients(_folder(tmp_path, lines))
     assert (counts.codes, counts.repeated_codes, counts.codes_without_visit) == (1, 1, 1)
 
 
@@ -387,7 +392,7 @@ def test_writing_again_replaces_the_patients(tmp_path):
 
 
 def test_no_claims_at_all_still_gives_readable_splits(tmp_path):
-    counts = write_patients(_folder(tmp_path, (), (), [_span(0, 9)]))
+    counts, _ = write_patients(_folder(tmp_path, (), (), [_span(0, 9)]))
     assert (counts.patients, counts.patients_without_visits) == (0, 1)
     assert _read(tmp_path) == []
 
@@ -395,7 +400,7 @@ def test_no_claims_at_all_still_gives_readable_splits(tmp_path):
 @pytest.mark.skipif("CLAIMS_DATA_DIR" not in os.environ, reason="needs CLAIMS_DATA_DIR")
 def test_real_claims_equal_the_definition(engine, tmp_path):
     folder = _folder(tmp_path, **_outpatient_claims(Path(os.environ["CLAIMS_DATA_DIR"], "synpuf", "sample1")))
-    counts = write_patients(folder, shards=3)
+    counts, _ = write_patients(folder, shards=3)
     rows = _read(folder)
     assert _timelines(rows) == _expected_timelines(engine, folder, ("diagnoses", "procedures", "hcpcs", "drg", "ndc"))
     assert counts.patients == len(rows) > 1000

@@ -44,7 +44,7 @@ def write(path: Path, lines, drugs=(), num_files=1, **options):
         for number in range(num_files):
             part = [dict.fromkeys(schema.names) | row for row in list(rows)[number::num_files]]
             pq.write_table(pa.Table.from_pylist(part, schema=schema), path / name / f"part-{number:05d}.parquet")
-    return write_patients(path, **options)
+    return write_patients(path, **options)[0]
 
 
 def read(path: Path, column="visit_allowed_amount") -> dict[tuple, float | None]:

@@ -17,48 +17,40 @@ from tqdm import tqdm
 
 from claim_transformers.claims.enrollment import EligibilityRows, merge_eligibility
 from claim_transformers.claims.last_day import find_last_day, raise_last_days, write_day
-from claim_transformers.claims.later_days import end_days_of, later_rows, pack_later, paid_days_of
+from claim_transformers.claims.later_days import end_days_of, pack_later, paid_days_of
 from claim_transformers.claims.packing import (
     MAX_PATIENTS,
+    NO_VISIT,
     NULL_DAY,
     CodeNumbers,
     Integers,
+    Keys,
     KeySpill,
     TimelineArrays,
+    VisitKeys,
     dictionary_of,
     marked_codes,
     pack_keys,
     unpack_keys,
+    visit_keys_of,
 )
 from claim_transformers.claims.patient_files import PatientFiles, PatientNames, read_back, to_table
 from claim_transformers.claims.splits import SPLITS
-from claim_transformers.claims.visit_amounts import NULL_CENTS, Cents, amounts_of, pack_amounts
+from claim_transformers.claims.visit_amounts import NULL_CENTS, Cents, amounts_of, sum_runs
 
-# 8 million keys are 64 MB: small beside the rows being read, and few files even for hundreds of millions of lines.
-_KEYS_PER_SHARD = 8_000_000
-_MAX_SHARDS = 512  # each is an open file
+# A million keys are 8 MB: small beside the rows being read. A shard lies in pieces, one for each block of its file.
+_KEYS_PER_SHARD = 1_000_000
+_MAX_SHARDS = 512
 _END, _PAID, _AMOUNTS = "end", "paid", "amounts"
 
 
 @dataclass(frozen=True)
 class PatientCounts:
-    """What went into the patients table and what stayed out.
+    """What went into the patients table and what stayed out: patients without visits, codes and amounts without one.
 
-    Args:
-        patients (`int`): Rows written.
-        visits (`int`): Visits of all patients.
-        codes (`int`): Codes of all visits, each once per visit.
-        distinct_codes (`int`): Different codes.
-        patients_by_split (`dict[str, int]`): Rows of each split.
-        patients_without_visits (`int`): Patients of the input who have no visit and are left out.
-        patients_without_eligibility (`int`): Rows written without any eligibility: sex and birth unknown.
-        patients_without_enrollment (`int`): Rows written without a span though a source tells of enrollment: none.
-        patients_of_unknown_enrollment (`int`): Rows written for whom no source tells of enrollment.
-        repeated_codes (`int`): Codes that stood more than once on a visit.
-        codes_without_visit (`int`): Codes left out because they have no patient, service date or claim type.
-        amounts_without_visit (`int`): Patient, day and claim type with an amount and without a code, left out.
-        last_day (`str`, *optional*): Last day of the data, ISO, see `claims.last_day`; none if nobody has a visit.
-        last_enrollment_day (`str`, *optional*): The same of ends of enrollment; none if none is known.
+    `patients_without_enrollment` have no span though a source tells of enrollment, those `of_unknown_enrollment` have
+    no such source. `codes_without_visit` have no patient, service date or claim type; `amounts_without_visit` are of a
+    patient, day and type without a code. The last days are in ISO form (`claims.last_day`), none where nobody has one.
 
     Examples:
         >>> PatientCounts(1, 2, 5, 4, {"train": 1}, 0, 0, 0, 0, 3, 0).to_dict()["visits"]
@@ -94,10 +86,6 @@ class PatientCounts:
             by_split.update(part.patients_by_split)
         return cls(**{**numbers, "distinct_codes": 0}, patients_by_split=dict(by_split))  # type: ignore[arg-type]
 
-    def with_patients_without_visits(self, num_patients: int) -> "PatientCounts":
-        """The same counts with further patients who have no visit."""
-        return replace(self, patients_without_visits=self.patients_without_visits + num_patients)
-
 
 class SequenceAssembler:
     """Collect code events of known patients in any order and write the patients table.
@@ -109,15 +97,17 @@ class SequenceAssembler:
         workspace (`Path`, *optional*): Existing folder for temporary files; it holds patient data and belongs to the
             output. In memory without.
         num_codes (`int`): About how many codes are to come, which decides the number of shards.
-        shards (`int`, *optional*): Number of shards instead. The result is the same.
+        shards (`int`, *optional*): About how many shards instead. The result is the same.
 
     Examples:
         >>> import tempfile
+        >>> from claim_transformers.claims.packing import EncodedCodes
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     train = np.zeros(1, np.int8)
         ...     assembler = SequenceAssembler(pa.array(["P1"]), train, ["OP"], Path(folder), num_codes=2)
         ...     here = np.zeros(2, np.int64)
-        ...     assembler.add(here, here, here, assembler.codes.number("NDC", pa.array(["2", "1"])))
+        ...     codes = EncodedCodes.of("NDC", pa.array(["2", "1"]))
+        ...     assembler.add(assembler.visits(here, here, here), assembler.codes.number(codes))
         ...     assembler.write(Path(folder), EligibilityRows.empty()).codes
         ...     assembler.close()
         2
@@ -136,24 +126,23 @@ class SequenceAssembler:
         order = np.argsort(splits, kind="stable")
         self.patient_ids = patient_ids.take(pa.array(order))
         self._sorted_ids = patient_ids
+        self._known_ids = pa.array([], pa.string()), np.full(1, -1, np.int32)
         self._places = np.empty(len(order) + 1, np.int32)
         self._places[order], self._places[-1] = np.arange(len(order)), -1
         self.visit_types = pa.array(sorted(visit_types), pa.string())
         self.codes = CodeNumbers()
-        self._last_days = np.full(len(patient_ids), NULL_DAY, np.int32)
+        # Of service of each patient, of what was added so far.
+        self.last_days = np.full(len(patient_ids), NULL_DAY, np.int32)
         self._split_ends = np.append(0, np.cumsum(np.bincount(splits, minlength=len(SPLITS))))
         num_shards = shards if shards is not None else math.ceil(num_codes / _KEYS_PER_SHARD)
         num_shards = max(1, min(num_shards, _MAX_SHARDS), math.ceil(len(patient_ids) / MAX_PATIENTS))
-        self._shard_size = max(1, math.ceil(len(patient_ids) / num_shards))
-        self._num_shards = max(1, math.ceil(len(patient_ids) / self._shard_size))
+        self._shard_bits = max(0, math.ceil(len(patient_ids) / num_shards) - 1).bit_length()
         self._workspace = workspace
-        self._spill = KeySpill(workspace, self._num_shards)
+        self._spill = self._new_spill("keys")
         self._other_spills: dict[str, KeySpill] = {}
         self._marked_codes: dict[str, CodeNumbers] = {}
         self._num_added = self._num_without_visit = self._num_lost_amounts = 0
         self._last_shard: tuple[int, TimelineArrays] | None = None
-        self._ranks: Integers | None = None
-        self._expected: set[str] = set()
 
     def close(self) -> None:
         """Close the temporary files; the caller removes their folder."""
@@ -163,6 +152,12 @@ class SequenceAssembler:
     def positions(self, patient_ids: pa.Array) -> Integers:
         """Position of each patient, -1 where the id is null or not known."""
         positions, strings = dictionary_of(patient_ids)
+        if not self._known_ids[0].equals(strings):
+            self._known_ids = strings, np.append(self._places_of(strings), np.int32(-1))
+        return self._known_ids[1].take(positions, mode="wrap")
+
+    def _places_of(self, strings: pa.Array) -> Integers:
+        """Position of distinct ids, -1 where an id is not known."""
         # Batches of sorted tables hold neighbours, so only these are hashed, and not all patients for every batch.
         bounds = pc.min_max(strings).as_py()
         start, stop = (
@@ -170,159 +165,100 @@ class SequenceAssembler:
             for side, bound in ((bisect_left, bounds["min"] or ""), (bisect_right, bounds["max"] or ""))
         )
         found = pc.index_in(strings, value_set=self._sorted_ids.slice(start, stop - start))
-        places = self._places[pc.add(found, pa.scalar(start, pa.int32())).fill_null(-1).to_numpy(zero_copy_only=False)]
-        return np.append(places, -1)[positions]
+        places: Integers = self._places[pc.add(found, pa.scalar(start, pa.int32())).fill_null(-1).to_numpy()]
+        return places
 
     def type_positions(self, visit_types: pa.Array) -> Integers:
         """Position of each type of visit, -1 where it is null."""
         return _positions(visit_types, self.visit_types)
 
-    def add(
-        self,
-        patients: Integers,
-        days: Integers,
-        visit_types: Integers,
-        codes: Integers,
-        lengths: Integers | None = None,
-    ) -> None:
-        """Add code events.
-
-        Args:
-            patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
-            days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
-            visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
-            codes (`np.ndarray` of shape `(codes,)`): Number of each code out of `self.codes`, -1 where null.
-            lengths (`np.ndarray` of shape `(rows,)`, *optional*): How many of the codes each row has; one by default.
+    def visits(self, patients: Integers, days: Integers, visit_types: Integers) -> VisitKeys:
+        """Pack the visits of rows, to which what the rows have is then added; none where one of the three is unknown.
 
         Raises:
             ClaimDataError: `E_KEY_RANGE`, if a day lies outside the years 1697 to 2412.
         """
-        is_complete = (patients >= 0) & (days != NULL_DAY) & (visit_types >= 0)
-        self.add_days(patients[is_complete], days[is_complete])
+        is_known = (patients >= 0) & (days != NULL_DAY) & (visit_types >= 0)
+        ranges = (patients // MAX_PATIENTS).astype(np.uint8)
+        columns = (patients % MAX_PATIENTS, days, visit_types)
+        if is_known.all():
+            return VisitKeys(pack_keys(*columns), ranges, patients, days)
+        keys = np.full(len(patients), NO_VISIT)
+        keys[is_known] = pack_keys(*(column[is_known] for column in columns))
+        return VisitKeys(keys, ranges, patients, days)
+
+    def add(self, visits: VisitKeys, codes: Integers, lengths: Integers | None = None) -> None:
+        """Add codes, numbered by `self.codes` and -1 where null: one of each row, or as many as `lengths` says."""
+        rows = np.flatnonzero(visits.is_known & ~visits.is_repeat)
+        self.add_days(visits.patients.take(rows), visits.days.take(rows))
+        keys, ranges = visits.keys, visits.ranges
+        if lengths is not None:
+            keys, ranges = np.repeat(keys, lengths), np.repeat(ranges, lengths)
         is_code = codes >= 0
-        rows = np.flatnonzero(is_code) if lengths is None else np.repeat(np.arange(len(lengths)), lengths)[is_code]
-        is_kept = is_complete[rows]
-        rows, codes = rows[is_kept], codes[is_code][is_kept]
-        self._num_without_visit += len(is_kept) - len(rows)
-        self._num_added += len(rows)
-        owners = patients[rows]
-        shards = owners // self._shard_size
-        keys = pack_keys(owners - shards * self._shard_size, days[rows], visit_types[rows])
-        keys |= codes.astype(np.uint64)
-        self._spill.append(keys, shards)
+        is_kept = is_code & (keys != NO_VISIT)
+        num_kept = int(np.count_nonzero(is_kept))
+        self._num_without_visit += int(np.count_nonzero(is_code)) - num_kept
+        self._num_added += num_kept
+        if num_kept < len(codes):
+            keys, ranges, codes = keys[is_kept], ranges[is_kept], codes[is_kept]
+        self._spill.append(keys | codes.astype(np.uint64), ranges)
 
     def add_repeats(self, num_codes: int) -> None:
         """Count codes that stand on their visit already, and need not be added again."""
         self._num_added += num_codes
 
-    def add_later(
-        self, patients: Integers, days: Integers, visit_types: Integers, end_days: Integers, paid_days: Integers
-    ) -> None:
+    def add_later(self, visits: VisitKeys, end_days: Integers, paid_days: Integers) -> None:
         """Add the ends and paid dates of claims; a visit has ended, and is paid, when the last claim behind it is.
 
-        A visit of which no end is told ends on its day. Without any paid date, the table has no paid days.
-
-        Args:
-            patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
-            days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
-            visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
-            end_days (`np.ndarray` of shape `(rows,)`): Last day of each row, `NULL_DAY` unknown, far ahead if none.
-            paid_days (`np.ndarray` of shape `(rows,)`): Paid date of each row, `NULL_DAY` unknown.
-
-        Raises:
-            ClaimDataError: `E_KEY_RANGE`, if a day lies outside the years 1697 to 2412.
+        Days are `NULL_DAY` where unknown, and an end that never comes lies far ahead. A visit of which no end is told
+        ends on its day. Without any paid date, the table has no paid days.
         """
         # Most claims end on the day on which they begin, which needs no key.
-        end_days = np.where(end_days > days, end_days, NULL_DAY)
+        end_days = np.where(end_days > visits.days, end_days, NULL_DAY)
         for name, later_days in ((_END, end_days), (_PAID, paid_days)):
-            rows = later_rows(patients, days, visit_types, later_days)
-            if not len(rows):
-                continue
-            owners = patients[rows]
-            shards = owners // self._shard_size
-            keys = pack_later(owners - shards * self._shard_size, days[rows], visit_types[rows], later_days[rows])
-            self._other_spill(name).append(keys, shards)
+            self._append(name, *pack_later(visits, later_days))
 
-    def add_marked(
-        self, name: str, patients: Integers, days: Integers, visit_types: Integers, systems: pa.Array, codes: pa.Array
-    ) -> None:
+    def add_marked(self, name: str, visits: VisitKeys, numbers: Integers, codes: CodeNumbers) -> None:
         """Add codes that stand out on their visits, such as principal diagnoses; they become a column of their own.
 
-        Without any, the patients table has no such column.
-
-        Args:
-            name (`str`): Name of the column.
-            patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
-            days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
-            visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
-            systems (`pa.Array` of strings): Code system of each row, null for none.
-            codes (`pa.Array` of strings): Code of each row, null for none.
-
-        Raises:
-            ClaimDataError: `E_KEY_RANGE`, if there are too many distinct codes.
+        Their numbers are those of `codes`, which is the same for a whole column, and -1 where null. Without any, the
+        patients table has no such column.
         """
-        numbers = self._marked_codes.setdefault(name, CodeNumbers()).number(systems, codes)
-        rows = later_rows(patients, days, visit_types, np.where(numbers >= 0, numbers, NULL_DAY))
-        if not len(rows):
-            return
-        shards = patients[rows] // self._shard_size
-        keys = pack_keys(patients[rows] - shards * self._shard_size, days[rows], visit_types[rows])
-        self._other_spill(name).append(keys | numbers[rows].astype(np.uint64), shards)
+        if (numbers >= 0).any():
+            self._marked_codes[name] = codes
+        is_repeat = visits.is_repeat.copy()
+        is_repeat[1:] &= numbers[1:] == numbers[:-1]
+        rows = np.flatnonzero(visits.is_known & (numbers >= 0) & ~is_repeat)
+        self._append(name, visits.keys.take(rows) | numbers.take(rows).astype(np.uint64), visits.ranges.take(rows))
 
-    def add_amounts(self, patients: Integers, days: Integers, visit_types: Integers, cents: Cents) -> None:
-        """Add amounts of claim lines; without any, the patients table has no columns of amounts.
+    def add_amounts(self, visits: VisitKeys, cents: Cents) -> None:
+        """Add amounts of claim lines as `cents_of` gives them; without any, the table has no columns of amounts."""
+        rows = np.flatnonzero(visits.is_known & (cents != NULL_CENTS).any(axis=0))
+        visits = visits.take(rows)
+        starts = np.flatnonzero(~visits.is_repeat)
+        self._append(_AMOUNTS, sum_runs(visits.keys, cents[:, rows], starts), visits.ranges.take(starts))
 
-        Args:
-            patients (`np.ndarray` of shape `(rows,)`): Position of the patient of each row, -1 unknown.
-            days (`np.ndarray` of shape `(rows,)`): Service date of each row, `NULL_DAY` unknown.
-            visit_types (`np.ndarray` of shape `(rows,)`): Position of the type of each row, -1 unknown.
-            cents (`np.ndarray` of shape `(amounts, rows)`): As `cents_of` gives them.
-
-        Raises:
-            ClaimDataError: `E_KEY_RANGE`, if a day lies outside the years 1697 to 2412.
-        """
-        is_known = (patients >= 0) & (days != NULL_DAY) & (visit_types >= 0) & (cents != NULL_CENTS).any(axis=0)
-        if not is_known.any():
-            return
-        owners = patients[is_known]
-        shards = owners // self._shard_size
-        # Rows of one shard together, so that each row that comes out lies in one.
-        order = np.argsort(shards, kind="stable")
-        owners, shards = owners[order], shards[order]
-        kept = np.flatnonzero(is_known)[order]
-        for shard in np.unique(shards):
-            here = shards == shard
-            rows = pack_amounts(
-                owners[here] - shard * self._shard_size,
-                days[kept[here]],
-                visit_types[kept[here]],
-                cents[:, kept[here]],
-            )
-            self._other_spill(_AMOUNTS).append(rows, np.full(len(rows), shard))
+    def _append(self, name: str, keys: Keys, ranges: Integers) -> None:
+        if len(keys):
+            self._other_spill(name).append(keys, ranges)
 
     def _other_spill(self, name: str) -> KeySpill:
         if name not in self._other_spills:
-            folder = self._workspace and self._workspace / name
-            if folder is not None:
-                folder.mkdir()
-            self._other_spills[name] = KeySpill(folder, self._num_shards)
+            self._other_spills[name] = self._new_spill(name)
         return self._other_spills[name]
+
+    def _new_spill(self, name: str) -> KeySpill:
+        return KeySpill(self._workspace and self._workspace / name, self._shard_bits, len(self.patient_ids))
 
     def add_days(self, patients: Integers, days: Integers) -> None:
         """Add days of service without codes, such as ends of claims, for the last day of the data."""
         is_known = patients >= 0
-        raise_last_days(self._last_days, patients[is_known], days[is_known])
-
-    @property
-    def last_days(self) -> Integers:
-        """The last day of service of each patient, `NULL_DAY` where none, of what was added so far."""
-        return self._last_days
+        raise_last_days(self.last_days, patients[is_known], days[is_known])
 
     @property
     def columns(self) -> set[str]:
         """Optional columns that the patients have, of what was added so far."""
-        marked = {name for name, numbers in self._marked_codes.items() if len(numbers)}
-        return marked | ({_PAID, _AMOUNTS} & self._other_spills.keys())
+        return self._marked_codes.keys() | ({_PAID, _AMOUNTS} & self._other_spills.keys())
 
     def expect(self, columns: Collection[str]) -> None:
         """Give the patients optional columns even if nothing is added to them, as other patients have them."""
@@ -330,7 +266,6 @@ class SequenceAssembler:
             self._other_spill(name)
         for name in {*columns} - {_PAID, _AMOUNTS}:
             self._marked_codes.setdefault(name, CodeNumbers())
-        self._expected |= {*columns}
 
     def write(
         self,
@@ -342,21 +277,12 @@ class SequenceAssembler:
         is_known: "npt.NDArray[np.bool_] | bool" = False,
         progress: bool = False,
     ) -> PatientCounts:
-        """Write all splits, one shard at a time.
+        """Write all splits, `SPLIT-NNNNN.parquet`, one shard at a time.
 
-        Args:
-            folder (`Path`): Existing folder for `SPLIT-NNNNN.parquet`.
-            eligibility (`EligibilityRows`): Eligibility of the known patients.
-            extract_date (`datetime.date`, *optional*): Day of the extract, which bounds the last day of the data.
-            last_day (`int`, *optional*): Last day of the data, where these are not all patients.
-            is_known (`np.ndarray` of bool, *optional*, defaults to `False`): Whether a source tells when each patient
-                was enrolled, so that no span is none and not unknown.
-            progress (`bool`, *optional*, defaults to `False`): Whether to show a progress bar.
-
-        Returns:
-            `PatientCounts`: What was written.
+        The day of the extract bounds the last day of the data, which is given where these are not all patients.
+        `is_known` says whether a source tells when each patient was enrolled, so that no span is none and not unknown.
         """
-        last_day = find_last_day(self._last_days, extract_date) if last_day is None else last_day
+        last_day = find_last_day(self.last_days, extract_date) if last_day is None else last_day
         last_ends = np.full(len(self.patient_ids), NULL_DAY, np.int32)
         raise_last_days(last_ends, eligibility.patients, eligibility.ends)
         enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day, is_known)
@@ -364,39 +290,36 @@ class SequenceAssembler:
         is_eligible = np.zeros(len(self.patient_ids), dtype=bool)
         is_eligible[eligibility.patients] = True
         has_no_span = np.diff(enrollment.span_offsets) == 0
-        num_visits = num_codes = num_eligible = num_without_span = num_unknown = 0
+        is_written = np.zeros(len(self.patient_ids), dtype=bool)
+        num_visits = num_codes = 0
         by_split: dict[str, int] = {}
         bar = tqdm(total=len(self.patient_ids), desc="patients", unit=" patients", disable=not progress)
         for split, start, end in zip(SPLITS, self._split_ends[:-1], self._split_ends[1:], strict=True):
-            has_paid_days = _PAID in self._other_spills
-            has_amounts = _AMOUNTS in self._other_spills
-            with PatientFiles(
-                folder, split, enrollment, names, has_paid_days=has_paid_days, has_amounts=has_amounts
-            ) as files:
-                for shard in range(start // self._shard_size, math.ceil(end / self._shard_size)):
+            has = {"has_paid_days": _PAID in self._other_spills, "has_amounts": _AMOUNTS in self._other_spills}
+            with PatientFiles(folder, split, enrollment, names, **has) as files:
+                for shard in range(start >> self._shard_bits, -(-end >> self._shard_bits)):
                     timelines = self._read_shard(shard)
                     first, stop = np.searchsorted(timelines.patients, [start, end])
                     part = timelines.slice(int(first), int(stop))
                     files.append(part)
                     num_visits += part.num_visits
                     num_codes += len(part.codes)
-                    num_eligible += int(np.count_nonzero(is_eligible[part.patients]))
-                    num_without_span += int(np.count_nonzero(has_no_span[part.patients]))
-                    num_unknown += int(np.count_nonzero(~enrollment.is_known[part.patients]))
+                    is_written[part.patients] = True
                     bar.update(part.num_patients)
             by_split[split] = files.num_patients
         bar.close()
         num_patients = sum(by_split.values())
+        is_unknown = is_written & ~enrollment.is_known
         return PatientCounts(
             patients=num_patients,
             visits=num_visits,
             codes=num_codes,
-            distinct_codes=len(self.codes),
+            distinct_codes=len(names.codes),
             patients_by_split=by_split,
             patients_without_visits=len(self.patient_ids) - num_patients,
-            patients_without_eligibility=num_patients - num_eligible,
-            patients_without_enrollment=num_without_span - num_unknown,
-            patients_of_unknown_enrollment=num_unknown,
+            patients_without_eligibility=int(np.count_nonzero(is_written & ~is_eligible)),
+            patients_without_enrollment=int(np.count_nonzero(is_written & has_no_span & ~is_unknown)),
+            patients_of_unknown_enrollment=int(np.count_nonzero(is_unknown)),
             repeated_codes=self._num_added - num_codes,
             codes_without_visit=self._num_without_visit,
             amounts_without_visit=self._num_lost_amounts,
@@ -412,47 +335,41 @@ class SequenceAssembler:
         is_known: "npt.NDArray[np.bool_] | bool" = False,
     ) -> pa.Table:
         """Give the rows that `write` would write, all splits one after the other, where there is one shard."""
-        last_day = find_last_day(self._last_days, extract_date)
+        last_day = find_last_day(self.last_days, extract_date)
         enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day, is_known)
         return read_back(to_table(self._read_shard(0), enrollment, self._names()))
 
     def _names(self) -> PatientNames:
-        has = self.columns | self._expected
-        marked = {name: numbers.sorted_codes() for name, numbers in self._marked_codes.items() if name in has}
-        return PatientNames(self.patient_ids, self.visit_types, self.codes.sorted_codes(), marked)
+        marked = {name: numbers.ranked()[0] for name, numbers in self._marked_codes.items()}
+        return PatientNames(self.patient_ids, self.visit_types, self.codes.ranked()[0], marked)
 
     def _read_shard(self, shard: int) -> TimelineArrays:
         """Sorted visits of a shard. The last one is kept, because a shard can end one split and begin the next."""
         if self._last_shard is None or self._last_shard[0] != shard:
-            first_patient = shard * self._shard_size
-            timelines = unpack_keys(self._spill.read(shard), self._code_ranks(), first_patient)
+            first_patient = (shard << self._shard_bits) // MAX_PATIENTS * MAX_PATIENTS
+            timelines = unpack_keys(self._spill.read(shard), self.codes.ranked()[1], first_patient)
+            visits = visit_keys_of(timelines, first_patient)
             if _END in self._other_spills:
-                end_days = end_days_of(timelines, self._other_spills[_END].read(shard), first_patient)
+                end_days = end_days_of(timelines, visits, self._other_spills[_END].read(shard))
                 timelines = replace(timelines, visit_end_days=end_days)
             if _PAID in self._other_spills:
-                paid_days = paid_days_of(timelines, self._other_spills[_PAID].read(shard), first_patient)
+                paid_days = paid_days_of(timelines, visits, self._other_spills[_PAID].read(shard))
                 timelines = replace(timelines, visit_paid_days=paid_days)
             if _AMOUNTS in self._other_spills:
-                cents, lost = amounts_of(timelines, self._other_spills[_AMOUNTS].read(shard), first_patient)
+                cents, lost = amounts_of(visits, self._other_spills[_AMOUNTS].read(shard))
                 timelines = replace(timelines, visit_cents=cents)
                 self._num_lost_amounts += lost
             marked = {
-                name: marked_codes(timelines, self._other_spills[name].read(shard), numbers.ranks(), first_patient)
+                name: marked_codes(visits, self._other_spills[name].read(shard), numbers.ranked()[1])
                 for name, numbers in self._marked_codes.items()
-                if len(numbers) or name in self._expected
             }
             timelines = replace(timelines, marked=marked)
             self._last_shard = shard, timelines
         return self._last_shard[1]
-
-    def _code_ranks(self) -> Integers:
-        if self._ranks is None or len(self._ranks) != len(self.codes):
-            self._ranks = self.codes.ranks()
-        return self._ranks
 
 
 def _positions(values: pa.Array, value_set: pa.Array) -> Integers:
     """Position of each value in a set, -1 where there is none; only distinct values are looked up."""
     positions, strings = dictionary_of(values)
     found = pc.index_in(strings, value_set=value_set).fill_null(-1).to_numpy(zero_copy_only=False)
-    return np.append(found, -1)[positions]
+    return np.append(found, np.int32(-1)).take(positions, mode="wrap")

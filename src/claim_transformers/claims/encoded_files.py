@@ -3,7 +3,7 @@
 The work on a column of codes then is work on its few distinct strings, and the many rows are integers.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,10 @@ import pyarrow.parquet as pq
 from claim_transformers.claims.packing import dictionary_of
 from claim_transformers.codes.errors import ClaimDataError
 
-_ROWS_PER_BATCH = 1 << 18
+# So few that what is made of a batch is small, and takes the memory that the batch before gave back.
+_ROWS_PER_BATCH = 1 << 16
+_LIST = ".list.element."
+_LONGEST_TOLD = 32  # a writer may cut longer strings in its statistics
 
 
 class EncodedFiles:
@@ -31,7 +34,7 @@ class EncodedFiles:
         ...     pq.write_table(pa.table({"code": ["B", "A", "B", None]}), path)
         ...     files = EncodedFiles([path])
         ...     files.num_rows, files.distinct("code").to_pylist(), files.count_values({"code"})
-        (4, ['A', 'B'], 4)
+        (4, ['B', 'A'], 4)
     """
 
     def __init__(self, paths: Sequence[Path], fields: Callable[[str], bool] = lambda name: True) -> None:
@@ -42,14 +45,18 @@ class EncodedFiles:
     def __bool__(self) -> bool:
         return bool(self.paths)
 
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: Sequence[str], max_rows: int = _ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
         """Read some columns, strings as dictionaries.
+
+        Fields of lists that hold one string, or null alone, are not decoded where the statistics say so: they
+        are missing, and the metadata of the batch has the string, or nothing, under their path.
 
         Args:
             columns (`Sequence[str]`): Names of columns.
+            max_rows (`int`, *optional*): Most rows of a batch.
 
         Yields:
-            `pa.RecordBatch`: At most `_ROWS_PER_BATCH` rows of one row group of one file.
+            `pa.RecordBatch`: Rows of one row group of one file.
 
         Raises:
             ClaimDataError: `E_COLUMN`, if a file lacks a column.
@@ -61,7 +68,10 @@ class EncodedFiles:
             with pq.ParquetFile(path, read_dictionary=strings) as file:
                 # Row groups differ in their dictionaries, and Arrow 26 cannot join those of strings within lists.
                 for group in range(file.num_row_groups):
-                    yield from file.iter_batches(_ROWS_PER_BATCH, row_groups=[group], columns=list(leaves))
+                    told = _told_by_statistics(file.metadata.row_group(group), leaves)
+                    read = [leaf for leaf in leaves if leaf not in told]
+                    for batch in file.iter_batches(max_rows, row_groups=[group], columns=read):
+                        yield batch.replace_schema_metadata(told)
 
     @property
     def column_names(self) -> list[str]:
@@ -69,10 +79,10 @@ class EncodedFiles:
         return pq.read_schema(self.paths[0]).names if self.paths else []
 
     def distinct(self, column: str) -> pa.Array:
-        """Sorted distinct strings of a column, without null."""
+        """Distinct strings of a column, without null."""
         distinct: pa.Array = pa.array([], pa.string())
         parts: list[pa.Array] = []
-        for batch in self.batches([column]):
+        for batch in self.batches([column], 4 * _ROWS_PER_BATCH):
             positions, strings = dictionary_of(batch[column])
             # A dictionary can hold strings that no row uses.
             is_used = np.zeros(len(strings), dtype=bool)
@@ -81,8 +91,7 @@ class EncodedFiles:
             # Joined only once as many have come as there are, each is looked at a few times, however many batches.
             if sum(map(len, parts)) > len(distinct):
                 distinct, parts = pc.unique(pa.chunked_array([distinct, *parts])), []
-        distinct = pc.unique(pa.chunked_array([distinct, *parts]))
-        return distinct.take(pc.sort_indices(distinct))
+        return pc.unique(pa.chunked_array([distinct, *parts]))
 
     def count_values(self, columns: set[str]) -> int:
         """Count the values of some columns, lists unrolled and nulls included, out of the footers alone."""
@@ -113,6 +122,20 @@ class EncodedFiles:
         return leaves
 
 
+def _told_by_statistics(group: pq.RowGroupMetaData, leaves: Collection[str]) -> dict[str, str]:
+    """Fields of lists, beside the code, that the statistics tell whole: the one string that they hold, or nothing."""
+    told = {}
+    for chunk in map(group.column, range(group.num_columns)):
+        leaf, found = chunk.path_in_schema, chunk.statistics
+        if leaf not in leaves or _LIST not in leaf or leaf.endswith(f"{_LIST}code") or not found:
+            continue
+        if found.has_null_count and found.null_count == chunk.num_values:
+            told[leaf] = ""
+        elif found.has_null_count and not found.null_count and found.has_min_max and found.min == found.max:
+            told |= {leaf: found.min} if isinstance(found.min, str) and 0 < len(found.min) < _LONGEST_TOLD else {}
+    return told
+
+
 class TableInMemory(EncodedFiles):
     """A small table that is no file: the few rows of a request, which are read as they are."""
 
@@ -123,7 +146,7 @@ class TableInMemory(EncodedFiles):
     def __bool__(self) -> bool:
         return bool(self.num_rows)
 
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: Sequence[str], max_rows: int = _ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
         """The rows, with some columns."""
         yield from self._table.select(columns).to_batches()
 

@@ -1,7 +1,7 @@
 """Enrollment: who the patients are and when they were enrolled, out of many eligibility rows per patient."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -26,17 +26,10 @@ ELIGIBILITY_COLUMNS = (
 
 @dataclass(frozen=True)
 class Enrollment:
-    """Sex, birth, death and merged enrollment spans of patients, by position.
+    """Sex, birth, death and merged enrollment spans of patients, by position; both days of a span are inclusive.
 
-    Args:
-        sexes (`np.ndarray` of int8): Position in `SEXES`, -1 unknown.
-        birth_days (`np.ndarray` of int32): Days since 1970-01-01, `NULL_DAY` unknown.
-        death_days (`np.ndarray` of int32): Days since 1970-01-01, `NULL_DAY` alive or unknown.
-        span_offsets (`np.ndarray` of shape `(patients + 1,)`): Where the spans of each patient begin.
-        span_starts (`np.ndarray` of int32): First day of each span.
-        span_ends (`np.ndarray` of int32): Last day of each span, inclusive.
-        is_known (`np.ndarray` of bool): Whether a source tells when the patient was enrolled, so that no span is
-            none; else the enrollment of a patient without a span is unknown.
+    Sexes are positions in `SEXES`, -1 unknown; days are since 1970-01-01, `NULL_DAY` unknown or alive. `is_known` says
+    whether a source tells when the patient was enrolled, so that no span is none and not unknown.
 
     Examples:
         >>> merge_eligibility(EligibilityRows.empty(), num_patients=2).span_offsets.tolist()
@@ -54,20 +47,7 @@ class Enrollment:
 
 @dataclass(frozen=True)
 class EligibilityRows:
-    """Eligibility as flat arrays, one entry per row of the canonical table, in any order.
-
-    Args:
-        patients (`np.ndarray`): Position of the patient.
-        sexes (`np.ndarray` of int8): Position in `SEXES`, -1 unknown.
-        birth_days (`np.ndarray` of int32): Days since 1970-01-01 or `NULL_DAY`, like the three that follow.
-        death_days (`np.ndarray` of int32): Day of death.
-        starts (`np.ndarray` of int32): First day of enrollment.
-        ends (`np.ndarray` of int32): Last day of enrollment, inclusive; null for a span that is still open.
-
-    Examples:
-        >>> len(EligibilityRows.empty().patients)
-        0
-    """
+    """Eligibility as flat arrays, one entry per row of the canonical table, in any order; an open span has no end."""
 
     patients: Integers
     sexes: Integers
@@ -130,17 +110,22 @@ def merge_eligibility(
         >>> merged.span_starts.tolist(), merged.span_ends.tolist()
         ([0], [729])
     """
-    rows = replace(rows, ends=np.where(rows.ends == NULL_DAY, np.int32(last_day), rows.ends))
-    order = np.lexsort((rows.ends, rows.starts, rows.patients))
-    patients, starts, ends = rows.patients[order].astype(np.int64), rows.starts[order], rows.ends[order]
+    ends = np.where(rows.ends == NULL_DAY, np.int32(last_day), rows.ends)
+    order = np.lexsort((ends, rows.starts, rows.patients))
+    rows = EligibilityRows(*(getattr(rows, column.name)[order] for column in fields(rows)))
+    patients, starts, ends = rows.patients.astype(np.int64), rows.starts, ends[order]
 
     is_span = (starts != NULL_DAY) & (ends != NULL_DAY) & (ends >= starts)
     span_patients, span_starts, span_ends = _merge_spans(patients[is_span], starts[is_span], ends[is_span])
     counts = np.bincount(span_patients, minlength=num_patients)
+    # Rows of one patient and span are equally late.
+    is_later = np.ones(len(patients), np.int64)
+    is_later[1:] = (patients[1:] != patients[:-1]) | (starts[1:] != starts[:-1]) | (ends[1:] != ends[:-1])
+    lateness = np.cumsum(is_later)
     return Enrollment(
-        _latest(rows, rows.sexes, num_patients, -1).astype(np.int8),
-        _latest(rows, rows.birth_days, num_patients, NULL_DAY),
-        _latest(rows, rows.death_days, num_patients, NULL_DAY),
+        _latest(patients, lateness, rows.sexes, num_patients, -1).astype(np.int8),
+        _latest(patients, lateness, rows.birth_days, num_patients, NULL_DAY),
+        _latest(patients, lateness, rows.death_days, num_patients, NULL_DAY),
         np.append(0, np.cumsum(counts)),
         span_starts,
         span_ends,
@@ -186,21 +171,26 @@ def _merge_spans(patients: Integers, starts: Integers, ends: Integers) -> tuple[
     return patients[firsts], starts[firsts].astype(np.int32), merged_ends.astype(np.int32)
 
 
-def _latest(rows: EligibilityRows, values: Integers, num_patients: int, null: int) -> Integers:
+def _latest(patients: Integers, lateness: Integers, values: Integers, num_patients: int, null: int) -> Integers:
     """The value of each patient's latest row that has one; ties go to the larger value, whatever the row order."""
-    known = values != null
-    patients = rows.patients[known]
-    order = np.lexsort((values[known], rows.ends[known], rows.starts[known], patients))
+    known = np.flatnonzero(values != null)
     latest = np.full(num_patients, null, np.int32)
-    # Of repeated positions NumPy keeps the value assigned last.
-    latest[patients[order]] = values[known][order]
+    if len(known):
+        patients = patients[known]
+        starts = np.flatnonzero(np.append(True, patients[1:] != patients[:-1]))
+        # With the lateness in the high bits, the largest is the latest.
+        largest = np.maximum.reduceat((lateness[known] << 33) + values[known].astype(np.int64) - NULL_DAY, starts)
+        latest[patients[starts]] = (largest & ((1 << 33) - 1)) + NULL_DAY
     return latest
 
 
 def days_of(dates: pa.Array) -> Integers:
     """Turn dates into days since 1970-01-01."""
-    days = pc.cast(pc.cast(dates, pa.date32()), pa.int32())
-    return days.fill_null(NULL_DAY).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    if dates.null_count == len(dates):
+        return np.full(len(dates), NULL_DAY, np.int32)
+    days = pc.cast(dates, pa.date32()).view(pa.int32())
+    days = days.fill_null(NULL_DAY) if days.null_count else days
+    return days.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def _sexes_of(genders: pa.Array) -> Integers:

@@ -1,16 +1,19 @@
 """Codes, days and patients packed into one integer, so that building sequences is sorting integers.
 
-A key holds, from the highest bits down, the position of the patient within its shard, the day, the claim type and the
+A key holds, from the highest bits down, the position of the patient within its range, the day, the claim type and the
 code. Sorted keys are patients in order, their visits in order, and the codes of each visit in order; equal neighbours
 are the same code billed twice. NumPy sorts such keys about ten times faster than an engine groups and sorts strings.
 
-The patient needs few bits because shards are cut by patient, which leaves 18 bits for the day: 717 years, so that no
-data set needs its days moved to fit, not even one with dates shifted into the future.
+The patient needs few bits because each range of patients is packed from 0, which leaves 18 bits for the day: 717
+years, so that no data set needs its days moved to fit, not even one with dates shifted into the future.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from io import SEEK_END, BufferedRandom, BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +25,24 @@ import pyarrow.compute as pc
 from claim_transformers.claims.small_cells import show_part_of
 from claim_transformers.codes.errors import ClaimDataError
 
-CODE_BITS, _TYPE_BITS, _DAY_BITS, _PATIENT_BITS = 20, 4, 18, 22
+_CODE_BITS, _TYPE_BITS, _DAY_BITS, _PATIENT_BITS = 20, 4, 18, 22
 _FIRST_DAY = -100_000  # in 1696; the last day that fits is in 2413
 NULL_DAY = np.iinfo(np.int32).min
+NO_VISIT = np.uint64(2**64 - 1)
 
-MAX_CODES = 1 << CODE_BITS
+MAX_CODES = 1 << _CODE_BITS
 _MAX_TYPES = 1 << _TYPE_BITS
 _MAX_DAYS = 1 << _DAY_BITS
 MAX_PATIENTS = 1 << _PATIENT_BITS
+
+_KEYS_PER_BLOCK = 1 << 18
 
 Integers = npt.NDArray[np.integer[Any]]
 Keys = npt.NDArray[np.uint64]
 
 
 def pack_keys(patients: Integers, days: Integers, visit_types: Integers) -> Keys:
-    """Pack patient, day and claim type into keys whose code bits are still zero.
-
-    Args:
-        patients (`np.ndarray` of integers): Position of the patient within its shard, from 0.
-        days (`np.ndarray` of integers): Service date in days since 1970-01-01.
-        visit_types (`np.ndarray` of integers): Position of the claim type in its sorted list.
-
-    Returns:
-        `np.ndarray` of uint64: Keys that sort by patient, day and type.
+    """Pack patient, day and claim type into keys whose code bits are still zero, which sort by these three.
 
     Raises:
         ClaimDataError: `E_KEY_RANGE`, if a field does not fit. The message names the field and its bounds.
@@ -66,8 +64,41 @@ def pack_keys(patients: Integers, days: Integers, visit_types: Integers) -> Keys
     keys |= (days.astype(np.int64) - _FIRST_DAY).astype(np.uint64)
     keys <<= np.uint64(_TYPE_BITS)
     keys |= visit_types.astype(np.uint64)
-    keys <<= np.uint64(CODE_BITS)
+    keys <<= np.uint64(_CODE_BITS)
     return keys
+
+
+@dataclass(frozen=True)
+class VisitKeys:
+    """The visit on which each row stands, packed once for all that the row has; `NO_VISIT` where it has none."""
+
+    keys: Keys
+    ranges: Integers
+    patients: Integers
+    days: Integers
+
+    @cached_property
+    def is_known(self) -> npt.NDArray[np.bool_]:
+        """Which rows have a visit."""
+        is_known: npt.NDArray[np.bool_] = self.keys != NO_VISIT
+        return is_known
+
+    @cached_property
+    def is_repeat(self) -> npt.NDArray[np.bool_]:
+        """Which rows stand on the visit of the row before; lines of a claim mostly do."""
+        is_repeat = ~_is_first(self.keys) & self.is_known
+        is_repeat[1:] &= self.ranges[1:] == self.ranges[:-1]
+        return is_repeat
+
+    def take(self, rows: Integers) -> "VisitKeys":
+        """Some of the rows."""
+        return VisitKeys(self.keys.take(rows), self.ranges.take(rows), self.patients.take(rows), self.days.take(rows))
+
+
+def visit_keys_of(timelines: "TimelineArrays", first_patient: int = 0) -> Keys:
+    """The keys of all visits of a shard, ascending."""
+    owners = np.repeat(timelines.patients - first_patient, np.diff(timelines.visit_offsets))
+    return pack_keys(owners, timelines.visit_days, timelines.visit_types)
 
 
 def _check_range(name: str, values: Integers, first: int, end: int) -> None:
@@ -82,10 +113,6 @@ def _check_range(name: str, values: Integers, first: int, end: int) -> None:
 @dataclass(frozen=True)
 class _CodeLists:
     """Some codes of each visit, beside all of them: visit `v` has `codes[offsets[v]:offsets[v + 1]]`.
-
-    Args:
-        offsets (`np.ndarray` of shape `(visits + 1,)`): Where the codes of each visit begin.
-        codes (`np.ndarray` of shape `(codes,)`): Position of each code, ascending within a visit.
 
     Examples:
         >>> lists = _CodeLists(np.array([0, 2, 2, 3]), np.array([7, 9, 8]))
@@ -168,12 +195,6 @@ class TimelineArrays:
 def concatenate(parts: Sequence[TimelineArrays]) -> TimelineArrays:
     """Join timelines one after the other.
 
-    Args:
-        parts (`Sequence[TimelineArrays]`): Arrays whose patients follow each other.
-
-    Returns:
-        `TimelineArrays`: All patients of all parts.
-
     Examples:
         >>> day = unpack_keys(pack_keys(np.array([0, 1]), np.array([10, 10]), np.array([0, 0])))
         >>> concatenate([day.slice(0, 1), day.slice(1, 2)]).visit_offsets.tolist()
@@ -207,13 +228,7 @@ def _concatenate_lists(parts: Sequence[_CodeLists]) -> _CodeLists:
 def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: int = 0) -> TimelineArrays:
     """Sort keys and read patients, visits and codes off them; each visit ends on its day. The keys are overwritten.
 
-    Args:
-        keys (`np.ndarray` of uint64): Complete keys in any order, repeats allowed.
-        code_ranks (`np.ndarray`, *optional*): Final position of each code number, applied before sorting.
-        first_patient (`int`, *optional*, defaults to `0`): Position of the first patient of the shard.
-
-    Returns:
-        `TimelineArrays`: Distinct codes in order.
+    Keys may repeat. The ranks say the final position of each code number, and `first_patient` where the range begins.
 
     Examples:
         >>> keys = pack_keys(np.array([0, 0, 0]), np.array([5, 5, 2]), np.array([0, 0, 0]))
@@ -222,16 +237,18 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
         ([2, 5], [0, 1, 2], [0, 1])
     """
     code_mask = np.uint64(MAX_CODES - 1)
-    if code_ranks is not None and len(keys):
-        ranked = code_ranks.astype(np.uint64)[(keys & code_mask).astype(np.int32)]
-        keys &= ~code_mask
-        keys |= ranked
+    if code_ranks is not None:
+        for start in range(0, len(keys), _KEYS_PER_BLOCK):
+            part = keys[start : start + _KEYS_PER_BLOCK]
+            ranked = code_ranks.take((part & code_mask).view(np.int64), mode="clip")
+            part &= ~code_mask
+            part |= ranked.view(np.uint64)
     keys.sort()
     # Sorting and comparing neighbours is tens of times faster than np.unique on arrays of this size.
     keys = keys[_is_first(keys)]
-    visits = keys >> np.uint64(CODE_BITS)
+    visits = keys >> np.uint64(_CODE_BITS)
     visit_starts = np.flatnonzero(_is_first(visits))
-    visits = visits[visit_starts]
+    visits = visits.take(visit_starts)
     patients = visits >> np.uint64(_TYPE_BITS + _DAY_BITS)
     patient_starts = np.flatnonzero(_is_first(patients))
     days = ((visits >> np.uint64(_TYPE_BITS)) & np.uint64(_MAX_DAYS - 1)).astype(np.int32) + np.int32(_FIRST_DAY)
@@ -241,26 +258,21 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
         days,
         (visits & np.uint64(_MAX_TYPES - 1)).astype(np.int8),
         np.append(visit_starts, len(keys)),
-        (keys & code_mask).astype(np.int32),
+        np.bitwise_and(keys, code_mask, out=keys).astype(np.int32),
         days,
     )
 
 
-def marked_codes(timelines: TimelineArrays, keys: Keys, code_ranks: Integers, first_patient: int = 0) -> _CodeLists:
-    """Read the codes of keys onto visits that are known; a key of another visit is left out. The keys are overwritten.
+def marked_codes(visits: Keys, keys: Keys, code_ranks: Integers) -> _CodeLists:
+    """Read the codes of keys onto the visits of a shard; a key of another visit is left out. The keys are overwritten.
 
     Examples:
         >>> visits = pack_keys(np.array([0, 0]), np.array([5, 9]), np.array([0, 0]))
-        >>> timelines = unpack_keys(visits.copy())
-        >>> marked_codes(timelines, visits[1:] | np.uint64(3), np.arange(4)).offsets.tolist()
+        >>> marked_codes(visits, visits[1:] | np.uint64(3), np.arange(4)).offsets.tolist()
         [0, 0, 1]
     """
-    found = unpack_keys(keys, code_ranks, first_patient)
-    sides = []
-    for part in (timelines, found):
-        owners = np.repeat(part.patients - first_patient, np.diff(part.visit_offsets))
-        sides.append(pack_keys(owners, part.visit_days, part.visit_types))
-    visits, marked = sides
+    found = unpack_keys(keys, code_ranks)
+    marked = visit_keys_of(found)
     place = np.minimum(np.searchsorted(visits, marked), max(len(visits) - 1, 0))
     is_known = visits[place] == marked if len(visits) else np.zeros(len(marked), bool)
     lengths, counts = np.diff(found.code_offsets), np.zeros(len(visits), np.int64)
@@ -275,6 +287,32 @@ def _is_first(values: Keys) -> npt.NDArray[np.bool_]:
     return first
 
 
+@dataclass(frozen=True)
+class EncodedCodes:
+    """Codes as positions in a table of systems by codes, -1 where null; no string of a row is looked at."""
+
+    positions: Integers
+    systems: pa.Array
+    strings: pa.Array
+
+    @classmethod
+    def of(cls, system: str | pa.Array, codes: pa.Array) -> "EncodedCodes":
+        """Codes of one system, or of that of each."""
+        code_index, strings = dictionary_of(codes)
+        if isinstance(system, str):
+            return cls(code_index, pa.array([system]), strings)
+        system_index, systems = dictionary_of(system)
+        if len(systems) == 1 and not system.null_count:
+            return cls(code_index, systems, strings)
+        pairs = system_index.astype(np.int64) * len(strings) + code_index
+        pairs[(system_index < 0) | (code_index < 0)] = -1
+        return cls(pairs, systems, strings)
+
+    def take(self, rows: Integers) -> "EncodedCodes":
+        """Some of the codes."""
+        return EncodedCodes(self.positions.take(rows), self.systems, self.strings)
+
+
 class CodeNumbers:
     """Number the codes of a data set in the order in which they are met, and rank them at the end.
 
@@ -282,91 +320,74 @@ class CodeNumbers:
 
     Examples:
         >>> numbers = CodeNumbers()
-        >>> numbers.number("NDC", pa.array(["2", None, "1", "2"])).tolist()
+        >>> numbers.number(EncodedCodes.of("NDC", pa.array(["2", None, "1", "2"]))).tolist()
         [0, -1, 1, 0]
-        >>> numbers.sorted_codes().to_pylist(), numbers.ranks().tolist()
-        (['NDC/1', 'NDC/2'], [1, 0])
+        >>> [part.tolist() for part in numbers.ranked()]
+        [['NDC/1', 'NDC/2'], [1, 0]]
     """
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-        self._names = pa.array([], pa.string())
+        next_number = count().__next__
+        self._numbers: dict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(next_number))
         self._tables: dict[str, tuple[pa.Array, pa.Array, Integers]] = {}
+        self._ranked = pa.array([], pa.string()), np.empty(0, np.int64)
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return sum(map(len, self._numbers.values()))
 
-    def number(self, system: str | pa.Array, codes: pa.Array, column: str = "") -> npt.NDArray[np.int32]:
-        """Number codes.
-
-        Args:
-            system (`str` or `pa.Array` of strings): The code system of all codes, or of each.
-            codes (`pa.Array` of strings): Codes without their system.
-            column (`str`, *optional*): Name under which the table of a dictionary is kept for the next batch.
-
-        Returns:
-            `np.ndarray` of int32: Number of each `SYSTEM/CODE`, -1 where the code or its system is null.
+    def number(self, codes: EncodedCodes, column: str = "") -> Integers:
+        """Number each `SYSTEM/CODE`, -1 where one is null; `column` names the table kept for the next batch.
 
         Raises:
             ClaimDataError: `E_KEY_RANGE`, if there are more distinct codes than a key can tell apart.
         """
-        if isinstance(system, str):
-            system = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(codes), np.int8)), pa.array([system]))
-        system_index, systems = dictionary_of(system)
-        code_index, strings = dictionary_of(codes)
-        pairs = system_index.astype(np.int64) * len(strings) + code_index
-        pairs[(system_index < 0) | (code_index < 0)] = len(systems) * len(strings)
-        known = self._tables.get(column)
-        if known is not None and known[0].equals(systems) and known[1].equals(strings):
-            table = known[2]
+        systems, strings = codes.systems, codes.strings
+        last = self._tables.get(column)
+        if last is not None and last[0].equals(systems) and last[1].equals(strings):
+            table = last[2]
         else:
+            # The last entry is that of null, at -1.
             table = np.full(len(systems) * len(strings) + 1, -1, np.int32)
+            for place, known in enumerate(map(self._numbers.get, systems.to_pylist())):
+                if known:
+                    found = pc.index_in(strings, value_set=pa.array(list(known), pa.string())).fill_null(-1).to_numpy()
+                    of_known = np.array([*known.values(), -1], np.int32)
+                    table[place * len(strings) : (place + 1) * len(strings)] = of_known.take(found, mode="wrap")
             self._tables[column] = (systems, strings, table)
-        is_used = np.zeros(len(table), dtype=bool)
-        is_used[pairs] = True
-        is_used[-1] = False
-        new = np.flatnonzero(is_used & (table < 0))
+        # `take` with a mode checks no bounds, which is much of an index. A dictionary can hold codes that no row has:
+        # they get no number.
+        numbers = table.take(codes.positions, mode="wrap")
+        is_new = np.zeros(len(table), dtype=bool)
+        is_new[codes.positions[numbers < 0]] = True
+        new = np.flatnonzero(is_new[:-1])
         if len(new):
-            prefixes = systems.take(pa.array(new // len(strings)))
-            table[new] = self._number_names(
-                pc.binary_join_element_wise(prefixes, strings.take(pa.array(new % len(strings))), "/")
-            )
-        if len(self._numbers) > MAX_CODES:
+            of_new = systems.take(pa.array(new // len(strings))), strings.take(pa.array(new % len(strings)))
+            table[new] = [self._numbers[one][code] for one, code in zip(*map(pa.Array.to_pylist, of_new), strict=True)]
+            numbers = table.take(codes.positions, mode="wrap")
+        if len(self) > MAX_CODES:
             raise ClaimDataError(
                 "E_KEY_RANGE",
-                f"expected at most {MAX_CODES} distinct codes, found {len(self._numbers)}; check that no identifier "
-                "stands in a code column",
+                f"expected at most {MAX_CODES} distinct codes, found {len(self)}; check that no identifier stands in "
+                "a code column",
             )
-        numbers: npt.NDArray[np.int32] = table[pairs]
-        return numbers
-
-    def _number_names(self, names: pa.Array) -> npt.NDArray[np.int32]:
-        """Number names, of which each batch brings many that are known already and few that are new."""
-        found = pc.index_in(names, value_set=self.names())
-        if found.null_count:
-            for name in names.filter(found.is_null()).to_pylist():
-                self._numbers.setdefault(name, len(self._numbers))
-            found = pc.index_in(names, value_set=self.names())
-        numbers: npt.NDArray[np.int32] = found.to_numpy(zero_copy_only=False)
         return numbers
 
     def names(self) -> pa.Array:
         """All codes met, in the order of their numbers."""
-        if len(self._names) != len(self._numbers):
-            self._names = pa.array(list(self._numbers), pa.string())
-        return self._names
+        names, numbers = [pa.array([], pa.string())], [np.empty(0, np.int64)]
+        for system, known in self._numbers.items():
+            names.append(pc.binary_join_element_wise(system, pa.array(list(known), pa.string()), "/"))
+            numbers.append(np.fromiter(known.values(), np.int64))
+        return pa.concat_arrays(names).take(pa.array(np.argsort(np.concatenate(numbers))))
 
-    def sorted_codes(self) -> pa.Array:
-        """All codes met, sorted."""
-        return pa.array(sorted(self._numbers), pa.string())
-
-    def ranks(self) -> Integers:
-        """Position of each code number in `sorted_codes`."""
-        names = np.array(list(self._numbers.values()), dtype=np.int64)
-        order = sorted(range(len(names)), key=list(self._numbers).__getitem__)
-        ranks = np.empty(len(names), np.int64)
-        ranks[names[order]] = np.arange(len(names))
-        return ranks
+    def ranked(self) -> tuple[pa.Array, Integers]:
+        """All codes met, each once and sorted, and the position there of each code number."""
+        if len(self._ranked[1]) != len(self):
+            names = self.names()
+            codes = pc.unique(names)
+            codes = codes.take(pc.sort_indices(codes))
+            self._ranked = codes, pc.index_in(names, value_set=codes).to_numpy().astype(np.int64)
+        return self._ranked
 
 
 def dictionary_of(array: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
@@ -393,52 +414,67 @@ def dictionary_of(array: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
 
 
 class KeySpill:
-    """Files that hold the keys of each shard until all keys are known, so that memory stays flat.
+    """A file that holds the keys of all shards until all keys are known, so that memory stays flat.
+
+    Keys are sorted before they are written, a block at a time, so that each shard lies together in each block. A key
+    has no room for more than `MAX_PATIENTS`, so patients beyond are packed from 0 again and belong to the next range,
+    which has blocks of its own.
 
     Args:
-        folder (`Path`, *optional*): An existing folder, within the protected boundary, that the caller removes; in
-            memory without, where there are few keys.
-        num_shards (`int`): Number of shards.
+        path (`Path`, *optional*): A file to be, within the protected boundary, that the caller removes; in memory
+            without, where there are few keys.
+        shard_bits (`int`): A shard is of `2 ** shard_bits` patients.
+        num_patients (`int`): Number of patients of all ranges.
 
     Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     spill = KeySpill(Path(folder), 2)
-        ...     spill.append(np.array([7, 8, 9], np.uint64), np.array([1, 0, 1]))
-        ...     spill.read(1).tolist()
-        ...     spill.close()
-        [7, 9]
+        >>> spill = KeySpill(None, shard_bits=1, num_patients=4)
+        >>> spill.append(pack_keys(np.array([2, 0, 3]), np.array([9, 9, 5]), np.zeros(3, int)), np.zeros(3, int))
+        >>> unpack_keys(spill.read(1)).visit_days.tolist()
+        [9, 5]
     """
 
-    def __init__(self, folder: Path | None, num_shards: int) -> None:
-        shards = range(num_shards)
-        self._files: list[BufferedRandom | BytesIO] = [
-            BytesIO() if folder is None else (folder / f"keys-{shard:05d}").open("w+b") for shard in shards
-        ]
+    def __init__(self, path: Path | None, shard_bits: int, num_patients: int) -> None:
+        self._file: BufferedRandom | BytesIO = BytesIO() if path is None else path.open("w+b")
+        self._waiting: list[list[Keys]] = [[] for _ in range(0, max(num_patients, 1), MAX_PATIENTS)]
+        # First key of each shard of a range.
+        first_patients = np.arange(0, min(max(num_patients, 1), MAX_PATIENTS), 1 << shard_bits, dtype=np.int64)
+        self._first_keys = first_patients.astype(np.uint64) << np.uint64(_DAY_BITS + _TYPE_BITS + _CODE_BITS)
+        # Of each block of a range, where in the file each shard begins and the last one ends.
+        self._bounds: list[list[list[int]]] = [[] for _ in self._waiting]
 
     def close(self) -> None:
-        """Close the files."""
-        for file in self._files:
-            file.close()
+        """Close the file."""
+        self._file.close()
 
-    def append(self, keys: Keys, shards: Integers) -> None:
-        """Add keys to the shards they belong to."""
-        if len(self._files) == 1:
-            # Not `tofile`, whose error on a full disk does not say that the disk is full.
-            self._files[0].write(keys.data)
-            return
-        shards = shards.astype(np.uint16)
-        # A stable argsort of 16-bit integers is a radix sort.
-        order = np.argsort(shards, kind="stable")
-        keys = keys[order]
-        ends = np.cumsum(np.bincount(shards, minlength=len(self._files)))
-        for file, start, end in zip(self._files, np.append(0, ends), ends, strict=False):
-            if end > start:
-                file.write(keys[start:end].data)
+    def append(self, keys: Keys, ranges: Integers) -> None:
+        """Add keys, or rows that begin with one, of some ranges of patients."""
+        for number, waiting in enumerate(self._waiting):
+            waiting.append(keys if len(self._waiting) == 1 else keys[ranges == number])
+            if sum(map(len, waiting)) >= _KEYS_PER_BLOCK:
+                self._write_block(number)
+
+    def _write_block(self, number: int) -> None:
+        keys = np.concatenate(self._waiting[number])
+        self._waiting[number] = []
+        if keys.ndim == 1:
+            keys.sort()
+        else:
+            keys = keys.take(np.argsort(keys[:, 0]), axis=0)
+        starts = np.searchsorted(keys if keys.ndim == 1 else keys[:, 0], self._first_keys)
+        bounds = np.append(starts, len(keys)) * keys[:1].nbytes + self._file.seek(0, SEEK_END)
+        self._bounds[number].append(bounds.tolist())
+        # Not `tofile`, whose error on a full disk does not say that the disk is full.
+        self._file.write(keys.data)
 
     def read(self, shard: int) -> Keys:
-        """All keys of a shard, in the order of arrival."""
-        keys = np.empty(self._files[shard].seek(0, SEEK_END) // np.dtype(np.uint64).itemsize, np.uint64)
-        self._files[shard].seek(0)
-        self._files[shard].readinto(keys.data)
-        return keys
+        """All keys of a shard, a flat array of rows where they are rows; it may be overwritten."""
+        number, place = divmod(shard, len(self._first_keys))
+        if self._waiting[number]:
+            self._write_block(number)
+        spans = [bounds[place : place + 2] for bounds in self._bounds[number]]
+        content = np.empty(sum(end - start for start, end in spans), np.uint8)
+        filled = 0
+        for start, end in spans:
+            self._file.seek(start)
+            filled += self._file.readinto(content[filled : filled + end - start].data)
+        return content.view(np.uint64)

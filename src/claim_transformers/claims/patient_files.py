@@ -50,18 +50,9 @@ _BEYOND_SCHEMA = (*OPTIONAL_FIELDS, *AMOUNT_FIELDS.values())
 
 @dataclass(frozen=True)
 class PatientNames:
-    """The strings behind the integers of `TimelineArrays`.
+    """The strings behind the integers of `TimelineArrays`, by position; types and codes are sorted.
 
-    Args:
-        patient_ids (`pa.Array` of strings): By position.
-        visit_types (`pa.Array` of strings): By position, sorted.
-        codes (`pa.Array` of strings): By position, sorted.
-        marked (`dict[str, pa.Array]`): Codes that stand out, by the name of their column; by position, sorted.
-
-    Examples:
-        >>> names = PatientNames(pa.array(["P1"]), pa.array(["OP"]), pa.array(["NDC/1"]), {})
-        >>> names.codes[0].as_py()
-        'NDC/1'
+    Codes that stand out are by the name of their column.
     """
 
     patient_ids: pa.Array
@@ -130,11 +121,12 @@ def _list(offsets: Integers, values: pa.Array, is_null: "npt.NDArray[np.bool_] |
 
 def _dictionary(positions: Integers, strings: pa.Array) -> pa.Array:
     """Dictionary-encode with only the strings that occur, so that a row group does not carry the whole vocabulary."""
-    is_used = np.zeros(len(strings), dtype=bool)
-    is_used[positions[positions >= 0]] = True
-    compact = (np.cumsum(is_used, dtype=np.int32) - 1)[positions]
-    indices = pa.array(compact, mask=positions < 0) if (positions < 0).any() else pa.array(compact)
-    return pa.DictionaryArray.from_arrays(indices, strings.filter(pa.array(is_used)))
+    # The last entry is that of null, at -1.
+    is_used = np.zeros(len(strings) + 1, dtype=bool)
+    is_used[positions] = True
+    compact = (np.cumsum(is_used, dtype=np.int32) - 1).take(positions, mode="wrap")
+    indices = pa.array(compact, mask=positions < 0) if is_used[-1] else pa.array(compact)
+    return pa.DictionaryArray.from_arrays(indices, strings.filter(pa.array(is_used[:-1])), safe=False)
 
 
 class PatientFiles:
@@ -142,14 +134,6 @@ class PatientFiles:
 
     Parts are collected until a row group is full, so the bytes depend on the patients alone and not on the shards they
     come from. A split without patients gets one file without rows.
-
-    Args:
-        folder (`Path`): Existing folder for `SPLIT-NNNNN.parquet`.
-        split (`str`): Name of the split.
-        enrollment (`Enrollment`): Demographics and spans of all positions.
-        names (`PatientNames`): Strings of all positions.
-        has_paid_days (`bool`, *optional*, defaults to `False`): Whether the patients to come have paid days.
-        has_amounts (`bool`, *optional*, defaults to `False`): Whether they have amounts.
 
     Examples:
         >>> import tempfile

@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,8 @@ from claim_transformers.claims.encoded_files import EncodedFiles, TableInMemory
 from claim_transformers.claims.enrollment import ELIGIBILITY_COLUMNS, EligibilityRows, days_of
 from claim_transformers.claims.known import STAY_TYPES, line_end_days
 from claim_transformers.claims.last_day import count_last_days, find_counted_last_day, raise_last_days
-from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
+from claim_transformers.claims.listed_codes import ListedCodes
+from claim_transformers.claims.packing import NULL_DAY, CodeNumbers, EncodedCodes, Integers, VisitKeys, dictionary_of
 from claim_transformers.claims.patient_files import ADMITTING_CODES, PRINCIPAL_CODES
 from claim_transformers.claims.splits import DEFAULT_SALT, split_numbers
 from claim_transformers.claims.visit_amounts import Cents, amount_columns, amount_days, cents_of, without_more
@@ -44,6 +45,7 @@ _HEADER_COLUMNS = {"patient_id", "claim_type", "claim_start_date", "admission_da
                    "admitting_diagnosis", *_ENDS.values()}  # fmt: skip
 _FIELDS = {"system", "code", "date", "rank"}
 _PRINCIPAL_RANK = 1
+_KEPT_BYTES = 31 << 20  # the C library knows no more than 32 MiB
 _DRUG, _PRODUCT_LENGTH = "DRUG", 9
 
 
@@ -96,7 +98,8 @@ def write_patients(
     drug_names: Mapping[str, str] | None = None,
     shards: int | None = None,
     progress: bool = False,
-) -> PatientCounts:
+    whole: PatientFacts | None = None,
+) -> tuple[PatientCounts, PatientFacts]:
     """Read the canonical tables of a folder and write its patients table, `patients/SPLIT-NNNNN.parquet`.
 
     Each visit gets the last day of its claims (`visit_end_day`, see `claims.known`) and, where a table has paid dates,
@@ -113,11 +116,12 @@ def write_patients(
             patient is and not when the patient was enrolled.
         drug_names (`Mapping[str, str]`, *optional*): NDC of 9 digits (labeler and product) to the ingredient that
             takes the place of the code of a fill: `DRUG/...`.
-        shards (`int`, *optional*): Number of shards; more take less memory. The result is the same.
+        shards (`int`, *optional*): About how many shards; more take less memory. The result is the same.
         progress (`bool`, *optional*, defaults to `False`): Whether to show progress bars.
+        whole (`PatientFacts`, *optional*): What all patients say together, where others are elsewhere.
 
     Returns:
-        `PatientCounts`: What was written and what was left out.
+        `tuple[PatientCounts, PatientFacts]`: What was written and left out, and what decides about others too.
 
     Raises:
         ClaimDataError: `E_COLUMN` if a column is missing, `E_KEY_RANGE` if dates or codes are beyond any claims data,
@@ -130,33 +134,6 @@ def write_patients(
             ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_TABLE: expected claim_line/*.parquet, ...
     """
-    return write_some_patients(
-        folder,
-        salt=salt,
-        code_columns=code_columns,
-        extract_date=extract_date,
-        source=source,
-        without_enrollment=without_enrollment,
-        drug_names=drug_names,
-        shards=shards,
-        progress=progress,
-    )[0]
-
-
-def write_some_patients(
-    folder: str | Path,
-    *,
-    salt: str = DEFAULT_SALT,
-    code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS,
-    extract_date: dt.date | None = None,
-    source: str | None = None,
-    without_enrollment: Collection[str] = (),
-    drug_names: Mapping[str, str] | None = None,
-    shards: int | None = None,
-    progress: bool = False,
-    whole: PatientFacts | None = None,
-) -> tuple[PatientCounts, PatientFacts]:
-    """Write patients as [`write_patients`] does, of whom others may be elsewhere: `whole` is what all of them say."""
     folder = Path(folder)
     columns = resolve_code_columns(code_columns)
     names = {code_column.column for code_column in columns}
@@ -178,6 +155,7 @@ def write_some_patients(
         workspace, written = Path(temporary, "keys"), Path(temporary, "patients")
         workspace.mkdir()
         written.mkdir()
+        _keep_freed_memory()
         num_codes = sum(files.count_values(names) for files in (claim_lines, rx_claims))
         assembler = _new_assembler(claim_lines, rx_claims, salt, workspace, num_codes, shards)
         stack.callback(assembler.close)
@@ -197,7 +175,15 @@ def write_some_patients(
         if (folder / "patients").exists():
             (folder / "patients").rename(Path(temporary, "replaced"))
         written.rename(folder / "patients")
-    return counts.with_patients_without_visits(len(others)), facts
+    return replace(counts, patients_without_visits=counts.patients_without_visits + len(others)), facts
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep the arrays that each batch frees, since clearing new pages costs a tenth of the time.
+
+    It gives large ones back to the system one by one, until a block of their size has been freed.
+    """
+    np.empty(_KEPT_BYTES, np.uint8)
 
 
 def _facts_of(
@@ -294,7 +280,11 @@ def _add_claim_lines(
     dates = {code_column.date for code_column in of_table if code_column.system and code_column.date}
     inpatient = assembler.visit_types.index(INPATIENT).as_py()
     types = {code_column.other[0] for code_column in of_table if code_column.other is not None}
-    stays = [assembler.visit_types.index(name).as_py() for name in STAY_TYPES]
+    # The last entry is that of an unknown type, at -1.
+    is_stay = np.array([*(name in STAY_TYPES for name in assembler.visit_types.to_pylist()), False])
+    # Principal diagnoses are numbered as codes, unless diagnoses are none.
+    is_among_codes = any(code_column.column == "diagnoses" for code_column in of_table)
+    of_diagnoses, of_admitting = assembler.codes if is_among_codes else CodeNumbers(), CodeNumbers()
     bar = tqdm(total=files.num_rows, desc="claim_line", unit=" lines", disable=not progress)
     amounts = amount_columns(files.column_names)
     for batch in files.batches(sorted({*_HEADER_COLUMNS, *names, *dates, *types, *amounts})):
@@ -304,39 +294,73 @@ def _add_claim_lines(
         is_inpatient = visit_types == inpatient
         header_days = np.where(is_inpatient & (admission_days != NULL_DAY), admission_days, header_days)
         ends = {name: days_of(batch[column]) for name, column in _ENDS.items()}
-        for name in ("claim_end", "discharge"):
-            assembler.add_days(patients, ends[name])
-        later = line_end_days(np.isin(visit_types, stays), is_inpatient, **ends), days_of(batch["paid_date"])
-        assembler.add_later(patients, header_days, visit_types, *later)
-        cents = cents_of(batch)
-        nothing = without_more(cents)
+        assembler.add_days(patients, np.maximum(ends["claim_end"], ends["discharge"]))
+        lines = _Lines(
+            assembler.visits(patients, header_days, visit_types),
+            visit_types,
+            line_end_days(is_stay.take(visit_types, mode="wrap"), is_inpatient, **ends),
+            days_of(batch["paid_date"]),
+            cents_of(batch),
+        )
+        assembler.add_later(lines.visits, lines.end_days, lines.paid_days)
+        on_date: dict[str | None, VisitKeys] = {None: lines.visits}
         for date in sorted(dates):
             own_days = days_of(batch[date])
-            moved = np.flatnonzero((own_days != NULL_DAY) & (own_days != header_days))
-            assembler.add_later(*(column[moved] for column in (patients, own_days, visit_types, *later)))
-            assembler.add_amounts(patients[moved], own_days[moved], visit_types[moved], nothing[:, moved])
-        visits = patients, header_days, visit_types
-        _add_admitting(assembler, batch["admitting_diagnosis"], visits)
-        is_new = _find_new(batch["diagnoses"], visits)
-        diagnoses, diagnosed = batch["diagnoses"].filter(pa.array(is_new)), [column[is_new] for column in visits]
-        _add_principal(assembler, diagnoses, diagnosed)
-        stands_on = amount_days(batch, header_days, np.where(is_inpatient, NULL_DAY, ends["line_start"]))
-        assembler.add_amounts(patients, stands_on, visit_types, cents)
+            on_date[date] = _on_own_days(assembler, lines, np.where(own_days == NULL_DAY, header_days, own_days))
+        diagnoses = ListedCodes.of(batch, "diagnoses", "rank")
+        _add_admitting(assembler, batch["admitting_diagnosis"], lines.visits, of_admitting)
+        new = np.flatnonzero(~diagnoses.find_repeats(lines.visits.is_repeat))
+        new_diagnoses = diagnoses.take(new)
+        numbers = of_diagnoses.number(new_diagnoses.codes, "diagnoses")
+        _add_principal(assembler, new_diagnoses, lines.visits.take(new), numbers, of_diagnoses)
+        stands_on = amount_days(diagnoses.lengths, header_days, np.where(is_inpatient, NULL_DAY, ends["line_start"]))
+        assembler.add_amounts(_visits_on(assembler, lines, stands_on), lines.cents)
         for code_column in of_table:
-            array = batch[code_column.column]
             if code_column.system:
-                own_days = days_of(batch[code_column.date]) if code_column.date else header_days
-                days = np.where(own_days == NULL_DAY, header_days, own_days)
-                codes = assembler.codes.number(_system_of(code_column, batch), array, code_column.name)
-                assembler.add(patients, days, visit_types, codes)
+                codes = EncodedCodes.of(_system_of(code_column, batch), batch[code_column.column])
+                assembler.add(on_date[code_column.date], assembler.codes.number(codes, code_column.name))
             elif code_column.date is None:
-                assembler.add_repeats(_count_codes(array.filter(pa.array(~is_new))))
-                of_lists = _number_list(assembler, code_column, diagnoses)
-                assembler.add(diagnosed[0], diagnosed[1], diagnosed[2], of_lists, _lengths_of(diagnoses))
+                assembler.add_repeats(diagnoses.num_codes - new_diagnoses.num_codes)
+                assembler.add(lines.visits.take(new), numbers, new_diagnoses.lengths)
             else:
-                _add_dated(assembler, code_column, array, visits, later, nothing)
+                _add_dated(
+                    assembler, code_column.name, ListedCodes.of(batch, code_column.column, code_column.date), lines
+                )
         bar.update(batch.num_rows)
     bar.close()
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Claim lines of a batch: their visits on the header date and what is told of these."""
+
+    visits: VisitKeys
+    types: Integers
+    end_days: Integers
+    paid_days: Integers
+    cents: Cents
+
+    def take(self, rows: Integers) -> "_Lines":
+        days = self.end_days.take(rows), self.paid_days.take(rows)
+        return _Lines(self.visits.take(rows), self.types.take(rows), *days, self.cents[:, rows])
+
+
+def _visits_on(assembler: SequenceAssembler, lines: _Lines, days: Integers) -> VisitKeys:
+    """Visits of lines on days of their own, which mostly are that of the header."""
+    if np.array_equal(days, lines.visits.days):
+        return lines.visits
+    return assembler.visits(lines.visits.patients, days, lines.types)
+
+
+def _on_own_days(assembler: SequenceAssembler, lines: _Lines, days: Integers) -> VisitKeys:
+    """Visits of lines on days of their own, where the ends, payments and known amounts of their claims stand too."""
+    visits = _visits_on(assembler, lines, days)
+    moved = np.flatnonzero(days != lines.visits.days)
+    if len(moved):
+        there, of_moved = visits.take(moved), lines.take(moved)
+        assembler.add_later(there, of_moved.end_days, of_moved.paid_days)
+        assembler.add_amounts(there, without_more(of_moved.cents))
+    return visits
 
 
 def _system_of(code_column: CodeColumn, batch: pa.RecordBatch) -> str | pa.Array:
@@ -345,97 +369,46 @@ def _system_of(code_column: CodeColumn, batch: pa.RecordBatch) -> str | pa.Array
     if code_column.other is None:
         return system
     column, value, other = code_column.other
-    is_other = pc.fill_null(pc.equal(batch[column].cast(pa.string()), value), False)
-    return pc.if_else(is_other, other, system) if pc.any(is_other).as_py() else system
+    positions, values = dictionary_of(batch[column])
+    is_other = pa.array(positions == values.index(value).as_py()) if value in values.to_pylist() else None
+    return system if is_other is None else pc.if_else(is_other, other, system)
 
 
-def _find_new(lists: pa.ListArray, columns: Sequence[Integers]) -> "npt.NDArray[np.bool_]":
-    """Find the rows that say anything new: the lines of a claim, one after the other, mostly repeat its codes.
-
-    The columns begin with patient, day and type; a row that lacks one of them is new.
-    """
-    lengths = _lengths_of(lists)
-    is_same = (columns[0] >= 0) & (columns[1] != NULL_DAY) & (columns[2] >= 0)
-    is_same[:1] = False
-    for column in (lengths, *columns):
-        is_same[1:] &= column[1:] == column[:-1]
-    of_row = lengths[is_same]
-    here = np.flatnonzero(np.repeat(is_same, lengths))
-    before = here - np.repeat(of_row, of_row)
-    structs = lists.flatten()
-    differs = np.zeros(len(here), bool)
-    for field in structs.type:
-        values = pc.struct_field(structs, field.name)
-        numbers = days_of(values) if pa.types.is_date(field.type) else _numbers_of(values)
-        differs |= numbers[here] != numbers[before]
-    is_same[np.repeat(np.flatnonzero(is_same), of_row)[differs]] = False
-    is_new: npt.NDArray[np.bool_] = ~is_same
-    return is_new
-
-
-def _numbers_of(values: pa.Array) -> Integers:
-    """Equal numbers for equal values."""
-    if pa.types.is_integer(values.type):
-        return values.fill_null(-1).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
-    return dictionary_of(values)[0]
-
-
-def _lengths_of(lists: pa.ListArray) -> Integers:
-    lengths: Integers = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
-    return lengths
-
-
-def _count_codes(lists: pa.ListArray) -> int:
-    structs = lists.flatten()
-    is_code = pc.and_(*(pc.struct_field(structs, name).is_valid() for name in ("system", "code")))
-    return pc.sum(is_code).as_py() or 0
-
-
-def _number_list(assembler: SequenceAssembler, code_column: CodeColumn, lists: pa.ListArray) -> Integers:
-    structs = lists.flatten()
-    system, code = (pc.struct_field(structs, name) for name in ("system", "code"))
-    return assembler.codes.number(system, code, code_column.name)
-
-
-def _add_admitting(assembler: SequenceAssembler, admitting: pa.StructArray, visits: Sequence[Integers]) -> None:
+def _add_admitting(
+    assembler: SequenceAssembler, admitting: pa.StructArray, visits: VisitKeys, numbers: CodeNumbers
+) -> None:
     """Add the admitting diagnosis of each line, which stands on the header date."""
     if admitting.null_count < len(admitting):
-        fields = (pc.struct_field(admitting, name) for name in ("system", "code"))
-        assembler.add_marked(ADMITTING_CODES.name, *visits, *fields)
+        system, code = (pc.struct_field(admitting, name) for name in ("system", "code"))
+        assembler.add_marked(ADMITTING_CODES.name, visits, numbers.number(EncodedCodes.of(system, code)), numbers)
 
 
-def _add_principal(assembler: SequenceAssembler, diagnoses: pa.ListArray, visits: Sequence[Integers]) -> None:
-    """Add the principal diagnosis of each line, which stands on the header date."""
-    structs = diagnoses.flatten()
-    is_principal = pc.fill_null(pc.equal(pc.struct_field(structs, "rank"), _PRINCIPAL_RANK), False)
-    lines = pc.list_parent_indices(diagnoses).filter(is_principal).to_numpy()
-    fields = (pc.struct_field(structs, name).filter(is_principal) for name in ("system", "code"))
-    assembler.add_marked(PRINCIPAL_CODES.name, *(column[lines] for column in visits), *fields)
-
-
-def _add_dated(
-    assembler: SequenceAssembler,
-    code_column: CodeColumn,
-    array: pa.ListArray,
-    visits: Sequence[Integers],
-    later: Sequence[Integers],
-    nothing: Cents,
+def _add_principal(
+    assembler: SequenceAssembler, diagnoses: ListedCodes, visits: VisitKeys, numbers: Integers, codes: CodeNumbers
 ) -> None:
+    """Add the principal diagnosis of each line, which stands on the header date."""
+    if diagnoses.field is not None:
+        places = np.flatnonzero(diagnoses.field == _PRINCIPAL_RANK)
+        lines = np.searchsorted(np.cumsum(diagnoses.lengths), places, "right")
+        assembler.add_marked(PRINCIPAL_CODES.name, visits.take(lines), numbers.take(places), codes)
+
+
+def _add_dated(assembler: SequenceAssembler, name: str, lists: ListedCodes, lines: _Lines) -> None:
     """Add the codes of a list column, procedures, which stand on a date of their own or on the header date."""
-    is_new = _find_new(array, (*visits, *later, *nothing))
-    assembler.add_repeats(_count_codes(array.filter(pa.array(~is_new))))
-    array = array.filter(pa.array(is_new))
-    codes, lengths = _number_list(assembler, code_column, array), _lengths_of(array)
-    patients, header_days, visit_types, *repeated = (
-        np.repeat(column[is_new], lengths) for column in (*visits, *later)
-    )
-    own_days = days_of(pc.struct_field(array.flatten(), code_column.date))
-    days = np.where(own_days == NULL_DAY, header_days, own_days)
-    assembler.add(patients, days, visit_types, codes)
-    moved = np.flatnonzero(days != header_days)
-    assembler.add_later(*(column[moved] for column in (patients, days, visit_types, *repeated)))
-    nothing = np.repeat(nothing[:, is_new], lengths, axis=1)[:, moved]
-    assembler.add_amounts(patients[moved], days[moved], visit_types[moved], nothing)
+    is_same = lines.visits.is_repeat.copy()
+    if lists.field is not None:
+        for column in (lines.end_days, lines.paid_days, *without_more(lines.cents)):
+            is_same[1:] &= column[1:] == column[:-1]
+    new = np.flatnonzero(~lists.find_repeats(is_same))
+    listed, lines = lists.take(new), lines.take(new)
+    assembler.add_repeats(lists.num_codes - listed.num_codes)
+    codes = assembler.codes.number(listed.codes, name)
+    if listed.field is None:
+        return assembler.add(lines.visits, codes, listed.lengths)
+    lines = lines.take(np.repeat(np.arange(len(new)), listed.lengths))
+    days = np.where(listed.field == NULL_DAY, lines.visits.days, listed.field)
+    assembler.add(_on_own_days(assembler, lines, days), codes)
+    return None
 
 
 def _add_rx_claims(
@@ -452,24 +425,23 @@ def _add_rx_claims(
             continue
         amounts = amount_columns(files.column_names)
         for batch in files.batches(["patient_id", code_column.column, code_column.date, "paid_date", *amounts]):
-            patients = assembler.positions(batch["patient_id"])
-            system, array = _named_drugs(code_column.system, batch[code_column.column], drug_names)
-            codes = assembler.codes.number(system, array, code_column.name)
-            visit_types = np.full(batch.num_rows, pharmacy, np.int8)
             days = days_of(batch[code_column.date])
-            assembler.add(patients, days, visit_types, codes)
-            assembler.add_later(patients, days, visit_types, days, days_of(batch["paid_date"]))
-            assembler.add_amounts(patients, days, visit_types, cents_of(batch))
+            visit_types = np.full(batch.num_rows, pharmacy, np.int8)
+            visits = assembler.visits(assembler.positions(batch["patient_id"]), days, visit_types)
+            codes = _named_drugs(code_column.system, batch[code_column.column], drug_names)
+            assembler.add(visits, assembler.codes.number(codes, code_column.name))
+            assembler.add_later(visits, days, days_of(batch["paid_date"]))
+            assembler.add_amounts(visits, cents_of(batch))
             bar.update(batch.num_rows)
     bar.close()
 
 
-def _named_drugs(system: str, codes: pa.Array, names: Mapping[str, str]) -> tuple[str | pa.Array, pa.Array]:
+def _named_drugs(system: str, codes: pa.Array, names: Mapping[str, str]) -> EncodedCodes:
     """System and code of each fill: the ingredient of a drug that is named, else what it is."""
     if not names:
-        return system, codes
+        return EncodedCodes.of(system, codes)
     positions, distinct = dictionary_of(codes)
     products = [None if code is None else names.get(code[:_PRODUCT_LENGTH]) for code in distinct.to_pylist()]
     named = pa.array([*products, None], pa.string()).take(pa.array(positions % (len(products) + 1)))
     systems = pc.if_else(named.is_valid(), _DRUG, system)
-    return systems, pc.coalesce(named, codes.cast(pa.string()))
+    return EncodedCodes.of(systems, pc.coalesce(named, codes.cast(pa.string())))

@@ -13,7 +13,7 @@ from claim_transformers.codes.errors import ClaimDataError
 SPLITS = ("train", "validation", "test")
 DEFAULT_SALT = "claim-transformers"
 _NUM_BUCKETS = 1000
-_IDS_AT_ONCE = 1 << 16
+_IDS_AT_ONCE = 1 << 12
 
 
 def split_of(

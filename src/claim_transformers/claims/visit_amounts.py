@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from claim_transformers.claims.packing import NULL_DAY, Integers, Keys, TimelineArrays, pack_keys
+from claim_transformers.claims.packing import NULL_DAY, Integers, Keys
 
-_DOLLARS = pa.list_(pa.float64())
+_DOLLARS, _CENTS = pa.list_(pa.float64()), pa.decimal128(12, 2)
 # By the column of the canonical tables; `visit_amount` is what was paid, as in a readmission cohort.
 AMOUNT_FIELDS: Mapping[str, pa.Field] = {
     "paid_amount": pa.field("visit_amount", _DOLLARS),
@@ -42,9 +42,15 @@ def cents_of(batch: pa.RecordBatch) -> Cents:
     cents = np.full((len(AMOUNT_FIELDS), batch.num_rows), NULL_CENTS, np.int64)
     for place, name in enumerate(AMOUNT_FIELDS):
         if name in batch.schema.names and batch[name].null_count < batch.num_rows:
-            dollars = pc.cast(batch[name], pa.float64()).to_numpy(zero_copy_only=False)
-            known = np.isfinite(dollars)
-            cents[place, known] = np.rint(dollars[known] * 100)
+            known = batch[name].is_valid().to_numpy(zero_copy_only=False)
+            if batch[name].type == _CENTS:
+                # Cents as they are stored: integers of 16 bytes, of which the lower half holds all.
+                halves = np.frombuffer(batch[name].buffers()[1], np.int64)[2 * batch[name].offset :]
+                np.copyto(cents[place], halves[: 2 * len(known) : 2], where=known)
+            else:
+                dollars = pc.cast(batch[name], pa.float64()).to_numpy(zero_copy_only=False)
+                known &= np.isfinite(dollars)
+                cents[place, known] = np.rint(dollars[known] * 100)
     return cents
 
 
@@ -53,35 +59,25 @@ def without_more(cents: Cents) -> Cents:
     return np.where(cents == NULL_CENTS, cents, 0)
 
 
-def amount_days(batch: pa.RecordBatch, header_days: Integers, line_days: Integers) -> Integers:
+def amount_days(num_diagnoses: Integers, header_days: Integers, line_days: Integers) -> Integers:
     """The day on which the amount of each claim line stands."""
-    has_diagnosis = pc.fill_null(pc.list_value_length(batch["diagnoses"]), 0).to_numpy(zero_copy_only=False) > 0
-    return np.where(has_diagnosis | (line_days == NULL_DAY), header_days, line_days)
+    return np.where((num_diagnoses > 0) | (line_days == NULL_DAY), header_days, line_days)
 
 
-def pack_amounts(patients: Integers, days: Integers, visit_types: Integers, cents: Cents) -> "npt.NDArray[np.uint64]":
-    """Rows of visit and cents, shape `(visits, 1 + amounts)`; neighbours of one visit, as of a claim, become one."""
-    return _sum_neighbours(pack_keys(patients, days, visit_types), cents)
-
-
-def amounts_of(
-    timelines: TimelineArrays, rows: "npt.NDArray[np.uint64]", first_patient: int = 0
-) -> tuple[Mapping[str, Cents], int]:
+def amounts_of(visits: Keys, rows: "npt.NDArray[np.uint64]") -> tuple[Mapping[str, Cents], int]:
     """Cents of each visit by name of its column, and how many visits have amounts and no code, so that they are lost.
 
     Examples:
-        >>> from claim_transformers.claims.packing import unpack_keys
-        >>> zero, days, none = np.zeros(3, np.int64), np.array([5, 7, 5]), np.full(3, NULL_CENTS)
-        >>> timelines = unpack_keys(pack_keys(zero[:2], np.array([5, 9]), zero[:2]))
-        >>> found, lost = amounts_of(timelines, pack_amounts(zero, days, zero, np.stack([np.array([1, 2, 4]), none])))
+        >>> cents = np.stack([np.array([1, 2, 4]), np.full(3, NULL_CENTS)])
+        >>> rows = sum_runs(np.array([5, 7, 5], np.uint64), cents, np.arange(3))
+        >>> found, lost = amounts_of(np.array([5, 9], np.uint64), rows)
         >>> found["visit_amount"].tolist(), lost
         ([5, -9223372036854775808], 1)
     """
     rows = rows.reshape(-1, _ROW_WIDTH)
-    rows = rows[np.argsort(rows[:, 0], kind="stable")]
-    rows = _sum_neighbours(rows[:, 0], rows[:, 1:].T.view(np.int64))
-    owners = np.repeat(timelines.patients - first_patient, np.diff(timelines.visit_offsets))
-    visits = pack_keys(owners, timelines.visit_days, timelines.visit_types)
+    rows = rows[np.argsort(rows[:, 0])]
+    starts = np.flatnonzero(np.append(True, rows[1:, 0] != rows[:-1, 0])[: len(rows)])
+    rows = sum_runs(rows[:, 0], rows[:, 1:].T.view(np.int64), starts)
     place = np.minimum(np.searchsorted(visits, rows[:, 0]), max(len(visits) - 1, 0))
     is_visit = visits[place] == rows[:, 0] if len(visits) else np.zeros(len(rows), bool)
     found = {}
@@ -89,13 +85,15 @@ def amounts_of(
         cents = np.full(len(visits), NULL_CENTS, np.int64)
         cents[place[is_visit]] = column[is_visit]
         found[field.name] = cents
-    is_lost = ~is_visit & ~np.isin(rows[:, 1:].view(np.int64), (0, NULL_CENTS)).all(axis=1)
-    return found, int(np.count_nonzero(is_lost))
+    lost = rows[~is_visit, 1:].view(np.int64)
+    return found, int(np.count_nonzero(((lost != 0) & (lost != NULL_CENTS)).any(axis=1)))
 
 
-def _sum_neighbours(keys: Keys, cents: Cents) -> "npt.NDArray[np.uint64]":
-    """One row for each run of equal keys, with the sums of what is known; `NULL_CENTS` where nothing is."""
-    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
+def sum_runs(keys: Keys, cents: Cents, starts: Integers) -> "npt.NDArray[np.uint64]":
+    """Rows of visit and cents, shape `(runs, 1 + amounts)`, one for each run of a visit, as the lines of a claim are.
+
+    It holds the sums of what is known, and `NULL_CENTS` where nothing is. `starts` says where each run begins.
+    """
     rows = np.empty((len(starts), _ROW_WIDTH), np.uint64)
     rows[:, 0] = keys[starts]
     for place, column in enumerate(cents, start=1):
@@ -109,5 +107,7 @@ def _sum_neighbours(keys: Keys, cents: Cents) -> "npt.NDArray[np.uint64]":
 def dollars_of(cents: Cents) -> pa.Array:
     """Cents as dollars, null where unknown."""
     known = cents != NULL_CENTS
+    if not known.any():
+        return pa.nulls(len(cents), pa.float64())
     dollars: Any = np.where(known, cents, 0) / 100
     return pa.array(dollars, pa.float64(), mask=~known)

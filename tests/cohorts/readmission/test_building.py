@@ -458,7 +458,7 @@ def test_a_stay_whose_window_outlasts_the_data_is_censored_whatever_one_patient_
     claims = [inpatient(f"P{i}", f"{i}a", "2009-03-01", "2009-03-05") for i in range(9)]
     claims += [inpatient(f"P{i}", f"{i}b", "2009-06-01", "2009-06-03") for i in range(9)]
     claims += [inpatient("P0", "0c", "2009-03-15", "2009-03-17"), outpatient("far", "y", "2009-02-01", "2009-12-31")]
-    last_day = write_patients(write_stays(tmp_path / "claims", claims)).last_day
+    last_day = write_patients(write_stays(tmp_path / "claims", claims))[0].last_day
     assert last_day == "2009-06-03"
     cohort = build_cohort(ReadmissionDefinition("stays"), write_stays(tmp_path / "again", claims, last_day=last_day))
     assert cohort.examples.num_rows == 10

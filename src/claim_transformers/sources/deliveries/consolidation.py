@@ -133,7 +133,7 @@ def consolidate(
         source = next(iter(names)) if len(names) == 1 else None
         patients = None
         if has_claims:
-            patients = write_patients(
+            patients, _ = write_patients(
                 folder, salt=salt, extract_date=extract_date, source=source, without_enrollment=silent
             )
         report = {**ledger.to_dict(), "last_day": patients and patients.last_day}

@@ -16,7 +16,7 @@ import pyarrow as pa
 from claim_transformers.claims.assembly import PatientCounts
 from claim_transformers.claims.engine import load
 from claim_transformers.claims.patient_parts import unpack_piece
-from claim_transformers.claims.sequences import PatientFacts, write_some_patients
+from claim_transformers.claims.sequences import PatientFacts, write_patients
 from claim_transformers.sources.distribution.ledgers import PartLedger
 from claim_transformers.sources.distribution.units import Job, Whole
 from claim_transformers.sources.pipeline.contract import RawFile, StagedSource, WholeTable
@@ -152,7 +152,7 @@ def _is_silent(source: StagedSource) -> bool:
 def _write_patients(
     job: Job, source: str, is_silent: bool, folder: Path, whole: PatientFacts | None = None
 ) -> tuple[PatientCounts, PatientFacts]:
-    return write_some_patients(
+    return write_patients(
         folder,
         salt=job.salt,
         extract_date=job.extract_date,

@@ -294,7 +294,7 @@ def _write_patients(
         source=staged.name,
         without_enrollment={staged.name} if any(not table.has_spans for table in staged.tables) else (),
         drug_names=None if drugs is None else drugs.names,
-    )
+    )[0]
 
 
 def _simulation_of(path: RawLocation) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from claim_transformers.claims.assembly import SequenceAssembler
 from claim_transformers.claims.last_day import find_last_day
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
-from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
+from claim_transformers.claims.packing import NULL_DAY, EncodedCodes, Integers, VisitKeys, dictionary_of
 from claim_transformers.claims.schema import CLAIM_TYPES
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.claims.splits import DEFAULT_SALT
@@ -82,12 +82,14 @@ def ingest_meds(
                 _enter(ledger, name, table, events)
                 _write_quarantine(folder / "quarantine", name, table, events)
                 is_code = events.is_used & (events.roles == Role.CODE)
-                ledger.kept.setdefault("data", []).append(_count_codes(events.codes[is_code], assembler))
-                assembler.add(
-                    *(column[is_code] for column in (events.patients, events.days, events.types, events.codes))
+                codes = events.codes[is_code]
+                ledger.kept.setdefault("data", []).append(_count_codes(codes, assembler))
+                visits = assembler.visits(
+                    *(column[is_code] for column in (events.patients, events.days, events.types))
                 )
+                assembler.add(visits, codes)
                 if dataset.has_column(LATER_COLUMNS[0]):
-                    _add_later(assembler, table, events, is_code)
+                    _add_later(assembler, table, visits, is_code)
                 demographics.add(events.patients, events.days, events.ticks, events.roles, events.is_used)
             (folder / "patients").mkdir()
             eligibility = demographics.to_eligibility(
@@ -112,7 +114,7 @@ def ingest_meds(
 
 
 def _add_later(
-    assembler: SequenceAssembler, table: pa.Table, events: "_Events", is_code: npt.NDArray[np.bool_]
+    assembler: SequenceAssembler, table: pa.Table, visits: VisitKeys, is_code: npt.NDArray[np.bool_]
 ) -> None:
     """Add when visits ended and were paid, which an export of ours tells; a visit without an end never ended."""
     later = [
@@ -121,7 +123,7 @@ def _add_later(
         else np.full(table.num_rows, NULL_DAY)
         for name, unknown in zip(LATER_COLUMNS, (_NEVER, NULL_DAY), strict=True)
     ]
-    assembler.add_later(*(column[is_code] for column in (events.patients, events.days, events.types, *later)))
+    assembler.add_later(visits, *(column[is_code] for column in later))
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,7 @@ def _read_events(
             "are lost and nobody can know which, so export them as text",
         )
     # One entry more, at -1, for the rows without a code.
-    numbers = np.append(assembler.codes.number(read.systems, read.codes), -1)[indices]
+    numbers = np.append(assembler.codes.number(EncodedCodes.of(read.systems, read.codes)), -1)[indices]
     roles = np.append(read.roles, Role.REFUSED)[indices]
     days, ticks = to_days(table["time"])
     if TYPE_COLUMN in table.column_names:
