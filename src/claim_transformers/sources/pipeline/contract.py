@@ -201,8 +201,8 @@ class StagedTable:
             row gives at least one line. It passes `source_file` and `row_no` on; where one row gives several lines it
             adds `is_first_line` (boolean, true once per row).
         to_folded (`Callable[[ir.Table], ir.Table]`, *optional*):
-            Of a layout whose rows hold several lines of one claim: what `to_canonical` gives, folded as
-            `lines.unfold_claims` describes it. Rows are then sorted in place of their many lines.
+            Of a layout whose rows hold several lines of one claim: rows of which `lines.unfold_claims` gives what
+            `to_canonical` does. They are then sorted in place of their many lines.
         claim_type (`str` or `Callable[[ir.Table], ir.StringValue]`, *optional*, defaults to `"NONE"`):
             Claim type of the rows, a constant or an expression over `rows`; `"NONE"` for eligibility.
         derive (`Callable[[ir.Table], ir.Table]`, *optional*):

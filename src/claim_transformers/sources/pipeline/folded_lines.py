@@ -1,77 +1,209 @@
 """Lines of folded rows, unfolded when the rows are sorted: sorting few rows costs less than sorting their lines.
 
-What is done here with batches of Arrow is what `lines.unfold_claims` says as an expression.
+What is done here with batches of Arrow is what `lines.unfold_claims` says as an expression. Codes are numbers from the
+first batch on to the file, which holds each once: a list of codes is one of integers, each the place of its column
+times 2^24 plus the number of its code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from claim_transformers.claims.packing import Integers
 from claim_transformers.claims.schema import SCHEMAS
-from claim_transformers.sources.pipeline.lines import AMOUNTS
+from claim_transformers.claims.store import ROWS_PER_GROUP
+from claim_transformers.sources.pipeline.lines import AMOUNTS, read_code_name
+from claim_transformers.sources.pipeline.sorting import equal_neighbours
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from ibis.backends.duckdb import Backend
 
-_CLAIM = ("patient_id", "claim_start_date", "claim_id")
-_LINE_NUMBER, _LEDGER_NUMBER = "claim_line_number", "ledger_number"
+    _Ints = npt.NDArray[np.int32]
 
-
-def unfold_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Give one row per line of folded rows; `ledger_number` of a first line is one more."""
-    for batch in batches:
-        lines, rows = batch["lines"].flatten(), pc.list_parent_indices(batch["lines"])
-        is_first = np.diff(rows.to_numpy(), prepend=-1) != 0
-        columns = {name: batch[name].take(rows) for name in batch.schema.names if name != "lines"}
-        columns[_LINE_NUMBER] = pc.add(columns[_LINE_NUMBER], pc.struct_field(lines, "position"))
-        columns[_LEDGER_NUMBER] = pc.add(columns[_LEDGER_NUMBER], pa.array(is_first.astype(np.int8)))
-        of_line = {field.name for field in lines.type} - {"position"}
-        for name in set(AMOUNTS) - of_line:
-            columns[name] = pc.if_else(pa.array(is_first), columns[name], None)
-        columns |= {name: pc.struct_field(lines, name) for name in of_line}
-        yield pa.record_batch(columns)
+CLAIM_KEY = ("patient_id", "claim_start_date", "claim_id")
+_LINE_NUMBER, _LEDGER_NUMBER, _LINE = "claim_line_number", "ledger_number", "hcpcs_code"
+_CODE_BITS = 24
+_NO_CODE = (1 << _CODE_BITS) - 1
 
 
-def keep_order(connection: Backend, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Put the lines of each claim in order, of batches whose claims are: the lines of its rows may lie among others.
+class LineUnfolder:
+    """Folded rows to lines.
 
-    Of lines with one number, as in two tables, the hash of the whole line decides, as it does elsewhere.
+    Args:
+        names (`Sequence[str]`): Columns of the folded rows.
+        break_ties (`Callable[[pa.Table], Integers]`): Numbers by which lines of one number are put in order.
     """
-    kept: pa.RecordBatch | None = None
-    for batch in batches:
-        batch = batch if kept is None else pa.concat_batches([kept, batch])
-        is_new = _is_new_claim(batch)
-        numbers = batch[_LINE_NUMBER].to_numpy()
-        if (~is_new[1:] & (numbers[1:] <= numbers[:-1])).any():
-            batch = _sorted(connection, batch)
-            is_new = _is_new_claim(batch)
-        # The last claim may go on in the next batch.
-        start = int(np.flatnonzero(is_new)[-1]) if len(is_new) else 0
-        yield batch.slice(0, start)
-        kept = batch.slice(start)
-    if kept is not None:
-        yield kept
+
+    def __init__(self, names: Sequence[str], break_ties: Callable[[pa.Table], Integers]) -> None:
+        self._names: dict[str, list[str]] = defaultdict(list)
+        for name in names:
+            if column := read_code_name(name)[0]:
+                self._names[column].append(name)
+        self._break_ties = break_ties
+        self._codes = pa.array([], pa.string())
+
+    def fold(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Put the codes of each row into one list for each column of the lines."""
+        columns = {name: batch[name] for name in batch.schema.names if not read_code_name(name)[0]}
+        for column, names in self._names.items():
+            columns[column] = self._listed([batch[name] for name in names], batch.num_rows, column == _LINE)
+        return pa.record_batch(columns)
+
+    def _listed(self, columns: Sequence[pa.Array], num_rows: int, keeps_rows: bool) -> pa.ListArray:
+        """A list of integers for each row; of a row without a code that may not vanish the first place."""
+        filled = [np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False)) for column in columns]
+        entries = [self._numbered(pa.concat_arrays([column.drop_null() for column in columns]))]
+        entries[0] += np.repeat(np.arange(len(columns), dtype=np.int32) << _CODE_BITS, list(map(len, filled)))
+        counts = np.bincount(np.concatenate(filled), minlength=num_rows)
+        if keeps_rows and len(empty := np.flatnonzero(counts == 0)):
+            filled.append(empty)
+            entries.append(np.full(len(empty), _NO_CODE, np.int32))
+            counts = np.maximum(counts, 1)
+        # Sorting numbers of 16 bits takes one pass.
+        order = np.argsort(np.concatenate(filled).astype(np.uint16), kind="stable")
+        offsets = np.append(np.int32(0), np.cumsum(counts, dtype=np.int32))
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(entries)[order]))
+
+    def _numbered(self, texts: pa.Array) -> _Ints:
+        """Numbers of codes, of new ones the next."""
+        found = texts.dictionary_encode()
+        numbers = pc.index_in(found.dictionary, value_set=self._codes)
+        new = numbers.is_null()
+        self._codes = pa.concat_arrays([self._codes, found.dictionary.filter(new)])
+        if len(self._codes) >= _NO_CODE:
+            raise OverflowError(f"expected fewer than {_NO_CODE:,} different codes, found as many: ingest parts alone")
+        known = numbers.fill_null(0).to_numpy().copy()
+        known[new.to_numpy(zero_copy_only=False)] = np.arange(len(self._codes) - new.true_count, len(self._codes))
+        return known[found.indices.to_numpy()]
+
+    def unfold(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Give the lines of sorted rows in order, so many at once as a group of the file has."""
+        kept: list[_Lines] = []
+        num_kept = 0
+        for lines in self._lines_of(tables):
+            kept, num_kept = [*kept, lines], num_kept + len(lines)
+            while num_kept >= ROWS_PER_GROUP:
+                rest = num_kept - ROWS_PER_GROUP
+                full, last = [*kept[:-1], kept[-1].part(0, len(kept[-1]) - rest)], kept[-1]
+                yield self._gathered(full)
+                kept, num_kept = [last.part(len(last) - rest, len(last))], rest
+        if num_kept:
+            yield self._gathered(kept)
+
+    def _lines_of(self, tables: Iterable[pa.Table]) -> Iterator[_Lines]:
+        """Lines of whole claims, in order; the last claim of a table may go on in the next one."""
+        kept: list[pa.Table] = []
+        for table in tables:
+            rows = pa.concat_tables([*kept, table]).combine_chunks()
+            is_same = equal_neighbours(rows.select(CLAIM_KEY), np.arange(rows.num_rows))
+            start = int(np.flatnonzero(~np.append(False, is_same))[-1])
+            kept = [rows.slice(start)]
+            if start:
+                yield self._ordered(rows.slice(0, start), is_same[: start - 1])
+        for rows in kept:
+            yield self._ordered(rows, np.ones(rows.num_rows - 1, bool))
+
+    def _ordered(self, rows: pa.Table, is_same_claim: npt.NDArray[np.bool_]) -> _Lines:
+        """Lines of sorted rows; those of a claim in several rows may lie among each other."""
+        listed = rows[_LINE].chunk(0)
+        counts = pc.list_value_length(listed).to_numpy()
+        lines = _Lines(
+            rows,
+            np.repeat(np.arange(len(counts), dtype=np.int32), counts),
+            listed.flatten().to_numpy(),
+            np.diff(np.repeat(np.arange(len(counts), dtype=np.int32), counts), prepend=-1) != 0,
+        )
+        if not is_same_claim.any():
+            return lines
+        claims = np.cumsum(~np.append(False, is_same_claim))[lines.rows]
+        numbers = lines.numbers()
+        is_behind = (claims[1:] == claims[:-1]) & (numbers[1:] <= numbers[:-1])
+        if not is_behind.any():
+            return lines
+        places = np.flatnonzero(np.isin(claims, claims[1:][is_behind]))
+        breaking = self._break_ties(self._gathered([lines.at(places)]))
+        order = np.arange(len(lines))
+        order[places] = places[np.lexsort((breaking, numbers[places], claims[places]))]
+        return lines.at(order)
+
+    def _gathered(self, lines: Sequence[_Lines]) -> pa.Table:
+        columns: dict[str, pa.Array] = {}
+        for name in lines[0].table.column_names:
+            if name != _LINE:
+                taken = [part.table[name].chunk(0).take(pa.array(part.rows)) for part in lines]
+                columns[name] = taken[0] if len(taken) == 1 else pa.concat_arrays(taken)
+        entries = np.concatenate([part.entries for part in lines])
+        is_first = np.concatenate([part.is_first for part in lines])
+        columns[_LINE_NUMBER] = pa.array(np.concatenate([part.numbers() for part in lines]))
+        columns[_LEDGER_NUMBER] = pc.add(columns[_LEDGER_NUMBER], pa.array(is_first.astype(np.int32)))
+        for name in {*AMOUNTS} & {*columns}:
+            columns[name] = pc.if_else(pa.array(is_first), columns[name], None)
+        columns[_LINE] = self._encoded(entries & _NO_CODE)
+        for name in self._names:
+            if name != _LINE:
+                columns[name] = self._structs(name, columns[name])
+        return pa.table(columns)
+
+    def _structs(self, column: str, listed: pa.ListArray) -> pa.ListArray:
+        """A list of codes as the table has it."""
+        entries = listed.flatten().to_numpy()
+        _, systems, numbers = zip(*map(read_code_name, self._names[column]), strict=True)
+        different = list(dict.fromkeys(systems))
+        places = entries >> _CODE_BITS
+        of_places = np.array([different.index(system) for system in systems], np.int32)
+        known = {
+            "system": pa.DictionaryArray.from_arrays(of_places[places], pa.array(different)),
+            "code": self._encoded(entries & _NO_CODE),
+            "rank": pa.array(np.array(numbers, np.int8)[places]),
+        }
+        fields = list(SCHEMAS["claim_line"].field(column).type.value_type)
+        parts = [known[one.name] if one.name in known else pa.nulls(len(entries), one.type) for one in fields]
+        structs = pa.StructArray.from_arrays(parts, names=[one.name for one in fields])
+        return pa.ListArray.from_arrays(listed.offsets, structs)
+
+    def _encoded(self, numbers: _Ints) -> pa.DictionaryArray:
+        """Codes as places in those that occur, in the order in which they do: the bytes are those of their texts."""
+        none = len(self._codes)
+        numbers = np.minimum(numbers, none)
+        firsts = np.full(none + 1, -1)
+        firsts[numbers[::-1]] = np.arange(len(numbers))[::-1]
+        used = np.flatnonzero(firsts[:none] >= 0)
+        used = used[np.argsort(firsts[used])]
+        places = np.zeros(none + 1, np.int32)
+        places[used] = np.arange(len(used))
+        indices = pa.array(places[numbers], mask=numbers == none)
+        return pa.DictionaryArray.from_arrays(indices, self._codes.take(pa.array(used)))
 
 
-def _is_new_claim(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
-    is_new = np.ones(batch.num_rows, bool)
-    same = (pc.equal(batch[name].slice(1), batch[name].slice(0, max(batch.num_rows - 1, 0))) for name in _CLAIM)
-    is_new[1:] = ~np.logical_and.reduce([column.to_numpy(zero_copy_only=False) for column in same])
-    return is_new
+class _Lines:
+    """Lines of a table of folded rows: the row and the entry of each, and whether it is the first of its row."""
 
+    def __init__(
+        self,
+        table: pa.Table,
+        rows: _Ints,
+        entries: _Ints,
+        is_first: npt.NDArray[np.bool_],
+    ) -> None:
+        self.table, self.rows, self.entries, self.is_first = table, rows, entries, is_first
 
-def _sorted(connection: Backend, batch: pa.RecordBatch) -> pa.RecordBatch:
-    cursor = connection.con.cursor()
-    names = [*SCHEMAS["claim_line"].names]
-    whole = ", ".join(f"'{name}': {name}" for name in names)
-    cursor.register("unsorted_lines", pa.Table.from_batches([batch]).append_column("place", [range(batch.num_rows)]))
-    order = cursor.sql(
-        f"SELECT place FROM unsorted_lines ORDER BY {', '.join((*_CLAIM, _LINE_NUMBER))}, hash({{{whole}}})"
-    ).to_arrow_table()["place"]
-    return batch.take(order.combine_chunks())
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def part(self, start: int, end: int) -> _Lines:
+        """Some of the lines that stand together."""
+        return _Lines(self.table, self.rows[start:end], self.entries[start:end], self.is_first[start:end])
+
+    def at(self, places: Integers) -> _Lines:
+        """The lines at some places."""
+        return _Lines(self.table, self.rows[places], self.entries[places], self.is_first[places])
+
+    def numbers(self) -> _Ints:
+        """Their numbers within the claim."""
+        return self.table[_LINE_NUMBER].to_numpy()[self.rows] + (self.entries >> _CODE_BITS) + 1

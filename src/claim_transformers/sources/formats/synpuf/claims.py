@@ -33,9 +33,8 @@ from claim_transformers.sources.formats.synpuf import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, StagedTable
 from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.pipeline.lines import (
-    fold_lines,
+    code_name,
     list_diagnoses,
-    list_procedures,
     one_diagnosis,
     unfold_claims,
     unfold_lines,
@@ -139,7 +138,7 @@ def stage_institutional(
 
 
 def _fold_institutional(rows: ir.Table, claim_type: str) -> ir.Table:
-    rows = fold_lines(rows, [{"hcpcs_code": rows[name]} for name in _HCPCS], lambda line: line.hcpcs_code.notnull())
+    codes = {("diagnoses", "ICD9CM"): _DIAGNOSES, ("procedures", "ICD9PCS"): _PROCEDURES, ("hcpcs_code", ""): _HCPCS}
     stay = {}
     if claim_type == "IP":
         stay = {
@@ -152,7 +151,6 @@ def _fold_institutional(rows: ir.Table, claim_type: str) -> ir.Table:
     return rows.select(
         "source_file",
         "row_no",
-        "lines",
         patient_id=rows.DESYNPUF_ID,
         claim_id=rows.CLM_ID,
         claim_line_number=(_segment(rows) - 1) * len(_HCPCS),
@@ -161,13 +159,16 @@ def _fold_institutional(rows: ir.Table, claim_type: str) -> ir.Table:
         claim_end_date=end,
         claim_line_start_date=start,
         claim_line_end_date=end,
-        diagnoses=list_diagnoses("ICD9CM", [rows[column] for column in _DIAGNOSES]),
         admitting_diagnosis=one_diagnosis("ICD9CM", rows[_ADMITTING]),
-        procedures=list_procedures("ICD9PCS", [rows[column] for column in _PROCEDURES]),
         rendering_npi=clean_id(rows.AT_PHYSN_NPI),
         # The amount is of the segment, so it stands on its first line only.
         paid_amount=parse_amount(rows.CLM_PMT_AMT),
         **stay,
+        **{
+            code_name(*of_codes, number): rows[column]
+            for of_codes, columns in codes.items()
+            for number, column in enumerate(columns, start=1)
+        },
     )
 
 
