@@ -65,6 +65,8 @@ class RawFile:
         unused (`tuple[str, ...]`, *optional*): Columns that hold values and that nothing reads.
         unknown_systems (`Mapping[str, int]`, *optional*): Code systems by address whose codes nothing reads, counted.
         filled (`frozenset[str]`, *optional*): Columns that hold values, by their names in the layout, where known.
+        codes (`Mapping[str, pa.Table]`, *optional*): Of some columns of codes, by their names in the layout, how often
+            each occurs (`raw`, `occurrences`).
 
     Examples:
         >>> RawFile("inpatient.csv", num_rows=2, num_bytes=120, sha256="00").num_rejected
@@ -81,6 +83,7 @@ class RawFile:
     unused: tuple[str, ...] = ()
     unknown_systems: Mapping[str, int] = field(default_factory=dict)
     filled: frozenset[str] | None = None
+    codes: Mapping[str, pa.Table] = field(default_factory=dict)
 
     @property
     def num_rejected(self) -> int:

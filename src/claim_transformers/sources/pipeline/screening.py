@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import ibis
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from ibis import _
 
 from claim_transformers.claims.cleaning import ROW_ID, find_failing_rows
-from claim_transformers.claims.coding import find_changed_columns, rewrite_codes, survey_codes
+from claim_transformers.claims.coding import count_codes, find_changed_columns, rewrite_codes, survey_codes
 from claim_transformers.claims.engine import engine_errors, fetch, hold_rows, is_computed, materialize
 from claim_transformers.claims.fields import clean_word
 from claim_transformers.claims.ledger import Ledger
@@ -25,7 +26,7 @@ from claim_transformers.claims.quality import RowCheck
 from claim_transformers.claims.reversals import Reversal
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
+from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable
 from claim_transformers.sources.pipeline.identity import (
     UNKNOWN_TYPE,
     add_ledger_type,
@@ -36,6 +37,8 @@ from claim_transformers.sources.pipeline.identity import (
     warn_id_share,
 )
 from claim_transformers.sources.pipeline.leaving import NETTED, checks_of, flag_rows
+from claim_transformers.sources.pipeline.reading import are_as_read
+from claim_transformers.sources.pipeline.untidy_text import add_occurrences
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -89,8 +92,7 @@ def screen_table(
             _enter_notes(table, fetch(connection, counts).to_pylist(), ledger, sign=-1)
             staying = build(_without, rows, flagged)
             rows = hold_rows(connection, f"staying_of_{table.name}", staying, are_few=are_few)
-        raw = build(_without, table.rows, flagged) if num_flagged else table.rows
-        rows = _rewrite(connection, table, rows, raw, ledger)
+        rows = _rewrite(connection, as_received, rows, flagged if num_flagged else None, ledger)
     return ScreenedTable(as_received, rows, flagged, num_flagged)
 
 
@@ -264,14 +266,20 @@ def _enter_flagged(connection: Backend, flagged: ir.Table, num_flagged: int, led
             entry.quarantined[row["reason_code"]] += row["n"]
 
 
-def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: Plan, ledger: Ledger) -> ir.Table:
+def _rewrite(
+    connection: Backend, table: StagedTable, rows: ir.Table, flagged: ir.Table | None, ledger: Ledger
+) -> ir.Table:
     staying, has_lost_diagnoses = rows, False
     coded: Plan = rows
+    raw = table.rows if flagged is None else build(_without, table.rows, flagged)
     for group in table.code_columns:
         # Columns that need no other rows are looked at without the joins of `derive`.
         source = raw if set(group.columns) <= set(table.rows.columns) else staying
         system = group.system_of
-        surveys = survey_codes(connection, source, group.columns, group.systems, system, tolerant=group.tolerant)
+        counted = _count_codes(connection, table, group, flagged)
+        surveys = survey_codes(
+            connection, source, group.columns, group.systems, system, tolerant=group.tolerant, counted=counted
+        )
         for survey in surveys:
             ledger.add_codes(table.name, survey)
             has_lost_diagnoses |= survey.system in _DIAGNOSIS_SYSTEMS and bool(survey.quarantined)
@@ -285,6 +293,25 @@ def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: Plan,
     if has_lost_diagnoses or table.whole is not None:
         _enter_diagnoses(connection, table, staying, held, ledger)
     return held
+
+
+def _count_codes(
+    connection: Backend, table: StagedTable, group: CodeColumns, flagged: ir.Table | None
+) -> pa.Table | None:
+    """How often each code of a group occurs in the rows that stay, where that was seen when they were read."""
+    is_known = all({*group.columns} <= {*file.codes} for file in table.files)
+    if group.system is None or table.has_few_rows or not is_known or not are_as_read(table.rows):
+        return None
+    parts = [file.codes[name] for file in table.files for name in group.columns]
+    if flagged is not None:
+        leaving = fetch(connection, build(_codes_of, table.rows, flagged, group.columns))
+        parts.append(leaving.set_column(1, "occurrences", pc.negate(leaving["occurrences"])))
+    counted = add_occurrences(parts)
+    return counted.filter(pc.greater(counted["occurrences"], 0))
+
+
+def _codes_of(rows: ir.Table, flagged: ir.Table, columns: Sequence[str]) -> ir.Table:
+    return count_codes(_only(rows, flagged), columns, "").drop("system")
 
 
 def _enter_diagnoses(connection: Backend, table: StagedTable, rows: ir.Table, coded: ir.Table, ledger: Ledger) -> None:
