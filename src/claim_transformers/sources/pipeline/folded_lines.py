@@ -7,7 +7,6 @@ times 2^24 plus the number of its code.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -36,21 +35,24 @@ class LineUnfolder:
     """Folded rows to lines.
 
     Args:
-        names (`Sequence[str]`): Columns of the folded rows.
         break_ties (`Callable[[pa.Table], Integers]`): Numbers by which lines of one number are put in order.
     """
 
-    def __init__(self, names: Sequence[str], break_ties: Callable[[pa.Table], Integers]) -> None:
-        self._names: dict[str, list[str]] = defaultdict(list)
-        for name in names:
-            if column := read_code_name(name)[0]:
-                self._names[column].append(name)
+    def __init__(self, break_ties: Callable[[pa.Table], Integers]) -> None:
         self._break_ties = break_ties
         self._codes = pa.array([], pa.string())
+        # By column of the lines, those of the rows, as `lines.code_name` names them.
+        self._names: dict[str, list[str]] = {}
 
     def fold(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Put the codes of each row into one list for each column of the lines."""
-        columns = {name: batch[name] for name in batch.schema.names if not read_code_name(name)[0]}
+        columns: dict[str, pa.Array] = {}
+        self._names = {}
+        for name in batch.schema.names:
+            if column := read_code_name(name)[0]:
+                self._names.setdefault(column, []).append(name)
+            else:
+                columns[name] = batch[name]
         for column, names in self._names.items():
             columns[column] = self._listed([batch[name] for name in names], batch.num_rows, column == _LINE)
         return pa.record_batch(columns)
@@ -78,9 +80,10 @@ class LineUnfolder:
         self._codes = pa.concat_arrays([self._codes, found.dictionary.filter(new)])
         if len(self._codes) >= _NO_CODE:
             raise OverflowError(f"expected fewer than {_NO_CODE:,} different codes, found as many: ingest parts alone")
-        known = numbers.fill_null(0).to_numpy().copy()
+        known: _Ints = numbers.fill_null(0).to_numpy().copy()
         known[new.to_numpy(zero_copy_only=False)] = np.arange(len(self._codes) - new.true_count, len(self._codes))
-        return known[found.indices.to_numpy()]
+        of_texts: _Ints = known[found.indices.to_numpy()]
+        return of_texts
 
     def unfold(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """Give the lines of sorted rows in order, so many at once as a group of the file has."""
@@ -206,4 +209,5 @@ class _Lines:
 
     def numbers(self) -> _Ints:
         """Their numbers within the claim."""
-        return self.table[_LINE_NUMBER].to_numpy()[self.rows] + (self.entries >> _CODE_BITS) + 1
+        numbers: _Ints = self.table[_LINE_NUMBER].to_numpy()[self.rows] + (self.entries >> _CODE_BITS) + 1
+        return numbers

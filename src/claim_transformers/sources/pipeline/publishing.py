@@ -17,7 +17,7 @@ from claim_transformers.claims.dates import DATE_CODES, settle_dates
 from claim_transformers.claims.engine import engine_errors, hold_rows
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.packing import Integers
-from claim_transformers.claims.planning import build
+from claim_transformers.claims.planning import Plan, build
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import conform, write_table
 from claim_transformers.claims.volume import MonthCounts
@@ -77,7 +77,7 @@ def publish_table(
             names={stand_in: file for file, stand_in in stand_ins.items()},
         )
         if is_folded:
-            unfolder = LineUnfolder(lines.columns, break_ties)
+            unfolder = LineUnfolder(break_ties)
             batches = unfolder.unfold(sort(encode=unfolder.fold))
         else:
             batches = sort(break_ties=break_ties)
@@ -101,7 +101,7 @@ def _complete(
     keys: Sequence[tuple[str, str]],
     extract_date: dt.date | None,
     is_folded: bool,
-) -> ir.Table:
+) -> Plan:
     """Lines of all tables as [`_settle`] gives them."""
     parts = []
     for one in becoming:
@@ -171,7 +171,8 @@ def _hash_rows(connection: Backend, target: TargetTable, rows: pa.Table) -> Inte
     whole = ", ".join(f"'{field.name}': {field.name}" for field in fields)
     hashes = cursor.sql(f"SELECT hash({{{whole}}}) AS hash FROM rows_to_hash").to_arrow_table()["hash"]
     cursor.close()
-    return hashes.to_numpy().view(np.int64)
+    numbers: Integers = hashes.to_numpy().view(np.int64)
+    return numbers
 
 
 def _ibis_type(arrow_type: pa.DataType) -> types.DataType:
