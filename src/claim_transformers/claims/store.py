@@ -185,8 +185,15 @@ class _TableWriter:
         if self._writer is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             path = self.folder / f"part-{self._num_parts:05d}.parquet"
+            # Nobody looks for rows by what their lists hold.
+            plain = [field.name for field in self.schema if not pa.types.is_nested(field.type)]
             self._writer = pq.ParquetWriter(
-                path, rows.schema, compression="zstd", compression_level=1, store_schema=False
+                path,
+                rows.schema,
+                compression="zstd",
+                compression_level=1,
+                store_schema=False,
+                write_statistics=plain,
             )
             # Readers get the types of the schema, however the rows came.
             written = base64.b64encode(self.schema.serialize().to_pybytes()).decode()
@@ -208,7 +215,7 @@ class _TableWriter:
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Give a table exactly the columns, order and types of a schema; what is missing becomes null.
 
-    Lists may hold their strings as dictionaries, which a file holds in the same bytes.
+    Strings may be held as dictionaries, as a file holds them too.
     """
     columns = []
     for field in schema:
@@ -219,7 +226,7 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
             column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
             if pa.types.is_dictionary(field.type) and not pa.types.is_dictionary(column.type):
                 column = column.dictionary_encode()
-            if not pa.types.is_list(field.type) or _decoded(column.type) != field.type:
+            if pa.types.is_dictionary(field.type) or _decoded(column.type) != field.type:
                 column = column.cast(field.type)
         if not field.nullable and column.null_count:
             raise ClaimDataError(

@@ -136,13 +136,16 @@ class LineUnfolder:
         return lines.at(order)
 
     def _gathered(self, lines: Sequence[_Lines]) -> pa.Table:
-        columns: dict[str, pa.Array] = {}
-        for name in lines[0].table.column_names:
-            if name != _LINE:
-                taken = [part.table[name].chunk(0).take(pa.array(part.rows)) for part in lines]
-                columns[name] = taken[0] if len(taken) == 1 else pa.concat_arrays(taken)
+        firsts = [int(part.rows.min()) for part in lines]
+        tables = [part.table[first : part.rows.max() + 1] for part, first in zip(lines, firsts, strict=True)]
+        starts = np.cumsum([0, *(table.num_rows for table in tables)])
+        rows = np.concatenate(
+            [part.rows - first + start for part, first, start in zip(lines, firsts, starts, strict=False)]
+        )
+        table = pa.concat_tables(tables).combine_chunks()
         entries = np.concatenate([part.entries for part in lines])
         is_first = np.concatenate([part.is_first for part in lines])
+        columns = {name: _taken(table[name].chunk(0), rows) for name in table.column_names if name != _LINE}
         columns[_LINE_NUMBER] = pa.array(np.concatenate([part.numbers() for part in lines]))
         columns[_LEDGER_NUMBER] = pc.add(columns[_LEDGER_NUMBER], pa.array(is_first.astype(np.int32)))
         for name in {*AMOUNTS} & {*columns}:
@@ -182,6 +185,14 @@ class LineUnfolder:
         places[used] = np.arange(len(used))
         indices = pa.array(places[numbers], mask=numbers == none)
         return pa.DictionaryArray.from_arrays(indices, self._codes.take(pa.array(used)))
+
+
+def _taken(column: pa.Array, rows: Integers) -> pa.Array:
+    """Values of rows; texts, which stand on several lines each, as places in those that differ."""
+    if not pa.types.is_string(column.type):
+        return column.take(pa.array(rows))
+    encoded = column.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(encoded.indices.take(pa.array(rows)), encoded.dictionary)
 
 
 class _Lines:
