@@ -18,14 +18,13 @@ from claim_transformers.claims.packing import Integers
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import ROWS_PER_GROUP
 from claim_transformers.sources.pipeline.lines import AMOUNTS, read_code_name
-from claim_transformers.sources.pipeline.sorting import equal_neighbours
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     _Ints = npt.NDArray[np.int32]
 
-CLAIM_KEY = ("patient_id", "claim_start_date", "claim_id")
+_CLAIM = ("patient_id", "claim_start_date", "claim_id")
 _LINE_NUMBER, _LEDGER_NUMBER, _LINE = "claim_line_number", "ledger_number", "hcpcs_code"
 _CODE_BITS = 24
 _NO_CODE = (1 << _CODE_BITS) - 1
@@ -104,7 +103,9 @@ class LineUnfolder:
         kept: list[pa.Table] = []
         for table in tables:
             rows = pa.concat_tables([*kept, table]).combine_chunks()
-            is_same = equal_neighbours(rows.select(CLAIM_KEY), np.arange(rows.num_rows))
+            columns = (rows[name].chunk(0) for name in _CLAIM)
+            is_equal = [pc.equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False) for column in columns]
+            is_same = np.logical_and.reduce(is_equal)
             start = int(np.flatnonzero(~np.append(False, is_same))[-1])
             kept = [rows.slice(start)]
             if start:
@@ -145,46 +146,52 @@ class LineUnfolder:
         table = pa.concat_tables(tables).combine_chunks()
         entries = np.concatenate([part.entries for part in lines])
         is_first = np.concatenate([part.is_first for part in lines])
-        columns = {name: _taken(table[name].chunk(0), rows) for name in table.column_names if name != _LINE}
+        columns = {name: _taken(table[name].chunk(0), rows) for name in table.column_names if name not in self._names}
         columns[_LINE_NUMBER] = pa.array(np.concatenate([part.numbers() for part in lines]))
         columns[_LEDGER_NUMBER] = pc.add(columns[_LEDGER_NUMBER], pa.array(is_first.astype(np.int32)))
         for name in {*AMOUNTS} & {*columns}:
             columns[name] = pc.if_else(pa.array(is_first), columns[name], None)
-        columns[_LINE] = self._encoded(entries & _NO_CODE)
-        for name in self._names:
-            if name != _LINE:
-                columns[name] = self._structs(name, columns[name])
+        places, codes = self._placed(entries & _NO_CODE)
+        columns[_LINE] = pa.DictionaryArray.from_arrays(pa.array(places, mask=places < 0), codes)
+        for name in {*self._names} - {_LINE}:
+            columns[name] = self._structs(name, table[name].chunk(0), rows)
         return pa.table(columns)
 
-    def _structs(self, column: str, listed: pa.ListArray) -> pa.ListArray:
-        """A list of codes as the table has it."""
-        entries = listed.flatten().to_numpy()
+    def _structs(self, column: str, listed: pa.ListArray, rows: Integers) -> pa.ListArray:
+        """Lists of codes of rows as the table has them; what all lines of a row share is worked out once."""
+        offsets = listed.offsets.to_numpy()
+        entries = listed.values.to_numpy()[offsets[0] : offsets[-1]]
+        counts = np.diff(offsets)[rows]
+        ends = np.cumsum(counts, dtype=np.int32)
+        # Of each code of a line its place among the codes of the rows.
+        found = np.repeat((offsets[:-1] - offsets[0])[rows] - ends + counts, counts)
+        found += np.arange(len(found), dtype=np.int32)
         _, systems, numbers = zip(*map(read_code_name, self._names[column]), strict=True)
         different = list(dict.fromkeys(systems))
-        places = entries >> _CODE_BITS
-        of_places = np.array([different.index(system) for system in systems], np.int32)
+        system = np.array([different.index(name) for name in systems], np.int32)[entries >> _CODE_BITS]
+        rank = np.array(numbers, np.int8)[entries >> _CODE_BITS]
+        places, codes = self._placed(entries & _NO_CODE)
         known = {
-            "system": pa.DictionaryArray.from_arrays(of_places[places], pa.array(different)),
-            "code": self._encoded(entries & _NO_CODE),
-            "rank": pa.array(np.array(numbers, np.int8)[places]),
+            "system": pa.DictionaryArray.from_arrays(system[found], pa.array(different)),
+            "code": pa.DictionaryArray.from_arrays(places[found], codes),
+            "rank": pa.array(rank[found]),
         }
         fields = list(SCHEMAS["claim_line"].field(column).type.value_type)
-        parts = [known[one.name] if one.name in known else pa.nulls(len(entries), one.type) for one in fields]
+        parts = [known[one.name] if one.name in known else pa.nulls(len(found), one.type) for one in fields]
         structs = pa.StructArray.from_arrays(parts, names=[one.name for one in fields])
-        return pa.ListArray.from_arrays(listed.offsets, structs)
+        return pa.ListArray.from_arrays(pa.array(np.append(np.int32(0), ends)), structs)
 
-    def _encoded(self, numbers: _Ints) -> pa.DictionaryArray:
-        """Codes as places in those that occur, in the order in which they do: the bytes are those of their texts."""
+    def _placed(self, numbers: _Ints) -> tuple[_Ints, pa.Array]:
+        """Places of codes among those that occur, in the order in which they do, -1 where there is none; and those."""
         none = len(self._codes)
         numbers = np.minimum(numbers, none)
-        firsts = np.full(none + 1, -1)
-        firsts[numbers[::-1]] = np.arange(len(numbers))[::-1]
+        firsts = np.full(none + 1, -1, np.int32)
+        firsts[numbers[::-1]] = np.arange(len(numbers), dtype=np.int32)[::-1]
         used = np.flatnonzero(firsts[:none] >= 0)
         used = used[np.argsort(firsts[used])]
-        places = np.zeros(none + 1, np.int32)
+        places = np.full(none + 1, -1, np.int32)
         places[used] = np.arange(len(used))
-        indices = pa.array(places[numbers], mask=numbers == none)
-        return pa.DictionaryArray.from_arrays(indices, self._codes.take(pa.array(used)))
+        return places[numbers], self._codes.take(pa.array(used))
 
 
 def _taken(column: pa.Array, rows: Integers) -> pa.Array:

@@ -96,7 +96,7 @@ def _sorted(
     order = pc.sort_indices(sorted_by, [(name, "ascending") for name in keys]).to_numpy().copy()
     if break_ties is None:
         return rows, order
-    is_tied = equal_neighbours(sorted_by, order)
+    is_tied = _equal_neighbours(sorted_by, order)
     if is_tied.any():
         places = np.flatnonzero(np.append(is_tied, False) | np.append(False, is_tied))
         tied, groups = order[places], np.cumsum(~np.append(False, is_tied))[places]
@@ -104,7 +104,7 @@ def _sorted(
     return rows, order
 
 
-def equal_neighbours(rows: pa.Table, order: Integers) -> np.ndarray:
+def _equal_neighbours(rows: pa.Table, order: Integers) -> np.ndarray:
     """Whether each row in an order but the last is equal to the next one, null to null."""
     is_equal = np.ones(max(len(order) - 1, 0), bool)
     for column in rows.columns:
