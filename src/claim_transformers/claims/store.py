@@ -226,7 +226,7 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
             column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
             if pa.types.is_dictionary(field.type) and not pa.types.is_dictionary(column.type):
                 column = column.dictionary_encode()
-            if pa.types.is_dictionary(field.type) or _decoded(column.type) != field.type:
+            if pa.types.is_dictionary(field.type) or "dictionary<" not in str(column.type):
                 column = column.cast(field.type)
         if not field.nullable and column.null_count:
             raise ClaimDataError(
@@ -235,17 +235,6 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
         columns.append(column)
     held = [field.with_type(column.type) for field, column in zip(schema, columns, strict=True)]
     return pa.Table.from_arrays(columns, schema=pa.schema(held))
-
-
-def _decoded(found: pa.DataType) -> pa.DataType:
-    """A type without dictionaries in it."""
-    if pa.types.is_dictionary(found):
-        return found.value_type
-    if pa.types.is_list(found):
-        return pa.list_(found.value_field.with_type(_decoded(found.value_type)))
-    return (
-        pa.struct([field.with_type(_decoded(field.type)) for field in found]) if pa.types.is_struct(found) else found
-    )
 
 
 def write_table(folder: Path, schema: pa.Schema, batches: Iterable[pa.Table]) -> int:

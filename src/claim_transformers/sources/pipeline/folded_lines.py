@@ -86,20 +86,19 @@ class LineUnfolder:
 
     def unfold(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """Give the lines of sorted rows in order, so many at once as a group of the file has."""
-        kept: list[_Lines] = []
+        kept: list[tuple[pa.Table, pa.Table]] = []
         num_kept = 0
-        for lines in self._lines_of(tables):
-            kept, num_kept = [*kept, lines], num_kept + len(lines)
+        for rows, lines in self._lines_of(tables):
+            kept, num_kept = [*kept, (rows, lines)], num_kept + lines.num_rows
             while num_kept >= ROWS_PER_GROUP:
-                rest = num_kept - ROWS_PER_GROUP
-                full, last = [*kept[:-1], kept[-1].part(0, len(kept[-1]) - rest)], kept[-1]
-                yield self._gathered(full)
-                kept, num_kept = [last.part(len(last) - rest, len(last))], rest
+                (rows, lines), num_kept = kept[-1], num_kept - ROWS_PER_GROUP
+                yield self._gathered([*kept[:-1], (rows, lines[: lines.num_rows - num_kept])])
+                kept = [(rows, lines[lines.num_rows - num_kept :])] if num_kept else []
         if num_kept:
             yield self._gathered(kept)
 
-    def _lines_of(self, tables: Iterable[pa.Table]) -> Iterator[_Lines]:
-        """Lines of whole claims, in order; the last claim of a table may go on in the next one."""
+    def _lines_of(self, tables: Iterable[pa.Table]) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """Rows and lines of whole claims, in order; the last claim of a table may go on in the next one."""
         kept: list[pa.Table] = []
         for table in tables:
             rows = pa.concat_tables([*kept, table]).combine_chunks()
@@ -107,47 +106,45 @@ class LineUnfolder:
             is_equal = [pc.equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False) for column in columns]
             is_same = np.logical_and.reduce(is_equal)
             start = int(np.flatnonzero(~np.append(False, is_same))[-1])
-            kept = [rows.slice(start)]
+            kept = [rows[start:]]
             if start:
-                yield self._ordered(rows.slice(0, start), is_same[: start - 1])
+                yield rows[:start], self._ordered(rows[:start], is_same[: start - 1])
         for rows in kept:
-            yield self._ordered(rows, np.ones(rows.num_rows - 1, bool))
+            yield rows, self._ordered(rows, np.ones(rows.num_rows - 1, bool))
 
-    def _ordered(self, rows: pa.Table, is_same_claim: npt.NDArray[np.bool_]) -> _Lines:
-        """Lines of sorted rows; those of a claim in several rows may lie among each other."""
+    def _ordered(self, rows: pa.Table, is_same_claim: npt.NDArray[np.bool_]) -> pa.Table:
+        """Row, entry and number of each line; those of a claim in several rows may lie among each other."""
         listed = rows[_LINE].chunk(0)
-        counts = pc.list_value_length(listed).to_numpy()
-        lines = _Lines(
-            rows,
-            np.repeat(np.arange(len(counts), dtype=np.int32), counts),
-            listed.flatten().to_numpy(),
-            np.diff(np.repeat(np.arange(len(counts), dtype=np.int32), counts), prepend=-1) != 0,
-        )
+        entries, counts = listed.flatten().to_numpy(), pc.list_value_length(listed).to_numpy()
+        row = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        numbers = rows[_LINE_NUMBER].to_numpy()[row] + (entries >> _CODE_BITS) + 1
+        is_first = np.diff(row, prepend=-1) != 0
+        lines = pa.table({"row": row, "entry": entries, "number": numbers, "is_first": is_first})
         if not is_same_claim.any():
             return lines
-        claims = np.cumsum(~np.append(False, is_same_claim))[lines.rows]
-        numbers = lines.numbers()
+        claims = np.cumsum(~np.append(False, is_same_claim))[row]
         is_behind = (claims[1:] == claims[:-1]) & (numbers[1:] <= numbers[:-1])
         if not is_behind.any():
             return lines
         places = np.flatnonzero(np.isin(claims, claims[1:][is_behind]))
-        breaking = self._break_ties(self._gathered([lines.at(places)]))
-        order = np.arange(len(lines))
+        breaking = self._break_ties(self._gathered([(rows, lines.take(pa.array(places)))]))
+        order = np.arange(len(row))
         order[places] = places[np.lexsort((breaking, numbers[places], claims[places]))]
-        return lines.at(order)
+        return lines.take(pa.array(order))
 
-    def _gathered(self, lines: Sequence[_Lines]) -> pa.Table:
-        firsts = [int(part.rows.min()) for part in lines]
-        tables = [part.table[first : part.rows.max() + 1] for part, first in zip(lines, firsts, strict=True)]
-        starts = np.cumsum([0, *(table.num_rows for table in tables)])
-        rows = np.concatenate(
-            [part.rows - first + start for part, first, start in zip(lines, firsts, starts, strict=False)]
-        )
+    def _gathered(self, parts: Sequence[tuple[pa.Table, pa.Table]]) -> pa.Table:
+        """Lines as the table has them."""
+        tables, of_lines, start = [], [], 0
+        for part, lines in parts:
+            row = lines["row"].to_numpy()
+            tables.append(part[row.min() : row.max() + 1])
+            of_lines.append(row - row.min() + start)
+            start += tables[-1].num_rows
+        rows, lines = np.concatenate(of_lines), pa.concat_tables([lines for _, lines in parts])
+        entries, is_first = (lines[name].to_numpy() for name in ("entry", "is_first"))
         table = pa.concat_tables(tables).combine_chunks()
-        entries = np.concatenate([part.entries for part in lines])
-        is_first = np.concatenate([part.is_first for part in lines])
         columns = {name: _taken(table[name].chunk(0), rows) for name in table.column_names if name not in self._names}
-        columns[_LINE_NUMBER] = pa.array(np.concatenate([part.numbers() for part in lines]))
+        columns[_LINE_NUMBER] = lines["number"]
         columns[_LEDGER_NUMBER] = pc.add(columns[_LEDGER_NUMBER], pa.array(is_first.astype(np.int32)))
         for name in {*AMOUNTS} & {*columns}:
             columns[name] = pc.if_else(pa.array(is_first), columns[name], None)
@@ -200,32 +197,3 @@ def _taken(column: pa.Array, rows: Integers) -> pa.Array:
         return column.take(pa.array(rows))
     encoded = column.dictionary_encode()
     return pa.DictionaryArray.from_arrays(encoded.indices.take(pa.array(rows)), encoded.dictionary)
-
-
-class _Lines:
-    """Lines of a table of folded rows: the row and the entry of each, and whether it is the first of its row."""
-
-    def __init__(
-        self,
-        table: pa.Table,
-        rows: _Ints,
-        entries: _Ints,
-        is_first: npt.NDArray[np.bool_],
-    ) -> None:
-        self.table, self.rows, self.entries, self.is_first = table, rows, entries, is_first
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def part(self, start: int, end: int) -> _Lines:
-        """Some of the lines that stand together."""
-        return _Lines(self.table, self.rows[start:end], self.entries[start:end], self.is_first[start:end])
-
-    def at(self, places: Integers) -> _Lines:
-        """The lines at some places."""
-        return _Lines(self.table, self.rows[places], self.entries[places], self.is_first[places])
-
-    def numbers(self) -> _Ints:
-        """Their numbers within the claim."""
-        numbers: _Ints = self.table[_LINE_NUMBER].to_numpy()[self.rows] + (self.entries >> _CODE_BITS) + 1
-        return numbers
