@@ -66,8 +66,8 @@ class LineUnfolder:
             filled.append(empty)
             entries.append(np.full(len(empty), _NO_CODE, np.int32))
             counts = np.maximum(counts, 1)
-        # Sorting numbers of 16 bits takes one pass.
-        order = np.argsort(np.concatenate(filled).astype(np.uint16), kind="stable")
+        # Numbers of 16 bits, enough for the rows of a batch, are sorted in one pass.
+        order = np.argsort(np.concatenate(filled).astype(np.min_scalar_type(num_rows)), kind="stable")
         offsets = np.append(np.int32(0), np.cumsum(counts, dtype=np.int32))
         return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(entries)[order]))
 
@@ -78,7 +78,7 @@ class LineUnfolder:
         new = numbers.is_null()
         self._codes = pa.concat_arrays([self._codes, found.dictionary.filter(new)])
         if len(self._codes) >= _NO_CODE:
-            raise OverflowError(f"expected fewer than {_NO_CODE:,} different codes, found as many: ingest parts alone")
+            raise ValueError(f"expected fewer than {_NO_CODE:,} different codes, found as many: ingest parts alone")
         known: _Ints = numbers.fill_null(0).to_numpy().copy()
         known[new.to_numpy(zero_copy_only=False)] = np.arange(len(self._codes) - new.true_count, len(self._codes))
         of_texts: _Ints = known[found.indices.to_numpy()]

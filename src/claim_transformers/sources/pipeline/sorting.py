@@ -56,8 +56,9 @@ def sort_batches(
     bounds = _find_bounds(connection, to_expression(rows), num_rows, num_ranges) if num_ranges > 1 else []
     batches = map(encode, read_batches(connection, rows, rows_per_batch=_ROWS_PER_BATCH, names=names))
     if not len(bounds):
-        held = list(batches)
-        yield from _cut(_sorted(pa.Table.from_batches(part), keys, break_ties) for part in [held] if part)
+        if (first := next(batches, None)) is not None:
+            held = pa.Table.from_batches([first, *batches]).combine_chunks()
+            yield from _cut([_sorted(held, keys, break_ties)])
         return
     with tempfile.TemporaryDirectory(prefix=".sorting-", dir=folder) as temporary:
         paths = [Path(temporary, f"range-{number:05d}.arrow") for number in range(len(bounds) + 1)]
