@@ -66,7 +66,7 @@ class RawFile:
         unknown_systems (`Mapping[str, int]`, *optional*): Code systems by address whose codes nothing reads, counted.
         filled (`frozenset[str]`, *optional*): Columns that hold values, by their names in the layout, where known.
         codes (`Mapping[str, pa.Table]`, *optional*): Of some columns of codes, by their names in the layout, how often
-            each occurs (`raw`, `occurrences`).
+            each occurs (`raw`, `occurrences`); a code may stand there several times.
 
     Examples:
         >>> RawFile("inpatient.csv", num_rows=2, num_bytes=120, sha256="00").num_rejected

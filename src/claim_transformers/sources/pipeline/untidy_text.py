@@ -43,8 +43,8 @@ class UntidyText:
     Args:
         kinds (`Mapping[str, str]`): Their types in the layout.
         fixes (`dict[str, int]`): What the report says of them.
-        codes (`Mapping[str, pa.Table]`): Of tidy columns of codes with few different ones, how often each occurs
-            (`raw`, `occurrences`).
+        codes (`Mapping[str, pa.Table]`): Of tidy columns of codes with few different ones, how often each occurs in
+            some part of the file (`raw`, `occurrences`).
     """
 
     kinds: Mapping[str, str]
@@ -98,7 +98,7 @@ def find_untidy(path: Path, kinds: Mapping[str, str]) -> UntidyText:
             if codes and _count_rows(codes) > 2 * _MAX_CODES:
                 codes = {name: [add_occurrences(parts)] for name, parts in codes.items()}
                 codes = codes if _count_rows(codes) <= _MAX_CODES else None
-    known = {name: add_occurrences(parts) for name, parts in (codes or {}).items() if name not in untidy}
+    known = {name: pa.concat_tables(parts) for name, parts in (codes or {}).items() if name not in untidy}
     return UntidyText(untidy, dict(fixes), known)
 
 
@@ -114,8 +114,7 @@ def add_occurrences(parts: Sequence[pa.Table]) -> pa.Table:
 
 def _occurrences(encoded: pa.DictionaryArray) -> pa.Table:
     counts = np.bincount(encoded.indices.drop_null().to_numpy(), minlength=len(encoded.dictionary))
-    found = pa.table({"raw": encoded.dictionary.cast(pa.string()), "occurrences": counts})
-    return found.filter(pa.array(counts > 0))
+    return pa.table({"raw": encoded.dictionary.cast(pa.string()), "occurrences": counts})
 
 
 def _count(encoded: pa.DictionaryArray, kind: str) -> dict[str, int]:
