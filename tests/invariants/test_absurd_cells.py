@@ -65,8 +65,8 @@ def test_no_cell_ends_a_query(source: str, tmp_path: Path) -> None:
         assert fetch(connection, rows.aggregate(n=rows.count(), **faults))["n"].to_pylist() == [num_rows[one.name]]
         nobody_left = ScreenedTable(one, rows, rows, 0)
         entry = [(one.files[0].name, "IP")]
-        lines = _complete(connection, nobody_left, one.target, source, entry, None, is_folded=False)
+        lines = _complete(connection, [nobody_left], one.target, source, entry, None, is_folded=False)
         assert fetch(connection, lines).num_rows >= num_rows[one.name]
         if one.to_folded is not None:
-            claims = _complete(connection, nobody_left, one.target, source, entry, None, is_folded=True)
+            claims = _complete(connection, [nobody_left], one.target, source, entry, None, is_folded=True)
             assert fetch(connection, claims).num_rows == num_rows[one.name]

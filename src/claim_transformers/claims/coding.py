@@ -64,7 +64,7 @@ class CodeSurvey:
         return len(self.raw)
 
 
-def _distinct_codes(rows: ir.Table, columns: Sequence[str], system: _System) -> ir.Table:
+def count_codes(rows: ir.Table, columns: Sequence[str], system: _System) -> ir.Table:
     """Count distinct values over several columns."""
     narrow = rows.select(*columns, system=_of_rows(system, rows))
     # Wide layouts are nearly empty: rows without any code are left out before they are unfolded.
@@ -82,8 +82,11 @@ def survey_codes(
     system: _System | None = None,
     *,
     tolerant: bool = False,
+    counted: pa.Table | None = None,
 ) -> list[CodeSurvey]:
     """Look at the distinct codes of some columns and count what normalisation does to them.
+
+    `counted` says how often each code occurs (`raw`, `occurrences`), where that is known and there is one system.
 
     Examples:
         >>> from claim_transformers.claims.engine import connect, load
@@ -93,8 +96,10 @@ def survey_codes(
         >>> survey.distinct, dict(survey.fixes), dict(survey.quarantined)
         (3, {'F_CODE_FORM': 1}, {'R_CODE_TEXT': 1})
     """
+    if counted is not None:
+        return [_survey(systems[0], counted["raw"], counted["occurrences"], tolerant=tolerant)]
     of_row = systems[0] if system is None else system
-    found = fetch(connection, build(_distinct_codes, rows, columns, of_row))
+    found = fetch(connection, build(count_codes, rows, columns, of_row))
     surveys = []
     for name in systems:
         of_system = found.filter(pc.equal(found["system"], name))

@@ -131,7 +131,7 @@ def clean_word(text: ir.StringValue) -> ir.StringValue:
     return text.replace("\u00a0", " ").strip().lower().nullif("")
 
 
-def is_plain_id(text: ir.StringValue) -> ir.BooleanValue:
+def _is_plain_id(text: ir.StringValue) -> ir.BooleanValue:
     """Tell identifiers that need no cleaning by their ends and their bytes, because patterns are slow."""
     is_plain = (text.length() > _MAX_NO_ID) & (_strlen(text) == text.length()) & text.between("0", "~")
     is_plain &= text.right(1).between("!", "~") & ~(text.startswith("?") | text.startswith("_"))
@@ -156,4 +156,4 @@ def clean_number(text: ir.StringValue) -> ir.StringValue:
 def _clean(text: ir.StringValue, none: str) -> ir.StringValue:
     trimmed = text.re_replace(AROUND_ID, "")
     is_none = trimmed.lower().isin(NO_ID_WORDS) | trimmed.re_search(none)
-    return ibis.ifelse(is_plain_id(text), text, ibis.ifelse(is_none, ibis.null("string"), trimmed))
+    return ibis.ifelse(_is_plain_id(text), text, ibis.ifelse(is_none, ibis.null("string"), trimmed))

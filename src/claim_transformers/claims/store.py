@@ -7,6 +7,7 @@ OUT/claim_line/part-00000.parquet  OUT/rx_claim/...  OUT/eligibility/...  OUT/pa
 Rows are sorted and row groups have a fixed size, so equal input in any order gives equal bytes.
 """
 
+import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ MANIFEST = "manifest.json"
 DRUG_NAMES = "drug_names"
 DRUG_NAMES_SCHEMA = pa.schema([("ndc9", pa.string()), ("ingredient", pa.string())])
 _SUCCESS = "_SUCCESS"
-_ROWS_PER_GROUP = 1 << 17
+ROWS_PER_GROUP = 1 << 17
 _ROWS_PER_PART = 1 << 22
 
 
@@ -139,7 +140,7 @@ class _TableWriter:
         folder: Path,
         schema: pa.Schema,
         *,
-        rows_per_group: int = _ROWS_PER_GROUP,
+        rows_per_group: int = ROWS_PER_GROUP,
         rows_per_part: int = _ROWS_PER_PART,
     ) -> None:
         self.folder = folder
@@ -172,15 +173,28 @@ class _TableWriter:
         while rows.num_rows >= self._rows_per_group:
             self._write_group(rows.slice(0, self._rows_per_group))
             rows = rows.slice(self._rows_per_group)
-        self._pending, self._num_pending = [rows], rows.num_rows
+        self._pending, self._num_pending = [rows] if rows.num_rows else [], rows.num_rows
 
     def _write_group(self, rows: pa.Table) -> None:
+        # A dictionary that grew over earlier batches would leave its history in the bytes.
+        rows = conform(rows, self.schema)
         if self._writer is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             path = self.folder / f"part-{self._num_parts:05d}.parquet"
-            self._writer = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=1)
-        # A dictionary that grew over earlier batches would leave its history in the bytes.
-        self._writer.write_table(_conform(rows, self.schema), row_group_size=self._rows_per_group)
+            # Nobody looks for rows by what their lists hold.
+            plain = [field.name for field in self.schema if not pa.types.is_nested(field.type)]
+            self._writer = pq.ParquetWriter(
+                path,
+                rows.schema,
+                compression="zstd",
+                compression_level=1,
+                store_schema=False,
+                write_statistics=plain,
+            )
+            # Readers get the types of the schema, however the rows came.
+            written = base64.b64encode(self.schema.serialize().to_pybytes()).decode()
+            self._writer.add_key_value_metadata({"ARROW:schema": written})
+        self._writer.write_table(rows, row_group_size=self._rows_per_group)
         self.num_rows += rows.num_rows
         self._rows_in_part += rows.num_rows
         if self._rows_in_part >= self._rows_per_part:
@@ -194,30 +208,36 @@ class _TableWriter:
             self._num_parts += 1
 
 
-def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give a table exactly the columns, order and types of a schema; what is missing becomes null."""
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give a table exactly the columns, order and types of a schema; what is missing becomes null.
+
+    Strings may be held as dictionaries, as a file holds them too.
+    """
     columns = []
     for field in schema:
         if field.name not in table.column_names:
             column = pa.nulls(table.num_rows, field.type)
         else:
-            column = table[field.name].combine_chunks()
+            column = table[field.name]
+            column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
             if pa.types.is_dictionary(field.type) and not pa.types.is_dictionary(column.type):
                 column = column.dictionary_encode()
-            column = column.cast(field.type)
+            if pa.types.is_dictionary(field.type) or "dictionary<" not in str(column.type):
+                column = column.cast(field.type)
         if not field.nullable and column.null_count:
             raise ClaimDataError(
                 "E_SCHEMA", f"expected no null in {field.name}, found {show_count(column.null_count)}"
             )
         columns.append(column)
-    return pa.Table.from_arrays(columns, schema=schema)
+    held = [field.with_type(column.type) for field, column in zip(schema, columns, strict=True)]
+    return pa.Table.from_arrays(columns, schema=pa.schema(held))
 
 
-def write_table(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
+def write_table(folder: Path, schema: pa.Schema, batches: Iterable[pa.Table]) -> int:
     """Write batches that are sorted already as one table of the folder."""
     with _TableWriter(folder, schema) as writer:
         for batch in batches:
-            writer.write(pa.Table.from_batches([batch]))
+            writer.write(batch)
     return writer.num_rows
 
 

@@ -32,12 +32,13 @@ class MonthCounts:
     def add(self, dates: pa.Array, groups: npt.NDArray[np.int64]) -> None:
         """Count rows that have a date; groups are numbered from 0."""
         is_dated = dates.is_valid().to_numpy(zero_copy_only=False)
-        months = dates.drop_null().to_numpy(zero_copy_only=False).astype("datetime64[M]").astype(np.int64)
-        if not len(months):
+        days = dates.drop_null().cast(pa.int32()).to_numpy()
+        if not len(days):
             return
-        first = months.min()
-        width = int(months.max() - first) + 1
-        counts = np.bincount(groups[is_dated] * width + months - first)
+        start = days.min()
+        months = np.arange(start, days.max() + 1).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+        first, width = months[0], int(months[-1] - months[0]) + 1
+        counts = np.bincount(groups[is_dated] * width + (months - first)[days - start])
         for place in np.flatnonzero(counts).tolist():
             rows, month = self.rows[place // width], place % width + int(first)
             rows[month] = rows.get(month, 0) + int(counts[place])

@@ -8,7 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from claim_transformers.claims.engine import connect, fetch
+from claim_transformers.sources.pipeline import untidy_text
 from claim_transformers.sources.pipeline.reading import Layout, stage_files
+from claim_transformers.sources.pipeline.untidy_text import add_occurrences, find_untidy
 
 KINDS = ("id", "date", "amount", "number", "code", "icd", "flag", "modifier", "text")
 LAYOUT = Layout(KINDS, KINDS, kinds={kind: kind for kind in KINDS})
@@ -61,3 +63,18 @@ def test_clean_text_is_read_as_it_is_and_small_words_stay(tmp_path: Path) -> Non
     row = CLEAN | {"text": "unknown", "code": "e11", "flag": "institutional"}
     (read,), fixes = _stage(tmp_path, [row], "csv")
     assert ({kind: read[kind] for kind in KINDS}, fixes) == (row, {})
+
+
+def test_codes_are_counted_on_the_way_unless_too_many_differ(tmp_path: Path, monkeypatch) -> None:
+    columns = {"icd": ["E119", "I10", "E119", None, "E119"], "code": [None, "0450", None, None, " 0450"]}
+    path, kinds = tmp_path / "rows.parquet", {"icd": "icd", "code": "code", "flag": "flag"}
+    pq.write_table(pa.table(columns | {"flag": ["Y"] * 5}), path, row_group_size=2)
+
+    found = find_untidy(path, kinds).codes
+
+    # A column with text that is to be mended says nothing.
+    assert {name: add_occurrences([codes]).sort_by("raw").to_pydict() for name, codes in found.items()} == {
+        "icd": {"raw": ["E119", "I10"], "occurrences": [3, 1]}
+    }
+    monkeypatch.setattr(untidy_text, "_MAX_CODES", 1)
+    assert not find_untidy(path, kinds).codes

@@ -268,4 +268,5 @@ def _write_provenance(connection: Backend, traced: list[_Traced], folder: Path) 
     every = parts[0] if len(parts) == 1 else ibis.union(*parts, distinct=False)
     with engine_errors("writing provenance"):
         ordered = every.order_by(_PROVENANCE_SCHEMA.names)
-        return write_table(folder, _PROVENANCE_SCHEMA, read_batches(connection, ordered))
+        batches = read_batches(connection, ordered)
+        return write_table(folder, _PROVENANCE_SCHEMA, (pa.Table.from_batches([batch]) for batch in batches))

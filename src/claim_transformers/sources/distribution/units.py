@@ -109,6 +109,8 @@ class StageUnit:
             if (own := find_source(self.job.source).stage) is None:
                 rows, files = stage_files(connection, [(unit.path, unit.layout)], scratch, name=unit.name)
                 names = tuple(file.name for file in files)
+                # Parts count the codes of their own rows.
+                files = tuple(replace(file, codes={}) for file in files)
             else:
                 rows, files = load_function(own)(connection, unit.path, unit.layout, scratch)
                 names = ()

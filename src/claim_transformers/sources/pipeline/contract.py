@@ -65,6 +65,8 @@ class RawFile:
         unused (`tuple[str, ...]`, *optional*): Columns that hold values and that nothing reads.
         unknown_systems (`Mapping[str, int]`, *optional*): Code systems by address whose codes nothing reads, counted.
         filled (`frozenset[str]`, *optional*): Columns that hold values, by their names in the layout, where known.
+        codes (`Mapping[str, pa.Table]`, *optional*): Of some columns of codes, by their names in the layout, how often
+            each occurs (`raw`, `occurrences`); a code may stand there several times.
 
     Examples:
         >>> RawFile("inpatient.csv", num_rows=2, num_bytes=120, sha256="00").num_rejected
@@ -81,6 +83,7 @@ class RawFile:
     unused: tuple[str, ...] = ()
     unknown_systems: Mapping[str, int] = field(default_factory=dict)
     filled: frozenset[str] | None = None
+    codes: Mapping[str, pa.Table] = field(default_factory=dict)
 
     @property
     def num_rejected(self) -> int:
@@ -201,8 +204,8 @@ class StagedTable:
             row gives at least one line. It passes `source_file` and `row_no` on; where one row gives several lines it
             adds `is_first_line` (boolean, true once per row).
         to_folded (`Callable[[ir.Table], ir.Table]`, *optional*):
-            Of a layout whose rows hold several lines of one claim: what `to_canonical` gives, folded as
-            `lines.unfold_claims` describes it. Rows are then sorted in place of their many lines.
+            Of a layout whose rows hold several lines of one claim: rows of which `lines.unfold_claims` gives what
+            `to_canonical` does. They are then sorted in place of their many lines.
         claim_type (`str` or `Callable[[ir.Table], ir.StringValue]`, *optional*, defaults to `"NONE"`):
             Claim type of the rows, a constant or an expression over `rows`; `"NONE"` for eligibility.
         derive (`Callable[[ir.Table], ir.Table]`, *optional*):

@@ -78,7 +78,7 @@ def _count_products(folder: Path) -> Counter[str]:
     """How often each NDC was filled."""
     counts: Counter[str] = Counter()
     for path in sorted(folder.glob("rx_claim/*.parquet")):
-        codes = pq.read_table(path, columns=["ndc_code"])["ndc_code"]
+        codes = pq.read_table(path, columns=["ndc_code"], read_dictionary=["ndc_code"])["ndc_code"]
         counts.update({row["values"]: row["counts"] for row in pc.value_counts(codes.drop_null()).to_pylist()})
     return counts
 

@@ -8,8 +8,9 @@ under one id, whose rows leave (`R_DEMOGRAPHICS`). Spans that overlap are merged
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,28 +65,39 @@ def settle_eligibility(
         return []
     with engine_errors("comparing the rows of eligibility"):
         lines = _spans_of(connection, screened)
-        latest = latest or _find_latest(connection, lines)
-
-        def judge(rows: ir.Table) -> ir.Table:
-            return _judge(_with_columns(rows), latest, extract_date)
-
-        screened = [_judged(one, judge, spans) for one, spans in zip(screened, lines, strict=True)]
-        lines = [
-            build(judge if one.table.has_spans else _unmended, of_table)
+        limits = _load_limits(connection, latest or _find_latest(connection, lines))
+        judged = [
+            build(_judge, of_table, limits, extract_date) if one.table.has_spans else build(_unmended, of_table)
             for one, of_table in zip(screened, lines, strict=True)
         ]
-        compared = (*ROW_ID, *ELIGIBILITY_COLUMNS, "is_mended")
-        every, _rows = materialize(connection, "eligibility_rows", build(_union, lines, compared))
+        columns = list(dict.fromkeys(name for of_table in lines for name in of_table.columns))
+        # Computed once: what is compared here is published, row by row.
+        every, _rows = materialize(connection, "eligibility_rows", build(_numbered_union, judged, columns))
         _enter(connection, ledger, "F_LIFE_DATE", build(_mended, every))
         losing, torn = _compare(fetch(connection, build(_contradicting, every)))
         if len(torn):
             leaving = load(connection, "torn_patients", pa.table({name: torn[name] for name in ROW_ID}))
             screened = [_without(connection, one, leaving, ledger) for one in screened]
-            every = build(_staying, every, leaving)
+            every = create_view(connection, "settled_rows", build(_staying, every, leaving))
         if len(losing):
             _enter(connection, ledger, "F_DEMOGRAPHICS", load(connection, "losing_rows", losing))
         _enter(connection, ledger, "F_SPANS", build(_overlapping, every))
-    return screened
+    return [
+        replace(one, table=replace(one.table, to_canonical=partial(_of_table, every, number)))
+        for number, one in enumerate(screened)
+    ]
+
+
+def _of_table(every: ir.Table, number: int, rows: ir.Table) -> ir.Table:
+    """The lines of a table, which are computed already; `rows` are those that they are of."""
+    return every.filter(every.table_number == number).drop("table_number", "is_mended")
+
+
+def _load_limits(connection: Backend, latest: dt.date | None) -> ir.Table:
+    """Load the latest start of enrolment and the latest birth: steps that name no day of the rows are kept."""
+    birth = None if latest is None else latest + dt.timedelta(days=366)
+    days = {"latest": pa.array([latest], pa.date32()), "latest_birth": pa.array([birth], pa.date32())}
+    return load(connection, "limits_of_life", pa.table(days))
 
 
 def _spans_of(connection: Backend, screened: Sequence[ScreenedTable]) -> list[ir.Table]:
@@ -136,17 +148,29 @@ def _union(lines: Sequence[ir.Table], columns: Sequence[str]) -> ir.Table:
     return tables[0] if len(tables) == 1 else ibis.union(*tables, distinct=False)
 
 
+def _numbered_union(lines: Sequence[ir.Table], columns: Sequence[str]) -> ir.Table:
+    """Lines of all tables, with every column that one of them has."""
+    numbered = []
+    for number, of_table in enumerate(lines):
+        missing = {name: _nothing(name) for name in columns if name not in of_table.columns}
+        numbered.append(of_table.mutate(**missing, table_number=ibis.literal(number, "int32")))
+    return _union(numbered, [*columns, "is_mended", "table_number"])
+
+
+def _nothing(column: str) -> ir.Value:
+    """What a column says where a table lacks it."""
+    if column == "is_first_line":
+        return ibis.literal(True)
+    return ibis.null("date" if column.endswith("_date") else "string")
+
+
 def _with_columns(lines: ir.Table) -> ir.Table:
     """Lines that have every column that is compared."""
-    missing = {
-        name: ibis.null("date" if name.endswith("_date") else "string")
-        for name in ELIGIBILITY_COLUMNS
-        if name not in lines.columns
-    }
+    missing = {name: _nothing(name) for name in ELIGIBILITY_COLUMNS if name not in lines.columns}
     return lines.mutate(**missing) if missing else lines
 
 
-def _judge(lines: ir.Table, latest: dt.date | None, extract_date: dt.date | None) -> ir.Table:
+def _judge(lines: ir.Table, limits: ir.Table, extract_date: dt.date | None) -> ir.Table:
     """Null for births and deaths that cannot be, and `is_mended` where one could not.
 
     Nobody is born after the own enrolment ends (one without an end: a year after the last that begins), is older than
@@ -154,10 +178,10 @@ def _judge(lines: ir.Table, latest: dt.date | None, extract_date: dt.date | None
     the birth nobody can say which is wrong, so both are null.
     """
     birth, death, start = lines.birth_date, lines.death_date, lines.enrollment_start_date
-    latest_birth = ibis.null("date") if latest is None else ibis.date(latest + dt.timedelta(days=366))
+    latest, latest_birth = (limits[name].max().as_scalar() for name in ("latest", "latest_birth"))
     oldest = birth.cast("timestamp") + ibis.interval(years=_MAX_AGE_YEARS + 1)
     no_birth = (birth > ibis.coalesce(lines.enrollment_end_date, latest_birth)).fill_null(False)
-    no_birth |= (oldest <= ibis.coalesce(start, ibis.literal(latest, "date")).cast("timestamp")).fill_null(False)
+    no_birth |= (oldest <= ibis.coalesce(start, latest).cast("timestamp")).fill_null(False)
     no_death = (death < start).fill_null(False)
     if extract_date is not None:
         no_birth |= (birth > ibis.date(extract_date)).fill_null(False)
@@ -168,20 +192,6 @@ def _judge(lines: ir.Table, latest: dt.date | None, extract_date: dt.date | None
         birth_date=ibis.ifelse(no_birth, ibis.null("date"), birth),
         death_date=ibis.ifelse(no_death, ibis.null("date"), death),
         is_mended=no_birth | no_death,
-    )
-
-
-def _judged(one: ScreenedTable, judge: Callable[[ir.Table], ir.Table], spans: ir.Table) -> ScreenedTable:
-    if not one.table.has_spans:
-        return one
-    to_canonical = one.table.to_canonical
-    if one.table.has_few_rows:
-        # They are computed already, and the rows that stay are told by their place.
-        def to_canonical(rows: ir.Table) -> ir.Table:
-            return spans.semi_join(rows, ROW_ID)
-
-    return replace(
-        one, table=replace(one.table, to_canonical=lambda rows: judge(to_canonical(rows)).drop("is_mended"))
     )
 
 

@@ -10,9 +10,9 @@ import ibis
 from ibis import _
 
 from claim_transformers.claims.cleaning import CLEAN, hash_of_ids
-from claim_transformers.claims.engine import fetch, hold_rows, materialize
-from claim_transformers.claims.fields import clean_id, clean_number, is_plain_id
-from claim_transformers.claims.planning import Plan, build
+from claim_transformers.claims.engine import fetch, hold_rows
+from claim_transformers.claims.fields import clean_id, clean_number
+from claim_transformers.claims.planning import Plan, build, to_expression
 from claim_transformers.sources.pipeline.contract import StagedTable
 
 if TYPE_CHECKING:
@@ -36,49 +36,45 @@ def _with_type(rows: ir.Table, claim_type: str | Callable[[ir.Table], ir.StringV
     return rows.mutate(ledger_type=ibis.literal(claim_type) if isinstance(claim_type, str) else claim_type(rows))
 
 
-def _typed(table: StagedTable) -> Plan:
-    """Rows that say their claim type, which may need other rows."""
-    if table.derive is None or isinstance(table.claim_type, str):
-        return table.rows
-    return build(table.derive, table.rows)
+def ids_of(table: StagedTable) -> tuple[str, ...]:
+    """Columns of data source, patient and claim."""
+    names = (table.source_column, table.patient_column, table.claim_column)
+    return tuple(name for name in names if name is not None)
+
+
+def as_cleaned(table: StagedTable) -> StagedTable:
+    """The table, with ids that are in one writing."""
+    return replace(table, kinds={**table.kinds, **dict.fromkeys(ids_of(table), CLEAN)})
 
 
 def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> StagedTable:
     """Write data source, patient and claim in one way, so that what is the same is equal from here on."""
-    names = [name for name in (table.source_column, table.patient_column, table.claim_column) if name is not None]
-    table = replace(table, kinds={**table.kinds, **dict.fromkeys(names, CLEAN)})
-    # Ids without doubt, nearly all, are looked at once.
-    doubtful, number = materialize(
-        connection,
-        f"doubtful_ids_of_{table.name}",
-        build(_doubtful, add_ledger_type(table, _typed(table)), names),
-    )
-    if not number:
-        return table
-    found = fetch(connection, build(_count_mended, doubtful, names, table.patient_column)).to_pylist()
-    for row in found:
+    rows: Plan = table.rows
+    # The claim type may need other rows.
+    if table.derive is not None and not isinstance(table.claim_type, str):
+        rows = build(table.derive, rows)
+    counts = build(_count_mended, add_ledger_type(table, rows), ids_of(table), table.patient_column)
+    for row in fetch(connection, counts).to_pylist():
         if row["n"]:
             ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).fixes["F_ID_FORM"] += int(row["n"])
-    if not found:
-        return table
-    rows = build(write_ids, table.rows, names, table.patient_column)
-    return replace(table, rows=hold_rows(connection, f"ids_of_{table.name}", rows, are_few=table.has_few_rows))
-
-
-def _doubtful(rows: ir.Table, names: Sequence[str]) -> ir.Table:
-    found = rows.filter(ibis.or_(*(~is_plain_id(rows[name]) for name in names)))
-    return found.select("source_file", "ledger_type", *names)
+    written = build(write_ids, table.rows, ids_of(table), table.patient_column)
+    rows = hold_rows(connection, f"ids_of_{table.name}", written, are_few=table.has_few_rows)
+    return replace(as_cleaned(table), rows=rows)
 
 
 def _write(rows: ir.Table, name: str, patient: str) -> ir.StringValue:
     return clean_id(rows[name]) if name == patient else clean_number(rows[name])
 
 
+def is_changed_id(rows: ir.Table, name: str, patient: str) -> ir.BooleanValue:
+    """Whether an id is written otherwise than it came."""
+    return ~rows[name].identical_to(_write(rows, name, patient))
+
+
 def _count_mended(rows: ir.Table, names: Sequence[str], patient: str) -> ir.Table:
-    """Count the rows whose ids change, and in which one is not lost but written otherwise."""
-    changed = rows.filter(ibis.or_(*(~rows[name].identical_to(_write(rows, name, patient)) for name in names)))
-    typed = changed.mutate(is_mended=ibis.or_(*(changed[name] != _write(changed, name, patient) for name in names)))
-    return typed.group_by("source_file", "ledger_type").aggregate(n=_.is_mended.sum())
+    """Count the rows in which an id is not lost but written otherwise."""
+    is_mended = ibis.or_(*(rows[name] != _write(rows, name, patient) for name in names)).fill_null(False)
+    return rows.group_by("source_file", "ledger_type").aggregate(n=is_mended.sum())
 
 
 def write_ids(rows: ir.Table, names: Collection[str], patient: str) -> ir.Table:
@@ -91,10 +87,9 @@ def warn_id_share(connection: Backend, table: StagedTable, rows: ir.Table, ledge
     # Where all rows are not more, no id has more.
     if table.whole is None and sum(file.num_rows for file in table.files) < _MIN_ROWS:
         return
-    keyed = rows.mutate(patient_hash=hash_of_ids(rows, [table.patient_column])).filter(_.patient_hash.notnull())
-    counts = keyed.group_by("patient_hash").aggregate(num_rows=_.count())
+    counts = build(_count_of_ids, rows, table.patient_column)
     if table.whole is None:
-        sums = fetch(connection, counts.aggregate(total=_.num_rows.sum(), ids=_.count(), most=_.num_rows.max()))
+        sums = fetch(connection, build(_sums_of_counts, counts))
         total, ids, most = (int(sums[name][0].as_py() or 0) for name in ("total", "ids", "most"))
     else:
         total, ids, most = table.whole.id_counts
@@ -102,7 +97,18 @@ def warn_id_share(connection: Backend, table: StagedTable, rows: ir.Table, ledge
     least = max(_MIN_ROWS, _MIN_SHARE * total, _MIN_TIMES_THE_MEAN * total / (ids - 1 + _MIN_TIMES_THE_MEAN))
     if ids <= _MIN_OTHERS or most < least:
         return
-    much = counts.filter(counts.num_rows >= least)
+    much = to_expression(counts).filter(_.num_rows >= least)
+    keyed = rows.mutate(patient_hash=hash_of_ids(rows, [table.patient_column]))
     found = keyed.semi_join(much, "patient_hash").group_by("source_file", "ledger_type").aggregate(n=_.count())
     for row in fetch(connection, found).to_pylist():
         ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).warnings["W_ID_SHARE"] += row["n"]
+
+
+def _count_of_ids(rows: ir.Table, patient: str) -> ir.Table:
+    """Rows of each patient, by a hash of the id."""
+    keyed = rows.select(patient_hash=hash_of_ids(rows, [patient])).filter(_.patient_hash.notnull())
+    return keyed.group_by("patient_hash").aggregate(num_rows=_.count())
+
+
+def _sums_of_counts(counts: ir.Table) -> ir.Table:
+    return counts.aggregate(total=_.num_rows.sum(), ids=_.count(), most=_.num_rows.max())

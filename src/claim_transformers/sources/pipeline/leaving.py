@@ -12,7 +12,6 @@ from ibis import _
 from claim_transformers.claims.cleaning import (
     ROW_ID,
     find_duplicates,
-    find_failing_rows,
     find_repeated_keys,
     find_shared_claims,
     find_superseded,
@@ -20,7 +19,7 @@ from claim_transformers.claims.cleaning import (
 )
 from claim_transformers.claims.engine import create_view, materialize
 from claim_transformers.claims.planning import Plan, build
-from claim_transformers.claims.quality import check_future, check_life
+from claim_transformers.claims.quality import RowCheck, check_future, check_life
 from claim_transformers.claims.reversals import Reversal, find_reversals, is_negative
 from claim_transformers.sources.pipeline.contract import StagedTable, Versions
 
@@ -99,10 +98,13 @@ def flag_rows(
     connection: Backend,
     table: StagedTable,
     rows: ir.Table,
-    people: ir.Table | None,
-    extract_date: dt.date | None,
+    failing: Plan | None,
+    has_negative: bool,
 ) -> tuple[ir.Table, int]:
-    """Find the rows of a table that leave: `source_file`, `row_no`, `ledger_type`, `reason_code`."""
+    """Find the rows of a table that leave: `source_file`, `row_no`, `ledger_type`, `reason_code`.
+
+    `failing` are those that fail a check, if any.
+    """
     leaving = _Leaving(connection, table.name)
     repeated: ir.Table | None
     repeated, number = materialize(
@@ -111,9 +113,13 @@ def flag_rows(
     repeated = repeated if number else None
     if repeated is not None:
         leaving.add(_DUPLICATE, build(find_duplicates, table.rows, repeated, table.kinds))
-    negative = _find_negative(connection, table)
+    negative: ir.Table | None = None
+    if has_negative:
+        found = build(_negative, table.rows, table.reversal)
+        negative = materialize(connection, f"negative_{table.name}", found)[0]
     _add_superseded(table, rows, leaving, repeated, negative)
-    _add_failing(table, rows, leaving, people, extract_date)
+    if failing is not None:
+        leaving.add("checks", failing)
     if table.claim_key:
         shared, number = materialize(
             connection,
@@ -138,15 +144,8 @@ def _of_claims(rows: ir.Table, shared: ir.Table, claim_key: Sequence[str]) -> ir
     return rows.select(*ROW_ID, claim_hash=hash_of_ids(rows, claim_key)).semi_join(shared, "claim_hash")
 
 
-def _find_negative(connection: Backend, table: StagedTable) -> ir.Table | None:
-    """Rows that take a charge back, few if any; `is_count` where they are nothing without it."""
-    if table.reversal is None:
-        return None
-    found, number = materialize(connection, f"negative_{table.name}", build(_negative, table.rows, table.reversal))
-    return found if number else None
-
-
 def _negative(rows: ir.Table, reversal: Reversal) -> ir.Table:
+    """Rows that take a charge back, few if any; `is_count` where they are nothing without it."""
     rows = rows.filter(reversal.is_void(rows))
     is_count = is_negative(rows, reversal.counts) if reversal.counts else ibis.literal(False)
     if reversal.void_column:
@@ -174,20 +173,14 @@ def _superseded(rows: ir.Table, versions: Versions, kinds: Mapping[str, str]) ->
     return find_superseded(rows, versions.key, versions.order(rows), kinds)
 
 
-def _add_failing(
-    table: StagedTable, rows: ir.Table, leaving: _Leaving, people: ir.Table | None, extract_date: dt.date | None
-) -> None:
-    checks, beside = list(table.checks), rows
+def checks_of(table: StagedTable, people: ir.Table | None, extract_date: dt.date | None) -> tuple[RowCheck, ...]:
+    """Checks of the rows of a table, which stand beside what is known of their patients."""
+    checks = list(table.checks)
     if table.service_date is not None and people is not None:
-        beside = build(_beside_people, rows, people, table.patient_column)
         checks.extend(check_life(table.service_date))
     if table.service_date is not None and extract_date is not None:
         checks.append(check_future(table.service_date, extract_date))
-    leaving.add("checks", build(find_failing_rows, beside, checks))
-
-
-def _beside_people(rows: ir.Table, people: ir.Table, patient: str) -> ir.Table:
-    return rows.left_join(people, rows[patient] == people.known_patient_id)
+    return tuple(checks)
 
 
 def _add_doubtful_keys(leaving: _Leaving, repeated: ir.Table | None, negative: ir.Table | None) -> None:

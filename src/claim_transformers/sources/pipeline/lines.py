@@ -100,18 +100,6 @@ def unfold_lines(
         >>> [tuple(line.values()) for line in lines.to_pylist()]
         [('G0008', 2, True), ('99213', 1, True), ('36415', 2, False)]
     """
-    rows = fold_lines(rows, entries, is_there)
-    unfolded = rows.mutate(line=rows.lines.unnest(), first_line=rows.lines[0])
-    is_first_line = unfolded.line.position == unfolded.first_line.position
-    return unfolded.mutate(is_first_line=is_first_line).drop("lines", "first_line")
-
-
-def fold_lines(
-    rows: ir.Table,
-    entries: Sequence[Mapping[str, ir.Value]],
-    is_there: Callable[[ir.StructValue], ir.BooleanValue],
-) -> ir.Table:
-    """Put the lines of each row into one list, `lines`; arguments and entries are those of [`unfold_lines`]."""
     structs = [
         ibis.struct({"position": ibis.literal(position, "int32"), **entry})
         for position, entry in enumerate(entries, start=1)
@@ -119,28 +107,60 @@ def fold_lines(
     # Most rows of some tables have no entry at all, and building the list for them would be most of the work.
     is_filled = ibis.or_(*(value.notnull() for entry in entries for value in entry.values()))
     filled = ibis.array(structs).filter(is_there)
-    return rows.mutate(lines=ibis.ifelse(is_filled & (filled.length() > 0), filled, ibis.array(structs[:1])))
+    rows = rows.mutate(lines=ibis.ifelse(is_filled & (filled.length() > 0), filled, ibis.array(structs[:1])))
+    unfolded = rows.mutate(line=rows.lines.unnest(), first_line=rows.lines[0])
+    is_first_line = unfolded.line.position == unfolded.first_line.position
+    return unfolded.mutate(is_first_line=is_first_line).drop("lines", "first_line")
 
 
 def unfold_claims(folded: ir.Table) -> ir.Table:
-    """Unfold canonical rows of which each holds its `lines`, as `StagedTable.to_folded` gives them.
+    """Unfold canonical rows of which each holds several lines, as `StagedTable.to_folded` gives them.
 
-    A line takes what its row says but for what stands in `lines`; its number counts on from `claim_line_number` of the
-    row, and the amounts of the row stand on its first line alone (`is_first_line`).
+    Codes stand in columns as [`code_name`] names them. Each that is filled of `hcpcs_code` is a line; a row without
+    one has its first line nevertheless. A line takes what its row says; its number counts on from `claim_line_number`
+    of the row, and the amounts of the row stand on its first line alone (`is_first_line`).
     """
-    lines = folded.mutate(line=folded.lines.unnest(), first_line=folded.lines[0])
-    is_first_line = lines.line.position == lines.first_line.position
-    of_line = {name: lines.line[name] for name in lines.line.type().names if name != "position"}
-    amounts = {
-        name: ibis.ifelse(is_first_line, lines[name], None)
-        for name in AMOUNTS
-        if name in lines.columns and name not in of_line
+    codes: dict[str, dict[str, dict[int, str]]] = {}
+    for name in folded.columns:
+        column, system, number = read_code_name(name)
+        codes.setdefault(column, {}).setdefault(system, {})[number] = name
+    codes.pop("")
+    entries = [{"hcpcs_code": folded[name]} for name in codes.pop("hcpcs_code")[""].values()]
+    lines = unfold_lines(folded, entries, lambda line: line.hcpcs_code.notnull())
+    lists = {
+        column: [
+            list_diagnoses(system, [lines[name] for name in names.values()], ranks=[*names])
+            if column == "diagnoses"
+            else list_procedures(system, [lines[name] for name in names.values()])
+            for system, names in systems.items()
+        ]
+        for column, systems in codes.items()
     }
-    return lines.mutate(
-        claim_line_number=lines.claim_line_number + lines.line.position,
-        is_first_line=is_first_line,
-        **(amounts | of_line),
-    ).drop("lines", "line", "first_line")
+    amounts = {name: ibis.ifelse(lines.is_first_line, lines[name], None) for name in AMOUNTS if name in folded.columns}
+    changed = amounts | {
+        "claim_line_number": lines.claim_line_number + lines.line.position,
+        "hcpcs_code": lines.line.hcpcs_code,
+        **{column: parts[0].concat(*parts[1:]) if parts[1:] else parts[0] for column, parts in lists.items()},
+    }
+    kept = [name for name in folded.columns if not read_code_name(name)[0] and name not in changed]
+    return lines.select(*kept, "is_first_line", **changed)
+
+
+def code_name(column: str, system: str, number: int) -> str:
+    """Name the column of folded rows with the code of a system that has some rank in a list of the lines."""
+    return f"{column}|{system}|{number}"
+
+
+def read_code_name(name: str) -> tuple[str, str, int]:
+    """Column, system and rank of such a name; no column where it is none.
+
+    Examples:
+        >>> read_code_name(code_name("diagnoses", "ICD9CM", 3)), read_code_name("claim_id")
+        (('diagnoses', 'ICD9CM', 3), ('', '', 0))
+    """
+    column, _, rest = name.partition("|")
+    system, _, number = rest.partition("|")
+    return (column, system, int(number)) if rest else ("", "", 0)
 
 
 def _of_system(system: str | ir.StringValue) -> ir.StringValue:

@@ -16,11 +16,13 @@ import pyarrow as pa
 from claim_transformers.claims.dates import DATE_CODES, settle_dates
 from claim_transformers.claims.engine import engine_errors, hold_rows
 from claim_transformers.claims.ledger import Ledger
-from claim_transformers.claims.planning import build
+from claim_transformers.claims.packing import Integers
+from claim_transformers.claims.planning import Plan, build
 from claim_transformers.claims.schema import SCHEMAS
-from claim_transformers.claims.store import write_table
+from claim_transformers.claims.store import conform, write_table
 from claim_transformers.claims.volume import MonthCounts
-from claim_transformers.sources.pipeline.folded_lines import keep_order, unfold_batches
+from claim_transformers.sources.pipeline.folded_lines import LineUnfolder
+from claim_transformers.sources.pipeline.lines import read_code_name
 from claim_transformers.sources.pipeline.screening import ScreenedTable
 from claim_transformers.sources.pipeline.sorting import sort_batches
 
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 # By entry of the ledger, two for a first and a later line, times two for each code that a line may have.
 _NUMBERS_PER_ENTRY = 2 ** (1 + len(DATE_CODES))
-_ROWS_PER_BATCH, _FOLDED_ROWS_PER_BATCH = 1 << 17, 1 << 15
 _SORT_KEYS = {
     "claim_line": ("patient_id", "claim_start_date", "claim_id", "claim_line_number"),
     "rx_claim": ("patient_id", "dispensing_date", "claim_id", "claim_line_number"),
@@ -64,18 +65,22 @@ def publish_table(
     with engine_errors(f"writing {target}"):
         stand_ins = {file: f"raw file <{number}>" for number, file in enumerate(files)}
         placed = [(stand_ins[source_file], claim_type) for source_file, claim_type in keys]
-        lines = [_complete(connection, one, target, source, placed, extract_date, is_folded) for one in becoming]
-        batches = sort_batches(
+        lines = _complete(connection, becoming, target, source, placed, extract_date, is_folded)
+        break_ties = partial(_hash_rows, connection, target)
+        sort = partial(
+            sort_batches,
             connection,
-            lines[0] if len(lines) == 1 else build(ibis.union, *lines, distinct=False),
-            partial(_in_order, target),
+            lines,
+            _SORT_KEYS[target],
             num_rows=sum(file.num_rows for one in becoming for file in one.table.files),
-            rows_per_batch=_FOLDED_ROWS_PER_BATCH if is_folded else _ROWS_PER_BATCH,
             folder=folder,
             names={stand_in: file for file, stand_in in stand_ins.items()},
         )
         if is_folded:
-            batches = keep_order(connection, unfold_batches(batches))
+            unfolder = LineUnfolder(break_ties)
+            batches = unfolder.unfold(sort(encode=unfolder.fold))
+        else:
+            batches = sort(break_ties=break_ties)
         return write_table(folder / target, SCHEMAS[target], _counted(batches, ledger, keys, groups))
 
 
@@ -90,30 +95,38 @@ def group_entries(
 
 def _complete(
     connection: Backend,
-    one: ScreenedTable,
+    becoming: Sequence[ScreenedTable],
     target: TargetTable,
     source: str,
     keys: Sequence[tuple[str, str]],
     extract_date: dt.date | None,
     is_folded: bool,
-) -> ir.Table:
-    """Lines as [`_settle`] gives them."""
-    # The engine computes what a view of its own gives once, and what stands in one query as often as it is used.
-    to_canonical = one.table.to_folded if is_folded and one.table.to_folded else one.table.to_canonical
-    lines = build(to_canonical, one.rows)
-    lines = hold_rows(connection, f"lines_of_{one.table.name}", lines, are_few=one.table.has_few_rows)
-    return build(_settle, lines, target, source, keys, one.table.claim_type, extract_date)
+) -> Plan:
+    """Lines of all tables as [`_settle`] gives them."""
+    parts = []
+    for one in becoming:
+        # The engine computes what a view of its own gives once, and what stands in one query as often as it is used.
+        to_canonical = one.table.to_folded if is_folded and one.table.to_folded else one.table.to_canonical
+        lines = build(to_canonical, one.rows)
+        parts.append(hold_rows(connection, f"lines_of_{one.table.name}", lines, are_few=one.table.has_few_rows))
+    names = list(dict.fromkeys(name for lines in parts for name in lines.columns))
+    settled = [
+        build(_settle, lines, names, target, source, keys, one.table.claim_type, extract_date)
+        for one, lines in zip(becoming, parts, strict=True)
+    ]
+    return settled[0] if len(settled) == 1 else build(ibis.union, *settled, distinct=False)
 
 
 def _settle(
     lines: ir.Table,
+    names: Sequence[str],
     target: TargetTable,
     source: str,
     keys: Sequence[tuple[str, str]],
     claim_type: str | Callable[[ir.Table], ir.StringValue],
     extract_date: dt.date | None,
 ) -> ir.Table:
-    """Lines with every column of the target, dates settled, and `ledger_number`: entry, codes to count, first line."""
+    """Lines with some columns of the target, dates settled, and `ledger_number`: entry, codes to count, first line."""
     columns: dict[str, ir.Value] = {}
     for field in SCHEMAS[target]:
         wanted = _ibis_type(field.type)
@@ -126,8 +139,12 @@ def _settle(
             column = column.fill_null(source)
         columns[field.name] = column if column.type() == wanted else column.cast(wanted)
     settled, counted = settle_dates(columns, target, extract_date)
-    folded = {"lines": lines.lines} if "lines" in lines.columns else {}
-    is_first = lines.is_first_line if "is_first_line" in lines.columns else ibis.literal(not folded)
+    codes = {
+        name: lines[name] if name in lines.columns else ibis.null("string")
+        for name in names
+        if read_code_name(name)[0]
+    }
+    is_first = lines.is_first_line if "is_first_line" in lines.columns else ibis.literal(not codes)
     own_type = columns["claim_type"] if target == "claim_line" else ibis.literal(claim_type)
     branches = [
         ((lines.source_file == source_file) & (own_type == of_type), _NUMBERS_PER_ENTRY * number)
@@ -137,14 +154,25 @@ def _settle(
     for place, code in enumerate(DATE_CODES, start=1):
         if code in counted:
             number += ibis.ifelse(counted[code], 2**place, 0)
-    return lines.select(ledger_number=number, **columns | settled, **folded)
+    # Columns that no table has are null, and are so without being computed and sorted.
+    kept = {*names, *_SORT_KEYS[target], "data_source"}
+    had = {name: column for name, column in (columns | settled).items() if name in kept}
+    return lines.select(ledger_number=number, **had, **codes)
 
 
-def _in_order(target: TargetTable, rows: ir.Table) -> ir.Table:
-    if "lines" in rows.columns:
-        return rows.order_by([*_SORT_KEYS[target], rows.lines[0].position])
-    tie_breaker = ibis.struct({name: rows[name] for name in SCHEMAS[target].names}).hash()
-    return rows.order_by([*_SORT_KEYS[target], tie_breaker])
+def _hash_rows(connection: Backend, target: TargetTable, rows: pa.Table) -> Integers:
+    """Hash whole rows of a table, as an expression of Ibis does."""
+    fields = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in SCHEMAS[target]
+    ]
+    cursor = connection.con.cursor()
+    cursor.register("rows_to_hash", conform(rows, pa.schema(fields)))
+    whole = ", ".join(f"'{field.name}': {field.name}" for field in fields)
+    hashes = cursor.sql(f"SELECT hash({{{whole}}}) AS hash FROM rows_to_hash").to_arrow_table()["hash"]
+    cursor.close()
+    numbers: Integers = hashes.to_numpy().view(np.int64)
+    return numbers
 
 
 def _ibis_type(arrow_type: pa.DataType) -> types.DataType:
@@ -155,18 +183,18 @@ def _ibis_type(arrow_type: pa.DataType) -> types.DataType:
 
 
 def _counted(
-    batches: Iterable[pa.RecordBatch],
+    batches: Iterable[pa.Table],
     ledger: Ledger,
     keys: Sequence[tuple[str, str]],
     groups: Sequence[tuple[str, str]],
-) -> Iterator[pa.RecordBatch]:
+) -> Iterator[pa.Table]:
     """Pass batches on and enter what goes by in the ledger; `groups` has raw table and claim type of each entry."""
     named = list(dict.fromkeys(groups))
     group_of_entry, months = np.array([named.index(group) for group in groups], np.int64), MonthCounts(len(named))
     counts = np.zeros(_NUMBERS_PER_ENTRY * len(keys), np.int64)
     for batch in batches:
         (dated,) = {"claim_start_date", "dispensing_date"} & {*batch.schema.names} or (None,)
-        numbers = batch["ledger_number"].to_numpy(zero_copy_only=False)
+        numbers = batch["ledger_number"].to_numpy()
         counts += np.bincount(numbers, minlength=len(counts))
         if dated is not None:
             months.add(batch[dated], group_of_entry[numbers // _NUMBERS_PER_ENTRY])

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ibis.expr.operations as ops
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -29,7 +30,7 @@ from claim_transformers.sources.pipeline.fixed_width import cut_file
 from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes
 from claim_transformers.sources.pipeline.records import find_records, write_readable
 from claim_transformers.sources.pipeline.staging import staging_elsewhere
-from claim_transformers.sources.pipeline.untidy_text import UntidyText, find_untidy
+from claim_transformers.sources.pipeline.untidy_text import KINDS_OF_CODES, NO_CODES, UntidyText, find_untidy
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -42,6 +43,7 @@ _DELIMITERS = {",": "a comma", "|": "a pipe", "\t": "a tab", ";": "a semicolon"}
 _RESERVED = frozenset(("source_file", "row_no", "ledger_type", "reason_code", "stage", "raw_line"))
 _REJECT_REASONS = {"INVALID ENCODING": "R_ENC"}
 _view_numbers = itertools.count()
+_STAGED = "staged_"
 
 
 @dataclass(frozen=True)
@@ -157,10 +159,16 @@ def stage_files(
         for select, file in zip(selects, staged, strict=True)
     ]
     with engine_errors(f"staging {name}"):
-        staged_name, rows = free_name(connection, f"staged_{name}"), " UNION ALL BY NAME ".join(parts)
+        staged_name, rows = free_name(connection, f"{_STAGED}{name}"), " UNION ALL BY NAME ".join(parts)
         are_few = have_few_cells(staged, max(len(layout.columns) for _, layout in files))
         connection.raw_sql(f'CREATE {"TEMP TABLE" if are_few else "VIEW"} "{staged_name}" AS {rows}')
         return describe_table(connection, staged_name, tuple(select.columns for select in selects)), tuple(staged)
+
+
+def are_as_read(rows: ir.Table) -> bool:
+    """Whether rows are those of [`stage_files`], of which nothing was computed."""
+    operation = rows.op()
+    return isinstance(operation, ops.DatabaseTable) and operation.name.startswith(_STAGED)
 
 
 def describe_place(path: Path, num_files: int) -> str:
@@ -219,6 +227,7 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
         filled=frozenset(known for column, known in names.items() if column in facts.filled),
+        codes=_count_codes(names, layout, untidy),
     )
 
 
@@ -231,6 +240,13 @@ def _name_unused(names: Mapping[str, str], layout: Layout, facts: ColumnFacts) -
     """Columns that hold values and are not read."""
     read = {*layout.kinds, *layout.constants}
     return tuple(column for column, known in names.items() if column in facts.filled and known not in read)
+
+
+def _count_codes(names: Mapping[str, str], layout: Layout, untidy: UntidyText) -> dict[str, pa.Table]:
+    """How often the codes of columns occur, none in those that the file lacks."""
+    absent = {*layout.kinds} - {*names.values()} - {*layout.constants}
+    found = {names[column]: codes for column, codes in untidy.codes.items()}
+    return found | {name: NO_CODES for name in absent if layout.kinds[name] in KINDS_OF_CODES}
 
 
 def _as_text(column: str, facts: ColumnFacts, untidy: UntidyText) -> str:
@@ -295,6 +311,7 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
         filled=frozenset(known for column, known in names.items() if column in facts.filled),
+        codes=_count_codes(names, layout, untidy),
     )
     return select, raw_file
 
@@ -347,6 +364,7 @@ def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) 
         warnings=warnings,
         unused=_name_unused(names, layout, facts),
         filled=frozenset(known for column, known in names.items() if column in facts.filled),
+        codes=_count_codes(names, layout, untidy),
     )
 
 

@@ -6,26 +6,39 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import ibis
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from ibis import _
 
-from claim_transformers.claims.cleaning import ROW_ID
-from claim_transformers.claims.coding import find_changed_columns, rewrite_codes, survey_codes
+from claim_transformers.claims.cleaning import ROW_ID, find_failing_rows
+from claim_transformers.claims.coding import count_codes, find_changed_columns, rewrite_codes, survey_codes
 from claim_transformers.claims.engine import engine_errors, fetch, hold_rows, is_computed, materialize
 from claim_transformers.claims.fields import clean_word
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.planning import Plan, build
 from claim_transformers.claims.quality import RowCheck
+from claim_transformers.claims.reversals import Reversal
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
-from claim_transformers.sources.pipeline.identity import UNKNOWN_TYPE, add_ledger_type, clean_ids, warn_id_share
-from claim_transformers.sources.pipeline.leaving import NETTED, flag_rows
+from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable
+from claim_transformers.sources.pipeline.identity import (
+    UNKNOWN_TYPE,
+    add_ledger_type,
+    as_cleaned,
+    clean_ids,
+    ids_of,
+    is_changed_id,
+    warn_id_share,
+)
+from claim_transformers.sources.pipeline.leaving import NETTED, checks_of, flag_rows
+from claim_transformers.sources.pipeline.reading import are_as_read
+from claim_transformers.sources.pipeline.untidy_text import add_occurrences
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -57,44 +70,104 @@ def screen_table(
     with engine_errors(f"screening {table.name}"):
         if (are_few := table.has_few_rows) and not is_computed(connection, table.rows):
             table = replace(table, rows=materialize(connection, f"raw_of_{table.name}", table.rows)[0])
-        as_received, table = table, clean_ids(connection, table, ledger)
-        rows = table.rows if table.derive is None else build(table.derive, table.rows)
-        rows = hold_rows(connection, f"rows_of_{table.name}", add_ledger_type(table, rows), are_few=are_few)
-        _enter_rows_in(connection, table, rows, ledger)
+        as_received, table = table, as_cleaned(table)
+        look = partial(_look_at, connection, people=people, has_spans=has_spans)
+        checks = checks_of(table, people, extract_date)
+        rows, facts = look(table, checks)
+        if any(row["changed_ids"] for row in facts):
+            table = clean_ids(connection, table, ledger)
+            rows, facts = look(table, checks)
+        _enter_rows_in(table, facts, ledger)
         warn_id_share(connection, table, rows, ledger)
-        flagged, num_flagged = flag_rows(connection, table, rows, people, extract_date)
+        has_failing, has_negative = (any(row[name] for row in facts) for name in ("failing", "negative"))
+        beside = build(_beside_people, rows, people, table.patient_column)
+        flagged, num_flagged = flag_rows(
+            connection, table, rows, build(find_failing_rows, beside, checks) if has_failing else None, has_negative
+        )
         _enter_flagged(connection, flagged, num_flagged, ledger)
+        _enter_notes(table, facts, ledger)
         if num_flagged:
+            leaving = build(_only, rows, flagged)
+            counts = build(_count_facts, leaving, people, table.patient_column, has_spans, table.warnings)
+            _enter_notes(table, fetch(connection, counts).to_pylist(), ledger, sign=-1)
             staying = build(_without, rows, flagged)
             rows = hold_rows(connection, f"staying_of_{table.name}", staying, are_few=are_few)
-        _enter_warnings(connection, table, rows, ledger)
-        if people is not None and has_spans:
-            _enter_unenrolled(connection, table, rows, people, ledger)
-        raw = build(_without, table.rows, flagged) if num_flagged else table.rows
-        rows = _rewrite(connection, table, rows, raw, ledger)
+        rows = _rewrite(connection, as_received, rows, flagged if num_flagged else None, ledger)
     return ScreenedTable(as_received, rows, flagged, num_flagged)
+
+
+def _look_at(
+    connection: Backend,
+    table: StagedTable,
+    checks: Sequence[RowCheck],
+    *,
+    people: ir.Table | None,
+    has_spans: bool,
+) -> tuple[ir.Table, list[dict[str, Any]]]:
+    """Rows that know their type, and by file and type what one pass over them finds."""
+    rows: Plan = table.rows if table.derive is None else build(table.derive, table.rows)
+    rows = hold_rows(connection, f"rows_of_{table.name}", add_ledger_type(table, rows), are_few=table.has_few_rows)
+    of_all = (checks, table.reversal, ids_of(table))
+    counts = build(_count_facts, rows, people, table.patient_column, has_spans, table.warnings, *of_all)
+    return rows, fetch(connection, counts).to_pylist()
+
+
+def _count_facts(
+    rows: ir.Table,
+    people: ir.Table | None,
+    patient: str,
+    has_spans: bool,
+    warnings: Sequence[RowCheck],
+    checks: Sequence[RowCheck] = (),
+    reversal: Reversal | None = None,
+    ids: Sequence[str] = (),
+) -> ir.Table:
+    """Count rows, those with ids to be written otherwise, failing, negative, unenrolled, and each warning."""
+    rows = _beside_people(rows, people, patient)
+    nothing = ibis.literal(False)
+    facts = {
+        "changed_ids": ibis.or_(nothing, *(is_changed_id(rows, name, patient) for name in ids)),
+        "failing": ibis.or_(nothing, *(check.fails(rows).fill_null(False) for check in checks)),
+        "negative": nothing if reversal is None else reversal.is_void(rows),
+        "unenrolled": ~rows.has_span.fill_null(False) if people is not None and has_spans else nothing,
+        **{f"n_{position}": check.fails(rows) for position, check in enumerate(warnings)},
+    }
+    counts = {name: rows.count(where=is_so) for name, is_so in facts.items()}
+    return rows.group_by("source_file", "ledger_type").aggregate(n=_.count(), **counts)
+
+
+def _beside_people(rows: ir.Table, people: ir.Table | None, patient: str) -> ir.Table:
+    """Rows with what is known of their patient."""
+    return rows if people is None else rows.left_join(people, rows[patient] == people.known_patient_id)
+
+
+def _enter_notes(
+    table: StagedTable, facts: Sequence[Mapping[str, Any]], ledger: Ledger, *, sign: Literal[1, -1] = 1
+) -> None:
+    """Enter the warnings and fixes of rows, or take those of rows that leave back."""
+    for row in facts:
+        entry = ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE)
+        counted = {"W_NO_ELIGIBILITY": row["unenrolled"]}
+        for position, check in enumerate(table.warnings):
+            counted[check.reason_code] = counted.get(check.reason_code, 0) + row[f"n_{position}"]
+        for code, number in counted.items():
+            counter = entry.fixes if code.startswith("F_") else entry.warnings
+            counter[code] += sign * number
+            if not counter[code]:
+                del counter[code]
 
 
 def _without(rows: ir.Table, flagged: ir.Table) -> ir.Table:
     return rows.anti_join(flagged, ROW_ID)
 
 
+def _only(rows: ir.Table, flagged: ir.Table) -> ir.Table:
+    return rows.semi_join(flagged, ROW_ID)
+
+
 def _count_by(rows: ir.Table, *more: str) -> ir.Table:
     """Count rows by file, type and more."""
     return rows.group_by("source_file", "ledger_type", *more).aggregate(n=_.count())
-
-
-def _enter_unenrolled(
-    connection: Backend, table: StagedTable, rows: ir.Table, people: ir.Table, ledger: Ledger
-) -> None:
-    """Enter `W_NO_ELIGIBILITY`: claims of patients without any span of a source that tells of enrolment."""
-    for row in fetch(connection, build(_count_unenrolled, rows, people, table.patient_column)).to_pylist():
-        ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).warnings["W_NO_ELIGIBILITY"] += row["n"]
-
-
-def _count_unenrolled(rows: ir.Table, people: ir.Table, patient: str) -> ir.Table:
-    enrolled = people.filter(people.has_span)
-    return _count_by(rows.anti_join(enrolled, rows[patient] == enrolled.known_patient_id))
 
 
 def write_quarantine(connection: Backend, screened: Sequence[ScreenedTable], folder: Path) -> int:
@@ -145,13 +218,8 @@ def quarantine_of(file: RawFile, found: pa.Table | None) -> pa.Table:
     return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
 
 
-def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> None:
-    counts = Counter(
-        {
-            (row["source_file"], row["ledger_type"] or UNKNOWN_TYPE): row["n"]
-            for row in fetch(connection, build(_count_by, rows)).to_pylist()
-        }
-    )
+def _enter_rows_in(table: StagedTable, facts: Sequence[Mapping[str, Any]], ledger: Ledger) -> None:
+    counts = Counter({(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE): row["n"] for row in facts})
     ledger.add_rows_in(table.name, counts)
     enter_files(table, counts, ledger)
 
@@ -198,31 +266,20 @@ def _enter_flagged(connection: Backend, flagged: ir.Table, num_flagged: int, led
             entry.quarantined[row["reason_code"]] += row["n"]
 
 
-def _enter_warnings(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> None:
-    if not table.warnings:
-        return
-    for row in fetch(connection, build(_count_warnings, rows, table.warnings)).to_pylist():
-        entry = ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE)
-        for position, check in enumerate(table.warnings):
-            if number := row[f"n_{position}"]:
-                counter = entry.fixes if check.reason_code.startswith("F_") else entry.warnings
-                # DuckDB sums into 128 bits, which arrive as a decimal.
-                counter[check.reason_code] += int(number)
-
-
-def _count_warnings(rows: ir.Table, warnings: Sequence[RowCheck]) -> ir.Table:
-    counts = {f"n_{position}": check.fails(rows).sum() for position, check in enumerate(warnings)}
-    return rows.group_by("source_file", "ledger_type").aggregate(**counts)
-
-
-def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: Plan, ledger: Ledger) -> ir.Table:
+def _rewrite(
+    connection: Backend, table: StagedTable, rows: ir.Table, flagged: ir.Table | None, ledger: Ledger
+) -> ir.Table:
     staying, has_lost_diagnoses = rows, False
     coded: Plan = rows
+    raw = table.rows if flagged is None else build(_without, table.rows, flagged)
     for group in table.code_columns:
         # Columns that need no other rows are looked at without the joins of `derive`.
         source = raw if set(group.columns) <= set(table.rows.columns) else staying
         system = group.system_of
-        surveys = survey_codes(connection, source, group.columns, group.systems, system, tolerant=group.tolerant)
+        counted = _count_codes(connection, table, group, flagged)
+        surveys = survey_codes(
+            connection, source, group.columns, group.systems, system, tolerant=group.tolerant, counted=counted
+        )
         for survey in surveys:
             ledger.add_codes(table.name, survey)
             has_lost_diagnoses |= survey.system in _DIAGNOSIS_SYSTEMS and bool(survey.quarantined)
@@ -236,6 +293,25 @@ def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: Plan,
     if has_lost_diagnoses or table.whole is not None:
         _enter_diagnoses(connection, table, staying, held, ledger)
     return held
+
+
+def _count_codes(
+    connection: Backend, table: StagedTable, group: CodeColumns, flagged: ir.Table | None
+) -> pa.Table | None:
+    """How often each code of a group occurs in the rows that stay, where that was seen when they were read."""
+    is_known = all({*group.columns} <= {*file.codes} for file in table.files)
+    if group.system is None or table.has_few_rows or not is_known or not are_as_read(table.rows):
+        return None
+    parts = [file.codes[name] for file in table.files for name in group.columns]
+    if flagged is not None:
+        leaving = fetch(connection, build(_codes_of, table.rows, flagged, group.columns))
+        parts.append(leaving.set_column(1, "occurrences", pc.negate(leaving["occurrences"])))
+    counted = add_occurrences(parts)
+    return counted.filter(pc.greater(counted["occurrences"], 0))
+
+
+def _codes_of(rows: ir.Table, flagged: ir.Table, columns: Sequence[str]) -> ir.Table:
+    return count_codes(_only(rows, flagged), columns, "").drop("system")
 
 
 def _enter_diagnoses(connection: Backend, table: StagedTable, rows: ir.Table, coded: ir.Table, ledger: Ledger) -> None:

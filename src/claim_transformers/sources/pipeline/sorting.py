@@ -1,13 +1,14 @@
 """Sorting of more rows than memory holds: by ranges of patients, one range after the other.
 
-The engine sorts what fits and fails on wide rows that do not, so many rows are first spread over files, each with the
-patients between two bounds, and each file is sorted alone. The order is that of one sort of all rows.
+Many rows are first spread over files, each with the patients between two bounds, and each file is sorted alone: its
+keys, by which whole rows are then taken. The order is that of one sort of all rows.
 """
 
 from __future__ import annotations
 
+import itertools
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,9 @@ import pyarrow.compute as pc
 from ibis import _
 
 from claim_transformers.claims.engine import fetch, read_batches
-from claim_transformers.claims.planning import build, name_table, to_expression, to_sql
+from claim_transformers.claims.packing import Integers
+from claim_transformers.claims.planning import to_expression
+from claim_transformers.claims.store import ROWS_PER_GROUP
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -29,40 +32,89 @@ if TYPE_CHECKING:
 _ROWS_PER_RANGE = 1 << 18
 _MOST_RANGES = 512  # each is an open file
 _SAMPLED_ROWS_PER_RANGE = 1 << 12
-_PATIENT, _VIEW = "patient_id", "rows_of_range"
+_ROWS_PER_BATCH = 1 << 16
+_PATIENT = "patient_id"
 
 
 def sort_batches(
     connection: Backend,
     rows: Plan,
-    in_order: Callable[[ir.Table], ir.Table],
+    keys: Sequence[str],
     *,
     num_rows: int,
-    rows_per_batch: int,
     folder: Path,
+    break_ties: Callable[[pa.Table], Integers] | None = None,
+    encode: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch,
     names: Mapping[str, str] | None = None,
-) -> Iterator[pa.RecordBatch]:
-    """Execute an expression in an order that begins with `patient_id`; `folder` holds the rows meanwhile.
+) -> Iterator[pa.Table]:
+    """Execute an expression in the order of `keys`, of which `patient_id` is the first; `folder` holds rows meanwhile.
 
+    `break_ties` gives numbers of rows by which those of equal keys are put in order, `encode` how each batch is held;
     `names` are those of [`~claims.engine.read_batches`].
     """
     num_ranges = min(-(-num_rows // _ROWS_PER_RANGE), _MOST_RANGES)
-    if num_ranges <= 1:
-        yield from read_batches(connection, build(in_order, rows), rows_per_batch=rows_per_batch, names=names)
+    bounds = _find_bounds(connection, to_expression(rows), num_rows, num_ranges) if num_ranges > 1 else []
+    batches = map(encode, read_batches(connection, rows, rows_per_batch=_ROWS_PER_BATCH, names=names))
+    if not len(bounds):
+        if (first := next(batches, None)) is not None:
+            held = pa.Table.from_batches([first, *batches]).combine_chunks()
+            yield from _cut([_sorted(held, keys, break_ties)])
         return
-    rows = to_expression(rows)
-    bounds = _find_bounds(connection, rows, num_rows, num_ranges)
     with tempfile.TemporaryDirectory(prefix=".sorting-", dir=folder) as temporary:
         paths = [Path(temporary, f"range-{number:05d}.arrow") for number in range(len(bounds) + 1)]
-        _spread(read_batches(connection, rows, names=names), bounds, paths)
-        ordered = to_sql(connection, build(in_order, name_table(_VIEW, rows.schema())))
-        for path in paths:
-            with pa.memory_map(str(path)) as source:
-                cursor = connection.con.cursor()
-                cursor.register(_VIEW, pa.ipc.open_stream(source).read_all())
-                yield from cursor.sql(ordered).to_arrow_reader(rows_per_batch)
-                cursor.close()
-            path.unlink()
+        _spread(batches, bounds, paths)
+        yield from _cut(_sorted(_read(path), keys, break_ties) for path in paths if path.is_file())
+
+
+def _cut(ranges: Iterable[tuple[pa.Table, Integers]]) -> Iterator[pa.Table]:
+    """Take rows in order, so many at once that they fill groups of the file that they are written to."""
+    place = 0
+    for rows, order in ranges:
+        start = 0
+        while start < len(order):
+            end = start + ROWS_PER_GROUP - (place + start) % ROWS_PER_GROUP
+            yield rows.take(pa.array(order[start:end]))
+            start = end
+        place += len(order)
+
+
+def _read(path: Path) -> pa.Table:
+    with pa.memory_map(str(path)) as source:
+        rows = pa.ipc.open_stream(source).read_all()
+    path.unlink()
+    return rows
+
+
+def _sorted(
+    rows: pa.Table, keys: Sequence[str], break_ties: Callable[[pa.Table], Integers] | None
+) -> tuple[pa.Table, Integers]:
+    """Rows and the order in which they stand."""
+    rows = rows.combine_chunks()
+    # Patients have several rows, and integers are compared faster.
+    patients = rows[_PATIENT].combine_chunks().dictionary_encode()
+    ranks = pc.rank(patients.dictionary, tiebreaker="first").take(patients.indices)
+    sorted_by = pa.table({_PATIENT: ranks, **{name: rows[name] for name in keys if name != _PATIENT}})
+    order = pc.sort_indices(sorted_by, [(name, "ascending") for name in keys]).to_numpy().copy()
+    if break_ties is None:
+        return rows, order
+    is_tied = _equal_neighbours(sorted_by, order)
+    if is_tied.any():
+        places = np.flatnonzero(np.append(is_tied, False) | np.append(False, is_tied))
+        tied, groups = order[places], np.cumsum(~np.append(False, is_tied))[places]
+        order[places] = tied[np.lexsort((break_ties(rows.take(pa.array(tied))), groups))]
+    return rows, order
+
+
+def _equal_neighbours(rows: pa.Table, order: Integers) -> np.ndarray:
+    """Whether each row in an order but the last is equal to the next one, null to null."""
+    is_equal = np.ones(max(len(order) - 1, 0), bool)
+    for column in rows.columns:
+        # Few rows share the first keys, and only those are compared in the others.
+        places = np.flatnonzero(is_equal)
+        one, next_one = (column.take(pa.array(order[places + step])) for step in (0, 1))
+        same = pc.or_(pc.fill_null(pc.equal(one, next_one), False), pc.and_(one.is_null(), next_one.is_null()))
+        is_equal[places] = same.to_numpy()
+    return is_equal
 
 
 def _find_bounds(connection: Backend, rows: ir.Table, num_rows: int, num_ranges: int) -> pa.Array:
@@ -77,17 +129,18 @@ def _find_bounds(connection: Backend, rows: ir.Table, num_rows: int, num_ranges:
     return found[_PATIENT].combine_chunks().take(pa.array(np.unique(places)))
 
 
-def _spread(batches: pa.RecordBatchReader, bounds: pa.Array, paths: list[Path]) -> None:
+def _spread(batches: Iterator[pa.RecordBatch], bounds: pa.Array, paths: list[Path]) -> None:
     """Write the rows of each range to a file of its own."""
     options = pa.ipc.IpcWriteOptions(compression="lz4")
+    first = next(batches, None)
+    if first is None:
+        return
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(
-                pa.ipc.new_stream(stack.enter_context(path.open("wb")), batches.schema, options=options)
-            )
+            stack.enter_context(pa.ipc.new_stream(stack.enter_context(path.open("wb")), first.schema, options=options))
             for path in paths
         ]
-        for batch in batches:
+        for batch in itertools.chain([first], batches):
             ranges = _ranges_of(batch[_PATIENT], bounds)
             spread = batch.take(pa.array(np.argsort(ranges, kind="stable")))
             ends = np.cumsum(np.bincount(ranges, minlength=len(paths)))

@@ -8,10 +8,11 @@ when rows are screened.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -27,6 +28,10 @@ _BLANKS = (
     )
     + "\u202f\u205f\u2060\u3000\ufeff"
 )
+KINDS_OF_CODES = ("code", "icd", "ndc")
+NO_CODES = pa.schema([("raw", pa.string()), ("occurrences", pa.int64())]).empty_table()
+# So many different codes of the columns of a file are kept in memory, and of more none.
+_MAX_CODES = 1 << 20
 # What programs write for no value. Words that can be a value of some column, such as NA and unknown, are none of them.
 _NO_VALUES = ("", "null", "(null)", "\\n", "nan", "none", "n/a", "#n/a", "<na>")
 
@@ -38,10 +43,13 @@ class UntidyText:
     Args:
         kinds (`Mapping[str, str]`): Their types in the layout.
         fixes (`dict[str, int]`): What the report says of them.
+        codes (`Mapping[str, pa.Table]`): Of tidy columns of codes with few different ones, how often each occurs in
+            some part of the file (`raw`, `occurrences`).
     """
 
     kinds: Mapping[str, str]
     fixes: dict[str, int]
+    codes: Mapping[str, pa.Table]
 
     def tidy(self, column: str, text: str) -> str:
         """SQL of the text of a column in its one writing, null where it stands for nothing."""
@@ -73,20 +81,44 @@ def find_untidy(path: Path, kinds: Mapping[str, str]) -> UntidyText:
     wanted = [name for name, kind in kinds.items() if kind != "id" and is_text(schema.field(name).type)]
     untidy: dict[str, str] = {}
     fixes: Counter[str] = Counter()
+    codes: dict[str, list[pa.Table]] | None = {name: [NO_CODES] for name in wanted if kinds[name] in KINDS_OF_CODES}
     with pq.ParquetFile(path, read_dictionary=wanted) as parquet:
         for group in range(parquet.num_row_groups):
             table = parquet.read_row_group(group, columns=wanted)
             for name in wanted:
                 for chunk in table[name].chunks:
-                    if len(chunk) > chunk.null_count and (found := _count(chunk, kinds[name])):
+                    if len(chunk) == chunk.null_count:
+                        continue
+                    encoded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+                    if found := _count(encoded, kinds[name]):
                         untidy[name] = kinds[name]
                         fixes.update(found)
-    return UntidyText(untidy, dict(fixes))
+                    if codes is not None and name in codes:
+                        codes[name].append(_occurrences(encoded))
+            if codes and _count_rows(codes) > 2 * _MAX_CODES:
+                codes = {name: [add_occurrences(parts)] for name, parts in codes.items()}
+                codes = codes if _count_rows(codes) <= _MAX_CODES else None
+    known = {name: pa.concat_tables(parts) for name, parts in (codes or {}).items() if name not in untidy}
+    return UntidyText(untidy, dict(fixes), known)
 
 
-def _count(values: pa.Array, kind: str) -> dict[str, int]:
+def _count_rows(codes: Mapping[str, Sequence[pa.Table]]) -> int:
+    return sum(part.num_rows for parts in codes.values() for part in parts)
+
+
+def add_occurrences(parts: Sequence[pa.Table]) -> pa.Table:
+    """How often each code occurs in all of some parts."""
+    added = pa.concat_tables(parts).group_by("raw").aggregate([("occurrences", "sum")])
+    return added.rename_columns(["raw", "occurrences"])
+
+
+def _occurrences(encoded: pa.DictionaryArray) -> pa.Table:
+    counts = np.bincount(encoded.indices.drop_null().to_numpy(), minlength=len(encoded.dictionary))
+    return pa.table({"raw": encoded.dictionary.cast(pa.string()), "occurrences": counts})
+
+
+def _count(encoded: pa.DictionaryArray, kind: str) -> dict[str, int]:
     """How many values are mended, by the code of the report."""
-    encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     texts = encoded.dictionary.cast(pa.string())
     written = pc.utf8_trim(texts, _BLANKS)
     is_nothing = pc.is_in(pc.utf8_lower(written), pa.array(_NO_VALUES))

@@ -18,6 +18,7 @@ from claim_transformers.claims.fields import (
     parse_number,
     subtract_share,
 )
+from claim_transformers.claims.planning import build
 from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
@@ -33,9 +34,8 @@ from claim_transformers.sources.formats.synpuf import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, StagedTable
 from claim_transformers.sources.pipeline.layout_files import FileLayout
 from claim_transformers.sources.pipeline.lines import (
-    fold_lines,
+    code_name,
     list_diagnoses,
-    list_procedures,
     one_diagnosis,
     unfold_claims,
     unfold_lines,
@@ -64,18 +64,29 @@ def _segment(rows: ir.Table) -> ir.NumericValue:
     return parse_number(rows.SEGMENT, "int32", within=(1, 99))
 
 
-def _header_of_segments(connection: Backend, rows: ir.Table, columns: Sequence[str]) -> ir.Table:
-    """Header columns of the claims that go on in another segment; few, so the join costs nothing."""
+def _header_of_segments(connection: Backend, rows: ir.Table, columns: Sequence[str]) -> ir.Table | None:
+    """Header columns of the claims that go on in another segment; few if any, so the join costs nothing."""
     name = rows.get_name()
+    continued, number = materialize(connection, f"continued_{name}", build(_continued, rows))
+    if not number:
+        return None
+    return materialize(connection, f"headers_{name}", build(_headers, rows, continued, columns))[0]
+
+
+def _continued(rows: ir.Table) -> ir.Table:
+    return rows.filter(_segment(rows) > 1).select(CLM_ID=clean_number(rows.CLM_ID)).distinct()
+
+
+def _headers(rows: ir.Table, continued: ir.Table, columns: Sequence[str]) -> ir.Table:
     rows = rows.mutate(DESYNPUF_ID=clean_id(rows.DESYNPUF_ID), CLM_ID=clean_number(rows.CLM_ID))
-    continued = rows.filter(_segment(rows) > 1).select("CLM_ID").distinct()
     headers = rows.filter(_segment(rows) == 1).semi_join(continued, "CLM_ID")
-    one_each = headers.group_by("DESYNPUF_ID", "CLM_ID").aggregate(**{name: headers[name].max() for name in columns})
-    return materialize(connection, f"headers_{name}", one_each)[0]
+    return headers.group_by("DESYNPUF_ID", "CLM_ID").aggregate(**{name: headers[name].max() for name in columns})
 
 
-def _with_headers(rows: ir.Table, headers: ir.Table, columns: Sequence[str]) -> ir.Table:
+def _with_headers(rows: ir.Table, headers: ir.Table | None, columns: Sequence[str]) -> ir.Table:
     """Add `CLAIM_...` columns: of segment 1 where the row is a later segment, else its own."""
+    if headers is None:
+        return rows.mutate(**{f"CLAIM_{name}": rows[name] for name in columns})
     joined = rows.left_join(
         headers,
         [rows.CLM_ID == headers.CLM_ID, rows.DESYNPUF_ID == headers.DESYNPUF_ID, _segment(rows) > 1],
@@ -139,7 +150,7 @@ def stage_institutional(
 
 
 def _fold_institutional(rows: ir.Table, claim_type: str) -> ir.Table:
-    rows = fold_lines(rows, [{"hcpcs_code": rows[name]} for name in _HCPCS], lambda line: line.hcpcs_code.notnull())
+    codes = {("diagnoses", "ICD9CM"): _DIAGNOSES, ("procedures", "ICD9PCS"): _PROCEDURES, ("hcpcs_code", ""): _HCPCS}
     stay = {}
     if claim_type == "IP":
         stay = {
@@ -152,7 +163,6 @@ def _fold_institutional(rows: ir.Table, claim_type: str) -> ir.Table:
     return rows.select(
         "source_file",
         "row_no",
-        "lines",
         patient_id=rows.DESYNPUF_ID,
         claim_id=rows.CLM_ID,
         claim_line_number=(_segment(rows) - 1) * len(_HCPCS),
@@ -161,13 +171,16 @@ def _fold_institutional(rows: ir.Table, claim_type: str) -> ir.Table:
         claim_end_date=end,
         claim_line_start_date=start,
         claim_line_end_date=end,
-        diagnoses=list_diagnoses("ICD9CM", [rows[column] for column in _DIAGNOSES]),
         admitting_diagnosis=one_diagnosis("ICD9CM", rows[_ADMITTING]),
-        procedures=list_procedures("ICD9PCS", [rows[column] for column in _PROCEDURES]),
         rendering_npi=clean_id(rows.AT_PHYSN_NPI),
         # The amount is of the segment, so it stands on its first line only.
         paid_amount=parse_amount(rows.CLM_PMT_AMT),
         **stay,
+        **{
+            code_name(*of_codes, number): rows[column]
+            for of_codes, columns in codes.items()
+            for number, column in enumerate(columns, start=1)
+        },
     )
 
 
