@@ -8,7 +8,7 @@ import pytest
 from claim_transformers.claims.dates import settle_dates
 from claim_transformers.claims.engine import connect, fetch, load
 from claim_transformers.claims.schema import SCHEMAS
-from claim_transformers.claims.store import _conform
+from claim_transformers.claims.store import conform
 
 EXTRACT = dt.date(2016, 12, 31)
 STAY = {
@@ -36,7 +36,7 @@ def settle(connection, row, table="claim_line", extract_date=None):
         for name, value in (KEY | row).items()
         if name in schema.names
     }
-    rows = load(connection, table, _conform(pa.table(columns), schema))
+    rows = load(connection, table, conform(pa.table(columns), schema))
     settled, counted = settle_dates({name: rows[name] for name in rows.columns}, table, extract_date)
     (found,) = fetch(connection, rows.select(**settled, **counted)).to_pylist()
     return {name: found[name] for name in settled}, {code for code in counted if found[code]}

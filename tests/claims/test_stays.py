@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from claim_transformers.claims.engine import connect, fetch, load
 from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA
 from claim_transformers.claims.stays import join_stays
-from claim_transformers.claims.store import _conform
+from claim_transformers.claims.store import conform
 
 _CONNECTION = connect(threads=1)
 
@@ -37,7 +37,7 @@ def _join(claims: list[dict], **options) -> list[dict]:
     names = [name for name in _CLAIM_LINE_SCHEMA.names if any(name in claim for claim in claims)]
     types = pa.schema([_CLAIM_LINE_SCHEMA.field(name).with_nullable(True) for name in names])
     table = pa.Table.from_pylist(claims, schema=types)
-    lines = load(_CONNECTION, "claim_line", _conform(table, _CLAIM_LINE_SCHEMA))
+    lines = load(_CONNECTION, "claim_line", conform(table, _CLAIM_LINE_SCHEMA))
     stays = join_stays(lines, **options).order_by(["patient_id", "stay_id"])
     return fetch(_CONNECTION, stays).to_pylist()
 

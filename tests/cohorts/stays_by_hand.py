@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.sequences import write_patients
-from claim_transformers.claims.store import _conform, write_manifest
+from claim_transformers.claims.store import conform, write_manifest
 
 
 def date(text: str) -> dt.date:
@@ -84,7 +84,7 @@ def write_stays(
             if field.name in names
         }
         (folder / name).mkdir(parents=True)
-        pq.write_table(_conform(pa.table(columns), schema), folder / name / "part-00000.parquet")
+        pq.write_table(conform(pa.table(columns), schema), folder / name / "part-00000.parquet")
     write_patients(folder)
     last_day = last_day or max(claim["discharge_date"] or claim["claim_end_date"] for claim in claims).isoformat()
     write_manifest(folder, {"source": "by hand", "patients": {"last_day": last_day}})
